@@ -1,0 +1,41 @@
+//! What the processes say to each other: one enum per direction, only append variants.
+//!
+//! | channel | down | up |
+//! |---|---|---|
+//! | coordinator – worker | [`worker::ToWorker`] | [`worker::FromWorker`] |
+//! | coordinator – recorder | [`recorder::ToRecorder`] | [`recorder::FromRecorder`] |
+//! | recorder – worker (data) | [`data::FromRecorderData`] | [`data::ToRecorderData`] |
+
+pub mod data;
+pub mod recorder;
+pub mod worker;
+
+use serde::{Deserialize, Serialize};
+
+/// A direction's message type: its frames carry `KIND`, so that a mixed-up channel is noticed at once.
+pub trait Message: Serialize {
+    /// The type in the frame's header.
+    const KIND: u16;
+}
+
+/// The first message of a child: what it is and which versions of the messages it speaks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The lowest version it speaks.
+    pub proto_min: u16,
+    /// The highest version it speaks.
+    pub proto_max: u16,
+    /// Its build.
+    pub build: String,
+    /// Its pid, for the log only: the channel is the identity.
+    pub pid: u32,
+}
+
+/// The coordinator's answer to [`Hello`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// The version to speak from now on.
+    pub proto: u16,
+    /// The whole configuration, secrets resolved, as JSON.
+    pub config: String,
+}

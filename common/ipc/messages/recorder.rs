@@ -1,0 +1,142 @@
+//! Coordinator and recorder.
+
+use super::{Hello, Message, Welcome};
+use crate::model::{Epoch, Generation, Listing, MatchKey, SlotId};
+use serde::{Deserialize, Serialize};
+
+/// Coordinator to recorder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToRecorder {
+    /// The answer to `Hello`.
+    Welcome(Welcome),
+    /// This frame carries the recorder's end of a worker's data channel.
+    Attach {
+        /// The worker's slot.
+        slot: SlotId,
+        /// Its generation.
+        generation: Generation,
+    },
+    /// From now on this epoch is to own the match: adopt it as DESIGN's 'Switch' says.
+    Switch {
+        /// The match.
+        key: MatchKey,
+        /// The epoch that is to own it.
+        epoch: Epoch,
+        /// Whether somebody still writes under the old one.
+        owner: Owner,
+    },
+    /// A match waits for a place; this is all that is known of it. `None`: it is gone.
+    Waiting {
+        /// The match.
+        key: MatchKey,
+        /// What the list knows.
+        listing: Option<Listing>,
+    },
+    /// A match is over and nobody follows it any more.
+    Ended {
+        /// The match.
+        key: MatchKey,
+    },
+    /// This frame carries an operator's socket, whose request is to be answered with stored data.
+    Query {
+        /// The verb: `match`, `events`, `odds`, `gaps`.
+        verb: String,
+        /// Its arguments, JSON.
+        args: String,
+    },
+    /// Answer with `Pong`.
+    Ping,
+    /// Log from now on by this filter.
+    LogFilter {
+        /// As `RUST_LOG` writes it.
+        filter: String,
+    },
+    /// This frame carries the new log file; write there from now on.
+    LogFile,
+    /// Tell version and update time of each document with [`FromRecorder::Documents`].
+    Documents,
+    /// Read the data channels to their end, commit, close, leave with code 0 within this time.
+    Stop {
+        /// Milliseconds.
+        deadline_ms: u32,
+    },
+}
+
+impl Message for ToRecorder {
+    const KIND: u16 = 0x0201;
+}
+
+/// Whether the epoch that a switch replaces can still write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Owner {
+    /// Its worker lives: it is believed until the candidate is nowhere behind.
+    Alive,
+    /// Its worker is dead, or there was none.
+    Dead,
+}
+
+/// Recorder to coordinator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromRecorder {
+    /// The first message.
+    Hello(Hello),
+    /// The store is open.
+    Ready {
+        /// The highest epoch that the store has seen; new ones must be above it.
+        highest_epoch: Epoch,
+        /// The store's token.
+        token: u64,
+    },
+    /// The epoch owns the match.
+    Switched {
+        /// The match.
+        key: MatchKey,
+        /// Its owner from now on.
+        epoch: Epoch,
+    },
+    /// Each second and on change.
+    Stats(RecorderStats),
+    /// Documents held, in answer to `Documents`; the last message of an answer has `more` false.
+    Documents {
+        /// Match, version, time of rendering in microseconds since 1970 UTC.
+        documents: Vec<(MatchKey, u64, i64)>,
+        /// Whether more messages of this answer follow.
+        more: bool,
+    },
+    /// The answer to `Ping`.
+    Pong,
+    /// Leaving on its own account: not a crash.
+    Leaving {
+        /// Why, for people.
+        why: String,
+    },
+}
+
+impl Message for FromRecorder {
+    const KIND: u16 = 0x0202;
+}
+
+/// The recorder's counters.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecorderStats {
+    /// Documents held.
+    pub documents: u64,
+    /// Events in the store.
+    pub events: u64,
+    /// Frames that wait for a commit.
+    pub queue: u64,
+    /// Observations that workers declared lost.
+    pub dropped: u64,
+    /// Documents published (versions given) since its start.
+    pub published: u64,
+    /// Frames refused because of a lower epoch.
+    pub refused: u64,
+    /// Gaps in all, and of them still open.
+    pub gaps: u64,
+    /// Gaps still open.
+    pub gaps_open: u64,
+    /// Bytes of the store's files.
+    pub store_bytes: u64,
+    /// What is wrong with the store (full, read-only, locked), empty when all is well.
+    pub trouble: String,
+}

@@ -1,0 +1,264 @@
+//! Coordinator and scanning worker.
+
+use super::{Hello, Message, Welcome};
+use crate::model::{Epoch, FeedId, Generation, Listing, MatchId, SlotId};
+use serde::{Deserialize, Serialize};
+
+/// Coordinator to worker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToWorker {
+    /// The answer to `Hello`.
+    Welcome {
+        /// Version and configuration.
+        welcome: Welcome,
+        /// The feed that this worker scans.
+        feed: FeedId,
+        /// Its slot.
+        slot: SlotId,
+        /// Its generation in that slot.
+        generation: Generation,
+    },
+    /// This frame carries the worker's end of its data channel to the recorder. Sent anew after each start of the recorder.
+    Data,
+    /// Follow the feed's match list. Counts one subscription.
+    FollowList,
+    /// Follow a match. Counts one subscription per topic.
+    Assign {
+        /// Which.
+        id: MatchId,
+        /// The epoch under which everything of it is to be sent.
+        epoch: Epoch,
+        /// The topics to subscribe, first wins.
+        topics: Vec<String>,
+        /// What the list knows of it.
+        listing: Listing,
+    },
+    /// The list knows more of a match that this worker follows.
+    Listed {
+        /// Which.
+        id: MatchId,
+        /// What the list knows now.
+        listing: Listing,
+    },
+    /// A match that this worker already follows goes on under a new epoch, without a new subscription (the recorder restarted).
+    Renew {
+        /// Which.
+        id: MatchId,
+        /// The epoch from now on.
+        epoch: Epoch,
+    },
+    /// Stop following a match, if it is still at this epoch.
+    Release {
+        /// Which.
+        id: MatchId,
+        /// The epoch that is given up.
+        epoch: Epoch,
+        /// Whether the match is over or followed elsewhere.
+        why: ReleaseReason,
+    },
+    /// Subscribe a match's topics again and take a fresh load.
+    Resync {
+        /// Which.
+        id: MatchId,
+    },
+    /// Answer with `Pong`.
+    Ping,
+    /// Log from now on by this filter.
+    LogFilter {
+        /// As `RUST_LOG` writes it.
+        filter: String,
+    },
+    /// This frame carries the new log file; write there from now on.
+    LogFile,
+    /// Tell the state of each match with [`FromWorker::Details`].
+    Details,
+    /// Read no more, render, hand over, and leave with code 0 within this time.
+    Stop {
+        /// Milliseconds.
+        deadline_ms: u32,
+    },
+}
+
+/// Why a match is released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReleaseReason {
+    /// It is over: the worker tells the recorder with `End`.
+    Ended,
+    /// Another worker owns it now.
+    Moved,
+}
+
+impl Message for ToWorker {
+    const KIND: u16 = 0x0101;
+}
+
+/// Worker to coordinator.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum FromWorker {
+    /// The first message.
+    Hello(Hello),
+    /// Configured; takes work from now on.
+    Ready,
+    /// The data channel is open: the recorder answered.
+    DataOpened,
+    /// Each second and on change.
+    Load(LoadReport),
+    /// A match changed its state at this worker.
+    Match(MatchReport),
+    /// What changed in the match list since the last message of this kind, in order.
+    List(Vec<ListChange>),
+    /// The state of every match, in answer to `Details`; the last message of an answer has `more` false.
+    Details {
+        /// The request's id stands in the frame's header.
+        matches: Vec<MatchDetail>,
+        /// Whether more messages of this answer follow.
+        more: bool,
+    },
+    /// The connection to the server changed.
+    Connection {
+        /// Its state.
+        state: ConnectionState,
+        /// Why, for people.
+        detail: String,
+    },
+    /// The answer to `Ping`.
+    Pong,
+    /// Leaving on its own account (a signal, the end of its channel): not a crash.
+    Leaving {
+        /// Why, for people.
+        why: String,
+    },
+}
+
+impl Message for FromWorker {
+    const KIND: u16 = 0x0102;
+}
+
+/// The state of the one upstream link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ConnectionState {
+    /// Not connected; a further attempt is planned.
+    #[default]
+    Down,
+    /// Connecting or shaking hands.
+    Connecting,
+    /// Subscriptions can be asked for.
+    Up,
+}
+
+/// A match's state as its worker sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MatchState {
+    /// Asked for; its load has not come.
+    Subscribing,
+    /// A load is held.
+    Live,
+    /// Live, but nothing received for `stale_after`.
+    Stale,
+    /// All its topics were removed by the server.
+    Removed,
+}
+
+/// A change of one match.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MatchReport {
+    /// Which.
+    pub id: MatchId,
+    /// The epoch it is followed under.
+    pub epoch: Epoch,
+    /// Its state now.
+    pub state: MatchState,
+    /// Milliseconds since it was asked for.
+    pub took_ms: u32,
+    /// Its name, once known.
+    pub name: Option<String>,
+}
+
+/// One match, for those who ask.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MatchDetail {
+    /// Which.
+    pub id: MatchId,
+    /// The epoch it is followed under.
+    pub epoch: Epoch,
+    /// Its state.
+    pub state: MatchState,
+    /// Milliseconds since its last message.
+    pub age_ms: u64,
+    /// Its name, empty if unknown.
+    pub name: String,
+}
+
+/// A step of the match list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ListChange {
+    /// A load begins: what follows up to `LoadEnd` is the whole list.
+    LoadBegin,
+    /// A match stands in the list, or what the list knows of it changed.
+    Present {
+        /// Which.
+        id: MatchId,
+        /// What the list knows.
+        listing: Listing,
+    },
+    /// A match was deleted from the list.
+    Gone {
+        /// Which.
+        id: MatchId,
+    },
+    /// The load is complete.
+    LoadEnd,
+    /// The list is not followed at the moment; this ends no match.
+    Lost,
+}
+
+/// What a worker carries, each second and on change.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LoadReport {
+    /// How many of the coordinator's `Assign`, `Release` and `FollowList` messages it has taken: what was sent later is still reserved.
+    pub commands_seen: u64,
+    /// Matches held.
+    pub matches: u32,
+    /// Matches of them that are live.
+    pub live: u32,
+    /// Matches of them that are stale.
+    pub stale: u32,
+    /// Subscriptions it wants to hold, the list's among them.
+    pub subscriptions: u32,
+    /// Subscriptions sent on this connection.
+    pub asked: u32,
+    /// Subscriptions for which a first message or a status came.
+    pub acknowledged: u32,
+    /// Subscriptions whose load is held.
+    pub loaded: u32,
+    /// The part of the last second that it worked, 0 to 1.
+    pub busy: f32,
+    /// Turns of the loop since its start: rises while it lives.
+    pub turns: u64,
+    /// Deltas in all.
+    pub diffs: u64,
+    /// Deltas per second, over the last second.
+    pub diffs_per_s: f64,
+    /// Bytes per second, over the last second.
+    pub bytes_per_s: f64,
+    /// Bytes waiting in the socket and in buffers.
+    pub receive_queue: u64,
+    /// The most that waited since the last report.
+    pub receive_queue_peak: u64,
+    /// The server's queue for this connection, from pings.
+    pub server_queue: Option<u32>,
+    /// From the read that brought a diff to the write of its section, microseconds, over the last second.
+    pub lag_p50_us: u32,
+    /// The same, 99th percentile.
+    pub lag_p99_us: u32,
+    /// Sections published in all.
+    pub published: u64,
+    /// Messages that were counted as errors and skipped, in all.
+    pub errors: u64,
+    /// Observations that could not be held for the recorder, in all.
+    pub dropped: u64,
+    /// Frames that the recorder has not acknowledged, bytes.
+    pub unacknowledged: u64,
+}

@@ -1,0 +1,82 @@
+//! Identities as newtypes, so that a slot is never taken for an epoch.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::sync::Arc;
+
+macro_rules! number_id {
+    ($(#[$doc:meta])* $name:ident($inner:ty)) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub $inner);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+number_id! {
+    /// A feed by its place in the configuration, from 0.
+    FeedId(u16)
+}
+number_id! {
+    /// A place for a scanning worker, from 1; a worker that dies is followed by another in the same slot.
+    SlotId(u16)
+}
+number_id! {
+    /// How often a slot has been started, from 1. Together with the slot it names one process.
+    Generation(u32)
+}
+number_id! {
+    /// Rises with each assignment of any match in the pool. Whoever writes with a lower one is refused.
+    Epoch(u64)
+}
+
+/// What a feed calls a match; unique in its feed, opaque to us.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub struct MatchId(Arc<str>);
+
+impl MatchId {
+    /// The id as the feed writes it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for MatchId {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+impl From<&str> for MatchId {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+impl From<MatchId> for String {
+    fn from(id: MatchId) -> Self {
+        id.as_str().to_owned()
+    }
+}
+
+impl fmt::Display for MatchId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A match in the whole pool: its feed and its id there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct MatchKey {
+    /// The feed that has the match.
+    pub feed: FeedId,
+    /// Its id in that feed.
+    pub id: MatchId,
+}

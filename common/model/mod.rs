@@ -1,0 +1,18 @@
+//! The model that the processes agree on: ids, scores' registers, what a worker observes, prices, sports.
+//!
+//! Invariant: everything here is plain data. Documents themselves are JSON text and are made of sections
+//! (`section`); the rules by which a tree becomes a document are in `docs/documents.md`.
+
+pub mod ids;
+pub mod observation;
+pub mod price;
+pub mod register;
+pub mod section;
+pub mod sport;
+
+pub use ids::{Epoch, FeedId, Generation, MatchId, MatchKey, SlotId};
+pub use observation::{Clock, Facts, Flip, Listing, Observation, RegisterChange};
+pub use price::Price;
+pub use register::{Phase, Register, Registers, Side};
+pub use section::{Section, SectionKey};
+pub use sport::{Scoring, Sport};

@@ -1,0 +1,2 @@
+//! The touchline program.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Deadlines, real processes and real input for the tests.
