@@ -1,1 +1,3 @@
 //! Deadlines, real processes and real input for the tests.
+
+pub mod data;
