@@ -1,4 +1,6 @@
 //! Carries the pool's actions out: spawns, reaps, talks, saves.
 
+pub mod children;
 pub mod spawn;
 pub mod state_file;
+pub mod tokens;
