@@ -39,7 +39,6 @@ pub struct Daemon {
     pub(crate) log: LogHandle,
     pub(crate) log_file: Option<PathBuf>,
     pub(crate) feed_names: Vec<String>,
-    pub(crate) store_path: PathBuf,
     /// Operators' requests that the pool has not answered.
     pub(crate) asked: HashMap<RequestId, u32>,
     /// Answers that are being gathered from children.
@@ -73,8 +72,6 @@ pub struct Parts {
     pub feed_names: Vec<String>,
     /// The saved state's file.
     pub state_path: PathBuf,
-    /// The store's file.
-    pub store_path: PathBuf,
     /// The configuration for the children.
     pub child_config: String,
     /// The interval of ticks.
@@ -103,7 +100,6 @@ impl Daemon {
             log: parts.log,
             log_file: parts.log_file,
             feed_names: parts.feed_names,
-            store_path: parts.store_path,
             asked: HashMap::new(),
             gathers: HashMap::new(),
             last_request: 0,
@@ -198,7 +194,9 @@ impl Daemon {
     fn carry_out(&mut self, action: Action) {
         match action {
             Action::Spawn { child, generation, feed: _ } => self.spawn(child, generation),
-            Action::Welcome { child, generation, proto, feed } => self.welcome(child, generation, proto, feed),
+            Action::Welcome { child, generation, proto, feed } => {
+                self.welcome(child, generation, proto, feed)
+            }
             Action::ToWorker { slot, generation, message } => {
                 if self.is_current(Child::Worker(slot), generation) {
                     self.tell_worker(slot, &message, 0);
@@ -248,6 +246,7 @@ impl Daemon {
         if !self.is_current(child, generation) {
             return;
         }
+        self.pass_log_file(child);
         let welcome = Welcome { proto, config: self.child_config.clone() };
         match (child, feed) {
             (Child::Worker(slot), feed) => {
@@ -379,7 +378,11 @@ impl Daemon {
             log::info!(signal = signal.as_str(), from = sender; "coord.signal");
             match signal {
                 Signal::SIGTERM | Signal::SIGINT => self.stop_by_signal(),
-                Signal::SIGUSR1 => self.reopen_log(),
+                Signal::SIGUSR1 => {
+                    if let Err(error) = self.reopen_log() {
+                        log::error!(error = error.as_str(); "log.reopen_failed");
+                    }
+                }
                 Signal::SIGQUIT => self.log_status(),
                 Signal::SIGHUP => log::warn!(signal = "SIGHUP"; "coord.not_in_this_build"),
                 Signal::SIGUSR2 => log::warn!(signal = "SIGUSR2"; "coord.not_in_this_build"),
@@ -415,12 +418,12 @@ impl Daemon {
     fn save_state(&self, at_least: Option<u64>) -> Result<(), state_file::StateFileError> {
         let mut state = self.pool.saved_state();
         state.highest_epoch = state.highest_epoch.max(at_least.unwrap_or(0));
-        state_file::replace(&self.state_path, state.to_json().as_bytes())
-    }
-
-    /// The time since the start, which is the pool's clock.
-    pub(crate) fn uptime(&self) -> Duration {
-        self.started.elapsed()
+        let failed = |source| state_file::StateFileError {
+            operation: "encoding",
+            path: self.state_path.clone(),
+            source: io::Error::other(source),
+        };
+        state_file::replace(&self.state_path, state.to_json().map_err(failed)?.as_bytes())
     }
 }
 
