@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, Write};
 use std::marker::PhantomData;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 
 /// Bytes of one read.
@@ -251,6 +251,12 @@ impl<In: Message + DeserializeOwned, Out: Message> Channel<In, Out> {
     /// Bytes that wait to be written.
     pub fn queued(&self) -> usize {
         self.out.len() - self.written
+    }
+}
+
+impl<In, Out> AsFd for Channel<In, Out> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
     }
 }
 

@@ -6,4 +6,5 @@ pub mod descriptors;
 pub mod fdpass;
 pub mod lock;
 pub mod pidfd;
+pub mod queue;
 pub mod signals;

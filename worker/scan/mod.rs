@@ -1,5 +1,19 @@
-//! The scanning worker.
+//! The scanning worker: one connection, at most `max_subscriptions`, every diff applied before anything is rendered.
+//!
+//! `start` takes the channel and waits for work, `scanner` is the loop, one turn of which is written out in `turn`; `commands` is
+//! what the coordinator asks, `report` what it is told. `upstream` and `data_link` are the two other sockets. A worker
+//! lives no longer than its coordinator, and hurts no other worker when it dies.
 
-pub mod data_link;
-pub mod lag;
-pub mod outbox;
+mod book;
+mod commands;
+mod data_link;
+mod lag;
+mod outbox;
+mod report;
+mod scanner;
+mod start;
+mod telling;
+mod turn;
+mod upstream;
+
+pub use start::{ScanError, run};

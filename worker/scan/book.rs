@@ -1,0 +1,127 @@
+//! The matches that this worker follows, by id and by their place in the forest.
+
+use crate::tree::MatchSlot;
+use hashbrown::HashMap;
+use std::collections::VecDeque;
+use std::time::Instant;
+use touchline_common::ipc::messages::worker::MatchState;
+use touchline_common::model::{Epoch, FeedId, MatchId, MatchKey};
+
+/// One match as it is followed here.
+#[derive(Debug)]
+pub struct Followed {
+    /// Which.
+    pub key: MatchKey,
+    /// Everything of it goes out under this epoch.
+    pub epoch: Epoch,
+    /// Its topics, the first wins.
+    pub topics: Vec<String>,
+    /// Its state as last reported.
+    pub state: MatchState,
+    /// When it was asked for.
+    pub asked_at: Instant,
+    /// When its last message came.
+    pub touched_at: Instant,
+    /// What is to be published next is the whole document.
+    pub whole: bool,
+    /// Whether the last publication said stale.
+    pub said_stale: bool,
+}
+
+/// All that is followed.
+#[derive(Debug, Default)]
+pub struct Book {
+    places: Vec<Option<Followed>>,
+    by_id: HashMap<MatchId, MatchSlot, foldhash::fast::RandomState>,
+    /// Matches that are to be published although nothing in their trees changed.
+    due: VecDeque<MatchSlot>,
+}
+
+impl Book {
+    /// Follows a match at the place that the forest gave it.
+    pub fn insert(&mut self, slot: MatchSlot, feed: FeedId, id: &MatchId, epoch: Epoch, topics: Vec<String>, now: Instant) {
+        let place = slot.0 as usize;
+        if self.places.len() <= place {
+            self.places.resize_with(place + 1, || None);
+        }
+        if let Some(free) = self.places.get_mut(place) {
+            *free = Some(Followed {
+                key: MatchKey { feed, id: id.clone() },
+                epoch,
+                topics,
+                state: MatchState::Subscribing,
+                asked_at: now,
+                touched_at: now,
+                whole: true,
+                said_stale: false,
+            });
+        }
+        self.by_id.insert(id.clone(), slot);
+    }
+
+    /// Follows a match no more.
+    pub fn remove(&mut self, slot: MatchSlot) -> Option<Followed> {
+        let followed = self.places.get_mut(slot.0 as usize)?.take()?;
+        self.by_id.remove(&followed.key.id);
+        Some(followed)
+    }
+
+    /// Where a match is.
+    pub fn slot(&self, id: &MatchId) -> Option<MatchSlot> {
+        self.by_id.get(id).copied()
+    }
+
+    /// The match at a place.
+    pub fn get(&self, slot: MatchSlot) -> Option<&Followed> {
+        self.places.get(slot.0 as usize)?.as_ref()
+    }
+
+    /// The match at a place.
+    pub fn get_mut(&mut self, slot: MatchSlot) -> Option<&mut Followed> {
+        self.places.get_mut(slot.0 as usize)?.as_mut()
+    }
+
+    /// All, in the order of their places.
+    pub fn iter(&self) -> impl Iterator<Item = (MatchSlot, &Followed)> {
+        let numbered = self.places.iter().enumerate();
+        numbered.filter_map(|(place, followed)| Some((MatchSlot(place as u32), followed.as_ref()?)))
+    }
+
+    /// The places of all.
+    pub fn slots(&self) -> Vec<MatchSlot> {
+        self.iter().map(|(slot, _)| slot).collect()
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Whether nothing is followed.
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    /// The next publication of a match is to be whole, and is due even if nothing changes.
+    pub fn make_whole(&mut self, slot: MatchSlot) {
+        if let Some(followed) = self.get_mut(slot) {
+            followed.whole = true;
+            self.due.push_back(slot);
+        }
+    }
+
+    /// A match is to be published even if nothing in its tree changes.
+    pub fn make_due(&mut self, slot: MatchSlot) {
+        self.due.push_back(slot);
+    }
+
+    /// A match that is due.
+    pub fn next_due(&mut self) -> Option<MatchSlot> {
+        self.due.pop_front()
+    }
+
+    /// Whether a match is due.
+    pub fn has_due(&self) -> bool {
+        !self.due.is_empty()
+    }
+}

@@ -1,0 +1,309 @@
+//! What the coordinator asks, and signals.
+
+use super::scanner::{Ending, Scanner, wall_us};
+use super::telling::Telling;
+use crate::tree::MatchSlot;
+use mio::Interest;
+use mio::unix::SourceFd;
+use nix::sys::signal::Signal;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+use touchline_common::ipc::messages::data::EndReason;
+use touchline_common::ipc::messages::worker::{
+    FromWorker, ListChange, MatchDetail, MatchReport, MatchState, ReleaseReason, ToWorker,
+};
+use touchline_common::model::{Epoch, Listing, MatchId};
+
+/// Matches in one message of an answer.
+const DETAILS_AT_ONCE: usize = 500;
+/// How long handing over may take after a signal to this worker alone.
+const SIGNAL_DEADLINE: Duration = Duration::from_secs(2);
+
+impl Scanner {
+    /// Takes at most `most` commands; the rest waits for the next turn.
+    pub(super) fn take_commands(&mut self, most: usize) {
+        for _ in 0..most {
+            match self.control.next() {
+                Ok(Some((message, request, fd))) => self.obey(message, request, fd),
+                Ok(None) => return,
+                Err(error) => {
+                    log::error!(error:% = error; "worker.channel_broken");
+                    return self.end(Ending::Orphaned, SIGNAL_DEADLINE);
+                }
+            }
+        }
+        self.control_unread = true;
+    }
+
+    fn obey(&mut self, message: ToWorker, request: u32, fd: Option<OwnedFd>) {
+        match message {
+            ToWorker::Assign { id, epoch, topics, listing } => {
+                self.commands_seen += 1;
+                self.assign(&id, epoch, topics, listing);
+            }
+            ToWorker::Release { id, epoch, why } => {
+                self.commands_seen += 1;
+                self.release(&id, epoch, why);
+            }
+            ToWorker::FollowList => {
+                self.commands_seen += 1;
+                self.follow_list();
+            }
+            ToWorker::Listed { id, listing } => self.listed(&id, listing),
+            ToWorker::Renew { id, epoch } => self.renew(&id, epoch),
+            ToWorker::Resync { id } => self.resync(&id),
+            ToWorker::Data => self.attach(fd),
+            ToWorker::Details => self.tell_details(request),
+            ToWorker::Ping => self.say(&FromWorker::Pong),
+            ToWorker::LogFilter { filter } => {
+                if let Err(error) = self.parts.log.set_filter(&filter) {
+                    log::error!(error:% = error; "log.filter_refused");
+                }
+            }
+            ToWorker::LogFile => {
+                if let Some(file) = fd {
+                    self.parts.log.set_file(file);
+                }
+            }
+            ToWorker::Stop { deadline_ms } => {
+                self.end(Ending::Asked, Duration::from_millis(deadline_ms.into()));
+            }
+            ToWorker::Welcome { .. } => log::warn!("worker.welcomed_twice"),
+        }
+    }
+
+    fn assign(&mut self, id: &MatchId, epoch: Epoch, topics: Vec<String>, listing: Listing) {
+        if self.book.slot(id).is_some() {
+            self.listed(id, listing);
+            return self.renew(id, epoch);
+        }
+        let slot = match self.parts.forest.add_match(&topics, listing) {
+            Ok(slot) => slot,
+            Err(error) => {
+                self.meter.error();
+                log::error!(match_id = id.as_str(), error:% = error; "match.refused");
+                return;
+            }
+        };
+        let now = Instant::now();
+        for topic in &topics {
+            self.subscribe(topic);
+        }
+        self.book.insert(slot, self.parts.feed, id, epoch, topics, now);
+        self.report_now = true;
+    }
+
+    fn release(&mut self, id: &MatchId, epoch: Epoch, why: ReleaseReason) {
+        let Some(slot) = self.book.slot(id) else { return };
+        if self.book.get(slot).is_none_or(|followed| followed.epoch != epoch) {
+            return;
+        }
+        let reason = match why {
+            ReleaseReason::Ended => EndReason::Ended,
+            ReleaseReason::Moved => EndReason::Moved,
+        };
+        // The last state of a match that is over must not be lost to the rendering that is still due.
+        if why == ReleaseReason::Ended {
+            self.publish_last(slot);
+        }
+        let mut telling = Telling { book: &mut self.book, link: &mut self.link, now: Instant::now() };
+        telling.tell_end(slot, reason, wall_us());
+        self.forget(slot);
+        self.report_now = true;
+    }
+
+    fn forget(&mut self, slot: MatchSlot) {
+        let Some(followed) = self.book.remove(slot) else { return };
+        for topic in &followed.topics {
+            if let Some(session) = self.upstream.session() {
+                session.unsubscribe(topic.as_bytes());
+            }
+            self.meter.forgotten(topic.as_bytes());
+        }
+        self.parts.forest.remove_match(slot);
+        self.link.outbox().forget(slot.0);
+    }
+
+    /// Asked again while it is followed, a fresh load is taken: that confirms what the list said.
+    fn follow_list(&mut self) {
+        if self.parts.list_topic.is_empty() {
+            return log::error!(feed = self.parts.feed_name.as_str(); "list.not_configured");
+        }
+        if !self.follows_list {
+            let Scanner { parts, .. } = self;
+            let added = parts.forest.add_list(&parts.list_topic, parts.match_id.clone(), &parts.match_topics);
+            if let Err(error) = added {
+                return log::error!(error:% = error; "list.refused");
+            }
+            self.follows_list = true;
+        }
+        let topic = self.parts.list_topic.clone();
+        self.subscribe(&topic);
+        self.report_now = true;
+    }
+
+    fn listed(&mut self, id: &MatchId, listing: Listing) {
+        let Some(slot) = self.book.slot(id) else { return };
+        let now = Instant::now();
+        let received = self.received(now);
+        let Scanner { parts, book, link, .. } = self;
+        parts.forest.set_listing(slot, listing, received, &mut Telling { book, link, now });
+    }
+
+    fn renew(&mut self, id: &MatchId, epoch: Epoch) {
+        let Some(slot) = self.book.slot(id) else { return };
+        let Some(followed) = self.book.get_mut(slot) else { return };
+        followed.epoch = epoch;
+        let state = followed.state;
+        self.book.make_whole(slot);
+        if self.parts.forest.is_live(slot) {
+            let received = self.received(Instant::now());
+            if let Some(base) = self.parts.forest.base(slot, received) {
+                let mut telling = Telling { book: &mut self.book, link: &mut self.link, now: Instant::now() };
+                telling.tell_base(slot, base, received.wall_us);
+            }
+        }
+        self.report_match(slot, state);
+    }
+
+    fn resync(&mut self, id: &MatchId) {
+        let Some(slot) = self.book.slot(id) else { return };
+        let topics = self.book.get(slot).map(|followed| followed.topics.clone()).unwrap_or_default();
+        for topic in &topics {
+            self.subscribe(topic);
+        }
+    }
+
+    /// Asks for everything that this worker follows: on a new connection.
+    pub(super) fn subscribe_all(&mut self) {
+        if !self.parts.time_topic.is_empty() {
+            let topic = self.parts.time_topic.clone();
+            self.subscribe(&topic);
+        }
+        if self.follows_list {
+            let topic = self.parts.list_topic.clone();
+            self.subscribe(&topic);
+        }
+        let topics: Vec<String> = self.book.iter().flat_map(|(_, followed)| followed.topics.clone()).collect();
+        for topic in &topics {
+            self.subscribe(topic);
+        }
+    }
+
+    fn subscribe(&mut self, topic: &str) {
+        // Without a session the next connection asks for everything.
+        let Some(session) = self.upstream.session() else { return };
+        if let Err(error) = session.subscribe(topic.as_bytes()) {
+            self.meter.error();
+            log::error!(topic = topic, error:% = error; "worker.not_subscribed");
+        }
+    }
+
+    fn attach(&mut self, fd: Option<OwnedFd>) {
+        let Some(fd) = fd else { return log::error!("worker.data_missing") };
+        let token = self.next_link_token();
+        let attached = self.link.attach(fd).map_err(|error| error.to_string()).and_then(|raw| {
+            let both = Interest::READABLE | Interest::WRITABLE;
+            self.poll.registry().register(&mut SourceFd(&raw), token, both).map_err(|error| error.to_string())
+        });
+        match attached {
+            Ok(()) => self.data_unread = true,
+            Err(error) => self.drop_link(&error),
+        }
+    }
+
+    fn tell_details(&mut self, request: u32) {
+        let now = Instant::now();
+        let matches: Vec<MatchDetail> = self
+            .book
+            .iter()
+            .map(|(slot, followed)| MatchDetail {
+                id: followed.key.id.clone(),
+                epoch: followed.epoch,
+                state: followed.state,
+                age_ms: now.saturating_duration_since(followed.touched_at).as_millis() as u64,
+                name: self.parts.forest.name(slot).unwrap_or_default(),
+            })
+            .collect();
+        let mut chunks = matches.chunks(DETAILS_AT_ONCE).peekable();
+        if chunks.peek().is_none() {
+            return self.answer(&FromWorker::Details { matches: Vec::new(), more: false }, request);
+        }
+        while let Some(chunk) = chunks.next() {
+            let details = FromWorker::Details { matches: chunk.to_vec(), more: chunks.peek().is_some() };
+            self.answer(&details, request);
+        }
+    }
+
+    /// A match is in another state now.
+    pub(super) fn set_state(&mut self, slot: MatchSlot, state: MatchState) {
+        let Some(followed) = self.book.get_mut(slot) else { return };
+        if followed.state != state {
+            followed.state = state;
+            self.report_match(slot, state);
+        }
+    }
+
+    fn report_match(&mut self, slot: MatchSlot, state: MatchState) {
+        let Some(followed) = self.book.get(slot) else { return };
+        let report = MatchReport {
+            id: followed.key.id.clone(),
+            epoch: followed.epoch,
+            state,
+            took_ms: u32::try_from(followed.asked_at.elapsed().as_millis()).unwrap_or(u32::MAX),
+            name: self.parts.forest.name(slot),
+        };
+        self.say(&FromWorker::Match(report));
+        self.report_now = true;
+    }
+
+    /// Tells the coordinator something that nobody asked for.
+    pub(super) fn say(&mut self, message: &FromWorker) {
+        self.answer(message, 0);
+    }
+
+    fn answer(&mut self, message: &FromWorker, request: u32) {
+        if let Err(error) = self.control.send(message, request) {
+            // The coordinator does not read: it is stopped, or dead, and then the channel's end comes.
+            log::error!(error:% = error; "worker.not_said");
+            if matches!(message, FromWorker::List(_)) {
+                self.list_changes.push(ListChange::Lost);
+            }
+        }
+    }
+
+    pub(super) fn take_signals(&mut self) {
+        while let Some((signal, from)) = self.parts.signals.take() {
+            if signal == Signal::SIGTERM {
+                log::info!(from = from; "worker.terminated");
+                self.say(&FromWorker::Leaving { why: format!("SIGTERM from process {from}") });
+                self.end(Ending::Signal, SIGNAL_DEADLINE);
+            }
+        }
+    }
+
+    /// Reads no more; what is held is handed over until `patience` is over.
+    pub(super) fn end(&mut self, ending: Ending, patience: Duration) {
+        let until = Instant::now() + patience;
+        match &mut self.ending {
+            // The more urgent of two wins.
+            Some((_, at)) => *at = (*at).min(until),
+            None => {
+                let at = wall_us();
+                for slot in self.book.slots() {
+                    self.publish_last(slot);
+                    let mut telling =
+                        Telling { book: &mut self.book, link: &mut self.link, now: Instant::now() };
+                    telling.tell_end(slot, EndReason::Leaving, at);
+                }
+                self.ending = Some((ending, until));
+            }
+        }
+    }
+
+    /// Whether everything that the recorder can still take has been taken.
+    pub(super) fn is_handed_over(&mut self) -> bool {
+        self.link.state() == super::data_link::LinkState::Closed
+            || (self.link.unsent() == 0 && self.link.outbox().unacknowledged() == 0)
+    }
+}

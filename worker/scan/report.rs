@@ -1,0 +1,200 @@
+//! What the worker counts, and its load report.
+
+use super::scanner::Scanner;
+use foldhash::fast::RandomState;
+use hashbrown::HashSet;
+use std::time::{Duration, Instant};
+use touchline_common::ipc::messages::worker::{ConnectionState, FromWorker, LoadReport, MatchState};
+
+type Topics = HashSet<Box<[u8]>, RandomState>;
+
+/// Counters of the loop, and what the last report said of them.
+#[derive(Debug)]
+pub struct Meter {
+    since: Instant,
+    idle: Duration,
+    turns: u64,
+    diffs: u64,
+    bytes: u64,
+    reported_diffs: u64,
+    reported_bytes: u64,
+    published: u64,
+    errors: u64,
+    session_errors: u64,
+    /// Errors of sessions that are over.
+    past_session_errors: u64,
+    peak: u64,
+    server_queue: Option<u32>,
+    acknowledged: Topics,
+    loaded: Topics,
+    connection: ConnectionState,
+}
+
+impl Meter {
+    /// Counts from `now`.
+    pub fn new(now: Instant) -> Meter {
+        Meter {
+            since: now,
+            idle: Duration::ZERO,
+            turns: 0,
+            diffs: 0,
+            bytes: 0,
+            reported_diffs: 0,
+            reported_bytes: 0,
+            published: 0,
+            errors: 0,
+            session_errors: 0,
+            past_session_errors: 0,
+            peak: 0,
+            server_queue: None,
+            acknowledged: Topics::default(),
+            loaded: Topics::default(),
+            connection: ConnectionState::Down,
+        }
+    }
+
+    /// The loop waited.
+    pub fn waited(&mut self, time: Duration) {
+        self.idle += time;
+    }
+
+    /// A turn begins.
+    pub fn turn(&mut self) {
+        self.turns += 1;
+    }
+
+    /// Bytes were read.
+    pub fn read(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+    }
+
+    /// A delta came.
+    pub fn delta(&mut self) {
+        self.diffs += 1;
+    }
+
+    /// So much waited to be applied.
+    pub fn queued(&mut self, bytes: u64) {
+        self.peak = self.peak.max(bytes);
+    }
+
+    /// Sections were handed over.
+    pub fn published(&mut self, sections: usize) {
+        self.published += sections as u64;
+    }
+
+    /// Something was skipped.
+    pub fn error(&mut self) {
+        self.errors += 1;
+    }
+
+    /// What the session counted so far.
+    pub fn session_errors(&mut self, errors: u64) {
+        self.session_errors = errors;
+    }
+
+    /// The server's queue for us.
+    pub fn server_queue(&mut self, depth: u64) {
+        self.server_queue = Some(u32::try_from(depth).unwrap_or(u32::MAX));
+    }
+
+    /// A first message or a status came for a topic.
+    pub fn acknowledged(&mut self, topic: &[u8]) {
+        if !self.acknowledged.contains(topic) {
+            self.acknowledged.insert(topic.into());
+        }
+    }
+
+    /// A load of a topic is held.
+    pub fn loaded(&mut self, topic: &[u8]) {
+        if !self.loaded.contains(topic) {
+            self.loaded.insert(topic.into());
+        }
+    }
+
+    /// A topic has no load any more.
+    pub fn unloaded(&mut self, topic: &[u8]) {
+        self.loaded.remove(topic);
+    }
+
+    /// A topic is followed no more.
+    pub fn forgotten(&mut self, topic: &[u8]) {
+        self.acknowledged.remove(topic);
+        self.loaded.remove(topic);
+    }
+
+    /// The connection is over, and with it everything that was asked on it.
+    pub fn disconnected(&mut self) {
+        self.acknowledged.clear();
+        self.loaded.clear();
+        self.server_queue = None;
+        self.past_session_errors += self.session_errors;
+        self.session_errors = 0;
+    }
+}
+
+impl Scanner {
+    /// Tells the coordinator that the connection is in another state.
+    pub(super) fn say_connection(&mut self, state: ConnectionState, detail: String) {
+        if self.meter.connection != state || !detail.is_empty() {
+            self.meter.connection = state;
+            self.say(&FromWorker::Connection { state, detail });
+            self.report_now = true;
+        }
+    }
+
+    /// Tells the coordinator how things stand. The rates are those since the last report of at least half a second ago.
+    pub(super) fn report(&mut self) {
+        let now = Instant::now();
+        let report = self.load_report(now);
+        self.say(&FromWorker::Load(report));
+    }
+
+    fn load_report(&mut self, now: Instant) -> LoadReport {
+        let (mut live, mut stale, mut subscriptions) = (0, 0, 0);
+        for (_, followed) in self.book.iter() {
+            live += u32::from(followed.state == MatchState::Live);
+            stale += u32::from(followed.state == MatchState::Stale);
+            subscriptions += followed.topics.len() as u32;
+        }
+        subscriptions += u32::from(self.follows_list) + u32::from(!self.parts.time_topic.is_empty());
+        let asked = self.upstream.session_ref().map_or(0, |s| s.subscriptions() - s.subscriptions_waiting());
+        let queue = self.upstream.receive_queue();
+        let meter = &mut self.meter;
+        let passed = (now - meter.since).as_secs_f64().max(1e-3);
+        let report = LoadReport {
+            commands_seen: self.commands_seen,
+            matches: self.book.len() as u32,
+            live,
+            stale,
+            subscriptions,
+            asked: asked as u32,
+            acknowledged: meter.acknowledged.len() as u32,
+            loaded: meter.loaded.len() as u32,
+            busy: (1.0 - meter.idle.as_secs_f64() / passed).clamp(0.0, 1.0) as f32,
+            turns: meter.turns,
+            diffs: meter.diffs,
+            diffs_per_s: (meter.diffs - meter.reported_diffs) as f64 / passed,
+            bytes_per_s: (meter.bytes - meter.reported_bytes) as f64 / passed,
+            receive_queue: queue,
+            receive_queue_peak: meter.peak.max(queue),
+            server_queue: meter.server_queue,
+            lag_p50_us: self.lag.percentile(0.5),
+            lag_p99_us: self.lag.percentile(0.99),
+            published: meter.published,
+            errors: meter.errors + meter.past_session_errors + meter.session_errors,
+            dropped: self.link.outbox().dropped(),
+            unacknowledged: self.link.outbox().unacknowledged() as u64,
+        };
+        // A report on a change must not leave the next one a window too short to mean anything.
+        if passed >= 0.5 {
+            meter.since = now;
+            meter.idle = Duration::ZERO;
+            meter.reported_diffs = meter.diffs;
+            meter.reported_bytes = meter.bytes;
+            meter.peak = 0;
+            self.lag.clear();
+        }
+        report
+    }
+}

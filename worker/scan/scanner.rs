@@ -1,0 +1,207 @@
+//! The worker's loop: wait, one turn, again. What a turn does is in `turn`.
+
+use super::book::Book;
+use super::data_link::DataLink;
+use super::lag::Lag;
+use super::report::Meter;
+use super::start::{Control, ScanError};
+use super::upstream::{Plan, Upstream};
+use crate::tree::{Forest, Received, Template};
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use touchline_common::ipc::messages::worker::ListChange;
+use touchline_common::logging::LogHandle;
+use touchline_common::model::{FeedId, Generation, Section, SlotId};
+use touchline_common::sys::signals::Signals;
+
+pub(super) const CONTROL: Token = Token(0);
+pub(super) const SIGNALS: Token = Token(1);
+pub(super) const UPSTREAM: Token = Token(2);
+/// The data channel's tokens count up from here, one per channel: a late event of an old one is no event of the new.
+const FIRST_DATA: usize = 16;
+/// Observations that wait for the recorder, bytes.
+const OUTBOX_LIMIT: usize = 8 * 1024 * 1024;
+
+/// What a scanner is made of.
+pub struct Parts {
+    pub signals: Signals,
+    pub log: LogHandle,
+    pub feed: FeedId,
+    pub feed_name: String,
+    pub slot: SlotId,
+    pub generation: Generation,
+    pub forest: Forest,
+    pub plan: Plan,
+    /// Empty: the feed has no list.
+    pub list_topic: String,
+    /// Empty: the feed tells no time.
+    pub time_topic: String,
+    pub match_id: Template,
+    pub match_topics: Vec<Template>,
+    pub cap: u32,
+    pub stale_after: Duration,
+    pub publish_deadline: Duration,
+}
+
+/// Why the loop ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The coordinator asked for it.
+    Asked,
+    /// A signal to this worker alone.
+    Signal,
+    /// The coordinator is gone.
+    Orphaned,
+}
+
+/// A scanning worker.
+pub struct Scanner {
+    pub(super) poll: Poll,
+    pub(super) control: Control,
+    pub(super) parts: Parts,
+    pub(super) upstream: Upstream,
+    pub(super) link: DataLink,
+    pub(super) link_token: Token,
+    pub(super) book: Book,
+    pub(super) meter: Meter,
+    pub(super) lag: Lag,
+    pub(super) sections: Vec<Section>,
+    pub(super) list_changes: Vec<ListChange>,
+    pub(super) follows_list: bool,
+    /// What an event said and a turn has not taken.
+    pub(super) control_unread: bool,
+    pub(super) data_unread: bool,
+    pub(super) commands_seen: u64,
+    pub(super) ending: Option<(Ending, Instant)>,
+    pub(super) next_report: Instant,
+    pub(super) report_now: bool,
+    started: Instant,
+}
+
+impl Scanner {
+    /// A scanner whose connection is tried in its first turn.
+    ///
+    /// # Errors
+    /// When the kernel gives no poll.
+    pub fn new(control: Control, parts: Parts) -> io::Result<Scanner> {
+        let poll = Poll::new()?;
+        let registry = poll.registry();
+        let both = Interest::READABLE | Interest::WRITABLE;
+        registry.register(&mut SourceFd(&control.as_raw_fd()), CONTROL, both)?;
+        registry.register(&mut SourceFd(&parts.signals.as_raw_fd()), SIGNALS, Interest::READABLE)?;
+        let now = Instant::now();
+        Ok(Scanner {
+            upstream: Upstream::new(parts.plan.clone(), UPSTREAM, now),
+            link: DataLink::new(parts.slot, parts.generation, OUTBOX_LIMIT),
+            link_token: Token(FIRST_DATA),
+            poll,
+            control,
+            parts,
+            book: Book::default(),
+            meter: Meter::new(now),
+            lag: Lag::default(),
+            sections: Vec::new(),
+            list_changes: Vec::new(),
+            follows_list: false,
+            control_unread: true,
+            data_unread: false,
+            commands_seen: 0,
+            ending: None,
+            next_report: now,
+            report_now: true,
+            started: now,
+        })
+    }
+
+    /// Scans until the end.
+    ///
+    /// # Errors
+    /// [`ScanError`]: the poll failed, or the coordinator is gone.
+    pub fn run(mut self) -> Result<(), ScanError> {
+        let mut events = Events::with_capacity(64);
+        loop {
+            let wait = self.wait();
+            let before = Instant::now();
+            match self.poll.poll(&mut events, Some(wait)) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                    return Err(ScanError::System { operation: "waiting for events", source: error });
+                }
+                Ok(()) | Err(_) => {}
+            }
+            self.meter.waited(before.elapsed());
+            self.note(&events);
+            self.turn();
+            if let Some((ending, deadline)) = self.ending.clone()
+                && (self.is_handed_over() || Instant::now() >= deadline)
+            {
+                return self.leave(&ending);
+            }
+        }
+    }
+
+    /// Remembers what is ready; a turn takes it.
+    pub(super) fn note(&mut self, events: &Events) {
+        for event in events {
+            match event.token() {
+                CONTROL => self.control_unread = true,
+                SIGNALS => self.take_signals(),
+                UPSTREAM => self.upstream.readable(),
+                token if token == self.link_token => self.data_unread = true,
+                _ => {}
+            }
+        }
+    }
+
+    /// No longer than until the next thing is due, and not at all while something is left to do.
+    fn wait(&self) -> Duration {
+        let unread = !self.upstream.is_drained() || self.control_unread || self.data_unread;
+        if unread || (self.ending.is_none() && self.has_renderable()) {
+            return Duration::ZERO;
+        }
+        let now = Instant::now();
+        let due = [Some(self.next_report), self.upstream.deadline(), self.ending.as_ref().map(|(_, at)| *at)];
+        let due = due.into_iter().flatten().min().unwrap_or(now);
+        due.saturating_duration_since(now)
+    }
+
+    fn has_renderable(&self) -> bool {
+        self.link.takes_renderings() && (self.parts.forest.oldest_dirty().is_some() || self.book.has_due())
+    }
+
+    /// Both clocks of a read at `now`.
+    pub(super) fn received(&self, now: Instant) -> Received {
+        Received { wall_us: wall_us(), mono_ns: (now - self.started).as_nanos() as u64 }
+    }
+
+    /// The moment of a read by the forest's clock.
+    pub(super) fn instant(&self, mono_ns: u64) -> Instant {
+        self.started + Duration::from_nanos(mono_ns)
+    }
+
+    /// A token for the next data channel.
+    pub(super) fn next_link_token(&mut self) -> Token {
+        self.link_token = Token(self.link_token.0 + 1);
+        self.link_token
+    }
+
+    fn leave(mut self, ending: &Ending) -> Result<(), ScanError> {
+        if let Some(session) = self.upstream.session() {
+            session.close();
+        }
+        self.upstream.flush();
+        let _ = self.control.flush();
+        match ending {
+            Ending::Asked | Ending::Signal => Ok(()),
+            Ending::Orphaned => Err(ScanError::Coordinator { why: "it is gone".to_owned() }),
+        }
+    }
+}
+
+/// The wall clock, microseconds since 1970 UTC. Orders nothing.
+pub(super) fn wall_us() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,255 @@
+//! From the channel to the loop: HELLO, WELCOME, the configuration resolved, READY.
+
+use super::scanner::{Parts, Scanner};
+use super::upstream::Plan;
+use crate::feed::diffusion::{Login, SessionConfig};
+use crate::tree::{Forest, Limits, Mapping, Template};
+use jiff::tz::TimeZone;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+use touchline_common::config::{Config, FeedConfig};
+use touchline_common::ipc::messages::Hello;
+use touchline_common::ipc::messages::worker::{FromWorker, ToWorker};
+use touchline_common::ipc::{Channel, ChannelError, PROTO, ReadOutcome};
+use touchline_common::logging::{self, LogHandle, Target, Who};
+use touchline_common::model::{FeedId, Generation, SlotId};
+use touchline_common::sys::signals::Signals;
+
+/// The longest message from the coordinator, bytes: its configuration and the log's file are small.
+const IN_LIMIT: u32 = 4 * 1024 * 1024;
+/// Bytes that may wait for the coordinator; it reads them within a turn unless it is stopped.
+const OUT_LIMIT: usize = 16 * 1024 * 1024;
+/// How long the coordinator may take to answer.
+const WELCOME_DEADLINE: Duration = Duration::from_secs(10);
+/// Topics that a worker needs beside its matches: the list's and the clock's.
+const OWN_TOPICS: usize = 2;
+
+/// The channel to the coordinator.
+pub type Control = Channel<ToWorker, FromWorker>;
+
+/// Why a worker ended unasked. Its exit codes are the supervisor's: 1 failure, 2 configuration, 3 coordinator lost.
+#[derive(Debug)]
+pub enum ScanError {
+    /// The kernel refused something.
+    System {
+        /// What was tried.
+        operation: &'static str,
+        /// What it said.
+        source: io::Error,
+    },
+    /// The configuration cannot be used.
+    Config {
+        /// What of it, and why.
+        why: String,
+    },
+    /// The coordinator is gone, or speaks no language of ours.
+    Coordinator {
+        /// What happened.
+        why: String,
+    },
+}
+
+impl fmt::Display for ScanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ScanError::System { operation, source } => write!(f, "{operation}: {source}"),
+            ScanError::Config { why } => write!(f, "the configuration: {why}"),
+            ScanError::Coordinator { why } => write!(f, "the coordinator: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for ScanError {}
+
+impl ScanError {
+    /// The process's exit code.
+    pub fn code(&self) -> u8 {
+        match self {
+            ScanError::System { .. } => 1,
+            ScanError::Config { .. } => 2,
+            ScanError::Coordinator { .. } => 3,
+        }
+    }
+
+    pub(super) fn system(operation: &'static str) -> impl FnOnce(io::Error) -> ScanError {
+        move |source| ScanError::System { operation, source }
+    }
+
+    fn coordinator(error: impl fmt::Display) -> ScanError {
+        ScanError::Coordinator { why: error.to_string() }
+    }
+}
+
+/// Scans until it is told to stop. `slot` is what its command line says, for the log before the coordinator has spoken.
+///
+/// # Errors
+/// [`ScanError`].
+pub fn run(channel: OwnedFd, slot: SlotId) -> Result<(), ScanError> {
+    // Before any thread: only the loop is to see signals. A terminal's interrupt goes to the whole group; the coordinator
+    // decides what becomes of it.
+    let wanted = [
+        Signal::SIGTERM,
+        Signal::SIGINT,
+        Signal::SIGHUP,
+        Signal::SIGQUIT,
+        Signal::SIGUSR1,
+        Signal::SIGUSR2,
+        Signal::SIGPIPE,
+    ];
+    let signals = Signals::open(&wanted).map_err(ScanError::system("blocking signals"))?;
+    let mut control: Control =
+        Channel::new(channel, IN_LIMIT, OUT_LIMIT).map_err(ScanError::system("opening the channel"))?;
+    let welcome = greet(&mut control)?;
+    let log = logging::init(Who::Worker(slot), &welcome.config.log.level, welcome.config.log.format, Target::Stderr)
+        .map_err(|error| ScanError::Config { why: format!("log: {error}") })?;
+    if let Some(file) = welcome.log_file {
+        log.set_file(file);
+    }
+    let ran = scan(control, signals, log.clone(), &welcome.config, welcome.feed, welcome.slot, welcome.generation);
+    if let Err(error) = &ran {
+        log::error!(error:% = error; "worker.failed");
+    }
+    log.flush(Duration::from_secs(1));
+    ran
+}
+
+struct Greeted {
+    config: Config,
+    feed: FeedId,
+    slot: SlotId,
+    generation: Generation,
+    log_file: Option<OwnedFd>,
+}
+
+/// HELLO, and what comes back; the log's file may come before the welcome.
+fn greet(control: &mut Control) -> Result<Greeted, ScanError> {
+    let hello = Hello {
+        proto_min: PROTO,
+        proto_max: PROTO,
+        build: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+    };
+    control.send(&FromWorker::Hello(hello), 0).map_err(ScanError::coordinator)?;
+    control.flush().map_err(ScanError::coordinator)?;
+    let deadline = Instant::now() + WELCOME_DEADLINE;
+    let mut log_file = None;
+    loop {
+        match next_message(control, deadline)? {
+            (ToWorker::LogFile, file) => log_file = file,
+            (ToWorker::Welcome { welcome, feed, slot, generation }, _) => {
+                let config = Config::from_child_json(&welcome.config)
+                    .map_err(|error| ScanError::Config { why: error.to_string() })?;
+                return Ok(Greeted { config, feed, slot, generation, log_file });
+            }
+            (other, _) => return Err(ScanError::coordinator(format!("{other:?} before its welcome"))),
+        }
+    }
+}
+
+fn next_message(control: &mut Control, deadline: Instant) -> Result<(ToWorker, Option<OwnedFd>), ScanError> {
+    loop {
+        if let Some((message, _, fd)) = control.next().map_err(ScanError::coordinator)? {
+            return Ok((message, fd));
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(ScanError::coordinator(format!("no welcome within {WELCOME_DEADLINE:?}")));
+        }
+        wait_readable(control, left)?;
+        if control.read().map_err(ScanError::coordinator)? == ReadOutcome::Closed {
+            return Err(ScanError::coordinator("it closed the channel before its welcome"));
+        }
+    }
+}
+
+fn wait_readable(control: &Control, left: Duration) -> Result<(), ScanError> {
+    let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+    match poll(&mut [PollFd::new(control.as_fd(), PollFlags::POLLIN)], timeout) {
+        Ok(_) | Err(nix::Error::EINTR) => Ok(()),
+        Err(errno) => Err(ScanError::System { operation: "waiting for the coordinator", source: errno.into() }),
+    }
+}
+
+fn scan(
+    mut control: Control,
+    signals: Signals,
+    log: LogHandle,
+    config: &Config,
+    feed_id: FeedId,
+    slot: SlotId,
+    generation: Generation,
+) -> Result<(), ScanError> {
+    let wrong = |why: String| ScanError::Config { why };
+    let feed = config
+        .feed
+        .get(usize::from(feed_id.0))
+        .ok_or_else(|| wrong(format!("there is no feed number {feed_id}")))?;
+    let zone = TimeZone::get(&feed.feed_timezone)
+        .map_err(|error| wrong(format!("feed_timezone of {}: {error}", feed.name)))?;
+    let forest = Forest::new(mapping(feed)?, limits(config), zone);
+    let template = |text: &str| {
+        Template::parse(text).map_err(|error| wrong(format!("a template of {}: {error}", feed.name)))
+    };
+    let match_topics =
+        feed.match_topics.iter().map(|topic| template(topic.as_str())).collect::<Result<Vec<_>, _>>()?;
+    let parts = Parts {
+        signals,
+        log,
+        feed: feed_id,
+        feed_name: feed.name.clone(),
+        slot,
+        generation,
+        forest,
+        plan: plan(config, feed),
+        list_topic: feed.list_topic.clone(),
+        time_topic: feed.time_topic.clone(),
+        match_id: template(feed.match_id.as_str())?,
+        match_topics,
+        cap: feed.max_subscriptions,
+        stale_after: feed.stale_after.get(),
+        publish_deadline: config.limits.publish_deadline.get(),
+    };
+    control.send(&FromWorker::Ready, 0).map_err(|error: ChannelError| ScanError::coordinator(error))?;
+    Scanner::new(control, parts).map_err(ScanError::system("making the loop"))?.run()
+}
+
+fn mapping(feed: &FeedConfig) -> Result<Mapping, ScanError> {
+    let wrong = |error: &dyn fmt::Display| ScanError::Config { why: format!("mapping of {}: {error}", feed.name) };
+    let builtin = Mapping::builtin().map_err(|error| wrong(&error))?;
+    if feed.mapping.is_empty() {
+        return Ok(builtin);
+    }
+    let text = std::fs::read_to_string(&feed.mapping).map_err(|error| wrong(&format!("{}: {error}", feed.mapping)))?;
+    builtin.overlay(&text).map_err(|error| wrong(&error))
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
+        nodes: config.limits.nodes as usize,
+        depth: config.limits.depth as usize,
+        topics: config.limits.topics as usize,
+        ..Limits::default()
+    }
+}
+
+fn plan(config: &Config, feed: &FeedConfig) -> Plan {
+    let login = (!feed.username.is_empty())
+        .then(|| Login { username: feed.username.clone(), password: feed.password.expose().to_owned() });
+    let defaults = SessionConfig::default();
+    Plan {
+        authority: feed.url.authority(),
+        session: SessionConfig {
+            login,
+            subscribes_per_s: feed.subscribes_per_s.get(),
+            max_subscriptions: feed.max_subscriptions as usize,
+            max_aliases: (config.limits.topics as usize + OWN_TOPICS) * 2,
+            frame_limit: u32::try_from(config.limits.frame.get()).unwrap_or(u32::MAX),
+            out_limit: config.limits.out_queue.len(),
+            ..defaults
+        },
+    }
+}

@@ -1,0 +1,81 @@
+//! From what the forest sees to what the recorder is told.
+//!
+//! Every diff's observation goes out under the epoch of its match; a load's registers go out as `Base`. The outbox decides what
+//! happens when the recorder does not take them.
+
+use super::book::Book;
+use super::data_link::DataLink;
+use crate::tree::{Base, MatchSlot, Received, Seen, Sink};
+use std::time::Instant;
+use touchline_common::ipc::messages::data::{EndReason, ToRecorderData};
+
+/// Tells the recorder, in the name of the matches in `book`.
+pub struct Telling<'a> {
+    /// Whose name and epoch.
+    pub book: &'a mut Book,
+    /// To whom.
+    pub link: &'a mut DataLink,
+    /// The time of the read.
+    pub now: Instant,
+}
+
+impl Sink for Telling<'_> {
+    fn base(&mut self, slot: MatchSlot, base: Base, received: Received) {
+        self.tell_base(slot, base, received.wall_us);
+    }
+
+    fn observed(&mut self, slot: MatchSlot, seen: &Seen<'_>) {
+        let Some(followed) = self.book.get(slot) else { return };
+        let message = ToRecorderData::Obs {
+            n: 0,
+            key: followed.key.clone(),
+            epoch: followed.epoch,
+            observation: seen.to_observation(),
+        };
+        self.observe(slot, &message, seen.received().wall_us);
+    }
+
+    fn touched(&mut self, slot: MatchSlot) {
+        if let Some(followed) = self.book.get_mut(slot) {
+            followed.touched_at = self.now;
+        }
+    }
+}
+
+impl Telling<'_> {
+    /// Tells all registers of a match.
+    pub fn tell_base(&mut self, slot: MatchSlot, base: Base, received_at: i64) {
+        let Some(followed) = self.book.get(slot) else { return };
+        let message = ToRecorderData::Base {
+            n: 0,
+            key: followed.key.clone(),
+            epoch: followed.epoch,
+            facts: base.facts,
+            registers: base.registers,
+            clock: base.clock,
+            received_at,
+        };
+        self.observe(slot, &message, received_at);
+    }
+
+    /// Tells that observations of a match were dropped.
+    pub fn tell_lost(&mut self, slot: MatchSlot, count: u64, since: i64) {
+        let Some(followed) = self.book.get(slot) else { return };
+        let message =
+            ToRecorderData::Lost { n: 0, key: followed.key.clone(), epoch: followed.epoch, count, since };
+        self.observe(slot, &message, since);
+    }
+
+    /// Tells that nothing more comes of a match for now, or for good.
+    pub fn tell_end(&mut self, slot: MatchSlot, why: EndReason, at: i64) {
+        let Some(followed) = self.book.get(slot) else { return };
+        let message = ToRecorderData::End { n: 0, key: followed.key.clone(), epoch: followed.epoch, why, at };
+        self.observe(slot, &message, at);
+    }
+
+    fn observe(&mut self, slot: MatchSlot, message: &ToRecorderData, at: i64) {
+        if let Err(error) = self.link.observe(slot.0, message, at) {
+            log::error!(error:% = error; "worker.not_told");
+        }
+    }
+}
