@@ -2,7 +2,9 @@
 //!
 //! Invariant: every read and write has a deadline, except a followed stream's wait for its next line when none is given.
 
+use super::message::bad_answer;
 use super::{Answer, ControlError, LineReader, MAX_ANSWER, Request};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -45,10 +47,24 @@ impl Client {
         args: Map<String, Value>,
         timeout: Duration,
     ) -> Result<Value, ControlError> {
+        let raw = self.request_raw(verb, args, timeout)?;
+        serde_json::from_str(raw.get()).map_err(|error| bad_answer(&error))
+    }
+
+    /// As [`Client::request`], with the result as the daemon wrote it.
+    ///
+    /// # Errors
+    /// As [`Client::request`].
+    pub fn request_raw(
+        &mut self,
+        verb: &str,
+        args: Map<String, Value>,
+        timeout: Duration,
+    ) -> Result<Box<RawValue>, ControlError> {
         let deadline = Deadline::after(timeout);
         self.send(&Request { verb: verb.to_owned(), args }, &deadline)?;
         let line = self.read_line(Some(&deadline))?.ok_or(ControlError::Ended)?;
-        Answer::parse(&line)?.into_result()
+        Answer::parse(&line)
     }
 
     /// Asks, waits for the answer and gives it together with the lines that follow it.

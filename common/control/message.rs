@@ -1,6 +1,7 @@
 //! Requests, answers and what can go wrong, with the exit code of each.
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use std::fmt;
 use std::io;
@@ -128,7 +129,7 @@ pub enum Answer {
 struct Wire {
     ok: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    result: Option<Value>,
+    result: Option<Box<RawValue>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     code: Option<Code>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -157,31 +158,24 @@ impl Answer {
         }
     }
 
-    /// Reads one line.
+    /// Reads one line and gives the result as it was written, members in their order.
     ///
     /// # Errors
-    /// What is no answer.
-    pub fn parse(line: &[u8]) -> Result<Self, ControlError> {
-        let wire: Wire =
-            serde_json::from_slice(line).map_err(|error| ControlError::BadAnswer(error.to_string()))?;
-        Ok(if wire.ok {
-            Self::Ok(wire.result.unwrap_or(Value::Null))
+    /// What is no answer, and [`ControlError::Refused`].
+    pub fn parse(line: &[u8]) -> Result<Box<RawValue>, ControlError> {
+        let wire: Wire = serde_json::from_slice(line).map_err(|error| bad_answer(&error))?;
+        if wire.ok {
+            wire.result
+                .map_or_else(|| serde_json::value::to_raw_value(&()).map_err(|error| bad_answer(&error)), Ok)
         } else {
             let error = wire.error.unwrap_or_else(|| "no reason given".to_owned());
-            Self::Refused { code: wire.code.unwrap_or(Code::Failed), error }
-        })
-    }
-
-    /// The result, or the refusal as an error.
-    ///
-    /// # Errors
-    /// [`ControlError::Refused`].
-    pub fn into_result(self) -> Result<Value, ControlError> {
-        match self {
-            Self::Ok(result) => Ok(result),
-            Self::Refused { code, error } => Err(ControlError::Refused { code, error }),
+            Err(ControlError::Refused { code: wire.code.unwrap_or(Code::Failed), error })
         }
     }
+}
+
+pub(super) fn bad_answer(error: &serde_json::Error) -> ControlError {
+    ControlError::BadAnswer(error.to_string())
 }
 
 fn line_of(value: &impl Serialize) -> Vec<u8> {

@@ -1,1 +1,26 @@
-//! (module header)
+//! The command line: one table of verbs (`verbs`), from which the parser, `--help`, the man page and the completions are
+//! made, and what the operators' verbs do: ask the daemon over its socket, print the answer.
+//!
+//! Invariants: exit codes are `CONTRACT.md`'s ([`Code`]); a closed pipe on standard output is success; text that comes
+//! from a feed is never printed raw. What needs more than the socket is carried out by whoever implements [`Commands`].
+
+mod ask;
+mod dispatch;
+mod generate;
+mod options;
+mod output;
+mod parser;
+mod show;
+mod table;
+mod verbs;
+mod wait;
+
+#[cfg(test)]
+mod tests;
+
+pub use dispatch::{Commands, main, main_with};
+pub use options::{
+    BurstSpec, ChildKind, ChildOptions, DemoOptions, Keep, OutputFormat, Replay, RunOptions, SimulateOptions,
+};
+pub use touchline_common::control::Code;
+pub use verbs::{Arg, Built, COMMON, Check, Kind, VERBS, Verb};

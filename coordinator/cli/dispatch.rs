@@ -1,0 +1,295 @@
+//! From arguments to the verb that carries them out.
+
+use super::ask::{Daemon, arguments, config_file};
+use super::generate;
+use super::options::{
+    ChildKind, ChildOptions, DemoOptions, Keep, OutputFormat, Replay, RunOptions, SimulateOptions,
+};
+use super::output::{Failure, Outcome, Printer, settle};
+use super::verbs::{Built, VERBS, Verb};
+use super::{Code, parser, show, wait};
+use clap::ArgMatches;
+use clap::error::ErrorKind;
+use serde_json::{Map, json};
+use std::ffi::OsString;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+use touchline_common::config::{Config, ConfigErrors};
+
+/// What needs more than the control socket.
+pub trait Commands {
+    /// `touchline run`, with a valid configuration, folders and secrets resolved.
+    fn run(&self, config: Config, options: RunOptions) -> Code;
+    /// `touchline demo`.
+    fn demo(&self, options: DemoOptions) -> Code;
+    /// `touchline simulate`.
+    fn simulate(&self, options: SimulateOptions) -> Code;
+    /// A forked process, by its hidden verb.
+    fn child(&self, options: ChildOptions) -> Code;
+}
+
+/// The program: reads the arguments of this process and does what they say.
+pub fn main(commands: &dyn Commands) -> ExitCode {
+    let code = main_with(std::env::args_os(), commands, &mut std::io::stdout(), &mut std::io::stderr());
+    ExitCode::from(u8::from(code))
+}
+
+/// As [`main`], with other arguments (the program's name first) and other outputs.
+pub fn main_with(
+    args: impl IntoIterator<Item = OsString>,
+    commands: &dyn Commands,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Code {
+    let mut printer = Printer::new(out);
+    let outcome = parse(args, &mut printer, err).and_then(|matches| {
+        matches.map_or(Ok(Code::Usage), |matches| dispatch(&matches, commands, &mut printer))
+    });
+    let outcome = match (outcome, printer.flush()) {
+        (Ok(code), Ok(())) => Ok(code),
+        (Ok(_), Err(failure)) | (Err(failure), _) => Err(failure),
+    };
+    settle(outcome, err)
+}
+
+/// The arguments; `None` after telling what is wrong with them. Help and version end in `Closed`, which is success.
+fn parse(
+    args: impl IntoIterator<Item = OsString>,
+    out: &mut Printer<'_>,
+    err: &mut dyn Write,
+) -> Result<Option<ArgMatches>, Failure> {
+    let error = match parser::command().try_get_matches_from(args) {
+        Ok(matches) => return Ok(Some(matches)),
+        Err(error) => error,
+    };
+    let text = error.render().to_string();
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        out.bytes(text.as_bytes())?;
+        out.flush()?;
+        return Err(Failure::Closed);
+    }
+    let _ = err.write_all(text.as_bytes());
+    Ok(None)
+}
+
+fn dispatch(matches: &ArgMatches, commands: &dyn Commands, out: &mut Printer<'_>) -> Outcome {
+    let Some((name, matches)) = matches.subcommand() else {
+        return Err(Failure::told(Code::Usage, "no verb given: see touchline --help"));
+    };
+    match VERBS.iter().find(|verb| verb.name == name) {
+        Some(Verb { built: Built::No, .. }) => Err(not_in_this_build(&format!("`{name}`"))),
+        Some(Verb { built: Built::Hidden, .. }) => Ok(commands.child(child_options(name, matches))),
+        Some(Verb { built: Built::Yes, .. }) => carry_out(name, matches, commands, out),
+        None => Err(Failure::told(Code::Usage, format!("no verb `{name}`"))),
+    }
+}
+
+fn carry_out(name: &str, matches: &ArgMatches, commands: &dyn Commands, out: &mut Printer<'_>) -> Outcome {
+    match name {
+        "run" => run(matches, commands),
+        "demo" => Ok(commands.demo(demo_options(matches)?)),
+        "simulate" => Ok(commands.simulate(simulate_options(matches)?)),
+        "check" => check(matches, out),
+        "completions" => generate::completions(text(matches, "shell"), out),
+        "man" => generate::man(out),
+        _ => operate(name, matches, out),
+    }
+}
+
+/// The verbs that ask the daemon.
+fn operate(name: &str, matches: &ArgMatches, out: &mut Printer<'_>) -> Outcome {
+    let daemon = Daemon::of(matches)?;
+    let format = output(matches);
+    let args = |names: &[&str]| arguments(matches, names);
+    match name {
+        "status" => show::answer(&daemon, name, Map::new(), format, show::status, out),
+        "workers" => show::answer(&daemon, name, Map::new(), format, show::workers, out),
+        "matches" => {
+            show::answer(&daemon, name, args(&["feed", "worker", "state"]), format, show::matches, out)
+        }
+        "match" => show::answer(&daemon, name, args(&["match"]), format, show::document, out),
+        "gaps" => show::answer(&daemon, name, Map::new(), format, show::gaps, out),
+        "odds" => show::answer(&daemon, name, args(&["match", "market"]), format, show::odds, out),
+        "resync" => show::answer(&daemon, name, args(&["match"]), format, show::done, out),
+        "events" => show::events(&daemon, matches, out),
+        "health" => show::health(&daemon, format, out),
+        "ping" => show::ping(&daemon, format, out),
+        "log" => log(&daemon, matches, format, out),
+        "stop" => wait::stop(&daemon, args(&["now"]), format, out),
+        "wait-ready" => wait::ready(&daemon, format, out),
+        _ => Err(not_in_this_build(&format!("`{name}`"))),
+    }
+}
+
+fn log(daemon: &Daemon, matches: &ArgMatches, format: OutputFormat, out: &mut Printer<'_>) -> Outcome {
+    let Some((action, matches)) = matches.subcommand() else {
+        return Err(Failure::told(Code::Usage, "expected `log level FILTER` or `log reopen`"));
+    };
+    let mut args = arguments(matches, &["filter"]);
+    if let Some(filter) = args.get("filter").and_then(|filter| filter.as_str()) {
+        touchline_common::logging::check_filter(filter)
+            .map_err(|error| Failure::told(Code::Usage, format!("bad log filter: {error}")))?;
+    }
+    args.insert("action".to_owned(), action.into());
+    show::answer(daemon, "log", args, format, show::done, out)
+}
+
+fn run(matches: &ArgMatches, commands: &dyn Commands) -> Outcome {
+    let path = config_file(matches)?;
+    let usage = |text: String| Failure::told(Code::Usage, text);
+    let mut config = Config::load(&path).map_err(|errors| usage(errors.one_line()))?;
+    config.resolve_secrets().map_err(|missing| usage(missing.join("; ")))?;
+    let config_path = std::path::absolute(&path).unwrap_or(path);
+    Ok(commands.run(config, RunOptions { config_path }))
+}
+
+fn check(matches: &ArgMatches, out: &mut Printer<'_>) -> Outcome {
+    let path = config_file(matches)?;
+    let format = output(matches);
+    let config = match Config::load(&path) {
+        Ok(config) => config,
+        Err(errors) => return refuse(&errors, format, out),
+    };
+    let print = matches.get_flag("print");
+    match (print, format) {
+        (true, OutputFormat::Text) => out.bytes(config.to_toml().as_bytes())?,
+        (true, OutputFormat::Json) => out.json(&config)?,
+        (false, OutputFormat::Json) => {
+            out.json(&json!({"ok": true, "file": path, "notes": notes(&config), "mistakes": []}))?;
+        }
+        (false, OutputFormat::Text) => {
+            let feeds: Vec<&str> = config.feed.iter().map(|feed| feed.name.as_str()).collect();
+            out.line(
+                format!("{} is valid: {} feed(s) {}", path.display(), feeds.len(), feeds.join(", "))
+                    .trim_end(),
+            )?;
+            for note in notes(&config) {
+                out.line(format!("note: {note}"))?;
+            }
+        }
+    }
+    Ok(Code::Done)
+}
+
+/// What is no mistake of the file, but will be missing when the daemon runs with the surroundings of now.
+fn notes(config: &Config) -> Vec<String> {
+    let mut notes = config.clone().resolve_secrets().err().unwrap_or_default();
+    if config.feed.is_empty() {
+        notes.push("no [[feed]]: nothing will be followed".to_owned());
+    }
+    let mappings = config.feed.iter().map(|feed| &feed.mapping).filter(|mapping| !mapping.is_empty());
+    for mapping in mappings.filter(|mapping| !std::path::Path::new(mapping).is_file()) {
+        notes.push(format!("mapping {mapping} is not a file here"));
+    }
+    notes
+}
+
+fn refuse(errors: &ConfigErrors, format: OutputFormat, out: &mut Printer<'_>) -> Outcome {
+    match format {
+        OutputFormat::Text => Err(Failure::told(Code::Usage, errors.to_string())),
+        OutputFormat::Json => {
+            let mistakes: Vec<_> = errors
+                .mistakes()
+                .iter()
+                .map(|mistake| {
+                    json!({"setting": mistake.setting, "line": mistake.line, "column": mistake.column,
+                        "message": mistake.message, "expected": mistake.expected})
+                })
+                .collect();
+            out.json(&json!({"ok": false, "file": errors.file(), "mistakes": mistakes}))?;
+            Ok(Code::Usage)
+        }
+    }
+}
+
+fn demo_options(matches: &ArgMatches) -> Result<DemoOptions, Failure> {
+    only_built(matches, "feed", "diffusion")?;
+    Ok(DemoOptions {
+        matches: whole(matches, "matches"),
+        rate: number(matches, "rate"),
+        burst: matches.get_one("burst").copied(),
+        duration: matches.get_one::<Duration>("for").copied(),
+        replay: replay(matches),
+        dir: matches.get_one::<PathBuf>("dir").cloned(),
+        keep: if matches.get_flag("keep") { Keep::Yes } else { Keep::No },
+        seed: whole(matches, "seed"),
+        cap: cap(matches)?.unwrap_or(u32::MAX),
+        output: output(matches),
+    })
+}
+
+fn simulate_options(matches: &ArgMatches) -> Result<SimulateOptions, Failure> {
+    only_built(matches, "transport", "dpt")?;
+    only_built(matches, "protocol", "v4")?;
+    only_built(matches, "over-cap", "close")?;
+    if matches.contains_id("fault") {
+        return Err(not_in_this_build("`--fault`"));
+    }
+    Ok(SimulateOptions {
+        listen: matches
+            .get_one("listen")
+            .copied()
+            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
+        matches: whole(matches, "matches"),
+        rate: number(matches, "rate"),
+        burst: matches.get_one("burst").copied(),
+        cap: cap(matches)?,
+        seed: whole(matches, "seed"),
+        churn: number(matches, "churn"),
+        replay: replay(matches),
+        truth: matches.get_one("truth").copied(),
+        output: output(matches),
+    })
+}
+
+fn child_options(name: &str, matches: &ArgMatches) -> ChildOptions {
+    let number = |name| matches.get_one::<u64>(name).copied();
+    ChildOptions {
+        kind: if name == "recorder" { ChildKind::Recorder } else { ChildKind::Worker },
+        slot: number("slot").and_then(|slot| u16::try_from(slot).ok()),
+        generation: number("generation").and_then(|generation| u32::try_from(generation).ok()),
+    }
+}
+
+fn only_built(matches: &ArgMatches, name: &str, built: &str) -> Result<(), Failure> {
+    let given = text(matches, name);
+    if given == built { Ok(()) } else { Err(not_in_this_build(&format!("`--{name} {given}`"))) }
+}
+
+fn not_in_this_build(what: &str) -> Failure {
+    Failure::told(Code::Failed, format!("{what} is not in this build"))
+}
+
+fn cap(matches: &ArgMatches) -> Result<Option<u32>, Failure> {
+    let Some(cap) = matches.get_one::<u64>("cap") else { return Ok(None) };
+    match u32::try_from(*cap) {
+        Ok(cap) if cap > 0 => Ok(Some(cap)),
+        _ => Err(Failure::told(Code::Usage, "--cap: expected a number from 1 to 4294967295")),
+    }
+}
+
+fn replay(matches: &ArgMatches) -> Replay {
+    let files =
+        matches.get_many::<PathBuf>("replay").map(|files| files.cloned().collect()).unwrap_or_default();
+    Replay { files, speed: number(matches, "speed") }
+}
+
+/// A number with a default in the table.
+fn whole<T: TryFrom<u64> + Default>(matches: &ArgMatches, name: &str) -> T {
+    matches.get_one::<u64>(name).and_then(|number| T::try_from(*number).ok()).unwrap_or_default()
+}
+
+fn number(matches: &ArgMatches, name: &str) -> f64 {
+    matches.get_one::<f64>(name).copied().unwrap_or_default()
+}
+
+fn text<'m>(matches: &'m ArgMatches, name: &str) -> &'m str {
+    matches.get_one::<String>(name).map(String::as_str).unwrap_or_default()
+}
+
+fn output(matches: &ArgMatches) -> OutputFormat {
+    if matches.get_flag("json") { OutputFormat::Json } else { OutputFormat::Text }
+}

@@ -1,0 +1,121 @@
+//! What the verbs that are carried out elsewhere were asked to do, as plain data.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Whether people or programs read the output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OutputFormat {
+    /// Text for people.
+    #[default]
+    Text,
+    /// JSON.
+    Json,
+}
+
+/// `touchline run`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunOptions {
+    /// The file that the configuration came from, absolute, for a reload.
+    pub config_path: PathBuf,
+}
+
+/// `touchline demo`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DemoOptions {
+    /// Simulated matches.
+    pub matches: usize,
+    /// Diffs per second over all of them.
+    pub rate: f64,
+    /// Times in which the rate is higher.
+    pub burst: Option<BurstSpec>,
+    /// End after this long and hold the outcome against the truth; `None`: until a signal.
+    pub duration: Option<Duration>,
+    /// Recorded matches to play beside the simulated ones.
+    pub replay: Replay,
+    /// The folder for sockets and store; `None`: a temporary one.
+    pub dir: Option<PathBuf>,
+    /// Whether a temporary folder stays.
+    pub keep: Keep,
+    /// The seed of everything random.
+    pub seed: u64,
+    /// Subscriptions that one connection may hold.
+    pub cap: u32,
+    /// How progress is told.
+    pub output: OutputFormat,
+}
+
+/// Whether the folder of a demo stays when it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// It stays.
+    Yes,
+    /// It goes.
+    No,
+}
+
+/// Recorded matches and how fast they are played.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Replay {
+    /// Their files.
+    pub files: Vec<PathBuf>,
+    /// Seconds of a match in one second.
+    pub speed: f64,
+}
+
+/// Times in which the rate is `factor` times as high, each `len` long, one each `every`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BurstSpec {
+    /// How many times the rate.
+    pub factor: f64,
+    /// How long.
+    pub len: Duration,
+    /// From one's beginning to the next one's.
+    pub every: Duration,
+}
+
+/// `touchline simulate`. Transport, protocol and what happens above the cap are those of this build: dpt, v4, close.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SimulateOptions {
+    /// Where it listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Simulated matches.
+    pub matches: usize,
+    /// Diffs per second over all of them.
+    pub rate: f64,
+    /// Times in which the rate is higher.
+    pub burst: Option<BurstSpec>,
+    /// Subscriptions that one connection may hold; `None`: any number.
+    pub cap: Option<u32>,
+    /// The seed of everything random.
+    pub seed: u64,
+    /// Matches per minute that end while others appear.
+    pub churn: f64,
+    /// Recorded matches to play beside the simulated ones.
+    pub replay: Replay,
+    /// Where the truth is served over HTTP.
+    pub truth: Option<SocketAddr>,
+    /// How progress is told.
+    pub output: OutputFormat,
+}
+
+/// The hidden verbs of the forked processes. Their channel is descriptor 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChildOptions {
+    /// What it is to be.
+    pub kind: ChildKind,
+    /// The slot, for the process list only: what counts comes through the channel.
+    pub slot: Option<u16>,
+    /// The generation, likewise.
+    pub generation: Option<u32>,
+}
+
+/// What a forked process is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChildKind {
+    /// A scanning worker.
+    Worker,
+    /// The recorder.
+    Recorder,
+}

@@ -1,0 +1,112 @@
+//! Standard output and standard error, without panics.
+//!
+//! Invariant: a closed pipe ends the program with success: whoever reads has seen enough. Everything that a feed wrote
+//! goes through [`clean`], so that no name of a team moves a cursor.
+
+use super::Code;
+use serde::Serialize;
+use std::borrow::Cow;
+use std::io::{self, BufWriter, ErrorKind, Write};
+
+/// Why a verb ended before its end.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Standard output is closed: success.
+    Closed,
+    /// Standard output cannot be written.
+    Output(io::Error),
+    /// Something to be told on standard error.
+    Told(Code, String),
+}
+
+impl Failure {
+    pub(super) fn told(code: Code, text: impl Into<String>) -> Self {
+        Self::Told(code, text.into())
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == ErrorKind::BrokenPipe { Self::Closed } else { Self::Output(error) }
+    }
+}
+
+impl From<touchline_common::control::ControlError> for Failure {
+    fn from(error: touchline_common::control::ControlError) -> Self {
+        Self::Told(error.code(), error.to_string())
+    }
+}
+
+/// How a verb ended.
+pub(super) type Outcome = Result<Code, Failure>;
+
+/// Buffered standard output, or whatever stands for it in a test.
+pub(super) struct Printer<'w> {
+    out: BufWriter<&'w mut dyn Write>,
+}
+
+impl<'w> Printer<'w> {
+    pub(super) fn new(out: &'w mut dyn Write) -> Self {
+        Self { out: BufWriter::new(out) }
+    }
+
+    /// One line.
+    pub(super) fn line(&mut self, text: impl AsRef<str>) -> Result<(), Failure> {
+        self.out.write_all(text.as_ref().as_bytes())?;
+        Ok(self.out.write_all(b"\n")?)
+    }
+
+    /// One line of JSON.
+    pub(super) fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
+        serde_json::to_writer(&mut self.out, value).map_err(io::Error::from)?;
+        Ok(self.out.write_all(b"\n")?)
+    }
+
+    /// Bytes as they are.
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        Ok(self.out.write_all(bytes)?)
+    }
+
+    /// Hands over what is buffered.
+    pub(super) fn flush(&mut self) -> Result<(), Failure> {
+        Ok(self.out.flush()?)
+    }
+}
+
+/// Tells the outcome on `err` and gives its code.
+pub(super) fn settle(outcome: Outcome, err: &mut dyn Write) -> Code {
+    // There is nowhere left to tell that standard error cannot be written.
+    match outcome {
+        Ok(code) => code,
+        Err(Failure::Closed) => Code::Done,
+        Err(Failure::Output(error)) => {
+            let _ = writeln!(err, "touchline: standard output cannot be written: {error}");
+            Code::Failed
+        }
+        Err(Failure::Told(code, text)) => {
+            let _ = writeln!(err, "touchline: {}", clean_lines(&text));
+            code
+        }
+    }
+}
+
+/// Text from elsewhere, fit for a terminal: control characters and the like are escaped.
+pub(super) fn clean(text: &str) -> Cow<'_, str> {
+    if text.chars().any(is_unsafe) {
+        Cow::Owned(
+            text.chars()
+                .map(|c| if is_unsafe(c) { c.escape_unicode().to_string() } else { c.to_string() })
+                .collect(),
+        )
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+fn clean_lines(text: &str) -> String {
+    text.lines().map(clean).collect::<Vec<_>>().join("\n")
+}
+
+fn is_unsafe(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}

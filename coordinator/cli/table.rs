@@ -1,0 +1,111 @@
+//! Aligned tables, and ages, rates and sizes as people read them.
+
+use super::output::{Failure, Printer, clean};
+use std::borrow::Cow;
+
+/// On which side a column's text stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Align {
+    Left,
+    Right,
+}
+
+/// Rows under a heading, columns two blanks apart.
+pub(super) struct Table {
+    columns: Vec<(&'static str, Align)>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub(super) fn new(columns: &[(&'static str, Align)]) -> Self {
+        Self { columns: columns.to_vec(), rows: Vec::new() }
+    }
+
+    pub(super) fn row<S: AsRef<str>>(&mut self, cells: impl IntoIterator<Item = S>) {
+        self.rows.push(cells.into_iter().map(|cell| clean(cell.as_ref()).into_owned()).collect());
+    }
+
+    pub(super) fn print(&self, out: &mut Printer<'_>) -> Result<(), Failure> {
+        let widths: Vec<usize> =
+            self.columns.iter().enumerate().map(|(at, (name, _))| self.width(at, name)).collect();
+        let heading: Vec<Cow<'_, str>> = self.columns.iter().map(|(name, _)| Cow::Borrowed(*name)).collect();
+        out.line(self.aligned(&heading, &widths))?;
+        for row in &self.rows {
+            let cells: Vec<Cow<'_, str>> = row.iter().map(|cell| Cow::Borrowed(cell.as_str())).collect();
+            out.line(self.aligned(&cells, &widths))?;
+        }
+        Ok(())
+    }
+
+    fn width(&self, at: usize, name: &str) -> usize {
+        let cells = self.rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count());
+        cells.max().unwrap_or(0).max(name.len())
+    }
+
+    fn aligned(&self, cells: &[Cow<'_, str>], widths: &[usize]) -> String {
+        let mut line = String::new();
+        for ((cell, width), (_, align)) in cells.iter().zip(widths).zip(&self.columns) {
+            match align {
+                Align::Left => line.push_str(&format!("{cell:<width$}  ")),
+                Align::Right => line.push_str(&format!("{cell:>width$}  ")),
+            }
+        }
+        line.truncate(line.trim_end().len());
+        line
+    }
+}
+
+/// A text of at most `width` characters.
+pub(super) fn short(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let mut cut: String = text.chars().take(width.saturating_sub(1)).collect();
+    cut.push('…');
+    cut
+}
+
+/// `0.4s`, `12s`, `3m05s`, `2h07m`, `4d03h`.
+pub(super) fn age(seconds: f64) -> String {
+    if !seconds.is_finite() || seconds < 0.0 {
+        return "-".to_owned();
+    }
+    if seconds < 10.0 {
+        return format!("{seconds:.1}s");
+    }
+    let whole = seconds as u64;
+    match whole {
+        0..60 => format!("{whole}s"),
+        60..3_600 => format!("{}m{:02}s", whole / 60, whole % 60),
+        3_600..86_400 => format!("{}h{:02}m", whole / 3_600, whole % 3_600 / 60),
+        _ => format!("{}d{:02}h", whole / 86_400, whole % 86_400 / 3_600),
+    }
+}
+
+/// `12ms`, and from 10 s on as [`age`].
+pub(super) fn age_ms(milliseconds: u64) -> String {
+    if milliseconds < 10_000 { format!("{milliseconds}ms") } else { age(milliseconds as f64 / 1_000.0) }
+}
+
+/// `90us`, `1.2ms`, `3.4s`.
+pub(super) fn micros(micros: u64) -> String {
+    match micros {
+        0..1_000 => format!("{micros}us"),
+        1_000..1_000_000 => format!("{:.1}ms", micros as f64 / 1e3),
+        _ => format!("{:.1}s", micros as f64 / 1e6),
+    }
+}
+
+/// `812`, `51.2k`, `4.0M`: a number of at most four digits and its power of a thousand.
+pub(super) fn scaled(number: f64) -> String {
+    let number = if number.is_finite() { number } else { 0.0 };
+    for (limit, divisor, unit) in [(1e3, 1.0, ""), (1e6, 1e3, "k"), (1e9, 1e6, "M"), (1e12, 1e9, "G")] {
+        // Rounding must not make 1000.0k of what is a little below a million.
+        if number.abs() < limit - 0.05 * divisor {
+            let shown = number / divisor;
+            let digits = usize::from(!unit.is_empty() || (shown.fract() != 0.0 && shown.abs() < 10.0));
+            return format!("{shown:.digits$}{unit}");
+        }
+    }
+    format!("{:.1}T", number / 1e12)
+}

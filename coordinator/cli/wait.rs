@@ -1,0 +1,156 @@
+//! The verbs that wait: until all is ready, until the daemon is gone.
+//!
+//! Invariant: both end, and say what was missing when the time is over.
+
+use super::ask::Daemon;
+use super::options::OutputFormat;
+use super::output::{Failure, Outcome, Printer, clean};
+use super::{Code, show};
+use serde_json::{Map, Value, json};
+use std::time::{Duration, Instant};
+use touchline_common::control::{Client, ControlError};
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// How long `wait-ready` waits without `--timeout`: a little longer than the daemon itself waits for the first lists.
+const READY_TIMEOUT: Duration = Duration::from_secs(35);
+
+/// How long `stop` waits without `--timeout`: the longest usual drain and the ladder after it.
+const STOP_TIMEOUT: Duration = Duration::from_secs(45);
+
+/// How long one look may take.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the process may outlive its socket.
+const LAST_STEPS: Duration = Duration::from_secs(5);
+
+/// `wait-ready`: a daemon that is not there yet is waited for, too.
+pub(super) fn ready(daemon: &Daemon, format: OutputFormat, out: &mut Printer<'_>) -> Outcome {
+    let timeout = daemon.timeout_or(READY_TIMEOUT);
+    let end = Instant::now() + timeout;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let looked = look(daemon, "status", left.clamp(PAUSE, LOOK_TIMEOUT));
+        if let Ok(status) = &looked {
+            match status.get("state").and_then(Value::as_str).unwrap_or_default() {
+                "ready" => {
+                    show::print(status, format, "ready", out)?;
+                    return Ok(Code::Done);
+                }
+                "degraded" => return Err(degraded(daemon, status)),
+                "draining" | "stopping" => {
+                    return Err(Failure::told(Code::Failed, "the daemon is stopping"));
+                }
+                _ => {}
+            }
+        }
+        if left.is_zero() {
+            return Err(not_ready(looked, timeout));
+        }
+        std::thread::sleep(PAUSE.min(left));
+    }
+}
+
+fn look(daemon: &Daemon, verb: &str, timeout: Duration) -> Result<Value, ControlError> {
+    Client::connect(daemon.socket())?.request(verb, Map::new(), timeout)
+}
+
+fn degraded(daemon: &Daemon, status: &Value) -> Failure {
+    let health = look(daemon, "health", LOOK_TIMEOUT).ok();
+    let reasons: Vec<&str> = health.as_ref().map(show::reasons).unwrap_or_default();
+    let missing = if reasons.is_empty() { missing(status) } else { reasons.join("; ") };
+    Failure::told(Code::Partial, format!("degraded: {}", clean(&missing)))
+}
+
+fn not_ready(looked: Result<Value, ControlError>, timeout: Duration) -> Failure {
+    match looked {
+        Ok(status) => {
+            let missing = missing(&status);
+            Failure::told(Code::Partial, format!("not ready after {timeout:?}: {}", clean(&missing)))
+        }
+        Err(error @ (ControlError::NotRunning { .. } | ControlError::NoPermission { .. })) => error.into(),
+        Err(error) => Failure::told(Code::Partial, format!("not ready after {timeout:?}: {error}")),
+    }
+}
+
+/// What a status lacks to be ready.
+fn missing(status: &Value) -> String {
+    let mut missing = Vec::new();
+    if let Some(state) =
+        status.pointer("/recorder/state").and_then(Value::as_str).filter(|state| *state != "ready")
+    {
+        missing.push(format!("recorder {state}"));
+    }
+    for feed in status.get("feeds").and_then(Value::as_array).into_iter().flatten() {
+        let of = |key: &str| feed.get(key).and_then(Value::as_str).unwrap_or_default();
+        if of("state") != "up" {
+            let why = if of("why").is_empty() { String::new() } else { format!(" ({})", of("why")) };
+            missing.push(format!("feed {} {}{why}", of("name"), of("state")));
+        }
+    }
+    for state in ["waiting", "subscribing", "stale", "quarantined"] {
+        let count = status.get("matches").and_then(|matches| matches.get(state)).and_then(Value::as_u64);
+        if let Some(count) = count.filter(|count| *count > 0) {
+            missing.push(format!("{count} matches {state}"));
+        }
+    }
+    if missing.is_empty() { "the first lists are not placed yet".to_owned() } else { missing.join("; ") }
+}
+
+/// `stop`: asks, then waits until socket and process are gone.
+pub(super) fn stop(
+    daemon: &Daemon,
+    args: Map<String, Value>,
+    format: OutputFormat,
+    out: &mut Printer<'_>,
+) -> Outcome {
+    let timeout = daemon.timeout_or(STOP_TIMEOUT);
+    let end = Instant::now() + timeout;
+    let pid = pid(daemon);
+    daemon.ask("stop", args)?;
+    loop {
+        let now = pid_now(daemon);
+        let gone = match (&now, pid) {
+            (Err(ControlError::NotRunning { .. }), _) => true,
+            // Whoever supervises it has started the next one already.
+            (Ok(Some(now)), Some(before)) => *now != before,
+            (Ok(_) | Err(_), _) => false,
+        };
+        if gone && pid.is_none_or(|pid| wait_for_exit(pid, end)) {
+            show::print(&json!({"stopped": true, "pid": pid}), format, "stopped", out)?;
+            return Ok(Code::Done);
+        }
+        if Instant::now() >= end {
+            let who = pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
+            return Err(Failure::told(
+                Code::Partial,
+                format!("the daemon{who} is not gone after {timeout:?}"),
+            ));
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+fn pid(daemon: &Daemon) -> Option<u64> {
+    pid_now(daemon).ok().flatten()
+}
+
+fn pid_now(daemon: &Daemon) -> Result<Option<u64>, ControlError> {
+    Ok(look(daemon, "status", LOOK_TIMEOUT)?.get("pid").and_then(Value::as_u64))
+}
+
+/// The socket goes before the process does. A process that nobody has waited for yet is as good as gone.
+fn wait_for_exit(pid: u64, end: Instant) -> bool {
+    let end = end.min(Instant::now() + LAST_STEPS);
+    while Instant::now() < end {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // The name in parentheses may hold anything, so the state is looked for behind the last one.
+        let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+        if matches!(state, None | Some('Z' | 'X')) {
+            return true;
+        }
+        std::thread::sleep(PAUSE);
+    }
+    false
+}
