@@ -64,6 +64,8 @@ enum Wish {
     Again,
     /// The session to be resumed has it.
     Kept,
+    /// The session to be resumed has it; it waits to be sent again.
+    KeptAgain,
     /// The session to be resumed has it and it is not wanted any more.
     KeptLeaving,
 }
@@ -72,8 +74,10 @@ enum Wish {
 #[derive(Debug)]
 pub(super) struct Subscriptions {
     held: HashMap<Box<[u8]>, Wish, RandomState>,
-    /// Those in `Waiting` and `Again`, each once, oldest first.
+    /// Those in `Waiting`, `Again` and `KeptAgain`, each once, oldest first.
     queue: VecDeque<Box<[u8]>>,
+    /// Those that were ever named as kept, oldest first; empty once the session is open.
+    kept: Vec<Box<[u8]>>,
     limit: usize,
     per_message: usize,
     rate: f64,
@@ -87,6 +91,7 @@ impl Subscriptions {
         Subscriptions {
             held: HashMap::default(),
             queue: VecDeque::new(),
+            kept: Vec::new(),
             limit,
             per_message: per_message.max(1),
             rate,
@@ -97,9 +102,9 @@ impl Subscriptions {
 
     pub(super) fn subscribe(&mut self, topic: &[u8]) -> Result<(), SubscribeError> {
         let next = match self.held.get(topic) {
-            Some(Wish::Waiting | Wish::Again) => return Ok(()),
+            Some(Wish::Waiting | Wish::Again | Wish::KeptAgain) => return Ok(()),
             Some(Wish::Asked) => Wish::Again,
-            Some(Wish::Kept | Wish::KeptLeaving) => Wish::Again,
+            Some(Wish::Kept | Wish::KeptLeaving) => Wish::KeptAgain,
             None => {
                 self.check(topic)?;
                 Wish::Waiting
@@ -113,9 +118,12 @@ impl Subscriptions {
     /// A topic that the session to be resumed has: sent only if there is no such session any more.
     pub(super) fn keep(&mut self, topic: &[u8]) -> Result<(), SubscribeError> {
         match self.held.get(topic) {
-            Some(Wish::Waiting | Wish::Again | Wish::Asked | Wish::Kept) => return Ok(()),
+            Some(Wish::Waiting | Wish::Again | Wish::Asked | Wish::Kept | Wish::KeptAgain) => return Ok(()),
             Some(Wish::KeptLeaving) => {}
-            None => self.check(topic)?,
+            None => {
+                self.check(topic)?;
+                self.kept.push(topic.into());
+            }
         }
         self.held.insert(topic.into(), Wish::Kept);
         Ok(())
@@ -134,20 +142,23 @@ impl Subscriptions {
 
     /// Gives a topic up; appends what must be sent for it to `out`.
     pub(super) fn unsubscribe(&mut self, topic: &[u8], out: &mut Vec<u8>) {
-        match self.held.get_mut(topic) {
-            None | Some(Wish::KeptLeaving) => return,
-            Some(wish @ Wish::Kept) => {
-                *wish = Wish::KeptLeaving;
-                return;
-            }
-            Some(Wish::Waiting) => self.unqueue(topic),
-            Some(Wish::Again) => {
+        let Some(wish) = self.held.get(topic).copied() else { return };
+        match wish {
+            Wish::KeptLeaving => {}
+            Wish::Kept | Wish::KeptAgain => {
                 self.unqueue(topic);
+                self.held.insert(topic.into(), Wish::KeptLeaving);
+            }
+            Wish::Waiting => {
+                self.unqueue(topic);
+                self.held.remove(topic);
+            }
+            Wish::Asked | Wish::Again => {
+                self.unqueue(topic);
+                self.held.remove(topic);
                 leave(topic, out);
             }
-            Some(Wish::Asked) => leave(topic, out),
         }
-        self.held.remove(topic);
     }
 
     fn unqueue(&mut self, topic: &[u8]) {
@@ -156,26 +167,30 @@ impl Subscriptions {
 
     /// The server opened a fresh session: what was kept must be asked for.
     pub(super) fn opened_fresh(&mut self) {
-        self.held.retain(|_, wish| *wish != Wish::KeptLeaving);
-        for (topic, wish) in &mut self.held {
-            if *wish == Wish::Kept {
-                *wish = Wish::Waiting;
-                self.queue.push_back(topic.clone());
+        for topic in std::mem::take(&mut self.kept) {
+            match self.held.get_mut(&topic) {
+                Some(wish @ Wish::Kept) => {
+                    *wish = Wish::Waiting;
+                    self.queue.push_back(topic);
+                }
+                Some(wish @ Wish::KeptAgain) => *wish = Wish::Waiting,
+                Some(Wish::KeptLeaving) => drop(self.held.remove(&topic)),
+                Some(Wish::Waiting | Wish::Asked | Wish::Again) | None => {}
             }
         }
     }
 
     /// The server goes on with the earlier session: what was kept is subscribed.
     pub(super) fn opened_resumed(&mut self, out: &mut Vec<u8>) {
-        self.held.retain(|topic, wish| {
-            if *wish == Wish::KeptLeaving {
-                leave(topic, out);
-            }
-            *wish != Wish::KeptLeaving
-        });
-        for wish in self.held.values_mut() {
-            if *wish == Wish::Kept {
-                *wish = Wish::Asked;
+        for topic in std::mem::take(&mut self.kept) {
+            match self.held.get_mut(&topic) {
+                Some(wish @ Wish::Kept) => *wish = Wish::Asked,
+                Some(wish @ Wish::KeptAgain) => *wish = Wish::Again,
+                Some(Wish::KeptLeaving) => {
+                    self.held.remove(&topic);
+                    leave(&topic, out);
+                }
+                Some(Wish::Waiting | Wish::Asked | Wish::Again) | None => {}
             }
         }
     }

@@ -183,6 +183,8 @@ impl FrameBuffer {
         if self.bytes.len() - self.end < READ {
             let most = (self.limit as usize).max(LIMIT_MIN) + READ;
             let wanted = (2 * self.bytes.len()).max(held + READ).max(USUAL).min(most);
+            // Exactly: a vector that grows by itself would take twice the bound.
+            self.bytes.reserve_exact(wanted.saturating_sub(self.bytes.len()));
             self.bytes.resize(wanted.max(self.end), 0);
         }
     }

@@ -152,7 +152,8 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// The headers after those that the type calls for. A fragment's are not told apart yet: all of its count as the type's.
+    /// The headers after those that the type calls for. None for a fragment: which of its headers are the user's
+    /// depends on the part that it is.
     pub fn user_headers(&self) -> Fields<'a> {
         let mut fields = match self.part {
             Part::Whole => self.headers.iter(),

@@ -11,9 +11,10 @@ mod handshake;
 mod kind;
 mod message;
 mod records;
+mod response_code;
 
 #[cfg(test)]
-mod captures;
+pub(crate) mod captures;
 #[cfg(test)]
 mod tests;
 
@@ -24,11 +25,12 @@ pub use encode::{
     load_with_ack, message, ping_client, ping_server, subscribe, topic_status, unsubscribe,
 };
 pub use handshake::{
-    ConnectRequest, ConnectResponse, Credentials, HANDSHAKE_LIMIT, HandshakeError, LENGTH_BYTES, ResponseCode,
+    ConnectRequest, ConnectResponse, Credentials, HANDSHAKE_LIMIT, HandshakeError, LENGTH_BYTES,
 };
 pub use kind::{Encoding, MessageType, Part};
 pub use message::{Headers, Message, Ping, TopicRef, TopicStatus};
 pub use records::{Fields, Records};
+pub use response_code::ResponseCode;
 
 /// The version of the protocol that this module speaks.
 pub const VERSION: u8 = 4;
