@@ -3,9 +3,11 @@
 //! Invariants: a length is checked against its limit before anything is allocated; a bad frame ends its channel,
 //! never a re-sync; at most one descriptor belongs to a frame. `bincode` appears in `codec` and nowhere else.
 
+pub mod channel;
 pub mod codec;
 pub mod frame;
 pub mod messages;
 
+pub use channel::{Channel, ChannelError, ReadOutcome};
 pub use codec::{CodecError, decode, encode_frame};
 pub use frame::{FrameError, FrameReader, Header, PROTO};

@@ -1,1 +1,9 @@
-//! Kernel calls.
+//! The few kernel calls that std and nix do not offer safely, and those that decide who lives: descriptor passing,
+//! pidfds, the start of a child, locks, signals. The only place in the project where `unsafe` may stand.
+
+pub mod child;
+pub mod descriptors;
+pub mod fdpass;
+pub mod lock;
+pub mod pidfd;
+pub mod signals;

@@ -1,1 +1,3 @@
-//! (module header)
+//! The scanning worker.
+
+pub mod outbox;

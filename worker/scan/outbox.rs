@@ -1,0 +1,228 @@
+//! What the recorder has not acknowledged: the worker's bounded memory of observations.
+//!
+//! Frames are numbered when they are sent, densely, and kept until they are acknowledged; after the recorder's
+//! restart those above its `resume_after` go out again under their old numbers. At the bound a match's unsent
+//! frames are dropped and counted; once there is room again the caller tells its registers anew (`Lost`, then `Base`).
+//! Pure: the data link writes what [`Outbox::take`] hands out.
+
+use hashbrown::HashMap;
+use std::collections::VecDeque;
+use touchline_common::ipc::messages::data::stamp_number;
+
+/// A match at this worker, by its place.
+pub type Place = u32;
+
+/// Frames that wait for the recorder.
+#[derive(Debug)]
+pub struct Outbox {
+    limit: usize,
+    bytes: usize,
+    last_number: u64,
+    /// Sent, not acknowledged; numbers rise by one from front to back.
+    sent: VecDeque<(u64, Box<[u8]>)>,
+    /// Of `sent`, how many at the back have to go out again first.
+    again: usize,
+    unsent: VecDeque<(Place, Box<[u8]>)>,
+    /// Of the unsent frames, bytes.
+    unsent_bytes: usize,
+    overflowed: HashMap<Place, Dropped, foldhash::fast::RandomState>,
+    dropped: u64,
+}
+
+/// What was dropped of one match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dropped {
+    /// Frames.
+    pub count: u64,
+    /// Wall clock of the first, microseconds since 1970 UTC.
+    pub since: i64,
+}
+
+impl Outbox {
+    /// An outbox that keeps at most `limit` bytes.
+    pub fn new(limit: usize) -> Outbox {
+        Outbox {
+            limit,
+            bytes: 0,
+            last_number: 0,
+            sent: VecDeque::new(),
+            again: 0,
+            unsent: VecDeque::new(),
+            unsent_bytes: 0,
+            overflowed: HashMap::default(),
+            dropped: 0,
+        }
+    }
+
+    /// Takes an encoded frame of the match at `place`, seen at `at` (wall clock, microseconds). At the bound the match's unsent frames are
+    /// dropped with this one, and so is everything of it until [`Outbox::recover`] names it.
+    pub fn push(&mut self, place: Place, frame: Box<[u8]>, at: i64) {
+        if let Some(dropped) = self.overflowed.get_mut(&place) {
+            dropped.count += 1;
+            self.dropped += 1;
+        } else if self.bytes + frame.len() > self.limit {
+            self.overflow(place, at);
+        } else {
+            self.bytes += frame.len();
+            self.unsent_bytes += frame.len();
+            self.unsent.push_back((place, frame));
+        }
+    }
+
+    fn overflow(&mut self, place: Place, at: i64) {
+        let before = self.unsent.len();
+        let mut freed = 0;
+        self.unsent.retain(|(of, frame)| {
+            let keep = *of != place;
+            freed += if keep { 0 } else { frame.len() };
+            keep
+        });
+        self.bytes -= freed;
+        self.unsent_bytes -= freed;
+        let count = (before - self.unsent.len()) as u64 + 1;
+        self.dropped += count;
+        self.overflowed.insert(place, Dropped { count, since: at });
+    }
+
+    /// A match whose frames were dropped and that may be told anew, because half of the room is free.
+    pub fn recover(&mut self) -> Option<(Place, Dropped)> {
+        if self.bytes > self.limit / 2 {
+            return None;
+        }
+        let place = *self.overflowed.keys().next()?;
+        self.overflowed.remove_entry(&place)
+    }
+
+    /// Forgets that the match at `place` overflowed: it is followed no more.
+    pub fn forget(&mut self, place: Place) {
+        self.overflowed.remove(&place);
+    }
+
+    /// Appends frames to `out` until it holds `enough` bytes or nothing is left; what goes out again comes first.
+    pub fn take(&mut self, out: &mut Vec<u8>, enough: usize) {
+        while self.again > 0 && out.len() < enough {
+            if let Some((_, frame)) = self.sent.get(self.sent.len() - self.again) {
+                out.extend_from_slice(frame);
+            }
+            self.again -= 1;
+        }
+        while out.len() < enough {
+            let Some((_, mut frame)) = self.unsent.pop_front() else { return };
+            self.last_number += 1;
+            self.unsent_bytes -= frame.len();
+            stamp_number(&mut frame, self.last_number);
+            out.extend_from_slice(&frame);
+            self.sent.push_back((self.last_number, frame));
+        }
+    }
+
+    /// Everything up to number `n` is committed.
+    pub fn acknowledge(&mut self, n: u64) {
+        while let Some((first, frame)) = self.sent.front() {
+            if *first > n {
+                break;
+            }
+            self.bytes -= frame.len();
+            self.sent.pop_front();
+        }
+        self.again = self.again.min(self.sent.len());
+    }
+
+    /// A new channel to the recorder, which has committed up to `resume_after`: the rest goes out again.
+    pub fn resume(&mut self, resume_after: u64) {
+        self.acknowledge(resume_after);
+        self.again = self.sent.len();
+    }
+
+    /// Bytes that wait to be sent, for the first time or again.
+    pub fn waiting(&self) -> usize {
+        let again: usize = self.sent.iter().rev().take(self.again).map(|(_, frame)| frame.len()).sum();
+        self.unsent_bytes + again
+    }
+
+    /// Bytes that are not acknowledged, sent or not.
+    pub fn unacknowledged(&self) -> usize {
+        self.bytes
+    }
+
+    /// Frames dropped in all.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A frame whose payload is its serial number, long enough to be stamped.
+    fn frame(serial: u8) -> Box<[u8]> {
+        let mut bytes = vec![0; 40];
+        bytes[39] = serial;
+        bytes.into()
+    }
+
+    fn read(bytes: &[u8]) -> Vec<(u64, u8)> {
+        bytes.chunks(40).map(|f| (u64::from_le_bytes(f[20..28].try_into().unwrap()), f[39])).collect()
+    }
+
+    #[test]
+    fn numbers_are_dense_and_what_is_not_acknowledged_goes_out_again_under_its_number() {
+        let mut outbox = Outbox::new(1000);
+        for serial in 1..=4 {
+            outbox.push(0, frame(serial), 0);
+        }
+        let mut out = Vec::new();
+        outbox.take(&mut out, 100);
+        assert_eq!(read(&out), [(1, 1), (2, 2), (3, 3)], "whole frames until enough");
+        outbox.acknowledge(1);
+        outbox.resume(2);
+        let mut out = Vec::new();
+        outbox.take(&mut out, 1000);
+        assert_eq!(read(&out), [(3, 3), (4, 4)]);
+        outbox.acknowledge(4);
+        assert_eq!((outbox.unacknowledged(), outbox.waiting()), (0, 0));
+    }
+
+    #[test]
+    fn at_the_bound_one_match_is_dropped_whole_and_told_anew_later() {
+        let mut outbox = Outbox::new(200);
+        for serial in 1..=5 {
+            outbox.push(u32::from(serial % 2), frame(serial), i64::from(serial));
+        }
+        outbox.push(1, frame(6), 6);
+        outbox.push(1, frame(7), 7);
+        assert_eq!(outbox.recover(), Some((1, Dropped { count: 5, since: 6 })));
+        assert_eq!(outbox.dropped(), 5);
+        let mut out = Vec::new();
+        outbox.take(&mut out, 1000);
+        assert_eq!(read(&out), [(1, 2), (2, 4)], "the other match is unharmed and numbers have no hole");
+    }
+
+    proptest! {
+        #[test]
+        fn every_kept_frame_arrives_once_in_order(ops in prop::collection::vec((0u8..4, 0u32..3), 1..200)) {
+            let mut outbox = Outbox::new(600);
+            let (mut serial, mut seen, mut committed) = (0u8, Vec::new(), 0u64);
+            for (op, place) in ops {
+                match op {
+                    0 => { serial = serial.wrapping_add(1); outbox.push(place, frame(serial), 0); }
+                    1 => {
+                        let mut out = Vec::new();
+                        outbox.take(&mut out, 100);
+                        seen.extend(read(&out).into_iter().map(|(n, _)| n));
+                    }
+                    2 => { committed = seen.iter().copied().max().unwrap_or(0); outbox.acknowledge(committed); }
+                    _ => { outbox.resume(committed); seen.retain(|n| *n <= committed); }
+                }
+                prop_assert!(outbox.unacknowledged() <= 600);
+            }
+            let mut out = Vec::new();
+            outbox.take(&mut out, usize::MAX);
+            seen.extend(read(&out).into_iter().map(|(n, _)| n));
+            let want: Vec<u64> = (1..=seen.len() as u64).collect();
+            prop_assert_eq!(seen, want);
+        }
+    }
+}
