@@ -5,7 +5,11 @@
 //! operators from committed rows.
 
 pub mod audit;
+pub mod config;
 mod error;
+pub mod ledger;
+pub mod store;
+mod time;
 
 pub use error::RecordError;
 
