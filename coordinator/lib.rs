@@ -6,3 +6,10 @@ pub mod control;
 pub mod demo;
 pub mod pool;
 pub mod supervise;
+
+/// What this program was built from: its version, and the profile it was built with.
+pub const BUILD: &str = if cfg!(debug_assertions) {
+    concat!(env!("CARGO_PKG_VERSION"), "-debug")
+} else {
+    env!("CARGO_PKG_VERSION")
+};

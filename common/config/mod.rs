@@ -1,1 +1,121 @@
-//! (module header)
+//! The configuration: the TOML file as types, every key with its default, and what is wrong with a file.
+//!
+//! Invariants: unknown keys are errors; all mistakes are told at once, each with its line and column; a secret is
+//! never printed. [`Config::parse`] and [`Config::check`] are pure; [`Config::load`] reads the file and fills in the
+//! folders. The coordinator hands the whole of it to its children as JSON (`child`).
+
+mod check;
+mod child;
+mod dirs;
+mod feed;
+mod locate;
+mod mask;
+mod report;
+mod secret;
+mod sections;
+mod template;
+mod unbuilt;
+mod units;
+mod url;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+pub use child::ChildConfigError;
+pub use dirs::User;
+pub use feed::{FeedConfig, FeedKind, MatchFilter, OverCap, Payload, Protocol, Status, Strategy, WaitingKey};
+pub use report::{ConfigErrors, Mistake};
+pub use secret::{REDACTED, Secret};
+pub use sections::{
+    ControlConfig, DaemonConfig, EVENT_TYPES, GatewayConfig, Lane, LimitsConfig, LogConfig, LogFormat,
+    PoolConfig, SandboxConfig, SandboxMode, StoreConfig, StreamsConfig,
+};
+pub use template::{Part, Template, TemplateError};
+pub use units::{ByteSize, Dur, Rate, UnitError};
+pub use url::{Transport, Url, UrlError};
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// A configuration file is read up to this many bytes.
+pub const MAX_FILE: u64 = 1 << 20;
+
+/// The whole configuration.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where the running program keeps its things.
+    pub daemon: DaemonConfig,
+    /// Who may ask.
+    pub control: ControlConfig,
+    /// The scanning workers.
+    pub pool: PoolConfig,
+    /// The sources, in the order of the file; a `FeedId` is the place here.
+    pub feed: Vec<FeedConfig>,
+    /// Of one connection or one match.
+    pub limits: LimitsConfig,
+    /// What is kept.
+    pub store: StoreConfig,
+    /// Types of events moved to another lane.
+    pub lanes: BTreeMap<String, Lane>,
+    /// Where events are sent on.
+    pub streams: StreamsConfig,
+    /// What serves clients.
+    pub gateway: GatewayConfig,
+    /// What the children give up.
+    pub sandbox: SandboxConfig,
+    /// Log lines.
+    pub log: LogConfig,
+}
+
+impl Config {
+    /// Reads a configuration, `file_name` being what errors call it.
+    ///
+    /// # Errors
+    /// Every mistake in it, in the order of the file: syntax, unknown keys, wrong types, wrong values, settings that are
+    /// not in this build.
+    pub fn parse(text: &str, file_name: &str) -> Result<Self, ConfigErrors> {
+        check::parse(text, file_name)
+    }
+
+    /// Reads the file at `path` and fills in the folders for the user who runs this.
+    ///
+    /// # Errors
+    /// A file that cannot be read, and as [`Config::parse`].
+    pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
+        let text = read(path)?;
+        let mut config = Self::parse(&text, &path.display().to_string())?;
+        config.resolve_dirs(&User::current()).map_err(|mistake| ConfigErrors::of_file(path, mistake))?;
+        Ok(config)
+    }
+
+    /// All of it as TOML, with every default and without any secret.
+    pub fn to_toml(&self) -> String {
+        // Every type here is plain data with text keys, which TOML can always write; a test writes all of them.
+        toml::to_string(self).unwrap_or_else(|error| format!("# cannot be written: {error}\n"))
+    }
+
+    /// The control socket, once the folders are resolved.
+    pub fn socket_path(&self) -> PathBuf {
+        self.daemon.run_dir.join("control.sock")
+    }
+
+    /// The store, once the folders are resolved.
+    pub fn store_path(&self) -> PathBuf {
+        self.daemon.state_dir.join(&self.store.path)
+    }
+}
+
+fn read(path: &Path) -> Result<String, ConfigErrors> {
+    use std::io::Read;
+    let cannot = |why: &dyn std::fmt::Display| ConfigErrors::of_file(path, format!("cannot read it: {why}"));
+    let file = std::fs::File::open(path).map_err(|error| cannot(&error))?;
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|error| cannot(&error))?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(cannot(&"larger than 1 MiB"));
+    }
+    String::from_utf8(bytes).map_err(|error| cannot(&error))
+}

@@ -1,1 +1,22 @@
-//! (module header)
+//! The control socket: one JSON object a line each way, so that `socat` is a client.
+//!
+//! Invariants: a request is at most [`MAX_REQUEST`] bytes, an answer line at most [`MAX_ANSWER`]; what is longer ends the
+//! conversation, nothing is allocated for it. Every wait of a client has a deadline. Each error has the exit code of
+//! `CONTRACT.md`. The coordinator and the recorder answer, the command line asks.
+
+mod client;
+mod lines;
+mod message;
+
+#[cfg(test)]
+mod tests;
+
+pub use client::{Client, Stream};
+pub use lines::{LineError, LineReader};
+pub use message::{Answer, Code, ControlError, Request, RequestError};
+
+/// The longest request, with its newline.
+pub const MAX_REQUEST: usize = 64 << 10;
+
+/// The longest line of an answer: `matches` of ten thousand matches is a few megabytes.
+pub const MAX_ANSWER: usize = 64 << 20;

@@ -1,1 +1,8 @@
-//! (module header)
+//! Carries the pool's actions out: spawns, reaps, talks, saves.
+
+pub mod children;
+pub mod daemon;
+pub mod run;
+pub mod spawn;
+pub mod state_file;
+pub mod tokens;

@@ -1,3 +1,7 @@
 //! Deadlines, real processes and real input for the tests.
+//!
+//! A test that starts processes holds a [`process::Reaper`]: whatever outlives the test becomes its child, and fails it.
 
 pub mod data;
+pub mod process;
+pub mod wait;

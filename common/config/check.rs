@@ -1,0 +1,150 @@
+//! From text to a configuration, collecting every mistake on the way.
+//!
+//! Three passes: syntax; types and keys, taking out what cannot be read and going on with the rest; values, where each
+//! setting is held against the others. A setting that could not be read is not judged a second time.
+
+use super::locate::{Place, remove};
+use super::report::{ConfigErrors, MAX_MISTAKES, Mistake};
+use super::{Config, unbuilt, values};
+use serde::Deserialize;
+use std::ops::Range;
+use toml::Spanned;
+use toml::de::{DeTable, Deserializer};
+
+/// Mistakes as they are found, with the paths that are already known to be wrong.
+pub(super) struct Findings<'d> {
+    document: &'d DeTable<'d>,
+    unread: Vec<Place>,
+    mistakes: Vec<Mistake>,
+}
+
+impl Findings<'_> {
+    /// Adds what is wrong with the setting at `place` and what was expected there.
+    pub(super) fn add(&mut self, place: &Place, message: impl Into<String>, expected: impl Into<String>) {
+        self.add_related(place, message, expected, None);
+    }
+
+    /// As [`Findings::add`], with another place that belongs to it and what to say there.
+    pub(super) fn add_related(
+        &mut self,
+        place: &Place,
+        message: impl Into<String>,
+        expected: impl Into<String>,
+        related: Option<(Place, &str)>,
+    ) {
+        if self.unread.contains(place) {
+            return;
+        }
+        let related = related.map(|(place, label)| (place.find(self.document), label.to_owned()));
+        let span = place.find(self.document);
+        let mistake = mistake(place.to_string(), message.into(), expected.into(), span);
+        self.mistakes.push(Mistake { related, ..mistake });
+    }
+
+    /// Whether the file says anything of the setting.
+    pub(super) fn is_written(&self, place: &Place) -> bool {
+        place.is_written(self.document)
+    }
+}
+
+pub(super) fn parse(text: &str, file: &str) -> Result<Config, ConfigErrors> {
+    let (document, syntax) = DeTable::parse_recoverable(text);
+    if !syntax.is_empty() {
+        let mistakes = syntax.iter().map(syntax_mistake).collect();
+        return Err(ConfigErrors::new(file, text, mistakes));
+    }
+    let (config, unread, mistakes) = read(&document);
+    let mut findings = Findings { document: document.get_ref(), unread, mistakes };
+    let config = config.map(|mut config| {
+        values::check(&mut config, &mut findings);
+        unbuilt::check(&config, &mut findings);
+        config
+    });
+    match config {
+        Some(config) if findings.mistakes.is_empty() => Ok(config),
+        Some(_) | None => Err(ConfigErrors::new(file, text, findings.mistakes)),
+    }
+}
+
+/// Reads the types, taking each setting that cannot be read out of a copy until the rest can.
+fn read(document: &Spanned<DeTable<'_>>) -> (Option<Config>, Vec<Place>, Vec<Mistake>) {
+    let mut rest = document.clone();
+    let (mut unread, mut mistakes) = (Vec::new(), Vec::new());
+    while mistakes.len() < MAX_MISTAKES {
+        let error = match Config::deserialize(Deserializer::from(rest.clone())) {
+            Ok(config) => return (Some(config), unread, mistakes),
+            Err(error) => error,
+        };
+        let span = error.span().unwrap_or(0..0);
+        let place = remove(rest.get_mut(), &span);
+        let (message, expected) = reworded(error.message());
+        mistakes.push(mistake(
+            place.as_ref().map(Place::to_string).unwrap_or_default(),
+            message,
+            expected,
+            span,
+        ));
+        let Some(place) = place else { break };
+        unread.push(place);
+    }
+    (None, unread, mistakes)
+}
+
+fn syntax_mistake(error: &toml::de::Error) -> Mistake {
+    let (message, expected) = reworded(error.message());
+    mistake(String::new(), message, expected, error.span().unwrap_or(0..0))
+}
+
+fn mistake(setting: String, message: String, expected: String, span: Range<usize>) -> Mistake {
+    Mistake { setting, message, expected, line: 0, column: 0, span, related: None }
+}
+
+/// Splits a parser's message into what is wrong and what was expected; an unknown key gets a suggestion instead of
+/// the list of all thirty.
+fn reworded(message: &str) -> (String, String) {
+    let message = message.lines().next().unwrap_or_default();
+    let (what, expected) = message.split_once(", expected ").unwrap_or((message, ""));
+    let Some(key) = what.strip_prefix("unknown field `").and_then(|rest| rest.strip_suffix('`')) else {
+        let expected = if expected.is_empty() { String::new() } else { format!("expected {expected}") };
+        return (what.to_owned(), expected);
+    };
+    let known = expected.split('`').skip(1).step_by(2);
+    let expected = match nearest(key, known) {
+        _ if key.contains("password") => "expected `password_env` or `password_file`".to_owned(),
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("expected {expected}"),
+    };
+    (format!("unknown key `{key}`"), expected)
+}
+
+/// The most similar of the known words, if any is similar.
+pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    let allowed = (word.chars().count() / 3).clamp(1, 3);
+    known
+        .map(|other| (distance(word, other), other))
+        .filter(|(far, _)| *far <= allowed)
+        .min()
+        .map(|(_, near)| near)
+}
+
+/// How many letters must change, Levenshtein's count. Words beyond 64 letters are far from everything.
+fn distance(a: &str, b: &str) -> usize {
+    if a.len() > 64 || b.len() > 64 {
+        return usize::MAX;
+    }
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        for (cell, y) in row.iter_mut().skip(1).zip(b.chars()) {
+            let here = (diagonal + usize::from(x != y)).min(left + 1).min(*cell + 1);
+            diagonal = *cell;
+            *cell = here;
+            left = here;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or(usize::MAX)
+}

@@ -1,0 +1,114 @@
+//! The configuration as the coordinator hands it to its children, and the resolving of the secrets in it.
+//!
+//! Invariant: the only text with a secret in it is [`Config::to_child_json`]'s, which goes through a socketpair and
+//! nowhere else.
+
+use super::{Config, FeedConfig, Secret};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A password is at most this long; a longer file is the wrong file.
+const MAX_PASSWORD: usize = 4096;
+
+#[derive(Serialize)]
+struct ToChild<'c> {
+    config: &'c Config,
+    passwords: Vec<&'c str>,
+}
+
+#[derive(Deserialize)]
+struct FromCoordinator {
+    config: Config,
+    passwords: Vec<String>,
+}
+
+impl Config {
+    /// The whole configuration with the resolved secrets, for `Welcome`.
+    ///
+    /// # Errors
+    /// A path in it that is no UTF-8.
+    pub fn to_child_json(&self) -> Result<String, ChildConfigError> {
+        let passwords = self.feed.iter().map(|feed| feed.password.expose()).collect();
+        serde_json::to_string(&ToChild { config: self, passwords })
+            .map_err(|error| ChildConfigError::Write(error.to_string()))
+    }
+
+    /// The other way.
+    ///
+    /// # Errors
+    /// Text that is not from [`Config::to_child_json`] of this build. The text itself is not repeated.
+    pub fn from_child_json(json: &str) -> Result<Self, ChildConfigError> {
+        let FromCoordinator { mut config, passwords } = serde_json::from_str(json).map_err(|error| {
+            // The message of a wrong value would repeat it, and it may be a secret.
+            ChildConfigError::Read { line: error.line(), column: error.column() }
+        })?;
+        for (feed, password) in config.feed.iter_mut().zip(passwords) {
+            feed.password = Secret::new(password);
+        }
+        Ok(config)
+    }
+
+    /// Reads each feed's password from its environment variable or file.
+    ///
+    /// # Errors
+    /// Every one that is missing, as text; no secret is in it.
+    pub fn resolve_secrets(&mut self) -> Result<(), Vec<String>> {
+        let mut missing = Vec::new();
+        for feed in &mut self.feed {
+            match password(feed) {
+                Ok(password) => feed.password = password,
+                Err(why) => missing.push(format!("feed {}: {why}", feed.name)),
+            }
+        }
+        if missing.is_empty() { Ok(()) } else { Err(missing) }
+    }
+}
+
+fn password(feed: &FeedConfig) -> Result<Secret, String> {
+    if !feed.password_env.is_empty() {
+        let name = &feed.password_env;
+        return std::env::var(name)
+            .map(Secret::new)
+            .map_err(|_| format!("password_env: the environment has no text in {name}"));
+    }
+    if feed.password_file.is_empty() {
+        return Ok(Secret::default());
+    }
+    let text = std::fs::read_to_string(&feed.password_file)
+        .map_err(|error| format!("password_file {}: {error}", feed.password_file))?;
+    let line = text.lines().next().unwrap_or_default();
+    if line.is_empty() || line.len() > MAX_PASSWORD {
+        return Err(format!("password_file {}: expected a password in its first line", feed.password_file));
+    }
+    Ok(Secret::new(line.to_owned()))
+}
+
+/// Why a configuration did not get to a child.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChildConfigError {
+    /// It cannot be written as JSON.
+    Write(String),
+    /// It cannot be read; coordinator and child are not of one build.
+    Read {
+        /// Line in the JSON.
+        line: usize,
+        /// Column in the JSON.
+        column: usize,
+    },
+}
+
+impl fmt::Display for ChildConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Write(why) => write!(f, "the configuration cannot be handed to a child: {why}"),
+            Self::Read { line, column } => {
+                write!(
+                    f,
+                    "the coordinator's configuration cannot be read at {line}:{column}: not of this build"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for ChildConfigError {}

@@ -1,0 +1,49 @@
+//! A password that cannot be printed by accident.
+//!
+//! Invariant: neither `Debug`, `Display` nor serialisation shows it; whoever needs it says so with [`Secret::expose`].
+//! It reaches the children only by `Config::to_child_json`.
+
+use serde::{Serialize, Serializer};
+use std::fmt;
+
+/// What stands for a secret wherever something is printed.
+pub const REDACTED: &str = "<redacted>";
+
+/// A resolved secret.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Keeps `text`.
+    pub const fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The secret itself, for the wire.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether none is set.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(REDACTED)
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(REDACTED)
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(REDACTED)
+    }
+}

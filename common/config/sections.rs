@@ -1,0 +1,303 @@
+//! The tables of the configuration apart from the feeds, with their defaults.
+//!
+//! Invariant: every key has a default, so an empty file is a whole configuration.
+
+use super::units::{ByteSize, Dur};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// `[daemon]`: where the running program keeps its things.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DaemonConfig {
+    /// Control socket and lock. Empty until `Config::resolve_dirs`.
+    pub run_dir: PathBuf,
+    /// Saved state and store. Empty until `Config::resolve_dirs`.
+    pub state_dir: PathBuf,
+}
+
+/// `[control]`: who may ask, besides our own uid and root.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ControlConfig {
+    /// Uids that may look.
+    pub read_uids: Vec<u32>,
+    /// Uids that may look and act.
+    pub operate_uids: Vec<u32>,
+}
+
+/// `[pool]`: the scanning workers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PoolConfig {
+    /// Kept even when idle.
+    pub min_workers: u16,
+    /// Never more.
+    pub max_workers: u16,
+    /// Kept ready and idle, so that a crash costs no start.
+    pub spare_workers: u16,
+    /// Whether work moves when the spread is too wide.
+    pub rebalance: bool,
+    /// How long a requested stop may take.
+    pub drain_deadline: Dur,
+}
+
+impl Default for PoolConfig {
+    fn default() -> Self {
+        Self {
+            min_workers: 1,
+            max_workers: 64,
+            spare_workers: 0,
+            rebalance: true,
+            drain_deadline: Dur::secs(20),
+        }
+    }
+}
+
+/// `[limits]`: of one connection or one match. Past one: a clear error, never a crash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitsConfig {
+    /// A frame as it came.
+    pub frame: ByteSize,
+    /// A message after inflating.
+    pub inflated: ByteSize,
+    /// Inflated bytes per compressed one.
+    pub inflate_ratio: u32,
+    /// Nodes of a match.
+    pub nodes: u32,
+    /// Depth of a match's tree.
+    pub depth: u32,
+    /// Topics of a connection.
+    pub topics: u32,
+    /// Bytes that wait to be sent.
+    pub out_queue: ByteSize,
+    /// How long a change may wait for its rendering while more comes.
+    pub publish_deadline: Dur,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            frame: ByteSize::megabytes(4),
+            inflated: ByteSize::megabytes(16),
+            inflate_ratio: 200,
+            nodes: 100_000,
+            depth: 32,
+            topics: 1_000,
+            out_queue: ByteSize::megabytes(16),
+            publish_deadline: Dur::millis(20),
+        }
+    }
+}
+
+/// `[store]`: what is kept, where and how long.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreConfig {
+    /// The database; a relative path is under `state_dir`.
+    pub path: PathBuf,
+    /// A document that changed is saved at most this much later.
+    pub snapshot_interval: Dur,
+    /// Bytes of documents saved per second at most.
+    pub max_write: ByteSize,
+    /// Events are committed this fast.
+    pub event_commit: Dur,
+    /// A lower score from a new connection is believed after this long.
+    pub settle: Dur,
+    /// How long events stay.
+    pub keep_events: Dur,
+    /// How long odds stay.
+    pub keep_odds: Dur,
+    /// How long ended matches stay.
+    pub keep_matches: Dur,
+    /// The store's size at most; the oldest odds go first.
+    pub max_size: ByteSize,
+    /// Whether the server's bytes are kept.
+    pub record_raw: bool,
+}
+
+const DAY: u64 = 86_400;
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self {
+            path: PathBuf::from("touchline.db"),
+            snapshot_interval: Dur::secs(1),
+            max_write: ByteSize::megabytes(2),
+            event_commit: Dur::millis(10),
+            settle: Dur::secs(2),
+            keep_events: Dur::secs(30 * DAY),
+            keep_odds: Dur::secs(DAY),
+            keep_matches: Dur::secs(7 * DAY),
+            max_size: ByteSize::megabytes(10_000),
+            record_raw: false,
+        }
+    }
+}
+
+/// An event's lane. `[lanes]` moves types to another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lane {
+    /// Goals, penalties, red cards, periods and the like.
+    Priority,
+    /// Prices.
+    Odds,
+    /// The rest.
+    Normal,
+}
+
+impl Lane {
+    /// As events write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Priority => "priority",
+            Self::Odds => "odds",
+            Self::Normal => "normal",
+        }
+    }
+}
+
+/// Every type of event that `[lanes]` may move.
+pub const EVENT_TYPES: &[&str] = &[
+    "match_listed",
+    "match_started",
+    "period_start",
+    "period_end",
+    "added_time",
+    "timeout",
+    "match_ended",
+    "goal",
+    "score_change",
+    "point",
+    "game",
+    "set",
+    "card",
+    "corner",
+    "shot",
+    "foul",
+    "throw_in",
+    "penalty",
+    "penalty_shootout",
+    "substitution",
+    "var",
+    "wicket",
+    "suspended",
+    "resumed",
+    "odds_change",
+    "market_open",
+    "market_close",
+    "stat_change",
+    "comment",
+    "gift",
+    "mismatch",
+    "gap_start",
+    "gap_end",
+    "retract",
+];
+
+/// `[streams]`: where events and documents are sent on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StreamsConfig {
+    /// `redis://host:port/db`; empty: off.
+    pub redis: String,
+    /// The first part of each key.
+    pub prefix: String,
+    /// Entries of a stream at most.
+    pub maxlen: u64,
+    /// A file, or `-` for standard output; empty: off.
+    pub ndjson: String,
+    /// Brokers; empty: off.
+    pub kafka: String,
+}
+
+impl Default for StreamsConfig {
+    fn default() -> Self {
+        Self {
+            redis: String::new(),
+            prefix: "touchline".to_owned(),
+            maxlen: 100_000,
+            ndjson: String::new(),
+            kafka: String::new(),
+        }
+    }
+}
+
+/// `[gateway]`: what serves clients.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GatewayConfig {
+    /// Where clients connect; empty: off.
+    pub listen: String,
+    /// Where publishers connect; empty: off.
+    pub pub_listen: String,
+    /// The file that has the publishers' secret.
+    pub pub_secret_file: String,
+    /// Where gateways meet; empty: alone.
+    pub redis: String,
+    /// Origins that may connect.
+    pub origins: Vec<String>,
+}
+
+/// `[sandbox]`: what the children give up.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SandboxConfig {
+    /// How firmly.
+    pub mode: SandboxMode,
+    /// The user to become; empty: stay.
+    pub user: String,
+    /// The group to become; empty: stay.
+    pub group: String,
+}
+
+/// How firmly the sandbox is wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SandboxMode {
+    /// Not at all.
+    Off,
+    /// As far as the kernel can.
+    #[default]
+    BestEffort,
+    /// Whole, or no start.
+    Strict,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogConfig {
+    /// A level or a filter by module.
+    pub level: String,
+    /// `stderr` or a file.
+    pub target: String,
+    /// How a line is written.
+    pub format: LogFormat,
+}
+
+impl LogConfig {
+    /// The file to write to; `None`: standard error.
+    pub fn file(&self) -> Option<PathBuf> {
+        (self.target != "stderr").then(|| PathBuf::from(&self.target))
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), target: "stderr".to_owned(), format: LogFormat::Line }
+    }
+}
+
+/// How a log line is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Time, level, who, name, `key=value`.
+    #[default]
+    Line,
+    /// One JSON object.
+    Json,
+}

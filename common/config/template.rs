@@ -1,0 +1,152 @@
+//! Text with places for attributes: `6V{ID}`, `{CL.ID}-{ID}`.
+//!
+//! Invariant: a parsed template has no open brace and no empty key. The pool fills it from a list's nodes.
+
+use super::units::written;
+use serde::{Deserialize, Deserializer, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// A part of a template.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// Text as it stands.
+    Text(String),
+    /// An attribute's value.
+    Attribute {
+        /// The type of the ancestor that has it; `None`: the event node itself.
+        ancestor: Option<String>,
+        /// Its key.
+        key: String,
+    },
+}
+
+/// Text with places for attributes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(into = "String")]
+pub struct Template {
+    text: String,
+    parts: Vec<Part>,
+}
+
+impl Part {
+    /// The event node's attribute `key`.
+    pub(super) fn attribute(key: &str) -> Self {
+        Self::Attribute { ancestor: None, key: key.to_owned() }
+    }
+}
+
+impl Template {
+    /// A built-in template with its parts, so that a default needs no parsing; a test holds both together.
+    pub(super) fn of(text: &str, parts: &[Part]) -> Self {
+        Self { text: text.to_owned(), parts: parts.to_vec() }
+    }
+
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Its parts, in order.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// Whether it has a place for any attribute.
+    pub fn has_attribute(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Attribute { .. }))
+    }
+
+    /// The text with every place filled by `value(ancestor, key)`; `None` if one of them is unknown or empty.
+    pub fn fill<'v>(&self, mut value: impl FnMut(Option<&str>, &str) -> Option<&'v str>) -> Option<String> {
+        let mut filled = String::with_capacity(self.text.len() + 16);
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => filled.push_str(text),
+                Part::Attribute { ancestor, key } => {
+                    filled.push_str(value(ancestor.as_deref(), key).filter(|value| !value.is_empty())?);
+                }
+            }
+        }
+        Some(filled)
+    }
+}
+
+impl FromStr for Template {
+    type Err = TemplateError;
+
+    fn from_str(text: &str) -> Result<Self, TemplateError> {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some(at) = rest.find(['{', '}']) {
+            let (before, brace) = rest.split_at(at);
+            let inside = brace.strip_prefix('{').ok_or(TemplateError::Unopened)?;
+            let (inside, after) = inside.split_once('}').ok_or(TemplateError::Open)?;
+            if !before.is_empty() {
+                parts.push(Part::Text(before.to_owned()));
+            }
+            parts.push(attribute(inside)?);
+            rest = after;
+        }
+        if !rest.is_empty() {
+            parts.push(Part::Text(rest.to_owned()));
+        }
+        if parts.is_empty() { Err(TemplateError::Empty) } else { Ok(Self { text: text.to_owned(), parts }) }
+    }
+}
+
+fn attribute(inside: &str) -> Result<Part, TemplateError> {
+    let name = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let (ancestor, key) = match inside.split_once('.') {
+        Some((ancestor, key)) => (Some(ancestor), key),
+        None => (None, inside),
+    };
+    if !name(key) || !ancestor.is_none_or(name) {
+        return Err(if inside.contains('{') { TemplateError::Open } else { TemplateError::Key });
+    }
+    Ok(Part::Attribute { ancestor: ancestor.map(ToOwned::to_owned), key: key.to_owned() })
+}
+
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Template {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        written(deserializer, "a template as text, such as \"6V{ID}\"")
+    }
+}
+
+impl From<Template> for String {
+    fn from(template: Template) -> Self {
+        template.text
+    }
+}
+
+/// What is wrong with a template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TemplateError {
+    /// Nothing in it.
+    Empty,
+    /// `{` without `}`.
+    Open,
+    /// `}` without `{`.
+    Unopened,
+    /// What stands between the braces is no key.
+    Key,
+}
+
+impl fmt::Display for TemplateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "empty template, expected text with places such as `{ID}`",
+            Self::Open => "open template brace, expected `}` after the key, as in `{ID}`",
+            Self::Unopened => "template brace closed without being opened, expected `{KEY}`",
+            Self::Key => "bad key in a template, expected `{KEY}` or `{ANCESTOR.KEY}` of letters and digits",
+        })
+    }
+}
+
+impl std::error::Error for TemplateError {}

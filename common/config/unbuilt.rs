@@ -1,0 +1,105 @@
+//! Settings of parts that this version does not have: set to anything but their default, they are refused.
+//!
+//! Invariant: `not in this build` stands in each message, so that nobody thinks a setting works that does nothing.
+//! Whoever builds a part removes its line here.
+
+use super::check::Findings;
+use super::feed::{FeedConfig, FeedKind, OverCap, Payload, Protocol, Strategy};
+use super::locate::Place;
+use super::sections::{GatewayConfig, SandboxMode, StreamsConfig};
+use super::url::Transport;
+use super::{Config, SandboxConfig};
+
+pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
+    for (index, feed) in config.feed.iter().enumerate() {
+        let settings = feed_settings(feed);
+        refuse(&settings, |key| Place::feed(index, key), findings);
+    }
+    refuse(&[("record_raw", config.store.record_raw, "")], |key| Place::key("store", key), findings);
+    refuse(&stream_settings(&config.streams), |key| Place::key("streams", key), findings);
+    refuse(&gateway_settings(&config.gateway), |key| Place::key("gateway", key), findings);
+    refuse(&sandbox_settings(&config.sandbox), |key| Place::key("sandbox", key), findings);
+}
+
+/// A key, whether it is set to something that is not built, and what is built instead.
+type Setting = (&'static str, bool, &'static str);
+
+fn feed_settings(feed: &FeedConfig) -> Vec<Setting> {
+    let kind = match feed.kind {
+        FeedKind::Diffusion => false,
+        FeedKind::Poll | FeedKind::Rooms => true,
+    };
+    let transport = match feed.url.transport {
+        Transport::Dpt => false,
+        Transport::Dpts | Transport::Ws | Transport::Wss => true,
+    };
+    let protocol = match feed.protocol {
+        Protocol::V4 => false,
+        Protocol::Zap => true,
+    };
+    let strategy = match feed.strategy {
+        Strategy::Balanced => false,
+        Strategy::Dumps | Strategy::Multiplex => true,
+    };
+    let payload = match feed.payload {
+        Payload::Inplay => false,
+        Payload::TopicTree | Payload::Raw => true,
+    };
+    let over_cap = match feed.over_cap {
+        OverCap::Auto | OverCap::Close => false,
+        OverCap::Error | OverCap::Ignore | OverCap::NoLoad | OverCap::Thin => true,
+    };
+    vec![
+        ("kind", kind, "expected \"diffusion\""),
+        ("url", transport, "expected dpt://host:port"),
+        ("protocol", protocol, "expected \"v4\""),
+        ("strategy", strategy, "expected \"balanced\""),
+        ("payload", payload, "expected \"inplay\""),
+        ("matches_file", !feed.matches_file.is_empty(), "expected `matches` or `list_topic`"),
+        ("over_cap", over_cap, "expected \"auto\" or \"close\""),
+        ("break_before_make", feed.break_before_make, "expected false"),
+        ("resubscribe", feed.resubscribe, "expected false"),
+    ]
+}
+
+fn stream_settings(streams: &StreamsConfig) -> Vec<Setting> {
+    let built = StreamsConfig::default();
+    vec![
+        ("redis", streams.redis != built.redis, ""),
+        ("prefix", streams.prefix != built.prefix, ""),
+        ("maxlen", streams.maxlen != built.maxlen, ""),
+        ("ndjson", streams.ndjson != built.ndjson, ""),
+        ("kafka", streams.kafka != built.kafka, ""),
+    ]
+}
+
+fn gateway_settings(gateway: &GatewayConfig) -> Vec<Setting> {
+    vec![
+        ("listen", !gateway.listen.is_empty(), ""),
+        ("pub_listen", !gateway.pub_listen.is_empty(), ""),
+        ("pub_secret_file", !gateway.pub_secret_file.is_empty(), ""),
+        ("redis", !gateway.redis.is_empty(), ""),
+        ("origins", !gateway.origins.is_empty(), ""),
+    ]
+}
+
+fn sandbox_settings(sandbox: &SandboxConfig) -> Vec<Setting> {
+    let mode = match sandbox.mode {
+        SandboxMode::Off | SandboxMode::BestEffort => false,
+        SandboxMode::Strict => true,
+    };
+    vec![
+        ("mode", mode, "expected \"off\" or \"best-effort\""),
+        ("user", !sandbox.user.is_empty(), ""),
+        ("group", !sandbox.group.is_empty(), ""),
+    ]
+}
+
+fn refuse(settings: &[Setting], place: impl Fn(&str) -> Place, findings: &mut Findings<'_>) {
+    for (key, set, expected) in settings {
+        if *set {
+            let expected = if expected.is_empty() { "expected it to be left out" } else { expected };
+            findings.add(&place(key), format!("`{key}` is set to what is not in this build"), expected);
+        }
+    }
+}

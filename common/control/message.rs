@@ -1,0 +1,273 @@
+//! Requests, answers and what can go wrong, with the exit code of each.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How a verb ended: the exit code of the command line and `code` of a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "u8", from = "u8")]
+pub enum Code {
+    /// 0: done.
+    Done,
+    /// 1: failed.
+    Failed,
+    /// 2: usage or configuration.
+    Usage,
+    /// 3: the daemon is not running, or `run`: another instance is.
+    NotRunning,
+    /// 4: timed out or partial; what is missing is named.
+    Partial,
+    /// 5: no permission.
+    Refused,
+}
+
+impl From<Code> for u8 {
+    fn from(code: Code) -> Self {
+        match code {
+            Code::Done => 0,
+            Code::Failed => 1,
+            Code::Usage => 2,
+            Code::NotRunning => 3,
+            Code::Partial => 4,
+            Code::Refused => 5,
+        }
+    }
+}
+
+impl From<u8> for Code {
+    /// A code of a later version is a failure.
+    fn from(code: u8) -> Self {
+        match code {
+            0 => Self::Done,
+            2 => Self::Usage,
+            3 => Self::NotRunning,
+            4 => Self::Partial,
+            5 => Self::Refused,
+            _ => Self::Failed,
+        }
+    }
+}
+
+/// What an operator asks for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// The verb.
+    pub verb: String,
+    /// Its arguments by name.
+    #[serde(default)]
+    pub args: Map<String, Value>,
+}
+
+impl Request {
+    /// A request without arguments.
+    pub fn new(verb: &str) -> Self {
+        Self { verb: verb.to_owned(), args: Map::new() }
+    }
+
+    /// Reads one line.
+    ///
+    /// # Errors
+    /// What is no such object.
+    pub fn parse(line: &[u8]) -> Result<Self, RequestError> {
+        serde_json::from_slice(line).map_err(|error| RequestError(error.to_string()))
+    }
+
+    /// The text argument `name`.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.args.get(name).and_then(Value::as_str)
+    }
+
+    /// The number argument `name`.
+    pub fn number(&self, name: &str) -> Option<u64> {
+        self.args.get(name).and_then(Value::as_u64)
+    }
+
+    /// Whether the switch `name` is given and true.
+    pub fn is_set(&self, name: &str) -> bool {
+        self.args.get(name).and_then(Value::as_bool).unwrap_or(false)
+    }
+
+    /// As one line with its newline.
+    pub fn to_line(&self) -> Vec<u8> {
+        line_of(self)
+    }
+}
+
+/// A line that is no request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestError(String);
+
+impl fmt::Display for RequestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no request ({}), expected {{\"verb\":\"status\",\"args\":{{}}}}", self.0)
+    }
+}
+
+impl std::error::Error for RequestError {}
+
+/// The answer to a request: one line. Verbs that follow send lines of their own after it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// Done.
+    Ok(Value),
+    /// Not done.
+    Refused {
+        /// Why, as an exit code.
+        code: Code,
+        /// Why, in words.
+        error: String,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct Wire {
+    ok: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    result: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    code: Option<Code>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+impl Answer {
+    /// An answer that something failed.
+    pub fn refused(code: Code, error: impl Into<String>) -> Self {
+        Self::Refused { code, error: error.into() }
+    }
+
+    /// As one line with its newline.
+    pub fn to_line(&self) -> Vec<u8> {
+        match self {
+            // Not through `Wire`, which would copy the result.
+            Self::Ok(result) => {
+                let mut line = b"{\"ok\":true,\"result\":".to_vec();
+                line.extend(serde_json::to_vec(result).unwrap_or_else(|_| b"null".to_vec()));
+                line.extend(b"}\n");
+                line
+            }
+            Self::Refused { code, error } => {
+                line_of(&Wire { ok: false, result: None, code: Some(*code), error: Some(error.clone()) })
+            }
+        }
+    }
+
+    /// Reads one line.
+    ///
+    /// # Errors
+    /// What is no answer.
+    pub fn parse(line: &[u8]) -> Result<Self, ControlError> {
+        let wire: Wire =
+            serde_json::from_slice(line).map_err(|error| ControlError::BadAnswer(error.to_string()))?;
+        Ok(if wire.ok {
+            Self::Ok(wire.result.unwrap_or(Value::Null))
+        } else {
+            let error = wire.error.unwrap_or_else(|| "no reason given".to_owned());
+            Self::Refused { code: wire.code.unwrap_or(Code::Failed), error }
+        })
+    }
+
+    /// The result, or the refusal as an error.
+    ///
+    /// # Errors
+    /// [`ControlError::Refused`].
+    pub fn into_result(self) -> Result<Value, ControlError> {
+        match self {
+            Self::Ok(result) => Ok(result),
+            Self::Refused { code, error } => Err(ControlError::Refused { code, error }),
+        }
+    }
+}
+
+fn line_of(value: &impl Serialize) -> Vec<u8> {
+    // Plain data with text keys: JSON can always write it.
+    let mut line = serde_json::to_vec(value).unwrap_or_default();
+    line.push(b'\n');
+    line
+}
+
+/// Why a client has no answer.
+#[derive(Debug)]
+pub enum ControlError {
+    /// Nobody listens at the socket.
+    NotRunning {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// The socket may not be opened, or the daemon hung up on us.
+    NoPermission {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// Talking failed.
+    Io {
+        /// While doing what.
+        doing: &'static str,
+        /// The error.
+        source: io::Error,
+    },
+    /// No answer in time.
+    TimedOut {
+        /// How long was waited.
+        after: Duration,
+    },
+    /// The daemon ended the conversation before its answer was whole.
+    Ended,
+    /// The answer is none.
+    BadAnswer(String),
+    /// The daemon refused.
+    Refused {
+        /// The exit code.
+        code: Code,
+        /// Why.
+        error: String,
+    },
+}
+
+impl ControlError {
+    /// The exit code of the command line.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::NotRunning { .. } => Code::NotRunning,
+            Self::NoPermission { .. } => Code::Refused,
+            Self::TimedOut { .. } => Code::Partial,
+            Self::Refused { code, .. } => *code,
+            Self::Io { .. } | Self::Ended | Self::BadAnswer(_) => Code::Failed,
+        }
+    }
+}
+
+impl fmt::Display for ControlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotRunning { path } => {
+                write!(
+                    f,
+                    "the daemon is not running: nobody listens at {} (start it with `touchline run`)",
+                    path.display()
+                )
+            }
+            Self::NoPermission { path } => {
+                write!(
+                    f,
+                    "no permission for {}: ask for your uid in `[control]` or for its group",
+                    path.display()
+                )
+            }
+            Self::Io { doing, source } => write!(f, "{doing} failed: {source}"),
+            Self::TimedOut { after } => write!(f, "no answer within {after:?} (longer with --timeout)"),
+            Self::Ended => f.write_str("the daemon ended the conversation (it may be stopping: see its log)"),
+            Self::BadAnswer(why) => {
+                write!(f, "the daemon's answer cannot be read ({why}): is it of another version?")
+            }
+            Self::Refused { error, .. } => f.write_str(error),
+        }
+    }
+}
+
+impl std::error::Error for ControlError {}

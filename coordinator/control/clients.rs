@@ -1,0 +1,329 @@
+//! The control socket and the conversations on it, byte by byte; what the lines mean is not known here.
+
+use crate::supervise::children::Source;
+use crate::supervise::tokens::Tokens;
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use nix::sys::stat::{Mode, umask};
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use touchline_common::control::{Answer, Code, LineReader, MAX_REQUEST, Request};
+
+/// Conversations at once; one more is refused.
+pub const MAX_CLIENTS: usize = 16;
+/// A conversation in which nothing moves for this long is ended, unless an answer is being made.
+const IDLE: Duration = Duration::from_secs(30);
+/// Bytes of answers that may wait for a client; one that reads slower is cut off.
+const OUT_LIMIT: usize = 64 << 20;
+/// How long no further client is accepted when the process has no descriptor left.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Who may ask.
+#[derive(Clone, Debug)]
+pub struct Permissions {
+    /// Those who may look.
+    pub read: Vec<u32>,
+    /// Those who may act, and look.
+    pub operate: Vec<u32>,
+}
+
+impl Permissions {
+    /// The same, and root and our own uid may do everything.
+    pub fn with_ourselves(mut self) -> Permissions {
+        self.operate.extend([0, nix::unistd::geteuid().as_raw()]);
+        self
+    }
+}
+
+/// Why there is no control socket.
+#[derive(Debug)]
+pub struct ListenError {
+    /// What was tried.
+    pub operation: &'static str,
+    /// Where.
+    pub path: PathBuf,
+    /// What the kernel said.
+    pub source: io::Error,
+}
+
+impl std::fmt::Display for ListenError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} the control socket {}: {}", self.operation, self.path.display(), self.source)
+    }
+}
+
+impl std::error::Error for ListenError {}
+
+#[derive(Debug)]
+struct Client {
+    stream: UnixStream,
+    token: Token,
+    uid: u32,
+    lines: LineReader,
+    out: Vec<u8>,
+    written: usize,
+    /// Requests that are being answered by somebody else.
+    pending: usize,
+    moved: Instant,
+    closing: bool,
+}
+
+/// Every conversation.
+#[derive(Debug)]
+pub struct Clients {
+    listener: UnixListener,
+    path: PathBuf,
+    permissions: Permissions,
+    clients: BTreeMap<u32, Client>,
+    last: u32,
+    /// Set while accepting pauses for want of descriptors.
+    paused: Option<Instant>,
+}
+
+impl Clients {
+    /// Binds the socket at `path`, 0660 from its first instant. The caller holds the instance lock, so what stands there is stale.
+    ///
+    /// # Errors
+    /// [`ListenError`].
+    pub fn listen(path: &Path, permissions: Permissions) -> Result<Clients, ListenError> {
+        let failed = |operation| move |source| ListenError { operation, path: path.to_owned(), source };
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(failed("removing the stale file of")(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+        let before = umask(Mode::from_bits_truncate(0o117));
+        let bound = UnixListener::bind(path);
+        umask(before);
+        let listener = bound.map_err(failed("binding"))?;
+        listener.set_nonblocking(true).map_err(failed("preparing"))?;
+        Ok(Clients {
+            listener,
+            path: path.to_owned(),
+            permissions,
+            clients: BTreeMap::new(),
+            last: 0,
+            paused: None,
+        })
+    }
+
+    /// The listening descriptor.
+    pub fn listener_fd(&self) -> RawFd {
+        self.listener.as_raw_fd()
+    }
+
+    /// Accepts everybody who waits.
+    pub fn accept(&mut self, tokens: &mut Tokens<Source>, registry: &Registry) {
+        loop {
+            match self.listener.accept() {
+                Ok((stream, _)) => self.admit(stream, tokens, registry),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    // No descriptors: the ones who wait stay in the queue, and the loop must not spin on them.
+                    log::warn!(error:% = error; "control.accept_failed");
+                    self.paused = Some(Instant::now() + PAUSE);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn admit(&mut self, mut stream: UnixStream, tokens: &mut Tokens<Source>, registry: &Registry) {
+        if self.clients.len() >= MAX_CLIENTS {
+            let told = format!("{MAX_CLIENTS} clients are connected already: try again");
+            let _ = stream.write_all(&Answer::refused(Code::Failed, told).to_line());
+            return;
+        }
+        let Ok(credentials) = getsockopt(&stream, PeerCredentials) else { return };
+        if stream.set_nonblocking(true).is_err() {
+            return;
+        }
+        self.last = self.last.wrapping_add(1);
+        let token = tokens.insert(Source::Client(self.last));
+        let both = Interest::READABLE | Interest::WRITABLE;
+        if registry.register(&mut SourceFd(&stream.as_raw_fd()), token, both).is_err() {
+            tokens.remove(token);
+            return;
+        }
+        let client = Client {
+            stream,
+            token,
+            uid: credentials.uid(),
+            lines: LineReader::new(MAX_REQUEST),
+            out: Vec::new(),
+            written: 0,
+            pending: 0,
+            moved: Instant::now(),
+            closing: false,
+        };
+        self.clients.insert(self.last, client);
+    }
+
+    /// What the client asks now, in order; a line that is no request is answered here.
+    pub fn requests(&mut self, number: u32) -> Vec<Request> {
+        let Some(client) = self.clients.get_mut(&number) else { return Vec::new() };
+        let mut requests = Vec::new();
+        let mut buffer = [0; 16 << 10];
+        loop {
+            match client.stream.read(&mut buffer) {
+                Ok(0) => {
+                    client.closing = true;
+                    break;
+                }
+                Ok(n) => {
+                    client.moved = Instant::now();
+                    client.lines.push(buffer.get(..n).unwrap_or_default());
+                    if !client.take_lines(&mut requests) {
+                        break;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    client.closing |= error.kind() != io::ErrorKind::WouldBlock;
+                    break;
+                }
+            }
+        }
+        for _ in &requests {
+            client.pending += 1;
+        }
+        requests
+    }
+
+    /// Whose uid asks, and whether that uid may.
+    pub fn may(&self, number: u32, access: Access) -> bool {
+        let Some(client) = self.clients.get(&number) else { return false };
+        let operates = self.permissions.operate.contains(&client.uid);
+        match access {
+            Access::Look => operates || self.permissions.read.contains(&client.uid),
+            Access::Act => operates,
+        }
+    }
+
+    /// The client's uid, for the log.
+    pub fn uid(&self, number: u32) -> Option<u32> {
+        self.clients.get(&number).map(|client| client.uid)
+    }
+
+    /// Queues the answer to one request of a client that may be gone by now.
+    pub fn answer(&mut self, number: u32, answer: &Answer) {
+        let Some(client) = self.clients.get_mut(&number) else { return };
+        client.pending = client.pending.saturating_sub(1);
+        client.moved = Instant::now();
+        client.out.extend_from_slice(&answer.to_line());
+        client.closing |= client.out.len() - client.written > OUT_LIMIT;
+    }
+
+    /// Gives a client's socket away; what was queued for it is lost, so this is for its first request.
+    pub fn hand_over(
+        &mut self,
+        number: u32,
+        tokens: &mut Tokens<Source>,
+        registry: &Registry,
+    ) -> Option<OwnedFd> {
+        let client = self.clients.remove(&number)?;
+        client.close(tokens, registry);
+        Some(client.stream.into())
+    }
+
+    /// Writes to every client as much as it takes and ends the conversations that are over.
+    pub fn flush_all(&mut self, tokens: &mut Tokens<Source>, registry: &Registry) {
+        self.clients.retain(|_, client| {
+            let keep = client.flush();
+            if !keep {
+                client.close(tokens, registry);
+            }
+            keep
+        });
+    }
+
+    /// Ends idle conversations, and accepts again after a pause.
+    pub fn expire(&mut self, tokens: &mut Tokens<Source>, registry: &Registry) {
+        let now = Instant::now();
+        self.clients.retain(|_, client| {
+            let keep = client.pending > 0 || now - client.moved < IDLE;
+            if !keep {
+                client.close(tokens, registry);
+            }
+            keep
+        });
+        if self.paused.is_some_and(|until| now >= until) {
+            self.paused = None;
+            self.accept(tokens, registry);
+        }
+    }
+}
+
+impl Drop for Clients {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// What a verb does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// It looks.
+    Look,
+    /// It changes something.
+    Act,
+}
+
+impl Client {
+    /// Whether the conversation goes on.
+    fn take_lines(&mut self, requests: &mut Vec<Request>) -> bool {
+        loop {
+            let told = match self.lines.next_line() {
+                Ok(None) => return true,
+                Ok(Some(line)) => match Request::parse(line) {
+                    Ok(request) => {
+                        requests.push(request);
+                        continue;
+                    }
+                    Err(error) => error.to_string(),
+                },
+                Err(error) => {
+                    self.closing = true;
+                    error.to_string()
+                }
+            };
+            self.out.extend_from_slice(&Answer::refused(Code::Usage, told).to_line());
+            if self.closing {
+                return false;
+            }
+        }
+    }
+
+    /// Whether the conversation goes on.
+    fn flush(&mut self) -> bool {
+        while self.written < self.out.len() {
+            match self.stream.write(self.out.get(self.written..).unwrap_or_default()) {
+                Ok(0) => return false,
+                Ok(n) => {
+                    self.written += n;
+                    self.moved = Instant::now();
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return self.out.len() - self.written <= OUT_LIMIT;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return false,
+            }
+        }
+        self.out.clear();
+        self.written = 0;
+        !(self.closing && self.pending == 0)
+    }
+
+    fn close(&self, tokens: &mut Tokens<Source>, registry: &Registry) {
+        let _ = registry.deregister(&mut SourceFd(&self.stream.as_raw_fd()));
+        tokens.remove(self.token);
+    }
+}

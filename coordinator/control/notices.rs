@@ -1,0 +1,104 @@
+//! What the pool tells people, as log lines; and the log's own verbs.
+
+use crate::pool::{Child, Level, Notice};
+use crate::supervise::daemon::Daemon;
+use touchline_common::ipc::messages::recorder::ToRecorder;
+use touchline_common::ipc::messages::worker::ToWorker;
+use touchline_common::logging;
+
+struct Fields(Vec<(&'static str, String)>);
+
+impl log::kv::Source for Fields {
+    fn visit<'kvs>(&'kvs self, visitor: &mut dyn log::kv::VisitSource<'kvs>) -> Result<(), log::kv::Error> {
+        for (key, value) in &self.0 {
+            visitor.visit_pair(log::kv::Key::from_str(key), log::kv::Value::from(value.as_str()))?;
+        }
+        Ok(())
+    }
+}
+
+impl Daemon {
+    /// Writes a notice as one line.
+    pub(crate) fn tell(&self, notice: &Notice) {
+        let level = match notice.level() {
+            Level::Info => log::Level::Info,
+            Level::Warn => log::Level::Warn,
+            Level::Error => log::Level::Error,
+        };
+        let names = &self.feed_names;
+        let fields = Fields(
+            notice
+                .fields(&|feed| names.get(usize::from(feed.0)).cloned().unwrap_or_else(|| feed.to_string())),
+        );
+        if log::log_enabled!(level) {
+            log::logger().log(
+                &log::Record::builder()
+                    .level(level)
+                    .target(module_path!())
+                    .key_values(&fields)
+                    .args(format_args!("{}", notice.name()))
+                    .build(),
+            );
+        }
+    }
+
+    /// `status` as a log line, for SIGQUIT.
+    pub(crate) fn log_status(&self) {
+        let status = serde_json::to_string(&self.status_view()).unwrap_or_default();
+        log::info!(status = status.as_str(); "coord.status");
+    }
+
+    /// Opens the log's file anew, here first and then in every child.
+    pub(crate) fn reopen_log(&mut self) -> Result<String, String> {
+        let Some(path) = self.log_file.clone() else {
+            return Ok("the log goes to standard error: whoever made that descriptor rotates it".to_owned());
+        };
+        let file =
+            logging::open_file(&path).map_err(|error| format!("opening {}: {error}", path.display()))?;
+        self.log.set_file(file);
+        let children: Vec<_> = self.children.open().collect();
+        for child in children {
+            self.pass_log_file(child);
+        }
+        log::info!(file:% = path.display(); "log.reopened");
+        Ok(format!("reopened {}", path.display()))
+    }
+
+    /// Gives a child the log's file, if the log is one; without it the child writes where we began.
+    pub(crate) fn pass_log_file(&mut self, child: Child) {
+        let Some(path) = &self.log_file else { return };
+        let file = match logging::open_file(path) {
+            Ok(file) => file,
+            Err(error) => {
+                log::error!(file:% = path.display(), error:% = error; "log.open_failed");
+                return;
+            }
+        };
+        let passed = match child {
+            Child::Worker(_) => self.children.tell_worker(child, &ToWorker::LogFile, 0, Some(file)),
+            Child::Recorder => self.children.tell_recorder(&ToRecorder::LogFile, 0, Some(file)).map(|_| ()),
+        };
+        if let Err(error) = passed {
+            log::error!(child:? = child, error:% = error; "log.pass_failed");
+        }
+    }
+
+    /// Sets the filter here and in every child.
+    pub(crate) fn set_log_filter(&mut self, filter: &str) -> Result<String, String> {
+        self.log.set_filter(filter).map_err(|error| error.to_string())?;
+        let children: Vec<_> = self.children.open().collect();
+        for child in children {
+            let filter = filter.to_owned();
+            let _ = match child {
+                Child::Worker(_) => {
+                    self.children.tell_worker(child, &ToWorker::LogFilter { filter }, 0, None)
+                }
+                Child::Recorder => {
+                    self.children.tell_recorder(&ToRecorder::LogFilter { filter }, 0, None).map(|_| ())
+                }
+            };
+        }
+        log::info!(filter = filter; "log.filter");
+        Ok(format!("logging by {filter}"))
+    }
+}

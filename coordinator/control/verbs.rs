@@ -1,0 +1,289 @@
+//! What each verb of the control socket does.
+
+use super::clients::Access;
+use super::gather::Gather;
+use crate::pool::{
+    self, Child, Command, MatchQuery, MatchView, MatchViewState, RequestId, StatusView, Surroundings, Urgency,
+};
+use crate::supervise::daemon::Daemon;
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+use touchline_common::control::{Answer, Code, Request};
+use touchline_common::ipc::messages::recorder::ToRecorder;
+use touchline_common::ipc::messages::worker::{MatchDetail, ToWorker};
+use touchline_common::model::{FeedId, MatchKey, SlotId};
+
+/// How long the parts of an answer are waited for, if the client names no time.
+const GATHER: Duration = Duration::from_millis(900);
+/// How long the pool may take for a command, if the client names no time.
+const COMMAND: Duration = Duration::from_secs(10);
+/// The longest time a client may name.
+const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
+
+impl Daemon {
+    /// Answers whatever a client asks now.
+    pub(crate) fn serve(&mut self, client: u32) {
+        for request in self.clients.requests(client) {
+            self.answer_request(client, &request);
+        }
+    }
+
+    fn answer_request(&mut self, client: u32, request: &Request) {
+        let Some(access) = access(&request.verb) else {
+            let told = format!("no such verb: {}", request.verb);
+            return self.clients.answer(client, &Answer::refused(Code::Usage, told));
+        };
+        if !self.clients.may(client, access) {
+            let uid = self.clients.uid(client).unwrap_or_default();
+            log::warn!(verb = request.verb.as_str(), uid = uid; "control.refused");
+            let told = format!("uid {uid} may not {}: ask for it in [control]", request.verb);
+            return self.clients.answer(client, &Answer::refused(Code::Refused, told));
+        }
+        if access == Access::Act {
+            let uid = self.clients.uid(client).unwrap_or_default();
+            let args = Value::from(request.args.clone()).to_string();
+            log::info!(verb = request.verb.as_str(), uid = uid, args = args.as_str(); "control.command");
+        }
+        match request.verb.as_str() {
+            "ping" => self.give(client, &json!({ "pid": std::process::id() })),
+            "status" => self.give(client, &self.status_view()),
+            "workers" => self.give(client, &self.worker_views()),
+            "health" => self.give(client, &self.pool.health()),
+            "matches" => self.gather_matches(client, request),
+            "match" | "events" | "odds" | "gaps" => self.hand_to_recorder(client, request),
+            "wait-ready" => {
+                self.command(client, Command::WaitReady, timeout(request, Duration::from_secs(30)))
+            }
+            "stop" => {
+                let urgency = if request.is_set("now") { Urgency::Now } else { Urgency::Drain };
+                self.command(client, Command::Stop { urgency }, timeout(request, Duration::from_secs(60)));
+            }
+            "resync" => self.match_command(client, request, |key| Command::Resync { key }),
+            "release" => self.match_command(client, request, |key| Command::Release { key }),
+            "log" => self.log_verb(client, request),
+            // `access` knows no other.
+            _ => {}
+        }
+    }
+
+    fn give(&mut self, client: u32, result: &impl Serialize) {
+        let answer = match serde_json::to_value(result) {
+            Ok(value) => Answer::Ok(value),
+            Err(error) => Answer::refused(Code::Failed, format!("the answer cannot be written: {error}")),
+        };
+        self.clients.answer(client, &answer);
+    }
+
+    pub(crate) fn status_view(&self) -> StatusView {
+        self.pool.status(Surroundings {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            build: crate::BUILD.to_owned(),
+            pid: std::process::id(),
+            ..Surroundings::default()
+        })
+    }
+
+    fn worker_views(&self) -> Vec<pool::WorkerView> {
+        let mut views = self.pool.workers();
+        for view in &mut views {
+            view.rss_bytes = view.pid.and_then(resident);
+        }
+        views
+    }
+
+    fn log_verb(&mut self, client: u32, request: &Request) {
+        let done = match (request.text("action"), request.text("filter")) {
+            (Some("reopen"), _) => self.reopen_log(),
+            (Some("level"), Some(filter)) => self.set_log_filter(filter),
+            (Some(_) | None, _) => Err("log takes `level FILTER` or `reopen`".to_owned()),
+        };
+        match done {
+            Ok(told) => self.give(client, &told),
+            Err(error) => self.clients.answer(client, &Answer::refused(Code::Failed, error)),
+        }
+    }
+
+    /// Stored data is the recorder's: it gets the client's socket and answers itself.
+    fn hand_to_recorder(&mut self, client: u32, request: &Request) {
+        let ready = self.status_view().recorder.state == "ready";
+        if !ready || self.children.generation(Child::Recorder).is_none() {
+            let told = "the recorder is not running: see `touchline status` and the log";
+            return self.clients.answer(client, &Answer::refused(Code::Partial, told));
+        }
+        let args = Value::from(request.args.clone()).to_string();
+        let query = ToRecorder::Query { verb: request.verb.clone(), args };
+        let registry = self.poll.registry();
+        let Some(socket) = self.clients.hand_over(client, &mut self.tokens, registry) else { return };
+        if let Err(error) = self.children.tell_recorder(&query, 0, Some(socket)) {
+            log::warn!(error:% = error; "control.hand_over_failed");
+        }
+    }
+
+    fn match_command(&mut self, client: u32, request: &Request, make: impl FnOnce(MatchKey) -> Command) {
+        let named = request.text("match").unwrap_or_default();
+        match self.find_match(named) {
+            Ok(key) => self.command(client, make(key), timeout(request, COMMAND)),
+            Err(told) => self.clients.answer(client, &Answer::refused(Code::Failed, told)),
+        }
+    }
+
+    /// `FEED/ID`, or `ID` where only one feed has it.
+    fn find_match(&self, named: &str) -> Result<MatchKey, String> {
+        if let Some((feed, id)) = named.split_once('/')
+            && let Some(feed) = self.feed_id(feed)
+        {
+            return Ok(MatchKey { feed, id: id.into() });
+        }
+        let views = self.pool.matches(MatchQuery::default());
+        let feeds: Vec<&str> =
+            views.iter().filter(|view| view.id == named).map(|view| view.feed.as_str()).collect();
+        match feeds.as_slice() {
+            [] => Err(format!("no match {named:?} is listed (see `touchline matches`)")),
+            [feed] => {
+                let feed = self.feed_id(feed).unwrap_or_default();
+                Ok(MatchKey { feed, id: named.into() })
+            }
+            [..] => Err(format!("several feeds have {named:?}: {}; write FEED/ID", feeds.join(", "))),
+        }
+    }
+
+    fn feed_id(&self, name: &str) -> Option<FeedId> {
+        let at = self.feed_names.iter().position(|feed| feed == name)?;
+        u16::try_from(at).ok().map(FeedId)
+    }
+
+    fn gather_matches(&mut self, client: u32, request: &Request) {
+        let mut query = MatchQuery::default();
+        if let Some(name) = request.text("feed") {
+            let Some(feed) = self.feed_id(name) else {
+                let told = format!("no feed is called {name:?}: {}", self.feed_names.join(", "));
+                return self.clients.answer(client, &Answer::refused(Code::Failed, told));
+            };
+            query.feed = Some(feed);
+        }
+        if let Some(name) = request.text("state") {
+            let Some(state) = MatchViewState::by_name(name) else {
+                let told = format!(
+                    "no match can be {name:?}: waiting, subscribing, live, stale, ended or quarantined"
+                );
+                return self.clients.answer(client, &Answer::refused(Code::Usage, told));
+            };
+            query.state = Some(state);
+        }
+        query.worker = request.number("worker").and_then(|slot| u16::try_from(slot).ok()).map(SlotId);
+        let views = self.keyed(self.pool.matches(query));
+        let waiting: BTreeSet<Child> = self.children.open().collect();
+        self.last_request += 1;
+        let number = self.last_request as u32;
+        for child in &waiting {
+            match child {
+                Child::Worker(slot) => self.tell_worker(*slot, &ToWorker::Details, number),
+                Child::Recorder => self.tell_recorder(&ToRecorder::Documents, number),
+            }
+        }
+        let deadline = Instant::now() + timeout(request, GATHER).min(GATHER);
+        self.gathers.insert(number, Gather::new(client, deadline, waiting, views));
+        self.finish_gathers();
+    }
+
+    fn keyed(&self, views: Vec<MatchView>) -> Vec<(MatchKey, MatchView)> {
+        let keyed = views.into_iter().map(|view| {
+            let feed = self.feed_id(&view.feed).unwrap_or_default();
+            (MatchKey { feed, id: view.id.as_str().into() }, view)
+        });
+        keyed.collect()
+    }
+
+    pub(crate) fn gather_details(
+        &mut self,
+        number: u32,
+        slot: SlotId,
+        matches: Vec<MatchDetail>,
+        more: bool,
+    ) {
+        let feed = self
+            .pool
+            .workers()
+            .iter()
+            .find(|worker| worker.worker == slot.0)
+            .and_then(|w| self.feed_id(&w.feed));
+        let Some(gather) = self.gathers.get_mut(&number) else { return };
+        let feed = feed.unwrap_or_default();
+        gather.details(matches.into_iter().map(|detail| (MatchKey { feed, id: detail.id.clone() }, detail)));
+        if !more {
+            gather.waiting.remove(&Child::Worker(slot));
+        }
+        self.finish_gathers();
+    }
+
+    pub(crate) fn gather_documents(&mut self, number: u32, documents: Vec<(MatchKey, u64, i64)>, more: bool) {
+        let Some(gather) = self.gathers.get_mut(&number) else { return };
+        gather.documents(documents);
+        if !more {
+            gather.waiting.remove(&Child::Recorder);
+        }
+        self.finish_gathers();
+    }
+
+    /// A child is gone: nobody waits for it.
+    pub(crate) fn forget_in_gathers(&mut self, child: Child) {
+        for gather in self.gathers.values_mut() {
+            gather.waiting.remove(&child);
+        }
+        self.finish_gathers();
+    }
+
+    /// Gives the answers whose time is over with what came.
+    pub(crate) fn expire_gathers(&mut self) {
+        self.finish_gathers();
+    }
+
+    fn finish_gathers(&mut self) {
+        let now = Instant::now();
+        let is_done = |gather: &Gather| gather.waiting.is_empty() || now >= gather.deadline;
+        let done: Vec<u32> =
+            self.gathers.iter().filter(|(_, g)| is_done(g)).map(|(number, _)| *number).collect();
+        for number in done {
+            if let Some(gather) = self.gathers.remove(&number) {
+                let client = gather.client;
+                self.give(client, &gather.into_views());
+            }
+        }
+    }
+
+    /// The pool's answer to an operator, or to a signal, which nobody waits for.
+    pub(crate) fn answer(&mut self, request: RequestId, answer: &pool::Answer) {
+        let Some(client) = self.asked.remove(&request) else { return };
+        let answer = match answer {
+            pool::Answer::Done { told } => Answer::Ok(Value::from(told.as_str())),
+            pool::Answer::Failed { error } => Answer::refused(Code::Failed, error),
+            pool::Answer::Partial { missing } => Answer::refused(Code::Partial, missing),
+        };
+        self.clients.answer(client, &answer);
+    }
+}
+
+/// What a verb does; `None` for no verb.
+fn access(verb: &str) -> Option<Access> {
+    match verb {
+        "ping" | "status" | "workers" | "matches" | "match" | "events" | "odds" | "gaps" | "health"
+        | "wait-ready" => Some(Access::Look),
+        "stop" | "resync" | "release" | "log" => Some(Access::Act),
+        _ => None,
+    }
+}
+
+/// `timeout_ms` of a request within its bounds, else `default`.
+fn timeout(request: &Request, default: Duration) -> Duration {
+    request.number("timeout_ms").map_or(default, Duration::from_millis).min(MAX_TIMEOUT)
+}
+
+/// A process's resident memory, bytes.
+fn resident(pid: u32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
+    let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok()??;
+    Some(pages * u64::try_from(page).ok()?)
+}

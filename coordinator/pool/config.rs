@@ -1,0 +1,195 @@
+//! What the pool must know of the configuration, resolved and checked by whoever reads the file.
+//!
+//! Invariants: feeds stand at their `FeedId`; slots are numbered from 1 to `max_workers`.
+//! Callers: the coordinator's shell builds it once; the simulation builds small ones.
+
+use std::time::Duration;
+use touchline_common::model::{FeedId, Listing, MatchId};
+
+/// The pool's part of the configuration.
+#[derive(Clone, Debug)]
+pub struct PoolConfig {
+    /// Workers that are kept even without work, over all feeds.
+    pub min_workers: u16,
+    /// Slots; never more processes than this.
+    pub max_workers: u16,
+    /// Workers per feed that are kept READY without a match, so that a crash costs no start.
+    pub spare_workers: u16,
+    /// How long a drain at the end may take.
+    pub drain_deadline: Duration,
+    /// The feeds, each at its `FeedId`.
+    pub feeds: Vec<FeedPlan>,
+    /// Seed of the jitter.
+    pub seed: u64,
+    /// The pool's own deadlines.
+    pub timing: Timing,
+}
+
+impl PoolConfig {
+    /// The feed's plan, if there is such a feed.
+    pub fn feed(&self, feed: FeedId) -> Option<&FeedPlan> {
+        self.feeds.get(usize::from(feed.0))
+    }
+}
+
+/// One feed, as far as placing its matches goes.
+#[derive(Clone, Debug)]
+pub struct FeedPlan {
+    /// Its name in logs and answers.
+    pub name: String,
+    /// Its kind, for `status`: `diffusion`, `poll`, `rooms`.
+    pub kind: String,
+    /// Subscriptions that one connection may hold (`max_subscriptions`).
+    pub cap: u32,
+    /// Subscriptions that each connection needs for itself (`time_topic`), part of `cap`.
+    pub own_subscriptions: u32,
+    /// Connections that the feed may have.
+    pub max_connections: u16,
+    /// New connections per second.
+    pub connects_per_s: f64,
+    /// Templates of a match's topics: `{ID}` is an attribute of the list's event node, `{CL.ID}` of an ancestor;
+    /// `{ID}` without such an attribute is the match id.
+    pub match_topics: Vec<String>,
+    /// Where its matches come from.
+    pub source: MatchSource,
+    /// What waits first.
+    pub waiting_order: Vec<WaitingOrder>,
+    /// Only matches that fit this are followed.
+    pub only: MatchFilter,
+    /// Matches that fit this are not followed.
+    pub skip: MatchFilter,
+    /// A match that left the list ends when its topics were silent for this long.
+    pub end_linger: Duration,
+    /// What a second subscription of the same match on another connection does.
+    pub overlap: Overlap,
+}
+
+/// Where a feed's matches come from.
+#[derive(Clone, Debug)]
+pub enum MatchSource {
+    /// From its match list, which one worker follows.
+    List,
+    /// They are fixed.
+    Fixed(Vec<(MatchId, Listing)>),
+}
+
+/// What decides which waiting match is placed first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitingOrder {
+    /// Matches in play before others.
+    InPlay,
+    /// By their start, earliest first, unknown starts last.
+    Start,
+}
+
+/// Whether the server suffers two connections that follow one match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overlap {
+    /// Make before break: a match moves without a gap.
+    Allowed,
+    /// One session per login: a match is placed again only when its worker is gone.
+    Forbidden,
+}
+
+/// A filter of matches. Within a field one fit suffices; a field without entries does not count. Texts are compared
+/// without case; `*` at either end stands for anything. A filter without any entry fits nothing.
+#[derive(Clone, Debug, Default)]
+pub struct MatchFilter {
+    /// The feed's number of a sport, or its name in documents.
+    pub sports: Vec<String>,
+    /// Names of competitions.
+    pub competitions: Vec<String>,
+    /// Names of teams.
+    pub teams: Vec<String>,
+    /// `in_play` or `not_started`: more the list does not know.
+    pub status: Vec<String>,
+}
+
+/// The pool's deadlines and bounds. The default is what the documentation states; tests shorten it.
+#[derive(Clone, Debug)]
+pub struct Timing {
+    /// The shell's interval of `Tick`; a gap of more than two means that the coordinator itself was late.
+    pub tick: Duration,
+    /// From the spawn to READY.
+    pub start_deadline: Duration,
+    /// Without a load report for this long, a worker's matches get candidates elsewhere.
+    pub silent_after: Duration,
+    /// Without a load report for this long, a worker is killed.
+    pub hung_after: Duration,
+    /// From SIGABRT or SIGTERM to SIGKILL, when a child must go now.
+    pub kill_after: Duration,
+    /// From SIGTERM to SIGKILL, when a child did not leave by its stop deadline.
+    pub stop_kill_after: Duration,
+    /// The first back-off; doubles.
+    pub backoff_min: Duration,
+    /// The longest back-off.
+    pub backoff_max: Duration,
+    /// Ready for this long is healthy: forgets back-off.
+    pub healthy_after: Duration,
+    /// The window of the intensity limits.
+    pub intensity_window: Duration,
+    /// More deaths than this of one slot in the window park it.
+    pub slot_deaths: usize,
+    /// More deaths than this in the pool in the window stop spawning.
+    pub pool_deaths: usize,
+    /// How long a slot stays parked before its one trial.
+    pub park: Duration,
+    /// A match in two crashes within this time is quarantined.
+    pub suspicion: Duration,
+    /// `busy` above this for `busy_for` is full.
+    pub busy_full: f32,
+    /// See `busy_full`.
+    pub busy_for: Duration,
+    /// A worker without matches for this long is retired.
+    pub idle_after: Duration,
+    /// At most one retirement in this time.
+    pub retire_every: Duration,
+    /// How long epochs wait for the recorder's first READY.
+    pub recorder_grace: Duration,
+    /// From the start to `degraded`, if not ready by then.
+    pub ready_deadline: Duration,
+    /// From giving out a data channel to its confirmation, then it is given out anew.
+    pub data_deadline: Duration,
+    /// A deletion and insertion in the list within this time is a move.
+    pub list_move: Duration,
+    /// How long a load that is to confirm a large removal may take before it is asked for again.
+    pub list_confirm: Duration,
+    /// How long a failed reservation of epochs waits before the next attempt.
+    pub reserve_retry: Duration,
+    /// Interval of `pool.summary`.
+    pub summary_every: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        let s = Duration::from_secs;
+        let ms = Duration::from_millis;
+        Timing {
+            tick: ms(250),
+            start_deadline: s(10),
+            silent_after: s(2),
+            hung_after: s(10),
+            kill_after: s(2),
+            stop_kill_after: s(5),
+            backoff_min: ms(500),
+            backoff_max: s(30),
+            healthy_after: s(60),
+            intensity_window: s(60),
+            slot_deaths: 5,
+            pool_deaths: 20,
+            park: s(300),
+            suspicion: s(600),
+            busy_full: 0.8,
+            busy_for: s(10),
+            idle_after: s(600),
+            retire_every: s(30),
+            recorder_grace: s(5),
+            ready_deadline: s(30),
+            data_deadline: s(5),
+            list_move: s(5),
+            list_confirm: s(30),
+            reserve_retry: s(1),
+            summary_every: s(60),
+        }
+    }
+}

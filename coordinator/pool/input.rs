@@ -1,0 +1,160 @@
+//! What happens to the pool. The shell makes these from processes, frames, signals and its clock.
+//!
+//! Each carries the generation of the child it is about: what a former process still sends is ignored by the pool.
+
+use std::fmt;
+use std::time::Duration;
+use touchline_common::ipc::messages::recorder::FromRecorder;
+use touchline_common::ipc::messages::worker::FromWorker;
+use touchline_common::model::{Epoch, Generation, MatchKey, SlotId};
+
+/// A child by its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Child {
+    /// The worker of a slot.
+    Worker(SlotId),
+    /// The recorder.
+    Recorder,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The shell's tick, each `Timing::tick`. Everything that waits is looked at here.
+    Tick,
+    /// `Action::Spawn` succeeded.
+    Spawned {
+        /// Which.
+        child: Child,
+        /// Its generation.
+        generation: Generation,
+        /// Its process.
+        pid: u32,
+    },
+    /// `Action::Spawn` failed; there is no process.
+    SpawnFailed {
+        /// Which.
+        child: Child,
+        /// Its generation.
+        generation: Generation,
+        /// Why, for people.
+        error: String,
+    },
+    /// A worker's message, whichever it is.
+    Worker {
+        /// Whose.
+        slot: SlotId,
+        /// Its generation.
+        generation: Generation,
+        /// What it says.
+        message: FromWorker,
+    },
+    /// The recorder's message, whichever it is.
+    Recorder {
+        /// Its generation.
+        generation: Generation,
+        /// What it says.
+        message: FromRecorder,
+    },
+    /// A child's control channel ended or carried a bad frame; the child is not reaped yet.
+    ChannelClosed {
+        /// Whose.
+        child: Child,
+        /// Its generation.
+        generation: Generation,
+        /// Why, for people.
+        why: String,
+    },
+    /// A child was reaped.
+    Exited {
+        /// Which.
+        child: Child,
+        /// Its generation.
+        generation: Generation,
+        /// How.
+        exit: Exit,
+    },
+    /// `Action::ReserveEpochs` is on the disk: every epoch up to this may be used.
+    EpochsReserved {
+        /// The highest.
+        up_to: Epoch,
+    },
+    /// `Action::ReserveEpochs` failed; it is tried again.
+    EpochsRefused {
+        /// Why, for people.
+        error: String,
+    },
+    /// An operator asks for something.
+    Command {
+        /// Names the request; `Action::Answer` carries it.
+        request: RequestId,
+        /// What is asked.
+        command: Command,
+        /// Answer within this time.
+        timeout: Duration,
+    },
+}
+
+/// How a child ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// It left with this code.
+    Code(i32),
+    /// A signal ended it.
+    Signal {
+        /// Its number.
+        number: i32,
+        /// Whether a core was written.
+        core: bool,
+    },
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Exit::Code(code) => write!(f, "exit {code}"),
+            Exit::Signal { number, core: false } => write!(f, "signal {number}"),
+            Exit::Signal { number, core: true } => write!(f, "signal {number} (core)"),
+        }
+    }
+}
+
+/// An operator's request, unique while it is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// What an operator may ask of the pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// End the daemon. Answered when it is about to end. A signal to end comes as this, too.
+    Stop {
+        /// How urgently; the most urgent request wins.
+        urgency: Urgency,
+    },
+    /// Answered as soon as the pool is ready or has given up being so.
+    WaitReady,
+    /// Take a fresh load of a match.
+    Resync {
+        /// Which.
+        key: MatchKey,
+    },
+    /// Let a match out of quarantine.
+    Release {
+        /// Which.
+        key: MatchKey,
+    },
+    /// Move a worker's matches elsewhere and end it.
+    Drain {
+        /// Which.
+        slot: SlotId,
+    },
+}
+
+/// How urgently the daemon is to end. Ordered: the later one wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    /// Read no more, render, hand over, commit, within `drain_deadline`.
+    Drain,
+    /// Now.
+    Now,
+}

@@ -1,0 +1,268 @@
+//! The processes that the coordinator has, and the channels to them.
+//!
+//! A child stays here until it is reaped, even when its channel is closed: its pid must not be forgotten before.
+
+use super::spawn::{self, ChildKind, Exit, SpawnError};
+use super::tokens::Tokens;
+use crate::pool::{Child, Signal};
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use touchline_common::ipc::messages::recorder::{FromRecorder, ToRecorder};
+use touchline_common::ipc::messages::worker::{FromWorker, ToWorker};
+use touchline_common::ipc::{Channel, ChannelError, ReadOutcome};
+use touchline_common::model::Generation;
+use touchline_common::sys::pidfd::PidFd;
+
+/// The longest message from a child, bytes.
+const IN_LIMIT: u32 = 4 * 1024 * 1024;
+/// Bytes that may wait for a child: the whole of its commands after a start, with room.
+const OUT_LIMIT: usize = 64 * 1024 * 1024;
+
+/// What an event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Signals to us.
+    Signals,
+    /// The operators' socket.
+    Listener,
+    /// A child's channel.
+    Channel(Child),
+    /// A child's end.
+    Process(Child),
+    /// An operator, by its number.
+    Client(u32),
+}
+
+/// A child's channel, by what it carries.
+#[derive(Debug)]
+enum Link {
+    Worker(Channel<FromWorker, ToWorker>),
+    Recorder(Channel<FromRecorder, ToRecorder>),
+}
+
+#[derive(Debug)]
+struct Process {
+    generation: Generation,
+    pid: u32,
+    pidfd: PidFd,
+    pid_token: Token,
+    link: Option<(Link, Token)>,
+}
+
+/// A message of a child.
+#[derive(Debug)]
+pub enum Said {
+    /// Of a worker, with the request's id.
+    Worker(FromWorker, u32),
+    /// Of the recorder, with the request's id.
+    Recorder(FromRecorder, u32),
+}
+
+/// Every child that is not reaped.
+#[derive(Debug, Default)]
+pub struct Children {
+    processes: BTreeMap<Child, Process>,
+}
+
+impl Children {
+    /// Starts a child and watches it.
+    ///
+    /// # Errors
+    /// [`SpawnError`]: there is no such child then.
+    pub fn spawn(
+        &mut self,
+        child: Child,
+        generation: Generation,
+        registry: &Registry,
+        tokens: &mut Tokens<Source>,
+    ) -> Result<u32, SpawnError> {
+        let kind = match child {
+            Child::Worker(slot) => ChildKind::Worker { slot: slot.0 },
+            Child::Recorder => ChildKind::Recorder,
+        };
+        let started = spawn::spawn(kind)?;
+        let failed = |operation| move |source| SpawnError { operation, source };
+        let link = match child {
+            Child::Worker(_) => Channel::new(started.channel, IN_LIMIT, OUT_LIMIT).map(Link::Worker),
+            Child::Recorder => Channel::new(started.channel, IN_LIMIT, OUT_LIMIT).map(Link::Recorder),
+        }
+        .map_err(failed("opening a child's channel"))?;
+        let pid_token = tokens.insert(Source::Process(child));
+        let channel_token = tokens.insert(Source::Channel(child));
+        let both = Interest::READABLE | Interest::WRITABLE;
+        registry
+            .register(&mut SourceFd(&started.pidfd.as_raw_fd()), pid_token, Interest::READABLE)
+            .and_then(|()| registry.register(&mut SourceFd(&link.fd()), channel_token, both))
+            .map_err(failed("watching a child"))?;
+        let process = Process {
+            generation,
+            pid: started.pid,
+            pidfd: started.pidfd,
+            pid_token,
+            link: Some((link, channel_token)),
+        };
+        self.processes.insert(child, process);
+        Ok(started.pid)
+    }
+
+    /// The child's generation, if it is there.
+    pub fn generation(&self, child: Child) -> Option<Generation> {
+        self.processes.get(&child).map(|process| process.generation)
+    }
+
+    /// The child's pid, if it is there.
+    pub fn pid(&self, child: Child) -> Option<u32> {
+        self.processes.get(&child).map(|process| process.pid)
+    }
+
+    /// The children whose channel is open.
+    pub fn open(&self) -> impl Iterator<Item = Child> + '_ {
+        self.processes.iter().filter(|(_, process)| process.link.is_some()).map(|(child, _)| *child)
+    }
+
+    /// Whether none is left.
+    pub fn is_empty(&self) -> bool {
+        self.processes.is_empty()
+    }
+
+    /// Reads a child's channel.
+    ///
+    /// # Errors
+    /// [`ChannelError`]: close it.
+    pub fn read(&mut self, child: Child) -> Result<ReadOutcome, ChannelError> {
+        match self.link(child) {
+            Some(Link::Worker(channel)) => channel.read(),
+            Some(Link::Recorder(channel)) => channel.read(),
+            None => Ok(ReadOutcome::Drained),
+        }
+    }
+
+    /// A child's next message.
+    ///
+    /// # Errors
+    /// [`ChannelError`]: close it.
+    pub fn next(&mut self, child: Child) -> Result<Option<Said>, ChannelError> {
+        Ok(match self.link(child) {
+            Some(Link::Worker(channel)) => {
+                channel.next()?.map(|(said, request, _)| Said::Worker(said, request))
+            }
+            Some(Link::Recorder(channel)) => {
+                channel.next()?.map(|(said, request, _)| Said::Recorder(said, request))
+            }
+            None => None,
+        })
+    }
+
+    /// Queues a message to a worker; a worker whose channel is closed gets nothing.
+    ///
+    /// # Errors
+    /// [`ChannelError`]: close it.
+    pub fn tell_worker(
+        &mut self,
+        child: Child,
+        message: &ToWorker,
+        request: u32,
+        fd: Option<OwnedFd>,
+    ) -> Result<(), ChannelError> {
+        match (self.link(child), fd) {
+            (Some(Link::Worker(channel)), Some(fd)) => channel.send_fd(message, request, fd),
+            (Some(Link::Worker(channel)), None) => channel.send(message, request),
+            (Some(Link::Recorder(_)) | None, _) => Ok(()),
+        }
+    }
+
+    /// Queues a message to the recorder; `false` if there is none to take it.
+    ///
+    /// # Errors
+    /// [`ChannelError`]: close it.
+    pub fn tell_recorder(
+        &mut self,
+        message: &ToRecorder,
+        request: u32,
+        fd: Option<OwnedFd>,
+    ) -> Result<bool, ChannelError> {
+        match (self.link(Child::Recorder), fd) {
+            (Some(Link::Recorder(channel)), Some(fd)) => channel.send_fd(message, request, fd).map(|()| true),
+            (Some(Link::Recorder(channel)), None) => channel.send(message, request).map(|()| true),
+            (Some(Link::Worker(_)) | None, _) => Ok(false),
+        }
+    }
+
+    /// Writes what is queued for every child; those that cannot be written any more are named with the reason.
+    pub fn flush(&mut self) -> Vec<(Child, io::Error)> {
+        let mut broken = Vec::new();
+        for (child, process) in &mut self.processes {
+            let flushed = match &mut process.link {
+                Some((Link::Worker(channel), _)) if channel.queued() > 0 => channel.flush(),
+                Some((Link::Recorder(channel), _)) if channel.queued() > 0 => channel.flush(),
+                Some(_) | None => Ok(true),
+            };
+            if let Err(error) = flushed {
+                broken.push((*child, error));
+            }
+        }
+        broken
+    }
+
+    /// Closes a child's channel; whether it was open.
+    pub fn close(&mut self, child: Child, registry: &Registry, tokens: &mut Tokens<Source>) -> bool {
+        let Some((link, token)) = self.processes.get_mut(&child).and_then(|process| process.link.take())
+        else {
+            return false;
+        };
+        // The descriptor is closed next, which takes it out of the poll by itself.
+        let _ = registry.deregister(&mut SourceFd(&link.fd()));
+        tokens.remove(token);
+        true
+    }
+
+    /// Sends a signal to a child that is there.
+    ///
+    /// # Errors
+    /// As `pidfd_send_signal(2)`.
+    pub fn signal(&self, child: Child, signal: Signal) -> io::Result<()> {
+        use nix::sys::signal::Signal as Kernel;
+        let Some(process) = self.processes.get(&child) else { return Ok(()) };
+        process.pidfd.signal(match signal {
+            Signal::Term => Kernel::SIGTERM,
+            Signal::Abort => Kernel::SIGABRT,
+            Signal::Kill => Kernel::SIGKILL,
+        })
+    }
+
+    /// Reaps a child if it has ended: then it is no more among these. Its channel must be read to the end and closed before.
+    ///
+    /// # Errors
+    /// As `waitid(2)`.
+    pub fn reap(
+        &mut self,
+        child: Child,
+        registry: &Registry,
+        tokens: &mut Tokens<Source>,
+    ) -> io::Result<Option<Exit>> {
+        let Some(process) = self.processes.get(&child) else { return Ok(None) };
+        let Some(exit) = spawn::reap(&process.pidfd)? else { return Ok(None) };
+        self.close(child, registry, tokens);
+        if let Some(process) = self.processes.remove(&child) {
+            let _ = registry.deregister(&mut SourceFd(&process.pidfd.as_raw_fd()));
+            tokens.remove(process.pid_token);
+        }
+        Ok(Some(exit))
+    }
+
+    fn link(&mut self, child: Child) -> Option<&mut Link> {
+        self.processes.get_mut(&child)?.link.as_mut().map(|(link, _)| link)
+    }
+}
+
+impl Link {
+    fn fd(&self) -> RawFd {
+        match self {
+            Link::Worker(channel) => channel.as_raw_fd(),
+            Link::Recorder(channel) => channel.as_raw_fd(),
+        }
+    }
+}

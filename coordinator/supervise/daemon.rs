@@ -1,0 +1,435 @@
+//! The coordinator's loop: events in, the pool's decisions out.
+//!
+//! One thread, and the only one that spawns. Per turn: signals, children, operators, the tick; then the pool's actions
+//! in order, then one write per channel. It never waits for anybody: channels are non-blocking and bounded, answers
+//! have deadlines. A child's frames are taken in pieces, so that a chatty one does not keep the operators waiting.
+
+use super::children::{Children, Said, Source};
+use super::spawn::{self, Exit};
+use super::state_file;
+use super::tokens::Tokens;
+use crate::control::{Clients, Gather};
+use crate::pool::{self, Action, Child, Command, Input, Pool, RequestId, Urgency};
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll};
+use nix::sys::signal::Signal;
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use touchline_common::ipc::ReadOutcome;
+use touchline_common::ipc::messages::Welcome;
+use touchline_common::ipc::messages::recorder::{FromRecorder, ToRecorder};
+use touchline_common::ipc::messages::worker::{FromWorker, ToWorker};
+use touchline_common::logging::LogHandle;
+use touchline_common::model::{FeedId, Generation, SlotId};
+use touchline_common::sys::signals::Signals;
+
+/// Messages of one child per turn.
+const MESSAGES_PER_TURN: usize = 256;
+
+/// What the daemon is made of.
+pub struct Daemon {
+    pub(crate) poll: Poll,
+    pub(crate) tokens: Tokens<Source>,
+    pub(crate) children: Children,
+    pub(crate) pool: Pool,
+    pub(crate) clients: Clients,
+    pub(crate) log: LogHandle,
+    pub(crate) log_file: Option<PathBuf>,
+    pub(crate) feed_names: Vec<String>,
+    /// Operators' requests that the pool has not answered.
+    pub(crate) asked: HashMap<RequestId, u32>,
+    /// Answers that are being gathered from children.
+    pub(crate) gathers: HashMap<u32, Gather>,
+    pub(crate) last_request: u64,
+    signals: Signals,
+    state_path: PathBuf,
+    child_config: String,
+    inputs: VecDeque<Input>,
+    /// Children with unread bytes that no event will announce again.
+    unread: BTreeSet<Child>,
+    started: Instant,
+    tick: Duration,
+    stops: u32,
+    finished: bool,
+}
+
+/// What a daemon needs to begin.
+pub struct Parts {
+    /// The pool, with its saved state.
+    pub pool: Pool,
+    /// The operators' socket, listening.
+    pub clients: Clients,
+    /// Signals, blocked already.
+    pub signals: Signals,
+    /// The log.
+    pub log: LogHandle,
+    /// The log's file, if it is one.
+    pub log_file: Option<PathBuf>,
+    /// Names of the feeds, by their number.
+    pub feed_names: Vec<String>,
+    /// The saved state's file.
+    pub state_path: PathBuf,
+    /// The configuration for the children.
+    pub child_config: String,
+    /// The interval of ticks.
+    pub tick: Duration,
+}
+
+impl Daemon {
+    /// A daemon that has started nothing yet.
+    ///
+    /// # Errors
+    /// When the kernel gives no poll, or takes a descriptor not into it.
+    pub fn new(parts: Parts) -> io::Result<Daemon> {
+        let poll = Poll::new()?;
+        let mut tokens = Tokens::default();
+        let registry = poll.registry();
+        let signals = tokens.insert(Source::Signals);
+        registry.register(&mut SourceFd(&parts.signals.as_raw_fd()), signals, Interest::READABLE)?;
+        let listener = tokens.insert(Source::Listener);
+        registry.register(&mut SourceFd(&parts.clients.listener_fd()), listener, Interest::READABLE)?;
+        Ok(Daemon {
+            poll,
+            tokens,
+            children: Children::default(),
+            pool: parts.pool,
+            clients: parts.clients,
+            log: parts.log,
+            log_file: parts.log_file,
+            feed_names: parts.feed_names,
+            asked: HashMap::new(),
+            gathers: HashMap::new(),
+            last_request: 0,
+            signals: parts.signals,
+            state_path: parts.state_path,
+            child_config: parts.child_config,
+            inputs: VecDeque::new(),
+            unread: BTreeSet::new(),
+            started: Instant::now(),
+            tick: parts.tick,
+            stops: 0,
+            finished: false,
+        })
+    }
+
+    /// Runs until every child is gone after a requested stop.
+    ///
+    /// # Errors
+    /// When the poll itself fails.
+    pub fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(256);
+        self.inputs.push_back(Input::Tick);
+        let mut next_tick = Instant::now() + self.tick;
+        loop {
+            self.settle();
+            if self.finished {
+                self.clients.flush_all(&mut self.tokens, self.poll.registry());
+                return Ok(());
+            }
+            let wait = if self.unread.is_empty() {
+                next_tick.saturating_duration_since(Instant::now())
+            } else {
+                Duration::ZERO
+            };
+            match self.poll.poll(&mut events, Some(wait)) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+            for event in &events {
+                if let Some(source) = self.tokens.get(event.token()).copied() {
+                    self.dispatch(source);
+                }
+            }
+            for child in std::mem::take(&mut self.unread) {
+                self.read_child(child);
+            }
+            if Instant::now() >= next_tick {
+                next_tick = Instant::now() + self.tick;
+                self.inputs.push_back(Input::Tick);
+                self.expire_gathers();
+                self.clients.expire(&mut self.tokens, self.poll.registry());
+            }
+        }
+    }
+
+    fn dispatch(&mut self, source: Source) {
+        match source {
+            Source::Signals => self.take_signals(),
+            Source::Listener => self.clients.accept(&mut self.tokens, self.poll.registry()),
+            Source::Channel(child) => {
+                self.unread.insert(child);
+            }
+            Source::Process(child) => self.reap(child),
+            Source::Client(client) => self.serve(client),
+        }
+    }
+
+    /// Hands every input to the pool and carries out what it decides, until nothing is left; then writes.
+    fn settle(&mut self) {
+        loop {
+            let mut actions = Vec::new();
+            while let Some(input) = self.inputs.pop_front() {
+                self.pool.step(self.started.elapsed(), input, &mut actions);
+                let save = actions.iter().any(|action| matches!(action, Action::SaveState));
+                if save && let Err(error) = self.save_state(None) {
+                    log::error!(error:% = error; "state.not_saved");
+                }
+                for action in actions.drain(..) {
+                    self.carry_out(action);
+                }
+            }
+            for (child, error) in self.children.flush() {
+                self.drop_channel(child, format!("writing: {error}"));
+            }
+            if self.inputs.is_empty() {
+                break;
+            }
+        }
+        self.clients.flush_all(&mut self.tokens, self.poll.registry());
+    }
+
+    fn carry_out(&mut self, action: Action) {
+        match action {
+            Action::Spawn { child, generation, feed: _ } => self.spawn(child, generation),
+            Action::Welcome { child, generation, proto, feed } => {
+                self.welcome(child, generation, proto, feed)
+            }
+            Action::ToWorker { slot, generation, message } => {
+                if self.is_current(Child::Worker(slot), generation) {
+                    self.tell_worker(slot, &message, 0);
+                }
+            }
+            Action::ToRecorder { generation, message } => {
+                if self.is_current(Child::Recorder, generation) {
+                    self.tell_recorder(&message, 0);
+                }
+            }
+            Action::ConnectData { slot, generation } => self.connect_data(slot, generation),
+            Action::Kill { child, generation, signal } => {
+                if self.is_current(child, generation)
+                    && let Err(error) = self.children.signal(child, signal)
+                {
+                    log::error!(child:? = child, error:% = error; "child.signal_failed");
+                }
+            }
+            Action::ReserveEpochs { up_to } => {
+                let input = match self.save_state(Some(up_to.0)) {
+                    Ok(()) => Input::EpochsReserved { up_to },
+                    Err(error) => Input::EpochsRefused { error: error.to_string() },
+                };
+                self.inputs.push_back(input);
+            }
+            // Taken once per step, before the step's other actions: see `settle`.
+            Action::SaveState => {}
+            Action::Answer { request, answer } => self.answer(request, &answer),
+            Action::Notice(notice) => self.tell(&notice),
+            Action::Finished => self.finished = true,
+        }
+    }
+
+    fn is_current(&self, child: Child, generation: Generation) -> bool {
+        self.children.generation(child) == Some(generation)
+    }
+
+    fn spawn(&mut self, child: Child, generation: Generation) {
+        let spawned = self.children.spawn(child, generation, self.poll.registry(), &mut self.tokens);
+        self.inputs.push_back(match spawned {
+            Ok(pid) => Input::Spawned { child, generation, pid },
+            Err(error) => Input::SpawnFailed { child, generation, error: error.to_string() },
+        });
+    }
+
+    fn welcome(&mut self, child: Child, generation: Generation, proto: u16, feed: Option<FeedId>) {
+        if !self.is_current(child, generation) {
+            return;
+        }
+        self.pass_log_file(child);
+        let welcome = Welcome { proto, config: self.child_config.clone() };
+        match (child, feed) {
+            (Child::Worker(slot), feed) => {
+                let feed = feed.unwrap_or_default();
+                self.tell_worker(slot, &ToWorker::Welcome { welcome, feed, slot, generation }, 0);
+            }
+            (Child::Recorder, _) => self.tell_recorder(&ToRecorder::Welcome(welcome), 0),
+        }
+    }
+
+    /// One end of a new pair to the recorder, the other to the worker; our copies are closed once they are sent.
+    fn connect_data(&mut self, slot: SlotId, generation: Generation) {
+        let child = Child::Worker(slot);
+        if !self.is_current(child, generation) {
+            return;
+        }
+        let (to_recorder, to_worker) = match spawn::channel_pair() {
+            Ok(pair) => pair,
+            Err(error) => {
+                // The pool gives the channel out anew when it is not confirmed in time.
+                log::error!(worker = slot.0, error:% = error; "worker.data_failed");
+                return;
+            }
+        };
+        let attach = ToRecorder::Attach { slot, generation };
+        if let Err(error) = self.children.tell_recorder(&attach, 0, Some(to_recorder)) {
+            self.drop_channel(Child::Recorder, error.to_string());
+        }
+        if let Err(error) = self.children.tell_worker(child, &ToWorker::Data, 0, Some(to_worker)) {
+            self.drop_channel(child, error.to_string());
+        }
+    }
+
+    pub(crate) fn tell_worker(&mut self, slot: SlotId, message: &ToWorker, request: u32) {
+        let child = Child::Worker(slot);
+        if let Err(error) = self.children.tell_worker(child, message, request, None) {
+            self.drop_channel(child, error.to_string());
+        }
+    }
+
+    pub(crate) fn tell_recorder(&mut self, message: &ToRecorder, request: u32) {
+        if let Err(error) = self.children.tell_recorder(message, request, None) {
+            self.drop_channel(Child::Recorder, error.to_string());
+        }
+    }
+
+    /// Closes a channel that cannot go on; the pool decides what becomes of the child.
+    fn drop_channel(&mut self, child: Child, why: String) {
+        let Some(generation) = self.children.generation(child) else { return };
+        if self.children.close(child, self.poll.registry(), &mut self.tokens) {
+            self.inputs.push_back(Input::ChannelClosed { child, generation, why });
+        }
+    }
+
+    fn read_child(&mut self, child: Child) {
+        match self.children.read(child) {
+            Ok(ReadOutcome::Drained) => {
+                self.take_messages(child, MESSAGES_PER_TURN);
+            }
+            Ok(ReadOutcome::More) => {
+                self.take_messages(child, MESSAGES_PER_TURN);
+                self.unread.insert(child);
+            }
+            Ok(ReadOutcome::Closed) => {
+                self.take_messages(child, usize::MAX);
+                self.drop_channel(child, "it closed its channel".to_owned());
+            }
+            Err(error) => self.drop_channel(child, error.to_string()),
+        }
+    }
+
+    fn take_messages(&mut self, child: Child, most: usize) {
+        let Some(generation) = self.children.generation(child) else { return };
+        for _ in 0..most {
+            match self.children.next(child) {
+                Ok(Some(said)) => self.hear(child, generation, said),
+                Ok(None) => return,
+                Err(error) => return self.drop_channel(child, error.to_string()),
+            }
+        }
+        // The rest is in our buffer, where no event will announce it.
+        self.unread.insert(child);
+    }
+
+    fn hear(&mut self, child: Child, generation: Generation, said: Said) {
+        match (said, child) {
+            (Said::Worker(FromWorker::Details { matches, more }, request), Child::Worker(slot)) => {
+                self.gather_details(request, slot, matches, more);
+            }
+            (Said::Recorder(FromRecorder::Documents { documents, more }, request), _) => {
+                self.gather_documents(request, documents, more);
+            }
+            (Said::Worker(message, _), Child::Worker(slot)) => {
+                self.inputs.push_back(Input::Worker { slot, generation, message });
+            }
+            (Said::Recorder(message, _), _) => {
+                self.inputs.push_back(Input::Recorder { generation, message });
+            }
+            (Said::Worker(..), Child::Recorder) => {}
+        }
+    }
+
+    /// What a child said before its end counts: its channel is read to the end first.
+    fn reap(&mut self, child: Child) {
+        let Some(generation) = self.children.generation(child) else { return };
+        loop {
+            match self.children.read(child) {
+                Ok(ReadOutcome::More) => self.take_messages(child, usize::MAX),
+                Ok(ReadOutcome::Drained | ReadOutcome::Closed) => {
+                    self.take_messages(child, usize::MAX);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        match self.children.reap(child, self.poll.registry(), &mut self.tokens) {
+            Ok(Some(exit)) => {
+                self.unread.remove(&child);
+                self.forget_in_gathers(child);
+                self.inputs.push_back(Input::Exited { child, generation, exit: pool_exit(exit) });
+            }
+            Ok(None) => {}
+            Err(error) => log::error!(child:? = child, error:% = error; "child.reap_failed"),
+        }
+    }
+
+    fn take_signals(&mut self) {
+        while let Some((signal, sender)) = self.signals.take() {
+            log::info!(signal = signal.as_str(), from = sender; "coord.signal");
+            match signal {
+                Signal::SIGTERM | Signal::SIGINT => self.stop_by_signal(),
+                Signal::SIGUSR1 => {
+                    if let Err(error) = self.reopen_log() {
+                        log::error!(error = error.as_str(); "log.reopen_failed");
+                    }
+                }
+                Signal::SIGQUIT => self.log_status(),
+                Signal::SIGHUP => log::warn!(signal = "SIGHUP"; "coord.not_in_this_build"),
+                Signal::SIGUSR2 => log::warn!(signal = "SIGUSR2"; "coord.not_in_this_build"),
+                // SIGCHLD and SIGPIPE are of no use: pidfds tell of the end of children, writes of closed pipes.
+                _ => {}
+            }
+        }
+    }
+
+    fn stop_by_signal(&mut self) {
+        self.stops += 1;
+        let urgency = if self.stops == 1 { Urgency::Drain } else { Urgency::Now };
+        let request = self.next_request();
+        self.inputs.push_back(Input::Command {
+            request,
+            command: Command::Stop { urgency },
+            timeout: Duration::from_secs(3600),
+        });
+    }
+
+    /// Puts an operator's command to the pool; its answer goes to `client`.
+    pub(crate) fn command(&mut self, client: u32, command: Command, timeout: Duration) {
+        let request = self.next_request();
+        self.asked.insert(request, client);
+        self.inputs.push_back(Input::Command { request, command, timeout });
+    }
+
+    fn next_request(&mut self) -> RequestId {
+        self.last_request += 1;
+        RequestId(self.last_request)
+    }
+
+    fn save_state(&self, at_least: Option<u64>) -> Result<(), state_file::StateFileError> {
+        let mut state = self.pool.saved_state();
+        state.highest_epoch = state.highest_epoch.max(at_least.unwrap_or(0));
+        let failed = |source| state_file::StateFileError {
+            operation: "encoding",
+            path: self.state_path.clone(),
+            source: io::Error::other(source),
+        };
+        state_file::replace(&self.state_path, state.to_json().map_err(failed)?.as_bytes())
+    }
+}
+
+fn pool_exit(exit: Exit) -> pool::Exit {
+    match exit {
+        Exit::Code(code) => pool::Exit::Code(code),
+        Exit::Signal(number) => pool::Exit::Signal { number, core: false },
+    }
+}

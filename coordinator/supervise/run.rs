@@ -1,0 +1,244 @@
+//! `touchline run`: the daemon from its configuration to its exit code.
+//!
+//! The instance lock is taken before anything is visible. Signals are blocked before any thread starts, so that only the loop sees
+//! them. Exit codes are the contract's: 0 after a requested stop, 1 failed, 2 bad configuration, 3 another instance.
+
+use super::daemon::{Daemon, Parts};
+use super::state_file;
+use crate::control::{Clients, Permissions};
+use crate::pool::{
+    FeedPlan, MatchFilter, MatchSource, Overlap, Pool, PoolConfig, SavedStateV1, Timing, WaitingOrder,
+};
+use nix::sys::signal::Signal;
+use std::fmt;
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::time::Duration;
+use touchline_common::config::{self, Config};
+use touchline_common::logging::{self, Target, Who};
+use touchline_common::model::{Listing, MatchId};
+use touchline_common::sys::descriptors;
+use touchline_common::sys::lock::{FileLock, LockError};
+use touchline_common::sys::signals::Signals;
+
+/// How long the last log lines may take to be written.
+const LOG_FLUSH: Duration = Duration::from_secs(1);
+
+/// Why the daemon did not run, or ended unasked.
+#[derive(Debug)]
+pub enum RunError {
+    /// The configuration cannot be used: exit code 2.
+    Config(String),
+    /// Another instance runs: exit code 3.
+    Running(String),
+    /// Anything else: exit code 1.
+    Failed(String),
+}
+
+impl RunError {
+    /// The program's exit code.
+    pub fn code(&self) -> u8 {
+        match self {
+            RunError::Failed(_) => 1,
+            RunError::Config(_) => 2,
+            RunError::Running(_) => 3,
+        }
+    }
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RunError::Config(told) | RunError::Running(told) | RunError::Failed(told) => f.write_str(told),
+        }
+    }
+}
+
+impl std::error::Error for RunError {}
+
+fn failed(what: &str, error: impl fmt::Display) -> RunError {
+    RunError::Failed(format!("{what}: {error}"))
+}
+
+/// Runs the daemon until it is asked to stop.
+///
+/// # Errors
+/// [`RunError`].
+pub fn run(config: &Config) -> Result<(), RunError> {
+    descriptors::mark_close_on_exec().map_err(|e| failed("marking descriptors", e))?;
+    let (run_dir, state_dir) = (&config.daemon.run_dir, &config.daemon.state_dir);
+    make_folder(run_dir)?;
+    make_folder(state_dir)?;
+    let _lock = lock(run_dir)?;
+    let signals = block_signals()?;
+    let log_file = config.log.file();
+    let target = match &log_file {
+        None => Target::Stderr,
+        Some(path) => Target::File(
+            logging::open_file(path)
+                .map_err(|e| RunError::Config(format!("log.target: opening {}: {e}", path.display())))?,
+        ),
+    };
+    let log = logging::init(Who::Coordinator, &config.log.level, config.log.format, target)
+        .map_err(|e| failed("beginning to log", e))?;
+    let ran = daemon(config, signals, log.clone(), log_file);
+    if let Err(error) = &ran {
+        log::error!(error:% = error; "coord.failed");
+    }
+    log.flush(LOG_FLUSH);
+    ran
+}
+
+fn daemon(
+    config: &Config,
+    signals: Signals,
+    log: logging::LogHandle,
+    log_file: Option<std::path::PathBuf>,
+) -> Result<(), RunError> {
+    let state_path = config.daemon.state_dir.join("state.json");
+    let saved = saved_state(&state_path);
+    let pool_config = pool_config(config);
+    let tick = pool_config.timing.tick;
+    let permissions =
+        Permissions { read: config.control.read_uids.clone(), operate: config.control.operate_uids.clone() }
+            .with_ourselves();
+    let clients =
+        Clients::listen(&config.socket_path(), permissions).map_err(|e| RunError::Failed(e.to_string()))?;
+    let child_config =
+        config.to_child_json().map_err(|e| failed("writing the children's configuration", e))?;
+    log::info!(
+        version = env!("CARGO_PKG_VERSION"), build = crate::BUILD, pid = std::process::id(),
+        feeds = config.feed.len(), socket:% = config.socket_path().display(), state:% = config.daemon.state_dir.display();
+        "coord.started"
+    );
+    let parts = Parts {
+        pool: Pool::new(pool_config, saved.as_ref()),
+        clients,
+        signals,
+        log,
+        log_file,
+        feed_names: config.feed.iter().map(|feed| feed.name.clone()).collect(),
+        state_path,
+        child_config,
+        tick,
+    };
+    Daemon::new(parts).and_then(Daemon::run).map_err(|e| failed("the loop", e))
+}
+
+fn make_folder(path: &Path) -> Result<(), RunError> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o750)
+        .create(path)
+        .map_err(|e| RunError::Config(format!("making the folder {}: {e}", path.display())))
+}
+
+fn lock(run_dir: &Path) -> Result<FileLock, RunError> {
+    let path = run_dir.join("lock");
+    FileLock::take(&path, Duration::ZERO).map_err(|error| match error {
+        LockError::Held { pid } => {
+            let holder = pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
+            RunError::Running(format!(
+                "{holder} already runs touchline in {}: stop it first, or give this one a run_dir of its own",
+                run_dir.display()
+            ))
+        }
+        LockError::File { source } => failed(&format!("locking {}", path.display()), source),
+    })
+}
+
+fn block_signals() -> Result<Signals, RunError> {
+    let wanted = [
+        Signal::SIGTERM,
+        Signal::SIGINT,
+        Signal::SIGHUP,
+        Signal::SIGQUIT,
+        Signal::SIGUSR1,
+        Signal::SIGUSR2,
+        Signal::SIGPIPE,
+    ];
+    Signals::open(&wanted).map_err(|e| failed("blocking signals", e))
+}
+
+/// What an earlier run left. A state that cannot be read is no reason not to run: the store knows the epochs, too.
+fn saved_state(path: &Path) -> Option<SavedStateV1> {
+    let bytes = match state_file::read(path) {
+        Ok(bytes) => bytes?,
+        Err(error) => {
+            log::error!(error:% = error; "state.unreadable");
+            return None;
+        }
+    };
+    match SavedStateV1::from_json(&String::from_utf8_lossy(&bytes)) {
+        Ok(state) => Some(state),
+        Err(error) => {
+            log::error!(file:% = path.display(), error:% = error; "state.unreadable");
+            None
+        }
+    }
+}
+
+fn pool_config(config: &Config) -> PoolConfig {
+    PoolConfig {
+        min_workers: config.pool.min_workers,
+        max_workers: config.pool.max_workers,
+        spare_workers: config.pool.spare_workers,
+        drain_deadline: config.pool.drain_deadline.0,
+        feeds: config.feed.iter().map(feed_plan).collect(),
+        seed: u64::from(std::process::id()),
+        timing: Timing::default(),
+    }
+}
+
+fn feed_plan(feed: &config::FeedConfig) -> FeedPlan {
+    let source = if feed.list_topic.is_empty() {
+        let fixed = feed.matches.iter().map(|id| (MatchId::from(id.as_str()), Listing::default()));
+        MatchSource::Fixed(fixed.collect())
+    } else {
+        MatchSource::List
+    };
+    FeedPlan {
+        name: feed.name.clone(),
+        kind: "diffusion".to_owned(),
+        cap: feed.max_subscriptions,
+        own_subscriptions: u32::from(!feed.time_topic.is_empty()),
+        max_connections: u16::try_from(feed.max_connections).unwrap_or(u16::MAX),
+        connects_per_s: feed.connects_per_s.get(),
+        match_topics: feed.match_topics.iter().map(|template| template.as_str().to_owned()).collect(),
+        source,
+        waiting_order: feed.waiting_order.iter().map(|key| waiting_order(*key)).collect(),
+        only: match_filter(&feed.only),
+        skip: match_filter(&feed.skip),
+        end_linger: feed.end_linger.0,
+        overlap: if feed.break_before_make { Overlap::Forbidden } else { Overlap::Allowed },
+    }
+}
+
+fn waiting_order(key: config::WaitingKey) -> WaitingOrder {
+    match key {
+        config::WaitingKey::InPlay => WaitingOrder::InPlay,
+        config::WaitingKey::Start => WaitingOrder::Start,
+    }
+}
+
+fn match_filter(filter: &config::MatchFilter) -> MatchFilter {
+    MatchFilter {
+        sports: filter.sports.clone(),
+        competitions: filter.competitions.clone(),
+        teams: filter.teams.clone(),
+        status: filter.status.iter().map(|status| status_name(*status).to_owned()).collect(),
+    }
+}
+
+fn status_name(status: config::Status) -> &'static str {
+    match status {
+        config::Status::NotStarted => "not_started",
+        config::Status::InPlay => "in_play",
+        config::Status::Break => "break",
+        config::Status::Suspended => "suspended",
+        config::Status::Finished => "finished",
+        config::Status::Abandoned => "abandoned",
+        config::Status::Unknown => "unknown",
+    }
+}

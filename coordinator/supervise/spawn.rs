@@ -1,0 +1,120 @@
+//! Makes a child: fork and exec of our own image, its channel as standard input.
+//!
+//! `/proc/self/exe` stays the running image even after the file is replaced, so a respawned worker is never of
+//! another version. No `pre_exec`, for with one std forks for real: its cost grows with our memory, and our loop stands still
+//! meanwhile. Called by the main thread only: a child dies with the *thread* that forked it.
+
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use touchline_common::sys::pidfd::PidFd;
+
+/// A running child, by what it takes to talk to it, to end it and to see its end.
+#[derive(Debug)]
+pub struct Child {
+    /// Its pid, for people; signals go through `pidfd`.
+    pub pid: u32,
+    /// Readable when it has ended.
+    pub pidfd: PidFd,
+    /// Our end of its channel.
+    pub channel: OwnedFd,
+}
+
+/// What kind of child, as its hidden verb and its name in `ps`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChildKind {
+    /// A scanning worker in a slot.
+    Worker {
+        /// The slot.
+        slot: u16,
+    },
+    /// The recorder.
+    Recorder,
+}
+
+/// Why there is no child.
+#[derive(Debug)]
+pub struct SpawnError {
+    /// What was tried.
+    pub operation: &'static str,
+    /// What the kernel said.
+    pub source: io::Error,
+}
+
+impl std::fmt::Display for SpawnError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.operation, self.source)
+    }
+}
+
+impl std::error::Error for SpawnError {}
+
+/// Two connected ends, close-on-exec and non-blocking.
+///
+/// # Errors
+/// As `socketpair(2)`; no descriptors left is the usual one.
+pub fn channel_pair() -> Result<(OwnedFd, OwnedFd), SpawnError> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    socketpair(AddressFamily::Unix, SockType::Stream, None, flags)
+        .map_err(|errno| SpawnError { operation: "making a channel", source: errno.into() })
+}
+
+/// Starts a child.
+///
+/// # Errors
+/// [`SpawnError`]: nothing was started, or what was started is ended and reaped.
+pub fn spawn(kind: ChildKind) -> Result<Child, SpawnError> {
+    let failed = |operation| move |source| SpawnError { operation, source };
+    let (near, far) = channel_pair()?;
+    let mut command = Command::new("/proc/self/exe");
+    match kind {
+        ChildKind::Worker { slot } => {
+            command.arg0(format!("touchline: worker {slot}")).args(["worker", "--slot"]).arg(slot.to_string())
+        }
+        ChildKind::Recorder => command.arg0("touchline: recorder").arg("recorder"),
+    };
+    let parent = std::process::id().to_string();
+    let mut child = command
+        .args(["--parent", &parent])
+        .stdin(Stdio::from(far))
+        .stdout(Stdio::null())
+        .spawn()
+        .map_err(failed("starting a child"))?;
+    match PidFd::open(child.id()) {
+        Ok(pidfd) => Ok(Child { pid: child.id(), pidfd, channel: near }),
+        Err(source) => {
+            // Without a pidfd its end could not be seen; better none than one that nobody watches.
+            let _ = child.kill();
+            let _ = child.wait();
+            Err(SpawnError { operation: "watching a child", source })
+        }
+    }
+}
+
+/// How a child ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself, with this code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
+/// Reaps a child if it has ended.
+///
+/// # Errors
+/// As `waitid(2)`.
+pub fn reap(pidfd: &PidFd) -> io::Result<Option<Exit>> {
+    match waitid(Id::PIDFd(pidfd.as_fd()), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG)? {
+        WaitStatus::Exited(_, code) => Ok(Some(Exit::Code(code))),
+        WaitStatus::Signaled(_, signal, _) => Ok(Some(Exit::Signal(signal as i32))),
+        WaitStatus::StillAlive
+        | WaitStatus::Stopped(..)
+        | WaitStatus::Continued(_)
+        | WaitStatus::PtraceEvent(..)
+        | WaitStatus::PtraceSyscall(_) => Ok(None),
+    }
+}
