@@ -1,0 +1,84 @@
+//! Why the recorder cannot start or must leave.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// What ends the recorder, other than being told to stop.
+#[derive(Debug)]
+pub enum RecordError {
+    /// The kernel refused something that the loop cannot do without.
+    Kernel {
+        /// What was tried.
+        operation: &'static str,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// The coordinator said something that is no message, or nothing within the start's deadline.
+    Control {
+        /// What was wrong.
+        what: String,
+    },
+    /// The configuration in the welcome cannot be used.
+    Config {
+        /// Which key and why.
+        what: String,
+    },
+    /// Another recorder holds the store's lock and did not let go in time.
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// The store's files cannot be opened.
+    OpenStore {
+        /// The store.
+        path: PathBuf,
+        /// What SQLite or the kernel says.
+        what: String,
+    },
+    /// The store was written by a newer program.
+    NewerStore {
+        /// The store.
+        path: PathBuf,
+        /// The schema's version in it.
+        found: i64,
+        /// The newest version this build knows.
+        known: i64,
+    },
+}
+
+impl fmt::Display for RecordError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RecordError::Kernel { operation, source } => write!(f, "the recorder cannot {operation}: {source}"),
+            RecordError::Control { what } => write!(f, "the channel to the coordinator is unusable: {what}"),
+            RecordError::Config { what } => write!(f, "the configuration is unusable: {what}"),
+            RecordError::Locked { path } => write!(
+                f,
+                "another recorder holds {}: end it, or set another [store] path",
+                path.display()
+            ),
+            RecordError::OpenStore { path, what } => {
+                write!(f, "the store {} does not open: {what}", path.display())
+            }
+            RecordError::NewerStore { path, found, known } => write!(
+                f,
+                "the store {} has schema {found}, this program knows up to {known}: use the newer program, or move the store away",
+                path.display()
+            ),
+        }
+    }
+}
+
+impl std::error::Error for RecordError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            RecordError::Kernel { source, .. } => Some(source),
+            RecordError::Control { .. }
+            | RecordError::Config { .. }
+            | RecordError::Locked { .. }
+            | RecordError::OpenStore { .. }
+            | RecordError::NewerStore { .. } => None,
+        }
+    }
+}

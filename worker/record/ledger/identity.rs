@@ -1,0 +1,206 @@
+//! What names a happening: a hash of what it is, never of when it was seen.
+//!
+//! SipHash-2-4 with 128 bits of output and the key zero: specified, with published test vectors, the same for ever.
+//! An id is its upper 100 bits as 20 characters of base32 (RFC 4648's alphabet, lower case). What goes in, and in
+//! which order, must never change: the stores of the world hold such ids. Every part is written with its length.
+
+use super::event::EventType;
+use std::fmt;
+use touchline_common::model::Side;
+
+/// The name of a happening.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventId(u128);
+
+/// Characters of an id as text.
+pub const ID_LEN: usize = 20;
+const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+
+impl EventId {
+    /// The id as text, in bytes that are all ASCII.
+    pub fn to_ascii(self) -> [u8; ID_LEN] {
+        let mut out = [0; ID_LEN];
+        let mut rest = self.0;
+        for place in &mut out {
+            let five = (rest >> 123) as usize;
+            *place = ALPHABET.get(five).copied().unwrap_or(b'a');
+            rest <<= 5;
+        }
+        out
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(std::str::from_utf8(&self.to_ascii()).unwrap_or_default())
+    }
+}
+
+/// Feed and match, hashed into every id of that match; made once per match.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    prefix: Vec<u8>,
+}
+
+impl Scope {
+    /// The ids of match `id` in the feed that the configuration calls `feed`.
+    pub fn new(feed: &str, id: &str) -> Scope {
+        let mut prefix = Vec::with_capacity(feed.len() + id.len() + 10);
+        text(&mut prefix, feed);
+        text(&mut prefix, id);
+        Scope { prefix }
+    }
+
+    /// Goal, card, corner, penalty, substitution, wicket, set: `n` is that side's count after, `k` how often this
+    /// step was taken back before. `score_change`: `n` is the side's value after.
+    pub fn counter(&self, kind: EventType, detail: &str, side: Side, n: i64, k: u32) -> EventId {
+        let mut parts = self.begin(kind, 1);
+        text(&mut parts, detail);
+        text(&mut parts, side.as_str());
+        number(&mut parts, n);
+        number(&mut parts, i64::from(k));
+        finish(&parts)
+    }
+
+    /// Start, period, set, game, end and, in sports of sets, point: the `index`-th in set `set` (0 outside one).
+    pub fn phase(&self, kind: EventType, set: u8, index: i64, k: u32) -> EventId {
+        let mut parts = self.begin(kind, 2);
+        number(&mut parts, i64::from(set));
+        number(&mut parts, index);
+        number(&mut parts, i64::from(k));
+        finish(&parts)
+    }
+
+    /// A tennis point: the `i`-th of a game.
+    pub fn tennis_point(&self, set: u8, game: i64, i: u32) -> EventId {
+        let mut parts = self.begin(EventType::Point, 3);
+        number(&mut parts, i64::from(set));
+        number(&mut parts, game);
+        number(&mut parts, i64::from(i));
+        finish(&parts)
+    }
+
+    /// What goes back and forth: the `place`-th such event of message `n` of epoch `epoch`.
+    pub fn flip(&self, epoch: u64, n: u64, place: u32) -> EventId {
+        let mut parts = [0u8; 20];
+        let (a, rest) = parts.split_at_mut(8);
+        let (b, c) = rest.split_at_mut(8);
+        a.copy_from_slice(&epoch.to_le_bytes());
+        b.copy_from_slice(&n.to_le_bytes());
+        c.copy_from_slice(&place.to_le_bytes());
+        let mut all = Vec::with_capacity(self.prefix.len() + 21);
+        all.extend_from_slice(&self.prefix);
+        all.push(4);
+        all.extend_from_slice(&parts);
+        finish(&all)
+    }
+
+    /// The taking back of `id`; each id is taken back at most once, a repetition has another.
+    pub fn retract(&self, id: EventId) -> EventId {
+        let mut parts = self.begin(EventType::Retract, 5);
+        parts.extend_from_slice(&id.0.to_le_bytes());
+        finish(&parts)
+    }
+
+    fn begin(&self, kind: EventType, form: u8) -> Vec<u8> {
+        let mut parts = Vec::with_capacity(self.prefix.len() + 64);
+        parts.extend_from_slice(&self.prefix);
+        parts.push(form);
+        text(&mut parts, kind.as_str());
+        parts
+    }
+}
+
+fn text(out: &mut Vec<u8>, text: &str) {
+    out.extend_from_slice(&(text.len() as u32).to_le_bytes());
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn number(out: &mut Vec<u8>, number: i64) {
+    out.extend_from_slice(&number.to_le_bytes());
+}
+
+fn finish(parts: &[u8]) -> EventId {
+    EventId(siphash128([0, 0], parts))
+}
+
+/// SipHash-2-4 with 128 bits of output, the first word in the upper half.
+fn siphash128(key: [u64; 2], bytes: &[u8]) -> u128 {
+    let [k0, k1] = key;
+    let mut v = [
+        0x736f_6d65_7073_6575 ^ k0,
+        0x646f_7261_6e64_6f6d ^ k1 ^ 0xee,
+        0x6c79_6765_6e65_7261 ^ k0,
+        0x7465_6462_7974_6573 ^ k1,
+    ];
+    let (words, tail) = bytes.as_chunks::<8>();
+    for word in words {
+        absorb(&mut v, u64::from_le_bytes(*word));
+    }
+    let mut last = [0; 8];
+    for (place, byte) in last.iter_mut().zip(tail) {
+        *place = *byte;
+    }
+    absorb(&mut v, u64::from_le_bytes(last) | ((bytes.len() as u64) << 56));
+    let first = squeeze(&mut v, |[v0, v1, v2, v3]| [v0, v1, v2 ^ 0xee, v3]);
+    let second = squeeze(&mut v, |[v0, v1, v2, v3]| [v0, v1 ^ 0xdd, v2, v3]);
+    (u128::from(first) << 64) | u128::from(second)
+}
+
+fn absorb(v: &mut [u64; 4], word: u64) {
+    let [v0, v1, v2, v3] = *v;
+    *v = round(round([v0, v1, v2, v3 ^ word]));
+    let [v0, v1, v2, v3] = *v;
+    *v = [v0 ^ word, v1, v2, v3];
+}
+
+fn squeeze(v: &mut [u64; 4], mark: impl Fn([u64; 4]) -> [u64; 4]) -> u64 {
+    *v = round(round(round(round(mark(*v)))));
+    v.iter().fold(0, |all, one| all ^ one)
+}
+
+fn round([mut v0, mut v1, mut v2, mut v3]: [u64; 4]) -> [u64; 4] {
+    v0 = v0.wrapping_add(v1);
+    v1 = v1.rotate_left(13) ^ v0;
+    v0 = v0.rotate_left(32);
+    v2 = v2.wrapping_add(v3);
+    v3 = v3.rotate_left(16) ^ v2;
+    v0 = v0.wrapping_add(v3);
+    v3 = v3.rotate_left(21) ^ v0;
+    v2 = v2.wrapping_add(v1);
+    v1 = v1.rotate_left(17) ^ v2;
+    v2 = v2.rotate_left(32);
+    [v0, v1, v2, v3]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The vectors of SipHash's authors: key 00 01 … 0f, input 00 01 … of that many bytes.
+    #[test]
+    fn published_vectors() {
+        let key = [0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908];
+        let want = [
+            (0, "a3817f04ba25a8e66df67214c7550293"),
+            (1, "da87c1d86b99af44347659119b22fc45"),
+            (2, "8177228da4a45dc7fca38bdef60affe4"),
+        ];
+        for (length, want) in want {
+            let input: Vec<u8> = (0..length).collect();
+            let hash = siphash128(key, &input);
+            let bytes: Vec<u8> = ((hash >> 64) as u64)
+                .to_le_bytes()
+                .into_iter()
+                .chain((hash as u64).to_le_bytes())
+                .collect();
+            let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+            assert_eq!(hex, want, "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn parts_do_not_run_into_each_other() {
+        assert_ne!(Scope::new("ab", "c").flip(1, 2, 3), Scope::new("a", "bc").flip(1, 2, 3));
+    }
+}

@@ -1,0 +1,507 @@
+//! From a register's old and new value to events; the rules of `docs/documents.md`, 'Events'.
+
+use super::event::{Color, EventType, Lane, NewEvent, Payload};
+use super::identity::EventId;
+use super::{Ledger, MAX_MEMORY, MAX_STEPS, ORDER_STEP, PhaseMark};
+use serde::{Deserialize, Serialize};
+use touchline_common::model::{Epoch, Flip, Phase, Register, Scoring, Side};
+
+/// A step that can be taken, taken back, and taken again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Step(
+    /// What it is.
+    pub EventType,
+    /// Cards: 1 yellow, 2 red; else 0.
+    pub u8,
+    /// Whose, for counters; phases have no side.
+    pub Option<Side>,
+    /// The set, else 0.
+    pub u8,
+    /// A side's count or value after; a period; a place in a set.
+    pub i64,
+);
+
+/// The circumstances of a change.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen {
+    pub(super) epoch: Epoch,
+    pub(super) n: u64,
+    /// The next place among the flips of message `n`.
+    pub(super) place: u32,
+    pub(super) clock: Option<u32>,
+    pub(super) at: i64,
+    pub(super) version: u64,
+    pub(super) mode: Mode,
+}
+
+/// How a change came to be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// It was seen.
+    Seen,
+    /// It happened while nobody looked.
+    Recovered,
+}
+
+/// A counter's kind of event.
+#[derive(Clone, Copy)]
+struct Counter {
+    kind: EventType,
+    lane: Lane,
+    color: Option<Color>,
+    side: Side,
+}
+
+impl Ledger {
+    /// Moves one register and tells what that means.
+    pub(super) fn step(&mut self, register: Register, value: i64, seen: &mut Seen, out: &mut Vec<NewEvent>) {
+        let old = self.registers.get(&register).copied().or_else(|| self.implied(register));
+        if old == Some(value) {
+            self.registers.insert(register, value);
+            return;
+        }
+        match register {
+            Register::Phase => return self.step_phase(old, value, seen, out),
+            Register::Points => return self.step_points(old, value, seen, out),
+            Register::Suspended => {
+                self.registers.insert(register, value);
+                if old.is_some() {
+                    self.tell_suspension(value != 0, seen, out);
+                }
+                return;
+            }
+            Register::Set { .. }
+            | Register::Score(_)
+            | Register::Wickets(_)
+            | Register::YellowCards(_)
+            | Register::RedCards(_)
+            | Register::Corners(_)
+            | Register::Penalties(_)
+            | Register::Substitutions(_) => {}
+        }
+        let Some(old) = old else {
+            self.registers.insert(register, value);
+            return;
+        };
+        let scoring = self.facts.scoring;
+        match (register, scoring) {
+            (Register::Score(side), Scoring::Points | Scoring::Cricket) => {
+                self.step_points_total(register, side, (old, value), seen, out);
+            }
+            _ if old.abs_diff(value) > MAX_STEPS => self.jump(register, (old, value), seen, out),
+            (Register::Score(side), Scoring::Tennis | Scoring::Sets) => {
+                self.step_indexed(register, EventType::Set, 0, side, (old, value), seen, out);
+            }
+            (Register::Set { set, side }, Scoring::Tennis) => {
+                self.step_indexed(register, EventType::Game, set, side, (old, value), seen, out);
+            }
+            (Register::Set { set, side }, Scoring::Sets) => {
+                self.step_indexed(register, EventType::Point, set, side, (old, value), seen, out);
+            }
+            (_, _) => match counter(register, scoring) {
+                Some(counter) => self.step_counter(register, counter, (old, value), seen, out),
+                None => {
+                    self.registers.insert(register, value);
+                }
+            },
+        }
+    }
+
+    /// What a register that was never stated must have been: nothing has happened in a match that has not begun, and
+    /// a set that follows a known one begins at nothing.
+    fn implied(&self, register: Register) -> Option<i64> {
+        let begun = self.registers.get(&Register::Phase) != Some(&Phase::NOT_STARTED.0);
+        match register {
+            Register::Phase | Register::Suspended => None,
+            Register::Set { set, side } if begun => {
+                let before = Register::Set { set: set.checked_sub(1)?, side };
+                self.registers.contains_key(&before).then_some(0)
+            }
+            Register::Points => (self.owner.is_some() && !self.registers.is_empty()).then_some(0),
+            Register::Set { .. }
+            | Register::Score(_)
+            | Register::Wickets(_)
+            | Register::YellowCards(_)
+            | Register::RedCards(_)
+            | Register::Corners(_)
+            | Register::Penalties(_)
+            | Register::Substitutions(_) => (!begun).then_some(0),
+        }
+    }
+
+    fn step_counter(
+        &mut self,
+        register: Register,
+        counter: Counter,
+        (old, new): (i64, i64),
+        seen: &mut Seen,
+        out: &mut Vec<NewEvent>,
+    ) {
+        let Counter { kind, lane, color, side } = counter;
+        let step = |n| Step(kind, color.map_or(0, |c| if c == Color::Yellow { 1 } else { 2 }), Some(side), 0, n);
+        for n in (new.saturating_add(1)..=old).rev() {
+            self.registers.insert(register, n.saturating_sub(1));
+            self.retract(step(n), Some(side), n, seen, out);
+        }
+        for n in old.saturating_add(1)..=new {
+            self.registers.insert(register, n);
+            let payload = match color {
+                Some(color) => Payload::Card { color, n },
+                None => Payload::Count { n },
+            };
+            self.tell(step(n), lane, Some(side), payload, seen, out);
+        }
+    }
+
+    /// Points and runs: one event per change, named by the value that it reached.
+    fn step_points_total(
+        &mut self,
+        register: Register,
+        side: Side,
+        (old, new): (i64, i64),
+        seen: &mut Seen,
+        out: &mut Vec<NewEvent>,
+    ) {
+        let step = |value| Step(EventType::ScoreChange, 0, Some(side), 0, value);
+        self.registers.insert(register, new);
+        if new > old {
+            remember(self.marks.entry(register).or_default(), new);
+            let payload = Payload::Change { from: old, to: new };
+            return self.tell(step(new), Lane::Normal, Some(side), payload, seen, out);
+        }
+        // A value that was there at the first load was never told, but it is taken back all the same.
+        let mut gone: Vec<i64> = Vec::new();
+        let marks = self.marks.entry(register).or_default();
+        while let Some(value) = marks.pop_if(|value| *value > new) {
+            gone.push(value);
+        }
+        if gone.first() != Some(&old) {
+            gone.insert(0, old);
+        }
+        for value in gone {
+            self.retract(step(value), Some(side), value, seen, out);
+        }
+    }
+
+    /// Sets, games, points of a set: one event per step, named by both sides' sum at that moment.
+    #[allow(clippy::too_many_arguments)]
+    fn step_indexed(
+        &mut self,
+        register: Register,
+        kind: EventType,
+        set: u8,
+        side: Side,
+        (old, new): (i64, i64),
+        seen: &mut Seen,
+        out: &mut Vec<NewEvent>,
+    ) {
+        let other = match register {
+            Register::Set { set, side } => Register::Set { set, side: side.other() },
+            _ => Register::Score(side.other()),
+        };
+        let others = self.registers.get(&other).copied().unwrap_or(0);
+        for value in (new.saturating_add(1)..=old).rev() {
+            self.registers.insert(register, value.saturating_sub(1));
+            let index = self.marks.get_mut(&register).and_then(Vec::pop);
+            let index = index.unwrap_or_else(|| value.saturating_add(others));
+            self.retract(Step(kind, 0, None, set, index), Some(side), index, seen, out);
+        }
+        for value in old.saturating_add(1)..=new {
+            self.registers.insert(register, value);
+            let index = value.saturating_add(others);
+            remember(self.marks.entry(register).or_default(), index);
+            let payload = Payload::Place { set, game: None, index, points: None };
+            self.tell(Step(kind, 0, None, set, index), Lane::Normal, Some(side), payload, seen, out);
+        }
+    }
+
+    /// Tennis: a change of the game's points; back to nothing is the game's end and told by the game.
+    fn step_points(&mut self, old: Option<i64>, new: i64, seen: &mut Seen, out: &mut Vec<NewEvent>) {
+        self.registers.insert(Register::Points, new);
+        if new == 0 || self.facts.scoring != Scoring::Tennis {
+            return;
+        }
+        let place = self.game();
+        let (home, away) = Register::unpack_points(new);
+        let Some(old) = old.filter(|_| seen.mode == Mode::Seen) else {
+            // Points may miss in a gap; those after it keep their numbers where the score tells how many there were.
+            let told = self.points.entry(place).or_default();
+            *told = (*told).max(points_played(home, away));
+            return;
+        };
+        let (home_before, away_before) = Register::unpack_points(old);
+        let side = match (home > home_before || away < away_before, away > away_before || home < home_before) {
+            (true, false) => Some(Side::Home),
+            (false, true) => Some(Side::Away),
+            (true, true) | (false, false) => None,
+        };
+        let told = self.points.entry(place).or_default();
+        *told = told.saturating_add(1);
+        let i = *told;
+        if self.points.len() > MAX_MEMORY {
+            self.points.pop_first();
+        }
+        let (set, game) = place;
+        let id = self.scope.tennis_point(set, game, i);
+        let payload =
+            Payload::Place { set, game: Some(game), index: i64::from(i), points: Some((home, away)) };
+        self.push(id, EventType::Point, Lane::Normal, side, payload, seen, out);
+    }
+
+    /// The current set and the games in it.
+    fn game(&self) -> (u8, i64) {
+        let set = self.registers.keys().filter_map(|register| match register {
+            Register::Set { set, .. } => Some(*set),
+            _ => None,
+        });
+        let Some(set) = set.max() else { return (0, 0) };
+        let games = Side::BOTH.iter().filter_map(|side| self.registers.get(&Register::Set { set, side: *side }));
+        (set, games.fold(0i64, |all, one| all.saturating_add(*one)))
+    }
+
+    fn step_phase(&mut self, old: Option<i64>, new: i64, seen: &mut Seen, out: &mut Vec<NewEvent>) {
+        if !(0..=Phase::ABANDONED.0).contains(&new) {
+            return;
+        }
+        self.registers.insert(Register::Phase, new);
+        let over = new >= Phase::FINISHED.0;
+        let Some(old) = old else {
+            if new > 0 && !over {
+                self.mark(1, EventType::MatchStarted, 0, seen, out);
+            }
+            return;
+        };
+        if new < old {
+            return self.unwind_phases(new, seen, out);
+        }
+        if old == 0 && !over {
+            self.mark(1, EventType::MatchStarted, 0, seen, out);
+        }
+        let playing = |phase: i64| (phase < Phase::FINISHED.0 && phase % 2 == 1).then_some((phase + 1) / 2);
+        if let Some(period) = playing(old) {
+            self.mark(2 * period, EventType::PeriodEnd, period, seen, out);
+        }
+        if over {
+            self.mark(Phase::FINISHED.0, EventType::MatchEnded, 0, seen, out);
+        } else if let Some(period) = playing(new) {
+            self.mark(new, EventType::PeriodStart, period, seen, out);
+        } else {
+            self.mark(new, EventType::PeriodEnd, new / 2, seen, out);
+        }
+    }
+
+    /// Tells a happening of a phase, unless it stands already.
+    fn mark(&mut self, to: i64, kind: EventType, index: i64, seen: &mut Seen, out: &mut Vec<NewEvent>) {
+        if self.phases.iter().any(|mark| (mark.kind, mark.index) == (kind, index)) {
+            return;
+        }
+        self.phases.push(PhaseMark { to, kind, index });
+        let payload = if index == 0 { Payload::None } else { Payload::Period { period: index } };
+        self.tell(Step(kind, 0, None, 0, index), Lane::Priority, None, payload, seen, out);
+    }
+
+    fn unwind_phases(&mut self, to: i64, seen: &mut Seen, out: &mut Vec<NewEvent>) {
+        while let Some(mark) = self.phases.pop_if(|mark| mark.to > to) {
+            self.retract(Step(mark.kind, 0, None, 0, mark.index), None, mark.index, seen, out);
+        }
+    }
+
+    fn tell_suspension(&mut self, suspended: bool, seen: &mut Seen, out: &mut Vec<NewEvent>) {
+        let kind = if suspended { EventType::Suspended } else { EventType::Resumed };
+        let id = self.next_flip(seen);
+        self.push(id, kind, Lane::Priority, None, Payload::None, seen, out);
+    }
+
+    fn jump(
+        &mut self,
+        register: Register,
+        (from, to): (i64, i64),
+        seen: &mut Seen,
+        out: &mut Vec<NewEvent>,
+    ) {
+        self.registers.insert(register, to);
+        self.marks.remove(&register);
+        let id = self.next_flip(seen);
+        let payload = Payload::Jump { register: format!("{register:?}"), from, to };
+        self.push(id, EventType::Mismatch, Lane::Normal, None, payload, seen, out);
+    }
+
+    /// Tells a flip.
+    pub(super) fn flip(&mut self, flip: &Flip, seen: &mut Seen, out: &mut Vec<NewEvent>) {
+        let suspension = |suspended: bool| if suspended { EventType::Suspended } else { EventType::Resumed };
+        let (kind, lane, side) = match flip {
+            Flip::Odds { .. } => (EventType::OddsChange, Lane::Odds, None),
+            Flip::SelectionSuspended { suspended, .. } | Flip::MarketSuspended { suspended, .. } => {
+                (suspension(*suspended), Lane::Odds, None)
+            }
+            Flip::MarketOpen { .. } => (EventType::MarketOpen, Lane::Odds, None),
+            Flip::MarketClose { .. } => (EventType::MarketClose, Lane::Odds, None),
+            Flip::Comment { .. } => (EventType::Comment, Lane::Normal, None),
+            Flip::Stat { side, .. } => (EventType::StatChange, Lane::Normal, Some(*side)),
+        };
+        let id = self.next_flip(seen);
+        self.push(id, kind, lane, side, Payload::Flip(flip.clone()), seen, out);
+    }
+
+    fn next_flip(&self, seen: &mut Seen) -> EventId {
+        let id = self.scope.flip(seen.epoch.0, seen.n, seen.place);
+        seen.place = seen.place.saturating_add(1);
+        id
+    }
+
+    /// How often a step was taken back.
+    fn taken_back(&self, step: &Step) -> u32 {
+        self.taken.get(step).copied().unwrap_or(self.taken_floor)
+    }
+
+    fn step_id(&self, step: &Step) -> EventId {
+        let k = self.taken_back(step);
+        let Step(kind, color, side, set, n) = *step;
+        let detail = match color {
+            1 => "yellow",
+            2 => "red",
+            _ => "",
+        };
+        match side {
+            Some(side) => self.scope.counter(kind, detail, side, n, k),
+            None => self.scope.phase(kind, set, n, k),
+        }
+    }
+
+    pub(super) fn tell(
+        &mut self,
+        step: Step,
+        lane: Lane,
+        side: Option<Side>,
+        payload: Payload,
+        seen: &Seen,
+        out: &mut Vec<NewEvent>,
+    ) {
+        let id = self.step_id(&step);
+        self.push(id, step.0, lane, side, payload, seen, out);
+    }
+
+    fn retract(&mut self, step: Step, side: Option<Side>, n: i64, seen: &Seen, out: &mut Vec<NewEvent>) {
+        let gone = self.step_id(&step);
+        let k = self.taken_back(&step).saturating_add(1);
+        self.taken.insert(step, k);
+        if self.taken.len() > MAX_MEMORY {
+            // Above every count that is forgotten, so that no id can come twice.
+            self.taken_floor = self.taken.values().copied().max().unwrap_or(0).max(self.taken_floor) + 1;
+            self.taken.clear();
+        }
+        let id = self.scope.retract(gone);
+        let payload = Payload::Retracted { kind: step.0, n };
+        self.push(id, EventType::Retract, Lane::Priority, side, payload, seen, out);
+        if let Some(event) = out.last_mut() {
+            event.retracts = Some(gone);
+        }
+    }
+
+    /// Gives an event its place.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn push(
+        &mut self,
+        id: EventId,
+        kind: EventType,
+        lane: Lane,
+        side: Option<Side>,
+        payload: Payload,
+        seen: &Seen,
+        out: &mut Vec<NewEvent>,
+    ) {
+        self.order = self.order.saturating_add(ORDER_STEP);
+        let recovered = seen.mode == Mode::Recovered;
+        out.push(NewEvent {
+            id,
+            retracts: None,
+            kind,
+            lane,
+            side,
+            clock: if recovered { None } else { seen.clock },
+            period: self.period(),
+            at: seen.at,
+            epoch: seen.epoch,
+            version: seen.version,
+            order: self.order,
+            score: self.score(),
+            recovered,
+            payload,
+        });
+    }
+
+    fn score(&self) -> Option<(i64, i64)> {
+        let of = |side| self.registers.get(&Register::Score(side)).copied();
+        Some((of(Side::Home)?, of(Side::Away)?))
+    }
+
+    /// The phase in words; racket sports tell theirs by sets.
+    fn period(&self) -> Option<&'static str> {
+        let phase = *self.registers.get(&Register::Phase)?;
+        let halves = matches!(self.sport(), Some("soccer" | "futsal" | "handball"));
+        let racket = matches!(self.facts.scoring, Scoring::Tennis | Scoring::Sets);
+        Some(match phase {
+            0 => "not_started",
+            1_000 => "finished",
+            1_001 => "abandoned",
+            _ if racket => return None,
+            1 if halves => "first_half",
+            2 if halves => "half_time",
+            3 if halves => "second_half",
+            5 if halves => "extra_time_first_half",
+            6 if halves => "extra_time_half_time",
+            7 if halves => "extra_time_second_half",
+            1 => "period_1",
+            2 => "break_1",
+            3 => "period_2",
+            4 => "break_2",
+            5 => "period_3",
+            6 => "break_3",
+            7 => "period_4",
+            8 => "break_4",
+            9 => "period_5",
+            _ => return None,
+        })
+    }
+}
+
+fn counter(register: Register, scoring: Scoring) -> Option<Counter> {
+    let plain = |kind, lane, side| Some(Counter { kind, lane, color: None, side });
+    match register {
+        Register::Score(side) if scoring == Scoring::Goals => plain(EventType::Goal, Lane::Priority, side),
+        Register::Wickets(side) => plain(EventType::Wicket, Lane::Normal, side),
+        Register::Corners(side) => plain(EventType::Corner, Lane::Normal, side),
+        Register::Penalties(side) => plain(EventType::Penalty, Lane::Priority, side),
+        Register::Substitutions(side) => plain(EventType::Substitution, Lane::Normal, side),
+        Register::YellowCards(side) => {
+            Some(Counter { kind: EventType::Card, lane: Lane::Normal, color: Some(Color::Yellow), side })
+        }
+        Register::RedCards(side) => {
+            Some(Counter { kind: EventType::Card, lane: Lane::Priority, color: Some(Color::Red), side })
+        }
+        Register::Score(_)
+        | Register::Set { .. }
+        | Register::Points
+        | Register::Phase
+        | Register::Suspended => None,
+    }
+}
+
+/// Points that must have been played in a game at this score, at least.
+fn points_played(home: u16, away: u16) -> u32 {
+    let won = |points: u16| match points {
+        15 => 1,
+        30 => 2,
+        40 => 3,
+        50 => 4,
+        other => u32::from(other),
+    };
+    won(home) + won(away)
+}
+
+fn remember(marks: &mut Vec<i64>, mark: i64) {
+    if marks.len() >= MAX_MEMORY {
+        marks.drain(..MAX_MEMORY / 2);
+    }
+    marks.push(mark);
+}

@@ -1,0 +1,462 @@
+//! Whose registers count: owner, candidate, gaps. The transitions of a ledger, in one function.
+//!
+//! An epoch above the owner's is a candidate: its newest registers are held and nothing is written. It is adopted
+//! when the switch is asked for and it is nowhere behind, when its lower values stood for `settle`, or at once when
+//! the owner is dead. A gap is open from the moment nobody follows the match until somebody does again.
+
+use super::event::{EventType, Lane, Payload};
+use super::steps::{Mode, Seen};
+use super::{
+    Changed, GapStep, Input, Ledger, Lower, OWNER_DRAIN, Outcome, OwnerState, Source, Writer,
+};
+use std::time::Instant;
+use touchline_common::ipc::messages::data::EndReason;
+use touchline_common::ipc::messages::recorder::Owner;
+use touchline_common::model::{
+    Clock, Epoch, Facts, Observation, Register, RegisterChange, Registers,
+};
+
+/// An epoch above the owner's, which has its load.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Candidate {
+    pub(super) epoch: Epoch,
+    pub(super) source: Source,
+    facts: Facts,
+    registers: Registers,
+    clock: Option<Clock>,
+    n: u64,
+    at: i64,
+    /// Since when its registers stand as they are.
+    since: Instant,
+}
+
+/// The epoch that the coordinator wants to own the match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    epoch: Epoch,
+    owner: Owner,
+    since: Instant,
+}
+
+/// Which values a merge believes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    /// All of them.
+    All,
+    /// Lower ones only after they stood.
+    Higher,
+}
+
+pub(super) fn advance(ledger: &mut Ledger, input: &Input<'_>, now: Instant, out: &mut Outcome) {
+    match *input {
+        Input::Base { n, epoch, source, facts, registers, clock, at, version } => {
+            let candidate = Candidate {
+                epoch,
+                source,
+                facts: facts.clone(),
+                registers: registers.clone(),
+                clock,
+                n,
+                at,
+                since: now,
+            };
+            ledger.base(candidate, version, now, out);
+        }
+        Input::Obs { n, epoch, observation, version } => {
+            ledger.observe((n, epoch, version), observation, now, out);
+        }
+        Input::Lost { epoch, count, since } => {
+            out.lost += count;
+            if ledger.owner.is_some_and(|owner| owner.epoch == epoch) {
+                ledger.open_gap(since, "overflow", out);
+            }
+        }
+        Input::End { epoch, why, at } => ledger.end(epoch, why, at, now, out),
+        Input::Switch { epoch, owner, at } => ledger.want(Wanted { epoch, owner, since: now }, at, now, out),
+        Input::Gone { source, at } => ledger.gone(source, at, now, out),
+        Input::Missing { at } => {
+            if ledger.is_detached() && !ledger.ended {
+                ledger.open_gap(at, "restart", out);
+            }
+        }
+        Input::Ended { at } => ledger.finish(at, out),
+        Input::Tick { at } => ledger.tick(at, now, out),
+    }
+}
+
+impl Ledger {
+    fn base(&mut self, base: Candidate, version: u64, now: Instant, out: &mut Outcome) {
+        let Some(owner) = self.owner else {
+            return self.first(base, version, out);
+        };
+        if base.epoch < owner.epoch {
+            out.refused = true;
+            return;
+        }
+        if base.epoch == owner.epoch {
+            return self.reload(base, version, now, out);
+        }
+        if self.candidate.as_ref().is_some_and(|other| other.epoch > base.epoch) {
+            out.refused = true;
+            return;
+        }
+        // A worker that takes a new epoch writes no more under its old one, and one channel keeps the order.
+        let renewed = base.source == owner.source && matches!(owner.state, OwnerState::Alive | OwnerState::Detached);
+        self.candidate = Some(Box::new(base));
+        if renewed {
+            self.adopt(Trust::All, version, now, out);
+        } else {
+            self.consider(version, now, out);
+        }
+    }
+
+    /// The first load: what stands is where the telling begins.
+    fn first(&mut self, base: Candidate, version: u64, out: &mut Outcome) {
+        let mut seen = base.seen(Mode::Seen, version);
+        self.facts = base.facts;
+        self.owner = Some(Writer { epoch: base.epoch, source: base.source, state: OwnerState::Alive });
+        let phase = base.registers.get(&Register::Phase).copied();
+        let points = base.registers.get(&Register::Points).copied();
+        self.registers = base.registers;
+        self.registers.remove(&Register::Points);
+        self.ended = false;
+        let listed = self.scope.phase(EventType::MatchListed, 0, 0, 0);
+        self.push(listed, EventType::MatchListed, Lane::Normal, None, Payload::None, &seen, &mut out.events);
+        if let Some(phase) = phase {
+            self.registers.remove(&Register::Phase);
+            self.step(Register::Phase, phase, &mut seen, &mut out.events);
+        }
+        if let Some(points) = points {
+            seen.mode = Mode::Recovered;
+            self.step(Register::Points, points, &mut seen, &mut out.events);
+        }
+        self.wanted = None;
+        out.switched = Some(base.epoch);
+        out.changed = Changed::State;
+    }
+
+    /// All registers again from the owner: after a reconnection, an overflow, a fresh load.
+    fn reload(&mut self, base: Candidate, version: u64, now: Instant, out: &mut Outcome) {
+        let away = self.owner.is_some_and(|owner| owner.state == OwnerState::Away);
+        let mode = if self.gap_open { Mode::Recovered } else { Mode::Seen };
+        if let Some(owner) = &mut self.owner {
+            owner.state = OwnerState::Alive;
+            owner.source = base.source;
+        }
+        let seen = base.seen(mode, version);
+        self.facts = base.facts;
+        self.ended = false;
+        self.lower = None;
+        self.merge(&base.registers, if away { Trust::Higher } else { Trust::All }, seen, now, out);
+        self.close_gap(base.at, out);
+        out.changed = Changed::State;
+    }
+
+    fn observe(
+        &mut self,
+        (n, epoch, version): (u64, Epoch, u64),
+        observation: &Observation,
+        now: Instant,
+        out: &mut Outcome,
+    ) {
+        if self.owner.is_some_and(|owner| owner.epoch == epoch) {
+            return self.observe_owner((n, epoch, version), observation, now, out);
+        }
+        let Some(candidate) = self.candidate.as_mut().filter(|candidate| candidate.epoch == epoch) else {
+            out.refused = true;
+            return;
+        };
+        candidate.clock = observation.clock.or(candidate.clock);
+        candidate.at = observation.received_at;
+        if !observation.registers.is_empty() {
+            candidate.n = n;
+            candidate.since = now;
+            candidate.registers.extend(observation.registers.iter().map(|change| (change.register, change.value)));
+            self.consider(version, now, out);
+        }
+    }
+
+    fn observe_owner(
+        &mut self,
+        (n, epoch, version): (u64, Epoch, u64),
+        observation: &Observation,
+        now: Instant,
+        out: &mut Outcome,
+    ) {
+        let clock = observation.clock.map(|clock| clock.seconds);
+        let at = observation.received_at;
+        let mut seen = Seen { epoch, n, place: 0, clock, at, version, mode: Mode::Seen };
+        if let Some(owner) = self.owner.as_mut().filter(|owner| owner.state == OwnerState::Detached) {
+            // Its channel is open again and nothing was lost: what the worker held comes now.
+            owner.state = OwnerState::Alive;
+            self.close_gap(at, out);
+        }
+        for RegisterChange { register, value } in &observation.registers {
+            out.changed = Changed::State;
+            if !self.still_lower(*register, *value, n, now) {
+                self.step(*register, *value, &mut seen, &mut out.events);
+            }
+        }
+        for flip in &observation.flips {
+            self.flip(flip, &mut seen, &mut out.events);
+        }
+        if self.candidate.is_some() && !observation.registers.is_empty() {
+            self.consider(version, now, out);
+        }
+    }
+
+    /// Whether a register that waits to be believed goes on waiting with this value.
+    fn still_lower(&mut self, register: Register, value: i64, n: u64, now: Instant) -> bool {
+        let standing = self.registers.get(&register).copied();
+        let Some(lower) = self.lower.as_mut().filter(|lower| lower.values.contains_key(&register)) else {
+            return false;
+        };
+        if standing.is_some_and(|standing| value < standing) {
+            lower.values.insert(register, value);
+            (lower.since, lower.n) = (now, n);
+            return true;
+        }
+        lower.values.remove(&register);
+        false
+    }
+
+    fn end(&mut self, epoch: Epoch, why: EndReason, at: i64, now: Instant, out: &mut Outcome) {
+        if self.candidate.as_ref().is_some_and(|candidate| candidate.epoch == epoch) {
+            if why != EndReason::Ended {
+                self.candidate = None;
+                return;
+            }
+        } else if !self.owner.is_some_and(|owner| owner.epoch == epoch) {
+            out.refused = true;
+            return;
+        }
+        match why {
+            EndReason::Ended => self.finish(at, out),
+            EndReason::ConnectionLost => self.lose(OwnerState::Away, "connection", at, now, out),
+            EndReason::Moved => self.lose(OwnerState::Dead, "moved", at, now, out),
+            EndReason::Leaving => self.lose(OwnerState::Dead, "worker_left", at, now, out),
+        }
+    }
+
+    fn finish(&mut self, at: i64, out: &mut Outcome) {
+        self.close_gap(at, out);
+        self.candidate = None;
+        self.lower = None;
+        self.ended = true;
+        if let Some(owner) = &mut self.owner {
+            owner.state = OwnerState::Dead;
+        }
+        out.changed = Changed::State;
+    }
+
+    fn want(&mut self, wanted: Wanted, at: i64, now: Instant, out: &mut Outcome) {
+        match self.epoch() {
+            Some(epoch) if epoch == wanted.epoch => out.switched = Some(epoch),
+            Some(epoch) if epoch > wanted.epoch => out.refused = true,
+            Some(_) | None => {
+                self.wanted = Some(wanted);
+                let detached = self.is_detached();
+                if wanted.owner == Owner::Dead && detached {
+                    self.lose(OwnerState::Dead, "worker_died", at, now, out);
+                } else {
+                    self.consider(0, now, out);
+                }
+            }
+        }
+    }
+
+    fn gone(&mut self, source: Source, at: i64, now: Instant, out: &mut Outcome) {
+        if self.candidate.as_ref().is_some_and(|candidate| candidate.source == source) {
+            self.candidate = None;
+        }
+        let owned = self.owner.is_some_and(|owner| owner.source == source && owner.state != OwnerState::Dead);
+        if owned && !self.ended {
+            self.lose(OwnerState::Dead, "worker_died", at, now, out);
+        }
+    }
+
+    /// The owner writes no more, for now or for ever.
+    fn lose(&mut self, state: OwnerState, reason: &'static str, at: i64, now: Instant, out: &mut Outcome) {
+        if let Some(owner) = &mut self.owner {
+            owner.state = state;
+        }
+        self.open_gap(at, reason, out);
+        out.changed = Changed::State;
+        self.consider(0, now, out);
+    }
+
+    fn tick(&mut self, at: i64, now: Instant, out: &mut Outcome) {
+        let drained = |wanted: Wanted| wanted.owner == Owner::Dead && now >= wanted.since + OWNER_DRAIN;
+        let alive = self.owner.is_some_and(|owner| matches!(owner.state, OwnerState::Alive | OwnerState::Away));
+        if alive && self.wanted.is_some_and(drained) && self.candidate.is_some() {
+            self.lose(OwnerState::Dead, "worker_died", at, now, out);
+        }
+        self.consider(0, now, out);
+        let settled = self.lower.as_ref().is_some_and(|lower| now >= lower.since + self.settle);
+        if let (true, Some(lower), Some(owner)) = (settled, self.lower.take_if(|_| settled), self.owner) {
+            let mut seen =
+                Seen { epoch: owner.epoch, n: lower.n, place: SETTLED_PLACE, clock: None, at, version: 0, mode: Mode::Recovered };
+            for (register, value) in lower.values {
+                self.step(register, value, &mut seen, &mut out.events);
+            }
+            out.changed = Changed::State;
+        }
+    }
+
+    /// When time alone may change something.
+    pub fn deadline(&self) -> Option<Instant> {
+        let settled = self.lower.as_ref().map(|lower| lower.since + self.settle);
+        let candidate = self.candidate.as_ref().zip(self.wanted).map(|(candidate, wanted)| match wanted.owner {
+            Owner::Alive => candidate.since.max(wanted.since) + self.settle,
+            Owner::Dead => wanted.since + OWNER_DRAIN,
+        });
+        settled.into_iter().chain(candidate).min()
+    }
+
+    /// Adopts the candidate if its time has come.
+    fn consider(&mut self, version: u64, now: Instant, out: &mut Outcome) {
+        let (Some(candidate), Some(owner)) = (&self.candidate, self.owner) else { return };
+        let trust = match owner.state {
+            OwnerState::Dead => Some(Trust::Higher),
+            OwnerState::Away | OwnerState::Alive | OwnerState::Detached => {
+                let wanted = self.wanted.filter(|wanted| wanted.epoch == candidate.epoch);
+                wanted.filter(|wanted| wanted.owner == Owner::Alive).and_then(|wanted| {
+                    let stood = now >= candidate.since.max(wanted.since) + self.settle;
+                    (stood || owner.state == OwnerState::Away || !self.is_behind(&candidate.registers))
+                        .then_some(if stood { Trust::All } else { Trust::Higher })
+                })
+            }
+        };
+        if let Some(trust) = trust {
+            self.adopt(trust, version, now, out);
+        }
+    }
+
+    /// Whether any counter or phase of `registers` is lower than ours; within a tennis game, whether its points differ.
+    fn is_behind(&self, registers: &Registers) -> bool {
+        registers.iter().any(|(register, value)| {
+            let Some(ours) = self.registers.get(register) else { return false };
+            match register {
+                Register::Suspended => false,
+                Register::Points => *ours != *value && *value != 0,
+                _ => value < ours,
+            }
+        })
+    }
+
+    fn adopt(&mut self, trust: Trust, version: u64, now: Instant, out: &mut Outcome) {
+        let (Some(candidate), Some(owner)) = (self.candidate.take(), self.owner) else { return };
+        let candidate = *candidate;
+        let gap = self.gap_open || owner.state == OwnerState::Dead;
+        let seen = candidate.seen(if gap { Mode::Recovered } else { Mode::Seen }, version);
+        let at = candidate.at;
+        self.owner =
+            Some(Writer { epoch: candidate.epoch, source: candidate.source, state: OwnerState::Alive });
+        self.facts = candidate.facts;
+        self.ended = false;
+        self.lower = None;
+        self.wanted = self.wanted.filter(|wanted| wanted.epoch > candidate.epoch);
+        self.merge(&candidate.registers, trust, seen, now, out);
+        self.close_gap(at, out);
+        out.switched = Some(candidate.epoch);
+        out.changed = Changed::State;
+    }
+
+    /// Moves every register to what a load says.
+    fn merge(&mut self, registers: &Registers, trust: Trust, mut seen: Seen, now: Instant, out: &mut Outcome) {
+        let first = out.events.len();
+        let mut lower = Registers::new();
+        for (register, value) in registers {
+            let falls = self.registers.get(register).is_some_and(|ours| value < ours);
+            let steps = !matches!(register, Register::Points | Register::Suspended);
+            if falls && steps && trust == Trust::Higher {
+                lower.insert(*register, *value);
+            } else if *register == Register::Points && seen.mode == Mode::Seen && trust == Trust::All {
+                let mut silent = Seen { mode: Mode::Recovered, ..seen };
+                self.step(*register, *value, &mut silent, &mut out.events);
+            } else {
+                self.step(*register, *value, &mut seen, &mut out.events);
+            }
+        }
+        if !lower.is_empty() {
+            self.lower = Some(Lower { values: lower, since: now, n: seen.n });
+        }
+        if seen.mode == Mode::Recovered {
+            score_on_the_last_only(out, first);
+        }
+    }
+
+    fn open_gap(&mut self, at: i64, reason: &'static str, out: &mut Outcome) {
+        let Some(owner) = self.owner else { return };
+        if self.gap_open || self.ended {
+            return;
+        }
+        self.gap_open = true;
+        self.gaps = self.gaps.saturating_add(1);
+        out.gaps.push(GapStep::Open { slot: owner.source.slot, at, reason });
+        self.tell_gap(EventType::GapStart, Payload::Gap { reason }, at, owner.epoch, out);
+    }
+
+    fn close_gap(&mut self, at: i64, out: &mut Outcome) {
+        let Some(owner) = self.owner.filter(|_| self.gap_open) else { return };
+        self.gap_open = false;
+        out.gaps.push(GapStep::Close { at });
+        self.tell_gap(EventType::GapEnd, Payload::None, at, owner.epoch, out);
+    }
+
+    fn tell_gap(&mut self, kind: EventType, payload: Payload, at: i64, epoch: Epoch, out: &mut Outcome) {
+        let id = self.scope.phase(kind, 0, i64::from(self.gaps), 0);
+        let seen = Seen { epoch, n: 0, place: 0, clock: None, at, version: 0, mode: Mode::Seen };
+        self.push(id, kind, Lane::Normal, None, payload, &seen, &mut out.events);
+        out.changed = Changed::State;
+    }
+
+    /// A ledger from the store. `Owner::Alive`: its worker may still live and open its channel again.
+    pub(super) fn restore_owner(&mut self, epoch: Epoch, source: Source, worker: Owner) {
+        let state = match worker {
+            Owner::Alive => OwnerState::Detached,
+            Owner::Dead => OwnerState::Dead,
+        };
+        self.owner = Some(Writer { epoch, source, state });
+    }
+
+    /// Opens the gap of a restored match whose worker ended together with the last recorder.
+    pub fn restored_without_worker(&mut self, at: i64, out: &mut Outcome) {
+        if self.owner.is_some_and(|owner| owner.state == OwnerState::Dead) {
+            self.open_gap(at, "restart", out);
+        }
+    }
+}
+
+/// The place in the message of what is believed later, beyond the places that the message itself used.
+const SETTLED_PLACE: u32 = 1 << 31;
+
+impl Candidate {
+    fn seen(&self, mode: Mode, version: u64) -> Seen {
+        Seen {
+            epoch: self.epoch,
+            n: self.n,
+            place: 0,
+            clock: self.clock.map(|clock| clock.seconds),
+            at: self.at,
+            version,
+            mode,
+        }
+    }
+}
+
+/// What was found after a gap has no known order across the sides: only the last tells the score.
+fn score_on_the_last_only(out: &mut Outcome, first: usize) {
+    let scores = |kind| {
+        matches!(
+            kind,
+            EventType::Goal | EventType::ScoreChange | EventType::Set | EventType::Game | EventType::Point
+        )
+    };
+    let found = out.events.get_mut(first..).unwrap_or_default();
+    let mut told = found.iter_mut().rev().filter(|event| scores(event.kind));
+    told.next();
+    told.for_each(|event| event.score = None);
+}
+
+

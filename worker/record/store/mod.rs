@@ -1,0 +1,410 @@
+//! The store's thread: it runs the ledgers and owns the one writing connection.
+//!
+//! Invariants: events, changed ledgers and channels' positions are committed in one transaction, and everything that
+//! is told about them (acknowledgements, switches) is told after it. A batch that the disk refuses is kept and tried
+//! again, with no new work taken meanwhile, so nothing is lost or doubled; the queue's bound then holds the workers.
+
+pub mod open;
+pub mod payload;
+pub mod queue;
+mod retention;
+pub mod schema;
+#[cfg(test)]
+mod tests;
+mod write;
+
+pub use open::{Opened, Restored, open};
+pub use queue::{Job, Queue, Reply};
+
+use super::config::RecordConfig;
+use super::ledger::{Changed, Input, Ledger, Outcome, Source};
+use super::time::wall_us;
+use hashbrown::{HashMap, HashSet};
+use rusqlite::Connection;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use touchline_common::ipc::messages::data::ToRecorderData;
+use touchline_common::ipc::messages::recorder::RecorderStats;
+use touchline_common::model::{Epoch, Generation, MatchId, MatchKey, SlotId};
+use touchline_common::sys::lock::FileLock;
+use write::Batch;
+
+/// Frames of one transaction.
+const MAX_FRAMES: usize = 1_000;
+/// The part of `event_commit` that is left for the commit itself.
+const COMMIT_SHARE: u32 = 4;
+/// The first and the longest wait after the disk refused a batch.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+/// How long restored owners may take to open their channels again.
+const REATTACH: Duration = Duration::from_secs(5);
+/// How often the thread looks at the clock when nothing comes.
+const IDLE: Duration = Duration::from_millis(200);
+
+/// A document, or what changed in it, to be saved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The match.
+    pub key: MatchKey,
+    /// The epoch of the document.
+    pub epoch: Epoch,
+    /// Its version.
+    pub version: u64,
+    /// `live`, `stale`, `waiting`, `ended`.
+    pub state: &'static str,
+    /// `match` or `list`.
+    pub source: &'static str,
+    /// Whether it is stale.
+    pub stale: bool,
+    /// Microseconds since 1970 UTC.
+    pub received_at: i64,
+    /// Microseconds since 1970 UTC.
+    pub updated_at: i64,
+    /// Whether sections that are not named here are gone.
+    pub whole: bool,
+    /// Section names of `schema` and their bodies; `None`: gone.
+    pub sections: Vec<(String, Option<Arc<String>>)>,
+}
+
+/// What others may know of the thread at any time.
+#[derive(Debug)]
+pub struct Shared {
+    /// Work and answers.
+    pub queue: Queue,
+    /// Counters; documents and published are the loop's.
+    pub stats: Mutex<RecorderStats>,
+    /// The newest committed `seq`.
+    pub committed: Mutex<i64>,
+    /// Rung at each commit that had events.
+    pub rung: Condvar,
+    /// Set when followers must end.
+    pub closing: AtomicBool,
+}
+
+impl Shared {
+    fn new(stats: RecorderStats, seq: i64) -> Shared {
+        Shared {
+            queue: Queue::default(),
+            stats: Mutex::new(stats),
+            committed: Mutex::new(seq),
+            rung: Condvar::new(),
+            closing: AtomicBool::new(false),
+        }
+    }
+
+    /// Waits for a `seq` above `after`, at most `patience`; the newest one.
+    pub fn wait_beyond(&self, after: i64, patience: Duration) -> i64 {
+        let until = Instant::now() + patience;
+        let mut newest = queue::lock(&self.committed);
+        while *newest <= after && !self.closing.load(Ordering::Acquire) {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            newest = self.rung.wait_timeout(newest, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        *newest
+    }
+
+    /// Ends every follower.
+    pub fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+        drop(queue::lock(&self.committed));
+        self.rung.notify_all();
+    }
+}
+
+/// The thread's own things.
+pub struct Store {
+    config: Arc<RecordConfig>,
+    connection: Connection,
+    shared: Arc<Shared>,
+    _lock: FileLock,
+    path: PathBuf,
+    ledgers: HashMap<MatchKey, Ledger>,
+    positions: HashMap<SlotId, (Generation, u64)>,
+    /// Ledgers in which time alone may change something.
+    timed: HashSet<MatchKey>,
+    /// Until when restored owners may come back; `None` when that is over.
+    reattach_until: Option<Instant>,
+    alive_at: i64,
+    seq: i64,
+    batch: Batch,
+    outcome: Outcome,
+    retention: retention::Retention,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("path", &self.path).field("seq", &self.seq).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// The thread's whole life. `wake` is called when answers wait for the loop.
+    pub fn run(mut self, wake: &dyn Fn()) {
+        let mut jobs = Vec::new();
+        let mut seen_second = Instant::now();
+        loop {
+            self.gather(&mut jobs);
+            let count = jobs.len();
+            let stop = self.work(&mut jobs);
+            self.pass_time();
+            self.commit(stop);
+            if self.shared.queue.done(count) | self.deliver(stop) {
+                wake();
+            }
+            if stop {
+                return;
+            }
+            if seen_second.elapsed() >= Duration::from_secs(1) {
+                seen_second = Instant::now();
+                self.each_second();
+            }
+        }
+    }
+
+    /// Collects work: from the first job on for most of `event_commit`, or until a transaction is full.
+    fn gather(&mut self, jobs: &mut Vec<Job>) {
+        let idle = Instant::now() + self.patience();
+        self.shared.queue.take(jobs, idle);
+        if jobs.is_empty() {
+            return;
+        }
+        let until = Instant::now() + self.config.event_commit - self.config.event_commit / COMMIT_SHARE;
+        while jobs.len() < MAX_FRAMES && !matches!(jobs.last(), Some(Job::Stop | Job::Open { .. })) {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            // Each arrival would wake this thread once; a pause lets them come together.
+            std::thread::sleep(left.min(Duration::from_millis(1)));
+            self.shared.queue.take(jobs, Instant::now());
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        let now = Instant::now();
+        let deadlines = self.timed.iter().filter_map(|key| self.ledgers.get(key)?.deadline());
+        let next = deadlines.min().map(|at| at.saturating_duration_since(now));
+        next.unwrap_or(IDLE).clamp(Duration::from_millis(1), IDLE)
+    }
+
+    /// Does the jobs in order, committing each time a transaction is full; whether the last of all was among them.
+    fn work(&mut self, jobs: &mut Vec<Job>) -> bool {
+        let mut stop = false;
+        for job in jobs.drain(..) {
+            stop |= matches!(job, Job::Stop);
+            self.take(job);
+            if self.batch.frames >= MAX_FRAMES {
+                self.commit(stop);
+            }
+        }
+        stop
+    }
+
+    fn take(&mut self, job: Job) {
+        match job {
+            Job::Open { token, source } => {
+                let known = self.positions.get(&source.slot).filter(|(generation, _)| *generation == source.generation);
+                let resume_after = known.map_or(0, |(_, n)| *n);
+                self.batch.replies.push(Reply::Opened { token, resume_after });
+            }
+            Job::Frame { source, frame, version } => self.frame(source, frame, version),
+            Job::Gone { source } => {
+                let at = wall_us();
+                let concerned = self.ledgers.iter().filter(|(_, ledger)| ledger.concerns(source));
+                let keys: Vec<MatchKey> = concerned.map(|(key, _)| key.clone()).collect();
+                for key in keys {
+                    self.advance(&key, &Input::Gone { source, at }, None);
+                    self.batch.replies.push(Reply::Lost { key });
+                }
+            }
+            Job::Switch { key, epoch, owner } => {
+                self.advance(&key, &Input::Switch { epoch, owner, at: wall_us() }, None);
+            }
+            Job::Ended { key } => {
+                if self.ledgers.contains_key(&key) {
+                    self.advance(&key, &Input::Ended { at: wall_us() }, None);
+                }
+                self.batch.replies.push(Reply::Ended { key });
+            }
+            Job::Snapshot(snapshot) => self.batch.snapshots.push(*snapshot),
+            Job::Stop => {}
+        }
+    }
+
+    fn frame(&mut self, source: Source, frame: ToRecorderData, version: u64) {
+        self.batch.frames += 1;
+        let (n, key, input) = match &frame {
+            ToRecorderData::Base { n, key, epoch, facts, registers, clock, received_at } => {
+                let (n, epoch, clock, at) = (*n, *epoch, *clock, *received_at);
+                (n, key, Input::Base { n, epoch, source, facts, registers, clock, at, version })
+            }
+            ToRecorderData::Obs { n, key, epoch, observation } => {
+                (*n, key, Input::Obs { n: *n, epoch: *epoch, observation, version })
+            }
+            ToRecorderData::Lost { n, key, epoch, count, since } => {
+                (*n, key, Input::Lost { epoch: *epoch, count: *count, since: *since })
+            }
+            ToRecorderData::End { n, key, epoch, why, at } => {
+                (*n, key, Input::End { epoch: *epoch, why: *why, at: *at })
+            }
+            ToRecorderData::Open { .. } | ToRecorderData::Publish(_) => return,
+        };
+        self.positions.insert(source.slot, (source.generation, n));
+        self.batch.positions.insert(source.slot, (source.generation, n));
+        self.advance(key, &input, Some(source));
+    }
+
+    /// Runs one ledger and keeps what follows for the commit.
+    fn advance(&mut self, key: &MatchKey, input: &Input<'_>, source: Option<Source>) {
+        let Some(feed) = self.config.feeds.get(usize::from(key.feed.0)) else {
+            return log::error!(feed = key.feed.0; "feed.unknown");
+        };
+        if !self.ledgers.contains_key(key) {
+            let fresh = Ledger::new(feed, key.id.as_str(), self.config.settle);
+            self.ledgers.insert(key.clone(), fresh);
+        }
+        let Some(ledger) = self.ledgers.get_mut(key) else { return };
+        self.outcome.gaps.clear();
+        self.outcome.changed = Changed::Nothing;
+        let was_ended = ledger.is_ended();
+        ledger.advance(input, Instant::now(), &mut self.outcome);
+        if ledger.deadline().is_some() {
+            self.timed.insert(key.clone());
+        }
+        if ledger.is_ended() && !was_ended {
+            self.batch.replies.push(Reply::Ended { key: key.clone() });
+        }
+        if let Some(epoch) = self.outcome.switched.take() {
+            self.batch.highest_epoch = self.batch.highest_epoch.max(epoch.0);
+            self.batch.replies.push(Reply::Adopted { key: key.clone(), epoch });
+        }
+        if std::mem::take(&mut self.outcome.refused) {
+            self.batch.refused += 1;
+            if let (Some(source), Some(epoch)) = (source, epoch_of(input)) {
+                self.batch.replies.push(Reply::Refused { source, key: key.clone(), epoch });
+            }
+        }
+        self.batch.lost += std::mem::take(&mut self.outcome.lost);
+        self.batch.keep(key, ledger, &mut self.outcome);
+    }
+
+    /// Settling values, candidates, owners that did not come back.
+    fn pass_time(&mut self) {
+        let now = Instant::now();
+        let due = |key: &&MatchKey| {
+            self.ledgers.get(*key).and_then(Ledger::deadline).is_some_and(|deadline| deadline <= now)
+        };
+        let keys: Vec<MatchKey> = self.timed.iter().filter(due).cloned().collect();
+        for key in keys {
+            self.advance(&key, &Input::Tick { at: wall_us() }, None);
+        }
+        let ledgers = &self.ledgers;
+        self.timed.retain(|key| ledgers.get(key).is_some_and(|ledger| ledger.deadline().is_some()));
+        if self.reattach_until.is_some_and(|until| now >= until) {
+            self.reattach_until = None;
+            let missing = self.ledgers.iter().filter(|(_, ledger)| ledger.is_detached());
+            let keys: Vec<MatchKey> = missing.map(|(key, _)| key.clone()).collect();
+            let at = self.alive_at;
+            keys.iter().for_each(|key| self.advance(key, &Input::Missing { at }, None));
+        }
+    }
+
+    /// Commits the batch, however long the disk refuses it; told to stop, it gives up after a few attempts.
+    fn commit(&mut self, stop: bool) {
+        let mut backoff = BACKOFF.0;
+        let mut attempts = 0;
+        while !self.batch.is_empty() {
+            let error = match self.try_commit() {
+                Ok(()) => return,
+                Err(error) => error.to_string(),
+            };
+            attempts += 1;
+            log::error!(error = error.as_str(), attempt = attempts, retry_ms = backoff.as_millis() as u64; "store.trouble");
+            queue::lock(&self.shared.stats).trouble = error;
+            if stop && attempts >= 5 {
+                log::error!(events = self.batch.events.len(); "store.given_up");
+                return;
+            }
+            std::thread::sleep(backoff);
+            backoff = (backoff * 2).min(BACKOFF.1);
+        }
+    }
+
+    fn try_commit(&mut self) -> rusqlite::Result<()> {
+        let seq = write::write(&mut self.connection, &self.config, &self.batch, &self.ledgers, self.seq)?;
+        self.committed(seq);
+        Ok(())
+    }
+
+    fn committed(&mut self, seq: i64) {
+        let added = seq - self.seq;
+        self.seq = seq;
+        {
+            let mut stats = queue::lock(&self.shared.stats);
+            stats.events = stats.events.saturating_add_signed(added);
+            stats.dropped += self.batch.lost;
+            stats.refused += self.batch.refused;
+            stats.gaps += self.batch.gaps_opened();
+            stats.gaps_open = (stats.gaps_open + self.batch.gaps_opened()).saturating_sub(self.batch.gaps_closed());
+            if !stats.trouble.is_empty() {
+                log::info!("store.recovered");
+                stats.trouble.clear();
+            }
+        }
+        self.batch.log_gaps(&self.config);
+        for (slot, (generation, n)) in &self.batch.positions {
+            let source = Source { slot: *slot, generation: *generation };
+            self.batch.replies.push(Reply::Acked { source, n: *n });
+        }
+        self.shared.queue.answer(&mut self.batch.replies);
+        self.batch.clear();
+        if added > 0 {
+            *queue::lock(&self.shared.committed) = seq;
+            self.shared.rung.notify_all();
+        }
+    }
+
+    /// Hands over what follows from no commit; whether the loop has anything to read.
+    fn deliver(&mut self, stop: bool) -> bool {
+        if stop {
+            self.batch.replies.push(Reply::Stopped);
+            self.shared.queue.answer(&mut self.batch.replies);
+        }
+        self.shared.queue.has_answers()
+    }
+
+    fn each_second(&mut self) {
+        let at = wall_us();
+        if self.ledgers.values().any(|ledger| !ledger.is_ended()) {
+            // Where gaps begin for those whose recorder dies; a refusal shows with the next batch.
+            let _ = schema::set_meta_number(&self.connection, "alive_at", at);
+        }
+        let bytes = open::file_bytes(&self.path);
+        queue::lock(&self.shared.stats).store_bytes = bytes;
+        if self.shared.queue.held() < MAX_FRAMES {
+            self.retention.step(&self.connection, &self.config, &self.shared, at);
+            for (feed, id) in self.retention.forgotten.drain(..) {
+                let place = self.config.feeds.iter().position(|name| **name == *feed);
+                if let Some(place) = place.and_then(|place| u16::try_from(place).ok()) {
+                    let key = MatchKey { feed: touchline_common::model::FeedId(place), id: MatchId::from(id) };
+                    self.ledgers.remove(&key);
+                }
+            }
+        }
+    }
+}
+
+fn epoch_of(input: &Input<'_>) -> Option<Epoch> {
+    match input {
+        Input::Base { epoch, .. }
+        | Input::Obs { epoch, .. }
+        | Input::Lost { epoch, .. }
+        | Input::End { epoch, .. }
+        | Input::Switch { epoch, .. } => Some(*epoch),
+        Input::Gone { .. } | Input::Missing { .. } | Input::Ended { .. } | Input::Tick { .. } => None,
+    }
+}

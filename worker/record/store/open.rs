@@ -1,0 +1,255 @@
+//! Opening the store: its lock, its file, its schema, and what it holds of the last run.
+
+use super::{Shared, Store, retention, schema};
+use crate::record::RecordError;
+use crate::record::config::RecordConfig;
+use crate::record::ledger::{LEDGER_VERSION, Ledger, Outcome};
+use crate::record::store::write::Batch;
+use crate::record::time::wall_us;
+use hashbrown::{HashMap, HashSet};
+use rusqlite::{Connection, OpenFlags};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use touchline_common::ipc::messages::recorder::{Owner, RecorderStats};
+use touchline_common::model::{Epoch, FeedId, Generation, MatchId, MatchKey, SlotId};
+use touchline_common::sys::lock::{FileLock, LockError};
+
+/// How long a dying predecessor may keep the lock.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A document as the store kept it.
+#[derive(Debug)]
+pub struct Restored {
+    /// The match.
+    pub key: MatchKey,
+    /// The epoch of the document.
+    pub epoch: Epoch,
+    /// Its version.
+    pub version: u64,
+    /// Whether it holds only what the list knows.
+    pub listed_only: bool,
+    /// Microseconds since 1970 UTC.
+    pub received_at: i64,
+    /// Microseconds since 1970 UTC.
+    pub updated_at: i64,
+    /// Section names and bodies.
+    pub sections: Vec<(String, String)>,
+}
+
+/// An open store.
+#[derive(Debug)]
+pub struct Opened {
+    /// To be run on its own thread.
+    pub store: Store,
+    /// What the loop shares with it.
+    pub shared: Arc<Shared>,
+    /// The documents of matches that are not over, and the epochs that own them.
+    pub documents: Vec<Restored>,
+    /// The owner's epoch of every match that is not over.
+    pub owners: Vec<(MatchKey, Epoch)>,
+    /// The highest epoch that the store has seen.
+    pub highest_epoch: Epoch,
+    /// The store's token.
+    pub token: u64,
+}
+
+/// Opens the store. `parent` names the coordinator's process: channels and owners of another one are void.
+///
+/// # Errors
+/// [`RecordError::Locked`], [`RecordError::OpenStore`], [`RecordError::NewerStore`].
+pub fn open(config: &Arc<RecordConfig>, parent: &str) -> Result<Opened, RecordError> {
+    let lock = take_lock(&config.path)?;
+    let failed = |what: String| RecordError::OpenStore { path: config.path.clone(), what };
+    let mut connection = Connection::open(&config.path).map_err(|error| failed(error.to_string()))?;
+    // Readable by the group; readers of a write-ahead log also write its index. Not ours: then its owner decided.
+    let _ = fs::set_permissions(&config.path, fs::Permissions::from_mode(0o660));
+    connection.set_prepared_statement_cache_capacity(64);
+    match schema::prepare(&mut connection, wall_us()).map_err(|error| failed(error.to_string()))? {
+        schema::Found::Known => {}
+        schema::Found::Newer(found) => {
+            let (path, known) = (config.path.clone(), schema::SCHEMA);
+            return Err(RecordError::NewerStore { path, found, known });
+        }
+    }
+    restore(config, connection, lock, parent).map_err(|error| failed(error.to_string()))
+}
+
+fn take_lock(store: &Path) -> Result<FileLock, RecordError> {
+    let mut path = store.as_os_str().to_owned();
+    path.push(".lock");
+    let path = PathBuf::from(path);
+    FileLock::take(&path, LOCK_PATIENCE).map_err(|error| match error {
+        LockError::Held { .. } => RecordError::Locked { path },
+        LockError::File { source } => RecordError::OpenStore { path, what: source.to_string() },
+    })
+}
+
+/// The bytes of the store's files.
+pub fn file_bytes(store: &Path) -> u64 {
+    let beside = |suffix: &str| {
+        let mut path = store.as_os_str().to_owned();
+        path.push(suffix);
+        fs::metadata(PathBuf::from(path)).map_or(0, |found| found.len())
+    };
+    beside("") + beside("-wal")
+}
+
+/// A further connection, for reading only.
+///
+/// # Errors
+/// As SQLite.
+pub fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_secs(2))?;
+    Ok(connection)
+}
+
+fn restore(
+    config: &Arc<RecordConfig>,
+    connection: Connection,
+    lock: FileLock,
+    parent: &str,
+) -> rusqlite::Result<Opened> {
+    let same_parent = adopt_parent(&connection, parent)?;
+    let positions = if same_parent { positions(&connection)? } else { HashMap::new() };
+    let worker = if same_parent { Owner::Alive } else { Owner::Dead };
+    let alive_at = schema::meta_number(&connection, "alive_at")?;
+    let ledgers = ledgers(&connection, config, worker)?;
+    let documents = documents(&connection, config)?;
+    let seq = schema::meta_number(&connection, "seq")?;
+    let stats = stats(&connection)?;
+    let owned = ledgers.iter().filter(|(_, ledger)| !ledger.is_ended());
+    let owners: Vec<_> =
+        owned.filter_map(|(key, ledger)| ledger.epoch().map(|epoch| (key.clone(), epoch))).collect();
+    let highest = schema::meta_number(&connection, "epoch")?;
+    let highest_epoch =
+        ledgers.values().filter_map(Ledger::epoch).max().unwrap_or_default().max(Epoch(highest as u64));
+    let token = schema::meta_number(&connection, "token")? as u64;
+    let shared = Arc::new(Shared::new(stats, seq));
+    let mut store = Store {
+        config: Arc::clone(config),
+        connection,
+        shared: Arc::clone(&shared),
+        _lock: lock,
+        path: config.path.clone(),
+        ledgers,
+        positions,
+        timed: HashSet::new(),
+        reattach_until: same_parent.then(|| Instant::now() + super::REATTACH),
+        alive_at,
+        seq,
+        batch: Batch::default(),
+        outcome: Outcome::default(),
+        retention: retention::Retention::default(),
+    };
+    store.say_gaps_of_the_last_run();
+    Ok(Opened { store, shared, documents, owners, highest_epoch, token })
+}
+
+impl Store {
+    /// Matches whose workers ended together with the last recorder have not been followed since.
+    fn say_gaps_of_the_last_run(&mut self) {
+        for (key, ledger) in &mut self.ledgers {
+            ledger.restored_without_worker(self.alive_at, &mut self.outcome);
+            self.batch.keep(key, ledger, &mut self.outcome);
+            self.outcome.changed = crate::record::ledger::Changed::Nothing;
+        }
+    }
+}
+
+/// Whether the last recorder had the same coordinator; from now on `parent` is it.
+fn adopt_parent(connection: &Connection, parent: &str) -> rusqlite::Result<bool> {
+    use rusqlite::OptionalExtension;
+    let last: Option<String> = connection
+        .query_row("SELECT value FROM meta WHERE key = 'parent'", [], |row| row.get(0))
+        .optional()?;
+    if last.as_deref() == Some(parent) {
+        return Ok(true);
+    }
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    connection.execute("DELETE FROM channels", [])?;
+    connection.execute("INSERT OR REPLACE INTO meta VALUES ('parent', ?1)", [parent])?;
+    connection.execute_batch("COMMIT")?;
+    Ok(false)
+}
+
+fn positions(connection: &Connection) -> rusqlite::Result<HashMap<SlotId, (Generation, u64)>> {
+    let mut statement = connection.prepare("SELECT slot, generation, n FROM channels")?;
+    let rows = statement.query_map([], |row| {
+        Ok((SlotId(row.get(0)?), (Generation(row.get(1)?), row.get::<_, i64>(2)? as u64)))
+    })?;
+    rows.collect()
+}
+
+fn stats(connection: &Connection) -> rusqlite::Result<RecorderStats> {
+    let open: i64 = connection.query_row("SELECT count(*) FROM gaps WHERE ended_at IS NULL", [], |row| row.get(0))?;
+    Ok(RecorderStats {
+        events: schema::meta_number(connection, "events")? as u64,
+        gaps: schema::meta_number(connection, "gaps")? as u64,
+        gaps_open: open as u64,
+        ..RecorderStats::default()
+    })
+}
+
+fn key_of(config: &RecordConfig, feed: &str, id: String) -> Option<MatchKey> {
+    let place = config.feeds.iter().position(|name| **name == *feed)?;
+    Some(MatchKey { feed: FeedId(u16::try_from(place).ok()?), id: MatchId::from(id) })
+}
+
+fn ledgers(
+    connection: &Connection,
+    config: &RecordConfig,
+    worker: Owner,
+) -> rusqlite::Result<HashMap<MatchKey, Ledger>> {
+    let mut ledgers = HashMap::new();
+    let mut statement = connection.prepare("SELECT feed, match, format, \"order\", state FROM ledgers")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (feed, id): (String, String) = (row.get(0)?, row.get(1)?);
+        let (format, order, state): (i64, i64, String) = (row.get(2)?, row.get(3)?, row.get(4)?);
+        let Some(key) = key_of(config, &feed, id.clone()) else { continue };
+        let restored = match format {
+            LEDGER_VERSION => Ledger::restore((&feed, &id), config.settle, order, &state, worker)
+                .map_err(|error| error.to_string()),
+            other => Err(format!("form {other}")),
+        };
+        match restored {
+            Ok(ledger) => {
+                ledgers.insert(key, ledger);
+            }
+            Err(error) => {
+                log::error!(feed = feed.as_str(), match_id = id.as_str(), error = error.as_str(); "ledger.unreadable");
+            }
+        }
+    }
+    Ok(ledgers)
+}
+
+fn documents(connection: &Connection, config: &RecordConfig) -> rusqlite::Result<Vec<Restored>> {
+    let mut documents = Vec::new();
+    let mut statement = connection.prepare(
+        "SELECT feed, match, epoch, version, source, received_at, updated_at FROM documents WHERE state <> 'ended'",
+    )?;
+    let mut sections = connection.prepare("SELECT section, body FROM sections WHERE feed = ?1 AND match = ?2")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (feed, id): (String, String) = (row.get(0)?, row.get(1)?);
+        let found = sections.query_map([&feed, &id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let found = found.collect::<rusqlite::Result<Vec<_>>>()?;
+        let Some(key) = key_of(config, &feed, id) else { continue };
+        documents.push(Restored {
+            key,
+            epoch: Epoch(row.get::<_, i64>(2)? as u64),
+            version: row.get::<_, i64>(3)? as u64,
+            listed_only: row.get::<_, String>(4)? == "list",
+            received_at: row.get(5)?,
+            updated_at: row.get(6)?,
+            sections: found,
+        });
+    }
+    Ok(documents)
+}

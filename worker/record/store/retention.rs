@@ -1,0 +1,194 @@
+//! What is too old or too much goes, seldom and in bounded pieces, between two commits.
+//!
+//! Ages are taken from the rows' own times: what a disk keeps across runs has no other clock.
+
+use super::write::add_to_meta;
+use super::{Shared, queue, schema};
+use crate::record::config::RecordConfig;
+use crate::record::time::rfc3339;
+use rusqlite::{Connection, params};
+use std::time::{Duration, Instant};
+
+/// Rows of one piece.
+const PIECE: i64 = 2_000;
+/// Between two rounds.
+const ROUND: Duration = Duration::from_secs(60);
+/// Pages given back to the file system in one piece.
+const PAGES: i64 = 500;
+
+/// Where a round stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    #[default]
+    Odds,
+    Events,
+    Matches,
+    Size,
+    Resting,
+}
+
+/// Whether a stage has more to do.
+#[derive(PartialEq, Eq)]
+enum Left {
+    More,
+    Nothing,
+}
+
+/// The rounds.
+#[derive(Debug, Default)]
+pub(super) struct Retention {
+    stage: Stage,
+    rested_since: Option<Instant>,
+    /// Matches that were removed, feed and id.
+    pub(super) forgotten: Vec<(String, String)>,
+}
+
+impl Retention {
+    /// One piece; a failure is told and tried again in the next round.
+    pub(super) fn step(&mut self, connection: &Connection, config: &RecordConfig, shared: &Shared, now: i64) {
+        if self.stage == Stage::Resting {
+            if self.rested_since.is_some_and(|since| since.elapsed() < ROUND) {
+                return;
+            }
+            self.stage = Stage::Odds;
+        }
+        let before = |age: Duration| rfc3339(now.saturating_sub(i64::try_from(age.as_micros()).unwrap_or(i64::MAX)));
+        let left = match self.stage {
+            Stage::Odds => odds(connection, shared, &before(config.keep_odds)),
+            Stage::Events => events(connection, shared, &before(config.keep_events)),
+            Stage::Matches => self.matches(connection, now, config.keep_matches),
+            Stage::Size => size(connection, shared, config.max_size),
+            Stage::Resting => Ok(Left::Nothing),
+        };
+        match left {
+            Ok(Left::More) => {}
+            Ok(Left::Nothing) => self.next(),
+            Err(error) => {
+                log::warn!(error:% = error; "store.retention_failed");
+                self.stage = Stage::Resting;
+                self.rested_since = Some(Instant::now());
+            }
+        }
+    }
+
+    fn next(&mut self) {
+        self.stage = match self.stage {
+            Stage::Odds => Stage::Events,
+            Stage::Events => Stage::Matches,
+            Stage::Matches => Stage::Size,
+            Stage::Size | Stage::Resting => Stage::Resting,
+        };
+        if self.stage == Stage::Resting {
+            self.rested_since = Some(Instant::now());
+        }
+    }
+
+    /// Documents and ledgers of matches that nobody updates any more.
+    fn matches(&mut self, connection: &Connection, now: i64, age: Duration) -> rusqlite::Result<Left> {
+        let cutoff = now.saturating_sub(i64::try_from(age.as_micros()).unwrap_or(i64::MAX));
+        let mut statement = connection.prepare_cached(
+            "SELECT feed, match FROM documents WHERE state <> 'live' AND updated_at < ?1 LIMIT 50",
+        )?;
+        let old = statement.query_map([cutoff], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let old: Vec<(String, String)> = old.collect::<rusqlite::Result<_>>()?;
+        let transaction = connection.unchecked_transaction()?;
+        for (feed, id) in &old {
+            for table in ["sections", "documents", "ledgers"] {
+                transaction.execute(
+                    &format!("DELETE FROM {table} WHERE feed = ?1 AND match = ?2"),
+                    params![feed, id],
+                )?;
+            }
+            transaction.execute(
+                "UPDATE gaps SET ended_at = ?3 WHERE feed = ?1 AND match = ?2 AND ended_at IS NULL",
+                params![feed, id, rfc3339(now)],
+            )?;
+        }
+        transaction.commit()?;
+        let left = if old.len() == 50 { Left::More } else { Left::Nothing };
+        self.forgotten.extend(old);
+        Ok(left)
+    }
+}
+
+/// Rows of the odds lane older than `before`. A mark in `meta` says up to where they are gone already, so that the
+/// other lanes' old rows are not read again and again.
+fn odds(connection: &Connection, shared: &Shared, before: &str) -> rusqlite::Result<Left> {
+    let done = schema::meta_number(connection, "odds_gone")?;
+    let upto: Option<i64> = connection
+        .prepare_cached(
+            "SELECT max(seq) FROM (SELECT seq, at FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2) WHERE at < ?3",
+        )?
+        .query_row(params![done, PIECE, before], |row| row.get(0))?;
+    let Some(upto) = upto else { return Ok(Left::Nothing) };
+    remove_odds(connection, shared, done, upto)?;
+    Ok(Left::More)
+}
+
+fn remove_odds(connection: &Connection, shared: &Shared, done: i64, upto: i64) -> rusqlite::Result<usize> {
+    let transaction = connection.unchecked_transaction()?;
+    let gone = transaction
+        .prepare_cached("DELETE FROM events WHERE seq > ?1 AND seq <= ?2 AND lane = 'odds'")?
+        .execute([done, upto])?;
+    schema::set_meta_number(&transaction, "odds_gone", upto)?;
+    forget(&transaction, shared, gone)?;
+    transaction.commit()?;
+    Ok(gone)
+}
+
+fn events(connection: &Connection, shared: &Shared, before: &str) -> rusqlite::Result<Left> {
+    let transaction = connection.unchecked_transaction()?;
+    let gone = transaction
+        .prepare_cached(
+            "DELETE FROM events WHERE at < ?1 AND seq IN (SELECT seq FROM events ORDER BY seq LIMIT ?2)",
+        )?
+        .execute(params![before, PIECE])?;
+    transaction.execute(
+        "DELETE FROM gaps WHERE id IN (SELECT id FROM gaps WHERE ended_at < ?1 LIMIT ?2)",
+        params![before, PIECE],
+    )?;
+    forget(&transaction, shared, gone)?;
+    transaction.commit()?;
+    Ok(if gone as i64 == PIECE { Left::More } else { Left::Nothing })
+}
+
+fn forget(connection: &Connection, shared: &Shared, gone: usize) -> rusqlite::Result<()> {
+    if gone > 0 {
+        add_to_meta(connection, "events", -(gone as i64))?;
+        let mut stats = queue::lock(&shared.stats);
+        stats.events = stats.events.saturating_sub(gone as u64);
+    }
+    Ok(())
+}
+
+/// Holds the store to its size: the oldest odds first, then the oldest of all.
+fn size(connection: &Connection, shared: &Shared, max: u64) -> rusqlite::Result<Left> {
+    connection.execute_batch(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
+    let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
+    let (pages, free, bytes) = (pragma("page_count")?, pragma("freelist_count")?, pragma("page_size")?);
+    let used = u64::try_from((pages - free).saturating_mul(bytes)).unwrap_or(0);
+    if used <= max {
+        return Ok(if free > PAGES { Left::More } else { Left::Nothing });
+    }
+    let done = schema::meta_number(connection, "odds_gone")?;
+    let upto: Option<i64> = connection
+        .prepare_cached("SELECT max(seq) FROM (SELECT seq FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2)")?
+        .query_row(params![done, PIECE], |row| row.get(0))?;
+    let gone = match upto {
+        Some(upto) => remove_odds(connection, shared, done, upto)?,
+        None => {
+            let transaction = connection.unchecked_transaction()?;
+            let gone = transaction
+                .prepare_cached("DELETE FROM events WHERE seq IN (SELECT seq FROM events ORDER BY seq LIMIT ?1)")?
+                .execute([PIECE])?;
+            forget(&transaction, shared, gone)?;
+            transaction.commit()?;
+            if gone == 0 {
+                return Ok(Left::Nothing);
+            }
+            gone
+        }
+    };
+    log::warn!(rows = gone, used = used, max = max; "store.trimmed");
+    Ok(Left::More)
+}

@@ -1,0 +1,296 @@
+//! One transaction: events, gaps, ledgers, positions, snapshots. The only writer of rows that the ledger made.
+
+use super::{Snapshot, payload, schema};
+use crate::record::config::RecordConfig;
+use crate::record::ledger::{Changed, GapStep, LEDGER_VERSION, Ledger, NewEvent, Outcome};
+use crate::record::store::Reply;
+use crate::record::time::{push_rfc3339, rfc3339, wall_us};
+use hashbrown::HashMap;
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use touchline_common::model::{Generation, MatchKey, SlotId};
+
+/// What waits for its commit. Made once from each input, so that a retry writes the same again.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) frames: usize,
+    pub(super) events: Vec<NewEvent>,
+    groups: Vec<Group>,
+    gaps: Vec<(MatchKey, GapStep)>,
+    touched: HashMap<MatchKey, Changed>,
+    pub(super) positions: HashMap<SlotId, (Generation, u64)>,
+    pub(super) snapshots: Vec<Snapshot>,
+    pub(super) replies: Vec<Reply>,
+    pub(super) highest_epoch: u64,
+    pub(super) refused: u64,
+    pub(super) lost: u64,
+}
+
+/// Events of one match that follow each other in `Batch::events`.
+#[derive(Debug)]
+struct Group {
+    key: MatchKey,
+    sport: Option<String>,
+    count: usize,
+}
+
+impl Batch {
+    /// Takes what one input gave.
+    pub(super) fn keep(&mut self, key: &MatchKey, ledger: &Ledger, outcome: &mut Outcome) {
+        if !outcome.events.is_empty() {
+            let count = outcome.events.len();
+            match self.groups.last_mut() {
+                Some(group) if group.key == *key && group.sport.as_deref() == ledger.sport() => {
+                    group.count += count;
+                }
+                _ => {
+                    let sport = ledger.sport().map(str::to_owned);
+                    self.groups.push(Group { key: key.clone(), sport, count });
+                }
+            }
+            self.events.append(&mut outcome.events);
+        }
+        self.gaps.extend(outcome.gaps.drain(..).map(|gap| (key.clone(), gap)));
+        if outcome.changed != Changed::Nothing {
+            match self.touched.get_mut(key) {
+                Some(changed) => *changed = (*changed).max(outcome.changed),
+                None => {
+                    self.touched.insert(key.clone(), outcome.changed);
+                }
+            }
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        !self.has_rows() && self.replies.is_empty() && self.refused == 0
+    }
+
+    fn has_rows(&self) -> bool {
+        !(self.events.is_empty()
+            && self.gaps.is_empty()
+            && self.touched.is_empty()
+            && self.positions.is_empty()
+            && self.snapshots.is_empty())
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Batch { events: std::mem::take(&mut self.events), ..Batch::default() };
+        self.events.clear();
+    }
+
+    pub(super) fn gaps_opened(&self) -> u64 {
+        self.gaps.iter().filter(|(_, gap)| matches!(gap, GapStep::Open { .. })).count() as u64
+    }
+
+    pub(super) fn gaps_closed(&self) -> u64 {
+        self.gaps.len() as u64 - self.gaps_opened()
+    }
+
+    pub(super) fn log_gaps(&self, config: &RecordConfig) {
+        for (key, gap) in &self.gaps {
+            let (feed, id) = (feed(config, key), key.id.as_str());
+            match gap {
+                GapStep::Open { slot, reason, .. } => {
+                    log::warn!(feed = feed, match_id = id, worker = slot.0, reason = *reason; "gap.start");
+                }
+                GapStep::Close { .. } => log::info!(feed = feed, match_id = id; "gap.end"),
+            }
+        }
+    }
+}
+
+fn feed<'a>(config: &'a RecordConfig, key: &MatchKey) -> &'a str {
+    config.feeds.get(usize::from(key.feed.0)).map_or("", |name| name)
+}
+
+/// Writes the batch in one transaction; the newest `seq` afterwards.
+pub(super) fn write(
+    connection: &mut Connection,
+    config: &RecordConfig,
+    batch: &Batch,
+    ledgers: &HashMap<MatchKey, Ledger>,
+    seq: i64,
+) -> rusqlite::Result<i64> {
+    if !batch.has_rows() {
+        return Ok(seq);
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let newest = events(&transaction, config, batch, seq)?;
+    gaps(&transaction, config, batch)?;
+    save_ledgers(&transaction, config, batch, ledgers)?;
+    for (slot, (generation, n)) in &batch.positions {
+        transaction
+            .prepare_cached("INSERT OR REPLACE INTO channels VALUES (?1, ?2, ?3)")?
+            .execute(params![slot.0, generation.0, as_i64(*n)])?;
+    }
+    for snapshot in &batch.snapshots {
+        save_document(&transaction, config, snapshot)?;
+    }
+    counters(&transaction, batch, seq, newest)?;
+    transaction.commit()?;
+    Ok(newest)
+}
+
+fn counters(transaction: &Transaction<'_>, batch: &Batch, seq: i64, newest: i64) -> rusqlite::Result<()> {
+    schema::set_meta_number(transaction, "alive_at", wall_us())?;
+    if newest > seq {
+        schema::set_meta_number(transaction, "seq", newest)?;
+        add_to_meta(transaction, "events", newest - seq)?;
+    }
+    if !batch.gaps.is_empty() {
+        add_to_meta(transaction, "gaps", as_i64(batch.gaps_opened()))?;
+    }
+    if batch.highest_epoch > 0 {
+        transaction
+            .prepare_cached("UPDATE meta SET value = max(value, ?1) WHERE key = 'epoch'")?
+            .execute([as_i64(batch.highest_epoch)])?;
+    }
+    Ok(())
+}
+
+pub(super) fn add_to_meta(connection: &Connection, key: &str, change: i64) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE meta SET value = value + ?2 WHERE key = ?1")?
+        .execute(params![key, change])?;
+    Ok(())
+}
+
+const INSERT_EVENT: &str = r#"
+INSERT INTO events(seq, id, revision, retracts, feed, match, sport, type, lane, side, minute, second, period, at,
+    feed_at, epoch, version, "order", score, late, recovered, payload)
+VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, NULL, ?14, ?15, ?16, ?17, 0, ?18, ?19)
+ON CONFLICT (id, revision) DO NOTHING"#;
+
+/// Gives each event its `seq`. A happening that stands in the store already is no row and takes no number.
+fn events(
+    transaction: &Transaction<'_>,
+    config: &RecordConfig,
+    batch: &Batch,
+    mut seq: i64,
+) -> rusqlite::Result<i64> {
+    let mut insert = transaction.prepare_cached(INSERT_EVENT)?;
+    let (mut at, mut at_us, mut body, mut score) = (String::new(), i64::MIN, String::new(), String::new());
+    let mut events = batch.events.iter();
+    for group in &batch.groups {
+        let feed = feed(config, &group.key);
+        for event in events.by_ref().take(group.count) {
+            if event.at != at_us {
+                at_us = event.at;
+                at.clear();
+                push_rfc3339(&mut at, at_us);
+            }
+            body.clear();
+            payload::push(&mut body, &event.payload);
+            score.clear();
+            payload::push_score(&mut score, event.score);
+            let (id, retracts) = (event.id.to_ascii(), event.retracts.map(|id| id.to_ascii()));
+            let inserted = insert.execute(params![
+                seq + 1,
+                ascii(&id),
+                retracts.as_ref().map(|id| ascii(id)),
+                feed,
+                group.key.id.as_str(),
+                group.sport.as_deref(),
+                event.kind.as_str(),
+                config.lane(event.kind, event.lane).as_str(),
+                event.side.map(|side| side.as_str()),
+                event.clock.map(|clock| clock / 60),
+                event.clock.map(|clock| clock % 60),
+                event.period,
+                at.as_str(),
+                as_i64(event.epoch.0),
+                as_i64(event.version),
+                event.order,
+                (!score.is_empty()).then_some(score.as_str()),
+                event.recovered,
+                body.as_str(),
+            ])?;
+            seq += inserted as i64;
+        }
+    }
+    Ok(seq)
+}
+
+fn ascii(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
+}
+
+fn gaps(transaction: &Transaction<'_>, config: &RecordConfig, batch: &Batch) -> rusqlite::Result<()> {
+    for (key, gap) in &batch.gaps {
+        let (feed, id) = (feed(config, key), key.id.as_str());
+        match gap {
+            GapStep::Open { slot, at, reason } => transaction
+                .prepare_cached("INSERT INTO gaps(feed, match, worker, started_at, reason) VALUES (?1, ?2, ?3, ?4, ?5)")?
+                .execute(params![feed, id, slot.0, rfc3339(*at), reason])?,
+            GapStep::Close { at } => transaction
+                .prepare_cached("UPDATE gaps SET ended_at = ?3 WHERE feed = ?1 AND match = ?2 AND ended_at IS NULL")?
+                .execute(params![feed, id, rfc3339(*at)])?,
+        };
+    }
+    Ok(())
+}
+
+fn save_ledgers(
+    transaction: &Transaction<'_>,
+    config: &RecordConfig,
+    batch: &Batch,
+    ledgers: &HashMap<MatchKey, Ledger>,
+) -> rusqlite::Result<()> {
+    for (key, changed) in &batch.touched {
+        let Some(ledger) = ledgers.get(key) else { continue };
+        let (feed, id) = (feed(config, key), key.id.as_str());
+        if *changed == Changed::Order {
+            transaction
+                .prepare_cached("UPDATE ledgers SET \"order\" = ?3 WHERE feed = ?1 AND match = ?2")?
+                .execute(params![feed, id, ledger.order()])?;
+            continue;
+        }
+        let state = ledger.save().map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+        let epoch = ledger.epoch().map_or(0, |epoch| as_i64(epoch.0));
+        transaction
+            .prepare_cached("INSERT OR REPLACE INTO ledgers VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+            .execute(params![feed, id, LEDGER_VERSION, epoch, ledger.order(), state])?;
+    }
+    Ok(())
+}
+
+fn save_document(
+    transaction: &Transaction<'_>,
+    config: &RecordConfig,
+    document: &Snapshot,
+) -> rusqlite::Result<()> {
+    let (feed, id) = (feed(config, &document.key), document.key.id.as_str());
+    if document.whole {
+        transaction
+            .prepare_cached("DELETE FROM sections WHERE feed = ?1 AND match = ?2")?
+            .execute(params![feed, id])?;
+    }
+    for (section, body) in &document.sections {
+        match body {
+            Some(body) => transaction
+                .prepare_cached("INSERT OR REPLACE INTO sections VALUES (?1, ?2, ?3, ?4, ?5)")?
+                .execute(params![feed, id, section, as_i64(document.version), body.as_str()])?,
+            None => transaction
+                .prepare_cached("DELETE FROM sections WHERE feed = ?1 AND match = ?2 AND section = ?3")?
+                .execute(params![feed, id, section])?,
+        };
+    }
+    transaction
+        .prepare_cached("INSERT OR REPLACE INTO documents VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?
+        .execute(params![
+            feed,
+            id,
+            as_i64(document.epoch.0),
+            as_i64(document.version),
+            document.state,
+            document.source,
+            document.stale,
+            document.received_at,
+            document.updated_at,
+        ])?;
+    Ok(())
+}
+
+/// SQLite's integers are signed; nothing here comes near the end of them.
+fn as_i64(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
