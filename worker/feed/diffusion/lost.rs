@@ -1,0 +1,94 @@
+//! Why a session ended.
+
+use crate::wire::diffusion::{HandshakeError, ResponseCode, WireError};
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+/// Why a session ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LostReason {
+    /// [`super::Session::close`] was called.
+    Asked,
+    /// The handshake was not done in time.
+    HandshakeDeadline {
+        /// The time it had.
+        after: Duration,
+    },
+    /// The handshake cannot be understood, or ours cannot be written.
+    Handshake(HandshakeError),
+    /// The server answers with another version of the protocol.
+    Version {
+        /// Its version.
+        version: u8,
+    },
+    /// The server refuses the connection.
+    Refused(ResponseCode),
+    /// The stream of messages is broken.
+    Wire(WireError),
+    /// The server asked to close.
+    ClosedByServer,
+    /// The server ended the session for good.
+    Aborted,
+    /// Nothing came for the idle limit.
+    Silent {
+        /// The limit.
+        after: Duration,
+    },
+    /// The stream ended without a word.
+    EndOfStream,
+    /// The socket failed.
+    Socket(io::ErrorKind),
+    /// The server takes no bytes and too many wait for it.
+    OutputFull {
+        /// The limit in bytes.
+        limit: usize,
+    },
+}
+
+impl LostReason {
+    /// Whether the same session may be asked for again, by its client id.
+    pub fn is_resumable(&self) -> bool {
+        match self {
+            LostReason::Silent { .. }
+            | LostReason::EndOfStream
+            | LostReason::Socket(_)
+            | LostReason::HandshakeDeadline { .. }
+            | LostReason::OutputFull { .. } => true,
+            LostReason::Asked
+            | LostReason::Handshake(_)
+            | LostReason::Version { .. }
+            | LostReason::Refused(_)
+            | LostReason::Wire(_)
+            | LostReason::ClosedByServer
+            | LostReason::Aborted => false,
+        }
+    }
+}
+
+impl fmt::Display for LostReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LostReason::Asked => f.write_str("closed by us"),
+            LostReason::HandshakeDeadline { after } => {
+                write!(f, "the server did not finish the handshake within {after:?}")
+            }
+            LostReason::Handshake(error) => error.fmt(f),
+            LostReason::Version { version } => {
+                write!(f, "the server answers with version {version} of the protocol, only 4 is spoken")
+            }
+            LostReason::Refused(code) => write!(f, "the server refuses the connection: {code}"),
+            LostReason::Wire(error) => error.fmt(f),
+            LostReason::ClosedByServer => f.write_str("the server closed the connection"),
+            LostReason::Aborted => f.write_str("the server aborted the session"),
+            LostReason::Silent { after } => write!(f, "nothing came for {after:?}"),
+            LostReason::EndOfStream => f.write_str("the stream ended"),
+            LostReason::Socket(kind) => write!(f, "the socket failed: {kind}"),
+            LostReason::OutputFull { limit } => {
+                write!(f, "the server takes no bytes, more than {limit} wait to be sent")
+            }
+        }
+    }
+}
+
+impl std::error::Error for LostReason {}

@@ -1,0 +1,174 @@
+//! Handshakes and ends.
+
+use super::*;
+
+#[test]
+fn the_request_carries_login_topics_and_the_earlier_session() {
+    let login = Login { username: "guest".into(), password: "Guest".into() };
+    assert!(!format!("{login:?}").contains("Guest"));
+    let bench = Bench::new(SessionConfig {
+        login: Some(login),
+        login_topics: vec!["base/".into(), "x".into()],
+        client_id: Some(b"id".to_vec()),
+        ..quiet()
+    });
+    assert_eq!(bench.session.output(), b"\x23\x04\x15\x00guest\x02Guest\x01base/,x\x02id\x00");
+    let plain = Bench::new(quiet());
+    assert_eq!(plain.session.output(), b"\x23\x04\x15\x00\x00");
+}
+
+#[test]
+fn a_login_that_cannot_be_written_is_told_and_nothing_is_sent() {
+    let login = Login { username: "a\x01b".into(), password: String::new() };
+    let mut bench = Bench::new(SessionConfig { login: Some(login), ..quiet() });
+    bench.events();
+    assert!(bench.session.output().is_empty());
+    assert_eq!(bench.why(), &LostReason::Handshake(HandshakeError::Text { what: "user name" }));
+    assert_eq!(bench.told.len(), 1);
+}
+
+#[test]
+fn a_trickled_handshake_opens_and_what_follows_at_once_is_told() {
+    let mut bench = Bench::new(quiet());
+    for byte in &ACCEPTED[..ACCEPTED.len() - 1] {
+        bench.receive(&[*byte]);
+        assert!(bench.told.is_empty());
+    }
+    bench.receive(&[&ACCEPTED[ACCEPTED.len() - 1..], &load("a", "1", "x")].concat());
+    assert_eq!(bench.told, ["opened client-1 Fresh", "load a x"]);
+    assert_eq!(bench.session.client_id(), b"client-1");
+}
+
+#[test]
+fn trickling_does_not_move_the_deadline() {
+    let mut bench = Bench::new(SessionConfig { handshake_deadline: Duration::from_secs(3), ..quiet() });
+    bench.receive(b"\x23\x04\x64\x04").pass(Duration::from_secs(1));
+    bench.receive(b"a").pass(Duration::from_secs(1));
+    bench.receive(b"b");
+    assert_eq!(bench.session.deadline(), Some(bench.now + Duration::from_secs(1)));
+    bench.pass(Duration::from_millis(999));
+    assert!(bench.told.is_empty());
+    bench.pass(Duration::from_millis(1));
+    assert_eq!(bench.told, ["lost: the server did not finish the handshake within 3s"]);
+    bench.receive(b"\x00");
+    assert_eq!(bench.told.len(), 1, "nothing is told after the end");
+    assert_eq!(bench.session.deadline(), None);
+}
+
+#[test]
+fn refusals_and_foreign_answers_end_the_session() {
+    let cases: [(&[u8], LostReason); 6] = [
+        (b"\x23\x04\x6f", LostReason::Refused(ResponseCode::Rejected)),
+        (b"\x23\x04\x75\x04\x00", LostReason::Refused(ResponseCode::UnknownSession)),
+        (b"\x23\x05\x64\x04id\x00", LostReason::Version { version: 5 }),
+        (b"\x23\x04\x64\x02", LostReason::Handshake(HandshakeError::LengthBytes { bytes: 2 })),
+        (b"HTTP/1.1 400", LostReason::Handshake(HandshakeError::Magic { byte: b'H' })),
+        (
+            &[&b"\x23\x04\x64\x04"[..], &[b'a'; 5000]].concat(),
+            LostReason::Handshake(HandshakeError::TooLong { limit: 4096 }),
+        ),
+    ];
+    for (answer, why) in cases {
+        let mut bench = Bench::new(quiet());
+        bench.receive(answer);
+        assert_eq!(bench.told, [format!("lost: {why}")]);
+        assert!(!bench.why().is_resumable());
+    }
+}
+
+#[test]
+fn a_session_is_resumed_only_under_its_own_id() {
+    let config = |id: &[u8]| SessionConfig { client_id: Some(id.to_vec()), ..quiet() };
+    for (asked, answer, told) in [
+        (&b"client-1"[..], &b"\x23\x04\x69\x04client-1\x00"[..], "opened client-1 Resumed"),
+        (b"client-1", b"\x23\x04\x69\x04client-2\x00", "opened client-2 Fresh"),
+        (b"client-1", b"\x23\x04\x64\x04client-1\x00", "opened client-1 Fresh"),
+    ] {
+        let mut bench = Bench::new(config(asked));
+        bench.receive(answer);
+        assert_eq!(bench.told, [told]);
+    }
+}
+
+#[test]
+fn the_server_ends_a_session_in_two_ways_and_what_comes_after_is_ignored() {
+    let close = bytes(diffusion::close);
+    let abort = bytes(diffusion::abort);
+    for (end, why) in [(close, LostReason::ClosedByServer), (abort, LostReason::Aborted)] {
+        let mut bench = Bench::open(quiet());
+        bench.receive(&[load("a", "1", "x"), end, delta("1", "y")].concat());
+        assert_eq!(bench.told, ["load a x".to_owned(), format!("lost: {why}")]);
+        assert!(!bench.why().is_resumable());
+        assert_eq!(bench.session.subscribe(b"b"), Err(SubscribeError::Closed));
+    }
+}
+
+#[test]
+fn the_end_of_the_stream_comes_after_what_was_read() {
+    let mut bench = Bench::open(quiet());
+    let both = [load("a", "1", "x"), delta("1", "y")].concat();
+    bench.session.spare()[..both.len()].copy_from_slice(&both);
+    bench.session.filled(both.len(), bench.now);
+    bench.session.disconnected(None);
+    bench.session.disconnected(Some(std::io::ErrorKind::BrokenPipe));
+    bench.events();
+    assert_eq!(bench.told, ["load a x", "delta a y", "lost: the stream ended"]);
+    let mut bench = Bench::new(quiet());
+    bench.session.disconnected(Some(std::io::ErrorKind::ConnectionReset));
+    bench.events();
+    assert_eq!(bench.why(), &LostReason::Socket(std::io::ErrorKind::ConnectionReset));
+    assert!(bench.why().is_resumable());
+}
+
+#[test]
+fn our_close_is_sent_and_told_once() {
+    let mut bench = Bench::open(quiet());
+    bench.session.close();
+    bench.session.close();
+    bench.events();
+    bench.events();
+    assert_eq!(bench.output(), b"\0\0\0\x06\x1d\0");
+    assert_eq!(bench.told, ["lost: closed by us"]);
+    let mut bench = Bench::new(quiet());
+    bench.output();
+    bench.session.close();
+    assert!(bench.session.output().is_empty(), "a server does not expect messages before it answered");
+}
+
+#[test]
+fn oversized_messages_and_garbage_end_the_session() {
+    let mut bench = Bench::open(SessionConfig { frame_limit: 100, ..quiet() });
+    bench.receive(&[&delta("1", "y")[..], &101u32.to_be_bytes()].concat());
+    assert_eq!(bench.why(), &LostReason::Wire(WireError::Oversize { length: 101, limit: 100 }));
+    let mut bench = Bench::open(quiet());
+    bench.receive(b"\0\0\0\x02rubbish");
+    assert_eq!(bench.why(), &LostReason::Wire(WireError::Undersize { length: 2 }));
+    let mut bench = Bench::open(quiet());
+    bench.receive(b"garbage");
+    assert!(matches!(bench.why(), LostReason::Wire(WireError::Oversize { .. })));
+    assert_eq!(bench.told.len(), 1);
+}
+
+#[test]
+fn silence_ends_a_session_and_any_byte_breaks_it() {
+    let mut bench = Bench::open(SessionConfig { idle_limit: Duration::from_secs(10), ..quiet() });
+    bench.pass(Duration::from_secs(9)).receive(b"\0");
+    assert_eq!(bench.session.deadline(), Some(bench.now + Duration::from_secs(10)));
+    bench.pass(Duration::from_secs(9));
+    assert!(bench.told.is_empty());
+    bench.pass(Duration::from_secs(1));
+    assert_eq!(bench.told, ["lost: nothing came for 10s"]);
+    assert!(bench.why().is_resumable());
+}
+
+#[test]
+fn a_server_that_asks_and_never_reads_is_given_up() {
+    let mut bench = Bench::open(SessionConfig { out_limit: 1000, ..quiet() });
+    let ping = bytes(|out| diffusion::ping_client(out, b"1398507630055").unwrap());
+    for _ in 0..50 {
+        bench.receive(&ping);
+    }
+    assert_eq!((bench.session.state(), bench.session.output().len()), (&State::Open, 1000));
+    bench.receive(&ping);
+    assert_eq!(bench.why(), &LostReason::OutputFull { limit: 1000 });
+}

@@ -1,0 +1,196 @@
+//! What an open session makes of messages.
+
+use super::*;
+
+#[test]
+fn aliases_are_resolved_until_the_topic_is_removed() {
+    let mut bench = Bench::open(quiet());
+    let removed = |topic| bytes(|out| diffusion::topic_status(out, topic, b"R").unwrap());
+    bench.receive(&[load("a/b", "1", "x"), load("c", "2", "y"), delta("1", "1"), delta("2", "2")].concat());
+    assert_eq!(bench.take_told(), ["load a/b x", "load c y", "delta a/b 1", "delta c 2"]);
+    bench.receive(&removed(TopicRef::Named { name: b"a/b", alias: Some(b"1") }));
+    bench.receive(&[delta("1", "late"), removed(TopicRef::Alias(b"2")), delta("2", "late")].concat());
+    assert_eq!(bench.take_told(), ["removed a/b", "removed c"]);
+    assert_eq!(bench.session.counters().unknown_alias, 2);
+    bench.receive(&[load("c", "1", "z"), delta("1", "3")].concat());
+    assert_eq!(bench.take_told(), ["load c z", "delta c 3"], "an alias may be given again");
+    bench.receive(&removed(TopicRef::named(b"c")));
+    bench.receive(&delta("1", "late"));
+    assert_eq!(bench.take_told(), ["removed c"]);
+}
+
+#[test]
+fn a_delta_without_a_load_or_with_an_unknown_alias_never_ends_the_session() {
+    let mut bench = Bench::open(quiet());
+    bench.receive(&delta("nobody", "x"));
+    bench.receive(&bytes(|out| diffusion::delta(out, TopicRef::named(b"bare"), b"y").unwrap()));
+    bench.receive(&bytes(|out| diffusion::load(out, TopicRef::Alias(b"nobody"), b"z").unwrap()));
+    assert_eq!(bench.told, ["delta bare y"]);
+    assert_eq!(bench.session.counters().unknown_alias, 2);
+    assert_eq!(bench.session.counters().errors(), 2);
+}
+
+#[test]
+fn more_aliases_than_the_limit_are_counted_and_their_loads_still_told() {
+    let mut bench = Bench::open(SessionConfig { max_aliases: 1, ..quiet() });
+    bench.receive(&[load("a", "1", "x"), load("b", "2", "y"), delta("2", "lost"), delta("1", "z")].concat());
+    assert_eq!(bench.told, ["load a x", "load b y", "delta a z"]);
+    assert_eq!((bench.session.counters().alias_refused, bench.session.counters().unknown_alias), (1, 1));
+}
+
+#[test]
+fn what_wants_an_ack_gets_one_even_when_it_cannot_be_used() {
+    let mut bench = Bench::open(quiet());
+    let topic = TopicRef::Named { name: b"a", alias: Some(b"1") };
+    bench.receive(&bytes(|out| diffusion::load_with_ack(out, topic, b"1n", b"x").unwrap()));
+    bench.receive(&bytes(|out| diffusion::delta_with_ack(out, TopicRef::Alias(b"1"), b"1o", b"y").unwrap()));
+    bench.receive(&bytes(|out| diffusion::delta_with_ack(out, TopicRef::Alias(b"?"), b"1p", b"y").unwrap()));
+    assert_eq!(bench.told, ["load a x", "delta a y"]);
+    let ids = ["1n", "1o", "1p"].map(|id| (MessageType::Ack, id.to_owned()));
+    assert_eq!(bench.sent(), ids);
+    assert_eq!(bench.session.counters().acks, 3);
+    // An ack is wanted, but its id is missing: the message counts all the same.
+    bench.receive(&bytes(|out| {
+        FrameWriter::dpt(out, MessageType::DeltaAck).topic(TopicRef::Alias(b"1")).body(b"z").unwrap();
+    }));
+    assert_eq!(bench.told.last().unwrap(), "delta a z");
+    assert_eq!((bench.session.counters().malformed, bench.sent().len()), (1, 0));
+}
+
+#[test]
+fn the_servers_pings_are_echoed_unchanged() {
+    let mut bench = Bench::open(quiet());
+    let ping = b"\0\0\0\x17\x19\x001398507630055\x02ab\x01";
+    bench.receive(ping);
+    assert_eq!(bench.output(), ping);
+    assert!(bench.told.is_empty());
+}
+
+#[test]
+fn our_pings_go_out_at_their_interval_and_their_echo_tells_the_queue() {
+    let interval = Some(Duration::from_secs(5));
+    let mut bench = Bench::open(SessionConfig { ping_interval: interval, wall_ms: 1_000_000, ..quiet() });
+    assert_eq!(bench.session.deadline(), Some(bench.now + Duration::from_secs(5)));
+    bench.pass(Duration::from_millis(4999));
+    assert!(bench.session.output().is_empty());
+    bench.pass(Duration::from_millis(1));
+    assert_eq!(bench.output(), b"\0\0\0\x10\x18\x001005000\x020\x01");
+    bench.receive(b"\0\0\0\x11\x18\x001005000\x0217\x01");
+    assert_eq!(bench.take_told(), ["queue 17"]);
+    bench.receive(b"\0\0\0\x0f\x18\x001005000\x02\x01");
+    assert_eq!(bench.session.counters().malformed, 1);
+    bench.pass(Duration::from_secs(5));
+    assert_eq!(bench.sent(), [(MessageType::PingServer, "1010000".to_owned())]);
+}
+
+#[test]
+fn what_is_not_understood_is_counted_and_skipped() {
+    let mut bench = Bench::open(quiet());
+    let with = |kind, part, encoding| {
+        bytes(|out| {
+            FrameWriter::dpt_with(out, kind, part, encoding).header(b"a").header(b"b").body(b"x").unwrap();
+        })
+    };
+    use diffusion::Encoding::{Base64, Compressed, CompressionRequested, Encrypted, Plain};
+    for (frame, told) in [
+        (with(MessageType::Unknown(0x7e), Part::Whole, Plain), 0),
+        (with(MessageType::TopicLoad, Part::Fragment, Plain), 0),
+        (with(MessageType::CancelFragments, Part::Whole, Plain), 0),
+        (with(MessageType::TopicLoad, Part::Whole, Compressed), 0),
+        (with(MessageType::Delta, Part::Whole, Encrypted), 0),
+        (with(MessageType::Delta, Part::Whole, Base64), 0),
+        (with(MessageType::Delta, Part::Whole, CompressionRequested), 1),
+        (with(MessageType::FetchReply, Part::Whole, Plain), 0),
+        (with(MessageType::CredentialsRejected, Part::Whole, Plain), 0),
+        (with(MessageType::TopicStatus, Part::Whole, Plain), 0),
+        (bytes(|out| FrameWriter::dpt(out, MessageType::TopicLoad).end().unwrap()), 0),
+    ] {
+        bench.receive(&frame);
+        assert_eq!(bench.take_told().len(), told, "{}", text(&frame));
+    }
+    let expected = Counters {
+        messages: 11,
+        bytes: bench.session.counters().bytes,
+        deltas: 1,
+        unknown_type: 1,
+        fragments: 2,
+        encoded: 3,
+        unexpected: 3,
+        malformed: 1,
+        ..Counters::default()
+    };
+    assert_eq!(bench.session.counters(), &expected);
+    assert_eq!(expected.errors(), 10);
+}
+
+#[test]
+fn texts_that_are_no_utf8_pass_unchanged() {
+    let mut bench = Bench::open(quiet());
+    let topic = TopicRef::named(b"\xff\xfe");
+    bench.receive(&bytes(|out| diffusion::load(out, topic, b"\x80\x01\x00\x02\xc3").unwrap()));
+    assert_eq!(bench.told, ["load \\xff\\xfe \\x80\\x01\\x00\\x02\\xc3"]);
+}
+
+#[test]
+fn a_recorded_server_gets_the_answers_that_the_recorded_client_gave() {
+    for file in ["acknowledgements.pcap", "subscribeForMessages.pcap", "emptyFieldsAndRecords.pcap"] {
+        let Some(conversations) = conversations(file) else { return };
+        for conversation in conversations {
+            let mut bench = Bench::new(quiet());
+            bench.output();
+            bench.receive(&conversation.server);
+            assert_eq!(bench.session.counters().errors(), 0, "{file}");
+            assert!(bench.told.len() > 1, "{file}");
+            let (_, used) = ConnectRequest::parse(&conversation.client).unwrap().unwrap();
+            let mut recorded = FrameBuffer::new(1000);
+            let said = &conversation.client[used..];
+            recorded.spare()[..said.len()].copy_from_slice(said);
+            recorded.filled(said.len());
+            let mut answers = Vec::new();
+            while let Some(message) = recorded.next_message().unwrap() {
+                if matches!(message.kind, MessageType::Ack | MessageType::PingClient) {
+                    diffusion::message(&mut answers, &message).unwrap();
+                }
+            }
+            assert_eq!(text(&bench.output()), text(&answers), "{file}");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_server_can_make_a_session_panic_or_loop(
+        frames in prop::collection::vec((any::<u8>(), any::<u8>(), prop::collection::vec(prop_oneof![
+            Just(1u8), Just(2), Just(b'!'), Just(b'a'), Just(b'R'), any::<u8>(),
+        ], 0..20)), 0..30),
+        noise in prop::collection::vec(any::<u8>(), 0..20),
+        step in 1usize..40,
+    ) {
+        let mut stream = ACCEPTED.to_vec();
+        for (kind, encoding, content) in &frames {
+            stream.extend_from_slice(&(content.len() as u32 + 6).to_be_bytes());
+            stream.extend_from_slice(&[*kind, *encoding]);
+            stream.extend_from_slice(content);
+        }
+        stream.extend_from_slice(&noise);
+        let mut whole = Bench::new(SessionConfig { max_aliases: 2, out_limit: 200, ..quiet() });
+        whole.output();
+        whole.receive(&stream);
+        prop_assert!(whole.told.len() <= frames.len() + 2);
+        // The same stream in pieces tells the same.
+        let mut pieces = Bench::new(SessionConfig { max_aliases: 2, out_limit: 200, ..quiet() });
+        pieces.output();
+        for piece in stream.chunks(step) {
+            pieces.receive(piece);
+        }
+        prop_assert_eq!(&pieces.told, &whole.told);
+    }
+
+    #[test]
+    fn a_handshake_of_any_bytes_ends_or_waits(answer in prop::collection::vec(any::<u8>(), 0..60)) {
+        let mut bench = Bench::new(quiet());
+        bench.receive(&answer);
+        prop_assert!(bench.told.len() <= 2);
+        let _ = ConnectResponse::parse(&answer);
+    }
+}

@@ -1,0 +1,132 @@
+//! Which topic an alias stands for.
+//!
+//! The server gives aliases, in loads; they are opaque. One topic has at most one alias and one alias one topic; the
+//! newest counts. The table is bounded, and belongs to one connection: a new connection starts with an empty one.
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use slab::Slab;
+use std::fmt;
+
+/// A topic's place in the table; good until the topic is removed or gets another alias.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TopicSlot(usize);
+
+/// Why an alias was not taken; the topic itself is fine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AliasError {
+    /// There is nothing between the mark and the end.
+    Empty,
+    /// The table is full.
+    Full {
+        /// How many aliases it holds.
+        limit: usize,
+    },
+}
+
+impl fmt::Display for AliasError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AliasError::Empty => f.write_str("a load gives an alias without a letter"),
+            AliasError::Full { limit } => {
+                write!(
+                    f,
+                    "a load gives one more alias than the {limit} that are kept; raise the limit of topics"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for AliasError {}
+
+/// The aliases of one connection.
+#[derive(Debug)]
+pub struct AliasTable {
+    entries: Slab<Entry>,
+    by_alias: HashMap<Box<[u8]>, usize, RandomState>,
+    by_name: HashMap<Box<[u8]>, usize, RandomState>,
+    limit: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    name: Box<[u8]>,
+    alias: Box<[u8]>,
+}
+
+impl AliasTable {
+    /// A table for at most `limit` aliases.
+    pub fn new(limit: usize) -> AliasTable {
+        AliasTable { entries: Slab::new(), by_alias: HashMap::default(), by_name: HashMap::default(), limit }
+    }
+
+    /// Takes the alias that a load of `name` gives.
+    ///
+    /// # Errors
+    /// [`AliasError`]: the alias is not known then, and neither is what it stood for before.
+    pub fn learn(&mut self, name: &[u8], alias: &[u8]) -> Result<(), AliasError> {
+        if self.resolve(alias).is_some_and(|slot| self.name(slot) == Some(name)) {
+            return Ok(());
+        }
+        self.forget_name(name);
+        self.forget_alias(alias);
+        if alias.is_empty() {
+            return Err(AliasError::Empty);
+        }
+        if self.entries.len() >= self.limit {
+            return Err(AliasError::Full { limit: self.limit });
+        }
+        let place = self.entries.insert(Entry { name: name.into(), alias: alias.into() });
+        self.by_alias.insert(alias.into(), place);
+        self.by_name.insert(name.into(), place);
+        Ok(())
+    }
+
+    /// Where the topic of `alias` lies.
+    #[inline]
+    pub fn resolve(&self, alias: &[u8]) -> Option<TopicSlot> {
+        self.by_alias.get(alias).copied().map(TopicSlot)
+    }
+
+    /// The name of the topic in `slot`.
+    #[inline]
+    pub fn name(&self, slot: TopicSlot) -> Option<&[u8]> {
+        self.entries.get(slot.0).map(|entry| &*entry.name)
+    }
+
+    /// Forgets the alias of the topic `name`, if it has one.
+    pub fn forget_name(&mut self, name: &[u8]) {
+        if let Some(place) = self.by_name.remove(name)
+            && let Some(entry) = self.entries.try_remove(place)
+        {
+            self.by_alias.remove(&entry.alias);
+        }
+    }
+
+    /// Forgets `alias`, if it is known.
+    pub fn forget_alias(&mut self, alias: &[u8]) {
+        if let Some(place) = self.by_alias.remove(alias)
+            && let Some(entry) = self.entries.try_remove(place)
+        {
+            self.by_name.remove(&entry.name);
+        }
+    }
+
+    /// Forgets all: the connection is lost.
+    pub fn clear(&mut self) {
+        self.entries.clear();
+        self.by_alias.clear();
+        self.by_name.clear();
+    }
+
+    /// How many aliases are known.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether none is known.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}

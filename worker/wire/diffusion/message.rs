@@ -1,0 +1,237 @@
+//! One message, as a view of the bytes it came in.
+//!
+//! Nothing is parsed before it is asked for, but the end of the headers. A header that the type calls for and that
+//! is not there is `None`, never an error: whether that hurts is for the caller to say.
+
+use super::records::{Fields, Records};
+use super::{ALIAS_MARK, Encoding, MessageType, Part, RD, SELECTOR_SEPARATOR};
+use memchr::memchr;
+
+/// A message; its texts are borrowed from the buffer it was read into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message<'a> {
+    /// What it is.
+    pub kind: MessageType,
+    /// Whether it is whole.
+    pub part: Part,
+    /// How the body is written.
+    pub encoding: Encoding,
+    /// Its headers.
+    pub headers: Headers<'a>,
+    /// Its body, as it came.
+    pub body: &'a [u8],
+}
+
+/// The headers of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Headers<'a>(&'a [u8]);
+
+/// How a message names its topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TopicRef<'a> {
+    /// By its name; a load may give it an alias at the same time.
+    Named {
+        /// The name.
+        name: &'a [u8],
+        /// The alias without its mark, if one is given.
+        alias: Option<&'a [u8]>,
+    },
+    /// By an alias that was given before; without its mark.
+    Alias(&'a [u8]),
+}
+
+/// The headers of a ping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ping<'a> {
+    /// Milliseconds by the asking side's clock, as text; echoed unchanged.
+    pub timestamp: &'a [u8],
+    /// Messages queued for this client: only in a ping of the server, and only if it is a number.
+    pub queue: Option<u64>,
+}
+
+/// What a topic status says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TopicStatus<'a> {
+    /// The topic was removed.
+    Removed,
+    /// A status that the protocol does not name.
+    Other(&'a [u8]),
+}
+
+impl<'a> Message<'a> {
+    /// The message in `content`, which is what stands after the type and encoding bytes.
+    pub fn new(type_byte: u8, encoding_byte: u8, content: &'a [u8]) -> Message<'a> {
+        Message::split(type_byte, encoding_byte, content, header_length(content))
+    }
+
+    /// As [`Message::new`], where the length of the headers is known.
+    #[inline]
+    pub(super) fn split(type_byte: u8, encoding_byte: u8, content: &'a [u8], headers: usize) -> Message<'a> {
+        let (kind, part) = MessageType::from_byte(type_byte);
+        let (head, tail) = content.split_at_checked(headers).unwrap_or((content, &[]));
+        Message {
+            kind,
+            part,
+            encoding: Encoding::from_byte(encoding_byte),
+            headers: Headers(head),
+            body: tail.get(1..).unwrap_or_default(),
+        }
+    }
+
+    /// The topic, for types that name one.
+    #[inline]
+    pub fn topic(&self) -> Option<TopicRef<'a>> {
+        if !self.kind.has_topic() {
+            return None;
+        }
+        self.headers.iter().next().map(TopicRef::parse)
+    }
+
+    /// The selectors of a subscribe, unsubscribe or fetch, as they stand.
+    pub fn selector(&self) -> Option<&'a [u8]> {
+        let has = matches!(self.kind, MessageType::Subscribe | MessageType::Unsubscribe | MessageType::Fetch);
+        self.headers.get(0).filter(|_| has)
+    }
+
+    /// The selectors of a subscribe, unsubscribe or fetch, one by one; empty ones are left out.
+    pub fn selectors(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let text = self.selector().unwrap_or_default();
+        text.split(|byte| *byte == SELECTOR_SEPARATOR).filter(|selector| !selector.is_empty())
+    }
+
+    /// The ack id: the one that is wanted, or the one that is given.
+    #[inline]
+    pub fn ack_id(&self) -> Option<&'a [u8]> {
+        if matches!(self.kind, MessageType::TopicLoadAck | MessageType::DeltaAck) {
+            return self.headers.get(1);
+        }
+        self.headers.get(0).filter(|_| self.kind == MessageType::Ack)
+    }
+
+    /// The headers of a ping of either direction.
+    pub fn ping(&self) -> Option<Ping<'a>> {
+        if !matches!(self.kind, MessageType::PingServer | MessageType::PingClient) {
+            return None;
+        }
+        let mut fields = self.headers.iter();
+        let timestamp = fields.next()?;
+        let queue = fields.next().filter(|_| self.kind == MessageType::PingServer).and_then(decimal);
+        Some(Ping { timestamp, queue })
+    }
+
+    /// What a topic status says.
+    pub fn status(&self) -> Option<TopicStatus<'a>> {
+        if self.kind != MessageType::TopicStatus {
+            return None;
+        }
+        self.headers.get(1).map(|status| match status {
+            b"R" => TopicStatus::Removed,
+            other => TopicStatus::Other(other),
+        })
+    }
+
+    /// User name and password of a credentials message or of its refusal.
+    pub fn credentials(&self) -> Option<(&'a [u8], &'a [u8])> {
+        if !matches!(self.kind, MessageType::Credentials | MessageType::CredentialsRejected) {
+            return None;
+        }
+        Some((self.headers.get(0)?, self.headers.get(1).unwrap_or_default()))
+    }
+
+    /// The command of a command, or the type of a command topic's notification.
+    pub fn command(&self) -> Option<&'a [u8]> {
+        let has = matches!(self.kind, MessageType::Command | MessageType::CommandTopicNotification);
+        self.headers.get(1).filter(|_| has)
+    }
+
+    /// The id of the fragments that are cancelled, or that this is one of.
+    pub fn correlation(&self) -> Option<&'a [u8]> {
+        match self.part {
+            Part::Fragment => self.headers.get(1),
+            Part::Whole => self.headers.get(0).filter(|_| self.kind == MessageType::CancelFragments),
+        }
+    }
+
+    /// The headers after those that the type calls for. None for a fragment: which of its headers are the user's
+    /// depends on the part that it is.
+    pub fn user_headers(&self) -> Fields<'a> {
+        let mut fields = match self.part {
+            Part::Whole => self.headers.iter(),
+            Part::Fragment => Fields::none_if_empty(&[]),
+        };
+        for _ in 0..self.kind.fixed_headers() {
+            if fields.next().is_none() {
+                break;
+            }
+        }
+        fields
+    }
+
+    /// The body's records.
+    pub fn records(&self) -> Records<'a> {
+        Records::of(self.body)
+    }
+}
+
+impl<'a> Headers<'a> {
+    /// Headers that are already put together, separated by FD. Writing them fails if an RD is among them.
+    pub const fn from_text(text: &'a [u8]) -> Headers<'a> {
+        Headers(text)
+    }
+
+    /// All of them as they stand on the wire.
+    pub const fn text(&self) -> &'a [u8] {
+        self.0
+    }
+
+    /// One after the other; none if there is no byte.
+    #[inline]
+    pub fn iter(&self) -> Fields<'a> {
+        Fields::none_if_empty(self.0)
+    }
+
+    /// The header at `place`, from 0.
+    #[inline]
+    pub fn get(&self, place: usize) -> Option<&'a [u8]> {
+        self.iter().nth(place)
+    }
+}
+
+impl<'a> IntoIterator for Headers<'a> {
+    type Item = &'a [u8];
+    type IntoIter = Fields<'a>;
+
+    fn into_iter(self) -> Fields<'a> {
+        self.iter()
+    }
+}
+
+impl<'a> TopicRef<'a> {
+    /// A topic by its name alone.
+    pub const fn named(name: &'a [u8]) -> TopicRef<'a> {
+        TopicRef::Named { name, alias: None }
+    }
+
+    /// Reads `name`, `name!alias` or `!alias`. A name cannot contain the mark, so the first one counts.
+    #[inline]
+    pub fn parse(text: &'a [u8]) -> TopicRef<'a> {
+        if let Some((&ALIAS_MARK, alias)) = text.split_first() {
+            return TopicRef::Alias(alias);
+        }
+        match memchr(ALIAS_MARK, text).and_then(|at| text.split_at_checked(at)) {
+            Some((name, marked)) => TopicRef::Named { name, alias: marked.get(1..) },
+            None => TopicRef::named(text),
+        }
+    }
+}
+
+/// How many bytes stand before the first RD: all of them if there is none.
+#[inline]
+pub(super) fn header_length(content: &[u8]) -> usize {
+    memchr(RD, content).unwrap_or(content.len())
+}
+
+/// A whole number in ASCII digits.
+pub(crate) fn decimal(text: &[u8]) -> Option<u64> {
+    std::str::from_utf8(text).ok().filter(|text| !text.starts_with('+'))?.parse().ok()
+}

@@ -1,0 +1,48 @@
+//! The classic Diffusion client protocol, version 4, over DPT (plain TCP or TLS).
+//!
+//! `handshake` comes first, once; then `dpt` frames one message after the other, `message` reads what is in one and
+//! `encode` writes them. Texts are bytes: nothing here asks for UTF-8, and what was read is written again unchanged.
+//! The transports that frame otherwise (WebSocket, the text form of version 3) share `kind`, `message` and `alias`.
+
+mod alias;
+mod dpt;
+mod encode;
+mod handshake;
+mod kind;
+mod message;
+mod records;
+mod response_code;
+
+#[cfg(test)]
+pub(crate) mod captures;
+#[cfg(test)]
+mod tests;
+
+pub use alias::{AliasError, AliasTable, TopicSlot};
+pub use dpt::{FRAME_MIN, Frame, FrameBuffer, READ, WireError};
+pub use encode::{
+    EncodeError, FrameWriter, abort, ack, cancel_fragments, close, delta, delta_with_ack, load,
+    load_with_ack, message, ping_client, ping_server, subscribe, topic_status, unsubscribe,
+};
+pub use handshake::{
+    ConnectRequest, ConnectResponse, Credentials, HANDSHAKE_LIMIT, HandshakeError, LENGTH_BYTES,
+};
+pub use kind::{Encoding, MessageType, Part};
+pub use message::{Headers, Message, Ping, TopicRef, TopicStatus};
+pub use records::{Fields, Records};
+pub use response_code::ResponseCode;
+
+/// The version of the protocol that this module speaks.
+pub const VERSION: u8 = 4;
+/// Ends the headers, and separates the records of a body.
+pub const RD: u8 = 0x01;
+/// Separates the headers, and the fields of a record.
+pub const FD: u8 = 0x02;
+/// Stands between messages on transports without lengths.
+pub const MD: u8 = 0x08;
+/// Ends a handshake.
+pub const NUL: u8 = 0x00;
+/// Stands before an alias.
+pub const ALIAS_MARK: u8 = b'!';
+/// Separates selectors in one header.
+pub const SELECTOR_SEPARATOR: u8 = b',';
