@@ -1,1 +1,15 @@
 //! A push server with a known truth, for the demo, the tests and the benchmarks.
+//!
+//! `model` is pure: matches, what happens to them, the payload, and the document each must become. `oracle` holds
+//! what a program published against it. `server` speaks the wire, `truth` is the way to ask, `replay` plays recorded
+//! matches. None of it uses the worker's tree: what both compute is computed twice, from the same page of rules.
+
+pub mod options;
+pub mod oracle;
+pub mod server;
+
+pub use options::{Aliases, Burst, LoadSize, Options, OverCap, OwnTopic};
+pub use oracle::{EventsReport, FinalReport, Oracle, OracleReport, Verdict};
+pub use server::{ConnectionReport, Handle, Report, Simulator};
+pub use truth::Truth;
+pub mod truth;

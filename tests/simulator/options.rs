@@ -1,0 +1,249 @@
+//! What a simulated server is asked to do, as plain data. The command line is built elsewhere; the texts of
+//! options that are more than a number are parsed here.
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Everything that can be chosen about a simulated server.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where it listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// How many generated matches it begins with, and keeps while matches come and go.
+    pub matches: usize,
+    /// Delta messages a second over all matches that somebody follows.
+    pub rate: f64,
+    /// Times in which the rate is higher.
+    pub burst: Option<Burst>,
+    /// Subscriptions one connection may hold; none: any number.
+    pub cap: Option<usize>,
+    /// What happens above the cap.
+    pub over_cap: OverCap,
+    /// The seed of everything random. The same seed and the same times give the same bytes.
+    pub seed: u64,
+    /// How many matches end, and others appear, a minute.
+    pub churn: f64,
+    /// Seconds of play in one second.
+    pub speed: f64,
+    /// How large a match's load is.
+    pub load: LoadSize,
+    /// Whether a match's own topic says all, or leaves the sport and competition to the list.
+    pub own_topic: OwnTopic,
+    /// The topic of the match list.
+    pub list_topic: String,
+    /// Whether topics with names longer than four characters get an alias.
+    pub aliases: Aliases,
+    /// Bytes that may wait for one connection; past it, it is closed as a slow consumer.
+    pub out_queue: usize,
+    /// After this long without a byte from a client it is pinged.
+    pub ping_after: Duration,
+    /// States whose digests are kept, over all matches together.
+    pub history: usize,
+    /// Flips (odds, suspensions, comments …) that are kept, over all matches together.
+    pub flips: usize,
+    /// Where the truth is served over HTTP, if anywhere.
+    pub truth: Option<SocketAddr>,
+    /// Recorded matches that are played beside the generated ones.
+    pub replay: Vec<PathBuf>,
+    /// Seconds of a recorded match in one second.
+    pub replay_speed: f64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            matches: 250,
+            rate: 1_000.0,
+            burst: None,
+            cap: Some(50),
+            over_cap: OverCap::Close,
+            seed: 1,
+            churn: 0.0,
+            speed: 4.0,
+            load: LoadSize::default(),
+            own_topic: OwnTopic::Complete,
+            list_topic: "OVInPlay_1_3".to_owned(),
+            aliases: Aliases::On,
+            out_queue: 16_000_000,
+            ping_after: Duration::from_secs(20),
+            history: 4_000_000,
+            flips: 1_000_000,
+            truth: None,
+            replay: Vec::new(),
+            replay_speed: 1.0,
+        }
+    }
+}
+
+/// Times in which the rate is `factor` times as high: `len` long, each `every`. Written `FACTOR,LEN,EVERY`: `10,200ms,5s`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Burst {
+    /// How many times the rate.
+    pub factor: f64,
+    /// How long it lasts.
+    pub len: Duration,
+    /// From the beginning of one to the beginning of the next.
+    pub every: Duration,
+}
+
+/// What a server does with a subscription above the cap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OverCap {
+    /// Resets the connection.
+    #[default]
+    Close,
+    /// Answers with an error and keeps the connection.
+    Error,
+    /// Says nothing and sends nothing.
+    Ignore,
+    /// Sends deltas but no load.
+    NoLoad,
+    /// Sends the load but only some of the deltas.
+    Thin,
+}
+
+impl OverCap {
+    /// Whether this build can do it.
+    pub fn is_built(self) -> bool {
+        match self {
+            OverCap::Close => true,
+            OverCap::Error | OverCap::Ignore | OverCap::NoLoad | OverCap::Thin => false,
+        }
+    }
+}
+
+/// The size of a generated match's load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoadSize {
+    /// Bytes in the middle; each match has between 60 % and 140 % of it.
+    pub median: usize,
+}
+
+impl Default for LoadSize {
+    fn default() -> Self {
+        Self { median: 30_000 }
+    }
+}
+
+/// What a match's own topic says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OwnTopic {
+    /// Everything.
+    #[default]
+    Complete,
+    /// Neither sport nor competition: those come from the list.
+    Sparse,
+}
+
+/// Whether loads hand out aliases.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Aliases {
+    /// For names longer than four characters.
+    #[default]
+    On,
+    /// Never.
+    Off,
+}
+
+/// A text that is not what an option takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadOption {
+    what: &'static str,
+    text: String,
+    expected: &'static str,
+}
+
+impl fmt::Display for BadOption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?} is not understood: expected {}", self.what, self.text, self.expected)
+    }
+}
+
+impl std::error::Error for BadOption {}
+
+impl FromStr for Burst {
+    type Err = BadOption;
+
+    fn from_str(text: &str) -> Result<Self, BadOption> {
+        let bad = || BadOption {
+            what: "burst",
+            text: text.to_owned(),
+            expected: "FACTOR,LEN,EVERY with LEN shorter than EVERY, for example 10,200ms,5s",
+        };
+        let mut parts = text.split(',').map(str::trim);
+        let (Some(factor), Some(len), Some(every), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(bad());
+        };
+        let factor: f64 = factor.parse().map_err(|_| bad())?;
+        let (len, every) = (duration(len).ok_or_else(bad)?, duration(every).ok_or_else(bad)?);
+        if !(factor.is_finite() && (0.0..=10_000.0).contains(&factor)) || len.is_zero() || len >= every {
+            return Err(bad());
+        }
+        Ok(Self { factor, len, every })
+    }
+}
+
+impl FromStr for OverCap {
+    type Err = BadOption;
+
+    fn from_str(text: &str) -> Result<Self, BadOption> {
+        match text {
+            "close" => Ok(Self::Close),
+            "error" => Ok(Self::Error),
+            "ignore" => Ok(Self::Ignore),
+            "no-load" => Ok(Self::NoLoad),
+            "thin" => Ok(Self::Thin),
+            _ => Err(BadOption {
+                what: "over-cap",
+                text: text.to_owned(),
+                expected: "close, error, ignore, no-load or thin",
+            }),
+        }
+    }
+}
+
+fn duration(text: &str) -> Option<Duration> {
+    let digits = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at_checked(digits)?;
+    let number: u64 = number.parse().ok()?;
+    let milliseconds = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    Some(Duration::from_millis(number.checked_mul(milliseconds)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_is_factor_length_and_distance() {
+        let burst: Burst = "10,200ms,5s".parse().unwrap();
+        assert_eq!(
+            burst,
+            Burst { factor: 10.0, len: Duration::from_millis(200), every: Duration::from_secs(5) }
+        );
+        for bad in
+            ["", "10", "10,5s,5s", "10,0ms,5s", "x,1s,5s", "-1,1s,5s", "1,1,5s", "1,1s,5s,6s", "inf,1s,2s"]
+        {
+            assert!(bad.parse::<Burst>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_built_says_so() {
+        assert!("close".parse::<OverCap>().unwrap().is_built());
+        assert!(!"thin".parse::<OverCap>().unwrap().is_built());
+        assert!("shut".parse::<OverCap>().is_err());
+    }
+}
