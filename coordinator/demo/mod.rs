@@ -1,1 +1,224 @@
-//! (module header)
+//! `touchline demo`: a simulated push server and the whole daemon on loopback, and the proof that what came out is true.
+//!
+//! The simulator runs on threads here, the daemon as a process of its own, exactly as `touchline run` starts it. The recorder's
+//! audit tap shows every published document, which is held against the truth at its change number; at the end the documents and
+//! the events are compared as a whole. Nothing here is used by the daemon.
+
+mod audit;
+mod progress;
+mod subject;
+mod verdict;
+
+use crate::cli::{DemoOptions, Keep, OutputFormat, SimulateOptions};
+use audit::Auditor;
+use nix::sys::signal::Signal;
+use progress::Progress;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use subject::Subject;
+use touchline_common::sys::signals::Signals;
+use touchline_simulator::{Burst, Options, Simulator};
+use verdict::Verdict;
+
+/// How long the daemon may take until every match is live.
+const START_DEADLINE: Duration = Duration::from_secs(30);
+/// How often progress is told.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+/// How long the documents may take to equal the truth once nothing changes any more.
+const SETTLE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Why a demo could not be held, as a sentence.
+#[derive(Debug)]
+pub struct DemoError(String);
+
+impl DemoError {
+    fn new(what: &str, error: impl fmt::Display) -> DemoError {
+        DemoError(format!("{what}: {error}"))
+    }
+}
+
+impl fmt::Display for DemoError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for DemoError {}
+
+/// How a demo ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All that was published is true, or it was ended by hand before anything was compared.
+    Good,
+    /// Something is not as it should be; what, was printed.
+    Bad,
+}
+
+/// Holds the demo.
+///
+/// # Errors
+/// [`DemoError`] when something could not be started or asked.
+pub fn demo(options: &DemoOptions) -> Result<Outcome, DemoError> {
+    let mut signals = Signals::open(&[Signal::SIGINT, Signal::SIGTERM])
+        .map_err(|error| DemoError::new("blocking signals", error))?;
+    let folder = Folder::make(options)?;
+    let simulator =
+        Simulator::start(&simulator_options(options)).map_err(|error| DemoError::new("the simulated server", error))?;
+    let auditor = Auditor::start(&folder.path.join("audit.sock"), simulator.truth())?;
+    let subject = Subject::start(&folder.path, simulator.address(), options.cap, auditor.socket())?;
+    let mut progress = Progress::new(options.output);
+    progress.started(&folder.path, simulator.address(), options);
+
+    let ready = subject.wait_ready(START_DEADLINE, &mut signals)?;
+    if ready == Waited::Interrupted {
+        return interrupted(subject, simulator, &mut progress);
+    }
+    let end = options.duration.map(|duration| Instant::now() + duration);
+    loop {
+        let next = Instant::now() + TELL_EVERY;
+        let until = end.map_or(next, |end| end.min(next));
+        if wait(until, &mut signals) == Waited::Interrupted {
+            return interrupted(subject, simulator, &mut progress);
+        }
+        progress.tell(&subject.look()?, &auditor.report(), &simulator.report());
+        if end.is_some_and(|end| Instant::now() >= end) {
+            break;
+        }
+    }
+    simulator.pause();
+    let verdict = Verdict::reach(&subject, &auditor, &simulator, SETTLE_DEADLINE)?;
+    let exit = subject.stop()?;
+    let server = simulator.stop();
+    let outcome = verdict.tell(&mut progress, &server, exit, options);
+    folder.finish(outcome);
+    Ok(outcome)
+}
+
+/// Ended by hand: everything is stopped in order, nothing is compared.
+fn interrupted(
+    subject: Subject,
+    simulator: touchline_simulator::server::Handle,
+    progress: &mut Progress,
+) -> Result<Outcome, DemoError> {
+    progress.line("interrupted: stopping");
+    subject.stop()?;
+    simulator.stop();
+    Ok(Outcome::Good)
+}
+
+/// Runs the simulated server alone until a signal.
+///
+/// # Errors
+/// [`DemoError`].
+pub fn simulate(options: &SimulateOptions) -> Result<Outcome, DemoError> {
+    let mut signals = Signals::open(&[Signal::SIGINT, Signal::SIGTERM])
+        .map_err(|error| DemoError::new("blocking signals", error))?;
+    let server = Options {
+        listen: options.listen,
+        matches: options.matches,
+        rate: options.rate,
+        burst: options.burst.map(|burst| Burst { factor: burst.factor, len: burst.len, every: burst.every }),
+        cap: options.cap.map(|cap| cap as usize),
+        seed: options.seed,
+        churn: options.churn,
+        truth: options.truth,
+        replay: options.replay.files.clone(),
+        replay_speed: options.replay.speed,
+        ..Options::default()
+    };
+    let simulator = Simulator::start(&server).map_err(|error| DemoError::new("the simulated server", error))?;
+    let mut progress = Progress::new(options.output);
+    progress.line(&format!("push server at dpt://{} seed={}", simulator.address(), options.seed));
+    if let Some(truth) = simulator.truth_address() {
+        progress.line(&format!("truth at http://{truth}"));
+    }
+    while wait(Instant::now() + Duration::from_secs(5), &mut signals) == Waited::Time {
+        progress.server(&simulator.report());
+    }
+    progress.server(&simulator.stop());
+    Ok(Outcome::Good)
+}
+
+/// Why a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waited {
+    /// The time is over, or what was waited for is there.
+    Time,
+    /// A signal asks us to end.
+    Interrupted,
+}
+
+fn wait(until: Instant, signals: &mut Signals) -> Waited {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    use std::os::fd::AsFd;
+    loop {
+        if signals.take().is_some() {
+            return Waited::Interrupted;
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Waited::Time;
+        }
+        let timeout = PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
+        let mut polled = [PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+        // An interrupted poll is looked at again; its error changes nothing.
+        let _ = poll(&mut polled, timeout);
+    }
+}
+
+fn simulator_options(options: &DemoOptions) -> Options {
+    Options {
+        matches: options.matches,
+        rate: options.rate,
+        burst: options.burst.map(|burst| Burst { factor: burst.factor, len: burst.len, every: burst.every }),
+        cap: Some(options.cap as usize),
+        seed: options.seed,
+        replay: options.replay.files.clone(),
+        replay_speed: options.replay.speed,
+        ..Options::default()
+    }
+}
+
+/// The demo's folder: temporary unless one was named or it is to stay. It stays, too, when something was wrong.
+struct Folder {
+    path: PathBuf,
+    temporary: Option<tempfile::TempDir>,
+}
+
+impl Folder {
+    fn make(options: &DemoOptions) -> Result<Folder, DemoError> {
+        let failed = |error| DemoError::new("making the demo's folder", error);
+        if let Some(path) = &options.dir {
+            std::fs::create_dir_all(path).map_err(failed)?;
+            let path = path.canonicalize().map_err(failed)?;
+            return Ok(Folder { path, temporary: None });
+        }
+        let temporary = tempfile::Builder::new().prefix("touchline-demo-").tempdir().map_err(failed)?;
+        let path = temporary.path().to_owned();
+        Ok(match options.keep {
+            Keep::Yes => Folder { path: temporary.keep(), temporary: None },
+            Keep::No => Folder { path, temporary: Some(temporary) },
+        })
+    }
+
+    fn finish(self, outcome: Outcome) {
+        if let (Outcome::Bad, Some(temporary)) = (outcome, self.temporary) {
+            let _ = temporary.keep();
+        }
+    }
+}
+
+/// The folder's path, where the log and the store are.
+fn inside(folder: &Path, name: &str) -> PathBuf {
+    folder.join(name)
+}
+
+/// Whether progress is told as a table that is drawn over itself.
+fn is_live(output: OutputFormat) -> bool {
+    use std::io::IsTerminal;
+    match output {
+        OutputFormat::Text => std::io::stdout().is_terminal(),
+        OutputFormat::Json => false,
+    }
+}

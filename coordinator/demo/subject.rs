@@ -1,0 +1,167 @@
+//! The daemon under test: its configuration, its process, and the questions that any operator could ask it.
+
+use super::{DemoError, Waited, inside, wait};
+use serde_json::{Map, Value, json};
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use touchline_common::control::{Client, ControlError, Stream};
+use touchline_common::sys::signals::Signals;
+use touchline_worker::record::audit;
+
+/// How long one answer may take.
+const ANSWER: Duration = Duration::from_secs(10);
+/// How long the daemon may take to end.
+const END: Duration = Duration::from_secs(40);
+
+/// The running daemon.
+pub struct Subject {
+    process: Child,
+    socket: PathBuf,
+    log: PathBuf,
+}
+
+/// What it says of itself.
+pub struct Look {
+    /// `status`.
+    pub status: Value,
+    /// `workers`.
+    pub workers: Value,
+}
+
+impl Subject {
+    /// Writes a configuration into `folder` and starts `touchline run` with it.
+    pub fn start(folder: &Path, server: SocketAddr, cap: u32, audit_socket: &Path) -> Result<Subject, DemoError> {
+        let config = inside(folder, "touchline.toml");
+        fs::write(&config, configuration(folder, server, cap))
+            .map_err(|error| DemoError::new("writing the demo's configuration", error))?;
+        let log = inside(folder, "touchline.log");
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .map_err(|error| DemoError::new("opening the demo's log", error))?;
+        let process = Command::new("/proc/self/exe")
+            .args(["run", "--config"])
+            .arg(&config)
+            .env(audit::VARIABLE, audit_socket)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(file)
+            .spawn()
+            .map_err(|error| DemoError::new("starting the daemon", error))?;
+        Ok(Subject { process, socket: inside(folder, "control.sock"), log })
+    }
+
+    /// Waits until the first list is placed and every match of it is live.
+    pub fn wait_ready(&self, patience: Duration, signals: &mut Signals) -> Result<Waited, DemoError> {
+        let deadline = Instant::now() + patience;
+        loop {
+            if self.ask("status", json!({})).is_ok_and(|status| is_live(&status)) {
+                return Ok(Waited::Time);
+            }
+            if Instant::now() >= deadline {
+                let told = format!("not every match is live after {patience:?}; its log: {}", self.log.display());
+                return Err(DemoError::new("the daemon", told));
+            }
+            if wait(Instant::now() + Duration::from_millis(50), signals) == Waited::Interrupted {
+                return Ok(Waited::Interrupted);
+            }
+        }
+    }
+
+    /// Asks for status and workers.
+    pub fn look(&self) -> Result<Look, DemoError> {
+        Ok(Look { status: self.ask("status", json!({}))?, workers: self.ask("workers", json!({}))? })
+    }
+
+    /// The document of a match, if it has one.
+    pub fn document(&self, id: &str) -> Result<Option<Value>, DemoError> {
+        match self.request("match", json!({ "match": id })) {
+            Ok(document) => Ok(Some(document)),
+            Err(ControlError::Refused { .. }) => Ok(None),
+            Err(error) => Err(DemoError::new("asking for a document", error)),
+        }
+    }
+
+    /// Every event that is committed, in their order.
+    pub fn events(&self) -> Result<Stream, DemoError> {
+        let asked = Client::connect(&self.socket)
+            .and_then(|client| client.stream("events", arguments(json!({ "since": 0 })), ANSWER));
+        asked.map(|(_, stream)| stream).map_err(|error| DemoError::new("asking for the events", error))
+    }
+
+    /// Asks for anything.
+    pub fn ask(&self, verb: &str, args: Value) -> Result<Value, DemoError> {
+        self.request(verb, args)
+            .map_err(|error| DemoError(format!("asking the daemon for {verb}: {error}; its log: {}", self.log.display())))
+    }
+
+    fn request(&self, verb: &str, args: Value) -> Result<Value, ControlError> {
+        Client::connect(&self.socket)?.request(verb, arguments(args), ANSWER)
+    }
+
+    /// Asks it to stop and waits for its exit code.
+    pub fn stop(mut self) -> Result<Option<i32>, DemoError> {
+        // Ctrl-C reaches it, too: then nobody may be there to ask, and its end is all that counts.
+        let _ = self.request("stop", json!({}));
+        let deadline = Instant::now() + END;
+        loop {
+            match self.process.try_wait() {
+                Ok(Some(status)) => return Ok(status.code()),
+                Ok(None) if Instant::now() >= deadline => {
+                    let told = format!("process {} is not gone after {END:?}", self.process.id());
+                    return Err(DemoError::new("stopping the daemon", told));
+                }
+                Ok(None) => std::thread::sleep(Duration::from_millis(20)),
+                Err(error) => return Err(DemoError::new("waiting for the daemon", error)),
+            }
+        }
+    }
+
+    /// Where its log is.
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+}
+
+impl Drop for Subject {
+    /// A demo that fails half-way leaves no daemon behind.
+    fn drop(&mut self) {
+        if let Ok(None) = self.process.try_wait() {
+            let _ = self.process.kill();
+            let _ = self.process.wait();
+        }
+    }
+}
+
+fn arguments(args: Value) -> Map<String, Value> {
+    match args {
+        Value::Object(map) => map,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
+    }
+}
+
+fn is_live(status: &Value) -> bool {
+    let count = |name: &str| status.pointer(&format!("/matches/{name}")).and_then(Value::as_u64).unwrap_or(0);
+    let ready = status.get("state").and_then(Value::as_str) == Some("ready");
+    ready && count("listed") > 0 && count("live") == count("listed")
+}
+
+fn configuration(folder: &Path, server: SocketAddr, cap: u32) -> String {
+    let folder = toml_text(&folder.display().to_string());
+    format!(
+        "# Written by `touchline demo`.\n\
+         [daemon]\nrun_dir = {folder}\nstate_dir = {folder}\n\n\
+         [[feed]]\nname = \"demo\"\nkind = \"diffusion\"\nurl = \"dpt://{server}\"\n\
+         list_topic = \"OVInPlay_1_3\"\nmatch_id = \"{{ID}}\"\nmatch_topics = [\"6V{{ID}}\"]\n\
+         max_subscriptions = {cap}\n"
+    )
+}
+
+fn toml_text(text: &str) -> String {
+    // A TOML basic string takes the same escapes as JSON.
+    Value::from(text).to_string()
+}

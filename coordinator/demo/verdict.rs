@@ -1,0 +1,163 @@
+//! What a demo finds in the end, and how it says it.
+
+use super::audit::Auditor;
+use super::progress::Progress;
+use super::subject::Subject;
+use super::{DemoError, Outcome};
+use crate::cli::{DemoOptions, OutputFormat};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+use touchline_simulator::server::{Handle, Report};
+use touchline_simulator::{EventsReport, FinalReport, OracleReport};
+
+/// How long the next event may take to come.
+const NEXT_EVENT: Duration = Duration::from_secs(10);
+/// How long the recorder may take to commit the events of everything that was sent.
+const COMMIT_DEADLINE: Duration = Duration::from_secs(30);
+/// Differences that are printed.
+const SHOWN: usize = 5;
+
+/// Everything that was compared.
+pub struct Verdict {
+    documents: FinalReport,
+    published: OracleReport,
+    events: EventsReport,
+    settled: Duration,
+    workers: u64,
+    status: Value,
+    dropped: u64,
+    log: String,
+}
+
+impl Verdict {
+    /// Compares: the documents at once, until they are equal or `patience` is over, and the events once all of them are committed.
+    pub fn reach(
+        subject: &Subject,
+        auditor: &Auditor,
+        simulator: &Handle,
+        patience: Duration,
+    ) -> Result<Verdict, DemoError> {
+        let began = Instant::now();
+        let documents = loop {
+            let mut documents = Vec::new();
+            for id in simulator.truth().matches() {
+                documents.extend(subject.document(&id)?.map(|document| (id, document)));
+            }
+            let report = auditor.oracle().compare_final(documents);
+            if report.is_equal() || began.elapsed() >= patience {
+                break report;
+            }
+        };
+        let settled = began.elapsed();
+        wait_for_commits(subject)?;
+        let mut stream = subject.events()?;
+        let mut failed = None;
+        let rows = std::iter::from_fn(|| match stream.next_line(Some(NEXT_EVENT)) {
+            Ok(line) => serde_json::from_slice::<Value>(&line?).map_err(|error| failed = Some(error.to_string())).ok(),
+            Err(error) => {
+                failed = Some(error.to_string());
+                None
+            }
+        });
+        let events = auditor.oracle().compare_events(rows);
+        if let Some(error) = failed {
+            return Err(DemoError::new("reading the events", error));
+        }
+        let look = subject.look()?;
+        let number = |path: &str| look.status.pointer(path).and_then(Value::as_u64).unwrap_or(0);
+        Ok(Verdict {
+            documents,
+            published: auditor.report(),
+            events,
+            settled,
+            workers: number("/workers/ready"),
+            dropped: number("/recorder/dropped"),
+            status: look.status,
+            log: subject.log().display().to_string(),
+        })
+    }
+
+    /// Prints the summary; the last line says it all.
+    pub fn tell(&self, progress: &mut Progress, server: &Report, exit: Option<i32>, options: &DemoOptions) -> Outcome {
+        let most = server.most_subscriptions;
+        let checks = [
+            ("documents equal the truth", self.documents.is_equal()),
+            ("every published document was true at its number", self.published.mismatches == 0 && self.published.checked > 0),
+            ("events equal what happened", self.events.is_equal()),
+            ("no connection held more than the cap", most <= options.cap as usize && server.over_cap == 0),
+            ("the daemon ended with code 0", exit == Some(0)),
+        ];
+        let good = checks.iter().all(|(_, holds)| *holds);
+        if progress.output() == OutputFormat::Json {
+            let told = json!({
+                "ok": good, "matches": self.documents.compared, "workers": self.workers, "settled_s": self.settled.as_secs_f64(),
+                "published": self.published.checked, "wrong": self.published.mismatches, "unknown": self.published.unknown,
+                "register_events": self.events.registers, "flips": self.events.flips, "different_events": self.events.different,
+                "most_subscriptions": most, "cap": options.cap, "messages": server.messages, "dropped": self.dropped,
+                "exit": exit, "status": self.status,
+            });
+            progress.line(&told.to_string());
+            return if good { Outcome::Good } else { Outcome::Bad };
+        }
+        progress.line("");
+        for (what, holds) in checks {
+            progress.line(&format!("{}  {what}", if holds { "ok    " } else { "FAILED" }));
+        }
+        self.tell_differences(progress);
+        progress.line(&format!(
+            "{}  matches={} workers={} messages={} published={} wrong={} unknown={} register_events={} flips={} settled_ms={} most_subscriptions={most}/{} dropped={}",
+            if good { "PASS" } else { "FAIL" },
+            self.documents.compared,
+            self.workers,
+            server.messages,
+            self.published.checked,
+            self.published.mismatches,
+            self.published.unknown,
+            self.events.registers,
+            self.events.flips,
+            self.settled.as_millis(),
+            options.cap,
+            self.dropped,
+        ));
+        if good {
+            return Outcome::Good;
+        }
+        progress.line(&format!("the log: {}", self.log));
+        Outcome::Bad
+    }
+
+    fn tell_differences(&self, progress: &mut Progress) {
+        let named = [
+            ("without a document", &self.documents.missing),
+            ("document of no match", &self.documents.extra),
+            ("document differs", &self.documents.different),
+            ("published, never true", &self.published.explained),
+            ("event differs", &self.events.examples),
+        ];
+        for (what, list) in named {
+            for item in list.iter().take(SHOWN) {
+                progress.line(&format!("        {what}: {item}"));
+            }
+            if list.len() > SHOWN {
+                progress.line(&format!("        … and {} more", list.len() - SHOWN));
+            }
+        }
+    }
+}
+
+/// Waits until the recorder has nothing left to commit.
+fn wait_for_commits(subject: &Subject) -> Result<(), DemoError> {
+    let deadline = Instant::now() + COMMIT_DEADLINE;
+    let mut before = None;
+    loop {
+        let status = subject.ask("status", json!({}))?;
+        let now = (status.pointer("/recorder/events").cloned(), status.pointer("/recorder/queue").cloned());
+        let idle = now.1.as_ref().and_then(Value::as_u64) == Some(0);
+        if (idle && before.as_ref() == Some(&now)) || Instant::now() >= deadline {
+            return Ok(());
+        }
+        before = Some(now);
+        // The recorder tells its counters once a second: equal twice means that nothing moves any more.
+        std::thread::sleep(Duration::from_millis(1_200));
+    }
+}
