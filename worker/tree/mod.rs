@@ -1,1 +1,36 @@
-//! (module header)
+//! The object trees of one connection: loads and deltas in; observations, rendered sections and the match list out.
+//!
+//! [`Forest`] is the whole of it, pure: no clock, no socket. The rules are in `docs/documents.md`; what the payload
+//! calls things is in `mapping.toml`. The scanning worker and the benchmarks call it. Nothing a server sends may
+//! panic here: what is wrong is a [`TreeError`], which the caller counts, and leaves what is held as it was.
+
+mod class;
+mod clock;
+mod delta;
+mod dirty;
+mod encode;
+mod error;
+mod forest;
+mod head;
+mod json;
+mod key;
+mod list;
+mod load;
+mod mapping;
+mod market;
+mod observe;
+mod reading;
+mod registers;
+mod render;
+mod score;
+mod store;
+mod template;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub use error::TreeError;
+pub use forest::{Applied, Forest, Limits, MatchSlot};
+pub use mapping::{Mapping, MappingError};
+pub use observe::{Base, FlipRef, Received, Seen, Sink};
+pub use template::{Template, TemplateError};

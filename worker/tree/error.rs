@@ -1,0 +1,104 @@
+//! What can be wrong with a load or a delta. The caller counts these; no error harms what is already held.
+
+use std::fmt;
+
+/// Why a message changed nothing (or, for [`TreeError::Nodes`] and [`TreeError::Bytes`], could not be held).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TreeError {
+    /// No match of this connection has the topic.
+    TopicNotHeld {
+        /// The topic, or the first part of the path.
+        topic: String,
+    },
+    /// A match that is to be added names a topic which another holds already.
+    TopicTaken {
+        /// The topic.
+        topic: String,
+    },
+    /// More topics than the limit.
+    Topics {
+        /// The limit.
+        limit: usize,
+    },
+    /// No match has this slot.
+    NoSuchMatch,
+    /// The body of a load does not begin with `F|`.
+    NotALoad {
+        /// The topic.
+        topic: String,
+    },
+    /// A delta's operation is not one of `F`, `U`, `I`, `D`.
+    UnknownOperation {
+        /// The topic.
+        topic: String,
+    },
+    /// An insert has no node in its body, or its path no parent.
+    IncompleteInsert {
+        /// The path.
+        path: String,
+    },
+    /// The node that a path names is not there.
+    MissingTarget {
+        /// The path.
+        path: String,
+    },
+    /// The parent under which an insert would go is not there.
+    MissingParent {
+        /// The path.
+        path: String,
+    },
+    /// An insert would put a node below itself.
+    Cycle {
+        /// The path.
+        path: String,
+    },
+    /// More nodes in one match than the limit.
+    Nodes {
+        /// The limit.
+        limit: usize,
+    },
+    /// More bytes in one match than the limit.
+    Bytes {
+        /// The limit.
+        limit: usize,
+    },
+    /// A node would stand deeper than the limit.
+    Depth {
+        /// The limit.
+        limit: usize,
+    },
+}
+
+impl fmt::Display for TreeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TopicNotHeld { topic } => {
+                write!(f, "message for topic {topic:?}, which no match here has: skipped")
+            }
+            Self::TopicTaken { topic } => {
+                write!(f, "topic {topic:?} belongs to another match already: check match_topics")
+            }
+            Self::Topics { limit } => {
+                write!(f, "more than {limit} topics on one connection: raise limits.topics")
+            }
+            Self::NoSuchMatch => write!(f, "no match has this slot"),
+            Self::NotALoad { topic } => write!(f, "load of topic {topic:?} does not begin with F|: skipped"),
+            Self::UnknownOperation { topic } => {
+                write!(f, "delta for {topic:?} is none of F, U, I, D: skipped")
+            }
+            Self::IncompleteInsert { path } => {
+                write!(f, "insert {path:?} names no parent or holds no node: skipped")
+            }
+            Self::MissingTarget { path } => write!(f, "delta for {path:?}, which is not there: skipped"),
+            Self::MissingParent { path } => {
+                write!(f, "insert {path:?} under a parent that is not there: skipped")
+            }
+            Self::Cycle { path } => write!(f, "insert {path:?} would put a node below itself: skipped"),
+            Self::Nodes { limit } => write!(f, "more than {limit} nodes in one match: raise limits.nodes"),
+            Self::Bytes { limit } => write!(f, "more than {limit} bytes of nodes in one match: skipped"),
+            Self::Depth { limit } => write!(f, "a node deeper than {limit}: raise limits.depth"),
+        }
+    }
+}
+
+impl std::error::Error for TreeError {}

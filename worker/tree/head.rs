@@ -1,0 +1,300 @@
+//! The head section: everything of a document but its markets.
+
+use super::class::Listed;
+use super::forest::Forest;
+use super::json::{self, Extra, Shown};
+use super::mapping::{Class, Role};
+use super::reading::{Reading, event_of};
+use super::score::{self, Course, Pair};
+use super::store::{NIL, NodeId, TreeId};
+use super::{clock, text};
+use jiff::tz::TimeZone;
+use touchline_common::model::{Phase, Scoring, Side};
+
+/// Renders the head of a match into `out`, which is empty. The outlines must be fresh.
+pub(super) fn render(forest: &Forest, slot: u32, extra: &mut Extra, out: &mut String) {
+    let Some(held) = forest.matches.get(slot as usize) else { return };
+    let reading = Reading::of(&forest.store, &forest.mapping, held);
+    let progress = reading.progress();
+    out.push('{');
+    said(out, "sport_id", reading.sport_id().as_deref());
+    said(out, "sport", reading.sport().map(|sport| sport.name));
+    said(out, "competition", reading.competition().as_deref());
+    said(out, "name", reading.name().as_deref());
+    let [home, away] = reading.sides();
+    said(out, "home", home.as_deref());
+    said(out, "away", away.as_deref());
+    said(out, "status", Some(progress.status.as_str()));
+    said(out, "period", progress.period.as_deref());
+    write_clock(&reading, &forest.zone, out);
+    write_score(&reading, progress.phase, out);
+    write_stats(&reading, out);
+    write_order(forest, &held.trees, out);
+    write_extra(forest, slot, &held.trees, extra, out);
+    json::close(out, '}');
+}
+
+fn said(out: &mut String, name: &str, value: Option<&str>) {
+    if let Some(value) = value.filter(|value| !value.is_empty()) {
+        json::string(out, name);
+        out.push(':');
+        json::string(out, value);
+        out.push(',');
+    }
+}
+
+fn write_clock(reading: &Reading<'_>, zone: &TimeZone, out: &mut String) {
+    let state = reading.clock(zone);
+    let Some(seconds) = state.seconds else { return };
+    out.push_str("\"clock\":{\"seconds\":");
+    json::number(out, seconds);
+    out.push_str(if state.running { ",\"running\":true" } else { ",\"running\":false" });
+    out.push_str(if state.down { ",\"down\":true," } else { ",\"down\":false," });
+    said(out, "at", state.at.and_then(clock::written).as_deref());
+    json::close(out, '}');
+    out.push(',');
+}
+
+fn write_score(reading: &Reading<'_>, phase: Option<Phase>, out: &mut String) {
+    let (ss, xp) = (reading.said(Role::Score), reading.said(Role::Points));
+    if ss.is_none() && xp.is_none() {
+        return;
+    }
+    let bytes = |role| reading.value(role).unwrap_or_default();
+    let scoring = reading.scoring();
+    let course = if phase == Some(Phase::FINISHED) { Course::Finished } else { Course::Open };
+    let score = score::read(scoring, bytes(Role::Score), bytes(Role::Points), course);
+    out.push_str("\"score\":{");
+    said(out, "text", ss.as_deref());
+    write_pair(score.total, out);
+    let periods = if scoring == Scoring::Points { columns(reading) } else { score.sets };
+    if !periods.is_empty() && periods.iter().all(|pair| pair.iter().all(Option::is_some)) {
+        out.push_str("\"periods\":[");
+        for pair in periods {
+            out.push('{');
+            write_pair(pair, out);
+            json::close(out, '}');
+            out.push(',');
+        }
+        json::close(out, ']');
+        out.push(',');
+    }
+    let points = match scoring {
+        Scoring::Goals | Scoring::Points | Scoring::Cricket => None,
+        Scoring::Tennis | Scoring::Text => xp,
+        Scoring::Sets => ss,
+    };
+    said(out, "points", points.as_deref());
+    match reading.value(Role::Serving) {
+        Some(b"1,0") => said(out, "serving", Some("home")),
+        Some(b"0,1") => said(out, "serving", Some("away")),
+        Some(_) | None => {}
+    }
+    json::close(out, '}');
+    out.push(',');
+}
+
+fn write_pair(pair: Pair, out: &mut String) {
+    for (side, value) in Side::BOTH.into_iter().zip(pair) {
+        if let Some(value) = value {
+            json::string(out, side.as_str());
+            out.push(':');
+            json::number(out, value);
+            out.push(',');
+        }
+    }
+}
+
+/// The periods of a score in points: the score columns that are named by a number or `OT`, with a number on both lines.
+fn columns(reading: &Reading<'_>) -> Vec<Pair> {
+    let (store, mapping) = (reading.store, reading.mapping);
+    let name = mapping.key(Class::ScoreColumn, Role::Name);
+    for tree in reading.held.trees.iter().filter_map(|tree| store.tree(*tree)) {
+        let found: Vec<Pair> = tree
+            .outline
+            .iter()
+            .filter(|id| store.node(**id).class == Class::ScoreColumn)
+            .filter(|id| {
+                store.attribute(**id, name).is_some_and(|n| n == b"OT" || text::whole(n, 9).is_some())
+            })
+            .map(|id| lines(reading, *id))
+            .filter(|pair| pair.iter().all(Option::is_some))
+            .collect();
+        if !found.is_empty() {
+            return found;
+        }
+    }
+    Vec::new()
+}
+
+fn lines(reading: &Reading<'_>, column: NodeId) -> Pair {
+    let (store, mapping) = (reading.store, reading.mapping);
+    let order = mapping.key(Class::ScoreLine, Role::Order);
+    let value = mapping.key(Class::ScoreLine, Role::Value);
+    let mut pair = [None; 2];
+    let mut line = store.node(column).first;
+    while line != NIL {
+        if store.node(line).class == Class::ScoreLine {
+            let [home, away] = &mut pair;
+            let number = store.attribute(line, value).and_then(score::number);
+            match store.attribute(line, order) {
+                Some(b"0") if home.is_none() => *home = number,
+                Some(b"1") if away.is_none() => *away = number,
+                Some(_) | None => {}
+            }
+        }
+        line = store.node(line).next;
+    }
+    pair
+}
+
+fn write_stats(reading: &Reading<'_>, out: &mut String) {
+    let all = reading.statistics();
+    if all.is_empty() {
+        return;
+    }
+    out.push_str("\"stats\":{");
+    for (key, values) in all {
+        json::string(out, &key);
+        out.push_str(":{");
+        for (side, value) in Side::BOTH.into_iter().zip(values) {
+            let Some(value) = value else { continue };
+            json::string(out, side.as_str());
+            out.push(':');
+            match integer(value) {
+                Some(n) => json::number(out, n),
+                None => json::string(out, &String::from_utf8_lossy(value)),
+            }
+            out.push(',');
+        }
+        json::close(out, '}');
+        out.push(',');
+    }
+    json::close(out, '}');
+    out.push(',');
+}
+
+fn integer(value: &[u8]) -> Option<i64> {
+    match value.strip_prefix(b"-") {
+        Some(digits) => text::whole(digits, 15).map(|n| -(n as i64)),
+        None => text::whole(value, 15).map(|n| n as i64),
+    }
+}
+
+fn write_order(forest: &Forest, trees: &[TreeId], out: &mut String) {
+    out.push_str("\"market_order\":[");
+    for tree in trees.iter().filter_map(|tree| forest.store.tree(*tree)) {
+        for &id in &tree.outline {
+            if forest.is_shown(id) {
+                json::string(out, &String::from_utf8_lossy(forest.store.it(id)));
+                out.push(',');
+            }
+        }
+    }
+    json::close(out, ']');
+    out.push(',');
+}
+
+/// `extra`: what no rule uses of the event nodes, and `nodes`.
+fn write_extra(forest: &Forest, slot: u32, trees: &[TreeId], extra: &mut Extra, out: &mut String) {
+    extra.begin();
+    for &tree in trees {
+        let Some(event) = event_of(&forest.store, tree) else { continue };
+        let shown = Shown::new(forest.store.text(event));
+        shown.scan(&forest.mapping, Class::Event, |role, name, value| {
+            // A feed's own attribute of this name would collide with the list of nodes.
+            if role.is_none_or(Role::in_extra) && name != "nodes" {
+                extra.add(out, name, value, shown.escape());
+            }
+        });
+    }
+    let before = out.len();
+    let opened = !extra.is_empty();
+    out.push_str(if opened { "\"nodes\":[" } else { "\"extra\":{\"nodes\":[" });
+    let from = out.len();
+    let mut of_node = Extra::default();
+    for &tree in trees {
+        write_nodes(forest, slot, tree, &mut of_node, out);
+    }
+    if out.len() > from {
+        json::close(out, ']');
+        out.push_str("},");
+        return;
+    }
+    out.truncate(before);
+    if opened {
+        extra.end(out);
+    }
+}
+
+/// The nodes of a tree below its event that hold something no rule uses, in pre-order.
+fn write_nodes(forest: &Forest, slot: u32, tree: TreeId, extra: &mut Extra, out: &mut String) {
+    let store = &forest.store;
+    let Some(event) = event_of(store, tree) else { return };
+    let Some(held) = store.tree(tree) else { return };
+    let whole = held.root == event;
+    for &id in &held.outline {
+        let class = store.node(id).class;
+        let listed = class.listed();
+        if listed == Listed::Never
+            || !whole && !forest.is_below(event, id)
+            || !forest.is_first(slot, tree, id)
+        {
+            continue;
+        }
+        write_node(forest, id, class, listed, extra, out);
+    }
+}
+
+fn write_node(
+    forest: &Forest,
+    id: NodeId,
+    class: Class,
+    listed: Listed,
+    extra: &mut Extra,
+    out: &mut String,
+) {
+    let store = &forest.store;
+    let shown = Shown::new(store.text(id));
+    let before = out.len();
+    out.push('{');
+    extra.begin();
+    shown.scan(&forest.mapping, class, |role, name, value| {
+        let used = match listed {
+            Listed::Always => role == Some(Role::Topic),
+            Listed::WithExtra | Listed::Never => role.is_some(),
+        };
+        if !used {
+            extra.add(out, name, value, shown.escape());
+        }
+    });
+    if extra.is_empty() && listed == Listed::WithExtra {
+        out.truncate(before);
+        return;
+    }
+    if extra.is_empty() {
+        out.push_str("\"extra\":{},");
+    }
+    extra.end(out);
+    said(out, "type", Some(&String::from_utf8_lossy(text::type_word(store.text(id)))));
+    said(out, "id", Some(&String::from_utf8_lossy(store.it(id))));
+    said(out, "parent", Some(&String::from_utf8_lossy(store.it(store.node(id).parent))));
+    json::close(out, '}');
+    out.push(',');
+}
+
+impl Forest {
+    fn is_below(&self, top: NodeId, mut id: NodeId) -> bool {
+        while id != NIL && id != top {
+            id = self.store.node(id).parent;
+        }
+        id == top
+    }
+
+    /// Whether a node is a market that the document shows.
+    pub(super) fn is_shown(&self, id: NodeId) -> bool {
+        let node = self.store.node(id);
+        let owner = self.store.tree(node.tree).map_or(NIL, |tree| tree.owner);
+        node.class == Class::Market && node.indexed && self.is_first(owner, node.tree, id)
+    }
+}

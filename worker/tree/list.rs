@@ -1,0 +1,287 @@
+//! The match list: from an overview's tree to what the coordinator is told of it.
+//!
+//! Each event node is a match. Changes are collected per node and told at the next drain, so that a match that
+//! changes often in one read is told once, and only if what the list knows of it really differs.
+
+use super::forest::Forest;
+use super::mapping::{Class, Role};
+use super::store::{NIL, NodeId, TreeId};
+use super::template::Template;
+use super::text;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use touchline_common::ipc::messages::worker::ListChange;
+use touchline_common::model::{Listing, MatchId};
+
+/// A list that is followed, and what was told of it.
+#[derive(Debug)]
+pub(super) struct List {
+    tree: TreeId,
+    id: Template,
+    /// The attributes that the templates of topics name.
+    names: Vec<String>,
+    news: News,
+    /// Event nodes that changed, in order, each once.
+    changed: Vec<NodeId>,
+    waiting: HashSet<NodeId>,
+    /// Matches whose event node was deleted.
+    gone: Vec<MatchId>,
+    /// What was told of each event node.
+    told: HashMap<NodeId, (MatchId, Listing)>,
+    /// How many event nodes stand for a match.
+    held: HashMap<MatchId, usize>,
+    /// Event nodes that gave no id.
+    skipped: u64,
+}
+
+/// What a drain begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum News {
+    Changes,
+    Load,
+    Lost,
+}
+
+impl List {
+    pub(super) fn new(tree: TreeId, id: Template, topics: &[Template]) -> Self {
+        let mut names: Vec<String> = Vec::new();
+        for name in topics.iter().flat_map(Template::names) {
+            if !names.iter().any(|held| held == name) {
+                names.push(name.to_owned());
+            }
+        }
+        Self {
+            tree,
+            id,
+            names,
+            news: News::Changes,
+            changed: Vec::new(),
+            waiting: HashSet::new(),
+            gone: Vec::new(),
+            told: HashMap::new(),
+            held: HashMap::new(),
+            skipped: 0,
+        }
+    }
+
+    pub(super) fn tree(&self) -> TreeId {
+        self.tree
+    }
+
+    fn mark(&mut self, id: NodeId) {
+        if self.waiting.insert(id) {
+            self.changed.push(id);
+        }
+    }
+
+    fn clear(&mut self) {
+        self.changed.clear();
+        self.waiting.clear();
+        self.gone.clear();
+        self.told.clear();
+        self.held.clear();
+    }
+
+    fn forget(&mut self, id: NodeId) {
+        self.waiting.remove(&id);
+        if let Some((key, _)) = self.told.remove(&id) {
+            self.release(key);
+        }
+    }
+
+    fn release(&mut self, key: MatchId) {
+        let left = self.held.get_mut(&key).map_or(0, |count| {
+            *count -= 1;
+            *count
+        });
+        if left == 0 {
+            self.held.remove(&key);
+            self.gone.push(key);
+        }
+    }
+}
+
+impl Forest {
+    /// Appends what changed in the lists since the last call, in order.
+    pub fn drain_lists(&mut self, out: &mut Vec<ListChange>) {
+        let mut lists = std::mem::take(&mut self.lists);
+        for list in &mut lists {
+            self.drain(list, out);
+        }
+        self.lists = lists;
+    }
+
+    /// Event nodes of lists that gave no match id, in all.
+    pub fn skipped_events(&self) -> u64 {
+        self.lists.iter().map(|list| list.skipped).sum()
+    }
+
+    fn drain(&self, list: &mut List, out: &mut Vec<ListChange>) {
+        let news = std::mem::replace(&mut list.news, News::Changes);
+        match news {
+            News::Lost => out.push(ListChange::Lost),
+            News::Load => out.push(ListChange::LoadBegin),
+            News::Changes => {}
+        }
+        let mut present = Vec::new();
+        for id in std::mem::take(&mut list.changed) {
+            // Deleted again before the drain.
+            if list.waiting.remove(&id) {
+                self.look(list, id, &mut present);
+            }
+        }
+        for id in std::mem::take(&mut list.gone) {
+            if news == News::Changes && !list.held.contains_key(&id) {
+                out.push(ListChange::Gone { id });
+            }
+        }
+        out.append(&mut present);
+        if news == News::Load {
+            out.push(ListChange::LoadEnd);
+        }
+    }
+
+    /// Tells an event node if what it says differs from what was told.
+    fn look(&self, list: &mut List, id: NodeId, out: &mut Vec<ListChange>) {
+        let key = list.id.fill(|name| self.list_value(id, name)).map(MatchId::from);
+        let Some(key) = key else {
+            list.skipped += 1;
+            list.forget(id);
+            return;
+        };
+        let listing = self.listing_of(list, id);
+        if let Some((told, before)) = list.told.get(&id) {
+            if *told == key && *before == listing {
+                return;
+            }
+            if *told != key {
+                list.forget(id);
+            }
+        }
+        if list.told.insert(id, (key.clone(), listing.clone())).is_none() {
+            *list.held.entry(key.clone()).or_default() += 1;
+        }
+        out.push(ListChange::Present { id: key, listing });
+    }
+
+    /// The value that a template's name has at an event node: `KEY` of the node, `TYPE.KEY` of an ancestor.
+    fn list_value(&self, event: NodeId, name: &str) -> Option<Cow<'_, str>> {
+        let (id, key) = match name.split_once('.') {
+            None => (event, name),
+            Some((kind, key)) => {
+                let mut id = self.store.node(event).parent;
+                while id != NIL && text::type_word(self.store.text(id)) != kind.as_bytes() {
+                    id = self.store.node(id).parent;
+                }
+                (id, key)
+            }
+        };
+        let text = self.store.text(id);
+        let (start, end) = text::find_name(text, key.as_bytes())?;
+        text.get(start..end).filter(|value| !value.is_empty()).map(String::from_utf8_lossy)
+    }
+
+    fn listing_of(&self, list: &List, event: NodeId) -> Listing {
+        let said = |id: NodeId, class: Class, role: Role| {
+            let value = text::trim(self.store.attribute(id, self.mapping.key(class, role))?);
+            (!value.is_empty()).then(|| String::from_utf8_lossy(value).into_owned())
+        };
+        let above = |class: Class, role: Role| {
+            let mut id = event;
+            while id != NIL && self.store.node(id).class != class {
+                id = self.store.node(id).parent;
+            }
+            said(id, class, role)
+        };
+        let own = |role| said(event, Class::Event, role);
+        let attributes = list.names.iter().filter_map(|name| {
+            let value = self.list_value(event, name)?;
+            Some((name.clone(), value.into_owned()))
+        });
+        Listing {
+            name: own(Role::Name),
+            sport_id: own(Role::Sport).or_else(|| above(Class::Sport, Role::Id)),
+            competition: own(Role::Competition).or_else(|| above(Class::Competition, Role::Name)),
+            score: own(Role::Score),
+            period: own(Role::Period),
+            in_play: own(Role::InPlay).as_deref() == Some("1"),
+            starts_at: own(Role::Start)
+                .and_then(|text| text::whole(text.as_bytes(), 15))
+                .map(|n| n as i64)
+                .filter(|n| *n > 0),
+            attributes: attributes.collect(),
+        }
+    }
+
+    // --- what the trees report ---
+
+    /// A list's load: all is told anew.
+    pub(super) fn list_loaded(&mut self, tree: TreeId) {
+        let events: Vec<NodeId> = match self.store.tree(tree) {
+            Some(held) => {
+                held.outline.iter().copied().filter(|id| self.store.node(*id).class == Class::Event).collect()
+            }
+            None => Vec::new(),
+        };
+        let Some(list) = self.lists.iter_mut().find(|list| list.tree == tree) else { return };
+        list.clear();
+        list.news = News::Load;
+        for id in events {
+            list.mark(id);
+        }
+    }
+
+    /// The server ended the list's topic: it is not followed, which ends no match.
+    pub(super) fn list_lost(&mut self, tree: TreeId) {
+        if let Some(list) = self.lists.iter_mut().find(|list| list.tree == tree) {
+            list.clear();
+            list.news = News::Lost;
+        }
+    }
+
+    /// A node's attributes changed: an event's own, or those of a node above events.
+    pub(super) fn list_node_changed(&mut self, tree: TreeId, id: NodeId) {
+        match self.store.node(id).class {
+            Class::Market | Class::Selection | Class::Column | Class::MarketGroup => {}
+            Class::Event
+            | Class::Sport
+            | Class::Competition
+            | Class::TeamGroup
+            | Class::Team
+            | Class::Scores
+            | Class::ScoreColumn
+            | Class::ScoreLine
+            | Class::StatGroup
+            | Class::StatLine
+            | Class::Other
+            | Class::Root => self.list_inserted(tree, id),
+        }
+    }
+
+    /// A node came or moved, with all below it.
+    pub(super) fn list_inserted(&mut self, tree: TreeId, top: NodeId) {
+        let Some(list) = self.lists.iter_mut().find(|list| list.tree == tree) else { return };
+        let mut id = top;
+        while id != NIL {
+            let class = self.store.node(id).class;
+            if class == Class::Event {
+                list.mark(id);
+            }
+            // Nothing below a market is an event.
+            let skip = class == Class::Market || class == Class::Selection;
+            id = if skip { self.store.after_subtree(top, id) } else { self.store.after(top, id) };
+        }
+    }
+
+    /// A node is about to go, with all below it.
+    pub(super) fn list_deleted(&mut self, tree: TreeId, top: NodeId) {
+        let Some(list) = self.lists.iter_mut().find(|list| list.tree == tree) else { return };
+        let mut id = top;
+        while id != NIL {
+            if self.store.node(id).class == Class::Event {
+                list.forget(id);
+            }
+            id = self.store.after(top, id);
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Sections from dirty blocks: rendered, compared by hash with what was published, handed out if they differ.
+//!
+//! The bytes are not kept: a block remembers 64 bits. A hash is of the whole section's text, so two documents that
+//! differ are the same to us once in 2^64.
+
+use super::forest::{Forest, Match};
+use super::json::Extra;
+use super::store::NodeId;
+use super::{head, market};
+use foldhash::quality::FixedState;
+use std::hash::BuildHasher;
+use touchline_common::model::{Section, SectionKey};
+
+/// Room that a rendering keeps for the next.
+const KEEP: usize = 256 << 10;
+
+/// What changed since the last rendering.
+pub(super) fn changes(forest: &mut Forest, slot: u32, out: &mut Vec<Section>) {
+    let Some(held) = live(forest, slot) else { return };
+    let markets = std::mem::take(&mut held.dirty_markets);
+    let head_dirty = held.head_dirty;
+    let mut text = std::mem::take(&mut forest.scratch.json);
+    let mut extra = Extra::default();
+    if head_dirty {
+        forest.refresh_match(slot);
+        render_head(forest, slot, &mut extra, &mut text, out);
+    }
+    for &id in &markets {
+        let owned = forest.store.tree(forest.store.node(id).tree).is_some_and(|tree| tree.owner == slot);
+        if owned && forest.store.market_state(id).is_some_and(|state| state.dirty) {
+            render_market(forest, slot, id, &mut extra, &mut text, out);
+        }
+    }
+    forget_gone(forest, slot, out);
+    if let Some(held) = forest.matches.get_mut(slot as usize) {
+        held.dirty_markets = markets;
+        held.dirty_markets.clear();
+    }
+    text.clear();
+    text.shrink_to(KEEP);
+    forest.scratch.json = text;
+}
+
+/// Everything, as if nothing had been published.
+pub(super) fn whole(forest: &mut Forest, slot: u32, out: &mut Vec<Section>) {
+    let Some(held) = live(forest, slot) else { return };
+    held.head_dirty = true;
+    held.head_hash = None;
+    held.gone.clear();
+    let trees = held.trees.clone();
+    forest.refresh_match(slot);
+    for tree in trees {
+        let outline = forest.store.tree(tree).map(|tree| tree.outline.clone()).unwrap_or_default();
+        for id in outline {
+            let Some(state) = forest.store.market_state_mut(id) else { continue };
+            state.hash = None;
+            let was_dirty = std::mem::replace(&mut state.dirty, true);
+            if let Some(held) = forest.matches.get_mut(slot as usize)
+                && !was_dirty
+            {
+                held.dirty_markets.push(id);
+            }
+        }
+    }
+    changes(forest, slot, out);
+}
+
+fn live(forest: &mut Forest, slot: u32) -> Option<&mut Match> {
+    forest.matches.get_mut(slot as usize).filter(|held| held.live)
+}
+
+fn render_head(forest: &mut Forest, slot: u32, extra: &mut Extra, text: &mut String, out: &mut Vec<Section>) {
+    text.clear();
+    head::render(forest, slot, extra, text);
+    let hash = digest(text);
+    let Some(held) = forest.matches.get_mut(slot as usize) else { return };
+    held.head_dirty = false;
+    if held.head_hash.replace(hash) != Some(hash) {
+        out.push(Section { key: SectionKey::Head, body: Some(text.clone()) });
+    }
+}
+
+fn render_market(
+    forest: &mut Forest,
+    slot: u32,
+    id: NodeId,
+    extra: &mut Extra,
+    text: &mut String,
+    out: &mut Vec<Section>,
+) {
+    if !forest.is_shown(id) {
+        if let Some(state) = forest.store.market_state_mut(id) {
+            state.dirty = false;
+        }
+        return;
+    }
+    text.clear();
+    market::render(&forest.store, &forest.mapping, id, extra, text);
+    let hash = digest(text);
+    let Some(held) = forest.matches.get_mut(slot as usize) else { return };
+    let mut published = forest.store.market_state(id).and_then(|state| state.hash);
+    if published.is_none() && !held.gone.is_empty() {
+        published = held.gone.remove(forest.store.it(id));
+    }
+    if published != Some(hash) {
+        let key = String::from_utf8_lossy(forest.store.it(id)).into_owned();
+        out.push(Section { key: SectionKey::Market(key), body: Some(text.clone()) });
+    }
+    if let Some(state) = forest.store.market_state_mut(id) {
+        (state.hash, state.dirty) = (Some(hash), false);
+    }
+}
+
+/// Tells the markets that are gone and did not come back.
+fn forget_gone(forest: &mut Forest, slot: u32, out: &mut Vec<Section>) {
+    let Some(held) = forest.matches.get_mut(slot as usize) else { return };
+    let from = out.len();
+    for (key, _) in held.gone.drain() {
+        let key = String::from_utf8_lossy(&key).into_owned();
+        out.push(Section { key: SectionKey::Market(key), body: None });
+    }
+    out.get_mut(from..).unwrap_or_default().sort_unstable_by(|a, b| a.key.cmp(&b.key));
+}
+
+#[inline]
+fn digest(text: &str) -> u64 {
+    FixedState::default().hash_one(text.as_bytes())
+}

@@ -1,0 +1,748 @@
+//! The arena: the nodes of all topics of one connection, their text, and the index from topic id to node.
+//!
+//! A node's attributes are not parsed: it is a stretch of its load's body, scanned when read. A changed value of the
+//! same length is written in place, any other makes the node own its text, once; so nothing grows with the number of
+//! updates. Invariants: links are consistent both ways; `index` holds at most one node per (topic id, tree), the
+//! first one that came; a freed node is in no list and in no index.
+
+use super::key::Key;
+use super::mapping::{Class, Mapping};
+use super::text;
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use slab::Slab;
+use std::hash::BuildHasher;
+use touchline_common::model::Price;
+
+/// A node's place in the arena.
+pub(super) type NodeId = u32;
+/// A tree's place in the store.
+pub(super) type TreeId = u32;
+/// No node.
+pub(super) const NIL: u32 = u32::MAX;
+
+/// One node. 60 bytes: there are a thousand of them to a match.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub(super) kind: Key,
+    pub(super) class: Class,
+    pub(super) indexed: bool,
+    pub(super) live: bool,
+    pub(super) tree: TreeId,
+    pub(super) parent: NodeId,
+    pub(super) first: NodeId,
+    pub(super) last: NodeId,
+    pub(super) prev: NodeId,
+    pub(super) next: NodeId,
+    /// Where its text begins and ends in the tree's buffer, unless `own` is set.
+    start: u32,
+    end: u32,
+    /// The place of its own text.
+    own: u32,
+    /// Where the topic id begins in the text, and its length.
+    it_at: u32,
+    it_len: u32,
+    /// Of a market: its published state. Of a selection: its prices. `NIL`: none yet.
+    pub(super) side: u32,
+}
+
+static NOBODY: Node = Node {
+    kind: Key::EMPTY,
+    class: Class::Root,
+    indexed: false,
+    live: false,
+    tree: NIL,
+    parent: NIL,
+    first: NIL,
+    last: NIL,
+    prev: NIL,
+    next: NIL,
+    start: 0,
+    end: 0,
+    own: NIL,
+    it_at: 0,
+    it_len: 0,
+    side: NIL,
+};
+
+/// A topic's tree.
+#[derive(Debug, Default)]
+pub(super) struct Tree {
+    pub(super) topic: Box<str>,
+    /// The match it belongs to, `NIL` for a list.
+    pub(super) owner: u32,
+    pub(super) root: NodeId,
+    /// Whether the root is a node of the load; else it stands for the topic and has no text.
+    pub(super) rooted: bool,
+    buffer: Vec<u8>,
+    /// Nodes, without an artificial root.
+    pub(super) nodes: usize,
+    /// Bytes of the buffer and of the texts that nodes own.
+    pub(super) bytes: usize,
+    /// All nodes but selections, in pre-order; rebuilt when `outline_stale`.
+    pub(super) outline: Vec<NodeId>,
+    pub(super) outline_stale: bool,
+    /// Where the last insert went, so that a run of inserts walks no siblings.
+    pub(super) finger: Finger,
+}
+
+/// A sibling and its place among those of its type.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Finger {
+    pub(super) parent: NodeId,
+    pub(super) kind: Option<Key>,
+    pub(super) place: u32,
+    pub(super) node: NodeId,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    hash: u32,
+    node: NodeId,
+}
+
+/// All trees of a connection.
+#[derive(Debug)]
+pub(super) struct Store {
+    nodes: Vec<Node>,
+    /// Head of the list of freed nodes, linked by `next`.
+    free: NodeId,
+    pub(super) trees: Slab<Tree>,
+    owned: Slab<Vec<u8>>,
+    index: HashTable<Entry>,
+    hasher: RandomState,
+    markets: Slab<MarketState>,
+    prices: Slab<Prices>,
+}
+
+/// What was published of a market, and whether it is to be rendered again.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct MarketState {
+    pub(super) hash: Option<u64>,
+    pub(super) dirty: bool,
+}
+
+/// A selection's prices since the load; kept only for those whose price text ever changed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Prices {
+    pub(super) open: Option<Price>,
+    /// The sign of the last change from price to price.
+    pub(super) step: i8,
+}
+
+impl Store {
+    pub(super) fn new() -> Self {
+        Self {
+            nodes: Vec::new(),
+            free: NIL,
+            trees: Slab::new(),
+            owned: Slab::new(),
+            index: HashTable::new(),
+            hasher: RandomState::default(),
+            markets: Slab::new(),
+            prices: Slab::new(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn node(&self, id: NodeId) -> &Node {
+        self.nodes.get(id as usize).unwrap_or(&NOBODY)
+    }
+
+    #[inline]
+    pub(super) fn node_mut(&mut self, id: NodeId) -> Option<&mut Node> {
+        self.nodes.get_mut(id as usize)
+    }
+
+    pub(super) fn tree(&self, id: TreeId) -> Option<&Tree> {
+        self.trees.get(id as usize)
+    }
+
+    pub(super) fn tree_mut(&mut self, id: TreeId) -> Option<&mut Tree> {
+        self.trees.get_mut(id as usize)
+    }
+
+    /// A node's text: its type word and `KEY=VALUE;` for each attribute.
+    #[inline]
+    pub(super) fn text(&self, id: NodeId) -> &[u8] {
+        self.text_of(self.node(id))
+    }
+
+    #[inline]
+    pub(super) fn text_of(&self, node: &Node) -> &[u8] {
+        text_of(node, &self.owned, &self.trees)
+    }
+
+    /// A node's topic id; the topic itself for an artificial root; empty if it has none.
+    #[inline]
+    pub(super) fn it(&self, id: NodeId) -> &[u8] {
+        it_of(self.node(id), &self.owned, &self.trees)
+    }
+
+    /// The value of an attribute, if the node has it.
+    #[inline]
+    pub(super) fn attribute(&self, id: NodeId, key: Key) -> Option<&[u8]> {
+        let text = self.text(id);
+        let (start, end) = text::find(text, key)?;
+        text.get(start..end)
+    }
+
+    // --- the index ---
+
+    #[inline]
+    fn hash(&self, it: &[u8]) -> u32 {
+        (self.hasher.hash_one(it) >> 16) as u32
+    }
+
+    /// Every node with this topic id, one per tree at most, into `found`.
+    #[inline]
+    pub(super) fn find_all(&self, it: &[u8], found: &mut Vec<NodeId>) {
+        found.clear();
+        let hash = self.hash(it);
+        for entry in self.index.iter_hash(spread(hash)) {
+            if entry.hash == hash && self.it(entry.node) == it {
+                found.push(entry.node);
+            }
+        }
+    }
+
+    /// The node with this topic id in one tree.
+    pub(super) fn find_in(&self, tree: TreeId, it: &[u8]) -> Option<NodeId> {
+        let hash = self.hash(it);
+        let same = |e: &Entry| e.hash == hash && self.node(e.node).tree == tree && self.it(e.node) == it;
+        self.index.find(spread(hash), same).map(|e| e.node)
+    }
+
+    /// Whether any tree has a node with this topic id.
+    pub(super) fn knows(&self, it: &[u8]) -> bool {
+        let hash = self.hash(it);
+        self.index.find(spread(hash), |e| e.hash == hash && self.it(e.node) == it).is_some()
+    }
+
+    /// Makes the node addressable by its id `it`; not if that is empty or its tree has it already.
+    #[inline]
+    pub(super) fn enter(&mut self, id: NodeId, it: &[u8]) -> bool {
+        if it.is_empty() {
+            return false;
+        }
+        let hash = self.hash(it);
+        let tree = self.node(id).tree;
+        let Self { nodes, trees, owned, index, .. } = self;
+        let same = |e: &Entry| {
+            let node = nodes.get(e.node as usize).unwrap_or(&NOBODY);
+            e.hash == hash && node.tree == tree && it_of(node, owned, trees) == it
+        };
+        match index.entry(spread(hash), same, |e| spread(e.hash)) {
+            hashbrown::hash_table::Entry::Occupied(_) => return false,
+            hashbrown::hash_table::Entry::Vacant(place) => place.insert(Entry { hash, node: id }),
+        };
+        if let Some(node) = self.node_mut(id) {
+            node.indexed = true;
+        }
+        true
+    }
+
+    pub(super) fn leave(&mut self, id: NodeId) {
+        if !self.node(id).indexed {
+            return;
+        }
+        let hash = self.hash(self.it(id));
+        if let Ok(entry) = self.index.find_entry(spread(hash), |e| e.node == id) {
+            entry.remove();
+        }
+        if let Some(node) = self.node_mut(id) {
+            node.indexed = false;
+        }
+    }
+
+    /// Makes room for the nodes of a load, so that neither arena nor index grows by steps.
+    pub(super) fn reserve(&mut self, nodes: usize) {
+        self.index.reserve(nodes, |e| spread(e.hash));
+        self.nodes.reserve(nodes);
+    }
+
+    // --- making and freeing ---
+
+    /// A new tree with an artificial root.
+    pub(super) fn add_tree(&mut self, topic: &str, owner: u32) -> TreeId {
+        let tree =
+            self.trees.insert(Tree { topic: topic.into(), owner, root: NIL, ..Tree::default() }) as TreeId;
+        let root = self.alloc(Node { class: Class::Root, tree, ..NOBODY.clone() });
+        if let Some(tree) = self.tree_mut(tree) {
+            tree.root = root;
+        }
+        self.enter(root, topic.as_bytes());
+        tree
+    }
+
+    /// Frees the nodes and the text of a tree; an empty artificial root remains.
+    pub(super) fn clear_tree(&mut self, id: TreeId) {
+        let Some(tree) = self.tree(id) else { return };
+        let old = tree.root;
+        self.free_subtree(old);
+        let root = self.alloc(Node { class: Class::Root, tree: id, ..NOBODY.clone() });
+        if let Some(tree) = self.tree_mut(id) {
+            tree.root = root;
+            tree.rooted = false;
+            tree.buffer = Vec::new();
+            tree.nodes = 0;
+            tree.bytes = 0;
+            tree.outline.clear();
+            tree.outline_stale = false;
+            tree.finger = Finger::default();
+        }
+        let topic = self.tree(id).map(|tree| tree.topic.clone()).unwrap_or_default();
+        self.enter(root, topic.as_bytes());
+    }
+
+    /// Lets a node of the load stand for the topic, in the place of the artificial root.
+    pub(super) fn replace_root(&mut self, tree: TreeId, id: NodeId) {
+        let Some(held) = self.tree_mut(tree) else { return };
+        let old = std::mem::replace(&mut held.root, id);
+        held.rooted = true;
+        self.free_one(old);
+    }
+
+    pub(super) fn remove_tree(&mut self, id: TreeId) {
+        if let Some(tree) = self.tree(id) {
+            let root = tree.root;
+            self.free_subtree(root);
+            self.trees.remove(id as usize);
+        }
+    }
+
+    /// Gives a tree the body from which its nodes are cut.
+    pub(super) fn set_buffer(&mut self, id: TreeId, body: &[u8]) {
+        if let Some(tree) = self.tree_mut(id) {
+            tree.buffer = body.to_vec();
+            tree.bytes = body.len();
+        }
+    }
+
+    /// A node over `start..end` of the tree's buffer, in no list yet.
+    pub(super) fn cut(
+        &mut self,
+        tree: TreeId,
+        kind: Key,
+        class: Class,
+        span: (u32, u32),
+        it: (u32, u32),
+    ) -> NodeId {
+        if let Some(tree) = self.tree_mut(tree) {
+            tree.nodes += 1;
+        }
+        let (start, end) = span;
+        self.alloc(Node {
+            kind,
+            class,
+            tree,
+            live: true,
+            start,
+            end,
+            it_at: it.0,
+            it_len: it.1,
+            ..NOBODY.clone()
+        })
+    }
+
+    /// A node with a text of its own, in no list yet.
+    pub(super) fn make(&mut self, tree: TreeId, text: Vec<u8>, mapping: &Mapping) -> NodeId {
+        if let Some(tree) = self.tree_mut(tree) {
+            tree.nodes += 1;
+            tree.bytes += text.len();
+        }
+        let kind = Key::of(text::type_word(&text));
+        let it = text::find(&text, mapping.topic()).unwrap_or_default();
+        let own = self.owned.insert(text) as u32;
+        let (it_at, it_len) = (it.0 as u32, (it.1 - it.0) as u32);
+        let class = mapping.class(kind);
+        self.alloc(Node { kind, class, tree, live: true, own, it_at, it_len, ..NOBODY.clone() })
+    }
+
+    fn alloc(&mut self, mut node: Node) -> NodeId {
+        node.live = true;
+        let id = self.free;
+        match self.nodes.get_mut(id as usize) {
+            Some(place) => {
+                self.free = place.next;
+                *place = node;
+                id
+            }
+            None => {
+                self.nodes.push(node);
+                (self.nodes.len() - 1) as NodeId
+            }
+        }
+    }
+
+    /// Unlinks nothing: frees the node and all below it, in no particular order.
+    pub(super) fn free_subtree(&mut self, top: NodeId) {
+        let mut id = top;
+        while id != NIL {
+            let (first, next, parent) = {
+                let node = self.node(id);
+                (node.first, node.next, node.parent)
+            };
+            if first != NIL {
+                // Go down, and never come this way again.
+                if let Some(node) = self.node_mut(id) {
+                    node.first = NIL;
+                }
+                id = first;
+                continue;
+            }
+            let up = if id == top {
+                NIL
+            } else if next != NIL {
+                next
+            } else {
+                parent
+            };
+            self.free_one(id);
+            id = up;
+        }
+    }
+
+    fn free_one(&mut self, id: NodeId) {
+        self.leave(id);
+        let own = self.node(id).own;
+        let tree = self.node(id).tree;
+        let freed = self.owned.try_remove(own as usize).map_or(0, |text| text.len());
+        self.drop_side(id);
+        let counted = usize::from(self.node(id).class != Class::Root);
+        if let Some(tree) = self.tree_mut(tree) {
+            tree.bytes = tree.bytes.saturating_sub(freed);
+            tree.nodes = tree.nodes.saturating_sub(counted);
+        }
+        let free = self.free;
+        if let Some(node) = self.node_mut(id) {
+            *node = Node { next: free, ..NOBODY.clone() };
+            self.free = id;
+        }
+    }
+
+    // --- links ---
+
+    /// Puts a node that is in no list below `parent`, before `before`, or last if that is `NIL`.
+    pub(super) fn link(&mut self, id: NodeId, parent: NodeId, before: NodeId) {
+        let after = if before == NIL { self.node(parent).last } else { self.node(before).prev };
+        if let Some(node) = self.node_mut(id) {
+            (node.parent, node.prev, node.next) = (parent, after, before);
+        }
+        match self.node_mut(after) {
+            Some(node) => node.next = id,
+            None => {
+                if let Some(node) = self.node_mut(parent) {
+                    node.first = id;
+                }
+            }
+        }
+        match self.node_mut(before) {
+            Some(node) => node.prev = id,
+            None => {
+                if let Some(node) = self.node_mut(parent) {
+                    node.last = id;
+                }
+            }
+        }
+    }
+
+    /// Takes a node out of its parent's list; what is below it stays below it.
+    pub(super) fn unlink(&mut self, id: NodeId) {
+        let (parent, prev, next) = {
+            let node = self.node(id);
+            (node.parent, node.prev, node.next)
+        };
+        match self.node_mut(prev) {
+            Some(node) => node.next = next,
+            None => {
+                if let Some(node) = self.node_mut(parent) {
+                    node.first = next;
+                }
+            }
+        }
+        match self.node_mut(next) {
+            Some(node) => node.prev = prev,
+            None => {
+                if let Some(node) = self.node_mut(parent) {
+                    node.last = prev;
+                }
+            }
+        }
+        if let Some(node) = self.node_mut(id) {
+            (node.parent, node.prev, node.next) = (NIL, NIL, NIL);
+        }
+    }
+
+    /// The node after `id` in pre-order within the subtree of `top`; `NIL` at the end.
+    #[inline]
+    pub(super) fn after(&self, top: NodeId, id: NodeId) -> NodeId {
+        let first = self.node(id).first;
+        if first != NIL { first } else { self.after_subtree(top, id) }
+    }
+
+    /// As [`Store::after`], but skipping what is below `id`.
+    #[inline]
+    pub(super) fn after_subtree(&self, top: NodeId, mut id: NodeId) -> NodeId {
+        while id != top && id != NIL {
+            let node = self.node(id);
+            if node.next != NIL {
+                return node.next;
+            }
+            id = node.parent;
+        }
+        NIL
+    }
+
+    /// Marks the outline as to be rebuilt.
+    pub(super) fn outline_changed(&mut self, id: TreeId) {
+        if let Some(tree) = self.tree_mut(id) {
+            tree.outline_stale = true;
+        }
+    }
+
+    /// Rebuilds the outline if a structural change made it stale.
+    pub(super) fn refresh_outline(&mut self, id: TreeId) {
+        let Some(tree) = self.tree_mut(id) else { return };
+        if !tree.outline_stale {
+            return;
+        }
+        let mut outline = std::mem::take(&mut tree.outline);
+        let root = tree.root;
+        outline.clear();
+        let mut at = root;
+        while at != NIL {
+            let class = self.node(at).class;
+            if class != Class::Selection && class != Class::Root {
+                outline.push(at);
+            }
+            at = self.after(root, at);
+        }
+        if let Some(tree) = self.tree_mut(id) {
+            tree.outline = outline;
+            tree.outline_stale = false;
+        }
+    }
+
+    /// The nearest market at or above a node, `NIL` if there is none.
+    #[inline]
+    pub(super) fn market_of(&self, mut id: NodeId) -> NodeId {
+        while id != NIL {
+            let node = self.node(id);
+            if node.class == Class::Market {
+                return id;
+            }
+            id = node.parent;
+        }
+        NIL
+    }
+
+    // --- what markets and selections remember ---
+
+    /// Marks a market as to be rendered; whether it was not so before.
+    #[inline]
+    pub(super) fn mark_market(&mut self, id: NodeId) -> bool {
+        match self.market_state_mut(id) {
+            Some(state) => !std::mem::replace(&mut state.dirty, true),
+            None => false,
+        }
+    }
+
+    pub(super) fn market_state(&self, id: NodeId) -> Option<MarketState> {
+        let node = self.node(id);
+        if node.class != Class::Market {
+            return None;
+        }
+        Some(self.markets.get(node.side as usize).copied().unwrap_or_default())
+    }
+
+    pub(super) fn market_state_mut(&mut self, id: NodeId) -> Option<&mut MarketState> {
+        let node = self.nodes.get_mut(id as usize)?;
+        if node.class != Class::Market {
+            return None;
+        }
+        if node.side == NIL {
+            node.side = self.markets.insert(MarketState::default()) as u32;
+        }
+        self.markets.get_mut(node.side as usize)
+    }
+
+    /// What a selection remembers; `None` while its price text is that of the load.
+    #[inline]
+    pub(super) fn prices(&self, node: &Node) -> Option<Prices> {
+        if node.side == NIL || node.class != Class::Selection {
+            return None;
+        }
+        self.prices.get(node.side as usize).copied()
+    }
+
+    /// Tells a selection that its price went from `old` to `new`.
+    pub(super) fn price_moved(&mut self, id: NodeId, old: Option<Price>, new: Option<Price>) {
+        let Some(node) = self.nodes.get_mut(id as usize) else { return };
+        if node.class != Class::Selection {
+            return;
+        }
+        if node.side == NIL {
+            node.side = self.prices.insert(Prices { open: old, step: 0 }) as u32;
+        }
+        let Some(prices) = self.prices.get_mut(node.side as usize) else { return };
+        prices.open = prices.open.or(new);
+        if let (Some(old), Some(new)) = (old, new)
+            && old != new
+        {
+            prices.step = if new > old { 1 } else { -1 };
+        }
+    }
+
+    /// Forgets what a node remembers, before its class changes or it is freed.
+    pub(super) fn drop_side(&mut self, id: NodeId) {
+        let Some(node) = self.nodes.get_mut(id as usize) else { return };
+        let side = std::mem::replace(&mut node.side, NIL);
+        if side != NIL && node.class == Class::Market {
+            self.markets.try_remove(side as usize);
+        }
+        if side != NIL && node.class == Class::Selection {
+            self.prices.try_remove(side as usize);
+        }
+    }
+
+    // --- text ---
+
+    /// Replaces the whole text of a node.
+    pub(super) fn replace_text(&mut self, id: NodeId, text: Vec<u8>, mapping: &Mapping) {
+        let it = text::find(&text, mapping.topic()).unwrap_or_default();
+        let kind = Key::of(text::type_word(&text));
+        let class = mapping.class(kind);
+        let (own, tree) = (self.node(id).own, self.node(id).tree);
+        let was = self.owned.get(own as usize).map_or(0, Vec::len);
+        if let Some(tree) = self.tree_mut(tree) {
+            tree.bytes = (tree.bytes + text.len()).saturating_sub(was);
+        }
+        let own = match self.owned.get_mut(own as usize) {
+            Some(place) => {
+                *place = text;
+                own
+            }
+            None => self.owned.insert(text) as u32,
+        };
+        if let Some(node) = self.node_mut(id) {
+            (node.own, node.kind, node.class) = (own, kind, class);
+            (node.it_at, node.it_len) = (it.0 as u32, (it.1 - it.0) as u32);
+        }
+    }
+
+    /// Puts `value` in the place of `start..end` of the node's text, which is a value; or appends `name=value;` if
+    /// `at` is `None`.
+    pub(super) fn set(&mut self, id: NodeId, at: Option<(usize, usize)>, name: &[u8], value: &[u8]) {
+        if let Some((start, end)) = at
+            && end - start == value.len()
+        {
+            if let Some(place) = self.text_mut(id).and_then(|text| text.get_mut(start..end)) {
+                place.copy_from_slice(value);
+            }
+            return;
+        }
+        let was = self.text(id).len();
+        let Some(text) = self.own_text(id) else { return };
+        match at {
+            Some((start, end)) => {
+                if start <= end && end <= text.len() {
+                    text.splice(start..end, value.iter().copied());
+                }
+            }
+            None => {
+                if text.last() != Some(&b';') {
+                    text.push(b';');
+                }
+                text.extend_from_slice(name);
+                text.push(b'=');
+                text.extend_from_slice(value);
+                text.push(b';');
+            }
+        }
+        let now = text.len();
+        self.moved(id, at, was, now);
+    }
+
+    /// Looks up anew where the topic id stands in a node's text.
+    pub(super) fn find_it_again(&mut self, id: NodeId, mapping: &Mapping) {
+        let (start, end) = text::find(self.text(id), mapping.topic()).unwrap_or_default();
+        if let Some(node) = self.node_mut(id) {
+            (node.it_at, node.it_len) = (start as u32, (end - start) as u32);
+        }
+    }
+
+    /// Keeps the place of the topic id and the tree's bytes right after a text has changed its length.
+    fn moved(&mut self, id: NodeId, at: Option<(usize, usize)>, was: usize, now: usize) {
+        let tree = self.node(id).tree;
+        if let Some(tree) = self.tree_mut(tree) {
+            tree.bytes = (tree.bytes + now).saturating_sub(was);
+        }
+        let (Some((start, _)), Some(node)) = (at, self.node_mut(id)) else { return };
+        if start < node.it_at as usize {
+            node.it_at = (node.it_at as usize + now).saturating_sub(was) as u32;
+        } else if start == node.it_at as usize {
+            node.it_len = (node.it_len as usize + now).saturating_sub(was) as u32;
+        }
+    }
+
+    fn text_mut(&mut self, id: NodeId) -> Option<&mut [u8]> {
+        let node = self.nodes.get(id as usize)?;
+        if node.own != NIL {
+            return self.owned.get_mut(node.own as usize).map(Vec::as_mut_slice);
+        }
+        self.trees.get_mut(node.tree as usize)?.buffer.get_mut(node.start as usize..node.end as usize)
+    }
+
+    fn own_text(&mut self, id: NodeId) -> Option<&mut Vec<u8>> {
+        if self.node(id).own == NIL {
+            let text = self.text(id).to_vec();
+            let (tree, bytes) = (self.node(id).tree, text.len());
+            let own = self.owned.insert(text) as u32;
+            if let Some(tree) = self.tree_mut(tree) {
+                tree.bytes += bytes;
+            }
+            self.node_mut(id)?.own = own;
+        }
+        let own = self.node(id).own;
+        self.owned.get_mut(own as usize)
+    }
+
+    /// Bytes that the store holds, for those who measure.
+    pub(super) fn footprint(&self) -> usize {
+        let trees: usize =
+            self.trees.iter().map(|(_, t)| t.buffer.capacity() + 4 * t.outline.capacity() + 160).sum();
+        let owned: usize = self.owned.iter().map(|(_, text)| text.capacity()).sum();
+        trees
+            + owned
+            + self.owned.capacity() * size_of::<Option<Vec<u8>>>()
+            + self.nodes.capacity() * size_of::<Node>()
+            + self.index.allocation_size()
+    }
+}
+
+#[inline]
+fn text_of<'a>(node: &Node, owned: &'a Slab<Vec<u8>>, trees: &'a Slab<Tree>) -> &'a [u8] {
+    if node.own != NIL {
+        return owned.get(node.own as usize).map(Vec::as_slice).unwrap_or_default();
+    }
+    match trees.get(node.tree as usize) {
+        Some(tree) => tree.buffer.get(node.start as usize..node.end as usize).unwrap_or_default(),
+        None => &[],
+    }
+}
+
+#[inline]
+fn it_of<'a>(node: &Node, owned: &'a Slab<Vec<u8>>, trees: &'a Slab<Tree>) -> &'a [u8] {
+    if node.class == Class::Root {
+        return trees.get(node.tree as usize).map(|tree| tree.topic.as_bytes()).unwrap_or_default();
+    }
+    let from = node.it_at as usize;
+    text_of(node, owned, trees).get(from..from + node.it_len as usize).unwrap_or_default()
+}
+
+/// Spreads 32 bits of hash over the 64 that the table looks at.
+#[inline]
+fn spread(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
