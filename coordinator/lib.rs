@@ -5,6 +5,7 @@ pub mod cli;
 pub mod control;
 pub mod demo;
 pub mod pool;
+pub mod program;
 pub mod supervise;
 
 /// What this program was built from: its version, and the profile it was built with.

@@ -250,7 +250,7 @@ fn child_options(name: &str, matches: &ArgMatches) -> ChildOptions {
     ChildOptions {
         kind: if name == "recorder" { ChildKind::Recorder } else { ChildKind::Worker },
         slot: number("slot").and_then(|slot| u16::try_from(slot).ok()),
-        generation: number("generation").and_then(|generation| u32::try_from(generation).ok()),
+        parent: number("parent").and_then(|pid| u32::try_from(pid).ok()),
     }
 }
 

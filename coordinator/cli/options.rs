@@ -107,8 +107,8 @@ pub struct ChildOptions {
     pub kind: ChildKind,
     /// The slot, for the process list only: what counts comes through the channel.
     pub slot: Option<u16>,
-    /// The generation, likewise.
-    pub generation: Option<u32>,
+    /// The process that forked it: if it is another by now, the child leaves.
+    pub parent: Option<u32>,
 }
 
 /// What a forked process is to be.

@@ -328,5 +328,5 @@ pub const VERBS: &[Verb] = &[
 
 const CHILD: &[Arg] = &[
     option("slot", "N", Check::Whole, "Its slot, for the process list"),
-    option("generation", "N", Check::Whole, "Its generation, for the process list"),
+    option("parent", "PID", Check::Whole, "The process that forked it"),
 ];

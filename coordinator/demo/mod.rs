@@ -63,8 +63,8 @@ pub fn demo(options: &DemoOptions) -> Result<Outcome, DemoError> {
     let mut signals = Signals::open(&[Signal::SIGINT, Signal::SIGTERM])
         .map_err(|error| DemoError::new("blocking signals", error))?;
     let folder = Folder::make(options)?;
-    let simulator =
-        Simulator::start(&simulator_options(options)).map_err(|error| DemoError::new("the simulated server", error))?;
+    let simulator = Simulator::start(&simulator_options(options))
+        .map_err(|error| DemoError::new("the simulated server", error))?;
     let auditor = Auditor::start(&folder.path.join("audit.sock"), simulator.truth())?;
     let subject = Subject::start(&folder.path, simulator.address(), options.cap, auditor.socket())?;
     let mut progress = Progress::new(options.output);
@@ -127,7 +127,8 @@ pub fn simulate(options: &SimulateOptions) -> Result<Outcome, DemoError> {
         replay_speed: options.replay.speed,
         ..Options::default()
     };
-    let simulator = Simulator::start(&server).map_err(|error| DemoError::new("the simulated server", error))?;
+    let simulator =
+        Simulator::start(&server).map_err(|error| DemoError::new("the simulated server", error))?;
     let mut progress = Progress::new(options.output);
     progress.line(&format!("push server at dpt://{} seed={}", simulator.address(), options.seed));
     if let Some(truth) = simulator.truth_address() {

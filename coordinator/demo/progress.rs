@@ -1,7 +1,7 @@
 //! What a demo prints while it runs: a table that is drawn over itself on a terminal, plain lines in a pipe.
 
 use super::subject::Look;
-use super::{is_live, inside};
+use super::{inside, is_live};
 use crate::cli::{DemoOptions, OutputFormat};
 use serde_json::{Value, json};
 use std::io::{self, Write};
@@ -104,8 +104,15 @@ impl Progress {
     fn table(&self, look: &Look, oracle: &OracleReport, server: &Report) -> Vec<String> {
         let mut lines = vec![
             self.summary(look, oracle),
-            format!("        published/s={}  server lateness worst {}", oracle.checked.saturating_sub(self.published), short(server.lateness.worst)),
-            format!("  {:>6} {:>8} {:>9} {:>6} {:>6} {:>5} {:>9} {:>11} {:>9} {:>8}", "worker", "pid", "state", "subs", "cap", "busy", "diffs/s", "queue", "lag p99", "rss"),
+            format!(
+                "        published/s={}  server lateness worst {}",
+                oracle.checked.saturating_sub(self.published),
+                short(server.lateness.worst)
+            ),
+            format!(
+                "  {:>6} {:>8} {:>9} {:>6} {:>6} {:>5} {:>9} {:>11} {:>9} {:>8}",
+                "worker", "pid", "state", "subs", "cap", "busy", "diffs/s", "queue", "lag p99", "rss"
+            ),
         ];
         for worker in look.workers.as_array().into_iter().flatten() {
             let number = |path: &str| worker.pointer(path).and_then(Value::as_u64).unwrap_or(0);

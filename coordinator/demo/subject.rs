@@ -33,7 +33,12 @@ pub struct Look {
 
 impl Subject {
     /// Writes a configuration into `folder` and starts `touchline run` with it.
-    pub fn start(folder: &Path, server: SocketAddr, cap: u32, audit_socket: &Path) -> Result<Subject, DemoError> {
+    pub fn start(
+        folder: &Path,
+        server: SocketAddr,
+        cap: u32,
+        audit_socket: &Path,
+    ) -> Result<Subject, DemoError> {
         let config = inside(folder, "touchline.toml");
         fs::write(&config, configuration(folder, server, cap))
             .map_err(|error| DemoError::new("writing the demo's configuration", error))?;
@@ -63,7 +68,8 @@ impl Subject {
                 return Ok(Waited::Time);
             }
             if Instant::now() >= deadline {
-                let told = format!("not every match is live after {patience:?}; its log: {}", self.log.display());
+                let told =
+                    format!("not every match is live after {patience:?}; its log: {}", self.log.display());
                 return Err(DemoError::new("the daemon", told));
             }
             if wait(Instant::now() + Duration::from_millis(50), signals) == Waited::Interrupted {
@@ -95,8 +101,9 @@ impl Subject {
 
     /// Asks for anything.
     pub fn ask(&self, verb: &str, args: Value) -> Result<Value, DemoError> {
-        self.request(verb, args)
-            .map_err(|error| DemoError(format!("asking the daemon for {verb}: {error}; its log: {}", self.log.display())))
+        self.request(verb, args).map_err(|error| {
+            DemoError(format!("asking the daemon for {verb}: {error}; its log: {}", self.log.display()))
+        })
     }
 
     fn request(&self, verb: &str, args: Value) -> Result<Value, ControlError> {

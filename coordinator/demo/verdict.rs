@@ -53,13 +53,16 @@ impl Verdict {
         let mut stream = subject.events()?;
         let mut failed = None;
         let rows = std::iter::from_fn(|| match stream.next_line(Some(NEXT_EVENT)) {
-            Ok(line) => serde_json::from_slice::<Value>(&line?).map_err(|error| failed = Some(error.to_string())).ok(),
+            Ok(line) => {
+                serde_json::from_slice::<Value>(&line?).map_err(|error| failed = Some(error.to_string())).ok()
+            }
             Err(error) => {
                 failed = Some(error.to_string());
                 None
             }
         });
-        let events = auditor.oracle().compare_events(rows);
+        let rows: Vec<Value> = rows.collect();
+        let events = auditor.oracle().compare_events(&rows);
         if let Some(error) = failed {
             return Err(DemoError::new("reading the events", error));
         }
@@ -78,11 +81,20 @@ impl Verdict {
     }
 
     /// Prints the summary; the last line says it all.
-    pub fn tell(&self, progress: &mut Progress, server: &Report, exit: Option<i32>, options: &DemoOptions) -> Outcome {
+    pub fn tell(
+        &self,
+        progress: &mut Progress,
+        server: &Report,
+        exit: Option<i32>,
+        options: &DemoOptions,
+    ) -> Outcome {
         let most = server.most_subscriptions;
         let checks = [
             ("documents equal the truth", self.documents.is_equal()),
-            ("every published document was true at its number", self.published.mismatches == 0 && self.published.checked > 0),
+            (
+                "every published document was true at its number",
+                self.published.mismatches == 0 && self.published.checked > 0,
+            ),
             ("events equal what happened", self.events.is_equal()),
             ("no connection held more than the cap", most <= options.cap as usize && server.over_cap == 0),
             ("the daemon ended with code 0", exit == Some(0)),
@@ -132,7 +144,7 @@ impl Verdict {
             ("document of no match", &self.documents.extra),
             ("document differs", &self.documents.different),
             ("published, never true", &self.published.explained),
-            ("event differs", &self.events.examples),
+            ("event differs", &self.events.differences),
         ];
         for (what, list) in named {
             for item in list.iter().take(SHOWN) {

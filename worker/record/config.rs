@@ -105,7 +105,8 @@ fn lanes(table: Option<&Value>) -> Result<Vec<(EventType, Lane)>, String> {
     let Some(table) = table.and_then(Value::as_object) else { return Ok(Vec::new()) };
     let mut lanes = Vec::new();
     for (name, lane) in table {
-        let lane = serde_json::from_value(lane.clone()).map_err(|_| format!("[lanes] {name}: {lane} is no lane"))?;
+        let lane =
+            serde_json::from_value(lane.clone()).map_err(|_| format!("[lanes] {name}: {lane} is no lane"))?;
         if let Some(kind) = EventType::ALL.iter().find(|kind| kind.as_str() == name) {
             lanes.push((*kind, lane));
         }

@@ -39,7 +39,15 @@ pub struct Book {
 
 impl Book {
     /// Follows a match at the place that the forest gave it.
-    pub fn insert(&mut self, slot: MatchSlot, feed: FeedId, id: &MatchId, epoch: Epoch, topics: Vec<String>, now: Instant) {
+    pub fn insert(
+        &mut self,
+        slot: MatchSlot,
+        feed: FeedId,
+        id: &MatchId,
+        epoch: Epoch,
+        topics: Vec<String>,
+        now: Instant,
+    ) {
         let place = slot.0 as usize;
         if self.places.len() <= place {
             self.places.resize_with(place + 1, || None);
@@ -95,11 +103,6 @@ impl Book {
     /// How many.
     pub fn len(&self) -> usize {
         self.by_id.len()
-    }
-
-    /// Whether nothing is followed.
-    pub fn is_empty(&self) -> bool {
-        self.by_id.is_empty()
     }
 
     /// The next publication of a match is to be whole, and is due even if nothing changes.

@@ -184,7 +184,8 @@ impl Scanner {
             let topic = self.parts.list_topic.clone();
             self.subscribe(&topic);
         }
-        let topics: Vec<String> = self.book.iter().flat_map(|(_, followed)| followed.topics.clone()).collect();
+        let topics: Vec<String> =
+            self.book.iter().flat_map(|(_, followed)| followed.topics.clone()).collect();
         for topic in &topics {
             self.subscribe(topic);
         }

@@ -41,7 +41,6 @@ pub struct Parts {
     pub time_topic: String,
     pub match_id: Template,
     pub match_topics: Vec<Template>,
-    pub cap: u32,
     pub stale_after: Duration,
     pub publish_deadline: Duration,
 }

@@ -104,12 +104,18 @@ pub fn run(channel: OwnedFd, slot: SlotId) -> Result<(), ScanError> {
     let mut control: Control =
         Channel::new(channel, IN_LIMIT, OUT_LIMIT).map_err(ScanError::system("opening the channel"))?;
     let welcome = greet(&mut control)?;
-    let log = logging::init(Who::Worker(slot), &welcome.config.log.level, welcome.config.log.format, Target::Stderr)
-        .map_err(|error| ScanError::Config { why: format!("log: {error}") })?;
+    let log = logging::init(
+        Who::Worker(slot),
+        &welcome.config.log.level,
+        welcome.config.log.format,
+        Target::Stderr,
+    )
+    .map_err(|error| ScanError::Config { why: format!("log: {error}") })?;
     if let Some(file) = welcome.log_file {
         log.set_file(file);
     }
-    let ran = scan(control, signals, log.clone(), &welcome.config, welcome.feed, welcome.slot, welcome.generation);
+    let ran =
+        scan(control, signals, log.clone(), &welcome.config, welcome.feed, welcome.slot, welcome.generation);
     if let Err(error) = &ran {
         log::error!(error:% = error; "worker.failed");
     }
@@ -170,7 +176,9 @@ fn wait_readable(control: &Control, left: Duration) -> Result<(), ScanError> {
     let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
     match poll(&mut [PollFd::new(control.as_fd(), PollFlags::POLLIN)], timeout) {
         Ok(_) | Err(nix::Error::EINTR) => Ok(()),
-        Err(errno) => Err(ScanError::System { operation: "waiting for the coordinator", source: errno.into() }),
+        Err(errno) => {
+            Err(ScanError::System { operation: "waiting for the coordinator", source: errno.into() })
+        }
     }
 }
 
@@ -209,7 +217,6 @@ fn scan(
         time_topic: feed.time_topic.clone(),
         match_id: template(feed.match_id.as_str())?,
         match_topics,
-        cap: feed.max_subscriptions,
         stale_after: feed.stale_after.get(),
         publish_deadline: config.limits.publish_deadline.get(),
     };
@@ -218,12 +225,14 @@ fn scan(
 }
 
 fn mapping(feed: &FeedConfig) -> Result<Mapping, ScanError> {
-    let wrong = |error: &dyn fmt::Display| ScanError::Config { why: format!("mapping of {}: {error}", feed.name) };
+    let wrong =
+        |error: &dyn fmt::Display| ScanError::Config { why: format!("mapping of {}: {error}", feed.name) };
     let builtin = Mapping::builtin().map_err(|error| wrong(&error))?;
     if feed.mapping.is_empty() {
         return Ok(builtin);
     }
-    let text = std::fs::read_to_string(&feed.mapping).map_err(|error| wrong(&format!("{}: {error}", feed.mapping)))?;
+    let text = std::fs::read_to_string(&feed.mapping)
+        .map_err(|error| wrong(&format!("{}: {error}", feed.mapping)))?;
     builtin.overlay(&text).map_err(|error| wrong(&error))
 }
 

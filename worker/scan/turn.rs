@@ -123,14 +123,15 @@ impl Scanner {
             let told = self.upstream.lost(&why, now);
             self.connection_lost(told);
         }
-        self.parts.forest.drain_list_changes(&mut self.list_changes);
+        self.parts.forest.drain_lists(&mut self.list_changes);
     }
 
     fn settle_news(&mut self, news: Vec<News>) {
         for item in news {
             match item {
                 News::Loaded(topic) => {
-                    let owner = std::str::from_utf8(&topic).ok().and_then(|topic| self.parts.forest.owner(topic));
+                    let owner =
+                        std::str::from_utf8(&topic).ok().and_then(|topic| self.parts.forest.owner(topic));
                     if let Some(slot) = owner {
                         self.revive(slot);
                     }
@@ -273,7 +274,8 @@ impl Scanner {
                     self.set_state(slot, MatchState::Live);
                     self.book.make_due(slot);
                 }
-                (MatchState::Live | MatchState::Stale | MatchState::Subscribing | MatchState::Removed, _) => {}
+                (MatchState::Live | MatchState::Stale | MatchState::Subscribing | MatchState::Removed, _) => {
+                }
             }
         }
     }
@@ -322,7 +324,7 @@ impl Scanner {
 
     /// Renders what changed in a match and hands it over; how many bytes it was.
     fn publish(&mut self, slot: MatchSlot, since: u64) -> usize {
-        let Scanner { parts, book, link, sections, meter, .. } = self;
+        let Scanner { parts, book, sections, meter, .. } = self;
         sections.clear();
         let Some(followed) = book.get_mut(slot) else {
             parts.forest.render(slot, sections);

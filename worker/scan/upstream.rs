@@ -142,7 +142,8 @@ impl Upstream {
         let State::Connecting { stream, .. } = before else { return Step::Nothing };
         // Subscriptions are small and wait for nothing; a failure here costs latency only.
         let _ = stream.set_nodelay(true);
-        let wall_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+        let wall_ms =
+            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
         let session = Session::new(SessionConfig { wall_ms, ..self.plan.session.clone() }, now);
         self.state = State::Connected { stream, session: Box::new(session), drained: true };
         Step::Connected

@@ -207,7 +207,10 @@ impl Store {
     fn take(&mut self, job: Job) {
         match job {
             Job::Open { token, source } => {
-                let known = self.positions.get(&source.slot).filter(|(generation, _)| *generation == source.generation);
+                let known = self
+                    .positions
+                    .get(&source.slot)
+                    .filter(|(generation, _)| *generation == source.generation);
                 let resume_after = known.map_or(0, |(_, n)| *n);
                 self.batch.replies.push(Reply::Opened { token, resume_after });
             }
@@ -349,7 +352,8 @@ impl Store {
             stats.dropped += self.batch.lost;
             stats.refused += self.batch.refused;
             stats.gaps += self.batch.gaps_opened();
-            stats.gaps_open = (stats.gaps_open + self.batch.gaps_opened()).saturating_sub(self.batch.gaps_closed());
+            stats.gaps_open =
+                (stats.gaps_open + self.batch.gaps_opened()).saturating_sub(self.batch.gaps_closed());
             if !stats.trouble.is_empty() {
                 log::info!("store.recovered");
                 stats.trouble.clear();
@@ -390,7 +394,8 @@ impl Store {
             for (feed, id) in self.retention.forgotten.drain(..) {
                 let place = self.config.feeds.iter().position(|name| **name == *feed);
                 if let Some(place) = place.and_then(|place| u16::try_from(place).ok()) {
-                    let key = MatchKey { feed: touchline_common::model::FeedId(place), id: MatchId::from(id) };
+                    let key =
+                        MatchKey { feed: touchline_common::model::FeedId(place), id: MatchId::from(id) };
                     self.ledgers.remove(&key);
                 }
             }
