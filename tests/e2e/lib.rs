@@ -1,1 +1,142 @@
-//! End-to-end tests stand in `tests/`.
+//! What the end-to-end tests share: a folder with a simulated server and the real daemon in it.
+//!
+//! The tests themselves stand in `tests/`, a file per subject. Each starts its own site, on free ports, and leaves nothing behind.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+use serde_json::{Map, Value, json};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tempfile::TempDir;
+use touchline_common::control::{Client, ControlError};
+use touchline_harness::process::{Reaper, Running};
+use touchline_harness::wait;
+use touchline_simulator::server::Handle;
+use touchline_simulator::{Options, Simulator};
+
+/// How long a site may take until every match is live.
+pub const LIVE: Duration = Duration::from_secs(30);
+/// How long one answer may take.
+pub const ANSWER: Duration = Duration::from_secs(10);
+
+/// A simulated server and a daemon that follows it.
+pub struct Site {
+    // The order is the order of the end: the daemon goes before its server, and the reaper looks last.
+    /// The daemon.
+    pub daemon: Running,
+    /// The server.
+    pub simulator: Handle,
+    folder: TempDir,
+    _reaper: Reaper,
+}
+
+impl Site {
+    /// Starts both; `extra` is appended to the feed's part of the configuration.
+    pub fn start(options: &Options, extra: &str) -> Site {
+        let reaper = Reaper::new();
+        let folder = tempfile::tempdir().expect("a folder");
+        let simulator = Simulator::start(options).expect("the simulated server");
+        write_config(folder.path(), simulator.address(), extra);
+        let daemon = run(folder.path());
+        Site { daemon, simulator, folder, _reaper: reaper }
+    }
+
+    /// As [`Site::start`], and every match is live.
+    pub fn live(options: &Options, extra: &str) -> Site {
+        let site = Site::start(options, extra);
+        site.wait_live(options.matches as u64);
+        site
+    }
+
+    /// The folder with configuration, socket, store and log.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The control socket.
+    pub fn socket(&self) -> PathBuf {
+        self.path().join("control.sock")
+    }
+
+    /// Asks the daemon.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub fn request(&self, verb: &str, args: Value) -> Result<Value, ControlError> {
+        Client::connect(&self.socket())?.request(verb, arguments(args), ANSWER)
+    }
+
+    /// Asks the daemon, which must answer.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn ask(&self, verb: &str, args: Value) -> Value {
+        self.request(verb, args).unwrap_or_else(|error| panic!("asking for {verb}: {error}"))
+    }
+
+    /// A number of `status`, by its path.
+    pub fn count(&self, path: &str) -> u64 {
+        self.request("status", json!({})).ok().and_then(|status| status.pointer(path)?.as_u64()).unwrap_or(0)
+    }
+
+    /// Waits until `matches` of them are live.
+    pub fn wait_live(&self, matches: u64) {
+        wait::until(&format!("{matches} live matches"), LIVE, || {
+            (self.count("/matches/live") == matches).then_some(())
+        });
+    }
+
+    /// Pids of the workers, by slot.
+    pub fn worker_pids(&self) -> Vec<u32> {
+        let workers = self.ask("workers", json!({}));
+        let pids = workers.as_array().into_iter().flatten().filter_map(|worker| worker.get("pid")?.as_u64());
+        pids.map(|pid| pid as u32).collect()
+    }
+
+    /// Every document equals the truth, once nothing changes any more.
+    ///
+    /// # Panics
+    /// When they do not within the deadline.
+    pub fn assert_documents_are_true(&self) {
+        self.simulator.pause();
+        let oracle = touchline_simulator::Oracle::new(self.simulator.truth());
+        let mut last = None;
+        let equal = || {
+            let ids = self.simulator.truth().matches();
+            let documents = ids.into_iter().filter_map(|id| {
+                let document = self.request("match", json!({ "match": id })).ok()?;
+                Some((id, document))
+            });
+            let report = oracle.compare_final(documents.collect::<Vec<_>>());
+            let equal = report.is_equal();
+            last = Some(report);
+            equal.then_some(())
+        };
+        let settled = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            wait::until("documents that equal the truth", Duration::from_secs(5), equal);
+        }));
+        assert!(settled.is_ok(), "{last:#?}");
+    }
+}
+
+/// Starts `touchline run` in a folder that has its configuration.
+pub fn run(folder: &Path) -> Running {
+    Running::start(folder, &["run", "--config", "touchline.toml"])
+}
+
+/// Writes a configuration for one feed at `server`.
+pub fn write_config(folder: &Path, server: SocketAddr, extra: &str) {
+    let at = Value::from(folder.display().to_string());
+    let text = format!(
+        "[daemon]\nrun_dir = {at}\nstate_dir = {at}\n\n[[feed]]\nname = \"inplay\"\nkind = \"diffusion\"\n\
+         url = \"dpt://{server}\"\nlist_topic = \"OVInPlay_1_3\"\nmatch_id = \"{{ID}}\"\nmatch_topics = [\"6V{{ID}}\"]\n{extra}\n"
+    );
+    std::fs::write(folder.join("touchline.toml"), text).expect("writing the configuration");
+}
+
+fn arguments(args: Value) -> Map<String, Value> {
+    match args {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
