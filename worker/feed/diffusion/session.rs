@@ -14,7 +14,7 @@ use super::subscriptions::{SubscribeError, Subscriptions};
 use crate::feed::{Event, SessionKind};
 use crate::wire::diffusion::{
     self, AliasTable, ConnectRequest, ConnectResponse, Credentials, Frame, FrameBuffer, ResponseCode,
-    TopicSlot,
+    TopicRef, TopicSlot,
 };
 use std::io;
 use std::time::Instant;
@@ -44,21 +44,25 @@ enum Input {
 }
 
 /// What one step over the buffer found; without a borrow, so that steps can be repeated.
+#[derive(Clone, Copy)]
 enum Step {
     Skip,
     Wait,
     Opened(SessionKind),
-    Load(Delivery),
-    Delta(Delivery),
+    Load(Frame, TopicAt),
+    Delta(Frame, TopicAt),
     Removed,
     Queue(u64),
-    Lost(LostReason),
+    Lost,
 }
 
-struct Delivery {
-    frame: Frame,
-    /// Where the topic's name lies, if the message has only its alias.
-    slot: Option<TopicSlot>,
+/// Where the name of a message's topic is.
+#[derive(Clone, Copy)]
+enum TopicAt {
+    /// In the message itself.
+    Message,
+    /// In the table of aliases.
+    Alias(TopicSlot),
 }
 
 /// One connection's session.
@@ -324,28 +328,34 @@ impl Session {
         match step {
             Step::Skip | Step::Wait => None,
             Step::Opened(session) => Some(Event::Opened { client_id: &self.client_id, session }),
-            Step::Load(delivery) => {
-                let (topic, body) = self.delivered(&delivery);
-                Some(Event::Load { topic, body })
+            Step::Load(frame, at) => {
+                Some(Event::Load { topic: self.topic_name(frame, at), body: self.buffer.body(frame) })
             }
-            Step::Delta(delivery) => {
-                let (topic, body) = self.delivered(&delivery);
-                Some(Event::Delta { topic, body })
+            Step::Delta(frame, at) => {
+                Some(Event::Delta { topic: self.topic_name(frame, at), body: self.buffer.body(frame) })
             }
             Step::Removed => Some(Event::TopicRemoved { topic: &self.removed }),
             Step::Queue(depth) => Some(Event::ServerQueue(depth)),
-            Step::Lost(why) => Some(Event::Lost { why }),
+            Step::Lost => self.why().map(|why| Event::Lost { why }),
         }
     }
 
     #[inline]
-    fn delivered(&self, delivery: &Delivery) -> (&[u8], &[u8]) {
-        let message = self.buffer.message(delivery.frame);
-        let topic = match delivery.slot {
-            Some(slot) => self.aliases.name(slot),
-            None => Some(messages::topic_name(&message)),
-        };
-        (topic.unwrap_or_default(), message.body)
+    fn topic_name(&self, frame: Frame, at: TopicAt) -> &[u8] {
+        match at {
+            TopicAt::Alias(slot) => self.aliases.name(slot).unwrap_or_default(),
+            TopicAt::Message => match TopicRef::parse(self.buffer.first_header(frame)) {
+                TopicRef::Named { name, alias: _ } => name,
+                TopicRef::Alias(_) => &[],
+            },
+        }
+    }
+
+    fn why(&self) -> Option<LostReason> {
+        match &self.state {
+            State::Closed { why } => Some(why.clone()),
+            State::Shaking { .. } | State::Open => None,
+        }
     }
 
     #[inline]
@@ -358,13 +368,11 @@ impl Session {
     }
 
     fn tell_lost(&mut self) -> Step {
-        match &self.state {
-            State::Closed { why } if !self.told => {
-                self.told = true;
-                Step::Lost(why.clone())
-            }
-            State::Closed { .. } | State::Shaking { .. } | State::Open => Step::Wait,
+        if self.told {
+            return Step::Wait;
         }
+        self.told = true;
+        Step::Lost
     }
 
     fn end(&mut self, why: LostReason) -> Step {

@@ -4,11 +4,14 @@
 //! a frame that a read cut off. A length is held against the limit before anything is done for it. Memory: at most
 //! the limit and one read, and back to two reads once large frames have stopped.
 
-use super::message::{Message, header_length};
+use super::message::{HeaderEnds, Message};
+use super::{Encoding, MessageType, Part};
 use std::fmt;
 
 /// The smallest length that a frame can claim: its length, type and encoding.
 pub const FRAME_MIN: u32 = 6;
+/// The highest limit of frames, in bytes.
+pub const FRAME_LIMIT_MAX: u32 = 1 << 30;
 /// How many bytes [`FrameBuffer::spare`] offers at least, once all whole messages are taken.
 pub const READ: usize = 64 * 1024;
 
@@ -64,11 +67,26 @@ impl std::error::Error for WireError {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame {
     /// The first byte after the encoding byte.
-    content: usize,
-    headers: usize,
-    end: usize,
+    content: u32,
+    first_header_end: u32,
+    headers_end: u32,
+    end: u32,
     type_byte: u8,
     encoding_byte: u8,
+}
+
+impl Frame {
+    /// What the message is.
+    #[inline]
+    pub fn kind(self) -> (MessageType, Part) {
+        MessageType::from_byte(self.type_byte)
+    }
+
+    /// How its body is written.
+    #[inline]
+    pub fn encoding(self) -> Encoding {
+        Encoding::from_byte(self.encoding_byte)
+    }
 }
 
 /// Takes what a socket reads and gives the messages in it.
@@ -83,8 +101,9 @@ pub struct FrameBuffer {
 }
 
 impl FrameBuffer {
-    /// A buffer that refuses frames of more than `limit` bytes.
+    /// A buffer that refuses frames of more than `limit` bytes, [`FRAME_LIMIT_MAX`] at most.
     pub fn new(limit: u32) -> FrameBuffer {
+        let limit = limit.min(FRAME_LIMIT_MAX);
         FrameBuffer { bytes: Vec::new(), start: 0, end: 0, limit, reads_with_room: 0 }
     }
 
@@ -133,22 +152,42 @@ impl FrameBuffer {
             return Ok(None);
         };
         let start = self.start + PREFIX_LEN;
+        let ends = HeaderEnds::of(content);
         let frame = Frame {
-            content: start,
-            headers: header_length(content),
-            end: start + content.len(),
+            content: place(start),
+            first_header_end: place(start + ends.first),
+            headers_end: place(start + ends.all),
+            end: place(start + content.len()),
             type_byte: *type_byte,
             encoding_byte: *encoding_byte,
         };
-        self.start = frame.end;
+        self.start = frame.end as usize;
         Ok(Some(frame))
     }
 
     /// The message at `frame`.
     #[inline]
     pub fn message(&self, frame: Frame) -> Message<'_> {
-        let content = self.bytes.get(frame.content..frame.end).unwrap_or_default();
-        Message::split(frame.type_byte, frame.encoding_byte, content, frame.headers)
+        let content = self.between(frame.content, frame.end);
+        let headers = frame.headers_end.saturating_sub(frame.content) as usize;
+        Message::split(frame.type_byte, frame.encoding_byte, content, headers)
+    }
+
+    /// The first header of the message at `frame`; empty if there is none.
+    #[inline]
+    pub fn first_header(&self, frame: Frame) -> &[u8] {
+        self.between(frame.content, frame.first_header_end)
+    }
+
+    /// The body of the message at `frame`.
+    #[inline]
+    pub fn body(&self, frame: Frame) -> &[u8] {
+        self.between(frame.headers_end.saturating_add(1), frame.end)
+    }
+
+    #[inline]
+    fn between(&self, from: u32, to: u32) -> &[u8] {
+        self.bytes.get(from as usize..to as usize).unwrap_or_default()
     }
 
     /// What was read and belongs to no message that was taken; the handshake is read from here.
@@ -208,4 +247,10 @@ impl FrameBuffer {
         self.end -= self.start;
         self.start = 0;
     }
+}
+
+/// No place in a buffer is beyond [`FRAME_LIMIT_MAX`] and a few reads.
+#[inline]
+fn place(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
 }

@@ -4,7 +4,7 @@
 //! is not there is `None`, never an error: whether that hurts is for the caller to say.
 
 use super::records::{Fields, Records};
-use super::{ALIAS_MARK, Encoding, MessageType, Part, RD, SELECTOR_SEPARATOR};
+use super::{ALIAS_MARK, Encoding, FD, MessageType, Part, RD, SELECTOR_SEPARATOR};
 use memchr::memchr;
 
 /// A message; its texts are borrowed from the buffer it was read into.
@@ -61,7 +61,7 @@ pub enum TopicStatus<'a> {
 impl<'a> Message<'a> {
     /// The message in `content`, which is what stands after the type and encoding bytes.
     pub fn new(type_byte: u8, encoding_byte: u8, content: &'a [u8]) -> Message<'a> {
-        Message::split(type_byte, encoding_byte, content, header_length(content))
+        Message::split(type_byte, encoding_byte, content, HeaderEnds::of(content).all)
     }
 
     /// As [`Message::new`], where the length of the headers is known.
@@ -225,10 +225,40 @@ impl<'a> TopicRef<'a> {
     }
 }
 
-/// How many bytes stand before the first RD: all of them if there is none.
+/// Where the headers of some content end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct HeaderEnds {
+    /// Bytes of the first header.
+    pub(super) first: usize,
+    /// Bytes of all headers, up to the first RD: everything if there is none.
+    pub(super) all: usize,
+}
+
+impl HeaderEnds {
+    /// Deltas by alias have all their headers within the first 8 bytes, so those are looked at as one word first.
+    #[inline]
+    pub(super) fn of(content: &[u8]) -> HeaderEnds {
+        if let Some(word) = content.first_chunk::<8>().map(|word| u64::from_le_bytes(*word)) {
+            let (all, field) = (first_equal(word, RD), first_equal(word, FD));
+            if all < 8 {
+                return HeaderEnds { first: all.min(field), all };
+            }
+        }
+        let all = memchr(RD, content).unwrap_or(content.len());
+        let first = content.get(..all).and_then(|headers| memchr(FD, headers)).unwrap_or(all);
+        HeaderEnds { first, all }
+    }
+}
+
+/// The place of the first byte of `word`, from its lowest, that equals `byte`; 8 if none does.
 #[inline]
-pub(super) fn header_length(content: &[u8]) -> usize {
-    memchr(RD, content).unwrap_or(content.len())
+fn first_equal(word: u64, byte: u8) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    let zero_where_equal = word ^ (ONES * u64::from(byte));
+    // Bits above the first match may be wrong, the first is not.
+    let marks = zero_where_equal.wrapping_sub(ONES) & !zero_where_equal & HIGHS;
+    (marks.trailing_zeros() / 8) as usize
 }
 
 /// A whole number in ASCII digits.

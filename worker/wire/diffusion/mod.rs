@@ -19,7 +19,7 @@ pub(crate) mod captures;
 mod tests;
 
 pub use alias::{AliasError, AliasTable, TopicSlot};
-pub use dpt::{FRAME_MIN, Frame, FrameBuffer, READ, WireError};
+pub use dpt::{FRAME_LIMIT_MAX, FRAME_MIN, Frame, FrameBuffer, READ, WireError};
 pub use encode::{
     EncodeError, FrameWriter, abort, ack, cancel_fragments, close, delta, delta_with_ack, load,
     load_with_ack, message, ping_client, ping_server, subscribe, topic_status, unsubscribe,

@@ -1,28 +1,29 @@
 //! What each message does to an open session.
 
-use super::{Delivery, Session, Step};
+use super::{Session, Step, TopicAt};
 use crate::feed::diffusion::LostReason;
-use crate::wire::diffusion::{self, Frame, Message, MessageType, Part, TopicRef, TopicSlot, TopicStatus};
+use crate::wire::diffusion::{self, Frame, Message, MessageType, Part, TopicRef, TopicStatus};
 
-/// Where a message's topic is named.
-enum Named {
-    /// In the message itself.
-    Here,
-    /// In the table of aliases.
-    There(TopicSlot),
+/// Whether a message asks to be acknowledged.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ack {
+    Wanted,
+    NotWanted,
 }
 
 impl Session {
     #[inline]
     pub(super) fn take(&mut self, frame: Frame) -> Step {
         self.counters.messages += 1;
-        let message = self.buffer.message(frame);
-        if message.part == Part::Fragment {
+        let (kind, part) = frame.kind();
+        if part == Part::Fragment {
             return count(&mut self.counters.fragments);
         }
-        match message.kind {
-            MessageType::Delta | MessageType::DeltaAck => self.delta(frame),
-            MessageType::TopicLoad | MessageType::TopicLoadAck => self.load(frame),
+        match kind {
+            MessageType::Delta => self.delta(frame, Ack::NotWanted),
+            MessageType::DeltaAck => self.delta(frame, Ack::Wanted),
+            MessageType::TopicLoad => self.load(frame, Ack::NotWanted),
+            MessageType::TopicLoadAck => self.load(frame, Ack::Wanted),
             MessageType::TopicStatus => self.status(frame),
             MessageType::PingClient => self.echo(frame),
             MessageType::PingServer => self.server_queue(frame),
@@ -44,65 +45,65 @@ impl Session {
     }
 
     #[inline]
-    fn delta(&mut self, frame: Frame) -> Step {
-        self.acknowledge(frame);
-        match self.delivery(frame) {
-            Ok(delivery) => {
+    fn delta(&mut self, frame: Frame, ack: Ack) -> Step {
+        self.acknowledge(frame, ack);
+        match self.usable(frame) {
+            Ok(at) => {
                 self.counters.deltas += 1;
-                Step::Delta(delivery)
+                Step::Delta(frame, at)
             }
             Err(skip) => skip,
         }
     }
 
-    fn load(&mut self, frame: Frame) -> Step {
-        self.acknowledge(frame);
-        if let Some(TopicRef::Named { name, alias: Some(alias) }) = self.buffer.message(frame).topic()
+    fn load(&mut self, frame: Frame, ack: Ack) -> Step {
+        self.acknowledge(frame, ack);
+        if let TopicRef::Named { name, alias: Some(alias) } = TopicRef::parse(self.buffer.first_header(frame))
             && self.aliases.learn(name, alias).is_err()
         {
             self.counters.alias_refused += 1;
         }
-        match self.delivery(frame) {
-            Ok(delivery) => {
+        match self.usable(frame) {
+            Ok(at) => {
                 self.counters.loads += 1;
-                Step::Load(delivery)
+                Step::Load(frame, at)
             }
             Err(skip) => skip,
         }
     }
 
     #[inline]
-    fn delivery(&mut self, frame: Frame) -> Result<Delivery, Step> {
-        let slot = match self.named(frame)? {
-            Named::Here => None,
-            Named::There(slot) => Some(slot),
-        };
-        if !self.buffer.message(frame).encoding.is_plain() {
+    fn usable(&mut self, frame: Frame) -> Result<TopicAt, Step> {
+        let at = self.topic_at(frame)?;
+        if !frame.encoding().is_plain() {
             return Err(count(&mut self.counters.encoded));
         }
-        Ok(Delivery { frame, slot })
+        Ok(at)
     }
 
     #[inline]
-    fn named(&mut self, frame: Frame) -> Result<Named, Step> {
-        match self.buffer.message(frame).topic() {
-            Some(TopicRef::Named { name, alias: _ }) if !name.is_empty() => Ok(Named::Here),
-            Some(TopicRef::Alias(alias)) => match self.aliases.resolve(alias) {
-                Some(slot) => Ok(Named::There(slot)),
+    fn topic_at(&mut self, frame: Frame) -> Result<TopicAt, Step> {
+        match TopicRef::parse(self.buffer.first_header(frame)) {
+            TopicRef::Named { name, alias: _ } if !name.is_empty() => Ok(TopicAt::Message),
+            TopicRef::Alias(alias) => match self.aliases.resolve(alias) {
+                Some(slot) => Ok(TopicAt::Alias(slot)),
                 None => Err(count(&mut self.counters.unknown_alias)),
             },
-            Some(TopicRef::Named { .. }) | None => Err(count(&mut self.counters.malformed)),
+            TopicRef::Named { .. } => Err(count(&mut self.counters.malformed)),
         }
     }
 
     /// Acknowledges what asks for it, whether it can be used or not: it was received.
     #[inline]
-    fn acknowledge(&mut self, frame: Frame) {
-        let message = self.buffer.message(frame);
-        if !matches!(message.kind, MessageType::TopicLoadAck | MessageType::DeltaAck) {
-            return;
+    fn acknowledge(&mut self, frame: Frame, ack: Ack) {
+        match ack {
+            Ack::Wanted => self.send_ack(frame),
+            Ack::NotWanted => {}
         }
-        let sent = match message.ack_id() {
+    }
+
+    fn send_ack(&mut self, frame: Frame) {
+        let sent = match self.buffer.message(frame).ack_id() {
             Some(id) if !id.is_empty() => diffusion::ack(&mut self.out, id).is_ok(),
             Some(_) | None => false,
         };
@@ -122,16 +123,14 @@ impl Session {
             TopicStatus::Removed => {}
             TopicStatus::Other(_) => return count(&mut self.counters.unexpected),
         }
-        let named = match self.named(frame) {
-            Ok(named) => named,
+        let at = match self.topic_at(frame) {
+            Ok(at) => at,
             Err(skip) => return skip,
         };
-        let name = match named {
-            Named::There(slot) => self.aliases.name(slot).unwrap_or_default(),
-            Named::Here => topic_name(&self.buffer.message(frame)),
-        };
-        self.removed.clear();
-        self.removed.extend_from_slice(name);
+        let mut name = std::mem::take(&mut self.removed);
+        name.clear();
+        name.extend_from_slice(self.topic_name(frame, at));
+        self.removed = name;
         self.aliases.forget_name(&self.removed);
         self.counters.removed += 1;
         Step::Removed
@@ -154,13 +153,6 @@ impl Session {
             Some(depth) => Step::Queue(depth),
             None => count(&mut self.counters.malformed),
         }
-    }
-}
-
-pub(super) fn topic_name<'a>(message: &Message<'a>) -> &'a [u8] {
-    match message.topic() {
-        Some(TopicRef::Named { name, alias: _ }) => name,
-        Some(TopicRef::Alias(_)) | None => &[],
     }
 }
 

@@ -1,0 +1,62 @@
+//! A session against a server that says anything: it ends at most once, tells nothing afterwards, stays in bounds.
+//!
+//! The first byte is the size of the pieces; after each the time moves on, so that timers run too.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use std::time::{Duration, Instant};
+use touchline_worker::feed::Event;
+use touchline_worker::feed::diffusion::{Session, SessionConfig, State};
+
+const ACCEPTED: &[u8] = b"\x23\x04\x64\x04id\x00";
+const OUT_LIMIT: usize = 1000;
+
+fuzz_target!(|input: &[u8]| {
+    let Some((step, stream)) = input.split_first() else { return };
+    let mut now = Instant::now();
+    let config = SessionConfig {
+        frame_limit: 4096,
+        out_limit: OUT_LIMIT,
+        max_aliases: 4,
+        ping_interval: Some(Duration::from_secs(1)),
+        subscribes_per_s: 2.0,
+        ..SessionConfig::default()
+    };
+    let mut session = Session::new(config, now);
+    let accepted = feed(&mut session, ACCEPTED, now);
+    assert_eq!((accepted, session.state()), (0, &State::Open));
+    let mut lost = 0;
+    for piece in stream.chunks(usize::from(*step).max(1)) {
+        if let Some(topic) = piece.get(..2) {
+            let _ = session.subscribe(topic);
+            if let [b'!'..=b'/', ..] = piece {
+                session.unsubscribe(topic);
+            }
+        }
+        lost += feed(&mut session, piece, now);
+        now += Duration::from_millis(300);
+        session.timer(now);
+        lost += feed(&mut session, &[], now);
+        // One reaction may stand beyond the limit: the one that ended the session.
+        assert!(session.output().len() <= OUT_LIMIT + 4096 + 64);
+        session.output_sent(usize::from(*step) / 8);
+    }
+    assert_eq!(lost, usize::from(matches!(session.state(), State::Closed { .. })));
+});
+
+/// How often the session's end was told.
+fn feed(session: &mut Session, bytes: &[u8], now: Instant) -> usize {
+    session.spare()[..bytes.len()].copy_from_slice(bytes);
+    session.filled(bytes.len(), now);
+    let mut lost = 0;
+    while let Some(event) = session.next_event(now) {
+        assert_eq!(lost, 0, "{event:?} after the end");
+        match event {
+            Event::Lost { .. } => lost += 1,
+            Event::Load { topic, .. } | Event::Delta { topic, .. } => assert!(!topic.is_empty()),
+            Event::Opened { .. } | Event::TopicRemoved { .. } | Event::ServerQueue(_) => {}
+        }
+    }
+    lost
+}
