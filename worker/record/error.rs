@@ -50,14 +50,14 @@ pub enum RecordError {
 impl fmt::Display for RecordError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            RecordError::Kernel { operation, source } => write!(f, "the recorder cannot {operation}: {source}"),
+            RecordError::Kernel { operation, source } => {
+                write!(f, "the recorder cannot {operation}: {source}")
+            }
             RecordError::Control { what } => write!(f, "the channel to the coordinator is unusable: {what}"),
             RecordError::Config { what } => write!(f, "the configuration is unusable: {what}"),
-            RecordError::Locked { path } => write!(
-                f,
-                "another recorder holds {}: end it, or set another [store] path",
-                path.display()
-            ),
+            RecordError::Locked { path } => {
+                write!(f, "another recorder holds {}: end it, or set another [store] path", path.display())
+            }
             RecordError::OpenStore { path, what } => {
                 write!(f, "the store {} does not open: {what}", path.display())
             }

@@ -189,11 +189,8 @@ mod tests {
         for (length, want) in want {
             let input: Vec<u8> = (0..length).collect();
             let hash = siphash128(key, &input);
-            let bytes: Vec<u8> = ((hash >> 64) as u64)
-                .to_le_bytes()
-                .into_iter()
-                .chain((hash as u64).to_le_bytes())
-                .collect();
+            let bytes: Vec<u8> =
+                ((hash >> 64) as u64).to_le_bytes().into_iter().chain((hash as u64).to_le_bytes()).collect();
             let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
             assert_eq!(hex, want, "{length} bytes");
         }

@@ -14,8 +14,8 @@ mod switch;
 mod tests;
 
 pub use event::{Color, EventType, Lane, NewEvent, Payload};
-pub use saved::LEDGER_VERSION;
 pub use identity::{EventId, Scope};
+pub use saved::LEDGER_VERSION;
 pub use steps::Step;
 
 use std::collections::BTreeMap;
@@ -23,9 +23,7 @@ use std::time::{Duration, Instant};
 use switch::{Candidate, Wanted};
 use touchline_common::ipc::messages::data::EndReason;
 use touchline_common::ipc::messages::recorder::Owner;
-use touchline_common::model::{
-    Clock, Epoch, Facts, Generation, Observation, Register, Registers, SlotId,
-};
+use touchline_common::model::{Clock, Epoch, Facts, Generation, Observation, Register, Registers, SlotId};
 
 /// The distance of two events' places in a match, so that others find room between them.
 pub const ORDER_STEP: i64 = 1 << 20;

@@ -138,7 +138,8 @@ impl Ledger {
         out: &mut Vec<NewEvent>,
     ) {
         let Counter { kind, lane, color, side } = counter;
-        let step = |n| Step(kind, color.map_or(0, |c| if c == Color::Yellow { 1 } else { 2 }), Some(side), 0, n);
+        let step =
+            |n| Step(kind, color.map_or(0, |c| if c == Color::Yellow { 1 } else { 2 }), Some(side), 0, n);
         for n in (new.saturating_add(1)..=old).rev() {
             self.registers.insert(register, n.saturating_sub(1));
             self.retract(step(n), Some(side), n, seen, out);
@@ -230,7 +231,8 @@ impl Ledger {
             return;
         };
         let (home_before, away_before) = Register::unpack_points(old);
-        let side = match (home > home_before || away < away_before, away > away_before || home < home_before) {
+        let side = match (home > home_before || away < away_before, away > away_before || home < home_before)
+        {
             (true, false) => Some(Side::Home),
             (false, true) => Some(Side::Away),
             (true, true) | (false, false) => None,
@@ -255,7 +257,8 @@ impl Ledger {
             _ => None,
         });
         let Some(set) = set.max() else { return (0, 0) };
-        let games = Side::BOTH.iter().filter_map(|side| self.registers.get(&Register::Set { set, side: *side }));
+        let games =
+            Side::BOTH.iter().filter_map(|side| self.registers.get(&Register::Set { set, side: *side }));
         (set, games.fold(0i64, |all, one| all.saturating_add(*one)))
     }
 
@@ -312,13 +315,7 @@ impl Ledger {
         self.push(id, kind, Lane::Priority, None, Payload::None, seen, out);
     }
 
-    fn jump(
-        &mut self,
-        register: Register,
-        (from, to): (i64, i64),
-        seen: &mut Seen,
-        out: &mut Vec<NewEvent>,
-    ) {
+    fn jump(&mut self, register: Register, (from, to): (i64, i64), seen: &mut Seen, out: &mut Vec<NewEvent>) {
         self.registers.insert(register, to);
         self.marks.remove(&register);
         let id = self.next_flip(seen);

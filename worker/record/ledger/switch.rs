@@ -6,15 +6,11 @@
 
 use super::event::{EventType, Lane, Payload};
 use super::steps::{Mode, Seen};
-use super::{
-    Changed, GapStep, Input, Ledger, Lower, OWNER_DRAIN, Outcome, OwnerState, Source, Writer,
-};
+use super::{Changed, GapStep, Input, Ledger, Lower, OWNER_DRAIN, Outcome, OwnerState, Source, Writer};
 use std::time::Instant;
 use touchline_common::ipc::messages::data::EndReason;
 use touchline_common::ipc::messages::recorder::Owner;
-use touchline_common::model::{
-    Clock, Epoch, Facts, Observation, Register, RegisterChange, Registers,
-};
+use touchline_common::model::{Clock, Epoch, Facts, Observation, Register, RegisterChange, Registers};
 
 /// An epoch above the owner's, which has its load.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,7 +97,8 @@ impl Ledger {
             return;
         }
         // A worker that takes a new epoch writes no more under its old one, and one channel keeps the order.
-        let renewed = base.source == owner.source && matches!(owner.state, OwnerState::Alive | OwnerState::Detached);
+        let renewed =
+            base.source == owner.source && matches!(owner.state, OwnerState::Alive | OwnerState::Detached);
         self.candidate = Some(Box::new(base));
         if renewed {
             self.adopt(Trust::All, version, now, out);
@@ -171,7 +168,9 @@ impl Ledger {
         if !observation.registers.is_empty() {
             candidate.n = n;
             candidate.since = now;
-            candidate.registers.extend(observation.registers.iter().map(|change| (change.register, change.value)));
+            candidate
+                .registers
+                .extend(observation.registers.iter().map(|change| (change.register, change.value)));
             self.consider(version, now, out);
         }
     }
@@ -287,15 +286,23 @@ impl Ledger {
 
     fn tick(&mut self, at: i64, now: Instant, out: &mut Outcome) {
         let drained = |wanted: Wanted| wanted.owner == Owner::Dead && now >= wanted.since + OWNER_DRAIN;
-        let alive = self.owner.is_some_and(|owner| matches!(owner.state, OwnerState::Alive | OwnerState::Away));
+        let alive =
+            self.owner.is_some_and(|owner| matches!(owner.state, OwnerState::Alive | OwnerState::Away));
         if alive && self.wanted.is_some_and(drained) && self.candidate.is_some() {
             self.lose(OwnerState::Dead, "worker_died", at, now, out);
         }
         self.consider(0, now, out);
         let settled = self.lower.as_ref().is_some_and(|lower| now >= lower.since + self.settle);
         if let (true, Some(lower), Some(owner)) = (settled, self.lower.take_if(|_| settled), self.owner) {
-            let mut seen =
-                Seen { epoch: owner.epoch, n: lower.n, place: SETTLED_PLACE, clock: None, at, version: 0, mode: Mode::Recovered };
+            let mut seen = Seen {
+                epoch: owner.epoch,
+                n: lower.n,
+                place: SETTLED_PLACE,
+                clock: None,
+                at,
+                version: 0,
+                mode: Mode::Recovered,
+            };
             for (register, value) in lower.values {
                 self.step(register, value, &mut seen, &mut out.events);
             }
@@ -306,10 +313,11 @@ impl Ledger {
     /// When time alone may change something.
     pub fn deadline(&self) -> Option<Instant> {
         let settled = self.lower.as_ref().map(|lower| lower.since + self.settle);
-        let candidate = self.candidate.as_ref().zip(self.wanted).map(|(candidate, wanted)| match wanted.owner {
-            Owner::Alive => candidate.since.max(wanted.since) + self.settle,
-            Owner::Dead => wanted.since + OWNER_DRAIN,
-        });
+        let candidate =
+            self.candidate.as_ref().zip(self.wanted).map(|(candidate, wanted)| match wanted.owner {
+                Owner::Alive => candidate.since.max(wanted.since) + self.settle,
+                Owner::Dead => wanted.since + OWNER_DRAIN,
+            });
         settled.into_iter().chain(candidate).min()
     }
 
@@ -363,7 +371,14 @@ impl Ledger {
     }
 
     /// Moves every register to what a load says.
-    fn merge(&mut self, registers: &Registers, trust: Trust, mut seen: Seen, now: Instant, out: &mut Outcome) {
+    fn merge(
+        &mut self,
+        registers: &Registers,
+        trust: Trust,
+        mut seen: Seen,
+        now: Instant,
+        out: &mut Outcome,
+    ) {
         let first = out.events.len();
         let mut lower = Registers::new();
         for (register, value) in registers {
@@ -458,5 +473,3 @@ fn score_on_the_last_only(out: &mut Outcome, first: usize) {
     told.next();
     told.for_each(|event| event.score = None);
 }
-
-

@@ -61,8 +61,6 @@ pub struct Snapshot {
     pub received_at: i64,
     /// Microseconds since 1970 UTC.
     pub updated_at: i64,
-    /// Whether sections that are not named here are gone.
-    pub whole: bool,
     /// Section names of `schema` and their bodies; `None`: gone.
     pub sections: Vec<(String, Option<Arc<String>>)>,
 }
@@ -207,7 +205,10 @@ impl Store {
     fn take(&mut self, job: Job) {
         match job {
             Job::Open { token, source } => {
-                let known = self.positions.get(&source.slot).filter(|(generation, _)| *generation == source.generation);
+                let known = self
+                    .positions
+                    .get(&source.slot)
+                    .filter(|(generation, _)| *generation == source.generation);
                 let resume_after = known.map_or(0, |(_, n)| *n);
                 self.batch.replies.push(Reply::Opened { token, resume_after });
             }
@@ -216,10 +217,7 @@ impl Store {
                 let at = wall_us();
                 let concerned = self.ledgers.iter().filter(|(_, ledger)| ledger.concerns(source));
                 let keys: Vec<MatchKey> = concerned.map(|(key, _)| key.clone()).collect();
-                for key in keys {
-                    self.advance(&key, &Input::Gone { source, at }, None);
-                    self.batch.replies.push(Reply::Lost { key });
-                }
+                keys.iter().for_each(|key| self.advance(key, &Input::Gone { source, at }, None));
             }
             Job::Switch { key, epoch, owner } => {
                 self.advance(&key, &Input::Switch { epoch, owner, at: wall_us() }, None);
@@ -349,7 +347,8 @@ impl Store {
             stats.dropped += self.batch.lost;
             stats.refused += self.batch.refused;
             stats.gaps += self.batch.gaps_opened();
-            stats.gaps_open = (stats.gaps_open + self.batch.gaps_opened()).saturating_sub(self.batch.gaps_closed());
+            stats.gaps_open =
+                (stats.gaps_open + self.batch.gaps_opened()).saturating_sub(self.batch.gaps_closed());
             if !stats.trouble.is_empty() {
                 log::info!("store.recovered");
                 stats.trouble.clear();
@@ -390,7 +389,8 @@ impl Store {
             for (feed, id) in self.retention.forgotten.drain(..) {
                 let place = self.config.feeds.iter().position(|name| **name == *feed);
                 if let Some(place) = place.and_then(|place| u16::try_from(place).ok()) {
-                    let key = MatchKey { feed: touchline_common::model::FeedId(place), id: MatchId::from(id) };
+                    let key =
+                        MatchKey { feed: touchline_common::model::FeedId(place), id: MatchId::from(id) };
                     self.ledgers.remove(&key);
                 }
             }

@@ -186,7 +186,8 @@ fn positions(connection: &Connection) -> rusqlite::Result<HashMap<SlotId, (Gener
 }
 
 fn stats(connection: &Connection) -> rusqlite::Result<RecorderStats> {
-    let open: i64 = connection.query_row("SELECT count(*) FROM gaps WHERE ended_at IS NULL", [], |row| row.get(0))?;
+    let open: i64 =
+        connection.query_row("SELECT count(*) FROM gaps WHERE ended_at IS NULL", [], |row| row.get(0))?;
     Ok(RecorderStats {
         events: schema::meta_number(connection, "events")? as u64,
         gaps: schema::meta_number(connection, "gaps")? as u64,
@@ -234,7 +235,8 @@ fn documents(connection: &Connection, config: &RecordConfig) -> rusqlite::Result
     let mut statement = connection.prepare(
         "SELECT feed, match, epoch, version, source, received_at, updated_at FROM documents WHERE state <> 'ended'",
     )?;
-    let mut sections = connection.prepare("SELECT section, body FROM sections WHERE feed = ?1 AND match = ?2")?;
+    let mut sections =
+        connection.prepare("SELECT section, body FROM sections WHERE feed = ?1 AND match = ?2")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let (feed, id): (String, String) = (row.get(0)?, row.get(1)?);

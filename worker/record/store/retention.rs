@@ -52,7 +52,8 @@ impl Retention {
             }
             self.stage = Stage::Odds;
         }
-        let before = |age: Duration| rfc3339(now.saturating_sub(i64::try_from(age.as_micros()).unwrap_or(i64::MAX)));
+        let before =
+            |age: Duration| rfc3339(now.saturating_sub(i64::try_from(age.as_micros()).unwrap_or(i64::MAX)));
         let left = match self.stage {
             Stage::Odds => odds(connection, shared, &before(config.keep_odds)),
             Stage::Events => events(connection, shared, &before(config.keep_events)),
@@ -179,7 +180,9 @@ fn size(connection: &Connection, shared: &Shared, max: u64) -> rusqlite::Result<
         None => {
             let transaction = connection.unchecked_transaction()?;
             let gone = transaction
-                .prepare_cached("DELETE FROM events WHERE seq IN (SELECT seq FROM events ORDER BY seq LIMIT ?1)")?
+                .prepare_cached(
+                    "DELETE FROM events WHERE seq IN (SELECT seq FROM events ORDER BY seq LIMIT ?1)",
+                )?
                 .execute([PIECE])?;
             forget(&transaction, shared, gone)?;
             transaction.commit()?;

@@ -89,7 +89,8 @@ pub fn prepare(connection: &mut Connection, now_us: i64) -> rusqlite::Result<Fou
     connection.execute_batch(PRAGMAS)?;
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let created: bool =
-        transaction.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'meta'", [], |row| row.get(0))?;
+        transaction
+            .query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'meta'", [], |row| row.get(0))?;
     if !created {
         transaction.execute_batch(CREATE)?;
         transaction.execute(

@@ -219,10 +219,14 @@ fn gaps(transaction: &Transaction<'_>, config: &RecordConfig, batch: &Batch) -> 
         let (feed, id) = (feed(config, key), key.id.as_str());
         match gap {
             GapStep::Open { slot, at, reason } => transaction
-                .prepare_cached("INSERT INTO gaps(feed, match, worker, started_at, reason) VALUES (?1, ?2, ?3, ?4, ?5)")?
+                .prepare_cached(
+                    "INSERT INTO gaps(feed, match, worker, started_at, reason) VALUES (?1, ?2, ?3, ?4, ?5)",
+                )?
                 .execute(params![feed, id, slot.0, rfc3339(*at), reason])?,
             GapStep::Close { at } => transaction
-                .prepare_cached("UPDATE gaps SET ended_at = ?3 WHERE feed = ?1 AND match = ?2 AND ended_at IS NULL")?
+                .prepare_cached(
+                    "UPDATE gaps SET ended_at = ?3 WHERE feed = ?1 AND match = ?2 AND ended_at IS NULL",
+                )?
                 .execute(params![feed, id, rfc3339(*at)])?,
         };
     }
@@ -244,7 +248,8 @@ fn save_ledgers(
                 .execute(params![feed, id, ledger.order()])?;
             continue;
         }
-        let state = ledger.save().map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+        let state =
+            ledger.save().map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
         let epoch = ledger.epoch().map_or(0, |epoch| as_i64(epoch.0));
         transaction
             .prepare_cached("INSERT OR REPLACE INTO ledgers VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
@@ -259,11 +264,6 @@ fn save_document(
     document: &Snapshot,
 ) -> rusqlite::Result<()> {
     let (feed, id) = (feed(config, &document.key), document.key.id.as_str());
-    if document.whole {
-        transaction
-            .prepare_cached("DELETE FROM sections WHERE feed = ?1 AND match = ?2")?
-            .execute(params![feed, id])?;
-    }
     for (section, body) in &document.sections {
         match body {
             Some(body) => transaction
