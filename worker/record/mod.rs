@@ -1,19 +1,43 @@
 //! The recorder: the one process that owns everything that leaves the workers.
 //!
 //! `ledger` is pure: observations in, events out. `store` is the thread that runs the ledgers and owns SQLite.
-//! The mio loop ([`run`]) reads the channels, holds the documents and never waits for the disk; `query` answers
+//! The mio loop (`run`) reads the channels, holds the documents and never waits for the disk; `query` answers
 //! operators from committed rows.
 
 pub mod audit;
 pub mod config;
+mod data;
+pub mod documents;
 mod error;
 pub mod ledger;
+pub mod query;
+mod run;
 pub mod store;
+#[cfg(test)]
+mod tests;
 mod time;
+mod waiting;
 
 pub use error::RecordError;
 
-use std::os::fd::OwnedFd;
+use config::RecordConfig;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll};
+use run::{CONTROL, Control, Recorder};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use touchline_common::ipc::messages::recorder::{FromRecorder, ToRecorder};
+use touchline_common::ipc::messages::{Hello, Welcome};
+use touchline_common::ipc::{Channel, PROTO, ReadOutcome};
+use touchline_common::logging::LogHandle;
+
+/// The longest message of the coordinator, bytes; the configuration is one.
+const CONTROL_LIMIT: u32 = 4 * 1024 * 1024;
+/// Bytes that may wait for a coordinator that does not read; beyond it messages wait one by one.
+const CONTROL_OUT: usize = 1024 * 1024;
+/// How long the coordinator may take to answer the hello.
+const WELCOME: Duration = Duration::from_secs(10);
 
 /// The recorder's whole life: from the hello on `channel`, the socket to the coordinator, to the last commit.
 ///
@@ -21,6 +45,82 @@ use std::os::fd::OwnedFd;
 /// [`RecordError`] when it cannot start or the channel is broken; told to stop or at the end of the channel it
 /// returns `Ok`.
 pub fn run(channel: OwnedFd) -> Result<(), RecordError> {
-    drop(channel);
-    Err(RecordError::Control { what: "not in this build".into() })
+    run_with_logs(channel, None)
+}
+
+/// As [`run`]; `logs` is what `LogFilter` and `LogFile` change.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_with_logs(channel: OwnedFd, logs: Option<LogHandle>) -> Result<(), RecordError> {
+    let kernel = |operation| move |source| RecordError::Kernel { operation, source };
+    let mut control = Control::new(channel, CONTROL_LIMIT, CONTROL_OUT).map_err(kernel("use its channel"))?;
+    let poll = Poll::new().map_err(kernel("make a poller"))?;
+    let raw = control.as_raw_fd();
+    let interest = Interest::READABLE | Interest::WRITABLE;
+    poll.registry().register(&mut SourceFd(&raw), CONTROL, interest).map_err(kernel("poll its channel"))?;
+    let (poll, welcome) = greet(&mut control, poll)?;
+    let Some(welcome) = welcome else { return Ok(()) };
+    let config = RecordConfig::from_json(&welcome.config).map_err(|what| RecordError::Config { what })?;
+    let config = Arc::new(config);
+    let opened = match store::open(&config, &parent()) {
+        Ok(opened) => opened,
+        Err(error) => {
+            let _ = control.send(&FromRecorder::Leaving { why: error.to_string() }, 0);
+            let _ = control.flush();
+            return Err(error);
+        }
+    };
+    Recorder::start(poll, control, config, opened, logs)?.turn_until_done()
+}
+
+/// Says hello and waits for the welcome; `None` when the coordinator is gone.
+fn greet(
+    control: &mut Channel<ToRecorder, FromRecorder>,
+    mut poll: Poll,
+) -> Result<(Poll, Option<Welcome>), RecordError> {
+    let hello = Hello {
+        proto_min: PROTO,
+        proto_max: PROTO,
+        build: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+    };
+    let unusable = |what: String| RecordError::Control { what };
+    control.send(&FromRecorder::Hello(hello), 0).map_err(|error| unusable(error.to_string()))?;
+    let until = Instant::now() + WELCOME;
+    let mut events = Events::with_capacity(4);
+    loop {
+        // A coordinator that is gone is seen by reading.
+        let _ = control.flush();
+        let outcome = control.read().map_err(|error| unusable(error.to_string()))?;
+        if let Some((message, _, _)) = control.next().map_err(|error| unusable(error.to_string()))? {
+            return match message {
+                ToRecorder::Welcome(welcome) if welcome.proto == PROTO => Ok((poll, Some(welcome))),
+                ToRecorder::Welcome(welcome) => Err(unusable(format!("it wants version {}", welcome.proto))),
+                other => Err(unusable(format!("{other:?} instead of a welcome"))),
+            };
+        }
+        if outcome == ReadOutcome::Closed {
+            return Ok((poll, None));
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(unusable("no welcome came".into()));
+        }
+        match poll.poll(&mut events, Some(left)) {
+            Err(source) if source.kind() != std::io::ErrorKind::Interrupted => {
+                return Err(RecordError::Kernel { operation: "poll", source });
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+}
+
+/// The coordinator's process by its pid and start, so that an upgrade in place keeps it and another start does not.
+fn parent() -> String {
+    let pid = std::os::unix::process::parent_id();
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name in the second field may hold anything but ends with the last parenthesis; the start is field 22.
+    let start = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_ascii_whitespace().nth(19));
+    format!("{pid}-{}", start.unwrap_or("?"))
 }

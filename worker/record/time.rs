@@ -4,20 +4,20 @@ use std::fmt::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Microseconds since 1970 UTC.
-pub fn wall_us() -> i64 {
+pub(super) fn wall_us() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// Appends `us`, microseconds since 1970 UTC, as RFC 3339 with microseconds; what no calendar holds is 1970.
-pub fn push_rfc3339(out: &mut String, us: i64) {
+pub(super) fn push_rfc3339(out: &mut String, us: i64) {
     let stamp = jiff::Timestamp::from_microsecond(us).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     // Writing to a string cannot fail.
     let _ = write!(out, "{stamp:.6}");
 }
 
 /// `us` as RFC 3339 text.
-pub fn rfc3339(us: i64) -> String {
+pub(super) fn rfc3339(us: i64) -> String {
     let mut out = String::with_capacity(27);
     push_rfc3339(&mut out, us);
     out

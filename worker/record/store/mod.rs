@@ -61,8 +61,6 @@ pub struct Snapshot {
     pub received_at: i64,
     /// Microseconds since 1970 UTC.
     pub updated_at: i64,
-    /// Whether sections that are not named here are gone.
-    pub whole: bool,
     /// Section names of `schema` and their bodies; `None`: gone.
     pub sections: Vec<(String, Option<Arc<String>>)>,
 }
@@ -219,10 +217,7 @@ impl Store {
                 let at = wall_us();
                 let concerned = self.ledgers.iter().filter(|(_, ledger)| ledger.concerns(source));
                 let keys: Vec<MatchKey> = concerned.map(|(key, _)| key.clone()).collect();
-                for key in keys {
-                    self.advance(&key, &Input::Gone { source, at }, None);
-                    self.batch.replies.push(Reply::Lost { key });
-                }
+                keys.iter().for_each(|key| self.advance(key, &Input::Gone { source, at }, None));
             }
             Job::Switch { key, epoch, owner } => {
                 self.advance(&key, &Input::Switch { epoch, owner, at: wall_us() }, None);

@@ -97,11 +97,6 @@ pub enum Reply {
         /// The match.
         key: MatchKey,
     },
-    /// A match is not followed at the moment.
-    Lost {
-        /// The match.
-        key: MatchKey,
-    },
     /// Everything is committed.
     Stopped,
 }

@@ -264,11 +264,6 @@ fn save_document(
     document: &Snapshot,
 ) -> rusqlite::Result<()> {
     let (feed, id) = (feed(config, &document.key), document.key.id.as_str());
-    if document.whole {
-        transaction
-            .prepare_cached("DELETE FROM sections WHERE feed = ?1 AND match = ?2")?
-            .execute(params![feed, id])?;
-    }
     for (section, body) in &document.sections {
         match body {
             Some(body) => transaction

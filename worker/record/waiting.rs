@@ -1,0 +1,83 @@
+//! The document of a match that waits for a place: all that the match list knows, as a head.
+
+use super::store::payload::push_text;
+use touchline_common::model::{Listing, Sport};
+
+/// The head section of a waiting match.
+pub(super) fn head(listing: &Listing) -> String {
+    let mut out = String::from("{");
+    let name = listing.name.as_deref().map(str::trim).filter(|name| !name.is_empty());
+    let teams = name.and_then(teams);
+    let sport = listing.sport_id.as_deref().and_then(Sport::by_id).map(|sport| sport.name);
+    let members = [
+        ("sport", sport),
+        ("sport_id", listing.sport_id.as_deref()),
+        ("competition", listing.competition.as_deref()),
+        ("name", name),
+        ("home", teams.map(|(home, _)| home)),
+        ("away", teams.map(|(_, away)| away)),
+        ("period", listing.period.as_deref()),
+    ];
+    for (key, value) in members {
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            push_text(&mut out, key);
+            out.push(':');
+            push_text(&mut out, value);
+            out.push(',');
+        }
+    }
+    if let Some(score) = listing.score.as_deref().filter(|score| !score.is_empty()) {
+        out.push_str("\"score\":{\"text\":");
+        push_text(&mut out, score);
+        out.push_str("},");
+    }
+    let status = if listing.in_play { "in_play" } else { "not_started" };
+    out.push_str("\"status\":");
+    push_text(&mut out, status);
+    out.push_str(",\"market_order\":[]}");
+    out
+}
+
+/// Home and away of a name; at ` @ ` the away side stands first.
+fn teams(name: &str) -> Option<(&str, &str)> {
+    let split = |between: &str| {
+        let at = name.find(between)?;
+        let (first, second) = (name.get(..at)?, name.get(at + between.len()..)?);
+        Some((at, first.trim(), second.trim()))
+    };
+    let versus = [" v ", " vs "].into_iter().filter_map(split).min();
+    let (home, away) = match versus {
+        Some((_, home, away)) => (home, away),
+        None => split(" @ ").map(|(_, away, home)| (home, away))?,
+    };
+    (!home.is_empty() && !away.is_empty()).then_some((home, away))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_is_json_of_what_is_known() {
+        let listing = Listing {
+            name: Some(" A \"x\" v B ".into()),
+            sport_id: Some("1".into()),
+            in_play: true,
+            ..Listing::default()
+        };
+        let head: serde_json::Value = serde_json::from_str(&head(&listing)).unwrap();
+        assert_eq!(
+            head,
+            serde_json::json!({"sport":"soccer","sport_id":"1","name":"A \"x\" v B","home":"A \"x\"","away":"B",
+                "status":"in_play","market_order":[]})
+        );
+    }
+
+    #[test]
+    fn names_split_into_sides() {
+        assert_eq!(teams("A vs B"), Some(("A", "B")));
+        assert_eq!(teams("A @ B"), Some(("B", "A")));
+        assert_eq!(teams("A - B"), None);
+        assert_eq!(teams("A v "), None);
+    }
+}
