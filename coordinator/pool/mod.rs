@@ -7,7 +7,12 @@
 
 mod action;
 mod config;
+mod epochs;
+mod filter;
 mod input;
+mod jitter;
+mod life;
+mod list;
 mod notice;
 mod saved;
 mod views;
