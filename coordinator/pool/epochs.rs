@@ -37,6 +37,11 @@ impl Epochs {
         })
     }
 
+    /// Whether so many are at hand.
+    pub(super) fn has(&self, count: u64) -> bool {
+        self.next.saturating_add(count) <= self.reserved.saturating_add(1)
+    }
+
     /// What must be reserved so that `wanted` more can be given out, if that is not asked for already.
     pub(super) fn shortage(&mut self, wanted: usize) -> Option<Epoch> {
         let last = self.next.saturating_sub(1).saturating_add(wanted as u64);

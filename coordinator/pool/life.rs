@@ -301,8 +301,7 @@ impl Life {
             return (state, Outcome::Gone(Departure::Left));
         }
         self.died = true;
-        let departure =
-            Departure::Died { suspicious: self.condemned || exit.is_some_and(|exit| suspicious(exit)) };
+        let departure = Departure::Died { suspicious: self.condemned || exit.is_some_and(suspicious) };
         if exit == Some(Exit::Code(EXIT_REFUSED)) {
             return (State::Parked { until: None }, Outcome::Gone(departure));
         }
