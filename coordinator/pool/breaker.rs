@@ -1,0 +1,102 @@
+//! The pool-wide intensity limit: too many deaths stop all starts, then one trial decides.
+
+use super::config::Timing;
+use std::collections::VecDeque;
+use std::time::Duration;
+use touchline_common::model::{Generation, SlotId};
+
+#[derive(Debug)]
+pub(super) struct Breaker {
+    state: State,
+    deaths: VecDeque<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Workers are started.
+    Closed,
+    /// None until then.
+    Open { until: Duration },
+    /// One, and no other while it proves itself.
+    Trial { slot: SlotId, generation: Generation },
+}
+
+/// A trial that is READY for this long ends the trouble.
+const PROVEN: Duration = Duration::from_secs(10);
+
+impl Breaker {
+    pub(super) fn new() -> Self {
+        Breaker { state: State::Closed, deaths: VecDeque::new() }
+    }
+
+    pub(super) fn is_tripped(&self) -> bool {
+        self.state != State::Closed
+    }
+
+    pub(super) fn may_spawn(&self, now: Duration) -> bool {
+        match self.state {
+            State::Closed => true,
+            State::Open { until } => now >= until,
+            State::Trial { .. } => false,
+        }
+    }
+
+    pub(super) fn spawned(&mut self, slot: SlotId, generation: Generation) {
+        if matches!(self.state, State::Open { .. }) {
+            self.state = State::Trial { slot, generation };
+        }
+    }
+
+    pub(super) fn died(&mut self, slot: SlotId, generation: Generation, now: Duration, timing: &Timing) {
+        self.deaths.push_back(now);
+        while self.deaths.front().is_some_and(|at| *at + timing.intensity_window < now) {
+            self.deaths.pop_front();
+        }
+        let trial_failed = self.state == State::Trial { slot, generation };
+        if trial_failed || (self.state == State::Closed && self.deaths.len() > timing.pool_deaths) {
+            self.deaths.clear();
+            self.state = State::Open { until: now + timing.intensity_window };
+        }
+    }
+
+    /// The trial left without dying: another may follow.
+    pub(super) fn left(&mut self, slot: SlotId, generation: Generation, now: Duration) {
+        if self.state == (State::Trial { slot, generation }) {
+            self.state = State::Open { until: now };
+        }
+    }
+
+    /// A worker is READY since then.
+    pub(super) fn ready(&mut self, slot: SlotId, generation: Generation, since: Duration, now: Duration) {
+        if self.state == (State::Trial { slot, generation }) && now >= since + PROVEN {
+            self.state = State::Closed;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn twenty_one_deaths_in_a_minute_stop_all_starts_but_a_trial() {
+        let timing = Timing::default();
+        let s = Duration::from_secs;
+        let mut breaker = Breaker::new();
+        for n in 0..20 {
+            breaker.died(SlotId(n), Generation(1), s(1), &timing);
+        }
+        assert!(breaker.may_spawn(s(1)));
+        breaker.died(SlotId(20), Generation(1), s(2), &timing);
+        assert!(!breaker.may_spawn(s(61)) && breaker.may_spawn(s(62)));
+        breaker.spawned(SlotId(3), Generation(2));
+        assert!(!breaker.may_spawn(s(63)), "one trial only");
+        breaker.died(SlotId(3), Generation(2), s(64), &timing);
+        assert!(!breaker.may_spawn(s(100)) && breaker.may_spawn(s(124)));
+        breaker.spawned(SlotId(3), Generation(3));
+        breaker.ready(SlotId(3), Generation(3), s(125), s(134));
+        assert!(breaker.is_tripped());
+        breaker.ready(SlotId(3), Generation(3), s(125), s(135));
+        assert!(!breaker.is_tripped());
+    }
+}

@@ -1,0 +1,358 @@
+//! Processes: started, welcomed, silent, condemned, gone; and what becomes of the matches of one that is lost.
+
+use super::input::{Child, Exit};
+use super::life::{Departure, Event, Outcome};
+use super::matches::{Crash, Place, Switch};
+use super::notice::Notice;
+use super::slot::{Data, Pulse};
+use super::{Action, MatchSource, Overlap, Pool, Signal, millis};
+use std::time::Duration;
+use touchline_common::ipc::PROTO;
+use touchline_common::ipc::messages::Hello;
+use touchline_common::ipc::messages::recorder::{Owner, ToRecorder};
+use touchline_common::ipc::messages::worker::ReleaseReason;
+use touchline_common::model::{FeedId, Generation, MatchKey, SlotId};
+
+impl Pool {
+    pub(super) fn child_spawned(
+        &mut self,
+        child: Child,
+        generation: Generation,
+        pid: u32,
+        out: &mut Vec<Action>,
+    ) {
+        if self.life(child).is_none_or(|life| life.generation != generation || !life.has_process()) {
+            return;
+        }
+        match child {
+            Child::Recorder => self.recorder.pid = Some(pid),
+            Child::Worker(slot) => {
+                if let Some(slot) = self.slot_mut(slot) {
+                    slot.pid = Some(pid);
+                }
+            }
+        }
+        out.push(Action::Notice(Notice::Spawned { child, generation, feed: self.feed_of(child) }));
+    }
+
+    pub(super) fn child_not_spawned(
+        &mut self,
+        child: Child,
+        generation: Generation,
+        error: String,
+        out: &mut Vec<Action>,
+    ) {
+        if self.life(child).is_none_or(|life| life.generation != generation) {
+            return;
+        }
+        let outcome = self.advance(child, Event::SpawnFailed);
+        if let Outcome::Gone(departure) = outcome {
+            out.push(Action::Notice(Notice::SpawnFailed { child, generation, error }));
+            self.departed(child, departure, "not started".into(), out);
+        }
+    }
+
+    pub(super) fn child_exited(
+        &mut self,
+        child: Child,
+        generation: Generation,
+        exit: Exit,
+        out: &mut Vec<Action>,
+    ) {
+        if self.life(child).is_none_or(|life| life.generation != generation) {
+            return;
+        }
+        if let Outcome::Gone(departure) = self.advance(child, Event::Exited(exit)) {
+            self.departed(child, departure, exit.to_string(), out);
+        }
+    }
+
+    pub(super) fn channel_closed(
+        &mut self,
+        child: Child,
+        generation: Generation,
+        why: &str,
+        out: &mut Vec<Action>,
+    ) {
+        if self.life(child).is_some_and(|life| life.generation == generation) {
+            self.condemn(child, Signal::Term, format!("channel closed: {why}"), out);
+        }
+    }
+
+    /// Answers a child's first message, or sends it away if it speaks no version of ours.
+    pub(super) fn welcome(
+        &mut self,
+        child: Child,
+        hello: &Hello,
+        feed: Option<FeedId>,
+        out: &mut Vec<Action>,
+    ) {
+        let Some(generation) = self.life(child).map(|life| life.generation) else { return };
+        if (hello.proto_min..=hello.proto_max).contains(&PROTO) {
+            out.push(Action::Welcome { child, generation, proto: PROTO, feed });
+            return;
+        }
+        let why = format!(
+            "it speaks message versions {} to {}, this build speaks {PROTO}",
+            hello.proto_min, hello.proto_max
+        );
+        self.condemn(child, Signal::Term, why, out);
+    }
+
+    /// A child must go now; what it had is given away at once.
+    pub(super) fn condemn(&mut self, child: Child, signal: Signal, why: String, out: &mut Vec<Action>) {
+        let Some(generation) = self.life(child).map(|life| life.generation) else { return };
+        let outcome = self.advance(child, Event::Condemn { signal });
+        let Some(signal) = Self::outcome_is_signal(outcome) else { return };
+        out.push(Action::Notice(Notice::Kill { child, generation, signal, why }));
+        out.push(Action::Kill { child, generation, signal });
+        if let Child::Worker(slot) = child {
+            self.lose_worker(slot, out);
+        }
+        self.lose_recorder_if(child);
+    }
+
+    /// Deadlines of starts and stops, back-off.
+    pub(super) fn tick_lives(&mut self, out: &mut Vec<Action>) {
+        let children: Vec<Child> = std::iter::once(Child::Recorder)
+            .chain(self.slots.iter().map(|slot| Child::Worker(slot.id)))
+            .collect();
+        for child in children {
+            let outcome = self.advance(child, Event::Tick);
+            let Some(generation) = self.life(child).map(|life| life.generation) else { continue };
+            match outcome {
+                Outcome::Quiet | Outcome::Gone(_) => {}
+                Outcome::Send(signal) => {
+                    let why = "it did not leave in time".into();
+                    out.push(Action::Notice(Notice::Kill { child, generation, signal, why }));
+                    out.push(Action::Kill { child, generation, signal });
+                }
+                Outcome::Late(signal) => {
+                    let why = "it was not ready in time".into();
+                    out.push(Action::Notice(Notice::Kill { child, generation, signal, why }));
+                    out.push(Action::Kill { child, generation, signal });
+                }
+            }
+        }
+        for slot in &self.slots {
+            if let super::life::State::Ready { since } = slot.life.state {
+                self.breaker.ready(slot.id, slot.life.generation, since, self.now);
+            }
+        }
+    }
+
+    /// Load reports that do not come: first the matches get candidates, then the worker is aborted.
+    pub(super) fn tick_pulses(&mut self, out: &mut Vec<Action>) {
+        self.tick_recorder_pulse(out);
+        let mut hung = Vec::new();
+        let mut unconnected = Vec::new();
+        for slot in self.slots.iter_mut().filter(|slot| slot.life.works()) {
+            let silent = self.now.saturating_sub(slot.heard_at);
+            let silent_ms = millis(silent);
+            if silent >= self.config.timing.hung_after {
+                hung.push((slot.id, silent_ms));
+            } else if silent >= self.config.timing.silent_after && slot.pulse == Pulse::Regular {
+                slot.pulse = Pulse::Silent;
+                let matches = slot.matches.len();
+                out.push(Action::Notice(Notice::Silent { worker: slot.id, silent_ms, matches }));
+            }
+            if let Data::Given(at) = slot.data
+                && self.now >= at + self.config.timing.data_deadline
+            {
+                unconnected.push(slot.id);
+            }
+        }
+        for (slot, silent_ms) in hung {
+            let why = format!("no load report for {silent_ms} ms");
+            self.condemn(Child::Worker(slot), Signal::Abort, why, out);
+        }
+        for slot in unconnected {
+            self.connect_data(slot, out);
+        }
+    }
+
+    fn departed(&mut self, child: Child, departure: Departure, why: String, out: &mut Vec<Action>) {
+        let Some(life) = self.life(child) else { return };
+        let (generation, retry, parked) = (life.generation, life.retry_in(self.now), life.is_parked());
+        let mut matches = 0;
+        if let Child::Worker(slot) = child {
+            self.lose_worker(slot, out);
+            matches = self.blame(slot, generation, departure, out);
+        }
+        self.lose_recorder_if(child);
+        let retry_ms = retry.map(millis);
+        match departure {
+            Departure::Asked | Departure::Left => {
+                out.push(Action::Notice(Notice::Left { child, generation, why: why.clone() }));
+            }
+            Departure::Died { .. } => {
+                let why = why.clone();
+                out.push(Action::Notice(Notice::Died { child, generation, why, matches, retry_ms }));
+            }
+        }
+        if parked {
+            out.push(Action::Notice(Notice::Parked { child, why, for_ms: retry_ms }));
+        }
+        self.placement_due = true;
+        self.save_due = true;
+        self.summary_due = self.summary_due.map(|_| self.now);
+    }
+
+    /// Marks the matches of a worker that died; gives how many it had.
+    fn blame(
+        &mut self,
+        slot: SlotId,
+        generation: Generation,
+        departure: Departure,
+        out: &mut Vec<Action>,
+    ) -> usize {
+        let suspects = match self.slot_mut(slot) {
+            Some(slot) => std::mem::take(&mut slot.suspects),
+            None => return 0,
+        };
+        let now = self.now;
+        match departure {
+            Departure::Asked => {}
+            Departure::Left => self.breaker.left(slot, generation, now),
+            Departure::Died { suspicious } => {
+                self.breaker.died(slot, generation, now, &self.config.timing);
+                if suspicious {
+                    for key in &suspects {
+                        self.suspect(key, Crash { slot, generation, at: now }, out);
+                    }
+                }
+            }
+        }
+        suspects.len()
+    }
+
+    fn suspect(&mut self, key: &MatchKey, crash: Crash, out: &mut Vec<Action>) {
+        let window = self.config.timing.suspicion;
+        let Some(a_match) = self.matches.get_mut(key) else { return };
+        a_match.crashes.retain(|old| old.at + window >= crash.at);
+        let other =
+            a_match.crashes.iter().any(|old| (old.slot, old.generation) != (crash.slot, crash.generation));
+        a_match.crashes.push(crash);
+        if other {
+            self.quarantine(key, crash.slot, out);
+        }
+    }
+
+    fn quarantine(&mut self, key: &MatchKey, worker: SlotId, out: &mut Vec<Action>) {
+        self.unplace(key, ReleaseReason::Moved, out);
+        self.dequeue(key);
+        let Some(a_match) = self.matches.get_mut(key) else { return };
+        a_match.place = Place::Quarantined;
+        self.quarantined += 1;
+        self.untold.insert(key.clone());
+        out.push(Action::Notice(Notice::Quarantined { key: key.clone(), worker }));
+    }
+
+    /// A worker is given up on: its matches go on as candidates where they have one, else they wait for a place.
+    pub(super) fn lose_worker(&mut self, slot: SlotId, out: &mut Vec<Action>) {
+        let Some(place) = self.slot_mut(slot) else { return };
+        let (generation, feed) = (place.life.generation, place.feed);
+        let lost: Vec<MatchKey> = place.matches.iter().cloned().collect();
+        place.suspects.extend(lost.iter().cloned());
+        place.clear();
+        place.data = Data::None;
+        for key in &lost {
+            self.lose_seat(key, slot, generation, out);
+        }
+        if let Some(feed) = feed {
+            self.lose_list(feed, slot, generation, out);
+        }
+        self.finish_endings(out);
+        self.placement_due = true;
+    }
+
+    fn lose_seat(&mut self, key: &MatchKey, slot: SlotId, generation: Generation, out: &mut Vec<Action>) {
+        let Some(a_match) = self.matches.get_mut(key) else { return };
+        let Place::Placed { owner, candidate } = &mut a_match.place else { return };
+        let here = |seat: &super::matches::Seat| (seat.slot, seat.generation) == (slot, generation);
+        if candidate.take_if(|seat| here(seat)).is_some() {
+            self.moving.remove(key);
+            return;
+        }
+        if !here(owner) {
+            return;
+        }
+        match candidate.take() {
+            Some(mut seat) => {
+                seat.switch = Switch::Sent;
+                let epoch = seat.epoch;
+                *owner = seat;
+                self.moving.remove(key);
+                let switch = ToRecorder::Switch { key: key.clone(), epoch, owner: Owner::Dead };
+                self.tell_recorder(switch, out);
+            }
+            None => {
+                self.renew.remove(key);
+                self.removed.remove(key);
+                self.enqueue(key);
+            }
+        }
+    }
+
+    fn lose_list(&mut self, feed: FeedId, slot: SlotId, generation: Generation, out: &mut Vec<Action>) {
+        let Some(feed_state) = self.feed_mut(feed) else { return };
+        if feed_state.holder.take_if(|holder| *holder == (slot, generation)).is_some() {
+            feed_state.list.lost();
+            out.push(Action::Notice(Notice::ListLost { feed, worker: slot }));
+        }
+    }
+
+    fn lose_recorder_if(&mut self, child: Child) {
+        if child == Child::Recorder {
+            for slot in &mut self.slots {
+                slot.data = Data::None;
+            }
+        }
+    }
+
+    /// Workers that give their matches away: those that have none left are asked to leave.
+    pub(super) fn settle_drains(&mut self, out: &mut Vec<Action>) {
+        let empty: Vec<SlotId> = self
+            .slots
+            .iter()
+            .filter(|slot| matches!(slot.life.state, super::life::State::Draining { .. }))
+            .filter(|slot| slot.matches.is_empty() && slot.is_settled() && !self.holds_list(slot.id))
+            .map(|slot| slot.id)
+            .collect();
+        for slot in empty {
+            self.stop_worker(slot, self.config.drain_deadline, out);
+        }
+    }
+
+    /// Whether a feed's list hangs on this slot and may go elsewhere.
+    pub(super) fn holds_list(&self, slot: SlotId) -> bool {
+        self.feeds.iter().any(|feed| feed.holder.is_some_and(|(holder, _)| holder == slot))
+    }
+
+    pub(super) fn has_list(&self, feed: FeedId) -> bool {
+        self.config.feed(feed).is_some_and(|plan| matches!(plan.source, MatchSource::List))
+    }
+
+    pub(super) fn may_overlap(&self, feed: FeedId) -> bool {
+        self.config.feed(feed).is_some_and(|plan| plan.overlap == Overlap::Allowed)
+    }
+
+    pub(super) fn stop_worker(&mut self, slot: SlotId, within: Duration, out: &mut Vec<Action>) {
+        let child = Child::Worker(slot);
+        let works = self.slot(slot).is_some_and(|slot| slot.life.works());
+        let outcome = self.advance(child, Event::Stop { deadline: self.now + within });
+        if works {
+            let deadline_ms = u32::try_from(within.as_millis()).unwrap_or(u32::MAX);
+            self.tell_worker(
+                slot,
+                touchline_common::ipc::messages::worker::ToWorker::Stop { deadline_ms },
+                out,
+            );
+        }
+        if let (Some(signal), Some(generation)) =
+            (Self::outcome_is_signal(outcome), self.slot(slot).map(|slot| slot.life.generation))
+        {
+            out.push(Action::Kill { child, generation, signal });
+        }
+    }
+}

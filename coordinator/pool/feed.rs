@@ -1,0 +1,87 @@
+//! A feed at run time: its list, who follows it, how its first list fares, its budget of connections.
+
+use super::list::MatchList;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use touchline_common::model::{Generation, MatchId, SlotId};
+
+#[derive(Debug)]
+pub(super) struct Feed {
+    pub(super) list: MatchList,
+    /// Who follows the list.
+    pub(super) holder: Option<(SlotId, Generation)>,
+    pub(super) first: FirstList,
+    /// Topics of the matches that wait.
+    pub(super) waiting_topics: u32,
+    /// Some match did not find a place when it was last tried.
+    pub(super) blocked: bool,
+    pub(super) budget: Budget,
+    /// Where matches were in the last run.
+    pub(super) hints: BTreeMap<MatchId, SlotId>,
+    /// What was last said of it in the log.
+    pub(super) told: Told,
+}
+
+/// How the first list fares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FirstList {
+    Awaited,
+    /// It is here; its matches are being placed, with as many workers as it needs.
+    Placing,
+    Placed,
+}
+
+/// What the log last said of a feed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    Nothing,
+    Up,
+    Degraded(String),
+    Down,
+}
+
+/// A bucket of tokens, one per connection; holds at most one second's worth, at least one.
+#[derive(Debug)]
+pub(super) struct Budget {
+    per_s: f64,
+    tokens: f64,
+    at: Duration,
+}
+
+impl Budget {
+    pub(super) fn new(per_s: f64) -> Self {
+        let per_s = if per_s.is_finite() && per_s > 0.0 { per_s } else { 1.0 };
+        Budget { per_s, tokens: per_s.max(1.0), at: Duration::ZERO }
+    }
+
+    /// Takes one token, if there is one.
+    pub(super) fn take(&mut self, now: Duration) -> bool {
+        let earned = now.saturating_sub(self.at).as_secs_f64() * self.per_s;
+        self.tokens = (self.tokens + earned).min(self.per_s.max(1.0));
+        self.at = now;
+        let granted = self.tokens >= 1.0;
+        if granted {
+            self.tokens -= 1.0;
+        }
+        granted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_gives_its_rate_and_no_more() {
+        let mut budget = Budget::new(20.0);
+        let mut granted = 0;
+        for ms in 0..3_000 {
+            granted += u32::from(budget.take(Duration::from_millis(ms)));
+        }
+        assert!((78..=80).contains(&granted), "{granted}: 20 at once, then 20 a second");
+        let mut slow = Budget::new(0.5);
+        assert!(slow.take(Duration::ZERO));
+        assert!(!slow.take(Duration::from_millis(1_900)));
+        assert!(slow.take(Duration::from_millis(2_100)));
+    }
+}

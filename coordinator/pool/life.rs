@@ -1,0 +1,360 @@
+//! The life of a child's place: one state enum, one function ([`Life::advance`]) that owns every transition.
+//!
+//! Knows nothing of matches. It holds the start deadline, the ladder of signals, back-off, the intensity limit and
+//! parking. Used for the workers' slots and for the recorder.
+
+use super::action::Signal;
+use super::config::Timing;
+use super::input::Exit;
+use super::jitter::Jitter;
+use std::collections::VecDeque;
+use std::time::Duration;
+use touchline_common::model::Generation;
+
+/// Where a place stands. There is a process in `Starting` to `Dying` and in no other state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Never started, or left as asked.
+    Empty,
+    /// Started, not READY.
+    Starting { since: Duration },
+    /// READY.
+    Ready { since: Duration },
+    /// READY, giving its matches away.
+    Draining { since: Duration },
+    /// Asked to leave; `next` is what follows if it does not.
+    Stopping { next: Option<(Duration, Signal)> },
+    /// Given up on: its matches are already elsewhere.
+    Dying { next: Option<(Duration, Signal)> },
+    /// No process, may be started at once.
+    Dead,
+    /// No process until then.
+    Backoff { until: Duration },
+    /// No process until then (`None`: until the program is started anew), and then one trial.
+    Parked { until: Option<Duration> },
+}
+
+impl State {
+    /// The state as `workers` shows it.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            State::Empty => "empty",
+            State::Starting { .. } => "starting",
+            State::Ready { .. } => "ready",
+            State::Draining { .. } => "draining",
+            State::Stopping { .. } => "stopping",
+            State::Dying { .. } => "dying",
+            State::Dead => "dead",
+            State::Backoff { .. } => "backoff",
+            State::Parked { .. } => "parked",
+        }
+    }
+}
+
+/// What can happen to a place.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Event {
+    /// A process is started.
+    Spawn,
+    /// It says READY.
+    Ready,
+    /// It is to give its matches away.
+    Drain,
+    /// It is to leave until then.
+    Stop { deadline: Duration },
+    /// It must go now: first this signal, SIGKILL later.
+    Condemn { signal: Signal },
+    /// It said that it leaves on its own account.
+    Announced,
+    /// It could not be started.
+    SpawnFailed,
+    /// It was reaped.
+    Exited(Exit),
+    /// Time passed.
+    Tick,
+}
+
+/// What a transition asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Nothing.
+    Quiet,
+    /// Send this signal.
+    Send(Signal),
+    /// It missed its start deadline: send this signal, count it as lost.
+    Late(Signal),
+    /// The process is gone.
+    Gone(Departure),
+}
+
+/// How a process went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Departure {
+    /// It was asked to.
+    Asked,
+    /// It said so before: no crash.
+    Left,
+    /// Unasked. `suspicious`: something that it worked on may have done that.
+    Died { suspicious: bool },
+}
+
+/// A place's state and history.
+#[derive(Debug)]
+pub(super) struct Life {
+    pub(super) state: State,
+    pub(super) generation: Generation,
+    /// Starts after an unasked death.
+    pub(super) restarts: u32,
+    pub(super) last_exit: Option<String>,
+    deaths: VecDeque<Duration>,
+    failures: u32,
+    /// Since when it is READY, also while it drains.
+    ready_since: Option<Duration>,
+    announced: bool,
+    condemned: bool,
+    trial: bool,
+    died: bool,
+}
+
+impl Life {
+    pub(super) fn new(generation: Generation, restarts: u32, last_exit: Option<String>) -> Self {
+        Life {
+            state: State::Empty,
+            generation,
+            restarts,
+            last_exit,
+            deaths: VecDeque::new(),
+            failures: 0,
+            ready_since: None,
+            announced: false,
+            condemned: false,
+            trial: false,
+            died: false,
+        }
+    }
+
+    /// Whether there is a process.
+    pub(super) fn has_process(&self) -> bool {
+        match self.state {
+            State::Starting { .. }
+            | State::Ready { .. }
+            | State::Draining { .. }
+            | State::Stopping { .. }
+            | State::Dying { .. } => true,
+            State::Empty | State::Dead | State::Backoff { .. } | State::Parked { .. } => false,
+        }
+    }
+
+    /// Whether it takes messages as a working child.
+    pub(super) fn works(&self) -> bool {
+        matches!(self.state, State::Ready { .. } | State::Draining { .. })
+    }
+
+    /// Whether it takes new work.
+    pub(super) fn is_ready(&self) -> bool {
+        matches!(self.state, State::Ready { .. })
+    }
+
+    pub(super) fn is_starting(&self) -> bool {
+        matches!(self.state, State::Starting { .. })
+    }
+
+    pub(super) fn is_parked(&self) -> bool {
+        matches!(self.state, State::Parked { .. })
+    }
+
+    /// Parked because of its configuration or its messages, which another start would not change.
+    pub(super) fn is_refused(&self) -> bool {
+        matches!(self.state, State::Parked { until: None })
+    }
+
+    /// Whether a process may be started here now.
+    pub(super) fn may_spawn(&self, now: Duration) -> bool {
+        match self.state {
+            State::Empty | State::Dead => true,
+            State::Backoff { until } | State::Parked { until: Some(until) } => now >= until,
+            State::Starting { .. }
+            | State::Ready { .. }
+            | State::Draining { .. }
+            | State::Stopping { .. }
+            | State::Dying { .. }
+            | State::Parked { until: None } => false,
+        }
+    }
+
+    /// How long it stays away, if it does for a known time.
+    pub(super) fn retry_in(&self, now: Duration) -> Option<Duration> {
+        match self.state {
+            State::Backoff { until } | State::Parked { until: Some(until) } => {
+                Some(until.saturating_sub(now))
+            }
+            State::Dead => Some(Duration::ZERO),
+            State::Empty
+            | State::Starting { .. }
+            | State::Ready { .. }
+            | State::Draining { .. }
+            | State::Stopping { .. }
+            | State::Dying { .. }
+            | State::Parked { until: None } => None,
+        }
+    }
+
+    /// The coordinator was late by this much: the start is not judged by that time.
+    pub(super) fn forgive(&mut self, late: Duration) {
+        if let State::Starting { since } = &mut self.state {
+            *since += late;
+        }
+    }
+
+    /// The one function that changes `state`. Events that make no sense in a state leave it as it is.
+    pub(super) fn advance(
+        &mut self,
+        event: Event,
+        now: Duration,
+        timing: &Timing,
+        jitter: &mut Jitter,
+    ) -> Outcome {
+        let (next, outcome) = match (event, self.state) {
+            (Event::Spawn, state) if self.may_spawn(now) => {
+                self.generation = Generation(self.generation.0 + 1);
+                self.trial = matches!(state, State::Parked { .. });
+                self.restarts += u32::from(self.died);
+                (self.announced, self.condemned, self.died, self.ready_since) = (false, false, false, None);
+                (State::Starting { since: now }, Outcome::Quiet)
+            }
+            (Event::Ready, State::Starting { .. }) => {
+                self.ready_since = Some(now);
+                (State::Ready { since: now }, Outcome::Quiet)
+            }
+            (Event::Drain, State::Ready { .. }) => (State::Draining { since: now }, Outcome::Quiet),
+            (Event::Stop { deadline }, State::Ready { .. } | State::Draining { .. }) => {
+                (State::Stopping { next: Some((deadline, Signal::Term)) }, Outcome::Quiet)
+            }
+            (Event::Stop { deadline }, State::Stopping { next: Some((at, Signal::Term)) }) => {
+                (State::Stopping { next: Some((at.min(deadline), Signal::Term)) }, Outcome::Quiet)
+            }
+            // It has no channel to be asked over yet.
+            (Event::Stop { .. }, State::Starting { .. }) => (
+                State::Stopping { next: Some((now + timing.stop_kill_after, Signal::Kill)) },
+                Outcome::Send(Signal::Term),
+            ),
+            (
+                Event::Condemn { signal },
+                State::Starting { .. } | State::Ready { .. } | State::Draining { .. },
+            ) => {
+                // A signal of ours that asks politely is no sign of what it worked on.
+                self.condemned = matches!(signal, Signal::Abort);
+                (State::Dying { next: Some((now + timing.kill_after, Signal::Kill)) }, Outcome::Send(signal))
+            }
+            (Event::Condemn { signal }, State::Stopping { next: Some((_, Signal::Term)) }) => (
+                State::Stopping { next: Some((now + timing.kill_after, Signal::Kill)) },
+                Outcome::Send(signal),
+            ),
+            (Event::Announced, state) => {
+                self.announced = true;
+                (state, Outcome::Quiet)
+            }
+            (Event::SpawnFailed, State::Starting { .. } | State::Stopping { .. } | State::Dying { .. }) => {
+                self.last_exit = Some("not started".into());
+                self.gone(None, now, timing, jitter)
+            }
+            (Event::Exited(exit), _) if self.has_process() => {
+                self.last_exit = Some(exit.to_string());
+                self.gone(Some(exit), now, timing, jitter)
+            }
+            (Event::Tick, State::Starting { since }) if now >= since + timing.start_deadline => (
+                State::Dying { next: Some((now + timing.kill_after, Signal::Kill)) },
+                Outcome::Late(Signal::Abort),
+            ),
+            (Event::Tick, State::Stopping { next: Some((at, signal)) }) if now >= at => {
+                (State::Stopping { next: rung_after(signal, now, timing) }, Outcome::Send(signal))
+            }
+            (Event::Tick, State::Dying { next: Some((at, signal)) }) if now >= at => {
+                (State::Dying { next: rung_after(signal, now, timing) }, Outcome::Send(signal))
+            }
+            (Event::Tick, State::Backoff { until }) if now >= until => (State::Dead, Outcome::Quiet),
+            (_, state) => (state, Outcome::Quiet),
+        };
+        self.state = next;
+        outcome
+    }
+
+    fn gone(
+        &mut self,
+        exit: Option<Exit>,
+        now: Duration,
+        timing: &Timing,
+        jitter: &mut Jitter,
+    ) -> (State, Outcome) {
+        let ready_since = self.ready_since.take();
+        let healthy = ready_since.is_some_and(|since| now.saturating_sub(since) >= timing.healthy_after);
+        if healthy {
+            self.failures = 0;
+            self.trial = false;
+        }
+        if matches!(self.state, State::Stopping { .. }) {
+            return (State::Empty, Outcome::Gone(Departure::Asked));
+        }
+        if self.announced {
+            let state =
+                if healthy { State::Dead } else { State::Backoff { until: now + timing.backoff_min } };
+            return (state, Outcome::Gone(Departure::Left));
+        }
+        self.died = true;
+        let departure = Departure::Died { suspicious: self.condemned || exit.is_some_and(suspicious) };
+        if exit == Some(Exit::Code(EXIT_REFUSED)) {
+            return (State::Parked { until: None }, Outcome::Gone(departure));
+        }
+        self.deaths.push_back(now);
+        while self.deaths.front().is_some_and(|at| *at + timing.intensity_window < now) {
+            self.deaths.pop_front();
+        }
+        let state = if self.trial || self.deaths.len() > timing.slot_deaths {
+            self.deaths.clear();
+            State::Parked { until: Some(now + timing.park) }
+        } else if healthy {
+            State::Dead
+        } else {
+            let delay = backoff(self.failures, timing, jitter);
+            self.failures = self.failures.saturating_add(1);
+            State::Backoff { until: now + delay }
+        };
+        (state, Outcome::Gone(departure))
+    }
+}
+
+/// A child leaves with this when its configuration or the version of the messages is refused.
+const EXIT_REFUSED: i32 = 2;
+/// A panic that unwound; with `panic = "abort"` it is SIGABRT.
+const EXIT_PANIC: i32 = 101;
+const SIGKILL: i32 = 9;
+const SIGTERM: i32 = 15;
+const SIGINT: i32 = 2;
+const SIGHUP: i32 = 1;
+
+/// Whether what it worked on may have ended it. Codes are deliberate exits, and TERM, INT, HUP and KILL come from
+/// outside (an operator, the out-of-memory killer): those must not put matches into quarantine.
+fn suspicious(exit: Exit) -> bool {
+    match exit {
+        Exit::Code(code) => code == EXIT_PANIC,
+        Exit::Signal { number, .. } => ![SIGKILL, SIGTERM, SIGINT, SIGHUP].contains(&number),
+    }
+}
+
+fn rung_after(signal: Signal, now: Duration, timing: &Timing) -> Option<(Duration, Signal)> {
+    match signal {
+        Signal::Term | Signal::Abort => Some((now + timing.stop_kill_after, Signal::Kill)),
+        // Nothing is above it; a process in the kernel's hands leaves when the kernel lets it.
+        Signal::Kill => None,
+    }
+}
+
+fn backoff(failures: u32, timing: &Timing, jitter: &mut Jitter) -> Duration {
+    let doubled = timing.backoff_min.saturating_mul(1u32.checked_shl(failures.min(16)).unwrap_or(u32::MAX));
+    // ± 20 %, never below the minimum.
+    doubled.min(timing.backoff_max).mul_f64(0.8 + 0.4 * jitter.fraction()).max(timing.backoff_min)
+}
+
+#[cfg(test)]
+#[path = "life_tests.rs"]
+mod tests;

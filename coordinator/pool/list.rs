@@ -1,0 +1,193 @@
+//! The rules of a feed's match list: what appears, what changes, and when a deletion is believed.
+//!
+//! Pure. A deletion stands for `Timing::list_move` before it counts, since a delete and an insert of one match within
+//! that time is a move. When more than half of the matches (and more than 5) are deleted, by a load or by deltas, nothing
+//! counts until a second load confirms it. A gap of the list deletes nothing.
+
+use super::config::Timing;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use touchline_common::ipc::messages::worker::ListChange;
+use touchline_common::model::{Listing, MatchId};
+
+/// Matches that a list may have; what is above is not followed and counted.
+const LISTED_MAX: usize = 100_000;
+/// So many deletions are believed without a second load, however few matches there are.
+const BELIEVED: usize = 5;
+
+/// What follows from a change of the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ListStep {
+    /// A match is in the list now.
+    Appeared(MatchId, Listing),
+    /// The list knows something else of it.
+    Changed(MatchId, Listing),
+    /// It is not in the list any more.
+    Gone(MatchId),
+    /// A load is complete.
+    Loaded,
+    /// Take the list again: so many of so many are gone.
+    Confirm { gone: usize, of: usize },
+}
+
+#[derive(Debug, Default)]
+pub(super) struct MatchList {
+    known: BTreeMap<MatchId, Listing>,
+    /// Deleted, but not yet believed.
+    deleted: BTreeMap<MatchId, Duration>,
+    load: Option<Load>,
+    confirm: Confirm,
+    followed: bool,
+    /// Matches that did not fit into [`LISTED_MAX`].
+    pub(super) refused: u64,
+}
+
+#[derive(Debug)]
+struct Load {
+    seen: BTreeSet<MatchId>,
+    /// Began after a confirmation was asked for.
+    confirms: bool,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Confirm {
+    #[default]
+    NotNeeded,
+    /// Asked for at that time.
+    Asked(Duration),
+}
+
+impl MatchList {
+    /// How many matches the list has, deleted ones that still count among them.
+    pub(super) fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    pub(super) fn contains(&self, id: &MatchId) -> bool {
+        self.known.contains_key(id)
+    }
+
+    /// Takes one message of the list's worker.
+    pub(super) fn apply(
+        &mut self,
+        changes: Vec<ListChange>,
+        now: Duration,
+        timing: &Timing,
+        out: &mut Vec<ListStep>,
+    ) {
+        for change in changes {
+            match change {
+                ListChange::LoadBegin => {
+                    let confirms = matches!(self.confirm, Confirm::Asked(_));
+                    self.load = Some(Load { seen: BTreeSet::new(), confirms });
+                }
+                ListChange::Present { id, listing } => self.present(id, listing, out),
+                ListChange::Gone { id } => {
+                    if let Some(load) = &mut self.load {
+                        load.seen.remove(&id);
+                    }
+                    if self.known.contains_key(&id) {
+                        self.deleted.entry(id).or_insert(now);
+                    }
+                }
+                ListChange::LoadEnd => self.loaded(now, out),
+                ListChange::Lost => self.lost(),
+            }
+        }
+        self.doubt(now, timing, out);
+    }
+
+    /// Looks at what was deleted a while ago.
+    pub(super) fn tick(&mut self, now: Duration, timing: &Timing, out: &mut Vec<ListStep>) {
+        if self.deleted.is_empty() || !self.followed {
+            return;
+        }
+        self.doubt(now, timing, out);
+        if self.confirm != Confirm::NotNeeded {
+            return;
+        }
+        let due: Vec<MatchId> = self
+            .deleted
+            .iter()
+            .filter(|(_, at)| **at + timing.list_move <= now)
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in due {
+            self.believe(id, out);
+        }
+    }
+
+    /// The list is not followed at the moment: a load that was on its way says nothing.
+    pub(super) fn lost(&mut self) {
+        self.load = None;
+        self.followed = false;
+    }
+
+    fn present(&mut self, id: MatchId, listing: Listing, out: &mut Vec<ListStep>) {
+        if let Some(load) = &mut self.load {
+            load.seen.insert(id.clone());
+        }
+        self.deleted.remove(&id);
+        let full = self.known.len() >= LISTED_MAX;
+        match self.known.get_mut(&id) {
+            Some(known) if *known == listing => {}
+            Some(known) => {
+                known.clone_from(&listing);
+                out.push(ListStep::Changed(id, listing));
+            }
+            None if full => self.refused += 1,
+            None => {
+                self.known.insert(id.clone(), listing.clone());
+                out.push(ListStep::Appeared(id, listing));
+            }
+        }
+    }
+
+    fn loaded(&mut self, now: Duration, out: &mut Vec<ListStep>) {
+        let Some(load) = self.load.take() else { return };
+        self.followed = true;
+        let missing: Vec<MatchId> =
+            self.known.keys().filter(|id| !load.seen.contains(*id)).cloned().collect();
+        for id in missing {
+            if load.confirms {
+                self.believe(id, out);
+            } else {
+                self.deleted.entry(id).or_insert(now);
+            }
+        }
+        if load.confirms {
+            self.confirm = Confirm::NotNeeded;
+        }
+        out.push(ListStep::Loaded);
+    }
+
+    fn believe(&mut self, id: MatchId, out: &mut Vec<ListStep>) {
+        self.deleted.remove(&id);
+        if self.known.remove(&id).is_some() {
+            out.push(ListStep::Gone(id));
+        }
+    }
+
+    /// Asks for a second load while too much is deleted.
+    fn doubt(&mut self, now: Duration, timing: &Timing, out: &mut Vec<ListStep>) {
+        let (gone, of) = (self.deleted.len(), self.known.len());
+        if gone <= BELIEVED || gone * 2 <= of {
+            self.confirm = Confirm::NotNeeded;
+            return;
+        }
+        if !self.followed || self.load.is_some() {
+            return;
+        }
+        match self.confirm {
+            Confirm::Asked(at) if now < at + timing.list_confirm => {}
+            Confirm::NotNeeded | Confirm::Asked(_) => {
+                self.confirm = Confirm::Asked(now);
+                out.push(ListStep::Confirm { gone, of });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "list_tests.rs"]
+mod tests;

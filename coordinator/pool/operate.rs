@@ -1,0 +1,328 @@
+//! Operators: their requests, each answered by its deadline; readiness; the end.
+
+use super::feed::FirstList;
+use super::input::{Child, Command, RequestId, Urgency};
+use super::life::{Event, State};
+use super::matches::Place;
+use super::notice::Notice;
+use super::{Action, Answer, Pool, Readiness, Signal, millis};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use touchline_common::ipc::messages::recorder::ToRecorder;
+use touchline_common::ipc::messages::worker::ToWorker;
+use touchline_common::model::{Generation, MatchKey, SlotId};
+
+/// Requests that are open at once; one more is refused.
+const REQUESTS_MAX: usize = 256;
+/// What the recorder gets to commit and close after the workers left.
+const RECORDER_DRAIN: Duration = Duration::from_secs(5);
+/// The same when the end is urgent.
+const RECORDER_NOW: Duration = Duration::from_secs(2);
+
+/// Requests that wait for something.
+#[derive(Debug, Default)]
+pub(super) struct Requests(BTreeMap<RequestId, Open>);
+
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    waits_for: WaitsFor,
+    deadline: Duration,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum WaitsFor {
+    End,
+    Ready,
+    Drained(SlotId, Generation),
+}
+
+/// The end, once it began.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stopping {
+    pub(super) urgency: Urgency,
+    pub(super) recorder: RecorderEnd,
+}
+
+/// The recorder leaves after the workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RecorderEnd {
+    Awaited,
+    Asked,
+    Finished,
+}
+
+impl Pool {
+    pub(super) fn command(
+        &mut self,
+        request: RequestId,
+        command: Command,
+        timeout: Duration,
+        out: &mut Vec<Action>,
+    ) {
+        let answer = match command {
+            Command::Stop { urgency } => {
+                self.begin_stop(urgency, out);
+                self.open(request, WaitsFor::End, timeout)
+            }
+            Command::WaitReady => match self.readiness_answer() {
+                Some(answer) => Some(answer),
+                None => self.open(request, WaitsFor::Ready, timeout),
+            },
+            Command::Resync { key } => Some(self.resync(&key, out)),
+            Command::Release { key } => Some(self.release_from_quarantine(&key, out)),
+            Command::Drain { slot } => match self.drain(slot, out) {
+                Ok(generation) => self.open(request, WaitsFor::Drained(slot, generation), timeout),
+                Err(error) => Some(Answer::Failed { error }),
+            },
+        };
+        if let Some(answer) = answer {
+            out.push(Action::Answer { request, answer });
+        }
+    }
+
+    fn open(&mut self, request: RequestId, waits_for: WaitsFor, timeout: Duration) -> Option<Answer> {
+        if self.requests.0.len() >= REQUESTS_MAX {
+            let error = format!("{REQUESTS_MAX} requests are open already: try again later");
+            return Some(Answer::Failed { error });
+        }
+        self.requests.0.insert(request, Open { waits_for, deadline: self.now + timeout });
+        None
+    }
+
+    /// Answers what is done and what is late.
+    pub(super) fn tick_requests(&mut self, out: &mut Vec<Action>) {
+        let requests: Vec<(RequestId, Open)> =
+            self.requests.0.iter().map(|(id, open)| (*id, *open)).collect();
+        for (request, open) in requests {
+            let answer = self.answer(open);
+            if let Some(answer) = answer {
+                self.requests.0.remove(&request);
+                out.push(Action::Answer { request, answer });
+            }
+        }
+    }
+
+    fn answer(&self, open: Open) -> Option<Answer> {
+        let late = self.now >= open.deadline;
+        match open.waits_for {
+            WaitsFor::End => late.then(|| Answer::Partial { missing: self.who_remains() }),
+            WaitsFor::Ready => self
+                .readiness_answer()
+                .or_else(|| late.then(|| Answer::Partial { missing: self.reasons().join("; ") })),
+            WaitsFor::Drained(slot, generation) => {
+                let there = self.slot(slot).filter(|slot| slot.is(generation));
+                match there {
+                    None => Some(Answer::Done { told: format!("worker {slot} is drained") }),
+                    Some(slot) => late.then(|| Answer::Partial {
+                        missing: format!("worker {} still has {} matches", slot.id, slot.matches.len()),
+                    }),
+                }
+            }
+        }
+    }
+
+    fn who_remains(&self) -> String {
+        let mut who: Vec<String> = self
+            .slots
+            .iter()
+            .filter(|slot| slot.life.has_process())
+            .map(|slot| format!("worker {}", slot.id))
+            .collect();
+        if self.recorder.life.has_process() {
+            who.push("recorder".into());
+        }
+        format!("still there: {}", who.join(", "))
+    }
+
+    fn resync(&mut self, key: &MatchKey, out: &mut Vec<Action>) -> Answer {
+        let Some(a_match) = self.matches.get(key) else { return no_such_match(key) };
+        match &a_match.place {
+            Place::Waiting => Answer::Failed { error: format!("match {} waits for a place", key.id) },
+            Place::Quarantined => Answer::Failed {
+                error: format!("match {} is in quarantine: `release {}` first", key.id, key.id),
+            },
+            Place::Placed { owner, .. } => {
+                let slot = owner.slot;
+                self.tell_worker(slot, ToWorker::Resync { id: key.id.clone() }, out);
+                Answer::Done { told: format!("worker {slot} takes a fresh load of match {}", key.id) }
+            }
+        }
+    }
+
+    fn release_from_quarantine(&mut self, key: &MatchKey, out: &mut Vec<Action>) -> Answer {
+        let Some(a_match) = self.matches.get_mut(key) else { return no_such_match(key) };
+        if !matches!(a_match.place, Place::Quarantined) {
+            return Answer::Failed { error: format!("match {} is not in quarantine", key.id) };
+        }
+        a_match.crashes.clear();
+        self.quarantined -= 1;
+        self.enqueue(key);
+        out.push(Action::Notice(Notice::Released { key: key.clone() }));
+        Answer::Done { told: format!("match {} is placed again", key.id) }
+    }
+
+    fn drain(&mut self, slot: SlotId, out: &mut Vec<Action>) -> Result<Generation, String> {
+        let there = self.slot(slot).ok_or_else(|| format!("there is no worker {slot}"))?;
+        if !there.life.works() {
+            return Err(format!("worker {slot} is {}", there.life.state.as_str()));
+        }
+        let generation = there.life.generation;
+        self.advance(Child::Worker(slot), Event::Drain);
+        self.placement_due = true;
+        out.push(Action::Notice(Notice::Draining { worker: slot, why: "an operator asked for it" }));
+        Ok(generation)
+    }
+
+    /// Begins the end, or makes it more urgent. It never becomes less so.
+    fn begin_stop(&mut self, urgency: Urgency, out: &mut Vec<Action>) {
+        let known = self.stopping.map(|stopping| stopping.urgency);
+        if known.is_some_and(|known| known >= urgency) {
+            return;
+        }
+        let recorder = self.stopping.map_or(RecorderEnd::Awaited, |stopping| stopping.recorder);
+        self.stopping = Some(Stopping { urgency, recorder });
+        let within = match urgency {
+            Urgency::Drain => self.config.drain_deadline,
+            Urgency::Now => Duration::ZERO,
+        };
+        out.push(Action::Notice(Notice::Stopping { how: urgency, deadline_ms: millis(within) }));
+        out.push(Action::SaveState);
+        let slots: Vec<SlotId> =
+            self.slots.iter().filter(|slot| slot.life.has_process()).map(|slot| slot.id).collect();
+        for slot in slots {
+            match urgency {
+                Urgency::Drain => self.stop_worker(slot, within, out),
+                Urgency::Now => {
+                    self.stop_worker(slot, within, out);
+                    self.hurry(Child::Worker(slot), out);
+                }
+            }
+        }
+        if urgency == Urgency::Now && recorder == RecorderEnd::Asked {
+            self.advance(Child::Recorder, Event::Stop { deadline: self.now + RECORDER_NOW });
+        }
+    }
+
+    /// A child that was asked to leave gets a signal now.
+    fn hurry(&mut self, child: Child, out: &mut Vec<Action>) {
+        let outcome = self.advance(child, Event::Condemn { signal: Signal::Term });
+        if let (Some(signal), Some(life)) = (Self::outcome_is_signal(outcome), self.life(child)) {
+            out.push(Action::Kill { child, generation: life.generation, signal });
+        }
+    }
+
+    /// Once the end began: the recorder after the workers, then we.
+    pub(super) fn settle_stop(&mut self, out: &mut Vec<Action>) {
+        let Some(stopping) = self.stopping else { return };
+        if self.slots.iter().any(|slot| slot.life.has_process()) {
+            return;
+        }
+        match stopping.recorder {
+            RecorderEnd::Awaited => {
+                let within = match stopping.urgency {
+                    Urgency::Drain => RECORDER_DRAIN,
+                    Urgency::Now => RECORDER_NOW,
+                };
+                self.finish_endings(out);
+                if self.recorder.life.is_ready() {
+                    let deadline_ms = u32::try_from(within.as_millis()).unwrap_or(u32::MAX);
+                    self.tell_recorder(ToRecorder::Stop { deadline_ms }, out);
+                }
+                let outcome = self.advance(Child::Recorder, Event::Stop { deadline: self.now + within });
+                if let Some(signal) = Self::outcome_is_signal(outcome) {
+                    let generation = self.recorder.life.generation;
+                    out.push(Action::Kill { child: Child::Recorder, generation, signal });
+                }
+                self.stopping = Some(Stopping { recorder: RecorderEnd::Asked, ..stopping });
+                self.settle_stop(out);
+            }
+            RecorderEnd::Asked if !self.recorder.life.has_process() => {
+                self.stopping = Some(Stopping { recorder: RecorderEnd::Finished, ..stopping });
+                for (request, open) in std::mem::take(&mut self.requests.0) {
+                    let answer = match open.waits_for {
+                        WaitsFor::End => Answer::Done { told: "stopped".into() },
+                        WaitsFor::Ready | WaitsFor::Drained(..) => {
+                            Answer::Failed { error: "the daemon stops".into() }
+                        }
+                    };
+                    out.push(Action::Answer { request, answer });
+                }
+                out.push(Action::SaveState);
+                out.push(Action::Notice(Notice::Stopped));
+                out.push(Action::Finished);
+            }
+            RecorderEnd::Asked | RecorderEnd::Finished => {}
+        }
+    }
+
+    /// Follows the contract's rule of `ready`.
+    pub(super) fn settle_readiness(&mut self, out: &mut Vec<Action>) {
+        for feed in &mut self.feeds {
+            if feed.first == FirstList::Placing && feed.waiting_topics == 0 {
+                feed.first = FirstList::Placed;
+            }
+        }
+        if self.readiness == Readiness::Reached {
+            return;
+        }
+        let ready =
+            self.recorder.life.is_ready() && self.feeds.iter().all(|feed| feed.first == FirstList::Placed);
+        if ready {
+            if self.readiness == Readiness::Overdue {
+                out.push(Action::Notice(Notice::PoolRecovered));
+            }
+            self.readiness = Readiness::Reached;
+            let count = self.count();
+            let workers = self.slots.iter().filter(|slot| slot.life.works()).count();
+            let (took_ms, matches) = (millis(self.now), count.listed);
+            out.push(Action::Notice(Notice::PoolReady { took_ms, matches, workers }));
+            self.tick_requests(out);
+        } else if self.readiness == Readiness::Awaited && self.now >= self.config.timing.ready_deadline {
+            self.readiness = Readiness::Overdue;
+            out.push(Action::Notice(Notice::PoolDegraded { why: self.reasons().join("; ") }));
+            self.tick_requests(out);
+        }
+    }
+
+    /// What `wait-ready` is told, once there is something to tell.
+    fn readiness_answer(&self) -> Option<Answer> {
+        match self.readiness {
+            Readiness::Reached => Some(Answer::Done { told: "ready".into() }),
+            Readiness::Overdue => Some(Answer::Partial { missing: self.reasons().join("; ") }),
+            Readiness::Awaited => None,
+        }
+    }
+
+    /// What is wrong, a line each.
+    pub(super) fn reasons(&self) -> Vec<String> {
+        let mut reasons = Vec::new();
+        if !self.recorder.life.is_ready() {
+            reasons.push(format!("the recorder is {}", self.recorder.life.state.as_str()));
+        } else if !self.recorder.stats.trouble.is_empty() {
+            reasons.push(format!("the recorder: {}", self.recorder.stats.trouble));
+        }
+        for feed in self.feed_ids() {
+            let name = self.feed_name(feed);
+            match self.feed_stands(feed) {
+                super::feed::Told::Down => reasons.push(format!("feed {name} is down")),
+                super::feed::Told::Degraded(why) => reasons.push(format!("feed {name}: {why}")),
+                super::feed::Told::Nothing | super::feed::Told::Up => {}
+            }
+        }
+        if self.quarantined > 0 {
+            reasons.push(format!("{} matches are in quarantine", self.quarantined));
+        }
+        if self.breaker.is_tripped() {
+            reasons.push("too many workers died within a minute: none is started but for a trial".into());
+        }
+        let silent = self.slots.iter().filter(|slot| {
+            matches!(slot.life.state, State::Ready { .. }) && slot.pulse == super::slot::Pulse::Silent
+        });
+        reasons.extend(silent.map(|slot| format!("worker {} does not report", slot.id)));
+        reasons
+    }
+}
+
+fn no_such_match(key: &MatchKey) -> Answer {
+    Answer::Failed { error: format!("match {} is not listed: see `matches`", key.id) }
+}

@@ -1,0 +1,125 @@
+//! Which worker a match goes to, and which topics it needs. Pure.
+//!
+//! Least loaded first: subscriptions with what is reserved, then the busy ratio, then the slot's number, so that equal
+//! inputs give equal places.
+
+use super::config::WaitingOrder;
+use touchline_common::model::{Listing, MatchId, SlotId};
+
+/// A worker as placement sees it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Offer {
+    pub(super) slot: SlotId,
+    /// Subscriptions held, reserved, and not yet let go.
+    pub(super) load: u32,
+    /// Subscriptions that it takes more.
+    pub(super) room: u32,
+    /// Thousandths of the last second that it worked.
+    pub(super) busy: u32,
+    /// What is against it: such a worker is taken when no other has room.
+    pub(super) reluctance: Reluctance,
+}
+
+/// Why a worker is not the first choice. Ordered, the better first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Reluctance {
+    /// Nothing.
+    None,
+    /// It is kept free for a crash.
+    Spare,
+    /// Its connection is down.
+    Down,
+}
+
+/// The place for `topics` more subscriptions, if there is one.
+pub(super) fn choose(offers: &[Offer], topics: u32, not: Option<SlotId>) -> Option<SlotId> {
+    offers
+        .iter()
+        .filter(|offer| offer.room >= topics && Some(offer.slot) != not)
+        .min_by_key(|offer| (offer.reluctance, offer.load, offer.busy, offer.slot))
+        .map(|offer| offer.slot)
+}
+
+/// The topics of a match by its feed's templates: `{NAME}` is the listing's attribute of that name, `{ID}` without
+/// such an attribute the match id.
+///
+/// # Errors
+/// The name that the listing does not give.
+pub(super) fn topics(templates: &[String], id: &MatchId, listing: &Listing) -> Result<Vec<String>, String> {
+    templates.iter().map(|template| fill(template, id, listing)).collect()
+}
+
+fn fill(template: &str, id: &MatchId, listing: &Listing) -> Result<String, String> {
+    let mut out = String::with_capacity(template.len() + 16);
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        let Some((name, tail)) = after.split_once('}') else { break };
+        out.push_str(before);
+        match listing.attributes.iter().find(|(known, _)| known == name) {
+            Some((_, value)) => out.push_str(value),
+            None if name == "ID" => out.push_str(id.as_str()),
+            None => return Err(name.to_owned()),
+        }
+        rest = tail;
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+/// The place of a waiting match in the line: the lower the earlier.
+pub(super) type WaitKey = [i64; 2];
+
+/// By `waiting_order`, as configured.
+pub(super) fn wait_key(order: &[WaitingOrder], listing: &Listing) -> WaitKey {
+    let rank = |order: &WaitingOrder| match order {
+        WaitingOrder::InPlay => i64::from(!listing.in_play),
+        WaitingOrder::Start => listing.starts_at.unwrap_or(i64::MAX),
+    };
+    let mut ranks = order.iter().map(rank);
+    [ranks.next().unwrap_or(0), ranks.next().unwrap_or(0)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offer(slot: u16, load: u32, room: u32, busy: u32) -> Offer {
+        Offer { slot: SlotId(slot), load, room, busy, reluctance: Reluctance::None }
+    }
+
+    #[test]
+    fn least_loaded_then_least_busy_then_lowest() {
+        let full = offer(1, 0, 0, 0);
+        assert_eq!(choose(&[full, offer(2, 5, 5, 0), offer(3, 4, 6, 900)], 1, None), Some(SlotId(3)));
+        assert_eq!(choose(&[offer(2, 5, 5, 10), offer(3, 5, 5, 9)], 1, None), Some(SlotId(3)));
+        assert_eq!(choose(&[offer(3, 5, 5, 9), offer(2, 5, 5, 9)], 1, None), Some(SlotId(2)));
+        assert_eq!(choose(&[offer(2, 5, 5, 9)], 6, None), None);
+        assert_eq!(choose(&[offer(2, 5, 5, 9)], 1, Some(SlotId(2))), None);
+        let spare = Offer { reluctance: Reluctance::Spare, ..offer(1, 0, 50, 0) };
+        assert_eq!(choose(&[spare, offer(2, 49, 1, 0)], 1, None), Some(SlotId(2)));
+        assert_eq!(choose(&[spare, offer(2, 49, 1, 0)], 2, None), Some(SlotId(1)));
+    }
+
+    #[test]
+    fn templates_take_attributes_and_the_id() {
+        let listing = Listing { attributes: vec![("CL.ID".into(), "7".into())], ..Listing::default() };
+        let templates = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let id = MatchId::from("90");
+        assert_eq!(
+            topics(&templates(&["6V{ID}", "x{CL.ID}-{ID}y"]), &id, &listing).unwrap(),
+            ["6V90", "x7-90y"]
+        );
+        assert_eq!(topics(&templates(&["{EV.ID}"]), &id, &listing), Err("EV.ID".into()));
+        assert_eq!(topics(&templates(&["{open", "}{"]), &id, &listing).unwrap(), ["{open", "}{"]);
+    }
+
+    #[test]
+    fn in_play_waits_first_then_the_earliest_start() {
+        let order = [WaitingOrder::InPlay, WaitingOrder::Start];
+        let key =
+            |in_play, starts_at| wait_key(&order, &Listing { in_play, starts_at, ..Listing::default() });
+        assert!(key(true, None) < key(false, Some(1)));
+        assert!(key(true, Some(1)) < key(true, Some(2)));
+        assert!(key(true, Some(2)) < key(true, None));
+    }
+}

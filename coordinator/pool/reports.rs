@@ -1,0 +1,243 @@
+//! What workers say: load, matches, details, connection. The list's part is in `follow`.
+
+use super::input::Child;
+use super::life::Event;
+use super::matches::{Place, Seat, Switch};
+use super::notice::Notice;
+use super::slot::{Data, Pulse};
+use super::{Action, Pool, millis};
+use std::time::Duration;
+use touchline_common::ipc::messages::recorder::{Owner, ToRecorder};
+use touchline_common::ipc::messages::worker::{
+    FromWorker, LoadReport, MatchDetail, MatchReport, MatchState, ReleaseReason, ToWorker,
+};
+use touchline_common::model::{Generation, MatchKey, SlotId};
+
+/// A match whose topics were removed while it is listed is asked for again after this, and then twice as long each time.
+const RESYNC_FIRST: Duration = Duration::from_secs(5);
+const RESYNC_LAST: Duration = Duration::from_secs(60);
+
+impl Pool {
+    pub(super) fn worker_says(
+        &mut self,
+        slot: SlotId,
+        generation: Generation,
+        message: FromWorker,
+        out: &mut Vec<Action>,
+    ) {
+        let Some(feed) = self.slot(slot).filter(|slot| slot.is(generation)).and_then(|slot| slot.feed) else {
+            return;
+        };
+        match message {
+            FromWorker::Hello(hello) => self.welcome(Child::Worker(slot), &hello, Some(feed), out),
+            FromWorker::Ready => self.worker_ready(slot, generation, out),
+            FromWorker::DataOpened => {
+                if let Some(place) = self.slot_mut(slot) {
+                    place.data = Data::Open;
+                    out.push(Action::Notice(Notice::Data { worker: slot, generation }));
+                }
+            }
+            FromWorker::Load(report) => self.loaded(slot, report, out),
+            FromWorker::Match(report) => {
+                let key = MatchKey { feed, id: report.id.clone() };
+                self.match_report(&key, slot, generation, &report, out);
+            }
+            FromWorker::List(changes) => self.list_changes(feed, (slot, generation), changes, out),
+            FromWorker::Details { matches, more: _ } => {
+                for detail in matches {
+                    let key = MatchKey { feed, id: detail.id.clone() };
+                    self.match_detail(&key, slot, generation, &detail, out);
+                }
+            }
+            FromWorker::Connection { state, detail } => {
+                if let Some(place) = self.slot_mut(slot) {
+                    place.connection = state;
+                }
+                self.placement_due = true;
+                out.push(Action::Notice(Notice::Connection { worker: slot, feed, state, detail }));
+            }
+            FromWorker::Pong => {}
+            FromWorker::Leaving { why } => {
+                self.advance(Child::Worker(slot), Event::Announced);
+                if let Some(place) = self.slot_mut(slot) {
+                    place.leaving = Some(why);
+                }
+            }
+        }
+    }
+
+    fn worker_ready(&mut self, slot: SlotId, generation: Generation, out: &mut Vec<Action>) {
+        let now = self.now;
+        let Some(place) = self.slot_mut(slot).filter(|slot| slot.life.is_starting()) else { return };
+        place.heard_at = now;
+        let took_ms = millis(now.saturating_sub(place.spawned_at));
+        self.advance(Child::Worker(slot), Event::Ready);
+        out.push(Action::Notice(Notice::Ready { child: Child::Worker(slot), generation, took_ms }));
+        self.connect_data(slot, out);
+        self.placement_due = true;
+        self.summary_due = self.summary_due.map(|_| now);
+    }
+
+    fn loaded(&mut self, slot: SlotId, report: LoadReport, out: &mut Vec<Action>) {
+        let (now, busy_full) = (self.now, self.config.timing.busy_full);
+        let Some(place) = self.slot_mut(slot) else { return };
+        let silent = now.saturating_sub(place.heard_at);
+        place.heard_at = now;
+        place.busy_since = (report.busy > busy_full).then(|| place.busy_since.unwrap_or(now));
+        let freed = report.commands_seen > place.report.commands_seen
+            || report.subscriptions < place.report.subscriptions;
+        place.reported(report);
+        let back = place.pulse == Pulse::Silent;
+        place.pulse = Pulse::Regular;
+        self.placement_due |= freed || back;
+        if freed {
+            self.finish_endings(out);
+        }
+        if back {
+            out.push(Action::Notice(Notice::Back { worker: slot, silent_ms: millis(silent) }));
+            self.call_off_moves(slot, out);
+        }
+    }
+
+    /// A silent worker speaks again: candidates for its matches that the recorder was not told of are let go.
+    fn call_off_moves(&mut self, slot: SlotId, out: &mut Vec<Action>) {
+        if self.slot(slot).is_none_or(|slot| !slot.life.is_ready()) {
+            return;
+        }
+        let keys: Vec<MatchKey> = self.moving.iter().cloned().collect();
+        for key in keys {
+            if let Some(Place::Placed { owner, candidate: Some(candidate) }) =
+                self.matches.get(&key).map(|a_match| &a_match.place)
+                && owner.slot == slot
+                && candidate.switch == Switch::NotSent
+            {
+                self.drop_candidate(&key, out);
+            }
+        }
+    }
+
+    /// Lets a match's candidate go. Nothing else changes.
+    pub(super) fn drop_candidate(&mut self, key: &MatchKey, out: &mut Vec<Action>) {
+        self.moving.remove(key);
+        let Some(a_match) = self.matches.get_mut(key) else { return };
+        let Place::Placed { candidate, .. } = &mut a_match.place else { return };
+        if let Some(seat) = candidate.take() {
+            self.release_seat(key, &seat, ReleaseReason::Moved, out);
+        }
+    }
+
+    fn match_report(
+        &mut self,
+        key: &MatchKey,
+        slot: SlotId,
+        generation: Generation,
+        report: &MatchReport,
+        out: &mut Vec<Action>,
+    ) {
+        let now = self.now;
+        let Some(a_match) = self.matches.get_mut(key) else { return };
+        if a_match.listing.name.is_none() {
+            a_match.listing.name.clone_from(&report.name);
+        }
+        let delisted = a_match.delisted.is_some();
+        let Place::Placed { owner, candidate } = &mut a_match.place else { return };
+        if owner.covers(slot, generation, report.epoch) {
+            let was_live = owner.has_load();
+            owner.state = report.state;
+            if owner.has_load() && !was_live {
+                let (key, took_ms, epoch) = (key.clone(), report.took_ms, owner.epoch);
+                out.push(Action::Notice(Notice::Live { key, worker: slot, epoch, took_ms }));
+            }
+            if report.state != MatchState::Removed {
+                if report.state != MatchState::Subscribing {
+                    self.removed.remove(key);
+                }
+            } else if delisted {
+                self.end(key, "its topics were removed", out);
+            } else {
+                self.removed.entry(key.clone()).or_insert((now + RESYNC_FIRST, RESYNC_FIRST));
+            }
+        } else if let Some(seat) = candidate.as_mut().filter(|c| c.covers(slot, generation, report.epoch)) {
+            seat.state = report.state;
+            self.switch_if_ready(key, out);
+        }
+    }
+
+    /// Tells the recorder that a candidate has its load.
+    fn switch_if_ready(&mut self, key: &MatchKey, out: &mut Vec<Action>) {
+        if !self.recorder.life.is_ready() {
+            return;
+        }
+        let Some(a_match) = self.matches.get_mut(key) else { return };
+        let Place::Placed { candidate: Some(seat), .. } = &mut a_match.place else { return };
+        if seat.has_load() && seat.switch == Switch::NotSent {
+            seat.switch = Switch::Sent;
+            let epoch = seat.epoch;
+            self.tell_recorder(ToRecorder::Switch { key: key.clone(), epoch, owner: Owner::Alive }, out);
+        }
+    }
+
+    fn match_detail(
+        &mut self,
+        key: &MatchKey,
+        slot: SlotId,
+        generation: Generation,
+        detail: &MatchDetail,
+        out: &mut Vec<Action>,
+    ) {
+        let (now, linger) = (self.now, self.linger(key));
+        let Some(a_match) = self.matches.get_mut(key) else { return };
+        let Place::Placed { owner, .. } = &a_match.place else { return };
+        if !owner.covers(slot, generation, detail.epoch) {
+            return;
+        }
+        let Some(delisted) = &mut a_match.delisted else { return };
+        let age = Duration::from_millis(detail.age_ms);
+        if age >= linger {
+            self.end(key, "it left the list and fell silent", out);
+        } else {
+            delisted.check_at = now + (linger - age);
+        }
+    }
+
+    /// Asks again for matches whose topics were removed though the list has them.
+    pub(super) fn tick_removed(&mut self, out: &mut Vec<Action>) {
+        let due: Vec<MatchKey> =
+            self.removed.iter().filter(|(_, (at, _))| *at <= self.now).map(|(key, _)| key.clone()).collect();
+        for key in due {
+            let wait = self.removed.get(&key).map_or(RESYNC_FIRST, |(_, wait)| *wait);
+            let next = (wait * 2).min(RESYNC_LAST);
+            self.removed.insert(key.clone(), (self.now + next, next));
+            if let Some(slot) = self.owner_slot(&key) {
+                self.tell_worker(slot, ToWorker::Resync { id: key.id }, out);
+            } else {
+                self.removed.remove(&key);
+            }
+        }
+    }
+
+    pub(super) fn owner_slot(&self, key: &MatchKey) -> Option<SlotId> {
+        match &self.matches.get(key)?.place {
+            Place::Placed { owner, .. } => Some(owner.slot),
+            Place::Waiting | Place::Quarantined => None,
+        }
+    }
+
+    /// A worker stops following a match, if it is still there to be told.
+    pub(super) fn release_seat(
+        &mut self,
+        key: &MatchKey,
+        seat: &Seat,
+        why: ReleaseReason,
+        out: &mut Vec<Action>,
+    ) -> Option<u64> {
+        let topics = self.matches.get(key).map_or(0, |a_match| a_match.need.count());
+        let place = self.slot_mut(seat.slot).filter(|slot| slot.is(seat.generation))?;
+        place.matches.remove(key);
+        let command = place.let_go(topics);
+        let message = ToWorker::Release { id: key.id.clone(), epoch: seat.epoch, why };
+        self.tell_worker(seat.slot, message, out);
+        self.placement_due = true;
+        Some(command)
+    }
+}

@@ -1,0 +1,272 @@
+//! How many workers each feed has: starting them when work waits, retiring idle ones.
+
+use super::feed::{FirstList, Told};
+use super::input::Child;
+use super::life::{Event, State};
+use super::notice::Notice;
+use super::{Action, Pool, Summary};
+use touchline_common::ipc::messages::worker::ConnectionState;
+use touchline_common::model::{FeedId, SlotId};
+
+/// A feed's slots by what can be expected of them.
+#[derive(Clone, Copy, Debug, Default)]
+struct Hands {
+    ready: u32,
+    /// Ready, without a match or a list.
+    idle: u32,
+    /// Starting, or back after their back-off.
+    coming: u32,
+    /// With a process, whatever its state.
+    processes: u32,
+    /// Subscriptions that the ready ones take more.
+    room: u32,
+}
+
+impl Pool {
+    /// Starts what is missing.
+    pub(super) fn scale(&mut self, out: &mut Vec<Action>) {
+        for feed in self.feed_ids() {
+            let mut missing = self.missing(feed);
+            while missing > 0 && self.spawn_worker(feed, out) {
+                missing -= 1;
+            }
+        }
+        let working = self.slots.iter().filter(|slot| slot.life.works() || slot.life.is_starting()).count();
+        let coming =
+            self.slots.iter().filter(|slot| matches!(slot.life.state, State::Backoff { .. })).count();
+        if working + coming < usize::from(self.config.min_workers)
+            && let Some(feed) = self.largest_feed()
+        {
+            let mut missing = usize::from(self.config.min_workers) - working - coming;
+            while missing > 0 && self.spawn_worker(feed, out) {
+                missing -= 1;
+            }
+        }
+    }
+
+    /// How many workers a feed should start now.
+    fn missing(&self, feed: FeedId) -> u32 {
+        let (Some(state), Some(plan)) = (self.feed(feed), self.config.feed(feed)) else { return 0 };
+        let hands = self.hands(feed);
+        let usable = plan.cap.saturating_sub(plan.own_subscriptions).max(1);
+        let homeless: u32 = self
+            .homeless(feed)
+            .iter()
+            .filter_map(|key| self.matches.get(key))
+            .map(|a_match| a_match.need.count())
+            .sum();
+        let list = u32::from(self.list_needs_place(feed));
+        let demand = state.waiting_topics + homeless + list;
+        let mut needed = demand.saturating_sub(hands.room).div_ceil(usable);
+        if needed == 0 && state.blocked {
+            needed = 1;
+        }
+        let known = u32::try_from(state.hints.len() * plan.match_topics.len()).unwrap_or(u32::MAX);
+        let base = match state.first {
+            // What the last run had is the best guess of what the list will need.
+            FirstList::Awaited => (known + list).div_ceil(usable).max(1),
+            FirstList::Placing | FirstList::Placed => 1,
+        };
+        needed = needed.max(base.saturating_sub(hands.ready));
+        let spare = u32::from(self.config.spare_workers).saturating_sub(hands.idle);
+        if needed == 0 && state.first == FirstList::Placed {
+            needed = spare.min(1);
+        }
+        let needed = needed.saturating_sub(hands.coming);
+        if state.first == FirstList::Placed {
+            // One new at a time; those that died come back all at once.
+            let died =
+                self.slots.iter().filter(|s| s.feed == Some(feed) && s.life.state == State::Dead).count();
+            return needed.min(u32::try_from(died).unwrap_or(0).max(u32::from(hands.coming == 0)));
+        }
+        needed
+    }
+
+    fn hands(&self, feed: FeedId) -> Hands {
+        let mut hands = Hands::default();
+        for slot in self.slots.iter().filter(|slot| slot.feed == Some(feed)) {
+            hands.processes += u32::from(slot.life.has_process());
+            hands.ready += u32::from(slot.takes_work());
+            hands.coming +=
+                u32::from(slot.life.is_starting() || matches!(slot.life.state, State::Backoff { .. }));
+            hands.idle +=
+                u32::from(slot.takes_work() && slot.matches.is_empty() && !self.holds_list(slot.id));
+        }
+        hands.room = self.offers(feed, None).iter().map(|offer| offer.room).sum();
+        hands
+    }
+
+    /// The feed with the most slots in use, the first among equals.
+    fn largest_feed(&self) -> Option<FeedId> {
+        self.feed_ids().max_by_key(|feed| {
+            (self.slots.iter().filter(|s| s.feed == Some(*feed)).count(), u16::MAX - feed.0)
+        })
+    }
+
+    /// Starts a worker for the feed, if limits, budgets and free slots allow.
+    fn spawn_worker(&mut self, feed: FeedId, out: &mut Vec<Action>) -> bool {
+        let Some(plan) = self.config.feed(feed) else { return false };
+        let limit = u32::from(plan.max_connections);
+        if self.hands(feed).processes >= limit || self.is_refused(feed) || !self.breaker.may_spawn(self.now) {
+            return false;
+        }
+        let Some(slot) = self.free_slot(feed) else { return false };
+        let now = self.now;
+        if !self.feed_mut(feed).is_some_and(|feed| feed.budget.take(now)) {
+            return false;
+        }
+        let child = Child::Worker(slot);
+        let before = self.slot(slot).map_or(0, |slot| slot.life.restarts);
+        self.advance(child, Event::Spawn);
+        let Some(place) = self.slot_mut(slot) else { return false };
+        place.begin(feed, now);
+        let (generation, after) = (place.life.generation, place.life.restarts);
+        self.restarts += u64::from(after - before);
+        self.breaker.spawned(slot, generation);
+        out.push(Action::SaveState);
+        out.push(Action::Spawn { child, generation, feed: Some(feed) });
+        true
+    }
+
+    /// A worker of this feed was refused, its configuration or its messages: another start would not change that.
+    pub(super) fn is_refused(&self, feed: FeedId) -> bool {
+        self.slots.iter().any(|slot| slot.feed == Some(feed) && slot.life.is_refused())
+    }
+
+    /// The slot to start in: one of this feed that is due, else an empty one, else any that is due.
+    fn free_slot(&self, feed: FeedId) -> Option<SlotId> {
+        self.slots
+            .iter()
+            .filter(|slot| slot.life.may_spawn(self.now))
+            .min_by_key(|slot| {
+                let own = slot.feed == Some(feed);
+                let rank = match slot.life.state {
+                    State::Dead | State::Backoff { .. } if own => 0,
+                    State::Empty => 1,
+                    State::Dead | State::Backoff { .. } => 2,
+                    State::Parked { .. } if own => 3,
+                    State::Parked { .. } => 4,
+                    State::Starting { .. }
+                    | State::Ready { .. }
+                    | State::Draining { .. }
+                    | State::Stopping { .. }
+                    | State::Dying { .. } => 5,
+                };
+                (rank, slot.id)
+            })
+            .map(|slot| slot.id)
+    }
+
+    /// Retires a worker that was idle for long, one at a time, as long as enough room stays.
+    pub(super) fn tick_idle(&mut self, out: &mut Vec<Action>) {
+        let now = self.now;
+        let listed: Vec<SlotId> =
+            self.feeds.iter().filter_map(|feed| feed.holder.map(|(slot, _)| slot)).collect();
+        for slot in &mut self.slots {
+            let idle = slot.life.is_ready() && slot.matches.is_empty() && !listed.contains(&slot.id);
+            slot.idle_since = idle.then(|| slot.idle_since.unwrap_or(now));
+        }
+        if self.stopping.is_some()
+            || self.retired_at.is_some_and(|at| now < at + self.config.timing.retire_every)
+        {
+            return;
+        }
+        let ready = self.slots.iter().filter(|slot| slot.life.is_ready()).count();
+        if ready <= usize::from(self.config.min_workers) {
+            return;
+        }
+        let retired = self.feed_ids().find_map(|feed| self.to_retire(feed));
+        if let Some(worker) = retired {
+            self.retired_at = Some(now);
+            self.advance(Child::Worker(worker), Event::Drain);
+            out.push(Action::Notice(Notice::Draining { worker, why: "it was idle" }));
+        }
+    }
+
+    fn to_retire(&self, feed: FeedId) -> Option<SlotId> {
+        let (state, plan, hands) = (self.feed(feed)?, self.config.feed(feed)?, self.hands(feed));
+        if state.waiting_topics > 0 || hands.ready <= 1 || hands.idle <= u32::from(self.config.spare_workers)
+        {
+            return None;
+        }
+        // What stays must keep a fifth of its places free, or the next match would start a worker again.
+        let usable = plan.cap.saturating_sub(plan.own_subscriptions);
+        if hands.room.saturating_sub(usable) * 5 < usable * (hands.ready - 1) {
+            return None;
+        }
+        self.slots
+            .iter()
+            .rev()
+            .find(|slot| {
+                slot.feed == Some(feed)
+                    && slot.idle_since.is_some_and(|at| self.now >= at + self.config.timing.idle_after)
+            })
+            .map(|slot| slot.id)
+    }
+
+    /// Says how each feed stands when that changed.
+    pub(super) fn tick_feeds(&mut self, out: &mut Vec<Action>) {
+        for feed in self.feed_ids() {
+            let told = self.feed_stands(feed);
+            let Some(state) = self.feed_mut(feed) else { continue };
+            // Before its first list is placed a feed is not up, and that is no news.
+            let starting = state.told == Told::Nothing && told != Told::Up;
+            if starting && self.now < self.config.timing.ready_deadline {
+                continue;
+            }
+            let Some(state) = self.feed_mut(feed) else { continue };
+            if std::mem::replace(&mut state.told, told.clone()) != told {
+                out.push(Action::Notice(match told {
+                    Told::Nothing | Told::Up => Notice::FeedUp { feed },
+                    Told::Degraded(why) => Notice::FeedDegraded { feed, why },
+                    Told::Down => Notice::FeedDown { feed },
+                }));
+            }
+        }
+    }
+
+    /// How a feed stands, but for stale matches, which come and go.
+    pub(super) fn feed_stands(&self, feed: FeedId) -> Told {
+        let connected = self.slots.iter().any(|slot| {
+            slot.feed == Some(feed) && slot.life.works() && slot.connection == ConnectionState::Up
+        });
+        let parked = self.slots.iter().filter(|s| s.feed == Some(feed) && s.life.is_parked()).count();
+        let Some(state) = self.feed(feed) else { return Told::Nothing };
+        if self.is_refused(feed) {
+            return Told::Degraded(
+                "a worker was refused (exit 2): see its log line, correct it and start anew".into(),
+            );
+        }
+        if !connected {
+            return Told::Down;
+        }
+        let waiting = self.waiting.iter().filter(|(of, ..)| *of == feed).count();
+        let why = match (state.first, waiting, parked) {
+            (FirstList::Awaited, ..) => "its list is not loaded".into(),
+            (_, 1.., _) => format!("{waiting} matches wait for a place"),
+            (.., 1..) => format!("{parked} workers are parked"),
+            (FirstList::Placing | FirstList::Placed, 0, 0) => return Told::Up,
+        };
+        Told::Degraded(why)
+    }
+
+    pub(super) fn tick_summary(&mut self, out: &mut Vec<Action>) {
+        let every = self.config.timing.summary_every;
+        if self.summary_due.get_or_insert(self.now + every) > &mut self.now.clone() {
+            return;
+        }
+        self.summary_due = Some(self.now + every);
+        let count = self.count();
+        let working = || self.slots.iter().filter(|slot| slot.life.works());
+        out.push(Action::Notice(Notice::Summary(Summary {
+            matches: count.listed,
+            live: count.live + count.stale,
+            waiting: count.waiting,
+            workers: working().count(),
+            diffs_per_s: working().map(|slot| slot.report.diffs_per_s).sum(),
+            lag_p99_us: working().map(|slot| slot.report.lag_p99_us).max().unwrap_or(0),
+            gaps: self.recorder.stats.gaps_open,
+            restarts: self.restarts,
+        })));
+    }
+}

@@ -1,0 +1,243 @@
+//! Builds the answers of `status`, `workers`, `matches` and `health` from the pool's state.
+
+use super::feed::Told;
+use super::life::State;
+use super::matches::{Need, Place};
+use super::operate::Stopping;
+use super::views::{
+    DaemonState, FeedState, FeedView, HealthView, LagView, MatchQuery, MatchView, MatchViewState,
+    MatchesCount, RecorderView, StatusView, Surroundings, WorkerView, WorkersCount,
+};
+use super::{Pool, Readiness, Urgency};
+use touchline_common::ipc::messages::worker::MatchState;
+use touchline_common::model::{FeedId, MatchKey};
+
+impl Pool {
+    /// `status`.
+    pub fn status(&self, surroundings: Surroundings) -> StatusView {
+        let stats = &self.recorder.stats;
+        StatusView {
+            version: surroundings.version,
+            build: surroundings.build,
+            pid: surroundings.pid,
+            uptime_s: self.now.as_secs_f64(),
+            state: self.state(),
+            epoch: self.epochs.highest().0,
+            workers: WorkersCount {
+                ready: self.slots.iter().filter(|slot| slot.life.works()).count(),
+                starting: self.slots.iter().filter(|slot| slot.life.is_starting()).count(),
+                parked: self.slots.iter().filter(|slot| slot.life.is_parked()).count(),
+                restarts: self.restarts,
+                max: self.config.max_workers,
+            },
+            matches: self.count(),
+            feeds: self.feed_ids().filter_map(|feed| self.feed_view(feed)).collect(),
+            recorder: RecorderView {
+                state: match self.recorder.life.state {
+                    State::Empty | State::Dead => "down",
+                    State::Starting { .. }
+                    | State::Ready { .. }
+                    | State::Draining { .. }
+                    | State::Stopping { .. }
+                    | State::Dying { .. }
+                    | State::Backoff { .. }
+                    | State::Parked { .. } => self.recorder.life.state.as_str(),
+                },
+                documents: stats.documents,
+                events: stats.events,
+                queue: stats.queue,
+                dropped: stats.dropped,
+                gaps_open: stats.gaps_open,
+                trouble: stats.trouble.clone(),
+            },
+            gateway: surroundings.gateway,
+            sandbox: surroundings.sandbox,
+        }
+    }
+
+    /// How the daemon stands.
+    pub fn state(&self) -> DaemonState {
+        match (self.stopping, self.readiness) {
+            (Some(Stopping { urgency: Urgency::Now, .. }), _) => DaemonState::Stopping,
+            (Some(_), _) if self.slots.iter().any(|slot| slot.life.has_process()) => DaemonState::Draining,
+            (Some(_), _) => DaemonState::Stopping,
+            (None, Readiness::Awaited) => DaemonState::Starting,
+            (None, Readiness::Overdue) => DaemonState::Degraded,
+            (None, Readiness::Reached) if self.reasons().is_empty() => DaemonState::Ready,
+            (None, Readiness::Reached) => DaemonState::Degraded,
+        }
+    }
+
+    /// `workers`: every slot that was started in this run or stays away after a death.
+    pub fn workers(&self) -> Vec<WorkerView> {
+        let shown = self.slots.iter().filter(|slot| slot.life.state != State::Empty);
+        shown
+            .map(|slot| {
+                let plan = slot.feed.and_then(|feed| self.config.feed(feed));
+                let own = plan.map_or(0, |plan| plan.own_subscriptions);
+                let there = slot.life.has_process();
+                let report = &slot.report;
+                let (load, reserved) = if there { (slot.load(own), slot.reserved()) } else { (0, 0) };
+                WorkerView {
+                    worker: slot.id.0,
+                    pid: slot.pid.filter(|_| there),
+                    state: slot.life.state.as_str(),
+                    feed: plan.map_or_else(String::new, |plan| plan.name.clone()),
+                    connection: if there { slot.connection } else { Default::default() },
+                    matches: u32::try_from(slot.matches.len()).unwrap_or(u32::MAX),
+                    subscriptions: load.saturating_sub(reserved),
+                    reserved,
+                    cap: plan.map_or(0, |plan| plan.cap),
+                    busy: report.busy,
+                    diffs_per_s: report.diffs_per_s,
+                    bytes_per_s: report.bytes_per_s,
+                    receive_queue_bytes: report.receive_queue,
+                    receive_queue_peak_bytes: report.receive_queue_peak,
+                    server_queue: report.server_queue,
+                    lag_us: LagView { p50: report.lag_p50_us, p99: report.lag_p99_us },
+                    rss_bytes: None,
+                    restarts: slot.life.restarts,
+                    generation: slot.life.generation.0,
+                    uptime_s: there.then(|| self.now.saturating_sub(slot.spawned_at).as_secs_f64()),
+                    last_exit: slot.life.last_exit.clone(),
+                }
+            })
+            .collect()
+    }
+
+    /// `matches`: those that are listed, by feed and id, then the newest that ended.
+    pub fn matches(&self, query: MatchQuery) -> Vec<MatchView> {
+        let listed = self.matches.iter().map(|(key, a_match)| {
+            let (worker, epoch) = match &a_match.place {
+                Place::Placed { owner, .. } => (Some(owner.slot.0), Some(owner.epoch.0)),
+                Place::Waiting | Place::Quarantined => (None, None),
+            };
+            let why = match (&a_match.need, &a_match.place) {
+                (Need::Impossible(why), _) => Some(why.clone()),
+                (Need::Topics(_), Place::Waiting) => Some("no connection has room".to_owned()),
+                (Need::Topics(_), Place::Placed { .. } | Place::Quarantined) => None,
+            };
+            let name = a_match.listing.name.clone();
+            (key, self.view(key, worker, epoch, state_of(&a_match.place), name, why))
+        });
+        let ended = self.ended.iter().filter(|ended| !self.matches.contains_key(&ended.key)).map(|ended| {
+            let why = Some(ended.why.to_owned());
+            let name = ended.name.clone();
+            (&ended.key, self.view(&ended.key, None, None, MatchViewState::Ended, name, why))
+        });
+        listed
+            .chain(ended)
+            .filter(|(key, view)| {
+                query.feed.is_none_or(|feed| feed == key.feed)
+                    && query.worker.is_none_or(|slot| view.worker == Some(slot.0))
+                    && query.state.is_none_or(|state| state == view.state)
+            })
+            .map(|(_, view)| view)
+            .collect()
+    }
+
+    /// `health`.
+    pub fn health(&self) -> HealthView {
+        let mut reasons = self.reasons();
+        if self.readiness == Readiness::Awaited && reasons.is_empty() {
+            reasons.push("still starting".into());
+        }
+        HealthView { healthy: reasons.is_empty(), reasons }
+    }
+
+    /// A feed by its name.
+    pub fn feed_by_name(&self, name: &str) -> Option<FeedId> {
+        self.feed_ids().find(|feed| self.config.feed(*feed).is_some_and(|plan| plan.name == name))
+    }
+
+    /// A feed's name.
+    pub fn feed_name(&self, feed: FeedId) -> String {
+        self.config.feed(feed).map_or_else(|| feed.to_string(), |plan| plan.name.clone())
+    }
+
+    /// Every listed match with this id: an operator may leave the feed out where only one has it.
+    pub fn find_match(&self, id: &str) -> Vec<MatchKey> {
+        self.feed_ids()
+            .map(|feed| MatchKey { feed, id: id.into() })
+            .filter(|key| self.matches.contains_key(key))
+            .collect()
+    }
+
+    pub(super) fn count(&self) -> MatchesCount {
+        let mut count = MatchesCount { ended: self.ended_count, ..MatchesCount::default() };
+        for a_match in self.matches.values() {
+            count.listed += 1;
+            match state_of(&a_match.place) {
+                MatchViewState::Waiting => count.waiting += 1,
+                MatchViewState::Subscribing => count.subscribing += 1,
+                MatchViewState::Live => count.live += 1,
+                MatchViewState::Stale => count.stale += 1,
+                MatchViewState::Quarantined => count.quarantined += 1,
+                MatchViewState::Ended => {}
+            }
+        }
+        count
+    }
+
+    fn view(
+        &self,
+        key: &MatchKey,
+        worker: Option<u16>,
+        epoch: Option<u64>,
+        state: MatchViewState,
+        name: Option<String>,
+        why: Option<String>,
+    ) -> MatchView {
+        MatchView {
+            id: key.id.as_str().to_owned(),
+            feed: self.feed_name(key.feed),
+            worker,
+            epoch,
+            state,
+            version: None,
+            updated_at: None,
+            age_ms: None,
+            name,
+            why,
+        }
+    }
+
+    fn feed_view(&self, feed: FeedId) -> Option<FeedView> {
+        let plan = self.config.feed(feed)?;
+        let working = || self.slots.iter().filter(|slot| slot.feed == Some(feed) && slot.life.works());
+        let sum = |of: fn(&super::slot::Slot) -> u32| working().map(|slot| u64::from(of(slot))).sum();
+        let stale: u64 = sum(|slot| slot.report.stale);
+        let (state, why) = match self.feed_stands(feed) {
+            Told::Down => (FeedState::Down, "no connection is up".to_owned()),
+            Told::Degraded(why) => (FeedState::Degraded, why),
+            Told::Nothing | Told::Up if stale > 0 => {
+                (FeedState::Degraded, format!("{stale} matches are stale"))
+            }
+            Told::Nothing | Told::Up => (FeedState::Up, String::new()),
+        };
+        Some(FeedView {
+            name: plan.name.clone(),
+            kind: plan.kind.clone(),
+            state,
+            asked: sum(|slot| slot.report.asked),
+            acknowledged: sum(|slot| slot.report.acknowledged),
+            live: sum(|slot| slot.report.loaded),
+            cap: plan.cap,
+            learned_cap: None,
+            why,
+        })
+    }
+}
+
+fn state_of(place: &Place) -> MatchViewState {
+    match place {
+        Place::Waiting => MatchViewState::Waiting,
+        Place::Quarantined => MatchViewState::Quarantined,
+        Place::Placed { owner, .. } => match owner.state {
+            MatchState::Subscribing => MatchViewState::Subscribing,
+            MatchState::Live => MatchViewState::Live,
+            // Its topics are gone and asked for again.
+            MatchState::Stale | MatchState::Removed => MatchViewState::Stale,
+        },
+    }
+}

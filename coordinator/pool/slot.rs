@@ -1,0 +1,202 @@
+//! A worker's slot: its life, what it reported, and the account of its subscriptions.
+//!
+//! Invariant: [`Slot::load`] counts a subscription from the moment it is asked for until the worker has seen that it
+//! is let go, so that placing by it can never pass the cap, whatever is in flight.
+
+use super::life::Life;
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+use touchline_common::ipc::messages::worker::{ConnectionState, LoadReport};
+use touchline_common::model::{FeedId, Generation, MatchKey, SlotId};
+
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) id: SlotId,
+    pub(super) life: Life,
+    /// The feed of its process, or of the last one.
+    pub(super) feed: Option<FeedId>,
+    pub(super) pid: Option<u32>,
+    pub(super) spawned_at: Duration,
+    pub(super) report: LoadReport,
+    pub(super) heard_at: Duration,
+    pub(super) pulse: Pulse,
+    pub(super) connection: ConnectionState,
+    pub(super) data: Data,
+    /// Matches that have a seat here, as owner or candidate.
+    pub(super) matches: BTreeSet<MatchKey>,
+    pub(super) busy_since: Option<Duration>,
+    pub(super) idle_since: Option<Duration>,
+    /// Matches that were here when it was given up on.
+    pub(super) suspects: Vec<MatchKey>,
+    pub(super) details_asked: Option<Duration>,
+    /// It said that it leaves: nothing more is placed here.
+    pub(super) leaving: Option<String>,
+    /// Topics of the seats, and 1 for the list.
+    held: u32,
+    /// `Assign`, `Release` and `FollowList` sent.
+    commands: u64,
+    unseen: VecDeque<(u64, Change)>,
+}
+
+/// Whether its load reports come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pulse {
+    Regular,
+    /// None for `Timing::silent_after`.
+    Silent,
+}
+
+/// Its data channel to the recorder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Data {
+    None,
+    /// Given out at that time.
+    Given(Duration),
+    Open,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Change {
+    Asked(u32),
+    LetGo(u32),
+}
+
+impl Slot {
+    pub(super) fn new(id: SlotId, life: Life) -> Self {
+        Slot {
+            id,
+            life,
+            feed: None,
+            pid: None,
+            spawned_at: Duration::ZERO,
+            report: LoadReport::default(),
+            heard_at: Duration::ZERO,
+            pulse: Pulse::Regular,
+            connection: ConnectionState::Down,
+            data: Data::None,
+            matches: BTreeSet::new(),
+            busy_since: None,
+            idle_since: None,
+            suspects: Vec::new(),
+            details_asked: None,
+            leaving: None,
+            held: 0,
+            commands: 0,
+            unseen: VecDeque::new(),
+        }
+    }
+
+    /// A new process begins with nothing.
+    pub(super) fn begin(&mut self, feed: FeedId, now: Duration) {
+        self.feed = Some(feed);
+        self.pid = None;
+        self.spawned_at = now;
+        self.heard_at = now;
+        self.report = LoadReport::default();
+        self.pulse = Pulse::Regular;
+        self.connection = ConnectionState::Down;
+        self.data = Data::None;
+        self.busy_since = None;
+        self.idle_since = None;
+        self.details_asked = None;
+        self.leaving = None;
+        self.clear();
+    }
+
+    /// Nothing is followed here any more.
+    pub(super) fn clear(&mut self) {
+        self.matches.clear();
+        self.held = 0;
+        self.commands = 0;
+        self.unseen.clear();
+    }
+
+    pub(super) fn is(&self, generation: Generation) -> bool {
+        self.life.generation == generation && self.life.has_process()
+    }
+
+    /// Whether work may be placed here.
+    pub(super) fn takes_work(&self) -> bool {
+        self.life.is_ready() && self.pulse == Pulse::Regular && self.leaving.is_none()
+    }
+
+    /// Subscriptions are asked for: from now on they count. Gives the command's number.
+    pub(super) fn asked(&mut self, topics: u32) -> u64 {
+        self.held += topics;
+        self.command(Change::Asked(topics))
+    }
+
+    /// Subscriptions are let go: they count until the worker has seen it. Gives the command's number.
+    pub(super) fn let_go(&mut self, topics: u32) -> u64 {
+        self.held = self.held.saturating_sub(topics);
+        self.command(Change::LetGo(topics))
+    }
+
+    /// A report came.
+    pub(super) fn reported(&mut self, report: LoadReport) {
+        while self.unseen.front().is_some_and(|(command, _)| *command <= report.commands_seen) {
+            self.unseen.pop_front();
+        }
+        self.report = report;
+    }
+
+    pub(super) fn has_seen(&self, command: u64) -> bool {
+        self.report.commands_seen >= command
+    }
+
+    /// Whether every command was seen.
+    pub(super) fn is_settled(&self) -> bool {
+        self.unseen.is_empty()
+    }
+
+    /// Subscriptions that were asked for and not yet seen.
+    pub(super) fn reserved(&self) -> u32 {
+        self.unseen
+            .iter()
+            .map(|(_, change)| if let Change::Asked(topics) = change { *topics } else { 0 })
+            .sum()
+    }
+
+    /// Everything that counts against the cap; `own` is what each connection needs for itself.
+    pub(super) fn load(&self, own: u32) -> u32 {
+        let letting_go: u32 = self
+            .unseen
+            .iter()
+            .map(|(_, change)| if let Change::LetGo(topics) = change { *topics } else { 0 })
+            .sum();
+        (own + self.held + letting_go).max(self.report.subscriptions.saturating_add(self.reserved()))
+    }
+
+    fn command(&mut self, change: Change) -> u64 {
+        self.commands += 1;
+        self.unseen.push_back((self.commands, change));
+        self.commands
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(commands_seen: u64, subscriptions: u32) -> LoadReport {
+        LoadReport { commands_seen, subscriptions, ..LoadReport::default() }
+    }
+
+    #[test]
+    fn a_subscription_counts_from_asking_until_its_end_was_seen() {
+        let mut slot = Slot::new(SlotId(1), Life::new(Generation(0), 0, None));
+        slot.asked(3);
+        slot.asked(2);
+        assert_eq!((slot.load(1), slot.reserved()), (6, 5));
+        slot.reported(report(1, 4));
+        assert_eq!((slot.load(1), slot.reserved()), (6, 2));
+        slot.let_go(3);
+        assert_eq!(slot.load(1), 6, "the worker still holds it");
+        slot.reported(report(2, 6));
+        assert_eq!(slot.load(1), 6);
+        slot.reported(report(3, 3));
+        assert_eq!((slot.load(1), slot.reserved()), (3, 0));
+        slot.reported(report(3, 9));
+        assert_eq!(slot.load(1), 9, "a worker that holds more than it should is believed");
+    }
+}
