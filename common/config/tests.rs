@@ -180,7 +180,7 @@ goal = "fast"
             (15, "no time at all"),
             (16, "invalid type: integer `4`"),
             (18, "no event is called `gool`"),
-            (19, "unknown variant `fast`"),
+            (19, "unknown value `fast`"),
         ]
     );
     assert_eq!(errors.mistakes()[6].expected, "did you mean `connects_per_s`?");
@@ -276,7 +276,7 @@ fn single_mistakes() {
         ("[store]\npath = \"\"", "the store has no path"),
         ("[log]\nlevel = \"loud\"", "bad log level: `loud` is no level"),
         ("[log]\ntarget = \"\"", "the log goes nowhere"),
-        ("[log]\nformat = \"xml\"", "unknown variant `xml`"),
+        ("[log]\nformat = \"xml\"", "unknown value `xml`"),
         ("pool = 3", "invalid type: integer `3`"),
         ("nonsense = 1", "unknown key `nonsense`"),
     ] {
@@ -326,6 +326,10 @@ fn no_report_shows_a_secret() {
         "[[feed]]\nurl = \"dpt://bob:hunter2@h:1\"\n",
         "[[feed]]\nmax_connections = 0\npasword = 1 # near\nmy_secret = 'hunter2'\n",
         "[streams]\nredis = \"redis://:hunter2@h:1/0\"\n",
+        "feed = [{ name = \"a\", password = \"hunter2\", max_connections = 0 }]\n",
+        "[[feed]]\n\"password\" = \"\"\"\nhunter2 = ]\n\"\"\"\n",
+        "[[feed]]\npassword = \"hunter2\n",
+        "[[feed]]\npassword = '''\nhunter2\n",
     ] {
         let errors = errors(text);
         assert!(!errors.to_string().contains("hunter2"), "{errors}");

@@ -216,3 +216,25 @@ fn filters() {
         assert!(check_filter(bad).is_err(), "{bad}");
     }
 }
+
+#[test]
+fn a_panic_is_one_line_and_logging_begins_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let begin = || init(Who::Recorder, "info", LogFormat::Line, Target::File(open_file(&path).unwrap()));
+    let hook = std::panic::take_hook();
+    let handle = begin().unwrap();
+    log::info!(feed = "inplay", match_id = "7"; "match.live");
+    let panicked = std::thread::spawn(|| panic!("two\nlines")).join();
+    let again = begin();
+    std::panic::set_hook(hook);
+    assert!(panicked.is_err() && matches!(again, Err(LogError::Again)) && handle.flush(LONG));
+    let text = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.contains("log.message")).collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    assert!(lines[0].ends_with("INFO  rec match.live feed=inplay match=7"), "{text}");
+    assert!(
+        lines[1].contains(" ERROR rec process.panic at=") && lines[1].ends_with(" text=\"two\\nlines\""),
+        "{text}"
+    );
+}
