@@ -106,7 +106,7 @@ fn reworded(message: &str) -> (String, String) {
     let (what, expected) = message.split_once(", expected ").unwrap_or((message, ""));
     let Some(key) = what.strip_prefix("unknown field `").and_then(|rest| rest.strip_suffix('`')) else {
         let expected = if expected.is_empty() { String::new() } else { format!("expected {expected}") };
-        return (what.to_owned(), expected);
+        return (what.replace("unknown variant", "unknown value"), expected);
     };
     let known = expected.split('`').skip(1).step_by(2);
     let expected = match nearest(key, known) {

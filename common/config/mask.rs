@@ -12,9 +12,16 @@ const SECRET_WORDS: [&str; 5] = ["password", "passwd", "secret", "token", "crede
 pub(super) fn mask(source: &str) -> Cow<'_, str> {
     let mut masked: Cow<'_, str> = Cow::Borrowed(source);
     let mut start = 0;
+    // The mark that ends the text over several lines that a suspicious key has begun.
+    let mut open: Option<&str> = None;
     for line in source.split_inclusive('\n') {
-        if let Some((key, value)) = line.split_once('=').filter(|(key, _)| is_secret(key)) {
-            hide(&mut masked, start + key.len() + 1, value);
+        let secret = match open {
+            Some(_) => Some(0),
+            None => secret_value(line),
+        };
+        if let Some((at, value)) = secret.and_then(|at| Some((at, line.get(at..)?))) {
+            hide(&mut masked, start + at, value);
+            open = still_open(open, value);
         }
         for range in logins(line) {
             let hidden = line.get(range.clone()).unwrap_or_default();
@@ -25,10 +32,28 @@ pub(super) fn mask(source: &str) -> Cow<'_, str> {
     masked
 }
 
+/// Where the value of the first suspicious key of a line begins. From there on all of the line is hidden.
+fn secret_value(line: &str) -> Option<usize> {
+    let is_key = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
+    line.match_indices('=').map(|(at, _)| at).find_map(|at| {
+        let before = line.get(..at)?.trim_end().trim_end_matches(['"', '\'']);
+        let name = before.rsplit(|c| !is_key(c)).next()?;
+        is_secret(name).then_some(at + 1)
+    })
+}
+
 fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
-    let key = key.trim().trim_matches(['"', '\'']);
     SECRET_WORDS.iter().any(|word| key.contains(word)) && !key.ends_with("_env") && !key.ends_with("_file")
+}
+
+/// The mark that must still come, after this part of a value.
+fn still_open<'m>(open: Option<&'m str>, value: &str) -> Option<&'m str> {
+    if let Some(mark) = open {
+        return if value.contains(mark) { None } else { Some(mark) };
+    }
+    let mark = ["\"\"\"", "'''"].into_iter().find(|mark| value.trim_start().starts_with(mark))?;
+    if value.matches(mark).count() > 1 { None } else { Some(mark) }
 }
 
 /// What stands between `://` and `@` in each address of a line.

@@ -2,7 +2,22 @@
 //!
 //! Invariants: a request is at most [`MAX_REQUEST`] bytes, an answer line at most [`MAX_ANSWER`]; what is longer ends the
 //! conversation, nothing is allocated for it. Every wait of a client has a deadline. Each error has the exit code of
-//! `CONTRACT.md`. The coordinator and the recorder answer, the command line asks.
+//! `CONTRACT.md`. The coordinator and the recorder answer, the command line asks:
+//!
+//! | verb | args | result |
+//! |---|---|---|
+//! | `status`, `workers`, `gaps` | | as the contract writes it |
+//! | `matches` | `feed`, `worker`, `state` | an array |
+//! | `match` | `match` | the document |
+//! | `odds` | `match`, `market` | an array of rows with `at`, `market`, `selection`, `odds`, `odds_text` |
+//! | `events` | `follow`, `since`, `match`, `lane`, `limit` | null, then an event a line, then the end |
+//! | `health` | | `healthy`, `reasons` |
+//! | `log` | `action`: `level` (with `filter`) or `reopen` | null or a text for people |
+//! | `resync` | `match` | null or a text for people |
+//! | `stop` | `now` | null, before the stop begins |
+//! | `ping` | | anything |
+//!
+//! `match` is `FEED/ID` or `ID`. An absent argument does not count.
 
 mod client;
 mod lines;

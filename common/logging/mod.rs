@@ -191,9 +191,21 @@ fn build(who: Who, filter: &str, format: LogFormat, target: Target) -> Result<(L
 }
 
 fn parse_filter(filter: &str) -> Result<Filter, LogError> {
+    if let Some(word) = misspelt_level(filter) {
+        let expected = "expected error, warn, info, debug, trace, off or MODULE=LEVEL";
+        return Err(LogError::Filter(format!("`{}` is no level, {expected}", word.escape_debug())));
+    }
     let mut builder = env_filter::Builder::new();
     builder.try_parse(filter).map_err(|error| LogError::Filter(error.to_string()))?;
     Ok(builder.build())
+}
+
+/// A word alone that is neither a level nor a module of ours: the filter's own grammar takes any such word for a module,
+/// so that a slip of the pen would silence everything.
+fn misspelt_level(filter: &str) -> Option<&str> {
+    let directives = filter.split('/').next().unwrap_or_default();
+    let mut words = directives.split(',').map(str::trim).filter(|word| !word.contains('='));
+    words.find(|word| word.parse::<log::LevelFilter>().is_err() && !word.starts_with("touchline"))
 }
 
 /// Why there is no log.

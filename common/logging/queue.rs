@@ -41,10 +41,16 @@ pub(super) struct Queue {
 struct State {
     lines: VecDeque<Box<[u8]>>,
     bytes: usize,
-    /// Lines that the thread has taken and not yet written.
+    /// Lines that the thread has taken and not yet written, that about the dropped ones included.
     writing: usize,
     /// Dropped since the last line that told of it.
     untold: u64,
+}
+
+impl State {
+    fn is_done(&self) -> bool {
+        self.lines.is_empty() && self.writing == 0 && self.untold == 0
+    }
 }
 
 impl Queue {
@@ -90,7 +96,7 @@ impl Queue {
     pub(super) fn flush(&self, deadline: Duration) -> bool {
         let end = Instant::now() + deadline;
         let mut state = self.lock();
-        while !state.lines.is_empty() || state.writing > 0 {
+        while !state.is_done() {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return false;
@@ -115,9 +121,9 @@ impl Queue {
             }
             if untold > 0 {
                 self.tell_dropped(who, format, untold);
+                self.lock().writing -= 1;
             }
-            let state = self.lock();
-            if state.lines.is_empty() {
+            if self.lock().is_done() {
                 self.emptied.notify_all();
             }
         }
@@ -126,12 +132,13 @@ impl Queue {
     /// Waits for lines and takes all of them. Their bytes count until they are written.
     fn take(&self) -> (VecDeque<Box<[u8]>>, u64) {
         let mut state = self.lock();
-        while state.lines.is_empty() {
+        while state.lines.is_empty() && state.untold == 0 {
             state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         let lines = std::mem::take(&mut state.lines);
-        state.writing = lines.len();
-        (lines, std::mem::take(&mut state.untold))
+        let untold = std::mem::take(&mut state.untold);
+        state.writing = lines.len() + usize::from(untold > 0);
+        (lines, untold)
     }
 
     fn tell_dropped(&self, who: Who, format: LogFormat, untold: u64) {

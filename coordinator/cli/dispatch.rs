@@ -143,7 +143,8 @@ fn run(matches: &ArgMatches, commands: &dyn Commands) -> Outcome {
     let mut config = Config::load(&path).map_err(|errors| usage(errors.one_line()))?;
     config.resolve_secrets().map_err(|missing| usage(missing.join("; ")))?;
     let config_path = std::path::absolute(&path).unwrap_or(path);
-    Ok(commands.run(config, RunOptions { config_path }))
+    Ok(commands
+        .run(config, RunOptions { config_path, socket: matches.get_one::<PathBuf>("socket").cloned() }))
 }
 
 fn check(matches: &ArgMatches, out: &mut Printer<'_>) -> Outcome {
@@ -189,7 +190,7 @@ fn notes(config: &Config) -> Vec<String> {
 
 fn refuse(errors: &ConfigErrors, format: OutputFormat, out: &mut Printer<'_>) -> Outcome {
     match format {
-        OutputFormat::Text => Err(Failure::told(Code::Usage, errors.to_string())),
+        OutputFormat::Text => Err(Failure::Report(Code::Usage, errors.to_string())),
         OutputFormat::Json => {
             let mistakes: Vec<_> = errors
                 .mistakes()

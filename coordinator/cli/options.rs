@@ -19,6 +19,8 @@ pub enum OutputFormat {
 pub struct RunOptions {
     /// The file that the configuration came from, absolute, for a reload.
     pub config_path: PathBuf,
+    /// Where the control socket is to be, if not where the configuration says.
+    pub socket: Option<PathBuf>,
 }
 
 /// `touchline demo`.

@@ -15,8 +15,10 @@ pub(super) enum Failure {
     Closed,
     /// Standard output cannot be written.
     Output(io::Error),
-    /// Something to be told on standard error.
+    /// Something to be told on standard error, in a line after the program's name.
     Told(Code, String),
+    /// Something to be told there as it stands.
+    Report(Code, String),
 }
 
 impl Failure {
@@ -85,6 +87,10 @@ pub(super) fn settle(outcome: Outcome, err: &mut dyn Write) -> Code {
         }
         Err(Failure::Told(code, text)) => {
             let _ = writeln!(err, "touchline: {}", clean_lines(&text));
+            code
+        }
+        Err(Failure::Report(code, text)) => {
+            let _ = writeln!(err, "{}", clean_lines(&text));
             code
         }
     }

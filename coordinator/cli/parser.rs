@@ -28,7 +28,11 @@ pub(super) fn command() -> Command {
         .arg_required_else_help(true)
         .subcommand_value_name("VERB")
         .subcommand_help_heading("Verbs")
-        .args(COMMON.iter().map(|common| argument(common, Built::Yes).global(true)))
+        .args(
+            COMMON
+                .iter()
+                .map(|common| argument(common, Built::Yes).global(true).help_heading("Common options")),
+        )
         .subcommands(verbs)
 }
 

@@ -99,9 +99,11 @@ pub(super) fn micros(micros: u64) -> String {
 /// `812`, `51.2k`, `4.0M`: a number of at most four digits and its power of a thousand.
 pub(super) fn scaled(number: f64) -> String {
     let number = if number.is_finite() { number } else { 0.0 };
-    for (limit, divisor, unit) in [(1e3, 1.0, ""), (1e6, 1e3, "k"), (1e9, 1e6, "M"), (1e12, 1e9, "G")] {
-        // Rounding must not make 1000.0k of what is a little below a million.
-        if number.abs() < limit - 0.05 * divisor {
+    // Each limit is where rounding would make 1000 of it.
+    for (limit, divisor, unit) in
+        [(999.5, 1.0, ""), (999.95e3, 1e3, "k"), (999.95e6, 1e6, "M"), (999.95e9, 1e9, "G")]
+    {
+        if number.abs() < limit {
             let shown = number / divisor;
             let digits = usize::from(!unit.is_empty() || (shown.fract() != 0.0 && shown.abs() < 10.0));
             return format!("{shown:.digits$}{unit}");

@@ -1,1 +1,540 @@
+//! The table against the contract, the verbs against a daemon of the test's own.
 
+use super::output::clean;
+use super::verbs::Built;
+use super::*;
+use serde_json::{Value, json};
+use std::cell::RefCell;
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixListener;
+use touchline_common::config::Config;
+
+/// The verbs of the contract, and whether this build has them.
+const CONTRACT: &[(&str, Built)] = &[
+    ("run", Built::Yes),
+    ("demo", Built::Yes),
+    ("simulate", Built::Yes),
+    ("check", Built::Yes),
+    ("status", Built::Yes),
+    ("workers", Built::Yes),
+    ("matches", Built::Yes),
+    ("match", Built::Yes),
+    ("gaps", Built::Yes),
+    ("events", Built::Yes),
+    ("odds", Built::Yes),
+    ("probe", Built::No),
+    ("health", Built::Yes),
+    ("drain", Built::No),
+    ("move", Built::No),
+    ("rebalance", Built::No),
+    ("scale", Built::No),
+    ("resync", Built::Yes),
+    ("release", Built::No),
+    ("reload", Built::No),
+    ("upgrade", Built::No),
+    ("log", Built::Yes),
+    ("dissect", Built::No),
+    ("replay", Built::No),
+    ("stop", Built::Yes),
+    ("ping", Built::Yes),
+    ("wait-ready", Built::Yes),
+    ("metrics", Built::No),
+    ("top", Built::No),
+    ("doctor", Built::No),
+    ("completions", Built::Yes),
+    ("man", Built::Yes),
+    ("worker", Built::Hidden),
+    ("recorder", Built::Hidden),
+];
+
+/// What was asked of the parts that are carried out elsewhere.
+#[derive(Default)]
+struct Asked(RefCell<Vec<String>>);
+
+impl Asked {
+    fn take(&self) -> String {
+        self.0.borrow_mut().drain(..).collect::<Vec<_>>().join("\n")
+    }
+
+    fn note(&self, what: String) -> Code {
+        self.0.borrow_mut().push(what);
+        Code::Done
+    }
+}
+
+impl Commands for Asked {
+    fn run(&self, config: Config, options: RunOptions) -> Code {
+        self.note(format!("run {} {}", config.feed.len(), options.config_path.display()))
+    }
+
+    fn demo(&self, options: DemoOptions) -> Code {
+        self.note(format!("{options:?}"))
+    }
+
+    fn simulate(&self, options: SimulateOptions) -> Code {
+        self.note(format!("{options:?}"))
+    }
+
+    fn child(&self, options: ChildOptions) -> Code {
+        self.note(format!("{options:?}"))
+    }
+}
+
+struct Ran {
+    code: Code,
+    out: String,
+    err: String,
+    asked: String,
+}
+
+fn touchline(args: &[&str]) -> Ran {
+    let asked = Asked::default();
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let args = ["touchline"].iter().chain(args).map(OsString::from);
+    let code = main_with(args, &asked, &mut out, &mut err);
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ran { code, out: text(out), err: text(err), asked: asked.take() }
+}
+
+/// A daemon that gives each answer once, in order, to the verb it is for, and then is gone.
+struct Daemon {
+    folder: tempfile::TempDir,
+    thread: Option<std::thread::JoinHandle<Vec<Value>>>,
+}
+
+impl Daemon {
+    fn answering(answers: Vec<String>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        let thread = std::thread::spawn(move || {
+            let mut asked = Vec::new();
+            for answer in answers {
+                let (mut socket, _) = listener.accept().unwrap();
+                let mut line = String::new();
+                BufReader::new(socket.try_clone().unwrap()).read_line(&mut line).unwrap();
+                asked.push(serde_json::from_str(&line).unwrap());
+                // A client that has seen enough may be gone.
+                let _ = socket.write_all(answer.as_bytes());
+            }
+            std::fs::remove_file(path).unwrap();
+            asked
+        });
+        Self { folder, thread: Some(thread) }
+    }
+
+    fn ok(results: &[Value]) -> Self {
+        Self::answering(
+            results.iter().map(|result| format!("{}\n", json!({"ok": true, "result": result}))).collect(),
+        )
+    }
+
+    fn run(&self, args: &[&str]) -> Ran {
+        let socket = self.folder.path().join("control.sock");
+        let mut args = args.to_vec();
+        args.extend(["--socket", socket.to_str().unwrap()]);
+        touchline(&args)
+    }
+
+    fn asked(mut self) -> Vec<Value> {
+        self.thread.take().unwrap().join().unwrap()
+    }
+}
+
+fn status(state: &str) -> Value {
+    json!({"version": "0.1.0", "build": "abc", "pid": 4_000_000_001_u64, "uptime_s": 192.5, "state": state, "epoch": 12,
+        "workers": {"ready": 6, "starting": 0, "parked": 0, "restarts": 0, "max": 64},
+        "matches": {"listed": 250, "waiting": 2, "subscribing": 0, "live": 248, "stale": 0, "quarantined": 0, "ended": 3},
+        "feeds": [{"name": "inplay", "kind": "diffusion", "state": "degraded", "asked": 251, "acknowledged": 251,
+            "live": 249, "cap": 50, "learned_cap": null, "why": "2 matches wait for a place"}],
+        "recorder": {"state": "ready", "documents": 250, "events": 1234, "queue": 0, "dropped": 0},
+        "gateway": {"state": "off", "clients": 0}, "sandbox": {"landlock": "off", "seccomp": "off"}})
+}
+
+#[test]
+fn the_table_is_the_contracts() {
+    let table: Vec<(&str, Built)> = VERBS.iter().map(|verb| (verb.name, verb.built)).collect();
+    assert_eq!(table, CONTRACT);
+    let log = VERBS.iter().find(|verb| verb.name == "log").unwrap();
+    assert_eq!(log.verbs.iter().map(|verb| verb.name).collect::<Vec<_>>(), ["level", "reopen"]);
+    parser::command().debug_assert();
+}
+
+#[test]
+fn parser_help_man_page_and_completions_agree() {
+    let help = touchline(&["--help"]).out;
+    let man = touchline(&["man"]).out;
+    let scripts: Vec<String> =
+        ["bash", "zsh", "fish"].iter().map(|shell| touchline(&["completions", shell]).out).collect();
+    for verb in VERBS {
+        let shown = verb.built != Built::Hidden;
+        let name = verb.name.replace('-', "\\-");
+        assert_eq!(
+            help.lines().any(|line| line.trim_start().starts_with(&format!("{} ", verb.name))),
+            shown,
+            "{name}"
+        );
+        assert_eq!(man.contains(&format!("\\fB{name}\\fR")), shown, "{name}");
+        if shown {
+            assert!(scripts.iter().all(|script| script.contains(verb.name)), "{name}");
+            let help = touchline(&[verb.name, "--help"]);
+            assert_eq!(help.code, Code::Done);
+            for arg in verb.args.iter().chain(COMMON) {
+                let spelled = match arg.kind {
+                    Kind::Switch | Kind::Option | Kind::Options => format!("--{}", arg.name),
+                    Kind::Required | Kind::Place | Kind::Places => arg.value.to_owned(),
+                };
+                assert!(help.out.contains(&spelled), "{name} {spelled}: {}", help.out);
+            }
+        }
+    }
+    assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
+}
+
+#[test]
+fn what_is_not_built_says_so_however_it_is_called() {
+    for verb in VERBS.iter().filter(|verb| verb.built == Built::No) {
+        let ran = touchline(&[verb.name]);
+        assert_eq!((ran.code, ran.out.as_str()), (Code::Failed, ""), "{}", verb.name);
+        assert_eq!(ran.err, format!("touchline: `{}` is not in this build\n", verb.name));
+    }
+    for args in [
+        &["move", "inplay/7", "3"][..],
+        &["scale", "--min", "1", "--max", "2"],
+        &["upgrade", "--coordinator-only", "--dry-run"],
+        &["replay", "a", "b"],
+        &["demo", "--feed", "poll"],
+        &["simulate", "--transport", "ws"],
+        &["simulate", "--protocol", "zap"],
+        &["simulate", "--over-cap", "thin"],
+        &["simulate", "--fault", "drop"],
+    ] {
+        let ran = touchline(args);
+        assert_eq!(ran.code, Code::Failed, "{args:?}: {}", ran.err);
+        assert!(ran.err.contains("not in this build") && ran.asked.is_empty(), "{args:?}: {}", ran.err);
+    }
+}
+
+#[test]
+fn every_built_verb_is_carried_out() {
+    for verb in VERBS.iter().filter(|verb| verb.built != Built::No) {
+        let inner: Vec<&[&str]> = match verb.name {
+            "log" => vec![&["level", "info"], &["reopen"]],
+            "match" | "odds" | "resync" => vec![&["inplay/7"]],
+            "completions" => vec![&["bash"]],
+            "wait-ready" => vec![&["--timeout", "1ms"]],
+            _ => vec![&[]],
+        };
+        for rest in inner {
+            let args = [&[verb.name, "--socket", "/nowhere/control.sock", "--config", "/nowhere.toml"], rest]
+                .concat();
+            let ran = touchline(&args);
+            assert!(!ran.err.contains("not in this build"), "{args:?}: {}", ran.err);
+            let expected = match verb.name {
+                "run" | "check" => Code::Usage,
+                "demo" | "simulate" | "completions" | "man" | "worker" | "recorder" => Code::Done,
+                _ => Code::NotRunning,
+            };
+            assert_eq!(ran.code, expected, "{args:?}: {}", ran.err);
+        }
+    }
+}
+
+#[test]
+fn slips_are_usage_errors_with_a_suggestion() {
+    for (args, said) in [
+        (&["statsu"][..], "status"),
+        (&["status", "--jsn"], "--json"),
+        (&["matches", "--state", "liv"], "live"),
+        (&["events", "--limit", "x"], "--limit"),
+        (&["ping", "--timeout", "soon"], "no duration"),
+        (&["match"], "<ID>"),
+        (&["log"], "level"),
+        (&[], "Usage"),
+        (&["log", "level", "loud"], "/nowhere"),
+    ] {
+        let args: Vec<&str> = if args.first() == Some(&"log") && args.len() > 1 {
+            [args, &["--socket", "/nowhere"]].concat()
+        } else {
+            args.to_vec()
+        };
+        let ran = touchline(&args);
+        assert_eq!(ran.code, Code::Usage, "{args:?}: {}", ran.err);
+        let said = if said == "/nowhere" { "`loud` is no level" } else { said };
+        assert!(ran.err.contains(said) && ran.out.is_empty(), "{args:?}: {}", ran.err);
+    }
+    assert_eq!(touchline(&["--version"]).out, concat!("touchline ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
+fn the_options_of_demo_and_simulate() {
+    let demo = touchline(&["demo"]);
+    assert_eq!(
+        demo.asked,
+        "DemoOptions { matches: 250, rate: 1000.0, burst: None, duration: None, replay: Replay { files: [], speed: 1.0 }, \
+         dir: None, keep: No, seed: 1, cap: 50, output: Text }"
+    );
+    let args =
+        ["demo", "--matches", "9", "--rate", "2.5", "--for", "5s", "--replay", "a", "b", "--speed", "60"];
+    let more = ["--dir", "d", "--keep", "--seed", "7", "--cap", "3", "--burst", "10,200ms,5s", "--json"];
+    assert_eq!(
+        touchline(&[&args[..], &more].concat()).asked,
+        "DemoOptions { matches: 9, rate: 2.5, burst: Some(BurstSpec { factor: 10.0, len: 200ms, every: 5s }), \
+         duration: Some(5s), replay: Replay { files: [\"a\", \"b\"], speed: 60.0 }, dir: Some(\"d\"), keep: Yes, seed: 7, \
+         cap: 3, output: Json }"
+    );
+    let simulate = touchline(&["simulate", "--listen", "[::1]:0", "--truth", "127.0.0.1:9", "--churn", "30"]);
+    assert_eq!(
+        simulate.asked,
+        "SimulateOptions { listen: [::1]:0, matches: 250, rate: 1000.0, burst: None, cap: None, seed: 1, churn: 30.0, \
+         replay: Replay { files: [], speed: 1.0 }, truth: Some(127.0.0.1:9), output: Text }"
+    );
+    assert_eq!(
+        touchline(&["worker", "--slot", "3"]).asked,
+        "ChildOptions { kind: Worker, slot: Some(3), generation: None }"
+    );
+    for bad in
+        [&["demo", "--cap", "0"][..], &["demo", "--burst", "1,5s,5s"], &["simulate", "--listen", "here"]]
+    {
+        assert_eq!(touchline(bad).code, Code::Usage, "{bad:?}");
+    }
+}
+
+#[test]
+fn run_and_check_read_the_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("touchline.toml");
+    let file = path.to_str().unwrap();
+    std::fs::write(&path, "[daemon]\nrun_dir = \"/r\"\nstate_dir = \"/s\"\n[[feed]]\n").unwrap();
+    assert_eq!(touchline(&["run", "--config", file]).asked, format!("run 1 {file}"));
+    let check = touchline(&["check", "--config", file]);
+    assert_eq!((check.code, check.out), (Code::Done, format!("{file} is valid: 1 feed(s) inplay\n")));
+    let print = touchline(&["check", "--print", "--config", file]).out;
+    assert!(
+        Config::parse(&print, "printed").is_ok() && print.contains("publish_deadline = \"20ms\""),
+        "{print}"
+    );
+
+    std::fs::write(&path, "[pool]\nmax_workers = 0\n[[feed]]\nkind = \"poll\"\n").unwrap();
+    let run = touchline(&["run", "--config", file]);
+    assert_eq!((run.code, run.asked.as_str(), run.err.lines().count()), (Code::Usage, "", 1));
+    assert!(run.err.starts_with(&format!("touchline: {file}:2:15: `max_workers` is 0")), "{}", run.err);
+    let check = touchline(&["check", "--config", file]);
+    assert_eq!(check.code, Code::Usage);
+    assert!(
+        check.err.contains("^ expected at least 1") && check.err.contains("not in this build"),
+        "{}",
+        check.err
+    );
+    let json: Value = serde_json::from_str(&touchline(&["check", "--json", "--config", file]).out).unwrap();
+    assert_eq!(json["mistakes"][1]["line"], 4);
+    assert_eq!(json["mistakes"][1]["setting"], "feed[0].kind");
+}
+
+#[test]
+fn status_as_json_is_what_the_daemon_wrote() {
+    let answer = "{\"ok\":true,\"result\":{\"version\":\"1\",\"a\":1.50,\"z\":[]}}\n";
+    let daemon = Daemon::answering(vec![answer.to_owned()]);
+    let ran = daemon.run(&["status", "--json"]);
+    assert_eq!((ran.code, ran.out.as_str()), (Code::Done, "{\"version\":\"1\",\"a\":1.50,\"z\":[]}\n"));
+    assert_eq!(daemon.asked(), [json!({"verb": "status", "args": {}})]);
+}
+
+#[test]
+fn status_for_people() {
+    let golden = "\
+touchline 0.1.0 (abc): degraded, up 3m12s
+pid 4000000001, epoch 12
+
+matches   250 listed, 248 live, 2 waiting; 3 ended
+workers   6 of 64 ready, 0 starting, 0 parked, 0 restarts
+recorder  ready: 250 documents, 1234 events, 0 queued, 0 dropped
+gateway   off; sandbox: landlock off, seccomp off
+
+FEED    KIND       STATE     ASKED  ACKED  LIVE  CAP
+inplay  diffusion  degraded    251    251   249   50
+inplay: 2 matches wait for a place
+";
+    let ran = Daemon::ok(&[status("degraded")]).run(&["status"]);
+    assert_eq!(ran.out, golden);
+    assert!(golden.lines().all(|line| line.len() <= 80));
+    // An empty answer, of whatever version, is shown all the same.
+    assert_eq!(Daemon::ok(&[json!({})]).run(&["status"]).code, Code::Done);
+}
+
+#[test]
+fn lists_for_people() {
+    let workers = json!([{"worker": 1, "pid": 2, "state": "ready", "feed": "inplay", "connection": "up", "matches": 50,
+        "subscriptions": 50, "reserved": 0, "cap": 50, "busy": 0.12, "diffs_per_s": 812.0, "bytes_per_s": 51234.0,
+        "receive_queue_bytes": 0, "receive_queue_peak_bytes": 65536, "server_queue": null,
+        "lag_us": {"p50": 90, "p99": 700}, "rss_bytes": 3145728, "restarts": 0, "generation": 1, "uptime_s": 9.1,
+        "last_exit": null}]);
+    let golden = "\
+W  PID  STATE  FEED    LINK  SUBS/CAP  BUSY  DIFFS/S    P99  QUEUE   RSS    UP
+1    2  ready  inplay  up       50/50   12%      812  700us      0  3.1M  9.1s
+";
+    assert_eq!(Daemon::ok(&[workers]).run(&["workers"]).out, golden);
+    let matches = json!([{"match": "7", "feed": "inplay", "worker": 1, "epoch": 3, "state": "live", "version": 17,
+        "updated_at": "x", "age_ms": 12, "name": "A\u{1b}[2J v B"}, {"match": "8", "feed": "inplay", "worker": null,
+        "epoch": null, "state": "waiting", "version": null, "updated_at": null, "age_ms": null, "name": null}]);
+    let golden = "\
+MATCH     STATE    W  EPOCH  VERSION   AGE  NAME
+inplay/7  live     1      3       17  12ms  A\\u{1b}[2J v B
+inplay/8  waiting  -      -        -     -  -
+";
+    let daemon = Daemon::ok(&[matches]);
+    assert_eq!(daemon.run(&["matches", "--feed", "inplay", "--worker", "1", "--state", "live"]).out, golden);
+    assert_eq!(
+        daemon.asked(),
+        [json!({"verb": "matches", "args": {"feed": "inplay", "worker": 1, "state": "live"}})]
+    );
+    let gap = json!([{"id": 1, "feed": "inplay", "match": "7", "worker": 2, "started_at": "a", "ended_at": null, "reason": "worker died"}]);
+    assert!(Daemon::ok(&[gap]).run(&["gaps"]).out.ends_with("inplay/7  2  a        open   worker died\n"));
+}
+
+#[test]
+fn a_document_for_people() {
+    let document = json!({"match": "7", "feed": "inplay", "source": "match", "epoch": 3, "version": 17,
+        "received_at": "r", "updated_at": "u", "stale": false, "sport": "soccer", "name": "A v B",
+        "status": "in_play", "period": "2nd half", "clock": {"seconds": 2712, "running": true, "down": false, "at": "x"},
+        "score": {"text": "1-0", "home": 1, "away": 0, "periods": [{"home": 1, "away": 0}]},
+        "stats": {"corners": {"home": 3, "away": 1}}, "market_order": ["m2", "m1", "gone"],
+        "markets": {"m1": {"name": "Second", "suspended": true, "selections": {}},
+            "m2": {"name": "Result", "suspended": false, "selections": {
+                "s2": {"name": "B", "odds": 3.5, "odds_text": "5/2", "suspended": true, "order": 1},
+                "s1": {"name": "A", "odds": 2.25, "odds_text": "5/4", "open": 2.1, "suspended": false, "order": 0}}}}});
+    let golden = "\
+A v B  1-0 (1-0)
+inplay/7
+soccer, in_play, 2nd half, clock 45:12 running
+version 17 of epoch 3, from the match, updated u
+  corners 3-1
+
+Result
+  SELECTION  LINE  ODDS  AS WRITTEN  OPEN
+  A             -  2.25         5/4   2.1
+  B             -   3.5         5/2     -  suspended
+
+Second (suspended)
+";
+    assert_eq!(Daemon::ok(&[document]).run(&["match", "inplay/7"]).out, golden);
+}
+
+#[test]
+fn events_one_a_line() {
+    let event = |seq: u64| json!({"seq": seq, "match": "7", "type": "goal", "score": {"home": 1, "away": 0}, "payload": {"a": "x,\"y\""}});
+    let stream = |events: &[Value]| {
+        let lines: String = events.iter().map(|event| format!("{event}\n")).collect();
+        Daemon::answering(vec![format!("{{\"ok\":true,\"result\":null}}\n{lines}")])
+    };
+    let daemon = stream(&[event(1), event(2)]);
+    let ran = daemon.run(&["events", "--since", "0", "--lane", "priority"]);
+    assert_eq!((ran.code, ran.out), (Code::Done, format!("{}\n{}\n", event(1), event(2))));
+    assert_eq!(daemon.asked(), [json!({"verb": "events", "args": {"since": 0, "lane": "priority"}})]);
+
+    let csv = stream(&[event(1)]).run(&["events", "--format", "csv"]).out;
+    let lines: Vec<&str> = csv.lines().collect();
+    assert!(lines[0].starts_with("seq,id,revision") && lines[0].ends_with("recovered,payload"));
+    assert_eq!(lines[1], r#"1,,,,7,,,goal,,,,,,,,,,,1-0,,,"{""a"":""x,\""y\""""}""#);
+
+    let limited = stream(&[event(1), event(2), event(3)]).run(&["events", "--follow", "--limit", "2"]);
+    assert_eq!((limited.code, limited.out.lines().count()), (Code::Done, 2));
+    let ended = stream(&[event(1)]).run(&["events", "--follow"]);
+    assert_eq!((ended.code, ended.out.lines().count()), (Code::NotRunning, 1));
+    let array = Daemon::ok(&[json!([event(1)])]).run(&["events"]);
+    assert_eq!((array.code, array.out.lines().count()), (Code::Done, 1));
+}
+
+#[test]
+fn health_ping_and_acting_verbs() {
+    let ran = Daemon::ok(&[json!({"healthy": true, "reasons": []})]).run(&["health"]);
+    assert_eq!((ran.code, ran.out.as_str()), (Code::Done, "healthy\n"));
+    let ran = Daemon::ok(&[json!({"healthy": false, "reasons": ["a waits", "b is down"]})]).run(&["health"]);
+    assert_eq!((ran.code, ran.out.as_str()), (Code::Failed, "a waits\nb is down\n"));
+    assert!(Daemon::ok(&[json!("pong")]).run(&["ping"]).out.starts_with("pong in "));
+    let daemon = Daemon::ok(&[Value::Null]);
+    assert_eq!(daemon.run(&["log", "level", "debug"]).out, "done\n");
+    assert_eq!(daemon.asked(), [json!({"verb": "log", "args": {"action": "level", "filter": "debug"}})]);
+    let daemon = Daemon::answering(vec![
+        "{\"ok\":false,\"code\":1,\"error\":\"two feeds have 7: a, b\"}\n".to_owned(),
+    ]);
+    let ran = daemon.run(&["resync", "7"]);
+    assert_eq!((ran.code, ran.err.as_str()), (Code::Failed, "touchline: two feeds have 7: a, b\n"));
+    let refused = "{\"ok\":false,\"code\":5,\"error\":\"uid 7 may not operate\"}\n".to_owned();
+    assert_eq!(Daemon::answering(vec![refused; 2]).run(&["stop"]).code, Code::Refused);
+}
+
+#[test]
+fn waiting_for_ready_names_what_is_missing() {
+    let daemon = Daemon::ok(&[status("starting"), status("starting"), status("ready")]);
+    let ran = daemon.run(&["wait-ready", "--timeout", "10s"]);
+    assert_eq!((ran.code, ran.out.as_str()), (Code::Done, "ready\n"));
+    let health = json!({"healthy": false, "reasons": ["feed inplay: no list"]});
+    let ran = Daemon::ok(&[status("degraded"), health]).run(&["wait-ready"]);
+    assert_eq!((ran.code, ran.err.as_str()), (Code::Partial, "touchline: degraded: feed inplay: no list\n"));
+    let ran = Daemon::ok(&vec![status("starting"); 100]).run(&["wait-ready", "--timeout", "200ms"]);
+    assert_eq!(ran.code, Code::Partial);
+    let missing =
+        "not ready after 200ms: feed inplay degraded (2 matches wait for a place); 2 matches waiting";
+    assert!(ran.err.contains(missing), "{}", ran.err);
+    let ran = touchline(&["wait-ready", "--timeout", "60ms", "--socket", "/nowhere"]);
+    assert_eq!(ran.code, Code::NotRunning);
+}
+
+#[test]
+fn stopping_waits_until_the_daemon_is_gone() {
+    // Status, the request, a look while it drains; then the socket is gone, and no process has this pid.
+    let daemon = Daemon::ok(&[status("ready"), Value::Null, status("draining")]);
+    let ran = daemon.run(&["stop", "--now"]);
+    assert_eq!((ran.code, ran.out.as_str()), (Code::Done, "stopped\n"), "{}", ran.err);
+    assert_eq!(daemon.asked()[1], json!({"verb": "stop", "args": {"now": true}}));
+    let ran = Daemon::ok(&vec![status("draining"); 200]).run(&["stop", "--timeout", "100ms"]);
+    assert_eq!(ran.code, Code::Partial);
+    assert!(ran.err.contains("pid 4000000001"), "{}", ran.err);
+}
+
+#[test]
+fn a_closed_pipe_is_success_and_a_full_disk_is_not() {
+    struct Broken(std::io::ErrorKind);
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(self.0.into())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    for args in [&["man"][..], &["--help"], &["completions", "zsh"]] {
+        let args = || ["touchline"].iter().chain(args).map(OsString::from);
+        let run = |kind| main_with(args(), &Asked::default(), &mut Broken(kind), &mut Vec::new());
+        assert_eq!(run(std::io::ErrorKind::BrokenPipe), Code::Done);
+        assert_eq!(run(std::io::ErrorKind::StorageFull), Code::Failed);
+    }
+}
+
+#[test]
+fn numbers_as_people_read_them() {
+    for (seconds, text) in
+        [(0.41, "0.4s"), (59.9, "59s"), (185.0, "3m05s"), (7_620.0, "2h07m"), (356_400.0, "4d03h")]
+    {
+        assert_eq!(table::age(seconds), text);
+    }
+    assert_eq!(table::age(f64::NAN), "-");
+    for (number, text) in [
+        (0.0, "0"),
+        (0.5, "0.5"),
+        (812.0, "812"),
+        (999.4, "999"),
+        (999.9, "1.0k"),
+        (51_234.0, "51.2k"),
+        (999_999.0, "1.0M"),
+        (4e12, "4.0T"),
+    ] {
+        assert_eq!(table::scaled(number), text, "{number}");
+    }
+    assert_eq!(table::micros(1_250), "1.2ms");
+    assert_eq!(table::age_ms(12_000), "12s");
+    assert_eq!(table::short("Köln gegen", 5), "Köln…");
+    assert_eq!(clean("a\u{202e}b\n"), "a\\u{202e}b\\u{a}");
+}
