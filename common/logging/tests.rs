@@ -238,3 +238,20 @@ fn a_panic_is_one_line_and_logging_begins_once() {
         "{text}"
     );
 }
+
+#[test]
+fn each_line_is_one_write() {
+    // A datagram socket keeps the bounds of each write.
+    let (to, from) = std::os::unix::net::UnixDatagram::pair().unwrap();
+    let (logger, handle) = build(worker(), "info", LogFormat::Line, Target::File(to.into())).unwrap();
+    for n in 0..5 {
+        say(&logger, Level::Info, n);
+    }
+    assert!(handle.flush(LONG));
+    let mut buffer = [0; 2 * MAX_LINE];
+    for n in 0..5 {
+        let read = from.recv(&mut buffer).unwrap();
+        assert!(buffer[..read].ends_with(format!(" INFO  w3 test.said n={n}\n").as_bytes()));
+        assert_eq!(buffer[..read].iter().filter(|&&byte| byte == b'\n').count(), 1);
+    }
+}
