@@ -16,8 +16,9 @@ use touchline_worker::scan;
 pub struct Program;
 
 impl Commands for Program {
-    fn run(&self, config: Config, _options: RunOptions) -> Code {
-        match run::run(&config) {
+    fn run(&self, config: Config, options: RunOptions) -> Code {
+        let socket = options.socket.unwrap_or_else(|| config.socket_path());
+        match run::run(&config, &socket) {
             Ok(()) => Code::Done,
             Err(error) => {
                 complain(&error);

@@ -61,11 +61,11 @@ fn failed(what: &str, error: impl fmt::Display) -> RunError {
     RunError::Failed(format!("{what}: {error}"))
 }
 
-/// Runs the daemon until it is asked to stop.
+/// Runs the daemon until it is asked to stop; operators find it at `socket`.
 ///
 /// # Errors
 /// [`RunError`].
-pub fn run(config: &Config) -> Result<(), RunError> {
+pub fn run(config: &Config, socket: &Path) -> Result<(), RunError> {
     descriptors::mark_close_on_exec().map_err(|e| failed("marking descriptors", e))?;
     let (run_dir, state_dir) = (&config.daemon.run_dir, &config.daemon.state_dir);
     make_folder(run_dir)?;
@@ -82,7 +82,7 @@ pub fn run(config: &Config) -> Result<(), RunError> {
     };
     let log = logging::init(Who::Coordinator, &config.log.level, config.log.format, target)
         .map_err(|e| failed("beginning to log", e))?;
-    let ran = daemon(config, signals, log.clone(), log_file);
+    let ran = daemon(config, socket, signals, log.clone(), log_file);
     if let Err(error) = &ran {
         log::error!(error:% = error; "coord.failed");
     }
@@ -92,6 +92,7 @@ pub fn run(config: &Config) -> Result<(), RunError> {
 
 fn daemon(
     config: &Config,
+    socket: &Path,
     signals: Signals,
     log: logging::LogHandle,
     log_file: Option<std::path::PathBuf>,
@@ -104,12 +105,12 @@ fn daemon(
         Permissions { read: config.control.read_uids.clone(), operate: config.control.operate_uids.clone() }
             .with_ourselves();
     let clients =
-        Clients::listen(&config.socket_path(), permissions).map_err(|e| RunError::Failed(e.to_string()))?;
+        Clients::listen(socket, permissions).map_err(|e| RunError::Failed(e.to_string()))?;
     let child_config =
         config.to_child_json().map_err(|e| failed("writing the children's configuration", e))?;
     log::info!(
         version = env!("CARGO_PKG_VERSION"), build = crate::BUILD, pid = std::process::id(),
-        feeds = config.feed.len(), socket:% = config.socket_path().display(), state:% = config.daemon.state_dir.display();
+        feeds = config.feed.len(), socket:% = socket.display(), state:% = config.daemon.state_dir.display();
         "coord.started"
     );
     let parts = Parts {
