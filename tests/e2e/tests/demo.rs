@@ -1,4 +1,5 @@
 //! The demo, as a new user runs it, and with a worker killed in the middle.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stderr)]
 
 use nix::sys::signal::Signal;
 use serde_json::{Map, Value};
