@@ -1,7 +1,7 @@
 //! Servers that send what they should not: a clear line, and the other feed unharmed.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stderr)]
 
-use serde_json::{Value, json};
+use serde_json::json;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
@@ -126,7 +126,7 @@ fn a_load_and_deltas_full_of_nonsense() {
     wait::until("the nonsense counted", Duration::from_secs(10), || {
         let matches = site.ask("matches", json!({ "feed": "bad" }));
         let first = matches.as_array()?.first()?;
-        (first["state"] == Value::from("subscribing")).then_some(())
+        (first["state"] == "subscribing").then_some(())
     });
     assert_eq!(site.count("/workers/restarts"), 0, "{}", site.daemon.log());
     assert_eq!(site.count("/matches/live"), 6);
