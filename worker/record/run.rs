@@ -270,7 +270,7 @@ impl Recorder {
             ToRecorder::Stop { deadline_ms } => {
                 let time = Duration::from_millis(u64::from(deadline_ms));
                 // A part of the time is the last commit's.
-                let until = Instant::now() + time.mul_f32(0.7);
+                let until = Instant::now() + time.mul_f32(0.7).min(DRAIN);
                 log::info!(deadline_ms = deadline_ms; "recorder.stop");
                 if self.state == State::Running {
                     self.state = State::Draining { until };

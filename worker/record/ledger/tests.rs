@@ -76,7 +76,8 @@ impl Rig {
 
     fn obs(&mut self, epoch: u64, changes: &[(Register, i64)]) -> &mut Rig {
         self.n += 1;
-        let registers = changes.iter().map(|(register, value)| RegisterChange { register: *register, value: *value });
+        let registers =
+            changes.iter().map(|(register, value)| RegisterChange { register: *register, value: *value });
         let observation = Observation {
             registers: registers.collect(),
             flips: Vec::new(),
@@ -141,8 +142,14 @@ fn golden_ids() {
 }
 
 const GOLDEN_IDS: [&str; 9] = [
-    "kypddmiigeljkvsuxf5y", "6icysarxldgzyx3acpss", "aukxqzyunomsvuwf2ptq", "n6eo6gixfdxphabu3mki",
-    "afo27nwno2alp7f7btrn", "ncns4n2lkeevviocbyqw", "shmipibwxxp7eifqdhmo", "4kcgf6sj3urerlbfxw3f",
+    "kypddmiigeljkvsuxf5y",
+    "6icysarxldgzyx3acpss",
+    "aukxqzyunomsvuwf2ptq",
+    "n6eo6gixfdxphabu3mki",
+    "afo27nwno2alp7f7btrn",
+    "ncns4n2lkeevviocbyqw",
+    "shmipibwxxp7eifqdhmo",
+    "4kcgf6sj3urerlbfxw3f",
     "nsur5d2lcuybkp7kgbbe",
 ];
 
@@ -241,9 +248,19 @@ fn tennis_tells_games_sets_and_points() {
     let set = |side| Register::Set { set: 1, side };
     let points = |home, away| (Register::Points, Register::pack_points(home, away));
     let mut rig = Rig::new("tennis", Scoring::Tennis);
-    let zero = [(set(Side::Home), 0), (set(Side::Away), 0), (HOME, 0), (AWAY, 0), points(0, 0), (Register::Phase, 1)];
+    let zero = [
+        (set(Side::Home), 0),
+        (set(Side::Away), 0),
+        (HOME, 0),
+        (AWAY, 0),
+        points(0, 0),
+        (Register::Phase, 1),
+    ];
     rig.base(1, W1, &zero);
-    rig.obs(1, &[points(15, 0)]).obs(1, &[points(15, 15)]).obs(1, &[points(40, 40)]).obs(1, &[points(50, 40)]);
+    rig.obs(1, &[points(15, 0)])
+        .obs(1, &[points(15, 15)])
+        .obs(1, &[points(40, 40)])
+        .obs(1, &[points(50, 40)]);
     rig.obs(1, &[points(40, 40)]);
     let sides: Vec<_> = rig.of(EventType::Point).iter().map(|event| event.side).collect();
     assert_eq!(sides, [Some(Side::Home), Some(Side::Away), None, Some(Side::Home), Some(Side::Away)]);
@@ -470,8 +487,12 @@ fn from_nothing() -> Rig {
     let mut rig = Rig::new("soccer", Scoring::Goals);
     let mut all = vec![(Register::Phase, 1)];
     for side in Side::BOTH {
-        let counters =
-            [Register::Score(side), Register::Corners(side), Register::YellowCards(side), Register::RedCards(side)];
+        let counters = [
+            Register::Score(side),
+            Register::Corners(side),
+            Register::YellowCards(side),
+            Register::RedCards(side),
+        ];
         all.extend(counters.map(|register| (register, 0)));
     }
     rig.base(1, W1, &all);
