@@ -1,4 +1,5 @@
 //! The whole recorder over socket pairs: a coordinator and workers played by the test, a store on disk.
+#![allow(clippy::wildcard_enum_match_arm)]
 
 use super::*;
 use rusqlite::Connection;

@@ -1,4 +1,5 @@
 //! The ledger against its rules: golden ids, copies, retractions, gaps, switches, and random walks.
+#![allow(clippy::wildcard_enum_match_arm)]
 
 use super::*;
 use proptest::prelude::*;

@@ -214,7 +214,7 @@ impl Store {
                 let resume_after = known.map_or(0, |(_, n)| *n);
                 self.batch.replies.push(Reply::Opened { token, resume_after });
             }
-            Job::Frame { source, frame, version } => self.frame(source, frame, version),
+            Job::Frame { source, frame, version } => self.frame(source, &frame, version),
             Job::Gone { source } => {
                 let at = wall_us();
                 let concerned = self.ledgers.iter().filter(|(_, ledger)| ledger.concerns(source));
@@ -235,9 +235,9 @@ impl Store {
         }
     }
 
-    fn frame(&mut self, source: Source, frame: ToRecorderData, version: u64) {
+    fn frame(&mut self, source: Source, frame: &ToRecorderData, version: u64) {
         self.batch.frames += 1;
-        let (n, key, input) = match &frame {
+        let (n, key, input) = match frame {
             ToRecorderData::Base { n, key, epoch, facts, registers, clock, received_at } => {
                 let (n, epoch, clock, at) = (*n, *epoch, *clock, *received_at);
                 (n, key, Input::Base { n, epoch, source, facts, registers, clock, at, version })
