@@ -90,9 +90,9 @@ impl Clients {
     }
 
     /// Answers one question on `socket`, which is then closed. Never waits for the client.
-    pub fn answer(&self, query: Query, socket: OwnedFd, documents: &Documents) {
+    pub fn answer(&self, query: &Query, socket: OwnedFd, documents: &Documents) {
         let stream = UnixStream::from(socket);
-        let task = task(&query, documents);
+        let task = task(query, documents);
         if self.open.fetch_add(1, Ordering::AcqRel) >= MAX_CLIENTS {
             self.open.fetch_sub(1, Ordering::AcqRel);
             // The socket's buffer is empty: a short line fits without waiting.
