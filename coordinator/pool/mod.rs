@@ -249,6 +249,9 @@ impl Pool {
             slot.life.forgive(late);
             slot.heard_at = (slot.heard_at + late).min(self.now);
         }
+        for feed in &mut self.feeds {
+            feed.list.forgive(late);
+        }
         self.recorder.life.forgive(late);
         self.recorder.heard_at = (self.recorder.heard_at + late).min(self.now);
         out.push(Action::Notice(Notice::Late { late_ms: millis(late) }));
