@@ -8,6 +8,8 @@ use super::super::*;
 pub(super) struct Checks {
     pub(super) on_disk: Epoch,
     pub(super) finished: bool,
+    /// How often each notice was given: a world without faults would prove nothing.
+    pub(super) notices: BTreeMap<&'static str, usize>,
     last_epoch: Epoch,
     open: BTreeMap<RequestId, Duration>,
     /// For each slot: the state after the last step, and when it was entered.
@@ -39,6 +41,9 @@ impl Checks {
         truth: &BTreeSet<MatchKey>,
     ) {
         for action in out {
+            if let Action::Notice(notice) = action {
+                *self.notices.entry(notice.name()).or_default() += 1;
+            }
             self.action(now, action, truth);
         }
         places(pool);

@@ -30,6 +30,10 @@ pub(super) struct World {
     names: u64,
     requests: u64,
     faults: Faults,
+    /// A match that crashes every worker that takes it, until then.
+    cursed: Option<(MatchKey, Duration)>,
+    /// Every worker crashes when it starts, until then.
+    storm_until: Duration,
     checks: Checks,
 }
 
@@ -115,6 +119,8 @@ impl World {
             names: 0,
             requests: 0,
             faults: Faults::On,
+            cursed: None,
+            storm_until: Duration::ZERO,
             checks: Checks::default(),
         };
         for n in 0..LISTED {
@@ -148,6 +154,8 @@ impl World {
     /// No more faults: within `bound` every match must be live.
     pub(super) fn calm(&mut self, bound: Duration) {
         self.faults = Faults::Off;
+        self.cursed = None;
+        self.storm_until = Duration::ZERO;
         let until = self.now + bound;
         let mut released = Duration::ZERO;
         while self.now < until {
@@ -182,7 +190,7 @@ impl World {
     }
 
     /// The end: every process leaves, and every request is answered.
-    pub(super) fn end(&mut self) {
+    pub(super) fn end(&mut self) -> BTreeMap<&'static str, usize> {
         self.command(Command::Stop { urgency: Urgency::Drain });
         let until = self.now + Duration::from_secs(60);
         while !self.checks.finished && self.now < until {
@@ -191,6 +199,7 @@ impl World {
         assert!(self.checks.finished, "the end did not come: {:?}", self.pool.workers());
         assert!(self.workers.is_empty() && self.recorder.is_none());
         self.checks.all_answered();
+        self.checks.notices.clone()
     }
 
     fn give(&mut self, input: Input) {
@@ -275,6 +284,10 @@ impl World {
     }
 
     fn welcomed(&mut self, child: Child, generation: Generation) {
+        if self.now < self.storm_until && child != Child::Recorder {
+            self.exit(child, generation, Exit::Signal { number: 6, core: true });
+            return;
+        }
         self.at(Duration::from_secs(1), Event::Beat(child, generation));
         match child {
             Child::Recorder => {
@@ -340,6 +353,11 @@ impl World {
             ToWorker::Assign { id, epoch, topics, .. } => {
                 worker.seen += 1;
                 worker.matches.insert(id.clone(), (epoch, topics.len() as u32));
+                let key = MatchKey { feed, id: id.clone() };
+                if self.cursed.as_ref().is_some_and(|(cursed, until)| *cursed == key && self.now < *until) {
+                    self.exit(Child::Worker(slot), generation, Exit::Signal { number: 11, core: true });
+                    return;
+                }
                 if self.truth.contains(&MatchKey { feed, id: id.clone() }) {
                     self.match_is(slot, id, MatchState::Live);
                 } else {
@@ -543,7 +561,7 @@ impl World {
         let Some(slot) = slots.get(picked).copied() else { return };
         let generation = self.workers[&slot].generation;
         let child = Child::Worker(slot);
-        match self.pick(14) {
+        match self.pick(15) {
             0 => self.exit(child, generation, Exit::Signal { number: 11, core: true }),
             1 | 2 => self.exit(child, generation, Exit::Signal { number: 9, core: false }),
             3 => self.exit(child, generation, Exit::Code(1)),
@@ -581,6 +599,12 @@ impl World {
                 self.exit(child, generation, Exit::Code(0));
             }
             12 => self.command(Command::Drain { slot }),
+            13 if self.chance(25) => self.storm_until = self.now + Duration::from_secs(40),
+            13 => {
+                let key = self.any_match();
+                self.cursed = key.map(|key| (key, self.now + Duration::from_secs(100)));
+                self.exit(child, generation, Exit::Signal { number: 9, core: false });
+            }
             _ => match self.any_match() {
                 Some(key) if self.chance(50) => self.command(Command::Resync { key }),
                 Some(key) => self.command(Command::Release { key }),
