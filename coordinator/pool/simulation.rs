@@ -15,7 +15,7 @@ const STEPS: usize = 100_000;
 const RECOVERY: Duration = Duration::from_secs(500);
 
 /// What must have happened in some run, or the simulation shows nothing.
-const EXPECTED: [&str; 24] = [
+const EXPECTED: [&str; 26] = [
     "worker.spawn_failed",
     "worker.died",
     "worker.left",
@@ -39,6 +39,8 @@ const EXPECTED: [&str; 24] = [
     "feed.degraded",
     "feed.up",
     "pool.late",
+    "pool.degraded",
+    "pool.recovered",
     "epochs.refused",
 ];
 
@@ -73,7 +75,6 @@ fn faults_break_no_invariant_and_all_recovers() {
                     *seen.entry(name).or_default() += count;
                 }
             }
-            eprintln!("{seen:?}");
             for name in EXPECTED {
                 assert!(seen.contains_key(name), "{name} never happened: the faults are too kind");
             }

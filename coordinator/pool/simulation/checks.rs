@@ -82,7 +82,7 @@ impl Checks {
                 assert!(until.is_some_and(|until| now >= until), "parked slot {slot} was started");
             }
             Some(State::Backoff { until }) => {
-                assert!(now >= *until, "slot {slot} was started in its back-off")
+                assert!(now >= *until, "slot {slot} was started in its back-off");
             }
             _ => {}
         }

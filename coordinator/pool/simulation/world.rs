@@ -519,16 +519,16 @@ impl World {
         if self.truth.len() < LISTED || self.chance(30) && self.truth.len() < LISTED * 2 {
             let feed = FeedId(self.pick(usize::from(FEEDS)) as u16);
             let key = self.name_match(feed);
-            self.to_lists(feed, vec![present(key.id)]);
+            self.spread(feed, &[present(key.id)]);
         } else if let Some(key) = self.any_match() {
             if self.chance(20) {
                 // A move: it is back at once.
-                self.to_lists(key.feed, vec![ListChange::Gone { id: key.id.clone() }]);
-                self.to_lists(key.feed, vec![present(key.id)]);
+                self.spread(key.feed, &[ListChange::Gone { id: key.id.clone() }]);
+                self.spread(key.feed, &[present(key.id)]);
                 return;
             }
             self.truth.remove(&key);
-            self.to_lists(key.feed, vec![ListChange::Gone { id: key.id.clone() }]);
+            self.spread(key.feed, &[ListChange::Gone { id: key.id.clone() }]);
             if self.chance(70) {
                 for slot in self.workers.keys().copied().collect::<Vec<_>>() {
                     if self.workers[&slot].feed == key.feed
@@ -541,11 +541,11 @@ impl World {
         }
     }
 
-    fn to_lists(&mut self, feed: FeedId, changes: Vec<ListChange>) {
+    fn spread(&mut self, feed: FeedId, changes: &[ListChange]) {
         for slot in self.workers.keys().copied().collect::<Vec<_>>() {
             let worker = &self.workers[&slot];
             if worker.list && worker.feed == feed && worker.condition == Condition::Well {
-                self.says(slot, worker.generation, FromWorker::List(changes.clone()));
+                self.says(slot, worker.generation, FromWorker::List(changes.to_vec()));
             }
         }
     }
