@@ -181,6 +181,9 @@ impl Forest {
             if changed {
                 self.node_changed(owner, id, delta.received);
             }
+            if changed && class == Class::Event {
+                self.forget_clock(owner);
+            }
             self.tell(owner, delta, &mut flips, told, sink);
         }
         self.scratch.flips = flips;
@@ -310,7 +313,7 @@ impl Forest {
                 if self.store.node(id).class != Class::Selection {
                     self.store.outline_changed(tree);
                 }
-                (id, structure_tells(self.store.node(id).class))
+                (id, self.structure_tells(id))
             }
         };
         if owner == NIL {
@@ -404,6 +407,7 @@ impl Forest {
             // Where it stood until now.
             self.mark_structure(owner, id, delta.received);
         }
+        let before = self.structure_tells(id);
         if class == old_class && owner != NIL {
             self.judge_replacement(id, &text, owner, delta, flips);
         } else if class != old_class {
@@ -421,8 +425,7 @@ impl Forest {
             self.forget_finger(tree);
             self.place(id, parent);
         }
-        let told = structure_tells(class);
-        (id, if told == Told::Nothing { structure_tells(old_class) } else { told })
+        (id, if before == Told::Nothing { self.structure_tells(id) } else { before })
     }
 
     fn judge_replacement(
@@ -591,7 +594,8 @@ impl Forest {
         }
         if owner != NIL {
             self.show_shadowed(owner, tree, id, delta.received);
-            self.tell(owner, delta, &mut flips, structure_tells(class), sink);
+            let told = self.structure_tells(id);
+            self.tell(owner, delta, &mut flips, told, sink);
         }
         self.store.free_subtree(id);
         flips.clear();
@@ -629,6 +633,31 @@ impl Forest {
     }
 
     // --- what follows ---
+
+    /// Whether registers may change when a node and what is below it comes, goes or moves.
+    fn structure_tells(&self, top: NodeId) -> Told {
+        let mut id = top;
+        while id != NIL {
+            match self.store.node(id).class {
+                Class::Sport | Class::Event | Class::Team => return Told::Registers,
+                Class::Competition
+                | Class::TeamGroup
+                | Class::MarketGroup
+                | Class::Market
+                | Class::Column
+                | Class::Selection
+                | Class::Scores
+                | Class::ScoreColumn
+                | Class::ScoreLine
+                | Class::StatGroup
+                | Class::StatLine
+                | Class::Other
+                | Class::Root => {}
+            }
+            id = self.store.after(top, id);
+        }
+        Told::Nothing
+    }
 
     /// Marks what shows a node that comes, moves or goes with all below it.
     fn mark_structure(&mut self, owner: u32, id: NodeId, received: Received) {
@@ -675,6 +704,7 @@ impl Forest {
     ) {
         self.scratch.changes.clear();
         if told == Told::Registers {
+            self.forget_clock(owner);
             self.refresh_match(owner);
             if self.tell_if_facts_changed(owner, delta.received, sink) {
                 flips.clear();
@@ -701,7 +731,13 @@ impl Forest {
         flips.clear();
     }
 
-    /// Reads a match's clock anew if its head changed since.
+    fn forget_clock(&mut self, owner: u32) {
+        if let Some(held) = self.matches.get_mut(owner as usize) {
+            held.clock = None;
+        }
+    }
+
+    /// Reads a match's clock anew if its event node changed since.
     fn read_clock(&mut self, owner: u32) {
         if self.matches.get(owner as usize).is_none_or(|held| held.clock.is_some()) {
             return;
@@ -760,22 +796,4 @@ struct Change<'a> {
     old: &'a [u8],
     new: &'a [u8],
     span: Span,
-}
-
-/// Whether registers may change when such a node comes, goes or is replaced.
-fn structure_tells(class: Class) -> Told {
-    match class {
-        Class::Sport | Class::Event | Class::TeamGroup | Class::Team | Class::Competition => Told::Registers,
-        Class::MarketGroup
-        | Class::Market
-        | Class::Column
-        | Class::Selection
-        | Class::Scores
-        | Class::ScoreColumn
-        | Class::ScoreLine
-        | Class::StatGroup
-        | Class::StatLine => Told::Nothing,
-        // Anything may stand below what has no rule.
-        Class::Other | Class::Root => Told::Registers,
-    }
 }

@@ -83,7 +83,7 @@ pub(super) struct Match {
     pub(super) told: Vec<(Register, i64)>,
     pub(super) facts: Facts,
     pub(super) live: bool,
-    /// The clock as the trees state it; `None` after each change of the head.
+    /// The clock as the trees state it; `None` after each change of an event node.
     pub(super) clock: Option<ClockState>,
     pub(super) head_dirty: bool,
     pub(super) head_hash: Option<u64>,

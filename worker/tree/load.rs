@@ -90,6 +90,7 @@ impl Forest {
         let trees = held.trees.clone();
         let loaded = |tree: &TreeId| self.store.tree(*tree).is_some_and(|tree| tree.nodes > 0);
         held.live = trees.iter().any(loaded);
+        held.clock = None;
         sink.touched(MatchSlot(slot));
         if !held.live {
             self.clean(slot);

@@ -24,7 +24,7 @@ pub(super) fn render(store: &Store, mapping: &Mapping, id: NodeId, extra: &mut E
     extra.end(out);
     out.push_str(&plain);
     if let Some(group) = group(store, mapping, id) {
-        let group = String::from_utf8_lossy(group);
+        let group = json::lossy(group);
         member(out, "\"group\":", &group, Escape::of(group.as_bytes()));
     }
     out.push_str(if suspended { "\"suspended\":true," } else { "\"suspended\":false," });
@@ -68,7 +68,7 @@ fn selections(
         } else if node.class == Class::Column {
             let names = columns.get_or_insert_default();
             let name = store.attribute(child, mapping.key(Class::Column, Role::Name)).unwrap_or_default();
-            json::string(names, &String::from_utf8_lossy(name));
+            json::string(names, &json::lossy(name));
             names.push(',');
             let (mut below, mut order) = (node.first, 0);
             while below != NIL {
@@ -105,7 +105,7 @@ fn selection(
     if !node.indexed {
         return;
     }
-    json::string(out, &String::from_utf8_lossy(store.it(id)));
+    json::string(out, &json::lossy(store.it(id)));
     out.push_str(":{");
     let shown = Shown::new(store.text_of(node));
     let escape = shown.escape();

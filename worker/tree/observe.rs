@@ -1,5 +1,6 @@
 //! What a diff let be seen, lent to the caller without copying: it becomes a [`Observation`] only if somebody keeps it.
 
+use super::json::lossy;
 use super::forest::MatchSlot;
 use super::store::{NodeId, Store};
 use std::borrow::Cow;
@@ -108,9 +109,9 @@ impl<'a> Seen<'a> {
 
 fn resolve<'a>(store: &'a Store, body: &'a [u8], flip: &'a FlipAt) -> FlipRef<'a> {
     let text = |&(start, end): &Span| {
-        String::from_utf8_lossy(body.get(start as usize..end as usize).unwrap_or_default())
+        lossy(body.get(start as usize..end as usize).unwrap_or_default())
     };
-    let id = |node: &NodeId| String::from_utf8_lossy(store.it(*node));
+    let id = |node: &NodeId| lossy(store.it(*node));
     match flip {
         FlipAt::Odds { market, selection, odds, text: at } => {
             FlipRef::Odds { market: id(market), selection: id(selection), odds: *odds, text: text(at) }

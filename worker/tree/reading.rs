@@ -3,6 +3,7 @@
 //! Of several topics the first in which an attribute is not empty gives it; the clock's attributes are taken together
 //! from one. The outlines of the trees must be fresh.
 
+use super::json::lossy;
 use super::class::side_of;
 use super::clock::{self, ClockState};
 use super::forest::Match;
@@ -66,7 +67,7 @@ impl<'a> Reading<'a> {
 
     /// The same as text; empty is absent.
     pub(super) fn said(&self, role: Role) -> Option<Cow<'a, str>> {
-        self.value(role).filter(|value| !value.is_empty()).map(String::from_utf8_lossy)
+        self.value(role).filter(|value| !value.is_empty()).map(lossy)
     }
 
     /// The sport, if its number is a known one.
@@ -103,7 +104,7 @@ impl<'a> Reading<'a> {
             .value(Role::Name)
             .map(text::trim)
             .filter(|name| !name.is_empty())
-            .map(String::from_utf8_lossy);
+            .map(lossy);
         let from_list = || self.held.listing.name.as_deref().map(str::trim).map(Cow::Borrowed);
         own.or_else(from_list).filter(|name| !name.is_empty())
     }
@@ -116,7 +117,7 @@ impl<'a> Reading<'a> {
                 id = self.store.node(id).parent;
             }
             let value = self.store.attribute(id, key).filter(|value| !value.is_empty())?;
-            Some(String::from_utf8_lossy(value))
+            Some(lossy(value))
         })
     }
 
@@ -134,7 +135,7 @@ impl<'a> Reading<'a> {
     fn team_name(&self, tree: TreeId, side: Side) -> Option<Cow<'a, str>> {
         let team = self.team(tree, side)?;
         let name = text::trim(self.store.attribute(team, self.mapping.key(Class::Team, Role::Name))?);
-        (!name.is_empty()).then(|| String::from_utf8_lossy(name))
+        (!name.is_empty()).then(|| lossy(name))
     }
 
     /// The first team node of a side in a tree.
@@ -154,7 +155,7 @@ impl<'a> Reading<'a> {
         if text::trim(label).is_empty() {
             return None;
         }
-        let label = String::from_utf8_lossy(label);
+        let label = lossy(label);
         Some(self.mapping.statistic(&label).map_or(label, Cow::Borrowed))
     }
 

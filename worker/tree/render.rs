@@ -3,6 +3,7 @@
 //! The bytes are not kept: a block remembers 64 bits. A hash is of the whole section's text, so two documents that
 //! differ are the same to us once in 2^64.
 
+use super::json::lossy;
 use super::forest::{Forest, Match};
 use super::json::Extra;
 use super::store::NodeId;
@@ -103,7 +104,7 @@ fn render_market(
         published = held.gone.remove(forest.store.it(id));
     }
     if published != Some(hash) {
-        let key = String::from_utf8_lossy(forest.store.it(id)).into_owned();
+        let key = lossy(forest.store.it(id)).into_owned();
         out.push(Section { key: SectionKey::Market(key), body: Some(text.clone()) });
     }
     if let Some(state) = forest.store.market_state_mut(id) {
@@ -116,7 +117,7 @@ fn forget_gone(forest: &mut Forest, slot: u32, out: &mut Vec<Section>) {
     let Some(held) = forest.matches.get_mut(slot as usize) else { return };
     let from = out.len();
     for (key, _) in held.gone.drain() {
-        let key = String::from_utf8_lossy(&key).into_owned();
+        let key = lossy(&key).into_owned();
         out.push(Section { key: SectionKey::Market(key), body: None });
     }
     out.get_mut(from..).unwrap_or_default().sort_unstable_by(|a, b| a.key.cmp(&b.key));
