@@ -3,8 +3,8 @@
 //! Each event node is a match. Changes are collected per node and told at the next drain, so that a match that
 //! changes often in one read is told once, and only if what the list knows of it really differs.
 
-use super::json::lossy;
 use super::forest::Forest;
+use super::json::lossy;
 use super::mapping::{Class, Role};
 use super::store::{NIL, NodeId, TreeId};
 use super::template::Template;

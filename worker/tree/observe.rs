@@ -1,7 +1,7 @@
 //! What a diff let be seen, lent to the caller without copying: it becomes a [`Observation`] only if somebody keeps it.
 
-use super::json::lossy;
 use super::forest::MatchSlot;
+use super::json::lossy;
 use super::store::{NodeId, Store};
 use std::borrow::Cow;
 use touchline_common::model::{Clock, Facts, Flip, Observation, Price, RegisterChange, Registers, Side};
@@ -108,9 +108,7 @@ impl<'a> Seen<'a> {
 }
 
 fn resolve<'a>(store: &'a Store, body: &'a [u8], flip: &'a FlipAt) -> FlipRef<'a> {
-    let text = |&(start, end): &Span| {
-        lossy(body.get(start as usize..end as usize).unwrap_or_default())
-    };
+    let text = |&(start, end): &Span| lossy(body.get(start as usize..end as usize).unwrap_or_default());
     let id = |node: &NodeId| lossy(store.it(*node));
     match flip {
         FlipAt::Odds { market, selection, odds, text: at } => {

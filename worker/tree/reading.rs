@@ -3,10 +3,10 @@
 //! Of several topics the first in which an attribute is not empty gives it; the clock's attributes are taken together
 //! from one. The outlines of the trees must be fresh.
 
-use super::json::lossy;
 use super::class::side_of;
 use super::clock::{self, ClockState};
 use super::forest::Match;
+use super::json::lossy;
 use super::mapping::{Class, Mapping, Role, Status};
 use super::store::{NIL, NodeId, Store, TreeId};
 use super::{key::Key, text};
@@ -22,6 +22,9 @@ pub(super) struct Reading<'a> {
     values: [Option<&'a [u8]>; Role::ALL.len()],
     sport: Option<&'static Sport>,
 }
+
+/// A statistic's key and its values for home and away.
+pub(super) type Statistic<'a> = (Cow<'a, str>, [Option<&'a [u8]>; 2]);
 
 /// The attributes of a clock.
 const CLOCK: [Role; 5] = [Role::Minutes, Role::Seconds, Role::Running, Role::Down, Role::At];
@@ -100,11 +103,7 @@ impl<'a> Reading<'a> {
     }
 
     pub(super) fn name(&self) -> Option<Cow<'a, str>> {
-        let own = self
-            .value(Role::Name)
-            .map(text::trim)
-            .filter(|name| !name.is_empty())
-            .map(lossy);
+        let own = self.value(Role::Name).map(text::trim).filter(|name| !name.is_empty()).map(lossy);
         let from_list = || self.held.listing.name.as_deref().map(str::trim).map(Cow::Borrowed);
         own.or_else(from_list).filter(|name| !name.is_empty())
     }
@@ -160,8 +159,8 @@ impl<'a> Reading<'a> {
     }
 
     /// Every statistic with its values for home and away, empty ones absent; of two with one key the first.
-    pub(super) fn statistics(&self) -> Vec<(Cow<'a, str>, [Option<&'a [u8]>; 2])> {
-        let mut all: Vec<(Cow<'a, str>, [Option<&'a [u8]>; 2])> = Vec::new();
+    pub(super) fn statistics(&self) -> Vec<Statistic<'a>> {
+        let mut all: Vec<Statistic<'a>> = Vec::new();
         for &tree in &self.held.trees {
             let teams = Side::BOTH.map(|side| self.team(tree, side));
             if teams == [None, None] {

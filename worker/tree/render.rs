@@ -3,9 +3,9 @@
 //! The bytes are not kept: a block remembers 64 bits. A hash is of the whole section's text, so two documents that
 //! differ are the same to us once in 2^64.
 
-use super::json::lossy;
 use super::forest::{Forest, Match};
 use super::json::Extra;
+use super::json::lossy;
 use super::store::NodeId;
 use super::{head, market};
 use foldhash::quality::FixedState;

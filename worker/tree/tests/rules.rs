@@ -32,7 +32,8 @@ fn a_load_nests_by_type() {
     assert_eq!(document["market_order"], json!(["m", "n", "o"]));
     let market = &document["markets"]["m"];
     assert_eq!((&market["columns"], &market["group"]), (&json!(["x", ""]), &json!("G")));
-    let places = |key: &str| (market["selections"][key]["column"].clone(), market["selections"][key]["order"].clone());
+    let places =
+        |key: &str| (market["selections"][key]["column"].clone(), market["selections"][key]["order"].clone());
     assert_eq!(places("p"), (json!(0), json!(0)));
     assert_eq!(places("r"), (json!(1), json!(1)));
     assert_eq!(document["markets"]["n"]["selections"]["u"]["order"], 1);
@@ -118,7 +119,8 @@ fn statistics_are_registers_or_flips() {
     single.delta("T", "U|S1=Corners;S2=Fouls;S3= Yellow ;|").unwrap();
     single.delta("h", "U|S1=3;S2=4;|").unwrap();
     assert_eq!(registers(&single), [(Register::Corners(Side::Home), 3)]);
-    let stat = |key: &str, text: &str| Flip::Stat { key: key.to_owned(), side: Side::Home, text: text.to_owned() };
+    let stat =
+        |key: &str, text: &str| Flip::Stat { key: key.to_owned(), side: Side::Home, text: text.to_owned() };
     assert_eq!(last(&single).flips, [stat("Fouls", "4")]);
     single.delta("h", "U|S1=many;|").unwrap();
     assert_eq!((registers(&single), &last(&single).flips[..]), (vec![], &[stat("corners", "many")][..]));
@@ -131,7 +133,8 @@ fn statistics_are_registers_or_flips() {
 #[test]
 fn prices_move_and_flip() {
     let mut single = Single::loaded(EVENT);
-    let selection = |single: &mut Single, key: &str| single.document()["markets"]["m"]["selections"][key].clone();
+    let selection =
+        |single: &mut Single, key: &str| single.document()["markets"]["m"]["selections"][key].clone();
     assert_eq!(selection(&mut single, "q").get("open"), None);
     single.delta("p", "U|OD=6/4;SU=1;|").unwrap();
     let odds = |odds: Option<i64>, text: &str| Flip::Odds {
@@ -247,7 +250,10 @@ fn the_first_topic_wins_and_one_id_in_two_is_changed_in_both() {
     assert_eq!(shown["markets"]["m"]["selections"]["p"]["odds"], 3);
     forest.delta(b"e/m", b"I|MA;IT=m;NA=third;|", at(0), &mut log).unwrap();
     let shown = show(&mut forest);
-    assert_eq!((&shown["markets"]["m"]["name"], &shown["market_order"]), (&json!("third"), &json!(["m", "n"])));
+    assert_eq!(
+        (&shown["markets"]["m"]["name"], &shown["market_order"]),
+        (&json!("third"), &json!(["m", "n"]))
+    );
     forest.topic_removed(b"A", at(0), &mut log).unwrap();
     let shown = show(&mut forest);
     assert_eq!((&shown["markets"]["m"]["name"], &shown["score"]["text"]), (&json!("second"), &json!("9-9")));
@@ -279,7 +285,10 @@ fn the_list_fills_what_the_topic_lacks() {
     let mut single = Single::with("T", listing.clone(), forest());
     single.load("F|EV;IT=T;SS=1-0;|");
     let shown = single.document();
-    assert_eq!((&shown["sport"], &shown["home"], &shown["competition"]), (&json!("soccer"), &json!("L"), &json!("Cup")));
+    assert_eq!(
+        (&shown["sport"], &shown["home"], &shown["competition"]),
+        (&json!("soccer"), &json!("L"), &json!("Cup"))
+    );
     let listing = Listing { sport_id: Some("13".to_owned()), ..listing };
     single.forest.set_listing(single.slot, listing, at(1), &mut single.log);
     assert_eq!(single.document()["sport"], "tennis");
@@ -298,7 +307,8 @@ fn an_insert_has_its_place_among_its_like() {
     single.delta("T/m1", "I|MA;IT=m1;OR=0;|").unwrap();
     let shown = single.document();
     let selections = shown["markets"]["m0"]["selections"].as_object().unwrap();
-    let mut order: Vec<(u64, &str)> = selections.iter().map(|(k, v)| (v["order"].as_u64().unwrap(), &k[..])).collect();
+    let mut order: Vec<(u64, &str)> =
+        selections.iter().map(|(k, v)| (v["order"].as_u64().unwrap(), &k[..])).collect();
     order.sort_unstable();
     assert_eq!(order, [(0, "c"), (1, "d"), (2, "b"), (3, "e"), (4, "f")]);
     assert_eq!(shown["market_order"], json!(["m1", "m0"]));
@@ -319,7 +329,10 @@ fn limits_refuse_and_keep_what_is_held() {
     assert_eq!(single.delta("p/x", "I|XX;|"), Err(TreeError::Depth { limit: 3 }));
     single.delta("m/x", "I|XX;|").unwrap();
     assert_eq!(single.delta("m/y", "I|XX;|"), Err(TreeError::Nodes { limit: 4 }));
-    assert_eq!(single.delta("m", &format!("U|N={};|", "x".repeat(200))), Err(TreeError::Bytes { limit: 200 }));
+    assert_eq!(
+        single.delta("m", &format!("U|N={};|", "x".repeat(200))),
+        Err(TreeError::Bytes { limit: 200 })
+    );
     assert_eq!(single.delta("e/e", "I|EV;|"), Err(TreeError::Cycle { path: "e/e".to_owned() }));
     assert_eq!(single.delta("m", "Q|A=1;|"), Err(TreeError::UnknownOperation { topic: "m".to_owned() }));
     let second = single.forest.add_match(&["U".to_owned()], Listing::default());
@@ -355,7 +368,8 @@ fn a_list_tells_what_really_changed() {
         starts_at: Some(99),
         attributes: vec![("ID".to_owned(), "7".to_owned())],
     };
-    let present = |listing: &Listing| ListChange::Present { id: MatchId::from("7"), listing: listing.clone() };
+    let present =
+        |listing: &Listing| ListChange::Present { id: MatchId::from("7"), listing: listing.clone() };
     assert_eq!(step(&mut forest, "", ""), [ListChange::LoadBegin, present(&listing), ListChange::LoadEnd]);
     assert_eq!(forest.skipped_events(), 1);
     assert_eq!(step(&mut forest, "e", "U|XY=1;|"), []);
@@ -375,7 +389,9 @@ fn a_list_tells_what_really_changed() {
 #[test]
 fn a_mapping_is_laid_over_the_built_in_one() {
     let mapping = Mapping::builtin().unwrap();
-    let over = mapping.overlay("[event]\nscore = \"ZZ\"\n[[period]]\nnames=[\"HT\"]\nphase=\"after 3\"\nstatus=\"break\"").unwrap();
+    let over = mapping
+        .overlay("[event]\nscore = \"ZZ\"\n[[period]]\nnames=[\"HT\"]\nphase=\"after 3\"\nstatus=\"break\"")
+        .unwrap();
     let forest = crate::tree::Forest::new(over, Limits::default(), jiff::tz::TimeZone::UTC);
     let mut single = Single::with("T", Listing::default(), forest);
     single.load("F|EV;IT=T;CL=1;SS=9-9;ZZ=1-0;CP=HT;|");
@@ -388,6 +404,9 @@ fn a_mapping_is_laid_over_the_built_in_one() {
     assert!(told("[event]\nscore = \"TOOLONG\"").contains("event.score"));
     assert!(told("[event]\nscoer = \"SS\"").contains("event.scoer"));
     assert!(told("[event]\nscore = \"XP\"").contains("another role"));
-    assert!(told("[[period]]\nnames = [\"x\"]\nphase = \"during 3\"\nstatus = \"break\"").contains("period 1.phase"));
+    assert!(
+        told("[[period]]\nnames = [\"x\"]\nphase = \"during 3\"\nstatus = \"break\"")
+            .contains("period 1.phase")
+    );
     assert!(told("a = [").contains("line 1"));
 }
