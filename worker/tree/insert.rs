@@ -152,7 +152,7 @@ impl Forest {
             if owner != NIL {
                 self.retire_markets(owner, id);
             }
-            self.store.drop_side(id);
+            self.store.forget_memory(id);
         }
         if class != Class::Selection || old_class != Class::Selection || self.store.node(id).first != NIL {
             self.store.outline_changed(tree);

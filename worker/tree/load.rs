@@ -7,6 +7,7 @@
 use super::forest::{Applied, Forest, MatchSlot};
 use super::key::Key;
 use super::mapping::Class;
+use super::memory::MarketState;
 use super::observe::{Received, Sink};
 use super::reading::Reading;
 use super::registers;
@@ -158,13 +159,12 @@ impl Forest {
 
     /// Remembers what was published of a node, if it is a market.
     pub(super) fn retire_market(&mut self, slot: u32, id: NodeId) {
-        let Some(hash) = self.store.market_state(id).and_then(|state| state.hash) else { return };
+        let Some(state) = self.store.market_state(id) else { return };
+        let Some(hash) = state.hash else { return };
         if let Some(held) = self.matches.get_mut(slot as usize) {
             held.gone.insert(self.store.it(id).into(), hash);
         }
-        if let Some(state) = self.store.market_state_mut(id) {
-            state.hash = None;
-        }
+        self.store.set_market_state(id, MarketState { hash: None, ..state });
     }
 }
 

@@ -146,7 +146,7 @@ fn selection(
 fn prices(store: &Store, id: NodeId, text: &str, escape: Escape, out: &mut String) {
     member(out, "\"odds_text\":", text, escape);
     let now = Price::from_fraction(text);
-    let held = store.prices(store.node(id));
+    let held = store.node(id).prices();
     if let Some(price) = now {
         out.push_str("\"odds\":");
         json::number(out, price);

@@ -6,6 +6,7 @@
 use super::forest::{Forest, Match};
 use super::json::Extra;
 use super::json::lossy;
+use super::memory::MarketState;
 use super::store::NodeId;
 use super::{head, market};
 use foldhash::quality::FixedState;
@@ -26,9 +27,19 @@ pub(super) fn changes(forest: &mut Forest, slot: u32, out: &mut Vec<Section>) {
         forest.refresh_match(slot);
         render_head(forest, slot, &mut extra, &mut text, out);
     }
-    for &id in &markets {
+    let waits = |forest: &Forest, id: NodeId| {
         let owned = forest.store.tree(forest.store.node(id).tree).is_some_and(|tree| tree.owner == slot);
-        if owned && forest.store.market_state(id).is_some_and(|state| state.dirty) {
+        owned && forest.store.market_state(id).is_some_and(|state| state.dirty)
+    };
+    // What is hidden from now on goes first, so that whoever hides it takes over what was published.
+    for &id in &markets {
+        if waits(forest, id) && !forest.is_shown(id) {
+            forest.retire_market(slot, id);
+            forest.store.set_market_state(id, MarketState::default());
+        }
+    }
+    for &id in &markets {
+        if waits(forest, id) {
             render_market(forest, slot, id, &mut extra, &mut text, out);
         }
     }
@@ -53,9 +64,9 @@ pub(super) fn whole(forest: &mut Forest, slot: u32, out: &mut Vec<Section>) {
     for tree in trees {
         let outline = forest.store.tree(tree).map(|tree| tree.outline.clone()).unwrap_or_default();
         for id in outline {
-            let Some(state) = forest.store.market_state_mut(id) else { continue };
-            state.hash = None;
-            let was_dirty = std::mem::replace(&mut state.dirty, true);
+            let Some(state) = forest.store.market_state(id) else { continue };
+            forest.store.set_market_state(id, MarketState { hash: None, dirty: true });
+            let was_dirty = state.dirty;
             if let Some(held) = forest.matches.get_mut(slot as usize)
                 && !was_dirty
             {
@@ -89,12 +100,6 @@ fn render_market(
     text: &mut String,
     out: &mut Vec<Section>,
 ) {
-    if !forest.is_shown(id) {
-        if let Some(state) = forest.store.market_state_mut(id) {
-            state.dirty = false;
-        }
-        return;
-    }
     text.clear();
     market::render(&forest.store, &forest.mapping, id, extra, text);
     let hash = digest(text);
@@ -107,9 +112,7 @@ fn render_market(
         let key = lossy(forest.store.it(id)).into_owned();
         out.push(Section { key: SectionKey::Market(key), body: Some(text.clone()) });
     }
-    if let Some(state) = forest.store.market_state_mut(id) {
-        (state.hash, state.dirty) = (Some(hash), false);
-    }
+    forest.store.set_market_state(id, MarketState { hash: Some(hash), dirty: false });
 }
 
 /// Tells the markets that are gone and did not come back.

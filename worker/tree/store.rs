@@ -12,7 +12,6 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use slab::Slab;
 use std::hash::BuildHasher;
-use touchline_common::model::Price;
 
 /// A node's place in the arena.
 pub(super) type NodeId = u32;
@@ -21,8 +20,9 @@ pub(super) type TreeId = u32;
 /// No node.
 pub(super) const NIL: u32 = u32::MAX;
 
-/// One node. 60 bytes: there are a thousand of them to a match.
+/// One node, one line of the cache: there are a thousand of them to a match.
 #[derive(Clone, Debug)]
+#[repr(align(64))]
 pub(super) struct Node {
     pub(super) kind: Key,
     pub(super) class: Class,
@@ -42,8 +42,11 @@ pub(super) struct Node {
     /// Where the topic id begins in the text, and its length.
     pub(super) it_at: u32,
     pub(super) it_len: u32,
-    /// Of a market: its published state. Of a selection: its prices. `NIL`: none yet.
-    pub(super) side: u32,
+    /// What a market or a selection remembers (see `memory`).
+    pub(super) memory: u64,
+    pub(super) remembers: bool,
+    pub(super) step: i8,
+    pub(super) dirty: bool,
 }
 
 static NOBODY: Node = Node {
@@ -62,7 +65,10 @@ static NOBODY: Node = Node {
     own: NIL,
     it_at: 0,
     it_len: 0,
-    side: NIL,
+    memory: 0,
+    remembers: false,
+    step: 0,
+    dirty: false,
 };
 
 /// A topic's tree.
@@ -111,23 +117,6 @@ pub(super) struct Store {
     pub(super) owned: Slab<Vec<u8>>,
     index: HashTable<Entry>,
     hasher: RandomState,
-    pub(super) markets: Slab<MarketState>,
-    pub(super) prices: Slab<Prices>,
-}
-
-/// What was published of a market, and whether it is to be rendered again.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct MarketState {
-    pub(super) hash: Option<u64>,
-    pub(super) dirty: bool,
-}
-
-/// A selection's prices since the load; kept only for those whose price text ever changed.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Prices {
-    pub(super) open: Option<Price>,
-    /// The sign of the last change from price to price.
-    pub(super) step: i8,
 }
 
 impl Store {
@@ -139,8 +128,6 @@ impl Store {
             owned: Slab::new(),
             index: HashTable::new(),
             hasher: RandomState::default(),
-            markets: Slab::new(),
-            prices: Slab::new(),
         }
     }
 
@@ -408,7 +395,6 @@ impl Store {
         let own = self.node(id).own;
         let tree = self.node(id).tree;
         let freed = self.owned.try_remove(own as usize).map_or(0, |text| text.len());
-        self.drop_side(id);
         let counted = usize::from(self.node(id).class != Class::Root);
         if let Some(tree) = self.tree_mut(tree) {
             tree.bytes = tree.bytes.saturating_sub(freed);

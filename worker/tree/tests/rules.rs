@@ -254,6 +254,9 @@ fn the_first_topic_wins_and_one_id_in_two_is_changed_in_both() {
         (&shown["markets"]["m"]["name"], &shown["market_order"]),
         (&json!("third"), &json!(["m", "n"]))
     );
+    // A load of the first topic, in which the same id is no market, hides the other topic's market.
+    forest.load(b"A", b"F|EV;IT=e;SS=1-0;|XX;IT=m;|", at(0), &mut log).unwrap();
+    assert_eq!(show(&mut forest)["markets"].as_object().unwrap().keys().collect::<Vec<_>>(), ["n"]);
     forest.topic_removed(b"A", at(0), &mut log).unwrap();
     let shown = show(&mut forest);
     assert_eq!((&shown["markets"]["m"]["name"], &shown["score"]["text"]), (&json!("second"), &json!("9-9")));
