@@ -113,6 +113,8 @@ pub(super) struct Store {
     pub(super) nodes: Vec<Node>,
     /// Head of the list of freed nodes, linked by `next`.
     free: NodeId,
+    /// How many they are.
+    freed: usize,
     pub(super) trees: Slab<Tree>,
     pub(super) owned: Slab<Vec<u8>>,
     index: HashTable<Entry>,
@@ -124,6 +126,7 @@ impl Store {
         Self {
             nodes: Vec::new(),
             free: NIL,
+            freed: 0,
             trees: Slab::new(),
             owned: Slab::new(),
             index: HashTable::new(),
@@ -245,7 +248,7 @@ impl Store {
     /// Makes room for the nodes of a load, so that neither arena nor index grows by steps.
     pub(super) fn reserve(&mut self, nodes: usize) {
         self.index.reserve(nodes, |e| spread(e.hash));
-        self.nodes.reserve(nodes);
+        self.nodes.reserve(nodes.saturating_sub(self.freed));
     }
 
     // --- making and freeing ---
@@ -352,6 +355,7 @@ impl Store {
         match self.nodes.get_mut(id as usize) {
             Some(place) => {
                 self.free = place.next;
+                self.freed = self.freed.saturating_sub(1);
                 *place = node;
                 id
             }
@@ -404,6 +408,7 @@ impl Store {
         if let Some(node) = self.node_mut(id) {
             *node = Node { next: free, ..NOBODY.clone() };
             self.free = id;
+            self.freed += 1;
         }
     }
 
