@@ -99,7 +99,7 @@ fn write_pair(pair: Pair, out: &mut String) {
         if let Some(value) = value {
             json::string(out, side.as_str());
             out.push(':');
-            json::number(out, value);
+            json::number(out, i64::from(value));
             out.push(',');
         }
     }

@@ -103,6 +103,23 @@ fn text_that_is_not_utf8_is_kept_and_shown_with_replacements() {
 }
 
 #[test]
+fn of_two_attributes_with_one_name_the_first_counts() {
+    let mut single =
+        Single::loaded("F|EV;IT=T;X=1;X=2;|MA;IT=m;ID=1;ID=2;SU=1;SU=0;|PA;IT=p;OD=1/1;OD=2/1;FI=3;FI=4;|");
+    let mut sections = Vec::new();
+    single.forest.render_whole(single.slot, &mut sections);
+    let text = sections[1].body.clone().unwrap();
+    assert_eq!(
+        text.matches("\"id\"").count() + text.matches("\"odds\"").count() + text.matches("\"FI\"").count(),
+        3
+    );
+    assert!(
+        text.contains("\"id\":\"1\"") && text.contains("\"suspended\":true") && text.contains("\"odds\":2,")
+    );
+    assert!(single.whole()["extra"]["X"] == "1");
+}
+
+#[test]
 fn many_siblings_and_many_updates_take_no_more_than_they_should() {
     let mut single = Single::loaded("F|EV;IT=T;|MA;IT=m;|");
     for n in 0..50_000 {
