@@ -141,7 +141,7 @@ fn told(log: &Log) -> Registers {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if cfg!(debug_assertions) { 256 } else { 20_000 }))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn documents_equal_a_plain_models(edits in prop::collection::vec(edit(), 1..60)) {
         let mut plain = Plain::load(START);

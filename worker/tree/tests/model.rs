@@ -366,17 +366,18 @@ fn score(event: &Node, sport: Option<&Sport>) -> Option<Value> {
                 out.insert("periods".to_owned(), json!(sets));
             }
         }
-        _ => {}
+        // The random edits name no sport of these.
+        Scoring::Points | Scoring::Sets | Scoring::Cricket | Scoring::Text => {}
     }
     for (key, value) in ["home", "away"].into_iter().zip(total) {
         if let Some(value) = value {
             out.insert(key.to_owned(), value.into());
         }
     }
-    if scoring == Scoring::Tennis || scoring == Scoring::Text {
-        if let Some(xp) = xp {
-            out.insert("points".to_owned(), xp.into());
-        }
+    if let Some(xp) = xp
+        && (scoring == Scoring::Tennis || scoring == Scoring::Text)
+    {
+        out.insert("points".to_owned(), xp.into());
     }
     match event.get("PI") {
         Some("1,0") => _ = out.insert("serving".to_owned(), "home".into()),

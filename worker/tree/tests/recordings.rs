@@ -36,7 +36,7 @@ fn an_overview_is_a_list_of_matches() {
         .iter()
         .filter_map(|change| match change {
             ListChange::Present { id, listing } => Some((id, listing)),
-            _ => None,
+            ListChange::LoadBegin | ListChange::Gone { .. } | ListChange::LoadEnd | ListChange::Lost => None,
         })
         .collect();
     assert_eq!(present.len(), 107);
