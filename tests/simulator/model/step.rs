@@ -160,7 +160,7 @@ fn fill_strip(m: &mut Match, pen: &mut Pen<'_>, at: MarketAt, column: usize, str
         && strip.column.is_some()
     {
         pen.insert(m, Node::Market(number), parent, |m, out| {
-            encode::market_column(m, market, strip, column, out)
+            encode::market_column(m, market, strip, column, out);
         });
         m.redigest_strips(at);
         remember(m);

@@ -34,10 +34,7 @@ fn digest_of(document: &Value) -> Digest {
     let markets = head.remove("markets").unwrap();
     head.get_mut("extra").unwrap().as_object_mut().unwrap().remove("ZC");
     let sum = markets.as_object().unwrap().iter().map(|(key, value)| Digest::member(key, Digest::of(value)));
-    super::document::combined(
-        Digest::of(&Value::Object(head)).0,
-        sum.fold(0, |sum, one| sum.wrapping_add(one)),
-    )
+    super::document::combined(Digest::of(&Value::Object(head)).0, sum.fold(0, u64::wrapping_add))
 }
 
 proptest! {

@@ -112,7 +112,7 @@ fn sorted<'a>(
         match text(row, "type") {
             "gap_start" | "gap_end" => rows.gaps = true,
             "odds_change" | "market_open" | "market_close" | "comment" | "stat_change" => {
-                rows.flips.push(row)
+                rows.flips.push(row);
             }
             "suspended" | "resumed" if row.pointer("/payload/market").is_some() => rows.flips.push(row),
             _ => rows.registers.push(row),

@@ -6,6 +6,8 @@
 mod differ;
 mod events;
 mod read;
+#[cfg(test)]
+mod tests;
 
 pub use events::EventsReport;
 

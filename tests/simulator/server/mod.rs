@@ -1,13 +1,15 @@
 //! The simulated server as a thread: its own loop, no relation to the worker's.
 //!
-//! `run` holds the loop, `connection` one client, `pace` the rate. The truth is locked once a tick; whoever asks for it
+//! `run` holds the loop, `listen` what clients say, `connection` one client, `pace` the rate, `ticks` the time. The truth is locked once a tick; whoever asks for it
 //! waits at most a tick. Callers: the program's `demo` and `simulate`, the end-to-end tests, the benchmarks.
 
 mod connection;
+mod listen;
 mod pace;
 mod run;
 #[cfg(test)]
 mod tests;
+mod ticks;
 
 use crate::model::Moment;
 use crate::model::world::{Setup, World};

@@ -2,10 +2,12 @@
 //! each subscriber's queue.
 
 use super::connection::{Connection, End, State, Topic};
+use super::listen::{alias, time_body};
 use super::pace::{Late, Pace};
+use super::ticks::{SLOW, TICK, Ticks};
 use super::{ConnectionReport, Control, Report, moment};
 use crate::model::world::{Turn, World};
-use crate::model::{Change, Channel, Moment, compact};
+use crate::model::{Change, Channel, Moment};
 use crate::options::{Aliases, Options};
 use crate::truth::Truth;
 use mio::event::Event;
@@ -19,23 +21,16 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
-use touchline_worker::wire::diffusion::{
-    self as wire, ConnectRequest, ConnectResponse, MessageType, ResponseCode, TopicRef,
-};
+use touchline_worker::wire::diffusion::{self as wire, TopicRef};
 
 /// The waker's token.
 pub(super) const WAKE: Token = Token(usize::MAX);
 const LISTENER: Token = Token(usize::MAX - 1);
 const TIMER: Token = Token(usize::MAX - 2);
-const TICK: Duration = Duration::from_millis(1);
-/// How often slow things are done: reports, pings, the zone's offset.
-const SLOW: Duration = Duration::from_millis(100);
-/// How often the server's clock is sent; stated in its attribute `UF`.
-const CLOCK_EVERY: Duration = Duration::from_secs(15);
 /// The topic of the server's clock.
-const TIME_TOPIC: &str = "__time";
-const TIME_ALIAS: &str = "t";
-const LIST_ALIAS: &str = "l";
+pub(super) const TIME_TOPIC: &str = "__time";
+pub(super) const TIME_ALIAS: &str = "t";
+pub(super) const LIST_ALIAS: &str = "l";
 /// Ended connections that are still reported.
 const ENDED: usize = 1_000;
 /// Subscriptions a connection may hold where there is no cap.
@@ -45,23 +40,23 @@ pub(super) struct Server {
     poll: Poll,
     listener: TcpListener,
     timer: TimerFd,
-    truth: Truth,
+    pub(super) truth: Truth,
     control: Control,
-    cap: usize,
+    pub(super) cap: usize,
     out_queue: usize,
     ping_after: Duration,
-    aliases: bool,
-    list_topic: String,
+    pub(super) aliases: bool,
+    pub(super) list_topic: String,
     seed: u64,
     clients: u64,
-    connections: Slab<Connection>,
+    pub(super) connections: Slab<Connection>,
     /// Who follows each match, by its place.
-    followers: Vec<Vec<usize>>,
-    list: Vec<usize>,
-    time: Vec<usize>,
+    pub(super) followers: Vec<Vec<usize>>,
+    pub(super) list: Vec<usize>,
+    pub(super) time: Vec<usize>,
     pace: Pace,
     late: Late,
-    report: Report,
+    pub(super) report: Report,
     ended: VecDeque<ConnectionReport>,
     /// One message on its way to its subscribers.
     frame: Vec<u8>,
@@ -78,7 +73,6 @@ impl Server {
     ) -> io::Result<Self> {
         let timer =
             TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
-        timer.set(Expiration::Interval(TimeSpec::from_duration(TICK)), TimerSetTimeFlags::empty())?;
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         poll.registry().register(&mut SourceFd(&timer.as_fd().as_raw_fd()), TIMER, Interest::READABLE)?;
         Ok(Self {
@@ -109,6 +103,12 @@ impl Server {
 
     pub(super) fn run(mut self) {
         let mut events = Events::with_capacity(1_024);
+        let interval = Expiration::Interval(TimeSpec::from_duration(TICK));
+        if let Err(error) = self.timer.set(interval, TimerSetTimeFlags::empty()) {
+            log::error!("simulator.timer {error}");
+            return;
+        }
+        // Begun together with the timer, so that lateness is measured from the moments at which it fires.
         let mut clock = Ticks::new();
         while !self.control.is_stopped() {
             if let Err(error) = self.poll.poll(&mut events, Some(SLOW))
@@ -183,161 +183,6 @@ impl Server {
         }
     }
 
-    /// Takes in everything a client has said.
-    fn understand(&mut self, at: usize) -> Result<(), End> {
-        if self.connections.get(at).is_some_and(|connection| connection.state == State::Handshake)
-            && !self.handshake(at)?
-        {
-            return Ok(());
-        }
-        loop {
-            let Some(connection) = self.connections.get_mut(at) else { return Ok(()) };
-            let Some(frame) = connection.input.advance().map_err(|_| End::Bad)? else { return Ok(()) };
-            let message = connection.input.message(frame);
-            match message.kind {
-                MessageType::Subscribe => {
-                    let topics: Vec<Vec<u8>> = message.selectors().map(<[u8]>::to_vec).collect();
-                    for topic in &topics {
-                        self.subscribe(at, topic)?;
-                    }
-                }
-                MessageType::Unsubscribe => {
-                    let topics: Vec<Vec<u8>> = message.selectors().map(<[u8]>::to_vec).collect();
-                    for topic in &topics {
-                        self.unsubscribe(at, topic);
-                    }
-                }
-                MessageType::PingServer => {
-                    let timestamp = message.ping().map(|ping| ping.timestamp.to_vec()).ok_or(End::Bad)?;
-                    let queue = connection.queue() as u64;
-                    wire::ping_server(connection.out(), &timestamp, queue).map_err(|_| End::Bad)?;
-                }
-                MessageType::Close | MessageType::Abort => return Err(End::Left),
-                // An echoed ping, an acknowledgement, other credentials: hearing them is all. The rest is the
-                // server's to send, or is not offered.
-                MessageType::PingClient
-                | MessageType::Ack
-                | MessageType::Credentials
-                | MessageType::Delta
-                | MessageType::DeltaAck
-                | MessageType::Fetch
-                | MessageType::Command
-                | MessageType::TopicLoad
-                | MessageType::TopicLoadAck
-                | MessageType::FetchReply
-                | MessageType::TopicStatus
-                | MessageType::CommandTopicLoad
-                | MessageType::CommandTopicNotification
-                | MessageType::CredentialsRejected
-                | MessageType::CancelFragments
-                | MessageType::Unknown(_) => {}
-            }
-        }
-    }
-
-    /// Returns whether it is done.
-    fn handshake(&mut self, at: usize) -> Result<bool, End> {
-        let Some(connection) = self.connections.get_mut(at) else { return Ok(false) };
-        let parsed = ConnectRequest::parse(connection.input.unread()).map_err(|_| End::Bad)?;
-        let Some((request, used)) = parsed else { return Ok(false) };
-        let topics = request.topics.to_vec();
-        let version = request.version;
-        connection.input.skip(used);
-        let client = connection.client.clone();
-        let response =
-            ConnectResponse::Accepted { version, code: ResponseCode::Ok, client_id: client.as_bytes() };
-        response.encode(connection.out()).map_err(|_| End::Bad)?;
-        connection.state = State::Open;
-        for topic in topics.split(|byte| *byte == b',').filter(|topic| !topic.is_empty()) {
-            self.subscribe(at, topic)?;
-        }
-        Ok(true)
-    }
-
-    /// A subscription, or one more time the same: either way a load follows.
-    fn subscribe(&mut self, at: usize, name: &[u8]) -> Result<(), End> {
-        let topic = self.topic(name);
-        let Some(connection) = self.connections.get_mut(at) else { return Ok(()) };
-        if !connection.subscribed.contains(&topic) {
-            if connection.subscribed.len() >= self.cap {
-                return Err(End::OverCap);
-            }
-            connection.subscribed.insert(topic.clone());
-            connection.most = connection.most.max(connection.subscribed.len());
-            self.report.most_subscriptions = self.report.most_subscriptions.max(connection.most);
-            if let Some(followers) = self.followers(&topic) {
-                followers.push(at);
-            }
-        }
-        self.load(at, &topic);
-        Ok(())
-    }
-
-    fn unsubscribe(&mut self, at: usize, name: &[u8]) {
-        let topic = self.topic(name);
-        if self.connections.get_mut(at).is_some_and(|connection| connection.subscribed.remove(&topic))
-            && let Some(followers) = self.followers(&topic)
-        {
-            followers.retain(|one| *one != at);
-        }
-    }
-
-    fn topic(&self, name: &[u8]) -> Topic {
-        if name == self.list_topic.as_bytes() {
-            return Topic::List;
-        }
-        if name == TIME_TOPIC.as_bytes() {
-            return Topic::Time;
-        }
-        let id = name.strip_prefix(b"6V").and_then(|id| str::from_utf8(id).ok());
-        let slot = id.and_then(|id| self.truth.with(|world| world.slot(id)));
-        slot.map_or_else(|| Topic::Unknown(name.to_vec()), Topic::Match)
-    }
-
-    fn followers(&mut self, topic: &Topic) -> Option<&mut Vec<usize>> {
-        match topic {
-            Topic::List => Some(&mut self.list),
-            Topic::Time => Some(&mut self.time),
-            Topic::Match(slot) => {
-                if self.followers.len() <= *slot {
-                    self.followers.resize(*slot + 1, Vec::new());
-                }
-                self.followers.get_mut(*slot)
-            }
-            Topic::Unknown(_) => None,
-        }
-    }
-
-    fn load(&mut self, at: usize, topic: &Topic) {
-        let Some(connection) = self.connections.get_mut(at) else { return };
-        let now = moment();
-        let mut world = self.truth.lock();
-        let mut body = Vec::new();
-        let (name, alias) = match topic {
-            Topic::List => {
-                world.list_load(now, &mut body);
-                (self.list_topic.clone(), LIST_ALIAS.to_owned())
-            }
-            Topic::Time => {
-                body = time_body(b"F", now);
-                (TIME_TOPIC.to_owned(), TIME_ALIAS.to_owned())
-            }
-            Topic::Match(slot) => {
-                world.follow(*slot, now);
-                world.match_load(*slot, now, &mut body);
-                let Some(m) = world.matches.get(*slot) else { return };
-                (m.ident.topic.clone(), alias(m.ident.number))
-            }
-            Topic::Unknown(_) => return,
-        };
-        let alias = (self.aliases && name.len() > 4).then_some(alias.as_bytes());
-        let topic = TopicRef::Named { name: name.as_bytes(), alias };
-        match wire::load(connection.out(), topic, &body) {
-            Ok(()) => self.report.loads += 1,
-            Err(error) => log::error!("simulator.load {name}: {error}"),
-        }
-    }
-
     /// Offers what is due since the last tick.
     fn tick(&mut self, clock: &mut Ticks) {
         let Some(late) = clock.due() else { return };
@@ -358,18 +203,21 @@ impl Server {
         while due > 0 {
             change.clear();
             let Some(slot) = world.step(now, &mut change) else { break };
-            let messages = change.messages().len() as u64;
-            self.offer(&world, slot, &change);
-            // A step may change nothing; it counts, so that the loop ends.
-            self.pace.offered(messages.max(1));
-            due = due.saturating_sub(messages.max(1));
+            let sent = self.offer(&world, slot, &change);
+            // What nobody follows goes on at the same pace, and a step that changes nothing counts too, so that the
+            // loop ends.
+            let counted = if sent > 0 { sent } else { (change.messages().len() as u64).max(1) };
+            self.pace.offered(counted);
+            due = due.saturating_sub(counted);
         }
         change.clear();
         while let Some(turn) = world.turn(now, &mut change) {
             match turn {
-                Turn::Changed(slot) => self.offer(&world, slot, &change),
+                Turn::Changed(slot) => {
+                    let _ = self.offer(&world, slot, &change);
+                }
                 Turn::Removed(slot, topic) => {
-                    self.offer(&world, usize::MAX, &change);
+                    let _ = self.offer(&world, usize::MAX, &change);
                     self.remove(slot, &topic);
                 }
             }
@@ -378,9 +226,10 @@ impl Server {
         clock.change = change;
     }
 
-    /// Sends the messages of a change to all who follow its topics.
-    fn offer(&mut self, world: &World, slot: usize, change: &Change) {
+    /// Sends the messages of a change to all who follow its topics. Returns how many somebody followed.
+    fn offer(&mut self, world: &World, slot: usize, change: &Change) -> u64 {
         let m = world.matches.get(slot);
+        let mut sent = 0;
         for message in change.messages() {
             let followers: &[usize] = match message.channel {
                 Channel::List => &self.list,
@@ -389,7 +238,7 @@ impl Server {
             if followers.is_empty() {
                 continue;
             }
-            self.report.messages += 1;
+            sent += 1;
             let root = m.filter(|m| self.aliases && m.ident.topic.as_bytes() == message.topic);
             let short = root.map(|m| alias(m.ident.number));
             let topic = match &short {
@@ -407,6 +256,8 @@ impl Server {
                 }
             }
         }
+        self.report.messages += sent;
+        sent
     }
 
     /// A match's own topic is removed: its followers are told and follow it no longer.
@@ -520,97 +371,7 @@ fn reported(connection: &Connection, open: bool) -> ConnectionReport {
     }
 }
 
-/// `F|IN;TI=20251116152627721;UF=15;|`
-fn time_body(operation: &[u8], now: Moment) -> Vec<u8> {
-    let mut body = operation.to_vec();
-    let time = compact(now.seconds() + now.offset);
-    let millis = now.micros.rem_euclid(1_000_000) / 1_000;
-    body.extend_from_slice(format!("|IN;TI={time}{millis:03};UF={};|", CLOCK_EVERY.as_secs()).as_bytes());
-    body
-}
-
-/// A match's alias: its number in base 36, after those of the server's own topics.
-fn alias(number: u32) -> String {
-    let mut left = number;
-    let mut digits = Vec::new();
-    while left > 0 || digits.is_empty() {
-        digits.push(char::from_digit(left % 36, 36).unwrap_or('0'));
-        left /= 36;
-    }
-    digits.push('m');
-    digits.into_iter().rev().collect()
-}
-
 fn moment_utc() -> Moment {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Moment { micros: i64::try_from(since.as_micros()).unwrap_or(i64::MAX), offset: 0 }
-}
-
-/// When ticks are due, and how long the server has been changing things.
-struct Ticks {
-    start: Instant,
-    /// Ticks served, or passed over because several were due at once.
-    served: u128,
-    last: Instant,
-    active: Duration,
-    offset: i64,
-    last_slow: Instant,
-    last_time: Instant,
-    change: Change,
-}
-
-impl Ticks {
-    fn new() -> Self {
-        let now = Instant::now();
-        Self {
-            start: now,
-            served: 0,
-            last: now,
-            active: Duration::ZERO,
-            offset: moment().offset,
-            last_slow: now,
-            last_time: now,
-            change: Change::default(),
-        }
-    }
-
-    /// Whether a tick is due; if so, how late it is.
-    fn due(&mut self) -> Option<Duration> {
-        let passed = self.start.elapsed();
-        let ticks = passed.as_nanos() / TICK.as_nanos();
-        if ticks <= self.served {
-            return None;
-        }
-        let first = TICK.as_nanos() * (self.served + 1);
-        self.served = ticks;
-        Some(Duration::from_nanos(u64::try_from(passed.as_nanos() - first).unwrap_or(u64::MAX)))
-    }
-
-    /// Time passes without changes.
-    fn idle(&mut self) {
-        self.last = Instant::now();
-    }
-
-    /// Time passes with changes.
-    fn run(&mut self) {
-        let now = Instant::now();
-        self.active += now.saturating_duration_since(self.last);
-        self.last = now;
-    }
-
-    fn slow_is_due(&mut self) -> bool {
-        let due = self.last_slow.elapsed() >= SLOW;
-        if due {
-            self.last_slow = Instant::now();
-        }
-        due
-    }
-
-    fn time_is_due(&mut self, now: Instant) -> bool {
-        let due = now.saturating_duration_since(self.last_time) >= CLOCK_EVERY;
-        if due {
-            self.last_time = now;
-        }
-        due
-    }
 }

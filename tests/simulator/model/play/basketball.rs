@@ -88,7 +88,7 @@ fn overtime(m: &mut Match, pen: &mut Pen<'_>) {
         }
         let Some(board) = m.head.board.get(place) else { return };
         pen.insert(m, Node::Column(number), Node::Line(number, side), |m, out| {
-            encode::line(m, board, side, out)
+            encode::line(m, board, side, out);
         });
         remember(m);
     }
