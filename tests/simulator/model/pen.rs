@@ -19,10 +19,17 @@ pub(crate) struct Pen<'a> {
 /// What of a selection is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Told {
-    Odds,
+    Odds(Price),
     /// The handicap and the price that goes with it.
-    Line,
+    Line(Price),
     Suspended,
+}
+
+/// Whether a price is another one now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Price {
+    Moved,
+    Same,
 }
 
 impl Pen<'_> {
@@ -178,8 +185,8 @@ impl Pen<'_> {
         let write = |out: &mut Vec<u8>| {
             out.extend_from_slice(b"U|");
             match told {
-                Told::Odds => encode::odds(one, out),
-                Told::Line => {
+                Told::Odds(_) => encode::odds(one, out),
+                Told::Line(_) => {
                     encode::pair(out, "HA", &one.handicap);
                     encode::pair(out, "HD", &one.handicap);
                     encode::odds(one, out);
@@ -194,14 +201,19 @@ impl Pen<'_> {
             self.change.add(Channel::List, |out| Node::ListedSelection(number).write(ident, out), write);
         }
         let what = match told {
-            Told::Odds | Told::Line => What::Odds { market, selection: number, odds: one.odds },
+            Told::Odds(Price::Moved) | Told::Line(Price::Moved) => {
+                Some(What::Odds { market, selection: number, odds: one.odds })
+            }
+            Told::Odds(Price::Same) | Told::Line(Price::Same) => None,
             Told::Suspended => {
-                What::SelectionSuspended { market, selection: number, suspended: one.suspended }
+                Some(What::SelectionSuspended { market, selection: number, suspended: one.suspended })
             }
         };
         m.redigest_selection(at);
         remember(m);
-        self.happened(m, what);
+        if let Some(what) = what {
+            self.happened(m, what);
+        }
     }
 
     /// A market was suspended or resumed.
