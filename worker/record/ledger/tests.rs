@@ -122,6 +122,10 @@ impl Rig {
         let order = self.ledger.order();
         self.ledger = Ledger::restore(("inplay", "M1"), SETTLE, order, &text, worker).unwrap();
     }
+
+    fn attach(&mut self, source: Source) -> &mut Rig {
+        self.give(&Input::Attached { source, at: 8 })
+    }
 }
 
 #[test]
@@ -402,6 +406,9 @@ fn lower_epochs_are_refused() {
 fn a_worker_renews_its_own_epoch_without_a_switch() {
     let mut rig = Rig::soccer();
     rig.restart(Owner::Alive);
+    rig.attach(W2);
+    assert!(rig.ledger.is_detached());
+    rig.attach(W1).give(&Input::Missing { at: 1 });
     rig.obs(1, &[(HOME, 1)]);
     assert_eq!(rig.kinds(), ["goal"], "what the worker held is no gap");
     rig.base(7, W1, &[(HOME, 1), (AWAY, 0), (Register::Phase, 1)]);
@@ -568,6 +575,7 @@ proptest! {
                 }
                 Act::Restart => {
                     rig.restart(Owner::Alive);
+                    rig.attach(worker);
                     epoch += 1;
                     let all: Vec<_> = truth.iter().map(|(register, value)| (*register, *value)).collect();
                     rig.base(epoch, worker, &all);

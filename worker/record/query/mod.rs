@@ -125,6 +125,8 @@ fn task(query: &Query, documents: &Documents) -> Result<Task, Refusal> {
         "match" => document(args.text("match"), documents),
         "events" => {
             let follow = if args.is_set("follow") { Follow::Yes } else { Follow::No };
+            // A follower begins with now, unless it asks for some of the past.
+            let limit = if follow == Follow::Yes && !args.0.contains_key("limit") { 0 } else { limit };
             Ok(Task::Events { filter: args.filter(documents)?, limit, follow })
         }
         "odds" => {

@@ -148,11 +148,10 @@ impl Store {
         let mut seen_second = Instant::now();
         loop {
             self.gather(&mut jobs);
-            let count = jobs.len();
-            let stop = self.work(&mut jobs);
+            let stop = self.work(&mut jobs, wake);
             self.pass_time();
             self.commit(stop);
-            if self.shared.queue.done(count) | self.deliver(stop) {
+            if self.deliver(stop) {
                 wake();
             }
             if stop {
@@ -192,14 +191,22 @@ impl Store {
     }
 
     /// Does the jobs in order, committing each time a transaction is full; whether the last of all was among them.
-    fn work(&mut self, jobs: &mut Vec<Job>) -> bool {
+    fn work(&mut self, jobs: &mut Vec<Job>, wake: &dyn Fn()) -> bool {
         let mut stop = false;
+        let mut done = 0;
         for job in jobs.drain(..) {
             stop |= matches!(job, Job::Stop);
             self.take(job);
+            done += 1;
             if self.batch.frames >= MAX_FRAMES {
                 self.commit(stop);
+                if self.shared.queue.done(std::mem::take(&mut done)) | self.shared.queue.has_answers() {
+                    wake();
+                }
             }
+        }
+        if self.shared.queue.done(done) {
+            wake();
         }
         stop
     }
@@ -213,14 +220,10 @@ impl Store {
                     .filter(|(generation, _)| *generation == source.generation);
                 let resume_after = known.map_or(0, |(_, n)| *n);
                 self.batch.replies.push(Reply::Opened { token, resume_after });
+                self.each_of(source, |at| Input::Attached { source, at });
             }
             Job::Frame { source, frame, version } => self.frame(source, &frame, version),
-            Job::Gone { source } => {
-                let at = wall_us();
-                let concerned = self.ledgers.iter().filter(|(_, ledger)| ledger.concerns(source));
-                let keys: Vec<MatchKey> = concerned.map(|(key, _)| key.clone()).collect();
-                keys.iter().for_each(|key| self.advance(key, &Input::Gone { source, at }, None));
-            }
+            Job::Gone { source } => self.each_of(source, |at| Input::Gone { source, at }),
             Job::Switch { key, epoch, owner } => {
                 self.advance(&key, &Input::Switch { epoch, owner, at: wall_us() }, None);
             }
@@ -233,6 +236,14 @@ impl Store {
             Job::Snapshot(snapshot) => self.batch.snapshots.push(*snapshot),
             Job::Stop => {}
         }
+    }
+
+    /// Tells every ledger that `source` writes to.
+    fn each_of(&mut self, source: Source, input: impl Fn(i64) -> Input<'static>) {
+        let at = wall_us();
+        let concerned = self.ledgers.iter().filter(|(_, ledger)| ledger.concerns(source));
+        let keys: Vec<MatchKey> = concerned.map(|(key, _)| key.clone()).collect();
+        keys.iter().for_each(|key| self.advance(key, &input(at), None));
     }
 
     fn frame(&mut self, source: Source, frame: &ToRecorderData, version: u64) {
@@ -411,6 +422,10 @@ fn epoch_of(input: &Input<'_>) -> Option<Epoch> {
         | Input::Lost { epoch, .. }
         | Input::End { epoch, .. }
         | Input::Switch { epoch, .. } => Some(*epoch),
-        Input::Gone { .. } | Input::Missing { .. } | Input::Ended { .. } | Input::Tick { .. } => None,
+        Input::Gone { .. }
+        | Input::Attached { .. }
+        | Input::Missing { .. }
+        | Input::Ended { .. }
+        | Input::Tick { .. } => None,
     }
 }
