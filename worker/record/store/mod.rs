@@ -33,6 +33,8 @@ use write::Batch;
 
 /// Frames of one transaction.
 const MAX_FRAMES: usize = 1_000;
+/// Frames of one when more wait already: those behind are sooner committed by fewer and larger transactions.
+const BACKLOG_FRAMES: usize = 4_000;
 /// The part of `event_commit` that is left for the commit itself.
 const COMMIT_SHARE: u32 = 4;
 /// The first and the longest wait after the disk refused a batch.
@@ -194,11 +196,12 @@ impl Store {
     fn work(&mut self, jobs: &mut Vec<Job>, wake: &dyn Fn()) -> bool {
         let mut stop = false;
         let mut done = 0;
+        let most = if jobs.len() > MAX_FRAMES { BACKLOG_FRAMES } else { MAX_FRAMES };
         for job in jobs.drain(..) {
             stop |= matches!(job, Job::Stop);
             self.take(job);
             done += 1;
-            if self.batch.frames >= MAX_FRAMES {
+            if self.batch.frames >= most {
                 self.commit(stop);
                 if self.shared.queue.done(std::mem::take(&mut done)) | self.shared.queue.has_answers() {
                     wake();
