@@ -8,8 +8,7 @@ use std::fmt;
 use touchline_common::config::Config;
 use touchline_common::model::SlotId;
 use touchline_common::sys::child;
-use touchline_worker::record::{self, RecordError};
-use touchline_worker::scan;
+use touchline_worker::{record, scan};
 
 /// The program.
 #[derive(Clone, Copy, Debug)]
@@ -52,25 +51,12 @@ impl Commands for Program {
         };
         let code = match options.kind {
             ChildKind::Worker => scan::run(channel, slot).map_err(|error| (error.code(), error.to_string())),
-            ChildKind::Recorder => {
-                record::run(channel).map_err(|error| (record_code(&error), error.to_string()))
-            }
+            ChildKind::Recorder => record::run(channel).map_err(|error| (error.code(), error.to_string())),
         };
         match code {
             Ok(()) => Code::Done,
             Err((code, _)) => Code::from(code),
         }
-    }
-}
-
-/// A configuration that cannot be used parks the recorder; everything else is tried again.
-fn record_code(error: &RecordError) -> u8 {
-    match error {
-        RecordError::Config { .. } | RecordError::NewerStore { .. } => 2,
-        RecordError::Kernel { .. }
-        | RecordError::Control { .. }
-        | RecordError::Locked { .. }
-        | RecordError::OpenStore { .. } => 1,
     }
 }
 

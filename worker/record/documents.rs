@@ -8,7 +8,7 @@ use super::store::payload::push_text;
 use super::store::{Restored, Snapshot, schema};
 use super::time::push_rfc3339;
 use hashbrown::HashMap;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -54,7 +54,7 @@ struct Document {
     /// Named as in the store, so that the head sorts first.
     sections: BTreeMap<String, Body>,
     /// Sections of the store that are gone.
-    removed: Vec<String>,
+    removed: BTreeSet<String>,
     unsaved: bool,
     held: Option<Box<Held>>,
 }
@@ -265,7 +265,7 @@ impl Document {
                 Some(body) => self.set(name, body),
                 None => {
                     if self.sections.remove(&name).is_some() {
-                        self.removed.push(name);
+                        self.removed.insert(name);
                     }
                 }
             }
@@ -299,7 +299,8 @@ impl Document {
 
     fn snapshot(&mut self, key: &MatchKey) -> Snapshot {
         self.unsaved = false;
-        let gone = self.removed.drain(..).filter(|name| !self.sections.contains_key(name));
+        let removed = std::mem::take(&mut self.removed);
+        let gone = removed.into_iter().filter(|name| !self.sections.contains_key(name));
         let mut sections: Vec<_> = gone.map(|name| (name, None)).collect();
         for (name, body) in self.sections.iter_mut().filter(|(_, body)| !body.saved) {
             body.saved = true;

@@ -47,6 +47,19 @@ pub enum RecordError {
     },
 }
 
+impl RecordError {
+    /// The process's exit code: 2, which is not tried again, for what only an operator can mend, else 1.
+    pub fn code(&self) -> u8 {
+        match self {
+            RecordError::Config { .. } | RecordError::NewerStore { .. } => 2,
+            RecordError::Kernel { .. }
+            | RecordError::Control { .. }
+            | RecordError::Locked { .. }
+            | RecordError::OpenStore { .. } => 1,
+        }
+    }
+}
+
 impl fmt::Display for RecordError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -23,14 +23,17 @@ pub use error::RecordError;
 use config::RecordConfig;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
+use nix::sys::signal::Signal;
 use run::{CONTROL, Control, Recorder};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use touchline_common::config::Config;
 use touchline_common::ipc::messages::recorder::{FromRecorder, ToRecorder};
 use touchline_common::ipc::messages::{Hello, Welcome};
 use touchline_common::ipc::{Channel, PROTO, ReadOutcome};
-use touchline_common::logging::LogHandle;
+use touchline_common::logging::{self, LogHandle, Target, Who};
+use touchline_common::sys::signals::Signals;
 
 /// The longest message of the coordinator, bytes; the configuration is one.
 const CONTROL_LIMIT: u32 = 4 * 1024 * 1024;
@@ -38,31 +41,68 @@ const CONTROL_LIMIT: u32 = 4 * 1024 * 1024;
 const CONTROL_OUT: usize = 1024 * 1024;
 /// How long the coordinator may take to answer the hello.
 const WELCOME: Duration = Duration::from_secs(10);
+/// How long the last log lines may take to be written.
+const LOG_FLUSH: Duration = Duration::from_secs(1);
 
-/// The recorder's whole life: from the hello on `channel`, the socket to the coordinator, to the last commit.
+/// The recorder's whole life as a process: from the hello on `channel`, the socket to the coordinator, to the last commit.
 ///
 /// # Errors
 /// [`RecordError`] when it cannot start or the channel is broken; told to stop or at the end of the channel it
 /// returns `Ok`.
 pub fn run(channel: OwnedFd) -> Result<(), RecordError> {
-    run_with_logs(channel, None)
+    // Before any thread. The coordinator tells when to end, by a message or by its own end; a terminal's interrupt, which goes to the
+    // whole group, must not cut the last commit off.
+    let _signals = Signals::open(&[
+        Signal::SIGTERM,
+        Signal::SIGINT,
+        Signal::SIGHUP,
+        Signal::SIGQUIT,
+        Signal::SIGUSR1,
+        Signal::SIGUSR2,
+        Signal::SIGPIPE,
+    ])
+    .map_err(|source| RecordError::Kernel { operation: "block signals", source })?;
+    let mut begun = None;
+    let ran = live(channel, |config| {
+        let log = &config.log;
+        begun = logging::init(Who::Recorder, &log.level, log.format, Target::Stderr).ok();
+        begun.clone()
+    });
+    if let Err(error) = &ran {
+        log::error!(error:% = error; "recorder.failed");
+    }
+    if let Some(log) = begun {
+        log.flush(LOG_FLUSH);
+    }
+    ran
 }
 
-/// As [`run`]; `logs` is what `LogFilter` and `LogFile` change.
+/// As [`run`] inside a process that logs already; `logs` is what `LogFilter` and `LogFile` change.
 ///
 /// # Errors
 /// As [`run`].
 pub fn run_with_logs(channel: OwnedFd, logs: Option<LogHandle>) -> Result<(), RecordError> {
+    live(channel, |_| logs)
+}
+
+fn live(
+    channel: OwnedFd,
+    begin_logging: impl FnOnce(&Config) -> Option<LogHandle>,
+) -> Result<(), RecordError> {
     let kernel = |operation| move |source| RecordError::Kernel { operation, source };
     let mut control = Control::new(channel, CONTROL_LIMIT, CONTROL_OUT).map_err(kernel("use its channel"))?;
     let poll = Poll::new().map_err(kernel("make a poller"))?;
     let raw = control.as_raw_fd();
     let interest = Interest::READABLE | Interest::WRITABLE;
     poll.registry().register(&mut SourceFd(&raw), CONTROL, interest).map_err(kernel("poll its channel"))?;
-    let (poll, welcome) = greet(&mut control, poll)?;
-    let Some(welcome) = welcome else { return Ok(()) };
-    let config = RecordConfig::from_json(&welcome.config).map_err(|what| RecordError::Config { what })?;
-    let config = Arc::new(config);
+    let Some(greeted) = greet(&mut control, poll)? else { return Ok(()) };
+    let config = Config::from_child_json(&greeted.welcome.config)
+        .map_err(|error| RecordError::Config { what: error.to_string() })?;
+    let logs = begin_logging(&config);
+    if let (Some(logs), Some(file)) = (&logs, greeted.log_file) {
+        logs.set_file(file);
+    }
+    let config = Arc::new(RecordConfig::new(&config));
     let opened = match store::open(&config, &parent()) {
         Ok(opened) => opened,
         Err(error) => {
@@ -71,14 +111,20 @@ pub fn run_with_logs(channel: OwnedFd, logs: Option<LogHandle>) -> Result<(), Re
             return Err(error);
         }
     };
-    Recorder::start(poll, control, config, opened, logs)?.turn_until_done()
+    Recorder::start(greeted.poll, control, config, opened, logs)?.turn_until_done()
 }
 
-/// Says hello and waits for the welcome; `None` when the coordinator is gone.
+struct Greeted {
+    poll: Poll,
+    welcome: Welcome,
+    log_file: Option<OwnedFd>,
+}
+
+/// Says hello and waits for the welcome, before which the log's file may come; `None` when the coordinator is gone.
 fn greet(
     control: &mut Channel<ToRecorder, FromRecorder>,
     mut poll: Poll,
-) -> Result<(Poll, Option<Welcome>), RecordError> {
+) -> Result<Option<Greeted>, RecordError> {
     let hello = Hello {
         proto_min: PROTO,
         proto_max: PROTO,
@@ -89,22 +135,25 @@ fn greet(
     control.send(&FromRecorder::Hello(hello), 0).map_err(|error| unusable(error.to_string()))?;
     let until = Instant::now() + WELCOME;
     let mut events = Events::with_capacity(4);
+    let mut log_file = None;
     loop {
         // A coordinator that is gone is seen by reading.
         let _ = control.flush();
         let outcome = control.read().map_err(|error| unusable(error.to_string()))?;
-        if let Some((message, _, _)) = control.next().map_err(|error| unusable(error.to_string()))? {
-            let ToRecorder::Welcome(welcome) = message else {
-                return Err(unusable(format!("{message:?} instead of a welcome")));
-            };
-            return if welcome.proto == PROTO {
-                Ok((poll, Some(welcome)))
-            } else {
-                Err(unusable(format!("it wants version {}", welcome.proto)))
-            };
+        while let Some((message, _, file)) = control.next().map_err(|error| unusable(error.to_string()))? {
+            match message {
+                ToRecorder::LogFile => log_file = file,
+                ToRecorder::Welcome(welcome) if welcome.proto == PROTO => {
+                    return Ok(Some(Greeted { poll, welcome, log_file }));
+                }
+                ToRecorder::Welcome(welcome) => {
+                    return Err(unusable(format!("it wants version {}", welcome.proto)));
+                }
+                other => return Err(unusable(format!("{other:?} instead of a welcome"))),
+            }
         }
         if outcome == ReadOutcome::Closed {
-            return Ok((poll, None));
+            return Ok(None);
         }
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {

@@ -70,6 +70,7 @@ pub(super) struct Recorder {
     poll: Poll,
     control: Control,
     control_readable: bool,
+    control_read_at: Instant,
     outbox: VecDeque<(FromRecorder, u32)>,
     workers: Slab<(usize, Worker)>,
     uses: usize,
@@ -122,6 +123,7 @@ impl Recorder {
             poll,
             control,
             control_readable: true,
+            control_read_at: Instant::now(),
             outbox: VecDeque::new(),
             workers: Slab::new(),
             uses: 0,
@@ -205,9 +207,12 @@ impl Recorder {
     }
 
     fn read_control(&mut self) -> Result<(), RecordError> {
-        if self.state != State::Running && !self.control_readable {
+        // Now and then unasked, should an edge ever be missed.
+        let unasked = self.state == State::Running && self.control_read_at.elapsed() >= TICK;
+        if !self.control_readable && !unasked {
             return Ok(());
         }
+        self.control_read_at = Instant::now();
         // A read ends early where a descriptor came along, so one more is tried before the channel counts as drained.
         let broken = |error: ChannelError| RecordError::Control { what: error.to_string() };
         let mut fruitless = 0;
@@ -424,10 +429,13 @@ impl Recorder {
     }
 
     fn tell_stats(&mut self) {
+        let age = self.told_at.elapsed();
+        if age < TICK {
+            return;
+        }
         let mut stats = queue::lock(&self.shared.stats).clone();
         let urgent = stats.trouble != self.told.trouble || stats.gaps_open != self.told.gaps_open;
-        let age = self.told_at.elapsed();
-        if age < TICK || (age < Duration::from_secs(1) && !urgent) {
+        if age < Duration::from_secs(1) && !urgent {
             return;
         }
         stats.documents = self.documents.count() as u64;

@@ -14,7 +14,7 @@ use touchline_common::ipc::messages::data::{EndReason, Extent, FromRecorderData,
 use touchline_common::ipc::messages::recorder::Owner;
 use touchline_common::model::*;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 const HOME: Register = Register::Score(Side::Home);
 
 fn config(folder: &TempDir) -> Config {
@@ -168,7 +168,7 @@ impl Peer {
             facts: Facts { sport: Some("soccer".into()), scoring: Scoring::Goals },
             registers: registers.into_iter().collect(),
             clock: None,
-            received_at: 1_700_000_000_000_000,
+            received_at: time::wall_us(),
         });
     }
 
@@ -179,7 +179,7 @@ impl Peer {
     fn observe(&mut self, id: &str, epoch: u64, registers: Vec<RegisterChange>, flips: Vec<Flip>) {
         self.n += 1;
         let clock = Some(Clock { seconds: 61 });
-        let observation = Observation { registers, flips, clock, received_at: 1_700_000_000_000_001 };
+        let observation = Observation { registers, flips, clock, received_at: time::wall_us() };
         let (n, key, epoch) = (self.n, key(id), Epoch(epoch));
         self.channel.send(&ToRecorderData::Obs { n, key, epoch, observation }, 0).unwrap();
         self.channel.flush().unwrap();

@@ -1,4 +1,4 @@
-//! The worker's end of the data channel: observations first, renderings in chunks, everything until it is acknowledged.
+//! The worker's end of the data channel: observations first, a chunk of renderings behind each chunk of them.
 //!
 //! Without a channel (the recorder is starting, or dead) observations wait in the [`Outbox`] and nothing is rendered.
 //! Called by the scanning loop only.
@@ -17,6 +17,9 @@ use touchline_common::model::{Epoch, Generation, MatchKey, SlotId};
 const CHUNK: usize = 64 * 1024;
 /// Bytes that may wait unsent before rendering stops.
 pub const RENDER_BELOW: usize = 256 * 1024;
+/// Observations that may be under way without an acknowledgement, bytes. A commit follows within some 10 ms, so this is no
+/// bound on the rate.
+const WINDOW: usize = 1024 * 1024;
 /// The longest message from the recorder, bytes.
 const IN_LIMIT: u32 = 64 * 1024;
 
@@ -70,7 +73,7 @@ impl DataLink {
             generation,
             channel: None,
             state: LinkState::Closed,
-            outbox: Outbox::new(limit),
+            outbox: Outbox::new(limit, WINDOW),
             renderings: Vec::new(),
             ends: VecDeque::new(),
             taken: 0,
@@ -146,10 +149,10 @@ impl DataLink {
         self.state == LinkState::Open && self.unsent() < RENDER_BELOW
     }
 
-    /// Bytes that wait to be written.
+    /// Bytes of renderings and of what the channel holds that wait to be written. Observations wait on their own.
     pub fn unsent(&self) -> usize {
         let queued = self.channel.as_ref().map_or(0, Channel::queued);
-        self.outbox.waiting() + (self.renderings.len() - self.taken) + queued
+        (self.renderings.len() - self.taken) + queued
     }
 
     /// Reads what the recorder says.
@@ -205,13 +208,15 @@ impl DataLink {
         }
     }
 
-    /// Hands the next chunk to the channel: observations if there are any, else renderings. Whether there was one.
+    /// Hands the next chunk to the channel: observations, and behind them renderings, so that neither ever stops the other. Whether there was
+    /// one.
     fn fill(&mut self) -> bool {
         let Some(channel) = &mut self.channel else { return false };
         self.chunk.clear();
         self.outbox.take(&mut self.chunk, CHUNK);
-        if !self.chunk.is_empty() {
-            return channel.send_encoded(&self.chunk).is_ok();
+        let observed = !self.chunk.is_empty();
+        if observed && channel.send_encoded(&self.chunk).is_err() {
+            return false;
         }
         let mut until = self.taken;
         while until - self.taken < CHUNK {
@@ -221,7 +226,7 @@ impl DataLink {
         }
         let bytes = self.renderings.get(self.taken..until).unwrap_or_default();
         if bytes.is_empty() || channel.send_encoded(bytes).is_err() {
-            return false;
+            return observed;
         }
         self.taken = until;
         if self.taken == self.renderings.len() {

@@ -16,6 +16,7 @@ pub type Place = u32;
 #[derive(Debug)]
 pub struct Outbox {
     limit: usize,
+    window: usize,
     bytes: usize,
     last_number: u64,
     /// Sent, not acknowledged; numbers rise by one from front to back.
@@ -39,10 +40,12 @@ pub struct Dropped {
 }
 
 impl Outbox {
-    /// An outbox that keeps at most `limit` bytes.
-    pub fn new(limit: usize) -> Outbox {
+    /// An outbox that keeps at most `limit` bytes, of which at most `window` are sent and not acknowledged: a recorder
+    /// that lags behind with events must still get renderings on the same channel.
+    pub fn new(limit: usize, window: usize) -> Outbox {
         Outbox {
             limit,
+            window,
             bytes: 0,
             last_number: 0,
             sent: VecDeque::new(),
@@ -106,7 +109,7 @@ impl Outbox {
             }
             self.again -= 1;
         }
-        while out.len() < enough {
+        while out.len() < enough && self.bytes - self.unsent_bytes < self.window {
             let Some((_, mut frame)) = self.unsent.pop_front() else { return };
             self.last_number += 1;
             self.unsent_bytes -= frame.len();
@@ -135,6 +138,7 @@ impl Outbox {
     }
 
     /// Bytes that wait to be sent, for the first time or again.
+    #[cfg(test)]
     pub fn waiting(&self) -> usize {
         let again: usize = self.sent.iter().rev().take(self.again).map(|(_, frame)| frame.len()).sum();
         self.unsent_bytes + again
@@ -169,7 +173,7 @@ mod tests {
 
     #[test]
     fn numbers_are_dense_and_what_is_not_acknowledged_goes_out_again_under_its_number() {
-        let mut outbox = Outbox::new(1000);
+        let mut outbox = Outbox::new(1000, 1000);
         for serial in 1..=4 {
             outbox.push(0, frame(serial), 0);
         }
@@ -187,7 +191,7 @@ mod tests {
 
     #[test]
     fn at_the_bound_one_match_is_dropped_whole_and_told_anew_later() {
-        let mut outbox = Outbox::new(200);
+        let mut outbox = Outbox::new(200, 200);
         for serial in 1..=5 {
             outbox.push(u32::from(serial % 2), frame(serial), i64::from(serial));
         }
@@ -200,10 +204,25 @@ mod tests {
         assert_eq!(read(&out), [(1, 2), (2, 4)], "the other match is unharmed and numbers have no hole");
     }
 
+    #[test]
+    fn no_more_is_under_way_than_the_window() {
+        let mut outbox = Outbox::new(1000, 80);
+        for serial in 1..=4 {
+            outbox.push(0, frame(serial), 0);
+        }
+        let mut out = Vec::new();
+        outbox.take(&mut out, 1000);
+        assert_eq!(read(&out), [(1, 1), (2, 2)]);
+        outbox.acknowledge(1);
+        let mut out = Vec::new();
+        outbox.take(&mut out, 1000);
+        assert_eq!(read(&out), [(3, 3)]);
+    }
+
     proptest! {
         #[test]
         fn every_kept_frame_arrives_once_in_order(ops in prop::collection::vec((0u8..4, 0u32..3), 1..200)) {
-            let mut outbox = Outbox::new(600);
+            let mut outbox = Outbox::new(600, 600);
             let (mut serial, mut seen, mut committed) = (0u8, Vec::new(), 0u64);
             for (op, place) in ops {
                 match op {

@@ -81,18 +81,22 @@ impl Scope {
     }
 
     /// What goes back and forth: the `place`-th such event of message `n` of epoch `epoch`.
+    ///
+    /// Feed, match and epoch are hashed to 52 bits; `n` and `place` follow as they are, so that the flips of a match,
+    /// which are most of all rows, stand side by side in the store's index of ids. Numbers too large for that are
+    /// hashed as well.
     pub fn flip(&self, epoch: u64, n: u64, place: u32) -> EventId {
-        let mut parts = [0u8; 20];
-        let (a, rest) = parts.split_at_mut(8);
-        let (b, c) = rest.split_at_mut(8);
-        a.copy_from_slice(&epoch.to_le_bytes());
-        b.copy_from_slice(&n.to_le_bytes());
-        c.copy_from_slice(&place.to_le_bytes());
-        let mut all = Vec::with_capacity(self.prefix.len() + 21);
-        all.extend_from_slice(&self.prefix);
-        all.push(4);
-        all.extend_from_slice(&parts);
-        finish(&all)
+        let mut parts = Vec::with_capacity(self.prefix.len() + 21);
+        parts.extend_from_slice(&self.prefix);
+        parts.push(4);
+        parts.extend_from_slice(&epoch.to_le_bytes());
+        if n >= 1 << 36 || place >= 1 << 12 {
+            parts.extend_from_slice(&n.to_le_bytes());
+            parts.extend_from_slice(&place.to_le_bytes());
+            return finish(&parts);
+        }
+        let EventId(hash) = finish(&parts);
+        EventId((hash >> 76 << 76) | (u128::from(n) << 40) | (u128::from(place) << 28))
     }
 
     /// The taking back of `id`; each id is taken back at most once, a repetition has another.

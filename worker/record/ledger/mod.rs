@@ -110,6 +110,13 @@ pub enum Input<'a> {
         /// Wall clock, microseconds.
         at: i64,
     },
+    /// A worker's channel is open.
+    Attached {
+        /// Whose.
+        source: Source,
+        /// Wall clock, microseconds.
+        at: i64,
+    },
     /// A restored owner did not come back.
     Missing {
         /// Wall clock from which on nothing is known, microseconds.

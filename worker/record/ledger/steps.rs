@@ -52,9 +52,27 @@ struct Counter {
     side: Side,
 }
 
+impl Counter {
+    fn step(self, n: i64) -> Step {
+        let color = match self.color {
+            None => 0,
+            Some(Color::Yellow) => 1,
+            Some(Color::Red) => 2,
+        };
+        Step(self.kind, color, Some(self.side), 0, n)
+    }
+}
+
+/// Steps of a falling jump that are marked as taken back.
+const MAX_FALL: i64 = 256;
+
 impl Ledger {
     /// Moves one register and tells what that means.
     pub(super) fn step(&mut self, register: Register, value: i64, seen: &mut Seen, out: &mut Vec<NewEvent>) {
+        if value < 0 {
+            // No register goes below nothing: whatever that is, it is not known.
+            return;
+        }
         let old = self.registers.get(&register).copied().or_else(|| self.implied(register));
         if old == Some(value) {
             self.registers.insert(register, value);
@@ -137,9 +155,8 @@ impl Ledger {
         seen: &mut Seen,
         out: &mut Vec<NewEvent>,
     ) {
-        let Counter { kind, lane, color, side } = counter;
-        let step =
-            |n| Step(kind, color.map_or(0, |c| if c == Color::Yellow { 1 } else { 2 }), Some(side), 0, n);
+        let Counter { lane, color, side, .. } = counter;
+        let step = |n| counter.step(n);
         for n in (new.saturating_add(1)..=old).rev() {
             self.registers.insert(register, n.saturating_sub(1));
             self.retract(step(n), Some(side), n, seen, out);
@@ -319,6 +336,14 @@ impl Ledger {
     fn jump(&mut self, register: Register, (from, to): (i64, i64), seen: &mut Seen, out: &mut Vec<NewEvent>) {
         self.registers.insert(register, to);
         self.marks.remove(&register);
+        // A fall takes back what it jumps over without a word each; told again, those steps are other happenings.
+        for n in to.saturating_add(1)..=from.min(to.saturating_add(MAX_FALL)) {
+            if let Some(step) = self.step_of(register, n) {
+                let k = self.taken_back(&step).saturating_add(1);
+                self.taken.insert(step, k);
+            }
+        }
+        self.bound_taken();
         let id = self.next_flip(seen);
         let payload = Payload::Jump { register: format!("{register:?}"), from, to };
         self.push(id, EventType::Mismatch, Lane::Normal, None, payload, seen, out);
@@ -383,16 +408,38 @@ impl Ledger {
         let gone = self.step_id(&step);
         let k = self.taken_back(&step).saturating_add(1);
         self.taken.insert(step, k);
-        if self.taken.len() > MAX_MEMORY {
-            // Above every count that is forgotten, so that no id can come twice.
-            self.taken_floor = self.taken.values().copied().max().unwrap_or(0).max(self.taken_floor) + 1;
-            self.taken.clear();
-        }
+        self.bound_taken();
         let id = self.scope.retract(gone);
         let payload = Payload::Retracted { kind: step.0, n };
         self.push(id, EventType::Retract, Lane::Priority, side, payload, seen, out);
         if let Some(event) = out.last_mut() {
             event.retracts = Some(gone);
+        }
+    }
+
+    fn bound_taken(&mut self) {
+        if self.taken.len() > MAX_MEMORY {
+            // Above every count that is forgotten, so that no id can come twice.
+            let highest = self.taken.values().copied().max().unwrap_or(0).max(self.taken_floor);
+            self.taken_floor = highest.saturating_add(1);
+            self.taken.clear();
+        }
+    }
+
+    /// The step that brings a register to `n`, the other side standing as it does.
+    fn step_of(&self, register: Register, n: i64) -> Option<Step> {
+        let both = |other: Register| n.saturating_add(self.registers.get(&other).copied().unwrap_or(0));
+        match (register, self.facts.scoring) {
+            (Register::Score(side), Scoring::Tennis | Scoring::Sets) => {
+                Some(Step(EventType::Set, 0, None, 0, both(Register::Score(side.other()))))
+            }
+            (Register::Set { set, side }, Scoring::Tennis) => {
+                Some(Step(EventType::Game, 0, None, set, both(Register::Set { set, side: side.other() })))
+            }
+            (Register::Set { set, side }, Scoring::Sets) => {
+                Some(Step(EventType::Point, 0, None, set, both(Register::Set { set, side: side.other() })))
+            }
+            (_, scoring) => counter(register, scoring).map(|counter| counter.step(n)),
         }
     }
 

@@ -70,6 +70,11 @@ pub(super) fn advance(ledger: &mut Ledger, input: &Input<'_>, now: Instant, out:
         Input::End { epoch, why, at } => ledger.end(epoch, why, at, now, out),
         Input::Switch { epoch, owner, at } => ledger.want(Wanted { epoch, owner, since: now }, at, now, out),
         Input::Gone { source, at } => ledger.gone(source, at, now, out),
+        Input::Attached { source, at } => {
+            if ledger.is_detached() && ledger.source() == Some(source) {
+                ledger.reattach(at, out);
+            }
+        }
         Input::Missing { at } => {
             if ledger.is_detached() && !ledger.ended {
                 ledger.open_gap(at, "restart", out);
@@ -185,11 +190,6 @@ impl Ledger {
         let clock = observation.clock.map(|clock| clock.seconds);
         let at = observation.received_at;
         let mut seen = Seen { epoch, n, place: 0, clock, at, version, mode: Mode::Seen };
-        if let Some(owner) = self.owner.as_mut().filter(|owner| owner.state == OwnerState::Detached) {
-            // Its channel is open again and nothing was lost: what the worker held comes now.
-            owner.state = OwnerState::Alive;
-            self.close_gap(at, out);
-        }
         for RegisterChange { register, value } in &observation.registers {
             out.changed = Changed::State;
             if !self.still_lower(*register, *value, n, now) {
@@ -202,6 +202,14 @@ impl Ledger {
         if self.candidate.is_some() && !observation.registers.is_empty() {
             self.consider(version, now, out);
         }
+    }
+
+    /// A restored owner's channel is open again: nothing was lost, what its worker held comes now.
+    fn reattach(&mut self, at: i64, out: &mut Outcome) {
+        if let Some(owner) = &mut self.owner {
+            owner.state = OwnerState::Alive;
+        }
+        self.close_gap(at, out);
     }
 
     /// Whether a register that waits to be believed goes on waiting with this value.

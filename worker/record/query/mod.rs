@@ -129,7 +129,13 @@ fn task(query: &Query, documents: &Documents) -> Result<Task, Refusal> {
         "events" => {
             let follow = if args.is_set("follow") { Follow::Yes } else { Follow::No };
             let filter = args.filter(documents)?;
-            let limit = limit.unwrap_or(if filter.since.is_some() { usize::MAX } else { NEWEST });
+            // A follower begins with now, unless it asks for some of the past.
+            let limit = match (limit, &filter.since, follow) {
+                (Some(limit), _, _) => limit,
+                (None, Some(_), _) => usize::MAX,
+                (None, None, Follow::Yes) => 0,
+                (None, None, Follow::No) => NEWEST,
+            };
             Ok(Task::Events { filter, limit, follow })
         }
         "odds" => {

@@ -33,6 +33,8 @@ use write::Batch;
 
 /// Frames of one transaction.
 const MAX_FRAMES: usize = 1_000;
+/// Frames of one when more wait already: those behind are sooner committed by fewer and larger transactions.
+const BACKLOG_FRAMES: usize = 4_000;
 /// The part of `event_commit` that is left for the commit itself.
 const COMMIT_SHARE: u32 = 4;
 /// The first and the longest wait after the disk refused a batch.
@@ -148,11 +150,10 @@ impl Store {
         let mut seen_second = Instant::now();
         loop {
             self.gather(&mut jobs);
-            let count = jobs.len();
-            let stop = self.work(&mut jobs);
+            let stop = self.work(&mut jobs, wake);
             self.pass_time();
             self.commit(stop);
-            if self.shared.queue.done(count) | self.deliver(stop) {
+            if self.deliver(stop) {
                 wake();
             }
             if stop {
@@ -192,14 +193,23 @@ impl Store {
     }
 
     /// Does the jobs in order, committing each time a transaction is full; whether the last of all was among them.
-    fn work(&mut self, jobs: &mut Vec<Job>) -> bool {
+    fn work(&mut self, jobs: &mut Vec<Job>, wake: &dyn Fn()) -> bool {
         let mut stop = false;
+        let mut done = 0;
+        let most = if jobs.len() > MAX_FRAMES { BACKLOG_FRAMES } else { MAX_FRAMES };
         for job in jobs.drain(..) {
             stop |= matches!(job, Job::Stop);
             self.take(job);
-            if self.batch.frames >= MAX_FRAMES {
+            done += 1;
+            if self.batch.frames >= most {
                 self.commit(stop);
+                if self.shared.queue.done(std::mem::take(&mut done)) | self.shared.queue.has_answers() {
+                    wake();
+                }
             }
+        }
+        if self.shared.queue.done(done) {
+            wake();
         }
         stop
     }
@@ -213,14 +223,10 @@ impl Store {
                     .filter(|(generation, _)| *generation == source.generation);
                 let resume_after = known.map_or(0, |(_, n)| *n);
                 self.batch.replies.push(Reply::Opened { token, resume_after });
+                self.each_of(source, |at| Input::Attached { source, at });
             }
             Job::Frame { source, frame, version } => self.frame(source, &frame, version),
-            Job::Gone { source } => {
-                let at = wall_us();
-                let concerned = self.ledgers.iter().filter(|(_, ledger)| ledger.concerns(source));
-                let keys: Vec<MatchKey> = concerned.map(|(key, _)| key.clone()).collect();
-                keys.iter().for_each(|key| self.advance(key, &Input::Gone { source, at }, None));
-            }
+            Job::Gone { source } => self.each_of(source, |at| Input::Gone { source, at }),
             Job::Switch { key, epoch, owner } => {
                 self.advance(&key, &Input::Switch { epoch, owner, at: wall_us() }, None);
             }
@@ -233,6 +239,14 @@ impl Store {
             Job::Snapshot(snapshot) => self.batch.snapshots.push(*snapshot),
             Job::Stop => {}
         }
+    }
+
+    /// Tells every ledger that `source` writes to.
+    fn each_of(&mut self, source: Source, input: impl Fn(i64) -> Input<'static>) {
+        let at = wall_us();
+        let concerned = self.ledgers.iter().filter(|(_, ledger)| ledger.concerns(source));
+        let keys: Vec<MatchKey> = concerned.map(|(key, _)| key.clone()).collect();
+        keys.iter().for_each(|key| self.advance(key, &input(at), None));
     }
 
     fn frame(&mut self, source: Source, frame: &ToRecorderData, version: u64) {
@@ -411,6 +425,10 @@ fn epoch_of(input: &Input<'_>) -> Option<Epoch> {
         | Input::Lost { epoch, .. }
         | Input::End { epoch, .. }
         | Input::Switch { epoch, .. } => Some(*epoch),
-        Input::Gone { .. } | Input::Missing { .. } | Input::Ended { .. } | Input::Tick { .. } => None,
+        Input::Gone { .. }
+        | Input::Attached { .. }
+        | Input::Missing { .. }
+        | Input::Ended { .. }
+        | Input::Tick { .. } => None,
     }
 }

@@ -13,7 +13,7 @@ use touchline_common::ipc::messages::recorder::Owner;
 use touchline_common::model::{Epoch, MatchKey};
 
 /// Jobs that may wait.
-pub const LIMIT: usize = 16_384;
+pub const LIMIT: usize = 65_536;
 
 /// Something for the store's thread.
 #[derive(Debug)]
