@@ -54,7 +54,7 @@ impl Daemon {
             "matches" => self.gather_matches(client, request),
             "match" | "events" | "odds" | "gaps" => self.hand_to_recorder(client, request),
             "wait-ready" => {
-                self.command(client, Command::WaitReady, timeout(request, Duration::from_secs(30)))
+                self.command(client, Command::WaitReady, timeout(request, Duration::from_secs(30)));
             }
             "stop" => {
                 let urgency = if request.is_set("now") { Urgency::Now } else { Urgency::Drain };

@@ -195,7 +195,7 @@ impl Daemon {
         match action {
             Action::Spawn { child, generation, feed: _ } => self.spawn(child, generation),
             Action::Welcome { child, generation, proto, feed } => {
-                self.welcome(child, generation, proto, feed)
+                self.welcome(child, generation, proto, feed);
             }
             Action::ToWorker { slot, generation, message } => {
                 if self.is_current(Child::Worker(slot), generation) {
@@ -377,6 +377,7 @@ impl Daemon {
     fn take_signals(&mut self) {
         while let Some((signal, sender)) = self.signals.take() {
             log::info!(signal = signal.as_str(), from = sender; "coord.signal");
+            #[allow(clippy::wildcard_enum_match_arm)] // The kernel's enum, not ours.
             match signal {
                 Signal::SIGTERM | Signal::SIGINT => self.stop_by_signal(),
                 Signal::SIGUSR1 => {
@@ -388,7 +389,7 @@ impl Daemon {
                 Signal::SIGHUP => log::warn!(signal = "SIGHUP"; "coord.not_in_this_build"),
                 Signal::SIGUSR2 => log::warn!(signal = "SIGUSR2"; "coord.not_in_this_build"),
                 // SIGCHLD and SIGPIPE are of no use: pidfds tell of the end of children, writes of closed pipes.
-                _ => {}
+                other => log::debug!(signal = other.as_str(); "coord.signal_ignored"),
             }
         }
     }

@@ -141,16 +141,17 @@ fn greet(
         let _ = control.flush();
         let outcome = control.read().map_err(|error| unusable(error.to_string()))?;
         while let Some((message, _, file)) = control.next().map_err(|error| unusable(error.to_string()))? {
-            match message {
-                ToRecorder::LogFile => log_file = file,
-                ToRecorder::Welcome(welcome) if welcome.proto == PROTO => {
-                    return Ok(Some(Greeted { poll, welcome, log_file }));
-                }
-                ToRecorder::Welcome(welcome) => {
-                    return Err(unusable(format!("it wants version {}", welcome.proto)));
-                }
-                other => return Err(unusable(format!("{other:?} instead of a welcome"))),
+            if message == ToRecorder::LogFile {
+                log_file = file;
+                continue;
             }
+            let ToRecorder::Welcome(welcome) = message else {
+                return Err(unusable(format!("{message:?} instead of a welcome")));
+            };
+            if welcome.proto != PROTO {
+                return Err(unusable(format!("it wants version {}", welcome.proto)));
+            }
+            return Ok(Some(Greeted { poll, welcome, log_file }));
         }
         if outcome == ReadOutcome::Closed {
             return Ok(None);

@@ -66,7 +66,7 @@ fn garbage_after_the_handshake() {
         let _ = stream.write_all(&[0xff; 4096]);
         hold(stream);
     });
-    assert_only_the_bad_feed_suffers(&site, "bad");
+    assert_only_the_bad_feed_suffers(&site, "worker.connection_lost feed=bad");
 }
 
 #[test]

@@ -93,8 +93,9 @@ fn it_runs_restarts_and_stops_and_leaves_nothing() {
             "worker {worker} is an orphan"
         );
     }
-    let told = supervisorctl(path, &["status"]);
-    assert!(told.contains("RUNNING"), "{told}");
+    wait::until("RUNNING", Duration::from_secs(10), || {
+        supervisorctl(path, &["status"]).contains("RUNNING").then_some(())
+    });
     let told = supervisorctl(path, &["stop", "touchline"]);
     assert!(told.contains("stopped"), "{told}");
     wait::until("the end of it all", Duration::from_secs(5), || {
