@@ -130,6 +130,9 @@ pub(crate) fn stage(m: &mut Match, pen: &mut Pen<'_>, to: Stage, period: &'stati
     if m.head.half.is_some() {
         attributes.push(Attribute::Half);
     }
+    if m.head.serving.is_some() {
+        attributes.push(Attribute::Serving);
+    }
     if clock.is_some() {
         m.head.clock = clock;
         attributes.push(Attribute::Clock);
