@@ -195,6 +195,12 @@ impl Ledger {
         }
     }
 
+    /// What the newest live happening of its kind and side reached.
+    pub(crate) fn newest(&self, counter: Counter, side: Side) -> Option<u32> {
+        let n = self.live.get(counter as usize)?.get(side).last()?;
+        if let What::Count { after, .. } = self.register(*n)?.what { Some(after) } else { None }
+    }
+
     /// The happening of a register with that number.
     pub(crate) fn register(&self, n: u64) -> Option<&Happening> {
         let at = self.registers.binary_search_by_key(&n, |happening| happening.n).ok()?;

@@ -17,6 +17,7 @@ mod pen;
 mod play;
 mod random;
 mod score;
+pub(crate) mod script;
 pub(crate) mod state;
 mod step;
 mod text;

@@ -82,6 +82,13 @@ impl Pen<'_> {
         m.ledger.retract(at, clock, counter, side);
     }
 
+    /// Takes back, newest first, whatever of its kind and side reached more than `value`.
+    pub(crate) fn retracted_above(&self, m: &mut Match, counter: Counter, side: Side, value: u32) {
+        while m.ledger.newest(counter, side).is_some_and(|reached| reached > value) {
+            self.retracted(m, counter, side);
+        }
+    }
+
     fn stamp(&self, m: &Match) -> (i64, Option<u32>) {
         let now = self.now.seconds();
         (now, m.head.clock.map(|clock| clock.shown(now)))

@@ -12,9 +12,12 @@ use super::node::{Node, SUFFIX};
 use super::pen::Pen;
 use super::play;
 use super::random::Random;
+use super::script::{Acts, act};
 use super::state::{Match, Sport, Stage};
 use super::step::step;
+use super::text::Text;
 use super::time::Moment;
+use crate::replay::Recording;
 use slab::Slab;
 use std::collections::{HashMap, VecDeque};
 
@@ -69,8 +72,17 @@ pub(crate) struct World {
     next_number: u32,
     next_churn: i64,
     ending: VecDeque<(i64, usize)>,
+    replays: Vec<Replay>,
     pub(crate) gone: HashMap<String, Gone>,
     gone_order: VecDeque<String>,
+}
+
+/// A recorded match on its way. It begins with the first load, changes by its script alone and stays in the list.
+struct Replay {
+    slot: usize,
+    acts: Acts,
+    speed: f64,
+    begun: Option<i64>,
 }
 
 /// A match that came, went or was blown off.
@@ -94,6 +106,7 @@ impl World {
             next_number: 1,
             next_churn: 0,
             ending: VecDeque::new(),
+            replays: Vec::new(),
             gone: HashMap::new(),
             gone_order: VecDeque::new(),
             setup,
@@ -106,13 +119,20 @@ impl World {
     }
 
     fn create(&mut self, now: Moment) -> usize {
+        let plan = self.plan();
+        let m = make(plan, &mut self.random, now);
+        self.adopt(m)
+    }
+
+    /// What the next match is made from.
+    fn plan(&mut self) -> Plan {
         let number = self.next_number;
         self.next_number += 1;
         let sport = SPORTS.get((number as usize - 1) % SPORTS.len()).copied().unwrap_or(Sport::Soccer);
         let spread = self.random.between(600, 1_400) as usize;
         let course = if self.random.in_thousand(200) { 0 } else { self.random.below(60) };
         let shares = self.setup.matches.max(1);
-        let plan = Plan {
+        Plan {
             number,
             sport,
             bytes: self.setup.bytes / 1_000 * spread,
@@ -120,9 +140,7 @@ impl World {
             history: self.setup.history / shares,
             flips: self.setup.flips / shares,
             course,
-        };
-        let m = make(plan, &mut self.random, now);
-        self.adopt(m)
+        }
     }
 
     /// Adds a match. Returns its place.
@@ -167,7 +185,10 @@ impl World {
             Stage::Playing(_) | Stage::After(_) => pen.happened(m, What::Started),
             Stage::NotStarted | Stage::Finished => {}
         }
-        self.followed.push(slot);
+        match self.replays.iter_mut().find(|replay| replay.slot == slot) {
+            Some(replay) => replay.begun = Some(now.micros),
+            None => self.followed.push(slot),
+        }
     }
 
     /// Changes some match that is or was followed. Returns which.
@@ -186,6 +207,9 @@ impl World {
             self.ending.pop_front();
             return self.remove(slot, now, change);
         }
+        if let Some(slot) = self.replayed(now, change) {
+            return Some(Turn::Changed(slot));
+        }
         if self.setup.churn <= 0.0 || now.micros < self.next_churn {
             return None;
         }
@@ -197,13 +221,55 @@ impl World {
         Some(Turn::Changed(slot))
     }
 
+    /// Carries out an act of a recorded match whose time has come.
+    fn replayed(&mut self, now: Moment, change: &mut Change) -> Option<usize> {
+        for replay in &mut self.replays {
+            let Some(begun) = replay.begun else { continue };
+            let passed = ((now.micros - begun) as f64 * replay.speed / 1_000.0) as i64;
+            if replay.acts.front().is_none_or(|(at, _)| *at > passed) {
+                continue;
+            }
+            let (Some((_, next)), Some(m)) = (replay.acts.pop_front(), self.matches.get_mut(replay.slot))
+            else {
+                continue;
+            };
+            act(m, next, now, change);
+            return Some(replay.slot);
+        }
+        None
+    }
+
+    /// Adds a recorded match, which begins once somebody follows it. Returns its place.
+    pub(crate) fn replay(&mut self, recording: Recording, speed: f64, now: Moment) -> usize {
+        let plan = Plan { sport: recording.sport, course: 0, bytes: 3_000, ..self.plan() };
+        let mut m = make(plan, &mut self.random, now);
+        let (home, away) = (Text::from(recording.home), Text::from(recording.away));
+        let named =
+            m.groups.iter_mut().flat_map(|group| &mut group.markets).flat_map(|market| &mut market.strips);
+        for one in named.flat_map(|strip| &mut strip.selections) {
+            if one.name == m.head.home {
+                one.name = home.clone();
+            } else if one.name == m.head.away {
+                one.name = away.clone();
+            }
+        }
+        (m.head.home, m.head.away) = (home, away);
+        m.history = History::new(plan.history);
+        m.redigest();
+        super::pen::remember(&mut m);
+        let slot = self.adopt(m);
+        self.replays.push(Replay { slot, acts: recording.acts, speed, begun: None });
+        slot
+    }
+
     fn churn_pause(&self) -> i64 {
         if self.setup.churn <= 0.0 { i64::MAX / 4 } else { (60e6 / self.setup.churn) as i64 }
     }
 
     /// A finished match if there is one, else any.
     fn candidate(&mut self) -> Option<usize> {
-        let ending: Vec<usize> = self.ending.iter().map(|(_, slot)| *slot).collect();
+        let replays = self.replays.iter().map(|replay| replay.slot);
+        let ending: Vec<usize> = self.ending.iter().map(|(_, slot)| *slot).chain(replays).collect();
         let mut candidates: Vec<usize> = self
             .matches
             .iter()

@@ -31,6 +31,8 @@ const TIMER: Token = Token(usize::MAX - 2);
 pub(super) const TIME_TOPIC: &str = "__time";
 pub(super) const TIME_ALIAS: &str = "t";
 pub(super) const LIST_ALIAS: &str = "l";
+/// Steps after one another that may change nothing before a tick gives up.
+const EMPTY: u32 = 64;
 /// Ended connections that are still reported.
 const ENDED: usize = 1_000;
 /// Subscriptions a connection may hold where there is no cap.
@@ -103,13 +105,13 @@ impl Server {
 
     pub(super) fn run(mut self) {
         let mut events = Events::with_capacity(1_024);
+        // Begun before the timer: begun after it, each tick would be found not yet due and served a whole tick late.
+        let mut clock = Ticks::new();
         let interval = Expiration::Interval(TimeSpec::from_duration(TICK));
         if let Err(error) = self.timer.set(interval, TimerSetTimeFlags::empty()) {
             log::error!("simulator.timer {error}");
             return;
         }
-        // Begun together with the timer, so that lateness is measured from the moments at which it fires.
-        let mut clock = Ticks::new();
         while !self.control.is_stopped() {
             if let Err(error) = self.poll.poll(&mut events, Some(SLOW))
                 && error.kind() != io::ErrorKind::Interrupted
@@ -200,13 +202,17 @@ impl Server {
         clock.run();
         let mut change = std::mem::take(&mut clock.change);
         let mut due = self.pace.due(clock.active);
+        let mut empty = 0;
         while due > 0 {
             change.clear();
             let Some(slot) = world.step(now, &mut change) else { break };
             let sent = self.offer(&world, slot, &change);
-            // What nobody follows goes on at the same pace, and a step that changes nothing counts too, so that the
-            // loop ends.
-            let counted = if sent > 0 { sent } else { (change.messages().len() as u64).max(1) };
+            // What nobody follows goes on at the same pace. A step may change nothing, but not for ever.
+            let counted = if sent > 0 { sent } else { change.messages().len() as u64 };
+            empty = if counted == 0 { empty + 1 } else { 0 };
+            if empty > EMPTY {
+                break;
+            }
             self.pace.offered(counted);
             due = due.saturating_sub(counted);
         }

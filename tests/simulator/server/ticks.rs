@@ -26,13 +26,15 @@ pub(super) struct Ticks {
 
 impl Ticks {
     pub(super) fn new() -> Self {
+        // First, for looking up the zone takes long enough to make every tick late.
+        let offset = moment().offset;
         let now = Instant::now();
         Self {
             start: now,
             served: 0,
             last: now,
             active: Duration::ZERO,
-            offset: moment().offset,
+            offset,
             last_slow: now,
             last_time: now,
             change: Change::default(),

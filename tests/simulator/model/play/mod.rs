@@ -122,7 +122,7 @@ fn last_set(m: &mut Match, pen: &mut Pen<'_>, before: &Pair<Option<u32>>) {
 }
 
 /// Goes to another stage: its period's name, its clock.
-fn stage(m: &mut Match, pen: &mut Pen<'_>, to: Stage, period: &'static str, clock: Option<Clock>) {
+pub(crate) fn stage(m: &mut Match, pen: &mut Pen<'_>, to: Stage, period: &'static str, clock: Option<Clock>) {
     let from = m.head.stage;
     m.head.stage = to;
     m.head.period = period.into();

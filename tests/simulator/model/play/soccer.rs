@@ -60,7 +60,7 @@ fn in_play(m: &mut Match, random: &mut Random, pen: &mut Pen<'_>) {
 }
 
 /// A goal: the score and the comment in one message, the column of goals in the next.
-fn goal(m: &mut Match, pen: &mut Pen<'_>, side: Side) {
+pub(crate) fn goal(m: &mut Match, pen: &mut Pen<'_>, side: Side) {
     let Score::Plain(score) = &mut m.head.score else { return };
     let goals = score.get_mut(side);
     *goals += 1;
