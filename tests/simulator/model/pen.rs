@@ -5,7 +5,7 @@ use super::change::{Change, Channel};
 use super::encode::{self, Attribute};
 use super::ledger::{Counter, What, stages};
 use super::node::Node;
-use super::state::{MarketAt, Match, SelectionAt, Stage};
+use super::state::{MarketAt, Match, Odds, SelectionAt, Stage};
 use super::text::Text;
 use super::time::Moment;
 use touchline_common::model::Side;
@@ -30,6 +30,13 @@ pub(crate) enum Told {
 pub(crate) enum Price {
     Moved,
     Same,
+}
+
+impl Price {
+    /// From one way of writing no price to the other nothing happens, although the text changes.
+    pub(crate) fn between(before: Odds, after: Odds) -> Price {
+        if before.decimal() == after.decimal() { Price::Same } else { Price::Moved }
+    }
 }
 
 impl Pen<'_> {

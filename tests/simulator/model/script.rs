@@ -3,7 +3,7 @@
 use super::change::Change;
 use super::encode::Attribute;
 use super::ledger::{Counter, What};
-use super::pen::{Pen, Told};
+use super::pen::{Pen, Price, Told};
 use super::play::{self, Step};
 use super::score::{Innings, Score};
 use super::state::{Clock, MarketAt, Match, Odds, SelectionAt, Stage};
@@ -120,7 +120,8 @@ fn price(m: &mut Match, pen: &mut Pen<'_>, place: usize, odds: Odds) {
     if one.odds == odds {
         return;
     }
+    let price = Price::between(one.odds, odds);
     one.odds = odds;
-    pen.selection(m, at, Told::Odds);
+    pen.selection(m, at, Told::Odds(price));
     pen.number(m);
 }

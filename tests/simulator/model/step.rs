@@ -68,10 +68,9 @@ fn prices(m: &mut Match, random: &mut Random, pen: &mut Pen<'_>) {
     for _ in 0..[1, 1, 1, 2, 2, 3].get(random.below(6)).copied().unwrap_or(1) {
         let Some(at) = selection(m, random, market) else { break };
         let Some(one) = m.selection_mut(at) else { break };
-        let before = one.odds.decimal();
-        one.odds = moved(one.odds, random);
-        // From one way of writing no price to the other nothing happens, although the text changes.
-        let price = if one.odds.decimal() == before { Price::Same } else { Price::Moved };
+        let before = one.odds;
+        one.odds = moved(before, random);
+        let price = Price::between(before, one.odds);
         let mut told = Told::Odds(price);
         if !one.handicap.is_empty() && random.in_thousand(30) {
             one.handicap = format!("{}.5", random.below(9)).into();
