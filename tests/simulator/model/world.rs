@@ -191,6 +191,11 @@ impl World {
         }
     }
 
+    /// Whether there is anything that `step` can change.
+    pub(crate) fn is_followed(&self) -> bool {
+        !self.followed.is_empty()
+    }
+
     /// Changes some match that is or was followed. Returns which.
     pub(crate) fn step(&mut self, now: Moment, change: &mut Change) -> Option<usize> {
         let slot = *self.random.pick(&self.followed)?;

@@ -199,7 +199,12 @@ impl Server {
             return clock.idle();
         }
         let now = Moment { offset: clock.offset, ..moment_utc() };
-        clock.run();
+        // What is not followed does not change, so nothing is owed for that time.
+        if world.is_followed() {
+            clock.run();
+        } else {
+            clock.idle();
+        }
         let mut change = std::mem::take(&mut clock.change);
         let mut due = self.pace.due(clock.active);
         let mut empty = 0;
