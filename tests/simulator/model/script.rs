@@ -94,6 +94,8 @@ fn innings(m: &mut Match, pen: &mut Pen<'_>, side: Side, place: usize, (runs, wi
     let sum = |all: &[Innings]| {
         (all.iter().map(|one| one.runs).sum::<u32>(), all.iter().map(|one| one.wickets).sum::<u32>())
     };
+    // What was unknown and is known now is no step: nobody can tell from where. Before the start it was nothing.
+    let was_known = !all.is_empty() || m.head.stage == Stage::NotStarted;
     let before = sum(all);
     if all.len() <= place {
         all.resize(place + 1, Innings::default());
@@ -102,6 +104,9 @@ fn innings(m: &mut Match, pen: &mut Pen<'_>, side: Side, place: usize, (runs, wi
     (one.runs, one.wickets) = (runs, wickets);
     let after = sum(all);
     pen.event(m, &[Attribute::Score]);
+    if !was_known {
+        return;
+    }
     // A fall takes back whatever reached more than what now stands.
     if after.0 < before.0 {
         pen.retracted_above(m, Counter::Score, side, after.0);
