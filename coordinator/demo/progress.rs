@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 use touchline_simulator::OracleReport;
 use touchline_simulator::server::Report;
 
+/// Workers that the table shows.
+const ROWS: usize = 16;
+
 /// The teller. A closed pipe ends nothing: the outcome still counts.
 pub struct Progress {
     output: OutputFormat,
@@ -70,13 +73,20 @@ impl Progress {
 
     fn draw(&mut self, lines: &[String]) {
         let mut text = String::new();
+        if self.live {
+            // Without wrapping a line stays one line, however narrow the terminal is made.
+            text.push_str("\x1b[?7l");
+        }
         if self.live && self.drawn > 0 {
-            // Up to the first line drawn, and everything below it away: a resized terminal repairs itself so.
+            // Up to the first line drawn, and everything below it away.
             text.push_str(&format!("\x1b[{}A\r\x1b[J", self.drawn));
         }
         for line in lines {
             text.push_str(line);
             text.push('\n');
+        }
+        if self.live {
+            text.push_str("\x1b[?7h");
         }
         self.drawn = if self.live { lines.len() } else { 0 };
         let mut out = io::stdout().lock();
@@ -84,52 +94,40 @@ impl Progress {
     }
 
     fn summary(&self, look: &Look, oracle: &OracleReport) -> String {
-        let count = |path: &str| look.status.pointer(path).and_then(Value::as_u64).unwrap_or(0);
+        format!("{} {}", self.matches(look), published(look, oracle))
+    }
+
+    fn matches(&self, look: &Look) -> String {
         let (diffs, lag) = totals(&look.workers);
         format!(
-            "{:>6.1}s  matches={} live={} waiting={} workers={} diffs/s={diffs:.0} lag_p99={lag}us documents={} checked={} wrong={} events={} restarts={}",
+            "{:>6.1}s  matches={} live={} waiting={} workers={} restarts={} diffs/s={diffs:.0} lag_p99={lag}us",
             self.began.elapsed().as_secs_f64(),
-            count("/matches/listed"),
-            count("/matches/live"),
-            count("/matches/waiting"),
-            count("/workers/ready"),
-            count("/recorder/documents"),
-            oracle.checked,
-            oracle.mismatches,
-            count("/recorder/events"),
-            count("/workers/restarts"),
+            count(look, "/matches/listed"),
+            count(look, "/matches/live"),
+            count(look, "/matches/waiting"),
+            count(look, "/workers/ready"),
+            count(look, "/workers/restarts"),
         )
     }
 
     fn table(&self, look: &Look, oracle: &OracleReport, server: &Report) -> Vec<String> {
         let mut lines = vec![
-            self.summary(look, oracle),
+            self.matches(look),
             format!(
-                "        published/s={}  server lateness worst {}",
-                oracle.checked.saturating_sub(self.published),
-                short(server.lateness.worst)
+                "         {} published/s={}",
+                published(look, oracle),
+                oracle.checked.saturating_sub(self.published)
             ),
+            format!("         the server's own lateness: worst {}", short(server.lateness.worst)),
             format!(
-                "  {:>6} {:>8} {:>9} {:>6} {:>6} {:>5} {:>9} {:>11} {:>9} {:>8}",
-                "worker", "pid", "state", "subs", "cap", "busy", "diffs/s", "queue", "lag p99", "rss"
+                "{:>6} {:>8} {:>9} {:>7} {:>5} {:>8} {:>8} {:>9} {:>8}",
+                "worker", "pid", "state", "subs", "busy", "diffs/s", "queue", "lag p99", "rss"
             ),
         ];
-        for worker in look.workers.as_array().into_iter().flatten() {
-            let number = |path: &str| worker.pointer(path).and_then(Value::as_u64).unwrap_or(0);
-            let float = |path: &str| worker.pointer(path).and_then(Value::as_f64).unwrap_or(0.0);
-            lines.push(format!(
-                "  {:>6} {:>8} {:>9} {:>6} {:>6} {:>4.0}% {:>9.0} {:>9} B {:>6} us {:>5.1} MB",
-                number("/worker"),
-                number("/pid"),
-                worker.get("state").and_then(Value::as_str).unwrap_or_default(),
-                number("/subscriptions"),
-                number("/cap"),
-                float("/busy") * 100.0,
-                float("/diffs_per_s"),
-                number("/receive_queue_bytes"),
-                number("/lag_us/p99"),
-                number("/rss_bytes") as f64 / 1e6,
-            ));
+        let workers = look.workers.as_array().map(Vec::as_slice).unwrap_or_default();
+        lines.extend(workers.iter().take(ROWS).map(row));
+        if workers.len() > ROWS {
+            lines.push(format!("       … and {} more", workers.len() - ROWS));
         }
         lines
     }
@@ -146,6 +144,38 @@ impl Progress {
     pub fn output(&self) -> OutputFormat {
         self.output
     }
+}
+
+fn count(look: &Look, path: &str) -> u64 {
+    look.status.pointer(path).and_then(Value::as_u64).unwrap_or(0)
+}
+
+fn published(look: &Look, oracle: &OracleReport) -> String {
+    format!(
+        "documents={} checked={} wrong={} events={}",
+        count(look, "/recorder/documents"),
+        oracle.checked,
+        oracle.mismatches,
+        count(look, "/recorder/events"),
+    )
+}
+
+fn row(worker: &Value) -> String {
+    let number = |path: &str| worker.pointer(path).and_then(Value::as_u64).unwrap_or(0);
+    let float = |path: &str| worker.pointer(path).and_then(Value::as_f64).unwrap_or(0.0);
+    format!(
+        "{:>6} {:>8} {:>9} {:>3}/{:<3} {:>4.0}% {:>8.0} {:>6} B {:>6} us {:>5.1} MB",
+        number("/worker"),
+        number("/pid"),
+        worker.get("state").and_then(Value::as_str).unwrap_or_default(),
+        number("/subscriptions"),
+        number("/cap"),
+        float("/busy") * 100.0,
+        float("/diffs_per_s"),
+        number("/receive_queue_bytes"),
+        number("/lag_us/p99"),
+        number("/rss_bytes") as f64 / 1e6,
+    )
 }
 
 fn totals(workers: &Value) -> (f64, u64) {
