@@ -184,3 +184,54 @@ fn events_can_be_followed() {
         last = seq;
     }
 }
+
+#[test]
+fn a_stranger_is_refused_with_code_five() {
+    use std::os::unix::process::CommandExt;
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("SKIPPED: only root can ask as somebody else");
+        return;
+    }
+    let site = Site::live(&small(), CAP);
+    let stranger = |what: &str| {
+        std::process::Command::new(process::program())
+            .args([what, "--socket"])
+            .arg(site.socket())
+            .uid(65_534)
+            .gid(65_534)
+            .output()
+            .unwrap()
+    };
+    std::fs::set_permissions(site.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let told = stranger("status");
+    assert_eq!(told.status.code(), Some(5), "the socket is closed to others: {told:?}");
+    // Even one who may open the socket is asked for his uid.
+    std::fs::set_permissions(site.socket(), std::fs::Permissions::from_mode(0o666)).unwrap();
+    for verb in ["status", "stop"] {
+        let told = stranger(verb);
+        assert_eq!(told.status.code(), Some(5), "{verb}: {told:?}");
+    }
+    assert!(String::from_utf8_lossy(&stranger("status").stderr).contains("65534"));
+    assert_eq!(site.count("/matches/live"), 6);
+}
+
+#[test]
+fn the_odds_of_a_market_are_told_over_time() {
+    let site = Site::live(&Options { rate: 2_000.0, ..small() }, CAP);
+    let id = site.simulator.truth().matches().into_iter().next().unwrap();
+    let changes = touchline_harness::wait::until("some odds", Duration::from_secs(10), || {
+        let odds = site.ask("odds", json!({ "match": id }));
+        let rows = odds.as_array()?.clone();
+        (rows.len() >= 5).then_some(rows)
+    });
+    let market =
+        changes[0]["payload"]["market"].as_str().unwrap_or_else(|| panic!("{}", changes[0])).to_owned();
+    let of_one = site.ask("odds", json!({ "match": id, "market": market }));
+    assert!(
+        of_one.as_array().unwrap().iter().all(|row| row["payload"]["market"] == market.as_str()),
+        "{of_one}"
+    );
+    let text = process::run(site.path(), &["odds", &id]);
+    assert_eq!(text.status.code(), Some(0));
+    assert!(!text.stdout.is_empty());
+}
