@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
-use touchline_common::config::{Config, ConfigErrors};
+use touchline_common::config::{Config, ConfigErrors, FeedConfig};
 
 /// What needs more than the control socket.
 pub trait Commands {
@@ -148,13 +148,17 @@ fn run(matches: &ArgMatches, commands: &dyn Commands) -> Outcome {
 }
 
 fn check(matches: &ArgMatches, out: &mut Printer<'_>) -> Outcome {
-    let path = config_file(matches)?;
     let format = output(matches);
+    let print = matches.get_flag("print");
+    let found = config_file(matches);
+    if print && found.is_err() {
+        return print_defaults(format, out);
+    }
+    let path = found?;
     let config = match Config::load(&path) {
         Ok(config) => config,
         Err(errors) => return refuse(&errors, format, out),
     };
-    let print = matches.get_flag("print");
     match (print, format) {
         (true, OutputFormat::Text) => out.bytes(config.to_toml().as_bytes())?,
         (true, OutputFormat::Json) => out.json(&config)?,
@@ -171,6 +175,16 @@ fn check(matches: &ArgMatches, out: &mut Printer<'_>) -> Outcome {
                 out.line(format!("note: {note}"))?;
             }
         }
+    }
+    Ok(Code::Done)
+}
+
+/// Without a file, every setting of a daemon with one feed, as a start for writing one.
+fn print_defaults(format: OutputFormat, out: &mut Printer<'_>) -> Outcome {
+    let config = Config { feed: vec![FeedConfig::default()], ..Config::default() };
+    match format {
+        OutputFormat::Text => out.bytes(config.to_toml().as_bytes())?,
+        OutputFormat::Json => out.json(&config)?,
     }
     Ok(Code::Done)
 }
