@@ -150,23 +150,32 @@ impl Scanner {
     pub fn run(mut self) -> Result<(), ScanError> {
         let mut events = Events::with_capacity(64);
         loop {
-            let wait = self.wait();
-            let before = Instant::now();
-            match self.poll.poll(&mut events, Some(wait)) {
-                Err(error) if error.kind() != io::ErrorKind::Interrupted => {
-                    return Err(ScanError::System { operation: "waiting for events", source: error });
-                }
-                Ok(()) | Err(_) => {}
-            }
-            self.meter.waited(before.elapsed());
-            self.note(&events);
-            self.turn();
-            if let Some((ending, deadline)) = self.ending.clone()
-                && (self.is_handed_over() || Instant::now() >= deadline)
-            {
+            if let Some(ending) = self.step(&mut events, Duration::MAX)? {
                 return self.leave(&ending);
             }
         }
+    }
+
+    /// Waits, at most `longest`, and does one turn; why the loop is over, once it is.
+    pub(super) fn step(
+        &mut self,
+        events: &mut Events,
+        longest: Duration,
+    ) -> Result<Option<Ending>, ScanError> {
+        let wait = self.wait().min(longest);
+        let before = Instant::now();
+        match self.poll.poll(events, Some(wait)) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                return Err(ScanError::System { operation: "waiting for events", source: error });
+            }
+            Ok(()) | Err(_) => {}
+        }
+        self.meter.waited(before.elapsed());
+        self.note(events);
+        self.turn();
+        let Some((ending, deadline)) = self.ending.clone() else { return Ok(None) };
+        let over = self.is_handed_over() || Instant::now() >= deadline;
+        Ok(over.then_some(ending))
     }
 
     /// Remembers what is ready; a turn takes it.
@@ -196,7 +205,7 @@ impl Scanner {
     }
 
     /// No longer than until the next thing is due, and not at all while something is left to do.
-    fn wait(&self) -> Duration {
+    pub(super) fn wait(&self) -> Duration {
         if !self.is_drained() || self.control_unread || self.data_unread || self.has_renderable() {
             return Duration::ZERO;
         }
@@ -235,7 +244,7 @@ impl Scanner {
         self.link_token
     }
 
-    fn leave(mut self, ending: &Ending) -> Result<(), ScanError> {
+    pub(super) fn leave(mut self, ending: &Ending) -> Result<(), ScanError> {
         if let Some(session) = self.upstream.session() {
             session.close();
         }

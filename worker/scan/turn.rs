@@ -44,7 +44,7 @@ impl Scanner {
     }
 
     /// Step 1: read and apply until drained, or 256 KiB, or 1 ms.
-    fn read(&mut self) {
+    pub(super) fn read(&mut self) {
         let began = Instant::now();
         match self.upstream.advance(self.poll.registry(), began) {
             Step::Nothing => {}
@@ -297,7 +297,7 @@ impl Scanner {
     }
 
     /// Step 3: what waits longer than `publish_deadline`, oldest first, at most 1 ms and at least one match.
-    fn render_overdue(&mut self) {
+    pub(super) fn render_overdue(&mut self) {
         let began = Instant::now();
         while self.link.takes_renderings() {
             let Some((slot, since)) = self.parts.forest.oldest_dirty() else { return };
