@@ -55,7 +55,13 @@ impl Commands for Program {
         };
         match code {
             Ok(()) => Code::Done,
-            Err((code, _)) => Code::from(code),
+            Err((code, told)) => {
+                // What failed before the child had a log stands nowhere else.
+                if log::max_level() == log::LevelFilter::Off {
+                    complain(&told);
+                }
+                Code::from(code)
+            }
         }
     }
 }

@@ -1,9 +1,11 @@
 //! Text with places for attributes: `6V{ID}`, `{CL.ID}-{ID}`.
 //!
-//! Invariant: a parsed template has no open brace and no empty key. The pool fills it from a list's nodes.
+//! Invariant: a parsed template has no open brace and no empty key. The worker fills a match's id from its list's
+//! nodes, the pool a match's topics from what the worker told of them.
 
 use super::units::written;
 use serde::{Deserialize, Deserializer, Serialize};
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -12,13 +14,8 @@ use std::str::FromStr;
 pub enum Part {
     /// Text as it stands.
     Text(String),
-    /// An attribute's value.
-    Attribute {
-        /// The type of the ancestor that has it; `None`: the event node itself.
-        ancestor: Option<String>,
-        /// Its key.
-        key: String,
-    },
+    /// An attribute's value: `KEY` is the event node's own, `TYPE.KEY` the nearest ancestor's of that type.
+    Attribute(String),
 }
 
 /// Text with places for attributes.
@@ -32,7 +29,7 @@ pub struct Template {
 impl Part {
     /// The event node's attribute `key`.
     pub(super) fn attribute(key: &str) -> Self {
-        Self::Attribute { ancestor: None, key: key.to_owned() }
+        Self::Attribute(key.to_owned())
     }
 }
 
@@ -47,28 +44,32 @@ impl Template {
         &self.text
     }
 
-    /// Its parts, in order.
-    pub fn parts(&self) -> &[Part] {
-        &self.parts
+    /// The names of the attributes that it has places for, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Text(_) => None,
+            Part::Attribute(name) => Some(name.as_str()),
+        })
     }
 
-    /// Whether it has a place for any attribute.
-    pub fn has_attribute(&self) -> bool {
-        self.parts.iter().any(|part| matches!(part, Part::Attribute { .. }))
-    }
-
-    /// The text with every place filled by `value(ancestor, key)`; `None` if one of them is unknown or empty.
-    pub fn fill<'v>(&self, mut value: impl FnMut(Option<&str>, &str) -> Option<&'v str>) -> Option<String> {
+    /// The text with every place filled by `value(name)`.
+    ///
+    /// # Errors
+    /// The first name whose value is unknown or empty.
+    pub fn fill<'v, 't>(
+        &'t self,
+        mut value: impl FnMut(&str) -> Option<Cow<'v, str>>,
+    ) -> Result<String, &'t str> {
         let mut filled = String::with_capacity(self.text.len() + 16);
         for part in &self.parts {
             match part {
                 Part::Text(text) => filled.push_str(text),
-                Part::Attribute { ancestor, key } => {
-                    filled.push_str(value(ancestor.as_deref(), key).filter(|value| !value.is_empty())?);
+                Part::Attribute(name) => {
+                    filled.push_str(&value(name).filter(|value| !value.is_empty()).ok_or(name.as_str())?);
                 }
             }
         }
-        Some(filled)
+        Ok(filled)
     }
 }
 
@@ -104,7 +105,7 @@ fn attribute(inside: &str) -> Result<Part, TemplateError> {
     if !name(key) || !ancestor.is_none_or(name) {
         return Err(if inside.contains('{') { TemplateError::Open } else { TemplateError::Key });
     }
-    Ok(Part::Attribute { ancestor: ancestor.map(ToOwned::to_owned), key: key.to_owned() })
+    Ok(Part::Attribute(inside.to_owned()))
 }
 
 impl fmt::Display for Template {

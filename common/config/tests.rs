@@ -430,14 +430,15 @@ fn units() {
 #[test]
 fn templates_are_filled() {
     let template: Template = "6V{ID}_{CL.ID}".parse().unwrap();
-    let value = |ancestor: Option<&str>, key: &str| match (ancestor, key) {
-        (None, "ID") => Some("7"),
-        (Some("CL"), "ID") => Some("1"),
+    let value = |name: &str| match name {
+        "ID" => Some("7".into()),
+        "CL.ID" => Some("1".into()),
         _ => None,
     };
+    assert_eq!(template.names().collect::<Vec<_>>(), ["ID", "CL.ID"]);
     assert_eq!(template.fill(value).unwrap(), "6V7_1");
-    assert_eq!(template.fill(|_, _| Some("")), None);
-    assert_eq!(template.fill(|_, _| None), None);
+    assert_eq!(template.fill(|_| Some("".into())), Err("ID"));
+    assert_eq!(template.fill(|name| value(name).filter(|_| name == "ID")), Err("CL.ID"));
 }
 
 proptest! {

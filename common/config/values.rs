@@ -107,7 +107,7 @@ fn check_matches(feed: &mut FeedConfig, index: usize, findings: &mut Findings<'_
 fn check_topics(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
     let at = |key: &str| Place::feed(index, key);
     check_plain(feed.match_id.as_str(), &at("match_id"), findings);
-    if !feed.list_topic.is_empty() && !feed.match_id.has_attribute() {
+    if !feed.list_topic.is_empty() && feed.match_id.names().next().is_none() {
         findings.add(
             &at("match_id"),
             "no attribute in it, so all matches would have one id",
@@ -123,7 +123,7 @@ fn check_topics(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
     }
     for (n, topic) in feed.match_topics.iter().enumerate() {
         check_plain(topic.as_str(), &at("match_topics").index(n), findings);
-        if !topic.has_attribute() && (!feed.list_topic.is_empty() || feed.matches.len() > 1) {
+        if topic.names().next().is_none() && (!feed.list_topic.is_empty() || feed.matches.len() > 1) {
             let message = "no attribute in it, so all matches would have one topic";
             findings.add(&at("match_topics").index(n), message, "expected `{KEY}` in it");
         }

@@ -34,7 +34,17 @@ pub struct Channel<In, Out> {
     written: usize,
     out_fds: VecDeque<(usize, OwnedFd)>,
     out_limit: usize,
+    peer: Peer,
     types: PhantomData<fn(In) -> Out>,
+}
+
+/// The other side, as the poll last saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Peer {
+    /// It may write.
+    There,
+    /// It closed: one event told that together with its last bytes, and no other will.
+    Gone,
 }
 
 /// What a read found.
@@ -107,15 +117,25 @@ impl<In: Message + DeserializeOwned, Out: Message> Channel<In, Out> {
             written: 0,
             out_fds: VecDeque::new(),
             out_limit,
+            peer: Peer::There,
             types: PhantomData,
         })
     }
 
-    /// Reads what is there, at most 256 KiB.
+    /// The poll saw that the other side closed: from now on a short read is no sign that all is read.
+    pub fn peer_closed(&mut self) {
+        self.peer = Peer::Gone;
+    }
+
+    /// Reads what is there, at most 256 KiB. While a whole message waits to be taken nothing is read: so what is held
+    /// stays bounded, however few messages a caller takes per turn.
     ///
     /// # Errors
     /// [`ChannelError::Io`], [`ChannelError::SurplusDescriptors`].
     pub fn read(&mut self) -> Result<ReadOutcome, ChannelError> {
+        if self.reader.has_frame() {
+            return Ok(ReadOutcome::More);
+        }
         let mut fds = Vec::new();
         for _ in 0..READS_PER_TURN {
             match fdpass::recv_with_fds(self.stream.as_fd(), &mut self.scratch, &mut fds) {
@@ -128,7 +148,7 @@ impl<In: Message + DeserializeOwned, Out: Message> Channel<In, Out> {
                     if self.fds.len() > MAX_WAITING_FDS {
                         return Err(ChannelError::SurplusDescriptors);
                     }
-                    if n < self.scratch.len() && !cut {
+                    if n < self.scratch.len() && !cut && self.peer == Peer::There {
                         return Ok(ReadOutcome::Drained);
                     }
                 }
@@ -350,12 +370,29 @@ mod tests {
         child.send(&FromWorker::Ready, 0).unwrap();
         child.flush().unwrap();
         drop(child);
-        let mut outcome = parent.read().unwrap();
-        if outcome == ReadOutcome::Drained {
-            outcome = parent.read().unwrap();
-        }
-        assert_eq!(outcome, ReadOutcome::Closed);
+        // One event tells of the last bytes and of the end, so one read must find both.
+        parent.peer_closed();
+        assert_eq!(parent.read().unwrap(), ReadOutcome::Closed);
         assert_eq!(parent.next().unwrap().unwrap().0, FromWorker::Ready);
+    }
+
+    #[test]
+    fn what_is_read_is_taken_before_more_is_read() {
+        let (mut parent, mut child) = pair(8 << 20);
+        let filter = "x".repeat(10_000);
+        let mut sent = 0;
+        let mut held = 0;
+        for _ in 0..200 {
+            while parent.queued() < 1 << 20 {
+                parent.send(&ToWorker::LogFilter { filter: filter.clone() }, sent).unwrap();
+                sent += 1;
+            }
+            parent.flush().unwrap();
+            child.read().unwrap();
+            child.next().unwrap();
+            held = held.max(child.reader.pending());
+        }
+        assert!(held <= READ * READS_PER_TURN + 10_100, "{held} bytes are held");
     }
 
     #[test]

@@ -105,7 +105,8 @@ impl Header {
     }
 }
 
-/// Puts frames together from reads of any size. The buffer never holds more than one read beyond a whole frame.
+/// Puts frames together from reads of any size. How much it holds is its caller's affair: who reads on only when
+/// [`FrameReader::has_frame`] says no holds one frame and one read.
 #[derive(Debug)]
 pub struct FrameReader {
     buffer: Vec<u8>,
@@ -145,6 +146,13 @@ impl FrameReader {
         let from = self.start + HEADER_LEN;
         self.start = from + length;
         Ok(Some((header, self.buffer.get(from..self.start).unwrap_or_default())))
+    }
+
+    /// Whether a frame waits to be taken, or something that is none.
+    pub fn has_frame(&self) -> bool {
+        let unread = self.buffer.get(self.start..).unwrap_or_default();
+        let Some((head, rest)) = unread.split_first_chunk::<HEADER_LEN>() else { return false };
+        Header::parse(head, self.limit).map_or(true, |header| rest.len() >= header.length as usize)
     }
 
     /// Bytes that are read but belong to no whole frame yet.

@@ -20,6 +20,10 @@ pub const MAX_CLIENTS: usize = 16;
 const IDLE: Duration = Duration::from_secs(30);
 /// Bytes of answers that may wait for a client; one that reads slower is cut off.
 const OUT_LIMIT: usize = 64 << 20;
+/// Requests of one client that may wait for their answers.
+const MAX_PENDING: usize = 64;
+/// Bytes that one client may send within a turn; whoever sends more asks nothing that a person would.
+const MAX_TURN: usize = 1 << 20;
 /// How long no further client is accepted when the process has no descriptor left.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -166,22 +170,28 @@ impl Clients {
         self.clients.insert(self.last, client);
     }
 
-    /// What the client asks now, in order; a line that is no request is answered here.
+    /// What the client asks now, in order; a line that is no request is answered here, and who asks more at once than
+    /// [`MAX_PENDING`] or writes more than [`MAX_TURN`] bytes is told so and cut off.
     pub fn requests(&mut self, number: u32) -> Vec<Request> {
         let Some(client) = self.clients.get_mut(&number) else { return Vec::new() };
         let mut requests = Vec::new();
         let mut buffer = [0; 16 << 10];
-        loop {
+        let mut taken = 0;
+        while !client.closing {
             match client.stream.read(&mut buffer) {
                 Ok(0) => {
                     client.closing = true;
                     break;
                 }
                 Ok(n) => {
+                    taken += n;
                     client.moved = Instant::now();
                     client.lines.push(buffer.get(..n).unwrap_or_default());
                     if !client.take_lines(&mut requests) {
                         break;
+                    }
+                    if taken > MAX_TURN || client.pending + requests.len() > MAX_PENDING {
+                        client.cut_off(&mut requests);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -191,9 +201,7 @@ impl Clients {
                 }
             }
         }
-        for _ in &requests {
-            client.pending += 1;
-        }
+        client.pending += requests.len();
         requests
     }
 
@@ -221,13 +229,18 @@ impl Clients {
         client.closing |= client.out.len() - client.written > OUT_LIMIT;
     }
 
-    /// Gives a client's socket away; what was queued for it is lost, so this is for its first request.
+    /// Gives a client's socket away, once what was queued for it is written; `None` if it does not take that.
     pub fn hand_over(
         &mut self,
         number: u32,
         tokens: &mut Tokens<Source>,
         registry: &Registry,
     ) -> Option<OwnedFd> {
+        let client = self.clients.get_mut(&number)?;
+        client.flush();
+        if !client.out.is_empty() {
+            return None;
+        }
         let client = self.clients.remove(&number)?;
         client.close(tokens, registry);
         Some(client.stream.into())
@@ -248,7 +261,7 @@ impl Clients {
     pub fn expire(&mut self, tokens: &mut Tokens<Source>, registry: &Registry) {
         let now = Instant::now();
         self.clients.retain(|_, client| {
-            let keep = client.pending > 0 || now - client.moved < IDLE;
+            let keep = client.pending > 0 || now.saturating_duration_since(client.moved) < IDLE;
             if !keep {
                 client.close(tokens, registry);
             }
@@ -277,6 +290,14 @@ pub enum Access {
 }
 
 impl Client {
+    /// Asks too much at once: nothing of it is done, and the conversation ends.
+    fn cut_off(&mut self, requests: &mut Vec<Request>) {
+        requests.clear();
+        self.closing = true;
+        let told = format!("more than {MAX_PENDING} requests or {MAX_TURN} bytes at once: wait for answers");
+        self.out.extend_from_slice(&Answer::refused(Code::Usage, told).to_line());
+    }
+
     /// Whether the conversation goes on.
     fn take_lines(&mut self, requests: &mut Vec<Request>) -> bool {
         loop {

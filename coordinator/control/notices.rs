@@ -25,11 +25,7 @@ impl Daemon {
             Level::Warn => log::Level::Warn,
             Level::Error => log::Level::Error,
         };
-        let names = &self.feed_names;
-        let fields = Fields(
-            notice
-                .fields(&|feed| names.get(usize::from(feed.0)).cloned().unwrap_or_else(|| feed.to_string())),
-        );
+        let fields = Fields(notice.fields(&|feed| self.pool.feed_name(feed)));
         if log::log_enabled!(level) {
             log::logger().log(
                 &log::Record::builder()

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use touchline_common::control::{Answer, Code, Request};
 use touchline_common::ipc::messages::recorder::ToRecorder;
 use touchline_common::ipc::messages::worker::{MatchDetail, ToWorker};
-use touchline_common::model::{FeedId, MatchKey, SlotId};
+use touchline_common::model::{MatchKey, SlotId};
 
 /// How long the parts of an answer are waited for, if the client names no time.
 const GATHER: Duration = Duration::from_millis(900);
@@ -115,7 +115,10 @@ impl Daemon {
         let args = Value::from(request.args.clone()).to_string();
         let query = ToRecorder::Query { verb: request.verb.clone(), args };
         let registry = self.poll.registry();
-        let Some(socket) = self.clients.hand_over(client, &mut self.tokens, registry) else { return };
+        let Some(socket) = self.clients.hand_over(client, &mut self.tokens, registry) else {
+            let told = "read the answers to what was asked before, then ask this";
+            return self.clients.answer(client, &Answer::refused(Code::Failed, told));
+        };
         if let Err(error) = self.children.tell_recorder(&query, 0, Some(socket)) {
             log::warn!(error:% = error; "control.hand_over_failed");
         }
@@ -132,32 +135,25 @@ impl Daemon {
     /// `FEED/ID`, or `ID` where only one feed has it.
     fn find_match(&self, named: &str) -> Result<MatchKey, String> {
         if let Some((feed, id)) = named.split_once('/')
-            && let Some(feed) = self.feed_id(feed)
+            && let Some(feed) = self.pool.feed_by_name(feed)
         {
             return Ok(MatchKey { feed, id: id.into() });
         }
-        let views = self.pool.matches(MatchQuery::default());
-        let feeds: Vec<&str> =
-            views.iter().filter(|view| view.id == named).map(|view| view.feed.as_str()).collect();
-        match feeds.as_slice() {
+        let keys = self.pool.find_match(named);
+        match keys.as_slice() {
             [] => Err(format!("no match {named:?} is listed (see `touchline matches`)")),
-            [feed] => {
-                let feed = self.feed_id(feed).unwrap_or_default();
-                Ok(MatchKey { feed, id: named.into() })
+            [key] => Ok(key.clone()),
+            [..] => {
+                let feeds: Vec<String> = keys.iter().map(|key| self.pool.feed_name(key.feed)).collect();
+                Err(format!("several feeds have {named:?}: {}; write FEED/ID", feeds.join(", ")))
             }
-            [..] => Err(format!("several feeds have {named:?}: {}; write FEED/ID", feeds.join(", "))),
         }
-    }
-
-    fn feed_id(&self, name: &str) -> Option<FeedId> {
-        let at = self.feed_names.iter().position(|feed| feed == name)?;
-        u16::try_from(at).ok().map(FeedId)
     }
 
     fn gather_matches(&mut self, client: u32, request: &Request) {
         let mut query = MatchQuery::default();
         if let Some(name) = request.text("feed") {
-            let Some(feed) = self.feed_id(name) else {
+            let Some(feed) = self.pool.feed_by_name(name) else {
                 let told = format!("no feed is called {name:?}: {}", self.feed_names.join(", "));
                 return self.clients.answer(client, &Answer::refused(Code::Failed, told));
             };
@@ -190,7 +186,7 @@ impl Daemon {
 
     fn keyed(&self, views: Vec<MatchView>) -> Vec<(MatchKey, MatchView)> {
         let keyed = views.into_iter().map(|view| {
-            let feed = self.feed_id(&view.feed).unwrap_or_default();
+            let feed = self.pool.feed_by_name(&view.feed).unwrap_or_default();
             (MatchKey { feed, id: view.id.as_str().into() }, view)
         });
         keyed.collect()
@@ -203,14 +199,8 @@ impl Daemon {
         matches: Vec<MatchDetail>,
         more: bool,
     ) {
-        let feed = self
-            .pool
-            .workers()
-            .iter()
-            .find(|worker| worker.worker == slot.0)
-            .and_then(|w| self.feed_id(&w.feed));
+        let feed = self.pool.feed_of(Child::Worker(slot)).unwrap_or_default();
         let Some(gather) = self.gathers.get_mut(&number) else { return };
-        let feed = feed.unwrap_or_default();
         gather.details(matches.into_iter().map(|detail| (MatchKey { feed, id: detail.id.clone() }, detail)));
         if !more {
             gather.waiting.remove(&Child::Worker(slot));

@@ -63,6 +63,13 @@ pub fn demo(options: &DemoOptions) -> Result<Outcome, DemoError> {
     let mut signals = Signals::open(&[Signal::SIGINT, Signal::SIGTERM])
         .map_err(|error| DemoError::new("blocking signals", error))?;
     let folder = Folder::make(options)?;
+    let outcome = hold(options, &folder, &mut signals);
+    // What went wrong stands in the log that is there.
+    folder.finish(*outcome.as_ref().unwrap_or(&Outcome::Bad));
+    outcome
+}
+
+fn hold(options: &DemoOptions, folder: &Folder, signals: &mut Signals) -> Result<Outcome, DemoError> {
     let simulator = Simulator::start(&simulator_options(options))
         .map_err(|error| DemoError::new("the simulated server", error))?;
     let auditor = Auditor::start(&folder.path.join("audit.sock"), simulator.truth())?;
@@ -70,7 +77,7 @@ pub fn demo(options: &DemoOptions) -> Result<Outcome, DemoError> {
     let mut progress = Progress::new(options.output);
     progress.started(&folder.path, simulator.address(), options);
 
-    let ready = subject.wait_ready(START_DEADLINE, &mut signals)?;
+    let ready = subject.wait_ready(START_DEADLINE, signals)?;
     if ready == Waited::Interrupted {
         return interrupted(subject, simulator, &mut progress);
     }
@@ -78,7 +85,7 @@ pub fn demo(options: &DemoOptions) -> Result<Outcome, DemoError> {
     loop {
         let next = Instant::now() + TELL_EVERY;
         let until = end.map_or(next, |end| end.min(next));
-        if wait(until, &mut signals) == Waited::Interrupted {
+        if wait(until, signals) == Waited::Interrupted {
             return interrupted(subject, simulator, &mut progress);
         }
         progress.tell(&subject.look()?, &auditor.report(), &simulator.report());
@@ -90,9 +97,7 @@ pub fn demo(options: &DemoOptions) -> Result<Outcome, DemoError> {
     let verdict = Verdict::reach(&subject, &auditor, &simulator, SETTLE_DEADLINE)?;
     let exit = subject.stop()?;
     let server = simulator.stop();
-    let outcome = verdict.tell(&mut progress, &server, exit, options);
-    folder.finish(outcome);
-    Ok(outcome)
+    Ok(verdict.tell(&mut progress, &server, exit, options))
 }
 
 /// Ended by hand: everything is stopped in order, nothing is compared.

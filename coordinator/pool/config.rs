@@ -4,6 +4,7 @@
 //! Callers: the coordinator's shell builds it once; the simulation builds small ones.
 
 use std::time::Duration;
+use touchline_common::config::Template;
 use touchline_common::model::{FeedId, Listing, MatchId};
 
 /// The pool's part of the configuration.
@@ -49,7 +50,7 @@ pub struct FeedPlan {
     pub connects_per_s: f64,
     /// Templates of a match's topics: `{ID}` is an attribute of the list's event node, `{CL.ID}` of an ancestor;
     /// `{ID}` without such an attribute is the match id.
-    pub match_topics: Vec<String>,
+    pub match_topics: Vec<Template>,
     /// Where its matches come from.
     pub source: MatchSource,
     /// What waits first.

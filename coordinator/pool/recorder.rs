@@ -243,7 +243,8 @@ impl Pool {
         }
     }
 
-    pub(super) fn feed_of(&self, child: Child) -> Option<FeedId> {
+    /// The feed that a worker scans.
+    pub fn feed_of(&self, child: Child) -> Option<FeedId> {
         match child {
             Child::Recorder => None,
             Child::Worker(slot) => self.slot(slot).and_then(|slot| slot.feed),

@@ -22,7 +22,7 @@ fn plan() -> FeedPlan {
         own_subscriptions: 0,
         max_connections: 64,
         connects_per_s: 20.0,
-        match_topics: vec!["6V{ID}".into()],
+        match_topics: vec!["6V{ID}".parse().unwrap()],
         source: MatchSource::List,
         waiting_order: vec![WaitingOrder::InPlay, WaitingOrder::Start],
         only: MatchFilter::default(),
@@ -240,7 +240,7 @@ fn beyond_the_last_worker_matches_wait_in_their_order_and_nothing_passes_the_cap
 #[test]
 fn a_match_that_needs_more_than_a_connection_has_is_said_to() {
     let mut config = config(4);
-    config.feeds[0].match_topics = (0..6).map(|n| format!("{n}V{{ID}}")).collect();
+    config.feeds[0].match_topics = (0..6).map(|n| format!("{n}V{{ID}}").parse().unwrap()).collect();
     let mut bed = Bed::new(config);
     bed.load_list(&["a"]);
     assert_eq!(bed.view("a").state, MatchViewState::Waiting);

@@ -83,29 +83,22 @@ impl Children {
             Child::Worker(slot) => ChildKind::Worker { slot: slot.0 },
             Child::Recorder => ChildKind::Recorder,
         };
-        let started = spawn::spawn(kind)?;
-        let failed = |operation| move |source| SpawnError { operation, source };
-        let link = match child {
-            Child::Worker(_) => Channel::new(started.channel, IN_LIMIT, OUT_LIMIT).map(Link::Worker),
-            Child::Recorder => Channel::new(started.channel, IN_LIMIT, OUT_LIMIT).map(Link::Recorder),
-        }
-        .map_err(failed("opening a child's channel"))?;
+        let spawn::Child { pid, pidfd, channel } = spawn::spawn(kind)?;
         let pid_token = tokens.insert(Source::Process(child));
         let channel_token = tokens.insert(Source::Channel(child));
-        let both = Interest::READABLE | Interest::WRITABLE;
-        registry
-            .register(&mut SourceFd(&started.pidfd.as_raw_fd()), pid_token, Interest::READABLE)
-            .and_then(|()| registry.register(&mut SourceFd(&link.fd()), channel_token, both))
-            .map_err(failed("watching a child"))?;
-        let process = Process {
-            generation,
-            pid: started.pid,
-            pidfd: started.pidfd,
-            pid_token,
-            link: Some((link, channel_token)),
-        };
-        self.processes.insert(child, process);
-        Ok(started.pid)
+        match watch(child, &pidfd, pid_token, channel, channel_token, registry) {
+            Ok(link) => {
+                let link = Some((link, channel_token));
+                self.processes.insert(child, Process { generation, pid, pidfd, pid_token, link });
+                Ok(pid)
+            }
+            Err(source) => {
+                tokens.remove(pid_token);
+                tokens.remove(channel_token);
+                spawn::end(&pidfd);
+                Err(SpawnError { operation: "watching a child", source })
+            }
+        }
     }
 
     /// The child's generation, if it is there.
@@ -126,6 +119,15 @@ impl Children {
     /// Whether none is left.
     pub fn is_empty(&self) -> bool {
         self.processes.is_empty()
+    }
+
+    /// The poll saw that a child closed its side of the channel.
+    pub fn peer_closed(&mut self, child: Child) {
+        match self.link(child) {
+            Some(Link::Worker(channel)) => channel.peer_closed(),
+            Some(Link::Recorder(channel)) => channel.peer_closed(),
+            None => {}
+        }
     }
 
     /// Reads a child's channel.
@@ -256,6 +258,25 @@ impl Children {
     fn link(&mut self, child: Child) -> Option<&mut Link> {
         self.processes.get_mut(&child)?.link.as_mut().map(|(link, _)| link)
     }
+}
+
+/// Puts both of a child's descriptors into the poll. What one error leaves there goes with the descriptor itself.
+fn watch(
+    child: Child,
+    pidfd: &PidFd,
+    pid_token: Token,
+    channel: OwnedFd,
+    channel_token: Token,
+    registry: &Registry,
+) -> io::Result<Link> {
+    let link = match child {
+        Child::Worker(_) => Link::Worker(Channel::new(channel, IN_LIMIT, OUT_LIMIT)?),
+        Child::Recorder => Link::Recorder(Channel::new(channel, IN_LIMIT, OUT_LIMIT)?),
+    };
+    registry.register(&mut SourceFd(&pidfd.as_raw_fd()), pid_token, Interest::READABLE)?;
+    let both = Interest::READABLE | Interest::WRITABLE;
+    registry.register(&mut SourceFd(&link.fd()), channel_token, both)?;
+    Ok(link)
 }
 
 impl Link {

@@ -140,6 +140,11 @@ impl Daemon {
             }
             for event in &events {
                 if let Some(source) = self.tokens.get(event.token()).copied() {
+                    if let Source::Channel(child) = source
+                        && event.is_read_closed()
+                    {
+                        self.children.peer_closed(child);
+                    }
                     self.dispatch(source);
                 }
             }

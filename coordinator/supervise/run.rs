@@ -205,7 +205,7 @@ fn feed_plan(feed: &config::FeedConfig) -> FeedPlan {
         own_subscriptions: u32::from(!feed.time_topic.is_empty()),
         max_connections: u16::try_from(feed.max_connections).unwrap_or(u16::MAX),
         connects_per_s: feed.connects_per_s.get(),
-        match_topics: feed.match_topics.iter().map(|template| template.as_str().to_owned()).collect(),
+        match_topics: feed.match_topics.clone(),
         source,
         waiting_order: feed.waiting_order.iter().map(|key| waiting_order(*key)).collect(),
         only: match_filter(&feed.only),

@@ -4,6 +4,8 @@
 //! another version. No `pre_exec`, for with one std forks for real: its cost grows with our memory, and our loop stands still
 //! meanwhile. Called by the main thread only: a child dies with the *thread* that forked it.
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use std::io;
@@ -11,6 +13,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use touchline_common::sys::pidfd::PidFd;
+
+/// How long the end of a killed child is waited for, milliseconds.
+const END_DEADLINE_MS: u16 = 1_000;
 
 /// A running child, by what it takes to talk to it, to end it and to see its end.
 #[derive(Debug)]
@@ -86,11 +91,24 @@ pub fn spawn(kind: ChildKind) -> Result<Child, SpawnError> {
     match PidFd::open(child.id()) {
         Ok(pidfd) => Ok(Child { pid: child.id(), pidfd, channel: near }),
         Err(source) => {
-            // Without a pidfd its end could not be seen; better none than one that nobody watches.
+            // Without a pidfd its end could not be seen.
             let _ = child.kill();
             let _ = child.wait();
             Err(SpawnError { operation: "watching a child", source })
         }
+    }
+}
+
+/// Ends a child that cannot be watched and reaps it: better none than one whose end nobody sees. A process that has
+/// only just begun is gone at once.
+pub fn end(pidfd: &PidFd) {
+    let ended = pidfd.signal(Signal::SIGKILL).and_then(|()| {
+        let mut polled = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
+        poll(&mut polled, PollTimeout::from(END_DEADLINE_MS))?;
+        reap(pidfd)
+    });
+    if !matches!(ended, Ok(Some(_))) {
+        log::error!(ended:? = ended; "child.not_ended");
     }
 }
 
@@ -116,5 +134,20 @@ pub fn reap(pidfd: &PidFd) -> io::Result<Option<Exit>> {
         | WaitStatus::Continued(_)
         | WaitStatus::PtraceEvent(..)
         | WaitStatus::PtraceSyscall(_) => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[allow(clippy::zombie_processes)] // `end` reaps it, by its pidfd.
+    fn what_cannot_be_watched_is_ended_and_leaves_no_zombie() {
+        let child = Command::new("sleep").arg("60").spawn().unwrap();
+        let pidfd = PidFd::open(child.id()).unwrap();
+        end(&pidfd);
+        let again = waitid(Id::PIDFd(pidfd.as_fd()), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG);
+        assert_eq!(again, Err(nix::errno::Errno::ECHILD), "it is reaped already");
     }
 }

@@ -98,6 +98,11 @@ impl Worker {
         self.readable = true;
     }
 
+    /// The poller saw the other side's end, perhaps behind its last bytes.
+    pub(super) fn peer_closed(&mut self) {
+        self.channel.peer_closed();
+    }
+
     /// Whether a turn would find something to do.
     pub(super) fn is_busy(&self) -> bool {
         self.phase != Phase::Opening && (self.readable || self.buffered || self.ended)

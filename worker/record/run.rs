@@ -14,6 +14,7 @@ use super::query::{Clients, Query};
 use super::store::{Job, Opened, Reply, Shared, queue};
 use super::time::wall_us;
 use super::waiting;
+use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use slab::Slab;
@@ -161,7 +162,7 @@ impl Recorder {
                 Ok(()) | Err(_) => {}
             }
             for event in &events {
-                self.ready(event.token());
+                self.ready(event);
             }
             self.turn()?;
         }
@@ -174,13 +175,16 @@ impl Recorder {
         self.control_readable || (room && self.workers.iter().any(|(_, (_, worker))| worker.is_busy()))
     }
 
-    fn ready(&mut self, token: Token) {
-        match token {
+    fn ready(&mut self, event: &Event) {
+        match event.token() {
             CONTROL => self.control_readable = true,
             WAKER => {}
             Token(number) => {
                 if let Some(worker) = self.worker(number) {
                     worker.wake();
+                    if event.is_read_closed() {
+                        worker.peer_closed();
+                    }
                     worker.flush();
                 }
             }

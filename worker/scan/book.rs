@@ -24,6 +24,8 @@ pub struct Followed {
     pub touched_at: Instant,
     /// What is to be published next is the whole document.
     pub whole: bool,
+    /// Whether it stands among those that are due.
+    pub due: bool,
     /// Whether the last publication said stale.
     pub said_stale: bool,
 }
@@ -33,7 +35,7 @@ pub struct Followed {
 pub struct Book {
     places: Vec<Option<Followed>>,
     by_id: HashMap<MatchId, MatchSlot, foldhash::fast::RandomState>,
-    /// Matches that are to be published although nothing in their trees changed.
+    /// Matches that are to be published although nothing in their trees changed, each once.
     due: VecDeque<MatchSlot>,
 }
 
@@ -61,6 +63,7 @@ impl Book {
                 asked_at: now,
                 touched_at: now,
                 whole: true,
+                due: false,
                 said_stale: false,
             });
         }
@@ -71,6 +74,9 @@ impl Book {
     pub fn remove(&mut self, slot: MatchSlot) -> Option<Followed> {
         let followed = self.places.get_mut(slot.0 as usize)?.take()?;
         self.by_id.remove(&followed.key.id);
+        if followed.due {
+            self.due.retain(|due| *due != slot);
+        }
         Some(followed)
     }
 
@@ -109,18 +115,26 @@ impl Book {
     pub fn make_whole(&mut self, slot: MatchSlot) {
         if let Some(followed) = self.get_mut(slot) {
             followed.whole = true;
-            self.due.push_back(slot);
+            self.make_due(slot);
         }
     }
 
     /// A match is to be published even if nothing in its tree changes.
     pub fn make_due(&mut self, slot: MatchSlot) {
-        self.due.push_back(slot);
+        if let Some(followed) = self.get_mut(slot)
+            && !std::mem::replace(&mut followed.due, true)
+        {
+            self.due.push_back(slot);
+        }
     }
 
     /// A match that is due.
     pub fn next_due(&mut self) -> Option<MatchSlot> {
-        self.due.pop_front()
+        let slot = self.due.pop_front()?;
+        if let Some(followed) = self.get_mut(slot) {
+            followed.due = false;
+        }
+        Some(slot)
     }
 
     /// Whether a match is due.

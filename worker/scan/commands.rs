@@ -1,6 +1,6 @@
 //! What the coordinator asks, and signals.
 
-use super::scanner::{Ending, Scanner, wall_us};
+use super::scanner::{Ending, ListTold, Scanner, wall_us};
 use super::telling::Telling;
 use crate::tree::MatchSlot;
 use mio::Interest;
@@ -16,6 +16,10 @@ use touchline_common::model::{Epoch, Listing, MatchId};
 
 /// Matches in one message of an answer.
 const DETAILS_AT_ONCE: usize = 500;
+/// Bytes of what the list tells in one message, roughly; a single match may exceed it.
+const LIST_AT_ONCE: usize = 256 * 1024;
+/// Characters of a match's name that the coordinator is told: it shows them, and a feed may send any number.
+const NAME_CHARS: usize = 200;
 /// How long handing over may take after a signal to this worker alone.
 const SIGNAL_DEADLINE: Duration = Duration::from_secs(2);
 
@@ -54,7 +58,9 @@ impl Scanner {
             ToWorker::Resync { id } => self.resync(&id),
             ToWorker::Data => self.attach(fd),
             ToWorker::Details => self.tell_details(request),
-            ToWorker::Ping => self.say(&FromWorker::Pong),
+            ToWorker::Ping => {
+                self.say(&FromWorker::Pong);
+            }
             ToWorker::LogFilter { filter } => {
                 if let Err(error) = self.parts.log.set_filter(&filter) {
                     log::error!(error:% = error; "log.filter_refused");
@@ -77,12 +83,16 @@ impl Scanner {
             self.listed(id, listing);
             return self.renew(id, epoch);
         }
+        let (held, cap) = (self.subscriptions(), self.parts.plan.session.max_subscriptions);
+        if held + topics.len() > cap {
+            self.meter.error();
+            return log::error!(match_id = id.as_str(), held = held, topics = topics.len(), cap = cap; "match.over_cap");
+        }
         let slot = match self.parts.forest.add_match(&topics, listing) {
             Ok(slot) => slot,
             Err(error) => {
                 self.meter.error();
-                log::error!(match_id = id.as_str(), error:% = error; "match.refused");
-                return;
+                return log::error!(match_id = id.as_str(), error:% = error; "match.not_taken");
             }
         };
         let now = Instant::now();
@@ -107,7 +117,7 @@ impl Scanner {
             self.publish_last(slot);
         }
         let mut telling = Telling { book: &mut self.book, link: &mut self.link, now: Instant::now() };
-        telling.tell_end(slot, reason, wall_us());
+        telling.tell_last(slot, reason, wall_us());
         self.forget(slot);
         self.report_now = true;
     }
@@ -121,7 +131,12 @@ impl Scanner {
             self.meter.forgotten(topic.as_bytes());
         }
         self.parts.forest.remove_match(slot);
-        self.link.outbox().forget(slot.0);
+    }
+
+    /// Subscriptions that this worker wants to hold.
+    pub(super) fn subscriptions(&self) -> usize {
+        let matches: usize = self.book.iter().map(|(_, followed)| followed.topics.len()).sum();
+        matches + usize::from(self.follows_list) + usize::from(!self.parts.time_topic.is_empty())
     }
 
     /// Asked again while it is followed, a fresh load is taken: that confirms what the list said.
@@ -156,12 +171,11 @@ impl Scanner {
         followed.epoch = epoch;
         let state = followed.state;
         self.book.make_whole(slot);
-        if self.parts.forest.is_live(slot) {
-            let received = self.received(Instant::now());
-            if let Some(base) = self.parts.forest.base(slot, received) {
-                let mut telling = Telling { book: &mut self.book, link: &mut self.link, now: Instant::now() };
-                telling.tell_base(slot, base, received.wall_us);
-            }
+        let now = Instant::now();
+        let received = self.received(now);
+        if let Some(base) = self.current_base(slot, received) {
+            let mut telling = Telling { book: &mut self.book, link: &mut self.link, now };
+            telling.tell_base(slot, base, received.wall_us);
         }
         self.report_match(slot, state);
     }
@@ -223,12 +237,12 @@ impl Scanner {
                 epoch: followed.epoch,
                 state: followed.state,
                 age_ms: now.saturating_duration_since(followed.touched_at).as_millis() as u64,
-                name: self.parts.forest.name(slot).unwrap_or_default(),
+                name: self.parts.forest.name(slot).map(short).unwrap_or_default(),
             })
             .collect();
         let mut chunks = matches.chunks(DETAILS_AT_ONCE).peekable();
         if chunks.peek().is_none() {
-            return self.answer(&FromWorker::Details { matches: Vec::new(), more: false }, request);
+            self.answer(&FromWorker::Details { matches: Vec::new(), more: false }, request);
         }
         while let Some(chunk) = chunks.next() {
             let details = FromWorker::Details { matches: chunk.to_vec(), more: chunks.peek().is_some() };
@@ -252,25 +266,53 @@ impl Scanner {
             epoch: followed.epoch,
             state,
             took_ms: u32::try_from(followed.asked_at.elapsed().as_millis()).unwrap_or(u32::MAX),
-            name: self.parts.forest.name(slot),
+            name: self.parts.forest.name(slot).map(short),
         };
         self.say(&FromWorker::Match(report));
         self.report_now = true;
     }
 
-    /// Tells the coordinator something that nobody asked for.
-    pub(super) fn say(&mut self, message: &FromWorker) {
-        self.answer(message, 0);
+    /// Tells what changed in the list, in messages that the coordinator takes. What it does not read is dropped; once it
+    /// reads again it is told that the list was lost, and a fresh load is asked for.
+    pub(super) fn tell_list(&mut self) {
+        if self.list_changes.is_empty() && self.list_told == ListTold::All {
+            return;
+        }
+        let mut changes = std::mem::take(&mut self.list_changes);
+        if self.list_told == ListTold::Part {
+            changes.clear();
+            if !self.say(&FromWorker::List(vec![ListChange::Lost])) {
+                return;
+            }
+            self.list_told = ListTold::All;
+            let topic = self.parts.list_topic.clone();
+            return self.subscribe(&topic);
+        }
+        while !changes.is_empty() {
+            let rest = changes.split_off(changes_at_once(&changes));
+            if !self.say(&FromWorker::List(changes)) {
+                self.list_told = ListTold::Part;
+                return;
+            }
+            changes = rest;
+        }
     }
 
-    fn answer(&mut self, message: &FromWorker, request: u32) {
-        if let Err(error) = self.control.send(message, request) {
+    /// Tells the coordinator something that nobody asked for; whether it can be told.
+    pub(super) fn say(&mut self, message: &FromWorker) -> bool {
+        self.answer(message, 0)
+    }
+
+    fn answer(&mut self, message: &FromWorker, request: u32) -> bool {
+        let sent = self.control.send(message, request);
+        if let Err(error) = &sent
+            && !self.control_full
+        {
             // The coordinator does not read: it is stopped, or dead, and then the channel's end comes.
             log::error!(error:% = error; "worker.not_said");
-            if matches!(message, FromWorker::List(_)) {
-                self.list_changes.push(ListChange::Lost);
-            }
         }
+        self.control_full = sent.is_err();
+        sent.is_ok()
     }
 
     pub(super) fn take_signals(&mut self) {
@@ -306,5 +348,40 @@ impl Scanner {
     pub(super) fn is_handed_over(&mut self) -> bool {
         self.link.state() == super::data_link::LinkState::Closed
             || (self.link.unsent() == 0 && self.link.outbox().unacknowledged() == 0)
+    }
+}
+
+/// A name for people, of bounded length.
+fn short(mut name: String) -> String {
+    if let Some((end, _)) = name.char_indices().nth(NAME_CHARS) {
+        name.truncate(end);
+    }
+    name
+}
+
+/// How many of `changes` go into one message: at least one.
+fn changes_at_once(changes: &[ListChange]) -> usize {
+    let mut bytes = 0;
+    let fits = changes.iter().take_while(|change| {
+        let before = bytes;
+        bytes += size(change);
+        before < LIST_AT_ONCE
+    });
+    fits.count()
+}
+
+/// Bytes of a change in a message, nearly.
+fn size(change: &ListChange) -> usize {
+    const NUMBERS: usize = 64;
+    let of = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    match change {
+        ListChange::Present { id, listing } => {
+            let texts =
+                [&listing.name, &listing.sport_id, &listing.competition, &listing.score, &listing.period];
+            let attributes = listing.attributes.iter().map(|(name, value)| name.len() + value.len() + 16);
+            NUMBERS + id.as_str().len() + texts.into_iter().map(of).sum::<usize>() + attributes.sum::<usize>()
+        }
+        ListChange::Gone { id } => NUMBERS + id.as_str().len(),
+        ListChange::LoadBegin | ListChange::LoadEnd | ListChange::Lost => NUMBERS,
     }
 }

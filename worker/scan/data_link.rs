@@ -38,6 +38,7 @@ pub struct DataLink {
     /// Reads whose renderings are in the channel but not yet in the socket.
     leaving: Vec<Instant>,
     chunk: Vec<u8>,
+    encoded: Vec<u8>,
 }
 
 /// How far the link is.
@@ -79,6 +80,7 @@ impl DataLink {
             taken: 0,
             leaving: Vec::new(),
             chunk: Vec::new(),
+            encoded: Vec::new(),
         }
     }
 
@@ -107,7 +109,7 @@ impl DataLink {
     pub fn detach(&mut self) {
         self.channel = None;
         self.state = LinkState::Closed;
-        self.renderings.clear();
+        self.renderings = Vec::new();
         self.ends.clear();
         self.taken = 0;
         self.leaving.clear();
@@ -128,10 +130,25 @@ impl DataLink {
     /// # Errors
     /// [`CodecError::Encode`].
     pub fn observe(&mut self, place: Place, message: &ToRecorderData, at: i64) -> Result<(), CodecError> {
-        let mut frame = Vec::with_capacity(160);
-        encode_frame(message, 0, 0, &mut frame)?;
-        self.outbox.push(place, frame.into_boxed_slice(), at);
+        let frame = self.encode(message)?;
+        self.outbox.push(place, frame, at);
         Ok(())
+    }
+
+    /// Queues one of the last messages of a match, which must not be lost to a full outbox.
+    ///
+    /// # Errors
+    /// [`CodecError::Encode`].
+    pub fn observe_last(&mut self, place: Place, message: &ToRecorderData) -> Result<(), CodecError> {
+        let frame = self.encode(message)?;
+        self.outbox.push_last(place, frame);
+        Ok(())
+    }
+
+    fn encode(&mut self, message: &ToRecorderData) -> Result<Box<[u8]>, CodecError> {
+        self.encoded.clear();
+        encode_frame(message, 0, 0, &mut self.encoded)?;
+        Ok(self.encoded.as_slice().into())
     }
 
     /// Queues a rendering that shows what came with the read at `read_at`.
@@ -153,6 +170,13 @@ impl DataLink {
     pub fn unsent(&self) -> usize {
         let queued = self.channel.as_ref().map_or(0, Channel::queued);
         (self.renderings.len() - self.taken) + queued
+    }
+
+    /// The poll saw that the recorder closed its side.
+    pub fn peer_closed(&mut self) {
+        if let Some(channel) = &mut self.channel {
+            channel.peer_closed();
+        }
     }
 
     /// Reads what the recorder says.
@@ -200,7 +224,9 @@ impl DataLink {
             }
             if !self.leaving.is_empty() {
                 let now = Instant::now();
-                self.leaving.drain(..).for_each(|read_at| lag.record(now - read_at));
+                for read_at in self.leaving.drain(..) {
+                    lag.record(now.saturating_duration_since(read_at));
+                }
             }
             if self.state != LinkState::Open || !self.fill() {
                 return Ok(true);
@@ -229,20 +255,35 @@ impl DataLink {
             return observed;
         }
         self.taken = until;
+        self.compact();
+        true
+    }
+
+    /// Drops what is taken: all of it at once when nothing is behind it, else when it is worth the move. A recorder that
+    /// keeps up without ever emptying the buffer must not make it grow.
+    fn compact(&mut self) {
         if self.taken == self.renderings.len() {
             self.renderings.clear();
-            self.taken = 0;
+            self.renderings.shrink_to(2 * RENDER_BELOW);
+        } else if self.taken >= RENDER_BELOW {
+            self.renderings.drain(..self.taken);
+            for (end, _) in &mut self.ends {
+                *end -= self.taken;
+            }
+        } else {
+            return;
         }
-        true
+        self.taken = 0;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::fd::AsFd;
     use std::os::unix::net::UnixStream;
     use touchline_common::ipc::messages::data::{EndReason, Extent};
-    use touchline_common::model::FeedId;
+    use touchline_common::model::{FeedId, Section, SectionKey};
 
     type Recorder = Channel<ToRecorderData, FromRecorderData>;
 
@@ -307,6 +348,26 @@ mod tests {
         assert!(link.flush(&mut lag).unwrap());
         let got = received(&mut second);
         assert!(matches!(got[..], [ToRecorderData::End { n: 2, at: 2, .. }]), "{got:?}");
+    }
+
+    #[test]
+    fn a_recorder_that_always_leaves_something_does_not_make_the_buffer_grow() {
+        let mut link = DataLink::new(SlotId(1), Generation(1), 1 << 20);
+        let recorder = attach(&mut link, 0);
+        let body = Some("x".repeat(4000));
+        let section = Section { key: SectionKey::Head, body };
+        let mut buffer = vec![0; 32 * 1024];
+        let mut most = 0;
+        for _ in 0..200 {
+            while link.takes_renderings() {
+                let publish = Publish { sections: vec![section.clone()], ..rendering() };
+                link.publish(publish, Instant::now()).unwrap();
+            }
+            link.flush(&mut Lag::default()).unwrap();
+            nix::unistd::read(recorder.as_fd(), &mut buffer).unwrap();
+            most = most.max(link.renderings.len());
+        }
+        assert!(most > RENDER_BELOW / 2 && most < 3 * RENDER_BELOW, "{most} bytes");
     }
 
     #[test]

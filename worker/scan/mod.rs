@@ -13,6 +13,8 @@ mod report;
 mod scanner;
 mod start;
 mod telling;
+#[cfg(test)]
+mod tests;
 mod turn;
 mod upstream;
 

@@ -66,10 +66,14 @@ impl Outbox {
         } else if self.bytes + frame.len() > self.limit {
             self.overflow(place, at);
         } else {
-            self.bytes += frame.len();
-            self.unsent_bytes += frame.len();
-            self.unsent.push_back((place, frame));
+            self.keep(place, frame);
         }
+    }
+
+    fn keep(&mut self, place: Place, frame: Box<[u8]>) {
+        self.bytes += frame.len();
+        self.unsent_bytes += frame.len();
+        self.unsent.push_back((place, frame));
     }
 
     fn overflow(&mut self, place: Place, at: i64) {
@@ -96,9 +100,19 @@ impl Outbox {
         self.overflowed.remove_entry(&place)
     }
 
-    /// Forgets that the match at `place` overflowed: it is followed no more.
-    pub fn forget(&mut self, place: Place) {
-        self.overflowed.remove(&place);
+    /// What was dropped of the match at `place`, which is followed no more: its place may be another's soon.
+    pub fn forget(&mut self, place: Place) -> Option<Dropped> {
+        self.overflowed.remove(&place)
+    }
+
+    /// Takes the last frames of a match at `place` even at the bound, up to an eighth above it: they are small, and who
+    /// never hears of the end of a match waits for it.
+    pub fn push_last(&mut self, place: Place, frame: Box<[u8]>) {
+        if self.bytes + frame.len() > self.limit + self.limit / 8 {
+            self.dropped += 1;
+        } else {
+            self.keep(place, frame);
+        }
     }
 
     /// Appends frames to `out` until it holds `enough` bytes or nothing is left; what goes out again comes first.
@@ -202,6 +216,24 @@ mod tests {
         let mut out = Vec::new();
         outbox.take(&mut out, 1000);
         assert_eq!(read(&out), [(1, 2), (2, 4)], "the other match is unharmed and numbers have no hole");
+    }
+
+    #[test]
+    fn the_end_of_a_match_that_overflowed_is_told_with_what_was_lost() {
+        let mut outbox = Outbox::new(400, 1000);
+        for serial in 1..=11 {
+            outbox.push(u32::from(serial % 2), frame(serial), i64::from(serial));
+        }
+        assert_eq!(outbox.forget(1), Some(Dropped { count: 6, since: 11 }));
+        assert_eq!(outbox.forget(1), None);
+        for serial in 12..=18 {
+            outbox.push_last(1, frame(serial));
+        }
+        let mut out = Vec::new();
+        outbox.take(&mut out, 1000);
+        let serials: Vec<u8> = read(&out).into_iter().map(|(_, serial)| serial).collect();
+        assert_eq!(serials, [2, 4, 6, 8, 10, 12, 13, 14, 15, 16, 17], "450 bytes at most");
+        assert_eq!(outbox.dropped(), 7);
     }
 
     #[test]

@@ -151,17 +151,16 @@ impl Scanner {
     }
 
     fn load_report(&mut self, now: Instant) -> LoadReport {
-        let (mut live, mut stale, mut subscriptions) = (0, 0, 0);
+        let (mut live, mut stale) = (0, 0);
         for (_, followed) in self.book.iter() {
             live += u32::from(followed.state == MatchState::Live);
             stale += u32::from(followed.state == MatchState::Stale);
-            subscriptions += followed.topics.len() as u32;
         }
-        subscriptions += u32::from(self.follows_list) + u32::from(!self.parts.time_topic.is_empty());
+        let subscriptions = self.subscriptions() as u32;
         let asked = self.upstream.session_ref().map_or(0, |s| s.subscriptions() - s.subscriptions_waiting());
         let queue = self.upstream.receive_queue();
         let meter = &mut self.meter;
-        let passed = (now - meter.since).as_secs_f64().max(1e-3);
+        let passed = now.saturating_duration_since(meter.since).as_secs_f64().max(1e-3);
         let report = LoadReport {
             commands_seen: self.commands_seen,
             matches: self.book.len() as u32,

@@ -5,13 +5,15 @@ use super::data_link::DataLink;
 use super::lag::Lag;
 use super::report::Meter;
 use super::start::{Control, ScanError};
-use super::upstream::{Plan, Upstream};
-use crate::tree::{Forest, Received, Template};
+use super::turn::News;
+use super::upstream::{Plan, Readiness, Upstream};
+use crate::tree::{Forest, Received};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use touchline_common::config::Template;
 use touchline_common::ipc::messages::worker::ListChange;
 use touchline_common::logging::LogHandle;
 use touchline_common::model::{FeedId, Generation, Section, SlotId};
@@ -46,6 +48,13 @@ pub struct Parts {
     pub publish_deadline: Duration,
 }
 
+impl Parts {
+    /// Whether this is the topic of the server's clock.
+    pub(super) fn is_time(&self, topic: &[u8]) -> bool {
+        topic == self.time_topic.as_bytes()
+    }
+}
+
 /// Why the loop ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -55,6 +64,15 @@ pub enum Ending {
     Signal,
     /// The coordinator is gone.
     Orphaned,
+}
+
+/// Whether the coordinator knows all that the list told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ListTold {
+    /// It does.
+    All,
+    /// Changes were dropped because it did not read; a fresh load follows once it does.
+    Part,
 }
 
 /// A scanning worker.
@@ -70,10 +88,16 @@ pub struct Scanner {
     pub(super) lag: Lag,
     pub(super) sections: Vec<Section>,
     pub(super) list_changes: Vec<ListChange>,
+    pub(super) list_told: ListTold,
     pub(super) follows_list: bool,
+    /// Reused from turn to turn: what a read brought that the coordinator must know, and readiness asked for in between.
+    pub(super) news: Vec<News>,
+    pub(super) asked: Option<Events>,
     /// What an event said and a turn has not taken.
     pub(super) control_unread: bool,
     pub(super) data_unread: bool,
+    /// The last message to the coordinator found no room; said once.
+    pub(super) control_full: bool,
     pub(super) commands_seen: u64,
     pub(super) ending: Option<(Ending, Instant)>,
     pub(super) next_report: Instant,
@@ -105,9 +129,13 @@ impl Scanner {
             lag: Lag::default(),
             sections: Vec::new(),
             list_changes: Vec::new(),
+            list_told: ListTold::All,
             follows_list: false,
+            news: Vec::new(),
+            asked: Some(Events::with_capacity(16)),
             control_unread: true,
             data_unread: false,
+            control_full: false,
             commands_seen: 0,
             ending: None,
             next_report: now,
@@ -123,48 +151,77 @@ impl Scanner {
     pub fn run(mut self) -> Result<(), ScanError> {
         let mut events = Events::with_capacity(64);
         loop {
-            let wait = self.wait();
-            let before = Instant::now();
-            match self.poll.poll(&mut events, Some(wait)) {
-                Err(error) if error.kind() != io::ErrorKind::Interrupted => {
-                    return Err(ScanError::System { operation: "waiting for events", source: error });
-                }
-                Ok(()) | Err(_) => {}
-            }
-            self.meter.waited(before.elapsed());
-            self.note(&events);
-            self.turn();
-            if let Some((ending, deadline)) = self.ending.clone()
-                && (self.is_handed_over() || Instant::now() >= deadline)
-            {
+            if let Some(ending) = self.step(&mut events, Duration::MAX)? {
                 return self.leave(&ending);
             }
         }
+    }
+
+    /// Waits, at most `longest`, and does one turn; why the loop is over, once it is.
+    pub(super) fn step(
+        &mut self,
+        events: &mut Events,
+        longest: Duration,
+    ) -> Result<Option<Ending>, ScanError> {
+        let wait = self.wait().min(longest);
+        let before = Instant::now();
+        match self.poll.poll(events, Some(wait)) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                return Err(ScanError::System { operation: "waiting for events", source: error });
+            }
+            Ok(()) | Err(_) => {}
+        }
+        self.meter.waited(before.elapsed());
+        self.note(events);
+        self.turn();
+        let Some((ending, deadline)) = self.ending.clone() else { return Ok(None) };
+        let over = self.is_handed_over() || Instant::now() >= deadline;
+        Ok(over.then_some(ending))
     }
 
     /// Remembers what is ready; a turn takes it.
     pub(super) fn note(&mut self, events: &Events) {
         for event in events {
             match event.token() {
-                CONTROL => self.control_unread = true,
+                CONTROL => {
+                    self.control_unread = true;
+                    if event.is_read_closed() {
+                        self.control.peer_closed();
+                    }
+                }
                 SIGNALS => self.take_signals(),
-                UPSTREAM => self.upstream.readable(),
-                token if token == self.link_token => self.data_unread = true,
+                UPSTREAM if event.is_read_closed() || event.is_error() => {
+                    self.upstream.note(Readiness::End);
+                }
+                UPSTREAM => self.upstream.note(Readiness::Bytes),
+                token if token == self.link_token => {
+                    self.data_unread = true;
+                    if event.is_read_closed() {
+                        self.link.peer_closed();
+                    }
+                }
                 _ => {}
             }
         }
     }
 
     /// No longer than until the next thing is due, and not at all while something is left to do.
-    fn wait(&self) -> Duration {
-        let unread = !self.upstream.is_drained() || self.control_unread || self.data_unread;
-        if unread || (self.ending.is_none() && self.has_renderable()) {
+    pub(super) fn wait(&self) -> Duration {
+        if !self.is_drained() || self.control_unread || self.data_unread || self.has_renderable() {
             return Duration::ZERO;
         }
-        let now = Instant::now();
-        let due = [Some(self.next_report), self.upstream.deadline(), self.ending.as_ref().map(|(_, at)| *at)];
-        let due = due.into_iter().flatten().min().unwrap_or(now);
-        due.saturating_duration_since(now)
+        let due = match &self.ending {
+            // Who reads no more has no deadlines upstream either.
+            Some((_, end)) => Some(*end),
+            None => self.upstream.deadline(),
+        };
+        let due = due.map_or(self.next_report, |due| due.min(self.next_report));
+        due.saturating_duration_since(Instant::now())
+    }
+
+    /// Whether nothing is left to read: what comes after the end was asked for is not read at all.
+    pub(super) fn is_drained(&self) -> bool {
+        self.ending.is_some() || self.upstream.is_drained()
     }
 
     fn has_renderable(&self) -> bool {
@@ -173,7 +230,8 @@ impl Scanner {
 
     /// Both clocks of a read at `now`.
     pub(super) fn received(&self, now: Instant) -> Received {
-        Received { wall_us: wall_us(), mono_ns: (now - self.started).as_nanos() as u64 }
+        let mono_ns = now.saturating_duration_since(self.started).as_nanos() as u64;
+        Received { wall_us: wall_us(), mono_ns }
     }
 
     /// The moment of a read by the forest's clock.
@@ -187,7 +245,7 @@ impl Scanner {
         self.link_token
     }
 
-    fn leave(mut self, ending: &Ending) -> Result<(), ScanError> {
+    pub(super) fn leave(mut self, ending: &Ending) -> Result<(), ScanError> {
         if let Some(session) = self.upstream.session() {
             session.close();
         }

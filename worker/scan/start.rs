@@ -3,7 +3,7 @@
 use super::scanner::{Parts, Scanner};
 use super::upstream::Plan;
 use crate::feed::diffusion::{Login, SessionConfig};
-use crate::tree::{Forest, Limits, Mapping, Template};
+use crate::tree::{Forest, Limits, Mapping};
 use jiff::tz::TimeZone;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
@@ -199,11 +199,6 @@ fn scan(
     let zone = TimeZone::get(&feed.feed_timezone)
         .map_err(|error| wrong(format!("feed_timezone of {}: {error}", feed.name)))?;
     let forest = Forest::new(mapping(feed)?, limits(config), zone);
-    let template = |text: &str| {
-        Template::parse(text).map_err(|error| wrong(format!("a template of {}: {error}", feed.name)))
-    };
-    let match_topics =
-        feed.match_topics.iter().map(|topic| template(topic.as_str())).collect::<Result<Vec<_>, _>>()?;
     let parts = Parts {
         signals,
         log,
@@ -215,8 +210,8 @@ fn scan(
         plan: plan(config, feed),
         list_topic: feed.list_topic.clone(),
         time_topic: feed.time_topic.clone(),
-        match_id: template(feed.match_id.as_str())?,
-        match_topics,
+        match_id: feed.match_id.clone(),
+        match_topics: feed.match_topics.clone(),
         stale_after: feed.stale_after.get(),
         publish_deadline: config.limits.publish_deadline.get(),
     };

@@ -73,6 +73,25 @@ impl Telling<'_> {
         self.observe(slot, &message, at);
     }
 
+    /// As [`Telling::tell_end`], for a match that is followed no more: what was dropped of it is said before, and neither
+    /// is lost to a full outbox.
+    pub fn tell_last(&mut self, slot: MatchSlot, why: EndReason, at: i64) {
+        let dropped = self.link.outbox().forget(slot.0);
+        let Some(followed) = self.book.get(slot) else { return };
+        let (key, epoch) = (followed.key.clone(), followed.epoch);
+        if let Some(dropped) = dropped {
+            let (count, since) = (dropped.count, dropped.since);
+            self.observe_last(slot, &ToRecorderData::Lost { n: 0, key: key.clone(), epoch, count, since });
+        }
+        self.observe_last(slot, &ToRecorderData::End { n: 0, key, epoch, why, at });
+    }
+
+    fn observe_last(&mut self, slot: MatchSlot, message: &ToRecorderData) {
+        if let Err(error) = self.link.observe_last(slot.0, message) {
+            log::error!(error:% = error; "worker.not_told");
+        }
+    }
+
     fn observe(&mut self, slot: MatchSlot, message: &ToRecorderData, at: i64) {
         if let Err(error) = self.link.observe(slot.0, message, at) {
             log::error!(error:% = error; "worker.not_told");

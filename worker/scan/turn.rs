@@ -8,8 +8,7 @@ use super::scanner::{Ending, Scanner, wall_us};
 use super::telling::Telling;
 use super::upstream::Step;
 use crate::feed::Event;
-use crate::tree::{MatchSlot, TreeError};
-use mio::Events;
+use crate::tree::{Base, MatchSlot, Received, TreeError};
 use std::time::{Duration, Instant};
 use touchline_common::ipc::ReadOutcome;
 use touchline_common::ipc::messages::data::{EndReason, Extent, Publish};
@@ -20,8 +19,8 @@ use touchline_common::model::{Section, SectionKey};
 const READ_BUDGET: usize = 256 * 1024;
 /// Time spent on reading, and on rendering while not drained.
 const TIME_BUDGET: Duration = Duration::from_millis(1);
-/// Frames of the coordinator in a turn.
-const COMMANDS_PER_TURN: usize = 64;
+/// Frames of the coordinator, and of the recorder, in a turn.
+const FRAMES_PER_TURN: usize = 64;
 /// Rendered bytes after which readiness is asked for.
 const ASK_EVERY: usize = 16 * 1024;
 /// How often matches are looked at for staleness, and the coordinator is told how things stand.
@@ -38,14 +37,14 @@ impl Scanner {
         }
         self.serve();
         self.render_overdue();
-        if self.upstream.is_drained() || self.ending.is_some() {
+        if self.is_drained() {
             self.render_rest();
         }
         self.write();
     }
 
     /// Step 1: read and apply until drained, or 256 KiB, or 1 ms.
-    fn read(&mut self) {
+    pub(super) fn read(&mut self) {
         let began = Instant::now();
         match self.upstream.advance(self.poll.registry(), began) {
             Step::Nothing => {}
@@ -66,7 +65,7 @@ impl Scanner {
                 break;
             }
             now = Instant::now();
-            if now - began >= TIME_BUDGET {
+            if now.saturating_duration_since(began) >= TIME_BUDGET {
                 break;
             }
         }
@@ -81,30 +80,47 @@ impl Scanner {
     /// Applies every whole message that was read.
     fn apply(&mut self, now: Instant) {
         let received = self.received(now);
-        let Scanner { upstream, parts, book, link, meter, .. } = self;
+        let Scanner { upstream, parts, book, link, meter, news, .. } = self;
         let Some(session) = upstream.session() else { return };
         let mut lost = None;
         let mut opened = false;
-        let mut news = Vec::new();
         while let Some(event) = session.next_event(now) {
             let mut telling = Telling { book, link, now };
             match event {
-                Event::Load { topic, body } => {
+                Event::Load { topic, body } | Event::Delta { topic, body } if parts.is_time(topic) => {
                     meter.acknowledged(topic);
-                    let loaded = parts.forest.load(topic, body, received, &mut telling);
                     meter.loaded(topic);
+                    if !parts.forest.server_time(body, received) {
+                        meter.error();
+                    }
+                }
+                Event::Load { topic, body } => {
+                    let loaded = parts.forest.load(topic, body, received, &mut telling);
+                    if !matches!(loaded, Err(TreeError::TopicNotHeld { .. })) {
+                        meter.acknowledged(topic);
+                    }
+                    if loaded.is_ok() {
+                        meter.loaded(topic);
+                        let owner = std::str::from_utf8(topic).ok().and_then(|name| parts.forest.owner(name));
+                        news.extend(owner.map(News::Loaded));
+                    }
                     count(meter, loaded.map(|_| ()), &parts.feed_name);
-                    news.push(News::Loaded(topic.into()));
                 }
                 Event::Delta { topic, body } => {
                     meter.delta();
                     let applied = parts.forest.delta(topic, body, received, &mut telling);
                     count(meter, applied.map(|_| ()), &parts.feed_name);
                 }
-                Event::TopicRemoved { topic } => {
+                Event::TopicRemoved { topic } if parts.is_time(topic) => {
                     meter.acknowledged(topic);
                     meter.unloaded(topic);
+                }
+                Event::TopicRemoved { topic } => {
                     let removed = parts.forest.topic_removed(topic, received, &mut telling);
+                    if removed.is_ok() {
+                        meter.acknowledged(topic);
+                    }
+                    meter.unloaded(topic);
                     news.extend(removed.as_ref().ok().copied().flatten().map(News::Removed));
                     count(meter, removed.map(|_| ()), &parts.feed_name);
                 }
@@ -114,7 +130,7 @@ impl Scanner {
             }
         }
         meter.session_errors(session.counters().errors());
-        self.settle_news(news);
+        self.settle_news();
         if opened {
             self.upstream.opened();
             self.say_connection(ConnectionState::Up, String::new());
@@ -126,30 +142,21 @@ impl Scanner {
         self.parts.forest.drain_lists(&mut self.list_changes);
     }
 
-    fn settle_news(&mut self, news: Vec<News>) {
-        for item in news {
+    fn settle_news(&mut self) {
+        let mut news = std::mem::take(&mut self.news);
+        for item in news.drain(..) {
             match item {
-                News::Loaded(topic) => {
-                    let owner =
-                        std::str::from_utf8(&topic).ok().and_then(|topic| self.parts.forest.owner(topic));
-                    if let Some(slot) = owner {
-                        self.revive(slot);
-                    }
+                // A load without content leaves a match as it is.
+                News::Loaded(slot) if self.parts.forest.is_live(slot) => {
+                    self.set_state(slot, MatchState::Live);
                 }
-                News::Removed(slot) => {
-                    if !self.parts.forest.is_live(slot) {
-                        self.set_state(slot, MatchState::Removed);
-                    }
+                News::Removed(slot) if !self.parts.forest.is_live(slot) => {
+                    self.set_state(slot, MatchState::Removed);
                 }
+                News::Loaded(_) | News::Removed(_) => {}
             }
         }
-    }
-
-    /// A load came: the match is live if it has content.
-    fn revive(&mut self, slot: MatchSlot) {
-        if self.parts.forest.is_live(slot) {
-            self.set_state(slot, MatchState::Live);
-        }
+        self.news = news;
     }
 
     fn connection_lost(&mut self, told: String) {
@@ -162,6 +169,9 @@ impl Scanner {
             }
             let mut telling = Telling { book: &mut self.book, link: &mut self.link, now: Instant::now() };
             telling.tell_end(slot, EndReason::ConnectionLost, at);
+            if let Some(followed) = self.book.get_mut(slot) {
+                followed.asked_at = Instant::now();
+            }
             self.set_state(slot, MatchState::Subscribing);
         }
         if self.follows_list {
@@ -189,6 +199,7 @@ impl Scanner {
 
     fn hear_coordinator(&mut self) {
         self.control_unread = false;
+        // Nothing is read while a message of an earlier turn waits: see `Channel::read`.
         match self.control.read() {
             Ok(ReadOutcome::Drained) => {}
             Ok(ReadOutcome::More) => self.control_unread = true,
@@ -201,27 +212,24 @@ impl Scanner {
                 return self.end(Ending::Orphaned, ORPHAN_DEADLINE);
             }
         }
-        self.take_commands(COMMANDS_PER_TURN);
+        self.take_commands(FRAMES_PER_TURN);
     }
 
     fn hear_recorder(&mut self) {
         self.data_unread = false;
         let heard = self.link.read().and_then(|outcome| {
-            let mut events = Vec::new();
-            while let Some(event) = self.link.next_event()? {
-                events.push(event);
-            }
-            Ok((outcome, events))
-        });
-        match heard {
-            Ok((outcome, events)) => {
-                events.into_iter().for_each(|event| self.hear_link(event));
-                match outcome {
-                    ReadOutcome::Drained => {}
-                    ReadOutcome::More => self.data_unread = true,
-                    ReadOutcome::Closed => self.drop_link("the recorder closed it"),
+            for _ in 0..FRAMES_PER_TURN {
+                match self.link.next_event()? {
+                    Some(event) => self.hear_link(event),
+                    None => return Ok(outcome),
                 }
             }
+            Ok(ReadOutcome::More)
+        });
+        match heard {
+            Ok(ReadOutcome::Drained) => {}
+            Ok(ReadOutcome::More) => self.data_unread = true,
+            Ok(ReadOutcome::Closed) => self.drop_link("the recorder closed it"),
             Err(error) => self.drop_link(&error.to_string()),
         }
     }
@@ -252,12 +260,20 @@ impl Scanner {
         while let Some((place, dropped)) = self.link.outbox().recover() {
             let slot = MatchSlot(place);
             let received = self.received(Instant::now());
-            let base = self.parts.forest.base(slot, received);
+            let base = self.current_base(slot, received);
             let mut telling = Telling { book: &mut self.book, link: &mut self.link, now: Instant::now() };
             telling.tell_lost(slot, dropped.count, dropped.since);
             if let Some(base) = base {
                 telling.tell_base(slot, base, received.wall_us);
             }
+        }
+    }
+
+    /// All registers of a match, unless it is not followed at the moment: then its next load tells them, which ends the gap.
+    pub(super) fn current_base(&mut self, slot: MatchSlot, received: Received) -> Option<Base> {
+        match self.book.get(slot)?.state {
+            MatchState::Live | MatchState::Stale => self.parts.forest.base(slot, received),
+            MatchState::Subscribing | MatchState::Removed => None,
         }
     }
 
@@ -281,7 +297,7 @@ impl Scanner {
     }
 
     /// Step 3: what waits longer than `publish_deadline`, oldest first, at most 1 ms and at least one match.
-    fn render_overdue(&mut self) {
+    pub(super) fn render_overdue(&mut self) {
         let began = Instant::now();
         while self.link.takes_renderings() {
             let Some((slot, since)) = self.parts.forest.oldest_dirty() else { return };
@@ -298,7 +314,6 @@ impl Scanner {
     /// Step 4: drained, so the rest, oldest first; readiness is asked for each 16 KiB, between two matches.
     fn render_rest(&mut self) {
         let mut bytes = 0;
-        let mut events = Events::with_capacity(16);
         while self.link.takes_renderings() {
             bytes += match self.parts.forest.oldest_dirty() {
                 Some((slot, since)) => self.publish(slot, since),
@@ -312,18 +327,25 @@ impl Scanner {
             };
             if bytes >= ASK_EVERY {
                 bytes = 0;
-                if self.poll.poll(&mut events, Some(Duration::ZERO)).is_ok() {
-                    self.note(&events);
-                }
-                if !self.upstream.is_drained() {
+                self.ask_readiness();
+                if !self.is_drained() {
                     return;
                 }
             }
         }
     }
 
+    fn ask_readiness(&mut self) {
+        let Some(mut events) = self.asked.take() else { return };
+        if self.poll.poll(&mut events, Some(Duration::ZERO)).is_ok() {
+            self.note(&events);
+        }
+        self.asked = Some(events);
+    }
+
     /// Renders what changed in a match and hands it over; how many bytes it was.
     fn publish(&mut self, slot: MatchSlot, since: u64) -> usize {
+        self.wake(slot);
         let Scanner { parts, book, sections, meter, .. } = self;
         sections.clear();
         let Some(followed) = book.get_mut(slot) else {
@@ -364,6 +386,14 @@ impl Scanner {
         bytes
     }
 
+    /// A stale match of which something came is live before that is published.
+    fn wake(&mut self, slot: MatchSlot) {
+        let Some(followed) = self.book.get(slot) else { return };
+        if followed.state == MatchState::Stale && followed.touched_at.elapsed() < self.parts.stale_after {
+            self.set_state(slot, MatchState::Live);
+        }
+    }
+
     /// Publishes what is due of a match that will not be looked at again, even if the channel is fuller than it should be.
     pub(super) fn publish_last(&mut self, slot: MatchSlot) {
         if self.link.state() == super::data_link::LinkState::Open && self.parts.forest.is_live(slot) {
@@ -378,10 +408,7 @@ impl Scanner {
             self.drop_link(&error.to_string());
         }
         self.upstream.flush();
-        if !self.list_changes.is_empty() {
-            let changes = std::mem::take(&mut self.list_changes);
-            self.say(&FromWorker::List(changes));
-        }
+        self.tell_list();
         if self.report_now {
             self.report_now = false;
             self.report();
@@ -393,8 +420,11 @@ impl Scanner {
 }
 
 /// What a message brought that the coordinator must know.
-enum News {
-    Loaded(Box<[u8]>),
+#[derive(Clone, Copy, Debug)]
+pub(super) enum News {
+    /// A load of one of its topics came.
+    Loaded(MatchSlot),
+    /// One of its topics was removed.
     Removed(MatchSlot),
 }
 

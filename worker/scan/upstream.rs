@@ -43,7 +43,27 @@ enum State {
     /// The socket is being connected.
     Connecting { stream: TcpStream, until: Instant },
     /// Bytes flow.
-    Connected { stream: TcpStream, session: Box<Session>, drained: bool },
+    Connected { stream: TcpStream, session: Box<Session>, queue: Queue },
+}
+
+/// What the socket's receive queue holds, as far as is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Queue {
+    /// Nothing; the next event says when there is more.
+    Drained,
+    /// Something may be there.
+    Unread,
+    /// Something may be there, and behind it the end: no event will announce that again, so a short read proves nothing.
+    Ending,
+}
+
+/// What the poll said of the socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// Bytes may be there, or room to write.
+    Bytes,
+    /// The server closed its side, or the connection broke.
+    End,
 }
 
 /// What a step of the connection found.
@@ -91,7 +111,7 @@ impl Upstream {
     /// Whether all that came is read.
     pub fn is_drained(&self) -> bool {
         match &self.state {
-            State::Connected { drained, .. } => *drained,
+            State::Connected { queue, .. } => *queue == Queue::Drained,
             State::Waiting { .. } | State::Connecting { .. } => true,
         }
     }
@@ -113,7 +133,7 @@ impl Upstream {
     }
 
     fn connect(&mut self, registry: &Registry, now: Instant) -> Step {
-        let stream = resolve(&self.plan.authority).and_then(|address| {
+        let stream = resolve(&self.plan.authority, self.attempts).and_then(|address| {
             let mut stream = TcpStream::connect(address)?;
             registry.register(&mut stream, self.token, Interest::READABLE | Interest::WRITABLE)?;
             Ok(stream)
@@ -145,7 +165,9 @@ impl Upstream {
         let wall_ms =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
         let session = Session::new(SessionConfig { wall_ms, ..self.plan.session.clone() }, now);
-        self.state = State::Connected { stream, session: Box::new(session), drained: true };
+        // What the poll said while the socket was being connected was not kept.
+        let queue = Queue::Ending;
+        self.state = State::Connected { stream, session: Box::new(session), queue };
         Step::Connected
     }
 
@@ -172,16 +194,20 @@ impl Upstream {
         self.backoff.succeeded();
     }
 
-    /// Something may be there to read.
-    pub fn readable(&mut self) {
-        if let State::Connected { drained, .. } = &mut self.state {
-            *drained = false;
+    /// The poll saw something.
+    pub fn note(&mut self, readiness: Readiness) {
+        if let State::Connected { queue, .. } = &mut self.state {
+            *queue = match (readiness, *queue) {
+                (Readiness::End, _) | (Readiness::Bytes, Queue::Ending) => Queue::Ending,
+                (Readiness::Bytes, Queue::Drained | Queue::Unread) => Queue::Unread,
+            };
         }
     }
 
-    /// One read into the session's buffer; a read shorter than the room counts as drained. Returns the bytes read.
+    /// One read into the session's buffer; a read shorter than the room counts as drained, unless the peer closed.
+    /// Returns the bytes read.
     pub fn read(&mut self, now: Instant) -> usize {
-        let State::Connected { stream, session, drained } = &mut self.state else { return 0 };
+        let State::Connected { stream, session, queue } = &mut self.state else { return 0 };
         loop {
             let spare = session.spare();
             let room = spare.len();
@@ -191,22 +217,24 @@ impl Upstream {
             match stream.read(spare) {
                 Ok(0) => {
                     session.disconnected(None);
-                    *drained = true;
+                    *queue = Queue::Drained;
                     return 0;
                 }
                 Ok(n) => {
                     session.filled(n, now);
-                    *drained = n < room;
+                    if n < room && *queue == Queue::Unread {
+                        *queue = Queue::Drained;
+                    }
                     return n;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    *drained = true;
+                    *queue = Queue::Drained;
                     return 0;
                 }
                 Err(error) => {
                     session.disconnected(Some(error.kind()));
-                    *drained = true;
+                    *queue = Queue::Drained;
                     return 0;
                 }
             }
@@ -215,13 +243,18 @@ impl Upstream {
 
     /// Writes what the session has to send, as far as the socket takes it.
     pub fn flush(&mut self) {
-        let State::Connected { stream, session, .. } = &mut self.state else { return };
+        let State::Connected { stream, session, queue } = &mut self.state else { return };
         while !session.output().is_empty() {
             match stream.write(session.output()) {
                 Ok(n) => session.output_sent(n),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                Err(error) => return session.disconnected(Some(error.kind())),
+                Err(error) => {
+                    session.disconnected(Some(error.kind()));
+                    // The next turn comes at once and tells it.
+                    *queue = Queue::Unread;
+                    return;
+                }
             }
         }
     }
@@ -234,12 +267,13 @@ impl Upstream {
     }
 }
 
-fn resolve(authority: &str) -> io::Result<SocketAddr> {
+/// The address to try: a name with several gets them in turn, for one of them may lead nowhere from here.
+fn resolve(authority: &str, attempt: u64) -> io::Result<SocketAddr> {
     if let Ok(address) = authority.parse() {
         return Ok(address);
     }
-    authority
-        .to_socket_addrs()?
-        .next()
-        .ok_or_else(|| io::Error::new(ErrorKind::NotFound, "the name has no address"))
+    let addresses: Vec<SocketAddr> = authority.to_socket_addrs()?.collect();
+    let place = usize::try_from(attempt).unwrap_or_default().checked_rem(addresses.len()).unwrap_or_default();
+    let address = addresses.get(place).copied();
+    address.ok_or_else(|| io::Error::new(ErrorKind::NotFound, "the name has no address"))
 }

@@ -183,7 +183,7 @@ impl Forest {
         }
         self.read_clock(owner);
         if let Some(held) = self.matches.get(owner as usize).filter(|held| held.live) {
-            let clock = held.clock.and_then(|clock| clock.shown(delta.received.wall_us));
+            let clock = held.clock.and_then(|clock| clock.shown(self.server_wall(delta.received)));
             let seen = Seen {
                 store: &self.store,
                 body: delta.body,

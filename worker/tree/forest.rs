@@ -9,12 +9,12 @@ use super::mapping::Mapping;
 use super::observe::{Base, FlipAt, Received, Sink};
 use super::registers;
 use super::store::{NIL, NodeId, Store, TreeId};
-use super::template::Template;
-use super::{TreeError, reading::Reading, render};
+use super::{TreeError, reading::Reading, render, server_time};
 use foldhash::fast::RandomState;
 use jiff::tz::TimeZone;
 use slab::Slab;
 use std::collections::HashMap;
+use touchline_common::config::Template;
 use touchline_common::model::{Facts, Listing, Register, RegisterChange, Section};
 
 /// A match of this connection. A slot is free again after `remove_match`.
@@ -55,6 +55,8 @@ pub struct Forest {
     pub(super) mapping: Mapping,
     pub(super) limits: Limits,
     pub(super) zone: TimeZone,
+    /// How far the server's clock is ahead of our wall clock, microseconds, as it last stated it.
+    pub(super) server_ahead: i64,
     pub(super) topics: HashMap<Box<[u8]>, TreeId, RandomState>,
     pub(super) matches: Slab<Match>,
     pub(super) lists: Vec<List>,
@@ -107,6 +109,7 @@ impl Forest {
             mapping,
             limits,
             zone,
+            server_ahead: 0,
             topics: HashMap::default(),
             matches: Slab::new(),
             lists: Vec::new(),
@@ -232,7 +235,7 @@ impl Forest {
         self.matches.get(slot.0 as usize).map(|held| held.received)
     }
 
-    /// All registers of a match as its trees say now; the clock as displayed at `now`.
+    /// All registers of a match as its trees say now; the clock as the server displays it at `now`.
     pub fn base(&mut self, slot: MatchSlot, now: Received) -> Option<Base> {
         self.refresh_match(slot.0);
         let held = self.matches.get(slot.0 as usize)?;
@@ -242,8 +245,23 @@ impl Forest {
         Some(Base {
             facts: reading.facts(),
             registers: values.into_iter().collect(),
-            clock: reading.clock(&self.zone).shown(now.wall_us),
+            clock: reading.clock(&self.zone).shown(self.server_wall(now)),
         })
+    }
+
+    /// The server states its time, in the `body` of a load or delta of its time topic that was read at `received`:
+    /// displayed clocks follow it from now on. Whether it stated one.
+    pub fn server_time(&mut self, body: &[u8], received: Received) -> bool {
+        let stated = server_time::stated(body, &self.zone);
+        if let Some(micros) = stated {
+            self.server_ahead = micros.saturating_sub(received.wall_us);
+        }
+        stated.is_some()
+    }
+
+    /// The server's time at a read, microseconds since 1970 UTC.
+    pub(super) fn server_wall(&self, received: Received) -> i64 {
+        received.wall_us.saturating_add(self.server_ahead)
     }
 
     /// The match's name, if it has one.

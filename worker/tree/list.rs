@@ -7,10 +7,10 @@ use super::forest::Forest;
 use super::json::lossy;
 use super::mapping::{Class, Role};
 use super::store::{NIL, NodeId, TreeId};
-use super::template::Template;
 use super::text;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use touchline_common::config::Template;
 use touchline_common::ipc::messages::worker::ListChange;
 use touchline_common::model::{Listing, MatchId};
 
@@ -144,8 +144,7 @@ impl Forest {
 
     /// Tells an event node if what it says differs from what was told.
     fn look(&self, list: &mut List, id: NodeId, out: &mut Vec<ListChange>) {
-        let key = list.id.fill(|name| self.list_value(id, name)).map(MatchId::from);
-        let Some(key) = key else {
+        let Ok(key) = list.id.fill(|name| self.list_value(id, name)).map(MatchId::from) else {
             list.skipped += 1;
             list.forget(id);
             return;

@@ -124,7 +124,7 @@ impl Forest {
         let base = super::Base {
             facts: reading.facts(),
             registers: values.iter().copied().collect(),
-            clock: reading.clock(&self.zone).shown(received.wall_us),
+            clock: reading.clock(&self.zone).shown(self.server_wall(received)),
         };
         if let Some(held) = self.matches.get_mut(slot as usize) {
             (held.told, held.facts) = (values, base.facts.clone());

@@ -27,8 +27,8 @@ mod reading;
 mod registers;
 mod render;
 mod score;
+mod server_time;
 mod store;
-mod template;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -39,4 +39,3 @@ pub use error::TreeError;
 pub use forest::{Applied, Forest, Limits, MatchSlot};
 pub use mapping::{Mapping, MappingError};
 pub use observe::{Base, FlipRef, Received, Seen, Sink};
-pub use template::{Template, TemplateError};

@@ -88,7 +88,11 @@ impl World {
             max_connections: 8,
             connects_per_s: 20.0,
             // The second feed's matches need two topics.
-            match_topics: ["6V{ID}", "7V{ID}"].iter().take(usize::from(n) + 1).map(|t| (*t).into()).collect(),
+            match_topics: ["6V{ID}", "7V{ID}"]
+                .iter()
+                .take(usize::from(n) + 1)
+                .map(|t| t.parse().unwrap())
+                .collect(),
             source: MatchSource::List,
             waiting_order: vec![WaitingOrder::InPlay, WaitingOrder::Start],
             only: MatchFilter::default(),

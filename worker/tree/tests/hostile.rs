@@ -51,7 +51,7 @@ proptest! {
         let mut forest = forest();
         let mut log = Log::default();
         let slot = forest.add_match(&["T".to_owned(), "b".to_owned()], Listing::default()).unwrap();
-        let id = crate::tree::Template::parse("{ID}").unwrap();
+        let id = "{ID}".parse().unwrap();
         forest.add_list("L", id, &[]).unwrap();
         let mut document = super::Document::default();
         for (path, body, load) in messages {

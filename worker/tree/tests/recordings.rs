@@ -1,7 +1,7 @@
 //! Recorded loads and deltas: nothing dropped, nothing misread.
 
 use super::{Log, Single, at, forest};
-use crate::tree::{Template, TreeError};
+use crate::tree::TreeError;
 use touchline_common::ipc::messages::worker::ListChange;
 use touchline_common::model::{Listing, MatchId};
 
@@ -15,8 +15,8 @@ fn recorded(file: &str) -> Option<(String, Vec<u8>)> {
 
 fn followed(topic: &str, body: &[u8]) -> Vec<ListChange> {
     let mut forest = forest();
-    let topics = [Template::parse("6V{ID}").unwrap(), Template::parse("S{CL.ID}-{C1}").unwrap()];
-    forest.add_list(topic, Template::parse("{ID}").unwrap(), &topics).unwrap();
+    let topics = ["6V{ID}".parse().unwrap(), "S{CL.ID}-{C1}".parse().unwrap()];
+    forest.add_list(topic, "{ID}".parse().unwrap(), &topics).unwrap();
     let applied = forest.load(topic.as_bytes(), body, at(0), &mut Log::default()).unwrap();
     assert_eq!((applied.nodes, applied.ignored), (814, 0));
     assert_eq!(forest.encode(topic).unwrap(), body);

@@ -1,7 +1,7 @@
 //! `docs/documents.md`, rule by rule, on trees small enough to read.
 
 use super::{Log, Single, at, forest};
-use crate::tree::{Limits, Mapping, Template, TreeError};
+use crate::tree::{Limits, Mapping, TreeError};
 use serde_json::{Value, json};
 use touchline_common::ipc::messages::worker::ListChange;
 use touchline_common::model::{Flip, Listing, MatchId, Phase, Price, Register, Section, SectionKey, Side};
@@ -349,7 +349,7 @@ fn limits_refuse_and_keep_what_is_held() {
 fn a_list_tells_what_really_changed() {
     let mut forest = forest();
     let mut log = Log::default();
-    forest.add_list("L", Template::parse("{ID}").unwrap(), &[Template::parse("6V{ID}").unwrap()]).unwrap();
+    forest.add_list("L", "{ID}".parse().unwrap(), &["6V{ID}".parse().unwrap()]).unwrap();
     let body = b"F|CL;ID=1;IT=c;|CT;IT=t;NA=Cup;|EV;ID=7;IT=e;NA=A v B;FS=1;SS=0-0;SM=99;|EV;IT=f;NA=no id;|";
     forest.load(b"L", body, at(0), &mut log).unwrap();
     let step = |forest: &mut crate::tree::Forest, path: &str, body: &str| {
