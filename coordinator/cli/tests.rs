@@ -292,7 +292,7 @@ fn the_options_of_demo_and_simulate() {
     );
     assert_eq!(
         touchline(&["worker", "--slot", "3"]).asked,
-        "ChildOptions { kind: Worker, slot: Some(3), generation: None }"
+        "ChildOptions { kind: Worker, slot: Some(3), parent: None }"
     );
     for bad in
         [&["demo", "--cap", "0"][..], &["demo", "--burst", "1,5s,5s"], &["simulate", "--listen", "here"]]

@@ -5,6 +5,9 @@ use std::collections::VecDeque;
 use std::time::Duration;
 use touchline_common::model::{Generation, SlotId};
 
+/// What people are told while it is tripped.
+pub(super) const TRIPPED: &str = "too many workers died within a minute: none is started but for a trial";
+
 #[derive(Debug)]
 pub(super) struct Breaker {
     state: State,

@@ -233,7 +233,7 @@ impl Pool {
         let other =
             a_match.crashes.iter().any(|old| (old.slot, old.generation) != (crash.slot, crash.generation));
         a_match.crashes.push(crash);
-        if other {
+        if other && !matches!(a_match.place, Place::Quarantined) {
             self.quarantine(key, crash.slot, out);
         }
     }

@@ -79,7 +79,7 @@ impl Pool {
         for step in steps {
             match step {
                 ListStep::Appeared(id, listing) | ListStep::Changed(id, listing) => {
-                    self.listed(MatchKey { feed, id }, listing, out);
+                    self.listed(&MatchKey { feed, id }, listing, out);
                 }
                 ListStep::Gone(id) => self.delist(&MatchKey { feed, id }, out),
                 ListStep::Loaded => self.list_loaded(feed, out),
@@ -115,23 +115,23 @@ impl Pool {
 
     /// The list has a match, or knows something else of it. The filter decides about new ones and about those
     /// that wait; what is followed is followed to its end.
-    fn listed(&mut self, key: MatchKey, listing: Listing, out: &mut Vec<Action>) {
+    fn listed(&mut self, key: &MatchKey, listing: Listing, out: &mut Vec<Action>) {
         let Some(plan) = self.config.feed(key.feed) else { return };
         let follows = filter::follows(&plan.only, &plan.skip, &listing);
-        match self.matches.get_mut(&key) {
-            None if follows => self.add_match(&key, listing),
+        match self.matches.get_mut(key) {
+            None if follows => self.add_match(key, listing),
             None => {}
             Some(a_match) => {
                 if a_match.delisted.take().is_some() {
-                    self.delisted.remove(&key);
+                    self.delisted.remove(key);
                 }
                 let waits = matches!(a_match.place, Place::Waiting);
                 if waits && !follows && !a_match.was_placed {
-                    self.end(&key, "it is filtered out", out);
+                    self.end(key, "it is filtered out", out);
                     return;
                 }
                 if a_match.listing != listing {
-                    self.relist(&key, &listing, out);
+                    self.relist(key, &listing, out);
                 }
             }
         }

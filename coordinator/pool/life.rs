@@ -112,6 +112,7 @@ pub(super) struct Life {
     ready_since: Option<Duration>,
     announced: bool,
     condemned: bool,
+    /// It was parked and has not been healthy since: one more death parks it again.
     trial: bool,
     died: bool,
 }
@@ -215,9 +216,8 @@ impl Life {
         jitter: &mut Jitter,
     ) -> Outcome {
         let (next, outcome) = match (event, self.state) {
-            (Event::Spawn, state) if self.may_spawn(now) => {
+            (Event::Spawn, _) if self.may_spawn(now) => {
                 self.generation = Generation(self.generation.0 + 1);
-                self.trial = matches!(state, State::Parked { .. });
                 self.restarts += u32::from(self.died);
                 (self.announced, self.condemned, self.died, self.ready_since) = (false, false, false, None);
                 (State::Starting { since: now }, Outcome::Quiet)
@@ -272,7 +272,11 @@ impl Life {
             (Event::Tick, State::Dying { next: Some((at, signal)) }) if now >= at => {
                 (State::Dying { next: rung_after(signal, now, timing) }, Outcome::Send(signal))
             }
-            (Event::Tick, State::Backoff { until }) if now >= until => (State::Dead, Outcome::Quiet),
+            (Event::Tick, State::Backoff { until } | State::Parked { until: Some(until) })
+                if now >= until =>
+            {
+                (State::Dead, Outcome::Quiet)
+            }
             (_, state) => (state, Outcome::Quiet),
         };
         self.state = next;
@@ -311,6 +315,7 @@ impl Life {
         }
         let state = if self.trial || self.deaths.len() > timing.slot_deaths {
             self.deaths.clear();
+            self.trial = true;
             State::Parked { until: Some(now + timing.park) }
         } else if healthy {
             State::Dead

@@ -117,6 +117,13 @@ impl MatchList {
         }
     }
 
+    /// The coordinator was late by this much: what would have undone a deletion may still wait to be read.
+    pub(super) fn forgive(&mut self, late: Duration) {
+        for at in self.deleted.values_mut() {
+            *at += late;
+        }
+    }
+
     /// The list is not followed at the moment: a load that was on its way says nothing.
     pub(super) fn lost(&mut self) {
         self.load = None;

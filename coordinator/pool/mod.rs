@@ -30,9 +30,12 @@ mod show;
 mod slot;
 mod views;
 
+// Tests look for one variant among many.
 #[cfg(test)]
+#[allow(clippy::wildcard_enum_match_arm)]
 mod simulation;
 #[cfg(test)]
+#[allow(clippy::wildcard_enum_match_arm)]
 mod tests;
 
 pub use action::{Action, Answer, Signal};
@@ -94,6 +97,7 @@ pub struct Pool {
     epochs: Epochs,
     reserve_after: Duration,
     breaker: Breaker,
+    breaker_told: bool,
     restarts: u64,
     retired_at: Option<Duration>,
     requests: Requests,
@@ -149,6 +153,7 @@ impl Pool {
             epochs: Epochs::new(saved.map_or(0, |saved| saved.highest_epoch)),
             reserve_after: Duration::ZERO,
             breaker: Breaker::new(),
+            breaker_told: false,
             restarts: 0,
             retired_at: None,
             requests: Requests::default(),
@@ -248,6 +253,9 @@ impl Pool {
         for slot in &mut self.slots {
             slot.life.forgive(late);
             slot.heard_at = (slot.heard_at + late).min(self.now);
+        }
+        for feed in &mut self.feeds {
+            feed.list.forgive(late);
         }
         self.recorder.life.forgive(late);
         self.recorder.heard_at = (self.recorder.heard_at + late).min(self.now);

@@ -313,7 +313,7 @@ impl Pool {
             reasons.push(format!("{} matches are in quarantine", self.quarantined));
         }
         if self.breaker.is_tripped() {
-            reasons.push("too many workers died within a minute: none is started but for a trial".into());
+            reasons.push(super::breaker::TRIPPED.into());
         }
         let silent = self.slots.iter().filter(|slot| {
             matches!(slot.life.state, State::Ready { .. }) && slot.pulse == super::slot::Pulse::Silent

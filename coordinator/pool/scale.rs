@@ -206,6 +206,13 @@ impl Pool {
 
     /// Says how each feed stands when that changed.
     pub(super) fn tick_feeds(&mut self, out: &mut Vec<Action>) {
+        let tripped = self.breaker.is_tripped();
+        if std::mem::replace(&mut self.breaker_told, tripped) != tripped {
+            out.push(Action::Notice(match tripped {
+                true => Notice::PoolDegraded { why: super::breaker::TRIPPED.into() },
+                false => Notice::PoolRecovered,
+            }));
+        }
         for feed in self.feed_ids() {
             let told = self.feed_stands(feed);
             let Some(state) = self.feed_mut(feed) else { continue };
@@ -215,7 +222,9 @@ impl Pool {
                 continue;
             }
             let Some(state) = self.feed_mut(feed) else { continue };
-            if std::mem::replace(&mut state.told, told.clone()) != told {
+            // The numbers in a reason change all the time; only a change of the state itself is news.
+            let before = std::mem::replace(&mut state.told, told.clone());
+            if std::mem::discriminant(&before) != std::mem::discriminant(&told) {
                 out.push(Action::Notice(match told {
                     Told::Nothing | Told::Up => Notice::FeedUp { feed },
                     Told::Degraded(why) => Notice::FeedDegraded { feed, why },

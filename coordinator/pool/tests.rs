@@ -1,1 +1,576 @@
+//! The pool step by step: what each rule does in its plainest case. What holds in all cases is in `simulation`.
 
+use super::*;
+use touchline_common::ipc::messages::Hello;
+use touchline_common::ipc::messages::recorder::{FromRecorder, Owner, RecorderStats};
+use touchline_common::ipc::messages::worker::{
+    ConnectionState, FromWorker, ListChange, LoadReport, MatchReport, MatchState, ReleaseReason,
+};
+use touchline_common::model::{Listing, MatchId};
+
+const FEED: FeedId = FeedId(0);
+
+fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+fn plan() -> FeedPlan {
+    FeedPlan {
+        name: "inplay".into(),
+        kind: "diffusion".into(),
+        cap: 5,
+        own_subscriptions: 0,
+        max_connections: 64,
+        connects_per_s: 20.0,
+        match_topics: vec!["6V{ID}".into()],
+        source: MatchSource::List,
+        waiting_order: vec![WaitingOrder::InPlay, WaitingOrder::Start],
+        only: MatchFilter::default(),
+        skip: MatchFilter::default(),
+        end_linger: Duration::from_secs(10),
+        overlap: Overlap::Allowed,
+    }
+}
+
+fn config(max_workers: u16) -> PoolConfig {
+    PoolConfig {
+        min_workers: 1,
+        max_workers,
+        spare_workers: 0,
+        drain_deadline: Duration::from_secs(20),
+        feeds: vec![plan()],
+        seed: 1,
+        timing: Timing::default(),
+    }
+}
+
+fn key(id: &str) -> MatchKey {
+    MatchKey { feed: FEED, id: id.into() }
+}
+
+/// A world in which everything is done at once: children start, are ready and connected; epochs are reserved.
+struct Bed {
+    pool: Pool,
+    now: Duration,
+    /// Every action since the last look.
+    log: Vec<Action>,
+    seen: BTreeMap<SlotId, (Generation, u64)>,
+    mute: bool,
+}
+
+impl Bed {
+    fn new(config: PoolConfig) -> Bed {
+        Bed::after(config, None)
+    }
+
+    fn after(config: PoolConfig, saved: Option<&SavedStateV1>) -> Bed {
+        let pool = Pool::new(config, saved);
+        let mut bed = Bed { pool, now: ms(0), log: Vec::new(), seen: BTreeMap::new(), mute: false };
+        bed.give(Input::Tick);
+        bed
+    }
+
+    fn give(&mut self, input: Input) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            let mut out = Vec::new();
+            self.pool.step(self.now, input, &mut out);
+            out.iter().for_each(|action| inputs.extend(self.follows(action)));
+            self.log.extend(out);
+        }
+    }
+
+    fn follows(&mut self, action: &Action) -> Vec<Input> {
+        let worker = |slot, generation, message| Input::Worker { slot, generation, message };
+        match action.clone() {
+            Action::Spawn { child, generation, .. } => {
+                let hello = Hello { proto_min: 1, proto_max: 1, build: String::new(), pid: 9 };
+                let said = match child {
+                    Child::Recorder => Input::Recorder { generation, message: FromRecorder::Hello(hello) },
+                    Child::Worker(slot) => {
+                        self.seen.insert(slot, (generation, 0));
+                        worker(slot, generation, FromWorker::Hello(hello))
+                    }
+                };
+                vec![Input::Spawned { child, generation, pid: 9 }, said]
+            }
+            Action::Welcome { child: Child::Recorder, generation, .. } => {
+                let message = FromRecorder::Ready { highest_epoch: Epoch(500), token: 1 };
+                vec![Input::Recorder { generation, message }]
+            }
+            Action::Welcome { child: Child::Worker(slot), generation, .. } if !self.mute => {
+                let state = ConnectionState::Up;
+                let up = FromWorker::Connection { state, detail: String::new() };
+                vec![worker(slot, generation, FromWorker::Ready), worker(slot, generation, up)]
+            }
+            Action::ConnectData { slot, generation } => {
+                vec![worker(slot, generation, FromWorker::DataOpened)]
+            }
+            Action::ReserveEpochs { up_to } => vec![Input::EpochsReserved { up_to }],
+            Action::ToWorker { slot, message, .. } => {
+                let counted = matches!(
+                    message,
+                    ToWorker::Assign { .. } | ToWorker::Release { .. } | ToWorker::FollowList
+                );
+                self.seen.get_mut(&slot).unwrap().1 += u64::from(counted);
+                Vec::new()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Ticks through `time`, with reports of every worker but `silent`.
+    fn pass(&mut self, time: Duration, silent: &[u16]) {
+        let until = self.now + time;
+        while self.now < until {
+            self.now += ms(250);
+            for (slot, (generation, commands_seen)) in self.seen.clone() {
+                if !silent.contains(&slot.0) {
+                    let report = LoadReport { commands_seen, ..LoadReport::default() };
+                    self.give(Input::Worker { slot, generation, message: FromWorker::Load(report) });
+                }
+            }
+            let generation = self.pool.recorder.life.generation;
+            let message = FromRecorder::Stats(RecorderStats::default());
+            self.give(Input::Recorder { generation, message });
+            self.give(Input::Tick);
+        }
+    }
+
+    fn list(&mut self, changes: Vec<ListChange>) {
+        let (slot, generation) = self.pool.feeds[0].holder.unwrap();
+        self.give(Input::Worker { slot, generation, message: FromWorker::List(changes) });
+    }
+
+    fn load_list(&mut self, ids: &[&str]) {
+        let mut changes = vec![ListChange::LoadBegin];
+        changes.extend(
+            ids.iter().map(|id| ListChange::Present { id: (*id).into(), listing: Listing::default() }),
+        );
+        changes.push(ListChange::LoadEnd);
+        self.list(changes);
+    }
+
+    fn live(&mut self, id: &str) {
+        self.state(id, MatchState::Live);
+    }
+
+    /// The newest seat of the match reports this state.
+    fn state(&mut self, id: &str, state: MatchState) {
+        let matches::Place::Placed { owner, candidate } = &self.pool.matches[&key(id)].place else {
+            panic!()
+        };
+        let seat = candidate.as_ref().unwrap_or(owner);
+        let (slot, generation, epoch) = (seat.slot, seat.generation, seat.epoch);
+        let report = MatchReport { id: id.into(), epoch, state, took_ms: 3, name: None };
+        self.give(Input::Worker { slot, generation, message: FromWorker::Match(report) });
+    }
+
+    fn exit(&mut self, slot: u16, exit: Exit) {
+        let slot = SlotId(slot);
+        let (generation, _) = self.seen.remove(&slot).unwrap();
+        self.give(Input::Exited { child: Child::Worker(slot), generation, exit });
+    }
+
+    fn owner(&self, id: &str) -> (u16, u64) {
+        let view = self.view(id);
+        (view.worker.unwrap(), view.epoch.unwrap())
+    }
+
+    fn view(&self, id: &str) -> MatchView {
+        self.pool.matches(MatchQuery::default()).into_iter().find(|view| view.id == id).unwrap()
+    }
+
+    fn switches(&self) -> Vec<(String, u64, Owner)> {
+        self.log
+            .iter()
+            .filter_map(|action| match action {
+                Action::ToRecorder { message: ToRecorder::Switch { key, epoch, owner }, .. } => {
+                    Some((key.id.to_string(), epoch.0, *owner))
+                }
+                _ => None,
+            })
+            .collect()
+    }
+
+    fn told(&self, slot: u16) -> Vec<&ToWorker> {
+        self.log
+            .iter()
+            .filter_map(|action| match action {
+                Action::ToWorker { slot: to, message, .. } if to.0 == slot => Some(message),
+                _ => None,
+            })
+            .collect()
+    }
+
+    fn said(&self, name: &str) -> usize {
+        self.log.iter().filter(|action| matches!(action, Action::Notice(n) if n.name() == name)).count()
+    }
+}
+
+const KILLED: Exit = Exit::Signal { number: 9, core: false };
+const SEGV: Exit = Exit::Signal { number: 11, core: true };
+
+#[test]
+fn the_first_list_starts_as_many_workers_as_it_needs_and_fills_them_alike() {
+    let mut bed = Bed::new(config(8));
+    bed.load_list(&["a", "b", "c", "d", "e", "f", "g", "h", "i"]);
+    let workers = bed.pool.workers();
+    assert_eq!(workers.iter().map(|w| w.subscriptions + w.reserved).collect::<Vec<_>>(), [5, 5]);
+    assert_eq!(bed.pool.state(), DaemonState::Ready);
+    assert!(bed.switches().iter().all(|(_, epoch, owner)| *epoch > 500 && *owner == Owner::Dead));
+}
+
+#[test]
+fn beyond_the_last_worker_matches_wait_in_their_order_and_nothing_passes_the_cap() {
+    let mut bed = Bed::new(config(1));
+    bed.load_list(&["a", "b", "c", "d", "e", "f"]);
+    let soon = Listing { in_play: true, ..Listing::default() };
+    bed.list(vec![ListChange::Present { id: "z".into(), listing: soon }]);
+    assert_eq!(bed.pool.count().waiting, 3);
+    assert!(bed.pool.workers()[0].subscriptions + bed.pool.workers()[0].reserved <= 5);
+    bed.state("a", MatchState::Removed);
+    bed.list(vec![ListChange::Gone { id: "a".into() }]);
+    bed.pass(ms(6_000), &[]);
+    assert_eq!(bed.view("z").worker, Some(1), "in play goes first");
+    assert_eq!(bed.pool.count().waiting, 2);
+    assert_eq!(bed.view("a").state, MatchViewState::Ended);
+}
+
+#[test]
+fn a_match_that_needs_more_than_a_connection_has_is_said_to() {
+    let mut config = config(4);
+    config.feeds[0].match_topics = (0..6).map(|n| format!("{n}V{{ID}}")).collect();
+    let mut bed = Bed::new(config);
+    bed.load_list(&["a"]);
+    assert_eq!(bed.view("a").state, MatchViewState::Waiting);
+    assert!(bed.view("a").why.unwrap().contains("6 subscriptions"), "{:?}", bed.view("a").why);
+    bed.pass(ms(20_000), &[]);
+    assert_eq!(bed.pool.workers().len(), 1, "no worker is started for it");
+    assert_eq!(bed.pool.state(), DaemonState::Ready);
+}
+
+#[test]
+fn a_dead_workers_matches_are_placed_in_the_same_step_under_new_epochs() {
+    let mut bed = Bed::new(config(8));
+    bed.load_list(&["a", "b", "c", "d"]);
+    bed.list(vec![
+        ListChange::Present { id: "e".into(), listing: Listing::default() },
+        ListChange::Present { id: "f".into(), listing: Listing::default() },
+    ]);
+    bed.pass(ms(1_000), &[]);
+    let before = bed.pool.highest_epoch();
+    bed.log.clear();
+    bed.exit(1, KILLED);
+    let moved = bed.switches();
+    assert!(
+        !moved.is_empty() && moved.iter().all(|(_, epoch, owner)| *epoch > before.0 && *owner == Owner::Dead)
+    );
+    assert_eq!(bed.said("list.followed"), 1, "the list is followed again at once");
+    assert_eq!(bed.pool.count().waiting + bed.pool.count().subscribing, 6);
+    bed.pass(ms(2_000), &[]);
+    assert_eq!(bed.pool.count().waiting, 0);
+    assert_eq!(bed.pool.count().ended, 0, "a gap of the list ends nothing");
+}
+
+#[test]
+fn a_silent_workers_matches_get_candidates_and_the_recorder_decides() {
+    let mut bed = Bed::new(config(8));
+    bed.load_list(&["a", "b", "c", "d", "e", "f"]);
+    bed.pass(ms(1_000), &[]);
+    let id = ["a", "b", "c", "d", "e", "f"].into_iter().find(|id| bed.owner(id).0 == 2).unwrap();
+    bed.live(id);
+    let (_, old) = bed.owner(id);
+    bed.log.clear();
+    bed.pass(ms(2_500), &[2]);
+    assert_eq!(bed.said("worker.silent"), 1);
+    assert_eq!(bed.owner(id), (2, old), "nothing has changed yet");
+    assert_eq!(bed.switches(), []);
+    bed.live(id);
+    let [(_, epoch, Owner::Alive)] = bed.switches()[..] else { panic!("{:?}", bed.switches()) };
+    let generation = bed.pool.recorder.life.generation;
+    let message = FromRecorder::Switched { key: key(id), epoch: Epoch(epoch) };
+    bed.give(Input::Recorder { generation, message });
+    assert_ne!(bed.owner(id).0, 2);
+    assert!(bed.told(2).iter().any(|message| matches!(
+        message,
+        ToWorker::Release { epoch, why: ReleaseReason::Moved, .. } if epoch.0 == old
+    )));
+    bed.pass(ms(8_000), &[2]);
+    assert!(bed.log.iter().any(|action| matches!(
+        action,
+        Action::Kill { child: Child::Worker(SlotId(2)), signal: Signal::Abort, .. }
+    )));
+}
+
+#[test]
+fn a_coordinator_that_was_late_judges_nobody() {
+    let mut bed = Bed::new(config(8));
+    bed.load_list(&["a", "b"]);
+    bed.pass(ms(1_000), &[]);
+    bed.list(vec![ListChange::Gone { id: "a".into() }]);
+    bed.log.clear();
+    bed.now += Duration::from_secs(30);
+    bed.give(Input::Tick);
+    assert_eq!(bed.said("pool.late"), 1);
+    assert_eq!(bed.said("worker.silent") + bed.said("worker.kill") + bed.said("recorder.kill"), 0);
+    assert_eq!(bed.pool.count().ended, 0, "the insert that makes it a move may wait to be read");
+    bed.pass(ms(3_000), &[1]);
+    assert_eq!(bed.said("worker.silent"), 1, "from now on it counts");
+}
+
+#[test]
+fn a_match_in_two_crashes_is_quarantined_until_released_but_kills_from_outside_blame_nobody() {
+    let mut bed = Bed::new(config(8));
+    bed.load_list(&["a"]);
+    for _ in 0..3 {
+        let (slot, _) = bed.owner("a");
+        bed.exit(slot, KILLED);
+        bed.pass(ms(3_000), &[]);
+    }
+    for _ in 0..2 {
+        let (slot, _) = bed.owner("a");
+        bed.exit(slot, SEGV);
+        bed.pass(ms(10_000), &[]);
+    }
+    assert_eq!(bed.view("a").state, MatchViewState::Quarantined);
+    assert!(!bed.pool.health().healthy);
+    let (request, timeout) = (RequestId(1), ms(1_000));
+    bed.give(Input::Command { request, command: Command::Release { key: key("a") }, timeout });
+    bed.pass(ms(40_000), &[]);
+    assert_eq!(bed.view("a").state, MatchViewState::Subscribing);
+}
+
+#[test]
+fn a_recorder_that_starts_anew_gives_every_match_a_new_epoch_without_a_new_subscription() {
+    let mut bed = Bed::new(config(8));
+    bed.load_list(&["a", "b"]);
+    bed.live("a");
+    let before = bed.owner("a");
+    bed.log.clear();
+    let (child, generation) = (Child::Recorder, bed.pool.recorder.life.generation);
+    bed.give(Input::Exited { child, generation, exit: KILLED });
+    bed.pass(ms(3_000), &[]);
+    let after = bed.owner("a");
+    assert!(after.0 == before.0 && after.1 > before.1);
+    assert_eq!(bed.switches().iter().filter(|(_, _, owner)| *owner == Owner::Dead).count(), 2);
+    let told = bed.told(1);
+    assert_eq!(told.iter().filter(|message| matches!(message, ToWorker::Renew { .. })).count(), 2);
+    assert!(!told.iter().any(|message| matches!(message, ToWorker::Assign { .. })));
+    assert!(bed.log.iter().any(|action| matches!(action, Action::ConnectData { slot: SlotId(1), .. })));
+    assert_eq!(bed.view("a").state, MatchViewState::Live);
+}
+
+#[test]
+fn a_switch_to_a_candidate_that_is_no_more_renews_the_owner() {
+    let mut bed = Bed::new(config(8));
+    bed.load_list(&["a"]);
+    let (slot, epoch) = bed.owner("a");
+    let generation = bed.pool.recorder.life.generation;
+    let message = FromRecorder::Switched { key: key("a"), epoch: Epoch(epoch + 7) };
+    bed.give(Input::Recorder { generation, message });
+    assert!(bed.owner("a").0 == slot && bed.owner("a").1 > epoch + 7);
+}
+
+#[test]
+fn exit_code_2_stops_all_starts_of_the_feed() {
+    let mut bed = Bed::new(config(8));
+    bed.load_list(&["a"]);
+    bed.exit(1, Exit::Code(2));
+    bed.pass(Duration::from_secs(400), &[]);
+    assert_eq!(bed.said("worker.spawned"), 1);
+    assert_eq!(bed.pool.workers()[0].state, "parked");
+    assert!(bed.pool.health().reasons.iter().any(|reason| reason.contains("exit 2")));
+}
+
+#[test]
+fn drained_workers_hand_over_before_they_leave() {
+    let mut bed = Bed::new(config(8));
+    bed.load_list(&["a"]);
+    bed.live("a");
+    let (request, timeout) = (RequestId(5), ms(5_000));
+    bed.give(Input::Command { request, command: Command::Drain { slot: SlotId(1) }, timeout });
+    bed.pass(ms(500), &[]);
+    assert_eq!(bed.owner("a").0, 1);
+    bed.live("a");
+    let (_, epoch, _) = bed.switches().pop().unwrap();
+    let generation = bed.pool.recorder.life.generation;
+    let message = FromRecorder::Switched { key: key("a"), epoch: Epoch(epoch) };
+    bed.give(Input::Recorder { generation, message });
+    assert_eq!(bed.owner("a").0, 2);
+    bed.pass(ms(500), &[]);
+    assert!(bed.told(1).iter().any(|message| matches!(message, ToWorker::Stop { .. })));
+    bed.exit(1, Exit::Code(0));
+    bed.pass(ms(500), &[]);
+    assert!(bed.log.iter().any(|action| matches!(
+        action,
+        Action::Answer { request: RequestId(5), answer: Answer::Done { .. } }
+    )));
+    assert_eq!(bed.said("worker.died"), 0);
+}
+
+#[test]
+fn the_end_comes_in_order_and_a_second_request_makes_it_urgent() {
+    let mut bed = Bed::new(config(8));
+    bed.load_list(&["a"]);
+    let timeout = Duration::from_secs(60);
+    let stop = |request, urgency| Input::Command {
+        request: RequestId(request),
+        command: Command::Stop { urgency },
+        timeout,
+    };
+    bed.give(stop(1, Urgency::Drain));
+    assert_eq!(bed.pool.state(), DaemonState::Draining);
+    assert!(bed.told(1).contains(&&ToWorker::Stop { deadline_ms: 20_000 }));
+    bed.log.clear();
+    bed.give(stop(2, Urgency::Now));
+    bed.give(stop(3, Urgency::Drain));
+    let kill = |signal| Action::Kill { child: Child::Worker(SlotId(1)), generation: Generation(1), signal };
+    assert!(bed.log.contains(&kill(Signal::Term)));
+    bed.pass(ms(2_000), &[]);
+    assert!(bed.log.contains(&kill(Signal::Kill)));
+    assert_eq!(bed.pool.state(), DaemonState::Stopping);
+    bed.exit(1, KILLED);
+    assert!(bed.log.iter().any(|action| matches!(
+        action,
+        Action::ToRecorder { message: ToRecorder::Stop { deadline_ms: 2_000 }, .. }
+    )));
+    assert!(!bed.log.contains(&Action::Finished));
+    let (child, generation) = (Child::Recorder, Generation(1));
+    bed.give(Input::Exited { child, generation, exit: Exit::Code(0) });
+    assert_eq!(bed.log.last(), Some(&Action::Finished));
+    assert_eq!(bed.log.iter().filter(|action| matches!(action, Action::Answer { .. })).count(), 3);
+    assert_eq!(bed.said("worker.spawned"), 0);
+}
+
+#[test]
+fn readiness_follows_the_contract() {
+    let mut bed = Bed::new(config(8));
+    let wait = |request| Input::Command {
+        request: RequestId(request),
+        command: Command::WaitReady,
+        timeout: Duration::from_secs(60),
+    };
+    bed.give(wait(1));
+    bed.pass(Duration::from_secs(29), &[]);
+    assert_eq!(bed.pool.state(), DaemonState::Starting);
+    bed.pass(Duration::from_secs(2), &[]);
+    assert_eq!(bed.pool.state(), DaemonState::Degraded);
+    let partial = bed.log.iter().find_map(|action| match action {
+        Action::Answer { request: RequestId(1), answer } => Some(answer.clone()),
+        _ => None,
+    });
+    assert!(
+        matches!(&partial, Some(Answer::Partial { missing }) if missing.contains("inplay")),
+        "{partial:?}"
+    );
+    bed.load_list(&[]);
+    bed.give(wait(2));
+    assert!(bed.log.iter().any(|action| matches!(
+        action,
+        Action::Answer { request: RequestId(2), answer: Answer::Done { .. } }
+    )));
+    assert_eq!(bed.pool.state(), DaemonState::Ready);
+}
+
+#[test]
+fn a_cold_start_goes_on_where_the_last_run_ended() {
+    let mut first = Bed::new(config(8));
+    first.load_list(&["a", "b", "c", "d", "e", "f"]);
+    let saved = first.pool.saved_state();
+    assert_eq!(SavedStateV1::from_json(&saved.to_json().unwrap()).unwrap(), saved);
+    let mut second = Bed::after(config(8), Some(&saved));
+    assert_eq!(second.said("worker.spawned"), 2, "as many as were needed");
+    second.load_list(&["a", "b", "c", "d", "e", "g"]);
+    for id in ["a", "b", "c", "d", "e"] {
+        assert_eq!(second.owner(id).0, first.owner(id).0, "{id}");
+        assert!(second.owner(id).1 > saved.highest_epoch);
+    }
+    assert_eq!(second.pool.workers()[0].generation, 2, "a generation is never used twice");
+    let ended = ToRecorder::Ended { key: key("f") };
+    assert!(second.log.iter().any(|a| matches!(a, Action::ToRecorder { message, .. } if *message == ended)));
+}
+
+#[test]
+fn idle_workers_are_retired_but_not_all() {
+    let mut bed = Bed::new(config(8));
+    let ids: Vec<String> = (0..14).map(|n| format!("m{n}")).collect();
+    bed.load_list(&ids.iter().map(String::as_str).collect::<Vec<_>>());
+    bed.pass(ms(1_000), &[]);
+    assert_eq!(bed.pool.workers().len(), 3);
+    for id in &ids {
+        bed.state(id, MatchState::Removed);
+    }
+    bed.load_list(&[]);
+    bed.load_list(&[]);
+    assert_eq!(bed.pool.count().listed, 0, "a second load confirmed it");
+    bed.log.clear();
+    bed.pass(Duration::from_secs(590), &[]);
+    assert_eq!(bed.said("worker.draining"), 0);
+    bed.pass(Duration::from_secs(100), &[]);
+    assert_eq!(bed.said("worker.draining"), 2);
+}
+
+#[test]
+fn a_start_that_hangs_is_killed_and_another_follows() {
+    let mut bed = Bed::new(config(2));
+    let child = Child::Worker(SlotId(1));
+    bed.exit(1, KILLED);
+    bed.mute = true;
+    bed.pass(ms(11_500), &[1]);
+    let abort = Action::Kill { child, generation: Generation(2), signal: Signal::Abort };
+    assert!(bed.log.contains(&abort));
+    bed.mute = false;
+    bed.exit(1, KILLED);
+    // The other slot was started while this one was dying, and hangs as well.
+    bed.pass(ms(15_000), &[]);
+    assert_eq!(bed.pool.status(Surroundings::default()).workers.ready, 1);
+}
+
+#[test]
+fn fixed_matches_need_no_list() {
+    let mut config = config(4);
+    let fixed = ["r1", "r2"].map(|id| (MatchId::from(id), Listing::default()));
+    config.feeds[0].source = MatchSource::Fixed(fixed.to_vec());
+    let mut bed = Bed::new(config);
+    bed.pass(ms(500), &[]);
+    assert_eq!(bed.pool.count().subscribing, 2);
+    assert_eq!(bed.said("list.followed"), 0);
+    assert_eq!(bed.pool.state(), DaemonState::Ready);
+}
+
+#[test]
+fn answers_have_the_contracts_keys() {
+    let mut bed = Bed::new(config(8));
+    bed.load_list(&["a"]);
+    let keys = |value: serde_json::Value| {
+        let mut keys: Vec<String> = value.as_object().unwrap().keys().cloned().collect();
+        keys.sort();
+        keys
+    };
+    let has = |all: Vec<String>, wanted: &str| {
+        for name in wanted.split(' ') {
+            assert!(all.iter().any(|key| key == name), "{name} is missing in {all:?}");
+        }
+    };
+    let status = serde_json::to_value(bed.pool.status(Surroundings::default())).unwrap();
+    has(keys(status["feeds"][0].clone()), "name kind state asked acknowledged live cap learned_cap");
+    has(keys(status["workers"].clone()), "ready starting parked restarts max");
+    has(keys(status["matches"].clone()), "listed waiting subscribing live stale quarantined ended");
+    has(keys(status["recorder"].clone()), "state documents events queue dropped");
+    assert_eq!(status["state"], "ready");
+    has(
+        keys(status),
+        "version build pid uptime_s state epoch workers matches feeds recorder gateway sandbox",
+    );
+    let worker = serde_json::to_value(&bed.pool.workers()[0]).unwrap();
+    assert_eq!(worker["connection"], "up");
+    has(
+        keys(worker),
+        "worker pid state feed connection matches subscriptions reserved cap busy diffs_per_s bytes_per_s \
+         receive_queue_bytes receive_queue_peak_bytes server_queue lag_us rss_bytes restarts generation uptime_s last_exit",
+    );
+    let a_match = serde_json::to_value(bed.view("a")).unwrap();
+    assert_eq!(a_match["state"], "subscribing");
+    has(keys(a_match), "match feed worker epoch state version updated_at age_ms name");
+}

@@ -333,7 +333,8 @@ impl Daemon {
 
     fn hear(&mut self, child: Child, generation: Generation, said: Said) {
         match (said, child) {
-            (Said::Worker(FromWorker::Details { matches, more }, request), Child::Worker(slot)) => {
+            // Those without a number are the pool's own question.
+            (Said::Worker(FromWorker::Details { matches, more }, request @ 1..), Child::Worker(slot)) => {
                 self.gather_details(request, slot, matches, more);
             }
             (Said::Recorder(FromRecorder::Documents { documents, more }, request), _) => {

@@ -104,8 +104,7 @@ fn daemon(
     let permissions =
         Permissions { read: config.control.read_uids.clone(), operate: config.control.operate_uids.clone() }
             .with_ourselves();
-    let clients =
-        Clients::listen(socket, permissions).map_err(|e| RunError::Failed(e.to_string()))?;
+    let clients = Clients::listen(socket, permissions).map_err(|e| RunError::Failed(e.to_string()))?;
     let child_config =
         config.to_child_json().map_err(|e| failed("writing the children's configuration", e))?;
     log::info!(

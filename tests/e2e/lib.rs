@@ -137,6 +137,6 @@ pub fn write_config(folder: &Path, server: SocketAddr, extra: &str) {
 fn arguments(args: Value) -> Map<String, Value> {
     match args {
         Value::Object(map) => map,
-        _ => Map::new(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
     }
 }

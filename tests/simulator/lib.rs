@@ -4,12 +4,14 @@
 //! what a program published against it. `server` speaks the wire, `truth` is the way to ask, `replay` plays recorded
 //! matches. None of it uses the worker's tree: what both compute is computed twice, from the same page of rules.
 
+mod model;
 pub mod options;
 pub mod oracle;
+mod replay;
 pub mod server;
+pub mod truth;
 
 pub use options::{Aliases, Burst, LoadSize, Options, OverCap, OwnTopic};
 pub use oracle::{EventsReport, FinalReport, Oracle, OracleReport, Verdict};
-pub use server::{ConnectionReport, Handle, Report, Simulator};
+pub use server::{ConnectionReport, Handle, Lateness, Report, Simulator};
 pub use truth::Truth;
-pub mod truth;

@@ -96,7 +96,7 @@ impl Documents {
     }
 
     /// How many are held.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.all.len()
     }
 

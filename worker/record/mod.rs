@@ -94,10 +94,13 @@ fn greet(
         let _ = control.flush();
         let outcome = control.read().map_err(|error| unusable(error.to_string()))?;
         if let Some((message, _, _)) = control.next().map_err(|error| unusable(error.to_string()))? {
-            return match message {
-                ToRecorder::Welcome(welcome) if welcome.proto == PROTO => Ok((poll, Some(welcome))),
-                ToRecorder::Welcome(welcome) => Err(unusable(format!("it wants version {}", welcome.proto))),
-                other => Err(unusable(format!("{other:?} instead of a welcome"))),
+            let ToRecorder::Welcome(welcome) = message else {
+                return Err(unusable(format!("{message:?} instead of a welcome")));
+            };
+            return if welcome.proto == PROTO {
+                Ok((poll, Some(welcome)))
+            } else {
+                Err(unusable(format!("it wants version {}", welcome.proto)))
             };
         }
         if outcome == ReadOutcome::Closed {

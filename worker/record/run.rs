@@ -139,7 +139,7 @@ impl Recorder {
             told_at: Instant::now(),
             state: State::Running,
         };
-        log::info!(documents = recorder.documents.len(), epoch = highest_epoch.0; "recorder.ready");
+        log::info!(documents = recorder.documents.count(), epoch = highest_epoch.0; "recorder.ready");
         recorder.tell(FromRecorder::Ready { highest_epoch, token }, 0);
         Ok(recorder)
     }
@@ -251,7 +251,7 @@ impl Recorder {
             }
             ToRecorder::Ended { key } => self.jobs.push(Job::Ended { key }),
             ToRecorder::Query { verb, args } => match fd {
-                Some(fd) => self.clients.answer(Query { verb, args }, fd, &self.documents),
+                Some(fd) => self.clients.answer(&Query { verb, args }, fd, &self.documents),
                 None => log::error!(verb = verb.as_str(); "control.no_descriptor"),
             },
             ToRecorder::Ping => self.tell(FromRecorder::Pong, request),
@@ -270,7 +270,7 @@ impl Recorder {
             ToRecorder::Stop { deadline_ms } => {
                 let time = Duration::from_millis(u64::from(deadline_ms));
                 // A part of the time is the last commit's.
-                let until = Instant::now() + time.mul_f32(0.7);
+                let until = Instant::now() + time.mul_f32(0.7).min(DRAIN);
                 log::info!(deadline_ms = deadline_ms; "recorder.stop");
                 if self.state == State::Running {
                     self.state = State::Draining { until };
@@ -320,13 +320,13 @@ impl Recorder {
                 refused: &mut self.refused,
             };
             let fate = worker.turn(&mut around, token);
-            self.close_unless_open(place, fate);
+            self.close_unless_open(place, &fate);
             self.shared.queue.push(&mut self.jobs);
         }
     }
 
-    fn close_unless_open(&mut self, place: usize, fate: Fate) {
-        match &fate {
+    fn close_unless_open(&mut self, place: usize, fate: &Fate) {
+        match fate {
             Fate::Open => return,
             Fate::Ended => {}
             Fate::Broken(what) => {
@@ -430,7 +430,7 @@ impl Recorder {
         if age < TICK || (age < Duration::from_secs(1) && !urgent) {
             return;
         }
-        stats.documents = self.documents.len() as u64;
+        stats.documents = self.documents.count() as u64;
         stats.queue = self.shared.queue.held() as u64;
         stats.published = self.published;
         stats.refused += self.refused;

@@ -30,7 +30,6 @@ impl Forest {
     pub(super) fn head_changed(&mut self, slot: u32, received: Received) {
         if let Some(held) = self.matches.get_mut(slot as usize) {
             held.head_dirty = true;
-            held.clock = None;
             self.match_changed(slot, received);
         }
     }

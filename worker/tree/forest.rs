@@ -83,7 +83,7 @@ pub(super) struct Match {
     pub(super) told: Vec<(Register, i64)>,
     pub(super) facts: Facts,
     pub(super) live: bool,
-    /// The clock as the trees state it; `None` after each change of the head.
+    /// The clock as the trees state it; `None` after each change of an event node.
     pub(super) clock: Option<ClockState>,
     pub(super) head_dirty: bool,
     pub(super) head_hash: Option<u64>,
@@ -250,7 +250,7 @@ impl Forest {
     pub fn name(&mut self, slot: MatchSlot) -> Option<String> {
         self.refresh_match(slot.0);
         let held = self.matches.get(slot.0 as usize)?;
-        Reading::of(&self.store, &self.mapping, held).name().map(|name| name.into_owned())
+        Reading::of(&self.store, &self.mapping, held).name().map(std::borrow::Cow::into_owned)
     }
 
     /// Appends the sections of a live match that differ from what was last published, and calls it clean. All

@@ -99,7 +99,7 @@ fn write_pair(pair: Pair, out: &mut String) {
         if let Some(value) = value {
             json::string(out, side.as_str());
             out.push(':');
-            json::number(out, value);
+            json::number(out, i64::from(value));
             out.push(',');
         }
     }
@@ -163,7 +163,7 @@ fn write_stats(reading: &Reading<'_>, out: &mut String) {
             out.push(':');
             match integer(value) {
                 Some(n) => json::number(out, n),
-                None => json::string(out, &String::from_utf8_lossy(value)),
+                None => json::string(out, &json::lossy(value)),
             }
             out.push(',');
         }
@@ -186,7 +186,7 @@ fn write_order(forest: &Forest, trees: &[TreeId], out: &mut String) {
     for tree in trees.iter().filter_map(|tree| forest.store.tree(*tree)) {
         for &id in &tree.outline {
             if forest.is_shown(id) {
-                json::string(out, &String::from_utf8_lossy(forest.store.it(id)));
+                json::string(out, &json::lossy(forest.store.it(id)));
                 out.push(',');
             }
         }
@@ -276,9 +276,9 @@ fn write_node(
         out.push_str("\"extra\":{},");
     }
     extra.end(out);
-    said(out, "type", Some(&String::from_utf8_lossy(text::type_word(store.text(id)))));
-    said(out, "id", Some(&String::from_utf8_lossy(store.it(id))));
-    said(out, "parent", Some(&String::from_utf8_lossy(store.it(store.node(id).parent))));
+    said(out, "type", Some(&json::lossy(text::type_word(store.text(id)))));
+    said(out, "id", Some(&json::lossy(store.it(id))));
+    said(out, "parent", Some(&json::lossy(store.it(store.node(id).parent))));
     json::close(out, '}');
     out.push(',');
 }

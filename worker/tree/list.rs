@@ -4,6 +4,7 @@
 //! changes often in one read is told once, and only if what the list knows of it really differs.
 
 use super::forest::Forest;
+use super::json::lossy;
 use super::mapping::{Class, Role};
 use super::store::{NIL, NodeId, TreeId};
 use super::template::Template;
@@ -178,13 +179,13 @@ impl Forest {
         };
         let text = self.store.text(id);
         let (start, end) = text::find_name(text, key.as_bytes())?;
-        text.get(start..end).filter(|value| !value.is_empty()).map(String::from_utf8_lossy)
+        text.get(start..end).filter(|value| !value.is_empty()).map(lossy)
     }
 
     fn listing_of(&self, list: &List, event: NodeId) -> Listing {
         let said = |id: NodeId, class: Class, role: Role| {
             let value = text::trim(self.store.attribute(id, self.mapping.key(class, role))?);
-            (!value.is_empty()).then(|| String::from_utf8_lossy(value).into_owned())
+            (!value.is_empty()).then(|| lossy(value).into_owned())
         };
         let above = |class: Class, role: Role| {
             let mut id = event;

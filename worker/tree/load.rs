@@ -7,6 +7,7 @@
 use super::forest::{Applied, Forest, MatchSlot};
 use super::key::Key;
 use super::mapping::Class;
+use super::memory::MarketState;
 use super::observe::{Received, Sink};
 use super::reading::Reading;
 use super::registers;
@@ -90,6 +91,7 @@ impl Forest {
         let trees = held.trees.clone();
         let loaded = |tree: &TreeId| self.store.tree(*tree).is_some_and(|tree| tree.nodes > 0);
         held.live = trees.iter().any(loaded);
+        held.clock = None;
         sink.touched(MatchSlot(slot));
         if !held.live {
             self.clean(slot);
@@ -157,13 +159,12 @@ impl Forest {
 
     /// Remembers what was published of a node, if it is a market.
     pub(super) fn retire_market(&mut self, slot: u32, id: NodeId) {
-        let Some(hash) = self.store.market_state(id).and_then(|state| state.hash) else { return };
+        let Some(state) = self.store.market_state(id) else { return };
+        let Some(hash) = state.hash else { return };
         if let Some(held) = self.matches.get_mut(slot as usize) {
             held.gone.insert(self.store.it(id).into(), hash);
         }
-        if let Some(state) = self.store.market_state_mut(id) {
-            state.hash = None;
-        }
+        self.store.set_market_state(id, MarketState { hash: None, ..state });
     }
 }
 

@@ -197,11 +197,7 @@ impl Mapping {
         let name = topic.ok_or_else(|| wrong("topic", "missing: the attribute of every node's topic id"))?;
         let topic = attribute("topic", &name)?;
         // Selections are by far the most frequent: looked at first.
-        types.sort_by_key(|(_, class)| match class {
-            Class::Selection => 0,
-            Class::Market => 1,
-            other => 2 + *other as u8,
-        });
+        types.sort_by_key(|(_, class)| (*class != Class::Selection, *class != Class::Market, *class));
         for place in &mut fields {
             place.add(topic, Role::Topic);
             place.settle();
@@ -270,9 +266,11 @@ fn compile_class(section: &str, table: &Table) -> Result<(Key, Fields), MappingE
 }
 
 fn compile_labels(table: &Table) -> Result<Vec<(String, String)>, MappingError> {
-    let entry = |(label, key): (&String, &Value)| match key {
-        Value::String(key) if !key.is_empty() => Ok((label.trim().to_owned(), key.clone())),
-        _ => Err(wrong(format!("statistics.{label}"), "expected a key, text in quotes")),
+    let entry = |(label, key): (&String, &Value)| {
+        let key = key.as_str().filter(|key| !key.is_empty());
+        let key =
+            key.ok_or_else(|| wrong(format!("statistics.{label}"), "expected a key, text in quotes"))?;
+        Ok((label.trim().to_owned(), key.to_owned()))
     };
     table.iter().map(entry).collect()
 }

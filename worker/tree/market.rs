@@ -2,7 +2,7 @@
 
 use super::json::{self, Escape, Extra, Shown};
 use super::mapping::{Class, Mapping, Role};
-use super::store::{NIL, NodeId, Store};
+use super::store::{NIL, Node, NodeId, Store};
 use super::text;
 use touchline_common::model::Price;
 
@@ -12,21 +12,23 @@ pub(super) fn render(store: &Store, mapping: &Mapping, id: NodeId, extra: &mut E
     let escape = shown.escape();
     out.push('{');
     extra.begin();
-    let mut suspended = false;
-    let mut plain = String::new();
+    let (mut number, mut title, mut suspended) = (None, None, None);
     shown.scan(mapping, Class::Market, |role, name, value| match role {
-        Some(Role::Id) => member(&mut plain, "\"id\":", value, escape),
-        Some(Role::Name) => member(&mut plain, "\"name\":", value, escape),
-        Some(Role::Suspended) => suspended = text::suspended(Some(value.as_bytes())),
+        // Of two attributes with one name the first counts.
+        Some(Role::Id) => _ = number.get_or_insert(value),
+        Some(Role::Name) => _ = title.get_or_insert(value),
+        Some(Role::Suspended) => _ = suspended.get_or_insert(value),
         Some(Role::Topic | Role::Order) => {}
         Some(_) | None => extra.add(out, name, value, escape),
     });
     extra.end(out);
-    out.push_str(&plain);
+    member(out, "\"id\":", number.unwrap_or_default(), escape);
+    member(out, "\"name\":", title.unwrap_or_default(), escape);
     if let Some(group) = group(store, mapping, id) {
-        let group = String::from_utf8_lossy(group);
+        let group = json::lossy(group);
         member(out, "\"group\":", &group, Escape::of(group.as_bytes()));
     }
+    let suspended = text::suspended(suspended.map(str::as_bytes));
     out.push_str(if suspended { "\"suspended\":true," } else { "\"suspended\":false," });
     out.push_str("\"selections\":{");
     let columns = selections(store, mapping, id, extra, out);
@@ -68,7 +70,7 @@ fn selections(
         } else if node.class == Class::Column {
             let names = columns.get_or_insert_default();
             let name = store.attribute(child, mapping.key(Class::Column, Role::Name)).unwrap_or_default();
-            json::string(names, &String::from_utf8_lossy(name));
+            json::string(names, &json::lossy(name));
             names.push(',');
             let (mut below, mut order) = (node.first, 0);
             while below != NIL {
@@ -105,56 +107,49 @@ fn selection(
     if !node.indexed {
         return;
     }
-    json::string(out, &String::from_utf8_lossy(store.it(id)));
+    json::string(out, &json::lossy(store.it(id)));
     out.push_str(":{");
     let shown = Shown::new(store.text_of(node));
     let escape = shown.escape();
     extra.begin();
-    let mut used: [Option<(usize, usize)>; 4] = [None; 4];
-    let mut suspended = false;
-    let base = shown.as_str().as_ptr() as usize;
-    let span = |value: &str| Some((value.as_ptr() as usize - base, value.len()));
-    shown.scan(mapping, Class::Selection, |role, name, value| {
-        let [text, name_of, odds, handicap] = &mut used;
-        match role {
-            Some(Role::Id) => *text = text.or(span(value)),
-            Some(Role::Name) => *name_of = name_of.or(span(value)),
-            Some(Role::Odds) => *odds = odds.or(span(value)),
-            Some(Role::Handicap) => *handicap = handicap.or(span(value)),
-            Some(Role::Suspended) => suspended = text::suspended(Some(value.as_bytes())),
-            Some(Role::Topic | Role::Order) => {}
-            Some(_) | None => extra.add(out, name, value, escape),
-        }
+    let (mut number, mut title, mut odds, mut handicap, mut suspended) = (None, None, None, None, None);
+    shown.scan(mapping, Class::Selection, |role, name, value| match role {
+        Some(Role::Odds) => _ = odds.get_or_insert(value),
+        Some(Role::Id) => _ = number.get_or_insert(value),
+        Some(Role::Name) => _ = title.get_or_insert(value),
+        Some(Role::Handicap) => _ = handicap.get_or_insert(value),
+        Some(Role::Suspended) => _ = suspended.get_or_insert(value),
+        Some(Role::Topic | Role::Order) => {}
+        Some(_) | None => extra.add(out, name, value, escape),
     });
     extra.end(out);
-    let [text, name, odds, handicap] =
-        used.map(|span| span.and_then(|(at, len)| shown.as_str().get(at..at + len)).unwrap_or_default());
-    member(out, "\"id\":", text, escape);
-    member(out, "\"name\":", name, escape);
-    prices(store, id, odds, escape, out);
-    member(out, "\"handicap\":", handicap, escape);
+    member(out, "\"id\":", number.unwrap_or_default(), escape);
+    member(out, "\"name\":", title.unwrap_or_default(), escape);
+    prices(node, odds.unwrap_or_default(), escape, out);
+    member(out, "\"handicap\":", handicap.unwrap_or_default(), escape);
     if let Some(column) = place.column {
         out.push_str("\"column\":");
-        json::number(out, column);
+        json::number(out, i64::from(column));
         out.push(',');
     }
+    let suspended = text::suspended(suspended.map(str::as_bytes));
     out.push_str(if suspended { "\"suspended\":true,\"order\":" } else { "\"suspended\":false,\"order\":" });
-    json::number(out, place.order);
+    json::number(out, i64::from(place.order));
     out.push_str("},");
 }
 
-fn prices(store: &Store, id: NodeId, text: &str, escape: Escape, out: &mut String) {
+fn prices(node: &Node, text: &str, escape: Escape, out: &mut String) {
     member(out, "\"odds_text\":", text, escape);
     let now = Price::from_fraction(text);
-    let held = store.prices(store.node(id));
+    let held = node.prices();
     if let Some(price) = now {
         out.push_str("\"odds\":");
-        json::number(out, price);
+        json::price(out, price);
         out.push(',');
     }
     if let Some(price) = held.map_or(now, |prices| prices.open) {
         out.push_str("\"open\":");
-        json::number(out, price);
+        json::price(out, price);
         out.push(',');
     }
     out.push_str("\"move\":");

@@ -6,18 +6,22 @@
 
 mod class;
 mod clock;
+mod delete;
 mod delta;
 mod dirty;
 mod encode;
 mod error;
 mod forest;
 mod head;
+mod insert;
 mod json;
 mod key;
+mod links;
 mod list;
 mod load;
 mod mapping;
 mod market;
+mod memory;
 mod observe;
 mod reading;
 mod registers;
@@ -28,6 +32,8 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod text;
+mod texts;
+mod update;
 
 pub use error::TreeError;
 pub use forest::{Applied, Forest, Limits, MatchSlot};

@@ -1,6 +1,7 @@
 //! What a diff let be seen, lent to the caller without copying: it becomes a [`Observation`] only if somebody keeps it.
 
 use super::forest::MatchSlot;
+use super::json::lossy;
 use super::store::{NodeId, Store};
 use std::borrow::Cow;
 use touchline_common::model::{Clock, Facts, Flip, Observation, Price, RegisterChange, Registers, Side};
@@ -107,10 +108,8 @@ impl<'a> Seen<'a> {
 }
 
 fn resolve<'a>(store: &'a Store, body: &'a [u8], flip: &'a FlipAt) -> FlipRef<'a> {
-    let text = |&(start, end): &Span| {
-        String::from_utf8_lossy(body.get(start as usize..end as usize).unwrap_or_default())
-    };
-    let id = |node: &NodeId| String::from_utf8_lossy(store.it(*node));
+    let text = |&(start, end): &Span| lossy(body.get(start as usize..end as usize).unwrap_or_default());
+    let id = |node: &NodeId| lossy(store.it(*node));
     match flip {
         FlipAt::Odds { market, selection, odds, text: at } => {
             FlipRef::Odds { market: id(market), selection: id(selection), odds: *odds, text: text(at) }

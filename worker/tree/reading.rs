@@ -6,6 +6,7 @@
 use super::class::side_of;
 use super::clock::{self, ClockState};
 use super::forest::Match;
+use super::json::lossy;
 use super::mapping::{Class, Mapping, Role, Status};
 use super::store::{NIL, NodeId, Store, TreeId};
 use super::{key::Key, text};
@@ -21,6 +22,9 @@ pub(super) struct Reading<'a> {
     values: [Option<&'a [u8]>; Role::ALL.len()],
     sport: Option<&'static Sport>,
 }
+
+/// A statistic's key and its values for home and away.
+pub(super) type Statistic<'a> = (Cow<'a, str>, [Option<&'a [u8]>; 2]);
 
 /// The attributes of a clock.
 const CLOCK: [Role; 5] = [Role::Minutes, Role::Seconds, Role::Running, Role::Down, Role::At];
@@ -66,7 +70,7 @@ impl<'a> Reading<'a> {
 
     /// The same as text; empty is absent.
     pub(super) fn said(&self, role: Role) -> Option<Cow<'a, str>> {
-        self.value(role).filter(|value| !value.is_empty()).map(String::from_utf8_lossy)
+        self.value(role).filter(|value| !value.is_empty()).map(lossy)
     }
 
     /// The sport, if its number is a known one.
@@ -99,11 +103,7 @@ impl<'a> Reading<'a> {
     }
 
     pub(super) fn name(&self) -> Option<Cow<'a, str>> {
-        let own = self
-            .value(Role::Name)
-            .map(text::trim)
-            .filter(|name| !name.is_empty())
-            .map(String::from_utf8_lossy);
+        let own = self.value(Role::Name).map(text::trim).filter(|name| !name.is_empty()).map(lossy);
         let from_list = || self.held.listing.name.as_deref().map(str::trim).map(Cow::Borrowed);
         own.or_else(from_list).filter(|name| !name.is_empty())
     }
@@ -116,7 +116,7 @@ impl<'a> Reading<'a> {
                 id = self.store.node(id).parent;
             }
             let value = self.store.attribute(id, key).filter(|value| !value.is_empty())?;
-            Some(String::from_utf8_lossy(value))
+            Some(lossy(value))
         })
     }
 
@@ -134,7 +134,7 @@ impl<'a> Reading<'a> {
     fn team_name(&self, tree: TreeId, side: Side) -> Option<Cow<'a, str>> {
         let team = self.team(tree, side)?;
         let name = text::trim(self.store.attribute(team, self.mapping.key(Class::Team, Role::Name))?);
-        (!name.is_empty()).then(|| String::from_utf8_lossy(name))
+        (!name.is_empty()).then(|| lossy(name))
     }
 
     /// The first team node of a side in a tree.
@@ -154,13 +154,13 @@ impl<'a> Reading<'a> {
         if text::trim(label).is_empty() {
             return None;
         }
-        let label = String::from_utf8_lossy(label);
+        let label = lossy(label);
         Some(self.mapping.statistic(&label).map_or(label, Cow::Borrowed))
     }
 
     /// Every statistic with its values for home and away, empty ones absent; of two with one key the first.
-    pub(super) fn statistics(&self) -> Vec<(Cow<'a, str>, [Option<&'a [u8]>; 2])> {
-        let mut all: Vec<(Cow<'a, str>, [Option<&'a [u8]>; 2])> = Vec::new();
+    pub(super) fn statistics(&self) -> Vec<Statistic<'a>> {
+        let mut all: Vec<Statistic<'a>> = Vec::new();
         for &tree in &self.held.trees {
             let teams = Side::BOTH.map(|side| self.team(tree, side));
             if teams == [None, None] {

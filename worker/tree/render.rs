@@ -5,6 +5,8 @@
 
 use super::forest::{Forest, Match};
 use super::json::Extra;
+use super::json::lossy;
+use super::memory::MarketState;
 use super::store::NodeId;
 use super::{head, market};
 use foldhash::quality::FixedState;
@@ -25,9 +27,19 @@ pub(super) fn changes(forest: &mut Forest, slot: u32, out: &mut Vec<Section>) {
         forest.refresh_match(slot);
         render_head(forest, slot, &mut extra, &mut text, out);
     }
-    for &id in &markets {
+    let waits = |forest: &Forest, id: NodeId| {
         let owned = forest.store.tree(forest.store.node(id).tree).is_some_and(|tree| tree.owner == slot);
-        if owned && forest.store.market_state(id).is_some_and(|state| state.dirty) {
+        owned && forest.store.market_state(id).is_some_and(|state| state.dirty)
+    };
+    // What is hidden from now on goes first, so that whoever hides it takes over what was published.
+    for &id in &markets {
+        if waits(forest, id) && !forest.is_shown(id) {
+            forest.retire_market(slot, id);
+            forest.store.set_market_state(id, MarketState::default());
+        }
+    }
+    for &id in &markets {
+        if waits(forest, id) {
             render_market(forest, slot, id, &mut extra, &mut text, out);
         }
     }
@@ -52,9 +64,9 @@ pub(super) fn whole(forest: &mut Forest, slot: u32, out: &mut Vec<Section>) {
     for tree in trees {
         let outline = forest.store.tree(tree).map(|tree| tree.outline.clone()).unwrap_or_default();
         for id in outline {
-            let Some(state) = forest.store.market_state_mut(id) else { continue };
-            state.hash = None;
-            let was_dirty = std::mem::replace(&mut state.dirty, true);
+            let Some(state) = forest.store.market_state(id) else { continue };
+            forest.store.set_market_state(id, MarketState { hash: None, dirty: true });
+            let was_dirty = state.dirty;
             if let Some(held) = forest.matches.get_mut(slot as usize)
                 && !was_dirty
             {
@@ -88,12 +100,6 @@ fn render_market(
     text: &mut String,
     out: &mut Vec<Section>,
 ) {
-    if !forest.is_shown(id) {
-        if let Some(state) = forest.store.market_state_mut(id) {
-            state.dirty = false;
-        }
-        return;
-    }
     text.clear();
     market::render(&forest.store, &forest.mapping, id, extra, text);
     let hash = digest(text);
@@ -103,12 +109,10 @@ fn render_market(
         published = held.gone.remove(forest.store.it(id));
     }
     if published != Some(hash) {
-        let key = String::from_utf8_lossy(forest.store.it(id)).into_owned();
+        let key = lossy(forest.store.it(id)).into_owned();
         out.push(Section { key: SectionKey::Market(key), body: Some(text.clone()) });
     }
-    if let Some(state) = forest.store.market_state_mut(id) {
-        (state.hash, state.dirty) = (Some(hash), false);
-    }
+    forest.store.set_market_state(id, MarketState { hash: Some(hash), dirty: false });
 }
 
 /// Tells the markets that are gone and did not come back.
@@ -116,7 +120,7 @@ fn forget_gone(forest: &mut Forest, slot: u32, out: &mut Vec<Section>) {
     let Some(held) = forest.matches.get_mut(slot as usize) else { return };
     let from = out.len();
     for (key, _) in held.gone.drain() {
-        let key = String::from_utf8_lossy(&key).into_owned();
+        let key = lossy(&key).into_owned();
         out.push(Section { key: SectionKey::Market(key), body: None });
     }
     out.get_mut(from..).unwrap_or_default().sort_unstable_by(|a, b| a.key.cmp(&b.key));

@@ -92,8 +92,11 @@ fn won(sets: &[Pair]) -> Pair {
 }
 
 fn cricket(ss: &[u8]) -> Score {
-    let Some((home, away)) = split(ss, b',') else { return Score::default() };
-    let (home, away) = (innings(home), innings(away));
+    // Without a comma only the side named first has batted.
+    let (home, away) = match split(ss, b',') {
+        Some((home, away)) => (innings(home), innings(away)),
+        None => (innings(ss), (None, None)),
+    };
     Score { total: [home.0, away.0], wickets: [home.1, away.1], sets: Vec::new() }
 }
 
@@ -160,6 +163,7 @@ mod tests {
         let score = read(Scoring::Cricket, b"296 & 136/6,210 & 469", b"", Course::Open);
         assert_eq!(score.total, known(432, 679));
         assert_eq!(score.wickets, known(16, 10));
+        assert_eq!(read(Scoring::Cricket, b"20/1", b"", Course::Open).total, [Some(20), None]);
         assert_eq!(read(Scoring::Cricket, b"120/3,x", b"", Course::Open).total, [Some(120), None]);
     }
 }

@@ -12,7 +12,6 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use slab::Slab;
 use std::hash::BuildHasher;
-use touchline_common::model::Price;
 
 /// A node's place in the arena.
 pub(super) type NodeId = u32;
@@ -21,8 +20,9 @@ pub(super) type TreeId = u32;
 /// No node.
 pub(super) const NIL: u32 = u32::MAX;
 
-/// One node. 60 bytes: there are a thousand of them to a match.
+/// One node, one line of the cache: there are a thousand of them to a match.
 #[derive(Clone, Debug)]
+#[repr(align(64))]
 pub(super) struct Node {
     pub(super) kind: Key,
     pub(super) class: Class,
@@ -35,15 +35,18 @@ pub(super) struct Node {
     pub(super) prev: NodeId,
     pub(super) next: NodeId,
     /// Where its text begins and ends in the tree's buffer, unless `own` is set.
-    start: u32,
-    end: u32,
+    pub(super) start: u32,
+    pub(super) end: u32,
     /// The place of its own text.
-    own: u32,
+    pub(super) own: u32,
     /// Where the topic id begins in the text, and its length.
-    it_at: u32,
-    it_len: u32,
-    /// Of a market: its published state. Of a selection: its prices. `NIL`: none yet.
-    pub(super) side: u32,
+    pub(super) it_at: u32,
+    pub(super) it_len: u32,
+    /// What a market or a selection remembers (see `memory`).
+    pub(super) memory: u64,
+    pub(super) remembers: bool,
+    pub(super) step: i8,
+    pub(super) dirty: bool,
 }
 
 static NOBODY: Node = Node {
@@ -62,7 +65,10 @@ static NOBODY: Node = Node {
     own: NIL,
     it_at: 0,
     it_len: 0,
-    side: NIL,
+    memory: 0,
+    remembers: false,
+    step: 0,
+    dirty: false,
 };
 
 /// A topic's tree.
@@ -74,7 +80,7 @@ pub(super) struct Tree {
     pub(super) root: NodeId,
     /// Whether the root is a node of the load; else it stands for the topic and has no text.
     pub(super) rooted: bool,
-    buffer: Vec<u8>,
+    pub(super) buffer: Vec<u8>,
     /// Nodes, without an artificial root.
     pub(super) nodes: usize,
     /// Bytes of the buffer and of the texts that nodes own.
@@ -104,30 +110,15 @@ struct Entry {
 /// All trees of a connection.
 #[derive(Debug)]
 pub(super) struct Store {
-    nodes: Vec<Node>,
+    pub(super) nodes: Vec<Node>,
     /// Head of the list of freed nodes, linked by `next`.
     free: NodeId,
+    /// How many they are.
+    freed: usize,
     pub(super) trees: Slab<Tree>,
-    owned: Slab<Vec<u8>>,
+    pub(super) owned: Slab<Vec<u8>>,
     index: HashTable<Entry>,
     hasher: RandomState,
-    markets: Slab<MarketState>,
-    prices: Slab<Prices>,
-}
-
-/// What was published of a market, and whether it is to be rendered again.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct MarketState {
-    pub(super) hash: Option<u64>,
-    pub(super) dirty: bool,
-}
-
-/// A selection's prices since the load; kept only for those whose price text ever changed.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Prices {
-    pub(super) open: Option<Price>,
-    /// The sign of the last change from price to price.
-    pub(super) step: i8,
 }
 
 impl Store {
@@ -135,12 +126,11 @@ impl Store {
         Self {
             nodes: Vec::new(),
             free: NIL,
+            freed: 0,
             trees: Slab::new(),
             owned: Slab::new(),
             index: HashTable::new(),
             hasher: RandomState::default(),
-            markets: Slab::new(),
-            prices: Slab::new(),
         }
     }
 
@@ -258,7 +248,7 @@ impl Store {
     /// Makes room for the nodes of a load, so that neither arena nor index grows by steps.
     pub(super) fn reserve(&mut self, nodes: usize) {
         self.index.reserve(nodes, |e| spread(e.hash));
-        self.nodes.reserve(nodes);
+        self.nodes.reserve(nodes.saturating_sub(self.freed));
     }
 
     // --- making and freeing ---
@@ -365,6 +355,7 @@ impl Store {
         match self.nodes.get_mut(id as usize) {
             Some(place) => {
                 self.free = place.next;
+                self.freed = self.freed.saturating_sub(1);
                 *place = node;
                 id
             }
@@ -408,7 +399,6 @@ impl Store {
         let own = self.node(id).own;
         let tree = self.node(id).tree;
         let freed = self.owned.try_remove(own as usize).map_or(0, |text| text.len());
-        self.drop_side(id);
         let counted = usize::from(self.node(id).class != Class::Root);
         if let Some(tree) = self.tree_mut(tree) {
             tree.bytes = tree.bytes.saturating_sub(freed);
@@ -418,294 +408,8 @@ impl Store {
         if let Some(node) = self.node_mut(id) {
             *node = Node { next: free, ..NOBODY.clone() };
             self.free = id;
+            self.freed += 1;
         }
-    }
-
-    // --- links ---
-
-    /// Puts a node that is in no list below `parent`, before `before`, or last if that is `NIL`.
-    pub(super) fn link(&mut self, id: NodeId, parent: NodeId, before: NodeId) {
-        let after = if before == NIL { self.node(parent).last } else { self.node(before).prev };
-        if let Some(node) = self.node_mut(id) {
-            (node.parent, node.prev, node.next) = (parent, after, before);
-        }
-        match self.node_mut(after) {
-            Some(node) => node.next = id,
-            None => {
-                if let Some(node) = self.node_mut(parent) {
-                    node.first = id;
-                }
-            }
-        }
-        match self.node_mut(before) {
-            Some(node) => node.prev = id,
-            None => {
-                if let Some(node) = self.node_mut(parent) {
-                    node.last = id;
-                }
-            }
-        }
-    }
-
-    /// Takes a node out of its parent's list; what is below it stays below it.
-    pub(super) fn unlink(&mut self, id: NodeId) {
-        let (parent, prev, next) = {
-            let node = self.node(id);
-            (node.parent, node.prev, node.next)
-        };
-        match self.node_mut(prev) {
-            Some(node) => node.next = next,
-            None => {
-                if let Some(node) = self.node_mut(parent) {
-                    node.first = next;
-                }
-            }
-        }
-        match self.node_mut(next) {
-            Some(node) => node.prev = prev,
-            None => {
-                if let Some(node) = self.node_mut(parent) {
-                    node.last = prev;
-                }
-            }
-        }
-        if let Some(node) = self.node_mut(id) {
-            (node.parent, node.prev, node.next) = (NIL, NIL, NIL);
-        }
-    }
-
-    /// The node after `id` in pre-order within the subtree of `top`; `NIL` at the end.
-    #[inline]
-    pub(super) fn after(&self, top: NodeId, id: NodeId) -> NodeId {
-        let first = self.node(id).first;
-        if first != NIL { first } else { self.after_subtree(top, id) }
-    }
-
-    /// As [`Store::after`], but skipping what is below `id`.
-    #[inline]
-    pub(super) fn after_subtree(&self, top: NodeId, mut id: NodeId) -> NodeId {
-        while id != top && id != NIL {
-            let node = self.node(id);
-            if node.next != NIL {
-                return node.next;
-            }
-            id = node.parent;
-        }
-        NIL
-    }
-
-    /// Marks the outline as to be rebuilt.
-    pub(super) fn outline_changed(&mut self, id: TreeId) {
-        if let Some(tree) = self.tree_mut(id) {
-            tree.outline_stale = true;
-        }
-    }
-
-    /// Rebuilds the outline if a structural change made it stale.
-    pub(super) fn refresh_outline(&mut self, id: TreeId) {
-        let Some(tree) = self.tree_mut(id) else { return };
-        if !tree.outline_stale {
-            return;
-        }
-        let mut outline = std::mem::take(&mut tree.outline);
-        let root = tree.root;
-        outline.clear();
-        let mut at = root;
-        while at != NIL {
-            let class = self.node(at).class;
-            if class != Class::Selection && class != Class::Root {
-                outline.push(at);
-            }
-            at = self.after(root, at);
-        }
-        if let Some(tree) = self.tree_mut(id) {
-            tree.outline = outline;
-            tree.outline_stale = false;
-        }
-    }
-
-    /// The nearest market at or above a node, `NIL` if there is none.
-    #[inline]
-    pub(super) fn market_of(&self, mut id: NodeId) -> NodeId {
-        while id != NIL {
-            let node = self.node(id);
-            if node.class == Class::Market {
-                return id;
-            }
-            id = node.parent;
-        }
-        NIL
-    }
-
-    // --- what markets and selections remember ---
-
-    /// Marks a market as to be rendered; whether it was not so before.
-    #[inline]
-    pub(super) fn mark_market(&mut self, id: NodeId) -> bool {
-        match self.market_state_mut(id) {
-            Some(state) => !std::mem::replace(&mut state.dirty, true),
-            None => false,
-        }
-    }
-
-    pub(super) fn market_state(&self, id: NodeId) -> Option<MarketState> {
-        let node = self.node(id);
-        if node.class != Class::Market {
-            return None;
-        }
-        Some(self.markets.get(node.side as usize).copied().unwrap_or_default())
-    }
-
-    pub(super) fn market_state_mut(&mut self, id: NodeId) -> Option<&mut MarketState> {
-        let node = self.nodes.get_mut(id as usize)?;
-        if node.class != Class::Market {
-            return None;
-        }
-        if node.side == NIL {
-            node.side = self.markets.insert(MarketState::default()) as u32;
-        }
-        self.markets.get_mut(node.side as usize)
-    }
-
-    /// What a selection remembers; `None` while its price text is that of the load.
-    #[inline]
-    pub(super) fn prices(&self, node: &Node) -> Option<Prices> {
-        if node.side == NIL || node.class != Class::Selection {
-            return None;
-        }
-        self.prices.get(node.side as usize).copied()
-    }
-
-    /// Tells a selection that its price went from `old` to `new`.
-    pub(super) fn price_moved(&mut self, id: NodeId, old: Option<Price>, new: Option<Price>) {
-        let Some(node) = self.nodes.get_mut(id as usize) else { return };
-        if node.class != Class::Selection {
-            return;
-        }
-        if node.side == NIL {
-            node.side = self.prices.insert(Prices { open: old, step: 0 }) as u32;
-        }
-        let Some(prices) = self.prices.get_mut(node.side as usize) else { return };
-        prices.open = prices.open.or(new);
-        if let (Some(old), Some(new)) = (old, new)
-            && old != new
-        {
-            prices.step = if new > old { 1 } else { -1 };
-        }
-    }
-
-    /// Forgets what a node remembers, before its class changes or it is freed.
-    pub(super) fn drop_side(&mut self, id: NodeId) {
-        let Some(node) = self.nodes.get_mut(id as usize) else { return };
-        let side = std::mem::replace(&mut node.side, NIL);
-        if side != NIL && node.class == Class::Market {
-            self.markets.try_remove(side as usize);
-        }
-        if side != NIL && node.class == Class::Selection {
-            self.prices.try_remove(side as usize);
-        }
-    }
-
-    // --- text ---
-
-    /// Replaces the whole text of a node.
-    pub(super) fn replace_text(&mut self, id: NodeId, text: Vec<u8>, mapping: &Mapping) {
-        let it = text::find(&text, mapping.topic()).unwrap_or_default();
-        let kind = Key::of(text::type_word(&text));
-        let class = mapping.class(kind);
-        let (own, tree) = (self.node(id).own, self.node(id).tree);
-        let was = self.owned.get(own as usize).map_or(0, Vec::len);
-        if let Some(tree) = self.tree_mut(tree) {
-            tree.bytes = (tree.bytes + text.len()).saturating_sub(was);
-        }
-        let own = match self.owned.get_mut(own as usize) {
-            Some(place) => {
-                *place = text;
-                own
-            }
-            None => self.owned.insert(text) as u32,
-        };
-        if let Some(node) = self.node_mut(id) {
-            (node.own, node.kind, node.class) = (own, kind, class);
-            (node.it_at, node.it_len) = (it.0 as u32, (it.1 - it.0) as u32);
-        }
-    }
-
-    /// Puts `value` in the place of `start..end` of the node's text, which is a value; or appends `name=value;` if
-    /// `at` is `None`.
-    pub(super) fn set(&mut self, id: NodeId, at: Option<(usize, usize)>, name: &[u8], value: &[u8]) {
-        if let Some((start, end)) = at
-            && end - start == value.len()
-        {
-            if let Some(place) = self.text_mut(id).and_then(|text| text.get_mut(start..end)) {
-                place.copy_from_slice(value);
-            }
-            return;
-        }
-        let was = self.text(id).len();
-        let Some(text) = self.own_text(id) else { return };
-        match at {
-            Some((start, end)) => {
-                if start <= end && end <= text.len() {
-                    text.splice(start..end, value.iter().copied());
-                }
-            }
-            None => {
-                if text.last() != Some(&b';') {
-                    text.push(b';');
-                }
-                text.extend_from_slice(name);
-                text.push(b'=');
-                text.extend_from_slice(value);
-                text.push(b';');
-            }
-        }
-        let now = text.len();
-        self.moved(id, at, was, now);
-    }
-
-    /// Looks up anew where the topic id stands in a node's text.
-    pub(super) fn find_it_again(&mut self, id: NodeId, mapping: &Mapping) {
-        let (start, end) = text::find(self.text(id), mapping.topic()).unwrap_or_default();
-        if let Some(node) = self.node_mut(id) {
-            (node.it_at, node.it_len) = (start as u32, (end - start) as u32);
-        }
-    }
-
-    /// Keeps the place of the topic id and the tree's bytes right after a text has changed its length.
-    fn moved(&mut self, id: NodeId, at: Option<(usize, usize)>, was: usize, now: usize) {
-        let tree = self.node(id).tree;
-        if let Some(tree) = self.tree_mut(tree) {
-            tree.bytes = (tree.bytes + now).saturating_sub(was);
-        }
-        let (Some((start, _)), Some(node)) = (at, self.node_mut(id)) else { return };
-        if start < node.it_at as usize {
-            node.it_at = (node.it_at as usize + now).saturating_sub(was) as u32;
-        } else if start == node.it_at as usize {
-            node.it_len = (node.it_len as usize + now).saturating_sub(was) as u32;
-        }
-    }
-
-    fn text_mut(&mut self, id: NodeId) -> Option<&mut [u8]> {
-        let node = self.nodes.get(id as usize)?;
-        if node.own != NIL {
-            return self.owned.get_mut(node.own as usize).map(Vec::as_mut_slice);
-        }
-        self.trees.get_mut(node.tree as usize)?.buffer.get_mut(node.start as usize..node.end as usize)
-    }
-
-    fn own_text(&mut self, id: NodeId) -> Option<&mut Vec<u8>> {
-        if self.node(id).own == NIL {
-            let text = self.text(id).to_vec();
-            let (tree, bytes) = (self.node(id).tree, text.len());
-            let own = self.owned.insert(text) as u32;
-            if let Some(tree) = self.tree_mut(tree) {
-                tree.bytes += bytes;
-            }
-            self.node_mut(id)?.own = own;
-        }
-        let own = self.node(id).own;
-        self.owned.get_mut(own as usize)
     }
 
     /// Bytes that the store holds, for those who measure.

@@ -1,4 +1,5 @@
 //! The control socket and the command line, as operators and scripts use them.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stderr)]
 
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};

@@ -1,29 +1,160 @@
 //! The simulated server as a thread: its own loop, no relation to the worker's.
+//!
+//! `run` holds the loop, `listen` what clients say, `connection` one client, `pace` the rate, `ticks` the time. The truth is locked once a tick; whoever asks for it
+//! waits at most a tick. Callers: the program's `demo` and `simulate`, the end-to-end tests, the benchmarks.
 
-use crate::options::Options;
-use crate::truth::Truth;
+mod connection;
+mod listen;
+mod pace;
+mod run;
+#[cfg(test)]
+mod tests;
+mod ticks;
+
+use crate::model::Moment;
+use crate::model::world::{Setup, World};
+use crate::options::{Options, OwnTopic};
+use crate::truth::{Truth, http};
+use serde_json::{Value, json};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
-use std::time::Duration;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The simulated server.
 pub struct Simulator;
 
 impl Simulator {
-    /// Binds and starts serving on a thread of its own.
+    /// Binds and starts serving on a thread of its own. It changes nothing until somebody follows a match.
     ///
     /// # Errors
     /// When an address cannot be bound, a recorded match cannot be read, or an option is not in this build.
     pub fn start(options: &Options) -> io::Result<Handle> {
-        let listener = TcpListener::bind(options.listen)?;
-        Ok(Handle { address: listener.local_addr()?, truth: Truth::default() })
+        if !options.over_cap.is_built() {
+            let told =
+                format!("over-cap behaviour {:?} is not in this build; only close is", options.over_cap);
+            return Err(io::Error::new(io::ErrorKind::Unsupported, told));
+        }
+        let listener = mio::net::TcpListener::bind(options.listen)
+            .map_err(|error| told(&error, &format!("listening on {}", options.listen)))?;
+        let address = listener.local_addr()?;
+        let now = moment();
+        let mut world = World::new(setup(options), now);
+        crate::replay::add(&mut world, options, now)?;
+        let truth = Truth::new(world);
+        let poll = mio::Poll::new()?;
+        let waker = mio::Waker::new(poll.registry(), run::WAKE)?;
+        let control = Control(Arc::new(Shared {
+            paused: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
+            waker,
+            truth: truth.clone(),
+            report: Mutex::new(Report::default()),
+        }));
+        let mut handle =
+            Handle { address, truth_address: None, control: control.clone(), threads: Vec::new() };
+        if let Some(at) = options.truth {
+            let listener =
+                TcpListener::bind(at).map_err(|error| told(&error, &format!("listening on {at}")))?;
+            handle.truth_address = Some(listener.local_addr()?);
+            let (truth, control) = (truth.clone(), control.clone());
+            handle.threads.push(
+                thread::Builder::new()
+                    .name("truth".into())
+                    .spawn(move || http::serve(&listener, &truth, &control))?,
+            );
+        }
+        let server = run::Server::new(options, poll, listener, truth, control)?;
+        handle.threads.push(thread::Builder::new().name("simulator".into()).spawn(move || server.run())?);
+        Ok(handle)
+    }
+}
+
+fn setup(options: &Options) -> Setup {
+    Setup {
+        seed: options.seed,
+        matches: options.matches,
+        bytes: options.load.median,
+        sparse: options.own_topic == OwnTopic::Sparse,
+        speed: options.speed,
+        churn: options.churn,
+        history: options.history,
+        flips: options.flips,
+        list_topic: options.list_topic.clone(),
+    }
+}
+
+fn told(error: &io::Error, what: &str) -> io::Error {
+    io::Error::new(error.kind(), format!("{what}: {error}"))
+}
+
+/// Now, by the wall clock, in the zone of the feed.
+fn moment() -> Moment {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let micros = i64::try_from(since.as_micros()).unwrap_or(i64::MAX);
+    let offset = jiff::tz::TimeZone::get("Europe/London")
+        .ok()
+        .zip(jiff::Timestamp::from_second(micros / 1_000_000).ok())
+        .map_or(0, |(zone, at)| i64::from(zone.to_offset(at).seconds()));
+    Moment { micros, offset }
+}
+
+/// What the server's threads and its handle share.
+#[derive(Clone)]
+pub(crate) struct Control(Arc<Shared>);
+
+struct Shared {
+    paused: AtomicBool,
+    stopped: AtomicBool,
+    waker: mio::Waker,
+    truth: Truth,
+    report: Mutex<Report>,
+}
+
+impl Control {
+    pub(crate) fn pause(&self) {
+        self.0.paused.store(true, Ordering::SeqCst);
+        // A tick that had not seen the flag holds the lock until it is done.
+        drop(self.0.truth.lock());
+    }
+
+    pub(crate) fn resume(&self) {
+        self.0.paused.store(false, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.0.paused.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.0.stopped.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn connections(&self) -> Vec<Value> {
+        let one = |one: &ConnectionReport| {
+            json!({"client": one.client, "peer": one.peer, "open": one.open, "subscriptions": one.subscriptions,
+                "most": one.most, "queue": one.queue})
+        };
+        self.report().connections.iter().map(one).collect()
+    }
+
+    fn report(&self) -> Report {
+        self.0.report.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn publish(&self, report: Report) {
+        *self.0.report.lock().unwrap_or_else(PoisonError::into_inner) = report;
     }
 }
 
 /// A running simulated server. Dropping it stops it.
 pub struct Handle {
     address: SocketAddr,
-    truth: Truth,
+    truth_address: Option<SocketAddr>,
+    control: Control,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Handle {
@@ -34,28 +165,55 @@ impl Handle {
 
     /// Where the truth is served over HTTP, if it is.
     pub fn truth_address(&self) -> Option<SocketAddr> {
-        None
+        self.truth_address
     }
 
     /// The truth, shared.
     pub fn truth(&self) -> Truth {
-        self.truth.clone()
+        self.control.0.truth.clone()
     }
 
     /// Stops changing anything; what was changed is still sent. Returns once no change follows any more.
-    pub fn pause(&self) {}
+    pub fn pause(&self) {
+        self.control.pause();
+    }
 
     /// Changes again.
-    pub fn resume(&self) {}
+    pub fn resume(&self) {
+        self.control.resume();
+    }
 
-    /// What happened so far.
+    /// What happened until a moment ago: it is brought up to date each 100 ms.
     pub fn report(&self) -> Report {
-        Report::default()
+        self.control.report()
     }
 
     /// Stops serving and says what happened.
-    pub fn stop(self) -> Report {
-        Report::default()
+    pub fn stop(mut self) -> Report {
+        self.end();
+        self.control.report()
+    }
+
+    fn end(&mut self) {
+        self.control.0.stopped.store(true, Ordering::SeqCst);
+        if let Err(error) = self.control.0.waker.wake() {
+            log::warn!("simulator.stop {error}");
+        }
+        // The thread of the truth waits for a connection.
+        if let Some(address) = self.truth_address {
+            drop(TcpStream::connect_timeout(&address, Duration::from_secs(1)));
+        }
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                log::error!("simulator.stop a thread of the server panicked");
+            }
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -74,11 +232,13 @@ pub struct Report {
     pub slow: u64,
     /// Connections closed for a message that could not be read.
     pub bad: u64,
+    /// Connections closed because they no longer answered.
+    pub silent: u64,
     /// The most subscriptions any connection ever held.
     pub most_subscriptions: usize,
-    /// How late ticks ran, against their time: the worst, and on average.
+    /// How late ticks ran, against their time.
     pub lateness: Lateness,
-    /// Every connection there was, newest last; bounded.
+    /// Every connection there was, newest last; of those that ended, the newest 1,000.
     pub connections: Vec<ConnectionReport>,
 }
 

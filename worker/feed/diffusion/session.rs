@@ -140,10 +140,7 @@ impl Session {
     fn transition(&mut self, input: Input) {
         self.state = match (&self.state, input) {
             (State::Shaking { .. }, Input::Accepted) => State::Open,
-            (State::Shaking { .. } | State::Open, Input::Ended(why)) => {
-                self.aliases.clear();
-                State::Closed { why }
-            }
+            (State::Shaking { .. } | State::Open, Input::Ended(why)) => State::Closed { why },
             (State::Open | State::Closed { .. }, Input::Accepted)
             | (State::Closed { .. }, Input::Ended(_)) => {
                 return;

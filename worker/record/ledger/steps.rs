@@ -196,9 +196,10 @@ impl Ledger {
         seen: &mut Seen,
         out: &mut Vec<NewEvent>,
     ) {
-        let other = match register {
-            Register::Set { set, side } => Register::Set { set, side: side.other() },
-            _ => Register::Score(side.other()),
+        let other = if let Register::Set { set, side } = register {
+            Register::Set { set, side: side.other() }
+        } else {
+            Register::Score(side.other())
         };
         let others = self.registers.get(&other).copied().unwrap_or(0);
         for value in (new.saturating_add(1)..=old).rev() {
@@ -252,10 +253,10 @@ impl Ledger {
 
     /// The current set and the games in it.
     fn game(&self) -> (u8, i64) {
-        let set = self.registers.keys().filter_map(|register| match register {
-            Register::Set { set, .. } => Some(*set),
-            _ => None,
-        });
+        let set = self
+            .registers
+            .keys()
+            .filter_map(|register| if let Register::Set { set, .. } = register { Some(*set) } else { None });
         let Some(set) = set.max() else { return (0, 0) };
         let games =
             Side::BOTH.iter().filter_map(|side| self.registers.get(&Register::Set { set, side: *side }));

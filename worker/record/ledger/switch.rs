@@ -225,7 +225,7 @@ impl Ledger {
                 self.candidate = None;
                 return;
             }
-        } else if !self.owner.is_some_and(|owner| owner.epoch == epoch) {
+        } else if self.epoch() != Some(epoch) {
             out.refused = true;
             return;
         }
@@ -344,11 +344,10 @@ impl Ledger {
     fn is_behind(&self, registers: &Registers) -> bool {
         registers.iter().any(|(register, value)| {
             let Some(ours) = self.registers.get(register) else { return false };
-            match register {
-                Register::Suspended => false,
-                Register::Points => *ours != *value && *value != 0,
-                _ => value < ours,
+            if *register == Register::Points {
+                return ours != value && *value != 0;
             }
+            *register != Register::Suspended && value < ours
         })
     }
 

@@ -1,1 +1,633 @@
+//! The ledger against its rules: golden ids, copies, retractions, gaps, switches, and random walks.
+#![allow(clippy::wildcard_enum_match_arm)]
+
 use super::*;
+use proptest::prelude::*;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use touchline_common::model::{Phase, RegisterChange, Scoring, Side};
+
+const SETTLE: Duration = Duration::from_secs(2);
+const W1: Source = Source { slot: SlotId(1), generation: Generation(1) };
+const W2: Source = Source { slot: SlotId(2), generation: Generation(1) };
+const HOME: Register = Register::Score(Side::Home);
+const AWAY: Register = Register::Score(Side::Away);
+
+/// A ledger with a clock and everything that it told.
+#[derive(Clone)]
+struct Rig {
+    ledger: Ledger,
+    facts: Facts,
+    now: Instant,
+    n: u64,
+    told: Vec<NewEvent>,
+    last: Vec<NewEvent>,
+    refused: u32,
+    switched: Option<Epoch>,
+    gaps: Vec<GapStep>,
+}
+
+impl Rig {
+    fn new(sport: &str, scoring: Scoring) -> Rig {
+        Rig {
+            ledger: Ledger::new("inplay", "M1", SETTLE),
+            facts: Facts { sport: Some(sport.into()), scoring },
+            now: Instant::now(),
+            n: 0,
+            told: Vec::new(),
+            last: Vec::new(),
+            refused: 0,
+            switched: None,
+            gaps: Vec::new(),
+        }
+    }
+
+    fn soccer() -> Rig {
+        let mut rig = Rig::new("soccer", Scoring::Goals);
+        rig.base(1, W1, &[(HOME, 0), (AWAY, 0), (Register::Phase, 1)]);
+        rig
+    }
+
+    fn give(&mut self, input: &Input<'_>) -> &mut Rig {
+        let mut out = Outcome::default();
+        self.ledger.advance(input, self.now, &mut out);
+        self.refused += u32::from(out.refused);
+        self.switched = out.switched.or(self.switched);
+        self.gaps.extend(out.gaps);
+        self.told.extend(out.events.iter().cloned());
+        self.last = out.events;
+        self
+    }
+
+    fn base(&mut self, epoch: u64, source: Source, registers: &[(Register, i64)]) -> &mut Rig {
+        self.n += 1;
+        let registers: Registers = registers.iter().copied().collect();
+        let (facts, n) = (self.facts.clone(), self.n);
+        let clock = Some(Clock { seconds: 61 });
+        self.give(&Input::Base {
+            n,
+            epoch: Epoch(epoch),
+            source,
+            facts: &facts,
+            registers: &registers,
+            clock,
+            at: 5,
+            version: 3,
+        })
+    }
+
+    fn obs(&mut self, epoch: u64, changes: &[(Register, i64)]) -> &mut Rig {
+        self.n += 1;
+        let registers =
+            changes.iter().map(|(register, value)| RegisterChange { register: *register, value: *value });
+        let observation = Observation {
+            registers: registers.collect(),
+            flips: Vec::new(),
+            clock: Some(Clock { seconds: 125 }),
+            received_at: 7,
+        };
+        let n = self.n;
+        self.give(&Input::Obs { n, epoch: Epoch(epoch), observation: &observation, version: 4 })
+    }
+
+    fn wait(&mut self, time: Duration) -> &mut Rig {
+        self.now += time;
+        self.give(&Input::Tick { at: 9 })
+    }
+
+    fn switch(&mut self, epoch: u64, owner: Owner) -> &mut Rig {
+        self.give(&Input::Switch { epoch: Epoch(epoch), owner, at: 8 })
+    }
+
+    fn gone(&mut self, source: Source) -> &mut Rig {
+        self.give(&Input::Gone { source, at: 8 })
+    }
+
+    fn kinds(&self) -> Vec<&'static str> {
+        self.last.iter().map(|event| event.kind.as_str()).collect()
+    }
+
+    fn of(&self, kind: EventType) -> Vec<&NewEvent> {
+        self.told.iter().filter(|event| event.kind == kind).collect()
+    }
+
+    /// Events that were told and not taken back.
+    fn live(&self) -> Vec<&NewEvent> {
+        let gone: HashSet<EventId> = self.told.iter().filter_map(|event| event.retracts).collect();
+        self.told.iter().filter(|event| event.retracts.is_none() && !gone.contains(&event.id)).collect()
+    }
+
+    /// Saves and restores, as a start of the recorder does.
+    fn restart(&mut self, worker: Owner) {
+        let text = self.ledger.save().unwrap();
+        let order = self.ledger.order();
+        self.ledger = Ledger::restore(("inplay", "M1"), SETTLE, order, &text, worker).unwrap();
+    }
+}
+
+#[test]
+fn golden_ids() {
+    let scope = Scope::new("inplay", "90000012C1A");
+    let ids = [
+        scope.counter(EventType::Goal, "", Side::Home, 1, 0),
+        scope.counter(EventType::Goal, "", Side::Home, 1, 1),
+        scope.counter(EventType::Card, "red", Side::Away, 2, 0),
+        scope.counter(EventType::ScoreChange, "", Side::Away, 54, 0),
+        scope.phase(EventType::PeriodStart, 0, 2, 0),
+        scope.phase(EventType::Game, 2, 7, 0),
+        scope.tennis_point(2, 7, 3),
+        scope.flip(12, 345, 1),
+        scope.retract(scope.counter(EventType::Goal, "", Side::Home, 1, 0)),
+    ];
+    let shown: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    assert_eq!(shown, GOLDEN_IDS, "ids stand in stores and may never change");
+}
+
+const GOLDEN_IDS: [&str; 9] = [
+    "kypddmiigeljkvsuxf5y",
+    "6icysarxldgzyx3acpss",
+    "aukxqzyunomsvuwf2ptq",
+    "n6eo6gixfdxphabu3mki",
+    "afo27nwno2alp7f7btrn",
+    "ncns4n2lkeevviocbyqw",
+    "shmipibwxxp7eifqdhmo",
+    "4kcgf6sj3urerlbfxw3f",
+    "nsur5d2lcuybkp7kgbbe",
+];
+
+#[test]
+fn golden_ledger() {
+    let mut rig = Rig::soccer();
+    rig.obs(1, &[(HOME, 1)]).obs(1, &[(HOME, 0)]).obs(1, &[(AWAY, 1), (Register::Phase, 2)]);
+    assert_eq!(rig.ledger.save().unwrap(), GOLDEN_LEDGER, "a changed form needs a new version");
+    let before = rig.ledger.clone();
+    rig.restart(Owner::Alive);
+    assert!(rig.ledger.is_detached());
+    assert_eq!(rig.ledger.registers(), before.registers());
+    rig.obs(1, &[(HOME, 1)]);
+    assert_eq!(rig.kinds(), ["goal"]);
+    assert_ne!(rig.of(EventType::Goal)[0].id, rig.last[0].id, "k survives");
+}
+
+const GOLDEN_LEDGER: &str = r#"{"facts":{"sport":"soccer","scoring":"Goals"},"owner":[1,1,1],"registers":[[{"Score":"home"},0],[{"Score":"away"},1],["Phase",2]],"taken":[[["goal",0,"home",0,1],1]],"taken_floor":0,"marks":[],"phases":[[1,"match_started",0],[2,"period_end",1]],"points":[],"gaps":0,"gap_open":false,"ended":false}"#;
+
+#[test]
+fn the_first_load_tells_no_goals() {
+    let mut rig = Rig::new("soccer", Scoring::Goals);
+    rig.base(1, W1, &[(HOME, 2), (AWAY, 1), (Register::Phase, 3)]);
+    assert_eq!(rig.kinds(), ["match_listed", "match_started"]);
+    assert_eq!(rig.switched, Some(Epoch(1)));
+    let mut early = Rig::new("soccer", Scoring::Goals);
+    early.base(1, W1, &[(HOME, 0), (AWAY, 0), (Register::Phase, 0)]);
+    assert_eq!(early.kinds(), ["match_listed"]);
+    early.obs(1, &[(Register::Phase, 1)]);
+    assert_eq!(early.kinds(), ["match_started", "period_start"]);
+}
+
+#[test]
+fn a_goal_taken_back_and_given_again_is_another_goal() {
+    let mut rig = Rig::soccer();
+    rig.obs(1, &[(HOME, 1)]).obs(1, &[(HOME, 0)]).obs(1, &[(HOME, 1)]);
+    let goals = rig.of(EventType::Goal);
+    let retracts = rig.of(EventType::Retract);
+    assert_eq!((goals.len(), retracts.len()), (2, 1));
+    assert_eq!(retracts[0].retracts, Some(goals[0].id));
+    assert_ne!(goals[0].id, goals[1].id);
+    assert_eq!(goals[1].score, Some((1, 0)));
+    assert_eq!((goals[0].clock, goals[0].at, goals[0].version), (Some(125), 7, 4));
+    assert!(rig.told.windows(2).all(|pair| pair[0].order + ORDER_STEP == pair[1].order));
+}
+
+#[test]
+fn a_gap_gives_the_ids_of_what_it_hid() {
+    let mut seen = Rig::soccer();
+    seen.obs(1, &[(HOME, 1)]).obs(1, &[(AWAY, 1)]);
+    let mut hidden = Rig::soccer();
+    hidden.give(&Input::End { epoch: Epoch(1), why: EndReason::ConnectionLost, at: 6 });
+    assert_eq!(hidden.kinds(), ["gap_start"]);
+    hidden.base(1, W1, &[(HOME, 1), (AWAY, 1), (Register::Phase, 1)]);
+    assert_eq!(hidden.kinds(), ["goal", "goal", "gap_end"]);
+    let ids = |rig: &Rig| rig.of(EventType::Goal).iter().map(|event| event.id).collect::<Vec<_>>();
+    assert_eq!(ids(&seen), ids(&hidden));
+    let goals = hidden.of(EventType::Goal);
+    assert!(goals.iter().all(|goal| goal.recovered && goal.clock.is_none()));
+    assert_eq!((goals[0].side, goals[0].score), (Some(Side::Home), None));
+    assert_eq!((goals[1].side, goals[1].score), (Some(Side::Away), Some((1, 1))));
+    assert!(matches!(hidden.gaps[..], [GapStep::Open { at: 6, .. }, GapStep::Close { at: 5 }]));
+}
+
+#[test]
+fn one_read_with_two_goals_gives_two() {
+    let mut rig = Rig::soccer();
+    rig.obs(1, &[(HOME, 1), (AWAY, 1)]);
+    assert_eq!(rig.kinds(), ["goal", "goal"]);
+    assert_eq!(rig.last[0].score, Some((1, 0)));
+    assert_eq!(rig.last[1].score, Some((1, 1)));
+}
+
+#[test]
+fn phases_step_and_unwind() {
+    let mut rig = Rig::soccer();
+    rig.obs(1, &[(Register::Phase, 2)]);
+    assert_eq!(rig.kinds(), ["period_end"]);
+    rig.obs(1, &[(Register::Phase, 3)]);
+    assert_eq!(rig.kinds(), ["period_start"]);
+    let start = rig.last[0].id;
+    rig.obs(1, &[(Register::Phase, 2)]);
+    assert_eq!(rig.last[0].retracts, Some(start));
+    rig.obs(1, &[(Register::Phase, 3)]);
+    assert_ne!(rig.last[0].id, start);
+    rig.obs(1, &[(Register::Phase, Phase::FINISHED.0)]);
+    assert_eq!(rig.kinds(), ["period_end", "match_ended"]);
+    let mut skipped = Rig::soccer();
+    skipped.obs(1, &[(Register::Phase, 5)]);
+    assert_eq!(skipped.kinds(), ["period_end", "period_start"]);
+    assert_eq!(skipped.last[1].payload, Payload::Period { period: 3 });
+}
+
+#[test]
+fn tennis_tells_games_sets_and_points() {
+    let set = |side| Register::Set { set: 1, side };
+    let points = |home, away| (Register::Points, Register::pack_points(home, away));
+    let mut rig = Rig::new("tennis", Scoring::Tennis);
+    let zero = [
+        (set(Side::Home), 0),
+        (set(Side::Away), 0),
+        (HOME, 0),
+        (AWAY, 0),
+        points(0, 0),
+        (Register::Phase, 1),
+    ];
+    rig.base(1, W1, &zero);
+    rig.obs(1, &[points(15, 0)])
+        .obs(1, &[points(15, 15)])
+        .obs(1, &[points(40, 40)])
+        .obs(1, &[points(50, 40)]);
+    rig.obs(1, &[points(40, 40)]);
+    let sides: Vec<_> = rig.of(EventType::Point).iter().map(|event| event.side).collect();
+    assert_eq!(sides, [Some(Side::Home), Some(Side::Away), None, Some(Side::Home), Some(Side::Away)]);
+    rig.obs(1, &[(set(Side::Home), 1), points(0, 0)]);
+    assert_eq!(rig.kinds(), ["game"]);
+    assert_eq!(rig.last[0].payload, Payload::Place { set: 1, game: None, index: 1, points: None });
+    rig.obs(1, &[points(0, 15)]);
+    let Payload::Place { game, index, .. } = rig.last[0].payload else { panic!("{:?}", rig.last) };
+    assert_eq!((game, index), (Some(1), 1));
+    rig.obs(1, &[(set(Side::Home), 6), (HOME, 1)]);
+    assert_eq!(rig.kinds(), ["game", "game", "game", "game", "game", "set"]);
+    rig.obs(1, &[(Register::Set { set: 2, side: Side::Away }, 1)]);
+    assert_eq!(rig.kinds(), ["game"], "a new set begins at nothing");
+    let ids: HashSet<_> = rig.told.iter().map(|event| event.id).collect();
+    assert_eq!(ids.len(), rig.told.len());
+}
+
+#[test]
+fn points_of_basketball_are_one_event_each_change() {
+    let mut rig = Rig::new("basketball", Scoring::Points);
+    rig.base(1, W1, &[(HOME, 10), (AWAY, 8), (Register::Phase, 1)]);
+    rig.obs(1, &[(HOME, 13)]);
+    assert_eq!(rig.kinds(), ["score_change"]);
+    assert_eq!(rig.last[0].payload, Payload::Change { from: 10, to: 13 });
+    let id = rig.last[0].id;
+    rig.obs(1, &[(HOME, 12)]);
+    assert_eq!((rig.kinds(), rig.last[0].retracts), (vec!["retract"], Some(id)));
+    rig.obs(1, &[(HOME, 13)]);
+    assert_ne!(rig.last[0].id, id);
+}
+
+#[test]
+fn a_jump_is_a_mismatch_not_a_flood() {
+    let mut rig = Rig::soccer();
+    rig.obs(1, &[(HOME, 99_999)]);
+    assert_eq!(rig.kinds(), ["mismatch"]);
+    rig.obs(1, &[(HOME, i64::MIN)]);
+    assert_eq!(rig.kinds(), ["mismatch"]);
+}
+
+#[test]
+fn a_living_owner_is_believed_until_the_candidate_is_nowhere_behind() {
+    let mut rig = Rig::soccer();
+    rig.obs(1, &[(HOME, 1)]);
+    rig.base(2, W2, &[(HOME, 0), (AWAY, 0), (Register::Phase, 1)]);
+    assert!(rig.last.is_empty());
+    rig.switch(2, Owner::Alive);
+    assert_eq!(rig.switched, Some(Epoch(1)), "behind: nothing changes");
+    rig.obs(1, &[(AWAY, 1)]);
+    assert_eq!(rig.kinds(), ["goal"]);
+    rig.obs(2, &[(HOME, 1)]);
+    assert!(rig.last.is_empty());
+    rig.obs(2, &[(AWAY, 1)]);
+    assert_eq!(rig.switched, Some(Epoch(2)));
+    assert!(rig.last.is_empty(), "nothing happened, and a planned move is no gap: {:?}", rig.last);
+    rig.obs(1, &[(HOME, 2)]);
+    assert_eq!((rig.refused, rig.last.len()), (1, 0));
+    rig.obs(2, &[(HOME, 2)]);
+    assert_eq!(rig.kinds(), ["goal"]);
+    assert!(!rig.last[0].recovered);
+}
+
+#[test]
+fn a_candidate_that_stays_behind_is_believed_after_settle() {
+    let mut rig = Rig::soccer();
+    rig.obs(1, &[(HOME, 1)]);
+    rig.base(2, W2, &[(HOME, 0), (AWAY, 0), (Register::Phase, 1)]).switch(2, Owner::Alive);
+    assert!(rig.ledger.deadline().is_some());
+    rig.wait(SETTLE - Duration::from_millis(1));
+    assert_eq!(rig.ledger.epoch(), Some(Epoch(1)));
+    rig.wait(Duration::from_millis(1));
+    assert_eq!(rig.ledger.epoch(), Some(Epoch(2)));
+    assert_eq!(rig.kinds(), ["retract"]);
+}
+
+#[test]
+fn a_dead_owner_is_replaced_at_once() {
+    let mut rig = Rig::soccer();
+    rig.obs(1, &[(HOME, 2)]);
+    rig.gone(W1);
+    assert_eq!(rig.kinds(), ["gap_start"]);
+    rig.base(2, W2, &[(HOME, 1), (AWAY, 1), (Register::Phase, 1)]);
+    assert_eq!(rig.kinds(), ["goal", "gap_end"]);
+    assert!(rig.last[0].recovered);
+    assert_eq!(rig.ledger.registers()[&HOME], 2, "lower is not yet believed");
+    rig.wait(SETTLE);
+    assert_eq!(rig.kinds(), ["retract"]);
+    assert_eq!(rig.ledger.registers()[&HOME], 1);
+    assert_eq!(rig.ledger.deadline(), None);
+}
+
+#[test]
+fn a_lower_value_that_catches_up_is_forgotten() {
+    let mut rig = Rig::soccer();
+    rig.obs(1, &[(HOME, 2)]);
+    rig.gone(W1).base(2, W2, &[(HOME, 1), (AWAY, 0), (Register::Phase, 1)]);
+    rig.obs(2, &[(HOME, 2)]);
+    assert!(rig.last.is_empty());
+    rig.wait(SETTLE * 2);
+    assert!(rig.last.is_empty());
+    rig.obs(2, &[(HOME, 1)]);
+    assert_eq!(rig.kinds(), ["retract"], "a fall that is seen is believed at once");
+}
+
+#[test]
+fn a_dead_candidate_changes_nothing() {
+    let mut rig = Rig::soccer();
+    let before = rig.ledger.clone();
+    rig.base(2, W2, &[(HOME, 3), (AWAY, 0)]).gone(W2);
+    assert!(rig.last.is_empty());
+    assert_eq!(rig.ledger.save().unwrap(), before.save().unwrap());
+    rig.obs(1, &[(HOME, 1)]);
+    assert_eq!(rig.kinds(), ["goal"]);
+    rig.base(2, W2, &[(HOME, 3), (AWAY, 0)]);
+    rig.give(&Input::End { epoch: Epoch(2), why: EndReason::ConnectionLost, at: 1 });
+    assert!(rig.gaps.is_empty());
+}
+
+#[test]
+fn a_candidate_takes_over_when_its_owner_dies() {
+    let mut rig = Rig::soccer();
+    rig.base(2, W2, &[(HOME, 1), (AWAY, 0), (Register::Phase, 1)]);
+    rig.gone(W1);
+    assert_eq!(rig.kinds(), ["gap_start", "goal", "gap_end"]);
+    assert_eq!(rig.switched, Some(Epoch(2)));
+}
+
+#[test]
+fn lower_epochs_are_refused() {
+    let mut rig = Rig::soccer();
+    rig.gone(W1).base(5, W2, &[(HOME, 0), (AWAY, 0)]);
+    rig.base(4, W1, &[(HOME, 4)]).obs(4, &[(HOME, 5)]).switch(4, Owner::Alive);
+    assert_eq!(rig.refused, 3);
+    assert_eq!(rig.ledger.registers()[&HOME], 0);
+}
+
+#[test]
+fn a_worker_renews_its_own_epoch_without_a_switch() {
+    let mut rig = Rig::soccer();
+    rig.restart(Owner::Alive);
+    rig.obs(1, &[(HOME, 1)]);
+    assert_eq!(rig.kinds(), ["goal"], "what the worker held is no gap");
+    rig.base(7, W1, &[(HOME, 1), (AWAY, 0), (Register::Phase, 1)]);
+    assert_eq!(rig.ledger.epoch(), Some(Epoch(7)));
+    assert!(rig.last.is_empty() && rig.gaps.is_empty());
+}
+
+#[test]
+fn both_dead_the_load_meets_the_ledger() {
+    let mut rig = Rig::soccer();
+    rig.restart(Owner::Dead);
+    let mut out = Outcome::default();
+    rig.ledger.restored_without_worker(4, &mut out);
+    assert!(matches!(out.gaps[..], [GapStep::Open { at: 4, .. }]));
+    rig.base(9, W2, &[(HOME, 1), (AWAY, 0), (Register::Phase, 2)]);
+    assert_eq!(rig.kinds(), ["goal", "period_end", "gap_end"]);
+}
+
+#[test]
+fn an_end_leaves_no_gap_open() {
+    let mut rig = Rig::soccer();
+    rig.give(&Input::End { epoch: Epoch(1), why: EndReason::Ended, at: 6 });
+    rig.gone(W1);
+    assert!(rig.gaps.is_empty() && rig.ledger.is_ended());
+    rig.base(2, W2, &[(HOME, 1), (AWAY, 0), (Register::Phase, 1)]);
+    assert_eq!(rig.switched, Some(Epoch(2)), "a match that comes back has no owner to wait for");
+}
+
+#[test]
+fn forgotten_steps_never_give_an_id_twice() {
+    let mut rig = Rig::new("basketball", Scoring::Points);
+    rig.base(1, W1, &[(HOME, 0), (AWAY, 0), (Register::Phase, 1)]);
+    for round in 0..3 {
+        for value in 1..1_200 {
+            rig.obs(1, &[(HOME, value)]).obs(1, &[(HOME, 0)]);
+        }
+        assert!(rig.ledger.taken.len() <= MAX_MEMORY, "round {round}");
+    }
+    let ids: HashSet<_> = rig.told.iter().map(|event| event.id).collect();
+    assert_eq!(ids.len(), rig.told.len());
+}
+
+fn registers() -> impl Strategy<Value = Register> {
+    let side = prop_oneof![Just(Side::Home), Just(Side::Away)];
+    prop_oneof![
+        side.clone().prop_map(Register::Score),
+        side.clone().prop_map(Register::Corners),
+        side.clone().prop_map(Register::YellowCards),
+        side.prop_map(Register::RedCards),
+    ]
+}
+
+/// What the live events say each register is.
+fn counted(rig: &Rig) -> BTreeMap<(EventType, Option<bool>, Side), i64> {
+    let mut counts = BTreeMap::new();
+    for event in rig.live() {
+        let red = match event.payload {
+            Payload::Card { color, .. } => Some(color == Color::Red),
+            _ => None,
+        };
+        if let Some(side) = event.side {
+            *counts.entry((event.kind, red, side)).or_insert(0) += 1;
+        }
+    }
+    counts
+}
+
+fn expected(rig: &Rig) -> BTreeMap<(EventType, Option<bool>, Side), i64> {
+    let named = |(register, value): (&Register, &i64)| {
+        let key = match register {
+            Register::Score(side) => (EventType::Goal, None, *side),
+            Register::Corners(side) => (EventType::Corner, None, *side),
+            Register::YellowCards(side) => (EventType::Card, Some(false), *side),
+            Register::RedCards(side) => (EventType::Card, Some(true), *side),
+            _ => return None,
+        };
+        (*value > 0).then_some((key, *value))
+    };
+    rig.ledger.registers().iter().filter_map(named).collect()
+}
+
+/// A match of which everything stood at nothing when it was first seen.
+fn from_nothing() -> Rig {
+    let mut rig = Rig::new("soccer", Scoring::Goals);
+    let mut all = vec![(Register::Phase, 1)];
+    for side in Side::BOTH {
+        let counters = [
+            Register::Score(side),
+            Register::Corners(side),
+            Register::YellowCards(side),
+            Register::RedCards(side),
+        ];
+        all.extend(counters.map(|register| (register, 0)));
+    }
+    rig.base(1, W1, &all);
+    rig
+}
+
+#[derive(Clone, Debug)]
+enum Act {
+    Obs(Vec<(Register, i64)>),
+    Copy,
+    Lose,
+    Die,
+    Restart,
+    Wait,
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let change = prop::collection::vec((registers(), 0i64..6), 1..4).prop_map(Act::Obs);
+    let act = prop_oneof![
+        6 => change,
+        1 => Just(Act::Copy),
+        1 => Just(Act::Lose),
+        1 => Just(Act::Die),
+        1 => Just(Act::Restart),
+        1 => Just(Act::Wait),
+    ];
+    prop::collection::vec(act, 0..40)
+}
+
+proptest! {
+    #[test]
+    fn walks_end_where_the_registers_do(changes in prop::collection::vec((registers(), 0i64..8), 0..60)) {
+        let mut rig = from_nothing();
+        for (register, value) in changes {
+            rig.obs(1, &[(register, value)]);
+            let told = rig.told.len();
+            rig.obs(1, &[(register, value)]);
+            prop_assert_eq!(rig.told.len(), told, "a copy is no event");
+        }
+        prop_assert_eq!(counted(&rig), expected(&rig));
+        let ids: HashSet<_> = rig.told.iter().map(|event| event.id).collect();
+        prop_assert_eq!(ids.len(), rig.told.len(), "each id once");
+    }
+
+    #[test]
+    fn faults_lose_and_double_nothing(acts in acts()) {
+        let mut rig = from_nothing();
+        // The truth, of which a worker's load shows everything.
+        let mut truth: Registers = rig.ledger.registers().clone();
+        let (mut epoch, mut worker) = (1, W1);
+        for act in acts {
+            match act {
+                Act::Obs(changes) => {
+                    truth.extend(changes.iter().copied());
+                    rig.obs(epoch, &changes);
+                }
+                Act::Copy => {
+                    let all: Vec<_> = truth.iter().map(|(register, value)| (*register, *value)).collect();
+                    rig.base(epoch, worker, &all);
+                }
+                Act::Lose => {
+                    rig.give(&Input::End { epoch: Epoch(epoch), why: EndReason::ConnectionLost, at: 1 });
+                    let all: Vec<_> = truth.iter().map(|(register, value)| (*register, *value)).collect();
+                    rig.base(epoch, worker, &all);
+                }
+                Act::Die => {
+                    rig.gone(worker);
+                    epoch += 1;
+                    worker.generation.0 += 1;
+                    let all: Vec<_> = truth.iter().map(|(register, value)| (*register, *value)).collect();
+                    rig.base(epoch, worker, &all);
+                }
+                Act::Restart => {
+                    rig.restart(Owner::Alive);
+                    epoch += 1;
+                    let all: Vec<_> = truth.iter().map(|(register, value)| (*register, *value)).collect();
+                    rig.base(epoch, worker, &all);
+                }
+                Act::Wait => {
+                    rig.wait(SETTLE);
+                }
+            }
+        }
+        rig.wait(SETTLE);
+        prop_assert_eq!(rig.ledger.registers(), &truth);
+        prop_assert_eq!(counted(&rig), expected(&rig));
+        let ids: HashSet<_> = rig.told.iter().map(|event| event.id).collect();
+        prop_assert_eq!(ids.len(), rig.told.len(), "each id once");
+        prop_assert!(!rig.ledger.in_gap());
+    }
+
+    #[test]
+    fn a_crash_between_commits_gives_each_id_once(
+        changes in prop::collection::vec((registers(), 0i64..6), 1..40),
+        committed in 0usize..40,
+    ) {
+        // What was told after the last commit dies with its ledger; the worker sends it again under the old numbers.
+        let committed = committed.min(changes.len());
+        let mut rig = from_nothing();
+        for change in &changes[..committed] {
+            rig.obs(1, &[*change]);
+        }
+        let mut crashed = rig.clone();
+        for change in &changes[committed..] {
+            rig.obs(1, &[*change]);
+        }
+        crashed.restart(Owner::Alive);
+        for change in &changes[committed..] {
+            crashed.obs(1, &[*change]);
+        }
+        let ids = |rig: &Rig| rig.told.iter().map(|event| (event.id, event.order)).collect::<Vec<_>>();
+        prop_assert_eq!(ids(&rig), ids(&crashed));
+    }
+
+    #[test]
+    fn any_values_of_any_sport_never_panic(
+        scoring in prop_oneof![Just(Scoring::Goals), Just(Scoring::Points), Just(Scoring::Tennis), Just(Scoring::Sets), Just(Scoring::Cricket), Just(Scoring::Text)],
+        values in prop::collection::vec((0usize..11, any::<u8>(), prop_oneof![any::<i64>(), -3i64..12]), 0..40),
+    ) {
+        let mut rig = Rig::new("x", scoring);
+        rig.base(1, W1, &[]);
+        for (which, set, value) in values {
+            let side = if set % 2 == 0 { Side::Home } else { Side::Away };
+            let register = [
+                Register::Set { set, side }, Register::Score(side), Register::Points, Register::Wickets(side),
+                Register::YellowCards(side), Register::RedCards(side), Register::Corners(side),
+                Register::Penalties(side), Register::Substitutions(side), Register::Phase, Register::Suspended,
+            ][which];
+            rig.obs(1, &[(register, value)]);
+        }
+        let mut times: HashMap<EventId, usize> = HashMap::new();
+        for event in &rig.told {
+            *times.entry(event.id).or_default() += 1;
+        }
+        prop_assert!(times.values().all(|times| *times == 1), "{:?}", rig.told);
+    }
+}

@@ -1,8 +1,8 @@
 //! Operators' questions about stored data, each on a thread of its own with a connection that only reads.
 //!
 //! The coordinator checks who asks and hands the client's socket over. One answer line as everywhere on the control
-//! socket; `events` with `follow` is answered `{"ok":true,"result":"follow"}` and then streams one event object a line.
-//! A client that does not read is closed; at most [`MAX_CLIENTS`] at a time.
+//! socket; `events` is answered `{"ok":true,"result":null}` and then one event object a line: to the newest committed one, or with
+//! `follow` until the client leaves. A client that does not read is closed; at most [`MAX_CLIENTS`] at a time.
 
 mod rows;
 
@@ -30,10 +30,12 @@ const WRITE: Duration = Duration::from_secs(5);
 const FOLLOW_PAUSE: Duration = Duration::from_millis(20);
 /// How often a follower looks whether its client is still there.
 const FOLLOW_PATIENCE: Duration = Duration::from_secs(1);
-/// Rows that a question without a limit gets, and that any question gets at most.
-const LIMITS: (usize, usize) = (100, 100_000);
-/// Rows of one look of a follower.
-const FOLLOW_ROWS: usize = 1_000;
+/// Events that a question gets which says neither since when nor how many: the newest.
+const NEWEST: usize = 100;
+/// Rows of any other answer at most: it is one line.
+const MOST: usize = 100_000;
+/// Rows of one look at the events.
+const LOOK_ROWS: usize = 1_000;
 
 /// A question.
 #[derive(Clone, Debug)]
@@ -66,6 +68,7 @@ enum Task {
     },
     Events {
         filter: Filter,
+        /// At most so many rows of the past.
         limit: usize,
         follow: Follow,
     },
@@ -90,9 +93,9 @@ impl Clients {
     }
 
     /// Answers one question on `socket`, which is then closed. Never waits for the client.
-    pub fn answer(&self, query: Query, socket: OwnedFd, documents: &Documents) {
+    pub fn answer(&self, query: &Query, socket: OwnedFd, documents: &Documents) {
         let stream = UnixStream::from(socket);
-        let task = task(&query, documents);
+        let task = task(query, documents);
         if self.open.fetch_add(1, Ordering::AcqRel) >= MAX_CLIENTS {
             self.open.fetch_sub(1, Ordering::AcqRel);
             // The socket's buffer is empty: a short line fits without waiting.
@@ -120,19 +123,21 @@ fn task(query: &Query, documents: &Documents) -> Result<Task, Refusal> {
     let args: Map<String, Value> = serde_json::from_str(&query.args)
         .map_err(|error| (Code::Usage, format!("the arguments are no JSON object: {error}")))?;
     let args = Args(args);
-    let limit = args.number("limit")?.map_or(LIMITS.0, |limit| limit.min(LIMITS.1 as u64) as usize);
+    let limit = args.number("limit")?.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
     match query.verb.as_str() {
         "match" => document(args.text("match"), documents),
         "events" => {
             let follow = if args.is_set("follow") { Follow::Yes } else { Follow::No };
-            Ok(Task::Events { filter: args.filter(documents)?, limit, follow })
+            let filter = args.filter(documents)?;
+            let limit = limit.unwrap_or(if filter.since.is_some() { usize::MAX } else { NEWEST });
+            Ok(Task::Events { filter, limit, follow })
         }
         "odds" => {
             let filter = args.filter(documents)?;
             if filter.id.is_none() {
                 return Err((Code::Usage, "odds wants a match".into()));
             }
-            let limit = if args.0.contains_key("limit") { limit } else { LIMITS.1 };
+            let limit = limit.map_or(MOST, |limit| limit.min(MOST));
             Ok(Task::Odds { filter, market: args.text("market").map(str::to_owned), limit })
         }
         "gaps" => Ok(Task::Gaps),
@@ -221,8 +226,8 @@ fn serve(
         Ok(Task::Document(text)) => Ok(text),
         Ok(task) => match open_to_read(path) {
             Ok(connection) => {
-                if let Task::Events { filter, limit, follow: Follow::Yes } = task {
-                    return follow(stream, &connection, filter, limit, shared);
+                if let Task::Events { filter, limit, follow } = task {
+                    return events(stream, &connection, filter, limit, follow, shared);
                 }
                 stored(&connection, task)
             }
@@ -255,35 +260,68 @@ fn stored(connection: &Connection, task: Task) -> Result<String, Refusal> {
                 }
             };
         }
-        Task::Events { filter, limit, follow: _ } => {
-            rows::events(connection, &filter, limit).map(|(all, _)| all)
-        }
+        // Answered line by line, see `events`.
+        Task::Events { .. } => return Ok("null".to_owned()),
         Task::Odds { filter, market, limit } => rows::odds(connection, &filter, market.as_deref(), limit),
-        Task::Gaps => rows::gaps(connection, LIMITS.1),
+        Task::Gaps => rows::gaps(connection, MOST),
     };
     let lines = answer.map_err(failed)?;
     Ok(format!("[{}]", lines.join(",")))
 }
 
-/// First what is asked for of the past, then each event as it is committed.
-fn follow(
+/// First what is asked for of the past, then, to a follower, each event as it is committed.
+fn events(
     mut stream: &UnixStream,
+    connection: &Connection,
+    filter: Filter,
+    limit: usize,
+    follow: Follow,
+    shared: &Shared,
+) -> io::Result<()> {
+    stream.write_all(b"{\"ok\":true,\"result\":null}\n")?;
+    let committed = shared.wait_beyond(-1, Duration::ZERO);
+    let seen = past(stream, connection, filter.clone(), limit, committed)?;
+    match follow {
+        Follow::No => Ok(()),
+        Follow::Yes => follow_from(stream, connection, filter, seen, shared),
+    }
+}
+
+/// The newest `limit` events, or those after `since`, oldest first; the highest `seq` that was looked at.
+fn past(
+    stream: &UnixStream,
     connection: &Connection,
     mut filter: Filter,
     limit: usize,
+    committed: i64,
+) -> io::Result<i64> {
+    let Some(mut seen) = filter.since else {
+        let (lines, newest) = rows::events(connection, &filter, limit.min(MOST)).map_err(io::Error::other)?;
+        send(stream, &lines)?;
+        return Ok(newest.unwrap_or(0).max(committed));
+    };
+    let mut left = limit;
+    while left > 0 {
+        filter.since = Some(seen);
+        let look = left.min(LOOK_ROWS);
+        let (lines, last) = rows::events(connection, &filter, look).map_err(io::Error::other)?;
+        send(stream, &lines)?;
+        left -= lines.len().min(left);
+        seen = last.unwrap_or(seen).max(seen);
+        if lines.len() < look {
+            break;
+        }
+    }
+    Ok(seen)
+}
+
+fn follow_from(
+    stream: &UnixStream,
+    connection: &Connection,
+    mut filter: Filter,
+    mut seen: i64,
     shared: &Shared,
 ) -> io::Result<()> {
-    let broken = |error: rusqlite::Error| io::Error::other(error);
-    stream.write_all(b"{\"ok\":true,\"result\":\"follow\"}\n")?;
-    let mut seen = shared.wait_beyond(-1, Duration::ZERO);
-    if let Some(since) = filter.since {
-        seen = since;
-    } else if limit > 0 {
-        let past = Filter { since: None, ..filter.clone() };
-        let (lines, newest) = rows::events(connection, &past, limit).map_err(broken)?;
-        send(stream, &lines)?;
-        seen = newest.unwrap_or(0).max(seen);
-    }
     loop {
         let newest = shared.wait_beyond(seen, FOLLOW_PATIENCE);
         if shared.closing.load(Ordering::Acquire) || has_left(stream) {
@@ -293,15 +331,15 @@ fn follow(
             continue;
         }
         filter.since = Some(seen);
-        let (lines, last) = rows::events(connection, &filter, FOLLOW_ROWS).map_err(broken)?;
+        let (lines, last) = rows::events(connection, &filter, LOOK_ROWS).map_err(io::Error::other)?;
         send(stream, &lines)?;
         match last {
             // There may be more than one look gives.
-            Some(last) if lines.len() >= FOLLOW_ROWS => seen = last,
+            Some(last) if lines.len() >= LOOK_ROWS => seen = last,
             Some(last) => seen = newest.max(last),
             None => seen = newest,
         }
-        if lines.len() < FOLLOW_ROWS {
+        if lines.len() < LOOK_ROWS {
             std::thread::sleep(FOLLOW_PAUSE);
         }
     }

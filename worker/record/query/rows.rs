@@ -179,10 +179,8 @@ fn to_json(value: &impl Serialize) -> rusqlite::Result<String> {
 }
 
 fn optional<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<Option<&'a str>> {
-    Ok(match row.get_ref(column)? {
-        ValueRef::Null => None,
-        value => Some(value.as_str()?),
-    })
+    let value = row.get_ref(column)?;
+    if value == ValueRef::Null { Ok(None) } else { Ok(Some(value.as_str()?)) }
 }
 
 fn text<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<&'a str> {

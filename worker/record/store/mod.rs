@@ -39,6 +39,8 @@ const COMMIT_SHARE: u32 = 4;
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 /// How long restored owners may take to open their channels again.
 const REATTACH: Duration = Duration::from_secs(5);
+/// Of each second, the time after which retention leaves the rest to the next.
+const RETENTION_SHARE: Duration = Duration::from_millis(50);
 /// How often the thread looks at the clock when nothing comes.
 const IDLE: Duration = Duration::from_millis(200);
 
@@ -212,7 +214,7 @@ impl Store {
                 let resume_after = known.map_or(0, |(_, n)| *n);
                 self.batch.replies.push(Reply::Opened { token, resume_after });
             }
-            Job::Frame { source, frame, version } => self.frame(source, frame, version),
+            Job::Frame { source, frame, version } => self.frame(source, &frame, version),
             Job::Gone { source } => {
                 let at = wall_us();
                 let concerned = self.ledgers.iter().filter(|(_, ledger)| ledger.concerns(source));
@@ -233,9 +235,9 @@ impl Store {
         }
     }
 
-    fn frame(&mut self, source: Source, frame: ToRecorderData, version: u64) {
+    fn frame(&mut self, source: Source, frame: &ToRecorderData, version: u64) {
         self.batch.frames += 1;
-        let (n, key, input) = match &frame {
+        let (n, key, input) = match frame {
             ToRecorderData::Base { n, key, epoch, facts, registers, clock, received_at } => {
                 let (n, epoch, clock, at) = (*n, *epoch, *clock, *received_at);
                 (n, key, Input::Base { n, epoch, source, facts, registers, clock, at, version })
@@ -384,7 +386,11 @@ impl Store {
         }
         let bytes = open::file_bytes(&self.path);
         queue::lock(&self.shared.stats).store_bytes = bytes;
-        if self.shared.queue.held() < MAX_FRAMES {
+        let begun = Instant::now();
+        while self.shared.queue.held() < MAX_FRAMES
+            && begun.elapsed() < RETENTION_SHARE
+            && self.retention.is_at_work()
+        {
             self.retention.step(&self.connection, &self.config, &self.shared, at);
             for (feed, id) in self.retention.forgotten.drain(..) {
                 let place = self.config.feeds.iter().position(|name| **name == *feed);

@@ -44,10 +44,15 @@ pub(super) struct Retention {
 }
 
 impl Retention {
+    /// Whether a round is under way or due.
+    pub(super) fn is_at_work(&self) -> bool {
+        self.stage != Stage::Resting || self.rested_since.is_none_or(|since| since.elapsed() >= ROUND)
+    }
+
     /// One piece; a failure is told and tried again in the next round.
     pub(super) fn step(&mut self, connection: &Connection, config: &RecordConfig, shared: &Shared, now: i64) {
         if self.stage == Stage::Resting {
-            if self.rested_since.is_some_and(|since| since.elapsed() < ROUND) {
+            if !self.is_at_work() {
                 return;
             }
             self.stage = Stage::Odds;

@@ -58,10 +58,10 @@ CREATE VIEW matches AS
             '$.updated_at', strftime('%Y-%m-%dT%H:%M:%S', d.updated_at / 1000000, 'unixepoch')
                 || printf('.%06dZ', d.updated_at % 1000000),
             '$.stale', json(iif(d.stale, 'true', 'false')),
-            '$.markets', coalesce(
+            '$.markets', json(coalesce(
                 (SELECT json_group_object(substr(s.section, 8), json(s.body)) FROM sections s
                  WHERE s.feed = d.feed AND s.match = d.match AND s.section >= 'market:' AND s.section < 'market;'),
-                json('{}'))) AS document
+                '{}'))) AS document
     FROM documents d;
 CREATE VIEW timeline AS
     SELECT e.* FROM events e

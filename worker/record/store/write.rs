@@ -2,12 +2,12 @@
 
 use super::{Snapshot, payload, schema};
 use crate::record::config::RecordConfig;
-use crate::record::ledger::{Changed, GapStep, LEDGER_VERSION, Ledger, NewEvent, Outcome};
+use crate::record::ledger::{Changed, EventId, GapStep, LEDGER_VERSION, Ledger, NewEvent, Outcome};
 use crate::record::store::Reply;
 use crate::record::time::{push_rfc3339, rfc3339, wall_us};
 use hashbrown::HashMap;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
-use touchline_common::model::{Generation, MatchKey, SlotId};
+use touchline_common::model::{Generation, MatchKey, Side, SlotId};
 
 /// What waits for its commit. Made once from each input, so that a retry writes the same again.
 #[derive(Debug, Default)]
@@ -182,7 +182,7 @@ fn events(
             payload::push(&mut body, &event.payload);
             score.clear();
             payload::push_score(&mut score, event.score);
-            let (id, retracts) = (event.id.to_ascii(), event.retracts.map(|id| id.to_ascii()));
+            let (id, retracts) = (event.id.to_ascii(), event.retracts.map(EventId::to_ascii));
             let inserted = insert.execute(params![
                 seq + 1,
                 ascii(&id),
@@ -192,7 +192,7 @@ fn events(
                 group.sport.as_deref(),
                 event.kind.as_str(),
                 config.lane(event.kind, event.lane).as_str(),
-                event.side.map(|side| side.as_str()),
+                event.side.map(Side::as_str),
                 event.clock.map(|clock| clock / 60),
                 event.clock.map(|clock| clock % 60),
                 event.period,

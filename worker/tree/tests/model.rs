@@ -155,14 +155,20 @@ impl Plain {
         let mut put = |key: &str, value: Option<Value>| value.map(|value| out.insert(key.to_owned(), value));
         put("sport_id", sport_id.map(Value::from));
         put("sport", sport.map(|sport| sport.name.into()));
-        put("competition", event.said("CT").map(str::to_owned).or_else(|| above("CT", "NA")).map(Value::from));
+        put(
+            "competition",
+            event.said("CT").map(str::to_owned).or_else(|| above("CT", "NA")).map(Value::from),
+        );
         let name = event.get("NA").map(str::trim).filter(|name| !name.is_empty());
         put("name", name.map(Value::from));
-        let teams = ["0", "1"].map(|order| self.root.of_kind("TE").into_iter().find(|te| te.get("OR") == Some(order)));
+        let teams = ["0", "1"]
+            .map(|order| self.root.of_kind("TE").into_iter().find(|te| te.get("OR") == Some(order)));
         let split = name.and_then(|name| name.split_once(" v "));
-        let split = split.map(|(a, b)| [a.trim(), b.trim()]).filter(|sides| sides.iter().all(|s| !s.is_empty()));
+        let split =
+            split.map(|(a, b)| [a.trim(), b.trim()]).filter(|sides| sides.iter().all(|s| !s.is_empty()));
         for (place, key) in ["home", "away"].into_iter().enumerate() {
-            let team = teams[place].and_then(|te| te.get("NA")).map(str::trim).filter(|name| !name.is_empty());
+            let team =
+                teams[place].and_then(|te| te.get("NA")).map(str::trim).filter(|name| !name.is_empty());
             put(key, team.or(split.map(|sides| sides[place])).map(Value::from));
         }
         let (period, status) = progress(event, sport);
@@ -224,8 +230,8 @@ impl Plain {
 }
 
 const EVENT: &[&str] = &[
-    "IT", "ID", "OR", "NA", "CL", "CT", "SS", "XP", "PI", "CP", "MD", "FS", "TM", "TS", "TT", "TD", "TU", "SU", "S1",
-    "S2", "S3", "S4", "S5", "S6", "S7", "S8",
+    "IT", "ID", "OR", "NA", "CL", "CT", "SS", "XP", "PI", "CP", "MD", "FS", "TM", "TS", "TT", "TD", "TU",
+    "SU", "S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8",
 ];
 
 fn others(node: &Node, used: &[&str]) -> Map<String, Value> {
@@ -351,7 +357,8 @@ fn score(event: &Node, sport: Option<&Sport>) -> Option<Value> {
             let over = if finished { sets.len() } else { sets.len().saturating_sub(1) };
             let known = ss.is_some() && sets[..over].iter().flatten().all(Option::is_some);
             if known {
-                let won = |side: usize| sets[..over].iter().filter(|set| set[side] > set[1 - side]).count() as i64;
+                let won =
+                    |side: usize| sets[..over].iter().filter(|set| set[side] > set[1 - side]).count() as i64;
                 total = [Some(won(0)), Some(won(1))];
             }
             if !sets.is_empty() && sets.iter().flatten().all(Option::is_some) {
@@ -359,17 +366,18 @@ fn score(event: &Node, sport: Option<&Sport>) -> Option<Value> {
                 out.insert("periods".to_owned(), json!(sets));
             }
         }
-        _ => {}
+        // The random edits name no sport of these.
+        Scoring::Points | Scoring::Sets | Scoring::Cricket | Scoring::Text => {}
     }
     for (key, value) in ["home", "away"].into_iter().zip(total) {
         if let Some(value) = value {
             out.insert(key.to_owned(), value.into());
         }
     }
-    if scoring == Scoring::Tennis || scoring == Scoring::Text {
-        if let Some(xp) = xp {
-            out.insert("points".to_owned(), xp.into());
-        }
+    if let Some(xp) = xp
+        && (scoring == Scoring::Tennis || scoring == Scoring::Text)
+    {
+        out.insert("points".to_owned(), xp.into());
     }
     match event.get("PI") {
         Some("1,0") => _ = out.insert("serving".to_owned(), "home".into()),

@@ -36,7 +36,7 @@ fn an_overview_is_a_list_of_matches() {
         .iter()
         .filter_map(|change| match change {
             ListChange::Present { id, listing } => Some((id, listing)),
-            _ => None,
+            ListChange::LoadBegin | ListChange::Gone { .. } | ListChange::LoadEnd | ListChange::Lost => None,
         })
         .collect();
     assert_eq!(present.len(), 107);
@@ -44,7 +44,10 @@ fn an_overview_is_a_list_of_matches() {
     assert!(present.iter().all(|(_, listing)| listing.attributes.len() == 3));
     let (id, first) = present[0];
     assert_eq!(id.as_str(), "80519695C1A_10_0");
-    assert_eq!((first.score.as_deref(), first.sport_id.as_deref(), first.in_play), (Some("1-3"), Some("1"), true));
+    assert_eq!(
+        (first.score.as_deref(), first.sport_id.as_deref(), first.in_play),
+        (Some("1-3"), Some("1"), true)
+    );
     let attributes = [("ID", "80519695C1A_10_0"), ("CL.ID", "1"), ("C1", "1")];
     assert_eq!(first.attributes, attributes.map(|(key, value)| (key.to_owned(), value.to_owned())));
     let sports = |wanted: &str| present.iter().filter(|(_, l)| l.sport_id.as_deref() == Some(wanted)).count();
@@ -82,7 +85,10 @@ fn each_event_of_an_overview_is_a_match() {
             .values()
             .map(|market| market["selections"].as_object().unwrap().len())
             .sum::<usize>();
-        assert_eq!(document["market_order"].as_array().unwrap().len(), document["markets"].as_object().unwrap().len());
+        assert_eq!(
+            document["market_order"].as_array().unwrap().len(),
+            document["markets"].as_object().unwrap().len()
+        );
     }
     assert_eq!((split, markets, selections), (82, 105, 524));
     let with_score = body.split('|').filter(|n| n.starts_with("EV;") && !n.contains(";SS=;")).count();
@@ -124,7 +130,10 @@ fn a_scoreboard_is_a_match() {
     assert_eq!(document["home"], "Instituto");
     // Six labels have values; one of those labels is empty.
     assert_eq!(document["stats"].as_object().unwrap().len(), 5);
-    assert_eq!(document["clock"], serde_json::json!({"seconds": 2, "running": false, "down": true, "at": "2019-05-28T00:37:10Z"}));
+    assert_eq!(
+        document["clock"],
+        serde_json::json!({"seconds": 2, "running": false, "down": true, "at": "2019-05-28T00:37:10Z"})
+    );
     assert_eq!(document["market_order"], serde_json::json!([]));
     let nodes = document["extra"]["nodes"].as_array().unwrap();
     assert_eq!(nodes.iter().filter(|node| node["type"] == "TE").count(), 2);

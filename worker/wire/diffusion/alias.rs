@@ -1,7 +1,7 @@
 //! Which topic an alias stands for.
 //!
 //! The server gives aliases, in loads; they are opaque. One topic has at most one alias and one alias one topic; the
-//! newest counts. The table is bounded, and belongs to one connection: a new connection starts with an empty one.
+//! newest counts. The table is bounded, and belongs to one connection: it is lost with it.
 //! Each delta asks here, so aliases of up to 7 bytes, which are all but the odd ones, are looked up as one number.
 
 use foldhash::fast::RandomState;
@@ -131,14 +131,6 @@ impl AliasTable {
             Some(number) => self.by_short_alias.remove(&number),
             None => self.by_long_alias.remove(&entry.alias),
         };
-    }
-
-    /// Forgets all: the connection is lost.
-    pub fn clear(&mut self) {
-        self.entries.clear();
-        self.by_short_alias.clear();
-        self.by_long_alias.clear();
-        self.by_name.clear();
     }
 
     /// How many aliases are known.

@@ -389,6 +389,48 @@ fn subscribe_into(buffer: &mut FrameBuffer) {
 }
 
 #[test]
+fn messages_cut_off_by_full_reads_are_whole_again() {
+    let mut bytes = Vec::new();
+    let mut numbers = 0..;
+    while bytes.len() < 20 * READ {
+        let number: u32 = numbers.next().unwrap();
+        let body = vec![number.to_le_bytes()[0]; (number as usize * 97) % 3000];
+        delta(&mut bytes, TopicRef::named(number.to_string().as_bytes()), &body).unwrap();
+    }
+    let mut buffer = FrameBuffer::new(10_000);
+    let (mut rest, mut expected, mut cut) = (&bytes[..], 0u32, 0);
+    while !rest.is_empty() {
+        let spare = buffer.spare();
+        let (piece, after) = rest.split_at(spare.len().min(rest.len()));
+        spare[..piece.len()].copy_from_slice(piece);
+        buffer.filled(piece.len());
+        while let Some(read) = buffer.next_message().unwrap() {
+            assert_eq!(read.topic(), Some(TopicRef::named(expected.to_string().as_bytes())));
+            assert_eq!(read.body.len(), (expected as usize * 97) % 3000);
+            assert!(read.body.iter().all(|byte| *byte == expected.to_le_bytes()[0]));
+            expected += 1;
+        }
+        cut += usize::from(!buffer.unread().is_empty());
+        rest = after;
+    }
+    assert_eq!(numbers.next(), Some(expected));
+    assert!(cut > 3 && buffer.unread().is_empty());
+}
+
+#[test]
+fn a_handshake_may_be_as_long_as_its_limit_and_no_longer() {
+    for (length, is_read) in
+        [(HANDSHAKE_LIMIT, true), (HANDSHAKE_LIMIT + 1, false), (2 * HANDSHAKE_LIMIT, false)]
+    {
+        let mut bytes = vec![0x23, 4, 100, 4];
+        bytes.resize(length - 1, b'a');
+        bytes.push(NUL);
+        assert_eq!(matches!(ConnectResponse::parse(&bytes), Ok(Some((_, used))) if used == length), is_read);
+        assert_eq!(matches!(ConnectRequest::parse(&bytes), Ok(Some((_, used))) if used == length), is_read);
+    }
+}
+
+#[test]
 fn a_buffer_whose_messages_nobody_takes_stops_growing() {
     let mut buffer = FrameBuffer::new(10_000);
     let mut offered = 0;

@@ -84,6 +84,37 @@ fn our_pings_go_out_at_their_interval_and_their_echo_tells_the_queue() {
 }
 
 #[test]
+fn the_first_ping_comes_an_interval_after_the_handshake() {
+    let mut bench =
+        Bench::new(SessionConfig { ping_interval: Some(Duration::from_secs(5)), ..SessionConfig::default() });
+    bench.output();
+    bench.pass(Duration::from_secs(3)).receive(ACCEPTED).pass(Duration::from_secs(3));
+    assert!(bench.session.output().is_empty());
+    bench.pass(Duration::from_secs(2));
+    assert_eq!(bench.sent(), [(MessageType::PingServer, "8000".to_owned())]);
+}
+
+#[test]
+fn output_that_is_taken_in_pieces_stays_in_order() {
+    let mut bench = Bench::open(quiet());
+    let mut expected = Vec::new();
+    for number in 0..10_000 {
+        let ping = bytes(|out| diffusion::ping_client(out, format!("{number}").as_bytes()).unwrap());
+        bench.receive(&ping);
+        expected.extend_from_slice(&ping);
+    }
+    let mut taken = Vec::new();
+    let mut piece = 1;
+    while !bench.session.output().is_empty() {
+        let count = piece.min(bench.session.output().len());
+        taken.extend_from_slice(&bench.session.output()[..count]);
+        bench.session.output_sent(count);
+        piece += 1000;
+    }
+    assert!(expected.len() > diffusion::READ && taken == expected);
+}
+
+#[test]
 fn what_is_not_understood_is_counted_and_skipped() {
     let mut bench = Bench::open(quiet());
     let with = |kind, part, encoding| {

@@ -43,6 +43,17 @@ fn the_rate_is_kept_and_a_tenth_of_it_may_go_at_once() {
 }
 
 #[test]
+fn quiet_times_save_nothing_up() {
+    let mut bench = Bench::open(SessionConfig { subscribes_per_s: 50.0, max_subscriptions: 1000, ..quiet() });
+    bench.pass(Duration::from_secs(60));
+    for topic in topics(100) {
+        bench.session.subscribe(topic.as_bytes()).unwrap();
+    }
+    bench.pass(Duration::ZERO);
+    assert_eq!(bench.sent().len(), 5);
+}
+
+#[test]
 fn every_due_time_sends_something() {
     for rate in [0.3, 1.0, 7.0, 333.0, 5000.0] {
         let idle_limit = Duration::from_secs(1000);

@@ -1,0 +1,185 @@
+//! The invariants, held after every step.
+
+use super::super::life::State;
+use super::super::matches::{Need, Place};
+use super::super::*;
+
+#[derive(Default)]
+pub(super) struct Checks {
+    pub(super) on_disk: Epoch,
+    pub(super) finished: bool,
+    /// How often each notice was given: a world without faults would prove nothing.
+    pub(super) notices: BTreeMap<&'static str, usize>,
+    last_epoch: Epoch,
+    open: BTreeMap<RequestId, Duration>,
+    /// For each slot: the state after the last step, and when it was entered.
+    before: BTreeMap<SlotId, State>,
+    died_at: BTreeMap<SlotId, (Duration, bool)>,
+    ready_at: BTreeMap<SlotId, Duration>,
+}
+
+impl Checks {
+    pub(super) fn asked(&mut self, request: RequestId, deadline: Duration) {
+        self.open.insert(request, deadline);
+    }
+
+    pub(super) fn answered_in_time(&self, now: Duration) {
+        for (request, deadline) in &self.open {
+            assert!(*deadline > now, "{request:?} was to be answered by {deadline:?}, it is {now:?}");
+        }
+    }
+
+    pub(super) fn all_answered(&self) {
+        assert!(self.open.is_empty(), "unanswered: {:?}", self.open);
+    }
+
+    pub(super) fn after_step(
+        &mut self,
+        pool: &Pool,
+        now: Duration,
+        out: &[Action],
+        truth: &BTreeSet<MatchKey>,
+    ) {
+        for action in out {
+            if let Action::Notice(notice) = action {
+                *self.notices.entry(notice.name()).or_default() += 1;
+            }
+            self.action(now, action, truth);
+        }
+        places(pool);
+        slots(pool);
+        self.remember(pool, now);
+    }
+
+    fn action(&mut self, now: Duration, action: &Action, truth: &BTreeSet<MatchKey>) {
+        match action {
+            Action::ToWorker {
+                message: ToWorker::Assign { epoch, .. } | ToWorker::Renew { epoch, .. },
+                ..
+            } => {
+                assert!(*epoch > self.last_epoch, "epoch {epoch} after {}", self.last_epoch);
+                assert!(*epoch <= self.on_disk, "epoch {epoch} is not reserved");
+                self.last_epoch = *epoch;
+            }
+            Action::Spawn { child: Child::Worker(slot), .. } => self.spawn(*slot, now),
+            Action::Answer { request, .. } => {
+                assert!(self.open.remove(request).is_some(), "{request:?} was answered twice");
+            }
+            Action::Notice(Notice::Ended { key, why }) => {
+                assert!(!truth.contains(key), "{key:?} ended ({why}) though it is listed");
+            }
+            Action::Finished => {
+                assert!(!self.finished);
+                self.finished = true;
+            }
+            _ => {}
+        }
+    }
+
+    fn spawn(&mut self, slot: SlotId, now: Duration) {
+        match self.before.get(&slot) {
+            Some(State::Parked { until }) => {
+                assert!(until.is_some_and(|until| now >= until), "parked slot {slot} was started");
+            }
+            Some(State::Backoff { until }) => {
+                assert!(now >= *until, "slot {slot} was started in its back-off");
+            }
+            _ => {}
+        }
+        if let Some((at, unhealthy)) = self.died_at.remove(&slot) {
+            let least = Duration::from_millis(500);
+            assert!(
+                !unhealthy || now >= at + least,
+                "slot {slot} was started {:?} after its death",
+                now - at
+            );
+        }
+    }
+
+    fn remember(&mut self, pool: &Pool, now: Duration) {
+        for slot in &pool.slots {
+            let state = slot.life.state;
+            let before = self.before.insert(slot.id, state).unwrap_or(State::Empty);
+            if matches!(state, State::Starting { .. }) && before != state {
+                self.ready_at.remove(&slot.id);
+            }
+            if matches!(state, State::Ready { .. }) {
+                self.ready_at.entry(slot.id).or_insert(now);
+            }
+            let had =
+                !matches!(before, State::Empty | State::Dead | State::Backoff { .. } | State::Parked { .. });
+            let asked = matches!(before, State::Stopping { .. });
+            if had && !slot.life.has_process() && !asked {
+                let healthy =
+                    self.ready_at.get(&slot.id).is_some_and(|at| now - *at >= Duration::from_secs(60));
+                self.died_at.insert(slot.id, (now, !healthy));
+            }
+        }
+    }
+}
+
+/// Each match is in exactly one place, and slots and matches agree about it.
+fn places(pool: &Pool) {
+    let mut seats: BTreeMap<SlotId, BTreeSet<MatchKey>> = BTreeMap::new();
+    let mut waiting = 0;
+    let mut quarantined = 0;
+    let mut moving = 0;
+    for (key, a_match) in &pool.matches {
+        let queued = pool.waiting.contains(&(key.feed, a_match.wait_key, key.clone()));
+        match &a_match.place {
+            Place::Waiting => {
+                assert_eq!(queued, matches!(a_match.need, Need::Topics(_)), "{key:?} is lost");
+                waiting += usize::from(queued);
+            }
+            Place::Quarantined => {
+                assert!(!queued);
+                quarantined += 1;
+            }
+            Place::Placed { owner, candidate } => {
+                assert!(!queued, "{key:?} waits and is placed");
+                for seat in std::iter::once(owner).chain(candidate) {
+                    let slot = pool.slot(seat.slot).unwrap();
+                    assert!(slot.is(seat.generation), "{key:?} is at a worker that is gone");
+                    assert!(!matches!(slot.life.state, State::Dying { .. }));
+                    assert!(
+                        seats.entry(seat.slot).or_default().insert(key.clone()),
+                        "two seats at one worker"
+                    );
+                }
+                if let Some(candidate) = candidate {
+                    assert!(candidate.epoch > owner.epoch);
+                    assert!(pool.moving.contains(key));
+                    moving += 1;
+                }
+            }
+        }
+    }
+    assert_eq!((waiting, quarantined, moving), (pool.waiting.len(), pool.quarantined, pool.moving.len()));
+    for slot in &pool.slots {
+        assert_eq!(slot.matches, seats.remove(&slot.id).unwrap_or_default(), "slot {}", slot.id);
+    }
+    for feed in pool.feed_ids() {
+        let topics: u32 = pool
+            .waiting
+            .iter()
+            .filter(|(of, ..)| *of == feed)
+            .map(|(_, _, key)| pool.matches[key].need.count())
+            .sum();
+        assert_eq!(pool.feeds[usize::from(feed.0)].waiting_topics, topics);
+    }
+}
+
+/// No slot is over its cap, no feed over its connections.
+fn slots(pool: &Pool) {
+    for (feed, plan) in pool.config.feeds.iter().enumerate() {
+        let feed = FeedId(feed as u16);
+        let of_feed = pool.slots.iter().filter(|slot| slot.feed == Some(feed) && slot.life.has_process());
+        let mut processes = 0;
+        for slot in of_feed {
+            processes += 1;
+            let load = slot.load(plan.own_subscriptions);
+            assert!(load <= plan.cap, "slot {} has {load}", slot.id);
+        }
+        assert!(processes <= plan.max_connections);
+    }
+}

@@ -1,0 +1,675 @@
+//! The fake world: processes that do what they are told, late, or not at all.
+
+use super::super::jitter::Jitter;
+use super::super::*;
+use super::checks::Checks;
+use touchline_common::ipc::messages::Hello;
+use touchline_common::ipc::messages::recorder::{FromRecorder, RecorderStats};
+use touchline_common::ipc::messages::worker::{
+    ConnectionState, FromWorker, ListChange, LoadReport, MatchDetail, MatchReport, MatchState,
+};
+use touchline_common::model::{Listing, MatchId};
+
+const FEEDS: u16 = 2;
+const CAP: u32 = 12;
+const LISTED: usize = 30;
+
+pub(super) struct World {
+    pub(super) pool: Pool,
+    pub(super) now: Duration,
+    rng: Jitter,
+    events: BTreeMap<(Duration, u64), Event>,
+    serial: u64,
+    /// Channels keep their order, whatever the delay.
+    last: BTreeMap<(Child, bool), Duration>,
+    workers: BTreeMap<SlotId, Worker>,
+    recorder: Option<FakeRecorder>,
+    store_highest: u64,
+    /// The lists as they really are.
+    pub(super) truth: BTreeSet<MatchKey>,
+    names: u64,
+    requests: u64,
+    faults: Faults,
+    /// A match that crashes every worker that takes it, until then.
+    cursed: Option<(MatchKey, Duration)>,
+    /// Every worker crashes when it starts, until then.
+    storm_until: Duration,
+    checks: Checks,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Faults {
+    On,
+    Off,
+}
+
+enum Event {
+    Give(Input),
+    Worker(SlotId, Generation, ToWorker),
+    Recorder(Generation, ToRecorder),
+    Beat(Child, Generation),
+    Resume(SlotId, Generation),
+    Tick,
+    Churn,
+    Fault,
+}
+
+struct Worker {
+    generation: Generation,
+    feed: FeedId,
+    condition: Condition,
+    inbox: Vec<ToWorker>,
+    list: bool,
+    matches: BTreeMap<MatchId, (Epoch, u32)>,
+    seen: u64,
+    slow_until: Duration,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Condition {
+    Well,
+    /// Neither reads nor writes; TERM and ABRT wait.
+    Stopped,
+    /// Never says READY.
+    Mute,
+}
+
+struct FakeRecorder {
+    generation: Generation,
+}
+
+impl World {
+    pub(super) fn new(seed: u64) -> Self {
+        let feed = |n: u16| FeedPlan {
+            name: format!("feed{n}"),
+            kind: "diffusion".into(),
+            cap: CAP,
+            own_subscriptions: u32::from(n),
+            max_connections: 8,
+            connects_per_s: 20.0,
+            // The second feed's matches need two topics.
+            match_topics: ["6V{ID}", "7V{ID}"].iter().take(usize::from(n) + 1).map(|t| (*t).into()).collect(),
+            source: MatchSource::List,
+            waiting_order: vec![WaitingOrder::InPlay, WaitingOrder::Start],
+            only: MatchFilter::default(),
+            skip: MatchFilter::default(),
+            end_linger: Duration::from_secs(10),
+            overlap: if seed % 3 == 2 && n == 1 { Overlap::Forbidden } else { Overlap::Allowed },
+        };
+        let config = PoolConfig {
+            min_workers: 1,
+            max_workers: 16,
+            spare_workers: (seed % 2) as u16,
+            drain_deadline: Duration::from_secs(20),
+            feeds: (0..FEEDS).map(feed).collect(),
+            seed,
+            timing: Timing::default(),
+        };
+        let mut world = World {
+            pool: Pool::new(config, None),
+            now: Duration::ZERO,
+            rng: Jitter::new(seed),
+            events: BTreeMap::new(),
+            serial: 0,
+            last: BTreeMap::new(),
+            workers: BTreeMap::new(),
+            recorder: None,
+            store_highest: 0,
+            truth: BTreeSet::new(),
+            names: 0,
+            requests: 0,
+            faults: Faults::On,
+            cursed: None,
+            storm_until: Duration::ZERO,
+            checks: Checks::default(),
+        };
+        for n in 0..LISTED {
+            world.name_match(FeedId((n % 2) as u16));
+        }
+        world.at(Duration::ZERO, Event::Tick);
+        world.at(Duration::from_millis(700), Event::Churn);
+        world.at(Duration::from_secs(5), Event::Fault);
+        world
+    }
+
+    /// Carries out the next event.
+    pub(super) fn turn(&mut self) {
+        let Some(((at, _), event)) = self.events.pop_first() else { panic!("nothing is planned") };
+        self.now = self.now.max(at);
+        match event {
+            Event::Give(input) => self.give(input),
+            Event::Worker(slot, generation, message) => self.worker_takes(slot, generation, message),
+            Event::Recorder(generation, message) => self.recorder_takes(generation, &message),
+            Event::Beat(child, generation) => self.beat(child, generation),
+            Event::Resume(slot, generation) => self.resume(slot, generation),
+            Event::Tick => {
+                self.at(self.pool.config.timing.tick, Event::Tick);
+                self.give(Input::Tick);
+            }
+            Event::Churn => self.churn(),
+            Event::Fault => self.fault(),
+        }
+    }
+
+    /// No more faults: within `bound` every match must be live.
+    pub(super) fn calm(&mut self, bound: Duration) {
+        self.faults = Faults::Off;
+        self.cursed = None;
+        self.storm_until = Duration::ZERO;
+        let until = self.now + bound;
+        let mut released = Duration::ZERO;
+        while self.now < until {
+            self.turn();
+            if self.now >= released {
+                released = self.now + Duration::from_secs(10);
+                for slot in self.workers.keys().copied().collect::<Vec<_>>() {
+                    let generation = self.workers[&slot].generation;
+                    self.resume(slot, generation);
+                }
+                for view in self
+                    .pool
+                    .matches(MatchQuery { state: Some(MatchViewState::Quarantined), ..MatchQuery::default() })
+                {
+                    let feed = self.pool.feed_by_name(&view.feed).unwrap();
+                    let key = MatchKey { feed, id: view.id.as_str().into() };
+                    self.command(Command::Release { key });
+                }
+            }
+        }
+        // The churn goes on, so the newest may be on their way: stop it, and wait for those.
+        self.events.retain(|_, event| !matches!(event, Event::Churn));
+        let until = self.now + Duration::from_secs(40);
+        while self.now < until {
+            self.turn();
+        }
+        let count = self.pool.count();
+        assert_eq!(count.live, self.truth.len(), "not all live: {count:?}; {:?}", self.pool.health());
+        assert_eq!((count.listed, count.waiting, count.quarantined), (count.live, 0, 0), "{count:?}");
+        assert_eq!(self.pool.state(), DaemonState::Ready, "{:?}", self.pool.health());
+        assert_eq!(self.pool.moving.len(), 0);
+    }
+
+    /// The end: every process leaves, and every request is answered.
+    pub(super) fn end(&mut self) -> BTreeMap<&'static str, usize> {
+        self.command(Command::Stop { urgency: Urgency::Drain });
+        let until = self.now + Duration::from_secs(60);
+        while !self.checks.finished && self.now < until {
+            self.turn();
+        }
+        assert!(self.checks.finished, "the end did not come: {:?}", self.pool.workers());
+        assert!(self.workers.is_empty() && self.recorder.is_none());
+        self.checks.all_answered();
+        self.checks.notices.clone()
+    }
+
+    fn give(&mut self, input: Input) {
+        let mut out = Vec::new();
+        let is_tick = matches!(input, Input::Tick);
+        self.pool.step(self.now, input, &mut out);
+        self.checks.after_step(&self.pool, self.now, &out, &self.truth);
+        if is_tick {
+            self.checks.answered_in_time(self.now);
+        }
+        for action in out {
+            self.carry_out(action);
+        }
+    }
+
+    fn carry_out(&mut self, action: Action) {
+        match action {
+            Action::Spawn { child, generation, feed } => self.spawn(child, generation, feed),
+            Action::Welcome { child, generation, .. } => self.welcomed(child, generation),
+            Action::ToWorker { slot, generation, message } => {
+                self.send(Child::Worker(slot), true, Event::Worker(slot, generation, message));
+            }
+            Action::ToRecorder { generation, message } => {
+                self.send(Child::Recorder, true, Event::Recorder(generation, message));
+            }
+            Action::ConnectData { slot, generation } => {
+                if self.workers.get(&slot).is_some_and(|worker| worker.condition == Condition::Well) {
+                    self.says(slot, generation, FromWorker::DataOpened);
+                }
+            }
+            Action::Kill { child, generation, signal } => self.kill(child, generation, signal),
+            Action::ReserveEpochs { up_to } => {
+                let input = if self.chance(5) {
+                    Input::EpochsRefused { error: "no space".into() }
+                } else {
+                    self.checks.on_disk = up_to;
+                    Input::EpochsReserved { up_to }
+                };
+                self.at(Duration::from_millis(3), Event::Give(input));
+            }
+            Action::SaveState => {
+                let saved = self.pool.saved_state();
+                assert!(saved.highest_epoch >= self.pool.highest_epoch().0.min(self.checks.on_disk.0));
+            }
+            Action::Answer { .. } | Action::Notice(_) | Action::Finished => {}
+        }
+    }
+
+    fn spawn(&mut self, child: Child, generation: Generation, feed: Option<FeedId>) {
+        if self.chance(3) {
+            let error = "EAGAIN".into();
+            self.at(Duration::ZERO, Event::Give(Input::SpawnFailed { child, generation, error }));
+            return;
+        }
+        match child {
+            Child::Recorder => {
+                assert!(self.recorder.is_none(), "two recorders");
+                self.recorder = Some(FakeRecorder { generation });
+            }
+            Child::Worker(slot) => {
+                let condition = if self.chance(4) { Condition::Mute } else { Condition::Well };
+                let worker = Worker {
+                    generation,
+                    feed: feed.unwrap(),
+                    condition,
+                    inbox: Vec::new(),
+                    list: false,
+                    matches: BTreeMap::new(),
+                    seen: 0,
+                    slow_until: Duration::ZERO,
+                };
+                assert!(self.workers.insert(slot, worker).is_none(), "two processes in slot {slot}");
+            }
+        }
+        let pid = 100;
+        self.at(Duration::ZERO, Event::Give(Input::Spawned { child, generation, pid }));
+        let hello = Hello { proto_min: 1, proto_max: 1, build: String::new(), pid };
+        match child {
+            Child::Recorder => self.recorder_says(generation, FromRecorder::Hello(hello)),
+            Child::Worker(slot) => self.says(slot, generation, FromWorker::Hello(hello)),
+        }
+    }
+
+    fn welcomed(&mut self, child: Child, generation: Generation) {
+        if self.now < self.storm_until && child != Child::Recorder {
+            self.exit(child, generation, Exit::Signal { number: 6, core: true });
+            return;
+        }
+        self.at(Duration::from_secs(1), Event::Beat(child, generation));
+        match child {
+            Child::Recorder => {
+                let highest_epoch = Epoch(self.store_highest);
+                self.recorder_says(generation, FromRecorder::Ready { highest_epoch, token: 1 });
+            }
+            Child::Worker(slot) => {
+                if self.workers.get(&slot).is_some_and(|worker| worker.condition != Condition::Mute) {
+                    self.says(slot, generation, FromWorker::Ready);
+                    let state = ConnectionState::Up;
+                    self.says(slot, generation, FromWorker::Connection { state, detail: String::new() });
+                }
+            }
+        }
+    }
+
+    fn beat(&mut self, child: Child, generation: Generation) {
+        match child {
+            Child::Recorder => {
+                if self.recorder.as_ref().is_some_and(|recorder| recorder.generation == generation) {
+                    self.recorder_says(generation, FromRecorder::Stats(RecorderStats::default()));
+                    self.at(Duration::from_secs(1), Event::Beat(child, generation));
+                }
+            }
+            Child::Worker(slot) => {
+                let now = self.now;
+                let Some(worker) = self.workers.get(&slot).filter(|w| w.generation == generation) else {
+                    return;
+                };
+                if worker.condition == Condition::Well && now >= worker.slow_until {
+                    self.report(slot);
+                }
+                self.at(Duration::from_secs(1), Event::Beat(child, generation));
+            }
+        }
+    }
+
+    fn report(&mut self, slot: SlotId) {
+        let worker = &self.workers[&slot];
+        let own = u32::from(worker.feed.0);
+        let held: u32 = worker.matches.values().map(|(_, topics)| topics).sum();
+        let subscriptions = own + held + u32::from(worker.list);
+        assert!(subscriptions <= CAP, "worker {slot} holds {subscriptions}");
+        let report = LoadReport { commands_seen: worker.seen, subscriptions, ..LoadReport::default() };
+        self.says(slot, worker.generation, FromWorker::Load(report));
+    }
+
+    fn worker_takes(&mut self, slot: SlotId, generation: Generation, message: ToWorker) {
+        let Some(worker) = self.workers.get_mut(&slot).filter(|w| w.generation == generation) else { return };
+        if worker.condition != Condition::Well {
+            worker.inbox.push(message);
+            return;
+        }
+        let feed = worker.feed;
+        match message {
+            ToWorker::FollowList => {
+                worker.seen += 1;
+                // Two torn loads in a row are believed, so only the first may be torn.
+                let first = !std::mem::replace(&mut worker.list, true);
+                let torn = first && self.chance(10);
+                self.send_load(slot, torn);
+            }
+            ToWorker::Assign { id, epoch, topics, .. } => {
+                worker.seen += 1;
+                worker.matches.insert(id.clone(), (epoch, topics.len() as u32));
+                let key = MatchKey { feed, id: id.clone() };
+                if self.cursed.as_ref().is_some_and(|(cursed, until)| *cursed == key && self.now < *until) {
+                    self.exit(Child::Worker(slot), generation, Exit::Signal { number: 11, core: true });
+                    return;
+                }
+                if self.truth.contains(&MatchKey { feed, id: id.clone() }) {
+                    self.match_is(slot, id, MatchState::Live);
+                } else {
+                    self.match_is(slot, id, MatchState::Removed);
+                }
+                if !self.chance(50) {
+                    self.report(slot);
+                }
+            }
+            ToWorker::Renew { id, epoch } => {
+                if let Some(held) = worker.matches.get_mut(&id) {
+                    held.0 = epoch;
+                }
+            }
+            ToWorker::Release { id, epoch, .. } => {
+                worker.seen += 1;
+                if worker.matches.get(&id).is_some_and(|held| held.0 == epoch) {
+                    worker.matches.remove(&id);
+                }
+                self.report(slot);
+            }
+            ToWorker::Resync { id } => {
+                if self.truth.contains(&MatchKey { feed, id: id.clone() }) {
+                    self.match_is(slot, id, MatchState::Live);
+                }
+            }
+            ToWorker::Details => self.details(slot),
+            ToWorker::Stop { .. } => {
+                let exit = if self.chance(10) { Exit::Code(1) } else { Exit::Code(0) };
+                self.exit(Child::Worker(slot), generation, exit);
+            }
+            ToWorker::Welcome { .. }
+            | ToWorker::Data
+            | ToWorker::Listed { .. }
+            | ToWorker::Ping
+            | ToWorker::LogFilter { .. }
+            | ToWorker::LogFile => {}
+        }
+    }
+
+    fn details(&mut self, slot: SlotId) {
+        let worker = &self.workers[&slot];
+        let matches = worker
+            .matches
+            .iter()
+            .map(|(id, (epoch, _))| {
+                let there = self.truth.contains(&MatchKey { feed: worker.feed, id: id.clone() });
+                let age_ms = if there { 0 } else { 3_600_000 };
+                MatchDetail {
+                    id: id.clone(),
+                    epoch: *epoch,
+                    state: MatchState::Live,
+                    age_ms,
+                    name: String::new(),
+                }
+            })
+            .collect();
+        self.says(slot, worker.generation, FromWorker::Details { matches, more: false });
+    }
+
+    fn match_is(&mut self, slot: SlotId, id: MatchId, state: MatchState) {
+        let Some(worker) = self.workers.get(&slot) else { return };
+        let Some((epoch, _)) = worker.matches.get(&id) else { return };
+        let report = MatchReport { id, epoch: *epoch, state, took_ms: 5, name: None };
+        self.says(slot, worker.generation, FromWorker::Match(report));
+    }
+
+    /// A whole load of the list; a torn one has a few matches only, and the truth must survive that.
+    fn send_load(&mut self, slot: SlotId, torn: bool) {
+        let worker = &self.workers[&slot];
+        let (feed, generation) = (worker.feed, worker.generation);
+        let mut changes = vec![ListChange::LoadBegin];
+        let all: Vec<MatchId> =
+            self.truth.iter().filter(|key| key.feed == feed).map(|key| key.id.clone()).collect();
+        let count = if torn && all.len() > 8 { 2 } else { all.len() };
+        changes.extend(all.into_iter().take(count).map(present));
+        changes.push(ListChange::LoadEnd);
+        self.says(slot, generation, FromWorker::List(changes));
+    }
+
+    fn recorder_takes(&mut self, generation: Generation, message: &ToRecorder) {
+        if self.recorder.as_ref().is_none_or(|recorder| recorder.generation != generation) {
+            return;
+        }
+        match message {
+            ToRecorder::Switch { key, epoch, .. } => {
+                self.store_highest = self.store_highest.max(epoch.0);
+                if !self.chance(2) {
+                    self.recorder_says(
+                        generation,
+                        FromRecorder::Switched { key: key.clone(), epoch: *epoch },
+                    );
+                }
+            }
+            ToRecorder::Stop { .. } => self.exit(Child::Recorder, generation, Exit::Code(0)),
+            ToRecorder::Welcome(_)
+            | ToRecorder::Attach { .. }
+            | ToRecorder::Waiting { .. }
+            | ToRecorder::Ended { .. }
+            | ToRecorder::Query { .. }
+            | ToRecorder::Ping
+            | ToRecorder::LogFilter { .. }
+            | ToRecorder::LogFile
+            | ToRecorder::Documents => {}
+        }
+    }
+
+    fn kill(&mut self, child: Child, generation: Generation, signal: Signal) {
+        let condition = match child {
+            Child::Recorder => Condition::Well,
+            Child::Worker(slot) => self.workers.get(&slot).map_or(Condition::Well, |worker| worker.condition),
+        };
+        let number = match signal {
+            Signal::Kill => 9,
+            Signal::Term | Signal::Abort if condition == Condition::Stopped => return,
+            Signal::Term => 15,
+            Signal::Abort => 6,
+        };
+        self.exit(child, generation, Exit::Signal { number, core: false });
+    }
+
+    fn exit(&mut self, child: Child, generation: Generation, exit: Exit) {
+        let there = match child {
+            Child::Recorder => self.recorder.take_if(|recorder| recorder.generation == generation).is_some(),
+            Child::Worker(slot) => {
+                self.workers.get(&slot).is_some_and(|worker| worker.generation == generation)
+                    && self.workers.remove(&slot).is_some()
+            }
+        };
+        if !there {
+            return;
+        }
+        if self.chance(50) {
+            let why = "end of file".into();
+            self.at(Duration::from_millis(1), Event::Give(Input::ChannelClosed { child, generation, why }));
+        }
+        // Reaped before or after the last of what it said.
+        let delay = self.delay();
+        self.at(delay, Event::Give(Input::Exited { child, generation, exit }));
+    }
+
+    fn resume(&mut self, slot: SlotId, generation: Generation) {
+        let Some(worker) = self.workers.get_mut(&slot).filter(|w| w.generation == generation) else { return };
+        if worker.condition == Condition::Stopped {
+            worker.condition = Condition::Well;
+            for message in std::mem::take(&mut worker.inbox) {
+                self.worker_takes(slot, generation, message);
+            }
+            // What its list missed while it stood still, it reads now.
+            if self.workers.get(&slot).is_some_and(|worker| worker.list) {
+                self.send_load(slot, false);
+            }
+        }
+    }
+
+    fn churn(&mut self) {
+        let next = Duration::from_millis(200 + self.pick(2_000) as u64);
+        self.at(next, Event::Churn);
+        if self.truth.len() < LISTED || self.chance(30) && self.truth.len() < LISTED * 2 {
+            let feed = FeedId(self.pick(usize::from(FEEDS)) as u16);
+            let key = self.name_match(feed);
+            self.spread(feed, &[present(key.id)]);
+        } else if let Some(key) = self.any_match() {
+            if self.chance(20) {
+                // A move: it is back at once.
+                self.spread(key.feed, &[ListChange::Gone { id: key.id.clone() }]);
+                self.spread(key.feed, &[present(key.id)]);
+                return;
+            }
+            self.truth.remove(&key);
+            self.spread(key.feed, &[ListChange::Gone { id: key.id.clone() }]);
+            if self.chance(70) {
+                for slot in self.workers.keys().copied().collect::<Vec<_>>() {
+                    if self.workers[&slot].feed == key.feed
+                        && self.workers[&slot].condition == Condition::Well
+                    {
+                        self.match_is(slot, key.id.clone(), MatchState::Removed);
+                    }
+                }
+            }
+        }
+    }
+
+    fn spread(&mut self, feed: FeedId, changes: &[ListChange]) {
+        for slot in self.workers.keys().copied().collect::<Vec<_>>() {
+            let worker = &self.workers[&slot];
+            if worker.list && worker.feed == feed && worker.condition == Condition::Well {
+                self.says(slot, worker.generation, FromWorker::List(changes.to_vec()));
+            }
+        }
+    }
+
+    fn fault(&mut self) {
+        if self.faults == Faults::Off {
+            return;
+        }
+        let next = Duration::from_millis(500 + self.pick(20_000) as u64);
+        self.at(next, Event::Fault);
+        let slots: Vec<SlotId> = self.workers.keys().copied().collect();
+        let picked = self.pick(slots.len().max(1));
+        let Some(slot) = slots.get(picked).copied() else { return };
+        let generation = self.workers[&slot].generation;
+        let child = Child::Worker(slot);
+        match self.pick(15) {
+            0 => self.exit(child, generation, Exit::Signal { number: 11, core: true }),
+            1 | 2 => self.exit(child, generation, Exit::Signal { number: 9, core: false }),
+            3 => self.exit(child, generation, Exit::Code(1)),
+            4 | 5 => {
+                self.workers.get_mut(&slot).unwrap().condition = Condition::Stopped;
+                let after = Duration::from_millis(self.pick(20_000) as u64);
+                self.at(after, Event::Resume(slot, generation));
+            }
+            6 => {
+                let until = self.now + Duration::from_millis(self.pick(9_000) as u64);
+                self.workers.get_mut(&slot).unwrap().slow_until = until;
+            }
+            7 => {
+                let why = "bad frame".into();
+                self.at(Duration::ZERO, Event::Give(Input::ChannelClosed { child, generation, why }));
+            }
+            8 => {
+                if let Some(generation) = self.recorder.as_ref().map(|recorder| recorder.generation) {
+                    self.exit(Child::Recorder, generation, Exit::Signal { number: 9, core: false });
+                }
+            }
+            9 => {
+                let late = 500 + self.pick(30_000) as u64;
+                self.now += Duration::from_millis(late);
+            }
+            10 => {
+                let well = self.workers[&slot].condition == Condition::Well;
+                if self.workers[&slot].list && well {
+                    self.says(slot, generation, FromWorker::List(vec![ListChange::Lost]));
+                    self.send_load(slot, false);
+                }
+            }
+            11 => {
+                self.says(slot, generation, FromWorker::Leaving { why: "TERM".into() });
+                self.exit(child, generation, Exit::Code(0));
+            }
+            12 => self.command(Command::Drain { slot }),
+            13 if self.chance(25) => self.storm_until = self.now + Duration::from_secs(40),
+            13 => {
+                let key = self.any_match();
+                self.cursed = key.map(|key| (key, self.now + Duration::from_secs(100)));
+                self.exit(child, generation, Exit::Signal { number: 9, core: false });
+            }
+            _ => match self.any_match() {
+                Some(key) if self.chance(50) => self.command(Command::Resync { key }),
+                Some(key) => self.command(Command::Release { key }),
+                None => self.command(Command::WaitReady),
+            },
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        self.requests += 1;
+        let (request, timeout) = (RequestId(self.requests), Duration::from_secs(30));
+        let timeout = if matches!(command, Command::Stop { .. }) { timeout * 3 } else { timeout };
+        self.checks.asked(request, self.now + timeout);
+        self.give(Input::Command { request, command, timeout });
+    }
+
+    fn says(&mut self, slot: SlotId, generation: Generation, message: FromWorker) {
+        let input = Input::Worker { slot, generation, message };
+        self.send(Child::Worker(slot), false, Event::Give(input));
+    }
+
+    fn recorder_says(&mut self, generation: Generation, message: FromRecorder) {
+        self.send(Child::Recorder, false, Event::Give(Input::Recorder { generation, message }));
+    }
+
+    fn send(&mut self, child: Child, down: bool, event: Event) {
+        let at = (self.now + self.delay()).max(self.last.get(&(child, down)).copied().unwrap_or_default());
+        self.last.insert((child, down), at);
+        self.serial += 1;
+        self.events.insert((at, self.serial), event);
+    }
+
+    fn at(&mut self, after: Duration, event: Event) {
+        self.serial += 1;
+        self.events.insert((self.now + after, self.serial), event);
+    }
+
+    fn delay(&mut self) -> Duration {
+        let longest = if self.chance(3) { 1_500 } else { 20 };
+        Duration::from_millis(self.pick(longest) as u64)
+    }
+
+    fn name_match(&mut self, feed: FeedId) -> MatchKey {
+        self.names += 1;
+        let key = MatchKey { feed, id: format!("m{}", self.names).as_str().into() };
+        self.truth.insert(key.clone());
+        key
+    }
+
+    fn any_match(&mut self) -> Option<MatchKey> {
+        let at = self.pick(self.truth.len().max(1));
+        self.truth.iter().nth(at).cloned()
+    }
+
+    fn pick(&mut self, below: usize) -> usize {
+        (self.rng.next() % below as u64) as usize
+    }
+
+    /// In so many of a hundred cases, while there are faults.
+    fn chance(&mut self, percent: usize) -> bool {
+        let drawn = self.pick(100) < percent;
+        drawn && (self.faults == Faults::On || percent >= 20)
+    }
+}
+
+fn present(id: MatchId) -> ListChange {
+    ListChange::Present { id, listing: Listing::default() }
+}

@@ -1,0 +1,69 @@
+//! The demo, as a new user runs it, and with a worker killed in the middle.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stderr)]
+
+use nix::sys::signal::Signal;
+use serde_json::{Map, Value};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use touchline_common::control::Client;
+use touchline_harness::process::{self, Reaper};
+use touchline_harness::wait;
+
+/// Runs the demo in `folder` and gives its code and what it printed; `meanwhile` runs beside it.
+fn demo(folder: &std::path::Path, args: &[&str], meanwhile: impl FnOnce()) -> (Option<i32>, String) {
+    let child = Command::new(process::program())
+        .args(["demo", "--dir"])
+        .arg(folder)
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    meanwhile();
+    let told = child.wait_with_output().unwrap();
+    let text = format!("{}{}", String::from_utf8_lossy(&told.stdout), String::from_utf8_lossy(&told.stderr));
+    (told.status.code(), text)
+}
+
+#[test]
+fn what_is_published_is_true_under_load_and_bursts() {
+    let _reaper = Reaper::new();
+    let folder = tempfile::tempdir().unwrap();
+    let (code, told) = demo(folder.path(), &["--for", "12s", "--rate", "10000", "--burst", "5,2s,6s"], || {});
+    assert_eq!(code, Some(0), "{told}\n{}", log(folder.path()));
+    let last = told.lines().last().unwrap();
+    assert!(last.starts_with("PASS") && last.contains("matches=250"), "{told}");
+    let workers: usize = last.split("workers=").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!(workers >= 6, "{last}");
+}
+
+#[test]
+fn a_worker_killed_in_the_middle_costs_a_gap_and_no_truth() {
+    let _reaper = Reaper::new();
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("control.sock");
+    let ask = |verb: &str| -> Option<Value> {
+        Client::connect(&socket).ok()?.request(verb, Map::new(), Duration::from_secs(5)).ok()
+    };
+    let (code, told) = demo(folder.path(), &["--for", "15s", "--rate", "4000"], || {
+        wait::until("all matches live", Duration::from_secs(30), || {
+            (ask("status")?.pointer("/matches/live")?.as_u64()? == 250).then_some(())
+        });
+        let workers = ask("workers").unwrap();
+        let victim = workers[2]["pid"].as_u64().unwrap() as i32;
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(victim), Signal::SIGKILL).unwrap();
+        wait::until("all matches live again", Duration::from_secs(10), || {
+            let status = ask("status")?;
+            let again = status.pointer("/workers/restarts")?.as_u64()? >= 1;
+            (again && status.pointer("/matches/live")?.as_u64()? == 250).then_some(())
+        });
+    });
+    assert_eq!(code, Some(0), "{told}\n{}", log(folder.path()));
+}
+
+fn log(folder: &std::path::Path) -> String {
+    let text = std::fs::read_to_string(folder.join("touchline.log")).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.contains("match.")).collect();
+    lines[lines.len().saturating_sub(60)..].join("\n")
+}

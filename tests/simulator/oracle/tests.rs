@@ -1,0 +1,176 @@
+//! The oracle must say yes to what was true, and no to everything else.
+
+use super::{Extent, Oracle, Section, SectionKey, Verdict};
+use crate::model::world::{Setup, World};
+use crate::model::{Change, Moment};
+use crate::truth::Truth;
+use serde_json::{Value, json};
+
+const START: Moment = Moment { micros: 1_558_098_187_000_000, offset: 3_600 };
+
+/// A world in which all is followed, after so many changes.
+fn world(changes: usize) -> (Truth, Moment) {
+    let setup = Setup {
+        seed: 4,
+        matches: 16,
+        bytes: 5_000,
+        sparse: false,
+        speed: 4.0,
+        churn: 0.0,
+        history: 1_000_000,
+        flips: 1_000_000,
+        list_topic: "OVInPlay_1_3".to_owned(),
+    };
+    let truth = Truth::new(World::new(setup, START));
+    let slots: Vec<usize> = truth.with(|world| world.matches.iter().map(|(slot, _)| slot).collect());
+    for slot in slots {
+        truth.lock().follow(slot, START);
+    }
+    let now = run(&truth, START, changes);
+    (truth, now)
+}
+
+fn run(truth: &Truth, mut now: Moment, changes: usize) -> Moment {
+    let mut change = Change::default();
+    for _ in 0..changes {
+        now = now.after(500_000);
+        change.clear();
+        truth.lock().step(now, &mut change).unwrap();
+    }
+    now
+}
+
+fn sections(document: &Value) -> Vec<Section> {
+    let mut head = document.as_object().unwrap().clone();
+    let markets = head.remove("markets").unwrap();
+    let body = |value: &Value| Some(value.to_string());
+    let mut all = vec![Section { key: SectionKey::Head, body: body(&Value::Object(head)) }];
+    for (key, market) in markets.as_object().unwrap() {
+        let mut market = market.clone();
+        for (_, selection) in market["selections"].as_object_mut().unwrap() {
+            selection["open"] = json!(7.5);
+            selection["move"] = json!(-1);
+        }
+        all.push(Section { key: SectionKey::Market(key.clone()), body: body(&market) });
+    }
+    all
+}
+
+#[test]
+fn what_is_true_is_found_true_and_what_never_was_is_explained() {
+    let (truth, now) = world(500);
+    let mut oracle = Oracle::new(truth.clone());
+    let id = truth.matches().into_iter().next().unwrap();
+    let before = truth.document(&id).unwrap();
+    let mut all = sections(&before);
+    assert_eq!(oracle.published(&id, &all, Extent::Whole), Verdict::True);
+    run(&truth, now, 2_000);
+    let after = truth.document(&id).unwrap();
+    assert_ne!(before, after);
+    // The head is of now, one market is still of then: that never was.
+    let head = sections(&after).swap_remove(0);
+    assert_eq!(oracle.published(&id, &[head], Extent::Changes), Verdict::False);
+    let changes: Vec<Section> = sections(&after).into_iter().filter(|one| !all.contains(one)).collect();
+    let mut changes = changes;
+    for one in &all {
+        let SectionKey::Market(key) = &one.key else { continue };
+        if after["markets"].get(key).is_none() {
+            changes.push(Section { key: one.key.clone(), body: None });
+        }
+    }
+    assert_eq!(oracle.published(&id, &changes, Extent::Changes), Verdict::True, "{:?}", oracle.report());
+    let wrong = all[0].body.take().unwrap().replacen("\"status\":\"", "\"status\":\"x", 1);
+    all[0].body = Some(wrong);
+    assert_eq!(oracle.published(&id, &all, Extent::Whole), Verdict::False);
+    let explained = oracle.report().explained.last().unwrap();
+    assert!(explained.contains(&id) && explained.contains("head: "), "{explained}");
+    let mut unnumbered = sections(&after);
+    let mut head: Value = serde_json::from_str(unnumbered[0].body.as_ref().unwrap()).unwrap();
+    head["extra"].as_object_mut().unwrap().remove("ZC");
+    unnumbered[0].body = Some(head.to_string());
+    assert_eq!(oracle.published(&id, &unnumbered, Extent::Whole), Verdict::Unnumbered);
+    assert_eq!(oracle.published("nobody", &sections(&after), Extent::Whole), Verdict::Unnumbered);
+    assert_eq!((oracle.report().checked, oracle.report().mismatches), (4, 2));
+}
+
+#[test]
+fn the_last_documents_are_compared_as_a_whole() {
+    let (truth, _) = world(300);
+    let oracle = Oracle::new(truth.clone());
+    let documents = || truth.matches().into_iter().map(|id| (id.clone(), truth.document(&id).unwrap()));
+    let full = documents().map(|(id, mut document)| {
+        document["match"] = json!(id);
+        document["version"] = json!(17);
+        document["stale"] = json!(false);
+        (id, document)
+    });
+    let report = oracle.compare_final(full);
+    assert!(report.is_equal() && report.compared == 16, "{report:?}");
+    let mut some: Vec<_> = documents().skip(1).collect();
+    some[0].1["status"] = json!("asleep");
+    some.push(("nobody".to_owned(), json!({})));
+    let report = oracle.compare_final(some);
+    assert_eq!((report.missing.len(), report.extra.len(), report.different.len()), (1, 1, 1));
+    assert!(report.different[0].contains("/status: expected"), "{report:?}");
+}
+
+/// Rows as a recorder that saw everything would write them.
+fn rows(truth: &Truth) -> Vec<Value> {
+    let events = truth.events();
+    let id = |event: &Value, n: &Value| format!("{}-{n}", event["match"]);
+    let row = |(seq, event): (usize, &Value)| {
+        let mut row = event.clone();
+        row["seq"] = json!(seq + 1);
+        row["revision"] = json!(0);
+        row["id"] = json!(id(event, &event["n"]));
+        if !event["retracts"].is_null() {
+            row["retracts"] = json!(id(event, &event["retracts"]));
+        }
+        row
+    };
+    events.iter().enumerate().map(row).collect()
+}
+
+#[test]
+fn events_are_compared_in_order_and_across_gaps_by_what_stands() {
+    let (truth, _) = world(12_000);
+    let oracle = Oracle::new(truth.clone());
+    let all = rows(&truth);
+    let report = oracle.compare_events(&all);
+    assert!(report.is_equal(), "{:#?}", report.differences);
+    assert!(report.registers > 500 && report.flips > 5_000, "{report:?}");
+    assert!(all.iter().any(|row| row["type"] == "retract"), "corrections happen");
+    for kind in ["goal", "corner", "card", "score_change", "wicket", "set", "game", "point", "period_end"] {
+        assert!(all.iter().any(|row| row["type"] == kind), "no {kind}");
+    }
+
+    let place = |kind: &str| all.iter().position(|row| row["type"] == kind).unwrap();
+    for kind in ["goal", "corner", "odds_change", "retract", "market_open"] {
+        let mut missing = all.clone();
+        missing.remove(place(kind));
+        assert!(!oracle.compare_events(&missing).is_equal(), "a missing {kind} is seen");
+    }
+    let spoil = |kind: &str, key: &str, value: Value| {
+        let mut spoilt = all.clone();
+        let row = &mut spoilt[place(kind)];
+        *row.pointer_mut(key).unwrap() = value;
+        oracle.compare_events(&spoilt).differences
+    };
+    assert!(spoil("corner", "/side", json!("nobody"))[0].contains("side"));
+    assert!(spoil("corner", "/minute", json!(400))[0].contains("clock"));
+    assert!(spoil("odds_change", "/payload/selection", json!("L1"))[0].contains("payload"));
+    let mut twice = all.clone();
+    twice.push(all[place("goal")].clone());
+    assert!(!oracle.compare_events(&twice).is_equal(), "an id that is there twice is seen");
+
+    // In a gap odds and points may miss; goals may not.
+    let goal = &all[place("goal")];
+    let gap = json!({"match": goal["match"], "type": "gap_start", "id": "gap", "seq": 0});
+    let odd = |row: &&Value| row["match"] != goal["match"] || row["type"] != "odds_change";
+    let mut gapped: Vec<Value> = all.iter().filter(odd).cloned().collect();
+    gapped.push(gap);
+    let report = oracle.compare_events(&gapped);
+    assert!(report.is_equal() && report.with_gaps == 1, "{report:?}");
+    gapped.retain(|row| row["id"] != goal["id"]);
+    assert!(!oracle.compare_events(&gapped).is_equal());
+}

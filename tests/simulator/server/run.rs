@@ -1,0 +1,377 @@
+//! The loop: ticks of a millisecond, clients in between. A change is encoded once and the same bytes are appended to
+//! each subscriber's queue.
+
+use super::connection::{Connection, End, State, Topic};
+use super::listen::{alias, time_body};
+use super::pace::{Late, Pace};
+use super::ticks::{SLOW, TICK, Ticks};
+use super::{ConnectionReport, Control, Report, moment};
+use crate::model::world::{Turn, World};
+use crate::model::{Change, Channel, Moment};
+use crate::options::{Aliases, Options};
+use crate::truth::Truth;
+use mio::event::Event;
+use mio::net::TcpListener;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+use nix::sys::time::TimeSpec;
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use slab::Slab;
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::time::{Duration, Instant};
+use touchline_worker::wire::diffusion::{self as wire, TopicRef};
+
+/// The waker's token.
+pub(super) const WAKE: Token = Token(usize::MAX);
+const LISTENER: Token = Token(usize::MAX - 1);
+const TIMER: Token = Token(usize::MAX - 2);
+/// The topic of the server's clock.
+pub(super) const TIME_TOPIC: &str = "__time";
+pub(super) const TIME_ALIAS: &str = "t";
+pub(super) const LIST_ALIAS: &str = "l";
+/// Ended connections that are still reported.
+const ENDED: usize = 1_000;
+/// Subscriptions a connection may hold where there is no cap.
+const NO_CAP: usize = 1_000_000;
+
+pub(super) struct Server {
+    poll: Poll,
+    listener: TcpListener,
+    timer: TimerFd,
+    pub(super) truth: Truth,
+    control: Control,
+    pub(super) cap: usize,
+    out_queue: usize,
+    ping_after: Duration,
+    pub(super) aliases: bool,
+    pub(super) list_topic: String,
+    seed: u64,
+    clients: u64,
+    pub(super) connections: Slab<Connection>,
+    /// Who follows each match, by its place.
+    pub(super) followers: Vec<Vec<usize>>,
+    pub(super) list: Vec<usize>,
+    pub(super) time: Vec<usize>,
+    pace: Pace,
+    late: Late,
+    pub(super) report: Report,
+    ended: VecDeque<ConnectionReport>,
+    /// One message on its way to its subscribers.
+    frame: Vec<u8>,
+    closing: Vec<(usize, End)>,
+}
+
+impl Server {
+    pub(super) fn new(
+        options: &Options,
+        poll: Poll,
+        mut listener: TcpListener,
+        truth: Truth,
+        control: Control,
+    ) -> io::Result<Self> {
+        let timer =
+            TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
+        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        poll.registry().register(&mut SourceFd(&timer.as_fd().as_raw_fd()), TIMER, Interest::READABLE)?;
+        Ok(Self {
+            poll,
+            listener,
+            timer,
+            truth,
+            control,
+            cap: options.cap.unwrap_or(NO_CAP),
+            out_queue: options.out_queue,
+            ping_after: options.ping_after,
+            aliases: options.aliases == Aliases::On,
+            list_topic: options.list_topic.clone(),
+            seed: options.seed,
+            clients: 0,
+            connections: Slab::new(),
+            followers: Vec::new(),
+            list: Vec::new(),
+            time: Vec::new(),
+            pace: Pace::new(options.rate, options.burst),
+            late: Late::default(),
+            report: Report::default(),
+            ended: VecDeque::new(),
+            frame: Vec::new(),
+            closing: Vec::new(),
+        })
+    }
+
+    pub(super) fn run(mut self) {
+        let mut events = Events::with_capacity(1_024);
+        let interval = Expiration::Interval(TimeSpec::from_duration(TICK));
+        if let Err(error) = self.timer.set(interval, TimerSetTimeFlags::empty()) {
+            log::error!("simulator.timer {error}");
+            return;
+        }
+        // Begun together with the timer, so that lateness is measured from the moments at which it fires.
+        let mut clock = Ticks::new();
+        while !self.control.is_stopped() {
+            if let Err(error) = self.poll.poll(&mut events, Some(SLOW))
+                && error.kind() != io::ErrorKind::Interrupted
+            {
+                log::error!("simulator.poll {error}");
+                break;
+            }
+            for event in &events {
+                match event.token() {
+                    WAKE => {}
+                    LISTENER => self.accept(),
+                    TIMER => drop(nix::unistd::read(&self.timer, &mut [0; 8])),
+                    Token(at) => self.heard(at, event),
+                }
+            }
+            self.tick(&mut clock);
+            self.flush();
+            if clock.slow_is_due() {
+                self.slow(&mut clock);
+            }
+        }
+        self.publish();
+    }
+
+    fn accept(&mut self) {
+        loop {
+            let (mut stream, peer) = match self.listener.accept() {
+                Ok(accepted) => accepted,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) => return log::warn!("simulator.accept {error}"),
+            };
+            self.clients += 1;
+            let client = format!("{:016X}-{:016X}", self.seed, self.clients);
+            let entry = self.connections.vacant_entry();
+            let (interest, token) = (Interest::READABLE | Interest::WRITABLE, Token(entry.key()));
+            if let Err(error) =
+                stream.set_nodelay(true).and(self.poll.registry().register(&mut stream, token, interest))
+            {
+                log::warn!("simulator.accept {peer}: {error}");
+                continue;
+            }
+            entry.insert(Connection::new(stream, peer, client, Instant::now()));
+        }
+    }
+
+    /// A client has something to say, or takes bytes again.
+    fn heard(&mut self, at: usize, event: &Event) {
+        let Some(connection) = self.connections.get_mut(at) else { return };
+        if event.is_writable() {
+            connection.unblock();
+        }
+        if !event.is_readable() && !event.is_read_closed() {
+            return;
+        }
+        loop {
+            let Some(connection) = self.connections.get_mut(at) else { return };
+            let more = match connection.read() {
+                Ok(Some(more)) => more,
+                Ok(None) | Err(_) => return self.closing.push((at, End::Left)),
+            };
+            if more {
+                connection.heard = Instant::now();
+                connection.pinged = false;
+            }
+            if let Err(end) = self.understand(at) {
+                return self.closing.push((at, end));
+            }
+            if !more {
+                return;
+            }
+        }
+    }
+
+    /// Offers what is due since the last tick.
+    fn tick(&mut self, clock: &mut Ticks) {
+        let Some(late) = clock.due() else { return };
+        self.late.add(late);
+        if self.control.is_paused() {
+            return clock.idle();
+        }
+        let truth = self.truth.clone();
+        let mut world = truth.lock();
+        // Again, for pausing takes the lock to be sure.
+        if self.control.is_paused() {
+            return clock.idle();
+        }
+        let now = Moment { offset: clock.offset, ..moment_utc() };
+        clock.run();
+        let mut change = std::mem::take(&mut clock.change);
+        let mut due = self.pace.due(clock.active);
+        while due > 0 {
+            change.clear();
+            let Some(slot) = world.step(now, &mut change) else { break };
+            let sent = self.offer(&world, slot, &change);
+            // What nobody follows goes on at the same pace, and a step that changes nothing counts too, so that the
+            // loop ends.
+            let counted = if sent > 0 { sent } else { (change.messages().len() as u64).max(1) };
+            self.pace.offered(counted);
+            due = due.saturating_sub(counted);
+        }
+        change.clear();
+        while let Some(turn) = world.turn(now, &mut change) {
+            match turn {
+                Turn::Changed(slot) => {
+                    let _ = self.offer(&world, slot, &change);
+                }
+                Turn::Removed(slot, topic) => {
+                    let _ = self.offer(&world, usize::MAX, &change);
+                    self.remove(slot, &topic);
+                }
+            }
+            change.clear();
+        }
+        clock.change = change;
+    }
+
+    /// Sends the messages of a change to all who follow its topics. Returns how many somebody followed.
+    fn offer(&mut self, world: &World, slot: usize, change: &Change) -> u64 {
+        let m = world.matches.get(slot);
+        let mut sent = 0;
+        for message in change.messages() {
+            let followers: &[usize] = match message.channel {
+                Channel::List => &self.list,
+                Channel::Match => self.followers.get(slot).map_or(&[], Vec::as_slice),
+            };
+            if followers.is_empty() {
+                continue;
+            }
+            sent += 1;
+            let root = m.filter(|m| self.aliases && m.ident.topic.as_bytes() == message.topic);
+            let short = root.map(|m| alias(m.ident.number));
+            let topic = match &short {
+                Some(short) => TopicRef::Alias(short.as_bytes()),
+                None => TopicRef::Named { name: message.topic, alias: None },
+            };
+            self.frame.clear();
+            if let Err(error) = wire::delta(&mut self.frame, topic, message.body) {
+                log::error!("simulator.delta {}: {error}", message.topic.escape_ascii());
+                continue;
+            }
+            for at in followers {
+                if let Some(connection) = self.connections.get_mut(*at) {
+                    connection.out().extend_from_slice(&self.frame);
+                }
+            }
+        }
+        self.report.messages += sent;
+        sent
+    }
+
+    /// A match's own topic is removed: its followers are told and follow it no longer.
+    fn remove(&mut self, slot: usize, name: &str) {
+        let Some(followers) = self.followers.get_mut(slot).map(std::mem::take) else { return };
+        for at in followers {
+            let Some(connection) = self.connections.get_mut(at) else { continue };
+            connection.subscribed.remove(&Topic::Match(slot));
+            let topic = TopicRef::Named { name: name.as_bytes(), alias: None };
+            if let Err(error) = wire::topic_status(connection.out(), topic, b"R") {
+                log::error!("simulator.status {name}: {error}");
+            }
+        }
+    }
+
+    /// Writes what waits, and lets go of whom it must.
+    fn flush(&mut self) {
+        for (at, connection) in &mut self.connections {
+            if connection.queue() == 0 {
+                continue;
+            }
+            match connection.flush() {
+                Ok(taken) => self.report.bytes += taken,
+                Err(_) => self.closing.push((at, End::Left)),
+            }
+            if connection.queue() > self.out_queue {
+                self.closing.push((at, End::Slow));
+            }
+        }
+        while let Some((at, end)) = self.closing.pop() {
+            self.close(at, end);
+        }
+    }
+
+    fn close(&mut self, at: usize, end: End) {
+        let Some(mut connection) = self.connections.try_remove(at) else { return };
+        for topic in std::mem::take(&mut connection.subscribed) {
+            if let Some(followers) = self.followers(&topic) {
+                followers.retain(|one| *one != at);
+            }
+        }
+        match end {
+            End::Left => {}
+            End::OverCap => self.report.over_cap += 1,
+            End::Slow => self.report.slow += 1,
+            End::Bad => self.report.bad += 1,
+            End::Silent => self.report.silent += 1,
+        }
+        if self.ended.len() >= ENDED {
+            self.ended.pop_front();
+        }
+        self.ended.push_back(reported(&connection, false));
+        if let Err(error) = self.poll.registry().deregister(&mut connection.stream) {
+            log::debug!("simulator.close {}: {error}", connection.peer);
+        }
+        connection.close(end);
+    }
+
+    /// The server's clock, pings, the report.
+    fn slow(&mut self, clock: &mut Ticks) {
+        let now = Instant::now();
+        let moment = moment();
+        clock.offset = moment.offset;
+        if clock.time_is_due(now) {
+            let alias = TopicRef::Alias(TIME_ALIAS.as_bytes());
+            let named = TopicRef::Named { name: TIME_TOPIC.as_bytes(), alias: None };
+            self.frame.clear();
+            let topic = if self.aliases { alias } else { named };
+            if let Err(error) = wire::delta(&mut self.frame, topic, &time_body(b"U", moment)) {
+                log::error!("simulator.time {error}");
+            }
+            for at in &self.time {
+                if let Some(connection) = self.connections.get_mut(*at) {
+                    connection.out().extend_from_slice(&self.frame);
+                }
+            }
+        }
+        let timestamp = (moment.micros / 1_000).to_string();
+        for (at, connection) in &mut self.connections {
+            let silent = now.saturating_duration_since(connection.heard);
+            if silent > 2 * self.ping_after {
+                self.closing.push((at, End::Silent));
+            } else if silent > self.ping_after && !connection.pinged && connection.state == State::Open {
+                connection.pinged = true;
+                if let Err(error) = wire::ping_client(connection.out(), timestamp.as_bytes()) {
+                    log::error!("simulator.ping {error}");
+                }
+            }
+        }
+        self.publish();
+    }
+
+    fn publish(&mut self) {
+        self.report.lateness = self.late.report(self.pace.skipped());
+        self.report.connections = self.ended.iter().cloned().collect();
+        self.report
+            .connections
+            .extend(self.connections.iter().map(|(_, connection)| reported(connection, true)));
+        self.control.publish(self.report.clone());
+    }
+}
+
+fn reported(connection: &Connection, open: bool) -> ConnectionReport {
+    ConnectionReport {
+        client: connection.client.clone(),
+        peer: connection.peer.to_string(),
+        open,
+        subscriptions: connection.subscribed.len(),
+        most: connection.most,
+        queue: connection.queue(),
+    }
+}
+
+fn moment_utc() -> Moment {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Moment { micros: i64::try_from(since.as_micros()).unwrap_or(i64::MAX), offset: 0 }
+}

@@ -1,0 +1,108 @@
+//! Changing a node's text: in place where the length allows, else in a text that the node owns.
+
+use super::key::Key;
+use super::mapping::Mapping;
+use super::store::{NIL, NodeId, Store};
+use super::text;
+
+impl Store {
+    /// Replaces the whole text of a node.
+    pub(super) fn replace_text(&mut self, id: NodeId, text: Vec<u8>, mapping: &Mapping) {
+        let it = text::find(&text, mapping.topic()).unwrap_or_default();
+        let kind = Key::of(text::type_word(&text));
+        let class = mapping.class(kind);
+        let (own, tree) = (self.node(id).own, self.node(id).tree);
+        let was = self.owned.get(own as usize).map_or(0, Vec::len);
+        if let Some(tree) = self.tree_mut(tree) {
+            tree.bytes = (tree.bytes + text.len()).saturating_sub(was);
+        }
+        let own = match self.owned.get_mut(own as usize) {
+            Some(place) => {
+                *place = text;
+                own
+            }
+            None => self.owned.insert(text) as u32,
+        };
+        if let Some(node) = self.node_mut(id) {
+            (node.own, node.kind, node.class) = (own, kind, class);
+            (node.it_at, node.it_len) = (it.0 as u32, (it.1 - it.0) as u32);
+        }
+    }
+
+    /// Puts `value` in the place of `start..end` of the node's text, which is a value; or appends `name=value;` if
+    /// `at` is `None`.
+    pub(super) fn set(&mut self, id: NodeId, at: Option<(usize, usize)>, name: &[u8], value: &[u8]) {
+        if let Some((start, end)) = at
+            && end - start == value.len()
+        {
+            if let Some(place) = self.text_mut(id).and_then(|text| text.get_mut(start..end)) {
+                place.copy_from_slice(value);
+            }
+            return;
+        }
+        let was = self.text(id).len();
+        let Some(text) = self.own_text(id) else { return };
+        match at {
+            Some((start, end)) => {
+                if start <= end && end <= text.len() {
+                    text.splice(start..end, value.iter().copied());
+                }
+            }
+            None => {
+                if text.last() != Some(&b';') {
+                    text.push(b';');
+                }
+                text.extend_from_slice(name);
+                text.push(b'=');
+                text.extend_from_slice(value);
+                text.push(b';');
+            }
+        }
+        let now = text.len();
+        self.moved(id, at, was, now);
+    }
+
+    /// Looks up anew where the topic id stands in a node's text.
+    pub(super) fn find_it_again(&mut self, id: NodeId, mapping: &Mapping) {
+        let (start, end) = text::find(self.text(id), mapping.topic()).unwrap_or_default();
+        if let Some(node) = self.node_mut(id) {
+            (node.it_at, node.it_len) = (start as u32, (end - start) as u32);
+        }
+    }
+
+    /// Keeps the place of the topic id and the tree's bytes right after a text has changed its length.
+    fn moved(&mut self, id: NodeId, at: Option<(usize, usize)>, was: usize, now: usize) {
+        let tree = self.node(id).tree;
+        if let Some(tree) = self.tree_mut(tree) {
+            tree.bytes = (tree.bytes + now).saturating_sub(was);
+        }
+        let (Some((start, _)), Some(node)) = (at, self.node_mut(id)) else { return };
+        if start < node.it_at as usize {
+            node.it_at = (node.it_at as usize + now).saturating_sub(was) as u32;
+        } else if start == node.it_at as usize {
+            node.it_len = (node.it_len as usize + now).saturating_sub(was) as u32;
+        }
+    }
+
+    fn text_mut(&mut self, id: NodeId) -> Option<&mut [u8]> {
+        let node = self.nodes.get(id as usize)?;
+        if node.own != NIL {
+            return self.owned.get_mut(node.own as usize).map(Vec::as_mut_slice);
+        }
+        self.trees.get_mut(node.tree as usize)?.buffer.get_mut(node.start as usize..node.end as usize)
+    }
+
+    fn own_text(&mut self, id: NodeId) -> Option<&mut Vec<u8>> {
+        if self.node(id).own == NIL {
+            let text = self.text(id).to_vec();
+            let (tree, bytes) = (self.node(id).tree, text.len());
+            let own = self.owned.insert(text) as u32;
+            if let Some(tree) = self.tree_mut(tree) {
+                tree.bytes += bytes;
+            }
+            self.node_mut(id)?.own = own;
+        }
+        let own = self.node(id).own;
+        self.owned.get_mut(own as usize)
+    }
+}
