@@ -1,7 +1,7 @@
 //! What the benchmark runs as processes of its own: itself, with a hidden first word.
 
 use crate::error::{BenchError, While};
-use crate::{loads, say};
+use crate::{live, loads, say};
 use std::process::{Command, ExitCode};
 
 const WORD: &str = "--child";
@@ -11,14 +11,17 @@ const WORD: &str = "--child";
 pub enum Child {
     /// Loads once, in a process that has never done it.
     ColdLoads,
+    /// Reads and frames what a server sends.
+    Side,
 }
 
 impl Child {
-    const ALL: [Child; 1] = [Child::ColdLoads];
+    const ALL: [Child; 2] = [Child::ColdLoads, Child::Side];
 
     fn as_str(self) -> &'static str {
         match self {
             Child::ColdLoads => "cold-loads",
+            Child::Side => "side",
         }
     }
 
@@ -53,6 +56,7 @@ pub fn run(given: &[String]) -> Option<ExitCode> {
     let child = Child::ALL.into_iter().find(|child| rest.first().is_some_and(|word| word == child.as_str()));
     let done = match child {
         Some(Child::ColdLoads) => loads::cold_child(),
+        Some(Child::Side) => live::side_child(rest.get(1..).unwrap_or_default()),
         None => Err(BenchError::new("starting a child", "there is none of that name")),
     };
     Some(match done {

@@ -8,6 +8,7 @@ mod children;
 mod error;
 mod flood;
 mod forest;
+mod live;
 mod loads;
 mod machine;
 mod payload;

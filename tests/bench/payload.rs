@@ -80,22 +80,17 @@ impl Generated {
         format!("{:08}C1A_1_3", self.number)
     }
 
-    /// The topic of its own load.
+    /// The topic of its own load, and the path of its event node.
     pub fn topic(self) -> String {
         format!("6V{}", self.id())
     }
 
-    /// The event node, as it stands in the load and in the list.
-    pub fn event(self) -> String {
+    /// The event node; its topic id is `prefix` and the match's id.
+    pub fn event(self, prefix: &str) -> String {
         let (id, number) = (self.id(), self.number);
         format!(
-            "EV;CL=1;CP=;CT=Premier Division;FS=1;ID={id};IT=6V{id};MD=0;NA=Home {number} v Away {number};SS=0-0;TM=12;TS=30;TT=1;TU=20260102120000;UC=;|"
+            "EV;CL=1;CP=;CT=Premier Division;FS=1;ID={id};IT={prefix}{id};MD=0;NA=Home {number} v Away {number};SS=0-0;TM=12;TS=30;TT=1;TU=20260102120000;UC=;|"
         )
-    }
-
-    /// The path of the event node.
-    pub fn event_path(self) -> String {
-        self.topic()
     }
 
     /// The path of a selection, always 24 bytes.
@@ -114,7 +109,7 @@ impl Generated {
         let Generated { number, shape } = self;
         let mut body = String::with_capacity(shape.markets * 900 + 400);
         body.push_str("F|");
-        body.push_str(&self.event());
+        body.push_str(&self.event("6V"));
         for market in 0..shape.markets {
             // Writing to a String cannot fail.
             let _ = write!(

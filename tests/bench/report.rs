@@ -47,6 +47,7 @@ impl Figure {
     fn best(&self) -> f64 {
         let best = match self.limit {
             Limit::AtLeast(_) => self.samples.last(),
+            Limit::None if self.unit.ends_with("/s") => self.samples.last(),
             Limit::AtMost(_) | Limit::None => self.samples.first(),
         };
         best.copied().unwrap_or(f64::NAN)
