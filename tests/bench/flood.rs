@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use touchline_worker::wire::diffusion::{self, ConnectResponse, ResponseCode, TopicRef};
 
-/// Matches of the connection.
+/// Matches of a full connection, 40,000 nodes.
 pub const MATCHES: usize = 50;
+/// Matches whose trees stay in the processor's nearer caches, 1,600 nodes.
+pub const FEW: usize = 2;
 /// 1 event, 100 markets and 700 selections in each.
 const SHAPE: Shape = Shape { markets: 100, selections: 7 };
 /// Bytes of a diff on the wire.
@@ -30,32 +32,36 @@ pub struct Prepared {
     ring: Vec<u8>,
     /// Bytes of the answer to the handshake.
     pub handshake: usize,
-}
-
-/// The matches' topics.
-pub fn topics() -> impl Iterator<Item = String> {
-    (0..MATCHES).map(|number| Generated { number, shape: SHAPE }.topic())
+    matches: usize,
 }
 
 impl Prepared {
-    /// Makes the loads and the diffs.
+    /// The matches' topics.
+    pub fn topics(&self) -> impl Iterator<Item = String> {
+        (0..self.matches).map(|number| Generated { number, shape: SHAPE }.topic())
+    }
+
+    /// Makes the loads and the diffs of so many matches.
     ///
     /// # Errors
     /// When a message cannot be written.
-    pub fn new() -> Result<Prepared, BenchError> {
+    pub fn new(matches: usize) -> Result<Prepared, BenchError> {
         let mut head = Vec::new();
-        let accepted =
-            ConnectResponse::Accepted { version: diffusion::VERSION, code: ResponseCode::Ok, client_id: b"bench" };
+        let accepted = ConnectResponse::Accepted {
+            version: diffusion::VERSION,
+            code: ResponseCode::Ok,
+            client_id: b"bench",
+        };
         accepted.encode(&mut head).during("the handshake")?;
         let handshake = head.len();
-        for number in 0..MATCHES {
+        for number in 0..matches {
             let load = Generated { number, shape: SHAPE }.load();
             let topic = TopicRef::Named { name: load.topic.as_bytes(), alias: None };
             diffusion::load(&mut head, topic, &load.body).during("a load")?;
         }
         let mut ring = Vec::with_capacity(RING * DIFF);
         let mut random = Random::new(1);
-        let all = MATCHES * SHAPE.markets * SHAPE.selections;
+        let all = matches * SHAPE.markets * SHAPE.selections;
         let each = SHAPE.markets * SHAPE.selections;
         for _ in 0..RING {
             let place = random.hot(all);
@@ -67,7 +73,7 @@ impl Prepared {
         if ring.len() != RING * DIFF {
             return Err(BenchError::new("preparing diffs", format!("{} bytes for {RING}", ring.len())));
         }
-        Ok(Prepared { head, ring, handshake })
+        Ok(Prepared { head, ring, handshake, matches })
     }
 }
 

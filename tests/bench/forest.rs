@@ -62,8 +62,7 @@ impl Sink for Listener {
             Telling::Counted => drop(std::hint::black_box(seen.flips().len())),
             Telling::Encoded => {
                 let observation = seen.to_observation();
-                let told =
-                    ToRecorderData::Obs { n: 0, key: self.key.clone(), epoch: Epoch(1), observation };
+                let told = ToRecorderData::Obs { n: 0, key: self.key.clone(), epoch: Epoch(1), observation };
                 if self.out.len() > 64 * 1024 {
                     self.out.clear();
                 }

@@ -98,7 +98,8 @@ fn pass(loads: &[Load]) -> Result<Pass, BenchError> {
     for slot in slots {
         forest.render(slot, &mut sections);
         count += sections.len();
-        rendered += sections.iter().filter_map(|section| section.body.as_ref()).map(String::len).sum::<usize>();
+        rendered +=
+            sections.iter().filter_map(|section| section.body.as_ref()).map(String::len).sum::<usize>();
         sections.clear();
     }
     let render = began.elapsed() - parse;

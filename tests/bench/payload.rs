@@ -59,9 +59,9 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// A match with a load of about so many bytes: its markets have 7 selections of some 111 bytes each.
+    /// A match with a load of about so many bytes: its markets have 7 selections of some 90 bytes each.
     pub fn of_bytes(bytes: usize) -> Shape {
-        Shape { markets: (bytes / 900).max(1), selections: 7 }
+        Shape { markets: (bytes / 730).max(1), selections: 7 }
     }
 }
 
@@ -107,7 +107,7 @@ impl Generated {
     pub fn load(self) -> Load {
         use std::fmt::Write;
         let Generated { number, shape } = self;
-        let mut body = String::with_capacity(shape.markets * 900 + 400);
+        let mut body = String::with_capacity(shape.markets * 750 + 400);
         body.push_str("F|");
         body.push_str(&self.event("6V"));
         for market in 0..shape.markets {
@@ -149,7 +149,7 @@ impl Random {
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         let drawn = self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 32;
-        (drawn * bound as u64 >> 32) as usize
+        ((drawn * bound as u64) >> 32) as usize
     }
 
     /// A place below `bound`: in 8 of 10 cases one of the first fifth, scattered over the whole.

@@ -81,8 +81,12 @@ impl Figure {
             runs => format!("best {} of {runs}", number(self.best())),
         };
         let value = number(self.median());
-        let line =
-            format!("  {:<4} {:<58} {value:>9} {:<5} {limit:<9} {best}", self.verdict(), self.name, self.unit);
+        let line = format!(
+            "  {:<4} {:<58} {value:>9} {:<5} {limit:<9} {best}",
+            self.verdict(),
+            self.name,
+            self.unit
+        );
         line.trim_end().to_owned()
     }
 

@@ -51,7 +51,9 @@ impl RowName {
     pub fn title(self) -> &'static str {
         match self {
             RowName::Loads => "250 distinct loads of 128 kB, trees kept",
-            RowName::Saturation => "diffs of 43 B, 40,000 nodes, 80 % of them to 20 % of the nodes, one worker's path",
+            RowName::Saturation => {
+                "diffs of 43 B, 40,000 nodes, 80 % of them to 20 % of the nodes, one worker's path"
+            }
             RowName::Latency => "250 matches, 20,000 diffs/s, one write each",
             RowName::Ticks => "250 matches, 100,000 diffs/s in ticks of 1 ms",
             RowName::Event => "goals among 20,000 diffs/s",

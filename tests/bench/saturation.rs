@@ -50,14 +50,17 @@ impl Run {
 /// # Errors
 /// [`BenchError`].
 pub fn measure() -> Result<Measured, BenchError> {
-    let prepared = Arc::new(Prepared::new()?);
+    let prepared = Arc::new(Prepared::new(flood::MATCHES)?);
+    let few = Arc::new(Prepared::new(flood::FEW)?);
     let mut whole = Vec::new();
+    let mut near = Vec::new();
     let mut told = Vec::new();
     let mut framed = Vec::new();
     // In turn, so that whatever else runs on the machine hurts all alike.
     for _ in 0..RUNS {
         whole.push(through_tree(&prepared, Telling::Counted)?);
         told.push(through_tree(&prepared, Telling::Encoded)?);
+        near.push(through_tree(&few, Telling::Counted)?);
         framed.push(read_and_frame(&prepared)?);
     }
     let rates = |runs: &[Run]| runs.iter().map(Run::rate).collect::<Vec<f64>>();
@@ -68,7 +71,13 @@ pub fn measure() -> Result<Measured, BenchError> {
         figures: vec![
             Figure::new("socket, session, tree, rendering", "M/s", Limit::AtLeast(5.0), rates(&whole)),
             Figure::new("the same, the thread's own time for a diff", "ns", Limit::None, costs(&whole)),
-            Figure::new("the same and each observation encoded, for a diff", "ns", Limit::None, costs(&told)),
+            Figure::new("the same, each observation encoded, for a diff", "ns", Limit::None, costs(&told)),
+            Figure::new(
+                "the same over 1,600 nodes in the nearer caches, for a diff",
+                "ns",
+                Limit::None,
+                costs(&near),
+            ),
             Figure::new("read and frame alone", "M/s", Limit::None, rates(&framed)),
             Figure::new("the same, the thread's own time for a diff", "ns", Limit::None, costs(&framed)),
         ],
@@ -83,7 +92,7 @@ pub fn measure() -> Result<Measured, BenchError> {
 fn through_tree(prepared: &Arc<Prepared>, telling: Telling) -> Result<Run, BenchError> {
     let flood = Flood::start(prepared)?;
     let stream = std::net::TcpStream::connect(flood.address).during("connecting")?;
-    let mut path = Path::new(stream, telling)?;
+    let mut path = Path::new(stream, prepared, telling)?;
     let mut events = Events::with_capacity(16);
     while path.deltas < DIFFS {
         let wait = if path.drained { Some(PUBLISH_DEADLINE) } else { Some(Duration::ZERO) };
@@ -128,7 +137,7 @@ struct Path {
 }
 
 impl Path {
-    fn new(stream: std::net::TcpStream, telling: Telling) -> Result<Path, BenchError> {
+    fn new(stream: std::net::TcpStream, prepared: &Prepared, telling: Telling) -> Result<Path, BenchError> {
         stream.set_nonblocking(true).during("the socket")?;
         let mut stream = TcpStream::from_std(stream);
         let poll = Poll::new().during("epoll")?;
@@ -138,7 +147,7 @@ impl Path {
         let sent = stream.write(session.output()).during("the handshake")?;
         session.output_sent(sent);
         let mut forest = forest::empty()?;
-        for topic in flood::topics() {
+        for topic in prepared.topics() {
             forest::follow(&mut forest, &topic)?;
         }
         Ok(Path {
@@ -243,7 +252,8 @@ impl Path {
     fn publish(&mut self, slot: touchline_worker::tree::MatchSlot) {
         self.forest.render(slot, &mut self.sections);
         self.published += self.sections.len() as u64;
-        self.bytes += self.sections.iter().filter_map(|section| section.body.as_ref()).map(String::len).sum::<usize>();
+        self.bytes +=
+            self.sections.iter().filter_map(|section| section.body.as_ref()).map(String::len).sum::<usize>();
         self.sections.clear();
     }
 }

@@ -21,7 +21,8 @@ pub fn used(pids: impl IntoIterator<Item = u32>) -> Result<Duration, BenchError>
 /// # Errors
 /// When it is gone.
 pub fn private_dirty(pid: u32) -> Result<u64, BenchError> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).during("reading a process's memory")?;
+    let text =
+        std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).during("reading a process's memory")?;
     let line = text.lines().find_map(|line| line.strip_prefix("Private_Dirty:"));
     let kilobytes = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
     kilobytes

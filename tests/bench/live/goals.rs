@@ -54,20 +54,21 @@ fn newest(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("SELECT coalesce(max(seq), 0) FROM events", [], |row| row.get(0))
 }
 
+/// Takes the goals among the rows after `after`; the newest row looked at.
 fn look(connection: &Connection, after: i64, ledger: &Ledger) -> rusqlite::Result<i64> {
+    let until = newest(connection)?;
+    if until <= after {
+        return Ok(after);
+    }
     let mut rows = connection.prepare_cached(
-        "SELECT seq, type, match, json_extract(score, '$.home') FROM events WHERE seq > ?1 ORDER BY seq",
+        "SELECT match, json_extract(score, '$.home') FROM events WHERE seq > ?1 AND seq <= ?2 AND type = 'goal'",
     )?;
-    let mut rows = rows.query([after])?;
-    let mut seen = after;
+    let mut rows = rows.query([after, until])?;
     while let Some(row) = rows.next()? {
-        seen = row.get(0)?;
-        if row.get_ref(1)?.as_str() == Ok("goal") {
-            let (id, home): (String, i64) = (row.get(2)?, row.get(3)?);
-            if let (Some(number), Ok(home)) = (number_of(&id), u64::try_from(home)) {
-                ledger.committed(number, home);
-            }
+        let (id, home): (String, i64) = (row.get(0)?, row.get(1)?);
+        if let (Some(number), Ok(home)) = (number_of(&id), u64::try_from(home)) {
+            ledger.committed(number, home);
         }
     }
-    Ok(seen)
+    Ok(until)
 }

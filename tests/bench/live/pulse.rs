@@ -270,7 +270,8 @@ pub fn number_of(id: &str) -> Option<usize> {
 }
 
 fn list(plan: Plan) -> Vec<u8> {
-    let mut body = String::from("F|CL;ID=1;IT=OV_1_1_3;NA=Soccer;OR=0;|CT;ID=1;IT=OVCT_1_3;NA=Premier Division;OR=0;|");
+    let mut body =
+        String::from("F|CL;ID=1;IT=OV_1_1_3;NA=Soccer;OR=0;|CT;ID=1;IT=OVCT_1_3;NA=Premier Division;OR=0;|");
     for number in 0..plan.matches {
         body.push_str(&Generated { number, shape: plan.shape }.event("OV"));
     }
@@ -291,8 +292,11 @@ impl Connection {
                 return Some(Vec::new());
             };
             self.buffer.skip(used);
-            let accepted =
-                ConnectResponse::Accepted { version: diffusion::VERSION, code: ResponseCode::Ok, client_id: b"bench" };
+            let accepted = ConnectResponse::Accepted {
+                version: diffusion::VERSION,
+                code: ResponseCode::Ok,
+                client_id: b"bench",
+            };
             accepted.encode(&mut self.out).ok()?;
             self.shaken = true;
         }

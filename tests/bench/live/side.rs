@@ -19,7 +19,13 @@ impl Side {
     ///
     /// # Errors
     /// When it does not start.
-    pub fn start(server: SocketAddr, plan: Plan, from: usize, to: usize, all: usize) -> Result<Side, BenchError> {
+    pub fn start(
+        server: SocketAddr,
+        plan: Plan,
+        from: usize,
+        to: usize,
+        all: usize,
+    ) -> Result<Side, BenchError> {
         let numbers = [plan.matches, from, to, all].map(|number| number.to_string());
         let arguments = std::iter::once(server.to_string()).chain(numbers);
         let child = Child::Side.command().args(arguments).stdout(Stdio::null()).spawn();
@@ -63,7 +69,9 @@ pub fn child(arguments: &[String]) -> Result<String, BenchError> {
     let mut links = Vec::new();
     for place in from..to {
         let mut link = connect(server, (0..matches).filter(|number| number % all == place))?;
-        poll.registry().register(&mut link.stream, Token(place - from), Interest::READABLE).during("epoll")?;
+        poll.registry()
+            .register(&mut link.stream, Token(place - from), Interest::READABLE)
+            .during("epoll")?;
         links.push(link);
     }
     let mut events = Events::with_capacity(64);
@@ -108,7 +116,8 @@ impl Link {
             };
             self.buffer.filled(count);
             if !self.shaken {
-                let Some((_, used)) = ConnectResponse::parse(self.buffer.unread()).during("the handshake")? else {
+                let Some((_, used)) = ConnectResponse::parse(self.buffer.unread()).during("the handshake")?
+                else {
                     continue;
                 };
                 self.buffer.skip(used);

@@ -72,7 +72,13 @@ impl Site {
         fs::write(&config, text).during("writing the configuration")?;
         let log = File::create(path.join("log")).during("making the log")?;
         let mut command = Command::new(process::program());
-        command.arg("run").arg("--config").arg(&config).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        command
+            .arg("run")
+            .arg("--config")
+            .arg(&config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log);
         command.env(audit::VARIABLE, path.join("audit.sock"));
         let child = command.spawn().during("starting the daemon")?;
         Ok(Site { child, folder })
@@ -108,11 +114,21 @@ impl Site {
             if began.elapsed() >= patience {
                 let log = fs::read_to_string(self.path("log")).unwrap_or_default();
                 let last: Vec<&str> = log.lines().rev().take(3).collect();
-                let told = format!("{live:?} of {matches} are live after {patience:?}; its log ends: {last:?}");
+                let told =
+                    format!("{live:?} of {matches} are live after {patience:?}; its log ends: {last:?}");
                 return Err(BenchError::new("waiting for the matches", told));
             }
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// What it says of its recorder.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn recorder(&self) -> Result<String, BenchError> {
+        let status = self.ask("status")?;
+        Ok(status.get("recorder").map(Value::to_string).unwrap_or_default())
     }
 
     /// Its processes.
