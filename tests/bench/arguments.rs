@@ -1,0 +1,103 @@
+//! The command line: which rows, in which form.
+
+use crate::rows::RowName;
+
+/// What is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// For people, each row as soon as it is measured.
+    Text,
+    /// One object at the end.
+    Json,
+    /// The help.
+    Help,
+}
+
+/// When the exit code is 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fail {
+    /// When a measured figure is over its limit.
+    WhenOver,
+    /// Never.
+    Never,
+}
+
+/// What was asked for.
+#[derive(Clone, Debug)]
+pub struct Arguments {
+    /// The rows, in their order.
+    pub rows: Vec<RowName>,
+    /// The form.
+    pub form: Form,
+    /// The exit code.
+    pub fail: Fail,
+}
+
+impl Arguments {
+    /// Reads the command line.
+    ///
+    /// # Errors
+    /// What was not understood, with the help.
+    pub fn parse(given: &[String]) -> Result<Arguments, String> {
+        let mut arguments = Arguments { rows: Vec::new(), form: Form::Text, fail: Fail::WhenOver };
+        let mut rest = given.iter();
+        while let Some(word) = rest.next() {
+            match word.as_str() {
+                "--json" => arguments.form = Form::Json,
+                "--no-fail" => arguments.fail = Fail::Never,
+                "--help" | "-h" => arguments.form = Form::Help,
+                "--row" => {
+                    let name = rest.next().ok_or_else(|| wrong("--row needs a name"))?;
+                    let row = RowName::ALL.into_iter().find(|row| row.as_str() == name);
+                    arguments.rows.push(row.ok_or_else(|| wrong(&format!("there is no row {name:?}")))?);
+                }
+                other => return Err(wrong(&format!("{other:?} is not understood"))),
+            }
+        }
+        if arguments.rows.is_empty() {
+            arguments.rows = RowName::ALL.into_iter().filter(|row| row.is_usual()).collect();
+        }
+        Ok(arguments)
+    }
+}
+
+fn wrong(what: &str) -> String {
+    format!("{what}\n{}", help())
+}
+
+/// The help.
+pub fn help() -> String {
+    let mut text = String::from(
+        "bench [--row NAME]... [--json] [--no-fail]\n\
+         Measures each row of the table of targets and prints it beside its limit; exit code 1 if one is over it.\n\
+         Rows:\n",
+    );
+    for row in RowName::ALL {
+        let when = if row.is_usual() { "" } else { " (only when named)" };
+        text.push_str(&format!("  {:<12} {}{when}\n", row.as_str(), row.title()));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(words: &[&str]) -> Result<Arguments, String> {
+        Arguments::parse(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn without_names_all_usual_rows_are_meant() {
+        let usual = parse(&[]).unwrap();
+        assert!(usual.rows.contains(&RowName::Loads));
+        assert_eq!(parse(&["--row", "saturation"]).unwrap().rows, [RowName::Saturation]);
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named() {
+        assert!(parse(&["--row"]).unwrap_err().contains("needs a name"));
+        assert!(parse(&["--row", "x"]).unwrap_err().contains("\"x\""));
+        assert!(parse(&["-x"]).unwrap_err().contains("\"-x\""));
+    }
+}

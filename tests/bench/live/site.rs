@@ -1,0 +1,171 @@
+//! The daemon that is measured, in a folder of its own.
+
+use super::pulse::LIST;
+use crate::error::{BenchError, While};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Map, Value};
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use touchline_common::control::Client;
+use touchline_harness::process;
+use touchline_worker::record::audit;
+
+const ANSWER: Duration = Duration::from_secs(10);
+const END: Duration = Duration::from_secs(30);
+
+/// How the daemon is configured.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup {
+    /// Subscriptions per connection.
+    pub cap: usize,
+    /// Workers at most.
+    pub workers: usize,
+    /// More lines of the feed's part.
+    pub feed: &'static str,
+}
+
+/// A running daemon. Dropping it ends it.
+pub struct Site {
+    child: Child,
+    folder: TempDir,
+}
+
+/// The processes of a daemon.
+#[derive(Clone, Debug)]
+pub struct Pids {
+    /// The scanning workers, each with its number of matches.
+    pub workers: Vec<(u32, u64)>,
+    /// The parent of all.
+    pub coordinator: u32,
+    /// The others: the recorder.
+    pub others: Vec<u32>,
+}
+
+impl Site {
+    /// A folder for a daemon.
+    ///
+    /// # Errors
+    /// When there is no room for one.
+    pub fn folder() -> Result<TempDir, BenchError> {
+        tempfile::Builder::new().prefix("touchline-bench-").tempdir().during("making a folder")
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start(folder: TempDir, server: SocketAddr, setup: Setup) -> Result<Site, BenchError> {
+        let path = folder.path();
+        let config = path.join("touchline.toml");
+        let Setup { cap, workers, feed } = setup;
+        let text = format!(
+            "[daemon]\nrun_dir = \"{0}\"\nstate_dir = \"{0}\"\n[pool]\nmax_workers = {workers}\n[log]\nlevel = \"warn\"\n\
+             [[feed]]\nname = \"bench\"\nkind = \"diffusion\"\nurl = \"dpt://{server}\"\nlist_topic = \"{LIST}\"\n\
+             match_id = \"{{ID}}\"\nmatch_topics = [\"6V{{ID}}\"]\nmax_subscriptions = {cap}\nmax_connections = {workers}\n{feed}\n",
+            path.display(),
+        );
+        fs::write(&config, text).during("writing the configuration")?;
+        let log = File::create(path.join("log")).during("making the log")?;
+        let mut command = Command::new(process::program());
+        command
+            .arg("run")
+            .arg("--config")
+            .arg(&config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log);
+        command.env(audit::VARIABLE, path.join("audit.sock"));
+        let child = command.spawn().during("starting the daemon")?;
+        Ok(Site { child, folder })
+    }
+
+    /// A path in its folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Asks it.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn ask(&self, verb: &str) -> Result<Value, BenchError> {
+        Client::connect(&self.path("control.sock"))
+            .and_then(|mut client| client.request(verb, Map::new(), ANSWER))
+            .during(verb)
+    }
+
+    /// Waits until so many matches are live; how long it took since it was called.
+    ///
+    /// # Errors
+    /// When the time is over.
+    pub fn wait_live(&self, matches: usize, patience: Duration) -> Result<Duration, BenchError> {
+        let began = Instant::now();
+        loop {
+            let status = self.ask("status");
+            let live = status.as_ref().ok().and_then(|status| status.pointer("/matches/live")?.as_u64());
+            if live == Some(matches as u64) {
+                return Ok(began.elapsed());
+            }
+            if began.elapsed() >= patience {
+                let log = fs::read_to_string(self.path("log")).unwrap_or_default();
+                let last: Vec<&str> = log.lines().rev().take(3).collect();
+                let told =
+                    format!("{live:?} of {matches} are live after {patience:?}; its log ends: {last:?}");
+                return Err(BenchError::new("waiting for the matches", told));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// What it says of its recorder.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn recorder(&self) -> Result<String, BenchError> {
+        let status = self.ask("status")?;
+        Ok(status.get("recorder").map(Value::to_string).unwrap_or_default())
+    }
+
+    /// Its processes.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn pids(&self) -> Result<Pids, BenchError> {
+        let answer = self.ask("workers")?;
+        let number = |worker: &Value, name: &str| worker.get(name).and_then(Value::as_u64);
+        let workers: Vec<(u32, u64)> = answer
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|worker| {
+                Some((u32::try_from(number(worker, "pid")?).ok()?, number(worker, "matches").unwrap_or(0)))
+            })
+            .collect();
+        if workers.is_empty() {
+            return Err(BenchError::new("asking for the workers", "there are none"));
+        }
+        let coordinator = self.child.id();
+        let others = process::children(coordinator)
+            .into_iter()
+            .filter(|pid| workers.iter().all(|(worker, _)| worker != pid))
+            .collect();
+        Ok(Pids { workers, coordinator, others })
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        let _ = kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM);
+        let deadline = Instant::now() + END;
+        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,91 @@
+//! The rows, by the names that the command line knows.
+
+use crate::report::Row;
+use crate::{live, loads, saturation};
+
+/// A row of the table of targets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowName {
+    /// A connection's loads at once.
+    Loads,
+    /// As many diffs as one worker can take.
+    Saturation,
+    /// From write to section.
+    Latency,
+    /// The same in ticks.
+    Ticks,
+    /// From write to row.
+    Event,
+    /// Processor time.
+    Cpu,
+    /// Ten thousand matches.
+    Many,
+}
+
+impl RowName {
+    /// All, in the order in which they are measured.
+    pub const ALL: [RowName; 7] = [
+        RowName::Loads,
+        RowName::Saturation,
+        RowName::Latency,
+        RowName::Ticks,
+        RowName::Event,
+        RowName::Cpu,
+        RowName::Many,
+    ];
+
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RowName::Loads => "loads",
+            RowName::Saturation => "saturation",
+            RowName::Latency => "latency",
+            RowName::Ticks => "ticks",
+            RowName::Event => "event",
+            RowName::Cpu => "cpu",
+            RowName::Many => "many",
+        }
+    }
+
+    /// What it measures.
+    pub fn title(self) -> &'static str {
+        match self {
+            RowName::Loads => "250 distinct loads of 128 kB, trees kept",
+            RowName::Saturation => {
+                "diffs of 43 B, 40,000 nodes, 80 % of them to 20 % of the nodes, one worker's path"
+            }
+            RowName::Latency => "250 matches, 20,000 diffs/s, one write each",
+            RowName::Ticks => "250 matches, 100,000 diffs/s in ticks of 1 ms",
+            RowName::Event => "goals among 20,000 diffs/s",
+            RowName::Cpu => "processor time at 20,000 diffs/s, one write each, 6 connections",
+            RowName::Many => "10,000 matches, 200 workers, loads of 32 kB",
+        }
+    }
+
+    /// Whether it is measured without being named.
+    pub fn is_usual(self) -> bool {
+        match self {
+            RowName::Loads
+            | RowName::Saturation
+            | RowName::Latency
+            | RowName::Ticks
+            | RowName::Event
+            | RowName::Cpu => true,
+            RowName::Many => false,
+        }
+    }
+}
+
+/// Measures a row.
+pub fn measure(name: RowName) -> Row {
+    let measured = match name {
+        RowName::Loads => loads::measure(),
+        RowName::Saturation => saturation::measure(),
+        RowName::Latency => live::latency_row(),
+        RowName::Ticks => live::ticks_row(),
+        RowName::Event => live::event_row(),
+        RowName::Cpu => live::cpu_row(),
+        RowName::Many => live::many_row(),
+    };
+    Row::new(name, measured)
+}
