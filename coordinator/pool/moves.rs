@@ -28,7 +28,10 @@ impl Pool {
     pub(super) fn drain(&mut self, slot: SlotId, out: &mut Vec<Action>) -> Result<Generation, String> {
         let there = self.slot(slot).ok_or_else(|| format!("there is no worker {slot}: see `workers`"))?;
         if !there.life.works() {
-            return Err(format!("worker {slot} is {}: only a ready one can be drained", there.life.state.as_str()));
+            return Err(format!(
+                "worker {slot} is {}: only a ready one can be drained",
+                there.life.state.as_str()
+            ));
         }
         let generation = there.life.generation;
         if !there.life.is_draining() {
@@ -147,7 +150,9 @@ impl Pool {
         for feed in self.feed_ids() {
             for step in self.balance_steps(feed, wish, left) {
                 // Each move takes room; a refused one is planned anew.
-                if self.may_move(&step.key, step.to).is_ok() && self.begin_move(&step.key, step.to, out).is_ok() {
+                if self.may_move(&step.key, step.to).is_ok()
+                    && self.begin_move(&step.key, step.to, out).is_ok()
+                {
                     left = left.saturating_sub(1);
                 }
             }
@@ -162,7 +167,8 @@ impl Pool {
             .iter()
             .map(|of| format!("{}: {} to {} subscriptions a worker", of.feed, of.least, of.most))
             .collect();
-        let told = if told.is_empty() { "no feed has two workers that stay".to_owned() } else { told.join("; ") };
+        let told =
+            if told.is_empty() { "no feed has two workers that stay".to_owned() } else { told.join("; ") };
         match (plan.moves.len(), self.moving.len()) {
             (0, 0) => Ok(format!("the workers are even; {told}")),
             (planned, moving) => Err(format!("{planned} moves are still to be made, {moving} go on; {told}")),
@@ -211,10 +217,12 @@ impl Pool {
 
     /// The feed's workers as a rebalance sees them; none while it is about to change by itself.
     fn shares(&self, feed: FeedId, wish: Wish) -> Vec<Share> {
-        let placed = self.feed(feed).is_some_and(|feed| feed.first == FirstList::Placed && feed.waiting_topics == 0);
-        let changing = self.slots.iter().any(|slot| {
-            slot.feed == Some(feed) && slot.life.has_process() && !slot.takes_work()
-        });
+        let placed =
+            self.feed(feed).is_some_and(|feed| feed.first == FirstList::Placed && feed.waiting_topics == 0);
+        let changing = self
+            .slots
+            .iter()
+            .any(|slot| slot.feed == Some(feed) && slot.life.has_process() && !slot.takes_work());
         if !placed || changing {
             return Vec::new();
         }
@@ -253,7 +261,8 @@ impl Pool {
     pub(super) fn scale_to(&mut self, min: Option<u16>, max: Option<u16>) -> Answer {
         let (min, max) = (min.unwrap_or(self.config.min_workers), max.unwrap_or(self.config.max_workers));
         if max == 0 || max > WORKERS_MAX || min > max {
-            let error = format!("min {min} and max {max}: expected min <= max, and max from 1 to {WORKERS_MAX}");
+            let error =
+                format!("min {min} and max {max}: expected min <= max, and max from 1 to {WORKERS_MAX}");
             return Answer::Failed { error };
         }
         self.config.min_workers = min;

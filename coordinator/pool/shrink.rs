@@ -82,7 +82,8 @@ impl Pool {
         self.placement_due = true;
         out.push(Action::Notice(Notice::Draining { worker, why }));
         // What is on its way here would have to move again at once.
-        let coming: Vec<MatchKey> = self.moving.iter().filter(|key| self.is_coming(key, worker)).cloned().collect();
+        let coming: Vec<MatchKey> =
+            self.moving.iter().filter(|key| self.is_coming(key, worker)).cloned().collect();
         for key in coming {
             self.drop_candidate(&key, out);
         }
@@ -131,7 +132,8 @@ impl Pool {
         {
             return None;
         }
-        let working = self.offers(feed, None).into_iter().filter(|offer| offer.reluctance == Reluctance::None);
+        let working =
+            self.offers(feed, None).into_iter().filter(|offer| offer.reluctance == Reluctance::None);
         let working: Vec<_> = working.collect();
         let stay = u32::try_from(working.len()).ok()?.checked_sub(1).filter(|stay| *stay > 0)?;
         let usable = plan.cap.saturating_sub(plan.own_subscriptions);

@@ -41,7 +41,7 @@ fn config(max_workers: u16) -> PoolConfig {
         max_workers,
         spare_workers: 0,
         rebalance: false,
-            drain_deadline: Duration::from_secs(20),
+        drain_deadline: Duration::from_secs(20),
         feeds: vec![plan()],
         seed: 1,
         timing: Timing::default(),

@@ -234,7 +234,7 @@ impl World {
             }
             Action::Kill { child, generation, signal } => self.kill(child, generation, signal),
             Action::ReserveEpochs { up_to } => {
-                let input = if self.chance(5) {
+                let input = if self.chance(15) {
                     Input::EpochsRefused { error: "no space".into() }
                 } else {
                     self.checks.on_disk = up_to;

@@ -21,7 +21,7 @@ const DRAIN: Duration = Duration::from_secs(40);
 
 fn drain(site: &Site, worker: u64) -> Value {
     let args = json!({ "worker": worker, "timeout_ms": DRAIN.as_millis() as u64 });
-    let client = Client::connect(&site.socket()).unwrap();
+    let mut client = Client::connect(&site.socket()).unwrap();
     client
         .request("drain", args.as_object().cloned().unwrap(), DRAIN + ANSWER)
         .unwrap_or_else(|error| panic!("draining worker {worker}: {error}\n{}", tail(site)))
@@ -52,7 +52,8 @@ fn assert_nothing_was_lost(site: &Site) {
     let gaps = site.ask("gaps", json!({}));
     assert_eq!(gaps, json!([]), "{}", tail(site));
     let client = Client::connect(&site.socket()).unwrap();
-    let (_, mut stream) = client.stream("events", json!({ "since": 0 }).as_object().cloned().unwrap(), ANSWER).unwrap();
+    let (_, mut stream) =
+        client.stream("events", json!({ "since": 0 }).as_object().cloned().unwrap(), ANSWER).unwrap();
     let mut rows: Vec<Value> = Vec::new();
     while let Some(line) = stream.next_line(Some(ANSWER)).unwrap() {
         rows.push(serde_json::from_slice(&line).unwrap());
@@ -109,9 +110,7 @@ fn one_match_can_be_moved_where_there_is_room_and_nowhere_else() {
     let id = site.simulator.truth().matches().into_iter().next().unwrap();
     let (from, epoch) = owner(&site, &id);
     let table = site.ask("workers", json!({}));
-    let has_room = |w: &&Value| {
-        w["worker"] != json!(from) && w["subscriptions"].as_u64() < w["cap"].as_u64()
-    };
+    let has_room = |w: &&Value| w["worker"] != json!(from) && w["subscriptions"].as_u64() < w["cap"].as_u64();
     let to = table.as_array().unwrap().iter().find(has_room).unwrap()["worker"].as_u64().unwrap();
     let told = process::run(site.path(), &["move", &format!("inplay/{id}"), &to.to_string()]);
     let text = String::from_utf8_lossy(&told.stdout).into_owned();
@@ -145,8 +144,13 @@ fn a_dry_run_changes_nothing_and_a_rebalance_evens_out() {
     assert_eq!(places(&before), places(&site.ask("matches", json!({}))));
     let told = process::run(site.path(), &["rebalance", "--timeout", "55s"]);
     assert_eq!(told.status.code(), Some(0), "{}", String::from_utf8_lossy(&told.stderr));
-    let held: Vec<u64> = site.ask("workers", json!({})).as_array().unwrap().iter()
-        .filter_map(|worker| worker["subscriptions"].as_u64()).collect();
+    let held: Vec<u64> = site
+        .ask("workers", json!({}))
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|worker| worker["subscriptions"].as_u64())
+        .collect();
     let (least, most) = (held.iter().min().unwrap(), held.iter().max().unwrap());
     assert!((most - least) * 4 * 6 <= 61, "{held:?}");
     assert_nothing_was_lost(&site);
