@@ -201,7 +201,10 @@ fn an_underused_worker_is_drained_when_the_others_have_had_room_for_long() {
     bed.load_list(&[&ids[0], &ids[1]]);
     bed.load_list(&[&ids[0], &ids[1]]);
     assert_eq!(bed.pool.count().listed, 2);
-    bed.pass(Duration::from_secs(590), &[]);
+    for _ in 0..59 {
+        bed.pass(ms(10_000), &[]);
+        take_over(&mut bed);
+    }
     assert_eq!(bed.said("worker.draining"), 0);
     bed.pass(Duration::from_secs(30), &[]);
     assert_eq!(bed.said("worker.draining"), 1);

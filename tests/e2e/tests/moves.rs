@@ -60,7 +60,7 @@ fn assert_nothing_was_lost(site: &Site) {
     }
     let report = Oracle::new(site.simulator.truth()).compare_events(&rows);
     assert!(report.is_equal(), "{} of {} rows: {report:#?}\n{}", report.different, rows.len(), tail(site));
-    assert!(report.flips > 500 && report.with_gaps == 0, "{report:#?}");
+    assert!(report.flips > 150 && report.with_gaps == 0, "{report:#?}");
 }
 
 fn tail(site: &Site) -> String {
@@ -78,6 +78,10 @@ fn every_worker_in_turn_can_be_drained_under_load_without_a_gap() {
         let told = drain(&site, *worker);
         assert_eq!(told, json!(format!("worker {worker} is drained")));
         assert_eq!(site.count("/matches/live"), 60, "{}", tail(&site));
+    }
+    // The ones that took over give everything away again.
+    for (worker, _) in workers(&site) {
+        drain(&site, worker);
     }
     let pids: BTreeSet<u64> = first.iter().map(|(_, pid)| *pid).collect();
     wait::until("the end of every drained process", Duration::from_secs(10), || {
