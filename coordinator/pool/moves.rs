@@ -86,11 +86,7 @@ impl Pool {
     /// The second seat; the rest is as with any candidate.
     fn begin_move(&mut self, key: &MatchKey, to: SlotId, out: &mut Vec<Action>) -> Result<(), String> {
         if !self.may_overlap(key.feed) {
-            self.unplace(key, ReleaseReason::Moved, out);
-            if let Some(a_match) = self.matches.get_mut(key) {
-                a_match.hint = Some(to);
-                a_match.moved_at = Some(self.now);
-            }
+            self.let_go_for(key, to, out);
             return Ok(());
         }
         let from = self.owner_slot(key).ok_or_else(|| format!("match {} has no worker", key.id))?;
@@ -98,6 +94,15 @@ impl Pool {
             Ok(())
         } else {
             Err("no epoch is at hand: try again in a second".to_owned())
+        }
+    }
+
+    /// Break before make: the match waits for `to` until its worker has let go.
+    pub(super) fn let_go_for(&mut self, key: &MatchKey, to: SlotId, out: &mut Vec<Action>) {
+        self.unplace(key, ReleaseReason::Moved, out);
+        if let Some(a_match) = self.matches.get_mut(key) {
+            a_match.hint = Some(to);
+            a_match.moved_at = Some(self.now);
         }
     }
 

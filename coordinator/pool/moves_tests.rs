@@ -138,6 +138,26 @@ fn where_a_second_subscription_is_forbidden_the_plan_announces_the_gap_and_the_m
 }
 
 #[test]
+fn a_drain_lets_go_first_only_where_it_must_and_only_when_there_is_room() {
+    let mut forbidding = config(2);
+    forbidding.feeds[0].overlap = Overlap::Forbidden;
+    let (mut bed, ids) = placed(forbidding, 9);
+    bed.mute = true;
+    ask(&mut bed, 1, Command::Drain { slot: SlotId(1) });
+    bed.pass(ms(2_000), &[3]);
+    assert_eq!(processes(&bed), 3);
+    let released = |bed: &Bed| bed.told(1).iter().filter(|m| matches!(m, ToWorker::Release { .. })).count();
+    assert_eq!(released(&bed), 0, "nobody has room for them yet");
+    let generation = bed.seen[&SlotId(3)].0;
+    bed.give(Input::Worker { slot: SlotId(3), generation, message: FromWorker::Ready });
+    bed.pass(ms(2_000), &[]);
+    assert!(released(&bed) >= 4, "{}", released(&bed));
+    assert_eq!(bed.said("match.moving"), 0);
+    assert!(matches!(answer(&bed, 1), Some(Answer::Done { .. })), "{:?}", answer(&bed, 1));
+    assert!(ids.iter().all(|id| bed.view(id).worker.is_some_and(|worker| worker != 1)));
+}
+
+#[test]
 fn uneven_workers_are_evened_out_some_at_a_time_and_moved_matches_rest() {
     let mut even = config(8);
     even.rebalance = true;

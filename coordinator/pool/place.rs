@@ -233,11 +233,13 @@ impl Pool {
 
     /// Topics of the matches that should have a second place and have none.
     pub(super) fn homeless(&self, feed: FeedId) -> Vec<MatchKey> {
-        if !self.may_overlap(feed) {
-            return Vec::new();
-        }
+        // A silent worker may hold on to its matches: where a second subscription is forbidden, only its end frees them.
+        let overlap = self.may_overlap(feed);
+        let gives = |slot: &&Slot| {
+            slot.feed == Some(feed) && gives_away(slot) && (overlap || slot.life.is_draining())
+        };
         let mut keys = Vec::new();
-        for slot in self.slots.iter().filter(|slot| slot.feed == Some(feed) && gives_away(slot)) {
+        for slot in self.slots.iter().filter(gives) {
             keys.extend(slot.matches.iter().filter(|key| self.lacks_candidate(key, slot.id)).cloned());
         }
         keys
@@ -250,10 +252,10 @@ impl Pool {
         )
     }
 
-    /// Make before break: the match gets a second seat and keeps the first.
+    /// Make before break: the match gets a second seat and keeps the first. Where the server suffers one subscription
+    /// only, it is let go first, but not before there is room for it.
     pub(super) fn place_candidates(&mut self, out: &mut Vec<Action>) {
         for feed in self.feed_ids() {
-            self.break_before_make(feed, out);
             let homeless = self.homeless(feed);
             if homeless.is_empty() {
                 continue;
@@ -263,29 +265,13 @@ impl Pool {
                 let Some(from) = self.owner_slot(&key) else { continue };
                 let topics = self.matches.get(&key).map_or(u32::MAX, |a_match| a_match.need.count());
                 let Some(slot) = placement::choose(&offers, topics, Some(from)) else { continue };
-                if !self.give_candidate(&key, from, slot, out) {
+                if !self.may_overlap(feed) {
+                    self.let_go_for(&key, slot, out);
+                } else if !self.give_candidate(&key, from, slot, out) {
                     return;
                 }
                 take_room(&mut offers, slot, topics);
             }
-        }
-    }
-
-    /// Where the server suffers one subscription of a match only, a drained worker lets go first.
-    fn break_before_make(&mut self, feed: FeedId, out: &mut Vec<Action>) {
-        if self.may_overlap(feed) {
-            return;
-        }
-        let draining = |slot: &&Slot| matches!(slot.life.state, super::life::State::Draining { .. });
-        let keys: Vec<MatchKey> = self
-            .slots
-            .iter()
-            .filter(|slot| slot.feed == Some(feed))
-            .filter(draining)
-            .flat_map(|slot| slot.matches.iter().cloned())
-            .collect();
-        for key in keys {
-            self.unplace(&key, ReleaseReason::Moved, out);
         }
     }
 

@@ -109,6 +109,20 @@ fn a_full_pool_is_drained_by_one_worker_more_than_it_may_have() {
 }
 
 #[test]
+fn a_server_that_allows_one_session_costs_a_gap_that_is_said_and_closed() {
+    let options = Options { matches: 20, rate: 500.0, ..loaded() };
+    let site = Site::live(&options, "max_subscriptions = 20\nbreak_before_make = true");
+    let before = workers(&site);
+    drain(&site, before[0].0);
+    site.wait_live(20);
+    site.assert_documents_are_true();
+    let gaps = site.ask("gaps", json!({}));
+    let gaps = gaps.as_array().unwrap();
+    assert!(!gaps.is_empty() && gaps.iter().all(|gap| gap["reason"] == "moved"), "{gaps:?}");
+    assert!(gaps.iter().all(|gap| !gap["ended_at"].is_null()), "{gaps:?}");
+}
+
+#[test]
 fn one_match_can_be_moved_where_there_is_room_and_nowhere_else() {
     let site = Site::live(&loaded(), CAP);
     let id = site.simulator.truth().matches().into_iter().next().unwrap();
