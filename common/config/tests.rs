@@ -301,7 +301,6 @@ fn what_is_not_built_is_refused_unless_it_is_the_default() {
         "[[feed]]\npayload = \"raw\"",
         "[[feed]]\nmatches_file = \"f\"",
         "[[feed]]\nover_cap = \"no-load\"",
-        "[[feed]]\nbreak_before_make = true",
         "[[feed]]\nresubscribe = true",
         "[store]\nrecord_raw = true",
         "[streams]\nredis = \"redis://127.0.0.1:6379/0\"",

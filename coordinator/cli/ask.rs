@@ -65,6 +65,20 @@ impl Daemon {
         Ok(self.connect()?.request(verb, args, self.timeout_or(TIMEOUT))?)
     }
 
+    /// As [`Daemon::ask`], for what the daemon itself may work on for a while: it is told how long, and answers then
+    /// with what is missing.
+    pub(super) fn ask_within(
+        &self,
+        verb: &str,
+        mut args: Map<String, Value>,
+        usual: Duration,
+    ) -> Result<Value, Failure> {
+        let within = self.timeout_or(usual);
+        let millis = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+        args.insert("timeout_ms".to_owned(), millis.into());
+        Ok(self.connect()?.request(verb, args, within.saturating_add(TIMEOUT))?)
+    }
+
     /// As [`Daemon::ask`], with the answer as the daemon wrote it.
     pub(super) fn ask_raw(&self, verb: &str, args: Map<String, Value>) -> Result<Box<RawValue>, Failure> {
         Ok(self.connect()?.request_raw(verb, args, self.timeout_or(TIMEOUT))?)

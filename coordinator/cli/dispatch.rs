@@ -113,6 +113,13 @@ fn operate(name: &str, matches: &ArgMatches, out: &mut Printer<'_>) -> Outcome {
         "match" => show::answer(&daemon, name, args(&["match"]), format, show::document, out),
         "gaps" => show::answer(&daemon, name, Map::new(), format, show::gaps, out),
         "odds" => show::answer(&daemon, name, args(&["match", "market"]), format, show::odds, out),
+        "drain" => wait::moved(&daemon, name, args(&["worker"]), format, show::done, out),
+        "move" => wait::moved(&daemon, name, args(&["match", "worker"]), format, show::done, out),
+        "rebalance" if matches.get_flag("dry-run") => {
+            show::answer(&daemon, name, args(&["dry-run"]), format, show::plan, out)
+        }
+        "rebalance" => wait::moved(&daemon, name, Map::new(), format, show::done, out),
+        "scale" => show::answer(&daemon, name, args(&["min", "max"]), format, show::done, out),
         "resync" => show::answer(&daemon, name, args(&["match"]), format, show::done, out),
         "events" => show::events(&daemon, matches, out),
         "health" => show::health(&daemon, format, out),

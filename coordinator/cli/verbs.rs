@@ -258,14 +258,13 @@ pub const VERBS: &[Verb] = &[
     )
     .unbuilt(),
     verb("health", "0 healthy, 1 degraded, a reason a line", &[]),
-    verb("drain", "Empty a worker", &[required("worker", "WORKER", "The worker")]).unbuilt(),
+    verb("drain", "Empty a worker", &[required("worker", "WORKER", "The worker")]),
     verb(
         "move",
         "Move a match to another worker",
         &[MATCH, required("worker", "WORKER", "The worker that is to have it")],
-    )
-    .unbuilt(),
-    verb("rebalance", "Even out the workers", &[DRY_RUN]).unbuilt(),
+    ),
+    verb("rebalance", "Even out the workers", &[DRY_RUN]),
     verb(
         "scale",
         "Change how many workers there may be",
@@ -273,8 +272,7 @@ pub const VERBS: &[Verb] = &[
             option("min", "N", Check::Whole, "At least so many"),
             option("max", "N", Check::Whole, "At most so many"),
         ],
-    )
-    .unbuilt(),
+    ),
     verb("resync", "Subscribe a match again and take a fresh load", &[MATCH]),
     verb("release", "Let a match out of quarantine", &[MATCH]).unbuilt(),
     verb("reload", "Apply the changed configuration, printing the difference first", &[DRY_RUN]).unbuilt(),

@@ -1,4 +1,4 @@
-//! The verbs that wait: until all is ready, until the daemon is gone.
+//! The verbs that wait: until all is ready, until matches have moved, until the daemon is gone.
 //!
 //! Invariant: both end, and say what was missing when the time is over.
 
@@ -18,6 +18,9 @@ const READY_TIMEOUT: Duration = Duration::from_secs(35);
 
 /// How long `stop` waits without `--timeout`: the longest usual drain and the ladder after it.
 const STOP_TIMEOUT: Duration = Duration::from_secs(45);
+
+/// How long moves may take without `--timeout`: a worker may have to be started for them.
+const MOVE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long one look may take.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -96,6 +99,23 @@ fn missing(status: &Value) -> String {
         }
     }
     if missing.is_empty() { "the first lists are not placed yet".to_owned() } else { missing.join("; ") }
+}
+
+/// The verbs that move matches: the daemon answers when it is done, or with what is missing when the time is over.
+pub(super) fn moved(
+    daemon: &Daemon,
+    verb: &str,
+    args: Map<String, Value>,
+    format: OutputFormat,
+    text: fn(&Value, &mut Printer<'_>) -> Result<(), Failure>,
+    out: &mut Printer<'_>,
+) -> Outcome {
+    let answer = daemon.ask_within(verb, args, MOVE_TIMEOUT)?;
+    match format {
+        OutputFormat::Json => out.json(&answer)?,
+        OutputFormat::Text => text(&answer, out)?,
+    }
+    Ok(Code::Done)
 }
 
 /// `stop`: asks, then waits until socket and process are gone.

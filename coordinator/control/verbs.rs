@@ -19,6 +19,8 @@ use touchline_common::model::{MatchKey, SlotId};
 const GATHER: Duration = Duration::from_millis(900);
 /// How long the pool may take for a command, if the client names no time.
 const COMMAND: Duration = Duration::from_secs(10);
+/// How long a drain or a move may take, if the client names no time: a worker may have to be started for it.
+const MOVE: Duration = Duration::from_secs(60);
 /// The longest time a client may name.
 const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
 
@@ -60,8 +62,16 @@ impl Daemon {
                 let urgency = if request.is_set("now") { Urgency::Now } else { Urgency::Drain };
                 self.command(client, Command::Stop { urgency }, timeout(request, Duration::from_secs(60)));
             }
-            "resync" => self.match_command(client, request, |key| Command::Resync { key }),
-            "release" => self.match_command(client, request, |key| Command::Release { key }),
+            "drain" => self.worker_command(client, request, |slot| Command::Drain { slot }),
+            "move" => match worker(request) {
+                Ok(slot) => self.match_command(client, request, MOVE, |key| Command::Move { key, slot }),
+                Err(told) => self.clients.answer(client, &Answer::refused(Code::Usage, told)),
+            },
+            "rebalance" if request.is_set("dry-run") => self.give(client, &self.pool.rebalance_plan()),
+            "rebalance" => self.command(client, Command::Rebalance, timeout(request, MOVE)),
+            "scale" => self.scale(client, request),
+            "resync" => self.match_command(client, request, COMMAND, |key| Command::Resync { key }),
+            "release" => self.match_command(client, request, COMMAND, |key| Command::Release { key }),
             "log" => self.log_verb(client, request),
             // `access` knows no other.
             _ => {}
@@ -124,11 +134,41 @@ impl Daemon {
         }
     }
 
-    fn match_command(&mut self, client: u32, request: &Request, make: impl FnOnce(MatchKey) -> Command) {
+    fn match_command(
+        &mut self,
+        client: u32,
+        request: &Request,
+        usual: Duration,
+        make: impl FnOnce(MatchKey) -> Command,
+    ) {
         let named = request.text("match").unwrap_or_default();
         match self.find_match(named) {
-            Ok(key) => self.command(client, make(key), timeout(request, COMMAND)),
+            Ok(key) => self.command(client, make(key), timeout(request, usual)),
             Err(told) => self.clients.answer(client, &Answer::refused(Code::Failed, told)),
+        }
+    }
+
+    fn scale(&mut self, client: u32, request: &Request) {
+        let number = |name: &str| match request.number(name).map(u16::try_from) {
+            None if request.args.contains_key(name) => Err(()),
+            None => Ok(None),
+            Some(number) => number.map(Some).map_err(|_| ()),
+        };
+        match (number("min"), number("max")) {
+            (Ok(None), Ok(None)) | (Err(()), _) | (_, Err(())) => {
+                let told = "scale takes `--min N`, `--max N` or both, numbers of workers";
+                self.clients.answer(client, &Answer::refused(Code::Usage, told));
+            }
+            (Ok(min), Ok(max)) => {
+                self.command(client, Command::Scale { min, max }, timeout(request, COMMAND));
+            }
+        }
+    }
+
+    fn worker_command(&mut self, client: u32, request: &Request, make: impl FnOnce(SlotId) -> Command) {
+        match worker(request) {
+            Ok(slot) => self.command(client, make(slot), timeout(request, MOVE)),
+            Err(told) => self.clients.answer(client, &Answer::refused(Code::Usage, told)),
         }
     }
 
@@ -260,9 +300,19 @@ fn access(verb: &str) -> Option<Access> {
     match verb {
         "ping" | "status" | "workers" | "matches" | "match" | "events" | "odds" | "gaps" | "health"
         | "wait-ready" => Some(Access::Look),
-        "stop" | "resync" | "release" | "log" => Some(Access::Act),
+        "stop" | "drain" | "move" | "rebalance" | "scale" | "resync" | "release" | "log" => Some(Access::Act),
         _ => None,
     }
+}
+
+/// The worker of a request: its number, as `3`, `"3"` or `"w3"`.
+fn worker(request: &Request) -> Result<SlotId, String> {
+    let named = match request.number("worker") {
+        Some(number) => number.to_string(),
+        None => request.text("worker").unwrap_or_default().to_owned(),
+    };
+    let digits = named.strip_prefix('w').unwrap_or(&named);
+    digits.parse().map(SlotId).map_err(|_| format!("no worker can be called {named:?}: expected its number"))
 }
 
 /// `timeout_ms` of a request within its bounds, else `default`.

@@ -74,7 +74,8 @@ impl Pool {
         why: &str,
         out: &mut Vec<Action>,
     ) {
-        if self.life(child).is_some_and(|life| life.generation == generation) {
+        // A child that was asked to leave closes its channel on the way; what it still has to do has its deadline.
+        if self.life(child).is_some_and(|life| life.generation == generation && !life.is_stopping()) {
             self.condemn(child, Signal::Term, format!("channel closed: {why}"), out);
         }
     }

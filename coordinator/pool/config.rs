@@ -1,6 +1,6 @@
 //! What the pool must know of the configuration, resolved and checked by whoever reads the file.
 //!
-//! Invariants: feeds stand at their `FeedId`; slots are numbered from 1 to `max_workers`.
+//! Invariants: feeds stand at their `FeedId`; slots are numbered from 1 to `max_workers` and one, for drains.
 //! Callers: the coordinator's shell builds it once; the simulation builds small ones.
 
 use std::time::Duration;
@@ -12,10 +12,12 @@ use touchline_common::model::{FeedId, Listing, MatchId};
 pub struct PoolConfig {
     /// Workers that are kept even without work, over all feeds.
     pub min_workers: u16,
-    /// Slots; never more processes than this.
+    /// Never more processes than this, but for one more while a worker is drained.
     pub max_workers: u16,
     /// Workers per feed that are kept READY without a match, so that a crash costs no start.
     pub spare_workers: u16,
+    /// Whether matches move by themselves when the workers are uneven, and workers that are not needed are drained.
+    pub rebalance: bool,
     /// How long a drain at the end may take.
     pub drain_deadline: Duration,
     /// The feeds, each at its `FeedId`.
@@ -145,6 +147,12 @@ pub struct Timing {
     pub idle_after: Duration,
     /// At most one retirement in this time.
     pub retire_every: Duration,
+    /// Uneven workers are looked at this often.
+    pub rebalance_every: Duration,
+    /// Matches that are moved at once, each `rebalance_every`.
+    pub rebalance_moves: usize,
+    /// A match that was moved stays for this long, and a worker this young has no part in a rebalance that nobody asked for.
+    pub moved_rest: Duration,
     /// How long epochs wait for the recorder's first READY.
     pub recorder_grace: Duration,
     /// From the start to `degraded`, if not ready by then.
@@ -184,6 +192,9 @@ impl Default for Timing {
             busy_for: s(10),
             idle_after: s(600),
             retire_every: s(30),
+            rebalance_every: s(10),
+            rebalance_moves: 10,
+            moved_rest: s(60),
             recorder_grace: s(5),
             ready_deadline: s(30),
             data_deadline: s(5),

@@ -20,6 +20,8 @@ pub(super) struct Feed {
     pub(super) hints: BTreeMap<MatchId, SlotId>,
     /// What was last said of it in the log.
     pub(super) told: Told,
+    /// Since when one worker fewer would do.
+    pub(super) loose_since: Option<Duration>,
 }
 
 /// How the first list fares.

@@ -175,6 +175,8 @@ impl Pool {
             noticed: false,
             was_placed: hint.is_some(),
             hint,
+            moved_at: None,
+            held_by: None,
             wait_key: [0, 0],
         };
         self.matches.insert(key.clone(), a_match);

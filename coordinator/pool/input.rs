@@ -148,6 +148,22 @@ pub enum Command {
         /// Which.
         slot: SlotId,
     },
+    /// Move a match. Answered when the worker owns it, or when it is clear that it will not.
+    Move {
+        /// Which.
+        key: MatchKey,
+        /// To which worker.
+        slot: SlotId,
+    },
+    /// Move matches until the workers are even.
+    Rebalance,
+    /// Change how many workers there may be; what is absent stays.
+    Scale {
+        /// At least so many.
+        min: Option<u16>,
+        /// At most so many.
+        max: Option<u16>,
+    },
 }
 
 /// How urgently the daemon is to end. Ordered: the later one wins.

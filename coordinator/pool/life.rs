@@ -160,6 +160,15 @@ impl Life {
         matches!(self.state, State::Starting { .. })
     }
 
+    /// Whether it was asked to leave.
+    pub(super) fn is_stopping(&self) -> bool {
+        matches!(self.state, State::Stopping { .. })
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        matches!(self.state, State::Draining { .. })
+    }
+
     pub(super) fn is_parked(&self) -> bool {
         matches!(self.state, State::Parked { .. })
     }

@@ -23,6 +23,10 @@ pub(super) struct Match {
     pub(super) was_placed: bool,
     /// Where it was in the last run.
     pub(super) hint: Option<SlotId>,
+    /// When it last went from one worker to another.
+    pub(super) moved_at: Option<Duration>,
+    /// A worker that still has it, where the feed suffers no second subscription: it waits until that one has let go.
+    pub(super) held_by: Option<Holder>,
     /// Where it stands in the line while it waits.
     pub(super) wait_key: WaitKey,
 }
@@ -91,6 +95,14 @@ impl Seat {
             MatchState::Subscribing | MatchState::Removed => false,
         }
     }
+}
+
+/// A worker that was told to let a match go, and by which of its commands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Holder {
+    pub(super) slot: SlotId,
+    pub(super) generation: Generation,
+    pub(super) command: u64,
 }
 
 /// Whether the recorder was told that the seat's epoch is to own the match.

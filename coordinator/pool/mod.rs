@@ -2,10 +2,11 @@
 //!
 //! No I/O, no clock, no process: [`Pool::step`] takes a time and an [`Input`] and pushes [`Action`]s; the shell
 //! (`supervise`) carries them out. Invariants: each listed match is waiting, assigned or quarantined, exactly one;
-//! no slot is ever above its cap, reservations included; an epoch is never used twice and never before its block is
+//! no slot is ever above its cap, reservations included; a match moves by a second seat that takes over; an epoch is never used twice and never before its block is
 //! on the disk; no slot has a process while it is parked. `simulation` holds them against seeded faults.
 
 mod action;
+mod balance;
 mod breaker;
 mod children;
 mod config;
@@ -18,6 +19,7 @@ mod jitter;
 mod life;
 mod list;
 mod matches;
+mod moves;
 mod notice;
 mod operate;
 mod place;
@@ -27,6 +29,7 @@ mod reports;
 mod saved;
 mod scale;
 mod show;
+mod shrink;
 mod slot;
 mod views;
 
@@ -44,9 +47,9 @@ pub use input::{Child, Command, Exit, Input, RequestId, Urgency};
 pub use notice::{Level, Notice, Summary};
 pub use saved::{SavedAssignmentV1, SavedSlotV1, SavedStateError, SavedStateV1};
 pub use views::{
-    DaemonState, FeedState, FeedView, GatewayView, HealthView, LagView, MatchQuery, MatchView,
-    MatchViewState, MatchesCount, RecorderView, SandboxView, StatusView, Surroundings, WorkerView,
-    WorkersCount,
+    DaemonState, DrainView, FeedState, FeedView, GatewayView, HealthView, LagView, MatchQuery, MatchView,
+    MatchViewState, MatchesCount, MoveView, PlanView, RecorderView, SandboxView, SpreadView, StatusView,
+    Surroundings, WorkerView, WorkersCount,
 };
 
 use breaker::Breaker;
@@ -100,6 +103,7 @@ pub struct Pool {
     breaker_told: bool,
     restarts: u64,
     retired_at: Option<Duration>,
+    rebalanced_at: Duration,
     requests: Requests,
     stopping: Option<Stopping>,
     readiness: Readiness,
@@ -123,6 +127,8 @@ enum Readiness {
 const ENDED_SHOWN: usize = 1_000;
 /// Ends that are kept for a recorder that is away; beyond that the oldest is forgotten (its document stays stale).
 const ENDED_UNTOLD: usize = 10_000;
+/// The most workers that an operator may ask for.
+const WORKERS_MAX: u16 = 4_096;
 /// Assignments are saved at most this often.
 const SAVE_EVERY: Duration = Duration::from_secs(5);
 
@@ -133,9 +139,8 @@ impl Pool {
             now: Duration::ZERO,
             last_tick: None,
             jitter: Jitter::new(config.seed),
-            slots: (1..=config.max_workers)
-                .map(|n| Slot::new(SlotId(n), Life::new(Generation(0), 0, None)))
-                .collect(),
+            // One more than there may be, for the worker that takes over what a drained one has.
+            slots: (1..=config.max_workers.saturating_add(1)).map(new_slot).collect(),
             feeds: config.feeds.iter().map(new_feed).collect(),
             recorder: Recorder::new(Generation(saved.map_or(0, |saved| saved.recorder_generation))),
             matches: BTreeMap::new(),
@@ -156,6 +161,7 @@ impl Pool {
             breaker_told: false,
             restarts: 0,
             retired_at: None,
+            rebalanced_at: Duration::ZERO,
             requests: Requests::default(),
             stopping: None,
             readiness: Readiness::Awaited,
@@ -210,7 +216,8 @@ impl Pool {
         self.tick_delisted(out);
         self.tick_removed(out);
         self.tick_moves(out);
-        self.tick_idle(out);
+        self.tick_shrink(out);
+        self.tick_balance(out);
         self.tick_requests(out);
         self.tick_feeds(out);
         self.tick_summary(out);
@@ -321,6 +328,10 @@ impl Pool {
 
     fn remember(&mut self, saved: &SavedStateV1) {
         for kept in &saved.slots {
+            // There may have been more workers then; their numbers go on where they ended.
+            if kept.slot <= WORKERS_MAX {
+                self.make_slots(kept.slot);
+            }
             if let Some(slot) = self.slot_mut(SlotId(kept.slot)) {
                 slot.life = Life::new(Generation(kept.generation), kept.restarts, kept.last_exit.clone());
             }
@@ -331,6 +342,12 @@ impl Pool {
                 feed.hints.insert(kept.id.as_str().into(), SlotId(kept.slot));
             }
         }
+    }
+
+    /// There are slots up to this number.
+    fn make_slots(&mut self, last: u16) {
+        let first = u16::try_from(self.slots.len()).unwrap_or(u16::MAX).saturating_add(1);
+        self.slots.extend((first..=last).map(new_slot));
     }
 
     fn add_fixed_matches(&mut self) {
@@ -389,6 +406,10 @@ impl Pool {
     }
 }
 
+fn new_slot(number: u16) -> Slot {
+    Slot::new(SlotId(number), Life::new(Generation(0), 0, None))
+}
+
 fn new_feed(plan: &FeedPlan) -> Feed {
     Feed {
         list: MatchList::default(),
@@ -399,6 +420,7 @@ fn new_feed(plan: &FeedPlan) -> Feed {
         budget: Budget::new(plan.connects_per_s),
         hints: BTreeMap::new(),
         told: Told::Nothing,
+        loose_since: None,
     }
 }
 

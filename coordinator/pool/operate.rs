@@ -4,6 +4,7 @@ use super::feed::FirstList;
 use super::input::{Child, Command, RequestId, Urgency};
 use super::life::{Event, State};
 use super::matches::Place;
+use super::moves::Wish;
 use super::notice::Notice;
 use super::{Action, Answer, Pool, Readiness, Signal, millis};
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use touchline_common::model::{Generation, MatchKey, SlotId};
 
 /// Requests that are open at once; one more is refused.
 const REQUESTS_MAX: usize = 256;
+const STOPS: &str = "the daemon stops";
 /// What the recorder gets to commit and close after the workers left.
 const RECORDER_DRAIN: Duration = Duration::from_secs(5);
 /// The same when the end is urgent.
@@ -23,17 +25,19 @@ const RECORDER_NOW: Duration = Duration::from_secs(2);
 #[derive(Debug, Default)]
 pub(super) struct Requests(BTreeMap<RequestId, Open>);
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Open {
     waits_for: WaitsFor,
     deadline: Duration,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum WaitsFor {
     End,
     Ready,
     Drained(SlotId, Generation),
+    Moved(MatchKey, SlotId, Generation),
+    Even,
 }
 
 /// The end, once it began.
@@ -59,6 +63,16 @@ impl Pool {
         timeout: Duration,
         out: &mut Vec<Action>,
     ) {
+        let moves = match &command {
+            Command::Drain { .. } | Command::Move { .. } | Command::Rebalance | Command::Scale { .. } => true,
+            Command::Stop { .. } | Command::WaitReady | Command::Resync { .. } | Command::Release { .. } => {
+                false
+            }
+        };
+        if moves && self.stopping.is_some() {
+            let answer = Answer::Failed { error: STOPS.into() };
+            return out.push(Action::Answer { request, answer });
+        }
         let answer = match command {
             Command::Stop { urgency } => {
                 self.begin_stop(urgency, out);
@@ -74,6 +88,15 @@ impl Pool {
                 Ok(generation) => self.open(request, WaitsFor::Drained(slot, generation), timeout),
                 Err(error) => Some(Answer::Failed { error }),
             },
+            Command::Move { key, slot } => match self.move_match(&key, slot, out) {
+                Ok(generation) => self.open(request, WaitsFor::Moved(key, slot, generation), timeout),
+                Err(error) => Some(Answer::Failed { error }),
+            },
+            Command::Rebalance => {
+                self.balance(Wish::Asked, out);
+                self.open(request, WaitsFor::Even, timeout)
+            }
+            Command::Scale { min, max } => Some(self.scale_to(min, max)),
         };
         if let Some(answer) = answer {
             out.push(Action::Answer { request, answer });
@@ -92,9 +115,9 @@ impl Pool {
     /// Answers what is done and what is late.
     pub(super) fn tick_requests(&mut self, out: &mut Vec<Action>) {
         let requests: Vec<(RequestId, Open)> =
-            self.requests.0.iter().map(|(id, open)| (*id, *open)).collect();
+            self.requests.0.iter().map(|(id, open)| (*id, open.clone())).collect();
         for (request, open) in requests {
-            let answer = self.answer(open);
+            let answer = self.answer(&open);
             if let Some(answer) = answer {
                 self.requests.0.remove(&request);
                 out.push(Action::Answer { request, answer });
@@ -102,23 +125,33 @@ impl Pool {
         }
     }
 
-    fn answer(&self, open: Open) -> Option<Answer> {
+    fn answer(&self, open: &Open) -> Option<Answer> {
         let late = self.now >= open.deadline;
-        match open.waits_for {
+        match &open.waits_for {
             WaitsFor::End => late.then(|| Answer::Partial { missing: self.who_remains() }),
             WaitsFor::Ready => self
                 .readiness_answer()
                 .or_else(|| late.then(|| Answer::Partial { missing: self.reasons().join("; ") })),
-            WaitsFor::Drained(slot, generation) => {
-                let there = self.slot(slot).filter(|slot| slot.is(generation));
-                match there {
-                    None => Some(Answer::Done { told: format!("worker {slot} is drained") }),
-                    Some(slot) => late.then(|| Answer::Partial {
-                        missing: format!("worker {} still has {} matches", slot.id, slot.matches.len()),
-                    }),
-                }
+            WaitsFor::Drained(slot, generation) => match self.left_at(*slot, *generation) {
+                None => Some(Answer::Done { told: format!("worker {slot} is drained") }),
+                Some(missing) => late.then_some(Answer::Partial { missing }),
+            },
+            WaitsFor::Moved(key, slot, generation) => {
+                self.move_stands(key, *slot, *generation).or_else(|| {
+                    let missing = format!("match {} is not at worker {slot} yet; it goes on", key.id);
+                    late.then_some(Answer::Partial { missing })
+                })
             }
+            WaitsFor::Even => match self.balance_stands() {
+                Ok(told) => Some(Answer::Done { told }),
+                Err(missing) => late.then_some(Answer::Partial { missing }),
+            },
         }
+    }
+
+    /// Whether an operator waits for the workers to be even.
+    pub(super) fn is_rebalance_asked(&self) -> bool {
+        self.requests.0.values().any(|open| matches!(open.waits_for, WaitsFor::Even))
     }
 
     fn who_remains(&self) -> String {
@@ -159,18 +192,6 @@ impl Pool {
         self.enqueue(key);
         out.push(Action::Notice(Notice::Released { key: key.clone() }));
         Answer::Done { told: format!("match {} is placed again", key.id) }
-    }
-
-    fn drain(&mut self, slot: SlotId, out: &mut Vec<Action>) -> Result<Generation, String> {
-        let there = self.slot(slot).ok_or_else(|| format!("there is no worker {slot}"))?;
-        if !there.life.works() {
-            return Err(format!("worker {slot} is {}", there.life.state.as_str()));
-        }
-        let generation = there.life.generation;
-        self.advance(Child::Worker(slot), Event::Drain);
-        self.placement_due = true;
-        out.push(Action::Notice(Notice::Draining { worker: slot, why: "an operator asked for it" }));
-        Ok(generation)
     }
 
     /// Begins the end, or makes it more urgent. It never becomes less so.
@@ -241,8 +262,8 @@ impl Pool {
                 for (request, open) in std::mem::take(&mut self.requests.0) {
                     let answer = match open.waits_for {
                         WaitsFor::End => Answer::Done { told: "stopped".into() },
-                        WaitsFor::Ready | WaitsFor::Drained(..) => {
-                            Answer::Failed { error: "the daemon stops".into() }
+                        WaitsFor::Ready | WaitsFor::Drained(..) | WaitsFor::Moved(..) | WaitsFor::Even => {
+                            Answer::Failed { error: STOPS.into() }
                         }
                     };
                     out.push(Action::Answer { request, answer });

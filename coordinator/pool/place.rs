@@ -1,7 +1,7 @@
 //! Giving waiting matches their places, and placed ones a second place when their worker is silent or drained.
 
 use super::feed::FirstList;
-use super::matches::{Need, Place, Seat, Switch};
+use super::matches::{Holder, Need, Place, Seat, Switch};
 use super::notice::Notice;
 use super::placement::{self, Offer, Reluctance};
 use super::recorder::FirstReady;
@@ -56,8 +56,15 @@ impl Pool {
         self.moving.remove(key);
         self.renew.remove(key);
         self.removed.remove(key);
+        let (slot, generation) = (owner.slot, owner.generation);
+        let mut command = None;
         for seat in candidate.iter().chain(std::iter::once(&owner)) {
-            self.release_seat(key, seat, why, out);
+            command = self.release_seat(key, seat, why, out);
+        }
+        if !self.may_overlap(key.feed)
+            && let Some(a_match) = self.matches.get_mut(key)
+        {
+            a_match.held_by = command.map(|command| Holder { slot, generation, command });
         }
         self.enqueue(key);
     }
@@ -127,6 +134,9 @@ impl Pool {
         let mut blocked = false;
         for key in keys {
             let Some(a_match) = self.matches.get(&key) else { continue };
+            if a_match.held_by.is_some_and(|holder| self.holds_still(holder)) {
+                continue;
+            }
             let (topics, hint) = (a_match.need.count(), a_match.hint);
             let refused = topics >= smallest_refused;
             let hinted = hint.filter(|hint| offers.iter().any(|o| o.slot == *hint && o.room >= topics));
@@ -145,6 +155,12 @@ impl Pool {
         if let Some(feed) = self.feed_mut(feed) {
             feed.blocked = blocked;
         }
+    }
+
+    /// Whether a worker that was told to let a match go has not said that it did. One that is gone holds nothing.
+    fn holds_still(&self, holder: Holder) -> bool {
+        let there = self.slot(holder.slot).filter(|slot| slot.is(holder.generation));
+        there.is_some_and(|slot| slot.life.works() && !slot.has_seen(holder.command))
     }
 
     fn notice_waiting(&mut self, key: &MatchKey, why: &str, out: &mut Vec<Action>) {
@@ -174,7 +190,7 @@ impl Pool {
     }
 
     /// A new seat at `slot`: from here on its topics are reserved. `None` when no epoch is at hand.
-    fn seat(&mut self, key: &MatchKey, slot: SlotId, out: &mut Vec<Action>) -> Option<Seat> {
+    pub(super) fn seat(&mut self, key: &MatchKey, slot: SlotId, out: &mut Vec<Action>) -> Option<Seat> {
         let now = self.now;
         let a_match = self.matches.get(key)?;
         let Need::Topics(topics) = a_match.need.clone() else { return None };
@@ -205,6 +221,7 @@ impl Pool {
         a_match.place = Place::Placed { owner: seat, candidate: None };
         a_match.was_placed = true;
         a_match.hint = None;
+        a_match.held_by = None;
         a_match.noticed = false;
         self.untold.remove(key);
         self.save_due = true;
@@ -216,11 +233,13 @@ impl Pool {
 
     /// Topics of the matches that should have a second place and have none.
     pub(super) fn homeless(&self, feed: FeedId) -> Vec<MatchKey> {
-        if !self.may_overlap(feed) {
-            return Vec::new();
-        }
+        // A silent worker may hold on to its matches: where a second subscription is forbidden, only its end frees them.
+        let overlap = self.may_overlap(feed);
+        let gives = |slot: &&Slot| {
+            slot.feed == Some(feed) && gives_away(slot) && (overlap || slot.life.is_draining())
+        };
         let mut keys = Vec::new();
-        for slot in self.slots.iter().filter(|slot| slot.feed == Some(feed) && gives_away(slot)) {
+        for slot in self.slots.iter().filter(gives) {
             keys.extend(slot.matches.iter().filter(|key| self.lacks_candidate(key, slot.id)).cloned());
         }
         keys
@@ -233,10 +252,10 @@ impl Pool {
         )
     }
 
-    /// Make before break: the match gets a second seat and keeps the first.
+    /// Make before break: the match gets a second seat and keeps the first. Where the server suffers one subscription
+    /// only, it is let go first, but not before there is room for it.
     pub(super) fn place_candidates(&mut self, out: &mut Vec<Action>) {
         for feed in self.feed_ids() {
-            self.break_before_make(feed, out);
             let homeless = self.homeless(feed);
             if homeless.is_empty() {
                 continue;
@@ -246,35 +265,13 @@ impl Pool {
                 let Some(from) = self.owner_slot(&key) else { continue };
                 let topics = self.matches.get(&key).map_or(u32::MAX, |a_match| a_match.need.count());
                 let Some(slot) = placement::choose(&offers, topics, Some(from)) else { continue };
-                let Some(seat) = self.seat(&key, slot, out) else { return };
-                take_room(&mut offers, slot, topics);
-                let epoch = seat.epoch;
-                if let Some(Place::Placed { candidate, .. }) =
-                    self.matches.get_mut(&key).map(|a_match| &mut a_match.place)
-                {
-                    *candidate = Some(seat);
+                if !self.may_overlap(feed) {
+                    self.let_go_for(&key, slot, out);
+                } else if !self.give_candidate(&key, from, slot, out) {
+                    return;
                 }
-                self.moving.insert(key.clone());
-                out.push(Action::Notice(Notice::Moving { key, worker: from, to: slot, epoch }));
+                take_room(&mut offers, slot, topics);
             }
-        }
-    }
-
-    /// Where the server suffers one subscription of a match only, a drained worker lets go first.
-    fn break_before_make(&mut self, feed: FeedId, out: &mut Vec<Action>) {
-        if self.may_overlap(feed) {
-            return;
-        }
-        let draining = |slot: &&Slot| matches!(slot.life.state, super::life::State::Draining { .. });
-        let keys: Vec<MatchKey> = self
-            .slots
-            .iter()
-            .filter(|slot| slot.feed == Some(feed))
-            .filter(draining)
-            .flat_map(|slot| slot.matches.iter().cloned())
-            .collect();
-        for key in keys {
-            self.unplace(&key, ReleaseReason::Moved, out);
         }
     }
 

@@ -139,11 +139,13 @@ impl Pool {
 
     /// The recorder adopted an epoch.
     fn switched(&mut self, key: &MatchKey, epoch: Epoch, out: &mut Vec<Action>) {
+        let now = self.now;
         let Some(a_match) = self.matches.get_mut(key) else { return };
         let Place::Placed { owner, candidate } = &mut a_match.place else { return };
         if let Some(seat) = candidate.take_if(|seat| seat.epoch == epoch) {
             let former = std::mem::replace(owner, seat);
             let worker = owner.slot;
+            a_match.moved_at = Some(now);
             self.moving.remove(key);
             self.save_due = true;
             self.release_seat(key, &former, ReleaseReason::Moved, out);

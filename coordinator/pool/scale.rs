@@ -1,4 +1,4 @@
-//! How many workers each feed has: starting them when work waits, retiring idle ones.
+//! How many workers each feed has: starting them when work waits. `shrink` retires those that are not needed.
 
 use super::feed::{FirstList, Told};
 use super::input::Child;
@@ -10,16 +10,16 @@ use touchline_common::model::{FeedId, SlotId};
 
 /// A feed's slots by what can be expected of them.
 #[derive(Clone, Copy, Debug, Default)]
-struct Hands {
-    ready: u32,
+pub(super) struct Hands {
+    pub(super) ready: u32,
     /// Ready, without a match or a list.
-    idle: u32,
+    pub(super) idle: u32,
     /// Starting, or back after their back-off.
     coming: u32,
     /// With a process, whatever its state.
     processes: u32,
     /// Subscriptions that the ready ones take more.
-    room: u32,
+    pub(super) room: u32,
 }
 
 impl Pool {
@@ -82,7 +82,7 @@ impl Pool {
         needed
     }
 
-    fn hands(&self, feed: FeedId) -> Hands {
+    pub(super) fn hands(&self, feed: FeedId) -> Hands {
         let mut hands = Hands::default();
         for slot in self.slots.iter().filter(|slot| slot.feed == Some(feed)) {
             hands.processes += u32::from(slot.life.has_process());
@@ -107,7 +107,12 @@ impl Pool {
     fn spawn_worker(&mut self, feed: FeedId, out: &mut Vec<Action>) -> bool {
         let Some(plan) = self.config.feed(feed) else { return false };
         let limit = u32::from(plan.max_connections);
-        if self.hands(feed).processes >= limit || self.is_refused(feed) || !self.breaker.may_spawn(self.now) {
+        let taken = self.slots.iter().filter(|slot| !slot.life.may_spawn(self.now)).count();
+        if self.hands(feed).processes >= limit
+            || taken >= self.most_workers()
+            || self.is_refused(feed)
+            || !self.breaker.may_spawn(self.now)
+        {
             return false;
         }
         let Some(slot) = self.free_slot(feed) else { return false };
@@ -126,6 +131,12 @@ impl Pool {
         out.push(Action::SaveState);
         out.push(Action::Spawn { child, generation, feed: Some(feed) });
         true
+    }
+
+    /// Processes that there may be now: one more while a worker gives its matches away or leaves for having done so.
+    fn most_workers(&self) -> usize {
+        let leaving = self.slots.iter().any(|slot| slot.life.is_draining() || slot.life.is_stopping());
+        usize::from(self.config.max_workers) + usize::from(leaving)
     }
 
     /// A worker of this feed was refused, its configuration or its messages: another start would not change that.
@@ -153,53 +164,6 @@ impl Pool {
                     | State::Dying { .. } => 5,
                 };
                 (rank, slot.id)
-            })
-            .map(|slot| slot.id)
-    }
-
-    /// Retires a worker that was idle for long, one at a time, as long as enough room stays.
-    pub(super) fn tick_idle(&mut self, out: &mut Vec<Action>) {
-        let now = self.now;
-        let listed: Vec<SlotId> =
-            self.feeds.iter().filter_map(|feed| feed.holder.map(|(slot, _)| slot)).collect();
-        for slot in &mut self.slots {
-            let idle = slot.life.is_ready() && slot.matches.is_empty() && !listed.contains(&slot.id);
-            slot.idle_since = idle.then(|| slot.idle_since.unwrap_or(now));
-        }
-        if self.stopping.is_some()
-            || self.retired_at.is_some_and(|at| now < at + self.config.timing.retire_every)
-        {
-            return;
-        }
-        let ready = self.slots.iter().filter(|slot| slot.life.is_ready()).count();
-        if ready <= usize::from(self.config.min_workers) {
-            return;
-        }
-        let retired = self.feed_ids().find_map(|feed| self.to_retire(feed));
-        if let Some(worker) = retired {
-            self.retired_at = Some(now);
-            self.advance(Child::Worker(worker), Event::Drain);
-            out.push(Action::Notice(Notice::Draining { worker, why: "it was idle" }));
-        }
-    }
-
-    fn to_retire(&self, feed: FeedId) -> Option<SlotId> {
-        let (state, plan, hands) = (self.feed(feed)?, self.config.feed(feed)?, self.hands(feed));
-        if state.waiting_topics > 0 || hands.ready <= 1 || hands.idle <= u32::from(self.config.spare_workers)
-        {
-            return None;
-        }
-        // What stays must keep a fifth of its places free, or the next match would start a worker again.
-        let usable = plan.cap.saturating_sub(plan.own_subscriptions);
-        if hands.room.saturating_sub(usable) * 5 < usable * (hands.ready - 1) {
-            return None;
-        }
-        self.slots
-            .iter()
-            .rev()
-            .find(|slot| {
-                slot.feed == Some(feed)
-                    && slot.idle_since.is_some_and(|at| self.now >= at + self.config.timing.idle_after)
             })
             .map(|slot| slot.id)
     }

@@ -8,6 +8,9 @@ use touchline_common::ipc::messages::worker::{
 };
 use touchline_common::model::{Listing, MatchId};
 
+#[path = "moves_tests.rs"]
+mod moves;
+
 const FEED: FeedId = FeedId(0);
 
 fn ms(millis: u64) -> Duration {
@@ -37,6 +40,7 @@ fn config(max_workers: u16) -> PoolConfig {
         min_workers: 1,
         max_workers,
         spare_workers: 0,
+        rebalance: false,
         drain_deadline: Duration::from_secs(20),
         feeds: vec![plan()],
         seed: 1,
@@ -508,7 +512,13 @@ fn idle_workers_are_retired_but_not_all() {
     bed.pass(Duration::from_secs(590), &[]);
     assert_eq!(bed.said("worker.draining"), 0);
     bed.pass(Duration::from_secs(100), &[]);
+    assert_eq!(bed.said("worker.draining"), 1, "one at a time");
+    bed.exit(3, Exit::Code(0));
+    bed.pass(Duration::from_secs(100), &[]);
     assert_eq!(bed.said("worker.draining"), 2);
+    bed.exit(2, Exit::Code(0));
+    bed.pass(Duration::from_secs(1_000), &[]);
+    assert_eq!(bed.said("worker.draining"), 2, "the last one stays");
 }
 
 #[test]

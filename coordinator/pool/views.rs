@@ -51,6 +51,57 @@ pub struct StatusView {
     pub sandbox: SandboxView,
 }
 
+/// `rebalance --dry-run`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct PlanView {
+    /// Which matches would move, in this order.
+    pub moves: Vec<MoveView>,
+    /// Which worker would be retired next, since it is not needed.
+    pub drains: Vec<DrainView>,
+    /// How uneven the workers of each feed are now; a feed with one worker is missing, and so is one that is about to change.
+    pub feeds: Vec<SpreadView>,
+}
+
+/// A move of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MoveView {
+    /// The match.
+    #[serde(rename = "match")]
+    pub id: String,
+    /// Its feed.
+    pub feed: String,
+    /// The worker that has it.
+    pub from: u16,
+    /// The worker that would have it.
+    pub to: u16,
+    /// Subscriptions that go with it.
+    pub subscriptions: u32,
+    /// Nobody follows it meanwhile, since the feed suffers no second subscription.
+    pub gap: bool,
+}
+
+/// A retirement of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DrainView {
+    /// The worker.
+    pub worker: u16,
+    /// Why it is not needed.
+    pub why: &'static str,
+}
+
+/// Subscriptions per worker of a feed.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SpreadView {
+    /// The feed.
+    pub feed: String,
+    /// Of the fullest worker.
+    pub most: u32,
+    /// Of the emptiest.
+    pub least: u32,
+    /// Of all, on average.
+    pub mean: f64,
+}
+
 /// How the daemon stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]

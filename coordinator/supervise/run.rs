@@ -184,6 +184,7 @@ fn pool_config(config: &Config) -> PoolConfig {
         min_workers: config.pool.min_workers,
         max_workers: config.pool.max_workers,
         spare_workers: config.pool.spare_workers,
+        rebalance: config.pool.rebalance,
         drain_deadline: config.pool.drain_deadline.0,
         feeds: config.feed.iter().map(feed_plan).collect(),
         seed: u64::from(std::process::id()),

@@ -33,10 +33,15 @@ pub struct Site {
 impl Site {
     /// Starts both; `extra` is appended to the feed's part of the configuration.
     pub fn start(options: &Options, extra: &str) -> Site {
+        Site::start_with_pool(options, extra, "")
+    }
+
+    /// As [`Site::start`]; `pool` is the pool's part of the configuration.
+    pub fn start_with_pool(options: &Options, extra: &str, pool: &str) -> Site {
         let reaper = Reaper::new();
         let folder = tempfile::tempdir().expect("a folder");
         let simulator = Simulator::start(options).expect("the simulated server");
-        write_config(folder.path(), simulator.address(), extra);
+        write_config(folder.path(), simulator.address(), &format!("{extra}\n\n[pool]\n{pool}"));
         let daemon = run(folder.path());
         Site { daemon, simulator, folder, _reaper: reaper }
     }

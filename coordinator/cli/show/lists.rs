@@ -1,6 +1,6 @@
 //! Workers, matches and gaps as tables.
 
-use super::super::output::{Failure, Printer};
+use super::super::output::{Failure, Printer, clean};
 use super::super::table::{Align, Table, age, age_ms, micros, scaled, short};
 use super::{elements, number, plain, text};
 use serde_json::Value;
@@ -92,4 +92,45 @@ pub(crate) fn gaps(gaps: &Value, out: &mut Printer<'_>) -> Result<(), Failure> {
         ]);
     }
     table.print(out)
+}
+
+/// What a rebalance would do.
+pub(crate) fn plan(plan: &Value, out: &mut Printer<'_>) -> Result<(), Failure> {
+    let list = |name: &str| plan.get(name).into_iter().flat_map(elements);
+    if list("moves").next().is_some() {
+        let right = Align::Right;
+        let mut table = Table::new(&[
+            ("MATCH", Align::Left),
+            ("FROM", right),
+            ("TO", right),
+            ("SUBS", right),
+            ("GAP", Align::Left),
+        ]);
+        for one in list("moves") {
+            let gap = one.get("gap").and_then(Value::as_bool).unwrap_or(false);
+            table.row([
+                format!("{}/{}", text(one, "feed"), text(one, "match")),
+                plain(one, "from"),
+                plain(one, "to"),
+                plain(one, "subscriptions"),
+                if gap { "until it is loaded again".to_owned() } else { "none".to_owned() },
+            ]);
+        }
+        table.print(out)?;
+    } else {
+        out.line("nothing to move")?;
+    }
+    for one in list("drains") {
+        out.line(format!("worker {} would be drained: {}", plain(one, "worker"), clean(text(one, "why"))))?;
+    }
+    for one in list("feeds") {
+        let mean = number(one, "mean").map_or(NONE.to_owned(), |mean| format!("{mean:.1}"));
+        out.line(format!(
+            "{}: {} to {} subscriptions a worker now, {mean} on average",
+            clean(text(one, "feed")),
+            plain(one, "least"),
+            plain(one, "most"),
+        ))?;
+    }
+    Ok(())
 }

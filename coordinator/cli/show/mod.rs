@@ -10,7 +10,7 @@ mod status;
 
 pub(super) use document::document;
 pub(super) use events::{events, odds};
-pub(super) use lists::{gaps, matches, workers};
+pub(super) use lists::{gaps, matches, plan, workers};
 pub(super) use status::status;
 
 use super::Code;

@@ -12,6 +12,8 @@ pub(super) struct Checks {
     pub(super) notices: BTreeMap<&'static str, usize>,
     last_epoch: Epoch,
     open: BTreeMap<RequestId, Duration>,
+    /// A worker was started in this step.
+    spawned: bool,
     /// For each slot: the state after the last step, and when it was entered.
     before: BTreeMap<SlotId, State>,
     died_at: BTreeMap<SlotId, (Duration, bool)>,
@@ -48,6 +50,9 @@ impl Checks {
         }
         places(pool);
         slots(pool);
+        if std::mem::take(&mut self.spawned) {
+            workers(pool);
+        }
         self.remember(pool, now);
     }
 
@@ -61,7 +66,10 @@ impl Checks {
                 assert!(*epoch <= self.on_disk, "epoch {epoch} is not reserved");
                 self.last_epoch = *epoch;
             }
-            Action::Spawn { child: Child::Worker(slot), .. } => self.spawn(*slot, now),
+            Action::Spawn { child: Child::Worker(slot), .. } => {
+                self.spawned = true;
+                self.spawn(*slot, now);
+            }
             Action::Answer { request, .. } => {
                 assert!(self.open.remove(request).is_some(), "{request:?} was answered twice");
             }
@@ -182,4 +190,12 @@ fn slots(pool: &Pool) {
         }
         assert!(processes <= plan.max_connections);
     }
+}
+
+/// No worker is started beyond `max_workers`, but for one while another gives its matches away.
+fn workers(pool: &Pool) {
+    let there = pool.slots.iter().filter(|slot| slot.life.has_process());
+    let leaving = there.clone().filter(|slot| slot.life.is_draining() || slot.life.is_stopping()).count();
+    let most = usize::from(pool.config.max_workers) + usize::from(leaving > 0);
+    assert!(there.clone().count() <= most, "{} workers, {leaving} of them leave", there.count());
 }

@@ -104,6 +104,7 @@ impl World {
             min_workers: 1,
             max_workers: 16,
             spare_workers: (seed % 2) as u16,
+            rebalance: seed % 4 != 3,
             drain_deadline: Duration::from_secs(20),
             feeds: (0..FEEDS).map(feed).collect(),
             seed,
@@ -158,6 +159,7 @@ impl World {
     /// No more faults: within `bound` every match must be live.
     pub(super) fn calm(&mut self, bound: Duration) {
         self.faults = Faults::Off;
+        self.command(Command::Scale { min: Some(1), max: Some(16) });
         self.cursed = None;
         self.storm_until = Duration::ZERO;
         let until = self.now + bound;
@@ -236,7 +238,7 @@ impl World {
             }
             Action::Kill { child, generation, signal } => self.kill(child, generation, signal),
             Action::ReserveEpochs { up_to } => {
-                let input = if self.chance(5) {
+                let input = if self.chance(15) {
                     Input::EpochsRefused { error: "no space".into() }
                 } else {
                     self.checks.on_disk = up_to;
@@ -565,7 +567,7 @@ impl World {
         let Some(slot) = slots.get(picked).copied() else { return };
         let generation = self.workers[&slot].generation;
         let child = Child::Worker(slot);
-        match self.pick(15) {
+        match self.pick(18) {
             0 => self.exit(child, generation, Exit::Signal { number: 11, core: true }),
             1 | 2 => self.exit(child, generation, Exit::Signal { number: 9, core: false }),
             3 => self.exit(child, generation, Exit::Code(1)),
@@ -603,6 +605,18 @@ impl World {
                 self.exit(child, generation, Exit::Code(0));
             }
             12 => self.command(Command::Drain { slot }),
+            15 | 16 => {
+                let to = SlotId(self.pick(usize::from(self.pool.config.max_workers)) as u16 + 1);
+                if let Some(key) = self.any_match() {
+                    self.command(Command::Move { key, slot: to });
+                }
+            }
+            17 if self.chance(50) => self.command(Command::Rebalance),
+            17 => {
+                let max = 8 + self.pick(12) as u16;
+                let min = self.pick(6) as u16;
+                self.command(Command::Scale { min: Some(min), max: Some(max) });
+            }
             13 if self.chance(25) => self.storm_until = self.now + Duration::from_secs(40),
             13 => {
                 let key = self.any_match();

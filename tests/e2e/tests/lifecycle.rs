@@ -24,7 +24,9 @@ fn a_stopped_daemon_leaves_nothing() {
     let status = site.daemon.wait_for_end(Duration::from_secs(25));
     assert_eq!(status.code(), Some(0), "{}", site.daemon.log());
     assert!(!site.socket().exists(), "the socket is removed");
-    assert!(site.daemon.log().contains("pool.stopped"));
+    let log = site.daemon.log();
+    assert!(log.contains("pool.stopped"));
+    assert!(!log.contains("recorder.kill") && !log.contains("worker.kill"), "all leave as asked: {log}");
 }
 
 #[test]

@@ -154,7 +154,7 @@ fn mistakes_are_told_with_the_right_code() {
         (vec!["status", "--frobnicate"], 2),
         (vec!["match", "no-such-match"], 1),
         (vec!["matches", "--state", "flying"], 2),
-        (vec!["drain", "1"], 1),
+        (vec!["drain", "99"], 1),
     ] {
         let told = process::run(site.path(), &verb);
         assert_eq!(told.status.code(), Some(code), "{verb:?}: {}", String::from_utf8_lossy(&told.stderr));

@@ -5,6 +5,7 @@
 //! below the owner's. Held by the store's thread, which commits a ledger together with the events it gave.
 //! `steps` turns registers into events, `switch` says whose registers count, `saved` is the durable form.
 
+mod align;
 pub mod event;
 pub mod identity;
 mod saved;
@@ -18,6 +19,7 @@ pub use identity::{EventId, Scope};
 pub use saved::LEDGER_VERSION;
 pub use steps::Step;
 
+use align::Trail;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use switch::{Candidate, Wanted};
@@ -31,6 +33,8 @@ pub const ORDER_STEP: i64 = 1 << 20;
 pub const MAX_STEPS: u64 = 64;
 /// Entries of each per-match memory of steps; what falls out costs precision, never uniqueness.
 const MAX_MEMORY: usize = 1_000;
+/// How long a switch between two that live waits until the one is found in what the other tells.
+const ALIGN_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a worker said to be dead may take until the end of its channel is read.
 const OWNER_DRAIN: Duration = Duration::from_secs(1);
 
@@ -242,6 +246,10 @@ pub struct Ledger {
     candidate: Option<Box<Candidate>>,
     wanted: Option<Wanted>,
     lower: Option<Lower>,
+    /// What the owner told last, to find it in what a candidate tells.
+    trail: Trail,
+    /// When the owner last told something.
+    heard: Option<Instant>,
 }
 
 impl Ledger {
@@ -265,6 +273,8 @@ impl Ledger {
             candidate: None,
             wanted: None,
             lower: None,
+            trail: Trail::default(),
+            heard: None,
         }
     }
 

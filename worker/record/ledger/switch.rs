@@ -1,12 +1,16 @@
 //! Whose registers count: owner, candidate, gaps. The transitions of a ledger, in one function.
 //!
-//! An epoch above the owner's is a candidate: its newest registers are held and nothing is written. It is adopted
-//! when the switch is asked for and it is nowhere behind, when its lower values stood for `settle`, or at once when
-//! the owner is dead. A gap is open from the moment nobody follows the match until somebody does again.
+//! An epoch above the owner's is a candidate: what it tells is held and nothing is written. It is adopted when the
+//! switch is asked for and the owner is found in what it told (`align`): what comes after that place is written as its
+//! own, so that nothing is told twice or not at all. Also when the owner is silent for `settle`, and at once when it is dead. A gap is open from the moment nobody follows the match until somebody does again.
 
+use super::align::{Known, OVERLAP, Place, fingerprint};
 use super::event::{EventType, Lane, Payload};
 use super::steps::{Mode, Seen};
-use super::{Changed, GapStep, Input, Ledger, Lower, OWNER_DRAIN, Outcome, OwnerState, Source, Writer};
+use super::{
+    ALIGN_DEADLINE, Changed, GapStep, Input, Ledger, Lower, OWNER_DRAIN, Outcome, OwnerState, Source, Writer,
+};
+use std::collections::VecDeque;
 use std::time::Instant;
 use touchline_common::ipc::messages::data::EndReason;
 use touchline_common::ipc::messages::recorder::Owner;
@@ -18,12 +22,25 @@ pub(super) struct Candidate {
     pub(super) epoch: Epoch,
     pub(super) source: Source,
     facts: Facts,
+    /// As of its load, and of what of `told` was too much to be held.
     registers: Registers,
     clock: Option<Clock>,
     n: u64,
     at: i64,
+    /// What it told since.
+    told: VecDeque<Told>,
+    /// Fingerprints of `told`.
+    trail: VecDeque<u64>,
     /// Since when its registers stand as they are.
     since: Instant,
+}
+
+/// An observation that is held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Told {
+    n: u64,
+    version: u64,
+    observation: Observation,
 }
 
 /// The epoch that the coordinator wants to own the match.
@@ -54,6 +71,8 @@ pub(super) fn advance(ledger: &mut Ledger, input: &Input<'_>, now: Instant, out:
                 clock,
                 n,
                 at,
+                told: VecDeque::new(),
+                trail: VecDeque::new(),
                 since: now,
             };
             ledger.base(candidate, version, now, out);
@@ -106,7 +125,7 @@ impl Ledger {
             base.source == owner.source && matches!(owner.state, OwnerState::Alive | OwnerState::Detached);
         self.candidate = Some(Box::new(base));
         if renewed {
-            self.adopt(Trust::All, version, now, out);
+            self.adopt(Trust::All, usize::MAX, version, now, out);
         } else {
             self.consider(version, now, out);
         }
@@ -149,6 +168,7 @@ impl Ledger {
         self.facts = base.facts;
         self.ended = false;
         self.lower = None;
+        self.trail.clear();
         self.merge(&base.registers, if away { Trust::Higher } else { Trust::All }, seen, now, out);
         self.close_gap(base.at, out);
         out.changed = Changed::State;
@@ -168,16 +188,8 @@ impl Ledger {
             out.refused = true;
             return;
         };
-        candidate.clock = observation.clock.or(candidate.clock);
-        candidate.at = observation.received_at;
-        if !observation.registers.is_empty() {
-            candidate.n = n;
-            candidate.since = now;
-            candidate
-                .registers
-                .extend(observation.registers.iter().map(|change| (change.register, change.value)));
-            self.consider(version, now, out);
-        }
+        candidate.hold(n, version, observation, now);
+        self.consider(version, now, out);
     }
 
     fn observe_owner(
@@ -199,8 +211,13 @@ impl Ledger {
         for flip in &observation.flips {
             self.flip(flip, &mut seen, &mut out.events);
         }
-        if self.candidate.is_some() && !observation.registers.is_empty() {
-            self.consider(version, now, out);
+        if let Some(print) = fingerprint(observation) {
+            let candidate = if self.candidate.is_some() { Known::Some } else { Known::None };
+            self.trail.push(print, candidate);
+            self.heard = Some(now);
+            if candidate == Known::Some {
+                self.consider(version, now, out);
+            }
         }
     }
 
@@ -322,9 +339,10 @@ impl Ledger {
     pub fn deadline(&self) -> Option<Instant> {
         let settled = self.lower.as_ref().map(|lower| lower.since + self.settle);
         let candidate =
-            self.candidate.as_ref().zip(self.wanted).map(|(candidate, wanted)| match wanted.owner {
-                Owner::Alive => candidate.since.max(wanted.since) + self.settle,
-                Owner::Dead => wanted.since + OWNER_DRAIN,
+            self.candidate.as_ref().zip(self.wanted).and_then(|(candidate, wanted)| match wanted.owner {
+                Owner::Alive => (wanted.epoch == candidate.epoch)
+                    .then(|| self.rests_at(wanted).min(wanted.since + ALIGN_DEADLINE)),
+                Owner::Dead => Some(wanted.since + OWNER_DRAIN),
             });
         settled.into_iter().chain(candidate).min()
     }
@@ -332,36 +350,60 @@ impl Ledger {
     /// Adopts the candidate if its time has come.
     fn consider(&mut self, version: u64, now: Instant, out: &mut Outcome) {
         let (Some(candidate), Some(owner)) = (&self.candidate, self.owner) else { return };
-        let trust = match owner.state {
-            OwnerState::Dead => Some(Trust::Higher),
+        let adoption = match owner.state {
+            OwnerState::Dead => Some((Trust::Higher, usize::MAX)),
             OwnerState::Away | OwnerState::Alive | OwnerState::Detached => {
                 let wanted = self.wanted.filter(|wanted| wanted.epoch == candidate.epoch);
-                wanted.filter(|wanted| wanted.owner == Owner::Alive).and_then(|wanted| {
-                    let stood = now >= candidate.since.max(wanted.since) + self.settle;
-                    (stood || owner.state == OwnerState::Away || !self.is_behind(&candidate.registers))
-                        .then_some(if stood { Trust::All } else { Trust::Higher })
-                })
+                wanted
+                    .filter(|wanted| wanted.owner == Owner::Alive)
+                    .and_then(|wanted| self.handover(candidate, owner.state, wanted, now))
             }
         };
-        if let Some(trust) = trust {
-            self.adopt(trust, version, now, out);
+        if let Some((trust, place)) = adoption {
+            self.adopt(trust, place, version, now, out);
         }
     }
 
-    /// Whether any counter or phase of `registers` is lower than ours; within a tennis game, whether its points differ.
-    fn is_behind(&self, registers: &Registers) -> bool {
-        registers.iter().any(|(register, value)| {
-            let Some(ours) = self.registers.get(register) else { return false };
-            if *register == Register::Points {
-                return ours != value && *value != 0;
+    /// Whether a living owner can hand over to the candidate now: how far the candidate's registers are believed, and
+    /// how many of its observations the owner has told.
+    fn handover(
+        &self,
+        candidate: &Candidate,
+        owner: OwnerState,
+        wanted: Wanted,
+        now: Instant,
+    ) -> Option<(Trust, usize)> {
+        let stood = now >= candidate.since.max(wanted.since) + self.settle;
+        let trust = if stood { Trust::All } else { Trust::Higher };
+        if owner == OwnerState::Away {
+            return Some((trust, usize::MAX));
+        }
+        match self.trail.place(&candidate.trail) {
+            Place::After(place) => Some((Trust::Higher, place)),
+            Place::Beyond | Place::Unknown if now >= self.rests_at(wanted) => {
+                Some((trust, self.trail.resting(&candidate.trail)))
             }
-            *register != Register::Suspended && value < ours
-        })
+            Place::Beyond | Place::Unknown => {
+                (now >= wanted.since + ALIGN_DEADLINE).then_some((trust, usize::MAX))
+            }
+        }
     }
 
-    fn adopt(&mut self, trust: Trust, version: u64, now: Instant, out: &mut Outcome) {
+    /// When the owner will have been silent for long enough.
+    fn rests_at(&self, wanted: Wanted) -> Instant {
+        self.heard.map_or(wanted.since, |heard| heard.max(wanted.since)) + self.settle
+    }
+
+    /// The candidate owns the match. `place`: so many of its observations were told by its predecessor or are lost in a
+    /// gap; those after them are told now.
+    fn adopt(&mut self, trust: Trust, place: usize, version: u64, now: Instant, out: &mut Outcome) {
         let (Some(candidate), Some(owner)) = (self.candidate.take(), self.owner) else { return };
-        let candidate = *candidate;
+        let mut candidate = *candidate;
+        self.trail.clear();
+        for _ in 0..place.min(candidate.told.len()) {
+            candidate.trail.pop_front().into_iter().for_each(|print| self.trail.push(print, Known::None));
+            candidate.take_oldest();
+        }
         let gap = self.gap_open || owner.state == OwnerState::Dead;
         let seen = candidate.seen(if gap { Mode::Recovered } else { Mode::Seen }, version);
         let at = candidate.at;
@@ -375,6 +417,9 @@ impl Ledger {
         self.close_gap(at, out);
         out.switched = Some(candidate.epoch);
         out.changed = Changed::State;
+        for Told { n, version, observation } in &candidate.told {
+            self.observe_owner((*n, candidate.epoch, *version), observation, now, out);
+        }
     }
 
     /// Moves every register to what a load says.
@@ -454,6 +499,32 @@ impl Ledger {
 const SETTLED_PLACE: u32 = 1 << 31;
 
 impl Candidate {
+    /// One more observation, until it is clear whether it is told. Beyond the bound the oldest counts as told.
+    fn hold(&mut self, n: u64, version: u64, observation: &Observation, now: Instant) {
+        let Some(print) = fingerprint(observation) else { return };
+        if !observation.registers.is_empty() {
+            self.since = now;
+        }
+        if self.told.len() >= OVERLAP {
+            self.trail.pop_front();
+            self.take_oldest();
+        }
+        self.trail.push_back(print);
+        self.told.push_back(Told { n, version, observation: observation.clone() });
+    }
+
+    /// The oldest observation becomes part of the registers.
+    fn take_oldest(&mut self) {
+        let Some(Told { n, observation, .. }) = self.told.pop_front() else { return };
+        self.clock = observation.clock.or(self.clock);
+        self.at = observation.received_at;
+        if !observation.registers.is_empty() {
+            self.n = n;
+        }
+        let changes = observation.registers.iter().map(|change| (change.register, change.value));
+        self.registers.extend(changes);
+    }
+
     fn seen(&self, mode: Mode, version: u64) -> Seen {
         Seen {
             epoch: self.epoch,

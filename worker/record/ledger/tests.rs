@@ -4,7 +4,7 @@
 use super::*;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use touchline_common::model::{Phase, RegisterChange, Scoring, Side};
+use touchline_common::model::{Flip, Phase, RegisterChange, Scoring, Side};
 
 const SETTLE: Duration = Duration::from_secs(2);
 const W1: Source = Source { slot: SlotId(1), generation: Generation(1) };
@@ -85,6 +85,15 @@ impl Rig {
             clock: Some(Clock { seconds: 125 }),
             received_at: 7,
         };
+        let n = self.n;
+        self.give(&Input::Obs { n, epoch: Epoch(epoch), observation: &observation, version: 4 })
+    }
+
+    fn odds(&mut self, epoch: u64, text: &str) -> &mut Rig {
+        self.n += 1;
+        let flip = Flip::Odds { market: "M".into(), selection: "S".into(), odds: None, text: text.into() };
+        let observation =
+            Observation { registers: Vec::new(), flips: vec![flip], clock: None, received_at: 7 };
         let n = self.n;
         self.give(&Input::Obs { n, epoch: Epoch(epoch), observation: &observation, version: 4 })
     }
@@ -309,18 +318,17 @@ fn a_jump_is_a_mismatch_not_a_flood() {
 }
 
 #[test]
-fn a_living_owner_is_believed_until_the_candidate_is_nowhere_behind() {
+fn a_living_owner_is_believed_until_it_is_found_in_what_the_candidate_tells() {
     let mut rig = Rig::soccer();
     rig.obs(1, &[(HOME, 1)]);
     rig.base(2, W2, &[(HOME, 0), (AWAY, 0), (Register::Phase, 1)]);
     assert!(rig.last.is_empty());
     rig.switch(2, Owner::Alive);
     assert_eq!(rig.switched, Some(Epoch(1)), "behind: nothing changes");
-    rig.obs(1, &[(AWAY, 1)]);
-    assert_eq!(rig.kinds(), ["goal"]);
-    rig.obs(2, &[(HOME, 1)]);
-    assert!(rig.last.is_empty());
-    rig.obs(2, &[(AWAY, 1)]);
+    rig.obs(1, &[(AWAY, 1)]).obs(2, &[(HOME, 1)]).obs(2, &[(AWAY, 1)]);
+    rig.obs(1, &[(AWAY, 2)]);
+    assert_eq!((rig.kinds(), rig.switched), (vec!["goal"], Some(Epoch(1))));
+    rig.obs(2, &[(AWAY, 2)]);
     assert_eq!(rig.switched, Some(Epoch(2)));
     assert!(rig.last.is_empty(), "nothing happened, and a planned move is no gap: {:?}", rig.last);
     rig.obs(1, &[(HOME, 2)]);
@@ -328,6 +336,50 @@ fn a_living_owner_is_believed_until_the_candidate_is_nowhere_behind() {
     rig.obs(2, &[(HOME, 2)]);
     assert_eq!(rig.kinds(), ["goal"]);
     assert!(!rig.last[0].recovered);
+}
+
+#[test]
+fn a_candidate_that_is_ahead_tells_what_its_predecessor_did_not() {
+    let mut rig = Rig::soccer();
+    rig.base(2, W2, &[(HOME, 0), (AWAY, 0), (Register::Phase, 1)]).switch(2, Owner::Alive);
+    for change in [(HOME, 1), (HOME, 2), (AWAY, 1), (AWAY, 2)] {
+        rig.obs(2, &[change]);
+    }
+    assert!(rig.last.is_empty());
+    rig.obs(1, &[(HOME, 1)]).obs(1, &[(HOME, 2)]);
+    assert_eq!(rig.ledger.epoch(), Some(Epoch(1)));
+    rig.obs(1, &[(AWAY, 1)]);
+    assert_eq!(rig.kinds(), ["goal", "goal"], "the owner's third and the candidate's fourth");
+    assert_eq!((rig.ledger.epoch(), rig.of(EventType::Goal).len()), (Some(Epoch(2)), 4));
+    assert!(rig.gaps.is_empty());
+}
+
+fn odds_text(event: &NewEvent) -> String {
+    match &event.payload {
+        Payload::Flip(Flip::Odds { text, .. }) => text.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// One sequence of flips, told by two workers at their own pace.
+fn flips_across_a_move(flips: &[u8], base: usize, order: &[bool]) -> (Vec<String>, Rig) {
+    let mut rig = Rig::soccer();
+    let texts: Vec<String> = flips.iter().enumerate().map(|(n, flip)| format!("{flip}/{}", n + 2)).collect();
+    let (mut owner, mut candidate, mut begun) = (0, base, false);
+    for theirs in order.iter().copied().chain(std::iter::repeat_n([true, false], texts.len() + 1).flatten()) {
+        if theirs && !begun {
+            rig.base(2, W2, &[(HOME, 0), (AWAY, 0), (Register::Phase, 1)]).switch(2, Owner::Alive);
+            begun = true;
+        } else if theirs && candidate < texts.len() {
+            rig.odds(2, &texts[candidate]);
+            candidate += 1;
+        } else if !theirs && owner < texts.len() {
+            rig.odds(1, &texts[owner]);
+            owner += 1;
+        }
+    }
+    rig.wait(SETTLE);
+    (texts, rig)
 }
 
 #[test]
@@ -592,6 +644,19 @@ proptest! {
         prop_assert_eq!(counted(&rig), expected(&rig));
         let ids: HashSet<_> = rig.told.iter().map(|event| event.id).collect();
         prop_assert_eq!(ids.len(), rig.told.len(), "each id once");
+        prop_assert!(!rig.ledger.in_gap());
+    }
+
+    #[test]
+    fn a_move_tells_each_flip_once_whoever_is_ahead(
+        flips in prop::collection::vec(any::<u8>(), 0..40),
+        base in 0usize..40,
+        order in prop::collection::vec(any::<bool>(), 0..60),
+    ) {
+        let (texts, rig) = flips_across_a_move(&flips, base.min(flips.len()), &order);
+        let told: Vec<String> = rig.of(EventType::OddsChange).iter().map(|event| odds_text(event)).collect();
+        prop_assert_eq!(told, texts);
+        prop_assert_eq!(rig.ledger.epoch(), Some(Epoch(2)));
         prop_assert!(!rig.ledger.in_gap());
     }
 

@@ -1,0 +1,158 @@
+//! Which matches go where so that workers are alike. Pure: loads in, steps out.
+//!
+//! Begins only when the most and the least loaded differ by more than a quarter of the mean, and ends at half of that:
+//! between the two nothing is done, so that a match more or less does not set others in motion.
+
+use std::collections::BTreeMap;
+use touchline_common::model::{MatchKey, SlotId};
+
+/// A worker that takes part.
+#[derive(Clone, Debug)]
+pub(super) struct Share {
+    pub(super) slot: SlotId,
+    /// Subscriptions held, reserved, and not yet let go.
+    pub(super) load: u32,
+    /// Subscriptions that it takes more.
+    pub(super) room: u32,
+    /// Matches that may leave it, with their topics.
+    pub(super) movable: BTreeMap<MatchKey, u32>,
+}
+
+/// A match that is to move.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Step {
+    pub(super) key: MatchKey,
+    pub(super) from: SlotId,
+    pub(super) to: SlotId,
+    pub(super) topics: u32,
+}
+
+/// How uneven workers are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Spread {
+    pub(super) most: u32,
+    pub(super) least: u32,
+    pub(super) mean: f64,
+}
+
+/// How uneven they are; `None` where there are fewer than two.
+pub(super) fn spread(shares: &[Share]) -> Option<Spread> {
+    let loads = || shares.iter().map(|share| share.load);
+    let (most, least) = (loads().max()?, loads().min()?);
+    let mean = f64::from(loads().sum::<u32>()) / shares.len() as f64;
+    (shares.len() > 1).then_some(Spread { most, least, mean })
+}
+
+impl Spread {
+    /// Wide enough to begin.
+    pub(super) fn is_wide(&self) -> bool {
+        f64::from(self.most - self.least) > self.mean / 4.0
+    }
+
+    fn is_narrow(&self) -> bool {
+        f64::from(self.most - self.least) <= self.mean / 8.0
+    }
+}
+
+/// At most `limit` steps, each from the fullest to the emptiest.
+pub(super) fn plan(mut shares: Vec<Share>, limit: usize) -> Vec<Step> {
+    let mut steps = Vec::new();
+    if !spread(&shares).is_some_and(|spread| spread.is_wide()) {
+        return steps;
+    }
+    while steps.len() < limit && !spread(&shares).is_none_or(|spread| spread.is_narrow()) {
+        let Some(step) = next(&shares) else { break };
+        for share in &mut shares {
+            if share.slot == step.from {
+                share.load -= step.topics;
+                share.room += step.topics;
+                share.movable.remove(&step.key);
+            } else if share.slot == step.to {
+                // It is not movable here: no match goes twice.
+                share.load += step.topics;
+                share.room = share.room.saturating_sub(step.topics);
+            }
+        }
+        steps.push(step);
+    }
+    steps
+}
+
+/// The largest match that brings the two nearer and does not just exchange them.
+fn next(shares: &[Share]) -> Option<Step> {
+    let from = shares.iter().min_by_key(|share| (u32::MAX - share.load, share.slot))?;
+    let to = shares.iter().min_by_key(|share| (share.load, share.slot))?;
+    let most = (from.load.saturating_sub(to.load) / 2).min(to.room);
+    let fitting = from.movable.iter().filter(|(_, topics)| **topics > 0 && **topics <= most);
+    let (key, topics) = fitting.min_by_key(|(key, topics)| (u32::MAX - **topics, *key))?;
+    Some(Step { key: key.clone(), from: from.slot, to: to.slot, topics: *topics })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use touchline_common::model::FeedId;
+
+    fn share(slot: u16, cap: u32, topics: &[u32]) -> Share {
+        let key = |n: usize| MatchKey { feed: FeedId(0), id: format!("{slot}-{n:03}").as_str().into() };
+        let load = topics.iter().sum();
+        Share {
+            slot: SlotId(slot),
+            load,
+            room: cap.saturating_sub(load),
+            movable: topics.iter().enumerate().map(|(n, topics)| (key(n), *topics)).collect(),
+        }
+    }
+
+    #[test]
+    fn an_empty_worker_gets_its_share_and_then_nothing_moves() {
+        let shares = vec![share(1, 50, &[1; 20]), share(2, 50, &[1; 20]), share(3, 50, &[])];
+        let steps = plan(shares, 100);
+        assert_eq!(steps.len(), 13, "{steps:?}");
+        assert!(steps.iter().all(|step| step.to == SlotId(3)));
+    }
+
+    #[test]
+    fn a_spread_of_a_quarter_is_left_alone() {
+        assert_eq!(plan(vec![share(1, 50, &[1; 18]), share(2, 50, &[1; 14])], 100), []);
+        assert!(!plan(vec![share(1, 50, &[1; 19]), share(2, 50, &[1; 14])], 100).is_empty());
+        assert_eq!(plan(vec![share(1, 50, &[1]), share(2, 50, &[])], 100), [], "an exchange is no gain");
+        assert_eq!(plan(vec![share(1, 50, &[1; 9])], 100), []);
+        assert_eq!(plan(Vec::new(), 100), []);
+    }
+
+    #[test]
+    fn there_are_never_more_steps_than_allowed() {
+        assert_eq!(plan(vec![share(1, 50, &[1; 40]), share(2, 50, &[])], 7).len(), 7);
+    }
+
+    proptest! {
+        #[test]
+        fn steps_narrow_the_spread_move_nothing_twice_and_keep_the_cap(
+            workers in prop::collection::vec(prop::collection::vec(1u32..5, 0..20), 0..6),
+            limit in 0usize..40,
+        ) {
+            let cap = 80;
+            let shares: Vec<Share> =
+                workers.iter().enumerate().map(|(n, topics)| share(n as u16 + 1, cap, topics)).collect();
+            let steps = plan(shares.clone(), limit);
+            prop_assert!(steps.len() <= limit);
+            let mut loads: BTreeMap<SlotId, u32> = shares.iter().map(|s| (s.slot, s.load)).collect();
+            let mut seen = std::collections::BTreeSet::new();
+            let width = |loads: &BTreeMap<SlotId, u32>| {
+                loads.values().max().unwrap_or(&0) - loads.values().min().unwrap_or(&0)
+            };
+            let before = width(&loads);
+            for step in &steps {
+                prop_assert!(seen.insert(step.key.clone()));
+                let topics = shares.iter().find(|s| s.slot == step.from).and_then(|s| s.movable.get(&step.key));
+                prop_assert_eq!(topics, Some(&step.topics));
+                *loads.get_mut(&step.from).unwrap() -= step.topics;
+                *loads.get_mut(&step.to).unwrap() += step.topics;
+                prop_assert!(loads[&step.to] <= cap && loads[&step.to] <= loads[&step.from] );
+                prop_assert!(width(&loads) <= before);
+            }
+        }
+    }
+}

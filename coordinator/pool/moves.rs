@@ -1,0 +1,320 @@
+//! Moves that somebody asked for: one match, a rebalance, another number of workers; and the rebalance that nobody asked for.
+//!
+//! Invariant: a match keeps its owner until the recorder has adopted the second seat; where a move fails nothing has
+//! changed. Only a feed that suffers no second subscription lets go first, and the plan says so beforehand.
+
+use super::balance::{self, Share, Step};
+use super::config::Overlap;
+use super::feed::FirstList;
+use super::matches::{Match, Need, Place};
+use super::notice::Notice;
+use super::placement::Reluctance;
+use super::views::{DrainView, MoveView, PlanView, SpreadView};
+use super::{Action, Answer, Pool, WORKERS_MAX};
+use touchline_common::ipc::messages::worker::ReleaseReason;
+use touchline_common::model::{FeedId, Generation, MatchKey, SlotId};
+
+/// Who wants the workers to be alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// An operator: now.
+    Asked,
+    /// The configuration: young workers are left alone, and so are feeds whose matches would be followed by nobody meanwhile.
+    Standing,
+}
+
+impl Pool {
+    /// Empties a worker. It is ended when it has nothing left.
+    pub(super) fn drain(&mut self, slot: SlotId, out: &mut Vec<Action>) -> Result<Generation, String> {
+        let there = self.slot(slot).ok_or_else(|| format!("there is no worker {slot}: see `workers`"))?;
+        if !there.life.works() {
+            return Err(format!(
+                "worker {slot} is {}: only a ready one can be drained",
+                there.life.state.as_str()
+            ));
+        }
+        let generation = there.life.generation;
+        if !there.life.is_draining() {
+            self.begin_drain(slot, "an operator asked for it", out);
+        }
+        Ok(generation)
+    }
+
+    /// Begins to move a match to a worker.
+    pub(super) fn move_match(
+        &mut self,
+        key: &MatchKey,
+        to: SlotId,
+        out: &mut Vec<Action>,
+    ) -> Result<Generation, String> {
+        let generation = self.may_move(key, to)?;
+        if self.moving.contains(key) {
+            return Err(format!("match {} is being moved already", key.id));
+        }
+        self.begin_move(key, to, out)?;
+        Ok(generation)
+    }
+
+    fn may_move(&self, key: &MatchKey, to: SlotId) -> Result<Generation, String> {
+        let a_match =
+            self.matches.get(key).ok_or_else(|| format!("match {} is not listed: see `matches`", key.id))?;
+        let Place::Placed { owner, .. } = &a_match.place else {
+            return Err(format!("match {} has no worker: see `matches --state waiting`", key.id));
+        };
+        let target = self.slot(to).ok_or_else(|| format!("there is no worker {to}: see `workers`"))?;
+        if owner.slot == to {
+            return Err(format!("worker {to} has match {} already", key.id));
+        }
+        if !target.takes_work() {
+            return Err(format!("worker {to} takes no matches now, it is {}", target.life.state.as_str()));
+        }
+        if target.feed != Some(key.feed) {
+            return Err(format!("worker {to} follows another feed than {}", self.feed_name(key.feed)));
+        }
+        let own = self.config.feed(key.feed).map_or(0, |plan| plan.own_subscriptions);
+        let cap = self.config.feed(key.feed).map_or(0, |plan| plan.cap);
+        let (load, topics) = (target.load(own), a_match.need.count());
+        if load.saturating_add(topics) > cap {
+            return Err(format!(
+                "worker {to} has no room: {load} of {cap} subscriptions are taken, match {} needs {topics}",
+                key.id
+            ));
+        }
+        Ok(target.life.generation)
+    }
+
+    /// The second seat; the rest is as with any candidate.
+    fn begin_move(&mut self, key: &MatchKey, to: SlotId, out: &mut Vec<Action>) -> Result<(), String> {
+        if !self.may_overlap(key.feed) {
+            self.let_go_for(key, to, out);
+            return Ok(());
+        }
+        let from = self.owner_slot(key).ok_or_else(|| format!("match {} has no worker", key.id))?;
+        if self.give_candidate(key, from, to, out) {
+            Ok(())
+        } else {
+            Err("no epoch is at hand: try again in a second".to_owned())
+        }
+    }
+
+    /// Break before make: the match waits for `to` until its worker has let go.
+    pub(super) fn let_go_for(&mut self, key: &MatchKey, to: SlotId, out: &mut Vec<Action>) {
+        self.unplace(key, ReleaseReason::Moved, out);
+        if let Some(a_match) = self.matches.get_mut(key) {
+            a_match.hint = Some(to);
+            a_match.moved_at = Some(self.now);
+        }
+    }
+
+    /// What became of a move that was begun; `None` while it goes on.
+    pub(super) fn move_stands(&self, key: &MatchKey, to: SlotId, generation: Generation) -> Option<Answer> {
+        let Some(a_match) = self.matches.get(key) else {
+            return Some(Answer::Failed { error: format!("match {} ended meanwhile", key.id) });
+        };
+        let there = |seat: &super::matches::Seat| (seat.slot, seat.generation) == (to, generation);
+        match &a_match.place {
+            Place::Placed { owner, .. } if there(owner) => {
+                // Where its former worker let go first, it is there only when it is followed again.
+                let done = self.may_overlap(key.feed) || owner.has_load();
+                let told = format!("match {} is at worker {to}, epoch {}", key.id, owner.epoch);
+                done.then_some(Answer::Done { told })
+            }
+            Place::Placed { candidate: Some(seat), .. } if there(seat) => None,
+            Place::Waiting if !self.may_overlap(key.feed) => None,
+            Place::Placed { owner, .. } => Some(Answer::Failed {
+                error: format!(
+                    "match {} stays at worker {}: worker {to} did not take it over; see the log",
+                    key.id, owner.slot
+                ),
+            }),
+            Place::Waiting | Place::Quarantined => Some(Answer::Failed {
+                error: format!("match {} lost its worker meanwhile: see `matches`", key.id),
+            }),
+        }
+    }
+
+    /// Moves what makes the workers uneven, some at a time.
+    pub(super) fn tick_balance(&mut self, out: &mut Vec<Action>) {
+        let asked = self.is_rebalance_asked();
+        if self.stopping.is_some()
+            || !(asked || self.config.rebalance)
+            || !self.recorder.life.is_ready()
+            // A match on its way counts at both workers: planning with that would move too many.
+            || !self.moving.is_empty()
+            || self.now < self.rebalanced_at + self.config.timing.rebalance_every
+        {
+            return;
+        }
+        self.rebalanced_at = self.now;
+        self.balance(if asked { Wish::Asked } else { Wish::Standing }, out);
+    }
+
+    /// Begins at most `rebalance_moves` moves over all feeds.
+    pub(super) fn balance(&mut self, wish: Wish, out: &mut Vec<Action>) {
+        let mut left = self.config.timing.rebalance_moves;
+        for feed in self.feed_ids() {
+            for step in self.balance_steps(feed, wish, left) {
+                // Each move takes room; a refused one is planned anew.
+                if self.may_move(&step.key, step.to).is_ok()
+                    && self.begin_move(&step.key, step.to, out).is_ok()
+                {
+                    left = left.saturating_sub(1);
+                }
+            }
+        }
+    }
+
+    /// Whether nothing is left to move, or how it stands.
+    pub(super) fn balance_stands(&self) -> Result<String, String> {
+        let plan = self.plan_of(Wish::Asked, usize::MAX);
+        let told: Vec<String> = plan
+            .feeds
+            .iter()
+            .map(|of| format!("{}: {} to {} subscriptions a worker", of.feed, of.least, of.most))
+            .collect();
+        let told =
+            if told.is_empty() { "no feed has two workers that stay".to_owned() } else { told.join("; ") };
+        match (plan.moves.len(), self.moving.len()) {
+            (0, 0) => Ok(format!("the workers are even; {told}")),
+            (planned, moving) => Err(format!("{planned} moves are still to be made, {moving} go on; {told}")),
+        }
+    }
+
+    /// What `rebalance` would do now, and which worker would be retired next.
+    pub fn rebalance_plan(&self) -> PlanView {
+        self.plan_of(Wish::Asked, usize::MAX)
+    }
+
+    fn plan_of(&self, wish: Wish, limit: usize) -> PlanView {
+        let mut plan = PlanView::default();
+        for feed in self.feed_ids() {
+            let name = self.feed_name(feed);
+            let gap = !self.may_overlap(feed);
+            if let Some(spread) = balance::spread(&self.shares(feed, wish)) {
+                plan.feeds.push(SpreadView {
+                    feed: name.clone(),
+                    most: spread.most,
+                    least: spread.least,
+                    mean: spread.mean,
+                });
+            }
+            plan.moves.extend(self.balance_steps(feed, wish, limit).into_iter().map(|step| MoveView {
+                id: step.key.id.as_str().to_owned(),
+                feed: name.clone(),
+                from: step.from.0,
+                to: step.to.0,
+                subscriptions: step.topics,
+                gap,
+            }));
+        }
+        let retired = self.not_needed().map(|(slot, why)| DrainView { worker: slot.0, why });
+        plan.drains.extend(retired);
+        plan
+    }
+
+    fn balance_steps(&self, feed: FeedId, wish: Wish, limit: usize) -> Vec<Step> {
+        let forbidden = self.config.feed(feed).is_none_or(|plan| plan.overlap == Overlap::Forbidden);
+        if wish == Wish::Standing && forbidden {
+            return Vec::new();
+        }
+        balance::plan(self.shares(feed, wish), limit)
+    }
+
+    /// The feed's workers as a rebalance sees them; none while it is about to change by itself.
+    fn shares(&self, feed: FeedId, wish: Wish) -> Vec<Share> {
+        let placed =
+            self.feed(feed).is_some_and(|feed| feed.first == FirstList::Placed && feed.waiting_topics == 0);
+        let changing = self
+            .slots
+            .iter()
+            .any(|slot| slot.feed == Some(feed) && slot.life.has_process() && !slot.takes_work());
+        if !placed || changing {
+            return Vec::new();
+        }
+        let rest = self.config.timing.moved_rest;
+        let offers = self.offers(feed, None).into_iter();
+        offers
+            .filter(|offer| offer.reluctance == Reluctance::None)
+            .filter_map(|offer| {
+                let slot = self.slot(offer.slot)?;
+                let young = self.now.saturating_sub(slot.spawned_at) < rest;
+                let movable = slot.matches.iter().filter_map(|key| {
+                    let a_match = self.matches.get(key)?;
+                    self.is_movable(a_match, offer.slot).then(|| (key.clone(), a_match.need.count()))
+                });
+                (wish == Wish::Asked || !young).then(|| Share {
+                    slot: offer.slot,
+                    load: offer.load,
+                    room: offer.room,
+                    movable: movable.collect(),
+                })
+            })
+            .collect()
+    }
+
+    fn is_movable(&self, a_match: &Match, slot: SlotId) -> bool {
+        let rested =
+            a_match.moved_at.is_none_or(|at| self.now >= at.saturating_add(self.config.timing.moved_rest));
+        let here = matches!(
+            &a_match.place,
+            Place::Placed { owner, candidate: None } if owner.slot == slot && owner.has_load()
+        );
+        rested && here && a_match.delisted.is_none() && matches!(a_match.need, Need::Topics(_))
+    }
+
+    /// Another number of workers, from now on until the next start.
+    pub(super) fn scale_to(&mut self, min: Option<u16>, max: Option<u16>) -> Answer {
+        let (min, max) = (min.unwrap_or(self.config.min_workers), max.unwrap_or(self.config.max_workers));
+        if max == 0 || max > WORKERS_MAX || min > max {
+            let error =
+                format!("min {min} and max {max}: expected min <= max, and max from 1 to {WORKERS_MAX}");
+            return Answer::Failed { error };
+        }
+        self.config.min_workers = min;
+        self.config.max_workers = max;
+        self.config.spare_workers = self.config.spare_workers.min(max);
+        self.make_slots(max + 1);
+        self.placement_due = true;
+        let processes = self.slots.iter().filter(|slot| slot.life.has_process()).count();
+        let beyond = processes.saturating_sub(usize::from(max));
+        let more = match beyond {
+            0 => String::new(),
+            _ => format!("; {beyond} of {processes} are drained, as far as the others have room"),
+        };
+        Answer::Done { told: format!("{min} to {max} workers{more}") }
+    }
+
+    /// What a worker that is being drained still has; `None` when it has nothing, or is gone.
+    pub(super) fn left_at(&self, slot: SlotId, generation: Generation) -> Option<String> {
+        /// Matches that are named.
+        const NAMED: usize = 5;
+        let there = self.slot(slot).filter(|slot| slot.is(generation) && !slot.life.is_stopping())?;
+        let names: Vec<&str> = there.matches.iter().take(NAMED).map(|key| key.id.as_str()).collect();
+        let more = if there.matches.len() > NAMED { ", …" } else { "" };
+        let list = if self.holds_list(slot) { ", the list" } else { "" };
+        Some(format!(
+            "worker {slot} still has {} matches{list} ({}{more}); it goes on, see `workers`",
+            there.matches.len(),
+            names.join(", ")
+        ))
+    }
+    /// A second seat at `to` for a match that `from` has; whether there was an epoch for it.
+    pub(super) fn give_candidate(
+        &mut self,
+        key: &MatchKey,
+        from: SlotId,
+        to: SlotId,
+        out: &mut Vec<Action>,
+    ) -> bool {
+        let Some(seat) = self.seat(key, to, out) else { return false };
+        let epoch = seat.epoch;
+        if let Some(Place::Placed { candidate, .. }) =
+            self.matches.get_mut(key).map(|a_match| &mut a_match.place)
+        {
+            *candidate = Some(seat);
+        }
+        self.moving.insert(key.clone());
+        out.push(Action::Notice(Notice::Moving { key: key.clone(), worker: from, to, epoch }));
+        true
+    }
+}

@@ -1,0 +1,172 @@
+//! Retiring workers that are not needed: idle ones, underused ones, and those beyond `max_workers`.
+//!
+//! Retiring is draining: nothing is lost by it, and it is done only where the others have room for everything. One at a
+//! time, and slowly (`idle_after`, `retire_every`), so that churn does not start and retire workers in turn.
+
+use super::feed::FirstList;
+use super::input::Child;
+use super::life::Event;
+use super::notice::Notice;
+use super::placement::Reluctance;
+use super::{Action, Pool};
+use touchline_common::ipc::messages::worker::ReleaseReason;
+use touchline_common::model::{FeedId, MatchKey, SlotId};
+
+/// What stays after an underused worker is retired must not be fuller than this, in hundredths.
+const FULL_ENOUGH: u32 = 60;
+
+const IDLE: &str = "it was idle";
+const UNDERUSED: &str = "the others have room for its matches";
+const TOO_MANY: &str = "there are more workers than max_workers";
+
+impl Pool {
+    /// Retires a worker that is not needed.
+    pub(super) fn tick_shrink(&mut self, out: &mut Vec<Action>) {
+        self.look_for_idle();
+        if self.stopping.is_some() || self.is_somebody_leaving() {
+            return;
+        }
+        let now = self.now;
+        if let Some(worker) = self.beyond_max() {
+            self.retire(worker, TOO_MANY, out);
+        } else if self.retired_at.is_none_or(|at| now >= at + self.config.timing.retire_every)
+            && let Some((worker, why)) = self.not_needed()
+        {
+            self.retire(worker, why, out);
+        }
+    }
+
+    fn look_for_idle(&mut self) {
+        let now = self.now;
+        let listed: Vec<SlotId> =
+            self.feeds.iter().filter_map(|feed| feed.holder.map(|(slot, _)| slot)).collect();
+        for slot in &mut self.slots {
+            let idle = slot.life.is_ready() && slot.matches.is_empty() && !listed.contains(&slot.id);
+            slot.idle_since = idle.then(|| slot.idle_since.unwrap_or(now));
+        }
+        for feed in self.feed_ids() {
+            let loose = self.config.rebalance && self.least_used(feed).is_some();
+            if let Some(feed) = self.feed_mut(feed) {
+                feed.loose_since = loose.then(|| feed.loose_since.unwrap_or(now));
+            }
+        }
+    }
+
+    /// Who is retired next without being beyond `max_workers`, and why.
+    pub(super) fn not_needed(&self) -> Option<(SlotId, &'static str)> {
+        let ready = self.slots.iter().filter(|slot| slot.life.is_ready()).count();
+        if ready <= usize::from(self.config.min_workers) {
+            return None;
+        }
+        let idle = self.feed_ids().find_map(|feed| Some((self.idle(feed)?, IDLE)));
+        idle.or_else(|| self.feed_ids().find_map(|feed| Some((self.underused(feed)?, UNDERUSED))))
+    }
+
+    fn is_somebody_leaving(&self) -> bool {
+        self.slots.iter().any(|slot| slot.life.is_draining() || slot.life.is_stopping())
+    }
+
+    fn retire(&mut self, worker: SlotId, why: &'static str, out: &mut Vec<Action>) {
+        self.retired_at = Some(self.now);
+        if let Some(feed) = self.slot(worker).and_then(|slot| slot.feed)
+            && let Some(feed) = self.feed_mut(feed)
+        {
+            feed.loose_since = None;
+        }
+        self.begin_drain(worker, why, out);
+    }
+
+    /// A worker gives its matches away from now on.
+    pub(super) fn begin_drain(&mut self, worker: SlotId, why: &'static str, out: &mut Vec<Action>) {
+        self.advance(Child::Worker(worker), Event::Drain);
+        self.placement_due = true;
+        out.push(Action::Notice(Notice::Draining { worker, why }));
+        // What is on its way here would have to move again at once.
+        let coming: Vec<MatchKey> =
+            self.moving.iter().filter(|key| self.is_coming(key, worker)).cloned().collect();
+        for key in coming {
+            self.drop_candidate(&key, out);
+        }
+        // Nobody follows these: there is no gap to avoid, and a second seat would wait in vain for a load.
+        let removed: Vec<MatchKey> =
+            self.removed.keys().filter(|key| self.owner_slot(key) == Some(worker)).cloned().collect();
+        for key in removed {
+            self.unplace(&key, ReleaseReason::Moved, out);
+        }
+    }
+
+    fn idle(&self, feed: FeedId) -> Option<SlotId> {
+        let (state, plan, hands) = (self.feed(feed)?, self.config.feed(feed)?, self.hands(feed));
+        if state.waiting_topics > 0 || hands.ready <= 1 || hands.idle <= u32::from(self.config.spare_workers)
+        {
+            return None;
+        }
+        // What stays must keep a fifth of its places free, or the next match would start a worker again.
+        let usable = plan.cap.saturating_sub(plan.own_subscriptions);
+        if hands.room.saturating_sub(usable) * 5 < usable * (hands.ready - 1) {
+            return None;
+        }
+        self.slots
+            .iter()
+            .rev()
+            .find(|slot| {
+                slot.feed == Some(feed)
+                    && slot.idle_since.is_some_and(|at| self.now >= at + self.config.timing.idle_after)
+            })
+            .map(|slot| slot.id)
+    }
+
+    fn underused(&self, feed: FeedId) -> Option<SlotId> {
+        let since = self.feed(feed)?.loose_since?;
+        (self.now >= since + self.config.timing.idle_after).then(|| self.least_used(feed))?
+    }
+
+    /// The worker whose matches fit elsewhere with much room to spare: the least loaded one, the last among equals.
+    fn least_used(&self, feed: FeedId) -> Option<SlotId> {
+        let (state, plan) = (self.feed(feed)?, self.config.feed(feed)?);
+        let of_feed = || self.slots.iter().filter(|slot| slot.feed == Some(feed));
+        if state.waiting_topics > 0
+            || state.first != FirstList::Placed
+            || !self.may_overlap(feed)
+            || of_feed().any(|slot| slot.life.has_process() && !slot.takes_work())
+        {
+            return None;
+        }
+        let working =
+            self.offers(feed, None).into_iter().filter(|offer| offer.reluctance == Reluctance::None);
+        let working: Vec<_> = working.collect();
+        let stay = u32::try_from(working.len()).ok()?.checked_sub(1).filter(|stay| *stay > 0)?;
+        let usable = plan.cap.saturating_sub(plan.own_subscriptions);
+        let held: u32 = working.iter().map(|offer| offer.load.saturating_sub(plan.own_subscriptions)).sum();
+        if held.saturating_mul(100) > usable.saturating_mul(stay).saturating_mul(FULL_ENOUGH) {
+            return None;
+        }
+        working.iter().rev().min_by_key(|offer| offer.load).map(|offer| offer.slot)
+    }
+
+    /// The least loaded worker, while there are more than `max_workers` and the others have room for its matches.
+    fn beyond_max(&self) -> Option<SlotId> {
+        let processes = self.slots.iter().filter(|slot| slot.life.has_process()).count();
+        if processes <= usize::from(self.config.max_workers) {
+            return None;
+        }
+        let fits = |feed: FeedId| {
+            let offers = self.offers(feed, None);
+            let own = self.config.feed(feed)?.own_subscriptions;
+            let least = offers.iter().rev().min_by_key(|offer| offer.load)?;
+            let room: u32 = offers.iter().filter(|o| o.slot != least.slot).map(|o| o.room).sum();
+            let held = least.load.saturating_sub(own);
+            (offers.len() > 1 && held <= room && self.may_overlap(feed)).then_some((held, least.slot))
+        };
+        self.feed_ids().filter_map(fits).min_by_key(|(held, _)| *held).map(|(_, slot)| slot)
+    }
+
+    fn is_coming(&self, key: &MatchKey, slot: SlotId) -> bool {
+        use super::matches::{Place, Switch};
+        matches!(
+            self.matches.get(key).map(|a_match| &a_match.place),
+            Some(Place::Placed { candidate: Some(seat), .. })
+                if seat.slot == slot && seat.switch == Switch::NotSent
+        )
+    }
+}
