@@ -50,6 +50,14 @@ struct Process {
     pidfd: PidFd,
     pid_token: Token,
     link: Option<(Link, Token)>,
+    standing: Standing,
+}
+
+/// Whether a child may be told anything: until it has its welcome it understands nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    New,
+    Welcomed,
 }
 
 /// A message of a child.
@@ -103,6 +111,7 @@ impl Children {
             pidfd: started.pidfd,
             pid_token,
             link: Some((link, channel_token)),
+            standing: Standing::New,
         };
         self.processes.insert(child, process);
         Ok(started.pid)
@@ -118,9 +127,17 @@ impl Children {
         self.processes.get(&child).map(|process| process.pid)
     }
 
-    /// The children whose channel is open.
-    pub fn open(&self) -> impl Iterator<Item = Child> + '_ {
-        self.processes.iter().filter(|(_, process)| process.link.is_some()).map(|(child, _)| *child)
+    /// The child has its welcome.
+    pub fn welcomed(&mut self, child: Child) {
+        if let Some(process) = self.processes.get_mut(&child) {
+            process.standing = Standing::Welcomed;
+        }
+    }
+
+    /// The children that understand us: their channel is open and they have their welcome.
+    pub fn listening(&self) -> impl Iterator<Item = Child> + '_ {
+        let listens = |process: &Process| process.link.is_some() && process.standing == Standing::Welcomed;
+        self.processes.iter().filter(move |(_, process)| listens(process)).map(|(child, _)| *child)
     }
 
     /// Whether none is left.
