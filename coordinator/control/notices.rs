@@ -52,7 +52,7 @@ impl Daemon {
         let file =
             logging::open_file(&path).map_err(|error| format!("opening {}: {error}", path.display()))?;
         self.log.set_file(file);
-        let children: Vec<_> = self.children.open().collect();
+        let children: Vec<_> = self.children.listening().collect();
         for child in children {
             self.pass_log_file(child);
         }
@@ -82,19 +82,23 @@ impl Daemon {
     /// Sets the filter here and in every child.
     pub(crate) fn set_log_filter(&mut self, filter: &str) -> Result<String, String> {
         self.log.set_filter(filter).map_err(|error| error.to_string())?;
-        let children: Vec<_> = self.children.open().collect();
+        let children: Vec<_> = self.children.listening().collect();
+        self.log_filter = Some(filter.to_owned());
         for child in children {
-            let filter = filter.to_owned();
-            let _ = match child {
-                Child::Worker(_) => {
-                    self.children.tell_worker(child, &ToWorker::LogFilter { filter }, 0, None)
-                }
-                Child::Recorder => {
-                    self.children.tell_recorder(&ToRecorder::LogFilter { filter }, 0, None).map(|_| ())
-                }
-            };
+            self.pass_log_filter(child);
         }
         log::info!(filter = filter; "log.filter");
         Ok(format!("logging by {filter}"))
+    }
+
+    /// Tells a child the filter that was set since the start, if one was.
+    pub(crate) fn pass_log_filter(&mut self, child: Child) {
+        let Some(filter) = self.log_filter.clone() else { return };
+        let _ = match child {
+            Child::Worker(_) => self.children.tell_worker(child, &ToWorker::LogFilter { filter }, 0, None),
+            Child::Recorder => {
+                self.children.tell_recorder(&ToRecorder::LogFilter { filter }, 0, None).map(|_| ())
+            }
+        };
     }
 }

@@ -210,7 +210,7 @@ impl Daemon {
         }
         query.worker = request.number("worker").and_then(|slot| u16::try_from(slot).ok()).map(SlotId);
         let views = self.keyed(self.pool.matches(query));
-        let waiting: BTreeSet<Child> = self.children.open().collect();
+        let waiting: BTreeSet<Child> = self.children.listening().collect();
         self.last_request += 1;
         let number = self.last_request as u32;
         for child in &waiting {

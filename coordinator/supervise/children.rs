@@ -50,6 +50,14 @@ struct Process {
     pidfd: PidFd,
     pid_token: Token,
     link: Option<(Link, Token)>,
+    standing: Standing,
+}
+
+/// Whether a child may be told anything: until it has its welcome it understands nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    New,
+    Welcomed,
 }
 
 /// A message of a child.
@@ -89,7 +97,9 @@ impl Children {
         match watch(child, &pidfd, pid_token, channel, channel_token, registry) {
             Ok(link) => {
                 let link = Some((link, channel_token));
-                self.processes.insert(child, Process { generation, pid, pidfd, pid_token, link });
+                let standing = Standing::New;
+                let process = Process { generation, pid, pidfd, pid_token, link, standing };
+                self.processes.insert(child, process);
                 Ok(pid)
             }
             Err(source) => {
@@ -111,9 +121,17 @@ impl Children {
         self.processes.get(&child).map(|process| process.pid)
     }
 
-    /// The children whose channel is open.
-    pub fn open(&self) -> impl Iterator<Item = Child> + '_ {
-        self.processes.iter().filter(|(_, process)| process.link.is_some()).map(|(child, _)| *child)
+    /// The child has its welcome.
+    pub fn welcomed(&mut self, child: Child) {
+        if let Some(process) = self.processes.get_mut(&child) {
+            process.standing = Standing::Welcomed;
+        }
+    }
+
+    /// The children that understand us: their channel is open and they have their welcome.
+    pub fn listening(&self) -> impl Iterator<Item = Child> + '_ {
+        let listens = |process: &Process| process.link.is_some() && process.standing == Standing::Welcomed;
+        self.processes.iter().filter(move |(_, process)| listens(process)).map(|(child, _)| *child)
     }
 
     /// Whether none is left.

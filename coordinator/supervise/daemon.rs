@@ -38,6 +38,8 @@ pub struct Daemon {
     pub(crate) clients: Clients,
     pub(crate) log: LogHandle,
     pub(crate) log_file: Option<PathBuf>,
+    /// The filter that was set since the start.
+    pub(crate) log_filter: Option<String>,
     pub(crate) feed_names: Vec<String>,
     /// Operators' requests that the pool has not answered.
     pub(crate) asked: HashMap<RequestId, u32>,
@@ -99,6 +101,7 @@ impl Daemon {
             clients: parts.clients,
             log: parts.log,
             log_file: parts.log_file,
+            log_filter: None,
             feed_names: parts.feed_names,
             asked: HashMap::new(),
             gathers: HashMap::new(),
@@ -260,6 +263,8 @@ impl Daemon {
             }
             (Child::Recorder, _) => self.tell_recorder(&ToRecorder::Welcome(welcome), 0),
         }
+        self.children.welcomed(child);
+        self.pass_log_filter(child);
     }
 
     /// One end of a new pair to the recorder, the other to the worker; our copies are closed once they are sent.

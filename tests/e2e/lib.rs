@@ -6,13 +6,13 @@
 use serde_json::{Map, Value, json};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use touchline_common::control::{Client, ControlError};
-use touchline_harness::process::{Reaper, Running};
+use touchline_harness::process::{self, Reaper, Running};
 use touchline_harness::wait;
 use touchline_simulator::server::Handle;
-use touchline_simulator::{Options, Simulator};
+use touchline_simulator::{EventsReport, Options, Simulator};
 
 /// How long a site may take until every match is live.
 pub const LIVE: Duration = Duration::from_secs(30);
@@ -96,6 +96,47 @@ impl Site {
         let workers = self.ask("workers", json!({}));
         let pids = workers.as_array().into_iter().flatten().filter_map(|worker| worker.get("pid")?.as_u64());
         pids.map(|pid| pid as u32).collect()
+    }
+
+    /// The recorder that is ready, if one is.
+    pub fn recorder_pid(&self) -> Option<u32> {
+        let ready =
+            self.ask("status", json!({})).pointer("/recorder/state").is_some_and(|state| state == "ready");
+        let is = |pid: &u32| {
+            std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "tl-recorder\n")
+        };
+        process::children(self.daemon.pid()).into_iter().find(is).filter(|_| ready)
+    }
+
+    /// The committed events are what happened, each id once, once nothing is left to commit. Pauses the server.
+    ///
+    /// # Panics
+    /// When they are not within the deadline.
+    pub fn assert_events_are_true(&self) -> EventsReport {
+        self.simulator.pause();
+        let oracle = touchline_simulator::Oracle::new(self.simulator.truth());
+        let until = Instant::now() + Duration::from_secs(15);
+        loop {
+            let report = oracle.compare_events(&self.events());
+            if report.is_equal() && report.registers > 0 {
+                return report;
+            }
+            assert!(Instant::now() < until, "{report:#?}");
+            // Values that settle need 2 s.
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    }
+
+    /// Every committed event, in their order.
+    pub fn events(&self) -> Vec<Value> {
+        let client = Client::connect(&self.socket()).expect("the control socket");
+        let (_, mut stream) =
+            client.stream("events", arguments(json!({ "since": 0 })), ANSWER).expect("the events");
+        let mut rows = Vec::new();
+        while let Some(line) = stream.next_line(Some(ANSWER)).expect("the events") {
+            rows.push(serde_json::from_slice(&line).expect("an event in JSON"));
+        }
+        rows
     }
 
     /// Every document equals the truth, once nothing changes any more.

@@ -101,12 +101,21 @@ impl Running {
     ///
     /// # Panics
     /// When it does not start.
-    #[allow(clippy::expect_used)]
     pub fn start(folder: &Path, args: &[&str]) -> Running {
+        let mut command = Command::new(program());
+        command.args(args);
+        Running::command(folder, command)
+    }
+
+    /// As [`Running::start`], by a command that ends up as the program.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[allow(clippy::expect_used)]
+    pub fn command(folder: &Path, mut command: Command) -> Running {
         let log = folder.join("log");
         let file = File::options().create(true).append(true).open(&log).expect("opening the log");
-        let child = Command::new(program())
-            .args(args)
+        let child = command
             .current_dir(folder)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -13,5 +13,5 @@ pub mod truth;
 
 pub use options::{Aliases, Burst, LoadSize, Options, OverCap, OwnTopic};
 pub use oracle::{EventsReport, FinalReport, Oracle, OracleReport, Verdict};
-pub use server::{ConnectionReport, Handle, Lateness, Report, Simulator};
+pub use server::{ConnectionReport, Handle, Lateness, Report, Reset, Simulator};
 pub use truth::Truth;

@@ -69,6 +69,11 @@ pub fn run(channel: OwnedFd) -> Result<(), RecordError> {
         begun.clone()
     });
     if let Err(error) = &ran {
+        if begun.is_none() {
+            // Without a welcome there is no word on the log yet: it goes to standard error, as it does by default.
+            let log = touchline_common::config::LogConfig::default();
+            begun = logging::init(Who::Recorder, &log.level, log.format, Target::Stderr).ok();
+        }
         log::error!(error:% = error; "recorder.failed");
     }
     if let Some(log) = begun {

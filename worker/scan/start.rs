@@ -103,7 +103,7 @@ pub fn run(channel: OwnedFd, slot: SlotId) -> Result<(), ScanError> {
     let signals = Signals::open(&wanted).map_err(ScanError::system("blocking signals"))?;
     let mut control: Control =
         Channel::new(channel, IN_LIMIT, OUT_LIMIT).map_err(ScanError::system("opening the channel"))?;
-    let welcome = greet(&mut control)?;
+    let welcome = greet(&mut control).inspect_err(|error| tell_unwelcome(slot, error))?;
     let log = logging::init(
         Who::Worker(slot),
         &welcome.config.log.level,
@@ -121,6 +121,15 @@ pub fn run(channel: OwnedFd, slot: SlotId) -> Result<(), ScanError> {
     }
     log.flush(Duration::from_secs(1));
     ran
+}
+
+/// Without a welcome there is no word on the log yet: it goes to standard error, as it does by default.
+fn tell_unwelcome(slot: SlotId, error: &ScanError) {
+    let defaults = touchline_common::config::LogConfig::default();
+    if let Ok(log) = logging::init(Who::Worker(slot), &defaults.level, defaults.format, Target::Stderr) {
+        log::error!(error:% = error; "worker.failed");
+        log.flush(Duration::from_secs(1));
+    }
 }
 
 struct Greeted {

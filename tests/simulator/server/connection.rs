@@ -43,6 +43,8 @@ pub(super) enum End {
     Bad,
     /// It no longer answers.
     Silent,
+    /// It was asked for.
+    Reset,
 }
 
 /// A client.
@@ -137,9 +139,9 @@ impl Connection {
         Ok(taken)
     }
 
-    /// Ends it; over the cap as the real server does, with a reset.
+    /// Ends it; over the cap as the real server does, and where it was asked for, with a reset.
     pub(super) fn close(self, end: End) {
-        if end == End::OverCap {
+        if matches!(end, End::OverCap | End::Reset) {
             let at_once = nix::libc::linger { l_onoff: 1, l_linger: 0 };
             if let Err(error) =
                 nix::sys::socket::setsockopt(&self.stream, nix::sys::socket::sockopt::Linger, &at_once)

@@ -49,6 +49,7 @@ impl Simulator {
         let control = Control(Arc::new(Shared {
             paused: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
+            resets: Mutex::new(Vec::new()),
             waker,
             truth: truth.clone(),
             report: Mutex::new(Report::default()),
@@ -108,6 +109,7 @@ pub(crate) struct Control(Arc<Shared>);
 struct Shared {
     paused: AtomicBool,
     stopped: AtomicBool,
+    resets: Mutex<Vec<Reset>>,
     waker: mio::Waker,
     truth: Truth,
     report: Mutex<Report>,
@@ -126,6 +128,22 @@ impl Control {
 
     pub(crate) fn is_paused(&self) -> bool {
         self.0.paused.load(Ordering::SeqCst)
+    }
+
+    fn reset(&self, which: Reset) {
+        self.0.resets.lock().unwrap_or_else(PoisonError::into_inner).push(which);
+        self.wake();
+    }
+
+    /// The resets that were asked for since the last call.
+    pub(crate) fn take_resets(&self) -> Vec<Reset> {
+        std::mem::take(&mut *self.0.resets.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn wake(&self) {
+        if let Err(error) = self.0.waker.wake() {
+            log::warn!("simulator.wake {error}");
+        }
     }
 
     pub(crate) fn is_stopped(&self) -> bool {
@@ -183,6 +201,11 @@ impl Handle {
         self.control.resume();
     }
 
+    /// Resets connections, as a server does that is restarted or a device on the way that forgets them.
+    pub fn reset_connections(&self, which: Reset) {
+        self.control.reset(which);
+    }
+
     /// What happened until a moment ago: it is brought up to date each 100 ms.
     pub fn report(&self) -> Report {
         self.control.report()
@@ -196,9 +219,7 @@ impl Handle {
 
     fn end(&mut self) {
         self.control.0.stopped.store(true, Ordering::SeqCst);
-        if let Err(error) = self.control.0.waker.wake() {
-            log::warn!("simulator.stop {error}");
-        }
+        self.control.wake();
         // The thread of the truth waits for a connection.
         if let Some(address) = self.truth_address {
             drop(TcpStream::connect_timeout(&address, Duration::from_secs(1)));
@@ -217,6 +238,15 @@ impl Drop for Handle {
     }
 }
 
+/// Connections to be reset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reset {
+    /// Every one.
+    All,
+    /// The one at this place among the open ones, counted from the first again beyond the last.
+    One(usize),
+}
+
 /// What a server did.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
@@ -232,6 +262,10 @@ pub struct Report {
     pub slow: u64,
     /// Connections closed for a message that could not be read.
     pub bad: u64,
+    /// Connections reset because [`Handle::reset_connections`] asked for it.
+    pub resets: u64,
+    /// The time spent on what clients said: handshakes, subscriptions, and the loads that answer them.
+    pub serving: Duration,
     /// Connections closed because they no longer answered.
     pub silent: u64,
     /// The most subscriptions any connection ever held.

@@ -5,7 +5,7 @@ use super::connection::{Connection, End, State, Topic};
 use super::listen::{alias, time_body};
 use super::pace::{Late, Pace};
 use super::ticks::{SLOW, TICK, Ticks};
-use super::{ConnectionReport, Control, Report, moment};
+use super::{ConnectionReport, Control, Report, Reset, moment};
 use crate::model::world::{Turn, World};
 use crate::model::{Change, Channel, Moment};
 use crate::options::{Aliases, Options};
@@ -121,7 +121,7 @@ impl Server {
             }
             for event in &events {
                 match event.token() {
-                    WAKE => {}
+                    WAKE => self.reset(),
                     LISTENER => self.accept(),
                     TIMER => drop(nix::unistd::read(&self.timer, &mut [0; 8])),
                     Token(at) => self.heard(at, event),
@@ -134,6 +134,18 @@ impl Server {
             }
         }
         self.publish();
+    }
+
+    /// Lets go of whom it was asked to.
+    fn reset(&mut self) {
+        for which in self.control.take_resets() {
+            let places: Vec<usize> = self.connections.iter().map(|(at, _)| at).collect();
+            let chosen = match which {
+                Reset::All => places,
+                Reset::One(n) => places.get(n % places.len().max(1)).copied().into_iter().collect(),
+            };
+            self.closing.extend(chosen.into_iter().map(|at| (at, End::Reset)));
+        }
     }
 
     fn accept(&mut self) {
@@ -176,7 +188,10 @@ impl Server {
                 connection.heard = Instant::now();
                 connection.pinged = false;
             }
-            if let Err(end) = self.understand(at) {
+            let began = Instant::now();
+            let understood = self.understand(at);
+            self.report.serving += began.elapsed();
+            if let Err(end) = understood {
                 return self.closing.push((at, end));
             }
             if !more {
@@ -316,6 +331,7 @@ impl Server {
             End::Slow => self.report.slow += 1,
             End::Bad => self.report.bad += 1,
             End::Silent => self.report.silent += 1,
+            End::Reset => self.report.resets += 1,
         }
         if self.ended.len() >= ENDED {
             self.ended.pop_front();

@@ -195,3 +195,26 @@ fn matches_come_and_go() {
     assert_eq!(server.truth().matches().len(), 8);
     assert!(server.truth().is_gone(ids.iter().find(|id| !server.truth().matches().contains(id)).unwrap()));
 }
+
+#[test]
+fn connections_are_reset_when_asked_for() {
+    let server = Simulator::start(&options()).unwrap();
+    let mut clients: Vec<Client> =
+        (0..3).map(|_| Client::connect(server.address(), "OVInPlay_1_3").0).collect();
+    server.reset_connections(super::Reset::One(4));
+    let ended = |client: &mut Client| loop {
+        match client.stream.read(&mut [0; 65_536]) {
+            Ok(0) => panic!("closed, not reset"),
+            Ok(_) => {}
+            Err(error) => return error.kind(),
+        }
+    };
+    assert_eq!(ended(&mut clients.remove(1)), std::io::ErrorKind::ConnectionReset);
+    server.reset_connections(super::Reset::All);
+    for client in &mut clients {
+        assert_eq!(ended(client), std::io::ErrorKind::ConnectionReset);
+    }
+    let report = server.stop();
+    assert_eq!(report.resets, 3);
+    assert!(report.serving > Duration::ZERO);
+}

@@ -1,0 +1,262 @@
+//! One fault, and how long matches were not followed because of it.
+//!
+//! Who is concerned is fixed before the fault: matches that appear meanwhile do not count, those that end meanwhile are let go.
+
+use super::outcome::Ledger;
+use super::plan::{Fault, Planned, Stall};
+use super::site::{SETTLE, Seat, Site, is_alive, signal};
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::thread;
+use std::time::{Duration, Instant};
+use touchline_harness::{process, wait};
+use touchline_simulator::Reset;
+
+/// A silent worker's matches are followed elsewhere after at most this; longer, nobody waits for it.
+const TAKEN_OVER: Duration = Duration::from_secs(12);
+/// How long children may outlive the coordinator.
+const ORPHANS: Duration = Duration::from_secs(5);
+/// The server's report is that old at most.
+const REPORT: Duration = Duration::from_millis(120);
+
+/// Said of faults that stop no worker.
+const WENT_ON: &str = "  (workers went on)";
+
+/// What a fault cost.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cost {
+    /// From the fault, or its end where it stops everybody, until all was live again.
+    pub(crate) again: Duration,
+    /// The longest time for which a match was not followed; none while workers go on.
+    pub(crate) unfollowed: Duration,
+    /// How much of it the server took to answer.
+    pub(crate) server: Duration,
+    /// What else is to be said.
+    pub(crate) note: String,
+}
+
+impl Cost {
+    fn unfollowed(time: Duration) -> Cost {
+        Cost { again: time, unfollowed: time, ..Cost::default() }
+    }
+}
+
+/// Does it, and returns when everything is live again.
+pub(crate) fn inflict(site: &mut Site, planned: &Planned, ledger: &mut Ledger) -> Cost {
+    let served = serving(site);
+    let restarts = number(site, "/workers/restarts");
+    let pids = site.worker_pids();
+    let mut cost = match planned.fault {
+        Fault::WorkerKill => kill_worker(site, planned),
+        Fault::WorkerStop(stall) => stop_worker(site, planned, stall),
+        Fault::RecorderKill => kill_recorder(site),
+        Fault::RecorderStop(stall) => stop_recorder(site, planned, stall),
+        Fault::CoordinatorKill => kill_coordinator(site, ledger),
+        Fault::CoordinatorStop => stop_coordinator(site, planned),
+        Fault::ResetOne => reset(site, Reset::One(planned.victim), 1),
+        Fault::ResetAll => reset(site, Reset::All, 2),
+        Fault::ServerPause => pause_server(site, planned),
+    };
+    site.settle();
+    release_from_quarantine(site, &mut cost);
+    thread::sleep(REPORT);
+    cost.server = serving(site).saturating_sub(served);
+    let spares_workers = match planned.fault {
+        Fault::WorkerKill | Fault::WorkerStop(Stall::Hung) | Fault::CoordinatorKill => false,
+        Fault::RecorderKill
+        | Fault::RecorderStop(_)
+        | Fault::WorkerStop(Stall::Short | Stall::Silent)
+        | Fault::CoordinatorStop
+        | Fault::ResetOne
+        | Fault::ResetAll
+        | Fault::ServerPause => true,
+    };
+    if spares_workers && !pids.is_subset(&site.worker_pids()) {
+        let after = number(site, "/workers/restarts");
+        ledger.breach(format!("{}: a worker went (restarts {restarts}, then {after})", planned.fault.name()));
+    }
+    cost
+}
+
+fn kill_worker(site: &Site, planned: &Planned) -> Cost {
+    let (slot, pid, before) = victim(site, planned);
+    let began = Instant::now();
+    signal(pid, Signal::SIGKILL);
+    wait::until("the killed worker's matches live again", SETTLE, || {
+        let gone = site.workers()?.iter().all(|(_, other)| *other != pid);
+        (gone && site.are_live(&before, &site.seats()?)).then_some(())
+    });
+    let matches = before.values().filter(|seat| seat.worker == Some(slot)).count();
+    Cost { note: format!("  ({matches} matches)"), ..Cost::unfollowed(began.elapsed()) }
+}
+
+fn stop_worker(site: &Site, planned: &Planned, stall: Stall) -> Cost {
+    let (slot, pid, before) = victim(site, planned);
+    let began = Instant::now();
+    signal(pid, Signal::SIGSTOP);
+    if stall == Stall::Short {
+        thread::sleep(planned.lasts);
+        signal(pid, Signal::SIGCONT);
+        wait::until("every match live", SETTLE, || site.are_live(&before, &site.seats()?).then_some(()));
+        return Cost::unfollowed(began.elapsed());
+    }
+    let hers: BTreeMap<String, Seat> = before
+        .iter()
+        .filter(|(_, seat)| seat.worker == Some(slot))
+        .map(|(id, seat)| (id.clone(), seat.clone()))
+        .collect();
+    wait::until("the stopped worker's matches followed elsewhere", TAKEN_OVER, || {
+        let seats = site.seats()?;
+        let elsewhere = |id: &String| seats.get(id).is_none_or(|seat| seat.worker != Some(slot));
+        (hers.keys().all(elsewhere) && site.are_live(&hers, &seats)).then_some(())
+    });
+    let cost = Cost { note: format!("  ({} matches)", hers.len()), ..Cost::unfollowed(began.elapsed()) };
+    if stall == Stall::Hung {
+        wait::until("the end of the hung worker", planned.lasts, || (!is_alive(pid)).then_some(()));
+    } else {
+        thread::sleep(planned.lasts.saturating_sub(began.elapsed()));
+        signal(pid, Signal::SIGCONT);
+        // Its load report says that it is back; its matches stay where they are.
+        wait::until("every match live", SETTLE, || site.are_live(&before, &site.seats()?).then_some(()));
+    }
+    cost
+}
+
+fn kill_recorder(site: &Site) -> Cost {
+    let before = site.seats().expect("the matches");
+    let pid = recorder(site);
+    let began = Instant::now();
+    signal(pid, Signal::SIGKILL);
+    wait::until("a new recorder", SETTLE, || site.recorder().filter(|new| *new != pid));
+    wait::until("every match live", SETTLE, || site.are_live(&before, &site.seats()?).then_some(()));
+    Cost { again: began.elapsed(), note: WENT_ON.to_owned(), ..Cost::default() }
+}
+
+fn stop_recorder(site: &Site, planned: &Planned, stall: Stall) -> Cost {
+    let before = site.seats().expect("the matches");
+    let pid = recorder(site);
+    let began = Instant::now();
+    signal(pid, Signal::SIGSTOP);
+    if stall == Stall::Hung {
+        wait::until("the end of the hung recorder", planned.lasts, || (!is_alive(pid)).then_some(()));
+    } else {
+        thread::sleep(planned.lasts);
+        signal(pid, Signal::SIGCONT);
+    }
+    wait::until("a recorder that answers", SETTLE, || {
+        site.recorder().filter(|now| stall != Stall::Hung || *now != pid)?;
+        site.request("gaps", json!({})).ok()
+    });
+    wait::until("every match live", SETTLE, || site.are_live(&before, &site.seats()?).then_some(()));
+    Cost { again: began.elapsed(), note: WENT_ON.to_owned(), ..Cost::default() }
+}
+
+fn kill_coordinator(site: &mut Site, ledger: &mut Ledger) -> Cost {
+    ledger.leaked += site.leaked_descriptors();
+    let children = process::children(site.daemon.pid());
+    let began = Instant::now();
+    site.daemon.signal(Signal::SIGKILL);
+    site.daemon.wait_for_end(Duration::from_secs(1));
+    site.restart();
+    let unfollowed = began.elapsed();
+    while children.iter().any(|pid| is_alive(*pid)) && began.elapsed() < ORPHANS {
+        thread::sleep(Duration::from_millis(5));
+    }
+    for pid in children.iter().filter(|pid| is_alive(**pid)) {
+        ledger.leftovers += 1;
+        signal(*pid, Signal::SIGKILL);
+    }
+    reap(site.daemon.pid());
+    Cost::unfollowed(unfollowed)
+}
+
+fn stop_coordinator(site: &Site, planned: &Planned) -> Cost {
+    let before = site.seats().expect("the matches");
+    site.daemon.signal(Signal::SIGSTOP);
+    thread::sleep(planned.lasts);
+    site.daemon.signal(Signal::SIGCONT);
+    let began = Instant::now();
+    wait::until("every match live", SETTLE, || site.are_live(&before, &site.seats()?).then_some(()));
+    // Long enough for a judgement by old clocks.
+    thread::sleep(Duration::from_millis(600));
+    let again = began.elapsed().saturating_sub(Duration::from_millis(600));
+    Cost { again, note: WENT_ON.to_owned(), ..Cost::default() }
+}
+
+fn reset(site: &Site, which: Reset, least: u64) -> Cost {
+    let before = site.seats().expect("the matches");
+    let resets = site.simulator.report().resets;
+    let began = Instant::now();
+    site.simulator.reset_connections(which);
+    // The coordinator may not know yet: the server does.
+    wait::until("every match subscribed again", SETTLE, || {
+        let report = site.simulator.report();
+        let held: usize = report.connections.iter().filter(|one| one.open).map(|one| one.subscriptions).sum();
+        (report.resets >= resets + least && held > site.simulator.truth().matches().len()).then_some(())
+    });
+    wait::until("every match live", SETTLE, || site.are_live(&before, &site.seats()?).then_some(()));
+    Cost::unfollowed(began.elapsed())
+}
+
+fn pause_server(site: &Site, planned: &Planned) -> Cost {
+    let before = site.seats().expect("the matches");
+    site.simulator.pause();
+    thread::sleep(planned.lasts);
+    site.simulator.resume();
+    let began = Instant::now();
+    wait::until("every match live", SETTLE, || site.are_live(&before, &site.seats()?).then_some(()));
+    Cost { again: began.elapsed(), note: WENT_ON.to_owned(), ..Cost::default() }
+}
+
+/// A match that was there when two workers hung is taken for their cause. It was not: an operator lets it out.
+fn release_from_quarantine(site: &Site, cost: &mut Cost) {
+    let held: Vec<String> = site
+        .seats()
+        .into_iter()
+        .flatten()
+        .filter(|(_, seat)| seat.state == "quarantined")
+        .map(|(id, _)| id)
+        .collect();
+    for id in &held {
+        // It may have ended just now.
+        let _ = site.request("release", json!({ "match": id }));
+    }
+    if !held.is_empty() {
+        cost.note.push_str(&format!("  ({} released from quarantine)", held.len()));
+        site.settle();
+    }
+}
+
+/// A worker that has matches: its slot, its pid, and where every match is.
+fn victim(site: &Site, planned: &Planned) -> (u64, u32, BTreeMap<String, Seat>) {
+    wait::until("a worker with matches", SETTLE, || {
+        let seats = site.seats()?;
+        let has = |slot: u64| seats.values().any(|seat| seat.worker == Some(slot));
+        let workers: Vec<(u64, u32)> = site.workers()?.into_iter().filter(|(slot, _)| has(*slot)).collect();
+        let (slot, pid) = *workers.get(planned.victim % workers.len().max(1))?;
+        Some((slot, pid, seats))
+    })
+}
+
+fn recorder(site: &Site) -> u32 {
+    wait::until("a recorder", SETTLE, || site.recorder())
+}
+
+fn serving(site: &Site) -> Duration {
+    site.simulator.report().serving
+}
+
+fn number(site: &Site, path: &str) -> u64 {
+    site.status(path).as_ref().and_then(Value::as_u64).unwrap_or(0)
+}
+
+/// Takes the ends of our children, adopted ones among them, except of `but`, which its owner waits for.
+pub(crate) fn reap(but: u32) {
+    for pid in process::children(std::process::id()).into_iter().filter(|pid| *pid != but) {
+        let _ = nix::sys::wait::waitpid(
+            nix::unistd::Pid::from_raw(pid as i32),
+            Some(nix::sys::wait::WaitPidFlag::WNOHANG),
+        );
+    }
+}

@@ -1,0 +1,77 @@
+//! Faults against the whole daemon, drawn from a seed, one after another; then everything that came out is held against the truth.
+//!
+//! `plan` is pure: the same seed gives the same faults. `site` is a simulated server, the real daemon and the oracle between them;
+//! `inflict` does one fault and measures how long matches were not followed; `outcome` compares at the end and says it.
+//! Callers: the program beside this, which `scripts/chaos` runs, and a short run among the end-to-end tests.
+// Nothing here is part of the daemon: what fails ends the run with its reason.
+#![allow(clippy::expect_used, clippy::panic)]
+
+mod audit;
+mod inflict;
+mod outcome;
+mod plan;
+mod site;
+
+pub use outcome::Outcome;
+pub use plan::{Fault, Plan, Planned, Stall, Which};
+
+use inflict::Cost;
+use outcome::Ledger;
+use site::Site;
+use std::time::Duration;
+
+/// What a run is made of.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How many faults.
+    pub faults: usize,
+    /// What everything random comes from.
+    pub seed: u64,
+    /// Diffs a second.
+    pub rate: f64,
+    /// Matches at a time.
+    pub matches: usize,
+    /// Subscriptions of one connection.
+    pub cap: usize,
+    /// Which faults may come.
+    pub which: Which,
+    /// Time that a busy machine may add to each bound.
+    pub slack: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            faults: 100,
+            seed: 1,
+            rate: 2_000.0,
+            matches: 60,
+            cap: 20,
+            which: Which::All,
+            slack: Duration::ZERO,
+        }
+    }
+}
+
+/// Runs all of it; `tell` gets a line per fault.
+///
+/// # Panics
+/// When something cannot be started or asked, or does not come back within its deadline.
+pub fn run(options: &Options, tell: &mut dyn FnMut(&str)) -> Outcome {
+    let plan = Plan::new(options.seed, options.faults, options.which);
+    let mut site = Site::start(options);
+    let mut ledger = Ledger::default();
+    for (n, planned) in plan.faults.iter().enumerate() {
+        std::thread::sleep(planned.pause);
+        let cost: Cost = inflict::inflict(&mut site, planned, &mut ledger);
+        tell(&format!(
+            "{:>4}  {:<24} live again after {:>6} ms{}",
+            n + 1,
+            planned.fault.name(),
+            cost.again.as_millis(),
+            cost.note
+        ));
+        ledger.add(planned, cost);
+    }
+    outcome::conclude(site, ledger, options)
+}

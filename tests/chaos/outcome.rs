@@ -1,0 +1,246 @@
+//! What a run came to: everything that was published and committed against the truth, what is left over, and how long things took.
+
+use super::Options;
+use super::inflict::{Cost, reap};
+use super::plan::{Fault, Planned, Stall};
+use super::site::{Site, is_alive, signal};
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+use touchline_harness::process;
+use touchline_simulator::{EventsReport, FinalReport};
+
+/// How long the documents may take to equal the truth once nothing changes any more.
+const TRUTH: Duration = Duration::from_secs(10);
+/// How long the recorder may take to commit everything.
+const COMMITS: Duration = Duration::from_secs(30);
+/// How long the daemon may take to leave when it is asked to.
+const LEAVE: Duration = Duration::from_secs(25);
+/// A killed worker's matches are followed again within this, the server's own time apart.
+const KILLED: Duration = Duration::from_millis(100);
+/// A stopped worker's matches are followed elsewhere within this.
+const STOPPED: Duration = Duration::from_secs(3);
+/// Differences of a kind that are told.
+const TOLD: usize = 8;
+
+/// What is gathered while faults happen.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    costs: BTreeMap<Fault, Vec<Cost>>,
+    breaches: Vec<String>,
+    pub(crate) leftovers: usize,
+    pub(crate) leaked: usize,
+}
+
+impl Ledger {
+    /// A promise was broken.
+    pub(crate) fn breach(&mut self, what: String) {
+        self.breaches.push(what);
+    }
+
+    pub(crate) fn add(&mut self, planned: &Planned, cost: Cost) {
+        self.costs.entry(planned.fault).or_default().push(cost);
+    }
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The last line: the figures.
+    pub summary: String,
+    /// A table by kind of fault.
+    pub table: Vec<String>,
+    /// What is wrong, a line each; empty: nothing.
+    pub wrong: Vec<String>,
+}
+
+impl Outcome {
+    /// Whether every promise was kept.
+    pub fn is_good(&self) -> bool {
+        self.wrong.is_empty()
+    }
+}
+
+/// Compares everything, ends everything, and says what it came to.
+pub(crate) fn conclude(mut site: Site, mut ledger: Ledger, options: &Options) -> Outcome {
+    site.simulator.pause();
+    let documents = documents(&site);
+    wait_for_commits(&site);
+    let events = events(&site);
+    let published = site.auditor.oracle().report().clone();
+    ledger.leaked += site.leaked_descriptors();
+    let open_gaps = open_gaps(&site);
+    let server = site.simulator.report();
+    stop(&mut site, &mut ledger);
+    limits(&mut ledger, options.slack);
+
+    let lost = documents.missing.len() as u64
+        + documents.different.len() as u64
+        + published.mismatches
+        + (events.different - events.doubled);
+    let doubled = events.doubled + documents.extra.len() as u64;
+    let mut wrong = Vec::new();
+    let mut list = |what: &str, items: &[String]| {
+        wrong.extend(items.iter().take(TOLD).map(|item| format!("{what}: {item}")));
+        if items.len() > TOLD {
+            wrong.push(format!("{what}: … and {} more", items.len() - TOLD));
+        }
+    };
+    list("match without a document", &documents.missing);
+    list("document of no match", &documents.extra);
+    list("document differs", &documents.different);
+    list("published, never true", &published.explained);
+    list("event differs", &events.differences);
+    list("gap still open", &open_gaps);
+    list("promise broken", &ledger.breaches);
+    if published.checked == 0 || events.registers == 0 {
+        wrong.push("nothing was compared".to_owned());
+    }
+    if server.over_cap > 0 || server.most_subscriptions > options.cap {
+        wrong.push(format!("over the cap: {} of {} subscriptions", server.most_subscriptions, options.cap));
+    }
+    if ledger.leftovers > 0 || ledger.leaked > 0 {
+        wrong.push(format!("left over: {} processes, {} descriptors", ledger.leftovers, ledger.leaked));
+    }
+    let costs = || ledger.costs.values().flatten();
+    let longest = costs().map(|cost| cost.unfollowed).max().unwrap_or_default();
+    let summary = format!(
+        "faults={} lost={lost} doubled={doubled} leftovers={} leaked_fds={} longest_unfollowed_ms={} seed={} published={} unknown={} register_events={} flips={} matches={} with_gaps={} broken={}",
+        costs().count(),
+        ledger.leftovers,
+        ledger.leaked,
+        longest.as_millis(),
+        options.seed,
+        published.checked,
+        published.unknown,
+        events.registers,
+        events.flips,
+        events.matches,
+        events.with_gaps,
+        ledger.breaches.len(),
+    );
+    if !wrong.is_empty() {
+        wrong.push(format!("log and store are kept in {}", site.keep().display()));
+    }
+    Outcome { summary, table: table(&ledger), wrong }
+}
+
+fn documents(site: &Site) -> FinalReport {
+    let began = Instant::now();
+    loop {
+        let ids = site.simulator.truth().matches();
+        let documents: Vec<(String, Value)> = ids
+            .into_iter()
+            .filter_map(|id| Some((id.clone(), site.request("match", json!({ "match": id })).ok()?)))
+            .collect();
+        let report = site.auditor.oracle().compare_final(documents);
+        if report.is_equal() || began.elapsed() >= TRUTH {
+            return report;
+        }
+    }
+}
+
+/// Waits until the recorder has nothing left to commit: its counters, told each second, are the same twice.
+fn wait_for_commits(site: &Site) {
+    let until = Instant::now() + COMMITS;
+    let mut before = None;
+    loop {
+        let status = site.ask("status", json!({}));
+        let now = [status.pointer("/recorder/events").cloned(), status.pointer("/recorder/queue").cloned()];
+        let idle = status.pointer("/recorder/queue").and_then(Value::as_u64) == Some(0);
+        if (idle && before.as_ref() == Some(&now)) || Instant::now() >= until {
+            return;
+        }
+        before = Some(now);
+        // Values that settle do so 2 s after a new connection told them.
+        std::thread::sleep(Duration::from_millis(2_200));
+    }
+}
+
+fn events(site: &Site) -> EventsReport {
+    let mut stream = site.events();
+    let mut rows: Vec<Value> = Vec::new();
+    while let Some(line) = stream.next_line(Some(Duration::from_secs(10))).expect("the events") {
+        rows.push(serde_json::from_slice(&line).expect("an event in JSON"));
+    }
+    site.auditor.oracle().compare_events(&rows)
+}
+
+fn open_gaps(site: &Site) -> Vec<String> {
+    let gaps = site.ask("gaps", json!({}));
+    let open = |gap: &&Value| gap.get("ended_at").is_none_or(Value::is_null);
+    gaps.as_array().into_iter().flatten().filter(open).map(Value::to_string).collect()
+}
+
+fn stop(site: &mut Site, ledger: &mut Ledger) {
+    let _ = site.request("stop", json!({}));
+    let status = site.daemon.wait_for_end(LEAVE);
+    if status.code() != Some(0) {
+        ledger.breach(format!("the daemon ended with {status}"));
+    }
+    let until = Instant::now() + Duration::from_secs(3);
+    let left = loop {
+        reap(0);
+        let left: Vec<u32> = process::children(std::process::id());
+        if left.is_empty() || Instant::now() >= until {
+            break left;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    for pid in left.iter().filter(|pid| is_alive(**pid)) {
+        signal(*pid, Signal::SIGKILL);
+    }
+    ledger.leftovers += left.len();
+    let log = site.daemon.log();
+    for line in log.lines().filter(|line| line.contains("process.panic")).take(3) {
+        ledger.breach(line.to_owned());
+    }
+}
+
+/// Holds the times against what is promised.
+fn limits(ledger: &mut Ledger, slack: Duration) {
+    let mut broken = Vec::new();
+    for (fault, costs) in &ledger.costs {
+        for cost in costs {
+            let Some(limit) = limit(*fault, cost) else { continue };
+            if cost.unfollowed > limit + slack {
+                let (took, limit) = (cost.unfollowed.as_millis(), limit.as_millis());
+                broken.push(format!("{}: {took} ms, promised {limit} ms, slack {slack:?}", fault.name()));
+            }
+        }
+    }
+    ledger.breaches.extend(broken);
+}
+
+/// How long a fault may cost, where that is promised.
+fn limit(fault: Fault, cost: &Cost) -> Option<Duration> {
+    match fault {
+        Fault::WorkerKill => Some(KILLED + cost.server),
+        Fault::WorkerStop(Stall::Silent | Stall::Hung) => Some(STOPPED + cost.server),
+        Fault::WorkerStop(Stall::Short)
+        | Fault::RecorderKill
+        | Fault::RecorderStop(_)
+        | Fault::CoordinatorKill
+        | Fault::CoordinatorStop
+        | Fault::ResetOne
+        | Fault::ResetAll
+        | Fault::ServerPause => None,
+    }
+}
+
+fn table(ledger: &Ledger) -> Vec<String> {
+    let mut lines = vec![format!(
+        "{:<24} {:>6} {:>10} {:>10} {:>10}",
+        "fault", "count", "median ms", "max ms", "server ms"
+    )];
+    for (fault, costs) in &ledger.costs {
+        let mut times: Vec<u128> = costs.iter().map(|cost| cost.again.as_millis()).collect();
+        times.sort_unstable();
+        let median = times.get(times.len() / 2).copied().unwrap_or(0);
+        let most = times.last().copied().unwrap_or(0);
+        let server = costs.iter().map(|cost| cost.server.as_millis()).max().unwrap_or(0);
+        lines.push(format!("{:<24} {:>6} {median:>10} {most:>10} {server:>10}", fault.name(), costs.len()));
+    }
+    lines
+}

@@ -1,0 +1,217 @@
+//! Which faults come, from a seed alone.
+//!
+//! Every kind comes once, in an order of chance, before kinds are drawn by weight: so a short run, too, has them all.
+
+use std::time::Duration;
+
+/// One kind of fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// SIGKILL to a worker.
+    WorkerKill,
+    /// SIGSTOP to a worker, SIGCONT later.
+    WorkerStop(Stall),
+    /// SIGKILL to the recorder.
+    RecorderKill,
+    /// SIGSTOP to the recorder, SIGCONT later.
+    RecorderStop(Stall),
+    /// SIGKILL to the coordinator, which is started again at once.
+    CoordinatorKill,
+    /// SIGSTOP to the coordinator, SIGCONT later.
+    CoordinatorStop,
+    /// The server resets one connection.
+    ResetOne,
+    /// The server resets all connections.
+    ResetAll,
+    /// The server says nothing new for a while.
+    ServerPause,
+}
+
+/// How long a process is stopped, against the coordinator's patience with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stall {
+    /// Less than the 2 s after which matches are followed elsewhere.
+    Short,
+    /// More than that, less than the 10 s after which it is killed.
+    Silent,
+    /// Until it is killed.
+    Hung,
+}
+
+/// Which faults may be drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// All.
+    All,
+    /// Those that take no longer than a few seconds.
+    Quick,
+}
+
+/// A fault, with all that chance decides about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Planned {
+    /// What.
+    pub fault: Fault,
+    /// The time before it.
+    pub pause: Duration,
+    /// How long it lasts, where it lasts.
+    pub lasts: Duration,
+    /// Whom it hits, counted round those there are.
+    pub victim: usize,
+}
+
+/// The faults of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// In their order.
+    pub faults: Vec<Planned>,
+}
+
+/// Each kind, and how often it is drawn against the others. What takes a quarter of a minute is drawn seldom, and the recorder and the
+/// coordinator less often than one of many workers.
+const WEIGHTS: [(Fault, u64); 13] = [
+    (Fault::WorkerKill, 30),
+    (Fault::WorkerStop(Stall::Short), 12),
+    (Fault::WorkerStop(Stall::Silent), 10),
+    (Fault::WorkerStop(Stall::Hung), 2),
+    (Fault::RecorderKill, 6),
+    (Fault::RecorderStop(Stall::Short), 6),
+    (Fault::RecorderStop(Stall::Silent), 3),
+    (Fault::RecorderStop(Stall::Hung), 1),
+    (Fault::CoordinatorKill, 6),
+    (Fault::CoordinatorStop, 3),
+    (Fault::ResetOne, 12),
+    (Fault::ResetAll, 5),
+    (Fault::ServerPause, 4),
+];
+
+impl Fault {
+    /// Its name in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Fault::WorkerKill => "worker kill -9",
+            Fault::WorkerStop(Stall::Short) => "worker stopped < 2 s",
+            Fault::WorkerStop(Stall::Silent) => "worker stopped > 2 s",
+            Fault::WorkerStop(Stall::Hung) => "worker stopped > 10 s",
+            Fault::RecorderKill => "recorder kill -9",
+            Fault::RecorderStop(Stall::Short) => "recorder stopped < 2 s",
+            Fault::RecorderStop(Stall::Silent) => "recorder stopped > 2 s",
+            Fault::RecorderStop(Stall::Hung) => "recorder stopped > 10 s",
+            Fault::CoordinatorKill => "coordinator kill -9",
+            Fault::CoordinatorStop => "coordinator stopped",
+            Fault::ResetOne => "one connection reset",
+            Fault::ResetAll => "all connections reset",
+            Fault::ServerPause => "server paused",
+        }
+    }
+
+    fn is_quick(self) -> bool {
+        match self {
+            Fault::WorkerStop(stall) | Fault::RecorderStop(stall) => stall != Stall::Hung,
+            Fault::WorkerKill
+            | Fault::RecorderKill
+            | Fault::CoordinatorKill
+            | Fault::CoordinatorStop
+            | Fault::ResetOne
+            | Fault::ResetAll
+            | Fault::ServerPause => true,
+        }
+    }
+
+    /// The shortest and the longest it lasts, milliseconds.
+    fn lasts(self) -> (u64, u64) {
+        match self {
+            Fault::WorkerStop(stall) | Fault::RecorderStop(stall) => match stall {
+                Stall::Short => (50, 1_500),
+                Stall::Silent => (3_000, 6_000),
+                Stall::Hung => (14_000, 14_000),
+            },
+            Fault::CoordinatorStop => (500, 5_000),
+            Fault::ServerPause => (200, 3_000),
+            Fault::WorkerKill
+            | Fault::RecorderKill
+            | Fault::CoordinatorKill
+            | Fault::ResetOne
+            | Fault::ResetAll => (0, 0),
+        }
+    }
+}
+
+impl Plan {
+    /// `faults` faults from `seed`.
+    pub fn new(seed: u64, faults: usize, which: Which) -> Plan {
+        let mut chance = Chance(seed);
+        let kinds: Vec<(Fault, u64)> =
+            WEIGHTS.into_iter().filter(|(fault, _)| which == Which::All || fault.is_quick()).collect();
+        let mut first: Vec<Fault> = kinds.iter().map(|(fault, _)| *fault).collect();
+        for at in (1..first.len()).rev() {
+            first.swap(at, chance.below(at as u64 + 1) as usize);
+        }
+        let mut first = first.into_iter();
+        let faults = (0..faults).map(|_| {
+            let fault = first.next().unwrap_or_else(|| chance.pick(&kinds));
+            let (least, most) = fault.lasts();
+            Planned {
+                fault,
+                pause: Duration::from_millis(50 + chance.below(950)),
+                lasts: Duration::from_millis(least + chance.below(most - least + 1)),
+                victim: chance.below(1 << 16) as usize,
+            }
+        });
+        Plan { faults: faults.collect() }
+    }
+}
+
+/// SplitMix64.
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound.max(1)
+    }
+
+    fn pick(&mut self, kinds: &[(Fault, u64)]) -> Fault {
+        let mut left = self.below(kinds.iter().map(|(_, weight)| weight).sum());
+        for (fault, weight) in kinds {
+            if left < *weight {
+                return *fault;
+            }
+            left -= weight;
+        }
+        Fault::WorkerKill
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn a_seed_is_a_sequence() {
+        assert_eq!(Plan::new(7, 200, Which::All), Plan::new(7, 200, Which::All));
+        assert_ne!(Plan::new(7, 200, Which::All), Plan::new(8, 200, Which::All));
+        // A longer run begins as a shorter one does.
+        assert_eq!(Plan::new(7, 200, Which::All).faults[..50], Plan::new(7, 50, Which::All).faults[..]);
+    }
+
+    #[test]
+    fn every_kind_comes_and_the_slow_ones_only_where_they_may() {
+        for seed in 0..20 {
+            let kinds: BTreeSet<Fault> =
+                Plan::new(seed, 13, Which::All).faults.iter().map(|p| p.fault).collect();
+            assert_eq!(kinds.len(), WEIGHTS.len());
+            let quick = Plan::new(seed, 500, Which::Quick);
+            assert!(quick.faults.iter().all(|planned| planned.fault.is_quick()));
+            assert!(quick.faults.iter().all(|planned| planned.lasts <= Duration::from_secs(6)));
+        }
+    }
+}

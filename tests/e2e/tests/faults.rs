@@ -1,0 +1,236 @@
+//! The recorder, its store and the coordinator in trouble: scanning goes on, and what happened meanwhile is written once.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stderr)]
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use rusqlite::Connection;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+use touchline_e2e::{LIVE, Site};
+use touchline_harness::process::Running;
+use touchline_harness::{process, wait};
+use touchline_simulator::Options;
+
+const CAP: &str = "max_subscriptions = 5";
+/// How long a recorder may take to come back.
+const BACK: Duration = Duration::from_secs(20);
+
+fn small() -> Options {
+    Options { matches: 12, rate: 400.0, cap: Some(5), ..Options::default() }
+}
+
+fn send(pid: u32, signal: Signal) {
+    kill(Pid::from_raw(pid as i32), signal).unwrap();
+}
+
+fn gaps(site: &Site) -> Vec<Value> {
+    site.ask("gaps", json!({})).as_array().cloned().unwrap()
+}
+
+fn trouble(site: &Site) -> String {
+    let status = site.ask("status", json!({}));
+    status["recorder"]["trouble"].as_str().unwrap_or_default().to_owned()
+}
+
+/// Documents and events are true, and no match ever was without a worker.
+fn assert_nothing_was_missed(site: &Site, workers: &[u32]) {
+    assert_eq!(site.worker_pids(), workers, "no worker was touched: {}", site.daemon.log());
+    site.assert_documents_are_true();
+    let report = site.assert_events_are_true();
+    assert_eq!(report.with_gaps, 0, "{report:#?}\n{:?}", gaps(site));
+    assert!(gaps(site).is_empty(), "{:?}", gaps(site));
+}
+
+#[test]
+fn questions_during_the_start_cost_no_child() {
+    let site = Site::start(&small(), "max_subscriptions = 5\n[pool]\nmin_workers = 12");
+    let until = Instant::now() + LIVE;
+    while site.count("/workers/ready") < 12 {
+        assert!(Instant::now() < until, "{}", site.daemon.log());
+        let _ = site.request("matches", json!({ "timeout_ms": 1 }));
+        let _ = site.request("log", json!({ "action": "level", "filter": "debug" }));
+    }
+    site.wait_live(12);
+    assert!(!site.daemon.log().contains("died"), "{}", site.daemon.log());
+}
+
+#[test]
+fn a_killed_recorder_costs_nothing() {
+    let site = Site::live(&small(), CAP);
+    let workers = site.worker_pids();
+    let victim = site.recorder_pid().unwrap();
+    send(victim, Signal::SIGKILL);
+    wait::until("a new recorder", BACK, || site.recorder_pid().filter(|pid| *pid != victim));
+    assert_eq!(site.count("/matches/live"), 12);
+    assert_nothing_was_missed(&site, &workers);
+}
+
+#[test]
+fn a_recorder_killed_again_and_again_costs_nothing() {
+    let site = Site::live(&small(), CAP);
+    let workers = site.worker_pids();
+    for _ in 0..3 {
+        let victim = wait::until("a recorder", BACK, || site.recorder_pid());
+        send(victim, Signal::SIGKILL);
+        wait::until("a new recorder", BACK, || site.recorder_pid().filter(|pid| *pid != victim));
+    }
+    assert_nothing_was_missed(&site, &workers);
+}
+
+#[test]
+fn a_recorder_stopped_for_three_seconds_costs_nothing() {
+    let site = Site::live(&small(), CAP);
+    let workers = site.worker_pids();
+    let recorder = site.recorder_pid().unwrap();
+    send(recorder, Signal::SIGSTOP);
+    thread::sleep(Duration::from_secs(3));
+    assert_eq!(site.count("/matches/live"), 12);
+    send(recorder, Signal::SIGCONT);
+    wait::until("an answer from the store", BACK, || site.request("gaps", json!({})).ok());
+    assert_eq!(site.recorder_pid(), Some(recorder));
+    assert_nothing_was_missed(&site, &workers);
+}
+
+#[test]
+fn a_coordinator_stopped_for_five_seconds_kills_nobody() {
+    let site = Site::live(&small(), CAP);
+    let workers = site.worker_pids();
+    let recorder = site.recorder_pid();
+    site.daemon.signal(Signal::SIGSTOP);
+    thread::sleep(Duration::from_secs(5));
+    site.daemon.signal(Signal::SIGCONT);
+    // Longer than it takes to judge by a clock that was not put right.
+    thread::sleep(Duration::from_secs(1));
+    assert_eq!(site.recorder_pid(), recorder);
+    assert_eq!(site.count("/workers/restarts"), 0);
+    assert!(!site.daemon.log().contains("worker.silent"), "{}", site.daemon.log());
+    assert_nothing_was_missed(&site, &workers);
+}
+
+#[test]
+fn a_reader_that_keeps_a_snapshot_holds_nobody_up() {
+    let site = Site::live(&small(), CAP);
+    let workers = site.worker_pids();
+    let store = Connection::open(site.path().join("touchline.db")).unwrap();
+    store.execute_batch("begin; select count(*) from events; select count(*) from sections").unwrap();
+    let before = site.count("/recorder/events");
+    wait::until("more events beside the reader", Duration::from_secs(15), || {
+        (site.count("/recorder/events") > before + 100).then_some(())
+    });
+    assert_eq!(trouble(&site), "");
+    assert_nothing_was_missed(&site, &workers);
+    store.execute_batch("rollback").unwrap();
+}
+
+#[test]
+fn a_writer_that_locks_the_store_is_trouble_until_it_lets_go() {
+    let site = Site::live(&small(), CAP);
+    let workers = site.worker_pids();
+    let store = Connection::open(site.path().join("touchline.db")).unwrap();
+    store.busy_timeout(Duration::from_secs(10)).unwrap();
+    store.execute_batch("begin immediate").unwrap();
+    wait::until("the trouble in the status", Duration::from_secs(15), || {
+        trouble(&site).contains("locked").then_some(())
+    });
+    store.execute_batch("rollback").unwrap();
+    wait::until("the end of the trouble", Duration::from_secs(10), || {
+        trouble(&site).is_empty().then_some(())
+    });
+    assert_nothing_was_missed(&site, &workers);
+}
+
+/// A file system of its own for the store, if we may mount one.
+struct Disk<'a>(&'a Path);
+
+impl<'a> Disk<'a> {
+    fn mount(at: &'a Path, size: &str) -> Option<Disk<'a>> {
+        std::fs::create_dir_all(at).unwrap();
+        let mounted = nix::unistd::geteuid().is_root()
+            && Disk(at).call("mount", &["-t", "tmpfs", "-o", &format!("size={size}"), "none"]);
+        if !mounted {
+            eprintln!("SKIPPED: a small file system cannot be mounted here");
+        }
+        mounted.then(|| Disk(at))
+    }
+
+    fn resize(&self, size: &str) {
+        assert!(
+            self.call("mount", &["-o", &format!("remount,size={size}")]),
+            "resizing {}",
+            self.0.display()
+        );
+    }
+
+    fn call(&self, program: &str, words: &[&str]) -> bool {
+        let told = Command::new(program).args(words).arg(self.0).output();
+        told.is_ok_and(|told| told.status.success())
+    }
+}
+
+impl Drop for Disk<'_> {
+    fn drop(&mut self) {
+        // Lazily: after a failed test the daemon may still hold it.
+        let mounted = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
+        if mounted.contains(&self.0.display().to_string()) {
+            self.call("umount", &["-l"]);
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_is_trouble_until_there_is_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = folder.path().join("disk");
+    let Some(mounted) = Disk::mount(&disk, "16m") else { return };
+    let store = format!("max_subscriptions = 5\n[store]\npath = \"{}/touchline.db\"", disk.display());
+    let site = Site::live(&small(), &store);
+    let workers = site.worker_pids();
+    let used = |name: &str| std::fs::metadata(disk.join(name)).map_or(0, |found| found.len());
+    // All but nothing: what is there stays, what comes finds no room.
+    let full = (used("touchline.db") + used("touchline.db-wal") + used("touchline.db-shm")) / 1024 + 64;
+    mounted.resize(&format!("{full}k"));
+    wait::until("the trouble in the status", Duration::from_secs(30), || {
+        (!trouble(&site).is_empty()).then_some(())
+    });
+    assert_eq!(site.count("/matches/live"), 12, "scanning goes on");
+    thread::sleep(Duration::from_secs(2));
+    mounted.resize("64m");
+    wait::until("the end of the trouble", Duration::from_secs(15), || {
+        trouble(&site).is_empty().then_some(())
+    });
+    assert_nothing_was_missed(&site, &workers);
+    drop(site);
+    drop(mounted);
+}
+
+#[test]
+fn two_recorders_never_write_one_store() {
+    let site = Site::live(&small(), CAP);
+    let store = site.path().join("touchline.db");
+    let other = tempfile::tempdir().unwrap();
+    touchline_e2e::write_config(
+        other.path(),
+        site.simulator.address(),
+        &format!("max_subscriptions = 5\n[store]\npath = \"{}\"", store.display()),
+    );
+    let mut second: Running = touchline_e2e::run(other.path());
+    second.wait_for_log("lock", Duration::from_secs(15));
+    let holders = || {
+        let mine = process::children(site.daemon.pid());
+        let hers = process::children(second.pid());
+        let holds = |pid: &u32| {
+            process::descriptors(*pid)
+                .iter()
+                .any(|fd| std::fs::read_link(format!("/proc/{pid}/fd/{fd}")).is_ok_and(|link| link == store))
+        };
+        (mine.iter().filter(|pid| holds(pid)).count(), hers.iter().filter(|pid| holds(pid)).count())
+    };
+    assert_eq!(holders(), (1, 0));
+    second.signal(Signal::SIGTERM);
+    second.wait_for_end(Duration::from_secs(25));
+    site.assert_documents_are_true();
+    site.assert_events_are_true();
+}
