@@ -1,0 +1,56 @@
+//! Loads of any bytes, of matches and of the list: limits hold, what is rendered is JSON, and the same load again
+//! changes nothing.
+
+#![no_main]
+
+use jiff::tz::TimeZone;
+use libfuzzer_sys::fuzz_target;
+use touchline_common::model::{Listing, Section};
+use touchline_worker::tree::{Base, Forest, Limits, Mapping, MatchSlot, Received, Seen, Sink};
+
+const NODES: usize = 40;
+
+struct Deaf;
+
+impl Sink for Deaf {
+    fn base(&mut self, _: MatchSlot, _: Base, _: Received) {}
+    fn observed(&mut self, _: MatchSlot, seen: &Seen<'_>) {
+        let _ = seen.to_observation();
+    }
+    fn touched(&mut self, _: MatchSlot) {}
+}
+
+fuzz_target!(|body: &[u8]| {
+    let limits = Limits { nodes: NODES, bytes: 4096, depth: 6, topics: 4 };
+    let mut forest = Forest::new(Mapping::builtin().unwrap(), limits, TimeZone::UTC);
+    let topics = ["a".to_owned(), "b".to_owned()];
+    let slot = forest.add_match(&topics, Listing::default()).unwrap();
+    forest.add_list("list", "{ID}".parse().unwrap(), &["6V{ID}".parse().unwrap()]).unwrap();
+    let mut changes = Vec::new();
+    let (first, second) = body.split_at(body.len() / 2);
+    for (topic, body) in [("a", body), ("b", second), ("list", body), ("a", first)] {
+        let _ = forest.load(topic.as_bytes(), body, Received::default(), &mut Deaf);
+        assert!(["a", "b"].iter().filter_map(|topic| forest.nodes(topic)).sum::<usize>() <= NODES);
+        forest.drain_lists(&mut changes);
+        check(&rendered(&mut forest, slot));
+    }
+    let loaded = forest.load(b"a", first, Received::default(), &mut Deaf).is_ok();
+    let again = rendered(&mut forest, slot);
+    assert!(!loaded || again.is_empty(), "the same load changed {again:?}");
+    let _ = forest.server_time(body, Received::default());
+    forest.remove_match(slot);
+    assert!(forest.load(b"a", body, Received::default(), &mut Deaf).is_err());
+});
+
+fn rendered(forest: &mut Forest, slot: MatchSlot) -> Vec<Section> {
+    let mut sections = Vec::new();
+    forest.render(slot, &mut sections);
+    sections
+}
+
+fn check(sections: &[Section]) {
+    for body in sections.iter().filter_map(|section| section.body.as_ref()) {
+        let value: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert!(value.is_object(), "{value}");
+    }
+}
