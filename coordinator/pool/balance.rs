@@ -78,14 +78,18 @@ pub(super) fn plan(mut shares: Vec<Share>, limit: usize) -> Vec<Step> {
     steps
 }
 
-/// The largest match that brings the two nearer and does not just exchange them.
+/// The largest match of the fullest worker that has one to give, as long as that brings the two nearer and does not just
+/// exchange them.
 fn next(shares: &[Share]) -> Option<Step> {
-    let from = shares.iter().min_by_key(|share| (u32::MAX - share.load, share.slot))?;
     let to = shares.iter().min_by_key(|share| (share.load, share.slot))?;
-    let most = (from.load.saturating_sub(to.load) / 2).min(to.room);
-    let fitting = from.movable.iter().filter(|(_, topics)| **topics > 0 && **topics <= most);
-    let (key, topics) = fitting.min_by_key(|(key, topics)| (u32::MAX - **topics, *key))?;
-    Some(Step { key: key.clone(), from: from.slot, to: to.slot, topics: *topics })
+    let given = |from: &Share| {
+        let most = (from.load.saturating_sub(to.load) / 2).min(to.room);
+        let fitting = from.movable.iter().filter(|(_, topics)| **topics > 0 && **topics <= most);
+        let (key, topics) = fitting.min_by_key(|(key, topics)| (u32::MAX - **topics, *key))?;
+        let rank = (u32::MAX - from.load, from.slot);
+        Some((rank, Step { key: key.clone(), from: from.slot, to: to.slot, topics: *topics }))
+    };
+    shares.iter().filter_map(given).min_by_key(|(rank, _)| *rank).map(|(_, step)| step)
 }
 
 #[cfg(test)]
@@ -120,6 +124,14 @@ mod tests {
         assert_eq!(plan(vec![share(1, 50, &[1]), share(2, 50, &[])], 100), [], "an exchange is no gain");
         assert_eq!(plan(vec![share(1, 50, &[1; 9])], 100), []);
         assert_eq!(plan(Vec::new(), 100), []);
+    }
+
+    #[test]
+    fn a_full_worker_whose_matches_rest_does_not_keep_the_others_from_giving() {
+        let mut shares = vec![share(1, 50, &[1; 40]), share(2, 50, &[1; 40]), share(3, 50, &[])];
+        shares[0].movable.clear();
+        let steps = plan(shares, 100);
+        assert!(!steps.is_empty() && steps.iter().all(|step| step.from == SlotId(2)), "{steps:?}");
     }
 
     #[test]
