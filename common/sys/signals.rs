@@ -20,6 +20,22 @@ impl Signals {
         Ok(Signals(SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?))
     }
 
+    /// Blocks and reads every signal that a process of the daemon has an opinion on; [`Signals::open`] says when to call it.
+    ///
+    /// # Errors
+    /// As `signalfd(2)`.
+    pub fn open_all() -> io::Result<Signals> {
+        Signals::open(&[
+            Signal::SIGTERM,
+            Signal::SIGINT,
+            Signal::SIGHUP,
+            Signal::SIGQUIT,
+            Signal::SIGUSR1,
+            Signal::SIGUSR2,
+            Signal::SIGPIPE,
+        ])
+    }
+
     /// The next signal that came and who sent it (a pid, 0 for the kernel); `None` when there is none.
     pub fn take(&mut self) -> Option<(Signal, u32)> {
         let info = self.0.read_signal().ok().flatten()?;

@@ -9,7 +9,6 @@ use crate::control::{Clients, Permissions};
 use crate::pool::{
     FeedPlan, MatchFilter, MatchSource, Overlap, Pool, PoolConfig, SavedStateV1, Timing, WaitingOrder,
 };
-use nix::sys::signal::Signal;
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
@@ -71,7 +70,7 @@ pub fn run(config: &Config, socket: &Path) -> Result<(), RunError> {
     make_folder(run_dir)?;
     make_folder(state_dir)?;
     let _lock = lock(run_dir)?;
-    let signals = block_signals()?;
+    let signals = Signals::open_all().map_err(|e| failed("blocking signals", e))?;
     let log_file = config.log.file();
     let target = match &log_file {
         None => Target::Stderr,
@@ -146,19 +145,6 @@ fn lock(run_dir: &Path) -> Result<FileLock, RunError> {
         }
         LockError::File { source } => failed(&format!("locking {}", path.display()), source),
     })
-}
-
-fn block_signals() -> Result<Signals, RunError> {
-    let wanted = [
-        Signal::SIGTERM,
-        Signal::SIGINT,
-        Signal::SIGHUP,
-        Signal::SIGQUIT,
-        Signal::SIGUSR1,
-        Signal::SIGUSR2,
-        Signal::SIGPIPE,
-    ];
-    Signals::open(&wanted).map_err(|e| failed("blocking signals", e))
 }
 
 /// What an earlier run left. A state that cannot be read is no reason not to run: the store knows the epochs, too.

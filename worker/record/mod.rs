@@ -23,7 +23,6 @@ pub use error::RecordError;
 use config::RecordConfig;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
-use nix::sys::signal::Signal;
 use run::{CONTROL, Control, Recorder};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
@@ -52,16 +51,8 @@ const LOG_FLUSH: Duration = Duration::from_secs(1);
 pub fn run(channel: OwnedFd) -> Result<(), RecordError> {
     // Before any thread. The coordinator tells when to end, by a message or by its own end; a terminal's interrupt, which goes to the
     // whole group, must not cut the last commit off.
-    let _signals = Signals::open(&[
-        Signal::SIGTERM,
-        Signal::SIGINT,
-        Signal::SIGHUP,
-        Signal::SIGQUIT,
-        Signal::SIGUSR1,
-        Signal::SIGUSR2,
-        Signal::SIGPIPE,
-    ])
-    .map_err(|source| RecordError::Kernel { operation: "block signals", source })?;
+    let _signals =
+        Signals::open_all().map_err(|source| RecordError::Kernel { operation: "block signals", source })?;
     let mut begun = None;
     let ran = live(channel, |config| {
         let log = &config.log;

@@ -1,6 +1,6 @@
 //! What the coordinator asks, and signals.
 
-use super::scanner::{Ending, ListTold, Scanner, wall_us};
+use super::scanner::{Ending, Scanner, wall_us};
 use super::telling::Telling;
 use crate::tree::MatchSlot;
 use mio::Interest;
@@ -10,14 +10,12 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 use touchline_common::ipc::messages::data::EndReason;
 use touchline_common::ipc::messages::worker::{
-    FromWorker, ListChange, MatchDetail, MatchReport, MatchState, ReleaseReason, ToWorker,
+    FromWorker, MatchDetail, MatchReport, MatchState, ReleaseReason, ToWorker,
 };
 use touchline_common::model::{Epoch, Listing, MatchId};
 
 /// Matches in one message of an answer.
 const DETAILS_AT_ONCE: usize = 500;
-/// Bytes of what the list tells in one message, roughly; a single match may exceed it.
-const LIST_AT_ONCE: usize = 256 * 1024;
 /// Characters of a match's name that the coordinator is told: it shows them, and a feed may send any number.
 const NAME_CHARS: usize = 200;
 /// How long handing over may take after a signal to this worker alone.
@@ -205,7 +203,7 @@ impl Scanner {
         }
     }
 
-    fn subscribe(&mut self, topic: &str) {
+    pub(super) fn subscribe(&mut self, topic: &str) {
         // Without a session the next connection asks for everything.
         let Some(session) = self.upstream.session() else { return };
         if let Err(error) = session.subscribe(topic.as_bytes()) {
@@ -272,32 +270,6 @@ impl Scanner {
         self.report_now = true;
     }
 
-    /// Tells what changed in the list, in messages that the coordinator takes. What it does not read is dropped; once it
-    /// reads again it is told that the list was lost, and a fresh load is asked for.
-    pub(super) fn tell_list(&mut self) {
-        if self.list_changes.is_empty() && self.list_told == ListTold::All {
-            return;
-        }
-        let mut changes = std::mem::take(&mut self.list_changes);
-        if self.list_told == ListTold::Part {
-            changes.clear();
-            if !self.say(&FromWorker::List(vec![ListChange::Lost])) {
-                return;
-            }
-            self.list_told = ListTold::All;
-            let topic = self.parts.list_topic.clone();
-            return self.subscribe(&topic);
-        }
-        while !changes.is_empty() {
-            let rest = changes.split_off(changes_at_once(&changes));
-            if !self.say(&FromWorker::List(changes)) {
-                self.list_told = ListTold::Part;
-                return;
-            }
-            changes = rest;
-        }
-    }
-
     /// Tells the coordinator something that nobody asked for; whether it can be told.
     pub(super) fn say(&mut self, message: &FromWorker) -> bool {
         self.answer(message, 0)
@@ -357,31 +329,4 @@ fn short(mut name: String) -> String {
         name.truncate(end);
     }
     name
-}
-
-/// How many of `changes` go into one message: at least one.
-fn changes_at_once(changes: &[ListChange]) -> usize {
-    let mut bytes = 0;
-    let fits = changes.iter().take_while(|change| {
-        let before = bytes;
-        bytes += size(change);
-        before < LIST_AT_ONCE
-    });
-    fits.count()
-}
-
-/// Bytes of a change in a message, nearly.
-fn size(change: &ListChange) -> usize {
-    const NUMBERS: usize = 64;
-    let of = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-    match change {
-        ListChange::Present { id, listing } => {
-            let texts =
-                [&listing.name, &listing.sport_id, &listing.competition, &listing.score, &listing.period];
-            let attributes = listing.attributes.iter().map(|(name, value)| name.len() + value.len() + 16);
-            NUMBERS + id.as_str().len() + texts.into_iter().map(of).sum::<usize>() + attributes.sum::<usize>()
-        }
-        ListChange::Gone { id } => NUMBERS + id.as_str().len(),
-        ListChange::LoadBegin | ListChange::LoadEnd | ListChange::Lost => NUMBERS,
-    }
 }

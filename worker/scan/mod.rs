@@ -8,6 +8,7 @@ mod book;
 mod commands;
 mod data_link;
 mod lag;
+mod listing;
 mod outbox;
 mod report;
 mod scanner;

@@ -6,7 +6,6 @@ use crate::feed::diffusion::{Login, SessionConfig};
 use crate::tree::{Forest, Limits, Mapping};
 use jiff::tz::TimeZone;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::Signal;
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -91,16 +90,7 @@ impl ScanError {
 pub fn run(channel: OwnedFd, slot: SlotId) -> Result<(), ScanError> {
     // Before any thread: only the loop is to see signals. A terminal's interrupt goes to the whole group; the coordinator
     // decides what becomes of it.
-    let wanted = [
-        Signal::SIGTERM,
-        Signal::SIGINT,
-        Signal::SIGHUP,
-        Signal::SIGQUIT,
-        Signal::SIGUSR1,
-        Signal::SIGUSR2,
-        Signal::SIGPIPE,
-    ];
-    let signals = Signals::open(&wanted).map_err(ScanError::system("blocking signals"))?;
+    let signals = Signals::open_all().map_err(ScanError::system("blocking signals"))?;
     let mut control: Control =
         Channel::new(channel, IN_LIMIT, OUT_LIMIT).map_err(ScanError::system("opening the channel"))?;
     let welcome = greet(&mut control).inspect_err(|error| tell_unwelcome(slot, error))?;

@@ -223,6 +223,24 @@ fn the_oldest_change_comes_first() {
 }
 
 #[test]
+fn a_running_clock_is_displayed_by_the_servers_time_and_received_by_ours() {
+    let mut forest = forest();
+    let mut log = Log::default();
+    forest.add_match(&["A".to_owned()], Listing::default()).unwrap();
+    let load = b"F|EV;IT=e;CL=1;SS=0-0;TM=10;TS=0;TT=1;TU=20190517140000;|MA;IT=m;|PA;IT=p;OD=1/1;|";
+    // 13:00:30 UTC is 14:00:30 where the feed is.
+    let half_past = at(1_558_098_030);
+    forest.load(b"A", load, half_past, &mut log).unwrap();
+    assert_eq!(log.bases[0].1.clock.unwrap().seconds, 630, "without a stated time our clock is all there is");
+    // The server is a minute behind us.
+    assert!(forest.server_time(b"F|IN;TI=20190517135930500;UF=15;|", half_past));
+    assert!(!forest.server_time(b"U|IN;UF=15;|", half_past), "what states none changes nothing");
+    forest.delta(b"A/p", b"U|OD=2/1;|", at(1_558_098_100), &mut log).unwrap();
+    let (_, seen) = &log.seen[0];
+    assert_eq!((seen.clock.unwrap().seconds, seen.received_at), (640, 1_558_098_100_000_000));
+}
+
+#[test]
 fn the_first_topic_wins_and_one_id_in_two_is_changed_in_both() {
     let mut forest = forest();
     let mut log = Log::default();

@@ -1,0 +1,96 @@
+//! What the list tells, in messages that the coordinator takes: a list of thousands of matches is more than one frame may hold.
+
+use super::scanner::{ListTold, Scanner};
+use touchline_common::ipc::messages::worker::{FromWorker, ListChange};
+
+/// Bytes of what the list tells in one message, roughly; a single match may exceed it.
+const LIST_AT_ONCE: usize = 256 * 1024;
+
+impl Scanner {
+    /// Tells what changed in the list, in messages that the coordinator takes. What it does not read is dropped; once it
+    /// reads again it is told that the list was lost, and a fresh load is asked for.
+    pub(super) fn tell_list(&mut self) {
+        if self.list_changes.is_empty() && self.list_told == ListTold::All {
+            return;
+        }
+        let mut changes = std::mem::take(&mut self.list_changes);
+        if self.list_told == ListTold::Part {
+            changes.clear();
+            if !self.say(&FromWorker::List(vec![ListChange::Lost])) {
+                return;
+            }
+            self.list_told = ListTold::All;
+            let topic = self.parts.list_topic.clone();
+            return self.subscribe(&topic);
+        }
+        while !changes.is_empty() {
+            let rest = changes.split_off(changes_at_once(&changes));
+            if !self.say(&FromWorker::List(changes)) {
+                self.list_told = ListTold::Part;
+                return;
+            }
+            changes = rest;
+        }
+    }
+}
+
+/// How many of `changes` go into one message: at least one.
+fn changes_at_once(changes: &[ListChange]) -> usize {
+    let mut bytes = 0;
+    let fits = changes.iter().take_while(|change| {
+        let before = bytes;
+        bytes += size(change);
+        before < LIST_AT_ONCE
+    });
+    fits.count()
+}
+
+/// Bytes of a change in a message, nearly.
+fn size(change: &ListChange) -> usize {
+    const NUMBERS: usize = 64;
+    let of = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    match change {
+        ListChange::Present { id, listing } => {
+            let texts =
+                [&listing.name, &listing.sport_id, &listing.competition, &listing.score, &listing.period];
+            let attributes = listing.attributes.iter().map(|(name, value)| name.len() + value.len() + 16);
+            NUMBERS + id.as_str().len() + texts.into_iter().map(of).sum::<usize>() + attributes.sum::<usize>()
+        }
+        ListChange::Gone { id } => NUMBERS + id.as_str().len(),
+        ListChange::LoadBegin | ListChange::LoadEnd | ListChange::Lost => NUMBERS,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use touchline_common::ipc::encode_frame;
+    use touchline_common::model::Listing;
+
+    #[test]
+    fn a_long_list_is_cut_into_messages_of_bounded_size_and_none_is_lost() {
+        let present = |n: usize| {
+            let name = Some("n".repeat(n % 700));
+            let attributes = vec![("CL.ID".to_owned(), "7".repeat(n % 90))];
+            let listing = Listing { name, attributes, ..Listing::default() };
+            ListChange::Present { id: format!("match{n}").as_str().into(), listing }
+        };
+        let mut changes: Vec<ListChange> = (0..5_000).map(present).collect();
+        changes.push(ListChange::LoadEnd);
+        let (mut messages, mut told) = (0, 0);
+        while !changes.is_empty() {
+            let rest = changes.split_off(changes_at_once(&changes));
+            told += changes.len();
+            messages += 1;
+            let mut frame = Vec::new();
+            encode_frame(&FromWorker::List(changes), 0, 0, &mut frame).unwrap();
+            assert!(frame.len() <= LIST_AT_ONCE + 1_000, "{} bytes", frame.len());
+            changes = rest;
+        }
+        assert_eq!(told, 5_001);
+        assert!(messages > 5 && messages < 20, "{messages} messages");
+        let huge = Listing { name: Some("n".repeat(2 * LIST_AT_ONCE)), ..Listing::default() };
+        let huge = ListChange::Present { id: "m".into(), listing: huge };
+        assert_eq!(changes_at_once(&[huge, ListChange::LoadEnd]), 1, "a single match may be larger");
+    }
+}
