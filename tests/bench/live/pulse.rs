@@ -269,7 +269,8 @@ pub fn number_of(id: &str) -> Option<usize> {
     id.trim_start_matches("6V").get(..8)?.parse().ok()
 }
 
-fn list(plan: Plan) -> Vec<u8> {
+/// The load of the match list.
+pub fn list(plan: Plan) -> Vec<u8> {
     let mut body =
         String::from("F|CL;ID=1;IT=OV_1_1_3;NA=Soccer;OR=0;|CT;ID=1;IT=OVCT_1_3;NA=Premier Division;OR=0;|");
     for number in 0..plan.matches {

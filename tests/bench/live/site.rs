@@ -35,11 +35,22 @@ pub struct Site {
     folder: TempDir,
 }
 
+/// A scanning worker.
+#[derive(Clone, Copy, Debug)]
+pub struct Worker {
+    /// Its pid.
+    pub pid: u32,
+    /// Its matches.
+    pub matches: u64,
+    /// Its subscriptions: one more than its matches if it holds the list.
+    pub subscriptions: u64,
+}
+
 /// The processes of a daemon.
 #[derive(Clone, Debug)]
 pub struct Pids {
-    /// The scanning workers, each with its number of matches.
-    pub workers: Vec<(u32, u64)>,
+    /// The scanning workers.
+    pub workers: Vec<Worker>,
     /// The parent of all.
     pub coordinator: u32,
     /// The others: the recorder.
@@ -138,12 +149,16 @@ impl Site {
     pub fn pids(&self) -> Result<Pids, BenchError> {
         let answer = self.ask("workers")?;
         let number = |worker: &Value, name: &str| worker.get(name).and_then(Value::as_u64);
-        let workers: Vec<(u32, u64)> = answer
+        let workers: Vec<Worker> = answer
             .as_array()
             .into_iter()
             .flatten()
             .filter_map(|worker| {
-                Some((u32::try_from(number(worker, "pid")?).ok()?, number(worker, "matches").unwrap_or(0)))
+                Some(Worker {
+                    pid: u32::try_from(number(worker, "pid")?).ok()?,
+                    matches: number(worker, "matches")?,
+                    subscriptions: number(worker, "subscriptions")?,
+                })
             })
             .collect();
         if workers.is_empty() {
@@ -152,7 +167,7 @@ impl Site {
         let coordinator = self.child.id();
         let others = process::children(coordinator)
             .into_iter()
-            .filter(|pid| workers.iter().all(|(worker, _)| worker != pid))
+            .filter(|pid| workers.iter().all(|worker| worker.pid != *pid))
             .collect();
         Ok(Pids { workers, coordinator, others })
     }
