@@ -283,6 +283,7 @@ impl Pool {
                 seat.switch = Switch::Sent;
                 let epoch = seat.epoch;
                 *owner = seat;
+                a_match.predecessor = Owner::Dead;
                 self.moving.remove(key);
                 let switch = ToRecorder::Switch { key: key.clone(), epoch, owner: Owner::Dead };
                 self.tell_recorder(switch, out);

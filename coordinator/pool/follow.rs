@@ -8,7 +8,7 @@ use super::notice::Notice;
 use super::placement;
 use super::{Action, Pool};
 use std::time::Duration;
-use touchline_common::ipc::messages::recorder::ToRecorder;
+use touchline_common::ipc::messages::recorder::{Owner, ToRecorder};
 use touchline_common::ipc::messages::worker::{ListChange, MatchState, ReleaseReason, ToWorker};
 use touchline_common::model::{FeedId, Generation, Listing, MatchId, MatchKey, SlotId};
 
@@ -172,6 +172,7 @@ impl Pool {
             delisted: None,
             crashes: Vec::new(),
             told_waiting: false,
+            predecessor: Owner::Dead,
             noticed: false,
             was_placed: hint.is_some(),
             hint,

@@ -4,6 +4,7 @@
 
 use super::placement::WaitKey;
 use std::time::Duration;
+use touchline_common::ipc::messages::recorder::Owner;
 use touchline_common::ipc::messages::worker::MatchState;
 use touchline_common::model::{Epoch, Generation, Listing, MatchKey, SlotId};
 
@@ -21,6 +22,9 @@ pub(super) struct Match {
     pub(super) noticed: bool,
     /// It had a seat at some time, so that the recorder has a ledger of it.
     pub(super) was_placed: bool,
+    /// Whether the recorder may take the owner for the one that it knows: alive once it has adopted one of the seat's epochs, dead
+    /// as long as the epoch that it knows may be that of a worker that is gone.
+    pub(super) predecessor: Owner,
     /// Where it was in the last run.
     pub(super) hint: Option<SlotId>,
     /// When it last went from one worker to another.

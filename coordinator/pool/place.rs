@@ -220,6 +220,7 @@ impl Pool {
         let Some(a_match) = self.matches.get_mut(key) else { return };
         a_match.place = Place::Placed { owner: seat, candidate: None };
         a_match.was_placed = true;
+        a_match.predecessor = Owner::Dead;
         a_match.hint = None;
         a_match.held_by = None;
         a_match.noticed = false;

@@ -144,6 +144,7 @@ impl Pool {
         let Place::Placed { owner, candidate } = &mut a_match.place else { return };
         if let Some(seat) = candidate.take_if(|seat| seat.epoch == epoch) {
             let former = std::mem::replace(owner, seat);
+            a_match.predecessor = Owner::Alive;
             let worker = owner.slot;
             a_match.moved_at = Some(now);
             self.moving.remove(key);
@@ -152,12 +153,15 @@ impl Pool {
             out.push(Action::Notice(Notice::Moved { key: key.clone(), worker, epoch }));
         } else if epoch > owner.epoch {
             // It adopted a candidate that is no more: its owner's epoch is refused from now on, so it needs a new one.
+            a_match.predecessor = Owner::Dead;
             if let Some(late) = candidate.take() {
                 self.moving.remove(key);
                 self.release_seat(key, &late, ReleaseReason::Moved, out);
             }
             self.epochs.stay_above(epoch);
             self.renew.insert(key.clone());
+        } else if owner.covers(owner.slot, owner.generation, epoch) {
+            a_match.predecessor = Owner::Alive;
         }
     }
 
@@ -177,7 +181,8 @@ impl Pool {
             }
             let Some(epoch) = self.epochs.mint() else { return };
             owner.epoch = epoch;
-            let mut seats = vec![(owner.slot, epoch, Some(Owner::Dead))];
+            // A recorder that starts anew waits for a worker that lives: what it holds comes first, under its old epoch.
+            let mut seats = vec![(owner.slot, epoch, Some(a_match.predecessor))];
             owner.switch = Switch::Sent;
             if let Some((seat, above)) = candidate.as_mut().and_then(|seat| Some((seat, self.epochs.mint()?)))
             {

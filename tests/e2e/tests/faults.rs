@@ -30,6 +30,12 @@ fn gaps(site: &Site) -> Vec<Value> {
     site.ask("gaps", json!({})).as_array().cloned().unwrap()
 }
 
+/// Waits until the recorder has committed much since: by then it has told the coordinator whom it knows.
+fn wait_for_events(site: &Site) {
+    let before = site.count("/recorder/events");
+    wait::until("committed events", BACK, || (site.count("/recorder/events") > before + 50).then_some(()));
+}
+
 fn trouble(site: &Site) -> String {
     let status = site.ask("status", json!({}));
     status["recorder"]["trouble"].as_str().unwrap_or_default().to_owned()
@@ -61,6 +67,7 @@ fn questions_during_the_start_cost_no_child() {
 fn a_killed_recorder_costs_nothing() {
     let site = Site::live(&small(), CAP);
     let workers = site.worker_pids();
+    wait_for_events(&site);
     let victim = site.recorder_pid().unwrap();
     send(victim, Signal::SIGKILL);
     wait::until("a new recorder", BACK, || site.recorder_pid().filter(|pid| *pid != victim));
@@ -72,6 +79,7 @@ fn a_killed_recorder_costs_nothing() {
 fn a_recorder_killed_again_and_again_costs_nothing() {
     let site = Site::live(&small(), CAP);
     let workers = site.worker_pids();
+    wait_for_events(&site);
     for _ in 0..3 {
         let victim = wait::until("a recorder", BACK, || site.recorder_pid());
         send(victim, Signal::SIGKILL);
@@ -148,20 +156,27 @@ struct Disk<'a>(&'a Path);
 impl<'a> Disk<'a> {
     fn mount(at: &'a Path, size: &str) -> Option<Disk<'a>> {
         std::fs::create_dir_all(at).unwrap();
+        let disk = Disk(at);
         let mounted = nix::unistd::geteuid().is_root()
-            && Disk(at).call("mount", &["-t", "tmpfs", "-o", &format!("size={size}"), "none"]);
+            && disk.call("mount", &["-t", "tmpfs", "-o", &format!("size={size}"), "none"]);
         if !mounted {
             eprintln!("SKIPPED: a small file system cannot be mounted here");
         }
-        mounted.then(|| Disk(at))
+        mounted.then_some(disk)
     }
 
-    fn resize(&self, size: &str) {
-        assert!(
-            self.call("mount", &["-o", &format!("remount,size={size}")]),
-            "resizing {}",
-            self.0.display()
-        );
+    /// Makes it as small as what is on it, with next to no room.
+    fn fill(&self) {
+        wait::until("a disk without room", Duration::from_secs(10), || {
+            let stat = nix::sys::statvfs::statvfs(self.0).unwrap();
+            let used = (stat.blocks() - stat.blocks_free()) * stat.fragment_size() / 1024;
+            // The store may have grown meanwhile, and then the kernel refuses.
+            self.call("mount", &["-o", &format!("remount,size={}k", used + 128)]).then_some(())
+        });
+    }
+
+    fn free(&self) {
+        assert!(self.call("mount", &["-o", "remount,size=64m"]), "resizing {}", self.0.display());
     }
 
     fn call(&self, program: &str, words: &[&str]) -> bool {
@@ -188,16 +203,13 @@ fn a_full_disk_is_trouble_until_there_is_room() {
     let store = format!("max_subscriptions = 5\n[store]\npath = \"{}/touchline.db\"", disk.display());
     let site = Site::live(&small(), &store);
     let workers = site.worker_pids();
-    let used = |name: &str| std::fs::metadata(disk.join(name)).map_or(0, |found| found.len());
-    // All but nothing: what is there stays, what comes finds no room.
-    let full = (used("touchline.db") + used("touchline.db-wal") + used("touchline.db-shm")) / 1024 + 64;
-    mounted.resize(&format!("{full}k"));
+    mounted.fill();
     wait::until("the trouble in the status", Duration::from_secs(30), || {
         (!trouble(&site).is_empty()).then_some(())
     });
     assert_eq!(site.count("/matches/live"), 12, "scanning goes on");
     thread::sleep(Duration::from_secs(2));
-    mounted.resize("64m");
+    mounted.free();
     wait::until("the end of the trouble", Duration::from_secs(15), || {
         trouble(&site).is_empty().then_some(())
     });

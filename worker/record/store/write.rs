@@ -225,7 +225,8 @@ fn gaps(transaction: &Transaction<'_>, config: &RecordConfig, batch: &Batch) -> 
                 .execute(params![feed, id, slot.0, rfc3339(*at), reason])?,
             GapStep::Close { at } => transaction
                 .prepare_cached(
-                    "UPDATE gaps SET ended_at = ?3 WHERE feed = ?1 AND match = ?2 AND ended_at IS NULL",
+                    // A base that closes it may have waited in a worker since before the recorder knew of the gap.
+                    "UPDATE gaps SET ended_at = max(started_at, ?3) WHERE feed = ?1 AND match = ?2 AND ended_at IS NULL",
                 )?
                 .execute(params![feed, id, rfc3339(*at)])?,
         };
