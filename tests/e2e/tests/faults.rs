@@ -52,7 +52,7 @@ fn assert_nothing_was_missed(site: &Site, workers: &[u32]) {
 
 #[test]
 fn questions_during_the_start_cost_no_child() {
-    let site = Site::start(&small(), "max_subscriptions = 5\n[pool]\nmin_workers = 12");
+    let site = Site::start_with_pool(&small(), CAP, "min_workers = 12");
     let until = Instant::now() + LIVE;
     while site.count("/workers/ready") < 12 {
         assert!(Instant::now() < until, "{}", site.daemon.log());
