@@ -120,7 +120,7 @@ fn operate(name: &str, matches: &ArgMatches, out: &mut Printer<'_>) -> Outcome {
         }
         "rebalance" => wait::moved(&daemon, name, Map::new(), format, show::done, out),
         "scale" => show::answer(&daemon, name, args(&["min", "max"]), format, show::done, out),
-        "resync" => show::answer(&daemon, name, args(&["match"]), format, show::done, out),
+        "resync" | "release" => show::answer(&daemon, name, args(&["match"]), format, show::done, out),
         "events" => show::events(&daemon, matches, out),
         "health" => show::health(&daemon, format, out),
         "ping" => show::ping(&daemon, format, out),

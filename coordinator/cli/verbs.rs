@@ -274,7 +274,7 @@ pub const VERBS: &[Verb] = &[
         ],
     ),
     verb("resync", "Subscribe a match again and take a fresh load", &[MATCH]),
-    verb("release", "Let a match out of quarantine", &[MATCH]).unbuilt(),
+    verb("release", "Let a match out of quarantine", &[MATCH]),
     verb("reload", "Apply the changed configuration, printing the difference first", &[DRY_RUN]).unbuilt(),
     verb(
         "upgrade",
