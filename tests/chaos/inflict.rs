@@ -32,8 +32,20 @@ pub(crate) struct Cost {
     pub(crate) unfollowed: Duration,
     /// How much of it the server took to answer.
     pub(crate) server: Duration,
+    /// Whether the other workers had room for what the victim followed.
+    pub(crate) room: Room,
     /// What else is to be said.
     pub(crate) note: String,
+}
+
+/// The places beside a victim.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// For all of it, or nobody had to move.
+    #[default]
+    Enough,
+    /// Not for all: some wait for a start, which waits in turn after early deaths.
+    Short,
 }
 
 impl Cost {
@@ -81,14 +93,20 @@ pub(crate) fn inflict(site: &mut Site, planned: &Planned, ledger: &mut Ledger) -
 
 fn kill_worker(site: &Site, planned: &Planned) -> Cost {
     let (slot, pid, before) = victim(site, planned);
+    let matches = before.values().filter(|seat| seat.worker == Some(slot)).count();
+    // One more for the list, which it may hold.
+    let room = if site.room_beside(slot) > matches { Room::Enough } else { Room::Short };
     let began = Instant::now();
     signal(pid, Signal::SIGKILL);
     wait::until("the killed worker's matches live again", SETTLE, || {
         let gone = site.workers()?.iter().all(|(_, other)| *other != pid);
         (gone && site.are_live(&before, &site.seats()?)).then_some(())
     });
-    let matches = before.values().filter(|seat| seat.worker == Some(slot)).count();
-    Cost { note: format!("  ({matches} matches)"), ..Cost::unfollowed(began.elapsed()) }
+    let note = match room {
+        Room::Enough => format!("  ({matches} matches)"),
+        Room::Short => format!("  ({matches} matches, not room for all without a start)"),
+    };
+    Cost { room, note, ..Cost::unfollowed(began.elapsed()) }
 }
 
 fn stop_worker(site: &Site, planned: &Planned, stall: Stall) -> Cost {
@@ -108,8 +126,11 @@ fn stop_worker(site: &Site, planned: &Planned, stall: Stall) -> Cost {
         .collect();
     wait::until("the stopped worker's matches followed elsewhere", TAKEN_OVER, || {
         let seats = site.seats()?;
+        // What ended meanwhile needs no other place, though the list's own worker may be the stopped one.
+        let matches = site.simulator.truth().matches();
         let elsewhere = |id: &String| seats.get(id).is_none_or(|seat| seat.worker != Some(slot));
-        (hers.keys().all(elsewhere) && site.are_live(&hers, &seats)).then_some(())
+        (matches.iter().filter(|id| hers.contains_key(*id)).all(elsewhere) && site.are_live(&hers, &seats))
+            .then_some(())
     });
     let cost = Cost { note: format!("  ({} matches)", hers.len()), ..Cost::unfollowed(began.elapsed()) };
     if stall == Stall::Hung {

@@ -1,7 +1,7 @@
 //! What a run came to: everything that was published and committed against the truth, what is left over, and how long things took.
 
 use super::Options;
-use super::inflict::{Cost, reap};
+use super::inflict::{Cost, Room, reap};
 use super::plan::{Fault, Planned, Stall};
 use super::site::{Site, is_alive, signal};
 use nix::sys::signal::Signal;
@@ -19,8 +19,10 @@ const COMMITS: Duration = Duration::from_secs(30);
 const LEAVE: Duration = Duration::from_secs(25);
 /// A killed worker's matches are followed again within this, the server's own time apart.
 const KILLED: Duration = Duration::from_millis(100);
-/// A stopped worker's matches are followed elsewhere within this.
+/// A stopped worker's matches are followed elsewhere within this,
 const STOPPED: Duration = Duration::from_secs(3);
+/// and where the new place tells lower values, they are believed this much later.
+const BELIEVED: Duration = Duration::from_secs(2);
 /// Differences of a kind that are told.
 const TOLD: usize = 8;
 
@@ -216,8 +218,8 @@ fn limits(ledger: &mut Ledger, slack: Duration) {
 /// How long a fault may cost, where that is promised.
 fn limit(fault: Fault, cost: &Cost) -> Option<Duration> {
     match fault {
-        Fault::WorkerKill => Some(KILLED + cost.server),
-        Fault::WorkerStop(Stall::Silent | Stall::Hung) => Some(STOPPED + cost.server),
+        Fault::WorkerKill => (cost.room == Room::Enough).then_some(KILLED + cost.server),
+        Fault::WorkerStop(Stall::Silent | Stall::Hung) => Some(STOPPED + BELIEVED + cost.server),
         Fault::WorkerStop(Stall::Short)
         | Fault::RecorderKill
         | Fault::RecorderStop(_)

@@ -165,6 +165,19 @@ impl Site {
         Some(workers.as_array()?.iter().filter_map(pair).collect())
     }
 
+    /// Free subscriptions of all workers that are up, but one.
+    pub(crate) fn room_beside(&self, slot: u64) -> usize {
+        let workers = self.ask("workers", json!({}));
+        let count = |worker: &Value, name: &str| worker.get(name).and_then(Value::as_u64).unwrap_or(0);
+        let others = workers.as_array().into_iter().flatten().filter(|worker| {
+            count(worker, "worker") != slot && worker.get("connection").is_some_and(|is| is == "up")
+        });
+        let free = others.map(|worker| {
+            count(worker, "cap").saturating_sub(count(worker, "subscriptions") + count(worker, "reserved"))
+        });
+        free.sum::<u64>() as usize
+    }
+
     /// Pids of the workers.
     pub(crate) fn worker_pids(&self) -> BTreeSet<u32> {
         self.workers().into_iter().flatten().map(|(_, pid)| pid).collect()
