@@ -186,7 +186,8 @@ fn rendered_undrained(publish_deadline: Duration) -> bool {
     let mut stage = Stage::up(&Wish { publish_deadline, ..Wish::default() });
     stage.live("m", 5, "6V1");
     stage.server().delta("6V1/p1", "U|OD=3/1;|");
-    stage.until("the change", |stage| {
+    // Without a whole turn in between, which would read it drained and render it.
+    touchline_harness::wait::until("the change", PATIENCE, || {
         stage.scanner.upstream.note(Readiness::Bytes);
         stage.scanner.read();
         stage.scanner.parts.forest.oldest_dirty()
