@@ -92,10 +92,10 @@ impl Subject {
         }
     }
 
-    /// Every event that is committed, in their order.
-    pub fn events(&self) -> Result<Stream, DemoError> {
+    /// Every event that is committed after `since`, in their order.
+    pub fn events(&self, since: u64) -> Result<Stream, DemoError> {
         let asked = Client::connect(&self.socket)
-            .and_then(|client| client.stream("events", arguments(json!({ "since": 0 })), ANSWER));
+            .and_then(|client| client.stream("events", arguments(json!({ "since": since })), ANSWER));
         asked.map(|(_, stream)| stream).map_err(|error| DemoError::new("asking for the events", error))
     }
 

@@ -14,6 +14,8 @@ use touchline_simulator::{EventsReport, FinalReport, OracleReport};
 const NEXT_EVENT: Duration = Duration::from_secs(10);
 /// How long the recorder may take to commit the events of everything that was sent.
 const COMMIT_DEADLINE: Duration = Duration::from_secs(30);
+/// How often a broken stream of events is taken up again.
+const READ_ATTEMPTS: u32 = 3;
 /// Differences that are printed.
 const SHOWN: usize = 5;
 
@@ -50,22 +52,8 @@ impl Verdict {
         };
         let settled = began.elapsed();
         wait_for_commits(subject)?;
-        let mut stream = subject.events()?;
-        let mut failed = None;
-        let rows = std::iter::from_fn(|| match stream.next_line(Some(NEXT_EVENT)) {
-            Ok(line) => {
-                serde_json::from_slice::<Value>(&line?).map_err(|error| failed = Some(error.to_string())).ok()
-            }
-            Err(error) => {
-                failed = Some(error.to_string());
-                None
-            }
-        });
-        let rows: Vec<Value> = rows.collect();
+        let rows = read_events(subject)?;
         let events = auditor.oracle().compare_events(&rows);
-        if let Some(error) = failed {
-            return Err(DemoError::new("reading the events", error));
-        }
         let look = subject.look()?;
         let number = |path: &str| look.status.pointer(path).and_then(Value::as_u64).unwrap_or(0);
         Ok(Verdict {
@@ -155,6 +143,29 @@ impl Verdict {
             }
         }
     }
+}
+
+/// Every committed event. A stream that breaks off is taken up behind its last event, as any reader of the queue would.
+fn read_events(subject: &Subject) -> Result<Vec<Value>, DemoError> {
+    let mut rows: Vec<Value> = Vec::new();
+    for attempt in 1.. {
+        let last = rows.last().and_then(|row| row.get("seq")?.as_u64()).unwrap_or(0);
+        let mut stream = subject.events(last)?;
+        let broken = loop {
+            match stream.next_line(Some(NEXT_EVENT)) {
+                Ok(None) => return Ok(rows),
+                Ok(Some(line)) => match serde_json::from_slice(&line) {
+                    Ok(row) => rows.push(row),
+                    Err(error) => return Err(DemoError::new("reading an event", error)),
+                },
+                Err(error) => break error,
+            }
+        };
+        if attempt >= READ_ATTEMPTS {
+            return Err(DemoError::new("reading the events", broken));
+        }
+    }
+    Ok(rows)
 }
 
 /// Waits until the recorder has nothing left to commit.

@@ -108,7 +108,10 @@ impl Clients {
         let spawned = std::thread::Builder::new().name("query".into()).spawn(move || {
             let served = serve(&stream, task, &path, &shared);
             if let Err(error) = served {
-                log::debug!(error:% = error; "query.client_lost");
+                // One that left had the right to.
+                let left = matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset);
+                let level = if left { log::Level::Debug } else { log::Level::Warn };
+                log::log!(level, error:% = error; "query.client_lost");
             }
             open.fetch_sub(1, Ordering::AcqRel);
         });
