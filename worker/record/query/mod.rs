@@ -110,8 +110,11 @@ impl Clients {
             if let Err(error) = served {
                 // One that left had the right to.
                 let left = matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset);
-                let level = if left { log::Level::Debug } else { log::Level::Warn };
-                log::log!(level, error:% = error; "query.client_lost");
+                if left {
+                    log::debug!(error:% = error; "query.client_lost");
+                } else {
+                    log::warn!(error:% = error; "query.client_lost");
+                }
             }
             open.fetch_sub(1, Ordering::AcqRel);
         });
