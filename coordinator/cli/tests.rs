@@ -274,7 +274,7 @@ fn the_options_of_demo_and_simulate() {
     let demo = touchline(&["demo"]);
     assert_eq!(
         demo.asked,
-        "DemoOptions { matches: 250, rate: 1000.0, burst: None, duration: None, replay: Replay { files: [], speed: 1.0 }, \
+        "DemoOptions { matches: 250, rate: 20000.0, burst: Some(BurstSpec { factor: 10.0, len: 5s, every: 20s }), duration: None, replay: Replay { files: [], speed: 1.0 }, \
          dir: None, keep: No, seed: 1, cap: 50, output: Text }"
     );
     let args =

@@ -171,7 +171,7 @@ pub const VERBS: &[Verb] = &[
         "A simulated server and the whole daemon, held against the truth",
         &[
             MATCHES,
-            RATE,
+            RATE.or("20000"),
             option("for", "DUR", Check::Duration, "End after this long and compare with the truth"),
             option(
                 "feed",
@@ -186,7 +186,7 @@ pub const VERBS: &[Verb] = &[
             switch("keep", "Keep the temporary folder"),
             SEED,
             option("cap", "N", Check::Whole, "Subscriptions that one connection may hold").or("50"),
-            BURST,
+            BURST.or("10,5s,20s"),
         ],
     ),
     verb(

@@ -46,7 +46,7 @@ fn a_worker_killed_in_the_middle_costs_a_gap_and_no_truth() {
     let ask = |verb: &str| -> Option<Value> {
         Client::connect(&socket).ok()?.request(verb, Map::new(), Duration::from_secs(5)).ok()
     };
-    let (code, told) = demo(folder.path(), &["--for", "15s", "--rate", "4000"], || {
+    let (code, told) = demo(folder.path(), &["--for", "15s", "--rate", "4000", "--burst", "1,1s,1m"], || {
         wait::until("all matches live", Duration::from_secs(30), || {
             (ask("status")?.pointer("/matches/live")?.as_u64()? == 250).then_some(())
         });
