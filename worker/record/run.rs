@@ -27,6 +27,7 @@ use touchline_common::ipc::messages::data::Publish;
 use touchline_common::ipc::messages::recorder::{FromRecorder, RecorderStats, ToRecorder};
 use touchline_common::ipc::{Channel, ChannelError, ReadOutcome};
 use touchline_common::logging::LogHandle;
+use touchline_common::sys::watchdog::Watchdog;
 
 /// The control channel, from here.
 pub(super) type Control = Channel<ToRecorder, FromRecorder>;
@@ -151,9 +152,12 @@ impl Recorder {
     ///
     /// # Errors
     /// [`RecordError::Control`], [`RecordError::Kernel`].
-    pub(super) fn turn_until_done(mut self) -> Result<(), RecordError> {
+    pub(super) fn turn_until_done(mut self, watchdog: Option<&Watchdog>) -> Result<(), RecordError> {
         let mut events = Events::with_capacity(256);
         while self.state != State::Done {
+            if let Some(watchdog) = watchdog {
+                watchdog.alive();
+            }
             let patience = if self.has_work() { Duration::ZERO } else { TICK };
             match self.poll.poll(&mut events, Some(patience)) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => {
