@@ -18,6 +18,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+use touchline_common::failpoint::{self, Point};
 use touchline_common::ipc::ReadOutcome;
 use touchline_common::ipc::messages::Welcome;
 use touchline_common::ipc::messages::recorder::{FromRecorder, ToRecorder};
@@ -208,6 +209,9 @@ impl Daemon {
             Action::ToWorker { slot, generation, message } => {
                 if self.is_current(Child::Worker(slot), generation) {
                     self.tell_worker(slot, &message, 0);
+                    if matches!(message, ToWorker::Assign { .. }) {
+                        failpoint::hit(Point::AssignSent);
+                    }
                 }
             }
             Action::ToRecorder { generation, message } => {
@@ -264,6 +268,7 @@ impl Daemon {
             (Child::Recorder, _) => self.tell_recorder(&ToRecorder::Welcome(welcome), 0),
         }
         self.children.welcomed(child);
+        failpoint::hit(Point::WelcomeSent);
         self.pass_log_filter(child);
     }
 
@@ -288,6 +293,7 @@ impl Daemon {
         if let Err(error) = self.children.tell_worker(child, &ToWorker::Data, 0, Some(to_worker)) {
             self.drop_channel(child, error.to_string());
         }
+        failpoint::hit(Point::AttachSent);
     }
 
     pub(crate) fn tell_worker(&mut self, slot: SlotId, message: &ToWorker, request: u32) {
@@ -354,6 +360,9 @@ impl Daemon {
                 self.inputs.push_back(Input::Worker { slot, generation, message });
             }
             (Said::Recorder(message, _), _) => {
+                if matches!(message, FromRecorder::Switched { .. }) {
+                    failpoint::hit(Point::MoveSwitched);
+                }
                 self.inputs.push_back(Input::Recorder { generation, message });
             }
             (Said::Worker(..), Child::Recorder) => {}
@@ -375,6 +384,7 @@ impl Daemon {
         }
         match self.children.reap(child, self.poll.registry(), &mut self.tokens) {
             Ok(Some(exit)) => {
+                failpoint::hit(Point::ChildReaped);
                 self.unread.remove(&child);
                 self.forget_in_gathers(child);
                 self.inputs.push_back(Input::Exited { child, generation, exit: pool_exit(exit) });
@@ -442,6 +452,6 @@ impl Daemon {
 fn pool_exit(exit: Exit) -> pool::Exit {
     match exit {
         Exit::Code(code) => pool::Exit::Code(code),
-        Exit::Signal(number) => pool::Exit::Signal { number, core: false },
+        Exit::Signal { number, core } => pool::Exit::Signal { number, core },
     }
 }

@@ -12,6 +12,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use touchline_common::failpoint::{self, Point};
 use touchline_common::sys::pidfd::PidFd;
 
 /// How long the end of a killed child is waited for, milliseconds.
@@ -63,8 +64,9 @@ impl std::error::Error for SpawnError {}
 /// As `socketpair(2)`; no descriptors left is the usual one.
 pub fn channel_pair() -> Result<(OwnedFd, OwnedFd), SpawnError> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    socketpair(AddressFamily::Unix, SockType::Stream, None, flags)
-        .map_err(|errno| SpawnError { operation: "making a channel", source: errno.into() })
+    failpoint::fails(Point::ChannelPair)
+        .and_then(|()| Ok(socketpair(AddressFamily::Unix, SockType::Stream, None, flags)?))
+        .map_err(|source| SpawnError { operation: "making a channel", source })
 }
 
 /// Starts a child.
@@ -74,6 +76,7 @@ pub fn channel_pair() -> Result<(OwnedFd, OwnedFd), SpawnError> {
 pub fn spawn(kind: ChildKind) -> Result<Child, SpawnError> {
     let failed = |operation| move |source| SpawnError { operation, source };
     let (near, far) = channel_pair()?;
+    failpoint::fails(Point::SpawnBefore).map_err(failed("starting a child"))?;
     let mut command = Command::new("/proc/self/exe");
     match kind {
         ChildKind::Worker { slot } => {
@@ -88,7 +91,7 @@ pub fn spawn(kind: ChildKind) -> Result<Child, SpawnError> {
         .stdout(Stdio::null())
         .spawn()
         .map_err(failed("starting a child"))?;
-    match PidFd::open(child.id()) {
+    match failpoint::fails(Point::SpawnAfterExec).and_then(|()| PidFd::open(child.id())) {
         Ok(pidfd) => Ok(Child { pid: child.id(), pidfd, channel: near }),
         Err(source) => {
             // Without a pidfd its end could not be seen.
@@ -117,8 +120,13 @@ pub fn end(pidfd: &PidFd) {
 pub enum Exit {
     /// By itself, with this code.
     Code(i32),
-    /// By this signal.
-    Signal(i32),
+    /// By a signal.
+    Signal {
+        /// Its number.
+        number: i32,
+        /// Whether a core was written.
+        core: bool,
+    },
 }
 
 /// Reaps a child if it has ended.
@@ -128,7 +136,7 @@ pub enum Exit {
 pub fn reap(pidfd: &PidFd) -> io::Result<Option<Exit>> {
     match waitid(Id::PIDFd(pidfd.as_fd()), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG)? {
         WaitStatus::Exited(_, code) => Ok(Some(Exit::Code(code))),
-        WaitStatus::Signaled(_, signal, _) => Ok(Some(Exit::Signal(signal as i32))),
+        WaitStatus::Signaled(_, signal, core) => Ok(Some(Exit::Signal { number: signal as i32, core })),
         WaitStatus::StillAlive
         | WaitStatus::Stopped(..)
         | WaitStatus::Continued(_)

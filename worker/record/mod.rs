@@ -28,6 +28,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use touchline_common::config::Config;
+use touchline_common::failpoint::{self, Point};
 use touchline_common::ipc::messages::recorder::{FromRecorder, ToRecorder};
 use touchline_common::ipc::messages::{Hello, Welcome};
 use touchline_common::ipc::{Channel, PROTO, ReadOutcome};
@@ -141,6 +142,7 @@ fn greet(
     };
     let unusable = |what: String| RecordError::Control { what };
     control.send(&FromRecorder::Hello(hello), 0).map_err(|error| unusable(error.to_string()))?;
+    failpoint::hit(Point::RecordHello);
     let until = Instant::now() + WELCOME;
     let mut events = Events::with_capacity(4);
     let mut log_file = None;

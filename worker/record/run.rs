@@ -23,6 +23,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use touchline_common::failpoint::{self, Point};
 use touchline_common::ipc::messages::data::Publish;
 use touchline_common::ipc::messages::recorder::{FromRecorder, RecorderStats, ToRecorder};
 use touchline_common::ipc::{Channel, ChannelError, ReadOutcome};
@@ -145,6 +146,7 @@ impl Recorder {
         };
         log::info!(documents = recorder.documents.count(), epoch = highest_epoch.0; "recorder.ready");
         recorder.tell(FromRecorder::Ready { highest_epoch, token }, 0);
+        failpoint::hit(Point::RecordReady);
         Ok(recorder)
     }
 
@@ -158,6 +160,7 @@ impl Recorder {
             if let Some(watchdog) = watchdog {
                 watchdog.alive();
             }
+            failpoint::hit(Point::RecordTurn);
             let patience = if self.has_work() { Duration::ZERO } else { TICK };
             match self.poll.poll(&mut events, Some(patience)) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => {
@@ -293,6 +296,7 @@ impl Recorder {
     }
 
     fn attach(&mut self, source: Source, fd: OwnedFd) {
+        failpoint::hit(Point::RecordAttach);
         let channel = match Channel::new(fd, data::FRAME_LIMIT, data::OUT_LIMIT) {
             Ok(channel) => channel,
             Err(error) => return log::error!(worker = source.slot.0, error:% = error; "data.attach_failed"),
@@ -387,6 +391,7 @@ impl Recorder {
                         self.audit.write(&AuditRecord { publish, version });
                     }
                 }
+                failpoint::hit(Point::RecordSwitched);
                 self.tell(FromRecorder::Switched { key, epoch }, 0);
             }
             Reply::Ended { key } => {

@@ -14,6 +14,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use touchline_common::config::Template;
+use touchline_common::failpoint::{self, Point};
 use touchline_common::ipc::messages::worker::ListChange;
 use touchline_common::logging::LogHandle;
 use touchline_common::model::{FeedId, Generation, Section, SlotId};
@@ -156,6 +157,7 @@ impl Scanner {
             if let Some(watchdog) = &watchdog {
                 watchdog.alive();
             }
+            failpoint::hit(Point::WorkerTurn);
             if let Some(ending) = self.step(&mut events, Duration::MAX)? {
                 return self.leave(&ending);
             }
