@@ -143,7 +143,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_understood_is_refused() {
-        for text in ["ready.sent", "nowhere=kill9", "ready.sent=", "ready.sent=kill9,x", "ready.sent=exit=x"] {
+        for text in ["ready.sent", "nowhere=kill9", "ready.sent=", "ready.sent=kill9,x", "ready.sent=exit=x"]
+        {
             assert!(parse(text).is_err(), "{text}");
         }
         assert!(parse(" ready.sent=stop ; hello.sent=delay=5;").is_ok_and(|rules| rules.len() == 2));

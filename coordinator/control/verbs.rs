@@ -91,6 +91,7 @@ impl Daemon {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             build: crate::BUILD.to_owned(),
             pid: std::process::id(),
+            wall_us: jiff::Timestamp::now().as_microsecond(),
             ..Surroundings::default()
         })
     }

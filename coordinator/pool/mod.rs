@@ -10,6 +10,7 @@ mod balance;
 mod breaker;
 mod children;
 mod config;
+mod deaths;
 mod epochs;
 mod feed;
 mod filter;
@@ -43,7 +44,8 @@ mod tests;
 
 pub use action::{Action, Answer, Signal};
 pub use config::{FeedPlan, MatchFilter, MatchSource, Overlap, PoolConfig, Timing, WaitingOrder};
-pub use input::{Child, Command, Exit, Input, RequestId, Urgency};
+pub use deaths::DeathView;
+pub use input::{Child, Command, Exit, Input, RequestId, Urgency, Usage};
 pub use notice::{Level, Notice, Summary};
 pub use saved::{SavedAssignmentV1, SavedSlotV1, SavedStateError, SavedStateV1};
 pub use views::{
@@ -53,6 +55,7 @@ pub use views::{
 };
 
 use breaker::Breaker;
+use deaths::Deaths;
 use epochs::Epochs;
 use feed::{Budget, Feed, FirstList, Told};
 use jitter::Jitter;
@@ -101,6 +104,7 @@ pub struct Pool {
     reserve_after: Duration,
     breaker: Breaker,
     breaker_told: bool,
+    deaths: Deaths,
     restarts: u64,
     retired_at: Option<Duration>,
     rebalanced_at: Duration,
@@ -159,6 +163,7 @@ impl Pool {
             reserve_after: Duration::ZERO,
             breaker: Breaker::new(),
             breaker_told: false,
+            deaths: Deaths::default(),
             restarts: 0,
             retired_at: None,
             rebalanced_at: Duration::ZERO,
@@ -192,7 +197,9 @@ impl Pool {
             Input::ChannelClosed { child, generation, why } => {
                 self.channel_closed(child, generation, &why, out);
             }
-            Input::Exited { child, generation, exit } => self.child_exited(child, generation, exit, out),
+            Input::Exited { child, generation, exit, usage } => {
+                self.child_exited(child, generation, exit, usage, out);
+            }
             Input::EpochsReserved { up_to } => {
                 self.epochs.reserved(up_to);
                 self.placement_due = true;

@@ -2,9 +2,9 @@
 //!
 //! A child stays here until it is reaped, even when its channel is closed: its pid must not be forgotten before.
 
-use super::spawn::{self, ChildKind, Exit, SpawnError};
+use super::spawn::{self, ChildKind, SpawnError};
 use super::tokens::Tokens;
-use crate::pool::{Child, Signal};
+use crate::pool::{Child, Exit, Signal, Usage};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use std::collections::BTreeMap;
@@ -262,15 +262,15 @@ impl Children {
         child: Child,
         registry: &Registry,
         tokens: &mut Tokens<Source>,
-    ) -> io::Result<Option<Exit>> {
+    ) -> io::Result<Option<(Exit, Usage)>> {
         let Some(process) = self.processes.get(&child) else { return Ok(None) };
-        let Some(exit) = spawn::reap(&process.pidfd)? else { return Ok(None) };
+        let Some(ended) = spawn::reap(&process.pidfd)? else { return Ok(None) };
         self.close(child, registry, tokens);
         if let Some(process) = self.processes.remove(&child) {
             let _ = registry.deregister(&mut SourceFd(&process.pidfd.as_raw_fd()));
             tokens.remove(process.pid_token);
         }
-        Ok(Some(exit))
+        Ok(Some(ended))
     }
 
     fn link(&mut self, child: Child) -> Option<&mut Link> {

@@ -5,11 +5,11 @@
 //! have deadlines. A child's frames are taken in pieces, so that a chatty one does not keep the operators waiting.
 
 use super::children::{Children, Said, Source};
-use super::spawn::{self, Exit};
+use super::spawn;
 use super::state_file;
 use super::tokens::Tokens;
 use crate::control::{Clients, Gather};
-use crate::pool::{self, Action, Child, Command, Input, Pool, RequestId, Urgency};
+use crate::pool::{Action, Child, Command, Input, Pool, RequestId, Urgency};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
 use nix::sys::signal::Signal;
@@ -383,11 +383,11 @@ impl Daemon {
             }
         }
         match self.children.reap(child, self.poll.registry(), &mut self.tokens) {
-            Ok(Some(exit)) => {
+            Ok(Some((exit, usage))) => {
                 failpoint::hit(Point::ChildReaped);
                 self.unread.remove(&child);
                 self.forget_in_gathers(child);
-                self.inputs.push_back(Input::Exited { child, generation, exit: pool_exit(exit) });
+                self.inputs.push_back(Input::Exited { child, generation, exit, usage: Some(usage) });
             }
             Ok(None) => {}
             Err(error) => log::error!(child:? = child, error:% = error; "child.reap_failed"),
@@ -446,12 +446,5 @@ impl Daemon {
             source: io::Error::other(source),
         };
         state_file::replace(&self.state_path, state.to_json().map_err(failed)?.as_bytes())
-    }
-}
-
-fn pool_exit(exit: Exit) -> pool::Exit {
-    match exit {
-        Exit::Code(code) => pool::Exit::Code(code),
-        Exit::Signal { number, core } => pool::Exit::Signal { number, core },
     }
 }

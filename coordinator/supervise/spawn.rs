@@ -4,16 +4,16 @@
 //! another version. No `pre_exec`, for with one std forks for real: its cost grows with our memory, and our loop stands still
 //! meanwhile. Called by the main thread only: a child dies with the *thread* that forked it.
 
+use crate::pool::{Exit, Usage};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use touchline_common::failpoint::{self, Point};
-use touchline_common::sys::pidfd::PidFd;
+use touchline_common::sys::pidfd::{Ended, How, PidFd};
 
 /// How long the end of a killed child is waited for, milliseconds.
 const END_DEADLINE_MS: u16 = 1_000;
@@ -115,34 +115,17 @@ pub fn end(pidfd: &PidFd) {
     }
 }
 
-/// How a child ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// By itself, with this code.
-    Code(i32),
-    /// By a signal.
-    Signal {
-        /// Its number.
-        number: i32,
-        /// Whether a core was written.
-        core: bool,
-    },
-}
-
 /// Reaps a child if it has ended.
 ///
 /// # Errors
 /// As `waitid(2)`.
-pub fn reap(pidfd: &PidFd) -> io::Result<Option<Exit>> {
-    match waitid(Id::PIDFd(pidfd.as_fd()), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG)? {
-        WaitStatus::Exited(_, code) => Ok(Some(Exit::Code(code))),
-        WaitStatus::Signaled(_, signal, core) => Ok(Some(Exit::Signal { number: signal as i32, core })),
-        WaitStatus::StillAlive
-        | WaitStatus::Stopped(..)
-        | WaitStatus::Continued(_)
-        | WaitStatus::PtraceEvent(..)
-        | WaitStatus::PtraceSyscall(_) => Ok(None),
-    }
+pub fn reap(pidfd: &PidFd) -> io::Result<Option<(Exit, Usage)>> {
+    let Some(Ended { how, peak_rss_bytes, cpu }) = pidfd.reap()? else { return Ok(None) };
+    let exit = match how {
+        How::Code(code) => Exit::Code(code),
+        How::Signal { number, core } => Exit::Signal { number, core },
+    };
+    Ok(Some((exit, Usage { peak_rss_bytes, cpu })))
 }
 
 #[cfg(test)]
@@ -155,7 +138,7 @@ mod tests {
         let child = Command::new("sleep").arg("60").spawn().unwrap();
         let pidfd = PidFd::open(child.id()).unwrap();
         end(&pidfd);
-        let again = waitid(Id::PIDFd(pidfd.as_fd()), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG);
-        assert_eq!(again, Err(nix::errno::Errno::ECHILD), "it is reaped already");
+        let again = reap(&pidfd).unwrap_err();
+        assert_eq!(again.raw_os_error(), Some(libc::ECHILD), "it is reaped already");
     }
 }
