@@ -37,6 +37,8 @@ enum Action {
 struct Rule {
     point: Point,
     action: Action,
+    /// As long as this file is not there, nothing counts.
+    when: Option<PathBuf>,
     /// Passes that go by before.
     after: u64,
     /// Who makes this file acts; nobody else.
@@ -60,6 +62,9 @@ pub(super) fn act(point: Point) -> Passed {
 
 impl Rule {
     fn is_due(&self) -> bool {
+        if self.when.as_ref().is_some_and(|path| !path.exists()) {
+            return false;
+        }
         if self.passes.fetch_add(1, Ordering::Relaxed) < self.after {
             return false;
         }
@@ -98,12 +103,13 @@ fn parse_rule(text: &str) -> Result<Rule, String> {
     let point = point.ok_or_else(|| format!("no place is called {name:?}"))?;
     let mut words = rest.split(',');
     let action = parse_action(words.next().unwrap_or_default())?;
-    let mut rule = Rule { point, action, after: 0, once: None, passes: AtomicU64::new(0) };
+    let mut rule = Rule { point, action, when: None, after: 0, once: None, passes: AtomicU64::new(0) };
     for word in words {
         match word.split_once('=') {
             Some(("after", passes)) => rule.after = number(word, passes)?,
+            Some(("when", path)) => rule.when = Some(path.into()),
             Some(("once", path)) => rule.once = Some(path.into()),
-            Some(_) | None => return Err(format!("{word:?}: after=N or once=FILE is expected")),
+            Some(_) | None => return Err(format!("{word:?}: when=FILE, after=N or once=FILE is expected")),
         }
     }
     Ok(rule)
@@ -158,5 +164,11 @@ mod tests {
         let due: Vec<bool> = (0..4).map(|_| mine[0].is_due()).collect();
         assert_eq!(due, [false, false, true, false]);
         assert!((0..4).all(|_| !hers[0].is_due()));
+        let file = folder.path().join("now");
+        let later = parse(&format!("worker.turn=error,after=1,when={}", file.display())).unwrap();
+        assert!((0..4).all(|_| !later[0].is_due()));
+        std::fs::write(&file, "").unwrap();
+        let due: Vec<bool> = (0..2).map(|_| later[0].is_due()).collect();
+        assert_eq!(due, [false, true]);
     }
 }

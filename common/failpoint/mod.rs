@@ -2,8 +2,8 @@
 //!
 //! Only a build with the feature `failpoints` has them; in any other, [`hit`] and [`fails`] are nothing, and the names are not in
 //! the program (a test looks). What is done there comes from the environment, which children inherit:
-//! `TOUCHLINE_FAILPOINTS="NAME=ACTION[,after=N][,once=FILE][;…]"`, with the actions `kill9`, `stop`, `exit=N`, `error`, `delay=MS`,
-//! `panic` and `spin`. `after=N` lets N passes go by; `once=FILE` acts only for the one process that makes that file, so that a
+//! `TOUCHLINE_FAILPOINTS="NAME=ACTION[,when=FILE][,after=N][,once=FILE][;…]"`, with the actions `kill9`, `stop`, `exit=N`, `error`, `delay=MS`,
+//! `panic` and `spin`. `when=FILE` sleeps until that file is there; `after=N` lets N passes go by; `once=FILE` acts only for the one process that makes that file, so that a
 //! successor gets past the place. `docs/testing.md` has the table; callers: each step of the daemon that a crash may cut in two.
 
 #[cfg(any(test, feature = "failpoints"))]

@@ -23,6 +23,8 @@ pub struct Surroundings {
     pub sandbox: SandboxView,
     /// The time of day, microseconds since 1970 UTC.
     pub wall_us: i64,
+    /// Why the state could not be saved the last time; empty when it was.
+    pub state_trouble: String,
 }
 
 /// `status --json`.
@@ -52,6 +54,8 @@ pub struct StatusView {
     pub gateway: GatewayView,
     /// The sandbox.
     pub sandbox: SandboxView,
+    /// Why the state could not be saved the last time; empty when it was.
+    pub state_trouble: String,
     /// The newest deaths of children, newest first, at most 20.
     pub deaths: Vec<DeathView>,
 }

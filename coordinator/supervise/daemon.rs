@@ -19,10 +19,10 @@ use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use touchline_common::failpoint::{self, Point};
-use touchline_common::ipc::ReadOutcome;
 use touchline_common::ipc::messages::Welcome;
 use touchline_common::ipc::messages::recorder::{FromRecorder, ToRecorder};
 use touchline_common::ipc::messages::worker::{FromWorker, ToWorker};
+use touchline_common::ipc::{ChannelError, ReadOutcome};
 use touchline_common::logging::LogHandle;
 use touchline_common::model::{FeedId, Generation, SlotId};
 use touchline_common::sys::signals::Signals;
@@ -47,6 +47,8 @@ pub struct Daemon {
     /// Answers that are being gathered from children.
     pub(crate) gathers: HashMap<u32, Gather>,
     pub(crate) last_request: u64,
+    /// Why the state could not be saved the last time; empty when it was.
+    pub(crate) state_trouble: String,
     signals: Signals,
     state_path: PathBuf,
     child_config: String,
@@ -107,6 +109,7 @@ impl Daemon {
             asked: HashMap::new(),
             gathers: HashMap::new(),
             last_request: 0,
+            state_trouble: String::new(),
             signals: parts.signals,
             state_path: parts.state_path,
             child_config: parts.child_config,
@@ -330,8 +333,21 @@ impl Daemon {
                 self.take_messages(child, usize::MAX);
                 self.drop_channel(child, "it closed its channel".to_owned());
             }
-            Err(error) => self.drop_channel(child, error.to_string()),
+            Err(error) => self.break_channel(child, &error),
         }
+    }
+
+    /// A bad frame. One of another version is what a child of that version says first: the pool decides by the version.
+    fn break_channel(&mut self, child: Child, error: &ChannelError) {
+        if let (Some(hello), Some(generation)) =
+            (self.children.foreign_hello(child, error), self.children.generation(child))
+        {
+            self.inputs.push_back(match child {
+                Child::Worker(slot) => Input::Worker { slot, generation, message: FromWorker::Hello(hello) },
+                Child::Recorder => Input::Recorder { generation, message: FromRecorder::Hello(hello) },
+            });
+        }
+        self.drop_channel(child, error.to_string());
     }
 
     fn take_messages(&mut self, child: Child, most: usize) {
@@ -340,7 +356,7 @@ impl Daemon {
             match self.children.next(child) {
                 Ok(Some(said)) => self.hear(child, generation, said),
                 Ok(None) => return,
-                Err(error) => return self.drop_channel(child, error.to_string()),
+                Err(error) => return self.break_channel(child, &error),
             }
         }
         // The rest is in our buffer, where no event will announce it.
@@ -437,7 +453,14 @@ impl Daemon {
         RequestId(self.last_request)
     }
 
-    fn save_state(&self, at_least: Option<u64>) -> Result<(), state_file::StateFileError> {
+    /// Saves the state; that it could not be is said in `status` and `health` until it can be.
+    fn save_state(&mut self, at_least: Option<u64>) -> Result<(), state_file::StateFileError> {
+        let saved = self.write_state(at_least);
+        self.state_trouble = saved.as_ref().err().map(ToString::to_string).unwrap_or_default();
+        saved
+    }
+
+    fn write_state(&self, at_least: Option<u64>) -> Result<(), state_file::StateFileError> {
         let mut state = self.pool.saved_state();
         state.highest_epoch = state.highest_epoch.max(at_least.unwrap_or(0));
         let failed = |source| state_file::StateFileError {

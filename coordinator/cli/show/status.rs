@@ -23,6 +23,10 @@ pub(crate) fn status(status: &Value, out: &mut Printer<'_>) -> Result<(), Failur
     {
         out.line(format!("          {}", clean(trouble)))?;
     }
+    if let Some(trouble) = status.get("state_trouble").and_then(Value::as_str).filter(|text| !text.is_empty())
+    {
+        out.line(format!("state     not saved: {}", clean(trouble)))?;
+    }
     out.line(others(status))?;
     out.line("")?;
     feeds(status, out)?;
