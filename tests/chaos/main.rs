@@ -1,17 +1,23 @@
-//! `touchline-chaos --faults N --seed S [--rate R] [--matches M] [--slack MS] [--quick]`: faults against the whole daemon.
+//! `touchline-chaos --faults N --seed S [--rate R] [--matches M] [--slack MS] [--quick]`: faults against the whole daemon, or
+//! `touchline-chaos --matrix [NAME…] [--list]`: each fault at its named place, a line for each; a name stands for all cases that contain it.
 //!
 //! Ends with a line of figures; the code is 0 when every promise was kept, 1 when not, 2 for arguments that are none.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::process::ExitCode;
 use std::time::Duration;
-use touchline_chaos::{Options, Which, run};
+use touchline_chaos::{Options, Which, matrix, run};
 
 const USAGE: &str =
-    "usage: chaos --faults N --seed S [--rate DIFFS_PER_S] [--matches N] [--slack MS] [--quick]";
+    "usage: chaos --faults N --seed S [--rate DIFFS_PER_S] [--matches N] [--slack MS] [--quick]
+       chaos --matrix [NAME…] [--list]";
 
 fn main() -> ExitCode {
-    let options = match parse(std::env::args().skip(1)) {
+    let mut words = std::env::args().skip(1).peekable();
+    if words.next_if_eq("--matrix").is_some() {
+        return run_matrix(&words.collect::<Vec<_>>());
+    }
+    let options = match parse(words) {
         Ok(options) => options,
         Err(told) => {
             eprintln!("{told}\n{USAGE}");
@@ -30,6 +36,34 @@ fn main() -> ExitCode {
     }
     println!("{}", outcome.summary);
     if outcome.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The cases that are named, or all.
+fn run_matrix(names: &[String]) -> ExitCode {
+    let wanted: Vec<&String> = names.iter().filter(|name| *name != "--list").collect();
+    let cases = matrix::cases();
+    let is_wanted =
+        |case: &&matrix::Case| wanted.is_empty() || wanted.iter().any(|name| case.name().contains(*name));
+    let chosen: Vec<&matrix::Case> = cases.iter().filter(is_wanted).collect();
+    if names.len() > wanted.len() {
+        chosen.iter().for_each(|case| println!("{}", case.name()));
+        return ExitCode::SUCCESS;
+    }
+    if chosen.is_empty() {
+        eprintln!("no case is called {names:?}: --matrix --list names them\n{USAGE}");
+        return ExitCode::from(2);
+    }
+    let began = std::time::Instant::now();
+    let tally = matrix::run(chosen.iter().copied(), &mut |line| println!("{line}"));
+    println!(
+        "matrix={} ok={} skipped={} bad={} in {:.0} s",
+        chosen.len(),
+        tally.good,
+        tally.skipped,
+        tally.bad,
+        began.elapsed().as_secs_f32()
+    );
+    if tally.bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// A run that cannot go on leaves no process behind; folder and log stay where they are.
