@@ -66,7 +66,32 @@ pub struct Tally {
     pub bad: usize,
 }
 
-/// Runs the cases; `tell` gets a line for each.
+impl Tally {
+    /// What a line of [`run`] counts as.
+    pub fn of_line(line: &str) -> Tally {
+        let mut tally = Tally::default();
+        match line.split_whitespace().next() {
+            Some("ok") => tally.good = 1,
+            Some("skip") => tally.skipped = 1,
+            Some(_) | None => tally.bad = 1,
+        }
+        tally
+    }
+
+    /// Adds another's.
+    pub fn add(&mut self, other: Tally) {
+        self.good += other.good;
+        self.skipped += other.skipped;
+        self.bad += other.bad;
+    }
+}
+
+/// Ends every child of this process, also those that became so.
+pub fn end_children() {
+    ground::end_children();
+}
+
+/// Runs the cases, here, as far as a panic unwinds; `tell` gets a line for each.
 pub fn run<'a>(cases: impl IntoIterator<Item = &'a Case>, tell: &mut dyn FnMut(&str)) -> Tally {
     let subreaper = nix::sys::prctl::set_child_subreaper(true);
     subreaper.expect("becoming a subreaper");

@@ -254,6 +254,7 @@ impl Ground {
     pub(super) fn conclude(mut self, note: impl Into<String>) -> Told {
         self.settle();
         self.assert_descriptors();
+        self.wait_for_something_to_compare();
         self.simulator.pause();
         self.assert_documents();
         self.assert_events();
@@ -304,6 +305,15 @@ impl Ground {
             assert!(Instant::now() < until, "documents differ: {report:?}");
             std::thread::sleep(Duration::from_millis(100));
         }
+    }
+
+    /// Not all that happened lies in the gap of the fault itself.
+    fn wait_for_something_to_compare(&self) {
+        let oracle = Oracle::new(self.simulator.truth());
+        wait::until("events to compare", SETTLE, || {
+            std::thread::sleep(Duration::from_millis(100));
+            (oracle.compare_events(&self.events()).registers > 0).then_some(())
+        });
     }
 
     fn assert_events(&self) {
