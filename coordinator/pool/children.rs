@@ -262,6 +262,9 @@ impl Pool {
         }
         if let Some(feed) = feed {
             self.lose_list(feed, slot, generation, out);
+            if let Some(feed) = self.feed_mut(feed) {
+                feed.learner.gone(slot, generation);
+            }
         }
         self.finish_endings(out);
         self.placement_due = true;

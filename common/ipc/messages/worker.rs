@@ -120,6 +120,8 @@ pub enum FromWorker {
         state: ConnectionState,
         /// Why, for people.
         detail: String,
+        /// What was asked and answered on a connection that is lost now, if anything was asked.
+        lost: Option<LostWith>,
     },
     /// The answer to `Ping`.
     Pong,
@@ -132,6 +134,15 @@ pub enum FromWorker {
 
 impl Message for FromWorker {
     const KIND: u16 = 0x0102;
+}
+
+/// How far a connection had come when it was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LostWith {
+    /// Subscriptions sent on it.
+    pub asked: u32,
+    /// Subscriptions of them whose load came.
+    pub loaded: u32,
 }
 
 /// The state of the one upstream link.
