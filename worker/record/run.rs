@@ -250,6 +250,12 @@ impl Recorder {
                 None => log::error!(worker = slot.0; "control.no_descriptor"),
             },
             ToRecorder::Switch { key, epoch, owner } => self.jobs.push(Job::Switch { key, epoch, owner }),
+            ToRecorder::Silent { slot, generation, ms } => {
+                self.jobs.push(Job::Silent { source: Source { slot, generation }, ms });
+            }
+            ToRecorder::Back { slot, generation } => {
+                self.jobs.push(Job::Back { source: Source { slot, generation } });
+            }
             ToRecorder::Waiting { key, listing: Some(listing) } => {
                 self.documents.listed(&key, waiting::head(&listing), wall_us(), Instant::now());
             }
