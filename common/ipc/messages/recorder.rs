@@ -103,6 +103,11 @@ pub enum FromRecorder {
         /// The store's token.
         token: u64,
     },
+    /// After `Ready`: matches that are not over as far as the store knows. Whoever ended meanwhile is to be told.
+    Held {
+        /// Which; as many messages as it takes.
+        keys: Vec<MatchKey>,
+    },
     /// The epoch owns the match.
     Switched {
         /// The match.
