@@ -24,6 +24,7 @@ mod matches;
 mod moves;
 mod notice;
 mod operate;
+mod orphans;
 mod place;
 mod placement;
 mod recorder;
@@ -94,6 +95,8 @@ pub struct Pool {
     delisted: BTreeSet<MatchKey>,
     /// Matches whose topics were removed though they are listed: when they are asked for again, and the wait after that.
     removed: BTreeMap<MatchKey, (Duration, Duration)>,
+    /// Matches that the store holds for alive and that are none.
+    orphans: BTreeMap<MatchKey, orphans::Doubt>,
     ending: Vec<Ending>,
     ended: VecDeque<Ended>,
     ended_count: u64,
@@ -153,6 +156,7 @@ impl Pool {
             moving: BTreeSet::new(),
             delisted: BTreeSet::new(),
             removed: BTreeMap::new(),
+            orphans: BTreeMap::new(),
             ending: Vec::new(),
             ended: VecDeque::new(),
             ended_count: 0,
@@ -218,6 +222,7 @@ impl Pool {
         self.tick_lists(out);
         self.tick_delisted(out);
         self.tick_removed(out);
+        self.tick_orphans(out);
         self.tick_moves(out);
         self.tick_shrink(out);
         self.tick_balance(out);

@@ -100,6 +100,9 @@ impl Pool {
         }
         if back {
             out.push(Action::Notice(Notice::Back { worker: slot, silent_ms: millis(silent) }));
+            if let Some(generation) = self.slot(slot).map(|slot| slot.life.generation) {
+                self.tell_recorder(ToRecorder::Back { slot, generation }, out);
+            }
             self.call_off_moves(slot, out);
         }
     }

@@ -10,6 +10,8 @@ use touchline_common::model::{Listing, MatchId};
 
 #[path = "caps_tests.rs"]
 mod caps;
+#[path = "faults_tests.rs"]
+mod faults;
 #[path = "moves_tests.rs"]
 mod moves;
 
@@ -117,7 +119,10 @@ impl Bed {
             Action::ToWorker { slot, message, .. } => {
                 let counted = matches!(
                     message,
-                    ToWorker::Assign { .. } | ToWorker::Release { .. } | ToWorker::FollowList
+                    ToWorker::Assign { .. }
+                        | ToWorker::Release { .. }
+                        | ToWorker::FollowList
+                        | ToWorker::UnfollowList
                 );
                 self.seen.get_mut(&slot).unwrap().1 += u64::from(counted);
                 Vec::new()
@@ -500,6 +505,10 @@ fn a_cold_start_goes_on_where_the_last_run_ended() {
     }
     assert_eq!(second.pool.workers()[0].generation, 2, "a generation is never used twice");
     let ended = ToRecorder::Ended { key: key("f") };
+    assert!(!second.log.contains(&Action::ToRecorder { generation: Generation(2), message: ended.clone() }));
+    second.pass(ms(10_500), &[]);
+    second.load_list(&["a", "b", "c", "d", "e", "g"]);
+    second.pass(ms(500), &[]);
     assert!(second.log.iter().any(|a| matches!(a, Action::ToRecorder { message, .. } if *message == ended)));
 }
 

@@ -22,6 +22,8 @@ pub enum ToWorker {
     Data,
     /// Follow the feed's match list. Counts one subscription.
     FollowList,
+    /// Stop following the match list: another worker has it now.
+    UnfollowList,
     /// Follow a match. Counts one subscription per topic.
     Assign {
         /// Which.
@@ -228,7 +230,7 @@ pub enum ListChange {
 /// What a worker carries, each second and on change.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LoadReport {
-    /// How many of the coordinator's `Assign`, `Release` and `FollowList` messages it has taken: what was sent later is still reserved.
+    /// How many of the coordinator's `Assign`, `Release`, `FollowList` and `UnfollowList` messages it has taken: what was sent later is still reserved.
     pub commands_seen: u64,
     /// Matches held.
     pub matches: u32,

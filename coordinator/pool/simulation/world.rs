@@ -458,6 +458,11 @@ impl World {
                 let torn = first && self.chance(10);
                 self.send_load(slot, torn);
             }
+            ToWorker::UnfollowList => {
+                worker.seen += 1;
+                worker.list = false;
+                self.report(slot);
+            }
             ToWorker::Assign { id, epoch, topics, .. } => {
                 worker.seen += 1;
                 worker.matches.insert(id.clone(), (epoch, topics.len() as u32));
@@ -568,6 +573,8 @@ impl World {
             ToRecorder::Stop { .. } => self.exit(Child::Recorder, generation, Exit::Code(0)),
             ToRecorder::Welcome(_)
             | ToRecorder::Attach { .. }
+            | ToRecorder::Silent { .. }
+            | ToRecorder::Back { .. }
             | ToRecorder::Waiting { .. }
             | ToRecorder::Ended { .. }
             | ToRecorder::Query { .. }

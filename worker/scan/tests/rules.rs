@@ -117,6 +117,25 @@ fn a_lost_connection_is_said_to_all_and_everything_is_asked_for_again() {
 }
 
 #[test]
+fn a_list_that_another_has_now_is_let_go_and_may_come_back() {
+    let mut stage = Stage::up(&Wish::default());
+    stage.tell(&ToWorker::FollowList);
+    stage.until_asked("L");
+    stage.tell(&ToWorker::UnfollowList);
+    stage.until("nothing held", |stage| {
+        let report = stage.report(2);
+        (report.commands_seen == 2 && report.subscriptions == 0).then_some(())
+    });
+    stage.server().load("L", LOAD);
+    stage.live("m", 5, "6V1");
+    assert!(!stage.heard.iter().any(|message| matches!(message, FromWorker::List(_))), "{:?}", stage.heard);
+    stage.tell(&ToWorker::FollowList);
+    stage.until("the list's subscription", |stage| {
+        (stage.heard.iter().any(|message| matches!(message, FromWorker::Load(report) if report.commands_seen == 4 && report.subscriptions == 2))).then_some(())
+    });
+}
+
+#[test]
 fn a_stop_hands_over_everything_before_the_end() {
     let mut stage = Stage::up(&Wish::default());
     stage.live("m", 5, "6V1");
