@@ -209,7 +209,7 @@ impl Pool {
         let Some(state) = self.feed(feed) else { return Told::Nothing };
         if self.is_refused(feed) {
             return Told::Degraded(
-                "a worker was refused (exit 2): see its log line, correct it and start anew".into(),
+                "a worker was refused, its configuration (exit 2) or its version: see its log line, correct it and start anew".into(),
             );
         }
         if !connected {

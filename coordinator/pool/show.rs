@@ -52,6 +52,8 @@ impl Pool {
             },
             gateway: surroundings.gateway,
             sandbox: surroundings.sandbox,
+            state_trouble: surroundings.state_trouble,
+            deaths: self.death_views(surroundings.wall_us),
         }
     }
 

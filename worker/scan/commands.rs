@@ -8,6 +8,7 @@ use mio::unix::SourceFd;
 use nix::sys::signal::Signal;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
+use touchline_common::failpoint::{self, Point};
 use touchline_common::ipc::messages::data::EndReason;
 use touchline_common::ipc::messages::worker::{
     FromWorker, MatchDetail, MatchReport, MatchState, ReleaseReason, ToWorker,
@@ -40,6 +41,7 @@ impl Scanner {
     fn obey(&mut self, message: ToWorker, request: u32, fd: Option<OwnedFd>) {
         match message {
             ToWorker::Assign { id, epoch, topics, listing } => {
+                failpoint::hit(Point::AssignReceived);
                 self.commands_seen += 1;
                 self.assign(&id, epoch, topics, listing);
             }
@@ -48,6 +50,7 @@ impl Scanner {
                 self.release(&id, epoch, why);
             }
             ToWorker::FollowList => {
+                failpoint::hit(Point::ListReceived);
                 self.commands_seen += 1;
                 self.follow_list();
             }
@@ -58,7 +61,10 @@ impl Scanner {
             ToWorker::Listed { id, listing } => self.listed(&id, listing),
             ToWorker::Renew { id, epoch } => self.renew(&id, epoch),
             ToWorker::Resync { id } => self.resync(&id),
-            ToWorker::Data => self.attach(fd),
+            ToWorker::Data => {
+                failpoint::hit(Point::DataReceived);
+                self.attach(fd);
+            }
             ToWorker::Details => self.tell_details(request),
             ToWorker::Ping => {
                 self.say(&FromWorker::Pong);
@@ -121,6 +127,7 @@ impl Scanner {
         let mut telling = Telling { book: &mut self.book, link: &mut self.link, now: Instant::now() };
         telling.tell_last(slot, reason, wall_us());
         self.forget(slot);
+        failpoint::hit(Point::ReleaseAcked);
         self.report_now = true;
     }
 
@@ -272,6 +279,9 @@ impl Scanner {
     pub(super) fn set_state(&mut self, slot: MatchSlot, state: MatchState) {
         let Some(followed) = self.book.get_mut(slot) else { return };
         if followed.state != state {
+            if (followed.state, state) == (MatchState::Subscribing, MatchState::Live) {
+                failpoint::hit(Point::MovePrepared);
+            }
             followed.state = state;
             self.report_match(slot, state);
         }
