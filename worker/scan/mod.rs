@@ -11,6 +11,7 @@ mod lag;
 mod listing;
 mod outbox;
 mod report;
+mod resolve;
 mod scanner;
 mod start;
 mod telling;

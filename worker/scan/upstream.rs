@@ -1,20 +1,26 @@
 //! The one connection to the server: resolve, connect, read, write, and try again with jitter.
 //!
-//! Names are resolved when a connection is tried, before its socket exists; addresses that are numbers, the usual case for a
-//! push server behind a balancer, cost nothing. Called by the scanning loop only.
+//! Names are resolved when a connection is tried, by a thread, since the system may take its time; addresses that are numbers, the
+//! usual case for a push server behind a balancer, cost nothing. Called by the scanning loop only.
 
+use super::resolve::Resolver;
 use crate::feed::backoff::Backoff;
 use crate::feed::diffusion::{LostReason, Session, SessionConfig};
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long a connection may take to be made.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long a name may take to become an address.
+const RESOLVE_DEADLINE: Duration = Duration::from_secs(5);
+/// How often the loop looks whether it has.
+const RESOLVE_LOOK: Duration = Duration::from_millis(10);
 
 /// What a connection is made with.
 #[derive(Clone, Debug)]
@@ -31,6 +37,7 @@ pub struct Upstream {
     plan: Plan,
     token: Token,
     backoff: Backoff,
+    resolver: Resolver,
     state: State,
     random: RandomState,
     attempts: u64,
@@ -40,6 +47,8 @@ pub struct Upstream {
 enum State {
     /// Nothing before this time.
     Waiting { until: Instant },
+    /// The name is being resolved; looked at by then, given up on at last.
+    Resolving { look: Instant, until: Instant },
     /// The socket is being connected.
     Connecting { stream: TcpStream, until: Instant },
     /// Bytes flow.
@@ -81,13 +90,15 @@ impl Upstream {
     /// A connection that is tried at once.
     pub fn new(plan: Plan, token: Token, now: Instant) -> Upstream {
         let state = State::Waiting { until: now };
-        Upstream { plan, token, backoff: Backoff::default(), state, random: RandomState::new(), attempts: 0 }
+        let (backoff, resolver, random) = (Backoff::default(), Resolver::default(), RandomState::new());
+        Upstream { plan, token, backoff, resolver, state, random, attempts: 0 }
     }
 
     /// When something is due.
     pub fn deadline(&self) -> Option<Instant> {
         match &self.state {
             State::Waiting { until } | State::Connecting { until, .. } => Some(*until),
+            State::Resolving { look, until } => Some(*look.min(until)),
             State::Connected { session, .. } => session.deadline(),
         }
     }
@@ -96,7 +107,7 @@ impl Upstream {
     pub fn session(&mut self) -> Option<&mut Session> {
         match &mut self.state {
             State::Connected { session, .. } => Some(session),
-            State::Waiting { .. } | State::Connecting { .. } => None,
+            State::Waiting { .. } | State::Resolving { .. } | State::Connecting { .. } => None,
         }
     }
 
@@ -104,7 +115,7 @@ impl Upstream {
     pub fn session_ref(&self) -> Option<&Session> {
         match &self.state {
             State::Connected { session, .. } => Some(session),
-            State::Waiting { .. } | State::Connecting { .. } => None,
+            State::Waiting { .. } | State::Resolving { .. } | State::Connecting { .. } => None,
         }
     }
 
@@ -112,14 +123,18 @@ impl Upstream {
     pub fn is_drained(&self) -> bool {
         match &self.state {
             State::Connected { queue, .. } => *queue == Queue::Drained,
-            State::Waiting { .. } | State::Connecting { .. } => true,
+            State::Waiting { .. } | State::Resolving { .. } | State::Connecting { .. } => true,
         }
     }
 
     /// Does what is due, and what a readiness event may have made possible.
     pub fn advance(&mut self, registry: &Registry, now: Instant) -> Step {
         match &mut self.state {
-            State::Waiting { until } if now >= *until => self.connect(registry, now),
+            State::Waiting { until } if now >= *until => self.begin(registry, now),
+            State::Resolving { until, .. } => {
+                let until = *until;
+                self.check_resolved(registry, until, now)
+            }
             State::Connecting { until, .. } if now >= *until => {
                 self.failed(&format!("no connection within {CONNECT_DEADLINE:?}"), now)
             }
@@ -132,9 +147,33 @@ impl Upstream {
         }
     }
 
-    fn connect(&mut self, registry: &Registry, now: Instant) -> Step {
-        let stream = resolve(&self.plan.authority, self.attempts).and_then(|address| {
-            let mut stream = TcpStream::connect(address)?;
+    fn begin(&mut self, registry: &Registry, now: Instant) -> Step {
+        if let Ok(address) = self.plan.authority.parse() {
+            return self.connect(address, registry, now);
+        }
+        if let Err(error) = self.resolver.ask(&self.plan.authority) {
+            return self.failed(&error.to_string(), now);
+        }
+        self.check_resolved(registry, now + RESOLVE_DEADLINE, now)
+    }
+
+    fn check_resolved(&mut self, registry: &Registry, until: Instant, now: Instant) -> Step {
+        match self.resolver.look() {
+            None if now >= until => self.failed(&format!("no address within {RESOLVE_DEADLINE:?}"), now),
+            None => {
+                self.state = State::Resolving { look: now + RESOLVE_LOOK, until };
+                Step::Nothing
+            }
+            Some(Err(error)) => self.failed(&error.to_string(), now),
+            Some(Ok(addresses)) => match in_turn(&addresses, self.attempts) {
+                Some(address) => self.connect(address, registry, now),
+                None => self.failed("the name has no address", now),
+            },
+        }
+    }
+
+    fn connect(&mut self, address: SocketAddr, registry: &Registry, now: Instant) -> Step {
+        let stream = TcpStream::connect(address).and_then(|mut stream| {
             registry.register(&mut stream, self.token, Interest::READABLE | Interest::WRITABLE)?;
             Ok(stream)
         });
@@ -268,12 +307,60 @@ impl Upstream {
 }
 
 /// The address to try: a name with several gets them in turn, for one of them may lead nowhere from here.
-fn resolve(authority: &str, attempt: u64) -> io::Result<SocketAddr> {
-    if let Ok(address) = authority.parse() {
-        return Ok(address);
+fn in_turn(addresses: &[SocketAddr], attempt: u64) -> Option<SocketAddr> {
+    let place = usize::try_from(attempt).unwrap_or_default().checked_rem(addresses.len())?;
+    addresses.get(place).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn upstream(authority: &str, now: Instant) -> Upstream {
+        let plan = Plan { authority: authority.to_owned(), session: SessionConfig::default() };
+        Upstream::new(plan, Token(7), now)
     }
-    let addresses: Vec<SocketAddr> = authority.to_socket_addrs()?.collect();
-    let place = usize::try_from(attempt).unwrap_or_default().checked_rem(addresses.len()).unwrap_or_default();
-    let address = addresses.get(place).copied();
-    address.ok_or_else(|| io::Error::new(ErrorKind::NotFound, "the name has no address"))
+
+    #[test]
+    fn a_name_that_nobody_answers_for_holds_the_loop_up_for_nothing() {
+        let (poll, began) = (mio::Poll::new().unwrap(), Instant::now());
+        let mut upstream = upstream("feed.invalid:80", began);
+        let (resolver, _silence) = Resolver::silent();
+        upstream.resolver = resolver;
+        let mut now = began;
+        let told = loop {
+            match upstream.advance(poll.registry(), now) {
+                Step::Nothing => now = upstream.deadline().unwrap(),
+                Step::Failed(told) => break told,
+                Step::Connected => panic!("to whom?"),
+            }
+        };
+        assert!(told.starts_with("feed.invalid:80: no address within 5s; next attempt in "), "{told}");
+        assert_eq!(now - began, RESOLVE_DEADLINE);
+        assert!(began.elapsed() < Duration::from_secs(1), "time passed in the test alone");
+        // The next attempt waits for the same answer.
+        now = upstream.deadline().unwrap();
+        assert_eq!(upstream.advance(poll.registry(), now), Step::Nothing);
+        assert!(matches!(upstream.state, State::Resolving { .. }));
+    }
+
+    #[test]
+    fn a_name_leads_to_a_connection_and_several_addresses_get_their_turn() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let (poll, now) = (mio::Poll::new().unwrap(), Instant::now());
+        let mut upstream = upstream(&format!("localhost:{}", listener.local_addr().unwrap().port()), now);
+        let mut told = String::new();
+        touchline_harness::wait::until("a connection", Duration::from_secs(20), || {
+            match upstream.advance(poll.registry(), Instant::now()) {
+                Step::Connected => return Some(()),
+                // Its other address is nobody's.
+                Step::Failed(why) => told = why,
+                Step::Nothing => {}
+            }
+            None
+        });
+        let addresses = ["127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap()];
+        assert_eq!(in_turn(&addresses, 3), Some(addresses[1]), "{told}");
+        assert_eq!(in_turn(&[], 3), None);
+    }
 }

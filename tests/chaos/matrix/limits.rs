@@ -154,9 +154,9 @@ fn clients_that_leave() -> Told {
     let mut ground = Ground::live(Plan::default());
     let before = ground.workers();
     let pulse = ground.pulse();
-    for n in 0..200 {
+    let verbs = ["matches", "status", "workers", "events", "gaps"];
+    for (n, verb) in verbs.iter().cycle().enumerate().take(200) {
         let mut client = UnixStream::connect(ground.socket()).expect("the control socket");
-        let verb = ["matches", "status", "workers", "events", "gaps"][n % 5];
         let lines = format!("{{\"verb\":\"{verb}\",\"args\":{{}}}}\n").repeat(8);
         let end = if n % 3 == 0 { lines.len() - 9 } else { lines.len() };
         // A client that was cut off is as good as one that leaves.

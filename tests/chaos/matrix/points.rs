@@ -94,7 +94,8 @@ pub(super) fn cases() -> Vec<Case> {
     let unsaved = ["save.tmp_written", "save.renamed"]
         .map(|point| Case::new(format!("error/coordinator/{point}"), move || not_saved(point)));
     let refused = Case::new("exit=2/worker/ready.sent", refused);
-    killed.chain(ended).chain(failing).chain(unsaved).chain([refused]).collect()
+    let looping = Case::new("kill9/worker/ready.sent/always", crash_loop);
+    killed.chain(ended).chain(failing).chain(unsaved).chain([refused, looping]).collect()
 }
 
 fn name(action: &str, victim: Victim, point: &str, occasion: Occasion) -> String {
@@ -202,6 +203,24 @@ fn not_saved(point: &str) -> Told {
     ground.no_more();
     ground.wait_for_status("/state_trouble", str::is_empty);
     ground.conclude(trouble.chars().take(48).collect::<String>())
+}
+
+/// Each start of a worker dies: back-off grows until the slot is parked, the pool serves on, and it is whole again once the cause is gone.
+fn crash_loop() -> Told {
+    let points = "ready.sent=kill9,when={when}".to_owned();
+    let ground = Ground::live(Plan { points, pool: "max_workers = 4", ..Plan::default() });
+    let pulse = ground.pulse();
+    ground.now();
+    let began = Instant::now();
+    send(ground.worker(), Signal::SIGKILL);
+    ground.daemon.wait_for_log("worker.parked", Duration::from_secs(60));
+    let took = began.elapsed();
+    let died = ground.daemon.log().matches("worker.died").count();
+    assert!((6..=14).contains(&died), "{died} deaths within {took:?}");
+    assert!(ground.live_matches() >= 6, "the others go on");
+    ground.no_more();
+    let slowest = pulse.stop();
+    ground.conclude(format!("parked after {died} deaths in {} ms, {slowest}", took.as_millis()))
 }
 
 /// A worker that refuses its configuration is not started again, and neither is another of its feed.
