@@ -7,6 +7,7 @@
 mod book;
 mod commands;
 mod data_link;
+mod dumps;
 mod lag;
 mod listing;
 mod outbox;
@@ -18,5 +19,6 @@ mod telling;
 mod tests;
 mod turn;
 mod upstream;
+mod window;
 
 pub use start::{ScanError, run};
