@@ -245,7 +245,8 @@ mod tests {
             for (n, (what, of)) in steps.into_iter().enumerate() {
                 let (now, slot) = (start + ms(n as u64 * 30), MatchSlot(of));
                 match what {
-                    0 => if members.insert(of) { window.add(slot, 1); },
+                    0 if members.insert(of) => window.add(slot, 1),
+                    0 => {}
                     1 => { members.remove(&of); window.remove(slot); },
                     2 | 3 => { window.loaded(slot, now); },
                     4 => window.hasten(slot),
