@@ -57,7 +57,6 @@ fn feed_settings(feed: &FeedConfig) -> Vec<Setting> {
         ("payload", payload, "expected \"inplay\""),
         ("matches_file", !feed.matches_file.is_empty(), "expected `matches` or `list_topic`"),
         ("over_cap", over_cap, "expected \"auto\" or \"close\""),
-        ("resubscribe", feed.resubscribe, "expected false"),
     ]
 }
 

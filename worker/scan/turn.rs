@@ -7,7 +7,8 @@ use super::data_link::LinkEvent;
 use super::scanner::{Ending, Scanner, wall_us};
 use super::telling::Telling;
 use super::upstream::Step;
-use crate::feed::Event;
+use crate::feed::diffusion::{LostReason, News as Changed};
+use crate::feed::{Event, SessionKind};
 use crate::tree::{Base, MatchSlot, Received, TreeError};
 use std::time::{Duration, Instant};
 use touchline_common::ipc::ReadOutcome;
@@ -79,11 +80,37 @@ impl Scanner {
 
     /// Applies every whole message that was read.
     fn apply(&mut self, now: Instant) {
+        loop {
+            match self.apply_messages(now) {
+                None => break,
+                Some(Turning::Opened(session)) => self.opened(session, now),
+                Some(Turning::Lost(why)) => {
+                    let (told, changed) = self.upstream.lost(&why, now);
+                    self.connection_lost(&why, told, changed);
+                    break;
+                }
+            }
+        }
+        self.parts.forest.drain_lists(&mut self.list_changes);
+    }
+
+    fn opened(&mut self, session: SessionKind, now: Instant) {
+        self.upstream.opened();
+        match session {
+            SessionKind::Fresh => self.say_connection(ConnectionState::Up, String::new()),
+            SessionKind::Resumed => {
+                let kept = self.go_on(now);
+                self.say_connection(ConnectionState::Up, format!("the session goes on with {kept} matches"));
+            }
+        }
+    }
+
+    /// Applies messages up to one that changes what the following mean.
+    fn apply_messages(&mut self, now: Instant) -> Option<Turning> {
         let received = self.received(now);
         let Scanner { upstream, parts, book, link, meter, news, .. } = self;
-        let Some(session) = upstream.session() else { return };
-        let mut lost = None;
-        let mut opened = false;
+        let session = upstream.session()?;
+        let mut turning = None;
         while let Some(event) = session.next_event(now) {
             let mut telling = Telling { book, link, now };
             match event {
@@ -125,21 +152,27 @@ impl Scanner {
                     count(meter, removed.map(|_| ()), &parts.feed_name);
                 }
                 Event::ServerQueue(depth) => meter.server_queue(depth),
-                Event::Opened { .. } => opened = true,
-                Event::Lost { why } => lost = Some(why),
+                Event::TopicStatus { topic, status } => {
+                    meter.acknowledged(topic);
+                    let (topic, status) = (topic.escape_ascii(), status.escape_ascii());
+                    log::debug!(feed = parts.feed_name.as_str(), error:% = format_args!("the server says '{status}' of '{topic}'"); "worker.skipped");
+                }
+                Event::LoginRejected => {
+                    log::error!(feed = parts.feed_name.as_str(), why = LOGIN_REJECTED; "worker.login_refused");
+                }
+                Event::Skipped { why } => {
+                    log::debug!(feed = parts.feed_name.as_str(), error:% = why; "worker.skipped");
+                }
+                Event::Opened { session, .. } => turning = Some(Turning::Opened(session)),
+                Event::Lost { why } => turning = Some(Turning::Lost(why)),
+            }
+            if turning.is_some() {
+                break;
             }
         }
         meter.session_errors(session.counters().errors());
         self.settle_news();
-        if opened {
-            self.upstream.opened();
-            self.say_connection(ConnectionState::Up, String::new());
-        }
-        if let Some(why) = lost {
-            let told = self.upstream.lost(&why, now);
-            self.connection_lost(told);
-        }
-        self.parts.forest.drain_lists(&mut self.list_changes);
+        turning
     }
 
     fn settle_news(&mut self) {
@@ -159,8 +192,42 @@ impl Scanner {
         self.news = news;
     }
 
-    fn connection_lost(&mut self, told: String) {
-        log::warn!(feed = self.parts.feed_name.as_str(), why = told.as_str(); "worker.connection_lost");
+    /// The server goes on with the session: what it has and was loaded before is followed again from where it stood. What
+    /// came between may be lost without a word, so the gap that began with the loss ends here, with all registers as they
+    /// are known. How many matches these are.
+    fn go_on(&mut self, now: Instant) -> usize {
+        let received = self.received(now);
+        let mut kept = 0;
+        for slot in self.book.slots() {
+            let Some(session) = self.upstream.session_ref() else { break };
+            let Some(followed) = self.book.get_mut(slot) else { continue };
+            let has_all = followed.topics.iter().all(|topic| session.is_loaded(topic.as_bytes()));
+            if followed.state != MatchState::Subscribing || !has_all || !self.parts.forest.is_live(slot) {
+                continue;
+            }
+            followed.touched_at = now;
+            for topic in &followed.topics {
+                self.meter.acknowledged(topic.as_bytes());
+                self.meter.loaded(topic.as_bytes());
+            }
+            self.set_state(slot, MatchState::Live);
+            if let Some(base) = self.current_base(slot, received) {
+                let mut telling = Telling { book: &mut self.book, link: &mut self.link, now };
+                telling.tell_base(slot, base, received.wall_us);
+            }
+            self.book.make_due(slot);
+            kept += 1;
+        }
+        kept
+    }
+
+    fn connection_lost(&mut self, why: &LostReason, told: String, changed: Changed) {
+        let feed = self.parts.feed_name.as_str();
+        match (why.is_login(), changed) {
+            (true, Changed::Changed) => log::error!(feed = feed, why = told.as_str(); "worker.login_refused"),
+            (true, Changed::Same) => log::debug!(feed = feed, why = told.as_str(); "worker.login_refused"),
+            (false, _) => log::warn!(feed = feed, why = told.as_str(); "worker.connection_lost"),
+        }
         self.meter.disconnected();
         let at = wall_us();
         for slot in self.book.slots() {
@@ -418,6 +485,18 @@ impl Scanner {
         }
     }
 }
+
+/// What changes how the following messages are to be taken.
+enum Turning {
+    /// The handshake is done.
+    Opened(SessionKind),
+    /// The session is over.
+    Lost(LostReason),
+}
+
+/// The session stays, so nothing else tells it.
+const LOGIN_REJECTED: &str = "the server refuses the new login in the session, which goes on with the earlier one; \
+                              check `username` and the password in `password_env` or `password_file` of the feed";
 
 /// What a message brought that the coordinator must know.
 #[derive(Clone, Copy, Debug)]
