@@ -1,6 +1,6 @@
 //! What the coordinator asks, and signals.
 
-use super::scanner::{Ending, Scanner, wall_us};
+use super::scanner::{Ending, ListTold, Scanner, wall_us};
 use super::telling::Telling;
 use crate::feed::diffusion::SubscribeError;
 use crate::tree::MatchSlot;
@@ -9,6 +9,7 @@ use mio::unix::SourceFd;
 use nix::sys::signal::Signal;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
+use touchline_common::failpoint::{self, Point};
 use touchline_common::ipc::messages::data::EndReason;
 use touchline_common::ipc::messages::worker::{
     FromWorker, MatchDetail, MatchReport, MatchState, ReleaseReason, ToWorker,
@@ -41,6 +42,7 @@ impl Scanner {
     fn obey(&mut self, message: ToWorker, request: u32, fd: Option<OwnedFd>) {
         match message {
             ToWorker::Assign { id, epoch, topics, listing } => {
+                failpoint::hit(Point::AssignReceived);
                 self.commands_seen += 1;
                 self.assign(&id, epoch, topics, listing);
             }
@@ -49,13 +51,21 @@ impl Scanner {
                 self.release(&id, epoch, why);
             }
             ToWorker::FollowList => {
+                failpoint::hit(Point::ListReceived);
                 self.commands_seen += 1;
                 self.follow_list();
+            }
+            ToWorker::UnfollowList => {
+                self.commands_seen += 1;
+                self.unfollow_list();
             }
             ToWorker::Listed { id, listing } => self.listed(&id, listing),
             ToWorker::Renew { id, epoch } => self.renew(&id, epoch),
             ToWorker::Resync { id } => self.resync(&id),
-            ToWorker::Data => self.attach(fd),
+            ToWorker::Data => {
+                failpoint::hit(Point::DataReceived);
+                self.attach(fd);
+            }
             ToWorker::Details => self.tell_details(request),
             ToWorker::Ping => {
                 self.say(&FromWorker::Pong);
@@ -118,6 +128,7 @@ impl Scanner {
         let mut telling = Telling { book: &mut self.book, link: &mut self.link, now: Instant::now() };
         telling.tell_last(slot, reason, wall_us());
         self.forget(slot);
+        failpoint::hit(Point::ReleaseAcked);
         self.report_now = true;
     }
 
@@ -153,6 +164,22 @@ impl Scanner {
         }
         let topic = self.parts.list_topic.clone();
         self.subscribe(&topic);
+        self.report_now = true;
+    }
+
+    /// Another worker has the list now: what this one still knows of it concerns nobody.
+    fn unfollow_list(&mut self) {
+        if !std::mem::replace(&mut self.follows_list, false) {
+            return;
+        }
+        let Scanner { parts, upstream, meter, list_changes, list_told, .. } = self;
+        if let Some(session) = upstream.session() {
+            session.unsubscribe(parts.list_topic.as_bytes());
+        }
+        meter.forgotten(parts.list_topic.as_bytes());
+        parts.forest.remove_list(&parts.list_topic);
+        list_changes.clear();
+        *list_told = ListTold::All;
         self.report_now = true;
     }
 
@@ -266,6 +293,9 @@ impl Scanner {
     pub(super) fn set_state(&mut self, slot: MatchSlot, state: MatchState) {
         let Some(followed) = self.book.get_mut(slot) else { return };
         if followed.state != state {
+            if (followed.state, state) == (MatchState::Subscribing, MatchState::Live) {
+                failpoint::hit(Point::MovePrepared);
+            }
             followed.state = state;
             self.report_match(slot, state);
         }

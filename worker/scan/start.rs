@@ -11,6 +11,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 use touchline_common::config::{Config, FeedConfig};
+use touchline_common::failpoint::{self, Point};
 use touchline_common::ipc::messages::Hello;
 use touchline_common::ipc::messages::worker::{FromWorker, ToWorker};
 use touchline_common::ipc::{Channel, ChannelError, PROTO, ReadOutcome};
@@ -140,6 +141,7 @@ fn greet(control: &mut Control) -> Result<Greeted, ScanError> {
     };
     control.send(&FromWorker::Hello(hello), 0).map_err(ScanError::coordinator)?;
     control.flush().map_err(ScanError::coordinator)?;
+    failpoint::hit(Point::HelloSent);
     let deadline = Instant::now() + WELCOME_DEADLINE;
     let mut log_file = None;
     loop {
@@ -215,6 +217,7 @@ fn scan(
         publish_deadline: config.limits.publish_deadline.get(),
     };
     control.send(&FromWorker::Ready, 0).map_err(|error: ChannelError| ScanError::coordinator(error))?;
+    failpoint::hit(Point::ReadySent);
     Scanner::new(control, parts).map_err(ScanError::system("making the loop"))?.run()
 }
 

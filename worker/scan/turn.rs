@@ -7,13 +7,13 @@ use super::data_link::LinkEvent;
 use super::scanner::{Ending, Scanner, wall_us};
 use super::telling::Telling;
 use super::upstream::Step;
-use crate::feed::diffusion::{LostReason, News as Changed};
+use crate::feed::diffusion::LostReason;
 use crate::feed::{Event, SessionKind};
 use crate::tree::{Base, MatchSlot, Received, TreeError};
 use std::time::{Duration, Instant};
 use touchline_common::ipc::ReadOutcome;
-use touchline_common::ipc::messages::data::{EndReason, Extent, Publish};
-use touchline_common::ipc::messages::worker::{ConnectionState, FromWorker, ListChange, MatchState};
+use touchline_common::ipc::messages::data::{Extent, Publish};
+use touchline_common::ipc::messages::worker::{ConnectionState, FromWorker, MatchState};
 use touchline_common::model::{Section, SectionKey};
 
 /// Bytes read in a turn.
@@ -50,10 +50,10 @@ impl Scanner {
         match self.upstream.advance(self.poll.registry(), began) {
             Step::Nothing => {}
             Step::Connected => {
-                self.say_connection(ConnectionState::Connecting, String::new());
+                self.say_connection(ConnectionState::Connecting, String::new(), None);
                 self.subscribe_all();
             }
-            Step::Failed(why) => self.say_connection(ConnectionState::Down, why),
+            Step::Failed(why) => self.say_connection(ConnectionState::Down, why, None),
         }
         let mut taken = 0;
         let mut now = began;
@@ -85,24 +85,12 @@ impl Scanner {
                 None => break,
                 Some(Turning::Opened(session)) => self.opened(session, now),
                 Some(Turning::Lost(why)) => {
-                    let (told, changed) = self.upstream.lost(&why, now);
-                    self.connection_lost(&why, told, changed);
+                    self.lost(&why, now);
                     break;
                 }
             }
         }
         self.parts.forest.drain_lists(&mut self.list_changes);
-    }
-
-    fn opened(&mut self, session: SessionKind, now: Instant) {
-        self.upstream.opened();
-        match session {
-            SessionKind::Fresh => self.say_connection(ConnectionState::Up, String::new()),
-            SessionKind::Resumed => {
-                let kept = self.go_on(now);
-                self.say_connection(ConnectionState::Up, format!("the session goes on with {kept} matches"));
-            }
-        }
     }
 
     /// Applies messages up to one that changes what the following mean.
@@ -190,61 +178,6 @@ impl Scanner {
             }
         }
         self.news = news;
-    }
-
-    /// The server goes on with the session: what it has and was loaded before is followed again from where it stood. What
-    /// came between may be lost without a word, so the gap that began with the loss ends here, with all registers as they
-    /// are known. How many matches these are.
-    fn go_on(&mut self, now: Instant) -> usize {
-        let received = self.received(now);
-        let mut kept = 0;
-        for slot in self.book.slots() {
-            let Some(session) = self.upstream.session_ref() else { break };
-            let Some(followed) = self.book.get_mut(slot) else { continue };
-            let has_all = followed.topics.iter().all(|topic| session.is_loaded(topic.as_bytes()));
-            if followed.state != MatchState::Subscribing || !has_all || !self.parts.forest.is_live(slot) {
-                continue;
-            }
-            followed.touched_at = now;
-            for topic in &followed.topics {
-                self.meter.acknowledged(topic.as_bytes());
-                self.meter.loaded(topic.as_bytes());
-            }
-            self.set_state(slot, MatchState::Live);
-            if let Some(base) = self.current_base(slot, received) {
-                let mut telling = Telling { book: &mut self.book, link: &mut self.link, now };
-                telling.tell_base(slot, base, received.wall_us);
-            }
-            self.book.make_due(slot);
-            kept += 1;
-        }
-        kept
-    }
-
-    fn connection_lost(&mut self, why: &LostReason, told: String, changed: Changed) {
-        let feed = self.parts.feed_name.as_str();
-        match (why.is_login(), changed) {
-            (true, Changed::Changed) => log::error!(feed = feed, why = told.as_str(); "worker.login_refused"),
-            (true, Changed::Same) => log::debug!(feed = feed, why = told.as_str(); "worker.login_refused"),
-            (false, _) => log::warn!(feed = feed, why = told.as_str(); "worker.connection_lost"),
-        }
-        self.meter.disconnected();
-        let at = wall_us();
-        for slot in self.book.slots() {
-            if self.book.get(slot).is_some_and(|followed| followed.state == MatchState::Subscribing) {
-                continue;
-            }
-            let mut telling = Telling { book: &mut self.book, link: &mut self.link, now: Instant::now() };
-            telling.tell_end(slot, EndReason::ConnectionLost, at);
-            if let Some(followed) = self.book.get_mut(slot) {
-                followed.asked_at = Instant::now();
-            }
-            self.set_state(slot, MatchState::Subscribing);
-        }
-        if self.follows_list {
-            self.list_changes.push(ListChange::Lost);
-        }
-        self.say_connection(ConnectionState::Down, told);
     }
 
     /// Step 2: timers, the coordinator, acknowledgements; each turn, whatever the server sends.

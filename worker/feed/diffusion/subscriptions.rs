@@ -333,8 +333,10 @@ impl Subscriptions {
         self.held.len() - self.unwanted
     }
 
+    /// Those of them that were not sent on this connection and do not stand in a session that goes on.
     pub(super) fn waiting(&self) -> usize {
-        self.queue.len()
+        let kept = self.earlier.iter().filter(|topic| self.held.get(*topic) == Some(&Wish::Kept));
+        self.queue.len() + kept.count()
     }
 }
 

@@ -54,7 +54,7 @@ fn a_session_is_resumed_only_under_its_own_id() {
 #[test]
 fn what_the_session_has_is_not_asked_for_again_and_what_nobody_wants_is_given_up() {
     let mut bench = asks_again(quiet());
-    assert_eq!(bench.session.subscriptions(), 3);
+    assert_eq!((bench.session.subscriptions(), bench.session.subscriptions_waiting()), (3, 3));
     bench.receive(GOES_ON);
     let mut sent = bench.sent();
     sent.sort_by_key(|(kind, topic)| (kind.byte(), topic.clone()));
