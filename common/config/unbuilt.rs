@@ -52,7 +52,6 @@ fn feed_settings(feed: &FeedConfig) -> Vec<Setting> {
         ("strategy", strategy, "expected \"balanced\" or \"dumps\""),
         ("payload", payload, "expected \"inplay\""),
         ("matches_file", !feed.matches_file.is_empty(), "expected `matches` or `list_topic`"),
-        ("resubscribe", feed.resubscribe, "expected false"),
     ]
 }
 

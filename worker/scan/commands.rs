@@ -2,6 +2,7 @@
 
 use super::scanner::{Ending, ListTold, Scanner, wall_us};
 use super::telling::Telling;
+use crate::feed::diffusion::SubscribeError;
 use crate::tree::MatchSlot;
 use mio::Interest;
 use mio::unix::SourceFd;
@@ -203,13 +204,14 @@ impl Scanner {
         self.renew_subscription(slot);
     }
 
-    /// Asks for everything that this worker follows: on a new connection.
+    /// Asks for everything that this worker follows: on a new connection. A session that goes on has most of it already.
     pub(super) fn subscribe_all(&mut self) {
         if !self.parts.time_topic.is_empty() {
             let topic = self.parts.time_topic.clone();
-            self.subscribe(&topic);
+            self.keep_subscribed(&topic);
         }
         if self.follows_list {
+            // Always anew: a match whose listing was lost on the way would never be followed.
             let topic = self.parts.list_topic.clone();
             self.subscribe(&topic);
         }
@@ -219,14 +221,26 @@ impl Scanner {
         let topics: Vec<String> =
             self.book.iter().flat_map(|(_, followed)| followed.topics.clone()).collect();
         for topic in &topics {
-            self.subscribe(topic);
+            self.keep_subscribed(topic);
+        }
+    }
+
+    fn keep_subscribed(&mut self, topic: &str) {
+        if let Some(session) = self.upstream.session() {
+            let kept = session.keep_subscribed(topic.as_bytes());
+            self.check_subscribed(topic, kept);
         }
     }
 
     pub(super) fn subscribe(&mut self, topic: &str) {
         // Without a session the next connection asks for everything.
         let Some(session) = self.upstream.session() else { return };
-        if let Err(error) = session.subscribe(topic.as_bytes()) {
+        let asked = session.subscribe(topic.as_bytes());
+        self.check_subscribed(topic, asked);
+    }
+
+    fn check_subscribed(&mut self, topic: &str, asked: Result<(), SubscribeError>) {
+        if let Err(error) = asked {
             self.meter.error();
             log::error!(topic = topic, error:% = error; "worker.not_subscribed");
         }

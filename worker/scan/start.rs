@@ -2,7 +2,7 @@
 
 use super::scanner::{Parts, Scanner};
 use super::upstream::Plan;
-use crate::feed::diffusion::{Login, SessionConfig};
+use crate::feed::diffusion::{AfterResume, Login, SessionConfig};
 use crate::tree::{Forest, Limits, Mapping};
 use jiff::tz::TimeZone;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -259,6 +259,9 @@ fn plan(config: &Config, feed: &FeedConfig) -> Plan {
             max_subscriptions: feed.max_subscriptions as usize,
             max_aliases: (config.limits.topics as usize + OWN_TOPICS) * 2,
             frame_limit: u32::try_from(config.limits.frame.get()).unwrap_or(u32::MAX),
+            body_limit: config.limits.inflated.len(),
+            body_ratio: config.limits.inflate_ratio as usize,
+            after_resume: if feed.resubscribe { AfterResume::Resubscribe } else { AfterResume::Keep },
             out_limit: config.limits.out_queue.len(),
             ..defaults
         },
