@@ -7,7 +7,7 @@ use super::report::Meter;
 use super::start::{Control, ScanError};
 use super::turn::News;
 use super::upstream::{Plan, Readiness, Upstream};
-use crate::tree::{Forest, Received};
+use crate::tree::{Received, Trees};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use std::io;
@@ -36,7 +36,7 @@ pub struct Parts {
     pub feed_name: String,
     pub slot: SlotId,
     pub generation: Generation,
-    pub forest: Forest,
+    pub trees: Trees,
     pub plan: Plan,
     /// Empty: the feed has no list.
     pub list_topic: String,
@@ -215,7 +215,8 @@ impl Scanner {
             Some((_, end)) => Some(*end),
             None => self.upstream.deadline(),
         };
-        let due = due.map_or(self.next_report, |due| due.min(self.next_report));
+        let settles = self.parts.trees.settles_at().map(|at| self.instant(at));
+        let due = [due, settles].into_iter().flatten().fold(self.next_report, Instant::min);
         due.saturating_duration_since(Instant::now())
     }
 
@@ -225,7 +226,7 @@ impl Scanner {
     }
 
     fn has_renderable(&self) -> bool {
-        self.link.takes_renderings() && (self.parts.forest.oldest_dirty().is_some() || self.book.has_due())
+        self.link.takes_renderings() && (self.parts.trees.oldest_dirty().is_some() || self.book.has_due())
     }
 
     /// Both clocks of a read at `now`.

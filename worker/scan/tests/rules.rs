@@ -190,7 +190,7 @@ fn rendered_undrained(publish_deadline: Duration) -> bool {
     touchline_harness::wait::until("the change", PATIENCE, || {
         stage.scanner.upstream.note(Readiness::Bytes);
         stage.scanner.read();
-        stage.scanner.parts.forest.oldest_dirty()
+        stage.scanner.parts.trees.oldest_dirty()
     });
     assert_eq!(stage.scanner.link.unsent(), 0);
     stage.scanner.render_overdue();
