@@ -4,7 +4,7 @@
 //! Whoever builds a part removes its line here.
 
 use super::check::Findings;
-use super::feed::{FeedConfig, FeedKind, OverCap, Payload, Protocol, Strategy};
+use super::feed::{FeedConfig, FeedKind, Payload, Protocol, Strategy};
 use super::locate::Place;
 use super::sections::{GatewayConfig, SandboxMode, StreamsConfig};
 use super::url::Transport;
@@ -45,10 +45,6 @@ fn feed_settings(feed: &FeedConfig) -> Vec<Setting> {
         Payload::Inplay => false,
         Payload::TopicTree | Payload::Raw => true,
     };
-    let over_cap = match feed.over_cap {
-        OverCap::Auto | OverCap::Close => false,
-        OverCap::Error | OverCap::Ignore | OverCap::NoLoad | OverCap::Thin => true,
-    };
     vec![
         ("kind", kind, "expected \"diffusion\""),
         ("url", transport, "expected dpt://host:port"),
@@ -56,7 +52,6 @@ fn feed_settings(feed: &FeedConfig) -> Vec<Setting> {
         ("strategy", strategy, "expected \"balanced\""),
         ("payload", payload, "expected \"inplay\""),
         ("matches_file", !feed.matches_file.is_empty(), "expected `matches` or `list_topic`"),
-        ("over_cap", over_cap, "expected \"auto\" or \"close\""),
         ("resubscribe", feed.resubscribe, "expected false"),
     ]
 }

@@ -147,6 +147,7 @@ impl Pool {
         self.tick_recorder_pulse(out);
         let mut hung = Vec::new();
         let mut unconnected = Vec::new();
+        let mut silent_now = Vec::new();
         for slot in self.slots.iter_mut().filter(|slot| slot.life.works()) {
             let silent = self.now.saturating_sub(slot.heard_at);
             let silent_ms = millis(silent);
@@ -156,12 +157,16 @@ impl Pool {
                 slot.pulse = Pulse::Silent;
                 let matches = slot.matches.len();
                 out.push(Action::Notice(Notice::Silent { worker: slot.id, silent_ms, matches }));
+                silent_now.push(slot.id);
             }
             if let Data::Given(at) = slot.data
                 && self.now >= at + self.config.timing.data_deadline
             {
                 unconnected.push(slot.id);
             }
+        }
+        for slot in silent_now {
+            self.tell_silent(slot, out);
         }
         for (slot, silent_ms) in hung {
             let why = format!("no load report for {silent_ms} ms");
@@ -170,6 +175,14 @@ impl Pool {
         for slot in unconnected {
             self.connect_data(slot, out);
         }
+    }
+
+    /// Tells the recorder that a worker gives no sign of life: what it follows is a gap from the last one on.
+    pub(super) fn tell_silent(&self, slot: SlotId, out: &mut Vec<Action>) {
+        let Some(there) = self.slot(slot) else { return };
+        let ms = self.now.saturating_sub(there.heard_at).as_millis();
+        let (generation, ms) = (there.life.generation, u32::try_from(ms).unwrap_or(u32::MAX));
+        self.tell_recorder(ToRecorder::Silent { slot, generation, ms }, out);
     }
 
     fn departed(&mut self, child: Child, departure: Departure, why: String, out: &mut Vec<Action>) {
@@ -262,6 +275,9 @@ impl Pool {
         }
         if let Some(feed) = feed {
             self.lose_list(feed, slot, generation, out);
+            if let Some(feed) = self.feed_mut(feed) {
+                feed.learner.gone(slot, generation);
+            }
         }
         self.finish_endings(out);
         self.placement_due = true;

@@ -115,7 +115,12 @@ pub(super) struct Life {
     /// It was parked and has not been healthy since: one more death parks it again.
     trial: bool,
     died: bool,
+    /// Its last process worked for [`STEADY`] before it went.
+    steady: bool,
 }
+
+/// A worker that was READY for this long did not die of its start or of its first matches.
+const STEADY: Duration = Duration::from_secs(2);
 
 impl Life {
     pub(super) fn new(generation: Generation, restarts: u32, last_exit: Option<String>) -> Self {
@@ -131,6 +136,7 @@ impl Life {
             condemned: false,
             trial: false,
             died: false,
+            steady: false,
         }
     }
 
@@ -149,6 +155,11 @@ impl Life {
     /// Whether it takes messages as a working child.
     pub(super) fn works(&self) -> bool {
         matches!(self.state, State::Ready { .. } | State::Draining { .. })
+    }
+
+    /// Whether it waits after a death that does not look like one of a row: others need not wait with it.
+    pub(super) fn rests(&self) -> bool {
+        self.steady && matches!(self.state, State::Backoff { .. })
     }
 
     /// Whether it takes new work.
@@ -301,6 +312,7 @@ impl Life {
     ) -> (State, Outcome) {
         let ready_since = self.ready_since.take();
         let healthy = ready_since.is_some_and(|since| now.saturating_sub(since) >= timing.healthy_after);
+        self.steady = ready_since.is_some_and(|since| now.saturating_sub(since) >= STEADY);
         if healthy {
             self.failures = 0;
             self.trial = false;

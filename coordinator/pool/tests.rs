@@ -8,6 +8,10 @@ use touchline_common::ipc::messages::worker::{
 };
 use touchline_common::model::{Listing, MatchId};
 
+#[path = "caps_tests.rs"]
+mod caps;
+#[path = "faults_tests.rs"]
+mod faults;
 #[path = "moves_tests.rs"]
 mod moves;
 
@@ -32,6 +36,7 @@ fn plan() -> FeedPlan {
         skip: MatchFilter::default(),
         end_linger: Duration::from_secs(10),
         overlap: Overlap::Allowed,
+        learning: Learning::Off,
     }
 }
 
@@ -67,7 +72,7 @@ impl Bed {
         Bed::after(config, None)
     }
 
-    fn after(config: PoolConfig, saved: Option<&SavedStateV1>) -> Bed {
+    fn after(config: PoolConfig, saved: Option<&SavedStateV2>) -> Bed {
         let pool = Pool::new(config, saved);
         let mut bed = Bed { pool, now: ms(0), log: Vec::new(), seen: BTreeMap::new(), mute: false };
         bed.give(Input::Tick);
@@ -104,7 +109,7 @@ impl Bed {
             }
             Action::Welcome { child: Child::Worker(slot), generation, .. } if !self.mute => {
                 let state = ConnectionState::Up;
-                let up = FromWorker::Connection { state, detail: String::new() };
+                let up = FromWorker::Connection { state, detail: String::new(), lost: None };
                 vec![worker(slot, generation, FromWorker::Ready), worker(slot, generation, up)]
             }
             Action::ConnectData { slot, generation } => {
@@ -114,7 +119,10 @@ impl Bed {
             Action::ToWorker { slot, message, .. } => {
                 let counted = matches!(
                     message,
-                    ToWorker::Assign { .. } | ToWorker::Release { .. } | ToWorker::FollowList
+                    ToWorker::Assign { .. }
+                        | ToWorker::Release { .. }
+                        | ToWorker::FollowList
+                        | ToWorker::UnfollowList
                 );
                 self.seen.get_mut(&slot).unwrap().1 += u64::from(counted);
                 Vec::new()
@@ -487,7 +495,7 @@ fn a_cold_start_goes_on_where_the_last_run_ended() {
     let mut first = Bed::new(config(8));
     first.load_list(&["a", "b", "c", "d", "e", "f"]);
     let saved = first.pool.saved_state();
-    assert_eq!(SavedStateV1::from_json(&saved.to_json().unwrap()).unwrap(), saved);
+    assert_eq!(SavedStateV2::from_json(&saved.to_json().unwrap()).unwrap(), saved);
     let mut second = Bed::after(config(8), Some(&saved));
     assert_eq!(second.said("worker.spawned"), 2, "as many as were needed");
     second.load_list(&["a", "b", "c", "d", "e", "g"]);
@@ -497,6 +505,10 @@ fn a_cold_start_goes_on_where_the_last_run_ended() {
     }
     assert_eq!(second.pool.workers()[0].generation, 2, "a generation is never used twice");
     let ended = ToRecorder::Ended { key: key("f") };
+    assert!(!second.log.contains(&Action::ToRecorder { generation: Generation(2), message: ended.clone() }));
+    second.pass(ms(10_500), &[]);
+    second.load_list(&["a", "b", "c", "d", "e", "g"]);
+    second.pass(ms(500), &[]);
     assert!(second.log.iter().any(|a| matches!(a, Action::ToRecorder { message, .. } if *message == ended)));
 }
 

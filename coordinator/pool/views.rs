@@ -257,6 +257,12 @@ pub struct WorkerView {
     pub reserved: u32,
     /// Subscriptions that it may hold.
     pub cap: u32,
+    /// Subscriptions sent on its connection.
+    pub asked: u32,
+    /// Subscriptions of them that were answered.
+    pub acknowledged: u32,
+    /// Subscriptions of them whose load is held.
+    pub loaded: u32,
     /// The part of the last second that it worked.
     pub busy: f32,
     /// Deltas per second.

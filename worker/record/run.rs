@@ -109,6 +109,7 @@ impl Recorder {
         logs: Option<LogHandle>,
     ) -> Result<Recorder, RecordError> {
         let Opened { store, shared, documents, owners, highest_epoch, token } = opened;
+        let held: Vec<_> = owners.iter().map(|(key, _)| key.clone()).collect();
         let waker = Waker::new(poll.registry(), WAKER)
             .map_err(|source| RecordError::Kernel { operation: "make a waker", source })?;
         let wake = move || {
@@ -144,6 +145,9 @@ impl Recorder {
         };
         log::info!(documents = recorder.documents.count(), epoch = highest_epoch.0; "recorder.ready");
         recorder.tell(FromRecorder::Ready { highest_epoch, token }, 0);
+        for keys in held.chunks(DOCUMENTS_A_MESSAGE) {
+            recorder.tell(FromRecorder::Held { keys: keys.to_vec() }, 0);
+        }
         Ok(recorder)
     }
 
@@ -250,6 +254,12 @@ impl Recorder {
                 None => log::error!(worker = slot.0; "control.no_descriptor"),
             },
             ToRecorder::Switch { key, epoch, owner } => self.jobs.push(Job::Switch { key, epoch, owner }),
+            ToRecorder::Silent { slot, generation, ms } => {
+                self.jobs.push(Job::Silent { source: Source { slot, generation }, ms });
+            }
+            ToRecorder::Back { slot, generation } => {
+                self.jobs.push(Job::Back { source: Source { slot, generation } });
+            }
             ToRecorder::Waiting { key, listing: Some(listing) } => {
                 self.documents.listed(&key, waiting::head(&listing), wall_us(), Instant::now());
             }

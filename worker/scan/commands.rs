@@ -1,6 +1,6 @@
 //! What the coordinator asks, and signals.
 
-use super::scanner::{Ending, Scanner, wall_us};
+use super::scanner::{Ending, ListTold, Scanner, wall_us};
 use super::telling::Telling;
 use crate::tree::MatchSlot;
 use mio::Interest;
@@ -50,6 +50,10 @@ impl Scanner {
             ToWorker::FollowList => {
                 self.commands_seen += 1;
                 self.follow_list();
+            }
+            ToWorker::UnfollowList => {
+                self.commands_seen += 1;
+                self.unfollow_list();
             }
             ToWorker::Listed { id, listing } => self.listed(&id, listing),
             ToWorker::Renew { id, epoch } => self.renew(&id, epoch),
@@ -152,6 +156,22 @@ impl Scanner {
         }
         let topic = self.parts.list_topic.clone();
         self.subscribe(&topic);
+        self.report_now = true;
+    }
+
+    /// Another worker has the list now: what this one still knows of it concerns nobody.
+    fn unfollow_list(&mut self) {
+        if !std::mem::replace(&mut self.follows_list, false) {
+            return;
+        }
+        let Scanner { parts, upstream, meter, list_changes, list_told, .. } = self;
+        if let Some(session) = upstream.session() {
+            session.unsubscribe(parts.list_topic.as_bytes());
+        }
+        meter.forgotten(parts.list_topic.as_bytes());
+        parts.forest.remove_list(&parts.list_topic);
+        list_changes.clear();
+        *list_told = ListTold::All;
         self.report_now = true;
     }
 

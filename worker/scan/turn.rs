@@ -12,7 +12,9 @@ use crate::tree::{Base, MatchSlot, Received, TreeError};
 use std::time::{Duration, Instant};
 use touchline_common::ipc::ReadOutcome;
 use touchline_common::ipc::messages::data::{EndReason, Extent, Publish};
-use touchline_common::ipc::messages::worker::{ConnectionState, FromWorker, ListChange, MatchState};
+use touchline_common::ipc::messages::worker::{
+    ConnectionState, FromWorker, ListChange, LostWith, MatchState,
+};
 use touchline_common::model::{Section, SectionKey};
 
 /// Bytes read in a turn.
@@ -49,10 +51,10 @@ impl Scanner {
         match self.upstream.advance(self.poll.registry(), began) {
             Step::Nothing => {}
             Step::Connected => {
-                self.say_connection(ConnectionState::Connecting, String::new());
+                self.say_connection(ConnectionState::Connecting, String::new(), None);
                 self.subscribe_all();
             }
-            Step::Failed(why) => self.say_connection(ConnectionState::Down, why),
+            Step::Failed(why) => self.say_connection(ConnectionState::Down, why, None),
         }
         let mut taken = 0;
         let mut now = began;
@@ -138,11 +140,12 @@ impl Scanner {
         self.settle_news();
         if opened {
             self.upstream.opened();
-            self.say_connection(ConnectionState::Up, String::new());
+            self.say_connection(ConnectionState::Up, String::new(), None);
         }
         if let Some(why) = lost {
+            let with = LostWith { asked: self.asked(), loaded: self.meter.loads_held() };
             let told = self.upstream.lost(&why, now);
-            self.connection_lost(told);
+            self.connection_lost(told, with);
         }
         self.parts.trees.drain_lists(&mut self.list_changes);
     }
@@ -164,7 +167,7 @@ impl Scanner {
         self.news = news;
     }
 
-    fn connection_lost(&mut self, told: String) {
+    fn connection_lost(&mut self, told: String, with: LostWith) {
         log::warn!(feed = self.parts.feed_name.as_str(), why = told.as_str(); "worker.connection_lost");
         self.meter.disconnected();
         self.parts.trees.connection_lost();
@@ -183,7 +186,7 @@ impl Scanner {
         if self.follows_list {
             self.list_changes.push(ListChange::Lost);
         }
-        self.say_connection(ConnectionState::Down, told);
+        self.say_connection(ConnectionState::Down, told, (with.asked > 0).then_some(with));
     }
 
     /// Step 2: timers, the coordinator, acknowledgements; each turn, whatever the server sends.
