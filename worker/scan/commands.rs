@@ -169,7 +169,7 @@ impl Scanner {
             session.unsubscribe(parts.list_topic.as_bytes());
         }
         meter.forgotten(parts.list_topic.as_bytes());
-        parts.forest.remove_list(&parts.list_topic);
+        parts.trees.remove_list(&parts.list_topic);
         list_changes.clear();
         *list_told = ListTold::All;
         self.report_now = true;

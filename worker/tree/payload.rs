@@ -70,6 +70,14 @@ impl Trees {
         }
     }
 
+    /// Forgets a list.
+    pub fn remove_list(&mut self, topic: &str) {
+        match self {
+            Trees::Objects(forest) => forest.remove_list(topic),
+            Trees::Topics(_) => {}
+        }
+    }
+
     /// Appends what changed in the match list.
     pub fn drain_lists(&mut self, out: &mut Vec<ListChange>) {
         match self {
