@@ -4,7 +4,7 @@
 //! Whoever builds a part removes its line here.
 
 use super::check::Findings;
-use super::feed::{FeedConfig, FeedKind, Payload, Protocol, Strategy};
+use super::feed::{FeedConfig, FeedKind, Protocol, Strategy};
 use super::locate::Place;
 use super::sections::{GatewayConfig, SandboxMode, StreamsConfig};
 use super::url::Transport;
@@ -41,17 +41,11 @@ fn feed_settings(feed: &FeedConfig) -> Vec<Setting> {
         Strategy::Balanced | Strategy::Dumps => false,
         Strategy::Multiplex => true,
     };
-    let payload = match feed.payload {
-        Payload::Inplay => false,
-        Payload::TopicTree | Payload::Raw => true,
-    };
     vec![
         ("kind", kind, "expected \"diffusion\""),
         ("url", transport, "expected dpt://host:port"),
         ("protocol", protocol, "expected \"v4\""),
         ("strategy", strategy, "expected \"balanced\" or \"dumps\""),
-        ("payload", payload, "expected \"inplay\""),
-        ("matches_file", !feed.matches_file.is_empty(), "expected `matches` or `list_topic`"),
     ]
 }
 

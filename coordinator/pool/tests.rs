@@ -569,6 +569,26 @@ fn fixed_matches_need_no_list() {
 }
 
 #[test]
+fn matches_that_are_named_anew_come_and_go_and_the_others_stay() {
+    let mut config = config(4);
+    let fixed = ["r1", "r2"].map(|id| (MatchId::from(id), Listing::default()));
+    config.feeds[0].source = MatchSource::Fixed(fixed.to_vec());
+    let mut bed = Bed::new(config);
+    bed.pass(ms(500), &[]);
+    let stays = bed.view("r2");
+    bed.give(Input::Named { feed: FeedId(0), ids: vec!["r2".into(), "r3".into()] });
+    bed.pass(ms(500), &[]);
+    assert_eq!(bed.pool.count().subscribing, 2);
+    assert_eq!(bed.view("r2").epoch, stays.epoch, "it goes on as it was");
+    assert_eq!(bed.view("r3").state, MatchViewState::Subscribing);
+    assert_eq!(bed.view("r1").state, MatchViewState::Ended);
+    bed.give(Input::Named { feed: FeedId(0), ids: vec!["r1".into()] });
+    bed.pass(ms(500), &[]);
+    assert_eq!(bed.view("r1").state, MatchViewState::Subscribing);
+    assert_eq!(bed.pool.count().subscribing, 1);
+}
+
+#[test]
 fn answers_have_the_contracts_keys() {
     let mut bed = Bed::new(config(8));
     bed.load_list(&["a"]);

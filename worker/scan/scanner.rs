@@ -8,7 +8,7 @@ use super::start::{Control, ScanError};
 use super::turn::News;
 use super::upstream::{Plan, Readiness, Upstream};
 use super::window::Window;
-use crate::tree::{Forest, Received};
+use crate::tree::{Received, Trees};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use std::io;
@@ -39,7 +39,7 @@ pub struct Parts {
     pub feed_name: String,
     pub slot: SlotId,
     pub generation: Generation,
-    pub forest: Forest,
+    pub trees: Trees,
     pub plan: Plan,
     /// Empty: the feed has no list.
     pub list_topic: String,
@@ -236,7 +236,8 @@ impl Scanner {
                 [self.upstream.deadline(), slide].into_iter().flatten().min()
             }
         };
-        let due = due.map_or(self.next_report, |due| due.min(self.next_report));
+        let settles = self.parts.trees.settles_at().map(|at| self.instant(at));
+        let due = [due, settles].into_iter().flatten().fold(self.next_report, Instant::min);
         due.saturating_duration_since(Instant::now())
     }
 
@@ -246,7 +247,7 @@ impl Scanner {
     }
 
     fn has_renderable(&self) -> bool {
-        self.link.takes_renderings() && (self.parts.forest.oldest_dirty().is_some() || self.book.has_due())
+        self.link.takes_renderings() && (self.parts.trees.oldest_dirty().is_some() || self.book.has_due())
     }
 
     /// Both clocks of a read at `now`.

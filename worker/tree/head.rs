@@ -34,7 +34,8 @@ pub(super) fn render(forest: &Forest, slot: u32, extra: &mut Extra, out: &mut St
     json::close(out, '}');
 }
 
-fn said(out: &mut String, name: &str, value: Option<&str>) {
+/// Writes a member and a comma, unless there is no value.
+pub(super) fn said(out: &mut String, name: &str, value: Option<&str>) {
     if let Some(value) = value.filter(|value| !value.is_empty()) {
         json::string(out, name);
         out.push(':');
