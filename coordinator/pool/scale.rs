@@ -48,7 +48,7 @@ impl Pool {
     fn missing(&self, feed: FeedId) -> u32 {
         let (Some(state), Some(plan)) = (self.feed(feed), self.config.feed(feed)) else { return 0 };
         let hands = self.hands(feed);
-        let usable = plan.cap.saturating_sub(plan.own_subscriptions).max(1);
+        let usable = self.cap(feed).saturating_sub(plan.own_subscriptions).max(1);
         let homeless: u32 = self
             .homeless(feed)
             .iter()
@@ -210,7 +210,7 @@ impl Pool {
         let Some(state) = self.feed(feed) else { return Told::Nothing };
         if self.is_refused(feed) {
             return Told::Degraded(
-                "a worker was refused (exit 2): see its log line, correct it and start anew".into(),
+                "a worker was refused, its configuration (exit 2) or its version: see its log line, correct it and start anew".into(),
             );
         }
         if !connected {

@@ -4,7 +4,7 @@
 //! push server behind a balancer, cost nothing. Called by the scanning loop only.
 
 use crate::feed::backoff::Backoff;
-use crate::feed::diffusion::{LostReason, Session, SessionConfig};
+use crate::feed::diffusion::{Comeback, LOGIN_WAIT, LostReason, News, Retry, Session, SessionConfig};
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use std::hash::{BuildHasher, RandomState};
@@ -31,6 +31,8 @@ pub struct Upstream {
     plan: Plan,
     token: Token,
     backoff: Backoff,
+    /// What is kept of the last session for the next connection.
+    comeback: Comeback,
     state: State,
     random: RandomState,
     attempts: u64,
@@ -81,7 +83,15 @@ impl Upstream {
     /// A connection that is tried at once.
     pub fn new(plan: Plan, token: Token, now: Instant) -> Upstream {
         let state = State::Waiting { until: now };
-        Upstream { plan, token, backoff: Backoff::default(), state, random: RandomState::new(), attempts: 0 }
+        Upstream {
+            plan,
+            token,
+            backoff: Backoff::default(),
+            comeback: Comeback::default(),
+            state,
+            random: RandomState::new(),
+            attempts: 0,
+        }
     }
 
     /// When something is due.
@@ -164,7 +174,11 @@ impl Upstream {
         let _ = stream.set_nodelay(true);
         let wall_ms =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
-        let session = Session::new(SessionConfig { wall_ms, ..self.plan.session.clone() }, now);
+        let config = SessionConfig { wall_ms, ..self.plan.session.clone() };
+        let session = match self.comeback.take(now) {
+            Some(earlier) => Session::resume(config, earlier, now),
+            None => Session::new(config, now),
+        };
         // What the poll said while the socket was being connected was not kept.
         let queue = Queue::Ending;
         self.state = State::Connected { stream, session: Box::new(session), queue };
@@ -177,11 +191,20 @@ impl Upstream {
         Step::Failed(format!("{}: {why}; next attempt in {} ms", self.plan.authority, wait.as_millis()))
     }
 
-    /// The session is over: drops the connection and plans the next one.
-    pub fn lost(&mut self, why: &LostReason, now: Instant) -> String {
-        let wait = self.wait();
+    /// The session is over: drops the connection and plans the next one. What to say of it, and whether that is new.
+    pub fn lost(&mut self, why: &LostReason, now: Instant) -> (String, News) {
+        let (retry, news) = match std::mem::replace(&mut self.state, State::Waiting { until: now }) {
+            State::Connected { session, .. } => self.comeback.lost(*session, why, now),
+            State::Waiting { .. } | State::Connecting { .. } => (Retry::Soon, News::Changed),
+        };
+        let wait = match retry {
+            Retry::AtOnce => Duration::ZERO,
+            Retry::Soon => self.wait(),
+            // The jitter of the usual wait keeps workers apart.
+            Retry::Late => LOGIN_WAIT + self.wait(),
+        };
         self.state = State::Waiting { until: now + wait };
-        format!("{}: {why}; next attempt in {} ms", self.plan.authority, wait.as_millis())
+        (format!("{}: {why}; next attempt in {} ms", self.plan.authority, wait.as_millis()), news)
     }
 
     fn wait(&mut self) -> Duration {
@@ -192,6 +215,7 @@ impl Upstream {
     /// The server accepted the session: the next failure is the first again.
     pub fn opened(&mut self) {
         self.backoff.succeeded();
+        self.comeback.opened();
     }
 
     /// The poll saw something.

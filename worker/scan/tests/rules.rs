@@ -96,7 +96,7 @@ fn a_lost_connection_is_said_to_all_and_everything_is_asked_for_again() {
         stage.heard.contains(&FromWorker::List(vec![ListChange::Lost])).then_some(())
     });
     stage.until_state("m", MatchState::Subscribing);
-    let down = |message: &FromWorker| matches!(message, FromWorker::Connection { state: ConnectionState::Down, detail } if !detail.is_empty());
+    let down = |message: &FromWorker| matches!(message, FromWorker::Connection { state: ConnectionState::Down, detail, .. } if !detail.is_empty());
     assert!(stage.heard.iter().any(down));
 
     // A new epoch meanwhile must not end the gap: nothing is followed.
