@@ -84,7 +84,11 @@ impl Scanner {
         let Some(session) = upstream.session() else { return };
         let mut lost = None;
         let mut opened = false;
-        while let Some(event) = session.next_event(now) {
+        loop {
+            if session.look_ahead() {
+                parts.forest.expect(session.upcoming());
+            }
+            let Some(event) = session.next_event(now) else { break };
             let mut telling = Telling { book, link, now };
             match event {
                 Event::Load { topic, body } | Event::Delta { topic, body } if parts.is_time(topic) => {
