@@ -211,7 +211,11 @@ impl Path {
 
     fn apply(&mut self, now: Instant) -> Result<(), BenchError> {
         let received = Received { wall_us: 0, mono_ns: nanoseconds(now - self.start) };
-        while let Some(event) = self.session.next_event(now) {
+        loop {
+            if self.session.look_ahead() {
+                self.forest.expect(self.session.upcoming());
+            }
+            let Some(event) = self.session.next_event(now) else { break };
             let applied = match event {
                 Event::Delta { topic, body } => {
                     if self.began.is_none() {

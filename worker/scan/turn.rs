@@ -98,7 +98,11 @@ impl Scanner {
         let Scanner { upstream, parts, book, link, meter, news, .. } = self;
         let session = upstream.session()?;
         let mut turning = None;
-        while let Some(event) = session.next_event(now) {
+        loop {
+            if session.look_ahead() {
+                parts.trees.expect(session.upcoming());
+            }
+            let Some(event) = session.next_event(now) else { break };
             let mut telling = Telling { book, link, now };
             match event {
                 Event::Load { topic, body } | Event::Delta { topic, body } if parts.is_time(topic) => {

@@ -15,6 +15,7 @@ mod encode;
 mod error;
 mod forest;
 mod head;
+mod index;
 mod insert;
 mod json;
 mod key;
