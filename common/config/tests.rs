@@ -295,7 +295,6 @@ fn what_is_not_built_is_refused_unless_it_is_the_default() {
         "[[feed]]\nurl = \"ws://h:1/x\"",
         "[[feed]]\nurl = \"wss://h:1\"",
         "[[feed]]\nprotocol = \"zap\"",
-        "[[feed]]\nstrategy = \"dumps\"",
         "[[feed]]\nstrategy = \"multiplex\"",
         "[[feed]]\npayload = \"topic-tree\"",
         "[[feed]]\npayload = \"raw\"",

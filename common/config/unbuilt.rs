@@ -38,8 +38,8 @@ fn feed_settings(feed: &FeedConfig) -> Vec<Setting> {
         Protocol::Zap => true,
     };
     let strategy = match feed.strategy {
-        Strategy::Balanced => false,
-        Strategy::Dumps | Strategy::Multiplex => true,
+        Strategy::Balanced | Strategy::Dumps => false,
+        Strategy::Multiplex => true,
     };
     let payload = match feed.payload {
         Payload::Inplay => false,
@@ -49,7 +49,7 @@ fn feed_settings(feed: &FeedConfig) -> Vec<Setting> {
         ("kind", kind, "expected \"diffusion\""),
         ("url", transport, "expected dpt://host:port"),
         ("protocol", protocol, "expected \"v4\""),
-        ("strategy", strategy, "expected \"balanced\""),
+        ("strategy", strategy, "expected \"balanced\" or \"dumps\""),
         ("payload", payload, "expected \"inplay\""),
         ("matches_file", !feed.matches_file.is_empty(), "expected `matches` or `list_topic`"),
     ]

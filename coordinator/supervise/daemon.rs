@@ -30,6 +30,9 @@ use touchline_common::sys::signals::Signals;
 /// Messages of one child per turn.
 const MESSAGES_PER_TURN: usize = 256;
 
+/// How long a state that could not be saved waits for the next attempt.
+const SAVE_AGAIN: Duration = Duration::from_secs(1);
+
 /// What the daemon is made of.
 pub struct Daemon {
     pub(crate) poll: Poll,
@@ -49,6 +52,7 @@ pub struct Daemon {
     pub(crate) last_request: u64,
     /// Why the state could not be saved the last time; empty when it was.
     pub(crate) state_trouble: String,
+    saved_at: Instant,
     signals: Signals,
     state_path: PathBuf,
     child_config: String,
@@ -110,6 +114,7 @@ impl Daemon {
             gathers: HashMap::new(),
             last_request: 0,
             state_trouble: String::new(),
+            saved_at: Instant::now(),
             signals: parts.signals,
             state_path: parts.state_path,
             child_config: parts.child_config,
@@ -161,6 +166,7 @@ impl Daemon {
             if Instant::now() >= next_tick {
                 next_tick = Instant::now() + self.tick;
                 self.inputs.push_back(Input::Tick);
+                self.save_again();
                 self.expire_gathers();
                 self.clients.expire(&mut self.tokens, self.poll.registry());
             }
@@ -456,8 +462,19 @@ impl Daemon {
     /// Saves the state; that it could not be is said in `status` and `health` until it can be.
     fn save_state(&mut self, at_least: Option<u64>) -> Result<(), state_file::StateFileError> {
         let saved = self.write_state(at_least);
+        self.saved_at = Instant::now();
         self.state_trouble = saved.as_ref().err().map(ToString::to_string).unwrap_or_default();
         saved
+    }
+
+    /// What could not be saved is tried again, each second: nothing else may change for long.
+    fn save_again(&mut self) {
+        if self.state_trouble.is_empty() || self.saved_at.elapsed() < SAVE_AGAIN {
+            return;
+        }
+        if self.save_state(None).is_ok() {
+            log::info!("state.saved_again");
+        }
     }
 
     fn write_state(&self, at_least: Option<u64>) -> Result<(), state_file::StateFileError> {

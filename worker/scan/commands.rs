@@ -92,7 +92,7 @@ impl Scanner {
             self.listed(id, listing);
             return self.renew(id, epoch);
         }
-        let (held, cap) = (self.subscriptions(), self.parts.plan.session.max_subscriptions);
+        let (held, cap) = (self.subscriptions(), self.parts.capacity);
         if held + topics.len() > cap {
             self.meter.error();
             return log::error!(match_id = id.as_str(), held = held, topics = topics.len(), cap = cap; "match.over_cap");
@@ -105,9 +105,7 @@ impl Scanner {
             }
         };
         let now = Instant::now();
-        for topic in &topics {
-            self.subscribe(topic);
-        }
+        self.begin_subscription(slot, &topics);
         self.book.insert(slot, self.parts.feed, id, epoch, topics, now);
         self.report_now = true;
     }
@@ -134,12 +132,7 @@ impl Scanner {
 
     fn forget(&mut self, slot: MatchSlot) {
         let Some(followed) = self.book.remove(slot) else { return };
-        for topic in &followed.topics {
-            if let Some(session) = self.upstream.session() {
-                session.unsubscribe(topic.as_bytes());
-            }
-            self.meter.forgotten(topic.as_bytes());
-        }
+        self.end_subscription(slot, &followed.topics);
         self.parts.forest.remove_match(slot);
     }
 
@@ -208,10 +201,7 @@ impl Scanner {
 
     fn resync(&mut self, id: &MatchId) {
         let Some(slot) = self.book.slot(id) else { return };
-        let topics = self.book.get(slot).map(|followed| followed.topics.clone()).unwrap_or_default();
-        for topic in &topics {
-            self.subscribe(topic);
-        }
+        self.renew_subscription(slot);
     }
 
     /// Asks for everything that this worker follows: on a new connection. A session that goes on has most of it already.
@@ -224,6 +214,9 @@ impl Scanner {
             // Always anew: a match whose listing was lost on the way would never be followed.
             let topic = self.parts.list_topic.clone();
             self.subscribe(&topic);
+        }
+        if let Some(window) = &mut self.window {
+            return window.reset();
         }
         let topics: Vec<String> =
             self.book.iter().flat_map(|(_, followed)| followed.topics.clone()).collect();

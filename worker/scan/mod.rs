@@ -9,6 +9,7 @@ mod book;
 mod commands;
 mod connection;
 mod data_link;
+mod dumps;
 mod lag;
 mod listing;
 mod outbox;
@@ -20,5 +21,6 @@ mod telling;
 mod tests;
 mod turn;
 mod upstream;
+mod window;
 
 pub use start::{ScanError, run};

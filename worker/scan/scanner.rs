@@ -7,6 +7,7 @@ use super::report::Meter;
 use super::start::{Control, ScanError};
 use super::turn::News;
 use super::upstream::{Plan, Readiness, Upstream};
+use super::window::Window;
 use crate::tree::{Forest, Received};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
@@ -46,6 +47,10 @@ pub struct Parts {
     pub time_topic: String,
     pub match_id: Template,
     pub match_topics: Vec<Template>,
+    /// Subscriptions of matches that may be assigned.
+    pub capacity: usize,
+    /// How often a match is asked for where each load is taken and let go (strategy `dumps`); none where subscriptions are held.
+    pub dump_every: Option<Duration>,
     pub stale_after: Duration,
     pub publish_deadline: Duration,
 }
@@ -86,6 +91,8 @@ pub struct Scanner {
     pub(super) link: DataLink,
     pub(super) link_token: Token,
     pub(super) book: Book,
+    /// Under strategy `dumps`.
+    pub(super) window: Option<Window>,
     pub(super) meter: Meter,
     pub(super) lag: Lag,
     pub(super) sections: Vec<Section>,
@@ -119,7 +126,10 @@ impl Scanner {
         registry.register(&mut SourceFd(&control.as_raw_fd()), CONTROL, both)?;
         registry.register(&mut SourceFd(&parts.signals.as_raw_fd()), SIGNALS, Interest::READABLE)?;
         let now = Instant::now();
+        let own = usize::from(!parts.list_topic.is_empty()) + usize::from(!parts.time_topic.is_empty());
+        let room = parts.plan.session.max_subscriptions.saturating_sub(own).max(1);
         Ok(Scanner {
+            window: parts.dump_every.map(|every| Window::new(room, every)),
             upstream: Upstream::new(parts.plan.clone(), UPSTREAM, now),
             link: DataLink::new(parts.slot, parts.generation, OUTBOX_LIMIT),
             link_token: Token(FIRST_DATA),
@@ -220,7 +230,11 @@ impl Scanner {
         let due = match &self.ending {
             // Who reads no more has no deadlines upstream either.
             Some((_, end)) => Some(*end),
-            None => self.upstream.deadline(),
+            None => {
+                let window = self.window.as_ref().filter(|_| self.upstream.session_ref().is_some());
+                let slide = window.and_then(Window::deadline);
+                [self.upstream.deadline(), slide].into_iter().flatten().min()
+            }
         };
         let due = due.map_or(self.next_report, |due| due.min(self.next_report));
         due.saturating_duration_since(Instant::now())

@@ -10,7 +10,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
-use touchline_common::config::{Config, FeedConfig};
+use touchline_common::config::{Config, FeedConfig, Strategy};
 use touchline_common::failpoint::{self, Point};
 use touchline_common::ipc::messages::Hello;
 use touchline_common::ipc::messages::worker::{FromWorker, ToWorker};
@@ -213,6 +213,11 @@ fn scan(
         time_topic: feed.time_topic.clone(),
         match_id: feed.match_id.clone(),
         match_topics: feed.match_topics.clone(),
+        capacity: feed.worker_capacity() as usize,
+        dump_every: match feed.strategy {
+            Strategy::Dumps => Some(feed.dump_every.get()),
+            Strategy::Balanced | Strategy::Multiplex => None,
+        },
         stale_after: feed.stale_after.get(),
         publish_deadline: config.limits.publish_deadline.get(),
     };

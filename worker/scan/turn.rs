@@ -170,11 +170,13 @@ impl Scanner {
                 // A load without content leaves a match as it is.
                 News::Loaded(slot) if self.parts.forest.is_live(slot) => {
                     self.set_state(slot, MatchState::Live);
+                    self.slide_past(slot);
                 }
                 News::Removed(slot) if !self.parts.forest.is_live(slot) => {
                     self.set_state(slot, MatchState::Removed);
                 }
-                News::Loaded(_) | News::Removed(_) => {}
+                News::Loaded(slot) => self.slide_past(slot),
+                News::Removed(_) => {}
             }
         }
         self.news = news;
@@ -195,6 +197,7 @@ impl Scanner {
             self.report_now = true;
         }
         self.recover_overflowed();
+        self.slide(now);
     }
 
     fn hear_coordinator(&mut self) {

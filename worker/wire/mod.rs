@@ -5,3 +5,4 @@
 //! is a value, what breaks the framing is an error. Callers: `feed`, the simulator, the fuzz targets.
 
 pub mod diffusion;
+pub mod websocket;

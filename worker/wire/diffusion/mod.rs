@@ -14,6 +14,7 @@ mod kind;
 mod message;
 mod records;
 mod response_code;
+pub mod tunnel;
 
 #[cfg(test)]
 pub(crate) mod captures;
