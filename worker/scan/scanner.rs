@@ -9,9 +9,10 @@ use super::turn::News;
 use super::upstream::{Plan, Readiness, Upstream};
 use crate::tree::{Forest, Received};
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Token, Waker};
 use std::io;
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use touchline_common::config::Template;
 use touchline_common::ipc::messages::worker::ListChange;
@@ -22,6 +23,8 @@ use touchline_common::sys::signals::Signals;
 pub(super) const CONTROL: Token = Token(0);
 pub(super) const SIGNALS: Token = Token(1);
 pub(super) const UPSTREAM: Token = Token(2);
+/// A thread beside the loop has something for it; what it is shows in the next turn.
+const WAKER: Token = Token(3);
 /// The data channel's tokens count up from here, one per channel: a late event of an old one is no event of the new.
 const FIRST_DATA: usize = 16;
 /// Observations that wait for the recorder, bytes: those of a burst of 5 s at ten times 20,000 diffs a second over six workers,
@@ -116,9 +119,10 @@ impl Scanner {
         let both = Interest::READABLE | Interest::WRITABLE;
         registry.register(&mut SourceFd(&control.as_raw_fd()), CONTROL, both)?;
         registry.register(&mut SourceFd(&parts.signals.as_raw_fd()), SIGNALS, Interest::READABLE)?;
+        let waker = Arc::new(Waker::new(registry, WAKER)?);
         let now = Instant::now();
         Ok(Scanner {
-            upstream: Upstream::new(parts.plan.clone(), UPSTREAM, now),
+            upstream: Upstream::new(parts.plan.clone(), UPSTREAM, waker, now),
             link: DataLink::new(parts.slot, parts.generation, OUTBOX_LIMIT),
             link_token: Token(FIRST_DATA),
             poll,

@@ -39,3 +39,4 @@ pub use error::TreeError;
 pub use forest::{Applied, Forest, Limits, MatchSlot};
 pub use mapping::{Mapping, MappingError};
 pub use observe::{Base, FlipRef, Received, Seen, Sink};
+pub use server_time::heartbeat;

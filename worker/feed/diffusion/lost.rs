@@ -1,5 +1,6 @@
 //! Why a session ended.
 
+use crate::wire::diffusion::tunnel::TunnelError;
 use crate::wire::diffusion::{HandshakeError, ResponseCode, WireError};
 use std::fmt;
 use std::io;
@@ -39,6 +40,10 @@ pub enum LostReason {
     EndOfStream,
     /// The socket failed.
     Socket(io::ErrorKind),
+    /// TLS failed: what is wrong, and what to do.
+    Tls(String),
+    /// The WebSocket ended, or never came to be.
+    Tunnel(TunnelError),
     /// The server takes no bytes and too many wait for it.
     OutputFull {
         /// The limit in bytes.
@@ -53,6 +58,7 @@ impl LostReason {
             LostReason::Silent { .. }
             | LostReason::EndOfStream
             | LostReason::Socket(_)
+            | LostReason::Tunnel(TunnelError::Closed { .. })
             | LostReason::HandshakeDeadline { .. }
             | LostReason::OutputFull { .. } => true,
             LostReason::Asked
@@ -60,6 +66,8 @@ impl LostReason {
             | LostReason::Version { .. }
             | LostReason::Refused(_)
             | LostReason::Wire(_)
+            | LostReason::Tls(_)
+            | LostReason::Tunnel(_)
             | LostReason::ClosedByServer
             | LostReason::Aborted => false,
         }
@@ -84,6 +92,8 @@ impl fmt::Display for LostReason {
             LostReason::Silent { after } => write!(f, "nothing came for {after:?}"),
             LostReason::EndOfStream => f.write_str("the stream ended"),
             LostReason::Socket(kind) => write!(f, "the socket failed: {kind}"),
+            LostReason::Tls(why) => f.write_str(why),
+            LostReason::Tunnel(error) => error.fmt(f),
             LostReason::OutputFull { limit } => {
                 write!(f, "the server takes no bytes, more than {limit} wait to be sent")
             }
