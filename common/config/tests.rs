@@ -295,13 +295,10 @@ fn what_is_not_built_is_refused_unless_it_is_the_default() {
         "[[feed]]\nurl = \"ws://h:1/x\"",
         "[[feed]]\nurl = \"wss://h:1\"",
         "[[feed]]\nprotocol = \"zap\"",
-        "[[feed]]\nstrategy = \"dumps\"",
         "[[feed]]\nstrategy = \"multiplex\"",
         "[[feed]]\npayload = \"topic-tree\"",
         "[[feed]]\npayload = \"raw\"",
         "[[feed]]\nmatches_file = \"f\"",
-        "[[feed]]\nover_cap = \"no-load\"",
-        "[[feed]]\nresubscribe = true",
         "[store]\nrecord_raw = true",
         "[streams]\nredis = \"redis://127.0.0.1:6379/0\"",
         "[streams]\nndjson = \"-\"",
@@ -312,8 +309,12 @@ fn what_is_not_built_is_refused_unless_it_is_the_default() {
         let messages = messages(text);
         assert!(messages.len() == 1 && messages[0].contains("not in this build"), "{text}: {messages:?}");
     }
-    for text in ["[[feed]]\nover_cap = \"close\"", "[sandbox]\nmode = \"off\"", "[streams]\nmaxlen = 100000"]
-    {
+    for text in [
+        "[[feed]]\nover_cap = \"no-load\"",
+        "[[feed]]\nresubscribe = true",
+        "[sandbox]\nmode = \"off\"",
+        "[streams]\nmaxlen = 100000",
+    ] {
         assert!(Config::parse(text, FILE).is_ok(), "{text}");
     }
 }

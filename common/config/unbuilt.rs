@@ -4,7 +4,7 @@
 //! Whoever builds a part removes its line here.
 
 use super::check::Findings;
-use super::feed::{FeedConfig, FeedKind, OverCap, Payload, Strategy};
+use super::feed::{FeedConfig, FeedKind, Payload, Strategy};
 use super::locate::Place;
 use super::sections::{GatewayConfig, SandboxMode, StreamsConfig};
 use super::{Config, SandboxConfig};
@@ -29,24 +29,18 @@ fn feed_settings(feed: &FeedConfig) -> Vec<Setting> {
         FeedKind::Poll | FeedKind::Rooms => true,
     };
     let strategy = match feed.strategy {
-        Strategy::Balanced => false,
-        Strategy::Dumps | Strategy::Multiplex => true,
+        Strategy::Balanced | Strategy::Dumps => false,
+        Strategy::Multiplex => true,
     };
     let payload = match feed.payload {
         Payload::Inplay => false,
         Payload::TopicTree | Payload::Raw => true,
     };
-    let over_cap = match feed.over_cap {
-        OverCap::Auto | OverCap::Close => false,
-        OverCap::Error | OverCap::Ignore | OverCap::NoLoad | OverCap::Thin => true,
-    };
     vec![
         ("kind", kind, "expected \"diffusion\""),
-        ("strategy", strategy, "expected \"balanced\""),
+        ("strategy", strategy, "expected \"balanced\" or \"dumps\""),
         ("payload", payload, "expected \"inplay\""),
         ("matches_file", !feed.matches_file.is_empty(), "expected `matches` or `list_topic`"),
-        ("over_cap", over_cap, "expected \"auto\" or \"close\""),
-        ("resubscribe", feed.resubscribe, "expected false"),
     ]
 }
 

@@ -8,8 +8,14 @@ use touchline_common::ipc::messages::worker::{
 };
 use touchline_common::model::{Listing, MatchId};
 
+#[path = "caps_tests.rs"]
+mod caps;
+#[path = "faults_tests.rs"]
+mod faults;
 #[path = "moves_tests.rs"]
 mod moves;
+#[path = "supervision_tests.rs"]
+mod supervision;
 
 const FEED: FeedId = FeedId(0);
 
@@ -32,6 +38,7 @@ fn plan() -> FeedPlan {
         skip: MatchFilter::default(),
         end_linger: Duration::from_secs(10),
         overlap: Overlap::Allowed,
+        learning: Learning::Off,
     }
 }
 
@@ -67,7 +74,7 @@ impl Bed {
         Bed::after(config, None)
     }
 
-    fn after(config: PoolConfig, saved: Option<&SavedStateV1>) -> Bed {
+    fn after(config: PoolConfig, saved: Option<&SavedStateV2>) -> Bed {
         let pool = Pool::new(config, saved);
         let mut bed = Bed { pool, now: ms(0), log: Vec::new(), seen: BTreeMap::new(), mute: false };
         bed.give(Input::Tick);
@@ -104,7 +111,7 @@ impl Bed {
             }
             Action::Welcome { child: Child::Worker(slot), generation, .. } if !self.mute => {
                 let state = ConnectionState::Up;
-                let up = FromWorker::Connection { state, detail: String::new() };
+                let up = FromWorker::Connection { state, detail: String::new(), lost: None };
                 vec![worker(slot, generation, FromWorker::Ready), worker(slot, generation, up)]
             }
             Action::ConnectData { slot, generation } => {
@@ -114,7 +121,10 @@ impl Bed {
             Action::ToWorker { slot, message, .. } => {
                 let counted = matches!(
                     message,
-                    ToWorker::Assign { .. } | ToWorker::Release { .. } | ToWorker::FollowList
+                    ToWorker::Assign { .. }
+                        | ToWorker::Release { .. }
+                        | ToWorker::FollowList
+                        | ToWorker::UnfollowList
                 );
                 self.seen.get_mut(&slot).unwrap().1 += u64::from(counted);
                 Vec::new()
@@ -173,7 +183,7 @@ impl Bed {
     fn exit(&mut self, slot: u16, exit: Exit) {
         let slot = SlotId(slot);
         let (generation, _) = self.seen.remove(&slot).unwrap();
-        self.give(Input::Exited { child: Child::Worker(slot), generation, exit });
+        self.give(Input::Exited { child: Child::Worker(slot), generation, exit, usage: None });
     }
 
     fn owner(&self, id: &str) -> (u16, u64) {
@@ -355,7 +365,7 @@ fn a_recorder_that_starts_anew_gives_every_match_a_new_epoch_without_a_new_subsc
     let message = FromRecorder::Switched { key: key("a"), epoch: Epoch(before.1) };
     bed.give(Input::Recorder { generation, message });
     bed.log.clear();
-    bed.give(Input::Exited { child, generation, exit: KILLED });
+    bed.give(Input::Exited { child, generation, exit: KILLED, usage: None });
     bed.pass(ms(3_000), &[]);
     let after = bed.owner("a");
     assert!(after.0 == before.0 && after.1 > before.1);
@@ -446,7 +456,7 @@ fn the_end_comes_in_order_and_a_second_request_makes_it_urgent() {
     )));
     assert!(!bed.log.contains(&Action::Finished));
     let (child, generation) = (Child::Recorder, Generation(1));
-    bed.give(Input::Exited { child, generation, exit: Exit::Code(0) });
+    bed.give(Input::Exited { child, generation, exit: Exit::Code(0), usage: None });
     assert_eq!(bed.log.last(), Some(&Action::Finished));
     assert_eq!(bed.log.iter().filter(|action| matches!(action, Action::Answer { .. })).count(), 3);
     assert_eq!(bed.said("worker.spawned"), 0);
@@ -487,7 +497,7 @@ fn a_cold_start_goes_on_where_the_last_run_ended() {
     let mut first = Bed::new(config(8));
     first.load_list(&["a", "b", "c", "d", "e", "f"]);
     let saved = first.pool.saved_state();
-    assert_eq!(SavedStateV1::from_json(&saved.to_json().unwrap()).unwrap(), saved);
+    assert_eq!(SavedStateV2::from_json(&saved.to_json().unwrap()).unwrap(), saved);
     let mut second = Bed::after(config(8), Some(&saved));
     assert_eq!(second.said("worker.spawned"), 2, "as many as were needed");
     second.load_list(&["a", "b", "c", "d", "e", "g"]);
@@ -497,6 +507,10 @@ fn a_cold_start_goes_on_where_the_last_run_ended() {
     }
     assert_eq!(second.pool.workers()[0].generation, 2, "a generation is never used twice");
     let ended = ToRecorder::Ended { key: key("f") };
+    assert!(!second.log.contains(&Action::ToRecorder { generation: Generation(2), message: ended.clone() }));
+    second.pass(ms(10_500), &[]);
+    second.load_list(&["a", "b", "c", "d", "e", "g"]);
+    second.pass(ms(500), &[]);
     assert!(second.log.iter().any(|a| matches!(a, Action::ToRecorder { message, .. } if *message == ended)));
 }
 
@@ -576,7 +590,7 @@ fn answers_have_the_contracts_keys() {
     assert_eq!(status["state"], "ready");
     has(
         keys(status),
-        "version build pid uptime_s state epoch workers matches feeds recorder gateway sandbox",
+        "version build pid uptime_s state epoch workers matches feeds recorder gateway sandbox deaths",
     );
     let worker = serde_json::to_value(&bed.pool.workers()[0]).unwrap();
     assert_eq!(worker["connection"], "up");

@@ -7,7 +7,8 @@ use super::daemon::{Daemon, Parts};
 use super::state_file;
 use crate::control::{Clients, Permissions};
 use crate::pool::{
-    FeedPlan, MatchFilter, MatchSource, Overlap, Pool, PoolConfig, SavedStateV1, Timing, WaitingOrder,
+    FeedPlan, Learning, MatchFilter, MatchSource, Overlap, Pool, PoolConfig, SavedStateV2, Timing,
+    WaitingOrder,
 };
 use std::fmt;
 use std::fs;
@@ -148,7 +149,7 @@ fn lock(run_dir: &Path) -> Result<FileLock, RunError> {
 }
 
 /// What an earlier run left. A state that cannot be read is no reason not to run: the store knows the epochs, too.
-fn saved_state(path: &Path) -> Option<SavedStateV1> {
+fn saved_state(path: &Path) -> Option<SavedStateV2> {
     let bytes = match state_file::read(path) {
         Ok(bytes) => bytes?,
         Err(error) => {
@@ -156,7 +157,7 @@ fn saved_state(path: &Path) -> Option<SavedStateV1> {
             return None;
         }
     };
-    match SavedStateV1::from_json(&String::from_utf8_lossy(&bytes)) {
+    match SavedStateV2::from_json(&String::from_utf8_lossy(&bytes)) {
         Ok(state) => Some(state),
         Err(error) => {
             log::error!(file:% = path.display(), error:% = error; "state.unreadable");
@@ -188,7 +189,7 @@ fn feed_plan(feed: &config::FeedConfig) -> FeedPlan {
     FeedPlan {
         name: feed.name.clone(),
         kind: "diffusion".to_owned(),
-        cap: feed.max_subscriptions,
+        cap: feed.worker_capacity(),
         own_subscriptions: u32::from(!feed.time_topic.is_empty()),
         max_connections: u16::try_from(feed.max_connections).unwrap_or(u16::MAX),
         connects_per_s: feed.connects_per_s.get(),
@@ -199,6 +200,20 @@ fn feed_plan(feed: &config::FeedConfig) -> FeedPlan {
         skip: match_filter(&feed.skip),
         end_linger: feed.end_linger.0,
         overlap: if feed.break_before_make { Overlap::Forbidden } else { Overlap::Allowed },
+        learning: learning(feed),
+    }
+}
+
+fn learning(feed: &config::FeedConfig) -> Learning {
+    match feed.over_cap {
+        // Who takes one load after the other has no subscriptions that could be missing.
+        config::OverCap::Auto if feed.strategy == config::Strategy::Dumps => Learning::Off,
+        config::OverCap::Auto => Learning::Auto,
+        config::OverCap::Close
+        | config::OverCap::Error
+        | config::OverCap::Ignore
+        | config::OverCap::NoLoad
+        | config::OverCap::Thin => Learning::Off,
     }
 }
 

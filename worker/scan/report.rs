@@ -1,10 +1,13 @@
 //! What the worker counts, and its load report.
 
 use super::scanner::Scanner;
+use super::window::Window;
 use foldhash::fast::RandomState;
 use hashbrown::HashSet;
 use std::time::{Duration, Instant};
-use touchline_common::ipc::messages::worker::{ConnectionState, FromWorker, LoadReport, MatchState};
+use touchline_common::ipc::messages::worker::{
+    ConnectionState, FromWorker, LoadReport, LostWith, MatchState,
+};
 
 type Topics = HashSet<Box<[u8]>, RandomState>;
 
@@ -123,6 +126,11 @@ impl Meter {
         self.loaded.remove(topic);
     }
 
+    /// Topics whose load is held.
+    pub fn loads_held(&self) -> u32 {
+        self.loaded.len() as u32
+    }
+
     /// The connection is over, and with it everything that was asked on it.
     pub fn disconnected(&mut self) {
         self.acknowledged.clear();
@@ -135,10 +143,10 @@ impl Meter {
 
 impl Scanner {
     /// Tells the coordinator that the connection is in another state.
-    pub(super) fn say_connection(&mut self, state: ConnectionState, detail: String) {
+    pub(super) fn say_connection(&mut self, state: ConnectionState, detail: String, lost: Option<LostWith>) {
         if self.meter.connection != state || !detail.is_empty() {
             self.meter.connection = state;
-            self.say(&FromWorker::Connection { state, detail });
+            self.say(&FromWorker::Connection { state, detail, lost });
             self.report_now = true;
         }
     }
@@ -150,6 +158,11 @@ impl Scanner {
         self.say(&FromWorker::Load(report));
     }
 
+    /// Subscriptions that were sent on this connection.
+    pub(super) fn asked(&self) -> u32 {
+        self.upstream.session_ref().map_or(0, |s| (s.subscriptions() - s.subscriptions_waiting()) as u32)
+    }
+
     fn load_report(&mut self, now: Instant) -> LoadReport {
         let (mut live, mut stale) = (0, 0);
         for (_, followed) in self.book.iter() {
@@ -157,7 +170,7 @@ impl Scanner {
             stale += u32::from(followed.state == MatchState::Stale);
         }
         let subscriptions = self.subscriptions() as u32;
-        let asked = self.upstream.session_ref().map_or(0, |s| s.subscriptions() - s.subscriptions_waiting());
+        let asked = self.asked();
         let queue = self.upstream.receive_queue();
         let meter = &mut self.meter;
         let passed = now.saturating_duration_since(meter.since).as_secs_f64().max(1e-3);
@@ -167,7 +180,7 @@ impl Scanner {
             live,
             stale,
             subscriptions,
-            asked: asked as u32,
+            asked,
             acknowledged: meter.acknowledged.len() as u32,
             loaded: meter.loaded.len() as u32,
             busy: (1.0 - meter.idle.as_secs_f64() / passed).clamp(0.0, 1.0) as f32,
@@ -178,6 +191,7 @@ impl Scanner {
             receive_queue: queue,
             receive_queue_peak: meter.peak.max(queue),
             server_queue: meter.server_queue,
+            round_ms: self.window.as_ref().and_then(Window::round).map(|round| round.as_millis() as u32),
             lag_p50_us: self.lag.percentile(0.5),
             lag_p99_us: self.lag.percentile(0.99),
             published: meter.published,

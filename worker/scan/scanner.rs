@@ -7,6 +7,7 @@ use super::report::Meter;
 use super::start::{Control, ScanError};
 use super::turn::News;
 use super::upstream::{Plan, Readiness, Upstream};
+use super::window::Window;
 use crate::tree::{Forest, Received};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -15,10 +16,12 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use touchline_common::config::Template;
+use touchline_common::failpoint::{self, Point};
 use touchline_common::ipc::messages::worker::ListChange;
 use touchline_common::logging::LogHandle;
 use touchline_common::model::{FeedId, Generation, Section, SlotId};
 use touchline_common::sys::signals::Signals;
+use touchline_common::sys::watchdog::{self, Watchdog};
 
 pub(super) const CONTROL: Token = Token(0);
 pub(super) const SIGNALS: Token = Token(1);
@@ -47,6 +50,10 @@ pub struct Parts {
     pub time_topic: String,
     pub match_id: Template,
     pub match_topics: Vec<Template>,
+    /// Subscriptions of matches that may be assigned.
+    pub capacity: usize,
+    /// How often a match is asked for where each load is taken and let go (strategy `dumps`); none where subscriptions are held.
+    pub dump_every: Option<Duration>,
     pub stale_after: Duration,
     pub publish_deadline: Duration,
 }
@@ -55,6 +62,16 @@ impl Parts {
     /// Whether this is the topic of the server's clock.
     pub(super) fn is_time(&self, topic: &[u8]) -> bool {
         topic == self.time_topic.as_bytes()
+    }
+
+    /// Whether this is a topic that only the handshake asked for: what it says is between the server and the login.
+    #[inline]
+    pub(super) fn is_aside(&self, topic: &[u8]) -> bool {
+        let asked = &self.plan.session.login_topics;
+        !asked.is_empty()
+            && asked.iter().any(|login| login.as_bytes() == topic)
+            && topic != self.list_topic.as_bytes()
+            && std::str::from_utf8(topic).is_ok_and(|name| self.forest.owner(name).is_none())
     }
 }
 
@@ -87,6 +104,8 @@ pub struct Scanner {
     pub(super) link: DataLink,
     pub(super) link_token: Token,
     pub(super) book: Book,
+    /// Under strategy `dumps`.
+    pub(super) window: Option<Window>,
     pub(super) meter: Meter,
     pub(super) lag: Lag,
     pub(super) sections: Vec<Section>,
@@ -121,7 +140,10 @@ impl Scanner {
         registry.register(&mut SourceFd(&parts.signals.as_raw_fd()), SIGNALS, Interest::READABLE)?;
         let waker = Arc::new(Waker::new(registry, WAKER)?);
         let now = Instant::now();
+        let own = usize::from(!parts.list_topic.is_empty()) + usize::from(!parts.time_topic.is_empty());
+        let room = parts.plan.session.max_subscriptions.saturating_sub(own).max(1);
         Ok(Scanner {
+            window: parts.dump_every.map(|every| Window::new(room, every)),
             upstream: Upstream::new(parts.plan.clone(), UPSTREAM, waker, now),
             link: DataLink::new(parts.slot, parts.generation, OUTBOX_LIMIT),
             link_token: Token(FIRST_DATA),
@@ -154,7 +176,12 @@ impl Scanner {
     /// [`ScanError`]: the poll failed, or the coordinator is gone.
     pub fn run(mut self) -> Result<(), ScanError> {
         let mut events = Events::with_capacity(64);
+        let watchdog = watch(self.parts.slot);
         loop {
+            if let Some(watchdog) = &watchdog {
+                watchdog.alive();
+            }
+            failpoint::hit(Point::WorkerTurn);
             if let Some(ending) = self.step(&mut events, Duration::MAX)? {
                 return self.leave(&ending);
             }
@@ -217,7 +244,11 @@ impl Scanner {
         let due = match &self.ending {
             // Who reads no more has no deadlines upstream either.
             Some((_, end)) => Some(*end),
-            None => self.upstream.deadline(),
+            None => {
+                let window = self.window.as_ref().filter(|_| self.upstream.session_ref().is_some());
+                let slide = window.and_then(Window::deadline);
+                [self.upstream.deadline(), slide].into_iter().flatten().min()
+            }
         };
         let due = due.map_or(self.next_report, |due| due.min(self.next_report));
         due.saturating_duration_since(Instant::now())
@@ -260,6 +291,12 @@ impl Scanner {
             Ending::Orphaned => Err(ScanError::Coordinator { why: "it is gone".to_owned() }),
         }
     }
+}
+
+/// Without a watchdog the coordinator still sees a loop that hangs, a little later.
+fn watch(slot: SlotId) -> Option<Watchdog> {
+    let armed = Watchdog::arm(&format!("worker {slot}"), watchdog::PERIOD);
+    armed.inspect_err(|error| log::warn!(error:% = error; "worker.unwatched")).ok()
 }
 
 /// The wall clock, microseconds since 1970 UTC. Orders nothing.

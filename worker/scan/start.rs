@@ -2,7 +2,7 @@
 
 use super::scanner::{Parts, Scanner};
 use super::upstream::{Plan, TlsPlan, Trust};
-use crate::feed::diffusion::{Login, SessionConfig};
+use crate::feed::diffusion::{AfterResume, Login, SessionConfig};
 use crate::tree::{Forest, Limits, Mapping};
 use crate::wire::diffusion::tunnel::{Form, TunnelConfig};
 use crate::wire::websocket::{self, Compress};
@@ -12,7 +12,8 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
-use touchline_common::config::{Config, FeedConfig, Protocol};
+use touchline_common::config::{Config, FeedConfig, Protocol, Strategy};
+use touchline_common::failpoint::{self, Point};
 use touchline_common::ipc::messages::Hello;
 use touchline_common::ipc::messages::worker::{FromWorker, ToWorker};
 use touchline_common::ipc::{Channel, ChannelError, PROTO, ReadOutcome};
@@ -146,6 +147,7 @@ fn greet(control: &mut Control) -> Result<Greeted, ScanError> {
     };
     control.send(&FromWorker::Hello(hello), 0).map_err(ScanError::coordinator)?;
     control.flush().map_err(ScanError::coordinator)?;
+    failpoint::hit(Point::HelloSent);
     let deadline = Instant::now() + WELCOME_DEADLINE;
     let mut log_file = None;
     loop {
@@ -217,10 +219,16 @@ fn scan(
         time_topic: feed.time_topic.clone(),
         match_id: feed.match_id.clone(),
         match_topics: feed.match_topics.clone(),
+        capacity: feed.worker_capacity() as usize,
+        dump_every: match feed.strategy {
+            Strategy::Dumps => Some(feed.dump_every.get()),
+            Strategy::Balanced | Strategy::Multiplex => None,
+        },
         stale_after: feed.stale_after.get(),
         publish_deadline: config.limits.publish_deadline.get(),
     };
     control.send(&FromWorker::Ready, 0).map_err(|error: ChannelError| ScanError::coordinator(error))?;
+    failpoint::hit(Point::ReadySent);
     Scanner::new(control, parts).map_err(ScanError::system("making the loop"))?.run()
 }
 
@@ -272,6 +280,9 @@ fn session(config: &Config, feed: &FeedConfig) -> SessionConfig {
         max_subscriptions: feed.max_subscriptions as usize,
         max_aliases: (config.limits.topics as usize + OWN_TOPICS) * 2,
         frame_limit: u32::try_from(config.limits.frame.get()).unwrap_or(u32::MAX),
+        body_limit: config.limits.inflated.len(),
+        body_ratio: config.limits.inflate_ratio as usize,
+        after_resume: if feed.resubscribe { AfterResume::Resubscribe } else { AfterResume::Keep },
         out_limit: config.limits.out_queue.len(),
         ..defaults
     }

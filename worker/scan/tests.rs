@@ -105,6 +105,8 @@ impl Stage {
             time_topic: String::new(),
             match_id: "{ID}".parse().unwrap(),
             match_topics: vec!["6V{ID}".parse().unwrap()],
+            capacity: wish.cap,
+            dump_every: None,
             stale_after: Duration::from_secs(60),
             publish_deadline: wish.publish_deadline,
         };

@@ -114,6 +114,20 @@ pub enum Input<'a> {
         /// Wall clock, microseconds.
         at: i64,
     },
+    /// A worker gives no sign of life.
+    Silent {
+        /// Who.
+        source: Source,
+        /// Wall clock of the last sign, microseconds.
+        since: i64,
+    },
+    /// It does again, and goes on where it stopped.
+    Back {
+        /// Who.
+        source: Source,
+        /// Wall clock, microseconds.
+        at: i64,
+    },
     /// A worker's channel is open.
     Attached {
         /// Whose.
@@ -191,6 +205,8 @@ pub enum GapStep {
 enum OwnerState {
     /// It writes.
     Alive,
+    /// It gives no sign of life, and has not since that time. It may go on where it stopped.
+    Silent { since: i64 },
     /// Its connection to the server broke; the next base comes from a new one.
     Away,
     /// Restored from the store: its worker may open its channel again.
@@ -250,6 +266,8 @@ pub struct Ledger {
     trail: Trail,
     /// When the owner last told something.
     heard: Option<Instant>,
+    /// The same by the wall clock, microseconds; of a restored ledger: until when its recorder lived.
+    known_at: i64,
 }
 
 impl Ledger {
@@ -275,6 +293,7 @@ impl Ledger {
             lower: None,
             trail: Trail::default(),
             heard: None,
+            known_at: 0,
         }
     }
 

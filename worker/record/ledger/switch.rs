@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 use touchline_common::ipc::messages::data::EndReason;
 use touchline_common::ipc::messages::recorder::Owner;
-use touchline_common::model::{Clock, Epoch, Facts, Observation, Register, RegisterChange, Registers};
+use touchline_common::model::{Clock, Epoch, Facts, Observation, Phase, Register, RegisterChange, Registers};
 
 /// An epoch above the owner's, which has its load.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,11 +27,15 @@ pub(super) struct Candidate {
     clock: Option<Clock>,
     n: u64,
     at: i64,
+    /// Wall clock of its load, microseconds.
+    loaded_at: i64,
     /// What it told since.
     told: VecDeque<Told>,
     /// Fingerprints of `told`.
     trail: VecDeque<u64>,
-    /// Since when its registers stand as they are.
+    /// When its load came,
+    loaded: Instant,
+    /// and since when its registers stand as they are.
     since: Instant,
 }
 
@@ -49,6 +53,16 @@ pub(super) struct Wanted {
     epoch: Epoch,
     owner: Owner,
     since: Instant,
+}
+
+/// How a candidate takes over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Handover {
+    trust: Trust,
+    /// So many of its observations were told by its predecessor, or are lost in a gap; those after them are told now.
+    place: usize,
+    /// From when to when nobody is known to have followed the match, microseconds, unless a gap is open already.
+    gap: Option<(i64, i64)>,
 }
 
 /// Which values a merge believes.
@@ -71,8 +85,10 @@ pub(super) fn advance(ledger: &mut Ledger, input: &Input<'_>, now: Instant, out:
                 clock,
                 n,
                 at,
+                loaded_at: at,
                 told: VecDeque::new(),
                 trail: VecDeque::new(),
+                loaded: now,
                 since: now,
             };
             ledger.base(candidate, version, now, out);
@@ -87,8 +103,18 @@ pub(super) fn advance(ledger: &mut Ledger, input: &Input<'_>, now: Instant, out:
             }
         }
         Input::End { epoch, why, at } => ledger.end(epoch, why, at, now, out),
-        Input::Switch { epoch, owner, at } => ledger.want(Wanted { epoch, owner, since: now }, at, now, out),
+        Input::Switch { epoch, owner, at: _ } => ledger.want(Wanted { epoch, owner, since: now }, now, out),
         Input::Gone { source, at } => ledger.gone(source, at, now, out),
+        Input::Silent { source, since } => {
+            if ledger.source() == Some(source) {
+                ledger.fall_silent(since, now, out);
+            }
+        }
+        Input::Back { source, at } => {
+            if ledger.source() == Some(source) {
+                ledger.speak_again(at, out);
+            }
+        }
         Input::Attached { source, at } => {
             if ledger.is_detached() && ledger.source() == Some(source) {
                 ledger.reattach(at, out);
@@ -99,7 +125,7 @@ pub(super) fn advance(ledger: &mut Ledger, input: &Input<'_>, now: Instant, out:
                 ledger.open_gap(at, "restart", out);
             }
         }
-        Input::Ended { at } => ledger.finish(at, out),
+        Input::Ended { at } => ledger.conclude(at, out),
         Input::Tick { at } => ledger.tick(at, now, out),
     }
 }
@@ -121,11 +147,14 @@ impl Ledger {
             return;
         }
         // A worker that takes a new epoch writes no more under its old one, and one channel keeps the order.
-        let renewed =
-            base.source == owner.source && matches!(owner.state, OwnerState::Alive | OwnerState::Detached);
+        let renewed = base.source == owner.source
+            && matches!(owner.state, OwnerState::Alive | OwnerState::Silent { .. } | OwnerState::Detached);
+        let at = base.at;
         self.candidate = Some(Box::new(base));
         if renewed {
-            self.adopt(Trust::All, usize::MAX, version, now, out);
+            self.speak_again(at, out);
+            let handover = Handover { trust: Trust::All, place: usize::MAX, gap: None };
+            self.adopt(handover, version, now, out);
         } else {
             self.consider(version, now, out);
         }
@@ -138,6 +167,7 @@ impl Ledger {
         self.owner = Some(Writer { epoch: base.epoch, source: base.source, state: OwnerState::Alive });
         let phase = base.registers.get(&Register::Phase).copied();
         let points = base.registers.get(&Register::Points).copied();
+        self.known_at = base.at;
         self.registers = base.registers;
         self.registers.remove(&Register::Points);
         self.ended = false;
@@ -168,6 +198,7 @@ impl Ledger {
         self.facts = base.facts;
         self.ended = false;
         self.lower = None;
+        self.known_at = self.known_at.max(base.at);
         self.trail.clear();
         self.merge(&base.registers, if away { Trust::Higher } else { Trust::All }, seen, now, out);
         self.close_gap(base.at, out);
@@ -201,6 +232,9 @@ impl Ledger {
     ) {
         let clock = observation.clock.map(|clock| clock.seconds);
         let at = observation.received_at;
+        if matches!(self.owner, Some(Writer { state: OwnerState::Silent { since }, .. }) if at > since) {
+            self.speak_again(at, out);
+        }
         let mut seen = Seen { epoch, n, place: 0, clock, at, version, mode: Mode::Seen };
         for RegisterChange { register, value } in &observation.registers {
             out.changed = Changed::State;
@@ -215,9 +249,31 @@ impl Ledger {
             let candidate = if self.candidate.is_some() { Known::Some } else { Known::None };
             self.trail.push(print, candidate);
             self.heard = Some(now);
+            self.known_at = self.known_at.max(at);
             if candidate == Known::Some {
                 self.consider(version, now, out);
             }
+        }
+    }
+
+    /// The owner gives no sign of life: until it does, or another takes over, nobody follows the match.
+    fn fall_silent(&mut self, since: i64, now: Instant, out: &mut Outcome) {
+        if self.ended {
+            return;
+        }
+        let since = since.max(self.known_at);
+        if let Some(Writer { state: state @ OwnerState::Alive, .. }) = &mut self.owner {
+            *state = OwnerState::Silent { since };
+            self.open_gap(since, "worker_silent", out);
+            self.consider(0, now, out);
+        }
+    }
+
+    /// A silent owner goes on where it stopped: nothing was lost.
+    fn speak_again(&mut self, at: i64, out: &mut Outcome) {
+        if let Some(Writer { state: state @ OwnerState::Silent { .. }, .. }) = &mut self.owner {
+            *state = OwnerState::Alive;
+            self.close_gap(at, out);
         }
     }
 
@@ -262,6 +318,19 @@ impl Ledger {
         }
     }
 
+    /// Nobody follows the match any more because it is over. What nobody saw of its end is told now.
+    fn conclude(&mut self, at: i64, out: &mut Outcome) {
+        let unseen = self.gap_open && !self.ended;
+        let phase = self.registers.get(&Register::Phase).copied();
+        let began = phase.is_some_and(|phase| phase > 0 && phase < Phase::FINISHED.0);
+        if let (true, true, Some(owner)) = (unseen, began, self.owner) {
+            let (mode, place) = (Mode::Recovered, 0);
+            let mut seen = Seen { epoch: owner.epoch, n: 0, place, clock: None, at, version: 0, mode };
+            self.step(Register::Phase, Phase::FINISHED.0, &mut seen, &mut out.events);
+        }
+        self.finish(at, out);
+    }
+
     fn finish(&mut self, at: i64, out: &mut Outcome) {
         self.close_gap(at, out);
         self.candidate = None;
@@ -273,18 +342,13 @@ impl Ledger {
         out.changed = Changed::State;
     }
 
-    fn want(&mut self, wanted: Wanted, at: i64, now: Instant, out: &mut Outcome) {
+    fn want(&mut self, wanted: Wanted, now: Instant, out: &mut Outcome) {
         match self.epoch() {
             Some(epoch) if epoch == wanted.epoch => out.switched = Some(epoch),
             Some(epoch) if epoch > wanted.epoch => out.refused = true,
             Some(_) | None => {
                 self.wanted = Some(wanted);
-                let detached = self.is_detached();
-                if wanted.owner == Owner::Dead && detached {
-                    self.lose(OwnerState::Dead, "worker_died", at, now, out);
-                } else {
-                    self.consider(0, now, out);
-                }
+                self.consider(0, now, out);
             }
         }
     }
@@ -299,20 +363,23 @@ impl Ledger {
         }
     }
 
-    /// The owner writes no more, for now or for ever.
+    /// The owner writes no more, for now or for ever. A candidate that is there takes over, and knows whether anything is lost.
     fn lose(&mut self, state: OwnerState, reason: &'static str, at: i64, now: Instant, out: &mut Outcome) {
-        if let Some(owner) = &mut self.owner {
-            owner.state = state;
+        let Some(owner) = &mut self.owner else { return };
+        owner.state = state;
+        if state != OwnerState::Dead || self.candidate.is_none() {
+            self.open_gap(at, reason, out);
         }
-        self.open_gap(at, reason, out);
         out.changed = Changed::State;
         self.consider(0, now, out);
     }
 
     fn tick(&mut self, at: i64, now: Instant, out: &mut Outcome) {
         let drained = |wanted: Wanted| wanted.owner == Owner::Dead && now >= wanted.since + OWNER_DRAIN;
-        let alive =
-            self.owner.is_some_and(|owner| matches!(owner.state, OwnerState::Alive | OwnerState::Away));
+        let alive = self.owner.is_some_and(|owner| match owner.state {
+            OwnerState::Alive | OwnerState::Silent { .. } | OwnerState::Away => true,
+            OwnerState::Detached | OwnerState::Dead => false,
+        });
         if alive && self.wanted.is_some_and(drained) && self.candidate.is_some() {
             self.lose(OwnerState::Dead, "worker_died", at, now, out);
         }
@@ -350,42 +417,74 @@ impl Ledger {
     /// Adopts the candidate if its time has come.
     fn consider(&mut self, version: u64, now: Instant, out: &mut Outcome) {
         let (Some(candidate), Some(owner)) = (&self.candidate, self.owner) else { return };
-        let adoption = match owner.state {
-            OwnerState::Dead => Some((Trust::Higher, usize::MAX)),
-            OwnerState::Away | OwnerState::Alive | OwnerState::Detached => {
-                let wanted = self.wanted.filter(|wanted| wanted.epoch == candidate.epoch);
-                wanted
-                    .filter(|wanted| wanted.owner == Owner::Alive)
-                    .and_then(|wanted| self.handover(candidate, owner.state, wanted, now))
+        let wanted = self.wanted.filter(|wanted| wanted.epoch == candidate.epoch);
+        let handover = match (owner.state, wanted) {
+            (OwnerState::Dead, _) => Some(self.inherit(candidate)),
+            // Restored: its worker is gone, or the candidate would come from it.
+            (OwnerState::Detached, Some(Wanted { owner: Owner::Dead, .. }))
+                if candidate.source != owner.source =>
+            {
+                Some(Handover { gap: Some((self.known_at, candidate.loaded_at)), ..self.inherit(candidate) })
             }
+            (OwnerState::Silent { .. }, Some(Wanted { owner: Owner::Alive, .. })) => {
+                Some(self.inherit(candidate))
+            }
+            (OwnerState::Away | OwnerState::Alive | OwnerState::Detached, Some(wanted))
+                if wanted.owner == Owner::Alive =>
+            {
+                self.handover(candidate, owner.state, wanted, now)
+            }
+            (
+                OwnerState::Away | OwnerState::Alive | OwnerState::Detached | OwnerState::Silent { .. },
+                Some(_) | None,
+            ) => None,
         };
-        if let Some((trust, place)) = adoption {
-            self.adopt(trust, place, version, now, out);
+        if let Some(handover) = handover {
+            self.adopt(handover, version, now, out);
         }
     }
 
-    /// Whether a living owner can hand over to the candidate now: how far the candidate's registers are believed, and
-    /// how many of its observations the owner has told.
+    /// What a candidate takes over from an owner that is silent or dead. One that was found in what the candidate tells left
+    /// no gap; of another it is not known what it did not tell.
+    fn inherit(&self, candidate: &Candidate) -> Handover {
+        let found = match self.trail.place(&candidate.trail) {
+            _ if !self.told_after(candidate) => Err(0),
+            Place::After(place) => Ok(place),
+            Place::Beyond => Err(usize::MAX),
+            Place::Unknown => Err(self.trail.resting(&candidate.trail)),
+        };
+        let (from, to) = self.doubt(candidate);
+        let gap = found.is_err().then_some((from.max(candidate.loaded_at - DOUBT), to));
+        let (Ok(place) | Err(place)) = found;
+        Handover { trust: Trust::Higher, place, gap }
+    }
+
+    /// Whether a living owner can hand over to the candidate now.
     fn handover(
         &self,
         candidate: &Candidate,
         owner: OwnerState,
         wanted: Wanted,
         now: Instant,
-    ) -> Option<(Trust, usize)> {
+    ) -> Option<Handover> {
         let stood = now >= candidate.since.max(wanted.since) + self.settle;
         let trust = if stood { Trust::All } else { Trust::Higher };
         if owner == OwnerState::Away {
-            return Some((trust, usize::MAX));
+            return Some(Handover { trust, place: usize::MAX, gap: None });
         }
         match self.trail.place(&candidate.trail) {
-            Place::After(place) => Some((Trust::Higher, place)),
+            Place::After(place) => Some(Handover { trust: Trust::Higher, place, gap: None }),
             Place::Beyond | Place::Unknown if now >= self.rests_at(wanted) => {
-                Some((trust, self.trail.resting(&candidate.trail)))
+                let place = self.trail.resting(&candidate.trail);
+                // It says nothing of what the candidate tells: it stands still, and has done so for nobody knows how long.
+                let stalled = place == 0 && (!candidate.told.is_empty() || self.is_behind(candidate));
+                Some(Handover { trust, place, gap: stalled.then(|| self.doubt(candidate)) })
             }
-            Place::Beyond | Place::Unknown => {
-                (now >= wanted.since + ALIGN_DEADLINE).then_some((trust, usize::MAX))
-            }
+            Place::Beyond | Place::Unknown => (now >= wanted.since + ALIGN_DEADLINE).then_some(Handover {
+                trust,
+                place: usize::MAX,
+                gap: None,
+            }),
         }
     }
 
@@ -394,24 +493,57 @@ impl Ledger {
         self.heard.map_or(wanted.since, |heard| heard.max(wanted.since)) + self.settle
     }
 
-    /// The candidate owns the match. `place`: so many of its observations were told by its predecessor or are lost in a
-    /// gap; those after them are told now.
-    fn adopt(&mut self, trust: Trust, place: usize, version: u64, now: Instant, out: &mut Outcome) {
+    /// Whether the owner told anything since the candidate has its load.
+    fn told_after(&self, candidate: &Candidate) -> bool {
+        self.heard.is_some_and(|heard| heard >= candidate.loaded)
+    }
+
+    /// Whether the candidate's load shows what the owner never told.
+    fn is_behind(&self, candidate: &Candidate) -> bool {
+        let counts = |register: &Register| !matches!(register, Register::Points | Register::Suspended);
+        let mut counters = candidate.registers.iter().filter(|(register, _)| counts(register));
+        counters.any(|(register, value)| self.registers.get(register).is_some_and(|ours| ours < value))
+    }
+
+    /// The time of which neither the owner nor the candidate is known to have told everything.
+    fn doubt(&self, candidate: &Candidate) -> (i64, i64) {
+        if self.told_after(candidate) {
+            (
+                candidate.loaded_at,
+                candidate.told.back().map_or(candidate.at, |told| told.observation.received_at),
+            )
+        } else {
+            (self.known_at, candidate.loaded_at)
+        }
+    }
+
+    /// The candidate owns the match.
+    fn adopt(&mut self, handover: Handover, version: u64, now: Instant, out: &mut Outcome) {
         let (Some(candidate), Some(owner)) = (self.candidate.take(), self.owner) else { return };
+        let Handover { trust, place, gap } = handover;
         let mut candidate = *candidate;
+        // A gap without length hides nothing.
+        if let Some((from, to)) = gap.filter(|(from, to)| from < to && !self.gap_open) {
+            let reason = match owner.state {
+                OwnerState::Dead | OwnerState::Detached => "worker_died",
+                OwnerState::Alive | OwnerState::Silent { .. } | OwnerState::Away => "worker_silent",
+            };
+            self.open_gap(from, reason, out);
+            candidate.at = candidate.at.max(to);
+        }
         self.trail.clear();
         for _ in 0..place.min(candidate.told.len()) {
             candidate.trail.pop_front().into_iter().for_each(|print| self.trail.push(print, Known::None));
             candidate.take_oldest();
         }
-        let gap = self.gap_open || owner.state == OwnerState::Dead;
-        let seen = candidate.seen(if gap { Mode::Recovered } else { Mode::Seen }, version);
+        let seen = candidate.seen(if self.gap_open { Mode::Recovered } else { Mode::Seen }, version);
         let at = candidate.at;
         self.owner =
             Some(Writer { epoch: candidate.epoch, source: candidate.source, state: OwnerState::Alive });
         self.facts = candidate.facts;
         self.ended = false;
         self.lower = None;
+        self.known_at = self.known_at.max(at);
         self.wanted = self.wanted.filter(|wanted| wanted.epoch > candidate.epoch);
         self.merge(&candidate.registers, trust, seen, now, out);
         self.close_gap(at, out);
@@ -478,6 +610,11 @@ impl Ledger {
         out.changed = Changed::State;
     }
 
+    /// Until when the recorder of a restored ledger lived, microseconds.
+    pub fn known_until(&mut self, at: i64) {
+        self.known_at = at;
+    }
+
     /// A ledger from the store. `Owner::Alive`: its worker may still live and open its channel again.
     pub(super) fn restore_owner(&mut self, epoch: Epoch, source: Source, worker: Owner) {
         let state = match worker {
@@ -495,6 +632,8 @@ impl Ledger {
     }
 }
 
+/// A worker's end is noticed within this time, microseconds: what it told before that is complete.
+const DOUBT: i64 = 1_000_000;
 /// The place in the message of what is believed later, beyond the places that the message itself used.
 const SETTLED_PLACE: u32 = 1 << 31;
 

@@ -39,6 +39,18 @@ pub enum Job {
         /// Who wrote on it.
         source: Source,
     },
+    /// A worker gives no sign of life.
+    Silent {
+        /// Who.
+        source: Source,
+        /// How long ago the last sign was.
+        ms: u32,
+    },
+    /// It does again.
+    Back {
+        /// Who.
+        source: Source,
+    },
     /// The coordinator's wish.
     Switch {
         /// The match.

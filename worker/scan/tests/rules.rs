@@ -96,7 +96,7 @@ fn a_lost_connection_is_said_to_all_and_everything_is_asked_for_again() {
         stage.heard.contains(&FromWorker::List(vec![ListChange::Lost])).then_some(())
     });
     stage.until_state("m", MatchState::Subscribing);
-    let down = |message: &FromWorker| matches!(message, FromWorker::Connection { state: ConnectionState::Down, detail } if !detail.is_empty());
+    let down = |message: &FromWorker| matches!(message, FromWorker::Connection { state: ConnectionState::Down, detail, .. } if !detail.is_empty());
     assert!(stage.heard.iter().any(down));
 
     // A new epoch meanwhile must not end the gap: nothing is followed.
@@ -114,6 +114,25 @@ fn a_lost_connection_is_said_to_all_and_everything_is_asked_for_again() {
     stage.server().load("6V1", LOAD);
     stage.until_state("m", MatchState::Live);
     stage.until("the base that ends the gap", |stage| (bases(stage) > before).then_some(()));
+}
+
+#[test]
+fn a_list_that_another_has_now_is_let_go_and_may_come_back() {
+    let mut stage = Stage::up(&Wish::default());
+    stage.tell(&ToWorker::FollowList);
+    stage.until_asked("L");
+    stage.tell(&ToWorker::UnfollowList);
+    stage.until("nothing held", |stage| {
+        let report = stage.report(2);
+        (report.commands_seen == 2 && report.subscriptions == 0).then_some(())
+    });
+    stage.server().load("L", LOAD);
+    stage.live("m", 5, "6V1");
+    assert!(!stage.heard.iter().any(|message| matches!(message, FromWorker::List(_))), "{:?}", stage.heard);
+    stage.tell(&ToWorker::FollowList);
+    stage.until("the list's subscription", |stage| {
+        (stage.heard.iter().any(|message| matches!(message, FromWorker::Load(report) if report.commands_seen == 4 && report.subscriptions == 2))).then_some(())
+    });
 }
 
 #[test]

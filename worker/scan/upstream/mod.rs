@@ -15,7 +15,7 @@ mod tls;
 pub use tls::{TlsPlan, Trust};
 
 use crate::feed::backoff::Backoff;
-use crate::feed::diffusion::{LostReason, Session, SessionConfig};
+use crate::feed::diffusion::{Comeback, LOGIN_WAIT, LostReason, News, Retry, Session, SessionConfig};
 use crate::wire::diffusion::tunnel::{ClientTunnel, TunnelConfig};
 use link::{Link, Queue};
 use mio::net::TcpStream;
@@ -53,6 +53,8 @@ pub struct Upstream {
     token: Token,
     resolver: Resolver,
     backoff: Backoff,
+    /// What is kept of the last session for the next connection.
+    comeback: Comeback,
     state: State,
     random: RandomState,
     attempts: u64,
@@ -98,6 +100,7 @@ impl Upstream {
             plan,
             token,
             backoff: Backoff::default(),
+            comeback: Comeback::default(),
             state: State::Waiting { until: now },
             random: RandomState::new(),
             attempts: 0,
@@ -239,7 +242,11 @@ impl Upstream {
         };
         let wall_ms =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
-        let session = Session::new(SessionConfig { wall_ms, ..self.plan.session.clone() }, now);
+        let config = SessionConfig { wall_ms, ..self.plan.session.clone() };
+        let session = match self.comeback.take(now) {
+            Some(earlier) => Session::resume(config, earlier, now),
+            None => Session::new(config, now),
+        };
         // What the poll said while the socket was being connected was not kept.
         let link = Link { socket, tunnel: self.tunnel(), queue: Queue::Ending };
         self.state = State::Connected { link, session: Box::new(session) };
@@ -259,19 +266,30 @@ impl Upstream {
         Step::Failed(format!("{}: {why}; next attempt in {} ms", self.plan.authority, wait.as_millis()))
     }
 
-    /// The session is over: drops the connection and plans the next one.
-    pub fn lost(&mut self, why: &LostReason, now: Instant) -> String {
-        let stage = match &mut self.state {
-            State::Connected { link, .. } => {
+    /// The session is over: drops the connection and plans the next one. What to say of it, and whether that is new.
+    pub fn lost(&mut self, why: &LostReason, now: Instant) -> (String, News) {
+        let mut stage = "";
+        let (retry, news) = match std::mem::replace(&mut self.state, State::Waiting { until: now }) {
+            State::Connected { mut link, session } => {
                 link.socket.farewell();
-                link.stage()
+                if matches!(why, LostReason::HandshakeDeadline { .. }) {
+                    stage = link.stage();
+                }
+                self.comeback.lost(*session, why, now)
             }
-            State::Waiting { .. } | State::Resolving { .. } | State::Connecting { .. } => "",
+            State::Waiting { .. } | State::Resolving { .. } | State::Connecting { .. } => {
+                (Retry::Soon, News::Changed)
+            }
         };
-        let stage = if matches!(why, LostReason::HandshakeDeadline { .. }) { stage } else { "" };
-        let wait = self.wait();
+        let wait = match retry {
+            Retry::AtOnce => Duration::ZERO,
+            Retry::Soon => self.wait(),
+            // The jitter of the usual wait keeps workers apart.
+            Retry::Late => LOGIN_WAIT + self.wait(),
+        };
         self.state = State::Waiting { until: now + wait };
-        format!("{}: {why}{stage}; next attempt in {} ms", self.plan.authority, wait.as_millis())
+        let told = format!("{}: {why}{stage}; next attempt in {} ms", self.plan.authority, wait.as_millis());
+        (told, news)
     }
 
     fn wait(&mut self) -> Duration {
@@ -282,6 +300,7 @@ impl Upstream {
     /// The server accepted the session: the next failure is the first again.
     pub fn opened(&mut self) {
         self.backoff.succeeded();
+        self.comeback.opened();
     }
 
     /// The poll saw something.
