@@ -32,10 +32,10 @@ impl Resolver {
         Resolver { authority, lookup: system, waker, answer: None }
     }
 
-    /// As [`Resolver::new`], with another resolver than the system's.
+    /// Asks another resolver than the system's.
     #[cfg(test)]
-    pub(super) fn with(authority: &str, waker: Arc<Waker>, lookup: fn(&str) -> Addresses) -> Resolver {
-        Resolver { authority: authority.to_owned(), lookup, waker, answer: None }
+    pub(super) fn look_up_by(&mut self, lookup: fn(&str) -> Addresses) {
+        self.lookup = lookup;
     }
 
     /// Asks, unless a question is out. A number is its own answer.

@@ -122,9 +122,11 @@ impl TlsPlan {
     pub(super) fn explain(&self, error: &Error) -> String {
         let host = &self.host;
         match error {
-            Error::InvalidCertificate(CertificateError::UnknownIssuer) => format!(
-                "the certificate of {host} is signed by nobody whom this system trusts; if it is right, name its authority's certificate in `ca_file`"
-            ),
+            Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
+                format!(
+                    "the certificate of {host} is signed by nobody whom this system trusts; if it is right, name its authority's certificate in `ca_file`"
+                )
+            }
             Error::InvalidCertificate(
                 why @ (CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }),
             ) => format!("the server's certificate is not for {host}: {why}; check the host in `url`"),
