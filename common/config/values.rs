@@ -3,6 +3,8 @@
 //! Invariant: only judges, apart from `list_topic`, whose default depends on whether matches are named. Nothing is opened
 //! or resolved here.
 
+mod transport;
+
 use super::check::{Findings, nearest};
 use super::feed::{FeedConfig, Payload};
 use super::locate::Place;
@@ -68,6 +70,7 @@ fn check_feed(feed: &mut FeedConfig, index: usize, findings: &mut Findings<'_>) 
         );
     }
     check_login(feed, index, findings);
+    transport::check(feed, index, findings);
 }
 
 fn check_name(name: &str, at: &Place, findings: &mut Findings<'_>) {

@@ -10,9 +10,10 @@ use super::upstream::{Plan, Readiness, Upstream};
 use super::window::Window;
 use crate::tree::{Received, Trees};
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Token, Waker};
 use std::io;
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use touchline_common::config::Template;
 use touchline_common::failpoint::{self, Point};
@@ -25,6 +26,8 @@ use touchline_common::sys::watchdog::{self, Watchdog};
 pub(super) const CONTROL: Token = Token(0);
 pub(super) const SIGNALS: Token = Token(1);
 pub(super) const UPSTREAM: Token = Token(2);
+/// A thread beside the loop has something for it; what it is shows in the next turn.
+const WAKER: Token = Token(3);
 /// The data channel's tokens count up from here, one per channel: a late event of an old one is no event of the new.
 const FIRST_DATA: usize = 16;
 /// Observations that wait for the recorder, bytes: those of a burst of 5 s at ten times 20,000 diffs a second over six workers,
@@ -59,6 +62,16 @@ impl Parts {
     /// Whether this is the topic of the server's clock.
     pub(super) fn is_time(&self, topic: &[u8]) -> bool {
         topic == self.time_topic.as_bytes()
+    }
+
+    /// Whether this is a topic that only the handshake asked for: what it says is between the server and the login.
+    #[inline]
+    pub(super) fn is_aside(&self, topic: &[u8]) -> bool {
+        let asked = &self.plan.session.login_topics;
+        !asked.is_empty()
+            && asked.iter().any(|login| login.as_bytes() == topic)
+            && topic != self.list_topic.as_bytes()
+            && std::str::from_utf8(topic).is_ok_and(|name| self.forest.owner(name).is_none())
     }
 }
 
@@ -125,12 +138,13 @@ impl Scanner {
         let both = Interest::READABLE | Interest::WRITABLE;
         registry.register(&mut SourceFd(&control.as_raw_fd()), CONTROL, both)?;
         registry.register(&mut SourceFd(&parts.signals.as_raw_fd()), SIGNALS, Interest::READABLE)?;
+        let waker = Arc::new(Waker::new(registry, WAKER)?);
         let now = Instant::now();
         let own = usize::from(!parts.list_topic.is_empty()) + usize::from(!parts.time_topic.is_empty());
         let room = parts.plan.session.max_subscriptions.saturating_sub(own).max(1);
         Ok(Scanner {
             window: parts.dump_every.map(|every| Window::new(room, every)),
-            upstream: Upstream::new(parts.plan.clone(), UPSTREAM, now),
+            upstream: Upstream::new(parts.plan.clone(), UPSTREAM, waker, now),
             link: DataLink::new(parts.slot, parts.generation, OUTBOX_LIMIT),
             link_token: Token(FIRST_DATA),
             poll,

@@ -102,7 +102,7 @@ impl Stage {
             slot: SlotId(1),
             generation: Generation(1),
             trees: Trees::new(wish.payload, None, Limits::default(), zone).unwrap(),
-            plan: Plan { authority, session },
+            plan: Plan { authority, session, tls: None, tunnel: None },
             list_topic: wish.list_topic.to_owned(),
             time_topic: String::new(),
             match_id: "{ID}".parse().unwrap(),

@@ -98,6 +98,7 @@ impl Scanner {
         let Scanner { upstream, parts, book, link, meter, news, .. } = self;
         let session = upstream.session()?;
         let mut turning = None;
+        let mut heartbeat = None;
         loop {
             if session.look_ahead() {
                 parts.trees.expect(session.upcoming());
@@ -108,10 +109,12 @@ impl Scanner {
                 Event::Load { topic, body } | Event::Delta { topic, body } if parts.is_time(topic) => {
                     meter.acknowledged(topic);
                     meter.loaded(topic);
+                    heartbeat = crate::tree::heartbeat(body).or(heartbeat);
                     if !parts.trees.server_time(body, received) {
                         meter.error();
                     }
                 }
+                Event::Load { topic, .. } | Event::Delta { topic, .. } if parts.is_aside(topic) => {}
                 Event::Load { topic, body } => {
                     let loaded = parts.trees.load(topic, body, received, &mut telling);
                     if !matches!(loaded, Err(TreeError::TopicNotHeld { .. }))
@@ -165,6 +168,9 @@ impl Scanner {
             if turning.is_some() {
                 break;
             }
+        }
+        if let Some(every) = heartbeat {
+            session.heartbeat(every);
         }
         meter.session_errors(session.counters().errors());
         self.settle_news();

@@ -44,3 +44,4 @@ pub use forest::{Applied, Forest, Limits, MatchSlot};
 pub use mapping::{Mapping, MappingError};
 pub use observe::{Base, FlipRef, Received, Seen, Sink};
 pub use payload::Trees;
+pub use server_time::heartbeat;

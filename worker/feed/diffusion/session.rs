@@ -271,6 +271,11 @@ impl Session {
         });
     }
 
+    /// The stream broke for a reason of its own. What was read before is still told.
+    pub fn broken(&mut self, why: LostReason) {
+        self.ended.get_or_insert(why);
+    }
+
     /// Ends the session: a close request is put out, then [`Event::Lost`] is told. The caller sends and closes.
     pub fn close(&mut self) {
         if self.state == State::Open {
