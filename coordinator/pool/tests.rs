@@ -541,22 +541,6 @@ fn idle_workers_are_retired_but_not_all() {
 }
 
 #[test]
-fn a_start_that_hangs_is_killed_and_another_follows() {
-    let mut bed = Bed::new(config(2));
-    let child = Child::Worker(SlotId(1));
-    bed.exit(1, KILLED);
-    bed.mute = true;
-    bed.pass(ms(11_500), &[1]);
-    let abort = Action::Kill { child, generation: Generation(2), signal: Signal::Abort };
-    assert!(bed.log.contains(&abort));
-    bed.mute = false;
-    bed.exit(1, KILLED);
-    // The other slot was started while this one was dying, and hangs as well.
-    bed.pass(ms(15_000), &[]);
-    assert_eq!(bed.pool.status(Surroundings::default()).workers.ready, 1);
-}
-
-#[test]
 fn fixed_matches_need_no_list() {
     let mut config = config(4);
     let fixed = ["r1", "r2"].map(|id| (MatchId::from(id), Listing::default()));

@@ -71,7 +71,7 @@ impl Parts {
         !asked.is_empty()
             && asked.iter().any(|login| login.as_bytes() == topic)
             && topic != self.list_topic.as_bytes()
-            && std::str::from_utf8(topic).is_ok_and(|name| self.forest.owner(name).is_none())
+            && self.trees.owner(topic).is_none()
     }
 }
 
