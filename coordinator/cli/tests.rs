@@ -205,7 +205,6 @@ fn what_is_not_built_says_so_however_it_is_called() {
         &["demo", "--feed", "poll"],
         &["simulate", "--transport", "ws"],
         &["simulate", "--protocol", "zap"],
-        &["simulate", "--over-cap", "thin"],
         &["simulate", "--fault", "drop"],
     ] {
         let ran = touchline(args);
