@@ -34,7 +34,7 @@ const CONTRACT: &[(&str, Built)] = &[
     ("reload", Built::No),
     ("upgrade", Built::No),
     ("log", Built::Yes),
-    ("dissect", Built::No),
+    ("dissect", Built::Yes),
     ("replay", Built::No),
     ("stop", Built::Yes),
     ("ping", Built::Yes),
