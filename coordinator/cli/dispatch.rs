@@ -1,6 +1,7 @@
 //! From arguments to the verb that carries them out.
 
 use super::ask::{Daemon, arguments, config_file};
+use super::dissect::dissect;
 use super::generate;
 use super::options::{
     ChildKind, ChildOptions, DemoOptions, Keep, Manners, OutputFormat, Replay, RunOptions, SimulateOptions,
@@ -97,6 +98,7 @@ fn carry_out(name: &str, matches: &ArgMatches, commands: &dyn Commands, out: &mu
         "check" => check(matches, out),
         "completions" => generate::completions(text(matches, "shell"), out),
         "man" => generate::man(out),
+        "dissect" => dissect(text(matches, "file"), output(matches), out),
         _ => operate(name, matches, out),
     }
 }

@@ -34,7 +34,7 @@ const CONTRACT: &[(&str, Built)] = &[
     ("reload", Built::No),
     ("upgrade", Built::No),
     ("log", Built::Yes),
-    ("dissect", Built::No),
+    ("dissect", Built::Yes),
     ("replay", Built::No),
     ("stop", Built::Yes),
     ("ping", Built::Yes),
@@ -224,6 +224,7 @@ fn every_built_verb_is_carried_out() {
             "scale" => vec![&["--min", "1", "--max", "2"]],
             "match" | "odds" | "resync" | "release" => vec![&["inplay/7"]],
             "completions" => vec![&["bash"]],
+            "dissect" => vec![&["/nowhere.pcap"]],
             "wait-ready" => vec![&["--timeout", "1ms"]],
             _ => vec![&[]],
         };
@@ -234,6 +235,7 @@ fn every_built_verb_is_carried_out() {
             assert!(!ran.err.contains("not in this build"), "{args:?}: {}", ran.err);
             let expected = match verb.name {
                 "run" | "check" => Code::Usage,
+                "dissect" => Code::Failed,
                 "demo" | "simulate" | "completions" | "man" | "worker" | "recorder" => Code::Done,
                 _ => Code::NotRunning,
             };

@@ -306,9 +306,8 @@ pub const VERBS: &[Verb] = &[
     verb(
         "dissect",
         "A captured conversation, message by message",
-        &[required("file", "FILE", "The capture")],
-    )
-    .unbuilt(),
+        &[required("file", "FILE", "The capture, pcap or pcapng; - for standard input")],
+    ),
     verb(
         "replay",
         "A recorded match or raw bytes again",
