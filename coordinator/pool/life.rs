@@ -161,9 +161,10 @@ impl Life {
         matches!(self.state, State::Ready { .. } | State::Draining { .. })
     }
 
-    /// Whether it waits after a death that does not look like one of a row: others need not wait with it.
-    pub(super) fn rests(&self) -> bool {
-        self.steady && matches!(self.state, State::Backoff { .. })
+    /// Whether it waits in its back-off, and nobody should wait with it: the death does not look like one of a row, or the
+    /// wait is long.
+    pub(super) fn rests(&self, now: Duration, timing: &Timing) -> bool {
+        matches!(self.state, State::Backoff { until } if self.steady || until > now + timing.backoff_min * 2)
     }
 
     /// Whether it takes new work.

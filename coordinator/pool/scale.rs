@@ -89,7 +89,8 @@ impl Pool {
             hands.processes += u32::from(slot.life.has_process());
             hands.ready += u32::from(slot.takes_work());
             // A slot that rests need not be waited for: another may be free.
-            let waits = matches!(slot.life.state, State::Backoff { .. }) && !slot.life.rests();
+            let waits = matches!(slot.life.state, State::Backoff { .. })
+                && !slot.life.rests(self.now, &self.config.timing);
             hands.coming += u32::from(slot.life.is_starting() || waits);
             hands.idle +=
                 u32::from(slot.takes_work() && slot.matches.is_empty() && !self.holds_list(slot.id));

@@ -180,6 +180,8 @@ pub struct FeedView {
     pub cap: u32,
     /// Subscriptions per connection, as the server taught us.
     pub learned_cap: Option<u32>,
+    /// Under strategy `dumps`: from one load of a match to its next, milliseconds, at the slowest worker.
+    pub round_ms: Option<u32>,
     /// Why it is not up; empty when it is.
     pub why: String,
 }

@@ -1,15 +1,16 @@
-//! `touchline-chaos --faults N --seed S [--rate R] [--matches M] [--slack MS] [--quick]`: faults against the whole daemon, or
-//! `touchline-chaos --matrix [NAME…] [--list]`: each fault at its named place, a line for each; a name stands for all cases that contain it.
+//! `touchline-chaos --faults N --seed S [--rate R] [--matches M] [--slack MS] [--quick] [--only FAULT]`: random faults against the whole
+//! daemon, or `touchline-chaos --matrix [NAME…] [--list]`: each fault at its named place, a line for each; a name stands for all cases
+//! that contain it.
 //!
 //! Ends with a line of figures; the code is 0 when every promise was kept, 1 when not, 2 for arguments that are none.
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::expect_used)]
 
 use std::process::{Command, ExitCode};
 use std::time::Duration;
-use touchline_chaos::{Options, Which, matrix, run};
+use touchline_chaos::{Fault, Options, Which, matrix, run};
 
 const USAGE: &str =
-    "usage: chaos --faults N --seed S [--rate DIFFS_PER_S] [--matches N] [--slack MS] [--quick]
+    "usage: chaos --faults N --seed S [--rate DIFFS_PER_S] [--matches N] [--slack MS] [--quick] [--only FAULT]
        chaos --matrix [NAME…] [--list]";
 
 fn main() -> ExitCode {
@@ -136,6 +137,10 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
             "--seed" => options.seed = value.parse().map_err(|_| bad())?,
             "--rate" => options.rate = value.parse().map_err(|_| bad())?,
             "--matches" => options.matches = value.parse().map_err(|_| bad())?,
+            "--only" => {
+                let fault = Fault::named(&value).ok_or_else(|| format!("{word} {value:?}: no such fault"))?;
+                options.which = Which::Only(fault);
+            }
             "--slack" => options.slack = Duration::from_millis(value.parse().map_err(|_| bad())?),
             _ => return Err(format!("{word} is no argument")),
         }

@@ -2,6 +2,7 @@
 
 use super::scanner::{Ending, ListTold, Scanner, wall_us};
 use super::telling::Telling;
+use crate::feed::diffusion::SubscribeError;
 use crate::tree::MatchSlot;
 use mio::Interest;
 use mio::unix::SourceFd;
@@ -91,12 +92,12 @@ impl Scanner {
             self.listed(id, listing);
             return self.renew(id, epoch);
         }
-        let (held, cap) = (self.subscriptions(), self.parts.plan.session.max_subscriptions);
+        let (held, cap) = (self.subscriptions(), self.parts.capacity);
         if held + topics.len() > cap {
             self.meter.error();
             return log::error!(match_id = id.as_str(), held = held, topics = topics.len(), cap = cap; "match.over_cap");
         }
-        let slot = match self.parts.forest.add_match(&topics, listing) {
+        let slot = match self.parts.trees.add_match(&topics, listing) {
             Ok(slot) => slot,
             Err(error) => {
                 self.meter.error();
@@ -104,9 +105,7 @@ impl Scanner {
             }
         };
         let now = Instant::now();
-        for topic in &topics {
-            self.subscribe(topic);
-        }
+        self.begin_subscription(slot, &topics);
         self.book.insert(slot, self.parts.feed, id, epoch, topics, now);
         self.report_now = true;
     }
@@ -133,13 +132,8 @@ impl Scanner {
 
     fn forget(&mut self, slot: MatchSlot) {
         let Some(followed) = self.book.remove(slot) else { return };
-        for topic in &followed.topics {
-            if let Some(session) = self.upstream.session() {
-                session.unsubscribe(topic.as_bytes());
-            }
-            self.meter.forgotten(topic.as_bytes());
-        }
-        self.parts.forest.remove_match(slot);
+        self.end_subscription(slot, &followed.topics);
+        self.parts.trees.remove_match(slot);
     }
 
     /// Subscriptions that this worker wants to hold.
@@ -155,7 +149,7 @@ impl Scanner {
         }
         if !self.follows_list {
             let Scanner { parts, .. } = self;
-            let added = parts.forest.add_list(&parts.list_topic, parts.match_id.clone(), &parts.match_topics);
+            let added = parts.trees.add_list(&parts.list_topic, parts.match_id.clone(), &parts.match_topics);
             if let Err(error) = added {
                 return log::error!(error:% = error; "list.refused");
             }
@@ -176,7 +170,7 @@ impl Scanner {
             session.unsubscribe(parts.list_topic.as_bytes());
         }
         meter.forgotten(parts.list_topic.as_bytes());
-        parts.forest.remove_list(&parts.list_topic);
+        parts.trees.remove_list(&parts.list_topic);
         list_changes.clear();
         *list_told = ListTold::All;
         self.report_now = true;
@@ -187,7 +181,7 @@ impl Scanner {
         let now = Instant::now();
         let received = self.received(now);
         let Scanner { parts, book, link, .. } = self;
-        parts.forest.set_listing(slot, listing, received, &mut Telling { book, link, now });
+        parts.trees.set_listing(slot, listing, received, &mut Telling { book, link, now });
     }
 
     fn renew(&mut self, id: &MatchId, epoch: Epoch) {
@@ -207,33 +201,46 @@ impl Scanner {
 
     fn resync(&mut self, id: &MatchId) {
         let Some(slot) = self.book.slot(id) else { return };
-        let topics = self.book.get(slot).map(|followed| followed.topics.clone()).unwrap_or_default();
-        for topic in &topics {
-            self.subscribe(topic);
-        }
+        self.renew_subscription(slot);
     }
 
-    /// Asks for everything that this worker follows: on a new connection.
+    /// Asks for everything that this worker follows: on a new connection. A session that goes on has most of it already.
     pub(super) fn subscribe_all(&mut self) {
         if !self.parts.time_topic.is_empty() {
             let topic = self.parts.time_topic.clone();
-            self.subscribe(&topic);
+            self.keep_subscribed(&topic);
         }
         if self.follows_list {
+            // Always anew: a match whose listing was lost on the way would never be followed.
             let topic = self.parts.list_topic.clone();
             self.subscribe(&topic);
+        }
+        if let Some(window) = &mut self.window {
+            return window.reset();
         }
         let topics: Vec<String> =
             self.book.iter().flat_map(|(_, followed)| followed.topics.clone()).collect();
         for topic in &topics {
-            self.subscribe(topic);
+            self.keep_subscribed(topic);
+        }
+    }
+
+    fn keep_subscribed(&mut self, topic: &str) {
+        if let Some(session) = self.upstream.session() {
+            let kept = session.keep_subscribed(topic.as_bytes());
+            self.check_subscribed(topic, kept);
         }
     }
 
     pub(super) fn subscribe(&mut self, topic: &str) {
         // Without a session the next connection asks for everything.
         let Some(session) = self.upstream.session() else { return };
-        if let Err(error) = session.subscribe(topic.as_bytes()) {
+        let asked = session.subscribe(topic.as_bytes());
+        self.check_subscribed(topic, asked);
+    }
+
+    fn check_subscribed(&mut self, topic: &str, asked: Result<(), SubscribeError>) {
+        if let Err(error) = asked {
             self.meter.error();
             log::error!(topic = topic, error:% = error; "worker.not_subscribed");
         }
@@ -262,7 +269,7 @@ impl Scanner {
                 epoch: followed.epoch,
                 state: followed.state,
                 age_ms: now.saturating_duration_since(followed.touched_at).as_millis() as u64,
-                name: self.parts.forest.name(slot).map(short).unwrap_or_default(),
+                name: self.parts.trees.name(slot).map(short).unwrap_or_default(),
             })
             .collect();
         let mut chunks = matches.chunks(DETAILS_AT_ONCE).peekable();
@@ -294,7 +301,7 @@ impl Scanner {
             epoch: followed.epoch,
             state,
             took_ms: u32::try_from(followed.asked_at.elapsed().as_millis()).unwrap_or(u32::MAX),
-            name: self.parts.forest.name(slot).map(short),
+            name: self.parts.trees.name(slot).map(short),
         };
         self.say(&FromWorker::Match(report));
         self.report_now = true;

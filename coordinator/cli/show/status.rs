@@ -101,6 +101,9 @@ fn feeds(status: &Value, out: &mut Printer<'_>) -> Result<(), Failure> {
         if let Some(why) = feed.get("why").and_then(Value::as_str).filter(|why| !why.is_empty()) {
             reasons.push(format!("{}: {}", clean(&name), clean(why)));
         }
+        if let Some(round) = feed.get("round_ms").and_then(Value::as_u64) {
+            reasons.push(format!("{}: a round of its matches takes {round} ms", clean(&name)));
+        }
         let (kind, state) = (text(feed, "kind").to_owned(), text(feed, "state").to_owned());
         table.row([
             name,
