@@ -3,6 +3,7 @@
 //! Invariant: closed sets are enums; what is not built in this version is refused by `unbuilt`, not here, so that a
 //! complete configuration can always be read and printed.
 
+use super::headers::Headers;
 use super::secret::Secret;
 use super::template::{Part, Template};
 use super::units::{Dur, Rate};
@@ -21,6 +22,14 @@ pub struct FeedConfig {
     pub url: Url,
     /// The version of the wire.
     pub protocol: Protocol,
+    /// Topics that the handshake itself asks for, as the server wants them written.
+    pub login_topics: Vec<String>,
+    /// More headers of a WebSocket's request.
+    pub headers: Headers,
+    /// A file with certificates of authorities to trust beside the system's; empty: none.
+    pub ca_file: String,
+    /// Whether any certificate is taken: for test servers only.
+    pub insecure: bool,
     /// How matches are spread over connections.
     pub strategy: Strategy,
     /// What the topics' contents are.
@@ -90,6 +99,10 @@ impl Default for FeedConfig {
             kind: FeedKind::Diffusion,
             url: Url::default(),
             protocol: Protocol::V4,
+            login_topics: Vec::new(),
+            headers: Headers::default(),
+            ca_file: String::new(),
+            insecure: false,
             strategy: Strategy::Balanced,
             payload: Payload::Inplay,
             list_topic: DEFAULT_LIST_TOPIC.to_owned(),

@@ -495,22 +495,6 @@ fn idle_workers_are_retired_but_not_all() {
 }
 
 #[test]
-fn a_start_that_hangs_is_killed_and_another_follows() {
-    let mut bed = Bed::new(config(2));
-    let child = Child::Worker(SlotId(1));
-    bed.exit(1, KILLED);
-    bed.mute = true;
-    bed.pass(ms(11_500), &[1]);
-    let abort = Action::Kill { child, generation: Generation(2), signal: Signal::Abort };
-    assert!(bed.log.contains(&abort));
-    bed.mute = false;
-    bed.exit(1, KILLED);
-    // The other slot was started while this one was dying, and hangs as well.
-    bed.pass(ms(15_000), &[]);
-    assert_eq!(bed.pool.status(Surroundings::default()).workers.ready, 1);
-}
-
-#[test]
 fn fixed_matches_need_no_list() {
     let mut config = config(4);
     let fixed = ["r1", "r2"].map(|id| (MatchId::from(id), Listing::default()));
@@ -520,6 +504,26 @@ fn fixed_matches_need_no_list() {
     assert_eq!(bed.pool.count().subscribing, 2);
     assert_eq!(bed.said("list.followed"), 0);
     assert_eq!(bed.pool.state(), DaemonState::Ready);
+}
+
+#[test]
+fn matches_that_are_named_anew_come_and_go_and_the_others_stay() {
+    let mut config = config(4);
+    let fixed = ["r1", "r2"].map(|id| (MatchId::from(id), Listing::default()));
+    config.feeds[0].source = MatchSource::Fixed(fixed.to_vec());
+    let mut bed = Bed::new(config);
+    bed.pass(ms(500), &[]);
+    let stays = bed.view("r2");
+    bed.give(Input::Named { feed: FeedId(0), ids: vec!["r2".into(), "r3".into()] });
+    bed.pass(ms(500), &[]);
+    assert_eq!(bed.pool.count().subscribing, 2);
+    assert_eq!(bed.view("r2").epoch, stays.epoch, "it goes on as it was");
+    assert_eq!(bed.view("r3").state, MatchViewState::Subscribing);
+    assert_eq!(bed.view("r1").state, MatchViewState::Ended);
+    bed.give(Input::Named { feed: FeedId(0), ids: vec!["r1".into()] });
+    bed.pass(ms(500), &[]);
+    assert_eq!(bed.view("r1").state, MatchViewState::Subscribing);
+    assert_eq!(bed.pool.count().subscribing, 1);
 }
 
 #[test]

@@ -8,11 +8,12 @@ use super::start::{Control, ScanError};
 use super::turn::News;
 use super::upstream::{Plan, Readiness, Upstream};
 use super::window::Window;
-use crate::tree::{Forest, Received};
+use crate::tree::{Received, Trees};
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Token, Waker};
 use std::io;
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use touchline_common::config::Template;
 use touchline_common::failpoint::{self, Point};
@@ -25,6 +26,8 @@ use touchline_common::sys::watchdog::{self, Watchdog};
 pub(super) const CONTROL: Token = Token(0);
 pub(super) const SIGNALS: Token = Token(1);
 pub(super) const UPSTREAM: Token = Token(2);
+/// A thread beside the loop has something for it; what it is shows in the next turn.
+const WAKER: Token = Token(3);
 /// The data channel's tokens count up from here, one per channel: a late event of an old one is no event of the new.
 const FIRST_DATA: usize = 16;
 /// Observations that wait for the recorder, bytes: those of a burst of 5 s at ten times 20,000 diffs a second over six workers,
@@ -39,7 +42,7 @@ pub struct Parts {
     pub feed_name: String,
     pub slot: SlotId,
     pub generation: Generation,
-    pub forest: Forest,
+    pub trees: Trees,
     pub plan: Plan,
     /// Empty: the feed has no list.
     pub list_topic: String,
@@ -59,6 +62,16 @@ impl Parts {
     /// Whether this is the topic of the server's clock.
     pub(super) fn is_time(&self, topic: &[u8]) -> bool {
         topic == self.time_topic.as_bytes()
+    }
+
+    /// Whether this is a topic that only the handshake asked for: what it says is between the server and the login.
+    #[inline]
+    pub(super) fn is_aside(&self, topic: &[u8]) -> bool {
+        let asked = &self.plan.session.login_topics;
+        !asked.is_empty()
+            && asked.iter().any(|login| login.as_bytes() == topic)
+            && topic != self.list_topic.as_bytes()
+            && self.trees.owner(topic).is_none()
     }
 }
 
@@ -125,12 +138,13 @@ impl Scanner {
         let both = Interest::READABLE | Interest::WRITABLE;
         registry.register(&mut SourceFd(&control.as_raw_fd()), CONTROL, both)?;
         registry.register(&mut SourceFd(&parts.signals.as_raw_fd()), SIGNALS, Interest::READABLE)?;
+        let waker = Arc::new(Waker::new(registry, WAKER)?);
         let now = Instant::now();
         let own = usize::from(!parts.list_topic.is_empty()) + usize::from(!parts.time_topic.is_empty());
         let room = parts.plan.session.max_subscriptions.saturating_sub(own).max(1);
         Ok(Scanner {
             window: parts.dump_every.map(|every| Window::new(room, every)),
-            upstream: Upstream::new(parts.plan.clone(), UPSTREAM, now),
+            upstream: Upstream::new(parts.plan.clone(), UPSTREAM, waker, now),
             link: DataLink::new(parts.slot, parts.generation, OUTBOX_LIMIT),
             link_token: Token(FIRST_DATA),
             poll,
@@ -236,7 +250,8 @@ impl Scanner {
                 [self.upstream.deadline(), slide].into_iter().flatten().min()
             }
         };
-        let due = due.map_or(self.next_report, |due| due.min(self.next_report));
+        let settles = self.parts.trees.settles_at().map(|at| self.instant(at));
+        let due = [due, settles].into_iter().flatten().fold(self.next_report, Instant::min);
         due.saturating_duration_since(Instant::now())
     }
 
@@ -246,7 +261,7 @@ impl Scanner {
     }
 
     fn has_renderable(&self) -> bool {
-        self.link.takes_renderings() && (self.parts.forest.oldest_dirty().is_some() || self.book.has_due())
+        self.link.takes_renderings() && (self.parts.trees.oldest_dirty().is_some() || self.book.has_due())
     }
 
     /// Both clocks of a read at `now`.

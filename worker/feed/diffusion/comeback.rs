@@ -86,7 +86,7 @@ impl Comeback {
             self.earlier = session.into_earlier().zip(now.checked_add(KEEP));
         }
         let retry = match why {
-            LostReason::Refused(_) if why.is_login() => Retry::Late,
+            LostReason::Refused(_) | LostReason::Tunnel(_) if why.is_login() => Retry::Late,
             LostReason::Refused(_) if asked_for_earlier => Retry::AtOnce,
             LostReason::Refused(_)
             | LostReason::Asked
@@ -99,6 +99,8 @@ impl Comeback {
             | LostReason::Silent { .. }
             | LostReason::EndOfStream
             | LostReason::Socket(_)
+            | LostReason::Tls(_)
+            | LostReason::Tunnel(_)
             | LostReason::OutputFull { .. } => Retry::Soon,
         };
         (retry, news)

@@ -5,7 +5,11 @@ use crate::feed::diffusion::LostReason;
 use crate::feed::diffusion::counters::Skip;
 use crate::feed::diffusion::fragments::FragmentError;
 use crate::wire::diffusion;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// Bounds of what a server's heartbeat may make of the idle limit.
+const IDLE_MIN: Duration = Duration::from_secs(10);
+const IDLE_MAX: Duration = Duration::from_secs(600);
 
 impl Session {
     /// Does what is due: deadlines, pings, subscriptions. What ends the session is told by [`Session::next_event`].
@@ -26,6 +30,13 @@ impl Session {
                 self.check_output();
             }
             State::Shaking { .. } | State::Closed { .. } => {}
+        }
+    }
+
+    /// The server says how often it lets itself be heard. Where nobody pings, silence is judged by that.
+    pub fn heartbeat(&mut self, every: Duration) {
+        if self.config.ping_interval.is_none() {
+            self.config.idle_limit = (every + every / 2).clamp(IDLE_MIN, IDLE_MAX);
         }
     }
 

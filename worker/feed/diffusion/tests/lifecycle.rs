@@ -190,3 +190,22 @@ fn a_server_that_asks_and_never_reads_is_given_up() {
     bench.receive(&ping);
     assert_eq!(bench.why(), &LostReason::OutputFull { limit: 1000 });
 }
+
+#[test]
+fn where_nobody_pings_the_servers_rhythm_says_when_it_is_silent() {
+    let mut bench = Bench::open(SessionConfig { idle_limit: Duration::from_secs(120), ..quiet() });
+    bench.session.heartbeat(Duration::from_secs(40));
+    assert_eq!(bench.session.deadline(), Some(bench.now + Duration::from_secs(60)));
+    bench.session.heartbeat(Duration::from_secs(1));
+    assert_eq!(bench.session.deadline(), Some(bench.now + Duration::from_secs(10)), "not at each hiccup");
+    bench.session.heartbeat(Duration::from_secs(9999));
+    assert_eq!(bench.session.deadline(), Some(bench.now + Duration::from_secs(600)), "not never");
+    bench.session.heartbeat(Duration::from_secs(40));
+    bench.pass(Duration::from_secs(61)).pass(Duration::from_secs(6));
+    assert_eq!(bench.told, ["lost: nothing came for 67s, nor an answer to a probe"]);
+    // Who pings judges by the answers.
+    let mut bench = Bench::open(SessionConfig { ping_interval: Some(Duration::from_secs(10)), ..quiet() });
+    let before = bench.session.deadline();
+    bench.session.heartbeat(Duration::from_secs(1));
+    assert_eq!(bench.session.deadline(), before);
+}

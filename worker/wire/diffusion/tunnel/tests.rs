@@ -140,9 +140,13 @@ fn what_a_session_says_arrives_and_what_the_server_says_too() {
                 let asked = ConnectRequest::parse(&bench.at_server).unwrap().unwrap().0;
                 let wanted = match form {
                     Form::V4 => ConnectRequest { client_type: 0x10, ..request() },
-                    Form::Zap => {
-                        ConnectRequest { version: 3, client_type: 0x50, capabilities: 1, ..request() }
-                    }
+                    Form::Zap => ConnectRequest {
+                        version: 3,
+                        client_type: 0x50,
+                        capabilities: 1,
+                        client_id: None,
+                        ..request()
+                    },
                 };
                 assert_eq!(asked, wanted);
                 bench.at_server.clear();
@@ -150,7 +154,7 @@ fn what_a_session_says_arrives_and_what_the_server_says_too() {
                 assert_eq!(bench.server.push(&said), said.len());
                 let mut wished = Vec::new();
                 diffusion::subscribe(&mut wished, b"6V1").unwrap();
-                diffusion::ping_server(&mut wished, b"123", 0).unwrap();
+                diffusion::ack(&mut wished, b"123").unwrap();
                 assert_eq!(bench.client.push(&wished), wished.len());
                 bench.settle().unwrap();
                 assert_eq!(bench.at_client, said, "{form:?} in steps of {step}");
