@@ -321,3 +321,6 @@ fn tunnel(config: &Config, feed: &FeedConfig) -> TunnelConfig {
         compress: Compress::From(usize::MAX),
     }
 }
+
+#[cfg(test)]
+mod tests;
