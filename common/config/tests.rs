@@ -271,6 +271,8 @@ fn single_mistakes() {
             "[[feed]]\nmax_subscriptions = 1\ntime_topic = \"T\"",
             "a connection may hold 1 subscriptions, but one match takes 2",
         ),
+        ("[[feed]]\npayload = \"topic-tree\"", "a feed with this payload has no match list"),
+        ("[[feed]]\npayload = \"raw\"\nlist_topic = \"L\"", "a feed with this payload has no match list"),
         ("[pool]\nmax_workers = 0", "`max_workers` is 0"),
         ("[pool]\nmax_workers = -1", "invalid value: integer `-1`"),
         ("[pool]\nspare_workers = 65", "`spare_workers` is more than `max_workers` (64)"),
@@ -296,9 +298,6 @@ fn what_is_not_built_is_refused_unless_it_is_the_default() {
         "[[feed]]\nkind = \"poll\"",
         "[[feed]]\nkind = \"rooms\"",
         "[[feed]]\nstrategy = \"multiplex\"",
-        "[[feed]]\npayload = \"topic-tree\"",
-        "[[feed]]\npayload = \"raw\"",
-        "[[feed]]\nmatches_file = \"f\"",
         "[store]\nrecord_raw = true",
         "[streams]\nredis = \"redis://127.0.0.1:6379/0\"",
         "[streams]\nndjson = \"-\"",
@@ -312,6 +311,8 @@ fn what_is_not_built_is_refused_unless_it_is_the_default() {
     for text in [
         "[[feed]]\nover_cap = \"no-load\"",
         "[[feed]]\nresubscribe = true",
+        "[[feed]]\npayload = \"topic-tree\"\nmatches = [\"a\"]",
+        "[[feed]]\npayload = \"raw\"\nmatches_file = \"f\"",
         "[sandbox]\nmode = \"off\"",
         "[streams]\nmaxlen = 100000",
     ] {

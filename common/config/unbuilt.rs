@@ -4,7 +4,7 @@
 //! Whoever builds a part removes its line here.
 
 use super::check::Findings;
-use super::feed::{FeedConfig, FeedKind, Payload, Strategy};
+use super::feed::{FeedConfig, FeedKind, Strategy};
 use super::locate::Place;
 use super::sections::{GatewayConfig, SandboxMode, StreamsConfig};
 use super::{Config, SandboxConfig};
@@ -32,15 +32,9 @@ fn feed_settings(feed: &FeedConfig) -> Vec<Setting> {
         Strategy::Balanced | Strategy::Dumps => false,
         Strategy::Multiplex => true,
     };
-    let payload = match feed.payload {
-        Payload::Inplay => false,
-        Payload::TopicTree | Payload::Raw => true,
-    };
     vec![
         ("kind", kind, "expected \"diffusion\""),
         ("strategy", strategy, "expected \"balanced\" or \"dumps\""),
-        ("payload", payload, "expected \"inplay\""),
-        ("matches_file", !feed.matches_file.is_empty(), "expected `matches` or `list_topic`"),
     ]
 }
 

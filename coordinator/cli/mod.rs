@@ -6,6 +6,7 @@
 
 mod ask;
 mod dispatch;
+mod dissect;
 mod generate;
 mod options;
 mod output;

@@ -8,10 +8,11 @@ use super::notice::Notice;
 use super::placement;
 use super::slot::Pulse;
 use super::{Action, Pool};
+use std::collections::BTreeSet;
 use std::time::Duration;
 use touchline_common::ipc::messages::recorder::{Owner, ToRecorder};
 use touchline_common::ipc::messages::worker::{ListChange, MatchState, ReleaseReason, ToWorker};
-use touchline_common::model::{FeedId, Generation, Listing, MatchKey, SlotId};
+use touchline_common::model::{FeedId, Generation, Listing, MatchId, MatchKey, SlotId};
 
 /// How long the answer to a question after a match's silence may take before it is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
@@ -122,6 +123,30 @@ impl Pool {
         self.suspect_ended(hints.into_keys().map(|id| MatchKey { feed, id }));
         self.placement_due = true;
         out.push(Action::Notice(Notice::ListLoaded { feed, matches, followed }));
+    }
+
+    /// The matches of a feed without a list, named anew.
+    pub(super) fn named(&mut self, feed: FeedId, ids: &[MatchId], out: &mut Vec<Action>) {
+        if self.has_list(feed) {
+            return;
+        }
+        let wanted: BTreeSet<&MatchId> = ids.iter().collect();
+        let left: Vec<MatchKey> = self
+            .matches
+            .keys()
+            .filter(|key| key.feed == feed && !wanted.contains(&key.id))
+            .cloned()
+            .collect();
+        for key in left {
+            self.end(&key, "it is not named any more", out);
+        }
+        for id in ids {
+            let key = MatchKey { feed, id: id.clone() };
+            if !self.matches.contains_key(&key) {
+                self.add_match(&key, Listing::default());
+            }
+        }
+        self.placement_due = true;
     }
 
     /// The list has a match, or knows something else of it. The filter decides about new ones and about those

@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::Duration;
 use touchline_common::ipc::messages::recorder::FromRecorder;
 use touchline_common::ipc::messages::worker::FromWorker;
-use touchline_common::model::{Epoch, Generation, MatchKey, SlotId};
+use touchline_common::model::{Epoch, FeedId, Generation, MatchId, MatchKey, SlotId};
 
 /// A child by its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -85,6 +85,13 @@ pub enum Input {
     EpochsRefused {
         /// Why, for people.
         error: String,
+    },
+    /// The matches of a feed without a list are these from now on: those that are new are followed, others end.
+    Named {
+        /// Which feed.
+        feed: FeedId,
+        /// All of them.
+        ids: Vec<MatchId>,
     },
     /// An operator asks for something.
     Command {

@@ -216,6 +216,7 @@ impl Pool {
                 self.reserve_after = self.now + self.config.timing.reserve_retry;
                 out.push(Action::Notice(Notice::EpochsRefused { error }));
             }
+            Input::Named { feed, ids } => self.named(feed, &ids, out),
             Input::Command { request, command, timeout } => self.command(request, command, timeout, out),
         }
         self.settle(out);

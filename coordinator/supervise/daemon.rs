@@ -5,6 +5,7 @@
 //! have deadlines. A child's frames are taken in pieces, so that a chatty one does not keep the operators waiting.
 
 use super::children::{Children, Said, Source};
+use super::matches_file::{Found, MatchesFile};
 use super::spawn;
 use super::state_file;
 use super::tokens::Tokens;
@@ -24,7 +25,7 @@ use touchline_common::ipc::messages::recorder::{FromRecorder, ToRecorder};
 use touchline_common::ipc::messages::worker::{FromWorker, ToWorker};
 use touchline_common::ipc::{ChannelError, ReadOutcome};
 use touchline_common::logging::LogHandle;
-use touchline_common::model::{FeedId, Generation, SlotId};
+use touchline_common::model::{FeedId, Generation, MatchId, SlotId};
 use touchline_common::sys::signals::Signals;
 
 /// Messages of one child per turn.
@@ -53,6 +54,7 @@ pub struct Daemon {
     /// Why the state could not be saved the last time; empty when it was.
     pub(crate) state_trouble: String,
     saved_at: Instant,
+    matches_files: Vec<MatchesFile>,
     signals: Signals,
     state_path: PathBuf,
     child_config: String,
@@ -79,6 +81,8 @@ pub struct Parts {
     pub log_file: Option<PathBuf>,
     /// Names of the feeds, by their number.
     pub feed_names: Vec<String>,
+    /// Files that name matches, read once.
+    pub matches_files: Vec<MatchesFile>,
     /// The saved state's file.
     pub state_path: PathBuf,
     /// The configuration for the children.
@@ -115,6 +119,7 @@ impl Daemon {
             last_request: 0,
             state_trouble: String::new(),
             saved_at: Instant::now(),
+            matches_files: parts.matches_files,
             signals: parts.signals,
             state_path: parts.state_path,
             child_config: parts.child_config,
@@ -165,10 +170,20 @@ impl Daemon {
             }
             if Instant::now() >= next_tick {
                 next_tick = Instant::now() + self.tick;
+                self.look_at_files();
                 self.inputs.push_back(Input::Tick);
                 self.save_again();
                 self.expire_gathers();
                 self.clients.expire(&mut self.tokens, self.poll.registry());
+            }
+        }
+    }
+
+    fn look_at_files(&mut self) {
+        for file in &mut self.matches_files {
+            let found = file.look();
+            if let Some(ids) = tell_matches(file, &self.feed_names, found) {
+                self.inputs.push_back(Input::Named { feed: file.feed, ids });
             }
         }
     }
@@ -486,5 +501,24 @@ impl Daemon {
             source: io::Error::other(source),
         };
         state_file::replace(&self.state_path, state.to_json().map_err(failed)?.as_bytes())
+    }
+}
+
+/// Says what a look at a file found; the matches that it names, if they are others.
+pub(super) fn tell_matches(file: &MatchesFile, names: &[String], found: Found) -> Option<Vec<MatchId>> {
+    let feed = names.get(usize::from(file.feed.0)).map_or("", String::as_str);
+    match found {
+        Found::Nothing => None,
+        Found::Matches { ids, odd } => {
+            for line in odd {
+                log::warn!(feed = feed, file:% = file.path().display(), line = line; "matches.line_skipped");
+            }
+            log::info!(feed = feed, file:% = file.path().display(), matches = ids.len(); "matches.read");
+            Some(ids)
+        }
+        Found::Unreadable(error) => {
+            log::error!(feed = feed, file:% = file.path().display(), error = error.as_str(); "matches.unreadable");
+            None
+        }
     }
 }

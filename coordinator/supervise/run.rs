@@ -3,7 +3,8 @@
 //! The instance lock is taken before anything is visible. Signals are blocked before any thread starts, so that only the loop sees
 //! them. Exit codes are the contract's: 0 after a requested stop, 1 failed, 2 bad configuration, 3 another instance.
 
-use super::daemon::{Daemon, Parts};
+use super::daemon::{self, Daemon, Parts};
+use super::matches_file::MatchesFile;
 use super::state_file;
 use crate::control::{Clients, Permissions};
 use crate::pool::{
@@ -17,7 +18,7 @@ use std::path::Path;
 use std::time::Duration;
 use touchline_common::config::{self, Config};
 use touchline_common::logging::{self, Target, Who};
-use touchline_common::model::{Listing, MatchId};
+use touchline_common::model::{FeedId, Listing, MatchId};
 use touchline_common::sys::descriptors;
 use touchline_common::sys::lock::{FileLock, LockError};
 use touchline_common::sys::signals::Signals;
@@ -99,7 +100,9 @@ fn daemon(
 ) -> Result<(), RunError> {
     let state_path = config.daemon.state_dir.join("state.json");
     let saved = saved_state(&state_path);
-    let pool_config = pool_config(config);
+    let mut pool_config = pool_config(config);
+    let feed_names: Vec<String> = config.feed.iter().map(|feed| feed.name.clone()).collect();
+    let matches_files = matches_files(config, &feed_names, &mut pool_config);
     let tick = pool_config.timing.tick;
     let permissions =
         Permissions { read: config.control.read_uids.clone(), operate: config.control.operate_uids.clone() }
@@ -118,7 +121,8 @@ fn daemon(
         signals,
         log,
         log_file,
-        feed_names: config.feed.iter().map(|feed| feed.name.clone()).collect(),
+        feed_names,
+        matches_files,
         state_path,
         child_config,
         tick,
@@ -215,6 +219,25 @@ fn learning(feed: &config::FeedConfig) -> Learning {
         | config::OverCap::NoLoad
         | config::OverCap::Thin => Learning::Off,
     }
+}
+
+/// The files that name matches; what they say now is part of the plan.
+fn matches_files(config: &Config, names: &[String], plan: &mut PoolConfig) -> Vec<MatchesFile> {
+    let mut files = Vec::new();
+    for ((place, feed), plan) in config.feed.iter().enumerate().zip(&mut plan.feeds) {
+        if feed.matches_file.is_empty() {
+            continue;
+        }
+        let fixed = feed.matches.iter().map(|id| MatchId::from(id.as_str())).collect();
+        let id = FeedId(u16::try_from(place).unwrap_or(u16::MAX));
+        let mut file = MatchesFile::new(id, Path::new(&feed.matches_file), fixed);
+        let found = file.first();
+        if let Some(ids) = daemon::tell_matches(&file, names, found) {
+            plan.source = MatchSource::Fixed(ids.into_iter().map(|id| (id, Listing::default())).collect());
+        }
+        files.push(file);
+    }
+    files
 }
 
 fn waiting_order(key: config::WaitingKey) -> WaitingOrder {

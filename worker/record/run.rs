@@ -364,7 +364,7 @@ impl Recorder {
         let (_, worker) = self.workers.remove(place);
         let raw = worker.channel().as_raw_fd();
         let _ = self.poll.registry().deregister(&mut SourceFd(&raw));
-        self.jobs.push(Job::Gone { source: worker.source() });
+        self.jobs.push(Job::Gone { source: worker.source(), at: wall_us() });
     }
 
     fn take_replies(&mut self) {

@@ -97,7 +97,7 @@ impl Scanner {
             self.meter.error();
             return log::error!(match_id = id.as_str(), held = held, topics = topics.len(), cap = cap; "match.over_cap");
         }
-        let slot = match self.parts.forest.add_match(&topics, listing) {
+        let slot = match self.parts.trees.add_match(&topics, listing) {
             Ok(slot) => slot,
             Err(error) => {
                 self.meter.error();
@@ -133,7 +133,7 @@ impl Scanner {
     fn forget(&mut self, slot: MatchSlot) {
         let Some(followed) = self.book.remove(slot) else { return };
         self.end_subscription(slot, &followed.topics);
-        self.parts.forest.remove_match(slot);
+        self.parts.trees.remove_match(slot);
     }
 
     /// Subscriptions that this worker wants to hold.
@@ -149,7 +149,7 @@ impl Scanner {
         }
         if !self.follows_list {
             let Scanner { parts, .. } = self;
-            let added = parts.forest.add_list(&parts.list_topic, parts.match_id.clone(), &parts.match_topics);
+            let added = parts.trees.add_list(&parts.list_topic, parts.match_id.clone(), &parts.match_topics);
             if let Err(error) = added {
                 return log::error!(error:% = error; "list.refused");
             }
@@ -170,7 +170,7 @@ impl Scanner {
             session.unsubscribe(parts.list_topic.as_bytes());
         }
         meter.forgotten(parts.list_topic.as_bytes());
-        parts.forest.remove_list(&parts.list_topic);
+        parts.trees.remove_list(&parts.list_topic);
         list_changes.clear();
         *list_told = ListTold::All;
         self.report_now = true;
@@ -181,7 +181,7 @@ impl Scanner {
         let now = Instant::now();
         let received = self.received(now);
         let Scanner { parts, book, link, .. } = self;
-        parts.forest.set_listing(slot, listing, received, &mut Telling { book, link, now });
+        parts.trees.set_listing(slot, listing, received, &mut Telling { book, link, now });
     }
 
     fn renew(&mut self, id: &MatchId, epoch: Epoch) {
@@ -269,7 +269,7 @@ impl Scanner {
                 epoch: followed.epoch,
                 state: followed.state,
                 age_ms: now.saturating_duration_since(followed.touched_at).as_millis() as u64,
-                name: self.parts.forest.name(slot).map(short).unwrap_or_default(),
+                name: self.parts.trees.name(slot).map(short).unwrap_or_default(),
             })
             .collect();
         let mut chunks = matches.chunks(DETAILS_AT_ONCE).peekable();
@@ -301,7 +301,7 @@ impl Scanner {
             epoch: followed.epoch,
             state,
             took_ms: u32::try_from(followed.asked_at.elapsed().as_millis()).unwrap_or(u32::MAX),
-            name: self.parts.forest.name(slot).map(short),
+            name: self.parts.trees.name(slot).map(short),
         };
         self.say(&FromWorker::Match(report));
         self.report_now = true;

@@ -13,7 +13,10 @@ impl Scanner {
     pub(super) fn opened(&mut self, session: SessionKind, now: Instant) {
         self.upstream.opened();
         match session {
-            SessionKind::Fresh => self.say_connection(ConnectionState::Up, String::new(), None),
+            SessionKind::Fresh => {
+                self.parts.trees.connection_lost();
+                self.say_connection(ConnectionState::Up, String::new(), None);
+            }
             SessionKind::Resumed => {
                 let kept = self.go_on(now);
                 let told = format!("the session goes on with {kept} matches");
@@ -24,15 +27,17 @@ impl Scanner {
 
     /// The server goes on with the session: what it has and was loaded before is followed again from where it stood. What
     /// came between may be lost without a word, so the gap that began with the loss ends here, with all registers as they
-    /// are known. How many matches these are.
+    /// are known. The others are asked for again. How many go on.
     fn go_on(&mut self, now: Instant) -> usize {
         let received = self.received(now);
         let mut kept = 0;
+        let mut again = Vec::new();
         for slot in self.book.slots() {
             let Some(session) = self.upstream.session_ref() else { break };
             let Some(followed) = self.book.get_mut(slot) else { continue };
             let has_all = followed.topics.iter().all(|topic| session.is_loaded(topic.as_bytes()));
-            if followed.state != MatchState::Subscribing || !has_all || !self.parts.forest.is_live(slot) {
+            if followed.state != MatchState::Subscribing || !has_all || !self.parts.trees.is_live(slot) {
+                again.push(slot);
                 continue;
             }
             followed.touched_at = now;
@@ -47,6 +52,9 @@ impl Scanner {
             }
             self.book.make_due(slot);
             kept += 1;
+        }
+        for slot in again {
+            self.renew_subscription(slot);
         }
         kept
     }

@@ -8,7 +8,7 @@ use super::start::{Control, ScanError};
 use super::turn::News;
 use super::upstream::{Plan, Readiness, Upstream};
 use super::window::Window;
-use crate::tree::{Forest, Received};
+use crate::tree::{Received, Trees};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use std::io;
@@ -42,7 +42,7 @@ pub struct Parts {
     pub feed_name: String,
     pub slot: SlotId,
     pub generation: Generation,
-    pub forest: Forest,
+    pub trees: Trees,
     pub plan: Plan,
     /// Empty: the feed has no list.
     pub list_topic: String,
@@ -71,7 +71,7 @@ impl Parts {
         !asked.is_empty()
             && asked.iter().any(|login| login.as_bytes() == topic)
             && topic != self.list_topic.as_bytes()
-            && std::str::from_utf8(topic).is_ok_and(|name| self.forest.owner(name).is_none())
+            && self.trees.owner(topic).is_none()
     }
 }
 
@@ -250,7 +250,8 @@ impl Scanner {
                 [self.upstream.deadline(), slide].into_iter().flatten().min()
             }
         };
-        let due = due.map_or(self.next_report, |due| due.min(self.next_report));
+        let settles = self.parts.trees.settles_at().map(|at| self.instant(at));
+        let due = [due, settles].into_iter().flatten().fold(self.next_report, Instant::min);
         due.saturating_duration_since(Instant::now())
     }
 
@@ -260,7 +261,7 @@ impl Scanner {
     }
 
     fn has_renderable(&self) -> bool {
-        self.link.takes_renderings() && (self.parts.forest.oldest_dirty().is_some() || self.book.has_due())
+        self.link.takes_renderings() && (self.parts.trees.oldest_dirty().is_some() || self.book.has_due())
     }
 
     /// Both clocks of a read at `now`.

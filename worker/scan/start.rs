@@ -3,7 +3,7 @@
 use super::scanner::{Parts, Scanner};
 use super::upstream::{Plan, TlsPlan, Trust};
 use crate::feed::diffusion::{AfterResume, Login, SessionConfig};
-use crate::tree::{Forest, Limits, Mapping};
+use crate::tree::{Limits, Trees};
 use crate::wire::diffusion::tunnel::{Form, TunnelConfig};
 use crate::wire::websocket::{self, Compress};
 use jiff::tz::TimeZone;
@@ -12,7 +12,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
-use touchline_common::config::{Config, FeedConfig, Protocol, Strategy};
+use touchline_common::config::{Config, FeedConfig, Payload, Protocol, Strategy};
 use touchline_common::failpoint::{self, Point};
 use touchline_common::ipc::messages::Hello;
 use touchline_common::ipc::messages::worker::{FromWorker, ToWorker};
@@ -33,6 +33,9 @@ const INSECURE: &str = "`insecure` is set: any certificate is taken, so anybody 
                         name the authority in `ca_file` instead";
 /// Topics that a worker needs beside its matches: the list's and the clock's.
 const OWN_TOPICS: usize = 2;
+
+/// Aliases of one connection at most, whatever is configured.
+const ALIASES_MAX: usize = 1_000_000;
 
 /// The channel to the coordinator.
 pub type Control = Channel<ToWorker, FromWorker>;
@@ -205,7 +208,7 @@ fn scan(
         .ok_or_else(|| wrong(format!("there is no feed number {feed_id}")))?;
     let zone = TimeZone::get(&feed.feed_timezone)
         .map_err(|error| wrong(format!("feed_timezone of {}: {error}", feed.name)))?;
-    let forest = Forest::new(mapping(feed)?, limits(config), zone);
+    let trees = trees(config, feed, zone)?;
     let parts = Parts {
         signals,
         log,
@@ -213,7 +216,7 @@ fn scan(
         feed_name: feed.name.clone(),
         slot,
         generation,
-        forest,
+        trees,
         plan: plan(config, feed)?,
         list_topic: feed.list_topic.clone(),
         time_topic: feed.time_topic.clone(),
@@ -232,16 +235,14 @@ fn scan(
     Scanner::new(control, parts).map_err(ScanError::system("making the loop"))?.run()
 }
 
-fn mapping(feed: &FeedConfig) -> Result<Mapping, ScanError> {
+fn trees(config: &Config, feed: &FeedConfig, zone: TimeZone) -> Result<Trees, ScanError> {
     let wrong =
         |error: &dyn fmt::Display| ScanError::Config { why: format!("mapping of {}: {error}", feed.name) };
-    let builtin = Mapping::builtin().map_err(|error| wrong(&error))?;
-    if feed.mapping.is_empty() {
-        return Ok(builtin);
-    }
-    let text = std::fs::read_to_string(&feed.mapping)
-        .map_err(|error| wrong(&format!("{}: {error}", feed.mapping)))?;
-    builtin.overlay(&text).map_err(|error| wrong(&error))
+    let over = (!feed.mapping.is_empty()).then(|| {
+        std::fs::read_to_string(&feed.mapping).map_err(|error| wrong(&format!("{}: {error}", feed.mapping)))
+    });
+    let over = over.transpose()?;
+    Trees::new(feed.payload, over.as_deref(), limits(config), zone).map_err(|error| wrong(&error))
 }
 
 fn limits(config: &Config) -> Limits {
@@ -278,7 +279,7 @@ fn session(config: &Config, feed: &FeedConfig) -> SessionConfig {
         idle_limit,
         subscribes_per_s: feed.subscribes_per_s.get(),
         max_subscriptions: feed.max_subscriptions as usize,
-        max_aliases: (config.limits.topics as usize + OWN_TOPICS) * 2,
+        max_aliases: max_aliases(config, feed),
         frame_limit: u32::try_from(config.limits.frame.get()).unwrap_or(u32::MAX),
         body_limit: config.limits.inflated.len(),
         body_ratio: config.limits.inflate_ratio as usize,
@@ -320,6 +321,17 @@ fn tunnel(config: &Config, feed: &FeedConfig) -> TunnelConfig {
         // What we say is short, and a compressor takes more memory than all of it.
         compress: Compress::From(usize::MAX),
     }
+}
+
+/// Aliases that a connection may hold: one for each topic, and as many again for those that come while others go. What a
+/// subscription to a branch brings is as many topics as one match may have.
+fn max_aliases(config: &Config, feed: &FeedConfig) -> usize {
+    let topics = config.limits.topics as usize;
+    let most = match feed.payload {
+        Payload::Inplay => topics,
+        Payload::TopicTree | Payload::Raw => topics.saturating_mul(feed.max_subscriptions as usize),
+    };
+    most.saturating_add(OWN_TOPICS).saturating_mul(2).min(ALIASES_MAX)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::scanner::{Ending, Parts, Scanner};
 use super::start::Control;
 use super::upstream::Plan;
 use crate::feed::diffusion::SessionConfig;
-use crate::tree::{Forest, Limits, Mapping};
+use crate::tree::{Limits, Trees};
 use crate::wire::diffusion::{
     self, ConnectRequest, ConnectResponse, FrameBuffer, MessageType, ResponseCode, TopicRef,
 };
@@ -20,7 +20,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
-use touchline_common::config::LogFormat;
+use touchline_common::config::{LogFormat, Payload};
 use touchline_common::ipc::messages::data::{FromRecorderData, ToRecorderData};
 use touchline_common::ipc::messages::worker::{FromWorker, LoadReport, MatchState, ToWorker};
 use touchline_common::ipc::{Channel, PROTO};
@@ -46,11 +46,13 @@ struct Wish {
     cap: usize,
     publish_deadline: Duration,
     list_topic: &'static str,
+    payload: Payload,
 }
 
 impl Default for Wish {
     fn default() -> Wish {
-        Wish { cap: 10, publish_deadline: Duration::from_millis(20), list_topic: "L" }
+        let publish_deadline = Duration::from_millis(20);
+        Wish { cap: 10, publish_deadline, list_topic: "L", payload: Payload::Inplay }
     }
 }
 
@@ -99,7 +101,7 @@ impl Stage {
             feed_name: "f".to_owned(),
             slot: SlotId(1),
             generation: Generation(1),
-            forest: Forest::new(Mapping::builtin().unwrap(), Limits::default(), zone),
+            trees: Trees::new(wish.payload, None, Limits::default(), zone).unwrap(),
             plan: Plan { authority, session, tls: None, tunnel: None },
             list_topic: wish.list_topic.to_owned(),
             time_topic: String::new(),

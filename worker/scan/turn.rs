@@ -90,7 +90,6 @@ impl Scanner {
                 }
             }
         }
-        self.parts.forest.drain_lists(&mut self.list_changes);
     }
 
     /// Applies messages up to one that changes what the following mean.
@@ -100,33 +99,38 @@ impl Scanner {
         let session = upstream.session()?;
         let mut turning = None;
         let mut heartbeat = None;
-        while let Some(event) = session.next_event(now) {
+        loop {
+            if session.look_ahead() {
+                parts.trees.expect(session.upcoming());
+            }
+            let Some(event) = session.next_event(now) else { break };
             let mut telling = Telling { book, link, now };
             match event {
                 Event::Load { topic, body } | Event::Delta { topic, body } if parts.is_time(topic) => {
                     meter.acknowledged(topic);
                     meter.loaded(topic);
                     heartbeat = crate::tree::heartbeat(body).or(heartbeat);
-                    if !parts.forest.server_time(body, received) {
+                    if !parts.trees.server_time(body, received) {
                         meter.error();
                     }
                 }
                 Event::Load { topic, .. } | Event::Delta { topic, .. } if parts.is_aside(topic) => {}
                 Event::Load { topic, body } => {
-                    let loaded = parts.forest.load(topic, body, received, &mut telling);
-                    if !matches!(loaded, Err(TreeError::TopicNotHeld { .. })) {
-                        meter.acknowledged(topic);
-                    }
-                    if loaded.is_ok() {
-                        meter.loaded(topic);
-                        let owner = std::str::from_utf8(topic).ok().and_then(|name| parts.forest.owner(name));
-                        news.extend(owner.map(News::Loaded));
+                    let loaded = parts.trees.load(topic, body, received, &mut telling);
+                    if !matches!(loaded, Err(TreeError::TopicNotHeld { .. }))
+                        && let Some(asked) = parts.trees.subscription(topic)
+                    {
+                        meter.acknowledged(asked);
+                        if loaded.is_ok() {
+                            meter.loaded(asked);
+                            news.extend(parts.trees.owner(topic).map(News::Loaded));
+                        }
                     }
                     count(meter, loaded.map(|_| ()), &parts.feed_name);
                 }
                 Event::Delta { topic, body } => {
                     meter.delta();
-                    let applied = parts.forest.delta(topic, body, received, &mut telling);
+                    let applied = parts.trees.delta(topic, body, received, &mut telling);
                     count(meter, applied.map(|_| ()), &parts.feed_name);
                 }
                 Event::TopicRemoved { topic } if parts.is_time(topic) => {
@@ -134,11 +138,15 @@ impl Scanner {
                     meter.unloaded(topic);
                 }
                 Event::TopicRemoved { topic } => {
-                    let removed = parts.forest.topic_removed(topic, received, &mut telling);
-                    if removed.is_ok() {
-                        meter.acknowledged(topic);
+                    let removed = parts.trees.topic_removed(topic, received, &mut telling);
+                    if removed.is_ok()
+                        && let Some(asked) = parts.trees.subscription(topic)
+                    {
+                        meter.acknowledged(asked);
+                        if !parts.trees.is_loaded(asked) {
+                            meter.unloaded(asked);
+                        }
                     }
-                    meter.unloaded(topic);
                     news.extend(removed.as_ref().ok().copied().flatten().map(News::Removed));
                     count(meter, removed.map(|_| ()), &parts.feed_name);
                 }
@@ -166,6 +174,7 @@ impl Scanner {
         }
         meter.session_errors(session.counters().errors());
         self.settle_news();
+        self.parts.trees.drain_lists(&mut self.list_changes);
         turning
     }
 
@@ -174,11 +183,11 @@ impl Scanner {
         for item in news.drain(..) {
             match item {
                 // A load without content leaves a match as it is.
-                News::Loaded(slot) if self.parts.forest.is_live(slot) => {
+                News::Loaded(slot) if self.parts.trees.is_live(slot) => {
                     self.set_state(slot, MatchState::Live);
                     self.slide_past(slot);
                 }
-                News::Removed(slot) if !self.parts.forest.is_live(slot) => {
+                News::Removed(slot) if !self.parts.trees.is_live(slot) => {
                     self.set_state(slot, MatchState::Removed);
                 }
                 News::Loaded(slot) => self.slide_past(slot),
@@ -202,8 +211,16 @@ impl Scanner {
             self.find_stale(now);
             self.report_now = true;
         }
+        self.settle(now);
         self.recover_overflowed();
         self.slide(now);
+    }
+
+    /// Tells the loads that are complete by now.
+    fn settle(&mut self, now: Instant) {
+        let received = self.received(now);
+        let Scanner { parts, book, link, .. } = self;
+        parts.trees.settle(received, &mut Telling { book, link, now });
     }
 
     fn hear_coordinator(&mut self) {
@@ -281,7 +298,7 @@ impl Scanner {
     /// All registers of a match, unless it is not followed at the moment: then its next load tells them, which ends the gap.
     pub(super) fn current_base(&mut self, slot: MatchSlot, received: Received) -> Option<Base> {
         match self.book.get(slot)?.state {
-            MatchState::Live | MatchState::Stale => self.parts.forest.base(slot, received),
+            MatchState::Live | MatchState::Stale => self.parts.trees.base(slot, received),
             MatchState::Subscribing | MatchState::Removed => None,
         }
     }
@@ -309,7 +326,7 @@ impl Scanner {
     pub(super) fn render_overdue(&mut self) {
         let began = Instant::now();
         while self.link.takes_renderings() {
-            let Some((slot, since)) = self.parts.forest.oldest_dirty() else { return };
+            let Some((slot, since)) = self.parts.trees.oldest_dirty() else { return };
             if began.saturating_duration_since(self.instant(since)) < self.parts.publish_deadline {
                 return;
             }
@@ -324,7 +341,7 @@ impl Scanner {
     fn render_rest(&mut self) {
         let mut bytes = 0;
         while self.link.takes_renderings() {
-            bytes += match self.parts.forest.oldest_dirty() {
+            bytes += match self.parts.trees.oldest_dirty() {
                 Some((slot, since)) => self.publish(slot, since),
                 None => match self.book.next_due() {
                     Some(slot) => {
@@ -358,13 +375,13 @@ impl Scanner {
         let Scanner { parts, book, sections, meter, .. } = self;
         sections.clear();
         let Some(followed) = book.get_mut(slot) else {
-            parts.forest.render(slot, sections);
+            parts.trees.render(slot, sections);
             return 0;
         };
         let extent = if followed.whole { Extent::Whole } else { Extent::Changes };
         match extent {
-            Extent::Whole => parts.forest.render_whole(slot, sections),
-            Extent::Changes => parts.forest.render(slot, sections),
+            Extent::Whole => parts.trees.render_whole(slot, sections),
+            Extent::Changes => parts.trees.render(slot, sections),
         }
         let stale = followed.state == MatchState::Stale;
         let empty = match extent {
@@ -385,7 +402,7 @@ impl Scanner {
             extent,
             sections: std::mem::take(sections),
             stale,
-            received_at: parts.forest.received(slot).map_or(0, |received| received.wall_us),
+            received_at: parts.trees.received(slot).map_or(0, |received| received.wall_us),
             updated_at: wall_us(),
         };
         let read_at = self.instant(since);
@@ -405,7 +422,7 @@ impl Scanner {
 
     /// Publishes what is due of a match that will not be looked at again, even if the channel is fuller than it should be.
     pub(super) fn publish_last(&mut self, slot: MatchSlot) {
-        if self.link.state() == super::data_link::LinkState::Open && self.parts.forest.is_live(slot) {
+        if self.link.state() == super::data_link::LinkState::Open && self.parts.trees.is_live(slot) {
             let now = self.received(Instant::now()).mono_ns;
             self.publish(slot, now);
         }

@@ -5,6 +5,7 @@
 //! one machine; [`SLACK`] covers what is on its way.
 
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// Seconds by which the times of what happened and of what was told may differ.
 const SLACK: i64 = 2;
@@ -103,30 +104,40 @@ pub(super) struct Wrong {
 }
 
 /// Lays the stretches over what happened, given by its times; `same` compares a happening with a row. How many agree.
+/// Every place where a stretch fits is followed up: what repeats itself fits more than once.
 pub(super) fn lay(
     segments: &[Segment<'_>],
     times: &[i64],
     same: &mut dyn FnMut(usize, &Value) -> bool,
 ) -> Result<usize, Wrong> {
-    let (mut at, mut agreed) = (0, 0);
+    let mut ends = BTreeSet::from([0]);
+    let mut agreed = 0;
     for (n, segment) in segments.iter().enumerate() {
+        let is_last = n + 1 == segments.len();
         let may_miss = |time: i64| segment.missed.iter().any(|(from, to)| (*from..=*to).contains(&time));
-        let mut best = Wrong { happened: at, row: (n, 0) };
-        loop {
-            let here = agrees(segment, at, times.len(), same);
-            let is_last = n + 1 == segments.len();
-            if here == segment.rows.len() && !(is_last && at + here < times.len()) {
+        let (Some(first), Some(last)) = (ends.first().copied(), ends.last().copied()) else { break };
+        let mut best = Wrong { happened: first, row: (n, 0) };
+        let (mut after, mut reached) = (BTreeSet::new(), false);
+        for at in first..=times.len() {
+            reached |= ends.contains(&at);
+            if !reached && at > last {
                 break;
             }
-            if here > best.row.1 {
-                best = Wrong { happened: at + here, row: (n, here) };
+            if reached {
+                let here = agrees(segment, at, times.len(), same);
+                let fits = here == segment.rows.len() && (!is_last || at + here == times.len());
+                if fits {
+                    after.insert(at + here);
+                } else if here >= best.row.1 {
+                    best = Wrong { happened: at + here, row: (n, here) };
+                }
             }
-            match times.get(at) {
-                Some(time) if may_miss(*time) => at += 1,
-                Some(_) | None => return Err(best),
-            }
+            reached &= times.get(at).is_some_and(|time| may_miss(*time));
         }
-        at += segment.rows.len();
+        if after.is_empty() {
+            return Err(best);
+        }
+        ends = after;
         agreed += segment.rows.len();
     }
     Ok(agreed)
@@ -198,5 +209,7 @@ mod tests {
     fn a_stretch_that_fits_early_but_not_to_its_end_is_looked_for_later() {
         // `a b` is at the start, too.
         assert_eq!(told(&["gap 0", "end 48", "a", "b", "f"]), Ok(3));
+        assert_eq!(told(&["gap 0", "end 48", "a", "b", "gap 69", "end 80"]), Ok(2));
+        assert!(told(&["gap 0", "end 30", "a", "b", "gap 69", "end 80"]).is_err(), "e was after the gap");
     }
 }

@@ -5,6 +5,7 @@
 //! [`Session::output`]. A message that cannot be used is counted and skipped; only a broken stream, a refusal, the
 //! server's word or silence ends a session, and then [`Event::Lost`] is told once, as the last event.
 
+mod ahead;
 mod messages;
 mod opening;
 mod pieces;
@@ -18,8 +19,10 @@ use super::lost::LostReason;
 use super::subscriptions::{SubscribeError, Subscriptions};
 use crate::feed::{Event, SessionKind};
 use crate::wire::diffusion::{
-    self, AliasTable, BodyDecoder, EncodeError, Frame, FrameBuffer, TopicRef, TopicSlot, TopicStatus,
+    self, AliasTable, BodyDecoder, EncodeError, Frame, FrameBuffer, MessageType, Part, TopicRef, TopicSlot,
+    TopicStatus,
 };
+use ahead::Ahead;
 use std::io;
 use std::time::Instant;
 
@@ -105,6 +108,7 @@ pub struct Session {
     /// The stream is over; what is buffered still counts.
     ended: Option<LostReason>,
     buffer: FrameBuffer,
+    ahead: Ahead,
     aliases: AliasTable,
     subscriptions: Subscriptions,
     out: Vec<u8>,
@@ -149,6 +153,7 @@ impl Session {
             told: false,
             ended: None,
             buffer: FrameBuffer::new(config.frame_limit),
+            ahead: Ahead::default(),
             aliases: AliasTable::new(config.max_aliases),
             subscriptions: Subscriptions::new(
                 config.max_subscriptions,
@@ -231,7 +236,8 @@ impl Session {
 
     /// Bytes that were read and not taken yet.
     pub fn unread(&self) -> usize {
-        self.buffer.unread().len()
+        let framed = self.ahead.first().map_or(0, |frame| self.buffer.taken_since(frame));
+        self.buffer.unread().len() + framed
     }
 
     /// Where the session stands.
@@ -241,6 +247,11 @@ impl Session {
 
     /// Room to read into. Empty only while messages wait to be taken, see [`FrameBuffer::spare`].
     pub fn spare(&mut self) -> &mut [u8] {
+        // Frames are places in the buffer, which may move now.
+        if let Some(frame) = self.ahead.first() {
+            self.buffer.step_back(frame);
+            self.ahead = Ahead::default();
+        }
         self.buffer.spare()
     }
 
@@ -359,6 +370,28 @@ impl Session {
         }
     }
 
+    /// Frames some more messages if all that were framed are taken; whether there are several now, whose topics
+    /// [`Session::upcoming`] gives. Nobody has to call it: it is for those who prepare for many messages at once.
+    #[inline]
+    pub fn look_ahead(&mut self) -> bool {
+        if self.state != State::Open || self.ahead.first().is_some() {
+            return false;
+        }
+        self.ahead.fill(&mut self.buffer);
+        self.ahead.len() > 1
+    }
+
+    /// The topics of the deltas that were framed and not taken yet; those that stand behind an alias are left out.
+    pub fn upcoming(&self) -> impl Iterator<Item = &[u8]> {
+        self.ahead.rest().iter().filter_map(|frame| match frame.kind() {
+            (MessageType::Delta, Part::Whole) => match TopicRef::parse(self.buffer.first_header(*frame)) {
+                TopicRef::Named { name, alias: _ } => Some(name),
+                TopicRef::Alias(_) => None,
+            },
+            _ => None,
+        })
+    }
+
     /// The next event in what was read; none if more must be read, or after the last.
     #[inline]
     pub fn next_event(&mut self, now: Instant) -> Option<Event<'_>> {
@@ -449,6 +482,9 @@ impl Session {
 
     #[inline]
     fn next_frame(&mut self) -> Step {
+        if let Some(frame) = self.ahead.take() {
+            return self.take(frame);
+        }
         match self.buffer.advance() {
             Ok(Some(frame)) => self.take(frame),
             Ok(None) => self.wait(),

@@ -55,7 +55,10 @@ impl Bench {
     }
 
     fn events(&mut self) {
-        while let Some(event) = self.session.next_event(self.now) {
+        // As the loop does it.
+        loop {
+            self.session.look_ahead();
+            let Some(event) = self.session.next_event(self.now) else { return };
             if let Event::Skipped { why } = event {
                 self.skipped.push(why);
             } else {

@@ -6,11 +6,12 @@ use crate::scan::upstream::Readiness;
 use nix::sys::signal::{Signal, raise};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
+use touchline_common::config::Payload;
 use touchline_common::ipc::messages::data::{EndReason, ToRecorderData};
 use touchline_common::ipc::messages::worker::{
     ConnectionState, FromWorker, ListChange, MatchState, ReleaseReason, ToWorker,
 };
-use touchline_common::model::Epoch;
+use touchline_common::model::{Epoch, Register, Side};
 
 fn ends(stage: &Stage) -> Vec<(String, u64, EndReason)> {
     let end = |message: &ToRecorderData| match message {
@@ -209,7 +210,7 @@ fn rendered_undrained(publish_deadline: Duration) -> bool {
     touchline_harness::wait::until("the change", PATIENCE, || {
         stage.scanner.upstream.note(Readiness::Bytes);
         stage.scanner.read();
-        stage.scanner.parts.forest.oldest_dirty()
+        stage.scanner.parts.trees.oldest_dirty()
     });
     assert_eq!(stage.scanner.link.unsent(), 0);
     stage.scanner.render_overdue();
@@ -234,4 +235,47 @@ fn the_servers_clock_says_how_long_silence_may_be_and_login_topics_are_no_errors
     stage.live("m", 1, "6V1");
     let report = stage.report(1);
     assert_eq!((report.live, report.errors), (1, 0));
+}
+
+#[test]
+fn what_a_branch_brings_is_its_matchs_and_one_subscription() {
+    let mut stage = Stage::up(&Wish { payload: Payload::TopicTree, ..Wish::default() });
+    let branch = "sportsbook/football/7//";
+    stage.assign("7", 1, &[branch]);
+    stage.until_asked(branch);
+    for (topic, body) in
+        [("stats/period", "H1"), ("stats/home/goals", ""), ("stats/away/goals", "g\u{2}5\u{2}")]
+    {
+        stage.server().load(&format!("sportsbook/football/7/{topic}"), body);
+    }
+    stage.server().load("sportsbook/football/8/stats/period", "H1");
+    stage.until_state("7", MatchState::Live);
+    stage.until("its document", |stage| stage.publications("7").checked_sub(1));
+    let bases = |stage: &Stage| {
+        let base = |message: &&ToRecorderData| matches!(message, ToRecorderData::Base { .. });
+        stage.told.iter().filter(base).count()
+    };
+    assert_eq!(bases(&stage), 1, "its loads are one");
+    let report = stage.report(1);
+    assert_eq!((report.subscriptions, report.asked), (1, 1));
+    stage.until("the subscription is loaded", |stage| {
+        let told = stage.heard.iter().rev().find_map(|message| match message {
+            FromWorker::Load(report) => Some((report.acknowledged, report.loaded, report.errors)),
+            _ => None,
+        });
+        (told == Some((1, 1, 1))).then_some(())
+    });
+    stage.server().delta("sportsbook/football/7/stats/home/goals", "g\u{2}61\u{2}A. Player");
+    let goal = stage.until("the goal", |stage| {
+        stage.told.iter().find_map(|message| match message {
+            ToRecorderData::Obs { observation, .. } => Some(observation.registers.clone()),
+            _ => None,
+        })
+    });
+    assert_eq!(goal.len(), 1);
+    assert_eq!((goal[0].register, goal[0].value), (Register::Score(Side::Home), 1));
+    for topic in ["stats/period", "stats/home/goals", "stats/away/goals"] {
+        stage.server().remove(&format!("sportsbook/football/7/{topic}"));
+    }
+    stage.until_state("7", MatchState::Removed);
 }

@@ -122,7 +122,7 @@ fn context(anew: bool) -> Context {
 
 impl Deflate {
     /// What a server's answer to [`OFFER`] says; `None` if it is no answer to that.
-    pub(super) fn from_answer(header: &str) -> Option<Deflate> {
+    pub(in crate::wire) fn from_answer(header: &str) -> Option<Deflate> {
         let parameters = Parameters::parse(header.trim())?;
         let client_window = match parameters.client_window {
             None => WINDOW_MAX,

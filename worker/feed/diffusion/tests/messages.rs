@@ -20,6 +20,25 @@ fn aliases_are_resolved_until_the_topic_is_removed() {
 }
 
 #[test]
+fn what_was_framed_ahead_and_not_taken_is_read_again_when_the_buffer_moves() {
+    let mut bench = Bench::open(quiet());
+    let named =
+        |name: &str| bytes(|out| diffusion::delta(out, TopicRef::named(name.as_bytes()), b"x").unwrap());
+    let all = [named("a"), load("b", "1", "y"), delta("1", "z"), named("c")].concat();
+    let spare = bench.session.spare();
+    spare[..all.len()].copy_from_slice(&all);
+    bench.session.filled(all.len(), bench.now);
+    assert!(bench.session.look_ahead());
+    let upcoming: Vec<String> = bench.session.upcoming().map(text).collect();
+    assert_eq!((upcoming, bench.session.unread()), (vec!["a".to_owned(), "c".to_owned()], all.len()));
+    assert_eq!(told(&bench.session.next_event(bench.now).unwrap()), "delta a x");
+    assert_eq!(bench.session.unread(), all.len() - named("a").len());
+    bench.receive(&named("d"));
+    assert_eq!(bench.told, ["load b y", "delta b z", "delta c x", "delta d x"]);
+    assert_eq!(bench.session.unread(), 0);
+}
+
+#[test]
 fn a_delta_without_a_load_or_with_an_unknown_alias_never_ends_the_session() {
     let mut bench = Bench::open(quiet());
     bench.receive(&delta("nobody", "x"));
