@@ -333,3 +333,6 @@ fn max_aliases(config: &Config, feed: &FeedConfig) -> usize {
     };
     most.saturating_add(OWN_TOPICS).saturating_mul(2).min(ALIASES_MAX)
 }
+
+#[cfg(test)]
+mod tests;
