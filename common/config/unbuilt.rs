@@ -4,10 +4,9 @@
 //! Whoever builds a part removes its line here.
 
 use super::check::Findings;
-use super::feed::{FeedConfig, FeedKind, Protocol, Strategy};
+use super::feed::{FeedConfig, FeedKind, Strategy};
 use super::locate::Place;
 use super::sections::{GatewayConfig, SandboxMode, StreamsConfig};
-use super::url::Transport;
 use super::{Config, SandboxConfig};
 
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
@@ -29,24 +28,13 @@ fn feed_settings(feed: &FeedConfig) -> Vec<Setting> {
         FeedKind::Diffusion => false,
         FeedKind::Poll | FeedKind::Rooms => true,
     };
-    let transport = match feed.url.transport {
-        Transport::Dpt => false,
-        Transport::Dpts | Transport::Ws | Transport::Wss => true,
-    };
-    let protocol = match feed.protocol {
-        Protocol::V4 => false,
-        Protocol::Zap => true,
-    };
     let strategy = match feed.strategy {
-        Strategy::Balanced => false,
-        Strategy::Dumps | Strategy::Multiplex => true,
+        Strategy::Balanced | Strategy::Dumps => false,
+        Strategy::Multiplex => true,
     };
     vec![
         ("kind", kind, "expected \"diffusion\""),
-        ("url", transport, "expected dpt://host:port"),
-        ("protocol", protocol, "expected \"v4\""),
-        ("strategy", strategy, "expected \"balanced\""),
-        ("resubscribe", feed.resubscribe, "expected false"),
+        ("strategy", strategy, "expected \"balanced\" or \"dumps\""),
     ]
 }
 

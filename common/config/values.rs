@@ -3,8 +3,10 @@
 //! Invariant: only judges, apart from `list_topic`, whose default depends on whether matches are named. Nothing is opened
 //! or resolved here.
 
+mod transport;
+
 use super::check::{Findings, nearest};
-use super::feed::{FeedConfig, Payload};
+use super::feed::{FeedConfig, Payload, Strategy};
 use super::locate::Place;
 use super::units::{ByteSize, Dur};
 use super::{Config, EVENT_TYPES};
@@ -68,6 +70,7 @@ fn check_feed(feed: &mut FeedConfig, index: usize, findings: &mut Findings<'_>) 
         );
     }
     check_login(feed, index, findings);
+    transport::check(feed, index, findings);
 }
 
 fn check_name(name: &str, at: &Place, findings: &mut Findings<'_>) {
@@ -90,6 +93,13 @@ fn check_matches(feed: &mut FeedConfig, index: usize, findings: &mut Findings<'_
             "expected `matches` or `matches_file` with the matches to follow, or payload = \"inplay\"",
         );
         return;
+    }
+    if feed.payload != Payload::Inplay && feed.strategy == Strategy::Dumps {
+        findings.add(
+            &at("strategy"),
+            "a branch of topics has no load that could be taken and let go",
+            "expected \"balanced\", or payload = \"inplay\"",
+        );
     }
     match (feed.list_topic.is_empty(), named) {
         (true, false) => findings.add(

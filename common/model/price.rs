@@ -13,21 +13,30 @@ impl Price {
     ///
     /// `None` where there is no price: empty, `0/0`, `1/0`, a negative, or what is not two whole numbers of at most
     /// nine digits.
-    pub fn from_fraction(text: &str) -> Option<Price> {
-        let (n, d) = text.split_once('/')?;
-        let (n, d) = (small_number(n)?, small_number(d)?);
-        if n == 0 || d == 0 {
+    #[inline]
+    pub fn from_fraction(text: impl AsRef<[u8]>) -> Option<Price> {
+        let (n, rest) = small_number(text.as_ref())?;
+        let (d, rest) = small_number(rest.strip_prefix(b"/")?)?;
+        if n == 0 || d == 0 || !rest.is_empty() {
             return None;
         }
-        Some(Price((n * 20_000 + d).div_euclid(2 * d) + 10_000))
+        Some(Price(((n * 20_000 + d) / (2 * d) + 10_000) as i64))
     }
 }
 
-fn small_number(text: &str) -> Option<i64> {
-    if text.is_empty() || text.len() > 9 || !text.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
+/// The number of one to nine digits that a text begins with, and what follows it.
+#[inline]
+fn small_number(text: &[u8]) -> Option<(u64, &[u8])> {
+    let mut number = 0;
+    let mut length = 0;
+    for digit in text.iter().map(|byte| byte.wrapping_sub(b'0')).take_while(|digit| *digit < 10) {
+        number = number * 10 + u64::from(digit);
+        length += 1;
+        if length > 9 {
+            return None;
+        }
     }
-    text.parse().ok()
+    Some((number, text.get(length..)?)).filter(|_| length > 0)
 }
 
 impl fmt::Display for Price {
@@ -68,7 +77,24 @@ mod tests {
 
     #[test]
     fn what_is_no_price_is_none() {
-        for text in ["", "0/0", "1/0", "0/1", "/", "1", "a/b", "-1/2", "1/2/3", "1.5/2", "9999999999/1"] {
+        for text in [
+            "",
+            "0/0",
+            "1/0",
+            "0/1",
+            "/",
+            "1",
+            "a/b",
+            "-1/2",
+            "1/2/3",
+            "1.5/2",
+            "9999999999/1",
+            "1/9999999999",
+            "1/",
+            "/1",
+            "1 /2",
+            "+1/2",
+        ] {
             assert_eq!(Price::from_fraction(text), None, "{text:?}");
         }
     }

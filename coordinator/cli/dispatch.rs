@@ -4,7 +4,7 @@ use super::ask::{Daemon, arguments, config_file};
 use super::dissect::dissect;
 use super::generate;
 use super::options::{
-    ChildKind, ChildOptions, DemoOptions, Keep, OutputFormat, Replay, RunOptions, SimulateOptions,
+    ChildKind, ChildOptions, DemoOptions, Keep, Manners, OutputFormat, Replay, RunOptions, SimulateOptions,
 };
 use super::output::{Failure, Outcome, Printer, settle};
 use super::verbs::{Built, VERBS, Verb};
@@ -19,6 +19,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use touchline_common::config::{Config, ConfigErrors, FeedConfig};
+use touchline_simulator::OnResume;
+use touchline_simulator::options::BadOption;
 
 /// What needs more than the control socket.
 pub trait Commands {
@@ -248,7 +250,6 @@ fn demo_options(matches: &ArgMatches) -> Result<DemoOptions, Failure> {
 fn simulate_options(matches: &ArgMatches) -> Result<SimulateOptions, Failure> {
     only_built(matches, "transport", "dpt")?;
     only_built(matches, "protocol", "v4")?;
-    only_built(matches, "over-cap", "close")?;
     if matches.contains_id("fault") {
         return Err(not_in_this_build("`--fault`"));
     }
@@ -261,11 +262,29 @@ fn simulate_options(matches: &ArgMatches) -> Result<SimulateOptions, Failure> {
         rate: number(matches, "rate"),
         burst: matches.get_one("burst").copied(),
         cap: cap(matches)?,
+        manners: manners(matches)?,
         seed: whole(matches, "seed"),
         churn: number(matches, "churn"),
         replay: replay(matches),
         truth: matches.get_one("truth").copied(),
         output: output(matches),
+    })
+}
+
+fn manners(matches: &ArgMatches) -> Result<Manners, Failure> {
+    let wrong = |error: BadOption| Failure::told(Code::Usage, error.to_string());
+    let size = |name| {
+        let given = matches.get_one::<u64>(name).copied();
+        given.map(|given| usize::try_from(given).unwrap_or(usize::MAX).max(1))
+    };
+    Ok(Manners {
+        over_cap: text(matches, "over-cap").parse().map_err(wrong)?,
+        login: matches.get_one::<String>("login").map(|login| login.parse()).transpose().map_err(wrong)?,
+        keep_alive: matches.get_one("keep-alive").copied().unwrap_or_default(),
+        on_resume: if matches.get_flag("reload-on-resume") { OnResume::Reload } else { OnResume::Queued },
+        encoding: text(matches, "encoding").parse().map_err(wrong)?,
+        fragment_above: size("fragment-above"),
+        max_depth: size("max-depth"),
     })
 }
 

@@ -208,6 +208,19 @@ pub const VERBS: &[Verb] = &[
                 "What happens above the cap",
             )
             .or("close"),
+            option("login", "USER:PASSWORD", Check::Text, "The one login that may connect [else: anybody]"),
+            option("keep-alive", "DUR", Check::Duration, "Keep a session so long after its connection broke")
+                .or("0s"),
+            switch("reload-on-resume", "Send a session that goes on a load of each topic"),
+            option(
+                "encoding",
+                "E",
+                Check::Choice(&["none", "zlib", "base64"]),
+                "How bodies are written for clients that can take it",
+            )
+            .or("none"),
+            option("fragment-above", "BYTES", Check::Whole, "Send longer bodies in pieces of that size"),
+            option("max-depth", "MESSAGES", Check::Whole, "Close connections for which more of them wait"),
             SEED,
             REPLAY,
             SPEED,

@@ -73,6 +73,8 @@ pub enum Input {
         generation: Generation,
         /// How.
         exit: Exit,
+        /// What it had used, if the kernel said.
+        usage: Option<Usage>,
     },
     /// `Action::ReserveEpochs` is on the disk: every epoch up to this may be used.
     EpochsReserved {
@@ -114,6 +116,15 @@ pub enum Exit {
         /// Whether a core was written.
         core: bool,
     },
+}
+
+/// What a process used in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// The most memory it held.
+    pub peak_rss_bytes: u64,
+    /// Processor time, its own and the kernel's for it.
+    pub cpu: Duration,
 }
 
 impl fmt::Display for Exit {

@@ -12,6 +12,7 @@ mod cap;
 mod caps;
 mod children;
 mod config;
+mod deaths;
 mod epochs;
 mod feed;
 mod filter;
@@ -46,7 +47,8 @@ mod tests;
 
 pub use action::{Action, Answer, Signal};
 pub use config::{FeedPlan, Learning, MatchFilter, MatchSource, Overlap, PoolConfig, Timing, WaitingOrder};
-pub use input::{Child, Command, Exit, Input, RequestId, Urgency};
+pub use deaths::DeathView;
+pub use input::{Child, Command, Exit, Input, RequestId, Urgency, Usage};
 pub use notice::{CapNews, Level, Notice, Summary};
 pub use saved::{SavedAssignmentV1, SavedCapV2, SavedSlotV1, SavedStateError, SavedStateV2};
 pub use views::{
@@ -57,6 +59,7 @@ pub use views::{
 
 use breaker::Breaker;
 use cap::Learner;
+use deaths::Deaths;
 use epochs::Epochs;
 use feed::{Budget, Feed, FirstList, Told};
 use jitter::Jitter;
@@ -107,6 +110,7 @@ pub struct Pool {
     reserve_after: Duration,
     breaker: Breaker,
     breaker_told: bool,
+    deaths: Deaths,
     restarts: u64,
     retired_at: Option<Duration>,
     rebalanced_at: Duration,
@@ -166,6 +170,7 @@ impl Pool {
             reserve_after: Duration::ZERO,
             breaker: Breaker::new(),
             breaker_told: false,
+            deaths: Deaths::default(),
             restarts: 0,
             retired_at: None,
             rebalanced_at: Duration::ZERO,
@@ -199,7 +204,9 @@ impl Pool {
             Input::ChannelClosed { child, generation, why } => {
                 self.channel_closed(child, generation, &why, out);
             }
-            Input::Exited { child, generation, exit } => self.child_exited(child, generation, exit, out),
+            Input::Exited { child, generation, exit, usage } => {
+                self.child_exited(child, generation, exit, usage, out);
+            }
             Input::EpochsReserved { up_to } => {
                 self.epochs.reserved(up_to);
                 self.placement_due = true;

@@ -89,7 +89,8 @@ impl Pool {
             hands.processes += u32::from(slot.life.has_process());
             hands.ready += u32::from(slot.takes_work());
             // A slot that rests need not be waited for: another may be free.
-            let waits = matches!(slot.life.state, State::Backoff { .. }) && !slot.life.rests();
+            let waits = matches!(slot.life.state, State::Backoff { .. })
+                && !slot.life.rests(self.now, &self.config.timing);
             hands.coming += u32::from(slot.life.is_starting() || waits);
             hands.idle +=
                 u32::from(slot.takes_work() && slot.matches.is_empty() && !self.holds_list(slot.id));
@@ -209,7 +210,7 @@ impl Pool {
         let Some(state) = self.feed(feed) else { return Told::Nothing };
         if self.is_refused(feed) {
             return Told::Degraded(
-                "a worker was refused (exit 2): see its log line, correct it and start anew".into(),
+                "a worker was refused, its configuration (exit 2) or its version: see its log line, correct it and start anew".into(),
             );
         }
         if !connected {

@@ -52,6 +52,8 @@ impl Pool {
             },
             gateway: surroundings.gateway,
             sandbox: surroundings.sandbox,
+            state_trouble: surroundings.state_trouble,
+            deaths: self.death_views(surroundings.wall_us),
         }
     }
 
@@ -231,6 +233,7 @@ impl Pool {
             acknowledged: sum(|slot| slot.report.acknowledged),
             live: sum(|slot| slot.report.loaded),
             cap: plan.cap,
+            round_ms: working().filter_map(|slot| slot.report.round_ms).max(),
             learned_cap: self.feed(feed).and_then(|feed| feed.learner.learned()),
             why,
         })

@@ -74,7 +74,7 @@ fn faults_break_no_invariant_and_all_recovers() {
         }
         None => {
             let mut seen = BTreeMap::<&str, usize>::new();
-            for seed in 1..=4 {
+            for seed in 1..=6 {
                 for (name, count) in run(seed) {
                     *seen.entry(name).or_default() += count;
                 }

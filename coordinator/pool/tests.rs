@@ -14,6 +14,8 @@ mod caps;
 mod faults;
 #[path = "moves_tests.rs"]
 mod moves;
+#[path = "supervision_tests.rs"]
+mod supervision;
 
 const FEED: FeedId = FeedId(0);
 
@@ -181,7 +183,7 @@ impl Bed {
     fn exit(&mut self, slot: u16, exit: Exit) {
         let slot = SlotId(slot);
         let (generation, _) = self.seen.remove(&slot).unwrap();
-        self.give(Input::Exited { child: Child::Worker(slot), generation, exit });
+        self.give(Input::Exited { child: Child::Worker(slot), generation, exit, usage: None });
     }
 
     fn owner(&self, id: &str) -> (u16, u64) {
@@ -363,7 +365,7 @@ fn a_recorder_that_starts_anew_gives_every_match_a_new_epoch_without_a_new_subsc
     let message = FromRecorder::Switched { key: key("a"), epoch: Epoch(before.1) };
     bed.give(Input::Recorder { generation, message });
     bed.log.clear();
-    bed.give(Input::Exited { child, generation, exit: KILLED });
+    bed.give(Input::Exited { child, generation, exit: KILLED, usage: None });
     bed.pass(ms(3_000), &[]);
     let after = bed.owner("a");
     assert!(after.0 == before.0 && after.1 > before.1);
@@ -454,7 +456,7 @@ fn the_end_comes_in_order_and_a_second_request_makes_it_urgent() {
     )));
     assert!(!bed.log.contains(&Action::Finished));
     let (child, generation) = (Child::Recorder, Generation(1));
-    bed.give(Input::Exited { child, generation, exit: Exit::Code(0) });
+    bed.give(Input::Exited { child, generation, exit: Exit::Code(0), usage: None });
     assert_eq!(bed.log.last(), Some(&Action::Finished));
     assert_eq!(bed.log.iter().filter(|action| matches!(action, Action::Answer { .. })).count(), 3);
     assert_eq!(bed.said("worker.spawned"), 0);
@@ -608,7 +610,7 @@ fn answers_have_the_contracts_keys() {
     assert_eq!(status["state"], "ready");
     has(
         keys(status),
-        "version build pid uptime_s state epoch workers matches feeds recorder gateway sandbox",
+        "version build pid uptime_s state epoch workers matches feeds recorder gateway sandbox deaths",
     );
     let worker = serde_json::to_value(&bed.pool.workers()[0]).unwrap();
     assert_eq!(worker["connection"], "up");

@@ -193,7 +193,7 @@ fn feed_plan(feed: &config::FeedConfig) -> FeedPlan {
     FeedPlan {
         name: feed.name.clone(),
         kind: "diffusion".to_owned(),
-        cap: feed.max_subscriptions,
+        cap: feed.worker_capacity(),
         own_subscriptions: u32::from(!feed.time_topic.is_empty()),
         max_connections: u16::try_from(feed.max_connections).unwrap_or(u16::MAX),
         connects_per_s: feed.connects_per_s.get(),
@@ -204,12 +204,14 @@ fn feed_plan(feed: &config::FeedConfig) -> FeedPlan {
         skip: match_filter(&feed.skip),
         end_linger: feed.end_linger.0,
         overlap: if feed.break_before_make { Overlap::Forbidden } else { Overlap::Allowed },
-        learning: learning(feed.over_cap),
+        learning: learning(feed),
     }
 }
 
-fn learning(over_cap: config::OverCap) -> Learning {
-    match over_cap {
+fn learning(feed: &config::FeedConfig) -> Learning {
+    match feed.over_cap {
+        // Who takes one load after the other has no subscriptions that could be missing.
+        config::OverCap::Auto if feed.strategy == config::Strategy::Dumps => Learning::Off,
         config::OverCap::Auto => Learning::Auto,
         config::OverCap::Close
         | config::OverCap::Error

@@ -211,7 +211,11 @@ impl Path {
 
     fn apply(&mut self, now: Instant) -> Result<(), BenchError> {
         let received = Received { wall_us: 0, mono_ns: nanoseconds(now - self.start) };
-        while let Some(event) = self.session.next_event(now) {
+        loop {
+            if self.session.look_ahead() {
+                self.forest.expect(self.session.upcoming());
+            }
+            let Some(event) = self.session.next_event(now) else { break };
             let applied = match event {
                 Event::Delta { topic, body } => {
                     if self.began.is_none() {
@@ -222,7 +226,12 @@ impl Path {
                 }
                 Event::Load { topic, body } => self.forest.load(topic, body, received, &mut self.listener),
                 Event::Lost { why } => return Err(BenchError::new("the session", why)),
-                Event::Opened { .. } | Event::TopicRemoved { .. } | Event::ServerQueue(_) => continue,
+                Event::Opened { .. }
+                | Event::TopicRemoved { .. }
+                | Event::TopicStatus { .. }
+                | Event::ServerQueue(_)
+                | Event::LoginRejected
+                | Event::Skipped { .. } => continue,
             };
             self.failed += u64::from(applied.is_err());
         }

@@ -2,12 +2,13 @@
 //!
 //! `plan` is pure: the same seed gives the same faults. `site` is a simulated server, the real daemon and the oracle between them;
 //! `inflict` does one fault and measures how long matches were not followed; `outcome` compares at the end and says it.
-//! Callers: the program beside this, which `scripts/chaos` runs, and a short run among the end-to-end tests.
+//! `matrix` is the table of faults at named places. Callers: the program beside this, which `scripts/chaos` runs, and a short run among the end-to-end tests.
 // Nothing here is part of the daemon: what fails ends the run with its reason.
 #![allow(clippy::expect_used, clippy::panic)]
 
 mod audit;
 mod inflict;
+pub mod matrix;
 mod outcome;
 mod plan;
 mod site;

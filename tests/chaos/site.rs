@@ -21,6 +21,9 @@ const ANSWER: Duration = Duration::from_secs(20);
 /// How long everything may take to be live again: a child that dies often waits up to 30 s for its next start.
 pub(crate) const SETTLE: Duration = Duration::from_secs(60);
 
+/// Flips that the server remembers, over all matches: those before them are not compared.
+const FLIPS: usize = 4_000_000;
+
 /// Where a match is followed, as the coordinator sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Seat {
@@ -61,6 +64,7 @@ impl Site {
             cap: Some(options.cap),
             seed: options.seed,
             churn: options.matches as f64 / 5.0,
+            flips: FLIPS,
             ..touchline_simulator::Options::default()
         })
         .expect("the simulated server");

@@ -38,6 +38,18 @@ pub struct Options {
     pub aliases: Aliases,
     /// Bytes that may wait for one connection; past it, it is closed as a slow consumer.
     pub out_queue: usize,
+    /// Messages that may wait for one connection; past it, it is closed as a slow consumer. None: any number.
+    pub max_depth: Option<usize>,
+    /// Who may connect; none: anybody.
+    pub login: Option<Login>,
+    /// How long a session whose connection broke is kept, and its messages queued; zero: not at all.
+    pub keep_alive: Duration,
+    /// What a session gets that goes on.
+    pub on_resume: OnResume,
+    /// How bodies are written for clients that can take it.
+    pub encoding: BodyEncoding,
+    /// Bodies of more bytes go in pieces of that size; none: all in one.
+    pub fragment_above: Option<usize>,
     /// After this long without a byte from a client it is pinged.
     pub ping_after: Duration,
     /// States whose digests are kept, over all matches together.
@@ -69,6 +81,12 @@ impl Default for Options {
             list_topic: "OVInPlay_1_3".to_owned(),
             aliases: Aliases::On,
             out_queue: 16_000_000,
+            max_depth: None,
+            login: None,
+            keep_alive: Duration::ZERO,
+            on_resume: OnResume::Queued,
+            encoding: BodyEncoding::None,
+            fragment_above: None,
             ping_after: Duration::from_secs(20),
             history: 4_000_000,
             flips: 1_000_000,
@@ -96,7 +114,7 @@ pub enum OverCap {
     /// Resets the connection.
     #[default]
     Close,
-    /// Answers with an error and keeps the connection.
+    /// Answers with a topic status that is not the removal, and keeps the connection.
     Error,
     /// Says nothing and sends nothing.
     Ignore,
@@ -106,14 +124,41 @@ pub enum OverCap {
     Thin,
 }
 
-impl OverCap {
-    /// Whether this build can do it.
-    pub fn is_built(self) -> bool {
-        match self {
-            OverCap::Close => true,
-            OverCap::Error | OverCap::Ignore | OverCap::NoLoad | OverCap::Thin => false,
-        }
+/// The one login that a server takes. Written `USER:PASSWORD`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login {
+    /// The user's name.
+    pub username: String,
+    /// The password; never shown.
+    pub password: String,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login").field("username", &self.username).finish_non_exhaustive()
     }
+}
+
+/// What a session gets that goes on after its connection broke.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnResume {
+    /// The messages that were queued for it.
+    #[default]
+    Queued,
+    /// Those, and a load of each topic.
+    Reload,
+}
+
+/// How bodies are written for clients that can take it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BodyEncoding {
+    /// As they are.
+    #[default]
+    None,
+    /// Compressed.
+    Zlib,
+    /// In base64.
+    Base64,
 }
 
 /// The size of a generated match's load.
@@ -189,6 +234,35 @@ impl FromStr for Burst {
     }
 }
 
+impl FromStr for Login {
+    type Err = BadOption;
+
+    fn from_str(text: &str) -> Result<Self, BadOption> {
+        match text.split_once(':') {
+            Some((username, password)) if !username.is_empty() => {
+                Ok(Self { username: username.to_owned(), password: password.to_owned() })
+            }
+            // What was given may be a password.
+            Some(_) | None => {
+                Err(BadOption { what: "login", text: "…".to_owned(), expected: "USER:PASSWORD" })
+            }
+        }
+    }
+}
+
+impl FromStr for BodyEncoding {
+    type Err = BadOption;
+
+    fn from_str(text: &str) -> Result<Self, BadOption> {
+        match text {
+            "none" => Ok(Self::None),
+            "zlib" => Ok(Self::Zlib),
+            "base64" => Ok(Self::Base64),
+            _ => Err(BadOption { what: "encoding", text: text.to_owned(), expected: "none, zlib or base64" }),
+        }
+    }
+}
+
 impl FromStr for OverCap {
     type Err = BadOption;
 
@@ -241,9 +315,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_built_says_so() {
-        assert!("close".parse::<OverCap>().unwrap().is_built());
-        assert!(!"thin".parse::<OverCap>().unwrap().is_built());
+    fn names_are_read_and_others_refused() {
+        assert_eq!("thin".parse::<OverCap>().unwrap(), OverCap::Thin);
         assert!("shut".parse::<OverCap>().is_err());
+        assert_eq!("zlib".parse::<BodyEncoding>().unwrap(), BodyEncoding::Zlib);
+        assert!("gzip".parse::<BodyEncoding>().is_err());
+        let login: Login = "user:pass:word".parse().unwrap();
+        assert_eq!((login.username.as_str(), login.password.as_str()), ("user", "pass:word"));
+        assert!(!format!("{login:?}").contains("pass"));
+        for bad in ["secret", ":secret", ""] {
+            assert!(!bad.parse::<Login>().unwrap_err().to_string().contains("secret"));
+        }
     }
 }

@@ -23,10 +23,12 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use touchline_common::failpoint::{self, Point};
 use touchline_common::ipc::messages::data::Publish;
 use touchline_common::ipc::messages::recorder::{FromRecorder, RecorderStats, ToRecorder};
 use touchline_common::ipc::{Channel, ChannelError, ReadOutcome};
 use touchline_common::logging::LogHandle;
+use touchline_common::sys::watchdog::Watchdog;
 
 /// The control channel, from here.
 pub(super) type Control = Channel<ToRecorder, FromRecorder>;
@@ -148,6 +150,7 @@ impl Recorder {
         for keys in held.chunks(DOCUMENTS_A_MESSAGE) {
             recorder.tell(FromRecorder::Held { keys: keys.to_vec() }, 0);
         }
+        failpoint::hit(Point::RecordReady);
         Ok(recorder)
     }
 
@@ -155,9 +158,13 @@ impl Recorder {
     ///
     /// # Errors
     /// [`RecordError::Control`], [`RecordError::Kernel`].
-    pub(super) fn turn_until_done(mut self) -> Result<(), RecordError> {
+    pub(super) fn turn_until_done(mut self, watchdog: Option<&Watchdog>) -> Result<(), RecordError> {
         let mut events = Events::with_capacity(256);
         while self.state != State::Done {
+            if let Some(watchdog) = watchdog {
+                watchdog.alive();
+            }
+            failpoint::hit(Point::RecordTurn);
             let patience = if self.has_work() { Duration::ZERO } else { TICK };
             match self.poll.poll(&mut events, Some(patience)) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => {
@@ -299,6 +306,7 @@ impl Recorder {
     }
 
     fn attach(&mut self, source: Source, fd: OwnedFd) {
+        failpoint::hit(Point::RecordAttach);
         let channel = match Channel::new(fd, data::FRAME_LIMIT, data::OUT_LIMIT) {
             Ok(channel) => channel,
             Err(error) => return log::error!(worker = source.slot.0, error:% = error; "data.attach_failed"),
@@ -356,7 +364,7 @@ impl Recorder {
         let (_, worker) = self.workers.remove(place);
         let raw = worker.channel().as_raw_fd();
         let _ = self.poll.registry().deregister(&mut SourceFd(&raw));
-        self.jobs.push(Job::Gone { source: worker.source() });
+        self.jobs.push(Job::Gone { source: worker.source(), at: wall_us() });
     }
 
     fn take_replies(&mut self) {
@@ -393,6 +401,7 @@ impl Recorder {
                         self.audit.write(&AuditRecord { publish, version });
                     }
                 }
+                failpoint::hit(Point::RecordSwitched);
                 self.tell(FromRecorder::Switched { key, epoch }, 0);
             }
             Reply::Ended { key } => {

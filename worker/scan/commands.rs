@@ -2,12 +2,14 @@
 
 use super::scanner::{Ending, ListTold, Scanner, wall_us};
 use super::telling::Telling;
+use crate::feed::diffusion::SubscribeError;
 use crate::tree::MatchSlot;
 use mio::Interest;
 use mio::unix::SourceFd;
 use nix::sys::signal::Signal;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
+use touchline_common::failpoint::{self, Point};
 use touchline_common::ipc::messages::data::EndReason;
 use touchline_common::ipc::messages::worker::{
     FromWorker, MatchDetail, MatchReport, MatchState, ReleaseReason, ToWorker,
@@ -40,6 +42,7 @@ impl Scanner {
     fn obey(&mut self, message: ToWorker, request: u32, fd: Option<OwnedFd>) {
         match message {
             ToWorker::Assign { id, epoch, topics, listing } => {
+                failpoint::hit(Point::AssignReceived);
                 self.commands_seen += 1;
                 self.assign(&id, epoch, topics, listing);
             }
@@ -48,6 +51,7 @@ impl Scanner {
                 self.release(&id, epoch, why);
             }
             ToWorker::FollowList => {
+                failpoint::hit(Point::ListReceived);
                 self.commands_seen += 1;
                 self.follow_list();
             }
@@ -58,7 +62,10 @@ impl Scanner {
             ToWorker::Listed { id, listing } => self.listed(&id, listing),
             ToWorker::Renew { id, epoch } => self.renew(&id, epoch),
             ToWorker::Resync { id } => self.resync(&id),
-            ToWorker::Data => self.attach(fd),
+            ToWorker::Data => {
+                failpoint::hit(Point::DataReceived);
+                self.attach(fd);
+            }
             ToWorker::Details => self.tell_details(request),
             ToWorker::Ping => {
                 self.say(&FromWorker::Pong);
@@ -85,7 +92,7 @@ impl Scanner {
             self.listed(id, listing);
             return self.renew(id, epoch);
         }
-        let (held, cap) = (self.subscriptions(), self.parts.plan.session.max_subscriptions);
+        let (held, cap) = (self.subscriptions(), self.parts.capacity);
         if held + topics.len() > cap {
             self.meter.error();
             return log::error!(match_id = id.as_str(), held = held, topics = topics.len(), cap = cap; "match.over_cap");
@@ -98,9 +105,7 @@ impl Scanner {
             }
         };
         let now = Instant::now();
-        for topic in &topics {
-            self.subscribe(topic);
-        }
+        self.begin_subscription(slot, &topics);
         self.book.insert(slot, self.parts.feed, id, epoch, topics, now);
         self.report_now = true;
     }
@@ -121,17 +126,13 @@ impl Scanner {
         let mut telling = Telling { book: &mut self.book, link: &mut self.link, now: Instant::now() };
         telling.tell_last(slot, reason, wall_us());
         self.forget(slot);
+        failpoint::hit(Point::ReleaseAcked);
         self.report_now = true;
     }
 
     fn forget(&mut self, slot: MatchSlot) {
         let Some(followed) = self.book.remove(slot) else { return };
-        for topic in &followed.topics {
-            if let Some(session) = self.upstream.session() {
-                session.unsubscribe(topic.as_bytes());
-            }
-            self.meter.forgotten(topic.as_bytes());
-        }
+        self.end_subscription(slot, &followed.topics);
         self.parts.trees.remove_match(slot);
     }
 
@@ -200,33 +201,46 @@ impl Scanner {
 
     fn resync(&mut self, id: &MatchId) {
         let Some(slot) = self.book.slot(id) else { return };
-        let topics = self.book.get(slot).map(|followed| followed.topics.clone()).unwrap_or_default();
-        for topic in &topics {
-            self.subscribe(topic);
-        }
+        self.renew_subscription(slot);
     }
 
-    /// Asks for everything that this worker follows: on a new connection.
+    /// Asks for everything that this worker follows: on a new connection. A session that goes on has most of it already.
     pub(super) fn subscribe_all(&mut self) {
         if !self.parts.time_topic.is_empty() {
             let topic = self.parts.time_topic.clone();
-            self.subscribe(&topic);
+            self.keep_subscribed(&topic);
         }
         if self.follows_list {
+            // Always anew: a match whose listing was lost on the way would never be followed.
             let topic = self.parts.list_topic.clone();
             self.subscribe(&topic);
+        }
+        if let Some(window) = &mut self.window {
+            return window.reset();
         }
         let topics: Vec<String> =
             self.book.iter().flat_map(|(_, followed)| followed.topics.clone()).collect();
         for topic in &topics {
-            self.subscribe(topic);
+            self.keep_subscribed(topic);
+        }
+    }
+
+    fn keep_subscribed(&mut self, topic: &str) {
+        if let Some(session) = self.upstream.session() {
+            let kept = session.keep_subscribed(topic.as_bytes());
+            self.check_subscribed(topic, kept);
         }
     }
 
     pub(super) fn subscribe(&mut self, topic: &str) {
         // Without a session the next connection asks for everything.
         let Some(session) = self.upstream.session() else { return };
-        if let Err(error) = session.subscribe(topic.as_bytes()) {
+        let asked = session.subscribe(topic.as_bytes());
+        self.check_subscribed(topic, asked);
+    }
+
+    fn check_subscribed(&mut self, topic: &str, asked: Result<(), SubscribeError>) {
+        if let Err(error) = asked {
             self.meter.error();
             log::error!(topic = topic, error:% = error; "worker.not_subscribed");
         }
@@ -272,6 +286,9 @@ impl Scanner {
     pub(super) fn set_state(&mut self, slot: MatchSlot, state: MatchState) {
         let Some(followed) = self.book.get_mut(slot) else { return };
         if followed.state != state {
+            if (followed.state, state) == (MatchState::Subscribing, MatchState::Live) {
+                failpoint::hit(Point::MovePrepared);
+            }
             followed.state = state;
             self.report_match(slot, state);
         }

@@ -1,6 +1,7 @@
 //! What the worker counts, and its load report.
 
 use super::scanner::Scanner;
+use super::window::Window;
 use foldhash::fast::RandomState;
 use hashbrown::HashSet;
 use std::time::{Duration, Instant};
@@ -190,6 +191,7 @@ impl Scanner {
             receive_queue: queue,
             receive_queue_peak: meter.peak.max(queue),
             server_queue: meter.server_queue,
+            round_ms: self.window.as_ref().and_then(Window::round).map(|round| round.as_millis() as u32),
             lag_p50_us: self.lag.percentile(0.5),
             lag_p99_us: self.lag.percentile(0.99),
             published: meter.published,

@@ -7,14 +7,13 @@ use super::data_link::LinkEvent;
 use super::scanner::{Ending, Scanner, wall_us};
 use super::telling::Telling;
 use super::upstream::Step;
-use crate::feed::Event;
+use crate::feed::diffusion::LostReason;
+use crate::feed::{Event, SessionKind};
 use crate::tree::{Base, MatchSlot, Received, TreeError};
 use std::time::{Duration, Instant};
 use touchline_common::ipc::ReadOutcome;
-use touchline_common::ipc::messages::data::{EndReason, Extent, Publish};
-use touchline_common::ipc::messages::worker::{
-    ConnectionState, FromWorker, ListChange, LostWith, MatchState,
-};
+use touchline_common::ipc::messages::data::{Extent, Publish};
+use touchline_common::ipc::messages::worker::{ConnectionState, FromWorker, MatchState};
 use touchline_common::model::{Section, SectionKey};
 
 /// Bytes read in a turn.
@@ -81,21 +80,41 @@ impl Scanner {
 
     /// Applies every whole message that was read.
     fn apply(&mut self, now: Instant) {
+        loop {
+            match self.apply_messages(now) {
+                None => break,
+                Some(Turning::Opened(session)) => self.opened(session, now),
+                Some(Turning::Lost(why)) => {
+                    self.lost(&why, now);
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Applies messages up to one that changes what the following mean.
+    fn apply_messages(&mut self, now: Instant) -> Option<Turning> {
         let received = self.received(now);
         let Scanner { upstream, parts, book, link, meter, news, .. } = self;
-        let Some(session) = upstream.session() else { return };
-        let mut lost = None;
-        let mut opened = false;
-        while let Some(event) = session.next_event(now) {
+        let session = upstream.session()?;
+        let mut turning = None;
+        let mut heartbeat = None;
+        loop {
+            if session.look_ahead() {
+                parts.trees.expect(session.upcoming());
+            }
+            let Some(event) = session.next_event(now) else { break };
             let mut telling = Telling { book, link, now };
             match event {
                 Event::Load { topic, body } | Event::Delta { topic, body } if parts.is_time(topic) => {
                     meter.acknowledged(topic);
                     meter.loaded(topic);
+                    heartbeat = crate::tree::heartbeat(body).or(heartbeat);
                     if !parts.trees.server_time(body, received) {
                         meter.error();
                     }
                 }
+                Event::Load { topic, .. } | Event::Delta { topic, .. } if parts.is_aside(topic) => {}
                 Event::Load { topic, body } => {
                     let loaded = parts.trees.load(topic, body, received, &mut telling);
                     if !matches!(loaded, Err(TreeError::TopicNotHeld { .. }))
@@ -132,22 +151,33 @@ impl Scanner {
                     count(meter, removed.map(|_| ()), &parts.feed_name);
                 }
                 Event::ServerQueue(depth) => meter.server_queue(depth),
-                Event::Opened { .. } => opened = true,
-                Event::Lost { why } => lost = Some(why),
+                Event::TopicStatus { topic, status } => {
+                    if let Some(asked) = parts.trees.subscription(topic) {
+                        meter.acknowledged(asked);
+                    }
+                    let (topic, status) = (topic.escape_ascii(), status.escape_ascii());
+                    log::debug!(feed = parts.feed_name.as_str(), error:% = format_args!("the server says '{status}' of '{topic}'"); "worker.skipped");
+                }
+                Event::LoginRejected => {
+                    log::error!(feed = parts.feed_name.as_str(), why = LOGIN_REJECTED; "worker.login_refused");
+                }
+                Event::Skipped { why } => {
+                    log::debug!(feed = parts.feed_name.as_str(), error:% = why; "worker.skipped");
+                }
+                Event::Opened { session, .. } => turning = Some(Turning::Opened(session)),
+                Event::Lost { why } => turning = Some(Turning::Lost(why)),
             }
+            if turning.is_some() {
+                break;
+            }
+        }
+        if let Some(every) = heartbeat {
+            session.heartbeat(every);
         }
         meter.session_errors(session.counters().errors());
         self.settle_news();
-        if opened {
-            self.upstream.opened();
-            self.say_connection(ConnectionState::Up, String::new(), None);
-        }
-        if let Some(why) = lost {
-            let with = LostWith { asked: self.asked(), loaded: self.meter.loads_held() };
-            let told = self.upstream.lost(&why, now);
-            self.connection_lost(told, with);
-        }
         self.parts.trees.drain_lists(&mut self.list_changes);
+        turning
     }
 
     fn settle_news(&mut self) {
@@ -157,36 +187,16 @@ impl Scanner {
                 // A load without content leaves a match as it is.
                 News::Loaded(slot) if self.parts.trees.is_live(slot) => {
                     self.set_state(slot, MatchState::Live);
+                    self.slide_past(slot);
                 }
                 News::Removed(slot) if !self.parts.trees.is_live(slot) => {
                     self.set_state(slot, MatchState::Removed);
                 }
-                News::Loaded(_) | News::Removed(_) => {}
+                News::Loaded(slot) => self.slide_past(slot),
+                News::Removed(_) => {}
             }
         }
         self.news = news;
-    }
-
-    fn connection_lost(&mut self, told: String, with: LostWith) {
-        log::warn!(feed = self.parts.feed_name.as_str(), why = told.as_str(); "worker.connection_lost");
-        self.meter.disconnected();
-        self.parts.trees.connection_lost();
-        let at = wall_us();
-        for slot in self.book.slots() {
-            if self.book.get(slot).is_some_and(|followed| followed.state == MatchState::Subscribing) {
-                continue;
-            }
-            let mut telling = Telling { book: &mut self.book, link: &mut self.link, now: Instant::now() };
-            telling.tell_end(slot, EndReason::ConnectionLost, at);
-            if let Some(followed) = self.book.get_mut(slot) {
-                followed.asked_at = Instant::now();
-            }
-            self.set_state(slot, MatchState::Subscribing);
-        }
-        if self.follows_list {
-            self.list_changes.push(ListChange::Lost);
-        }
-        self.say_connection(ConnectionState::Down, told, (with.asked > 0).then_some(with));
     }
 
     /// Step 2: timers, the coordinator, acknowledgements; each turn, whatever the server sends.
@@ -205,6 +215,7 @@ impl Scanner {
         }
         self.settle(now);
         self.recover_overflowed();
+        self.slide(now);
     }
 
     /// Tells the loads that are complete by now.
@@ -435,6 +446,18 @@ impl Scanner {
         }
     }
 }
+
+/// What changes how the following messages are to be taken.
+enum Turning {
+    /// The handshake is done.
+    Opened(SessionKind),
+    /// The session is over.
+    Lost(LostReason),
+}
+
+/// The session stays, so nothing else tells it.
+const LOGIN_REJECTED: &str = "the server refuses the new login in the session, which goes on with the earlier one; \
+                              check `username` and the password in `password_env` or `password_file` of the feed";
 
 /// What a message brought that the coordinator must know.
 #[derive(Clone, Copy, Debug)]

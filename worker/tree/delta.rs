@@ -16,6 +16,8 @@ use touchline_common::model::RegisterChange;
 #[derive(Clone, Copy)]
 pub(super) struct Delta<'a> {
     pub(super) path: &'a [u8],
+    /// Where the last `/` of the path is.
+    pub(super) slash: Option<usize>,
     pub(super) body: &'a [u8],
     /// Where the node's text lies in the body.
     pub(super) node: Span,
@@ -28,18 +30,17 @@ impl Delta<'_> {
     }
 
     pub(super) fn target(&self) -> &[u8] {
-        let from = memchr::memrchr(b'/', self.path).map_or(0, |at| at + 1);
-        self.path.get(from..).unwrap_or_default()
+        self.path.get(self.slash.map_or(0, |at| at + 1)..).unwrap_or_default()
     }
 
     pub(super) fn parent(&self) -> Option<&[u8]> {
-        let before = self.path.get(..memchr::memrchr(b'/', self.path)?)?;
+        let before = self.path.get(..self.slash?)?;
         let from = memchr::memrchr(b'/', before).map_or(0, |at| at + 1);
         before.get(from..)
     }
 
     pub(super) fn root(&self) -> Option<&[u8]> {
-        self.path.get(..memchr::memchr(b'/', self.path)?)
+        self.path.get(..memchr::memchr(b'/', self.path.get(..=self.slash?)?)?)
     }
 
     pub(super) fn text(&self) -> &[u8] {
@@ -68,7 +69,7 @@ impl Forest {
     ) -> Result<Applied, TreeError> {
         let end = memchr::memchr(b'|', body.get(2..).unwrap_or_default()).map_or(body.len(), |at| at + 2);
         let node = (2.min(end) as u32, end as u32);
-        let delta = Delta { path: topic, body, node, received };
+        let delta = Delta { path: topic, slash: memchr::memrchr(b'/', topic), body, node, received };
         let ignored = usize::from(body.get(end..).unwrap_or_default().iter().any(|&b| b != b'|'));
         let nodes = match body {
             [b'F', b'|', ..] | b"EMPTY" => return self.load(topic, body, received, sink),
@@ -78,6 +79,15 @@ impl Forest {
             _ => return Err(TreeError::UnknownOperation { topic: delta.named() }),
         };
         Ok(Applied { nodes, ignored })
+    }
+
+    /// Deltas of these topics follow: what they will touch is read now, for many of them at once. Changes nothing, and
+    /// what is not expected is applied all the same.
+    pub fn expect<'t>(&self, topics: impl Iterator<Item = &'t [u8]>) {
+        self.store.read_ahead(topics.map(|topic| {
+            let from = memchr::memrchr(b'/', topic).map_or(0, |at| at + 1);
+            topic.get(from..).unwrap_or_default()
+        }));
     }
 
     /// The nodes with this id that a path's deltas go to, in the scratch list.

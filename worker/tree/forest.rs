@@ -72,7 +72,7 @@ pub(super) struct Scratch {
     pub(super) flips: Vec<FlipAt>,
     pub(super) changes: Vec<RegisterChange>,
     pub(super) registers: Vec<(Register, i64)>,
-    pub(super) json: String,
+    pub(super) json: super::json::Json,
 }
 
 /// A match: which trees it has and what was told and published of it.

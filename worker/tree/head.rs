@@ -2,7 +2,7 @@
 
 use super::class::Listed;
 use super::forest::Forest;
-use super::json::{self, Extra, Shown};
+use super::json::{Extra, Json, Shown};
 use super::mapping::{Class, Role};
 use super::reading::{Reading, event_of};
 use super::score::{self, Course, Pair};
@@ -12,11 +12,11 @@ use jiff::tz::TimeZone;
 use touchline_common::model::{Phase, Scoring, Side};
 
 /// Renders the head of a match into `out`, which is empty. The outlines must be fresh.
-pub(super) fn render(forest: &Forest, slot: u32, extra: &mut Extra, out: &mut String) {
+pub(super) fn render(forest: &Forest, slot: u32, extra: &mut Extra, out: &mut Json) {
     let Some(held) = forest.matches.get(slot as usize) else { return };
     let reading = Reading::of(&forest.store, &forest.mapping, held);
     let progress = reading.progress();
-    out.push('{');
+    out.fixed(b"{");
     said(out, "sport_id", reading.sport_id().as_deref());
     said(out, "sport", reading.sport().map(|sport| sport.name));
     said(out, "competition", reading.competition().as_deref());
@@ -31,32 +31,36 @@ pub(super) fn render(forest: &Forest, slot: u32, extra: &mut Extra, out: &mut St
     write_stats(&reading, out);
     write_order(forest, &held.trees, out);
     write_extra(forest, slot, &held.trees, extra, out);
-    json::close(out, '}');
+    out.close(b'}');
 }
 
 /// Writes a member and a comma, unless there is no value.
-pub(super) fn said(out: &mut String, name: &str, value: Option<&str>) {
-    if let Some(value) = value.filter(|value| !value.is_empty()) {
-        json::string(out, name);
-        out.push(':');
-        json::string(out, value);
-        out.push(',');
+pub(super) fn said(out: &mut Json, name: &str, value: Option<&str>) {
+    said_bytes(out, name, value.unwrap_or_default().as_bytes());
+}
+
+fn said_bytes(out: &mut Json, name: &str, value: &[u8]) {
+    if !value.is_empty() {
+        out.string(name.as_bytes());
+        out.fixed(b":");
+        out.string(value);
+        out.fixed(b",");
     }
 }
 
-fn write_clock(reading: &Reading<'_>, zone: &TimeZone, out: &mut String) {
+fn write_clock(reading: &Reading<'_>, zone: &TimeZone, out: &mut Json) {
     let state = reading.clock(zone);
     let Some(seconds) = state.seconds else { return };
-    out.push_str("\"clock\":{\"seconds\":");
-    json::number(out, seconds);
-    out.push_str(if state.running { ",\"running\":true" } else { ",\"running\":false" });
-    out.push_str(if state.down { ",\"down\":true," } else { ",\"down\":false," });
+    out.fixed(b"\"clock\":{\"seconds\":");
+    out.number(seconds);
+    out.put(if state.running { &b",\"running\":true"[..] } else { b",\"running\":false" });
+    out.put(if state.down { &b",\"down\":true,"[..] } else { b",\"down\":false," });
     said(out, "at", state.at.and_then(clock::written).as_deref());
-    json::close(out, '}');
-    out.push(',');
+    out.close(b'}');
+    out.fixed(b",");
 }
 
-fn write_score(reading: &Reading<'_>, phase: Option<Phase>, out: &mut String) {
+fn write_score(reading: &Reading<'_>, phase: Option<Phase>, out: &mut Json) {
     let (ss, xp) = (reading.said(Role::Score), reading.said(Role::Points));
     if ss.is_none() && xp.is_none() {
         return;
@@ -65,20 +69,20 @@ fn write_score(reading: &Reading<'_>, phase: Option<Phase>, out: &mut String) {
     let scoring = reading.scoring();
     let course = if phase == Some(Phase::FINISHED) { Course::Finished } else { Course::Open };
     let score = score::read(scoring, bytes(Role::Score), bytes(Role::Points), course);
-    out.push_str("\"score\":{");
+    out.fixed(b"\"score\":{");
     said(out, "text", ss.as_deref());
     write_pair(score.total, out);
     let periods = if scoring == Scoring::Points { columns(reading) } else { score.sets };
     if !periods.is_empty() && periods.iter().all(|pair| pair.iter().all(Option::is_some)) {
-        out.push_str("\"periods\":[");
+        out.fixed(b"\"periods\":[");
         for pair in periods {
-            out.push('{');
+            out.fixed(b"{");
             write_pair(pair, out);
-            json::close(out, '}');
-            out.push(',');
+            out.close(b'}');
+            out.fixed(b",");
         }
-        json::close(out, ']');
-        out.push(',');
+        out.close(b']');
+        out.fixed(b",");
     }
     let points = match scoring {
         Scoring::Goals | Scoring::Points | Scoring::Cricket => None,
@@ -91,17 +95,17 @@ fn write_score(reading: &Reading<'_>, phase: Option<Phase>, out: &mut String) {
         Some(b"0,1") => said(out, "serving", Some("away")),
         Some(_) | None => {}
     }
-    json::close(out, '}');
-    out.push(',');
+    out.close(b'}');
+    out.fixed(b",");
 }
 
-fn write_pair(pair: Pair, out: &mut String) {
+fn write_pair(pair: Pair, out: &mut Json) {
     for (side, value) in Side::BOTH.into_iter().zip(pair) {
         if let Some(value) = value {
-            json::string(out, side.as_str());
-            out.push(':');
-            json::number(out, i64::from(value));
-            out.push(',');
+            out.string(side.as_str().as_bytes());
+            out.fixed(b":");
+            out.number(i64::from(value));
+            out.fixed(b",");
         }
     }
 }
@@ -149,30 +153,30 @@ fn lines(reading: &Reading<'_>, column: NodeId) -> Pair {
     pair
 }
 
-fn write_stats(reading: &Reading<'_>, out: &mut String) {
+fn write_stats(reading: &Reading<'_>, out: &mut Json) {
     let all = reading.statistics();
     if all.is_empty() {
         return;
     }
-    out.push_str("\"stats\":{");
+    out.fixed(b"\"stats\":{");
     for (key, values) in all {
-        json::string(out, &key);
-        out.push_str(":{");
+        out.string(key.as_bytes());
+        out.fixed(b":{");
         for (side, value) in Side::BOTH.into_iter().zip(values) {
             let Some(value) = value else { continue };
-            json::string(out, side.as_str());
-            out.push(':');
+            out.string(side.as_str().as_bytes());
+            out.fixed(b":");
             match integer(value) {
-                Some(n) => json::number(out, n),
-                None => json::string(out, &json::lossy(value)),
+                Some(n) => out.number(n),
+                None => out.string(value),
             }
-            out.push(',');
+            out.fixed(b",");
         }
-        json::close(out, '}');
-        out.push(',');
+        out.close(b'}');
+        out.fixed(b",");
     }
-    json::close(out, '}');
-    out.push(',');
+    out.close(b'}');
+    out.fixed(b",");
 }
 
 fn integer(value: &[u8]) -> Option<i64> {
@@ -182,44 +186,44 @@ fn integer(value: &[u8]) -> Option<i64> {
     }
 }
 
-fn write_order(forest: &Forest, trees: &[TreeId], out: &mut String) {
-    out.push_str("\"market_order\":[");
+fn write_order(forest: &Forest, trees: &[TreeId], out: &mut Json) {
+    out.fixed(b"\"market_order\":[");
     for tree in trees.iter().filter_map(|tree| forest.store.tree(*tree)) {
         for &id in &tree.outline {
             if forest.is_shown(id) {
-                json::string(out, &json::lossy(forest.store.it(id)));
-                out.push(',');
+                out.string(forest.store.it(id));
+                out.fixed(b",");
             }
         }
     }
-    json::close(out, ']');
-    out.push(',');
+    out.close(b']');
+    out.fixed(b",");
 }
 
 /// `extra`: what no rule uses of the event nodes, and `nodes`.
-fn write_extra(forest: &Forest, slot: u32, trees: &[TreeId], extra: &mut Extra, out: &mut String) {
+fn write_extra(forest: &Forest, slot: u32, trees: &[TreeId], extra: &mut Extra, out: &mut Json) {
     extra.begin();
     for &tree in trees {
         let Some(event) = event_of(&forest.store, tree) else { continue };
         let shown = Shown::new(forest.store.text(event));
         shown.scan(&forest.mapping, Class::Event, |role, name, value| {
             // A feed's own attribute of this name would collide with the list of nodes.
-            if role.is_none_or(Role::in_extra) && name != "nodes" {
+            if role.is_none_or(Role::in_extra) && name.as_bytes() != b"nodes" {
                 extra.add(out, name, value, shown.escape());
             }
         });
     }
     let before = out.len();
     let opened = !extra.is_empty();
-    out.push_str(if opened { "\"nodes\":[" } else { "\"extra\":{\"nodes\":[" });
+    out.put(if opened { &b"\"nodes\":["[..] } else { b"\"extra\":{\"nodes\":[" });
     let from = out.len();
     let mut of_node = Extra::default();
     for &tree in trees {
         write_nodes(forest, slot, tree, &mut of_node, out);
     }
     if out.len() > from {
-        json::close(out, ']');
-        out.push_str("},");
+        out.close(b']');
+        out.fixed(b"},");
         return;
     }
     out.truncate(before);
@@ -229,7 +233,7 @@ fn write_extra(forest: &Forest, slot: u32, trees: &[TreeId], extra: &mut Extra, 
 }
 
 /// The nodes of a tree below its event that hold something no rule uses, in pre-order.
-fn write_nodes(forest: &Forest, slot: u32, tree: TreeId, extra: &mut Extra, out: &mut String) {
+fn write_nodes(forest: &Forest, slot: u32, tree: TreeId, extra: &mut Extra, out: &mut Json) {
     let store = &forest.store;
     let Some(event) = event_of(store, tree) else { return };
     let Some(held) = store.tree(tree) else { return };
@@ -247,18 +251,11 @@ fn write_nodes(forest: &Forest, slot: u32, tree: TreeId, extra: &mut Extra, out:
     }
 }
 
-fn write_node(
-    forest: &Forest,
-    id: NodeId,
-    class: Class,
-    listed: Listed,
-    extra: &mut Extra,
-    out: &mut String,
-) {
+fn write_node(forest: &Forest, id: NodeId, class: Class, listed: Listed, extra: &mut Extra, out: &mut Json) {
     let store = &forest.store;
     let shown = Shown::new(store.text(id));
     let before = out.len();
-    out.push('{');
+    out.fixed(b"{");
     extra.begin();
     shown.scan(&forest.mapping, class, |role, name, value| {
         let used = match listed {
@@ -274,14 +271,14 @@ fn write_node(
         return;
     }
     if extra.is_empty() {
-        out.push_str("\"extra\":{},");
+        out.fixed(b"\"extra\":{},");
     }
     extra.end(out);
-    said(out, "type", Some(&json::lossy(text::type_word(store.text(id)))));
-    said(out, "id", Some(&json::lossy(store.it(id))));
-    said(out, "parent", Some(&json::lossy(store.it(store.node(id).parent))));
-    json::close(out, '}');
-    out.push(',');
+    said_bytes(out, "type", text::type_word(store.text(id)));
+    said_bytes(out, "id", store.it(id));
+    said_bytes(out, "parent", store.it(store.node(id).parent));
+    out.close(b'}');
+    out.fixed(b",");
 }
 
 impl Forest {

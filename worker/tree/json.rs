@@ -1,7 +1,9 @@
 //! JSON text written straight from node text: no intermediate values.
 //!
 //! Whether a node's text needs escaping at all is found once per node; most do not, and then writing an attribute is
-//! copying. Text that is not UTF-8 is written with U+FFFD.
+//! copying. The text of a feed is written as it came; whether all of it is UTF-8 is looked at once, when a section is
+//! taken ([`Json::to_text`]), and what is none becomes U+FFFD. That is the same as doing it piece by piece, because
+//! between two pieces there is always ASCII.
 
 use super::key::Key;
 use super::mapping::{Class, Mapping, Role};
@@ -9,9 +11,29 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use touchline_common::model::Price;
 
+/// Bytes that are copied at once where there is room: one move of a fixed width instead of a call.
+const WIDE: usize = 16;
+
+/// A document, or a part of it, being written.
+#[derive(Debug, Default)]
+pub(super) struct Json {
+    /// What lies behind `len` is room.
+    bytes: Vec<u8>,
+    len: usize,
+}
+
+/// A stretch of a node's text. What lies around it lets it be copied in fixed widths.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Piece<'a> {
+    whole: &'a [u8],
+    from: usize,
+    to: usize,
+}
+
 /// A node's text, ready to be written.
+#[derive(Clone, Copy)]
 pub(super) struct Shown<'a> {
-    text: Cow<'a, str>,
+    text: &'a [u8],
     escape: Escape,
 }
 
@@ -33,50 +55,98 @@ pub(super) enum Escape {
     Needed,
 }
 
+impl<'a> Piece<'a> {
+    /// The bytes `from..to` of `whole`; empty where there are none.
+    #[inline]
+    pub(super) fn new(whole: &'a [u8], from: usize, to: usize) -> Piece<'a> {
+        if from <= to && to <= whole.len() { Piece { whole, from, to } } else { Piece::default() }
+    }
+
+    #[inline]
+    pub(super) fn as_bytes(self) -> &'a [u8] {
+        self.whole.get(self.from..self.to).unwrap_or_default()
+    }
+
+    #[inline]
+    pub(super) fn is_empty(self) -> bool {
+        self.from == self.to
+    }
+}
+
+impl<'a> From<&'a [u8]> for Piece<'a> {
+    fn from(text: &'a [u8]) -> Piece<'a> {
+        Piece { whole: text, from: 0, to: text.len() }
+    }
+}
+
 impl<'a> Shown<'a> {
     pub(super) fn new(text: &'a [u8]) -> Self {
-        let escape = Escape::of(text);
-        Self { text: lossy(text), escape }
+        Self { text, escape: Escape::of(text) }
     }
 
     /// Calls `each` with role, name and value of each attribute, in order.
     #[inline]
-    pub(super) fn scan<'s>(
-        &'s self,
+    pub(super) fn scan(
+        self,
         mapping: &Mapping,
         class: Class,
-        mut each: impl FnMut(Option<Role>, &'s str, &'s str),
+        mut each: impl FnMut(Option<Role>, Piece<'a>, Piece<'a>),
     ) {
-        let text: &'s str = &self.text;
-        let bytes = text.as_bytes();
+        let text = self.text;
         let mut start = usize::MAX;
-        // Before the first `;` stands the type word; behind the last one nothing, or an attribute without its end.
-        for end in memchr::memchr_iter(b';', bytes).chain([bytes.len()]) {
+        let mut token = |end: usize| {
+            // Before the first `;` stands the type word.
             let from = std::mem::replace(&mut start, end + 1);
             if from == usize::MAX {
-                continue;
+                return;
             }
-            let equals = match bytes.get(from + 2) {
-                Some(b'=') if bytes.get(from) != Some(&b'=') && bytes.get(from + 1) != Some(&b'=') => {
-                    from + 2
-                }
-                _ => match bytes.get(from..end).and_then(|token| token.iter().position(|&b| b == b'=')) {
+            let equals = match text.get(from..from + 3) {
+                Some([a, b, b'=']) if *a != b'=' && *b != b'=' => from + 2,
+                _ => match text.get(from..end).and_then(|token| token.iter().position(|&b| b == b'=')) {
                     Some(at) => from + at,
-                    None => continue,
+                    None => return,
                 },
             };
-            if equals >= end {
-                continue;
+            if equals < end {
+                let name = Piece::new(text, from, equals);
+                each(mapping.role(class, Key::of(name.as_bytes())), name, Piece::new(text, equals + 1, end));
             }
-            if let (Some(name), Some(value)) = (text.get(from..equals), text.get(equals + 1..end)) {
-                each(mapping.role(class, Key::of(name.as_bytes())), name, value);
+        };
+        let (words, rest) = text.as_chunks::<8>();
+        for (place, word) in words.iter().enumerate() {
+            let mut ends = semicolons(*word);
+            while ends != 0 {
+                token(place * 8 + ends.trailing_zeros() as usize / 8);
+                ends &= ends - 1;
             }
         }
+        for (place, byte) in rest.iter().enumerate() {
+            if *byte == b';' {
+                token(words.len() * 8 + place);
+            }
+        }
+        // Behind the last `;` stands nothing, or an attribute without its end.
+        token(text.len());
     }
 
     pub(super) fn escape(&self) -> Escape {
         self.escape
     }
+
+    /// A stretch of it.
+    #[inline]
+    pub(super) fn piece(self, from: usize, to: usize) -> Piece<'a> {
+        Piece::new(self.text, from, to)
+    }
+}
+
+/// The top bit of each byte that is a semicolon, the first byte lowest.
+#[inline]
+fn semicolons(word: [u8; 8]) -> u64 {
+    const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+    let differing = u64::from_le_bytes(word) ^ 0x3b3b_3b3b_3b3b_3b3b;
+    // Without a carry from byte to byte, so that no byte is taken for its neighbour.
+    !(((differing & LOW) + LOW) | differing | LOW)
 }
 
 impl Escape {
@@ -88,141 +158,218 @@ impl Escape {
     }
 }
 
-/// Writes a string with its quotes.
-pub(super) fn string(out: &mut String, text: &str) {
-    quoted(out, text, Escape::of(text.as_bytes()));
-}
-
-/// As [`string`], where it is known whether it needs escaping.
-#[inline]
-pub(super) fn quoted(out: &mut String, text: &str, escape: Escape) {
-    out.push('"');
-    match escape {
-        Escape::Plain => out.push_str(text),
-        Escape::Needed => escaped(out, text),
+impl Json {
+    #[inline]
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
     }
-    out.push('"');
-}
 
-fn escaped(out: &mut String, text: &str) {
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if u32::from(c) < 0x20 => {
-                const HEX: [char; 16] =
-                    ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
-                let hex = |n: u32| HEX.get(n as usize & 15).copied().unwrap_or('0');
-                out.push_str("\\u00");
-                out.push(hex(u32::from(c) >> 4));
-                out.push(hex(u32::from(c)));
+    /// A copy as text; what is not UTF-8 becomes U+FFFD.
+    pub(super) fn to_text(&self) -> String {
+        lossy(self.as_bytes()).into_owned()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Takes back everything behind the first `len` bytes.
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
+    /// Empties it and keeps room of `most` bytes at most.
+    pub(super) fn clear(&mut self, most: usize) {
+        self.len = 0;
+        if self.bytes.len() > most {
+            self.bytes.truncate(most);
+            self.bytes.shrink_to_fit();
+        }
+    }
+
+    /// Makes room for `more` bytes and a wide copy behind them.
+    #[inline(always)]
+    fn room(&mut self, more: usize) {
+        if self.bytes.len() - self.len < more + WIDE {
+            self.grow(more);
+        }
+    }
+
+    #[cold]
+    fn grow(&mut self, more: usize) {
+        let wanted = (self.len + more + WIDE).max(2 * self.bytes.len()).max(4096);
+        self.bytes.resize(wanted, 0);
+    }
+
+    /// Writes bytes as they are.
+    #[inline]
+    pub(super) fn put(&mut self, text: &[u8]) {
+        self.room(text.len());
+        let to = self.len + text.len();
+        if let Some(place) = self.bytes.get_mut(self.len..to) {
+            place.copy_from_slice(text);
+            self.len = to;
+        }
+    }
+
+    /// Writes bytes whose number is known here: a few moves, no call.
+    #[inline(always)]
+    pub(super) fn fixed<const N: usize>(&mut self, text: &[u8; N]) {
+        self.room(N);
+        if let Some(place) = self.bytes.get_mut(self.len..).and_then(<[u8]>::first_chunk_mut::<N>) {
+            *place = *text;
+            self.len += N;
+        }
+    }
+
+    /// Writes a stretch of a node's text as it is.
+    #[inline(always)]
+    pub(super) fn piece(&mut self, piece: Piece<'_>) {
+        let length = piece.to - piece.from;
+        let from = piece.whole.get(piece.from..).and_then(<[u8]>::first_chunk::<WIDE>);
+        let place = self.bytes.get_mut(self.len..).and_then(<[u8]>::first_chunk_mut::<WIDE>);
+        match (from, place) {
+            (Some(from), Some(place)) if length <= WIDE => {
+                *place = *from;
+                self.len += length;
             }
-            c => out.push(c),
+            _ => self.put(piece.as_bytes()),
         }
     }
-}
 
-/// Writes a whole number. The library's formatting takes several times as long, and documents are full of them.
-#[inline]
-pub(super) fn number(out: &mut String, value: i64) {
-    if value < 0 {
-        out.push('-');
+    /// Writes a string with its quotes.
+    pub(super) fn string(&mut self, text: &[u8]) {
+        self.quoted(text.into(), Escape::of(text));
     }
-    digits(out, value.unsigned_abs(), 1);
-}
 
-/// Writes a price as short as it is exact, as its `Display` does.
-#[inline]
-pub(super) fn price(out: &mut String, price: Price) {
-    let (whole, rest) = (price.0 / 10_000, price.0 % 10_000);
-    number(out, whole);
-    if rest > 0 {
-        out.push('.');
-        digits(out, rest.unsigned_abs(), 4);
-        while out.ends_with('0') {
-            out.pop();
+    /// As [`Json::string`], where it is known whether it needs escaping.
+    #[inline]
+    pub(super) fn quoted(&mut self, text: Piece<'_>, escape: Escape) {
+        self.fixed(b"\"");
+        match escape {
+            Escape::Plain => self.piece(text),
+            Escape::Needed => self.escaped(text.as_bytes()),
+        }
+        self.fixed(b"\"");
+    }
+
+    fn escaped(&mut self, text: &[u8]) {
+        const HEX: [u8; 16] = *b"0123456789abcdef";
+        let hex = |n: u8| HEX.get(usize::from(n & 15)).copied().unwrap_or(b'0');
+        for &byte in text {
+            match byte {
+                b'"' => self.fixed(b"\\\""),
+                b'\\' => self.fixed(b"\\\\"),
+                b'\n' => self.fixed(b"\\n"),
+                b'\r' => self.fixed(b"\\r"),
+                b'\t' => self.fixed(b"\\t"),
+                0..0x20 => self.fixed(&[b'\\', b'u', b'0', b'0', hex(byte >> 4), hex(byte)]),
+                _ => self.fixed(&[byte]),
+            }
         }
     }
-}
 
-/// Writes a number with at least so many digits, 20 at most.
-#[inline]
-fn digits(out: &mut String, mut value: u64, least: usize) {
-    let mut buffer = [b'0'; 20];
-    let mut written = 0;
-    for place in buffer.iter_mut().rev() {
-        if value == 0 && written >= least {
-            break;
+    /// Writes a whole number. The library's formatting takes several times as long, and documents are full of them.
+    #[inline]
+    pub(super) fn number(&mut self, value: i64) {
+        if value < 0 {
+            self.fixed(b"-");
         }
-        *place = b'0' + (value % 10) as u8;
-        value /= 10;
-        written += 1;
+        match value.unsigned_abs() {
+            digit @ 0..10 => self.fixed(&[b'0' + digit as u8]),
+            more => self.digits(more),
+        }
     }
-    let from = buffer.len() - written;
-    if let Some(Ok(text)) = buffer.get(from..).map(std::str::from_utf8) {
-        out.push_str(text);
-    }
-}
 
-/// Closes what `open` opened: a trailing comma becomes the bracket.
-pub(super) fn close(out: &mut String, bracket: char) {
-    if out.ends_with(',') {
-        out.pop();
+    /// Writes a price as short as it is exact, as its `Display` does.
+    #[inline]
+    pub(super) fn price(&mut self, price: Price) {
+        let (whole, rest) = (price.0 / 10_000, (price.0 % 10_000).unsigned_abs() as u32);
+        self.number(whole);
+        if rest > 0 {
+            let digits = [rest / 1_000, rest / 100 % 10, rest / 10 % 10, rest % 10].map(|n| b'0' + n as u8);
+            let [a, b, c, d] = digits;
+            self.fixed(&[b'.', a, b, c, d]);
+            self.len -= digits.iter().rev().take_while(|digit| **digit == b'0').count();
+        }
     }
-    out.push(bracket);
+
+    fn digits(&mut self, mut value: u64) {
+        let mut buffer = [b'0'; 20];
+        let mut from = buffer.len();
+        for place in buffer.iter_mut().rev() {
+            *place = b'0' + (value % 10) as u8;
+            value /= 10;
+            from -= 1;
+            if value == 0 {
+                break;
+            }
+        }
+        self.put(buffer.get(from..).unwrap_or_default());
+    }
+
+    /// Closes what was opened: a trailing comma becomes the bracket.
+    #[inline]
+    pub(super) fn close(&mut self, bracket: u8) {
+        if self.as_bytes().last() == Some(&b',') {
+            self.len -= 1;
+        }
+        self.fixed(&[bracket]);
+    }
 }
 
 /// An `extra` object being written into a document: opened by its first attribute, each name once.
 #[derive(Default)]
 pub(super) struct Extra {
     few: Vec<Key>,
+    /// A bit for each name in `few`, several to a bit: where it is not set the name is new.
+    marks: u64,
     many: HashSet<String>,
     written: bool,
 }
 
 impl Extra {
     /// Begins another object, keeping the room of the last.
+    #[inline]
     pub(super) fn begin(&mut self) {
         self.few.clear();
-        self.many.clear();
+        self.marks = 0;
+        if !self.many.is_empty() {
+            self.many.clear();
+        }
         self.written = false;
     }
 
     #[inline]
-    pub(super) fn add(&mut self, out: &mut String, name: &str, value: &str, escape: Escape) {
-        if !self.is_new(name) {
+    pub(super) fn add(&mut self, out: &mut Json, name: Piece<'_>, value: Piece<'_>, escape: Escape) {
+        if !self.is_new(name.as_bytes()) {
             return;
         }
         if !self.written {
             self.written = true;
-            out.push_str("\"extra\":{");
+            out.fixed(b"\"extra\":{");
         }
-        match escape {
-            Escape::Plain => {
-                out.push('"');
-                out.push_str(name);
-                out.push_str("\":\"");
-                out.push_str(value);
-                out.push_str("\",");
+        match (escape, name.as_bytes()) {
+            (Escape::Plain, [a, b]) => {
+                out.fixed(&[b'"', *a, *b, b'"', b':', b'"']);
+                out.piece(value);
+                out.fixed(b"\",");
             }
-            Escape::Needed => {
-                quoted(out, name, escape);
-                out.push(':');
-                quoted(out, value, escape);
-                out.push(',');
+            (Escape::Plain | Escape::Needed, _) => {
+                out.quoted(name, escape);
+                out.fixed(b":");
+                out.quoted(value, escape);
+                out.fixed(b",");
             }
         }
     }
 
     /// Closes the object, if anything was written: a comma follows it.
     #[inline]
-    pub(super) fn end(&mut self, out: &mut String) {
+    pub(super) fn end(&mut self, out: &mut Json) {
         if self.written {
-            close(out, '}');
-            out.push(',');
+            out.close(b'}');
+            out.fixed(b",");
         }
     }
 
@@ -231,19 +378,23 @@ impl Extra {
     }
 
     #[inline]
-    fn is_new(&mut self, name: &str) -> bool {
-        let key = Key::of(name.as_bytes());
+    fn is_new(&mut self, name: &[u8]) -> bool {
+        let key = Key::of(name);
+        let mark = 1 << (key.0.wrapping_mul(0x9e37_79b9) >> 26);
+        let seen = self.marks & mark != 0;
         if key.is_packed() && self.few.len() < 128 {
-            let new = !self.few.contains(&key);
+            let new = !(seen && self.few.contains(&key));
             if new {
                 self.few.push(key);
+                self.marks |= mark;
             }
             return new;
         }
-        if key.is_packed() && self.few.contains(&key) {
+        if key.is_packed() && seen && self.few.contains(&key) {
             return false;
         }
-        self.many.insert(name.to_owned())
+        // Names are compared as they are shown.
+        self.many.insert(lossy(name).into_owned())
     }
 }
 
@@ -255,23 +406,62 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_comes_back(text in any::<String>()) {
-            let mut out = String::new();
-            string(&mut out, &text);
-            prop_assert_eq!(serde_json::from_str::<String>(&out).unwrap(), text);
+            let mut out = Json::default();
+            out.string(text.as_bytes());
+            prop_assert_eq!(serde_json::from_str::<String>(&out.to_text()).unwrap(), text);
         }
     }
 
     proptest! {
         #[test]
         fn numbers_and_prices_are_as_the_library_writes_them(n in any::<i64>(), p in 10_000..i64::MAX / 2, small in 10_000..100_000_i64) {
-            let mut out = String::new();
-            number(&mut out, n);
-            prop_assert_eq!(&out, &n.to_string());
+            let mut out = Json::default();
+            out.number(n);
+            prop_assert_eq!(&out.to_text(), &n.to_string());
             for p in [p, small, p / 10_000 * 10_000, p / 100 * 100] {
-                out.clear();
-                price(&mut out, Price(p));
-                prop_assert_eq!(&out, &Price(p).to_string());
+                out.clear(0);
+                out.price(Price(p));
+                prop_assert_eq!(&out.to_text(), &Price(p).to_string());
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_shown_as_the_library_shows_them(
+            pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..8),
+        ) {
+            let mut out = Json::default();
+            out.fixed(b"[");
+            for piece in &pieces {
+                out.string(piece);
+                out.fixed(b",");
+            }
+            out.close(b']');
+            let want: Vec<String> = pieces.iter().map(|piece| String::from_utf8_lossy(piece).into_owned()).collect();
+            prop_assert_eq!(serde_json::from_str::<Vec<String>>(&out.to_text()).unwrap(), want);
+        }
+
+        #[test]
+        fn attributes_are_those_that_splitting_gives(text in "(PA)?(;|=|[A-Z]{1,3}|[;=]x|\u{e9}|;[A-Z]{2}=[a-z]{0,20}){0,30}") {
+            let mapping = Mapping::builtin().unwrap();
+            let mut seen = Vec::new();
+            Shown::new(text.as_bytes()).scan(&mapping, Class::Selection, |role, name, value| {
+                assert_eq!(role, mapping.role(Class::Selection, Key::of(name.as_bytes())));
+                seen.push((name.as_bytes(), value.as_bytes()));
+            });
+            let want: Vec<_> = crate::tree::text::attributes(text.as_bytes()).collect();
+            prop_assert_eq!(seen, want);
+        }
+
+        #[test]
+        fn pieces_are_copied_whole(text in prop::collection::vec(any::<u8>(), 0..100), from in 0..100_usize, to in 0..100_usize) {
+            let mut out = Json::default();
+            let piece = Piece::new(&text, from, to);
+            out.piece(piece);
+            out.put(piece.as_bytes());
+            let want = text.get(from..to).unwrap_or_default().repeat(2);
+            prop_assert_eq!(out.as_bytes(), &want[..]);
         }
     }
 
@@ -279,22 +469,24 @@ mod tests {
     fn every_control_character_is_escaped() {
         for byte in 0..0x80_u8 {
             let text = String::from(char::from(byte));
-            let mut out = String::new();
-            string(&mut out, &text);
-            assert_eq!(serde_json::from_str::<String>(&out).unwrap(), text);
+            let mut out = Json::default();
+            out.string(text.as_bytes());
+            assert_eq!(serde_json::from_str::<String>(&out.to_text()).unwrap(), text);
         }
     }
 
     #[test]
     fn an_extra_has_each_name_once() {
-        let (mut out, mut extra) = (String::from("{"), Extra::default());
+        let (mut out, mut extra) = (Json::default(), Extra::default());
+        out.fixed(b"{");
         extra.begin();
         for n in 0..300 {
-            extra.add(&mut out, &format!("K{}", n % 200), "v", Escape::Plain);
+            let name = format!("K{}", n % 200);
+            extra.add(&mut out, name.as_bytes().into(), b"v"[..].into(), Escape::Plain);
         }
         extra.end(&mut out);
-        close(&mut out, '}');
-        assert_eq!(out.matches("\"K").count(), 200);
-        assert!(serde_json::from_str::<serde_json::Value>(&out).is_ok());
+        out.close(b'}');
+        assert_eq!(out.to_text().matches("\"K").count(), 200);
+        assert!(serde_json::from_str::<serde_json::Value>(&out.to_text()).is_ok());
     }
 }

@@ -1,16 +1,16 @@
 //! A market's section: the market, its columns, its selections.
 
-use super::json::{self, Escape, Extra, Shown};
+use super::json::{Escape, Extra, Json, Piece, Shown};
 use super::mapping::{Class, Mapping, Role};
 use super::store::{NIL, Node, NodeId, Store};
 use super::text;
 use touchline_common::model::Price;
 
 /// Renders the market at `id` into `out`, which is empty.
-pub(super) fn render(store: &Store, mapping: &Mapping, id: NodeId, extra: &mut Extra, out: &mut String) {
+pub(super) fn render(store: &Store, mapping: &Mapping, id: NodeId, extra: &mut Extra, out: &mut Json) {
     let shown = Shown::new(store.text(id));
     let escape = shown.escape();
-    out.push('{');
+    out.fixed(b"{");
     extra.begin();
     let (mut number, mut title, mut suspended) = (None, None, None);
     shown.scan(mapping, Class::Market, |role, name, value| match role {
@@ -22,23 +22,20 @@ pub(super) fn render(store: &Store, mapping: &Mapping, id: NodeId, extra: &mut E
         Some(_) | None => extra.add(out, name, value, escape),
     });
     extra.end(out);
-    member(out, "\"id\":", number.unwrap_or_default(), escape);
-    member(out, "\"name\":", title.unwrap_or_default(), escape);
+    member(out, b"\"id\":", number, escape);
+    member(out, b"\"name\":", title, escape);
     if let Some(group) = group(store, mapping, id) {
-        let group = json::lossy(group);
-        member(out, "\"group\":", &group, Escape::of(group.as_bytes()));
+        member(out, b"\"group\":", Some(group.into()), Escape::of(group));
     }
-    let suspended = text::suspended(suspended.map(str::as_bytes));
-    out.push_str(if suspended { "\"suspended\":true," } else { "\"suspended\":false," });
-    out.push_str("\"selections\":{");
+    let suspended = text::suspended(suspended.map(Piece::as_bytes));
+    out.put(if suspended { &b"\"suspended\":true,"[..] } else { b"\"suspended\":false," });
+    out.fixed(b"\"selections\":{");
     let columns = selections(store, mapping, id, extra, out);
-    json::close(out, '}');
-    if let Some(columns) = columns {
-        out.push_str(",\"columns\":[");
-        out.push_str(&columns);
-        json::close(out, ']');
+    out.close(b'}');
+    if columns > 0 {
+        write_columns(store, mapping, id, out);
     }
-    out.push('}');
+    out.fixed(b"}");
 }
 
 fn group<'a>(store: &'a Store, mapping: &Mapping, id: NodeId) -> Option<&'a [u8]> {
@@ -52,31 +49,20 @@ fn group<'a>(store: &'a Store, mapping: &Mapping, id: NodeId) -> Option<&'a [u8]
     store.attribute(at, mapping.key(Class::MarketGroup, Role::Name))
 }
 
-/// Writes the selections of a market and of its columns; the columns' names, if it has columns.
-fn selections(
-    store: &Store,
-    mapping: &Mapping,
-    market: NodeId,
-    extra: &mut Extra,
-    out: &mut String,
-) -> Option<String> {
-    let mut columns: Option<String> = None;
+/// Writes the selections of a market and of its columns; how many columns it has.
+fn selections(store: &Store, mapping: &Mapping, market: NodeId, extra: &mut Extra, out: &mut Json) -> u32 {
     let (mut child, mut order, mut column) = (store.node(market).first, 0, 0);
     while child != NIL {
         let node = store.node(child);
         if node.class == Class::Selection {
-            selection(store, mapping, child, Place { order, column: None }, extra, out);
+            selection(store, mapping, node, Place { order, column: None }, extra, out);
             order += 1;
         } else if node.class == Class::Column {
-            let names = columns.get_or_insert_default();
-            let name = store.attribute(child, mapping.key(Class::Column, Role::Name)).unwrap_or_default();
-            json::string(names, &json::lossy(name));
-            names.push(',');
             let (mut below, mut order) = (node.first, 0);
             while below != NIL {
                 let node = store.node(below);
                 if node.class == Class::Selection {
-                    selection(store, mapping, below, Place { order, column: Some(column) }, extra, out);
+                    selection(store, mapping, node, Place { order, column: Some(column) }, extra, out);
                     order += 1;
                 }
                 below = node.next;
@@ -85,7 +71,21 @@ fn selections(
         }
         child = node.next;
     }
-    columns
+    column
+}
+
+fn write_columns(store: &Store, mapping: &Mapping, market: NodeId, out: &mut Json) {
+    out.fixed(b",\"columns\":[");
+    let mut child = store.node(market).first;
+    while child != NIL {
+        let node = store.node(child);
+        if node.class == Class::Column {
+            out.string(store.attribute(child, mapping.key(Class::Column, Role::Name)).unwrap_or_default());
+            out.fixed(b",");
+        }
+        child = node.next;
+    }
+    out.close(b']');
 }
 
 #[derive(Clone, Copy)]
@@ -94,23 +94,16 @@ struct Place {
     column: Option<u32>,
 }
 
-fn selection(
-    store: &Store,
-    mapping: &Mapping,
-    id: NodeId,
-    place: Place,
-    extra: &mut Extra,
-    out: &mut String,
-) {
-    let node = store.node(id);
+fn selection(store: &Store, mapping: &Mapping, node: &Node, place: Place, extra: &mut Extra, out: &mut Json) {
     // Without an id of its own it has no key.
     if !node.indexed {
         return;
     }
-    json::string(out, &json::lossy(store.it(id)));
-    out.push_str(":{");
     let shown = Shown::new(store.text_of(node));
     let escape = shown.escape();
+    let it = node.it_at as usize;
+    out.quoted(shown.piece(it, it + node.it_len as usize), escape);
+    out.fixed(b":{");
     extra.begin();
     let (mut number, mut title, mut odds, mut handicap, mut suspended) = (None, None, None, None, None);
     shown.scan(mapping, Class::Selection, |role, name, value| match role {
@@ -123,49 +116,53 @@ fn selection(
         Some(_) | None => extra.add(out, name, value, escape),
     });
     extra.end(out);
-    member(out, "\"id\":", number.unwrap_or_default(), escape);
-    member(out, "\"name\":", title.unwrap_or_default(), escape);
-    prices(node, odds.unwrap_or_default(), escape, out);
-    member(out, "\"handicap\":", handicap.unwrap_or_default(), escape);
+    member(out, b"\"id\":", number, escape);
+    member(out, b"\"name\":", title, escape);
+    prices(node, odds, escape, out);
+    member(out, b"\"handicap\":", handicap, escape);
     if let Some(column) = place.column {
-        out.push_str("\"column\":");
-        json::number(out, i64::from(column));
-        out.push(',');
+        out.fixed(b"\"column\":");
+        out.number(i64::from(column));
+        out.fixed(b",");
     }
-    let suspended = text::suspended(suspended.map(str::as_bytes));
-    out.push_str(if suspended { "\"suspended\":true,\"order\":" } else { "\"suspended\":false,\"order\":" });
-    json::number(out, i64::from(place.order));
-    out.push_str("},");
+    let suspended = text::suspended(suspended.map(Piece::as_bytes));
+    out.put(if suspended {
+        &b"\"suspended\":true,\"order\":"[..]
+    } else {
+        b"\"suspended\":false,\"order\":"
+    });
+    out.number(i64::from(place.order));
+    out.fixed(b"},");
 }
 
-fn prices(node: &Node, text: &str, escape: Escape, out: &mut String) {
-    member(out, "\"odds_text\":", text, escape);
-    let now = Price::from_fraction(text);
+fn prices(node: &Node, text: Option<Piece<'_>>, escape: Escape, out: &mut Json) {
+    member(out, b"\"odds_text\":", text, escape);
+    let now = Price::from_fraction(text.unwrap_or_default().as_bytes());
     let held = node.prices();
     if let Some(price) = now {
-        out.push_str("\"odds\":");
-        json::price(out, price);
-        out.push(',');
+        out.fixed(b"\"odds\":");
+        out.price(price);
+        out.fixed(b",");
     }
     if let Some(price) = held.map_or(now, |prices| prices.open) {
-        out.push_str("\"open\":");
-        json::price(out, price);
-        out.push(',');
+        out.fixed(b"\"open\":");
+        out.price(price);
+        out.fixed(b",");
     }
-    out.push_str("\"move\":");
-    out.push_str(match held.map_or(0, |prices| prices.step) {
-        0 => "0,",
-        1 => "1,",
-        _ => "-1,",
-    });
+    out.fixed(b"\"move\":");
+    match held.map_or(0, |prices| prices.step) {
+        0 => out.fixed(b"0,"),
+        1 => out.fixed(b"1,"),
+        _ => out.fixed(b"-1,"),
+    }
 }
 
-/// Writes a member and a comma, unless the value is empty.
+/// Writes a member and a comma, unless the value is absent or empty.
 #[inline]
-fn member(out: &mut String, name: &str, value: &str, escape: Escape) {
-    if !value.is_empty() {
-        out.push_str(name);
-        json::quoted(out, value, escape);
-        out.push(',');
+fn member<const N: usize>(out: &mut Json, name: &[u8; N], value: Option<Piece<'_>>, escape: Escape) {
+    if let Some(value) = value.filter(|value| !value.is_empty()) {
+        out.fixed(name);
+        out.quoted(value, escape);
+        out.fixed(b",");
     }
 }

@@ -118,6 +118,15 @@ impl Trees {
         }
     }
 
+    /// Deltas of these topics come soon: see [`Forest::expect`].
+    #[inline]
+    pub fn expect<'t>(&self, topics: impl Iterator<Item = &'t [u8]>) {
+        match self {
+            Trees::Objects(forest) => forest.expect(topics),
+            Trees::Topics(_) => {}
+        }
+    }
+
     /// Takes a change of a topic.
     ///
     /// # Errors

@@ -4,8 +4,7 @@
 //! differ are the same to us once in 2^64.
 
 use super::forest::{Forest, Match};
-use super::json::Extra;
-use super::json::lossy;
+use super::json::{Extra, Json, lossy};
 use super::memory::MarketState;
 use super::store::NodeId;
 use super::{head, market};
@@ -14,7 +13,7 @@ use std::hash::BuildHasher;
 use touchline_common::model::{Section, SectionKey};
 
 /// Room that a rendering keeps for the next.
-const KEEP: usize = 256 << 10;
+pub(super) const KEEP: usize = 256 << 10;
 
 /// What changed since the last rendering.
 pub(super) fn changes(forest: &mut Forest, slot: u32, out: &mut Vec<Section>) {
@@ -48,8 +47,7 @@ pub(super) fn changes(forest: &mut Forest, slot: u32, out: &mut Vec<Section>) {
         held.dirty_markets = markets;
         held.dirty_markets.clear();
     }
-    text.clear();
-    text.shrink_to(KEEP);
+    text.clear(KEEP);
     forest.scratch.json = text;
 }
 
@@ -81,14 +79,14 @@ fn live(forest: &mut Forest, slot: u32) -> Option<&mut Match> {
     forest.matches.get_mut(slot as usize).filter(|held| held.live)
 }
 
-fn render_head(forest: &mut Forest, slot: u32, extra: &mut Extra, text: &mut String, out: &mut Vec<Section>) {
-    text.clear();
+fn render_head(forest: &mut Forest, slot: u32, extra: &mut Extra, text: &mut Json, out: &mut Vec<Section>) {
+    text.truncate(0);
     head::render(forest, slot, extra, text);
-    let hash = digest(text);
+    let hash = digest(text.as_bytes());
     let Some(held) = forest.matches.get_mut(slot as usize) else { return };
     held.head_dirty = false;
     if held.head_hash.replace(hash) != Some(hash) {
-        out.push(Section { key: SectionKey::Head, body: Some(text.clone()) });
+        out.push(Section { key: SectionKey::Head, body: Some(text.to_text()) });
     }
 }
 
@@ -97,12 +95,12 @@ fn render_market(
     slot: u32,
     id: NodeId,
     extra: &mut Extra,
-    text: &mut String,
+    text: &mut Json,
     out: &mut Vec<Section>,
 ) {
-    text.clear();
+    text.truncate(0);
     market::render(&forest.store, &forest.mapping, id, extra, text);
-    let hash = digest(text);
+    let hash = digest(text.as_bytes());
     let Some(held) = forest.matches.get_mut(slot as usize) else { return };
     let mut published = forest.store.market_state(id).and_then(|state| state.hash);
     if published.is_none() && !held.gone.is_empty() {
@@ -110,7 +108,7 @@ fn render_market(
     }
     if published != Some(hash) {
         let key = lossy(forest.store.it(id)).into_owned();
-        out.push(Section { key: SectionKey::Market(key), body: Some(text.clone()) });
+        out.push(Section { key: SectionKey::Market(key), body: Some(text.to_text()) });
     }
     forest.store.set_market_state(id, MarketState { hash: Some(hash), dirty: false });
 }
@@ -127,6 +125,6 @@ fn forget_gone(forest: &mut Forest, slot: u32, out: &mut Vec<Section>) {
 }
 
 #[inline]
-fn digest(text: &str) -> u64 {
-    FixedState::default().hash_one(text.as_bytes())
+fn digest(text: &[u8]) -> u64 {
+    FixedState::default().hash_one(text)
 }

@@ -5,11 +5,11 @@
 //! updates. Invariants: links are consistent both ways; `index` holds at most one node per (topic id, tree), the
 //! first one that came; a freed node is in no list and in no index.
 
+use super::index::Index;
 use super::key::Key;
 use super::mapping::{Class, Mapping};
 use super::text;
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
 use slab::Slab;
 use std::hash::BuildHasher;
 
@@ -17,6 +17,8 @@ use std::hash::BuildHasher;
 pub(super) type NodeId = u32;
 /// A tree's place in the store.
 pub(super) type TreeId = u32;
+/// Nodes that [`Store::read_ahead`] reads at once: more than a processor waits for at a time.
+pub(super) const AHEAD: usize = 32;
 /// No node.
 pub(super) const NIL: u32 = u32::MAX;
 
@@ -101,12 +103,6 @@ pub(super) struct Finger {
     pub(super) node: NodeId,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    hash: u32,
-    node: NodeId,
-}
-
 /// All trees of a connection.
 #[derive(Debug)]
 pub(super) struct Store {
@@ -117,7 +113,7 @@ pub(super) struct Store {
     freed: usize,
     pub(super) trees: Slab<Tree>,
     pub(super) owned: Slab<Vec<u8>>,
-    index: HashTable<Entry>,
+    index: Index,
     hasher: RandomState,
 }
 
@@ -129,7 +125,7 @@ impl Store {
             freed: 0,
             trees: Slab::new(),
             owned: Slab::new(),
-            index: HashTable::new(),
+            index: Index::default(),
             hasher: RandomState::default(),
         }
     }
@@ -181,32 +177,57 @@ impl Store {
 
     #[inline]
     fn hash(&self, it: &[u8]) -> u32 {
-        (self.hasher.hash_one(it) >> 16) as u32
+        // The upper bits of a product depend on all of what went into it.
+        (self.hasher.hash_one(it).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
     }
 
     /// Every node with this topic id, one per tree at most, into `found`.
     #[inline]
     pub(super) fn find_all(&self, it: &[u8], found: &mut Vec<NodeId>) {
         found.clear();
-        let hash = self.hash(it);
-        for entry in self.index.iter_hash(spread(hash)) {
-            if entry.hash == hash && self.it(entry.node) == it {
-                found.push(entry.node);
-            }
-        }
+        found.extend(self.index.candidates(self.hash(it)).filter(|id| self.it(*id) == it));
     }
 
     /// The node with this topic id in one tree.
     pub(super) fn find_in(&self, tree: TreeId, it: &[u8]) -> Option<NodeId> {
-        let hash = self.hash(it);
-        let same = |e: &Entry| e.hash == hash && self.node(e.node).tree == tree && self.it(e.node) == it;
-        self.index.find(spread(hash), same).map(|e| e.node)
+        let mut candidates = self.index.candidates(self.hash(it));
+        candidates.find(|id| self.node(*id).tree == tree && self.it(*id) == it)
     }
 
     /// Whether any tree has a node with this topic id.
     pub(super) fn knows(&self, it: &[u8]) -> bool {
-        let hash = self.hash(it);
-        self.index.find(spread(hash), |e| e.hash == hash && self.it(e.node) == it).is_some()
+        self.index.candidates(self.hash(it)).any(|id| self.it(id) == it)
+    }
+
+    /// Reads what a change of the nodes with these topic ids will read, so that it is in the cache by then. Each step is
+    /// done for all of them before the next: the processor then waits for many lines of memory at once instead of for one
+    /// after the other, which is most of what a change costs when there are many nodes.
+    pub(super) fn read_ahead<'t>(&self, its: impl Iterator<Item = &'t [u8]>) {
+        let mut hashes = [0; AHEAD];
+        let mut count = 0;
+        for (place, it) in hashes.iter_mut().zip(its) {
+            *place = self.hash(it);
+            count += 1;
+        }
+        let hashes = hashes.get(..count).unwrap_or_default();
+        let mut ids = [NIL; AHEAD];
+        for (id, hash) in ids.iter_mut().zip(hashes) {
+            *id = self.index.candidates(*hash).next().unwrap_or(NIL);
+        }
+        let ids = ids.get(..count).unwrap_or_default();
+        let mut nodes = [&NOBODY; AHEAD];
+        let mut read = 0_u32;
+        for (node, id) in nodes.iter_mut().zip(ids) {
+            *node = self.node(*id);
+            read ^= node.parent;
+        }
+        for node in nodes.iter().take(count) {
+            let text = self.text_of(node);
+            let ends = [text.first(), text.get(text.len() / 2), text.last()];
+            read ^= ends.into_iter().flatten().fold(0, |sum, byte| sum ^ u32::from(*byte));
+            read ^= self.node(node.parent).it_at;
+        }
+        std::hint::black_box(read);
     }
 
     /// Makes the node addressable by its id `it`; not if that is empty or its tree has it already.
@@ -217,15 +238,11 @@ impl Store {
         }
         let hash = self.hash(it);
         let tree = self.node(id).tree;
-        let Self { nodes, trees, owned, index, .. } = self;
-        let same = |e: &Entry| {
-            let node = nodes.get(e.node as usize).unwrap_or(&NOBODY);
-            e.hash == hash && node.tree == tree && it_of(node, owned, trees) == it
-        };
-        match index.entry(spread(hash), same, |e| spread(e.hash)) {
-            hashbrown::hash_table::Entry::Occupied(_) => return false,
-            hashbrown::hash_table::Entry::Vacant(place) => place.insert(Entry { hash, node: id }),
-        };
+        let same = |id: NodeId| self.node(id).tree == tree && self.it(id) == it;
+        if self.index.candidates(hash).any(same) {
+            return false;
+        }
+        self.index.insert(hash, id);
         if let Some(node) = self.node_mut(id) {
             node.indexed = true;
         }
@@ -237,9 +254,7 @@ impl Store {
             return;
         }
         let hash = self.hash(self.it(id));
-        if let Ok(entry) = self.index.find_entry(spread(hash), |e| e.node == id) {
-            entry.remove();
-        }
+        self.index.remove(hash, id);
         if let Some(node) = self.node_mut(id) {
             node.indexed = false;
         }
@@ -247,7 +262,7 @@ impl Store {
 
     /// Makes room for the nodes of a load, so that neither arena nor index grows by steps.
     pub(super) fn reserve(&mut self, nodes: usize) {
-        self.index.reserve(nodes, |e| spread(e.hash));
+        self.index.reserve(nodes);
         self.nodes.reserve(nodes.saturating_sub(self.freed));
     }
 
@@ -421,7 +436,7 @@ impl Store {
             + owned
             + self.owned.capacity() * size_of::<Option<Vec<u8>>>()
             + self.nodes.capacity() * size_of::<Node>()
-            + self.index.allocation_size()
+            + self.index.bytes()
     }
 }
 
@@ -443,10 +458,4 @@ fn it_of<'a>(node: &Node, owned: &'a Slab<Vec<u8>>, trees: &'a Slab<Tree>) -> &'
     }
     let from = node.it_at as usize;
     text_of(node, owned, trees).get(from..from + node.it_len as usize).unwrap_or_default()
-}
-
-/// Spreads 32 bits of hash over the 64 that the table looks at.
-#[inline]
-fn spread(hash: u32) -> u64 {
-    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }

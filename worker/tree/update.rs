@@ -131,8 +131,7 @@ impl Forest {
         let suspended = text::suspended(Some(new));
         match (class, role) {
             (Class::Selection, Role::Odds) => {
-                let price = |text| std::str::from_utf8(text).ok().and_then(Price::from_fraction);
-                let (old, odds) = (price(old), price(new));
+                let (old, odds) = (Price::from_fraction(old), Price::from_fraction(new));
                 let market = self.market_told(id).filter(|_| old != odds);
                 let flip = market.map(|market| FlipAt::Odds { market, selection: id, odds, text: span });
                 (Some((old, odds)), flip)

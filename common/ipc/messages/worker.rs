@@ -262,6 +262,8 @@ pub struct LoadReport {
     pub receive_queue_peak: u64,
     /// The server's queue for this connection, from pings.
     pub server_queue: Option<u32>,
+    /// Under strategy `dumps`: from one load of a match to its next, milliseconds.
+    pub round_ms: Option<u32>,
     /// From the read that brought a diff to the write of its section, microseconds, over the last second.
     pub lag_p50_us: u32,
     /// The same, 99th percentile.

@@ -262,7 +262,7 @@ impl World {
             }
             Action::Kill { child, generation, signal } => self.kill(child, generation, signal),
             Action::ReserveEpochs { up_to } => {
-                let input = if self.chance(15) {
+                let input = if self.chance(19) {
                     Input::EpochsRefused { error: "no space".into() }
                 } else {
                     self.checks.on_disk = up_to;
@@ -616,7 +616,7 @@ impl World {
         }
         // Reaped before or after the last of what it said.
         let delay = self.delay();
-        self.at(delay, Event::Give(Input::Exited { child, generation, exit }));
+        self.at(delay, Event::Give(Input::Exited { child, generation, exit, usage: None }));
     }
 
     fn resume(&mut self, slot: SlotId, generation: Generation) {

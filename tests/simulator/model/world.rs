@@ -187,7 +187,22 @@ impl World {
         }
         match self.replays.iter_mut().find(|replay| replay.slot == slot) {
             Some(replay) => replay.begun = Some(now.micros),
+            None if self.followed.contains(&slot) => {}
             None => self.followed.push(slot),
+        }
+    }
+
+    /// Deltas of this match are about to be sent, but no load: it changes, and nothing of that is told.
+    pub(crate) fn stir(&mut self, slot: usize, now: Moment) {
+        let is_replay = self.replays.iter().any(|replay| replay.slot == slot);
+        if let Some(m) = self.matches.get_mut(slot)
+            && !m.ledger.begun
+            && !is_replay
+            && !self.followed.contains(&slot)
+        {
+            m.play.last = now.micros;
+            m.play.next = now.micros;
+            self.followed.push(slot);
         }
     }
 

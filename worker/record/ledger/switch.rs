@@ -359,7 +359,9 @@ impl Ledger {
         }
         let owned = self.owner.is_some_and(|owner| owner.source == source && owner.state != OwnerState::Dead);
         if owned && !self.ended {
-            self.lose(OwnerState::Dead, "worker_died", at, now, out);
+            // It died before that was seen, and another may have its load already.
+            let died = self.known_at.max(at - UNSEEN);
+            self.lose(OwnerState::Dead, "worker_died", died, now, out);
         }
     }
 
@@ -634,6 +636,8 @@ impl Ledger {
 
 /// A worker's end is noticed within this time, microseconds: what it told before that is complete.
 const DOUBT: i64 = 1_000_000;
+/// The same, where nothing holds up the recorder.
+const UNSEEN: i64 = 100_000;
 /// The place in the message of what is believed later, beyond the places that the message itself used.
 const SETTLED_PLACE: u32 = 1 << 31;
 

@@ -226,7 +226,7 @@ impl Store {
                 self.each_of(source, |at| Input::Attached { source, at });
             }
             Job::Frame { source, frame, version } => self.frame(source, &frame, version),
-            Job::Gone { source } => self.each_of(source, |at| Input::Gone { source, at }),
+            Job::Gone { source, at } => self.each_of(source, |_| Input::Gone { source, at }),
             Job::Silent { source, ms } => {
                 self.each_of(source, |at| Input::Silent { source, since: at - i64::from(ms) * 1_000 });
             }

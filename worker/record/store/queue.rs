@@ -38,6 +38,8 @@ pub enum Job {
     Gone {
         /// Who wrote on it.
         source: Source,
+        /// When that was seen, wall clock in microseconds.
+        at: i64,
     },
     /// A worker gives no sign of life.
     Silent {

@@ -1,14 +1,15 @@
 //! The head section of a branch: a match that is published as topics has no markets, so this is its document.
 
 use super::reading::{Counts, Reading};
+use super::table::Role;
 use crate::tree::head::said;
-use crate::tree::json::{self, Escape, Extra, lossy};
+use crate::tree::json::{Escape, Extra, Json};
 use touchline_common::model::Side;
 
 /// Renders the head into `out`, which is empty.
-pub(super) fn render(reading: &Reading<'_>, out: &mut String) {
+pub(super) fn render(reading: &Reading<'_>, out: &mut Json) {
     let progress = reading.progress();
-    out.push('{');
+    out.fixed(b"{");
     said(out, "sport_id", reading.sport_id());
     said(out, "sport", reading.sport().map(|sport| sport.name));
     said(out, "competition", reading.competition().as_deref());
@@ -21,77 +22,76 @@ pub(super) fn render(reading: &Reading<'_>, out: &mut String) {
     write_clock(reading, out);
     write_score(reading.score(), out);
     write_stats(reading, out);
-    out.push_str("\"market_order\":[],");
+    out.fixed(b"\"market_order\":[],");
     write_extra(reading, out);
-    json::close(out, '}');
+    out.close(b'}');
 }
 
-fn write_clock(reading: &Reading<'_>, out: &mut String) {
+fn write_clock(reading: &Reading<'_>, out: &mut Json) {
     let state = reading.clock();
     let Some(seconds) = state.seconds else { return };
-    out.push_str("\"clock\":{\"seconds\":");
-    json::number(out, seconds);
-    out.push_str(if state.running { ",\"running\":true" } else { ",\"running\":false" });
-    out.push_str(",\"down\":false},");
+    out.fixed(b"\"clock\":{\"seconds\":");
+    out.number(seconds);
+    out.put(if state.running { b",\"running\":true" } else { b",\"running\":false" });
+    out.fixed(b",\"down\":false},");
 }
 
-fn write_score(score: Counts, out: &mut String) {
+fn write_score(score: Counts, out: &mut Json) {
     if score == [None, None] {
         return;
     }
-    out.push_str("\"score\":{");
+    out.fixed(b"\"score\":{");
     if let [Some(home), Some(away)] = score {
         said(out, "text", Some(&format!("{home}-{away}")));
     }
     write_counts(score, out);
-    json::close(out, '}');
-    out.push(',');
+    out.close(b'}');
+    out.fixed(b",");
 }
 
-fn write_counts(counts: Counts, out: &mut String) {
+fn write_counts(counts: Counts, out: &mut Json) {
     for (side, count) in Side::BOTH.into_iter().zip(counts) {
         if let Some(count) = count {
-            json::string(out, side.as_str());
-            out.push(':');
-            json::number(out, count);
-            out.push(',');
+            out.string(side.as_str().as_bytes());
+            out.fixed(b":");
+            out.number(count);
+            out.fixed(b",");
         }
     }
 }
 
-fn write_stats(reading: &Reading<'_>, out: &mut String) {
+fn write_stats(reading: &Reading<'_>, out: &mut Json) {
     let before = out.len();
-    out.push_str("\"stats\":{");
+    out.fixed(b"\"stats\":{");
     let from = out.len();
     for (key, counted) in reading.table.map(|table| &*table.statistics).unwrap_or_default() {
         let counts = reading.counts(counted);
         if counts != [None, None] {
-            json::string(out, key);
-            out.push_str(":{");
+            out.string(key.as_bytes());
+            out.fixed(b":{");
             write_counts(counts, out);
-            json::close(out, '}');
-            out.push(',');
+            out.close(b'}');
+            out.fixed(b",");
         }
     }
     if out.len() == from {
         return out.truncate(before);
     }
-    json::close(out, '}');
-    out.push(',');
+    out.close(b'}');
+    out.fixed(b",");
 }
 
 /// `extra`: what no rule uses, by the topic's name within the branch; of one name the first subscription's.
-fn write_extra(reading: &Reading<'_>, out: &mut String) {
+fn write_extra(reading: &Reading<'_>, out: &mut Json) {
     let mut extra = Extra::default();
     extra.begin();
     for asked in &reading.branch.asked {
         for (key, value) in &asked.values {
             let role = reading.table.and_then(|table| table.role(key));
-            if role.is_none_or(|role| role.in_extra()) {
-                let (key, value) = (lossy(key), lossy(value));
-                let plain = Escape::of(key.as_bytes()) == Escape::Plain
-                    && Escape::of(value.as_bytes()) == Escape::Plain;
-                extra.add(out, &key, &value, if plain { Escape::Plain } else { Escape::Needed });
+            if role.is_none_or(Role::in_extra) {
+                let plain = Escape::of(key) == Escape::Plain && Escape::of(value) == Escape::Plain;
+                let escape = if plain { Escape::Plain } else { Escape::Needed };
+                extra.add(out, key[..].into(), value[..].into(), escape);
             }
         }
     }

@@ -19,7 +19,9 @@ pub(super) use table::Table;
 
 use self::reading::Reading;
 use self::selector::Selector;
+use super::json::Json;
 use super::observe::{Base, FlipAt, Received, Sink};
+use super::render::KEEP;
 use super::store::Store;
 use super::{Limits, MatchSlot, TreeError, server_time};
 use foldhash::fast::RandomState;
@@ -67,7 +69,7 @@ struct Scratch {
     texts: Vec<u8>,
     changes: Vec<RegisterChange>,
     registers: Vec<(Register, i64)>,
-    json: String,
+    json: Json,
     /// Flips may name nodes; these here never do.
     no_nodes: Option<Store>,
 }
@@ -244,11 +246,11 @@ impl Branches {
         self.clean(slot.0);
         let Some(held) = self.matches.get_mut(slot.0 as usize).filter(|held| held.is_shown()) else { return };
         let mut text = std::mem::take(&mut self.scratch.json);
-        text.clear();
+        text.clear(KEEP);
         document::render(&Reading::of(self.table.as_ref(), held), &mut text);
         let hash = FixedState::default().hash_one(text.as_bytes());
         if held.head_hash.replace(hash) != Some(hash) {
-            out.push(Section { key: SectionKey::Head, body: Some(text.clone()) });
+            out.push(Section { key: SectionKey::Head, body: Some(text.to_text()) });
         }
         self.scratch.json = text;
     }

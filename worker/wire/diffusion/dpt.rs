@@ -165,6 +165,16 @@ impl FrameBuffer {
         Ok(Some(frame))
     }
 
+    /// Steps back to before `frame`: it and what follows it is there to be taken again.
+    pub fn step_back(&mut self, frame: Frame) {
+        self.start = self.start.min((frame.content as usize).saturating_sub(PREFIX_LEN));
+    }
+
+    /// Bytes from the beginning of `frame` to where the next message is taken.
+    pub fn taken_since(&self, frame: Frame) -> usize {
+        (self.start + PREFIX_LEN).saturating_sub(frame.content as usize)
+    }
+
     /// The message at `frame`.
     #[inline]
     pub fn message(&self, frame: Frame) -> Message<'_> {

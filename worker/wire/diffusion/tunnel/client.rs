@@ -216,6 +216,8 @@ impl ClientTunnel {
                     version: ZAP_VERSION,
                     client_type: ZAP_CLIENT_TYPE,
                     capabilities: ZAP_CAPABILITIES,
+                    // How this form goes on with a session is not known: it begins a new one.
+                    client_id: None,
                     ..asked
                 };
                 (zap.encode(&mut first).map(|()| query::with_uid(path, self.uid)), Some(first))
@@ -240,6 +242,11 @@ impl ClientTunnel {
         let mut text = Vec::new();
         while let Some((message, after)) = Outgoing::split(rest) {
             rest = after;
+            // Servers of the text form were never seen to answer pings of its own; every WebSocket answers this one.
+            if self.config.form == Form::Zap && message.is_ping() {
+                self.pipe.ping(message.content);
+                continue;
+            }
             text.clear();
             text.push(message.kind);
             match self.config.form {

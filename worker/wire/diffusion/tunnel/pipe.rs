@@ -188,6 +188,10 @@ impl Pipe {
         }
     }
 
+    pub(super) fn ping(&mut self, payload: &[u8]) {
+        self.writer.ping(payload, &mut self.out);
+    }
+
     pub(super) fn text(&self) -> &[u8] {
         self.reader.payload()
     }
@@ -272,6 +276,10 @@ impl<'a> Outgoing<'a> {
         let (message, rest) = bytes.split_at_checked(usize::try_from(length).ok()?)?;
         let ([_, _, _, _, kind, encoding], content) = message.split_first_chunk::<HEAD>()?;
         Some((Outgoing { kind: *kind, encoding: *encoding, content }, rest))
+    }
+
+    pub(super) fn is_ping(&self) -> bool {
+        MessageType::from_byte(self.kind).0 == MessageType::PingServer
     }
 
     pub(super) fn ends_session(&self) -> bool {
