@@ -32,6 +32,7 @@ impl Scanner {
         match &mut self.window {
             Some(window) => window.hasten(slot),
             None => {
+                self.parts.trees.await_load(slot);
                 let topics = self.book.get(slot).map(|followed| followed.topics.clone()).unwrap_or_default();
                 topics.iter().for_each(|topic| self.subscribe(topic));
             }
