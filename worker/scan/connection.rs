@@ -61,7 +61,11 @@ impl Scanner {
 
     /// The connection is over: for every match a gap begins.
     pub(super) fn lost(&mut self, why: &LostReason, now: Instant) {
-        let with = LostWith { asked: self.asked(), loaded: self.meter.loads_held() };
+        let with = LostWith {
+            asked: self.asked(),
+            loaded: self.meter.loads_held(),
+            quiet_ms: self.meter.quiet_ms(now),
+        };
         let (told, news) = self.upstream.lost(why, now);
         let feed = self.parts.feed_name.as_str();
         match (why.is_login(), news) {

@@ -7,7 +7,7 @@ use super::start::{ScanError, plan, trees};
 use super::upstream::{Readiness, Step, Upstream};
 use crate::feed::diffusion::LostReason;
 use crate::feed::{Event, SessionKind};
-use crate::tree::{Base, FlipRef, MatchSlot, Received, Sink, Trees};
+use crate::tree::{Base, MatchSlot, Received, Sink, Trees};
 use jiff::tz::TimeZone;
 use mio::{Events, Poll, Token, Waker};
 use std::borrow::Cow;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use touchline_common::config::{Config, FeedConfig};
 use touchline_common::ipc::messages::worker::ListChange;
-use touchline_common::model::{Listing, MatchId, RegisterChange, Section};
+use touchline_common::model::{Listing, MatchId, Section};
 
 const LINK: Token = Token(0);
 const WAKE: Token = Token(1);
@@ -150,8 +150,8 @@ struct Ignored;
 
 impl Sink for Ignored {
     fn base(&mut self, _: MatchSlot, _: Base, _: Received) {}
-    fn registers(&mut self, _: MatchSlot, _: &[RegisterChange], _: &crate::tree::Seen<'_>) {}
-    fn flip(&mut self, _: MatchSlot, _: FlipRef<'_>, _: &crate::tree::Seen<'_>) {}
+    fn observed(&mut self, _: MatchSlot, _: &crate::tree::Seen<'_>) {}
+    fn touched(&mut self, _: MatchSlot) {}
 }
 
 impl Probe<'_> {
@@ -200,9 +200,15 @@ impl Probe<'_> {
             Some(lost) if lost.is_login() => {
                 "the server refuses who we are: see `username`, `password_env` or `password_file`, `login_topics` and `headers`"
             }
-            Some(LostReason::Tls(_)) => "see `ca_file`, the host in `url`, and whether the server speaks TLS at this port",
-            Some(LostReason::Tunnel(_)) => "see the path in `url`, `protocol` (v4 or zap), `headers`, and whether ws:// or wss:// is right",
-            _ => "see whether the scheme of `url` (dpt, dpts, ws, wss) and `protocol` (v4, zap) are those of the server",
+            Some(LostReason::Tls(_)) => {
+                "see `ca_file`, the host in `url`, and whether the server speaks TLS at this port"
+            }
+            Some(LostReason::Tunnel(_)) => {
+                "see the path in `url`, `protocol` (v4 or zap), `headers`, and whether ws:// or wss:// is right"
+            }
+            _ => {
+                "see whether the scheme of `url` (dpt, dpts, ws, wss) and `protocol` (v4, zap) are those of the server"
+            }
         };
         self.say("session", Outcome::Failed, found, advice);
         false
@@ -240,11 +246,17 @@ impl Probe<'_> {
         }
         let listed = self.seen.listed.clone();
         let playing = listed.iter().filter(|(_, listing)| listing.in_play).count();
-        let found = format!("{topic}: {} matches, {playing} in play, {} bytes", listed.len(), self.seen.bytes);
+        let found =
+            format!("{topic}: {} matches, {playing} in play, {} bytes", listed.len(), self.seen.bytes);
         let chosen = listed.iter().find(|(_, listing)| listing.in_play).or_else(|| listed.first()).cloned();
         match &chosen {
             Some(_) => self.say("list", Outcome::Good, found, ""),
-            None => self.say("list", Outcome::Odd, found, "the list is empty: see `match_id`, or come back when there are matches"),
+            None => self.say(
+                "list",
+                Outcome::Odd,
+                found,
+                "the list is empty: see `match_id`, or come back when there are matches",
+            ),
         }
         chosen
     }
@@ -253,11 +265,19 @@ impl Probe<'_> {
         let named = self.feed.matches.first().cloned().or_else(|| {
             let file = (!self.feed.matches_file.is_empty()).then_some(&self.feed.matches_file)?;
             let text = std::fs::read_to_string(file).ok()?;
-            text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned)
+            text.lines()
+                .map(str::trim)
+                .find(|line| !line.is_empty() && !line.starts_with('#'))
+                .map(str::to_owned)
         });
         match named {
             Some(id) => {
-                self.say("list", Outcome::Good, format!("no list; the first match of the configuration is {id}"), "");
+                self.say(
+                    "list",
+                    Outcome::Good,
+                    format!("no list; the first match of the configuration is {id}"),
+                    "",
+                );
                 Some((id.as_str().into(), Listing::default()))
             }
             None => {
@@ -273,7 +293,12 @@ impl Probe<'_> {
             Ok(topics) => topics,
             Err(name) => {
                 let found = format!("{id}: the list gives no {{{name}}}");
-                return self.say("match", Outcome::Failed, found, "see `match_topics`: which attributes it names");
+                return self.say(
+                    "match",
+                    Outcome::Failed,
+                    found,
+                    "see `match_topics`: which attributes it names",
+                );
             }
         };
         let slot = match self.trees.add_match(&topics, listing) {
@@ -290,7 +315,8 @@ impl Probe<'_> {
         }
         let named = topics.join(", ");
         if !self.trees.is_live(slot) {
-            let advice = "see `match_topics` (this match may also have no page of its own: try again), and `payload`";
+            let advice =
+                "see `match_topics` (this match may also have no page of its own: try again), and `payload`";
             return self.say("match", Outcome::Failed, self.missing(&named), advice);
         }
         let name = self.trees.name(slot).unwrap_or_default();
@@ -386,7 +412,9 @@ impl Probe<'_> {
                     seen.opened = Some((client_id.escape_ascii().to_string(), session));
                     Ok(())
                 }
-                Event::Load { topic, body } | Event::Delta { topic, body } if topic == feed.time_topic.as_bytes() => {
+                Event::Load { topic, body } | Event::Delta { topic, body }
+                    if topic == feed.time_topic.as_bytes() =>
+                {
                     seen.clock |= trees.server_time(body, received);
                     Ok(())
                 }
