@@ -262,6 +262,9 @@ fn simulate_options(matches: &ArgMatches) -> Result<SimulateOptions, Failure> {
         rate: number(matches, "rate"),
         burst: matches.get_one("burst").copied(),
         cap: cap(matches)?,
+        payload: text(matches, "payload")
+            .parse()
+            .map_err(|error: BadOption| Failure::told(Code::Usage, error.to_string()))?,
         manners: manners(matches)?,
         seed: whole(matches, "seed"),
         churn: number(matches, "churn"),

@@ -291,7 +291,7 @@ fn the_options_of_demo_and_simulate() {
     assert_eq!(
         simulate.asked,
         "SimulateOptions { listen: [::1]:0, matches: 250, rate: 1000.0, burst: None, cap: None, \
-         manners: Manners { over_cap: Close, login: None, keep_alive: 0ns, on_resume: Queued, encoding: None, \
+         payload: Inplay, manners: Manners { over_cap: Close, login: None, keep_alive: 0ns, on_resume: Queued, encoding: None, \
          fragment_above: None, max_depth: None }, seed: 1, churn: 30.0, \
          replay: Replay { files: [], speed: 1.0 }, truth: Some(127.0.0.1:9), output: Text }"
     );

@@ -208,6 +208,8 @@ pub const VERBS: &[Verb] = &[
                 "What happens above the cap",
             )
             .or("close"),
+            option("payload", "P", Check::Choice(&["inplay", "topic-tree"]), "How matches are published")
+                .or("inplay"),
             option("login", "USER:PASSWORD", Check::Text, "The one login that may connect [else: anybody]"),
             option("keep-alive", "DUR", Check::Duration, "Keep a session so long after its connection broke")
                 .or("0s"),

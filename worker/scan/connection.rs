@@ -54,7 +54,7 @@ impl Scanner {
             kept += 1;
         }
         for slot in again {
-            self.renew_subscription(slot);
+            self.reload_kept(slot);
         }
         kept
     }

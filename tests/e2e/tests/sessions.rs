@@ -91,6 +91,8 @@ fn where_it_is_configured_everything_is_asked_for_again_and_nothing_stays_lost()
         wait_for(&site, "every session resumed", |report| report.resumed >= round * workers);
         wait_for(&site, "a load of everything", |report| report.loads >= loads + 13);
         site.wait_live(12);
+        thread::sleep(Duration::from_millis(300));
+        assert_eq!(site.simulator.report().loads, loads + 13, "and each but once");
     }
     site.assert_documents_are_true();
     site.assert_events_are_true();
