@@ -112,6 +112,9 @@ impl Branches {
     fn begin(&mut self, slot: u32, brought: Brought, received: Received, sink: &mut impl Sink) {
         let Some(held) = self.matches.get_mut(slot as usize) else { return };
         let now = received.mono_ns;
+        if held.telling != Telling::Told {
+            held.received = received;
+        }
         match (held.telling, brought) {
             (Telling::Told, _) => {}
             (Telling::Settling { .. }, Brought::Delta) => self.complete(slot, sink),
@@ -140,10 +143,10 @@ impl Branches {
             self.settling.remove(&(until, slot));
         }
         held.telling = Telling::Told;
-        if let Some(since) = held.dirty_since {
-            self.dirty.insert((since, slot));
-        }
         let received = held.received;
+        // Even if nothing changed: what was due meanwhile could not be shown.
+        let since = *held.dirty_since.get_or_insert(received.mono_ns);
+        self.dirty.insert((since, slot));
         self.tell_base(slot, received, sink);
     }
 

@@ -243,6 +243,11 @@ impl Branches {
 
     /// Appends the document if it differs from what was last published, and calls the match clean.
     pub(super) fn render(&mut self, slot: MatchSlot, out: &mut Vec<Section>) {
+        let settles = |held: &Branch| matches!(held.telling, Telling::Settling { .. });
+        if self.matches.get(slot.0 as usize).is_some_and(settles) {
+            // It goes on waiting: what is shown of it is shown when its load is complete.
+            return;
+        }
         self.clean(slot.0);
         let Some(held) = self.matches.get_mut(slot.0 as usize).filter(|held| held.is_shown()) else { return };
         let mut text = std::mem::take(&mut self.scratch.json);

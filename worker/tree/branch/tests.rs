@@ -279,6 +279,19 @@ fn asked_for_anew_an_unchanged_match_is_told_again_all_the_same() {
 }
 
 #[test]
+fn what_is_asked_for_while_a_load_comes_in_is_shown_when_it_is_complete() {
+    let mut bed = Bed::new();
+    bed.load("stats/period", "H1");
+    let mut out = Vec::new();
+    bed.branches.render_whole(bed.slot, &mut out);
+    assert_eq!(out, []);
+    bed.quiet();
+    assert_eq!(bed.branches.oldest_dirty().map(|(slot, _)| slot), Some(bed.slot));
+    assert!(bed.document().is_some());
+    assert_eq!(bed.branches.oldest_dirty(), None);
+}
+
+#[test]
 fn a_branch_without_topics_is_no_longer_live() {
     let mut bed = Bed::new();
     bed.load("stats/period", "H1");
