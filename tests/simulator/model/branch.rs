@@ -51,7 +51,7 @@ pub(crate) fn suit(m: &mut Match) {
         let kept = figures.into_iter().zip(labels).filter(|(_, label)| says(label));
         *m.head.figures.get_mut(side) = kept.map(|(figure, _)| figure).collect();
     }
-    m.head.labels.retain(|label| says(&label));
+    m.head.labels.retain(|label| says(label));
     // One value tells both sides' shares of the ball.
     if let Some(place) = place(m, "possession")
         && let Some(Figure::Count(home)) = figure(m, Side::Home, "possession").cloned()
