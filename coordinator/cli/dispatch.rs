@@ -7,6 +7,7 @@ use super::options::{
     ChildKind, ChildOptions, DemoOptions, Keep, Manners, OutputFormat, Replay, RunOptions, SimulateOptions,
 };
 use super::output::{Failure, Outcome, Printer, settle};
+use super::probe::probe;
 use super::verbs::{Built, VERBS, Verb};
 use super::{Code, parser, show, wait};
 use clap::ArgMatches;
@@ -98,6 +99,13 @@ fn carry_out(name: &str, matches: &ArgMatches, commands: &dyn Commands, out: &mu
         "check" => check(matches, out),
         "completions" => generate::completions(text(matches, "shell"), out),
         "man" => generate::man(out),
+        "probe" => {
+            let path = config_file(matches)?;
+            match Config::load(&path) {
+                Ok(config) => probe(&config, text(matches, "feed"), output(matches), out),
+                Err(errors) => refuse(&errors, output(matches), out),
+            }
+        }
         "dissect" => dissect(text(matches, "file"), output(matches), out),
         _ => operate(name, matches, out),
     }

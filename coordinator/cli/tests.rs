@@ -23,7 +23,7 @@ const CONTRACT: &[(&str, Built)] = &[
     ("gaps", Built::Yes),
     ("events", Built::Yes),
     ("odds", Built::Yes),
-    ("probe", Built::No),
+    ("probe", Built::Yes),
     ("health", Built::Yes),
     ("drain", Built::Yes),
     ("move", Built::Yes),
@@ -205,7 +205,6 @@ fn what_is_not_built_says_so_however_it_is_called() {
         &["demo", "--feed", "poll"],
         &["simulate", "--transport", "ws"],
         &["simulate", "--protocol", "zap"],
-        &["simulate", "--over-cap", "thin"],
         &["simulate", "--fault", "drop"],
     ] {
         let ran = touchline(args);
@@ -226,6 +225,7 @@ fn every_built_verb_is_carried_out() {
             "match" | "odds" | "resync" | "release" => vec![&["inplay/7"]],
             "completions" => vec![&["bash"]],
             "dissect" => vec![&["/nowhere.pcap"]],
+            "probe" => vec![&["inplay"]],
             "wait-ready" => vec![&["--timeout", "1ms"]],
             _ => vec![&[]],
         };
@@ -235,7 +235,7 @@ fn every_built_verb_is_carried_out() {
             let ran = touchline(&args);
             assert!(!ran.err.contains("not in this build"), "{args:?}: {}", ran.err);
             let expected = match verb.name {
-                "run" | "check" => Code::Usage,
+                "run" | "check" | "probe" => Code::Usage,
                 "dissect" => Code::Failed,
                 "demo" | "simulate" | "completions" | "man" | "worker" | "recorder" => Code::Done,
                 _ => Code::NotRunning,

@@ -270,8 +270,7 @@ pub const VERBS: &[Verb] = &[
         "probe",
         "Connect to a feed step by step and say what to change",
         &[required("feed", "FEED", "The feed")],
-    )
-    .unbuilt(),
+    ),
     verb("health", "0 healthy, 1 degraded, a reason a line", &[]),
     verb("drain", "Empty a worker", &[required("worker", "WORKER", "The worker")]),
     verb(

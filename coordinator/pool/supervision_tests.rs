@@ -139,3 +139,19 @@ fn a_spare_worker_is_kept_idle_and_takes_over_in_the_same_step() {
     bed.pass(Duration::from_secs(2_000), &[]);
     assert_eq!((idle(&bed), bed.said("worker.draining")), (1, 0), "idle for long, it is not retired");
 }
+
+#[test]
+fn a_start_that_hangs_is_killed_and_another_follows() {
+    let mut bed = Bed::new(config(2));
+    let child = Child::Worker(SlotId(1));
+    bed.exit(1, KILLED);
+    bed.mute = true;
+    bed.pass(ms(11_500), &[1]);
+    let abort = Action::Kill { child, generation: Generation(2), signal: Signal::Abort };
+    assert!(bed.log.contains(&abort));
+    bed.mute = false;
+    bed.exit(1, KILLED);
+    // The other slot was started while this one was dying, and hangs as well.
+    bed.pass(ms(15_000), &[]);
+    assert_eq!(bed.pool.status(Surroundings::default()).workers.ready, 1);
+}

@@ -288,52 +288,6 @@ fn a_dead_workers_matches_are_placed_in_the_same_step_under_new_epochs() {
 }
 
 #[test]
-fn a_silent_workers_matches_get_candidates_and_the_recorder_decides() {
-    let mut bed = Bed::new(config(8));
-    bed.load_list(&["a", "b", "c", "d", "e", "f"]);
-    bed.pass(ms(1_000), &[]);
-    let id = ["a", "b", "c", "d", "e", "f"].into_iter().find(|id| bed.owner(id).0 == 2).unwrap();
-    bed.live(id);
-    let (_, old) = bed.owner(id);
-    bed.log.clear();
-    bed.pass(ms(2_500), &[2]);
-    assert_eq!(bed.said("worker.silent"), 1);
-    assert_eq!(bed.owner(id), (2, old), "nothing has changed yet");
-    assert_eq!(bed.switches(), []);
-    bed.live(id);
-    let [(_, epoch, Owner::Alive)] = bed.switches()[..] else { panic!("{:?}", bed.switches()) };
-    let generation = bed.pool.recorder.life.generation;
-    let message = FromRecorder::Switched { key: key(id), epoch: Epoch(epoch) };
-    bed.give(Input::Recorder { generation, message });
-    assert_ne!(bed.owner(id).0, 2);
-    assert!(bed.told(2).iter().any(|message| matches!(
-        message,
-        ToWorker::Release { epoch, why: ReleaseReason::Moved, .. } if epoch.0 == old
-    )));
-    bed.pass(ms(8_000), &[2]);
-    assert!(bed.log.iter().any(|action| matches!(
-        action,
-        Action::Kill { child: Child::Worker(SlotId(2)), signal: Signal::Abort, .. }
-    )));
-}
-
-#[test]
-fn a_coordinator_that_was_late_judges_nobody() {
-    let mut bed = Bed::new(config(8));
-    bed.load_list(&["a", "b"]);
-    bed.pass(ms(1_000), &[]);
-    bed.list(vec![ListChange::Gone { id: "a".into() }]);
-    bed.log.clear();
-    bed.now += Duration::from_secs(30);
-    bed.give(Input::Tick);
-    assert_eq!(bed.said("pool.late"), 1);
-    assert_eq!(bed.said("worker.silent") + bed.said("worker.kill") + bed.said("recorder.kill"), 0);
-    assert_eq!(bed.pool.count().ended, 0, "the insert that makes it a move may wait to be read");
-    bed.pass(ms(3_000), &[1]);
-    assert_eq!(bed.said("worker.silent"), 1, "from now on it counts");
-}
-
-#[test]
 fn a_match_in_two_crashes_is_quarantined_until_released_but_kills_from_outside_blame_nobody() {
     let mut bed = Bed::new(config(8));
     bed.load_list(&["a"]);
@@ -538,22 +492,6 @@ fn idle_workers_are_retired_but_not_all() {
     bed.exit(2, Exit::Code(0));
     bed.pass(Duration::from_secs(1_000), &[]);
     assert_eq!(bed.said("worker.draining"), 2, "the last one stays");
-}
-
-#[test]
-fn a_start_that_hangs_is_killed_and_another_follows() {
-    let mut bed = Bed::new(config(2));
-    let child = Child::Worker(SlotId(1));
-    bed.exit(1, KILLED);
-    bed.mute = true;
-    bed.pass(ms(11_500), &[1]);
-    let abort = Action::Kill { child, generation: Generation(2), signal: Signal::Abort };
-    assert!(bed.log.contains(&abort));
-    bed.mute = false;
-    bed.exit(1, KILLED);
-    // The other slot was started while this one was dying, and hangs as well.
-    bed.pass(ms(15_000), &[]);
-    assert_eq!(bed.pool.status(Surroundings::default()).workers.ready, 1);
 }
 
 #[test]

@@ -82,7 +82,7 @@ fn misbehave(kind: &str, channel: OwnedFd) -> Code {
             begin(&mut socket);
             let long = |detail: usize| {
                 let state = ConnectionState::Up;
-                frame(&FromWorker::Connection { state, detail: "x".repeat(detail) })
+                frame(&FromWorker::Connection { state, detail: "x".repeat(detail), lost: None })
             };
             let around = long(0).len() - HEADER;
             send(&mut socket, &long(LIMIT - around));

@@ -39,6 +39,19 @@ impl Scanner {
         }
     }
 
+    /// A match that the session goes on to have cannot go on from where it stood. What the session is not known to have
+    /// was asked for already.
+    pub(super) fn reload_kept(&mut self, slot: MatchSlot) {
+        if self.window.is_some() {
+            return self.renew_subscription(slot);
+        }
+        let Some(followed) = self.book.get(slot) else { return };
+        let Some(session) = self.upstream.session_ref() else { return };
+        let is_kept = |topic: &&String| session.is_loaded(topic.as_bytes());
+        let topics: Vec<String> = followed.topics.iter().filter(is_kept).cloned().collect();
+        topics.iter().for_each(|topic| self.subscribe(topic));
+    }
+
     /// One topic of a match has its load.
     pub(super) fn slide_past(&mut self, slot: MatchSlot) {
         if self.window.as_mut().is_some_and(|window| window.loaded(slot, Instant::now())) {

@@ -3,14 +3,16 @@
 //!
 //! Invariants: the same value twice is no step; each id is told live at most once; nothing is written by an epoch
 //! below the owner's. Held by the store's thread, which commits a ledger together with the events it gave.
-//! `steps` turns registers into events, `switch` says whose registers count, `saved` is the durable form.
+//! `steps` turns registers into events, `switch` says whose registers count, `takeover` when another's do, `saved` is the durable form.
 
 mod align;
+mod candidate;
 pub mod event;
 pub mod identity;
 mod saved;
 mod steps;
 mod switch;
+mod takeover;
 #[cfg(test)]
 mod tests;
 
@@ -20,9 +22,10 @@ pub use saved::LEDGER_VERSION;
 pub use steps::Step;
 
 use align::Trail;
+use candidate::Candidate;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-use switch::{Candidate, Wanted};
+use switch::Wanted;
 use touchline_common::ipc::messages::data::EndReason;
 use touchline_common::ipc::messages::recorder::Owner;
 use touchline_common::model::{Clock, Epoch, Facts, Generation, Observation, Register, Registers, SlotId};

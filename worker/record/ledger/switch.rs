@@ -4,70 +4,30 @@
 //! switch is asked for and the owner is found in what it told (`align`): what comes after that place is written as its
 //! own, so that nothing is told twice or not at all. Also when the owner is silent for `settle`, and at once when it is dead. A gap is open from the moment nobody follows the match until somebody does again.
 
-use super::align::{Known, OVERLAP, Place, fingerprint};
+use super::align::{Known, fingerprint};
+use super::candidate::Candidate;
 use super::event::{EventType, Lane, Payload};
 use super::steps::{Mode, Seen};
+use super::takeover::Handover;
 use super::{
     ALIGN_DEADLINE, Changed, GapStep, Input, Ledger, Lower, OWNER_DRAIN, Outcome, OwnerState, Source, Writer,
 };
-use std::collections::VecDeque;
 use std::time::Instant;
 use touchline_common::ipc::messages::data::EndReason;
 use touchline_common::ipc::messages::recorder::Owner;
-use touchline_common::model::{Clock, Epoch, Facts, Observation, Phase, Register, RegisterChange, Registers};
-
-/// An epoch above the owner's, which has its load.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Candidate {
-    pub(super) epoch: Epoch,
-    pub(super) source: Source,
-    facts: Facts,
-    /// As of its load, and of what of `told` was too much to be held.
-    registers: Registers,
-    clock: Option<Clock>,
-    n: u64,
-    at: i64,
-    /// Wall clock of its load, microseconds.
-    loaded_at: i64,
-    /// What it told since.
-    told: VecDeque<Told>,
-    /// Fingerprints of `told`.
-    trail: VecDeque<u64>,
-    /// When its load came,
-    loaded: Instant,
-    /// and since when its registers stand as they are.
-    since: Instant,
-}
-
-/// An observation that is held.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Told {
-    n: u64,
-    version: u64,
-    observation: Observation,
-}
+use touchline_common::model::{Epoch, Observation, Phase, Register, RegisterChange, Registers};
 
 /// The epoch that the coordinator wants to own the match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Wanted {
-    epoch: Epoch,
-    owner: Owner,
-    since: Instant,
-}
-
-/// How a candidate takes over.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Handover {
-    trust: Trust,
-    /// So many of its observations were told by its predecessor, or are lost in a gap; those after them are told now.
-    place: usize,
-    /// From when to when nobody is known to have followed the match, microseconds, unless a gap is open already.
-    gap: Option<(i64, i64)>,
+    pub(super) epoch: Epoch,
+    pub(super) owner: Owner,
+    pub(super) since: Instant,
 }
 
 /// Which values a merge believes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Trust {
+pub(super) enum Trust {
     /// All of them.
     All,
     /// Lower ones only after they stood.
@@ -86,8 +46,8 @@ pub(super) fn advance(ledger: &mut Ledger, input: &Input<'_>, now: Instant, out:
                 n,
                 at,
                 loaded_at: at,
-                told: VecDeque::new(),
-                trail: VecDeque::new(),
+                told: Default::default(),
+                trail: Default::default(),
                 loaded: now,
                 since: now,
             };
@@ -223,7 +183,7 @@ impl Ledger {
         self.consider(version, now, out);
     }
 
-    fn observe_owner(
+    pub(super) fn observe_owner(
         &mut self,
         (n, epoch, version): (u64, Epoch, u64),
         observation: &Observation,
@@ -416,148 +376,8 @@ impl Ledger {
         settled.into_iter().chain(candidate).min()
     }
 
-    /// Adopts the candidate if its time has come.
-    fn consider(&mut self, version: u64, now: Instant, out: &mut Outcome) {
-        let (Some(candidate), Some(owner)) = (&self.candidate, self.owner) else { return };
-        let wanted = self.wanted.filter(|wanted| wanted.epoch == candidate.epoch);
-        let handover = match (owner.state, wanted) {
-            (OwnerState::Dead, _) => Some(self.inherit(candidate)),
-            // Restored: its worker is gone, or the candidate would come from it.
-            (OwnerState::Detached, Some(Wanted { owner: Owner::Dead, .. }))
-                if candidate.source != owner.source =>
-            {
-                Some(Handover { gap: Some((self.known_at, candidate.loaded_at)), ..self.inherit(candidate) })
-            }
-            (OwnerState::Silent { .. }, Some(Wanted { owner: Owner::Alive, .. })) => {
-                Some(self.inherit(candidate))
-            }
-            (OwnerState::Away | OwnerState::Alive | OwnerState::Detached, Some(wanted))
-                if wanted.owner == Owner::Alive =>
-            {
-                self.handover(candidate, owner.state, wanted, now)
-            }
-            (
-                OwnerState::Away | OwnerState::Alive | OwnerState::Detached | OwnerState::Silent { .. },
-                Some(_) | None,
-            ) => None,
-        };
-        if let Some(handover) = handover {
-            self.adopt(handover, version, now, out);
-        }
-    }
-
-    /// What a candidate takes over from an owner that is silent or dead. One that was found in what the candidate tells left
-    /// no gap; of another it is not known what it did not tell.
-    fn inherit(&self, candidate: &Candidate) -> Handover {
-        let found = match self.trail.place(&candidate.trail) {
-            _ if !self.told_after(candidate) => Err(0),
-            Place::After(place) => Ok(place),
-            Place::Beyond => Err(usize::MAX),
-            Place::Unknown => Err(self.trail.resting(&candidate.trail)),
-        };
-        let (from, to) = self.doubt(candidate);
-        let gap = found.is_err().then_some((from.max(candidate.loaded_at - DOUBT), to));
-        let (Ok(place) | Err(place)) = found;
-        Handover { trust: Trust::Higher, place, gap }
-    }
-
-    /// Whether a living owner can hand over to the candidate now.
-    fn handover(
-        &self,
-        candidate: &Candidate,
-        owner: OwnerState,
-        wanted: Wanted,
-        now: Instant,
-    ) -> Option<Handover> {
-        let stood = now >= candidate.since.max(wanted.since) + self.settle;
-        let trust = if stood { Trust::All } else { Trust::Higher };
-        if owner == OwnerState::Away {
-            return Some(Handover { trust, place: usize::MAX, gap: None });
-        }
-        match self.trail.place(&candidate.trail) {
-            Place::After(place) => Some(Handover { trust: Trust::Higher, place, gap: None }),
-            Place::Beyond | Place::Unknown if now >= self.rests_at(wanted) => {
-                let place = self.trail.resting(&candidate.trail);
-                // It says nothing of what the candidate tells: it stands still, and has done so for nobody knows how long.
-                let stalled = place == 0 && (!candidate.told.is_empty() || self.is_behind(candidate));
-                Some(Handover { trust, place, gap: stalled.then(|| self.doubt(candidate)) })
-            }
-            Place::Beyond | Place::Unknown => (now >= wanted.since + ALIGN_DEADLINE).then_some(Handover {
-                trust,
-                place: usize::MAX,
-                gap: None,
-            }),
-        }
-    }
-
-    /// When the owner will have been silent for long enough.
-    fn rests_at(&self, wanted: Wanted) -> Instant {
-        self.heard.map_or(wanted.since, |heard| heard.max(wanted.since)) + self.settle
-    }
-
-    /// Whether the owner told anything since the candidate has its load.
-    fn told_after(&self, candidate: &Candidate) -> bool {
-        self.heard.is_some_and(|heard| heard >= candidate.loaded)
-    }
-
-    /// Whether the candidate's load shows what the owner never told.
-    fn is_behind(&self, candidate: &Candidate) -> bool {
-        let counts = |register: &Register| !matches!(register, Register::Points | Register::Suspended);
-        let mut counters = candidate.registers.iter().filter(|(register, _)| counts(register));
-        counters.any(|(register, value)| self.registers.get(register).is_some_and(|ours| ours < value))
-    }
-
-    /// The time of which neither the owner nor the candidate is known to have told everything.
-    fn doubt(&self, candidate: &Candidate) -> (i64, i64) {
-        if self.told_after(candidate) {
-            (
-                candidate.loaded_at,
-                candidate.told.back().map_or(candidate.at, |told| told.observation.received_at),
-            )
-        } else {
-            (self.known_at, candidate.loaded_at)
-        }
-    }
-
-    /// The candidate owns the match.
-    fn adopt(&mut self, handover: Handover, version: u64, now: Instant, out: &mut Outcome) {
-        let (Some(candidate), Some(owner)) = (self.candidate.take(), self.owner) else { return };
-        let Handover { trust, place, gap } = handover;
-        let mut candidate = *candidate;
-        // A gap without length hides nothing.
-        if let Some((from, to)) = gap.filter(|(from, to)| from < to && !self.gap_open) {
-            let reason = match owner.state {
-                OwnerState::Dead | OwnerState::Detached => "worker_died",
-                OwnerState::Alive | OwnerState::Silent { .. } | OwnerState::Away => "worker_silent",
-            };
-            self.open_gap(from, reason, out);
-            candidate.at = candidate.at.max(to);
-        }
-        self.trail.clear();
-        for _ in 0..place.min(candidate.told.len()) {
-            candidate.trail.pop_front().into_iter().for_each(|print| self.trail.push(print, Known::None));
-            candidate.take_oldest();
-        }
-        let seen = candidate.seen(if self.gap_open { Mode::Recovered } else { Mode::Seen }, version);
-        let at = candidate.at;
-        self.owner =
-            Some(Writer { epoch: candidate.epoch, source: candidate.source, state: OwnerState::Alive });
-        self.facts = candidate.facts;
-        self.ended = false;
-        self.lower = None;
-        self.known_at = self.known_at.max(at);
-        self.wanted = self.wanted.filter(|wanted| wanted.epoch > candidate.epoch);
-        self.merge(&candidate.registers, trust, seen, now, out);
-        self.close_gap(at, out);
-        out.switched = Some(candidate.epoch);
-        out.changed = Changed::State;
-        for Told { n, version, observation } in &candidate.told {
-            self.observe_owner((*n, candidate.epoch, *version), observation, now, out);
-        }
-    }
-
     /// Moves every register to what a load says.
-    fn merge(
+    pub(super) fn merge(
         &mut self,
         registers: &Registers,
         trust: Trust,
@@ -587,7 +407,7 @@ impl Ledger {
         }
     }
 
-    fn open_gap(&mut self, at: i64, reason: &'static str, out: &mut Outcome) {
+    pub(super) fn open_gap(&mut self, at: i64, reason: &'static str, out: &mut Outcome) {
         let Some(owner) = self.owner else { return };
         if self.gap_open || self.ended {
             return;
@@ -598,7 +418,7 @@ impl Ledger {
         self.tell_gap(EventType::GapStart, Payload::Gap { reason }, at, owner.epoch, out);
     }
 
-    fn close_gap(&mut self, at: i64, out: &mut Outcome) {
+    pub(super) fn close_gap(&mut self, at: i64, out: &mut Outcome) {
         let Some(owner) = self.owner.filter(|_| self.gap_open) else { return };
         self.gap_open = false;
         out.gaps.push(GapStep::Close { at });
@@ -634,52 +454,10 @@ impl Ledger {
     }
 }
 
-/// A worker's end is noticed within this time, microseconds: what it told before that is complete.
-const DOUBT: i64 = 1_000_000;
-/// The same, where nothing holds up the recorder.
+/// A worker's end is seen at most this much later where nothing holds up the recorder, microseconds.
 const UNSEEN: i64 = 100_000;
 /// The place in the message of what is believed later, beyond the places that the message itself used.
 const SETTLED_PLACE: u32 = 1 << 31;
-
-impl Candidate {
-    /// One more observation, until it is clear whether it is told. Beyond the bound the oldest counts as told.
-    fn hold(&mut self, n: u64, version: u64, observation: &Observation, now: Instant) {
-        let Some(print) = fingerprint(observation) else { return };
-        if !observation.registers.is_empty() {
-            self.since = now;
-        }
-        if self.told.len() >= OVERLAP {
-            self.trail.pop_front();
-            self.take_oldest();
-        }
-        self.trail.push_back(print);
-        self.told.push_back(Told { n, version, observation: observation.clone() });
-    }
-
-    /// The oldest observation becomes part of the registers.
-    fn take_oldest(&mut self) {
-        let Some(Told { n, observation, .. }) = self.told.pop_front() else { return };
-        self.clock = observation.clock.or(self.clock);
-        self.at = observation.received_at;
-        if !observation.registers.is_empty() {
-            self.n = n;
-        }
-        let changes = observation.registers.iter().map(|change| (change.register, change.value));
-        self.registers.extend(changes);
-    }
-
-    fn seen(&self, mode: Mode, version: u64) -> Seen {
-        Seen {
-            epoch: self.epoch,
-            n: self.n,
-            place: 0,
-            clock: self.clock.map(|clock| clock.seconds),
-            at: self.at,
-            version,
-            mode,
-        }
-    }
-}
 
 /// What was found after a gap has no known order across the sides: only the last tells the score.
 fn score_on_the_last_only(out: &mut Outcome, first: usize) {
