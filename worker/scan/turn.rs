@@ -182,6 +182,9 @@ impl Scanner {
 
     fn settle_news(&mut self) {
         let mut news = std::mem::take(&mut self.news);
+        let mut complete = Vec::new();
+        self.parts.trees.drain_complete(&mut complete);
+        news.extend(complete.into_iter().map(News::Loaded));
         for item in news.drain(..) {
             match item {
                 // A load without content leaves a match as it is.
@@ -223,6 +226,7 @@ impl Scanner {
         let received = self.received(now);
         let Scanner { parts, book, link, .. } = self;
         parts.trees.settle(received, &mut Telling { book, link, now });
+        self.settle_news();
     }
 
     fn hear_coordinator(&mut self) {
