@@ -14,9 +14,10 @@ use super::query::{Clients, Query};
 use super::store::{Job, Opened, Reply, Shared, queue};
 use super::time::wall_us;
 use super::waiting;
+use crate::watch::Watch;
 use mio::event::Event;
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Poll, Token, Waker};
 use slab::Slab;
 use std::collections::VecDeque;
 use std::io;
@@ -185,7 +186,6 @@ impl Recorder {
                     if event.is_read_closed() {
                         worker.peer_closed();
                     }
-                    worker.flush();
                 }
             }
         }
@@ -204,6 +204,7 @@ impl Recorder {
         self.read_workers();
         self.save_documents();
         self.shared.queue.push(&mut self.jobs);
+        self.flush_workers();
         self.tell_stats();
         self.flush_control()?;
         self.pass();
@@ -295,12 +296,11 @@ impl Recorder {
         };
         let raw = channel.as_raw_fd();
         self.uses += 1;
-        let place = self.workers.insert((self.uses, Worker::new(channel, source)));
-        let token = FIRST_WORKER + self.uses * SLOTS + place;
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.poll.registry().register(&mut SourceFd(&raw), Token(token), interest) {
-            log::error!(worker = source.slot.0, error:% = error; "data.attach_failed");
-            self.workers.remove(place);
+        let entry = self.workers.vacant_entry();
+        let token = FIRST_WORKER + self.uses * SLOTS + entry.key();
+        match Watch::new(self.poll.registry(), raw, Token(token)) {
+            Ok(watch) => _ = entry.insert((self.uses, Worker::new(channel, source, watch))),
+            Err(error) => log::error!(worker = source.slot.0, error:% = error; "data.attach_failed"),
         }
     }
 
@@ -330,7 +330,6 @@ impl Recorder {
             };
             let fate = worker.turn(&mut around, token);
             self.close_unless_open(place, &fate);
-            self.shared.queue.push(&mut self.jobs);
         }
     }
 
@@ -391,6 +390,13 @@ impl Recorder {
                 }
             }
             Reply::Stopped => self.state = State::Done,
+        }
+    }
+
+    /// Writes the answers of this turn, a write for each worker that has some.
+    fn flush_workers(&mut self) {
+        for (_, (_, worker)) in &mut self.workers {
+            worker.flush(self.poll.registry());
         }
     }
 

@@ -1,6 +1,6 @@
 //! The scanning worker: one connection, at most `max_subscriptions`, every diff applied before anything is rendered.
 //!
-//! `start` takes the channel and waits for work, `scanner` is the loop, one turn of which is written out in `turn`; `commands` is
+//! `start` takes the channel and waits for work, `scanner` is the loop, one turn of which is written out in `turn`, its steps in `reading` and `rendering`; `commands` is
 //! what the coordinator asks, `report` what it is told. `upstream` and `data_link` are the two other sockets. A worker
 //! lives no longer than its coordinator, and hurts no other worker when it dies.
 
@@ -10,6 +10,8 @@ mod data_link;
 mod lag;
 mod listing;
 mod outbox;
+mod reading;
+mod rendering;
 mod report;
 mod scanner;
 mod start;

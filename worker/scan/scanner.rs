@@ -3,11 +3,12 @@
 use super::book::Book;
 use super::data_link::DataLink;
 use super::lag::Lag;
+use super::reading::News;
 use super::report::Meter;
 use super::start::{Control, ScanError};
-use super::turn::News;
 use super::upstream::{Plan, Readiness, Upstream};
 use crate::tree::{Forest, Received};
+use crate::watch::Watch;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use std::io;
@@ -83,6 +84,8 @@ pub struct Scanner {
     pub(super) upstream: Upstream,
     pub(super) link: DataLink,
     pub(super) link_token: Token,
+    pub(super) link_watch: Option<Watch>,
+    pub(super) control_watch: Watch,
     pub(super) book: Book,
     pub(super) meter: Meter,
     pub(super) lag: Lag,
@@ -113,14 +116,15 @@ impl Scanner {
     pub fn new(control: Control, parts: Parts) -> io::Result<Scanner> {
         let poll = Poll::new()?;
         let registry = poll.registry();
-        let both = Interest::READABLE | Interest::WRITABLE;
-        registry.register(&mut SourceFd(&control.as_raw_fd()), CONTROL, both)?;
+        let control_watch = Watch::new(registry, control.as_raw_fd(), CONTROL)?;
         registry.register(&mut SourceFd(&parts.signals.as_raw_fd()), SIGNALS, Interest::READABLE)?;
         let now = Instant::now();
         Ok(Scanner {
             upstream: Upstream::new(parts.plan.clone(), UPSTREAM, now),
             link: DataLink::new(parts.slot, parts.generation, OUTBOX_LIMIT),
             link_token: Token(FIRST_DATA),
+            link_watch: None,
+            control_watch,
             poll,
             control,
             parts,
@@ -249,7 +253,7 @@ impl Scanner {
         if let Some(session) = self.upstream.session() {
             session.close();
         }
-        self.upstream.flush();
+        self.upstream.flush(self.poll.registry());
         let _ = self.control.flush();
         match ending {
             Ending::Asked | Ending::Signal => Ok(()),

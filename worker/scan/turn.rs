@@ -4,25 +4,16 @@
 //! most for a millisecond. Thus many diffs make one rendering under load, and nothing starves.
 
 use super::data_link::LinkEvent;
-use super::scanner::{Ending, Scanner, wall_us};
+use super::scanner::{Ending, Scanner};
 use super::telling::Telling;
-use super::upstream::Step;
-use crate::feed::Event;
-use crate::tree::{Base, MatchSlot, Received, TreeError};
+use crate::tree::{Base, MatchSlot, Received};
+use std::io;
 use std::time::{Duration, Instant};
 use touchline_common::ipc::ReadOutcome;
-use touchline_common::ipc::messages::data::{EndReason, Extent, Publish};
-use touchline_common::ipc::messages::worker::{ConnectionState, FromWorker, ListChange, MatchState};
-use touchline_common::model::{Section, SectionKey};
+use touchline_common::ipc::messages::worker::{FromWorker, MatchState};
 
-/// Bytes read in a turn.
-const READ_BUDGET: usize = 256 * 1024;
-/// Time spent on reading, and on rendering while not drained.
-const TIME_BUDGET: Duration = Duration::from_millis(1);
 /// Frames of the coordinator, and of the recorder, in a turn.
 const FRAMES_PER_TURN: usize = 64;
-/// Rendered bytes after which readiness is asked for.
-const ASK_EVERY: usize = 16 * 1024;
 /// How often matches are looked at for staleness, and the coordinator is told how things stand.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// How long the end may take when the coordinator is gone.
@@ -41,147 +32,6 @@ impl Scanner {
             self.render_rest();
         }
         self.write();
-    }
-
-    /// Step 1: read and apply until drained, or 256 KiB, or 1 ms.
-    pub(super) fn read(&mut self) {
-        let began = Instant::now();
-        match self.upstream.advance(self.poll.registry(), began) {
-            Step::Nothing => {}
-            Step::Connected => {
-                self.say_connection(ConnectionState::Connecting, String::new());
-                self.subscribe_all();
-            }
-            Step::Failed(why) => self.say_connection(ConnectionState::Down, why),
-        }
-        let mut taken = 0;
-        let mut now = began;
-        loop {
-            if !self.upstream.is_drained() {
-                taken += self.upstream.read(now);
-            }
-            self.apply(now);
-            if self.upstream.is_drained() || taken >= READ_BUDGET {
-                break;
-            }
-            now = Instant::now();
-            if now.saturating_duration_since(began) >= TIME_BUDGET {
-                break;
-            }
-        }
-        self.meter.read(taken);
-        if !self.upstream.is_drained() {
-            self.meter.queued(self.upstream.receive_queue() + taken as u64);
-        } else if taken > 0 {
-            self.meter.queued(taken as u64);
-        }
-    }
-
-    /// Applies every whole message that was read.
-    fn apply(&mut self, now: Instant) {
-        let received = self.received(now);
-        let Scanner { upstream, parts, book, link, meter, news, .. } = self;
-        let Some(session) = upstream.session() else { return };
-        let mut lost = None;
-        let mut opened = false;
-        loop {
-            if session.look_ahead() {
-                parts.forest.expect(session.upcoming());
-            }
-            let Some(event) = session.next_event(now) else { break };
-            let mut telling = Telling { book, link, now };
-            match event {
-                Event::Load { topic, body } | Event::Delta { topic, body } if parts.is_time(topic) => {
-                    meter.acknowledged(topic);
-                    meter.loaded(topic);
-                    if !parts.forest.server_time(body, received) {
-                        meter.error();
-                    }
-                }
-                Event::Load { topic, body } => {
-                    let loaded = parts.forest.load(topic, body, received, &mut telling);
-                    if !matches!(loaded, Err(TreeError::TopicNotHeld { .. })) {
-                        meter.acknowledged(topic);
-                    }
-                    if loaded.is_ok() {
-                        meter.loaded(topic);
-                        let owner = std::str::from_utf8(topic).ok().and_then(|name| parts.forest.owner(name));
-                        news.extend(owner.map(News::Loaded));
-                    }
-                    count(meter, loaded.map(|_| ()), &parts.feed_name);
-                }
-                Event::Delta { topic, body } => {
-                    meter.delta();
-                    let applied = parts.forest.delta(topic, body, received, &mut telling);
-                    count(meter, applied.map(|_| ()), &parts.feed_name);
-                }
-                Event::TopicRemoved { topic } if parts.is_time(topic) => {
-                    meter.acknowledged(topic);
-                    meter.unloaded(topic);
-                }
-                Event::TopicRemoved { topic } => {
-                    let removed = parts.forest.topic_removed(topic, received, &mut telling);
-                    if removed.is_ok() {
-                        meter.acknowledged(topic);
-                    }
-                    meter.unloaded(topic);
-                    news.extend(removed.as_ref().ok().copied().flatten().map(News::Removed));
-                    count(meter, removed.map(|_| ()), &parts.feed_name);
-                }
-                Event::ServerQueue(depth) => meter.server_queue(depth),
-                Event::Opened { .. } => opened = true,
-                Event::Lost { why } => lost = Some(why),
-            }
-        }
-        meter.session_errors(session.counters().errors());
-        self.settle_news();
-        if opened {
-            self.upstream.opened();
-            self.say_connection(ConnectionState::Up, String::new());
-        }
-        if let Some(why) = lost {
-            let told = self.upstream.lost(&why, now);
-            self.connection_lost(told);
-        }
-        self.parts.forest.drain_lists(&mut self.list_changes);
-    }
-
-    fn settle_news(&mut self) {
-        let mut news = std::mem::take(&mut self.news);
-        for item in news.drain(..) {
-            match item {
-                // A load without content leaves a match as it is.
-                News::Loaded(slot) if self.parts.forest.is_live(slot) => {
-                    self.set_state(slot, MatchState::Live);
-                }
-                News::Removed(slot) if !self.parts.forest.is_live(slot) => {
-                    self.set_state(slot, MatchState::Removed);
-                }
-                News::Loaded(_) | News::Removed(_) => {}
-            }
-        }
-        self.news = news;
-    }
-
-    fn connection_lost(&mut self, told: String) {
-        log::warn!(feed = self.parts.feed_name.as_str(), why = told.as_str(); "worker.connection_lost");
-        self.meter.disconnected();
-        let at = wall_us();
-        for slot in self.book.slots() {
-            if self.book.get(slot).is_some_and(|followed| followed.state == MatchState::Subscribing) {
-                continue;
-            }
-            let mut telling = Telling { book: &mut self.book, link: &mut self.link, now: Instant::now() };
-            telling.tell_end(slot, EndReason::ConnectionLost, at);
-            if let Some(followed) = self.book.get_mut(slot) {
-                followed.asked_at = Instant::now();
-            }
-            self.set_state(slot, MatchState::Subscribing);
-        }
-        if self.follows_list {
-            self.list_changes.push(ListChange::Lost);
-        }
-        self.say_connection(ConnectionState::Down, told);
     }
 
     /// Step 2: timers, the coordinator, acknowledgements; each turn, whatever the server sends.
@@ -257,6 +107,7 @@ impl Scanner {
     pub(super) fn drop_link(&mut self, why: &str) {
         log::warn!(why = why; "worker.data_lost");
         self.link.detach();
+        self.link_watch = None;
     }
 
     /// Once there is room again: what was dropped is said, and the registers are told anew.
@@ -300,146 +151,30 @@ impl Scanner {
         }
     }
 
-    /// Step 3: what waits longer than `publish_deadline`, oldest first, at most 1 ms and at least one match.
-    pub(super) fn render_overdue(&mut self) {
-        let began = Instant::now();
-        while self.link.takes_renderings() {
-            let Some((slot, since)) = self.parts.forest.oldest_dirty() else { return };
-            if began.saturating_duration_since(self.instant(since)) < self.parts.publish_deadline {
-                return;
-            }
-            self.publish(slot, since);
-            if began.elapsed() >= TIME_BUDGET {
-                return;
-            }
-        }
-    }
-
-    /// Step 4: drained, so the rest, oldest first; readiness is asked for each 16 KiB, between two matches.
-    fn render_rest(&mut self) {
-        let mut bytes = 0;
-        while self.link.takes_renderings() {
-            bytes += match self.parts.forest.oldest_dirty() {
-                Some((slot, since)) => self.publish(slot, since),
-                None => match self.book.next_due() {
-                    Some(slot) => {
-                        let now = self.received(Instant::now()).mono_ns;
-                        self.publish(slot, now)
-                    }
-                    None => return,
-                },
-            };
-            if bytes >= ASK_EVERY {
-                bytes = 0;
-                self.ask_readiness();
-                if !self.is_drained() {
-                    return;
-                }
-            }
-        }
-    }
-
-    fn ask_readiness(&mut self) {
-        let Some(mut events) = self.asked.take() else { return };
-        if self.poll.poll(&mut events, Some(Duration::ZERO)).is_ok() {
-            self.note(&events);
-        }
-        self.asked = Some(events);
-    }
-
-    /// Renders what changed in a match and hands it over; how many bytes it was.
-    fn publish(&mut self, slot: MatchSlot, since: u64) -> usize {
-        self.wake(slot);
-        let Scanner { parts, book, sections, meter, .. } = self;
-        sections.clear();
-        let Some(followed) = book.get_mut(slot) else {
-            parts.forest.render(slot, sections);
-            return 0;
-        };
-        let extent = if followed.whole { Extent::Whole } else { Extent::Changes };
-        match extent {
-            Extent::Whole => parts.forest.render_whole(slot, sections),
-            Extent::Changes => parts.forest.render(slot, sections),
-        }
-        let stale = followed.state == MatchState::Stale;
-        let empty = match extent {
-            // A match without content has no document yet.
-            Extent::Whole => !sections.iter().any(|section| section.key == SectionKey::Head),
-            Extent::Changes => sections.is_empty() && stale == followed.said_stale,
-        };
-        if empty {
-            return 0;
-        }
-        followed.whole = false;
-        followed.said_stale = stale;
-        let bytes = sections.iter().map(section_len).sum();
-        meter.published(sections.len());
-        let publish = Publish {
-            key: followed.key.clone(),
-            epoch: followed.epoch,
-            extent,
-            sections: std::mem::take(sections),
-            stale,
-            received_at: parts.forest.received(slot).map_or(0, |received| received.wall_us),
-            updated_at: wall_us(),
-        };
-        let read_at = self.instant(since);
-        if let Err(error) = self.link.publish(publish, read_at) {
-            log::error!(error:% = error; "worker.not_published");
-        }
-        bytes
-    }
-
-    /// A stale match of which something came is live before that is published.
-    fn wake(&mut self, slot: MatchSlot) {
-        let Some(followed) = self.book.get(slot) else { return };
-        if followed.state == MatchState::Stale && followed.touched_at.elapsed() < self.parts.stale_after {
-            self.set_state(slot, MatchState::Live);
-        }
-    }
-
-    /// Publishes what is due of a match that will not be looked at again, even if the channel is fuller than it should be.
-    pub(super) fn publish_last(&mut self, slot: MatchSlot) {
-        if self.link.state() == super::data_link::LinkState::Open && self.parts.forest.is_live(slot) {
-            let now = self.received(Instant::now()).mono_ns;
-            self.publish(slot, now);
-        }
-    }
-
     /// The end of a turn: one write per socket, as far as each takes it.
     fn write(&mut self) {
-        if let Err(error) = self.link.flush(&mut self.lag) {
+        if let Err(error) = self.flush_link() {
             self.drop_link(&error.to_string());
         }
-        self.upstream.flush();
+        self.upstream.flush(self.poll.registry());
         self.tell_list();
         if self.report_now {
             self.report_now = false;
             self.report();
         }
-        if self.control.flush().is_err() {
+        let flushed = self.control.flush();
+        let watched =
+            flushed.and_then(|_| self.control_watch.unsent(self.poll.registry(), self.control.queued()));
+        if watched.is_err() {
             self.end(Ending::Orphaned, ORPHAN_DEADLINE);
         }
     }
-}
 
-/// What a message brought that the coordinator must know.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum News {
-    /// A load of one of its topics came.
-    Loaded(MatchSlot),
-    /// One of its topics was removed.
-    Removed(MatchSlot),
-}
-
-fn section_len(section: &Section) -> usize {
-    section.body.as_ref().map_or(0, String::len)
-}
-
-/// An error is counted; the log has it when somebody looks closer, since a server may make a million of them.
-fn count(meter: &mut super::report::Meter, outcome: Result<(), TreeError>, feed: &str) {
-    if let Err(error) = outcome {
-        meter.error();
-        log::debug!(feed = feed, error:% = error; "worker.skipped");
+    fn flush_link(&mut self) -> io::Result<()> {
+        let unsent = usize::from(!self.link.flush(&mut self.lag)?);
+        match &mut self.link_watch {
+            Some(watch) => watch.unsent(self.poll.registry(), unsent),
+            None => Ok(()),
+        }
     }
 }

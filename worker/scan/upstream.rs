@@ -5,12 +5,13 @@
 
 use crate::feed::backoff::Backoff;
 use crate::feed::diffusion::{LostReason, Session, SessionConfig};
+use crate::watch::Watch;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long a connection may take to be made.
@@ -43,7 +44,7 @@ enum State {
     /// The socket is being connected.
     Connecting { stream: TcpStream, until: Instant },
     /// Bytes flow.
-    Connected { stream: TcpStream, session: Box<Session>, queue: Queue },
+    Connected { stream: TcpStream, session: Box<Session>, queue: Queue, watch: Watch },
 }
 
 /// What the socket's receive queue holds, as far as is known.
@@ -167,7 +168,8 @@ impl Upstream {
         let session = Session::new(SessionConfig { wall_ms, ..self.plan.session.clone() }, now);
         // What the poll said while the socket was being connected was not kept.
         let queue = Queue::Ending;
-        self.state = State::Connected { stream, session: Box::new(session), queue };
+        let watch = Watch::of_both(stream.as_raw_fd(), self.token);
+        self.state = State::Connected { stream, session: Box::new(session), queue, watch };
         Step::Connected
     }
 
@@ -207,7 +209,7 @@ impl Upstream {
     /// One read into the session's buffer; a read shorter than the room counts as drained, unless the peer closed.
     /// Returns the bytes read.
     pub fn read(&mut self, now: Instant) -> usize {
-        let State::Connected { stream, session, queue } = &mut self.state else { return 0 };
+        let State::Connected { stream, session, queue, watch: _ } = &mut self.state else { return 0 };
         loop {
             let spare = session.spare();
             let room = spare.len();
@@ -242,20 +244,13 @@ impl Upstream {
     }
 
     /// Writes what the session has to send, as far as the socket takes it.
-    pub fn flush(&mut self) {
-        let State::Connected { stream, session, queue } = &mut self.state else { return };
-        while !session.output().is_empty() {
-            match stream.write(session.output()) {
-                Ok(n) => session.output_sent(n),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                Err(error) => {
-                    session.disconnected(Some(error.kind()));
-                    // The next turn comes at once and tells it.
-                    *queue = Queue::Unread;
-                    return;
-                }
-            }
+    pub fn flush(&mut self, registry: &Registry) {
+        let State::Connected { stream, session, queue, watch } = &mut self.state else { return };
+        let written = write(stream, session).and_then(|()| watch.unsent(registry, session.output().len()));
+        if let Err(error) = written {
+            session.disconnected(Some(error.kind()));
+            // The next turn comes at once and tells it.
+            *queue = Queue::Unread;
         }
     }
 
@@ -265,6 +260,18 @@ impl Upstream {
         let kernel = touchline_common::sys::queue::readable_bytes(stream.as_fd()).unwrap_or(0);
         kernel + session.unread() as u64
     }
+}
+
+fn write(stream: &mut TcpStream, session: &mut Session) -> io::Result<()> {
+    while !session.output().is_empty() {
+        match stream.write(session.output()) {
+            Ok(n) => session.output_sent(n),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// The address to try: a name with several gets them in turn, for one of them may lead nowhere from here.
