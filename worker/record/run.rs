@@ -11,7 +11,7 @@ use super::data::{self, Fate, Surroundings, Worker};
 use super::documents::{Documents, Pace};
 use super::ledger::Source;
 use super::query::{Clients, Query};
-use super::store::{Job, Opened, Reply, Shared, queue};
+use super::store::{Job, Opened, Reply, Shared, checkpoint, queue};
 use super::time::wall_us;
 use super::waiting;
 use crate::watch::Watch;
@@ -117,6 +117,7 @@ impl Recorder {
                 log::error!(error:% = error; "store.wake_failed");
             }
         };
+        checkpoint::start(&config.path, &shared)?;
         std::thread::Builder::new()
             .name("store".into())
             .spawn(move || store.run(&wake))
