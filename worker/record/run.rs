@@ -206,6 +206,7 @@ impl Recorder {
         self.save_documents();
         self.shared.queue.push(&mut self.jobs);
         self.flush_workers();
+        self.audit.flush();
         self.tell_stats();
         self.flush_control()?;
         self.pass();
