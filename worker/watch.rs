@@ -71,7 +71,7 @@ mod tests {
 
     fn fill(near: &mut UnixStream) {
         let bytes = [0; 64 * 1024];
-        while near.write(&bytes).is_ok() {}
+        while near.write(&bytes).is_ok_and(|count| count > 0) {}
     }
 
     fn woken(poll: &mut Poll) -> usize {
@@ -91,7 +91,7 @@ mod tests {
             let mut bytes = vec![0; 64 * 1024];
             loop {
                 match far.read(&mut bytes) {
-                    Ok(_) => {}
+                    Ok(count) => assert!(count > 0),
                     Err(error) => return assert_eq!(error.kind(), ErrorKind::WouldBlock),
                 }
             }

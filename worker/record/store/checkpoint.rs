@@ -16,6 +16,8 @@ use std::time::Duration;
 const WORTH: u64 = 24 * 1024 * 1024;
 /// How often the log is looked at.
 const LOOK: Duration = Duration::from_millis(100);
+/// How long a reader that is still in the log is left alone: each attempt makes the writer wait for the disk.
+const AGAIN: Duration = Duration::from_secs(1);
 /// How long a reader may keep the log from being emptied while the writer waits.
 const READERS: Duration = Duration::from_millis(1);
 
@@ -28,17 +30,23 @@ pub(in crate::record) fn start(path: &Path, shared: &Arc<Shared>) -> Result<(), 
     let connection = open(&path)
         .map_err(|error| RecordError::OpenStore { path: path.clone(), what: error.to_string() })?;
     let run = move || {
-        let log = log_of(&path);
+        let file = log_of(&path);
         let mut trouble = String::new();
         while !shared.closing.load(Ordering::Acquire) {
             std::thread::sleep(LOOK);
-            if std::fs::metadata(&log).is_ok_and(|found| found.len() >= WORTH) {
-                let told =
-                    copy(&connection, &shared).err().map(|error| error.to_string()).unwrap_or_default();
+            if std::fs::metadata(&file).is_ok_and(|found| found.len() >= WORTH) {
+                let (log, told) = match copy(&connection, &shared) {
+                    Ok(log) => (log, String::new()),
+                    Err(error) => (Log::InUse, error.to_string()),
+                };
                 if !told.is_empty() && told != trouble {
                     log::error!(error = told.as_str(); "store.checkpoint_failed");
                 }
                 trouble = told;
+                match log {
+                    Log::Empty => {}
+                    Log::InUse => std::thread::sleep(AGAIN),
+                }
             }
         }
     };
@@ -61,15 +69,23 @@ fn log_of(path: &Path) -> PathBuf {
     PathBuf::from(log)
 }
 
-fn copy(connection: &Connection, shared: &Shared) -> rusqlite::Result<()> {
+/// What became of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Log {
+    Empty,
+    /// A reader holds on to it.
+    InUse,
+}
+
+fn copy(connection: &Connection, shared: &Shared) -> rusqlite::Result<Log> {
     checkpoint(connection, "PASSIVE")?;
     let _gate = queue::lock(&shared.gate);
-    // Busy is no error: a reader is in the log, and the next look tries again.
     checkpoint(connection, "TRUNCATE")
 }
 
-fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<()> {
-    connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()))
+fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<Log> {
+    let busy: i64 = connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| row.get(0))?;
+    Ok(if busy == 0 { Log::Empty } else { Log::InUse })
 }
 
 #[cfg(test)]
@@ -91,10 +107,10 @@ mod tests {
         let reader = Connection::open(&path).unwrap();
         reader.execute_batch("BEGIN; SELECT * FROM t").unwrap();
         writer.execute("INSERT INTO t VALUES (1)", []).unwrap();
-        copy(&connection, &shared).unwrap();
+        assert_eq!(copy(&connection, &shared).unwrap(), Log::InUse);
         assert!(log() > 0, "the reader is in it");
         reader.execute_batch("COMMIT").unwrap();
-        copy(&connection, &shared).unwrap();
+        assert_eq!(copy(&connection, &shared).unwrap(), Log::Empty);
         assert_eq!(log(), 0);
         writer.execute("INSERT INTO t VALUES (2)", []).unwrap();
         assert!(log() > 0);
