@@ -49,6 +49,8 @@ const LAST_COMMIT: Duration = Duration::from_secs(2);
 const MAX_OUTBOX: usize = 200_000;
 /// Documents of one `Documents` message.
 const DOCUMENTS_A_MESSAGE: usize = 1_000;
+/// Jobs that are handed to the store's thread before the turn is over.
+const JOBS_AT_ONCE: usize = 256;
 /// Messages of the control channel in one turn.
 const CONTROL_PER_TURN: usize = 256;
 
@@ -332,6 +334,10 @@ impl Recorder {
             };
             let fate = worker.turn(&mut around, token);
             self.close_unless_open(place, &fate);
+            // The store's thread begins with what one worker sent while the next one's is read.
+            if self.jobs.len() >= JOBS_AT_ONCE {
+                self.shared.queue.push(&mut self.jobs);
+            }
         }
     }
 
