@@ -5,6 +5,7 @@
 
 pub mod config;
 pub mod control;
+pub mod failpoint;
 pub mod ipc;
 pub mod logging;
 pub mod model;

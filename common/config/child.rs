@@ -1,10 +1,11 @@
 //! The configuration as the coordinator hands it to its children, and the resolving of the secrets in it.
 //!
-//! Invariant: the only text with a secret in it is [`Config::to_child_json`]'s, which goes through a socketpair and
+//! Invariant: the only text with a secret in it, a password or a header's value, is [`Config::to_child_json`]'s, which goes through a socketpair and
 //! nowhere else.
 
-use super::{Config, FeedConfig, Secret};
+use super::{Config, FeedConfig, Headers, Secret};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// A password is at most this long; a longer file is the wrong file.
@@ -14,12 +15,14 @@ const MAX_PASSWORD: usize = 4096;
 struct ToChild<'c> {
     config: &'c Config,
     passwords: Vec<&'c str>,
+    headers: Vec<&'c BTreeMap<String, String>>,
 }
 
 #[derive(Deserialize)]
 struct FromCoordinator {
     config: Config,
     passwords: Vec<String>,
+    headers: Vec<BTreeMap<String, String>>,
 }
 
 impl Config {
@@ -29,7 +32,8 @@ impl Config {
     /// A path in it that is no UTF-8.
     pub fn to_child_json(&self) -> Result<String, ChildConfigError> {
         let passwords = self.feed.iter().map(|feed| feed.password.expose()).collect();
-        serde_json::to_string(&ToChild { config: self, passwords })
+        let headers = self.feed.iter().map(|feed| feed.headers.expose()).collect();
+        serde_json::to_string(&ToChild { config: self, passwords, headers })
             .map_err(|error| ChildConfigError::Write(error.to_string()))
     }
 
@@ -38,12 +42,14 @@ impl Config {
     /// # Errors
     /// Text that is not from [`Config::to_child_json`] of this build. The text itself is not repeated.
     pub fn from_child_json(json: &str) -> Result<Self, ChildConfigError> {
-        let FromCoordinator { mut config, passwords } = serde_json::from_str(json).map_err(|error| {
-            // The message of a wrong value would repeat it, and it may be a secret.
-            ChildConfigError::Read { line: error.line(), column: error.column() }
-        })?;
-        for (feed, password) in config.feed.iter_mut().zip(passwords) {
+        let FromCoordinator { mut config, passwords, headers } =
+            serde_json::from_str(json).map_err(|error| {
+                // The message of a wrong value would repeat it, and it may be a secret.
+                ChildConfigError::Read { line: error.line(), column: error.column() }
+            })?;
+        for ((feed, password), headers) in config.feed.iter_mut().zip(passwords).zip(headers) {
             feed.password = Secret::new(password);
+            feed.headers = Headers::new(headers);
         }
         Ok(config)
     }

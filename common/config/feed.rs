@@ -3,6 +3,7 @@
 //! Invariant: closed sets are enums; what is not built in this version is refused by `unbuilt`, not here, so that a
 //! complete configuration can always be read and printed.
 
+use super::headers::Headers;
 use super::secret::Secret;
 use super::template::{Part, Template};
 use super::units::{Dur, Rate};
@@ -21,6 +22,14 @@ pub struct FeedConfig {
     pub url: Url,
     /// The version of the wire.
     pub protocol: Protocol,
+    /// Topics that the handshake itself asks for, as the server wants them written.
+    pub login_topics: Vec<String>,
+    /// More headers of a WebSocket's request.
+    pub headers: Headers,
+    /// A file with certificates of authorities to trust beside the system's; empty: none.
+    pub ca_file: String,
+    /// Whether any certificate is taken: for test servers only.
+    pub insecure: bool,
     /// How matches are spread over connections.
     pub strategy: Strategy,
     /// What the topics' contents are.
@@ -47,6 +56,10 @@ pub struct FeedConfig {
     pub connects_per_s: Rate,
     /// Subscriptions sent per second at most.
     pub subscribes_per_s: Rate,
+    /// Under strategy `dumps`: matches that one connection goes round.
+    pub dump_matches: u32,
+    /// Under strategy `dumps`: a match is loaded at most once in this time.
+    pub dump_every: Dur,
     /// What the server does above its cap.
     pub over_cap: OverCap,
     /// Whether a login allows one session only, so that the old one must end first.
@@ -86,6 +99,10 @@ impl Default for FeedConfig {
             kind: FeedKind::Diffusion,
             url: Url::default(),
             protocol: Protocol::V4,
+            login_topics: Vec::new(),
+            headers: Headers::default(),
+            ca_file: String::new(),
+            insecure: false,
             strategy: Strategy::Balanced,
             payload: Payload::Inplay,
             list_topic: DEFAULT_LIST_TOPIC.to_owned(),
@@ -99,6 +116,8 @@ impl Default for FeedConfig {
             max_connections: 64,
             connects_per_s: Rate::per_s(20.0),
             subscribes_per_s: Rate::per_s(500.0),
+            dump_matches: 250,
+            dump_every: Dur::secs(1),
             over_cap: OverCap::Auto,
             break_before_make: false,
             resubscribe: false,
@@ -112,6 +131,20 @@ impl Default for FeedConfig {
             password_env: String::new(),
             password_file: String::new(),
             password: Secret::default(),
+        }
+    }
+}
+
+impl FeedConfig {
+    /// Subscriptions that one worker may be given, its own included; under `dumps` it holds at most `max_subscriptions` of them at a time.
+    pub fn worker_capacity(&self) -> u32 {
+        match self.strategy {
+            Strategy::Balanced | Strategy::Multiplex => self.max_subscriptions,
+            Strategy::Dumps => {
+                let topics = u32::try_from(self.match_topics.len()).unwrap_or(u32::MAX);
+                let own = u32::from(!self.list_topic.is_empty()) + u32::from(!self.time_topic.is_empty());
+                self.dump_matches.saturating_mul(topics.max(1)).saturating_add(own)
+            }
         }
     }
 }
@@ -142,11 +175,11 @@ pub enum Protocol {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Strategy {
-    /// Evenly, each subscription kept.
+    /// Over forked workers with one connection each; every subscription is kept.
     Balanced,
-    /// One connection takes loads, others deltas.
+    /// Each connection goes round its matches: it subscribes, takes the load, unsubscribes.
     Dumps,
-    /// Several sessions on one link.
+    /// Several connections in one process; every subscription is kept.
     Multiplex,
 }
 

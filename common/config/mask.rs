@@ -6,7 +6,8 @@
 use std::borrow::Cow;
 
 /// Words in a key whose value is hidden, unless the key only tells where the secret is.
-const SECRET_WORDS: [&str; 5] = ["password", "passwd", "secret", "token", "credential"];
+const SECRET_WORDS: [&str; 9] =
+    ["password", "passwd", "secret", "token", "credential", "authorization", "cookie", "api-key", "apikey"];
 
 /// `source` with the values of suspicious keys and the logins in addresses as `*`.
 pub(super) fn mask(source: &str) -> Cow<'_, str> {

@@ -8,6 +8,7 @@ mod check;
 mod child;
 mod dirs;
 mod feed;
+mod headers;
 mod locate;
 mod mask;
 mod report;
@@ -25,6 +26,7 @@ mod tests;
 pub use child::ChildConfigError;
 pub use dirs::User;
 pub use feed::{FeedConfig, FeedKind, MatchFilter, OverCap, Payload, Protocol, Status, Strategy, WaitingKey};
+pub use headers::Headers;
 pub use report::{ConfigErrors, Mistake};
 pub use secret::{REDACTED, Secret};
 pub use sections::{

@@ -25,6 +25,10 @@ name = "inplay"
 kind = "diffusion"
 url = "dpt://127.0.0.1:8080"
 protocol = "v4"
+login_topics = []
+headers = {}
+ca_file = ""
+insecure = false
 strategy = "balanced"
 payload = "inplay"
 list_topic = "OVInPlay_1_3"
@@ -267,6 +271,12 @@ fn single_mistakes() {
             "[[feed]]\nmax_subscriptions = 1\ntime_topic = \"T\"",
             "a connection may hold 1 subscriptions, but one match takes 2",
         ),
+        ("[[feed]]\npayload = \"topic-tree\"", "a feed with this payload has no match list"),
+        (
+            "[[feed]]\npayload = \"raw\"\nmatches = [\"a\"]\nstrategy = \"dumps\"",
+            "a branch of topics has no load that could be taken and let go",
+        ),
+        ("[[feed]]\npayload = \"raw\"\nlist_topic = \"L\"", "a feed with this payload has no match list"),
         ("[pool]\nmax_workers = 0", "`max_workers` is 0"),
         ("[pool]\nmax_workers = -1", "invalid value: integer `-1`"),
         ("[pool]\nspare_workers = 65", "`spare_workers` is more than `max_workers` (64)"),
@@ -291,17 +301,7 @@ fn what_is_not_built_is_refused_unless_it_is_the_default() {
     for text in [
         "[[feed]]\nkind = \"poll\"",
         "[[feed]]\nkind = \"rooms\"",
-        "[[feed]]\nurl = \"dpts://h:1\"",
-        "[[feed]]\nurl = \"ws://h:1/x\"",
-        "[[feed]]\nurl = \"wss://h:1\"",
-        "[[feed]]\nprotocol = \"zap\"",
-        "[[feed]]\nstrategy = \"dumps\"",
         "[[feed]]\nstrategy = \"multiplex\"",
-        "[[feed]]\npayload = \"topic-tree\"",
-        "[[feed]]\npayload = \"raw\"",
-        "[[feed]]\nmatches_file = \"f\"",
-        "[[feed]]\nover_cap = \"no-load\"",
-        "[[feed]]\nresubscribe = true",
         "[store]\nrecord_raw = true",
         "[streams]\nredis = \"redis://127.0.0.1:6379/0\"",
         "[streams]\nndjson = \"-\"",
@@ -312,16 +312,74 @@ fn what_is_not_built_is_refused_unless_it_is_the_default() {
         let messages = messages(text);
         assert!(messages.len() == 1 && messages[0].contains("not in this build"), "{text}: {messages:?}");
     }
-    for text in ["[[feed]]\nover_cap = \"close\"", "[sandbox]\nmode = \"off\"", "[streams]\nmaxlen = 100000"]
-    {
+    for text in [
+        "[[feed]]\nover_cap = \"no-load\"",
+        "[[feed]]\nresubscribe = true",
+        "[[feed]]\npayload = \"topic-tree\"\nmatches = [\"a\"]",
+        "[[feed]]\npayload = \"raw\"\nmatches_file = \"f\"",
+        "[sandbox]\nmode = \"off\"",
+        "[streams]\nmaxlen = 100000",
+    ] {
         assert!(Config::parse(text, FILE).is_ok(), "{text}");
     }
+}
+
+#[test]
+fn each_transport_takes_what_belongs_to_it() {
+    for (text, message) in [
+        ("protocol = \"zap\"", "\"zap\" is spoken over a WebSocket, not over dpt"),
+        ("url = \"dpts://h:1\"\nprotocol = \"zap\"", "\"zap\" is spoken over a WebSocket, not over dpts"),
+        ("ca_file = \"f\"", "`ca_file` is for TLS, which dpt:// is without"),
+        ("url = \"ws://h:1\"\ninsecure = true", "`insecure` is for TLS, which ws:// is without"),
+        (
+            "url = \"wss://h:1\"\ninsecure = true\nca_file = \"f\"",
+            "any certificate is taken, so `ca_file` would mean nothing",
+        ),
+        ("headers = { A = \"b\" }", "headers are for a WebSocket, dpt:// has none"),
+        ("url = \"ws://h:1\"\nheaders = { \"A B\" = \"b\" }", "bad name of a header"),
+        ("url = \"ws://h:1\"\nheaders = { hOst = \"b\" }", "the request has its own `hOst`"),
+        (
+            "url = \"ws://h:1\"\nheaders = { Sec-WebSocket-Key = \"b\" }",
+            "the request has its own `Sec-WebSocket-Key`",
+        ),
+        ("url = \"ws://h:1\"\nheaders = { A = \"b\\r\\nC: d\" }", "a control character in the value of `A`"),
+        (
+            "url = \"ws://h:1\"\nheaders = { Cookie = \"<redacted>\" }",
+            "the value of `Cookie` is what is printed in place of a secret",
+        ),
+        ("login_topics = [\"a\\u0001\"]", "a control character in it"),
+        ("login_topics = [\"\"]", "an empty topic"),
+    ] {
+        assert_eq!(messages(&format!("[[feed]]\n{text}\n")), [message], "{text}");
+    }
+    for text in [
+        "url = \"dpts://h:1\"\nca_file = \"f\"",
+        "url = \"wss://h:1/x?y=z\"\ninsecure = true",
+        "url = \"wss://h:1\"\nprotocol = \"zap\"\nlogin_topics = [\"__time\", \"S_1\"]\nheaders = { Cookie = \"a=b\" }",
+    ] {
+        assert!(Config::parse(&format!("[[feed]]\n{text}\n"), FILE).is_ok(), "{text}");
+    }
+}
+
+#[test]
+fn a_header_that_sounds_like_a_secret_goes_to_children_and_nowhere_else() {
+    let text = "[[feed]]\nurl = \"ws://h:1\"\nheaders = { Cookie = \"a=hunter2\", X-Api-Key = \"hunter2\", \
+                authorization = \"Basic hunter2\", Origin = \"https://shown\" }\n";
+    let config = Config::parse(text, FILE).unwrap();
+    let printed = config.to_toml();
+    assert!(printed.contains("Cookie = \"<redacted>\"") && printed.contains("https://shown"), "{printed}");
+    assert!(!printed.contains("hunter2") && !format!("{config:?}").contains("hunter2"));
+    let child = Config::from_child_json(&config.to_child_json().unwrap()).unwrap();
+    assert_eq!(child, config);
+    assert_eq!(child.feed[0].headers.expose()["Cookie"], "a=hunter2");
 }
 
 #[test]
 fn no_report_shows_a_secret() {
     for text in [
         "[[feed]]\npassword = \"hunter2\"\n",
+        "[[feed]]\nheaders = { Cookie = \"hunter2\", Authorization = \"hunter2\" }\n",
+        "[[feed]]\n[feed.headers]\nX-Api-Key = \"hunter2\"\nnonsense = 3\n",
         "[[feed]]\nurl = \"dpt://bob:hunter2@h:1\"\n",
         "[[feed]]\nmax_connections = 0\npasword = 1 # near\nmy_secret = 'hunter2'\n",
         "[streams]\nredis = \"redis://:hunter2@h:1/0\"\n",

@@ -4,10 +4,9 @@
 //! Whoever builds a part removes its line here.
 
 use super::check::Findings;
-use super::feed::{FeedConfig, FeedKind, OverCap, Payload, Protocol, Strategy};
+use super::feed::{FeedConfig, FeedKind, Strategy};
 use super::locate::Place;
 use super::sections::{GatewayConfig, SandboxMode, StreamsConfig};
-use super::url::Transport;
 use super::{Config, SandboxConfig};
 
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
@@ -29,35 +28,13 @@ fn feed_settings(feed: &FeedConfig) -> Vec<Setting> {
         FeedKind::Diffusion => false,
         FeedKind::Poll | FeedKind::Rooms => true,
     };
-    let transport = match feed.url.transport {
-        Transport::Dpt => false,
-        Transport::Dpts | Transport::Ws | Transport::Wss => true,
-    };
-    let protocol = match feed.protocol {
-        Protocol::V4 => false,
-        Protocol::Zap => true,
-    };
     let strategy = match feed.strategy {
-        Strategy::Balanced => false,
-        Strategy::Dumps | Strategy::Multiplex => true,
-    };
-    let payload = match feed.payload {
-        Payload::Inplay => false,
-        Payload::TopicTree | Payload::Raw => true,
-    };
-    let over_cap = match feed.over_cap {
-        OverCap::Auto | OverCap::Close => false,
-        OverCap::Error | OverCap::Ignore | OverCap::NoLoad | OverCap::Thin => true,
+        Strategy::Balanced | Strategy::Dumps => false,
+        Strategy::Multiplex => true,
     };
     vec![
         ("kind", kind, "expected \"diffusion\""),
-        ("url", transport, "expected dpt://host:port"),
-        ("protocol", protocol, "expected \"v4\""),
-        ("strategy", strategy, "expected \"balanced\""),
-        ("payload", payload, "expected \"inplay\""),
-        ("matches_file", !feed.matches_file.is_empty(), "expected `matches` or `list_topic`"),
-        ("over_cap", over_cap, "expected \"auto\" or \"close\""),
-        ("resubscribe", feed.resubscribe, "expected false"),
+        ("strategy", strategy, "expected \"balanced\" or \"dumps\""),
     ]
 }
 

@@ -1,7 +1,7 @@
-//! The address of a feed: `dpt://host:port`.
+//! The address of a feed: `dpt://host:port`, `wss://host:port/path`.
 //!
 //! Invariant: host and port are never empty; a login in the address is refused, so that no secret stands in a place
-//! that is printed. Known schemes that are not built yet are parsed all the same: `check` names them.
+//! that is printed.
 
 use super::units::written;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -24,6 +24,22 @@ pub enum Transport {
 impl Transport {
     /// Every one of them.
     pub const ALL: [Self; 4] = [Self::Dpt, Self::Dpts, Self::Ws, Self::Wss];
+
+    /// Whether TLS is under it.
+    pub const fn has_tls(self) -> bool {
+        match self {
+            Self::Dpts | Self::Wss => true,
+            Self::Dpt | Self::Ws => false,
+        }
+    }
+
+    /// Whether it is a WebSocket.
+    pub const fn is_websocket(self) -> bool {
+        match self {
+            Self::Ws | Self::Wss => true,
+            Self::Dpt | Self::Dpts => false,
+        }
+    }
 
     /// The scheme in an address.
     pub const fn scheme(self) -> &'static str {

@@ -3,8 +3,10 @@
 //! Invariant: only judges, apart from `list_topic`, whose default depends on whether matches are named. Nothing is opened
 //! or resolved here.
 
+mod transport;
+
 use super::check::{Findings, nearest};
-use super::feed::FeedConfig;
+use super::feed::{FeedConfig, Payload, Strategy};
 use super::locate::Place;
 use super::units::{ByteSize, Dur};
 use super::{Config, EVENT_TYPES};
@@ -29,9 +31,12 @@ fn check_feed(feed: &mut FeedConfig, index: usize, findings: &mut Findings<'_>) 
     check_name(&feed.name, &at("name"), findings);
     check_matches(feed, index, findings);
     check_topics(feed, index, findings);
-    for (key, text) in
-        [("list_topic", &feed.list_topic), ("time_topic", &feed.time_topic), ("username", &feed.username)]
-    {
+    for (key, text) in [
+        ("list_topic", &feed.list_topic),
+        ("time_topic", &feed.time_topic),
+        ("username", &feed.username),
+        ("matches_file", &feed.matches_file),
+    ] {
         check_plain(text, &at(key), findings);
     }
     for (key, count) in
@@ -65,6 +70,7 @@ fn check_feed(feed: &mut FeedConfig, index: usize, findings: &mut Findings<'_>) 
         );
     }
     check_login(feed, index, findings);
+    transport::check(feed, index, findings);
 }
 
 fn check_name(name: &str, at: &Place, findings: &mut Findings<'_>) {
@@ -79,6 +85,21 @@ fn check_matches(feed: &mut FeedConfig, index: usize, findings: &mut Findings<'_
     let named = !feed.matches.is_empty() || !feed.matches_file.is_empty();
     if named && !findings.is_written(&at("list_topic")) {
         feed.list_topic.clear();
+    }
+    if feed.payload != Payload::Inplay && !named {
+        findings.add(
+            &at("payload"),
+            "a feed with this payload has no match list",
+            "expected `matches` or `matches_file` with the matches to follow, or payload = \"inplay\"",
+        );
+        return;
+    }
+    if feed.payload != Payload::Inplay && feed.strategy == Strategy::Dumps {
+        findings.add(
+            &at("strategy"),
+            "a branch of topics has no load that could be taken and let go",
+            "expected \"balanced\", or payload = \"inplay\"",
+        );
     }
     match (feed.list_topic.is_empty(), named) {
         (true, false) => findings.add(
@@ -123,7 +144,9 @@ fn check_topics(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
     }
     for (n, topic) in feed.match_topics.iter().enumerate() {
         check_plain(topic.as_str(), &at("match_topics").index(n), findings);
-        if topic.names().next().is_none() && (!feed.list_topic.is_empty() || feed.matches.len() > 1) {
+        if topic.names().next().is_none()
+            && (!feed.list_topic.is_empty() || feed.matches.len() > 1 || !feed.matches_file.is_empty())
+        {
             let message = "no attribute in it, so all matches would have one topic";
             findings.add(&at("match_topics").index(n), message, "expected `{KEY}` in it");
         }

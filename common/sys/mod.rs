@@ -1,5 +1,5 @@
 //! The few kernel calls that std and nix do not offer safely, and those that decide who lives: descriptor passing,
-//! pidfds, the start of a child, locks, signals. The only place in the project where `unsafe` may stand.
+//! pidfds, the start of a child, locks, signals, the watchdog. The only place in the project where `unsafe` may stand.
 
 pub mod child;
 pub mod descriptors;
@@ -8,3 +8,4 @@ pub mod lock;
 pub mod pidfd;
 pub mod queue;
 pub mod signals;
+pub mod watchdog;

@@ -4,6 +4,7 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 /// One process, by descriptor.
 #[derive(Debug)]
@@ -41,6 +42,73 @@ impl PidFd {
     }
 }
 
+/// How a process ended, and what it had used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// How.
+    pub how: How,
+    /// The most memory it held. The kernel counts what its parent held at the fork in.
+    pub peak_rss_bytes: u64,
+    /// Processor time, its own and the kernel's for it.
+    pub cpu: Duration,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// By itself, with this code.
+    Code(i32),
+    /// By a signal.
+    Signal {
+        /// Its number.
+        number: i32,
+        /// Whether a core was written.
+        core: bool,
+    },
+}
+
+impl PidFd {
+    /// Reaps the process if it has ended; it must be our child.
+    ///
+    /// # Errors
+    /// As `waitid(2)`.
+    #[allow(unsafe_code)]
+    pub fn reap(&self) -> io::Result<Option<Ended>> {
+        // SAFETY: both are plain numbers and unions of them, for which all zeroes is a value.
+        let (mut info, mut usage): (libc::siginfo_t, libc::rusage) = unsafe { std::mem::zeroed() };
+        let flags = libc::WEXITED | libc::WNOHANG;
+        // SAFETY: the descriptor is ours; both structures outlive the call, which writes them. The C library's `waitid` hides the last one.
+        let waited = unsafe {
+            libc::syscall(
+                libc::SYS_waitid,
+                libc::P_PIDFD,
+                self.0.as_raw_fd(),
+                &raw mut info,
+                flags,
+                &raw mut usage,
+            )
+        };
+        Errno::result(waited)?;
+        // SAFETY: after waitid these fields are set, or zero when nobody has ended.
+        let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
+        if pid == 0 {
+            return Ok(None);
+        }
+        let how = match info.si_code {
+            libc::CLD_EXITED => How::Code(status),
+            code => How::Signal { number: status, core: code == libc::CLD_DUMPED },
+        };
+        let peak_rss_bytes = u64::try_from(usage.ru_maxrss).unwrap_or(0).saturating_mul(1024);
+        let cpu = duration(usage.ru_utime) + duration(usage.ru_stime);
+        Ok(Some(Ended { how, peak_rss_bytes, cpu }))
+    }
+}
+
+fn duration(time: libc::timeval) -> Duration {
+    let micros = time.tv_sec.saturating_mul(1_000_000).saturating_add(time.tv_usec);
+    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+}
+
 impl AsFd for PidFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
@@ -63,10 +131,18 @@ mod tests {
     fn a_killed_child_makes_it_readable_and_a_late_signal_is_harmless() {
         let mut child = Command::new("sleep").arg("60").spawn().unwrap();
         let fd = PidFd::open(child.id()).unwrap();
+        assert_eq!(fd.reap().unwrap(), None, "it runs");
         fd.signal(Signal::SIGKILL).unwrap();
         let mut polled = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
         assert_eq!(poll(&mut polled, PollTimeout::from(5_000u16)).unwrap(), 1);
-        child.wait().unwrap();
+        let ended = fd.reap().unwrap().unwrap();
+        assert_eq!(ended.how, How::Signal { number: 9, core: false });
+        assert!(ended.peak_rss_bytes > 0);
+        let mut exits = Command::new("sh").args(["-c", "exit 7"]).spawn().unwrap();
+        let fd_of_exit = PidFd::open(exits.id()).unwrap();
+        poll(&mut [PollFd::new(fd_of_exit.as_fd(), PollFlags::POLLIN)], PollTimeout::from(5_000u16)).unwrap();
+        assert_eq!(fd_of_exit.reap().unwrap().map(|ended| ended.how), Some(How::Code(7)));
+        assert!(exits.wait().is_err() && child.wait().is_err(), "both are reaped");
         fd.signal(Signal::SIGKILL).unwrap();
     }
 }

@@ -1,11 +1,13 @@
 //! From arguments to the verb that carries them out.
 
 use super::ask::{Daemon, arguments, config_file};
+use super::dissect::dissect;
 use super::generate;
 use super::options::{
-    ChildKind, ChildOptions, DemoOptions, Keep, OutputFormat, Replay, RunOptions, SimulateOptions,
+    ChildKind, ChildOptions, DemoOptions, Keep, Manners, OutputFormat, Replay, RunOptions, SimulateOptions,
 };
 use super::output::{Failure, Outcome, Printer, settle};
+use super::probe::probe;
 use super::verbs::{Built, VERBS, Verb};
 use super::{Code, parser, show, wait};
 use clap::ArgMatches;
@@ -18,6 +20,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use touchline_common::config::{Config, ConfigErrors, FeedConfig};
+use touchline_simulator::OnResume;
+use touchline_simulator::options::BadOption;
 
 /// What needs more than the control socket.
 pub trait Commands {
@@ -95,6 +99,14 @@ fn carry_out(name: &str, matches: &ArgMatches, commands: &dyn Commands, out: &mu
         "check" => check(matches, out),
         "completions" => generate::completions(text(matches, "shell"), out),
         "man" => generate::man(out),
+        "probe" => {
+            let path = config_file(matches)?;
+            match Config::load(&path) {
+                Ok(config) => probe(&config, text(matches, "feed"), output(matches), out),
+                Err(errors) => refuse(&errors, output(matches), out),
+            }
+        }
+        "dissect" => dissect(text(matches, "file"), output(matches), out),
         _ => operate(name, matches, out),
     }
 }
@@ -246,7 +258,6 @@ fn demo_options(matches: &ArgMatches) -> Result<DemoOptions, Failure> {
 fn simulate_options(matches: &ArgMatches) -> Result<SimulateOptions, Failure> {
     only_built(matches, "transport", "dpt")?;
     only_built(matches, "protocol", "v4")?;
-    only_built(matches, "over-cap", "close")?;
     if matches.contains_id("fault") {
         return Err(not_in_this_build("`--fault`"));
     }
@@ -259,11 +270,32 @@ fn simulate_options(matches: &ArgMatches) -> Result<SimulateOptions, Failure> {
         rate: number(matches, "rate"),
         burst: matches.get_one("burst").copied(),
         cap: cap(matches)?,
+        payload: text(matches, "payload")
+            .parse()
+            .map_err(|error: BadOption| Failure::told(Code::Usage, error.to_string()))?,
+        manners: manners(matches)?,
         seed: whole(matches, "seed"),
         churn: number(matches, "churn"),
         replay: replay(matches),
         truth: matches.get_one("truth").copied(),
         output: output(matches),
+    })
+}
+
+fn manners(matches: &ArgMatches) -> Result<Manners, Failure> {
+    let wrong = |error: BadOption| Failure::told(Code::Usage, error.to_string());
+    let size = |name| {
+        let given = matches.get_one::<u64>(name).copied();
+        given.map(|given| usize::try_from(given).unwrap_or(usize::MAX).max(1))
+    };
+    Ok(Manners {
+        over_cap: text(matches, "over-cap").parse().map_err(wrong)?,
+        login: matches.get_one::<String>("login").map(|login| login.parse()).transpose().map_err(wrong)?,
+        keep_alive: matches.get_one("keep-alive").copied().unwrap_or_default(),
+        on_resume: if matches.get_flag("reload-on-resume") { OnResume::Reload } else { OnResume::Queued },
+        encoding: text(matches, "encoding").parse().map_err(wrong)?,
+        fragment_above: size("fragment-above"),
+        max_depth: size("max-depth"),
     })
 }
 

@@ -6,10 +6,12 @@
 
 mod ask;
 mod dispatch;
+mod dissect;
 mod generate;
 mod options;
 mod output;
 mod parser;
+mod probe;
 mod show;
 mod table;
 mod verbs;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use touchline_simulator::{BodyEncoding, Login, OnResume, OverCap, Payload};
 
 /// Whether people or programs read the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,7 +78,7 @@ pub struct BurstSpec {
     pub every: Duration,
 }
 
-/// `touchline simulate`. Transport, protocol and what happens above the cap are those of this build: dpt, v4, close.
+/// `touchline simulate`. Transport and protocol are those of this build: dpt, v4.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SimulateOptions {
     /// Where it listens; port 0 takes a free one.
@@ -90,6 +91,10 @@ pub struct SimulateOptions {
     pub burst: Option<BurstSpec>,
     /// Subscriptions that one connection may hold; `None`: any number.
     pub cap: Option<u32>,
+    /// How matches are published.
+    pub payload: Payload,
+    /// How it treats its clients.
+    pub manners: Manners,
     /// The seed of everything random.
     pub seed: u64,
     /// Matches per minute that end while others appear.
@@ -100,6 +105,25 @@ pub struct SimulateOptions {
     pub truth: Option<SocketAddr>,
     /// How progress is told.
     pub output: OutputFormat,
+}
+
+/// How a simulated server treats its clients.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Manners {
+    /// What happens above the cap.
+    pub over_cap: OverCap,
+    /// Who may connect; `None`: anybody.
+    pub login: Option<Login>,
+    /// How long a session is kept after its connection broke.
+    pub keep_alive: Duration,
+    /// What a session gets that goes on.
+    pub on_resume: OnResume,
+    /// How bodies are written for clients that can take it.
+    pub encoding: BodyEncoding,
+    /// Longer bodies come in pieces of that size; `None`: in one.
+    pub fragment_above: Option<usize>,
+    /// Messages that may wait for a connection; `None`: any number.
+    pub max_depth: Option<usize>,
 }
 
 /// The hidden verbs of the forked processes. Their channel is descriptor 0.

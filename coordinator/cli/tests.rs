@@ -23,7 +23,7 @@ const CONTRACT: &[(&str, Built)] = &[
     ("gaps", Built::Yes),
     ("events", Built::Yes),
     ("odds", Built::Yes),
-    ("probe", Built::No),
+    ("probe", Built::Yes),
     ("health", Built::Yes),
     ("drain", Built::Yes),
     ("move", Built::Yes),
@@ -34,7 +34,7 @@ const CONTRACT: &[(&str, Built)] = &[
     ("reload", Built::No),
     ("upgrade", Built::No),
     ("log", Built::Yes),
-    ("dissect", Built::No),
+    ("dissect", Built::Yes),
     ("replay", Built::No),
     ("stop", Built::Yes),
     ("ping", Built::Yes),
@@ -205,7 +205,6 @@ fn what_is_not_built_says_so_however_it_is_called() {
         &["demo", "--feed", "poll"],
         &["simulate", "--transport", "ws"],
         &["simulate", "--protocol", "zap"],
-        &["simulate", "--over-cap", "thin"],
         &["simulate", "--fault", "drop"],
     ] {
         let ran = touchline(args);
@@ -225,6 +224,8 @@ fn every_built_verb_is_carried_out() {
             "scale" => vec![&["--min", "1", "--max", "2"]],
             "match" | "odds" | "resync" | "release" => vec![&["inplay/7"]],
             "completions" => vec![&["bash"]],
+            "dissect" => vec![&["/nowhere.pcap"]],
+            "probe" => vec![&["inplay"]],
             "wait-ready" => vec![&["--timeout", "1ms"]],
             _ => vec![&[]],
         };
@@ -234,7 +235,8 @@ fn every_built_verb_is_carried_out() {
             let ran = touchline(&args);
             assert!(!ran.err.contains("not in this build"), "{args:?}: {}", ran.err);
             let expected = match verb.name {
-                "run" | "check" => Code::Usage,
+                "run" | "check" | "probe" => Code::Usage,
+                "dissect" => Code::Failed,
                 "demo" | "simulate" | "completions" | "man" | "worker" | "recorder" => Code::Done,
                 _ => Code::NotRunning,
             };
@@ -289,16 +291,40 @@ fn the_options_of_demo_and_simulate() {
     let simulate = touchline(&["simulate", "--listen", "[::1]:0", "--truth", "127.0.0.1:9", "--churn", "30"]);
     assert_eq!(
         simulate.asked,
-        "SimulateOptions { listen: [::1]:0, matches: 250, rate: 1000.0, burst: None, cap: None, seed: 1, churn: 30.0, \
+        "SimulateOptions { listen: [::1]:0, matches: 250, rate: 1000.0, burst: None, cap: None, \
+         payload: Inplay, manners: Manners { over_cap: Close, login: None, keep_alive: 0ns, on_resume: Queued, encoding: None, \
+         fragment_above: None, max_depth: None }, seed: 1, churn: 30.0, \
          replay: Replay { files: [], speed: 1.0 }, truth: Some(127.0.0.1:9), output: Text }"
+    );
+    let args = [
+        "simulate",
+        "--over-cap",
+        "thin",
+        "--login",
+        "u:secret",
+        "--keep-alive",
+        "60s",
+        "--reload-on-resume",
+    ];
+    let more = ["--encoding", "zlib", "--fragment-above", "9000", "--max-depth", "1000"];
+    let manners = touchline(&[&args[..], &more].concat()).asked;
+    assert!(
+        manners.contains(
+            "Manners { over_cap: Thin, login: Some(Login { username: \"u\", .. }), keep_alive: 60s, on_resume: Reload, \
+             encoding: Zlib, fragment_above: Some(9000), max_depth: Some(1000) }"
+        ),
+        "{manners}"
     );
     assert_eq!(
         touchline(&["worker", "--slot", "3"]).asked,
         "ChildOptions { kind: Worker, slot: Some(3), parent: None }"
     );
-    for bad in
-        [&["demo", "--cap", "0"][..], &["demo", "--burst", "1,5s,5s"], &["simulate", "--listen", "here"]]
-    {
+    for bad in [
+        &["demo", "--cap", "0"][..],
+        &["demo", "--burst", "1,5s,5s"],
+        &["simulate", "--listen", "here"],
+        &["simulate", "--login", "secret"],
+    ] {
         assert_eq!(touchline(bad).code, Code::Usage, "{bad:?}");
     }
 }
@@ -361,6 +387,21 @@ inplay: 2 matches wait for a place
     let ran = Daemon::ok(&[status("degraded")]).run(&["status"]);
     assert_eq!(ran.out, golden);
     assert!(golden.lines().all(|line| line.len() <= 80));
+    let mut after_deaths = status("degraded");
+    after_deaths["deaths"] = json!([
+        {"child": "worker", "worker": 3, "feed": "inplay", "generation": 2, "pid": 71, "at": "2026-01-02T03:04:05.6789Z", "exit": null,
+            "signal": 6, "core": true, "why": "no load report for 10012 ms", "uptime_s": 65.0, "matches": 17, "last_activity": "ready"},
+        {"child": "recorder", "worker": null, "feed": "", "generation": 1, "pid": null, "at": "2026-01-02T03:04:00Z", "exit": 1,
+            "signal": null, "core": false, "why": "", "uptime_s": 0.5, "matches": 0, "last_activity": "starting for 500 ms"}]);
+    let golden = golden.to_owned()
+        + "
+DIED                 WHO       PID  HOW                 UP  MATCHES
+2026-01-02T03:04:05  w3         71  signal 6 (core)  1m05s       17
+2026-01-02T03:04:00  recorder    -  exit 1            0.5s        0
+w3: no load report for 10012 ms
+recorder: starting for 500 ms
+";
+    assert_eq!(Daemon::ok(&[after_deaths]).run(&["status"]).out, golden);
     // An empty answer, of whatever version, is shown all the same.
     assert_eq!(Daemon::ok(&[json!({})]).run(&["status"]).code, Code::Done);
 }

@@ -208,6 +208,21 @@ pub const VERBS: &[Verb] = &[
                 "What happens above the cap",
             )
             .or("close"),
+            option("payload", "P", Check::Choice(&["inplay", "topic-tree"]), "How matches are published")
+                .or("inplay"),
+            option("login", "USER:PASSWORD", Check::Text, "The one login that may connect [else: anybody]"),
+            option("keep-alive", "DUR", Check::Duration, "Keep a session so long after its connection broke")
+                .or("0s"),
+            switch("reload-on-resume", "Send a session that goes on a load of each topic"),
+            option(
+                "encoding",
+                "E",
+                Check::Choice(&["none", "zlib", "base64"]),
+                "How bodies are written for clients that can take it",
+            )
+            .or("none"),
+            option("fragment-above", "BYTES", Check::Whole, "Send longer bodies in pieces of that size"),
+            option("max-depth", "MESSAGES", Check::Whole, "Close connections for which more of them wait"),
             SEED,
             REPLAY,
             SPEED,
@@ -255,8 +270,7 @@ pub const VERBS: &[Verb] = &[
         "probe",
         "Connect to a feed step by step and say what to change",
         &[required("feed", "FEED", "The feed")],
-    )
-    .unbuilt(),
+    ),
     verb("health", "0 healthy, 1 degraded, a reason a line", &[]),
     verb("drain", "Empty a worker", &[required("worker", "WORKER", "The worker")]),
     verb(
@@ -293,9 +307,8 @@ pub const VERBS: &[Verb] = &[
     verb(
         "dissect",
         "A captured conversation, message by message",
-        &[required("file", "FILE", "The capture")],
-    )
-    .unbuilt(),
+        &[required("file", "FILE", "The capture, pcap or pcapng; - for standard input")],
+    ),
     verb(
         "replay",
         "A recorded match or raw bytes again",

@@ -13,6 +13,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use touchline_common::control::{Answer, Code, LineReader, MAX_REQUEST, Request};
+use touchline_common::failpoint::{self, Point};
 
 /// Conversations at once; one more is refused.
 pub const MAX_CLIENTS: usize = 16;
@@ -226,6 +227,7 @@ impl Clients {
         client.pending = client.pending.saturating_sub(1);
         client.moved = Instant::now();
         client.out.extend_from_slice(&answer.to_line());
+        failpoint::hit(Point::ReplyQueued);
         client.closing |= client.out.len() - client.written > OUT_LIMIT;
     }
 

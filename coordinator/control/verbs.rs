@@ -3,7 +3,8 @@
 use super::clients::Access;
 use super::gather::Gather;
 use crate::pool::{
-    self, Child, Command, MatchQuery, MatchView, MatchViewState, RequestId, StatusView, Surroundings, Urgency,
+    self, Child, Command, HealthView, MatchQuery, MatchView, MatchViewState, RequestId, StatusView,
+    Surroundings, Urgency,
 };
 use crate::supervise::daemon::Daemon;
 use serde::Serialize;
@@ -52,7 +53,7 @@ impl Daemon {
             "ping" => self.give(client, &json!({ "pid": std::process::id() })),
             "status" => self.give(client, &self.status_view()),
             "workers" => self.give(client, &self.worker_views()),
-            "health" => self.give(client, &self.pool.health()),
+            "health" => self.give(client, &self.health_view()),
             "matches" => self.gather_matches(client, request),
             "match" | "events" | "odds" | "gaps" => self.hand_to_recorder(client, request),
             "wait-ready" => {
@@ -91,8 +92,19 @@ impl Daemon {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             build: crate::BUILD.to_owned(),
             pid: std::process::id(),
+            state_trouble: self.state_trouble.clone(),
+            wall_us: jiff::Timestamp::now().as_microsecond(),
             ..Surroundings::default()
         })
+    }
+
+    fn health_view(&self) -> HealthView {
+        let mut view = self.pool.health();
+        if !self.state_trouble.is_empty() {
+            view.healthy = false;
+            view.reasons.push(format!("the state is not saved: {}", self.state_trouble));
+        }
+        view
     }
 
     fn worker_views(&self) -> Vec<pool::WorkerView> {

@@ -1,6 +1,7 @@
 //! Processes: started, welcomed, silent, condemned, gone; and what becomes of the matches of one that is lost.
 
-use super::input::{Child, Exit};
+use super::deaths::LastSeen;
+use super::input::{Child, Exit, Usage};
 use super::life::{Departure, Event, Outcome};
 use super::matches::{Crash, Place, Switch};
 use super::notice::Notice;
@@ -47,8 +48,10 @@ impl Pool {
         }
         let outcome = self.advance(child, Event::SpawnFailed);
         if let Outcome::Gone(departure) = outcome {
+            self.deaths.blame(child, generation, &error);
             out.push(Action::Notice(Notice::SpawnFailed { child, generation, error }));
-            self.departed(child, departure, "not started".into(), out);
+            let seen = LastSeen { exit: None, usage: None, doing: String::new() };
+            self.departed(child, departure, "not started".into(), seen, out);
         }
     }
 
@@ -57,13 +60,16 @@ impl Pool {
         child: Child,
         generation: Generation,
         exit: Exit,
+        usage: Option<Usage>,
         out: &mut Vec<Action>,
     ) {
         if self.life(child).is_none_or(|life| life.generation != generation) {
             return;
         }
+        let doing = self.last_activity(child);
         if let Outcome::Gone(departure) = self.advance(child, Event::Exited(exit)) {
-            self.departed(child, departure, exit.to_string(), out);
+            let seen = LastSeen { exit: Some(exit), usage, doing };
+            self.departed(child, departure, exit.to_string(), seen, out);
         }
     }
 
@@ -80,7 +86,7 @@ impl Pool {
         }
     }
 
-    /// Answers a child's first message, or sends it away if it speaks no version of ours.
+    /// Answers a child's first message, or sends it away for good if it speaks no version of ours.
     pub(super) fn welcome(
         &mut self,
         child: Child,
@@ -97,6 +103,7 @@ impl Pool {
             "it speaks message versions {} to {}, this build speaks {PROTO}",
             hello.proto_min, hello.proto_max
         );
+        self.advance(child, Event::Refused);
         self.condemn(child, Signal::Term, why, out);
     }
 
@@ -105,6 +112,7 @@ impl Pool {
         let Some(generation) = self.life(child).map(|life| life.generation) else { return };
         let outcome = self.advance(child, Event::Condemn { signal });
         let Some(signal) = Self::outcome_is_signal(outcome) else { return };
+        self.deaths.blame(child, generation, &why);
         out.push(Action::Notice(Notice::Kill { child, generation, signal, why }));
         out.push(Action::Kill { child, generation, signal });
         if let Child::Worker(slot) = child {
@@ -129,7 +137,8 @@ impl Pool {
                     out.push(Action::Kill { child, generation, signal });
                 }
                 Outcome::Late(signal) => {
-                    let why = "it was not ready in time".into();
+                    let why = String::from("it was not ready in time");
+                    self.deaths.blame(child, generation, &why);
                     out.push(Action::Notice(Notice::Kill { child, generation, signal, why }));
                     out.push(Action::Kill { child, generation, signal });
                 }
@@ -147,6 +156,7 @@ impl Pool {
         self.tick_recorder_pulse(out);
         let mut hung = Vec::new();
         let mut unconnected = Vec::new();
+        let mut silent_now = Vec::new();
         for slot in self.slots.iter_mut().filter(|slot| slot.life.works()) {
             let silent = self.now.saturating_sub(slot.heard_at);
             let silent_ms = millis(silent);
@@ -156,12 +166,16 @@ impl Pool {
                 slot.pulse = Pulse::Silent;
                 let matches = slot.matches.len();
                 out.push(Action::Notice(Notice::Silent { worker: slot.id, silent_ms, matches }));
+                silent_now.push(slot.id);
             }
             if let Data::Given(at) = slot.data
                 && self.now >= at + self.config.timing.data_deadline
             {
                 unconnected.push(slot.id);
             }
+        }
+        for slot in silent_now {
+            self.tell_silent(slot, out);
         }
         for (slot, silent_ms) in hung {
             let why = format!("no load report for {silent_ms} ms");
@@ -172,7 +186,22 @@ impl Pool {
         }
     }
 
-    fn departed(&mut self, child: Child, departure: Departure, why: String, out: &mut Vec<Action>) {
+    /// Tells the recorder that a worker gives no sign of life: what it follows is a gap from the last one on.
+    pub(super) fn tell_silent(&self, slot: SlotId, out: &mut Vec<Action>) {
+        let Some(there) = self.slot(slot) else { return };
+        let ms = self.now.saturating_sub(there.heard_at).as_millis();
+        let (generation, ms) = (there.life.generation, u32::try_from(ms).unwrap_or(u32::MAX));
+        self.tell_recorder(ToRecorder::Silent { slot, generation, ms }, out);
+    }
+
+    fn departed(
+        &mut self,
+        child: Child,
+        departure: Departure,
+        why: String,
+        seen: LastSeen,
+        out: &mut Vec<Action>,
+    ) {
         let Some(life) = self.life(child) else { return };
         let (generation, retry, parked) = (life.generation, life.retry_in(self.now), life.is_parked());
         let mut matches = 0;
@@ -182,11 +211,13 @@ impl Pool {
         }
         self.lose_recorder_if(child);
         let retry_ms = retry.map(millis);
+        let reason = self.deaths.forget(child, generation).unwrap_or_default();
         match departure {
             Departure::Asked | Departure::Left => {
                 out.push(Action::Notice(Notice::Left { child, generation, why: why.clone() }));
             }
             Departure::Died { .. } => {
+                self.remember_death(child, seen, matches, reason);
                 let why = why.clone();
                 out.push(Action::Notice(Notice::Died { child, generation, why, matches, retry_ms }));
             }
@@ -262,6 +293,9 @@ impl Pool {
         }
         if let Some(feed) = feed {
             self.lose_list(feed, slot, generation, out);
+            if let Some(feed) = self.feed_mut(feed) {
+                feed.learner.gone(slot, generation);
+            }
         }
         self.finish_endings(out);
         self.placement_due = true;

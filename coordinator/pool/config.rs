@@ -65,6 +65,8 @@ pub struct FeedPlan {
     pub end_linger: Duration,
     /// What a second subscription of the same match on another connection does.
     pub overlap: Overlap,
+    /// Whether a lower cap than the configured one is looked for.
+    pub learning: Learning,
 }
 
 /// Where a feed's matches come from.
@@ -92,6 +94,15 @@ pub enum Overlap {
     Allowed,
     /// One session per login: a match is placed again only when its worker is gone.
     Forbidden,
+}
+
+/// Whether the pool learns what the server really grants one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Learning {
+    /// `over_cap = "auto"`.
+    Auto,
+    /// The configuration names what the server does above its cap, and is taken at its word.
+    Off,
 }
 
 /// A filter of matches. Within a field one fit suffices; a field without entries does not count. Texts are compared

@@ -1,5 +1,6 @@
 //! A feed at run time: its list, who follows it, how its first list fares, its budget of connections.
 
+use super::cap::Learner;
 use super::list::MatchList;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,6 +23,8 @@ pub(super) struct Feed {
     pub(super) told: Told,
     /// Since when one worker fewer would do.
     pub(super) loose_since: Option<Duration>,
+    /// What its server grants one connection.
+    pub(super) learner: Learner,
 }
 
 /// How the first list fares.

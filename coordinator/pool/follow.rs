@@ -6,7 +6,9 @@ use super::list::ListStep;
 use super::matches::{Delisted, Ended, Ending, Match, Need, Place};
 use super::notice::Notice;
 use super::placement;
+use super::slot::Pulse;
 use super::{Action, Pool};
+use std::collections::BTreeSet;
 use std::time::Duration;
 use touchline_common::ipc::messages::recorder::{Owner, ToRecorder};
 use touchline_common::ipc::messages::worker::{ListChange, MatchState, ReleaseReason, ToWorker};
@@ -56,21 +58,34 @@ impl Pool {
             let Some(place) = self.slot_mut(slot) else { continue };
             place.asked(1);
             let generation = place.life.generation;
-            if let Some(state) = self.feed_mut(feed)
-                && state.holder.replace((slot, generation)).is_some()
-            {
-                state.list.lost();
+            let former = self.feed_mut(feed).and_then(|state| state.holder.replace((slot, generation)));
+            if let Some((former, generation)) = former {
+                self.release_list(feed, former, generation, out);
             }
             self.tell_worker(slot, ToWorker::FollowList, out);
             out.push(Action::Notice(Notice::ListFollowed { feed, worker: slot }));
         }
     }
 
+    /// What the former holder still says of the list counts no more; if it lives, it lets it go.
+    fn release_list(&mut self, feed: FeedId, slot: SlotId, generation: Generation, out: &mut Vec<Action>) {
+        if let Some(state) = self.feed_mut(feed) {
+            state.list.lost();
+        }
+        if let Some(place) = self.slot_mut(slot).filter(|slot| slot.is(generation)) {
+            place.let_go(1);
+            self.tell_worker(slot, ToWorker::UnfollowList, out);
+        }
+    }
+
+    /// Nobody has it, or one that gives everything away: since it leaves, or is silent where a second subscription is suffered.
     pub(super) fn list_needs_place(&self, feed: FeedId) -> bool {
         match self.feed(feed).and_then(|feed| feed.holder) {
             None => self.has_list(feed),
             Some((slot, _)) => self.slot(slot).is_some_and(|slot| {
-                matches!(slot.life.state, super::life::State::Draining { .. }) || slot.leaving.is_some()
+                matches!(slot.life.state, super::life::State::Draining { .. })
+                    || slot.leaving.is_some()
+                    || (slot.pulse == Pulse::Silent && self.may_overlap(feed))
             }),
         }
     }
@@ -105,12 +120,33 @@ impl Pool {
         }
         let matches = state.list.len();
         let hints = std::mem::take(&mut state.hints);
-        let vanished: Vec<MatchId> = hints.into_keys().filter(|id| !state.list.contains(id)).collect();
-        for id in vanished {
-            self.tell_ended(MatchKey { feed, id }, out);
-        }
+        self.suspect_ended(hints.into_keys().map(|id| MatchKey { feed, id }));
         self.placement_due = true;
         out.push(Action::Notice(Notice::ListLoaded { feed, matches, followed }));
+    }
+
+    /// The matches of a feed without a list, named anew.
+    pub(super) fn named(&mut self, feed: FeedId, ids: &[MatchId], out: &mut Vec<Action>) {
+        if self.has_list(feed) {
+            return;
+        }
+        let wanted: BTreeSet<&MatchId> = ids.iter().collect();
+        let left: Vec<MatchKey> = self
+            .matches
+            .keys()
+            .filter(|key| key.feed == feed && !wanted.contains(&key.id))
+            .cloned()
+            .collect();
+        for key in left {
+            self.end(&key, "it is not named any more", out);
+        }
+        for id in ids {
+            let key = MatchKey { feed, id: id.clone() };
+            if !self.matches.contains_key(&key) {
+                self.add_match(&key, Listing::default());
+            }
+        }
+        self.placement_due = true;
     }
 
     /// The list has a match, or knows something else of it. The filter decides about new ones and about those

@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::Duration;
 use touchline_common::ipc::messages::recorder::FromRecorder;
 use touchline_common::ipc::messages::worker::FromWorker;
-use touchline_common::model::{Epoch, Generation, MatchKey, SlotId};
+use touchline_common::model::{Epoch, FeedId, Generation, MatchId, MatchKey, SlotId};
 
 /// A child by its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,6 +73,8 @@ pub enum Input {
         generation: Generation,
         /// How.
         exit: Exit,
+        /// What it had used, if the kernel said.
+        usage: Option<Usage>,
     },
     /// `Action::ReserveEpochs` is on the disk: every epoch up to this may be used.
     EpochsReserved {
@@ -83,6 +85,13 @@ pub enum Input {
     EpochsRefused {
         /// Why, for people.
         error: String,
+    },
+    /// The matches of a feed without a list are these from now on: those that are new are followed, others end.
+    Named {
+        /// Which feed.
+        feed: FeedId,
+        /// All of them.
+        ids: Vec<MatchId>,
     },
     /// An operator asks for something.
     Command {
@@ -107,6 +116,15 @@ pub enum Exit {
         /// Whether a core was written.
         core: bool,
     },
+}
+
+/// What a process used in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// The most memory it held.
+    pub peak_rss_bytes: u64,
+    /// Processor time, its own and the kernel's for it.
+    pub cpu: Duration,
 }
 
 impl fmt::Display for Exit {

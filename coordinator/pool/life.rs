@@ -66,6 +66,8 @@ pub(super) enum Event {
     Condemn { signal: Signal },
     /// It said that it leaves on its own account.
     Announced,
+    /// It speaks no version of ours: another start would not change that.
+    Refused,
     /// It could not be started.
     SpawnFailed,
     /// It was reaped.
@@ -112,10 +114,16 @@ pub(super) struct Life {
     ready_since: Option<Duration>,
     announced: bool,
     condemned: bool,
+    refused: bool,
     /// It was parked and has not been healthy since: one more death parks it again.
     trial: bool,
     died: bool,
+    /// Its last process worked for [`STEADY`] before it went.
+    steady: bool,
 }
+
+/// A worker that was READY for this long did not die of its start or of its first matches.
+const STEADY: Duration = Duration::from_secs(2);
 
 impl Life {
     pub(super) fn new(generation: Generation, restarts: u32, last_exit: Option<String>) -> Self {
@@ -129,8 +137,10 @@ impl Life {
             ready_since: None,
             announced: false,
             condemned: false,
+            refused: false,
             trial: false,
             died: false,
+            steady: false,
         }
     }
 
@@ -149,6 +159,12 @@ impl Life {
     /// Whether it takes messages as a working child.
     pub(super) fn works(&self) -> bool {
         matches!(self.state, State::Ready { .. } | State::Draining { .. })
+    }
+
+    /// Whether it waits in its back-off, and nobody should wait with it: the death does not look like one of a row, or the
+    /// wait is long.
+    pub(super) fn rests(&self, now: Duration, timing: &Timing) -> bool {
+        matches!(self.state, State::Backoff { until } if self.steady || until > now + timing.backoff_min * 2)
     }
 
     /// Whether it takes new work.
@@ -228,7 +244,8 @@ impl Life {
             (Event::Spawn, _) if self.may_spawn(now) => {
                 self.generation = Generation(self.generation.0 + 1);
                 self.restarts += u32::from(self.died);
-                (self.announced, self.condemned, self.died, self.ready_since) = (false, false, false, None);
+                (self.announced, self.condemned, self.refused) = (false, false, false);
+                (self.died, self.ready_since) = (false, None);
                 (State::Starting { since: now }, Outcome::Quiet)
             }
             (Event::Ready, State::Starting { .. }) => {
@@ -261,6 +278,10 @@ impl Life {
             ),
             (Event::Announced, state) => {
                 self.announced = true;
+                (state, Outcome::Quiet)
+            }
+            (Event::Refused, state) => {
+                self.refused = true;
                 (state, Outcome::Quiet)
             }
             (Event::SpawnFailed, State::Starting { .. } | State::Stopping { .. } | State::Dying { .. }) => {
@@ -301,6 +322,7 @@ impl Life {
     ) -> (State, Outcome) {
         let ready_since = self.ready_since.take();
         let healthy = ready_since.is_some_and(|since| now.saturating_sub(since) >= timing.healthy_after);
+        self.steady = ready_since.is_some_and(|since| now.saturating_sub(since) >= STEADY);
         if healthy {
             self.failures = 0;
             self.trial = false;
@@ -315,7 +337,7 @@ impl Life {
         }
         self.died = true;
         let departure = Departure::Died { suspicious: self.condemned || exit.is_some_and(suspicious) };
-        if exit == Some(Exit::Code(EXIT_REFUSED)) {
+        if self.refused || exit == Some(Exit::Code(EXIT_REFUSED)) {
             return (State::Parked { until: None }, Outcome::Gone(departure));
         }
         self.deaths.push_back(now);

@@ -38,6 +38,8 @@ pub(super) struct MatchList {
     load: Option<Load>,
     confirm: Confirm,
     followed: bool,
+    /// Loads that were complete.
+    loads: u64,
     /// Matches that did not fit into [`LISTED_MAX`].
     pub(super) refused: u64,
 }
@@ -63,8 +65,9 @@ impl MatchList {
         self.known.len()
     }
 
-    pub(super) fn contains(&self, id: &MatchId) -> bool {
-        self.known.contains_key(id)
+    /// How many loads were complete; `None` while it is not followed.
+    pub(super) fn loads(&self) -> Option<u64> {
+        self.followed.then_some(self.loads)
     }
 
     /// Takes one message of the list's worker.
@@ -153,6 +156,7 @@ impl MatchList {
     fn loaded(&mut self, now: Duration, out: &mut Vec<ListStep>) {
         let Some(load) = self.load.take() else { return };
         self.followed = true;
+        self.loads += 1;
         let missing: Vec<MatchId> =
             self.known.keys().filter(|id| !load.seen.contains(*id)).cloned().collect();
         for id in missing {

@@ -85,6 +85,8 @@ pub(super) struct Seat {
     pub(super) first_epoch: Epoch,
     pub(super) state: MatchState,
     pub(super) asked_at: Duration,
+    /// It was live here at some time.
+    pub(super) had_load: bool,
     pub(super) switch: Switch,
 }
 

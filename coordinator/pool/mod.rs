@@ -8,8 +8,11 @@
 mod action;
 mod balance;
 mod breaker;
+mod cap;
+mod caps;
 mod children;
 mod config;
+mod deaths;
 mod epochs;
 mod feed;
 mod filter;
@@ -22,6 +25,7 @@ mod matches;
 mod moves;
 mod notice;
 mod operate;
+mod orphans;
 mod place;
 mod placement;
 mod recorder;
@@ -42,10 +46,11 @@ mod simulation;
 mod tests;
 
 pub use action::{Action, Answer, Signal};
-pub use config::{FeedPlan, MatchFilter, MatchSource, Overlap, PoolConfig, Timing, WaitingOrder};
-pub use input::{Child, Command, Exit, Input, RequestId, Urgency};
-pub use notice::{Level, Notice, Summary};
-pub use saved::{SavedAssignmentV1, SavedSlotV1, SavedStateError, SavedStateV1};
+pub use config::{FeedPlan, Learning, MatchFilter, MatchSource, Overlap, PoolConfig, Timing, WaitingOrder};
+pub use deaths::DeathView;
+pub use input::{Child, Command, Exit, Input, RequestId, Urgency, Usage};
+pub use notice::{CapNews, Level, Notice, Summary};
+pub use saved::{SavedAssignmentV1, SavedCapV2, SavedSlotV1, SavedStateError, SavedStateV2};
 pub use views::{
     DaemonState, DrainView, FeedState, FeedView, GatewayView, HealthView, LagView, MatchQuery, MatchView,
     MatchViewState, MatchesCount, MoveView, PlanView, RecorderView, SandboxView, SpreadView, StatusView,
@@ -53,6 +58,8 @@ pub use views::{
 };
 
 use breaker::Breaker;
+use cap::Learner;
+use deaths::Deaths;
 use epochs::Epochs;
 use feed::{Budget, Feed, FirstList, Told};
 use jitter::Jitter;
@@ -91,6 +98,8 @@ pub struct Pool {
     delisted: BTreeSet<MatchKey>,
     /// Matches whose topics were removed though they are listed: when they are asked for again, and the wait after that.
     removed: BTreeMap<MatchKey, (Duration, Duration)>,
+    /// Matches that the store holds for alive and that are none.
+    orphans: BTreeMap<MatchKey, orphans::Doubt>,
     ending: Vec<Ending>,
     ended: VecDeque<Ended>,
     ended_count: u64,
@@ -101,6 +110,7 @@ pub struct Pool {
     reserve_after: Duration,
     breaker: Breaker,
     breaker_told: bool,
+    deaths: Deaths,
     restarts: u64,
     retired_at: Option<Duration>,
     rebalanced_at: Duration,
@@ -134,7 +144,7 @@ const SAVE_EVERY: Duration = Duration::from_secs(5);
 
 impl Pool {
     /// A pool that has not started anything: the first `Tick` does. `saved` is what an earlier run left.
-    pub fn new(config: PoolConfig, saved: Option<&SavedStateV1>) -> Self {
+    pub fn new(config: PoolConfig, saved: Option<&SavedStateV2>) -> Self {
         let mut pool = Pool {
             now: Duration::ZERO,
             last_tick: None,
@@ -150,6 +160,7 @@ impl Pool {
             moving: BTreeSet::new(),
             delisted: BTreeSet::new(),
             removed: BTreeMap::new(),
+            orphans: BTreeMap::new(),
             ending: Vec::new(),
             ended: VecDeque::new(),
             ended_count: 0,
@@ -159,6 +170,7 @@ impl Pool {
             reserve_after: Duration::ZERO,
             breaker: Breaker::new(),
             breaker_told: false,
+            deaths: Deaths::default(),
             restarts: 0,
             retired_at: None,
             rebalanced_at: Duration::ZERO,
@@ -192,7 +204,9 @@ impl Pool {
             Input::ChannelClosed { child, generation, why } => {
                 self.channel_closed(child, generation, &why, out);
             }
-            Input::Exited { child, generation, exit } => self.child_exited(child, generation, exit, out),
+            Input::Exited { child, generation, exit, usage } => {
+                self.child_exited(child, generation, exit, usage, out);
+            }
             Input::EpochsReserved { up_to } => {
                 self.epochs.reserved(up_to);
                 self.placement_due = true;
@@ -202,6 +216,7 @@ impl Pool {
                 self.reserve_after = self.now + self.config.timing.reserve_retry;
                 out.push(Action::Notice(Notice::EpochsRefused { error }));
             }
+            Input::Named { feed, ids } => self.named(feed, &ids, out),
             Input::Command { request, command, timeout } => self.command(request, command, timeout, out),
         }
         self.settle(out);
@@ -215,9 +230,11 @@ impl Pool {
         self.tick_lists(out);
         self.tick_delisted(out);
         self.tick_removed(out);
+        self.tick_orphans(out);
         self.tick_moves(out);
         self.tick_shrink(out);
         self.tick_balance(out);
+        self.tick_caps(out);
         self.tick_requests(out);
         self.tick_feeds(out);
         self.tick_summary(out);
@@ -326,7 +343,7 @@ impl Pool {
         }
     }
 
-    fn remember(&mut self, saved: &SavedStateV1) {
+    fn remember(&mut self, saved: &SavedStateV2) {
         for kept in &saved.slots {
             // There may have been more workers then; their numbers go on where they ended.
             if kept.slot <= WORKERS_MAX {
@@ -334,6 +351,15 @@ impl Pool {
             }
             if let Some(slot) = self.slot_mut(SlotId(kept.slot)) {
                 slot.life = Life::new(Generation(kept.generation), kept.restarts, kept.last_exit.clone());
+            }
+        }
+        for kept in &saved.learned_caps {
+            let place = self.config.feeds.iter().position(|plan| plan.name == kept.feed);
+            if let Some((plan, feed)) =
+                place.and_then(|at| Some((self.config.feeds.get(at)?, self.feeds.get_mut(at)?)))
+                && plan.learning == Learning::Auto
+            {
+                feed.learner = Learner::new(plan.cap, Some(kept.cap));
             }
         }
         for kept in &saved.assignments {
@@ -366,7 +392,7 @@ impl Pool {
     }
 
     /// What is to outlive this run.
-    pub fn saved_state(&self) -> SavedStateV1 {
+    pub fn saved_state(&self) -> SavedStateV2 {
         let slots = self.slots.iter().filter(|slot| slot.life.generation.0 > 0).map(|slot| SavedSlotV1 {
             slot: slot.id.0,
             generation: slot.life.generation.0,
@@ -391,13 +417,23 @@ impl Pool {
                 epoch: 0,
             })
         });
-        SavedStateV1 {
-            version: 1,
+        SavedStateV2 {
+            version: saved::VERSION,
             highest_epoch: self.epochs.highest_possible(),
             recorder_generation: self.recorder.life.generation.0,
             slots: slots.collect(),
             assignments: assignments.chain(hints).collect(),
+            learned_caps: self.learned_caps(),
         }
+    }
+
+    fn learned_caps(&self) -> Vec<SavedCapV2> {
+        let feeds = self.feeds.iter().zip(&self.config.feeds);
+        feeds
+            .filter_map(|(feed, plan)| {
+                Some(SavedCapV2 { feed: plan.name.clone(), cap: feed.learner.learned()? })
+            })
+            .collect()
     }
 
     /// The highest epoch that was given out or that the recorder named.
@@ -421,6 +457,7 @@ fn new_feed(plan: &FeedPlan) -> Feed {
         hints: BTreeMap::new(),
         told: Told::Nothing,
         loose_since: None,
+        learner: Learner::new(plan.cap, None),
     }
 }
 

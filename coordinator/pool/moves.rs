@@ -72,7 +72,7 @@ impl Pool {
             return Err(format!("worker {to} follows another feed than {}", self.feed_name(key.feed)));
         }
         let own = self.config.feed(key.feed).map_or(0, |plan| plan.own_subscriptions);
-        let cap = self.config.feed(key.feed).map_or(0, |plan| plan.cap);
+        let cap = self.feed(key.feed).map_or(0, |feed| feed.learner.cap_of(to).0);
         let (load, topics) = (target.load(own), a_match.need.count());
         if load.saturating_add(topics) > cap {
             return Err(format!(
@@ -252,7 +252,7 @@ impl Pool {
             .collect()
     }
 
-    fn is_movable(&self, a_match: &Match, slot: SlotId) -> bool {
+    pub(super) fn is_movable(&self, a_match: &Match, slot: SlotId) -> bool {
         let rested =
             a_match.moved_at.is_none_or(|at| self.now >= at.saturating_add(self.config.timing.moved_rest));
         let here = matches!(

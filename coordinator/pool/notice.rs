@@ -30,6 +30,10 @@
 //! | `feed.up` | info | feed |
 //! | `feed.degraded` | warn | feed why |
 //! | `feed.down` | error | feed |
+//! | `feed.cap_suspected` | warn | feed worker granted missing |
+//! | `feed.cap_learned` | warn | feed cap configured why |
+//! | `feed.cap_tried` | info | feed worker cap |
+//! | `feed.cap_raised` | info | feed cap |
 //! | `pool.ready` | info | took_ms matches workers |
 //! | `pool.degraded` | error | why |
 //! | `pool.recovered` | info | |
@@ -115,6 +119,8 @@ pub enum Notice {
     FeedDegraded { feed: FeedId, why: String },
     /// No connection of the feed is up.
     FeedDown { feed: FeedId },
+    /// What one connection of the feed may hold.
+    Cap { feed: FeedId, news: CapNews },
     /// The first lists are placed.
     PoolReady { took_ms: u64, matches: usize, workers: usize },
     /// The pool as a whole has trouble.
@@ -131,6 +137,55 @@ pub enum Notice {
     Summary(Summary),
     /// Epochs could not be reserved.
     EpochsRefused { error: String },
+}
+
+/// What was found out about a feed's cap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // The fields are the table's keys.
+pub enum CapNews {
+    /// Some matches of a connection get no load; they are tried elsewhere.
+    Suspected { worker: SlotId, granted: u32, missing: usize },
+    /// The server grants less than is configured.
+    Learned { cap: u32, configured: u32, why: &'static str },
+    /// One connection takes more, to see whether it is granted by now.
+    Tried { worker: SlotId, cap: u32 },
+    /// It is.
+    Raised { cap: u32 },
+}
+
+impl CapNews {
+    fn name(&self) -> &'static str {
+        match self {
+            CapNews::Suspected { .. } => "feed.cap_suspected",
+            CapNews::Learned { .. } => "feed.cap_learned",
+            CapNews::Tried { .. } => "feed.cap_tried",
+            CapNews::Raised { .. } => "feed.cap_raised",
+        }
+    }
+
+    fn level(&self) -> Level {
+        match self {
+            CapNews::Suspected { .. } | CapNews::Learned { .. } => Level::Warn,
+            CapNews::Tried { .. } | CapNews::Raised { .. } => Level::Info,
+        }
+    }
+
+    fn write(&self, to: &mut Fields<'_>) {
+        match self {
+            CapNews::Suspected { worker, granted, missing } => {
+                to.put("worker", worker).put("granted", granted).put("missing", missing);
+            }
+            CapNews::Learned { cap, configured, why } => {
+                to.put("cap", cap).put("configured", configured).put("why", why);
+            }
+            CapNews::Tried { worker, cap } => {
+                to.put("worker", worker).put("cap", cap);
+            }
+            CapNews::Raised { cap } => {
+                to.put("cap", cap);
+            }
+        }
+    }
 }
 
 /// The numbers of `pool.summary`.
@@ -195,6 +250,7 @@ impl Notice {
             Notice::FeedUp { .. } => "feed.up",
             Notice::FeedDegraded { .. } => "feed.degraded",
             Notice::FeedDown { .. } => "feed.down",
+            Notice::Cap { news, .. } => news.name(),
             Notice::PoolReady { .. } => "pool.ready",
             Notice::PoolDegraded { .. } => "pool.degraded",
             Notice::PoolRecovered => "pool.recovered",
@@ -217,6 +273,7 @@ impl Notice {
             | Notice::PoolDegraded { .. }
             | Notice::EpochsRefused { .. } => Level::Error,
             Notice::Trouble { trouble } if !trouble.is_empty() => Level::Error,
+            Notice::Cap { news, .. } => news.level(),
             Notice::Kill { .. }
             | Notice::Silent { .. }
             | Notice::Waiting { .. }
@@ -349,6 +406,10 @@ impl Notice {
             }
             Notice::FeedDegraded { feed, why } => {
                 to.feed(*feed).put("why", why);
+            }
+            Notice::Cap { feed, news } => {
+                to.feed(*feed);
+                news.write(to);
             }
             Notice::PoolReady { took_ms, matches, workers } => {
                 to.put("took_ms", took_ms).put("matches", matches).put("workers", workers);

@@ -72,13 +72,14 @@ impl Pool {
     /// The feed's workers as placement sees them. `limit`: take none above this many subscriptions, though it be below the cap.
     pub(super) fn offers(&self, feed: FeedId, limit: Option<u32>) -> Vec<Offer> {
         let Some(plan) = self.config.feed(feed) else { return Vec::new() };
-        let cap = plan.cap.min(limit.unwrap_or(u32::MAX));
         let mut offers: Vec<Offer> = self
             .slots
             .iter()
             .filter(|slot| slot.feed == Some(feed) && slot.takes_work())
             .map(|slot| {
                 let load = slot.load(plan.own_subscriptions);
+                let granted = self.feed(feed).map_or(plan.cap, |feed| feed.learner.cap_of(slot.id).0);
+                let cap = granted.min(limit.unwrap_or(u32::MAX));
                 let room = if self.is_busy(slot) { 0 } else { cap.saturating_sub(load) };
                 let down = slot.connection != ConnectionState::Up
                     && self.now.saturating_sub(slot.spawned_at) > self.config.timing.busy_for;
@@ -208,6 +209,7 @@ impl Pool {
             first_epoch: epoch,
             state: MatchState::Subscribing,
             asked_at: now,
+            had_load: false,
             switch: Switch::NotSent,
         })
     }
@@ -242,6 +244,12 @@ impl Pool {
         let mut keys = Vec::new();
         for slot in self.slots.iter().filter(gives) {
             keys.extend(slot.matches.iter().filter(|key| self.lacks_candidate(key, slot.id)).cloned());
+        }
+        if self.feed(feed).is_some_and(|feed| feed.learner.limits()) {
+            let stays = |slot: &&Slot| slot.feed == Some(feed) && !gives_away(slot);
+            for slot in self.slots.iter().filter(stays) {
+                keys.extend(self.surplus(slot));
+            }
         }
         keys
     }

@@ -8,6 +8,10 @@ use std::borrow::Cow;
 use touchline_common::config::Template;
 use touchline_common::model::{Listing, MatchId, SlotId};
 
+/// Subscriptions that one connection may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SlotCap(pub(super) u32);
+
 /// A worker as placement sees it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Offer {

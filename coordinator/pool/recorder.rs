@@ -4,7 +4,7 @@ use super::input::Child;
 use super::life::{Event, Life, Outcome};
 use super::matches::{Place, Switch};
 use super::notice::Notice;
-use super::slot::Data;
+use super::slot::{Data, Pulse};
 use super::{Action, Pool, millis};
 use std::time::Duration;
 use touchline_common::ipc::messages::recorder::{FromRecorder, Owner, RecorderStats, ToRecorder};
@@ -55,6 +55,7 @@ impl Pool {
         match message {
             FromRecorder::Hello(hello) => self.welcome(Child::Recorder, &hello, None, out),
             FromRecorder::Ready { highest_epoch, token: _ } => self.recorder_ready(highest_epoch, out),
+            FromRecorder::Held { keys } => self.suspect_ended(keys),
             FromRecorder::Switched { key, epoch } => self.switched(&key, epoch, out),
             FromRecorder::Stats(stats) => {
                 self.recorder.heard_at = self.now;
@@ -106,6 +107,9 @@ impl Pool {
         for slot in workers {
             self.connect_data(slot, out);
         }
+        let silent = self.slots.iter().filter(|slot| slot.life.works() && slot.pulse == Pulse::Silent);
+        let silent: Vec<SlotId> = silent.map(|slot| slot.id).collect();
+        silent.into_iter().for_each(|slot| self.tell_silent(slot, out));
         for (key, a_match) in &mut self.matches {
             a_match.told_waiting = false;
             match &mut a_match.place {

@@ -49,9 +49,14 @@ impl Pool {
                     self.match_detail(&key, slot, generation, &detail, out);
                 }
             }
-            FromWorker::Connection { state, detail } => {
+            FromWorker::Connection { state, detail, lost } => {
+                let now = self.now;
                 if let Some(place) = self.slot_mut(slot) {
                     place.connection = state;
+                    place.changed_at = now;
+                }
+                if let Some(lost) = lost {
+                    self.note_loss(slot, lost, out);
                 }
                 self.placement_due = true;
                 out.push(Action::Notice(Notice::Connection { worker: slot, feed, state, detail }));
@@ -86,7 +91,7 @@ impl Pool {
         place.busy_since = (report.busy > busy_full).then(|| place.busy_since.unwrap_or(now));
         let freed = report.commands_seen > place.report.commands_seen
             || report.subscriptions < place.report.subscriptions;
-        place.reported(report);
+        place.reported(report, now);
         let back = place.pulse == Pulse::Silent;
         place.pulse = Pulse::Regular;
         self.placement_due |= freed || back;
@@ -95,6 +100,9 @@ impl Pool {
         }
         if back {
             out.push(Action::Notice(Notice::Back { worker: slot, silent_ms: millis(silent) }));
+            if let Some(generation) = self.slot(slot).map(|slot| slot.life.generation) {
+                self.tell_recorder(ToRecorder::Back { slot, generation }, out);
+            }
             self.call_off_moves(slot, out);
         }
     }
@@ -145,8 +153,13 @@ impl Pool {
             let was_live = owner.has_load();
             owner.state = report.state;
             if owner.has_load() && !was_live {
+                owner.had_load = true;
                 let (key, took_ms, epoch) = (key.clone(), report.took_ms, owner.epoch);
                 out.push(Action::Notice(Notice::Live { key, worker: slot, epoch, took_ms }));
+            }
+            let has_load = owner.has_load();
+            if has_load {
+                self.note_load(key, slot, out);
             }
             if report.state != MatchState::Removed {
                 if report.state != MatchState::Subscribing {
@@ -159,6 +172,10 @@ impl Pool {
             }
         } else if let Some(seat) = candidate.as_mut().filter(|c| c.covers(slot, generation, report.epoch)) {
             seat.state = report.state;
+            if seat.has_load() {
+                seat.had_load = true;
+                self.note_load(key, slot, out);
+            }
             self.switch_if_ready(key, out);
         }
     }

@@ -1,12 +1,44 @@
-//! What outlives the coordinator: the highest epoch, who had which match, how each slot fared.
+//! What outlives the coordinator: the highest epoch, who had which match, how each slot fared, which caps were learned.
 //!
-//! Invariant: the shape of `SavedStateV1` never changes (a golden test holds it); what must change becomes a `V2`.
+//! Invariant: the shape of `SavedStateV1` and `SavedStateV2` never changes (golden tests hold them); what must change becomes a
+//! `V3`. The newest is written, all are read.
 //! Feeds are named, not numbered, since a configuration may change between two runs. Assignments are hints only.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The saved state, version 1, written as JSON.
+/// The version that is written.
+pub(super) const VERSION: u32 = 2;
+
+/// The saved state, version 2, written as JSON.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SavedStateV2 {
+    /// 2.
+    pub version: u32,
+    /// Every epoch up to this may have been used.
+    pub highest_epoch: u64,
+    /// The generation of the recorder's last start.
+    pub recorder_generation: u32,
+    /// The slots that were ever started.
+    pub slots: Vec<SavedSlotV1>,
+    /// The matches that were placed.
+    pub assignments: Vec<SavedAssignmentV1>,
+    /// What servers grant one connection, where it is less than configured.
+    pub learned_caps: Vec<SavedCapV2>,
+}
+
+/// The cap that was learned of a feed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SavedCapV2 {
+    /// The feed's name.
+    pub feed: String,
+    /// Subscriptions that one connection may hold.
+    pub cap: u32,
+}
+
+/// The saved state, version 1: no caps were learned then.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SavedStateV1 {
@@ -68,7 +100,7 @@ impl fmt::Display for SavedStateError {
             }
             SavedStateError::Version(version) => write!(
                 f,
-                "the saved state has version {version}, this program reads 1: run the newer program, or move the file away"
+                "the saved state has version {version}, this program reads up to {VERSION}: run the newer program, or move the file away"
             ),
         }
     }
@@ -76,7 +108,20 @@ impl fmt::Display for SavedStateError {
 
 impl std::error::Error for SavedStateError {}
 
-impl SavedStateV1 {
+impl From<SavedStateV1> for SavedStateV2 {
+    fn from(old: SavedStateV1) -> Self {
+        SavedStateV2 {
+            version: VERSION,
+            highest_epoch: old.highest_epoch,
+            recorder_generation: old.recorder_generation,
+            slots: old.slots,
+            assignments: old.assignments,
+            learned_caps: Vec::new(),
+        }
+    }
+}
+
+impl SavedStateV2 {
     /// The state as it is written.
     ///
     /// # Errors
@@ -87,7 +132,7 @@ impl SavedStateV1 {
         Ok(text)
     }
 
-    /// Reads what [`SavedStateV1::to_json`] wrote.
+    /// Reads what [`SavedStateV2::to_json`] wrote, or an older program.
     ///
     /// # Errors
     /// [`SavedStateError`] when it is damaged or newer than this program.
@@ -97,10 +142,13 @@ impl SavedStateV1 {
             version: u64,
         }
         let Version { version } = serde_json::from_str(text).map_err(SavedStateError::Shape)?;
-        if version != 1 {
-            return Err(SavedStateError::Version(version));
+        match version {
+            1 => {
+                serde_json::from_str(text).map(|old: SavedStateV1| old.into()).map_err(SavedStateError::Shape)
+            }
+            2 => serde_json::from_str(text).map_err(SavedStateError::Shape),
+            _ => Err(SavedStateError::Version(version)),
         }
-        serde_json::from_str(text).map_err(SavedStateError::Shape)
     }
 }
 
@@ -138,6 +186,22 @@ mod tests {
 }
 "#;
 
+    /// Never edit either.
+    const GOLDEN_2: &str = r#"{
+  "version": 2,
+  "highest_epoch": 3000,
+  "recorder_generation": 4,
+  "slots": [],
+  "assignments": [],
+  "learned_caps": [
+    {
+      "feed": "inplay",
+      "cap": 37
+    }
+  ]
+}
+"#;
+
     fn golden() -> SavedStateV1 {
         SavedStateV1 {
             version: 1,
@@ -158,20 +222,34 @@ mod tests {
 
     #[test]
     fn the_shape_of_version_1_never_changes() {
-        assert_eq!(golden().to_json().unwrap(), GOLDEN);
-        assert_eq!(SavedStateV1::from_json(GOLDEN).unwrap(), golden());
+        let written = format!("{}\n", serde_json::to_string_pretty(&golden()).unwrap());
+        assert_eq!(written, GOLDEN);
+        assert_eq!(SavedStateV2::from_json(GOLDEN).unwrap(), golden().into());
+    }
+
+    #[test]
+    fn the_shape_of_version_2_never_changes() {
+        let golden = SavedStateV2 {
+            version: 2,
+            highest_epoch: 3000,
+            recorder_generation: 4,
+            learned_caps: vec![SavedCapV2 { feed: "inplay".into(), cap: 37 }],
+            ..SavedStateV2::default()
+        };
+        assert_eq!(golden.to_json().unwrap(), GOLDEN_2);
+        assert_eq!(SavedStateV2::from_json(GOLDEN_2).unwrap(), golden);
     }
 
     #[test]
     fn a_newer_state_is_refused_by_its_version_not_by_its_shape() {
-        let error = SavedStateV1::from_json(r#"{"version":2,"anything":[]}"#).unwrap_err();
-        assert!(error.to_string().contains("version 2"), "{error}");
+        let error = SavedStateV2::from_json(r#"{"version":3,"anything":[]}"#).unwrap_err();
+        assert!(error.to_string().contains("version 3"), "{error}");
     }
 
     #[test]
     fn a_damaged_state_is_an_error_and_no_panic() {
         for cut in 0..GOLDEN.len() - 3 {
-            assert!(SavedStateV1::from_json(&GOLDEN[..cut]).is_err(), "cut at {cut}");
+            assert!(SavedStateV2::from_json(&GOLDEN[..cut]).is_err(), "cut at {cut}");
         }
     }
 }

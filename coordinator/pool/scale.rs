@@ -14,7 +14,7 @@ pub(super) struct Hands {
     pub(super) ready: u32,
     /// Ready, without a match or a list.
     pub(super) idle: u32,
-    /// Starting, or back after their back-off.
+    /// Starting, or back after a back-off that holds up the feed.
     coming: u32,
     /// With a process, whatever its state.
     processes: u32,
@@ -48,7 +48,7 @@ impl Pool {
     fn missing(&self, feed: FeedId) -> u32 {
         let (Some(state), Some(plan)) = (self.feed(feed), self.config.feed(feed)) else { return 0 };
         let hands = self.hands(feed);
-        let usable = plan.cap.saturating_sub(plan.own_subscriptions).max(1);
+        let usable = self.cap(feed).saturating_sub(plan.own_subscriptions).max(1);
         let homeless: u32 = self
             .homeless(feed)
             .iter()
@@ -58,7 +58,8 @@ impl Pool {
         let list = u32::from(self.list_needs_place(feed));
         let demand = state.waiting_topics + homeless + list;
         let mut needed = demand.saturating_sub(hands.room).div_ceil(usable);
-        if needed == 0 && state.blocked {
+        // Where placing is due it was said of less room than there is now.
+        if needed == 0 && state.blocked && !self.placement_due {
             needed = 1;
         }
         let known = u32::try_from(state.hints.len() * plan.match_topics.len()).unwrap_or(u32::MAX);
@@ -87,8 +88,10 @@ impl Pool {
         for slot in self.slots.iter().filter(|slot| slot.feed == Some(feed)) {
             hands.processes += u32::from(slot.life.has_process());
             hands.ready += u32::from(slot.takes_work());
-            hands.coming +=
-                u32::from(slot.life.is_starting() || matches!(slot.life.state, State::Backoff { .. }));
+            // A slot that rests need not be waited for: another may be free.
+            let waits = matches!(slot.life.state, State::Backoff { .. })
+                && !slot.life.rests(self.now, &self.config.timing);
+            hands.coming += u32::from(slot.life.is_starting() || waits);
             hands.idle +=
                 u32::from(slot.takes_work() && slot.matches.is_empty() && !self.holds_list(slot.id));
         }
@@ -207,7 +210,7 @@ impl Pool {
         let Some(state) = self.feed(feed) else { return Told::Nothing };
         if self.is_refused(feed) {
             return Told::Degraded(
-                "a worker was refused (exit 2): see its log line, correct it and start anew".into(),
+                "a worker was refused, its configuration (exit 2) or its version: see its log line, correct it and start anew".into(),
             );
         }
         if !connected {

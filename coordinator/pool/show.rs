@@ -52,6 +52,8 @@ impl Pool {
             },
             gateway: surroundings.gateway,
             sandbox: surroundings.sandbox,
+            state_trouble: surroundings.state_trouble,
+            deaths: self.death_views(surroundings.wall_us),
         }
     }
 
@@ -87,7 +89,10 @@ impl Pool {
                     matches: u32::try_from(slot.matches.len()).unwrap_or(u32::MAX),
                     subscriptions: load.saturating_sub(reserved),
                     reserved,
-                    cap: plan.map_or(0, |plan| plan.cap),
+                    cap: self.shown_cap(slot),
+                    asked: report.asked,
+                    acknowledged: report.acknowledged,
+                    loaded: report.loaded,
                     busy: report.busy,
                     diffs_per_s: report.diffs_per_s,
                     bytes_per_s: report.bytes_per_s,
@@ -202,6 +207,11 @@ impl Pool {
         }
     }
 
+    /// What the worker's connection may hold at the moment.
+    fn shown_cap(&self, slot: &super::slot::Slot) -> u32 {
+        slot.feed.and_then(|feed| self.feed(feed)).map_or(0, |feed| feed.learner.cap_of(slot.id).0)
+    }
+
     fn feed_view(&self, feed: FeedId) -> Option<FeedView> {
         let plan = self.config.feed(feed)?;
         let working = || self.slots.iter().filter(|slot| slot.feed == Some(feed) && slot.life.works());
@@ -223,7 +233,8 @@ impl Pool {
             acknowledged: sum(|slot| slot.report.acknowledged),
             live: sum(|slot| slot.report.loaded),
             cap: plan.cap,
-            learned_cap: None,
+            round_ms: working().filter_map(|slot| slot.report.round_ms).max(),
+            learned_cap: self.feed(feed).and_then(|feed| feed.learner.learned()),
             why,
         })
     }

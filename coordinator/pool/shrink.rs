@@ -102,7 +102,7 @@ impl Pool {
             return None;
         }
         // What stays must keep a fifth of its places free, or the next match would start a worker again.
-        let usable = plan.cap.saturating_sub(plan.own_subscriptions);
+        let usable = self.cap(feed).saturating_sub(plan.own_subscriptions);
         if hands.room.saturating_sub(usable) * 5 < usable * (hands.ready - 1) {
             return None;
         }
@@ -136,7 +136,7 @@ impl Pool {
             self.offers(feed, None).into_iter().filter(|offer| offer.reluctance == Reluctance::None);
         let working: Vec<_> = working.collect();
         let stay = u32::try_from(working.len()).ok()?.checked_sub(1).filter(|stay| *stay > 0)?;
-        let usable = plan.cap.saturating_sub(plan.own_subscriptions);
+        let usable = self.cap(feed).saturating_sub(plan.own_subscriptions);
         let held: u32 = working.iter().map(|offer| offer.load.saturating_sub(plan.own_subscriptions)).sum();
         if held.saturating_mul(100) > usable.saturating_mul(stay).saturating_mul(FULL_ENOUGH) {
             return None;

@@ -15,7 +15,7 @@ const STEPS: usize = 100_000;
 const RECOVERY: Duration = Duration::from_secs(500);
 
 /// What must have happened in some run, or the simulation shows nothing.
-const EXPECTED: [&str; 26] = [
+const EXPECTED: [&str; 30] = [
     "worker.spawn_failed",
     "worker.died",
     "worker.left",
@@ -42,6 +42,10 @@ const EXPECTED: [&str; 26] = [
     "pool.degraded",
     "pool.recovered",
     "epochs.refused",
+    "feed.cap_suspected",
+    "feed.cap_learned",
+    "feed.cap_tried",
+    "feed.cap_raised",
 ];
 
 fn run(seed: u64) -> BTreeMap<&'static str, usize> {
@@ -70,7 +74,7 @@ fn faults_break_no_invariant_and_all_recovers() {
         }
         None => {
             let mut seen = BTreeMap::<&str, usize>::new();
-            for seed in 1..=4 {
+            for seed in 1..=6 {
                 for (name, count) in run(seed) {
                     *seen.entry(name).or_default() += count;
                 }

@@ -21,6 +21,8 @@ pub(super) struct Slot {
     pub(super) heard_at: Duration,
     pub(super) pulse: Pulse,
     pub(super) connection: ConnectionState,
+    /// When something last came of what was asked on the connection, or it changed itself.
+    pub(super) changed_at: Duration,
     pub(super) data: Data,
     /// Matches that have a seat here, as owner or candidate.
     pub(super) matches: BTreeSet<MatchKey>,
@@ -73,6 +75,7 @@ impl Slot {
             heard_at: Duration::ZERO,
             pulse: Pulse::Regular,
             connection: ConnectionState::Down,
+            changed_at: Duration::ZERO,
             data: Data::None,
             matches: BTreeSet::new(),
             busy_since: None,
@@ -133,7 +136,11 @@ impl Slot {
     }
 
     /// A report came.
-    pub(super) fn reported(&mut self, report: LoadReport) {
+    pub(super) fn reported(&mut self, report: LoadReport, now: Duration) {
+        let asked = |of: &LoadReport| (of.asked, of.acknowledged, of.loaded, of.subscriptions);
+        if asked(&report) != asked(&self.report) {
+            self.changed_at = now;
+        }
         while self.unseen.front().is_some_and(|(command, _)| *command <= report.commands_seen) {
             self.unseen.pop_front();
         }
@@ -188,15 +195,15 @@ mod tests {
         slot.asked(3);
         slot.asked(2);
         assert_eq!((slot.load(1), slot.reserved()), (6, 5));
-        slot.reported(report(1, 4));
+        slot.reported(report(1, 4), Duration::ZERO);
         assert_eq!((slot.load(1), slot.reserved()), (6, 2));
         slot.let_go(3);
         assert_eq!(slot.load(1), 6, "the worker still holds it");
-        slot.reported(report(2, 6));
+        slot.reported(report(2, 6), Duration::ZERO);
         assert_eq!(slot.load(1), 6);
-        slot.reported(report(3, 3));
+        slot.reported(report(3, 3), Duration::ZERO);
         assert_eq!((slot.load(1), slot.reserved()), (3, 0));
-        slot.reported(report(3, 9));
+        slot.reported(report(3, 9), Duration::ZERO);
         assert_eq!(slot.load(1), 9, "a worker that holds more than it should is believed");
     }
 }

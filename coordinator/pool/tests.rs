@@ -8,8 +8,14 @@ use touchline_common::ipc::messages::worker::{
 };
 use touchline_common::model::{Listing, MatchId};
 
+#[path = "caps_tests.rs"]
+mod caps;
+#[path = "faults_tests.rs"]
+mod faults;
 #[path = "moves_tests.rs"]
 mod moves;
+#[path = "supervision_tests.rs"]
+mod supervision;
 
 const FEED: FeedId = FeedId(0);
 
@@ -32,6 +38,7 @@ fn plan() -> FeedPlan {
         skip: MatchFilter::default(),
         end_linger: Duration::from_secs(10),
         overlap: Overlap::Allowed,
+        learning: Learning::Off,
     }
 }
 
@@ -67,7 +74,7 @@ impl Bed {
         Bed::after(config, None)
     }
 
-    fn after(config: PoolConfig, saved: Option<&SavedStateV1>) -> Bed {
+    fn after(config: PoolConfig, saved: Option<&SavedStateV2>) -> Bed {
         let pool = Pool::new(config, saved);
         let mut bed = Bed { pool, now: ms(0), log: Vec::new(), seen: BTreeMap::new(), mute: false };
         bed.give(Input::Tick);
@@ -104,7 +111,7 @@ impl Bed {
             }
             Action::Welcome { child: Child::Worker(slot), generation, .. } if !self.mute => {
                 let state = ConnectionState::Up;
-                let up = FromWorker::Connection { state, detail: String::new() };
+                let up = FromWorker::Connection { state, detail: String::new(), lost: None };
                 vec![worker(slot, generation, FromWorker::Ready), worker(slot, generation, up)]
             }
             Action::ConnectData { slot, generation } => {
@@ -114,7 +121,10 @@ impl Bed {
             Action::ToWorker { slot, message, .. } => {
                 let counted = matches!(
                     message,
-                    ToWorker::Assign { .. } | ToWorker::Release { .. } | ToWorker::FollowList
+                    ToWorker::Assign { .. }
+                        | ToWorker::Release { .. }
+                        | ToWorker::FollowList
+                        | ToWorker::UnfollowList
                 );
                 self.seen.get_mut(&slot).unwrap().1 += u64::from(counted);
                 Vec::new()
@@ -173,7 +183,7 @@ impl Bed {
     fn exit(&mut self, slot: u16, exit: Exit) {
         let slot = SlotId(slot);
         let (generation, _) = self.seen.remove(&slot).unwrap();
-        self.give(Input::Exited { child: Child::Worker(slot), generation, exit });
+        self.give(Input::Exited { child: Child::Worker(slot), generation, exit, usage: None });
     }
 
     fn owner(&self, id: &str) -> (u16, u64) {
@@ -278,52 +288,6 @@ fn a_dead_workers_matches_are_placed_in_the_same_step_under_new_epochs() {
 }
 
 #[test]
-fn a_silent_workers_matches_get_candidates_and_the_recorder_decides() {
-    let mut bed = Bed::new(config(8));
-    bed.load_list(&["a", "b", "c", "d", "e", "f"]);
-    bed.pass(ms(1_000), &[]);
-    let id = ["a", "b", "c", "d", "e", "f"].into_iter().find(|id| bed.owner(id).0 == 2).unwrap();
-    bed.live(id);
-    let (_, old) = bed.owner(id);
-    bed.log.clear();
-    bed.pass(ms(2_500), &[2]);
-    assert_eq!(bed.said("worker.silent"), 1);
-    assert_eq!(bed.owner(id), (2, old), "nothing has changed yet");
-    assert_eq!(bed.switches(), []);
-    bed.live(id);
-    let [(_, epoch, Owner::Alive)] = bed.switches()[..] else { panic!("{:?}", bed.switches()) };
-    let generation = bed.pool.recorder.life.generation;
-    let message = FromRecorder::Switched { key: key(id), epoch: Epoch(epoch) };
-    bed.give(Input::Recorder { generation, message });
-    assert_ne!(bed.owner(id).0, 2);
-    assert!(bed.told(2).iter().any(|message| matches!(
-        message,
-        ToWorker::Release { epoch, why: ReleaseReason::Moved, .. } if epoch.0 == old
-    )));
-    bed.pass(ms(8_000), &[2]);
-    assert!(bed.log.iter().any(|action| matches!(
-        action,
-        Action::Kill { child: Child::Worker(SlotId(2)), signal: Signal::Abort, .. }
-    )));
-}
-
-#[test]
-fn a_coordinator_that_was_late_judges_nobody() {
-    let mut bed = Bed::new(config(8));
-    bed.load_list(&["a", "b"]);
-    bed.pass(ms(1_000), &[]);
-    bed.list(vec![ListChange::Gone { id: "a".into() }]);
-    bed.log.clear();
-    bed.now += Duration::from_secs(30);
-    bed.give(Input::Tick);
-    assert_eq!(bed.said("pool.late"), 1);
-    assert_eq!(bed.said("worker.silent") + bed.said("worker.kill") + bed.said("recorder.kill"), 0);
-    assert_eq!(bed.pool.count().ended, 0, "the insert that makes it a move may wait to be read");
-    bed.pass(ms(3_000), &[1]);
-    assert_eq!(bed.said("worker.silent"), 1, "from now on it counts");
-}
-
-#[test]
 fn a_match_in_two_crashes_is_quarantined_until_released_but_kills_from_outside_blame_nobody() {
     let mut bed = Bed::new(config(8));
     bed.load_list(&["a"]);
@@ -355,7 +319,7 @@ fn a_recorder_that_starts_anew_gives_every_match_a_new_epoch_without_a_new_subsc
     let message = FromRecorder::Switched { key: key("a"), epoch: Epoch(before.1) };
     bed.give(Input::Recorder { generation, message });
     bed.log.clear();
-    bed.give(Input::Exited { child, generation, exit: KILLED });
+    bed.give(Input::Exited { child, generation, exit: KILLED, usage: None });
     bed.pass(ms(3_000), &[]);
     let after = bed.owner("a");
     assert!(after.0 == before.0 && after.1 > before.1);
@@ -446,7 +410,7 @@ fn the_end_comes_in_order_and_a_second_request_makes_it_urgent() {
     )));
     assert!(!bed.log.contains(&Action::Finished));
     let (child, generation) = (Child::Recorder, Generation(1));
-    bed.give(Input::Exited { child, generation, exit: Exit::Code(0) });
+    bed.give(Input::Exited { child, generation, exit: Exit::Code(0), usage: None });
     assert_eq!(bed.log.last(), Some(&Action::Finished));
     assert_eq!(bed.log.iter().filter(|action| matches!(action, Action::Answer { .. })).count(), 3);
     assert_eq!(bed.said("worker.spawned"), 0);
@@ -487,7 +451,7 @@ fn a_cold_start_goes_on_where_the_last_run_ended() {
     let mut first = Bed::new(config(8));
     first.load_list(&["a", "b", "c", "d", "e", "f"]);
     let saved = first.pool.saved_state();
-    assert_eq!(SavedStateV1::from_json(&saved.to_json().unwrap()).unwrap(), saved);
+    assert_eq!(SavedStateV2::from_json(&saved.to_json().unwrap()).unwrap(), saved);
     let mut second = Bed::after(config(8), Some(&saved));
     assert_eq!(second.said("worker.spawned"), 2, "as many as were needed");
     second.load_list(&["a", "b", "c", "d", "e", "g"]);
@@ -497,6 +461,10 @@ fn a_cold_start_goes_on_where_the_last_run_ended() {
     }
     assert_eq!(second.pool.workers()[0].generation, 2, "a generation is never used twice");
     let ended = ToRecorder::Ended { key: key("f") };
+    assert!(!second.log.contains(&Action::ToRecorder { generation: Generation(2), message: ended.clone() }));
+    second.pass(ms(10_500), &[]);
+    second.load_list(&["a", "b", "c", "d", "e", "g"]);
+    second.pass(ms(500), &[]);
     assert!(second.log.iter().any(|a| matches!(a, Action::ToRecorder { message, .. } if *message == ended)));
 }
 
@@ -527,22 +495,6 @@ fn idle_workers_are_retired_but_not_all() {
 }
 
 #[test]
-fn a_start_that_hangs_is_killed_and_another_follows() {
-    let mut bed = Bed::new(config(2));
-    let child = Child::Worker(SlotId(1));
-    bed.exit(1, KILLED);
-    bed.mute = true;
-    bed.pass(ms(11_500), &[1]);
-    let abort = Action::Kill { child, generation: Generation(2), signal: Signal::Abort };
-    assert!(bed.log.contains(&abort));
-    bed.mute = false;
-    bed.exit(1, KILLED);
-    // The other slot was started while this one was dying, and hangs as well.
-    bed.pass(ms(15_000), &[]);
-    assert_eq!(bed.pool.status(Surroundings::default()).workers.ready, 1);
-}
-
-#[test]
 fn fixed_matches_need_no_list() {
     let mut config = config(4);
     let fixed = ["r1", "r2"].map(|id| (MatchId::from(id), Listing::default()));
@@ -552,6 +504,26 @@ fn fixed_matches_need_no_list() {
     assert_eq!(bed.pool.count().subscribing, 2);
     assert_eq!(bed.said("list.followed"), 0);
     assert_eq!(bed.pool.state(), DaemonState::Ready);
+}
+
+#[test]
+fn matches_that_are_named_anew_come_and_go_and_the_others_stay() {
+    let mut config = config(4);
+    let fixed = ["r1", "r2"].map(|id| (MatchId::from(id), Listing::default()));
+    config.feeds[0].source = MatchSource::Fixed(fixed.to_vec());
+    let mut bed = Bed::new(config);
+    bed.pass(ms(500), &[]);
+    let stays = bed.view("r2");
+    bed.give(Input::Named { feed: FeedId(0), ids: vec!["r2".into(), "r3".into()] });
+    bed.pass(ms(500), &[]);
+    assert_eq!(bed.pool.count().subscribing, 2);
+    assert_eq!(bed.view("r2").epoch, stays.epoch, "it goes on as it was");
+    assert_eq!(bed.view("r3").state, MatchViewState::Subscribing);
+    assert_eq!(bed.view("r1").state, MatchViewState::Ended);
+    bed.give(Input::Named { feed: FeedId(0), ids: vec!["r1".into()] });
+    bed.pass(ms(500), &[]);
+    assert_eq!(bed.view("r1").state, MatchViewState::Subscribing);
+    assert_eq!(bed.pool.count().subscribing, 1);
 }
 
 #[test]
@@ -576,7 +548,7 @@ fn answers_have_the_contracts_keys() {
     assert_eq!(status["state"], "ready");
     has(
         keys(status),
-        "version build pid uptime_s state epoch workers matches feeds recorder gateway sandbox",
+        "version build pid uptime_s state epoch workers matches feeds recorder gateway sandbox deaths",
     );
     let worker = serde_json::to_value(&bed.pool.workers()[0]).unwrap();
     assert_eq!(worker["connection"], "up");

@@ -3,6 +3,7 @@
 //! What only the shell, a worker or the recorder knows (memory, ages, versions) stands in public `Option` fields that
 //! the shell fills before it serialises.
 
+use super::deaths::DeathView;
 use serde::Serialize;
 use touchline_common::ipc::messages::worker::ConnectionState;
 use touchline_common::model::{FeedId, SlotId};
@@ -20,6 +21,10 @@ pub struct Surroundings {
     pub gateway: GatewayView,
     /// The sandbox.
     pub sandbox: SandboxView,
+    /// The time of day, microseconds since 1970 UTC.
+    pub wall_us: i64,
+    /// Why the state could not be saved the last time; empty when it was.
+    pub state_trouble: String,
 }
 
 /// `status --json`.
@@ -49,6 +54,10 @@ pub struct StatusView {
     pub gateway: GatewayView,
     /// The sandbox.
     pub sandbox: SandboxView,
+    /// Why the state could not be saved the last time; empty when it was.
+    pub state_trouble: String,
+    /// The newest deaths of children, newest first, at most 20.
+    pub deaths: Vec<DeathView>,
 }
 
 /// `rebalance --dry-run`.
@@ -171,6 +180,8 @@ pub struct FeedView {
     pub cap: u32,
     /// Subscriptions per connection, as the server taught us.
     pub learned_cap: Option<u32>,
+    /// Under strategy `dumps`: from one load of a match to its next, milliseconds, at the slowest worker.
+    pub round_ms: Option<u32>,
     /// Why it is not up; empty when it is.
     pub why: String,
 }
@@ -257,6 +268,12 @@ pub struct WorkerView {
     pub reserved: u32,
     /// Subscriptions that it may hold.
     pub cap: u32,
+    /// Subscriptions sent on its connection.
+    pub asked: u32,
+    /// Subscriptions of them that were answered.
+    pub acknowledged: u32,
+    /// Subscriptions of them whose load is held.
+    pub loaded: u32,
     /// The part of the last second that it worked.
     pub busy: f32,
     /// Deltas per second.

@@ -2,17 +2,18 @@
 //!
 //! A child stays here until it is reaped, even when its channel is closed: its pid must not be forgotten before.
 
-use super::spawn::{self, ChildKind, Exit, SpawnError};
+use super::spawn::{self, ChildKind, SpawnError};
 use super::tokens::Tokens;
-use crate::pool::{Child, Signal};
+use crate::pool::{Child, Exit, Signal, Usage};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use touchline_common::ipc::messages::Hello;
 use touchline_common::ipc::messages::recorder::{FromRecorder, ToRecorder};
 use touchline_common::ipc::messages::worker::{FromWorker, ToWorker};
-use touchline_common::ipc::{Channel, ChannelError, ReadOutcome};
+use touchline_common::ipc::{Channel, ChannelError, FrameError, PROTO, ReadOutcome};
 use touchline_common::model::Generation;
 use touchline_common::sys::pidfd::PidFd;
 use touchline_worker::watch::Watch;
@@ -21,6 +22,9 @@ use touchline_worker::watch::Watch;
 const IN_LIMIT: u32 = 4 * 1024 * 1024;
 /// Bytes that may wait for a child: the whole of its commands after a start, with room.
 const OUT_LIMIT: usize = 64 * 1024 * 1024;
+
+/// The first frame's second byte, in every version.
+const FRAME_FAMILY: u8 = 0x74;
 
 /// What an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +131,18 @@ impl Children {
         if let Some(process) = self.processes.get_mut(&child) {
             process.standing = Standing::Welcomed;
         }
+    }
+
+    /// What a child that was not welcomed would have said, if `error` is that it speaks another version.
+    pub fn foreign_hello(&self, child: Child, error: &ChannelError) -> Option<Hello> {
+        let process = self.processes.get(&child).filter(|process| process.standing == Standing::New)?;
+        let ChannelError::Frame(FrameError::Magic { header: [version, family, ..] }) = error else {
+            return None;
+        };
+        let (proto, ours) = (u16::from(*version), PROTO.to_le_bytes());
+        // The low byte is the version, the high one the mark that all versions share.
+        let kin = *family == FRAME_FAMILY && *version != ours[0];
+        kin.then(|| Hello { proto_min: proto, proto_max: proto, build: String::new(), pid: process.pid })
     }
 
     /// The children that understand us: their channel is open and they have their welcome.
@@ -264,15 +280,15 @@ impl Children {
         child: Child,
         registry: &Registry,
         tokens: &mut Tokens<Source>,
-    ) -> io::Result<Option<Exit>> {
+    ) -> io::Result<Option<(Exit, Usage)>> {
         let Some(process) = self.processes.get(&child) else { return Ok(None) };
-        let Some(exit) = spawn::reap(&process.pidfd)? else { return Ok(None) };
+        let Some(ended) = spawn::reap(&process.pidfd)? else { return Ok(None) };
         self.close(child, registry, tokens);
         if let Some(process) = self.processes.remove(&child) {
             let _ = registry.deregister(&mut SourceFd(&process.pidfd.as_raw_fd()));
             tokens.remove(process.pid_token);
         }
-        Ok(Some(exit))
+        Ok(Some(ended))
     }
 
     fn link(&mut self, child: Child) -> Option<&mut Link> {

@@ -5,11 +5,12 @@
 //! have deadlines. A child's frames are taken in pieces, so that a chatty one does not keep the operators waiting.
 
 use super::children::{Children, Said, Source};
-use super::spawn::{self, Exit};
+use super::matches_file::{Found, MatchesFile};
+use super::spawn;
 use super::state_file;
 use super::tokens::Tokens;
 use crate::control::{Clients, Gather};
-use crate::pool::{self, Action, Child, Command, Input, Pool, RequestId, Urgency};
+use crate::pool::{Action, Child, Command, Input, Pool, RequestId, Urgency};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
 use nix::sys::signal::Signal;
@@ -18,16 +19,20 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use touchline_common::ipc::ReadOutcome;
+use touchline_common::failpoint::{self, Point};
 use touchline_common::ipc::messages::Welcome;
 use touchline_common::ipc::messages::recorder::{FromRecorder, ToRecorder};
 use touchline_common::ipc::messages::worker::{FromWorker, ToWorker};
+use touchline_common::ipc::{ChannelError, ReadOutcome};
 use touchline_common::logging::LogHandle;
-use touchline_common::model::{FeedId, Generation, SlotId};
+use touchline_common::model::{FeedId, Generation, MatchId, SlotId};
 use touchline_common::sys::signals::Signals;
 
 /// Messages of one child per turn.
 const MESSAGES_PER_TURN: usize = 256;
+
+/// How long a state that could not be saved waits for the next attempt.
+const SAVE_AGAIN: Duration = Duration::from_secs(1);
 
 /// What the daemon is made of.
 pub struct Daemon {
@@ -46,6 +51,10 @@ pub struct Daemon {
     /// Answers that are being gathered from children.
     pub(crate) gathers: HashMap<u32, Gather>,
     pub(crate) last_request: u64,
+    /// Why the state could not be saved the last time; empty when it was.
+    pub(crate) state_trouble: String,
+    saved_at: Instant,
+    matches_files: Vec<MatchesFile>,
     signals: Signals,
     state_path: PathBuf,
     child_config: String,
@@ -72,6 +81,8 @@ pub struct Parts {
     pub log_file: Option<PathBuf>,
     /// Names of the feeds, by their number.
     pub feed_names: Vec<String>,
+    /// Files that name matches, read once.
+    pub matches_files: Vec<MatchesFile>,
     /// The saved state's file.
     pub state_path: PathBuf,
     /// The configuration for the children.
@@ -106,6 +117,9 @@ impl Daemon {
             asked: HashMap::new(),
             gathers: HashMap::new(),
             last_request: 0,
+            state_trouble: String::new(),
+            saved_at: Instant::now(),
+            matches_files: parts.matches_files,
             signals: parts.signals,
             state_path: parts.state_path,
             child_config: parts.child_config,
@@ -156,9 +170,20 @@ impl Daemon {
             }
             if Instant::now() >= next_tick {
                 next_tick = Instant::now() + self.tick;
+                self.look_at_files();
                 self.inputs.push_back(Input::Tick);
+                self.save_again();
                 self.expire_gathers();
                 self.clients.expire(&mut self.tokens, self.poll.registry());
+            }
+        }
+    }
+
+    fn look_at_files(&mut self) {
+        for file in &mut self.matches_files {
+            let found = file.look();
+            if let Some(ids) = tell_matches(file, &self.feed_names, found) {
+                self.inputs.push_back(Input::Named { feed: file.feed, ids });
             }
         }
     }
@@ -208,6 +233,9 @@ impl Daemon {
             Action::ToWorker { slot, generation, message } => {
                 if self.is_current(Child::Worker(slot), generation) {
                     self.tell_worker(slot, &message, 0);
+                    if matches!(message, ToWorker::Assign { .. }) {
+                        failpoint::hit(Point::AssignSent);
+                    }
                 }
             }
             Action::ToRecorder { generation, message } => {
@@ -264,6 +292,7 @@ impl Daemon {
             (Child::Recorder, _) => self.tell_recorder(&ToRecorder::Welcome(welcome), 0),
         }
         self.children.welcomed(child);
+        failpoint::hit(Point::WelcomeSent);
         self.pass_log_filter(child);
     }
 
@@ -288,6 +317,7 @@ impl Daemon {
         if let Err(error) = self.children.tell_worker(child, &ToWorker::Data, 0, Some(to_worker)) {
             self.drop_channel(child, error.to_string());
         }
+        failpoint::hit(Point::AttachSent);
     }
 
     pub(crate) fn tell_worker(&mut self, slot: SlotId, message: &ToWorker, request: u32) {
@@ -324,8 +354,21 @@ impl Daemon {
                 self.take_messages(child, usize::MAX);
                 self.drop_channel(child, "it closed its channel".to_owned());
             }
-            Err(error) => self.drop_channel(child, error.to_string()),
+            Err(error) => self.break_channel(child, &error),
         }
+    }
+
+    /// A bad frame. One of another version is what a child of that version says first: the pool decides by the version.
+    fn break_channel(&mut self, child: Child, error: &ChannelError) {
+        if let (Some(hello), Some(generation)) =
+            (self.children.foreign_hello(child, error), self.children.generation(child))
+        {
+            self.inputs.push_back(match child {
+                Child::Worker(slot) => Input::Worker { slot, generation, message: FromWorker::Hello(hello) },
+                Child::Recorder => Input::Recorder { generation, message: FromRecorder::Hello(hello) },
+            });
+        }
+        self.drop_channel(child, error.to_string());
     }
 
     fn take_messages(&mut self, child: Child, most: usize) {
@@ -334,7 +377,7 @@ impl Daemon {
             match self.children.next(child) {
                 Ok(Some(said)) => self.hear(child, generation, said),
                 Ok(None) => return,
-                Err(error) => return self.drop_channel(child, error.to_string()),
+                Err(error) => return self.break_channel(child, &error),
             }
         }
         // The rest is in our buffer, where no event will announce it.
@@ -354,6 +397,9 @@ impl Daemon {
                 self.inputs.push_back(Input::Worker { slot, generation, message });
             }
             (Said::Recorder(message, _), _) => {
+                if matches!(message, FromRecorder::Switched { .. }) {
+                    failpoint::hit(Point::MoveSwitched);
+                }
                 self.inputs.push_back(Input::Recorder { generation, message });
             }
             (Said::Worker(..), Child::Recorder) => {}
@@ -374,10 +420,11 @@ impl Daemon {
             }
         }
         match self.children.reap(child, self.poll.registry(), &mut self.tokens) {
-            Ok(Some(exit)) => {
+            Ok(Some((exit, usage))) => {
+                failpoint::hit(Point::ChildReaped);
                 self.unread.remove(&child);
                 self.forget_in_gathers(child);
-                self.inputs.push_back(Input::Exited { child, generation, exit: pool_exit(exit) });
+                self.inputs.push_back(Input::Exited { child, generation, exit, usage: Some(usage) });
             }
             Ok(None) => {}
             Err(error) => log::error!(child:? = child, error:% = error; "child.reap_failed"),
@@ -427,7 +474,25 @@ impl Daemon {
         RequestId(self.last_request)
     }
 
-    fn save_state(&self, at_least: Option<u64>) -> Result<(), state_file::StateFileError> {
+    /// Saves the state; that it could not be is said in `status` and `health` until it can be.
+    fn save_state(&mut self, at_least: Option<u64>) -> Result<(), state_file::StateFileError> {
+        let saved = self.write_state(at_least);
+        self.saved_at = Instant::now();
+        self.state_trouble = saved.as_ref().err().map(ToString::to_string).unwrap_or_default();
+        saved
+    }
+
+    /// What could not be saved is tried again, each second: nothing else may change for long.
+    fn save_again(&mut self) {
+        if self.state_trouble.is_empty() || self.saved_at.elapsed() < SAVE_AGAIN {
+            return;
+        }
+        if self.save_state(None).is_ok() {
+            log::info!("state.saved_again");
+        }
+    }
+
+    fn write_state(&self, at_least: Option<u64>) -> Result<(), state_file::StateFileError> {
         let mut state = self.pool.saved_state();
         state.highest_epoch = state.highest_epoch.max(at_least.unwrap_or(0));
         let failed = |source| state_file::StateFileError {
@@ -439,9 +504,21 @@ impl Daemon {
     }
 }
 
-fn pool_exit(exit: Exit) -> pool::Exit {
-    match exit {
-        Exit::Code(code) => pool::Exit::Code(code),
-        Exit::Signal(number) => pool::Exit::Signal { number, core: false },
+/// Says what a look at a file found; the matches that it names, if they are others.
+pub(super) fn tell_matches(file: &MatchesFile, names: &[String], found: Found) -> Option<Vec<MatchId>> {
+    let feed = names.get(usize::from(file.feed.0)).map_or("", String::as_str);
+    match found {
+        Found::Nothing => None,
+        Found::Matches { ids, odd } => {
+            for line in odd {
+                log::warn!(feed = feed, file:% = file.path().display(), line = line; "matches.line_skipped");
+            }
+            log::info!(feed = feed, file:% = file.path().display(), matches = ids.len(); "matches.read");
+            Some(ids)
+        }
+        Found::Unreadable(error) => {
+            log::error!(feed = feed, file:% = file.path().display(), error = error.as_str(); "matches.unreadable");
+            None
+        }
     }
 }

@@ -3,11 +3,13 @@
 //! The instance lock is taken before anything is visible. Signals are blocked before any thread starts, so that only the loop sees
 //! them. Exit codes are the contract's: 0 after a requested stop, 1 failed, 2 bad configuration, 3 another instance.
 
-use super::daemon::{Daemon, Parts};
+use super::daemon::{self, Daemon, Parts};
+use super::matches_file::MatchesFile;
 use super::state_file;
 use crate::control::{Clients, Permissions};
 use crate::pool::{
-    FeedPlan, MatchFilter, MatchSource, Overlap, Pool, PoolConfig, SavedStateV1, Timing, WaitingOrder,
+    FeedPlan, Learning, MatchFilter, MatchSource, Overlap, Pool, PoolConfig, SavedStateV2, Timing,
+    WaitingOrder,
 };
 use std::fmt;
 use std::fs;
@@ -16,7 +18,7 @@ use std::path::Path;
 use std::time::Duration;
 use touchline_common::config::{self, Config};
 use touchline_common::logging::{self, Target, Who};
-use touchline_common::model::{Listing, MatchId};
+use touchline_common::model::{FeedId, Listing, MatchId};
 use touchline_common::sys::descriptors;
 use touchline_common::sys::lock::{FileLock, LockError};
 use touchline_common::sys::signals::Signals;
@@ -98,7 +100,9 @@ fn daemon(
 ) -> Result<(), RunError> {
     let state_path = config.daemon.state_dir.join("state.json");
     let saved = saved_state(&state_path);
-    let pool_config = pool_config(config);
+    let mut pool_config = pool_config(config);
+    let feed_names: Vec<String> = config.feed.iter().map(|feed| feed.name.clone()).collect();
+    let matches_files = matches_files(config, &feed_names, &mut pool_config);
     let tick = pool_config.timing.tick;
     let permissions =
         Permissions { read: config.control.read_uids.clone(), operate: config.control.operate_uids.clone() }
@@ -117,7 +121,8 @@ fn daemon(
         signals,
         log,
         log_file,
-        feed_names: config.feed.iter().map(|feed| feed.name.clone()).collect(),
+        feed_names,
+        matches_files,
         state_path,
         child_config,
         tick,
@@ -148,7 +153,7 @@ fn lock(run_dir: &Path) -> Result<FileLock, RunError> {
 }
 
 /// What an earlier run left. A state that cannot be read is no reason not to run: the store knows the epochs, too.
-fn saved_state(path: &Path) -> Option<SavedStateV1> {
+fn saved_state(path: &Path) -> Option<SavedStateV2> {
     let bytes = match state_file::read(path) {
         Ok(bytes) => bytes?,
         Err(error) => {
@@ -156,7 +161,7 @@ fn saved_state(path: &Path) -> Option<SavedStateV1> {
             return None;
         }
     };
-    match SavedStateV1::from_json(&String::from_utf8_lossy(&bytes)) {
+    match SavedStateV2::from_json(&String::from_utf8_lossy(&bytes)) {
         Ok(state) => Some(state),
         Err(error) => {
             log::error!(file:% = path.display(), error:% = error; "state.unreadable");
@@ -188,7 +193,7 @@ fn feed_plan(feed: &config::FeedConfig) -> FeedPlan {
     FeedPlan {
         name: feed.name.clone(),
         kind: "diffusion".to_owned(),
-        cap: feed.max_subscriptions,
+        cap: feed.worker_capacity(),
         own_subscriptions: u32::from(!feed.time_topic.is_empty()),
         max_connections: u16::try_from(feed.max_connections).unwrap_or(u16::MAX),
         connects_per_s: feed.connects_per_s.get(),
@@ -199,7 +204,40 @@ fn feed_plan(feed: &config::FeedConfig) -> FeedPlan {
         skip: match_filter(&feed.skip),
         end_linger: feed.end_linger.0,
         overlap: if feed.break_before_make { Overlap::Forbidden } else { Overlap::Allowed },
+        learning: learning(feed),
     }
+}
+
+fn learning(feed: &config::FeedConfig) -> Learning {
+    match feed.over_cap {
+        // Who takes one load after the other has no subscriptions that could be missing.
+        config::OverCap::Auto if feed.strategy == config::Strategy::Dumps => Learning::Off,
+        config::OverCap::Auto => Learning::Auto,
+        config::OverCap::Close
+        | config::OverCap::Error
+        | config::OverCap::Ignore
+        | config::OverCap::NoLoad
+        | config::OverCap::Thin => Learning::Off,
+    }
+}
+
+/// The files that name matches; what they say now is part of the plan.
+fn matches_files(config: &Config, names: &[String], plan: &mut PoolConfig) -> Vec<MatchesFile> {
+    let mut files = Vec::new();
+    for ((place, feed), plan) in config.feed.iter().enumerate().zip(&mut plan.feeds) {
+        if feed.matches_file.is_empty() {
+            continue;
+        }
+        let fixed = feed.matches.iter().map(|id| MatchId::from(id.as_str())).collect();
+        let id = FeedId(u16::try_from(place).unwrap_or(u16::MAX));
+        let mut file = MatchesFile::new(id, Path::new(&feed.matches_file), fixed);
+        let found = file.first();
+        if let Some(ids) = daemon::tell_matches(&file, names, found) {
+            plan.source = MatchSource::Fixed(ids.into_iter().map(|id| (id, Listing::default())).collect());
+        }
+        files.push(file);
+    }
+    files
 }
 
 fn waiting_order(key: config::WaitingKey) -> WaitingOrder {

@@ -4,15 +4,16 @@
 //! another version. No `pre_exec`, for with one std forks for real: its cost grows with our memory, and our loop stands still
 //! meanwhile. Called by the main thread only: a child dies with the *thread* that forked it.
 
+use crate::pool::{Exit, Usage};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
-use touchline_common::sys::pidfd::PidFd;
+use touchline_common::failpoint::{self, Point};
+use touchline_common::sys::pidfd::{Ended, How, PidFd};
 
 /// How long the end of a killed child is waited for, milliseconds.
 const END_DEADLINE_MS: u16 = 1_000;
@@ -63,8 +64,9 @@ impl std::error::Error for SpawnError {}
 /// As `socketpair(2)`; no descriptors left is the usual one.
 pub fn channel_pair() -> Result<(OwnedFd, OwnedFd), SpawnError> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    socketpair(AddressFamily::Unix, SockType::Stream, None, flags)
-        .map_err(|errno| SpawnError { operation: "making a channel", source: errno.into() })
+    failpoint::fails(Point::ChannelPair)
+        .and_then(|()| Ok(socketpair(AddressFamily::Unix, SockType::Stream, None, flags)?))
+        .map_err(|source| SpawnError { operation: "making a channel", source })
 }
 
 /// Starts a child.
@@ -74,6 +76,7 @@ pub fn channel_pair() -> Result<(OwnedFd, OwnedFd), SpawnError> {
 pub fn spawn(kind: ChildKind) -> Result<Child, SpawnError> {
     let failed = |operation| move |source| SpawnError { operation, source };
     let (near, far) = channel_pair()?;
+    failpoint::fails(Point::SpawnBefore).map_err(failed("starting a child"))?;
     let mut command = Command::new("/proc/self/exe");
     match kind {
         ChildKind::Worker { slot } => {
@@ -88,7 +91,7 @@ pub fn spawn(kind: ChildKind) -> Result<Child, SpawnError> {
         .stdout(Stdio::null())
         .spawn()
         .map_err(failed("starting a child"))?;
-    match PidFd::open(child.id()) {
+    match failpoint::fails(Point::SpawnAfterExec).and_then(|()| PidFd::open(child.id())) {
         Ok(pidfd) => Ok(Child { pid: child.id(), pidfd, channel: near }),
         Err(source) => {
             // Without a pidfd its end could not be seen.
@@ -112,29 +115,17 @@ pub fn end(pidfd: &PidFd) {
     }
 }
 
-/// How a child ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// By itself, with this code.
-    Code(i32),
-    /// By this signal.
-    Signal(i32),
-}
-
 /// Reaps a child if it has ended.
 ///
 /// # Errors
 /// As `waitid(2)`.
-pub fn reap(pidfd: &PidFd) -> io::Result<Option<Exit>> {
-    match waitid(Id::PIDFd(pidfd.as_fd()), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG)? {
-        WaitStatus::Exited(_, code) => Ok(Some(Exit::Code(code))),
-        WaitStatus::Signaled(_, signal, _) => Ok(Some(Exit::Signal(signal as i32))),
-        WaitStatus::StillAlive
-        | WaitStatus::Stopped(..)
-        | WaitStatus::Continued(_)
-        | WaitStatus::PtraceEvent(..)
-        | WaitStatus::PtraceSyscall(_) => Ok(None),
-    }
+pub fn reap(pidfd: &PidFd) -> io::Result<Option<(Exit, Usage)>> {
+    let Some(Ended { how, peak_rss_bytes, cpu }) = pidfd.reap()? else { return Ok(None) };
+    let exit = match how {
+        How::Code(code) => Exit::Code(code),
+        How::Signal { number, core } => Exit::Signal { number, core },
+    };
+    Ok(Some((exit, Usage { peak_rss_bytes, cpu })))
 }
 
 #[cfg(test)]
@@ -147,7 +138,7 @@ mod tests {
         let child = Command::new("sleep").arg("60").spawn().unwrap();
         let pidfd = PidFd::open(child.id()).unwrap();
         end(&pidfd);
-        let again = waitid(Id::PIDFd(pidfd.as_fd()), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG);
-        assert_eq!(again, Err(nix::errno::Errno::ECHILD), "it is reaped already");
+        let again = reap(&pidfd).unwrap_err();
+        assert_eq!(again.raw_os_error(), Some(libc::ECHILD), "it is reaped already");
     }
 }

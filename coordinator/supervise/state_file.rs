@@ -6,6 +6,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use touchline_common::failpoint::{self, Point};
 
 /// The longest state that is read back, bytes; what is larger is not ours.
 const MAX_STATE: u64 = 64 * 1024 * 1024;
@@ -48,7 +49,9 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), StateFileError> {
         .map_err(failed("creating", &temporary))?;
     file.write_all(bytes).map_err(failed("writing", &temporary))?;
     file.sync_all().map_err(failed("syncing", &temporary))?;
+    failpoint::fails(Point::SaveTmpWritten).map_err(failed("writing", &temporary))?;
     fs::rename(&temporary, path).map_err(failed("renaming onto", path))?;
+    failpoint::fails(Point::SaveRenamed).map_err(failed("renaming onto", path))?;
     let folder = path.parent().unwrap_or(Path::new("."));
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed("syncing the folder", folder))
 }

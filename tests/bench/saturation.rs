@@ -226,7 +226,12 @@ impl Path {
                 }
                 Event::Load { topic, body } => self.forest.load(topic, body, received, &mut self.listener),
                 Event::Lost { why } => return Err(BenchError::new("the session", why)),
-                Event::Opened { .. } | Event::TopicRemoved { .. } | Event::ServerQueue(_) => continue,
+                Event::Opened { .. }
+                | Event::TopicRemoved { .. }
+                | Event::TopicStatus { .. }
+                | Event::ServerQueue(_)
+                | Event::LoginRejected
+                | Event::Skipped { .. } => continue,
             };
             self.failed += u64::from(applied.is_err());
         }

@@ -45,6 +45,8 @@ pub enum Which {
     All,
     /// Those that take no longer than a few seconds.
     Quick,
+    /// This one.
+    Only(Fault),
 }
 
 /// A fault, with all that chance decides about it.
@@ -85,7 +87,22 @@ const WEIGHTS: [(Fault, u64); 13] = [
     (Fault::ServerPause, 4),
 ];
 
+impl Which {
+    fn may_be(self, fault: Fault) -> bool {
+        match self {
+            Which::All => true,
+            Which::Quick => fault.is_quick(),
+            Which::Only(only) => fault == only,
+        }
+    }
+}
+
 impl Fault {
+    /// The fault that tables name so.
+    pub fn named(name: &str) -> Option<Fault> {
+        WEIGHTS.into_iter().map(|(fault, _)| fault).find(|fault| fault.name() == name)
+    }
+
     /// Its name in tables.
     pub fn name(self) -> &'static str {
         match self {
@@ -142,7 +159,7 @@ impl Plan {
     pub fn new(seed: u64, faults: usize, which: Which) -> Plan {
         let mut chance = Chance(seed);
         let kinds: Vec<(Fault, u64)> =
-            WEIGHTS.into_iter().filter(|(fault, _)| which == Which::All || fault.is_quick()).collect();
+            WEIGHTS.into_iter().filter(|(fault, _)| which.may_be(*fault)).collect();
         let mut first: Vec<Fault> = kinds.iter().map(|(fault, _)| *fault).collect();
         for at in (1..first.len()).rev() {
             first.swap(at, chance.below(at as u64 + 1) as usize);

@@ -21,6 +21,9 @@ const ANSWER: Duration = Duration::from_secs(20);
 /// How long everything may take to be live again: a child that dies often waits up to 30 s for its next start.
 pub(crate) const SETTLE: Duration = Duration::from_secs(60);
 
+/// Flips that the server remembers, over all matches: those before them are not compared.
+const FLIPS: usize = 4_000_000;
+
 /// Where a match is followed, as the coordinator sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Seat {
@@ -61,14 +64,17 @@ impl Site {
             cap: Some(options.cap),
             seed: options.seed,
             churn: options.matches as f64 / 5.0,
+            flips: FLIPS,
             ..touchline_simulator::Options::default()
         })
         .expect("the simulated server");
         let auditor = Auditor::start(&folder.path().join("audit.sock"), simulator.truth());
         let at = Value::from(folder.path().display().to_string());
+        // The server's manners are named: resets that come by chance are to teach no lower cap.
         let text = format!(
             "[daemon]\nrun_dir = {at}\nstate_dir = {at}\n[pool]\nspare_workers = 1\n[[feed]]\nname = \"inplay\"\nkind = \"diffusion\"\n\
-             url = \"dpt://{}\"\nlist_topic = \"OVInPlay_1_3\"\nmatch_id = \"{{ID}}\"\nmatch_topics = [\"6V{{ID}}\"]\nmax_subscriptions = {}\n",
+             url = \"dpt://{}\"\nlist_topic = \"OVInPlay_1_3\"\nmatch_id = \"{{ID}}\"\nmatch_topics = [\"6V{{ID}}\"]\nmax_subscriptions = {}\n\
+             over_cap = \"close\"\n",
             simulator.address(),
             options.cap
         );

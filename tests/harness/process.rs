@@ -21,17 +21,39 @@ pub fn program() -> &'static Path {
         if let Some(path) = std::env::var_os("TOUCHLINE_BIN") {
             return path.into();
         }
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let built = Command::new(cargo)
-            .args(["build", "--quiet", "--release", "-p", "touchline"])
-            .current_dir(&root)
-            .status()
-            .expect("running cargo");
-        assert!(built.success(), "building touchline failed");
-        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-        target.join("release/touchline")
+        build(&["-p", "touchline"]).join("release/touchline")
     })
+}
+
+/// The program with failpoints and bad children: `TOUCHLINE_FAULTY_BIN`, else built now.
+///
+/// # Panics
+/// When it cannot be built.
+#[allow(clippy::panic, clippy::expect_used)]
+pub fn faulty_program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        if let Some(path) = std::env::var_os("TOUCHLINE_FAULTY_BIN") {
+            return path.into();
+        }
+        let words = ["-p", "touchline-chaos", "--features", "failpoints", "--bin", "touchline-faulty"];
+        build(&words).join("release/touchline-faulty")
+    })
+}
+
+/// Builds a package of the project, and gives the folder of what is built.
+#[allow(clippy::panic, clippy::expect_used)]
+fn build(words: &[&str]) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let built = Command::new(cargo)
+        .args(["build", "--quiet", "--release"])
+        .args(words)
+        .current_dir(&root)
+        .status()
+        .expect("running cargo");
+    assert!(built.success(), "building {words:?} failed");
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
 }
 
 /// Makes orphans our children, and fails the test if one is left at its end.

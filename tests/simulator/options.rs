@@ -30,6 +30,8 @@ pub struct Options {
     pub speed: f64,
     /// How large a match's load is.
     pub load: LoadSize,
+    /// How matches are published.
+    pub payload: Payload,
     /// Whether a match's own topic says all, or leaves the sport and competition to the list.
     pub own_topic: OwnTopic,
     /// The topic of the match list.
@@ -38,6 +40,18 @@ pub struct Options {
     pub aliases: Aliases,
     /// Bytes that may wait for one connection; past it, it is closed as a slow consumer.
     pub out_queue: usize,
+    /// Messages that may wait for one connection; past it, it is closed as a slow consumer. None: any number.
+    pub max_depth: Option<usize>,
+    /// Who may connect; none: anybody.
+    pub login: Option<Login>,
+    /// How long a session whose connection broke is kept, and its messages queued; zero: not at all.
+    pub keep_alive: Duration,
+    /// What a session gets that goes on.
+    pub on_resume: OnResume,
+    /// How bodies are written for clients that can take it.
+    pub encoding: BodyEncoding,
+    /// Bodies of more bytes go in pieces of that size; none: all in one.
+    pub fragment_above: Option<usize>,
     /// After this long without a byte from a client it is pinged.
     pub ping_after: Duration,
     /// States whose digests are kept, over all matches together.
@@ -65,10 +79,17 @@ impl Default for Options {
             churn: 0.0,
             speed: 4.0,
             load: LoadSize::default(),
+            payload: Payload::Inplay,
             own_topic: OwnTopic::Complete,
             list_topic: "OVInPlay_1_3".to_owned(),
             aliases: Aliases::On,
             out_queue: 16_000_000,
+            max_depth: None,
+            login: None,
+            keep_alive: Duration::ZERO,
+            on_resume: OnResume::Queued,
+            encoding: BodyEncoding::None,
+            fragment_above: None,
             ping_after: Duration::from_secs(20),
             history: 4_000_000,
             flips: 1_000_000,
@@ -96,7 +117,7 @@ pub enum OverCap {
     /// Resets the connection.
     #[default]
     Close,
-    /// Answers with an error and keeps the connection.
+    /// Answers with a topic status that is not the removal, and keeps the connection.
     Error,
     /// Says nothing and sends nothing.
     Ignore,
@@ -106,14 +127,41 @@ pub enum OverCap {
     Thin,
 }
 
-impl OverCap {
-    /// Whether this build can do it.
-    pub fn is_built(self) -> bool {
-        match self {
-            OverCap::Close => true,
-            OverCap::Error | OverCap::Ignore | OverCap::NoLoad | OverCap::Thin => false,
-        }
+/// The one login that a server takes. Written `USER:PASSWORD`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login {
+    /// The user's name.
+    pub username: String,
+    /// The password; never shown.
+    pub password: String,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login").field("username", &self.username).finish_non_exhaustive()
     }
+}
+
+/// What a session gets that goes on after its connection broke.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnResume {
+    /// The messages that were queued for it.
+    #[default]
+    Queued,
+    /// Those, and a load of each topic.
+    Reload,
+}
+
+/// How bodies are written for clients that can take it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BodyEncoding {
+    /// As they are.
+    #[default]
+    None,
+    /// Compressed.
+    Zlib,
+    /// In base64.
+    Base64,
 }
 
 /// The size of a generated match's load.
@@ -127,6 +175,16 @@ impl Default for LoadSize {
     fn default() -> Self {
         Self { median: 30_000 }
     }
+}
+
+/// How matches are published.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Payload {
+    /// Object trees, with a match list.
+    #[default]
+    Inplay,
+    /// Branches of single-value topics, `sportsbook/football/<id>`, without a list: soccer only, and no markets.
+    TopicTree,
 }
 
 /// What a match's own topic says.
@@ -165,6 +223,18 @@ impl fmt::Display for BadOption {
 
 impl std::error::Error for BadOption {}
 
+impl FromStr for Payload {
+    type Err = BadOption;
+
+    fn from_str(text: &str) -> Result<Self, BadOption> {
+        match text {
+            "inplay" => Ok(Self::Inplay),
+            "topic-tree" => Ok(Self::TopicTree),
+            _ => Err(BadOption { what: "payload", text: text.to_owned(), expected: "inplay or topic-tree" }),
+        }
+    }
+}
+
 impl FromStr for Burst {
     type Err = BadOption;
 
@@ -186,6 +256,35 @@ impl FromStr for Burst {
             return Err(bad());
         }
         Ok(Self { factor, len, every })
+    }
+}
+
+impl FromStr for Login {
+    type Err = BadOption;
+
+    fn from_str(text: &str) -> Result<Self, BadOption> {
+        match text.split_once(':') {
+            Some((username, password)) if !username.is_empty() => {
+                Ok(Self { username: username.to_owned(), password: password.to_owned() })
+            }
+            // What was given may be a password.
+            Some(_) | None => {
+                Err(BadOption { what: "login", text: "…".to_owned(), expected: "USER:PASSWORD" })
+            }
+        }
+    }
+}
+
+impl FromStr for BodyEncoding {
+    type Err = BadOption;
+
+    fn from_str(text: &str) -> Result<Self, BadOption> {
+        match text {
+            "none" => Ok(Self::None),
+            "zlib" => Ok(Self::Zlib),
+            "base64" => Ok(Self::Base64),
+            _ => Err(BadOption { what: "encoding", text: text.to_owned(), expected: "none, zlib or base64" }),
+        }
     }
 }
 
@@ -241,9 +340,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_built_says_so() {
-        assert!("close".parse::<OverCap>().unwrap().is_built());
-        assert!(!"thin".parse::<OverCap>().unwrap().is_built());
+    fn names_are_read_and_others_refused() {
+        assert_eq!("thin".parse::<OverCap>().unwrap(), OverCap::Thin);
         assert!("shut".parse::<OverCap>().is_err());
+        assert_eq!("zlib".parse::<BodyEncoding>().unwrap(), BodyEncoding::Zlib);
+        assert!("gzip".parse::<BodyEncoding>().is_err());
+        let login: Login = "user:pass:word".parse().unwrap();
+        assert_eq!((login.username.as_str(), login.password.as_str()), ("user", "pass:word"));
+        assert!(!format!("{login:?}").contains("pass"));
+        for bad in ["secret", ":secret", ""] {
+            assert!(!bad.parse::<Login>().unwrap_err().to_string().contains("secret"));
+        }
     }
 }

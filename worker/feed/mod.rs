@@ -36,6 +36,20 @@ pub enum Event<'a> {
         /// Its name.
         topic: &'a [u8],
     },
+    /// The server says something else of a topic, in a way of its own: a refusal, most likely.
+    TopicStatus {
+        /// Its name.
+        topic: &'a [u8],
+        /// What it says.
+        status: &'a [u8],
+    },
+    /// The server refuses the login that was sent in the session, which goes on with the earlier one.
+    LoginRejected,
+    /// A message was skipped; it is counted already.
+    Skipped {
+        /// Why.
+        why: diffusion::Skip,
+    },
     /// How many messages the server holds for this connection.
     ServerQueue(u64),
     /// The connection is over; the last event of a session.

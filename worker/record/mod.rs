@@ -28,11 +28,13 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use touchline_common::config::Config;
+use touchline_common::failpoint::{self, Point};
 use touchline_common::ipc::messages::recorder::{FromRecorder, ToRecorder};
 use touchline_common::ipc::messages::{Hello, Welcome};
 use touchline_common::ipc::{Channel, PROTO, ReadOutcome};
 use touchline_common::logging::{self, LogHandle, Target, Who};
 use touchline_common::sys::signals::Signals;
+use touchline_common::sys::watchdog::{self, Watchdog};
 
 /// The longest message of the coordinator, bytes; the configuration is one.
 const CONTROL_LIMIT: u32 = 4 * 1024 * 1024;
@@ -54,11 +56,12 @@ pub fn run(channel: OwnedFd) -> Result<(), RecordError> {
     let _signals =
         Signals::open_all().map_err(|source| RecordError::Kernel { operation: "block signals", source })?;
     let mut begun = None;
-    let ran = live(channel, |config| {
+    let begin_logging = |config: &Config| {
         let log = &config.log;
         begun = logging::init(Who::Recorder, &log.level, log.format, Target::Stderr).ok();
         begun.clone()
-    });
+    };
+    let ran = live(channel, begin_logging, watch);
     if let Err(error) = &ran {
         if begun.is_none() {
             // Without a welcome there is no word on the log yet: it goes to standard error, as it does by default.
@@ -78,12 +81,20 @@ pub fn run(channel: OwnedFd) -> Result<(), RecordError> {
 /// # Errors
 /// As [`run`].
 pub fn run_with_logs(channel: OwnedFd, logs: Option<LogHandle>) -> Result<(), RecordError> {
-    live(channel, |_| logs)
+    // Other loops of the process may be watched, or stand still for good reasons.
+    live(channel, |_| logs, || None)
+}
+
+/// Without a watchdog the coordinator still sees a loop that hangs, a little later.
+fn watch() -> Option<Watchdog> {
+    let armed = Watchdog::arm("recorder", watchdog::PERIOD);
+    armed.inspect_err(|error| log::warn!(error:% = error; "recorder.unwatched")).ok()
 }
 
 fn live(
     channel: OwnedFd,
     begin_logging: impl FnOnce(&Config) -> Option<LogHandle>,
+    watch: impl FnOnce() -> Option<Watchdog>,
 ) -> Result<(), RecordError> {
     let kernel = |operation| move |source| RecordError::Kernel { operation, source };
     let mut control = Control::new(channel, CONTROL_LIMIT, CONTROL_OUT).map_err(kernel("use its channel"))?;
@@ -107,7 +118,9 @@ fn live(
             return Err(error);
         }
     };
-    Recorder::start(greeted.poll, control, config, opened, logs)?.turn_until_done()
+    let recorder = Recorder::start(greeted.poll, control, config, opened, logs)?;
+    // Only now: the store may take its time to open.
+    recorder.turn_until_done(watch().as_ref())
 }
 
 struct Greeted {
@@ -129,6 +142,7 @@ fn greet(
     };
     let unusable = |what: String| RecordError::Control { what };
     control.send(&FromRecorder::Hello(hello), 0).map_err(|error| unusable(error.to_string()))?;
+    failpoint::hit(Point::RecordHello);
     let until = Instant::now() + WELCOME;
     let mut events = Events::with_capacity(4);
     let mut log_file = None;

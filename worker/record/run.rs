@@ -24,10 +24,12 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use touchline_common::failpoint::{self, Point};
 use touchline_common::ipc::messages::data::Publish;
 use touchline_common::ipc::messages::recorder::{FromRecorder, RecorderStats, ToRecorder};
 use touchline_common::ipc::{Channel, ChannelError, ReadOutcome};
 use touchline_common::logging::LogHandle;
+use touchline_common::sys::watchdog::Watchdog;
 
 /// The control channel, from here.
 pub(super) type Control = Channel<ToRecorder, FromRecorder>;
@@ -112,6 +114,7 @@ impl Recorder {
         logs: Option<LogHandle>,
     ) -> Result<Recorder, RecordError> {
         let Opened { store, shared, documents, owners, highest_epoch, token } = opened;
+        let held: Vec<_> = owners.iter().map(|(key, _)| key.clone()).collect();
         let waker = Waker::new(poll.registry(), WAKER)
             .map_err(|source| RecordError::Kernel { operation: "make a waker", source })?;
         let wake = move || {
@@ -148,6 +151,10 @@ impl Recorder {
         };
         log::info!(documents = recorder.documents.count(), epoch = highest_epoch.0; "recorder.ready");
         recorder.tell(FromRecorder::Ready { highest_epoch, token }, 0);
+        for keys in held.chunks(DOCUMENTS_A_MESSAGE) {
+            recorder.tell(FromRecorder::Held { keys: keys.to_vec() }, 0);
+        }
+        failpoint::hit(Point::RecordReady);
         Ok(recorder)
     }
 
@@ -155,9 +162,13 @@ impl Recorder {
     ///
     /// # Errors
     /// [`RecordError::Control`], [`RecordError::Kernel`].
-    pub(super) fn turn_until_done(mut self) -> Result<(), RecordError> {
+    pub(super) fn turn_until_done(mut self, watchdog: Option<&Watchdog>) -> Result<(), RecordError> {
         let mut events = Events::with_capacity(256);
         while self.state != State::Done {
+            if let Some(watchdog) = watchdog {
+                watchdog.alive();
+            }
+            failpoint::hit(Point::RecordTurn);
             let patience = if self.has_work() { Duration::ZERO } else { TICK };
             match self.poll.poll(&mut events, Some(patience)) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => {
@@ -255,6 +266,12 @@ impl Recorder {
                 None => log::error!(worker = slot.0; "control.no_descriptor"),
             },
             ToRecorder::Switch { key, epoch, owner } => self.jobs.push(Job::Switch { key, epoch, owner }),
+            ToRecorder::Silent { slot, generation, ms } => {
+                self.jobs.push(Job::Silent { source: Source { slot, generation }, ms });
+            }
+            ToRecorder::Back { slot, generation } => {
+                self.jobs.push(Job::Back { source: Source { slot, generation } });
+            }
             ToRecorder::Waiting { key, listing: Some(listing) } => {
                 self.documents.listed(&key, waiting::head(&listing), wall_us(), Instant::now());
             }
@@ -294,6 +311,7 @@ impl Recorder {
     }
 
     fn attach(&mut self, source: Source, fd: OwnedFd) {
+        failpoint::hit(Point::RecordAttach);
         let channel = match Channel::new(fd, data::FRAME_LIMIT, data::OUT_LIMIT) {
             Ok(channel) => channel,
             Err(error) => return log::error!(worker = source.slot.0, error:% = error; "data.attach_failed"),
@@ -353,7 +371,7 @@ impl Recorder {
         let (_, worker) = self.workers.remove(place);
         let raw = worker.channel().as_raw_fd();
         let _ = self.poll.registry().deregister(&mut SourceFd(&raw));
-        self.jobs.push(Job::Gone { source: worker.source() });
+        self.jobs.push(Job::Gone { source: worker.source(), at: wall_us() });
     }
 
     fn take_replies(&mut self) {
@@ -390,6 +408,7 @@ impl Recorder {
                         self.audit.write(&AuditRecord { publish, version });
                     }
                 }
+                failpoint::hit(Point::RecordSwitched);
                 self.tell(FromRecorder::Switched { key, epoch }, 0);
             }
             Reply::Ended { key } => {

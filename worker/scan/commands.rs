@@ -1,12 +1,14 @@
 //! What the coordinator asks, and signals.
 
-use super::scanner::{Ending, Scanner, wall_us};
+use super::scanner::{Ending, ListTold, Scanner, wall_us};
 use super::telling::Telling;
+use crate::feed::diffusion::SubscribeError;
 use crate::tree::MatchSlot;
 use crate::watch::Watch;
 use nix::sys::signal::Signal;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
+use touchline_common::failpoint::{self, Point};
 use touchline_common::ipc::messages::data::EndReason;
 use touchline_common::ipc::messages::worker::{
     FromWorker, MatchDetail, MatchReport, MatchState, ReleaseReason, ToWorker,
@@ -39,6 +41,7 @@ impl Scanner {
     fn obey(&mut self, message: ToWorker, request: u32, fd: Option<OwnedFd>) {
         match message {
             ToWorker::Assign { id, epoch, topics, listing } => {
+                failpoint::hit(Point::AssignReceived);
                 self.commands_seen += 1;
                 self.assign(&id, epoch, topics, listing);
             }
@@ -47,13 +50,21 @@ impl Scanner {
                 self.release(&id, epoch, why);
             }
             ToWorker::FollowList => {
+                failpoint::hit(Point::ListReceived);
                 self.commands_seen += 1;
                 self.follow_list();
+            }
+            ToWorker::UnfollowList => {
+                self.commands_seen += 1;
+                self.unfollow_list();
             }
             ToWorker::Listed { id, listing } => self.listed(&id, listing),
             ToWorker::Renew { id, epoch } => self.renew(&id, epoch),
             ToWorker::Resync { id } => self.resync(&id),
-            ToWorker::Data => self.attach(fd),
+            ToWorker::Data => {
+                failpoint::hit(Point::DataReceived);
+                self.attach(fd);
+            }
             ToWorker::Details => self.tell_details(request),
             ToWorker::Ping => {
                 self.say(&FromWorker::Pong);
@@ -80,12 +91,12 @@ impl Scanner {
             self.listed(id, listing);
             return self.renew(id, epoch);
         }
-        let (held, cap) = (self.subscriptions(), self.parts.plan.session.max_subscriptions);
+        let (held, cap) = (self.subscriptions(), self.parts.capacity);
         if held + topics.len() > cap {
             self.meter.error();
             return log::error!(match_id = id.as_str(), held = held, topics = topics.len(), cap = cap; "match.over_cap");
         }
-        let slot = match self.parts.forest.add_match(&topics, listing) {
+        let slot = match self.parts.trees.add_match(&topics, listing) {
             Ok(slot) => slot,
             Err(error) => {
                 self.meter.error();
@@ -93,9 +104,7 @@ impl Scanner {
             }
         };
         let now = Instant::now();
-        for topic in &topics {
-            self.subscribe(topic);
-        }
+        self.begin_subscription(slot, &topics);
         self.book.insert(slot, self.parts.feed, id, epoch, topics, now);
         self.report_now = true;
     }
@@ -116,18 +125,14 @@ impl Scanner {
         let mut telling = Telling { book: &mut self.book, link: &mut self.link, now: Instant::now() };
         telling.tell_last(slot, reason, wall_us());
         self.forget(slot);
+        failpoint::hit(Point::ReleaseAcked);
         self.report_now = true;
     }
 
     fn forget(&mut self, slot: MatchSlot) {
         let Some(followed) = self.book.remove(slot) else { return };
-        for topic in &followed.topics {
-            if let Some(session) = self.upstream.session() {
-                session.unsubscribe(topic.as_bytes());
-            }
-            self.meter.forgotten(topic.as_bytes());
-        }
-        self.parts.forest.remove_match(slot);
+        self.end_subscription(slot, &followed.topics);
+        self.parts.trees.remove_match(slot);
     }
 
     /// Subscriptions that this worker wants to hold.
@@ -143,7 +148,7 @@ impl Scanner {
         }
         if !self.follows_list {
             let Scanner { parts, .. } = self;
-            let added = parts.forest.add_list(&parts.list_topic, parts.match_id.clone(), &parts.match_topics);
+            let added = parts.trees.add_list(&parts.list_topic, parts.match_id.clone(), &parts.match_topics);
             if let Err(error) = added {
                 return log::error!(error:% = error; "list.refused");
             }
@@ -154,12 +159,28 @@ impl Scanner {
         self.report_now = true;
     }
 
+    /// Another worker has the list now: what this one still knows of it concerns nobody.
+    fn unfollow_list(&mut self) {
+        if !std::mem::replace(&mut self.follows_list, false) {
+            return;
+        }
+        let Scanner { parts, upstream, meter, list_changes, list_told, .. } = self;
+        if let Some(session) = upstream.session() {
+            session.unsubscribe(parts.list_topic.as_bytes());
+        }
+        meter.forgotten(parts.list_topic.as_bytes());
+        parts.trees.remove_list(&parts.list_topic);
+        list_changes.clear();
+        *list_told = ListTold::All;
+        self.report_now = true;
+    }
+
     fn listed(&mut self, id: &MatchId, listing: Listing) {
         let Some(slot) = self.book.slot(id) else { return };
         let now = Instant::now();
         let received = self.received(now);
         let Scanner { parts, book, link, .. } = self;
-        parts.forest.set_listing(slot, listing, received, &mut Telling { book, link, now });
+        parts.trees.set_listing(slot, listing, received, &mut Telling { book, link, now });
     }
 
     fn renew(&mut self, id: &MatchId, epoch: Epoch) {
@@ -179,33 +200,47 @@ impl Scanner {
 
     fn resync(&mut self, id: &MatchId) {
         let Some(slot) = self.book.slot(id) else { return };
-        let topics = self.book.get(slot).map(|followed| followed.topics.clone()).unwrap_or_default();
-        for topic in &topics {
-            self.subscribe(topic);
-        }
+        self.renew_subscription(slot);
     }
 
-    /// Asks for everything that this worker follows: on a new connection.
+    /// Asks for everything that this worker follows: on a new connection. A session that goes on has most of it already.
     pub(super) fn subscribe_all(&mut self) {
         if !self.parts.time_topic.is_empty() {
             let topic = self.parts.time_topic.clone();
-            self.subscribe(&topic);
+            self.keep_subscribed(&topic);
         }
         if self.follows_list {
+            // Always anew: a match whose listing was lost on the way would never be followed.
             let topic = self.parts.list_topic.clone();
             self.subscribe(&topic);
+        }
+        if let Some(window) = &mut self.window {
+            return window.reset();
         }
         let topics: Vec<String> =
             self.book.iter().flat_map(|(_, followed)| followed.topics.clone()).collect();
         for topic in &topics {
-            self.subscribe(topic);
+            self.keep_subscribed(topic);
+        }
+    }
+
+    fn keep_subscribed(&mut self, topic: &str) {
+        if let Some(session) = self.upstream.session() {
+            let kept = session.keep_subscribed(topic.as_bytes());
+            self.check_subscribed(topic, kept);
         }
     }
 
     pub(super) fn subscribe(&mut self, topic: &str) {
         // Without a session the next connection asks for everything.
         let Some(session) = self.upstream.session() else { return };
-        if let Err(error) = session.subscribe(topic.as_bytes()) {
+        let asked = session.subscribe(topic.as_bytes());
+        self.check_subscribed(topic, asked);
+    }
+
+    fn check_subscribed(&mut self, topic: &str, asked: Result<(), SubscribeError>) {
+        self.meter.asked(Instant::now());
+        if let Err(error) = asked {
             self.meter.error();
             log::error!(topic = topic, error:% = error; "worker.not_subscribed");
         }
@@ -237,7 +272,7 @@ impl Scanner {
                 epoch: followed.epoch,
                 state: followed.state,
                 age_ms: now.saturating_duration_since(followed.touched_at).as_millis() as u64,
-                name: self.parts.forest.name(slot).map(short).unwrap_or_default(),
+                name: self.parts.trees.name(slot).map(short).unwrap_or_default(),
             })
             .collect();
         let mut chunks = matches.chunks(DETAILS_AT_ONCE).peekable();
@@ -254,6 +289,9 @@ impl Scanner {
     pub(super) fn set_state(&mut self, slot: MatchSlot, state: MatchState) {
         let Some(followed) = self.book.get_mut(slot) else { return };
         if followed.state != state {
+            if (followed.state, state) == (MatchState::Subscribing, MatchState::Live) {
+                failpoint::hit(Point::MovePrepared);
+            }
             followed.state = state;
             self.report_match(slot, state);
         }
@@ -266,7 +304,7 @@ impl Scanner {
             epoch: followed.epoch,
             state,
             took_ms: u32::try_from(followed.asked_at.elapsed().as_millis()).unwrap_or(u32::MAX),
-            name: self.parts.forest.name(slot).map(short),
+            name: self.parts.trees.name(slot).map(short),
         };
         self.say(&FromWorker::Match(report));
         self.report_now = true;

@@ -12,7 +12,7 @@ impl Scanner {
     pub(super) fn tell_list(&mut self) {
         loop {
             self.tell_list_part();
-            self.parts.forest.drain_lists(&mut self.list_changes);
+            self.parts.trees.drain_lists(&mut self.list_changes);
             if self.list_changes.is_empty() {
                 return;
             }

@@ -1,18 +1,30 @@
 //! Step 1 of a turn: what the server sent is read, framed and applied to the trees.
 
-use super::scanner::{Scanner, wall_us};
+use super::scanner::Scanner;
 use super::telling::Telling;
 use super::upstream::Step;
-use crate::feed::Event;
+use crate::feed::diffusion::LostReason;
+use crate::feed::{Event, SessionKind};
 use crate::tree::{MatchSlot, TreeError};
 use std::time::{Duration, Instant};
-use touchline_common::ipc::messages::data::EndReason;
-use touchline_common::ipc::messages::worker::{ConnectionState, ListChange, MatchState};
+use touchline_common::ipc::messages::worker::{ConnectionState, MatchState};
 
 /// Bytes read in a turn.
 const READ_BUDGET: usize = 256 * 1024;
 /// Time spent on reading.
 const TIME_BUDGET: Duration = Duration::from_millis(1);
+
+/// What changes how the following messages are to be taken.
+enum Turning {
+    /// The handshake is done.
+    Opened(SessionKind),
+    /// The session is over.
+    Lost(LostReason),
+}
+
+/// The session stays, so nothing else tells it.
+const LOGIN_REJECTED: &str = "the server refuses the new login in the session, which goes on with the earlier one; \
+                              check `username` and the password in `password_env` or `password_file` of the feed";
 
 /// What a message brought that the coordinator must know.
 #[derive(Clone, Copy, Debug)]
@@ -30,10 +42,10 @@ impl Scanner {
         match self.upstream.advance(self.poll.registry(), began) {
             Step::Nothing => {}
             Step::Connected => {
-                self.say_connection(ConnectionState::Connecting, String::new());
+                self.say_connection(ConnectionState::Connecting, String::new(), None);
                 self.subscribe_all();
             }
-            Step::Failed(why) => self.say_connection(ConnectionState::Down, why),
+            Step::Failed(why) => self.say_connection(ConnectionState::Down, why, None),
         }
         let mut taken = 0;
         let mut now = began;
@@ -60,14 +72,28 @@ impl Scanner {
 
     /// Applies every whole message that was read.
     fn apply(&mut self, now: Instant) {
+        loop {
+            match self.apply_messages(now) {
+                None => break,
+                Some(Turning::Opened(session)) => self.opened(session, now),
+                Some(Turning::Lost(why)) => {
+                    self.lost(&why, now);
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Applies messages up to one that changes what the following mean.
+    fn apply_messages(&mut self, now: Instant) -> Option<Turning> {
         let received = self.received(now);
         let Scanner { upstream, parts, book, link, meter, news, .. } = self;
-        let Some(session) = upstream.session() else { return };
-        let mut lost = None;
-        let mut opened = false;
+        let session = upstream.session()?;
+        let mut turning = None;
+        let mut heartbeat = None;
         loop {
             if session.look_ahead() {
-                parts.forest.expect(session.upcoming());
+                parts.trees.expect(session.upcoming());
             }
             let Some(event) = session.next_event(now) else { break };
             let mut telling = Telling { book, link, now };
@@ -75,25 +101,28 @@ impl Scanner {
                 Event::Load { topic, body } | Event::Delta { topic, body } if parts.is_time(topic) => {
                     meter.acknowledged(topic);
                     meter.loaded(topic);
-                    if !parts.forest.server_time(body, received) {
+                    heartbeat = crate::tree::heartbeat(body).or(heartbeat);
+                    if !parts.trees.server_time(body, received) {
                         meter.error();
                     }
                 }
+                Event::Load { topic, .. } | Event::Delta { topic, .. } if parts.is_aside(topic) => {}
                 Event::Load { topic, body } => {
-                    let loaded = parts.forest.load(topic, body, received, &mut telling);
-                    if !matches!(loaded, Err(TreeError::TopicNotHeld { .. })) {
-                        meter.acknowledged(topic);
-                    }
-                    if loaded.is_ok() {
-                        meter.loaded(topic);
-                        let owner = std::str::from_utf8(topic).ok().and_then(|name| parts.forest.owner(name));
-                        news.extend(owner.map(News::Loaded));
+                    let loaded = parts.trees.load(topic, body, received, &mut telling);
+                    if !matches!(loaded, Err(TreeError::TopicNotHeld { .. }))
+                        && let Some(asked) = parts.trees.subscription(topic)
+                    {
+                        meter.acknowledged(asked);
+                        if loaded.is_ok() {
+                            meter.loaded(asked);
+                            news.extend(parts.trees.owner(topic).map(News::Loaded));
+                        }
                     }
                     count(meter, loaded.map(|_| ()), &parts.feed_name);
                 }
                 Event::Delta { topic, body } => {
                     meter.delta();
-                    let applied = parts.forest.delta(topic, body, received, &mut telling);
+                    let applied = parts.trees.delta(topic, body, received, &mut telling);
                     count(meter, applied.map(|_| ()), &parts.feed_name);
                 }
                 Event::TopicRemoved { topic } if parts.is_time(topic) => {
@@ -101,30 +130,46 @@ impl Scanner {
                     meter.unloaded(topic);
                 }
                 Event::TopicRemoved { topic } => {
-                    let removed = parts.forest.topic_removed(topic, received, &mut telling);
-                    if removed.is_ok() {
-                        meter.acknowledged(topic);
+                    let removed = parts.trees.topic_removed(topic, received, &mut telling);
+                    if removed.is_ok()
+                        && let Some(asked) = parts.trees.subscription(topic)
+                    {
+                        meter.acknowledged(asked);
+                        if !parts.trees.is_loaded(asked) {
+                            meter.unloaded(asked);
+                        }
                     }
-                    meter.unloaded(topic);
                     news.extend(removed.as_ref().ok().copied().flatten().map(News::Removed));
                     count(meter, removed.map(|_| ()), &parts.feed_name);
                 }
                 Event::ServerQueue(depth) => meter.server_queue(depth),
-                Event::Opened { .. } => opened = true,
-                Event::Lost { why } => lost = Some(why),
+                Event::TopicStatus { topic, status } => {
+                    if let Some(asked) = parts.trees.subscription(topic) {
+                        meter.acknowledged(asked);
+                    }
+                    let (topic, status) = (topic.escape_ascii(), status.escape_ascii());
+                    log::debug!(feed = parts.feed_name.as_str(), error:% = format_args!("the server says '{status}' of '{topic}'"); "worker.skipped");
+                }
+                Event::LoginRejected => {
+                    log::error!(feed = parts.feed_name.as_str(), why = LOGIN_REJECTED; "worker.login_refused");
+                }
+                Event::Skipped { why } => {
+                    log::debug!(feed = parts.feed_name.as_str(), error:% = why; "worker.skipped");
+                }
+                Event::Opened { session, .. } => turning = Some(Turning::Opened(session)),
+                Event::Lost { why } => turning = Some(Turning::Lost(why)),
             }
+            if turning.is_some() {
+                break;
+            }
+        }
+        if let Some(every) = heartbeat {
+            session.heartbeat(every);
         }
         meter.session_errors(session.counters().errors());
         self.settle_news();
-        if opened {
-            self.upstream.opened();
-            self.say_connection(ConnectionState::Up, String::new());
-        }
-        if let Some(why) = lost {
-            let told = self.upstream.lost(&why, now);
-            self.connection_lost(told);
-        }
-        self.parts.forest.drain_lists(&mut self.list_changes);
+        self.parts.trees.drain_lists(&mut self.list_changes);
+        turning
     }
 
     fn settle_news(&mut self) {
@@ -132,37 +177,18 @@ impl Scanner {
         for item in news.drain(..) {
             match item {
                 // A load without content leaves a match as it is.
-                News::Loaded(slot) if self.parts.forest.is_live(slot) => {
+                News::Loaded(slot) if self.parts.trees.is_live(slot) => {
                     self.set_state(slot, MatchState::Live);
+                    self.slide_past(slot);
                 }
-                News::Removed(slot) if !self.parts.forest.is_live(slot) => {
+                News::Removed(slot) if !self.parts.trees.is_live(slot) => {
                     self.set_state(slot, MatchState::Removed);
                 }
-                News::Loaded(_) | News::Removed(_) => {}
+                News::Loaded(slot) => self.slide_past(slot),
+                News::Removed(_) => {}
             }
         }
         self.news = news;
-    }
-
-    fn connection_lost(&mut self, told: String) {
-        log::warn!(feed = self.parts.feed_name.as_str(), why = told.as_str(); "worker.connection_lost");
-        self.meter.disconnected();
-        let at = wall_us();
-        for slot in self.book.slots() {
-            if self.book.get(slot).is_some_and(|followed| followed.state == MatchState::Subscribing) {
-                continue;
-            }
-            let mut telling = Telling { book: &mut self.book, link: &mut self.link, now: Instant::now() };
-            telling.tell_end(slot, EndReason::ConnectionLost, at);
-            if let Some(followed) = self.book.get_mut(slot) {
-                followed.asked_at = Instant::now();
-            }
-            self.set_state(slot, MatchState::Subscribing);
-        }
-        if self.follows_list {
-            self.list_changes.push(ListChange::Lost);
-        }
-        self.say_connection(ConnectionState::Down, told);
     }
 }
 

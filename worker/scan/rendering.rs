@@ -18,7 +18,7 @@ impl Scanner {
     pub(super) fn render_overdue(&mut self) {
         let began = Instant::now();
         while self.link.takes_renderings() {
-            let Some((slot, since)) = self.parts.forest.oldest_dirty() else { return };
+            let Some((slot, since)) = self.parts.trees.oldest_dirty() else { return };
             if began.saturating_duration_since(self.instant(since)) < self.parts.publish_deadline {
                 return;
             }
@@ -33,7 +33,7 @@ impl Scanner {
     pub(super) fn render_rest(&mut self) {
         let mut bytes = 0;
         while self.link.takes_renderings() {
-            bytes += match self.parts.forest.oldest_dirty() {
+            bytes += match self.parts.trees.oldest_dirty() {
                 Some((slot, since)) => self.publish(slot, since),
                 None => match self.book.next_due() {
                     Some(slot) => {
@@ -67,13 +67,13 @@ impl Scanner {
         let Scanner { parts, book, sections, meter, .. } = self;
         sections.clear();
         let Some(followed) = book.get_mut(slot) else {
-            parts.forest.render(slot, sections);
+            parts.trees.render(slot, sections);
             return 0;
         };
         let extent = if followed.whole { Extent::Whole } else { Extent::Changes };
         match extent {
-            Extent::Whole => parts.forest.render_whole(slot, sections),
-            Extent::Changes => parts.forest.render(slot, sections),
+            Extent::Whole => parts.trees.render_whole(slot, sections),
+            Extent::Changes => parts.trees.render(slot, sections),
         }
         let stale = followed.state == MatchState::Stale;
         let empty = match extent {
@@ -94,7 +94,7 @@ impl Scanner {
             extent,
             sections: std::mem::take(sections),
             stale,
-            received_at: parts.forest.received(slot).map_or(0, |received| received.wall_us),
+            received_at: parts.trees.received(slot).map_or(0, |received| received.wall_us),
             updated_at: wall_us(),
         };
         let read_at = self.instant(since);
@@ -114,7 +114,7 @@ impl Scanner {
 
     /// Publishes what is due of a match that will not be looked at again, even if the channel is fuller than it should be.
     pub(super) fn publish_last(&mut self, slot: MatchSlot) {
-        if self.link.state() == LinkState::Open && self.parts.forest.is_live(slot) {
+        if self.link.state() == LinkState::Open && self.parts.trees.is_live(slot) {
             let now = self.received(Instant::now()).mono_ns;
             self.publish(slot, now);
         }

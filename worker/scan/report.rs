@@ -1,10 +1,13 @@
 //! What the worker counts, and its load report.
 
 use super::scanner::Scanner;
+use super::window::Window;
 use foldhash::fast::RandomState;
 use hashbrown::HashSet;
 use std::time::{Duration, Instant};
-use touchline_common::ipc::messages::worker::{ConnectionState, FromWorker, LoadReport, MatchState};
+use touchline_common::ipc::messages::worker::{
+    ConnectionState, FromWorker, LoadReport, LostWith, MatchState,
+};
 
 type Topics = HashSet<Box<[u8]>, RandomState>;
 
@@ -24,6 +27,7 @@ pub struct Meter {
     /// Errors of sessions that are over.
     past_session_errors: u64,
     peak: u64,
+    asked_at: Instant,
     server_queue: Option<u32>,
     acknowledged: Topics,
     loaded: Topics,
@@ -46,6 +50,7 @@ impl Meter {
             session_errors: 0,
             past_session_errors: 0,
             peak: 0,
+            asked_at: now,
             server_queue: None,
             acknowledged: Topics::default(),
             loaded: Topics::default(),
@@ -123,6 +128,21 @@ impl Meter {
         self.loaded.remove(topic);
     }
 
+    /// Something is asked of the server.
+    pub fn asked(&mut self, now: Instant) {
+        self.asked_at = now;
+    }
+
+    /// How long ago that was, milliseconds.
+    pub fn quiet_ms(&self, now: Instant) -> u32 {
+        u32::try_from(now.saturating_duration_since(self.asked_at).as_millis()).unwrap_or(u32::MAX)
+    }
+
+    /// Topics whose load is held.
+    pub fn loads_held(&self) -> u32 {
+        self.loaded.len() as u32
+    }
+
     /// The connection is over, and with it everything that was asked on it.
     pub fn disconnected(&mut self) {
         self.acknowledged.clear();
@@ -135,10 +155,10 @@ impl Meter {
 
 impl Scanner {
     /// Tells the coordinator that the connection is in another state.
-    pub(super) fn say_connection(&mut self, state: ConnectionState, detail: String) {
+    pub(super) fn say_connection(&mut self, state: ConnectionState, detail: String, lost: Option<LostWith>) {
         if self.meter.connection != state || !detail.is_empty() {
             self.meter.connection = state;
-            self.say(&FromWorker::Connection { state, detail });
+            self.say(&FromWorker::Connection { state, detail, lost });
             self.report_now = true;
         }
     }
@@ -150,6 +170,11 @@ impl Scanner {
         self.say(&FromWorker::Load(report));
     }
 
+    /// Subscriptions that were sent on this connection.
+    pub(super) fn asked(&self) -> u32 {
+        self.upstream.session_ref().map_or(0, |s| (s.subscriptions() - s.subscriptions_waiting()) as u32)
+    }
+
     fn load_report(&mut self, now: Instant) -> LoadReport {
         let (mut live, mut stale) = (0, 0);
         for (_, followed) in self.book.iter() {
@@ -157,7 +182,7 @@ impl Scanner {
             stale += u32::from(followed.state == MatchState::Stale);
         }
         let subscriptions = self.subscriptions() as u32;
-        let asked = self.upstream.session_ref().map_or(0, |s| s.subscriptions() - s.subscriptions_waiting());
+        let asked = self.asked();
         let queue = self.upstream.receive_queue();
         let meter = &mut self.meter;
         let passed = now.saturating_duration_since(meter.since).as_secs_f64().max(1e-3);
@@ -167,7 +192,7 @@ impl Scanner {
             live,
             stale,
             subscriptions,
-            asked: asked as u32,
+            asked,
             acknowledged: meter.acknowledged.len() as u32,
             loaded: meter.loaded.len() as u32,
             busy: (1.0 - meter.idle.as_secs_f64() / passed).clamp(0.0, 1.0) as f32,
@@ -178,6 +203,7 @@ impl Scanner {
             receive_queue: queue,
             receive_queue_peak: meter.peak.max(queue),
             server_queue: meter.server_queue,
+            round_ms: self.window.as_ref().and_then(Window::round).map(|round| round.as_millis() as u32),
             lag_p50_us: self.lag.percentile(0.5),
             lag_p99_us: self.lag.percentile(0.99),
             published: meter.published,

@@ -7,22 +7,28 @@ use super::reading::News;
 use super::report::Meter;
 use super::start::{Control, ScanError};
 use super::upstream::{Plan, Readiness, Upstream};
-use crate::tree::{Forest, Received};
+use super::window::Window;
+use crate::tree::{Received, Trees};
 use crate::watch::Watch;
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Token, Waker};
 use std::io;
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use touchline_common::config::Template;
+use touchline_common::failpoint::{self, Point};
 use touchline_common::ipc::messages::worker::ListChange;
 use touchline_common::logging::LogHandle;
 use touchline_common::model::{FeedId, Generation, Section, SlotId};
 use touchline_common::sys::signals::Signals;
+use touchline_common::sys::watchdog::{self, Watchdog};
 
 pub(super) const CONTROL: Token = Token(0);
 pub(super) const SIGNALS: Token = Token(1);
 pub(super) const UPSTREAM: Token = Token(2);
+/// A thread beside the loop has something for it; what it is shows in the next turn.
+const WAKER: Token = Token(3);
 /// The data channel's tokens count up from here, one per channel: a late event of an old one is no event of the new.
 const FIRST_DATA: usize = 16;
 /// Observations that wait for the recorder, bytes: those of a burst of 5 s at ten times 20,000 diffs a second over six workers,
@@ -37,7 +43,7 @@ pub struct Parts {
     pub feed_name: String,
     pub slot: SlotId,
     pub generation: Generation,
-    pub forest: Forest,
+    pub trees: Trees,
     pub plan: Plan,
     /// Empty: the feed has no list.
     pub list_topic: String,
@@ -45,6 +51,10 @@ pub struct Parts {
     pub time_topic: String,
     pub match_id: Template,
     pub match_topics: Vec<Template>,
+    /// Subscriptions of matches that may be assigned.
+    pub capacity: usize,
+    /// How often a match is asked for where each load is taken and let go (strategy `dumps`); none where subscriptions are held.
+    pub dump_every: Option<Duration>,
     pub stale_after: Duration,
     pub publish_deadline: Duration,
 }
@@ -53,6 +63,16 @@ impl Parts {
     /// Whether this is the topic of the server's clock.
     pub(super) fn is_time(&self, topic: &[u8]) -> bool {
         topic == self.time_topic.as_bytes()
+    }
+
+    /// Whether this is a topic that only the handshake asked for: what it says is between the server and the login.
+    #[inline]
+    pub(super) fn is_aside(&self, topic: &[u8]) -> bool {
+        let asked = &self.plan.session.login_topics;
+        !asked.is_empty()
+            && asked.iter().any(|login| login.as_bytes() == topic)
+            && topic != self.list_topic.as_bytes()
+            && self.trees.owner(topic).is_none()
     }
 }
 
@@ -87,6 +107,8 @@ pub struct Scanner {
     pub(super) link_watch: Option<Watch>,
     pub(super) control_watch: Watch,
     pub(super) book: Book,
+    /// Under strategy `dumps`.
+    pub(super) window: Option<Window>,
     pub(super) meter: Meter,
     pub(super) lag: Lag,
     pub(super) sections: Vec<Section>,
@@ -118,9 +140,13 @@ impl Scanner {
         let registry = poll.registry();
         let control_watch = Watch::new(registry, control.as_raw_fd(), CONTROL)?;
         registry.register(&mut SourceFd(&parts.signals.as_raw_fd()), SIGNALS, Interest::READABLE)?;
+        let waker = Arc::new(Waker::new(registry, WAKER)?);
         let now = Instant::now();
+        let own = usize::from(!parts.list_topic.is_empty()) + usize::from(!parts.time_topic.is_empty());
+        let room = parts.plan.session.max_subscriptions.saturating_sub(own).max(1);
         Ok(Scanner {
-            upstream: Upstream::new(parts.plan.clone(), UPSTREAM, now),
+            window: parts.dump_every.map(|every| Window::new(room, every)),
+            upstream: Upstream::new(parts.plan.clone(), UPSTREAM, waker, now),
             link: DataLink::new(parts.slot, parts.generation, OUTBOX_LIMIT),
             link_token: Token(FIRST_DATA),
             link_watch: None,
@@ -154,7 +180,12 @@ impl Scanner {
     /// [`ScanError`]: the poll failed, or the coordinator is gone.
     pub fn run(mut self) -> Result<(), ScanError> {
         let mut events = Events::with_capacity(64);
+        let watchdog = watch(self.parts.slot);
         loop {
+            if let Some(watchdog) = &watchdog {
+                watchdog.alive();
+            }
+            failpoint::hit(Point::WorkerTurn);
             if let Some(ending) = self.step(&mut events, Duration::MAX)? {
                 return self.leave(&ending);
             }
@@ -217,9 +248,14 @@ impl Scanner {
         let due = match &self.ending {
             // Who reads no more has no deadlines upstream either.
             Some((_, end)) => Some(*end),
-            None => self.upstream.deadline(),
+            None => {
+                let window = self.window.as_ref().filter(|_| self.upstream.session_ref().is_some());
+                let slide = window.and_then(Window::deadline);
+                [self.upstream.deadline(), slide].into_iter().flatten().min()
+            }
         };
-        let due = due.map_or(self.next_report, |due| due.min(self.next_report));
+        let settles = self.parts.trees.settles_at().map(|at| self.instant(at));
+        let due = [due, settles].into_iter().flatten().fold(self.next_report, Instant::min);
         due.saturating_duration_since(Instant::now())
     }
 
@@ -229,7 +265,7 @@ impl Scanner {
     }
 
     fn has_renderable(&self) -> bool {
-        self.link.takes_renderings() && (self.parts.forest.oldest_dirty().is_some() || self.book.has_due())
+        self.link.takes_renderings() && (self.parts.trees.oldest_dirty().is_some() || self.book.has_due())
     }
 
     /// Both clocks of a read at `now`.
@@ -253,13 +289,19 @@ impl Scanner {
         if let Some(session) = self.upstream.session() {
             session.close();
         }
-        self.upstream.flush(self.poll.registry());
+        self.upstream.flush();
         let _ = self.control.flush();
         match ending {
             Ending::Asked | Ending::Signal => Ok(()),
             Ending::Orphaned => Err(ScanError::Coordinator { why: "it is gone".to_owned() }),
         }
     }
+}
+
+/// Without a watchdog the coordinator still sees a loop that hangs, a little later.
+fn watch(slot: SlotId) -> Option<Watchdog> {
+    let armed = Watchdog::arm(&format!("worker {slot}"), watchdog::PERIOD);
+    armed.inspect_err(|error| log::warn!(error:% = error; "worker.unwatched")).ok()
 }
 
 /// The wall clock, microseconds since 1970 UTC. Orders nothing.

@@ -1,16 +1,19 @@
 //! From the channel to the loop: HELLO, WELCOME, the configuration resolved, READY.
 
 use super::scanner::{Parts, Scanner};
-use super::upstream::Plan;
-use crate::feed::diffusion::{Login, SessionConfig};
-use crate::tree::{Forest, Limits, Mapping};
+use super::upstream::{Plan, TlsPlan, Trust};
+use crate::feed::diffusion::{AfterResume, Login, SessionConfig};
+use crate::tree::{Limits, Trees};
+use crate::wire::diffusion::tunnel::{Form, TunnelConfig};
+use crate::wire::websocket::{self, Compress};
 use jiff::tz::TimeZone;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
-use touchline_common::config::{Config, FeedConfig};
+use touchline_common::config::{Config, FeedConfig, Payload, Protocol, Strategy};
+use touchline_common::failpoint::{self, Point};
 use touchline_common::ipc::messages::Hello;
 use touchline_common::ipc::messages::worker::{FromWorker, ToWorker};
 use touchline_common::ipc::{Channel, ChannelError, PROTO, ReadOutcome};
@@ -24,8 +27,15 @@ const IN_LIMIT: u32 = 4 * 1024 * 1024;
 const OUT_LIMIT: usize = 16 * 1024 * 1024;
 /// How long the coordinator may take to answer.
 const WELCOME_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a server that never pings may be silent before its heartbeat's rhythm is known.
+const ZAP_IDLE_LIMIT: Duration = Duration::from_secs(120);
+const INSECURE: &str = "`insecure` is set: any certificate is taken, so anybody in between can read and change what comes; \
+                        name the authority in `ca_file` instead";
 /// Topics that a worker needs beside its matches: the list's and the clock's.
 const OWN_TOPICS: usize = 2;
+
+/// Aliases of one connection at most, whatever is configured.
+const ALIASES_MAX: usize = 1_000_000;
 
 /// The channel to the coordinator.
 pub type Control = Channel<ToWorker, FromWorker>;
@@ -140,6 +150,7 @@ fn greet(control: &mut Control) -> Result<Greeted, ScanError> {
     };
     control.send(&FromWorker::Hello(hello), 0).map_err(ScanError::coordinator)?;
     control.flush().map_err(ScanError::coordinator)?;
+    failpoint::hit(Point::HelloSent);
     let deadline = Instant::now() + WELCOME_DEADLINE;
     let mut log_file = None;
     loop {
@@ -197,7 +208,7 @@ fn scan(
         .ok_or_else(|| wrong(format!("there is no feed number {feed_id}")))?;
     let zone = TimeZone::get(&feed.feed_timezone)
         .map_err(|error| wrong(format!("feed_timezone of {}: {error}", feed.name)))?;
-    let forest = Forest::new(mapping(feed)?, limits(config), zone);
+    let trees = trees(config, feed, zone)?;
     let parts = Parts {
         signals,
         log,
@@ -205,29 +216,33 @@ fn scan(
         feed_name: feed.name.clone(),
         slot,
         generation,
-        forest,
-        plan: plan(config, feed),
+        trees,
+        plan: plan(config, feed)?,
         list_topic: feed.list_topic.clone(),
         time_topic: feed.time_topic.clone(),
         match_id: feed.match_id.clone(),
         match_topics: feed.match_topics.clone(),
+        capacity: feed.worker_capacity() as usize,
+        dump_every: match feed.strategy {
+            Strategy::Dumps => Some(feed.dump_every.get()),
+            Strategy::Balanced | Strategy::Multiplex => None,
+        },
         stale_after: feed.stale_after.get(),
         publish_deadline: config.limits.publish_deadline.get(),
     };
     control.send(&FromWorker::Ready, 0).map_err(|error: ChannelError| ScanError::coordinator(error))?;
+    failpoint::hit(Point::ReadySent);
     Scanner::new(control, parts).map_err(ScanError::system("making the loop"))?.run()
 }
 
-fn mapping(feed: &FeedConfig) -> Result<Mapping, ScanError> {
+pub(super) fn trees(config: &Config, feed: &FeedConfig, zone: TimeZone) -> Result<Trees, ScanError> {
     let wrong =
         |error: &dyn fmt::Display| ScanError::Config { why: format!("mapping of {}: {error}", feed.name) };
-    let builtin = Mapping::builtin().map_err(|error| wrong(&error))?;
-    if feed.mapping.is_empty() {
-        return Ok(builtin);
-    }
-    let text = std::fs::read_to_string(&feed.mapping)
-        .map_err(|error| wrong(&format!("{}: {error}", feed.mapping)))?;
-    builtin.overlay(&text).map_err(|error| wrong(&error))
+    let over = (!feed.mapping.is_empty()).then(|| {
+        std::fs::read_to_string(&feed.mapping).map_err(|error| wrong(&format!("{}: {error}", feed.mapping)))
+    });
+    let over = over.transpose()?;
+    Trees::new(feed.payload, over.as_deref(), limits(config), zone).map_err(|error| wrong(&error))
 }
 
 fn limits(config: &Config) -> Limits {
@@ -239,20 +254,85 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
-fn plan(config: &Config, feed: &FeedConfig) -> Plan {
+pub(super) fn plan(config: &Config, feed: &FeedConfig) -> Result<Plan, ScanError> {
+    Ok(Plan {
+        authority: feed.url.authority(),
+        session: session(config, feed),
+        tls: tls(feed)?,
+        tunnel: feed.url.transport.is_websocket().then(|| tunnel(config, feed)),
+    })
+}
+
+fn session(config: &Config, feed: &FeedConfig) -> SessionConfig {
     let login = (!feed.username.is_empty())
         .then(|| Login { username: feed.username.clone(), password: feed.password.expose().to_owned() });
     let defaults = SessionConfig::default();
-    Plan {
-        authority: feed.url.authority(),
-        session: SessionConfig {
-            login,
-            subscribes_per_s: feed.subscribes_per_s.get(),
-            max_subscriptions: feed.max_subscriptions as usize,
-            max_aliases: (config.limits.topics as usize + OWN_TOPICS) * 2,
-            frame_limit: u32::try_from(config.limits.frame.get()).unwrap_or(u32::MAX),
-            out_limit: config.limits.out_queue.len(),
-            ..defaults
-        },
+    let (ping_interval, idle_limit) = match feed.protocol {
+        Protocol::V4 => (defaults.ping_interval, defaults.idle_limit),
+        // Nobody pings in the text form: the server's clock is its heartbeat, about each 55 s unless it says otherwise.
+        Protocol::Zap => (None, ZAP_IDLE_LIMIT),
+    };
+    SessionConfig {
+        login,
+        login_topics: feed.login_topics.clone(),
+        ping_interval,
+        idle_limit,
+        subscribes_per_s: feed.subscribes_per_s.get(),
+        max_subscriptions: feed.max_subscriptions as usize,
+        max_aliases: max_aliases(config, feed),
+        frame_limit: u32::try_from(config.limits.frame.get()).unwrap_or(u32::MAX),
+        body_limit: config.limits.inflated.len(),
+        body_ratio: config.limits.inflate_ratio as usize,
+        after_resume: if feed.resubscribe { AfterResume::Resubscribe } else { AfterResume::Keep },
+        out_limit: config.limits.out_queue.len(),
+        ..defaults
     }
 }
+
+fn tls(feed: &FeedConfig) -> Result<Option<TlsPlan>, ScanError> {
+    if !feed.url.transport.has_tls() {
+        return Ok(None);
+    }
+    let trust = if feed.insecure {
+        log::warn!(feed = feed.name.as_str(), why = INSECURE; "worker.insecure");
+        Trust::Anybody
+    } else {
+        Trust::Authorities { ca_file: feed.ca_file.clone() }
+    };
+    let wrong = |error| ScanError::Config { why: format!("{error} (feed {})", feed.name) };
+    TlsPlan::new(&feed.url.host, &trust).map(Some).map_err(wrong)
+}
+
+fn tunnel(config: &Config, feed: &FeedConfig) -> TunnelConfig {
+    TunnelConfig {
+        form: match feed.protocol {
+            Protocol::V4 => Form::V4,
+            Protocol::Zap => Form::Zap,
+        },
+        host: feed.url.authority(),
+        path: feed.url.path.clone(),
+        headers: feed.headers.expose().clone().into_iter().collect(),
+        limits: websocket::Limits {
+            frame: config.limits.frame.len(),
+            message: config.limits.frame.len(),
+            inflated: config.limits.inflated.len(),
+            ratio: config.limits.inflate_ratio as usize,
+        },
+        // What we say is short, and a compressor takes more memory than all of it.
+        compress: Compress::From(usize::MAX),
+    }
+}
+
+/// Aliases that a connection may hold: one for each topic, and as many again for those that come while others go. What a
+/// subscription to a branch brings is as many topics as one match may have.
+fn max_aliases(config: &Config, feed: &FeedConfig) -> usize {
+    let topics = config.limits.topics as usize;
+    let most = match feed.payload {
+        Payload::Inplay => topics,
+        Payload::TopicTree | Payload::Raw => topics.saturating_mul(feed.max_subscriptions as usize),
+    };
+    most.saturating_add(OWN_TOPICS).saturating_mul(2).min(ALIASES_MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,13 +2,14 @@
 
 #![allow(clippy::wildcard_enum_match_arm)] // A test looks for one thing among many.
 
+mod resuming;
 mod rules;
 
 use super::scanner::{Ending, Parts, Scanner};
 use super::start::Control;
 use super::upstream::Plan;
 use crate::feed::diffusion::SessionConfig;
-use crate::tree::{Forest, Limits, Mapping};
+use crate::tree::{Limits, Trees};
 use crate::wire::diffusion::{
     self, ConnectRequest, ConnectResponse, FrameBuffer, MessageType, ResponseCode, TopicRef,
 };
@@ -20,9 +21,9 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
-use touchline_common::config::LogFormat;
+use touchline_common::config::{LogFormat, Payload};
 use touchline_common::ipc::messages::data::{FromRecorderData, ToRecorderData};
-use touchline_common::ipc::messages::worker::{FromWorker, LoadReport, MatchState, ToWorker};
+use touchline_common::ipc::messages::worker::{FromWorker, LoadReport, MatchState, ReleaseReason, ToWorker};
 use touchline_common::ipc::{Channel, PROTO};
 use touchline_common::logging::{self, LogHandle, Target, Who};
 use touchline_common::model::{Epoch, FeedId, Generation, Listing, MatchId, SlotId};
@@ -46,11 +47,13 @@ struct Wish {
     cap: usize,
     publish_deadline: Duration,
     list_topic: &'static str,
+    payload: Payload,
 }
 
 impl Default for Wish {
     fn default() -> Wish {
-        Wish { cap: 10, publish_deadline: Duration::from_millis(20), list_topic: "L" }
+        let publish_deadline = Duration::from_millis(20);
+        Wish { cap: 10, publish_deadline, list_topic: "L", payload: Payload::Inplay }
     }
 }
 
@@ -68,6 +71,16 @@ struct Stage {
     /// The highest number that the recorder has, and the highest that it says it committed.
     got: u64,
     acknowledges: bool,
+    comeback: Comeback,
+}
+
+/// What the server does when a client wants to go on with its session.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Comeback {
+    /// It has the session still.
+    Knows,
+    /// It opens another one.
+    Forgot,
 }
 
 /// The server's side of one connection.
@@ -77,6 +90,7 @@ struct Server {
     open: bool,
     asked: Vec<String>,
     left: Vec<String>,
+    comeback: Comeback,
 }
 
 impl Stage {
@@ -99,12 +113,14 @@ impl Stage {
             feed_name: "f".to_owned(),
             slot: SlotId(1),
             generation: Generation(1),
-            forest: Forest::new(Mapping::builtin().unwrap(), Limits::default(), zone),
-            plan: Plan { authority, session },
+            trees: Trees::new(wish.payload, None, Limits::default(), zone).unwrap(),
+            plan: Plan { authority, session, tls: None, tunnel: None },
             list_topic: wish.list_topic.to_owned(),
             time_topic: String::new(),
             match_id: "{ID}".parse().unwrap(),
             match_topics: vec!["6V{ID}".parse().unwrap()],
+            capacity: wish.cap,
+            dump_every: None,
             stale_after: Duration::from_secs(60),
             publish_deadline: wish.publish_deadline,
         };
@@ -121,6 +137,7 @@ impl Stage {
             told: Vec::new(),
             got: 0,
             acknowledges: true,
+            comeback: Comeback::Forgot,
         }
     }
 
@@ -149,8 +166,14 @@ impl Stage {
         }
         if let Ok((stream, _)) = self.listener.accept() {
             stream.set_nonblocking(true).unwrap();
-            self.server =
-                Some(Server { stream, raw: Vec::new(), open: false, asked: Vec::new(), left: Vec::new() });
+            self.server = Some(Server {
+                stream,
+                raw: Vec::new(),
+                open: false,
+                asked: Vec::new(),
+                left: Vec::new(),
+                comeback: self.comeback,
+            });
         }
         if let Some(server) = &mut self.server {
             server.turn();
@@ -275,11 +298,12 @@ impl Server {
             }
         }
         if !self.open {
-            let Some((_, used)) = ConnectRequest::parse(&self.raw).unwrap() else { return };
+            let Some((request, used)) = ConnectRequest::parse(&self.raw).unwrap() else { return };
+            let goes_on = self.comeback == Comeback::Knows && request.client_id == Some(b"c");
             self.raw.drain(..used);
             let answer = ConnectResponse::Accepted {
                 version: diffusion::VERSION,
-                code: ResponseCode::Ok,
+                code: if goes_on { ResponseCode::Reconnected } else { ResponseCode::Ok },
                 client_id: b"c",
             };
             let mut out = Vec::new();

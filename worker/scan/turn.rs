@@ -48,7 +48,16 @@ impl Scanner {
             self.find_stale(now);
             self.report_now = true;
         }
+        self.settle(now);
         self.recover_overflowed();
+        self.slide(now);
+    }
+
+    /// Tells the loads that are complete by now.
+    fn settle(&mut self, now: Instant) {
+        let received = self.received(now);
+        let Scanner { parts, book, link, .. } = self;
+        parts.trees.settle(received, &mut Telling { book, link, now });
     }
 
     fn hear_coordinator(&mut self) {
@@ -127,7 +136,7 @@ impl Scanner {
     /// All registers of a match, unless it is not followed at the moment: then its next load tells them, which ends the gap.
     pub(super) fn current_base(&mut self, slot: MatchSlot, received: Received) -> Option<Base> {
         match self.book.get(slot)?.state {
-            MatchState::Live | MatchState::Stale => self.parts.forest.base(slot, received),
+            MatchState::Live | MatchState::Stale => self.parts.trees.base(slot, received),
             MatchState::Subscribing | MatchState::Removed => None,
         }
     }
@@ -156,7 +165,7 @@ impl Scanner {
         if let Err(error) = self.flush_link() {
             self.drop_link(&error.to_string());
         }
-        self.upstream.flush(self.poll.registry());
+        self.upstream.flush();
         self.tell_list();
         if self.report_now {
             self.report_now = false;

@@ -20,6 +20,11 @@ pub enum TreeError {
         /// The limit.
         limit: usize,
     },
+    /// A match list was asked for where the payload has none.
+    NoList {
+        /// Its topic.
+        topic: String,
+    },
     /// No match has this slot.
     NoSuchMatch,
     /// The body of a load does not begin with `F|`.
@@ -79,7 +84,13 @@ impl fmt::Display for TreeError {
                 write!(f, "topic {topic:?} belongs to another match already: check match_topics")
             }
             Self::Topics { limit } => {
-                write!(f, "more than {limit} topics on one connection: raise limits.topics")
+                write!(f, "more than {limit} topics on one connection or of one match: raise limits.topics")
+            }
+            Self::NoList { topic } => {
+                write!(
+                    f,
+                    "no match list can be read from {topic:?}: name the matches, or set payload to inplay"
+                )
             }
             Self::NoSuchMatch => write!(f, "no match has this slot"),
             Self::NotALoad { topic } => write!(f, "load of topic {topic:?} does not begin with F|: skipped"),

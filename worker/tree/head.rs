@@ -34,7 +34,8 @@ pub(super) fn render(forest: &Forest, slot: u32, extra: &mut Extra, out: &mut Js
     out.close(b'}');
 }
 
-fn said(out: &mut Json, name: &str, value: Option<&str>) {
+/// Writes a member and a comma, unless there is no value.
+pub(super) fn said(out: &mut Json, name: &str, value: Option<&str>) {
     said_bytes(out, name, value.unwrap_or_default().as_bytes());
 }
 

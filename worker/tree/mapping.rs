@@ -67,7 +67,7 @@ impl Status {
 
 /// A row of the table of periods.
 #[derive(Clone, Debug)]
-struct Period {
+pub(super) struct Period {
     names: Vec<String>,
     sports: Vec<String>,
     phase: Phase,
@@ -100,20 +100,7 @@ impl Mapping {
     /// A syntax error, an unknown section, role, phase or status, a name that is none, or two roles of one kind with
     /// the same attribute.
     pub fn overlay(&self, text: &str) -> Result<Self, MappingError> {
-        let mut merged = self.source.clone();
-        for (name, over) in parse(text)? {
-            match (merged.get_mut(&name), over) {
-                (Some(Value::Table(base)), Value::Table(over)) => base.extend(over),
-                (Some(Value::Array(base)), Value::Array(mut over)) => {
-                    over.append(base);
-                    *base = over;
-                }
-                (_, over) => {
-                    merged.insert(name, over);
-                }
-            }
-        }
-        Self::compile(merged)
+        Self::compile(laid_over(&self.source, parse(text)?))
     }
 
     /// The attribute that holds a node's own topic id.
@@ -158,11 +145,7 @@ impl Mapping {
 
     /// Phase and status of a period's text in a sport.
     pub(super) fn period(&self, text: &[u8], sport: Option<&str>) -> Option<(Phase, Status)> {
-        let fits = |p: &&Period| {
-            p.names.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(text))
-                && (p.sports.is_empty() || p.sports.iter().any(|s| Some(s.as_str()) == sport))
-        };
-        self.periods.iter().find(fits).map(|p| (p.phase, p.status))
+        period_of(&self.periods, text, sport)
     }
 
     fn compile(source: Table) -> Result<Self, MappingError> {
@@ -206,7 +189,25 @@ impl Mapping {
     }
 }
 
-fn parse(text: &str) -> Result<Table, MappingError> {
+/// A table with another laid over it: sections are extended, of lists the entries above come first.
+pub(super) fn laid_over(base: &Table, over: Table) -> Table {
+    let mut merged = base.clone();
+    for (name, over) in over {
+        match (merged.get_mut(&name), over) {
+            (Some(Value::Table(base)), Value::Table(over)) => base.extend(over),
+            (Some(Value::Array(base)), Value::Array(mut over)) => {
+                over.append(base);
+                *base = over;
+            }
+            (_, over) => {
+                merged.insert(name, over);
+            }
+        }
+    }
+    merged
+}
+
+pub(super) fn parse(text: &str) -> Result<Table, MappingError> {
     text.parse::<Table>().map_err(|error| {
         let line = error.span().map_or(0, |span| {
             text.get(..span.start).map_or(0, |before| before.bytes().filter(|&b| b == b'\n').count()) + 1
@@ -215,7 +216,7 @@ fn parse(text: &str) -> Result<Table, MappingError> {
     })
 }
 
-fn wrong(at: impl Into<String>, what: impl Into<String>) -> MappingError {
+pub(super) fn wrong(at: impl Into<String>, what: impl Into<String>) -> MappingError {
     MappingError { at: at.into(), what: what.into() }
 }
 
@@ -275,7 +276,16 @@ fn compile_labels(table: &Table) -> Result<Vec<(String, String)>, MappingError> 
     table.iter().map(entry).collect()
 }
 
-fn compile_period(row: &Value, place: usize) -> Result<Period, MappingError> {
+/// Phase and status of a period's text in a sport: the first row that fits.
+pub(super) fn period_of(periods: &[Period], text: &[u8], sport: Option<&str>) -> Option<(Phase, Status)> {
+    let fits = |p: &&Period| {
+        p.names.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(text))
+            && (p.sports.is_empty() || p.sports.iter().any(|s| Some(s.as_str()) == sport))
+    };
+    periods.iter().find(fits).map(|p| (p.phase, p.status))
+}
+
+pub(super) fn compile_period(row: &Value, place: usize) -> Result<Period, MappingError> {
     let at = format!("period {place}");
     let Value::Table(row) = row else { return Err(wrong(at, "expected a table")) };
     if let Some(name) = row.keys().find(|k| !["names", "sports", "phase", "status"].contains(&k.as_str())) {

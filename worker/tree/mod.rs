@@ -1,9 +1,11 @@
 //! The object trees of one connection: loads and deltas in; observations, rendered sections and the match list out.
 //!
-//! [`Forest`] is the whole of it, pure: no clock, no socket. The rules are in `docs/documents.md`; what the payload
-//! calls things is in `mapping.toml`. The scanning worker and the benchmarks call it. Nothing a server sends may
+//! Pure: no clock, no socket. The rules are in `docs/documents.md`. [`Trees`] is what the scanning worker calls, and parts
+//! by payload: [`Forest`] keeps object trees, what the payload calls things is in `mapping.toml`; `branch` keeps
+//! branches of topics, their table is `branch/topics.toml`. The benchmarks call [`Forest`] itself. Nothing a server sends may
 //! panic here: what is wrong is a [`TreeError`], which the caller counts, and leaves what is held as it was.
 
+mod branch;
 mod class;
 mod clock;
 mod delete;
@@ -24,6 +26,7 @@ mod mapping;
 mod market;
 mod memory;
 mod observe;
+mod payload;
 mod reading;
 mod registers;
 mod render;
@@ -40,3 +43,5 @@ pub use error::TreeError;
 pub use forest::{Applied, Forest, Limits, MatchSlot};
 pub use mapping::{Mapping, MappingError};
 pub use observe::{Base, FlipRef, Received, Seen, Sink};
+pub use payload::Trees;
+pub use server_time::heartbeat;

@@ -282,7 +282,7 @@ fn number(text: Option<&[u8]>) -> Option<i64> {
 }
 
 /// The two sides that a name states; with ` @ ` the away side stands first.
-fn split_name(name: &str) -> Option<(String, String)> {
+pub(super) fn split_name(name: &str) -> Option<(String, String)> {
     let at = |mark: &str| name.find(mark).map(|at| (at, mark.len()));
     let (place, width, home_first) = match [at(" v "), at(" vs ")].into_iter().flatten().min() {
         Some((place, width)) => (place, width, true),

@@ -13,7 +13,7 @@ use std::hash::BuildHasher;
 use touchline_common::model::{Section, SectionKey};
 
 /// Room that a rendering keeps for the next.
-const KEEP: usize = 256 << 10;
+pub(super) const KEEP: usize = 256 << 10;
 
 /// What changed since the last rendering.
 pub(super) fn changes(forest: &mut Forest, slot: u32, out: &mut Vec<Section>) {

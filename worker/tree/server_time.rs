@@ -5,6 +5,7 @@
 
 use super::{clock, text};
 use jiff::tz::TimeZone;
+use std::time::Duration;
 
 /// The time that a load or delta of the time topic states, microseconds since 1970 UTC; `None` if it states none.
 /// `zone` is that of the feed's times. Milliseconds may be missing.
@@ -17,9 +18,29 @@ pub(super) fn stated(body: &[u8], zone: &TimeZone) -> Option<i64> {
     seconds.checked_mul(1_000_000)?.checked_add(i64::try_from(millis).ok()? * 1_000)
 }
 
+/// How often the time topic says that it tells the time: `UF`, seconds.
+pub fn heartbeat(body: &[u8]) -> Option<Duration> {
+    let mut attributes = body.split(|b| matches!(b, b'|' | b';'));
+    let value = attributes.find_map(|attribute| attribute.strip_prefix(b"UF="))?;
+    let seconds = text::whole(value, 4).filter(|seconds| *seconds > 0)?;
+    Some(Duration::from_secs(seconds))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_rhythm_is_in_whole_seconds_or_unknown() {
+        let seconds = |body: &str| heartbeat(body.as_bytes()).map(|every| every.as_secs());
+        assert_eq!(seconds("F|IN;TI=20251116152627721;UF=55;|"), Some(55));
+        assert_eq!(seconds("U|UF=9999"), Some(9999));
+        for odd in
+            ["", "U|IN;TI=1;|", "U|UF=;|", "U|UF=0;|", "U|UF=-5;|", "U|UF=1.5;|", "U|UF=10000;|", "U|XUF=5;|"]
+        {
+            assert_eq!(seconds(odd), None, "{odd}");
+        }
+    }
 
     #[test]
     fn a_stated_time_is_in_the_feeds_zone_to_the_millisecond() {

@@ -4,4 +4,6 @@
 //! code as the worker. Whatever arrives, a codec neither panics nor loops nor grows past its limit: what is unknown
 //! is a value, what breaks the framing is an error. Callers: `feed`, the simulator, the fuzz targets.
 
+pub mod capture;
 pub mod diffusion;
+pub mod websocket;

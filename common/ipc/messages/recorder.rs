@@ -25,6 +25,22 @@ pub enum ToRecorder {
         /// Whether somebody still writes under the old one.
         owner: Owner,
     },
+    /// A worker has given no sign of life for a while: what it owns is not followed, and is adopted from it at once.
+    Silent {
+        /// The worker's slot.
+        slot: SlotId,
+        /// Its generation.
+        generation: Generation,
+        /// How long ago the last sign was, milliseconds.
+        ms: u32,
+    },
+    /// That worker speaks again; what the server sent it meanwhile, it reads now.
+    Back {
+        /// The worker's slot.
+        slot: SlotId,
+        /// Its generation.
+        generation: Generation,
+    },
     /// A match waits for a place; this is all that is known of it. `None`: it is gone.
     Waiting {
         /// The match.
@@ -86,6 +102,11 @@ pub enum FromRecorder {
         highest_epoch: Epoch,
         /// The store's token.
         token: u64,
+    },
+    /// After `Ready`: matches that are not over as far as the store knows. Whoever ended meanwhile is to be told.
+    Held {
+        /// Which; as many messages as it takes.
+        keys: Vec<MatchKey>,
     },
     /// The epoch owns the match.
     Switched {

@@ -22,6 +22,8 @@ pub enum ToWorker {
     Data,
     /// Follow the feed's match list. Counts one subscription.
     FollowList,
+    /// Stop following the match list: another worker has it now.
+    UnfollowList,
     /// Follow a match. Counts one subscription per topic.
     Assign {
         /// Which.
@@ -120,6 +122,8 @@ pub enum FromWorker {
         state: ConnectionState,
         /// Why, for people.
         detail: String,
+        /// What was asked and answered on a connection that is lost now, if anything was asked.
+        lost: Option<LostWith>,
     },
     /// The answer to `Ping`.
     Pong,
@@ -132,6 +136,17 @@ pub enum FromWorker {
 
 impl Message for FromWorker {
     const KIND: u16 = 0x0102;
+}
+
+/// How far a connection had come when it was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LostWith {
+    /// Subscriptions sent on it.
+    pub asked: u32,
+    /// Subscriptions of them whose load came.
+    pub loaded: u32,
+    /// How long ago something was last asked, milliseconds.
+    pub quiet_ms: u32,
 }
 
 /// The state of the one upstream link.
@@ -217,7 +232,7 @@ pub enum ListChange {
 /// What a worker carries, each second and on change.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LoadReport {
-    /// How many of the coordinator's `Assign`, `Release` and `FollowList` messages it has taken: what was sent later is still reserved.
+    /// How many of the coordinator's `Assign`, `Release`, `FollowList` and `UnfollowList` messages it has taken: what was sent later is still reserved.
     pub commands_seen: u64,
     /// Matches held.
     pub matches: u32,
@@ -249,6 +264,8 @@ pub struct LoadReport {
     pub receive_queue_peak: u64,
     /// The server's queue for this connection, from pings.
     pub server_queue: Option<u32>,
+    /// Under strategy `dumps`: from one load of a match to its next, milliseconds.
+    pub round_ms: Option<u32>,
     /// From the read that brought a diff to the write of its section, microseconds, over the last second.
     pub lag_p50_us: u32,
     /// The same, 99th percentile.

@@ -5,6 +5,9 @@ use super::super::table::{Align, Table, age, short};
 use super::{count, elements, number, parts, plain, text};
 use serde_json::Value;
 
+/// Deaths in the text; all that are known stand in the JSON.
+const DEATHS_SHOWN: usize = 5;
+
 pub(crate) fn status(status: &Value, out: &mut Printer<'_>) -> Result<(), Failure> {
     let up = number(status, "uptime_s").map_or_else(|| "-".to_owned(), age);
     let (version, build) = (clean(text(status, "version")), short(text(status, "build"), 20));
@@ -20,9 +23,14 @@ pub(crate) fn status(status: &Value, out: &mut Printer<'_>) -> Result<(), Failur
     {
         out.line(format!("          {}", clean(trouble)))?;
     }
+    if let Some(trouble) = status.get("state_trouble").and_then(Value::as_str).filter(|text| !text.is_empty())
+    {
+        out.line(format!("state     not saved: {}", clean(trouble)))?;
+    }
     out.line(others(status))?;
     out.line("")?;
-    feeds(status, out)
+    feeds(status, out)?;
+    deaths(status, out)
 }
 
 fn matches(status: &Value) -> String {
@@ -93,6 +101,9 @@ fn feeds(status: &Value, out: &mut Printer<'_>) -> Result<(), Failure> {
         if let Some(why) = feed.get("why").and_then(Value::as_str).filter(|why| !why.is_empty()) {
             reasons.push(format!("{}: {}", clean(&name), clean(why)));
         }
+        if let Some(round) = feed.get("round_ms").and_then(Value::as_u64) {
+            reasons.push(format!("{}: a round of its matches takes {round} ms", clean(&name)));
+        }
         let (kind, state) = (text(feed, "kind").to_owned(), text(feed, "state").to_owned());
         table.row([
             name,
@@ -104,6 +115,45 @@ fn feeds(status: &Value, out: &mut Printer<'_>) -> Result<(), Failure> {
             cap,
         ]);
     }
+    table.print(out)?;
+    reasons.iter().try_for_each(|reason| out.line(reason))
+}
+
+/// The last few deaths, the newest first; without one nothing is said.
+fn deaths(status: &Value, out: &mut Printer<'_>) -> Result<(), Failure> {
+    let deaths = status.get("deaths").unwrap_or(&Value::Null);
+    if elements(deaths).next().is_none() {
+        return Ok(());
+    }
+    let mut table = Table::new(&[
+        ("DIED", Align::Left),
+        ("WHO", Align::Left),
+        ("PID", Align::Right),
+        ("HOW", Align::Left),
+        ("UP", Align::Right),
+        ("MATCHES", Align::Right),
+    ]);
+    let mut reasons = Vec::new();
+    for death in elements(deaths).take(DEATHS_SHOWN) {
+        let who = match death.get("worker").and_then(Value::as_u64) {
+            Some(worker) => format!("w{worker}"),
+            None => short(text(death, "child"), 10),
+        };
+        let how = match (number(death, "exit"), number(death, "signal"), death.get("core")) {
+            (Some(code), ..) => format!("exit {code}"),
+            (_, Some(signal), Some(Value::Bool(true))) => format!("signal {signal} (core)"),
+            (_, Some(signal), _) => format!("signal {signal}"),
+            (None, None, _) => "not started".to_owned(),
+        };
+        let up = number(death, "uptime_s").map_or_else(|| "-".to_owned(), age);
+        let why = text(death, "why");
+        let told = if why == "-" || why.is_empty() { text(death, "last_activity") } else { why };
+        reasons.push(format!("{}: {}", clean(&who), clean(&short(told, 72))));
+        // To the second is enough for people.
+        let at: String = text(death, "at").chars().take(19).collect();
+        table.row([at, who, plain(death, "pid"), how, up, plain(death, "matches")]);
+    }
+    out.line("")?;
     table.print(out)?;
     reasons.iter().try_for_each(|reason| out.line(reason))
 }

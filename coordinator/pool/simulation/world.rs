@@ -8,12 +8,16 @@ use super::checks::Checks;
 use touchline_common::ipc::messages::Hello;
 use touchline_common::ipc::messages::recorder::{FromRecorder, RecorderStats};
 use touchline_common::ipc::messages::worker::{
-    ConnectionState, FromWorker, ListChange, LoadReport, MatchDetail, MatchReport, MatchState,
+    ConnectionState, FromWorker, ListChange, LoadReport, LostWith, MatchDetail, MatchReport, MatchState,
 };
 use touchline_common::model::{Listing, MatchId};
 
 const FEEDS: u16 = 2;
 const CAP: u32 = 12;
+/// What the first feed's server really grants, where it grants less than is configured, and from when on it grants more.
+const GRANTED: u32 = 8;
+const GRANTED_LATER: u32 = 10;
+const LATER: Duration = Duration::from_secs(900);
 const LISTED: usize = 30;
 
 pub(super) struct World {
@@ -34,9 +38,21 @@ pub(super) struct World {
     faults: Faults,
     /// A match that crashes every worker that takes it, until then.
     cursed: Option<(MatchKey, Duration)>,
+    /// What the first feed's server does above its own cap.
+    manners: Manners,
     /// Every worker crashes when it starts, until then.
     storm_until: Duration,
     checks: Checks,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Manners {
+    /// Grants what is configured.
+    Generous,
+    /// Answers no more than it grants.
+    Ignores,
+    /// Ends the connection.
+    Closes,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -51,6 +67,7 @@ enum Event {
     Recorder(Generation, ToRecorder),
     Beat(Child, Generation),
     Resume(SlotId, Generation),
+    Reconnect(SlotId, Generation),
     Tick,
     Churn,
     Fault,
@@ -63,6 +80,8 @@ struct Worker {
     inbox: Vec<ToWorker>,
     list: bool,
     matches: BTreeMap<MatchId, (Epoch, u32)>,
+    /// Those of them whose loads the server gave.
+    loaded: BTreeSet<MatchId>,
     seen: u64,
     slow_until: Duration,
 }
@@ -101,6 +120,7 @@ impl World {
             skip: MatchFilter::default(),
             end_linger: Duration::from_secs(10),
             overlap: if seed % 3 == 2 && n == 1 { Overlap::Forbidden } else { Overlap::Allowed },
+            learning: Learning::Auto,
         };
         let config = PoolConfig {
             min_workers: 1,
@@ -127,6 +147,7 @@ impl World {
             requests: 0,
             faults: Faults::On,
             cursed: None,
+            manners: [Manners::Generous, Manners::Ignores, Manners::Closes][(seed % 3) as usize],
             storm_until: Duration::ZERO,
             checks: Checks::default(),
         };
@@ -149,6 +170,7 @@ impl World {
             Event::Recorder(generation, message) => self.recorder_takes(generation, &message),
             Event::Beat(child, generation) => self.beat(child, generation),
             Event::Resume(slot, generation) => self.resume(slot, generation),
+            Event::Reconnect(slot, generation) => self.reconnect(slot, generation),
             Event::Tick => {
                 self.at(self.pool.config.timing.tick, Event::Tick);
                 self.give(Input::Tick);
@@ -240,7 +262,7 @@ impl World {
             }
             Action::Kill { child, generation, signal } => self.kill(child, generation, signal),
             Action::ReserveEpochs { up_to } => {
-                let input = if self.chance(15) {
+                let input = if self.chance(19) {
                     Input::EpochsRefused { error: "no space".into() }
                 } else {
                     self.checks.on_disk = up_to;
@@ -276,6 +298,7 @@ impl World {
                     inbox: Vec::new(),
                     list: false,
                     matches: BTreeMap::new(),
+                    loaded: BTreeSet::new(),
                     seen: 0,
                     slow_until: Duration::ZERO,
                 };
@@ -306,7 +329,11 @@ impl World {
                 if self.workers.get(&slot).is_some_and(|worker| worker.condition != Condition::Mute) {
                     self.says(slot, generation, FromWorker::Ready);
                     let state = ConnectionState::Up;
-                    self.says(slot, generation, FromWorker::Connection { state, detail: String::new() });
+                    self.says(
+                        slot,
+                        generation,
+                        FromWorker::Connection { state, detail: String::new(), lost: None },
+                    );
                 }
             }
         }
@@ -339,8 +366,81 @@ impl World {
         let held: u32 = worker.matches.values().map(|(_, topics)| topics).sum();
         let subscriptions = own + held + u32::from(worker.list);
         assert!(subscriptions <= CAP, "worker {slot} holds {subscriptions}");
-        let report = LoadReport { commands_seen: worker.seen, subscriptions, ..LoadReport::default() };
+        let loaded = self.granted(slot);
+        let (commands_seen, asked) = (worker.seen, subscriptions);
+        let report = LoadReport {
+            commands_seen,
+            subscriptions,
+            asked,
+            acknowledged: loaded,
+            loaded,
+            ..LoadReport::default()
+        };
         self.says(slot, worker.generation, FromWorker::Load(report));
+    }
+
+    /// Subscriptions of a worker that the server has answered.
+    fn granted(&self, slot: SlotId) -> u32 {
+        let worker = &self.workers[&slot];
+        let loads = worker.loaded.iter().filter_map(|id| worker.matches.get(id)).map(|(_, topics)| topics);
+        u32::from(worker.feed.0) + u32::from(worker.list) + loads.sum::<u32>()
+    }
+
+    /// Whether the server gives one load more.
+    fn grants(&self, slot: SlotId) -> bool {
+        let most = if self.now < LATER { GRANTED } else { GRANTED_LATER };
+        self.manners == Manners::Generous || self.workers[&slot].feed.0 != 0 || self.granted(slot) < most
+    }
+
+    fn load(&mut self, slot: SlotId, id: MatchId) {
+        self.workers.get_mut(&slot).unwrap().loaded.insert(id.clone());
+        self.match_is(slot, id, MatchState::Live);
+    }
+
+    /// More is asked than the server grants: it says nothing, or ends the connection, which comes back a little later.
+    fn refuse(&mut self, slot: SlotId) {
+        if self.manners != Manners::Closes {
+            return;
+        }
+        let asked = self.worker_asks(slot);
+        let loaded = self.granted(slot);
+        let worker = self.workers.get_mut(&slot).unwrap();
+        let generation = worker.generation;
+        let lost = Some(LostWith { asked, loaded, quiet_ms: 50 });
+        worker.loaded.clear();
+        let held: Vec<MatchId> = worker.matches.keys().cloned().collect();
+        let detail = "end of stream".to_owned();
+        self.says(slot, generation, FromWorker::Connection { state: ConnectionState::Down, detail, lost });
+        for id in held {
+            self.match_is(slot, id, MatchState::Subscribing);
+        }
+        self.at(Duration::from_millis(700), Event::Reconnect(slot, generation));
+    }
+
+    fn worker_asks(&self, slot: SlotId) -> u32 {
+        let worker = &self.workers[&slot];
+        let held: u32 = worker.matches.values().map(|(_, topics)| topics).sum();
+        u32::from(worker.feed.0) + u32::from(worker.list) + held
+    }
+
+    /// The connection is back, and everything is asked for again.
+    fn reconnect(&mut self, slot: SlotId, generation: Generation) {
+        let Some(worker) = self.workers.get(&slot).filter(|worker| worker.generation == generation) else {
+            return;
+        };
+        let (feed, held): (FeedId, Vec<MatchId>) = (worker.feed, worker.matches.keys().cloned().collect());
+        let up = FromWorker::Connection { state: ConnectionState::Up, detail: String::new(), lost: None };
+        self.says(slot, generation, up);
+        for id in held {
+            if !self.truth.contains(&MatchKey { feed, id: id.clone() }) {
+                continue;
+            }
+            if !self.grants(slot) {
+                return self.refuse(slot);
+            }
+            self.load(slot, id);
+        }
+        self.report(slot);
     }
 
     fn worker_takes(&mut self, slot: SlotId, generation: Generation, message: ToWorker) {
@@ -358,6 +458,11 @@ impl World {
                 let torn = first && self.chance(10);
                 self.send_load(slot, torn);
             }
+            ToWorker::UnfollowList => {
+                worker.seen += 1;
+                worker.list = false;
+                self.report(slot);
+            }
             ToWorker::Assign { id, epoch, topics, .. } => {
                 worker.seen += 1;
                 worker.matches.insert(id.clone(), (epoch, topics.len() as u32));
@@ -366,8 +471,11 @@ impl World {
                     self.exit(Child::Worker(slot), generation, Exit::Signal { number: 11, core: true });
                     return;
                 }
-                if self.truth.contains(&MatchKey { feed, id: id.clone() }) {
-                    self.match_is(slot, id, MatchState::Live);
+                let known = self.truth.contains(&key);
+                if known && !self.grants(slot) {
+                    self.refuse(slot);
+                } else if known {
+                    self.load(slot, id);
                 } else {
                     self.match_is(slot, id, MatchState::Removed);
                 }
@@ -384,12 +492,14 @@ impl World {
                 worker.seen += 1;
                 if worker.matches.get(&id).is_some_and(|held| held.0 == epoch) {
                     worker.matches.remove(&id);
+                    worker.loaded.remove(&id);
                 }
                 self.report(slot);
             }
             ToWorker::Resync { id } => {
-                if self.truth.contains(&MatchKey { feed, id: id.clone() }) {
-                    self.match_is(slot, id, MatchState::Live);
+                let granted = worker.loaded.contains(&id) || self.grants(slot);
+                if self.truth.contains(&MatchKey { feed, id: id.clone() }) && granted {
+                    self.load(slot, id);
                 }
             }
             ToWorker::Details => self.details(slot),
@@ -463,6 +573,8 @@ impl World {
             ToRecorder::Stop { .. } => self.exit(Child::Recorder, generation, Exit::Code(0)),
             ToRecorder::Welcome(_)
             | ToRecorder::Attach { .. }
+            | ToRecorder::Silent { .. }
+            | ToRecorder::Back { .. }
             | ToRecorder::Waiting { .. }
             | ToRecorder::Ended { .. }
             | ToRecorder::Query { .. }
@@ -504,7 +616,7 @@ impl World {
         }
         // Reaped before or after the last of what it said.
         let delay = self.delay();
-        self.at(delay, Event::Give(Input::Exited { child, generation, exit }));
+        self.at(delay, Event::Give(Input::Exited { child, generation, exit, usage: None }));
     }
 
     fn resume(&mut self, slot: SlotId, generation: Generation) {

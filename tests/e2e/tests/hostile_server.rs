@@ -54,6 +54,18 @@ fn greet(stream: &mut TcpStream) {
     let _ = stream.write_all(b"\x23\x04\x64\x04client-1\x00");
 }
 
+/// Until the list is asked for: what a server sends of a topic before that is nobody's.
+fn await_subscription(stream: &mut TcpStream) {
+    let mut seen: Vec<u8> = Vec::new();
+    let mut piece = [0; 64];
+    while !seen.windows(4).any(|bytes| bytes == b"\x16\x00L\x01") {
+        match stream.read(&mut piece) {
+            Ok(read @ 1..) => seen.extend(&piece[..read]),
+            Ok(0) | Err(_) => return,
+        }
+    }
+}
+
 /// Until the other side gives up.
 fn hold(stream: &mut TcpStream) {
     let _ = stream.read_to_end(&mut Vec::new());
@@ -103,6 +115,7 @@ fn a_handshake_that_never_ends() {
 fn a_load_and_deltas_full_of_nonsense() {
     let site = site_with(|stream| {
         greet(stream);
+        await_subscription(stream);
         let frame = |kind: u8, rest: &[u8]| {
             let mut bytes = ((rest.len() + 6) as u32).to_be_bytes().to_vec();
             bytes.extend([kind, 0]);

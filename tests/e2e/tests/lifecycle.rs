@@ -46,6 +46,98 @@ fn children_die_with_their_coordinator_and_the_next_start_follows_everything_aga
     site.assert_documents_are_true();
 }
 
+/// Kills the coordinator and waits until its children are gone.
+fn kill_coordinator(site: &mut Site) {
+    let children = process::children(site.daemon.pid());
+    site.daemon.signal(Signal::SIGKILL);
+    site.daemon.wait_for_end(Duration::from_secs(1));
+    wait::until("the end of all children", Duration::from_secs(3), || {
+        children.iter().all(|pid| !is_alive(*pid)).then_some(())
+    });
+}
+
+#[test]
+fn a_lost_an_older_and_a_damaged_state_file_are_survived() {
+    let mut site = Site::live(&small(), CAP);
+    let state = site.path().join("state.json");
+    let oldest = std::fs::read(&state).unwrap();
+    let worker = site.worker_pids()[0];
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(worker as i32), Signal::SIGKILL).unwrap();
+    site.daemon.wait_for_log("worker.died", Duration::from_secs(2));
+    site.wait_live(12);
+    let epochs = |site: &Site| -> Vec<u64> {
+        let matches = site.ask("matches", json!({}));
+        matches.as_array().unwrap().iter().map(|one| one["epoch"].as_u64().unwrap()).collect()
+    };
+    for kept in [None, Some(oldest.clone()), Some(oldest[..oldest.len() / 2].to_vec())] {
+        let before = epochs(&site).into_iter().max().unwrap();
+        kill_coordinator(&mut site);
+        match &kept {
+            None => std::fs::remove_file(&state).unwrap(),
+            Some(bytes) => std::fs::write(&state, bytes).unwrap(),
+        }
+        site.daemon = run(site.path());
+        site.wait_live(12);
+        assert!(epochs(&site).into_iter().all(|epoch| epoch > before), "the store knows the epochs, too");
+    }
+    site.assert_documents_are_true();
+    site.assert_events_are_true();
+}
+
+#[test]
+fn what_the_last_run_knew_is_served_as_stale_until_the_server_is_there() {
+    let mut site = Site::live(&small(), CAP);
+    // A document that changed is saved at most a second later.
+    site.simulator.pause();
+    std::thread::sleep(Duration::from_millis(2_500));
+    let id = site.simulator.truth().matches()[0].clone();
+    let ask = |site: &Site| site.request("match", json!({ "match": id })).ok();
+    let before = ask(&site).unwrap();
+    kill_coordinator(&mut site);
+    let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    touchline_e2e::write_config(site.path(), nowhere, CAP);
+    site.daemon = run(site.path());
+    let stale = wait::until("the last document", LIVE, || ask(&site));
+    assert_eq!((&before["stale"], &stale["stale"]), (&false.into(), &true.into()));
+    assert_eq!((&stale["score"], &stale["markets"]), (&before["score"], &before["markets"]));
+    kill_coordinator(&mut site);
+    touchline_e2e::write_config(site.path(), site.simulator.address(), CAP);
+    site.daemon = run(site.path());
+    site.simulator.resume();
+    site.wait_live(12);
+    let live = wait::until("its load", LIVE, || ask(&site).filter(|document| document["stale"] == false));
+    assert!(live["epoch"].as_u64() > before["epoch"].as_u64());
+    site.assert_documents_are_true();
+}
+
+#[test]
+fn matches_that_ended_while_nobody_looked_are_told_to_have_ended() {
+    let options = Options { churn: 60.0, ..small() };
+    let mut site = Site::live(&options, "max_subscriptions = 5\nend_linger = \"1s\"");
+    let before = site.simulator.truth().matches();
+    kill_coordinator(&mut site);
+    wait::until("matches that end", LIVE, || {
+        let now = site.simulator.truth().matches();
+        (before.iter().filter(|id| !now.contains(id)).count() >= 3).then_some(())
+    });
+    let over: Vec<String> =
+        before.iter().filter(|id| !site.simulator.truth().matches().contains(id)).cloned().collect();
+    site.simulator.pause();
+    site.daemon = run(site.path());
+    site.wait_live(site.simulator.truth().matches().len() as u64);
+    wait::until("their ends", LIVE, || {
+        let events = site.events();
+        let ends = |id: &String| events.iter().any(|e| e["match"] == **id && e["type"] == "match_ended");
+        let began = |id: &String| events.iter().any(|e| e["match"] == **id && e["type"] == "match_started");
+        over.iter().filter(|id| began(id)).all(ends).then_some(())
+    });
+    let report = site.assert_events_are_true();
+    assert!(report.ended_unseen > 0, "{report:?}");
+    let open = |gap: &&serde_json::Value| gap["ended_at"].is_null();
+    let gaps = site.ask("gaps", json!({}));
+    assert_eq!(gaps.as_array().unwrap().iter().filter(open).count(), 0, "{gaps}");
+}
+
 #[test]
 fn a_killed_worker_is_replaced_and_its_matches_are_followed_again() {
     let site = Site::live(&small(), CAP);

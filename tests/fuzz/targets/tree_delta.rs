@@ -42,7 +42,11 @@ fuzz_target!(|input: &[u8]| {
         let (path, body) = line.split_at(line.iter().position(|b| *b == b' ').unwrap_or(line.len()));
         let body = body.get(1..).unwrap_or_default();
         for topic in ["t", "list"] {
-            let path = if path.is_empty() { topic.as_bytes().to_vec() } else { [topic.as_bytes(), b"/", path].concat() };
+            let path = if path.is_empty() {
+                topic.as_bytes().to_vec()
+            } else {
+                [topic.as_bytes(), b"/", path].concat()
+            };
             let _ = forest.delta(&path, body, Received::default(), &mut Keeper(0));
         }
         assert!(forest.nodes("t").unwrap_or(0) <= NODES);

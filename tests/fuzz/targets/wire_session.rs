@@ -19,6 +19,7 @@ fuzz_target!(|input: &[u8]| {
         frame_limit: 4096,
         out_limit: OUT_LIMIT,
         max_aliases: 4,
+        body_limit: 8192,
         ping_interval: Some(Duration::from_secs(1)),
         subscribes_per_s: 2.0,
         ..SessionConfig::default()
@@ -55,7 +56,12 @@ fn feed(session: &mut Session, bytes: &[u8], now: Instant) -> usize {
         match event {
             Event::Lost { .. } => lost += 1,
             Event::Load { topic, .. } | Event::Delta { topic, .. } => assert!(!topic.is_empty()),
-            Event::Opened { .. } | Event::TopicRemoved { .. } | Event::ServerQueue(_) => {}
+            Event::Opened { .. }
+            | Event::TopicRemoved { .. }
+            | Event::TopicStatus { .. }
+            | Event::LoginRejected
+            | Event::Skipped { .. }
+            | Event::ServerQueue(_) => {}
         }
     }
     lost

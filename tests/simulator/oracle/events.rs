@@ -1,10 +1,12 @@
 //! The recorder's events against what happened, match by match.
 //!
 //! Outside gaps the events of registers, and those of flips, must be the same sequences: type, side and what of the
-//! payload names the happening. Across gaps the path is lost: there only the live (not retracted) counts are compared.
+//! payload names the happening (`segments`). Across gaps the path is lost: there the live (not retracted) counts are compared.
 //! A retraction of what happened before the first load may be told or not; such rows are passed over.
 
+use super::segments::{Of, Segment, Segments, lay};
 use crate::model::ledger::{Counter, Happening, Ledger, What};
+use crate::model::state::Ident;
 use crate::model::world::World;
 use crate::truth::tell::{self, Told};
 use serde_json::Value;
@@ -27,8 +29,10 @@ pub struct EventsReport {
     pub flips: u64,
     /// Flips that were not compared, because the oldest are not kept.
     pub flips_dropped: u64,
-    /// Matches with a gap, of which only the net result is compared.
+    /// Matches with a gap, in which only the net result is compared.
     pub with_gaps: usize,
+    /// Matches of which nobody saw the end.
+    pub ended_unseen: usize,
     /// What does not agree, a line each; bounded.
     pub differences: Vec<String>,
     /// How many differences there are in all.
@@ -63,6 +67,8 @@ struct Rows<'a> {
     flips: Vec<&'a Value>,
     ids: HashMap<&'a str, &'a Value>,
     gaps: bool,
+    /// All of them, gaps among them, in their order.
+    all: Vec<&'a Value>,
 }
 
 pub(super) fn compare<'a>(world: &World, rows: impl IntoIterator<Item = &'a Value>) -> EventsReport {
@@ -81,7 +87,10 @@ pub(super) fn compare<'a>(world: &World, rows: impl IntoIterator<Item = &'a Valu
         let rows = by_match.get(ident.id.as_str()).unwrap_or(&empty);
         if rows.gaps {
             report.with_gaps += 1;
-            net(&ident.id, ledger, rows, &mut report);
+            let over = world.gone.contains_key(ident.id.as_str());
+            net(&ident.id, ledger, rows, unseen_since(rows).filter(|_| over), &mut report);
+            report.registers += stretches(Of::Registers, ident, ledger, rows, &mut report);
+            report.flips += stretches(Of::Flips, ident, ledger, rows, &mut report);
             continue;
         }
         let tell = |happening: &Happening| tell::told(ident, ledger, happening);
@@ -116,16 +125,97 @@ fn sorted<'a>(
         if !id.is_empty() && rows.ids.insert(id, row).is_some() {
             report.doubles(|| format!("{}: id {id} is there twice", text(row, "match")));
         }
-        match text(row, "type") {
-            "gap_start" | "gap_end" => rows.gaps = true,
-            "odds_change" | "market_open" | "market_close" | "comment" | "stat_change" => {
-                rows.flips.push(row);
-            }
-            "suspended" | "resumed" if row.pointer("/payload/market").is_some() => rows.flips.push(row),
-            _ => rows.registers.push(row),
+        rows.all.push(row);
+        match kind(row) {
+            Kind::GapStart | Kind::GapEnd => rows.gaps = true,
+            Kind::Flip => rows.flips.push(row),
+            Kind::Register => rows.registers.push(row),
         }
     }
     all
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    GapStart,
+    GapEnd,
+    Flip,
+    Register,
+}
+
+fn kind(row: &Value) -> Kind {
+    match text(row, "type") {
+        "gap_start" => Kind::GapStart,
+        "gap_end" => Kind::GapEnd,
+        "odds_change" | "market_open" | "market_close" | "comment" | "stat_change" => Kind::Flip,
+        "suspended" | "resumed" if row.pointer("/payload/market").is_some() => Kind::Flip,
+        _ => Kind::Register,
+    }
+}
+
+/// When a row was read, in seconds since 1970.
+pub(super) fn seconds(row: &Value) -> i64 {
+    text(row, "at").parse().map_or(0, jiff::Timestamp::as_second)
+}
+
+/// When the gap began with which a match's rows end: nobody saw its end, unless nothing happened after that gap.
+fn unseen_since(rows: &Rows<'_>) -> Option<i64> {
+    rows.all.last().filter(|row| matches!(kind(row), Kind::GapStart | Kind::GapEnd))?;
+    let start = rows.all.iter().rev().find(|row| kind(row) == Kind::GapStart)?;
+    Some(seconds(start))
+}
+
+/// Holds the stretches between gaps against what happened; how many agree.
+fn stretches(of: Of, ident: &Ident, ledger: &Ledger, rows: &Rows<'_>, report: &mut EventsReport) -> u64 {
+    let happened: Vec<&Happening> = match of {
+        Of::Registers => ledger.registers.iter().collect(),
+        Of::Flips => ledger.flips.iter().collect(),
+    };
+    let wanted = if of == Of::Registers { Kind::Register } else { Kind::Flip };
+    // The oldest flips are not kept: what was told in their time is passed over.
+    let dropped = of == Of::Flips && ledger.flips_dropped > 0;
+    let kept_from = happened.first().filter(|_| dropped).map(|first| first.at + 3);
+    if dropped {
+        report.flips_dropped += ledger.flips_dropped;
+    }
+    let mut segments = Segments::new(of);
+    if let Some(from) = kept_from {
+        segments.gap_starts(i64::MIN / 2);
+        segments.gap_ends(from);
+    }
+    let unknown =
+        |row: &Value| text(row, "type") == "retract" && !rows.ids.contains_key(text(row, "retracts"));
+    for row in rows.all.iter().copied().filter(|row| kept_from.is_none_or(|from| seconds(row) > from)) {
+        let recovered = row.get("recovered").and_then(Value::as_bool) == Some(true);
+        match kind(row) {
+            Kind::GapStart => segments.gap_starts(seconds(row)),
+            Kind::GapEnd => segments.gap_ends(seconds(row)),
+            kind if kind == wanted && !unknown(row) => segments.row(row, seconds(row), recovered),
+            Kind::Flip | Kind::Register => {}
+        }
+    }
+    let segments = segments.finish();
+    let times: Vec<i64> = happened.iter().map(|one| one.at).collect();
+    let mut same = |n: usize, row: &Value| {
+        happened.get(n).is_some_and(|one| different(&tell::told(ident, ledger, one), row, rows).is_none())
+    };
+    match lay(&segments, &times, &mut same) {
+        Ok(agreed) => agreed as u64,
+        Err(wrong) => {
+            let expected = happened.get(wrong.happened).map_or("nothing more".to_owned(), |one| {
+                format!("{} (at {})", tell::told(ident, ledger, one), one.at)
+            });
+            let (n, place) = wrong.row;
+            let row = segments.get(n).and_then(|segment: &Segment<'_>| segment.rows.get(place));
+            let got =
+                row.map_or("nothing more".to_owned(), |row| format!("{} (at {})", shown(row), seconds(row)));
+            let missed = segments.get(n).map(|segment| segment.missed.clone()).unwrap_or_default();
+            report.differs(|| {
+                format!("{}: outside gaps, after {place} that agree, expected {expected}, got {got}; stretch {n}, missed {missed:?}", ident.id)
+            });
+            0
+        }
+    }
 }
 
 fn text<'a>(row: &'a Value, key: &str) -> &'a str {
@@ -212,9 +302,35 @@ fn different(told: &Told, row: &Value, all: &Rows<'_>) -> Option<&'static str> {
 }
 
 /// What stands in the end: each counter's live happenings, by side.
-fn net(id: &str, ledger: &Ledger, rows: &Rows<'_>, report: &mut EventsReport) {
+/// What happened since `unseen`, when nobody looked any more, may be missing.
+fn net(id: &str, ledger: &Ledger, rows: &Rows<'_>, unseen: Option<i64>, report: &mut EventsReport) {
+    let all = counts(ledger, i64::MAX);
+    let seen = unseen.map(|since| counts(ledger, since - 2));
+    report.ended_unseen += usize::from(unseen.is_some());
+    let got = told_counts(rows);
+    let keys: HashSet<_> = all.keys().chain(got.keys()).cloned().collect();
+    for key in keys {
+        let of = |counts: &BTreeMap<(String, &str), i64>| counts.get(&key).copied().unwrap_or(0);
+        let (expected, got) = (of(&all), of(&got));
+        let known = seen.as_ref().map_or(expected, of);
+        if (expected.min(known)..=expected.max(known)).contains(&got) {
+            report.registers += u64::try_from(got).unwrap_or(0);
+        } else {
+            let told =
+                || format!("{id}: across gaps, live {} {}: expected {expected}, got {got}", key.0, key.1);
+            if got > expected {
+                report.doubles(told);
+            } else {
+                report.differs(told);
+            }
+        }
+    }
+}
+
+/// The live happenings until then, of each counter and side.
+fn counts(ledger: &Ledger, until: i64) -> BTreeMap<(String, &'static str), i64> {
     let mut expected: BTreeMap<(String, &str), i64> = BTreeMap::new();
-    for happening in &ledger.registers {
+    for happening in ledger.registers.iter().filter(|happening| happening.at <= until) {
         match &happening.what {
             What::Count { counter, side, .. } if *counter != Counter::Score => {
                 *expected.entry((name(*counter), side.as_str())).or_default() += 1;
@@ -246,6 +362,11 @@ fn net(id: &str, ledger: &Ledger, rows: &Rows<'_>, report: &mut EventsReport) {
             | What::Stat { .. } => {}
         }
     }
+    expected
+}
+
+/// The live events, of each counter and side.
+fn told_counts<'a>(rows: &Rows<'a>) -> BTreeMap<(String, &'a str), i64> {
     let retracted: HashSet<&str> = rows.registers.iter().map(|row| text(row, "retracts")).collect();
     let mut got: BTreeMap<(String, &str), i64> = BTreeMap::new();
     for row in rows.registers.iter().filter(|row| !retracted.contains(text(row, "id"))) {
@@ -259,21 +380,7 @@ fn net(id: &str, ledger: &Ledger, rows: &Rows<'_>, report: &mut EventsReport) {
         };
         *got.entry((kind, text(row, "side"))).or_default() += 1;
     }
-    let keys: HashSet<_> = expected.keys().chain(got.keys()).cloned().collect();
-    for key in keys {
-        let (expected, got) = (expected.get(&key).copied().unwrap_or(0), got.get(&key).copied().unwrap_or(0));
-        if expected == got {
-            report.registers += u64::try_from(got).unwrap_or(0);
-        } else {
-            let told =
-                || format!("{id}: across gaps, live {} {}: expected {expected}, got {got}", key.0, key.1);
-            if got > expected {
-                report.doubles(told);
-            } else {
-                report.differs(told);
-            }
-        }
-    }
+    got
 }
 
 fn name(counter: Counter) -> String {

@@ -6,6 +6,7 @@
 mod differ;
 mod events;
 mod read;
+mod segments;
 #[cfg(test)]
 mod tests;
 

@@ -11,6 +11,7 @@ const START: Moment = Moment { micros: 1_558_098_187_000_000, offset: 3_600 };
 /// A world in which all is followed, after so many changes.
 fn world(changes: usize) -> (Truth, Moment) {
     let setup = Setup {
+        payload: crate::options::Payload::Inplay,
         seed: 4,
         matches: 16,
         bytes: 5_000,
@@ -163,14 +164,35 @@ fn events_are_compared_in_order_and_across_gaps_by_what_stands() {
     twice.push(all[place("goal")].clone());
     assert!(!oracle.compare_events(&twice).is_equal(), "an id that is there twice is seen");
 
-    // In a gap odds and points may miss; goals may not.
+    // In a gap odds and points may miss; goals may not, and outside it nothing may.
     let goal = &all[place("goal")];
-    let gap = json!({"match": goal["match"], "type": "gap_start", "id": "gap", "seq": 0});
-    let odd = |row: &&Value| row["match"] != goal["match"] || row["type"] != "odds_change";
-    let mut gapped: Vec<Value> = all.iter().filter(odd).cloned().collect();
-    gapped.push(gap);
-    let report = oracle.compare_events(&gapped);
-    assert!(report.is_equal() && report.with_gaps == 1, "{report:?}");
-    gapped.retain(|row| row["id"] != goal["id"]);
-    assert!(!oracle.compare_events(&gapped).is_equal());
+    let id = goal["match"].as_str().unwrap();
+    let second = |row: &Value| super::events::seconds(row);
+    let (from, to) = (second(goal) - 20, second(goal) + 20);
+    let within = |row: &Value| row["match"] == id && (from..=to).contains(&second(row));
+    let gap = |kind: &str, at: i64| {
+        let at = crate::model::rfc3339(at);
+        json!({"match": id, "type": kind, "id": kind, "seq": 0, "at": at, "revision": 0})
+    };
+    let mut mine: Vec<Value> = all.iter().filter(|row| row["match"] == id).cloned().collect();
+    mine.sort_by_key(|row| row["n"].as_u64());
+    let others: Vec<Value> = all.iter().filter(|row| row["match"] != id).cloned().collect();
+    let lost = |row: &Value| within(row) && ["odds_change", "point"].contains(&row["type"].as_str().unwrap());
+    assert!(mine.iter().any(lost));
+    let gapped = |keep: &dyn Fn(&Value) -> bool| {
+        let (before, rest): (Vec<Value>, Vec<Value>) =
+            mine.iter().cloned().partition(|row| second(row) < from);
+        let (mut inside, after): (Vec<Value>, Vec<Value>) = rest.into_iter().partition(within);
+        inside.iter_mut().for_each(|row| row["recovered"] = json!(true));
+        let told = [before, vec![gap("gap_start", from)], inside, vec![gap("gap_end", to)], after].concat();
+        let rows: Vec<Value> = others.iter().cloned().chain(told.into_iter().filter(keep)).collect();
+        oracle.compare_events(&rows)
+    };
+    let report = gapped(&|row| !lost(row));
+    assert!(report.is_equal() && report.with_gaps == 1, "{report:#?}");
+    let missing = gapped(&|row| row["id"] != goal["id"]);
+    assert!(missing.differences[0].contains("across gaps, live goal"), "{missing:#?}");
+    let late = mine.iter().rfind(|row| row["type"] == "odds_change" && second(row) > to + 10).unwrap();
+    let missing = gapped(&|row| row["id"] != late["id"]);
+    assert!(missing.different > 0 && missing.differences[0].contains("outside gaps"), "{missing:#?}");
 }

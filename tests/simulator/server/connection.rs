@@ -1,7 +1,8 @@
-//! One client: its socket, what it still has to read, what waits for it, what it subscribed.
+//! One session: its socket, while it has one, what it still has to read, what waits for it, what it subscribed.
 
+use super::form::{Frames, Takes};
 use mio::net::TcpStream;
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -28,13 +29,21 @@ pub(super) enum Topic {
 pub(super) enum State {
     Handshake,
     Open,
+    /// Its connection broke; the session is kept until then.
+    Kept(Instant),
 }
 
 /// Why a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// The client left.
+    /// The connection broke.
     Left,
+    /// The client said that it leaves.
+    Closed,
+    /// It may not connect, or what it wants to go on with is not there.
+    Refused,
+    /// It did not come back in time.
+    Expired,
     /// It subscribed to more than it may: reset.
     OverCap,
     /// It does not read fast enough.
@@ -49,17 +58,26 @@ pub(super) enum End {
 
 /// A client.
 pub(super) struct Connection {
-    pub(super) stream: TcpStream,
+    /// None while the session waits for its client to come back.
+    stream: Option<TcpStream>,
     pub(super) peer: SocketAddr,
     pub(super) client: String,
     pub(super) state: State,
+    pub(super) takes: Takes,
     pub(super) input: FrameBuffer,
     pub(super) subscribed: HashSet<Topic>,
+    /// What it got in part, above its cap.
+    pub(super) partly: HashSet<Topic>,
     pub(super) most: usize,
     pub(super) heard: Instant,
     pub(super) pinged: bool,
     out: Vec<u8>,
     sent: usize,
+    /// Bytes that ever left the front of `out`, and where each waiting message ends, counted from the first byte ever.
+    gone: u64,
+    ends: VecDeque<u64>,
+    /// Where the last message that was sent whole ended.
+    whole: u64,
     /// The kernel took no more; wait until it says so.
     blocked: bool,
 }
@@ -67,17 +85,22 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn new(stream: TcpStream, peer: SocketAddr, client: String, now: Instant) -> Self {
         Self {
-            stream,
+            stream: Some(stream),
             peer,
             client,
             state: State::Handshake,
+            takes: Takes::Plain,
             input: FrameBuffer::new(CLIENT_MESSAGE),
             subscribed: HashSet::new(),
+            partly: HashSet::new(),
             most: 0,
             heard: now,
             pinged: false,
             out: Vec::new(),
             sent: 0,
+            gone: 0,
+            ends: VecDeque::new(),
+            whole: 0,
             blocked: false,
         }
     }
@@ -87,9 +110,23 @@ impl Connection {
         self.out.len() - self.sent
     }
 
-    /// Where messages are appended.
-    pub(super) fn out(&mut self) -> &mut Vec<u8> {
-        &mut self.out
+    /// Messages that wait, the one that is being sent among them.
+    pub(super) fn depth(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Queues one message, which `write` appends.
+    pub(super) fn say<E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
+        write(&mut self.out)?;
+        self.ends.push_back(self.gone + self.out.len() as u64);
+        Ok(())
+    }
+
+    /// Queues a message that was written for many.
+    pub(super) fn push(&mut self, frames: &Frames) {
+        let before = self.gone + self.out.len() as u64;
+        self.out.extend_from_slice(&frames.bytes);
+        self.ends.extend(frames.ends.iter().map(|end| before + *end as u64));
     }
 
     /// The kernel takes bytes again.
@@ -99,8 +136,9 @@ impl Connection {
 
     /// Reads once. Some: whether there may be more; none: the client left.
     pub(super) fn read(&mut self) -> io::Result<Option<bool>> {
+        let Some(stream) = &mut self.stream else { return Ok(Some(false)) };
         loop {
-            match self.stream.read(self.input.spare()) {
+            match stream.read(self.input.spare()) {
                 Ok(0) => return Ok(None),
                 Ok(count) => {
                     self.input.filled(count);
@@ -115,9 +153,10 @@ impl Connection {
 
     /// Hands as much as possible to the kernel. Returns how many bytes it took.
     pub(super) fn flush(&mut self) -> io::Result<u64> {
+        let Some(stream) = &mut self.stream else { return Ok(0) };
         let mut taken = 0;
-        while !self.blocked && self.queue() > 0 {
-            match self.stream.write(self.out.get(self.sent..).unwrap_or_default()) {
+        while !self.blocked && self.out.len() > self.sent {
+            match stream.write(self.out.get(self.sent..).unwrap_or_default()) {
                 Ok(count) => {
                     self.sent += count;
                     taken += count as u64;
@@ -127,27 +166,75 @@ impl Connection {
                 Err(error) => return Err(error),
             }
         }
+        let sent = self.gone + self.sent as u64;
+        while let Some(end) = self.ends.front().copied().filter(|end| *end <= sent) {
+            self.ends.pop_front();
+            self.whole = end;
+        }
         if self.queue() == 0 {
+            self.gone = sent;
             self.out.clear();
             self.sent = 0;
             // Room that a burst of loads needed is given back.
             self.out.shrink_to(SENT_KEPT);
         } else if self.sent > SENT_KEPT {
+            self.gone = sent;
             self.out.drain(..self.sent);
             self.sent = 0;
         }
         Ok(taken)
     }
 
-    /// Ends it; over the cap as the real server does, and where it was asked for, with a reset.
-    pub(super) fn close(self, end: End) {
-        if matches!(end, End::OverCap | End::Reset) {
-            let at_once = nix::libc::linger { l_onoff: 1, l_linger: 0 };
-            if let Err(error) =
-                nix::sys::socket::setsockopt(&self.stream, nix::sys::socket::sockopt::Linger, &at_once)
-            {
-                log::warn!("simulator.reset {}: {error}", self.peer);
-            }
+    /// Lets go of the socket and keeps the session: what was handed to the kernel is lost, as is the message of which a
+    /// part was. What waits behind it is kept, and so is what comes until then.
+    pub(super) fn keep(&mut self, until: Instant) -> Option<TcpStream> {
+        self.state = State::Kept(until);
+        if self.gone + self.sent as u64 != self.whole
+            && let Some(end) = self.ends.pop_front()
+        {
+            self.sent = usize::try_from(end - self.gone).unwrap_or(usize::MAX).min(self.out.len());
+            self.whole = end;
+        }
+        self.stream.take()
+    }
+
+    /// Goes on with the socket, the input and the abilities of `new`: the answer first, then what waits.
+    pub(super) fn go_on(&mut self, new: Self, answer: &[u8], now: Instant) {
+        let waiting = self.out.split_off(self.sent);
+        self.gone += self.sent as u64;
+        self.whole = self.gone;
+        self.sent = 0;
+        self.out.clear();
+        self.out.extend_from_slice(answer);
+        self.out.extend_from_slice(&waiting);
+        let longer = answer.len() as u64;
+        for end in &mut self.ends {
+            *end += longer;
+        }
+        self.ends.push_front(self.gone + longer);
+        self.stream = new.stream;
+        self.peer = new.peer;
+        self.input = new.input;
+        self.takes = new.takes;
+        self.state = State::Open;
+        self.heard = now;
+        self.pinged = false;
+        self.blocked = false;
+    }
+
+    /// The socket, while there is one.
+    pub(super) fn stream(&mut self) -> Option<&mut TcpStream> {
+        self.stream.as_mut()
+    }
+}
+
+/// Ends a connection; over the cap as a real server does, and where it was asked for, with a reset.
+pub(super) fn hang_up(stream: &TcpStream, end: End) {
+    if matches!(end, End::OverCap | End::Reset) {
+        let at_once = nix::libc::linger { l_onoff: 1, l_linger: 0 };
+        if let Err(error) = nix::sys::socket::setsockopt(stream, nix::sys::socket::sockopt::Linger, &at_once)
+        {
+            log::warn!("simulator.reset: {error}");
         }
     }
 }

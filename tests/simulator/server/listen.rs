@@ -1,13 +1,22 @@
 //! What clients say: the handshake, subscriptions, pings; and the loads that answer.
 
 use super::connection::{End, State, Topic};
+use super::grants::Granted;
 use super::moment;
 use super::run::{LIST_ALIAS, Server, TIME_ALIAS, TIME_TOPIC};
 use super::ticks::CLOCK_EVERY;
+use crate::model::branch;
 use crate::model::{Moment, compact};
+use crate::options::Payload;
 use touchline_worker::wire::diffusion::{
     self as wire, ConnectRequest, ConnectResponse, MessageType, ResponseCode, TopicRef,
 };
+
+/// What a client's handshake says, apart from who it is.
+pub(super) struct Handshake {
+    pub(super) version: u8,
+    pub(super) capabilities: u8,
+}
 
 impl Server {
     /// Takes in everything a client has said.
@@ -36,15 +45,25 @@ impl Server {
                 }
                 MessageType::PingServer => {
                     let timestamp = message.ping().map(|ping| ping.timestamp.to_vec()).ok_or(End::Bad)?;
-                    let queue = connection.queue() as u64;
-                    wire::ping_server(connection.out(), &timestamp, queue).map_err(|_| End::Bad)?;
+                    let depth = connection.depth() as u64;
+                    connection.say(|out| wire::ping_server(out, &timestamp, depth)).map_err(|_| End::Bad)?;
                 }
-                MessageType::Close | MessageType::Abort => return Err(End::Left),
-                // An echoed ping, an acknowledgement, other credentials: hearing them is all. The rest is the
+                MessageType::Credentials => {
+                    let (username, password) = message.credentials().ok_or(End::Bad)?;
+                    let (username, password) = (username.to_vec(), password.to_vec());
+                    if !self.is_right(&username, &password)
+                        && let Some(connection) = self.connections.get_mut(at)
+                    {
+                        let told =
+                            connection.say(|out| wire::credentials_rejected(out, &username, &password));
+                        told.map_err(|_| End::Bad)?;
+                    }
+                }
+                MessageType::Close | MessageType::Abort => return Err(End::Closed),
+                // An echoed ping, an acknowledgement: hearing them is all. The rest is the
                 // server's to send, or is not offered.
                 MessageType::PingClient
                 | MessageType::Ack
-                | MessageType::Credentials
                 | MessageType::Delta
                 | MessageType::DeltaAck
                 | MessageType::Fetch
@@ -68,26 +87,44 @@ impl Server {
         let parsed = ConnectRequest::parse(connection.input.unread()).map_err(|_| End::Bad)?;
         let Some((request, used)) = parsed else { return Ok(false) };
         let topics = request.topics.to_vec();
-        let version = request.version;
+        let handshake = Handshake { version: request.version, capabilities: request.capabilities };
+        let wanted = request.client_id.map(<[u8]>::to_vec);
+        let shown = request.credentials.map(|shown| (shown.username.to_vec(), shown.password.to_vec()));
         connection.input.skip(used);
+        if let Some(code) = self.refusal(&shown) {
+            return Err(self.refuse(at, handshake.version, code));
+        }
+        if let Some(wanted) = wanted {
+            return self.go_on(at, &wanted, &handshake).map(|()| false);
+        }
+        let takes = self.forms.takes(handshake.capabilities);
+        let Some(connection) = self.connections.get_mut(at) else { return Ok(false) };
         let client = connection.client.clone();
+        let version = handshake.version;
         let response =
             ConnectResponse::Accepted { version, code: ResponseCode::Ok, client_id: client.as_bytes() };
-        response.encode(connection.out()).map_err(|_| End::Bad)?;
+        connection.say(|out| response.encode(out)).map_err(|_| End::Bad)?;
         connection.state = State::Open;
+        connection.takes = takes;
         for topic in topics.split(|byte| *byte == b',').filter(|topic| !topic.is_empty()) {
             self.subscribe(at, topic)?;
         }
         Ok(true)
     }
 
-    /// A subscription, or one more time the same: either way a load follows.
+    /// A subscription, or one more time the same: either way a load follows, unless it is above the cap.
     fn subscribe(&mut self, at: usize, name: &[u8]) -> Result<(), End> {
         let topic = self.topic(name);
         let Some(connection) = self.connections.get_mut(at) else { return Ok(()) };
         if !connection.subscribed.contains(&topic) {
             if connection.subscribed.len() >= self.cap {
-                return Err(End::OverCap);
+                if self.above_cap(at, name, &topic)? == Granted::Load {
+                    self.load(at, &topic);
+                }
+                return Ok(());
+            }
+            if connection.partly.remove(&topic) {
+                self.partly.remove(&topic, at);
             }
             connection.subscribed.insert(topic.clone());
             connection.most = connection.most.max(connection.subscribed.len());
@@ -102,7 +139,11 @@ impl Server {
 
     fn unsubscribe(&mut self, at: usize, name: &[u8]) {
         let topic = self.topic(name);
-        if self.connections.get_mut(at).is_some_and(|connection| connection.subscribed.remove(&topic))
+        let Some(connection) = self.connections.get_mut(at) else { return };
+        if connection.partly.remove(&topic) {
+            self.partly.remove(&topic, at);
+        }
+        if connection.subscribed.remove(&topic)
             && let Some(followers) = self.followers(&topic)
         {
             followers.retain(|one| *one != at);
@@ -116,8 +157,15 @@ impl Server {
         if name == TIME_TOPIC.as_bytes() {
             return Topic::Time;
         }
-        let id = name.strip_prefix(b"6V").and_then(|id| str::from_utf8(id).ok());
-        let slot = id.and_then(|id| self.truth.with(|world| world.slot(id)));
+        let slot = str::from_utf8(name).ok().and_then(|name| {
+            self.truth.with(|world| {
+                let id = match world.payload() {
+                    Payload::Inplay => name.strip_prefix("6V"),
+                    Payload::TopicTree => branch::id_of(name),
+                };
+                world.slot(id?)
+            })
+        });
         slot.map_or_else(|| Topic::Unknown(name.to_vec()), Topic::Match)
     }
 
@@ -135,10 +183,10 @@ impl Server {
         }
     }
 
-    fn load(&mut self, at: usize, topic: &Topic) {
-        let Some(connection) = self.connections.get_mut(at) else { return };
+    pub(super) fn load(&mut self, at: usize, topic: &Topic) {
         let now = moment();
-        let mut world = self.truth.lock();
+        let truth = self.truth.clone();
+        let mut world = truth.lock();
         let mut body = Vec::new();
         let (name, alias) = match topic {
             Topic::List => {
@@ -148,6 +196,10 @@ impl Server {
             Topic::Time => {
                 body = time_body(b"F", now);
                 (TIME_TOPIC.to_owned(), TIME_ALIAS.to_owned())
+            }
+            Topic::Match(slot) if world.payload() == Payload::TopicTree => {
+                world.follow(*slot, now);
+                return self.load_branch(at, &world, *slot);
             }
             Topic::Match(slot) => {
                 world.follow(*slot, now);
@@ -159,10 +211,8 @@ impl Server {
         };
         let alias = (self.aliases && name.len() > 4).then_some(alias.as_bytes());
         let topic = TopicRef::Named { name: name.as_bytes(), alias };
-        match wire::load(connection.out(), topic, &body) {
-            Ok(()) => self.report.loads += 1,
-            Err(error) => log::error!("simulator.load {name}: {error}"),
-        }
+        self.forms.deliver(&mut self.connections, &[at], MessageType::TopicLoad, topic, &body);
+        self.report.loads += 1;
     }
 }
 

@@ -1,12 +1,17 @@
 //! The simulated server as a thread: its own loop, no relation to the worker's.
 //!
-//! `run` holds the loop, `listen` what clients say, `connection` one client, `pace` the rate, `ticks` the time. The truth is locked once a tick; whoever asks for it
+//! `run` holds the loop, `listen` what clients say, `connection` one client, `sessions` who may connect and who may come back, `grants` what there is above
+//! the cap, `form` how messages are written, `pace` the rate, `ticks` the time. The truth is locked once a tick; whoever asks for it
 //! waits at most a tick. Callers: the program's `demo` and `simulate`, the end-to-end tests, the benchmarks.
 
+mod branch;
 mod connection;
+mod form;
+mod grants;
 mod listen;
 mod pace;
 mod run;
+mod sessions;
 #[cfg(test)]
 mod tests;
 mod ticks;
@@ -30,13 +35,8 @@ impl Simulator {
     /// Binds and starts serving on a thread of its own. It changes nothing until somebody follows a match.
     ///
     /// # Errors
-    /// When an address cannot be bound, a recorded match cannot be read, or an option is not in this build.
+    /// When an address cannot be bound, or a recorded match cannot be read.
     pub fn start(options: &Options) -> io::Result<Handle> {
-        if !options.over_cap.is_built() {
-            let told =
-                format!("over-cap behaviour {:?} is not in this build; only close is", options.over_cap);
-            return Err(io::Error::new(io::ErrorKind::Unsupported, told));
-        }
         let listener = mio::net::TcpListener::bind(options.listen)
             .map_err(|error| told(&error, &format!("listening on {}", options.listen)))?;
         let address = listener.local_addr()?;
@@ -79,6 +79,7 @@ fn setup(options: &Options) -> Setup {
         matches: options.matches,
         bytes: options.load.median,
         sparse: options.own_topic == OwnTopic::Sparse,
+        payload: options.payload,
         speed: options.speed,
         churn: options.churn,
         history: options.history,
@@ -153,7 +154,7 @@ impl Control {
     pub(crate) fn connections(&self) -> Vec<Value> {
         let one = |one: &ConnectionReport| {
             json!({"client": one.client, "peer": one.peer, "open": one.open, "subscriptions": one.subscriptions,
-                "most": one.most, "queue": one.queue})
+                "most": one.most, "queue": one.queue, "depth": one.depth})
         };
         self.report().connections.iter().map(one).collect()
     }
@@ -258,6 +259,14 @@ pub struct Report {
     pub bytes: u64,
     /// Connections reset for going over the cap.
     pub over_cap: u64,
+    /// Requests for a subscription above the cap.
+    pub denied: u64,
+    /// Connections that were refused: the login, or a session that is not there.
+    pub refused: u64,
+    /// Sessions that went on over a new connection.
+    pub resumed: u64,
+    /// Sessions that were kept in vain.
+    pub expired: u64,
     /// Connections closed because they read too slowly.
     pub slow: u64,
     /// Connections closed for a message that could not be read.
@@ -306,4 +315,6 @@ pub struct ConnectionReport {
     pub most: usize,
     /// Bytes waiting for it.
     pub queue: usize,
+    /// Messages waiting for it.
+    pub depth: usize,
 }

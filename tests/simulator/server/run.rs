@@ -1,27 +1,30 @@
 //! The loop: ticks of a millisecond, clients in between. A change is encoded once and the same bytes are appended to
 //! each subscriber's queue.
 
-use super::connection::{Connection, End, State, Topic};
+use super::branch::Said;
+use super::connection::{Connection, End, State, Topic, hang_up};
+use super::form::Forms;
+use super::grants::Partly;
 use super::listen::{alias, time_body};
 use super::pace::{Late, Pace};
 use super::ticks::{SLOW, TICK, Ticks};
 use super::{ConnectionReport, Control, Report, Reset, moment};
 use crate::model::world::{Turn, World};
 use crate::model::{Change, Channel, Moment};
-use crate::options::{Aliases, Options};
+use crate::options::{Aliases, Login, OnResume, Options, OverCap, Payload};
 use crate::truth::Truth;
 use mio::event::Event;
-use mio::net::TcpListener;
+use mio::net::{TcpListener, TcpStream};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use slab::Slab;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
-use touchline_worker::wire::diffusion::{self as wire, TopicRef};
+use touchline_worker::wire::diffusion::{self as wire, MessageType, TopicRef};
 
 /// The waker's token.
 pub(super) const WAKE: Token = Token(usize::MAX);
@@ -39,13 +42,18 @@ const ENDED: usize = 1_000;
 const NO_CAP: usize = 1_000_000;
 
 pub(super) struct Server {
-    poll: Poll,
+    pub(super) poll: Poll,
     listener: TcpListener,
     timer: TimerFd,
     pub(super) truth: Truth,
     control: Control,
     pub(super) cap: usize,
+    pub(super) over_cap: OverCap,
+    pub(super) login: Option<Login>,
+    pub(super) keep_alive: Duration,
+    pub(super) on_resume: OnResume,
     out_queue: usize,
+    max_depth: usize,
     ping_after: Duration,
     pub(super) aliases: bool,
     pub(super) list_topic: String,
@@ -56,13 +64,17 @@ pub(super) struct Server {
     pub(super) followers: Vec<Vec<usize>>,
     pub(super) list: Vec<usize>,
     pub(super) time: Vec<usize>,
+    /// Who gets less than that, above the cap.
+    pub(super) partly: Partly,
     pace: Pace,
     late: Late,
     pub(super) report: Report,
     ended: VecDeque<ConnectionReport>,
     /// One message on its way to its subscribers.
-    frame: Vec<u8>,
-    closing: Vec<(usize, End)>,
+    pub(super) forms: Forms,
+    pub(super) closing: Vec<(usize, End)>,
+    /// What was last sent of each branch, by the match's place.
+    pub(super) said: HashMap<usize, Said>,
 }
 
 impl Server {
@@ -84,7 +96,12 @@ impl Server {
             truth,
             control,
             cap: options.cap.unwrap_or(NO_CAP),
+            over_cap: options.over_cap,
+            login: options.login.clone(),
+            keep_alive: options.keep_alive,
+            on_resume: options.on_resume,
             out_queue: options.out_queue,
+            max_depth: options.max_depth.unwrap_or(usize::MAX),
             ping_after: options.ping_after,
             aliases: options.aliases == Aliases::On,
             list_topic: options.list_topic.clone(),
@@ -94,12 +111,14 @@ impl Server {
             followers: Vec::new(),
             list: Vec::new(),
             time: Vec::new(),
+            partly: Partly::default(),
             pace: Pace::new(options.rate, options.burst),
             late: Late::default(),
             report: Report::default(),
             ended: VecDeque::new(),
-            frame: Vec::new(),
+            forms: Forms::new(options),
             closing: Vec::new(),
+            said: HashMap::new(),
         })
     }
 
@@ -254,33 +273,31 @@ impl Server {
 
     /// Sends the messages of a change to all who follow its topics. Returns how many somebody followed.
     fn offer(&mut self, world: &World, slot: usize, change: &Change) -> u64 {
+        match world.payload() {
+            Payload::Inplay => {}
+            Payload::TopicTree => return self.offer_branch(world, slot),
+        }
         let m = world.matches.get(slot);
         let mut sent = 0;
         for message in change.messages() {
-            let followers: &[usize] = match message.channel {
-                Channel::List => &self.list,
-                Channel::Match => self.followers.get(slot).map_or(&[], Vec::as_slice),
+            let (followers, channel): (&[usize], _) = match message.channel {
+                Channel::List => (&self.list, Topic::List),
+                Channel::Match => (self.followers.get(slot).map_or(&[], Vec::as_slice), Topic::Match(slot)),
             };
+            let named = TopicRef::Named { name: message.topic, alias: None };
+            // Who had no load knows no alias.
+            let partly = self.partly.due(&channel);
+            if !partly.is_empty() {
+                self.forms.deliver(&mut self.connections, partly, MessageType::Delta, named, message.body);
+            }
             if followers.is_empty() {
                 continue;
             }
             sent += 1;
             let root = m.filter(|m| self.aliases && m.ident.topic.as_bytes() == message.topic);
             let short = root.map(|m| alias(m.ident.number));
-            let topic = match &short {
-                Some(short) => TopicRef::Alias(short.as_bytes()),
-                None => TopicRef::Named { name: message.topic, alias: None },
-            };
-            self.frame.clear();
-            if let Err(error) = wire::delta(&mut self.frame, topic, message.body) {
-                log::error!("simulator.delta {}: {error}", message.topic.escape_ascii());
-                continue;
-            }
-            for at in followers {
-                if let Some(connection) = self.connections.get_mut(*at) {
-                    connection.out().extend_from_slice(&self.frame);
-                }
-            }
+            let topic = short.as_ref().map_or(named, |short| TopicRef::Alias(short.as_bytes()));
+            self.forms.deliver(&mut self.connections, followers, MessageType::Delta, topic, message.body);
         }
         self.report.messages += sent;
         sent
@@ -288,13 +305,18 @@ impl Server {
 
     /// A match's own topic is removed: its followers are told and follow it no longer.
     fn remove(&mut self, slot: usize, name: &str) {
-        let Some(followers) = self.followers.get_mut(slot).map(std::mem::take) else { return };
+        let names = self.names(slot, name);
+        let mut followers = self.followers.get_mut(slot).map(std::mem::take).unwrap_or_default();
+        followers.extend(self.partly.remove_topic(&Topic::Match(slot)));
         for at in followers {
             let Some(connection) = self.connections.get_mut(at) else { continue };
             connection.subscribed.remove(&Topic::Match(slot));
-            let topic = TopicRef::Named { name: name.as_bytes(), alias: None };
-            if let Err(error) = wire::topic_status(connection.out(), topic, b"R") {
-                log::error!("simulator.status {name}: {error}");
+            connection.partly.remove(&Topic::Match(slot));
+            for name in &names {
+                let topic = TopicRef::Named { name: name.as_bytes(), alias: None };
+                if let Err(error) = connection.say(|out| wire::topic_status(out, topic, b"R")) {
+                    log::error!("simulator.status {name}: {error}");
+                }
             }
         }
     }
@@ -309,7 +331,7 @@ impl Server {
                 Ok(taken) => self.report.bytes += taken,
                 Err(_) => self.closing.push((at, End::Left)),
             }
-            if connection.queue() > self.out_queue {
+            if connection.queue() > self.out_queue || connection.depth() > self.max_depth {
                 self.closing.push((at, End::Slow));
             }
         }
@@ -319,14 +341,22 @@ impl Server {
     }
 
     fn close(&mut self, at: usize, end: End) {
+        if self.keep(at, end) {
+            return;
+        }
         let Some(mut connection) = self.connections.try_remove(at) else { return };
         for topic in std::mem::take(&mut connection.subscribed) {
             if let Some(followers) = self.followers(&topic) {
                 followers.retain(|one| *one != at);
             }
         }
+        for topic in std::mem::take(&mut connection.partly) {
+            self.partly.remove(&topic, at);
+        }
         match end {
-            End::Left => {}
+            End::Left | End::Closed => {}
+            End::Refused => self.report.refused += 1,
+            End::Expired => self.report.expired += 1,
             End::OverCap => self.report.over_cap += 1,
             End::Slow => self.report.slow += 1,
             End::Bad => self.report.bad += 1,
@@ -337,10 +367,16 @@ impl Server {
             self.ended.pop_front();
         }
         self.ended.push_back(reported(&connection, false));
-        if let Err(error) = self.poll.registry().deregister(&mut connection.stream) {
-            log::debug!("simulator.close {}: {error}", connection.peer);
+        self.let_go(connection.stream(), end);
+    }
+
+    /// Ends a connection, but not what was known of it.
+    pub(super) fn let_go(&self, stream: Option<&mut TcpStream>, end: End) {
+        let Some(stream) = stream else { return };
+        if let Err(error) = self.poll.registry().deregister(stream) {
+            log::debug!("simulator.close {error}");
         }
-        connection.close(end);
+        hang_up(stream, end);
     }
 
     /// The server's clock, pings, the report.
@@ -351,25 +387,24 @@ impl Server {
         if clock.time_is_due(now) {
             let alias = TopicRef::Alias(TIME_ALIAS.as_bytes());
             let named = TopicRef::Named { name: TIME_TOPIC.as_bytes(), alias: None };
-            self.frame.clear();
             let topic = if self.aliases { alias } else { named };
-            if let Err(error) = wire::delta(&mut self.frame, topic, &time_body(b"U", moment)) {
-                log::error!("simulator.time {error}");
-            }
-            for at in &self.time {
-                if let Some(connection) = self.connections.get_mut(*at) {
-                    connection.out().extend_from_slice(&self.frame);
-                }
-            }
+            let body = time_body(b"U", moment);
+            self.forms.deliver(&mut self.connections, &self.time, MessageType::Delta, topic, &body);
         }
         let timestamp = (moment.micros / 1_000).to_string();
         for (at, connection) in &mut self.connections {
+            if let State::Kept(until) = connection.state {
+                if now >= until {
+                    self.closing.push((at, End::Expired));
+                }
+                continue;
+            }
             let silent = now.saturating_duration_since(connection.heard);
             if silent > 2 * self.ping_after {
                 self.closing.push((at, End::Silent));
             } else if silent > self.ping_after && !connection.pinged && connection.state == State::Open {
                 connection.pinged = true;
-                if let Err(error) = wire::ping_client(connection.out(), timestamp.as_bytes()) {
+                if let Err(error) = connection.say(|out| wire::ping_client(out, timestamp.as_bytes())) {
                     log::error!("simulator.ping {error}");
                 }
             }
@@ -391,10 +426,11 @@ fn reported(connection: &Connection, open: bool) -> ConnectionReport {
     ConnectionReport {
         client: connection.client.clone(),
         peer: connection.peer.to_string(),
-        open,
+        open: open && !matches!(connection.state, State::Kept(_)),
         subscriptions: connection.subscribed.len(),
         most: connection.most,
         queue: connection.queue(),
+        depth: connection.depth(),
     }
 }
 

@@ -1,5 +1,8 @@
 //! The server over real sockets, with the plainest client: own framing, no codec.
 
+mod above_cap;
+mod sessions;
+
 use super::Simulator;
 use crate::options::Options;
 use std::io::{Read, Write};
@@ -16,18 +19,32 @@ struct Client {
 
 impl Client {
     fn connect(address: SocketAddr, topics: &str) -> (Self, String) {
+        let mut client = Self::ask(address, topics);
+        let (code, id) = client.answer();
+        assert_eq!(code, 100);
+        (client, id)
+    }
+
+    /// Says who it is, with everything that comes after the capabilities.
+    fn ask(address: SocketAddr, rest: &str) -> Self {
         let mut stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        stream.write_all(&[b"#\x04\x15\x07", topics.as_bytes(), b"\0"].concat()).unwrap();
-        let mut client = Self { stream, held: Vec::new() };
-        while !client.held.contains(&0) || client.held.len() < 6 {
+        stream.write_all(&[b"#\x04\x15\x07", rest.as_bytes(), b"\0"].concat()).unwrap();
+        Self { stream, held: Vec::new() }
+    }
+
+    /// The code of the answer, and the client id in it.
+    fn answer(&mut self) -> (u8, String) {
+        let client = self;
+        while client.held.len() < 5 || !client.held[4..].contains(&0) {
             client.read();
         }
-        assert_eq!(&client.held[..4], b"#\x04\x64\x04");
+        assert_eq!((&client.held[..2], client.held[3]), (&b"#\x04"[..], 4));
+        let code = client.held[2];
         let end = client.held[4..].iter().position(|byte| *byte == 0).unwrap() + 4;
         let id = String::from_utf8(client.held[4..end].to_vec()).unwrap();
         client.held.drain(..=end);
-        (client, id)
+        (code, id)
     }
 
     fn read(&mut self) {
@@ -45,18 +62,37 @@ impl Client {
     }
 
     fn next(&mut self) -> Heard {
+        let (kind, encoding, headers, body) = self.next_raw();
+        assert_eq!(encoding, 0, "plain");
+        (kind, headers, String::from_utf8(body).unwrap())
+    }
+
+    /// Type, encoding, headers, body.
+    fn next_raw(&mut self) -> (u8, u8, String, Vec<u8>) {
         loop {
             if self.held.len() >= 4 {
                 let length = u32::from_be_bytes(self.held[..4].try_into().unwrap()) as usize;
                 if self.held.len() >= length {
                     let message: Vec<u8> = self.held.drain(..length).collect();
-                    assert_eq!(message[5], 0, "plain");
                     let end = message[6..].iter().position(|byte| *byte == 1).unwrap() + 6;
-                    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-                    return (message[4], text(&message[6..end]), text(&message[end + 1..]));
+                    let headers = String::from_utf8(message[6..end].to_vec()).unwrap();
+                    return (message[4], message[5], headers, message[end + 1..].to_vec());
                 }
             }
             self.read();
+        }
+    }
+
+    /// Waits until the server has read everything so far; what it said meanwhile.
+    fn settle(&mut self) -> Vec<Heard> {
+        self.send(0x18, "settled\u{2}0");
+        let mut heard = Vec::new();
+        loop {
+            let one = self.next();
+            if one.0 == 0x18 {
+                return heard;
+            }
+            heard.push(one);
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Why a session ended.
 
+use crate::wire::diffusion::tunnel::TunnelError;
 use crate::wire::diffusion::{HandshakeError, ResponseCode, WireError};
+use crate::wire::websocket::UpgradeError;
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -39,6 +41,10 @@ pub enum LostReason {
     EndOfStream,
     /// The socket failed.
     Socket(io::ErrorKind),
+    /// TLS failed: what is wrong, and what to do.
+    Tls(String),
+    /// The WebSocket ended, or never came to be.
+    Tunnel(TunnelError),
     /// The server takes no bytes and too many wait for it.
     OutputFull {
         /// The limit in bytes.
@@ -47,12 +53,38 @@ pub enum LostReason {
 }
 
 impl LostReason {
+    /// Whether the server refuses who we are: trying again soon changes nothing, and may lock the account.
+    pub fn is_login(&self) -> bool {
+        match self {
+            LostReason::Refused(code) => {
+                matches!(code, ResponseCode::AuthenticationFailed | ResponseCode::Rejected)
+            }
+            LostReason::Tunnel(TunnelError::Upgrade(UpgradeError::Status { code, .. })) => {
+                matches!(code, 401 | 403)
+            }
+            LostReason::Asked
+            | LostReason::HandshakeDeadline { .. }
+            | LostReason::Handshake(_)
+            | LostReason::Version { .. }
+            | LostReason::Wire(_)
+            | LostReason::ClosedByServer
+            | LostReason::Aborted
+            | LostReason::Silent { .. }
+            | LostReason::EndOfStream
+            | LostReason::Socket(_)
+            | LostReason::Tls(_)
+            | LostReason::Tunnel(_)
+            | LostReason::OutputFull { .. } => false,
+        }
+    }
+
     /// Whether the same session may be asked for again, by its client id.
     pub fn is_resumable(&self) -> bool {
         match self {
             LostReason::Silent { .. }
             | LostReason::EndOfStream
             | LostReason::Socket(_)
+            | LostReason::Tunnel(TunnelError::Closed { .. })
             | LostReason::HandshakeDeadline { .. }
             | LostReason::OutputFull { .. } => true,
             LostReason::Asked
@@ -60,6 +92,8 @@ impl LostReason {
             | LostReason::Version { .. }
             | LostReason::Refused(_)
             | LostReason::Wire(_)
+            | LostReason::Tls(_)
+            | LostReason::Tunnel(_)
             | LostReason::ClosedByServer
             | LostReason::Aborted => false,
         }
@@ -77,13 +111,19 @@ impl fmt::Display for LostReason {
             LostReason::Version { version } => {
                 write!(f, "the server answers with version {version} of the protocol, only 4 is spoken")
             }
+            LostReason::Refused(code) if self.is_login() => write!(
+                f,
+                "the server refuses the login: {code}; check `username` and the password in `password_env` or `password_file` of the feed"
+            ),
             LostReason::Refused(code) => write!(f, "the server refuses the connection: {code}"),
             LostReason::Wire(error) => error.fmt(f),
             LostReason::ClosedByServer => f.write_str("the server closed the connection"),
             LostReason::Aborted => f.write_str("the server aborted the session"),
-            LostReason::Silent { after } => write!(f, "nothing came for {after:?}"),
+            LostReason::Silent { after } => write!(f, "nothing came for {after:?}, nor an answer to a probe"),
             LostReason::EndOfStream => f.write_str("the stream ended"),
             LostReason::Socket(kind) => write!(f, "the socket failed: {kind}"),
+            LostReason::Tls(why) => f.write_str(why),
+            LostReason::Tunnel(error) => error.fmt(f),
             LostReason::OutputFull { limit } => {
                 write!(f, "the server takes no bytes, more than {limit} wait to be sent")
             }

@@ -7,15 +7,20 @@
 
 mod ahead;
 mod messages;
+mod opening;
+mod pieces;
+mod times;
 
-use super::config::{Protocol, SessionConfig};
-use super::counters::Counters;
+use super::comeback::Earlier;
+use super::config::{AfterResume, Login, SessionConfig};
+use super::counters::{Counters, Skip};
+use super::fragments::{Fragments, Whole};
 use super::lost::LostReason;
 use super::subscriptions::{SubscribeError, Subscriptions};
 use crate::feed::{Event, SessionKind};
 use crate::wire::diffusion::{
-    self, AliasTable, ConnectRequest, ConnectResponse, Credentials, Frame, FrameBuffer, MessageType, Part,
-    ResponseCode, TopicRef, TopicSlot,
+    self, AliasTable, BodyDecoder, EncodeError, Frame, FrameBuffer, MessageType, Part, TopicRef, TopicSlot,
+    TopicStatus,
 };
 use ahead::Ahead;
 use std::io;
@@ -48,13 +53,17 @@ enum Input {
 /// What one step over the buffer found; without a borrow, so that steps can be repeated.
 #[derive(Clone, Copy)]
 enum Step {
-    Skip,
+    /// Nothing to tell.
+    Next,
+    Skipped(Skip),
     Wait,
     Opened(SessionKind),
-    Load(Frame, TopicAt),
-    Delta(Frame, TopicAt),
+    Load(Frame, TopicAt, BodyAt),
+    Delta(Frame, TopicAt, BodyAt),
     Removed,
+    Status(Frame, TopicAt),
     Queue(u64),
+    LoginRejected,
     Lost,
 }
 
@@ -65,6 +74,28 @@ enum TopicAt {
     Message,
     /// In the table of aliases.
     Alias(TopicSlot),
+    /// In the message that was put together.
+    Whole,
+}
+
+/// Where the body of a message is.
+#[derive(Clone, Copy)]
+enum BodyAt {
+    /// In the message itself.
+    Message,
+    /// Decoded.
+    Decoded,
+    /// In the message that was put together.
+    Whole,
+}
+
+/// Whether the session asks to go on with an earlier one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Beginning {
+    /// A new session is asked for.
+    Fresh,
+    /// The session of this client id is asked for.
+    Resuming(Vec<u8>),
 }
 
 /// One connection's session.
@@ -84,15 +115,38 @@ pub struct Session {
     sent: usize,
     client_id: Vec<u8>,
     removed: Vec<u8>,
+    beginning: Beginning,
+    /// A load may have been lost before the session went on; looked for until it shows.
+    may_lack_loads: bool,
+    decoder: BodyDecoder,
+    /// The last body that was decoded; its memory is used again.
+    decoded: Vec<u8>,
+    fragments: Fragments,
+    /// The last message that was put together.
+    whole: Whole,
+    /// A login was sent in this session, so it may be rejected in it.
+    login_sent: bool,
     counters: Counters,
     started: Instant,
     heard: Instant,
     pinged: Instant,
+    /// Since when an answer to a probe is waited for.
+    probed: Option<Instant>,
 }
 
 impl Session {
-    /// A session on a connection that stands since `now`. The handshake's request is in [`Session::output`].
+    /// A new session on a connection that stands since `now`. The handshake's request is in [`Session::output`].
     pub fn new(config: SessionConfig, now: Instant) -> Session {
+        Session::begin(config, None, now)
+    }
+
+    /// As [`Session::new`], but the server is asked to go on with an earlier session. Whether it does is told by
+    /// [`Event::Opened`].
+    pub fn resume(config: SessionConfig, earlier: Earlier, now: Instant) -> Session {
+        Session::begin(config, Some(earlier), now)
+    }
+
+    fn begin(config: SessionConfig, earlier: Option<Earlier>, now: Instant) -> Session {
         let until = now.checked_add(config.handshake_deadline).unwrap_or(now);
         let mut session = Session {
             state: State::Shaking { until },
@@ -111,33 +165,41 @@ impl Session {
             sent: 0,
             client_id: Vec::new(),
             removed: Vec::new(),
+            beginning: Beginning::Fresh,
+            may_lack_loads: false,
+            decoder: BodyDecoder::new(config.body_limit, config.body_ratio),
+            decoded: Vec::new(),
+            fragments: Fragments::new(config.body_limit),
+            whole: Whole::default(),
+            login_sent: false,
             counters: Counters::default(),
             started: now,
             heard: now,
             pinged: now,
+            probed: None,
             config,
         };
+        if let Some(earlier) = earlier {
+            session.beginning = Beginning::Resuming(earlier.client_id);
+            session.aliases = earlier.aliases;
+            session.subscriptions.resume(earlier.topics);
+        }
         session.request();
         session
     }
 
-    fn request(&mut self) {
-        let topics = self.config.login_topics.join(",");
-        let written = match self.config.protocol {
-            Protocol::V4 => ConnectRequest {
-                credentials: self.config.login.as_ref().map(|login| Credentials {
-                    username: login.username.as_bytes(),
-                    password: login.password.as_bytes(),
-                }),
-                topics: topics.as_bytes(),
-                client_id: self.config.client_id.as_deref(),
-                ..ConnectRequest::new(self.config.client_type, 0)
-            }
-            .encode(&mut self.out),
-        };
-        if let Err(error) = written {
-            self.transition(Input::Ended(LostReason::Handshake(error)));
-        }
+    /// What may go on of this session once its connection is lost: nothing, if it was never open.
+    pub fn into_earlier(self) -> Option<Earlier> {
+        (!self.client_id.is_empty()).then(|| Earlier {
+            client_id: self.client_id,
+            aliases: self.aliases,
+            topics: self.subscriptions.into_earlier(),
+        })
+    }
+
+    /// Whether it asked to go on with an earlier session.
+    pub fn is_resuming(&self) -> bool {
+        self.beginning != Beginning::Fresh
     }
 
     /// The only place where the state changes.
@@ -198,6 +260,7 @@ impl Session {
         self.buffer.filled(count);
         self.counters.bytes += count as u64;
         self.heard = self.heard.max(now);
+        self.probed = None;
     }
 
     /// The stream ended, or the socket failed with this kind of error. What was read before is still told.
@@ -206,6 +269,11 @@ impl Session {
             None => LostReason::EndOfStream,
             Some(kind) => LostReason::Socket(kind),
         });
+    }
+
+    /// The stream broke for a reason of its own. What was read before is still told.
+    pub fn broken(&mut self, why: LostReason) {
+        self.ended.get_or_insert(why);
     }
 
     /// Ends the session: a close request is put out, then [`Event::Lost`] is told. The caller sends and closes.
@@ -226,16 +294,40 @@ impl Session {
         self.subscriptions.subscribe(topic)
     }
 
-    /// Names a topic that the session to be resumed already has: asked for only if the server opens a fresh one.
+    /// Asks for a topic unless the session to be resumed has it already, which its load proved. If the server goes on
+    /// with that session, such a topic is not asked for again, and [`Session::is_loaded`] holds for it; what is
+    /// subscribed there and was named by neither this nor [`Session::subscribe`] is given up.
     ///
     /// # Errors
     /// [`SubscribeError`].
     pub fn keep_subscribed(&mut self, topic: &[u8]) -> Result<(), SubscribeError> {
         self.check_alive()?;
-        match self.state {
-            State::Shaking { .. } => self.subscriptions.keep(topic),
-            State::Open | State::Closed { .. } => self.subscriptions.subscribe(topic),
+        match self.config.after_resume {
+            AfterResume::Keep => self.subscriptions.keep(topic),
+            AfterResume::Resubscribe => self.subscriptions.subscribe(topic),
         }
+    }
+
+    /// Whether a load of the topic came in this session, before its connection was lost or since.
+    pub fn is_loaded(&self, topic: &[u8]) -> bool {
+        self.subscriptions.is_loaded(topic)
+    }
+
+    /// Logs in anew, in the open session. The server answers only if it refuses: [`Event::LoginRejected`].
+    ///
+    /// # Errors
+    /// [`EncodeError`]: the name or the password contains a separator. Nothing is sent then.
+    pub fn login(&mut self, login: &Login) -> Result<(), EncodeError> {
+        match self.state {
+            State::Open => {
+                diffusion::credentials(&mut self.out, login.username.as_bytes(), login.password.as_bytes())?;
+                self.login_sent = true;
+                self.check_output();
+            }
+            // The handshake has its own; after the end nobody listens.
+            State::Shaking { .. } | State::Closed { .. } => {}
+        }
+        Ok(())
     }
 
     fn check_alive(&self) -> Result<(), SubscribeError> {
@@ -250,52 +342,6 @@ impl Session {
         match self.state {
             State::Closed { .. } => {}
             State::Shaking { .. } | State::Open => self.subscriptions.unsubscribe(topic, &mut self.out),
-        }
-    }
-
-    /// Does what is due: deadlines, pings, subscriptions. What ends the session is told by [`Session::next_event`].
-    pub fn timer(&mut self, now: Instant) {
-        match self.state {
-            State::Shaking { until } if now >= until => {
-                let after = self.config.handshake_deadline;
-                self.transition(Input::Ended(LostReason::HandshakeDeadline { after }));
-            }
-            State::Open if now.saturating_duration_since(self.heard) >= self.config.idle_limit => {
-                let after = self.config.idle_limit;
-                self.transition(Input::Ended(LostReason::Silent { after }));
-            }
-            State::Open => {
-                self.ping(now);
-                self.subscriptions.send(now, &mut self.out);
-                self.check_output();
-            }
-            State::Shaking { .. } | State::Closed { .. } => {}
-        }
-    }
-
-    fn ping(&mut self, now: Instant) {
-        let Some(interval) = self.config.ping_interval else { return };
-        if now.saturating_duration_since(self.pinged) < interval {
-            return;
-        }
-        self.pinged = now;
-        let passed =
-            u64::try_from(now.saturating_duration_since(self.started).as_millis()).unwrap_or(u64::MAX);
-        let wall = self.config.wall_ms.saturating_add(passed);
-        // Cannot fail: digits are no separators.
-        let _ = diffusion::ping_server(&mut self.out, wall.to_string().as_bytes(), 0);
-    }
-
-    /// When [`Session::timer`] has something to do next.
-    pub fn deadline(&self) -> Option<Instant> {
-        match self.state {
-            State::Shaking { until } => Some(until),
-            State::Open => {
-                let ping = self.config.ping_interval.and_then(|interval| self.pinged.checked_add(interval));
-                let idle = self.heard.checked_add(self.config.idle_limit);
-                [ping, idle, self.subscriptions.next_send()].into_iter().flatten().min()
-            }
-            State::Closed { .. } => None,
         }
     }
 
@@ -347,36 +393,48 @@ impl Session {
     }
 
     /// The next event in what was read; none if more must be read, or after the last.
+    #[inline]
     pub fn next_event(&mut self, now: Instant) -> Option<Event<'_>> {
         let step = loop {
             let step = self.step(now);
-            if !matches!(step, Step::Skip) {
+            if !matches!(step, Step::Next) {
                 break step;
             }
         };
         match step {
-            Step::Skip | Step::Wait => None,
+            Step::Next | Step::Wait => None,
+            Step::Load(frame, at, body) => {
+                Some(Event::Load { topic: self.topic_name(frame, at), body: self.body(frame, body) })
+            }
+            Step::Delta(frame, at, body) => {
+                Some(Event::Delta { topic: self.topic_name(frame, at), body: self.body(frame, body) })
+            }
             Step::Opened(session) => Some(Event::Opened { client_id: &self.client_id, session }),
-            Step::Load(frame, at) => {
-                Some(Event::Load { topic: self.topic_name(frame, at), body: self.buffer.body(frame) })
-            }
-            Step::Delta(frame, at) => {
-                Some(Event::Delta { topic: self.topic_name(frame, at), body: self.buffer.body(frame) })
-            }
             Step::Removed => Some(Event::TopicRemoved { topic: &self.removed }),
+            Step::Status(frame, at) => match self.buffer.message(frame).status() {
+                Some(TopicStatus::Other(status)) => {
+                    Some(Event::TopicStatus { topic: self.topic_name(frame, at), status })
+                }
+                Some(TopicStatus::Removed) | None => None,
+            },
             Step::Queue(depth) => Some(Event::ServerQueue(depth)),
+            Step::LoginRejected => Some(Event::LoginRejected),
+            Step::Skipped(why) => Some(Event::Skipped { why }),
             Step::Lost => self.why().map(|why| Event::Lost { why }),
         }
     }
 
     #[inline]
     fn topic_name(&self, frame: Frame, at: TopicAt) -> &[u8] {
+        name_of(&self.buffer, &self.aliases, &self.whole, frame, at)
+    }
+
+    #[inline]
+    fn body(&self, frame: Frame, at: BodyAt) -> &[u8] {
         match at {
-            TopicAt::Alias(slot) => self.aliases.name(slot).unwrap_or_default(),
-            TopicAt::Message => match TopicRef::parse(self.buffer.first_header(frame)) {
-                TopicRef::Named { name, alias: _ } => name,
-                TopicRef::Alias(_) => &[],
-            },
+            BodyAt::Message => self.buffer.body(frame),
+            BodyAt::Decoded => &self.decoded,
+            BodyAt::Whole => &self.whole.body,
         }
     }
 
@@ -406,7 +464,12 @@ impl Session {
 
     fn end(&mut self, why: LostReason) -> Step {
         self.transition(Input::Ended(why));
-        Step::Skip
+        Step::Next
+    }
+
+    fn skip(&mut self, why: Skip) -> Step {
+        self.counters.skipped(&why);
+        Step::Skipped(why)
     }
 
     /// Nothing more can be read from what is there.
@@ -415,39 +478,6 @@ impl Session {
             Some(why) => self.end(why),
             None => Step::Wait,
         }
-    }
-
-    fn shake(&mut self, now: Instant) -> Step {
-        let (code, used) = match ConnectResponse::parse(self.buffer.unread()) {
-            Ok(None) => return self.wait(),
-            Err(error) => return self.end(LostReason::Handshake(error)),
-            Ok(Some((ConnectResponse::Refused { code, .. }, _))) => {
-                return self.end(LostReason::Refused(code));
-            }
-            Ok(Some((ConnectResponse::Accepted { version, .. }, _))) if version != diffusion::VERSION => {
-                return self.end(LostReason::Version { version });
-            }
-            Ok(Some((ConnectResponse::Accepted { code, client_id, .. }, used))) => {
-                self.client_id = client_id.to_vec();
-                (code, used)
-            }
-        };
-        self.buffer.skip(used);
-        self.transition(Input::Accepted);
-        let kind = self.session_kind(code);
-        match kind {
-            SessionKind::Fresh => self.subscriptions.opened_fresh(),
-            SessionKind::Resumed => self.subscriptions.opened_resumed(&mut self.out),
-        }
-        self.pinged = now;
-        self.subscriptions.send(now, &mut self.out);
-        Step::Opened(kind)
-    }
-
-    /// A server may say that a session goes on and mean another one: the id decides too.
-    fn session_kind(&self, code: ResponseCode) -> SessionKind {
-        let same = self.config.client_id.as_deref() == Some(&*self.client_id);
-        if same && code != ResponseCode::Ok { SessionKind::Resumed } else { SessionKind::Fresh }
     }
 
     #[inline]
@@ -460,5 +490,25 @@ impl Session {
             Ok(None) => self.wait(),
             Err(error) => self.end(LostReason::Wire(error)),
         }
+    }
+}
+
+/// The name of a message's topic.
+#[inline]
+fn name_of<'a>(
+    buffer: &'a FrameBuffer,
+    aliases: &'a AliasTable,
+    whole: &'a Whole,
+    frame: Frame,
+    at: TopicAt,
+) -> &'a [u8] {
+    let header = match at {
+        TopicAt::Alias(slot) => return aliases.name(slot).unwrap_or_default(),
+        TopicAt::Message => buffer.first_header(frame),
+        TopicAt::Whole => &whole.topic,
+    };
+    match TopicRef::parse(header) {
+        TopicRef::Named { name, alias: _ } => name,
+        TopicRef::Alias(_) => &[],
     }
 }

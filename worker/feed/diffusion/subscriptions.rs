@@ -3,6 +3,7 @@
 //! A topic is a selector as it stands. Each is held once; asking again for one that was asked for sends it again,
 //! for the server then sends a fresh load. Sending is bounded by a bucket of tokens that fills with the rate.
 
+use super::comeback::{EarlierTopic, Proof};
 use crate::wire::diffusion::{self, SELECTOR_SEPARATOR};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -13,6 +14,8 @@ use std::time::{Duration, Instant};
 /// The longest name of a topic, in bytes.
 pub const TOPIC_MAX: usize = 4096;
 
+/// Topics given up that are remembered: each is given up again if the session is resumed.
+const LEFT_MAX: usize = 64;
 /// The part of a second's subscriptions that may go at once.
 const BURST: f64 = 0.1;
 const RATE_MIN: f64 = 0.01;
@@ -60,24 +63,32 @@ enum Wish {
     Waiting,
     /// Was sent.
     Asked,
+    /// Was sent, and its load came.
+    Loaded,
     /// Was sent, waits to be sent again.
     Again,
-    /// The session to be resumed has it.
+    /// The session to be resumed has it; nobody wants it so far.
+    Earlier,
+    /// The session to be resumed may have it; nobody wants it so far.
+    Doubtful,
+    /// The session to be resumed has it, and it is wanted.
     Kept,
-    /// The session to be resumed has it; it waits to be sent again.
+    /// The session to be resumed may have it; it waits to be sent again.
     KeptAgain,
-    /// The session to be resumed has it and it is not wanted any more.
-    KeptLeaving,
 }
 
 /// The subscriptions of one connection.
 #[derive(Debug)]
 pub(super) struct Subscriptions {
     held: HashMap<Box<[u8]>, Wish, RandomState>,
+    /// Those of `held` in `Earlier` and `Doubtful`: they do not count against the limit, for they will be given up.
+    unwanted: usize,
     /// Those in `Waiting`, `Again` and `KeptAgain`, each once, oldest first.
     queue: VecDeque<Box<[u8]>>,
-    /// Those that were ever named as kept, oldest first; empty once the session is open.
-    kept: Vec<Box<[u8]>>,
+    /// The topics of the session to be resumed; empty once the session is open.
+    earlier: Vec<Box<[u8]>>,
+    /// The last that were given up: the server may never have heard it.
+    left: VecDeque<Box<[u8]>>,
     limit: usize,
     per_message: usize,
     rate: f64,
@@ -90,8 +101,10 @@ impl Subscriptions {
         let rate = if rate.is_finite() { rate.clamp(RATE_MIN, RATE_MAX) } else { RATE_MAX };
         Subscriptions {
             held: HashMap::default(),
+            unwanted: 0,
             queue: VecDeque::new(),
-            kept: Vec::new(),
+            earlier: Vec::new(),
+            left: VecDeque::new(),
             limit,
             per_message: per_message.max(1),
             rate,
@@ -100,13 +113,45 @@ impl Subscriptions {
         }
     }
 
+    /// What a session that may go on has.
+    pub(super) fn resume(&mut self, topics: Vec<EarlierTopic>) {
+        for EarlierTopic { name, proof } in topics {
+            let wish = match proof {
+                Proof::Loaded => Wish::Earlier,
+                Proof::None => Wish::Doubtful,
+            };
+            if self.held.insert(name.clone(), wish).is_none() {
+                self.unwanted += 1;
+                self.earlier.push(name);
+            }
+        }
+    }
+
+    /// What is to be known of these subscriptions once the connection is lost.
+    pub(super) fn into_earlier(self) -> Vec<EarlierTopic> {
+        let left = self.left.into_iter().filter(|topic| !self.held.contains_key(topic));
+        let left: Vec<_> = left.map(|name| EarlierTopic { name, proof: Proof::None }).collect();
+        let sent = self.held.into_iter().filter_map(|(name, wish)| match wish {
+            Wish::Loaded => Some(EarlierTopic { name, proof: Proof::Loaded }),
+            Wish::Asked | Wish::Again => Some(EarlierTopic { name, proof: Proof::None }),
+            Wish::Waiting | Wish::Earlier | Wish::Doubtful | Wish::Kept | Wish::KeptAgain => None,
+        });
+        sent.chain(left).collect()
+    }
+
     pub(super) fn subscribe(&mut self, topic: &[u8]) -> Result<(), SubscribeError> {
         let next = match self.held.get(topic) {
             Some(Wish::Waiting | Wish::Again | Wish::KeptAgain) => return Ok(()),
-            Some(Wish::Asked) => Wish::Again,
-            Some(Wish::Kept | Wish::KeptLeaving) => Wish::KeptAgain,
+            Some(Wish::Asked | Wish::Loaded) => Wish::Again,
+            Some(Wish::Kept) => Wish::KeptAgain,
+            Some(Wish::Earlier | Wish::Doubtful) => {
+                self.check_room()?;
+                self.unwanted -= 1;
+                Wish::KeptAgain
+            }
             None => {
-                self.check(topic)?;
+                check_name(topic)?;
+                self.check_room()?;
                 Wish::Waiting
             }
         };
@@ -115,26 +160,24 @@ impl Subscriptions {
         Ok(())
     }
 
-    /// A topic that the session to be resumed has: sent only if there is no such session any more.
+    /// As [`Subscriptions::subscribe`], but what the session to be resumed surely has is not sent if it goes on.
     pub(super) fn keep(&mut self, topic: &[u8]) -> Result<(), SubscribeError> {
         match self.held.get(topic) {
-            Some(Wish::Waiting | Wish::Again | Wish::Asked | Wish::Kept | Wish::KeptAgain) => return Ok(()),
-            Some(Wish::KeptLeaving) => {}
-            None => {
-                self.check(topic)?;
-                self.kept.push(topic.into());
+            Some(Wish::Earlier) => {
+                self.check_room()?;
+                self.unwanted -= 1;
+                self.held.insert(topic.into(), Wish::Kept);
+                Ok(())
+            }
+            Some(Wish::Kept | Wish::Asked | Wish::Loaded) => Ok(()),
+            Some(Wish::Waiting | Wish::Again | Wish::KeptAgain | Wish::Doubtful) | None => {
+                self.subscribe(topic)
             }
         }
-        self.held.insert(topic.into(), Wish::Kept);
-        Ok(())
     }
 
-    fn check(&self, topic: &[u8]) -> Result<(), SubscribeError> {
-        let bad = |byte: &u8| *byte == diffusion::ALIAS_MARK || byte.is_ascii_control();
-        if topic.is_empty() || topic.len() > TOPIC_MAX || topic.iter().any(bad) {
-            return Err(SubscribeError::Name { topic: topic.to_vec() });
-        }
-        if self.held.len() >= self.limit {
+    fn check_room(&self) -> Result<(), SubscribeError> {
+        if self.held() >= self.limit {
             return Err(SubscribeError::Full { limit: self.limit });
         }
         Ok(())
@@ -144,53 +187,100 @@ impl Subscriptions {
     pub(super) fn unsubscribe(&mut self, topic: &[u8], out: &mut Vec<u8>) {
         let Some(wish) = self.held.get(topic).copied() else { return };
         match wish {
-            Wish::KeptLeaving => {}
-            Wish::Kept | Wish::KeptAgain => {
-                self.unqueue(topic);
-                self.held.insert(topic.into(), Wish::KeptLeaving);
-            }
+            Wish::Earlier | Wish::Doubtful => {}
+            Wish::Kept => self.give_up(topic, Wish::Earlier),
+            Wish::KeptAgain => self.give_up(topic, Wish::Doubtful),
             Wish::Waiting => {
                 self.unqueue(topic);
                 self.held.remove(topic);
             }
-            Wish::Asked | Wish::Again => {
+            Wish::Asked | Wish::Loaded | Wish::Again => {
                 self.unqueue(topic);
                 self.held.remove(topic);
+                if self.left.len() >= LEFT_MAX {
+                    self.left.pop_front();
+                }
+                self.left.push_back(topic.into());
                 leave(topic, out);
             }
         }
+    }
+
+    fn give_up(&mut self, topic: &[u8], wish: Wish) {
+        self.unqueue(topic);
+        self.held.insert(topic.into(), wish);
+        self.unwanted += 1;
     }
 
     fn unqueue(&mut self, topic: &[u8]) {
         self.queue.retain(|waiting| &**waiting != topic);
     }
 
-    /// The server opened a fresh session: what was kept must be asked for.
+    /// The server opened a fresh session: what is wanted must be asked for.
     pub(super) fn opened_fresh(&mut self) {
-        for topic in std::mem::take(&mut self.kept) {
+        for topic in std::mem::take(&mut self.earlier) {
             match self.held.get_mut(&topic) {
                 Some(wish @ Wish::Kept) => {
                     *wish = Wish::Waiting;
                     self.queue.push_back(topic);
                 }
                 Some(wish @ Wish::KeptAgain) => *wish = Wish::Waiting,
-                Some(Wish::KeptLeaving) => drop(self.held.remove(&topic)),
-                Some(Wish::Waiting | Wish::Asked | Wish::Again) | None => {}
+                Some(Wish::Earlier | Wish::Doubtful) => drop(self.held.remove(&topic)),
+                Some(Wish::Waiting | Wish::Asked | Wish::Loaded | Wish::Again) | None => {}
             }
         }
+        self.unwanted = 0;
     }
 
-    /// The server goes on with the earlier session: what was kept is subscribed.
+    /// The server goes on with the earlier session: what it has and nobody wants is given up.
     pub(super) fn opened_resumed(&mut self, out: &mut Vec<u8>) {
-        for topic in std::mem::take(&mut self.kept) {
+        for topic in std::mem::take(&mut self.earlier) {
             match self.held.get_mut(&topic) {
-                Some(wish @ Wish::Kept) => *wish = Wish::Asked,
+                Some(wish @ Wish::Kept) => *wish = Wish::Loaded,
                 Some(wish @ Wish::KeptAgain) => *wish = Wish::Again,
-                Some(Wish::KeptLeaving) => {
+                Some(Wish::Earlier | Wish::Doubtful) => {
                     self.held.remove(&topic);
                     leave(&topic, out);
                 }
-                Some(Wish::Waiting | Wish::Asked | Wish::Again) | None => {}
+                Some(Wish::Waiting | Wish::Asked | Wish::Loaded | Wish::Again) | None => {}
+            }
+        }
+        self.unwanted = 0;
+    }
+
+    /// A load of this topic came.
+    pub(super) fn loaded(&mut self, topic: &[u8]) {
+        if let Some(wish @ Wish::Asked) = self.held.get_mut(topic) {
+            *wish = Wish::Loaded;
+        }
+    }
+
+    /// The topic was removed: a later load must come before it counts as held again.
+    pub(super) fn unloaded(&mut self, topic: &[u8]) {
+        if let Some(wish @ Wish::Loaded) = self.held.get_mut(topic) {
+            *wish = Wish::Asked;
+        }
+    }
+
+    /// Whether the server is known to have this subscription, by a load.
+    pub(super) fn is_loaded(&self, topic: &[u8]) -> bool {
+        self.held.get(topic) == Some(&Wish::Loaded)
+    }
+
+    /// Everything that was sent is to be sent again.
+    pub(super) fn ask_again(&mut self) {
+        for (topic, wish) in &mut self.held {
+            match wish {
+                Wish::Asked | Wish::Loaded => {
+                    *wish = Wish::Again;
+                    self.queue.push_back(topic.clone());
+                }
+                Wish::Waiting
+                | Wish::Again
+                | Wish::Earlier
+                | Wish::Doubtful
+                | Wish::Kept
+                | Wish::KeptAgain => {}
             }
         }
     }
@@ -238,13 +328,24 @@ impl Subscriptions {
         self.filled = self.filled.max(now);
     }
 
+    /// Those that are wanted.
     pub(super) fn held(&self) -> usize {
-        self.held.len()
+        self.held.len() - self.unwanted
     }
 
+    /// Those of them that were not sent on this connection and do not stand in a session that goes on.
     pub(super) fn waiting(&self) -> usize {
-        self.queue.len()
+        let kept = self.earlier.iter().filter(|topic| self.held.get(*topic) == Some(&Wish::Kept));
+        self.queue.len() + kept.count()
     }
+}
+
+fn check_name(topic: &[u8]) -> Result<(), SubscribeError> {
+    let bad = |byte: &u8| *byte == diffusion::ALIAS_MARK || byte.is_ascii_control();
+    if topic.is_empty() || topic.len() > TOPIC_MAX || topic.iter().any(bad) {
+        return Err(SubscribeError::Name { topic: topic.to_vec() });
+    }
+    Ok(())
 }
 
 fn leave(topic: &[u8], out: &mut Vec<u8>) {

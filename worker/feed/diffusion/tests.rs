@@ -12,17 +12,25 @@ use std::time::{Duration, Instant};
 
 const ACCEPTED: &[u8] = b"\x23\x04\x64\x04client-1\x00";
 
-/// A session with its time; what it tells is written down as text.
+/// A session with its time; what it tells is written down as text, and what it skips apart.
 struct Bench {
     session: Session,
     now: Instant,
     told: Vec<String>,
+    skipped: Vec<Skip>,
 }
 
 impl Bench {
     fn new(config: SessionConfig) -> Bench {
         let now = Instant::now();
-        Bench { session: Session::new(config, now), now, told: Vec::new() }
+        Bench { session: Session::new(config, now), now, told: Vec::new(), skipped: Vec::new() }
+    }
+
+    /// Asks to go on with the session of this one, which is lost.
+    fn again(self, config: SessionConfig) -> Bench {
+        let earlier = self.session.into_earlier().unwrap();
+        let session = Session::resume(config, earlier, self.now);
+        Bench { session, now: self.now, told: Vec::new(), skipped: Vec::new() }
     }
 
     fn open(config: SessionConfig) -> Bench {
@@ -51,7 +59,11 @@ impl Bench {
         loop {
             self.session.look_ahead();
             let Some(event) = self.session.next_event(self.now) else { return };
-            self.told.push(told(&event));
+            if let Event::Skipped { why } = event {
+                self.skipped.push(why);
+            } else {
+                self.told.push(told(&event));
+            }
         }
     }
 
@@ -101,6 +113,9 @@ fn told(event: &Event<'_>) -> String {
         Event::Load { topic, body } => format!("load {} {}", text(topic), text(body)),
         Event::Delta { topic, body } => format!("delta {} {}", text(topic), text(body)),
         Event::TopicRemoved { topic } => format!("removed {}", text(topic)),
+        Event::TopicStatus { topic, status } => format!("status {} {}", text(topic), text(status)),
+        Event::LoginRejected => "login rejected".to_owned(),
+        Event::Skipped { why } => format!("skipped: {why}"),
         Event::ServerQueue(depth) => format!("queue {depth}"),
         Event::Lost { why } => format!("lost: {why}"),
     }
@@ -133,6 +148,9 @@ fn topics(count: usize) -> Vec<String> {
     (0..count).map(|place| format!("t{place}")).collect()
 }
 
+mod bad_input;
+mod bodies;
 mod lifecycle;
 mod messages;
+mod resuming;
 mod subscribing;

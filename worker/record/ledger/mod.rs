@@ -3,14 +3,16 @@
 //!
 //! Invariants: the same value twice is no step; each id is told live at most once; nothing is written by an epoch
 //! below the owner's. Held by the store's thread, which commits a ledger together with the events it gave.
-//! `steps` turns registers into events, `switch` says whose registers count, `saved` is the durable form.
+//! `steps` turns registers into events, `switch` says whose registers count, `takeover` when another's do, `saved` is the durable form.
 
 mod align;
+mod candidate;
 pub mod event;
 pub mod identity;
 mod saved;
 mod steps;
 mod switch;
+mod takeover;
 #[cfg(test)]
 mod tests;
 
@@ -20,9 +22,10 @@ pub use saved::LEDGER_VERSION;
 pub use steps::Step;
 
 use align::Trail;
+use candidate::Candidate;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-use switch::{Candidate, Wanted};
+use switch::Wanted;
 use touchline_common::ipc::messages::data::EndReason;
 use touchline_common::ipc::messages::recorder::Owner;
 use touchline_common::model::{Clock, Epoch, Facts, Generation, Observation, Register, Registers, SlotId};
@@ -114,6 +117,20 @@ pub enum Input<'a> {
         /// Wall clock, microseconds.
         at: i64,
     },
+    /// A worker gives no sign of life.
+    Silent {
+        /// Who.
+        source: Source,
+        /// Wall clock of the last sign, microseconds.
+        since: i64,
+    },
+    /// It does again, and goes on where it stopped.
+    Back {
+        /// Who.
+        source: Source,
+        /// Wall clock, microseconds.
+        at: i64,
+    },
     /// A worker's channel is open.
     Attached {
         /// Whose.
@@ -191,6 +208,8 @@ pub enum GapStep {
 enum OwnerState {
     /// It writes.
     Alive,
+    /// It gives no sign of life, and has not since that time. It may go on where it stopped.
+    Silent { since: i64 },
     /// Its connection to the server broke; the next base comes from a new one.
     Away,
     /// Restored from the store: its worker may open its channel again.
@@ -250,6 +269,8 @@ pub struct Ledger {
     trail: Trail,
     /// When the owner last told something.
     heard: Option<Instant>,
+    /// The same by the wall clock, microseconds; of a restored ledger: until when its recorder lived.
+    known_at: i64,
 }
 
 impl Ledger {
@@ -275,6 +296,7 @@ impl Ledger {
             lower: None,
             trail: Trail::default(),
             heard: None,
+            known_at: 0,
         }
     }
 

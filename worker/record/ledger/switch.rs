@@ -4,56 +4,30 @@
 //! switch is asked for and the owner is found in what it told (`align`): what comes after that place is written as its
 //! own, so that nothing is told twice or not at all. Also when the owner is silent for `settle`, and at once when it is dead. A gap is open from the moment nobody follows the match until somebody does again.
 
-use super::align::{Known, OVERLAP, Place, fingerprint};
+use super::align::{Known, fingerprint};
+use super::candidate::Candidate;
 use super::event::{EventType, Lane, Payload};
 use super::steps::{Mode, Seen};
+use super::takeover::Handover;
 use super::{
     ALIGN_DEADLINE, Changed, GapStep, Input, Ledger, Lower, OWNER_DRAIN, Outcome, OwnerState, Source, Writer,
 };
-use std::collections::VecDeque;
 use std::time::Instant;
 use touchline_common::ipc::messages::data::EndReason;
 use touchline_common::ipc::messages::recorder::Owner;
-use touchline_common::model::{Clock, Epoch, Facts, Observation, Register, RegisterChange, Registers};
-
-/// An epoch above the owner's, which has its load.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Candidate {
-    pub(super) epoch: Epoch,
-    pub(super) source: Source,
-    facts: Facts,
-    /// As of its load, and of what of `told` was too much to be held.
-    registers: Registers,
-    clock: Option<Clock>,
-    n: u64,
-    at: i64,
-    /// What it told since.
-    told: VecDeque<Told>,
-    /// Fingerprints of `told`.
-    trail: VecDeque<u64>,
-    /// Since when its registers stand as they are.
-    since: Instant,
-}
-
-/// An observation that is held.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Told {
-    n: u64,
-    version: u64,
-    observation: Observation,
-}
+use touchline_common::model::{Epoch, Observation, Phase, Register, RegisterChange, Registers};
 
 /// The epoch that the coordinator wants to own the match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Wanted {
-    epoch: Epoch,
-    owner: Owner,
-    since: Instant,
+    pub(super) epoch: Epoch,
+    pub(super) owner: Owner,
+    pub(super) since: Instant,
 }
 
 /// Which values a merge believes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Trust {
+pub(super) enum Trust {
     /// All of them.
     All,
     /// Lower ones only after they stood.
@@ -71,8 +45,10 @@ pub(super) fn advance(ledger: &mut Ledger, input: &Input<'_>, now: Instant, out:
                 clock,
                 n,
                 at,
-                told: VecDeque::new(),
-                trail: VecDeque::new(),
+                loaded_at: at,
+                told: Default::default(),
+                trail: Default::default(),
+                loaded: now,
                 since: now,
             };
             ledger.base(candidate, version, now, out);
@@ -87,8 +63,18 @@ pub(super) fn advance(ledger: &mut Ledger, input: &Input<'_>, now: Instant, out:
             }
         }
         Input::End { epoch, why, at } => ledger.end(epoch, why, at, now, out),
-        Input::Switch { epoch, owner, at } => ledger.want(Wanted { epoch, owner, since: now }, at, now, out),
+        Input::Switch { epoch, owner, at: _ } => ledger.want(Wanted { epoch, owner, since: now }, now, out),
         Input::Gone { source, at } => ledger.gone(source, at, now, out),
+        Input::Silent { source, since } => {
+            if ledger.source() == Some(source) {
+                ledger.fall_silent(since, now, out);
+            }
+        }
+        Input::Back { source, at } => {
+            if ledger.source() == Some(source) {
+                ledger.speak_again(at, out);
+            }
+        }
         Input::Attached { source, at } => {
             if ledger.is_detached() && ledger.source() == Some(source) {
                 ledger.reattach(at, out);
@@ -99,7 +85,7 @@ pub(super) fn advance(ledger: &mut Ledger, input: &Input<'_>, now: Instant, out:
                 ledger.open_gap(at, "restart", out);
             }
         }
-        Input::Ended { at } => ledger.finish(at, out),
+        Input::Ended { at } => ledger.conclude(at, out),
         Input::Tick { at } => ledger.tick(at, now, out),
     }
 }
@@ -121,11 +107,14 @@ impl Ledger {
             return;
         }
         // A worker that takes a new epoch writes no more under its old one, and one channel keeps the order.
-        let renewed =
-            base.source == owner.source && matches!(owner.state, OwnerState::Alive | OwnerState::Detached);
+        let renewed = base.source == owner.source
+            && matches!(owner.state, OwnerState::Alive | OwnerState::Silent { .. } | OwnerState::Detached);
+        let at = base.at;
         self.candidate = Some(Box::new(base));
         if renewed {
-            self.adopt(Trust::All, usize::MAX, version, now, out);
+            self.speak_again(at, out);
+            let handover = Handover { trust: Trust::All, place: usize::MAX, gap: None };
+            self.adopt(handover, version, now, out);
         } else {
             self.consider(version, now, out);
         }
@@ -138,6 +127,7 @@ impl Ledger {
         self.owner = Some(Writer { epoch: base.epoch, source: base.source, state: OwnerState::Alive });
         let phase = base.registers.get(&Register::Phase).copied();
         let points = base.registers.get(&Register::Points).copied();
+        self.known_at = base.at;
         self.registers = base.registers;
         self.registers.remove(&Register::Points);
         self.ended = false;
@@ -168,6 +158,7 @@ impl Ledger {
         self.facts = base.facts;
         self.ended = false;
         self.lower = None;
+        self.known_at = self.known_at.max(base.at);
         self.trail.clear();
         self.merge(&base.registers, if away { Trust::Higher } else { Trust::All }, seen, now, out);
         self.close_gap(base.at, out);
@@ -192,7 +183,7 @@ impl Ledger {
         self.consider(version, now, out);
     }
 
-    fn observe_owner(
+    pub(super) fn observe_owner(
         &mut self,
         (n, epoch, version): (u64, Epoch, u64),
         observation: &Observation,
@@ -201,6 +192,9 @@ impl Ledger {
     ) {
         let clock = observation.clock.map(|clock| clock.seconds);
         let at = observation.received_at;
+        if matches!(self.owner, Some(Writer { state: OwnerState::Silent { since }, .. }) if at > since) {
+            self.speak_again(at, out);
+        }
         let mut seen = Seen { epoch, n, place: 0, clock, at, version, mode: Mode::Seen };
         for RegisterChange { register, value } in &observation.registers {
             out.changed = Changed::State;
@@ -215,9 +209,31 @@ impl Ledger {
             let candidate = if self.candidate.is_some() { Known::Some } else { Known::None };
             self.trail.push(print, candidate);
             self.heard = Some(now);
+            self.known_at = self.known_at.max(at);
             if candidate == Known::Some {
                 self.consider(version, now, out);
             }
+        }
+    }
+
+    /// The owner gives no sign of life: until it does, or another takes over, nobody follows the match.
+    fn fall_silent(&mut self, since: i64, now: Instant, out: &mut Outcome) {
+        if self.ended {
+            return;
+        }
+        let since = since.max(self.known_at);
+        if let Some(Writer { state: state @ OwnerState::Alive, .. }) = &mut self.owner {
+            *state = OwnerState::Silent { since };
+            self.open_gap(since, "worker_silent", out);
+            self.consider(0, now, out);
+        }
+    }
+
+    /// A silent owner goes on where it stopped: nothing was lost.
+    fn speak_again(&mut self, at: i64, out: &mut Outcome) {
+        if let Some(Writer { state: state @ OwnerState::Silent { .. }, .. }) = &mut self.owner {
+            *state = OwnerState::Alive;
+            self.close_gap(at, out);
         }
     }
 
@@ -262,6 +278,19 @@ impl Ledger {
         }
     }
 
+    /// Nobody follows the match any more because it is over. What nobody saw of its end is told now.
+    fn conclude(&mut self, at: i64, out: &mut Outcome) {
+        let unseen = self.gap_open && !self.ended;
+        let phase = self.registers.get(&Register::Phase).copied();
+        let began = phase.is_some_and(|phase| phase > 0 && phase < Phase::FINISHED.0);
+        if let (true, true, Some(owner)) = (unseen, began, self.owner) {
+            let (mode, place) = (Mode::Recovered, 0);
+            let mut seen = Seen { epoch: owner.epoch, n: 0, place, clock: None, at, version: 0, mode };
+            self.step(Register::Phase, Phase::FINISHED.0, &mut seen, &mut out.events);
+        }
+        self.finish(at, out);
+    }
+
     fn finish(&mut self, at: i64, out: &mut Outcome) {
         self.close_gap(at, out);
         self.candidate = None;
@@ -273,18 +302,13 @@ impl Ledger {
         out.changed = Changed::State;
     }
 
-    fn want(&mut self, wanted: Wanted, at: i64, now: Instant, out: &mut Outcome) {
+    fn want(&mut self, wanted: Wanted, now: Instant, out: &mut Outcome) {
         match self.epoch() {
             Some(epoch) if epoch == wanted.epoch => out.switched = Some(epoch),
             Some(epoch) if epoch > wanted.epoch => out.refused = true,
             Some(_) | None => {
                 self.wanted = Some(wanted);
-                let detached = self.is_detached();
-                if wanted.owner == Owner::Dead && detached {
-                    self.lose(OwnerState::Dead, "worker_died", at, now, out);
-                } else {
-                    self.consider(0, now, out);
-                }
+                self.consider(0, now, out);
             }
         }
     }
@@ -295,24 +319,29 @@ impl Ledger {
         }
         let owned = self.owner.is_some_and(|owner| owner.source == source && owner.state != OwnerState::Dead);
         if owned && !self.ended {
-            self.lose(OwnerState::Dead, "worker_died", at, now, out);
+            // It died before that was seen, and another may have its load already.
+            let died = self.known_at.max(at - UNSEEN);
+            self.lose(OwnerState::Dead, "worker_died", died, now, out);
         }
     }
 
-    /// The owner writes no more, for now or for ever.
+    /// The owner writes no more, for now or for ever. A candidate that is there takes over, and knows whether anything is lost.
     fn lose(&mut self, state: OwnerState, reason: &'static str, at: i64, now: Instant, out: &mut Outcome) {
-        if let Some(owner) = &mut self.owner {
-            owner.state = state;
+        let Some(owner) = &mut self.owner else { return };
+        owner.state = state;
+        if state != OwnerState::Dead || self.candidate.is_none() {
+            self.open_gap(at, reason, out);
         }
-        self.open_gap(at, reason, out);
         out.changed = Changed::State;
         self.consider(0, now, out);
     }
 
     fn tick(&mut self, at: i64, now: Instant, out: &mut Outcome) {
         let drained = |wanted: Wanted| wanted.owner == Owner::Dead && now >= wanted.since + OWNER_DRAIN;
-        let alive =
-            self.owner.is_some_and(|owner| matches!(owner.state, OwnerState::Alive | OwnerState::Away));
+        let alive = self.owner.is_some_and(|owner| match owner.state {
+            OwnerState::Alive | OwnerState::Silent { .. } | OwnerState::Away => true,
+            OwnerState::Detached | OwnerState::Dead => false,
+        });
         if alive && self.wanted.is_some_and(drained) && self.candidate.is_some() {
             self.lose(OwnerState::Dead, "worker_died", at, now, out);
         }
@@ -347,83 +376,8 @@ impl Ledger {
         settled.into_iter().chain(candidate).min()
     }
 
-    /// Adopts the candidate if its time has come.
-    fn consider(&mut self, version: u64, now: Instant, out: &mut Outcome) {
-        let (Some(candidate), Some(owner)) = (&self.candidate, self.owner) else { return };
-        let adoption = match owner.state {
-            OwnerState::Dead => Some((Trust::Higher, usize::MAX)),
-            OwnerState::Away | OwnerState::Alive | OwnerState::Detached => {
-                let wanted = self.wanted.filter(|wanted| wanted.epoch == candidate.epoch);
-                wanted
-                    .filter(|wanted| wanted.owner == Owner::Alive)
-                    .and_then(|wanted| self.handover(candidate, owner.state, wanted, now))
-            }
-        };
-        if let Some((trust, place)) = adoption {
-            self.adopt(trust, place, version, now, out);
-        }
-    }
-
-    /// Whether a living owner can hand over to the candidate now: how far the candidate's registers are believed, and
-    /// how many of its observations the owner has told.
-    fn handover(
-        &self,
-        candidate: &Candidate,
-        owner: OwnerState,
-        wanted: Wanted,
-        now: Instant,
-    ) -> Option<(Trust, usize)> {
-        let stood = now >= candidate.since.max(wanted.since) + self.settle;
-        let trust = if stood { Trust::All } else { Trust::Higher };
-        if owner == OwnerState::Away {
-            return Some((trust, usize::MAX));
-        }
-        match self.trail.place(&candidate.trail) {
-            Place::After(place) => Some((Trust::Higher, place)),
-            Place::Beyond | Place::Unknown if now >= self.rests_at(wanted) => {
-                Some((trust, self.trail.resting(&candidate.trail)))
-            }
-            Place::Beyond | Place::Unknown => {
-                (now >= wanted.since + ALIGN_DEADLINE).then_some((trust, usize::MAX))
-            }
-        }
-    }
-
-    /// When the owner will have been silent for long enough.
-    fn rests_at(&self, wanted: Wanted) -> Instant {
-        self.heard.map_or(wanted.since, |heard| heard.max(wanted.since)) + self.settle
-    }
-
-    /// The candidate owns the match. `place`: so many of its observations were told by its predecessor or are lost in a
-    /// gap; those after them are told now.
-    fn adopt(&mut self, trust: Trust, place: usize, version: u64, now: Instant, out: &mut Outcome) {
-        let (Some(candidate), Some(owner)) = (self.candidate.take(), self.owner) else { return };
-        let mut candidate = *candidate;
-        self.trail.clear();
-        for _ in 0..place.min(candidate.told.len()) {
-            candidate.trail.pop_front().into_iter().for_each(|print| self.trail.push(print, Known::None));
-            candidate.take_oldest();
-        }
-        let gap = self.gap_open || owner.state == OwnerState::Dead;
-        let seen = candidate.seen(if gap { Mode::Recovered } else { Mode::Seen }, version);
-        let at = candidate.at;
-        self.owner =
-            Some(Writer { epoch: candidate.epoch, source: candidate.source, state: OwnerState::Alive });
-        self.facts = candidate.facts;
-        self.ended = false;
-        self.lower = None;
-        self.wanted = self.wanted.filter(|wanted| wanted.epoch > candidate.epoch);
-        self.merge(&candidate.registers, trust, seen, now, out);
-        self.close_gap(at, out);
-        out.switched = Some(candidate.epoch);
-        out.changed = Changed::State;
-        for Told { n, version, observation } in &candidate.told {
-            self.observe_owner((*n, candidate.epoch, *version), observation, now, out);
-        }
-    }
-
     /// Moves every register to what a load says.
-    fn merge(
+    pub(super) fn merge(
         &mut self,
         registers: &Registers,
         trust: Trust,
@@ -453,7 +407,7 @@ impl Ledger {
         }
     }
 
-    fn open_gap(&mut self, at: i64, reason: &'static str, out: &mut Outcome) {
+    pub(super) fn open_gap(&mut self, at: i64, reason: &'static str, out: &mut Outcome) {
         let Some(owner) = self.owner else { return };
         if self.gap_open || self.ended {
             return;
@@ -464,7 +418,7 @@ impl Ledger {
         self.tell_gap(EventType::GapStart, Payload::Gap { reason }, at, owner.epoch, out);
     }
 
-    fn close_gap(&mut self, at: i64, out: &mut Outcome) {
+    pub(super) fn close_gap(&mut self, at: i64, out: &mut Outcome) {
         let Some(owner) = self.owner.filter(|_| self.gap_open) else { return };
         self.gap_open = false;
         out.gaps.push(GapStep::Close { at });
@@ -476,6 +430,11 @@ impl Ledger {
         let seen = Seen { epoch, n: 0, place: 0, clock: None, at, version: 0, mode: Mode::Seen };
         self.push(id, kind, Lane::Normal, None, payload, &seen, &mut out.events);
         out.changed = Changed::State;
+    }
+
+    /// Until when the recorder of a restored ledger lived, microseconds.
+    pub fn known_until(&mut self, at: i64) {
+        self.known_at = at;
     }
 
     /// A ledger from the store. `Owner::Alive`: its worker may still live and open its channel again.
@@ -495,48 +454,10 @@ impl Ledger {
     }
 }
 
+/// A worker's end is seen at most this much later where nothing holds up the recorder, microseconds.
+const UNSEEN: i64 = 100_000;
 /// The place in the message of what is believed later, beyond the places that the message itself used.
 const SETTLED_PLACE: u32 = 1 << 31;
-
-impl Candidate {
-    /// One more observation, until it is clear whether it is told. Beyond the bound the oldest counts as told.
-    fn hold(&mut self, n: u64, version: u64, observation: &Observation, now: Instant) {
-        let Some(print) = fingerprint(observation) else { return };
-        if !observation.registers.is_empty() {
-            self.since = now;
-        }
-        if self.told.len() >= OVERLAP {
-            self.trail.pop_front();
-            self.take_oldest();
-        }
-        self.trail.push_back(print);
-        self.told.push_back(Told { n, version, observation: observation.clone() });
-    }
-
-    /// The oldest observation becomes part of the registers.
-    fn take_oldest(&mut self) {
-        let Some(Told { n, observation, .. }) = self.told.pop_front() else { return };
-        self.clock = observation.clock.or(self.clock);
-        self.at = observation.received_at;
-        if !observation.registers.is_empty() {
-            self.n = n;
-        }
-        let changes = observation.registers.iter().map(|change| (change.register, change.value));
-        self.registers.extend(changes);
-    }
-
-    fn seen(&self, mode: Mode, version: u64) -> Seen {
-        Seen {
-            epoch: self.epoch,
-            n: self.n,
-            place: 0,
-            clock: self.clock.map(|clock| clock.seconds),
-            at: self.at,
-            version,
-            mode,
-        }
-    }
-}
 
 /// What was found after a gap has no known order across the sides: only the last tells the score.
 fn score_on_the_last_only(out: &mut Outcome, first: usize) {

@@ -1,6 +1,7 @@
 //! The ledger against its rules: golden ids, copies, retractions, gaps, switches, and random walks.
 #![allow(clippy::wildcard_enum_match_arm)]
 
+mod gaps;
 mod properties;
 
 use super::*;
@@ -19,6 +20,8 @@ struct Rig {
     ledger: Ledger,
     facts: Facts,
     now: Instant,
+    /// The wall clock, microseconds.
+    wall: i64,
     n: u64,
     told: Vec<NewEvent>,
     last: Vec<NewEvent>,
@@ -33,6 +36,7 @@ impl Rig {
             ledger: Ledger::new("inplay", "M1", SETTLE),
             facts: Facts { sport: Some(sport.into()), scoring },
             now: Instant::now(),
+            wall: 5,
             n: 0,
             told: Vec::new(),
             last: Vec::new(),
@@ -71,7 +75,7 @@ impl Rig {
             facts: &facts,
             registers: &registers,
             clock,
-            at: 5,
+            at: self.wall,
             version: 3,
         })
     }
@@ -84,7 +88,7 @@ impl Rig {
             registers: registers.collect(),
             flips: Vec::new(),
             clock: Some(Clock { seconds: 125 }),
-            received_at: 7,
+            received_at: self.wall + 2,
         };
         let n = self.n;
         self.give(&Input::Obs { n, epoch: Epoch(epoch), observation: &observation, version: 4 })
@@ -94,14 +98,21 @@ impl Rig {
         self.n += 1;
         let flip = Flip::Odds { market: "M".into(), selection: "S".into(), odds: None, text: text.into() };
         let observation =
-            Observation { registers: Vec::new(), flips: vec![flip], clock: None, received_at: 7 };
+            Observation { registers: Vec::new(), flips: vec![flip], clock: None, received_at: self.wall + 2 };
         let n = self.n;
         self.give(&Input::Obs { n, epoch: Epoch(epoch), observation: &observation, version: 4 })
     }
 
     fn wait(&mut self, time: Duration) -> &mut Rig {
+        self.pass(time);
+        self.give(&Input::Tick { at: self.wall })
+    }
+
+    /// Time passes, and nobody looks.
+    fn pass(&mut self, time: Duration) -> &mut Rig {
         self.now += time;
-        self.give(&Input::Tick { at: 9 })
+        self.wall += time.as_micros() as i64;
+        self
     }
 
     fn switch(&mut self, epoch: u64, owner: Owner) -> &mut Rig {
@@ -109,7 +120,7 @@ impl Rig {
     }
 
     fn gone(&mut self, source: Source) -> &mut Rig {
-        self.give(&Input::Gone { source, at: 8 })
+        self.give(&Input::Gone { source, at: self.wall + 3 })
     }
 
     fn kinds(&self) -> Vec<&'static str> {
@@ -442,10 +453,11 @@ fn a_dead_candidate_changes_nothing() {
 #[test]
 fn a_candidate_takes_over_when_its_owner_dies() {
     let mut rig = Rig::soccer();
-    rig.base(2, W2, &[(HOME, 1), (AWAY, 0), (Register::Phase, 1)]);
-    rig.gone(W1);
+    rig.pass(Duration::from_millis(500)).base(2, W2, &[(HOME, 1), (AWAY, 0), (Register::Phase, 1)]);
+    rig.pass(Duration::from_millis(200)).gone(W1);
     assert_eq!(rig.kinds(), ["gap_start", "goal", "gap_end"]);
     assert_eq!(rig.switched, Some(Epoch(2)));
+    assert!(matches!(rig.gaps[..], [GapStep::Open { at: 5, .. }, GapStep::Close { at: 500_005 }]));
 }
 
 #[test]

@@ -230,7 +230,11 @@ impl Store {
                 self.each_of(source, |at| Input::Attached { source, at });
             }
             Job::Frame { source, frame, version } => self.frame(source, &frame, version),
-            Job::Gone { source } => self.each_of(source, |at| Input::Gone { source, at }),
+            Job::Gone { source, at } => self.each_of(source, |_| Input::Gone { source, at }),
+            Job::Silent { source, ms } => {
+                self.each_of(source, |at| Input::Silent { source, since: at - i64::from(ms) * 1_000 });
+            }
+            Job::Back { source } => self.each_of(source, |at| Input::Back { source, at }),
             Job::Switch { key, epoch, owner } => {
                 self.advance(&key, &Input::Switch { epoch, owner, at: wall_us() }, None);
             }
@@ -434,6 +438,8 @@ fn epoch_of(input: &Input<'_>) -> Option<Epoch> {
         | Input::End { epoch, .. }
         | Input::Switch { epoch, .. } => Some(*epoch),
         Input::Gone { .. }
+        | Input::Silent { .. }
+        | Input::Back { .. }
         | Input::Attached { .. }
         | Input::Missing { .. }
         | Input::Ended { .. }

@@ -154,6 +154,7 @@ impl Store {
     /// Matches whose workers ended together with the last recorder have not been followed since.
     fn say_gaps_of_the_last_run(&mut self) {
         for (key, ledger) in &mut self.ledgers {
+            ledger.known_until(self.alive_at);
             ledger.restored_without_worker(self.alive_at, &mut self.outcome);
             self.batch.keep(key, ledger, &mut self.outcome);
             self.outcome.changed = crate::record::ledger::Changed::Nothing;

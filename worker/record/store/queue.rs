@@ -38,6 +38,20 @@ pub enum Job {
     Gone {
         /// Who wrote on it.
         source: Source,
+        /// When that was seen, wall clock in microseconds.
+        at: i64,
+    },
+    /// A worker gives no sign of life.
+    Silent {
+        /// Who.
+        source: Source,
+        /// How long ago the last sign was.
+        ms: u32,
+    },
+    /// It does again.
+    Back {
+        /// Who.
+        source: Source,
     },
     /// The coordinator's wish.
     Switch {

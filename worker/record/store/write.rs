@@ -7,6 +7,7 @@ use crate::record::store::Reply;
 use crate::record::time::{push_rfc3339, rfc3339, wall_us};
 use hashbrown::HashMap;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use touchline_common::failpoint::{self, Point};
 use touchline_common::model::{Generation, MatchKey, Side, SlotId};
 
 /// What waits for its commit. Made once from each input, so that a retry writes the same again.
@@ -126,7 +127,9 @@ pub(super) fn write(
         save_document(&transaction, config, snapshot)?;
     }
     counters(&transaction, batch, seq, newest)?;
+    failpoint::hit(Point::RecordBeforeCommit);
     transaction.commit()?;
+    failpoint::hit(Point::RecordAfterCommit);
     Ok(newest)
 }
 

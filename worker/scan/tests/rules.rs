@@ -6,11 +6,12 @@ use crate::scan::upstream::Readiness;
 use nix::sys::signal::{Signal, raise};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
+use touchline_common::config::Payload;
 use touchline_common::ipc::messages::data::{EndReason, ToRecorderData};
 use touchline_common::ipc::messages::worker::{
     ConnectionState, FromWorker, ListChange, MatchState, ReleaseReason, ToWorker,
 };
-use touchline_common::model::Epoch;
+use touchline_common::model::{Epoch, Register, Side};
 
 fn ends(stage: &Stage) -> Vec<(String, u64, EndReason)> {
     let end = |message: &ToRecorderData| match message {
@@ -96,7 +97,7 @@ fn a_lost_connection_is_said_to_all_and_everything_is_asked_for_again() {
         stage.heard.contains(&FromWorker::List(vec![ListChange::Lost])).then_some(())
     });
     stage.until_state("m", MatchState::Subscribing);
-    let down = |message: &FromWorker| matches!(message, FromWorker::Connection { state: ConnectionState::Down, detail } if !detail.is_empty());
+    let down = |message: &FromWorker| matches!(message, FromWorker::Connection { state: ConnectionState::Down, detail, .. } if !detail.is_empty());
     assert!(stage.heard.iter().any(down));
 
     // A new epoch meanwhile must not end the gap: nothing is followed.
@@ -114,6 +115,25 @@ fn a_lost_connection_is_said_to_all_and_everything_is_asked_for_again() {
     stage.server().load("6V1", LOAD);
     stage.until_state("m", MatchState::Live);
     stage.until("the base that ends the gap", |stage| (bases(stage) > before).then_some(()));
+}
+
+#[test]
+fn a_list_that_another_has_now_is_let_go_and_may_come_back() {
+    let mut stage = Stage::up(&Wish::default());
+    stage.tell(&ToWorker::FollowList);
+    stage.until_asked("L");
+    stage.tell(&ToWorker::UnfollowList);
+    stage.until("nothing held", |stage| {
+        let report = stage.report(2);
+        (report.commands_seen == 2 && report.subscriptions == 0).then_some(())
+    });
+    stage.server().load("L", LOAD);
+    stage.live("m", 5, "6V1");
+    assert!(!stage.heard.iter().any(|message| matches!(message, FromWorker::List(_))), "{:?}", stage.heard);
+    stage.tell(&ToWorker::FollowList);
+    stage.until("the list's subscription", |stage| {
+        (stage.heard.iter().any(|message| matches!(message, FromWorker::Load(report) if report.commands_seen == 4 && report.subscriptions == 2))).then_some(())
+    });
 }
 
 #[test]
@@ -190,7 +210,7 @@ fn rendered_undrained(publish_deadline: Duration) -> bool {
     touchline_harness::wait::until("the change", PATIENCE, || {
         stage.scanner.upstream.note(Readiness::Bytes);
         stage.scanner.read();
-        stage.scanner.parts.forest.oldest_dirty()
+        stage.scanner.parts.trees.oldest_dirty()
     });
     assert_eq!(stage.scanner.link.unsent(), 0);
     stage.scanner.render_overdue();
@@ -201,4 +221,61 @@ fn rendered_undrained(publish_deadline: Duration) -> bool {
 fn what_is_dirty_waits_for_the_rest_of_the_queue_until_it_is_overdue() {
     assert!(!rendered_undrained(Duration::from_secs(60)));
     assert!(rendered_undrained(Duration::ZERO));
+}
+
+#[test]
+fn the_servers_clock_says_how_long_silence_may_be_and_login_topics_are_no_errors() {
+    let mut stage = Stage::up(&Wish::default());
+    stage.scanner.parts.time_topic = "__time".to_owned();
+    stage.scanner.parts.plan.session.login_topics = vec!["__time".to_owned(), "S_1".to_owned()];
+    stage.server().load("S_1", "F|ER;RT=2;IT=S_1;|");
+    stage.server().load("__time", "F|IN;TI=20251116152627721;UF=40;|");
+    let until = Instant::now() + Duration::from_secs(59);
+    stage.until("the rhythm counts", |stage| stage.scanner.upstream.deadline().filter(|at| *at > until));
+    stage.live("m", 1, "6V1");
+    let report = stage.report(1);
+    assert_eq!((report.live, report.errors), (1, 0));
+}
+
+#[test]
+fn what_a_branch_brings_is_its_matchs_and_one_subscription() {
+    let mut stage = Stage::up(&Wish { payload: Payload::TopicTree, ..Wish::default() });
+    let branch = "sportsbook/football/7//";
+    stage.assign("7", 1, &[branch]);
+    stage.until_asked(branch);
+    for (topic, body) in
+        [("stats/period", "H1"), ("stats/home/goals", ""), ("stats/away/goals", "g\u{2}5\u{2}")]
+    {
+        stage.server().load(&format!("sportsbook/football/7/{topic}"), body);
+    }
+    stage.server().load("sportsbook/football/8/stats/period", "H1");
+    stage.until_state("7", MatchState::Live);
+    stage.until("its document", |stage| stage.publications("7").checked_sub(1));
+    let bases = |stage: &Stage| {
+        let base = |message: &&ToRecorderData| matches!(message, ToRecorderData::Base { .. });
+        stage.told.iter().filter(base).count()
+    };
+    assert_eq!(bases(&stage), 1, "its loads are one");
+    let report = stage.report(1);
+    assert_eq!((report.subscriptions, report.asked), (1, 1));
+    stage.until("the subscription is loaded", |stage| {
+        let told = stage.heard.iter().rev().find_map(|message| match message {
+            FromWorker::Load(report) => Some((report.acknowledged, report.loaded, report.errors)),
+            _ => None,
+        });
+        (told == Some((1, 1, 1))).then_some(())
+    });
+    stage.server().delta("sportsbook/football/7/stats/home/goals", "g\u{2}61\u{2}A. Player");
+    let goal = stage.until("the goal", |stage| {
+        stage.told.iter().find_map(|message| match message {
+            ToRecorderData::Obs { observation, .. } => Some(observation.registers.clone()),
+            _ => None,
+        })
+    });
+    assert_eq!(goal.len(), 1);
+    assert_eq!((goal[0].register, goal[0].value), (Register::Score(Side::Home), 1));
+    for topic in ["stats/period", "stats/home/goals", "stats/away/goals"] {
+        stage.server().remove(&format!("sportsbook/football/7/{topic}"));
+    }
+    stage.until_state("7", MatchState::Removed);
 }

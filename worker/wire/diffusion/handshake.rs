@@ -13,6 +13,11 @@ pub const HANDSHAKE_LIMIT: usize = 4096;
 /// How many bytes a message's length has; nothing else is understood.
 pub const LENGTH_BYTES: u8 = 4;
 
+/// The capability bit of clients that take compressed bodies.
+pub const CAN_COMPRESSED: u8 = 0x02;
+/// The capability bit of clients that take bodies in base64.
+pub const CAN_BASE64: u8 = 0x04;
+
 const MAGIC: u8 = 0x23;
 const REQUEST_HEAD: usize = 4;
 

@@ -5,13 +5,16 @@
 //! The transports that frame otherwise (WebSocket, the text form of version 3) share `kind`, `message` and `alias`.
 
 mod alias;
+mod body;
 mod dpt;
 mod encode;
+mod fragment;
 mod handshake;
 mod kind;
 mod message;
 mod records;
 mod response_code;
+pub mod tunnel;
 
 #[cfg(test)]
 pub(crate) mod captures;
@@ -19,13 +22,17 @@ pub(crate) mod captures;
 mod tests;
 
 pub use alias::{AliasError, AliasTable, TopicSlot};
+pub use body::{BodyDecoder, BodyEncoder, BodyError};
 pub use dpt::{FRAME_LIMIT_MAX, FRAME_MIN, Frame, FrameBuffer, READ, WireError};
 pub use encode::{
-    EncodeError, FrameWriter, abort, ack, cancel_fragments, close, delta, delta_with_ack, load,
-    load_with_ack, message, ping_client, ping_server, subscribe, topic_status, unsubscribe,
+    EncodeError, FrameWriter, abort, ack, cancel_fragments, close, credentials, credentials_rejected, delta,
+    delta_with_ack, load, load_with_ack, message, ping_client, ping_server, subscribe, topic_status,
+    unsubscribe,
 };
+pub use fragment::{FragmentHead, FragmentIds, FragmentOf, FragmentPart, HeadError, write_fragments};
 pub use handshake::{
-    ConnectRequest, ConnectResponse, Credentials, HANDSHAKE_LIMIT, HandshakeError, LENGTH_BYTES,
+    CAN_BASE64, CAN_COMPRESSED, ConnectRequest, ConnectResponse, Credentials, HANDSHAKE_LIMIT,
+    HandshakeError, LENGTH_BYTES,
 };
 pub use kind::{Encoding, MessageType, Part};
 pub use message::{Headers, Message, Ping, TopicRef, TopicStatus};

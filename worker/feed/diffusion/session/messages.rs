@@ -1,7 +1,8 @@
 //! What each message does to an open session.
 
-use super::{Session, Step, TopicAt};
+use super::{BodyAt, Session, Step, TopicAt, name_of};
 use crate::feed::diffusion::LostReason;
+use crate::feed::diffusion::counters::Skip;
 use crate::wire::diffusion::{self, Frame, Message, MessageType, Part, TopicRef, TopicStatus};
 
 /// Whether a message asks to be acknowledged.
@@ -17,7 +18,7 @@ impl Session {
         self.counters.messages += 1;
         let (kind, part) = frame.kind();
         if part == Part::Fragment {
-            return count(&mut self.counters.fragments);
+            return self.piece(frame);
         }
         match kind {
             MessageType::Delta => self.delta(frame, Ack::NotWanted),
@@ -29,18 +30,18 @@ impl Session {
             MessageType::PingServer => self.server_queue(frame),
             MessageType::Close => self.end(LostReason::ClosedByServer),
             MessageType::Abort => self.end(LostReason::Aborted),
-            MessageType::CancelFragments => count(&mut self.counters.fragments),
-            MessageType::Unknown(_) => count(&mut self.counters.unknown_type),
+            MessageType::CredentialsRejected => self.login_rejected(),
+            MessageType::CancelFragments => self.cancelled(frame),
+            MessageType::Unknown(byte) => self.skip(Skip::UnknownType(byte)),
             MessageType::Subscribe
             | MessageType::Unsubscribe
             | MessageType::Credentials
-            | MessageType::CredentialsRejected
             | MessageType::Ack
             | MessageType::Fetch
             | MessageType::FetchReply
             | MessageType::Command
             | MessageType::CommandTopicLoad
-            | MessageType::CommandTopicNotification => count(&mut self.counters.unexpected),
+            | MessageType::CommandTopicNotification => self.skip(Skip::Unexpected(kind)),
         }
     }
 
@@ -48,12 +49,15 @@ impl Session {
     fn delta(&mut self, frame: Frame, ack: Ack) -> Step {
         self.acknowledge(frame, ack);
         match self.usable(frame) {
-            Ok(at) => {
-                self.counters.deltas += 1;
-                Step::Delta(frame, at)
-            }
+            Ok((at, body)) => self.tell_delta(frame, at, body),
             Err(skip) => skip,
         }
+    }
+
+    #[inline]
+    pub(super) fn tell_delta(&mut self, frame: Frame, at: TopicAt, body: BodyAt) -> Step {
+        self.counters.deltas += 1;
+        Step::Delta(frame, at, body)
     }
 
     fn load(&mut self, frame: Frame, ack: Ack) -> Step {
@@ -64,21 +68,24 @@ impl Session {
             self.counters.alias_refused += 1;
         }
         match self.usable(frame) {
-            Ok(at) => {
-                self.counters.loads += 1;
-                Step::Load(frame, at)
-            }
+            Ok((at, body)) => self.tell_load(frame, at, body),
             Err(skip) => skip,
         }
     }
 
+    pub(super) fn tell_load(&mut self, frame: Frame, at: TopicAt, body: BodyAt) -> Step {
+        self.counters.loads += 1;
+        self.subscriptions.loaded(name_of(&self.buffer, &self.aliases, &self.whole, frame, at));
+        Step::Load(frame, at, body)
+    }
+
     #[inline]
-    fn usable(&mut self, frame: Frame) -> Result<TopicAt, Step> {
+    fn usable(&mut self, frame: Frame) -> Result<(TopicAt, BodyAt), Step> {
         let at = self.topic_at(frame)?;
-        if !frame.encoding().is_plain() {
-            return Err(count(&mut self.counters.encoded));
+        if frame.encoding().is_plain() {
+            return Ok((at, BodyAt::Message));
         }
-        Ok(at)
+        Ok((at, self.decoded_body(frame)?))
     }
 
     #[inline]
@@ -87,10 +94,20 @@ impl Session {
             TopicRef::Named { name, alias: _ } if !name.is_empty() => Ok(TopicAt::Message),
             TopicRef::Alias(alias) => match self.aliases.resolve(alias) {
                 Some(slot) => Ok(TopicAt::Alias(slot)),
-                None => Err(count(&mut self.counters.unknown_alias)),
+                None => Err(self.unknown_alias()),
             },
-            TopicRef::Named { .. } => Err(count(&mut self.counters.malformed)),
+            TopicRef::Named { .. } => Err(self.skip(Skip::NoTopic(frame.kind().0))),
         }
+    }
+
+    /// In a session that went on it may be the alias of a load that was on its way when the connection broke: everything
+    /// is asked for again, once.
+    #[cold]
+    pub(super) fn unknown_alias(&mut self) -> Step {
+        if std::mem::take(&mut self.may_lack_loads) {
+            self.subscriptions.ask_again();
+        }
+        self.skip(Skip::UnknownAlias)
     }
 
     /// Acknowledges what asks for it, whether it can be used or not: it was received.
@@ -107,6 +124,10 @@ impl Session {
             Some(id) if !id.is_empty() => diffusion::ack(&mut self.out, id).is_ok(),
             Some(_) | None => false,
         };
+        self.count_ack(sent);
+    }
+
+    pub(super) fn count_ack(&mut self, sent: bool) {
         if sent {
             self.counters.acks += 1;
         } else {
@@ -117,23 +138,36 @@ impl Session {
 
     fn status(&mut self, frame: Frame) -> Step {
         let Some(status) = self.buffer.message(frame).status() else {
-            return count(&mut self.counters.malformed);
+            return self.skip(Skip::NoStatus);
         };
-        match status {
-            TopicStatus::Removed => {}
-            TopicStatus::Other(_) => return count(&mut self.counters.unexpected),
-        }
+        let removed = match status {
+            TopicStatus::Removed => true,
+            TopicStatus::Other(_) => false,
+        };
         let at = match self.topic_at(frame) {
             Ok(at) => at,
             Err(skip) => return skip,
         };
+        if !removed {
+            self.counters.unexpected += 1;
+            return Step::Status(frame, at);
+        }
         let mut name = std::mem::take(&mut self.removed);
         name.clear();
         name.extend_from_slice(self.topic_name(frame, at));
         self.removed = name;
         self.aliases.forget_name(&self.removed);
+        self.subscriptions.unloaded(&self.removed);
         self.counters.removed += 1;
         Step::Removed
+    }
+
+    fn login_rejected(&mut self) -> Step {
+        if !std::mem::take(&mut self.login_sent) {
+            return self.skip(Skip::Unexpected(MessageType::CredentialsRejected));
+        }
+        self.counters.login_refused += 1;
+        Step::LoginRejected
     }
 
     /// The server pings: its headers go back as they came.
@@ -141,22 +175,17 @@ impl Session {
         let message = self.buffer.message(frame);
         let echo = Message { body: &[], ..message };
         if diffusion::message(&mut self.out, &echo).is_err() {
-            return count(&mut self.counters.malformed);
+            return self.skip(Skip::Echo);
         }
         self.counters.echoes += 1;
         self.check_output();
-        Step::Skip
+        Step::Next
     }
 
     fn server_queue(&mut self, frame: Frame) -> Step {
         match self.buffer.message(frame).ping().and_then(|ping| ping.queue) {
             Some(depth) => Step::Queue(depth),
-            None => count(&mut self.counters.malformed),
+            None => self.skip(Skip::NoQueue),
         }
     }
-}
-
-fn count(counter: &mut u64) -> Step {
-    *counter += 1;
-    Step::Skip
 }

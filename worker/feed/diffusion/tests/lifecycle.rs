@@ -6,15 +6,14 @@ use super::*;
 fn the_request_carries_login_topics_and_the_earlier_session() {
     let login = Login { username: "guest".into(), password: "Guest".into() };
     assert!(!format!("{login:?}").contains("Guest"));
-    let bench = Bench::new(SessionConfig {
-        login: Some(login),
-        login_topics: vec!["base/".into(), "x".into()],
-        client_id: Some(b"id".to_vec()),
-        ..quiet()
-    });
-    assert_eq!(bench.session.output(), b"\x23\x04\x15\x00guest\x02Guest\x01base/,x\x02id\x00");
+    let config =
+        SessionConfig { login: Some(login), login_topics: vec!["base/".into(), "x".into()], ..quiet() };
+    let bench = Bench::open(quiet()).again(config);
+    assert_eq!(bench.session.output(), b"\x23\x04\x15\x06guest\x02Guest\x01base/,x\x02client-1\x00");
+    assert!(bench.session.is_resuming());
     let plain = Bench::new(quiet());
-    assert_eq!(plain.session.output(), b"\x23\x04\x15\x00\x00");
+    assert_eq!(plain.session.output(), b"\x23\x04\x15\x06\x00", "compressed and base64, never encrypted");
+    assert!(plain.session.into_earlier().is_none(), "never open");
 }
 
 #[test]
@@ -77,20 +76,6 @@ fn refusals_and_foreign_answers_end_the_session() {
 }
 
 #[test]
-fn a_session_is_resumed_only_under_its_own_id() {
-    let config = |id: &[u8]| SessionConfig { client_id: Some(id.to_vec()), ..quiet() };
-    for (asked, answer, told) in [
-        (&b"client-1"[..], &b"\x23\x04\x69\x04client-1\x00"[..], "opened client-1 Resumed"),
-        (b"client-1", b"\x23\x04\x69\x04client-2\x00", "opened client-2 Fresh"),
-        (b"client-1", b"\x23\x04\x64\x04client-1\x00", "opened client-1 Fresh"),
-    ] {
-        let mut bench = Bench::new(config(asked));
-        bench.receive(answer);
-        assert_eq!(bench.told, [told]);
-    }
-}
-
-#[test]
 fn the_server_ends_a_session_in_two_ways_and_what_comes_after_is_ignored() {
     let close = bytes(diffusion::close);
     let abort = bytes(diffusion::abort);
@@ -149,16 +134,49 @@ fn oversized_messages_and_garbage_end_the_session() {
     assert_eq!(bench.told.len(), 1);
 }
 
+fn watched() -> SessionConfig {
+    SessionConfig {
+        idle_limit: Duration::from_secs(10),
+        probe_deadline: Duration::from_secs(2),
+        wall_ms: 1_000_000,
+        ..quiet()
+    }
+}
+
 #[test]
-fn silence_ends_a_session_and_any_byte_breaks_it() {
-    let mut bench = Bench::open(SessionConfig { idle_limit: Duration::from_secs(10), ..quiet() });
+fn a_silent_server_is_probed_and_given_up_if_it_says_nothing() {
+    let mut bench = Bench::open(watched());
     bench.pass(Duration::from_secs(9)).receive(b"\0");
     assert_eq!(bench.session.deadline(), Some(bench.now + Duration::from_secs(10)));
-    bench.pass(Duration::from_secs(9));
-    assert!(bench.told.is_empty());
-    bench.pass(Duration::from_secs(1));
-    assert_eq!(bench.told, ["lost: nothing came for 10s"]);
+    bench.pass(Duration::from_millis(9_999));
+    assert!(bench.output().is_empty());
+    bench.pass(Duration::from_millis(1));
+    assert_eq!(bench.sent(), [(MessageType::PingServer, "1019000".to_owned())], "asked for a word");
+    assert_eq!(bench.session.deadline(), Some(bench.now + Duration::from_secs(2)));
+    bench.pass(Duration::from_millis(1_999));
+    assert!(bench.told.is_empty() && bench.output().is_empty(), "once");
+    bench.pass(Duration::from_millis(1));
+    assert_eq!(bench.told, ["lost: nothing came for 12s, nor an answer to a probe"]);
     assert!(bench.why().is_resumable());
+}
+
+#[test]
+fn any_byte_answers_a_probe() {
+    let mut bench = Bench::open(watched());
+    bench.pass(Duration::from_secs(10)).pass(Duration::from_secs(1));
+    bench.receive(b"\0").pass(Duration::from_secs(9));
+    assert!(bench.told.is_empty());
+    assert_eq!(bench.session.deadline(), Some(bench.now + Duration::from_secs(1)));
+}
+
+#[test]
+fn who_was_stopped_asks_before_judging() {
+    let mut bench = Bench::open(watched());
+    bench.pass(Duration::from_secs(3600));
+    assert_eq!(bench.session.state(), &State::Open);
+    let echo = bytes(|out| diffusion::ping_server(out, b"1", 0).unwrap());
+    bench.receive(&echo).pass(Duration::from_secs(2));
+    assert_eq!(bench.session.state(), &State::Open);
 }
 
 #[test]
@@ -171,4 +189,23 @@ fn a_server_that_asks_and_never_reads_is_given_up() {
     assert_eq!((bench.session.state(), bench.session.output().len()), (&State::Open, 1000));
     bench.receive(&ping);
     assert_eq!(bench.why(), &LostReason::OutputFull { limit: 1000 });
+}
+
+#[test]
+fn where_nobody_pings_the_servers_rhythm_says_when_it_is_silent() {
+    let mut bench = Bench::open(SessionConfig { idle_limit: Duration::from_secs(120), ..quiet() });
+    bench.session.heartbeat(Duration::from_secs(40));
+    assert_eq!(bench.session.deadline(), Some(bench.now + Duration::from_secs(60)));
+    bench.session.heartbeat(Duration::from_secs(1));
+    assert_eq!(bench.session.deadline(), Some(bench.now + Duration::from_secs(10)), "not at each hiccup");
+    bench.session.heartbeat(Duration::from_secs(9999));
+    assert_eq!(bench.session.deadline(), Some(bench.now + Duration::from_secs(600)), "not never");
+    bench.session.heartbeat(Duration::from_secs(40));
+    bench.pass(Duration::from_secs(61)).pass(Duration::from_secs(6));
+    assert_eq!(bench.told, ["lost: nothing came for 67s, nor an answer to a probe"]);
+    // Who pings judges by the answers.
+    let mut bench = Bench::open(SessionConfig { ping_interval: Some(Duration::from_secs(10)), ..quiet() });
+    let before = bench.session.deadline();
+    bench.session.heartbeat(Duration::from_secs(1));
+    assert_eq!(bench.session.deadline(), before);
 }

@@ -1,0 +1,78 @@
+//! How a feed is reached: what belongs to which transport.
+
+use super::check_plain;
+use crate::config::check::Findings;
+use crate::config::feed::{FeedConfig, Protocol};
+use crate::config::locate::Place;
+use crate::config::secret::REDACTED;
+
+/// Headers that the request has of its own.
+const OWN_HEADERS: [&str; 3] = ["host", "upgrade", "connection"];
+const OWN_PREFIX: &str = "sec-websocket-";
+
+pub(super) fn check(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
+    let at = |key: &str| Place::feed(index, key);
+    let transport = feed.url.transport;
+    match feed.protocol {
+        Protocol::Zap if !transport.is_websocket() => findings.add_related(
+            &at("protocol"),
+            format!("\"zap\" is spoken over a WebSocket, not over {}", transport.scheme()),
+            "expected ws:// or wss:// in `url`, or \"v4\"",
+            findings.is_written(&at("url")).then(|| (at("url"), "the transport")),
+        ),
+        Protocol::Zap | Protocol::V4 => {}
+    }
+    check_tls(feed, index, findings);
+    for (n, topic) in feed.login_topics.iter().enumerate() {
+        let place = at("login_topics").index(n);
+        check_plain(topic, &place, findings);
+        if topic.is_empty() {
+            findings.add(&place, "an empty topic", "expected a topic as the server knows it");
+        }
+    }
+    check_headers(feed, index, findings);
+}
+
+fn check_tls(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
+    let at = |key: &str| Place::feed(index, key);
+    let keys = [("ca_file", !feed.ca_file.is_empty()), ("insecure", feed.insecure)];
+    if !feed.url.transport.has_tls() {
+        for (key, _) in keys.iter().filter(|(_, set)| *set) {
+            let message = format!("`{key}` is for TLS, which {}:// is without", feed.url.transport.scheme());
+            findings.add(&at(key), message, "expected dpts:// or wss:// in `url`, or it to be left out");
+        }
+    } else if keys.iter().all(|(_, set)| *set) {
+        findings.add_related(
+            &at("insecure"),
+            "any certificate is taken, so `ca_file` would mean nothing",
+            "expected one of them",
+            Some((at("ca_file"), "the other")),
+        );
+    }
+}
+
+fn check_headers(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
+    let at = Place::feed(index, "headers");
+    if !feed.headers.is_empty() && !feed.url.transport.is_websocket() {
+        findings.add(
+            &at,
+            format!("headers are for a WebSocket, {}:// has none", feed.url.transport.scheme()),
+            "expected ws:// or wss:// in `url`, or it to be left out",
+        );
+    }
+    for (name, value) in feed.headers.expose() {
+        let lower = name.to_ascii_lowercase();
+        let token =
+            !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+        if !token {
+            findings.add(&at, "bad name of a header", "expected letters, digits, `-`, `_` and `.`");
+        } else if OWN_HEADERS.contains(&lower.as_str()) || lower.starts_with(OWN_PREFIX) {
+            findings.add(&at, format!("the request has its own `{name}`"), "expected it to be left out");
+        } else if value == REDACTED {
+            let message = format!("the value of `{name}` is what is printed in place of a secret");
+            findings.add(&at, message, "expected the value itself");
+        } else if value.chars().any(char::is_control) {
+            findings.add(&at, format!("a control character in the value of `{name}`"), "expected plain text");
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! Learned caps in the pool: reading their signs, placing the surplus elsewhere, and trying for more now and then.
+//!
+//! A match that gets no load where others do is taken away from there and tried elsewhere; one that is live is moved with a
+//! second seat, as ever. Where the configuration names what the server does above its cap, nothing is learned.
+
+use super::cap::{Refusal, Trial};
+use super::config::Learning;
+use super::feed::FirstList;
+use super::matches::{Place, Seat};
+use super::notice::{CapNews, Notice};
+use super::slot::{Pulse, Slot};
+use super::{Action, Pool};
+use std::collections::BTreeSet;
+use std::time::Duration;
+use touchline_common::ipc::messages::worker::{ConnectionState, LostWith, MatchState, ReleaseReason};
+use touchline_common::model::{FeedId, MatchKey, SlotId};
+
+/// A connection on which nothing came for this long although loads are missing does not give them.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// A trial is believed after the connection held more for so long.
+const HELD_FOR: Duration = Duration::from_secs(5);
+
+impl Pool {
+    /// What one connection of the feed may hold, as far as is known.
+    pub(super) fn cap(&self, feed: FeedId) -> u32 {
+        self.feed(feed).map_or(0, |feed| feed.learner.cap())
+    }
+
+    /// Signs of a lower cap, what is above it, and whether more is granted by now.
+    pub(super) fn tick_caps(&mut self, out: &mut Vec<Action>) {
+        for feed in self.feed_ids() {
+            if !self.learns(feed) {
+                continue;
+            }
+            let now = self.now;
+            let held = self.held(feed);
+            let disproved = self.feed_mut(feed).and_then(|state| {
+                state.learner.tick(now);
+                state.learner.held(held)
+            });
+            if let Some(cap) = disproved {
+                out.push(Action::Notice(Notice::Cap { feed, news: CapNews::Raised { cap } }));
+                self.placement_due = true;
+            }
+            for slot in self.slots_of(feed) {
+                self.look_for_missing(feed, slot, out);
+            }
+            self.let_surplus_go(feed, out);
+            self.try_for_more(feed, out);
+        }
+    }
+
+    fn learns(&self, feed: FeedId) -> bool {
+        self.config.feed(feed).is_some_and(|plan| plan.learning == Learning::Auto)
+    }
+
+    fn slots_of(&self, feed: FeedId) -> Vec<SlotId> {
+        self.slots.iter().filter(|slot| slot.feed == Some(feed)).map(|slot| slot.id).collect()
+    }
+
+    /// A quiet connection with some loads and not others: those are tried elsewhere.
+    fn look_for_missing(&mut self, feed: FeedId, slot: SlotId, out: &mut Vec<Action>) {
+        let Some(there) = self.slot(slot) else { return };
+        let own = self.config.feed(feed).map_or(0, |plan| plan.own_subscriptions);
+        let granted = there.report.loaded;
+        if !self.is_quiet(there, PATIENCE) || granted <= own || there.report.asked <= granted {
+            return;
+        }
+        let learner = self.feed(feed).map(|feed| &feed.learner);
+        if learner.is_none_or(|learner| learner.is_suspected(slot)) {
+            return;
+        }
+        let missing: BTreeSet<MatchKey> = there
+            .matches
+            .iter()
+            .filter(|key| self.is_missing(key, slot) && learner.is_some_and(|of| !of.is_ignored(key)))
+            .cloned()
+            .collect();
+        if missing.is_empty() {
+            return;
+        }
+        let generation = there.life.generation;
+        let news = CapNews::Suspected { worker: slot, granted, missing: missing.len() };
+        out.push(Action::Notice(Notice::Cap { feed, news }));
+        for key in &missing {
+            self.take_away(key, slot, out);
+        }
+        let now = self.now;
+        if let Some(feed) = self.feed_mut(feed) {
+            feed.learner.suspect(slot, generation, granted, missing, now);
+        }
+    }
+
+    /// Whether nothing changed on a connection for so long, with everything asked that was to be asked.
+    fn is_quiet(&self, slot: &Slot, time: Duration) -> bool {
+        slot.life.is_ready()
+            && slot.pulse == Pulse::Regular
+            && slot.connection == ConnectionState::Up
+            && slot.is_settled()
+            && self.now.saturating_sub(slot.changed_at) >= time
+    }
+
+    /// Whether a match was asked for here and never answered.
+    fn is_missing(&self, key: &MatchKey, slot: SlotId) -> bool {
+        let Some(a_match) = self.matches.get(key) else { return false };
+        let Place::Placed { owner, candidate } = &a_match.place else { return false };
+        let unanswered = |seat: &Seat| {
+            let never = match seat.state {
+                MatchState::Subscribing => true,
+                MatchState::Removed => !seat.had_load,
+                MatchState::Live | MatchState::Stale => false,
+            };
+            seat.slot == slot && never && self.now.saturating_sub(seat.asked_at) >= PATIENCE
+        };
+        a_match.delisted.is_none() && (unanswered(owner) || candidate.as_ref().is_some_and(unanswered))
+    }
+
+    fn take_away(&mut self, key: &MatchKey, slot: SlotId, out: &mut Vec<Action>) {
+        if self.owner_slot(key) == Some(slot) {
+            self.unplace(key, ReleaseReason::Moved, out);
+        } else {
+            self.drop_candidate(key, out);
+        }
+    }
+
+    /// A match got its load: that may prove what was suspected of another connection.
+    pub(super) fn note_load(&mut self, key: &MatchKey, slot: SlotId, out: &mut Vec<Action>) {
+        let now = self.now;
+        let Some(feed) = self.feed_mut(key.feed) else { return };
+        if let Some(cap) = feed.learner.loaded(key, slot, now) {
+            self.say_learned(
+                key.feed,
+                cap,
+                "matches that got no load on a connection got it on another",
+                out,
+            );
+        }
+    }
+
+    /// A connection was lost: with much asked and not all answered that is a sign.
+    pub(super) fn note_loss(&mut self, slot: SlotId, lost: LostWith, out: &mut Vec<Action>) {
+        let now = self.now;
+        let Some(feed) = self.slot(slot).and_then(|slot| slot.feed).filter(|feed| self.learns(*feed)) else {
+            return;
+        };
+        let held = self.held(feed);
+        let quiet = Duration::from_millis(lost.quiet_ms.into());
+        let refusal = Refusal { at: now, asked: lost.asked, granted: lost.loaded, quiet };
+        let Some(state) = self.feed_mut(feed) else { return };
+        if let Some(cap) = state.learner.refused(slot, refusal, held) {
+            self.say_learned(feed, cap, "connections were lost as soon as more was asked", out);
+        }
+        self.let_surplus_go(feed, out);
+    }
+
+    /// The most that a connection of the feed holds at the moment, with all of its loads.
+    fn held(&self, feed: FeedId) -> u32 {
+        let of_feed = self.slots.iter().filter(|slot| slot.feed == Some(feed));
+        let whole =
+            of_feed.filter(|slot| self.is_quiet(slot, PATIENCE) && slot.report.loaded >= slot.report.asked);
+        whole.map(|slot| slot.report.loaded).max().unwrap_or(0)
+    }
+
+    fn say_learned(&mut self, feed: FeedId, cap: u32, why: &'static str, out: &mut Vec<Action>) {
+        let configured = self.config.feed(feed).map_or(0, |plan| plan.cap);
+        out.push(Action::Notice(Notice::Cap { feed, news: CapNews::Learned { cap, configured, why } }));
+        self.placement_due = true;
+        out.push(Action::SaveState);
+    }
+
+    /// The matches by which a worker is above its cap and which have no second seat yet: the newest first.
+    pub(super) fn surplus(&self, slot: &Slot) -> Vec<MatchKey> {
+        let Some(feed) = slot.feed.filter(|_| slot.life.works()) else { return Vec::new() };
+        let (Some(state), Some(plan)) = (self.feed(feed), self.config.feed(feed)) else { return Vec::new() };
+        let load = slot.load(plan.own_subscriptions);
+        let mut over = load.saturating_sub(state.learner.cap_of(slot.id).0);
+        if over == 0 {
+            return Vec::new();
+        }
+        let mut seats = Vec::new();
+        for key in &slot.matches {
+            let Some(a_match) = self.matches.get(key) else { continue };
+            let Place::Placed { owner, candidate } = &a_match.place else { continue };
+            match (owner.slot == slot.id, candidate) {
+                (true, None) => seats.push((owner.has_load(), std::cmp::Reverse(owner.epoch), key)),
+                // On its way out already.
+                (true, Some(_)) => over = over.saturating_sub(a_match.need.count()),
+                (false, _) => {}
+            }
+        }
+        seats.sort();
+        let mut keys = Vec::new();
+        for (_, _, key) in seats {
+            if over == 0 {
+                break;
+            }
+            over = over.saturating_sub(self.matches.get(key).map_or(0, |a_match| a_match.need.count()));
+            keys.push(key.clone());
+        }
+        keys
+    }
+
+    /// Surplus that nobody follows is free to go at once; what is live gets a second seat first, see `homeless`.
+    fn let_surplus_go(&mut self, feed: FeedId, out: &mut Vec<Action>) {
+        if !self.feed(feed).is_some_and(|feed| feed.learner.limits()) {
+            return;
+        }
+        for slot in self.slots_of(feed) {
+            let surplus = self.slot(slot).map(|slot| self.surplus(slot)).unwrap_or_default();
+            for key in surplus {
+                let followed = matches!(
+                    self.matches.get(&key).map(|a_match| &a_match.place),
+                    Some(Place::Placed { owner, .. }) if owner.has_load()
+                );
+                if !followed {
+                    self.unplace(&key, ReleaseReason::Moved, out);
+                }
+            }
+        }
+    }
+
+    /// From time to time one connection takes one match more than was learned.
+    fn try_for_more(&mut self, feed: FeedId, out: &mut Vec<Action>) {
+        let now = self.now;
+        let Some(state) = self.feed(feed) else { return };
+        if let Some(trial) = state.learner.trial() {
+            return self.judge_trial(feed, trial, out);
+        }
+        if !state.learner.may_try(now) || state.first != FirstList::Placed || !self.may_overlap(feed) {
+            return;
+        }
+        let plan = self.full_slot(feed).and_then(|to| Some((to, self.spare_match(feed, to)?)));
+        let Some((to, key)) = plan else {
+            if let Some(feed) = self.feed_mut(feed) {
+                feed.learner.try_later(now);
+            }
+            return;
+        };
+        let cap = state.learner.cap() + self.matches.get(&key).map_or(0, |a_match| a_match.need.count());
+        let Some(generation) = self.slot(to).map(|slot| slot.life.generation) else { return };
+        if let Some(feed) = self.feed_mut(feed) {
+            feed.learner.try_above(to, generation, cap, now);
+        }
+        out.push(Action::Notice(Notice::Cap { feed, news: CapNews::Tried { worker: to, cap } }));
+        if let Some(from) = self.owner_slot(&key) {
+            self.give_candidate(&key, from, to, out);
+        }
+    }
+
+    fn judge_trial(&mut self, feed: FeedId, trial: Trial, out: &mut Vec<Action>) {
+        let holds = self
+            .slot(trial.slot)
+            .is_some_and(|slot| slot.report.loaded >= trial.cap && self.is_quiet(slot, HELD_FOR));
+        if !holds {
+            return;
+        }
+        let now = self.now;
+        let held = self.feed_mut(feed).and_then(|feed| feed.learner.trial_held(now));
+        if let Some(cap) = held {
+            out.push(Action::Notice(Notice::Cap { feed, news: CapNews::Raised { cap } }));
+            out.push(Action::SaveState);
+            self.placement_due = true;
+        }
+    }
+
+    /// A worker that holds as much as was learned.
+    fn full_slot(&self, feed: FeedId) -> Option<SlotId> {
+        let own = self.config.feed(feed)?.own_subscriptions;
+        let full = |slot: &&Slot| {
+            slot.feed == Some(feed) && self.is_quiet(slot, PATIENCE) && slot.load(own) >= self.cap(feed)
+        };
+        self.slots.iter().find(full).map(|slot| slot.id)
+    }
+
+    /// A match that another worker of the feed follows.
+    fn spare_match(&self, feed: FeedId, not: SlotId) -> Option<MatchKey> {
+        let others = self.slots.iter().filter(|slot| slot.feed == Some(feed) && slot.id != not);
+        let mut keys = others.filter(|slot| slot.takes_work()).flat_map(|slot| {
+            let id = slot.id;
+            slot.matches.iter().map(move |key| (id, key))
+        });
+        keys.find(|(slot, key)| self.matches.get(*key).is_some_and(|of| self.is_movable(of, *slot)))
+            .map(|(_, key)| key.clone())
+    }
+}

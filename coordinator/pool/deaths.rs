@@ -1,0 +1,192 @@
+//! How children died: the newest deaths with what is known of each, for `status`.
+//!
+//! A bounded list; what was asked for or announced is no death. `children` fills it, `show` shows it.
+
+use super::input::{Child, Exit, Usage};
+use super::life::State;
+use super::{Pool, millis};
+use serde::Serialize;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+use touchline_common::model::Generation;
+
+/// Deaths that are remembered; the oldest goes.
+const REMEMBERED: usize = 20;
+
+/// A death in `status --json`, newest first.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DeathView {
+    /// `worker` or `recorder`.
+    pub child: &'static str,
+    /// The worker's slot; `null` for the recorder.
+    pub worker: Option<u16>,
+    /// The worker's feed, empty for the recorder.
+    pub feed: String,
+    /// The generation of the process in its slot.
+    pub generation: u32,
+    /// Its pid; `null` if no process came to be.
+    pub pid: Option<u32>,
+    /// When, by our wall clock as it is now.
+    pub at: String,
+    /// Its exit code, if it exited.
+    pub exit: Option<i32>,
+    /// The signal that ended it, if one did.
+    pub signal: Option<i32>,
+    /// Whether a core was written.
+    pub core: bool,
+    /// Why we ended it, or why it did not start; empty when it died by itself.
+    pub why: String,
+    /// Seconds since its start.
+    pub uptime_s: f64,
+    /// Matches that it had.
+    pub matches: usize,
+    /// What it did when it was last heard of.
+    pub last_activity: String,
+    /// The most memory it ever held. Linux counts the coordinator's own at the fork in: at least that.
+    pub peak_rss_bytes: Option<u64>,
+    /// Processor time that it used, seconds.
+    pub cpu_s: Option<f64>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Deaths {
+    newest: VecDeque<Death>,
+    /// Why children that are still there were given up on.
+    reasons: BTreeMap<Child, (Generation, String)>,
+}
+
+#[derive(Debug)]
+struct Death {
+    at: Duration,
+    /// All but `at`, which the wall clock gives when somebody asks.
+    view: DeathView,
+}
+
+/// What only the moment of the end knows: the next start forgets it.
+#[derive(Debug)]
+pub(super) struct LastSeen {
+    pub(super) exit: Option<Exit>,
+    pub(super) usage: Option<Usage>,
+    pub(super) doing: String,
+}
+
+impl Deaths {
+    /// The child is given up on; the first reason counts.
+    pub(super) fn blame(&mut self, child: Child, generation: Generation, why: &str) {
+        let reason = self.reasons.entry(child).or_insert((generation, String::new()));
+        if reason.0 != generation || reason.1.is_empty() {
+            *reason = (generation, why.to_owned());
+        }
+    }
+
+    /// The process is gone, whatever the reason.
+    pub(super) fn forget(&mut self, child: Child, generation: Generation) -> Option<String> {
+        self.reasons.remove(&child).filter(|(of, _)| *of == generation).map(|(_, why)| why)
+    }
+
+    fn remember(&mut self, death: Death) {
+        if self.newest.len() >= REMEMBERED {
+            self.newest.pop_back();
+        }
+        self.newest.push_front(death);
+    }
+}
+
+impl Pool {
+    /// Keeps a death; `matches` is what the child had.
+    pub(super) fn remember_death(&mut self, child: Child, seen: LastSeen, matches: usize, why: String) {
+        let Some(generation) = self.life(child).map(|life| life.generation) else { return };
+        let (pid, spawned_at, worker) = match child {
+            Child::Recorder => (self.recorder.pid, self.recorder.spawned_at, None),
+            Child::Worker(slot) => {
+                let place = self.slot(slot);
+                let spawned_at = place.map_or(self.now, |place| place.spawned_at);
+                (place.and_then(|place| place.pid), spawned_at, Some(slot.0))
+            }
+        };
+        let (exit, signal, core) = match seen.exit {
+            Some(Exit::Code(code)) => (Some(code), None, false),
+            Some(Exit::Signal { number, core }) => (None, Some(number), core),
+            None => (None, None, false),
+        };
+        let view = DeathView {
+            child: if worker.is_some() { "worker" } else { "recorder" },
+            worker,
+            feed: self.feed_of(child).map_or_else(String::new, |feed| self.feed_name(feed)),
+            generation: generation.0,
+            pid,
+            at: String::new(),
+            exit,
+            signal,
+            core,
+            why,
+            uptime_s: self.now.saturating_sub(spawned_at).as_secs_f64(),
+            matches,
+            last_activity: seen.doing,
+            peak_rss_bytes: seen.usage.map(|usage| usage.peak_rss_bytes),
+            cpu_s: seen.usage.map(|usage| usage.cpu.as_secs_f64()),
+        };
+        self.deaths.remember(Death { at: self.now, view });
+    }
+
+    /// What a child does, as far as it told: to be asked before its state changes.
+    pub(super) fn last_activity(&self, child: Child) -> String {
+        let Some(life) = self.life(child) else { return String::new() };
+        let state = life.state.as_str();
+        if let State::Starting { since } = life.state {
+            return format!("starting for {} ms", millis(self.now.saturating_sub(since)));
+        }
+        match child {
+            Child::Recorder => {
+                let (stats, ago) = (&self.recorder.stats, self.now.saturating_sub(self.recorder.heard_at));
+                let (queue, documents, events) = (stats.queue, stats.documents, stats.events);
+                let ago = millis(ago);
+                format!("{state}, {documents} documents, {events} events, {queue} queued, told {ago} ms ago")
+            }
+            Child::Worker(slot) => {
+                let Some(slot) = self.slot(slot) else { return state.to_owned() };
+                let report = &slot.report;
+                let link = match slot.connection {
+                    touchline_common::ipc::messages::worker::ConnectionState::Down => "down",
+                    touchline_common::ipc::messages::worker::ConnectionState::Connecting => "connecting",
+                    touchline_common::ipc::messages::worker::ConnectionState::Up => "up",
+                };
+                let ago = millis(self.now.saturating_sub(slot.heard_at));
+                format!(
+                    "{state}, connection {link}, {} matches, busy {:.2}, {:.0} diffs/s, turn {}, told {ago} ms ago",
+                    report.matches, report.busy, report.diffs_per_s, report.turns
+                )
+            }
+        }
+    }
+
+    /// The newest deaths; `wall_us` is the time of day now, microseconds since 1970.
+    pub(super) fn death_views(&self, wall_us: i64) -> Vec<DeathView> {
+        let show = |death: &Death| {
+            let ago = self.now.saturating_sub(death.at);
+            let at = wall_us.saturating_sub(i64::try_from(ago.as_micros()).unwrap_or(i64::MAX));
+            let at =
+                jiff::Timestamp::from_microsecond(at).map_or_else(|_| String::new(), |at| at.to_string());
+            DeathView { at, ..death.view.clone() }
+        };
+        self.deaths.newest.iter().map(show).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use touchline_common::model::SlotId;
+
+    #[test]
+    fn the_first_reason_of_this_very_process_counts() {
+        let mut deaths = Deaths::default();
+        let child = Child::Worker(SlotId(1));
+        deaths.blame(child, Generation(1), "silent");
+        deaths.blame(child, Generation(1), "did not leave");
+        assert_eq!(deaths.forget(child, Generation(1)).as_deref(), Some("silent"));
+        deaths.blame(child, Generation(2), "silent");
+        assert_eq!(deaths.forget(child, Generation(3)), None, "that was another");
+        assert!(deaths.reasons.is_empty());
+    }
+}

@@ -1,0 +1,150 @@
+//! Silence, deaths, and what ended while nobody looked.
+
+use super::*;
+
+fn fill(bed: &mut Bed, count: usize) -> Vec<String> {
+    let ids: Vec<String> = (0..count).map(|n| format!("m{n}")).collect();
+    bed.load_list(&ids.iter().map(String::as_str).collect::<Vec<_>>());
+    bed.pass(ms(3_000), &[]);
+    ids
+}
+
+fn recorder_told(bed: &Bed, wanted: impl Fn(&ToRecorder) -> bool) -> usize {
+    let told = |action: &&Action| matches!(action, Action::ToRecorder { message, .. } if wanted(message));
+    bed.log.iter().filter(told).count()
+}
+
+#[test]
+fn a_silent_workers_list_is_followed_elsewhere_and_let_go_when_it_is_back() {
+    let mut bed = Bed::new(config(8));
+    fill(&mut bed, 6);
+    let (holder, generation) = bed.pool.feeds[0].holder.unwrap();
+    bed.log.clear();
+    bed.pass(ms(2_500), &[holder.0]);
+    let (now, _) = bed.pool.feeds[0].holder.unwrap();
+    assert_ne!(now, holder);
+    assert_eq!(bed.said("list.followed"), 1);
+    assert!(bed.told(now.0).contains(&&ToWorker::FollowList));
+    assert_eq!(bed.told(holder.0).iter().filter(|told| ***told == ToWorker::UnfollowList).count(), 1);
+    // What the former holder still says is not believed, and the gap of the list ends nothing.
+    let torn = vec![ListChange::LoadBegin, ListChange::LoadEnd];
+    bed.give(Input::Worker { slot: holder, generation, message: FromWorker::List(torn) });
+    bed.pass(ms(20_000), &[]);
+    assert_eq!((bed.pool.count().listed, bed.pool.count().ended), (6, 0));
+    assert_eq!(bed.pool.feeds[0].holder.unwrap().0, now, "it stays where it is");
+}
+
+#[test]
+fn the_recorder_is_told_of_a_silence_and_of_its_end() {
+    let mut bed = Bed::new(config(8));
+    fill(&mut bed, 6);
+    bed.log.clear();
+    bed.pass(ms(2_500), &[2]);
+    let silent = |message: &ToRecorder| {
+        matches!(message, ToRecorder::Silent { slot: SlotId(2), ms: 2_000..=2_250, .. })
+    };
+    assert_eq!(recorder_told(&bed, silent), 1);
+    let (child, generation) = (Child::Recorder, bed.pool.recorder.life.generation);
+    bed.give(Input::Exited { child, generation, exit: KILLED, usage: None });
+    bed.pass(ms(1_500), &[2]);
+    let silent = |message: &ToRecorder| matches!(message, ToRecorder::Silent { slot: SlotId(2), .. });
+    assert_eq!(recorder_told(&bed, silent), 2, "a recorder that starts anew does not know");
+    bed.pass(ms(500), &[]);
+    let back = |message: &ToRecorder| matches!(message, ToRecorder::Back { slot: SlotId(2), .. });
+    assert_eq!(recorder_told(&bed, back), 1);
+}
+
+#[test]
+fn a_full_pool_starts_another_worker_at_once_when_one_that_worked_dies() {
+    let mut bed = Bed::new(config(8));
+    let ids = fill(&mut bed, 14);
+    let workers = bed.pool.workers().len();
+    let lost = ids.iter().filter(|id| bed.owner(id).0 == 2).count();
+    assert!(lost > 0 && workers == 3);
+    bed.log.clear();
+    bed.exit(2, KILLED);
+    assert_eq!(bed.said("worker.spawned"), 1, "in the same step, in another slot");
+    assert_eq!(bed.pool.count().waiting, 0);
+}
+
+#[test]
+fn a_worker_that_dies_of_its_start_is_waited_for() {
+    let mut bed = Bed::new(config(8));
+    fill(&mut bed, 14);
+    bed.exit(2, KILLED);
+    let (young, _) = bed.owner("m0");
+    let young = bed.seen.keys().map(|slot| slot.0).max().filter(|slot| *slot > 3).unwrap_or(young);
+    bed.log.clear();
+    bed.exit(young, KILLED);
+    assert_eq!(bed.said("worker.spawned"), 0, "it lived for no time at all");
+    bed.pass(ms(1_500), &[]);
+    assert_eq!((bed.said("worker.spawned"), bed.pool.count().waiting), (1, 0));
+}
+
+#[test]
+fn what_the_store_holds_and_the_list_lacks_has_ended_but_only_after_a_second_load() {
+    let mut bed = Bed::new(config(8));
+    let generation = bed.pool.recorder.life.generation;
+    let held = FromRecorder::Held { keys: vec![key("a"), key("gone"), key("late")] };
+    bed.give(Input::Recorder { generation, message: held });
+    bed.pass(ms(15_000), &[]);
+    bed.load_list(&["a", "b"]);
+    let ended = |bed: &Bed| recorder_told(bed, |message| matches!(message, ToRecorder::Ended { .. }));
+    bed.pass(ms(5_000), &[]);
+    bed.list(vec![ListChange::Present { id: "late".into(), listing: Listing::default() }]);
+    bed.log.clear();
+    bed.pass(ms(6_000), &[]);
+    assert_eq!(ended(&bed), 0, "one load may be torn");
+    let (holder, _) = bed.pool.feeds[0].holder.unwrap();
+    assert_eq!(bed.told(holder.0).iter().filter(|told| ***told == ToWorker::FollowList).count(), 1);
+    bed.load_list(&["a", "b", "late"]);
+    bed.pass(ms(500), &[]);
+    assert_eq!(ended(&bed), 1);
+    assert_eq!(recorder_told(&bed, |message| *message == ToRecorder::Ended { key: key("gone") }), 1);
+}
+
+#[test]
+fn a_silent_workers_matches_get_candidates_and_the_recorder_decides() {
+    let mut bed = Bed::new(config(8));
+    bed.load_list(&["a", "b", "c", "d", "e", "f"]);
+    bed.pass(ms(1_000), &[]);
+    let id = ["a", "b", "c", "d", "e", "f"].into_iter().find(|id| bed.owner(id).0 == 2).unwrap();
+    bed.live(id);
+    let (_, old) = bed.owner(id);
+    bed.log.clear();
+    bed.pass(ms(2_500), &[2]);
+    assert_eq!(bed.said("worker.silent"), 1);
+    assert_eq!(bed.owner(id), (2, old), "nothing has changed yet");
+    assert_eq!(bed.switches(), []);
+    bed.live(id);
+    let [(_, epoch, Owner::Alive)] = bed.switches()[..] else { panic!("{:?}", bed.switches()) };
+    let generation = bed.pool.recorder.life.generation;
+    let message = FromRecorder::Switched { key: key(id), epoch: Epoch(epoch) };
+    bed.give(Input::Recorder { generation, message });
+    assert_ne!(bed.owner(id).0, 2);
+    assert!(bed.told(2).iter().any(|message| matches!(
+        message,
+        ToWorker::Release { epoch, why: ReleaseReason::Moved, .. } if epoch.0 == old
+    )));
+    bed.pass(ms(8_000), &[2]);
+    assert!(bed.log.iter().any(|action| matches!(
+        action,
+        Action::Kill { child: Child::Worker(SlotId(2)), signal: Signal::Abort, .. }
+    )));
+}
+
+#[test]
+fn a_coordinator_that_was_late_judges_nobody() {
+    let mut bed = Bed::new(config(8));
+    bed.load_list(&["a", "b"]);
+    bed.pass(ms(1_000), &[]);
+    bed.list(vec![ListChange::Gone { id: "a".into() }]);
+    bed.log.clear();
+    bed.now += Duration::from_secs(30);
+    bed.give(Input::Tick);
+    assert_eq!(bed.said("pool.late"), 1);
+    assert_eq!(bed.said("worker.silent") + bed.said("worker.kill") + bed.said("recorder.kill"), 0);
+    assert_eq!(bed.pool.count().ended, 0, "the insert that makes it a move may wait to be read");
+    bed.pass(ms(3_000), &[1]);
+    assert_eq!(bed.said("worker.silent"), 1, "from now on it counts");
+}

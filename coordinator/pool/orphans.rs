@@ -1,0 +1,72 @@
+//! Matches that the store holds for alive and nobody follows: they ended while the coordinator, or the recorder, was away.
+//!
+//! One is told to have ended once the list, followed and whole, has lacked it for `end_linger` and lacks it in a fresh load
+//! after that: a torn first load ends nothing. Where matches are fixed, what is not among them is over at once.
+
+use super::{Action, Pool};
+use std::time::Duration;
+use touchline_common::ipc::messages::worker::ToWorker;
+use touchline_common::model::{FeedId, MatchKey};
+
+/// How far the doubt about an orphan's end has got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doubt {
+    /// The list has not been loaded since it is doubted.
+    Unlisted,
+    /// The list lacks it since then.
+    Missing(Duration),
+    /// A load was asked for when so many were complete.
+    Asked(u64),
+}
+
+impl Pool {
+    /// The recorder holds these, or the last run did.
+    pub(super) fn suspect_ended(&mut self, keys: impl IntoIterator<Item = MatchKey>) {
+        for key in keys {
+            if !self.matches.contains_key(&key) {
+                self.orphans.entry(key).or_insert(Doubt::Unlisted);
+            }
+        }
+    }
+
+    pub(super) fn tick_orphans(&mut self, out: &mut Vec<Action>) {
+        let matches = &self.matches;
+        self.orphans.retain(|key, _| !matches.contains_key(key));
+        if self.orphans.is_empty() || !self.recorder.life.is_ready() {
+            return;
+        }
+        for feed in self.feed_ids() {
+            self.doubt_orphans_of(feed, out);
+        }
+    }
+
+    fn doubt_orphans_of(&mut self, feed: FeedId, out: &mut Vec<Action>) {
+        let fixed = !self.has_list(feed);
+        let loads = self.feed(feed).and_then(|feed| feed.list.loads());
+        let Some(loads) = loads.or(fixed.then_some(0)) else { return };
+        let (now, mut ask, mut over) = (self.now, false, Vec::new());
+        let linger = self.config.feed(feed).map_or(Duration::ZERO, |plan| plan.end_linger);
+        for (key, doubt) in self.orphans.iter_mut().filter(|(key, _)| key.feed == feed) {
+            match *doubt {
+                _ if fixed => over.push(key.clone()),
+                Doubt::Unlisted => *doubt = Doubt::Missing(now),
+                Doubt::Missing(since) if now >= since + linger => {
+                    *doubt = Doubt::Asked(loads);
+                    ask = true;
+                }
+                Doubt::Asked(before) if loads > before => over.push(key.clone()),
+                Doubt::Missing(_) | Doubt::Asked(_) => {}
+            }
+        }
+        if ask && let Some((slot, _)) = self.feed(feed).and_then(|feed| feed.holder) {
+            if let Some(place) = self.slot_mut(slot) {
+                place.asked(0);
+            }
+            self.tell_worker(slot, ToWorker::FollowList, out);
+        }
+        for key in over {
+            self.orphans.remove(&key);
+            self.tell_ended(key, out);
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Deaths, limits of starting, refusals and spares, as the whole pool decides them. The states of one slot are in `life_tests`.
+
+use super::*;
+
+fn deaths(bed: &Bed) -> Vec<DeathView> {
+    bed.pool.status(Surroundings { wall_us: 1_700_000_000_000_000, ..Surroundings::default() }).deaths
+}
+
+#[test]
+fn a_death_is_remembered_with_what_it_cost_and_what_the_worker_did() {
+    let mut bed = Bed::new(config(8));
+    bed.load_list(&["a", "b"]);
+    bed.pass(ms(3_000), &[]);
+    let (generation, child) = (bed.seen[&SlotId(1)].0, Child::Worker(SlotId(1)));
+    let usage = Some(Usage { peak_rss_bytes: 5 << 20, cpu: ms(1_500) });
+    bed.give(Input::Exited { child, generation, exit: SEGV, usage });
+    bed.pass(ms(2_000), &[]);
+    let all = deaths(&bed);
+    let [death] = all.as_slice() else { panic!("{all:?}") };
+    assert_eq!((death.child, death.worker, death.feed.as_str()), ("worker", Some(1), "inplay"));
+    assert_eq!((death.exit, death.signal, death.core, death.pid), (None, Some(11), true, Some(9)));
+    assert_eq!((death.generation, death.matches, death.why.as_str()), (1, 2, ""));
+    assert_eq!((death.peak_rss_bytes, death.cpu_s), (Some(5 << 20), Some(1.5)));
+    assert!((3.0..4.0).contains(&death.uptime_s), "{death:?}");
+    assert_eq!(death.at, "2023-11-14T22:13:18Z", "two seconds before now");
+    assert!(death.last_activity.starts_with("ready, connection up, "), "{}", death.last_activity);
+}
+
+#[test]
+fn a_death_by_our_hand_says_why_and_a_requested_end_is_none() {
+    let mut bed = Bed::new(config(2));
+    bed.load_list(&["a"]);
+    bed.pass(ms(11_000), &[1]);
+    bed.exit(1, Exit::Signal { number: 6, core: true });
+    let all = deaths(&bed);
+    assert!(all[0].why.starts_with("no load report for "), "{all:?}");
+    assert_eq!(all[0].matches, 1, "those that it had when it was given up on");
+    let (request, timeout) = (RequestId(1), ms(60_000));
+    bed.give(Input::Command { request, command: Command::Stop { urgency: Urgency::Drain }, timeout });
+    let before = deaths(&bed).len();
+    for slot in bed.seen.keys().copied().collect::<Vec<_>>() {
+        bed.exit(slot.0, Exit::Code(0));
+    }
+    assert_eq!(deaths(&bed).len(), before);
+}
+
+#[test]
+fn twenty_deaths_are_remembered_the_newest_first_also_those_that_never_lived() {
+    let mut bed = Bed::new(config(2));
+    let child = Child::Recorder;
+    for n in 0..25 {
+        let generation = bed.pool.recorder.life.generation;
+        if bed.pool.recorder.life.has_process() {
+            bed.give(Input::Exited { child, generation, exit: Exit::Code(10 + n), usage: None });
+        }
+        bed.pass(Duration::from_secs(61), &[]);
+    }
+    // The next process is asked for in the same step, and never comes to be.
+    let (generation, mut out) = (bed.pool.recorder.life.generation, Vec::new());
+    bed.pool.step(bed.now, Input::Exited { child, generation, exit: KILLED, usage: None }, &mut out);
+    let (generation, error) = (Generation(generation.0 + 1), "no descriptors".to_owned());
+    bed.pool.step(bed.now, Input::SpawnFailed { child, generation, error }, &mut out);
+    let all = deaths(&bed);
+    assert_eq!(all.len(), 20);
+    assert_eq!((all[0].child, all[0].worker, all[0].pid), ("recorder", None, None));
+    assert_eq!((all[0].exit, all[0].signal, all[0].why.as_str()), (None, None, "no descriptors"));
+    assert!(all.windows(2).all(|pair| pair[0].generation > pair[1].generation), "newest first");
+}
+
+#[test]
+fn more_than_twenty_deaths_in_a_minute_degrade_the_pool_and_one_trial_decides() {
+    let mut bed = Bed::new(config(64));
+    let ids: Vec<String> = (0..110).map(|n| format!("m{n}")).collect();
+    bed.load_list(&ids.iter().map(String::as_str).collect::<Vec<_>>());
+    bed.pass(ms(2_000), &[]);
+    let running: Vec<u16> = bed.seen.keys().map(|slot| slot.0).collect();
+    assert!(running.len() >= 22, "{running:?}");
+    let ready = |bed: &Bed| bed.pool.status(Surroundings::default()).workers.ready;
+    bed.mute = true;
+    for slot in running.iter().take(21) {
+        bed.exit(*slot, KILLED);
+    }
+    bed.log.clear();
+    bed.pass(ms(50_000), &[]);
+    assert_eq!((bed.said("worker.spawned"), bed.said("pool.degraded")), (0, 1));
+    assert!(bed.pool.health().reasons.iter().any(|why| why.contains("too many workers died")));
+    assert!(ready(&bed) > 0, "what runs goes on");
+    bed.mute = false;
+    bed.pass(ms(12_000), &[]);
+    assert_eq!(bed.said("worker.spawned"), 1, "one trial");
+    bed.pass(ms(120_000), &[]);
+    assert_eq!(bed.said("pool.recovered"), 1);
+    assert!(ready(&bed) >= 22, "{}", ready(&bed));
+}
+
+#[test]
+fn a_child_of_another_version_is_refused_for_good() {
+    for child in [Child::Worker(SlotId(1)), Child::Recorder] {
+        let mut bed = Bed::new(config(4));
+        let generation = Generation(1);
+        let hello = Hello { proto_min: 9, proto_max: 12, build: String::new(), pid: 9 };
+        bed.give(match child {
+            Child::Recorder => Input::Recorder { generation, message: FromRecorder::Hello(hello) },
+            Child::Worker(slot) => Input::Worker { slot, generation, message: FromWorker::Hello(hello) },
+        });
+        let kill = |action: &Action| matches!(action, Action::Kill { child: of, .. } if *of == child);
+        assert!(bed.log.iter().any(kill), "{child:?}");
+        bed.give(Input::Exited {
+            child,
+            generation,
+            exit: Exit::Signal { number: 15, core: false },
+            usage: None,
+        });
+        bed.log.clear();
+        bed.pass(Duration::from_secs(900), &[]);
+        let spawned = |action: &Action| matches!(action, Action::Spawn { child: of, .. } if *of == child);
+        assert!(!bed.log.iter().any(spawned), "{child:?} parks for good, whatever its exit was");
+        assert!(deaths(&bed)[0].why.contains("it speaks message versions 9 to 12"), "{:?}", deaths(&bed));
+    }
+}
+
+#[test]
+fn a_spare_worker_is_kept_idle_and_takes_over_in_the_same_step() {
+    let mut config = config(8);
+    config.spare_workers = 1;
+    let mut bed = Bed::new(config);
+    bed.load_list(&["a", "b", "c"]);
+    bed.pass(ms(5_000), &[]);
+    let idle = |bed: &Bed| bed.pool.workers().iter().filter(|w| w.state == "ready" && w.matches == 0).count();
+    assert_eq!(idle(&bed), 1, "{:?}", bed.pool.workers());
+    let (victim, _) = bed.owner("a");
+    assert_eq!((bed.owner("b").0, bed.owner("c").0), (victim, victim), "matches leave the spare alone");
+    bed.log.clear();
+    bed.exit(victim, KILLED);
+    assert_eq!(bed.pool.count().waiting, 0, "no start was needed");
+    assert_ne!(bed.owner("a").0, victim);
+    bed.pass(ms(10_000), &[]);
+    assert_eq!(idle(&bed), 1, "and there is a spare again");
+    bed.pass(Duration::from_secs(2_000), &[]);
+    assert_eq!((idle(&bed), bed.said("worker.draining")), (1, 0), "idle for long, it is not retired");
+}
+
+#[test]
+fn a_start_that_hangs_is_killed_and_another_follows() {
+    let mut bed = Bed::new(config(2));
+    let child = Child::Worker(SlotId(1));
+    bed.exit(1, KILLED);
+    bed.mute = true;
+    bed.pass(ms(11_500), &[1]);
+    let abort = Action::Kill { child, generation: Generation(2), signal: Signal::Abort };
+    assert!(bed.log.contains(&abort));
+    bed.mute = false;
+    bed.exit(1, KILLED);
+    // The other slot was started while this one was dying, and hangs as well.
+    bed.pass(ms(15_000), &[]);
+    assert_eq!(bed.pool.status(Surroundings::default()).workers.ready, 1);
+}

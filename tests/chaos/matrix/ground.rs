@@ -1,0 +1,436 @@
+//! What a case stands on: a simulated server, the daemon with failpoints, and what can be asked of them.
+
+use super::Told;
+use super::pulse::Pulse;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::Pid;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use touchline_common::control::{Client, ControlError};
+use touchline_harness::process::{self, Running};
+use touchline_harness::wait;
+use touchline_simulator::server::Handle;
+use touchline_simulator::{Options, Oracle, Simulator};
+
+/// How long everything may take to be live: a start that hangs has 10 s, and back-off follows.
+pub(super) const SETTLE: Duration = Duration::from_secs(45);
+/// Children may outlive the coordinator by this.
+pub(super) const GONE: Duration = Duration::from_secs(3);
+/// How long the daemon may take to leave when it is asked to.
+const LEAVE: Duration = Duration::from_secs(30);
+/// How long a fault may take to come.
+const COMES: Duration = Duration::from_secs(20);
+const ANSWER: Duration = Duration::from_secs(10);
+const MATCHES: usize = 12;
+
+/// How the daemon is started.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Plan {
+    /// `TOUCHLINE_FAILPOINTS`; `{once}` and `{when}` become files of the case.
+    pub(super) points: String,
+    /// A bad child, which takes the first place after [`Ground::let_in_a_bad_child`].
+    pub(super) bad_child: &'static str,
+    /// Lines of the pool's part of the configuration.
+    pub(super) pool: &'static str,
+    /// The state stands in a folder of its own.
+    pub(super) state: Option<PathBuf>,
+    /// Another program than the one with failpoints: a copy that may be tampered with.
+    pub(super) copy: bool,
+    /// As this user.
+    pub(super) uid: Option<u32>,
+}
+
+/// Everything that runs.
+pub(super) struct Ground {
+    // The order is the order of the end: the daemon goes before its server.
+    pub(super) daemon: Running,
+    pub(super) simulator: Handle,
+    plan: Plan,
+    /// Descriptors of the coordinator when it was live, those of its children apart.
+    own_descriptors: usize,
+    known: Known,
+    folder: TempDir,
+}
+
+/// Whether every match has a committed event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    Some,
+    All,
+}
+
+impl Ground {
+    /// Starts everything and waits for nothing.
+    pub(super) fn start(plan: Plan) -> Ground {
+        let folder = tempfile::Builder::new().prefix("touchline-matrix-").tempdir().expect("a folder");
+        let options = Options { matches: MATCHES, rate: 300.0, cap: Some(5), ..Options::default() };
+        let simulator = Simulator::start(&options).expect("the simulated server");
+        let text = |path: &Path| Value::from(path.display().to_string());
+        let state = plan.state.clone().unwrap_or_else(|| folder.path().to_owned());
+        let config = format!(
+            "[daemon]\nrun_dir = {}\nstate_dir = {}\n[pool]\n{}\n[store]\npath = {}\n[[feed]]\nname = \"inplay\"\n\
+             kind = \"diffusion\"\nurl = \"dpt://{}\"\nlist_topic = \"OVInPlay_1_3\"\nmatch_id = \"{{ID}}\"\n\
+             match_topics = [\"6V{{ID}}\"]\nmax_subscriptions = 5\n",
+            text(folder.path()),
+            text(&state),
+            plan.pool,
+            text(&folder.path().join("touchline.db")),
+            simulator.address(),
+        );
+        std::fs::write(folder.path().join("touchline.toml"), config).expect("writing the configuration");
+        if plan.copy {
+            std::fs::copy(process::faulty_program(), folder.path().join("touchline")).expect("a copy");
+        }
+        if let Some(uid) = plan.uid {
+            let own = nix::unistd::chown(folder.path(), Some(uid.into()), None);
+            own.expect("giving the folder away");
+        }
+        let daemon = launch(folder.path(), &plan);
+        Ground { daemon, simulator, plan, own_descriptors: 0, known: Known::Some, folder }
+    }
+
+    /// Starts everything and waits until it is live.
+    pub(super) fn live(plan: Plan) -> Ground {
+        let mut ground = Ground::start(plan);
+        ground.settle();
+        ground
+    }
+
+    /// Starts the daemon again after its end, as a supervisor does.
+    pub(super) fn restart(&mut self) {
+        self.daemon = launch(self.folder.path(), &self.plan);
+        self.own_descriptors = 0;
+    }
+
+    /// The daemon is started by another command from now on, in the case's folder.
+    pub(super) fn take_over(&mut self, command: Command) {
+        self.daemon = Running::command(self.folder.path(), command);
+        self.own_descriptors = 0;
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// From now on failpoints with `when` count.
+    pub(super) fn now(&self) {
+        std::fs::write(self.path("when"), "").expect("a file");
+    }
+
+    /// They do no longer.
+    pub(super) fn no_more(&self) {
+        std::fs::remove_file(self.path("when")).expect("the file");
+    }
+
+    /// The next worker that starts is the bad one.
+    pub(super) fn let_in_a_bad_child(&self) {
+        std::fs::create_dir(self.path("bad")).expect("a folder");
+    }
+
+    /// Waits until a failpoint with `once` has acted.
+    pub(super) fn wait_for_the_fault(&self) {
+        wait::until("the fault", COMES, || self.path("once").exists().then_some(()));
+    }
+
+    /// Waits until every match is live and every process is there.
+    pub(super) fn settle(&mut self) {
+        let until = Instant::now() + SETTLE;
+        while !self.is_settled() {
+            let late = Instant::now() >= until;
+            assert!(!late, "not live after {SETTLE:?}: {:?}", self.request("status", json!({})));
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        if self.known == Known::Some {
+            self.wait_until_all_are_known(until);
+        }
+        if self.own_descriptors == 0 {
+            self.own_descriptors = self.count_own_descriptors();
+        }
+    }
+
+    /// The server counts what happens from its first load; a worker that dies before the recorder heard of it takes that along.
+    fn wait_until_all_are_known(&mut self, until: Instant) {
+        loop {
+            let events = self.events();
+            let known: BTreeSet<&str> =
+                events.iter().filter_map(|event| event.get("match")?.as_str()).collect();
+            if known.len() == MATCHES {
+                self.known = Known::All;
+                return;
+            }
+            assert!(Instant::now() < until, "events of {} matches only", known.len());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn is_settled(&self) -> bool {
+        let Ok(status) = self.request("status", json!({})) else { return false };
+        let count = |path: &str| status.pointer(path).and_then(Value::as_u64).unwrap_or_default();
+        count("/matches/live") == MATCHES as u64
+            && count("/matches/listed") == MATCHES as u64
+            && count("/workers/starting") == 0
+            && status.pointer("/recorder/state").is_some_and(|state| state == "ready")
+    }
+
+    pub(super) fn request(&self, verb: &str, args: Value) -> Result<Value, ControlError> {
+        let Value::Object(args) = args else { panic!("arguments are an object") };
+        Client::connect(&self.socket())?.request(verb, args, ANSWER)
+    }
+
+    pub(super) fn ask(&self, verb: &str) -> Value {
+        self.request(verb, json!({})).unwrap_or_else(|error| panic!("asking for {verb}: {error}"))
+    }
+
+    pub(super) fn socket(&self) -> PathBuf {
+        self.path("control.sock")
+    }
+
+    /// An operator who asks until told to stop.
+    pub(super) fn pulse(&self) -> Pulse {
+        Pulse::start(self.socket())
+    }
+
+    /// Asks for something that takes its time, and does not wait for it.
+    pub(super) fn begin(&self, verb: &'static str, args: Map<String, Value>) {
+        let mut client = Client::connect(&self.socket()).expect("the control socket");
+        // Its answer is nobody's: the coordinator may be dead by then.
+        std::thread::spawn(move || client.request(verb, args, Duration::from_secs(60)));
+    }
+
+    pub(super) fn live_matches(&self) -> u64 {
+        self.ask("status").pointer("/matches/live").and_then(Value::as_u64).unwrap_or_default()
+    }
+
+    /// The workers that have a process: slot and pid.
+    pub(super) fn workers(&self) -> Vec<(u64, u32)> {
+        let workers = self.ask("workers");
+        let number = |worker: &Value, key: &str| worker.get(key)?.as_u64();
+        let mut pairs = Vec::new();
+        for worker in workers.as_array().into_iter().flatten() {
+            if let (Some(slot), Some(pid)) = (number(worker, "worker"), number(worker, "pid")) {
+                pairs.push((slot, u32::try_from(pid).expect("a pid")));
+            }
+        }
+        pairs
+    }
+
+    /// Some worker's pid.
+    pub(super) fn worker(&self) -> u32 {
+        self.workers().first().expect("a worker").1
+    }
+
+    pub(super) fn recorder(&self) -> u32 {
+        self.child_called("tl-recorder").expect("a recorder")
+    }
+
+    /// A child by the name that `ps` shows.
+    pub(super) fn child_called(&self, wanted: &str) -> Option<u32> {
+        let name = |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        process::children(self.daemon.pid()).into_iter().find(|pid| name(*pid).trim() == wanted)
+    }
+
+    /// The newest death of a child of this kind, which must be there.
+    pub(super) fn death(&self, child: &str) -> Value {
+        wait::until("the death in the status", COMES, || {
+            let deaths = self.request("status", json!({})).ok()?.get("deaths")?.as_array()?.clone();
+            deaths.into_iter().find(|death| death.get("child").is_some_and(|kind| kind == child))
+        })
+    }
+
+    /// Waits for a text of `status`.
+    pub(super) fn wait_for_status(&self, path: &str, is: impl Fn(&str) -> bool) -> String {
+        wait::until(&format!("{path} in the status"), COMES, || {
+            let status = self.request("status", json!({})).ok()?;
+            let text = status.pointer(path)?.as_str()?;
+            is(text).then(|| text.to_owned())
+        })
+    }
+
+    /// Sets a soft limit of a running process, with the program that every Debian has for it: gives what it was.
+    pub(super) fn limit(&self, pid: u32, name: &str, value: &str) -> String {
+        let mut get = self.as_the_daemons_user("prlimit");
+        get.args(["--pid", &pid.to_string(), name, "--output", "SOFT", "--noheadings", "--raw"]);
+        let before = get.output().expect("prlimit");
+        let mut set = self.as_the_daemons_user("prlimit");
+        set.args(["--pid", &pid.to_string(), &format!("{name}={value}:")]);
+        assert!(set.status().is_ok_and(|code| code.success()), "prlimit {name}={value}:");
+        String::from_utf8_lossy(&before.stdout).trim().to_owned()
+    }
+
+    /// Root in a container may not meddle with other users' limits, but they themselves may.
+    fn as_the_daemons_user(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        if let Some(uid) = self.plan.uid {
+            command.uid(uid);
+        }
+        command
+    }
+
+    /// The saved state is whole, if it is there, and no part of one lies beside it that anybody reads.
+    pub(super) fn assert_state_is_whole(&self) {
+        let state = self.plan.state.clone().unwrap_or_else(|| self.folder.path().to_owned());
+        if let Ok(text) = std::fs::read(state.join("state.json")) {
+            assert!(serde_json::from_slice::<Value>(&text).is_ok(), "half a state");
+        }
+    }
+
+    /// The coordinator has died: its children are gone soon.
+    pub(super) fn assert_orphans_leave(&mut self) -> Duration {
+        self.daemon.wait_for_end(COMES);
+        let began = Instant::now();
+        wait::until("the end of the children", GONE, || {
+            reap_children();
+            process::children(std::process::id()).is_empty().then_some(())
+        });
+        began.elapsed()
+    }
+
+    /// Live again, all of it true, descriptors given back, and a clean end.
+    pub(super) fn conclude(mut self, note: impl Into<String>) -> Told {
+        self.settle();
+        self.wait_for_something_to_compare();
+        self.simulator.pause();
+        self.assert_events();
+        self.conclude_without_events(note)
+    }
+
+    /// As [`Ground::conclude`], where what happened first cannot be known.
+    pub(super) fn conclude_without_events(mut self, note: impl Into<String>) -> Told {
+        self.settle();
+        self.assert_descriptors();
+        self.simulator.pause();
+        self.assert_documents();
+        self.stop();
+        Told::Good(note.into())
+    }
+
+    /// The daemon leaves when asked to, with code 0.
+    pub(super) fn stop(mut self) {
+        self.daemon.signal(Signal::SIGTERM);
+        let end = self.daemon.wait_for_end(LEAVE);
+        assert!(end.success(), "{end}");
+        assert!(!self.socket().exists(), "the socket is removed");
+    }
+
+    fn assert_descriptors(&self) {
+        // Our own last question may still be open there.
+        let until = Instant::now() + Duration::from_secs(3);
+        loop {
+            let now = self.count_own_descriptors();
+            if now <= self.own_descriptors {
+                return;
+            }
+            assert!(Instant::now() < until, "{} descriptors before, {now} now", self.own_descriptors);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Each child costs a channel and a process descriptor.
+    fn count_own_descriptors(&self) -> usize {
+        let pid = self.daemon.pid();
+        process::descriptors(pid).len().saturating_sub(2 * process::children(pid).len())
+    }
+
+    fn assert_documents(&self) {
+        let oracle = Oracle::new(self.simulator.truth());
+        let until = Instant::now() + ANSWER;
+        loop {
+            let ids = self.simulator.truth().matches();
+            let documents = ids.into_iter().filter_map(|id| {
+                let document = self.request("match", json!({ "match": id })).ok()?;
+                Some((id, document))
+            });
+            let report = oracle.compare_final(documents.collect::<Vec<_>>());
+            if report.is_equal() {
+                return;
+            }
+            assert!(Instant::now() < until, "documents differ: {report:?}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Not all that happened lies in the gap of the fault itself.
+    fn wait_for_something_to_compare(&self) {
+        let oracle = Oracle::new(self.simulator.truth());
+        wait::until("events to compare", SETTLE, || {
+            std::thread::sleep(Duration::from_millis(100));
+            (oracle.compare_events(&self.events()).registers > 0).then_some(())
+        });
+    }
+
+    fn assert_events(&self) {
+        let oracle = Oracle::new(self.simulator.truth());
+        // Values that settle need 2 s.
+        let until = Instant::now() + Duration::from_secs(15);
+        loop {
+            let report = oracle.compare_events(&self.events());
+            if report.is_equal() && report.registers > 0 {
+                return;
+            }
+            assert!(Instant::now() < until, "events differ: {report:?}");
+            std::thread::sleep(Duration::from_millis(250));
+        }
+    }
+
+    fn events(&self) -> Vec<Value> {
+        let client = Client::connect(&self.socket()).expect("the control socket");
+        let mut args = Map::new();
+        args.insert("since".to_owned(), Value::from(0));
+        let (_, mut stream) = client.stream("events", args, ANSWER).expect("the events");
+        let mut rows = Vec::new();
+        while let Some(line) = stream.next_line(Some(ANSWER)).expect("the events") {
+            rows.push(serde_json::from_slice(&line).expect("an event"));
+        }
+        rows
+    }
+}
+
+fn launch(folder: &Path, plan: &Plan) -> Running {
+    let file = |name: &str| folder.join(name).display().to_string();
+    let mut command = match plan.copy {
+        true => Command::new(folder.join("touchline")),
+        false => Command::new(process::faulty_program()),
+    };
+    let points = plan.points.replace("{once}", &file("once")).replace("{when}", &file("when"));
+    command.args(["run", "--config", "touchline.toml"]).env("TOUCHLINE_FAILPOINTS", points);
+    if !plan.bad_child.is_empty() {
+        command.env("TOUCHLINE_BAD_CHILD", format!("{},{}", plan.bad_child, file("bad/once")));
+    }
+    if let Some(uid) = plan.uid {
+        command.uid(uid);
+    }
+    Running::command(folder, command)
+}
+
+/// Sends a signal; to a process that is gone already nothing is sent.
+pub(super) fn send(pid: u32, signal: Signal) {
+    let _ = kill(Pid::from_raw(pid.cast_signed()), signal);
+}
+
+/// Whether a process is there and not only waits to be reaped.
+pub(super) fn is_alive(pid: u32) -> bool {
+    process::status_field(pid, "State:").is_some_and(|state| !state.starts_with('Z'))
+}
+
+/// Takes the ends of those who became our children.
+pub(super) fn reap_children() {
+    while waitpid(Pid::from_raw(-1), Some(WaitPidFlag::WNOHANG)).is_ok_and(|ended| ended.pid().is_some()) {}
+}
+
+/// After a case that went wrong: nothing of it may disturb the next.
+pub(super) fn end_children() {
+    let until = Instant::now() + GONE;
+    while Instant::now() < until && !process::children(std::process::id()).is_empty() {
+        for pid in process::children(std::process::id()) {
+            send(pid, Signal::SIGKILL);
+        }
+        reap_children();
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

@@ -1,0 +1,302 @@
+//! Puts messages together that come in pieces.
+//!
+//! A stream keeps its order, so the pieces of one message must come in theirs; other messages, and pieces of others,
+//! may stand between. A piece that came before is skipped; one too far ahead shows that a piece is missing, and ends
+//! its message. Bounds: how many messages are open, their pieces, their bytes together and their age; where there is
+//! no room the oldest goes. An abandoned message is counted once, by what made it so. Called by the session.
+
+use crate::wire::diffusion::{
+    Encoding, FragmentHead, FragmentIds, FragmentPart, HeadError, Message, MessageType,
+};
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// Messages that may be open at once.
+pub const OPEN_MAX: usize = 16;
+/// Pieces of one message.
+pub const PARTS_MAX: u32 = 10_000;
+/// How long a message may be open.
+pub const AGE_MAX: Duration = Duration::from_secs(30);
+/// What is made room for at once on a server's word, in bytes.
+const TRUSTED: usize = 64 * 1024;
+
+/// Why a piece was skipped, or a message given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FragmentError {
+    /// Its headers make no sense.
+    Head(HeadError),
+    /// It belongs to no open message: its first piece never came, or the message was given up.
+    Stray,
+    /// It was here before.
+    Again {
+        /// Its number.
+        number: u32,
+    },
+    /// A piece before it is missing, so the message is given up.
+    Missing {
+        /// The number of the one that is missing.
+        number: u32,
+    },
+    /// Its number is above the total, so the message is given up.
+    Beyond {
+        /// How many pieces there are to be.
+        total: u32,
+    },
+    /// It is of another type or encoding than the first, so the message is given up.
+    Mixed,
+    /// A message begins again; what was there of it is given up.
+    Restarted,
+    /// A message of more pieces than are taken.
+    Parts {
+        /// How many it has.
+        total: u32,
+    },
+    /// More bytes than are taken, in this message or in all open ones, so the message is given up.
+    TooLong {
+        /// What is taken.
+        limit: usize,
+    },
+    /// Another message needs its place.
+    Crowded,
+    /// It was open for too long.
+    Old,
+}
+
+impl fmt::Display for FragmentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FragmentError::Head(error) => error.fmt(f),
+            FragmentError::Stray => f.write_str("a piece of a message whose first piece is not here"),
+            FragmentError::Again { number } => write!(f, "piece {number} of a message came again"),
+            FragmentError::Missing { number } => write!(f, "piece {number} of a message is missing"),
+            FragmentError::Beyond { total } => write!(f, "a piece beyond the {total} of its message"),
+            FragmentError::Mixed => f.write_str("the pieces of a message differ in type or encoding"),
+            FragmentError::Restarted => f.write_str("a message in pieces begins again before its end"),
+            FragmentError::Parts { total } => write!(f, "a message in {total} pieces, {PARTS_MAX} are taken"),
+            FragmentError::TooLong { limit } => {
+                write!(
+                    f,
+                    "messages in pieces of more than {limit} bytes; raise `inflated` in [limits] if that is right"
+                )
+            }
+            FragmentError::Crowded => write!(f, "more than {OPEN_MAX} messages in pieces at once"),
+            FragmentError::Old => write!(f, "a message in pieces was not complete after {AGE_MAX:?}"),
+        }
+    }
+}
+
+/// A message that was put together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Whole {
+    pub(super) kind: MessageType,
+    pub(super) encoding: Encoding,
+    /// The topic's header, as the first piece has it.
+    pub(super) topic: Vec<u8>,
+    pub(super) ack: Option<Vec<u8>>,
+    pub(super) body: Vec<u8>,
+}
+
+impl Default for Whole {
+    fn default() -> Whole {
+        Whole {
+            kind: MessageType::Delta,
+            encoding: Encoding::Plain,
+            topic: Vec::new(),
+            ack: None,
+            body: Vec::new(),
+        }
+    }
+}
+
+/// A message that is not complete.
+#[derive(Debug)]
+struct Open {
+    whole: Whole,
+    correlation: Vec<u8>,
+    total: u32,
+    have: u32,
+    since: Instant,
+}
+
+/// The messages that are open, oldest first.
+#[derive(Debug)]
+pub(super) struct Fragments {
+    open: VecDeque<Open>,
+    bytes: usize,
+    limit: usize,
+}
+
+/// What a piece did.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// It was kept; or, with an error, something was skipped or given up.
+    Waits(Option<FragmentError>),
+    /// It was the last one.
+    Whole(Whole),
+}
+
+impl Fragments {
+    /// At most `limit` bytes of bodies, in all open messages together.
+    pub(super) fn new(limit: usize) -> Fragments {
+        Fragments { open: VecDeque::new(), bytes: 0, limit }
+    }
+
+    pub(super) fn take(&mut self, message: &Message<'_>, now: Instant) -> Taken {
+        let head = match FragmentHead::parse(message) {
+            Ok(head) => head,
+            Err(error) => return Taken::Waits(Some(FragmentError::Head(error))),
+        };
+        match head.part {
+            FragmentPart::First { total, size } => self.first(&head, total, size, message, now),
+            FragmentPart::Later { number } => self.later(head.ids, number, message),
+        }
+    }
+
+    fn first(
+        &mut self,
+        head: &FragmentHead<'_>,
+        total: u32,
+        size: Option<u64>,
+        message: &Message<'_>,
+        now: Instant,
+    ) -> Taken {
+        // By the rule that a type's own headers come before all others, the ack id stands first.
+        let (correlation, ack) = match head.ids {
+            FragmentIds::Plain { correlation, ack } => (correlation, ack),
+            FragmentIds::Pair(ack, correlation) => (correlation, Some(ack)),
+        };
+        let restarted = self.find(head.ids).map(|at| self.drop_at(at)).map(|()| FragmentError::Restarted);
+        if total > PARTS_MAX {
+            return Taken::Waits(Some(FragmentError::Parts { total }));
+        }
+        // The size is believed only where it refuses: whether it counts headers too is not known.
+        if size.is_some_and(|size| usize::try_from(size).map_or(true, |size| size > self.limit)) {
+            return Taken::Waits(Some(FragmentError::TooLong { limit: self.limit }));
+        }
+        let claimed = size.and_then(|size| usize::try_from(size).ok()).unwrap_or_default();
+        let mut whole = Whole {
+            kind: message.kind,
+            encoding: message.encoding,
+            topic: head.topic.to_vec(),
+            ack: ack.map(<[u8]>::to_vec),
+            body: Vec::with_capacity(claimed.min(TRUSTED).max(message.body.len())),
+        };
+        whole.body.extend_from_slice(message.body);
+        if total == 1 {
+            return if whole.body.len() > self.limit {
+                Taken::Waits(Some(FragmentError::TooLong { limit: self.limit }))
+            } else {
+                Taken::Whole(whole)
+            };
+        }
+        let crowded = if self.open.len() >= OPEN_MAX { Some(FragmentError::Crowded) } else { None };
+        if crowded.is_some() {
+            self.drop_at(0);
+        }
+        self.bytes += whole.body.len();
+        self.open.push_back(Open { whole, correlation: correlation.to_vec(), total, have: 1, since: now });
+        let full = self.make_room();
+        Taken::Waits(full.or(crowded).or(restarted))
+    }
+
+    fn later(&mut self, ids: FragmentIds<'_>, number: u32, message: &Message<'_>) -> Taken {
+        let Some(at) = self.find(ids) else { return Taken::Waits(Some(FragmentError::Stray)) };
+        let Some(open) = self.open.get_mut(at) else { return Taken::Waits(Some(FragmentError::Stray)) };
+        open.settle(ids);
+        let expected = open.have + 1;
+        let wrong = if number > open.total {
+            Some(FragmentError::Beyond { total: open.total })
+        } else if number > expected {
+            Some(FragmentError::Missing { number: expected })
+        } else if (message.kind, message.encoding) != (open.whole.kind, open.whole.encoding) {
+            Some(FragmentError::Mixed)
+        } else if number < expected {
+            return Taken::Waits(Some(FragmentError::Again { number }));
+        } else {
+            None
+        };
+        if let Some(wrong) = wrong {
+            self.drop_at(at);
+            return Taken::Waits(Some(wrong));
+        }
+        open.whole.body.extend_from_slice(message.body);
+        open.have = number;
+        self.bytes += message.body.len();
+        if open.have == open.total {
+            let too_long = self.bytes > self.limit;
+            let Some(open) = self.remove(at) else { return Taken::Waits(None) };
+            return if too_long {
+                Taken::Waits(Some(FragmentError::TooLong { limit: self.limit }))
+            } else {
+                Taken::Whole(open.whole)
+            };
+        }
+        Taken::Waits(self.make_room())
+    }
+
+    /// The open message that `ids` mean.
+    fn find(&self, ids: FragmentIds<'_>) -> Option<usize> {
+        let find = |is: &dyn Fn(&Open) -> bool| self.open.iter().position(is);
+        match ids {
+            FragmentIds::Plain { correlation, .. } => find(&|open| open.correlation == correlation)
+                // Of a pair it was the other one after all.
+                .or_else(|| find(&|open| open.whole.ack.as_deref() == Some(correlation))),
+            FragmentIds::Pair(ack, correlation) => {
+                find(&|open| open.correlation == correlation && open.whole.ack.as_deref() == Some(ack))
+            }
+        }
+    }
+
+    /// While there are too many bytes the oldest goes, be it the newest too.
+    fn make_room(&mut self) -> Option<FragmentError> {
+        let mut full = None;
+        while self.bytes > self.limit && !self.open.is_empty() {
+            self.drop_at(0);
+            full = Some(FragmentError::TooLong { limit: self.limit });
+        }
+        full
+    }
+
+    fn drop_at(&mut self, at: usize) {
+        let _ = self.remove(at);
+    }
+
+    fn remove(&mut self, at: usize) -> Option<Open> {
+        let open = self.open.remove(at)?;
+        self.bytes = self.bytes.saturating_sub(open.whole.body.len());
+        Some(open)
+    }
+
+    /// The server gives a message up. Whether it was open.
+    pub(super) fn cancel(&mut self, correlation: &[u8]) -> Option<()> {
+        self.find(FragmentIds::Plain { correlation, ack: None }).map(|at| self.drop_at(at))
+    }
+
+    /// Gives up what is too old; how many messages.
+    pub(super) fn expire(&mut self, now: Instant) -> u64 {
+        let mut gone = 0;
+        while self.deadline().is_some_and(|deadline| now >= deadline) {
+            self.drop_at(0);
+            gone += 1;
+        }
+        gone
+    }
+
+    /// When the oldest is too old.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.open.front().and_then(|open| open.since.checked_add(AGE_MAX))
+    }
+}
+
+impl Open {
+    /// A later piece names the correlation alone, and thereby says which of a pair was which.
+    fn settle(&mut self, ids: FragmentIds<'_>) {
+        let FragmentIds::Plain { correlation, .. } = ids else { return };
+        if self.correlation != correlation
+            && let Some(ack) = self.whole.ack.as_mut()
+        {
+            std::mem::swap(ack, &mut self.correlation);
+        }
+    }
+}

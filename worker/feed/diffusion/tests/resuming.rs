@@ -1,0 +1,217 @@
+//! Going on with an earlier session.
+
+use super::*;
+use crate::wire::diffusion::ResponseCode;
+
+const GOES_ON: &[u8] = b"\x23\x04\x69\x04client-1\x00";
+
+fn asked(topics: &[&str]) -> Vec<(MessageType, String)> {
+    topics.iter().map(|topic| (MessageType::Subscribe, (*topic).to_owned())).collect()
+}
+
+fn left(topics: &[&str]) -> Vec<(MessageType, String)> {
+    topics.iter().map(|topic| (MessageType::Unsubscribe, (*topic).to_owned())).collect()
+}
+
+/// A lost session with loads of `kept` and `left`, one of `bare` asked for without a load, and `gone` given up.
+fn lost() -> Bench {
+    let mut bench = Bench::open(quiet());
+    for topic in ["kept", "left", "bare", "gone"] {
+        bench.session.subscribe(topic.as_bytes()).unwrap();
+    }
+    bench.pass(Duration::ZERO);
+    bench.receive(&[load("kept", "k", "1"), load("left", "l", "2")].concat());
+    bench.session.unsubscribe(b"gone");
+    bench.session.disconnected(None);
+    bench.events();
+    bench
+}
+
+/// On the next connection, with what is wanted now.
+fn asks_again(config: SessionConfig) -> Bench {
+    let mut bench = lost().again(config);
+    bench.output();
+    for topic in ["kept", "bare", "new"] {
+        bench.session.keep_subscribed(topic.as_bytes()).unwrap();
+    }
+    assert!(bench.session.output().is_empty());
+    bench
+}
+
+#[test]
+fn a_session_is_resumed_only_under_its_own_id() {
+    for (answer, told) in [
+        (GOES_ON, "opened client-1 Resumed"),
+        (b"\x23\x04\x69\x04client-2\x00", "opened client-2 Fresh"),
+        (b"\x23\x04\x64\x04client-1\x00", "opened client-1 Fresh"),
+    ] {
+        let mut bench = lost().again(quiet());
+        bench.receive(answer);
+        assert_eq!(bench.told, [told]);
+    }
+}
+
+#[test]
+fn what_the_session_has_is_not_asked_for_again_and_what_nobody_wants_is_given_up() {
+    let mut bench = asks_again(quiet());
+    assert_eq!((bench.session.subscriptions(), bench.session.subscriptions_waiting()), (3, 3));
+    bench.receive(GOES_ON);
+    let mut sent = bench.sent();
+    sent.sort_by_key(|(kind, topic)| (kind.byte(), topic.clone()));
+    // What was asked for without a load is asked for again: the server may never have read it.
+    assert_eq!(sent, [asked(&["bare", "new"]), left(&["gone", "left"])].concat());
+    assert!(bench.session.is_loaded(b"kept") && !bench.session.is_loaded(b"bare"));
+    assert_eq!((bench.session.subscriptions(), bench.session.subscriptions_waiting()), (3, 0));
+    bench.receive(&[delta("k", "3"), load("kept", "k", "4"), delta("l", "late")].concat());
+    assert_eq!(bench.told, ["opened client-1 Resumed", "delta kept 3", "load kept 4", "delta left late"]);
+}
+
+#[test]
+fn where_loads_are_wanted_everything_is_asked_for_again() {
+    let mut bench = asks_again(SessionConfig { after_resume: AfterResume::Resubscribe, ..quiet() });
+    bench.receive(GOES_ON);
+    let sent = bench.sent();
+    for topic in ["kept", "bare", "new"] {
+        assert!(sent.contains(&asked(&[topic])[0]), "{sent:?}");
+        assert!(!bench.session.is_loaded(topic.as_bytes()));
+    }
+    bench.receive(&load("kept", "k", "4"));
+    assert!(bench.session.is_loaded(b"kept"));
+}
+
+#[test]
+fn a_fresh_session_is_asked_for_everything_and_forgets_the_aliases() {
+    let mut bench = asks_again(quiet());
+    bench.receive(ACCEPTED);
+    let mut sent = bench.sent();
+    sent.sort_by_key(|(_, topic)| topic.clone());
+    assert_eq!(sent, asked(&["bare", "kept", "new"]));
+    bench.receive(&delta("k", "3"));
+    assert_eq!(bench.told, ["opened client-1 Fresh"]);
+    assert_eq!(bench.skipped, [Skip::UnknownAlias]);
+}
+
+#[test]
+fn wishes_change_while_the_server_thinks() {
+    let mut bench = asks_again(quiet());
+    bench.session.unsubscribe(b"kept");
+    bench.session.unsubscribe(b"new");
+    bench.session.subscribe(b"left").unwrap();
+    assert_eq!(bench.session.subscriptions(), 2);
+    bench.receive(GOES_ON);
+    let mut sent = bench.sent();
+    sent.sort_by_key(|(kind, topic)| (kind.byte(), topic.clone()));
+    assert_eq!(sent, [asked(&["bare", "left"]), left(&["gone", "kept"])].concat());
+}
+
+#[test]
+fn what_will_be_given_up_does_not_count_against_the_cap() {
+    let mut bench = lost().again(SessionConfig { max_subscriptions: 2, ..quiet() });
+    bench.session.keep_subscribed(b"kept").unwrap();
+    bench.session.keep_subscribed(b"new").unwrap();
+    assert_eq!(bench.session.keep_subscribed(b"left"), Err(SubscribeError::Full { limit: 2 }));
+    assert_eq!(bench.session.subscribe(b"bare"), Err(SubscribeError::Full { limit: 2 }));
+    assert_eq!(bench.session.subscriptions(), 2);
+}
+
+#[test]
+fn a_load_that_was_lost_on_the_way_shows_by_its_alias_and_everything_is_asked_for_again() {
+    let mut bench = asks_again(quiet());
+    bench.receive(GOES_ON);
+    bench.output();
+    bench.receive(&[delta("x", "3"), delta("y", "4")].concat()).pass(Duration::from_secs(1));
+    let mut sent = bench.sent();
+    sent.sort_by_key(|(_, topic)| topic.clone());
+    assert_eq!(sent, asked(&["bare", "kept", "new"]), "once");
+    bench.receive(&delta("z", "5")).pass(Duration::from_secs(1));
+    assert!(bench.sent().is_empty());
+}
+
+#[test]
+fn a_removed_topic_is_not_kept() {
+    let mut bench = lost();
+    bench = bench.again(quiet());
+    bench.session.keep_subscribed(b"kept").unwrap();
+    bench.receive(GOES_ON);
+    bench.receive(&bytes(|out| diffusion::topic_status(out, TopicRef::Alias(b"k"), b"R").unwrap()));
+    assert!(!bench.session.is_loaded(b"kept"));
+    let mut bench = bench.again(quiet());
+    bench.output();
+    bench.session.keep_subscribed(b"kept").unwrap();
+    bench.receive(GOES_ON);
+    assert!(bench.sent().contains(&asked(&["kept"])[0]));
+}
+
+#[test]
+fn an_earlier_session_is_asked_for_once_and_not_for_ever() {
+    let why = LostReason::EndOfStream;
+    let mut comeback = Comeback::default();
+    let bench = lost();
+    let now = bench.now;
+    assert_eq!(comeback.lost(bench.session, &why, now), (Retry::Soon, News::Changed));
+    let earlier = comeback.take(now + KEEP - Duration::from_nanos(1)).unwrap();
+    assert!(comeback.take(now).is_none());
+    let session = Session::resume(quiet(), earlier, now);
+    assert_eq!(comeback.lost(session, &why, now), (Retry::Soon, News::Changed), "lost before the answer");
+    assert!(comeback.take(now).is_none());
+    assert_eq!(comeback.lost(lost().session, &why, now).0, Retry::Soon);
+    assert!(comeback.take(now + KEEP).is_none(), "too late");
+}
+
+#[test]
+fn a_refused_comeback_is_followed_by_a_fresh_session_at_once() {
+    let bench = lost();
+    let now = bench.now;
+    let mut comeback = Comeback::default();
+    comeback.lost(bench.session, &LostReason::EndOfStream, now);
+    let earlier = comeback.take(now).unwrap();
+    let unknown = LostReason::Refused(ResponseCode::UnknownSession);
+    let again = Session::resume(quiet(), earlier, now);
+    assert_eq!(comeback.lost(again, &unknown, now), (Retry::AtOnce, News::Changed));
+    assert!(comeback.take(now).is_none());
+    assert_eq!(comeback.lost(Session::new(quiet(), now), &unknown, now).0, Retry::Soon, "no endless loop");
+}
+
+#[test]
+fn after_the_servers_own_end_the_session_is_never_asked_for() {
+    for why in [LostReason::Aborted, LostReason::ClosedByServer, LostReason::Asked] {
+        let bench = lost();
+        let mut comeback = Comeback::default();
+        comeback.lost(bench.session, &why, bench.now);
+        assert!(comeback.take(bench.now).is_none(), "{why}");
+    }
+}
+
+#[test]
+fn a_refused_login_waits_long_and_is_news_once() {
+    let now = Instant::now();
+    let session = || Session::new(quiet(), now);
+    let mut comeback = Comeback::default();
+    let wrong = LostReason::Refused(ResponseCode::AuthenticationFailed);
+    let rejected = LostReason::Refused(ResponseCode::Rejected);
+    assert_eq!(comeback.lost(session(), &wrong, now), (Retry::Late, News::Changed));
+    assert_eq!(comeback.lost(session(), &wrong, now), (Retry::Late, News::Same));
+    assert_eq!(comeback.lost(session(), &rejected, now), (Retry::Late, News::Changed));
+    comeback.opened();
+    assert_eq!(comeback.lost(session(), &rejected, now), (Retry::Late, News::Changed));
+    assert_eq!(comeback.lost(session(), &LostReason::EndOfStream, now), (Retry::Soon, News::Changed));
+    assert_eq!(comeback.lost(session(), &rejected, now), (Retry::Late, News::Changed));
+    assert!(wrong.to_string().contains("username") && wrong.to_string().contains("password_env"));
+}
+
+#[test]
+fn a_login_in_the_session_is_sent_and_only_its_refusal_is_told() {
+    let login = Login { username: "guest".into(), password: "secret".into() };
+    let mut bench = Bench::open(quiet());
+    let rejected = bytes(|out| diffusion::credentials_rejected(out, b"guest", b"").unwrap());
+    bench.receive(&rejected);
+    assert_eq!(bench.skipped, [Skip::Unexpected(MessageType::CredentialsRejected)]);
+    bench.session.login(&login).unwrap();
+    assert_eq!(bench.output(), b"\0\0\0\x13\x1a\0guest\x02secret\x01");
+    bench.receive(&rejected);
+    assert_eq!(bench.take_told(), ["login rejected"]);
+    assert_eq!(bench.session.state(), &State::Open);
+    let bad = Login { username: "a\u{1}".into(), password: String::new() };
+    assert!(bench.session.login(&bad).is_err());
+    assert!(bench.output().is_empty());
+}

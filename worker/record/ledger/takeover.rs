@@ -1,0 +1,168 @@
+//! When a candidate takes over, which of its observations its predecessor has told, and what time neither followed.
+//!
+//! A living owner hands over where it is found in what the candidate tells; a silent or dead one leaves what it did not tell.
+//! Called by `switch` after every input that may change the answer.
+
+use super::align::{Known, Place};
+use super::candidate::{Candidate, Told};
+use super::steps::Mode;
+use super::switch::{Trust, Wanted};
+use super::{ALIGN_DEADLINE, Changed, Ledger, Outcome, OwnerState, Writer};
+use std::time::Instant;
+use touchline_common::ipc::messages::recorder::Owner;
+use touchline_common::model::Register;
+
+/// A worker's end is noticed within this time, microseconds: what it told before that is complete.
+const DOUBT: i64 = 1_000_000;
+
+/// How a candidate takes over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Handover {
+    pub(super) trust: Trust,
+    /// So many of its observations were told by its predecessor, or are lost in a gap; those after them are told now.
+    pub(super) place: usize,
+    /// From when to when nobody is known to have followed the match, microseconds, unless a gap is open already.
+    pub(super) gap: Option<(i64, i64)>,
+}
+
+impl Ledger {
+    /// Adopts the candidate if its time has come.
+    pub(super) fn consider(&mut self, version: u64, now: Instant, out: &mut Outcome) {
+        let (Some(candidate), Some(owner)) = (&self.candidate, self.owner) else { return };
+        let wanted = self.wanted.filter(|wanted| wanted.epoch == candidate.epoch);
+        let handover = match (owner.state, wanted) {
+            (OwnerState::Dead, _) => Some(self.inherit(candidate)),
+            // Restored: its worker is gone, or the candidate would come from it.
+            (OwnerState::Detached, Some(Wanted { owner: Owner::Dead, .. }))
+                if candidate.source != owner.source =>
+            {
+                Some(Handover { gap: Some((self.known_at, candidate.loaded_at)), ..self.inherit(candidate) })
+            }
+            (OwnerState::Silent { .. }, Some(Wanted { owner: Owner::Alive, .. })) => {
+                Some(self.inherit(candidate))
+            }
+            (OwnerState::Away | OwnerState::Alive | OwnerState::Detached, Some(wanted))
+                if wanted.owner == Owner::Alive =>
+            {
+                self.handover(candidate, owner.state, wanted, now)
+            }
+            (
+                OwnerState::Away | OwnerState::Alive | OwnerState::Detached | OwnerState::Silent { .. },
+                Some(_) | None,
+            ) => None,
+        };
+        if let Some(handover) = handover {
+            self.adopt(handover, version, now, out);
+        }
+    }
+
+    /// What a candidate takes over from an owner that is silent or dead. One that was found in what the candidate tells left
+    /// no gap; of another it is not known what it did not tell.
+    fn inherit(&self, candidate: &Candidate) -> Handover {
+        let found = match self.trail.place(&candidate.trail) {
+            _ if !self.told_after(candidate) => Err(0),
+            Place::After(place) => Ok(place),
+            Place::Beyond => Err(usize::MAX),
+            Place::Unknown => Err(self.trail.resting(&candidate.trail)),
+        };
+        let (from, to) = self.doubt(candidate);
+        let gap = found.is_err().then_some((from.max(candidate.loaded_at - DOUBT), to));
+        let (Ok(place) | Err(place)) = found;
+        Handover { trust: Trust::Higher, place, gap }
+    }
+
+    /// Whether a living owner can hand over to the candidate now.
+    fn handover(
+        &self,
+        candidate: &Candidate,
+        owner: OwnerState,
+        wanted: Wanted,
+        now: Instant,
+    ) -> Option<Handover> {
+        let stood = now >= candidate.since.max(wanted.since) + self.settle;
+        let trust = if stood { Trust::All } else { Trust::Higher };
+        if owner == OwnerState::Away {
+            return Some(Handover { trust, place: usize::MAX, gap: None });
+        }
+        match self.trail.place(&candidate.trail) {
+            Place::After(place) => Some(Handover { trust: Trust::Higher, place, gap: None }),
+            Place::Beyond | Place::Unknown if now >= self.rests_at(wanted) => {
+                let place = self.trail.resting(&candidate.trail);
+                // It says nothing of what the candidate tells: it stands still, and has done so for nobody knows how long.
+                let stalled = place == 0 && (!candidate.told.is_empty() || self.is_behind(candidate));
+                Some(Handover { trust, place, gap: stalled.then(|| self.doubt(candidate)) })
+            }
+            Place::Beyond | Place::Unknown => (now >= wanted.since + ALIGN_DEADLINE).then_some(Handover {
+                trust,
+                place: usize::MAX,
+                gap: None,
+            }),
+        }
+    }
+
+    /// When the owner will have been silent for long enough.
+    pub(super) fn rests_at(&self, wanted: Wanted) -> Instant {
+        self.heard.map_or(wanted.since, |heard| heard.max(wanted.since)) + self.settle
+    }
+
+    /// Whether the owner told anything since the candidate has its load.
+    fn told_after(&self, candidate: &Candidate) -> bool {
+        self.heard.is_some_and(|heard| heard >= candidate.loaded)
+    }
+
+    /// Whether the candidate's load shows what the owner never told.
+    fn is_behind(&self, candidate: &Candidate) -> bool {
+        let counts = |register: &Register| !matches!(register, Register::Points | Register::Suspended);
+        let mut counters = candidate.registers.iter().filter(|(register, _)| counts(register));
+        counters.any(|(register, value)| self.registers.get(register).is_some_and(|ours| ours < value))
+    }
+
+    /// The time of which neither the owner nor the candidate is known to have told everything.
+    fn doubt(&self, candidate: &Candidate) -> (i64, i64) {
+        if self.told_after(candidate) {
+            (
+                candidate.loaded_at,
+                candidate.told.back().map_or(candidate.at, |told| told.observation.received_at),
+            )
+        } else {
+            (self.known_at, candidate.loaded_at)
+        }
+    }
+
+    /// The candidate owns the match.
+    pub(super) fn adopt(&mut self, handover: Handover, version: u64, now: Instant, out: &mut Outcome) {
+        let (Some(candidate), Some(owner)) = (self.candidate.take(), self.owner) else { return };
+        let Handover { trust, place, gap } = handover;
+        let mut candidate = *candidate;
+        // A gap without length hides nothing.
+        if let Some((from, to)) = gap.filter(|(from, to)| from < to && !self.gap_open) {
+            let reason = match owner.state {
+                OwnerState::Dead | OwnerState::Detached => "worker_died",
+                OwnerState::Alive | OwnerState::Silent { .. } | OwnerState::Away => "worker_silent",
+            };
+            self.open_gap(from, reason, out);
+            candidate.at = candidate.at.max(to);
+        }
+        self.trail.clear();
+        for _ in 0..place.min(candidate.told.len()) {
+            candidate.trail.pop_front().into_iter().for_each(|print| self.trail.push(print, Known::None));
+            candidate.take_oldest();
+        }
+        let seen = candidate.seen(if self.gap_open { Mode::Recovered } else { Mode::Seen }, version);
+        let at = candidate.at;
+        self.owner =
+            Some(Writer { epoch: candidate.epoch, source: candidate.source, state: OwnerState::Alive });
+        self.facts = candidate.facts;
+        self.ended = false;
+        self.lower = None;
+        self.known_at = self.known_at.max(at);
+        self.wanted = self.wanted.filter(|wanted| wanted.epoch > candidate.epoch);
+        self.merge(&candidate.registers, trust, seen, now, out);
+        self.close_gap(at, out);
+        out.switched = Some(candidate.epoch);
+        out.changed = Changed::State;
+        for Told { n, version, observation } in &candidate.told {
+            self.observe_owner((*n, candidate.epoch, *version), observation, now, out);
+        }
+    }
+}

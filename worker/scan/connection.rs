@@ -1,0 +1,94 @@
+//! What the beginning and the end of a connection mean for the matches that are followed on it.
+
+use super::scanner::{Scanner, wall_us};
+use super::telling::Telling;
+use crate::feed::SessionKind;
+use crate::feed::diffusion::{LostReason, News};
+use std::time::Instant;
+use touchline_common::ipc::messages::data::EndReason;
+use touchline_common::ipc::messages::worker::{ConnectionState, ListChange, LostWith, MatchState};
+
+impl Scanner {
+    /// The server accepted the session.
+    pub(super) fn opened(&mut self, session: SessionKind, now: Instant) {
+        self.upstream.opened();
+        match session {
+            SessionKind::Fresh => {
+                self.parts.trees.connection_lost();
+                self.say_connection(ConnectionState::Up, String::new(), None);
+            }
+            SessionKind::Resumed => {
+                let kept = self.go_on(now);
+                let told = format!("the session goes on with {kept} matches");
+                self.say_connection(ConnectionState::Up, told, None);
+            }
+        }
+    }
+
+    /// The server goes on with the session: what it has and was loaded before is followed again from where it stood. What
+    /// came between may be lost without a word, so the gap that began with the loss ends here, with all registers as they
+    /// are known. The others are asked for again. How many go on.
+    fn go_on(&mut self, now: Instant) -> usize {
+        let received = self.received(now);
+        let mut kept = 0;
+        let mut again = Vec::new();
+        for slot in self.book.slots() {
+            let Some(session) = self.upstream.session_ref() else { break };
+            let Some(followed) = self.book.get_mut(slot) else { continue };
+            let has_all = followed.topics.iter().all(|topic| session.is_loaded(topic.as_bytes()));
+            if followed.state != MatchState::Subscribing || !has_all || !self.parts.trees.is_live(slot) {
+                again.push(slot);
+                continue;
+            }
+            followed.touched_at = now;
+            for topic in &followed.topics {
+                self.meter.acknowledged(topic.as_bytes());
+                self.meter.loaded(topic.as_bytes());
+            }
+            self.set_state(slot, MatchState::Live);
+            if let Some(base) = self.current_base(slot, received) {
+                let mut telling = Telling { book: &mut self.book, link: &mut self.link, now };
+                telling.tell_base(slot, base, received.wall_us);
+            }
+            self.book.make_due(slot);
+            kept += 1;
+        }
+        for slot in again {
+            self.reload_kept(slot);
+        }
+        kept
+    }
+
+    /// The connection is over: for every match a gap begins.
+    pub(super) fn lost(&mut self, why: &LostReason, now: Instant) {
+        let with = LostWith {
+            asked: self.asked(),
+            loaded: self.meter.loads_held(),
+            quiet_ms: self.meter.quiet_ms(now),
+        };
+        let (told, news) = self.upstream.lost(why, now);
+        let feed = self.parts.feed_name.as_str();
+        match (why.is_login(), news) {
+            (true, News::Changed) => log::error!(feed = feed, why = told.as_str(); "worker.login_refused"),
+            (true, News::Same) => log::debug!(feed = feed, why = told.as_str(); "worker.login_refused"),
+            (false, _) => log::warn!(feed = feed, why = told.as_str(); "worker.connection_lost"),
+        }
+        self.meter.disconnected();
+        let at = wall_us();
+        for slot in self.book.slots() {
+            if self.book.get(slot).is_some_and(|followed| followed.state == MatchState::Subscribing) {
+                continue;
+            }
+            let mut telling = Telling { book: &mut self.book, link: &mut self.link, now: Instant::now() };
+            telling.tell_end(slot, EndReason::ConnectionLost, at);
+            if let Some(followed) = self.book.get_mut(slot) {
+                followed.asked_at = Instant::now();
+            }
+            self.set_state(slot, MatchState::Subscribing);
+        }
+        if self.follows_list {
+            self.list_changes.push(ListChange::Lost);
+        }
+        self.say_connection(ConnectionState::Down, told, (with.asked > 0).then_some(with));
+    }
+}

@@ -1,0 +1,402 @@
+//! One connection's two byte streams as what client and server say: handshakes, messages with their topics' names,
+//! WebSocket frames.
+//!
+//! What a direction speaks is seen in its first bytes. What does not decode is told as it is, with the reason; after
+//! missing bytes framing is looked for again where a packet begins. A direction holds no more than one message,
+//! [`MESSAGE_MAX`] bytes.
+
+use super::entry::{Entry, Topic, What};
+use super::stream::{ConnectionId, Ending, Sender};
+use super::text;
+use super::upgrade::{self, Head};
+use crate::wire::diffusion::{
+    AliasTable, ConnectRequest, ConnectResponse, FRAME_MIN, Message, MessageType, Part, TopicRef,
+    TopicStatus, VERSION,
+};
+use crate::wire::websocket::{self, Deflate, Limits, Reader, Role};
+
+/// The longest message, and the longest frame, that is put together, bytes.
+pub const MESSAGE_MAX: usize = 4 << 20;
+/// Aliases of one connection.
+const ALIASES: usize = 100_000;
+
+/// Who is told.
+pub trait Entries {
+    /// Something that was said.
+    fn entry(&mut self, entry: &Entry<'_>);
+}
+
+/// Where the next thing goes that is told.
+pub(super) struct Place<'o, O: Entries> {
+    pub(super) connection: ConnectionId,
+    pub(super) at: Option<i64>,
+    pub(super) sender: Sender,
+    pub(super) out: &'o mut O,
+}
+
+impl<O: Entries> Place<'_, O> {
+    pub(super) fn tell(&mut self, what: What<'_>) {
+        let entry = Entry { connection: self.connection, at: self.at, sender: Some(self.sender), what };
+        self.out.entry(&entry);
+    }
+
+    pub(super) fn undecoded(&mut self, bytes: &[u8], why: &str) {
+        if !bytes.is_empty() {
+            self.tell(What::Undecoded { bytes, why });
+        }
+    }
+}
+
+/// A connection.
+pub(super) struct Conversation {
+    client: Direction,
+    server: Direction,
+    pub(super) shared: Shared,
+}
+
+/// What both directions must know.
+pub(super) struct Shared {
+    pub(super) aliases: AliasTable,
+    deflate: Option<Deflate>,
+    pub(super) form: Form,
+    /// A later version of the protocol was asked for or answered.
+    later: Option<u8>,
+}
+
+/// How messages stand in the texts of a WebSocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    V4,
+    Zap,
+}
+
+/// One direction: how far it is, and what of it is no whole message yet.
+struct Direction {
+    stage: Stage,
+    bytes: Vec<u8>,
+    web: Option<Box<Reader>>,
+    /// Texts that were read: the first one may be the handshake.
+    texts: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The first bytes decide.
+    Start,
+    /// Anywhere in a stream of frames: found where a packet begins with one.
+    Midst,
+    /// Frames of the classic protocol.
+    Frames,
+    /// WebSocket.
+    Web,
+    /// Nothing that is understood.
+    Foreign(&'static str),
+}
+
+impl Conversation {
+    pub(super) fn new(from_start: bool) -> Conversation {
+        let stage = if from_start { Stage::Start } else { Stage::Midst };
+        let direction = || Direction { stage, bytes: Vec::new(), web: None, texts: 0 };
+        Conversation {
+            client: direction(),
+            server: direction(),
+            shared: Shared { aliases: AliasTable::new(ALIASES), deflate: None, form: Form::V4, later: None },
+        }
+    }
+
+    fn direction(&mut self, sender: Sender) -> (&mut Direction, &mut Shared) {
+        match sender {
+            Sender::Client => (&mut self.client, &mut self.shared),
+            Sender::Server => (&mut self.server, &mut self.shared),
+        }
+    }
+
+    pub(super) fn bytes<O: Entries>(&mut self, bytes: &[u8], place: &mut Place<'_, O>) {
+        let (direction, shared) = self.direction(place.sender);
+        direction.take(bytes, shared, place);
+    }
+
+    pub(super) fn lost<O: Entries>(&mut self, count: u64, place: &mut Place<'_, O>) {
+        let (direction, _) = self.direction(place.sender);
+        direction.give_up("the rest of it is not in the capture", place);
+        direction.stage = match direction.stage {
+            Stage::Start | Stage::Midst | Stage::Frames => Stage::Midst,
+            Stage::Web => Stage::Foreign("bytes before it are missing, and with them where frames begin"),
+            Stage::Foreign(why) => Stage::Foreign(why),
+        };
+        place.tell(What::Lost(count));
+    }
+
+    pub(super) fn ended<O: Entries>(&mut self, ending: Ending, place: &mut Place<'_, O>) {
+        let (direction, _) = self.direction(place.sender);
+        direction.give_up("the stream ends in the midst of it", place);
+        place.tell(What::Ended(ending));
+    }
+
+    /// Tells what is left when the capture says no more of the connection.
+    pub(super) fn over<O: Entries>(&mut self, place: &mut Place<'_, O>) {
+        for sender in [Sender::Client, Sender::Server] {
+            place.sender = sender;
+            self.direction(sender).0.give_up("the capture ends in the midst of it", place);
+        }
+    }
+}
+
+impl Direction {
+    fn take<O: Entries>(&mut self, bytes: &[u8], shared: &mut Shared, place: &mut Place<'_, O>) {
+        match self.stage {
+            Stage::Foreign(why) => place.undecoded(bytes, why),
+            Stage::Web => {
+                if let Some(reader) = &mut self.web {
+                    reader.feed(bytes);
+                }
+                // The mask says which end speaks; it stands in the second byte.
+                if self.web.is_none() {
+                    self.bytes.extend_from_slice(bytes);
+                    self.open_web(shared, place.sender);
+                }
+                self.read_web(shared, place);
+            }
+            Stage::Midst if !frames_begin(bytes) => {
+                place.undecoded(bytes, "no message begins here, and how far the stream is is not known");
+            }
+            Stage::Start | Stage::Midst | Stage::Frames => {
+                if self.stage == Stage::Midst {
+                    self.stage = Stage::Frames;
+                }
+                let mut held = std::mem::take(&mut self.bytes);
+                held.extend_from_slice(bytes);
+                let used = self.read(&held, shared, place);
+                held.drain(..used.min(held.len()));
+                self.bytes = held;
+                if self.stage == Stage::Web {
+                    self.open_web(shared, place.sender);
+                    self.read_web(shared, place);
+                }
+            }
+        }
+    }
+
+    /// Reads what is whole; how many bytes that was.
+    fn read<O: Entries>(&mut self, bytes: &[u8], shared: &mut Shared, place: &mut Place<'_, O>) -> usize {
+        let mut used = 0;
+        loop {
+            let rest = bytes.get(used..).unwrap_or_default();
+            let step = match self.stage {
+                Stage::Start => self.start(rest, shared, place),
+                Stage::Frames => self.frame(rest, shared, place),
+                Stage::Foreign(why) if !rest.is_empty() => {
+                    place.undecoded(rest, why);
+                    Some(rest.len())
+                }
+                Stage::Foreign(_) | Stage::Midst | Stage::Web => None,
+            };
+            match step {
+                None => return used,
+                Some(step) => used += step,
+            }
+        }
+    }
+
+    /// The first bytes: a handshake or the head of an upgrade. How many were used; `None` if more are needed.
+    fn start<O: Entries>(
+        &mut self,
+        bytes: &[u8],
+        shared: &mut Shared,
+        place: &mut Place<'_, O>,
+    ) -> Option<usize> {
+        match (bytes.first(), place.sender) {
+            (None, _) => None,
+            (Some(b'#'), sender) => {
+                let version = bytes.get(1).copied().filter(|version| *version > VERSION);
+                if let Some(version) = version.or(shared.later) {
+                    shared.later = Some(version);
+                    return self.foreign(LATER);
+                }
+                let parsed = match sender {
+                    Sender::Client => ConnectRequest::parse(bytes)
+                        .map(|found| found.map(|(request, used)| (What::ConnectRequest(request), used))),
+                    Sender::Server => ConnectResponse::parse(bytes)
+                        .map(|found| found.map(|(response, used)| (What::ConnectResponse(response), used))),
+                };
+                match parsed {
+                    Ok(None) => None,
+                    Ok(Some((what, used))) => {
+                        self.stage = Stage::Frames;
+                        place.tell(what);
+                        Some(used)
+                    }
+                    Err(error) => {
+                        place.undecoded(bytes, &error.to_string());
+                        self.stage = Stage::Foreign("it follows what is no handshake");
+                        Some(bytes.len())
+                    }
+                }
+            }
+            (Some(_), _) => match upgrade::head(bytes) {
+                Ok(None) => None,
+                Ok(Some(head)) => Some(self.upgrade(&head, shared, place)),
+                Err(why) => self.foreign(why),
+            },
+        }
+    }
+
+    fn upgrade<O: Entries>(
+        &mut self,
+        head: &Head<'_>,
+        shared: &mut Shared,
+        place: &mut Place<'_, O>,
+    ) -> usize {
+        match place.sender {
+            Sender::Client => {
+                if head.has("sec-websocket-protocol", "zap-protocol") {
+                    shared.form = Form::Zap;
+                }
+                shared.later = head.version().filter(|version| *version > VERSION).or(shared.later);
+                let line = upgrade::masked(head.line());
+                place.tell(What::Upgrade { line: &line });
+            }
+            Sender::Server => {
+                shared.deflate = head.deflate();
+                place.tell(What::Upgrade { line: head.line() });
+            }
+        }
+        let is_web = head.has("upgrade", "websocket");
+        self.stage = if is_web { Stage::Web } else { Stage::Foreign("HTTP that leads to no WebSocket") };
+        head.size
+    }
+
+    /// From here on nothing of this direction is understood.
+    fn foreign(&mut self, why: &'static str) -> Option<usize> {
+        self.stage = Stage::Foreign(why);
+        // What is held is told as it is in the next round.
+        Some(0)
+    }
+
+    fn frame<O: Entries>(
+        &mut self,
+        bytes: &[u8],
+        shared: &mut Shared,
+        place: &mut Place<'_, O>,
+    ) -> Option<usize> {
+        let length = bytes.first_chunk::<4>().map(|head| u32::from_be_bytes(*head))?;
+        let size = length as usize;
+        if length < FRAME_MIN || size > MESSAGE_MAX {
+            place.undecoded(
+                bytes,
+                &format!("a message that claims {length} bytes: from here on nothing is certain"),
+            );
+            self.stage = Stage::Midst;
+            return Some(bytes.len());
+        }
+        let frame = bytes.get(4..size)?;
+        if let [kind, encoding, content @ ..] = frame {
+            text::message(&Message::new(*kind, *encoding, content), shared, place);
+        }
+        Some(size)
+    }
+
+    /// Captured clients may not mask, so the role is read from the first frame instead of being demanded.
+    fn open_web(&mut self, shared: &Shared, sender: Sender) {
+        const MASKED: u8 = 0x80;
+        let Some(second) = self.bytes.get(1) else { return };
+        let role = if second & MASKED == 0 { Role::Client } else { Role::Server };
+        let limits = Limits {
+            frame: MESSAGE_MAX,
+            message: MESSAGE_MAX,
+            inflated: 4 * MESSAGE_MAX,
+            ..Limits::default()
+        };
+        let mut reader = Reader::new(role, limits);
+        let expected = match sender {
+            Sender::Client => Role::Server,
+            Sender::Server => Role::Client,
+        };
+        let swapped = |deflate: Deflate| Deflate {
+            server_context: deflate.client_context,
+            client_context: deflate.server_context,
+            server_window: deflate.client_window,
+            client_window: deflate.server_window,
+        };
+        reader
+            .agreed(shared.deflate.map(|deflate| if role == expected { deflate } else { swapped(deflate) }));
+        reader.feed(&self.bytes);
+        self.bytes.clear();
+        self.web = Some(Box::new(reader));
+    }
+
+    fn read_web<O: Entries>(&mut self, shared: &mut Shared, place: &mut Place<'_, O>) {
+        let Some(reader) = &mut self.web else { return };
+        let fault = loop {
+            match reader.next_event() {
+                Ok(None) => return,
+                Ok(Some(websocket::Event::Text(content))) => {
+                    self.texts += 1;
+                    text::text(content.as_bytes(), self.texts, shared, place);
+                }
+                Ok(Some(websocket::Event::Binary(content))) => {
+                    let why = if shared.later.is_some() {
+                        LATER
+                    } else {
+                        "a binary frame, which version 4 has not"
+                    };
+                    place.undecoded(content, why);
+                }
+                Ok(Some(websocket::Event::Ping(payload))) => place.tell(What::Ping(payload)),
+                Ok(Some(websocket::Event::Pong(payload))) => place.tell(What::Pong(payload)),
+                Ok(Some(websocket::Event::Close { code, reason })) => {
+                    place.tell(What::Close { code: code.map(|code| code.0), reason });
+                }
+                Err(error) => break error.to_string(),
+            }
+        };
+        place.undecoded(reader.unread(), &fault);
+        self.web = None;
+        self.stage = Stage::Foreign("it follows a broken frame");
+    }
+
+    /// What is held belongs to no message any more.
+    fn give_up<O: Entries>(&mut self, why: &str, place: &mut Place<'_, O>) {
+        let held = std::mem::take(&mut self.bytes);
+        place.undecoded(&held, why);
+        if let Some(reader) = self.web.take() {
+            place.undecoded(reader.unread(), why);
+        }
+    }
+}
+
+const LATER: &str = "a later version of the protocol than 4";
+
+/// Whether a frame may begin here: its length and type are possible.
+fn frames_begin(bytes: &[u8]) -> bool {
+    let (Some(length), Some(kind)) = (bytes.first_chunk::<4>(), bytes.get(4)) else { return false };
+    let length = u32::from_be_bytes(*length);
+    let (kind, _) = MessageType::from_byte(*kind);
+    length >= FRAME_MIN && length as usize <= MESSAGE_MAX && !matches!(kind, MessageType::Unknown(_))
+}
+
+/// What a message says of its topic; loads of the server's teach aliases on the way.
+pub(super) fn topic<'a>(
+    message: &Message<'a>,
+    sender: Sender,
+    aliases: &'a mut AliasTable,
+) -> Option<Topic<'a>> {
+    let reference = message.topic()?;
+    if sender == Sender::Server
+        && let TopicRef::Named { name, alias: Some(alias) } = reference
+        && message.part == Part::Whole
+    {
+        // A table that is full leaves the alias unknown, and that shows.
+        let _ = aliases.learn(name, alias);
+    }
+    if let (Some(TopicStatus::Removed), TopicRef::Named { name, .. }) = (message.status(), reference) {
+        aliases.forget_name(name);
+    }
+    Some(match reference {
+        TopicRef::Named { name, alias } => Topic { name: Some(name), alias },
+        TopicRef::Alias(alias) => {
+            let name = aliases.resolve(alias).and_then(|slot| aliases.name(slot));
+            Topic { name, alias: Some(alias) }
+        }
+    })
+}

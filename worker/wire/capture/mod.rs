@@ -1,0 +1,137 @@
+//! Captured conversations: bytes of a capture file in, what client and server said out.
+//!
+//! [`Dissector`] is the whole of it: `file` finds the packets, `packet` the TCP segments in them, `stream` puts their
+//! streams together, `conversation` reads those as DPT or WebSocket. Pure and streaming: memory is bounded whatever the
+//! file holds, and what it holds is hostile until proven otherwise. Callers: the verb `dissect`, a fuzz target.
+
+mod conversation;
+mod entry;
+mod file;
+mod packet;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod text;
+mod upgrade;
+
+pub use conversation::{Entries, MESSAGE_MAX};
+pub use entry::{Entry, Topic, What};
+pub use file::{BLOCK_MAX, CaptureError};
+pub use packet::Passed;
+pub use stream::{CONNECTIONS_MAX, ConnectionId, Ending, PENDING_MAX, Sender, WAITING_MAX};
+
+use self::conversation::{Conversation, Place};
+use self::file::CaptureReader;
+use self::stream::{Piece, Pieces, Streams};
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+
+/// Takes a capture file in pieces of any size and tells what was said in it.
+#[derive(Default)]
+pub struct Dissector {
+    reader: CaptureReader,
+    streams: Streams,
+    conversations: HashMap<ConnectionId, Conversation, RandomState>,
+    summary: Summary,
+}
+
+/// What was in the file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Packets.
+    pub packets: u64,
+    /// Those that were no TCP.
+    pub other: u64,
+    /// Those on a link of a type that is not known, and the last such type.
+    pub unknown_links: Option<(u64, u32)>,
+    /// Pieces of IP packets, which are not put together.
+    pub fragments: u64,
+    /// Packets of which too little was captured to read their heads.
+    pub cut: u64,
+    /// Connections.
+    pub connections: u64,
+    /// Bytes at the end that are no whole packet.
+    pub left_over: usize,
+}
+
+impl Dissector {
+    /// Takes the next bytes of the file.
+    ///
+    /// # Errors
+    /// [`CaptureError`]: nothing can be read after it.
+    pub fn feed(&mut self, bytes: &[u8], out: &mut impl Entries) -> Result<(), CaptureError> {
+        let Dissector { reader, streams, conversations, summary } = self;
+        reader.feed(bytes);
+        while let Some(packet) = reader.next_packet()? {
+            summary.packets += 1;
+            match packet::segment(packet.link, packet.data) {
+                Ok(segment) => {
+                    streams.segment(&segment, packet.at, &mut Talk { conversations, summary, out });
+                }
+                Err(passed) => summary.pass(passed),
+            }
+        }
+        Ok(())
+    }
+
+    /// The file ends: tells what is left.
+    ///
+    /// # Errors
+    /// [`CaptureError::NotACapture`] if it was too short to be one.
+    pub fn finish(mut self, out: &mut impl Entries) -> Result<Summary, CaptureError> {
+        self.summary.left_over = self.reader.finish()?;
+        let Dissector { streams, conversations, summary, .. } = &mut self;
+        streams.finish(&mut Talk { conversations, summary, out });
+        Ok(self.summary)
+    }
+}
+
+impl Summary {
+    fn pass(&mut self, passed: Passed) {
+        match passed {
+            Passed::Link(link) => {
+                let (count, _) = self.unknown_links.unwrap_or_default();
+                self.unknown_links = Some((count + 1, link));
+            }
+            Passed::Other => self.other += 1,
+            Passed::Fragment => self.fragments += 1,
+            Passed::Cut => self.cut += 1,
+        }
+    }
+}
+
+/// Hands the pieces of streams to their conversations.
+struct Talk<'a, O: Entries> {
+    conversations: &'a mut HashMap<ConnectionId, Conversation, RandomState>,
+    summary: &'a mut Summary,
+    out: &'a mut O,
+}
+
+impl<O: Entries> Pieces for Talk<'_, O> {
+    fn piece(&mut self, connection: ConnectionId, at: Option<i64>, piece: Piece<'_>) {
+        let sender = match piece {
+            Piece::Opened { client, server, from_start } => {
+                self.summary.connections += 1;
+                self.conversations.insert(connection, Conversation::new(from_start));
+                let what = What::Opened { client, server, from_start };
+                return self.out.entry(&Entry { connection, at, sender: None, what });
+            }
+            Piece::Bytes(sender, _) | Piece::Lost(sender, _) | Piece::Ended(sender, _) => sender,
+        };
+        let Some(conversation) = self.conversations.get_mut(&connection) else { return };
+        let place = &mut Place { connection, at, sender, out: self.out };
+        match piece {
+            Piece::Opened { .. } => {}
+            Piece::Bytes(_, bytes) => conversation.bytes(bytes, place),
+            Piece::Lost(_, count) => conversation.lost(count, place),
+            Piece::Ended(_, ending) => conversation.ended(ending, place),
+        }
+    }
+
+    fn over(&mut self, connection: ConnectionId) {
+        if let Some(mut conversation) = self.conversations.remove(&connection) {
+            let sender = Sender::Client;
+            conversation.over(&mut Place { connection, at: None, sender, out: self.out });
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! What both sides of a tunnel do: texts to DPT bytes, DPT messages to texts, pings, the end.
+
+use super::TunnelError;
+use crate::wire::diffusion::{FRAME_MIN, MD, MessageType};
+use crate::wire::websocket::Compress;
+use crate::wire::websocket::{Arrived, CloseCode, Deflate, Limits, Opcode, Reader, Role, Writer};
+use memchr::memchr;
+
+const HEAD: usize = FRAME_MIN as usize;
+/// A ping is not answered while more than this waits to be sent: whoever reads nothing gets no answers (RFC 6455, 5.5.3 lets
+/// pongs be left out).
+const PONG_ROOM: usize = 64 * 1024;
+/// What the buffer of unsent bytes keeps when it is empty.
+const USUAL: usize = 64 * 1024;
+
+/// Whether messages that come have an encoding byte after their type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EncodingByte {
+    There,
+    Absent,
+}
+
+/// What came next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// A text, in [`Pipe::text`].
+    Text,
+    /// Nothing whole.
+    Nothing,
+}
+
+/// A message on its way out as DPT bytes: its place in the text, and how much of it was told.
+#[derive(Clone, Copy, Debug)]
+struct Piece {
+    head: [u8; HEAD],
+    from: usize,
+    to: usize,
+    told: usize,
+}
+
+/// Two directions of a WebSocket.
+#[derive(Debug)]
+pub(super) struct Pipe {
+    role: Role,
+    compress: Compress,
+    pub(super) reader: Reader,
+    writer: Writer,
+    out: Vec<u8>,
+    sent: usize,
+    /// DPT bytes that are no message: the handshake.
+    staged: Vec<u8>,
+    staged_told: usize,
+    piece: Option<Piece>,
+    /// Where in the text the next message begins; none once all are told.
+    rest: Option<usize>,
+    encoding_byte: EncodingByte,
+    fault: Option<TunnelError>,
+}
+
+impl Pipe {
+    pub(super) fn new(role: Role, limits: Limits, compress: Compress, encoding_byte: EncodingByte) -> Pipe {
+        Pipe {
+            role,
+            compress,
+            reader: Reader::new(role, limits),
+            writer: Writer::new(role, None, compress),
+            out: Vec::new(),
+            sent: 0,
+            staged: Vec::new(),
+            staged_told: 0,
+            piece: None,
+            rest: None,
+            encoding_byte,
+            fault: None,
+        }
+    }
+
+    pub(super) fn agreed(&mut self, deflate: Option<Deflate>) {
+        self.reader.agreed(deflate);
+        self.writer = Writer::new(self.role, deflate, self.compress);
+    }
+
+    pub(super) fn set_encoding_byte(&mut self, encoding_byte: EncodingByte) {
+        self.encoding_byte = encoding_byte;
+    }
+
+    /// Room to read into; none while a text has messages that are not told, for it lies there.
+    pub(super) fn spare(&mut self) -> &mut [u8] {
+        if self.is_told() { self.reader.spare() } else { &mut [] }
+    }
+
+    /// Whether all that was taken is told.
+    fn is_told(&self) -> bool {
+        self.rest.is_none() && self.piece.is_none() && self.staged_told == self.staged.len()
+    }
+
+    /// Fills `room` with DPT bytes, taking step after step while there is room; how many, and whether nothing is left.
+    pub(super) fn pull(&mut self, room: &mut [u8]) -> (usize, bool) {
+        let filled = self.tell(room);
+        (filled, self.is_told())
+    }
+
+    fn tell(&mut self, room: &mut [u8]) -> usize {
+        let mut filled = 0;
+        if self.staged_told < self.staged.len() {
+            filled += copy(self.staged.get(self.staged_told..).unwrap_or_default(), room);
+            self.staged_told += filled;
+            if self.staged_told < self.staged.len() {
+                return filled;
+            }
+            self.staged.clear();
+            self.staged_told = 0;
+        }
+        while let Some(piece) = self.piece.take().or_else(|| self.next_piece()) {
+            let (told, piece) = self.tell_piece(piece, room.get_mut(filled..).unwrap_or_default());
+            filled += told;
+            if piece.is_some() {
+                self.piece = piece;
+                return filled;
+            }
+        }
+        filled
+    }
+
+    fn tell_piece(&self, mut piece: Piece, room: &mut [u8]) -> (usize, Option<Piece>) {
+        let mut filled = 0;
+        if piece.told < HEAD {
+            filled = copy(piece.head.get(piece.told..).unwrap_or_default(), room);
+        }
+        if piece.told + filled >= HEAD {
+            let from = piece.from + (piece.told + filled - HEAD);
+            let content = self.reader.payload().get(from..piece.to).unwrap_or_default();
+            filled += copy(content, room.get_mut(filled..).unwrap_or_default());
+        }
+        piece.told += filled;
+        let left = piece.told < HEAD + (piece.to - piece.from);
+        (filled, left.then_some(piece))
+    }
+
+    /// The next message of the text; empty ones are no messages.
+    fn next_piece(&mut self) -> Option<Piece> {
+        let text = self.reader.payload();
+        let mut start = self.rest?;
+        loop {
+            let Some(after) = text.get(start..).filter(|after| !after.is_empty()) else {
+                self.rest = None;
+                return None;
+            };
+            let length = memchr(MD, after).unwrap_or(after.len());
+            let (end, skipped) = (start + length, start + length + 1);
+            let Some(&kind) = after.first().filter(|_| length > 0) else {
+                start = skipped;
+                continue;
+            };
+            self.rest = (skipped < text.len()).then_some(skipped);
+            let (encoding, from) = match self.encoding_byte {
+                EncodingByte::Absent => (0, start + 1),
+                EncodingByte::There => {
+                    (after.get(1).copied().filter(|_| length > 1).unwrap_or(0), (start + 2).min(end))
+                }
+            };
+            let [a, b, c, d] = u32::try_from(HEAD + (end - from)).unwrap_or(u32::MAX).to_be_bytes();
+            return Some(Piece { head: [a, b, c, d, kind, encoding], from, to: end, told: 0 });
+        }
+    }
+
+    /// Steps over what came until there is a text; pings are answered on the way.
+    pub(super) fn next_text(&mut self) -> Result<Next, TunnelError> {
+        loop {
+            let Some(arrived) = self.reader.advance()? else { return Ok(Next::Nothing) };
+            match arrived {
+                Arrived::Text => return Ok(Next::Text),
+                Arrived::Binary => return Err(TunnelError::Binary),
+                Arrived::Ping => self.pong(),
+                Arrived::Pong => {}
+                Arrived::Close(code) => {
+                    let reason = String::from_utf8_lossy(self.reader.payload());
+                    let reason = reason.chars().flat_map(char::escape_debug).collect();
+                    return Err(TunnelError::Closed { code, reason });
+                }
+            }
+        }
+    }
+
+    fn pong(&mut self) {
+        if self.output().len() <= PONG_ROOM {
+            self.writer.pong(self.reader.payload(), &mut self.out);
+        }
+    }
+
+    pub(super) fn ping(&mut self, payload: &[u8]) {
+        self.writer.ping(payload, &mut self.out);
+    }
+
+    pub(super) fn text(&self) -> &[u8] {
+        self.reader.payload()
+    }
+
+    /// The messages of the text from `start` on are to be told.
+    pub(super) fn tell_text_from(&mut self, start: usize) {
+        self.rest = Some(start);
+    }
+
+    /// DPT bytes to tell before anything else, appended by `write`.
+    pub(super) fn stage<E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
+        write(&mut self.staged)
+    }
+
+    /// The same error at each call from now on; the other side is told once.
+    pub(super) fn fail(&mut self, error: TunnelError) -> TunnelError {
+        if let Some(fault) = &self.fault {
+            return fault.clone();
+        }
+        match &error {
+            // There is no WebSocket yet, or no more.
+            TunnelError::Upgrade(_) => {}
+            TunnelError::Closed { code, .. } => self.close(code.unwrap_or(CloseCode::NORMAL)),
+            TunnelError::WebSocket(broken) => self.close(broken.close_code()),
+            TunnelError::Binary => self.close(CloseCode::UNSUPPORTED),
+            TunnelError::Handshake { .. } | TunnelError::Request(_) => self.close(CloseCode::PROTOCOL),
+        }
+        self.fault = Some(error.clone());
+        error
+    }
+
+    pub(super) fn fault(&self) -> Option<TunnelError> {
+        self.fault.clone()
+    }
+
+    pub(super) fn close(&mut self, code: CloseCode) {
+        self.writer.close(code, "", &mut self.out);
+    }
+
+    pub(super) fn send_text(&mut self, text: &[u8]) {
+        self.writer.text(text, &mut self.out);
+    }
+
+    pub(super) fn send_text_in(&mut self, most: usize, text: &[u8]) {
+        self.writer.message(Opcode::Text, text, most, &mut self.out);
+    }
+
+    /// Bytes that are no frame: the opening handshake.
+    pub(super) fn raw(&mut self) -> &mut Vec<u8> {
+        &mut self.out
+    }
+
+    pub(super) fn output(&self) -> &[u8] {
+        self.out.get(self.sent..).unwrap_or_default()
+    }
+
+    pub(super) fn output_sent(&mut self, count: usize) {
+        self.sent = self.sent.saturating_add(count).min(self.out.len());
+        if self.sent == self.out.len() {
+            self.out.clear();
+            self.out.shrink_to(USUAL);
+            self.sent = 0;
+        } else if self.sent >= USUAL {
+            self.out.drain(..self.sent);
+            self.sent = 0;
+        }
+    }
+}
+
+/// A DPT message as it stands in what is to be sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outgoing<'a> {
+    pub(super) kind: u8,
+    pub(super) encoding: u8,
+    pub(super) content: &'a [u8],
+}
+
+impl<'a> Outgoing<'a> {
+    /// The whole message that `bytes` begin with, and the rest.
+    pub(super) fn split(bytes: &'a [u8]) -> Option<(Outgoing<'a>, &'a [u8])> {
+        let length = u32::from_be_bytes(*bytes.first_chunk()?);
+        let (message, rest) = bytes.split_at_checked(usize::try_from(length).ok()?)?;
+        let ([_, _, _, _, kind, encoding], content) = message.split_first_chunk::<HEAD>()?;
+        Some((Outgoing { kind: *kind, encoding: *encoding, content }, rest))
+    }
+
+    pub(super) fn is_ping(&self) -> bool {
+        MessageType::from_byte(self.kind).0 == MessageType::PingServer
+    }
+
+    pub(super) fn ends_session(&self) -> bool {
+        matches!(MessageType::from_byte(self.kind).0, MessageType::Close | MessageType::Abort)
+    }
+}
+
+fn copy(from: &[u8], to: &mut [u8]) -> usize {
+    let count = from.len().min(to.len());
+    if let (Some(to), Some(from)) = (to.get_mut(..count), from.get(..count)) {
+        to.copy_from_slice(from);
+    }
+    count
+}

@@ -1,0 +1,157 @@
+//! What a server answers, and what a client reads of it (RFC 6455, 4.2.2 and 4.1).
+
+use super::deflate::{Deflate, DeflatePolicy};
+use super::error::printable;
+use super::head::{HttpHead, QUOTED};
+use super::{ClientRequest, Compress, Key, ServerRequest, UpgradeError};
+
+/// What a server's answer agreed upon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upgraded {
+    /// The compression.
+    pub deflate: Option<Deflate>,
+    /// The subprotocol.
+    pub protocol: Option<String>,
+}
+
+/// What a server answers.
+#[derive(Clone, Copy, Debug)]
+pub enum Answer<'a> {
+    /// Frames follow.
+    Accept {
+        /// The subprotocol, one of those that the client knows.
+        protocol: Option<&'a str>,
+        /// How to compress, if the client offers it.
+        deflate: Option<DeflatePolicy>,
+    },
+    /// Plain HTTP, then the end.
+    Refuse {
+        /// The status, such as 403.
+        code: u16,
+        /// Its words.
+        reason: &'a str,
+    },
+}
+
+impl Answer<'_> {
+    /// Appends the answer to `request`, which may have been unreadable if it is refused; what was agreed upon.
+    pub fn encode(&self, request: Option<&ServerRequest>, out: &mut Vec<u8>) -> Upgraded {
+        let none = Upgraded { deflate: None, protocol: None };
+        match (self, request) {
+            (Answer::Accept { protocol, deflate }, Some(request)) => {
+                accept(request, *protocol, deflate.as_ref(), out)
+            }
+            (Answer::Accept { .. }, None) => {
+                refuse(400, "Bad Request", out);
+                none
+            }
+            (Answer::Refuse { code, reason }, _) => {
+                refuse(*code, reason, out);
+                none
+            }
+        }
+    }
+}
+
+fn accept(
+    request: &ServerRequest,
+    protocol: Option<&str>,
+    policy: Option<&DeflatePolicy>,
+    out: &mut Vec<u8>,
+) -> Upgraded {
+    let deflate = policy.and_then(|policy| Deflate::from_offers(&request.extensions, policy));
+    let mut text = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n",
+        request.key.accept()
+    );
+    if let Some(protocol) = protocol {
+        text.push_str(&format!("Sec-WebSocket-Protocol: {protocol}\r\n"));
+    }
+    if let Some(deflate) = deflate {
+        text.push_str(&format!("Sec-WebSocket-Extensions: {}\r\n", deflate.to_answer()));
+    }
+    text.push_str("\r\n");
+    out.extend_from_slice(text.as_bytes());
+    Upgraded { deflate, protocol: protocol.map(str::to_owned) }
+}
+
+fn refuse(code: u16, reason: &str, out: &mut Vec<u8>) {
+    let text = format!("HTTP/1.1 {code} {reason}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    out.extend_from_slice(text.as_bytes());
+}
+
+impl Upgraded {
+    /// The answer to `request` that `bytes` begin with, and its size; `None` if its end is not there yet.
+    ///
+    /// # Errors
+    /// [`UpgradeError`]: the connection leads to no WebSocket.
+    pub fn parse(
+        bytes: &[u8],
+        request: &ClientRequest<'_>,
+        key: &Key,
+    ) -> Result<Option<(Upgraded, usize)>, UpgradeError> {
+        check_start(bytes)?;
+        let Some((head, used)) = HttpHead::parse(bytes)? else { return Ok(None) };
+        check_status(&head)?;
+        if !head.has_word("upgrade", "websocket") {
+            return Err(UpgradeError::Missing { header: "Upgrade" });
+        }
+        if !head.has_word("connection", "upgrade") {
+            return Err(UpgradeError::Missing { header: "Connection" });
+        }
+        match head.value("sec-websocket-accept") {
+            None => return Err(UpgradeError::Missing { header: "Sec-WebSocket-Accept" }),
+            Some(given) if given != key.accept().as_bytes() => return Err(UpgradeError::Accept),
+            Some(_) => {}
+        }
+        let protocol = chosen_protocol(&head, request)?;
+        let deflate = chosen_extension(&head, request)?;
+        Ok(Some((Upgraded { deflate, protocol }, used)))
+    }
+}
+
+/// Notices at the first bytes that this is no HTTP: a server of another protocol may never send the end of a head.
+fn check_start(bytes: &[u8]) -> Result<(), UpgradeError> {
+    const START: &[u8] = b"HTTP/1.";
+    if bytes.iter().zip(START).any(|(given, wanted)| given != wanted) {
+        return Err(UpgradeError::NotHttp { start: printable(bytes, 16) });
+    }
+    Ok(())
+}
+
+fn check_status(head: &HttpHead<'_>) -> Result<(), UpgradeError> {
+    let digits =
+        head.first.split(|byte| *byte == b' ').nth(1).and_then(|code| std::str::from_utf8(code).ok());
+    let Some(code) = digits.filter(|code| code.len() == 3).and_then(|code| code.parse::<u16>().ok()) else {
+        return Err(UpgradeError::NotHttp { start: printable(head.first, QUOTED) });
+    };
+    if code == 101 {
+        return Ok(());
+    }
+    let location = head.value("location").map(|location| printable(location, QUOTED));
+    Err(UpgradeError::Status { code, line: printable(head.first, QUOTED), location })
+}
+
+/// Browsers insist on an answer to an offered subprotocol; servers of this protocol do not always give one.
+fn chosen_protocol(head: &HttpHead<'_>, request: &ClientRequest<'_>) -> Result<Option<String>, UpgradeError> {
+    let Some(given) = head.value("sec-websocket-protocol") else { return Ok(None) };
+    match request.protocol.filter(|offered| offered.as_bytes() == given) {
+        Some(offered) => Ok(Some(offered.to_owned())),
+        None => Err(UpgradeError::Protocol { given: printable(given, QUOTED) }),
+    }
+}
+
+fn chosen_extension(
+    head: &HttpHead<'_>,
+    request: &ClientRequest<'_>,
+) -> Result<Option<Deflate>, UpgradeError> {
+    let given = head.joined("sec-websocket-extensions");
+    if given.is_empty() {
+        return Ok(None);
+    }
+    let refused = || UpgradeError::Extension { given: printable(given.as_bytes(), QUOTED) };
+    match request.compress {
+        Compress::Never => Err(refused()),
+        Compress::From(_) => Deflate::from_answer(&given).map(Some).ok_or_else(refused),
+    }
+}

@@ -1,0 +1,59 @@
+//! WebSocket (RFC 6455) with permessage-deflate (RFC 7692), both sides of it.
+//!
+//! `request` and `answer` are the opening handshake, [`Reader`] takes what a socket reads and gives messages, [`Writer`]
+//! appends frames to the caller's buffer. A message that came in one plain frame is borrowed from where it was read; only
+//! fragments and compressed ones are put together, never beyond [`Limits`]. Callers: the tunnel of `wire::diffusion`, the
+//! simulated server.
+
+mod answer;
+mod deflate;
+mod error;
+mod frame;
+mod head;
+mod reader;
+mod request;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use answer::{Answer, Upgraded};
+pub use deflate::{Context, Deflate, DeflatePolicy, OFFER};
+pub(crate) use error::printable;
+pub use error::{CloseCode, UpgradeError, WebSocketError};
+pub use frame::Opcode;
+pub use head::HEAD_LIMIT;
+pub use reader::{Arrived, Event, Reader};
+pub use request::{ClientRequest, Key, ServerRequest};
+pub use writer::{Compress, Writer};
+
+/// Which side of a connection we are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// We asked: what we send is masked.
+    Client,
+    /// We were asked: what comes is masked.
+    Server,
+}
+
+/// What one message may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of one frame's payload, as it travels.
+    pub frame: usize,
+    /// Bytes of a message that was not compressed, all fragments together.
+    pub message: usize,
+    /// Bytes of a message that was compressed.
+    pub inflated: usize,
+    /// How many times larger inflating may make a message, once it is larger than [`RATIO_FROM`].
+    pub ratio: usize,
+}
+
+/// Below this size a message's ratio is not looked at: a short text that repeats an earlier one has any ratio, and does no harm.
+pub const RATIO_FROM: usize = 64 * 1024;
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { frame: 4_000_000, message: 4_000_000, inflated: 16_000_000, ratio: 200 }
+    }
+}

@@ -1,0 +1,337 @@
+//! What a socket reads to messages.
+//!
+//! The socket reads straight into [`Reader::spare`]. A plain message in one frame stays where it was read; fragments and what
+//! is inflated are put together in a second buffer. Both go back to a usual size once large messages have stopped.
+
+use super::deflate::{Deflate, Inflater};
+use super::frame::{FrameHead, HEAD_MAX, Opcode, apply_mask};
+use super::{CloseCode, Limits, Role, WebSocketError};
+use std::ops::Range;
+
+/// Bytes that [`Reader::spare`] offers at least.
+const READ: usize = 16 * 1024;
+/// What a buffer keeps when it is empty.
+const USUAL: usize = 64 * 1024;
+
+/// What arrived; its bytes are in [`Reader::payload`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrived {
+    /// A text; it is UTF-8.
+    Text,
+    /// Bytes.
+    Binary,
+    /// To be answered with a pong of the same payload.
+    Ping,
+    /// The answer to a ping.
+    Pong,
+    /// The last thing that comes; the payload is the reason.
+    Close(Option<CloseCode>),
+}
+
+/// What arrived, with its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// A text.
+    Text(&'a str),
+    /// Bytes.
+    Binary(&'a [u8]),
+    /// To be answered with a pong of the same payload.
+    Ping(&'a [u8]),
+    /// The answer to a ping.
+    Pong(&'a [u8]),
+    /// The last thing that comes.
+    Close {
+        /// Why, if it says so.
+        code: Option<CloseCode>,
+        /// The same in words.
+        reason: &'a [u8],
+    },
+}
+
+/// A message of which more must come.
+#[derive(Clone, Copy, Debug)]
+struct Begun {
+    opcode: Opcode,
+    compressed: bool,
+}
+
+/// Where the payload of the last event lies.
+#[derive(Clone, Debug)]
+enum Place {
+    Read(Range<usize>),
+    Message,
+}
+
+/// Reads frames of the other side of a connection.
+#[derive(Debug)]
+pub struct Reader {
+    role: Role,
+    limits: Limits,
+    inflater: Option<Inflater>,
+    /// As long as it may be read into; what is unread lies in `start..end`.
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+    begun: Option<Begun>,
+    message: Vec<u8>,
+    place: Place,
+    fault: Option<WebSocketError>,
+}
+
+impl Reader {
+    /// A reader of `role`, nothing agreed upon yet.
+    pub fn new(role: Role, limits: Limits) -> Reader {
+        Reader {
+            role,
+            limits,
+            inflater: None,
+            bytes: Vec::new(),
+            start: 0,
+            end: 0,
+            begun: None,
+            message: Vec::new(),
+            place: Place::Read(0..0),
+            fault: None,
+        }
+    }
+
+    /// What the opening handshake agreed upon.
+    pub fn agreed(&mut self, deflate: Option<Deflate>) {
+        self.inflater = deflate.map(|deflate| Inflater::new(&deflate, self.role));
+    }
+
+    /// Room to read into, never empty. The payload of the last event is gone then.
+    pub fn spare(&mut self) -> &mut [u8] {
+        self.make_room();
+        self.bytes.get_mut(self.end..).unwrap_or_default()
+    }
+
+    /// Says that `count` bytes were read into [`Reader::spare`].
+    pub fn filled(&mut self, count: usize) {
+        self.end = self.end.saturating_add(count).min(self.bytes.len());
+    }
+
+    /// Copies `bytes` in, for callers that have them elsewhere.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let spare = self.spare();
+            let count = spare.len().min(rest.len());
+            let (now, later) = rest.split_at(count);
+            if let Some(room) = spare.get_mut(..count) {
+                room.copy_from_slice(now);
+            }
+            self.filled(count);
+            rest = later;
+        }
+    }
+
+    /// What was read and is not taken; the opening handshake is read from here.
+    pub fn unread(&self) -> &[u8] {
+        self.bytes.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// Steps over `count` bytes that are no frame.
+    pub fn skip(&mut self, count: usize) {
+        self.start = self.start.saturating_add(count).min(self.end);
+    }
+
+    /// Bytes of memory held, without the inflater's window.
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity() + self.message.capacity()
+    }
+
+    /// The next thing that arrived, with its bytes.
+    ///
+    /// # Errors
+    /// [`WebSocketError`], again at each call.
+    pub fn next_event(&mut self) -> Result<Option<Event<'_>>, WebSocketError> {
+        let Some(arrived) = self.advance()? else { return Ok(None) };
+        let payload = self.payload();
+        Ok(Some(match arrived {
+            Arrived::Text => Event::Text(std::str::from_utf8(payload).map_err(|_| WebSocketError::Utf8)?),
+            Arrived::Binary => Event::Binary(payload),
+            Arrived::Ping => Event::Ping(payload),
+            Arrived::Pong => Event::Pong(payload),
+            Arrived::Close(code) => Event::Close { code, reason: payload },
+        }))
+    }
+
+    /// Steps over the next thing that arrived and says what it is, for callers that decide before they borrow.
+    ///
+    /// # Errors
+    /// As [`Reader::next_event`].
+    pub fn advance(&mut self) -> Result<Option<Arrived>, WebSocketError> {
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone());
+        }
+        let found = self.find();
+        if let Err(error) = &found {
+            self.fault = Some(error.clone());
+        }
+        found
+    }
+
+    /// The bytes of what arrived last; good until the next [`Reader::advance`] or [`Reader::spare`].
+    pub fn payload(&self) -> &[u8] {
+        match &self.place {
+            Place::Read(range) => self.bytes.get(range.clone()).unwrap_or_default(),
+            Place::Message => &self.message,
+        }
+    }
+
+    fn find(&mut self) -> Result<Option<Arrived>, WebSocketError> {
+        if matches!(self.place, Place::Message) {
+            self.message.clear();
+            self.message.shrink_to(USUAL);
+            self.place = Place::Read(0..0);
+        }
+        while let Some((head, payload)) = self.next_frame()? {
+            let arrived = match head.opcode {
+                Opcode::Ping => Some(Arrived::Ping),
+                Opcode::Pong => Some(Arrived::Pong),
+                Opcode::Close => return self.close(payload).map(Some),
+                Opcode::Text | Opcode::Binary => self.begin(&head, payload.clone())?,
+                Opcode::Continuation => self.go_on(&head, payload.clone())?,
+            };
+            if head.opcode.is_control() {
+                self.place = Place::Read(payload);
+            }
+            if arrived.is_some() {
+                return Ok(arrived);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The next whole frame, unmasked; too long ones are refused by their head.
+    fn next_frame(&mut self) -> Result<Option<(FrameHead, Range<usize>)>, WebSocketError> {
+        let Some((head, size)) = FrameHead::parse(self.unread())? else { return Ok(None) };
+        head.check_role(self.role)?;
+        let too_long = WebSocketError::Frame { length: head.length, limit: self.limits.frame };
+        let length = usize::try_from(head.length).unwrap_or(usize::MAX);
+        if length > self.limits.frame && !head.opcode.is_control() {
+            return Err(too_long);
+        }
+        let from = self.start + size;
+        let Some(to) = from.checked_add(length) else { return Err(too_long) };
+        if to > self.end {
+            return Ok(None);
+        }
+        if let (Some(mask), Some(masked)) = (head.mask, self.bytes.get_mut(from..to)) {
+            apply_mask(masked, mask);
+        }
+        self.start = to;
+        Ok(Some((head, from..to)))
+    }
+
+    fn begin(&mut self, head: &FrameHead, payload: Range<usize>) -> Result<Option<Arrived>, WebSocketError> {
+        if self.begun.is_some() {
+            return Err(WebSocketError::Interleaved);
+        }
+        if head.compressed && self.inflater.is_none() {
+            return Err(WebSocketError::Reserved { byte: 0x40 });
+        }
+        let begun = Begun { opcode: head.opcode, compressed: head.compressed };
+        if head.last && !head.compressed {
+            if payload.len() > self.limits.message {
+                return Err(WebSocketError::Message { limit: self.limits.message });
+            }
+            self.place = Place::Read(payload);
+            return self.whole(begun.opcode).map(Some);
+        }
+        self.begun = Some(begun);
+        self.piece(begun, head, payload)
+    }
+
+    fn go_on(&mut self, head: &FrameHead, payload: Range<usize>) -> Result<Option<Arrived>, WebSocketError> {
+        let begun = self.begun.ok_or(WebSocketError::Continuation)?;
+        if head.compressed {
+            return Err(WebSocketError::Reserved { byte: 0x40 });
+        }
+        self.piece(begun, head, payload)
+    }
+
+    fn piece(
+        &mut self,
+        begun: Begun,
+        head: &FrameHead,
+        payload: Range<usize>,
+    ) -> Result<Option<Arrived>, WebSocketError> {
+        let piece = self.bytes.get(payload).unwrap_or_default();
+        match (&mut self.inflater, begun.compressed) {
+            (Some(inflater), true) => {
+                inflater.more(piece, &mut self.message, &self.limits)?;
+                if head.last {
+                    inflater.finish(&mut self.message, &self.limits)?;
+                }
+            }
+            (Some(_) | None, _) => {
+                if self.message.len() + piece.len() > self.limits.message {
+                    return Err(WebSocketError::Message { limit: self.limits.message });
+                }
+                self.message.extend_from_slice(piece);
+            }
+        }
+        if !head.last {
+            return Ok(None);
+        }
+        self.begun = None;
+        self.place = Place::Message;
+        self.whole(begun.opcode).map(Some)
+    }
+
+    fn whole(&self, opcode: Opcode) -> Result<Arrived, WebSocketError> {
+        if opcode == Opcode::Binary {
+            return Ok(Arrived::Binary);
+        }
+        match std::str::from_utf8(self.payload()) {
+            Ok(_) => Ok(Arrived::Text),
+            Err(_) => Err(WebSocketError::Utf8),
+        }
+    }
+
+    fn close(&mut self, payload: Range<usize>) -> Result<Arrived, WebSocketError> {
+        let bytes = self.bytes.get(payload.clone()).unwrap_or_default();
+        let code = match bytes {
+            [] => None,
+            [_] => return Err(WebSocketError::CloseCode),
+            [high, low, reason @ ..] => {
+                let code = CloseCode(u16::from_be_bytes([*high, *low]));
+                if !code.may_travel() {
+                    return Err(WebSocketError::CloseCode);
+                }
+                if std::str::from_utf8(reason).is_err() {
+                    return Err(WebSocketError::Utf8);
+                }
+                Some(code)
+            }
+        };
+        self.place = Place::Read((payload.start + 2).min(payload.end)..payload.end);
+        Ok(Arrived::Close(code))
+    }
+
+    fn make_room(&mut self) {
+        let held = self.end - self.start;
+        if self.bytes.len() - self.end >= READ && self.bytes.len() <= USUAL {
+            if held == 0 {
+                (self.start, self.end) = (0, 0);
+            }
+            return;
+        }
+        if self.start > 0 {
+            self.bytes.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, held);
+        }
+        if held + READ <= USUAL {
+            self.bytes.resize(USUAL, 0);
+            self.bytes.shrink_to(USUAL);
+        } else if self.bytes.len() - held < READ {
+            // A frame is read whole: no more than it can claim, and one read.
+            let most = self.limits.frame.saturating_add(HEAD_MAX + READ);
+            let wanted = (2 * self.bytes.len()).min(most).max(held + READ);
+            self.bytes.reserve_exact(wanted - self.bytes.len());
+            self.bytes.resize(wanted, 0);
+        }
+    }
+}
