@@ -11,7 +11,9 @@ mod replay;
 pub mod server;
 pub mod truth;
 
-pub use options::{Aliases, BodyEncoding, Burst, LoadSize, Login, OnResume, Options, OverCap, OwnTopic};
+pub use options::{
+    Aliases, BodyEncoding, Burst, LoadSize, Login, OnResume, Options, OverCap, OwnTopic, Protocol, Transport,
+};
 pub use oracle::{EventsReport, FinalReport, Oracle, OracleReport, Verdict};
 pub use server::{ConnectionReport, Handle, Lateness, Report, Reset, Simulator};
 pub use truth::Truth;
