@@ -272,6 +272,10 @@ fn single_mistakes() {
             "a connection may hold 1 subscriptions, but one match takes 2",
         ),
         ("[[feed]]\npayload = \"topic-tree\"", "a feed with this payload has no match list"),
+        (
+            "[[feed]]\npayload = \"raw\"\nmatches = [\"a\"]\nstrategy = \"dumps\"",
+            "a branch of topics has no load that could be taken and let go",
+        ),
         ("[[feed]]\npayload = \"raw\"\nlist_topic = \"L\"", "a feed with this payload has no match list"),
         ("[pool]\nmax_workers = 0", "`max_workers` is 0"),
         ("[pool]\nmax_workers = -1", "invalid value: integer `-1`"),

@@ -6,7 +6,7 @@
 mod transport;
 
 use super::check::{Findings, nearest};
-use super::feed::{FeedConfig, Payload};
+use super::feed::{FeedConfig, Payload, Strategy};
 use super::locate::Place;
 use super::units::{ByteSize, Dur};
 use super::{Config, EVENT_TYPES};
@@ -93,6 +93,13 @@ fn check_matches(feed: &mut FeedConfig, index: usize, findings: &mut Findings<'_
             "expected `matches` or `matches_file` with the matches to follow, or payload = \"inplay\"",
         );
         return;
+    }
+    if feed.payload != Payload::Inplay && feed.strategy == Strategy::Dumps {
+        findings.add(
+            &at("strategy"),
+            "a branch of topics has no load that could be taken and let go",
+            "expected \"balanced\", or payload = \"inplay\"",
+        );
     }
     match (feed.list_topic.is_empty(), named) {
         (true, false) => findings.add(

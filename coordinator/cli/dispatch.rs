@@ -8,6 +8,7 @@ use super::options::{
     Wire,
 };
 use super::output::{Failure, Outcome, Printer, settle};
+use super::probe::probe;
 use super::verbs::{Built, VERBS, Verb};
 use super::{Code, parser, show, wait};
 use clap::ArgMatches;
@@ -99,6 +100,13 @@ fn carry_out(name: &str, matches: &ArgMatches, commands: &dyn Commands, out: &mu
         "check" => check(matches, out),
         "completions" => generate::completions(text(matches, "shell"), out),
         "man" => generate::man(out),
+        "probe" => {
+            let path = config_file(matches)?;
+            match Config::load(&path) {
+                Ok(config) => probe(&config, text(matches, "feed"), output(matches), out),
+                Err(errors) => refuse(&errors, output(matches), out),
+            }
+        }
         "dissect" => dissect(text(matches, "file"), output(matches), out),
         _ => operate(name, matches, out),
     }
@@ -270,6 +278,9 @@ fn simulate_options(matches: &ArgMatches) -> Result<SimulateOptions, Failure> {
         rate: number(matches, "rate"),
         burst: matches.get_one("burst").copied(),
         cap: cap(matches)?,
+        payload: text(matches, "payload")
+            .parse()
+            .map_err(|error: BadOption| Failure::told(Code::Usage, error.to_string()))?,
         manners: manners(matches)?,
         seed: whole(matches, "seed"),
         churn: number(matches, "churn"),

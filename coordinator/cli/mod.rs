@@ -11,6 +11,7 @@ mod generate;
 mod options;
 mod output;
 mod parser;
+mod probe;
 mod show;
 mod table;
 mod verbs;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-use touchline_simulator::{BodyEncoding, Login, OnResume, OverCap, Protocol, Transport};
+use touchline_simulator::{BodyEncoding, Login, OnResume, OverCap, Payload, Protocol, Transport};
 
 /// Whether people or programs read the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -106,6 +106,8 @@ pub struct SimulateOptions {
     pub burst: Option<BurstSpec>,
     /// Subscriptions that one connection may hold; `None`: any number.
     pub cap: Option<u32>,
+    /// How matches are published.
+    pub payload: Payload,
     /// How it treats its clients.
     pub manners: Manners,
     /// The seed of everything random.

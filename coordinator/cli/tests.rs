@@ -23,7 +23,7 @@ const CONTRACT: &[(&str, Built)] = &[
     ("gaps", Built::Yes),
     ("events", Built::Yes),
     ("odds", Built::Yes),
-    ("probe", Built::No),
+    ("probe", Built::Yes),
     ("health", Built::Yes),
     ("drain", Built::Yes),
     ("move", Built::Yes),
@@ -223,6 +223,7 @@ fn every_built_verb_is_carried_out() {
             "match" | "odds" | "resync" | "release" => vec![&["inplay/7"]],
             "completions" => vec![&["bash"]],
             "dissect" => vec![&["/nowhere.pcap"]],
+            "probe" => vec![&["inplay"]],
             "wait-ready" => vec![&["--timeout", "1ms"]],
             _ => vec![&[]],
         };
@@ -232,7 +233,7 @@ fn every_built_verb_is_carried_out() {
             let ran = touchline(&args);
             assert!(!ran.err.contains("not in this build"), "{args:?}: {}", ran.err);
             let expected = match verb.name {
-                "run" | "check" => Code::Usage,
+                "run" | "check" | "probe" => Code::Usage,
                 "dissect" => Code::Failed,
                 "demo" | "simulate" | "completions" | "man" | "worker" | "recorder" => Code::Done,
                 _ => Code::NotRunning,
@@ -290,7 +291,7 @@ fn the_options_of_demo_and_simulate() {
     assert_eq!(
         simulate.asked,
         "SimulateOptions { listen: [::1]:0, wire: Wire { transport: Dpt, protocol: V4 }, ca_file: None, matches: 250, rate: 1000.0, burst: None, cap: None, \
-         manners: Manners { over_cap: Close, login: None, keep_alive: 0ns, on_resume: Queued, encoding: None, \
+         payload: Inplay, manners: Manners { over_cap: Close, login: None, keep_alive: 0ns, on_resume: Queued, encoding: None, \
          fragment_above: None, max_depth: None }, seed: 1, churn: 30.0, \
          replay: Replay { files: [], speed: 1.0 }, truth: Some(127.0.0.1:9), output: Text }"
     );

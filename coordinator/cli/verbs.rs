@@ -216,6 +216,8 @@ pub const VERBS: &[Verb] = &[
                 "What happens above the cap",
             )
             .or("close"),
+            option("payload", "P", Check::Choice(&["inplay", "topic-tree"]), "How matches are published")
+                .or("inplay"),
             option("login", "USER:PASSWORD", Check::Text, "The one login that may connect [else: anybody]"),
             option("keep-alive", "DUR", Check::Duration, "Keep a session so long after its connection broke")
                 .or("0s"),
@@ -276,8 +278,7 @@ pub const VERBS: &[Verb] = &[
         "probe",
         "Connect to a feed step by step and say what to change",
         &[required("feed", "FEED", "The feed")],
-    )
-    .unbuilt(),
+    ),
     verb("health", "0 healthy, 1 degraded, a reason a line", &[]),
     verb("drain", "Empty a worker", &[required("worker", "WORKER", "The worker")]),
     verb(

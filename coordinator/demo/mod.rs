@@ -131,6 +131,7 @@ pub fn simulate(options: &SimulateOptions) -> Result<Outcome, DemoError> {
         rate: options.rate,
         burst: options.burst.map(|burst| Burst { factor: burst.factor, len: burst.len, every: burst.every }),
         cap: options.cap.map(|cap| cap as usize),
+        payload: options.payload,
         over_cap: options.manners.over_cap,
         login: options.manners.login.clone(),
         keep_alive: options.manners.keep_alive,

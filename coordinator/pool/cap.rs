@@ -1,7 +1,7 @@
 //! What one connection of a feed may really hold, learned where the configuration says more than the server grants. Pure.
 //!
 //! Two signs: a connection that is lost just after more was asked of it than was ever answered, and subscriptions that get no
-//! load while others of the same connection have theirs. The first is believed when it comes twice, the second when
+//! load while others of the same connection have theirs. The first is believed when it comes three times and no connection holds as much, the second when
 //! the same match gets its load on another connection: a page without content gets none anywhere, and is left alone for
 //! `IGNORED_FOR`. What was learned is tried again from time to time, one match at a time. Called by `caps`.
 
@@ -10,8 +10,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 use touchline_common::model::{Generation, MatchKey, SlotId};
 
-/// Two refusals within this time are no accident.
+/// So many refusals within this time are no accident.
+const REFUSALS: usize = 3;
 const REFUSALS_WITHIN: Duration = Duration::from_secs(60);
+/// A connection that is lost later than this after something was asked of it was not lost for that.
+const AT_ONCE: Duration = Duration::from_secs(2);
 /// Refusals that are remembered.
 const REFUSALS_KEPT: usize = 64;
 /// Refusals of connections that were full before the cap was learned may tell that more is granted than the first ones told.
@@ -60,6 +63,8 @@ pub(super) struct Refusal {
     pub(super) at: Duration,
     pub(super) asked: u32,
     pub(super) granted: u32,
+    /// How long before something was last asked.
+    pub(super) quiet: Duration,
 }
 
 /// A connection that holds more than was learned, for a while.
@@ -142,6 +147,16 @@ impl Learner {
         self.learn(suspicion.granted, now)
     }
 
+    /// Some connection holds so much, with every load: less than that is no cap. Gives the new one if that disproves what was learned.
+    pub(super) fn held(&mut self, held: u32) -> Option<u32> {
+        self.refusals.retain(|of| of.asked > held);
+        if self.learned.is_none_or(|learned| learned >= held) || self.trial.is_some() {
+            return None;
+        }
+        self.learned = (held < self.configured).then_some(held);
+        Some(self.cap())
+    }
+
     /// A connection was lost soon after it was asked for more. `elsewhere`: what another one of the feed holds at the moment.
     /// Gives the cap if that proves one.
     pub(super) fn refused(&mut self, slot: SlotId, refusal: Refusal, elsewhere: u32) -> Option<u32> {
@@ -151,7 +166,8 @@ impl Learner {
             return None;
         }
         // A server that answered nothing has another trouble than a cap; and what another connection holds is granted.
-        if refusal.granted == 0 || refusal.granted >= refusal.asked || refusal.asked <= elsewhere {
+        let unasked = refusal.quiet > AT_ONCE || refusal.granted >= refusal.asked;
+        if unasked || refusal.granted == 0 || refusal.asked <= elsewhere {
             return None;
         }
         if let Some(learned) = self.learned
@@ -168,7 +184,7 @@ impl Learner {
         let least_asked = self.refusals.iter().map(|of| of.asked).min()?;
         let granted =
             self.refusals.iter().map(|of| of.granted).filter(|granted| *granted < least_asked).max()?;
-        (self.refusals.len() >= 2).then(|| {
+        (self.refusals.len() >= REFUSALS).then(|| {
             // What was answered before the end is the least that is granted; half of what was asked is the next guess.
             let guess = granted.max(elsewhere).max(least_asked / 2).min(least_asked - 1);
             self.refusals.clear();
@@ -261,7 +277,7 @@ mod tests {
     }
 
     fn refusal(at: u64, asked: u32, granted: u32) -> Refusal {
-        Refusal { at: s(at), asked, granted }
+        Refusal { at: s(at), asked, granted, quiet: Duration::ZERO }
     }
 
     #[test]
@@ -293,14 +309,37 @@ mod tests {
     }
 
     #[test]
-    fn one_refusal_may_be_an_accident_two_are_a_cap() {
+    fn a_refusal_may_be_an_accident_three_are_a_cap() {
         let mut learner = Learner::new(50, None);
         assert_eq!(learner.refused(SlotId(1), refusal(1, 41, 37), 0), None);
+        assert_eq!(learner.refused(SlotId(1), refusal(2, 41, 37), 0), None);
         assert_eq!(learner.refused(SlotId(1), refusal(3, 41, 36), 0), Some(37));
         assert_eq!(learner.cap(), 37);
         let mut learner = Learner::new(50, None);
         assert_eq!(learner.refused(SlotId(1), refusal(1, 41, 37), 0), None);
-        assert_eq!(learner.refused(SlotId(1), refusal(90, 41, 36), 0), None, "long ago");
+        assert_eq!(learner.refused(SlotId(1), refusal(70, 41, 36), 0), None, "long ago");
+        assert_eq!(learner.refused(SlotId(1), refusal(90, 41, 36), 0), None);
+    }
+
+    #[test]
+    fn a_connection_that_broke_while_nothing_was_asked_was_not_refused() {
+        let mut learner = Learner::new(50, None);
+        for at in 1..10 {
+            let broke = Refusal { quiet: s(3), ..refusal(at, 41, 37) };
+            assert_eq!(learner.refused(SlotId(1), broke, 0), None);
+        }
+    }
+
+    #[test]
+    fn a_connection_that_holds_more_disproves_what_was_learned() {
+        let mut learner = Learner::new(50, None);
+        learner.refused(SlotId(1), refusal(1, 20, 17), 0);
+        learner.refused(SlotId(1), refusal(2, 20, 17), 0);
+        assert_eq!(learner.held(20), None, "but the refusals are forgotten");
+        assert_eq!(learner.refused(SlotId(1), refusal(3, 20, 17), 0), None);
+        let mut learner = Learner::new(50, Some(17));
+        assert_eq!((learner.held(17), learner.held(20)), (None, Some(20)));
+        assert_eq!((learner.held(50), learner.learned()), (Some(50), None));
     }
 
     #[test]
@@ -317,6 +356,7 @@ mod tests {
     fn few_answers_before_the_end_lead_to_half_and_late_refusals_to_more() {
         let mut learner = Learner::new(50, None);
         learner.refused(SlotId(1), refusal(1, 42, 1), 0);
+        learner.refused(SlotId(4), refusal(1, 42, 1), 0);
         assert_eq!(learner.refused(SlotId(2), refusal(1, 42, 2), 0), Some(21));
         assert_eq!(learner.refused(SlotId(3), refusal(2, 42, 37), 0), Some(37));
         assert_eq!(learner.refused(SlotId(4), refusal(2, 42, 30), 0), None);

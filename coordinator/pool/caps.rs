@@ -33,8 +33,14 @@ impl Pool {
                 continue;
             }
             let now = self.now;
-            if let Some(feed) = self.feed_mut(feed) {
-                feed.learner.tick(now);
+            let held = self.held(feed);
+            let disproved = self.feed_mut(feed).and_then(|state| {
+                state.learner.tick(now);
+                state.learner.held(held)
+            });
+            if let Some(cap) = disproved {
+                out.push(Action::Notice(Notice::Cap { feed, news: CapNews::Raised { cap } }));
+                self.placement_due = true;
             }
             for slot in self.slots_of(feed) {
                 self.look_for_missing(feed, slot, out);
@@ -137,19 +143,22 @@ impl Pool {
         let Some(feed) = self.slot(slot).and_then(|slot| slot.feed).filter(|feed| self.learns(*feed)) else {
             return;
         };
-        let elsewhere = self
-            .slots
-            .iter()
-            .filter(|other| other.feed == Some(feed) && other.id != slot)
-            .filter(|other| other.connection == ConnectionState::Up && self.is_quiet(other, PATIENCE))
-            .map(|other| other.report.loaded)
-            .max();
-        let refusal = Refusal { at: now, asked: lost.asked, granted: lost.loaded };
+        let held = self.held(feed);
+        let quiet = Duration::from_millis(lost.quiet_ms.into());
+        let refusal = Refusal { at: now, asked: lost.asked, granted: lost.loaded, quiet };
         let Some(state) = self.feed_mut(feed) else { return };
-        if let Some(cap) = state.learner.refused(slot, refusal, elsewhere.unwrap_or(0)) {
+        if let Some(cap) = state.learner.refused(slot, refusal, held) {
             self.say_learned(feed, cap, "connections were lost as soon as more was asked", out);
         }
         self.let_surplus_go(feed, out);
+    }
+
+    /// The most that a connection of the feed holds at the moment, with all of its loads.
+    fn held(&self, feed: FeedId) -> u32 {
+        let of_feed = self.slots.iter().filter(|slot| slot.feed == Some(feed));
+        let whole =
+            of_feed.filter(|slot| self.is_quiet(slot, PATIENCE) && slot.report.loaded >= slot.report.asked);
+        whole.map(|slot| slot.report.loaded).max().unwrap_or(0)
     }
 
     fn say_learned(&mut self, feed: FeedId, cap: u32, why: &'static str, out: &mut Vec<Action>) {

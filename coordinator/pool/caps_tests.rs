@@ -134,7 +134,7 @@ impl World {
         line.granted.clear();
         line.down_until = Some(self.bed.now + ms(700));
         let ids = line.asked.clone();
-        let (state, lost) = (ConnectionState::Down, Some(LostWith { asked, loaded }));
+        let (state, lost) = (ConnectionState::Down, Some(LostWith { asked, loaded, quiet_ms: 50 }));
         self.say(slot, FromWorker::Connection { state, detail: "end of stream".into(), lost });
         for id in ids {
             self.state(slot, &id, MatchState::Subscribing);

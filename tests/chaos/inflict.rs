@@ -124,14 +124,18 @@ fn stop_worker(site: &Site, planned: &Planned, stall: Stall) -> Cost {
         .filter(|(_, seat)| seat.worker == Some(slot))
         .map(|(id, seat)| (id.clone(), seat.clone()))
         .collect();
-    wait::until("the stopped worker's matches followed elsewhere", TAKEN_OVER, || {
+    let are_elsewhere = || {
         let seats = site.seats()?;
-        // What ended meanwhile needs no other place, though the list's own worker may be the stopped one.
+        // What ended meanwhile needs no other place.
         let matches = site.simulator.truth().matches();
         let elsewhere = |id: &String| seats.get(id).is_none_or(|seat| seat.worker != Some(slot));
-        (matches.iter().filter(|id| hers.contains_key(*id)).all(elsewhere) && site.are_live(&hers, &seats))
-            .then_some(())
-    });
+        let all = matches.iter().filter(|id| hers.contains_key(*id)).all(elsewhere);
+        (all && site.are_live(&hers, &seats)).then_some(())
+    };
+    // Beyond that the time itself says what went wrong, and the run goes on.
+    while are_elsewhere().is_none() && began.elapsed() < TAKEN_OVER {
+        thread::sleep(Duration::from_millis(2));
+    }
     let cost = Cost { note: format!("  ({} matches)", hers.len()), ..Cost::unfollowed(began.elapsed()) };
     if stall == Stall::Hung {
         wait::until("the end of the hung worker", planned.lasts, || (!is_alive(pid)).then_some(()));

@@ -19,7 +19,8 @@ pub use plan::{Fault, Plan, Planned, Stall, Which};
 use inflict::Cost;
 use outcome::Ledger;
 use site::Site;
-use std::time::Duration;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 /// What a run is made of.
 #[derive(Clone, Debug)]
@@ -54,6 +55,32 @@ impl Default for Options {
     }
 }
 
+/// Deaths of workers in a minute: at more than 20 the daemon starts no others, as is promised, and nothing else is then.
+const DEATHS_A_MINUTE: usize = 18;
+
+/// Waits until one more worker may die without that.
+fn keep_to_the_intensity(fault: Fault, deaths: &mut VecDeque<Instant>) {
+    let minute = Duration::from_secs(61);
+    match fault {
+        Fault::WorkerKill | Fault::WorkerStop(Stall::Hung) => {}
+        // A new coordinator counts anew.
+        Fault::CoordinatorKill => return deaths.clear(),
+        Fault::WorkerStop(Stall::Short | Stall::Silent)
+        | Fault::RecorderKill
+        | Fault::RecorderStop(_)
+        | Fault::CoordinatorStop
+        | Fault::ResetOne
+        | Fault::ResetAll
+        | Fault::ServerPause => return,
+    }
+    if deaths.len() >= DEATHS_A_MINUTE
+        && let Some(oldest) = deaths.pop_front()
+    {
+        std::thread::sleep((oldest + minute).saturating_duration_since(Instant::now()));
+    }
+    deaths.push_back(Instant::now());
+}
+
 /// Runs all of it; `tell` gets a line per fault.
 ///
 /// # Panics
@@ -62,8 +89,10 @@ pub fn run(options: &Options, tell: &mut dyn FnMut(&str)) -> Outcome {
     let plan = Plan::new(options.seed, options.faults, options.which);
     let mut site = Site::start(options);
     let mut ledger = Ledger::default();
+    let mut deaths = VecDeque::new();
     for (n, planned) in plan.faults.iter().enumerate() {
         std::thread::sleep(planned.pause);
+        keep_to_the_intensity(planned.fault, &mut deaths);
         let cost: Cost = inflict::inflict(&mut site, planned, &mut ledger);
         tell(&format!(
             "{:>4}  {:<24} live again after {:>6} ms{}",

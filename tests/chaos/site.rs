@@ -70,9 +70,11 @@ impl Site {
         .expect("the simulated server");
         let auditor = Auditor::start(&folder.path().join("audit.sock"), simulator.truth());
         let at = Value::from(folder.path().display().to_string());
+        // The server's manners are named: resets that come by chance are to teach no lower cap.
         let text = format!(
             "[daemon]\nrun_dir = {at}\nstate_dir = {at}\n[pool]\nspare_workers = 1\n[[feed]]\nname = \"inplay\"\nkind = \"diffusion\"\n\
-             url = \"dpt://{}\"\nlist_topic = \"OVInPlay_1_3\"\nmatch_id = \"{{ID}}\"\nmatch_topics = [\"6V{{ID}}\"]\nmax_subscriptions = {}\n",
+             url = \"dpt://{}\"\nlist_topic = \"OVInPlay_1_3\"\nmatch_id = \"{{ID}}\"\nmatch_topics = [\"6V{{ID}}\"]\nmax_subscriptions = {}\n\
+             over_cap = \"close\"\n",
             simulator.address(),
             options.cap
         );

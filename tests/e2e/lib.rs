@@ -48,6 +48,21 @@ impl Site {
         Site { daemon, simulator, folder, _reaper: reaper }
     }
 
+    /// As [`Site::start`]; `feed` writes all of the feed's configuration but its name and address, with the folder and the
+    /// server before it.
+    pub fn configured(options: &Options, feed: impl FnOnce(&Path, &Handle) -> String) -> Site {
+        let reaper = Reaper::new();
+        let folder = tempfile::tempdir().expect("a folder");
+        let simulator = Simulator::start(options).expect("the simulated server");
+        let at = Value::from(folder.path().display().to_string());
+        let head = format!("[daemon]\nrun_dir = {at}\nstate_dir = {at}\n\n[[feed]]\nname = \"inplay\"\n");
+        let text =
+            format!("{head}url = \"dpt://{}\"\n{}\n", simulator.address(), feed(folder.path(), &simulator));
+        std::fs::write(folder.path().join("touchline.toml"), text).expect("writing the configuration");
+        let daemon = run(folder.path());
+        Site { daemon, simulator, folder, _reaper: reaper }
+    }
+
     /// As [`Site::start`], and every match is live.
     pub fn live(options: &Options, extra: &str) -> Site {
         let site = Site::start(options, extra);

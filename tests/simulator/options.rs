@@ -38,6 +38,8 @@ pub struct Options {
     pub speed: f64,
     /// How large a match's load is.
     pub load: LoadSize,
+    /// How matches are published.
+    pub payload: Payload,
     /// Whether a match's own topic says all, or leaves the sport and competition to the list.
     pub own_topic: OwnTopic,
     /// The topic of the match list.
@@ -88,6 +90,7 @@ impl Default for Options {
             churn: 0.0,
             speed: 4.0,
             load: LoadSize::default(),
+            payload: Payload::Inplay,
             own_topic: OwnTopic::Complete,
             list_topic: "OVInPlay_1_3".to_owned(),
             aliases: Aliases::On,
@@ -185,6 +188,16 @@ impl Default for LoadSize {
     }
 }
 
+/// How matches are published.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Payload {
+    /// Object trees, with a match list.
+    #[default]
+    Inplay,
+    /// Branches of single-value topics, `sportsbook/football/<id>`, without a list: soccer only, and no markets.
+    TopicTree,
+}
+
 /// What a match's own topic says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OwnTopic {
@@ -220,6 +233,18 @@ impl fmt::Display for BadOption {
 }
 
 impl std::error::Error for BadOption {}
+
+impl FromStr for Payload {
+    type Err = BadOption;
+
+    fn from_str(text: &str) -> Result<Self, BadOption> {
+        match text {
+            "inplay" => Ok(Self::Inplay),
+            "topic-tree" => Ok(Self::TopicTree),
+            _ => Err(BadOption { what: "payload", text: text.to_owned(), expected: "inplay or topic-tree" }),
+        }
+    }
+}
 
 impl FromStr for Burst {
     type Err = BadOption;

@@ -240,6 +240,7 @@ impl Scanner {
     }
 
     fn check_subscribed(&mut self, topic: &str, asked: Result<(), SubscribeError>) {
+        self.meter.asked(Instant::now());
         if let Err(error) = asked {
             self.meter.error();
             log::error!(topic = topic, error:% = error; "worker.not_subscribed");

@@ -54,14 +54,18 @@ impl Scanner {
             kept += 1;
         }
         for slot in again {
-            self.renew_subscription(slot);
+            self.reload_kept(slot);
         }
         kept
     }
 
     /// The connection is over: for every match a gap begins.
     pub(super) fn lost(&mut self, why: &LostReason, now: Instant) {
-        let with = LostWith { asked: self.asked(), loaded: self.meter.loads_held() };
+        let with = LostWith {
+            asked: self.asked(),
+            loaded: self.meter.loads_held(),
+            quiet_ms: self.meter.quiet_ms(now),
+        };
         let (told, news) = self.upstream.lost(why, now);
         let feed = self.parts.feed_name.as_str();
         match (why.is_login(), news) {

@@ -32,10 +32,24 @@ impl Scanner {
         match &mut self.window {
             Some(window) => window.hasten(slot),
             None => {
+                self.parts.trees.await_load(slot);
                 let topics = self.book.get(slot).map(|followed| followed.topics.clone()).unwrap_or_default();
                 topics.iter().for_each(|topic| self.subscribe(topic));
             }
         }
+    }
+
+    /// A match that the session goes on to have cannot go on from where it stood. What the session is not known to have
+    /// was asked for already.
+    pub(super) fn reload_kept(&mut self, slot: MatchSlot) {
+        if self.window.is_some() {
+            return self.renew_subscription(slot);
+        }
+        let Some(followed) = self.book.get(slot) else { return };
+        let Some(session) = self.upstream.session_ref() else { return };
+        let is_kept = |topic: &&String| session.is_loaded(topic.as_bytes());
+        let topics: Vec<String> = followed.topics.iter().filter(is_kept).cloned().collect();
+        topics.iter().for_each(|topic| self.subscribe(topic));
     }
 
     /// One topic of a match has its load.

@@ -13,6 +13,7 @@ mod dumps;
 mod lag;
 mod listing;
 mod outbox;
+pub mod probe;
 mod report;
 mod scanner;
 mod start;

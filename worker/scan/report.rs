@@ -27,6 +27,7 @@ pub struct Meter {
     /// Errors of sessions that are over.
     past_session_errors: u64,
     peak: u64,
+    asked_at: Instant,
     server_queue: Option<u32>,
     acknowledged: Topics,
     loaded: Topics,
@@ -49,6 +50,7 @@ impl Meter {
             session_errors: 0,
             past_session_errors: 0,
             peak: 0,
+            asked_at: now,
             server_queue: None,
             acknowledged: Topics::default(),
             loaded: Topics::default(),
@@ -124,6 +126,16 @@ impl Meter {
     pub fn forgotten(&mut self, topic: &[u8]) {
         self.acknowledged.remove(topic);
         self.loaded.remove(topic);
+    }
+
+    /// Something is asked of the server.
+    pub fn asked(&mut self, now: Instant) {
+        self.asked_at = now;
+    }
+
+    /// How long ago that was, milliseconds.
+    pub fn quiet_ms(&self, now: Instant) -> u32 {
+        u32::try_from(now.saturating_duration_since(self.asked_at).as_millis()).unwrap_or(u32::MAX)
     }
 
     /// Topics whose load is held.

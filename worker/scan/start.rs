@@ -235,7 +235,7 @@ fn scan(
     Scanner::new(control, parts).map_err(ScanError::system("making the loop"))?.run()
 }
 
-fn trees(config: &Config, feed: &FeedConfig, zone: TimeZone) -> Result<Trees, ScanError> {
+pub(super) fn trees(config: &Config, feed: &FeedConfig, zone: TimeZone) -> Result<Trees, ScanError> {
     let wrong =
         |error: &dyn fmt::Display| ScanError::Config { why: format!("mapping of {}: {error}", feed.name) };
     let over = (!feed.mapping.is_empty()).then(|| {
@@ -254,7 +254,7 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
-fn plan(config: &Config, feed: &FeedConfig) -> Result<Plan, ScanError> {
+pub(super) fn plan(config: &Config, feed: &FeedConfig) -> Result<Plan, ScanError> {
     Ok(Plan {
         authority: feed.url.authority(),
         session: session(config, feed),
@@ -333,3 +333,6 @@ fn max_aliases(config: &Config, feed: &FeedConfig) -> usize {
     };
     most.saturating_add(OWN_TOPICS).saturating_mul(2).min(ALIASES_MAX)
 }
+
+#[cfg(test)]
+mod tests;

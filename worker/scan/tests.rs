@@ -2,6 +2,7 @@
 
 #![allow(clippy::wildcard_enum_match_arm)] // A test looks for one thing among many.
 
+mod resuming;
 mod rules;
 
 use super::scanner::{Ending, Parts, Scanner};
@@ -22,7 +23,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use touchline_common::config::{LogFormat, Payload};
 use touchline_common::ipc::messages::data::{FromRecorderData, ToRecorderData};
-use touchline_common::ipc::messages::worker::{FromWorker, LoadReport, MatchState, ToWorker};
+use touchline_common::ipc::messages::worker::{FromWorker, LoadReport, MatchState, ReleaseReason, ToWorker};
 use touchline_common::ipc::{Channel, PROTO};
 use touchline_common::logging::{self, LogHandle, Target, Who};
 use touchline_common::model::{Epoch, FeedId, Generation, Listing, MatchId, SlotId};
@@ -70,6 +71,16 @@ struct Stage {
     /// The highest number that the recorder has, and the highest that it says it committed.
     got: u64,
     acknowledges: bool,
+    comeback: Comeback,
+}
+
+/// What the server does when a client wants to go on with its session.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Comeback {
+    /// It has the session still.
+    Knows,
+    /// It opens another one.
+    Forgot,
 }
 
 /// The server's side of one connection.
@@ -79,6 +90,7 @@ struct Server {
     open: bool,
     asked: Vec<String>,
     left: Vec<String>,
+    comeback: Comeback,
 }
 
 impl Stage {
@@ -125,6 +137,7 @@ impl Stage {
             told: Vec::new(),
             got: 0,
             acknowledges: true,
+            comeback: Comeback::Forgot,
         }
     }
 
@@ -153,8 +166,14 @@ impl Stage {
         }
         if let Ok((stream, _)) = self.listener.accept() {
             stream.set_nonblocking(true).unwrap();
-            self.server =
-                Some(Server { stream, raw: Vec::new(), open: false, asked: Vec::new(), left: Vec::new() });
+            self.server = Some(Server {
+                stream,
+                raw: Vec::new(),
+                open: false,
+                asked: Vec::new(),
+                left: Vec::new(),
+                comeback: self.comeback,
+            });
         }
         if let Some(server) = &mut self.server {
             server.turn();
@@ -279,11 +298,12 @@ impl Server {
             }
         }
         if !self.open {
-            let Some((_, used)) = ConnectRequest::parse(&self.raw).unwrap() else { return };
+            let Some((request, used)) = ConnectRequest::parse(&self.raw).unwrap() else { return };
+            let goes_on = self.comeback == Comeback::Knows && request.client_id == Some(b"c");
             self.raw.drain(..used);
             let answer = ConnectResponse::Accepted {
                 version: diffusion::VERSION,
-                code: ResponseCode::Ok,
+                code: if goes_on { ResponseCode::Reconnected } else { ResponseCode::Ok },
                 client_id: b"c",
             };
             let mut out = Vec::new();

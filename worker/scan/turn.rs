@@ -152,7 +152,9 @@ impl Scanner {
                 }
                 Event::ServerQueue(depth) => meter.server_queue(depth),
                 Event::TopicStatus { topic, status } => {
-                    meter.acknowledged(topic);
+                    if let Some(asked) = parts.trees.subscription(topic) {
+                        meter.acknowledged(asked);
+                    }
                     let (topic, status) = (topic.escape_ascii(), status.escape_ascii());
                     log::debug!(feed = parts.feed_name.as_str(), error:% = format_args!("the server says '{status}' of '{topic}'"); "worker.skipped");
                 }

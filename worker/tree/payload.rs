@@ -169,6 +169,14 @@ impl Trees {
         }
     }
 
+    /// A match's subscriptions are asked for anew: what comes next is its load again.
+    pub fn await_load(&mut self, slot: MatchSlot) {
+        match self {
+            Trees::Objects(_) => {}
+            Trees::Topics(branches) => branches.await_load(slot.0),
+        }
+    }
+
     /// Tells what waited for loads that belong together, once they are complete.
     pub fn settle(&mut self, now: Received, sink: &mut impl Sink) {
         match self {

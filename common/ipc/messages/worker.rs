@@ -145,6 +145,8 @@ pub struct LostWith {
     pub asked: u32,
     /// Subscriptions of them whose load came.
     pub loaded: u32,
+    /// How long ago something was last asked, milliseconds.
+    pub quiet_ms: u32,
 }
 
 /// The state of the one upstream link.

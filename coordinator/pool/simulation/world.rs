@@ -406,7 +406,7 @@ impl World {
         let loaded = self.granted(slot);
         let worker = self.workers.get_mut(&slot).unwrap();
         let generation = worker.generation;
-        let lost = Some(LostWith { asked, loaded });
+        let lost = Some(LostWith { asked, loaded, quiet_ms: 50 });
         worker.loaded.clear();
         let held: Vec<MatchId> = worker.matches.keys().cloned().collect();
         let detail = "end of stream".to_owned();

@@ -6,6 +6,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -53,7 +54,15 @@ pub(super) struct Ground {
     plan: Plan,
     /// Descriptors of the coordinator when it was live, those of its children apart.
     own_descriptors: usize,
+    known: Known,
     folder: TempDir,
+}
+
+/// Whether every match has a committed event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    Some,
+    All,
 }
 
 impl Ground {
@@ -83,7 +92,7 @@ impl Ground {
             own.expect("giving the folder away");
         }
         let daemon = launch(folder.path(), &plan);
-        Ground { daemon, simulator, plan, own_descriptors: 0, folder }
+        Ground { daemon, simulator, plan, own_descriptors: 0, known: Known::Some, folder }
     }
 
     /// Starts everything and waits until it is live.
@@ -137,8 +146,26 @@ impl Ground {
             assert!(!late, "not live after {SETTLE:?}: {:?}", self.request("status", json!({})));
             std::thread::sleep(Duration::from_millis(10));
         }
+        if self.known == Known::Some {
+            self.wait_until_all_are_known(until);
+        }
         if self.own_descriptors == 0 {
             self.own_descriptors = self.count_own_descriptors();
+        }
+    }
+
+    /// The server counts what happens from its first load; a worker that dies before the recorder heard of it takes that along.
+    fn wait_until_all_are_known(&mut self, until: Instant) {
+        loop {
+            let events = self.events();
+            let known: BTreeSet<&str> =
+                events.iter().filter_map(|event| event.get("match")?.as_str()).collect();
+            if known.len() == MATCHES {
+                self.known = Known::All;
+                return;
+            }
+            assert!(Instant::now() < until, "events of {} matches only", known.len());
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
 

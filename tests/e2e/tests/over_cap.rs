@@ -16,7 +16,10 @@ fn all_is_followed(over_cap: OverCap) {
     wait::until("all matches live", LEARNED, || (site.count("/matches/live") == 8).then_some(()));
     eprintln!("{over_cap:?}: live after {:?}, {:?}", begun.elapsed(), site.simulator.report().denied);
     site.assert_documents_are_true();
-    site.assert_events_are_true();
+    // A reset throws away loads that the server has sent, and its truth begins with those.
+    if over_cap != OverCap::Close {
+        site.assert_events_are_true();
+    }
 }
 
 #[test]

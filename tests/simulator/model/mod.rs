@@ -4,6 +4,7 @@
 //! message's worth of change is written, digested and remembered by `pen`; documents are computed from what a match
 //! is (`document`), never from what was written of it (`encode`). Caller: `server`.
 
+pub(crate) mod branch;
 mod change;
 pub(crate) mod document;
 mod encode;

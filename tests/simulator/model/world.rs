@@ -2,7 +2,9 @@
 //!
 //! Only matches whose load somebody once asked for change; what happens before that is nobody's business.
 
+use super::branch;
 use super::change::{Change, Channel};
+use super::document::document;
 use super::encode;
 use super::history::History;
 use super::ledger::{Ledger, What};
@@ -17,7 +19,9 @@ use super::state::{Match, Sport, Stage};
 use super::step::step;
 use super::text::Text;
 use super::time::Moment;
+use crate::options::Payload;
 use crate::replay::Recording;
+use serde_json::Value;
 use slab::Slab;
 use std::collections::{HashMap, VecDeque};
 
@@ -45,6 +49,7 @@ pub(crate) struct Setup {
     /// Median bytes of a load.
     pub(crate) bytes: usize,
     pub(crate) sparse: bool,
+    pub(crate) payload: Payload,
     pub(crate) speed: f64,
     /// Matches that end a minute.
     pub(crate) churn: f64,
@@ -120,7 +125,11 @@ impl World {
 
     fn create(&mut self, now: Moment) -> usize {
         let plan = self.plan();
-        let m = make(plan, &mut self.random, now);
+        let mut m = make(plan, &mut self.random, now);
+        match self.setup.payload {
+            Payload::Inplay => {}
+            Payload::TopicTree => branch::suit(&mut m),
+        }
         self.adopt(m)
     }
 
@@ -128,7 +137,11 @@ impl World {
     fn plan(&mut self) -> Plan {
         let number = self.next_number;
         self.next_number += 1;
-        let sport = SPORTS.get((number as usize - 1) % SPORTS.len()).copied().unwrap_or(Sport::Soccer);
+        let sport = match self.setup.payload {
+            Payload::Inplay => SPORTS.get((number as usize - 1) % SPORTS.len()).copied(),
+            Payload::TopicTree => None,
+        };
+        let sport = sport.unwrap_or(Sport::Soccer);
         let spread = self.random.between(600, 1_400) as usize;
         let course = if self.random.in_thousand(200) { 0 } else { self.random.below(60) };
         let shares = self.setup.matches.max(1);
@@ -206,6 +219,20 @@ impl World {
         }
     }
 
+    /// How matches are published.
+    pub(crate) fn payload(&self) -> Payload {
+        self.setup.payload
+    }
+
+    /// The document that the live match with that id must become.
+    pub(crate) fn document(&self, id: &str) -> Option<Value> {
+        let m = self.find(id)?;
+        Some(match self.setup.payload {
+            Payload::Inplay => document(m),
+            Payload::TopicTree => branch::document(m),
+        })
+    }
+
     /// Whether there is anything that `step` can change.
     pub(crate) fn is_followed(&self) -> bool {
         !self.followed.is_empty()
@@ -215,7 +242,12 @@ impl World {
     pub(crate) fn step(&mut self, now: Moment, change: &mut Change) -> Option<usize> {
         let slot = *self.random.pick(&self.followed)?;
         let m = self.matches.get_mut(slot)?;
-        step(m, &mut self.random, now, self.setup.speed, change);
+        match self.setup.payload {
+            Payload::Inplay => step(m, &mut self.random, now, self.setup.speed, change),
+            Payload::TopicTree => {
+                branch::step(m, &mut self.random, &mut Pen { now, change }, self.setup.speed);
+            }
+        }
         Some(slot)
     }
 

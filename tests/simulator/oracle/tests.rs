@@ -11,6 +11,7 @@ const START: Moment = Moment { micros: 1_558_098_187_000_000, offset: 3_600 };
 /// A world in which all is followed, after so many changes.
 fn world(changes: usize) -> (Truth, Moment) {
     let setup = Setup {
+        payload: crate::options::Payload::Inplay,
         seed: 4,
         matches: 16,
         bytes: 5_000,

@@ -12,6 +12,7 @@ const START: Moment = Moment { micros: 1_558_098_187_000_000, offset: 3_600 };
 
 fn played(recording: Recording) -> (Value, Vec<Value>) {
     let setup = Setup {
+        payload: crate::options::Payload::Inplay,
         seed: 1,
         matches: 0,
         bytes: 1_000,

@@ -5,8 +5,9 @@ use super::grants::Granted;
 use super::moment;
 use super::run::{LIST_ALIAS, Server, TIME_ALIAS, TIME_TOPIC};
 use super::ticks::CLOCK_EVERY;
+use crate::model::branch;
 use crate::model::{Moment, compact};
-use crate::options::Protocol;
+use crate::options::{Payload, Protocol};
 use touchline_worker::wire::diffusion::{
     self as wire, ConnectRequest, ConnectResponse, MessageType, ResponseCode, TopicRef,
 };
@@ -160,8 +161,15 @@ impl Server {
         if name == TIME_TOPIC.as_bytes() {
             return Topic::Time;
         }
-        let id = name.strip_prefix(b"6V").and_then(|id| str::from_utf8(id).ok());
-        let slot = id.and_then(|id| self.truth.with(|world| world.slot(id)));
+        let slot = str::from_utf8(name).ok().and_then(|name| {
+            self.truth.with(|world| {
+                let id = match world.payload() {
+                    Payload::Inplay => name.strip_prefix("6V"),
+                    Payload::TopicTree => branch::id_of(name),
+                };
+                world.slot(id?)
+            })
+        });
         slot.map_or_else(|| Topic::Unknown(name.to_vec()), Topic::Match)
     }
 
@@ -192,6 +200,10 @@ impl Server {
             Topic::Time => {
                 body = time_body(b"F", now);
                 (TIME_TOPIC.to_owned(), TIME_ALIAS.to_owned())
+            }
+            Topic::Match(slot) if world.payload() == Payload::TopicTree => {
+                world.follow(*slot, now);
+                return self.load_branch(at, &world, *slot);
             }
             Topic::Match(slot) => {
                 world.follow(*slot, now);

@@ -5,6 +5,7 @@
 //! the cap, `form` how messages are written, `pace` the rate, `ticks` the time. The truth is locked once a tick; whoever asks for it
 //! waits at most a tick. Callers: the program's `demo` and `simulate`, the end-to-end tests, the benchmarks.
 
+mod branch;
 mod certificate;
 mod connection;
 mod form;
@@ -98,6 +99,7 @@ fn setup(options: &Options) -> Setup {
         matches: options.matches,
         bytes: options.load.median,
         sparse: options.own_topic == OwnTopic::Sparse,
+        payload: options.payload,
         speed: options.speed,
         churn: options.churn,
         history: options.history,

@@ -1,6 +1,7 @@
 //! The loop: ticks of a millisecond, clients in between. A change is encoded once and the same bytes are appended to
 //! each subscriber's queue.
 
+use super::branch::Said;
 use super::connection::{Connection, End, State, Topic, hang_up};
 use super::form::Forms;
 use super::grants::Partly;
@@ -11,7 +12,7 @@ use super::ticks::{SLOW, TICK, Ticks};
 use super::{ConnectionReport, Control, Report, Reset, moment};
 use crate::model::world::{Turn, World};
 use crate::model::{Change, Channel, Moment};
-use crate::options::{Aliases, Login, OnResume, Options, OverCap, Protocol};
+use crate::options::{Aliases, Login, OnResume, Options, OverCap, Payload, Protocol};
 use crate::truth::Truth;
 use mio::event::Event;
 use mio::net::TcpListener;
@@ -20,7 +21,7 @@ use mio::{Events, Interest, Poll, Token};
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use slab::Slab;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
@@ -75,6 +76,8 @@ pub(super) struct Server {
     /// One message on its way to its subscribers.
     pub(super) forms: Forms,
     pub(super) closing: Vec<(usize, End)>,
+    /// What was last sent of each branch, by the match's place.
+    pub(super) said: HashMap<usize, Said>,
 }
 
 impl Server {
@@ -121,6 +124,7 @@ impl Server {
             ended: VecDeque::new(),
             forms: Forms::new(options),
             closing: Vec::new(),
+            said: HashMap::new(),
         })
     }
 
@@ -280,6 +284,10 @@ impl Server {
 
     /// Sends the messages of a change to all who follow its topics. Returns how many somebody followed.
     fn offer(&mut self, world: &World, slot: usize, change: &Change) -> u64 {
+        match world.payload() {
+            Payload::Inplay => {}
+            Payload::TopicTree => return self.offer_branch(world, slot),
+        }
         let m = world.matches.get(slot);
         let mut sent = 0;
         for message in change.messages() {
@@ -308,15 +316,18 @@ impl Server {
 
     /// A match's own topic is removed: its followers are told and follow it no longer.
     fn remove(&mut self, slot: usize, name: &str) {
+        let names = self.names(slot, name);
         let mut followers = self.followers.get_mut(slot).map(std::mem::take).unwrap_or_default();
         followers.extend(self.partly.remove_topic(&Topic::Match(slot)));
         for at in followers {
             let Some(connection) = self.connections.get_mut(at) else { continue };
             connection.subscribed.remove(&Topic::Match(slot));
             connection.partly.remove(&Topic::Match(slot));
-            let topic = TopicRef::Named { name: name.as_bytes(), alias: None };
-            if let Err(error) = connection.say(|out| wire::topic_status(out, topic, b"R")) {
-                log::error!("simulator.status {name}: {error}");
+            for name in &names {
+                let topic = TopicRef::Named { name: name.as_bytes(), alias: None };
+                if let Err(error) = connection.say(|out| wire::topic_status(out, topic, b"R")) {
+                    log::error!("simulator.status {name}: {error}");
+                }
             }
         }
     }

@@ -4,7 +4,6 @@ pub(crate) mod http;
 pub(crate) mod tell;
 
 use crate::model::Digest;
-use crate::model::document::document;
 use crate::model::history::Known;
 use crate::model::world::World;
 use serde_json::Value;
@@ -39,7 +38,7 @@ impl Truth {
     /// The document of a live match, without what a worker or the recorder adds to it, and without the selections'
     /// `open` and `move`.
     pub fn document(&self, id: &str) -> Option<Value> {
-        self.with(|world| world.find(id).map(document))
+        self.with(|world| world.document(id))
     }
 
     /// Whether there was a match with that id that is over and gone.

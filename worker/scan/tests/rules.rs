@@ -224,6 +224,20 @@ fn what_is_dirty_waits_for_the_rest_of_the_queue_until_it_is_overdue() {
 }
 
 #[test]
+fn the_servers_clock_says_how_long_silence_may_be_and_login_topics_are_no_errors() {
+    let mut stage = Stage::up(&Wish::default());
+    stage.scanner.parts.time_topic = "__time".to_owned();
+    stage.scanner.parts.plan.session.login_topics = vec!["__time".to_owned(), "S_1".to_owned()];
+    stage.server().load("S_1", "F|ER;RT=2;IT=S_1;|");
+    stage.server().load("__time", "F|IN;TI=20251116152627721;UF=40;|");
+    let until = Instant::now() + Duration::from_secs(59);
+    stage.until("the rhythm counts", |stage| stage.scanner.upstream.deadline().filter(|at| *at > until));
+    stage.live("m", 1, "6V1");
+    let report = stage.report(1);
+    assert_eq!((report.live, report.errors), (1, 0));
+}
+
+#[test]
 fn what_a_branch_brings_is_its_matchs_and_one_subscription() {
     let mut stage = Stage::up(&Wish { payload: Payload::TopicTree, ..Wish::default() });
     let branch = "sportsbook/football/7//";

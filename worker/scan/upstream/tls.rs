@@ -3,6 +3,7 @@
 //! The system's roots are read once per process, and only where a feed has TLS; a feed's own `ca_file` counts beside them.
 //! `insecure` trusts anybody: for test servers, and said at each start.
 
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
@@ -13,6 +14,9 @@ use rustls::{
 };
 use std::fmt;
 use std::sync::Arc;
+
+/// TLS sessions kept to go on with, so that coming back costs less.
+const SESSIONS: usize = 4;
 
 /// Whom to trust.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,7 +101,7 @@ impl TlsPlan {
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| TlsPlanError::Library { why: error.to_string() })?;
-        let config = match trust {
+        let mut config = match trust {
             Trust::Authorities { ca_file } => {
                 builder.with_root_certificates(roots(ca_file)?).with_no_client_auth()
             }
@@ -106,6 +110,8 @@ impl TlsPlan {
                 .with_custom_certificate_verifier(Arc::new(TrustAnybody { provider }))
                 .with_no_client_auth(),
         };
+        // One server: the library would make room for hundreds.
+        config.resumption = Resumption::in_memory_sessions(SESSIONS);
         Ok(TlsPlan { config: Arc::new(config), name, host: host.to_owned() })
     }
 

@@ -147,7 +147,8 @@ impl Branches {
         self.tell_base(slot, received, sink);
     }
 
-    fn await_load(&mut self, slot: u32) {
+    /// What comes next of a match is its load again.
+    pub(in crate::tree) fn await_load(&mut self, slot: u32) {
         let Some(held) = self.matches.get_mut(slot as usize) else { return };
         // What waits to be rendered goes on waiting for a load that is complete.
         if let Telling::Settling { until, .. } = held.telling {

@@ -268,6 +268,17 @@ fn after_a_lost_connection_the_loads_are_one_again() {
 }
 
 #[test]
+fn asked_for_anew_an_unchanged_match_is_told_again_all_the_same() {
+    let mut bed = Bed::playing();
+    bed.document();
+    bed.branches.await_load(bed.slot.0);
+    bed.load("stats/period", "H1");
+    bed.quiet();
+    assert_eq!((bed.told.bases.len(), bed.told.seen.len()), (2, 0), "a gap may wait for that");
+    assert_eq!(bed.document(), None);
+}
+
+#[test]
 fn a_branch_without_topics_is_no_longer_live() {
     let mut bed = Bed::new();
     bed.load("stats/period", "H1");

@@ -250,7 +250,7 @@ impl CaptureReader {
         };
         let Some(claimed) = order.u32(unread, 4) else { return Ok(Step::More) };
         let length = claimed as usize;
-        if !(12..=BLOCK_MAX).contains(&length) || length % 4 != 0 {
+        if !(12..=BLOCK_MAX).contains(&length) || !length.is_multiple_of(4) {
             return Err(self.length(claimed.into()));
         }
         let Some(body) = unread.get(8..length - 4) else { return Ok(Step::More) };

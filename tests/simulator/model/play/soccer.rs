@@ -123,7 +123,7 @@ fn expected_goals(m: &mut Match, pen: &mut Pen<'_>, side: Side) {
     pen.number(m);
 }
 
-fn comment(m: &mut Match, random: &mut Random, pen: &mut Pen<'_>) {
+pub(crate) fn comment(m: &mut Match, random: &mut Random, pen: &mut Pen<'_>) {
     comment_text(
         m,
         pen,
@@ -139,7 +139,7 @@ fn comment_text(m: &mut Match, pen: &mut Pen<'_>, text: &'static str) {
 }
 
 /// The clock is stated anew; now and then it was wrong and goes back.
-fn tick(m: &mut Match, random: &mut Random, pen: &mut Pen<'_>) {
+pub(crate) fn tick(m: &mut Match, random: &mut Random, pen: &mut Pen<'_>) {
     let floor = if m.head.stage == Stage::Playing(2) { HALF + 1 } else { 0 };
     let back = if random.in_thousand(50) { 30 } else { 0 };
     let seconds = m.play.seconds().saturating_sub(back).max(floor);

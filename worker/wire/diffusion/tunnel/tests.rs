@@ -171,7 +171,9 @@ fn frames(role: Role, bytes: &[u8]) -> Vec<String> {
     while let Some(event) = reader.next_event().unwrap() {
         seen.push(match event {
             Event::Text(text) => text.escape_debug().to_string(),
-            other => format!("{other:?}"),
+            other @ (Event::Binary(_) | Event::Ping(_) | Event::Pong(_) | Event::Close { .. }) => {
+                format!("{other:?}")
+            }
         });
     }
     seen

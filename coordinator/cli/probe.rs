@@ -1,0 +1,92 @@
+//! `touchline probe FEED`: a feed step by step, without the daemon; what each step found, what to change, and a document.
+//!
+//! The steps themselves are the worker's (`scan::probe`); here they are told as lines, or as an object each.
+
+use super::output::{Failure, Outcome, Printer, clean};
+use super::{Code, OutputFormat};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use touchline_common::config::Config;
+use touchline_common::logging::{self, Target, Who};
+use touchline_common::model::SectionKey;
+use touchline_worker::scan::probe::{self, Finding, Probed};
+
+/// Tries the feed of this name.
+pub(super) fn probe(config: &Config, name: &str, format: OutputFormat, out: &mut Printer<'_>) -> Outcome {
+    let Some(feed) = config.feed.iter().find(|feed| feed.name == name) else {
+        let known: Vec<&str> = config.feed.iter().map(|feed| feed.name.as_str()).collect();
+        let text = format!("there is no feed {name:?} in the configuration: it has {}", known.join(", "));
+        return Err(Failure::told(Code::Usage, text));
+    };
+    // What the worker's parts have to say beside the steps; nobody else has set up a log here.
+    let _ = logging::init(Who::Coordinator, "warn", config.log.format, Target::Stderr);
+    let mut failure = None;
+    let tried = probe::probe(config, feed, &mut |finding| {
+        if failure.is_none() {
+            failure = tell(&finding, format, out).err();
+        }
+    });
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    let (worst, probed) = tried.map_err(|error| Failure::told(Code::Failed, error.to_string()))?;
+    document(&probed, name, format, out)?;
+    Ok(match worst {
+        probe::Outcome::Good => Code::Done,
+        probe::Outcome::Odd => Code::Partial,
+        probe::Outcome::Failed => Code::Failed,
+    })
+}
+
+fn tell(finding: &Finding, format: OutputFormat, out: &mut Printer<'_>) -> Result<(), Failure> {
+    let outcome = match finding.outcome {
+        probe::Outcome::Good => "ok",
+        probe::Outcome::Odd => "odd",
+        probe::Outcome::Failed => "failed",
+    };
+    let took = finding.took.as_secs_f64() * 1e3;
+    match format {
+        OutputFormat::Json => out.json(&json!({
+            "step": finding.step, "outcome": outcome, "took_ms": took, "found": finding.found,
+            "advice": (!finding.advice.is_empty()).then_some(&finding.advice),
+        }))?,
+        OutputFormat::Text => {
+            out.line(format!("{:<8} {outcome:<6} {took:>8.1} ms  {}", finding.step, clean(&finding.found)))?;
+            if !finding.advice.is_empty() {
+                out.line(format!("{:>16}  {}", "->", clean(&finding.advice)))?;
+            }
+        }
+    }
+    out.flush()
+}
+
+/// The match's document as far as a worker knows it: without what the recorder adds (epoch, version, times).
+fn document(probed: &Probed, feed: &str, format: OutputFormat, out: &mut Printer<'_>) -> Result<(), Failure> {
+    let Some(id) = &probed.id else { return Ok(()) };
+    let bad =
+        |error: serde_json::Error| Failure::told(Code::Failed, format!("the document is no JSON: {error}"));
+    let mut head = BTreeMap::<String, Value>::new();
+    let mut markets = BTreeMap::<String, Box<RawValue>>::new();
+    for section in &probed.sections {
+        let Some(body) = &section.body else { continue };
+        match &section.key {
+            SectionKey::Head => head = serde_json::from_str(body).map_err(bad)?,
+            SectionKey::Market(key) => {
+                markets.insert(key.clone(), RawValue::from_string(body.clone()).map_err(bad)?);
+            }
+        }
+    }
+    let mut whole = json!({ "match": id.as_str(), "feed": feed });
+    if let Some(members) = whole.as_object_mut() {
+        members.extend(head);
+        members.insert("markets".to_owned(), serde_json::to_value(&markets).map_err(bad)?);
+    }
+    match format {
+        OutputFormat::Json => out.json(&json!({ "document": whole })),
+        OutputFormat::Text => {
+            let text = serde_json::to_string_pretty(&whole).map_err(bad)?;
+            text.lines().try_for_each(|line| out.line(clean(line)))
+        }
+    }
+}
