@@ -5,6 +5,7 @@ use super::dissect::dissect;
 use super::generate;
 use super::options::{
     ChildKind, ChildOptions, DemoOptions, Keep, Manners, OutputFormat, Replay, RunOptions, SimulateOptions,
+    Wire,
 };
 use super::output::{Failure, Outcome, Printer, settle};
 use super::probe::probe;
@@ -20,8 +21,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use touchline_common::config::{Config, ConfigErrors, FeedConfig};
-use touchline_simulator::OnResume;
 use touchline_simulator::options::BadOption;
+use touchline_simulator::{OnResume, Protocol, Transport};
 
 /// What needs more than the control socket.
 pub trait Commands {
@@ -251,13 +252,18 @@ fn demo_options(matches: &ArgMatches) -> Result<DemoOptions, Failure> {
         keep: if matches.get_flag("keep") { Keep::Yes } else { Keep::No },
         seed: whole(matches, "seed"),
         cap: cap(matches)?.unwrap_or(u32::MAX),
+        wire: wire(matches)?,
         output: output(matches),
     })
 }
 
 fn simulate_options(matches: &ArgMatches) -> Result<SimulateOptions, Failure> {
-    only_built(matches, "transport", "dpt")?;
-    only_built(matches, "protocol", "v4")?;
+    let wire = wire(matches)?;
+    let ca_file = matches.get_one::<PathBuf>("ca-file").cloned();
+    if ca_file.is_some() && !wire.transport.has_tls() {
+        let told = format!("--ca-file: {} has no certificate; expected dpts or wss", wire.transport.scheme());
+        return Err(Failure::told(Code::Usage, told));
+    }
     if matches.contains_id("fault") {
         return Err(not_in_this_build("`--fault`"));
     }
@@ -266,6 +272,8 @@ fn simulate_options(matches: &ArgMatches) -> Result<SimulateOptions, Failure> {
             .get_one("listen")
             .copied()
             .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
+        wire,
+        ca_file,
         matches: whole(matches, "matches"),
         rate: number(matches, "rate"),
         burst: matches.get_one("burst").copied(),
@@ -280,6 +288,18 @@ fn simulate_options(matches: &ArgMatches) -> Result<SimulateOptions, Failure> {
         truth: matches.get_one("truth").copied(),
         output: output(matches),
     })
+}
+
+fn wire(matches: &ArgMatches) -> Result<Wire, Failure> {
+    let scheme = text(matches, "transport");
+    let transport = Transport::ALL.into_iter().find(|one| one.scheme() == scheme).unwrap_or(Transport::Dpt);
+    let protocol = if text(matches, "protocol") == "zap" { Protocol::Zap } else { Protocol::V4 };
+    if protocol == Protocol::Zap && !transport.is_websocket() {
+        let told =
+            format!("--protocol zap is spoken over a WebSocket, not over {scheme}; expected ws or wss");
+        return Err(Failure::told(Code::Usage, told));
+    }
+    Ok(Wire { transport, protocol })
 }
 
 fn manners(matches: &ArgMatches) -> Result<Manners, Failure> {

@@ -23,6 +23,7 @@ mod tests;
 pub use dispatch::{Commands, main, main_with};
 pub use options::{
     BurstSpec, ChildKind, ChildOptions, DemoOptions, Keep, OutputFormat, Replay, RunOptions, SimulateOptions,
+    Wire,
 };
 pub use touchline_common::control::Code;
 pub use verbs::{Arg, Built, COMMON, Check, Kind, VERBS, Verb};

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-use touchline_simulator::{BodyEncoding, Login, OnResume, OverCap, Payload};
+use touchline_simulator::{BodyEncoding, Login, OnResume, OverCap, Payload, Protocol, Transport};
 
 /// Whether people or programs read the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,8 +45,19 @@ pub struct DemoOptions {
     pub seed: u64,
     /// Subscriptions that one connection may hold.
     pub cap: u32,
+    /// How server and daemon speak.
+    pub wire: Wire,
     /// How progress is told.
     pub output: OutputFormat,
+}
+
+/// How a server speaks. The text form goes with WebSockets only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wire {
+    /// How bytes travel.
+    pub transport: Transport,
+    /// How messages are written.
+    pub protocol: Protocol,
 }
 
 /// Whether the folder of a demo stays when it ends.
@@ -78,11 +89,15 @@ pub struct BurstSpec {
     pub every: Duration,
 }
 
-/// `touchline simulate`. Transport and protocol are those of this build: dpt, v4.
+/// `touchline simulate`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SimulateOptions {
     /// Where it listens; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// How it speaks.
+    pub wire: Wire,
+    /// Where the certificate of its authority is written, if it has TLS; `None`: nowhere.
+    pub ca_file: Option<PathBuf>,
     /// Simulated matches.
     pub matches: usize,
     /// Diffs per second over all of them.

@@ -203,8 +203,6 @@ fn what_is_not_built_says_so_however_it_is_called() {
         &["upgrade", "--coordinator-only", "--dry-run"][..],
         &["replay", "a", "b"],
         &["demo", "--feed", "poll"],
-        &["simulate", "--transport", "ws"],
-        &["simulate", "--protocol", "zap"],
         &["simulate", "--fault", "drop"],
     ] {
         let ran = touchline(args);
@@ -277,21 +275,22 @@ fn the_options_of_demo_and_simulate() {
     assert_eq!(
         demo.asked,
         "DemoOptions { matches: 250, rate: 20000.0, burst: Some(BurstSpec { factor: 10.0, len: 5s, every: 20s }), duration: None, replay: Replay { files: [], speed: 1.0 }, \
-         dir: None, keep: No, seed: 1, cap: 50, output: Text }"
+         dir: None, keep: No, seed: 1, cap: 50, wire: Wire { transport: Dpt, protocol: V4 }, output: Text }"
     );
     let args =
         ["demo", "--matches", "9", "--rate", "2.5", "--for", "5s", "--replay", "a", "b", "--speed", "60"];
     let more = ["--dir", "d", "--keep", "--seed", "7", "--cap", "3", "--burst", "10,200ms,5s", "--json"];
+    let wire = ["--transport", "wss", "--protocol", "zap"];
     assert_eq!(
-        touchline(&[&args[..], &more].concat()).asked,
+        touchline(&[&args[..], &more, &wire].concat()).asked,
         "DemoOptions { matches: 9, rate: 2.5, burst: Some(BurstSpec { factor: 10.0, len: 200ms, every: 5s }), \
          duration: Some(5s), replay: Replay { files: [\"a\", \"b\"], speed: 60.0 }, dir: Some(\"d\"), keep: Yes, seed: 7, \
-         cap: 3, output: Json }"
+         cap: 3, wire: Wire { transport: Wss, protocol: Zap }, output: Json }"
     );
     let simulate = touchline(&["simulate", "--listen", "[::1]:0", "--truth", "127.0.0.1:9", "--churn", "30"]);
     assert_eq!(
         simulate.asked,
-        "SimulateOptions { listen: [::1]:0, matches: 250, rate: 1000.0, burst: None, cap: None, \
+        "SimulateOptions { listen: [::1]:0, wire: Wire { transport: Dpt, protocol: V4 }, ca_file: None, matches: 250, rate: 1000.0, burst: None, cap: None, \
          payload: Inplay, manners: Manners { over_cap: Close, login: None, keep_alive: 0ns, on_resume: Queued, encoding: None, \
          fragment_above: None, max_depth: None }, seed: 1, churn: 30.0, \
          replay: Replay { files: [], speed: 1.0 }, truth: Some(127.0.0.1:9), output: Text }"
@@ -315,6 +314,11 @@ fn the_options_of_demo_and_simulate() {
         ),
         "{manners}"
     );
+    let trusted = touchline(&["simulate", "--transport", "dpts", "--ca-file", "ca.pem"]).asked;
+    assert!(
+        trusted.contains("wire: Wire { transport: Dpts, protocol: V4 }, ca_file: Some(\"ca.pem\")"),
+        "{trusted}"
+    );
     assert_eq!(
         touchline(&["worker", "--slot", "3"]).asked,
         "ChildOptions { kind: Worker, slot: Some(3), parent: None }"
@@ -324,6 +328,10 @@ fn the_options_of_demo_and_simulate() {
         &["demo", "--burst", "1,5s,5s"],
         &["simulate", "--listen", "here"],
         &["simulate", "--login", "secret"],
+        &["simulate", "--transport", "tcp"],
+        &["simulate", "--protocol", "zap"],
+        &["demo", "--protocol", "zap", "--transport", "dpts"],
+        &["simulate", "--transport", "ws", "--ca-file", "ca.pem"],
     ] {
         assert_eq!(touchline(bad).code, Code::Usage, "{bad:?}");
     }

@@ -161,6 +161,12 @@ const SEED: Arg = option("seed", "S", Check::Whole, "The seed of everything rand
 const REPLAY: Arg = option("replay", "FILE", Check::Path, "Recorded matches to play as well").many();
 const SPEED: Arg = option("speed", "N", Check::Number, "Seconds of a recorded match per second").or("1");
 
+const TRANSPORT: Arg =
+    option("transport", "T", Check::Choice(&["dpt", "dpts", "ws", "wss"]), "How bytes travel").or("dpt");
+const PROTOCOL: Arg =
+    option("protocol", "P", Check::Choice(&["v4", "zap"]), "The version of the wire; zap is for ws and wss")
+        .or("v4");
+
 const STATES: &[&str] = &["waiting", "subscribing", "live", "stale", "ended", "quarantined"];
 
 /// Every verb, in the order of the help.
@@ -186,6 +192,8 @@ pub const VERBS: &[Verb] = &[
             switch("keep", "Keep the temporary folder"),
             SEED,
             option("cap", "N", Check::Whole, "Subscriptions that one connection may hold").or("50"),
+            TRANSPORT,
+            PROTOCOL,
             BURST.or("10,5s,20s"),
         ],
     ),
@@ -194,9 +202,9 @@ pub const VERBS: &[Verb] = &[
         "The simulated server alone",
         &[
             option("listen", "ADDR", Check::Address, "Where it listens").or("127.0.0.1:8080"),
-            option("transport", "T", Check::Choice(&["dpt", "dpts", "ws", "wss"]), "How bytes travel")
-                .or("dpt"),
-            option("protocol", "P", Check::Choice(&["v4", "zap"]), "The version of the wire").or("v4"),
+            TRANSPORT,
+            PROTOCOL,
+            option("ca-file", "FILE", Check::Path, "Write the authority of its certificate here (dpts, wss)"),
             MATCHES,
             RATE,
             BURST,

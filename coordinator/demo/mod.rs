@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use subject::Subject;
 use touchline_common::sys::signals::Signals;
-use touchline_simulator::{Burst, Options, Simulator};
+use touchline_simulator::{Burst, Options, Protocol, Simulator};
 use verdict::Verdict;
 
 /// How long the daemon may take until every match is live.
@@ -27,6 +27,9 @@ const START_DEADLINE: Duration = Duration::from_secs(30);
 const TELL_EVERY: Duration = Duration::from_secs(1);
 /// How long the documents may take to equal the truth once nothing changes any more.
 const SETTLE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// The file with the certificate of the server's authority, in the demo's folder.
+const AUTHORITY: &str = "ca.pem";
 
 /// Why a demo could not be held, as a sentence.
 #[derive(Debug)]
@@ -70,10 +73,10 @@ pub fn demo(options: &DemoOptions) -> Result<Outcome, DemoError> {
 }
 
 fn hold(options: &DemoOptions, folder: &Folder, signals: &mut Signals) -> Result<Outcome, DemoError> {
-    let simulator = Simulator::start(&simulator_options(options))
+    let simulator = Simulator::start(&simulator_options(options, folder))
         .map_err(|error| DemoError::new("the simulated server", error))?;
     let auditor = Auditor::start(&folder.path.join("audit.sock"), simulator.truth())?;
-    let subject = Subject::start(&folder.path, simulator.address(), options.cap, auditor.socket())?;
+    let subject = Subject::start(&folder.path, simulator.address(), options, auditor.socket())?;
     let mut progress = Progress::new(options.output);
     progress.started(&folder.path, simulator.address(), options);
 
@@ -121,6 +124,9 @@ pub fn simulate(options: &SimulateOptions) -> Result<Outcome, DemoError> {
         .map_err(|error| DemoError::new("blocking signals", error))?;
     let server = Options {
         listen: options.listen,
+        transport: options.wire.transport,
+        protocol: options.wire.protocol,
+        ca_file: options.ca_file.clone(),
         matches: options.matches,
         rate: options.rate,
         burst: options.burst.map(|burst| Burst { factor: burst.factor, len: burst.len, every: burst.every }),
@@ -143,7 +149,16 @@ pub fn simulate(options: &SimulateOptions) -> Result<Outcome, DemoError> {
     let simulator =
         Simulator::start(&server).map_err(|error| DemoError::new("the simulated server", error))?;
     let mut progress = Progress::new(options.output);
-    progress.line(&format!("push server at dpt://{} seed={}", simulator.address(), options.seed));
+    progress.line(&format!(
+        "push server at {}://{}{} seed={}",
+        options.wire.transport.scheme(),
+        simulator.address(),
+        spoken(options.wire.protocol),
+        options.seed
+    ));
+    if let Some(path) = &options.ca_file {
+        progress.line(&format!("authority of its certificate in {}", path.display()));
+    }
     if let Some(truth) = simulator.truth_address() {
         progress.line(&format!("truth at http://{truth}"));
     }
@@ -181,8 +196,11 @@ fn wait(until: Instant, signals: &mut Signals) -> Waited {
     }
 }
 
-fn simulator_options(options: &DemoOptions) -> Options {
+fn simulator_options(options: &DemoOptions, folder: &Folder) -> Options {
     Options {
+        transport: options.wire.transport,
+        protocol: options.wire.protocol,
+        ca_file: options.wire.transport.has_tls().then(|| inside(&folder.path, AUTHORITY)),
         matches: options.matches,
         rate: options.rate,
         burst: options.burst.map(|burst| Burst { factor: burst.factor, len: burst.len, every: burst.every }),
@@ -226,6 +244,14 @@ impl Folder {
 /// The folder's path, where the log and the store are.
 fn inside(folder: &Path, name: &str) -> PathBuf {
     folder.join(name)
+}
+
+/// What is said of the protocol beside the address: nothing of the usual one.
+fn spoken(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::V4 => "",
+        Protocol::Zap => " (zap)",
+    }
 }
 
 /// Whether progress is told as a table that is drawn over itself.

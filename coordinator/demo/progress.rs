@@ -1,7 +1,7 @@
 //! What a demo prints while it runs: a table that is drawn over itself on a terminal, plain lines in a pipe.
 
 use super::subject::Look;
-use super::{inside, is_live};
+use super::{inside, is_live, spoken};
 use crate::cli::{DemoOptions, OutputFormat};
 use serde_json::{Value, json};
 use std::io::{self, Write};
@@ -32,8 +32,13 @@ impl Progress {
     pub fn started(&mut self, folder: &Path, server: SocketAddr, options: &DemoOptions) {
         let duration = options.duration.map_or_else(|| "until Ctrl-C".to_owned(), |d| format!("{d:?}"));
         self.line(&format!(
-            "push server  dpt://{server}  {} matches, {:.0} diffs/s, {} subscriptions a connection, seed {}",
-            options.matches, options.rate, options.cap, options.seed
+            "push server  {}://{server}{}  {} matches, {:.0} diffs/s, {} subscriptions a connection, seed {}",
+            options.wire.transport.scheme(),
+            spoken(options.wire.protocol),
+            options.matches,
+            options.rate,
+            options.cap,
+            options.seed
         ));
         self.line(&format!("daemon       control socket {}", inside(folder, "control.sock").display()));
         self.line(&format!("             log {}  (tail -f it)", inside(folder, "touchline.log").display()));

@@ -1,6 +1,7 @@
 //! The daemon under test: its configuration, its process, and the questions that any operator could ask it.
 
-use super::{DemoError, Waited, inside, wait};
+use super::{AUTHORITY, DemoError, Waited, inside, wait};
+use crate::cli::DemoOptions;
 use serde_json::{Map, Value, json};
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -9,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use touchline_common::control::{Client, ControlError, Stream};
 use touchline_common::sys::signals::Signals;
+use touchline_simulator::Protocol;
 use touchline_worker::record::audit;
 
 /// How long one answer may take.
@@ -36,11 +38,11 @@ impl Subject {
     pub fn start(
         folder: &Path,
         server: SocketAddr,
-        cap: u32,
+        options: &DemoOptions,
         audit_socket: &Path,
     ) -> Result<Subject, DemoError> {
         let config = inside(folder, "touchline.toml");
-        fs::write(&config, configuration(folder, server, cap))
+        fs::write(&config, configuration(folder, server, options))
             .map_err(|error| DemoError::new("writing the demo's configuration", error))?;
         let log = inside(folder, "touchline.log");
         let file = File::options()
@@ -157,15 +159,29 @@ fn is_live(status: &Value) -> bool {
     ready && count("listed") > 0 && count("live") == count("listed")
 }
 
-fn configuration(folder: &Path, server: SocketAddr, cap: u32) -> String {
-    let folder = toml_text(&folder.display().to_string());
-    format!(
+fn configuration(folder: &Path, server: SocketAddr, options: &DemoOptions) -> String {
+    let wire = options.wire;
+    let (scheme, cap) = (wire.transport.scheme(), options.cap);
+    let mut text = format!(
         "# Written by `touchline demo`.\n\
          [daemon]\nrun_dir = {folder}\nstate_dir = {folder}\n\n\
-         [[feed]]\nname = \"demo\"\nkind = \"diffusion\"\nurl = \"dpt://{server}\"\n\
+         [[feed]]\nname = \"demo\"\nkind = \"diffusion\"\nurl = \"{scheme}://{server}\"\n\
          list_topic = \"OVInPlay_1_3\"\nmatch_id = \"{{ID}}\"\nmatch_topics = [\"6V{{ID}}\"]\n\
-         max_subscriptions = {cap}\n"
-    )
+         max_subscriptions = {cap}\n",
+        folder = toml_text(&folder.display().to_string())
+    );
+    if wire.transport.has_tls() {
+        let authority = inside(folder, AUTHORITY).display().to_string();
+        text.push_str(&format!("ca_file = {}\n", toml_text(&authority)));
+    }
+    match wire.protocol {
+        Protocol::V4 => {}
+        // Its clients name the server's clock in the login, and a token of the session.
+        Protocol::Zap => text.push_str(
+            "protocol = \"zap\"\nlogin_topics = [\"__time\", \"S_demo\"]\ntime_topic = \"__time\"\n",
+        ),
+    }
+    text
 }
 
 fn toml_text(text: &str) -> String {

@@ -12,7 +12,7 @@ use touchline_common::control::{Client, ControlError};
 use touchline_harness::process::{self, Reaper, Running};
 use touchline_harness::wait;
 use touchline_simulator::server::Handle;
-use touchline_simulator::{EventsReport, Options, Simulator};
+use touchline_simulator::{EventsReport, Options, Protocol, Simulator};
 
 /// How long a site may take until every match is live.
 pub const LIVE: Duration = Duration::from_secs(30);
@@ -40,8 +40,10 @@ impl Site {
     pub fn start_with_pool(options: &Options, extra: &str, pool: &str) -> Site {
         let reaper = Reaper::new();
         let folder = tempfile::tempdir().expect("a folder");
-        let simulator = Simulator::start(options).expect("the simulated server");
-        write_config(folder.path(), simulator.address(), &format!("{extra}\n\n[pool]\n{pool}"));
+        let authority = options.transport.has_tls().then(|| folder.path().join("ca.pem"));
+        let options = Options { ca_file: options.ca_file.clone().or(authority), ..options.clone() };
+        let simulator = Simulator::start(&options).expect("the simulated server");
+        write_config_for(folder.path(), simulator.address(), &options, &format!("{extra}\n\n[pool]\n{pool}"));
         let daemon = run(folder.path());
         Site { daemon, simulator, folder, _reaper: reaper }
     }
@@ -185,14 +187,34 @@ pub fn run(folder: &Path) -> Running {
     Running::start(folder, &["run", "--config", "touchline.toml"])
 }
 
-/// Writes a configuration for one feed at `server`.
+/// Writes a configuration for one feed at `server`, which speaks as servers do by default.
 pub fn write_config(folder: &Path, server: SocketAddr, extra: &str) {
+    write_config_for(folder, server, &Options::default(), extra);
+}
+
+/// Writes a configuration for one feed at `server`, which was started with `options`.
+fn write_config_for(folder: &Path, server: SocketAddr, options: &Options, extra: &str) {
     let at = Value::from(folder.display().to_string());
+    let (scheme, wire) = (options.transport.scheme(), wire(options));
     let text = format!(
         "[daemon]\nrun_dir = {at}\nstate_dir = {at}\n\n[[feed]]\nname = \"inplay\"\nkind = \"diffusion\"\n\
-         url = \"dpt://{server}\"\nlist_topic = \"OVInPlay_1_3\"\nmatch_id = \"{{ID}}\"\nmatch_topics = [\"6V{{ID}}\"]\n{extra}\n"
+         url = \"{scheme}://{server}\"\n{wire}list_topic = \"OVInPlay_1_3\"\nmatch_id = \"{{ID}}\"\nmatch_topics = [\"6V{{ID}}\"]\n{extra}\n"
     );
     std::fs::write(folder.join("touchline.toml"), text).expect("writing the configuration");
+}
+
+/// How a server of these options is spoken to, apart from its address.
+pub fn wire(options: &Options) -> String {
+    let mut text = String::new();
+    if let Some(path) = options.ca_file.as_ref().filter(|_| options.transport.has_tls()) {
+        text.push_str(&format!("ca_file = {}\n", Value::from(path.display().to_string())));
+    }
+    match options.protocol {
+        Protocol::V4 => {}
+        Protocol::Zap => text
+            .push_str("protocol = \"zap\"\nlogin_topics = [\"__time\", \"S_1\"]\ntime_topic = \"__time\"\n"),
+    }
+    text
 }
 
 fn arguments(args: Value) -> Map<String, Value> {

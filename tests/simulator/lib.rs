@@ -12,7 +12,8 @@ pub mod server;
 pub mod truth;
 
 pub use options::{
-    Aliases, BodyEncoding, Burst, LoadSize, Login, OnResume, Options, OverCap, OwnTopic, Payload,
+    Aliases, BodyEncoding, Burst, LoadSize, Login, OnResume, Options, OverCap, OwnTopic, Payload, Protocol,
+    Transport,
 };
 pub use oracle::{EventsReport, FinalReport, Oracle, OracleReport, Verdict};
 pub use server::{ConnectionReport, Handle, Lateness, Report, Reset, Simulator};

@@ -6,12 +6,20 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
+pub use touchline_common::config::{Protocol, Transport};
 
 /// Everything that can be chosen about a simulated server.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Where it listens; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// How bytes travel.
+    pub transport: Transport,
+    /// How messages are written: [`Protocol::Zap`] is for WebSockets, and has no aliases.
+    pub protocol: Protocol,
+    /// Where the certificate of the authority is written that vouches for the server, in PEM, if it has TLS. Both are made
+    /// anew at each start.
+    pub ca_file: Option<PathBuf>,
     /// How many generated matches it begins with, and keeps while matches come and go.
     pub matches: usize,
     /// Delta messages a second over all matches that somebody follows.
@@ -70,6 +78,9 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            transport: Transport::Dpt,
+            protocol: Protocol::V4,
+            ca_file: None,
             matches: 250,
             rate: 1_000.0,
             burst: None,

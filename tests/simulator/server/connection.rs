@@ -1,9 +1,10 @@
-//! One session: its socket, while it has one, what it still has to read, what waits for it, what it subscribed.
+//! One session: its link, while it has one, what it still has to read, what waits for it, what it subscribed.
 
 use super::form::{Frames, Takes};
+use super::link::{AT_ONCE, Link};
 use mio::net::TcpStream;
 use std::collections::{HashSet, VecDeque};
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::SocketAddr;
 use std::time::Instant;
 use touchline_worker::wire::diffusion::FrameBuffer;
@@ -59,7 +60,7 @@ pub(super) enum End {
 /// A client.
 pub(super) struct Connection {
     /// None while the session waits for its client to come back.
-    stream: Option<TcpStream>,
+    link: Option<Link>,
     pub(super) peer: SocketAddr,
     pub(super) client: String,
     pub(super) state: State,
@@ -83,9 +84,9 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, peer: SocketAddr, client: String, now: Instant) -> Self {
+    pub(super) fn new(link: Link, peer: SocketAddr, client: String, now: Instant) -> Self {
         Self {
-            stream: Some(stream),
+            link: Some(link),
             peer,
             client,
             state: State::Handshake,
@@ -107,7 +108,12 @@ impl Connection {
 
     /// Bytes that wait.
     pub(super) fn queue(&self) -> usize {
-        self.out.len() - self.sent
+        self.out.len() - self.sent + self.link.as_ref().map_or(0, Link::waiting)
+    }
+
+    /// Whether something waits for the kernel.
+    pub(super) fn has_to_send(&self) -> bool {
+        self.out.len() > self.sent || self.link.as_ref().is_some_and(Link::has_to_send)
     }
 
     /// Messages that wait, the one that is being sent among them.
@@ -134,34 +140,25 @@ impl Connection {
         self.blocked = false;
     }
 
-    /// Reads once. Some: whether there may be more; none: the client left.
-    pub(super) fn read(&mut self) -> io::Result<Option<bool>> {
-        let Some(stream) = &mut self.stream else { return Ok(Some(false)) };
-        loop {
-            match stream.read(self.input.spare()) {
-                Ok(0) => return Ok(None),
-                Ok(count) => {
-                    self.input.filled(count);
-                    return Ok(Some(true));
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Some(false)),
-                Err(error) => return Err(error),
-            }
+    /// Reads once. Whether there may be more.
+    ///
+    /// # Errors
+    /// [`End::Left`], [`End::Bad`].
+    pub(super) fn read(&mut self) -> Result<bool, End> {
+        match &mut self.link {
+            Some(link) => link.read(&mut self.input),
+            None => Ok(false),
         }
     }
 
     /// Hands as much as possible to the kernel. Returns how many bytes it took.
     pub(super) fn flush(&mut self) -> io::Result<u64> {
-        let Some(stream) = &mut self.stream else { return Ok(0) };
         let mut taken = 0;
-        while !self.blocked && self.out.len() > self.sent {
-            match stream.write(self.out.get(self.sent..).unwrap_or_default()) {
-                Ok(count) => {
-                    self.sent += count;
-                    taken += count as u64;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+        while !self.blocked && self.has_to_send() {
+            match self.hand_over(&mut taken) {
+                // A tunnel takes nothing before it was asked.
+                Ok(Handed::Nothing) => break,
+                Ok(Handed::Some) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.blocked = true,
                 Err(error) => return Err(error),
             }
@@ -171,7 +168,7 @@ impl Connection {
             self.ends.pop_front();
             self.whole = end;
         }
-        if self.queue() == 0 {
+        if self.sent == self.out.len() {
             self.gone = sent;
             self.out.clear();
             self.sent = 0;
@@ -185,9 +182,29 @@ impl Connection {
         Ok(taken)
     }
 
-    /// Lets go of the socket and keeps the session: what was handed to the kernel is lost, as is the message of which a
+    /// What waits in the link first, then what waits here.
+    fn hand_over(&mut self, taken: &mut u64) -> io::Result<Handed> {
+        let Some(link) = &mut self.link else { return Ok(Handed::Nothing) };
+        link.send(taken)?;
+        let mut waiting = self.out.get(self.sent..).unwrap_or_default();
+        if link.wants_whole() && waiting.len() > AT_ONCE {
+            let enough = self.gone + (self.sent + AT_ONCE) as u64;
+            let end = self.ends.get(self.ends.partition_point(|end| *end < enough));
+            let end = end.and_then(|end| usize::try_from(end - self.gone).ok());
+            waiting = end.and_then(|end| self.out.get(self.sent..end)).unwrap_or(waiting);
+        }
+        if waiting.is_empty() {
+            return Ok(Handed::Nothing);
+        }
+        let count = link.write(waiting, taken)?;
+        self.sent += count;
+        link.send(taken)?;
+        Ok(if count > 0 { Handed::Some } else { Handed::Nothing })
+    }
+
+    /// Lets go of the link and keeps the session: what was handed to it is lost, as is the message of which a
     /// part was. What waits behind it is kept, and so is what comes until then.
-    pub(super) fn keep(&mut self, until: Instant) -> Option<TcpStream> {
+    pub(super) fn keep(&mut self, until: Instant) -> Option<Link> {
         self.state = State::Kept(until);
         if self.gone + self.sent as u64 != self.whole
             && let Some(end) = self.ends.pop_front()
@@ -195,10 +212,10 @@ impl Connection {
             self.sent = usize::try_from(end - self.gone).unwrap_or(usize::MAX).min(self.out.len());
             self.whole = end;
         }
-        self.stream.take()
+        self.link.take()
     }
 
-    /// Goes on with the socket, the input and the abilities of `new`: the answer first, then what waits.
+    /// Goes on with the link, the input and the abilities of `new`: the answer first, then what waits.
     pub(super) fn go_on(&mut self, new: Self, answer: &[u8], now: Instant) {
         let waiting = self.out.split_off(self.sent);
         self.gone += self.sent as u64;
@@ -212,7 +229,7 @@ impl Connection {
             *end += longer;
         }
         self.ends.push_front(self.gone + longer);
-        self.stream = new.stream;
+        self.link = new.link;
         self.peer = new.peer;
         self.input = new.input;
         self.takes = new.takes;
@@ -222,19 +239,27 @@ impl Connection {
         self.blocked = false;
     }
 
-    /// The socket, while there is one.
-    pub(super) fn stream(&mut self) -> Option<&mut TcpStream> {
-        self.stream.as_mut()
+    /// The link, while there is one.
+    pub(super) fn link(&mut self) -> Option<&mut Link> {
+        self.link.as_mut()
     }
 }
 
+/// Whether something was handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Handed {
+    Some,
+    Nothing,
+}
+
 /// Ends a connection; over the cap as a real server does, and where it was asked for, with a reset.
-pub(super) fn hang_up(stream: &TcpStream, end: End) {
-    if matches!(end, End::OverCap | End::Reset) {
-        let at_once = nix::libc::linger { l_onoff: 1, l_linger: 0 };
-        if let Err(error) = nix::sys::socket::setsockopt(stream, nix::sys::socket::sockopt::Linger, &at_once)
-        {
-            log::warn!("simulator.reset: {error}");
-        }
+pub(super) fn hang_up(link: &mut Link, end: End) {
+    if !matches!(end, End::OverCap | End::Reset) {
+        return link.farewell();
+    }
+    let at_once = nix::libc::linger { l_onoff: 1, l_linger: 0 };
+    let stream: &TcpStream = link.stream();
+    if let Err(error) = nix::sys::socket::setsockopt(stream, nix::sys::socket::sockopt::Linger, &at_once) {
+        log::warn!("simulator.reset: {error}");
     }
 }

@@ -7,7 +7,7 @@ use super::run::{LIST_ALIAS, Server, TIME_ALIAS, TIME_TOPIC};
 use super::ticks::CLOCK_EVERY;
 use crate::model::branch;
 use crate::model::{Moment, compact};
-use crate::options::Payload;
+use crate::options::{Payload, Protocol};
 use touchline_worker::wire::diffusion::{
     self as wire, ConnectRequest, ConnectResponse, MessageType, ResponseCode, TopicRef,
 };
@@ -107,7 +107,11 @@ impl Server {
         connection.state = State::Open;
         connection.takes = takes;
         for topic in topics.split(|byte| *byte == b',').filter(|topic| !topic.is_empty()) {
-            self.subscribe(at, topic)?;
+            // Tokens of a login stand among the topics: they say something to such a server, and are none.
+            let token = self.protocol == Protocol::Zap && matches!(self.topic(topic), Topic::Unknown(_));
+            if !token {
+                self.subscribe(at, topic)?;
+            }
         }
         Ok(true)
     }

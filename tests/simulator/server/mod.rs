@@ -1,17 +1,21 @@
 //! The simulated server as a thread: its own loop, no relation to the worker's.
 //!
-//! `run` holds the loop, `listen` what clients say, `connection` one client, `sessions` who may connect and who may come back, `grants` what there is above
+//! `run` holds the loop, `listen` what clients say, `connection` one client, `link` its socket and what lies over that (`socket`,
+//! `certificate`), `sessions` who may connect and who may come back, `grants` what there is above
 //! the cap, `form` how messages are written, `pace` the rate, `ticks` the time. The truth is locked once a tick; whoever asks for it
 //! waits at most a tick. Callers: the program's `demo` and `simulate`, the end-to-end tests, the benchmarks.
 
 mod branch;
+mod certificate;
 mod connection;
 mod form;
 mod grants;
+mod link;
 mod listen;
 mod pace;
 mod run;
 mod sessions;
+mod socket;
 #[cfg(test)]
 mod tests;
 mod ticks;
@@ -35,11 +39,14 @@ impl Simulator {
     /// Binds and starts serving on a thread of its own. It changes nothing until somebody follows a match.
     ///
     /// # Errors
-    /// When an address cannot be bound, or a recorded match cannot be read.
+    /// When an address cannot be bound, a recorded match cannot be read, the protocol does not go with the transport, or the
+    /// authority's certificate cannot be written.
     pub fn start(options: &Options) -> io::Result<Handle> {
         let listener = mio::net::TcpListener::bind(options.listen)
             .map_err(|error| told(&error, &format!("listening on {}", options.listen)))?;
         let address = listener.local_addr()?;
+        let certified = certified(options, address)?;
+        let links = link::Links::new(options, certified.as_ref())?;
         let now = moment();
         let mut world = World::new(setup(options), now);
         crate::replay::add(&mut world, options, now)?;
@@ -67,10 +74,23 @@ impl Simulator {
                     .spawn(move || http::serve(&listener, &truth, &control))?,
             );
         }
-        let server = run::Server::new(options, poll, listener, truth, control)?;
+        let server = run::Server::new(options, poll, listener, links, truth, control)?;
         handle.threads.push(thread::Builder::new().name("simulator".into()).spawn(move || server.run())?);
         Ok(handle)
     }
+}
+
+/// What the server shows, where there is TLS; whom to trust for that is written where it was asked for.
+fn certified(options: &Options, address: SocketAddr) -> io::Result<Option<certificate::Certified>> {
+    if !options.transport.has_tls() {
+        return Ok(None);
+    }
+    let certified = certificate::Certified::make(address)?;
+    if let Some(path) = &options.ca_file {
+        std::fs::write(path, &certified.authority)
+            .map_err(|error| told(&error, &format!("writing the certificate {}", path.display())))?;
+    }
+    Ok(Some(certified))
 }
 
 fn setup(options: &Options) -> Setup {

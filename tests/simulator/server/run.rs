@@ -5,16 +5,17 @@ use super::branch::Said;
 use super::connection::{Connection, End, State, Topic, hang_up};
 use super::form::Forms;
 use super::grants::Partly;
+use super::link::{Link, Links};
 use super::listen::{alias, time_body};
 use super::pace::{Late, Pace};
 use super::ticks::{SLOW, TICK, Ticks};
 use super::{ConnectionReport, Control, Report, Reset, moment};
 use crate::model::world::{Turn, World};
 use crate::model::{Change, Channel, Moment};
-use crate::options::{Aliases, Login, OnResume, Options, OverCap, Payload};
+use crate::options::{Aliases, Login, OnResume, Options, OverCap, Payload, Protocol};
 use crate::truth::Truth;
 use mio::event::Event;
-use mio::net::{TcpListener, TcpStream};
+use mio::net::TcpListener;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use nix::sys::time::TimeSpec;
@@ -44,6 +45,7 @@ const NO_CAP: usize = 1_000_000;
 pub(super) struct Server {
     pub(super) poll: Poll,
     listener: TcpListener,
+    links: Links,
     timer: TimerFd,
     pub(super) truth: Truth,
     control: Control,
@@ -55,6 +57,7 @@ pub(super) struct Server {
     out_queue: usize,
     max_depth: usize,
     ping_after: Duration,
+    pub(super) protocol: Protocol,
     pub(super) aliases: bool,
     pub(super) list_topic: String,
     seed: u64,
@@ -82,6 +85,7 @@ impl Server {
         options: &Options,
         poll: Poll,
         mut listener: TcpListener,
+        links: Links,
         truth: Truth,
         control: Control,
     ) -> io::Result<Self> {
@@ -92,6 +96,7 @@ impl Server {
         Ok(Self {
             poll,
             listener,
+            links,
             timer,
             truth,
             control,
@@ -103,7 +108,8 @@ impl Server {
             out_queue: options.out_queue,
             max_depth: options.max_depth.unwrap_or(usize::MAX),
             ping_after: options.ping_after,
-            aliases: options.aliases == Aliases::On,
+            protocol: options.protocol,
+            aliases: options.aliases == Aliases::On && options.protocol == Protocol::V4,
             list_topic: options.list_topic.clone(),
             seed: options.seed,
             clients: 0,
@@ -184,7 +190,10 @@ impl Server {
                 log::warn!("simulator.accept {peer}: {error}");
                 continue;
             }
-            entry.insert(Connection::new(stream, peer, client, Instant::now()));
+            match self.links.make(stream) {
+                Ok(link) => drop(entry.insert(Connection::new(link, peer, client, Instant::now()))),
+                Err(error) => log::warn!("simulator.accept {peer}: {error}"),
+            }
         }
     }
 
@@ -197,12 +206,16 @@ impl Server {
         if !event.is_readable() && !event.is_read_closed() {
             return;
         }
+        if let Err(end) = self.hear(at) {
+            self.closing.push((at, end));
+        }
+    }
+
+    /// Takes in all that a client has said.
+    pub(super) fn hear(&mut self, at: usize) -> Result<(), End> {
         loop {
-            let Some(connection) = self.connections.get_mut(at) else { return };
-            let more = match connection.read() {
-                Ok(Some(more)) => more,
-                Ok(None) | Err(_) => return self.closing.push((at, End::Left)),
-            };
+            let Some(connection) = self.connections.get_mut(at) else { return Ok(()) };
+            let more = connection.read()?;
             if more {
                 connection.heard = Instant::now();
                 connection.pinged = false;
@@ -210,11 +223,9 @@ impl Server {
             let began = Instant::now();
             let understood = self.understand(at);
             self.report.serving += began.elapsed();
-            if let Err(end) = understood {
-                return self.closing.push((at, end));
-            }
+            understood?;
             if !more {
-                return;
+                return Ok(());
             }
         }
     }
@@ -324,7 +335,7 @@ impl Server {
     /// Writes what waits, and lets go of whom it must.
     fn flush(&mut self) {
         for (at, connection) in &mut self.connections {
-            if connection.queue() == 0 {
+            if !connection.has_to_send() {
                 continue;
             }
             match connection.flush() {
@@ -367,16 +378,16 @@ impl Server {
             self.ended.pop_front();
         }
         self.ended.push_back(reported(&connection, false));
-        self.let_go(connection.stream(), end);
+        self.let_go(connection.link(), end);
     }
 
     /// Ends a connection, but not what was known of it.
-    pub(super) fn let_go(&self, stream: Option<&mut TcpStream>, end: End) {
-        let Some(stream) = stream else { return };
-        if let Err(error) = self.poll.registry().deregister(stream) {
+    pub(super) fn let_go(&self, link: Option<&mut Link>, end: End) {
+        let Some(link) = link else { return };
+        if let Err(error) = self.poll.registry().deregister(link.stream()) {
             log::debug!("simulator.close {error}");
         }
-        hang_up(stream, end);
+        hang_up(link, end);
     }
 
     /// The server's clock, pings, the report.

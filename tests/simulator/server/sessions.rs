@@ -57,8 +57,8 @@ impl Server {
         }
         self.report.resets += u64::from(end == End::Reset);
         self.report.silent += u64::from(end == End::Silent);
-        let mut stream = connection.keep(Instant::now() + self.keep_alive);
-        self.let_go(stream.as_mut(), end);
+        let mut link = connection.keep(Instant::now() + self.keep_alive);
+        self.let_go(link.as_mut(), end);
         true
     }
 
@@ -78,8 +78,8 @@ impl Server {
         if let Some(earlier) = self.connections.get_mut(old)
             && earlier.state == State::Open
         {
-            let mut stream = earlier.keep(Instant::now());
-            self.let_go(stream.as_mut(), End::Left);
+            let mut link = earlier.keep(Instant::now());
+            self.let_go(link.as_mut(), End::Left);
         }
         let mut answer = Vec::new();
         let code = ResponseCode::Reconnected;
@@ -89,7 +89,7 @@ impl Server {
         let Some(mut new) = self.connections.try_remove(at) else { return Err(End::Bad) };
         new.takes = self.forms.takes(handshake.capabilities);
         let both = Interest::READABLE | Interest::WRITABLE;
-        let moved = new.stream().map(|stream| self.poll.registry().reregister(stream, Token(old), both));
+        let moved = new.link().map(|link| self.poll.registry().reregister(link.stream(), Token(old), both));
         let Some(connection) = self.connections.get_mut(old) else { return Err(End::Bad) };
         connection.go_on(new, &answer, Instant::now());
         self.report.resumed += 1;
@@ -102,7 +102,10 @@ impl Server {
             OnResume::Queued => {}
             OnResume::Reload => topics.iter().for_each(|topic| self.load(old, topic)),
         }
-        self.understand(old).unwrap_or_else(|end| self.closing.push((old, end)));
+        // What came with the request, here or where no event announces it again.
+        self.understand(old)
+            .and_then(|()| self.hear(old))
+            .unwrap_or_else(|end| self.closing.push((old, end)));
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 mod above_cap;
 mod sessions;
+mod texts;
 
 use super::Simulator;
 use crate::options::Options;

@@ -1,0 +1,159 @@
+//! The whole program over every transport and both protocols: the same result as over plain TCP.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stderr)]
+
+use serde_json::{Value, json};
+use std::time::Duration;
+use touchline_e2e::{Site, wire};
+use touchline_harness::wait;
+use touchline_simulator::server::{Report, Reset};
+use touchline_simulator::{Options, Protocol, Simulator, Transport};
+
+const CAP: &str = "max_subscriptions = 5";
+const BACK: Duration = Duration::from_secs(20);
+const MATCHES: usize = 12;
+
+fn over(transport: Transport, protocol: Protocol) -> Options {
+    Options { matches: MATCHES, rate: 400.0, cap: Some(5), transport, protocol, ..Options::default() }
+}
+
+fn wait_for(site: &Site, what: &str, is: impl Fn(&Report) -> bool) {
+    wait::until(what, BACK, || is(&site.simulator.report()).then_some(()));
+}
+
+fn wait_for_more_events(site: &Site) {
+    let before = site.count("/recorder/events");
+    wait::until("events", BACK, || (site.count("/recorder/events") > before + 100).then_some(()));
+}
+
+/// All live, all true, nobody above the cap, nothing that the server could not read.
+fn assert_true_over(transport: Transport, protocol: Protocol) {
+    let site = Site::live(&over(transport, protocol), CAP);
+    wait_for_more_events(&site);
+    site.assert_documents_are_true();
+    let events = site.assert_events_are_true();
+    let report = site.simulator.report();
+    assert_eq!((events.with_gaps, report.over_cap, report.denied, report.bad), (0, 0, 0, 0), "{report:?}");
+    assert!(report.most_subscriptions <= 5 && report.loads > MATCHES as u64, "{report:?}");
+}
+
+/// Every connection breaks; how many there were.
+fn break_all(site: &Site) -> u64 {
+    let workers = site.worker_pids().len() as u64;
+    site.simulator.reset_connections(Reset::All);
+    wait_for(site, "all connections broken", |report| report.resets >= workers);
+    workers
+}
+
+fn wait_for_the_gaps_to_end(site: &Site, least: usize) {
+    wait::until("gaps that ended", BACK, || {
+        let gaps = site.ask("gaps", json!({}));
+        let gaps = gaps.as_array()?;
+        let ended = |gap: &Value| !gap["ended_at"].is_null();
+        (gaps.len() >= least && gaps.iter().all(ended)).then_some(())
+    });
+    site.wait_live(MATCHES as u64);
+}
+
+#[test]
+fn over_tls() {
+    assert_true_over(Transport::Dpts, Protocol::V4);
+}
+
+#[test]
+fn over_a_websocket() {
+    assert_true_over(Transport::Ws, Protocol::V4);
+}
+
+#[test]
+fn over_a_websocket_in_tls() {
+    assert_true_over(Transport::Wss, Protocol::V4);
+}
+
+#[test]
+fn in_the_text_form() {
+    assert_true_over(Transport::Ws, Protocol::Zap);
+}
+
+#[test]
+fn in_the_text_form_in_tls() {
+    assert_true_over(Transport::Wss, Protocol::Zap);
+}
+
+#[test]
+fn a_reset_costs_a_gap_and_no_truth() {
+    for (transport, protocol) in [(Transport::Ws, Protocol::V4), (Transport::Wss, Protocol::Zap)] {
+        let site = Site::live(&over(transport, protocol), CAP);
+        wait_for_more_events(&site);
+        site.simulator.reset_connections(Reset::One(1));
+        wait_for(&site, "a connection broken", |report| report.resets == 1);
+        wait_for_the_gaps_to_end(&site, 1);
+        wait_for_more_events(&site);
+        site.assert_documents_are_true();
+        site.assert_events_are_true();
+    }
+}
+
+#[test]
+fn a_session_goes_on_over_a_websocket() {
+    let keep_alive = Duration::from_secs(30);
+    let options = Options { keep_alive, rate: 2_000.0, ..over(Transport::Wss, Protocol::V4) };
+    let site = Site::live(&options, &format!("{CAP}\nresubscribe = true"));
+    let workers = break_all(&site);
+    wait_for(&site, "every session resumed", |report| report.resumed >= workers);
+    wait_for_the_gaps_to_end(&site, MATCHES);
+    assert_eq!(site.simulator.report().refused, 0);
+    site.assert_documents_are_true();
+    site.assert_events_are_true();
+}
+
+#[test]
+fn a_session_that_is_gone_is_replaced_over_a_websocket() {
+    let site = Site::live(&over(Transport::Ws, Protocol::V4), CAP);
+    let workers = break_all(&site);
+    wait_for_the_gaps_to_end(&site, MATCHES);
+    wait_for(&site, "one refusal each, then a new session", |report| report.refused == workers);
+    assert_eq!(site.simulator.report().resumed, 0);
+    site.assert_documents_are_true();
+    site.assert_events_are_true();
+}
+
+#[test]
+fn a_login_is_refused_in_the_text_form_and_not_hammered() {
+    let login = Some("reader:right".parse().unwrap());
+    let site = Site::start(&Options { login, ..over(Transport::Ws, Protocol::Zap) }, CAP);
+    site.daemon.wait_for_log("worker.login_refused", Duration::from_secs(15));
+    wait_for(&site, "a refusal", |report| report.refused == 1);
+    assert_eq!(site.count("/matches/live"), 0);
+}
+
+/// A server whose certificate somebody else signed, beside one that is in order.
+#[test]
+fn a_wrong_certificate_is_named_with_its_feed_and_harms_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let [trusted, other] = ["trusted.pem", "other.pem"].map(|name| folder.path().join(name));
+    let with = |ca_file| Options { ca_file: Some(ca_file), ..over(Transport::Wss, Protocol::V4) };
+    // It is only there to have an authority of its own.
+    drop(Simulator::start(&with(trusted.clone())).unwrap());
+    let shown = Simulator::start(&with(other)).unwrap();
+    let second = format!(
+        "{CAP}\n[[feed]]\nname = \"bad\"\nkind = \"diffusion\"\nurl = \"wss://{}\"\n{}list_topic = \"L\"",
+        shown.address(),
+        wire(&with(trusted))
+    );
+    let site = Site::live(&over(Transport::Dpts, Protocol::V4), &second);
+    site.daemon.wait_for_log("signed by nobody whom this system trusts", Duration::from_secs(15));
+    let log = site.daemon.log();
+    let told = log.lines().find(|line| line.contains("signed by nobody")).unwrap();
+    assert!(told.contains("worker.connection_lost feed=bad") && told.contains("`ca_file`"), "{told}");
+    wait::until("the bad feed shown as not up", BACK, || {
+        let status = site.ask("status", json!({}));
+        let bad = status["feeds"].as_array()?.iter().find(|feed| feed["name"] == "bad")?;
+        (bad["state"] != "up").then_some(())
+    });
+    assert_eq!((site.count("/matches/live"), site.count("/workers/restarts")), (MATCHES as u64, 0), "{log}");
+    wait_for_more_events(&site);
+    site.assert_documents_are_true();
+    site.assert_events_are_true();
+    let refused = shown.stop();
+    assert_eq!((refused.loads, refused.most_subscriptions), (0, 0), "nothing was said to it");
+}
