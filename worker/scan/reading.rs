@@ -172,7 +172,7 @@ impl Scanner {
         turning
     }
 
-    fn settle_news(&mut self) {
+    pub(super) fn settle_news(&mut self) {
         let mut news = std::mem::take(&mut self.news);
         let mut complete = Vec::new();
         self.parts.trees.drain_complete(&mut complete);
