@@ -148,3 +148,31 @@ fn a_coordinator_that_was_late_judges_nobody() {
     bed.pass(ms(3_000), &[1]);
     assert_eq!(bed.said("worker.silent"), 1, "from now on it counts");
 }
+
+#[test]
+fn connections_that_broke_at_once_come_back_within_the_budget() {
+    let mut config = config(8);
+    config.feeds[0].cap = 1;
+    config.feeds[0].connects_per_s = 2.0;
+    let mut bed = Bed::new(config);
+    bed.load_list(&["a", "b", "c", "d", "e", "f"]);
+    bed.pass(ms(10_000), &[]);
+    let slots: Vec<(SlotId, Generation)> =
+        bed.seen.iter().map(|(slot, (generation, _))| (*slot, *generation)).collect();
+    assert!(slots.len() >= 6, "{slots:?}");
+    bed.log.clear();
+    let told = |bed: &Bed| {
+        let leave =
+            |action: &&Action| matches!(action, Action::ToWorker { message: ToWorker::MayConnect, .. });
+        bed.log.iter().filter(leave).count()
+    };
+    let last = [slots.last().copied().unwrap(); 2];
+    for (slot, generation) in slots.iter().copied().chain(last) {
+        bed.give(Input::Worker { slot, generation, message: FromWorker::AsksToConnect });
+    }
+    assert_eq!(told(&bed), 2, "what the budget has at the moment");
+    bed.pass(ms(1_000), &[]);
+    assert_eq!(told(&bed), 4);
+    bed.pass(ms(3_000), &[]);
+    assert_eq!(told(&bed), slots.len(), "each once, however often it asked");
+}

@@ -2,7 +2,7 @@
 
 use super::cap::Learner;
 use super::list::MatchList;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use touchline_common::model::{Generation, MatchId, SlotId};
 
@@ -17,6 +17,8 @@ pub(super) struct Feed {
     /// Some match did not find a place when it was last tried.
     pub(super) blocked: bool,
     pub(super) budget: Budget,
+    /// Workers that wait for leave to connect anew, the first first.
+    pub(super) queue: VecDeque<(SlotId, Generation)>,
     /// Where matches were in the last run.
     pub(super) hints: BTreeMap<MatchId, SlotId>,
     /// What was last said of it in the log.

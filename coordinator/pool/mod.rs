@@ -256,6 +256,7 @@ impl Pool {
         self.follow_lists(out);
         self.settle_drains(out);
         self.scale(out);
+        self.give_leave(out);
         self.reserve(out);
         self.renew_placed(out);
         if std::mem::take(&mut self.placement_due) {
@@ -454,6 +455,7 @@ fn new_feed(plan: &FeedPlan) -> Feed {
         waiting_topics: 0,
         blocked: false,
         budget: Budget::new(plan.connects_per_s),
+        queue: VecDeque::new(),
         hints: BTreeMap::new(),
         told: Told::Nothing,
         loose_since: None,

@@ -11,7 +11,7 @@ use touchline_common::ipc::messages::recorder::{Owner, ToRecorder};
 use touchline_common::ipc::messages::worker::{
     FromWorker, LoadReport, MatchDetail, MatchReport, MatchState, ReleaseReason, ToWorker,
 };
-use touchline_common::model::{Generation, MatchKey, SlotId};
+use touchline_common::model::{FeedId, Generation, MatchKey, SlotId};
 
 /// A match whose topics were removed while it is listed is asked for again after this, and then twice as long each time.
 const RESYNC_FIRST: Duration = Duration::from_secs(5);
@@ -61,11 +61,38 @@ impl Pool {
                 self.placement_due = true;
                 out.push(Action::Notice(Notice::Connection { worker: slot, feed, state, detail }));
             }
+            FromWorker::AsksToConnect => self.queue_for_leave(feed, slot, generation),
             FromWorker::Pong => {}
             FromWorker::Leaving { why } => {
                 self.advance(Child::Worker(slot), Event::Announced);
                 if let Some(place) = self.slot_mut(slot) {
                     place.leaving = Some(why);
+                }
+            }
+        }
+    }
+
+    /// One place in the line for each process.
+    fn queue_for_leave(&mut self, feed: FeedId, slot: SlotId, generation: Generation) {
+        let Some(state) = self.feed_mut(feed) else { return };
+        if !state.queue.contains(&(slot, generation)) {
+            state.queue.push_back((slot, generation));
+        }
+    }
+
+    /// Lets as many workers connect anew as the feeds' budgets allow: all that a server lost come back at that rate.
+    pub(super) fn give_leave(&mut self, out: &mut Vec<Action>) {
+        for feed in self.feed_ids() {
+            let now = self.now;
+            while let Some(&(slot, generation)) = self.feed(feed).and_then(|state| state.queue.front()) {
+                let there = self.slot(slot).is_some_and(|slot| slot.is(generation));
+                let Some(state) = self.feed_mut(feed) else { break };
+                if there && !state.budget.take(now) {
+                    break;
+                }
+                state.queue.pop_front();
+                if there {
+                    self.tell_worker(slot, ToWorker::MayConnect, out);
                 }
             }
         }

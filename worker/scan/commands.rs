@@ -65,6 +65,7 @@ impl Scanner {
                 failpoint::hit(Point::DataReceived);
                 self.attach(fd);
             }
+            ToWorker::MayConnect => self.upstream.permit(Instant::now()),
             ToWorker::Details => self.tell_details(request),
             ToWorker::Ping => {
                 self.say(&FromWorker::Pong);

@@ -393,6 +393,7 @@ impl Probe<'_> {
         let now = Instant::now();
         match self.upstream.advance(self.poll.registry(), now) {
             Step::Nothing => {}
+            Step::AsksLeave => self.upstream.permit(now),
             Step::Connected => self.seen.connected = true,
             Step::Failed(why) => self.seen.failed = Some(why),
         }

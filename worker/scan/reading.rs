@@ -7,7 +7,7 @@ use crate::feed::diffusion::LostReason;
 use crate::feed::{Event, SessionKind};
 use crate::tree::{MatchSlot, TreeError};
 use std::time::{Duration, Instant};
-use touchline_common::ipc::messages::worker::{ConnectionState, MatchState};
+use touchline_common::ipc::messages::worker::{ConnectionState, FromWorker, MatchState};
 
 /// Bytes read in a turn.
 const READ_BUDGET: usize = 256 * 1024;
@@ -41,6 +41,9 @@ impl Scanner {
         let began = Instant::now();
         match self.upstream.advance(self.poll.registry(), began) {
             Step::Nothing => {}
+            Step::AsksLeave => {
+                self.say(&FromWorker::AsksToConnect);
+            }
             Step::Connected => {
                 self.say_connection(ConnectionState::Connecting, String::new(), None);
                 self.subscribe_all();

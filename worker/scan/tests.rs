@@ -162,6 +162,10 @@ impl Stage {
         }
         self.coordinator.read().unwrap();
         while let Some((message, _, _)) = self.coordinator.next().unwrap() {
+            if message == FromWorker::AsksToConnect {
+                self.coordinator.send(&ToWorker::MayConnect, 0).unwrap();
+                self.coordinator.flush().unwrap();
+            }
             self.heard.push(message);
         }
         if let Ok((stream, _)) = self.listener.accept() {

@@ -63,6 +63,8 @@ pub enum ToWorker {
         /// Which.
         id: MatchId,
     },
+    /// A new connection may be tried now: the feed's budget has room for it.
+    MayConnect,
     /// Answer with `Pong`.
     Ping,
     /// Log from now on by this filter.
@@ -125,6 +127,8 @@ pub enum FromWorker {
         /// What was asked and answered on a connection that is lost now, if anything was asked.
         lost: Option<LostWith>,
     },
+    /// A connection is due to be tried again: asks for leave, so that all workers of a feed keep to one budget.
+    AsksToConnect,
     /// The answer to `Ping`.
     Pong,
     /// Leaving on its own account (a signal, the end of its channel): not a crash.

@@ -510,6 +510,7 @@ impl World {
             ToWorker::Welcome { .. }
             | ToWorker::Data
             | ToWorker::Listed { .. }
+            | ToWorker::MayConnect
             | ToWorker::Ping
             | ToWorker::LogFilter { .. }
             | ToWorker::LogFile => {}

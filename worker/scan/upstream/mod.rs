@@ -30,6 +30,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long a connection to one address may take to be made.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+/// How long leave to connect is waited for; a coordinator that does not answer is no reason to follow nothing.
+const LEAVE_DEADLINE: Duration = Duration::from_secs(2);
 /// How long a name may take to become addresses.
 const RESOLVE_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -55,9 +57,21 @@ pub struct Upstream {
     backoff: Backoff,
     /// What is kept of the last session for the next connection.
     comeback: Comeback,
+    leave: Leave,
     state: State,
     random: RandomState,
     attempts: u64,
+}
+
+/// Whether the next connection may be tried: all workers of a feed share one budget, which the coordinator keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leave {
+    /// It may: of a new worker's first one the coordinator knew.
+    Given,
+    /// Not asked yet.
+    Needed,
+    /// The answer is awaited.
+    Asked,
 }
 
 #[derive(Debug)]
@@ -90,6 +104,8 @@ pub enum Step {
     Connected,
     /// The attempt failed; the next comes by itself.
     Failed(String),
+    /// The next attempt is due: leave is to be asked for, and told with [`Upstream::permit`].
+    AsksLeave,
 }
 
 impl Upstream {
@@ -101,6 +117,7 @@ impl Upstream {
             token,
             backoff: Backoff::default(),
             comeback: Comeback::default(),
+            leave: Leave::Given,
             state: State::Waiting { until: now },
             random: RandomState::new(),
             attempts: 0,
@@ -144,7 +161,17 @@ impl Upstream {
     /// Does what is due, and what a readiness event may have made possible.
     pub fn advance(&mut self, registry: &Registry, now: Instant) -> Step {
         match &mut self.state {
-            State::Waiting { until } if now >= *until => self.resolve(registry, now),
+            State::Waiting { until } if now >= *until => match self.leave {
+                Leave::Given | Leave::Asked => {
+                    self.leave = Leave::Needed;
+                    self.resolve(registry, now)
+                }
+                Leave::Needed => {
+                    self.leave = Leave::Asked;
+                    self.state = State::Waiting { until: now + LEAVE_DEADLINE };
+                    Step::AsksLeave
+                }
+            },
             State::Resolving { until } => {
                 let until = *until;
                 self.check_resolved(until, registry, now)
@@ -307,6 +334,16 @@ impl Upstream {
     pub fn opened(&mut self) {
         self.backoff.succeeded();
         self.comeback.opened();
+    }
+
+    /// The attempt that leave was asked for may be made.
+    pub fn permit(&mut self, now: Instant) {
+        if self.leave == Leave::Asked
+            && let State::Waiting { until } = &mut self.state
+        {
+            self.leave = Leave::Given;
+            *until = now;
+        }
     }
 
     /// The poll saw something.
