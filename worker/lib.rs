@@ -5,4 +5,5 @@ pub mod feed;
 pub mod record;
 pub mod scan;
 pub mod tree;
+pub mod watch;
 pub mod wire;

@@ -16,6 +16,7 @@ use touchline_common::ipc::messages::worker::{FromWorker, ToWorker};
 use touchline_common::ipc::{Channel, ChannelError, FrameError, PROTO, ReadOutcome};
 use touchline_common::model::Generation;
 use touchline_common::sys::pidfd::PidFd;
+use touchline_worker::watch::Watch;
 
 /// The longest message from a child, bytes.
 const IN_LIMIT: u32 = 4 * 1024 * 1024;
@@ -53,7 +54,7 @@ struct Process {
     pid: u32,
     pidfd: PidFd,
     pid_token: Token,
-    link: Option<(Link, Token)>,
+    link: Option<(Link, Token, Watch)>,
     standing: Standing,
 }
 
@@ -99,8 +100,8 @@ impl Children {
         let pid_token = tokens.insert(Source::Process(child));
         let channel_token = tokens.insert(Source::Channel(child));
         match watch(child, &pidfd, pid_token, channel, channel_token, registry) {
-            Ok(link) => {
-                let link = Some((link, channel_token));
+            Ok((link, watch)) => {
+                let link = Some((link, channel_token, watch));
                 let standing = Standing::New;
                 let process = Process { generation, pid, pidfd, pid_token, link, standing };
                 self.processes.insert(child, process);
@@ -228,15 +229,16 @@ impl Children {
     }
 
     /// Writes what is queued for every child; those that cannot be written any more are named with the reason.
-    pub fn flush(&mut self) -> Vec<(Child, io::Error)> {
+    pub fn flush(&mut self, registry: &Registry) -> Vec<(Child, io::Error)> {
         let mut broken = Vec::new();
         for (child, process) in &mut self.processes {
-            let flushed = match &mut process.link {
-                Some((Link::Worker(channel), _)) if channel.queued() > 0 => channel.flush(),
-                Some((Link::Recorder(channel), _)) if channel.queued() > 0 => channel.flush(),
-                Some(_) | None => Ok(true),
+            let Some((link, _, watch)) = &mut process.link else { continue };
+            let flushed = match link {
+                Link::Worker(channel) if channel.queued() > 0 => channel.flush().map(|_| channel.queued()),
+                Link::Recorder(channel) if channel.queued() > 0 => channel.flush().map(|_| channel.queued()),
+                Link::Worker(_) | Link::Recorder(_) => Ok(0),
             };
-            if let Err(error) = flushed {
+            if let Err(error) = flushed.and_then(|unsent| watch.unsent(registry, unsent)) {
                 broken.push((*child, error));
             }
         }
@@ -245,7 +247,7 @@ impl Children {
 
     /// Closes a child's channel; whether it was open.
     pub fn close(&mut self, child: Child, registry: &Registry, tokens: &mut Tokens<Source>) -> bool {
-        let Some((link, token)) = self.processes.get_mut(&child).and_then(|process| process.link.take())
+        let Some((link, token, _)) = self.processes.get_mut(&child).and_then(|process| process.link.take())
         else {
             return false;
         };
@@ -290,7 +292,7 @@ impl Children {
     }
 
     fn link(&mut self, child: Child) -> Option<&mut Link> {
-        self.processes.get_mut(&child)?.link.as_mut().map(|(link, _)| link)
+        self.processes.get_mut(&child)?.link.as_mut().map(|(link, _, _)| link)
     }
 }
 
@@ -302,15 +304,14 @@ fn watch(
     channel: OwnedFd,
     channel_token: Token,
     registry: &Registry,
-) -> io::Result<Link> {
+) -> io::Result<(Link, Watch)> {
     let link = match child {
         Child::Worker(_) => Link::Worker(Channel::new(channel, IN_LIMIT, OUT_LIMIT)?),
         Child::Recorder => Link::Recorder(Channel::new(channel, IN_LIMIT, OUT_LIMIT)?),
     };
     registry.register(&mut SourceFd(&pidfd.as_raw_fd()), pid_token, Interest::READABLE)?;
-    let both = Interest::READABLE | Interest::WRITABLE;
-    registry.register(&mut SourceFd(&link.fd()), channel_token, both)?;
-    Ok(link)
+    let watch = Watch::new(registry, link.fd(), channel_token)?;
+    Ok((link, watch))
 }
 
 impl Link {

@@ -214,7 +214,7 @@ impl Daemon {
                     self.carry_out(action);
                 }
             }
-            for (child, error) in self.children.flush() {
+            for (child, error) in self.children.flush(self.poll.registry()) {
                 self.drop_channel(child, format!("writing: {error}"));
             }
             if self.inputs.is_empty() {

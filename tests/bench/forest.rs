@@ -3,7 +3,7 @@
 use crate::error::{BenchError, While};
 use jiff::tz::TimeZone;
 use touchline_common::ipc::encode_frame;
-use touchline_common::ipc::messages::data::ToRecorderData;
+use touchline_common::ipc::messages::data::ObsRef;
 use touchline_common::model::{Epoch, FeedId, Listing, MatchKey};
 use touchline_worker::tree::{Base, Forest, Limits, Mapping, MatchSlot, Received, Seen, Sink};
 
@@ -61,8 +61,14 @@ impl Sink for Listener {
         match self.telling {
             Telling::Counted => drop(std::hint::black_box(seen.flips().len())),
             Telling::Encoded => {
-                let observation = seen.to_observation();
-                let told = ToRecorderData::Obs { n: 0, key: self.key.clone(), epoch: Epoch(1), observation };
+                let told = ObsRef {
+                    key: &self.key,
+                    epoch: Epoch(1),
+                    registers: seen.registers(),
+                    flips: seen.flips(),
+                    clock: seen.clock(),
+                    received_at: seen.received().wall_us,
+                };
                 if self.out.len() > 64 * 1024 {
                     self.out.clear();
                 }

@@ -29,6 +29,9 @@ impl Message for AuditRecord {
     const KIND: u16 = 0x0401;
 }
 
+/// Bytes that are written before the turn is over.
+const ENOUGH: usize = 64 * 1024;
+
 /// The tap, connected or off.
 #[derive(Debug, Default)]
 pub struct Audit {
@@ -58,19 +61,31 @@ impl Audit {
         self.socket.is_some()
     }
 
-    /// Writes one record.
+    /// Takes one record; [`Audit::flush`] writes it, sooner if many wait.
     pub fn write(&mut self, record: &AuditRecord) {
-        let Some(socket) = &mut self.socket else {
+        if self.socket.is_none() {
             return;
-        };
-        self.buffer.clear();
-        let written = match encode_frame(record, 0, 0, &mut self.buffer) {
-            Ok(()) => socket.write_all(&self.buffer).map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
-        };
-        if let Err(error) = written {
-            log::error!(error = error.as_str(); "audit.off");
-            self.socket = None;
         }
+        if let Err(error) = encode_frame(record, 0, 0, &mut self.buffer) {
+            self.end(&error.to_string());
+        } else if self.buffer.len() >= ENOUGH {
+            self.flush();
+        }
+    }
+
+    /// Writes what was taken.
+    pub fn flush(&mut self) {
+        let Some(socket) = self.socket.as_mut().filter(|_| !self.buffer.is_empty()) else { return };
+        let written = socket.write_all(&self.buffer);
+        self.buffer.clear();
+        if let Err(error) = written {
+            self.end(&error.to_string());
+        }
+    }
+
+    fn end(&mut self, error: &str) {
+        log::error!(error = error; "audit.off");
+        self.socket = None;
+        self.buffer = Vec::new();
     }
 }

@@ -6,7 +6,9 @@
 use super::documents::{Applied, Documents};
 use super::ledger::Source;
 use super::store::{Job, Queue};
+use crate::watch::Watch;
 use hashbrown::HashSet;
+use mio::Registry;
 use std::time::Instant;
 use touchline_common::ipc::messages::data::{FromRecorderData, Publish, ToRecorderData};
 use touchline_common::ipc::{Channel, ChannelError, PROTO, ReadOutcome};
@@ -38,6 +40,7 @@ enum Phase {
 #[derive(Debug)]
 pub(super) struct Worker {
     channel: DataChannel,
+    watch: Watch,
     source: Source,
     phase: Phase,
     /// There may be bytes in the socket.
@@ -83,9 +86,10 @@ pub(super) enum Fate {
 
 impl Worker {
     /// A fresh channel.
-    pub(super) fn new(channel: DataChannel, source: Source) -> Worker {
+    pub(super) fn new(channel: DataChannel, source: Source, watch: Watch) -> Worker {
         let told = HashSet::new();
-        Worker { channel, source, phase: Phase::New, readable: true, buffered: false, ended: false, told }
+        let phase = Phase::New;
+        Worker { channel, watch, source, phase, readable: true, buffered: false, ended: false, told }
     }
 
     /// Who writes here.
@@ -242,12 +246,15 @@ impl Worker {
         if let Err(error) = self.channel.send(message, 0) {
             log::warn!(worker = self.source.slot.0, error:% = error; "data.answer_dropped");
         }
-        self.flush();
     }
 
     /// Writes what waits.
-    pub(super) fn flush(&mut self) {
-        if self.channel.flush().is_err() {
+    pub(super) fn flush(&mut self, registry: &Registry) {
+        if self.channel.queued() == 0 {
+            return;
+        }
+        let flushed = self.channel.flush();
+        if flushed.and_then(|_| self.watch.unsent(registry, self.channel.queued())).is_err() {
             self.readable = true;
         }
     }

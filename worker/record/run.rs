@@ -11,12 +11,13 @@ use super::data::{self, Fate, Surroundings, Worker};
 use super::documents::{Documents, Pace};
 use super::ledger::Source;
 use super::query::{Clients, Query};
-use super::store::{Job, Opened, Reply, Shared, queue};
+use super::store::{Job, Opened, Reply, Shared, checkpoint, queue};
 use super::time::wall_us;
 use super::waiting;
+use crate::watch::Watch;
 use mio::event::Event;
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Poll, Token, Waker};
 use slab::Slab;
 use std::collections::VecDeque;
 use std::io;
@@ -50,6 +51,8 @@ const LAST_COMMIT: Duration = Duration::from_secs(2);
 const MAX_OUTBOX: usize = 200_000;
 /// Documents of one `Documents` message.
 const DOCUMENTS_A_MESSAGE: usize = 1_000;
+/// Jobs that are handed to the store's thread before the turn is over.
+const JOBS_AT_ONCE: usize = 256;
 /// Messages of the control channel in one turn.
 const CONTROL_PER_TURN: usize = 256;
 
@@ -119,6 +122,7 @@ impl Recorder {
                 log::error!(error:% = error; "store.wake_failed");
             }
         };
+        checkpoint::start(&config.path, &shared)?;
         std::thread::Builder::new()
             .name("store".into())
             .spawn(move || store.run(&wake))
@@ -196,7 +200,6 @@ impl Recorder {
                     if event.is_read_closed() {
                         worker.peer_closed();
                     }
-                    worker.flush();
                 }
             }
         }
@@ -215,6 +218,8 @@ impl Recorder {
         self.read_workers();
         self.save_documents();
         self.shared.queue.push(&mut self.jobs);
+        self.flush_workers();
+        self.audit.flush();
         self.tell_stats();
         self.flush_control()?;
         self.pass();
@@ -313,12 +318,11 @@ impl Recorder {
         };
         let raw = channel.as_raw_fd();
         self.uses += 1;
-        let place = self.workers.insert((self.uses, Worker::new(channel, source)));
-        let token = FIRST_WORKER + self.uses * SLOTS + place;
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.poll.registry().register(&mut SourceFd(&raw), Token(token), interest) {
-            log::error!(worker = source.slot.0, error:% = error; "data.attach_failed");
-            self.workers.remove(place);
+        let entry = self.workers.vacant_entry();
+        let token = FIRST_WORKER + self.uses * SLOTS + entry.key();
+        match Watch::new(self.poll.registry(), raw, Token(token)) {
+            Ok(watch) => _ = entry.insert((self.uses, Worker::new(channel, source, watch))),
+            Err(error) => log::error!(worker = source.slot.0, error:% = error; "data.attach_failed"),
         }
     }
 
@@ -348,7 +352,10 @@ impl Recorder {
             };
             let fate = worker.turn(&mut around, token);
             self.close_unless_open(place, &fate);
-            self.shared.queue.push(&mut self.jobs);
+            // The store's thread begins with what one worker sent while the next one's is read.
+            if self.jobs.len() >= JOBS_AT_ONCE {
+                self.shared.queue.push(&mut self.jobs);
+            }
         }
     }
 
@@ -410,6 +417,13 @@ impl Recorder {
                 }
             }
             Reply::Stopped => self.state = State::Done,
+        }
+    }
+
+    /// Writes the answers of this turn, a write for each worker that has some.
+    fn flush_workers(&mut self) {
+        for (_, (_, worker)) in &mut self.workers {
+            worker.flush(self.poll.registry());
         }
     }
 

@@ -4,8 +4,7 @@ use super::scanner::{Ending, ListTold, Scanner, wall_us};
 use super::telling::Telling;
 use crate::feed::diffusion::SubscribeError;
 use crate::tree::MatchSlot;
-use mio::Interest;
-use mio::unix::SourceFd;
+use crate::watch::Watch;
 use nix::sys::signal::Signal;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -250,12 +249,15 @@ impl Scanner {
     fn attach(&mut self, fd: Option<OwnedFd>) {
         let Some(fd) = fd else { return log::error!("worker.data_missing") };
         let token = self.next_link_token();
-        let attached = self.link.attach(fd).map_err(|error| error.to_string()).and_then(|raw| {
-            let both = Interest::READABLE | Interest::WRITABLE;
-            self.poll.registry().register(&mut SourceFd(&raw), token, both).map_err(|error| error.to_string())
-        });
+        let attached =
+            self.link.attach(fd).map_err(|error| error.to_string()).and_then(|raw| {
+                Watch::new(self.poll.registry(), raw, token).map_err(|error| error.to_string())
+            });
         match attached {
-            Ok(()) => self.data_unread = true,
+            Ok(watch) => {
+                self.link_watch = Some(watch);
+                self.data_unread = true;
+            }
             Err(error) => self.drop_link(&error),
         }
     }

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Instant;
+use touchline_common::ipc::messages::Message;
 use touchline_common::ipc::messages::data::{FromRecorderData, Publish, ToRecorderData};
 use touchline_common::ipc::{Channel, ChannelError, CodecError, PROTO, ReadOutcome, encode_frame};
 use touchline_common::model::{Epoch, Generation, MatchKey, SlotId};
@@ -129,7 +130,7 @@ impl DataLink {
     ///
     /// # Errors
     /// [`CodecError::Encode`].
-    pub fn observe(&mut self, place: Place, message: &ToRecorderData, at: i64) -> Result<(), CodecError> {
+    pub fn observe(&mut self, place: Place, message: &impl Message, at: i64) -> Result<(), CodecError> {
         let frame = self.encode(message)?;
         self.outbox.push(place, frame, at);
         Ok(())
@@ -145,7 +146,7 @@ impl DataLink {
         Ok(())
     }
 
-    fn encode(&mut self, message: &ToRecorderData) -> Result<Box<[u8]>, CodecError> {
+    fn encode(&mut self, message: &impl Message) -> Result<Box<[u8]>, CodecError> {
         self.encoded.clear();
         encode_frame(message, 0, 0, &mut self.encoded)?;
         Ok(self.encoded.as_slice().into())

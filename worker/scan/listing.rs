@@ -10,6 +10,16 @@ impl Scanner {
     /// Tells what changed in the list, in messages that the coordinator takes. What it does not read is dropped; once it
     /// reads again it is told that the list was lost, and a fresh load is asked for.
     pub(super) fn tell_list(&mut self) {
+        loop {
+            self.tell_list_part();
+            self.parts.trees.drain_lists(&mut self.list_changes);
+            if self.list_changes.is_empty() {
+                return;
+            }
+        }
+    }
+
+    fn tell_list_part(&mut self) {
         if self.list_changes.is_empty() && self.list_told == ListTold::All {
             return;
         }

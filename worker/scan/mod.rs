@@ -1,9 +1,9 @@
 //! The scanning worker: one connection, at most `max_subscriptions`, every diff applied before anything is rendered.
 //!
-//! `start` takes the channel and waits for work, `scanner` is the loop, one turn of which is written out in `turn`; `commands` is
-//! what the coordinator asks, `connection` what the beginning and end of a connection mean, `report` what the coordinator is told.
-//! `upstream` and `data_link` are the two other sockets. A worker lives no longer than its coordinator, and hurts no other worker
-//! when it dies.
+//! `start` takes the channel and waits for work, `scanner` is the loop, one turn of which is written out in `turn`, its steps in `reading` and
+//! `rendering`; `commands` is what the coordinator asks, `connection` what the beginning and end of a connection mean, `report` what the
+//! coordinator is told. `upstream` and `data_link` are the two other sockets. A worker lives no longer than its coordinator, and hurts no
+//! other worker when it dies.
 
 mod book;
 mod commands;
@@ -14,6 +14,8 @@ mod lag;
 mod listing;
 mod outbox;
 pub mod probe;
+mod reading;
+mod rendering;
 mod report;
 mod scanner;
 mod start;

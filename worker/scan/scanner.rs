@@ -3,12 +3,13 @@
 use super::book::Book;
 use super::data_link::DataLink;
 use super::lag::Lag;
+use super::reading::News;
 use super::report::Meter;
 use super::start::{Control, ScanError};
-use super::turn::News;
 use super::upstream::{Plan, Readiness, Upstream};
 use super::window::Window;
 use crate::tree::{Received, Trees};
+use crate::watch::Watch;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use std::io;
@@ -103,6 +104,8 @@ pub struct Scanner {
     pub(super) upstream: Upstream,
     pub(super) link: DataLink,
     pub(super) link_token: Token,
+    pub(super) link_watch: Option<Watch>,
+    pub(super) control_watch: Watch,
     pub(super) book: Book,
     /// Under strategy `dumps`.
     pub(super) window: Option<Window>,
@@ -135,8 +138,7 @@ impl Scanner {
     pub fn new(control: Control, parts: Parts) -> io::Result<Scanner> {
         let poll = Poll::new()?;
         let registry = poll.registry();
-        let both = Interest::READABLE | Interest::WRITABLE;
-        registry.register(&mut SourceFd(&control.as_raw_fd()), CONTROL, both)?;
+        let control_watch = Watch::new(registry, control.as_raw_fd(), CONTROL)?;
         registry.register(&mut SourceFd(&parts.signals.as_raw_fd()), SIGNALS, Interest::READABLE)?;
         let waker = Arc::new(Waker::new(registry, WAKER)?);
         let now = Instant::now();
@@ -147,6 +149,8 @@ impl Scanner {
             upstream: Upstream::new(parts.plan.clone(), UPSTREAM, waker, now),
             link: DataLink::new(parts.slot, parts.generation, OUTBOX_LIMIT),
             link_token: Token(FIRST_DATA),
+            link_watch: None,
+            control_watch,
             poll,
             control,
             parts,

@@ -7,7 +7,8 @@ use super::book::Book;
 use super::data_link::DataLink;
 use crate::tree::{Base, MatchSlot, Received, Seen, Sink};
 use std::time::Instant;
-use touchline_common::ipc::messages::data::{EndReason, ToRecorderData};
+use touchline_common::ipc::messages::Message;
+use touchline_common::ipc::messages::data::{EndReason, ObsRef, ToRecorderData};
 
 /// Tells the recorder, in the name of the matches in `book`.
 pub struct Telling<'a> {
@@ -26,13 +27,16 @@ impl Sink for Telling<'_> {
 
     fn observed(&mut self, slot: MatchSlot, seen: &Seen<'_>) {
         let Some(followed) = self.book.get(slot) else { return };
-        let message = ToRecorderData::Obs {
-            n: 0,
-            key: followed.key.clone(),
+        let received_at = seen.received().wall_us;
+        let message = ObsRef {
+            key: &followed.key,
             epoch: followed.epoch,
-            observation: seen.to_observation(),
+            registers: seen.registers(),
+            flips: seen.flips(),
+            clock: seen.clock(),
+            received_at,
         };
-        self.observe(slot, &message, seen.received().wall_us);
+        observe(self.link, slot, &message, received_at);
     }
 
     fn touched(&mut self, slot: MatchSlot) {
@@ -55,7 +59,7 @@ impl Telling<'_> {
             clock: base.clock,
             received_at,
         };
-        self.observe(slot, &message, received_at);
+        observe(self.link, slot, &message, received_at);
     }
 
     /// Tells that observations of a match were dropped.
@@ -63,14 +67,14 @@ impl Telling<'_> {
         let Some(followed) = self.book.get(slot) else { return };
         let message =
             ToRecorderData::Lost { n: 0, key: followed.key.clone(), epoch: followed.epoch, count, since };
-        self.observe(slot, &message, since);
+        observe(self.link, slot, &message, since);
     }
 
     /// Tells that nothing more comes of a match for now, or for good.
     pub fn tell_end(&mut self, slot: MatchSlot, why: EndReason, at: i64) {
         let Some(followed) = self.book.get(slot) else { return };
         let message = ToRecorderData::End { n: 0, key: followed.key.clone(), epoch: followed.epoch, why, at };
-        self.observe(slot, &message, at);
+        observe(self.link, slot, &message, at);
     }
 
     /// As [`Telling::tell_end`], for a match that is followed no more: what was dropped of it is said before, and neither
@@ -91,10 +95,10 @@ impl Telling<'_> {
             log::error!(error:% = error; "worker.not_told");
         }
     }
+}
 
-    fn observe(&mut self, slot: MatchSlot, message: &ToRecorderData, at: i64) {
-        if let Err(error) = self.link.observe(slot.0, message, at) {
-            log::error!(error:% = error; "worker.not_told");
-        }
+fn observe(link: &mut DataLink, slot: MatchSlot, message: &impl Message, at: i64) {
+    if let Err(error) = link.observe(slot.0, message, at) {
+        log::error!(error:% = error; "worker.not_told");
     }
 }

@@ -93,40 +93,37 @@ impl<'a> Shown<'a> {
         mut each: impl FnMut(Option<Role>, Piece<'a>, Piece<'a>),
     ) {
         let text = self.text;
-        let mut start = usize::MAX;
-        let mut token = |end: usize| {
-            // Before the first `;` stands the type word.
-            let from = std::mem::replace(&mut start, end + 1);
-            if from == usize::MAX {
-                return;
-            }
-            let equals = match text.get(from..from + 3) {
-                Some([a, b, b'=']) if *a != b'=' && *b != b'=' => from + 2,
-                _ => match text.get(from..end).and_then(|token| token.iter().position(|&b| b == b'=')) {
-                    Some(at) => from + at,
-                    None => return,
-                },
-            };
-            if equals < end {
-                let name = Piece::new(text, from, equals);
-                each(mapping.role(class, Key::of(name.as_bytes())), name, Piece::new(text, equals + 1, end));
-            }
-        };
+        // Behind the last `;` stands nothing, or an attribute without its end, which is ended here.
         let (words, rest) = text.as_chunks::<8>();
-        for (place, word) in words.iter().enumerate() {
+        let mut last = [0; 8];
+        for (place, byte) in last.iter_mut().zip(rest.iter().chain(b";")) {
+            *place = *byte;
+        }
+        let mut start = usize::MAX;
+        for (place, word) in words.iter().chain([&last]).enumerate() {
             let mut ends = semicolons(*word);
             while ends != 0 {
-                token(place * 8 + ends.trailing_zeros() as usize / 8);
+                let end = place * 8 + ends.trailing_zeros() as usize / 8;
                 ends &= ends - 1;
+                // Before the first `;` stands the type word.
+                let from = std::mem::replace(&mut start, end + 1);
+                if from == usize::MAX {
+                    continue;
+                }
+                let equals = match text.get(from..from + 3) {
+                    Some([a, b, b'=']) if *a != b'=' && *b != b'=' => from + 2,
+                    _ => match text.get(from..end).and_then(|token| token.iter().position(|&b| b == b'=')) {
+                        Some(at) => from + at,
+                        None => continue,
+                    },
+                };
+                if equals < end {
+                    let name = Piece { whole: text, from, to: equals };
+                    let value = Piece { whole: text, from: equals + 1, to: end };
+                    each(mapping.role(class, Key::of(name.as_bytes())), name, value);
+                }
             }
         }
-        for (place, byte) in rest.iter().enumerate() {
-            if *byte == b';' {
-                token(words.len() * 8 + place);
-            }
-        }
-        // Behind the last `;` stands nothing, or an attribute without its end.
-        token(text.len());
     }
 
     pub(super) fn escape(&self) -> Escape {

@@ -8,8 +8,10 @@ use super::json::lossy;
 use super::mapping::{Class, Role};
 use super::store::{NIL, NodeId, TreeId};
 use super::text;
+use foldhash::quality::FixedState;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasher;
 use touchline_common::config::Template;
 use touchline_common::ipc::messages::worker::ListChange;
 use touchline_common::model::{Listing, MatchId};
@@ -27,8 +29,9 @@ pub(super) struct List {
     waiting: HashSet<NodeId>,
     /// Matches whose event node was deleted.
     gone: Vec<MatchId>,
-    /// What was told of each event node.
-    told: HashMap<NodeId, (MatchId, Listing)>,
+    /// What was told of each event node; of what the list knew the hash, so that two that differ are the same to us once
+    /// in 2^64.
+    told: HashMap<NodeId, (MatchId, u64)>,
     /// How many event nodes stand for a match.
     held: HashMap<MatchId, usize>,
     /// Event nodes that gave no id.
@@ -40,8 +43,13 @@ pub(super) struct List {
 enum News {
     Changes,
     Load,
+    /// A part of a load was told.
+    Loading,
     Lost,
 }
+
+/// Matches of a load told in one drain: a list may have ten thousand, and their texts are all made for that.
+const MOST: usize = 512;
 
 impl List {
     pub(super) fn new(tree: TreeId, id: Template, topics: &[Template]) -> Self {
@@ -102,8 +110,15 @@ impl List {
     }
 }
 
+fn digest(listing: &Listing) -> u64 {
+    let Listing { name, sport_id, competition, score, period, in_play, starts_at, attributes } = listing;
+    let texts = (name, sport_id, competition, score, period);
+    FixedState::default().hash_one((texts, in_play, starts_at, attributes))
+}
+
 impl Forest {
-    /// Appends what changed in the lists since the last call, in order.
+    /// Appends what changed in the lists since the last call, in order; of a load a part, which is followed by the rest
+    /// with the next calls, until one appends nothing.
     pub fn drain_lists(&mut self, out: &mut Vec<ListChange>) {
         let mut lists = std::mem::take(&mut self.lists);
         for list in &mut lists {
@@ -118,14 +133,24 @@ impl Forest {
     }
 
     fn drain(&self, list: &mut List, out: &mut Vec<ListChange>) {
-        let news = std::mem::replace(&mut list.news, News::Changes);
-        match news {
-            News::Lost => out.push(ListChange::Lost),
-            News::Load => out.push(ListChange::LoadBegin),
-            News::Changes => {}
-        }
+        let news = list.news;
+        let at_once = match news {
+            News::Load => {
+                out.push(ListChange::LoadBegin);
+                list.news = News::Loading;
+                MOST
+            }
+            News::Loading => MOST,
+            News::Lost => {
+                out.push(ListChange::Lost);
+                list.news = News::Changes;
+                usize::MAX
+            }
+            News::Changes => usize::MAX,
+        };
         let mut present = Vec::new();
-        for id in std::mem::take(&mut list.changed) {
+        let changed: Vec<NodeId> = list.changed.drain(..list.changed.len().min(at_once)).collect();
+        for id in changed {
             // Deleted again before the drain.
             if list.waiting.remove(&id) {
                 self.look(list, id, &mut present);
@@ -137,8 +162,9 @@ impl Forest {
             }
         }
         out.append(&mut present);
-        if news == News::Load {
+        if list.news == News::Loading && list.changed.is_empty() {
             out.push(ListChange::LoadEnd);
+            list.news = News::Changes;
         }
     }
 
@@ -150,15 +176,16 @@ impl Forest {
             return;
         };
         let listing = self.listing_of(list, id);
+        let hash = digest(&listing);
         if let Some((told, before)) = list.told.get(&id) {
-            if *told == key && *before == listing {
+            if *told == key && *before == hash {
                 return;
             }
             if *told != key {
                 list.forget(id);
             }
         }
-        if list.told.insert(id, (key.clone(), listing.clone())).is_none() {
+        if list.told.insert(id, (key.clone(), hash)).is_none() {
             *list.held.entry(key.clone()).or_default() += 1;
         }
         out.push(ListChange::Present { id: key, listing });

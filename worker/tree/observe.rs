@@ -81,7 +81,7 @@ impl<'a> Seen<'a> {
     }
 
     /// Flips, in the order of the diff's attributes.
-    pub fn flips(&self) -> impl ExactSizeIterator<Item = FlipRef<'a>> + use<'a> {
+    pub fn flips(&self) -> impl ExactSizeIterator<Item = FlipRef<'a>> + Clone + use<'a> {
         let (store, body) = (self.store, self.body);
         self.flips.iter().map(move |flip| resolve(store, body, flip))
     }

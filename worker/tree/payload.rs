@@ -145,7 +145,7 @@ impl Trees {
         }
     }
 
-    /// The server ended a topic. The match that it belonged to.
+    /// The server ended a topic. The match of which that may have been the last.
     ///
     /// # Errors
     /// [`TreeError::TopicNotHeld`].
@@ -208,6 +208,14 @@ impl Trees {
                 std::str::from_utf8(subscription).is_ok_and(|topic| forest.is_loaded(topic))
             }
             Trees::Topics(branches) => branches.is_loaded(subscription),
+        }
+    }
+
+    /// Appends the matches whose load has become complete later than its last message said.
+    pub fn drain_complete(&mut self, out: &mut Vec<MatchSlot>) {
+        match self {
+            Trees::Objects(_) => {}
+            Trees::Topics(branches) => branches.drain_complete(out),
         }
     }
 

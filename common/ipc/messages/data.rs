@@ -5,8 +5,11 @@
 //! rendered anew, not sent again.
 
 use super::Message;
-use crate::model::{Clock, Epoch, Facts, Generation, MatchKey, Observation, Registers, Section, SlotId};
-use serde::{Deserialize, Serialize};
+use crate::model::{
+    Clock, Epoch, Facts, Generation, MatchKey, Observation, RegisterChange, Registers, Section, SlotId,
+};
+use serde::ser::{SerializeStruct, SerializeStructVariant};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Worker to recorder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,6 +85,72 @@ pub enum ToRecorderData {
 
 impl Message for ToRecorderData {
     const KIND: u16 = 0x0301;
+}
+
+/// An observation whose parts are lent. It is written as [`ToRecorderData::Obs`] is, with the number 0, and nothing is
+/// copied before: there is one for each diff.
+#[derive(Clone, Debug)]
+pub struct ObsRef<'a, F> {
+    /// The match.
+    pub key: &'a MatchKey,
+    /// The epoch it is followed under.
+    pub epoch: Epoch,
+    /// As in [`Observation`].
+    pub registers: &'a [RegisterChange],
+    /// Something that is written as the [`Flip`](crate::model::Flip)s are.
+    pub flips: F,
+    /// As in [`Observation`].
+    pub clock: Option<Clock>,
+    /// As in [`Observation`].
+    pub received_at: i64,
+}
+
+impl<F> Message for ObsRef<'_, F>
+where
+    F: ExactSizeIterator<Item: Serialize> + Clone,
+{
+    const KIND: u16 = ToRecorderData::KIND;
+}
+
+impl<F> Serialize for ObsRef<'_, F>
+where
+    F: ExactSizeIterator<Item: Serialize> + Clone,
+{
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut obs = serializer.serialize_struct_variant("ToRecorderData", 2, "Obs", 4)?;
+        obs.serialize_field("n", &0_u64)?;
+        obs.serialize_field("key", self.key)?;
+        obs.serialize_field("epoch", &self.epoch)?;
+        obs.serialize_field("observation", &Seen(self))?;
+        obs.end()
+    }
+}
+
+struct Seen<'a, 'b, F>(&'a ObsRef<'b, F>);
+
+impl<F> Serialize for Seen<'_, '_, F>
+where
+    F: ExactSizeIterator<Item: Serialize> + Clone,
+{
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut seen = serializer.serialize_struct("Observation", 4)?;
+        seen.serialize_field("registers", self.0.registers)?;
+        seen.serialize_field("flips", &Sequence(&self.0.flips))?;
+        seen.serialize_field("clock", &self.0.clock)?;
+        seen.serialize_field("received_at", &self.0.received_at)?;
+        seen.end()
+    }
+}
+
+struct Sequence<'a, F>(&'a F);
+
+impl<F> Serialize for Sequence<'_, F>
+where
+    F: ExactSizeIterator<Item: Serialize> + Clone,
+{
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.clone())
+    }
 }
 
 /// Why a worker stops sending a match.
@@ -170,6 +239,40 @@ pub fn stamp_number(frame: &mut [u8], n: u64) {
 mod tests {
     use super::*;
     use crate::ipc::{FrameReader, decode, encode_frame};
+
+    #[test]
+    fn a_lent_observation_is_written_as_the_message() {
+        use crate::model::{Flip, Register, Side};
+        let key = MatchKey { feed: crate::model::FeedId(3), id: "m\u{e9}".into() };
+        let comment = Flip::Comment { text: "x".to_owned() };
+        let odds = Flip::Odds { market: "a".into(), selection: "b".into(), odds: None, text: "1/2".into() };
+        for flips in [Vec::new(), vec![comment], vec![odds.clone(), odds]] {
+            let observation = Observation {
+                registers: vec![RegisterChange { register: Register::Score(Side::Away), value: -3 }],
+                flips,
+                clock: Some(Clock { seconds: 77 }),
+                received_at: 5,
+            };
+            let lent = ObsRef {
+                key: &key,
+                epoch: Epoch(9),
+                registers: &observation.registers,
+                flips: observation.flips.iter(),
+                clock: observation.clock,
+                received_at: 5,
+            };
+            let (mut a, mut b) = (Vec::new(), Vec::new());
+            encode_frame(&lent, 0, 0, &mut a).unwrap();
+            let whole = ToRecorderData::Obs {
+                n: 0,
+                key: key.clone(),
+                epoch: Epoch(9),
+                observation: observation.clone(),
+            };
+            encode_frame(&whole, 0, 0, &mut b).unwrap();
+            assert_eq!(a, b);
+        }
+    }
 
     #[test]
     fn every_numbered_message_carries_its_number_at_the_same_place() {

@@ -4,6 +4,7 @@
 //! is told about them (acknowledgements, switches) is told after it. A batch that the disk refuses is kept and tried
 //! again, with no new work taken meanwhile, so nothing is lost or doubled; the queue's bound then holds the workers.
 
+pub(super) mod checkpoint;
 pub mod open;
 pub mod payload;
 pub mod queue;
@@ -82,6 +83,8 @@ pub struct Shared {
     pub rung: Condvar,
     /// Set when followers must end.
     pub closing: AtomicBool,
+    /// Held by who writes, and by who empties the log.
+    pub gate: Mutex<()>,
 }
 
 impl Shared {
@@ -92,6 +95,7 @@ impl Shared {
             committed: Mutex::new(seq),
             rung: Condvar::new(),
             closing: AtomicBool::new(false),
+            gate: Mutex::new(()),
         }
     }
 
@@ -353,7 +357,9 @@ impl Store {
     }
 
     fn try_commit(&mut self) -> rusqlite::Result<()> {
+        let gate = queue::lock(&self.shared.gate);
         let seq = write::write(&mut self.connection, &self.config, &self.batch, &self.ledgers, self.seq)?;
+        drop(gate);
         self.committed(seq);
         Ok(())
     }
@@ -398,6 +404,8 @@ impl Store {
 
     fn each_second(&mut self) {
         let at = wall_us();
+        let shared = Arc::clone(&self.shared);
+        let _gate = queue::lock(&shared.gate);
         if self.ledgers.values().any(|ledger| !ledger.is_ended()) {
             // Where gaps begin for those whose recorder dies; a refusal shows with the next batch.
             let _ = schema::set_meta_number(&self.connection, "alive_at", at);

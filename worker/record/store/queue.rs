@@ -115,10 +115,18 @@ pub enum Reply {
     Stopped,
 }
 
+/// What waits for the store's thread, and whether that waits for it.
+#[derive(Debug, Default)]
+struct Waiting {
+    jobs: Vec<Job>,
+    /// Else a wake-up, which is a call of the kernel, would wake nobody.
+    sleeps: bool,
+}
+
 /// The two directions.
 #[derive(Debug, Default)]
 pub struct Queue {
-    jobs: Mutex<Vec<Job>>,
+    jobs: Mutex<Waiting>,
     arrived: Condvar,
     /// Jobs that wait or are being worked on.
     held: AtomicUsize,
@@ -133,9 +141,12 @@ impl Queue {
         }
         self.held.fetch_add(jobs.len(), Ordering::AcqRel);
         let mut waiting = lock(&self.jobs);
-        waiting.append(jobs);
+        waiting.jobs.append(jobs);
+        let sleeps = waiting.sleeps;
         drop(waiting);
-        self.arrived.notify_one();
+        if sleeps {
+            self.arrived.notify_one();
+        }
     }
 
     /// Jobs that wait or are being worked on.
@@ -151,14 +162,16 @@ impl Queue {
     /// The store's thread: moves what waits to `into`; waits until `until` for the first, and for no more after that.
     pub fn take(&self, into: &mut Vec<Job>, until: Instant) {
         let mut waiting = lock(&self.jobs);
-        while waiting.is_empty() {
+        while waiting.jobs.is_empty() {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;
             }
+            waiting.sleeps = true;
             waiting = self.arrived.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0;
+            waiting.sleeps = false;
         }
-        into.append(&mut waiting);
+        into.append(&mut waiting.jobs);
     }
 
     /// The store's thread: `jobs` are done; whether the loop must be woken because there is room again.

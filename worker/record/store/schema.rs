@@ -11,15 +11,15 @@ pub const SCHEMA: i64 = 1;
 /// loses nothing; a power cut can lose the newest commits, never damage the store, and it takes the workers and what
 /// they hold along with it anyway. With `FULL`, a commit each 10 ms would wait for the disk each 10 ms.
 ///
-/// `wal_autocheckpoint`: 16 MiB. The indexes' pages are written again and again, and a log collects them; but the commit that copies
-/// it into the store waits for the disk, and so do the events behind it: with 64 MiB the slowest of them came later.
+/// `wal_autocheckpoint = 0`: the log is copied by a thread of its own (`checkpoint`), for the commit that copied it would
+/// wait for the disk, and so would the events behind it.
 pub const PRAGMAS: &str = "
 PRAGMA auto_vacuum = INCREMENTAL;
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = NORMAL;
 PRAGMA temp_store = MEMORY;
 PRAGMA cache_size = -65536;
-PRAGMA wal_autocheckpoint = 4000;
+PRAGMA wal_autocheckpoint = 0;
 PRAGMA journal_size_limit = 67108864;
 PRAGMA busy_timeout = 200;
 ";

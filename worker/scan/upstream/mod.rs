@@ -147,14 +147,7 @@ impl Upstream {
             State::Waiting { until } if now >= *until => self.resolve(registry, now),
             State::Resolving { until } => {
                 let until = *until;
-                match self.resolver.answer() {
-                    Some(Ok(addresses)) => self.begin(addresses, registry, now),
-                    Some(Err(error)) => self.failed(&error.to_string(), now),
-                    None if now >= until => {
-                        self.failed(&format!("the name has no answer within {RESOLVE_DEADLINE:?}"), now)
-                    }
-                    None => Step::Nothing,
-                }
+                self.check_resolved(until, registry, now)
             }
             State::Connecting { until, .. } if now >= *until => {
                 self.try_next(&format!("no connection within {CONNECT_DEADLINE:?}"), registry, now)
@@ -172,10 +165,23 @@ impl Upstream {
         match self.resolver.ask() {
             Ok(Some(addresses)) => self.begin(addresses, registry, now),
             Ok(None) => {
-                self.state = State::Resolving { until: now + RESOLVE_DEADLINE };
-                Step::Nothing
+                let until = now + RESOLVE_DEADLINE;
+                self.state = State::Resolving { until };
+                // An answer to an earlier question may be there already; nothing wakes the loop for it again.
+                self.check_resolved(until, registry, now)
             }
             Err(error) => self.failed(&error.to_string(), now),
+        }
+    }
+
+    fn check_resolved(&mut self, until: Instant, registry: &Registry, now: Instant) -> Step {
+        match self.resolver.answer() {
+            Some(Ok(addresses)) => self.begin(addresses, registry, now),
+            Some(Err(error)) => self.failed(&error.to_string(), now),
+            None if now >= until => {
+                self.failed(&format!("the name has no answer within {RESOLVE_DEADLINE:?}"), now)
+            }
+            None => Step::Nothing,
         }
     }
 

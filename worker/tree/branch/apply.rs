@@ -50,7 +50,7 @@ impl Branches {
         Ok(applied)
     }
 
-    /// The server ended a topic: its value is unknown. The match that it belonged to.
+    /// The server ended a topic: its value is unknown. The match, if that was the last of its topics.
     ///
     /// # Errors
     /// [`TreeError::TopicNotHeld`].
@@ -66,10 +66,11 @@ impl Branches {
         if held.unset(usize::from(place.asked), key) {
             self.changed(place.slot, received);
         }
-        if !self.is_live(MatchSlot(place.slot)) {
-            self.await_load(place.slot);
-            self.clean(place.slot);
+        if self.matches.get(place.slot as usize).is_some_and(|held| held.topics > 0) {
+            return Ok(None);
         }
+        self.await_load(place.slot);
+        self.clean(place.slot);
         Ok(Some(MatchSlot(place.slot)))
     }
 
@@ -112,6 +113,9 @@ impl Branches {
     fn begin(&mut self, slot: u32, brought: Brought, received: Received, sink: &mut impl Sink) {
         let Some(held) = self.matches.get_mut(slot as usize) else { return };
         let now = received.mono_ns;
+        if held.telling != Telling::Told {
+            held.received = received;
+        }
         match (held.telling, brought) {
             (Telling::Told, _) => {}
             (Telling::Settling { .. }, Brought::Delta) => self.complete(slot, sink),
@@ -140,10 +144,11 @@ impl Branches {
             self.settling.remove(&(until, slot));
         }
         held.telling = Telling::Told;
-        if let Some(since) = held.dirty_since {
-            self.dirty.insert((since, slot));
-        }
         let received = held.received;
+        // Even if nothing changed: what was due meanwhile could not be shown.
+        let since = *held.dirty_since.get_or_insert(received.mono_ns);
+        self.dirty.insert((since, slot));
+        self.complete.push(MatchSlot(slot));
         self.tell_base(slot, received, sink);
     }
 

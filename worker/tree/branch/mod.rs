@@ -51,6 +51,8 @@ pub struct Branches {
     dirty: BTreeSet<(u64, u32)>,
     /// Matches whose first load is coming in, by when it counts as complete.
     settling: BTreeSet<(u64, u32)>,
+    /// Matches whose load has become complete; the caller has not heard of it yet.
+    complete: Vec<MatchSlot>,
     scratch: Scratch,
 }
 
@@ -123,6 +125,7 @@ impl Branches {
             matches: Slab::new(),
             dirty: BTreeSet::new(),
             settling: BTreeSet::new(),
+            complete: Vec::new(),
             scratch: Scratch { no_nodes: Some(Store::new()), ..Scratch::default() },
         }
     }
@@ -185,9 +188,14 @@ impl Branches {
         }
     }
 
-    /// Whether a value is held for any of the match's topics.
+    /// Whether a load is held that counts as complete.
     pub(super) fn is_live(&self, slot: MatchSlot) -> bool {
-        self.matches.get(slot.0 as usize).is_some_and(|held| held.topics > 0)
+        self.matches.get(slot.0 as usize).is_some_and(Branch::is_shown)
+    }
+
+    /// Appends the matches whose load has become complete since the last call.
+    pub(super) fn drain_complete(&mut self, out: &mut Vec<MatchSlot>) {
+        out.append(&mut self.complete);
     }
 
     /// The match that a topic belongs to.
@@ -243,6 +251,11 @@ impl Branches {
 
     /// Appends the document if it differs from what was last published, and calls the match clean.
     pub(super) fn render(&mut self, slot: MatchSlot, out: &mut Vec<Section>) {
+        let settles = |held: &Branch| matches!(held.telling, Telling::Settling { .. });
+        if self.matches.get(slot.0 as usize).is_some_and(settles) {
+            // It goes on waiting: what is shown of it is shown when its load is complete.
+            return;
+        }
         self.clean(slot.0);
         let Some(held) = self.matches.get_mut(slot.0 as usize).filter(|held| held.is_shown()) else { return };
         let mut text = std::mem::take(&mut self.scratch.json);

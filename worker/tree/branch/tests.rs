@@ -122,7 +122,7 @@ fn a_first_load_is_told_as_one_once_it_is_quiet() {
     let mut bed = Bed::new();
     bed.load("stats/period", "H1");
     bed.load("stats/home/goals", "g\x0254\x02");
-    assert!(bed.branches.is_live(bed.slot));
+    assert!(!bed.branches.is_live(bed.slot));
     assert_eq!(bed.document(), None, "half of a load is no document");
     assert_eq!(bed.branches.oldest_dirty(), None);
     bed.now += QUIET_NS / 2;
@@ -130,6 +130,10 @@ fn a_first_load_is_told_as_one_once_it_is_quiet() {
     assert_eq!(bed.branches.settles_at(), Some(bed.now + QUIET_NS));
     assert!(bed.told.bases.is_empty());
     bed.quiet();
+    let mut complete = Vec::new();
+    bed.branches.drain_complete(&mut complete);
+    assert_eq!(complete, [bed.slot]);
+    assert!(bed.branches.is_live(bed.slot));
     let base = &bed.told.bases[0];
     assert_eq!((bed.told.bases.len(), base.facts.scoring), (1, Scoring::Goals));
     let registers: Vec<_> = base.registers.iter().map(|(register, value)| (*register, *value)).collect();
@@ -276,6 +280,19 @@ fn asked_for_anew_an_unchanged_match_is_told_again_all_the_same() {
     bed.quiet();
     assert_eq!((bed.told.bases.len(), bed.told.seen.len()), (2, 0), "a gap may wait for that");
     assert_eq!(bed.document(), None);
+}
+
+#[test]
+fn what_is_asked_for_while_a_load_comes_in_is_shown_when_it_is_complete() {
+    let mut bed = Bed::new();
+    bed.load("stats/period", "H1");
+    let mut out = Vec::new();
+    bed.branches.render_whole(bed.slot, &mut out);
+    assert_eq!(out, []);
+    bed.quiet();
+    assert_eq!(bed.branches.oldest_dirty().map(|(slot, _)| slot), Some(bed.slot));
+    assert!(bed.document().is_some());
+    assert_eq!(bed.branches.oldest_dirty(), None);
 }
 
 #[test]

@@ -364,6 +364,30 @@ fn limits_refuse_and_keep_what_is_held() {
 }
 
 #[test]
+fn a_long_list_is_told_in_parts_and_whole() {
+    let mut forest = forest();
+    forest.add_list("L", "{ID}".parse().unwrap(), &[]).unwrap();
+    let events: String = (0..1_300).map(|n| format!("EV;ID={n};IT=e{n};NA=A v B;|")).collect();
+    for _ in 0..2 {
+        forest.load(b"L", format!("F|{events}").as_bytes(), at(0), &mut Log::default()).unwrap();
+        let (mut told, mut calls) = (Vec::new(), 0);
+        loop {
+            let mut part = Vec::new();
+            forest.drain_lists(&mut part);
+            if part.is_empty() {
+                break;
+            }
+            assert!(part.len() <= 600, "{} at once", part.len());
+            told.append(&mut part);
+            calls += 1;
+        }
+        assert_eq!((calls, told.len()), (3, 1_302));
+        assert_eq!((&told[0], &told[1_301]), (&ListChange::LoadBegin, &ListChange::LoadEnd));
+        assert!(told[1..1_301].iter().all(|change| matches!(change, ListChange::Present { .. })));
+    }
+}
+
+#[test]
 fn a_list_tells_what_really_changed() {
     let mut forest = forest();
     let mut log = Log::default();

@@ -10,6 +10,8 @@ pub const BLOCK_MAX: usize = 1 << 24;
 /// Interfaces of one section that are remembered.
 const INTERFACES: usize = 4_096;
 
+/// Bytes of what is no capture that are told.
+const SHOWN: usize = 8;
 const PCAP_HEAD: usize = 24;
 const PACKET_HEAD: usize = 16;
 const SECTION: u32 = 0x0a0d_0d0a;
@@ -184,7 +186,7 @@ impl CaptureReader {
     }
 
     fn not_a_capture(&self) -> CaptureError {
-        let start = self.unread().iter().take(8).map(|byte| format!("{byte:02x}"));
+        let start = self.unread().iter().take(SHOWN).map(|byte| format!("{byte:02x}"));
         CaptureError::NotACapture { start: start.collect::<Vec<_>>().join(" ") }
     }
 
@@ -204,6 +206,8 @@ impl CaptureReader {
                 self.form = Form::Pcapng { order: Order::Big };
                 return Ok(Step::Again);
             }
+            // Told with as many bytes as are shown, however the file comes in.
+            _ if unread.len() < SHOWN => return Ok(Step::More),
             _ => return Err(self.not_a_capture()),
         };
         if unread.len() < PCAP_HEAD {
