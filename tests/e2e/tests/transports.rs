@@ -6,10 +6,12 @@ use std::time::Duration;
 use touchline_e2e::{Site, wire};
 use touchline_harness::wait;
 use touchline_simulator::server::{Report, Reset};
-use touchline_simulator::{Options, Protocol, Simulator, Transport};
+use touchline_simulator::{Options, OverCap, Protocol, Simulator, Transport};
 
 const CAP: &str = "max_subscriptions = 5";
 const BACK: Duration = Duration::from_secs(20);
+/// How long learning may take; a load that does not come shows after some seconds.
+const LEARNED: Duration = Duration::from_secs(90);
 const MATCHES: usize = 12;
 
 fn over(transport: Transport, protocol: Protocol) -> Options {
@@ -115,6 +117,27 @@ fn a_session_that_is_gone_is_replaced_over_a_websocket() {
     assert_eq!(site.simulator.report().resumed, 0);
     site.assert_documents_are_true();
     site.assert_events_are_true();
+}
+
+/// Where a server grants less than is configured, it is found out here, too: by a status, and by loads that do not come.
+#[test]
+fn a_smaller_cap_is_learned_over_websockets() {
+    for (transport, protocol, over_cap) in [
+        (Transport::Ws, Protocol::Zap, OverCap::Error),
+        (Transport::Wss, Protocol::V4, OverCap::NoLoad),
+        (Transport::Dpts, Protocol::V4, OverCap::Close),
+    ] {
+        let site = Site::start(&Options { over_cap, ..over(transport, protocol) }, "max_subscriptions = 9");
+        wait::until("all matches live", LEARNED, || {
+            (site.count("/matches/live") == MATCHES as u64).then_some(())
+        });
+        assert!(site.simulator.report().denied > 0);
+        site.assert_documents_are_true();
+        // A reset throws away loads that the server has sent, and its truth begins with those.
+        if over_cap != OverCap::Close {
+            site.assert_events_are_true();
+        }
+    }
 }
 
 #[test]

@@ -27,8 +27,8 @@ use crate::truth::{Truth, http};
 use serde_json::{Value, json};
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -59,7 +59,9 @@ impl Simulator {
             resets: Mutex::new(Vec::new()),
             waker,
             truth: truth.clone(),
-            report: Mutex::new(Report::default()),
+            asked: AtomicU64::new(0),
+            told: Mutex::new(Told::default()),
+            tells: Condvar::new(),
         }));
         let mut handle =
             Handle { address, truth_address: None, control: control.clone(), threads: Vec::new() };
@@ -133,8 +135,21 @@ struct Shared {
     resets: Mutex<Vec<Reset>>,
     waker: mio::Waker,
     truth: Truth,
-    report: Mutex<Report>,
+    /// How often somebody asked for a report.
+    asked: AtomicU64,
+    told: Mutex<Told>,
+    tells: Condvar,
 }
+
+/// The newest report, and how many questions it answers.
+#[derive(Default)]
+struct Told {
+    report: Report,
+    answers: u64,
+}
+
+/// How long who asks waits for the server's thread; then what it told last must do.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Control {
     pub(crate) fn pause(&self) {
@@ -179,12 +194,25 @@ impl Control {
         self.report().connections.iter().map(one).collect()
     }
 
+    /// What happened until now, as long as the server runs.
     fn report(&self) -> Report {
-        self.0.report.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let asked = self.0.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        self.wake();
+        let told = self.0.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let unanswered = |told: &mut Told| told.answers < asked && !self.is_stopped();
+        let waited = self.0.tells.wait_timeout_while(told, PATIENCE, unanswered);
+        waited.unwrap_or_else(PoisonError::into_inner).0.report.clone()
     }
 
-    fn publish(&self, report: Report) {
-        *self.0.report.lock().unwrap_or_else(PoisonError::into_inner) = report;
+    /// How many questions there were so far.
+    pub(crate) fn asked(&self) -> u64 {
+        self.0.asked.load(Ordering::SeqCst)
+    }
+
+    /// Tells what happened, which answers so many questions.
+    fn publish(&self, report: Report, answers: u64) {
+        *self.0.told.lock().unwrap_or_else(PoisonError::into_inner) = Told { report, answers };
+        self.0.tells.notify_all();
     }
 }
 
@@ -227,7 +255,7 @@ impl Handle {
         self.control.reset(which);
     }
 
-    /// What happened until a moment ago: it is brought up to date each 100 ms.
+    /// What happened until now: the server's thread is asked, which may take until its tick is done.
     pub fn report(&self) -> Report {
         self.control.report()
     }

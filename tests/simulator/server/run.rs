@@ -73,6 +73,8 @@ pub(super) struct Server {
     late: Late,
     pub(super) report: Report,
     ended: VecDeque<ConnectionReport>,
+    /// Questions for a report that were answered.
+    answered: u64,
     /// One message on its way to its subscribers.
     pub(super) forms: Forms,
     pub(super) closing: Vec<(usize, End)>,
@@ -122,6 +124,7 @@ impl Server {
             late: Late::default(),
             report: Report::default(),
             ended: VecDeque::new(),
+            answered: 0,
             forms: Forms::new(options),
             closing: Vec::new(),
             said: HashMap::new(),
@@ -156,6 +159,9 @@ impl Server {
             self.flush();
             if clock.slow_is_due() {
                 self.slow(&mut clock);
+            }
+            if self.control.asked() > self.answered {
+                self.publish();
             }
         }
         self.publish();
@@ -424,12 +430,13 @@ impl Server {
     }
 
     fn publish(&mut self) {
+        self.answered = self.control.asked();
         self.report.lateness = self.late.report(self.pace.skipped());
         self.report.connections = self.ended.iter().cloned().collect();
         self.report
             .connections
             .extend(self.connections.iter().map(|(_, connection)| reported(connection, true)));
-        self.control.publish(self.report.clone());
+        self.control.publish(self.report.clone(), self.answered);
     }
 }
 

@@ -134,6 +134,18 @@ fn version_four_is_a_text_for_each_message() {
 }
 
 #[test]
+fn who_offers_compression_gets_it() {
+    let server = server(Protocol::V4);
+    let offer = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
+    let mut client = Texts::ask(server.address(), &format!("/diffusion?t={MATCH}&v=4&ca=8"), offer);
+    assert!(client.head().contains("Sec-WebSocket-Extensions: permessage-deflate"));
+    assert!(client.text().starts_with("4\u{2}100\u{2}"), "short texts are sent as they are");
+    let (first, load) = client.next();
+    assert_eq!(first, 0xc1, "a whole, compressed text");
+    assert!(load.len() > 500 && load.len() < 15_000, "{} bytes of about 30,000", load.len());
+}
+
+#[test]
 fn a_session_is_named_in_the_query() {
     let server = server_with(Protocol::V4, Options { keep_alive: Duration::from_secs(20), ..options() });
     let mut client = v4(&server, "");
