@@ -6,6 +6,7 @@
 use super::documents::{Applied, Documents};
 use super::ledger::Source;
 use super::store::{Job, Queue};
+use super::time::wall_us;
 use crate::watch::Watch;
 use hashbrown::HashSet;
 use mio::Registry;
@@ -49,7 +50,12 @@ pub(super) struct Worker {
     buffered: bool,
     ended: bool,
     told: HashSet<(MatchKey, Epoch)>,
+    /// When bytes last came, wall clock in microseconds.
+    heard: i64,
 }
+
+/// The longest that a worker hangs before it is ended, microseconds.
+const HANGS: i64 = 10_000_000;
 
 /// What a turn needs.
 pub(super) struct Surroundings<'a> {
@@ -89,12 +95,19 @@ impl Worker {
     pub(super) fn new(channel: DataChannel, source: Source, watch: Watch) -> Worker {
         let told = HashSet::new();
         let phase = Phase::New;
-        Worker { channel, watch, source, phase, readable: true, buffered: false, ended: false, told }
+        let heard = wall_us();
+        Worker { channel, watch, source, phase, readable: true, buffered: false, ended: false, told, heard }
     }
 
     /// Who writes here.
     pub(super) fn source(&self) -> Source {
         self.source
+    }
+
+    /// When it was last seen to work, if its end is seen at `now`; wall clock in microseconds. One that hangs is ended by its
+    /// own watchdog or by the coordinator, so of a quiet one no more than [`HANGS`] is doubted.
+    pub(super) fn last_sign(&self, now: i64) -> i64 {
+        self.heard.max(now - HANGS).min(now)
     }
 
     /// The poller saw something.
@@ -133,8 +146,11 @@ impl Worker {
             return Ok(());
         }
         match self.channel.read()? {
-            ReadOutcome::Drained => self.readable = false,
-            ReadOutcome::More => {}
+            ReadOutcome::Drained => {
+                self.readable = false;
+                self.heard = wall_us();
+            }
+            ReadOutcome::More => self.heard = wall_us(),
             ReadOutcome::Closed => {
                 self.readable = false;
                 self.ended = true;

@@ -371,7 +371,8 @@ impl Recorder {
         let (_, worker) = self.workers.remove(place);
         let raw = worker.channel().as_raw_fd();
         let _ = self.poll.registry().deregister(&mut SourceFd(&raw));
-        self.jobs.push(Job::Gone { source: worker.source(), at: wall_us() });
+        let at = wall_us();
+        self.jobs.push(Job::Gone { source: worker.source(), at, heard: worker.last_sign(at) });
     }
 
     fn take_replies(&mut self) {

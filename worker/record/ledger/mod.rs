@@ -116,6 +116,8 @@ pub enum Input<'a> {
         source: Source,
         /// Wall clock, microseconds.
         at: i64,
+        /// When anything last came on it, for whatever match; no later than `at`.
+        heard: i64,
     },
     /// A worker gives no sign of life.
     Silent {

@@ -64,7 +64,7 @@ pub(super) fn advance(ledger: &mut Ledger, input: &Input<'_>, now: Instant, out:
         }
         Input::End { epoch, why, at } => ledger.end(epoch, why, at, now, out),
         Input::Switch { epoch, owner, at: _ } => ledger.want(Wanted { epoch, owner, since: now }, now, out),
-        Input::Gone { source, at } => ledger.gone(source, at, now, out),
+        Input::Gone { source, at, heard } => ledger.gone(source, heard.min(at - UNSEEN), now, out),
         Input::Silent { source, since } => {
             if ledger.source() == Some(source) {
                 ledger.fall_silent(since, now, out);
@@ -313,15 +313,15 @@ impl Ledger {
         }
     }
 
-    fn gone(&mut self, source: Source, at: i64, now: Instant, out: &mut Outcome) {
+    /// `died`: when it may have died, at the earliest.
+    fn gone(&mut self, source: Source, died: i64, now: Instant, out: &mut Outcome) {
         if self.candidate.as_ref().is_some_and(|candidate| candidate.source == source) {
             self.candidate = None;
         }
         let owned = self.owner.is_some_and(|owner| owner.source == source && owner.state != OwnerState::Dead);
         if owned && !self.ended {
-            // It died before that was seen, and another may have its load already.
-            let died = self.known_at.max(at - UNSEEN);
-            self.lose(OwnerState::Dead, "worker_died", died, now, out);
+            // It died before that was seen, or hung before it died; and another may have its load already.
+            self.lose(OwnerState::Dead, "worker_died", self.known_at.max(died), now, out);
         }
     }
 

@@ -120,7 +120,7 @@ impl Rig {
     }
 
     fn gone(&mut self, source: Source) -> &mut Rig {
-        self.give(&Input::Gone { source, at: self.wall + 3 })
+        self.give(&Input::Gone { source, at: self.wall + 3, heard: self.wall + 3 })
     }
 
     fn kinds(&self) -> Vec<&'static str> {

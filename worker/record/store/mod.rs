@@ -230,7 +230,7 @@ impl Store {
                 self.each_of(source, |at| Input::Attached { source, at });
             }
             Job::Frame { source, frame, version } => self.frame(source, &frame, version),
-            Job::Gone { source, at } => self.each_of(source, |_| Input::Gone { source, at }),
+            Job::Gone { source, at, heard } => self.each_of(source, |_| Input::Gone { source, at, heard }),
             Job::Silent { source, ms } => {
                 self.each_of(source, |at| Input::Silent { source, since: at - i64::from(ms) * 1_000 });
             }

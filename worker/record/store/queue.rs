@@ -40,6 +40,8 @@ pub enum Job {
         source: Source,
         /// When that was seen, wall clock in microseconds.
         at: i64,
+        /// When it was last seen to work.
+        heard: i64,
     },
     /// A worker gives no sign of life.
     Silent {
