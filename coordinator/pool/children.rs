@@ -157,11 +157,14 @@ impl Pool {
         let mut hung = Vec::new();
         let mut unconnected = Vec::new();
         let mut silent_now = Vec::new();
-        for slot in self.slots.iter_mut().filter(|slot| slot.life.works()) {
+        for slot in self.slots.iter_mut().filter(|slot| slot.life.works() || slot.life.is_stopping()) {
             let silent = self.now.saturating_sub(slot.heard_at);
             let silent_ms = millis(silent);
             if silent >= self.config.timing.hung_after {
+                // One that is to leave and hangs is not waited for until its deadline.
                 hung.push((slot.id, silent_ms));
+            } else if slot.life.is_stopping() {
+                continue;
             } else if silent >= self.config.timing.silent_after && slot.pulse == Pulse::Regular {
                 slot.pulse = Pulse::Silent;
                 let matches = slot.matches.len();

@@ -155,3 +155,38 @@ fn a_start_that_hangs_is_killed_and_another_follows() {
     bed.pass(ms(15_000), &[]);
     assert_eq!(bed.pool.status(Surroundings::default()).workers.ready, 1);
 }
+
+#[test]
+fn a_worker_that_hangs_while_it_is_to_leave_is_killed_as_any_other() {
+    let mut bed = Bed::new(config(2));
+    bed.load_list(&["a", "b"]);
+    bed.pass(ms(1_000), &[]);
+    let (request, timeout) = (RequestId(7), ms(60_000));
+    bed.give(Input::Command { request, command: Command::Drain { slot: SlotId(1) }, timeout });
+    bed.pass(ms(1_000), &[]);
+    for id in ["a", "b"] {
+        bed.live(id);
+        if let matches::Place::Placed { candidate: Some(seat), .. } = &bed.pool.matches[&key(id)].place {
+            let message = FromRecorder::Switched { key: key(id), epoch: seat.epoch };
+            let generation = bed.pool.recorder.life.generation;
+            bed.give(Input::Recorder { generation, message });
+        }
+    }
+    bed.pass(ms(1_000), &[]);
+    assert!(bed.told(1).iter().any(|message| matches!(message, ToWorker::Stop { .. })));
+    let signals = |bed: &Bed| {
+        let mut sent = Vec::new();
+        for action in &bed.log {
+            if let Action::Kill { child: Child::Worker(SlotId(1)), signal, .. } = action {
+                sent.push(*signal);
+            }
+        }
+        sent
+    };
+    bed.pass(ms(9_500), &[1]);
+    assert_eq!(signals(&bed), []);
+    bed.pass(ms(1_000), &[1]);
+    assert_eq!(signals(&bed), [Signal::Abort]);
+    bed.pass(ms(2_500), &[1]);
+    assert_eq!(signals(&bed), [Signal::Abort, Signal::Kill], "once each");
+}
