@@ -52,6 +52,8 @@ pub struct FeedConfig {
     pub max_subscriptions: u32,
     /// Connections to this feed at most.
     pub max_connections: u32,
+    /// Under strategy `multiplex`: connections that one process holds.
+    pub connections_per_process: u32,
     /// Connections opened per second at most.
     pub connects_per_s: Rate,
     /// Subscriptions sent per second at most.
@@ -114,6 +116,7 @@ impl Default for FeedConfig {
             feed_timezone: "Europe/London".to_owned(),
             max_subscriptions: 50,
             max_connections: 64,
+            connections_per_process: 8,
             connects_per_s: Rate::per_s(20.0),
             subscribes_per_s: Rate::per_s(500.0),
             dump_matches: 250,
@@ -179,7 +182,7 @@ pub enum Strategy {
     Balanced,
     /// Each connection goes round its matches: it subscribes, takes the load, unsubscribes.
     Dumps,
-    /// Several connections in one process; every subscription is kept.
+    /// Over workers of which several share a process, each with one connection; every subscription is kept.
     Multiplex,
 }
 

@@ -255,6 +255,7 @@ fn single_mistakes() {
         ("[[feed]]\nmatch_id = \"a}\"", "template brace closed without being opened"),
         ("[[feed]]\nlist_topic = \"a\\u0001b\"", "a control character in it"),
         ("[[feed]]\nmax_connections = 0", "`max_connections` is 0"),
+        ("[[feed]]\nconnections_per_process = 0", "`connections_per_process` is 0"),
         ("[[feed]]\nconnects_per_s = 0", "`connects_per_s` is 0, so nothing would ever happen"),
         ("[[feed]]\nconnects_per_s = -1.0", "`-1` is no rate"),
         ("[[feed]]\nsubscribes_per_s = nan", "`NaN` is no rate"),
@@ -301,7 +302,6 @@ fn what_is_not_built_is_refused_unless_it_is_the_default() {
     for text in [
         "[[feed]]\nkind = \"poll\"",
         "[[feed]]\nkind = \"rooms\"",
-        "[[feed]]\nstrategy = \"multiplex\"",
         "[store]\nrecord_raw = true",
         "[streams]\nredis = \"redis://127.0.0.1:6379/0\"",
         "[streams]\nndjson = \"-\"",
@@ -315,6 +315,7 @@ fn what_is_not_built_is_refused_unless_it_is_the_default() {
     for text in [
         "[[feed]]\nover_cap = \"no-load\"",
         "[[feed]]\nresubscribe = true",
+        "[[feed]]\nstrategy = \"multiplex\"\nconnections_per_process = 4",
         "[[feed]]\npayload = \"topic-tree\"\nmatches = [\"a\"]",
         "[[feed]]\npayload = \"raw\"\nmatches_file = \"f\"",
         "[sandbox]\nmode = \"off\"",

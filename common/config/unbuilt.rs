@@ -4,7 +4,7 @@
 //! Whoever builds a part removes its line here.
 
 use super::check::Findings;
-use super::feed::{FeedConfig, FeedKind, Strategy};
+use super::feed::{FeedConfig, FeedKind};
 use super::locate::Place;
 use super::sections::{GatewayConfig, SandboxMode, StreamsConfig};
 use super::{Config, SandboxConfig};
@@ -28,14 +28,7 @@ fn feed_settings(feed: &FeedConfig) -> Vec<Setting> {
         FeedKind::Diffusion => false,
         FeedKind::Poll | FeedKind::Rooms => true,
     };
-    let strategy = match feed.strategy {
-        Strategy::Balanced | Strategy::Dumps => false,
-        Strategy::Multiplex => true,
-    };
-    vec![
-        ("kind", kind, "expected \"diffusion\""),
-        ("strategy", strategy, "expected \"balanced\" or \"dumps\""),
-    ]
+    vec![("kind", kind, "expected \"diffusion\"")]
 }
 
 fn stream_settings(streams: &StreamsConfig) -> Vec<Setting> {

@@ -39,9 +39,11 @@ fn check_feed(feed: &mut FeedConfig, index: usize, findings: &mut Findings<'_>) 
     ] {
         check_plain(text, &at(key), findings);
     }
-    for (key, count) in
-        [("max_subscriptions", feed.max_subscriptions), ("max_connections", feed.max_connections)]
-    {
+    for (key, count) in [
+        ("max_subscriptions", feed.max_subscriptions),
+        ("max_connections", feed.max_connections),
+        ("connections_per_process", feed.connections_per_process),
+    ] {
         if count == 0 {
             findings.add(&at(key), format!("`{key}` is 0"), "expected at least 1");
         }

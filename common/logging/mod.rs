@@ -123,6 +123,12 @@ impl LogHandle {
         self.shared.queue.set_out(Out::File(file));
     }
 
+    /// What this process writes from now on is said by `who`: one that runs several workers speaks for each in turn.
+    pub fn set_who(&self, who: Who) {
+        let mut speaks = self.shared.who.write().unwrap_or_else(PoisonError::into_inner);
+        *speaks = who;
+    }
+
     /// Waits until everything logged so far is written, at most `deadline`. Tells whether it is.
     pub fn flush(&self, deadline: Duration) -> bool {
         self.shared.queue.flush(deadline)
@@ -142,6 +148,7 @@ impl fmt::Debug for LogHandle {
 
 struct Shared {
     filter: RwLock<Filter>,
+    who: Arc<RwLock<Who>>,
     queue: Arc<Queue>,
 }
 
@@ -180,13 +187,18 @@ fn build(who: Who, filter: &str, format: LogFormat, target: Target) -> Result<(L
         Target::File(file) => Out::File(file),
     };
     let queue = Queue::start(who, format, out).map_err(LogError::Thread)?;
+    let who = Arc::new(RwLock::new(who));
+    let speaks = Arc::clone(&who);
     let lines = env_logger::Builder::new()
         .filter_level(log::LevelFilter::Trace)
         .write_style(env_logger::WriteStyle::Never)
-        .format(move |out, record| line::write(out, jiff::Timestamp::now(), who, format, record))
+        .format(move |out, record| {
+            let who = *speaks.read().unwrap_or_else(PoisonError::into_inner);
+            line::write(out, jiff::Timestamp::now(), who, format, record)
+        })
         .target(env_logger::Target::Pipe(Box::new(queue::Entrance(Arc::clone(&queue)))))
         .build();
-    let shared = Arc::new(Shared { filter, queue });
+    let shared = Arc::new(Shared { filter, who, queue });
     Ok((Logger { lines, shared: Arc::clone(&shared) }, LogHandle { shared }))
 }
 

@@ -11,7 +11,8 @@ pub(super) const TRIPPED: &str = "too many workers died within a minute: none is
 #[derive(Debug)]
 pub(super) struct Breaker {
     state: State,
-    deaths: VecDeque<Duration>,
+    /// When, and which process if there was one: workers that shared it died of one death.
+    deaths: VecDeque<(Duration, Option<u32>)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,10 +51,18 @@ impl Breaker {
         }
     }
 
-    pub(super) fn died(&mut self, slot: SlotId, generation: Generation, now: Duration, timing: &Timing) {
-        self.deaths.push_back(now);
-        while self.deaths.front().is_some_and(|at| *at + timing.intensity_window < now) {
+    pub(super) fn died(
+        &mut self,
+        (slot, generation): (SlotId, Generation),
+        pid: Option<u32>,
+        now: Duration,
+        timing: &Timing,
+    ) {
+        while self.deaths.front().is_some_and(|(at, _)| *at + timing.intensity_window < now) {
             self.deaths.pop_front();
+        }
+        if pid.is_none() || self.deaths.iter().all(|(_, other)| *other != pid) {
+            self.deaths.push_back((now, pid));
         }
         let trial_failed = self.state == State::Trial { slot, generation };
         if trial_failed || (self.state == State::Closed && self.deaths.len() > timing.pool_deaths) {
@@ -87,14 +96,15 @@ mod tests {
         let s = Duration::from_secs;
         let mut breaker = Breaker::new();
         for n in 0..20 {
-            breaker.died(SlotId(n), Generation(1), s(1), &timing);
+            breaker.died((SlotId(n), Generation(1)), Some(n.into()), s(1), &timing);
+            breaker.died((SlotId(n + 100), Generation(1)), Some(n.into()), s(1), &timing);
         }
-        assert!(breaker.may_spawn(s(1)));
-        breaker.died(SlotId(20), Generation(1), s(2), &timing);
+        assert!(breaker.may_spawn(s(1)), "forty workers, but twenty processes");
+        breaker.died((SlotId(20), Generation(1)), None, s(2), &timing);
         assert!(!breaker.may_spawn(s(61)) && breaker.may_spawn(s(62)));
         breaker.spawned(SlotId(3), Generation(2));
         assert!(!breaker.may_spawn(s(63)), "one trial only");
-        breaker.died(SlotId(3), Generation(2), s(64), &timing);
+        breaker.died((SlotId(3), Generation(2)), Some(99), s(64), &timing);
         assert!(!breaker.may_spawn(s(100)) && breaker.may_spawn(s(124)));
         breaker.spawned(SlotId(3), Generation(3));
         breaker.ready(SlotId(3), Generation(3), s(125), s(134));

@@ -241,8 +241,8 @@ impl Pool {
         departure: Departure,
         out: &mut Vec<Action>,
     ) -> usize {
-        let suspects = match self.slot_mut(slot) {
-            Some(slot) => std::mem::take(&mut slot.suspects),
+        let (suspects, pid) = match self.slot_mut(slot) {
+            Some(slot) => (std::mem::take(&mut slot.suspects), slot.pid),
             None => return 0,
         };
         let now = self.now;
@@ -250,10 +250,10 @@ impl Pool {
             Departure::Asked => {}
             Departure::Left => self.breaker.left(slot, generation, now),
             Departure::Died { suspicious } => {
-                self.breaker.died(slot, generation, now, &self.config.timing);
+                self.breaker.died((slot, generation), pid, now, &self.config.timing);
                 if suspicious {
                     for key in &suspects {
-                        self.suspect(key, Crash { slot, generation, at: now }, out);
+                        self.suspect(key, Crash { slot, generation, pid, at: now }, out);
                     }
                 }
             }
@@ -265,8 +265,7 @@ impl Pool {
         let window = self.config.timing.suspicion;
         let Some(a_match) = self.matches.get_mut(key) else { return };
         a_match.crashes.retain(|old| old.at + window >= crash.at);
-        let other =
-            a_match.crashes.iter().any(|old| (old.slot, old.generation) != (crash.slot, crash.generation));
+        let other = a_match.crashes.iter().any(|old| old.is_another(&crash));
         a_match.crashes.push(crash);
         if other && !matches!(a_match.place, Place::Quarantined) {
             self.quarantine(key, crash.slot, out);

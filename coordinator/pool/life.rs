@@ -1,7 +1,7 @@
 //! The life of a child's place: one state enum, one function ([`Life::advance`]) that owns every transition.
 //!
 //! Knows nothing of matches. It holds the start deadline, the ladder of signals, back-off, the intensity limit and
-//! parking. Used for the workers' slots and for the recorder.
+//! parking. Used for the workers' slots and for the recorder, which is never parked for dying often: nobody takes over from it.
 
 use super::action::Signal;
 use super::config::Timing;
@@ -100,9 +100,19 @@ pub(super) enum Departure {
     Died { suspicious: bool },
 }
 
+/// Whether other places do what this one does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Peers {
+    /// A worker's slot: where one dies too often it is parked, and others go on.
+    Many,
+    /// The recorder's: it is waited for, but no longer than the longest back-off.
+    None,
+}
+
 /// A place's state and history.
 #[derive(Debug)]
 pub(super) struct Life {
+    peers: Peers,
     pub(super) state: State,
     pub(super) generation: Generation,
     /// Starts after an unasked death.
@@ -126,8 +136,14 @@ pub(super) struct Life {
 const STEADY: Duration = Duration::from_secs(2);
 
 impl Life {
-    pub(super) fn new(generation: Generation, restarts: u32, last_exit: Option<String>) -> Self {
+    pub(super) fn new(
+        peers: Peers,
+        generation: Generation,
+        restarts: u32,
+        last_exit: Option<String>,
+    ) -> Self {
         Life {
+            peers,
             state: State::Empty,
             generation,
             restarts,
@@ -344,7 +360,8 @@ impl Life {
         while self.deaths.front().is_some_and(|at| *at + timing.intensity_window < now) {
             self.deaths.pop_front();
         }
-        let state = if self.trial || self.deaths.len() > timing.slot_deaths {
+        let often = self.trial || self.deaths.len() > timing.slot_deaths;
+        let state = if often && self.peers == Peers::Many {
             self.deaths.clear();
             self.trial = true;
             State::Parked { until: Some(now + timing.park) }

@@ -64,7 +64,21 @@ pub(super) struct Delisted {
 pub(super) struct Crash {
     pub(super) slot: SlotId,
     pub(super) generation: Generation,
+    /// The process: workers that share one crash together, once.
+    pub(super) pid: Option<u32>,
     pub(super) at: Duration,
+}
+
+impl Crash {
+    /// Whether another process crashed then.
+    pub(super) fn is_another(&self, other: &Crash) -> bool {
+        match (self.pid, other.pid) {
+            (Some(one), Some(two)) => one != two,
+            (Some(_) | None, None) | (None, Some(_)) => {
+                (self.slot, self.generation) != (other.slot, other.generation)
+            }
+        }
+    }
 }
 
 /// Where a match is.

@@ -63,7 +63,7 @@ use deaths::Deaths;
 use epochs::Epochs;
 use feed::{Budget, Feed, FirstList, Told};
 use jitter::Jitter;
-use life::{Event, Life, Outcome};
+use life::{Event, Life, Outcome, Peers};
 use list::MatchList;
 use matches::{Ended, Ending, Match};
 use operate::{Requests, Stopping};
@@ -351,7 +351,12 @@ impl Pool {
                 self.make_slots(kept.slot);
             }
             if let Some(slot) = self.slot_mut(SlotId(kept.slot)) {
-                slot.life = Life::new(Generation(kept.generation), kept.restarts, kept.last_exit.clone());
+                slot.life = Life::new(
+                    Peers::Many,
+                    Generation(kept.generation),
+                    kept.restarts,
+                    kept.last_exit.clone(),
+                );
             }
         }
         for kept in &saved.learned_caps {
@@ -444,7 +449,7 @@ impl Pool {
 }
 
 fn new_slot(number: u16) -> Slot {
-    Slot::new(SlotId(number), Life::new(Generation(0), 0, None))
+    Slot::new(SlotId(number), Life::new(Peers::Many, Generation(0), 0, None))
 }
 
 fn new_feed(plan: &FeedPlan) -> Feed {

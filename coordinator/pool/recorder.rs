@@ -1,7 +1,7 @@
 //! The recorder as the pool sees it: its life, its counters, and what it must be told when it starts anew.
 
 use super::input::Child;
-use super::life::{Event, Life, Outcome};
+use super::life::{Event, Life, Outcome, Peers};
 use super::matches::{Place, Switch};
 use super::notice::Notice;
 use super::slot::{Data, Pulse};
@@ -32,7 +32,7 @@ pub(super) enum FirstReady {
 impl Recorder {
     pub(super) fn new(generation: Generation) -> Self {
         Recorder {
-            life: Life::new(generation, 0, None),
+            life: Life::new(Peers::None, generation, 0, None),
             pid: None,
             spawned_at: Duration::ZERO,
             heard_at: Duration::ZERO,

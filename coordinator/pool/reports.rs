@@ -31,6 +31,8 @@ impl Pool {
         match message {
             FromWorker::Hello(hello) => self.welcome(Child::Worker(slot), &hello, Some(feed), out),
             FromWorker::Ready => self.worker_ready(slot, generation, out),
+            // The shell's: it makes an end of it once the channel is closed.
+            FromWorker::Left { .. } => {}
             FromWorker::DataOpened => {
                 if let Some(place) = self.slot_mut(slot) {
                     place.data = Data::Open;

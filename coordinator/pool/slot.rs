@@ -183,6 +183,7 @@ impl Slot {
 
 #[cfg(test)]
 mod tests {
+    use super::super::life::Peers;
     use super::*;
 
     fn report(commands_seen: u64, subscriptions: u32) -> LoadReport {
@@ -191,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_subscription_counts_from_asking_until_its_end_was_seen() {
-        let mut slot = Slot::new(SlotId(1), Life::new(Generation(0), 0, None));
+        let mut slot = Slot::new(SlotId(1), Life::new(Peers::Many, Generation(0), 0, None));
         slot.asked(3);
         slot.asked(2);
         assert_eq!((slot.load(1), slot.reserved()), (6, 5));

@@ -18,7 +18,7 @@ fn a_death_is_remembered_with_what_it_cost_and_what_the_worker_did() {
     let all = deaths(&bed);
     let [death] = all.as_slice() else { panic!("{all:?}") };
     assert_eq!((death.child, death.worker, death.feed.as_str()), ("worker", Some(1), "inplay"));
-    assert_eq!((death.exit, death.signal, death.core, death.pid), (None, Some(11), true, Some(9)));
+    assert_eq!((death.exit, death.signal, death.core, death.pid), (None, Some(11), true, Some(1_001)));
     assert_eq!((death.generation, death.matches, death.why.as_str()), (1, 2, ""));
     assert_eq!((death.peak_rss_bytes, death.cpu_s), (Some(5 << 20), Some(1.5)));
     assert!((3.0..4.0).contains(&death.uptime_s), "{death:?}");
@@ -91,6 +91,43 @@ fn more_than_twenty_deaths_in_a_minute_degrade_the_pool_and_one_trial_decides() 
     bed.pass(ms(120_000), &[]);
     assert_eq!(bed.said("pool.recovered"), 1);
     assert!(ready(&bed) >= 22, "{}", ready(&bed));
+}
+
+#[test]
+fn workers_that_share_a_process_die_one_death() {
+    let mut bed = Bed::new(config(64));
+    let ids: Vec<String> = (0..110).map(|n| format!("m{n}")).collect();
+    bed.load_list(&ids.iter().map(String::as_str).collect::<Vec<_>>());
+    bed.pass(ms(2_000), &[]);
+    let together: Vec<u16> = bed.seen.keys().map(|slot| slot.0).collect();
+    assert!(together.len() >= 22, "{together:?}");
+    for slot in &together {
+        bed.pool.slot_mut(SlotId(*slot)).unwrap().pid = Some(7);
+    }
+    // One that is about to move has a seat in both, and they are one suspect.
+    let (from, _) = bed.owner("m0");
+    let to = *together.iter().find(|slot| **slot != from).unwrap();
+    bed.pool.slot_mut(SlotId(to)).unwrap().suspects.push(key("m0"));
+    for slot in &together {
+        bed.exit(*slot, SEGV);
+    }
+    assert_eq!(bed.said("pool.degraded"), 0, "{} workers, but one process", together.len());
+    assert_eq!(bed.view("m0").state, MatchViewState::Waiting);
+    bed.pass(ms(30_000), &[]);
+    assert_eq!(bed.pool.count().waiting, 0);
+}
+
+#[test]
+fn a_recorder_that_dies_again_and_again_is_waited_for_no_longer_than_its_back_off() {
+    let mut bed = Bed::new(config(2));
+    bed.load_list(&["a"]);
+    for _ in 0..12 {
+        let (child, generation) = (Child::Recorder, bed.pool.recorder.life.generation);
+        bed.give(Input::Exited { child, generation, exit: KILLED, usage: None });
+        bed.pass(Duration::from_secs(37), &[]);
+        assert!(bed.pool.recorder.life.is_ready(), "{:?}", bed.pool.recorder.life.state);
+    }
+    assert_eq!(bed.said("recorder.parked"), 0);
 }
 
 #[test]

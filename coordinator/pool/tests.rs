@@ -55,6 +55,14 @@ fn config(max_workers: u16) -> PoolConfig {
     }
 }
 
+/// A process of its own for each start, unless two are to share one.
+fn pid(child: Child, generation: Generation) -> u32 {
+    match child {
+        Child::Recorder => 900_000 + generation.0,
+        Child::Worker(slot) => u32::from(slot.0) * 1_000 + generation.0,
+    }
+}
+
 fn key(id: &str) -> MatchKey {
     MatchKey { feed: FEED, id: id.into() }
 }
@@ -103,7 +111,7 @@ impl Bed {
                         worker(slot, generation, FromWorker::Hello(hello))
                     }
                 };
-                vec![Input::Spawned { child, generation, pid: 9 }, said]
+                vec![Input::Spawned { child, generation, pid: pid(child, generation) }, said]
             }
             Action::Welcome { child: Child::Recorder, generation, .. } => {
                 let message = FromRecorder::Ready { highest_epoch: Epoch(500), token: 1 };

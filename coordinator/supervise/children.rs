@@ -1,12 +1,14 @@
-//! The processes that the coordinator has, and the channels to them.
+//! The children that the coordinator has, and the channels to them.
 //!
-//! A child stays here until it is reaped, even when its channel is closed: its pid must not be forgotten before.
+//! A child stays here until its process is reaped, even when its channel is closed, or until it says that it left a process
+//! that goes on with others. A worker that may share a process is sent aboard one that has room, else one is made for it.
 
+use super::processes::{Lodging, Processes};
 use super::spawn::{self, ChildKind, SpawnError};
 use super::tokens::Tokens;
 use crate::pool::{Child, Exit, Signal, Usage};
 use mio::unix::SourceFd;
-use mio::{Interest, Registry, Token};
+use mio::{Registry, Token};
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -15,7 +17,6 @@ use touchline_common::ipc::messages::recorder::{FromRecorder, ToRecorder};
 use touchline_common::ipc::messages::worker::{FromWorker, ToWorker};
 use touchline_common::ipc::{Channel, ChannelError, FrameError, PROTO, ReadOutcome};
 use touchline_common::model::Generation;
-use touchline_common::sys::pidfd::PidFd;
 use touchline_worker::watch::Watch;
 
 /// The longest message from a child, bytes.
@@ -35,8 +36,8 @@ pub enum Source {
     Listener,
     /// A child's channel.
     Channel(Child),
-    /// A child's end.
-    Process(Child),
+    /// The end of a process, by its pid.
+    Process(u32),
     /// An operator, by its number.
     Client(u32),
 }
@@ -49,20 +50,24 @@ enum Link {
 }
 
 #[derive(Debug)]
-struct Process {
+struct Berth {
     generation: Generation,
     pid: u32,
-    pidfd: PidFd,
-    pid_token: Token,
     link: Option<(Link, Token, Watch)>,
     standing: Standing,
 }
 
-/// Whether a child may be told anything: until it has its welcome it understands nothing else.
+/// How far a child is with us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
+    /// Until it has its welcome it understands nothing but what belongs to a beginning.
     New,
+    /// It takes messages.
     Welcomed,
+    /// It was asked to leave.
+    Leaving,
+    /// It says that it ended, with this code, and that its process goes on.
+    Left(u8),
 }
 
 /// A message of a child.
@@ -74,14 +79,15 @@ pub enum Said {
     Recorder(FromRecorder, u32),
 }
 
-/// Every child that is not reaped.
+/// Every child that is not gone.
 #[derive(Debug, Default)]
 pub struct Children {
-    processes: BTreeMap<Child, Process>,
+    berths: BTreeMap<Child, Berth>,
+    processes: Processes,
 }
 
 impl Children {
-    /// Starts a child and watches it.
+    /// Starts a child and watches it; gives its process.
     ///
     /// # Errors
     /// [`SpawnError`]: there is no such child then.
@@ -89,66 +95,119 @@ impl Children {
         &mut self,
         child: Child,
         generation: Generation,
+        lodging: Lodging,
         registry: &Registry,
         tokens: &mut Tokens<Source>,
     ) -> Result<u32, SpawnError> {
-        let kind = match child {
-            Child::Worker(slot) => ChildKind::Worker { slot: slot.0 },
-            Child::Recorder => ChildKind::Recorder,
+        let (pid, channel) = match self.host(lodging) {
+            Some((pid, host)) => (pid, self.board(host)?),
+            None => {
+                let spawn::Child { pid, pidfd, channel } = spawn::spawn(kind(child))?;
+                self.processes
+                    .insert(pid, pidfd, child, lodging, registry, tokens)
+                    .map_err(|source| SpawnError { operation: "watching a child", source })?;
+                (pid, channel)
+            }
         };
-        let spawn::Child { pid, pidfd, channel } = spawn::spawn(kind)?;
-        let pid_token = tokens.insert(Source::Process(child));
-        let channel_token = tokens.insert(Source::Channel(child));
-        match watch(child, &pidfd, pid_token, channel, channel_token, registry) {
-            Ok((link, watch)) => {
-                let link = Some((link, channel_token, watch));
-                let standing = Standing::New;
-                let process = Process { generation, pid, pidfd, pid_token, link, standing };
-                self.processes.insert(child, process);
-                Ok(pid)
-            }
-            Err(source) => {
-                tokens.remove(pid_token);
-                tokens.remove(channel_token);
-                spawn::end(&pidfd);
-                Err(SpawnError { operation: "watching a child", source })
-            }
-        }
+        let token = tokens.insert(Source::Channel(child));
+        let (link, watch) = open(child, channel, token, registry).map_err(|source| {
+            // Its channel is closed with this: it finds no coordinator and leaves.
+            tokens.remove(token);
+            SpawnError { operation: "watching a child's channel", source }
+        })?;
+        self.processes.board(pid, child);
+        let link = Some((link, token, watch));
+        self.berths.insert(child, Berth { generation, pid, link, standing: Standing::New });
+        Ok(pid)
+    }
+
+    /// A process with room, and a child in it that can be told of one more.
+    fn host(&self, lodging: Lodging) -> Option<(u32, Child)> {
+        let Lodging::Together { feed, most } = lodging else { return None };
+        let listens = |child: &Child| {
+            self.berths.get(child).is_some_and(|berth| {
+                berth.link.is_some() && matches!(berth.standing, Standing::New | Standing::Welcomed)
+            })
+        };
+        self.processes
+            .with_room(feed, most)
+            .find_map(|(pid, aboard)| Some((pid, aboard.iter().copied().find(listens)?)))
+    }
+
+    /// Sends one end of a new channel to the process of `host`, for one more worker; gives the other.
+    fn board(&mut self, host: Child) -> Result<OwnedFd, SpawnError> {
+        let (near, far) = spawn::channel_pair()?;
+        self.tell_worker(host, &ToWorker::Board, 0, Some(far)).map_err(|error| SpawnError {
+            operation: "sending a worker aboard",
+            source: io::Error::other(error.to_string()),
+        })?;
+        Ok(near)
     }
 
     /// The child's generation, if it is there.
     pub fn generation(&self, child: Child) -> Option<Generation> {
-        self.processes.get(&child).map(|process| process.generation)
-    }
-
-    /// The child's pid, if it is there.
-    pub fn pid(&self, child: Child) -> Option<u32> {
-        self.processes.get(&child).map(|process| process.pid)
+        self.berths.get(&child).map(|berth| berth.generation)
     }
 
     /// The child has its welcome.
     pub fn welcomed(&mut self, child: Child) {
-        if let Some(process) = self.processes.get_mut(&child) {
-            process.standing = Standing::Welcomed;
+        self.stands(child, Standing::Welcomed);
+    }
+
+    /// The child was asked to leave.
+    pub fn leaving(&mut self, child: Child) {
+        self.stands(child, Standing::Leaving);
+    }
+
+    /// The child says that it ended, and that its process goes on.
+    pub fn said_left(&mut self, child: Child, code: u8) {
+        self.stands(child, Standing::Left(code));
+    }
+
+    fn stands(&mut self, child: Child, standing: Standing) {
+        if let Some(berth) = self.berths.get_mut(&child) {
+            berth.standing = standing;
         }
+    }
+
+    /// How busy a child says that its process is.
+    pub fn note_busy(&mut self, child: Child, busy: f32) {
+        if let Some(berth) = self.berths.get(&child) {
+            self.processes.note_busy(berth.pid, busy);
+        }
+    }
+
+    /// Takes out a child whose channel is closed if it left a process that others still run in; how it ended.
+    pub fn take_left(&mut self, child: Child) -> Option<Exit> {
+        let berth = self.berths.get(&child).filter(|berth| berth.link.is_none())?;
+        let Standing::Left(code) = berth.standing else { return None };
+        self.processes.disembark(berth.pid, child).then(|| self.berths.remove(&child))?;
+        Some(Exit::Code(code.into()))
+    }
+
+    /// The children in a process.
+    pub fn aboard(&self, pid: u32) -> Vec<Child> {
+        self.processes.aboard(pid)
     }
 
     /// What a child that was not welcomed would have said, if `error` is that it speaks another version.
     pub fn foreign_hello(&self, child: Child, error: &ChannelError) -> Option<Hello> {
-        let process = self.processes.get(&child).filter(|process| process.standing == Standing::New)?;
+        let berth = self.berths.get(&child).filter(|berth| berth.standing == Standing::New)?;
         let ChannelError::Frame(FrameError::Magic { header: [version, family, ..] }) = error else {
             return None;
         };
         let (proto, ours) = (u16::from(*version), PROTO.to_le_bytes());
         // The low byte is the version, the high one the mark that all versions share.
         let kin = *family == FRAME_FAMILY && *version != ours[0];
-        kin.then(|| Hello { proto_min: proto, proto_max: proto, build: String::new(), pid: process.pid })
+        kin.then(|| Hello { proto_min: proto, proto_max: proto, build: String::new(), pid: berth.pid })
     }
 
     /// The children that understand us: their channel is open and they have their welcome.
     pub fn listening(&self) -> impl Iterator<Item = Child> + '_ {
-        let listens = |process: &Process| process.link.is_some() && process.standing == Standing::Welcomed;
-        self.processes.iter().filter(move |(_, process)| listens(process)).map(|(child, _)| *child)
+        let listens = |berth: &Berth| {
+            berth.link.is_some() && matches!(berth.standing, Standing::Welcomed | Standing::Leaving)
+        };
+        self.berths.iter().filter(move |(_, berth)| listens(berth)).map(|(child, _)| *child)
     }
 
     /// Whether none is left.
@@ -231,8 +290,8 @@ impl Children {
     /// Writes what is queued for every child; those that cannot be written any more are named with the reason.
     pub fn flush(&mut self, registry: &Registry) -> Vec<(Child, io::Error)> {
         let mut broken = Vec::new();
-        for (child, process) in &mut self.processes {
-            let Some((link, _, watch)) = &mut process.link else { continue };
+        for (child, berth) in &mut self.berths {
+            let Some((link, _, watch)) = &mut berth.link else { continue };
             let flushed = match link {
                 Link::Worker(channel) if channel.queued() > 0 => channel.flush().map(|_| channel.queued()),
                 Link::Recorder(channel) if channel.queued() > 0 => channel.flush().map(|_| channel.queued()),
@@ -247,7 +306,7 @@ impl Children {
 
     /// Closes a child's channel; whether it was open.
     pub fn close(&mut self, child: Child, registry: &Registry, tokens: &mut Tokens<Source>) -> bool {
-        let Some((link, token, _)) = self.processes.get_mut(&child).and_then(|process| process.link.take())
+        let Some((link, token, _)) = self.berths.get_mut(&child).and_then(|berth| berth.link.take())
         else {
             return false;
         };
@@ -257,60 +316,71 @@ impl Children {
         true
     }
 
-    /// Sends a signal to a child that is there.
+    /// Sends a signal to the process of a child that is there.
     ///
     /// # Errors
     /// As `pidfd_send_signal(2)`.
-    pub fn signal(&self, child: Child, signal: Signal) -> io::Result<()> {
-        use nix::sys::signal::Signal as Kernel;
-        let Some(process) = self.processes.get(&child) else { return Ok(()) };
-        process.pidfd.signal(match signal {
-            Signal::Term => Kernel::SIGTERM,
-            Signal::Abort => Kernel::SIGABRT,
-            Signal::Kill => Kernel::SIGKILL,
-        })
+    pub fn signal(&mut self, child: Child, signal: Signal) -> io::Result<()> {
+        let Some(berth) = self.berths.get(&child) else { return Ok(()) };
+        self.processes.signal(berth.pid, signal)
     }
 
-    /// Reaps a child if it has ended: then it is no more among these. Its channel must be read to the end and closed before.
+    /// Reaps a process if it has ended: then its children are no more among these. Their channels must be read to the end before.
     ///
     /// # Errors
     /// As `waitid(2)`.
     pub fn reap(
         &mut self,
-        child: Child,
+        pid: u32,
         registry: &Registry,
         tokens: &mut Tokens<Source>,
-    ) -> io::Result<Option<(Exit, Usage)>> {
-        let Some(process) = self.processes.get(&child) else { return Ok(None) };
-        let Some(ended) = spawn::reap(&process.pidfd)? else { return Ok(None) };
-        self.close(child, registry, tokens);
-        if let Some(process) = self.processes.remove(&child) {
-            let _ = registry.deregister(&mut SourceFd(&process.pidfd.as_raw_fd()));
-            tokens.remove(process.pid_token);
+    ) -> io::Result<Option<Reaped>> {
+        let aboard = self.processes.aboard(pid);
+        let Some((exit, usage)) = self.processes.reap(pid, registry, tokens)? else { return Ok(None) };
+        let mut children = Vec::new();
+        for child in aboard {
+            // A child that could not be watched may have its successor elsewhere already.
+            let Some(generation) = self.berths.get(&child).filter(|berth| berth.pid == pid).map(|b| b.generation)
+            else {
+                continue;
+            };
+            self.close(child, registry, tokens);
+            self.berths.remove(&child);
+            children.push((child, generation));
         }
-        Ok(Some(ended))
+        Ok(Some(Reaped { children, exit, usage }))
     }
 
     fn link(&mut self, child: Child) -> Option<&mut Link> {
-        self.processes.get_mut(&child)?.link.as_mut().map(|(link, _, _)| link)
+        self.berths.get_mut(&child)?.link.as_mut().map(|(link, _, _)| link)
     }
 }
 
-/// Puts both of a child's descriptors into the poll. What one error leaves there goes with the descriptor itself.
-fn watch(
-    child: Child,
-    pidfd: &PidFd,
-    pid_token: Token,
-    channel: OwnedFd,
-    channel_token: Token,
-    registry: &Registry,
-) -> io::Result<(Link, Watch)> {
+/// A process that ended.
+#[derive(Debug)]
+pub struct Reaped {
+    /// Who ran in it.
+    pub children: Vec<(Child, Generation)>,
+    /// How it ended.
+    pub exit: Exit,
+    /// What it had used.
+    pub usage: Usage,
+}
+
+fn kind(child: Child) -> ChildKind {
+    match child {
+        Child::Worker(slot) => ChildKind::Worker { slot: slot.0 },
+        Child::Recorder => ChildKind::Recorder,
+    }
+}
+
+/// Puts a child's channel into the poll.
+fn open(child: Child, channel: OwnedFd, token: Token, registry: &Registry) -> io::Result<(Link, Watch)> {
     let link = match child {
         Child::Worker(_) => Link::Worker(Channel::new(channel, IN_LIMIT, OUT_LIMIT)?),
         Child::Recorder => Link::Recorder(Channel::new(channel, IN_LIMIT, OUT_LIMIT)?),
     };
-    registry.register(&mut SourceFd(&pidfd.as_raw_fd()), pid_token, Interest::READABLE)?;
-    let watch = Watch::new(registry, link.fd(), channel_token)?;
+    let watch = Watch::new(registry, link.fd(), token)?;
     Ok((link, watch))
 }
 

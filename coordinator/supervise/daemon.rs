@@ -4,13 +4,14 @@
 //! in order, then one write per channel. It never waits for anybody: channels are non-blocking and bounded, answers
 //! have deadlines. A child's frames are taken in pieces, so that a chatty one does not keep the operators waiting.
 
-use super::children::{Children, Said, Source};
+use super::children::{Children, Reaped, Said, Source};
 use super::matches_file::{Found, MatchesFile};
+use super::processes::Lodging;
 use super::spawn;
 use super::state_file;
 use super::tokens::Tokens;
 use crate::control::{Clients, Gather};
-use crate::pool::{Action, Child, Command, Input, Pool, RequestId, Urgency};
+use crate::pool::{Action, Child, Command, Exit, Input, Pool, RequestId, Urgency, Usage};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
 use nix::sys::signal::Signal;
@@ -46,6 +47,8 @@ pub struct Daemon {
     /// The filter that was set since the start.
     pub(crate) log_filter: Option<String>,
     pub(crate) feed_names: Vec<String>,
+    /// How the workers of each feed are lodged.
+    lodgings: Vec<Lodging>,
     /// Operators' requests that the pool has not answered.
     pub(crate) asked: HashMap<RequestId, u32>,
     /// Answers that are being gathered from children.
@@ -81,6 +84,8 @@ pub struct Parts {
     pub log_file: Option<PathBuf>,
     /// Names of the feeds, by their number.
     pub feed_names: Vec<String>,
+    /// How the workers of each are lodged, by its number.
+    pub lodgings: Vec<Lodging>,
     /// Files that name matches, read once.
     pub matches_files: Vec<MatchesFile>,
     /// The saved state's file.
@@ -114,6 +119,7 @@ impl Daemon {
             log_file: parts.log_file,
             log_filter: None,
             feed_names: parts.feed_names,
+            lodgings: parts.lodgings,
             asked: HashMap::new(),
             gathers: HashMap::new(),
             last_request: 0,
@@ -195,7 +201,7 @@ impl Daemon {
             Source::Channel(child) => {
                 self.unread.insert(child);
             }
-            Source::Process(child) => self.reap(child),
+            Source::Process(pid) => self.reap(pid),
             Source::Client(client) => self.serve(client),
         }
     }
@@ -226,12 +232,15 @@ impl Daemon {
 
     fn carry_out(&mut self, action: Action) {
         match action {
-            Action::Spawn { child, generation, feed: _ } => self.spawn(child, generation),
+            Action::Spawn { child, generation, feed } => self.spawn(child, generation, feed),
             Action::Welcome { child, generation, proto, feed } => {
                 self.welcome(child, generation, proto, feed);
             }
             Action::ToWorker { slot, generation, message } => {
                 if self.is_current(Child::Worker(slot), generation) {
+                    if matches!(message, ToWorker::Stop { .. }) {
+                        self.children.leaving(Child::Worker(slot));
+                    }
                     self.tell_worker(slot, &message, 0);
                     if matches!(message, ToWorker::Assign { .. }) {
                         failpoint::hit(Point::AssignSent);
@@ -270,8 +279,11 @@ impl Daemon {
         self.children.generation(child) == Some(generation)
     }
 
-    fn spawn(&mut self, child: Child, generation: Generation) {
-        let spawned = self.children.spawn(child, generation, self.poll.registry(), &mut self.tokens);
+    fn spawn(&mut self, child: Child, generation: Generation, feed: Option<FeedId>) {
+        let lodging = feed.and_then(|feed| self.lodgings.get(usize::from(feed.0)).copied());
+        let lodging = lodging.unwrap_or(Lodging::Alone);
+        let spawned =
+            self.children.spawn(child, generation, lodging, self.poll.registry(), &mut self.tokens);
         self.inputs.push_back(match spawned {
             Ok(pid) => Input::Spawned { child, generation, pid },
             Err(error) => Input::SpawnFailed { child, generation, error: error.to_string() },
@@ -336,9 +348,19 @@ impl Daemon {
     /// Closes a channel that cannot go on; the pool decides what becomes of the child.
     fn drop_channel(&mut self, child: Child, why: String) {
         let Some(generation) = self.children.generation(child) else { return };
-        if self.children.close(child, self.poll.registry(), &mut self.tokens) {
-            self.inputs.push_back(Input::ChannelClosed { child, generation, why });
+        if !self.children.close(child, self.poll.registry(), &mut self.tokens) {
+            return;
         }
+        match self.children.take_left(child) {
+            Some(exit) => self.gone(child, generation, exit, None),
+            None => self.inputs.push_back(Input::ChannelClosed { child, generation, why }),
+        }
+    }
+
+    fn gone(&mut self, child: Child, generation: Generation, exit: Exit, usage: Option<Usage>) {
+        self.unread.remove(&child);
+        self.forget_in_gathers(child);
+        self.inputs.push_back(Input::Exited { child, generation, exit, usage });
     }
 
     fn read_child(&mut self, child: Child) {
@@ -393,7 +415,11 @@ impl Daemon {
             (Said::Recorder(FromRecorder::Documents { documents, more }, request), _) => {
                 self.gather_documents(request, documents, more);
             }
+            (Said::Worker(FromWorker::Left { code }, _), _) => self.children.said_left(child, code),
             (Said::Worker(message, _), Child::Worker(slot)) => {
+                if let FromWorker::Load(report) = &message {
+                    self.children.note_busy(child, report.busy);
+                }
                 self.inputs.push_back(Input::Worker { slot, generation, message });
             }
             (Said::Recorder(message, _), _) => {
@@ -406,28 +432,32 @@ impl Daemon {
         }
     }
 
-    /// What a child said before its end counts: its channel is read to the end first.
-    fn reap(&mut self, child: Child) {
-        let Some(generation) = self.children.generation(child) else { return };
+    /// What its children said before the end of a process counts: their channels are read to the end first.
+    fn reap(&mut self, pid: u32) {
+        for child in self.children.aboard(pid) {
+            self.read_to_the_end(child);
+        }
+        match self.children.reap(pid, self.poll.registry(), &mut self.tokens) {
+            Ok(Some(Reaped { children, exit, usage })) => {
+                failpoint::hit(Point::ChildReaped);
+                for (child, generation) in children {
+                    self.gone(child, generation, exit, Some(usage));
+                }
+            }
+            Ok(None) => {}
+            Err(error) => log::error!(pid = pid, error:% = error; "child.reap_failed"),
+        }
+    }
+
+    fn read_to_the_end(&mut self, child: Child) {
         loop {
             match self.children.read(child) {
                 Ok(ReadOutcome::More) => self.take_messages(child, usize::MAX),
                 Ok(ReadOutcome::Drained | ReadOutcome::Closed) => {
-                    self.take_messages(child, usize::MAX);
-                    break;
+                    return self.take_messages(child, usize::MAX);
                 }
-                Err(_) => break,
+                Err(_) => return,
             }
-        }
-        match self.children.reap(child, self.poll.registry(), &mut self.tokens) {
-            Ok(Some((exit, usage))) => {
-                failpoint::hit(Point::ChildReaped);
-                self.unread.remove(&child);
-                self.forget_in_gathers(child);
-                self.inputs.push_back(Input::Exited { child, generation, exit, usage: Some(usage) });
-            }
-            Ok(None) => {}
-            Err(error) => log::error!(child:? = child, error:% = error; "child.reap_failed"),
         }
     }
 

@@ -3,6 +3,7 @@
 pub mod children;
 pub mod daemon;
 pub mod matches_file;
+pub mod processes;
 pub mod run;
 pub mod spawn;
 pub mod state_file;

@@ -5,6 +5,7 @@
 
 use super::daemon::{self, Daemon, Parts};
 use super::matches_file::MatchesFile;
+use super::processes::Lodging;
 use super::state_file;
 use crate::control::{Clients, Permissions};
 use crate::pool::{
@@ -122,6 +123,7 @@ fn daemon(
         log,
         log_file,
         feed_names,
+        lodgings: lodgings(config),
         matches_files,
         state_path,
         child_config,
@@ -206,6 +208,20 @@ fn feed_plan(feed: &config::FeedConfig) -> FeedPlan {
         overlap: if feed.break_before_make { Overlap::Forbidden } else { Overlap::Allowed },
         learning: learning(feed),
     }
+}
+
+/// How the workers of each feed share processes.
+fn lodgings(config: &Config) -> Vec<Lodging> {
+    let feeds = config.feed.iter().enumerate();
+    feeds
+        .map(|(place, feed)| match feed.strategy {
+            config::Strategy::Balanced | config::Strategy::Dumps => Lodging::Alone,
+            config::Strategy::Multiplex => Lodging::Together {
+                feed: FeedId(u16::try_from(place).unwrap_or(u16::MAX)),
+                most: feed.connections_per_process as usize,
+            },
+        })
+        .collect()
 }
 
 fn learning(feed: &config::FeedConfig) -> Learning {

@@ -14,6 +14,7 @@ use touchline_common::ipc::messages::worker::{
     FromWorker, MatchDetail, MatchReport, MatchState, ReleaseReason, ToWorker,
 };
 use touchline_common::model::{Epoch, Listing, MatchId};
+use touchline_common::sys::signals::Signals;
 
 /// Matches in one message of an answer.
 const DETAILS_AT_ONCE: usize = 500;
@@ -65,6 +66,7 @@ impl Scanner {
                 failpoint::hit(Point::DataReceived);
                 self.attach(fd);
             }
+            ToWorker::Board => self.boarding.extend(fd),
             ToWorker::MayConnect => self.upstream.permit(Instant::now()),
             ToWorker::Details => self.tell_details(request),
             ToWorker::Ping => {
@@ -329,13 +331,18 @@ impl Scanner {
     }
 
     pub(super) fn take_signals(&mut self) {
-        while let Some((signal, from)) = self.parts.signals.take() {
+        while let Some((signal, from)) = self.parts.signals.as_mut().and_then(Signals::take) {
             if signal == Signal::SIGTERM {
-                log::info!(from = from; "worker.terminated");
-                self.say(&FromWorker::Leaving { why: format!("SIGTERM from process {from}") });
-                self.end(Ending::Signal, SIGNAL_DEADLINE);
+                self.terminated(from);
             }
         }
+    }
+
+    /// SIGTERM came, from this process.
+    pub(super) fn terminated(&mut self, from: u32) {
+        log::info!(from = from; "worker.terminated");
+        self.say(&FromWorker::Leaving { why: format!("SIGTERM from process {from}") });
+        self.end(Ending::Signal, SIGNAL_DEADLINE);
     }
 
     /// Reads no more; what is held is handed over until `patience` is over.

@@ -1,7 +1,7 @@
 //! The scanning worker: one connection, at most `max_subscriptions`, every diff applied before anything is rendered.
 //!
-//! `start` takes the channel and waits for work, `scanner` is the loop, one turn of which is written out in `turn`, its steps in `reading` and
-//! `rendering`; `commands` is what the coordinator asks, `connection` what the beginning and end of a connection mean, `report` what the
+//! `greeting` and `start` take the channel and wait for work, `scanner` is the loop, one turn of which is written out in `turn`, its steps in `reading` and
+//! `rendering`; `multiplex` runs several workers in one process; `commands` is what the coordinator asks, `connection` what the beginning and end of a connection mean, `report` what the
 //! coordinator is told. `upstream` and `data_link` are the two other sockets. A worker lives no longer than its coordinator, and hurts no
 //! other worker when it dies.
 
@@ -10,8 +10,10 @@ mod commands;
 mod connection;
 mod data_link;
 mod dumps;
+mod greeting;
 mod lag;
 mod listing;
+mod multiplex;
 mod outbox;
 pub mod probe;
 mod reading;

@@ -13,7 +13,7 @@ use crate::watch::Watch;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use touchline_common::config::Template;
@@ -37,7 +37,8 @@ const OUTBOX_LIMIT: usize = 24 * 1024 * 1024;
 
 /// What a scanner is made of.
 pub struct Parts {
-    pub signals: Signals,
+    /// None where the process runs several scanners: it hears the signals for all of them.
+    pub signals: Option<Signals>,
     pub log: LogHandle,
     pub feed: FeedId,
     pub feed_name: String,
@@ -87,6 +88,16 @@ pub enum Ending {
     Orphaned,
 }
 
+impl Ending {
+    /// The exit code of a worker that ends so.
+    pub(super) fn code(&self) -> u8 {
+        match self {
+            Ending::Asked | Ending::Signal => 0,
+            Ending::Orphaned => 3,
+        }
+    }
+}
+
 /// Whether the coordinator knows all that the list told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ListTold {
@@ -125,6 +136,8 @@ pub struct Scanner {
     pub(super) control_full: bool,
     pub(super) commands_seen: u64,
     pub(super) ending: Option<(Ending, Instant)>,
+    /// Channels of further workers that this process is to run.
+    pub(super) boarding: Vec<OwnedFd>,
     pub(super) next_report: Instant,
     pub(super) report_now: bool,
     started: Instant,
@@ -139,7 +152,9 @@ impl Scanner {
         let poll = Poll::new()?;
         let registry = poll.registry();
         let control_watch = Watch::new(registry, control.as_raw_fd(), CONTROL)?;
-        registry.register(&mut SourceFd(&parts.signals.as_raw_fd()), SIGNALS, Interest::READABLE)?;
+        if let Some(signals) = &parts.signals {
+            registry.register(&mut SourceFd(&signals.as_raw_fd()), SIGNALS, Interest::READABLE)?;
+        }
         let waker = Arc::new(Waker::new(registry, WAKER)?);
         let now = Instant::now();
         let own = usize::from(!parts.list_topic.is_empty()) + usize::from(!parts.time_topic.is_empty());
@@ -168,6 +183,7 @@ impl Scanner {
             control_full: false,
             commands_seen: 0,
             ending: None,
+            boarding: Vec::new(),
             next_report: now,
             report_now: true,
             started: now,
@@ -200,18 +216,28 @@ impl Scanner {
     ) -> Result<Option<Ending>, ScanError> {
         let wait = self.wait().min(longest);
         let before = Instant::now();
+        self.collect(events, wait)?;
+        self.meter.waited(before.elapsed());
+        self.turn();
+        Ok(self.is_over())
+    }
+
+    /// Waits at most so long and remembers what is ready.
+    pub(super) fn collect(&mut self, events: &mut Events, wait: Duration) -> Result<(), ScanError> {
         match self.poll.poll(events, Some(wait)) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => {
                 return Err(ScanError::System { operation: "waiting for events", source: error });
             }
             Ok(()) | Err(_) => {}
         }
-        self.meter.waited(before.elapsed());
         self.note(events);
-        self.turn();
-        let Some((ending, deadline)) = self.ending.clone() else { return Ok(None) };
-        let over = self.is_handed_over() || Instant::now() >= deadline;
-        Ok(over.then_some(ending))
+        Ok(())
+    }
+
+    /// Why the loop is over, once it is.
+    pub(super) fn is_over(&mut self) -> Option<Ending> {
+        let (ending, deadline) = self.ending.clone()?;
+        (self.is_handed_over() || Instant::now() >= deadline).then_some(ending)
     }
 
     /// Remembers what is ready; a turn takes it.
@@ -279,6 +305,11 @@ impl Scanner {
         self.started + Duration::from_nanos(mono_ns)
     }
 
+    /// The slot that it works in.
+    pub(super) fn slot(&self) -> SlotId {
+        self.parts.slot
+    }
+
     /// A token for the next data channel.
     pub(super) fn next_link_token(&mut self) -> Token {
         self.link_token = Token(self.link_token.0 + 1);
@@ -299,7 +330,7 @@ impl Scanner {
 }
 
 /// Without a watchdog the coordinator still sees a loop that hangs, a little later.
-fn watch(slot: SlotId) -> Option<Watchdog> {
+pub(super) fn watch(slot: SlotId) -> Option<Watchdog> {
     let armed = Watchdog::arm(&format!("worker {slot}"), watchdog::PERIOD);
     armed.inspect_err(|error| log::warn!(error:% = error; "worker.unwatched")).ok()
 }

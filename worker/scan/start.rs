@@ -1,5 +1,7 @@
-//! From the channel to the loop: HELLO, WELCOME, the configuration resolved, READY.
+//! From the channel to the loop: greeted, the configuration resolved, READY.
 
+use super::greeting::{Greeted, Greeting};
+use super::multiplex::Multiplex;
 use super::scanner::{Parts, Scanner};
 use super::upstream::{Plan, TlsPlan, Trust};
 use crate::feed::diffusion::{AfterResume, Login, SessionConfig};
@@ -7,26 +9,18 @@ use crate::tree::{Limits, Trees};
 use crate::wire::diffusion::tunnel::{Form, TunnelConfig};
 use crate::wire::websocket::{self, Compress};
 use jiff::tz::TimeZone;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
 use touchline_common::config::{Config, FeedConfig, Payload, Protocol, Strategy};
 use touchline_common::failpoint::{self, Point};
-use touchline_common::ipc::messages::Hello;
+use touchline_common::ipc::Channel;
 use touchline_common::ipc::messages::worker::{FromWorker, ToWorker};
-use touchline_common::ipc::{Channel, ChannelError, PROTO, ReadOutcome};
 use touchline_common::logging::{self, LogHandle, Target, Who};
-use touchline_common::model::{FeedId, Generation, SlotId};
+use touchline_common::model::SlotId;
 use touchline_common::sys::signals::Signals;
 
-/// The longest message from the coordinator, bytes: its configuration and the log's file are small.
-const IN_LIMIT: u32 = 4 * 1024 * 1024;
-/// Bytes that may wait for the coordinator; it reads them within a turn unless it is stopped.
-const OUT_LIMIT: usize = 16 * 1024 * 1024;
-/// How long the coordinator may take to answer.
-const WELCOME_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a server that never pings may be silent before its heartbeat's rhythm is known.
 const ZAP_IDLE_LIMIT: Duration = Duration::from_secs(120);
 const INSECURE: &str = "`insecure` is set: any certificate is taken, so anybody in between can read and change what comes; \
@@ -88,7 +82,7 @@ impl ScanError {
         move |source| ScanError::System { operation, source }
     }
 
-    fn coordinator(error: impl fmt::Display) -> ScanError {
+    pub(super) fn coordinator(error: impl fmt::Display) -> ScanError {
         ScanError::Coordinator { why: error.to_string() }
     }
 }
@@ -101,21 +95,20 @@ pub fn run(channel: OwnedFd, slot: SlotId) -> Result<(), ScanError> {
     // Before any thread: only the loop is to see signals. A terminal's interrupt goes to the whole group; the coordinator
     // decides what becomes of it.
     let signals = Signals::open_all().map_err(ScanError::system("blocking signals"))?;
-    let mut control: Control =
-        Channel::new(channel, IN_LIMIT, OUT_LIMIT).map_err(ScanError::system("opening the channel"))?;
-    let welcome = greet(&mut control).inspect_err(|error| tell_unwelcome(slot, error))?;
+    let mut greeted =
+        Greeting::begin(channel).and_then(Greeting::wait).inspect_err(|error| tell_unwelcome(slot, error))?;
     let log = logging::init(
         Who::Worker(slot),
-        &welcome.config.log.level,
-        welcome.config.log.format,
+        &greeted.config.log.level,
+        greeted.config.log.format,
         Target::Stderr,
     )
     .map_err(|error| ScanError::Config { why: format!("log: {error}") })?;
-    if let Some(file) = welcome.log_file {
+    let log_file = greeted.log_file.take();
+    if let Some(file) = log_file {
         log.set_file(file);
     }
-    let ran =
-        scan(control, signals, log.clone(), &welcome.config, welcome.feed, welcome.slot, welcome.generation);
+    let ran = scan(greeted, signals, log.clone());
     if let Err(error) = &ran {
         log::error!(error:% = error; "worker.failed");
     }
@@ -132,92 +125,41 @@ fn tell_unwelcome(slot: SlotId, error: &ScanError) {
     }
 }
 
-struct Greeted {
-    config: Config,
-    feed: FeedId,
-    slot: SlotId,
-    generation: Generation,
-    log_file: Option<OwnedFd>,
-}
-
-/// HELLO, and what comes back; the log's file may come before the welcome.
-fn greet(control: &mut Control) -> Result<Greeted, ScanError> {
-    let hello = Hello {
-        proto_min: PROTO,
-        proto_max: PROTO,
-        build: env!("CARGO_PKG_VERSION").to_owned(),
-        pid: std::process::id(),
-    };
-    control.send(&FromWorker::Hello(hello), 0).map_err(ScanError::coordinator)?;
-    control.flush().map_err(ScanError::coordinator)?;
-    failpoint::hit(Point::HelloSent);
-    let deadline = Instant::now() + WELCOME_DEADLINE;
-    let mut log_file = None;
-    loop {
-        match next_message(control, deadline)? {
-            (ToWorker::LogFile, file) => log_file = file,
-            (ToWorker::Welcome { welcome, feed, slot, generation }, _) => {
-                let config = Config::from_child_json(&welcome.config)
-                    .map_err(|error| ScanError::Config { why: error.to_string() })?;
-                return Ok(Greeted { config, feed, slot, generation, log_file });
-            }
-            (other, _) => return Err(ScanError::coordinator(format!("{other:?} before its welcome"))),
+/// One worker in this process, or as many as the coordinator sends aboard.
+fn scan(greeted: Greeted, signals: Signals, log: LogHandle) -> Result<(), ScanError> {
+    match feed(&greeted)?.strategy {
+        Strategy::Balanced | Strategy::Dumps => {
+            let parts = parts(&greeted, Some(signals), log)?;
+            ready(greeted.control, parts)?.run()
+        }
+        Strategy::Multiplex => {
+            let mut process = Multiplex::new(signals, log)?;
+            process.take_aboard(greeted)?;
+            process.run()
         }
     }
 }
 
-fn next_message(control: &mut Control, deadline: Instant) -> Result<(ToWorker, Option<OwnedFd>), ScanError> {
-    loop {
-        if let Some((message, _, fd)) = control.next().map_err(ScanError::coordinator)? {
-            return Ok((message, fd));
-        }
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(ScanError::coordinator(format!("no welcome within {WELCOME_DEADLINE:?}")));
-        }
-        wait_readable(control, left)?;
-        if control.read().map_err(ScanError::coordinator)? == ReadOutcome::Closed {
-            return Err(ScanError::coordinator("it closed the channel before its welcome"));
-        }
-    }
-}
-
-fn wait_readable(control: &Control, left: Duration) -> Result<(), ScanError> {
-    let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-    match poll(&mut [PollFd::new(control.as_fd(), PollFlags::POLLIN)], timeout) {
-        Ok(_) | Err(nix::Error::EINTR) => Ok(()),
-        Err(errno) => {
-            Err(ScanError::System { operation: "waiting for the coordinator", source: errno.into() })
-        }
-    }
-}
-
-fn scan(
-    mut control: Control,
-    signals: Signals,
+/// What a scanner needs, from the configuration that it was greeted with. Without `signals` somebody else hears those of
+/// the process.
+pub(super) fn parts(
+    greeted: &Greeted,
+    signals: Option<Signals>,
     log: LogHandle,
-    config: &Config,
-    feed_id: FeedId,
-    slot: SlotId,
-    generation: Generation,
-) -> Result<(), ScanError> {
+) -> Result<Parts, ScanError> {
+    let feed = feed(greeted)?;
     let wrong = |why: String| ScanError::Config { why };
-    let feed = config
-        .feed
-        .get(usize::from(feed_id.0))
-        .ok_or_else(|| wrong(format!("there is no feed number {feed_id}")))?;
     let zone = TimeZone::get(&feed.feed_timezone)
         .map_err(|error| wrong(format!("feed_timezone of {}: {error}", feed.name)))?;
-    let trees = trees(config, feed, zone)?;
-    let parts = Parts {
+    Ok(Parts {
         signals,
         log,
-        feed: feed_id,
+        feed: greeted.feed,
         feed_name: feed.name.clone(),
-        slot,
-        generation,
-        trees,
-        plan: plan(config, feed)?,
+        slot: greeted.slot,
+        generation: greeted.generation,
+        trees: trees(&greeted.config, feed, zone)?,
+        plan: plan(&greeted.config, feed)?,
         list_topic: feed.list_topic.clone(),
         time_topic: feed.time_topic.clone(),
         match_id: feed.match_id.clone(),
@@ -228,11 +170,20 @@ fn scan(
             Strategy::Balanced | Strategy::Multiplex => None,
         },
         stale_after: feed.stale_after.get(),
-        publish_deadline: config.limits.publish_deadline.get(),
-    };
-    control.send(&FromWorker::Ready, 0).map_err(|error: ChannelError| ScanError::coordinator(error))?;
+        publish_deadline: greeted.config.limits.publish_deadline.get(),
+    })
+}
+
+/// A scanner that has said READY.
+pub(super) fn ready(mut control: Control, parts: Parts) -> Result<Scanner, ScanError> {
+    control.send(&FromWorker::Ready, 0).map_err(ScanError::coordinator)?;
     failpoint::hit(Point::ReadySent);
-    Scanner::new(control, parts).map_err(ScanError::system("making the loop"))?.run()
+    Scanner::new(control, parts).map_err(ScanError::system("making the loop"))
+}
+
+fn feed(greeted: &Greeted) -> Result<&FeedConfig, ScanError> {
+    let none = || ScanError::Config { why: format!("there is no feed number {}", greeted.feed) };
+    greeted.config.feed.get(usize::from(greeted.feed.0)).ok_or_else(none)
 }
 
 pub(super) fn trees(config: &Config, feed: &FeedConfig, zone: TimeZone) -> Result<Trees, ScanError> {

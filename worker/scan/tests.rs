@@ -107,7 +107,7 @@ impl Stage {
         };
         let zone = TimeZone::UTC;
         let parts = Parts {
-            signals: Signals::open(&[Signal::SIGTERM]).unwrap(),
+            signals: Some(Signals::open(&[Signal::SIGTERM]).unwrap()),
             log: log(),
             feed: FeedId(0),
             feed_name: "f".to_owned(),

@@ -19,16 +19,36 @@ const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// How long the end may take when the coordinator is gone.
 const ORPHAN_DEADLINE: Duration = Duration::from_secs(2);
 
+/// How the receive queues of a process stand that has several connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Queues {
+    /// Nothing is left to read on any.
+    Drained,
+    /// Something is, on one of them.
+    Filled,
+}
+
 impl Scanner {
     /// One turn.
     pub(super) fn turn(&mut self) {
+        self.take();
+        self.give(Queues::Drained);
+    }
+
+    /// The first half of a turn: what came is applied.
+    pub(super) fn take(&mut self) {
         self.meter.turn();
         if self.ending.is_none() {
             self.read();
         }
         self.serve();
+    }
+
+    /// The other half: what changed is rendered and written. `others`: the queues of the process's other connections,
+    /// which come before rendering as our own does.
+    pub(super) fn give(&mut self, others: Queues) {
         self.render_overdue();
-        if self.is_drained() {
+        if others == Queues::Drained && self.is_drained() {
             self.render_rest();
         }
         self.write();

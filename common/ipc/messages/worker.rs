@@ -65,6 +65,8 @@ pub enum ToWorker {
     },
     /// A new connection may be tried now: the feed's budget has room for it.
     MayConnect,
+    /// This frame carries the channel of one more worker that this process is to run: it greets there as any other.
+    Board,
     /// Answer with `Pong`.
     Ping,
     /// Log from now on by this filter.
@@ -131,6 +133,11 @@ pub enum FromWorker {
     AsksToConnect,
     /// The answer to `Ping`.
     Pong,
+    /// The last message of a worker whose process goes on with others.
+    Left {
+        /// What it would have exited with.
+        code: u8,
+    },
     /// Leaving on its own account (a signal, the end of its channel): not a crash.
     Leaving {
         /// Why, for people.

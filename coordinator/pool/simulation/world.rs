@@ -307,7 +307,10 @@ impl World {
                 assert!(self.workers.insert(slot, worker).is_none(), "two processes in slot {slot}");
             }
         }
-        let pid = 100;
+        let pid = match child {
+            Child::Recorder => 900_000 + generation.0,
+            Child::Worker(slot) => u32::from(slot.0) * 10_000 + generation.0,
+        };
         self.at(Duration::ZERO, Event::Give(Input::Spawned { child, generation, pid }));
         let hello = Hello { proto_min: 1, proto_max: 1, build: String::new(), pid };
         match child {

@@ -89,6 +89,7 @@ impl World {
             ToWorker::Welcome { .. }
             | ToWorker::Data
             | ToWorker::Listed { .. }
+            | ToWorker::Board
             | ToWorker::MayConnect
             | ToWorker::Ping
             | ToWorker::LogFilter { .. }

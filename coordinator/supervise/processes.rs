@@ -1,0 +1,164 @@
+//! The processes that the coordinator has, and which children each of them runs.
+//!
+//! A process runs one child, or under strategy `multiplex` several workers of one feed: then what ends the process ends all
+//! of them. A process stays here until it is reaped: its pid must not be forgotten before. Called by `children`.
+
+use super::children::Source;
+use super::spawn;
+use super::tokens::Tokens;
+use crate::pool::{Child, Exit, Signal, Usage};
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::os::fd::AsRawFd;
+use touchline_common::model::FeedId;
+use touchline_common::sys::pidfd::PidFd;
+
+/// A process that is busier than this takes no further workers: they would wait for its loop.
+const BUSY: f32 = 0.8;
+
+/// With whom a child may share its process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lodging {
+    /// With nobody.
+    Alone,
+    /// With workers of the same feed, `most` in one process.
+    Together {
+        /// Their feed.
+        feed: FeedId,
+        /// At most so many.
+        most: usize,
+    },
+}
+
+#[derive(Debug)]
+struct Process {
+    pidfd: PidFd,
+    token: Token,
+    aboard: BTreeSet<Child>,
+    lodging: Lodging,
+    standing: Standing,
+    busy: f32,
+}
+
+/// Whether anybody may come aboard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Open,
+    /// It was sent a signal.
+    Condemned,
+}
+
+/// Every process that is not reaped, by its pid.
+#[derive(Debug, Default)]
+pub struct Processes {
+    by_pid: BTreeMap<u32, Process>,
+}
+
+impl Processes {
+    /// Watches a new process, made for `child`.
+    ///
+    /// # Errors
+    /// As `epoll_ctl(2)`; the process is ended and reaped then.
+    pub fn insert(
+        &mut self,
+        pid: u32,
+        pidfd: PidFd,
+        child: Child,
+        lodging: Lodging,
+        registry: &Registry,
+        tokens: &mut Tokens<Source>,
+    ) -> io::Result<()> {
+        let token = tokens.insert(Source::Process(pid));
+        if let Err(error) = registry.register(&mut SourceFd(&pidfd.as_raw_fd()), token, Interest::READABLE) {
+            tokens.remove(token);
+            spawn::end(&pidfd);
+            return Err(error);
+        }
+        let aboard = BTreeSet::from([child]);
+        self.by_pid.insert(
+            pid,
+            Process { pidfd, token, aboard, lodging, standing: Standing::Open, busy: 0.0 },
+        );
+        Ok(())
+    }
+
+    /// A process that takes one more: the emptiest, and who is aboard it.
+    pub fn with_room(&self, feed: FeedId, most: usize) -> impl Iterator<Item = (u32, &BTreeSet<Child>)> {
+        let takes = move |process: &Process| {
+            matches!(process.lodging, Lodging::Together { feed: of, .. } if of == feed)
+                && process.standing == Standing::Open
+                && process.aboard.len() < most
+                && process.busy <= BUSY
+        };
+        let mut with_room: Vec<_> = self.by_pid.iter().filter(|(_, process)| takes(process)).collect();
+        with_room.sort_by_key(|(_, process)| process.aboard.len());
+        with_room.into_iter().map(|(pid, process)| (*pid, &process.aboard))
+    }
+
+    /// A child runs in this process from now on.
+    pub fn board(&mut self, pid: u32, child: Child) {
+        if let Some(process) = self.by_pid.get_mut(&pid) {
+            process.aboard.insert(child);
+        }
+    }
+
+    /// A child is gone from a process that others still run in; whether there are others.
+    pub fn disembark(&mut self, pid: u32, child: Child) -> bool {
+        let Some(process) = self.by_pid.get_mut(&pid) else { return false };
+        let others = process.aboard.len() > 1;
+        others && process.aboard.remove(&child)
+    }
+
+    /// Who runs in this process.
+    pub fn aboard(&self, pid: u32) -> Vec<Child> {
+        self.by_pid.get(&pid).map(|process| process.aboard.iter().copied().collect()).unwrap_or_default()
+    }
+
+    /// How busy the process says it is, 0 to 1.
+    pub fn note_busy(&mut self, pid: u32, busy: f32) {
+        if let Some(process) = self.by_pid.get_mut(&pid) {
+            process.busy = busy;
+        }
+    }
+
+    /// Whether none is left.
+    pub fn is_empty(&self) -> bool {
+        self.by_pid.is_empty()
+    }
+
+    /// Sends a signal to a process that is there.
+    ///
+    /// # Errors
+    /// As `pidfd_send_signal(2)`.
+    pub fn signal(&mut self, pid: u32, signal: Signal) -> io::Result<()> {
+        use nix::sys::signal::Signal as Kernel;
+        let Some(process) = self.by_pid.get_mut(&pid) else { return Ok(()) };
+        process.standing = Standing::Condemned;
+        process.pidfd.signal(match signal {
+            Signal::Term => Kernel::SIGTERM,
+            Signal::Abort => Kernel::SIGABRT,
+            Signal::Kill => Kernel::SIGKILL,
+        })
+    }
+
+    /// Reaps a process if it has ended: then it is no more among these.
+    ///
+    /// # Errors
+    /// As `waitid(2)`.
+    pub fn reap(
+        &mut self,
+        pid: u32,
+        registry: &Registry,
+        tokens: &mut Tokens<Source>,
+    ) -> io::Result<Option<(Exit, Usage)>> {
+        let Some(process) = self.by_pid.get(&pid) else { return Ok(None) };
+        let Some(ended) = spawn::reap(&process.pidfd)? else { return Ok(None) };
+        if let Some(process) = self.by_pid.remove(&pid) {
+            let _ = registry.deregister(&mut SourceFd(&process.pidfd.as_raw_fd()));
+            tokens.remove(process.token);
+        }
+        Ok(Some(ended))
+    }
+}

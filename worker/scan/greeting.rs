@@ -1,0 +1,152 @@
+//! The beginning of a channel to the coordinator: HELLO, and what comes back up to WELCOME.
+//!
+//! [`Greeting::advance`] never waits, so that a process that runs several workers can greet for one while the others scan;
+//! [`Greeting::wait`] waits for it, where there is nothing else to do. The log's file, and channels of further workers of
+//! the process, may come before the welcome. Called by `start` and `multiplex`.
+
+use super::start::{Control, ScanError};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
+use touchline_common::config::Config;
+use touchline_common::failpoint::{self, Point};
+use touchline_common::ipc::messages::Hello;
+use touchline_common::ipc::messages::worker::{FromWorker, ToWorker};
+use touchline_common::ipc::{Channel, PROTO, ReadOutcome};
+use touchline_common::model::{FeedId, Generation, SlotId};
+
+/// The longest message from the coordinator, bytes: its configuration and the log's file are small.
+const IN_LIMIT: u32 = 4 * 1024 * 1024;
+/// Bytes that may wait for the coordinator; it reads them within a turn unless it is stopped.
+const OUT_LIMIT: usize = 16 * 1024 * 1024;
+/// How long the coordinator may take to answer.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// A worker that waits for its welcome.
+pub struct Greeting {
+    control: Control,
+    deadline: Instant,
+    log_file: Option<OwnedFd>,
+    boarding: Vec<OwnedFd>,
+}
+
+/// A worker that knows what it is to do.
+pub struct Greeted {
+    pub control: Control,
+    pub config: Config,
+    pub feed: FeedId,
+    pub slot: SlotId,
+    pub generation: Generation,
+    pub log_file: Option<OwnedFd>,
+    /// Channels of further workers that this process is to run.
+    pub boarding: Vec<OwnedFd>,
+}
+
+/// What came of a look at the channel.
+pub enum Progress {
+    /// The welcome has not come.
+    Waiting(Greeting),
+    /// It has.
+    Welcomed(Box<Greeted>),
+}
+
+impl Greeting {
+    /// Says hello over `channel`.
+    ///
+    /// # Errors
+    /// [`ScanError`]: the channel cannot be used.
+    pub fn begin(channel: OwnedFd) -> Result<Greeting, ScanError> {
+        let mut control: Control = Channel::new(channel, IN_LIMIT, OUT_LIMIT)
+            .map_err(ScanError::system("opening the channel to the coordinator"))?;
+        let hello = Hello {
+            proto_min: PROTO,
+            proto_max: PROTO,
+            build: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+        };
+        control.send(&FromWorker::Hello(hello), 0).map_err(ScanError::coordinator)?;
+        control.flush().map_err(ScanError::coordinator)?;
+        failpoint::hit(Point::HelloSent);
+        let deadline = Instant::now() + DEADLINE;
+        Ok(Greeting { control, deadline, log_file: None, boarding: Vec::new() })
+    }
+
+    /// Waits for the welcome.
+    ///
+    /// # Errors
+    /// [`ScanError`]: the coordinator is gone, late, or says what cannot be understood.
+    pub fn wait(mut self) -> Result<Greeted, ScanError> {
+        loop {
+            match self.advance()? {
+                Progress::Welcomed(greeted) => return Ok(*greeted),
+                Progress::Waiting(greeting) => self = greeting,
+            }
+            self.wait_readable()?;
+        }
+    }
+
+    /// Takes what has come.
+    ///
+    /// # Errors
+    /// As [`Greeting::wait`].
+    pub fn advance(mut self) -> Result<Progress, ScanError> {
+        let read = self.control.read().map_err(ScanError::coordinator)?;
+        while let Some((message, _, fd)) = self.control.next().map_err(ScanError::coordinator)? {
+            match message {
+                ToWorker::LogFile => self.log_file = fd,
+                ToWorker::Board => self.boarding.extend(fd),
+                ToWorker::Welcome { welcome, feed, slot, generation } => {
+                    let config = Config::from_child_json(&welcome.config)
+                        .map_err(|error| ScanError::Config { why: error.to_string() })?;
+                    let Greeting { control, log_file, boarding, .. } = self;
+                    let greeted = Greeted { control, config, feed, slot, generation, log_file, boarding };
+                    return Ok(Progress::Welcomed(Box::new(greeted)));
+                }
+                ToWorker::Data
+                | ToWorker::FollowList
+                | ToWorker::UnfollowList
+                | ToWorker::Assign { .. }
+                | ToWorker::Listed { .. }
+                | ToWorker::Renew { .. }
+                | ToWorker::Release { .. }
+                | ToWorker::Resync { .. }
+                | ToWorker::MayConnect
+                | ToWorker::Ping
+                | ToWorker::LogFilter { .. }
+                | ToWorker::Details
+                | ToWorker::Stop { .. } => {
+                    return Err(ScanError::coordinator(format!("{message:?} before its welcome")));
+                }
+            }
+        }
+        if read == ReadOutcome::Closed {
+            return Err(ScanError::coordinator("it closed the channel before its welcome"));
+        }
+        if Instant::now() >= self.deadline {
+            return Err(ScanError::coordinator(format!("no welcome within {DEADLINE:?}")));
+        }
+        Ok(Progress::Waiting(self))
+    }
+
+    /// When the welcome must have come.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    fn wait_readable(&self) -> Result<(), ScanError> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        match poll(&mut [PollFd::new(self.control.as_fd(), PollFlags::POLLIN)], timeout) {
+            Ok(_) | Err(nix::Error::EINTR) => Ok(()),
+            Err(errno) => {
+                Err(ScanError::System { operation: "waiting for the coordinator", source: errno.into() })
+            }
+        }
+    }
+}
+
+impl AsRawFd for Greeting {
+    fn as_raw_fd(&self) -> RawFd {
+        self.control.as_raw_fd()
+    }
+}
