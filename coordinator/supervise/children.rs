@@ -306,8 +306,7 @@ impl Children {
 
     /// Closes a child's channel; whether it was open.
     pub fn close(&mut self, child: Child, registry: &Registry, tokens: &mut Tokens<Source>) -> bool {
-        let Some((link, token, _)) = self.berths.get_mut(&child).and_then(|berth| berth.link.take())
-        else {
+        let Some((link, token, _)) = self.berths.get_mut(&child).and_then(|berth| berth.link.take()) else {
             return false;
         };
         // The descriptor is closed next, which takes it out of the poll by itself.
@@ -340,7 +339,8 @@ impl Children {
         let mut children = Vec::new();
         for child in aboard {
             // A child that could not be watched may have its successor elsewhere already.
-            let Some(generation) = self.berths.get(&child).filter(|berth| berth.pid == pid).map(|b| b.generation)
+            let Some(generation) =
+                self.berths.get(&child).filter(|berth| berth.pid == pid).map(|b| b.generation)
             else {
                 continue;
             };

@@ -282,8 +282,7 @@ impl Daemon {
     fn spawn(&mut self, child: Child, generation: Generation, feed: Option<FeedId>) {
         let lodging = feed.and_then(|feed| self.lodgings.get(usize::from(feed.0)).copied());
         let lodging = lodging.unwrap_or(Lodging::Alone);
-        let spawned =
-            self.children.spawn(child, generation, lodging, self.poll.registry(), &mut self.tokens);
+        let spawned = self.children.spawn(child, generation, lodging, self.poll.registry(), &mut self.tokens);
         self.inputs.push_back(match spawned {
             Ok(pid) => Input::Spawned { child, generation, pid },
             Err(error) => Input::SpawnFailed { child, generation, error: error.to_string() },

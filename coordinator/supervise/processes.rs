@@ -12,11 +12,14 @@ use mio::{Interest, Registry, Token};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
 use touchline_common::model::FeedId;
 use touchline_common::sys::pidfd::PidFd;
 
-/// A process that is busier than this takes no further workers: they would wait for its loop.
+/// A process that has been busier than this
 const BUSY: f32 = 0.8;
+/// for so long takes no further workers: they would wait for its loop.
+const BUSY_FOR: Duration = Duration::from_secs(10);
 
 /// With whom a child may share its process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +42,7 @@ struct Process {
     aboard: BTreeSet<Child>,
     lodging: Lodging,
     standing: Standing,
-    busy: f32,
+    busy_since: Option<Instant>,
 }
 
 /// Whether anybody may come aboard.
@@ -77,20 +80,18 @@ impl Processes {
             return Err(error);
         }
         let aboard = BTreeSet::from([child]);
-        self.by_pid.insert(
-            pid,
-            Process { pidfd, token, aboard, lodging, standing: Standing::Open, busy: 0.0 },
-        );
+        let process = Process { pidfd, token, aboard, lodging, standing: Standing::Open, busy_since: None };
+        self.by_pid.insert(pid, process);
         Ok(())
     }
 
-    /// A process that takes one more: the emptiest, and who is aboard it.
+    /// Processes that take one more, the emptiest first, and who is aboard each.
     pub fn with_room(&self, feed: FeedId, most: usize) -> impl Iterator<Item = (u32, &BTreeSet<Child>)> {
         let takes = move |process: &Process| {
             matches!(process.lodging, Lodging::Together { feed: of, .. } if of == feed)
                 && process.standing == Standing::Open
                 && process.aboard.len() < most
-                && process.busy <= BUSY
+                && process.busy_since.is_none_or(|since| since.elapsed() < BUSY_FOR)
         };
         let mut with_room: Vec<_> = self.by_pid.iter().filter(|(_, process)| takes(process)).collect();
         with_room.sort_by_key(|(_, process)| process.aboard.len());
@@ -119,7 +120,8 @@ impl Processes {
     /// How busy the process says it is, 0 to 1.
     pub fn note_busy(&mut self, pid: u32, busy: f32) {
         if let Some(process) = self.by_pid.get_mut(&pid) {
-            process.busy = busy;
+            process.busy_since =
+                if busy > BUSY { process.busy_since.or_else(|| Some(Instant::now())) } else { None };
         }
     }
 

@@ -42,12 +42,12 @@ pub struct Greeted {
     pub boarding: Vec<OwnedFd>,
 }
 
-/// What came of a look at the channel.
-pub enum Progress {
-    /// The welcome has not come.
-    Waiting(Greeting),
-    /// It has.
-    Welcomed(Box<Greeted>),
+/// What the welcome said.
+pub struct Welcomed {
+    config: Config,
+    feed: FeedId,
+    slot: SlotId,
+    generation: Generation,
 }
 
 impl Greeting {
@@ -77,19 +77,18 @@ impl Greeting {
     /// [`ScanError`]: the coordinator is gone, late, or says what cannot be understood.
     pub fn wait(mut self) -> Result<Greeted, ScanError> {
         loop {
-            match self.advance()? {
-                Progress::Welcomed(greeted) => return Ok(*greeted),
-                Progress::Waiting(greeting) => self = greeting,
+            if let Some(welcomed) = self.advance()? {
+                return Ok(self.end(welcomed));
             }
             self.wait_readable()?;
         }
     }
 
-    /// Takes what has come.
+    /// Takes what has come; the welcome, once it is here.
     ///
     /// # Errors
     /// As [`Greeting::wait`].
-    pub fn advance(mut self) -> Result<Progress, ScanError> {
+    pub fn advance(&mut self) -> Result<Option<Welcomed>, ScanError> {
         let read = self.control.read().map_err(ScanError::coordinator)?;
         while let Some((message, _, fd)) = self.control.next().map_err(ScanError::coordinator)? {
             match message {
@@ -98,9 +97,7 @@ impl Greeting {
                 ToWorker::Welcome { welcome, feed, slot, generation } => {
                     let config = Config::from_child_json(&welcome.config)
                         .map_err(|error| ScanError::Config { why: error.to_string() })?;
-                    let Greeting { control, log_file, boarding, .. } = self;
-                    let greeted = Greeted { control, config, feed, slot, generation, log_file, boarding };
-                    return Ok(Progress::Welcomed(Box::new(greeted)));
+                    return Ok(Some(Welcomed { config, feed, slot, generation }));
                 }
                 ToWorker::Data
                 | ToWorker::FollowList
@@ -125,7 +122,14 @@ impl Greeting {
         if Instant::now() >= self.deadline {
             return Err(ScanError::coordinator(format!("no welcome within {DEADLINE:?}")));
         }
-        Ok(Progress::Waiting(self))
+        Ok(None)
+    }
+
+    /// The channel goes on as that of a worker that has work.
+    pub fn end(self, welcomed: Welcomed) -> Greeted {
+        let Greeting { control, log_file, boarding, .. } = self;
+        let Welcomed { config, feed, slot, generation } = welcomed;
+        Greeted { control, config, feed, slot, generation, log_file, boarding }
     }
 
     /// When the welcome must have come.

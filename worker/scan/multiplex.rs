@@ -5,7 +5,7 @@
 //! is taken before any is rendered. The coordinator sends further workers aboard over a channel of one that is here already;
 //! one that ends says `Left`, and the process ends with its last. Called by `start`.
 
-use super::greeting::{Greeted, Greeting, Progress};
+use super::greeting::{Greeted, Greeting};
 use super::scanner::{Ending, Scanner, watch};
 use super::start::{Control, ScanError, parts, ready};
 use super::turn::Queues;
@@ -193,13 +193,13 @@ impl Multiplex {
                 Err(error) => self.failed(error),
             }
         }
-        for greeting in std::mem::take(&mut self.greetings) {
+        for mut greeting in std::mem::take(&mut self.greetings) {
             match greeting.advance() {
-                Ok(Progress::Waiting(greeting)) => self.greetings.push(greeting),
-                Ok(Progress::Welcomed(greeted)) => {
+                Ok(None) => self.greetings.push(greeting),
+                Ok(Some(welcomed)) => {
                     // From here on its own poll watches it.
-                    let _ = self.poll.registry().deregister(&mut SourceFd(&greeted.control.as_raw_fd()));
-                    if let Err(error) = self.take_aboard(*greeted) {
+                    let _ = self.poll.registry().deregister(&mut SourceFd(&greeting.as_raw_fd()));
+                    if let Err(error) = self.take_aboard(greeting.end(welcomed)) {
                         self.failed(error);
                     }
                 }

@@ -142,11 +142,7 @@ fn scan(greeted: Greeted, signals: Signals, log: LogHandle) -> Result<(), ScanEr
 
 /// What a scanner needs, from the configuration that it was greeted with. Without `signals` somebody else hears those of
 /// the process.
-pub(super) fn parts(
-    greeted: &Greeted,
-    signals: Option<Signals>,
-    log: LogHandle,
-) -> Result<Parts, ScanError> {
+pub(super) fn parts(greeted: &Greeted, signals: Option<Signals>, log: LogHandle) -> Result<Parts, ScanError> {
     let feed = feed(greeted)?;
     let wrong = |why: String| ScanError::Config { why };
     let zone = TimeZone::get(&feed.feed_timezone)
