@@ -9,8 +9,8 @@ use touchline_common::model::{Epoch, FeedId, Generation, SlotId};
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// Start a child; answer with `Spawned` or `SpawnFailed`. `SaveState` stands before it, so that its generation
-    /// is never used twice.
+    /// Start a child; answer with `Spawned` or `SpawnFailed`. `SaveState` stands before it, and it is not started before that
+    /// state is on the disk, so that its generation is never used twice.
     Spawn {
         /// Which.
         child: Child,
@@ -62,7 +62,7 @@ pub enum Action {
         /// Which.
         signal: Signal,
     },
-    /// Save the state with `highest_epoch` at least this, with fsync; answer with `EpochsReserved` or `EpochsRefused`.
+    /// Save `Pool::saved_state`, which names at least this as its `highest_epoch`, with fsync; answer with `EpochsReserved` or `EpochsRefused`.
     ReserveEpochs {
         /// The highest epoch that may then be used.
         up_to: Epoch,

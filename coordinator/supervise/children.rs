@@ -32,6 +32,8 @@ const FRAME_FAMILY: u8 = 0x74;
 pub enum Source {
     /// Signals to us.
     Signals,
+    /// The thread that saves the state.
+    Saver,
     /// The operators' socket.
     Listener,
     /// A child's channel.

@@ -7,13 +7,14 @@
 use super::children::{Children, Reaped, Said, Source};
 use super::matches_file::{Found, MatchesFile};
 use super::processes::Lodging;
+use super::saver::{Saver, Ticket};
+use super::saving::Held;
 use super::spawn;
-use super::state_file;
 use super::tokens::Tokens;
 use crate::control::{Clients, Gather};
 use crate::pool::{Action, Child, Command, Exit, Input, Pool, RequestId, Urgency, Usage};
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll};
+use mio::{Events, Interest, Poll, Waker};
 use nix::sys::signal::Signal;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
@@ -31,9 +32,6 @@ use touchline_common::sys::signals::Signals;
 
 /// Messages of one child per turn.
 const MESSAGES_PER_TURN: usize = 256;
-
-/// How long a state that could not be saved waits for the next attempt.
-const SAVE_AGAIN: Duration = Duration::from_secs(1);
 
 /// What the daemon is made of.
 pub struct Daemon {
@@ -56,12 +54,16 @@ pub struct Daemon {
     pub(crate) last_request: u64,
     /// Why the state could not be saved the last time; empty when it was.
     pub(crate) state_trouble: String,
-    saved_at: Instant,
+    pub(super) failed_at: Instant,
+    pub(super) saver: Saver,
+    /// A state that is not known to be saved, or not.
+    pub(super) save_asked: Option<Ticket>,
+    /// What waits for it, in order; at most a start for each slot and one block of epochs.
+    pub(super) held: VecDeque<(Ticket, Held)>,
     matches_files: Vec<MatchesFile>,
     signals: Signals,
-    state_path: PathBuf,
     child_config: String,
-    inputs: VecDeque<Input>,
+    pub(super) inputs: VecDeque<Input>,
     /// Children with unread bytes that no event will announce again.
     unread: BTreeSet<Child>,
     started: Instant,
@@ -109,6 +111,8 @@ impl Daemon {
         registry.register(&mut SourceFd(&parts.signals.as_raw_fd()), signals, Interest::READABLE)?;
         let listener = tokens.insert(Source::Listener);
         registry.register(&mut SourceFd(&parts.clients.listener_fd()), listener, Interest::READABLE)?;
+        let waker = Waker::new(registry, tokens.insert(Source::Saver))?;
+        let saver = Saver::start(parts.state_path, waker)?;
         Ok(Daemon {
             poll,
             tokens,
@@ -124,10 +128,12 @@ impl Daemon {
             gathers: HashMap::new(),
             last_request: 0,
             state_trouble: String::new(),
-            saved_at: Instant::now(),
+            failed_at: Instant::now(),
+            saver,
+            save_asked: None,
+            held: VecDeque::new(),
             matches_files: parts.matches_files,
             signals: parts.signals,
-            state_path: parts.state_path,
             child_config: parts.child_config,
             inputs: VecDeque::new(),
             unread: BTreeSet::new(),
@@ -149,6 +155,7 @@ impl Daemon {
         loop {
             self.settle();
             if self.finished {
+                self.finish_saving();
                 self.clients.flush_all(&mut self.tokens, self.poll.registry());
                 return Ok(());
             }
@@ -197,6 +204,7 @@ impl Daemon {
     fn dispatch(&mut self, source: Source) {
         match source {
             Source::Signals => self.take_signals(),
+            Source::Saver => self.take_saved(),
             Source::Listener => self.clients.accept(&mut self.tokens, self.poll.registry()),
             Source::Channel(child) => {
                 self.unread.insert(child);
@@ -212,12 +220,11 @@ impl Daemon {
             let mut actions = Vec::new();
             while let Some(input) = self.inputs.pop_front() {
                 self.pool.step(self.started.elapsed(), input, &mut actions);
-                let save = actions.iter().any(|action| matches!(action, Action::SaveState));
-                if save && let Err(error) = self.save_state(None) {
-                    log::error!(error:% = error; "state.not_saved");
-                }
+                let saves =
+                    |action: &Action| matches!(action, Action::SaveState | Action::ReserveEpochs { .. });
+                let ticket = if actions.iter().any(saves) { self.save_state() } else { None };
                 for action in actions.drain(..) {
-                    self.carry_out(action);
+                    self.carry_out(action, ticket);
                 }
             }
             for (child, error) in self.children.flush(self.poll.registry()) {
@@ -230,9 +237,12 @@ impl Daemon {
         self.clients.flush_all(&mut self.tokens, self.poll.registry());
     }
 
-    fn carry_out(&mut self, action: Action) {
+    /// `ticket` names the state of this step, where it is to be saved.
+    fn carry_out(&mut self, action: Action, ticket: Option<Ticket>) {
         match action {
-            Action::Spawn { child, generation, feed } => self.spawn(child, generation, feed),
+            Action::Spawn { child, generation, feed } => {
+                self.hold(ticket, Held::Spawn { child, generation, feed });
+            }
             Action::Welcome { child, generation, proto, feed } => {
                 self.welcome(child, generation, proto, feed);
             }
@@ -254,19 +264,14 @@ impl Daemon {
             }
             Action::ConnectData { slot, generation } => self.connect_data(slot, generation),
             Action::Kill { child, generation, signal } => {
-                if self.is_current(child, generation)
+                if !self.give_up_start(child, generation)
+                    && self.is_current(child, generation)
                     && let Err(error) = self.children.signal(child, signal)
                 {
                     log::error!(child:? = child, error:% = error; "child.signal_failed");
                 }
             }
-            Action::ReserveEpochs { up_to } => {
-                let input = match self.save_state(Some(up_to.0)) {
-                    Ok(()) => Input::EpochsReserved { up_to },
-                    Err(error) => Input::EpochsRefused { error: error.to_string() },
-                };
-                self.inputs.push_back(input);
-            }
+            Action::ReserveEpochs { up_to } => self.hold(ticket, Held::Epochs { up_to }),
             // Taken once per step, before the step's other actions: see `settle`.
             Action::SaveState => {}
             Action::Answer { request, answer } => self.answer(request, &answer),
@@ -279,7 +284,7 @@ impl Daemon {
         self.children.generation(child) == Some(generation)
     }
 
-    fn spawn(&mut self, child: Child, generation: Generation, feed: Option<FeedId>) {
+    pub(super) fn spawn(&mut self, child: Child, generation: Generation, feed: Option<FeedId>) {
         let lodging = feed.and_then(|feed| self.lodgings.get(usize::from(feed.0)).copied());
         let lodging = lodging.unwrap_or(Lodging::Alone);
         let spawned = self.children.spawn(child, generation, lodging, self.poll.registry(), &mut self.tokens);
@@ -501,35 +506,6 @@ impl Daemon {
     fn next_request(&mut self) -> RequestId {
         self.last_request += 1;
         RequestId(self.last_request)
-    }
-
-    /// Saves the state; that it could not be is said in `status` and `health` until it can be.
-    fn save_state(&mut self, at_least: Option<u64>) -> Result<(), state_file::StateFileError> {
-        let saved = self.write_state(at_least);
-        self.saved_at = Instant::now();
-        self.state_trouble = saved.as_ref().err().map(ToString::to_string).unwrap_or_default();
-        saved
-    }
-
-    /// What could not be saved is tried again, each second: nothing else may change for long.
-    fn save_again(&mut self) {
-        if self.state_trouble.is_empty() || self.saved_at.elapsed() < SAVE_AGAIN {
-            return;
-        }
-        if self.save_state(None).is_ok() {
-            log::info!("state.saved_again");
-        }
-    }
-
-    fn write_state(&self, at_least: Option<u64>) -> Result<(), state_file::StateFileError> {
-        let mut state = self.pool.saved_state();
-        state.highest_epoch = state.highest_epoch.max(at_least.unwrap_or(0));
-        let failed = |source| state_file::StateFileError {
-            operation: "encoding",
-            path: self.state_path.clone(),
-            source: io::Error::other(source),
-        };
-        state_file::replace(&self.state_path, state.to_json().map_err(failed)?.as_bytes())
     }
 }
 

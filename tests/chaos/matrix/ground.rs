@@ -27,7 +27,8 @@ const LEAVE: Duration = Duration::from_secs(30);
 /// How long a fault may take to come.
 const COMES: Duration = Duration::from_secs(20);
 const ANSWER: Duration = Duration::from_secs(10);
-const MATCHES: usize = 12;
+/// Matches that the server has.
+pub(super) const MATCHES: usize = 12;
 
 /// How the daemon is started.
 #[derive(Clone, Debug, Default)]

@@ -1,6 +1,6 @@
 //! Processes that stand still: stopped from outside, or in a loop of their own.
 
-use super::ground::{Ground, Plan, is_alive, send};
+use super::ground::{Ground, MATCHES, Plan, is_alive, send};
 use super::{Case, Told};
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -12,6 +12,8 @@ use touchline_harness::wait;
 const LONG: Duration = Duration::from_secs(8);
 /// Longer than anything that anybody bears.
 const TOO_LONG: Duration = Duration::from_secs(12);
+/// How long a disk may take that is slow.
+const SLOW: Duration = Duration::from_secs(3);
 /// A hung process is gone after at most this.
 const HUNG: Duration = Duration::from_secs(16);
 /// The watchdog's last words.
@@ -29,7 +31,29 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new("spin/worker", || spinning("worker", "worker.turn")),
         Case::new("spin/recorder", || spinning("recorder", "record.turn")),
         Case::new("spin/worker/coordinator-stopped", spinning_unseen),
+        Case::new("slow-disk/coordinator", slow_disk),
     ]
+}
+
+/// A disk that takes seconds for the saved state holds up the start that needs it, and neither operators nor matches.
+fn slow_disk() -> Told {
+    let points = format!("save.tmp_written=delay={},when={{when}}", SLOW.as_millis());
+    let ground = Ground::live(Plan { points, pool: "spare_workers = 1", ..Plan::default() });
+    wait::until("a spare worker", HUNG, || (ground.workers().len() == 4).then_some(()));
+    let pulse = ground.pulse();
+    ground.now();
+    let (began, pid) = (Instant::now(), ground.worker());
+    send(pid, Signal::SIGKILL);
+    wait::until("every match at the others", SLOW / 2, || {
+        let gone = ground.workers().iter().all(|(_, other)| *other != pid);
+        (gone && ground.live_matches() == MATCHES as u64).then_some(())
+    });
+    let took = began.elapsed();
+    wait::until("another spare worker", HUNG, || (ground.workers().len() == 4).then_some(()));
+    assert!(began.elapsed() >= SLOW, "the start that was to wait for the disk did not");
+    let slowest = pulse.stop();
+    ground.no_more();
+    ground.conclude(format!("live again after {} ms, {slowest}", took.as_millis()))
 }
 
 fn victim(ground: &Ground, child: &str) -> u32 {
