@@ -51,7 +51,10 @@ impl Arguments {
                     let row = RowName::ALL.into_iter().find(|row| row.as_str() == name);
                     arguments.rows.push(row.ok_or_else(|| wrong(&format!("there is no row {name:?}")))?);
                 }
-                other => return Err(wrong(&format!("{other:?} is not understood"))),
+                other => match RowName::ALL.into_iter().find(|row| row.as_str() == other) {
+                    Some(row) => arguments.rows.push(row),
+                    None => return Err(wrong(&format!("{other:?} is not understood"))),
+                },
             }
         }
         if arguments.rows.is_empty() {
@@ -68,7 +71,7 @@ fn wrong(what: &str) -> String {
 /// The help.
 pub fn help() -> String {
     let mut text = String::from(
-        "bench [--row NAME]... [--json] [--no-fail]\n\
+        "bench [NAME | --row NAME]... [--json] [--no-fail]\n\
          Measures each row of the table of targets and prints it beside its limit; exit code 1 if one is over it.\n\
          Rows:\n",
     );
@@ -92,6 +95,7 @@ mod tests {
         let usual = parse(&[]).unwrap();
         assert!(usual.rows.contains(&RowName::Loads));
         assert_eq!(parse(&["--row", "saturation"]).unwrap().rows, [RowName::Saturation]);
+        assert_eq!(parse(&["strategies", "--json"]).unwrap().rows, [RowName::Strategies]);
     }
 
     #[test]

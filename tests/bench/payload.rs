@@ -1,5 +1,6 @@
 //! Loads to measure with: a recorded one in distinct copies, or generated matches whose nodes are known.
 
+use std::collections::BTreeMap;
 use touchline_harness::data;
 
 /// A topic's load.
@@ -103,8 +104,13 @@ impl Generated {
         self.shape.markets * self.shape.selections
     }
 
-    /// The load.
+    /// The load before anything changed.
     pub fn load(self) -> Load {
+        self.load_after(&BTreeMap::new())
+    }
+
+    /// The load after these changes: of each selection that changed its odds in tenths, and the number of its newest change.
+    pub fn load_after(self, changes: &BTreeMap<usize, (u64, u64)>) -> Load {
         use std::fmt::Write;
         let Generated { number, shape } = self;
         let mut body = String::with_capacity(shape.markets * 750 + 400);
@@ -122,10 +128,13 @@ impl Generated {
                 let selection = market * shape.selections + place;
                 let _ = write!(
                     body,
-                    "PA;FI={number:08};HA=;HD=;ID={selection};IT={};NA=Selection {place};OD=11/{};OR={place};SU=0;|",
+                    "PA;FI={number:08};HA=;HD=;ID={selection};IT={};NA=Selection {place};",
                     self.selection_path(selection),
-                    10 + place,
                 );
+                let _ = match changes.get(&selection) {
+                    Some((tenths, change)) => write!(body, "OD={tenths}/10;OR={place};SU=0;ZC={change};|"),
+                    None => write!(body, "OD=11/{};OR={place};SU=0;|", 10 + place),
+                };
             }
         }
         Load { topic: self.topic(), body: body.into_bytes() }

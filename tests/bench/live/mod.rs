@@ -12,6 +12,8 @@ mod pulse;
 mod rows;
 mod side;
 mod site;
+mod strategies;
 
 pub use rows::{cpu_row, event_row, latency_row, many_row, ticks_row};
 pub use side::child as side_child;
+pub use strategies::strategies_row;

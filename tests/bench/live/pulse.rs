@@ -50,6 +50,7 @@ struct Switches {
     beating: AtomicBool,
     sent: AtomicU64,
     load_bytes: AtomicU64,
+    queued: AtomicU64,
 }
 
 impl Pulse {
@@ -72,6 +73,7 @@ impl Pulse {
             followers: vec![Vec::new(); plan.matches],
             numbers: vec![0; plan.matches],
             goals: vec![0; plan.matches],
+            changes: vec![BTreeMap::new(); plan.matches],
             random: Random::new(7),
             frame: Vec::new(),
         };
@@ -87,6 +89,11 @@ impl Pulse {
     /// Diffs written so far, to all followers.
     pub fn sent(&self) -> u64 {
         self.switches.sent.load(Ordering::Relaxed)
+    }
+
+    /// The most bytes that waited for one connection, which did not take them, since this was asked last.
+    pub fn most_queued(&self) -> u64 {
+        self.switches.queued.swap(0, Ordering::Relaxed)
     }
 
     /// Bytes of the loads sent so far.
@@ -123,6 +130,8 @@ struct Server {
     /// Of each match, its newest change.
     numbers: Vec<u64>,
     goals: Vec<u64>,
+    /// Of each match, what its next load has to show.
+    changes: Vec<BTreeMap<usize, (u64, u64)>>,
     random: Random,
     frame: Vec<u8>,
 }
@@ -173,11 +182,16 @@ impl Server {
     fn diff(&mut self) {
         let number = self.random.below(self.plan.matches);
         let one = Generated { number, shape: self.plan.shape };
-        let path = one.selection_path(self.random.hot(one.selections()));
+        let selection = self.random.hot(one.selections());
+        let path = one.selection_path(selection);
         let Some(change) = self.numbers.get_mut(number) else { return };
         *change += 1;
         let change = *change;
-        let body = format!("U|OD={}/10;ZC={change};|", 10 + self.random.below(90));
+        let tenths = 10 + self.random.below(90);
+        let body = format!("U|OD={tenths}/10;ZC={change};|");
+        if let Some(changes) = self.changes.get_mut(number) {
+            changes.insert(selection, (tenths as u64, change));
+        }
         self.encode(&path, &body);
         self.ledger.wrote(number, change);
         self.write(number);
@@ -226,10 +240,22 @@ impl Server {
                 gone.push(at);
                 continue;
             };
-            for topic in wanted {
-                answer(connection, at, &topic, self.plan, &mut self.followers, &self.switches);
+            for wish in wanted {
+                match wish {
+                    Wish::Follow(topic) => {
+                        let shown = Shown { plan: self.plan, changes: &self.changes };
+                        answer(connection, at, &topic, &shown, &mut self.followers, &self.switches);
+                    }
+                    Wish::LetGo(topic) => {
+                        let number = number_of(&topic);
+                        if let Some(followers) = number.and_then(|number| self.followers.get_mut(number)) {
+                            followers.retain(|one| *one != at);
+                        }
+                    }
+                }
             }
             connection.send(&[]);
+            self.switches.queued.fetch_max(connection.out.len() as u64, Ordering::Relaxed);
         }
         for at in gone {
             self.connections.remove(&at);
@@ -238,25 +264,39 @@ impl Server {
     }
 }
 
+/// What loads are made of.
+struct Shown<'a> {
+    plan: Plan,
+    changes: &'a [BTreeMap<usize, (u64, u64)>],
+}
+
+/// What a client asks for.
+enum Wish {
+    Follow(String),
+    LetGo(String),
+}
+
 /// Sends a topic's load, and diffs from now on.
 fn answer(
     connection: &mut Connection,
     at: usize,
     topic: &str,
-    plan: Plan,
+    shown: &Shown<'_>,
     followers: &mut [Vec<usize>],
     switches: &Switches,
 ) {
     let named = TopicRef::Named { name: topic.as_bytes(), alias: None };
     let body = if topic == LIST {
-        list(plan)
+        list(shown.plan)
     } else {
         let Some(number) = number_of(topic) else { return };
-        let Some(followers) = followers.get_mut(number) else { return };
+        let Some((followers, changes)) = followers.get_mut(number).zip(shown.changes.get(number)) else {
+            return;
+        };
         if !followers.contains(&at) {
             followers.push(at);
         }
-        let body = Generated { number, shape: plan.shape }.load().body;
+        let body = Generated { number, shape: shown.plan.shape }.load_after(changes).body;
         switches.load_bytes.fetch_add(body.len() as u64, Ordering::Relaxed);
         body
     };
@@ -280,8 +320,8 @@ pub fn list(plan: Plan) -> Vec<u8> {
 }
 
 impl Connection {
-    /// Reads what there is; the topics that are asked for. None: it is gone.
-    fn hear(&mut self) -> Option<Vec<String>> {
+    /// Reads what there is; what is asked for. None: it is gone.
+    fn hear(&mut self) -> Option<Vec<Wish>> {
         match self.stream.read(self.buffer.spare()) {
             Ok(0) => return None,
             Ok(count) => self.buffer.filled(count),
@@ -303,8 +343,10 @@ impl Connection {
         }
         let mut wanted = Vec::new();
         while let Some(message) = self.buffer.next_message().ok()? {
-            if message.kind == MessageType::Subscribe {
-                wanted.extend(message.selectors().map(|one| String::from_utf8_lossy(one).into_owned()));
+            let wish = if message.kind == MessageType::Subscribe { Wish::Follow } else { Wish::LetGo };
+            if message.kind == MessageType::Subscribe || message.kind == MessageType::Unsubscribe {
+                let topics = message.selectors().map(|one| String::from_utf8_lossy(one).into_owned());
+                wanted.extend(topics.map(wish));
             }
         }
         Some(wanted)

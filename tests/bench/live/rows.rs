@@ -10,6 +10,7 @@ use super::site::{Pids, Setup, Site};
 use crate::error::BenchError;
 use crate::payload::Shape;
 use crate::report::{Figure, Limit, Measured, percentile};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,9 +20,9 @@ const WARM: Duration = Duration::from_secs(2);
 const MEASURE: Duration = Duration::from_secs(8);
 const LIVE: Duration = Duration::from_secs(30);
 const CONNECTIONS: usize = 6;
-const SETUP: Setup = Setup { cap: 50, workers: 8, feed: "" };
+pub(super) const SETUP: Setup = Setup { cap: 50, workers: 8, feed: "" };
 
-fn plan() -> Plan {
+pub(super) fn plan() -> Plan {
     Plan {
         matches: MATCHES,
         shape: Shape::of_bytes(30_000),
@@ -50,7 +51,7 @@ pub fn ticks_row() -> Result<Measured, BenchError> {
 }
 
 fn sections(plan: Plan, [p50, p99, p999]: [Limit; 3]) -> Result<Measured, BenchError> {
-    let mut run = Run::start(plan, SETUP)?;
+    let run = Run::start(plan, SETUP)?;
     let (mut samples, usage) = run.measure()?;
     let us = |samples: &mut [u64], share| percentile(samples, share) / 1e3;
     let found = &mut samples.sections;
@@ -79,7 +80,7 @@ fn sections(plan: Plan, [p50, p99, p999]: [Limit; 3]) -> Result<Measured, BenchE
 /// # Errors
 /// [`BenchError`].
 pub fn event_row() -> Result<Measured, BenchError> {
-    let mut run = Run::start(plan(), SETUP)?;
+    let run = Run::start(plan(), SETUP)?;
     let goals = Goals::watch(&run.site.path("touchline.db"), &run.ledger)?;
     let (mut samples, usage) = run.measure()?;
     drop(goals);
@@ -159,7 +160,7 @@ pub fn many_row() -> Result<Measured, BenchError> {
     // One connection holds the list beside its matches.
     let setup = Setup { cap: 51, workers: 200, feed: "" };
     let began = Instant::now();
-    let mut run = Run::start_within(plan, setup, Duration::from_secs(120))?;
+    let run = Run::start_within(plan, setup, Duration::from_secs(120))?;
     let live = began.elapsed();
     let each = run.pulse.load_bytes() as f64 / plan.matches as f64;
     let list = super::pulse::list(plan).len() as f64;
@@ -193,25 +194,25 @@ pub fn many_row() -> Result<Measured, BenchError> {
 }
 
 /// The server, the daemon, and the stamps.
-struct Run {
+pub(super) struct Run {
     // The daemon goes before its server.
-    site: Site,
-    pulse: Pulse,
+    pub(super) site: Site,
+    pub(super) pulse: Pulse,
     ledger: Arc<Ledger>,
-    pids: Pids,
+    pub(super) pids: Pids,
 }
 
 /// What the daemon used, in cores.
-struct Usage {
-    workers: f64,
+pub(super) struct Usage {
+    pub(super) workers: f64,
     others: f64,
     coordinator: f64,
     /// Diffs written per second.
-    rate: f64,
+    pub(super) rate: f64,
 }
 
 impl Usage {
-    fn all(&self) -> f64 {
+    pub(super) fn all(&self) -> f64 {
         self.workers + self.others + self.coordinator
     }
 
@@ -226,7 +227,7 @@ impl Usage {
 }
 
 impl Run {
-    fn start(plan: Plan, setup: Setup) -> Result<Run, BenchError> {
+    pub(super) fn start(plan: Plan, setup: Setup) -> Result<Run, BenchError> {
         Run::start_within(plan, setup, LIVE)
     }
 
@@ -241,12 +242,14 @@ impl Run {
         Ok(Run { site, pulse, ledger, pids })
     }
 
-    fn workers(&self) -> impl Iterator<Item = u32> {
-        self.pids.workers.iter().map(|worker| worker.pid)
+    /// The processes that workers run in, each once.
+    pub(super) fn workers(&self) -> impl Iterator<Item = u32> {
+        let pids: BTreeSet<u32> = self.pids.workers.iter().map(|worker| worker.pid).collect();
+        pids.into_iter()
     }
 
     /// Lets diffs flow for a while; what was found and used meanwhile.
-    fn measure(&mut self) -> Result<(Samples, Usage), BenchError> {
+    pub(super) fn measure(&self) -> Result<(Samples, Usage), BenchError> {
         self.pulse.beat(true);
         std::thread::sleep(WARM);
         let look = || -> Result<[Duration; 3], BenchError> {
