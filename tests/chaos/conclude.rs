@@ -1,15 +1,15 @@
-//! What a run came to: everything that was published and committed against the truth, what is left over, and how long things took.
+//! The end of a site: everything that was published and committed against the truth, what is left over, and how long things took.
 
 use super::Options;
 use super::inflict::{Cost, Room, reap};
+use super::outcome::{Figures, Part, Taken};
 use super::plan::{Fault, Planned, Stall};
 use super::site::{Site, is_alive, signal};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use touchline_harness::process;
-use touchline_simulator::{EventsReport, FinalReport};
+use touchline_simulator::{EventsReport, FinalReport, OracleReport, Report};
 
 /// How long the documents may take to equal the truth once nothing changes any more.
 const TRUTH: Duration = Duration::from_secs(10);
@@ -37,7 +37,7 @@ const TOLD: usize = 8;
 /// What is gathered while faults happen.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
-    costs: BTreeMap<Fault, Vec<(Planned, Cost)>>,
+    costs: Vec<(Planned, Cost)>,
     breaches: Vec<String>,
     pub(crate) leftovers: usize,
     pub(crate) leaked: usize,
@@ -50,30 +50,21 @@ impl Ledger {
     }
 
     pub(crate) fn add(&mut self, planned: &Planned, cost: Cost) {
-        self.costs.entry(planned.fault).or_default().push((*planned, cost));
+        self.costs.push((*planned, cost));
     }
 }
 
-/// What a run came to.
-#[derive(Debug)]
-pub struct Outcome {
-    /// The last line: the figures.
-    pub summary: String,
-    /// A table by kind of fault.
-    pub table: Vec<String>,
-    /// What is wrong, a line each; empty: nothing.
-    pub wrong: Vec<String>,
-}
-
-impl Outcome {
-    /// Whether every promise was kept.
-    pub fn is_good(&self) -> bool {
-        self.wrong.is_empty()
-    }
+/// Everything as it was held against the truth.
+struct Found {
+    documents: FinalReport,
+    events: EventsReport,
+    published: OracleReport,
+    open_gaps: Vec<String>,
+    server: Report,
 }
 
 /// Compares everything, ends everything, and says what it came to.
-pub(crate) fn conclude(mut site: Site, mut ledger: Ledger, options: &Options) -> Outcome {
+pub(crate) fn conclude(mut site: Site, mut ledger: Ledger, options: &Options) -> Part {
     site.simulator.pause();
     let documents = documents(&site);
     wait_for_ends(&site);
@@ -84,13 +75,45 @@ pub(crate) fn conclude(mut site: Site, mut ledger: Ledger, options: &Options) ->
     let open_gaps = open_gaps(&site);
     let server = site.simulator.report();
     stop(&mut site, &mut ledger);
-    limits(&mut ledger, options.slack);
+    let taken = taken(&ledger, options.slack);
+    for one in taken.iter().filter(|one| one.unfollowed > one.limit) {
+        let (took, limit) = (one.unfollowed.as_millis(), one.limit.as_millis());
+        ledger.breach(format!("{}: {took} ms, promised {limit} ms", one.fault.name()));
+    }
+    let found = Found { documents, events, published, open_gaps, server };
+    let mut wrong = wrong(&found, &ledger, options.cap);
+    if !wrong.is_empty() {
+        wrong.push(format!("log and store are kept in {}", site.keep().display()));
+    }
+    Part { seed: options.seed, taken, figures: figures(&found, &ledger), wrong }
+}
 
+fn figures(found: &Found, ledger: &Ledger) -> Figures {
+    let Found { documents, events, published, .. } = found;
     let lost = documents.missing.len() as u64
         + documents.different.len() as u64
         + published.mismatches
         + (events.different - events.doubled);
-    let doubled = events.doubled + documents.extra.len() as u64;
+    Figures {
+        lost,
+        doubled: events.doubled + documents.extra.len() as u64,
+        leftovers: ledger.leftovers as u64,
+        leaked: ledger.leaked as u64,
+        published: published.checked,
+        unknown: published.unknown,
+        registers: events.registers,
+        flips: events.flips,
+        flips_not_kept: events.flips_dropped,
+        matches: events.matches as u64,
+        with_gaps: events.with_gaps as u64,
+        ended_unseen: events.ended_unseen as u64,
+        broken: ledger.breaches.len() as u64,
+    }
+}
+
+/// A line for each thing that is not as promised.
+fn wrong(found: &Found, ledger: &Ledger, cap: usize) -> Vec<String> {
+    let Found { documents, events, published, open_gaps, server } = found;
     let mut wrong = Vec::new();
     let mut list = |what: &str, items: &[String]| {
         wrong.extend(items.iter().take(TOLD).map(|item| format!("{what}: {item}")));
@@ -103,44 +126,18 @@ pub(crate) fn conclude(mut site: Site, mut ledger: Ledger, options: &Options) ->
     list("document differs", &documents.different);
     list("published, never true", &published.explained);
     list("event differs", &events.differences);
-    list("gap still open", &open_gaps);
+    list("gap still open", open_gaps);
     list("promise broken", &ledger.breaches);
     if published.checked == 0 || events.registers == 0 {
         wrong.push("nothing was compared".to_owned());
     }
-    if server.over_cap > 0 || server.most_subscriptions > options.cap {
-        wrong.push(format!("over the cap: {} of {} subscriptions", server.most_subscriptions, options.cap));
+    if server.over_cap > 0 || server.most_subscriptions > cap {
+        wrong.push(format!("over the cap: {} of {cap} subscriptions", server.most_subscriptions));
     }
     if ledger.leftovers > 0 || ledger.leaked > 0 {
         wrong.push(format!("left over: {} processes, {} descriptors", ledger.leftovers, ledger.leaked));
     }
-    let costs = || ledger.costs.values().flatten();
-    let longest = costs().map(|(_, cost)| cost.unfollowed).max().unwrap_or_default();
-    let mut table = table(&ledger, options.slack);
-    table.push(format!(
-        "seed={} published={} unknown={} register_events={} flips={} flips_not_kept={} matches={} with_gaps={} ended_unseen={} broken={}",
-        options.seed,
-        published.checked,
-        published.unknown,
-        events.registers,
-        events.flips,
-        events.flips_dropped,
-        events.matches,
-        events.with_gaps,
-        events.ended_unseen,
-        ledger.breaches.len(),
-    ));
-    let summary = format!(
-        "faults={} lost={lost} doubled={doubled} leftovers={} leaked_fds={} longest_unfollowed_ms={}",
-        costs().count(),
-        ledger.leftovers,
-        ledger.leaked,
-        longest.as_millis(),
-    );
-    if !wrong.is_empty() {
-        wrong.push(format!("log and store are kept in {}", site.keep().display()));
-    }
-    Outcome { summary, table, wrong }
+    wrong
 }
 
 fn documents(site: &Site) -> FinalReport {
@@ -223,17 +220,16 @@ fn stop(site: &mut Site, ledger: &mut Ledger) {
     }
 }
 
-/// Holds the times against what is promised.
-fn limits(ledger: &mut Ledger, slack: Duration) {
-    let mut broken = Vec::new();
-    for (planned, cost) in ledger.costs.values().flatten() {
-        let limit = limit(planned, cost) + slack;
-        if cost.unfollowed > limit {
-            let (took, limit) = (cost.unfollowed.as_millis(), limit.as_millis());
-            broken.push(format!("{}: {took} ms, promised {limit} ms", planned.fault.name()));
-        }
-    }
-    ledger.breaches.extend(broken);
+/// Every fault with what it took and what it may take.
+fn taken(ledger: &Ledger, slack: Duration) -> Vec<Taken> {
+    let one = |(planned, cost): &(Planned, Cost)| Taken {
+        fault: planned.fault,
+        again: cost.again,
+        unfollowed: cost.unfollowed,
+        limit: limit(planned, cost) + slack,
+        server: cost.server,
+    };
+    ledger.costs.iter().map(one).collect()
 }
 
 /// How long matches may not be followed because of a fault.
@@ -252,30 +248,4 @@ fn limit(planned: &Planned, cost: &Cost) -> Duration {
             Duration::ZERO
         }
     }
-}
-
-/// A line for each kind of fault: how often, how long until all was live, how long matches were not followed, and how long they may be.
-fn table(ledger: &Ledger, slack: Duration) -> Vec<String> {
-    let mut lines = vec![format!(
-        "{:<24} {:>6} {:>10} {:>10} {:>14} {:>9} {:>10}",
-        "fault", "count", "median ms", "max ms", "unfollowed ms", "limit ms", "server ms"
-    )];
-    for (fault, costs) in &ledger.costs {
-        let mut times: Vec<u128> = costs.iter().map(|(_, cost)| cost.again.as_millis()).collect();
-        times.sort_unstable();
-        let median = times.get(times.len() / 2).copied().unwrap_or(0);
-        let most = times.last().copied().unwrap_or(0);
-        let server = costs.iter().map(|(_, cost)| cost.server.as_millis()).max().unwrap_or(0);
-        // The one that came closest to its limit.
-        let worst = costs.iter().map(|(planned, cost)| (cost.unfollowed, limit(planned, cost) + slack));
-        let ratio = |took: Duration, limit: Duration| took.as_secs_f64() / limit.as_secs_f64().max(0.001);
-        let worst = worst.max_by(|one, other| ratio(one.0, one.1).total_cmp(&ratio(other.0, other.1)));
-        let (took, limit) = worst.map_or((0, 0), |(took, limit)| (took.as_millis(), limit.as_millis()));
-        lines.push(format!(
-            "{:<24} {:>6} {median:>10} {most:>10} {took:>14} {limit:>9} {server:>10}",
-            fault.name(),
-            costs.len()
-        ));
-    }
-    lines
 }
