@@ -222,7 +222,10 @@ impl Daemon {
         }
         query.worker = request.number("worker").and_then(|slot| u16::try_from(slot).ok()).map(SlotId);
         let views = self.keyed(self.pool.matches(query));
-        let waiting: BTreeSet<Child> = self.children.listening().collect();
+        let patience = timeout(request, GATHER).min(GATHER);
+        // Who waits for nobody gets what is known here: nobody is asked.
+        let asked = self.children.listening().filter(|_| !patience.is_zero());
+        let waiting: BTreeSet<Child> = asked.collect();
         self.last_request += 1;
         let number = self.last_request as u32;
         for child in &waiting {
@@ -231,7 +234,7 @@ impl Daemon {
                 Child::Recorder => self.tell_recorder(&ToRecorder::Documents, number),
             }
         }
-        let deadline = Instant::now() + timeout(request, GATHER).min(GATHER);
+        let deadline = Instant::now() + patience;
         self.gathers.insert(number, Gather::new(client, deadline, waiting, views));
         self.finish_gathers();
     }

@@ -2,7 +2,7 @@
 //!
 //! Who is concerned is fixed before the fault: matches that appear meanwhile do not count, those that end meanwhile are let go.
 
-use super::outcome::Ledger;
+use super::conclude::Ledger;
 use super::plan::{Fault, Planned, Stall};
 use super::site::{SETTLE, Seat, Site, is_alive, signal};
 use nix::sys::signal::Signal;

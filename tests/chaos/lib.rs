@@ -1,23 +1,26 @@
 //! Faults against the whole daemon, drawn from a seed, one after another; then everything that came out is held against the truth.
 //!
 //! `plan` is pure: the same seed gives the same faults. `site` is a simulated server, the real daemon and the oracle between them;
-//! `inflict` does one fault and measures how long matches were not followed; `outcome` compares at the end and says it.
-//! `matrix` is the table of faults at named places. Callers: the program beside this, which `scripts/chaos` runs, and a short run among the end-to-end tests.
+//! `inflict` does one fault and measures how long matches were not followed; `conclude` compares at the end. A long run has several sites,
+//! each a process: `share` says whose part is what, `outcome` adds up what they came to, both pure. `matrix` is the table of faults at named places. Callers: the program beside this, which `scripts/chaos` runs, and a short run among the end-to-end tests.
 // Nothing here is part of the daemon: what fails ends the run with its reason.
 #![allow(clippy::expect_used, clippy::panic)]
 
 mod audit;
+mod conclude;
 mod inflict;
 pub mod matrix;
 mod outcome;
 mod plan;
+mod share;
 mod site;
 
-pub use outcome::Outcome;
+pub use outcome::{Figures, Outcome, Part, Said, Taken, merge};
 pub use plan::{Fault, Plan, Planned, Stall, Which};
+pub use share::{SITES_MAX, sites_for};
 
+use conclude::Ledger;
 use inflict::Cost;
-use outcome::Ledger;
 use site::Site;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -81,27 +84,41 @@ fn keep_to_the_intensity(fault: Fault, deaths: &mut VecDeque<Instant>) {
     deaths.push_back(Instant::now());
 }
 
-/// Runs all of it; `tell` gets a line per fault.
+/// Runs all of it in one site, here; `tell` gets a line per fault.
+///
+/// # Panics
+/// As [`run_site`].
+pub fn run(options: &Options, tell: &mut dyn FnMut(&str)) -> Outcome {
+    let part = run_site(options, &mut |said| match said {
+        Said::Line(line) => tell(&line),
+        Said::Began(_) | Said::Done(_) => {}
+    });
+    merge(options.seed, &[Ok(part)])
+}
+
+/// Runs one site, here; `say` gets everything but its last word, which is returned.
 ///
 /// # Panics
 /// When something cannot be started or asked, or does not come back within its deadline.
-pub fn run(options: &Options, tell: &mut dyn FnMut(&str)) -> Outcome {
+pub fn run_site(options: &Options, say: &mut dyn FnMut(Said)) -> Part {
     let plan = Plan::new(options.seed, options.faults, options.which);
-    let mut site = Site::start(options);
+    let folder = site::make_folder();
+    say(Said::Began(folder.path().to_owned()));
+    let mut site = Site::start(options, folder);
     let mut ledger = Ledger::default();
     let mut deaths = VecDeque::new();
     for (n, planned) in plan.faults.iter().enumerate() {
         std::thread::sleep(planned.pause);
         keep_to_the_intensity(planned.fault, &mut deaths);
         let cost: Cost = inflict::inflict(&mut site, planned, &mut ledger);
-        tell(&format!(
+        say(Said::Line(format!(
             "{:>4}  {:<24} live again after {:>6} ms{}",
             n + 1,
             planned.fault.name(),
             cost.again.as_millis(),
             cost.note
-        ));
+        )));
         ledger.add(planned, cost);
     }
-    outcome::conclude(site, ledger, options)
+    conclude::conclude(site, ledger, options)
 }

@@ -1,71 +1,73 @@
-//! `touchline-chaos --faults N --seed S [--rate R] [--matches M] [--slack MS] [--quick] [--only FAULT]`: random faults against the whole
-//! daemon, or `touchline-chaos --matrix [NAME…] [--list]`: each fault at its named place, a line for each; a name stands for all cases
-//! that contain it.
+//! `touchline-chaos --faults N --seed S [--sites K] [--rate R] [--matches M] [--slack MS] [--quick] [--only FAULT]`: random faults against
+//! the whole daemon, or `touchline-chaos --matrix [NAME…] [--list]`: each fault at its named place, a line for each; a name stands for
+//! all cases that contain it.
 //!
-//! Ends with a line of figures; the code is 0 when every promise was kept, 1 when not, 2 for arguments that are none.
+//! Sites and cases are processes of their own (`apart`). Ends with a line of figures; the code is 0 when every promise was kept, 1 when
+//! not, 2 for arguments that are none, and 128 and the signal's number after one that asked us to leave.
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::expect_used)]
 
-use std::process::{Command, ExitCode};
-use std::time::Duration;
-use touchline_chaos::{Fault, Options, Which, matrix, run};
+mod apart;
+mod arguments;
+mod sites;
 
-const USAGE: &str =
-    "usage: chaos --faults N --seed S [--rate DIFFS_PER_S] [--matches N] [--slack MS] [--quick] [--only FAULT]
-       chaos --matrix [NAME…] [--list]";
+use apart::{Apart, Heard, What};
+use arguments::{USAGE, Wanted};
+use nix::sys::signal::Signal;
+use std::collections::VecDeque;
+use std::process::{Command, ExitCode};
+use touchline_chaos::matrix;
+use touchline_harness::process;
+
+/// Lines of a log that say why something never came.
+const LAST_WORDS: usize = 40;
 
 fn main() -> ExitCode {
-    let mut words = std::env::args().skip(1).peekable();
-    if words.next_if_eq("--matrix").is_some() {
-        return run_matrix(&words.collect::<Vec<_>>());
-    }
-    if words.next_if_eq("--case").is_some() {
-        return run_case(&words.next().unwrap_or_default());
-    }
-    let options = match parse(words) {
-        Ok(options) => options,
+    end_all_at_a_panic();
+    match arguments::parse(std::env::args().skip(1)) {
+        Ok(Wanted::Faults { options, sites }) => sites::run(&options, sites),
+        Ok(Wanted::Site { options }) => sites::be_one(&options),
+        Ok(Wanted::Matrix(names)) => with_cases(&names, run_matrix),
+        Ok(Wanted::Names(names)) => with_cases(&names, |cases| {
+            cases.iter().for_each(|case| println!("{}", case.name()));
+            ExitCode::SUCCESS
+        }),
+        Ok(Wanted::Case(name)) => be_case(&name),
         Err(told) => {
             eprintln!("{told}\n{USAGE}");
-            return ExitCode::from(2);
+            ExitCode::from(2)
         }
-    };
-    println!(
-        "seed {}  {} faults, {} matches, {:.0} diffs/s, {} subscriptions a connection",
-        options.seed, options.faults, options.matches, options.rate, options.cap
-    );
-    end_all_at_a_panic();
-    let outcome = run(&options, &mut |line| println!("{line}"));
-    println!();
-    for line in outcome.table.iter().chain(&outcome.wrong) {
-        println!("{line}");
     }
-    println!("{}", outcome.summary);
-    if outcome.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The cases that are named, or all.
-fn run_matrix(names: &[String]) -> ExitCode {
-    let wanted: Vec<&String> = names.iter().filter(|name| *name != "--list").collect();
+/// Calls `act` with the cases that are named, or all.
+fn with_cases(names: &[String], act: impl FnOnce(&[&matrix::Case]) -> ExitCode) -> ExitCode {
     let cases = matrix::cases();
     let is_wanted =
-        |case: &&matrix::Case| wanted.is_empty() || wanted.iter().any(|name| case.name().contains(*name));
+        |case: &&matrix::Case| names.is_empty() || names.iter().any(|name| case.name().contains(name));
     let chosen: Vec<&matrix::Case> = cases.iter().filter(is_wanted).collect();
-    if names.len() > wanted.len() {
-        chosen.iter().for_each(|case| println!("{}", case.name()));
-        return ExitCode::SUCCESS;
-    }
     if chosen.is_empty() {
         eprintln!("no case is called {names:?}: --matrix --list names them\n{USAGE}");
         return ExitCode::from(2);
     }
+    act(&chosen)
+}
+
+fn run_matrix(cases: &[&matrix::Case]) -> ExitCode {
     let began = std::time::Instant::now();
     let mut tally = matrix::Tally::default();
-    nix::sys::prctl::set_child_subreaper(true).expect("becoming a subreaper");
-    for case in &chosen {
-        tally.add(run_apart(case));
+    let mut apart = Apart::new();
+    for case in cases {
+        match run_apart(&mut apart, case) {
+            Ok(one) => tally.add(one),
+            Err(signal) => {
+                drop(apart);
+                return interrupted(signal);
+            }
+        }
     }
     println!(
         "matrix={} ok={} skipped={} bad={} in {:.0} s",
-        chosen.len(),
+        cases.len(),
         tally.good,
         tally.skipped,
         tally.bad,
@@ -74,32 +76,34 @@ fn run_matrix(names: &[String]) -> ExitCode {
     if tally.bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// A case in a process of its own: what aborts there harms no other, and what it leaves becomes ours and goes.
-fn run_apart(case: &matrix::Case) -> matrix::Tally {
-    let program = std::env::current_exe().expect("our own program");
-    let output = Command::new(program).args(["--case", case.name()]).env("RUST_BACKTRACE", "0").output();
-    let output = output.expect("our own program");
-    matrix::end_children();
-    let told = String::from_utf8_lossy(&output.stdout);
-    match (output.status.code(), told.lines().last()) {
-        (Some(0), Some(line)) => {
-            println!("{line}");
-            matrix::Tally::of_line(line)
-        }
-        (_, line) => {
-            // A panic's message stands below the line that names its place.
-            let errors = String::from_utf8_lossy(&output.stderr);
-            let panic = errors.lines().skip_while(|line| !line.contains("panicked at")).nth(1);
-            let why = panic.or(line).unwrap_or("it ended without a word");
-            println!("BAD   {:<44} {why}", case.name());
-            matrix::Tally { bad: 1, ..matrix::Tally::default() }
+/// A case in a process of its own.
+///
+/// # Errors
+/// The signal that asks us to leave.
+fn run_apart(apart: &mut Apart, case: &matrix::Case) -> Result<matrix::Tally, Signal> {
+    apart.start(0, ourselves(["--case".to_owned(), case.name().to_owned()]));
+    let (mut last, mut complaints, mut end) = (None, VecDeque::new(), None);
+    while let Some(heard) = apart.next() {
+        match heard {
+            Heard::Of(_, What::Said(line)) => last = Some(line),
+            Heard::Of(_, What::Complained(line)) => complaints.push_back(line),
+            Heard::Of(_, What::Ended(status)) => end = status.code(),
+            Heard::Interrupted(signal) => return Err(signal),
         }
     }
+    if let (Some(0), Some(line)) = (end, &last) {
+        println!("{line}");
+        return Ok(matrix::Tally::of_line(line));
+    }
+    let why = panic_of(&complaints).or(last.as_ref());
+    println!("BAD   {:<44} {}", case.name(), why.map_or("it ended without a word", String::as_str));
+    complaints.iter().for_each(|line| eprintln!("{line}"));
+    Ok(matrix::Tally { bad: 1, ..matrix::Tally::default() })
 }
 
 /// One case, here.
-fn run_case(name: &str) -> ExitCode {
-    end_all_at_a_panic();
+fn be_case(name: &str) -> ExitCode {
+    apart::be_apart();
     let cases = matrix::cases();
     let Some(case) = cases.iter().find(|case| case.name() == name) else {
         eprintln!("no case is called {name:?}\n{USAGE}");
@@ -109,41 +113,28 @@ fn run_case(name: &str) -> ExitCode {
     if tally.bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// A run that cannot go on leaves no process behind; folder and log stay where they are.
+/// What a panic said: its message stands below the line that names its place.
+fn panic_of(complaints: &VecDeque<String>) -> Option<&String> {
+    complaints.iter().skip_while(|line| !line.contains("panicked at")).nth(1)
+}
+
+fn ourselves(words: impl IntoIterator<Item = String>) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("our own program"));
+    command.args(words).env("RUST_BACKTRACE", "0");
+    command
+}
+
+fn interrupted(signal: Signal) -> ExitCode {
+    println!("ended by {signal}: nothing was concluded");
+    ExitCode::from(128_u8.saturating_add(signal as u8))
+}
+
+/// A run that cannot go on says what the daemon said last, and leaves no process behind; folder and log stay where they are.
 fn end_all_at_a_panic() {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         hook(info);
-        for pid in touchline_harness::process::children(std::process::id()) {
-            let _ = nix::sys::signal::kill(
-                nix::unistd::Pid::from_raw(pid as i32),
-                nix::sys::signal::Signal::SIGKILL,
-            );
-        }
+        eprint!("{}", process::last_words(LAST_WORDS));
+        process::end_children();
     }));
-}
-
-fn parse(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
-    let mut options = Options::default();
-    while let Some(word) = words.next() {
-        if word == "--quick" {
-            options.which = Which::Quick;
-            continue;
-        }
-        let value = words.next().ok_or_else(|| format!("{word} lacks its value"))?;
-        let bad = || format!("{word} {value:?}: expected a number");
-        match word.as_str() {
-            "--faults" => options.faults = value.parse().map_err(|_| bad())?,
-            "--seed" => options.seed = value.parse().map_err(|_| bad())?,
-            "--rate" => options.rate = value.parse().map_err(|_| bad())?,
-            "--matches" => options.matches = value.parse().map_err(|_| bad())?,
-            "--only" => {
-                let fault = Fault::named(&value).ok_or_else(|| format!("{word} {value:?}: no such fault"))?;
-                options.which = Which::Only(fault);
-            }
-            "--slack" => options.slack = Duration::from_millis(value.parse().map_err(|_| bad())?),
-            _ => return Err(format!("{word} is no argument")),
-        }
-    }
-    Ok(options)
 }

@@ -86,11 +86,6 @@ impl Tally {
     }
 }
 
-/// Ends every child of this process, also those that became so.
-pub fn end_children() {
-    ground::end_children();
-}
-
 /// Runs the cases, here, as far as a panic unwinds; `tell` gets a line for each.
 pub fn run<'a>(cases: impl IntoIterator<Item = &'a Case>, tell: &mut dyn FnMut(&str)) -> Tally {
     let subreaper = nix::sys::prctl::set_child_subreaper(true);
@@ -116,7 +111,7 @@ pub fn run<'a>(cases: impl IntoIterator<Item = &'a Case>, tell: &mut dyn FnMut(&
             }
             Err(panic) => {
                 tally.bad += 1;
-                ground::end_children();
+                process::end_children();
                 tell(&format!("BAD   {name:<44} {took:>5.1} s  {}", message(panic.as_ref())));
             }
         }
@@ -127,7 +122,7 @@ pub fn run<'a>(cases: impl IntoIterator<Item = &'a Case>, tell: &mut dyn FnMut(&
 /// Whatever outlives its case has become our child.
 fn nobody_is_left() {
     wait::until("the end of every process of the case", ground::GONE, || {
-        ground::reap_children();
+        process::reap_children();
         process::children(std::process::id()).is_empty().then_some(())
     });
 }

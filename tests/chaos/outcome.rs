@@ -1,65 +1,111 @@
-//! What a run came to: everything that was published and committed against the truth, what is left over, and how long things took.
+//! What the sites of a run came to, in one table, one line of figures and one summary.
+//!
+//! Pure. A site hands a [`Part`] to who started it, as a line of JSON; [`merge`] adds them up. A site without one makes the run bad.
+//! Callers: the program beside this, and a short run among the end-to-end tests.
 
-use super::Options;
-use super::inflict::{Cost, Room, reap};
-use super::plan::{Fault, Planned, Stall};
-use super::site::{Site, is_alive, signal};
-use nix::sys::signal::Signal;
-use serde_json::{Value, json};
+use super::plan::Fault;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
-use touchline_harness::process;
-use touchline_simulator::{EventsReport, FinalReport};
+use std::path::PathBuf;
+use std::time::Duration;
 
-/// How long the documents may take to equal the truth once nothing changes any more.
-const TRUTH: Duration = Duration::from_secs(10);
-/// How long the recorder may take to commit everything.
-const COMMITS: Duration = Duration::from_secs(30);
-/// How long a match that ended unseen may be held for alive: `end_linger`, a second load, and time to commit.
-const ENDS: Duration = Duration::from_secs(20);
-/// How long the daemon may take to leave when it is asked to.
-const LEAVE: Duration = Duration::from_secs(25);
-/// A killed worker's matches are followed again within this, the server's own time apart,
-const KILLED: Duration = Duration::from_millis(100);
-/// and where a worker has to be waited for that died right after its start, this much later.
-const RESTED: Duration = Duration::from_millis(1_500);
-/// A stopped worker's matches are followed elsewhere within this.
-const STOPPED: Duration = Duration::from_secs(3);
-/// One that goes on before is itself again this much later.
-const CAUGHT_UP: Duration = Duration::from_millis(500);
-/// A connection that was reset is back within this: a wait of at most 250 ms, the connection, the loads.
-const RECONNECTED: Duration = Duration::from_secs(1);
-/// A coordinator that was killed and is started again follows everything within this.
-const RESTARTED: Duration = Duration::from_secs(3);
-/// Differences of a kind that are told.
-const TOLD: usize = 8;
-
-/// What is gathered while faults happen.
-#[derive(Debug, Default)]
-pub(crate) struct Ledger {
-    costs: BTreeMap<Fault, Vec<(Planned, Cost)>>,
-    breaches: Vec<String>,
-    pub(crate) leftovers: usize,
-    pub(crate) leaked: usize,
+/// What a site says while it runs; as a process of its own, a line of JSON each.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Said {
+    /// It is about to start everything; its log and its store will be in this folder.
+    Began(PathBuf),
+    /// A line for people: a fault is over.
+    Line(String),
+    /// Its last word.
+    Done(Box<Part>),
 }
 
-impl Ledger {
-    /// A promise was broken.
-    pub(crate) fn breach(&mut self, what: String) {
-        self.breaches.push(what);
-    }
+/// What one site came to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Part {
+    /// Its seed.
+    pub seed: u64,
+    /// Every fault, in its order.
+    pub taken: Vec<Taken>,
+    /// What is added up.
+    pub figures: Figures,
+    /// What is wrong, a line each; empty: nothing.
+    pub wrong: Vec<String>,
+}
 
-    pub(crate) fn add(&mut self, planned: &Planned, cost: Cost) {
-        self.costs.entry(planned.fault).or_default().push((*planned, cost));
+/// A fault and what it took.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Taken {
+    /// What.
+    pub fault: Fault,
+    /// Until all was live again.
+    pub again: Duration,
+    /// How long a match was not followed, at the longest,
+    pub unfollowed: Duration,
+    /// and how long it may be.
+    pub limit: Duration,
+    /// How much of it the server took.
+    pub server: Duration,
+}
+
+/// Counts of a site, or of all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)] // Their names are those of the line of figures.
+pub struct Figures {
+    pub lost: u64,
+    pub doubled: u64,
+    pub leftovers: u64,
+    pub leaked: u64,
+    pub published: u64,
+    pub unknown: u64,
+    pub registers: u64,
+    pub flips: u64,
+    pub flips_not_kept: u64,
+    pub matches: u64,
+    pub with_gaps: u64,
+    pub ended_unseen: u64,
+    pub broken: u64,
+}
+
+impl Figures {
+    fn add(&mut self, other: &Figures) {
+        let Figures {
+            lost,
+            doubled,
+            leftovers,
+            leaked,
+            published,
+            unknown,
+            registers,
+            flips,
+            flips_not_kept,
+            matches,
+            with_gaps,
+            ended_unseen,
+            broken,
+        } = other;
+        self.lost += lost;
+        self.doubled += doubled;
+        self.leftovers += leftovers;
+        self.leaked += leaked;
+        self.published += published;
+        self.unknown += unknown;
+        self.registers += registers;
+        self.flips += flips;
+        self.flips_not_kept += flips_not_kept;
+        self.matches += matches;
+        self.with_gaps += with_gaps;
+        self.ended_unseen += ended_unseen;
+        self.broken += broken;
     }
 }
 
 /// What a run came to.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// The last line: the figures.
     pub summary: String,
-    /// A table by kind of fault.
+    /// A table by kind of fault, and a line of figures.
     pub table: Vec<String>,
     /// What is wrong, a line each; empty: nothing.
     pub wrong: Vec<String>,
@@ -72,210 +118,152 @@ impl Outcome {
     }
 }
 
-/// Compares everything, ends everything, and says what it came to.
-pub(crate) fn conclude(mut site: Site, mut ledger: Ledger, options: &Options) -> Outcome {
-    site.simulator.pause();
-    let documents = documents(&site);
-    wait_for_ends(&site);
-    wait_for_commits(&site);
-    let events = events(&site);
-    let published = site.auditor.oracle().report().clone();
-    ledger.leaked += site.leaked_descriptors();
-    let open_gaps = open_gaps(&site);
-    let server = site.simulator.report();
-    stop(&mut site, &mut ledger);
-    limits(&mut ledger, options.slack);
-
-    let lost = documents.missing.len() as u64
-        + documents.different.len() as u64
-        + published.mismatches
-        + (events.different - events.doubled);
-    let doubled = events.doubled + documents.extra.len() as u64;
+/// Adds up what the sites came to, in their order; one that has no outcome has a reason. `seed` is the run's.
+pub fn merge(seed: u64, sites: &[Result<Part, String>]) -> Outcome {
+    let mut figures = Figures::default();
     let mut wrong = Vec::new();
-    let mut list = |what: &str, items: &[String]| {
-        wrong.extend(items.iter().take(TOLD).map(|item| format!("{what}: {item}")));
-        if items.len() > TOLD {
-            wrong.push(format!("{what}: … and {} more", items.len() - TOLD));
+    let mut taken: BTreeMap<Fault, Vec<&Taken>> = BTreeMap::new();
+    for (site, came_to) in sites.iter().enumerate() {
+        let who = if sites.len() > 1 { format!("site {site}: ") } else { String::new() };
+        match came_to {
+            Ok(part) => {
+                figures.add(&part.figures);
+                wrong.extend(part.wrong.iter().map(|line| format!("{who}{line}")));
+                part.taken.iter().for_each(|one| taken.entry(one.fault).or_default().push(one));
+            }
+            Err(why) => wrong.push(format!("{who}{why}")),
         }
-    };
-    list("match without a document", &documents.missing);
-    list("document of no match", &documents.extra);
-    list("document differs", &documents.different);
-    list("published, never true", &published.explained);
-    list("event differs", &events.differences);
-    list("gap still open", &open_gaps);
-    list("promise broken", &ledger.breaches);
-    if published.checked == 0 || events.registers == 0 {
-        wrong.push("nothing was compared".to_owned());
     }
-    if server.over_cap > 0 || server.most_subscriptions > options.cap {
-        wrong.push(format!("over the cap: {} of {} subscriptions", server.most_subscriptions, options.cap));
-    }
-    if ledger.leftovers > 0 || ledger.leaked > 0 {
-        wrong.push(format!("left over: {} processes, {} descriptors", ledger.leftovers, ledger.leaked));
-    }
-    let costs = || ledger.costs.values().flatten();
-    let longest = costs().map(|(_, cost)| cost.unfollowed).max().unwrap_or_default();
-    let mut table = table(&ledger, options.slack);
-    table.push(format!(
-        "seed={} published={} unknown={} register_events={} flips={} flips_not_kept={} matches={} with_gaps={} ended_unseen={} broken={}",
-        options.seed,
-        published.checked,
-        published.unknown,
-        events.registers,
-        events.flips,
-        events.flips_dropped,
-        events.matches,
-        events.with_gaps,
-        events.ended_unseen,
-        ledger.breaches.len(),
-    ));
+    let longest = taken.values().flatten().map(|one| one.unfollowed).max().unwrap_or_default();
+    let faults: usize = taken.values().map(Vec::len).sum();
+    let mut table = table(&taken);
+    table.push(line_of(seed, sites.len(), &figures));
+    let Figures { lost, doubled, leftovers, leaked, .. } = figures;
     let summary = format!(
-        "faults={} lost={lost} doubled={doubled} leftovers={} leaked_fds={} longest_unfollowed_ms={}",
-        costs().count(),
-        ledger.leftovers,
-        ledger.leaked,
+        "faults={faults} lost={lost} doubled={doubled} leftovers={leftovers} leaked_fds={leaked} longest_unfollowed_ms={}",
         longest.as_millis(),
     );
-    if !wrong.is_empty() {
-        wrong.push(format!("log and store are kept in {}", site.keep().display()));
-    }
     Outcome { summary, table, wrong }
 }
 
-fn documents(site: &Site) -> FinalReport {
-    let began = Instant::now();
-    loop {
-        let ids = site.simulator.truth().matches();
-        let documents: Vec<(String, Value)> = ids
-            .into_iter()
-            .filter_map(|id| Some((id.clone(), site.request("match", json!({ "match": id })).ok()?)))
-            .collect();
-        let report = site.auditor.oracle().compare_final(documents);
-        if report.is_equal() || began.elapsed() >= TRUTH {
-            return report;
-        }
-    }
-}
-
-/// Waits until no gap is open: a match that ended while nobody looked is believed to have only after a while.
-fn wait_for_ends(site: &Site) {
-    let until = Instant::now() + ENDS;
-    while !open_gaps(site).is_empty() && Instant::now() < until {
-        std::thread::sleep(Duration::from_millis(200));
-    }
-}
-
-/// Waits until the recorder has nothing left to commit: its counters, told each second, are the same twice.
-fn wait_for_commits(site: &Site) {
-    let until = Instant::now() + COMMITS;
-    let mut before = None;
-    loop {
-        let status = site.ask("status", json!({}));
-        let now = [status.pointer("/recorder/events").cloned(), status.pointer("/recorder/queue").cloned()];
-        let idle = status.pointer("/recorder/queue").and_then(Value::as_u64) == Some(0);
-        if (idle && before.as_ref() == Some(&now)) || Instant::now() >= until {
-            return;
-        }
-        before = Some(now);
-        // Values that settle do so 2 s after a new connection told them.
-        std::thread::sleep(Duration::from_millis(2_200));
-    }
-}
-
-fn events(site: &Site) -> EventsReport {
-    let mut stream = site.events();
-    let mut rows: Vec<Value> = Vec::new();
-    while let Some(line) = stream.next_line(Some(Duration::from_secs(10))).expect("the events") {
-        rows.push(serde_json::from_slice(&line).expect("an event in JSON"));
-    }
-    site.auditor.oracle().compare_events(&rows)
-}
-
-fn open_gaps(site: &Site) -> Vec<String> {
-    let gaps = site.ask("gaps", json!({}));
-    let open = |gap: &&Value| gap.get("ended_at").is_none_or(Value::is_null);
-    gaps.as_array().into_iter().flatten().filter(open).map(Value::to_string).collect()
-}
-
-fn stop(site: &mut Site, ledger: &mut Ledger) {
-    let _ = site.request("stop", json!({}));
-    let status = site.daemon.wait_for_end(LEAVE);
-    if status.code() != Some(0) {
-        ledger.breach(format!("the daemon ended with {status}"));
-    }
-    let until = Instant::now() + Duration::from_secs(3);
-    let left = loop {
-        reap(0);
-        let left: Vec<u32> = process::children(std::process::id());
-        if left.is_empty() || Instant::now() >= until {
-            break left;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    };
-    for pid in left.iter().filter(|pid| is_alive(**pid)) {
-        signal(*pid, Signal::SIGKILL);
-    }
-    ledger.leftovers += left.len();
-    let log = site.daemon.log();
-    for line in log.lines().filter(|line| line.contains("process.panic")).take(3) {
-        ledger.breach(line.to_owned());
-    }
-}
-
-/// Holds the times against what is promised.
-fn limits(ledger: &mut Ledger, slack: Duration) {
-    let mut broken = Vec::new();
-    for (planned, cost) in ledger.costs.values().flatten() {
-        let limit = limit(planned, cost) + slack;
-        if cost.unfollowed > limit {
-            let (took, limit) = (cost.unfollowed.as_millis(), limit.as_millis());
-            broken.push(format!("{}: {took} ms, promised {limit} ms", planned.fault.name()));
-        }
-    }
-    ledger.breaches.extend(broken);
-}
-
-/// How long matches may not be followed because of a fault.
-fn limit(planned: &Planned, cost: &Cost) -> Duration {
-    match planned.fault {
-        Fault::WorkerKill => match cost.room {
-            Room::Enough => KILLED + cost.server,
-            Room::Short => KILLED + RESTED + cost.server,
-        },
-        Fault::WorkerStop(Stall::Short) => planned.lasts + CAUGHT_UP + cost.server,
-        Fault::WorkerStop(Stall::Silent | Stall::Hung) => STOPPED + cost.server,
-        Fault::ResetOne | Fault::ResetAll => RECONNECTED + cost.server,
-        Fault::CoordinatorKill => RESTARTED + cost.server,
-        // The workers go on.
-        Fault::RecorderKill | Fault::RecorderStop(_) | Fault::CoordinatorStop | Fault::ServerPause => {
-            Duration::ZERO
-        }
-    }
+fn line_of(seed: u64, sites: usize, figures: &Figures) -> String {
+    format!(
+        "seed={seed} sites={sites} published={} unknown={} register_events={} flips={} flips_not_kept={} matches={} with_gaps={} ended_unseen={} broken={}",
+        figures.published,
+        figures.unknown,
+        figures.registers,
+        figures.flips,
+        figures.flips_not_kept,
+        figures.matches,
+        figures.with_gaps,
+        figures.ended_unseen,
+        figures.broken,
+    )
 }
 
 /// A line for each kind of fault: how often, how long until all was live, how long matches were not followed, and how long they may be.
-fn table(ledger: &Ledger, slack: Duration) -> Vec<String> {
+fn table(taken: &BTreeMap<Fault, Vec<&Taken>>) -> Vec<String> {
     let mut lines = vec![format!(
         "{:<24} {:>6} {:>10} {:>10} {:>14} {:>9} {:>10}",
         "fault", "count", "median ms", "max ms", "unfollowed ms", "limit ms", "server ms"
     )];
-    for (fault, costs) in &ledger.costs {
-        let mut times: Vec<u128> = costs.iter().map(|(_, cost)| cost.again.as_millis()).collect();
+    for (fault, all) in taken {
+        let mut times: Vec<u128> = all.iter().map(|one| one.again.as_millis()).collect();
         times.sort_unstable();
         let median = times.get(times.len() / 2).copied().unwrap_or(0);
         let most = times.last().copied().unwrap_or(0);
-        let server = costs.iter().map(|(_, cost)| cost.server.as_millis()).max().unwrap_or(0);
+        let server = all.iter().map(|one| one.server.as_millis()).max().unwrap_or(0);
         // The one that came closest to its limit.
-        let worst = costs.iter().map(|(planned, cost)| (cost.unfollowed, limit(planned, cost) + slack));
-        let ratio = |took: Duration, limit: Duration| took.as_secs_f64() / limit.as_secs_f64().max(0.001);
-        let worst = worst.max_by(|one, other| ratio(one.0, one.1).total_cmp(&ratio(other.0, other.1)));
-        let (took, limit) = worst.map_or((0, 0), |(took, limit)| (took.as_millis(), limit.as_millis()));
+        let ratio = |one: &Taken| one.unfollowed.as_secs_f64() / one.limit.as_secs_f64().max(0.001);
+        let worst = all.iter().max_by(|one, other| ratio(one).total_cmp(&ratio(other)));
+        let (took, limit) = worst.map_or((0, 0), |one| (one.unfollowed.as_millis(), one.limit.as_millis()));
         lines.push(format!(
             "{:<24} {:>6} {median:>10} {most:>10} {took:>14} {limit:>9} {server:>10}",
             fault.name(),
-            costs.len()
+            all.len()
         ));
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Stall;
+
+    fn taken(fault: Fault, again: u64, unfollowed: u64, limit: u64) -> Taken {
+        let ms = Duration::from_millis;
+        Taken {
+            fault,
+            again: ms(again),
+            unfollowed: ms(unfollowed),
+            limit: ms(limit),
+            server: ms(again / 10),
+        }
+    }
+
+    fn part(seed: u64, taken: Vec<Taken>) -> Part {
+        let figures = Figures {
+            lost: 1,
+            doubled: 2,
+            leftovers: 3,
+            leaked: 4,
+            published: 5,
+            unknown: 6,
+            registers: 7,
+            flips: 8,
+            flips_not_kept: 9,
+            matches: 10,
+            with_gaps: 11,
+            ended_unseen: 12,
+            broken: 13,
+        };
+        Part { seed, taken, figures, wrong: Vec::new() }
+    }
+
+    #[test]
+    fn sites_add_up_to_one_table_one_line_of_figures_and_one_summary() {
+        let hung = Fault::WorkerStop(Stall::Hung);
+        let one = part(7, vec![taken(Fault::WorkerKill, 50, 50, 100), taken(hung, 2_900, 2_900, 3_000)]);
+        let other =
+            part(9, vec![taken(Fault::WorkerKill, 90, 90, 300), taken(Fault::WorkerKill, 10, 10, 100)]);
+        let merged = merge(7, &[Ok(one), Ok(other)]);
+        assert!(merged.is_good());
+        assert_eq!(
+            merged.summary,
+            "faults=4 lost=2 doubled=4 leftovers=6 leaked_fds=8 longest_unfollowed_ms=2900"
+        );
+        let words = |line: &String| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>().join(" ");
+        let lines: Vec<String> = merged.table.iter().map(words).collect();
+        let expected = [
+            "fault count median ms max ms unfollowed ms limit ms server ms",
+            // The closest to its own limit, which is not the longest.
+            "worker kill -9 3 50 90 50 100 9",
+            "worker stopped > 10 s 1 2900 2900 2900 3000 290",
+            "seed=7 sites=2 published=10 unknown=12 register_events=14 flips=16 flips_not_kept=18 matches=20 with_gaps=22 \
+             ended_unseen=24 broken=26",
+        ];
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn what_is_wrong_anywhere_is_wrong_and_says_where() {
+        let bad = Part { wrong: vec!["event differs: x".into()], ..part(1, Vec::new()) };
+        let alone = merge(1, &[Ok(bad.clone())]);
+        assert_eq!(alone.wrong, ["event differs: x"]);
+        let silent = || Err("it ended without its outcome".to_owned());
+        let merged = merge(1, &[Ok(part(1, Vec::new())), Ok(bad), silent()]);
+        assert!(!merged.is_good());
+        assert_eq!(merged.wrong, ["site 1: event differs: x", "site 2: it ended without its outcome"]);
+        assert!(!merge(1, &[silent()]).is_good());
+    }
+
+    #[test]
+    fn a_part_survives_the_way_to_who_adds_it_up() {
+        let hung = Fault::RecorderStop(Stall::Hung);
+        let sent = Said::Done(Box::new(part(u64::MAX, vec![taken(hung, 1, 2, 3)])));
+        let line = serde_json::to_string(&sent).unwrap();
+        assert!(!line.contains('\n'));
+        assert_eq!(serde_json::from_str::<Said>(&line).unwrap(), sent);
+    }
 }

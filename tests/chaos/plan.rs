@@ -2,10 +2,11 @@
 //!
 //! Every kind comes once, in an order of chance, before kinds are drawn by weight: so a short run, too, has them all.
 
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// One kind of fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Fault {
     /// SIGKILL to a worker.
     WorkerKill,
@@ -28,7 +29,7 @@ pub enum Fault {
 }
 
 /// How long a process is stopped, against the coordinator's patience with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Stall {
     /// Less than the 2 s after which matches are followed elsewhere.
     Short,
@@ -180,10 +181,10 @@ impl Plan {
 }
 
 /// SplitMix64.
-struct Chance(u64);
+pub(crate) struct Chance(pub(crate) u64);
 
 impl Chance {
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

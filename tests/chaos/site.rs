@@ -49,10 +49,9 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// Starts everything and waits until it is live.
-    pub(crate) fn start(options: &Options) -> Site {
+    /// Starts everything in `folder` and waits until it is live.
+    pub(crate) fn start(options: &Options, folder: TempDir) -> Site {
         nix::sys::prctl::set_child_subreaper(true).expect("becoming a subreaper");
-        let folder = tempfile::Builder::new().prefix("touchline-chaos-").tempdir().expect("a folder");
         let simulator = Simulator::start(&touchline_simulator::Options {
             matches: options.matches,
             rate: options.rate,
@@ -153,8 +152,8 @@ impl Site {
 
     /// Every listed match.
     pub(crate) fn seats(&self) -> Option<BTreeMap<String, Seat>> {
-        // Ages and versions are not needed: nobody is waited for.
-        let views = self.request("matches", json!({ "timeout_ms": 1 })).ok()?;
+        // Ages and versions are not needed: nobody is asked, so a busy process holds up no measurement.
+        let views = self.request("matches", json!({ "timeout_ms": 0 })).ok()?;
         let seat = |view: &Value| {
             let state = view.get("state")?.as_str()?.to_owned();
             let worker = view.get("worker").and_then(Value::as_u64);
@@ -219,6 +218,11 @@ impl Site {
         let pid = self.daemon.pid();
         process::descriptors(pid).len().saturating_sub(2 * process::children(pid).len())
     }
+}
+
+/// A folder for all of a site, which goes with it unless it is kept.
+pub(crate) fn make_folder() -> TempDir {
+    tempfile::Builder::new().prefix("touchline-chaos-").tempdir().expect("a folder")
 }
 
 /// Sends a signal; to a process that is gone already nothing is sent.

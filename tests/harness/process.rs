@@ -2,13 +2,14 @@
 
 use super::wait;
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::OnceLock;
-use std::time::Duration;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 /// The program under test: `TOUCHLINE_BIN`, else built now.
 ///
@@ -73,19 +74,36 @@ impl Reaper {
 }
 
 impl Drop for Reaper {
+    #[allow(clippy::panic)]
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            for pid in children(std::process::id()) {
-                let _ = kill(Pid::from_raw(pid as i32), Signal::SIGKILL);
+        let until = Instant::now() + Duration::from_secs(5);
+        while !std::thread::panicking() && Instant::now() < until {
+            reap_children();
+            if children(std::process::id()).is_empty() {
+                return;
             }
-            return;
+            std::thread::sleep(Duration::from_millis(5));
         }
-        wait::until("the end of every process that the test started", Duration::from_secs(5), || {
-            while nix::sys::wait::waitpid(Pid::from_raw(-1), Some(nix::sys::wait::WaitPidFlag::WNOHANG))
-                .is_ok_and(|status| status.pid().is_some())
-            {}
-            children(std::process::id()).is_empty().then_some(())
-        });
+        let left = children(std::process::id());
+        end_children();
+        assert!(std::thread::panicking(), "processes outlive the test by 5 s: {left:?}");
+    }
+}
+
+/// Takes the ends of those who are our children by now.
+pub fn reap_children() {
+    while waitpid(Pid::from_raw(-1), Some(WaitPidFlag::WNOHANG)).is_ok_and(|ended| ended.pid().is_some()) {}
+}
+
+/// Ends every child of this process, also those that become so, as far as the kernel does it within 3 s.
+pub fn end_children() {
+    let until = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < until && !children(std::process::id()).is_empty() {
+        for pid in children(std::process::id()) {
+            let _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
+        }
+        reap_children();
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
@@ -109,6 +127,16 @@ pub fn descriptors(pid: u32) -> BTreeSet<u32> {
 pub fn status_field(pid: u32, name: &str) -> Option<String> {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     text.lines().find_map(|line| line.strip_prefix(name)).map(|rest| rest.trim().to_owned())
+}
+
+/// Logs of the programs that run.
+static LOGS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// The last `lines` of the log of each program that this process runs, for who has to say why something never came; empty without any.
+pub fn last_words(lines: usize) -> String {
+    let logs = LOGS.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let distinct: BTreeSet<PathBuf> = logs.into_iter().collect();
+    distinct.iter().map(|log| end_of_log(log, lines)).collect()
 }
 
 /// The program, running, with its log in a file.
@@ -144,6 +172,7 @@ impl Running {
             .stderr(file)
             .spawn()
             .expect("starting touchline");
+        LOGS.lock().unwrap_or_else(PoisonError::into_inner).push(log.clone());
         Running { child, log }
     }
 
@@ -185,25 +214,25 @@ impl Running {
 }
 
 impl Drop for Running {
+    #[allow(clippy::print_stderr)]
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            show_log(&self.log);
+            eprint!("{}", end_of_log(&self.log, 200));
+        }
+        let mut logs = LOGS.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = logs.iter().position(|log| *log == self.log) {
+            logs.swap_remove(at);
         }
     }
 }
 
-#[allow(clippy::print_stderr)]
-fn show_log(path: &Path) {
-    let text = fs::read_to_string(path).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
-    let from = lines.len().saturating_sub(200);
-    eprintln!(
-        "---- the last lines of {}\n{}",
-        path.display(),
-        lines.get(from..).unwrap_or_default().join("\n")
-    );
+fn end_of_log(path: &Path, lines: usize) -> String {
+    let text = String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
+    let all: Vec<&str> = text.lines().collect();
+    let end = all.get(all.len().saturating_sub(lines)..).unwrap_or_default().join("\n");
+    format!("---- the last lines of {}\n{end}\n", path.display())
 }
 
 /// Runs the program to its end and gives what it printed.

@@ -3,7 +3,6 @@
 use super::Told;
 use super::pulse::Pulse;
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -286,7 +285,7 @@ impl Ground {
         self.daemon.wait_for_end(COMES);
         let began = Instant::now();
         wait::until("the end of the children", GONE, || {
-            reap_children();
+            process::reap_children();
             process::children(std::process::id()).is_empty().then_some(())
         });
         began.elapsed()
@@ -417,21 +416,4 @@ pub(super) fn send(pid: u32, signal: Signal) {
 /// Whether a process is there and not only waits to be reaped.
 pub(super) fn is_alive(pid: u32) -> bool {
     process::status_field(pid, "State:").is_some_and(|state| !state.starts_with('Z'))
-}
-
-/// Takes the ends of those who became our children.
-pub(super) fn reap_children() {
-    while waitpid(Pid::from_raw(-1), Some(WaitPidFlag::WNOHANG)).is_ok_and(|ended| ended.pid().is_some()) {}
-}
-
-/// After a case that went wrong: nothing of it may disturb the next.
-pub(super) fn end_children() {
-    let until = Instant::now() + GONE;
-    while Instant::now() < until && !process::children(std::process::id()).is_empty() {
-        for pid in process::children(std::process::id()) {
-            send(pid, Signal::SIGKILL);
-        }
-        reap_children();
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
