@@ -12,6 +12,7 @@ mod data_link;
 mod dumps;
 mod lag;
 mod listing;
+mod login;
 mod outbox;
 pub mod probe;
 mod reading;

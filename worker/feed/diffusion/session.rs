@@ -283,6 +283,11 @@ impl Session {
         self.transition(Input::Ended(LostReason::Asked));
     }
 
+    /// A topic that the login asked for says that the server refuses the session: nothing that follows is told.
+    pub fn refused(&mut self, why: LostReason) {
+        self.transition(Input::Ended(why));
+    }
+
     /// Asks for a topic; again, if it was asked for: the server then sends a fresh load. It goes out once the session
     /// is open and the rate allows it, with the next [`Session::timer`] at the latest.
     ///
