@@ -311,6 +311,7 @@ fn manners(matches: &ArgMatches) -> Result<Manners, Failure> {
     Ok(Manners {
         over_cap: text(matches, "over-cap").parse().map_err(wrong)?,
         login: matches.get_one::<String>("login").map(|login| login.parse()).transpose().map_err(wrong)?,
+        session: matches.get_one("session").cloned(),
         keep_alive: matches.get_one("keep-alive").copied().unwrap_or_default(),
         on_resume: if matches.get_flag("reload-on-resume") { OnResume::Reload } else { OnResume::Queued },
         encoding: text(matches, "encoding").parse().map_err(wrong)?,

@@ -1,26 +1,21 @@
 //! `touchline dissect FILE`: a captured conversation, one line for each thing that was said, as it is read.
 //!
 //! Invariants: the file is streamed, never held; passwords are not shown; what came over the wire reaches a terminal only
-//! cleaned. A capture that was cut off is told to its last message, a file that is none ends with code 1.
+//! cleaned. A capture that was cut off is told to its last message, a file that is none ends with code 1. `words` writes
+//! an entry as a line, `object` as JSON, `body` is what both say of a message's body.
+
+mod body;
+mod object;
+mod words;
 
 use super::output::{Failure, Outcome, Printer, clean};
 use super::{Code, OutputFormat};
-use serde_json::{Value, json};
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read};
-use touchline_worker::wire::capture::{Dissector, Ending, Entries, Entry, Sender, Summary, Topic, What};
-use touchline_worker::wire::diffusion::{
-    ConnectRequest, ConnectResponse, Encoding, Fields, Message, MessageType, Part,
-};
+use touchline_worker::wire::capture::{Dissector, Entries, Entry};
 
 /// Bytes read at once.
 const READ: usize = 64 * 1024;
-/// Bytes of what is not understood that are shown in a line, and in a line of JSON.
-const SHOWN: usize = 64;
-const SHOWN_JSON: usize = 64 * 1024;
-/// What stands in place of a password.
-const HIDDEN: &str = "…";
 
 /// Tells what is in `file`; `-` is standard input.
 pub(super) fn dissect(file: &str, format: OutputFormat, out: &mut Printer<'_>) -> Outcome {
@@ -46,8 +41,8 @@ pub(super) fn dissect(file: &str, format: OutputFormat, out: &mut Printer<'_>) -
     let summary = dissector.finish(&mut lines).map_err(|error| failed(&error))?;
     lines.settle()?;
     match format {
-        OutputFormat::Text => lines.out.line(in_words(&summary))?,
-        OutputFormat::Json => lines.out.json(&of_summary(&summary))?,
+        OutputFormat::Text => lines.out.line(words::of_summary(&summary))?,
+        OutputFormat::Json => lines.out.json(&object::of_summary(&summary))?,
     }
     Ok(Code::Done)
 }
@@ -74,252 +69,11 @@ impl Entries for Lines<'_, '_> {
             return;
         }
         let written = match self.format {
-            OutputFormat::Text => self.out.line(clean(&line(entry))),
-            OutputFormat::Json => self.out.json(&object(entry)),
+            OutputFormat::Text => self.out.line(clean(&words::line(entry))),
+            OutputFormat::Json => self.out.json(&object::of_entry(entry)),
         };
         self.failure = written.err();
     }
-}
-
-fn time(entry: &Entry<'_>) -> Option<String> {
-    let at = jiff::Timestamp::from_nanosecond(i128::from(entry.at?)).ok()?;
-    Some(format!("{at:.6}"))
-}
-
-fn line(entry: &Entry<'_>) -> String {
-    let time = time(entry).unwrap_or_else(|| "-".to_owned());
-    let way = match entry.sender {
-        None => "---",
-        Some(Sender::Client) => "C>S",
-        Some(Sender::Server) => "S>C",
-    };
-    format!("{time} #{} {way} {}", entry.connection.0, words(&entry.what))
-}
-
-fn words(what: &What<'_>) -> String {
-    match what {
-        What::Opened { client, server, from_start } => {
-            let midst = if *from_start { "" } else { ", its beginning is not in the capture" };
-            format!("connection from {client} to {server}{midst}")
-        }
-        What::ConnectRequest(request) => request_words(request),
-        What::ConnectResponse(ConnectResponse::Accepted { version, code, client_id }) => {
-            format!("accepted: version {version}, {code}, client id {}", quoted(client_id))
-        }
-        What::ConnectResponse(ConnectResponse::Refused { version, code }) => {
-            format!("refused: version {version}, {code}")
-        }
-        What::Upgrade { line } => (*line).to_owned(),
-        What::Message { message, topic } => message_words(message, topic.as_ref()),
-        What::Ping(payload) => format!("websocket ping {}", hex(payload, SHOWN)),
-        What::Pong(payload) => format!("websocket pong {}", hex(payload, SHOWN)),
-        What::Close { code, reason } => {
-            let code = code.map_or_else(|| "without a code".to_owned(), |code| code.to_string());
-            format!("websocket close {code} {}", quoted(reason))
-        }
-        What::Undecoded { bytes, why } => {
-            format!("not decoded ({why}): {} bytes: {}", bytes.len(), hex(bytes, SHOWN))
-        }
-        What::Lost(count) => format!("{count} bytes are not in the capture"),
-        What::Ended(Ending::Closed) => "closed".to_owned(),
-        What::Ended(Ending::Reset) => "reset".to_owned(),
-    }
-}
-
-fn request_words(request: &ConnectRequest<'_>) -> String {
-    let mut out = format!(
-        "connect: version {}, client type {:#04x}, capabilities {:#04x}",
-        request.version, request.client_type, request.capabilities
-    );
-    if let Some(credentials) = request.credentials {
-        let _ = write!(out, ", user {}, password {HIDDEN}", quoted(credentials.username));
-    }
-    if !request.topics.is_empty() {
-        let _ = write!(out, ", topics {}", quoted(request.topics));
-    }
-    if let Some(client_id) = request.client_id {
-        let _ = write!(out, ", goes on with {}", quoted(client_id));
-    }
-    out
-}
-
-fn message_words(message: &Message<'_>, topic: Option<&Topic<'_>>) -> String {
-    let mut out = message.kind.to_string();
-    if message.part == Part::Fragment {
-        out.push_str(", a fragment");
-    }
-    if let Some(topic) = topic {
-        let name = topic.name.map_or_else(|| "unknown".to_owned(), quoted);
-        let _ = write!(out, " topic {name}");
-        if let Some(alias) = topic.alias {
-            let _ = write!(out, " alias {}", quoted(alias));
-        }
-    }
-    let headers = headers(message, topic);
-    if !headers.is_empty() {
-        let _ = write!(out, " headers {}", Value::from(headers));
-    }
-    match records(message) {
-        Ok(records) if records.is_empty() => {}
-        Ok(records) => {
-            let _ = write!(out, " records {}", Value::from(records));
-        }
-        Err(why) => {
-            let _ = write!(out, " body ({why}): {}", hex(message.body, SHOWN));
-        }
-    }
-    out
-}
-
-/// The headers that the topic does not say already.
-fn headers(message: &Message<'_>, topic: Option<&Topic<'_>>) -> Vec<String> {
-    let secret = matches!(message.kind, MessageType::Credentials | MessageType::CredentialsRejected);
-    let headers = message.headers.iter().enumerate().skip(usize::from(topic.is_some()));
-    headers
-        .map(|(place, header)| {
-            if secret && place == 1 {
-                HIDDEN.to_owned()
-            } else {
-                String::from_utf8_lossy(header).into_owned()
-            }
-        })
-        .collect()
-}
-
-/// The body as records of fields.
-///
-/// # Errors
-/// Why it is none.
-fn records(message: &Message<'_>) -> Result<Vec<Vec<String>>, String> {
-    if let Some(how) = encoded(message.encoding) {
-        return Err(how);
-    }
-    let body = std::str::from_utf8(message.body).map_err(|_| "not UTF-8".to_owned())?;
-    let fields = |record: &[u8]| {
-        Fields::of(record).map(|field| String::from_utf8_lossy(field).into_owned()).collect::<Vec<_>>()
-    };
-    Ok(touchline_worker::wire::diffusion::Records::of(body.as_bytes()).map(fields).collect())
-}
-
-/// How a body is written that cannot be taken as it stands.
-fn encoded(encoding: Encoding) -> Option<String> {
-    match encoding {
-        Encoding::Plain
-        | Encoding::EncryptionRequested
-        | Encoding::CompressionRequested
-        | Encoding::Base64Requested => None,
-        Encoding::Encrypted => Some("encrypted".to_owned()),
-        Encoding::Compressed => Some("compressed".to_owned()),
-        Encoding::Base64 => Some("base64".to_owned()),
-        Encoding::Unknown(byte) => Some(format!("of the unknown encoding {byte:#04x}")),
-    }
-}
-
-fn quoted(bytes: &[u8]) -> String {
-    format!("{:?}", String::from_utf8_lossy(bytes))
-}
-
-fn hex(bytes: &[u8], most: usize) -> String {
-    let shown = bytes.get(..most.min(bytes.len())).unwrap_or_default();
-    let mut out = String::with_capacity(2 * shown.len() + 16);
-    for byte in shown {
-        let _ = write!(out, "{byte:02x}");
-    }
-    if bytes.len() > shown.len() {
-        let _ = write!(out, "… (+{} bytes)", bytes.len() - shown.len());
-    }
-    out
-}
-
-fn object(entry: &Entry<'_>) -> Value {
-    let from = entry.sender.map(|sender| match sender {
-        Sender::Client => "client",
-        Sender::Server => "server",
-    });
-    let mut object = json!({"at": time(entry), "connection": entry.connection.0, "from": from});
-    let (kind, members) = members(&entry.what);
-    if let (Some(object), Value::Object(members)) = (object.as_object_mut(), members) {
-        object.insert("kind".to_owned(), kind.into());
-        object.extend(members);
-    }
-    object
-}
-
-fn members(what: &What<'_>) -> (&'static str, Value) {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    match what {
-        What::Opened { client, server, from_start } => {
-            ("opened", json!({"client": client, "server": server, "from_start": from_start}))
-        }
-        What::ConnectRequest(request) => (
-            "connect",
-            json!({"version": request.version, "client_type": request.client_type,
-                "capabilities": request.capabilities, "user": request.credentials.map(|c| text(c.username)),
-                "topics": text(request.topics), "client_id": request.client_id.map(text)}),
-        ),
-        What::ConnectResponse(ConnectResponse::Accepted { version, code, client_id }) => (
-            "accepted",
-            json!({"version": version, "code": code.byte(), "means": code.to_string(), "client_id": text(client_id)}),
-        ),
-        What::ConnectResponse(ConnectResponse::Refused { version, code }) => {
-            ("refused", json!({"version": version, "code": code.byte(), "means": code.to_string()}))
-        }
-        What::Upgrade { line } => ("upgrade", json!({"line": line})),
-        What::Message { message, topic } => ("message", of_message(message, topic.as_ref())),
-        What::Ping(payload) => ("websocket_ping", json!({"hex": hex(payload, SHOWN_JSON)})),
-        What::Pong(payload) => ("websocket_pong", json!({"hex": hex(payload, SHOWN_JSON)})),
-        What::Close { code, reason } => ("websocket_close", json!({"code": code, "reason": text(reason)})),
-        What::Undecoded { bytes, why } => {
-            ("undecoded", json!({"why": why, "bytes": bytes.len(), "hex": hex(bytes, SHOWN_JSON)}))
-        }
-        What::Lost(count) => ("lost", json!({"bytes": count})),
-        What::Ended(Ending::Closed) => ("ended", json!({"how": "closed"})),
-        What::Ended(Ending::Reset) => ("ended", json!({"how": "reset"})),
-    }
-}
-
-fn of_message(message: &Message<'_>, topic: Option<&Topic<'_>>) -> Value {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let mut object = json!({
-        "type": message.kind.to_string(), "type_byte": message.kind.byte(),
-        "fragment": message.part == Part::Fragment,
-        "topic": topic.and_then(|topic| topic.name).map(text), "alias": topic.and_then(|topic| topic.alias).map(text),
-        "headers": headers(message, topic),
-    });
-    let (name, value) = match records(message) {
-        Ok(records) => ("records", Value::from(records)),
-        Err(why) => {
-            ("body", json!({"why": why, "bytes": message.body.len(), "hex": hex(message.body, SHOWN_JSON)}))
-        }
-    };
-    if let Some(object) = object.as_object_mut() {
-        object.insert(name.to_owned(), value);
-    }
-    object
-}
-
-fn in_words(summary: &Summary) -> String {
-    let mut out = format!("--- {} packets, {} connections", summary.packets, summary.connections);
-    let mut say = |count: u64, what: &str| {
-        if count > 0 {
-            let _ = write!(out, "; {count} {what}");
-        }
-    };
-    say(summary.other, "packets are no TCP");
-    say(summary.fragments, "packets are pieces of IP packets, which are not put together");
-    say(summary.cut, "packets are cut in their heads");
-    if let Some((count, link)) = summary.unknown_links {
-        say(count, &format!("packets are of an unknown link (type {link})"));
-    }
-    say(summary.left_over as u64, "bytes at the end are no whole packet");
-    out
-}
-
-fn of_summary(summary: &Summary) -> Value {
-    json!({"kind": "end", "packets": summary.packets, "connections": summary.connections,
-        "no_tcp": summary.other, "fragments": summary.fragments, "cut": summary.cut,
-        "unknown_link": summary.unknown_links.map(|(count, link)| json!({"packets": count, "type": link})),
-        "left_over_bytes": summary.left_over})
 }
 
 #[cfg(test)]
@@ -329,6 +83,11 @@ mod tests {
     use std::ffi::OsString;
     use std::io::{self, Write};
     use touchline_harness::data;
+    use touchline_harness::pcap::{self, Side};
+    use touchline_worker::wire::diffusion::{
+        BodyEncoder, CAN_BASE64, CAN_COMPRESSED, ConnectRequest, ConnectResponse, Encoding, FragmentOf,
+        FrameWriter, MessageType, Part, ResponseCode, TopicRef, cancel_fragments, write_fragments,
+    };
 
     /// No verb here needs more than the command line.
     struct Nobody;
@@ -384,6 +143,98 @@ mod tests {
             (&"base/ack".into(), &"2".into(), &"server".into())
         );
         assert_eq!(json.last().unwrap()["kind"], "end");
+    }
+
+    /// A server that encodes and cuts, and a message that cannot be decoded.
+    fn encoded_and_cut() -> Vec<u8> {
+        let (mut client, mut server) = (Vec::new(), Vec::new());
+        ConnectRequest::new(0x15, CAN_COMPRESSED | CAN_BASE64).encode(&mut client).unwrap();
+        ConnectResponse::Accepted { version: 4, code: ResponseCode::Ok, client_id: b"id" }
+            .encode(&mut server)
+            .unwrap();
+        let topic = TopicRef::Named { name: b"t", alias: Some(b"7") };
+        let body = |encoding: Encoding, text: &[u8]| {
+            let mut there = Vec::new();
+            BodyEncoder::new().encode(encoding, text, &mut there);
+            there
+        };
+        let zlib = body(Encoding::Compressed, b"a\x02b\x01c");
+        let of = |kind, encoding, correlation| FragmentOf { kind, encoding, topic, correlation };
+        let load = of(MessageType::TopicLoad, Encoding::Compressed, b"c1");
+        let half = zlib.len().div_ceil(2);
+        write_fragments(&mut server, &load, &zlib, half, |_| {}).unwrap();
+        for (encoding, text) in
+            [(Encoding::Base64, body(Encoding::Base64, b"x")), (Encoding::Compressed, b"no".to_vec())]
+        {
+            FrameWriter::dpt_with(&mut server, MessageType::Delta, Part::Whole, encoding)
+                .topic(TopicRef::Alias(b"7"))
+                .body(&text)
+                .unwrap();
+        }
+        let mut pieces = Vec::new();
+        for id in [b"c2", b"c3"] {
+            let mut ends = Vec::new();
+            let mut out = Vec::new();
+            let delta = of(MessageType::Delta, Encoding::Plain, id);
+            write_fragments(&mut out, &delta, b"abc", 1, |out| ends.push(out.len())).unwrap();
+            pieces.extend_from_slice(&out[..ends[1]]);
+        }
+        server.extend(pieces);
+        cancel_fragments(&mut server, b"c2").unwrap();
+        pcap::capture(&[vec![(Side::Client, client), (Side::Server, server)]])
+    }
+
+    #[test]
+    fn bodies_are_decoded_and_pieces_put_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.pcap");
+        std::fs::write(&path, encoded_and_cut()).unwrap();
+        let path = path.to_str().unwrap();
+        let text = lines(&[path]);
+        let has = |part: &str| assert!(text.iter().any(|line| line.contains(part)), "{part}: {text:#?}");
+        has("S>C topic load, part 1 of 2 of \"c1\", topic \"t\" alias \"7\" headers [\"c1\",\"1/2\",");
+        has(" zlib body (only a part of it): 78");
+        has("S>C topic load, part 2 of 2 of \"c1\", topic ");
+        has(
+            "S>C topic load, put together from its 2 parts, topic \"t\" alias \"7\" zlib records [[\"a\",\"b\"],[\"c\"]]",
+        );
+        has("S>C delta topic \"t\" alias \"7\" base64 records [[\"x\"]]");
+        has(
+            "S>C delta topic \"t\" alias \"7\" zlib body (the compressed body is no zlib stream, or damaged): 6e6f",
+        );
+        has(
+            "S>C not whole: delta topic \"t\" alias \"7\" of \"c2\": 2 of its 3 parts came, then it was cancelled",
+        );
+        has(
+            "S>C not whole: delta topic \"t\" alias \"7\" of \"c3\": 2 of its 3 parts came, then nothing more",
+        );
+        let last = text.last().unwrap();
+        assert!(
+            last.ends_with(
+                "; 1 messages were put together from pieces; 1 messages in pieces were cancelled; 1 messages in pieces never came whole"
+            ),
+            "{last}"
+        );
+        let json: Vec<Value> =
+            lines(&[path, "--json"]).iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(json.len(), text.len());
+        let joined = json.iter().find(|entry| entry["joined_parts"] == 2).unwrap();
+        assert_eq!(
+            (&joined["encoding"], &joined["fragment"], &joined["records"], &joined["topic"]),
+            (&"zlib".into(), &false.into(), &serde_json::json!([["a", "b"], ["c"]]), &"t".into())
+        );
+        let parts: Vec<&Value> = json.iter().filter(|entry| entry["part"]["of"] == "c1").collect();
+        assert_eq!(parts.len(), 2);
+        assert_eq!((&parts[1]["part"]["number"], &parts[1]["part"]["total"]), (&2.into(), &2.into()));
+        let broken = json.iter().find(|entry| entry["body"]["hex"] == "6e6f").unwrap();
+        assert!(broken["encoding"] == "zlib" && broken["body"]["why"].as_str().unwrap().contains("no zlib"));
+        let lost: Vec<&Value> = json.iter().filter(|entry| entry["kind"] == "not_whole").collect();
+        assert_eq!(lost.iter().map(|entry| entry["cancelled"] == true).collect::<Vec<_>>(), [true, false]);
+        let end = json.last().unwrap();
+        assert_eq!(
+            (&end["joined"], &end["cancelled"], &end["unfinished"]),
+            (&1.into(), &1.into(), &1.into())
+        );
     }
 
     #[test]

@@ -129,6 +129,8 @@ pub struct Manners {
     pub over_cap: OverCap,
     /// Who may connect; `None`: anybody.
     pub login: Option<Login>,
+    /// The session that is good; `None`: any.
+    pub session: Option<String>,
     /// How long a session is kept after its connection broke.
     pub keep_alive: Duration,
     /// What a session gets that goes on.

@@ -291,7 +291,7 @@ fn the_options_of_demo_and_simulate() {
     assert_eq!(
         simulate.asked,
         "SimulateOptions { listen: [::1]:0, wire: Wire { transport: Dpt, protocol: V4 }, ca_file: None, matches: 250, rate: 1000.0, burst: None, cap: None, \
-         payload: Inplay, manners: Manners { over_cap: Close, login: None, keep_alive: 0ns, on_resume: Queued, encoding: None, \
+         payload: Inplay, manners: Manners { over_cap: Close, login: None, session: None, keep_alive: 0ns, on_resume: Queued, encoding: None, \
          fragment_above: None, max_depth: None }, seed: 1, churn: 30.0, \
          replay: Replay { files: [], speed: 1.0 }, truth: Some(127.0.0.1:9), output: Text }"
     );
@@ -301,6 +301,8 @@ fn the_options_of_demo_and_simulate() {
         "thin",
         "--login",
         "u:secret",
+        "--session",
+        "t",
         "--keep-alive",
         "60s",
         "--reload-on-resume",
@@ -309,7 +311,7 @@ fn the_options_of_demo_and_simulate() {
     let manners = touchline(&[&args[..], &more].concat()).asked;
     assert!(
         manners.contains(
-            "Manners { over_cap: Thin, login: Some(Login { username: \"u\", .. }), keep_alive: 60s, on_resume: Reload, \
+            "Manners { over_cap: Thin, login: Some(Login { username: \"u\", .. }), session: Some(\"t\"), keep_alive: 60s, on_resume: Reload, \
              encoding: Zlib, fragment_above: Some(9000), max_depth: Some(1000) }"
         ),
         "{manners}"

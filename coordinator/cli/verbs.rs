@@ -219,6 +219,12 @@ pub const VERBS: &[Verb] = &[
             option("payload", "P", Check::Choice(&["inplay", "topic-tree"]), "How matches are published")
                 .or("inplay"),
             option("login", "USER:PASSWORD", Check::Text, "The one login that may connect [else: anybody]"),
+            option(
+                "session",
+                "TOKEN",
+                Check::Text,
+                "The one session that is good: a login topic S_ with another token gets an error [else: any]",
+            ),
             option("keep-alive", "DUR", Check::Duration, "Keep a session so long after its connection broke")
                 .or("0s"),
             switch("reload-on-resume", "Send a session that goes on a load of each topic"),

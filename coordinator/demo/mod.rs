@@ -134,6 +134,7 @@ pub fn simulate(options: &SimulateOptions) -> Result<Outcome, DemoError> {
         payload: options.payload,
         over_cap: options.manners.over_cap,
         login: options.manners.login.clone(),
+        session: options.manners.session.clone(),
         keep_alive: options.manners.keep_alive,
         on_resume: options.manners.on_resume,
         encoding: options.manners.encoding,

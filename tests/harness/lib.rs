@@ -1,7 +1,8 @@
-//! Deadlines, real processes and real input for the tests.
+//! Deadlines, real processes, real input and made captures for the tests.
 //!
 //! A test that starts processes holds a [`process::Reaper`]: whatever outlives the test becomes its child, and fails it.
 
 pub mod data;
+pub mod pcap;
 pub mod process;
 pub mod wait;

@@ -52,6 +52,9 @@ pub struct Options {
     pub max_depth: Option<usize>,
     /// Who may connect; none: anybody.
     pub login: Option<Login>,
+    /// The session that is good: who names another one among the topics of its login (`S_…`) is told so and gets nothing.
+    /// None: any, or none at all.
+    pub session: Option<String>,
     /// How long a session whose connection broke is kept, and its messages queued; zero: not at all.
     pub keep_alive: Duration,
     /// What a session gets that goes on.
@@ -97,6 +100,7 @@ impl Default for Options {
             out_queue: 16_000_000,
             max_depth: None,
             login: None,
+            session: None,
             keep_alive: Duration::ZERO,
             on_resume: OnResume::Queued,
             encoding: BodyEncoding::None,

@@ -2,6 +2,7 @@
 
 use super::scanner::{Scanner, wall_us};
 use super::telling::Telling;
+use super::upstream::Standing;
 use crate::feed::SessionKind;
 use crate::feed::diffusion::{LostReason, News};
 use std::time::Instant;
@@ -11,17 +12,30 @@ use touchline_common::ipc::messages::worker::{ConnectionState, ListChange, LostW
 impl Scanner {
     /// The server accepted the session.
     pub(super) fn opened(&mut self, session: SessionKind, now: Instant) {
-        self.upstream.opened();
+        let standing = self.upstream.opened(now);
         match session {
             SessionKind::Fresh => {
                 self.parts.trees.connection_lost();
-                self.say_connection(ConnectionState::Up, String::new(), None);
+                match standing {
+                    Standing::Up => self.say_connection(ConnectionState::Up, String::new(), None),
+                    Standing::OnTrial => {}
+                }
             }
             SessionKind::Resumed => {
+                // The server knows it still.
+                self.upstream.served();
                 let kept = self.go_on(now);
                 let told = format!("the session goes on with {kept} matches");
                 self.say_connection(ConnectionState::Up, told, None);
             }
+        }
+    }
+
+    /// The session serves, or stands for long enough.
+    pub(super) fn stands(&mut self, news: Option<Standing>) {
+        match news {
+            Some(Standing::Up) => self.say_connection(ConnectionState::Up, String::new(), None),
+            Some(Standing::OnTrial) | None => {}
         }
     }
 
@@ -89,6 +103,8 @@ impl Scanner {
         if self.follows_list {
             self.list_changes.push(ListChange::Lost);
         }
-        self.say_connection(ConnectionState::Down, told, (with.asked > 0).then_some(with));
+        // Who is refused was not thrown out for what was asked.
+        let with = Some(with).filter(|with| with.asked > 0 && !why.is_login());
+        self.say_connection(ConnectionState::Down, told, with);
     }
 }

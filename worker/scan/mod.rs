@@ -13,6 +13,7 @@ mod dumps;
 mod greeting;
 mod lag;
 mod listing;
+mod login;
 mod multiplex;
 mod outbox;
 pub mod probe;

@@ -3,6 +3,7 @@
 //! It uses the worker's own settings, connection, session and trees, so that what it finds is what a worker would find. It subscribes to the
 //! clock, the list and one match, watches for a little while, and leaves. Nothing is stored. Called by the program's `probe`.
 
+use super::login;
 use super::start::{ScanError, plan, trees};
 use super::upstream::{Readiness, Step, Upstream};
 use crate::feed::diffusion::LostReason;
@@ -25,6 +26,8 @@ const WAKE: Token = Token(1);
 const LOAD_DEADLINE: Duration = Duration::from_secs(10);
 /// How long the deltas of one match are watched.
 const WATCH: Duration = Duration::from_secs(3);
+/// What to look at when the server refuses the login, or the session after it.
+const REFUSED: &str = "the server refuses who we are: see `username`, `password_env` or `password_file`, `login_topics` and `headers`";
 
 /// One step, done or not.
 #[derive(Clone, Debug)]
@@ -160,6 +163,9 @@ impl Probe<'_> {
             return;
         }
         self.take_clock();
+        if self.seen.lost.is_some() {
+            return;
+        }
         let chosen = if self.feed.list_topic.is_empty() { self.configured_match() } else { self.take_list() };
         if let Some((id, listing)) = chosen {
             self.take_match(&id, listing);
@@ -197,9 +203,7 @@ impl Probe<'_> {
         let why = self.seen.lost.clone();
         let found = why.as_ref().map_or_else(|| "no answer".to_owned(), ToString::to_string);
         let advice = match &why {
-            Some(lost) if lost.is_login() => {
-                "the server refuses who we are: see `username`, `password_env` or `password_file`, `login_topics` and `headers`"
-            }
+            Some(lost) if lost.is_login() => REFUSED,
             Some(LostReason::Tls(_)) => {
                 "see `ca_file`, the host in `url`, and whether the server speaks TLS at this port"
             }
@@ -221,6 +225,9 @@ impl Probe<'_> {
         }
         self.subscribe(&topic);
         self.go_until(LOAD_DEADLINE, |seen| seen.clock || seen.lost.is_some());
+        if self.is_over("clock") {
+            return;
+        }
         if self.seen.clock {
             self.say("clock", Outcome::Good, format!("{topic}: the server tells its time"), "");
         } else {
@@ -238,6 +245,9 @@ impl Probe<'_> {
         }
         self.subscribe(&topic);
         self.go_until(LOAD_DEADLINE, |seen| seen.list_loaded || seen.lost.is_some());
+        if !self.seen.list_loaded && self.is_over("list") {
+            return None;
+        }
         if !self.seen.list_loaded {
             let found = self.missing(&topic);
             let advice = "see `list_topic`: its name on this server, its language and zone";
@@ -314,6 +324,9 @@ impl Probe<'_> {
             self.go_on(Duration::from_millis(50));
         }
         let named = topics.join(", ");
+        if !self.trees.is_live(slot) && self.is_over("match") {
+            return;
+        }
         if !self.trees.is_live(slot) {
             let advice =
                 "see `match_topics` (this match may also have no page of its own: try again), and `payload`";
@@ -346,10 +359,19 @@ impl Probe<'_> {
     }
 
     fn missing(&self, topic: &str) -> String {
-        match &self.seen.lost {
-            Some(why) => format!("{topic}: the connection was lost: {why}"),
-            None => format!("{topic}: no load within {LOAD_DEADLINE:?}"),
+        format!("{topic}: no load within {LOAD_DEADLINE:?}")
+    }
+
+    /// Whether the connection is lost; if so, that is said. A server may refuse a session that it had accepted.
+    fn is_over(&mut self, step: &'static str) -> bool {
+        let Some(why) = self.seen.lost.clone() else { return false };
+        if why.is_login() {
+            self.say("session", Outcome::Failed, why.to_string(), REFUSED);
+        } else {
+            let found = format!("the connection was lost: {why}");
+            self.say(step, Outcome::Failed, found, "the log of the server's side may say why");
         }
+        true
     }
 
     fn subscribe(&mut self, topic: &str) {
@@ -408,6 +430,7 @@ impl Probe<'_> {
         let Probe { upstream, trees, seen, feed, .. } = self;
         let Some(session) = upstream.session() else { return };
         while let Some(event) = session.next_event(now) {
+            let mut refused = None;
             let skipped = match event {
                 Event::Opened { client_id, session } => {
                     seen.opened = Some((client_id.escape_ascii().to_string(), session));
@@ -419,6 +442,11 @@ impl Probe<'_> {
                     seen.clock |= trees.server_time(body, received);
                     Ok(())
                 }
+                Event::Load { topic, body } if is_aside(feed, trees, topic) => {
+                    refused = login::refusal(&feed.login_topics, topic, body);
+                    Ok(())
+                }
+                Event::Delta { topic, .. } if is_aside(feed, trees, topic) => Ok(()),
                 Event::Load { topic, body } => {
                     seen.bytes += body.len();
                     seen.list_loaded |= topic == feed.list_topic.as_bytes();
@@ -447,6 +475,9 @@ impl Probe<'_> {
             if let Err(error) = skipped {
                 seen.skipped.push(error.to_string());
             }
+            if let Some(why) = refused {
+                session.refused(why);
+            }
         }
         trees.settle(received, &mut Ignored);
         let mut changes = Vec::new();
@@ -462,6 +493,13 @@ impl Probe<'_> {
             }
         }
     }
+}
+
+/// Whether this is a topic that only the login asked for.
+fn is_aside(feed: &FeedConfig, trees: &Trees, topic: &[u8]) -> bool {
+    feed.login_topics.iter().any(|asked| asked.as_bytes() == topic)
+        && topic != feed.list_topic.as_bytes()
+        && trees.owner(topic).is_none()
 }
 
 /// The topics of a match, or the attribute that its listing lacks.

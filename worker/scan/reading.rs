@@ -1,5 +1,6 @@
 //! Step 1 of a turn: what the server sent is read, framed and applied to the trees.
 
+use super::login;
 use super::scanner::Scanner;
 use super::telling::Telling;
 use super::upstream::Step;
@@ -94,12 +95,14 @@ impl Scanner {
         let session = upstream.session()?;
         let mut turning = None;
         let mut heartbeat = None;
+        let mut serves = false;
         loop {
             if session.look_ahead() {
                 parts.trees.expect(session.upcoming());
             }
             let Some(event) = session.next_event(now) else { break };
             let mut telling = Telling { book, link, now };
+            let mut refused = None;
             match event {
                 Event::Load { topic, body } | Event::Delta { topic, body } if parts.is_time(topic) => {
                     meter.acknowledged(topic);
@@ -109,8 +112,12 @@ impl Scanner {
                         meter.error();
                     }
                 }
-                Event::Load { topic, .. } | Event::Delta { topic, .. } if parts.is_aside(topic) => {}
+                Event::Load { topic, body } if parts.is_aside(topic) => {
+                    refused = login::refusal(&parts.plan.session.login_topics, topic, body);
+                }
+                Event::Delta { topic, .. } if parts.is_aside(topic) => {}
                 Event::Load { topic, body } => {
+                    serves = true;
                     let loaded = parts.trees.load(topic, body, received, &mut telling);
                     if !matches!(loaded, Err(TreeError::TopicNotHeld { .. }))
                         && let Some(asked) = parts.trees.subscription(topic)
@@ -162,6 +169,9 @@ impl Scanner {
                 Event::Opened { session, .. } => turning = Some(Turning::Opened(session)),
                 Event::Lost { why } => turning = Some(Turning::Lost(why)),
             }
+            if let Some(why) = refused {
+                session.refused(why);
+            }
             if turning.is_some() {
                 break;
             }
@@ -170,6 +180,10 @@ impl Scanner {
             session.heartbeat(every);
         }
         meter.session_errors(session.counters().errors());
+        if serves {
+            let news = self.upstream.served();
+            self.stands(news);
+        }
         self.settle_news();
         self.parts.trees.drain_lists(&mut self.list_changes);
         turning

@@ -2,6 +2,7 @@
 
 #![allow(clippy::wildcard_enum_match_arm)] // A test looks for one thing among many.
 
+mod logins;
 mod resuming;
 mod rules;
 

@@ -63,6 +63,8 @@ impl Scanner {
             self.hear_recorder();
         }
         let now = Instant::now();
+        let news = self.upstream.stands(now);
+        self.stands(news);
         if now >= self.next_report {
             self.next_report = now + REPORT_EVERY;
             self.find_stale(now);

@@ -22,6 +22,7 @@ mod key;
 mod links;
 mod list;
 mod load;
+mod login;
 mod mapping;
 mod market;
 mod memory;
@@ -41,6 +42,7 @@ mod update;
 
 pub use error::TreeError;
 pub use forest::{Applied, Forest, Limits, MatchSlot};
+pub use login::session_error;
 pub use mapping::{Mapping, MappingError};
 pub use observe::{Base, FlipRef, Received, Seen, Sink};
 pub use payload::Trees;

@@ -2,9 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stderr)]
 
 use serde_json::{Value, json};
+use std::thread;
 use std::time::Duration;
 use touchline_e2e::{Site, wire};
-use touchline_harness::wait;
+use touchline_harness::{process, wait};
 use touchline_simulator::server::{Report, Reset};
 use touchline_simulator::{Options, OverCap, Protocol, Simulator, Transport};
 
@@ -147,6 +148,40 @@ fn a_login_is_refused_in_the_text_form_and_not_hammered() {
     site.daemon.wait_for_log("worker.login_refused", Duration::from_secs(15));
     wait_for(&site, "a refusal", |report| report.refused == 1);
     assert_eq!(site.count("/matches/live"), 0);
+}
+
+/// The server lets in, and then says on the topic of the session that its token is no longer good.
+#[test]
+fn a_stale_session_is_a_refused_login_and_not_hammered() {
+    let session = Some("fresh".to_owned());
+    let site = Site::start(&Options { session, ..over(Transport::Ws, Protocol::Zap) }, CAP);
+    site.daemon.wait_for_log("worker.login_refused", Duration::from_secs(15));
+    wait::until("the feed shown as down", BACK, || {
+        (site.ask("status", json!({}))["feeds"][0]["state"] == "down").then_some(())
+    });
+    thread::sleep(Duration::from_secs(3));
+    let log = site.daemon.log();
+    let refused: Vec<&str> = log.lines().filter(|line| line.contains("worker.login_refused")).collect();
+    assert_eq!(refused.len(), 1, "{log}");
+    for part in ["feed=inplay", "RT=2", "renew `login_topics`", "`login_topics[1]`"] {
+        assert!(refused[0].contains(part), "{part}: {}", refused[0]);
+    }
+    assert!(!log.contains("S_1"), "the token is shown: {log}");
+    let report = site.simulator.report();
+    assert_eq!((report.stale, report.loads), (1, 1), "the clock's, and no second attempt: {log}");
+    let probed = process::run(site.path(), &["probe", "inplay", "--config", "touchline.toml"]);
+    let told = String::from_utf8(probed.stdout).unwrap();
+    assert_eq!(probed.status.code(), Some(1), "{told}");
+    let last = told.lines().rev().find(|line| line.contains("session")).unwrap();
+    assert!(last.contains("refuses the session") && told.contains("`login_topics`"), "{told}");
+}
+
+#[test]
+fn a_good_session_comes_in() {
+    let session = Some("1".to_owned());
+    let site = Site::live(&Options { session, ..over(Transport::Ws, Protocol::Zap) }, CAP);
+    assert_eq!(site.simulator.report().stale, 0);
+    site.assert_documents_are_true();
 }
 
 /// A server whose certificate somebody else signed, beside one that is in order.

@@ -17,7 +17,7 @@ impl Entries for Told {
         if let What::Undecoded { bytes, why } = entry.what {
             assert!(!bytes.is_empty() && !why.is_empty());
         }
-        if let What::Message { message, topic } = entry.what {
+        if let What::Message { message, topic, .. } = entry.what {
             assert_eq!(topic.is_some(), message.topic().is_some());
         }
         self.0.push(format!("{entry:?}"));

@@ -30,6 +30,8 @@ pub(super) enum Topic {
 pub(super) enum State {
     Handshake,
     Open,
+    /// Open, but its session is not good: it is heard and gets nothing.
+    Stale,
     /// Its connection broke; the session is kept until then.
     Kept(Instant),
 }

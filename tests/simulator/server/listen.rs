@@ -107,6 +107,10 @@ impl Server {
         connection.state = State::Open;
         connection.takes = takes;
         for topic in topics.split(|byte| *byte == b',').filter(|topic| !topic.is_empty()) {
+            if self.is_stale(topic) {
+                self.refuse_session(at, topic);
+                break;
+            }
             // Tokens of a login stand among the topics: they say something to such a server, and are none.
             let token = self.protocol == Protocol::Zap && matches!(self.topic(topic), Topic::Unknown(_));
             if !token {
@@ -120,6 +124,9 @@ impl Server {
     fn subscribe(&mut self, at: usize, name: &[u8]) -> Result<(), End> {
         let topic = self.topic(name);
         let Some(connection) = self.connections.get_mut(at) else { return Ok(()) };
+        if connection.state == State::Stale {
+            return Ok(());
+        }
         if !connection.subscribed.contains(&topic) {
             if connection.subscribed.len() >= self.cap {
                 if self.above_cap(at, name, &topic)? == Granted::Load {

@@ -311,6 +311,8 @@ pub struct Report {
     pub denied: u64,
     /// Connections that were refused: the login, or a session that is not there.
     pub refused: u64,
+    /// Connections that were let in and then told that their session is no longer good.
+    pub stale: u64,
     /// Sessions that went on over a new connection.
     pub resumed: u64,
     /// Sessions that were kept in vain.

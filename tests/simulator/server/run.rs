@@ -35,6 +35,8 @@ const TIMER: Token = Token(usize::MAX - 2);
 pub(super) const TIME_TOPIC: &str = "__time";
 pub(super) const TIME_ALIAS: &str = "t";
 pub(super) const LIST_ALIAS: &str = "l";
+/// What the topic of a session begins with.
+pub(super) const SESSION: &str = "S_";
 /// Steps after one another that may change nothing before a tick gives up.
 const EMPTY: u32 = 64;
 /// Ended connections that are still reported.
@@ -52,6 +54,8 @@ pub(super) struct Server {
     pub(super) cap: usize,
     pub(super) over_cap: OverCap,
     pub(super) login: Option<Login>,
+    /// The topic of the session that is good.
+    pub(super) session: Option<Vec<u8>>,
     pub(super) keep_alive: Duration,
     pub(super) on_resume: OnResume,
     out_queue: usize,
@@ -105,6 +109,7 @@ impl Server {
             cap: options.cap.unwrap_or(NO_CAP),
             over_cap: options.over_cap,
             login: options.login.clone(),
+            session: options.session.as_ref().map(|token| format!("{SESSION}{token}").into_bytes()),
             keep_alive: options.keep_alive,
             on_resume: options.on_resume,
             out_queue: options.out_queue,

@@ -5,11 +5,11 @@
 
 use super::connection::{End, State, Topic};
 use super::listen::Handshake;
-use super::run::Server;
+use super::run::{SESSION, Server};
 use crate::options::OnResume;
 use mio::{Interest, Token};
 use std::time::Instant;
-use touchline_worker::wire::diffusion::{ConnectResponse, ResponseCode};
+use touchline_worker::wire::diffusion::{ConnectResponse, MessageType, ResponseCode, TopicRef};
 
 /// What a client showed of itself, by name and password.
 pub(super) type Shown = Option<(Vec<u8>, Vec<u8>)>;
@@ -31,6 +31,21 @@ impl Server {
         self.login.as_ref().is_none_or(|login| {
             (login.username.as_bytes(), login.password.as_bytes()) == (username, password)
         })
+    }
+
+    /// Whether a topic of a login names a session that is not good.
+    pub(super) fn is_stale(&self, topic: &[u8]) -> bool {
+        self.session.as_ref().is_some_and(|good| good != topic && topic.starts_with(SESSION.as_bytes()))
+    }
+
+    /// A client was let in with a session that is not good: the session's topic says so, and that is all it gets.
+    pub(super) fn refuse_session(&mut self, at: usize, topic: &[u8]) {
+        let Some(connection) = self.connections.get_mut(at) else { return };
+        connection.state = State::Stale;
+        self.report.stale += 1;
+        let body = [b"F|ER;RT=2;IT=", topic, b";|"].concat();
+        let named = TopicRef::Named { name: topic, alias: None };
+        self.forms.deliver(&mut self.connections, &[at], MessageType::TopicLoad, named, &body);
     }
 
     /// A client may not come in: it is told the code and let go.

@@ -2,7 +2,8 @@
 //!
 //! A server keeps a session for a while after its connection broke. It is asked for once, by the client id, within
 //! [`KEEP`]; refused, a fresh session is asked for at once. After the server's own end of a session it is never
-//! asked for again. A refused login is tried rarely, and told only when something changed. Called by the scan loop.
+//! asked for again. A refused login is tried rarely, and told only when something changed: where a server accepts the
+//! connection before it refuses the session, only a session that serves is a change. Called by the scan loop.
 
 use super::{LostReason, Session};
 use crate::wire::diffusion::AliasTable;
@@ -71,8 +72,13 @@ impl Comeback {
         self.earlier.take().filter(|(_, until)| now < *until).map(|(earlier, _)| earlier)
     }
 
-    /// A session was accepted.
+    /// A session was accepted. That says nothing where the last one was, too, before it was refused.
     pub fn opened(&mut self) {
+        self.refusal.take_if(|why| !matches!(why, LostReason::SessionRefused { .. }));
+    }
+
+    /// The session serves what it was asked for.
+    pub fn served(&mut self) {
         self.refusal = None;
     }
 
@@ -86,6 +92,7 @@ impl Comeback {
             self.earlier = session.into_earlier().zip(now.checked_add(KEEP));
         }
         let retry = match why {
+            LostReason::SessionRefused { .. } => Retry::Late,
             LostReason::Refused(_) | LostReason::Tunnel(_) if why.is_login() => Retry::Late,
             LostReason::Refused(_) if asked_for_earlier => Retry::AtOnce,
             LostReason::Refused(_)

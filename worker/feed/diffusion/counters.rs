@@ -1,7 +1,6 @@
 //! What a session met, in numbers since its start, and why it skipped what it could not use.
 
-use super::fragments::FragmentError;
-use crate::wire::diffusion::{BodyError, MessageType};
+use crate::wire::diffusion::{BodyError, FragmentError, MessageType};
 use std::fmt;
 
 /// Each counts messages, unless it says otherwise.

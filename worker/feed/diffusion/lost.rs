@@ -26,6 +26,13 @@ pub enum LostReason {
     },
     /// The server refuses the connection.
     Refused(ResponseCode),
+    /// The server let us in and then refused the session on a topic that the login asked for.
+    SessionRefused {
+        /// Which of the login's topics, from 0. Its name may be a secret.
+        topic: usize,
+        /// The server's word for why.
+        said: String,
+    },
     /// The stream of messages is broken.
     Wire(WireError),
     /// The server asked to close.
@@ -59,6 +66,7 @@ impl LostReason {
             LostReason::Refused(code) => {
                 matches!(code, ResponseCode::AuthenticationFailed | ResponseCode::Rejected)
             }
+            LostReason::SessionRefused { .. } => true,
             LostReason::Tunnel(TunnelError::Upgrade(UpgradeError::Status { code, .. })) => {
                 matches!(code, 401 | 403)
             }
@@ -91,6 +99,7 @@ impl LostReason {
             | LostReason::Handshake(_)
             | LostReason::Version { .. }
             | LostReason::Refused(_)
+            | LostReason::SessionRefused { .. }
             | LostReason::Wire(_)
             | LostReason::Tls(_)
             | LostReason::Tunnel(_)
@@ -113,9 +122,13 @@ impl fmt::Display for LostReason {
             }
             LostReason::Refused(code) if self.is_login() => write!(
                 f,
-                "the server refuses the login: {code}; check `username` and the password in `password_env` or `password_file` of the feed"
+                "the server refuses the login: {code}; check `username`, the password in `password_env` or `password_file`, and `login_topics` of the feed"
             ),
             LostReason::Refused(code) => write!(f, "the server refuses the connection: {code}"),
+            LostReason::SessionRefused { topic, said } => write!(
+                f,
+                "the server refuses the session: it answers `login_topics[{topic}]` with an error (RT={said}), so the token in it is no longer good; renew `login_topics` of the feed and start anew"
+            ),
             LostReason::Wire(error) => error.fmt(f),
             LostReason::ClosedByServer => f.write_str("the server closed the connection"),
             LostReason::Aborted => f.write_str("the server aborted the session"),

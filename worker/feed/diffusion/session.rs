@@ -14,13 +14,12 @@ mod times;
 use super::comeback::Earlier;
 use super::config::{AfterResume, Login, SessionConfig};
 use super::counters::{Counters, Skip};
-use super::fragments::{Fragments, Whole};
 use super::lost::LostReason;
 use super::subscriptions::{SubscribeError, Subscriptions};
 use crate::feed::{Event, SessionKind};
 use crate::wire::diffusion::{
-    self, AliasTable, BodyDecoder, EncodeError, Frame, FrameBuffer, MessageType, Part, TopicRef, TopicSlot,
-    TopicStatus,
+    self, AliasTable, BodyDecoder, EncodeError, Fragments, Frame, FrameBuffer, MessageType, Part, TopicRef,
+    TopicSlot, TopicStatus, Whole,
 };
 use ahead::Ahead;
 use std::io;
@@ -121,7 +120,7 @@ pub struct Session {
     decoder: BodyDecoder,
     /// The last body that was decoded; its memory is used again.
     decoded: Vec<u8>,
-    fragments: Fragments,
+    fragments: Fragments<Instant>,
     /// The last message that was put together.
     whole: Whole,
     /// A login was sent in this session, so it may be rejected in it.
@@ -282,6 +281,11 @@ impl Session {
             diffusion::close(&mut self.out);
         }
         self.transition(Input::Ended(LostReason::Asked));
+    }
+
+    /// A topic that the login asked for says that the server refuses the session: nothing that follows is told.
+    pub fn refused(&mut self, why: LostReason) {
+        self.transition(Input::Ended(why));
     }
 
     /// Asks for a topic; again, if it was asked for: the server then sends a fresh load. It goes out once the session

@@ -4,7 +4,7 @@ use super::*;
 use crate::feed::Event;
 use crate::wire::diffusion::captures::conversations;
 use crate::wire::diffusion::{
-    self, ConnectRequest, ConnectResponse, FrameBuffer, HandshakeError, MessageType,
+    self, ConnectRequest, ConnectResponse, FragmentError, FrameBuffer, HandshakeError, MessageType,
 };
 use crate::wire::diffusion::{FrameWriter, Part, ResponseCode, TopicRef, WireError};
 use proptest::prelude::*;

@@ -228,7 +228,7 @@ fn the_servers_clock_says_how_long_silence_may_be_and_login_topics_are_no_errors
     let mut stage = Stage::up(&Wish::default());
     stage.scanner.parts.time_topic = "__time".to_owned();
     stage.scanner.parts.plan.session.login_topics = vec!["__time".to_owned(), "S_1".to_owned()];
-    stage.server().load("S_1", "F|ER;RT=2;IT=S_1;|");
+    stage.server().load("S_1", "F|IN;IT=S_1;|");
     stage.server().load("__time", "F|IN;TI=20251116152627721;UF=40;|");
     let until = Instant::now() + Duration::from_secs(59);
     stage.until("the rhythm counts", |stage| stage.scanner.upstream.deadline().filter(|at| *at > until));

@@ -1,17 +1,20 @@
 //! The one connection to the server: resolve, connect, read, write, and try again with jitter.
 //!
 //! `resolve` asks for addresses off the loop, which are tried in turn; `socket` is plain or TLS, `tls` says whom to trust,
-//! `link` puts the session on the socket, through a tunnel where the transport is WebSocket. Whatever has to be agreed upon
+//! `link` puts the session on the socket, through a tunnel where the transport is WebSocket, `standing` says what an open
+//! session counts for. Whatever has to be agreed upon
 //! before the session is open (TLS, the upgrade, its own handshake) shares the session's one deadline. Called by the
 //! scanning loop only.
 
 mod link;
 mod resolve;
 mod socket;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod tls;
 
+pub use standing::Standing;
 pub use tls::{TlsPlan, Trust};
 
 use crate::feed::backoff::Backoff;
@@ -22,6 +25,7 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token, Waker};
 use resolve::Resolver;
 use socket::{Broken, Socket};
+use standing::Record;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -59,6 +63,7 @@ pub struct Upstream {
     comeback: Comeback,
     leave: Leave,
     state: State,
+    record: Record,
     random: RandomState,
     attempts: u64,
 }
@@ -119,6 +124,7 @@ impl Upstream {
             comeback: Comeback::default(),
             leave: Leave::Given,
             state: State::Waiting { until: now },
+            record: Record::new(),
             random: RandomState::new(),
             attempts: 0,
         }
@@ -130,7 +136,9 @@ impl Upstream {
             State::Waiting { until } | State::Resolving { until } | State::Connecting { until, .. } => {
                 Some(*until)
             }
-            State::Connected { session, .. } => session.deadline(),
+            State::Connected { session, .. } => {
+                [session.deadline(), self.record.deadline()].into_iter().flatten().min()
+            }
         }
     }
 
@@ -302,6 +310,8 @@ impl Upstream {
     /// The session is over: drops the connection and plans the next one. What to say of it, and whether that is new.
     pub fn lost(&mut self, why: &LostReason, now: Instant) -> (String, News) {
         let mut stage = "";
+        let _ = self.stands(now);
+        self.record.ended(why);
         let (retry, news) = match std::mem::replace(&mut self.state, State::Waiting { until: now }) {
             State::Connected { mut link, session } => {
                 link.socket.farewell();
@@ -330,10 +340,30 @@ impl Upstream {
         self.backoff.failed(self.random.hash_one(self.attempts))
     }
 
-    /// The server accepted the session: the next failure is the first again.
-    pub fn opened(&mut self) {
-        self.backoff.succeeded();
+    /// The server accepted the session. What that counts for.
+    pub fn opened(&mut self, now: Instant) -> Standing {
         self.comeback.opened();
+        self.record.opened(now)
+    }
+
+    /// The session serves what it was asked for: the next failure is the first again. Whether that is news.
+    pub fn served(&mut self) -> Option<Standing> {
+        let news = self.record.served();
+        self.proven(news)
+    }
+
+    /// A session that stands long enough counts as one that serves. Whether that is news.
+    pub fn stands(&mut self, now: Instant) -> Option<Standing> {
+        let news = self.record.stands(now);
+        self.proven(news)
+    }
+
+    fn proven(&mut self, news: Option<Standing>) -> Option<Standing> {
+        if news.is_some() {
+            self.backoff.succeeded();
+            self.comeback.served();
+        }
+        news
     }
 
     /// The attempt that leave was asked for may be made.

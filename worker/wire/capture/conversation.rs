@@ -2,9 +2,11 @@
 //! WebSocket frames.
 //!
 //! What a direction speaks is seen in its first bytes. What does not decode is told as it is, with the reason; after
-//! missing bytes framing is looked for again where a packet begins. A direction holds no more than one message,
-//! [`MESSAGE_MAX`] bytes.
+//! missing bytes framing is looked for again where a packet begins. A direction holds no more than one message of
+//! [`MESSAGE_MAX`] bytes, and what `bodies` allows of those that come in pieces.
 
+use super::Summary;
+use super::bodies::{Bodies, Parts};
 use super::entry::{Entry, Topic, What};
 use super::stream::{ConnectionId, Ending, Sender};
 use super::text;
@@ -31,6 +33,8 @@ pub(super) struct Place<'o, O: Entries> {
     pub(super) connection: ConnectionId,
     pub(super) at: Option<i64>,
     pub(super) sender: Sender,
+    pub(super) bodies: &'o mut Bodies,
+    pub(super) summary: &'o mut Summary,
     pub(super) out: &'o mut O,
 }
 
@@ -57,6 +61,7 @@ pub(super) struct Conversation {
 /// What both directions must know.
 pub(super) struct Shared {
     pub(super) aliases: AliasTable,
+    pub(super) parts: Parts,
     deflate: Option<Deflate>,
     pub(super) form: Form,
     /// A later version of the protocol was asked for or answered.
@@ -100,7 +105,13 @@ impl Conversation {
         Conversation {
             client: direction(),
             server: direction(),
-            shared: Shared { aliases: AliasTable::new(ALIASES), deflate: None, form: Form::V4, later: None },
+            shared: Shared {
+                aliases: AliasTable::new(ALIASES),
+                parts: Parts::default(),
+                deflate: None,
+                form: Form::V4,
+                later: None,
+            },
         }
     }
 
@@ -128,8 +139,9 @@ impl Conversation {
     }
 
     pub(super) fn ended<O: Entries>(&mut self, ending: Ending, place: &mut Place<'_, O>) {
-        let (direction, _) = self.direction(place.sender);
+        let (direction, shared) = self.direction(place.sender);
         direction.give_up("the stream ends in the midst of it", place);
+        text::unfinished(shared, place);
         place.tell(What::Ended(ending));
     }
 
@@ -137,7 +149,9 @@ impl Conversation {
     pub(super) fn over<O: Entries>(&mut self, place: &mut Place<'_, O>) {
         for sender in [Sender::Client, Sender::Server] {
             place.sender = sender;
-            self.direction(sender).0.give_up("the capture ends in the midst of it", place);
+            let (direction, shared) = self.direction(sender);
+            direction.give_up("the capture ends in the midst of it", place);
+            text::unfinished(shared, place);
         }
     }
 }

@@ -1,7 +1,9 @@
 //! What a capture says, thing by thing, lent to the caller.
 
 use super::stream::{ConnectionId, Ending, Sender};
-use crate::wire::diffusion::{ConnectRequest, ConnectResponse, Message};
+use crate::wire::diffusion::{
+    BodyError, ConnectRequest, ConnectResponse, FragmentError, Message, Unfinished,
+};
 use std::net::SocketAddr;
 
 /// Something that was said, or that happened to a connection.
@@ -44,6 +46,19 @@ pub enum What<'a> {
         message: Message<'a>,
         /// Its topic, if its type has one.
         topic: Option<Topic<'a>>,
+        /// Its body, decoded.
+        body: Body<'a>,
+        /// Whether it came in one.
+        cut: Cut<'a>,
+    },
+    /// A message of which only some pieces came.
+    GivenUp {
+        /// What is known of it.
+        message: &'a Unfinished,
+        /// Its topic.
+        topic: Topic<'a>,
+        /// Why no more is to come.
+        why: GaveUp,
     },
     /// A ping of the WebSocket.
     Ping(&'a [u8]),
@@ -76,4 +91,59 @@ pub struct Topic<'a> {
     pub name: Option<&'a [u8]>,
     /// The alias, if one is given or used.
     pub alias: Option<&'a [u8]>,
+}
+
+/// A message's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body<'a> {
+    /// As it came.
+    Plain(&'a [u8]),
+    /// What an encoded one stands for.
+    Decoded(&'a [u8]),
+    /// An encoded one as it came, and why it is not decoded.
+    Encoded(&'a [u8], Undecoded),
+}
+
+/// Why a body is not decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Undecoded {
+    /// It is only a piece of one.
+    Piece,
+    /// It cannot be, or becomes too much.
+    Fault(BodyError),
+}
+
+/// Whether a message came in one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut<'a> {
+    /// It did.
+    Not,
+    /// This is one of its pieces.
+    Piece(PieceOf<'a>),
+    /// It was put together from so many pieces, of which each was told before.
+    Joined(u32),
+}
+
+/// One of the pieces of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PieceOf<'a> {
+    /// The id that the pieces share; `None` where it cannot be told from an ack id.
+    pub correlation: Option<&'a [u8]>,
+    /// Its number, from 1; `None` if its headers make no sense.
+    pub number: Option<u32>,
+    /// How many there are; `None` if the first one was not here.
+    pub total: Option<u32>,
+    /// What is wrong with it, or what had to be given up for it.
+    pub fault: Option<FragmentError>,
+}
+
+/// Why a message in pieces does not come whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GaveUp {
+    /// Its sender cancelled it.
+    Cancelled,
+    /// The stream or the capture ends.
+    Ended,
+    /// A piece did not fit, or there was no room for more.
+    Fault(FragmentError),
 }

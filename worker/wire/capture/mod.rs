@@ -1,9 +1,11 @@
 //! Captured conversations: bytes of a capture file in, what client and server said out.
 //!
 //! [`Dissector`] is the whole of it: `file` finds the packets, `packet` the TCP segments in them, `stream` puts their
-//! streams together, `conversation` reads those as DPT or WebSocket. Pure and streaming: memory is bounded whatever the
+//! streams together, `conversation` reads those as DPT or WebSocket, `bodies` decodes and puts together what came in
+//! pieces. Pure and streaming: memory is bounded whatever the
 //! file holds, and what it holds is hostile until proven otherwise. Callers: the verb `dissect`, a fuzz target.
 
+mod bodies;
 mod conversation;
 mod entry;
 mod file;
@@ -14,12 +16,14 @@ mod tests;
 mod text;
 mod upgrade;
 
+pub use bodies::{BODY_MAX, RATIO_MAX};
 pub use conversation::{Entries, MESSAGE_MAX};
-pub use entry::{Entry, Topic, What};
+pub use entry::{Body, Cut, Entry, GaveUp, PieceOf, Topic, Undecoded, What};
 pub use file::{BLOCK_MAX, CaptureError};
 pub use packet::Passed;
 pub use stream::{CONNECTIONS_MAX, ConnectionId, Ending, PENDING_MAX, Sender, WAITING_MAX};
 
+use self::bodies::Bodies;
 use self::conversation::{Conversation, Place};
 use self::file::CaptureReader;
 use self::stream::{Piece, Pieces, Streams};
@@ -32,6 +36,7 @@ pub struct Dissector {
     reader: CaptureReader,
     streams: Streams,
     conversations: HashMap<ConnectionId, Conversation, RandomState>,
+    bodies: Bodies,
     summary: Summary,
 }
 
@@ -50,6 +55,12 @@ pub struct Summary {
     pub cut: u64,
     /// Connections.
     pub connections: u64,
+    /// Messages that were put together from pieces.
+    pub joined: u64,
+    /// Messages in pieces that their sender cancelled.
+    pub cancelled: u64,
+    /// Messages in pieces of which not all came, or that were given up.
+    pub unfinished: u64,
     /// Bytes at the end that are no whole packet.
     pub left_over: usize,
 }
@@ -60,13 +71,14 @@ impl Dissector {
     /// # Errors
     /// [`CaptureError`]: nothing can be read after it.
     pub fn feed(&mut self, bytes: &[u8], out: &mut impl Entries) -> Result<(), CaptureError> {
-        let Dissector { reader, streams, conversations, summary } = self;
+        let Dissector { reader, streams, conversations, bodies, summary } = self;
         reader.feed(bytes);
         while let Some(packet) = reader.next_packet()? {
             summary.packets += 1;
             match packet::segment(packet.link, packet.data) {
                 Ok(segment) => {
-                    streams.segment(&segment, packet.at, &mut Talk { conversations, summary, out });
+                    let mut talk = Talk { conversations, bodies, summary, out };
+                    streams.segment(&segment, packet.at, &mut talk);
                 }
                 Err(passed) => summary.pass(passed),
             }
@@ -80,8 +92,8 @@ impl Dissector {
     /// [`CaptureError::NotACapture`] if it was too short to be one.
     pub fn finish(mut self, out: &mut impl Entries) -> Result<Summary, CaptureError> {
         self.summary.left_over = self.reader.finish()?;
-        let Dissector { streams, conversations, summary, .. } = &mut self;
-        streams.finish(&mut Talk { conversations, summary, out });
+        let Dissector { streams, conversations, bodies, summary, .. } = &mut self;
+        streams.finish(&mut Talk { conversations, bodies, summary, out });
         Ok(self.summary)
     }
 }
@@ -103,6 +115,7 @@ impl Summary {
 /// Hands the pieces of streams to their conversations.
 struct Talk<'a, O: Entries> {
     conversations: &'a mut HashMap<ConnectionId, Conversation, RandomState>,
+    bodies: &'a mut Bodies,
     summary: &'a mut Summary,
     out: &'a mut O,
 }
@@ -119,7 +132,8 @@ impl<O: Entries> Pieces for Talk<'_, O> {
             Piece::Bytes(sender, _) | Piece::Lost(sender, _) | Piece::Ended(sender, _) => sender,
         };
         let Some(conversation) = self.conversations.get_mut(&connection) else { return };
-        let place = &mut Place { connection, at, sender, out: self.out };
+        let Talk { bodies, summary, out, .. } = self;
+        let place = &mut Place { connection, at, sender, bodies, summary, out: *out };
         match piece {
             Piece::Opened { .. } => {}
             Piece::Bytes(_, bytes) => conversation.bytes(bytes, place),
@@ -130,8 +144,9 @@ impl<O: Entries> Pieces for Talk<'_, O> {
 
     fn over(&mut self, connection: ConnectionId) {
         if let Some(mut conversation) = self.conversations.remove(&connection) {
-            let sender = Sender::Client;
-            conversation.over(&mut Place { connection, at: None, sender, out: self.out });
+            let (sender, at) = (Sender::Client, None);
+            let Talk { bodies, summary, out, .. } = self;
+            conversation.over(&mut Place { connection, at, sender, bodies, summary, out: *out });
         }
     }
 }

@@ -1,7 +1,11 @@
 //! Recorded captures, and made ones: every order of packets gives the same conversation.
 
+mod bodies;
+
 use super::*;
-use crate::wire::diffusion::{self, ConnectRequest, ConnectResponse, Credentials, ResponseCode, TopicRef};
+use crate::wire::diffusion::{
+    self, ConnectRequest, ConnectResponse, Credentials, ResponseCode, TopicRef, Unfinished,
+};
 use proptest::prelude::*;
 use touchline_harness::data;
 
@@ -35,23 +39,19 @@ fn said(what: &What<'_>) -> String {
         }
         What::ConnectResponse(ConnectResponse::Refused { code, .. }) => format!("refused {}", code.byte()),
         What::Upgrade { line } => (*line).to_owned(),
-        What::Message { message, topic } => {
-            let records: Vec<String> = message
-                .records()
-                .map(|record| diffusion::Fields::of(record).map(text).collect::<Vec<_>>().join(","))
-                .collect();
-            let topic = topic.map(|topic| {
-                let part = |bytes: Option<&[u8]>| bytes.map_or("?".to_owned(), text);
-                format!("{}!{}", part(topic.name), part(topic.alias))
-            });
+        What::Message { message, topic, body, cut } => {
+            let cut = match cut {
+                Cut::Not => String::new(),
+                Cut::Piece(piece) => format!("{} of ", piece_of(piece)),
+                Cut::Joined(parts) => format!("{parts} parts of "),
+            };
+            let topic = topic.map(|topic| named(&topic)).unwrap_or_default();
             let headers: Vec<String> = message.headers.iter().map(text).collect();
-            format!(
-                "{} {} [{}] {}",
-                message.kind,
-                topic.unwrap_or_default(),
-                headers.join(","),
-                records.join("|")
-            )
+            format!("{cut}{} {topic} [{}] {}", message.kind, headers.join(","), body_of(body))
+        }
+        What::GivenUp { message, topic, why } => {
+            let Unfinished { kind, correlation, have, total, .. } = message;
+            format!("given up {have}/{total} {} of {kind} {} {why:?}", text(correlation), named(topic))
         }
         What::Ping(payload) => format!("ping {}", text(payload)),
         What::Pong(payload) => format!("pong {}", text(payload)),
@@ -59,6 +59,30 @@ fn said(what: &What<'_>) -> String {
         What::Undecoded { bytes, why } => format!("undecoded {} {why}", bytes.len()),
         What::Lost(count) => format!("lost {count}"),
         What::Ended(ending) => format!("ended {ending:?}"),
+    }
+}
+
+fn named(topic: &Topic<'_>) -> String {
+    let part = |bytes: Option<&[u8]>| bytes.map_or("?".to_owned(), text);
+    format!("{}!{}", part(topic.name), part(topic.alias))
+}
+
+fn piece_of(piece: &PieceOf<'_>) -> String {
+    let known = |number: Option<u32>| number.map_or("?".to_owned(), |number| number.to_string());
+    let (number, total) = (known(piece.number), known(piece.total));
+    let id = piece.correlation.map_or("?".to_owned(), text);
+    let fault = piece.fault.map_or(String::new(), |fault| format!(" {fault:?}"));
+    format!("{number}/{total} {id}{fault}")
+}
+
+fn body_of(body: &Body<'_>) -> String {
+    match body {
+        Body::Plain(bytes) | Body::Decoded(bytes) => {
+            let records = diffusion::Records::of(bytes)
+                .map(|record| diffusion::Fields::of(record).map(text).collect::<Vec<_>>().join(","));
+            records.collect::<Vec<_>>().join("|")
+        }
+        Body::Encoded(bytes, why) => format!("{} bytes {why:?}", bytes.len()),
     }
 }
 

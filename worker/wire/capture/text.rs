@@ -1,11 +1,14 @@
 //! Messages: those of frames, and those that stand in the texts of a WebSocket, without a length and mostly without an
 //! encoding byte.
+//!
+//! A piece of a message is told for itself; with the last one the message is told as if it had never been cut.
 
 use super::conversation::{Entries, Form, Place, Shared, topic};
-use super::entry::What;
+use super::entry::{Cut, Entry, GaveUp, PieceOf, Topic, What};
 use super::stream::Sender;
 use crate::wire::diffusion::{
-    ConnectRequest, ConnectResponse, Fields, MD, Message, NUL, ResponseCode, VERSION,
+    AliasTable, ConnectRequest, ConnectResponse, Fields, FragmentHead, FragmentIds, FragmentPart, MD,
+    Message, MessageType, NUL, Part, ResponseCode, Taken, TopicRef, Unfinished, VERSION,
 };
 
 /// The version whose text form sports feeds speak.
@@ -13,10 +16,77 @@ const ZAP_VERSION: u8 = 3;
 
 /// Tells a message.
 pub(super) fn message<O: Entries>(message: &Message<'_>, shared: &mut Shared, place: &mut Place<'_, O>) {
+    match (message.part, message.kind) {
+        (Part::Fragment, _) => piece(message, shared, place),
+        (Part::Whole, MessageType::CancelFragments) => {
+            tell(message, Cut::Not, shared, place);
+            let cancelled = shared.parts.of(place.sender);
+            if message.correlation().and_then(|id| cancelled.cancel(id)).is_some() {
+                gave_up(cancelled.given_up(), GaveUp::Cancelled, &shared.aliases, place);
+            }
+        }
+        (Part::Whole, _) => tell(message, Cut::Not, shared, place),
+    }
+}
+
+fn tell<O: Entries>(message: &Message<'_>, cut: Cut<'_>, shared: &mut Shared, place: &mut Place<'_, O>) {
     let topic = topic(message, place.sender, &mut shared.aliases);
-    let (connection, at, sender) = (place.connection, place.at, Some(place.sender));
-    let what = What::Message { message: *message, topic };
-    place.out.entry(&super::entry::Entry { connection, at, sender, what });
+    let body = place.bodies.read(message);
+    let what = What::Message { message: *message, topic, body, cut };
+    place.out.entry(&Entry { connection: place.connection, at: place.at, sender: Some(place.sender), what });
+}
+
+fn piece<O: Entries>(message: &Message<'_>, shared: &mut Shared, place: &mut Place<'_, O>) {
+    let mut told = PieceOf { correlation: None, number: None, total: None, fault: None };
+    let parts = shared.parts.of(place.sender);
+    if let Ok(head) = FragmentHead::parse(message) {
+        (told.number, told.total) = match head.part {
+            FragmentPart::First { total, .. } => (Some(1), Some(total)),
+            FragmentPart::Later { number } => (Some(number), parts.total(head.ids)),
+        };
+        told.correlation = match head.ids {
+            FragmentIds::Plain { correlation, .. } => Some(correlation),
+            FragmentIds::Pair(..) => None,
+        };
+    }
+    let whole = match parts.take(message, ()) {
+        Taken::Waits(fault) => {
+            told.fault = fault;
+            None
+        }
+        Taken::Whole(whole) => Some(whole),
+    };
+    tell(message, Cut::Piece(told), shared, place);
+    if let Some(fault) = told.fault {
+        gave_up(shared.parts.of(place.sender).given_up(), GaveUp::Fault(fault), &shared.aliases, place);
+    }
+    if let Some(whole) = whole {
+        place.summary.joined += 1;
+        let mut headers = Vec::new();
+        let cut = Cut::Joined(told.total.unwrap_or_default());
+        tell(&whole.message(&mut headers), cut, shared, place);
+    }
+}
+
+/// Nothing more comes of a direction: tells the messages of which some pieces came.
+pub(super) fn unfinished<O: Entries>(shared: &mut Shared, place: &mut Place<'_, O>) {
+    gave_up(shared.parts.of(place.sender).give_up_all(), GaveUp::Ended, &shared.aliases, place);
+}
+
+fn gave_up<O: Entries>(messages: &[Unfinished], why: GaveUp, aliases: &AliasTable, place: &mut Place<'_, O>) {
+    for message in messages {
+        match why {
+            GaveUp::Cancelled => place.summary.cancelled += 1,
+            GaveUp::Ended | GaveUp::Fault(_) => place.summary.unfinished += 1,
+        }
+        let topic = match TopicRef::parse(&message.topic) {
+            TopicRef::Named { name, alias } => Topic { name: Some(name), alias },
+            TopicRef::Alias(alias) => {
+                Topic { name: aliases.resolve(alias).and_then(|slot| aliases.name(slot)), alias: Some(alias) }
+            }
+        };
+        place.tell(What::GivenUp { message, topic, why });
+    }
 }
 
 /// Tells what a text holds, the `nth` of its direction, from 1.

@@ -24,6 +24,8 @@ pub struct FragmentHead<'a> {
     pub ids: FragmentIds<'a>,
     /// Which piece it is.
     pub part: FragmentPart,
+    /// The headers that are the user's, as they stand; only the first piece has them.
+    pub user: &'a [u8],
 }
 
 /// The ids of a piece.
@@ -98,7 +100,7 @@ impl<'a> FragmentHead<'a> {
         let [topic, first, second, third, fourth] = headers;
         let topic = topic.filter(|topic| !topic.is_empty()).ok_or(HeadError::Topic)?;
         let here = second.and_then(part);
-        let (ids, place, size) = match (here, third.and_then(part)) {
+        let (ids, place, size, own) = match (here, third.and_then(part)) {
             // The size follows the part; behind it an ack id, where one is wanted.
             (Some(here @ FragmentPart::First { .. }), _) => {
                 let ack = fourth.filter(|_| wants_ack);
@@ -109,18 +111,32 @@ impl<'a> FragmentHead<'a> {
                     },
                     here,
                     third,
+                    4 + usize::from(ack.is_some()),
                 )
             }
-            (_, Some(there)) if wants_ack => (FragmentIds::Pair(id(first)?, id(second)?), there, fourth),
-            (Some(here), _) => (FragmentIds::Plain { correlation: id(first)?, ack: None }, here, None),
+            (_, Some(there)) if wants_ack => (FragmentIds::Pair(id(first)?, id(second)?), there, fourth, 5),
+            (Some(here), _) => (FragmentIds::Plain { correlation: id(first)?, ack: None }, here, None, 3),
             (None, _) => return Err(HeadError::Part),
         };
-        let part = match place {
-            FragmentPart::First { total, .. } => FragmentPart::First { total, size: size.and_then(decimal) },
-            later @ FragmentPart::Later { .. } => later,
+        let (part, user) = match place {
+            FragmentPart::First { total, .. } => {
+                (FragmentPart::First { total, size: size.and_then(decimal) }, behind(message, own))
+            }
+            later @ FragmentPart::Later { .. } => (later, &[][..]),
         };
-        Ok(FragmentHead { topic, ids, part })
+        Ok(FragmentHead { topic, ids, part, user })
     }
+}
+
+/// The headers behind the first `own`, as they stand.
+fn behind<'a>(message: &Message<'a>, own: usize) -> &'a [u8] {
+    let mut headers = message.headers.iter();
+    for _ in 0..own {
+        if headers.next().is_none() {
+            break;
+        }
+    }
+    headers.rest().unwrap_or_default()
 }
 
 fn id(text: Option<&[u8]>) -> Result<&[u8], HeadError> {
@@ -201,7 +217,8 @@ mod tests {
             FragmentIds::Plain { correlation, ack } => format!("{} {:?}", text(correlation), ack.map(text)),
             FragmentIds::Pair(one, other) => format!("{}|{}", text(one), text(other)),
         };
-        Ok(format!("{} {ids} {:?}", text(head.topic), head.part))
+        let user = if head.user.is_empty() { String::new() } else { format!(" user {}", text(head.user)) };
+        Ok(format!("{} {ids} {:?}{user}", text(head.topic), head.part))
     }
 
     #[test]
@@ -209,7 +226,7 @@ mod tests {
         use MessageType::{Delta, DeltaAck, TopicLoad, TopicLoadAck};
         for (kind, headers, told) in [
             (TopicLoad, "a!1 c7 1/3 900", "a!1 c7 None First { total: 3, size: Some(900) }"),
-            (TopicLoad, "a!1 c7 1/3 900 user", "a!1 c7 None First { total: 3, size: Some(900) }"),
+            (TopicLoad, "a!1 c7 1/3 900 u", "a!1 c7 None First { total: 3, size: Some(900) } user u"),
             (TopicLoad, "a!1 c7 1/3", "a!1 c7 None First { total: 3, size: None }"),
             (Delta, "!1 c7 2", "!1 c7 None Later { number: 2 }"),
             (DeltaAck, "!1 c7 2", "!1 c7 None Later { number: 2 }"),
@@ -217,6 +234,10 @@ mod tests {
             (TopicLoadAck, "a c7 1n 1/2 90", "a c7|1n First { total: 2, size: Some(90) }"),
             (TopicLoadAck, "a 1n 2 2", "a 1n|2 Later { number: 2 }"),
             (TopicLoadAck, "a c7 1/2 90 1n", "a c7 Some(\"1n\") First { total: 2, size: Some(90) }"),
+            (Delta, "a c7 1/2 90 u v", "a c7 None First { total: 2, size: Some(90) } user u\\x02v"),
+            (DeltaAck, "a c7 1/2 90 1n u", "a c7 Some(\"1n\") First { total: 2, size: Some(90) } user u"),
+            (DeltaAck, "a 1n c7 1/2 90 u v", "a 1n|c7 First { total: 2, size: Some(90) } user u\\x02v"),
+            (Delta, "a c7 2 u", "a c7 None Later { number: 2 }"),
         ] {
             assert_eq!(head(kind, headers).as_deref(), Ok(told), "{headers}");
         }

@@ -1,7 +1,7 @@
 //! The classic Diffusion client protocol, version 4, over DPT (plain TCP or TLS).
 //!
 //! `handshake` comes first, once; then `dpt` frames one message after the other, `message` reads what is in one and
-//! `encode` writes them. Texts are bytes: nothing here asks for UTF-8, and what was read is written again unchanged.
+//! `encode` writes them; `body` decodes, `fragments` puts together what came in pieces. Texts are bytes: nothing here asks for UTF-8, and what was read is written again unchanged.
 //! The transports that frame otherwise (WebSocket, the text form of version 3) share `kind`, `message` and `alias`.
 
 mod alias;
@@ -9,6 +9,7 @@ mod body;
 mod dpt;
 mod encode;
 mod fragment;
+mod fragments;
 mod handshake;
 mod kind;
 mod message;
@@ -30,6 +31,7 @@ pub use encode::{
     unsubscribe,
 };
 pub use fragment::{FragmentHead, FragmentIds, FragmentOf, FragmentPart, HeadError, write_fragments};
+pub use fragments::{AGE_MAX, FragmentError, Fragments, OPEN_MAX, PARTS_MAX, Taken, Unfinished, Whole};
 pub use handshake::{
     CAN_BASE64, CAN_COMPRESSED, ConnectRequest, ConnectResponse, Credentials, HANDSHAKE_LIMIT,
     HandshakeError, LENGTH_BYTES,

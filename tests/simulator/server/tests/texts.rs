@@ -195,6 +195,32 @@ fn a_refusal_is_a_code_and_the_end() {
 }
 
 #[test]
+fn a_session_that_is_not_good_is_told_so_and_gets_nothing() {
+    let server = server_with(Protocol::Zap, Options { session: Some("good".to_owned()), ..options() });
+    let mut client = zap(&server, "#\u{3}P\u{1}__time,S_old\0");
+    assert!(client.text().starts_with("100\u{2}"), "it is let in");
+    let mut heard = String::new();
+    while !heard.contains("|ER;") {
+        heard.push_str(&client.text());
+    }
+    assert!(heard.starts_with("\u{14}__time\u{1}F|IN;"), "{heard:?}");
+    assert!(heard.ends_with("\u{14}S_old\u{1}F|ER;RT=2;IT=S_old;|"), "{heard:?}");
+    client.send(&format!("\u{16}\0{MATCH}\u{1}"));
+    client.send("\u{18}\u{0}1\u{2}0\u{1}");
+    assert!(client.text().starts_with("\u{18}1\u{2}"), "no load before the answer to a ping");
+    let mut client = zap(&server, "#\u{3}P\u{1}__time,S_good\0");
+    client.text();
+    client.send(&format!("\u{16}\0{MATCH}\u{1}"));
+    let mut heard = String::new();
+    while !heard.contains(&format!("{MATCH}\u{1}F|EV;")) {
+        heard.push_str(&client.text());
+    }
+    assert!(!heard.contains("|ER;"), "{heard:?}");
+    let report = server.stop();
+    assert_eq!((report.stale, report.refused), (1, 0));
+}
+
+#[test]
 fn who_speaks_otherwise_is_not_understood() {
     let server = server(Protocol::Zap);
     let mut client = Texts::ask(server.address(), "/diffusion?v=4", "");

@@ -2,8 +2,7 @@
 
 use super::{BodyAt, Session, Step, TopicAt};
 use crate::feed::diffusion::counters::Skip;
-use crate::feed::diffusion::fragments::{FragmentError, Taken, Whole};
-use crate::wire::diffusion::{self, Encoding, Frame, MessageType, TopicRef};
+use crate::wire::diffusion::{self, Encoding, FragmentError, Frame, MessageType, Taken, TopicRef, Whole};
 
 /// Memory for decoded bodies that is kept from one to the next, in bytes.
 const KEPT: usize = 256 * 1024;

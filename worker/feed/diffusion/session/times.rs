@@ -3,8 +3,7 @@
 use super::{Input, Session, State};
 use crate::feed::diffusion::LostReason;
 use crate::feed::diffusion::counters::Skip;
-use crate::feed::diffusion::fragments::FragmentError;
-use crate::wire::diffusion;
+use crate::wire::diffusion::{self, FragmentError};
 use std::time::{Duration, Instant};
 
 /// Bounds of what a server's heartbeat may make of the idle limit.

@@ -200,6 +200,39 @@ fn a_refused_login_waits_long_and_is_news_once() {
 }
 
 #[test]
+fn a_session_that_was_accepted_before_it_is_refused_is_news_once_too() {
+    let now = Instant::now();
+    let session = || Session::new(quiet(), now);
+    let refused = |said: &str| LostReason::SessionRefused { topic: 1, said: said.to_owned() };
+    let mut comeback = Comeback::default();
+    comeback.opened();
+    assert_eq!(comeback.lost(session(), &refused("2"), now), (Retry::Late, News::Changed));
+    comeback.opened();
+    assert_eq!(comeback.lost(session(), &refused("2"), now), (Retry::Late, News::Same));
+    comeback.opened();
+    assert_eq!(comeback.lost(session(), &refused("3"), now), (Retry::Late, News::Changed));
+    comeback.opened();
+    comeback.served();
+    assert_eq!(comeback.lost(session(), &refused("3"), now), (Retry::Late, News::Changed));
+    assert!(comeback.take(now).is_none(), "nobody asks for that session again");
+}
+
+#[test]
+fn a_refused_session_tells_nothing_more_but_its_end() {
+    let mut bench = Bench::open(quiet());
+    let loads = [load("S_1", "s", "F|ER;RT=2;|"), load("other", "o", "x"), delta("o", "y")].concat();
+    let spare = bench.session.spare();
+    spare[..loads.len()].copy_from_slice(&loads);
+    bench.session.filled(loads.len(), bench.now);
+    bench.session.look_ahead();
+    assert!(matches!(bench.session.next_event(bench.now), Some(Event::Load { topic: b"S_1", .. })));
+    bench.session.refused(LostReason::SessionRefused { topic: 0, said: "2".to_owned() });
+    bench.events();
+    assert_eq!(bench.told.len(), 1, "{:?}", bench.told);
+    assert!(bench.told[0].starts_with("lost: the server refuses the session"), "{:?}", bench.told);
+}
+
+#[test]
 fn a_login_in_the_session_is_sent_and_only_its_refusal_is_told() {
     let login = Login { username: "guest".into(), password: "secret".into() };
     let mut bench = Bench::open(quiet());

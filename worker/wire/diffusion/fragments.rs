@@ -2,11 +2,12 @@
 //!
 //! A stream keeps its order, so the pieces of one message must come in theirs; other messages, and pieces of others,
 //! may stand between. A piece that came before is skipped; one too far ahead shows that a piece is missing, and ends
-//! its message. Bounds: how many messages are open, their pieces, their bytes together and their age; where there is
-//! no room the oldest goes. An abandoned message is counted once, by what made it so. Called by the session.
+//! its message. Bounds: how many messages are open, their pieces, their bytes together and, where pieces have a time,
+//! their age; where there is no room the oldest goes. An abandoned message is counted once, by what made it so.
+//! Callers: the session, and the dissector, which has no clock.
 
-use crate::wire::diffusion::{
-    Encoding, FragmentHead, FragmentIds, FragmentPart, HeadError, Message, MessageType,
+use super::{
+    Encoding, FD, FragmentHead, FragmentIds, FragmentPart, HeadError, Headers, Message, MessageType, Part,
 };
 use std::collections::VecDeque;
 use std::fmt;
@@ -88,13 +89,19 @@ impl fmt::Display for FragmentError {
 
 /// A message that was put together.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Whole {
-    pub(super) kind: MessageType,
-    pub(super) encoding: Encoding,
+pub struct Whole {
+    /// What it is.
+    pub kind: MessageType,
+    /// How its body is written.
+    pub encoding: Encoding,
     /// The topic's header, as the first piece has it.
-    pub(super) topic: Vec<u8>,
-    pub(super) ack: Option<Vec<u8>>,
-    pub(super) body: Vec<u8>,
+    pub topic: Vec<u8>,
+    /// The id that is to be acknowledged.
+    pub ack: Option<Vec<u8>>,
+    /// The headers that are the user's, as the first piece has them.
+    pub user: Vec<u8>,
+    /// The body, as it is encoded.
+    pub body: Vec<u8>,
 }
 
 impl Default for Whole {
@@ -104,45 +111,83 @@ impl Default for Whole {
             encoding: Encoding::Plain,
             topic: Vec::new(),
             ack: None,
+            user: Vec::new(),
             body: Vec::new(),
         }
     }
 }
 
-/// A message that is not complete.
+impl Whole {
+    /// The message as it would have come in one; its headers are put together in `headers`.
+    pub fn message<'a>(&'a self, headers: &'a mut Vec<u8>) -> Message<'a> {
+        headers.clear();
+        headers.extend_from_slice(&self.topic);
+        for more in self.ack.iter().chain(Some(&self.user).filter(|user| !user.is_empty())) {
+            headers.push(FD);
+            headers.extend_from_slice(more);
+        }
+        Message {
+            kind: self.kind,
+            part: Part::Whole,
+            encoding: self.encoding,
+            headers: Headers::from_text(headers),
+            body: &self.body,
+        }
+    }
+}
+
+/// A message that is not complete, without what came of its body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfinished {
+    /// What it is.
+    pub kind: MessageType,
+    /// The topic's header, as the first piece has it.
+    pub topic: Vec<u8>,
+    /// The id that its pieces share.
+    pub correlation: Vec<u8>,
+    /// How many pieces came.
+    pub have: u32,
+    /// How many there are.
+    pub total: u32,
+}
+
 #[derive(Debug)]
-struct Open {
+struct Open<T> {
     whole: Whole,
     correlation: Vec<u8>,
     total: u32,
     have: u32,
-    since: Instant,
+    since: T,
 }
 
-/// The messages that are open, oldest first.
+/// The messages that are open, oldest first. `T` is when a piece came, by the caller's clock; `()` if it has none.
 #[derive(Debug)]
-pub(super) struct Fragments {
-    open: VecDeque<Open>,
+pub struct Fragments<T> {
+    open: VecDeque<Open<T>>,
+    /// What the last call gave up.
+    given_up: Vec<Unfinished>,
     bytes: usize,
     limit: usize,
 }
 
 /// What a piece did.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Taken {
+pub enum Taken {
     /// It was kept; or, with an error, something was skipped or given up.
     Waits(Option<FragmentError>),
     /// It was the last one.
     Whole(Whole),
 }
 
-impl Fragments {
+impl<T> Fragments<T> {
     /// At most `limit` bytes of bodies, in all open messages together.
-    pub(super) fn new(limit: usize) -> Fragments {
-        Fragments { open: VecDeque::new(), bytes: 0, limit }
+    pub const fn new(limit: usize) -> Fragments<T> {
+        Fragments { open: VecDeque::new(), given_up: Vec::new(), bytes: 0, limit }
     }
 
-    pub(super) fn take(&mut self, message: &Message<'_>, now: Instant) -> Taken {
+    /// Takes a piece that came at `now`.
+    pub fn take(&mut self, message: &Message<'_>, now: T) -> Taken {
+        self.given_up.clear();
         let head = match FragmentHead::parse(message) {
             Ok(head) => head,
             Err(error) => return Taken::Waits(Some(FragmentError::Head(error))),
@@ -159,7 +204,7 @@ impl Fragments {
         total: u32,
         size: Option<u64>,
         message: &Message<'_>,
-        now: Instant,
+        now: T,
     ) -> Taken {
         // By the rule that a type's own headers come before all others, the ack id stands first.
         let (correlation, ack) = match head.ids {
@@ -180,6 +225,7 @@ impl Fragments {
             encoding: message.encoding,
             topic: head.topic.to_vec(),
             ack: ack.map(<[u8]>::to_vec),
+            user: head.user.to_vec(),
             body: Vec::with_capacity(claimed.min(TRUSTED).max(message.body.len())),
         };
         whole.body.extend_from_slice(message.body);
@@ -237,7 +283,7 @@ impl Fragments {
 
     /// The open message that `ids` mean.
     fn find(&self, ids: FragmentIds<'_>) -> Option<usize> {
-        let find = |is: &dyn Fn(&Open) -> bool| self.open.iter().position(is);
+        let find = |is: &dyn Fn(&Open<T>) -> bool| self.open.iter().position(is);
         match ids {
             FragmentIds::Plain { correlation, .. } => find(&|open| open.correlation == correlation)
                 // Of a pair it was the other one after all.
@@ -259,22 +305,47 @@ impl Fragments {
     }
 
     fn drop_at(&mut self, at: usize) {
-        let _ = self.remove(at);
+        if let Some(open) = self.remove(at) {
+            self.given_up.push(open.unfinished());
+        }
     }
 
-    fn remove(&mut self, at: usize) -> Option<Open> {
+    fn remove(&mut self, at: usize) -> Option<Open<T>> {
         let open = self.open.remove(at)?;
         self.bytes = self.bytes.saturating_sub(open.whole.body.len());
         Some(open)
     }
 
     /// The server gives a message up. Whether it was open.
-    pub(super) fn cancel(&mut self, correlation: &[u8]) -> Option<()> {
+    pub fn cancel(&mut self, correlation: &[u8]) -> Option<()> {
+        self.given_up.clear();
         self.find(FragmentIds::Plain { correlation, ack: None }).map(|at| self.drop_at(at))
     }
 
+    /// What the last call gave up, oldest first.
+    pub fn given_up(&self) -> &[Unfinished] {
+        &self.given_up
+    }
+
+    /// Of how many pieces the open message with this id is to be.
+    pub fn total(&self, ids: FragmentIds<'_>) -> Option<u32> {
+        self.find(ids).and_then(|at| self.open.get(at)).map(|open| open.total)
+    }
+
+    /// Gives up all that is open, and tells it, oldest first.
+    pub fn give_up_all(&mut self) -> &[Unfinished] {
+        self.given_up.clear();
+        while !self.open.is_empty() {
+            self.drop_at(0);
+        }
+        &self.given_up
+    }
+}
+
+impl Fragments<Instant> {
     /// Gives up what is too old; how many messages.
-    pub(super) fn expire(&mut self, now: Instant) -> u64 {
+    pub fn expire(&mut self, now: Instant) -> u64 {
+        self.given_up.clear();
         let mut gone = 0;
         while self.deadline().is_some_and(|deadline| now >= deadline) {
             self.drop_at(0);
@@ -284,12 +355,17 @@ impl Fragments {
     }
 
     /// When the oldest is too old.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    pub fn deadline(&self) -> Option<Instant> {
         self.open.front().and_then(|open| open.since.checked_add(AGE_MAX))
     }
 }
 
-impl Open {
+impl<T> Open<T> {
+    fn unfinished(self) -> Unfinished {
+        let Open { whole, correlation, total, have, .. } = self;
+        Unfinished { kind: whole.kind, topic: whole.topic, correlation, have, total }
+    }
+
     /// A later piece names the correlation alone, and thereby says which of a pair was which.
     fn settle(&mut self, ids: FragmentIds<'_>) {
         let FragmentIds::Plain { correlation, .. } = ids else { return };

@@ -1,0 +1,63 @@
+//! Bodies decoded, and the pieces of messages kept until all are there: as a session does it, within the same bounds.
+//!
+//! Nothing is given up for its age: a capture may have no times, and those it has order nothing. Callers: `text`.
+
+use super::entry::{Body, Undecoded};
+use super::stream::Sender;
+use crate::wire::diffusion::{BodyDecoder, Fragments, Message, Part};
+
+/// The longest body after decoding or putting together, bytes; also all pieces that wait in one direction.
+pub const BODY_MAX: usize = 16_000_000;
+/// How many times its own length a body may become when it is decoded.
+pub const RATIO_MAX: usize = 200;
+
+/// Decodes the bodies of all conversations, one after the other.
+pub(super) struct Bodies {
+    decoder: BodyDecoder,
+    decoded: Vec<u8>,
+}
+
+impl Default for Bodies {
+    fn default() -> Self {
+        Bodies { decoder: BodyDecoder::new(BODY_MAX, RATIO_MAX), decoded: Vec::new() }
+    }
+}
+
+impl Bodies {
+    /// The body of a message; good until the next one.
+    pub(super) fn read<'a>(&'a mut self, message: &Message<'a>) -> Body<'a> {
+        if message.encoding.is_plain() {
+            return Body::Plain(message.body);
+        }
+        // What was encoded was the whole of it.
+        if message.part == Part::Fragment {
+            return Body::Encoded(message.body, Undecoded::Piece);
+        }
+        self.decoded.clear();
+        match self.decoder.decode(message.encoding, message.body, &mut self.decoded) {
+            Ok(()) => Body::Decoded(&self.decoded),
+            Err(error) => Body::Encoded(message.body, Undecoded::Fault(error)),
+        }
+    }
+}
+
+/// The pieces of either direction of a connection.
+pub(super) struct Parts {
+    client: Fragments<()>,
+    server: Fragments<()>,
+}
+
+impl Default for Parts {
+    fn default() -> Self {
+        Parts { client: Fragments::new(BODY_MAX), server: Fragments::new(BODY_MAX) }
+    }
+}
+
+impl Parts {
+    pub(super) fn of(&mut self, sender: Sender) -> &mut Fragments<()> {
+        match sender {
+            Sender::Client => &mut self.client,
+            Sender::Server => &mut self.server,
+        }
+    }
+}
