@@ -106,7 +106,7 @@ pub(super) enum Peers {
     /// A worker's slot: where one dies too often it is parked, and others go on.
     Many,
     /// The recorder's: it is waited for, but no longer than the longest back-off.
-    None,
+    Nobody,
 }
 
 /// A place's state and history.

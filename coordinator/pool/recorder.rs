@@ -32,7 +32,7 @@ pub(super) enum FirstReady {
 impl Recorder {
     pub(super) fn new(generation: Generation) -> Self {
         Recorder {
-            life: Life::new(Peers::None, generation, 0, None),
+            life: Life::new(Peers::Nobody, generation, 0, None),
             pid: None,
             spawned_at: Duration::ZERO,
             heard_at: Duration::ZERO,
