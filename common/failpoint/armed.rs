@@ -37,6 +37,8 @@ enum Action {
 struct Rule {
     point: Point,
     action: Action,
+    /// Only where it is about this match.
+    of: Option<String>,
     /// As long as this file is not there, nothing counts.
     when: Option<PathBuf>,
     /// Passes that go by before.
@@ -46,8 +48,8 @@ struct Rule {
     passes: AtomicU64,
 }
 
-/// Does what the environment asks for at this place.
-pub(super) fn act(point: Point) -> Passed {
+/// Does what the environment asks for at this place, where it is about `id`, a match.
+pub(super) fn act(point: Point, id: Option<&str>) -> Passed {
     static RULES: OnceLock<Vec<Rule>> = OnceLock::new();
     let rules = RULES.get_or_init(|| {
         let text = std::env::var(VARIABLE).unwrap_or_default();
@@ -56,12 +58,15 @@ pub(super) fn act(point: Point) -> Passed {
             std::process::exit(2)
         })
     });
-    let due = rules.iter().find(|rule| rule.point == point && rule.is_due());
+    let due = rules.iter().find(|rule| rule.point == point && rule.is_due(id));
     due.map_or(Passed::On, |rule| rule.action.take())
 }
 
 impl Rule {
-    fn is_due(&self) -> bool {
+    fn is_due(&self, id: Option<&str>) -> bool {
+        if self.of.is_some() && self.of.as_deref() != id {
+            return false;
+        }
         if self.when.as_ref().is_some_and(|path| !path.exists()) {
             return false;
         }
@@ -103,13 +108,18 @@ fn parse_rule(text: &str) -> Result<Rule, String> {
     let point = point.ok_or_else(|| format!("no place is called {name:?}"))?;
     let mut words = rest.split(',');
     let action = parse_action(words.next().unwrap_or_default())?;
-    let mut rule = Rule { point, action, when: None, after: 0, once: None, passes: AtomicU64::new(0) };
+    let passes = AtomicU64::new(0);
+    let mut rule = Rule { point, action, of: None, when: None, after: 0, once: None, passes };
     for word in words {
         match word.split_once('=') {
             Some(("after", passes)) => rule.after = number(word, passes)?,
+            Some(("match", id)) if point.is_about_a_match() => rule.of = Some(id.to_owned()),
+            Some(("match", _)) => return Err(format!("{word:?}: {name} is about no match")),
             Some(("when", path)) => rule.when = Some(path.into()),
             Some(("once", path)) => rule.once = Some(path.into()),
-            Some(_) | None => return Err(format!("{word:?}: when=FILE, after=N or once=FILE is expected")),
+            Some(_) | None => {
+                return Err(format!("{word:?}: match=ID, when=FILE, after=N or once=FILE is expected"));
+            }
         }
     }
     Ok(rule)
@@ -149,8 +159,14 @@ mod tests {
 
     #[test]
     fn what_cannot_be_understood_is_refused() {
-        for text in ["ready.sent", "nowhere=kill9", "ready.sent=", "ready.sent=kill9,x", "ready.sent=exit=x"]
-        {
+        for text in [
+            "ready.sent",
+            "nowhere=kill9",
+            "ready.sent=",
+            "ready.sent=kill9,x",
+            "ready.sent=exit=x",
+            "ready.sent=kill9,match=1",
+        ] {
             assert!(parse(text).is_err(), "{text}");
         }
         assert!(parse(" ready.sent=stop ; hello.sent=delay=5;").is_ok_and(|rules| rules.len() == 2));
@@ -161,14 +177,26 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let text = format!("worker.turn=error,after=2,once={}", folder.path().join("done").display());
         let (mine, hers) = (parse(&text).unwrap(), parse(&text).unwrap());
-        let due: Vec<bool> = (0..4).map(|_| mine[0].is_due()).collect();
+        let due: Vec<bool> = (0..4).map(|_| mine[0].is_due(None)).collect();
         assert_eq!(due, [false, false, true, false]);
-        assert!((0..4).all(|_| !hers[0].is_due()));
+        assert!((0..4).all(|_| !hers[0].is_due(None)));
         let file = folder.path().join("now");
         let later = parse(&format!("worker.turn=error,after=1,when={}", file.display())).unwrap();
-        assert!((0..4).all(|_| !later[0].is_due()));
+        assert!((0..4).all(|_| !later[0].is_due(None)));
         std::fs::write(&file, "").unwrap();
-        let due: Vec<bool> = (0..2).map(|_| later[0].is_due()).collect();
+        let due: Vec<bool> = (0..2).map(|_| later[0].is_due(None)).collect();
         assert_eq!(due, [false, true]);
+    }
+
+    #[test]
+    fn a_rule_of_one_match_acts_for_no_other_and_counts_no_other() {
+        let rules = parse("assign.received=panic,match=7C1,after=1").unwrap();
+        let due: Vec<bool> = [Some("8C1"), None, Some("7C1"), Some("7C"), Some("7C1")]
+            .into_iter()
+            .map(|id| rules[0].is_due(id))
+            .collect();
+        assert_eq!(due, [false, false, false, false, true]);
+        let any = parse("assign.received=panic").unwrap();
+        assert!(any[0].is_due(Some("8C1")) && any[0].is_due(None));
     }
 }

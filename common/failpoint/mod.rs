@@ -2,9 +2,10 @@
 //!
 //! Only a build with the feature `failpoints` has them; in any other, [`hit`] and [`fails`] are nothing, and the names are not in
 //! the program (a test looks). What is done there comes from the environment, which children inherit:
-//! `TOUCHLINE_FAILPOINTS="NAME=ACTION[,when=FILE][,after=N][,once=FILE][;…]"`, with the actions `kill9`, `stop`, `exit=N`, `error`, `delay=MS`,
-//! `panic` and `spin`. `when=FILE` sleeps until that file is there; `after=N` lets N passes go by; `once=FILE` acts only for the one process that makes that file, so that a
-//! successor gets past the place. `docs/testing.md` has the table; callers: each step of the daemon that a crash may cut in two.
+//! `TOUCHLINE_FAILPOINTS="NAME=ACTION[,match=ID][,when=FILE][,after=N][,once=FILE][;…]"`, with the actions `kill9`, `stop`, `exit=N`, `error`,
+//! `delay=MS`, `panic` and `spin`. `match=ID` acts only for that match, at a place that is about one; `when=FILE` sleeps until that file is
+//! there; `after=N` lets N passes go by; `once=FILE` acts only for the one process that makes that file, so that a successor gets past the
+//! place. `docs/testing.md` has the table; callers: each step of the daemon that a crash may cut in two.
 
 #[cfg(any(test, feature = "failpoints"))]
 #[cfg_attr(not(feature = "failpoints"), allow(dead_code))]
@@ -31,6 +32,11 @@ macro_rules! points {
                 match self {
                     $(Point::$point => $name,)*
                 }
+            }
+
+            /// Whether [`hit_for`] is what passes it.
+            pub fn is_about_a_match(self) -> bool {
+                matches!(self, Point::AssignReceived | Point::MovePrepared | Point::ReleaseAcked)
             }
         }
     };
@@ -94,7 +100,13 @@ points! {
 /// Does here what the environment asks for. `error` has no meaning at a place that cannot fail.
 #[cfg(feature = "failpoints")]
 pub fn hit(point: Point) {
-    armed::act(point);
+    armed::act(point, None);
+}
+
+/// As [`hit`], where the step is about the match `id`: what is asked for may be of one match only.
+#[cfg(feature = "failpoints")]
+pub fn hit_for(point: Point, id: &str) {
+    armed::act(point, Some(id));
 }
 
 /// Does here what the environment asks for.
@@ -103,7 +115,7 @@ pub fn hit(point: Point) {
 /// When it asks for an error.
 #[cfg(feature = "failpoints")]
 pub fn fails(point: Point) -> io::Result<()> {
-    match armed::act(point) {
+    match armed::act(point, None) {
         armed::Passed::On => Ok(()),
         armed::Passed::Failing => Err(io::Error::other(format!("failpoint {}", point.name()))),
     }
@@ -113,6 +125,11 @@ pub fn fails(point: Point) -> io::Result<()> {
 #[cfg(not(feature = "failpoints"))]
 #[inline(always)]
 pub const fn hit(_: Point) {}
+
+/// Nothing.
+#[cfg(not(feature = "failpoints"))]
+#[inline(always)]
+pub const fn hit_for(_: Point, _: &str) {}
 
 /// Nothing.
 ///

@@ -276,6 +276,13 @@ impl Pool {
         }
     }
 
+    /// A recorder that was asked to leave during its start is ready: now it hears it.
+    pub(super) fn stop_late_recorder(&self, out: &mut Vec<Action>) {
+        let deadline_ms = u32::try_from(RECORDER_NOW.as_millis()).unwrap_or(u32::MAX);
+        let generation = self.recorder.life.generation;
+        out.push(Action::ToRecorder { generation, message: ToRecorder::Stop { deadline_ms } });
+    }
+
     /// Follows the contract's rule of `ready`.
     pub(super) fn settle_readiness(&mut self, out: &mut Vec<Action>) {
         for feed in &mut self.feeds {

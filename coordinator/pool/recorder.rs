@@ -93,6 +93,10 @@ impl Pool {
     }
 
     fn recorder_ready(&mut self, highest: Epoch, out: &mut Vec<Action>) {
+        if self.recorder.life.is_stopping() {
+            // It was to leave before there was a channel to say so; a signal is nothing to it.
+            return self.stop_late_recorder(out);
+        }
         if !self.recorder.life.is_starting() {
             return;
         }

@@ -227,3 +227,30 @@ fn a_worker_that_hangs_while_it_is_to_leave_is_killed_as_any_other() {
     bed.pass(ms(2_500), &[1]);
     assert_eq!(signals(&bed), [Signal::Abort, Signal::Kill], "once each");
 }
+
+#[test]
+fn a_recorder_that_is_not_ready_when_the_end_begins_is_told_to_leave_once_it_is() {
+    let mut pool = Pool::new(config(2), None);
+    let mut step = |at: u64, input: Input| {
+        let mut out = Vec::new();
+        pool.step(ms(at), input, &mut out);
+        out
+    };
+    step(0, Input::Tick);
+    let (request, timeout) = (RequestId(1), ms(60_000));
+    let command = Command::Stop { urgency: Urgency::Drain };
+    step(10, Input::Command { request, command, timeout });
+    let exit = Exit::Signal { number: 15, core: false };
+    let (child, generation) = (Child::Worker(SlotId(1)), Generation(1));
+    step(20, Input::Exited { child, generation, exit, usage: None });
+    let message = FromRecorder::Ready { highest_epoch: Epoch(1), token: 1 };
+    let out = step(2_000, Input::Recorder { generation, message });
+    let told = |action: &&Action| {
+        matches!(action, Action::ToRecorder { message: ToRecorder::Stop { deadline_ms: 1.. }, .. })
+    };
+    assert_eq!(out.iter().filter(told).count(), 1, "its signal was not for it: {out:?}");
+    assert!(out.iter().all(|action| !matches!(action, Action::ConnectData { .. })), "{out:?}");
+    let out =
+        step(2_050, Input::Exited { child: Child::Recorder, generation, exit: Exit::Code(0), usage: None });
+    assert!(out.contains(&Action::Finished), "{out:?}");
+}

@@ -7,9 +7,9 @@ use super::plan::{Fault, Planned, Stall};
 use super::site::{Site, is_alive, signal};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use touchline_harness::process;
-use touchline_simulator::{EventsReport, FinalReport, OracleReport, Report};
+use touchline_simulator::{EventsReport, FinalReport, OracleReport, Report, Upheaval};
 
 /// How long the documents may take to equal the truth once nothing changes any more.
 const TRUTH: Duration = Duration::from_secs(10);
@@ -39,6 +39,8 @@ const TOLD: usize = 8;
 pub(crate) struct Ledger {
     costs: Vec<(Planned, Cost)>,
     breaches: Vec<String>,
+    /// When matches were not followed.
+    upheavals: Vec<Upheaval>,
     pub(crate) leftovers: usize,
     pub(crate) leaked: usize,
 }
@@ -49,9 +51,19 @@ impl Ledger {
         self.breaches.push(what);
     }
 
-    pub(crate) fn add(&mut self, planned: &Planned, cost: Cost) {
+    /// A fault is over, which began at `from`.
+    pub(crate) fn add(&mut self, planned: &Planned, cost: Cost, from: SystemTime) {
+        if !cost.unfollowed.is_zero() {
+            // Times of what happened are whole seconds.
+            let (from, to) = (seconds(from) - 1, seconds(SystemTime::now()) + 1);
+            self.upheavals.push(Upheaval { from, to });
+        }
         self.costs.push((*planned, cost));
     }
+}
+
+fn seconds(time: SystemTime) -> i64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs().cast_signed())
 }
 
 /// Everything as it was held against the truth.
@@ -69,7 +81,7 @@ pub(crate) fn conclude(mut site: Site, mut ledger: Ledger, options: &Options) ->
     let documents = documents(&site);
     wait_for_ends(&site);
     wait_for_commits(&site);
-    let events = events(&site);
+    let events = events(&site, &ledger.upheavals);
     let published = site.auditor.oracle().report().clone();
     ledger.leaked += site.leaked_descriptors();
     let open_gaps = open_gaps(&site);
@@ -107,6 +119,7 @@ fn figures(found: &Found, ledger: &Ledger) -> Figures {
         matches: events.matches as u64,
         with_gaps: events.with_gaps as u64,
         ended_unseen: events.ended_unseen as u64,
+        first_loads_lost: events.first_loads_lost as u64,
         broken: ledger.breaches.len() as u64,
     }
 }
@@ -180,13 +193,13 @@ fn wait_for_commits(site: &Site) {
     }
 }
 
-fn events(site: &Site) -> EventsReport {
+fn events(site: &Site, upheavals: &[Upheaval]) -> EventsReport {
     let mut stream = site.events();
     let mut rows: Vec<Value> = Vec::new();
     while let Some(line) = stream.next_line(Some(Duration::from_secs(10))).expect("the events") {
         rows.push(serde_json::from_slice(&line).expect("an event in JSON"));
     }
-    site.auditor.oracle().compare_events(&rows)
+    site.auditor.oracle().compare_events_across(upheavals, &rows)
 }
 
 fn open_gaps(site: &Site) -> Vec<String> {

@@ -23,7 +23,7 @@ use conclude::Ledger;
 use inflict::Cost;
 use site::Site;
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// What a run is made of.
 #[derive(Clone, Debug)]
@@ -110,6 +110,7 @@ pub fn run_site(options: &Options, say: &mut dyn FnMut(Said)) -> Part {
     for (n, planned) in plan.faults.iter().enumerate() {
         std::thread::sleep(planned.pause);
         keep_to_the_intensity(planned.fault, &mut deaths);
+        let from = SystemTime::now();
         let cost: Cost = inflict::inflict(&mut site, planned, &mut ledger);
         say(Said::Line(format!(
             "{:>4}  {:<24} live again after {:>6} ms{}",
@@ -118,7 +119,7 @@ pub fn run_site(options: &Options, say: &mut dyn FnMut(Said)) -> Part {
             cost.again.as_millis(),
             cost.note
         )));
-        ledger.add(planned, cost);
+        ledger.add(planned, cost, from);
     }
     conclude::conclude(site, ledger, options)
 }

@@ -9,6 +9,7 @@ mod children;
 mod ground;
 mod limits;
 mod points;
+mod poison;
 mod pulse;
 mod stalls;
 
@@ -52,6 +53,7 @@ pub fn cases() -> Vec<Case> {
     cases.extend(stalls::cases());
     cases.extend(limits::cases());
     cases.extend(children::cases());
+    cases.extend(poison::cases());
     cases
 }
 

@@ -64,6 +64,7 @@ pub struct Figures {
     pub matches: u64,
     pub with_gaps: u64,
     pub ended_unseen: u64,
+    pub first_loads_lost: u64,
     pub broken: u64,
 }
 
@@ -82,6 +83,7 @@ impl Figures {
             matches,
             with_gaps,
             ended_unseen,
+            first_loads_lost,
             broken,
         } = other;
         self.lost += lost;
@@ -96,6 +98,7 @@ impl Figures {
         self.matches += matches;
         self.with_gaps += with_gaps;
         self.ended_unseen += ended_unseen;
+        self.first_loads_lost += first_loads_lost;
         self.broken += broken;
     }
 }
@@ -148,7 +151,7 @@ pub fn merge(seed: u64, sites: &[Result<Part, String>]) -> Outcome {
 
 fn line_of(seed: u64, sites: usize, figures: &Figures) -> String {
     format!(
-        "seed={seed} sites={sites} published={} unknown={} register_events={} flips={} flips_not_kept={} matches={} with_gaps={} ended_unseen={} broken={}",
+        "seed={seed} sites={sites} published={} unknown={} register_events={} flips={} flips_not_kept={} matches={} with_gaps={} ended_unseen={} first_loads_lost={} broken={}",
         figures.published,
         figures.unknown,
         figures.registers,
@@ -157,6 +160,7 @@ fn line_of(seed: u64, sites: usize, figures: &Figures) -> String {
         figures.matches,
         figures.with_gaps,
         figures.ended_unseen,
+        figures.first_loads_lost,
         figures.broken,
     )
 }
@@ -216,7 +220,8 @@ mod tests {
             matches: 10,
             with_gaps: 11,
             ended_unseen: 12,
-            broken: 13,
+            first_loads_lost: 13,
+            broken: 14,
         };
         Part { seed, taken, figures, wrong: Vec::new() }
     }
@@ -241,7 +246,7 @@ mod tests {
             "worker kill -9 3 50 90 50 100 9",
             "worker stopped > 10 s 1 2900 2900 2900 3000 290",
             "seed=7 sites=2 published=10 unknown=12 register_events=14 flips=16 flips_not_kept=18 matches=20 with_gaps=22 \
-             ended_unseen=24 broken=26",
+             ended_unseen=24 first_loads_lost=26 broken=28",
         ];
         assert_eq!(lines, expected);
     }

@@ -96,12 +96,11 @@ impl Site {
     pub(crate) fn settle(&self) {
         let until = Instant::now() + SETTLE;
         while !self.is_settled() {
-            let late = Instant::now() >= until;
-            assert!(
-                !late,
-                "not every match is live again after {SETTLE:?}: {:#}",
-                self.ask("status", json!({}))
-            );
+            if Instant::now() >= until {
+                let stands = self.request("status", json!({}));
+                let stands = stands.map_or_else(|error| error.to_string(), |status| format!("{status:#}"));
+                panic!("not every match is live again after {SETTLE:?}: {stands}");
+            }
             std::thread::sleep(Duration::from_millis(5));
         }
     }

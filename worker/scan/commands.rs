@@ -42,7 +42,7 @@ impl Scanner {
     fn obey(&mut self, message: ToWorker, request: u32, fd: Option<OwnedFd>) {
         match message {
             ToWorker::Assign { id, epoch, topics, listing } => {
-                failpoint::hit(Point::AssignReceived);
+                failpoint::hit_for(Point::AssignReceived, id.as_str());
                 self.commands_seen += 1;
                 self.assign(&id, epoch, topics, listing);
             }
@@ -128,7 +128,7 @@ impl Scanner {
         let mut telling = Telling { book: &mut self.book, link: &mut self.link, now: Instant::now() };
         telling.tell_last(slot, reason, wall_us());
         self.forget(slot);
-        failpoint::hit(Point::ReleaseAcked);
+        failpoint::hit_for(Point::ReleaseAcked, id.as_str());
         self.report_now = true;
     }
 
@@ -293,7 +293,7 @@ impl Scanner {
         let Some(followed) = self.book.get_mut(slot) else { return };
         if followed.state != state {
             if (followed.state, state) == (MatchState::Subscribing, MatchState::Live) {
-                failpoint::hit(Point::MovePrepared);
+                failpoint::hit_for(Point::MovePrepared, followed.key.id.as_str());
             }
             followed.state = state;
             self.report_match(slot, state);

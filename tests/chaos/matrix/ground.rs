@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use touchline_common::control::{Client, ControlError};
@@ -32,7 +32,7 @@ pub(super) const MATCHES: usize = 12;
 /// How the daemon is started.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Plan {
-    /// `TOUCHLINE_FAILPOINTS`; `{once}` and `{when}` become files of the case.
+    /// `TOUCHLINE_FAILPOINTS`; `{once}` and `{when}` become files of the case, `{match}` the match of [`Ground::culprit`].
     pub(super) points: String,
     /// A bad child, which takes the first place after [`Ground::let_in_a_bad_child`].
     pub(super) bad_child: &'static str,
@@ -67,7 +67,7 @@ enum Known {
 
 impl Ground {
     /// Starts everything and waits for nothing.
-    pub(super) fn start(plan: Plan) -> Ground {
+    pub(super) fn start(mut plan: Plan) -> Ground {
         let folder = tempfile::Builder::new().prefix("touchline-matrix-").tempdir().expect("a folder");
         let options = Options { matches: MATCHES, rate: 300.0, cap: Some(5), ..Options::default() };
         let simulator = Simulator::start(&options).expect("the simulated server");
@@ -91,6 +91,7 @@ impl Ground {
             let own = nix::unistd::chown(folder.path(), Some(uid.into()), None);
             own.expect("giving the folder away");
         }
+        plan.points = plan.points.replace("{match}", &culprit(&simulator));
         let daemon = launch(folder.path(), &plan);
         Ground { daemon, simulator, plan, own_descriptors: 0, known: Known::Some, folder }
     }
@@ -201,6 +202,17 @@ impl Ground {
         let mut client = Client::connect(&self.socket()).expect("the control socket");
         // Its answer is nobody's: the coordinator may be dead by then.
         std::thread::spawn(move || client.request(verb, args, Duration::from_secs(60)));
+    }
+
+    /// The match that failpoints may be about.
+    pub(super) fn culprit(&self) -> String {
+        culprit(&self.simulator)
+    }
+
+    /// A verb of the program, as an operator types it in the daemon's folder.
+    pub(super) fn operate(&self, words: &[&str]) -> Output {
+        let mut command = Command::new(process::faulty_program());
+        command.args(words).current_dir(self.folder.path()).output().expect("the program")
     }
 
     pub(super) fn live_matches(&self) -> u64 {
@@ -389,6 +401,11 @@ impl Ground {
         }
         rows
     }
+}
+
+/// Matches never end here: the first stays the first.
+fn culprit(simulator: &Handle) -> String {
+    simulator.truth().matches().into_iter().next().expect("a match")
 }
 
 fn launch(folder: &Path, plan: &Plan) -> Running {

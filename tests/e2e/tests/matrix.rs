@@ -92,6 +92,11 @@ fn twenty_workers_killed_at_once() {
     case("kill9/twenty-workers");
 }
 
+#[test]
+fn a_match_that_ends_two_workers() {
+    case("quarantine/move.prepared");
+}
+
 /// What tests break is not in what is released.
 #[test]
 fn the_released_program_has_no_failpoints() {

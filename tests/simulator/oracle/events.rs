@@ -4,6 +4,7 @@
 //! payload names the happening (`segments`). Across gaps the path is lost: there the live (not retracted) counts are compared.
 //! A retraction of what happened before the first load may be told or not; such rows are passed over.
 
+use super::Upheaval;
 use super::segments::{Of, Segment, Segments, lay};
 use crate::model::ledger::{Counter, Happening, Ledger, What};
 use crate::model::state::Ident;
@@ -33,6 +34,8 @@ pub struct EventsReport {
     pub with_gaps: usize,
     /// Matches of which nobody saw the end.
     pub ended_unseen: usize,
+    /// Matches whose first load was lost with who took it, so that nobody ever knew what happened before the next one.
+    pub first_loads_lost: usize,
     /// What does not agree, a line each; bounded.
     pub differences: Vec<String>,
     /// How many differences there are in all.
@@ -45,6 +48,21 @@ impl EventsReport {
     /// Whether all is as it should be.
     pub fn is_equal(&self) -> bool {
         self.different == 0
+    }
+
+    /// Adds what was found of other matches.
+    fn add(&mut self, other: EventsReport) {
+        self.matches += other.matches;
+        self.registers += other.registers;
+        self.flips += other.flips;
+        self.flips_dropped += other.flips_dropped;
+        self.with_gaps += other.with_gaps;
+        self.ended_unseen += other.ended_unseen;
+        self.first_loads_lost += other.first_loads_lost;
+        self.different += other.different;
+        self.doubled += other.doubled;
+        let room = TOLD.saturating_sub(self.differences.len());
+        self.differences.extend(other.differences.into_iter().take(room));
     }
 
     fn doubles(&mut self, text: impl FnOnce() -> String) {
@@ -71,7 +89,11 @@ struct Rows<'a> {
     all: Vec<&'a Value>,
 }
 
-pub(super) fn compare<'a>(world: &World, rows: impl IntoIterator<Item = &'a Value>) -> EventsReport {
+pub(super) fn compare<'a>(
+    world: &World,
+    rows: impl IntoIterator<Item = &'a Value>,
+    upheavals: &[Upheaval],
+) -> EventsReport {
     let mut report = EventsReport::default();
     let by_match = sorted(rows, &mut report);
     for (id, _) in
@@ -82,29 +104,58 @@ pub(super) fn compare<'a>(world: &World, rows: impl IntoIterator<Item = &'a Valu
     let live = world.matches.iter().map(|(_, m)| (&m.ident, &m.ledger));
     let gone = world.gone.values().map(|gone| (&gone.ident, &gone.ledger));
     for (ident, ledger) in live.chain(gone).filter(|(_, ledger)| ledger.begun) {
-        report.matches += 1;
         let empty = Rows::default();
         let rows = by_match.get(ident.id.as_str()).unwrap_or(&empty);
-        if rows.gaps {
-            report.with_gaps += 1;
-            let over = world.gone.contains_key(ident.id.as_str());
-            net(&ident.id, ledger, rows, unseen_since(rows).filter(|_| over), &mut report);
-            report.registers += stretches(Of::Registers, ident, ledger, rows, &mut report);
-            report.flips += stretches(Of::Flips, ident, ledger, rows, &mut report);
-            continue;
+        let over = world.gone.contains_key(ident.id.as_str());
+        let mut found = compare_match(ident, ledger, rows, over, None);
+        if !found.is_equal()
+            && let Some(unheard) = unheard(ledger, rows, upheavals)
+        {
+            let again = compare_match(ident, ledger, rows, over, Some(unheard));
+            if again.is_equal() {
+                found = EventsReport { first_loads_lost: 1, ..again };
+            }
         }
-        let tell = |happening: &Happening| tell::told(ident, ledger, happening);
-        let agreed =
-            sequence(&ident.id, &mut ledger.registers.iter().map(tell), &rows.registers, rows, &mut report);
-        report.registers += agreed;
-        // Where the oldest flips are not kept, the newest are compared.
-        let skip =
-            if ledger.flips_dropped > 0 { rows.flips.len().saturating_sub(ledger.flips.len()) } else { 0 };
-        report.flips_dropped += ledger.flips_dropped;
-        let kept = rows.flips.get(skip..).unwrap_or_default();
-        report.flips += sequence(&ident.id, &mut ledger.flips.iter().map(tell), kept, rows, &mut report);
+        report.add(found);
     }
     report
+}
+
+/// One match, which is `over` or not. Between the two seconds of `unheard` nobody knew of it.
+fn compare_match(
+    ident: &Ident,
+    ledger: &Ledger,
+    rows: &Rows<'_>,
+    over: bool,
+    unheard: Option<(i64, i64)>,
+) -> EventsReport {
+    let mut report = EventsReport { matches: 1, ..EventsReport::default() };
+    if rows.gaps || unheard.is_some() {
+        report.with_gaps += usize::from(rows.gaps);
+        let heard = unheard.map_or(i64::MIN, |(_, to)| to);
+        net(&ident.id, ledger, rows, (heard, unseen_since(rows).filter(|_| over)), &mut report);
+        report.registers += stretches(Of::Registers, ident, ledger, rows, unheard, &mut report);
+        report.flips += stretches(Of::Flips, ident, ledger, rows, unheard, &mut report);
+        return report;
+    }
+    let tell = |happening: &Happening| tell::told(ident, ledger, happening);
+    let agreed =
+        sequence(&ident.id, &mut ledger.registers.iter().map(tell), &rows.registers, rows, &mut report);
+    report.registers += agreed;
+    // Where the oldest flips are not kept, the newest are compared.
+    let skip = if ledger.flips_dropped > 0 { rows.flips.len().saturating_sub(ledger.flips.len()) } else { 0 };
+    report.flips_dropped += ledger.flips_dropped;
+    let kept = rows.flips.get(skip..).unwrap_or_default();
+    report.flips += sequence(&ident.id, &mut ledger.flips.iter().map(tell), kept, rows, &mut report);
+    report
+}
+
+/// From the first load that was sent of a match to the first that was told of it, where one upheaval has both.
+fn unheard(ledger: &Ledger, rows: &Rows<'_>, upheavals: &[Upheaval]) -> Option<(i64, i64)> {
+    let (sent, told) = (ledger.registers.first()?.at, seconds(rows.all.first()?));
+    let has_both =
+        |one: &Upheaval| (one.from..=one.to).contains(&sent) && (one.from..=one.to).contains(&told);
+    upheavals.iter().any(has_both).then_some((sent, told))
 }
 
 fn sorted<'a>(
@@ -166,9 +217,18 @@ fn unseen_since(rows: &Rows<'_>) -> Option<i64> {
 }
 
 /// Holds the stretches between gaps against what happened; how many agree.
-fn stretches(of: Of, ident: &Ident, ledger: &Ledger, rows: &Rows<'_>, report: &mut EventsReport) -> u64 {
+fn stretches(
+    of: Of,
+    ident: &Ident,
+    ledger: &Ledger,
+    rows: &Rows<'_>,
+    unheard: Option<(i64, i64)>,
+    report: &mut EventsReport,
+) -> u64 {
     let happened: Vec<&Happening> = match of {
-        Of::Registers => ledger.registers.iter().collect(),
+        Of::Registers => {
+            ledger.registers.iter().filter(|one| !takes_back_unheard(one, ledger, unheard)).collect()
+        }
         Of::Flips => ledger.flips.iter().collect(),
     };
     let wanted = if of == Of::Registers { Kind::Register } else { Kind::Flip };
@@ -179,9 +239,9 @@ fn stretches(of: Of, ident: &Ident, ledger: &Ledger, rows: &Rows<'_>, report: &m
         report.flips_dropped += ledger.flips_dropped;
     }
     let mut segments = Segments::new(of);
-    if let Some(from) = kept_from {
-        segments.gap_starts(i64::MIN / 2);
-        segments.gap_ends(from);
+    if let Some((from, to)) = kept_from.map(|from| (i64::MIN / 2, from)).or(unheard) {
+        segments.gap_starts(from);
+        segments.gap_ends(to);
     }
     let unknown =
         |row: &Value| text(row, "type") == "retract" && !rows.ids.contains_key(text(row, "retracts"));
@@ -216,6 +276,12 @@ fn stretches(of: Of, ident: &Ident, ledger: &Ledger, rows: &Rows<'_>, report: &m
             0
         }
     }
+}
+
+/// What nobody knew of was taken back later: that tells nobody anything.
+fn takes_back_unheard(one: &Happening, ledger: &Ledger, unheard: Option<(i64, i64)>) -> bool {
+    let (What::Retract { n }, Some((_, heard))) = (&one.what, unheard) else { return false };
+    ledger.register(*n).is_some_and(|target| target.at <= heard)
 }
 
 fn text<'a>(row: &'a Value, key: &str) -> &'a str {
@@ -302,10 +368,18 @@ fn different(told: &Told, row: &Value, all: &Rows<'_>) -> Option<&'static str> {
 }
 
 /// What stands in the end: each counter's live happenings, by side.
-/// What happened since `unseen`, when nobody looked any more, may be missing.
-fn net(id: &str, ledger: &Ledger, rows: &Rows<'_>, unseen: Option<i64>, report: &mut EventsReport) {
-    let all = counts(ledger, i64::MAX);
-    let seen = unseen.map(|since| counts(ledger, since - 2));
+/// What happened before `heard`, when nobody knew of it yet, or since `unseen`, when nobody looked any more, may be missing.
+fn net(
+    id: &str,
+    ledger: &Ledger,
+    rows: &Rows<'_>,
+    (heard, unseen): (i64, Option<i64>),
+    report: &mut EventsReport,
+) {
+    let all = counts(ledger, i64::MIN, i64::MAX);
+    let until = unseen.map_or(i64::MAX, |since| since - 2);
+    let is_whole = heard == i64::MIN && unseen.is_none();
+    let seen = (!is_whole).then(|| counts(ledger, heard.saturating_add(2), until));
     report.ended_unseen += usize::from(unseen.is_some());
     let got = told_counts(rows);
     let keys: HashSet<_> = all.keys().chain(got.keys()).cloned().collect();
@@ -327,10 +401,11 @@ fn net(id: &str, ledger: &Ledger, rows: &Rows<'_>, unseen: Option<i64>, report: 
     }
 }
 
-/// The live happenings until then, of each counter and side.
-fn counts(ledger: &Ledger, until: i64) -> BTreeMap<(String, &'static str), i64> {
+/// The live happenings after the one second and until the other, of each counter and side.
+fn counts(ledger: &Ledger, after: i64, until: i64) -> BTreeMap<(String, &'static str), i64> {
     let mut expected: BTreeMap<(String, &str), i64> = BTreeMap::new();
-    for happening in ledger.registers.iter().filter(|happening| happening.at <= until) {
+    let within = |happening: &&Happening| after < happening.at && happening.at <= until;
+    for happening in ledger.registers.iter().filter(within) {
         match &happening.what {
             What::Count { counter, side, .. } if *counter != Counter::Score => {
                 *expected.entry((name(*counter), side.as_str())).or_default() += 1;

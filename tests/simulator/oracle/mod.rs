@@ -83,6 +83,16 @@ struct Published {
     sum: u64,
 }
 
+/// A time in which processes or connections were lost, and all they had just been sent with them; both ends are in it, in seconds since
+/// 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Upheaval {
+    /// Its first second.
+    pub from: i64,
+    /// Its last.
+    pub to: i64,
+}
+
 /// Holds what is published against a server's truth.
 pub struct Oracle {
     truth: Truth,
@@ -219,7 +229,18 @@ impl Oracle {
 
     /// Holds the recorder's events (JSON objects, in the order of `seq`) against what happened.
     pub fn compare_events<'a>(&self, rows: impl IntoIterator<Item = &'a Value>) -> EventsReport {
-        self.truth.with(|world| events::compare(world, rows))
+        self.compare_events_across(&[], rows)
+    }
+
+    /// As [`Oracle::compare_events`]. What happens counts from the first load that is *sent*: a load that nobody lived to tell of leaves
+    /// no gap, for nobody ever knew of the match. So where a match's first load and the first that was told of it lie in one upheaval,
+    /// what happened between them may be missing.
+    pub fn compare_events_across<'a>(
+        &self,
+        upheavals: &[Upheaval],
+        rows: impl IntoIterator<Item = &'a Value>,
+    ) -> EventsReport {
+        self.truth.with(|world| events::compare(world, rows, upheavals))
     }
 }
 

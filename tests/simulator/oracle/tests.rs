@@ -1,6 +1,6 @@
 //! The oracle must say yes to what was true, and no to everything else.
 
-use super::{Extent, Oracle, Section, SectionKey, Verdict};
+use super::{Extent, Oracle, Section, SectionKey, Upheaval, Verdict};
 use crate::model::world::{Setup, World};
 use crate::model::{Change, Moment};
 use crate::truth::Truth;
@@ -195,4 +195,55 @@ fn events_are_compared_in_order_and_across_gaps_by_what_stands() {
     let late = mine.iter().rfind(|row| row["type"] == "odds_change" && second(row) > to + 10).unwrap();
     let missing = gapped(&|row| row["id"] != late["id"]);
     assert!(missing.different > 0 && missing.differences[0].contains("outside gaps"), "{missing:#?}");
+}
+
+#[test]
+fn what_a_lost_first_load_took_along_may_miss_and_nothing_else() {
+    let (truth, _) = world(12_000);
+    let oracle = Oracle::new(truth.clone());
+    let mut all = rows(&truth);
+    all.sort_by_key(|row| row["n"].as_u64());
+    let second = |row: &Value| super::events::seconds(row);
+    let is_goal = |row: &&Value| row["type"] == "goal";
+    let later = |one: &Value, other: &Value| {
+        one["match"] == other["match"] && second(other) > second(one) + 10 && other["type"] == "goal"
+    };
+    let goal = all.iter().filter(is_goal).find(|one| all.iter().any(|other| later(one, other))).unwrap();
+    let id = goal["match"].as_str().unwrap();
+    let begun = all.iter().filter(|row| row["match"] == id).map(second).min().unwrap();
+    // Nobody knew of it before this moment, when goals had been scored.
+    let heard = second(goal) + 1;
+    let told = |keep: &dyn Fn(&Value) -> bool| -> Vec<Value> {
+        let mut kept: Vec<Value> = Vec::new();
+        for row in all.iter().filter(|row| keep(row)) {
+            let mut row = row.clone();
+            if row["match"] == id
+                && ["match_listed", "match_started"].contains(&row["type"].as_str().unwrap())
+            {
+                row["at"] = json!(crate::model::rfc3339(heard));
+            } else if row["match"] == id && second(&row) <= heard {
+                continue;
+            }
+            kept.push(row);
+        }
+        kept
+    };
+    let upheaval = |from: i64, to: i64| [Upheaval { from, to }];
+    let lost = told(&|_| true);
+    assert!(lost.len() + 10 < all.len());
+    let report = oracle.compare_events_across(&upheaval(begun - 1, heard + 1), &lost);
+    assert!(report.is_equal() && report.first_loads_lost == 1, "{report:#?}");
+    assert!(!oracle.compare_events(&lost).is_equal(), "no upheaval");
+    let elsewhere = [upheaval(begun + 1, heard + 1), upheaval(begun - 1, heard - 1)];
+    assert!(elsewhere.iter().all(|one| !oracle.compare_events_across(one, &lost).is_equal()));
+    let whole = oracle.compare_events_across(&upheaval(begun - 1, heard + 1), &all);
+    assert!(whole.is_equal() && whole.first_loads_lost == 0, "all of it is better");
+    for kind in ["odds_change", "goal"] {
+        let late =
+            all.iter().rfind(|row| row["match"] == id && row["type"] == kind && second(row) > heard + 9);
+        let late = late.unwrap()["id"].clone();
+        let missing = told(&|row| row["id"] != late);
+        let report = oracle.compare_events_across(&upheaval(begun - 1, heard + 1), &missing);
+        assert!(!report.is_equal(), "a {kind} that came later is missed");
+    }
 }
