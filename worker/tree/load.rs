@@ -169,7 +169,7 @@ impl Forest {
 }
 
 /// Where the nodes of a load begin; `None` if it is none.
-fn first_node(body: &[u8]) -> Option<usize> {
+pub(super) fn first_node(body: &[u8]) -> Option<usize> {
     match body {
         b"EMPTY" | b"" => Some(body.len()),
         [b'F', b'|', ..] => Some(2),

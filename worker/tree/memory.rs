@@ -56,10 +56,14 @@ impl Store {
         {
             prices.step = if new > old { 1 } else { -1 };
         }
-        node.remembers = true;
-        // No price is 0: the stake is in it.
-        node.memory = prices.open.map_or(0, |price| price.0 as u64);
-        node.step = prices.step;
+        node.remember(prices);
+    }
+
+    /// Lets a selection remember.
+    pub(super) fn set_prices(&mut self, id: NodeId, prices: Prices) {
+        if let Some(node) = self.node_mut(id).filter(|node| node.class == Class::Selection) {
+            node.remember(prices);
+        }
     }
 
     /// Forgets what a node remembers, before its class changes.
@@ -71,6 +75,14 @@ impl Store {
 }
 
 impl Node {
+    #[inline]
+    fn remember(&mut self, prices: Prices) {
+        self.remembers = true;
+        // No price is 0: the stake is in it.
+        self.memory = prices.open.map_or(0, |price| price.0 as u64);
+        self.step = prices.step;
+    }
+
     /// What a selection remembers; `None` while its price text is that of the load.
     #[inline]
     pub(super) fn prices(&self) -> Option<Prices> {

@@ -5,6 +5,7 @@
 //! branches of topics, their table is `branch/topics.toml`. The benchmarks call [`Forest`] itself. Nothing a server sends may
 //! panic here: what is wrong is a [`TreeError`], which the caller counts, and leaves what is held as it was.
 
+mod audit;
 mod branch;
 mod class;
 mod clock;

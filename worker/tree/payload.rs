@@ -118,6 +118,36 @@ impl Trees {
         }
     }
 
+    /// As [`Trees::load`], for a topic that was subscribed again: also gives in how many nodes what was held differs, see
+    /// [`Forest::audit`]; of a branch, whose topics are one value each, whether this one does.
+    ///
+    /// # Errors
+    /// As [`Trees::load`].
+    pub fn audit(
+        &mut self,
+        topic: &[u8],
+        body: &[u8],
+        received: Received,
+        sink: &mut impl Sink,
+    ) -> Result<(Applied, Option<usize>), TreeError> {
+        match self {
+            Trees::Objects(forest) => forest.audit(topic, body, received, sink),
+            Trees::Topics(branches) => {
+                let differs = branches.value_of(topic).map(|held| usize::from(held != body));
+                let applied = branches.value(topic, body, Brought::Load, received, sink)?;
+                Ok((applied, differs))
+            }
+        }
+    }
+
+    /// Whether a match's load is still coming in though each of its subscriptions has brought something.
+    pub fn is_settling(&self, slot: MatchSlot) -> bool {
+        match self {
+            Trees::Objects(_) => false,
+            Trees::Topics(branches) => branches.is_settling(slot),
+        }
+    }
+
     /// Deltas of these topics come soon: see [`Forest::expect`].
     #[inline]
     pub fn expect<'t>(&self, topics: impl Iterator<Item = &'t [u8]>) {

@@ -1,5 +1,6 @@
 //! Tests of the whole forest: real recordings, the rules one by one, random edits.
 
+mod audit;
 mod documents;
 mod hostile;
 mod model;

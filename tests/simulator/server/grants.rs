@@ -1,4 +1,5 @@
-//! What a server does with a subscription above its cap: refuse it in one way or another, or give less.
+//! What a server does with a subscription above its cap: refuse it in one way or another, or give less. And less of what is granted,
+//! where a test asks for it.
 
 use super::connection::{End, Topic};
 use super::moment;
@@ -97,6 +98,27 @@ impl Server {
                 self.grant(at, topic, Grant::Thin(0));
                 Ok(Granted::Load)
             }
+        }
+    }
+
+    /// Who follows a match that was named for it gets little of it from now on.
+    pub(super) fn thin_out(&mut self) {
+        for id in self.control.take_thinned() {
+            let Some(slot) = self.truth.with(|world| world.slot(&id)) else { continue };
+            let topic = Topic::Match(slot);
+            let followers = self.followers(&topic).map(std::mem::take).unwrap_or_default();
+            for at in followers {
+                self.grant(at, &topic, Grant::Thin(0));
+            }
+        }
+    }
+
+    /// Who subscribes again to what it has, and gets little of it, gets all again.
+    pub(super) fn serve_in_full(&mut self, at: usize, topic: &Topic) {
+        let Some(connection) = self.connections.get_mut(at) else { return };
+        if connection.partly.remove(topic) {
+            self.partly.remove(topic, at);
+            self.followers(topic).into_iter().for_each(|followers| followers.push(at));
         }
     }
 

@@ -143,6 +143,8 @@ impl Server {
             if let Some(followers) = self.followers(&topic) {
                 followers.push(at);
             }
+        } else {
+            self.serve_in_full(at, &topic);
         }
         self.load(at, &topic);
         Ok(())

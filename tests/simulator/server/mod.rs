@@ -57,6 +57,7 @@ impl Simulator {
             paused: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             resets: Mutex::new(Vec::new()),
+            thinned: Mutex::new(Vec::new()),
             waker,
             truth: truth.clone(),
             asked: AtomicU64::new(0),
@@ -133,6 +134,7 @@ struct Shared {
     paused: AtomicBool,
     stopped: AtomicBool,
     resets: Mutex<Vec<Reset>>,
+    thinned: Mutex<Vec<String>>,
     waker: mio::Waker,
     truth: Truth,
     /// How often somebody asked for a report.
@@ -174,6 +176,16 @@ impl Control {
     /// The resets that were asked for since the last call.
     pub(crate) fn take_resets(&self) -> Vec<Reset> {
         std::mem::take(&mut *self.0.resets.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn thin_out(&self, id: &str) {
+        self.0.thinned.lock().unwrap_or_else(PoisonError::into_inner).push(id.to_owned());
+        self.wake();
+    }
+
+    /// The matches that were to be thinned out since the last call.
+    pub(crate) fn take_thinned(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.thinned.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn wake(&self) {
@@ -253,6 +265,11 @@ impl Handle {
     /// Resets connections, as a server does that is restarted or a device on the way that forgets them.
     pub fn reset_connections(&self, which: Reset) {
         self.control.reset(which);
+    }
+
+    /// Whoever follows this match gets one of its deltas in ten, until it subscribes to it again.
+    pub fn thin_out(&self, id: &str) {
+        self.control.thin_out(id);
     }
 
     /// What happened until now: the server's thread is asked, which may take until its tick is done.

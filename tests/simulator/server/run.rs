@@ -50,7 +50,7 @@ pub(super) struct Server {
     links: Links,
     timer: TimerFd,
     pub(super) truth: Truth,
-    control: Control,
+    pub(super) control: Control,
     pub(super) cap: usize,
     pub(super) over_cap: OverCap,
     pub(super) login: Option<Login>,
@@ -154,7 +154,10 @@ impl Server {
             }
             for event in &events {
                 match event.token() {
-                    WAKE => self.reset(),
+                    WAKE => {
+                        self.reset();
+                        self.thin_out();
+                    }
                     LISTENER => self.accept(),
                     TIMER => drop(nix::unistd::read(&self.timer, &mut [0; 8])),
                     Token(at) => self.heard(at, event),

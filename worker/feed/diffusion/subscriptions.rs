@@ -83,7 +83,8 @@ pub(super) struct Subscriptions {
     held: HashMap<Box<[u8]>, Wish, RandomState>,
     /// Those of `held` in `Earlier` and `Doubtful`: they do not count against the limit, for they will be given up.
     unwanted: usize,
-    /// Those in `Waiting`, `Again` and `KeptAgain`, each once, oldest first.
+    /// Those in `Waiting`, `Again` and `KeptAgain`, and until the session is open those in `Kept`; each once, in the order in which they
+    /// were asked for: a server that grants less than that leaves out the last.
     queue: VecDeque<Box<[u8]>>,
     /// The topics of the session to be resumed; empty once the session is open.
     earlier: Vec<Box<[u8]>>,
@@ -143,7 +144,10 @@ impl Subscriptions {
         let next = match self.held.get(topic) {
             Some(Wish::Waiting | Wish::Again | Wish::KeptAgain) => return Ok(()),
             Some(Wish::Asked | Wish::Loaded) => Wish::Again,
-            Some(Wish::Kept) => Wish::KeptAgain,
+            Some(Wish::Kept) => {
+                self.held.insert(topic.into(), Wish::KeptAgain);
+                return Ok(());
+            }
             Some(Wish::Earlier | Wish::Doubtful) => {
                 self.check_room()?;
                 self.unwanted -= 1;
@@ -167,6 +171,7 @@ impl Subscriptions {
                 self.check_room()?;
                 self.unwanted -= 1;
                 self.held.insert(topic.into(), Wish::Kept);
+                self.queue.push_back(topic.into());
                 Ok(())
             }
             Some(Wish::Kept | Wish::Asked | Wish::Loaded) => Ok(()),
@@ -220,11 +225,7 @@ impl Subscriptions {
     pub(super) fn opened_fresh(&mut self) {
         for topic in std::mem::take(&mut self.earlier) {
             match self.held.get_mut(&topic) {
-                Some(wish @ Wish::Kept) => {
-                    *wish = Wish::Waiting;
-                    self.queue.push_back(topic);
-                }
-                Some(wish @ Wish::KeptAgain) => *wish = Wish::Waiting,
+                Some(wish @ (Wish::Kept | Wish::KeptAgain)) => *wish = Wish::Waiting,
                 Some(Wish::Earlier | Wish::Doubtful) => drop(self.held.remove(&topic)),
                 Some(Wish::Waiting | Wish::Asked | Wish::Loaded | Wish::Again) | None => {}
             }
@@ -246,6 +247,7 @@ impl Subscriptions {
             }
         }
         self.unwanted = 0;
+        self.queue.retain(|topic| self.held.get(topic) != Some(&Wish::Loaded));
     }
 
     /// A load of this topic came.
@@ -335,8 +337,7 @@ impl Subscriptions {
 
     /// Those of them that were not sent on this connection and do not stand in a session that goes on.
     pub(super) fn waiting(&self) -> usize {
-        let kept = self.earlier.iter().filter(|topic| self.held.get(*topic) == Some(&Wish::Kept));
-        self.queue.len() + kept.count()
+        self.queue.len()
     }
 }
 

@@ -203,6 +203,18 @@ impl Branches {
         self.find(topic).map(|(place, _)| MatchSlot(place.slot))
     }
 
+    /// The value that is held of a topic.
+    pub(super) fn value_of(&self, topic: &[u8]) -> Option<&[u8]> {
+        let (place, key) = self.find(topic)?;
+        let asked = self.matches.get(place.slot as usize)?.asked.get(usize::from(place.asked))?;
+        asked.values.get(key).map(AsRef::as_ref)
+    }
+
+    /// Whether a match's load is asked for or coming in.
+    pub(super) fn is_settling(&self, slot: MatchSlot) -> bool {
+        self.matches.get(slot.0 as usize).is_some_and(|held| held.telling != Telling::Told)
+    }
+
     /// The subscription that brings a topic, as it was asked for.
     pub(super) fn subscription(&self, topic: &[u8]) -> Option<&[u8]> {
         let (place, _) = self.find(topic)?;

@@ -75,6 +75,28 @@ fn thinly_served_it_gets_its_load_and_a_delta_in_ten() {
 }
 
 #[test]
+fn a_match_is_thinned_out_where_a_test_asks_for_it_until_it_is_subscribed_again() {
+    let server = Simulator::start(&Options { rate: 2_000.0, ..options() }).unwrap();
+    let (mut client, _) = Client::connect(server.address(), FIRST);
+    client.send(0x16, SECOND);
+    let _ = client.settle();
+    let share = |client: &mut Client| {
+        let all = after(client, 2_000);
+        all.iter().filter(|(_, topic, _)| topic == "!m2" || topic == SECOND).count()
+    };
+    let full = share(&mut client);
+    server.thin_out("90000002C13A_1_3");
+    let _ = after(&mut client, 500);
+    let thin = share(&mut client);
+    assert!(thin * 4 < full, "{thin} instead of {full}");
+    client.send(0x16, SECOND);
+    assert!(of_second(&client.settle()).iter().any(|(kind, ..)| *kind == 0x14), "a load");
+    let again = share(&mut client);
+    assert!(again * 2 > full, "{again} instead of {full}");
+    assert_eq!(server.stop().most_subscriptions, 2);
+}
+
+#[test]
 fn above_the_cap_nothing_is_left_behind_when_the_client_goes() {
     for over_cap in [OverCap::NoLoad, OverCap::Thin] {
         let (server, client, _) = above(over_cap);
