@@ -11,6 +11,7 @@ mod limits;
 mod points;
 mod poison;
 mod pulse;
+mod signals;
 mod stalls;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -51,6 +52,7 @@ impl Case {
 pub fn cases() -> Vec<Case> {
     let mut cases = points::cases();
     cases.extend(stalls::cases());
+    cases.extend(signals::cases());
     cases.extend(limits::cases());
     cases.extend(children::cases());
     cases.extend(poison::cases());

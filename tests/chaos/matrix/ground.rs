@@ -38,6 +38,10 @@ pub(super) struct Plan {
     pub(super) bad_child: &'static str,
     /// Lines of the pool's part of the configuration.
     pub(super) pool: &'static str,
+    /// Lines of the log's part.
+    pub(super) log: &'static str,
+    /// A process group of its own.
+    pub(super) group: bool,
     /// The state stands in a folder of its own.
     pub(super) state: Option<PathBuf>,
     /// Another program than the one with failpoints: a copy that may be tampered with.
@@ -74,12 +78,13 @@ impl Ground {
         let text = |path: &Path| Value::from(path.display().to_string());
         let state = plan.state.clone().unwrap_or_else(|| folder.path().to_owned());
         let config = format!(
-            "[daemon]\nrun_dir = {}\nstate_dir = {}\n[pool]\n{}\n[store]\npath = {}\n[[feed]]\nname = \"inplay\"\n\
+            "[daemon]\nrun_dir = {}\nstate_dir = {}\n[pool]\n{}\n[log]\n{}\n[store]\npath = {}\n[[feed]]\nname = \"inplay\"\n\
              kind = \"diffusion\"\nurl = \"dpt://{}\"\nlist_topic = \"OVInPlay_1_3\"\nmatch_id = \"{{ID}}\"\n\
              match_topics = [\"6V{{ID}}\"]\nmax_subscriptions = 5\n",
             text(folder.path()),
             text(&state),
             plan.pool,
+            plan.log,
             text(&folder.path().join("touchline.db")),
             simulator.address(),
         );
@@ -421,6 +426,9 @@ fn launch(folder: &Path, plan: &Plan) -> Running {
     }
     if let Some(uid) = plan.uid {
         command.uid(uid);
+    }
+    if plan.group {
+        command.process_group(0);
     }
     Running::command(folder, command)
 }

@@ -93,6 +93,21 @@ fn twenty_workers_killed_at_once() {
 }
 
 #[test]
+fn an_end_that_is_asked_for_while_the_recorder_starts() {
+    case("term/start/recorder");
+}
+
+#[test]
+fn a_stop_of_the_whole_group_that_the_coordinator_sees_late() {
+    case("term/group/coordinator-stopped");
+}
+
+#[test]
+fn hundreds_of_signals() {
+    case("storm/hup-and-usr1");
+}
+
+#[test]
 fn a_match_that_ends_two_workers() {
     case("quarantine/move.prepared");
 }
