@@ -23,6 +23,8 @@ pub(super) struct Feed {
     pub(super) hints: BTreeMap<MatchId, SlotId>,
     /// What was last said of it in the log.
     pub(super) told: Told,
+    /// What was last said of its list in the log: its matches, those that are followed, and when.
+    pub(super) told_list: Option<(usize, usize, Duration)>,
     /// Since when one worker fewer would do.
     pub(super) loose_since: Option<Duration>,
     /// What its server grants one connection.

@@ -122,7 +122,16 @@ impl Pool {
         let hints = std::mem::take(&mut state.hints);
         self.suspect_ended(hints.into_keys().map(|id| MatchKey { feed, id }));
         self.placement_due = true;
-        out.push(Action::Notice(Notice::ListLoaded { feed, matches, followed }));
+        // A server may send its list as often as it likes.
+        let (now, again) = (self.now, self.config.timing.summary_every);
+        let Some(state) = self.feed_mut(feed) else { return };
+        let said = state.told_list.is_some_and(|(of, held, at)| {
+            (of, held) == (matches, followed) && now.saturating_sub(at) < again
+        });
+        if !said {
+            state.told_list = Some((matches, followed, now));
+            out.push(Action::Notice(Notice::ListLoaded { feed, matches, followed }));
+        }
     }
 
     /// The matches of a feed without a list, named anew.

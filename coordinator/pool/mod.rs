@@ -463,6 +463,7 @@ fn new_feed(plan: &FeedPlan) -> Feed {
         queue: VecDeque::new(),
         hints: BTreeMap::new(),
         told: Told::Nothing,
+        told_list: None,
         loose_since: None,
         learner: Learner::new(plan.cap, None),
     }

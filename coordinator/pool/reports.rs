@@ -9,7 +9,7 @@ use super::{Action, Pool, millis};
 use std::time::Duration;
 use touchline_common::ipc::messages::recorder::{Owner, ToRecorder};
 use touchline_common::ipc::messages::worker::{
-    FromWorker, LoadReport, MatchDetail, MatchReport, MatchState, ReleaseReason, ToWorker,
+    ConnectionState, FromWorker, LoadReport, MatchDetail, MatchReport, MatchState, ReleaseReason, ToWorker,
 };
 use touchline_common::model::{FeedId, Generation, MatchKey, SlotId};
 
@@ -55,6 +55,11 @@ impl Pool {
                 let now = self.now;
                 if let Some(place) = self.slot_mut(slot) {
                     place.connection = state;
+                    match state {
+                        ConnectionState::Up => place.trouble.clear(),
+                        ConnectionState::Down => place.trouble.clone_from(&detail),
+                        ConnectionState::Connecting => {}
+                    }
                     place.changed_at = now;
                 }
                 if let Some(lost) = lost {

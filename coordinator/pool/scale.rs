@@ -239,7 +239,8 @@ impl Pool {
             live: count.live + count.stale,
             waiting: count.waiting,
             workers: working().count(),
-            diffs_per_s: working().map(|slot| slot.report.diffs_per_s).sum(),
+            // The sum of nothing is -0, which would be shown.
+            diffs_per_s: working().map(|slot| slot.report.diffs_per_s).sum::<f64>() + 0.0,
             lag_p99_us: working().map(|slot| slot.report.lag_p99_us).max().unwrap_or(0),
             gaps: self.recorder.stats.gaps_open,
             restarts: self.restarts,

@@ -212,13 +212,24 @@ impl Pool {
         slot.feed.and_then(|feed| self.feed(feed)).map_or(0, |feed| feed.learner.cap_of(slot.id).0)
     }
 
+    /// Why no connection of a feed is up, as one of its workers last said.
+    pub(super) fn why_down(&self, feed: FeedId) -> String {
+        let mut of_feed = self.slots.iter().filter(|slot| slot.feed == Some(feed) && slot.life.works());
+        let trouble = of_feed.find_map(|slot| Some(&slot.trouble).filter(|trouble| !trouble.is_empty()));
+        // When it is tried again was true when it was said.
+        match trouble.and_then(|trouble| trouble.split("; next attempt in ").next()) {
+            Some(trouble) => format!("no connection is up: {trouble}"),
+            None => "no connection is up".to_owned(),
+        }
+    }
+
     fn feed_view(&self, feed: FeedId) -> Option<FeedView> {
         let plan = self.config.feed(feed)?;
         let working = || self.slots.iter().filter(|slot| slot.feed == Some(feed) && slot.life.works());
         let sum = |of: fn(&super::slot::Slot) -> u32| working().map(|slot| u64::from(of(slot))).sum();
         let stale: u64 = sum(|slot| slot.report.stale);
         let (state, why) = match self.feed_stands(feed) {
-            Told::Down => (FeedState::Down, "no connection is up".to_owned()),
+            Told::Down => (FeedState::Down, self.why_down(feed)),
             Told::Degraded(why) => (FeedState::Degraded, why),
             Told::Nothing | Told::Up if stale > 0 => {
                 (FeedState::Degraded, format!("{stale} matches are stale"))

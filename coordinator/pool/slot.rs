@@ -21,6 +21,8 @@ pub(super) struct Slot {
     pub(super) heard_at: Duration,
     pub(super) pulse: Pulse,
     pub(super) connection: ConnectionState,
+    /// Why the connection is not up, as its worker last said; empty while it is.
+    pub(super) trouble: String,
     /// When something last came of what was asked on the connection, or it changed itself.
     pub(super) changed_at: Duration,
     pub(super) data: Data,
@@ -75,6 +77,7 @@ impl Slot {
             heard_at: Duration::ZERO,
             pulse: Pulse::Regular,
             connection: ConnectionState::Down,
+            trouble: String::new(),
             changed_at: Duration::ZERO,
             data: Data::None,
             matches: BTreeSet::new(),
@@ -98,6 +101,7 @@ impl Slot {
         self.report = LoadReport::default();
         self.pulse = Pulse::Regular;
         self.connection = ConnectionState::Down;
+        self.trouble.clear();
         self.data = Data::None;
         self.busy_since = None;
         self.idle_since = None;

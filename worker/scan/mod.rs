@@ -21,6 +21,7 @@ mod reading;
 mod rendering;
 mod report;
 mod scanner;
+mod skipped;
 mod start;
 mod telling;
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! Step 1 of a turn: what the server sent is read, framed and applied to the trees.
 
 use super::login;
+use super::report::Meter;
 use super::scanner::Scanner;
+use super::skipped::Skipped;
 use super::telling::Telling;
 use super::upstream::Step;
 use crate::feed::diffusion::LostReason;
@@ -91,7 +93,7 @@ impl Scanner {
     /// Applies messages up to one that changes what the following mean.
     fn apply_messages(&mut self, now: Instant) -> Option<Turning> {
         let received = self.received(now);
-        let Scanner { upstream, parts, book, link, meter, news, .. } = self;
+        let Scanner { upstream, parts, book, link, meter, skipped, news, .. } = self;
         let session = upstream.session()?;
         let mut turning = None;
         let mut heartbeat = None;
@@ -128,12 +130,12 @@ impl Scanner {
                             news.extend(parts.trees.owner(topic).map(News::Loaded));
                         }
                     }
-                    count(meter, loaded.map(|_| ()), &parts.feed_name);
+                    count(meter, skipped, loaded.map(|_| ()), &parts.feed_name);
                 }
                 Event::Delta { topic, body } => {
                     meter.delta();
                     let applied = parts.trees.delta(topic, body, received, &mut telling);
-                    count(meter, applied.map(|_| ()), &parts.feed_name);
+                    count(meter, skipped, applied.map(|_| ()), &parts.feed_name);
                 }
                 Event::TopicRemoved { topic } if parts.is_time(topic) => {
                     meter.acknowledged(topic);
@@ -150,7 +152,7 @@ impl Scanner {
                         }
                     }
                     news.extend(removed.as_ref().ok().copied().flatten().map(News::Removed));
-                    count(meter, removed.map(|_| ()), &parts.feed_name);
+                    count(meter, skipped, removed.map(|_| ()), &parts.feed_name);
                 }
                 Event::ServerQueue(depth) => meter.server_queue(depth),
                 Event::TopicStatus { topic, status } => {
@@ -164,6 +166,7 @@ impl Scanner {
                     log::error!(feed = parts.feed_name.as_str(), why = LOGIN_REJECTED; "worker.login_refused");
                 }
                 Event::Skipped { why } => {
+                    skipped.note(&why);
                     log::debug!(feed = parts.feed_name.as_str(), error:% = why; "worker.skipped");
                 }
                 Event::Opened { session, .. } => turning = Some(Turning::Opened(session)),
@@ -212,10 +215,11 @@ impl Scanner {
     }
 }
 
-/// An error is counted; the log has it when somebody looks closer, since a server may make a million of them.
-fn count(meter: &mut super::report::Meter, outcome: Result<(), TreeError>, feed: &str) {
+/// An error is counted; the log has each when somebody looks closer, since a server may make a million of them.
+fn count(meter: &mut Meter, skipped: &mut Skipped, outcome: Result<(), TreeError>, feed: &str) {
     if let Err(error) = outcome {
         meter.error();
+        skipped.note_tree(&error);
         log::debug!(feed = feed, error:% = error; "worker.skipped");
     }
 }

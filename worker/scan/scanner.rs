@@ -5,6 +5,7 @@ use super::data_link::DataLink;
 use super::lag::Lag;
 use super::reading::News;
 use super::report::Meter;
+use super::skipped::Skipped;
 use super::start::{Control, ScanError};
 use super::upstream::{Plan, Readiness, Upstream};
 use super::window::Window;
@@ -121,6 +122,7 @@ pub struct Scanner {
     /// Under strategy `dumps`.
     pub(super) window: Option<Window>,
     pub(super) meter: Meter,
+    pub(super) skipped: Skipped,
     pub(super) lag: Lag,
     pub(super) sections: Vec<Section>,
     pub(super) list_changes: Vec<ListChange>,
@@ -171,6 +173,7 @@ impl Scanner {
             parts,
             book: Book::default(),
             meter: Meter::new(now),
+            skipped: Skipped::default(),
             lag: Lag::default(),
             sections: Vec::new(),
             list_changes: Vec::new(),

@@ -65,6 +65,11 @@ impl Scanner {
         let now = Instant::now();
         let news = self.upstream.stands(now);
         self.stands(news);
+        if let Some(told) = self.skipped.due(now) {
+            let feed = self.parts.feed_name.as_str();
+            let why = format!("{}; `touchline log level debug` shows each", told.why);
+            log::warn!(feed = feed, messages = told.count, why = why.as_str(); "worker.unusable");
+        }
         if now >= self.next_report {
             self.next_report = now + REPORT_EVERY;
             self.find_stale(now);

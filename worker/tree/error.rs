@@ -93,7 +93,10 @@ impl fmt::Display for TreeError {
                 )
             }
             Self::NoSuchMatch => write!(f, "no match has this slot"),
-            Self::NotALoad { topic } => write!(f, "load of topic {topic:?} does not begin with F|: skipped"),
+            Self::NotALoad { topic } => write!(
+                f,
+                "load of topic {topic:?} does not begin with F|: skipped; check `payload` and the feed's topics"
+            ),
             Self::UnknownOperation { topic } => {
                 write!(f, "delta for {topic:?} is none of F, U, I, D: skipped")
             }

@@ -118,7 +118,10 @@ impl fmt::Display for LostReason {
             }
             LostReason::Handshake(error) => error.fmt(f),
             LostReason::Version { version } => {
-                write!(f, "the server answers with version {version} of the protocol, only 4 is spoken")
+                write!(
+                    f,
+                    "the server answers with version {version} of the protocol, only 4 is spoken: it must take classic clients"
+                )
             }
             LostReason::Refused(code) if self.is_login() => write!(
                 f,
@@ -130,8 +133,10 @@ impl fmt::Display for LostReason {
                 "the server refuses the session: it answers `login_topics[{topic}]` with an error (RT={said}), so the token in it is no longer good; renew `login_topics` of the feed and start anew"
             ),
             LostReason::Wire(error) => error.fmt(f),
-            LostReason::ClosedByServer => f.write_str("the server closed the connection"),
-            LostReason::Aborted => f.write_str("the server aborted the session"),
+            LostReason::ClosedByServer => f.write_str("the server closed the connection; its log says why"),
+            LostReason::Aborted => {
+                f.write_str("the server aborted the session; its log says why (banned, or too slow a reader)")
+            }
             LostReason::Silent { after } => write!(f, "nothing came for {after:?}, nor an answer to a probe"),
             LostReason::EndOfStream => f.write_str("the stream ended"),
             LostReason::Socket(kind) => write!(f, "the socket failed: {kind}"),

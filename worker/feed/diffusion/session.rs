@@ -18,8 +18,8 @@ use super::lost::LostReason;
 use super::subscriptions::{SubscribeError, Subscriptions};
 use crate::feed::{Event, SessionKind};
 use crate::wire::diffusion::{
-    self, AliasTable, BodyDecoder, EncodeError, Fragments, Frame, FrameBuffer, MessageType, Part, TopicRef,
-    TopicSlot, TopicStatus, Whole,
+    self, AliasTable, BodyDecoder, EncodeError, FragmentError, Fragments, Frame, FrameBuffer, MessageType,
+    Part, TopicRef, TopicSlot, TopicStatus, Whole,
 };
 use ahead::Ahead;
 use std::io;
@@ -121,6 +121,8 @@ pub struct Session {
     /// The last body that was decoded; its memory is used again.
     decoded: Vec<u8>,
     fragments: Fragments<Instant>,
+    /// Messages in pieces that were given up for their age, and not told as skipped yet.
+    too_old: u64,
     /// The last message that was put together.
     whole: Whole,
     /// A login was sent in this session, so it may be rejected in it.
@@ -169,6 +171,7 @@ impl Session {
             decoder: BodyDecoder::new(config.body_limit, config.body_ratio),
             decoded: Vec::new(),
             fragments: Fragments::new(config.body_limit),
+            too_old: 0,
             whole: Whole::default(),
             login_sent: false,
             counters: Counters::default(),
@@ -478,6 +481,10 @@ impl Session {
 
     /// Nothing more can be read from what is there.
     fn wait(&mut self) -> Step {
+        if self.too_old > 0 {
+            self.too_old -= 1;
+            return Step::Skipped(Skip::Fragment(FragmentError::Old));
+        }
         match self.ended.take() {
             Some(why) => self.end(why),
             None => Step::Wait,

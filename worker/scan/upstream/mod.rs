@@ -311,7 +311,7 @@ impl Upstream {
     pub fn lost(&mut self, why: &LostReason, now: Instant) -> (String, News) {
         let mut stage = "";
         let _ = self.stands(now);
-        self.record.ended(why);
+        let advice = self.record.ended(why).advice(why);
         let (retry, news) = match std::mem::replace(&mut self.state, State::Waiting { until: now }) {
             State::Connected { mut link, session } => {
                 link.socket.farewell();
@@ -331,7 +331,8 @@ impl Upstream {
             Retry::Late => LOGIN_WAIT + self.wait(),
         };
         self.state = State::Waiting { until: now + wait };
-        let told = format!("{}: {why}{stage}; next attempt in {} ms", self.plan.authority, wait.as_millis());
+        let wait_ms = wait.as_millis();
+        let told = format!("{}: {why}{stage}{advice}; next attempt in {wait_ms} ms", self.plan.authority);
         (told, news)
     }
 

@@ -19,6 +19,49 @@ pub enum Standing {
     OnTrial,
 }
 
+/// How far a session had come when it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reached {
+    /// It was never open.
+    Nothing,
+    /// It was open and had served nothing.
+    Open,
+    /// It had served.
+    Serving,
+}
+
+impl Reached {
+    /// Where the reason for the end is no more than that it ended: what that may mean, and what to look at.
+    pub(super) fn advice(self, why: &LostReason) -> &'static str {
+        let bare = match why {
+            LostReason::HandshakeDeadline { .. } => {
+                return "; check the port and the scheme in `url`, or whether the server is overloaded";
+            }
+            LostReason::EndOfStream | LostReason::Socket(_) => true,
+            LostReason::ClosedByServer | LostReason::Aborted => self == Reached::Open,
+            LostReason::Asked
+            | LostReason::Handshake(_)
+            | LostReason::Version { .. }
+            | LostReason::Refused(_)
+            | LostReason::SessionRefused { .. }
+            | LostReason::Wire(_)
+            | LostReason::Silent { .. }
+            | LostReason::Tls(_)
+            | LostReason::Tunnel(_)
+            | LostReason::OutputFull { .. } => false,
+        };
+        match self {
+            Reached::Nothing if bare => {
+                " before the handshake was done; check the port and the scheme in `url`, and whether the server lets this address in"
+            }
+            Reached::Open if bare => {
+                " before anything was served; check the topics in `list_topic` and `match_topics`, and whether `max_subscriptions` is more than the server allows"
+            }
+            Reached::Nothing | Reached::Open | Reached::Serving => "",
+        }
+    }
+}
+
 /// Follows the sessions of one connection after the other.
 #[derive(Debug)]
 pub(super) struct Record {
@@ -80,14 +123,19 @@ impl Record {
         }
     }
 
-    /// The connection is over, whether its session was open or not.
-    pub(super) fn ended(&mut self, why: &LostReason) {
-        let before = std::mem::replace(&mut self.stage, Stage::Closed);
-        self.credit = match (before, why) {
-            (_, LostReason::SessionRefused { .. }) | (Stage::Open(_), _) => Credit::Bad,
-            (Stage::Serving, _) => Credit::Good,
-            (Stage::Closed, _) => self.credit,
+    /// The connection is over. How far its session had come.
+    pub(super) fn ended(&mut self, why: &LostReason) -> Reached {
+        let reached = match std::mem::replace(&mut self.stage, Stage::Closed) {
+            Stage::Closed => Reached::Nothing,
+            Stage::Open(_) => Reached::Open,
+            Stage::Serving => Reached::Serving,
         };
+        self.credit = match (reached, why) {
+            (_, LostReason::SessionRefused { .. }) | (Reached::Open, _) => Credit::Bad,
+            (Reached::Serving, _) => Credit::Good,
+            (Reached::Nothing, _) => self.credit,
+        };
+        reached
     }
 
     /// When a session that is on trial has stood long enough.
@@ -120,6 +168,20 @@ mod tests {
         assert_eq!((record.served(), record.deadline()), (None, None), "once");
         record.ended(&LostReason::EndOfStream);
         assert_eq!(record.opened(now), Standing::Up, "it served before it was lost");
+    }
+
+    #[test]
+    fn an_end_without_a_reason_says_where_it_came_and_what_to_look_at() {
+        let end = LostReason::EndOfStream;
+        let mut record = Record::new();
+        assert!(record.ended(&end).advice(&end).contains("before the handshake was done; check the port"));
+        record.opened(Instant::now());
+        assert!(record.ended(&end).advice(&end).contains("before anything was served; check the topics"));
+        record.opened(Instant::now());
+        record.served();
+        assert_eq!(record.ended(&end).advice(&end), "");
+        record.opened(Instant::now());
+        assert_eq!(record.ended(&refused()).advice(&refused()), "", "the reason says it");
     }
 
     #[test]

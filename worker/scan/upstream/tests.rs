@@ -88,7 +88,10 @@ impl Bench {
     fn take(&mut self, now: Instant) {
         let Some(session) = self.upstream.session() else { return };
         let mut lost = None;
+        let (mut opened, mut served) = (false, false);
         while let Some(event) = session.next_event(now) {
+            opened |= matches!(event, Event::Opened { .. });
+            served |= matches!(event, Event::Load { .. });
             self.told.push(match event {
                 Event::Opened { client_id, .. } => format!("opened {}", client_id.escape_ascii()),
                 Event::Load { topic, body } => {
@@ -103,6 +106,12 @@ impl Bench {
                 }
                 other => format!("{other:?}"),
             });
+        }
+        if opened {
+            self.upstream.opened(now);
+        }
+        if served {
+            self.upstream.served();
         }
         if let Some(why) = lost {
             let (told, _) = self.upstream.lost(&why, now);

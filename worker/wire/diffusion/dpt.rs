@@ -45,16 +45,22 @@ pub enum WireError {
 impl fmt::Display for WireError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            WireError::Oversize { length, .. } if *length > FRAME_LIMIT_MAX => {
+                write!(
+                    f,
+                    "a message claims {length} bytes: this is not the classic protocol, or the stream is damaged; check `url` and `protocol`"
+                )
+            }
             WireError::Oversize { length, limit } => {
                 write!(
                     f,
-                    "a message claims {length} bytes, the limit is {limit}; raise the feed's frame limit if that is right"
+                    "a message claims {length} bytes, the limit is {limit}; raise `frame` in [limits] if that is right"
                 )
             }
             WireError::Undersize { length } => {
                 write!(
                     f,
-                    "a message claims {length} bytes, less than the {FRAME_MIN} of its head; this is not the classic protocol"
+                    "a message claims {length} bytes, less than the {FRAME_MIN} of its head: this is not the classic protocol; check `url` and `protocol`"
                 )
             }
         }

@@ -19,6 +19,10 @@ pub const CAN_COMPRESSED: u8 = 0x02;
 pub const CAN_BASE64: u8 = 0x04;
 
 const MAGIC: u8 = 0x23;
+/// What answers in other protocols begin with.
+const HTTP: u8 = b'H';
+const TLS_ALERT: u8 = 0x15;
+const TLS_HANDSHAKE: u8 = 0x16;
 const REQUEST_HEAD: usize = 4;
 
 /// What a client says first.
@@ -107,13 +111,22 @@ pub enum HandshakeError {
 impl fmt::Display for HandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            HandshakeError::Magic { byte: HTTP } => f.write_str(
+                "the server answers in HTTP, not in the classic protocol; check the port in `url`, or take ws:// or wss:// if it is reached by WebSocket",
+            ),
+            HandshakeError::Magic { byte: TLS_ALERT | TLS_HANDSHAKE } => f.write_str(
+                "the server answers in TLS; check the port in `url`, or take dpts:// or wss://",
+            ),
             HandshakeError::Magic { byte } => {
                 write!(
                     f,
-                    "a handshake begins with {byte:#04x} instead of {MAGIC:#04x}; this is not the classic protocol"
+                    "a handshake begins with {byte:#04x} instead of {MAGIC:#04x}: this is not the classic protocol; check the port and the scheme in `url`"
                 )
             }
-            HandshakeError::TooLong { limit } => write!(f, "a handshake has no end after {limit} bytes"),
+            HandshakeError::TooLong { limit } => write!(
+                f,
+                "a handshake has no end after {limit} bytes: this is not the classic protocol; check the port and the scheme in `url`"
+            ),
             HandshakeError::LengthBytes { bytes } => {
                 write!(f, "the server wants lengths of {bytes} bytes, only {LENGTH_BYTES} are understood")
             }

@@ -24,6 +24,7 @@ impl Session {
                 self.ping(now);
                 for _ in 0..self.fragments.expire(now) {
                     self.counters.skipped(&Skip::Fragment(FragmentError::Old));
+                    self.too_old += 1;
                 }
                 self.subscriptions.send(now, &mut self.out);
                 self.check_output();

@@ -157,8 +157,8 @@ fn table() -> Vec<Row> {
         Row("a piece of a close", 0x5d, b"t,c,1/1,1", b"x", head(HeadError::Kind(Close))),
         Row("a piece of a cancel", 0x70, b"t,c,1/1,1", b"x", head(HeadError::Kind(CancelFragments))),
         // The two that end a session do so whatever comes with them.
-        Row("a close with headers and a body", 0x1d, b"t", b"x", Ends("the server closed the connection")),
-        Row("an abort with headers and a body", 0x1c, b"t", b"x", Ends("the server aborted the session")),
+        Row("a close with headers and a body", 0x1d, b"t", b"x", Ends("the server closed the connection; its log says why")),
+        Row("an abort with headers and a body", 0x1c, b"t", b"x", Ends("the server aborted the session; its log says why (banned, or too slow a reader)")),
     ]
 }
 

@@ -230,6 +230,8 @@ fn open_messages_are_bounded_in_number_bytes_and_age() {
         bench.receive(&delta("?", "")).pass(Duration::from_secs(1));
     }
     assert_eq!(bench.session.counters().fragments, before + 1);
+    let old = Skip::Fragment(FragmentError::Old);
+    assert_eq!(bench.skipped.iter().filter(|skip| **skip == old).count(), 1, "and it is told");
     bench.skipped.clear();
     bench.receive(&piece(MessageType::TopicLoad, "t old 2", "x"));
     assert_eq!(bench.skipped, [Skip::Fragment(FragmentError::Stray)]);

@@ -104,7 +104,12 @@ fn a_handshake_that_trickles_ends_at_its_deadline() {
         let mut bench = Bench::new(plan);
         let began = Instant::now();
         let why = bench.lost();
-        assert_eq!(why, format!("the server did not finish the handshake within 400ms{wanted}"));
+        assert_eq!(
+            why,
+            format!(
+                "the server did not finish the handshake within 400ms{wanted}; check the port and the scheme in `url`, or whether the server is overloaded"
+            )
+        );
         assert!(began.elapsed() >= Duration::from_millis(400));
         drop(bench);
         thread.join().unwrap();
