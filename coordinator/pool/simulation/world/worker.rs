@@ -89,6 +89,7 @@ impl World {
             ToWorker::Welcome { .. }
             | ToWorker::Data
             | ToWorker::Listed { .. }
+            | ToWorker::Audit { .. }
             | ToWorker::MayConnect
             | ToWorker::Ping
             | ToWorker::LogFilter { .. }
