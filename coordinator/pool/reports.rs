@@ -69,7 +69,8 @@ impl Pool {
                 out.push(Action::Notice(Notice::Connection { worker: slot, feed, state, detail }));
             }
             FromWorker::AsksToConnect => self.queue_for_leave(feed, slot, generation),
-            FromWorker::Pong => {}
+            // Nobody asks yet.
+            FromWorker::Audited { .. } | FromWorker::Pong => {}
             FromWorker::Leaving { why } => {
                 self.advance(Child::Worker(slot), Event::Announced);
                 if let Some(place) = self.slot_mut(slot) {

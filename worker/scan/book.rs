@@ -1,5 +1,6 @@
 //! The matches that this worker follows, by id and by their place in the forest.
 
+use super::rate::Rate;
 use crate::tree::MatchSlot;
 use hashbrown::HashMap;
 use std::collections::VecDeque;
@@ -28,6 +29,14 @@ pub struct Followed {
     pub due: bool,
     /// Whether the last publication said stale.
     pub said_stale: bool,
+    /// The how-manieth it was to be followed: in this order they are asked for anew, so that what is above a server's cap is the newest.
+    pub nth: u64,
+    /// Messages that were applied to it, in all.
+    pub deltas: u64,
+    /// Of them until its newest load on this connection; none while there was none.
+    pub loaded: Option<u64>,
+    /// How often its deltas come.
+    pub rate: Rate,
 }
 
 /// All that is followed.
@@ -37,6 +46,8 @@ pub struct Book {
     by_id: HashMap<MatchId, MatchSlot, foldhash::fast::RandomState>,
     /// Matches that are to be published although nothing in their trees changed, each once.
     due: VecDeque<MatchSlot>,
+    /// How many were ever to be followed.
+    inserted: u64,
 }
 
 impl Book {
@@ -51,6 +62,8 @@ impl Book {
         now: Instant,
     ) {
         let place = slot.0 as usize;
+        self.inserted += 1;
+        let nth = self.inserted;
         if self.places.len() <= place {
             self.places.resize_with(place + 1, || None);
         }
@@ -65,6 +78,10 @@ impl Book {
                 whole: true,
                 due: false,
                 said_stale: false,
+                nth,
+                deltas: 0,
+                loaded: None,
+                rate: Rate::default(),
             });
         }
         self.by_id.insert(id.clone(), slot);

@@ -62,6 +62,7 @@ impl Scanner {
             ToWorker::Listed { id, listing } => self.listed(&id, listing),
             ToWorker::Renew { id, epoch } => self.renew(&id, epoch),
             ToWorker::Resync { id } => self.resync(&id),
+            ToWorker::Audit { id } => self.audit_asked(&id),
             ToWorker::Data => {
                 failpoint::hit(Point::DataReceived);
                 self.attach(fd);
@@ -133,6 +134,7 @@ impl Scanner {
     }
 
     fn forget(&mut self, slot: MatchSlot) {
+        self.audits.removed(slot);
         let Some(followed) = self.book.remove(slot) else { return };
         self.end_subscription(slot, &followed.topics);
         self.parts.trees.remove_match(slot);
@@ -220,8 +222,9 @@ impl Scanner {
         if let Some(window) = &mut self.window {
             return window.reset();
         }
-        let topics: Vec<String> =
-            self.book.iter().flat_map(|(_, followed)| followed.topics.clone()).collect();
+        let mut followed: Vec<_> = self.book.iter().map(|(_, followed)| followed).collect();
+        followed.sort_unstable_by_key(|followed| followed.nth);
+        let topics: Vec<String> = followed.iter().flat_map(|followed| followed.topics.clone()).collect();
         for topic in &topics {
             self.keep_subscribed(topic);
         }

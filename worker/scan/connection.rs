@@ -88,6 +88,7 @@ impl Scanner {
             (false, _) => log::warn!(feed = feed, why = told.as_str(); "worker.connection_lost"),
         }
         self.meter.disconnected();
+        self.forget_loads();
         let at = wall_us();
         for slot in self.book.slots() {
             if self.book.get(slot).is_some_and(|followed| followed.state == MatchState::Subscribing) {

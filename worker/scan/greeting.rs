@@ -107,6 +107,7 @@ impl Greeting {
                 | ToWorker::Renew { .. }
                 | ToWorker::Release { .. }
                 | ToWorker::Resync { .. }
+                | ToWorker::Audit { .. }
                 | ToWorker::MayConnect
                 | ToWorker::Ping
                 | ToWorker::LogFilter { .. }

@@ -2,9 +2,11 @@
 //!
 //! `greeting` and `start` take the channel and wait for work, `scanner` is the loop, one turn of which is written out in `turn`, its steps in `reading` and
 //! `rendering`; `multiplex` runs several workers in one process; `commands` is what the coordinator asks, `connection` what the beginning and end of a connection mean, `report` what the
-//! coordinator is told. `upstream` and `data_link` are the two other sockets. A worker lives no longer than its coordinator, and hurts no
+//! coordinator is told, `audits` looks for deltas that a server leaves out. `upstream` and `data_link` are the two other sockets. A worker lives no longer than its coordinator, and hurts no
 //! other worker when it dies.
 
+mod audit;
+mod audits;
 mod book;
 mod commands;
 mod connection;
@@ -17,6 +19,7 @@ mod login;
 mod multiplex;
 mod outbox;
 pub mod probe;
+mod rate;
 mod reading;
 mod rendering;
 mod report;

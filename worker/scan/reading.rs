@@ -1,5 +1,6 @@
 //! Step 1 of a turn: what the server sent is read, framed and applied to the trees.
 
+use super::audits::load;
 use super::login;
 use super::report::Meter;
 use super::scanner::Scanner;
@@ -93,7 +94,7 @@ impl Scanner {
     /// Applies messages up to one that changes what the following mean.
     fn apply_messages(&mut self, now: Instant) -> Option<Turning> {
         let received = self.received(now);
-        let Scanner { upstream, parts, book, link, meter, skipped, news, .. } = self;
+        let Scanner { upstream, parts, book, link, meter, skipped, news, audits, .. } = self;
         let session = upstream.session()?;
         let mut turning = None;
         let mut heartbeat = None;
@@ -120,7 +121,7 @@ impl Scanner {
                 Event::Delta { topic, .. } if parts.is_aside(topic) => {}
                 Event::Load { topic, body } => {
                     serves = true;
-                    let loaded = parts.trees.load(topic, body, received, &mut telling);
+                    let loaded = load(&mut parts.trees, audits, topic, body, received, &mut telling);
                     if !matches!(loaded, Err(TreeError::TopicNotHeld { .. }))
                         && let Some(asked) = parts.trees.subscription(topic)
                     {
@@ -206,12 +207,14 @@ impl Scanner {
                 }
                 News::Removed(slot) if !self.parts.trees.is_live(slot) => {
                     self.set_state(slot, MatchState::Removed);
+                    self.drop_audit(slot);
                 }
                 News::Loaded(slot) => self.slide_past(slot),
                 News::Removed(_) => {}
             }
         }
         self.news = news;
+        self.close_audits();
     }
 }
 

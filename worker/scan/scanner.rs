@@ -1,5 +1,6 @@
 //! The worker's loop: wait, one turn, again. What a turn does is in `turn`.
 
+use super::audit::Audits;
 use super::book::Book;
 use super::data_link::DataLink;
 use super::lag::Lag;
@@ -121,6 +122,9 @@ pub struct Scanner {
     pub(super) book: Book,
     /// Under strategy `dumps`.
     pub(super) window: Option<Window>,
+    pub(super) audits: Audits,
+    /// When the rates of matches were last looked at.
+    pub(super) rates_at: Instant,
     pub(super) meter: Meter,
     pub(super) skipped: Skipped,
     pub(super) lag: Lag,
@@ -172,6 +176,8 @@ impl Scanner {
             control,
             parts,
             book: Book::default(),
+            audits: Audits::default(),
+            rates_at: now,
             meter: Meter::new(now),
             skipped: Skipped::default(),
             lag: Lag::default(),

@@ -42,6 +42,7 @@ impl Sink for Telling<'_> {
     fn touched(&mut self, slot: MatchSlot) {
         if let Some(followed) = self.book.get_mut(slot) {
             followed.touched_at = self.now;
+            followed.deltas += 1;
         }
     }
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::wildcard_enum_match_arm)] // A test looks for one thing among many.
 
+mod audits;
 mod logins;
 mod resuming;
 mod rules;
@@ -27,7 +28,7 @@ use touchline_common::ipc::messages::data::{FromRecorderData, ToRecorderData};
 use touchline_common::ipc::messages::worker::{FromWorker, LoadReport, MatchState, ReleaseReason, ToWorker};
 use touchline_common::ipc::{Channel, PROTO};
 use touchline_common::logging::{self, LogHandle, Target, Who};
-use touchline_common::model::{Epoch, FeedId, Generation, Listing, MatchId, SlotId};
+use touchline_common::model::{Epoch, FeedId, Generation, Listing, MatchId, Register, Side, SlotId};
 use touchline_common::sys::signals::Signals;
 
 /// How long anything that must come may take.

@@ -73,6 +73,7 @@ impl Scanner {
         if now >= self.next_report {
             self.next_report = now + REPORT_EVERY;
             self.find_stale(now);
+            self.look_at_rates(now);
             self.report_now = true;
         }
         self.settle(now);

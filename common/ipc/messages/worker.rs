@@ -63,6 +63,11 @@ pub enum ToWorker {
         /// Which.
         id: MatchId,
     },
+    /// Subscribe a match's topics again and hold the fresh load against what is held, answered by [`FromWorker::Audited`].
+    Audit {
+        /// Which.
+        id: MatchId,
+    },
     /// A new connection may be tried now: the feed's budget has room for it.
     MayConnect,
     /// This frame carries the channel of one more worker that this process is to run: it greets there as any other.
@@ -129,6 +134,16 @@ pub enum FromWorker {
         /// What was asked and answered on a connection that is lost now, if anything was asked.
         lost: Option<LostWith>,
     },
+    /// A match's fresh load was held against what was held of it: in answer to `Audit`, or because deltas of it had become
+    /// rare.
+    Audited {
+        /// Which.
+        id: MatchId,
+        /// The epoch it is followed under.
+        epoch: Epoch,
+        /// What was found.
+        finding: Finding,
+    },
     /// A connection is due to be tried again: asks for leave, so that all workers of a feed keep to one budget.
     AsksToConnect,
     /// The answer to `Ping`.
@@ -158,6 +173,24 @@ pub struct LostWith {
     pub loaded: u32,
     /// How long ago something was last asked, milliseconds.
     pub quiet_ms: u32,
+}
+
+/// What an audit found: messages of a session come in the order in which they were queued, and a load is the whole state, so what
+/// differs at a load was never sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Finding {
+    /// Deltas never came.
+    Missed {
+        /// Nodes (of a branch: topics) that are other than those that came had left them.
+        nodes: u32,
+    },
+    /// Every delta came.
+    Whole {
+        /// How many, since the load before. None: nothing happened that could have been missing.
+        deltas: u32,
+    },
+    /// There was nothing to compare: no load had come on this connection before, or none came now.
+    Void,
 }
 
 /// The state of the one upstream link.

@@ -90,6 +90,7 @@ impl World {
             | ToWorker::Data
             | ToWorker::Listed { .. }
             | ToWorker::Board
+            | ToWorker::Audit { .. }
             | ToWorker::MayConnect
             | ToWorker::Ping
             | ToWorker::LogFilter { .. }

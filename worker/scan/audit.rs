@@ -1,0 +1,224 @@
+//! The audits of a connection that are under way: which topics are still to bring their load, and what was found so far. Pure.
+//!
+//! Invariants: a match is audited once at a time; at most `FALLS` of those that nobody asked for begin in a minute; none is open for
+//! longer than `PATIENCE`. Called by `audits`.
+
+use crate::tree::MatchSlot;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+use touchline_common::ipc::messages::worker::Finding;
+
+/// Audits in a minute for which the worker's own look is the reason.
+const FALLS: usize = 3;
+const MINUTE: Duration = Duration::from_secs(60);
+/// A load that does not come for so long does not come: a connection that is slow to ask needs a while for all of its matches.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// See the module's header.
+#[derive(Debug, Default)]
+pub struct Audits {
+    open: Vec<Open>,
+    falls: VecDeque<Instant>,
+}
+
+/// Why a match is audited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The coordinator wants to know.
+    Asked,
+    /// Its deltas have become rare.
+    Fell,
+}
+
+#[derive(Debug)]
+struct Open {
+    slot: MatchSlot,
+    cause: Cause,
+    since: Instant,
+    /// Topics whose load has not come.
+    due: Vec<String>,
+    /// Deltas since the loads before.
+    deltas: u64,
+    /// Nodes that differ; none while nothing was compared.
+    nodes: Option<u64>,
+}
+
+/// An audit that is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// Of which match.
+    pub slot: MatchSlot,
+    /// Why it was made.
+    pub cause: Cause,
+    /// What it found.
+    pub finding: Finding,
+    /// Deltas since the loads before.
+    pub deltas: u64,
+}
+
+impl Audits {
+    /// A match is audited from now on; not where it is already, whose answer then is this one's, too. Whether it is to be subscribed again.
+    pub fn begin(&mut self, slot: MatchSlot, cause: Cause, topics: &[String], now: Instant) -> bool {
+        if let Some(open) = self.open.iter_mut().find(|open| open.slot == slot) {
+            if cause == Cause::Asked {
+                open.cause = cause;
+            }
+            return false;
+        }
+        if cause == Cause::Fell {
+            self.falls.push_back(now);
+        }
+        let due = topics.to_vec();
+        self.open.push(Open { slot, cause, since: now, due, deltas: 0, nodes: None });
+        true
+    }
+
+    /// Whether one more may be made that nobody asked for.
+    pub fn may_begin(&mut self, now: Instant) -> bool {
+        self.falls.retain(|at| now.saturating_duration_since(*at) < MINUTE);
+        self.falls.len() < FALLS
+    }
+
+    /// Whether a load of this subscription is one that an audit waits for, or a further one of a branch that it brings.
+    pub fn awaits(&self, slot: MatchSlot) -> bool {
+        self.open.iter().any(|open| open.slot == slot)
+    }
+
+    /// The load of a subscription came, `deltas` after the one before on this connection (none: there was none), and differs in so many nodes.
+    pub fn loaded(
+        &mut self,
+        slot: MatchSlot,
+        subscription: &[u8],
+        differing: Option<usize>,
+        deltas: Option<u64>,
+    ) {
+        let Some(open) = self.open.iter_mut().find(|open| open.slot == slot) else { return };
+        open.due.retain(|topic| topic.as_bytes() != subscription);
+        // What was lost between two connections was not left out by the server.
+        if let (Some(differing), Some(deltas)) = (differing, deltas) {
+            open.nodes = Some(open.nodes.unwrap_or(0) + differing as u64);
+            open.deltas += deltas;
+        }
+    }
+
+    /// An audit whose loads have all come. `is_settling`: whether more of a match's load is still coming in.
+    pub fn complete(&mut self, mut is_settling: impl FnMut(MatchSlot) -> bool) -> Option<Closed> {
+        let at = self.open.iter().position(|open| open.due.is_empty() && !is_settling(open.slot))?;
+        Some(self.open.swap_remove(at).close())
+    }
+
+    /// An audit that is open for too long.
+    pub fn late(&mut self, now: Instant) -> Option<Closed> {
+        let late = |open: &Open| now.saturating_duration_since(open.since) >= PATIENCE;
+        let at = self.open.iter().position(late)?;
+        Some(self.open.swap_remove(at).give_up())
+    }
+
+    /// The connection is lost, and with it what was asked: any audit.
+    pub fn lost(&mut self) -> Option<Closed> {
+        self.open.pop().map(Open::give_up)
+    }
+
+    /// The match is gone, here or at the server.
+    pub fn removed(&mut self, slot: MatchSlot) -> Option<Closed> {
+        let at = self.open.iter().position(|open| open.slot == slot)?;
+        Some(self.open.swap_remove(at).give_up())
+    }
+}
+
+impl Open {
+    fn close(self) -> Closed {
+        let counted = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+        let finding = match self.nodes {
+            None => Finding::Void,
+            Some(0) => Finding::Whole { deltas: counted(self.deltas) },
+            Some(nodes) => Finding::Missed { nodes: counted(nodes) },
+        };
+        Closed { slot: self.slot, cause: self.cause, finding, deltas: self.deltas }
+    }
+
+    fn give_up(self) -> Closed {
+        Closed { slot: self.slot, cause: self.cause, finding: Finding::Void, deltas: self.deltas }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const M: MatchSlot = MatchSlot(4);
+
+    fn topics(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn complete(audits: &mut Audits) -> Option<Finding> {
+        audits.complete(|_| false).map(|closed| closed.finding)
+    }
+
+    #[test]
+    fn it_is_complete_when_every_topic_has_its_load() {
+        let (mut audits, now) = (Audits::default(), Instant::now());
+        assert!(audits.begin(M, Cause::Asked, &topics(&["A", "B"]), now));
+        assert!(audits.awaits(M) && !audits.awaits(MatchSlot(5)));
+        audits.loaded(M, b"A", Some(0), Some(7));
+        assert_eq!(complete(&mut audits), None);
+        audits.loaded(M, b"B", Some(0), Some(2));
+        assert_eq!(audits.complete(|slot| slot == M), None, "more of it is coming in");
+        assert_eq!(complete(&mut audits), Some(Finding::Whole { deltas: 9 }));
+        assert!(!audits.awaits(M) && complete(&mut audits).is_none());
+    }
+
+    #[test]
+    fn one_topic_that_misses_something_is_enough() {
+        let (mut audits, now) = (Audits::default(), Instant::now());
+        audits.begin(M, Cause::Fell, &topics(&["A", "B"]), now);
+        audits.loaded(M, b"A", Some(3), Some(1));
+        audits.loaded(M, b"B", Some(0), Some(0));
+        assert_eq!(complete(&mut audits), Some(Finding::Missed { nodes: 3 }));
+    }
+
+    #[test]
+    fn what_was_not_held_on_this_connection_proves_nothing() {
+        let (mut audits, now) = (Audits::default(), Instant::now());
+        audits.begin(M, Cause::Asked, &topics(&["A"]), now);
+        audits.loaded(M, b"A", Some(9), None);
+        assert_eq!(complete(&mut audits), Some(Finding::Void));
+        audits.begin(M, Cause::Asked, &topics(&["A"]), now);
+        audits.loaded(M, b"A", None, Some(4));
+        assert_eq!(complete(&mut audits), Some(Finding::Void));
+    }
+
+    #[test]
+    fn a_second_wish_joins_the_first_and_the_coordinator_gets_its_answer() {
+        let (mut audits, now) = (Audits::default(), Instant::now());
+        audits.begin(M, Cause::Fell, &topics(&["A"]), now);
+        assert!(!audits.begin(M, Cause::Asked, &topics(&["A"]), now));
+        assert!(!audits.begin(M, Cause::Fell, &topics(&["A"]), now));
+        assert_eq!(audits.removed(M).map(|closed| closed.cause), Some(Cause::Asked));
+    }
+
+    #[test]
+    fn a_load_that_does_not_come_ends_it_and_so_does_the_end_of_the_connection() {
+        let (mut audits, now) = (Audits::default(), Instant::now());
+        audits.begin(M, Cause::Asked, &topics(&["A"]), now);
+        assert_eq!(audits.late(now + PATIENCE - Duration::from_millis(1)), None);
+        assert_eq!(audits.late(now + PATIENCE).map(|closed| closed.finding), Some(Finding::Void));
+        audits.begin(M, Cause::Asked, &topics(&["A"]), now);
+        assert_eq!(audits.lost().map(|closed| closed.slot), Some(M));
+        assert_eq!(audits.lost(), None);
+    }
+
+    #[test]
+    fn falls_are_audited_three_times_a_minute() {
+        let (mut audits, now) = (Audits::default(), Instant::now());
+        for n in 0..3 {
+            assert!(audits.may_begin(now));
+            audits.begin(MatchSlot(n), Cause::Fell, &topics(&["A"]), now);
+        }
+        assert!(!audits.may_begin(now + MINUTE - Duration::from_millis(1)));
+        assert!(audits.may_begin(now + MINUTE));
+        audits.begin(MatchSlot(9), Cause::Asked, &topics(&["A"]), now + MINUTE);
+        assert!(audits.may_begin(now + MINUTE), "what is asked for does not count");
+    }
+}
