@@ -13,6 +13,7 @@ use super::verbs::{Built, VERBS, Verb};
 use super::{Code, parser, show, wait};
 use clap::ArgMatches;
 use clap::error::ErrorKind;
+use clap::parser::ValueSource;
 use serde_json::{Map, json};
 use std::ffi::OsString;
 use std::io::Write;
@@ -242,12 +243,17 @@ fn refuse(errors: &ConfigErrors, format: OutputFormat, out: &mut Printer<'_>) ->
 
 fn demo_options(matches: &ArgMatches) -> Result<DemoOptions, Failure> {
     only_built(matches, "feed", "diffusion")?;
+    let (count, replay) = (whole(matches, "matches"), replay(matches));
+    if count == 0 && replay.files.is_empty() {
+        let told = "--matches 0: nothing would be followed; expected at least 1, or --replay FILE with it";
+        return Err(Failure::told(Code::Usage, told));
+    }
     Ok(DemoOptions {
-        matches: whole(matches, "matches"),
+        matches: count,
         rate: number(matches, "rate"),
         burst: matches.get_one("burst").copied(),
         duration: matches.get_one::<Duration>("for").copied(),
-        replay: replay(matches),
+        replay,
         dir: matches.get_one::<PathBuf>("dir").cloned(),
         keep: if matches.get_flag("keep") { Keep::Yes } else { Keep::No },
         seed: whole(matches, "seed"),
@@ -306,18 +312,49 @@ fn manners(matches: &ArgMatches) -> Result<Manners, Failure> {
     let wrong = |error: BadOption| Failure::told(Code::Usage, error.to_string());
     let size = |name| {
         let given = matches.get_one::<u64>(name).copied();
-        given.map(|given| usize::try_from(given).unwrap_or(usize::MAX).max(1))
+        given.map(|given| usize::try_from(given).unwrap_or(usize::MAX))
     };
+    only_useful(matches)?;
     Ok(Manners {
         over_cap: text(matches, "over-cap").parse().map_err(wrong)?,
         login: matches.get_one::<String>("login").map(|login| login.parse()).transpose().map_err(wrong)?,
-        session: matches.get_one("session").cloned(),
+        session: matches.get_one::<String>("session").map(|token| session(token)).transpose()?,
         keep_alive: matches.get_one("keep-alive").copied().unwrap_or_default(),
         on_resume: if matches.get_flag("reload-on-resume") { OnResume::Reload } else { OnResume::Queued },
         encoding: text(matches, "encoding").parse().map_err(wrong)?,
         fragment_above: size("fragment-above"),
         max_depth: size("max-depth"),
     })
+}
+
+/// What would change nothing is a mistake of whoever asks for it.
+fn only_useful(matches: &ArgMatches) -> Result<(), Failure> {
+    let is_given = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
+    let transport = text(matches, "transport");
+    let told = if is_given("over-cap") && !is_given("cap") {
+        "--over-cap: nothing is above a cap that is not there; expected --cap N with it".to_owned()
+    } else if matches.get_flag("reload-on-resume") && !is_given("keep-alive") {
+        "--reload-on-resume: no session is kept that could go on; expected --keep-alive DUR with it"
+            .to_owned()
+    } else if text(matches, "encoding") != "none" && transport.starts_with("ws") {
+        format!(
+            "--encoding: messages over {transport} cannot say how their body is written; expected --transport dpt or dpts with it"
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Failure::told(Code::Usage, told))
+}
+
+/// The token of a session, which stands between commas in a login.
+fn session(token: &str) -> Result<String, Failure> {
+    let bad = |c: char| c == ',' || c == '!' || c.is_control();
+    if token.is_empty() || token.contains(bad) {
+        let told =
+            "--session: expected what follows S_ in a login topic, without ',', '!' and control characters";
+        return Err(Failure::told(Code::Usage, told.to_owned()));
+    }
+    Ok(token.to_owned())
 }
 
 fn child_options(name: &str, matches: &ArgMatches) -> ChildOptions {
@@ -340,10 +377,8 @@ fn not_in_this_build(what: &str) -> Failure {
 
 fn cap(matches: &ArgMatches) -> Result<Option<u32>, Failure> {
     let Some(cap) = matches.get_one::<u64>("cap") else { return Ok(None) };
-    match u32::try_from(*cap) {
-        Ok(cap) if cap > 0 => Ok(Some(cap)),
-        _ => Err(Failure::told(Code::Usage, "--cap: expected a number from 1 to 4294967295")),
-    }
+    let cap = u32::try_from(*cap);
+    cap.map(Some).map_err(|_| Failure::told(Code::Usage, "--cap: expected a number from 1 to 4294967295"))
 }
 
 fn replay(matches: &ArgMatches) -> Replay {

@@ -65,7 +65,10 @@ fn argument(arg: &Arg, built: Built) -> clap::Arg {
         Kind::Place => made,
         Kind::Places => made.required(required).num_args(1..),
     };
-    let made = made.value_name(arg.value).value_parser(value_parser(arg.check));
+    // Else a negative number is told to be an argument that nobody knows.
+    let is_number = matches!(arg.check, Check::Whole | Check::Count | Check::Number);
+    let made =
+        made.value_name(arg.value).value_parser(value_parser(arg.check)).allow_negative_numbers(is_number);
     if arg.default.is_empty() { made } else { made.default_value(arg.default) }
 }
 
@@ -73,13 +76,24 @@ fn value_parser(check: Check) -> ValueParser {
     match check {
         Check::Text => ValueParser::string(),
         Check::Path => clap::value_parser!(PathBuf),
-        Check::Whole => clap::value_parser!(u64).range(..=i64::MAX as u64).into(),
+        Check::Whole => ValueParser::new(whole),
+        Check::Count => ValueParser::new(count),
         Check::Number => ValueParser::new(number),
         Check::Duration => ValueParser::new(duration),
         Check::Address => ValueParser::new(address),
         Check::Burst => ValueParser::new(burst),
         Check::Choice(choices) => PossibleValuesParser::new(choices).into(),
     }
+}
+
+fn whole(text: &str) -> Result<u64, String> {
+    let whole = text.parse().ok().filter(|number| *number <= i64::MAX as u64);
+    whole.ok_or_else(|| "expected a whole number of at least 0".to_owned())
+}
+
+fn count(text: &str) -> Result<u64, String> {
+    let count = whole(text).ok().filter(|number| *number > 0);
+    count.ok_or_else(|| "expected a whole number of at least 1".to_owned())
 }
 
 fn number(text: &str) -> Result<f64, String> {

@@ -297,6 +297,8 @@ fn the_options_of_demo_and_simulate() {
     );
     let args = [
         "simulate",
+        "--cap",
+        "9",
         "--over-cap",
         "thin",
         "--login",
@@ -325,17 +327,54 @@ fn the_options_of_demo_and_simulate() {
         touchline(&["worker", "--slot", "3"]).asked,
         "ChildOptions { kind: Worker, slot: Some(3), parent: None }"
     );
-    for bad in [
-        &["demo", "--cap", "0"][..],
-        &["demo", "--burst", "1,5s,5s"],
-        &["simulate", "--listen", "here"],
-        &["simulate", "--login", "secret"],
-        &["simulate", "--transport", "tcp"],
-        &["simulate", "--protocol", "zap"],
-        &["demo", "--protocol", "zap", "--transport", "dpts"],
-        &["simulate", "--transport", "ws", "--ca-file", "ca.pem"],
+}
+
+#[test]
+fn a_wrong_option_of_the_simulated_server_is_named_with_what_was_expected() {
+    const WHOLE: &str = "expected a whole number of at least";
+    for (bad, expected) in [
+        ("demo --matches 0", "expected at least 1, or --replay FILE with it"),
+        ("demo --cap 0", "expected a whole number of at least 1"),
+        ("demo --cap 5000000000", "--cap: expected a number from 1 to 4294967295"),
+        ("demo --burst 1,5s,5s", "expected FACTOR,LEN,EVERY"),
+        ("demo --protocol zap --transport dpts", "--protocol zap is spoken over a WebSocket, not over dpts"),
+        ("simulate --listen here", "expected an address and a port"),
+        ("simulate --transport tcp", "possible values: dpt, dpts, ws, wss"),
+        ("simulate --transport", "possible values: dpt, dpts, ws, wss"),
+        ("simulate --protocol v3", "possible values: v4, zap"),
+        ("simulate --protocol zap", "expected ws or wss"),
+        ("simulate --transport ws --ca-file ca.pem", "ws has no certificate; expected dpts or wss"),
+        ("simulate --encoding gzip", "possible values: none, zlib, base64"),
+        ("simulate --encoding zlib --transport wss", "expected --transport dpt or dpts"),
+        ("simulate --fragment-above 0", WHOLE),
+        ("simulate --fragment-above 10kB", WHOLE),
+        ("simulate --fragment-above -5", WHOLE),
+        ("simulate --max-depth 0", WHOLE),
+        ("simulate --matches -1", WHOLE),
+        ("simulate --rate -5", "expected a number of at least 0"),
+        ("simulate --cap x", WHOLE),
+        ("simulate --cap 5 --over-cap reset", "possible values: close, error, ignore, no-load, thin"),
+        ("simulate --over-cap thin", "expected --cap N with it"),
+        ("simulate --reload-on-resume", "expected --keep-alive DUR with it"),
+        ("simulate --keep-alive forever", "is no duration"),
+        ("simulate --login secret", "expected USER:PASSWORD"),
+        ("simulate --session a,b", "expected what follows S_"),
+        ("simulate --session= --matches 1", "expected what follows S_"),
+        ("simulate --encodings zlib", "a similar argument exists: '--encoding'"),
     ] {
-        assert_eq!(touchline(bad).code, Code::Usage, "{bad:?}");
+        let args: Vec<&str> = bad.split(' ').collect();
+        let ran = touchline(&args);
+        assert_eq!((ran.code, ran.asked.as_str()), (Code::Usage, ""), "{bad}: {}", ran.err);
+        assert!(ran.err.contains(expected), "{bad}: {}", ran.err);
+        assert!(!ran.err.contains("secret"), "{}", ran.err);
+    }
+    for good in [
+        "demo --matches 0 --replay a",
+        "simulate --cap 5 --over-cap thin",
+        "simulate --keep-alive 1s --reload-on-resume --session t",
+    ] {
+        let args: Vec<&str> = good.split(' ').collect();
+        assert_eq!(touchline(&args).code, Code::Done, "{good}");
     }
 }
 

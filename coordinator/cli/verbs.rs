@@ -70,6 +70,8 @@ pub enum Check {
     Text,
     /// A whole number of at least 0.
     Whole,
+    /// A whole number of at least 1.
+    Count,
     /// A number of at least 0.
     Number,
     /// `250ms`, `3s`, or whole seconds without a unit.
@@ -161,8 +163,13 @@ const SEED: Arg = option("seed", "S", Check::Whole, "The seed of everything rand
 const REPLAY: Arg = option("replay", "FILE", Check::Path, "Recorded matches to play as well").many();
 const SPEED: Arg = option("speed", "N", Check::Number, "Seconds of a recorded match per second").or("1");
 
-const TRANSPORT: Arg =
-    option("transport", "T", Check::Choice(&["dpt", "dpts", "ws", "wss"]), "How bytes travel").or("dpt");
+const TRANSPORT: Arg = option(
+    "transport",
+    "T",
+    Check::Choice(&["dpt", "dpts", "ws", "wss"]),
+    "TCP, TLS, WebSocket, WebSocket over TLS",
+)
+.or("dpt");
 const PROTOCOL: Arg =
     option("protocol", "P", Check::Choice(&["v4", "zap"]), "The version of the wire; zap is for ws and wss")
         .or("v4");
@@ -191,7 +198,7 @@ pub const VERBS: &[Verb] = &[
             option("dir", "DIR", Check::Path, "Where sockets and store are put [else: a temporary folder]"),
             switch("keep", "Keep the temporary folder"),
             SEED,
-            option("cap", "N", Check::Whole, "Subscriptions that one connection may hold").or("50"),
+            option("cap", "N", Check::Count, "Subscriptions that one connection may hold").or("50"),
             TRANSPORT,
             PROTOCOL,
             BURST.or("10,5s,20s"),
@@ -208,12 +215,12 @@ pub const VERBS: &[Verb] = &[
             MATCHES,
             RATE,
             BURST,
-            option("cap", "N", Check::Whole, "Subscriptions that one connection may hold [else: any number]"),
+            option("cap", "N", Check::Count, "Subscriptions that one connection may hold [else: any number]"),
             option(
                 "over-cap",
                 "WHAT",
                 Check::Choice(&["close", "error", "ignore", "no-load", "thin"]),
-                "What happens above the cap",
+                "What a subscription above --cap gets: a reset, an error, nothing, changes without a load, a tenth of the changes",
             )
             .or("close"),
             option("payload", "P", Check::Choice(&["inplay", "topic-tree"]), "How matches are published")
@@ -223,20 +230,20 @@ pub const VERBS: &[Verb] = &[
                 "session",
                 "TOKEN",
                 Check::Text,
-                "The one session that is good: a login topic S_ with another token gets an error [else: any]",
+                "The one session that is good: a login topic S_… with another token gets an error [else: any]",
             ),
             option("keep-alive", "DUR", Check::Duration, "Keep a session so long after its connection broke")
                 .or("0s"),
-            switch("reload-on-resume", "Send a session that goes on a load of each topic"),
+            switch("reload-on-resume", "Send a session that goes on (--keep-alive) a load of each topic"),
             option(
                 "encoding",
                 "E",
                 Check::Choice(&["none", "zlib", "base64"]),
-                "How bodies are written for clients that can take it",
+                "How bodies are written for clients that can take it (dpt, dpts)",
             )
             .or("none"),
-            option("fragment-above", "BYTES", Check::Whole, "Send longer bodies in pieces of that size"),
-            option("max-depth", "MESSAGES", Check::Whole, "Close connections for which more of them wait"),
+            option("fragment-above", "BYTES", Check::Count, "Send longer bodies in pieces of that size"),
+            option("max-depth", "MESSAGES", Check::Count, "Close connections for which more of them wait"),
             SEED,
             REPLAY,
             SPEED,

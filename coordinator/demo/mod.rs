@@ -157,8 +157,12 @@ pub fn simulate(options: &SimulateOptions) -> Result<Outcome, DemoError> {
         spoken(options.wire.protocol),
         options.seed
     ));
-    if let Some(path) = &options.ca_file {
-        progress.line(&format!("authority of its certificate in {}", path.display()));
+    match &options.ca_file {
+        Some(path) => progress.line(&format!("authority of its certificate in {}", path.display())),
+        None if options.wire.transport.has_tls() => progress.line(
+            "nobody trusts its certificate: take --ca-file FILE and name that in the feed's ca_file, or set insecure = true there",
+        ),
+        None => {}
     }
     if let Some(truth) = simulator.truth_address() {
         progress.line(&format!("truth at http://{truth}"));

@@ -176,3 +176,44 @@ fn connections_that_broke_at_once_come_back_within_the_budget() {
     bed.pass(ms(3_000), &[]);
     assert_eq!(told(&bed), slots.len(), "each once, however often it asked");
 }
+
+#[test]
+fn a_list_that_is_sent_again_and_again_is_said_once_a_minute() {
+    let mut bed = Bed::new(config(4));
+    let said = |bed: &mut Bed| {
+        let log = std::mem::take(&mut bed.log);
+        log.iter().filter(|action| matches!(action, Action::Notice(Notice::ListLoaded { .. }))).count()
+    };
+    for _ in 0..100 {
+        bed.load_list(&["a", "b"]);
+    }
+    // The first finds nothing followed, the others both.
+    assert_eq!(said(&mut bed), 1);
+    bed.load_list(&["a", "b", "c"]);
+    assert_eq!(said(&mut bed), 1, "other numbers");
+    bed.pass(Duration::from_secs(61), &[]);
+    bed.log.clear();
+    bed.load_list(&["a", "b", "c"]);
+    bed.load_list(&["a", "b", "c"]);
+    assert_eq!(said(&mut bed), 1);
+}
+
+#[test]
+fn a_feed_that_is_down_says_why_without_what_is_past() {
+    let mut bed = Bed::new(config(4));
+    let why = |bed: &Bed| bed.pool.status(Surroundings::default()).feeds[0].why.clone();
+    let say = |bed: &mut Bed, state, detail: &str| {
+        let slots: Vec<_> = bed.seen.iter().map(|(slot, (generation, _))| (*slot, *generation)).collect();
+        for (slot, generation) in slots {
+            let message = FromWorker::Connection { state, detail: detail.to_owned(), lost: None };
+            bed.give(Input::Worker { slot, generation, message });
+        }
+    };
+    say(&mut bed, ConnectionState::Down, "h:1: no; next attempt in 5 ms");
+    assert_eq!(why(&bed), "no connection is up: h:1: no");
+    say(&mut bed, ConnectionState::Connecting, "");
+    assert_eq!(why(&bed), "no connection is up: h:1: no");
+    say(&mut bed, ConnectionState::Up, "");
+    say(&mut bed, ConnectionState::Connecting, "");
+    assert_eq!(why(&bed), "no connection is up");
+}
