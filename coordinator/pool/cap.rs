@@ -3,7 +3,7 @@
 //! Two signs: a connection that is lost just after more was asked of it than was ever answered, and subscriptions that get no
 //! load while others of the same connection have theirs. The first is believed when it comes three times and no connection holds as much, the second when
 //! the same match gets its load on another connection: a page without content gets none anywhere, and is left alone for
-//! `IGNORED_FOR`. What was learned is tried again from time to time, one match at a time. Called by `caps`.
+//! `IGNORED_FOR`. A third sign is that deltas are missing; that is looked for by `audit`. What was learned is tried again from time to time, one match at a time. Called by `caps`.
 
 use super::placement::SlotCap;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -30,6 +30,8 @@ const RETRY_LAST: Duration = Duration::from_secs(7_200);
 const RETRY_AGAIN: Duration = Duration::from_secs(60);
 /// An attempt that is not settled by then has failed.
 const TRIAL_FOR: Duration = Duration::from_secs(20);
+/// One that has its loads and is not known by then to get all deltas has failed, too.
+const AUDITED_FOR: Duration = Duration::from_secs(60);
 
 /// What is known of a feed's cap.
 #[derive(Debug)]
@@ -37,12 +39,22 @@ pub(super) struct Learner {
     configured: u32,
     learned: Option<u32>,
     learned_at: Duration,
+    sign: Sign,
     suspicions: Vec<Suspicion>,
     ignored: BTreeMap<MatchKey, Duration>,
     refusals: VecDeque<Refusal>,
     retry_at: Duration,
     retry_after: Duration,
     trial: Option<Trial>,
+}
+
+/// By what a connection above the cap is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sign {
+    /// It is lost, or lacks loads.
+    Loads,
+    /// It has its loads, and lacks deltas.
+    Deltas,
 }
 
 /// A connection that gave fewer loads than it was asked for.
@@ -74,6 +86,16 @@ pub(super) struct Trial {
     pub(super) generation: Generation,
     pub(super) cap: u32,
     pub(super) until: Duration,
+    pub(super) stage: Stage,
+}
+
+/// How far a trial is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// The connection is being filled.
+    Filling,
+    /// It has its loads; whether it also gets its deltas is being found out.
+    Audited,
 }
 
 impl Learner {
@@ -83,6 +105,7 @@ impl Learner {
             configured,
             learned: known.filter(|cap| (1..configured).contains(cap)),
             learned_at: Duration::ZERO,
+            sign: Sign::Loads,
             suspicions: Vec::new(),
             ignored: BTreeMap::new(),
             refusals: VecDeque::new(),
@@ -144,12 +167,33 @@ impl Learner {
             self.trial_failed(now);
             return None;
         }
-        self.learn(suspicion.granted, now)
+        self.learn(suspicion.granted, Sign::Loads, now)
     }
 
-    /// Some connection holds so much, with every load: less than that is no cap. Gives the new one if that disproves what was learned.
+    /// A connection serves so many in full and not more, as was proven on another. Gives the cap if that is a lower one.
+    pub(super) fn thinned(&mut self, granted: u32, now: Duration) -> Option<u32> {
+        self.learn(granted, Sign::Deltas, now)
+    }
+
+    /// Some connection holds so much, with every load: less than that is no cap, unless deltas were the sign. Gives the new one if
+    /// that disproves what was learned.
     pub(super) fn held(&mut self, held: u32) -> Option<u32> {
         self.refusals.retain(|of| of.asked > held);
+        match self.sign {
+            Sign::Loads => self.disproved(held),
+            Sign::Deltas => None,
+        }
+    }
+
+    /// The same where it is proven that no deltas are missing.
+    pub(super) fn served(&mut self, held: u32) -> Option<u32> {
+        match self.sign {
+            Sign::Loads => None,
+            Sign::Deltas => self.disproved(held),
+        }
+    }
+
+    fn disproved(&mut self, held: u32) -> Option<u32> {
         if self.learned.is_none_or(|learned| learned >= held) || self.trial.is_some() {
             return None;
         }
@@ -174,7 +218,9 @@ impl Learner {
             && now.saturating_sub(self.learned_at) <= LATE_REFUSALS
             && refusal.asked > learned
         {
-            return (refusal.granted > learned).then(|| self.learn_anew(refusal.granted, now)).flatten();
+            return (refusal.granted > learned)
+                .then(|| self.learn_anew(refusal.granted, Sign::Loads, now))
+                .flatten();
         }
         self.refusals.retain(|of| now.saturating_sub(of.at) < REFUSALS_WITHIN);
         self.refusals.push_back(refusal);
@@ -188,7 +234,7 @@ impl Learner {
             // What was answered before the end is the least that is granted; half of what was asked is the next guess.
             let guess = granted.max(elsewhere).max(least_asked / 2).min(least_asked - 1);
             self.refusals.clear();
-            self.learn(guess, now)
+            self.learn(guess, Sign::Loads, now)
         })?
     }
 
@@ -201,8 +247,11 @@ impl Learner {
         for suspicion in over {
             self.ignored.extend(suspicion.keys.into_iter().map(|key| (key, now + IGNORED_FOR)));
         }
-        if self.trial.is_some_and(|trial| trial.until <= now) {
-            self.trial_failed(now);
+        match self.trial.filter(|trial| trial.until <= now).map(|trial| trial.stage) {
+            Some(Stage::Filling) => self.trial_failed(now),
+            // Its loads alone are not believed.
+            Some(Stage::Audited) => self.trial_thinned(now),
+            None => {}
         }
     }
 
@@ -210,6 +259,11 @@ impl Learner {
     pub(super) fn gone(&mut self, slot: SlotId, generation: Generation) {
         self.suspicions.retain(|of| (of.slot, of.generation) != (slot, generation));
         self.trial = self.trial.filter(|trial| (trial.slot, trial.generation) != (slot, generation));
+    }
+
+    /// Whether some connection is under suspicion, or holds more for a while.
+    pub(super) fn is_learning(&self) -> bool {
+        self.trial.is_some() || !self.suspicions.is_empty()
     }
 
     /// Whether it is time to see if the server grants more by now.
@@ -220,7 +274,7 @@ impl Learner {
     /// This connection may hold so much for a while.
     pub(super) fn try_above(&mut self, slot: SlotId, generation: Generation, cap: u32, now: Duration) {
         let cap = cap.min(self.configured);
-        self.trial = Some(Trial { slot, generation, cap, until: now + TRIAL_FOR });
+        self.trial = Some(Trial { slot, generation, cap, until: now + TRIAL_FOR, stage: Stage::Filling });
     }
 
     /// No connection could be filled to try: later.
@@ -241,18 +295,38 @@ impl Learner {
         Some(trial.cap)
     }
 
+    /// The connection that was to hold more does, and is audited from now on: that may take longer.
+    pub(super) fn trial_audited(&mut self, now: Duration) {
+        if let Some(trial) = self.trial.as_mut().filter(|trial| trial.stage == Stage::Filling) {
+            trial.until = now + AUDITED_FOR;
+            trial.stage = Stage::Audited;
+        }
+    }
+
+    /// The connection that was to hold more does, but lacks deltas.
+    pub(super) fn trial_thinned(&mut self, now: Duration) {
+        self.sign = Sign::Deltas;
+        self.trial_failed(now);
+    }
+
+    /// By what the learned cap is known.
+    pub(super) fn sign(&self) -> Sign {
+        self.sign
+    }
+
     fn trial_failed(&mut self, now: Duration) {
         self.trial = None;
         self.retry_after = (self.retry_after * 2).min(RETRY_LAST);
         self.retry_at = now + self.retry_after;
     }
 
-    fn learn(&mut self, cap: u32, now: Duration) -> Option<u32> {
-        (cap >= 1 && cap < self.cap()).then(|| self.learn_anew(cap, now))?
+    fn learn(&mut self, cap: u32, sign: Sign, now: Duration) -> Option<u32> {
+        (cap >= 1 && cap < self.cap()).then(|| self.learn_anew(cap, sign, now))?
     }
 
-    fn learn_anew(&mut self, cap: u32, now: Duration) -> Option<u32> {
+    fn learn_anew(&mut self, cap: u32, sign: Sign, now: Duration) -> Option<u32> {
         self.learned = Some(cap);
+        self.sign = sign;
         self.learned_at = now;
         self.retry_at = now + self.retry_after;
         Some(cap)

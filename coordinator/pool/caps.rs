@@ -26,6 +26,17 @@ impl Pool {
         self.feed(feed).map_or(0, |feed| feed.learner.cap())
     }
 
+    /// What this connection may hold at the moment.
+    pub(super) fn cap_at(&self, feed: FeedId, slot: SlotId) -> u32 {
+        let Some(feed) = self.feed(feed) else { return 0 };
+        feed.learner.cap_of(slot).0.min(feed.auditor.cap_of(slot).unwrap_or(u32::MAX))
+    }
+
+    /// Whether some connection of the feed may be above what it may hold.
+    pub(super) fn may_be_above(&self, feed: FeedId) -> bool {
+        self.feed(feed).is_some_and(|feed| feed.learner.limits() || feed.auditor.suspected().is_some())
+    }
+
     /// Signs of a lower cap, what is above it, and whether more is granted by now.
     pub(super) fn tick_caps(&mut self, out: &mut Vec<Action>) {
         for feed in self.feed_ids() {
@@ -36,7 +47,7 @@ impl Pool {
             let held = self.held(feed);
             let disproved = self.feed_mut(feed).and_then(|state| {
                 state.learner.tick(now);
-                state.learner.held(held)
+                state.learner.held(held).or_else(|| state.learner.served(state.auditor.proven()))
             });
             if let Some(cap) = disproved {
                 out.push(Action::Notice(Notice::Cap { feed, news: CapNews::Raised { cap } }));
@@ -50,11 +61,11 @@ impl Pool {
         }
     }
 
-    fn learns(&self, feed: FeedId) -> bool {
+    pub(super) fn learns(&self, feed: FeedId) -> bool {
         self.config.feed(feed).is_some_and(|plan| plan.learning == Learning::Auto)
     }
 
-    fn slots_of(&self, feed: FeedId) -> Vec<SlotId> {
+    pub(super) fn slots_of(&self, feed: FeedId) -> Vec<SlotId> {
         self.slots.iter().filter(|slot| slot.feed == Some(feed)).map(|slot| slot.id).collect()
     }
 
@@ -80,7 +91,8 @@ impl Pool {
             return;
         }
         let generation = there.life.generation;
-        let news = CapNews::Suspected { worker: slot, granted, missing: missing.len() };
+        let why = "they get no load there";
+        let news = CapNews::Suspected { worker: slot, granted, missing: missing.len(), why };
         out.push(Action::Notice(Notice::Cap { feed, news }));
         for key in &missing {
             self.take_away(key, slot, out);
@@ -92,7 +104,7 @@ impl Pool {
     }
 
     /// Whether nothing changed on a connection for so long, with everything asked that was to be asked.
-    fn is_quiet(&self, slot: &Slot, time: Duration) -> bool {
+    pub(super) fn is_quiet(&self, slot: &Slot, time: Duration) -> bool {
         slot.life.is_ready()
             && slot.pulse == Pulse::Regular
             && slot.connection == ConnectionState::Up
@@ -161,19 +173,19 @@ impl Pool {
         whole.map(|slot| slot.report.loaded).max().unwrap_or(0)
     }
 
-    fn say_learned(&mut self, feed: FeedId, cap: u32, why: &'static str, out: &mut Vec<Action>) {
+    pub(super) fn say_learned(&mut self, feed: FeedId, cap: u32, why: &'static str, out: &mut Vec<Action>) {
         let configured = self.config.feed(feed).map_or(0, |plan| plan.cap);
         out.push(Action::Notice(Notice::Cap { feed, news: CapNews::Learned { cap, configured, why } }));
         self.placement_due = true;
         out.push(Action::SaveState);
     }
 
-    /// The matches by which a worker is above its cap and which have no second seat yet: the newest first.
+    /// The matches by which a worker is above its cap and which have no second seat yet: those that are to be tried elsewhere, then
+    /// the newest first.
     pub(super) fn surplus(&self, slot: &Slot) -> Vec<MatchKey> {
         let Some(feed) = slot.feed.filter(|_| slot.life.works()) else { return Vec::new() };
         let (Some(state), Some(plan)) = (self.feed(feed), self.config.feed(feed)) else { return Vec::new() };
-        let load = slot.load(plan.own_subscriptions);
-        let mut over = load.saturating_sub(state.learner.cap_of(slot.id).0);
+        let mut over = slot.will_hold(plan.own_subscriptions).saturating_sub(self.cap_at(feed, slot.id));
         if over == 0 {
             return Vec::new();
         }
@@ -182,7 +194,10 @@ impl Pool {
             let Some(a_match) = self.matches.get(key) else { continue };
             let Place::Placed { owner, candidate } = &a_match.place else { continue };
             match (owner.slot == slot.id, candidate) {
-                (true, None) => seats.push((owner.has_load(), std::cmp::Reverse(owner.epoch), key)),
+                (true, None) => {
+                    let stays = !state.auditor.is_witness(key);
+                    seats.push((stays, owner.has_load(), std::cmp::Reverse(owner.first_epoch), key));
+                }
                 // On its way out already.
                 (true, Some(_)) => over = over.saturating_sub(a_match.need.count()),
                 (false, _) => {}
@@ -190,7 +205,7 @@ impl Pool {
         }
         seats.sort();
         let mut keys = Vec::new();
-        for (_, _, key) in seats {
+        for (.., key) in seats {
             if over == 0 {
                 break;
             }
@@ -202,7 +217,7 @@ impl Pool {
 
     /// Surplus that nobody follows is free to go at once; what is live gets a second seat first, see `homeless`.
     fn let_surplus_go(&mut self, feed: FeedId, out: &mut Vec<Action>) {
-        if !self.feed(feed).is_some_and(|feed| feed.learner.limits()) {
+        if !self.may_be_above(feed) {
             return;
         }
         for slot in self.slots_of(feed) {
@@ -254,6 +269,15 @@ impl Pool {
         if !holds {
             return;
         }
+        let now = self.now;
+        if let Some(feed) = self.feed_mut(feed) {
+            feed.learner.trial_audited(now);
+        }
+        self.audit_trial(feed, trial.slot, out);
+    }
+
+    /// The connection that was to hold more is served in full.
+    pub(super) fn trial_held(&mut self, feed: FeedId, out: &mut Vec<Action>) {
         let now = self.now;
         let held = self.feed_mut(feed).and_then(|feed| feed.learner.trial_held(now));
         if let Some(cap) = held {

@@ -1,7 +1,8 @@
 //! A server that grants less than is configured, in each of its manners: everything is live soon, and no more is asked of it.
 
 use super::*;
-use touchline_common::ipc::messages::worker::LostWith;
+use std::collections::HashMap;
+use touchline_common::ipc::messages::worker::{Finding, LostWith};
 
 const GRANTED: usize = 37;
 const MATCHES: usize = 250;
@@ -13,6 +14,10 @@ enum Manners {
     ClosesAtOnce,
     Ignores,
     Refuses,
+    /// Grants everything, but leaves out deltas above.
+    Thins,
+    /// Leaves out nothing; its loads never are what its deltas made.
+    Unlike,
 }
 
 /// One worker's connection.
@@ -22,6 +27,10 @@ struct Line {
     asked: Vec<String>,
     granted: BTreeSet<String>,
     down_until: Option<Duration>,
+    /// Since when each match has been held without a fresh load.
+    loaded_at: HashMap<String, Duration>,
+    /// Those that get some of their deltas only: for as long as they are not subscribed again where there is room.
+    thinned: BTreeSet<String>,
 }
 
 struct World {
@@ -33,8 +42,25 @@ struct World {
     read: usize,
     /// The server has nothing for this match, whoever asks.
     empty: &'static str,
+    /// These never change.
+    quiet: BTreeSet<String>,
+    /// Audits, in all.
+    audits: usize,
     /// The most that a connection held at the end of a step.
     most: usize,
+}
+
+impl Line {
+    /// A match is subscribed, or subscribed again.
+    fn serve(&mut self, id: &str, most: usize, now: Duration) {
+        self.loaded_at.insert(id.to_owned(), now);
+        self.thinned.remove(id);
+        if self.list + self.granted.iter().filter(|held| *held != id && !self.thinned.contains(*held)).count()
+            >= most
+        {
+            self.thinned.insert(id.to_owned());
+        }
+    }
 }
 
 impl World {
@@ -42,10 +68,24 @@ impl World {
         let mut config = config(64);
         config.feeds[0].cap = 50;
         config.feeds[0].learning = Learning::Auto;
+        World::of(config, MATCHES, manners, saved)
+    }
+
+    fn of(config: PoolConfig, matches: usize, manners: Manners, saved: Option<&SavedStateV2>) -> World {
         let mut bed = Bed::after(config, saved);
-        let ids: Vec<String> = (0..MATCHES).map(|n| format!("m{n:03}")).collect();
+        let ids: Vec<String> = (0..matches).map(|n| format!("m{n:03}")).collect();
         bed.load_list(&ids.iter().map(String::as_str).collect::<Vec<_>>());
-        World { bed, manners, granted: GRANTED, lines: BTreeMap::new(), read: 0, empty: "", most: 0 }
+        World {
+            bed,
+            manners,
+            granted: GRANTED,
+            lines: BTreeMap::new(),
+            read: 0,
+            empty: "",
+            quiet: BTreeSet::new(),
+            audits: 0,
+            most: 0,
+        }
     }
 
     fn pass(&mut self, time: Duration) {
@@ -85,7 +125,9 @@ impl World {
                 ToWorker::Release { id, .. } => {
                     line.asked.retain(|held| *held != id.as_str());
                     line.granted.remove(id.as_str());
+                    line.thinned.remove(id.as_str());
                 }
+                ToWorker::Audit { id } => self.audit(slot, id.as_str()),
                 _ => {}
             }
         }
@@ -110,20 +152,49 @@ impl World {
             .collect();
         for id in missing {
             let line = self.lines.get_mut(&slot).unwrap();
-            if line.list + line.granted.len() < most {
+            let loads = line.list + line.granted.len() < most;
+            if loads || matches!(manners, Manners::Thins | Manners::Unlike) {
                 line.granted.insert(id.clone());
+                line.serve(&id, most, now);
                 self.state(slot, &id, MatchState::Live);
                 continue;
             }
             match manners {
                 Manners::Closes | Manners::ClosesAtOnce => return self.close(slot),
-                Manners::Ignores => {}
+                Manners::Ignores | Manners::Thins | Manners::Unlike => {}
                 Manners::Refuses => self.state(slot, &id, MatchState::Removed),
             }
         }
         let line = &self.lines[&slot];
         self.most = self.most.max(line.list + line.asked.len());
         self.report(slot);
+    }
+
+    /// Eight changes a second; of what is above the cap one in ten comes.
+    fn audit(&mut self, slot: SlotId, id: &str) {
+        self.audits += 1;
+        let now = self.bed.now;
+        let (manners, most, quiet) = (self.manners, self.granted, self.quiet.contains(id));
+        let line = self.lines.get_mut(&slot).unwrap();
+        let Some(at) = line.loaded_at.get(id).copied() else { return };
+        let thinned = line.thinned.contains(id);
+        line.serve(id, most, now);
+        let deltas = if quiet { 0 } else { (now - at).as_secs() as u32 * 8 };
+        let finding = match manners {
+            _ if deltas == 0 => Finding::Whole { deltas },
+            Manners::Thins if thinned => Finding::Missed { nodes: deltas.min(9) },
+            Manners::Unlike => Finding::Missed { nodes: 1 },
+            _ => Finding::Whole { deltas },
+        };
+        let Some(epoch) = self.epoch(slot, id) else { return };
+        self.say(slot, FromWorker::Audited { id: id.into(), epoch, finding });
+    }
+
+    fn epoch(&self, slot: SlotId, id: &str) -> Option<Epoch> {
+        let matches::Place::Placed { owner, candidate } = &self.bed.pool.matches.get(&key(id))?.place else {
+            return None;
+        };
+        candidate.iter().chain([owner]).find(|seat| seat.slot == slot).map(|seat| seat.epoch)
     }
 
     fn close(&mut self, slot: SlotId) {
@@ -143,13 +214,8 @@ impl World {
     }
 
     fn state(&mut self, slot: SlotId, id: &str, state: MatchState) {
-        let Some(matches::Place::Placed { owner, candidate }) =
-            self.bed.pool.matches.get(&key(id)).map(|of| of.place.clone())
-        else {
-            return;
-        };
-        let Some(seat) = candidate.iter().chain([&owner]).find(|seat| seat.slot == slot) else { return };
-        let report = MatchReport { id: id.into(), epoch: seat.epoch, state, took_ms: 3, name: None };
+        let Some(epoch) = self.epoch(slot, id) else { return };
+        let report = MatchReport { id: id.into(), epoch, state, took_ms: 3, name: None };
         self.say(slot, FromWorker::Match(report));
     }
 
@@ -189,6 +255,20 @@ impl World {
         }
     }
 
+    /// On each connection the newest match is served in full, and an older one is not: as if one that was had ended and made room.
+    fn serve_the_newest(&mut self) {
+        for line in self.lines.values_mut() {
+            let newest = line.thinned.pop_last().unwrap();
+            assert_eq!(line.asked.last(), Some(&newest));
+            line.thinned.insert(line.asked[20].clone());
+        }
+    }
+
+    /// Matches that get some of their deltas only.
+    fn thinned(&self) -> usize {
+        self.lines.values().map(|line| line.thinned.len()).sum()
+    }
+
     fn live(&self) -> usize {
         self.bed.pool.count().live
     }
@@ -200,7 +280,9 @@ impl World {
 
 #[test]
 fn within_half_a_minute_all_is_live_and_no_more_is_asked_than_is_granted() {
-    for manners in [Manners::Closes, Manners::ClosesAtOnce, Manners::Ignores, Manners::Refuses] {
+    for manners in
+        [Manners::Closes, Manners::ClosesAtOnce, Manners::Ignores, Manners::Refuses, Manners::Thins]
+    {
         let mut world = World::new(manners, None);
         world.pass(ms(30_000));
         assert_eq!(world.live(), MATCHES, "{manners:?}");
@@ -212,6 +294,104 @@ fn within_half_a_minute_all_is_live_and_no_more_is_asked_than_is_granted() {
         assert_eq!(world.live(), MATCHES, "{manners:?}");
         assert!(world.bed.said("feed.cap_learned") >= 1);
     }
+}
+
+#[test]
+fn no_more_leaves_a_connection_than_is_above_what_it_is_granted() {
+    let mut world = World::new(Manners::Thins, None);
+    world.pass(ms(60_000));
+    assert_eq!(world.learned(), Some(37));
+    // Six connections held 41 or 42.
+    assert_eq!(world.bed.said("match.moved"), 251 - 6 * 37);
+    assert_eq!(world.thinned(), 0);
+}
+
+#[test]
+fn what_was_thinned_and_stays_where_it_is_is_served_in_full_in_the_end() {
+    let mut world = World::new(Manners::Thins, None);
+    world.pass(ms(1_000));
+    world.serve_the_newest();
+    world.pass(ms(90_000));
+    assert_eq!((world.learned(), world.live(), world.thinned()), (Some(37), MATCHES, 0));
+    assert!(world.audits <= MATCHES + 60, "{} audits: each match once, and a few", world.audits);
+}
+
+#[test]
+fn a_server_that_thins_nothing_teaches_nothing_and_is_asked_little() {
+    let mut world = World::new(Manners::Thins, None);
+    world.granted = 50;
+    world.pass(ms(30_000));
+    let moved = world.bed.said("match.moving");
+    world.pass(ms(600_000));
+    assert_eq!((world.learned(), world.live()), (None, MATCHES));
+    assert_eq!((world.bed.said("match.moving"), moved), (0, 0));
+    assert!((1..=3).contains(&world.audits), "{} audits", world.audits);
+    assert_eq!(world.bed.said("feed.cap_suspected"), 0);
+}
+
+#[test]
+fn loads_that_always_differ_from_deltas_are_no_sign() {
+    let mut world = World::new(Manners::Unlike, None);
+    world.pass(ms(600_000));
+    assert_eq!((world.learned(), world.live()), (None, MATCHES));
+    assert_eq!(world.bed.said("match.moving"), 0, "there is nothing to compare with");
+    assert!(world.audits <= 60, "{} audits: of one connection, once", world.audits);
+}
+
+#[test]
+fn matches_that_do_not_change_prove_nothing_and_are_asked_less_and_less() {
+    let mut world = World::new(Manners::Thins, None);
+    world.quiet = (0..MATCHES).map(|n| format!("m{n:03}")).collect();
+    world.pass(ms(1_800_000));
+    assert_eq!(world.learned(), None);
+    assert!((10..=40).contains(&world.audits), "{} audits in half an hour", world.audits);
+    world.quiet.clear();
+    world.pass(ms(700_000));
+    assert_eq!((world.learned(), world.live()), (Some(37), MATCHES), "once they change");
+}
+
+#[test]
+fn a_third_of_the_matches_may_be_quiet() {
+    let mut world = World::new(Manners::Thins, None);
+    world.quiet = (0..MATCHES).step_by(3).map(|n| format!("m{n:03}")).collect();
+    world.pass(ms(60_000));
+    let learned = world.learned().unwrap();
+    assert!((36..=39).contains(&learned), "{learned}");
+    world.pass(ms(600_000));
+    assert!(world.learned().unwrap().abs_diff(37) <= 1, "{:?}", world.learned());
+    assert_eq!(world.live(), MATCHES);
+}
+
+#[test]
+fn one_match_more_is_believed_only_when_it_gets_its_deltas() {
+    let mut world = World::new(Manners::Thins, None);
+    world.pass(ms(30_000));
+    assert_eq!(world.learned(), Some(37));
+    world.pass(ms(1_000_000));
+    assert_eq!((world.learned(), world.most), (Some(37), 38), "tried and not believed");
+    assert_eq!((world.bed.said("feed.cap_raised"), world.bed.said("feed.cap_tried")), (0, 1));
+    world.granted = 39;
+    world.pass(ms(3_600_000));
+    assert_eq!((world.learned(), world.most, world.live()), (Some(39), 40, MATCHES));
+}
+
+#[test]
+fn a_match_that_misses_deltas_below_the_cap_teaches_nothing() {
+    let mut world = World::new(Manners::Thins, None);
+    world.granted = 50;
+    world.pass(ms(60_000));
+    let before = world.audits;
+    let slot = world.bed.pool.owner_slot(&key("m100")).unwrap();
+    let (epoch, nodes) = (world.epoch(slot, "m100").unwrap(), 4);
+    let found = FromWorker::Audited { id: "m100".into(), epoch, finding: Finding::Missed { nodes } };
+    world.say(slot, found);
+    world.pass(ms(300_000));
+    assert_eq!((world.learned(), world.bed.said("feed.cap_suspected")), (None, 0));
+    assert_eq!(world.bed.said("match.moving"), 0);
+    let asked = world.audits - before;
+    assert!((4..=12).contains(&asked), "it and the newest beside it are looked at: {asked}");
+    let view = world.bed.pool.status(Surroundings::default()).feeds[0].clone();
+    assert_eq!((view.audits, view.audits_missed), (world.audits as u64 + 1, 1));
 }
 
 #[test]
@@ -244,4 +424,38 @@ fn a_page_without_content_is_no_cap() {
     assert_eq!(world.learned(), None);
     assert_eq!(world.live(), MATCHES - 1);
     assert!(world.bed.said("feed.cap_suspected") <= 1, "it was tried elsewhere once");
+}
+
+#[test]
+fn what_is_tried_elsewhere_goes_where_fewer_are_held_though_others_have_room() {
+    let mut world = World::new(Manners::Thins, None);
+    // Each of six connections has room for eight more, and all are thinned.
+    world.pass(ms(1_000));
+    world.serve_the_newest();
+    let thinned: BTreeSet<String> = world.lines.values().flat_map(|line| line.thinned.clone()).collect();
+    world.pass(ms(10_000));
+    assert_eq!(world.bed.said("feed.cap_suspected"), 1);
+    let elsewhere: Vec<&Line> = world.lines.values().filter(|line| line.asked.len() == 3).collect();
+    assert_eq!(elsewhere.len(), 1);
+    assert!(elsewhere[0].asked.iter().all(|id| thinned.contains(id)), "{:?}", elsewhere[0].asked);
+}
+
+#[test]
+fn where_there_is_no_other_connection_nothing_is_learned_and_nobody_waits() {
+    let mut config = config(1);
+    config.feeds[0].cap = 50;
+    config.feeds[0].learning = Learning::Auto;
+    let mut world = World::of(config, 45, Manners::Thins, None);
+    world.pass(ms(300_000));
+    assert_eq!((world.learned(), world.live()), (None, 45));
+    world.bed.load_list(
+        &(0..48)
+            .map(|n| format!("m{n:03}"))
+            .collect::<Vec<_>>()
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>(),
+    );
+    world.pass(ms(5_000));
+    assert_eq!(world.live(), 48);
 }

@@ -1,5 +1,6 @@
 //! A feed at run time: its list, who follows it, how its first list fares, its budget of connections.
 
+use super::audit::Auditor;
 use super::cap::Learner;
 use super::list::MatchList;
 use std::collections::{BTreeMap, VecDeque};
@@ -29,6 +30,8 @@ pub(super) struct Feed {
     pub(super) loose_since: Option<Duration>,
     /// What its server grants one connection.
     pub(super) learner: Learner,
+    /// Whether it sends all deltas of what it grants.
+    pub(super) auditor: Auditor,
 }
 
 /// How the first list fares.

@@ -6,6 +6,8 @@
 //! on the disk; no slot has a process while it is parked. `simulation` holds them against seeded faults.
 
 mod action;
+mod audit;
+mod audits;
 mod balance;
 mod breaker;
 mod cap;
@@ -57,6 +59,7 @@ pub use views::{
     Surroundings, WorkerView, WorkersCount,
 };
 
+use audit::Auditor;
 use breaker::Breaker;
 use cap::Learner;
 use deaths::Deaths;
@@ -235,6 +238,7 @@ impl Pool {
         self.tick_shrink(out);
         self.tick_balance(out);
         self.tick_caps(out);
+        self.tick_audits(out);
         self.tick_requests(out);
         self.tick_feeds(out);
         self.tick_summary(out);
@@ -466,6 +470,7 @@ fn new_feed(plan: &FeedPlan) -> Feed {
         told_list: None,
         loose_since: None,
         learner: Learner::new(plan.cap, None),
+        auditor: Auditor::new(),
     }
 }
 

@@ -143,8 +143,10 @@ pub enum Notice {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // The fields are the table's keys.
 pub enum CapNews {
-    /// Some matches of a connection get no load; they are tried elsewhere.
-    Suspected { worker: SlotId, granted: u32, missing: usize },
+    /// Some matches of a connection get no load, or not all deltas; they are tried elsewhere.
+    Suspected { worker: SlotId, granted: u32, missing: usize, why: &'static str },
+    /// Matches of a connection were audited.
+    Audited { worker: SlotId, held: u32, audited: usize, missed: usize },
     /// The server grants less than is configured.
     Learned { cap: u32, configured: u32, why: &'static str },
     /// One connection takes more, to see whether it is granted by now.
@@ -157,6 +159,7 @@ impl CapNews {
     fn name(&self) -> &'static str {
         match self {
             CapNews::Suspected { .. } => "feed.cap_suspected",
+            CapNews::Audited { .. } => "feed.cap_audited",
             CapNews::Learned { .. } => "feed.cap_learned",
             CapNews::Tried { .. } => "feed.cap_tried",
             CapNews::Raised { .. } => "feed.cap_raised",
@@ -166,14 +169,17 @@ impl CapNews {
     fn level(&self) -> Level {
         match self {
             CapNews::Suspected { .. } | CapNews::Learned { .. } => Level::Warn,
-            CapNews::Tried { .. } | CapNews::Raised { .. } => Level::Info,
+            CapNews::Audited { .. } | CapNews::Tried { .. } | CapNews::Raised { .. } => Level::Info,
         }
     }
 
     fn write(&self, to: &mut Fields<'_>) {
         match self {
-            CapNews::Suspected { worker, granted, missing } => {
-                to.put("worker", worker).put("granted", granted).put("missing", missing);
+            CapNews::Suspected { worker, granted, missing, why } => {
+                to.put("worker", worker).put("granted", granted).put("missing", missing).put("why", why);
+            }
+            CapNews::Audited { worker, held, audited, missed } => {
+                to.put("worker", worker).put("held", held).put("audited", audited).put("missed", missed);
             }
             CapNews::Learned { cap, configured, why } => {
                 to.put("cap", cap).put("configured", configured).put("why", why);

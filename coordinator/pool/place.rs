@@ -78,8 +78,7 @@ impl Pool {
             .filter(|slot| slot.feed == Some(feed) && slot.takes_work())
             .map(|slot| {
                 let load = slot.load(plan.own_subscriptions);
-                let granted = self.feed(feed).map_or(plan.cap, |feed| feed.learner.cap_of(slot.id).0);
-                let cap = granted.min(limit.unwrap_or(u32::MAX));
+                let cap = self.cap_at(feed, slot.id).min(limit.unwrap_or(u32::MAX));
                 let room = if self.is_busy(slot) { 0 } else { cap.saturating_sub(load) };
                 let down = slot.connection != ConnectionState::Up
                     && self.now.saturating_sub(slot.spawned_at) > self.config.timing.busy_for;
@@ -245,7 +244,7 @@ impl Pool {
         for slot in self.slots.iter().filter(gives) {
             keys.extend(slot.matches.iter().filter(|key| self.lacks_candidate(key, slot.id)).cloned());
         }
-        if self.feed(feed).is_some_and(|feed| feed.learner.limits()) {
+        if self.may_be_above(feed) {
             let stays = |slot: &&Slot| slot.feed == Some(feed) && !gives_away(slot);
             for slot in self.slots.iter().filter(stays) {
                 keys.extend(self.surplus(slot));
@@ -273,7 +272,7 @@ impl Pool {
             for key in homeless {
                 let Some(from) = self.owner_slot(&key) else { continue };
                 let topics = self.matches.get(&key).map_or(u32::MAX, |a_match| a_match.need.count());
-                let Some(slot) = placement::choose(&offers, topics, Some(from)) else { continue };
+                let Some(slot) = self.choose_for(&key, topics, from, &offers) else { continue };
                 if !self.may_overlap(feed) {
                     self.let_go_for(&key, slot, out);
                 } else if !self.give_candidate(&key, from, slot, out) {
@@ -282,6 +281,24 @@ impl Pool {
                 take_room(&mut offers, slot, topics);
             }
         }
+    }
+
+    fn choose_for(&self, key: &MatchKey, topics: u32, from: SlotId, offers: &[Offer]) -> Option<SlotId> {
+        let most = self.feed(key.feed).and_then(|feed| feed.auditor.most_with(key)).unwrap_or(u32::MAX);
+        let fitting = offers.iter().filter(|offer| offer.load.saturating_add(topics) <= most);
+        placement::choose(&fitting.copied().collect::<Vec<_>>(), topics, Some(from))
+    }
+
+    /// Whether a match that is to be tried elsewhere finds no connection that holds few enough.
+    pub(super) fn lacks_contrast(&self, feed: FeedId) -> bool {
+        let offers = self.offers(feed, None);
+        self.homeless(feed).iter().any(|key| {
+            let topics = self.matches.get(key).map_or(0, |a_match| a_match.need.count());
+            self.feed(feed).is_some_and(|feed| feed.auditor.is_witness(key))
+                && self
+                    .owner_slot(key)
+                    .is_some_and(|from| self.choose_for(key, topics, from, &offers).is_none())
+        })
     }
 
     /// Candidates that take too long.

@@ -68,9 +68,12 @@ impl Pool {
                 self.placement_due = true;
                 out.push(Action::Notice(Notice::Connection { worker: slot, feed, state, detail }));
             }
+            FromWorker::Audited { id, epoch, finding } => {
+                let key = MatchKey { feed, id };
+                self.audited(&key, (slot, generation), epoch, finding, out);
+            }
             FromWorker::AsksToConnect => self.queue_for_leave(feed, slot, generation),
-            // Nobody asks yet.
-            FromWorker::Audited { .. } | FromWorker::Pong => {}
+            FromWorker::Pong => {}
             FromWorker::Leaving { why } => {
                 self.advance(Child::Worker(slot), Event::Announced);
                 if let Some(place) = self.slot_mut(slot) {

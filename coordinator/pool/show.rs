@@ -209,7 +209,7 @@ impl Pool {
 
     /// What the worker's connection may hold at the moment.
     fn shown_cap(&self, slot: &super::slot::Slot) -> u32 {
-        slot.feed.and_then(|feed| self.feed(feed)).map_or(0, |feed| feed.learner.cap_of(slot.id).0)
+        slot.feed.map_or(0, |feed| self.cap_at(feed, slot.id))
     }
 
     /// Why no connection of a feed is up, as one of its workers last said.
@@ -236,6 +236,7 @@ impl Pool {
             }
             Told::Nothing | Told::Up => (FeedState::Up, String::new()),
         };
+        let counts = self.feed(feed).map(|feed| feed.auditor.counts()).unwrap_or_default();
         Some(FeedView {
             name: plan.name.clone(),
             kind: plan.kind.clone(),
@@ -245,6 +246,8 @@ impl Pool {
             live: sum(|slot| slot.report.loaded),
             cap: plan.cap,
             round_ms: working().filter_map(|slot| slot.report.round_ms).max(),
+            audits: counts.audits,
+            audits_missed: counts.missed,
             learned_cap: self.feed(feed).and_then(|feed| feed.learner.learned()),
             why,
         })

@@ -15,7 +15,7 @@ const STEPS: usize = 100_000;
 const RECOVERY: Duration = Duration::from_secs(500);
 
 /// What must have happened in some run, or the simulation shows nothing.
-const EXPECTED: [&str; 30] = [
+const EXPECTED: [&str; 31] = [
     "worker.spawn_failed",
     "worker.died",
     "worker.left",
@@ -42,6 +42,7 @@ const EXPECTED: [&str; 30] = [
     "pool.degraded",
     "pool.recovered",
     "epochs.refused",
+    "feed.cap_audited",
     "feed.cap_suspected",
     "feed.cap_learned",
     "feed.cap_tried",
@@ -74,7 +75,7 @@ fn faults_break_no_invariant_and_all_recovers() {
         }
         None => {
             let mut seen = BTreeMap::<&str, usize>::new();
-            for seed in 1..=6 {
+            for seed in 1..=7 {
                 for (name, count) in run(seed) {
                     *seen.entry(name).or_default() += count;
                 }

@@ -178,6 +178,11 @@ impl Slot {
         (own + self.held + letting_go).max(self.report.subscriptions.saturating_add(self.reserved()))
     }
 
+    /// What it holds when it has seen every command: who looks for what is too much must not count what leaves already.
+    pub(super) fn will_hold(&self, own: u32) -> u32 {
+        own + self.held
+    }
+
     fn command(&mut self, change: Change) -> u64 {
         self.commands += 1;
         self.unseen.push_back((self.commands, change));

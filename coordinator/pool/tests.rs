@@ -549,7 +549,10 @@ fn answers_have_the_contracts_keys() {
         }
     };
     let status = serde_json::to_value(bed.pool.status(Surroundings::default())).unwrap();
-    has(keys(status["feeds"][0].clone()), "name kind state asked acknowledged live cap learned_cap");
+    has(
+        keys(status["feeds"][0].clone()),
+        "name kind state asked acknowledged live cap learned_cap audits audits_missed",
+    );
     has(keys(status["workers"].clone()), "ready starting parked restarts max");
     has(keys(status["matches"].clone()), "listed waiting subscribing live stale quarantined ended");
     has(keys(status["recorder"].clone()), "state documents events queue dropped");

@@ -180,6 +180,10 @@ pub struct FeedView {
     pub cap: u32,
     /// Subscriptions per connection, as the server taught us.
     pub learned_cap: Option<u32>,
+    /// Matches that were loaded again to see whether deltas of them are missing, since the coordinator's start.
+    pub audits: u64,
+    /// Of them, those whose deltas were.
+    pub audits_missed: u64,
     /// Under strategy `dumps`: from one load of a match to its next, milliseconds, at the slowest worker.
     pub round_ms: Option<u32>,
     /// Why it is not up; empty when it is.

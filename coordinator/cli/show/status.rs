@@ -104,6 +104,11 @@ fn feeds(status: &Value, out: &mut Printer<'_>) -> Result<(), Failure> {
         if let Some(round) = feed.get("round_ms").and_then(Value::as_u64) {
             reasons.push(format!("{}: a round of its matches takes {round} ms", clean(&name)));
         }
+        if let (Some(audits), Some(missed @ 1..)) =
+            (feed.get("audits").and_then(Value::as_u64), feed.get("audits_missed").and_then(Value::as_u64))
+        {
+            reasons.push(format!("{}: {missed} of {audits} fresh loads showed missing deltas", clean(&name)));
+        }
         let (kind, state) = (text(feed, "kind").to_owned(), text(feed, "state").to_owned());
         table.row([
             name,

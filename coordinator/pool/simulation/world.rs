@@ -10,7 +10,8 @@ use super::checks::Checks;
 use touchline_common::ipc::messages::Hello;
 use touchline_common::ipc::messages::recorder::{FromRecorder, RecorderStats};
 use touchline_common::ipc::messages::worker::{
-    ConnectionState, FromWorker, ListChange, LoadReport, LostWith, MatchDetail, MatchReport, MatchState,
+    ConnectionState, Finding, FromWorker, ListChange, LoadReport, LostWith, MatchDetail, MatchReport,
+    MatchState,
 };
 use touchline_common::model::{Listing, MatchId};
 
@@ -55,6 +56,8 @@ enum Manners {
     Ignores,
     /// Ends the connection.
     Closes,
+    /// Answers everything, but leaves out deltas of what is above.
+    Thins,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -82,6 +85,8 @@ struct Worker {
     inbox: Vec<ToWorker>,
     list: bool,
     matches: BTreeMap<MatchId, (Epoch, u32)>,
+    /// The same in the order in which the server was asked for them.
+    asked: Vec<MatchId>,
     /// Those of them whose loads the server gave.
     loaded: BTreeSet<MatchId>,
     seen: u64,
@@ -149,7 +154,8 @@ impl World {
             requests: 0,
             faults: Faults::On,
             cursed: None,
-            manners: [Manners::Generous, Manners::Ignores, Manners::Closes][(seed % 3) as usize],
+            manners: [Manners::Generous, Manners::Ignores, Manners::Closes, Manners::Thins]
+                [(seed % 4) as usize],
             storm_until: Duration::ZERO,
             checks: Checks::default(),
         };
@@ -300,6 +306,7 @@ impl World {
                     inbox: Vec::new(),
                     list: false,
                     matches: BTreeMap::new(),
+                    asked: Vec::new(),
                     loaded: BTreeSet::new(),
                     seen: 0,
                     slow_until: Duration::ZERO,

@@ -13,7 +13,35 @@ impl World {
     /// Whether the server gives one load more.
     pub(super) fn grants(&self, slot: SlotId) -> bool {
         let most = if self.now < LATER { GRANTED } else { GRANTED_LATER };
-        self.manners == Manners::Generous || self.workers[&slot].feed.0 != 0 || self.granted(slot) < most
+        matches!(self.manners, Manners::Generous | Manners::Thins)
+            || self.workers[&slot].feed.0 != 0
+            || self.granted(slot) < most
+    }
+
+    /// What a fresh load of a match shows of the deltas before it. One that did not change shows nothing.
+    pub(super) fn audit(&mut self, slot: SlotId, id: MatchId) {
+        let Some(worker) = self.workers.get(&slot) else { return };
+        let (generation, epoch) = (worker.generation, worker.matches.get(&id).map(|(epoch, _)| *epoch));
+        let Some(epoch) = epoch else { return };
+        let loaded = worker.loaded.contains(&id);
+        let thinned = self.is_thinned(slot, &id);
+        let finding = match (loaded, thinned, self.chance(30)) {
+            (false, ..) => Finding::Void,
+            (true, _, true) => Finding::Whole { deltas: 0 },
+            (true, true, false) => Finding::Missed { nodes: 3 },
+            (true, false, false) => Finding::Whole { deltas: 40 },
+        };
+        self.says(slot, generation, FromWorker::Audited { id, epoch, finding });
+    }
+
+    /// Whether a match is above what the server serves in full.
+    fn is_thinned(&self, slot: SlotId, id: &MatchId) -> bool {
+        let worker = &self.workers[&slot];
+        let most = if self.now < LATER { GRANTED } else { GRANTED_LATER };
+        let first = u32::from(worker.feed.0) + u32::from(worker.list);
+        let before = worker.asked.iter().take_while(|asked| *asked != id);
+        let before: u32 = before.filter_map(|id| worker.matches.get(id)).map(|(_, topics)| topics).sum();
+        self.manners == Manners::Thins && worker.feed.0 == 0 && first + before >= most
     }
 
     pub(super) fn load(&mut self, slot: SlotId, id: MatchId) {

@@ -44,7 +44,9 @@ impl World {
             }
             ToWorker::Assign { id, epoch, topics, .. } => {
                 worker.seen += 1;
-                worker.matches.insert(id.clone(), (epoch, topics.len() as u32));
+                if worker.matches.insert(id.clone(), (epoch, topics.len() as u32)).is_none() {
+                    worker.asked.push(id.clone());
+                }
                 let key = MatchKey { feed, id: id.clone() };
                 if self.cursed.as_ref().is_some_and(|(cursed, until)| *cursed == key && self.now < *until) {
                     self.exit(Child::Worker(slot), generation, Exit::Signal { number: 11, core: true });
@@ -72,6 +74,7 @@ impl World {
                 if worker.matches.get(&id).is_some_and(|held| held.0 == epoch) {
                     worker.matches.remove(&id);
                     worker.loaded.remove(&id);
+                    worker.asked.retain(|asked| *asked != id);
                 }
                 self.report(slot);
             }
@@ -81,6 +84,7 @@ impl World {
                     self.load(slot, id);
                 }
             }
+            ToWorker::Audit { id } => self.audit(slot, id),
             ToWorker::Details => self.details(slot),
             ToWorker::Stop { .. } => {
                 let exit = if self.chance(10) { Exit::Code(1) } else { Exit::Code(0) };
@@ -90,7 +94,6 @@ impl World {
             | ToWorker::Data
             | ToWorker::Listed { .. }
             | ToWorker::Board
-            | ToWorker::Audit { .. }
             | ToWorker::MayConnect
             | ToWorker::Ping
             | ToWorker::LogFilter { .. }
