@@ -1,0 +1,112 @@
+//! The options of the simulated server, of `demo` and `simulate`: what they become, and what is said of those that are wrong.
+
+use super::*;
+
+#[test]
+fn the_options_of_demo_and_simulate() {
+    let demo = touchline(&["demo"]);
+    assert_eq!(
+        demo.asked,
+        "DemoOptions { matches: 250, rate: 20000.0, burst: Some(BurstSpec { factor: 10.0, len: 5s, every: 20s }), duration: None, replay: Replay { files: [], speed: 1.0 }, \
+         dir: None, keep: No, seed: 1, cap: 50, wire: Wire { transport: Dpt, protocol: V4 }, output: Text }"
+    );
+    let args =
+        ["demo", "--matches", "9", "--rate", "2.5", "--for", "5s", "--replay", "a", "b", "--speed", "60"];
+    let more = ["--dir", "d", "--keep", "--seed", "7", "--cap", "3", "--burst", "10,200ms,5s", "--json"];
+    let wire = ["--transport", "wss", "--protocol", "zap"];
+    assert_eq!(
+        touchline(&[&args[..], &more, &wire].concat()).asked,
+        "DemoOptions { matches: 9, rate: 2.5, burst: Some(BurstSpec { factor: 10.0, len: 200ms, every: 5s }), \
+         duration: Some(5s), replay: Replay { files: [\"a\", \"b\"], speed: 60.0 }, dir: Some(\"d\"), keep: Yes, seed: 7, \
+         cap: 3, wire: Wire { transport: Wss, protocol: Zap }, output: Json }"
+    );
+    let simulate = touchline(&["simulate", "--listen", "[::1]:0", "--truth", "127.0.0.1:9", "--churn", "30"]);
+    assert_eq!(
+        simulate.asked,
+        "SimulateOptions { listen: [::1]:0, wire: Wire { transport: Dpt, protocol: V4 }, ca_file: None, matches: 250, rate: 1000.0, burst: None, cap: None, \
+         payload: Inplay, manners: Manners { over_cap: Close, login: None, session: None, keep_alive: 0ns, on_resume: Queued, encoding: None, \
+         fragment_above: None, max_depth: None }, seed: 1, churn: 30.0, \
+         replay: Replay { files: [], speed: 1.0 }, truth: Some(127.0.0.1:9), output: Text }"
+    );
+    let args = [
+        "simulate",
+        "--cap",
+        "9",
+        "--over-cap",
+        "thin",
+        "--login",
+        "u:secret",
+        "--session",
+        "t",
+        "--keep-alive",
+        "60s",
+        "--reload-on-resume",
+    ];
+    let more = ["--encoding", "zlib", "--fragment-above", "9000", "--max-depth", "1000"];
+    let manners = touchline(&[&args[..], &more].concat()).asked;
+    assert!(
+        manners.contains(
+            "Manners { over_cap: Thin, login: Some(Login { username: \"u\", .. }), session: Some(\"t\"), keep_alive: 60s, on_resume: Reload, \
+             encoding: Zlib, fragment_above: Some(9000), max_depth: Some(1000) }"
+        ),
+        "{manners}"
+    );
+    let trusted = touchline(&["simulate", "--transport", "dpts", "--ca-file", "ca.pem"]).asked;
+    assert!(
+        trusted.contains("wire: Wire { transport: Dpts, protocol: V4 }, ca_file: Some(\"ca.pem\")"),
+        "{trusted}"
+    );
+    assert_eq!(
+        touchline(&["worker", "--slot", "3"]).asked,
+        "ChildOptions { kind: Worker, slot: Some(3), parent: None }"
+    );
+}
+
+#[test]
+fn a_wrong_option_of_the_simulated_server_is_named_with_what_was_expected() {
+    const WHOLE: &str = "expected a whole number of at least";
+    for (bad, expected) in [
+        ("demo --matches 0", "expected at least 1, or --replay FILE with it"),
+        ("demo --cap 0", "expected a whole number of at least 1"),
+        ("demo --cap 5000000000", "--cap: expected a number from 1 to 4294967295"),
+        ("demo --burst 1,5s,5s", "expected FACTOR,LEN,EVERY"),
+        ("demo --protocol zap --transport dpts", "--protocol zap is spoken over a WebSocket, not over dpts"),
+        ("simulate --listen here", "expected an address and a port"),
+        ("simulate --transport tcp", "possible values: dpt, dpts, ws, wss"),
+        ("simulate --transport", "possible values: dpt, dpts, ws, wss"),
+        ("simulate --protocol v3", "possible values: v4, zap"),
+        ("simulate --protocol zap", "expected ws or wss"),
+        ("simulate --transport ws --ca-file ca.pem", "ws has no certificate; expected dpts or wss"),
+        ("simulate --encoding gzip", "possible values: none, zlib, base64"),
+        ("simulate --encoding zlib --transport wss", "expected --transport dpt or dpts"),
+        ("simulate --fragment-above 0", WHOLE),
+        ("simulate --fragment-above 10kB", WHOLE),
+        ("simulate --fragment-above -5", WHOLE),
+        ("simulate --max-depth 0", WHOLE),
+        ("simulate --matches -1", WHOLE),
+        ("simulate --rate -5", "expected a number of at least 0"),
+        ("simulate --cap x", WHOLE),
+        ("simulate --cap 5 --over-cap reset", "possible values: close, error, ignore, no-load, thin"),
+        ("simulate --over-cap thin", "expected --cap N with it"),
+        ("simulate --reload-on-resume", "expected --keep-alive DUR with it"),
+        ("simulate --keep-alive forever", "is no duration"),
+        ("simulate --login secret", "expected USER:PASSWORD"),
+        ("simulate --session a,b", "expected what follows S_"),
+        ("simulate --session= --matches 1", "expected what follows S_"),
+        ("simulate --encodings zlib", "a similar argument exists: '--encoding'"),
+    ] {
+        let args: Vec<&str> = bad.split(' ').collect();
+        let ran = touchline(&args);
+        assert_eq!((ran.code, ran.asked.as_str()), (Code::Usage, ""), "{bad}: {}", ran.err);
+        assert!(ran.err.contains(expected), "{bad}: {}", ran.err);
+        assert!(!ran.err.contains("secret"), "{}", ran.err);
+    }
+    for good in [
+        "demo --matches 0 --replay a",
+        "simulate --cap 5 --over-cap thin",
+        "simulate --keep-alive 1s --reload-on-resume --session t",
+    ] {
+        let args: Vec<&str> = good.split(' ').collect();
+        assert_eq!(touchline(&args).code, Code::Done, "{good}");
+    }
+}
