@@ -52,10 +52,14 @@ pub(super) struct Worker {
     told: HashSet<(MatchKey, Epoch)>,
     /// When bytes last came, wall clock in microseconds.
     heard: i64,
+    /// Up to when it has told what it saw, by its own stamps: all before came before. None: it told nothing here yet.
+    told_until: Option<i64>,
 }
 
 /// The longest that a worker hangs before it is ended, microseconds.
 const HANGS: i64 = 10_000_000;
+/// A worker that tells of what it saw longer ago has more that it has not told yet, microseconds.
+const BEHIND: i64 = 250_000;
 
 /// What a turn needs.
 pub(super) struct Surroundings<'a> {
@@ -96,7 +100,18 @@ impl Worker {
         let told = HashSet::new();
         let phase = Phase::New;
         let heard = wall_us();
-        Worker { channel, watch, source, phase, readable: true, buffered: false, ended: false, told, heard }
+        Worker {
+            channel,
+            watch,
+            source,
+            phase,
+            readable: true,
+            buffered: false,
+            ended: false,
+            told,
+            heard,
+            told_until: None,
+        }
     }
 
     /// Who writes here.
@@ -104,10 +119,19 @@ impl Worker {
         self.source
     }
 
-    /// When it was last seen to work, if its end is seen at `now`; wall clock in microseconds. One that hangs is ended by its
-    /// own watchdog or by the coordinator, so of a quiet one no more than [`HANGS`] is doubted.
+    /// Since when nothing is known of what it followed, if its end is seen at `now`; wall clock in microseconds. One that was
+    /// behind with telling, since there was no recorder for a while, took the rest along. One that hangs is ended by its own
+    /// watchdog or by the coordinator, so of a quiet one no more than [`HANGS`] is doubted.
     pub(super) fn last_sign(&self, now: i64) -> i64 {
-        self.heard.max(now - HANGS).min(now)
+        match self.told_until {
+            Some(told) if self.heard - told > BEHIND => told,
+            Some(_) | None => self.heard.max(now - HANGS).min(now),
+        }
+    }
+
+    fn has_told(&mut self, until: i64) {
+        // A document that is published once more has an old stamp.
+        self.told_until = self.told_until.max(Some(until));
     }
 
     /// The poller saw something.
@@ -210,12 +234,14 @@ impl Worker {
                     return Ok(());
                 }
                 self.phase = Phase::Flowing { next: next + 1 };
+                self.has_told(stamp(&message));
                 let version = around.documents.version(key, *epoch);
                 around.jobs.push(Job::Frame { source: self.source, frame: message, version });
                 Ok(())
             }
             (ToRecorderData::Publish(_), Phase::Flowing { .. }) => {
                 if let ToRecorderData::Publish(publish) = message {
+                    self.has_told(publish.received_at);
                     self.publish(publish, around);
                 }
                 Ok(())
@@ -278,5 +304,17 @@ impl Worker {
     /// The channel's descriptor, for the poller.
     pub(super) fn channel(&self) -> &DataChannel {
         &self.channel
+    }
+}
+
+/// When its worker saw what a message tells, by its own clock.
+fn stamp(message: &ToRecorderData) -> i64 {
+    match message {
+        ToRecorderData::Base { received_at, .. } => *received_at,
+        ToRecorderData::Obs { observation, .. } => observation.received_at,
+        ToRecorderData::Lost { since, .. } => *since,
+        ToRecorderData::End { at, .. } => *at,
+        ToRecorderData::Publish(publish) => publish.received_at,
+        ToRecorderData::Open { .. } => 0,
     }
 }

@@ -159,6 +159,11 @@ impl Peer {
     }
 
     fn base(&mut self, id: &str, epoch: u64, home: i64) {
+        self.base_of(id, epoch, home, time::wall_us());
+    }
+
+    /// What the worker saw at `received_at`.
+    fn base_of(&mut self, id: &str, epoch: u64, home: i64, received_at: i64) {
         self.n += 1;
         let registers = [(HOME, home), (Register::Score(Side::Away), 0), (Register::Phase, 1)];
         self.send(&ToRecorderData::Base {
@@ -168,7 +173,7 @@ impl Peer {
             facts: Facts { sport: Some("soccer".into()), scoring: Scoring::Goals },
             registers: registers.into_iter().collect(),
             clock: None,
-            received_at: time::wall_us(),
+            received_at,
         });
     }
 
@@ -293,6 +298,26 @@ fn a_restarted_recorder_goes_on_where_it_was() {
     assert_eq!(told.iter().filter(|kind| *kind == "goal").count(), 2, "{told:?}");
     let dense = count(&store, "SELECT count(*) = max(seq) FROM events");
     assert_eq!(dense, 1);
+}
+
+#[test]
+fn what_a_worker_took_along_that_was_behind_is_in_its_gap() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut coordinator = Coordinator::start(&config(&folder));
+    // There was no recorder for half a minute: this is the oldest of what it holds.
+    let seen_at = time::wall_us() - 30_000_000;
+    let mut behind = coordinator.worker(1, 1);
+    behind.base_of("M1", 5, 0, seen_at);
+    behind.acknowledged();
+    drop(behind);
+    coordinator.until(|message| match message {
+        FromRecorder::Stats(stats) if stats.gaps_open == 1 => Some(()),
+        _ => None,
+    });
+    let gaps = coordinator.answer("gaps", "{}");
+    let since: jiff::Timestamp = gaps["result"][0]["started_at"].as_str().unwrap().parse().unwrap();
+    assert_eq!(since.as_microsecond(), seen_at, "{gaps}");
+    coordinator.stop();
 }
 
 #[test]
