@@ -138,6 +138,8 @@ pub struct Timing {
     pub backoff_min: Duration,
     /// The longest back-off.
     pub backoff_max: Duration,
+    /// The same for the recorder, which nobody stands in for.
+    pub backoff_alone: Duration,
     /// Ready for this long is healthy: forgets back-off.
     pub healthy_after: Duration,
     /// The window of the intensity limits.
@@ -193,6 +195,7 @@ impl Default for Timing {
             stop_kill_after: s(5),
             backoff_min: ms(500),
             backoff_max: s(30),
+            backoff_alone: s(5),
             healthy_after: s(60),
             intensity_window: s(60),
             slot_deaths: 5,

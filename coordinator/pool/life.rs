@@ -105,7 +105,7 @@ pub(super) enum Departure {
 pub(super) enum Peers {
     /// A worker's slot: where one dies too often it is parked, and others go on.
     Many,
-    /// The recorder's: it is waited for, but no longer than the longest back-off.
+    /// The recorder's: it is waited for, but not for long, since workers hold meanwhile what nobody else has.
     Nobody,
 }
 
@@ -368,7 +368,11 @@ impl Life {
         } else if healthy {
             State::Dead
         } else {
-            let delay = backoff(self.failures, timing, jitter);
+            let longest = match self.peers {
+                Peers::Many => timing.backoff_max,
+                Peers::Nobody => timing.backoff_alone,
+            };
+            let delay = backoff(self.failures, longest, timing, jitter);
             self.failures = self.failures.saturating_add(1);
             State::Backoff { until: now + delay }
         };
@@ -402,10 +406,10 @@ fn rung_after(signal: Signal, now: Duration, timing: &Timing) -> Option<(Duratio
     }
 }
 
-fn backoff(failures: u32, timing: &Timing, jitter: &mut Jitter) -> Duration {
+fn backoff(failures: u32, longest: Duration, timing: &Timing, jitter: &mut Jitter) -> Duration {
     let doubled = timing.backoff_min.saturating_mul(1u32.checked_shl(failures.min(16)).unwrap_or(u32::MAX));
     // ± 20 %, never below the minimum.
-    doubled.min(timing.backoff_max).mul_f64(0.8 + 0.4 * jitter.fraction()).max(timing.backoff_min)
+    doubled.min(longest).mul_f64(0.8 + 0.4 * jitter.fraction()).max(timing.backoff_min)
 }
 
 #[cfg(test)]

@@ -124,7 +124,7 @@ fn a_recorder_that_dies_again_and_again_is_waited_for_no_longer_than_its_back_of
     for _ in 0..12 {
         let (child, generation) = (Child::Recorder, bed.pool.recorder.life.generation);
         bed.give(Input::Exited { child, generation, exit: KILLED, usage: None });
-        bed.pass(Duration::from_secs(37), &[]);
+        bed.pass(Duration::from_secs(7), &[]);
         assert!(bed.pool.recorder.life.is_ready(), "{:?}", bed.pool.recorder.life.state);
     }
     assert_eq!(bed.said("recorder.parked"), 0);
