@@ -1,7 +1,8 @@
 //! The documents in memory: sections as they came, put together only when somebody needs one.
 //!
 //! A rendering is applied as a unit. `version` is dense from 1 per epoch. What a candidate publishes is held beside
-//! the document until the ledger adopts its epoch, and is then version 1 of it.
+//! the document until the ledger adopts its epoch, and is then version 1 of it. Candidates are held apart: after a start of the
+//! recorder the owner, too, has an epoch that is not adopted yet, and another worker may be ahead of it.
 
 use super::config::RecordConfig;
 use super::store::payload::push_text;
@@ -32,6 +33,9 @@ struct Body {
     saved: bool,
 }
 
+/// Candidates whose renderings are held; a match has its seat at two workers at most. Beyond it the lowest epoch goes.
+const HELD: usize = 3;
+
 /// What a candidate has published.
 #[derive(Debug)]
 struct Held {
@@ -56,7 +60,8 @@ struct Document {
     /// Sections of the store that are gone.
     removed: BTreeSet<String>,
     unsaved: bool,
-    held: Option<Box<Held>>,
+    /// The lowest epoch first.
+    held: Vec<Held>,
 }
 
 /// Every document.
@@ -131,11 +136,10 @@ impl Documents {
         let document = self.all.entry(key.clone()).or_default();
         document.owner = document.owner.max(epoch);
         document.ended = false;
-        let held = document.held.take_if(|held| held.epoch <= epoch)?;
-        if held.epoch < epoch {
-            return None;
-        }
-        let publish = held.publish;
+        let at = document.held.iter().position(|held| held.epoch == epoch);
+        let held = at.map(|at| document.held.remove(at));
+        document.held.retain(|held| held.epoch > epoch);
+        let publish = held?.publish;
         if !document.unsaved {
             self.unsaved.push_back((now, key.clone()));
         }
@@ -242,6 +246,20 @@ pub enum Pace {
     Last,
 }
 
+impl Held {
+    fn change(&mut self, changes: Publish) {
+        let whole = &mut self.publish;
+        (whole.stale, whole.received_at, whole.updated_at) =
+            (changes.stale, changes.received_at, changes.updated_at);
+        for section in changes.sections {
+            match whole.sections.iter_mut().find(|known| known.key == section.key) {
+                Some(known) => known.body = section.body,
+                None => whole.sections.push(section),
+            }
+        }
+    }
+}
+
 impl Document {
     fn take(&mut self, publish: Publish) -> u64 {
         if self.epoch != publish.epoch {
@@ -278,21 +296,16 @@ impl Document {
     }
 
     fn hold(&mut self, publish: Publish) {
-        let held = match &mut self.held {
-            Some(held) if held.epoch == publish.epoch && publish.extent == Extent::Changes => held,
-            Some(held) if held.epoch > publish.epoch => return,
-            Some(_) | None => {
-                self.held = Some(Box::new(Held { epoch: publish.epoch, publish }));
-                return;
-            }
-        };
-        let old = &mut held.publish;
-        (old.stale, old.received_at, old.updated_at) =
-            (publish.stale, publish.received_at, publish.updated_at);
-        for section in publish.sections {
-            match old.sections.iter_mut().find(|known| known.key == section.key) {
-                Some(known) => known.body = section.body,
-                None => old.sections.push(section),
+        let epoch = publish.epoch;
+        match self.held.iter_mut().find(|held| held.epoch == epoch) {
+            Some(held) if publish.extent == Extent::Changes => held.change(publish),
+            Some(held) => held.publish = publish,
+            None => {
+                let at = self.held.partition_point(|held| held.epoch < epoch);
+                self.held.insert(at, Held { epoch, publish });
+                if self.held.len() > HELD {
+                    self.held.remove(0);
+                }
             }
         }
     }
@@ -375,3 +388,59 @@ impl Document {
 
 /// Before a market's key in its section's name.
 const MARKET: &str = "market:";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use touchline_common::model::FeedId;
+
+    fn publish(epoch: u64, extent: Extent, sections: &[(SectionKey, &str)]) -> Publish {
+        let section =
+            |(key, body): &(SectionKey, &str)| Section { key: key.clone(), body: Some((*body).to_owned()) };
+        Publish {
+            key: MatchKey { feed: FeedId(0), id: "M".into() },
+            epoch: Epoch(epoch),
+            extent,
+            sections: sections.iter().map(section).collect(),
+            stale: false,
+            received_at: 0,
+            updated_at: 0,
+        }
+    }
+
+    #[test]
+    fn an_owner_with_a_new_epoch_keeps_what_it_published_beside_a_candidate_above_it() {
+        let market = |key: &str| SectionKey::Market(key.into());
+        let whole = |epoch: u64, body: &'static str| {
+            publish(epoch, Extent::Whole, &[(SectionKey::Head, "{}"), (market("K"), body)])
+        };
+        let now = Instant::now();
+        let key = MatchKey { feed: FeedId(0), id: "M".into() };
+        let config = Arc::new(RecordConfig::new(&touchline_common::config::Config::default()));
+        let mut documents = Documents::new(config, Vec::new(), vec![(key.clone(), Epoch(5))]);
+        assert_eq!(documents.apply(whole(5, "5"), now), Applied::Version(1));
+        // The recorder started anew: its worker has epoch 7, and the match is on its way to another, with 9, which is quicker.
+        for (epoch, body) in [(9, "9"), (7, "7")] {
+            assert_eq!(documents.apply(whole(epoch, body), now), Applied::Held);
+        }
+        let (adopted, version) = documents.adopt(&key, Epoch(7), now).unwrap();
+        assert_eq!((adopted, version), (whole(7, "7"), 1));
+        let more = publish(7, Extent::Changes, &[(market("L"), "7")]);
+        assert_eq!(documents.apply(more, now), Applied::Version(2));
+        assert!(
+            documents.text(&key).unwrap().contains(r#""markets":{"K":7,"L":7}"#),
+            "{:?}",
+            documents.text(&key)
+        );
+        // What the candidate changes meanwhile is its own.
+        let more = publish(9, Extent::Changes, &[(market("N"), "9")]);
+        assert_eq!(documents.apply(more, now), Applied::Held);
+        documents.adopt(&key, Epoch(9), now).unwrap();
+        assert!(
+            documents.text(&key).unwrap().contains(r#""markets":{"K":9,"N":9}"#),
+            "{:?}",
+            documents.text(&key)
+        );
+        assert_eq!(documents.apply(whole(7, "7"), now), Applied::Refused);
+    }
+}
