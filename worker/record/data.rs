@@ -4,7 +4,7 @@
 //! socket then fills up and the worker holds what is its own. A hole in the numbers ends the channel.
 
 use super::documents::{Applied, Documents};
-use super::ledger::Source;
+use super::ledger::{LastSign, Source};
 use super::store::{Job, Queue};
 use super::time::wall_us;
 use crate::watch::Watch;
@@ -49,14 +49,25 @@ pub(super) struct Worker {
     /// There may be whole frames in the buffer.
     buffered: bool,
     ended: bool,
-    told: HashSet<(MatchKey, Epoch)>,
-    /// When bytes last came, wall clock in microseconds.
+    told_epochs: HashSet<(MatchKey, Epoch)>,
+    /// When it came, wall clock in microseconds.
+    attached: i64,
+    /// When bytes last came, likewise.
     heard: i64,
-    /// Up to when it has told what it saw, by its own stamps: all before came before. None: it told nothing here yet.
-    told_until: Option<i64>,
+    /// The last numbered message: what is not numbered says nothing of what its worker still holds.
+    told: Option<ToldUntil>,
 }
 
-/// The longest that a worker hangs before it is ended, microseconds.
+/// How far a worker is with telling.
+#[derive(Clone, Copy, Debug)]
+struct ToldUntil {
+    /// The newest stamp of its own, wall clock in microseconds: all before was told before.
+    stamp: i64,
+    /// When the last one came.
+    came: i64,
+}
+
+/// The longest that a worker hangs before it is ended, and that it takes to begin with telling, microseconds.
 const HANGS: i64 = 10_000_000;
 /// A worker that tells of what it saw longer ago has more that it has not told yet, microseconds.
 const BEHIND: i64 = 250_000;
@@ -97,9 +108,9 @@ pub(super) enum Fate {
 impl Worker {
     /// A fresh channel.
     pub(super) fn new(channel: DataChannel, source: Source, watch: Watch) -> Worker {
-        let told = HashSet::new();
+        let told_epochs = HashSet::new();
         let phase = Phase::New;
-        let heard = wall_us();
+        let attached = wall_us();
         Worker {
             channel,
             watch,
@@ -108,9 +119,10 @@ impl Worker {
             readable: true,
             buffered: false,
             ended: false,
-            told,
-            heard,
-            told_until: None,
+            told_epochs,
+            attached,
+            heard: attached,
+            told: None,
         }
     }
 
@@ -119,19 +131,19 @@ impl Worker {
         self.source
     }
 
-    /// Since when nothing is known of what it followed, if its end is seen at `now`; wall clock in microseconds. One that was
-    /// behind with telling, since there was no recorder for a while, took the rest along. One that hangs is ended by its own
-    /// watchdog or by the coordinator, so of a quiet one no more than [`HANGS`] is doubted.
-    pub(super) fn last_sign(&self, now: i64) -> i64 {
-        match self.told_until {
-            Some(told) if self.heard - told > BEHIND => told,
-            Some(_) | None => self.heard.max(now - HANGS).min(now),
+    /// Since when nothing is known of what it followed, if its end is seen at `now`, wall clock in microseconds.
+    pub(super) fn last_sign(&self, now: i64) -> LastSign {
+        match self.told {
+            Some(told) if told.came - told.stamp > BEHIND => LastSign::Behind(told.stamp),
+            None if now - self.attached < HANGS => LastSign::Behind(0),
+            // One that hangs is ended by its own watchdog or by the coordinator, so no more of a quiet one is doubted.
+            Some(_) | None => LastSign::Heard(self.heard.max(now - HANGS).min(now)),
         }
     }
 
-    fn has_told(&mut self, until: i64) {
-        // A document that is published once more has an old stamp.
-        self.told_until = self.told_until.max(Some(until));
+    fn has_told(&mut self, stamp: i64) {
+        let newest = self.told.map_or(stamp, |told| told.stamp.max(stamp));
+        self.told = Some(ToldUntil { stamp: newest, came: wall_us() });
     }
 
     /// The poller saw something.
@@ -241,7 +253,6 @@ impl Worker {
             }
             (ToRecorderData::Publish(_), Phase::Flowing { .. }) => {
                 if let ToRecorderData::Publish(publish) = message {
-                    self.has_told(publish.received_at);
                     self.publish(publish, around);
                 }
                 Ok(())
@@ -275,10 +286,10 @@ impl Worker {
 
     /// Tells once that an epoch was refused.
     pub(super) fn refuse(&mut self, key: MatchKey, epoch: Epoch) {
-        if self.told.len() >= MAX_TOLD {
-            self.told.clear();
+        if self.told_epochs.len() >= MAX_TOLD {
+            self.told_epochs.clear();
         }
-        if self.told.insert((key.clone(), epoch)) {
+        if self.told_epochs.insert((key.clone(), epoch)) {
             self.send(&FromRecorderData::Refused { key, epoch });
         }
     }
@@ -314,7 +325,6 @@ fn stamp(message: &ToRecorderData) -> i64 {
         ToRecorderData::Obs { observation, .. } => observation.received_at,
         ToRecorderData::Lost { since, .. } => *since,
         ToRecorderData::End { at, .. } => *at,
-        ToRecorderData::Publish(publish) => publish.received_at,
-        ToRecorderData::Open { .. } => 0,
+        ToRecorderData::Publish(_) | ToRecorderData::Open { .. } => 0,
     }
 }

@@ -47,6 +47,10 @@ const TICK: Duration = Duration::from_millis(100);
 const DRAIN: Duration = Duration::from_secs(2);
 /// How long the last commit may take beyond that.
 const LAST_COMMIT: Duration = Duration::from_secs(2);
+/// The part of the time for a stop within which the channels are read to their end.
+const DRAIN_PART: f32 = 0.7;
+/// The part of it at whose end the last commit is given up; the rest is for leaving.
+const COMMIT_PART: f32 = 0.9;
 /// Control messages that may wait for a coordinator that does not read.
 const MAX_OUTBOX: usize = 200_000;
 /// Documents of one `Documents` message.
@@ -60,9 +64,10 @@ const CONTROL_PER_TURN: usize = 256;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Running,
-    /// Reads its data channels to their end until then.
+    /// Reads its data channels to their end until then; the last commit has until `last`.
     Draining {
         until: Instant,
+        last: Instant,
     },
     /// Waits for the last commit until then.
     Committing {
@@ -249,7 +254,8 @@ impl Recorder {
                 self.control_readable = false;
                 if self.state == State::Running {
                     log::warn!("recorder.coordinator_gone");
-                    self.state = State::Draining { until: Instant::now() + DRAIN };
+                    let until = Instant::now() + DRAIN;
+                    self.state = State::Draining { until, last: until + LAST_COMMIT };
                 }
                 return Ok(());
             }
@@ -300,11 +306,12 @@ impl Recorder {
             ToRecorder::Documents => self.tell_documents(request),
             ToRecorder::Stop { deadline_ms } => {
                 let time = Duration::from_millis(u64::from(deadline_ms));
-                // A part of the time is the last commit's.
-                let until = Instant::now() + time.mul_f32(0.7).min(DRAIN);
+                let now = Instant::now();
                 log::info!(deadline_ms = deadline_ms; "recorder.stop");
                 if self.state == State::Running {
-                    self.state = State::Draining { until };
+                    let until = now + time.mul_f32(DRAIN_PART).min(DRAIN);
+                    // A backlog may wait for this commit: what is not in it is not lost, but told as a gap.
+                    self.state = State::Draining { until, last: now + time.mul_f32(COMMIT_PART) };
                 }
             }
         }
@@ -372,7 +379,7 @@ impl Recorder {
         let raw = worker.channel().as_raw_fd();
         let _ = self.poll.registry().deregister(&mut SourceFd(&raw));
         let at = wall_us();
-        self.jobs.push(Job::Gone { source: worker.source(), at, heard: worker.last_sign(at) });
+        self.jobs.push(Job::Gone { source: worker.source(), at, sign: worker.last_sign(at) });
     }
 
     fn take_replies(&mut self) {
@@ -446,7 +453,7 @@ impl Recorder {
         let now = Instant::now();
         match self.state {
             State::Running | State::Done => {}
-            State::Draining { until } => {
+            State::Draining { until, last } => {
                 if !self.workers.is_empty() && now < until {
                     return;
                 }
@@ -455,7 +462,7 @@ impl Recorder {
                 }
                 self.jobs.push(Job::Stop);
                 self.shared.queue.push(&mut self.jobs);
-                self.state = State::Committing { until: now + LAST_COMMIT };
+                self.state = State::Committing { until: last };
             }
             State::Committing { until } => {
                 if now >= until {

@@ -106,6 +106,17 @@ impl Coordinator {
         line(&mut self.ask(verb, args))
     }
 
+    /// When the one gap began that is open, microseconds.
+    fn gap_since(&mut self) -> i64 {
+        self.until(|message| match message {
+            FromRecorder::Stats(stats) if stats.gaps_open == 1 => Some(()),
+            _ => None,
+        });
+        let gaps = self.answer("gaps", "{}");
+        let open = gaps["result"].as_array().unwrap().iter().find(|gap| gap["ended_at"].is_null()).unwrap();
+        open["started_at"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_microsecond()
+    }
+
     fn stop(mut self) -> Connection {
         self.tell(&ToRecorder::Stop { deadline_ms: 500 });
         self.recorder.take().unwrap().join().unwrap().unwrap();
@@ -191,6 +202,17 @@ impl Peer {
     }
 
     fn publish(&mut self, id: &str, epoch: u64, extent: Extent, sections: &[(&str, Option<&str>)]) {
+        self.publish_at(id, epoch, extent, sections, 1_700_000_000_000_000);
+    }
+
+    fn publish_at(
+        &mut self,
+        id: &str,
+        epoch: u64,
+        extent: Extent,
+        sections: &[(&str, Option<&str>)],
+        received_at: i64,
+    ) {
         let section = |(market, body): &(&str, Option<&str>)| Section {
             key: if market.is_empty() { SectionKey::Head } else { SectionKey::Market((*market).into()) },
             body: body.map(str::to_owned),
@@ -201,8 +223,8 @@ impl Peer {
             extent,
             sections: sections.iter().map(section).collect(),
             stale: false,
-            received_at: 1_700_000_000_000_000,
-            updated_at: 1_700_000_000_000_100,
+            received_at,
+            updated_at: received_at + 100,
         }));
     }
 }
@@ -310,13 +332,38 @@ fn what_a_worker_took_along_that_was_behind_is_in_its_gap() {
     behind.base_of("M1", 5, 0, seen_at);
     behind.acknowledged();
     drop(behind);
-    coordinator.until(|message| match message {
-        FromRecorder::Stats(stats) if stats.gaps_open == 1 => Some(()),
-        _ => None,
-    });
-    let gaps = coordinator.answer("gaps", "{}");
-    let since: jiff::Timestamp = gaps["result"][0]["started_at"].as_str().unwrap().parse().unwrap();
-    assert_eq!(since.as_microsecond(), seen_at, "{gaps}");
+    assert_eq!(coordinator.gap_since(), seen_at);
+    coordinator.stop();
+}
+
+#[test]
+fn all_that_a_worker_took_along_that_told_nothing_yet_is_in_its_gap() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut coordinator = Coordinator::start(&config(&folder));
+    let mut first = coordinator.worker(1, 1);
+    first.base("M1", 5, 0);
+    first.acknowledged();
+    coordinator.stop();
+    // It holds what it saw while there was no recorder, and dies before it could tell.
+    let no_recorder = time::wall_us();
+    let mut coordinator = Coordinator::start(&config(&folder));
+    drop(coordinator.worker(1, 1));
+    let since = coordinator.gap_since();
+    assert!(since <= no_recorder, "{since} {no_recorder}");
+    coordinator.stop();
+}
+
+#[test]
+fn a_document_says_nothing_of_what_its_worker_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut coordinator = Coordinator::start(&config(&folder));
+    let seen_at = time::wall_us() - 30_000_000;
+    let mut behind = coordinator.worker(1, 1);
+    behind.base_of("M1", 5, 0, seen_at);
+    behind.publish_at("M1", 5, Extent::Whole, &[("", Some("{}"))], time::wall_us());
+    behind.acknowledged();
+    drop(behind);
+    assert_eq!(coordinator.gap_since(), seen_at);
     coordinator.stop();
 }
 

@@ -50,6 +50,15 @@ pub struct Source {
     pub generation: Generation,
 }
 
+/// The last that is known of a worker, wall clock in microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastSign {
+    /// It told what it saw as it saw it, and something came at this time, for whatever match.
+    Heard(i64),
+    /// There was no recorder for a while: it had told what it saw until then, and took the rest along.
+    Behind(i64),
+}
+
 /// What a ledger is told.
 #[derive(Clone, Debug)]
 pub enum Input<'a> {
@@ -116,8 +125,8 @@ pub enum Input<'a> {
         source: Source,
         /// Wall clock, microseconds.
         at: i64,
-        /// When anything last came on it, for whatever match; no later than `at`.
-        heard: i64,
+        /// What is known of its worker's last time.
+        sign: LastSign,
     },
     /// A worker gives no sign of life.
     Silent {

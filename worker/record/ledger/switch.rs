@@ -10,7 +10,8 @@ use super::event::{EventType, Lane, Payload};
 use super::steps::{Mode, Seen};
 use super::takeover::Handover;
 use super::{
-    ALIGN_DEADLINE, Changed, GapStep, Input, Ledger, Lower, OWNER_DRAIN, Outcome, OwnerState, Source, Writer,
+    ALIGN_DEADLINE, Changed, GapStep, Input, LastSign, Ledger, Lower, OWNER_DRAIN, Outcome, OwnerState,
+    Source, Writer,
 };
 use std::time::Instant;
 use touchline_common::ipc::messages::data::EndReason;
@@ -64,7 +65,7 @@ pub(super) fn advance(ledger: &mut Ledger, input: &Input<'_>, now: Instant, out:
         }
         Input::End { epoch, why, at } => ledger.end(epoch, why, at, now, out),
         Input::Switch { epoch, owner, at: _ } => ledger.want(Wanted { epoch, owner, since: now }, now, out),
-        Input::Gone { source, at, heard } => ledger.gone(source, heard.min(at - UNSEEN), now, out),
+        Input::Gone { source, at, sign } => ledger.gone(source, at, sign, now, out),
         Input::Silent { source, since } => {
             if ledger.source() == Some(source) {
                 ledger.fall_silent(since, now, out);
@@ -313,16 +314,27 @@ impl Ledger {
         }
     }
 
-    /// `died`: when it may have died, at the earliest.
-    fn gone(&mut self, source: Source, died: i64, now: Instant, out: &mut Outcome) {
+    fn gone(&mut self, source: Source, at: i64, sign: LastSign, now: Instant, out: &mut Outcome) {
         if self.candidate.as_ref().is_some_and(|candidate| candidate.source == source) {
             self.candidate = None;
         }
         let owned = self.owner.is_some_and(|owner| owner.source == source && owner.state != OwnerState::Dead);
-        if owned && !self.ended {
-            // It died before that was seen, or hung before it died; and another may have its load already.
-            self.lose(OwnerState::Dead, "worker_died", self.known_at.max(died), now, out);
+        if !owned || self.ended {
+            return;
         }
+        let since = match sign {
+            // It died before that was seen, or hung before it died; and another may have its load already.
+            LastSign::Heard(heard) => self.known_at.max(heard.min(at - UNSEEN)),
+            LastSign::Behind(told) => {
+                let since = self.known_at.max(told);
+                // What it saw before another had its load is lost, however soon its end was noticed.
+                if self.candidate.as_ref().is_some_and(|candidate| since < candidate.loaded_at) {
+                    self.open_gap(since, "worker_died", out);
+                }
+                since
+            }
+        };
+        self.lose(OwnerState::Dead, "worker_died", since, now, out);
     }
 
     /// The owner writes no more, for now or for ever. A candidate that is there takes over, and knows whether anything is lost.

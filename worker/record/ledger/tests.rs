@@ -120,7 +120,8 @@ impl Rig {
     }
 
     fn gone(&mut self, source: Source) -> &mut Rig {
-        self.give(&Input::Gone { source, at: self.wall + 3, heard: self.wall + 3 })
+        let at = self.wall + 3;
+        self.give(&Input::Gone { source, at, sign: LastSign::Heard(at) })
     }
 
     fn kinds(&self) -> Vec<&'static str> {
@@ -458,6 +459,16 @@ fn a_candidate_takes_over_when_its_owner_dies() {
     assert_eq!(rig.kinds(), ["gap_start", "goal", "gap_end"]);
     assert_eq!(rig.switched, Some(Epoch(2)));
     assert!(matches!(rig.gaps[..], [GapStep::Open { at: 5, .. }, GapStep::Close { at: 500_005 }]));
+}
+
+#[test]
+fn what_a_dead_owner_took_along_is_lost_before_its_candidate_too() {
+    let mut rig = Rig::soccer();
+    rig.pass(Duration::from_secs(20)).base(2, W2, &[(HOME, 2), (AWAY, 0), (Register::Phase, 1)]);
+    let sign = LastSign::Behind(7_000_000);
+    rig.give(&Input::Gone { source: W1, at: rig.wall, sign });
+    assert_eq!(rig.kinds(), ["gap_start", "goal", "goal", "gap_end"]);
+    assert!(matches!(rig.gaps[..], [GapStep::Open { at: 7_000_000, .. }, GapStep::Close { at: 20_000_005 }]));
 }
 
 #[test]

@@ -135,6 +135,8 @@ pub struct Store {
     /// Until when restored owners may come back; `None` when that is over.
     reattach_until: Option<Instant>,
     alive_at: i64,
+    /// When work was last taken up: all that came before is in the next commit. Wall clock, microseconds.
+    taken_at: i64,
     seq: i64,
     batch: Batch,
     outcome: Outcome,
@@ -153,8 +155,8 @@ impl Store {
         let mut jobs = Vec::new();
         let mut seen_second = Instant::now();
         loop {
-            self.gather(&mut jobs);
-            let stop = self.work(&mut jobs, wake);
+            let looked_at = self.gather(&mut jobs);
+            let stop = self.take_up(looked_at, &mut jobs, wake);
             self.pass_time();
             self.commit(stop);
             if self.deliver(stop) {
@@ -170,23 +172,27 @@ impl Store {
         }
     }
 
-    /// Collects work: from the first job on for most of `event_commit`, or until a transaction is full.
-    fn gather(&mut self, jobs: &mut Vec<Job>) {
+    /// Collects work: from the first job on for most of `event_commit`, or until a transaction is full. Returns when it last
+    /// looked: what came before that is among `jobs`.
+    fn gather(&mut self, jobs: &mut Vec<Job>) -> i64 {
+        let mut looked_at = wall_us();
         let idle = Instant::now() + self.patience();
         self.shared.queue.take(jobs, idle);
         if jobs.is_empty() {
-            return;
+            return looked_at;
         }
         let until = Instant::now() + self.config.event_commit - self.config.event_commit / COMMIT_SHARE;
         while jobs.len() < MAX_FRAMES && !matches!(jobs.last(), Some(Job::Stop | Job::Open { .. })) {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return;
+                break;
             }
             // Each arrival would wake this thread once; a pause lets them come together.
             std::thread::sleep(left.min(Duration::from_millis(1)));
+            looked_at = wall_us();
             self.shared.queue.take(jobs, Instant::now());
         }
+        looked_at
     }
 
     fn patience(&self) -> Duration {
@@ -194,6 +200,15 @@ impl Store {
         let deadlines = self.timed.iter().filter_map(|key| self.ledgers.get(key)?.deadline());
         let next = deadlines.min().map(|at| at.saturating_duration_since(now));
         next.unwrap_or(IDLE).clamp(Duration::from_millis(1), IDLE)
+    }
+
+    /// Does what was gathered, up to `looked_at`.
+    fn take_up(&mut self, looked_at: i64, jobs: &mut Vec<Job>, wake: &dyn Fn()) -> bool {
+        let stop = self.work(jobs, wake);
+        // Not sooner: a commit in between leaves out what came later, and where both recorder and worker die then, the gap
+        // begins here.
+        self.taken_at = looked_at;
+        stop
     }
 
     /// Does the jobs in order, committing each time a transaction is full; whether the last of all was among them.
@@ -230,7 +245,7 @@ impl Store {
                 self.each_of(source, |at| Input::Attached { source, at });
             }
             Job::Frame { source, frame, version } => self.frame(source, &frame, version),
-            Job::Gone { source, at, heard } => self.each_of(source, |_| Input::Gone { source, at, heard }),
+            Job::Gone { source, at, sign } => self.each_of(source, |_| Input::Gone { source, at, sign }),
             Job::Silent { source, ms } => {
                 self.each_of(source, |at| Input::Silent { source, since: at - i64::from(ms) * 1_000 });
             }
@@ -358,6 +373,7 @@ impl Store {
 
     fn try_commit(&mut self) -> rusqlite::Result<()> {
         let gate = queue::lock(&self.shared.gate);
+        self.batch.complete_until = self.taken_at;
         let seq = write::write(&mut self.connection, &self.config, &self.batch, &self.ledgers, self.seq)?;
         drop(gate);
         self.committed(seq);
@@ -406,9 +422,10 @@ impl Store {
         let at = wall_us();
         let shared = Arc::clone(&self.shared);
         let _gate = queue::lock(&shared.gate);
+        let taken_at = self.taken_at;
         if self.ledgers.values().any(|ledger| !ledger.is_ended()) {
             // Where gaps begin for those whose recorder dies; a refusal shows with the next batch.
-            let _ = schema::set_meta_number(&self.connection, "alive_at", at);
+            let _ = schema::set_meta_number(&self.connection, "alive_at", taken_at);
         }
         let bytes = open::file_bytes(&self.path);
         queue::lock(&self.shared.stats).store_bytes = bytes;

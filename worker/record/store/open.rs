@@ -141,6 +141,7 @@ fn restore(
         timed: HashSet::new(),
         reattach_until: same_parent.then(|| Instant::now() + super::REATTACH),
         alive_at,
+        taken_at: alive_at,
         seq,
         batch: Batch::default(),
         outcome: Outcome::default(),

@@ -4,7 +4,7 @@
 //! (the workers then hold what is theirs) and is woken once half of it is gone.
 
 use super::Snapshot;
-use crate::record::ledger::Source;
+use crate::record::ledger::{LastSign, Source};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -40,8 +40,8 @@ pub enum Job {
         source: Source,
         /// When that was seen, wall clock in microseconds.
         at: i64,
-        /// When it was last seen to work.
-        heard: i64,
+        /// The last that is known of its worker.
+        sign: LastSign,
     },
     /// A worker gives no sign of life.
     Silent {

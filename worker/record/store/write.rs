@@ -4,7 +4,7 @@ use super::{Snapshot, payload, schema};
 use crate::record::config::RecordConfig;
 use crate::record::ledger::{Changed, EventId, GapStep, LEDGER_VERSION, Ledger, NewEvent, Outcome};
 use crate::record::store::Reply;
-use crate::record::time::{push_rfc3339, rfc3339, wall_us};
+use crate::record::time::{push_rfc3339, rfc3339};
 use hashbrown::HashMap;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use touchline_common::failpoint::{self, Point};
@@ -24,6 +24,8 @@ pub(super) struct Batch {
     pub(super) highest_epoch: u64,
     pub(super) refused: u64,
     pub(super) lost: u64,
+    /// With it all is committed that came before, wall clock in microseconds.
+    pub(super) complete_until: i64,
 }
 
 /// Events of one match that follow each other in `Batch::events`.
@@ -134,7 +136,7 @@ pub(super) fn write(
 }
 
 fn counters(transaction: &Transaction<'_>, batch: &Batch, seq: i64, newest: i64) -> rusqlite::Result<()> {
-    schema::set_meta_number(transaction, "alive_at", wall_us())?;
+    schema::set_meta_number(transaction, "alive_at", batch.complete_until)?;
     if newest > seq {
         schema::set_meta_number(transaction, "seq", newest)?;
         add_to_meta(transaction, "events", newest - seq)?;
