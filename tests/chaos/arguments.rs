@@ -3,8 +3,11 @@
 use std::time::Duration;
 use touchline_chaos::{Fault, Options, SITES_MAX, Which, sites_for};
 
-pub(crate) const USAGE: &str = "usage: chaos --faults N --seed S [--sites K] [--rate DIFFS_PER_S] [--matches N] [--slack MS] [--quick] [--only FAULT]
+pub(crate) const USAGE: &str = "usage: chaos --faults N --seed S [--sites K] [--rate DIFFS_PER_S] [--matches N] [--multiplex CONNECTIONS] [--slack MS] [--quick] [--only FAULT]
        chaos --matrix [NAME…] [--list]";
+
+/// Connections of one process: with more, a kill would be one of everything.
+const CONNECTIONS_MAX: usize = 8;
 
 /// What is wanted.
 #[derive(Clone, Debug)]
@@ -57,6 +60,7 @@ fn parse_faults(mut words: impl Iterator<Item = String>) -> Result<Wanted, Strin
             "--seed" => options.seed = value.parse().map_err(|_| bad())?,
             "--rate" => options.rate = value.parse().map_err(|_| bad())?,
             "--matches" => options.matches = value.parse().map_err(|_| bad())?,
+            "--multiplex" => options.connections = value.parse().map_err(|_| bad())?,
             "--only" => {
                 let fault = Fault::named(&value).ok_or_else(|| format!("{word} {value:?}: no such fault"))?;
                 options.which = Which::Only(fault);
@@ -66,6 +70,9 @@ fn parse_faults(mut words: impl Iterator<Item = String>) -> Result<Wanted, Strin
             "--site" => site = Some(value.parse().map_err(|_| bad())?),
             _ => return Err(format!("{word} is no argument")),
         }
+    }
+    if !(1..=CONNECTIONS_MAX).contains(&options.connections) {
+        return Err(format!("--multiplex {}: expected 1 to {CONNECTIONS_MAX}", options.connections));
     }
     let sites = sites.unwrap_or_else(|| sites_for(options.faults));
     if !(1..=SITES_MAX).contains(&sites) {
@@ -91,18 +98,20 @@ mod tests {
             Ok(Wanted::Faults { sites, .. }) => sites,
             other => panic!("{other:?}"),
         };
-        assert_eq!((sites("--faults 40"), sites("--faults 1000")), (1, 3));
+        assert_eq!((sites("--faults 40"), sites("--faults 1000")), (1, 2));
         assert_eq!((sites("--faults 40 --sites 4"), sites("--faults 1000 --sites 1")), (4, 1));
     }
 
     #[test]
     fn the_words_of_a_run_and_a_site_are_that_sites_part() {
-        let part = parsed("--faults 1000 --seed 7 --rate 500 --quick --slack 20 --sites 3 --site 1");
+        let part =
+            parsed("--faults 1000 --seed 7 --rate 500 --quick --slack 20 --multiplex 2 --sites 3 --site 1");
         let Ok(Wanted::Site { options }) = part else { panic!("{part:?}") };
         let whole = Options {
             faults: 1_000,
             seed: 7,
             rate: 500.0,
+            connections: 2,
             which: Which::Quick,
             slack: Duration::from_millis(20),
             ..Options::default()
@@ -113,7 +122,15 @@ mod tests {
 
     #[test]
     fn what_cannot_be_understood_is_refused() {
-        for text in ["--faults", "--faults x", "--sites 0", "--sites 5", "--only nothing", "--what 1"] {
+        for text in [
+            "--faults",
+            "--faults x",
+            "--sites 0",
+            "--sites 5",
+            "--multiplex 0",
+            "--only nothing",
+            "--what 1",
+        ] {
             assert!(parsed(text).is_err(), "{text}");
         }
         assert!(matches!(parsed("--matrix a --list"), Ok(Wanted::Names(names)) if names == ["a"]));

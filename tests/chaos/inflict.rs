@@ -7,7 +7,7 @@ use super::plan::{Fault, Planned, Stall};
 use super::site::{SETTLE, Seat, Site, is_alive, signal};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 use std::time::{Duration, Instant};
 use touchline_harness::{process, wait};
@@ -92,10 +92,10 @@ pub(crate) fn inflict(site: &mut Site, planned: &Planned, ledger: &mut Ledger) -
 }
 
 fn kill_worker(site: &Site, planned: &Planned) -> Cost {
-    let (slot, pid, before) = victim(site, planned);
-    let matches = before.values().filter(|seat| seat.worker == Some(slot)).count();
+    let Victim { slots, pid, before } = victim(site, planned);
+    let matches = before.values().filter(|seat| seat.is_of(&slots)).count();
     // One more for the list, which it may hold.
-    let room = if site.room_beside(slot) > matches { Room::Enough } else { Room::Short };
+    let room = if site.room_beside(&slots) > matches { Room::Enough } else { Room::Short };
     let began = Instant::now();
     signal(pid, Signal::SIGKILL);
     wait::until("the killed worker's matches live again", SETTLE, || {
@@ -110,7 +110,7 @@ fn kill_worker(site: &Site, planned: &Planned) -> Cost {
 }
 
 fn stop_worker(site: &Site, planned: &Planned, stall: Stall) -> Cost {
-    let (slot, pid, before) = victim(site, planned);
+    let Victim { slots, pid, before } = victim(site, planned);
     let began = Instant::now();
     signal(pid, Signal::SIGSTOP);
     if stall == Stall::Short {
@@ -121,14 +121,14 @@ fn stop_worker(site: &Site, planned: &Planned, stall: Stall) -> Cost {
     }
     let hers: BTreeMap<String, Seat> = before
         .iter()
-        .filter(|(_, seat)| seat.worker == Some(slot))
+        .filter(|(_, seat)| seat.is_of(&slots))
         .map(|(id, seat)| (id.clone(), seat.clone()))
         .collect();
     let are_elsewhere = || {
         let seats = site.seats()?;
         // What ended meanwhile needs no other place.
         let matches = site.simulator.truth().matches();
-        let elsewhere = |id: &String| seats.get(id).is_none_or(|seat| seat.worker != Some(slot));
+        let elsewhere = |id: &String| seats.get(id).is_none_or(|seat| !seat.is_of(&slots));
         let all = matches.iter().filter(|id| hers.contains_key(*id)).all(elsewhere);
         (all && site.are_live(&hers, &seats)).then_some(())
     };
@@ -253,14 +253,25 @@ fn release_from_quarantine(site: &Site, cost: &mut Cost) {
     }
 }
 
-/// A worker that has matches: its slot, its pid, and where every match is.
-fn victim(site: &Site, planned: &Planned) -> (u64, u32, BTreeMap<String, Seat>) {
+/// A process of workers.
+struct Victim {
+    /// Of all its workers.
+    slots: BTreeSet<u64>,
+    pid: u32,
+    /// Where every match is, of others too.
+    before: BTreeMap<String, Seat>,
+}
+
+/// The process of a worker that has matches.
+fn victim(site: &Site, planned: &Planned) -> Victim {
     wait::until("a worker with matches", SETTLE, || {
         let seats = site.seats()?;
         let has = |slot: u64| seats.values().any(|seat| seat.worker == Some(slot));
-        let workers: Vec<(u64, u32)> = site.workers()?.into_iter().filter(|(slot, _)| has(*slot)).collect();
-        let (slot, pid) = *workers.get(planned.victim % workers.len().max(1))?;
-        Some((slot, pid, seats))
+        let all = site.workers()?;
+        let busy: Vec<u32> = all.iter().filter(|(slot, _)| has(*slot)).map(|(_, pid)| *pid).collect();
+        let pid = *busy.get(planned.victim % busy.len().max(1))?;
+        let slots = all.iter().filter(|(_, of)| *of == pid).map(|(slot, _)| *slot).collect();
+        Some(Victim { slots, pid, before: seats })
     })
 }
 

@@ -38,6 +38,8 @@ pub struct Options {
     pub matches: usize,
     /// Subscriptions of one connection.
     pub cap: usize,
+    /// Connections, each a worker, that share a process; with more than one the strategy is `multiplex`.
+    pub connections: usize,
     /// Which faults may come.
     pub which: Which,
     /// Time that a busy machine may add to each bound.
@@ -52,6 +54,7 @@ impl Default for Options {
             rate: 2_000.0,
             matches: 60,
             cap: 20,
+            connections: 1,
             which: Which::All,
             slack: Duration::ZERO,
         }

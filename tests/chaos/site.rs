@@ -32,6 +32,11 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
+    /// Whether one of these workers follows it.
+    pub(crate) fn is_of(&self, slots: &BTreeSet<u64>) -> bool {
+        self.worker.is_some_and(|worker| slots.contains(&worker))
+    }
+
     /// In quarantine counts, too: an operator has to let it out.
     pub(crate) fn is_live(&self) -> bool {
         ["live", "quarantined"].contains(&self.state.as_str())
@@ -73,9 +78,10 @@ impl Site {
         let text = format!(
             "[daemon]\nrun_dir = {at}\nstate_dir = {at}\n[pool]\nspare_workers = 1\n[[feed]]\nname = \"inplay\"\nkind = \"diffusion\"\n\
              url = \"dpt://{}\"\nlist_topic = \"OVInPlay_1_3\"\nmatch_id = \"{{ID}}\"\nmatch_topics = [\"6V{{ID}}\"]\nmax_subscriptions = {}\n\
-             over_cap = \"close\"\n",
+             over_cap = \"close\"\n{}",
             simulator.address(),
-            options.cap
+            options.cap,
+            strategy(options.connections)
         );
         std::fs::write(folder.path().join("touchline.toml"), text).expect("writing the configuration");
         let daemon = launch(folder.path());
@@ -169,12 +175,12 @@ impl Site {
         Some(workers.as_array()?.iter().filter_map(pair).collect())
     }
 
-    /// Free subscriptions of all workers that are up, but one.
-    pub(crate) fn room_beside(&self, slot: u64) -> usize {
+    /// Free subscriptions of all workers that are up, but those of one process.
+    pub(crate) fn room_beside(&self, slots: &BTreeSet<u64>) -> usize {
         let workers = self.ask("workers", json!({}));
         let count = |worker: &Value, name: &str| worker.get(name).and_then(Value::as_u64).unwrap_or(0);
         let others = workers.as_array().into_iter().flatten().filter(|worker| {
-            count(worker, "worker") != slot && worker.get("connection").is_some_and(|is| is == "up")
+            !slots.contains(&count(worker, "worker")) && worker.get("connection").is_some_and(|is| is == "up")
         });
         let free = others.map(|worker| {
             count(worker, "cap").saturating_sub(count(worker, "subscriptions") + count(worker, "reserved"))
@@ -222,6 +228,13 @@ impl Site {
 /// A folder for all of a site, which goes with it unless it is kept.
 pub(crate) fn make_folder() -> TempDir {
     tempfile::Builder::new().prefix("touchline-chaos-").tempdir().expect("a folder")
+}
+
+fn strategy(connections: usize) -> String {
+    match connections {
+        1 => String::new(),
+        more => format!("strategy = \"multiplex\"\nconnections_per_process = {more}\n"),
+    }
 }
 
 /// Sends a signal; to a process that is gone already nothing is sent.

@@ -22,9 +22,9 @@ struct Site {
 }
 
 pub(crate) fn run(options: &Options, sites: usize) -> ExitCode {
+    let Options { seed, faults, matches, rate, cap, connections, .. } = options;
     println!(
-        "seed {}  {} faults, {} matches, {:.0} diffs/s, {} subscriptions a connection",
-        options.seed, options.faults, options.matches, options.rate, options.cap
+        "seed {seed}  {faults} faults, {matches} matches, {rate:.0} diffs/s, {cap} subscriptions a connection, {connections} connections a process"
     );
     let mut apart = Apart::new();
     let mut all: Vec<Site> = (0..sites).map(|site| begin(&mut apart, options, site, sites)).collect();
