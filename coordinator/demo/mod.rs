@@ -4,13 +4,11 @@
 //! audit tap shows every published document, which is held against the truth at its change number; at the end the documents and
 //! the events are compared as a whole. Nothing here is used by the daemon.
 
-mod audit;
 mod progress;
 mod subject;
 mod verdict;
 
 use crate::cli::{DemoOptions, Keep, OutputFormat, SimulateOptions};
-use audit::Auditor;
 use nix::sys::signal::Signal;
 use progress::Progress;
 use std::fmt;
@@ -18,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use subject::Subject;
 use touchline_common::sys::signals::Signals;
-use touchline_simulator::{Burst, Options, Protocol, Simulator};
+use touchline_simulator::{Auditor, Burst, Options, Protocol, Simulator};
 use verdict::Verdict;
 
 /// How long the daemon may take until every match is live.
@@ -75,7 +73,8 @@ pub fn demo(options: &DemoOptions) -> Result<Outcome, DemoError> {
 fn hold(options: &DemoOptions, folder: &Folder, signals: &mut Signals) -> Result<Outcome, DemoError> {
     let simulator = Simulator::start(&simulator_options(options, folder))
         .map_err(|error| DemoError::new("the simulated server", error))?;
-    let auditor = Auditor::start(&folder.path.join("audit.sock"), simulator.truth())?;
+    let auditor = Auditor::start(&folder.path.join("audit.sock"), simulator.truth())
+        .map_err(|error| DemoError::new("listening for the audit tap", error))?;
     let subject = Subject::start(&folder.path, simulator.address(), options, auditor.socket())?;
     let mut progress = Progress::new(options.output);
     progress.started(&folder.path, simulator.address(), options);

@@ -1,6 +1,5 @@
 //! What a demo finds in the end, and how it says it.
 
-use super::audit::Auditor;
 use super::progress::Progress;
 use super::subject::Subject;
 use super::{DemoError, Outcome};
@@ -8,7 +7,7 @@ use crate::cli::{DemoOptions, OutputFormat};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use touchline_simulator::server::{Handle, Report};
-use touchline_simulator::{EventsReport, FinalReport, OracleReport};
+use touchline_simulator::{Auditor, EventsReport, FinalReport, OracleReport};
 
 /// How long the next event may take to come.
 const NEXT_EVENT: Duration = Duration::from_secs(10);

@@ -6,7 +6,6 @@
 // Nothing here is part of the daemon: what fails ends the run with its reason.
 #![allow(clippy::expect_used, clippy::panic)]
 
-mod audit;
 mod conclude;
 mod inflict;
 pub mod matrix;

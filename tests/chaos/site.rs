@@ -1,7 +1,6 @@
 //! The server, the daemon and the oracle, and what can be asked of them.
 
 use super::Options;
-use super::audit::Auditor;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Map, Value, json};
@@ -13,7 +12,7 @@ use tempfile::TempDir;
 use touchline_common::control::{Client, ControlError, Stream};
 use touchline_harness::process::{self, Running};
 use touchline_simulator::server::Handle;
-use touchline_simulator::{Burst, Simulator};
+use touchline_simulator::{Auditor, Burst, Simulator};
 use touchline_worker::record::audit;
 
 /// How long one answer may take. A stopped process holds it up for seconds.
@@ -72,7 +71,8 @@ impl Site {
             ..touchline_simulator::Options::default()
         })
         .expect("the simulated server");
-        let auditor = Auditor::start(&folder.path().join("audit.sock"), simulator.truth());
+        let auditor = Auditor::start(&folder.path().join("audit.sock"), simulator.truth())
+            .expect("listening for the audit tap");
         let at = Value::from(folder.path().display().to_string());
         // The server's manners are named: resets that come by chance are to teach no lower cap.
         let text = format!(

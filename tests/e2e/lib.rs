@@ -6,13 +6,15 @@
 use serde_json::{Map, Value, json};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use touchline_common::control::{Client, ControlError};
 use touchline_harness::process::{self, Reaper, Running};
 use touchline_harness::wait;
 use touchline_simulator::server::Handle;
-use touchline_simulator::{EventsReport, Options, Protocol, Simulator};
+use touchline_simulator::{Auditor, EventsReport, Options, Protocol, Simulator};
+use touchline_worker::record::audit;
 
 /// How long a site may take until every match is live.
 pub const LIVE: Duration = Duration::from_secs(30);
@@ -26,6 +28,8 @@ pub struct Site {
     pub daemon: Running,
     /// The server.
     pub simulator: Handle,
+    /// Every document that was published, held against the truth.
+    pub auditor: Auditor,
     folder: TempDir,
     _reaper: Reaper,
 }
@@ -44,8 +48,7 @@ impl Site {
         let options = Options { ca_file: options.ca_file.clone().or(authority), ..options.clone() };
         let simulator = Simulator::start(&options).expect("the simulated server");
         write_config_for(folder.path(), simulator.address(), &options, &format!("{extra}\n\n[pool]\n{pool}"));
-        let daemon = run(folder.path());
-        Site { daemon, simulator, folder, _reaper: reaper }
+        Site::audited(simulator, folder, reaper)
     }
 
     /// As [`Site::start`]; `feed` writes all of the feed's configuration but its name and address, with the folder and the
@@ -59,8 +62,17 @@ impl Site {
         let text =
             format!("{head}url = \"dpt://{}\"\n{}\n", simulator.address(), feed(folder.path(), &simulator));
         std::fs::write(folder.path().join("touchline.toml"), text).expect("writing the configuration");
-        let daemon = run(folder.path());
-        Site { daemon, simulator, folder, _reaper: reaper }
+        Site::audited(simulator, folder, reaper)
+    }
+
+    /// A daemon with the folder's configuration, whose recorder tells what it publishes.
+    fn audited(simulator: Handle, folder: TempDir, reaper: Reaper) -> Site {
+        let auditor = Auditor::start(&folder.path().join("audit.sock"), simulator.truth())
+            .expect("listening for the audit tap");
+        let mut command = Command::new(process::program());
+        command.args(["run", "--config", "touchline.toml"]).env(audit::VARIABLE, auditor.socket());
+        let daemon = Running::command(folder.path(), command);
+        Site { daemon, simulator, auditor, folder, _reaper: reaper }
     }
 
     /// As [`Site::start`], and every match is live.
@@ -156,11 +168,22 @@ impl Site {
         rows
     }
 
-    /// Every document equals the truth, once nothing changes any more.
+    /// Every document equals the truth, once nothing changes any more, and none was ever published that never was true.
     ///
     /// # Panics
     /// When they do not within the deadline.
     pub fn assert_documents_are_true(&self) {
+        self.assert_last_documents_are_true();
+        let published = self.auditor.report();
+        assert_eq!(published.mismatches, 0, "{published:#?}");
+        assert!(published.checked > 0, "{published:#?}");
+    }
+
+    /// As [`Site::assert_documents_are_true`], where the server kept changes back, so that others could not but be published before.
+    ///
+    /// # Panics
+    /// When they do not within the deadline.
+    pub fn assert_last_documents_are_true(&self) {
         self.simulator.pause();
         let oracle = touchline_simulator::Oracle::new(self.simulator.truth());
         let mut last = None;

@@ -86,7 +86,7 @@ fn where_it_thins_every_match_is_served_in_full_in_the_end() {
             (Instant::now() >= until).then_some(())
         });
         assert_eq!((site.count("/matches/live"), learned(&site)), (250, json!(37)));
-        site.assert_documents_are_true();
+        site.assert_last_documents_are_true();
     }));
     let status = site.ask("status", json!({}))["feeds"].clone();
     assert!(found.is_ok(), "{status}\n{}", without_matches(&site.daemon.log()));
@@ -127,7 +127,7 @@ fn a_match_that_is_thinned_below_the_cap_is_subscribed_again_and_true() {
     wait::until("its fresh load", Duration::from_secs(60), || {
         site.daemon.log().lines().find(missed).map(|line| eprintln!("{:?}: {line}", thinned.elapsed()))
     });
-    site.assert_documents_are_true();
+    site.assert_last_documents_are_true();
     assert_eq!(learned(&site), Value::Null);
     assert!(site.count("/feeds/0/audits_missed") >= 1);
     let log = site.daemon.log();

@@ -48,6 +48,8 @@ fn a_branch_is_one_subscription_and_its_documents_and_events_are_the_truth() {
         (goals >= 5).then_some(())
     });
     site.assert_documents_are_true();
+    let published = site.auditor.report();
+    assert!(published.checked > 500 && published.unknown == 0, "{published:?}");
     let events = site.assert_events_are_true();
     assert!(events.registers > 30 && events.flips > 20, "{events:#?}");
     assert_eq!(events.with_gaps, 0, "{}", site.daemon.log());

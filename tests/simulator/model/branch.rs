@@ -2,19 +2,21 @@
 //! page of rules, from what the match is.
 //!
 //! Only soccer is published so, without markets. The values are made anew from the match after each step; what differs from
-//! what was last sent is a message. So nothing has to be said twice, and a match changes as it always does.
+//! what was last said is a message. So nothing has to be said twice, and a match changes as it always does. `said` remembers
+//! the states on the way.
 
 use super::document::stat_key;
 use super::pen::Pen;
 use super::play::{self, Step, soccer};
 use super::random::Random;
+use super::said::{self, Values};
 use super::score::Score;
 use super::state::{Figure, Match, Stage};
 use serde_json::{Map, Value, json};
 use touchline_common::model::Side;
 
 /// Statistics that are published as lists of incidents: the key of the document, the topic's name on either side.
-const LISTS: [(&str, &str); 7] = [
+pub(super) const LISTS: [(&str, &str); 7] = [
     ("corners", "corners"),
     ("penalties", "penalties"),
     ("substitutions", "substitutions"),
@@ -23,9 +25,11 @@ const LISTS: [(&str, &str); 7] = [
     ("on_target", "shots/onTarget"),
     ("off_target", "shots/offTarget"),
 ];
-const COMMENTARY: &str = "i18n/en-gb/commentary";
+pub(super) const COMMENTARY: &str = "i18n/en-gb/commentary";
+/// The number of the newest change, under the name that it has elsewhere.
+pub(super) const NUMBER: &str = "ZC";
 const FD: char = '\u{2}';
-const RD: char = '\u{1}';
+pub(super) const RD: char = '\u{1}';
 
 /// Where a match's branch begins: `sportsbook/football/<id>`.
 pub(crate) fn top(m: &Match) -> String {
@@ -59,11 +63,18 @@ pub(crate) fn suit(m: &mut Match) {
     {
         *held = Figure::Count(100 - home.min(100));
     }
-    settle(m);
+    timeless(m);
+    said::begin(m);
+}
+
+/// A step is complete: what it changed is said.
+pub(crate) fn settle(m: &mut Match) {
+    timeless(m);
+    said::say(m);
 }
 
 /// The branch states the clock's seconds only.
-fn settle(m: &mut Match) {
+fn timeless(m: &mut Match) {
     if let Some(clock) = &mut m.head.clock {
         clock.at = None;
     }
@@ -99,7 +110,7 @@ fn small(m: &mut Match, random: &mut Random, pen: &mut Pen<'_>) {
 
 /// The topics' names below the top with their values, in the order in which they are sent: the clock before what happens
 /// at its time.
-pub(crate) fn values(m: &Match) -> Vec<(String, String)> {
+pub(crate) fn values(m: &Match) -> Values {
     let head = &m.head;
     let mut all = vec![("stats/time".to_owned(), head.clock.map_or(0, |clock| clock.seconds).to_string())];
     let mut say = |key: &str, value: String| all.push((key.to_owned(), value));
@@ -123,6 +134,7 @@ pub(crate) fn values(m: &Match) -> Vec<(String, String)> {
     say("stats/period", period(m.head.stage).to_owned());
     say(COMMENTARY, commentary(m));
     say("stats/serving", "unmapped".to_owned());
+    say(NUMBER, m.change.to_string());
     all
 }
 
@@ -152,7 +164,7 @@ pub(crate) fn document(m: &Match) -> Value {
         "score": {"text": format!("{}-{}", score(Side::Home), score(Side::Away)),
             "home": score(Side::Home), "away": score(Side::Away)},
         "market_order": [], "markets": {},
-        "extra": {COMMENTARY: commentary(m), "stats/serving": "unmapped"},
+        "extra": {COMMENTARY: commentary(m), "stats/serving": "unmapped", NUMBER: m.change.to_string()},
     });
     if let Some(members) = document.as_object_mut()
         && !stats.is_empty()

@@ -53,6 +53,7 @@ pub(crate) fn make(plan: Plan, random: &mut Random, now: Moment) -> Match {
         head_digest: 0,
         markets_sum: 0,
         history: History::new(plan.history),
+        said: Vec::new(),
         ledger: Ledger::new(plan.flips),
         play: Progress { last: now.micros, next: now.micros, length, ..Progress::default() },
     };

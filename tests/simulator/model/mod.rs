@@ -17,6 +17,7 @@ pub(crate) mod node;
 mod pen;
 mod play;
 mod random;
+mod said;
 mod score;
 pub(crate) mod script;
 pub(crate) mod state;

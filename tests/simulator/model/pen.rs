@@ -263,6 +263,10 @@ impl Pen<'_> {
 
 /// The match is in this state now.
 pub(crate) fn remember(m: &mut Match) {
+    // Of a branch, what is said of a whole step is remembered by `said`.
+    if !m.said.is_empty() {
+        return;
+    }
     let digest = m.digest();
     m.history.push(m.change, digest);
 }

@@ -269,6 +269,10 @@ impl World {
         let slot = self.candidate()?;
         let m = self.matches.get_mut(slot)?;
         play::finish(m, &mut Pen { now, change }, &[], Vec::new());
+        match self.setup.payload {
+            Payload::Inplay => {}
+            Payload::TopicTree => branch::settle(m),
+        }
         self.ending.push_back((now.micros + LINGER, slot));
         Some(Turn::Changed(slot))
     }

@@ -7,10 +7,12 @@ mod differ;
 mod events;
 mod read;
 mod segments;
+mod tap;
 #[cfg(test)]
 mod tests;
 
 pub use events::EventsReport;
+pub use tap::Auditor;
 
 pub(crate) use differ::difference;
 
@@ -43,7 +45,7 @@ pub enum Verdict {
 pub struct OracleReport {
     /// Renderings held against the truth.
     pub checked: u64,
-    /// How many of them never were true.
+    /// How many of them never were true, or could not be read.
     pub mismatches: u64,
     /// Renderings whose number was not known.
     pub unknown: u64,
@@ -146,6 +148,12 @@ impl Oracle {
                 Verdict::False
             }
         }
+    }
+
+    /// Something was published that cannot be read.
+    fn unreadable(&mut self, error: &str) {
+        self.report.mismatches += 1;
+        self.report.explained.push(format!("a record of the audit tap: {error}"));
     }
 
     /// What was checked so far.
