@@ -103,21 +103,31 @@ impl Ledger {
         if base.epoch == owner.epoch {
             return self.reload(base, version, now, out);
         }
+        // A worker that takes a new epoch writes no more under its old one, and one channel keeps the order.
+        if base.source == owner.source
+            && matches!(owner.state, OwnerState::Alive | OwnerState::Silent { .. } | OwnerState::Detached)
+        {
+            return self.renew(base, version, now, out);
+        }
         if self.candidate.as_ref().is_some_and(|other| other.epoch > base.epoch) {
             out.refused = true;
             return;
         }
-        // A worker that takes a new epoch writes no more under its old one, and one channel keeps the order.
-        let renewed = base.source == owner.source
-            && matches!(owner.state, OwnerState::Alive | OwnerState::Silent { .. } | OwnerState::Detached);
-        let at = base.at;
         self.candidate = Some(Box::new(base));
-        if renewed {
-            self.speak_again(at, out);
-            let handover = Handover { trust: Trust::All, place: usize::MAX, gap: None };
-            self.adopt(handover, version, now, out);
-        } else {
-            self.consider(version, now, out);
+        self.consider(version, now, out);
+    }
+
+    /// The owner goes on under a new epoch. A candidate above that stays one: until it takes over, nobody else tells what happens.
+    fn renew(&mut self, base: Candidate, version: u64, now: Instant, out: &mut Outcome) {
+        let above = self.candidate.take().filter(|other| other.epoch > base.epoch);
+        self.speak_again(base.at, out);
+        let (trail, told) = (self.trail.clone(), out.events.len());
+        self.candidate = Some(Box::new(base));
+        self.adopt(Handover { trust: Trust::All, place: usize::MAX, gap: None }, version, now, out);
+        self.candidate = above;
+        // Where the base tells nothing new, what was told before it is still the newest.
+        if out.events.len() == told {
+            self.trail = trail;
         }
     }
 

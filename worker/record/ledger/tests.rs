@@ -495,6 +495,29 @@ fn a_worker_renews_its_own_epoch_without_a_switch() {
 }
 
 #[test]
+fn an_owner_with_a_new_epoch_is_not_refused_for_a_candidate_that_is_above_it() {
+    let mut rig = Rig::soccer();
+    rig.restart(Owner::Alive);
+    rig.attach(W1);
+    // Both were given epochs after the start; the candidate's load came first.
+    rig.base(9, W2, &[(HOME, 0), (AWAY, 0), (Register::Phase, 1)]);
+    rig.base(7, W1, &[(HOME, 0), (AWAY, 0), (Register::Phase, 1)]);
+    assert_eq!((rig.refused, rig.ledger.epoch()), (0, Some(Epoch(7))));
+    rig.obs(7, &[(HOME, 1)]);
+    assert_eq!(rig.kinds(), ["goal"]);
+    // The candidate is still one, and takes over where the owner stands.
+    rig.obs(9, &[(HOME, 1)]);
+    assert!(rig.last.is_empty());
+    rig.switch(9, Owner::Alive);
+    for (register, value) in [(AWAY, 1), (HOME, 2)] {
+        assert_eq!(rig.ledger.epoch(), Some(Epoch(7)));
+        rig.obs(7, &[(register, value)]).obs(9, &[(register, value)]);
+    }
+    assert_eq!(rig.ledger.epoch(), Some(Epoch(9)));
+    assert_eq!((rig.of(EventType::Goal).len(), rig.gaps.len(), rig.refused), (3, 0, 0));
+}
+
+#[test]
 fn both_dead_the_load_meets_the_ledger() {
     let mut rig = Rig::soccer();
     rig.restart(Owner::Dead);
