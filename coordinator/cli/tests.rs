@@ -332,7 +332,7 @@ inplay: 2 matches wait for a place
     let mut after_deaths = status("degraded");
     after_deaths["deaths"] = json!([
         {"child": "worker", "worker": 3, "feed": "inplay", "generation": 2, "pid": 71, "at": "2026-01-02T03:04:05.6789Z", "exit": null,
-            "signal": 6, "core": true, "why": "no load report for 10012 ms", "uptime_s": 65.0, "matches": 17, "last_activity": "ready"},
+            "signal": 6, "core": true, "why": "no load report for 10012 ms", "uptime_s": 65.0, "matches": 17, "match": "90000012C1A", "last_activity": "ready"},
         {"child": "recorder", "worker": null, "feed": "", "generation": 1, "pid": null, "at": "2026-01-02T03:04:00Z", "exit": 1,
             "signal": null, "core": false, "why": "", "uptime_s": 0.5, "matches": 0, "last_activity": "starting for 500 ms"}]);
     let golden = golden.to_owned()
@@ -340,7 +340,7 @@ inplay: 2 matches wait for a place
 DIED                 WHO       PID  HOW                 UP  MATCHES
 2026-01-02T03:04:05  w3         71  signal 6 (core)  1m05s       17
 2026-01-02T03:04:00  recorder    -  exit 1            0.5s        0
-w3: no load report for 10012 ms
+w3: no load report for 10012 ms, at match 90000012C1A
 recorder: starting for 500 ms
 ";
     assert_eq!(Daemon::ok(&[after_deaths]).run(&["status"]).out, golden);

@@ -1,11 +1,11 @@
 //! Processes: started, welcomed, silent, condemned, gone; and what becomes of the matches of one that is lost.
 
-use super::deaths::LastSeen;
-use super::input::{Child, Exit, Usage};
+use super::deaths::{Evidence, LastSeen, Load, Seen};
+use super::input::{Child, Work};
 use super::life::{Departure, Event, Outcome};
 use super::matches::{Crash, Place, Switch};
 use super::notice::Notice;
-use super::slot::{Data, Pulse};
+use super::slot::{Data, Pulse, Suspect};
 use super::{Action, MatchSource, Overlap, Pool, Signal, millis};
 use std::time::Duration;
 use touchline_common::ipc::PROTO;
@@ -50,7 +50,7 @@ impl Pool {
         if let Outcome::Gone(departure) = outcome {
             self.deaths.blame(child, generation, &error);
             out.push(Action::Notice(Notice::SpawnFailed { child, generation, error }));
-            let seen = LastSeen { exit: None, usage: None, doing: String::new() };
+            let seen = LastSeen { exit: None, usage: None, doing: String::new(), at: Work::None };
             self.departed(child, departure, "not started".into(), seen, out);
         }
     }
@@ -59,16 +59,16 @@ impl Pool {
         &mut self,
         child: Child,
         generation: Generation,
-        exit: Exit,
-        usage: Option<Usage>,
+        seen: Seen,
         out: &mut Vec<Action>,
     ) {
         if self.life(child).is_none_or(|life| life.generation != generation) {
             return;
         }
         let doing = self.last_activity(child);
+        let Seen { exit, usage, at } = seen;
         if let Outcome::Gone(departure) = self.advance(child, Event::Exited(exit)) {
-            let seen = LastSeen { exit: Some(exit), usage, doing };
+            let seen = LastSeen { exit: Some(exit), usage, doing, at };
             self.departed(child, departure, exit.to_string(), seen, out);
         }
     }
@@ -207,10 +207,14 @@ impl Pool {
     ) {
         let Some(life) = self.life(child) else { return };
         let (generation, retry, parked) = (life.generation, life.retry_in(self.now), life.is_parked());
-        let mut matches = 0;
+        let (mut matches, mut at) = (0, None);
         if let Child::Worker(slot) = child {
             self.lose_worker(slot, out);
-            matches = self.blame(slot, generation, departure, out);
+            let suspects =
+                self.slot_mut(slot).map(|slot| std::mem::take(&mut slot.suspects)).unwrap_or_default();
+            let evidence = Evidence { suspects, at: seen.at };
+            (matches, at) = (evidence.suspects.len(), evidence.found().cloned());
+            self.blame(slot, generation, departure, &evidence, out);
         }
         self.lose_recorder_if(child);
         let retry_ms = retry.map(millis);
@@ -220,9 +224,9 @@ impl Pool {
                 out.push(Action::Notice(Notice::Left { child, generation, why: why.clone() }));
             }
             Departure::Died { .. } => {
-                self.remember_death(child, seen, matches, reason);
+                self.remember_death(child, seen, Load { matches, at: at.clone() }, reason);
                 let why = why.clone();
-                out.push(Action::Notice(Notice::Died { child, generation, why, matches, retry_ms }));
+                out.push(Action::Notice(Notice::Died { child, generation, why, matches, at, retry_ms }));
             }
         }
         if parked {
@@ -233,32 +237,28 @@ impl Pool {
         self.summary_due = self.summary_due.map(|_| self.now);
     }
 
-    /// Marks the matches of a worker that died; gives how many it had.
+    /// Marks what may have ended a worker that died: the match that it was at, or all that it had if it was at none.
     fn blame(
         &mut self,
         slot: SlotId,
         generation: Generation,
         departure: Departure,
+        evidence: &Evidence,
         out: &mut Vec<Action>,
-    ) -> usize {
-        let (suspects, pid) = match self.slot_mut(slot) {
-            Some(slot) => (std::mem::take(&mut slot.suspects), slot.pid),
-            None => return 0,
-        };
-        let now = self.now;
+    ) {
+        let (pid, now) = (self.slot(slot).and_then(|slot| slot.pid), self.now);
         match departure {
             Departure::Asked => {}
             Departure::Left => self.breaker.left(slot, generation, now),
             Departure::Died { suspicious } => {
                 self.breaker.died((slot, generation), pid, now, &self.config.timing);
                 if suspicious {
-                    for key in &suspects {
-                        self.suspect(key, Crash { slot, generation, pid, at: now }, out);
+                    for suspect in evidence.suspects() {
+                        self.suspect(&suspect.key, Crash { slot, generation, pid, at: now }, out);
                     }
                 }
             }
         }
-        suspects.len()
     }
 
     fn suspect(&mut self, key: &MatchKey, crash: Crash, out: &mut Vec<Action>) {
@@ -288,9 +288,11 @@ impl Pool {
         let Some(place) = self.slot_mut(slot) else { return };
         let (generation, feed) = (place.life.generation, place.feed);
         let lost: Vec<MatchKey> = place.matches.iter().cloned().collect();
-        place.suspects.extend(lost.iter().cloned());
         place.clear();
         place.data = Data::None;
+        let suspects: Vec<Suspect> =
+            lost.iter().filter_map(|key| self.suspect_at(key, slot, generation)).collect();
+        self.slot_mut(slot).into_iter().for_each(|place| place.suspects.extend(suspects.iter().cloned()));
         for key in &lost {
             self.lose_seat(key, slot, generation, out);
         }
@@ -303,6 +305,13 @@ impl Pool {
         }
         self.finish_endings(out);
         self.placement_due = true;
+    }
+
+    fn suspect_at(&self, key: &MatchKey, slot: SlotId, generation: Generation) -> Option<Suspect> {
+        let Place::Placed { owner, candidate } = &self.matches.get(key)?.place else { return None };
+        let mut seats = std::iter::once(owner).chain(candidate);
+        let seat = seats.find(|seat| (seat.slot, seat.generation) == (slot, generation))?;
+        Some(Suspect { key: key.clone(), epochs: seat.first_epoch..=seat.epoch })
     }
 
     fn lose_seat(&mut self, key: &MatchKey, slot: SlotId, generation: Generation, out: &mut Vec<Action>) {

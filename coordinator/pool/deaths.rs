@@ -2,13 +2,14 @@
 //!
 //! A bounded list; what was asked for or announced is no death. `children` fills it, `show` shows it.
 
-use super::input::{Child, Exit, Usage};
+use super::input::{Child, Exit, Usage, Work};
 use super::life::State;
+use super::slot::Suspect;
 use super::{Pool, millis};
 use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
-use touchline_common::model::Generation;
+use touchline_common::model::{Generation, MatchKey};
 
 /// Deaths that are remembered; the oldest goes.
 const REMEMBERED: usize = 20;
@@ -40,6 +41,9 @@ pub struct DeathView {
     pub uptime_s: f64,
     /// Matches that it had.
     pub matches: usize,
+    /// The id of the match that a worker was at, as it noted it itself; `null` if it was at none.
+    #[serde(rename = "match")]
+    pub at_match: Option<String>,
     /// What it did when it was last heard of.
     pub last_activity: String,
     /// The most memory it ever held. Linux counts the coordinator's own at the fork in: at least that.
@@ -68,6 +72,49 @@ pub(super) struct LastSeen {
     pub(super) exit: Option<Exit>,
     pub(super) usage: Option<Usage>,
     pub(super) doing: String,
+    pub(super) at: Work,
+}
+
+/// What the kernel and the child's own bookmark say of its end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen {
+    pub(super) exit: Exit,
+    pub(super) usage: Option<Usage>,
+    pub(super) at: Work,
+}
+
+/// Which of a worker's matches may have ended it.
+#[derive(Debug)]
+pub(super) struct Evidence {
+    /// All that it had.
+    pub(super) suspects: Vec<Suspect>,
+    /// What it was at.
+    pub(super) at: Work,
+}
+
+impl Evidence {
+    /// The one that it was at; of a worker that was at none, all.
+    pub(super) fn suspects(&self) -> impl Iterator<Item = &Suspect> {
+        self.suspects.iter().filter(|suspect| match self.at {
+            Work::None => true,
+            Work::Match(epoch) => suspect.is_at(epoch),
+            Work::Others => false,
+        })
+    }
+
+    /// The one that it was at, if it was at one that it had.
+    pub(super) fn found(&self) -> Option<&MatchKey> {
+        let Work::Match(epoch) = self.at else { return None };
+        self.suspects.iter().find(|suspect| suspect.is_at(epoch)).map(|suspect| &suspect.key)
+    }
+}
+
+/// What a child had.
+#[derive(Debug)]
+pub(super) struct Load {
+    pub(super) matches: usize,
+    /// The one that it was at.
+    pub(super) at: Option<MatchKey>,
 }
 
 impl Deaths {
@@ -93,8 +140,8 @@ impl Deaths {
 }
 
 impl Pool {
-    /// Keeps a death; `matches` is what the child had.
-    pub(super) fn remember_death(&mut self, child: Child, seen: LastSeen, matches: usize, why: String) {
+    /// Keeps a death; `load` is what the child had.
+    pub(super) fn remember_death(&mut self, child: Child, seen: LastSeen, load: Load, why: String) {
         let Some(generation) = self.life(child).map(|life| life.generation) else { return };
         let (pid, spawned_at, worker) = match child {
             Child::Recorder => (self.recorder.pid, self.recorder.spawned_at, None),
@@ -121,7 +168,8 @@ impl Pool {
             core,
             why,
             uptime_s: self.now.saturating_sub(spawned_at).as_secs_f64(),
-            matches,
+            matches: load.matches,
+            at_match: load.at.map(|key| key.id.as_str().to_owned()),
             last_activity: seen.doing,
             peak_rss_bytes: seen.usage.map(|usage| usage.peak_rss_bytes),
             cpu_s: seen.usage.map(|usage| usage.cpu.as_secs_f64()),

@@ -45,7 +45,7 @@ fn the_recorder_is_told_of_a_silence_and_of_its_end() {
     };
     assert_eq!(recorder_told(&bed, silent), 1);
     let (child, generation) = (Child::Recorder, bed.pool.recorder.life.generation);
-    bed.give(Input::Exited { child, generation, exit: KILLED, usage: None });
+    bed.give(Input::Exited { child, generation, exit: KILLED, usage: None, at: Work::None });
     bed.pass(ms(1_500), &[2]);
     let silent = |message: &ToRecorder| matches!(message, ToRecorder::Silent { slot: SlotId(2), .. });
     assert_eq!(recorder_told(&bed, silent), 2, "a recorder that starts anew does not know");

@@ -75,6 +75,8 @@ pub enum Input {
         exit: Exit,
         /// What it had used, if the kernel said.
         usage: Option<Usage>,
+        /// What it was at, as it noted it itself.
+        at: Work,
     },
     /// `Action::ReserveEpochs` is on the disk: every epoch up to this may be used.
     EpochsReserved {
@@ -102,6 +104,17 @@ pub enum Input {
         /// Answer within this time.
         timeout: Duration,
     },
+}
+
+/// What a child was at when its process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// At no match, as far as it noted.
+    None,
+    /// At the match of this epoch.
+    Match(Epoch),
+    /// At no match; another worker of its process was at one.
+    Others,
 }
 
 /// How a child ended.

@@ -50,7 +50,7 @@ mod tests;
 pub use action::{Action, Answer, Signal};
 pub use config::{FeedPlan, Learning, MatchFilter, MatchSource, Overlap, PoolConfig, Timing, WaitingOrder};
 pub use deaths::DeathView;
-pub use input::{Child, Command, Exit, Input, RequestId, Urgency, Usage};
+pub use input::{Child, Command, Exit, Input, RequestId, Urgency, Usage, Work};
 pub use notice::{CapNews, Level, Notice, Summary};
 pub use saved::{SavedAssignmentV1, SavedCapV2, SavedSlotV1, SavedStateError, SavedStateV2};
 pub use views::{
@@ -207,8 +207,8 @@ impl Pool {
             Input::ChannelClosed { child, generation, why } => {
                 self.channel_closed(child, generation, &why, out);
             }
-            Input::Exited { child, generation, exit, usage } => {
-                self.child_exited(child, generation, exit, usage, out);
+            Input::Exited { child, generation, exit, usage, at } => {
+                self.child_exited(child, generation, deaths::Seen { exit, usage, at }, out);
             }
             Input::EpochsReserved { up_to } => {
                 self.epochs.reserved(up_to);

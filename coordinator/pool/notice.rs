@@ -5,7 +5,7 @@
 //! | `worker.spawned` / `recorder.spawned` | info | worker generation feed |
 //! | `worker.spawn_failed` / `recorder.spawn_failed` | error | worker generation error |
 //! | `worker.ready` / `recorder.ready` | info | worker generation took_ms |
-//! | `worker.died` / `recorder.died` | error | worker generation why matches retry_ms |
+//! | `worker.died` / `recorder.died` | error | worker generation why matches [match] retry_ms |
 //! | `worker.left` / `recorder.left` | info | worker generation why |
 //! | `worker.parked` / `recorder.parked` | error | worker why for_ms |
 //! | `worker.kill` / `recorder.kill` | warn | worker generation signal why |
@@ -70,7 +70,15 @@ pub enum Notice {
     /// A child works.
     Ready { child: Child, generation: Generation, took_ms: u64 },
     /// A child died unasked; `retry_ms` is absent when it stays away.
-    Died { child: Child, generation: Generation, why: String, matches: usize, retry_ms: Option<u64> },
+    Died {
+        child: Child,
+        generation: Generation,
+        why: String,
+        matches: usize,
+        /// The one that it was at.
+        at: Option<MatchKey>,
+        retry_ms: Option<u64>,
+    },
     /// A child left as asked, or said that it would.
     Left { child: Child, generation: Generation, why: String },
     /// A slot is not started any more; `for_ms` is absent when only an operator ends that.
@@ -333,8 +341,11 @@ impl Notice {
             Notice::Ready { child, generation, took_ms } => {
                 to.child(*child).put("generation", generation).put("took_ms", took_ms);
             }
-            Notice::Died { child, generation, why, matches, retry_ms } => {
+            Notice::Died { child, generation, why, matches, at, retry_ms } => {
                 to.child(*child).put("generation", generation).put("why", why).put("matches", matches);
+                if let Some(at) = at {
+                    to.put("match", &at.id);
+                }
                 if let Some(retry) = retry_ms {
                     to.put("retry_ms", retry);
                 }

@@ -5,9 +5,10 @@
 
 use super::life::Life;
 use std::collections::{BTreeSet, VecDeque};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 use touchline_common::ipc::messages::worker::{ConnectionState, LoadReport};
-use touchline_common::model::{FeedId, Generation, MatchKey, SlotId};
+use touchline_common::model::{Epoch, FeedId, Generation, MatchKey, SlotId};
 
 #[derive(Debug)]
 pub(super) struct Slot {
@@ -31,7 +32,7 @@ pub(super) struct Slot {
     pub(super) busy_since: Option<Duration>,
     pub(super) idle_since: Option<Duration>,
     /// Matches that were here when it was given up on.
-    pub(super) suspects: Vec<MatchKey>,
+    pub(super) suspects: Vec<Suspect>,
     pub(super) details_asked: Option<Duration>,
     /// It said that it leaves: nothing more is placed here.
     pub(super) leaving: Option<String>,
@@ -40,6 +41,21 @@ pub(super) struct Slot {
     /// `Assign`, `Release` and `FollowList` sent.
     commands: u64,
     unseen: VecDeque<(u64, Change)>,
+}
+
+/// A match that may have ended a worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Suspect {
+    pub(super) key: MatchKey,
+    /// Those that it had at that worker.
+    pub(super) epochs: RangeInclusive<Epoch>,
+}
+
+impl Suspect {
+    /// Whether a worker that was at this epoch was at this match.
+    pub(super) fn is_at(&self, epoch: Epoch) -> bool {
+        self.epochs.contains(&epoch)
+    }
 }
 
 /// Whether its load reports come.

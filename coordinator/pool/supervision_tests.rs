@@ -6,6 +6,69 @@ fn deaths(bed: &Bed) -> Vec<DeathView> {
     bed.pool.status(Surroundings { wall_us: 1_700_000_000_000_000, ..Surroundings::default() }).deaths
 }
 
+/// The worker of `a` crashes, at this epoch's match.
+fn crash(bed: &mut Bed, at: Work) {
+    let (slot, _) = bed.owner("a");
+    let (generation, _) = bed.seen.remove(&SlotId(slot)).unwrap();
+    let child = Child::Worker(SlotId(slot));
+    bed.give(Input::Exited { child, generation, exit: SEGV, usage: None, at });
+    bed.pass(ms(10_000), &[]);
+}
+
+fn quarantined(bed: &Bed) -> Vec<&'static str> {
+    let held = |id: &&str| bed.view(id).state == MatchViewState::Quarantined;
+    ["a", "b", "c"].into_iter().filter(held).collect()
+}
+
+#[test]
+fn of_all_that_two_dead_workers_had_only_what_both_were_at_is_quarantined() {
+    let mut bed = Bed::new(config(8));
+    bed.load_list(&["a", "b", "c"]);
+    for _ in 0..2 {
+        let (_, epoch) = bed.owner("a");
+        crash(&mut bed, Work::Match(Epoch(epoch)));
+    }
+    assert_eq!(quarantined(&bed), ["a"]);
+    assert_eq!(deaths(&bed)[0].at_match.as_deref(), Some("a"));
+}
+
+#[test]
+fn workers_that_were_at_different_matches_or_at_one_they_had_no_more_blame_none() {
+    let mut bed = Bed::new(config(8));
+    bed.load_list(&["a", "b", "c"]);
+    let (_, of_b) = bed.owner("b");
+    crash(&mut bed, Work::Match(Epoch(of_b)));
+    let (_, of_a) = bed.owner("a");
+    crash(&mut bed, Work::Match(Epoch(of_a)));
+    crash(&mut bed, Work::Match(Epoch(9_999)));
+    crash(&mut bed, Work::Others);
+    assert_eq!(quarantined(&bed), Vec::<&str>::new());
+    assert_eq!(deaths(&bed)[0].at_match, None);
+}
+
+#[test]
+fn workers_that_were_at_none_blame_all_that_they_had() {
+    let mut bed = Bed::new(config(8));
+    bed.load_list(&["a", "b", "c"]);
+    (0..2).for_each(|_| crash(&mut bed, Work::None));
+    assert_eq!(quarantined(&bed), ["a", "b", "c"]);
+}
+
+#[test]
+fn an_epoch_that_a_seat_had_before_the_recorder_started_anew_is_still_its_own() {
+    let mut bed = Bed::new(config(8));
+    bed.load_list(&["a", "b", "c"]);
+    for _ in 0..2 {
+        let (_, before) = bed.owner("a");
+        let (child, generation) = (Child::Recorder, bed.pool.recorder.life.generation);
+        bed.give(Input::Exited { child, generation, exit: KILLED, usage: None, at: Work::None });
+        bed.pass(ms(3_000), &[]);
+        assert!(bed.owner("a").1 > before);
+        crash(&mut bed, Work::Match(Epoch(before)));
+    }
+    assert_eq!(quarantined(&bed), ["a"]);
+}
+
 #[test]
 fn a_death_is_remembered_with_what_it_cost_and_what_the_worker_did() {
     let mut bed = Bed::new(config(8));
@@ -13,7 +76,7 @@ fn a_death_is_remembered_with_what_it_cost_and_what_the_worker_did() {
     bed.pass(ms(3_000), &[]);
     let (generation, child) = (bed.seen[&SlotId(1)].0, Child::Worker(SlotId(1)));
     let usage = Some(Usage { peak_rss_bytes: 5 << 20, cpu: ms(1_500) });
-    bed.give(Input::Exited { child, generation, exit: SEGV, usage });
+    bed.give(Input::Exited { child, generation, exit: SEGV, usage, at: Work::None });
     bed.pass(ms(2_000), &[]);
     let all = deaths(&bed);
     let [death] = all.as_slice() else { panic!("{all:?}") };
@@ -51,13 +114,23 @@ fn twenty_deaths_are_remembered_the_newest_first_also_those_that_never_lived() {
     for n in 0..25 {
         let generation = bed.pool.recorder.life.generation;
         if bed.pool.recorder.life.has_process() {
-            bed.give(Input::Exited { child, generation, exit: Exit::Code(10 + n), usage: None });
+            bed.give(Input::Exited {
+                child,
+                generation,
+                exit: Exit::Code(10 + n),
+                usage: None,
+                at: Work::None,
+            });
         }
         bed.pass(Duration::from_secs(61), &[]);
     }
     // The next process is asked for in the same step, and never comes to be.
     let (generation, mut out) = (bed.pool.recorder.life.generation, Vec::new());
-    bed.pool.step(bed.now, Input::Exited { child, generation, exit: KILLED, usage: None }, &mut out);
+    bed.pool.step(
+        bed.now,
+        Input::Exited { child, generation, exit: KILLED, usage: None, at: Work::None },
+        &mut out,
+    );
     let (generation, error) = (Generation(generation.0 + 1), "no descriptors".to_owned());
     bed.pool.step(bed.now, Input::SpawnFailed { child, generation, error }, &mut out);
     let all = deaths(&bed);
@@ -107,7 +180,8 @@ fn workers_that_share_a_process_die_one_death() {
     // One that is about to move has a seat in both, and they are one suspect.
     let (from, _) = bed.owner("m0");
     let to = *together.iter().find(|slot| **slot != from).unwrap();
-    bed.pool.slot_mut(SlotId(to)).unwrap().suspects.push(key("m0"));
+    let suspect = slot::Suspect { key: key("m0"), epochs: Epoch(1)..=Epoch(1) };
+    bed.pool.slot_mut(SlotId(to)).unwrap().suspects.push(suspect);
     for slot in &together {
         bed.exit(*slot, SEGV);
     }
@@ -123,7 +197,7 @@ fn a_recorder_that_dies_again_and_again_is_waited_for_no_longer_than_its_back_of
     bed.load_list(&["a"]);
     for _ in 0..12 {
         let (child, generation) = (Child::Recorder, bed.pool.recorder.life.generation);
-        bed.give(Input::Exited { child, generation, exit: KILLED, usage: None });
+        bed.give(Input::Exited { child, generation, exit: KILLED, usage: None, at: Work::None });
         bed.pass(Duration::from_secs(7), &[]);
         assert!(bed.pool.recorder.life.is_ready(), "{:?}", bed.pool.recorder.life.state);
     }
@@ -147,6 +221,7 @@ fn a_child_of_another_version_is_refused_for_good() {
             generation,
             exit: Exit::Signal { number: 15, core: false },
             usage: None,
+            at: Work::None,
         });
         bed.log.clear();
         bed.pass(Duration::from_secs(900), &[]);
@@ -242,7 +317,7 @@ fn a_recorder_that_is_not_ready_when_the_end_begins_is_told_to_leave_once_it_is(
     step(10, Input::Command { request, command, timeout });
     let exit = Exit::Signal { number: 15, core: false };
     let (child, generation) = (Child::Worker(SlotId(1)), Generation(1));
-    step(20, Input::Exited { child, generation, exit, usage: None });
+    step(20, Input::Exited { child, generation, exit, usage: None, at: Work::None });
     let message = FromRecorder::Ready { highest_epoch: Epoch(1), token: 1 };
     let out = step(2_000, Input::Recorder { generation, message });
     let told = |action: &&Action| {
@@ -250,7 +325,15 @@ fn a_recorder_that_is_not_ready_when_the_end_begins_is_told_to_leave_once_it_is(
     };
     assert_eq!(out.iter().filter(told).count(), 1, "its signal was not for it: {out:?}");
     assert!(out.iter().all(|action| !matches!(action, Action::ConnectData { .. })), "{out:?}");
-    let out =
-        step(2_050, Input::Exited { child: Child::Recorder, generation, exit: Exit::Code(0), usage: None });
+    let out = step(
+        2_050,
+        Input::Exited {
+            child: Child::Recorder,
+            generation,
+            exit: Exit::Code(0),
+            usage: None,
+            at: Work::None,
+        },
+    );
     assert!(out.contains(&Action::Finished), "{out:?}");
 }

@@ -191,7 +191,13 @@ impl Bed {
     fn exit(&mut self, slot: u16, exit: Exit) {
         let slot = SlotId(slot);
         let (generation, _) = self.seen.remove(&slot).unwrap();
-        self.give(Input::Exited { child: Child::Worker(slot), generation, exit, usage: None });
+        self.give(Input::Exited {
+            child: Child::Worker(slot),
+            generation,
+            exit,
+            usage: None,
+            at: Work::None,
+        });
     }
 
     fn owner(&self, id: &str) -> (u16, u64) {
@@ -327,7 +333,7 @@ fn a_recorder_that_starts_anew_gives_every_match_a_new_epoch_without_a_new_subsc
     let message = FromRecorder::Switched { key: key("a"), epoch: Epoch(before.1) };
     bed.give(Input::Recorder { generation, message });
     bed.log.clear();
-    bed.give(Input::Exited { child, generation, exit: KILLED, usage: None });
+    bed.give(Input::Exited { child, generation, exit: KILLED, usage: None, at: Work::None });
     bed.pass(ms(3_000), &[]);
     let after = bed.owner("a");
     assert!(after.0 == before.0 && after.1 > before.1);
@@ -418,7 +424,7 @@ fn the_end_comes_in_order_and_a_second_request_makes_it_urgent() {
     )));
     assert!(!bed.log.contains(&Action::Finished));
     let (child, generation) = (Child::Recorder, Generation(1));
-    bed.give(Input::Exited { child, generation, exit: Exit::Code(0), usage: None });
+    bed.give(Input::Exited { child, generation, exit: Exit::Code(0), usage: None, at: Work::None });
     assert_eq!(bed.log.last(), Some(&Action::Finished));
     assert_eq!(bed.log.iter().filter(|action| matches!(action, Action::Answer { .. })).count(), 3);
     assert_eq!(bed.said("worker.spawned"), 0);

@@ -6,7 +6,7 @@
 use super::processes::{Lodging, Processes};
 use super::spawn::{self, ChildKind, SpawnError};
 use super::tokens::Tokens;
-use crate::pool::{Child, Exit, Signal, Usage};
+use crate::pool::{Child, Exit, Signal, Usage, Work};
 use mio::unix::SourceFd;
 use mio::{Registry, Token};
 use std::collections::BTreeMap;
@@ -16,7 +16,8 @@ use touchline_common::ipc::messages::Hello;
 use touchline_common::ipc::messages::recorder::{FromRecorder, ToRecorder};
 use touchline_common::ipc::messages::worker::{FromWorker, ToWorker};
 use touchline_common::ipc::{Channel, ChannelError, FrameError, PROTO, ReadOutcome};
-use touchline_common::model::Generation;
+use touchline_common::model::{Epoch, Generation};
+use touchline_common::sys::bookmark::Bookmark;
 use touchline_worker::watch::Watch;
 
 /// The longest message from a child, bytes.
@@ -56,6 +57,8 @@ struct Berth {
     generation: Generation,
     pid: u32,
     link: Option<(Link, Token, Watch)>,
+    /// Where a worker notes what it is at.
+    bookmark: Option<Bookmark>,
     standing: Standing,
 }
 
@@ -112,14 +115,18 @@ impl Children {
             }
         };
         let token = tokens.insert(Source::Channel(child));
-        let (link, watch) = open(child, channel, token, registry).map_err(|source| {
+        let opened = open(child, channel, token, registry).and_then(|(mut link, watch)| {
+            let bookmark = give_bookmark(&mut link)?;
+            Ok((link, watch, bookmark))
+        });
+        let (link, watch, bookmark) = opened.map_err(|source| {
             // Its channel is closed with this: it finds no coordinator and leaves.
             tokens.remove(token);
             SpawnError { operation: "watching a child's channel", source }
         })?;
         self.processes.board(pid, child);
         let link = Some((link, token, watch));
-        self.berths.insert(child, Berth { generation, pid, link, standing: Standing::New });
+        self.berths.insert(child, Berth { generation, pid, link, bookmark, standing: Standing::New });
         Ok(pid)
     }
 
@@ -341,14 +348,19 @@ impl Children {
         let mut children = Vec::new();
         for child in aboard {
             // A child that could not be watched may have its successor elsewhere already.
-            let Some(generation) =
-                self.berths.get(&child).filter(|berth| berth.pid == pid).map(|b| b.generation)
-            else {
+            if self.berths.get(&child).is_none_or(|berth| berth.pid != pid) {
                 continue;
-            };
+            }
             self.close(child, registry, tokens);
-            self.berths.remove(&child);
-            children.push((child, generation));
+            let Some(berth) = self.berths.remove(&child) else { continue };
+            let at = match berth.bookmark.and_then(|bookmark| bookmark.get()) {
+                Some(epoch) => Work::Match(Epoch(epoch.get())),
+                None => Work::None,
+            };
+            children.push(Gone { child, generation: berth.generation, at });
+        }
+        if children.iter().any(|gone| gone.at != Work::None) {
+            children.iter_mut().filter(|gone| gone.at == Work::None).for_each(|gone| gone.at = Work::Others);
         }
         Ok(Some(Reaped { children, exit, usage }))
     }
@@ -358,11 +370,22 @@ impl Children {
     }
 }
 
+/// A child whose process ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Gone {
+    /// Which.
+    pub child: Child,
+    /// Its generation.
+    pub generation: Generation,
+    /// What it was at.
+    pub at: Work,
+}
+
 /// A process that ended.
 #[derive(Debug)]
 pub struct Reaped {
     /// Who ran in it.
-    pub children: Vec<(Child, Generation)>,
+    pub children: Vec<Gone>,
     /// How it ended.
     pub exit: Exit,
     /// What it had used.
@@ -384,6 +407,14 @@ fn open(child: Child, channel: OwnedFd, token: Token, registry: &Registry) -> io
     };
     let watch = Watch::new(registry, link.fd(), token)?;
     Ok((link, watch))
+}
+
+/// Sends a worker the page in which it notes what it is at.
+fn give_bookmark(link: &mut Link) -> io::Result<Option<Bookmark>> {
+    let Link::Worker(channel) = link else { return Ok(None) };
+    let (ours, theirs) = Bookmark::create()?;
+    channel.send_fd(&ToWorker::Bookmark, 0, theirs).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(Some(ours))
 }
 
 impl Link {

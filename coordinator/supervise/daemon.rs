@@ -4,7 +4,7 @@
 //! in order, then one write per channel. It never waits for anybody: channels are non-blocking and bounded, answers
 //! have deadlines. A child's frames are taken in pieces, so that a chatty one does not keep the operators waiting.
 
-use super::children::{Children, Reaped, Said, Source};
+use super::children::{Children, Gone, Reaped, Said, Source};
 use super::matches_file::{Found, MatchesFile};
 use super::processes::Lodging;
 use super::saver::{Saver, Ticket};
@@ -12,11 +12,11 @@ use super::saving::Held;
 use super::spawn;
 use super::tokens::Tokens;
 use crate::control::{Clients, Gather};
-use crate::pool::{Action, Child, Command, Exit, Input, Pool, RequestId, Urgency, Usage};
+use crate::pool::{Action, Child, Command, Exit, Input, Pool, RequestId, Urgency, Usage, Work};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Waker};
 use nix::sys::signal::Signal;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
@@ -32,6 +32,8 @@ use touchline_common::sys::signals::Signals;
 
 /// Messages of one child per turn.
 const MESSAGES_PER_TURN: usize = 256;
+/// How long the end of a process may come after that of its channel; most often it is less than a millisecond.
+const ENDS_WITHIN: Duration = Duration::from_millis(20);
 
 /// What the daemon is made of.
 pub struct Daemon {
@@ -66,10 +68,21 @@ pub struct Daemon {
     pub(super) inputs: VecDeque<Input>,
     /// Children with unread bytes that no event will announce again.
     unread: BTreeSet<Child>,
+    /// Children whose channel ended, until their process ends or is waited for no longer.
+    cut_off: BTreeMap<Child, CutOff>,
     started: Instant,
     tick: Duration,
     stops: u32,
     finished: bool,
+}
+
+/// A child whose channel ended. Most often its process ends, too: how it did, and what it was at, is to be known before its work is
+/// given to others, which may end them as well.
+#[derive(Debug)]
+struct CutOff {
+    generation: Generation,
+    why: String,
+    until: Instant,
 }
 
 /// What a daemon needs to begin.
@@ -137,6 +150,7 @@ impl Daemon {
             child_config: parts.child_config,
             inputs: VecDeque::new(),
             unread: BTreeSet::new(),
+            cut_off: BTreeMap::new(),
             started: Instant::now(),
             tick: parts.tick,
             stops: 0,
@@ -160,7 +174,8 @@ impl Daemon {
                 return Ok(());
             }
             let wait = if self.unread.is_empty() {
-                next_tick.saturating_duration_since(Instant::now())
+                let due = self.cut_off.values().map(|cut_off| cut_off.until).fold(next_tick, Instant::min);
+                due.saturating_duration_since(Instant::now())
             } else {
                 Duration::ZERO
             };
@@ -181,6 +196,7 @@ impl Daemon {
             for child in std::mem::take(&mut self.unread) {
                 self.read_child(child);
             }
+            self.give_up_on_cut_off();
             if Instant::now() >= next_tick {
                 next_tick = Instant::now() + self.tick;
                 self.look_at_files();
@@ -356,15 +372,31 @@ impl Daemon {
             return;
         }
         match self.children.take_left(child) {
-            Some(exit) => self.gone(child, generation, exit, None),
-            None => self.inputs.push_back(Input::ChannelClosed { child, generation, why }),
+            Some(exit) => self.gone(Gone { child, generation, at: Work::None }, exit, None),
+            None => {
+                self.cut_off.insert(child, CutOff { generation, why, until: Instant::now() + ENDS_WITHIN });
+            }
         }
     }
 
-    fn gone(&mut self, child: Child, generation: Generation, exit: Exit, usage: Option<Usage>) {
+    /// Processes that do not end although their channel did.
+    fn give_up_on_cut_off(&mut self) {
+        let now = Instant::now();
+        let is_due = |(_, cut_off): &(&Child, &CutOff)| cut_off.until <= now;
+        let due: Vec<Child> = self.cut_off.iter().filter(is_due).map(|(child, _)| *child).collect();
+        for child in due {
+            if let Some(CutOff { generation, why, .. }) = self.cut_off.remove(&child) {
+                self.inputs.push_back(Input::ChannelClosed { child, generation, why });
+            }
+        }
+    }
+
+    fn gone(&mut self, gone: Gone, exit: Exit, usage: Option<Usage>) {
+        let Gone { child, generation, at } = gone;
+        self.cut_off.remove(&child);
         self.unread.remove(&child);
         self.forget_in_gathers(child);
-        self.inputs.push_back(Input::Exited { child, generation, exit, usage });
+        self.inputs.push_back(Input::Exited { child, generation, exit, usage, at });
     }
 
     fn read_child(&mut self, child: Child) {
@@ -444,8 +476,8 @@ impl Daemon {
         match self.children.reap(pid, self.poll.registry(), &mut self.tokens) {
             Ok(Some(Reaped { children, exit, usage })) => {
                 failpoint::hit(Point::ChildReaped);
-                for (child, generation) in children {
-                    self.gone(child, generation, exit, Some(usage));
+                for gone in children {
+                    self.gone(gone, exit, Some(usage));
                 }
             }
             Ok(None) => {}

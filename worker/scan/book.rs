@@ -4,9 +4,11 @@ use super::rate::Rate;
 use crate::tree::MatchSlot;
 use hashbrown::HashMap;
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 use std::time::Instant;
 use touchline_common::ipc::messages::worker::MatchState;
 use touchline_common::model::{Epoch, FeedId, MatchId, MatchKey};
+use touchline_common::sys::bookmark::Bookmark;
 
 /// One match as it is followed here.
 #[derive(Debug)]
@@ -39,9 +41,11 @@ pub struct Followed {
     pub rate: Rate,
 }
 
-/// All that is followed.
+/// All that is followed, and what of it is worked on.
 #[derive(Debug, Default)]
 pub struct Book {
+    /// Where that is noted for those who live longer.
+    bookmark: Option<Bookmark>,
     places: Vec<Option<Followed>>,
     by_id: HashMap<MatchId, MatchSlot, foldhash::fast::RandomState>,
     /// Matches that are to be published although nothing in their trees changed, each once.
@@ -51,6 +55,34 @@ pub struct Book {
 }
 
 impl Book {
+    /// Nothing is followed yet.
+    pub fn new(bookmark: Option<Bookmark>) -> Book {
+        Book { bookmark, ..Book::default() }
+    }
+
+    /// What is done from now on is about this match: if it ends the process, this match is the one.
+    #[inline]
+    pub fn at(&self, slot: MatchSlot) {
+        if let (Some(bookmark), Some(followed)) = (&self.bookmark, self.get(slot)) {
+            note(bookmark, followed.epoch);
+        }
+    }
+
+    /// As [`Book::at`], of a match that may not be followed yet.
+    pub fn at_epoch(&self, epoch: Epoch) {
+        if let Some(bookmark) = &self.bookmark {
+            note(bookmark, epoch);
+        }
+    }
+
+    /// What is done from now on is about no match.
+    #[inline]
+    pub fn at_none(&self) {
+        if let Some(bookmark) = &self.bookmark {
+            bookmark.clear();
+        }
+    }
+
     /// Follows a match at the place that the forest gave it.
     pub fn insert(
         &mut self,
@@ -157,5 +189,12 @@ impl Book {
     /// Whether a match is due.
     pub fn has_due(&self) -> bool {
         !self.due.is_empty()
+    }
+}
+
+fn note(bookmark: &Bookmark, epoch: Epoch) {
+    // No match is followed under epoch 0.
+    if let Some(epoch) = NonZeroU64::new(epoch.0) {
+        bookmark.set(epoch);
     }
 }

@@ -42,11 +42,13 @@ impl Scanner {
     fn obey(&mut self, message: ToWorker, request: u32, fd: Option<OwnedFd>) {
         match message {
             ToWorker::Assign { id, epoch, topics, listing } => {
+                self.book.at_epoch(epoch);
                 failpoint::hit_for(Point::AssignReceived, id.as_str());
                 self.commands_seen += 1;
                 self.assign(&id, epoch, topics, listing);
             }
             ToWorker::Release { id, epoch, why } => {
+                self.book.at_epoch(epoch);
                 self.commands_seen += 1;
                 self.release(&id, epoch, why);
             }
@@ -68,6 +70,7 @@ impl Scanner {
                 self.attach(fd);
             }
             ToWorker::Board => self.boarding.extend(fd),
+            ToWorker::Bookmark => log::warn!("worker.second_bookmark"),
             ToWorker::MayConnect => self.upstream.permit(Instant::now()),
             ToWorker::Details => self.tell_details(request),
             ToWorker::Ping => {
@@ -88,6 +91,7 @@ impl Scanner {
             }
             ToWorker::Welcome { .. } => log::warn!("worker.welcomed_twice"),
         }
+        self.book.at_none();
     }
 
     fn assign(&mut self, id: &MatchId, epoch: Epoch, topics: Vec<String>, listing: Listing) {
@@ -293,6 +297,7 @@ impl Scanner {
 
     /// A match is in another state now.
     pub(super) fn set_state(&mut self, slot: MatchSlot, state: MatchState) {
+        self.book.at(slot);
         let Some(followed) = self.book.get_mut(slot) else { return };
         if followed.state != state {
             if (followed.state, state) == (MatchState::Subscribing, MatchState::Live) {

@@ -1,8 +1,8 @@
 //! The beginning of a channel to the coordinator: HELLO, and what comes back up to WELCOME.
 //!
 //! [`Greeting::advance`] never waits, so that a process that runs several workers can greet for one while the others scan;
-//! [`Greeting::wait`] waits for it, where there is nothing else to do. The log's file, and channels of further workers of
-//! the process, may come before the welcome. Called by `start` and `multiplex`.
+//! [`Greeting::wait`] waits for it, where there is nothing else to do. The log's file, the
+//! bookmark's page, and channels of further workers of the process, may come before the welcome. Called by `start` and `multiplex`.
 
 use super::start::{Control, ScanError};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -27,6 +27,7 @@ pub struct Greeting {
     control: Control,
     deadline: Instant,
     log_file: Option<OwnedFd>,
+    bookmark: Option<OwnedFd>,
     boarding: Vec<OwnedFd>,
 }
 
@@ -38,6 +39,7 @@ pub struct Greeted {
     pub slot: SlotId,
     pub generation: Generation,
     pub log_file: Option<OwnedFd>,
+    pub bookmark: Option<OwnedFd>,
     /// Channels of further workers that this process is to run.
     pub boarding: Vec<OwnedFd>,
 }
@@ -68,7 +70,7 @@ impl Greeting {
         control.flush().map_err(ScanError::coordinator)?;
         failpoint::hit(Point::HelloSent);
         let deadline = Instant::now() + DEADLINE;
-        Ok(Greeting { control, deadline, log_file: None, boarding: Vec::new() })
+        Ok(Greeting { control, deadline, log_file: None, bookmark: None, boarding: Vec::new() })
     }
 
     /// Waits for the welcome.
@@ -93,6 +95,7 @@ impl Greeting {
         while let Some((message, _, fd)) = self.control.next().map_err(ScanError::coordinator)? {
             match message {
                 ToWorker::LogFile => self.log_file = fd,
+                ToWorker::Bookmark => self.bookmark = fd,
                 ToWorker::Board => self.boarding.extend(fd),
                 ToWorker::Welcome { welcome, feed, slot, generation } => {
                     let config = Config::from_child_json(&welcome.config)
@@ -128,9 +131,9 @@ impl Greeting {
 
     /// The channel goes on as that of a worker that has work.
     pub fn end(self, welcomed: Welcomed) -> Greeted {
-        let Greeting { control, log_file, boarding, .. } = self;
+        let Greeting { control, log_file, bookmark, boarding, .. } = self;
         let Welcomed { config, feed, slot, generation } = welcomed;
-        Greeted { control, config, feed, slot, generation, log_file, boarding }
+        Greeted { control, config, feed, slot, generation, log_file, bookmark, boarding }
     }
 
     /// When the welcome must have come.

@@ -103,6 +103,7 @@ impl Scanner {
             if session.look_ahead() {
                 parts.trees.expect(session.upcoming());
             }
+            book.at_none();
             let Some(event) = session.next_event(now) else { break };
             let mut telling = Telling { book, link, now };
             let mut refused = None;
@@ -180,6 +181,7 @@ impl Scanner {
                 break;
             }
         }
+        book.at_none();
         if let Some(every) = heartbeat {
             session.heartbeat(every);
         }
@@ -215,6 +217,7 @@ impl Scanner {
         }
         self.news = news;
         self.close_audits();
+        self.book.at_none();
     }
 }
 

@@ -64,6 +64,13 @@ impl Scanner {
     /// Renders what changed in a match and hands it over; how many bytes it was.
     fn publish(&mut self, slot: MatchSlot, since: u64) -> usize {
         self.wake(slot);
+        self.book.at(slot);
+        let bytes = self.publish_changes(slot, since);
+        self.book.at_none();
+        bytes
+    }
+
+    fn publish_changes(&mut self, slot: MatchSlot, since: u64) -> usize {
         let Scanner { parts, book, sections, meter, .. } = self;
         sections.clear();
         let Some(followed) = book.get_mut(slot) else {

@@ -23,6 +23,7 @@ use touchline_common::failpoint::{self, Point};
 use touchline_common::ipc::messages::worker::ListChange;
 use touchline_common::logging::LogHandle;
 use touchline_common::model::{FeedId, Generation, Section, SlotId};
+use touchline_common::sys::bookmark::Bookmark;
 use touchline_common::sys::signals::Signals;
 use touchline_common::sys::watchdog::{self, Watchdog};
 
@@ -41,6 +42,8 @@ const OUTBOX_LIMIT: usize = 24 * 1024 * 1024;
 pub struct Parts {
     /// None where the process runs several scanners: it hears the signals for all of them.
     pub signals: Option<Signals>,
+    /// Where it notes what it is at. None in tests that have no coordinator.
+    pub bookmark: Option<Bookmark>,
     pub log: LogHandle,
     pub feed: FeedId,
     pub feed_name: String,
@@ -154,7 +157,7 @@ impl Scanner {
     ///
     /// # Errors
     /// When the kernel gives no poll.
-    pub fn new(control: Control, parts: Parts) -> io::Result<Scanner> {
+    pub fn new(control: Control, mut parts: Parts) -> io::Result<Scanner> {
         let poll = Poll::new()?;
         let registry = poll.registry();
         let control_watch = Watch::new(registry, control.as_raw_fd(), CONTROL)?;
@@ -165,6 +168,7 @@ impl Scanner {
         let now = Instant::now();
         let own = usize::from(!parts.list_topic.is_empty()) + usize::from(!parts.time_topic.is_empty());
         let room = parts.plan.session.max_subscriptions.saturating_sub(own).max(1);
+        let book = Book::new(parts.bookmark.take());
         Ok(Scanner {
             window: parts.dump_every.map(|every| Window::new(room, every)),
             upstream: Upstream::new(parts.plan.clone(), UPSTREAM, waker, now),
@@ -175,7 +179,7 @@ impl Scanner {
             poll,
             control,
             parts,
-            book: Book::default(),
+            book,
             audits: Audits::default(),
             rates_at: now,
             meter: Meter::new(now),

@@ -19,6 +19,7 @@ use touchline_common::ipc::Channel;
 use touchline_common::ipc::messages::worker::{FromWorker, ToWorker};
 use touchline_common::logging::{self, LogHandle, Target, Who};
 use touchline_common::model::SlotId;
+use touchline_common::sys::bookmark::Bookmark;
 use touchline_common::sys::signals::Signals;
 
 /// How long a server that never pings may be silent before its heartbeat's rhythm is known.
@@ -147,8 +148,10 @@ pub(super) fn parts(greeted: &Greeted, signals: Option<Signals>, log: LogHandle)
     let wrong = |why: String| ScanError::Config { why };
     let zone = TimeZone::get(&feed.feed_timezone)
         .map_err(|error| wrong(format!("feed_timezone of {}: {error}", feed.name)))?;
+    let bookmark = greeted.bookmark.as_ref().map(Bookmark::open).transpose();
     Ok(Parts {
         signals,
+        bookmark: bookmark.map_err(ScanError::system("opening its bookmark"))?,
         log,
         feed: greeted.feed,
         feed_name: feed.name.clone(),

@@ -39,6 +39,10 @@ impl Sink for Telling<'_> {
         observe(self.link, slot, &message, received_at);
     }
 
+    fn approached(&mut self, slot: MatchSlot) {
+        self.book.at(slot);
+    }
+
     fn touched(&mut self, slot: MatchSlot) {
         if let Some(followed) = self.book.get_mut(slot) {
             followed.touched_at = self.now;

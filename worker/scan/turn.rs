@@ -79,6 +79,7 @@ impl Scanner {
         self.settle(now);
         self.recover_overflowed();
         self.slide(now);
+        self.book.at_none();
     }
 
     /// Tells the loads that are complete by now.

@@ -34,8 +34,9 @@ impl Forest {
         let Some(tree) = self.topics.get(topic).copied() else {
             return self.load(topic, body, received, sink).map(|applied| (applied, None));
         };
-        let differing = self.differing(tree, body);
         let owner = self.store.tree(tree).map_or(NIL, |tree| tree.owner);
+        self.approach(owner, sink);
+        let differing = self.differing(tree, body);
         let before = self.matches.get(owner as usize).map(|held| (held.told.clone(), held.facts.clone()));
         let prices = self.remembered_prices(tree);
         let mut holding = Holding { sink, base: None };
@@ -135,6 +136,10 @@ impl<S: Sink> Sink for Holding<'_, S> {
 
     fn observed(&mut self, slot: MatchSlot, seen: &Seen<'_>) {
         self.sink.observed(slot, seen);
+    }
+
+    fn approached(&mut self, slot: MatchSlot) {
+        self.sink.approached(slot);
     }
 
     fn touched(&mut self, slot: MatchSlot) {

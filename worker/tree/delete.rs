@@ -25,6 +25,7 @@ impl Forest {
         };
         let Some(held) = self.store.tree(tree) else { return };
         let owner = held.owner;
+        self.approach(owner, sink);
         if held.root == id {
             let topic = held.topic.clone();
             // It is held, so there is no error to tell.

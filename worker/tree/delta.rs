@@ -163,6 +163,12 @@ impl Forest {
         }
     }
 
+    pub(super) fn approach(&self, owner: u32, sink: &mut impl Sink) {
+        if owner != NIL {
+            sink.approached(MatchSlot(owner));
+        }
+    }
+
     pub(super) fn touch(&self, owner: u32, sink: &mut impl Sink) {
         if owner != NIL {
             sink.touched(MatchSlot(owner));

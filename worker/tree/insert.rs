@@ -38,6 +38,7 @@ impl Forest {
     ) -> Result<(), TreeError> {
         let tree = self.store.node(parent).tree;
         let owner = self.store.tree(tree).map_or(NIL, |tree| tree.owner);
+        self.approach(owner, sink);
         let held = self.store.find_in(tree, delta.target());
         self.check_insert(tree, parent, held, delta)?;
         let text = self.inserted_text(delta);

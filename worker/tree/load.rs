@@ -31,8 +31,9 @@ impl Forest {
         let tree = *self.topics.get(topic).ok_or_else(|| TreeError::TopicNotHeld { topic: named() })?;
         let from = first_node(body).ok_or_else(|| TreeError::NotALoad { topic: named() })?;
         let most = memchr::memchr_iter(b'|', body.get(from..).unwrap_or_default()).count() + 1;
-        self.check_limits(tree, most, body.len())?;
         let owner = self.store.tree(tree).map_or(NIL, |tree| tree.owner);
+        self.approach(owner, sink);
+        self.check_limits(tree, most, body.len())?;
         self.retire_markets_of(owner, tree);
         self.store.clear_tree(tree);
         let applied = fill(&mut self.store, &self.mapping, tree, body, from, most);
@@ -55,6 +56,7 @@ impl Forest {
             return Err(TreeError::TopicNotHeld { topic: String::from_utf8_lossy(topic).into_owned() });
         };
         let owner = self.store.tree(tree).map_or(NIL, |tree| tree.owner);
+        self.approach(owner, sink);
         self.retire_markets_of(owner, tree);
         self.store.clear_tree(tree);
         if owner == NIL {

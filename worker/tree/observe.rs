@@ -32,6 +32,8 @@ pub trait Sink {
     fn base(&mut self, slot: MatchSlot, base: Base, received: Received);
     /// A delta changed something that observations tell.
     fn observed(&mut self, slot: MatchSlot, seen: &Seen<'_>);
+    /// A message of the match is about to be applied: what goes wrong from now on is about it.
+    fn approached(&mut self, _slot: MatchSlot) {}
     /// A message was applied to a tree of the match, whether or not anything changed.
     fn touched(&mut self, slot: MatchSlot);
 }

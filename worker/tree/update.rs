@@ -34,6 +34,7 @@ impl Forest {
             (node.class, node.tree)
         };
         let (owner, bytes) = self.store.tree(tree).map_or((NIL, 0), |tree| (tree.owner, tree.bytes));
+        self.approach(owner, sink);
         if bytes + delta.text().len() > self.limits.bytes {
             return Err(TreeError::Bytes { limit: self.limits.bytes });
         }

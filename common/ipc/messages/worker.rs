@@ -72,6 +72,8 @@ pub enum ToWorker {
     MayConnect,
     /// This frame carries the channel of one more worker that this process is to run: it greets there as any other.
     Board,
+    /// This frame carries the page in which the worker notes, by its epoch, what match it is at: it is read when the worker is gone.
+    Bookmark,
     /// Answer with `Pong`.
     Ping,
     /// Log from now on by this filter.

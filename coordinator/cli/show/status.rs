@@ -153,7 +153,11 @@ fn deaths(status: &Value, out: &mut Printer<'_>) -> Result<(), Failure> {
         let up = number(death, "uptime_s").map_or_else(|| "-".to_owned(), age);
         let why = text(death, "why");
         let told = if why == "-" || why.is_empty() { text(death, "last_activity") } else { why };
-        reasons.push(format!("{}: {}", clean(&who), clean(&short(told, 72))));
+        let at = death
+            .get("match")
+            .and_then(Value::as_str)
+            .map(|id| format!(", at match {}", clean(&short(id, 40))));
+        reasons.push(format!("{}: {}{}", clean(&who), clean(&short(told, 72)), at.unwrap_or_default()));
         // To the second is enough for people.
         let at: String = text(death, "at").chars().take(19).collect();
         table.row([at, who, plain(death, "pid"), how, up, plain(death, "matches")]);

@@ -432,7 +432,7 @@ impl World {
         }
         // Reaped before or after the last of what it said.
         let delay = self.delay();
-        self.at(delay, Event::Give(Input::Exited { child, generation, exit, usage: None }));
+        self.at(delay, Event::Give(Input::Exited { child, generation, exit, usage: None, at: Work::None }));
     }
 
     fn resume(&mut self, slot: SlotId, generation: Generation) {

@@ -1,4 +1,4 @@
-//! A match that ends every worker that has it: after the second it is in quarantine, and the others are followed on.
+//! A match that ends every worker that has it: after the second it is in quarantine, it alone, and the others are followed on.
 
 use super::ground::{Ground, Plan, send};
 use super::{Case, Told};
@@ -31,8 +31,8 @@ fn poisoned(fault: &str) -> Told {
         Some(quarantined(&ground)).filter(|held| held.contains(&culprit))
     });
     let took = began.elapsed();
-    let others = 12 - held.len() as u64;
-    wait::until("every other match live", COMES, || (ground.live_matches() == others).then_some(()));
+    assert_eq!(held, [culprit.as_str()], "its worker noted what it was at: {}", ground.daemon.log());
+    wait::until("every other match live", COMES, || (ground.live_matches() == 11).then_some(()));
     assert_is_told(&ground, held.len());
     // It stays there, and nobody else dies of it.
     std::thread::sleep(Duration::from_secs(2));

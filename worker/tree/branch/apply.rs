@@ -34,6 +34,7 @@ impl Branches {
         sink: &mut impl Sink,
     ) -> Result<Applied, TreeError> {
         let (place, key) = self.find(topic).ok_or_else(|| TreeError::TopicNotHeld { topic: named(topic) })?;
+        sink.approached(MatchSlot(place.slot));
         self.check_limits(place.slot, usize::from(place.asked), key, body)?;
         sink.touched(MatchSlot(place.slot));
         self.begin(place.slot, brought, received, sink);
@@ -61,6 +62,7 @@ impl Branches {
         sink: &mut impl Sink,
     ) -> Result<Option<MatchSlot>, TreeError> {
         let (place, key) = self.find(topic).ok_or_else(|| TreeError::TopicNotHeld { topic: named(topic) })?;
+        sink.approached(MatchSlot(place.slot));
         sink.touched(MatchSlot(place.slot));
         let Some(held) = self.matches.get_mut(place.slot as usize) else { return Ok(None) };
         if held.unset(usize::from(place.asked), key) {
@@ -88,6 +90,7 @@ impl Branches {
             if until > now.mono_ns {
                 return;
             }
+            sink.approached(MatchSlot(slot));
             self.complete(slot, sink);
         }
     }

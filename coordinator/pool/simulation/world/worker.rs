@@ -94,6 +94,7 @@ impl World {
             | ToWorker::Data
             | ToWorker::Listed { .. }
             | ToWorker::Board
+            | ToWorker::Bookmark
             | ToWorker::MayConnect
             | ToWorker::Ping
             | ToWorker::LogFilter { .. }
