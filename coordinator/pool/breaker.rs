@@ -1,4 +1,5 @@
-//! The pool-wide intensity limit: too many deaths stop all starts, then one trial decides.
+//! The pool-wide limits of starting: too many deaths stop all starts, then one trial decides; a start that fails stops all
+//! for a while, for what stands in its way, no descriptors or no processes left, stands in the way of every other.
 
 use super::config::Timing;
 use std::collections::VecDeque;
@@ -13,6 +14,10 @@ pub(super) struct Breaker {
     state: State,
     /// When, and which process if there was one: workers that shared it died of one death.
     deaths: VecDeque<(Duration, Option<u32>)>,
+    /// Starts that failed one after the other.
+    failed: u32,
+    /// Until then none is tried because of them.
+    rests_until: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +35,7 @@ const PROVEN: Duration = Duration::from_secs(10);
 
 impl Breaker {
     pub(super) fn new() -> Self {
-        Breaker { state: State::Closed, deaths: VecDeque::new() }
+        Breaker { state: State::Closed, deaths: VecDeque::new(), failed: 0, rests_until: Duration::ZERO }
     }
 
     pub(super) fn is_tripped(&self) -> bool {
@@ -38,11 +43,24 @@ impl Breaker {
     }
 
     pub(super) fn may_spawn(&self, now: Duration) -> bool {
-        match self.state {
+        let may = match self.state {
             State::Closed => true,
             State::Open { until } => now >= until,
             State::Trial { .. } => false,
-        }
+        };
+        may && now >= self.rests_until
+    }
+
+    /// No process came to be.
+    pub(super) fn not_started(&mut self, now: Duration, timing: &Timing) {
+        let time = timing.backoff_min.saturating_mul(1 << self.failed.min(16));
+        self.failed = self.failed.saturating_add(1);
+        self.rests_until = now + time.min(timing.backoff_max);
+    }
+
+    /// One did.
+    pub(super) fn started(&mut self) {
+        (self.failed, self.rests_until) = (0, Duration::ZERO);
     }
 
     pub(super) fn spawned(&mut self, slot: SlotId, generation: Generation) {
@@ -89,6 +107,22 @@ impl Breaker {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_start_that_fails_stops_all_for_longer_and_longer_until_one_succeeds() {
+        let (timing, mut breaker, mut now) = (Timing::default(), Breaker::new(), Duration::ZERO);
+        for time in [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000].map(Duration::from_millis) {
+            breaker.not_started(now, &timing);
+            assert!(
+                !breaker.may_spawn(now + time - Duration::from_millis(1)) && breaker.may_spawn(now + time)
+            );
+            now += time;
+        }
+        breaker.started();
+        assert!(breaker.may_spawn(now));
+        breaker.not_started(now, &timing);
+        assert!(breaker.may_spawn(now + Duration::from_millis(500)));
+    }
 
     #[test]
     fn twenty_one_deaths_in_a_minute_stop_all_starts_but_a_trial() {

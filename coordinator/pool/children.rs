@@ -28,6 +28,7 @@ impl Pool {
         match child {
             Child::Recorder => self.recorder.pid = Some(pid),
             Child::Worker(slot) => {
+                self.breaker.started();
                 if let Some(slot) = self.slot_mut(slot) {
                     slot.pid = Some(pid);
                 }
@@ -45,6 +46,9 @@ impl Pool {
     ) {
         if self.life(child).is_none_or(|life| life.generation != generation) {
             return;
+        }
+        if matches!(child, Child::Worker(_)) {
+            self.breaker.not_started(self.now, &self.config.timing);
         }
         let outcome = self.advance(child, Event::SpawnFailed);
         if let Outcome::Gone(departure) = outcome {

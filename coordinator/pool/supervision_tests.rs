@@ -337,3 +337,30 @@ fn a_recorder_that_is_not_ready_when_the_end_begins_is_told_to_leave_once_it_is(
     );
     assert!(out.contains(&Action::Finished), "{out:?}");
 }
+
+#[test]
+fn a_start_that_fails_is_not_tried_at_once_in_another_slot() {
+    let mut bed = Bed::new(config(8));
+    bed.load_list(&["a", "b", "c"]);
+    let (slot, _) = bed.owner("a");
+    bed.exit(slot, SEGV);
+    // Every start fails from now on.
+    let (mut tries, until) = (Vec::new(), bed.now + Duration::from_secs(20));
+    let mut failed = Vec::new();
+    while bed.now < until {
+        bed.now += ms(50);
+        let mut out = Vec::new();
+        let input = failed.pop().unwrap_or(Input::Tick);
+        bed.pool.step(bed.now, input, &mut out);
+        for action in out {
+            if let Action::Spawn { child: child @ Child::Worker(_), generation, .. } = action {
+                tries.push(bed.now);
+                failed.push(Input::SpawnFailed { child, generation, error: "no descriptors".to_owned() });
+            }
+        }
+    }
+    let first = tries[0];
+    let within = |time: u64| tries.iter().filter(|at| **at < first + ms(time)).count();
+    assert!(within(2_000) <= 3 && within(15_000) <= 6, "{tries:?}");
+    assert!(tries.len() >= 4, "it is tried again: {tries:?}");
+}
