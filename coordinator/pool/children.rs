@@ -5,8 +5,9 @@ use super::input::{Child, Work};
 use super::life::{Departure, Event, Outcome};
 use super::matches::{Crash, Place, Switch};
 use super::notice::Notice;
-use super::slot::{Data, Pulse, Suspect};
+use super::slot::{Data, Pulse, Slot, Suspect};
 use super::{Action, MatchSource, Overlap, Pool, Signal, millis};
+use std::collections::BTreeSet;
 use std::time::Duration;
 use touchline_common::ipc::PROTO;
 use touchline_common::ipc::messages::Hello;
@@ -160,20 +161,13 @@ impl Pool {
         self.tick_recorder_pulse(out);
         let mut hung = Vec::new();
         let mut unconnected = Vec::new();
-        let mut silent_now = Vec::new();
-        for slot in self.slots.iter_mut().filter(|slot| slot.life.works() || slot.life.is_stopping()) {
+        for slot in self.slots.iter().filter(|slot| slot.life.works() || slot.life.is_stopping()) {
             let silent = self.now.saturating_sub(slot.heard_at);
-            let silent_ms = millis(silent);
             if silent >= self.config.timing.hung_after {
                 // One that is to leave and hangs is not waited for until its deadline.
-                hung.push((slot.id, silent_ms));
+                hung.push((slot.id, millis(silent)));
             } else if slot.life.is_stopping() {
                 continue;
-            } else if silent >= self.config.timing.silent_after && slot.pulse == Pulse::Regular {
-                slot.pulse = Pulse::Silent;
-                let matches = slot.matches.len();
-                out.push(Action::Notice(Notice::Silent { worker: slot.id, silent_ms, matches }));
-                silent_now.push(slot.id);
             }
             if let Data::Given(at) = slot.data
                 && self.now >= at + self.config.timing.data_deadline
@@ -181,8 +175,9 @@ impl Pool {
                 unconnected.push(slot.id);
             }
         }
-        for slot in silent_now {
+        for slot in self.fall_silent(out) {
             self.tell_silent(slot, out);
+            self.drop_candidates_at(slot, out);
         }
         for (slot, silent_ms) in hung {
             let why = format!("no load report for {silent_ms} ms");
@@ -191,6 +186,30 @@ impl Pool {
         for slot in unconnected {
             self.connect_data(slot, out);
         }
+    }
+
+    /// Workers that gave no sign for too long, and those that share a process with one: its loop stands still for all of them,
+    /// however lately one of them was heard.
+    fn fall_silent(&mut self, out: &mut Vec<Action>) -> Vec<SlotId> {
+        let (now, timing) = (self.now, &self.config.timing);
+        let is_silent_for = |slot: &Slot, time: Duration| {
+            let silent = now.saturating_sub(slot.heard_at);
+            slot.life.works() && slot.pulse == Pulse::Regular && (time..timing.hung_after).contains(&silent)
+        };
+        let of_itself = self.slots.iter().filter(|slot| is_silent_for(slot, timing.silent_after));
+        let processes: BTreeSet<u32> = of_itself.filter_map(|slot| slot.pid).collect();
+        let mut silent_now = Vec::new();
+        for slot in &mut self.slots {
+            let shares = slot.pid.is_some_and(|pid| processes.contains(&pid));
+            let patience = if shares { timing.silent_after / 2 } else { timing.silent_after };
+            if is_silent_for(slot, patience) {
+                slot.pulse = Pulse::Silent;
+                let (silent_ms, matches) = (millis(now.saturating_sub(slot.heard_at)), slot.matches.len());
+                out.push(Action::Notice(Notice::Silent { worker: slot.id, silent_ms, matches }));
+                silent_now.push(slot.id);
+            }
+        }
+        silent_now
     }
 
     /// Tells the recorder that a worker gives no sign of life: what it follows is a gap from the last one on.

@@ -133,6 +133,51 @@ fn a_silent_workers_matches_get_candidates_and_the_recorder_decides() {
     )));
 }
 
+/// The worker of the match's newest seat.
+fn newest_seat(bed: &Bed, id: &str) -> u16 {
+    let matches::Place::Placed { owner, candidate } = &bed.pool.matches[&key(id)].place else { panic!() };
+    candidate.as_ref().unwrap_or(owner).slot.0
+}
+
+#[test]
+fn a_candidate_at_a_worker_that_falls_silent_too_goes_elsewhere() {
+    let mut bed = Bed::new(config(8));
+    bed.load_list(&["a", "b", "c", "d", "e", "f"]);
+    bed.pass(ms(1_000), &[]);
+    let id = ["a", "b", "c", "d", "e", "f"].into_iter().find(|id| bed.owner(id).0 == 2).unwrap();
+    bed.live(id);
+    bed.pass(ms(2_250), &[2]);
+    let first = newest_seat(&bed, id);
+    assert_ne!(first, 2);
+    // It never got its load there.
+    bed.pass(ms(3_000), &[2, first]);
+    let second = newest_seat(&bed, id);
+    assert!(![2, first].contains(&second), "{second}");
+    // One that is live there is the recorder's to decide.
+    bed.live(id);
+    bed.pass(ms(2_250), &[2, first, second]);
+    assert_eq!(newest_seat(&bed, id), second);
+}
+
+#[test]
+fn workers_that_share_a_process_fall_silent_together() {
+    let mut bed = Bed::new(config(8));
+    bed.load_list(&["a", "b", "c", "d", "e", "f"]);
+    bed.pass(ms(1_000), &[]);
+    let id = ["a", "b", "c", "d", "e", "f"].into_iter().find(|id| bed.owner(id).0 == 2).unwrap();
+    bed.live(id);
+    let others: Vec<u16> = bed.seen.keys().map(|slot| slot.0).filter(|slot| *slot != 2).collect();
+    let other = others[0];
+    for slot in [2, other] {
+        bed.pool.slot_mut(SlotId(slot)).unwrap().pid = Some(7);
+    }
+    bed.log.clear();
+    bed.pass(ms(750), &[2]);
+    bed.pass(ms(1_500), &[2, other]);
+    assert_eq!(bed.said("worker.silent"), 2);
+    assert!(![2, other].contains(&newest_seat(&bed, id)), "not to one that stands still, too");
+}
+
 #[test]
 fn a_coordinator_that_was_late_judges_nobody() {
     let mut bed = Bed::new(config(8));

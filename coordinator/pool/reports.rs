@@ -162,6 +162,21 @@ impl Pool {
         }
     }
 
+    /// A worker gives no sign of life: what was to go to it finds another place, unless the recorder was told of it.
+    pub(super) fn drop_candidates_at(&mut self, slot: SlotId, out: &mut Vec<Action>) {
+        let held = self.slot(slot).map(|slot| slot.matches.clone()).unwrap_or_default();
+        for key in held {
+            if let Some(Place::Placed { candidate: Some(candidate), .. }) =
+                self.matches.get(&key).map(|a_match| &a_match.place)
+                && candidate.slot == slot
+                && candidate.switch == Switch::NotSent
+            {
+                self.drop_candidate(&key, out);
+                self.placement_due = true;
+            }
+        }
+    }
+
     /// Lets a match's candidate go. Nothing else changes.
     pub(super) fn drop_candidate(&mut self, key: &MatchKey, out: &mut Vec<Action>) {
         self.moving.remove(key);
