@@ -92,10 +92,11 @@ impl Ledger {
                 let stalled = place == 0 && (!candidate.told.is_empty() || self.is_behind(candidate));
                 Some(Handover { trust, place, gap: stalled.then(|| self.doubt(candidate)) })
             }
-            Place::Beyond | Place::Unknown => (now >= wanted.since + ALIGN_DEADLINE).then_some(Handover {
+            // Both tell and never met: which of it the owner has still to tell, and no longer may, nobody knows.
+            Place::Beyond | Place::Unknown => (now >= wanted.since + ALIGN_DEADLINE).then(|| Handover {
                 trust,
                 place: usize::MAX,
-                gap: None,
+                gap: Some(self.doubt(candidate)),
             }),
         }
     }
@@ -121,7 +122,8 @@ impl Ledger {
     fn doubt(&self, candidate: &Candidate) -> (i64, i64) {
         if self.told_after(candidate) {
             (
-                candidate.loaded_at,
+                // One that is far behind has not even told what was before the load.
+                candidate.loaded_at.min(self.known_at),
                 candidate.told.back().map_or(candidate.at, |told| told.observation.received_at),
             )
         } else {
@@ -138,6 +140,7 @@ impl Ledger {
         if let Some((from, to)) = gap.filter(|(from, to)| from < to && !self.gap_open) {
             let reason = match owner.state {
                 OwnerState::Dead | OwnerState::Detached => "worker_died",
+                OwnerState::Alive if self.told_after(&candidate) => "moved",
                 OwnerState::Alive | OwnerState::Silent { .. } | OwnerState::Away => "worker_silent",
             };
             self.open_gap(from, reason, out);

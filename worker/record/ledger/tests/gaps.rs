@@ -76,6 +76,23 @@ fn an_owner_that_says_nothing_of_what_the_candidate_tells_stood_still() {
 }
 
 #[test]
+fn a_candidate_in_which_a_living_owner_is_never_found_takes_over_with_a_gap() {
+    let mut rig = Rig::soccer();
+    rig.pass(Duration::from_secs(1)).base(2, W2, &START).switch(2, Owner::Alive);
+    let load = rig.wall;
+    // The owner is so far behind that nothing of what it tells is still known of the candidate.
+    for n in 0..10 {
+        assert_eq!(rig.ledger.epoch(), Some(Epoch(1)), "after {n} s");
+        rig.odds(1, &format!("{n}/7")).odds(2, &format!("{n}/5")).wait(Duration::from_secs(1));
+    }
+    let last_word = rig.wall - 1_000_000 + 2;
+    assert_eq!(rig.ledger.epoch(), Some(Epoch(2)));
+    assert_eq!(gap(&rig), (load, "moved", last_word), "what its predecessor had still to tell is lost");
+    rig.odds(2, "9/4");
+    assert_eq!(rig.kinds(), ["odds_change"]);
+}
+
+#[test]
 fn a_quiet_match_moves_without_a_gap() {
     let mut rig = Rig::soccer();
     rig.odds(1, "2/1").pass(Duration::from_secs(60)).base(2, W2, &START).switch(2, Owner::Alive);
