@@ -53,6 +53,11 @@ impl Candidate {
         self.told.push_back(Told { n, version, observation: observation.clone() });
     }
 
+    /// When its worker saw the newest of what it told, wall clock in microseconds.
+    pub(super) fn last_told(&self) -> i64 {
+        self.told.back().map_or(self.at, |told| told.observation.received_at)
+    }
+
     /// The oldest observation becomes part of the registers.
     pub(super) fn take_oldest(&mut self) {
         let Some(Told { n, observation, .. }) = self.told.pop_front() else { return };

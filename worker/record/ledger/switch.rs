@@ -10,8 +10,7 @@ use super::event::{EventType, Lane, Payload};
 use super::steps::{Mode, Seen};
 use super::takeover::Handover;
 use super::{
-    ALIGN_DEADLINE, Changed, GapStep, Input, LastSign, Ledger, Lower, OWNER_DRAIN, Outcome, OwnerState,
-    Source, Writer,
+    Changed, GapStep, Input, LastSign, Ledger, Lower, OWNER_DRAIN, Outcome, OwnerState, Source, Writer,
 };
 use std::time::Instant;
 use touchline_common::ipc::messages::data::EndReason;
@@ -392,7 +391,7 @@ impl Ledger {
         let candidate =
             self.candidate.as_ref().zip(self.wanted).and_then(|(candidate, wanted)| match wanted.owner {
                 Owner::Alive => (wanted.epoch == candidate.epoch)
-                    .then(|| self.rests_at(wanted).min(wanted.since + ALIGN_DEADLINE)),
+                    .then(|| self.rests_at(wanted).min(self.meet_by(candidate, wanted))),
                 Owner::Dead => Some(wanted.since + OWNER_DRAIN),
             });
         settled.into_iter().chain(candidate).min()

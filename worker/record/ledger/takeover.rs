@@ -93,12 +93,20 @@ impl Ledger {
                 Some(Handover { trust, place, gap: stalled.then(|| self.doubt(candidate)) })
             }
             // Both tell and never met: which of it the owner has still to tell, and no longer may, nobody knows.
-            Place::Beyond | Place::Unknown => (now >= wanted.since + ALIGN_DEADLINE).then(|| Handover {
+            Place::Beyond | Place::Unknown => (now >= self.meet_by(candidate, wanted)).then(|| Handover {
                 trust,
                 place: usize::MAX,
                 gap: Some(self.doubt(candidate)),
             }),
         }
+    }
+
+    /// When it is no longer waited for that the owner is found in what the candidate tells. One that is behind the owner would tell
+    /// again what is told already: it has as much time again to come up with it.
+    pub(super) fn meet_by(&self, candidate: &Candidate, wanted: Wanted) -> Instant {
+        let patience =
+            if candidate.last_told() < self.known_at { ALIGN_DEADLINE * 2 } else { ALIGN_DEADLINE };
+        wanted.since + patience
     }
 
     /// When the owner will have been silent for long enough.
@@ -124,7 +132,7 @@ impl Ledger {
             (
                 // One that is far behind has not even told what was before the load.
                 candidate.loaded_at.min(self.known_at),
-                candidate.told.back().map_or(candidate.at, |told| told.observation.received_at),
+                candidate.last_told(),
             )
         } else {
             (self.known_at, candidate.loaded_at)

@@ -93,6 +93,26 @@ fn a_candidate_in_which_a_living_owner_is_never_found_takes_over_with_a_gap() {
 }
 
 #[test]
+fn a_candidate_that_is_behind_a_living_owner_has_time_to_come_up_with_it() {
+    let mut rig = Rig::soccer();
+    rig.pass(Duration::from_secs(1)).base(2, W2, &START).switch(2, Owner::Alive);
+    for n in 0..15 {
+        rig.odds(1, &format!("{n}/7")).wait(Duration::from_secs(1));
+    }
+    assert_eq!(rig.ledger.epoch(), Some(Epoch(1)), "it would tell again what the owner told");
+    rig.odds(2, "9/4");
+    assert_eq!(rig.ledger.epoch(), Some(Epoch(2)));
+    assert_eq!(gap(&rig).1, "moved");
+    let mut never = Rig::soccer();
+    never.pass(Duration::from_secs(1)).base(2, W2, &START).switch(2, Owner::Alive);
+    for n in 0..20 {
+        assert_eq!(never.ledger.epoch(), Some(Epoch(1)), "after {n} s");
+        never.odds(1, &format!("{n}/7")).wait(Duration::from_secs(1));
+    }
+    assert_eq!(never.ledger.epoch(), Some(Epoch(2)), "but no more than that");
+}
+
+#[test]
 fn a_quiet_match_moves_without_a_gap() {
     let mut rig = Rig::soccer();
     rig.odds(1, "2/1").pass(Duration::from_secs(60)).base(2, W2, &START).switch(2, Owner::Alive);
