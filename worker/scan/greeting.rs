@@ -14,6 +14,7 @@ use touchline_common::ipc::messages::Hello;
 use touchline_common::ipc::messages::worker::{FromWorker, ToWorker};
 use touchline_common::ipc::{Channel, PROTO, ReadOutcome};
 use touchline_common::model::{FeedId, Generation, SlotId};
+use touchline_common::sys::bookmark::Bookmark;
 
 /// The longest message from the coordinator, bytes: its configuration and the log's file are small.
 const IN_LIMIT: u32 = 4 * 1024 * 1024;
@@ -27,7 +28,7 @@ pub struct Greeting {
     control: Control,
     deadline: Instant,
     log_file: Option<OwnedFd>,
-    bookmark: Option<OwnedFd>,
+    bookmark: Option<Bookmark>,
     boarding: Vec<OwnedFd>,
 }
 
@@ -39,7 +40,8 @@ pub struct Greeted {
     pub slot: SlotId,
     pub generation: Generation,
     pub log_file: Option<OwnedFd>,
-    pub bookmark: Option<OwnedFd>,
+    /// Where it is to note what it is at.
+    pub bookmark: Option<Bookmark>,
     /// Channels of further workers that this process is to run.
     pub boarding: Vec<OwnedFd>,
 }
@@ -95,7 +97,10 @@ impl Greeting {
         while let Some((message, _, fd)) = self.control.next().map_err(ScanError::coordinator)? {
             match message {
                 ToWorker::LogFile => self.log_file = fd,
-                ToWorker::Bookmark => self.bookmark = fd,
+                ToWorker::Bookmark => {
+                    let opened = fd.map(|fd| Bookmark::open(&fd)).transpose();
+                    self.bookmark = opened.map_err(ScanError::system("opening its bookmark"))?;
+                }
                 ToWorker::Board => self.boarding.extend(fd),
                 ToWorker::Welcome { welcome, feed, slot, generation } => {
                     let config = Config::from_child_json(&welcome.config)

@@ -83,7 +83,7 @@ impl Multiplex {
         if let Some(file) = greeted.log_file.take() {
             self.log.set_file(file);
         }
-        match parts(&greeted, None, self.log.clone()) {
+        match parts(&mut greeted, None, self.log.clone()) {
             Ok(parts) => self.insert(ready(greeted.control, parts)?),
             Err(error) => {
                 say_left(&mut greeted.control, error.code());

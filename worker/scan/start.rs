@@ -19,7 +19,6 @@ use touchline_common::ipc::Channel;
 use touchline_common::ipc::messages::worker::{FromWorker, ToWorker};
 use touchline_common::logging::{self, LogHandle, Target, Who};
 use touchline_common::model::SlotId;
-use touchline_common::sys::bookmark::Bookmark;
 use touchline_common::sys::signals::Signals;
 
 /// How long a server that never pings may be silent before its heartbeat's rhythm is known.
@@ -127,10 +126,10 @@ fn tell_unwelcome(slot: SlotId, error: &ScanError) {
 }
 
 /// One worker in this process, or as many as the coordinator sends aboard.
-fn scan(greeted: Greeted, signals: Signals, log: LogHandle) -> Result<(), ScanError> {
+fn scan(mut greeted: Greeted, signals: Signals, log: LogHandle) -> Result<(), ScanError> {
     match feed(&greeted)?.strategy {
         Strategy::Balanced | Strategy::Dumps => {
-            let parts = parts(&greeted, Some(signals), log)?;
+            let parts = parts(&mut greeted, Some(signals), log)?;
             ready(greeted.control, parts)?.run()
         }
         Strategy::Multiplex => {
@@ -143,15 +142,19 @@ fn scan(greeted: Greeted, signals: Signals, log: LogHandle) -> Result<(), ScanEr
 
 /// What a scanner needs, from the configuration that it was greeted with. Without `signals` somebody else hears those of
 /// the process.
-pub(super) fn parts(greeted: &Greeted, signals: Option<Signals>, log: LogHandle) -> Result<Parts, ScanError> {
+pub(super) fn parts(
+    greeted: &mut Greeted,
+    signals: Option<Signals>,
+    log: LogHandle,
+) -> Result<Parts, ScanError> {
+    let bookmark = greeted.bookmark.take();
     let feed = feed(greeted)?;
     let wrong = |why: String| ScanError::Config { why };
     let zone = TimeZone::get(&feed.feed_timezone)
         .map_err(|error| wrong(format!("feed_timezone of {}: {error}", feed.name)))?;
-    let bookmark = greeted.bookmark.as_ref().map(Bookmark::open).transpose();
     Ok(Parts {
         signals,
-        bookmark: bookmark.map_err(ScanError::system("opening its bookmark"))?,
+        bookmark,
         log,
         feed: greeted.feed,
         feed_name: feed.name.clone(),

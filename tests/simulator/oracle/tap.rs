@@ -69,7 +69,6 @@ impl Auditor {
                 Ok(n) => reader.extend(buffer.get(..n).unwrap_or_default()),
             }
             if let Err(error) = self.take(&mut reader) {
-                log::error!(error = error.as_str(); "audit.unreadable");
                 return self.oracle().unreadable(&error);
             }
         }
