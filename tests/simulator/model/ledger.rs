@@ -157,6 +157,10 @@ pub(crate) struct Ledger {
     pub(crate) flips_dropped: u64,
     /// The numbers of what can be taken back, by counter and side.
     live: [Pair<Vec<u64>>; Counter::ALL],
+    /// How far each counter is below what it was at the first load.
+    sunk: [Pair<u32>; Counter::ALL],
+    /// The numbers of what only made good for that: who saw neither the fall nor the rise has nothing to tell.
+    pub(crate) regained: Vec<u64>,
 }
 
 impl Ledger {
@@ -174,6 +178,12 @@ impl Ledger {
             && let Some(live) = self.live.get_mut(*counter as usize)
         {
             live.get_mut(*side).push(n);
+            if let Some(sunk) = self.sunk.get_mut(*counter as usize).map(|sunk| sunk.get_mut(*side))
+                && *sunk > 0
+            {
+                *sunk -= 1;
+                self.regained.push(n);
+            }
         }
         let happening = Happening { n, at, clock, what };
         if !happening.what.is_flip() {
@@ -192,6 +202,8 @@ impl Ledger {
     pub(crate) fn retract(&mut self, at: i64, clock: Option<u32>, counter: Counter, side: Side) {
         if let Some(n) = self.live.get_mut(counter as usize).and_then(|live| live.get_mut(side).pop()) {
             self.push(at, clock, What::Retract { n });
+        } else if let Some(sunk) = self.sunk.get_mut(counter as usize).filter(|_| self.begun) {
+            *sunk.get_mut(side) += 1;
         }
     }
 
@@ -236,6 +248,18 @@ pub(crate) fn stages(from: Stage, to: Stage) -> Vec<What> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_only_makes_good_for_a_fall_below_the_first_load_is_known() {
+        let mut ledger = Ledger { begun: true, ..Ledger::new(16) };
+        let corner = |after| What::Count { counter: Counter::Corner, side: Side::Away, after };
+        ledger.retract(1, None, Counter::Corner, Side::Away);
+        ledger.push(2, None, corner(3));
+        ledger.push(3, None, corner(4));
+        ledger.retract(4, None, Counter::Corner, Side::Away);
+        ledger.push(5, None, corner(4));
+        assert_eq!(ledger.regained, [1], "the others are above what the first load had");
+    }
 
     #[test]
     fn stages_begin_and_end_periods() {
