@@ -53,9 +53,8 @@ impl Breaker {
 
     /// No process came to be.
     pub(super) fn not_started(&mut self, now: Duration, timing: &Timing) {
-        let time = timing.backoff_min.saturating_mul(1 << self.failed.min(16));
+        self.rests_until = now + timing.doubled(self.failed, timing.backoff_max);
         self.failed = self.failed.saturating_add(1);
-        self.rests_until = now + time.min(timing.backoff_max);
     }
 
     /// One did.

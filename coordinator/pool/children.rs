@@ -1,7 +1,7 @@
 //! Processes: started, welcomed, silent, condemned, gone; and what becomes of the matches of one that is lost.
 
-use super::deaths::{Evidence, LastSeen, Load, Seen};
-use super::input::{Child, Work};
+use super::deaths::{Evidence, LastSeen};
+use super::input::{Child, Exit, Usage, Work};
 use super::life::{Departure, Event, Outcome};
 use super::matches::{Crash, Place, Switch};
 use super::notice::Notice;
@@ -55,8 +55,8 @@ impl Pool {
         if let Outcome::Gone(departure) = outcome {
             self.deaths.blame(child, generation, &error);
             out.push(Action::Notice(Notice::SpawnFailed { child, generation, error }));
-            let seen = LastSeen { exit: None, usage: None, doing: String::new(), at: Work::None };
-            self.departed(child, departure, "not started".into(), seen, out);
+            let seen = LastSeen { exit: None, usage: None, doing: String::new() };
+            self.departed(child, departure, "not started".into(), (seen, Work::None), out);
         }
     }
 
@@ -64,17 +64,17 @@ impl Pool {
         &mut self,
         child: Child,
         generation: Generation,
-        seen: Seen,
+        (exit, usage): (Exit, Option<Usage>),
+        at: Work,
         out: &mut Vec<Action>,
     ) {
         if self.life(child).is_none_or(|life| life.generation != generation) {
             return;
         }
         let doing = self.last_activity(child);
-        let Seen { exit, usage, at } = seen;
         if let Outcome::Gone(departure) = self.advance(child, Event::Exited(exit)) {
-            let seen = LastSeen { exit: Some(exit), usage, doing, at };
-            self.departed(child, departure, exit.to_string(), seen, out);
+            let seen = LastSeen { exit: Some(exit), usage, doing };
+            self.departed(child, departure, exit.to_string(), (seen, at), out);
         }
     }
 
@@ -225,18 +225,17 @@ impl Pool {
         child: Child,
         departure: Departure,
         why: String,
-        seen: LastSeen,
+        (seen, at): (LastSeen, Work),
         out: &mut Vec<Action>,
     ) {
         let Some(life) = self.life(child) else { return };
         let (generation, retry, parked) = (life.generation, life.retry_in(self.now), life.is_parked());
-        let (mut matches, mut at) = (0, None);
+        let mut evidence = Evidence { suspects: Vec::new(), at };
         if let Child::Worker(slot) = child {
             self.lose_worker(slot, out);
-            let suspects =
-                self.slot_mut(slot).map(|slot| std::mem::take(&mut slot.suspects)).unwrap_or_default();
-            let evidence = Evidence { suspects, at: seen.at };
-            (matches, at) = (evidence.suspects.len(), evidence.found().cloned());
+            if let Some(slot) = self.slot_mut(slot) {
+                evidence.suspects.append(&mut slot.suspects);
+            }
             self.blame(slot, generation, departure, &evidence, out);
         }
         self.lose_recorder_if(child);
@@ -247,8 +246,8 @@ impl Pool {
                 out.push(Action::Notice(Notice::Left { child, generation, why: why.clone() }));
             }
             Departure::Died { .. } => {
-                self.remember_death(child, seen, Load { matches, at: at.clone() }, reason);
-                let why = why.clone();
+                self.remember_death(child, seen, &evidence, reason);
+                let (why, matches, at) = (why.clone(), evidence.suspects.len(), evidence.found().cloned());
                 out.push(Action::Notice(Notice::Died { child, generation, why, matches, at, retry_ms }));
             }
         }
@@ -315,7 +314,9 @@ impl Pool {
         place.data = Data::None;
         let suspects: Vec<Suspect> =
             lost.iter().filter_map(|key| self.suspect_at(key, slot, generation)).collect();
-        self.slot_mut(slot).into_iter().for_each(|place| place.suspects.extend(suspects.iter().cloned()));
+        if let Some(place) = self.slot_mut(slot) {
+            place.suspects.extend(suspects);
+        }
         for key in &lost {
             self.lose_seat(key, slot, generation, out);
         }

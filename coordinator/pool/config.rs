@@ -182,6 +182,13 @@ pub struct Timing {
     pub summary_every: Duration,
 }
 
+impl Timing {
+    /// The back-off after so many failures before this one: from the first one on it doubles, up to `longest`.
+    pub(super) fn doubled(&self, failures: u32, longest: Duration) -> Duration {
+        self.backoff_min.saturating_mul(1 << failures.min(16)).min(longest)
+    }
+}
+
 impl Default for Timing {
     fn default() -> Self {
         let s = Duration::from_secs;

@@ -72,15 +72,6 @@ pub(super) struct LastSeen {
     pub(super) exit: Option<Exit>,
     pub(super) usage: Option<Usage>,
     pub(super) doing: String,
-    pub(super) at: Work,
-}
-
-/// What the kernel and the child's own bookmark say of its end.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Seen {
-    pub(super) exit: Exit,
-    pub(super) usage: Option<Usage>,
-    pub(super) at: Work,
 }
 
 /// Which of a worker's matches may have ended it.
@@ -109,14 +100,6 @@ impl Evidence {
     }
 }
 
-/// What a child had.
-#[derive(Debug)]
-pub(super) struct Load {
-    pub(super) matches: usize,
-    /// The one that it was at.
-    pub(super) at: Option<MatchKey>,
-}
-
 impl Deaths {
     /// The child is given up on; the first reason counts.
     pub(super) fn blame(&mut self, child: Child, generation: Generation, why: &str) {
@@ -140,8 +123,8 @@ impl Deaths {
 }
 
 impl Pool {
-    /// Keeps a death; `load` is what the child had.
-    pub(super) fn remember_death(&mut self, child: Child, seen: LastSeen, load: Load, why: String) {
+    /// Keeps a death; `evidence` says what the child had.
+    pub(super) fn remember_death(&mut self, child: Child, seen: LastSeen, evidence: &Evidence, why: String) {
         let Some(generation) = self.life(child).map(|life| life.generation) else { return };
         let (pid, spawned_at, worker) = match child {
             Child::Recorder => (self.recorder.pid, self.recorder.spawned_at, None),
@@ -168,8 +151,8 @@ impl Pool {
             core,
             why,
             uptime_s: self.now.saturating_sub(spawned_at).as_secs_f64(),
-            matches: load.matches,
-            at_match: load.at.map(|key| key.id.as_str().to_owned()),
+            matches: evidence.suspects.len(),
+            at_match: evidence.found().map(|key| key.id.as_str().to_owned()),
             last_activity: seen.doing,
             peak_rss_bytes: seen.usage.map(|usage| usage.peak_rss_bytes),
             cpu_s: seen.usage.map(|usage| usage.cpu.as_secs_f64()),

@@ -103,13 +103,19 @@ fn what_the_store_holds_and_the_list_lacks_has_ended_but_only_after_a_second_loa
     assert_eq!(recorder_told(&bed, |message| *message == ToRecorder::Ended { key: key("gone") }), 1);
 }
 
-#[test]
-fn a_silent_workers_matches_get_candidates_and_the_recorder_decides() {
+/// Six matches, and one of them that is live at worker 2.
+fn live_at_two() -> (Bed, &'static str) {
     let mut bed = Bed::new(config(8));
     bed.load_list(&["a", "b", "c", "d", "e", "f"]);
     bed.pass(ms(1_000), &[]);
     let id = ["a", "b", "c", "d", "e", "f"].into_iter().find(|id| bed.owner(id).0 == 2).unwrap();
     bed.live(id);
+    (bed, id)
+}
+
+#[test]
+fn a_silent_workers_matches_get_candidates_and_the_recorder_decides() {
+    let (mut bed, id) = live_at_two();
     let (_, old) = bed.owner(id);
     bed.log.clear();
     bed.pass(ms(2_500), &[2]);
@@ -141,11 +147,7 @@ fn newest_seat(bed: &Bed, id: &str) -> u16 {
 
 #[test]
 fn a_candidate_at_a_worker_that_falls_silent_too_goes_elsewhere() {
-    let mut bed = Bed::new(config(8));
-    bed.load_list(&["a", "b", "c", "d", "e", "f"]);
-    bed.pass(ms(1_000), &[]);
-    let id = ["a", "b", "c", "d", "e", "f"].into_iter().find(|id| bed.owner(id).0 == 2).unwrap();
-    bed.live(id);
+    let (mut bed, id) = live_at_two();
     bed.pass(ms(2_250), &[2]);
     let first = newest_seat(&bed, id);
     assert_ne!(first, 2);
@@ -161,11 +163,7 @@ fn a_candidate_at_a_worker_that_falls_silent_too_goes_elsewhere() {
 
 #[test]
 fn workers_that_share_a_process_fall_silent_together() {
-    let mut bed = Bed::new(config(8));
-    bed.load_list(&["a", "b", "c", "d", "e", "f"]);
-    bed.pass(ms(1_000), &[]);
-    let id = ["a", "b", "c", "d", "e", "f"].into_iter().find(|id| bed.owner(id).0 == 2).unwrap();
-    bed.live(id);
+    let (mut bed, id) = live_at_two();
     let others: Vec<u16> = bed.seen.keys().map(|slot| slot.0).filter(|slot| *slot != 2).collect();
     let other = others[0];
     for slot in [2, other] {

@@ -407,9 +407,8 @@ fn rung_after(signal: Signal, now: Duration, timing: &Timing) -> Option<(Duratio
 }
 
 fn backoff(failures: u32, longest: Duration, timing: &Timing, jitter: &mut Jitter) -> Duration {
-    let doubled = timing.backoff_min.saturating_mul(1u32.checked_shl(failures.min(16)).unwrap_or(u32::MAX));
     // ± 20 %, never below the minimum.
-    doubled.min(longest).mul_f64(0.8 + 0.4 * jitter.fraction()).max(timing.backoff_min)
+    timing.doubled(failures, longest).mul_f64(0.8 + 0.4 * jitter.fraction()).max(timing.backoff_min)
 }
 
 #[cfg(test)]

@@ -208,7 +208,7 @@ impl Pool {
                 self.channel_closed(child, generation, &why, out);
             }
             Input::Exited { child, generation, exit, usage, at } => {
-                self.child_exited(child, generation, deaths::Seen { exit, usage, at }, out);
+                self.child_exited(child, generation, (exit, usage), at, out);
             }
             Input::EpochsReserved { up_to } => {
                 self.epochs.reserved(up_to);

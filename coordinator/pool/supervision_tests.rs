@@ -6,6 +6,12 @@ fn deaths(bed: &Bed) -> Vec<DeathView> {
     bed.pool.status(Surroundings { wall_us: 1_700_000_000_000_000, ..Surroundings::default() }).deaths
 }
 
+fn with_three() -> Bed {
+    let mut bed = Bed::new(config(8));
+    bed.load_list(&["a", "b", "c"]);
+    bed
+}
+
 /// The worker of `a` crashes, at this epoch's match.
 fn crash(bed: &mut Bed, at: Work) {
     let (slot, _) = bed.owner("a");
@@ -22,8 +28,7 @@ fn quarantined(bed: &Bed) -> Vec<&'static str> {
 
 #[test]
 fn of_all_that_two_dead_workers_had_only_what_both_were_at_is_quarantined() {
-    let mut bed = Bed::new(config(8));
-    bed.load_list(&["a", "b", "c"]);
+    let mut bed = with_three();
     for _ in 0..2 {
         let (_, epoch) = bed.owner("a");
         crash(&mut bed, Work::Match(Epoch(epoch)));
@@ -34,8 +39,7 @@ fn of_all_that_two_dead_workers_had_only_what_both_were_at_is_quarantined() {
 
 #[test]
 fn workers_that_were_at_different_matches_or_at_one_they_had_no_more_blame_none() {
-    let mut bed = Bed::new(config(8));
-    bed.load_list(&["a", "b", "c"]);
+    let mut bed = with_three();
     let (_, of_b) = bed.owner("b");
     crash(&mut bed, Work::Match(Epoch(of_b)));
     let (_, of_a) = bed.owner("a");
@@ -48,16 +52,14 @@ fn workers_that_were_at_different_matches_or_at_one_they_had_no_more_blame_none(
 
 #[test]
 fn workers_that_were_at_none_blame_all_that_they_had() {
-    let mut bed = Bed::new(config(8));
-    bed.load_list(&["a", "b", "c"]);
+    let mut bed = with_three();
     (0..2).for_each(|_| crash(&mut bed, Work::None));
     assert_eq!(quarantined(&bed), ["a", "b", "c"]);
 }
 
 #[test]
 fn an_epoch_that_a_seat_had_before_the_recorder_started_anew_is_still_its_own() {
-    let mut bed = Bed::new(config(8));
-    bed.load_list(&["a", "b", "c"]);
+    let mut bed = with_three();
     for _ in 0..2 {
         let (_, before) = bed.owner("a");
         let (child, generation) = (Child::Recorder, bed.pool.recorder.life.generation);
@@ -340,8 +342,7 @@ fn a_recorder_that_is_not_ready_when_the_end_begins_is_told_to_leave_once_it_is(
 
 #[test]
 fn a_start_that_fails_is_not_tried_at_once_in_another_slot() {
-    let mut bed = Bed::new(config(8));
-    bed.load_list(&["a", "b", "c"]);
+    let mut bed = with_three();
     let (slot, _) = bed.owner("a");
     bed.exit(slot, SEGV);
     // Every start fails from now on.

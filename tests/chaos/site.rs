@@ -196,8 +196,7 @@ impl Site {
     /// The recorder that is ready, if one is.
     pub(crate) fn recorder(&self) -> Option<u32> {
         let ready = self.status("/recorder/state").is_some_and(|state| state == "ready");
-        let is = |pid: &u32| name(*pid).is_some_and(|name| name == "tl-recorder");
-        process::children(self.daemon.pid()).into_iter().find(is).filter(|_| ready)
+        process::children(self.daemon.pid()).into_iter().find(|pid| is_recorder(*pid)).filter(|_| ready)
     }
 
     /// A part of `status`.
@@ -222,8 +221,7 @@ impl Site {
     fn count_own_descriptors(&self) -> usize {
         let pid = self.daemon.pid();
         let processes = process::children(pid);
-        let recorders =
-            processes.iter().filter(|pid| name(**pid).is_some_and(|name| name == "tl-recorder")).count();
+        let recorders = processes.iter().filter(|pid| is_recorder(**pid)).count();
         let channels = self.workers().map_or(0, |workers| workers.len()) + recorders;
         // Our own question may still be open there.
         let looks = (0..10).map(|_| {
@@ -262,8 +260,8 @@ fn launch(folder: &Path) -> Running {
     Running::command(folder, command)
 }
 
-fn name(pid: u32) -> Option<String> {
-    Some(std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim().to_owned())
+fn is_recorder(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "tl-recorder\n")
 }
 
 fn arguments(args: Value) -> Map<String, Value> {

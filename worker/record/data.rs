@@ -143,7 +143,7 @@ impl Worker {
 
     fn has_told(&mut self, stamp: i64) {
         let newest = self.told.map_or(stamp, |told| told.stamp.max(stamp));
-        self.told = Some(ToldUntil { stamp: newest, came: wall_us() });
+        self.told = Some(ToldUntil { stamp: newest, came: self.heard });
     }
 
     /// The poller saw something.

@@ -347,7 +347,12 @@ fn all_that_a_worker_took_along_that_told_nothing_yet_is_in_its_gap() {
     // It holds what it saw while there was no recorder, and dies before it could tell.
     let no_recorder = time::wall_us();
     let mut coordinator = Coordinator::start(&config(&folder));
-    drop(coordinator.worker(1, 1));
+    let worker = coordinator.worker(1, 1);
+    // So long that the moment before its end is later than that.
+    while time::wall_us() < no_recorder + 300_000 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    drop(worker);
     let since = coordinator.gap_since();
     assert!(since <= no_recorder, "{since} {no_recorder}");
     coordinator.stop();

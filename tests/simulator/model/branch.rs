@@ -110,7 +110,7 @@ fn small(m: &mut Match, random: &mut Random, pen: &mut Pen<'_>) {
 
 /// The topics' names below the top with their values, in the order in which they are sent: the clock before what happens
 /// at its time.
-pub(crate) fn values(m: &Match) -> Values {
+pub(super) fn values(m: &Match) -> Values {
     let head = &m.head;
     let mut all = vec![("stats/time".to_owned(), head.clock.map_or(0, |clock| clock.seconds).to_string())];
     let mut say = |key: &str, value: String| all.push((key.to_owned(), value));

@@ -404,7 +404,7 @@ fn net(
     }
 }
 
-/// The live happenings after the one second and until the other, of each counter and side.
+/// How many only made good for a fall below the first load, of each counter and side.
 fn regained(ledger: &Ledger) -> BTreeMap<(String, &'static str), i64> {
     let mut all: BTreeMap<(String, &str), i64> = BTreeMap::new();
     for happening in ledger.regained.iter().filter_map(|n| ledger.register(*n)) {
@@ -415,6 +415,7 @@ fn regained(ledger: &Ledger) -> BTreeMap<(String, &'static str), i64> {
     all
 }
 
+/// The live happenings after the one second and until the other, of each counter and side.
 fn counts(ledger: &Ledger, after: i64, until: i64) -> BTreeMap<(String, &'static str), i64> {
     let mut expected: BTreeMap<(String, &str), i64> = BTreeMap::new();
     let within = |happening: &&Happening| after < happening.at && happening.at <= until;

@@ -17,8 +17,7 @@ impl Server {
     /// Every topic of a match to one connection.
     pub(super) fn load_branch(&mut self, at: usize, world: &World, slot: usize) {
         let Some(m) = world.matches.get(slot) else { return };
-        let values = branch::values(m);
-        for (place, (key, value)) in values.iter().enumerate() {
+        for (place, (key, value)) in m.said.iter().enumerate() {
             let (name, short) = (format!("{}/{key}", branch::top(m)), short(m, place));
             let alias = self.aliases.then_some(short.as_bytes());
             let topic = TopicRef::Named { name: name.as_bytes(), alias };
@@ -26,13 +25,13 @@ impl Server {
         }
         self.report.loads += 1;
         // Whoever follows it has been told of every change so far.
-        self.said.entry(slot).or_insert_with(|| Said { top: branch::top(m), values });
+        self.said.entry(slot).or_insert_with(|| Said { top: branch::top(m), values: m.said.clone() });
     }
 
     /// Every value of a match that changed, to its followers. Returns how many somebody followed.
     pub(super) fn offer_branch(&mut self, world: &World, slot: usize) -> u64 {
         let (Some(m), Some(said)) = (world.matches.get(slot), self.said.get_mut(&slot)) else { return 0 };
-        let now = branch::values(m);
+        let now = &m.said;
         let before = std::mem::replace(&mut said.values, now.clone());
         let followers = self.followers.get(slot).map_or(&[][..], Vec::as_slice);
         let mut sent = 0;
