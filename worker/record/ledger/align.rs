@@ -10,10 +10,11 @@ use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hash, Hasher};
 use touchline_common::model::{Flip, Observation};
 
-/// The owner's observations that are remembered while nobody else follows the match.
-const REMEMBERED: usize = 16;
-/// The same while a candidate is there, and the candidate's.
-pub(super) const OVERLAP: usize = 512;
+/// The owner's observations that are remembered while nobody else follows the match: 4 KiB. So far may a candidate be behind
+/// when its load comes.
+pub(super) const REMEMBERED: usize = 512;
+/// The same while a candidate is there, and the candidate's: 128 KiB each. At a thousand changes a second the two may read 16 seconds apart.
+pub(super) const OVERLAP: usize = 16_384;
 /// So many must agree before a place is believed while more is to be expected.
 const AGREEING: usize = 3;
 
@@ -21,25 +22,50 @@ const AGREEING: usize = 3;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Trail(VecDeque<u64>);
 
+impl From<VecDeque<u64>> for Trail {
+    fn from(told: VecDeque<u64>) -> Trail {
+        Trail(told)
+    }
+}
+
 /// Where the owner stands in what the candidate told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// It has told so many of the candidate's observations: those after them are news.
     After(usize),
-    /// It has told all of them and more.
-    Beyond,
+    /// It has told all of them and so many more, which the candidate will tell next.
+    Beyond(usize),
     /// That cannot be said.
     Unknown,
 }
 
+/// A way in which the two fit together: everything that both tell is the same.
+#[derive(Clone, Copy, Debug)]
+struct Fit {
+    place: Place,
+    /// So many observations do both tell.
+    length: usize,
+}
+
 impl Trail {
+    /// The last few of what was told.
+    pub(super) fn of<'a>(told: impl DoubleEndedIterator<Item = &'a u64>) -> Trail {
+        let mut last: VecDeque<u64> = told.rev().take(REMEMBERED).copied().collect();
+        last.make_contiguous().reverse();
+        Trail(last)
+    }
+
     /// One more was told.
     pub(super) fn push(&mut self, observation: u64, candidate: Known) {
         let most = match candidate {
             Known::None => REMEMBERED,
             Known::Some => OVERLAP,
         };
-        while self.0.len() >= most {
+        if self.0.len() > most {
+            self.0.drain(..self.0.len() - most);
+            self.0.shrink_to(most);
+        }
+        if self.0.len() == most {
             self.0.pop_front();
         }
         self.0.push_back(observation);
@@ -47,41 +73,84 @@ impl Trail {
 
     /// What was told before has nothing to do with what comes.
     pub(super) fn clear(&mut self) {
-        self.0.clear();
+        self.0 = VecDeque::new();
     }
 
-    /// Where this one, the owner, stands in what the candidate told, while both go on. Every place at which the two
-    /// overlap without a contradiction is looked at; only a long overlap without a rival is an answer.
+    /// How many are remembered.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The last `count`, the oldest first.
+    pub(super) fn last(&self, count: usize) -> VecDeque<u64> {
+        self.0.iter().skip(self.0.len().saturating_sub(count)).copied().collect()
+    }
+
+    /// Where this one, the owner, stands in what the candidate told, while both go on: only a long fit without a rival
+    /// is an answer. Linear in what both told, whatever that is.
     pub(super) fn place(&self, candidate: &VecDeque<u64>) -> Place {
-        let mut found = Place::Unknown;
-        let mut rivals = 0;
-        for ends in 1..self.0.len().saturating_add(candidate.len()) {
-            let Some(length) = self.agrees(candidate, ends).filter(|length| *length > 1) else { continue };
-            rivals += 1;
-            if length >= AGREEING {
-                found = if ends > candidate.len() { Place::Beyond } else { Place::After(ends) };
-            }
+        let fits: Vec<Fit> = self.fits(candidate).into_iter().filter(|fit| fit.length > 1).collect();
+        match fits[..] {
+            [Fit { place, length }] if length >= AGREEING => place,
+            _ => Place::Unknown,
         }
-        if rivals > 1 { Place::Unknown } else { found }
     }
 
     /// The same when the owner has told nothing for a while: what is on its way has arrived, so that they are most
     /// likely at the same place. Else it stands still, and all that it never told is news.
     pub(super) fn resting(&self, candidate: &VecDeque<u64>) -> usize {
-        let told = candidate.len();
-        (1..=told).rev().find(|ends| self.agrees(candidate, *ends).is_some()).unwrap_or(0)
+        let told = |fit: &Fit| match fit.place {
+            Place::After(told) => Some(told),
+            Place::Beyond(_) | Place::Unknown => None,
+        };
+        self.fits(candidate).iter().filter_map(told).max().unwrap_or(0)
     }
 
-    /// How many agree if the owner's last is the candidate's number `ends`, counted from one. Beyond the candidate's
-    /// last the owner is ahead. `None`: they contradict each other or do not overlap.
-    fn agrees(&self, candidate: &VecDeque<u64>, ends: usize) -> Option<usize> {
-        let (owner, told) = (self.0.len(), candidate.len());
-        let (ahead, common) = (ends.saturating_sub(told), ends.min(told));
-        let length = owner.checked_sub(ahead)?.min(common);
-        let ours = self.0.iter().rev().skip(ahead).take(length);
-        let theirs = candidate.iter().rev().skip(told - common).take(length);
-        (length > 0 && ours.eq(theirs)).then_some(length)
+    /// Every way in which the two fit together.
+    fn fits(&self, candidate: &VecDeque<u64>) -> Vec<Fit> {
+        let owner: Vec<u64> = self.0.iter().copied().collect();
+        let candidate: Vec<u64> = candidate.iter().copied().collect();
+        let (ours, theirs) = (owner.len(), candidate.len());
+        let mut fits = Vec::new();
+        for (begin, length) in beginnings(&candidate, &owner).into_iter().enumerate() {
+            // The candidate's first is the owner's number `begin`, counted from nought.
+            if begin + length == ours && length > 0 {
+                fits.push(Fit { place: Place::After(length), length });
+            } else if length == theirs && length > 0 {
+                fits.push(Fit { place: Place::Beyond(ours - begin - theirs), length });
+            }
+        }
+        // Both first at one place were looked at above.
+        for (begin, length) in beginnings(&owner, &candidate).into_iter().enumerate().skip(1) {
+            if length == ours && length > 0 {
+                fits.push(Fit { place: Place::After(begin + ours), length });
+            } else if begin + length == theirs && length > 0 {
+                fits.push(Fit { place: Place::Beyond(ours - length), length });
+            }
+        }
+        fits
     }
+}
+
+/// How much of `pattern`'s beginning stands at each place of `text`: the Z algorithm over the two in a row.
+fn beginnings(pattern: &[u64], text: &[u64]) -> Vec<usize> {
+    let all: Vec<u64> = pattern.iter().chain(text).copied().collect();
+    let mut same = vec![0; all.len()];
+    // The stretch `left..right` is the one farthest to the right that is known to be the beginning again.
+    let (mut left, mut right) = (0, 0_usize);
+    for at in 1..all.len() {
+        let known = same.get(at - left).copied().unwrap_or(0).min(right.saturating_sub(at));
+        let (a, b) = (all.get(known..).unwrap_or_default(), all.get(at + known..).unwrap_or_default());
+        let more = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+        let length = known + more;
+        if let Some(place) = same.get_mut(at) {
+            *place = length;
+        }
+        if at + length > right {
+            (left, right) = (at, at + length);
+        }
+    }
+    same.into_iter().skip(pattern.len()).map(|length| length.min(pattern.len())).collect()
 }
 
 /// Whether a candidate is there.
@@ -141,7 +210,7 @@ mod tests {
     fn the_owner_is_found_where_it_stands() {
         assert_eq!(place(&[1, 2, 3, 4, 5], &[3, 4, 5]), Place::After(3));
         assert_eq!(place(&[1, 2, 3, 4, 5], &[3, 4, 5, 6, 7]), Place::After(3), "6 and 7 are news");
-        assert_eq!(place(&[1, 2, 3, 4, 5, 6, 7], &[3, 4, 5]), Place::Beyond);
+        assert_eq!(place(&[1, 2, 3, 4, 5, 6, 7], &[3, 4, 5]), Place::Beyond(2));
         assert_eq!(place(&[3, 4, 5], &[1, 2, 3, 4, 5, 6]), Place::After(5));
     }
 
@@ -164,7 +233,45 @@ mod tests {
         assert_eq!(resting(&[1, 2, 1, 2], &[1, 2]), 2);
     }
 
+    /// What the fits are by the definition: for each place of the owner's last, whether all that both tell agrees.
+    fn plain_fits(owner: &[u64], candidate: &[u64]) -> Vec<(usize, usize)> {
+        let (ours, theirs) = (owner.len(), candidate.len());
+        let fit = |ends: usize| {
+            let (ahead, common) = (ends.saturating_sub(theirs), ends.min(theirs));
+            let length = ours.checked_sub(ahead)?.min(common);
+            let told = &owner[ours - ahead - length..ours - ahead];
+            (length > 0 && told == &candidate[common - length..common]).then_some((ends, length))
+        };
+        (1..ours + theirs).filter_map(fit).collect()
+    }
+
+    #[test]
+    fn what_repeats_itself_is_looked_at_in_linear_time() {
+        let all_the_same = vec![7; OVERLAP];
+        let began = std::time::Instant::now();
+        assert_eq!(place(&all_the_same, &all_the_same), Place::Unknown);
+        // A comparison at each place would be some 10^8 steps.
+        assert!(began.elapsed() < std::time::Duration::from_millis(250), "{:?}", began.elapsed());
+    }
+
     proptest! {
+        /// Few different values, so that much fits more than once.
+        #[test]
+        fn every_fit_is_found(
+            owner in prop::collection::vec(0u64..3, 0..40),
+            candidate in prop::collection::vec(0u64..3, 0..40),
+        ) {
+            let ends = |fit: &Fit| match fit.place {
+                Place::After(told) => told,
+                Place::Beyond(more) => candidate.len() + more,
+                Place::Unknown => unreachable!("a fit is a place"),
+            };
+            let found = trail(&owner).fits(&candidate.iter().copied().collect());
+            let mut found: Vec<_> = found.iter().map(|fit| (ends(fit), fit.length)).collect();
+            found.sort_unstable();
+            prop_assert_eq!(found, plain_fits(&owner, &candidate));
+        }
+
         /// Whatever is answered about two windows of one sequence is true, if it does not repeat itself.
         #[test]
         fn what_is_answered_is_true(from in 0u64..60, upto in 0u64..60, base in 0u64..60, told in 0u64..60) {
@@ -172,7 +279,7 @@ mod tests {
             let candidate: Vec<u64> = (base..base + told).collect();
             match place(&owner, &candidate) {
                 Place::After(ends) => prop_assert_eq!(base + ends as u64, upto),
-                Place::Beyond => prop_assert!(upto > base + told),
+                Place::Beyond(more) => prop_assert_eq!(base + told + more as u64, upto),
                 Place::Unknown => {
                     let common = upto.min(base + told).saturating_sub(from.max(base));
                     prop_assert!(common < AGREEING as u64);

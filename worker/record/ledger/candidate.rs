@@ -7,6 +7,9 @@ use std::collections::VecDeque;
 use std::time::Instant;
 use touchline_common::model::{Clock, Epoch, Facts, Observation, Registers};
 
+/// Observations that are held at most, some 350 bytes each: so far may the owner be behind before something is lost.
+pub(super) const HELD: usize = 4_096;
+
 /// An epoch above the owner's, which has its load.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Candidate {
@@ -20,10 +23,12 @@ pub(super) struct Candidate {
     pub(super) at: i64,
     /// Wall clock of its load, microseconds.
     pub(super) loaded_at: i64,
-    /// What it told since.
+    /// The newest of what it told since.
     pub(super) told: VecDeque<Told>,
-    /// Fingerprints of `told`.
+    /// Fingerprints of `told`, and of what was told before.
     pub(super) trail: VecDeque<u64>,
+    /// What was told, by whomever, since the owner was last looked for in it.
+    pub(super) unlooked: usize,
     /// When its load came,
     pub(super) loaded: Instant,
     /// and since when its registers stand as they are.
@@ -45,12 +50,19 @@ impl Candidate {
         if !observation.registers.is_empty() {
             self.since = now;
         }
-        if self.told.len() >= OVERLAP {
-            self.trail.pop_front();
+        if self.told.len() >= HELD {
             self.take_oldest();
+        }
+        if self.trail.len() >= OVERLAP {
+            self.trail.pop_front();
         }
         self.trail.push_back(print);
         self.told.push_back(Told { n, version, observation: observation.clone() });
+    }
+
+    /// How many of the observations that are remembered are held no more: they are part of the registers.
+    pub(super) fn folded(&self) -> usize {
+        self.trail.len().saturating_sub(self.told.len())
     }
 
     /// When its worker saw the newest of what it told, wall clock in microseconds.

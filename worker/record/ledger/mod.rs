@@ -23,7 +23,7 @@ pub use steps::Step;
 
 use align::Trail;
 use candidate::Candidate;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 use switch::Wanted;
 use touchline_common::ipc::messages::data::EndReason;
@@ -278,6 +278,8 @@ pub struct Ledger {
     lower: Option<Lower>,
     /// What the owner told last, to find it in what a candidate tells.
     trail: Trail,
+    /// What an earlier owner told already and the owner, who was behind it, has still to tell again.
+    repeats: VecDeque<u64>,
     /// When the owner last told something.
     heard: Option<Instant>,
     /// The same by the wall clock, microseconds; of a restored ledger: until when its recorder lived.
@@ -306,6 +308,7 @@ impl Ledger {
             wanted: None,
             lower: None,
             trail: Trail::default(),
+            repeats: VecDeque::new(),
             heard: None,
             known_at: 0,
         }

@@ -2,10 +2,12 @@
 //!
 //! What does not outlive its process is left out: candidate, wishes, values that wait to be believed.
 
+use super::align::Trail;
 use super::event::EventType;
 use super::steps::Step;
 use super::{Ledger, PhaseMark, Source};
 use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
 use std::time::Duration;
 use touchline_common::ipc::messages::recorder::Owner;
 use touchline_common::model::{Epoch, Facts, Generation, Register, SlotId};
@@ -24,6 +26,9 @@ struct LedgerV1 {
     gaps: u32,
     gap_open: bool,
     ended: bool,
+    /// Absent in most, and in what an older program wrote.
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    repeats: VecDeque<u64>,
 }
 
 /// The version of what [`Ledger::save`] writes.
@@ -47,6 +52,7 @@ impl Ledger {
             gaps: self.gaps,
             gap_open: self.gap_open,
             ended: self.ended,
+            repeats: self.repeats.clone(),
         })
     }
 
@@ -79,6 +85,8 @@ impl Ledger {
         ledger.gaps = saved.gaps;
         ledger.gap_open = saved.gap_open;
         ledger.ended = saved.ended;
+        ledger.trail = Trail::from(saved.repeats.clone());
+        ledger.repeats = saved.repeats;
         Ok(ledger)
     }
 }

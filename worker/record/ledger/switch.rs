@@ -8,10 +8,11 @@ use super::align::{Known, fingerprint};
 use super::candidate::Candidate;
 use super::event::{EventType, Lane, Payload};
 use super::steps::{Mode, Seen};
-use super::takeover::Handover;
+use super::takeover::{Handover, News};
 use super::{
     Changed, GapStep, Input, LastSign, Ledger, Lower, OWNER_DRAIN, Outcome, OwnerState, Source, Writer,
 };
+use std::collections::VecDeque;
 use std::time::Instant;
 use touchline_common::ipc::messages::data::EndReason;
 use touchline_common::ipc::messages::recorder::Owner;
@@ -48,6 +49,7 @@ pub(super) fn advance(ledger: &mut Ledger, input: &Input<'_>, now: Instant, out:
                 loaded_at: at,
                 told: Default::default(),
                 trail: Default::default(),
+                unlooked: 0,
                 loaded: now,
                 since: now,
             };
@@ -121,8 +123,13 @@ impl Ledger {
         let above = self.candidate.take().filter(|other| other.epoch > base.epoch);
         self.speak_again(base.at, out);
         let (trail, told) = (self.trail.clone(), out.events.len());
+        let news = if self.repeats.is_empty() {
+            News::After(usize::MAX)
+        } else {
+            News::Beyond(self.repeats.len())
+        };
         self.candidate = Some(Box::new(base));
-        self.adopt(Handover { trust: Trust::All, place: usize::MAX, gap: None }, version, now, out);
+        self.adopt(Handover { trust: Trust::All, news, gap: None }, version, now, out);
         self.candidate = above;
         // Where the base tells nothing new, what was told before it is still the newest.
         if out.events.len() == told {
@@ -169,8 +176,12 @@ impl Ledger {
         self.ended = false;
         self.lower = None;
         self.known_at = self.known_at.max(base.at);
-        self.trail.clear();
-        self.merge(&base.registers, if away { Trust::Higher } else { Trust::All }, seen, now, out);
+        // The load of one that is still behind what was told is behind it, too, if it lost nothing.
+        if self.repeats.is_empty() || self.gap_open {
+            self.repeats = VecDeque::new();
+            self.trail.clear();
+            self.merge(&base.registers, if away { Trust::Higher } else { Trust::All }, seen, now, out);
+        }
         self.close_gap(base.at, out);
         out.changed = Changed::State;
     }
@@ -190,7 +201,7 @@ impl Ledger {
             return;
         };
         candidate.hold(n, version, observation, now);
-        self.consider(version, now, out);
+        self.look(version, now, out);
     }
 
     pub(super) fn observe_owner(
@@ -205,6 +216,11 @@ impl Ledger {
         if matches!(self.owner, Some(Writer { state: OwnerState::Silent { since }, .. }) if at > since) {
             self.speak_again(at, out);
         }
+        let print = fingerprint(observation);
+        if print.is_some_and(|print| self.repeats(print, at, out)) {
+            self.heard = Some(now);
+            return;
+        }
         let mut seen = Seen { epoch, n, place: 0, clock, at, version, mode: Mode::Seen };
         for RegisterChange { register, value } in &observation.registers {
             out.changed = Changed::State;
@@ -215,13 +231,13 @@ impl Ledger {
         for flip in &observation.flips {
             self.flip(flip, &mut seen, &mut out.events);
         }
-        if let Some(print) = fingerprint(observation) {
+        if let Some(print) = print {
             let candidate = if self.candidate.is_some() { Known::Some } else { Known::None };
             self.trail.push(print, candidate);
             self.heard = Some(now);
             self.known_at = self.known_at.max(at);
             if candidate == Known::Some {
-                self.consider(version, now, out);
+                self.look(version, now, out);
             }
         }
     }

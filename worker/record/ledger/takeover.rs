@@ -3,11 +3,12 @@
 //! A living owner hands over where it is found in what the candidate tells; a silent or dead one leaves what it did not tell.
 //! Called by `switch` after every input that may change the answer.
 
-use super::align::{Known, Place};
+use super::align::{Place, REMEMBERED, Trail};
 use super::candidate::{Candidate, Told};
 use super::steps::Mode;
 use super::switch::{Trust, Wanted};
 use super::{ALIGN_DEADLINE, Changed, Ledger, Outcome, OwnerState, Writer};
+use std::collections::VecDeque;
 use std::time::Instant;
 use touchline_common::ipc::messages::recorder::Owner;
 use touchline_common::model::Register;
@@ -15,17 +16,48 @@ use touchline_common::model::Register;
 /// A worker's end is noticed within this time, microseconds: what it told before that is complete.
 const DOUBT: i64 = 1_000_000;
 
+/// The owner is looked for when so small a part was told since it was looked for last.
+const LOOKS: usize = 32;
+
 /// How a candidate takes over.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Handover {
     pub(super) trust: Trust,
-    /// So many of its observations were told by its predecessor, or are lost in a gap; those after them are told now.
-    pub(super) place: usize,
+    /// Which of its observations are told now.
+    pub(super) news: News,
     /// From when to when nobody is known to have followed the match, microseconds, unless a gap is open already.
     pub(super) gap: Option<(i64, i64)>,
 }
 
+/// Which of the observations of a candidate that takes over were not told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// Those after so many, which were told by its predecessor or are lost in a gap.
+    After(usize),
+    /// None, nor the next of so many: it is behind its predecessor.
+    Beyond(usize),
+}
+
+/// What of a candidate would be told now, if it took over from an owner that was found in it.
+enum Found {
+    /// All that it did not tell.
+    Whole(News),
+    /// Not all: what it did not tell begins with observations that were too many to be held.
+    Torn(News),
+}
+
 impl Ledger {
+    /// Something was told: considers the candidate, seldom enough that looking costs a constant for each that is told.
+    pub(super) fn look(&mut self, version: u64, now: Instant, out: &mut Outcome) {
+        let Some(candidate) = &mut self.candidate else { return };
+        candidate.unlooked += 1;
+        let told_since = self.trail.len().saturating_sub(REMEMBERED) + candidate.trail.len();
+        if candidate.unlooked.saturating_mul(LOOKS) >= told_since {
+            candidate.unlooked = 0;
+            self.consider(version, now, out);
+        }
+    }
+
     /// Adopts the candidate if its time has come.
     pub(super) fn consider(&mut self, version: u64, now: Instant, out: &mut Outcome) {
         let (Some(candidate), Some(owner)) = (&self.candidate, self.owner) else { return };
@@ -59,16 +91,15 @@ impl Ledger {
     /// What a candidate takes over from an owner that is silent or dead. One that was found in what the candidate tells left
     /// no gap; of another it is not known what it did not tell.
     fn inherit(&self, candidate: &Candidate) -> Handover {
-        let found = match self.trail.place(&candidate.trail) {
-            _ if !self.told_after(candidate) => Err(0),
-            Place::After(place) => Ok(place),
-            Place::Beyond => Err(usize::MAX),
-            Place::Unknown => Err(self.trail.resting(&candidate.trail)),
-        };
         let (from, to) = self.doubt(candidate);
-        let gap = found.is_err().then_some((from.max(candidate.loaded_at - DOUBT), to));
-        let (Ok(place) | Err(place)) = found;
-        Handover { trust: Trust::Higher, place, gap }
+        let gap = Some((from.max(candidate.loaded_at - DOUBT), to));
+        let (news, gap) = match self.find(candidate) {
+            _ if !self.told_after(candidate) => (News::After(0), gap),
+            Some(Found::Whole(news)) => (news, None),
+            Some(Found::Torn(news)) => (news, gap),
+            None => (News::After(self.trail.resting(&candidate.trail)), gap),
+        };
+        Handover { trust: Trust::Higher, news, gap }
     }
 
     /// Whether a living owner can hand over to the candidate now.
@@ -82,22 +113,47 @@ impl Ledger {
         let stood = now >= candidate.since.max(wanted.since) + self.settle;
         let trust = if stood { Trust::All } else { Trust::Higher };
         if owner == OwnerState::Away {
-            return Some(Handover { trust, place: usize::MAX, gap: None });
+            return Some(Handover { trust, news: News::After(usize::MAX), gap: None });
         }
-        match self.trail.place(&candidate.trail) {
-            Place::After(place) => Some(Handover { trust: Trust::Higher, place, gap: None }),
-            Place::Beyond | Place::Unknown if now >= self.rests_at(wanted) => {
+        let due = now >= (wanted.since + ALIGN_DEADLINE).min(self.rests_at(wanted));
+        match self.find(candidate) {
+            Some(Found::Whole(news @ News::After(_))) => {
+                Some(Handover { trust: Trust::Higher, news, gap: None })
+            }
+            // It may still come up with the owner, who tells sooner; or the owner with what is held of it.
+            Some(Found::Whole(news @ News::Beyond(_))) if due => {
+                Some(Handover { trust: Trust::Higher, news, gap: None })
+            }
+            Some(Found::Torn(news)) if due => {
+                Some(Handover { trust: Trust::Higher, news, gap: Some(self.doubt(candidate)) })
+            }
+            None if now >= self.rests_at(wanted) => {
                 let place = self.trail.resting(&candidate.trail);
                 // It says nothing of what the candidate tells: it stands still, and has done so for nobody knows how long.
                 let stalled = place == 0 && (!candidate.told.is_empty() || self.is_behind(candidate));
-                Some(Handover { trust, place, gap: stalled.then(|| self.doubt(candidate)) })
+                Some(Handover {
+                    trust,
+                    news: News::After(place),
+                    gap: stalled.then(|| self.doubt(candidate)),
+                })
             }
             // Both tell and never met: which of it the owner has still to tell, and no longer may, nobody knows.
-            Place::Beyond | Place::Unknown => (now >= self.meet_by(candidate, wanted)).then(|| Handover {
+            None => (now >= self.meet_by(candidate, wanted)).then(|| Handover {
                 trust,
-                place: usize::MAX,
+                news: News::After(usize::MAX),
                 gap: Some(self.doubt(candidate)),
             }),
+            Some(_) => None,
+        }
+    }
+
+    /// What of the candidate is news, if the owner is found in what it told.
+    fn find(&self, candidate: &Candidate) -> Option<Found> {
+        match self.trail.place(&candidate.trail) {
+            Place::After(place) if place < candidate.folded() => Some(Found::Torn(News::After(place))),
+            Place::After(place) => Some(Found::Whole(News::After(place))),
+            Place::Beyond(more) => Some(Found::Whole(News::Beyond(more))),
+            Place::Unknown => None,
         }
     }
 
@@ -142,7 +198,7 @@ impl Ledger {
     /// The candidate owns the match.
     pub(super) fn adopt(&mut self, handover: Handover, version: u64, now: Instant, out: &mut Outcome) {
         let (Some(candidate), Some(owner)) = (self.candidate.take(), self.owner) else { return };
-        let Handover { trust, place, gap } = handover;
+        let Handover { trust, news, gap } = handover;
         let mut candidate = *candidate;
         // A gap without length hides nothing.
         if let Some((from, to)) = gap.filter(|(from, to)| from < to && !self.gap_open) {
@@ -154,26 +210,58 @@ impl Ledger {
             self.open_gap(from, reason, out);
             candidate.at = candidate.at.max(to);
         }
-        self.trail.clear();
-        for _ in 0..place.min(candidate.told.len()) {
-            candidate.trail.pop_front().into_iter().for_each(|print| self.trail.push(print, Known::None));
+        let place = match news {
+            News::After(place) => place,
+            News::Beyond(_) => usize::MAX,
+        };
+        for _ in candidate.folded()..place.min(candidate.trail.len()) {
             candidate.take_oldest();
         }
         let seen = candidate.seen(if self.gap_open { Mode::Recovered } else { Mode::Seen }, version);
         let at = candidate.at;
         self.owner =
             Some(Writer { epoch: candidate.epoch, source: candidate.source, state: OwnerState::Alive });
-        self.facts = candidate.facts;
+        self.facts = candidate.facts.clone();
         self.ended = false;
         self.lower = None;
         self.known_at = self.known_at.max(at);
         self.wanted = self.wanted.filter(|wanted| wanted.epoch > candidate.epoch);
-        self.merge(&candidate.registers, trust, seen, now, out);
+        match news {
+            News::After(_) => {
+                self.repeats = VecDeque::new();
+                self.trail = Trail::of(candidate.trail.iter().take(candidate.folded()));
+                self.merge(&candidate.registers, trust, seen, now, out);
+            }
+            // Its registers are older than those that stand.
+            News::Beyond(more) => {
+                self.repeats = self.trail.last(more);
+                self.trail = Trail::from(self.repeats.clone());
+            }
+        }
         self.close_gap(at, out);
         out.switched = Some(candidate.epoch);
         out.changed = Changed::State;
         for Told { n, version, observation } in &candidate.told {
             self.observe_owner((*n, candidate.epoch, *version), observation, now, out);
         }
+    }
+
+    /// Whether the owner, who is behind the one before it, says what that one told already. What does not follow there was
+    /// never told, or the place was a wrong one: nobody knows what is lost.
+    pub(super) fn repeats(&mut self, print: u64, at: i64, out: &mut Outcome) -> bool {
+        if self.repeats.is_empty() {
+            return false;
+        }
+        out.changed = Changed::State;
+        let Some(place) = self.repeats.iter().position(|told| *told == print) else {
+            self.repeats = VecDeque::new();
+            if self.known_at < at {
+                self.open_gap(self.known_at, "moved", out);
+                self.close_gap(at, out);
+            }
+            return false;
+        };
+        self.repeats.drain(..=place);
+        true
     }
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::wildcard_enum_match_arm)]
 
 mod gaps;
+mod pace;
 mod properties;
 
 use super::*;
