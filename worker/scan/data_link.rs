@@ -140,9 +140,9 @@ impl DataLink {
     ///
     /// # Errors
     /// [`CodecError::Encode`].
-    pub fn observe_last(&mut self, place: Place, message: &ToRecorderData) -> Result<(), CodecError> {
+    pub fn observe_last(&mut self, message: &ToRecorderData) -> Result<(), CodecError> {
         let frame = self.encode(message)?;
-        self.outbox.push_last(place, frame);
+        self.outbox.push_last(frame);
         Ok(())
     }
 

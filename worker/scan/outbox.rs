@@ -23,11 +23,21 @@ pub struct Outbox {
     sent: VecDeque<(u64, Box<[u8]>)>,
     /// Of `sent`, how many at the back have to go out again first.
     again: usize,
-    unsent: VecDeque<(Place, Box<[u8]>)>,
+    unsent: VecDeque<Unsent>,
     /// Of the unsent frames, bytes.
     unsent_bytes: usize,
     overflowed: HashMap<Place, Dropped, foldhash::fast::RandomState>,
     dropped: u64,
+}
+
+/// A frame that was not sent yet.
+#[derive(Debug)]
+struct Unsent {
+    /// `None`: of a match that is followed no more.
+    place: Option<Place>,
+    frame: Box<[u8]>,
+    /// When what it tells was seen, wall clock in microseconds.
+    at: i64,
 }
 
 /// What was dropped of one match.
@@ -66,29 +76,32 @@ impl Outbox {
         } else if self.bytes + frame.len() > self.limit {
             self.overflow(place, at);
         } else {
-            self.keep(place, frame);
+            self.keep(Unsent { place: Some(place), frame, at });
         }
     }
 
-    fn keep(&mut self, place: Place, frame: Box<[u8]>) {
-        self.bytes += frame.len();
-        self.unsent_bytes += frame.len();
-        self.unsent.push_back((place, frame));
+    fn keep(&mut self, unsent: Unsent) {
+        self.bytes += unsent.frame.len();
+        self.unsent_bytes += unsent.frame.len();
+        self.unsent.push_back(unsent);
     }
 
     fn overflow(&mut self, place: Place, at: i64) {
         let before = self.unsent.len();
-        let mut freed = 0;
-        self.unsent.retain(|(of, frame)| {
-            let keep = *of != place;
-            freed += if keep { 0 } else { frame.len() };
-            keep
+        let (mut freed, mut since) = (0, at);
+        self.unsent.retain(|unsent| {
+            let drop = unsent.place == Some(place);
+            if drop {
+                freed += unsent.frame.len();
+                since = since.min(unsent.at);
+            }
+            !drop
         });
         self.bytes -= freed;
         self.unsent_bytes -= freed;
         let count = (before - self.unsent.len()) as u64 + 1;
         self.dropped += count;
-        self.overflowed.insert(place, Dropped { count, since: at });
+        self.overflowed.insert(place, Dropped { count, since });
     }
 
     /// A match whose frames were dropped and that may be told anew, because half of the room is free.
@@ -102,16 +115,19 @@ impl Outbox {
 
     /// What was dropped of the match at `place`, which is followed no more: its place may be another's soon.
     pub fn forget(&mut self, place: Place) -> Option<Dropped> {
+        for unsent in self.unsent.iter_mut().filter(|unsent| unsent.place == Some(place)) {
+            unsent.place = None;
+        }
         self.overflowed.remove(&place)
     }
 
-    /// Takes the last frames of a match at `place` even at the bound, up to an eighth above it: they are small, and who
+    /// Takes the last frames of a match that is followed no more even at the bound, up to an eighth above it: they are small, and who
     /// never hears of the end of a match waits for it.
-    pub fn push_last(&mut self, place: Place, frame: Box<[u8]>) {
+    pub fn push_last(&mut self, frame: Box<[u8]>) {
         if self.bytes + frame.len() > self.limit + self.limit / 8 {
             self.dropped += 1;
         } else {
-            self.keep(place, frame);
+            self.keep(Unsent { place: None, frame, at: i64::MAX });
         }
     }
 
@@ -124,7 +140,7 @@ impl Outbox {
             self.again -= 1;
         }
         while out.len() < enough && self.bytes - self.unsent_bytes < self.window {
-            let Some((_, mut frame)) = self.unsent.pop_front() else { return };
+            let Some(Unsent { mut frame, .. }) = self.unsent.pop_front() else { return };
             self.last_number += 1;
             self.unsent_bytes -= frame.len();
             stamp_number(&mut frame, self.last_number);
@@ -211,7 +227,7 @@ mod tests {
         }
         outbox.push(1, frame(6), 6);
         outbox.push(1, frame(7), 7);
-        assert_eq!(outbox.recover(), Some((1, Dropped { count: 5, since: 6 })));
+        assert_eq!(outbox.recover(), Some((1, Dropped { count: 5, since: 1 })), "the first of what waited");
         assert_eq!(outbox.dropped(), 5);
         let mut out = Vec::new();
         outbox.take(&mut out, 1000);
@@ -224,16 +240,32 @@ mod tests {
         for serial in 1..=11 {
             outbox.push(u32::from(serial % 2), frame(serial), i64::from(serial));
         }
-        assert_eq!(outbox.forget(1), Some(Dropped { count: 6, since: 11 }));
+        assert_eq!(outbox.forget(1), Some(Dropped { count: 6, since: 1 }));
         assert_eq!(outbox.forget(1), None);
         for serial in 12..=18 {
-            outbox.push_last(1, frame(serial));
+            outbox.push_last(frame(serial));
         }
         let mut out = Vec::new();
         outbox.take(&mut out, 1000);
         let serials: Vec<u8> = read(&out).into_iter().map(|(_, serial)| serial).collect();
         assert_eq!(serials, [2, 4, 6, 8, 10, 12, 13, 14, 15, 16, 17], "450 bytes at most");
         assert_eq!(outbox.dropped(), 7);
+    }
+
+    #[test]
+    fn what_overflows_takes_nothing_of_the_match_along_whose_place_it_has() {
+        let mut outbox = Outbox::new(160, 160);
+        outbox.push(1, frame(1), 1);
+        assert_eq!(outbox.forget(1), None);
+        outbox.push_last(frame(2));
+        for serial in 3..=5 {
+            outbox.push(1, frame(serial), i64::from(serial));
+        }
+        let mut out = Vec::new();
+        outbox.take(&mut out, 1000);
+        assert_eq!(read(&out), [(1, 1), (2, 2)]);
+        outbox.acknowledge(2);
+        assert_eq!(outbox.recover(), Some((1, Dropped { count: 3, since: 3 })));
     }
 
     #[test]

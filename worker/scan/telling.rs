@@ -90,13 +90,13 @@ impl Telling<'_> {
         let (key, epoch) = (followed.key.clone(), followed.epoch);
         if let Some(dropped) = dropped {
             let (count, since) = (dropped.count, dropped.since);
-            self.observe_last(slot, &ToRecorderData::Lost { n: 0, key: key.clone(), epoch, count, since });
+            self.observe_last(&ToRecorderData::Lost { n: 0, key: key.clone(), epoch, count, since });
         }
-        self.observe_last(slot, &ToRecorderData::End { n: 0, key, epoch, why, at });
+        self.observe_last(&ToRecorderData::End { n: 0, key, epoch, why, at });
     }
 
-    fn observe_last(&mut self, slot: MatchSlot, message: &ToRecorderData) {
-        if let Err(error) = self.link.observe_last(slot.0, message) {
+    fn observe_last(&mut self, message: &ToRecorderData) {
+        if let Err(error) = self.link.observe_last(message) {
             log::error!(error:% = error; "worker.not_told");
         }
     }

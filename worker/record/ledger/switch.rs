@@ -123,11 +123,8 @@ impl Ledger {
         let above = self.candidate.take().filter(|other| other.epoch > base.epoch);
         self.speak_again(base.at, out);
         let (trail, told) = (self.trail.clone(), out.events.len());
-        let news = if self.repeats.is_empty() {
-            News::After(usize::MAX)
-        } else {
-            News::Beyond(self.repeats.len())
-        };
+        let news =
+            if self.repeats.is_empty() { News::After(usize::MAX) } else { News::Beyond(self.repeats.len()) };
         self.candidate = Some(Box::new(base));
         self.adopt(Handover { trust: Trust::All, news, gap: None }, version, now, out);
         self.candidate = above;
