@@ -245,12 +245,15 @@ fn stretches(
     }
     let unknown =
         |row: &Value| text(row, "type") == "retract" && !rows.ids.contains_key(text(row, "retracts"));
-    for row in rows.all.iter().copied().filter(|row| kept_from.is_none_or(|from| seconds(row) > from)) {
+    let kept = |row: &Value| kept_from.is_none_or(|from| seconds(row) > from);
+    for row in rows.all.iter().copied() {
         let recovered = row.get("recovered").and_then(Value::as_bool) == Some(true);
         match kind(row) {
             Kind::GapStart => segments.gap_starts(seconds(row)),
             Kind::GapEnd => segments.gap_ends(seconds(row)),
-            kind if kind == wanted && !unknown(row) => segments.row(row, seconds(row), recovered),
+            kind if kind == wanted && kept(row) && !unknown(row) => {
+                segments.row(row, seconds(row), recovered)
+            }
             Kind::Flip | Kind::Register => {}
         }
     }

@@ -10,6 +10,11 @@ const START: Moment = Moment { micros: 1_558_098_187_000_000, offset: 3_600 };
 
 /// A world in which all is followed, after so many changes.
 fn world(changes: usize) -> (Truth, Moment) {
+    world_that_keeps(1_000_000, changes)
+}
+
+/// Of each match so many flips are kept.
+fn world_that_keeps(flips: usize, changes: usize) -> (Truth, Moment) {
     let setup = Setup {
         payload: crate::options::Payload::Inplay,
         seed: 4,
@@ -19,7 +24,7 @@ fn world(changes: usize) -> (Truth, Moment) {
         speed: 4.0,
         churn: 0.0,
         history: 1_000_000,
-        flips: 1_000_000,
+        flips,
         list_topic: "OVInPlay_1_3".to_owned(),
     };
     let truth = Truth::new(World::new(setup, START));
@@ -195,6 +200,39 @@ fn events_are_compared_in_order_and_across_gaps_by_what_stands() {
     let late = mine.iter().rfind(|row| row["type"] == "odds_change" && second(row) > to + 10).unwrap();
     let missing = gapped(&|row| row["id"] != late["id"]);
     assert!(missing.different > 0 && missing.differences[0].contains("outside gaps"), "{missing:#?}");
+}
+
+#[test]
+fn a_gap_that_begins_among_flips_that_are_no_longer_kept_excuses_what_is_missing_in_it() {
+    let all = rows(&world(12_000).0);
+    let (truth, _) = world_that_keeps(200, 12_000);
+    let kept = truth.events();
+    let second = |row: &Value| super::events::seconds(row);
+    let is_flip = |row: &&Value| row["type"] == "odds_change";
+    let goes_on = |one: &&Value| {
+        let later = |other: &Value| other["match"] == one["match"] && second(other) > second(one) + 90;
+        kept.iter().filter(is_flip).any(later)
+    };
+    let first = kept.iter().filter(is_flip).find(goes_on).unwrap();
+    let id = first["match"].clone();
+    let (from, to) = (second(first) - 30, second(first) + 30);
+    let oracle = Oracle::new(truth.clone());
+    assert!(oracle.compare_events(&all).is_equal());
+    let gapped = |lost_until: i64| {
+        let gap = |kind: &str, at: i64| json!({"match": id, "type": kind, "id": kind, "seq": 0, "at": crate::model::rfc3339(at), "revision": 0});
+        let mine = |row: &&Value| row["match"] == id;
+        let (before, after): (Vec<Value>, Vec<Value>) =
+            all.iter().filter(mine).cloned().partition(|row| second(row) < from);
+        let lost = |row: &Value| is_flip(&row) && second(row) <= lost_until;
+        let after = after.into_iter().filter(|row| !lost(row)).collect();
+        let others = all.iter().filter(|row| row["match"] != id).cloned().collect();
+        let told = [others, before, vec![gap("gap_start", from), gap("gap_end", to)], after].concat();
+        oracle.compare_events(&told)
+    };
+    let report = gapped(to);
+    assert!(report.is_equal(), "{:#?}", report.differences);
+    let late = kept.iter().filter(is_flip).find(|row| row["match"] == id && second(row) > to + 3).unwrap();
+    assert!(!gapped(second(late)).is_equal(), "what misses after it is seen");
 }
 
 #[test]
