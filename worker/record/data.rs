@@ -319,7 +319,7 @@ impl Worker {
 }
 
 /// When its worker saw what a message tells, by its own clock.
-fn stamp(message: &ToRecorderData) -> i64 {
+pub(super) fn stamp(message: &ToRecorderData) -> i64 {
     match message {
         ToRecorderData::Base { received_at, .. } => *received_at,
         ToRecorderData::Obs { observation, .. } => observation.received_at,

@@ -163,7 +163,18 @@ pub enum Input<'a> {
     Tick {
         /// Wall clock, microseconds.
         at: i64,
+        /// Whether what is [awaited](Ledger::awaited) was said.
+        said: Said,
     },
+}
+
+/// Whether those who follow a match have said all that they are known to have seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// They have: where nothing came of the match, nothing happened.
+    All,
+    /// Something may be on its way still.
+    NotAll,
 }
 
 /// What follows from an input.
@@ -356,6 +367,13 @@ impl Ledger {
     /// Whether its owner was restored and has not been heard yet.
     pub fn is_detached(&self) -> bool {
         self.owner.is_some_and(|owner| owner.state == OwnerState::Detached)
+    }
+
+    /// Until when owner and candidate must have told what they saw before their silence says anything, by the wall clock in
+    /// microseconds: each what the other has seen already.
+    pub fn awaited(&self) -> Option<[(Source, i64); 2]> {
+        let (owner, candidate) = (self.owner?, self.candidate.as_ref()?);
+        Some([(owner.source, candidate.loaded_at), (candidate.source, self.known_at)])
     }
 
     /// Whether `source` owns it or wants to.

@@ -10,7 +10,7 @@ use super::event::{EventType, Lane, Payload};
 use super::steps::{Mode, Seen};
 use super::takeover::{Handover, News};
 use super::{
-    Changed, GapStep, Input, LastSign, Ledger, Lower, OWNER_DRAIN, Outcome, OwnerState, Source, Writer,
+    Changed, GapStep, Input, LastSign, Ledger, Lower, OWNER_DRAIN, Outcome, OwnerState, Said, Source, Writer,
 };
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -24,6 +24,8 @@ pub(super) struct Wanted {
     pub(super) epoch: Epoch,
     pub(super) owner: Owner,
     pub(super) since: Instant,
+    /// When something was on its way still.
+    pub(super) unsaid: Instant,
 }
 
 /// Which values a merge believes.
@@ -65,7 +67,9 @@ pub(super) fn advance(ledger: &mut Ledger, input: &Input<'_>, now: Instant, out:
             }
         }
         Input::End { epoch, why, at } => ledger.end(epoch, why, at, now, out),
-        Input::Switch { epoch, owner, at: _ } => ledger.want(Wanted { epoch, owner, since: now }, now, out),
+        Input::Switch { epoch, owner, at: _ } => {
+            ledger.want(Wanted { epoch, owner, since: now, unsaid: now }, now, out);
+        }
         Input::Gone { source, at, sign } => ledger.gone(source, at, sign, now, out),
         Input::Silent { source, since } => {
             if ledger.source() == Some(source) {
@@ -88,7 +92,7 @@ pub(super) fn advance(ledger: &mut Ledger, input: &Input<'_>, now: Instant, out:
             }
         }
         Input::Ended { at } => ledger.conclude(at, out),
-        Input::Tick { at } => ledger.tick(at, now, out),
+        Input::Tick { at, said } => ledger.tick(at, said, now, out),
     }
 }
 
@@ -115,7 +119,7 @@ impl Ledger {
             return;
         }
         self.candidate = Some(Box::new(base));
-        self.consider(version, now, out);
+        self.consider(version, Said::NotAll, now, out);
     }
 
     /// The owner goes on under a new epoch. A candidate above that stays one: until it takes over, nobody else tells what happens.
@@ -248,7 +252,7 @@ impl Ledger {
         if let Some(Writer { state: state @ OwnerState::Alive, .. }) = &mut self.owner {
             *state = OwnerState::Silent { since };
             self.open_gap(since, "worker_silent", out);
-            self.consider(0, now, out);
+            self.consider(0, Said::NotAll, now, out);
         }
     }
 
@@ -331,7 +335,7 @@ impl Ledger {
             Some(epoch) if epoch > wanted.epoch => out.refused = true,
             Some(_) | None => {
                 self.wanted = Some(wanted);
-                self.consider(0, now, out);
+                self.consider(0, Said::NotAll, now, out);
             }
         }
     }
@@ -367,10 +371,13 @@ impl Ledger {
             self.open_gap(at, reason, out);
         }
         out.changed = Changed::State;
-        self.consider(0, now, out);
+        self.consider(0, Said::NotAll, now, out);
     }
 
-    fn tick(&mut self, at: i64, now: Instant, out: &mut Outcome) {
+    fn tick(&mut self, at: i64, said: Said, now: Instant, out: &mut Outcome) {
+        if let (Said::NotAll, Some(wanted)) = (said, &mut self.wanted) {
+            wanted.unsaid = now;
+        }
         let drained = |wanted: Wanted| wanted.owner == Owner::Dead && now >= wanted.since + OWNER_DRAIN;
         let alive = self.owner.is_some_and(|owner| match owner.state {
             OwnerState::Alive | OwnerState::Silent { .. } | OwnerState::Away => true,
@@ -379,7 +386,7 @@ impl Ledger {
         if alive && self.wanted.is_some_and(drained) && self.candidate.is_some() {
             self.lose(OwnerState::Dead, "worker_died", at, now, out);
         }
-        self.consider(0, now, out);
+        self.consider(0, said, now, out);
         let settled = self.lower.as_ref().is_some_and(|lower| now >= lower.since + self.settle);
         if let (true, Some(lower), Some(owner)) = (settled, self.lower.take_if(|_| settled), self.owner) {
             let mut seen = Seen {

@@ -7,7 +7,7 @@ use super::align::{Place, REMEMBERED, Trail};
 use super::candidate::{Candidate, Told};
 use super::steps::Mode;
 use super::switch::{Trust, Wanted};
-use super::{ALIGN_DEADLINE, Changed, Ledger, Outcome, OwnerState, Writer};
+use super::{ALIGN_DEADLINE, Changed, Ledger, Outcome, OwnerState, Said, Writer};
 use std::collections::VecDeque;
 use std::time::Instant;
 use touchline_common::ipc::messages::recorder::Owner;
@@ -54,12 +54,12 @@ impl Ledger {
         let told_since = self.trail.len().saturating_sub(REMEMBERED) + candidate.trail.len();
         if candidate.unlooked.saturating_mul(LOOKS) >= told_since {
             candidate.unlooked = 0;
-            self.consider(version, now, out);
+            self.consider(version, Said::NotAll, now, out);
         }
     }
 
-    /// Adopts the candidate if its time has come.
-    pub(super) fn consider(&mut self, version: u64, now: Instant, out: &mut Outcome) {
+    /// Adopts the candidate if its time has come. Only where all was said does an owner's silence count.
+    pub(super) fn consider(&mut self, version: u64, said: Said, now: Instant, out: &mut Outcome) {
         let (Some(candidate), Some(owner)) = (&self.candidate, self.owner) else { return };
         let wanted = self.wanted.filter(|wanted| wanted.epoch == candidate.epoch);
         let handover = match (owner.state, wanted) {
@@ -76,7 +76,7 @@ impl Ledger {
             (OwnerState::Away | OwnerState::Alive | OwnerState::Detached, Some(wanted))
                 if wanted.owner == Owner::Alive =>
             {
-                self.handover(candidate, owner.state, wanted, now)
+                self.handover(candidate, owner.state, wanted, (said, now))
             }
             (
                 OwnerState::Away | OwnerState::Alive | OwnerState::Detached | OwnerState::Silent { .. },
@@ -108,14 +108,15 @@ impl Ledger {
         candidate: &Candidate,
         owner: OwnerState,
         wanted: Wanted,
-        now: Instant,
+        (said, now): (Said, Instant),
     ) -> Option<Handover> {
         let stood = now >= candidate.since.max(wanted.since) + self.settle;
         let trust = if stood { Trust::All } else { Trust::Higher };
         if owner == OwnerState::Away {
             return Some(Handover { trust, news: News::After(usize::MAX), gap: None });
         }
-        let due = now >= (wanted.since + ALIGN_DEADLINE).min(self.rests_at(wanted));
+        let rests = said == Said::All && now >= self.rests_at(wanted);
+        let due = rests || now >= wanted.since + ALIGN_DEADLINE;
         match self.find(candidate) {
             Some(Found::Whole(news @ News::After(_))) => {
                 Some(Handover { trust: Trust::Higher, news, gap: None })
@@ -127,7 +128,7 @@ impl Ledger {
             Some(Found::Torn(news)) if due => {
                 Some(Handover { trust: Trust::Higher, news, gap: Some(self.doubt(candidate)) })
             }
-            None if now >= self.rests_at(wanted) => {
+            None if rests => {
                 let place = self.trail.resting(&candidate.trail);
                 // It says nothing of what the candidate tells: it stands still, and has done so for nobody knows how long.
                 let stalled = place == 0 && (!candidate.told.is_empty() || self.is_behind(candidate));
@@ -167,7 +168,7 @@ impl Ledger {
 
     /// When the owner will have been silent for long enough.
     pub(super) fn rests_at(&self, wanted: Wanted) -> Instant {
-        self.heard.map_or(wanted.since, |heard| heard.max(wanted.since)) + self.settle
+        self.heard.map_or(wanted.unsaid, |heard| heard.max(wanted.unsaid)) + self.settle
     }
 
     /// Whether the owner told anything since the candidate has its load.

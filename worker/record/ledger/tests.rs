@@ -106,7 +106,7 @@ impl Rig {
 
     fn wait(&mut self, time: Duration) -> &mut Rig {
         self.pass(time);
-        self.give(&Input::Tick { at: self.wall })
+        self.give(&Input::Tick { at: self.wall, said: Said::All })
     }
 
     /// Time passes, and nobody looks.

@@ -7,6 +7,7 @@
 pub(super) mod checkpoint;
 pub mod open;
 pub mod payload;
+mod progress;
 pub mod queue;
 mod retention;
 pub mod schema;
@@ -18,9 +19,11 @@ pub use open::{Opened, Restored, open};
 pub use queue::{Job, Queue, Reply};
 
 use super::config::RecordConfig;
-use super::ledger::{Changed, Input, Ledger, Outcome, Source};
+use super::data::stamp;
+use super::ledger::{Changed, Input, Ledger, Outcome, Said, Source};
 use super::time::wall_us;
 use hashbrown::{HashMap, HashSet};
+use progress::Progress;
 use rusqlite::Connection;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -130,6 +133,7 @@ pub struct Store {
     path: PathBuf,
     ledgers: HashMap<MatchKey, Ledger>,
     positions: HashMap<SlotId, (Generation, u64)>,
+    progress: Progress,
     /// Ledgers in which time alone may change something.
     timed: HashSet<MatchKey>,
     /// Until when restored owners may come back; `None` when that is over.
@@ -290,6 +294,7 @@ impl Store {
             }
             ToRecorderData::Open { .. } | ToRecorderData::Publish(_) => return,
         };
+        self.progress.told(source, stamp(frame), Instant::now());
         self.positions.insert(source.slot, (source.generation, n));
         self.batch.positions.insert(source.slot, (source.generation, n));
         self.advance(key, &input, Some(source));
@@ -337,7 +342,8 @@ impl Store {
         };
         let keys: Vec<MatchKey> = self.timed.iter().filter(due).cloned().collect();
         for key in keys {
-            self.advance(&key, &Input::Tick { at: wall_us() }, None);
+            let said = self.said(&key, now);
+            self.advance(&key, &Input::Tick { at: wall_us(), said }, None);
         }
         let ledgers = &self.ledgers;
         self.timed.retain(|key| ledgers.get(key).is_some_and(|ledger| ledger.deadline().is_some()));
@@ -347,6 +353,18 @@ impl Store {
             let keys: Vec<MatchKey> = missing.map(|(key, _)| key.clone()).collect();
             let at = self.alive_at;
             keys.iter().for_each(|key| self.advance(key, &Input::Missing { at }, None));
+        }
+    }
+
+    /// Whether an owner and a candidate have said all that the other knows. Where much waits here or at them, they are not silent
+    /// because nothing happens.
+    fn said(&self, key: &MatchKey, now: Instant) -> Said {
+        let quiet = self.config.settle;
+        let mut awaited = self.ledgers.get(key).and_then(Ledger::awaited).into_iter().flatten();
+        if awaited.all(|(source, stamp)| self.progress.has_said(source, stamp, quiet, now)) {
+            Said::All
+        } else {
+            Said::NotAll
         }
     }
 

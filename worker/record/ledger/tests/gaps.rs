@@ -122,6 +122,24 @@ fn a_quiet_match_moves_without_a_gap() {
 }
 
 #[test]
+fn silence_says_nothing_while_something_is_on_its_way() {
+    let mut rig = Rig::soccer();
+    rig.odds(1, "2/1").pass(Duration::from_secs(1)).base(2, W2, &START).switch(2, Owner::Alive);
+    let load = rig.wall;
+    assert_eq!(rig.ledger.awaited(), Some([(W1, load), (W2, 7)]));
+    for _ in 0..4 {
+        rig.pass(SETTLE).give(&Input::Tick { at: load, said: Said::NotAll });
+        assert_eq!(rig.ledger.epoch(), Some(Epoch(1)), "the owner may have seen what came before the load");
+        assert!(rig.ledger.deadline() > Some(rig.now), "no time is lost with asking");
+    }
+    rig.odds(1, "3/1");
+    assert_eq!(rig.kinds(), ["odds_change"]);
+    rig.wait(SETTLE);
+    assert_eq!(rig.ledger.epoch(), Some(Epoch(2)));
+    assert!(rig.gaps.is_empty(), "{:?}", rig.gaps);
+}
+
+#[test]
 fn a_candidate_in_which_a_dead_owner_is_found_has_no_gap_to_tell() {
     let mut rig = Rig::soccer();
     rig.pass(Duration::from_secs(1)).base(2, W2, &START);
