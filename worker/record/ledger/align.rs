@@ -16,7 +16,7 @@ pub(super) const REMEMBERED: usize = 512;
 /// The same while a candidate is there, and the candidate's: 128 KiB each. At a thousand changes a second the two may read 16 seconds apart.
 pub(super) const OVERLAP: usize = 16_384;
 /// So many must agree before a place is believed while more is to be expected.
-const AGREEING: usize = 3;
+pub(super) const AGREEING: usize = 3;
 
 /// Hashes of observations in the order in which they were told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

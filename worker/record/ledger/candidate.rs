@@ -33,6 +33,8 @@ pub(super) struct Candidate {
     pub(super) loaded: Instant,
     /// and since when its registers stand as they are.
     pub(super) since: Instant,
+    /// When something of it or of the owner was last known to be on its way still.
+    pub(super) unsaid: Instant,
 }
 
 /// An observation that is held.

@@ -24,8 +24,6 @@ pub(super) struct Wanted {
     pub(super) epoch: Epoch,
     pub(super) owner: Owner,
     pub(super) since: Instant,
-    /// When something was on its way still.
-    pub(super) unsaid: Instant,
 }
 
 /// Which values a merge believes.
@@ -54,6 +52,7 @@ pub(super) fn advance(ledger: &mut Ledger, input: &Input<'_>, now: Instant, out:
                 unlooked: 0,
                 loaded: now,
                 since: now,
+                unsaid: now,
             };
             ledger.base(candidate, version, now, out);
         }
@@ -68,7 +67,7 @@ pub(super) fn advance(ledger: &mut Ledger, input: &Input<'_>, now: Instant, out:
         }
         Input::End { epoch, why, at } => ledger.end(epoch, why, at, now, out),
         Input::Switch { epoch, owner, at: _ } => {
-            ledger.want(Wanted { epoch, owner, since: now, unsaid: now }, now, out);
+            ledger.want(Wanted { epoch, owner, since: now }, now, out);
         }
         Input::Gone { source, at, sign } => ledger.gone(source, at, sign, now, out),
         Input::Silent { source, since } => {
@@ -375,8 +374,8 @@ impl Ledger {
     }
 
     fn tick(&mut self, at: i64, said: Said, now: Instant, out: &mut Outcome) {
-        if let (Said::NotAll, Some(wanted)) = (said, &mut self.wanted) {
-            wanted.unsaid = now;
+        if let (Said::NotAll, Some(candidate)) = (said, &mut self.candidate) {
+            candidate.unsaid = now;
         }
         let drained = |wanted: Wanted| wanted.owner == Owner::Dead && now >= wanted.since + OWNER_DRAIN;
         let alive = self.owner.is_some_and(|owner| match owner.state {
@@ -408,12 +407,7 @@ impl Ledger {
     /// When time alone may change something.
     pub fn deadline(&self) -> Option<Instant> {
         let settled = self.lower.as_ref().map(|lower| lower.since + self.settle);
-        let candidate =
-            self.candidate.as_ref().zip(self.wanted).and_then(|(candidate, wanted)| match wanted.owner {
-                Owner::Alive => (wanted.epoch == candidate.epoch)
-                    .then(|| self.rests_at(wanted).min(self.meet_by(candidate, wanted))),
-                Owner::Dead => Some(wanted.since + OWNER_DRAIN),
-            });
+        let candidate = self.candidate.as_ref().and_then(|candidate| self.decides_at(candidate));
         settled.into_iter().chain(candidate).min()
     }
 

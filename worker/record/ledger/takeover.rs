@@ -3,19 +3,21 @@
 //! A living owner hands over where it is found in what the candidate tells; a silent or dead one leaves what it did not tell.
 //! Called by `switch` after every input that may change the answer.
 
-use super::align::{Place, REMEMBERED, Trail};
+use super::align::{AGREEING, Place, REMEMBERED, Trail};
 use super::candidate::{Candidate, Told};
 use super::steps::Mode;
 use super::switch::{Trust, Wanted};
-use super::{ALIGN_DEADLINE, Changed, Ledger, Outcome, OwnerState, Said, Writer};
+use super::{ALIGN_DEADLINE, Changed, Ledger, OWNER_DRAIN, Outcome, OwnerState, Said, Writer};
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use touchline_common::ipc::messages::recorder::Owner;
 use touchline_common::model::Register;
 
 /// A worker's end is noticed within this time, microseconds: what it told before that is complete.
 const DOUBT: i64 = 1_000_000;
 
+/// How often a candidate that is behind a dead owner is looked at, if it tells nothing itself.
+const LOOKS_AGAIN: Duration = Duration::from_millis(20);
 /// The owner is looked for when so small a part was told since it was looked for last.
 const LOOKS: usize = 32;
 
@@ -63,15 +65,18 @@ impl Ledger {
         let (Some(candidate), Some(owner)) = (&self.candidate, self.owner) else { return };
         let wanted = self.wanted.filter(|wanted| wanted.epoch == candidate.epoch);
         let handover = match (owner.state, wanted) {
-            (OwnerState::Dead, _) => Some(self.inherit(candidate)),
+            (OwnerState::Dead, _) => self.inherit(candidate, said, now),
             // Restored: its worker is gone, or the candidate would come from it.
             (OwnerState::Detached, Some(Wanted { owner: Owner::Dead, .. }))
                 if candidate.source != owner.source =>
             {
-                Some(Handover { gap: Some((self.known_at, candidate.loaded_at)), ..self.inherit(candidate) })
+                Some(Handover {
+                    gap: Some((self.known_at, candidate.loaded_at)),
+                    ..self.inherited(candidate)
+                })
             }
             (OwnerState::Silent { .. }, Some(Wanted { owner: Owner::Alive, .. })) => {
-                Some(self.inherit(candidate))
+                self.inherit(candidate, said, now)
             }
             (OwnerState::Away | OwnerState::Alive | OwnerState::Detached, Some(wanted))
                 if wanted.owner == Owner::Alive =>
@@ -88,9 +93,22 @@ impl Ledger {
         }
     }
 
-    /// What a candidate takes over from an owner that is silent or dead. One that was found in what the candidate tells left
-    /// no gap; of another it is not known what it did not tell.
-    fn inherit(&self, candidate: &Candidate) -> Handover {
+    /// What a candidate takes over from an owner that is silent or dead. One that is behind what the owner told is waited for:
+    /// it would tell it again.
+    fn inherit(&self, candidate: &Candidate, said: Said, now: Instant) -> Option<Handover> {
+        // Of one that reads later than the owner did, the times alone do not say whether it is up; three observations do.
+        let enough = candidate.trail.is_empty() || candidate.trail.len() >= AGREEING;
+        let is_up = !self.told_after(candidate)
+            || (enough && candidate.last_told() >= self.known_at)
+            || said == Said::All
+            || now >= candidate.loaded + ALIGN_DEADLINE
+            || matches!(self.find(candidate), Some(Found::Whole(_)));
+        is_up.then(|| self.inherited(candidate))
+    }
+
+    /// The same when it is waited for no more. An owner that was found in what the candidate tells left no gap; of another it is
+    /// not known what it did not tell.
+    fn inherited(&self, candidate: &Candidate) -> Handover {
         let (from, to) = self.doubt(candidate);
         let gap = Some((from.max(candidate.loaded_at - DOUBT), to));
         let (news, gap) = match self.find(candidate) {
@@ -115,7 +133,7 @@ impl Ledger {
         if owner == OwnerState::Away {
             return Some(Handover { trust, news: News::After(usize::MAX), gap: None });
         }
-        let rests = said == Said::All && now >= self.rests_at(wanted);
+        let rests = said == Said::All && now >= self.rests_at(candidate, wanted);
         let due = rests || now >= wanted.since + ALIGN_DEADLINE;
         match self.find(candidate) {
             Some(Found::Whole(news @ News::After(_))) => {
@@ -160,20 +178,39 @@ impl Ledger {
 
     /// When it is no longer waited for that the owner is found in what the candidate tells. One that is behind the owner would tell
     /// again what is told already: it has as much time again to come up with it.
-    pub(super) fn meet_by(&self, candidate: &Candidate, wanted: Wanted) -> Instant {
+    fn meet_by(&self, candidate: &Candidate, wanted: Wanted) -> Instant {
         let patience =
             if candidate.last_told() < self.known_at { ALIGN_DEADLINE * 2 } else { ALIGN_DEADLINE };
         wanted.since + patience
     }
 
     /// When the owner will have been silent for long enough.
-    pub(super) fn rests_at(&self, wanted: Wanted) -> Instant {
-        self.heard.map_or(wanted.unsaid, |heard| heard.max(wanted.unsaid)) + self.settle
+    fn rests_at(&self, candidate: &Candidate, wanted: Wanted) -> Instant {
+        let begun = wanted.since.max(candidate.unsaid);
+        self.heard.map_or(begun, |heard| heard.max(begun)) + self.settle
     }
 
-    /// Whether the owner told anything since the candidate has its load.
+    /// When time alone may let the candidate take over.
+    pub(super) fn decides_at(&self, candidate: &Candidate) -> Option<Instant> {
+        let waits = Some(candidate.unsaid + LOOKS_AGAIN);
+        match (self.owner?.state, self.wanted) {
+            (OwnerState::Dead, _) => waits,
+            (_, Some(Wanted { owner: Owner::Dead, since, .. })) => Some(since + OWNER_DRAIN),
+            (OwnerState::Silent { .. }, Some(_)) => waits,
+            (_, Some(wanted)) if wanted.epoch != candidate.epoch => None,
+            (OwnerState::Away | OwnerState::Alive | OwnerState::Detached, Some(wanted)) => {
+                Some(self.rests_at(candidate, wanted).min(self.meet_by(candidate, wanted)))
+            }
+            (
+                OwnerState::Away | OwnerState::Alive | OwnerState::Detached | OwnerState::Silent { .. },
+                None,
+            ) => None,
+        }
+    }
+
+    /// Whether the owner told anything since the candidate has its load, or saw it since.
     fn told_after(&self, candidate: &Candidate) -> bool {
-        self.heard.is_some_and(|heard| heard >= candidate.loaded)
+        self.known_at > candidate.loaded_at || self.heard.is_some_and(|heard| heard >= candidate.loaded)
     }
 
     /// Whether the candidate's load shows what the owner never told.

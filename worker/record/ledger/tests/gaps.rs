@@ -167,7 +167,7 @@ fn a_recorder_killed_right_after_a_start_says_no_gap_where_there_was_none() {
     gone.restart(Owner::Alive);
     gone.ledger.known_until(40);
     gone.pass(Duration::from_secs(1)).switch(7, Owner::Dead).base(7, W2, &START);
-    assert_eq!(gap(&gone), (40, "worker_died", 1_000_005));
+    assert_eq!(gap(&gone), (40, "worker_died", 1_000_008));
 }
 
 #[test]

@@ -139,6 +139,44 @@ fn a_dead_owner_that_was_ahead_leaves_no_gap_and_nothing_to_be_told_twice() {
 }
 
 #[test]
+fn a_dead_owner_that_was_ahead_of_the_load_is_come_up_with_first() {
+    let mut race = Race::new(300, 100);
+    // Read before the owner read the last of it, and told after it.
+    race.rig.pass(Duration::from_millis(300));
+    race.owner_reads(20);
+    race.rig.gone(W1);
+    assert!(!race.is_taken_over(), "it would tell again what was told");
+    assert!(race.rig.ledger.deadline().is_some(), "it is looked at again");
+    race.candidate_reads(250);
+    assert!(race.is_taken_over());
+    assert_eq!(race.told(), race.all(350));
+    assert!(race.rig.gaps.is_empty(), "{:?}", race.rig.gaps);
+}
+
+#[test]
+fn a_dead_owner_is_not_waited_for_in_vain() {
+    let dead = || {
+        let mut race = Race::new(300, 300);
+        race.rig.pass(Duration::from_millis(300));
+        race.owner_reads(1);
+        race.rig.gone(W1);
+        assert!(!race.is_taken_over(), "what it told last may be told again");
+        race
+    };
+    let mut said = dead();
+    said.rig.wait(Duration::from_millis(20));
+    assert!(said.is_taken_over(), "the load shows that already: its worker told of later times");
+    let mut never = dead();
+    for _ in 0..9 {
+        never.rig.pass(Duration::from_secs(1)).give(&Input::Tick { at: 0, said: Said::NotAll });
+        assert!(!never.is_taken_over());
+        assert!(never.rig.ledger.deadline() > Some(never.rig.now));
+    }
+    never.rig.pass(Duration::from_secs(1)).give(&Input::Tick { at: 0, said: Said::NotAll });
+    assert!(never.is_taken_over(), "ten seconds, and no more");
+}
+
+#[test]
 fn what_is_too_much_to_be_held_of_a_candidate_far_ahead_is_a_gap() {
     let mut race = Race::new(100, 200);
     race.candidate_reads(HELD + 2_000);
