@@ -7,7 +7,7 @@ use crate::cli::{DemoOptions, OutputFormat};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use touchline_simulator::server::{Handle, Report};
-use touchline_simulator::{Auditor, EventsReport, FinalReport, OracleReport};
+use touchline_simulator::{Auditor, EventsReport, FinalReport, OracleReport, Recorded};
 
 /// How long the next event may take to come.
 const NEXT_EVENT: Duration = Duration::from_secs(10);
@@ -51,8 +51,10 @@ impl Verdict {
         };
         let settled = began.elapsed();
         wait_for_commits(subject)?;
-        let rows = read_events(subject)?;
-        let events = auditor.oracle().compare_events(&rows);
+        // The tap goes on meanwhile, and needs the oracle.
+        let recorded = auditor.oracle().recorded();
+        let recorded = read_events(subject, recorded)?;
+        let events = auditor.oracle().compare_recorded(&[], recorded);
         let look = subject.look()?;
         let number = |path: &str| look.status.pointer(path).and_then(Value::as_u64).unwrap_or(0);
         Ok(Verdict {
@@ -145,18 +147,16 @@ impl Verdict {
 }
 
 /// Every committed event. A stream that breaks off is taken up behind its last event, as any reader of the queue would.
-fn read_events(subject: &Subject) -> Result<Vec<Value>, DemoError> {
-    let mut rows: Vec<Value> = Vec::new();
+fn read_events(subject: &Subject, mut recorded: Recorded) -> Result<Recorded, DemoError> {
+    let mut last = 0;
     for attempt in 1.. {
-        let last = rows.last().and_then(|row| row.get("seq")?.as_u64()).unwrap_or(0);
         let mut stream = subject.events(last)?;
         let broken = loop {
             match stream.next_line(Some(NEXT_EVENT)) {
-                Ok(None) => return Ok(rows),
-                Ok(Some(line)) => match serde_json::from_slice(&line) {
-                    Ok(row) => rows.push(row),
-                    Err(error) => return Err(DemoError::new("reading an event", error)),
-                },
+                Ok(None) => return Ok(recorded),
+                Ok(Some(line)) => {
+                    last = recorded.push(&line).map_err(|error| DemoError::new("reading an event", error))?;
+                }
                 Err(error) => break error,
             }
         };
@@ -164,7 +164,7 @@ fn read_events(subject: &Subject) -> Result<Vec<Value>, DemoError> {
             return Err(DemoError::new("reading the events", broken));
         }
     }
-    Ok(rows)
+    Ok(recorded)
 }
 
 /// Waits until the recorder has nothing left to commit.

@@ -168,6 +168,11 @@ impl Ledger {
         Self { flips_bound: flips_bound.max(16), ..Self::default() }
     }
 
+    /// How many flips are kept at most.
+    pub(crate) fn flips_kept(&self) -> usize {
+        self.flips_bound
+    }
+
     pub(crate) fn push(&mut self, at: i64, clock: Option<u32>, what: What) {
         if !self.begun {
             return;

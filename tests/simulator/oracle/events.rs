@@ -51,7 +51,7 @@ impl EventsReport {
     }
 
     /// Adds what was found of other matches.
-    fn add(&mut self, other: EventsReport) {
+    pub(super) fn add(&mut self, other: EventsReport) {
         self.matches += other.matches;
         self.registers += other.registers;
         self.flips += other.flips;
@@ -65,7 +65,7 @@ impl EventsReport {
         self.differences.extend(other.differences.into_iter().take(room));
     }
 
-    fn doubles(&mut self, text: impl FnOnce() -> String) {
+    pub(super) fn doubles(&mut self, text: impl FnOnce() -> String) {
         self.doubled += 1;
         self.differs(text);
     }
@@ -96,29 +96,62 @@ pub(super) fn compare<'a>(
 ) -> EventsReport {
     let mut report = EventsReport::default();
     let by_match = sorted(rows, &mut report);
-    for (id, _) in
-        by_match.iter().filter(|(id, _)| world.find(id).is_none() && !world.gone.contains_key(**id))
-    {
+    for (id, _) in by_match.iter().filter(|(id, _)| !is_known(world, id)) {
         report.doubles(|| format!("{id}: events of a match that never was"));
     }
-    let live = world.matches.iter().map(|(_, m)| (&m.ident, &m.ledger));
-    let gone = world.gone.values().map(|gone| (&gone.ident, &gone.ledger));
-    for (ident, ledger) in live.chain(gone).filter(|(_, ledger)| ledger.begun) {
+    for id in happened(world) {
         let empty = Rows::default();
-        let rows = by_match.get(ident.id.as_str()).unwrap_or(&empty);
-        let over = world.gone.contains_key(ident.id.as_str());
-        let mut found = compare_match(ident, ledger, rows, over, None);
-        if !found.is_equal()
-            && let Some(unheard) = unheard(ledger, rows, upheavals)
-        {
-            let again = compare_match(ident, ledger, rows, over, Some(unheard));
-            if again.is_equal() {
-                found = EventsReport { first_loads_lost: 1, ..again };
-            }
-        }
-        report.add(found);
+        report.add(across(world, &id, by_match.get(id.as_str()).unwrap_or(&empty), upheavals));
     }
     report
+}
+
+/// As [`compare`], of the one match `id`.
+pub(super) fn compare_one<'a>(
+    world: &World,
+    id: &str,
+    rows: impl IntoIterator<Item = &'a Value>,
+    upheavals: &[Upheaval],
+) -> EventsReport {
+    let mut report = EventsReport::default();
+    let by_match = sorted(rows, &mut report);
+    let empty = Rows::default();
+    report.add(across(world, id, by_match.get(id).unwrap_or(&empty), upheavals));
+    report
+}
+
+/// Every match in which something happened that had to be told.
+pub(super) fn happened(world: &World) -> Vec<String> {
+    all(world).filter(|(_, ledger)| ledger.begun).map(|(ident, _)| ident.id.clone()).collect()
+}
+
+/// How many flips of a match are kept.
+pub(super) fn flips_kept(world: &World) -> usize {
+    all(world).map(|(_, ledger)| ledger.flips_kept()).max().unwrap_or(0)
+}
+
+/// Whether there is or was such a match.
+pub(super) fn is_known(world: &World, id: &str) -> bool {
+    world.find(id).is_some() || world.gone.contains_key(id)
+}
+
+fn all(world: &World) -> impl Iterator<Item = (&Ident, &Ledger)> {
+    let live = world.matches.iter().map(|(_, m)| (&m.ident, &m.ledger));
+    live.chain(world.gone.values().map(|gone| (&gone.ident, &gone.ledger)))
+}
+
+/// A match whose first load an upheaval took along is compared from the next one on.
+fn across(world: &World, id: &str, rows: &Rows<'_>, upheavals: &[Upheaval]) -> EventsReport {
+    let Some((ident, ledger)) = all(world).find(|(ident, _)| ident.id == id) else {
+        return EventsReport::default();
+    };
+    let over = world.gone.contains_key(id);
+    let found = compare_match(ident, ledger, rows, over, None);
+    let Some(unheard) = unheard(ledger, rows, upheavals).filter(|_| !found.is_equal()) else {
+        return found;
+    };
+    let again = compare_match(ident, ledger, rows, over, Some(unheard));
+    if again.is_equal() { EventsReport { first_loads_lost: 1, ..again } } else { found }
 }
 
 /// One match, which is `over` or not. Between the two seconds of `unheard` nobody knew of it.
@@ -198,9 +231,17 @@ fn kind(row: &Value) -> Kind {
     match text(row, "type") {
         "gap_start" => Kind::GapStart,
         "gap_end" => Kind::GapEnd,
-        "odds_change" | "market_open" | "market_close" | "comment" | "stat_change" => Kind::Flip,
-        "suspended" | "resumed" if row.pointer("/payload/market").is_some() => Kind::Flip,
+        kind if is_flip(kind, || row.pointer("/payload/market").is_some()) => Kind::Flip,
         _ => Kind::Register,
+    }
+}
+
+/// Whether an event of this type is a flip; a suspension is one if it is a market's.
+pub(super) fn is_flip(kind: &str, in_market: impl FnOnce() -> bool) -> bool {
+    match kind {
+        "odds_change" | "market_open" | "market_close" | "comment" | "stat_change" => true,
+        "suspended" | "resumed" => in_market(),
+        _ => false,
     }
 }
 
@@ -252,7 +293,7 @@ fn stretches(
             Kind::GapStart => segments.gap_starts(seconds(row)),
             Kind::GapEnd => segments.gap_ends(seconds(row)),
             kind if kind == wanted && kept(row) && !unknown(row) => {
-                segments.row(row, seconds(row), recovered)
+                segments.row(row, seconds(row), recovered);
             }
             Kind::Flip | Kind::Register => {}
         }

@@ -6,12 +6,14 @@
 mod differ;
 mod events;
 mod read;
+mod recorded;
 mod segments;
 mod tap;
 #[cfg(test)]
 mod tests;
 
 pub use events::EventsReport;
+pub use recorded::Recorded;
 pub use tap::Auditor;
 
 pub(crate) use differ::difference;

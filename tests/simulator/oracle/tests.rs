@@ -203,6 +203,36 @@ fn events_are_compared_in_order_and_across_gaps_by_what_stands() {
 }
 
 #[test]
+fn events_that_are_read_one_by_one_are_compared_as_those_at_hand() {
+    let all = rows(&world(12_000).0);
+    let (truth, _) = world_that_keeps(200, 12_000);
+    let oracle = Oracle::new(truth.clone());
+    let read = |rows: &[Value]| {
+        let mut recorded = oracle.recorded();
+        for row in rows {
+            assert_eq!(recorded.push(row.to_string().as_bytes()).unwrap(), row["seq"].as_u64().unwrap());
+        }
+        oracle.compare_recorded(&[], recorded)
+    };
+    let (found, at_hand) = (read(&all), oracle.compare_events(&all));
+    assert!(found.is_equal(), "{:#?}", found.differences);
+    assert_eq!((found.matches, found.registers), (at_hand.matches, at_hand.registers));
+    assert_eq!((found.flips, found.flips_dropped), (at_hand.flips, at_hand.flips_dropped));
+    let place = |kind: &str| all.iter().rposition(|row| row["type"] == kind).unwrap();
+    for kind in ["goal", "odds_change"] {
+        let without: Vec<Value> = [&all[..place(kind)], &all[place(kind) + 1..]].concat();
+        assert_eq!(read(&without).different, 1, "without a {kind}");
+    }
+    // An old one of which the truth knows no more than its number.
+    let old = all.iter().find(|row| row["type"] == "odds_change").unwrap();
+    let twice = read(&[all.clone(), vec![old.clone()]].concat());
+    assert_eq!((twice.different, twice.doubled), (1, 1), "{:#?}", twice.differences);
+    let mut strange = old.clone();
+    (strange["match"], strange["id"]) = (json!("nobody's"), json!("new"));
+    assert_eq!(read(&[all.clone(), vec![strange]].concat()).doubled, 1);
+}
+
+#[test]
 fn a_gap_that_begins_among_flips_that_are_no_longer_kept_excuses_what_is_missing_in_it() {
     let all = rows(&world(12_000).0);
     let (truth, _) = world_that_keeps(200, 12_000);
