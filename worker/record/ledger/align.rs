@@ -22,12 +22,6 @@ pub(super) const AGREEING: usize = 3;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Trail(VecDeque<u64>);
 
-impl From<VecDeque<u64>> for Trail {
-    fn from(told: VecDeque<u64>) -> Trail {
-        Trail(told)
-    }
-}
-
 /// Where the owner stands in what the candidate told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
@@ -81,9 +75,14 @@ impl Trail {
         self.0.len()
     }
 
-    /// The last `count`, the oldest first.
-    pub(super) fn last(&self, count: usize) -> VecDeque<u64> {
-        self.0.iter().skip(self.0.len().saturating_sub(count)).copied().collect()
+    /// The last `count` alone.
+    pub(super) fn last(&self, count: usize) -> Trail {
+        Trail(self.all().skip(self.0.len().saturating_sub(count)).collect())
+    }
+
+    /// All, the oldest first.
+    pub(super) fn all(&self) -> impl Iterator<Item = u64> {
+        self.0.iter().copied()
     }
 
     /// Where this one, the owner, stands in what the candidate told, while both go on: only a long fit without a rival

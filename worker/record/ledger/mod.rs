@@ -289,8 +289,9 @@ pub struct Ledger {
     lower: Option<Lower>,
     /// What the owner told last, to find it in what a candidate tells.
     trail: Trail,
-    /// What an earlier owner told already and the owner, who was behind it, has still to tell again.
-    repeats: VecDeque<u64>,
+    /// What an earlier owner told already and the owner, who was behind it, has still to tell again; of a restored ledger only how
+    /// much that is.
+    repeats: VecDeque<Option<u64>>,
     /// When the owner last told something.
     heard: Option<Instant>,
     /// The same by the wall clock, microseconds; of a restored ledger: until when its recorder lived.

@@ -2,12 +2,11 @@
 //!
 //! What does not outlive its process is left out: candidate, wishes, values that wait to be believed.
 
-use super::align::Trail;
+use super::align::OVERLAP;
 use super::event::EventType;
 use super::steps::Step;
 use super::{Ledger, PhaseMark, Source};
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
 use std::time::Duration;
 use touchline_common::ipc::messages::recorder::Owner;
 use touchline_common::model::{Epoch, Facts, Generation, Register, SlotId};
@@ -26,9 +25,14 @@ struct LedgerV1 {
     gaps: u32,
     gap_open: bool,
     ended: bool,
-    /// Absent in most, and in what an older program wrote.
-    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
-    repeats: VecDeque<u64>,
+    /// How many. Absent in most, and in what an older program wrote.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    repeats: usize,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // As serde calls it.
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// The version of what [`Ledger::save`] writes.
@@ -52,7 +56,7 @@ impl Ledger {
             gaps: self.gaps,
             gap_open: self.gap_open,
             ended: self.ended,
-            repeats: self.repeats.clone(),
+            repeats: self.repeats.len(),
         })
     }
 
@@ -85,8 +89,7 @@ impl Ledger {
         ledger.gaps = saved.gaps;
         ledger.gap_open = saved.gap_open;
         ledger.ended = saved.ended;
-        ledger.trail = Trail::from(saved.repeats.clone());
-        ledger.repeats = saved.repeats;
+        ledger.repeats = std::iter::repeat_n(None, saved.repeats.min(OVERLAP)).collect();
         Ok(ledger)
     }
 }

@@ -126,11 +126,12 @@ impl Ledger {
         let above = self.candidate.take().filter(|other| other.epoch > base.epoch);
         self.speak_again(base.at, out);
         let (trail, told) = (self.trail.clone(), out.events.len());
-        let news =
-            if self.repeats.is_empty() { News::After(usize::MAX) } else { News::Beyond(self.repeats.len()) };
+        let repeats = self.repeats.clone();
+        let news = if repeats.is_empty() { News::After(usize::MAX) } else { News::Beyond(repeats.len()) };
         self.candidate = Some(Box::new(base));
         self.adopt(Handover { trust: Trust::All, news, gap: None }, version, now, out);
         self.candidate = above;
+        self.repeats = repeats;
         // Where the base tells nothing new, what was told before it is still the newest.
         if out.events.len() == told {
             self.trail = trail;

@@ -196,8 +196,8 @@ impl Ledger {
         match (self.owner?.state, self.wanted) {
             (OwnerState::Dead, _) => waits,
             (_, Some(Wanted { owner: Owner::Dead, since, .. })) => Some(since + OWNER_DRAIN),
-            (OwnerState::Silent { .. }, Some(_)) => waits,
             (_, Some(wanted)) if wanted.epoch != candidate.epoch => None,
+            (OwnerState::Silent { .. }, Some(_)) => waits,
             (OwnerState::Away | OwnerState::Alive | OwnerState::Detached, Some(wanted)) => {
                 Some(self.rests_at(candidate, wanted).min(self.meet_by(candidate, wanted)))
             }
@@ -272,8 +272,8 @@ impl Ledger {
             }
             // Its registers are older than those that stand.
             News::Beyond(more) => {
-                self.repeats = self.trail.last(more);
-                self.trail = Trail::from(self.repeats.clone());
+                self.trail = self.trail.last(more);
+                self.repeats = self.trail.all().map(Some).collect();
             }
         }
         self.close_gap(at, out);
@@ -291,7 +291,7 @@ impl Ledger {
             return false;
         }
         out.changed = Changed::State;
-        let Some(place) = self.repeats.iter().position(|told| *told == print) else {
+        let Some(place) = self.repeats.iter().position(|told| told.is_none_or(|told| told == print)) else {
             self.repeats = VecDeque::new();
             if self.known_at < at {
                 self.open_gap(self.known_at, "moved", out);

@@ -127,6 +127,23 @@ fn what_was_told_before_is_known_after_a_start_of_the_recorder_too() {
 }
 
 #[test]
+fn an_owner_that_is_behind_is_so_under_a_new_epoch_too() {
+    let mut race = Race::new(0, 0);
+    race.owner_reads(1_500);
+    race.read_both(12);
+    assert!(race.is_taken_over());
+    let owners = race.told();
+    let goals = (race.candidate / GOAL) as i64;
+    race.rig.base(7, W2, &[(HOME, goals), (AWAY, 0), (Register::Phase, 1)]);
+    assert_eq!(race.rig.ledger.epoch(), Some(Epoch(7)));
+    for n in race.candidate + 1..owners.len() + 10 {
+        change(&mut race.rig, 7, n);
+    }
+    assert_eq!(race.told(), race.all(owners.len() + 9));
+    assert!(race.rig.of(EventType::Retract).is_empty() && race.rig.gaps.is_empty());
+}
+
+#[test]
 fn a_dead_owner_that_was_ahead_leaves_no_gap_and_nothing_to_be_told_twice() {
     let mut race = Race::new(0, 0);
     race.owner_reads(700);
