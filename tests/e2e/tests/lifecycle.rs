@@ -115,6 +115,12 @@ fn matches_that_ended_while_nobody_looked_are_told_to_have_ended() {
     let options = Options { churn: 60.0, ..small() };
     let mut site = Site::live(&options, "max_subscriptions = 5\nend_linger = \"1s\"");
     let before = site.simulator.truth().matches();
+    // A load that nobody lived to tell of leaves nothing: what this is about begins when all are known.
+    wait::until("the first word of each", LIVE, || {
+        let events = site.events();
+        let listed = |id: &String| events.iter().any(|e| e["match"] == **id && e["type"] == "match_listed");
+        before.iter().all(listed).then_some(())
+    });
     kill_coordinator(&mut site);
     wait::until("matches that end", LIVE, || {
         let now = site.simulator.truth().matches();
