@@ -75,14 +75,12 @@ impl Trail {
         self.0.len()
     }
 
-    /// The last `count` alone.
-    pub(super) fn last(&self, count: usize) -> Trail {
-        Trail(self.all().skip(self.0.len().saturating_sub(count)).collect())
-    }
-
-    /// All, the oldest first.
-    pub(super) fn all(&self) -> impl Iterator<Item = u64> {
-        self.0.iter().copied()
+    /// How many of the last `count` come after `observation`, which is one of them. Where fewer are remembered, it is taken for
+    /// the first.
+    pub(super) fn after(&self, observation: u64, count: usize) -> Option<usize> {
+        let Some(before) = self.0.len().checked_sub(count) else { return count.checked_sub(1) };
+        let place = self.0.iter().skip(before).position(|told| *told == observation)?;
+        count.checked_sub(place + 1)
     }
 
     /// Where this one, the owner, stands in what the candidate told, while both go on: only a long fit without a rival

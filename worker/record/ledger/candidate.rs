@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 use touchline_common::model::{Clock, Epoch, Facts, Observation, Registers};
 
-/// Observations that are held at most, some 350 bytes each: so far may the owner be behind before something is lost.
+/// Observations that are held at most, a few hundred bytes each: so far may the owner be behind before something is lost.
 pub(super) const HELD: usize = 4_096;
 
 /// An epoch above the owner's, which has its load.

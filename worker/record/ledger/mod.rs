@@ -23,7 +23,7 @@ pub use steps::Step;
 
 use align::Trail;
 use candidate::Candidate;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use switch::Wanted;
 use touchline_common::ipc::messages::data::EndReason;
@@ -289,9 +289,9 @@ pub struct Ledger {
     lower: Option<Lower>,
     /// What the owner told last, to find it in what a candidate tells.
     trail: Trail,
-    /// What an earlier owner told already and the owner, who was behind it, has still to tell again; of a restored ledger only how
-    /// much that is.
-    repeats: VecDeque<Option<u64>>,
+    /// So many of the last in `trail` were told by an earlier owner, and the owner, who was behind it, has still to tell them again. A
+    /// restored ledger has no trail.
+    repeats: usize,
     /// When the owner last told something.
     heard: Option<Instant>,
     /// The same by the wall clock, microseconds; of a restored ledger: until when its recorder lived.
@@ -320,7 +320,7 @@ impl Ledger {
             wanted: None,
             lower: None,
             trail: Trail::default(),
-            repeats: VecDeque::new(),
+            repeats: 0,
             heard: None,
             known_at: 0,
         }

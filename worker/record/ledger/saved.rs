@@ -2,7 +2,6 @@
 //!
 //! What does not outlive its process is left out: candidate, wishes, values that wait to be believed.
 
-use super::align::OVERLAP;
 use super::event::EventType;
 use super::steps::Step;
 use super::{Ledger, PhaseMark, Source};
@@ -25,7 +24,7 @@ struct LedgerV1 {
     gaps: u32,
     gap_open: bool,
     ended: bool,
-    /// How many. Absent in most, and in what an older program wrote.
+    /// Absent in most, and in what an older program wrote.
     #[serde(default, skip_serializing_if = "is_zero")]
     repeats: usize,
 }
@@ -56,7 +55,7 @@ impl Ledger {
             gaps: self.gaps,
             gap_open: self.gap_open,
             ended: self.ended,
-            repeats: self.repeats.len(),
+            repeats: self.repeats,
         })
     }
 
@@ -89,7 +88,7 @@ impl Ledger {
         ledger.gaps = saved.gaps;
         ledger.gap_open = saved.gap_open;
         ledger.ended = saved.ended;
-        ledger.repeats = std::iter::repeat_n(None, saved.repeats.min(OVERLAP)).collect();
+        ledger.repeats = saved.repeats;
         Ok(ledger)
     }
 }

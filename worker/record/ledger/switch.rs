@@ -12,7 +12,6 @@ use super::takeover::{Handover, News};
 use super::{
     Changed, GapStep, Input, LastSign, Ledger, Lower, OWNER_DRAIN, Outcome, OwnerState, Said, Source, Writer,
 };
-use std::collections::VecDeque;
 use std::time::Instant;
 use touchline_common::ipc::messages::data::EndReason;
 use touchline_common::ipc::messages::recorder::Owner;
@@ -126,12 +125,10 @@ impl Ledger {
         let above = self.candidate.take().filter(|other| other.epoch > base.epoch);
         self.speak_again(base.at, out);
         let (trail, told) = (self.trail.clone(), out.events.len());
-        let repeats = self.repeats.clone();
-        let news = if repeats.is_empty() { News::After(usize::MAX) } else { News::Beyond(repeats.len()) };
+        let news = if self.repeats == 0 { News::After(usize::MAX) } else { News::Beyond(self.repeats) };
         self.candidate = Some(Box::new(base));
         self.adopt(Handover { trust: Trust::All, news, gap: None }, version, now, out);
         self.candidate = above;
-        self.repeats = repeats;
         // Where the base tells nothing new, what was told before it is still the newest.
         if out.events.len() == told {
             self.trail = trail;
@@ -178,8 +175,8 @@ impl Ledger {
         self.lower = None;
         self.known_at = self.known_at.max(base.at);
         // The load of one that is still behind what was told is behind it, too, if it lost nothing.
-        if self.repeats.is_empty() || self.gap_open {
-            self.repeats = VecDeque::new();
+        if self.repeats == 0 || self.gap_open {
+            self.repeats = 0;
             self.trail.clear();
             self.merge(&base.registers, if away { Trust::Higher } else { Trust::All }, seen, now, out);
         }

@@ -8,7 +8,6 @@ use super::candidate::{Candidate, Told};
 use super::steps::Mode;
 use super::switch::{Trust, Wanted};
 use super::{ALIGN_DEADLINE, Changed, Ledger, OWNER_DRAIN, Outcome, OwnerState, Said, Writer};
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use touchline_common::ipc::messages::recorder::Owner;
 use touchline_common::model::Register;
@@ -101,9 +100,10 @@ impl Ledger {
         let is_up = !self.told_after(candidate)
             || (enough && candidate.last_told() >= self.known_at)
             || said == Said::All
-            || now >= candidate.loaded + ALIGN_DEADLINE
-            || matches!(self.find(candidate), Some(Found::Whole(_)));
-        is_up.then(|| self.inherited(candidate))
+            || now >= candidate.loaded + ALIGN_DEADLINE;
+        let handover = self.inherited(candidate);
+        // One without a gap: the owner was found in it.
+        (is_up || handover.gap.is_none()).then_some(handover)
     }
 
     /// The same when it is waited for no more. An owner that was found in what the candidate tells left no gap; of another it is
@@ -266,15 +266,12 @@ impl Ledger {
         self.wanted = self.wanted.filter(|wanted| wanted.epoch > candidate.epoch);
         match news {
             News::After(_) => {
-                self.repeats = VecDeque::new();
+                self.repeats = 0;
                 self.trail = Trail::of(candidate.trail.iter().take(candidate.folded()));
                 self.merge(&candidate.registers, trust, seen, now, out);
             }
             // Its registers are older than those that stand.
-            News::Beyond(more) => {
-                self.trail = self.trail.last(more);
-                self.repeats = self.trail.all().map(Some).collect();
-            }
+            News::Beyond(more) => self.repeats = more,
         }
         self.close_gap(at, out);
         out.switched = Some(candidate.epoch);
@@ -287,19 +284,16 @@ impl Ledger {
     /// Whether the owner, who is behind the one before it, says what that one told already. What does not follow there was
     /// never told, or the place was a wrong one: nobody knows what is lost.
     pub(super) fn repeats(&mut self, print: u64, at: i64, out: &mut Outcome) -> bool {
-        if self.repeats.is_empty() {
+        if self.repeats == 0 {
             return false;
         }
         out.changed = Changed::State;
-        let Some(place) = self.repeats.iter().position(|told| told.is_none_or(|told| told == print)) else {
-            self.repeats = VecDeque::new();
-            if self.known_at < at {
-                self.open_gap(self.known_at, "moved", out);
-                self.close_gap(at, out);
-            }
-            return false;
-        };
-        self.repeats.drain(..=place);
-        true
+        let left = self.trail.after(print, self.repeats);
+        self.repeats = left.unwrap_or(0);
+        if left.is_none() && self.known_at < at {
+            self.open_gap(self.known_at, "moved", out);
+            self.close_gap(at, out);
+        }
+        left.is_some()
     }
 }

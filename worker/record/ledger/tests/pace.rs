@@ -40,7 +40,18 @@ impl Race {
         }
     }
 
-    /// Both read as fast as each other until the candidate owns the match; so many seconds at most.
+    /// The candidate read 1,500 changes later than the owner until it took over.
+    fn taken_over_from_behind() -> Race {
+        let mut race = Race::new(0, 0);
+        race.owner_reads(1_500);
+        race.read_both(9);
+        assert!(!race.is_taken_over(), "the owner tells sooner");
+        race.read_both(3);
+        assert!(race.is_taken_over());
+        race
+    }
+
+    /// Both read as fast as each other for so many seconds.
     fn read_both(&mut self, seconds: u64) {
         for _ in 0..seconds * 10 {
             self.owner_reads(50);
@@ -66,10 +77,11 @@ impl Race {
         };
         self.rig.told.iter().filter_map(number).collect()
     }
+}
 
-    fn all(&self, upto: usize) -> Vec<usize> {
-        (1..=upto).collect()
-    }
+/// All changes up to this one.
+fn all(upto: usize) -> Vec<usize> {
+    (1..=upto).collect()
 }
 
 fn change(rig: &mut Rig, epoch: u64, n: usize) {
@@ -89,49 +101,38 @@ fn an_owner_far_behind_is_waited_for() {
     race.owner_reads(500);
     assert!(race.is_taken_over(), "it is found in what the candidate told");
     race.candidate_reads(10);
-    assert_eq!(race.told(), race.all(4_010));
+    assert_eq!(race.told(), all(4_010));
     assert!(race.rig.gaps.is_empty(), "{:?}", race.rig.gaps);
 }
 
 #[test]
 fn what_a_candidate_far_behind_tells_again_is_not_told_again() {
-    let mut race = Race::new(0, 0);
-    race.owner_reads(1_500);
-    race.read_both(9);
-    assert!(!race.is_taken_over(), "the owner tells sooner");
-    race.read_both(3);
-    assert!(race.is_taken_over());
+    let mut race = Race::taken_over_from_behind();
     let owners = race.told();
-    assert_eq!(owners, race.all(owners.len()));
+    assert_eq!(owners, all(owners.len()));
     race.candidate_reads(owners.len() - race.candidate);
     assert_eq!(race.told(), owners, "all of it was told before");
     assert_eq!(race.rig.ledger.registers()[&HOME], (owners.len() / GOAL) as i64);
     race.candidate_reads(200);
-    assert_eq!(race.told(), race.all(owners.len() + 200));
+    assert_eq!(race.told(), all(owners.len() + 200));
     assert!(race.rig.gaps.is_empty(), "{:?}", race.rig.gaps);
 }
 
 #[test]
 fn what_was_told_before_is_known_after_a_start_of_the_recorder_too() {
-    let mut race = Race::new(0, 0);
-    race.owner_reads(1_500);
-    race.read_both(12);
-    assert!(race.is_taken_over());
+    let mut race = Race::taken_over_from_behind();
     let owners = race.told();
     race.candidate_reads(100);
     race.rig.restart(Owner::Alive);
     race.rig.attach(W2);
     race.candidate_reads(owners.len() - race.candidate + 10);
-    assert_eq!(race.told(), race.all(owners.len() + 10));
+    assert_eq!(race.told(), all(owners.len() + 10));
     assert!(race.rig.gaps.is_empty(), "{:?}", race.rig.gaps);
 }
 
 #[test]
 fn an_owner_that_is_behind_is_so_under_a_new_epoch_too() {
-    let mut race = Race::new(0, 0);
-    race.owner_reads(1_500);
-    race.read_both(12);
-    assert!(race.is_taken_over());
+    let mut race = Race::taken_over_from_behind();
     let owners = race.told();
     let goals = (race.candidate / GOAL) as i64;
     race.rig.base(7, W2, &[(HOME, goals), (AWAY, 0), (Register::Phase, 1)]);
@@ -139,7 +140,7 @@ fn an_owner_that_is_behind_is_so_under_a_new_epoch_too() {
     for n in race.candidate + 1..owners.len() + 10 {
         change(&mut race.rig, 7, n);
     }
-    assert_eq!(race.told(), race.all(owners.len() + 9));
+    assert_eq!(race.told(), all(owners.len() + 9));
     assert!(race.rig.of(EventType::Retract).is_empty() && race.rig.gaps.is_empty());
 }
 
@@ -151,7 +152,7 @@ fn a_dead_owner_that_was_ahead_leaves_no_gap_and_nothing_to_be_told_twice() {
     race.rig.gone(W1);
     assert!(race.is_taken_over());
     race.candidate_reads(600);
-    assert_eq!(race.told(), race.all(800));
+    assert_eq!(race.told(), all(800));
     assert!(race.rig.gaps.is_empty(), "{:?}", race.rig.gaps);
 }
 
@@ -166,7 +167,7 @@ fn a_dead_owner_that_was_ahead_of_the_load_is_come_up_with_first() {
     assert!(race.rig.ledger.deadline().is_some(), "it is looked at again");
     race.candidate_reads(250);
     assert!(race.is_taken_over());
-    assert_eq!(race.told(), race.all(350));
+    assert_eq!(race.told(), all(350));
     assert!(race.rig.gaps.is_empty(), "{:?}", race.rig.gaps);
 }
 
@@ -205,7 +206,7 @@ fn what_is_too_much_to_be_held_of_a_candidate_far_ahead_is_a_gap() {
     race.candidate_reads(10);
     let told = race.told();
     let next = told.windows(2).position(|pair| pair[1] != pair[0] + 1).unwrap() + 1;
-    assert_eq!(told[..next], race.all(next), "the owner's");
+    assert_eq!(told[..next], all(next), "the owner's");
     let first = told[next];
     let goals_caught_up_with = told[next..].iter().take_while(|n| n.is_multiple_of(GOAL)).count();
     let after = &told[next + goals_caught_up_with..];
@@ -216,10 +217,7 @@ fn what_is_too_much_to_be_held_of_a_candidate_far_ahead_is_a_gap() {
 
 #[test]
 fn an_owner_that_does_not_say_what_its_predecessor_did_has_a_gap() {
-    let mut race = Race::new(0, 0);
-    race.owner_reads(1_500);
-    race.read_both(12);
-    assert!(race.is_taken_over());
+    let mut race = Race::taken_over_from_behind();
     race.candidate_reads(10);
     race.rig.pass(Duration::from_secs(1));
     race.rig.odds(2, "never told");
@@ -258,7 +256,7 @@ proptest! {
         let told = race.told();
         let twice = told.windows(2).position(|pair| pair[1] <= pair[0]);
         if race.rig.gaps.is_empty() {
-            prop_assert_eq!(told, race.all(last));
+            prop_assert_eq!(told, all(last));
         } else {
             prop_assert!(twice.is_none(), "{:?} {:?}", twice.map(|at| &told[at..at + 2]), race.rig.gaps);
         }
