@@ -99,30 +99,32 @@ pub(super) fn compare<'a>(
     for (id, _) in by_match.iter().filter(|(id, _)| !is_known(world, id)) {
         report.doubles(|| format!("{id}: events of a match that never was"));
     }
-    for id in happened(world) {
+    for (ident, ledger) in told_of(world) {
         let empty = Rows::default();
-        report.add(across(world, &id, by_match.get(id.as_str()).unwrap_or(&empty), upheavals));
+        let rows = by_match.get(ident.id.as_str()).unwrap_or(&empty);
+        report.add(across(world, (ident, ledger), rows, upheavals));
     }
     report
 }
 
-/// As [`compare`], of the one match `id`.
-pub(super) fn compare_one<'a>(
+/// As [`compare`], with the rows of each match when its turn comes.
+pub(super) fn compare_each(
     world: &World,
-    id: &str,
-    rows: impl IntoIterator<Item = &'a Value>,
+    mut rows_of: impl FnMut(&str) -> Vec<Value>,
     upheavals: &[Upheaval],
 ) -> EventsReport {
     let mut report = EventsReport::default();
-    let by_match = sorted(rows, &mut report);
-    let empty = Rows::default();
-    report.add(across(world, id, by_match.get(id).unwrap_or(&empty), upheavals));
+    for (ident, ledger) in told_of(world) {
+        let values = rows_of(&ident.id);
+        let rows = sorted(&values, &mut report).remove(ident.id.as_str()).unwrap_or_default();
+        report.add(across(world, (ident, ledger), &rows, upheavals));
+    }
     report
 }
 
 /// Every match in which something happened that had to be told.
-pub(super) fn happened(world: &World) -> Vec<String> {
-    all(world).filter(|(_, ledger)| ledger.begun).map(|(ident, _)| ident.id.clone()).collect()
+fn told_of(world: &World) -> impl Iterator<Item = (&Ident, &Ledger)> {
+    all(world).filter(|(_, ledger)| ledger.begun)
 }
 
 /// How many flips of a match are kept.
@@ -141,11 +143,13 @@ fn all(world: &World) -> impl Iterator<Item = (&Ident, &Ledger)> {
 }
 
 /// A match whose first load an upheaval took along is compared from the next one on.
-fn across(world: &World, id: &str, rows: &Rows<'_>, upheavals: &[Upheaval]) -> EventsReport {
-    let Some((ident, ledger)) = all(world).find(|(ident, _)| ident.id == id) else {
-        return EventsReport::default();
-    };
-    let over = world.gone.contains_key(id);
+fn across(
+    world: &World,
+    (ident, ledger): (&Ident, &Ledger),
+    rows: &Rows<'_>,
+    upheavals: &[Upheaval],
+) -> EventsReport {
+    let over = world.gone.contains_key(ident.id.as_str());
     let found = compare_match(ident, ledger, rows, over, None);
     let Some(unheard) = unheard(ledger, rows, upheavals).filter(|_| !found.is_equal()) else {
         return found;

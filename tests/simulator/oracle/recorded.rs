@@ -18,13 +18,12 @@ use std::hash::BuildHasher;
 pub struct Recorded {
     /// So many of a match's flips are kept.
     flips: usize,
-    seen: u64,
     matches: BTreeMap<String, Lines>,
     ids: HashSet<u64>,
     doubled: EventsReport,
 }
 
-/// The events of one match as text, each with its place among all.
+/// The events of one match as text, each with its `seq`.
 #[derive(Debug, Default)]
 struct Lines {
     registers: Vec<(u64, Box<str>)>,
@@ -59,13 +58,7 @@ impl Oracle {
     pub fn recorded(&self) -> Recorded {
         // As many again: what is told and what happened need not begin at the same.
         let flips = self.truth.with(events::flips_kept).saturating_mul(2);
-        Recorded {
-            flips,
-            seen: 0,
-            matches: BTreeMap::new(),
-            ids: HashSet::new(),
-            doubled: EventsReport::default(),
-        }
+        Recorded { flips, matches: BTreeMap::new(), ids: HashSet::new(), doubled: EventsReport::default() }
     }
 
     /// Holds what was read against what happened; `upheavals` as for [`Oracle::compare_events_across`].
@@ -73,10 +66,8 @@ impl Oracle {
         let mut report = recorded.doubled;
         let mut matches = recorded.matches;
         self.truth.with(|world| {
-            for id in events::happened(world) {
-                let rows = matches.remove(&id).unwrap_or_default().rows();
-                report.add(events::compare_one(world, &id, &rows, upheavals));
-            }
+            let rows = |id: &str| matches.remove(id).unwrap_or_default().rows();
+            report.add(events::compare_each(world, rows, upheavals));
             let never = matches.keys().filter(|id| !events::is_known(world, id));
             never.for_each(|id| report.doubles(|| format!("{id}: events of a match that never was")));
         });
@@ -104,15 +95,14 @@ impl Recorded {
         }
         let text = std::str::from_utf8(line).unwrap_or_default();
         let lines = self.matches.entry(head.r#match.into_owned()).or_default();
-        self.seen += 1;
         if !is_flip {
-            lines.registers.push((self.seen, text.into()));
+            lines.registers.push((head.seq, text.into()));
             return Ok(head.seq);
         }
         if lines.flips.len() >= self.flips {
             lines.flips.pop_front();
         }
-        lines.flips.push_back((self.seen, text.into()));
+        lines.flips.push_back((head.seq, text.into()));
         Ok(head.seq)
     }
 }
@@ -121,7 +111,7 @@ impl Lines {
     /// The events in their order.
     fn rows(self) -> Vec<Value> {
         let mut all: Vec<(u64, Box<str>)> = self.registers.into_iter().chain(self.flips).collect();
-        all.sort_unstable_by_key(|(place, _)| *place);
+        all.sort_unstable_by_key(|(seq, _)| *seq);
         all.iter().filter_map(|(_, text)| serde_json::from_str(text).ok()).collect()
     }
 }
