@@ -1,9 +1,9 @@
-//! What touchline's forked processes run: the scanning worker (`scan`, over `feed`, `wire` and `tree`) and the
-//! recorder (`record`). `wire` and `tree` are pure: bytes in, messages and sections out.
+//! What touchline's forked processes run: the scanning worker (`scan`, over `feed`, `wire` and `payload`) and the
+//! recorder (`record`). `wire` and `payload` are pure: bytes in, messages and sections out.
 
 pub mod feed;
+pub mod payload;
 pub mod record;
 pub mod scan;
-pub mod tree;
 pub mod watch;
 pub mod wire;

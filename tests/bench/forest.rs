@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use touchline_common::ipc::encode_frame;
 use touchline_common::ipc::messages::data::ObsRef;
 use touchline_common::model::{Epoch, FeedId, Listing, MatchKey};
-use touchline_worker::tree::{Base, Forest, Limits, Mapping, MatchSlot, Received, Seen, Sink};
+use touchline_worker::payload::{Base, Forest, Limits, Mapping, MatchSlot, Received, Seen, Sink};
 
 /// An empty forest with the built-in mapping.
 ///

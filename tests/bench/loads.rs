@@ -9,7 +9,7 @@ use crate::forest::{self, Listener, Telling};
 use crate::payload::{self, Load, Source};
 use crate::report::{Figure, Limit, Measured};
 use std::time::{Duration, Instant};
-use touchline_worker::tree::Received;
+use touchline_worker::payload::Received;
 
 const LOADS: usize = 250;
 const WARM_RUNS: usize = 15;

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use touchline_common::model::Section;
 use touchline_worker::feed::Event;
 use touchline_worker::feed::diffusion::{Session, SessionConfig};
-use touchline_worker::tree::{Forest, Received};
+use touchline_worker::payload::{Forest, Received};
 use touchline_worker::wire::diffusion::{FrameBuffer, MessageType};
 
 const RUNS: usize = 5;
@@ -258,7 +258,7 @@ impl Path {
         }
     }
 
-    fn publish(&mut self, slot: touchline_worker::tree::MatchSlot) {
+    fn publish(&mut self, slot: touchline_worker::payload::MatchSlot) {
         self.forest.render(slot, &mut self.sections);
         self.published += self.sections.len() as u64;
         self.bytes +=

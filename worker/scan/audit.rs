@@ -3,7 +3,7 @@
 //! Invariants: a match is audited once at a time; at most `FALLS` of those that nobody asked for begin in a minute; none is open for
 //! longer than `PATIENCE`. Called by `audits`.
 
-use crate::tree::MatchSlot;
+use crate::payload::MatchSlot;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use touchline_common::ipc::messages::worker::Finding;

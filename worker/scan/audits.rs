@@ -9,7 +9,7 @@ use super::book::Followed;
 use super::rate::Together;
 use super::scanner::Scanner;
 use super::telling::Telling;
-use crate::tree::{Applied, MatchSlot, Received, TreeError, Trees};
+use crate::payload::{Applied, MatchSlot, Received, TreeError, Trees};
 use std::time::Instant;
 use touchline_common::ipc::messages::worker::{Finding, FromWorker, MatchState};
 use touchline_common::model::MatchId;

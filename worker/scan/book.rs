@@ -1,7 +1,7 @@
 //! The matches that this worker follows, by id and by their place in the forest.
 
 use super::rate::Rate;
-use crate::tree::MatchSlot;
+use crate::payload::MatchSlot;
 use hashbrown::HashMap;
 use std::collections::VecDeque;
 use std::num::NonZeroU64;

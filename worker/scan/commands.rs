@@ -3,7 +3,7 @@
 use super::scanner::{Ending, ListTold, Scanner, wall_us};
 use super::telling::Telling;
 use crate::feed::diffusion::SubscribeError;
-use crate::tree::MatchSlot;
+use crate::payload::MatchSlot;
 use crate::watch::Watch;
 use nix::sys::signal::Signal;
 use std::os::fd::OwnedFd;

@@ -5,7 +5,7 @@
 
 use super::scanner::Scanner;
 use super::window::Slide;
-use crate::tree::MatchSlot;
+use crate::payload::MatchSlot;
 use std::time::Instant;
 
 impl Scanner {

@@ -8,7 +8,7 @@ use super::start::{ScanError, plan, trees};
 use super::upstream::{Readiness, Step, Upstream};
 use crate::feed::diffusion::LostReason;
 use crate::feed::{Event, SessionKind};
-use crate::tree::{Base, MatchSlot, Received, Sink, Trees};
+use crate::payload::{Base, MatchSlot, Received, Sink, Trees};
 use jiff::tz::TimeZone;
 use mio::{Events, Poll, Token, Waker};
 use std::borrow::Cow;
@@ -153,7 +153,7 @@ struct Ignored;
 
 impl Sink for Ignored {
     fn base(&mut self, _: MatchSlot, _: Base, _: Received) {}
-    fn observed(&mut self, _: MatchSlot, _: &crate::tree::Seen<'_>) {}
+    fn observed(&mut self, _: MatchSlot, _: &crate::payload::Seen<'_>) {}
     fn touched(&mut self, _: MatchSlot) {}
 }
 

@@ -9,7 +9,7 @@ use super::telling::Telling;
 use super::upstream::Step;
 use crate::feed::diffusion::LostReason;
 use crate::feed::{Event, SessionKind};
-use crate::tree::{MatchSlot, TreeError};
+use crate::payload::{MatchSlot, TreeError};
 use std::time::{Duration, Instant};
 use touchline_common::ipc::messages::worker::{ConnectionState, FromWorker, MatchState};
 
@@ -111,7 +111,7 @@ impl Scanner {
                 Event::Load { topic, body } | Event::Delta { topic, body } if parts.is_time(topic) => {
                     meter.acknowledged(topic);
                     meter.loaded(topic);
-                    heartbeat = crate::tree::heartbeat(body).or(heartbeat);
+                    heartbeat = crate::payload::heartbeat(body).or(heartbeat);
                     if !parts.trees.server_time(body, received) {
                         meter.error();
                     }

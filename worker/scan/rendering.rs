@@ -2,7 +2,7 @@
 
 use super::data_link::LinkState;
 use super::scanner::{Scanner, wall_us};
-use crate::tree::MatchSlot;
+use crate::payload::MatchSlot;
 use std::time::{Duration, Instant};
 use touchline_common::ipc::messages::data::{Extent, Publish};
 use touchline_common::ipc::messages::worker::MatchState;

@@ -10,7 +10,7 @@ use super::skipped::Skipped;
 use super::start::{Control, ScanError};
 use super::upstream::{Plan, Readiness, Upstream};
 use super::window::Window;
-use crate::tree::{Received, Trees};
+use crate::payload::{Received, Trees};
 use crate::watch::Watch;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};

@@ -4,7 +4,7 @@
 //! level debug by whoever skips it. Nobody is told of deltas for what is not held: those are on their way whenever
 //! something is given up. Called by the loop.
 
-use crate::tree::TreeError;
+use crate::payload::TreeError;
 use std::fmt;
 use std::time::{Duration, Instant};
 

@@ -5,7 +5,7 @@ use super::multiplex::Multiplex;
 use super::scanner::{Parts, Scanner};
 use super::upstream::{Plan, TlsPlan, Trust};
 use crate::feed::diffusion::{AfterResume, Login, SessionConfig};
-use crate::tree::{Limits, Trees};
+use crate::payload::{Limits, Trees};
 use crate::wire::diffusion::tunnel::{Form, TunnelConfig};
 use crate::wire::websocket::{self, Compress};
 use jiff::tz::TimeZone;

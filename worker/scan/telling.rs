@@ -5,7 +5,7 @@
 
 use super::book::Book;
 use super::data_link::DataLink;
-use crate::tree::{Base, MatchSlot, Received, Seen, Sink};
+use crate::payload::{Base, MatchSlot, Received, Seen, Sink};
 use std::time::Instant;
 use touchline_common::ipc::messages::Message;
 use touchline_common::ipc::messages::data::{EndReason, ObsRef, ToRecorderData};

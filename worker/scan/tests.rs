@@ -11,7 +11,7 @@ use super::scanner::{Ending, Parts, Scanner};
 use super::start::Control;
 use super::upstream::Plan;
 use crate::feed::diffusion::SessionConfig;
-use crate::tree::{Limits, Trees};
+use crate::payload::{Limits, Trees};
 use crate::wire::diffusion::{
     self, ConnectRequest, ConnectResponse, FrameBuffer, MessageType, ResponseCode, TopicRef,
 };

@@ -6,7 +6,7 @@
 use super::data_link::LinkEvent;
 use super::scanner::{Ending, Scanner};
 use super::telling::Telling;
-use crate::tree::{Base, MatchSlot, Received};
+use crate::payload::{Base, MatchSlot, Received};
 use std::io;
 use std::time::{Duration, Instant};
 use touchline_common::ipc::ReadOutcome;

@@ -5,7 +5,7 @@
 //! subscribed; each match is in line or subscribed, exactly one; none is asked for more often than `every`, and none holds its place for longer
 //! than `PATIENCE`. Called by `dumps`.
 
-use crate::tree::MatchSlot;
+use crate::payload::MatchSlot;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 

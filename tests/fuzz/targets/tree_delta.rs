@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use libfuzzer_sys::fuzz_target;
 use std::collections::BTreeMap;
 use touchline_common::model::{Listing, Section, SectionKey};
-use touchline_worker::tree::{Base, Forest, Limits, Mapping, MatchSlot, Received, Seen, Sink};
+use touchline_worker::payload::{Base, Forest, Limits, Mapping, MatchSlot, Received, Seen, Sink};
 
 const NODES: usize = 60;
 const LOAD: &[u8] = b"F|EV;IT=e;ID=1;NA=A v B;CL=1;TM=45;TS=0;TT=1;TU=20190517140307;SS=0-0;|TG;IT=tg;|TE;IT=t1;NA=A;|TE;IT=t2;NA=B;|MA;IT=m1;ID=10;NA=M;|PA;IT=p1;ID=11;NA=A;OD=1/2;|PA;IT=p2;ID=12;NA=B;OD=2/1;|MA;IT=m2;ID=20;NA=N;|PA;IT=p3;ID=21;OD=5/4;|";

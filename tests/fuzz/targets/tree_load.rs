@@ -6,7 +6,7 @@
 use jiff::tz::TimeZone;
 use libfuzzer_sys::fuzz_target;
 use touchline_common::model::{Listing, Section};
-use touchline_worker::tree::{Base, Forest, Limits, Mapping, MatchSlot, Received, Seen, Sink};
+use touchline_worker::payload::{Base, Forest, Limits, Mapping, MatchSlot, Received, Seen, Sink};
 
 const NODES: usize = 40;
 

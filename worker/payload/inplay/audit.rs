@@ -1,0 +1,150 @@
+//! A fresh load of a topic against what is held of it: what differs is a delta that was never sent.
+//!
+//! Nodes are found by their topic ids. What does not count: their order (a load numbers siblings anew, deltas need not), what we derive from changes
+//! (`open`, `move`), and attributes that only the held node has, since deltas of another topic of the connection change a node of
+//! the same id, too. A load in which nothing differs leaves everything as it was: nothing is told, nothing published.
+
+use super::forest::Forest;
+use super::key::Key;
+use super::load::first_node;
+use super::mapping::{Class, Role};
+use super::memory::Prices;
+use super::store::{NIL, NodeId, TreeId};
+use super::text;
+use crate::payload::TreeError;
+use crate::payload::observe::{Base, Received, Seen, Sink};
+use crate::payload::{Applied, MatchSlot};
+use foldhash::fast::RandomState;
+use std::collections::HashSet;
+
+/// A selection by its topic id: its price as written, and what is remembered of it.
+type Remembered = (Box<[u8]>, Box<[u8]>, Prices);
+
+impl Forest {
+    /// As [`Forest::load`], for a topic that was subscribed again to see whether deltas of it are missing: also gives the number of nodes
+    /// in which what was held differs from the load; none if there was nothing to compare.
+    ///
+    /// # Errors
+    /// As [`Forest::load`].
+    pub fn audit(
+        &mut self,
+        topic: &[u8],
+        body: &[u8],
+        received: Received,
+        sink: &mut impl Sink,
+    ) -> Result<(Applied, Option<usize>), TreeError> {
+        let Some(tree) = self.topics.get(topic).copied() else {
+            return self.load(topic, body, received, sink).map(|applied| (applied, None));
+        };
+        let owner = self.store.tree(tree).map_or(NIL, |tree| tree.owner);
+        self.approach(owner, sink);
+        let differing = self.differing(tree, body);
+        let before = self.matches.get(owner as usize).map(|held| (held.told.clone(), held.facts.clone()));
+        let prices = self.remembered_prices(tree);
+        let mut holding = Holding { sink, base: None };
+        let applied = self.load(topic, body, received, &mut holding)?;
+        let base = holding.base;
+        self.remember_prices(tree, prices);
+        let after = self.matches.get(owner as usize).map(|held| (held.told.clone(), held.facts.clone()));
+        if let Some((slot, base)) = base
+            && (differing != Some(0) || before != after)
+        {
+            sink.base(slot, base, received);
+        }
+        Ok((applied, differing))
+    }
+
+    fn differing(&self, tree: TreeId, body: &[u8]) -> Option<usize> {
+        let held = self.store.tree(tree).filter(|tree| tree.nodes > 0)?;
+        let nodes = body.get(first_node(body)?..).filter(|nodes| !nodes.is_empty())?;
+        let mut found = HashSet::with_capacity_and_hasher(held.nodes, RandomState::default());
+        let mut differing = 0;
+        for said in nodes.split(|byte| *byte == b'|') {
+            let it = text::find(said, self.mapping.topic()).and_then(|(start, end)| said.get(start..end));
+            let Some(it) = it.filter(|it| !it.is_empty()) else { continue };
+            match self.store.find_in(tree, it) {
+                // Of two nodes with one id the first counts.
+                Some(id) => differing += usize::from(found.insert(id) && !self.is_as_said(id, said)),
+                None => differing += 1,
+            }
+        }
+        let mut id = held.root;
+        while id != NIL {
+            let node = self.store.node(id);
+            let gone = node.indexed && node.class != Class::Root && !found.contains(&id);
+            differing += usize::from(gone);
+            id = self.store.after(held.root, id);
+        }
+        Some(differing)
+    }
+
+    /// Whether a held node has what a load says of it.
+    fn is_as_said(&self, id: NodeId, said: &[u8]) -> bool {
+        let held = self.store.text(id);
+        if held == said {
+            return true;
+        }
+        let class = self.store.node(id).class;
+        let value = |text, name| {
+            text::find_name(text, name).and_then(|(start, end)| text.get(start..end)).unwrap_or_default()
+        };
+        text::type_word(held) == text::type_word(said)
+            && text::attributes(said).all(|(name, _)| {
+                self.mapping.role(class, Key::of(name)) == Some(Role::Order)
+                    || value(held, name) == value(said, name)
+            })
+    }
+
+    fn remembered_prices(&self, tree: TreeId) -> Vec<Remembered> {
+        let root = self.store.tree(tree).map_or(NIL, |tree| tree.root);
+        let mut remembered = Vec::new();
+        let mut id = root;
+        while id != NIL {
+            let node = self.store.node(id);
+            if let Some(prices) = node.prices().filter(|_| node.indexed) {
+                remembered.push((self.store.it(id).into(), self.price_text(id).into(), prices));
+            }
+            id = self.store.after(root, id);
+        }
+        remembered
+    }
+
+    /// What was remembered of prices still holds where they are what they were.
+    fn remember_prices(&mut self, tree: TreeId, remembered: Vec<Remembered>) {
+        for (it, text, prices) in remembered {
+            if let Some(id) = self.store.find_in(tree, &it)
+                && self.price_text(id) == &*text
+            {
+                self.store.set_prices(id, prices);
+            }
+        }
+    }
+
+    fn price_text(&self, id: NodeId) -> &[u8] {
+        self.store.attribute(id, self.mapping.key(Class::Selection, Role::Odds)).unwrap_or_default()
+    }
+}
+
+/// Keeps a base back until it is known whether it says anything new.
+struct Holding<'a, S> {
+    sink: &'a mut S,
+    base: Option<(MatchSlot, Base)>,
+}
+
+impl<S: Sink> Sink for Holding<'_, S> {
+    fn base(&mut self, slot: MatchSlot, base: Base, _received: Received) {
+        self.base = Some((slot, base));
+    }
+
+    fn observed(&mut self, slot: MatchSlot, seen: &Seen<'_>) {
+        self.sink.observed(slot, seen);
+    }
+
+    fn approached(&mut self, slot: MatchSlot) {
+        self.sink.approached(slot);
+    }
+
+    fn touched(&mut self, slot: MatchSlot) {
+        self.sink.touched(slot);
+    }
+}

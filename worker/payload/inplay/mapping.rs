@@ -1,0 +1,377 @@
+//! The table of names: which type word and attribute plays which role, the statistics' labels, the periods.
+//!
+//! It is data (`mapping.toml`), over which a feed's own file may be laid; here it is compiled to packed keys, one
+//! collision-free table per kind of node, so that reading a node compares no strings. Used by everything in `tree`.
+
+pub(in crate::payload) use super::class::{Class, Role};
+use super::key::Key;
+use std::fmt;
+use toml::{Table, Value};
+use touchline_common::model::Phase;
+
+/// The compiled table.
+#[derive(Clone, Debug)]
+pub struct Mapping {
+    source: Table,
+    topic: Key,
+    topic_name: Box<[u8]>,
+    types: Vec<(Key, Class)>,
+    fields: Vec<Fields>,
+    labels: Vec<(String, String)>,
+    periods: Vec<Period>,
+}
+
+/// What is wrong with a mapping file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MappingError {
+    /// Where: `event.score`, `period 3`, or the line and column of a syntax error.
+    pub at: String,
+    /// What was found and what was expected.
+    pub what: String,
+}
+
+impl fmt::Display for MappingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "mapping, at {}: {}", self.at, self.what)
+    }
+}
+
+impl std::error::Error for MappingError {}
+
+/// The status of a match as the document writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::payload) enum Status {
+    NotStarted,
+    InPlay,
+    Break,
+    Suspended,
+    Finished,
+    Abandoned,
+    Unknown,
+}
+
+impl Status {
+    /// As documents write it.
+    pub(in crate::payload) fn as_str(self) -> &'static str {
+        match self {
+            Status::NotStarted => "not_started",
+            Status::InPlay => "in_play",
+            Status::Break => "break",
+            Status::Suspended => "suspended",
+            Status::Finished => "finished",
+            Status::Abandoned => "abandoned",
+            Status::Unknown => "unknown",
+        }
+    }
+}
+
+/// A row of the table of periods.
+#[derive(Clone, Debug)]
+pub(in crate::payload) struct Period {
+    names: Vec<String>,
+    sports: Vec<String>,
+    phase: Phase,
+    status: Status,
+}
+
+const SLOTS: usize = 128;
+const BITS: u32 = 7;
+
+/// The attributes of one kind of node: by key without collisions, and by role.
+#[derive(Clone, Debug)]
+struct Fields {
+    factor: u32,
+    slots: Box<[(Key, Option<Role>); SLOTS]>,
+    keys: [Key; Role::ALL.len()],
+}
+
+impl Mapping {
+    /// The built-in table.
+    ///
+    /// # Errors
+    /// None, as a test shows; the type tells what `overlay` may say.
+    pub fn builtin() -> Result<Self, MappingError> {
+        Self::compile(parse(include_str!("mapping.toml"))?)
+    }
+
+    /// This table with a file of the same form laid over it.
+    ///
+    /// # Errors
+    /// A syntax error, an unknown section, role, phase or status, a name that is none, or two roles of one kind with
+    /// the same attribute.
+    pub fn overlay(&self, text: &str) -> Result<Self, MappingError> {
+        Self::compile(laid_over(&self.source, parse(text)?))
+    }
+
+    /// The attribute that holds a node's own topic id.
+    #[inline]
+    pub(in crate::payload) fn topic(&self) -> Key {
+        self.topic
+    }
+
+    /// The name of that attribute.
+    pub(in crate::payload) fn topic_name(&self) -> &[u8] {
+        &self.topic_name
+    }
+
+    /// What a node with this type word is.
+    #[inline]
+    pub(in crate::payload) fn class(&self, kind: Key) -> Class {
+        self.types.iter().find(|(key, _)| *key == kind).map_or(Class::Other, |(_, class)| *class)
+    }
+
+    /// What the attribute `key` of such a node means.
+    #[inline]
+    pub(in crate::payload) fn role(&self, class: Class, key: Key) -> Option<Role> {
+        let fields = self.fields.get(class as usize)?;
+        let slot = (key.0.wrapping_mul(fields.factor) >> (32 - BITS)) as usize;
+        match fields.slots.get(slot) {
+            Some((held, role)) if *held == key => *role,
+            _ => None,
+        }
+    }
+
+    /// The attribute of such a node that plays this role; the empty key, which no attribute has, if none does.
+    #[inline]
+    pub(in crate::payload) fn key(&self, class: Class, role: Role) -> Key {
+        self.fields.get(class as usize).and_then(|f| f.keys.get(role as usize)).copied().unwrap_or(Key::EMPTY)
+    }
+
+    /// The key in `stats` of a label, if it is not its own.
+    pub(in crate::payload) fn statistic(&self, label: &str) -> Option<&str> {
+        let label = label.trim();
+        self.labels.iter().find(|(name, _)| name.eq_ignore_ascii_case(label)).map(|(_, key)| key.as_str())
+    }
+
+    /// Phase and status of a period's text in a sport.
+    pub(in crate::payload) fn period(&self, text: &[u8], sport: Option<&str>) -> Option<(Phase, Status)> {
+        period_of(&self.periods, text, sport)
+    }
+
+    fn compile(source: Table) -> Result<Self, MappingError> {
+        let mut types = Vec::new();
+        let mut fields = vec![Fields::empty(); Class::ALL.len()];
+        let (mut topic, mut labels, mut periods) = (None, Vec::new(), Vec::new());
+        for (section, value) in &source {
+            match (section.as_str(), value) {
+                ("topic", Value::String(name)) => topic = Some(name.clone()),
+                ("statistics", Value::Table(table)) => labels = compile_labels(table)?,
+                ("period", Value::Array(rows)) => {
+                    for (place, row) in rows.iter().enumerate() {
+                        periods.push(compile_period(row, place + 1)?);
+                    }
+                }
+                (name, Value::Table(table)) => {
+                    let class = class_named(name)?;
+                    let (kind, compiled) = compile_class(name, table)?;
+                    if types.iter().any(|(key, _)| *key == kind) {
+                        return Err(wrong(format!("{name}.type"), "another section has this type word"));
+                    }
+                    types.push((kind, class));
+                    if let Some(place) = fields.get_mut(class as usize) {
+                        *place = compiled;
+                    }
+                }
+                (name, _) => {
+                    return Err(wrong(name, "expected `topic`, `statistics`, `period` or a kind of node"));
+                }
+            }
+        }
+        let name = topic.ok_or_else(|| wrong("topic", "missing: the attribute of every node's topic id"))?;
+        let topic = attribute("topic", &name)?;
+        // Selections are by far the most frequent: looked at first.
+        types.sort_by_key(|(_, class)| (*class != Class::Selection, *class != Class::Market, *class));
+        for place in &mut fields {
+            place.add(topic, Role::Topic);
+            place.settle();
+        }
+        Ok(Self { source, topic, topic_name: name.into_bytes().into(), types, fields, labels, periods })
+    }
+}
+
+/// A table with another laid over it: sections are extended, of lists the entries above come first.
+pub(in crate::payload) fn laid_over(base: &Table, over: Table) -> Table {
+    let mut merged = base.clone();
+    for (name, over) in over {
+        match (merged.get_mut(&name), over) {
+            (Some(Value::Table(base)), Value::Table(over)) => base.extend(over),
+            (Some(Value::Array(base)), Value::Array(mut over)) => {
+                over.append(base);
+                *base = over;
+            }
+            (_, over) => {
+                merged.insert(name, over);
+            }
+        }
+    }
+    merged
+}
+
+pub(in crate::payload) fn parse(text: &str) -> Result<Table, MappingError> {
+    text.parse::<Table>().map_err(|error| {
+        let line = error.span().map_or(0, |span| {
+            text.get(..span.start).map_or(0, |before| before.bytes().filter(|&b| b == b'\n').count()) + 1
+        });
+        wrong(format!("line {line}"), error.message())
+    })
+}
+
+pub(in crate::payload) fn wrong(at: impl Into<String>, what: impl Into<String>) -> MappingError {
+    MappingError { at: at.into(), what: what.into() }
+}
+
+fn class_named(name: &str) -> Result<Class, MappingError> {
+    let known = |class: &&Class| **class != Class::Other && **class != Class::Root;
+    match Class::ALL.iter().filter(known).find(|class| class.name() == name) {
+        Some(class) => Ok(*class),
+        None => {
+            let names: Vec<_> = Class::ALL.iter().filter(known).map(|class| class.name()).collect();
+            Err(wrong(name, format!("no kind of node is called that; known: {}", names.join(", "))))
+        }
+    }
+}
+
+fn attribute(at: &str, name: &str) -> Result<Key, MappingError> {
+    let key = Key::of(name.as_bytes());
+    if name.is_empty() || !key.is_packed() || name.contains([';', '=', '|']) {
+        return Err(wrong(at, format!("{name:?} is no name: expected 1 to 4 printable ASCII characters")));
+    }
+    Ok(key)
+}
+
+fn compile_class(section: &str, table: &Table) -> Result<(Key, Fields), MappingError> {
+    let mut kind = None;
+    let mut fields = Fields::empty();
+    for (name, value) in table {
+        let at = format!("{section}.{name}");
+        let Value::String(text) = value else {
+            return Err(wrong(at, "expected text in quotes"));
+        };
+        let key = attribute(&at, text)?;
+        if name == "type" {
+            kind = Some(key);
+            continue;
+        }
+        let roles = Role::ALL.iter().filter(|role| **role != Role::Topic);
+        let Some(role) = roles.clone().find(|role| role.name() == name) else {
+            let names: Vec<_> = roles.map(|role| role.name()).collect();
+            return Err(wrong(at, format!("unknown; known: type, {}", names.join(", "))));
+        };
+        if fields.keys.contains(&key) {
+            return Err(wrong(at, format!("{text:?} is used for another role of this section already")));
+        }
+        fields.add(key, *role);
+    }
+    let kind = kind.ok_or_else(|| wrong(format!("{section}.type"), "missing: the node's type word"))?;
+    Ok((kind, fields))
+}
+
+fn compile_labels(table: &Table) -> Result<Vec<(String, String)>, MappingError> {
+    let entry = |(label, key): (&String, &Value)| {
+        let key = key.as_str().filter(|key| !key.is_empty());
+        let key =
+            key.ok_or_else(|| wrong(format!("statistics.{label}"), "expected a key, text in quotes"))?;
+        Ok((label.trim().to_owned(), key.to_owned()))
+    };
+    table.iter().map(entry).collect()
+}
+
+/// Phase and status of a period's text in a sport: the first row that fits.
+pub(in crate::payload) fn period_of(
+    periods: &[Period],
+    text: &[u8],
+    sport: Option<&str>,
+) -> Option<(Phase, Status)> {
+    let fits = |p: &&Period| {
+        p.names.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(text))
+            && (p.sports.is_empty() || p.sports.iter().any(|s| Some(s.as_str()) == sport))
+    };
+    periods.iter().find(fits).map(|p| (p.phase, p.status))
+}
+
+pub(in crate::payload) fn compile_period(row: &Value, place: usize) -> Result<Period, MappingError> {
+    let at = format!("period {place}");
+    let Value::Table(row) = row else { return Err(wrong(at, "expected a table")) };
+    if let Some(name) = row.keys().find(|k| !["names", "sports", "phase", "status"].contains(&k.as_str())) {
+        return Err(wrong(at, format!("unknown {name:?}; known: names, sports, phase, status")));
+    }
+    let texts = |name: &str| -> Result<Vec<String>, MappingError> {
+        let Some(value) = row.get(name) else { return Ok(Vec::new()) };
+        let list = value.as_array().map(|list| list.iter().map(|v| v.as_str().map(str::to_owned)).collect());
+        list.flatten().ok_or_else(|| wrong(format!("{at}.{name}"), "expected a list of texts"))
+    };
+    let text = |name: &str| {
+        let value = row.get(name).and_then(Value::as_str);
+        value.ok_or_else(|| wrong(format!("{at}.{name}"), "missing, or not text"))
+    };
+    let names = texts("names")?;
+    if names.is_empty() {
+        return Err(wrong(format!("{at}.names"), "expected at least one text"));
+    }
+    let phase = phase(text("phase")?).ok_or_else(|| {
+        let known = "`not started`, `playing N`, `after N` (N from 1 to 255), `finished`, `abandoned`";
+        wrong(format!("{at}.phase"), format!("expected {known}"))
+    })?;
+    let status = status(text("status")?).ok_or_else(|| {
+        wrong(format!("{at}.status"), "expected not_started, in_play, break, finished or abandoned")
+    })?;
+    Ok(Period { names, sports: texts("sports")?, phase, status })
+}
+
+fn phase(text: &str) -> Option<Phase> {
+    let number = |text: &str| text.parse::<u8>().ok().filter(|n| *n > 0);
+    match text.split_once(' ') {
+        Some(("playing", n)) => number(n).map(Phase::playing),
+        Some(("after", n)) => number(n).map(Phase::after),
+        Some(("not", "started")) => Some(Phase::NOT_STARTED),
+        None if text == "finished" => Some(Phase::FINISHED),
+        None if text == "abandoned" => Some(Phase::ABANDONED),
+        Some(_) | None => None,
+    }
+}
+
+fn status(text: &str) -> Option<Status> {
+    let known = [Status::NotStarted, Status::InPlay, Status::Break, Status::Finished, Status::Abandoned];
+    known.into_iter().find(|status| status.as_str() == text)
+}
+
+impl Fields {
+    fn empty() -> Self {
+        Self { factor: 1, slots: Box::new([(Key::EMPTY, None); SLOTS]), keys: [Key::EMPTY; Role::ALL.len()] }
+    }
+
+    fn add(&mut self, key: Key, role: Role) {
+        if let Some(place) = self.keys.get_mut(role as usize) {
+            *place = key;
+        }
+    }
+
+    /// Finds a factor under which no two keys share a slot. 31 keys in 128 slots: a few hundred tries at most.
+    fn settle(&mut self) {
+        let used: Vec<(Key, Role)> = self
+            .keys
+            .iter()
+            .copied()
+            .zip(Role::ALL.iter().copied())
+            .filter(|(key, _)| *key != Key::EMPTY)
+            .collect();
+        let mut factor: u32 = 0x9e37_79b1;
+        for _ in 0..1_000_000 {
+            let mut slots = [(Key::EMPTY, None); SLOTS];
+            let fits = used.iter().all(|(key, role)| {
+                match slots.get_mut((key.0.wrapping_mul(factor) >> (32 - BITS)) as usize) {
+                    Some(slot) if slot.1.is_none() => {
+                        *slot = (*key, Some(*role));
+                        true
+                    }
+                    _ => false,
+                }
+            });
+            if fits {
+                (*self.slots, self.factor) = (slots, factor);
+                return;
+            }
+            factor = factor.wrapping_mul(0x2c1b_3c6d).wrapping_add(0x297a_2d39) | 1;
+        }
+    }
+}

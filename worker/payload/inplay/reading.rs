@@ -1,0 +1,314 @@
+//! What a match's trees say of the match as a whole: the attributes of its event nodes, its sport, its teams.
+//!
+//! Of several topics the first in which an attribute is not empty gives it; the clock's attributes are taken together
+//! from one. The outlines of the trees must be fresh.
+
+use super::class::side_of;
+use super::clock::{self, ClockState};
+use super::forest::Match;
+use super::json::lossy;
+use super::mapping::{Class, Mapping, Role, Status};
+use super::store::{NIL, NodeId, Store, TreeId};
+use super::{key::Key, text};
+use jiff::tz::TimeZone;
+use std::borrow::Cow;
+use touchline_common::model::{Facts, Phase, Scoring, Side, Sport};
+
+/// A match's trees, read once.
+pub(in crate::payload) struct Reading<'a> {
+    pub(in crate::payload) store: &'a Store,
+    pub(in crate::payload) mapping: &'a Mapping,
+    pub(in crate::payload) held: &'a Match,
+    values: [Option<&'a [u8]>; Role::ALL.len()],
+    sport: Option<&'static Sport>,
+}
+
+/// A statistic's key and its values for home and away.
+pub(in crate::payload) type Statistic<'a> = (Cow<'a, str>, [Option<&'a [u8]>; 2]);
+
+/// The attributes of a clock.
+const CLOCK: [Role; 5] = [Role::Minutes, Role::Seconds, Role::Running, Role::Down, Role::At];
+
+impl<'a> Reading<'a> {
+    /// Reads the event nodes of a match.
+    pub(in crate::payload) fn of(store: &'a Store, mapping: &'a Mapping, held: &'a Match) -> Self {
+        let mut reading = Self { store, mapping, held, values: [None; Role::ALL.len()], sport: None };
+        for &tree in &held.trees {
+            if let Some(event) = event_of(store, tree) {
+                reading.add(event);
+            }
+        }
+        reading.sport = reading.sport_id().and_then(|id| Sport::by_id(&id));
+        reading
+    }
+
+    fn add(&mut self, event: NodeId) {
+        let before = self.values;
+        for (name, value) in text::attributes(self.store.text(event)) {
+            let Some(role) = self.mapping.role(Class::Event, Key::of(name)) else { continue };
+            if let Some(place) = self.values.get_mut(role as usize)
+                && place.is_none_or(<[u8]>::is_empty)
+            {
+                *place = Some(value);
+            }
+        }
+        if CLOCK.iter().take(2).any(|role| number(before.get(*role as usize).copied().flatten()).is_some()) {
+            for role in CLOCK {
+                if let (Some(place), Some(old)) =
+                    (self.values.get_mut(role as usize), before.get(role as usize))
+                {
+                    *place = *old;
+                }
+            }
+        }
+    }
+
+    /// The value of an event's attribute, if the event has it.
+    pub(in crate::payload) fn value(&self, role: Role) -> Option<&'a [u8]> {
+        self.values.get(role as usize).copied().flatten()
+    }
+
+    /// The same as text; empty is absent.
+    pub(in crate::payload) fn said(&self, role: Role) -> Option<Cow<'a, str>> {
+        self.value(role).filter(|value| !value.is_empty()).map(lossy)
+    }
+
+    /// The sport, if its number is a known one.
+    pub(in crate::payload) fn sport(&self) -> Option<&'static Sport> {
+        self.sport
+    }
+
+    /// What the score means.
+    pub(in crate::payload) fn scoring(&self) -> Scoring {
+        self.sport.map_or(Scoring::Text, |sport| sport.scoring)
+    }
+
+    pub(in crate::payload) fn facts(&self) -> Facts {
+        Facts { sport: self.sport.map(|sport| sport.name.to_owned()), scoring: self.scoring() }
+    }
+
+    /// The feed's number of the sport.
+    pub(in crate::payload) fn sport_id(&self) -> Option<Cow<'a, str>> {
+        let from_list =
+            || self.held.listing.sport_id.as_deref().filter(|id| !id.is_empty()).map(Cow::Borrowed);
+        self.said(Role::Sport).or_else(|| self.ancestor(Class::Sport, Role::Id)).or_else(from_list)
+    }
+
+    pub(in crate::payload) fn competition(&self) -> Option<Cow<'a, str>> {
+        let from_list =
+            || self.held.listing.competition.as_deref().filter(|name| !name.is_empty()).map(Cow::Borrowed);
+        self.said(Role::Competition)
+            .or_else(|| self.ancestor(Class::Competition, Role::Name))
+            .or_else(from_list)
+    }
+
+    pub(in crate::payload) fn name(&self) -> Option<Cow<'a, str>> {
+        let own = self.value(Role::Name).map(text::trim).filter(|name| !name.is_empty()).map(lossy);
+        let from_list = || self.held.listing.name.as_deref().map(str::trim).map(Cow::Borrowed);
+        own.or_else(from_list).filter(|name| !name.is_empty())
+    }
+
+    fn ancestor(&self, class: Class, role: Role) -> Option<Cow<'a, str>> {
+        let key = self.mapping.key(class, role);
+        self.held.trees.iter().find_map(|tree| {
+            let mut id = event_of(self.store, *tree)?;
+            while id != NIL && self.store.node(id).class != class {
+                id = self.store.node(id).parent;
+            }
+            let value = self.store.attribute(id, key).filter(|value| !value.is_empty())?;
+            Some(lossy(value))
+        })
+    }
+
+    /// Home and away, from the team nodes, else from the name.
+    pub(in crate::payload) fn sides(&self) -> [Option<Cow<'a, str>>; 2] {
+        let split = self.name().and_then(|name| split_name(&name));
+        let (home, away) = split.map_or((None, None), |(home, away)| (Some(home), Some(away)));
+        let named = |side| self.held.trees.iter().find_map(|tree| self.team_name(*tree, side));
+        [
+            named(Side::Home).or_else(|| home.map(Cow::Owned)),
+            named(Side::Away).or_else(|| away.map(Cow::Owned)),
+        ]
+    }
+
+    fn team_name(&self, tree: TreeId, side: Side) -> Option<Cow<'a, str>> {
+        let team = self.team(tree, side)?;
+        let name = text::trim(self.store.attribute(team, self.mapping.key(Class::Team, Role::Name))?);
+        (!name.is_empty()).then(|| lossy(name))
+    }
+
+    /// The first team node of a side in a tree.
+    pub(in crate::payload) fn team(&self, tree: TreeId, side: Side) -> Option<NodeId> {
+        let order = self.mapping.key(Class::Team, Role::Order);
+        let is = |id: &&NodeId| {
+            self.store.node(**id).class == Class::Team
+                && self.store.attribute(**id, order).and_then(side_of) == Some(side)
+        };
+        self.store.tree(tree)?.outline.iter().find(is).copied()
+    }
+
+    /// The key in `stats` of the label that a tree's event has in this place.
+    pub(in crate::payload) fn statistic_key(&self, tree: TreeId, role: Role) -> Option<Cow<'a, str>> {
+        let event = event_of(self.store, tree)?;
+        let label = self.store.attribute(event, self.mapping.key(Class::Event, role))?;
+        if text::trim(label).is_empty() {
+            return None;
+        }
+        let label = lossy(label);
+        Some(self.mapping.statistic(&label).map_or(label, Cow::Borrowed))
+    }
+
+    /// Every statistic with its values for home and away, empty ones absent; of two with one key the first.
+    pub(in crate::payload) fn statistics(&self) -> Vec<Statistic<'a>> {
+        let mut all: Vec<Statistic<'a>> = Vec::new();
+        for &tree in &self.held.trees {
+            let teams = Side::BOTH.map(|side| self.team(tree, side));
+            if teams == [None, None] {
+                continue;
+            }
+            for role in Role::STATS {
+                let Some(key) = self.statistic_key(tree, role) else { continue };
+                let attribute = self.mapping.key(Class::Team, role);
+                let value =
+                    |team: Option<NodeId>| self.store.attribute(team?, attribute).filter(|v| !v.is_empty());
+                let values = teams.map(value);
+                if values != [None, None] && !all.iter().any(|(held, _)| *held == key) {
+                    all.push((key, values));
+                }
+            }
+        }
+        all
+    }
+
+    /// The clock as stated.
+    pub(in crate::payload) fn clock(&self, zone: &TimeZone) -> ClockState {
+        let (minutes, seconds) = (number(self.value(Role::Minutes)), number(self.value(Role::Seconds)));
+        if minutes.is_none() && seconds.is_none() {
+            return ClockState::default();
+        }
+        ClockState {
+            seconds: Some(minutes.unwrap_or(0) * 60 + seconds.unwrap_or(0)),
+            running: self.value(Role::Running) == Some(b"1"),
+            down: self.value(Role::Down) == Some(b"1"),
+            at: self.value(Role::At).and_then(|stamp| clock::instant(stamp, zone)),
+        }
+    }
+
+    /// Period as the document writes it, phase, and status, by the table and the rules for soccer.
+    pub(in crate::payload) fn progress(&self) -> Progress<'a> {
+        let period = self.said(Role::Period);
+        let in_play = self.value(Role::InPlay);
+        let known = match &period {
+            Some(_) => {
+                let text = self.value(Role::Period).unwrap_or_default();
+                self.mapping
+                    .period(text, self.sport.map(|sport| sport.name))
+                    .map(|(phase, status)| (None, phase, status))
+            }
+            None => self.soccer_half(in_play),
+        };
+        let status = match known {
+            Some((_, _, status)) => status,
+            None => match in_play {
+                Some(b"1") => Status::InPlay,
+                Some(b"0" | b"") => Status::NotStarted,
+                Some(_) | None => Status::Unknown,
+            },
+        };
+        let phase = match known {
+            Some((_, phase, _)) => Some(phase),
+            None => match status {
+                Status::NotStarted => Some(Phase::NOT_STARTED),
+                Status::InPlay => Some(Phase::playing(1)),
+                Status::Break
+                | Status::Suspended
+                | Status::Finished
+                | Status::Abandoned
+                | Status::Unknown => None,
+            },
+        };
+        let suspended = text::suspended(self.value(Role::Suspended));
+        Progress {
+            period: period.or(known.and_then(|(name, _, _)| name).map(Cow::Borrowed)),
+            phase: phase.map(|phase| self.coarse(phase)),
+            status: if suspended { Status::Suspended } else { status },
+            suspended,
+        }
+    }
+
+    /// Racket sports tell their sets apart from the phase.
+    fn coarse(&self, phase: Phase) -> Phase {
+        let racket = self.scoring() == Scoring::Tennis || self.scoring() == Scoring::Sets;
+        if racket && phase > Phase::NOT_STARTED && phase < Phase::FINISHED {
+            Phase::playing(1)
+        } else {
+            phase
+        }
+    }
+
+    fn soccer_half(&self, in_play: Option<&[u8]>) -> Option<(Option<&'static str>, Phase, Status)> {
+        if self.sport.map(|sport| sport.name) != Some("soccer") || in_play != Some(b"1") {
+            return None;
+        }
+        let running = self.value(Role::Running) == Some(b"1");
+        let minutes = number(self.value(Role::Minutes)).unwrap_or(0);
+        let seconds = number(self.value(Role::Seconds)).unwrap_or(0);
+        let half_time = Some((Some("half_time"), Phase::after(1), Status::Break));
+        match self.value(Role::Half)? {
+            b"0" if running => Some((Some("first_half"), Phase::playing(1), Status::InPlay)),
+            b"0" if minutes >= 45 => half_time,
+            b"1" if !running && minutes == 45 && seconds == 0 => half_time,
+            b"1" => Some((Some("second_half"), Phase::playing(2), Status::InPlay)),
+            _ => None,
+        }
+    }
+}
+
+/// How far a match is.
+pub(in crate::payload) struct Progress<'a> {
+    pub(in crate::payload) period: Option<Cow<'a, str>>,
+    pub(in crate::payload) phase: Option<Phase>,
+    pub(in crate::payload) status: Status,
+    pub(in crate::payload) suspended: bool,
+}
+
+/// The head event node of a tree: its first in pre-order.
+pub(in crate::payload) fn event_of(store: &Store, tree: TreeId) -> Option<NodeId> {
+    store.tree(tree)?.outline.iter().find(|id| store.node(**id).class == Class::Event).copied()
+}
+
+fn number(text: Option<&[u8]>) -> Option<i64> {
+    text::whole(text?, 9).map(|n| n as i64)
+}
+
+/// The two sides that a name states; with ` @ ` the away side stands first.
+pub(in crate::payload) fn split_name(name: &str) -> Option<(String, String)> {
+    let at = |mark: &str| name.find(mark).map(|at| (at, mark.len()));
+    let (place, width, home_first) = match [at(" v "), at(" vs ")].into_iter().flatten().min() {
+        Some((place, width)) => (place, width, true),
+        None => at(" @ ").map(|(place, width)| (place, width, false))?,
+    };
+    let (first, second) = (name.get(..place)?.trim(), name.get(place + width..)?.trim());
+    if first.is_empty() || second.is_empty() {
+        return None;
+    }
+    let (home, away) = if home_first { (first, second) } else { (second, first) };
+    Some((home.to_owned(), away.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_split_at_the_first_mark() {
+        let split = |name| split_name(name).map(|(home, away)| format!("{home}|{away}"));
+        assert_eq!(split("A v B").as_deref(), Some("A|B"));
+        assert_eq!(split("A vs B v C").as_deref(), Some("A|B v C"));
+        assert_eq!(split("A @ B").as_deref(), Some("B|A"));
+        assert_eq!(split("A @ B v C").as_deref(), Some("A @ B|C"));
+        for odd in ["A", "A v ", "Av B", " v B", "A / B"] {
+            assert_eq!(split(odd), None, "{odd}");
+        }
+    }
+}

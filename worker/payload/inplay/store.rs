@@ -1,0 +1,461 @@
+//! The arena: the nodes of all topics of one connection, their text, and the index from topic id to node.
+//!
+//! A node's attributes are not parsed: it is a stretch of its load's body, scanned when read. A changed value of the
+//! same length is written in place, any other makes the node own its text, once; so nothing grows with the number of
+//! updates. Invariants: links are consistent both ways; `index` holds at most one node per (topic id, tree), the
+//! first one that came; a freed node is in no list and in no index.
+
+use super::index::Index;
+use super::key::Key;
+use super::mapping::{Class, Mapping};
+use super::text;
+use foldhash::fast::RandomState;
+use slab::Slab;
+use std::hash::BuildHasher;
+
+/// A node's place in the arena.
+pub(in crate::payload) type NodeId = u32;
+/// A tree's place in the store.
+pub(in crate::payload) type TreeId = u32;
+/// Nodes that [`Store::read_ahead`] reads at once: more than a processor waits for at a time.
+pub(in crate::payload) const AHEAD: usize = 32;
+/// No node.
+pub(in crate::payload) const NIL: u32 = u32::MAX;
+
+/// One node, one line of the cache: there are a thousand of them to a match.
+#[derive(Clone, Debug)]
+#[repr(align(64))]
+pub(in crate::payload) struct Node {
+    pub(in crate::payload) kind: Key,
+    pub(in crate::payload) class: Class,
+    pub(in crate::payload) indexed: bool,
+    pub(in crate::payload) live: bool,
+    pub(in crate::payload) tree: TreeId,
+    pub(in crate::payload) parent: NodeId,
+    pub(in crate::payload) first: NodeId,
+    pub(in crate::payload) last: NodeId,
+    pub(in crate::payload) prev: NodeId,
+    pub(in crate::payload) next: NodeId,
+    /// Where its text begins and ends in the tree's buffer, unless `own` is set.
+    pub(in crate::payload) start: u32,
+    pub(in crate::payload) end: u32,
+    /// The place of its own text.
+    pub(in crate::payload) own: u32,
+    /// Where the topic id begins in the text, and its length.
+    pub(in crate::payload) it_at: u32,
+    pub(in crate::payload) it_len: u32,
+    /// What a market or a selection remembers (see `memory`).
+    pub(in crate::payload) memory: u64,
+    pub(in crate::payload) remembers: bool,
+    pub(in crate::payload) step: i8,
+    pub(in crate::payload) dirty: bool,
+}
+
+static NOBODY: Node = Node {
+    kind: Key::EMPTY,
+    class: Class::Root,
+    indexed: false,
+    live: false,
+    tree: NIL,
+    parent: NIL,
+    first: NIL,
+    last: NIL,
+    prev: NIL,
+    next: NIL,
+    start: 0,
+    end: 0,
+    own: NIL,
+    it_at: 0,
+    it_len: 0,
+    memory: 0,
+    remembers: false,
+    step: 0,
+    dirty: false,
+};
+
+/// A topic's tree.
+#[derive(Debug, Default)]
+pub(in crate::payload) struct Tree {
+    pub(in crate::payload) topic: Box<str>,
+    /// The match it belongs to, `NIL` for a list.
+    pub(in crate::payload) owner: u32,
+    pub(in crate::payload) root: NodeId,
+    /// Whether the root is a node of the load; else it stands for the topic and has no text.
+    pub(in crate::payload) rooted: bool,
+    pub(in crate::payload) buffer: Vec<u8>,
+    /// Nodes, without an artificial root.
+    pub(in crate::payload) nodes: usize,
+    /// Bytes of the buffer and of the texts that nodes own.
+    pub(in crate::payload) bytes: usize,
+    /// All nodes but selections, in pre-order; rebuilt when `outline_stale`.
+    pub(in crate::payload) outline: Vec<NodeId>,
+    pub(in crate::payload) outline_stale: bool,
+    /// Where the last insert went, so that a run of inserts walks no siblings.
+    pub(in crate::payload) finger: Finger,
+}
+
+/// A sibling and its place among those of its type.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::payload) struct Finger {
+    pub(in crate::payload) parent: NodeId,
+    pub(in crate::payload) kind: Option<Key>,
+    pub(in crate::payload) place: u32,
+    pub(in crate::payload) node: NodeId,
+}
+
+/// All trees of a connection.
+#[derive(Debug)]
+pub(in crate::payload) struct Store {
+    pub(in crate::payload) nodes: Vec<Node>,
+    /// Head of the list of freed nodes, linked by `next`.
+    free: NodeId,
+    /// How many they are.
+    freed: usize,
+    pub(in crate::payload) trees: Slab<Tree>,
+    pub(in crate::payload) owned: Slab<Vec<u8>>,
+    index: Index,
+    hasher: RandomState,
+}
+
+impl Store {
+    pub(in crate::payload) fn new() -> Self {
+        Self {
+            nodes: Vec::new(),
+            free: NIL,
+            freed: 0,
+            trees: Slab::new(),
+            owned: Slab::new(),
+            index: Index::default(),
+            hasher: RandomState::default(),
+        }
+    }
+
+    #[inline]
+    pub(in crate::payload) fn node(&self, id: NodeId) -> &Node {
+        self.nodes.get(id as usize).unwrap_or(&NOBODY)
+    }
+
+    #[inline]
+    pub(in crate::payload) fn node_mut(&mut self, id: NodeId) -> Option<&mut Node> {
+        self.nodes.get_mut(id as usize)
+    }
+
+    pub(in crate::payload) fn tree(&self, id: TreeId) -> Option<&Tree> {
+        self.trees.get(id as usize)
+    }
+
+    pub(in crate::payload) fn tree_mut(&mut self, id: TreeId) -> Option<&mut Tree> {
+        self.trees.get_mut(id as usize)
+    }
+
+    /// A node's text: its type word and `KEY=VALUE;` for each attribute.
+    #[inline]
+    pub(in crate::payload) fn text(&self, id: NodeId) -> &[u8] {
+        self.text_of(self.node(id))
+    }
+
+    #[inline]
+    pub(in crate::payload) fn text_of(&self, node: &Node) -> &[u8] {
+        text_of(node, &self.owned, &self.trees)
+    }
+
+    /// A node's topic id; the topic itself for an artificial root; empty if it has none.
+    #[inline]
+    pub(in crate::payload) fn it(&self, id: NodeId) -> &[u8] {
+        it_of(self.node(id), &self.owned, &self.trees)
+    }
+
+    /// The value of an attribute, if the node has it.
+    #[inline]
+    pub(in crate::payload) fn attribute(&self, id: NodeId, key: Key) -> Option<&[u8]> {
+        let text = self.text(id);
+        let (start, end) = text::find(text, key)?;
+        text.get(start..end)
+    }
+
+    // --- the index ---
+
+    #[inline]
+    fn hash(&self, it: &[u8]) -> u32 {
+        // The upper bits of a product depend on all of what went into it.
+        (self.hasher.hash_one(it).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
+    }
+
+    /// Every node with this topic id, one per tree at most, into `found`.
+    #[inline]
+    pub(in crate::payload) fn find_all(&self, it: &[u8], found: &mut Vec<NodeId>) {
+        found.clear();
+        found.extend(self.index.candidates(self.hash(it)).filter(|id| self.it(*id) == it));
+    }
+
+    /// The node with this topic id in one tree.
+    pub(in crate::payload) fn find_in(&self, tree: TreeId, it: &[u8]) -> Option<NodeId> {
+        let mut candidates = self.index.candidates(self.hash(it));
+        candidates.find(|id| self.node(*id).tree == tree && self.it(*id) == it)
+    }
+
+    /// Whether any tree has a node with this topic id.
+    pub(in crate::payload) fn knows(&self, it: &[u8]) -> bool {
+        self.index.candidates(self.hash(it)).any(|id| self.it(id) == it)
+    }
+
+    /// Reads what a change of the nodes with these topic ids will read, so that it is in the cache by then. Each step is
+    /// done for all of them before the next: the processor then waits for many lines of memory at once instead of for one
+    /// after the other, which is most of what a change costs when there are many nodes.
+    pub(in crate::payload) fn read_ahead<'t>(&self, its: impl Iterator<Item = &'t [u8]>) {
+        let mut hashes = [0; AHEAD];
+        let mut count = 0;
+        for (place, it) in hashes.iter_mut().zip(its) {
+            *place = self.hash(it);
+            count += 1;
+        }
+        let hashes = hashes.get(..count).unwrap_or_default();
+        let mut ids = [NIL; AHEAD];
+        for (id, hash) in ids.iter_mut().zip(hashes) {
+            *id = self.index.candidates(*hash).next().unwrap_or(NIL);
+        }
+        let ids = ids.get(..count).unwrap_or_default();
+        let mut nodes = [&NOBODY; AHEAD];
+        let mut read = 0_u32;
+        for (node, id) in nodes.iter_mut().zip(ids) {
+            *node = self.node(*id);
+            read ^= node.parent;
+        }
+        for node in nodes.iter().take(count) {
+            let text = self.text_of(node);
+            let ends = [text.first(), text.get(text.len() / 2), text.last()];
+            read ^= ends.into_iter().flatten().fold(0, |sum, byte| sum ^ u32::from(*byte));
+            read ^= self.node(node.parent).it_at;
+        }
+        std::hint::black_box(read);
+    }
+
+    /// Makes the node addressable by its id `it`; not if that is empty or its tree has it already.
+    #[inline]
+    pub(in crate::payload) fn enter(&mut self, id: NodeId, it: &[u8]) -> bool {
+        if it.is_empty() {
+            return false;
+        }
+        let hash = self.hash(it);
+        let tree = self.node(id).tree;
+        let same = |id: NodeId| self.node(id).tree == tree && self.it(id) == it;
+        if self.index.candidates(hash).any(same) {
+            return false;
+        }
+        self.index.insert(hash, id);
+        if let Some(node) = self.node_mut(id) {
+            node.indexed = true;
+        }
+        true
+    }
+
+    pub(in crate::payload) fn leave(&mut self, id: NodeId) {
+        if !self.node(id).indexed {
+            return;
+        }
+        let hash = self.hash(self.it(id));
+        self.index.remove(hash, id);
+        if let Some(node) = self.node_mut(id) {
+            node.indexed = false;
+        }
+    }
+
+    /// Makes room for the nodes of a load, so that neither arena nor index grows by steps.
+    pub(in crate::payload) fn reserve(&mut self, nodes: usize) {
+        self.index.reserve(nodes);
+        self.nodes.reserve(nodes.saturating_sub(self.freed));
+    }
+
+    // --- making and freeing ---
+
+    /// A new tree with an artificial root.
+    pub(in crate::payload) fn add_tree(&mut self, topic: &str, owner: u32) -> TreeId {
+        let tree =
+            self.trees.insert(Tree { topic: topic.into(), owner, root: NIL, ..Tree::default() }) as TreeId;
+        let root = self.alloc(Node { class: Class::Root, tree, ..NOBODY.clone() });
+        if let Some(tree) = self.tree_mut(tree) {
+            tree.root = root;
+        }
+        self.enter(root, topic.as_bytes());
+        tree
+    }
+
+    /// Frees the nodes and the text of a tree; an empty artificial root remains.
+    pub(in crate::payload) fn clear_tree(&mut self, id: TreeId) {
+        let Some(tree) = self.tree(id) else { return };
+        let old = tree.root;
+        self.free_subtree(old);
+        let root = self.alloc(Node { class: Class::Root, tree: id, ..NOBODY.clone() });
+        if let Some(tree) = self.tree_mut(id) {
+            tree.root = root;
+            tree.rooted = false;
+            tree.buffer = Vec::new();
+            tree.nodes = 0;
+            tree.bytes = 0;
+            tree.outline.clear();
+            tree.outline_stale = false;
+            tree.finger = Finger::default();
+        }
+        let topic = self.tree(id).map(|tree| tree.topic.clone()).unwrap_or_default();
+        self.enter(root, topic.as_bytes());
+    }
+
+    /// Lets a node of the load stand for the topic, in the place of the artificial root.
+    pub(in crate::payload) fn replace_root(&mut self, tree: TreeId, id: NodeId) {
+        let Some(held) = self.tree_mut(tree) else { return };
+        let old = std::mem::replace(&mut held.root, id);
+        held.rooted = true;
+        self.free_one(old);
+    }
+
+    pub(in crate::payload) fn remove_tree(&mut self, id: TreeId) {
+        if let Some(tree) = self.tree(id) {
+            let root = tree.root;
+            self.free_subtree(root);
+            self.trees.remove(id as usize);
+        }
+    }
+
+    /// Gives a tree the body from which its nodes are cut.
+    pub(in crate::payload) fn set_buffer(&mut self, id: TreeId, body: &[u8]) {
+        if let Some(tree) = self.tree_mut(id) {
+            tree.buffer = body.to_vec();
+            tree.bytes = body.len();
+        }
+    }
+
+    /// A node over `start..end` of the tree's buffer, in no list yet.
+    pub(in crate::payload) fn cut(
+        &mut self,
+        tree: TreeId,
+        kind: Key,
+        class: Class,
+        span: (u32, u32),
+        it: (u32, u32),
+    ) -> NodeId {
+        if let Some(tree) = self.tree_mut(tree) {
+            tree.nodes += 1;
+        }
+        let (start, end) = span;
+        self.alloc(Node {
+            kind,
+            class,
+            tree,
+            live: true,
+            start,
+            end,
+            it_at: it.0,
+            it_len: it.1,
+            ..NOBODY.clone()
+        })
+    }
+
+    /// A node with a text of its own, in no list yet.
+    pub(in crate::payload) fn make(&mut self, tree: TreeId, text: Vec<u8>, mapping: &Mapping) -> NodeId {
+        if let Some(tree) = self.tree_mut(tree) {
+            tree.nodes += 1;
+            tree.bytes += text.len();
+        }
+        let kind = Key::of(text::type_word(&text));
+        let it = text::find(&text, mapping.topic()).unwrap_or_default();
+        let own = self.owned.insert(text) as u32;
+        let (it_at, it_len) = (it.0 as u32, (it.1 - it.0) as u32);
+        let class = mapping.class(kind);
+        self.alloc(Node { kind, class, tree, live: true, own, it_at, it_len, ..NOBODY.clone() })
+    }
+
+    fn alloc(&mut self, mut node: Node) -> NodeId {
+        node.live = true;
+        let id = self.free;
+        match self.nodes.get_mut(id as usize) {
+            Some(place) => {
+                self.free = place.next;
+                self.freed = self.freed.saturating_sub(1);
+                *place = node;
+                id
+            }
+            None => {
+                self.nodes.push(node);
+                (self.nodes.len() - 1) as NodeId
+            }
+        }
+    }
+
+    /// Unlinks nothing: frees the node and all below it, in no particular order.
+    pub(in crate::payload) fn free_subtree(&mut self, top: NodeId) {
+        let mut id = top;
+        while id != NIL {
+            let (first, next, parent) = {
+                let node = self.node(id);
+                (node.first, node.next, node.parent)
+            };
+            if first != NIL {
+                // Go down, and never come this way again.
+                if let Some(node) = self.node_mut(id) {
+                    node.first = NIL;
+                }
+                id = first;
+                continue;
+            }
+            let up = if id == top {
+                NIL
+            } else if next != NIL {
+                next
+            } else {
+                parent
+            };
+            self.free_one(id);
+            id = up;
+        }
+    }
+
+    fn free_one(&mut self, id: NodeId) {
+        self.leave(id);
+        let own = self.node(id).own;
+        let tree = self.node(id).tree;
+        let freed = self.owned.try_remove(own as usize).map_or(0, |text| text.len());
+        let counted = usize::from(self.node(id).class != Class::Root);
+        if let Some(tree) = self.tree_mut(tree) {
+            tree.bytes = tree.bytes.saturating_sub(freed);
+            tree.nodes = tree.nodes.saturating_sub(counted);
+        }
+        let free = self.free;
+        if let Some(node) = self.node_mut(id) {
+            *node = Node { next: free, ..NOBODY.clone() };
+            self.free = id;
+            self.freed += 1;
+        }
+    }
+
+    /// Bytes that the store holds, for those who measure.
+    pub(in crate::payload) fn footprint(&self) -> usize {
+        let trees: usize =
+            self.trees.iter().map(|(_, t)| t.buffer.capacity() + 4 * t.outline.capacity() + 160).sum();
+        let owned: usize = self.owned.iter().map(|(_, text)| text.capacity()).sum();
+        trees
+            + owned
+            + self.owned.capacity() * size_of::<Option<Vec<u8>>>()
+            + self.nodes.capacity() * size_of::<Node>()
+            + self.index.bytes()
+    }
+}
+
+#[inline]
+fn text_of<'a>(node: &Node, owned: &'a Slab<Vec<u8>>, trees: &'a Slab<Tree>) -> &'a [u8] {
+    if node.own != NIL {
+        return owned.get(node.own as usize).map(Vec::as_slice).unwrap_or_default();
+    }
+    match trees.get(node.tree as usize) {
+        Some(tree) => tree.buffer.get(node.start as usize..node.end as usize).unwrap_or_default(),
+        None => &[],
+    }
+}
+
+#[inline]
+fn it_of<'a>(node: &Node, owned: &'a Slab<Vec<u8>>, trees: &'a Slab<Tree>) -> &'a [u8] {
+    if node.class == Class::Root {
+        return trees.get(node.tree as usize).map(|tree| tree.topic.as_bytes()).unwrap_or_default();
+    }
+    let from = node.it_at as usize;
+    text_of(node, owned, trees).get(from..from + node.it_len as usize).unwrap_or_default()
+}

@@ -1,0 +1,99 @@
+//! The head section of a branch: a match that is published as topics has no markets, so this is its document.
+
+use super::reading::{Counts, Reading};
+use super::table::Role;
+use crate::payload::inplay::head::said;
+use crate::payload::inplay::json::{Escape, Extra, Json};
+use touchline_common::model::Side;
+
+/// Renders the head into `out`, which is empty.
+pub(super) fn render(reading: &Reading<'_>, out: &mut Json) {
+    let progress = reading.progress();
+    out.fixed(b"{");
+    said(out, "sport_id", reading.sport_id());
+    said(out, "sport", reading.sport().map(|sport| sport.name));
+    said(out, "competition", reading.competition().as_deref());
+    said(out, "name", reading.name().as_deref());
+    let [home, away] = reading.sides();
+    said(out, "home", home.as_deref());
+    said(out, "away", away.as_deref());
+    said(out, "status", Some(progress.status.as_str()));
+    said(out, "period", progress.period.as_deref());
+    write_clock(reading, out);
+    write_score(reading.score(), out);
+    write_stats(reading, out);
+    out.fixed(b"\"market_order\":[],");
+    write_extra(reading, out);
+    out.close(b'}');
+}
+
+fn write_clock(reading: &Reading<'_>, out: &mut Json) {
+    let state = reading.clock();
+    let Some(seconds) = state.seconds else { return };
+    out.fixed(b"\"clock\":{\"seconds\":");
+    out.number(seconds);
+    out.put(if state.running { b",\"running\":true" } else { b",\"running\":false" });
+    out.fixed(b",\"down\":false},");
+}
+
+fn write_score(score: Counts, out: &mut Json) {
+    if score == [None, None] {
+        return;
+    }
+    out.fixed(b"\"score\":{");
+    if let [Some(home), Some(away)] = score {
+        said(out, "text", Some(&format!("{home}-{away}")));
+    }
+    write_counts(score, out);
+    out.close(b'}');
+    out.fixed(b",");
+}
+
+fn write_counts(counts: Counts, out: &mut Json) {
+    for (side, count) in Side::BOTH.into_iter().zip(counts) {
+        if let Some(count) = count {
+            out.string(side.as_str().as_bytes());
+            out.fixed(b":");
+            out.number(count);
+            out.fixed(b",");
+        }
+    }
+}
+
+fn write_stats(reading: &Reading<'_>, out: &mut Json) {
+    let before = out.len();
+    out.fixed(b"\"stats\":{");
+    let from = out.len();
+    for (key, counted) in reading.table.map(|table| &*table.statistics).unwrap_or_default() {
+        let counts = reading.counts(counted);
+        if counts != [None, None] {
+            out.string(key.as_bytes());
+            out.fixed(b":{");
+            write_counts(counts, out);
+            out.close(b'}');
+            out.fixed(b",");
+        }
+    }
+    if out.len() == from {
+        return out.truncate(before);
+    }
+    out.close(b'}');
+    out.fixed(b",");
+}
+
+/// `extra`: what no rule uses, by the topic's name within the branch; of one name the first subscription's.
+fn write_extra(reading: &Reading<'_>, out: &mut Json) {
+    let mut extra = Extra::default();
+    extra.begin();
+    for asked in &reading.branch.asked {
+        for (key, value) in &asked.values {
+            let role = reading.table.and_then(|table| table.role(key));
+            if role.is_none_or(Role::in_extra) {
+                let plain = Escape::of(key) == Escape::Plain && Escape::of(value) == Escape::Plain;
+                let escape = if plain { Escape::Plain } else { Escape::Needed };
+                extra.add(out, key[..].into(), value[..].into(), escape);
+            }
+        }
+    }
+    extra.end(out);
+}

@@ -1,0 +1,162 @@
+//! What a branch's values say of the match: period, clock, score, statistics, names.
+//!
+//! Without a table (a payload that is passed on as it is) only the list's knowledge is left.
+
+use super::Branch;
+use super::table::{Counted, Table};
+use super::value::{self, Form};
+use crate::payload::inplay::clock::ClockState;
+use crate::payload::inplay::json::lossy;
+use crate::payload::inplay::mapping::{Status, period_of};
+use crate::payload::inplay::reading::split_name;
+use crate::payload::inplay::registers::of_statistic;
+use crate::payload::inplay::text;
+use std::borrow::Cow;
+use touchline_common::model::{Facts, Phase, Register, Scoring, Side, Sport};
+
+/// A side's counts, home first; what is unknown is absent.
+pub(super) type Counts = [Option<i64>; 2];
+
+/// A branch, ready to be asked.
+pub(super) struct Reading<'a> {
+    pub(super) table: Option<&'a Table>,
+    pub(super) branch: &'a Branch,
+}
+
+/// How far a match is.
+pub(super) struct Progress<'a> {
+    pub(super) period: Option<Cow<'a, str>>,
+    pub(super) phase: Option<Phase>,
+    pub(super) status: Status,
+    /// `None`: nothing says so or not.
+    pub(super) suspended: Option<bool>,
+}
+
+impl<'a> Reading<'a> {
+    pub(super) fn of(table: Option<&'a Table>, branch: &'a Branch) -> Reading<'a> {
+        Reading { table, branch }
+    }
+
+    /// The value of a topic within the branch; of several subscriptions the first that has it.
+    fn value(&self, key: &[u8]) -> Option<&'a [u8]> {
+        if key.is_empty() {
+            return None;
+        }
+        self.branch.asked.iter().find_map(|asked| asked.values.get(key)).map(|value| &**value)
+    }
+
+    fn single(&self, topic: impl Fn(&'a Table) -> &'a str) -> Option<&'a [u8]> {
+        value::single(self.value(topic(self.table?).as_bytes())?)
+    }
+
+    fn words(&self, topic: impl Fn(&'a Table) -> &'a str) -> Option<Cow<'a, str>> {
+        self.single(topic).map(lossy)
+    }
+
+    pub(super) fn sport_id(&self) -> Option<&'a str> {
+        let own = self
+            .table
+            .and_then(|table| self.branch.asked.iter().find_map(|asked| table.sport(&asked.selector.text)));
+        own.or_else(|| self.branch.listing.sport_id.as_deref().filter(|id| !id.is_empty()))
+    }
+
+    pub(super) fn sport(&self) -> Option<&'static Sport> {
+        self.sport_id().and_then(Sport::by_id)
+    }
+
+    pub(super) fn facts(&self) -> Facts {
+        let sport = self.sport();
+        Facts {
+            sport: sport.map(|sport| sport.name.to_owned()),
+            scoring: sport.map_or(Scoring::Text, |sport| sport.scoring),
+        }
+    }
+
+    pub(super) fn competition(&self) -> Option<Cow<'a, str>> {
+        let listed = self.branch.listing.competition.as_deref().filter(|name| !name.is_empty());
+        self.words(|table| &table.said.competition).or(listed.map(Cow::Borrowed))
+    }
+
+    /// The name; without one the two sides, if both are known.
+    pub(super) fn name(&self) -> Option<Cow<'a, str>> {
+        let listed = self.branch.listing.name.as_deref().map(str::trim).filter(|name| !name.is_empty());
+        self.words(|table| &table.said.name).or(listed.map(Cow::Borrowed)).or_else(|| {
+            let home = self.words(|table| &table.said.home)?;
+            let away = self.words(|table| &table.said.away)?;
+            Some(Cow::Owned(format!("{home} v {away}")))
+        })
+    }
+
+    pub(super) fn sides(&self) -> [Option<Cow<'a, str>>; 2] {
+        let named = [self.words(|table| &table.said.home), self.words(|table| &table.said.away)];
+        let split = self.name().and_then(|name| split_name(&name));
+        let (home, away) = split.map_or((None, None), |(home, away)| (Some(home), Some(away)));
+        let [by_home, by_away] = named;
+        [by_home.or(home.map(Cow::Owned)), by_away.or(away.map(Cow::Owned))]
+    }
+
+    pub(super) fn progress(&self) -> Progress<'a> {
+        let code = self.single(|table| &table.said.period);
+        let sport = self.sport().map(|sport| sport.name);
+        let known = code.zip(self.table).and_then(|(code, table)| period_of(&table.periods, code, sport));
+        let suspended = self.single(|table| &table.said.suspended).map(|value| text::suspended(Some(value)));
+        let status = known.map_or(Status::Unknown, |(_, status)| status);
+        Progress {
+            period: code.map(lossy),
+            phase: known.map(|(phase, _)| phase),
+            status: if suspended == Some(true) { Status::Suspended } else { status },
+            suspended,
+        }
+    }
+
+    /// The clock runs while a period is played: the feed states it again and again, without a time of its own.
+    pub(super) fn clock(&self) -> ClockState {
+        let stated = self.table.and_then(|table| self.value(table.said.clock.as_bytes()));
+        let Some(seconds) = stated.and_then(value::number).filter(|n| *n < 1_000_000_000) else {
+            return ClockState::default();
+        };
+        let is_played = |phase: Phase| phase < Phase::FINISHED && phase.0 % 2 == 1;
+        let running = self.progress().phase.is_some_and(is_played);
+        ClockState { seconds: Some(seconds), running, down: false, at: None }
+    }
+
+    pub(super) fn counts(&self, counted: &Counted) -> Counts {
+        let [home, away] = &counted.topics;
+        let read = |topic: &[u8], of: fn(&[u8]) -> Option<i64>| self.value(topic).and_then(of);
+        match counted.form {
+            Form::Incidents => [read(home, value::incidents), read(away, value::incidents)],
+            Form::Number => [read(home, value::number), read(away, value::number)],
+            Form::HomePercent => {
+                let home = read(home, value::number).filter(|percent| *percent <= 100);
+                [home, home.map(|percent| 100 - percent)]
+            }
+        }
+    }
+
+    pub(super) fn score(&self) -> Counts {
+        self.table.map_or([None, None], |table| self.counts(&table.score))
+    }
+
+    /// The text of the newest comment.
+    pub(super) fn comment(&self, value: &'a [u8]) -> Option<&'a [u8]> {
+        value::newest(value, self.table?.comment_field)
+    }
+
+    /// All registers that are known, in the order of [`Register`].
+    pub(super) fn registers(&self, out: &mut Vec<(Register, i64)>) {
+        out.clear();
+        let mut both = |counts: Counts, register: &dyn Fn(Side) -> Option<Register>| {
+            for (side, count) in Side::BOTH.into_iter().zip(counts) {
+                out.extend(register(side).zip(count));
+            }
+        };
+        both(self.score(), &|side| Some(Register::Score(side)));
+        for (key, counted) in self.table.map(|table| &*table.statistics).unwrap_or_default() {
+            both(self.counts(counted), &|side| of_statistic(key, side));
+        }
+        let progress = self.progress();
+        out.extend(progress.phase.map(|Phase(phase)| (Register::Phase, phase)));
+        out.extend(progress.suspended.map(|suspended| (Register::Suspended, i64::from(suspended))));
+        out.sort_unstable_by_key(|(register, _)| *register);
+    }
+}

@@ -1,0 +1,249 @@
+//! The table of topics: which topic of a branch plays which role, and how its value is read.
+//!
+//! It is data (`topics.toml`), over which a feed's own file may be laid. Compiled, a topic's name leads to its role and
+//! a role to its topics, so that neither direction searches.
+
+use super::value::Form;
+use crate::payload::inplay::mapping::{self, MappingError, Period, wrong};
+use foldhash::fast::RandomState;
+use serde::Deserialize;
+use std::collections::{BTreeMap, HashMap};
+use touchline_common::model::Side;
+
+/// The compiled table.
+#[derive(Clone, Debug)]
+pub(in crate::payload) struct Table {
+    roles: HashMap<Box<[u8]>, Role, RandomState>,
+    sports: BTreeMap<String, String>,
+    pub(super) said: Match,
+    /// Which field of the comment's newest record is its text, from 1.
+    pub(super) comment_field: usize,
+    pub(super) score: Counted,
+    /// In the order of their keys.
+    pub(super) statistics: Vec<(String, Counted)>,
+    pub(super) periods: Vec<Period>,
+}
+
+/// What a topic says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// A part of the head that is read when it is needed.
+    Said,
+    /// The displayed clock, the period, a suspension: registers may follow.
+    Progress,
+    /// Counts towards the score.
+    Score,
+    /// A statistic, by its place.
+    Statistic(usize),
+    /// The comment.
+    Comment,
+}
+
+impl Role {
+    /// Whether the topic is shown in `extra` all the same.
+    pub(super) fn in_extra(self) -> bool {
+        match self {
+            Role::Comment => true,
+            Role::Said | Role::Progress | Role::Score | Role::Statistic(_) => false,
+        }
+    }
+}
+
+/// The topics of the head; empty: none.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Match {
+    pub(super) period: String,
+    pub(super) clock: String,
+    pub(super) name: String,
+    pub(super) home: String,
+    pub(super) away: String,
+    pub(super) competition: String,
+    pub(super) suspended: String,
+}
+
+/// Topics that count something for either side.
+#[derive(Clone, Debug)]
+pub(super) struct Counted {
+    pub(super) form: Form,
+    /// Home's and away's; the same where one value tells both.
+    pub(super) topics: [Box<[u8]>; 2],
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Source {
+    #[serde(default)]
+    sports: BTreeMap<String, String>,
+    #[serde(default, rename = "match")]
+    said: Match,
+    comment: Option<Comment>,
+    score: Option<Count>,
+    #[serde(default)]
+    statistics: BTreeMap<String, Count>,
+    #[serde(default)]
+    period: Vec<toml::Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Comment {
+    topic: String,
+    field: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Count {
+    topic: String,
+    value: Form,
+}
+
+/// What a topic's name says instead of a side's.
+const SIDE: &str = "{side}";
+
+impl Table {
+    /// The built-in table.
+    ///
+    /// # Errors
+    /// None, as a test shows.
+    pub(in crate::payload) fn builtin() -> Result<Table, MappingError> {
+        Table::compile(mapping::parse(BUILTIN)?)
+    }
+
+    /// The built-in table with a file of the same form laid over it.
+    ///
+    /// # Errors
+    /// A syntax error, an unknown section or value, a topic with two roles.
+    pub(in crate::payload) fn overlaid(text: &str) -> Result<Table, MappingError> {
+        Table::compile(mapping::laid_over(&mapping::parse(BUILTIN)?, mapping::parse(text)?))
+    }
+
+    pub(super) fn role(&self, key: &[u8]) -> Option<Role> {
+        self.roles.get(key).copied()
+    }
+
+    /// The feed's number of the sport that a part of a topic names.
+    pub(super) fn sport(&self, topic: &str) -> Option<&str> {
+        topic.split('/').find_map(|part| self.sports.get(part)).map(String::as_str)
+    }
+
+    fn compile(source: toml::Table) -> Result<Table, MappingError> {
+        let source: Source =
+            source.try_into().map_err(|error: toml::de::Error| wrong("topics", error.message()))?;
+        let mut table = Table {
+            roles: HashMap::default(),
+            sports: source.sports,
+            comment_field: source.comment.as_ref().map_or(1, |comment| comment.field),
+            score: counted(source.score.as_ref().unwrap_or(&NOTHING), "score")?,
+            statistics: Vec::new(),
+            periods: Vec::new(),
+            said: source.said,
+        };
+        for (place, row) in source.period.iter().enumerate() {
+            table.periods.push(mapping::compile_period(row, place + 1)?);
+        }
+        let said = table.said.clone();
+        for topic in [&said.name, &said.home, &said.away, &said.competition] {
+            table.enter(topic.as_bytes(), Role::Said)?;
+        }
+        for topic in [&said.period, &said.clock, &said.suspended] {
+            table.enter(topic.as_bytes(), Role::Progress)?;
+        }
+        if let Some(comment) = source.comment {
+            if comment.field == 0 {
+                return Err(wrong("comment.field", "fields count from 1"));
+            }
+            table.enter(comment.topic.as_bytes(), Role::Comment)?;
+        }
+        table.enter_sides(&table.score.clone(), Role::Score)?;
+        for (place, (key, count)) in source.statistics.into_iter().enumerate() {
+            let counted = counted(&count, &format!("statistics.{key}"))?;
+            table.enter_sides(&counted, Role::Statistic(place))?;
+            table.statistics.push((key, counted));
+        }
+        Ok(table)
+    }
+
+    fn enter_sides(&mut self, counted: &Counted, role: Role) -> Result<(), MappingError> {
+        let [home, away] = &counted.topics;
+        self.enter(home, role)?;
+        if home == away { Ok(()) } else { self.enter(away, role) }
+    }
+
+    /// A topic without a name plays no role.
+    fn enter(&mut self, topic: &[u8], role: Role) -> Result<(), MappingError> {
+        if !topic.is_empty() && self.roles.insert(topic.into(), role).is_some() {
+            return Err(wrong(String::from_utf8_lossy(topic), "the topic has another role already"));
+        }
+        Ok(())
+    }
+}
+
+const BUILTIN: &str = include_str!("topics.toml");
+
+const NOTHING: Count = Count { topic: String::new(), value: Form::Number };
+
+fn counted(count: &Count, at: &str) -> Result<Counted, MappingError> {
+    let has_sides = count.topic.contains(SIDE);
+    match (count.value, has_sides) {
+        (Form::HomePercent, true) => {
+            return Err(wrong(format!("{at}.topic"), "one topic tells both sides' part: no `{side}` in it"));
+        }
+        (Form::Incidents | Form::Number, false) if !count.topic.is_empty() => {
+            return Err(wrong(format!("{at}.topic"), "expected `{side}` in it"));
+        }
+        (Form::Incidents | Form::Number | Form::HomePercent, _) => {}
+    }
+    let topic = |side: Side| count.topic.replace(SIDE, side.as_str()).into_bytes().into();
+    Ok(Counted { form: count.value, topics: Side::BOTH.map(topic) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_table_has_a_role_for_every_topic_that_is_known() {
+        let table = Table::builtin().unwrap();
+        let role = |topic: &str| table.role(topic.as_bytes());
+        assert_eq!(role("stats/home/goals"), Some(Role::Score));
+        assert_eq!(role("stats/away/goals"), Some(Role::Score));
+        assert_eq!(role("stats/time"), Some(Role::Progress));
+        assert_eq!(role("i18n/en-gb/commentary"), Some(Role::Comment));
+        for topic in ["corners", "freeKicks", "penalties", "substitutions", "throwIns", "cards/red"] {
+            assert!(matches!(role(&format!("stats/home/{topic}")), Some(Role::Statistic(_))), "{topic}");
+        }
+        assert_eq!(role("stats/home/unheard"), None);
+        assert_eq!(role(""), None);
+        assert_eq!(table.sport("sportsbook/football/123//"), Some("1"));
+        assert_eq!(table.sport("sportsbook/quidditch/123//"), None);
+    }
+
+    #[test]
+    fn a_file_laid_over_it_replaces_what_it_names() {
+        let table = Table::overlaid(
+            "[score]\ntopic = \"{side}/score\"\nvalue = \"number\"\n[match]\nclock = \"clock\"\n\
+             [statistics.aces]\ntopic = \"{side}/aces\"\nvalue = \"number\"\n[sports]\ncalcio = \"1\"",
+        )
+        .unwrap();
+        assert_eq!(table.role(b"stats/home/goals"), None);
+        assert_eq!(table.role(b"away/score"), Some(Role::Score));
+        assert_eq!(table.role(b"clock"), Some(Role::Progress));
+        assert_eq!(table.role(b"stats/period"), Some(Role::Progress), "not named, so kept");
+        assert_eq!(table.sport("x/calcio/1"), Some("1"));
+        for wrong in [
+            "[score]\ntopic = \"goals\"\nvalue = \"number\"",
+            "[score]\ntopic = \"{side}/g\"\nvalue = \"anything\"",
+            "[statistics.a]\ntopic = \"{side}/p\"\nvalue = \"home_percent\"",
+            "[statistics.a]\ntopic = \"stats/{side}/corners\"\nvalue = \"incidents\"",
+            "[comment]\ntopic = \"c\"\nfield = 0",
+            "[other]\nx = 1",
+            "[match]\nkick_off = \"x\"",
+            "[[period]]\nnames = []",
+            "not toml",
+        ] {
+            assert!(Table::overlaid(wrong).is_err(), "{wrong}");
+        }
+    }
+}
