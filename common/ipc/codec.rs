@@ -93,11 +93,22 @@ pub fn decode<M: Message + serde::de::DeserializeOwned>(
     header: &Header,
     body: &[u8],
 ) -> Result<M, CodecError> {
+    decode_borrowed(header, body)
+}
+
+/// As [`decode`], of a message whose texts are borrowed from the body.
+///
+/// # Errors
+/// [`CodecError`]: the channel must be closed.
+pub fn decode_borrowed<'a, M: Message + serde::Deserialize<'a>>(
+    header: &Header,
+    body: &'a [u8],
+) -> Result<M, CodecError> {
     if header.kind != M::KIND {
         return Err(CodecError::Kind { kind: header.kind, expected: M::KIND });
     }
-    let (message, used) =
-        bincode::serde::decode_from_slice(body, CONFIG).map_err(|source| CodecError::Decode { source })?;
+    let (message, used) = bincode::serde::borrow_decode_from_slice(body, CONFIG)
+        .map_err(|source| CodecError::Decode { source })?;
     if used != body.len() {
         return Err(CodecError::TrailingBytes { count: body.len() - used });
     }

@@ -9,5 +9,5 @@ pub mod frame;
 pub mod messages;
 
 pub use channel::{Channel, ChannelError, ReadOutcome};
-pub use codec::{CodecError, decode, encode_frame};
+pub use codec::{CodecError, decode, decode_borrowed, encode_frame};
 pub use frame::{FrameError, FrameReader, Header, PROTO};

@@ -37,6 +37,12 @@ number_id! {
     Epoch(u64)
 }
 
+number_id! {
+    /// Stands for a match as it was assigned, a market or a selection on a worker's data channel, from 1. None is used twice in a
+    /// generation of the worker; 0 stands for none.
+    Handle(u32)
+}
+
 /// What a feed calls a match; unique in its feed, opaque to us.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MatchId(Arc<str>);

@@ -3,6 +3,7 @@
 //! Invariant: everything here is plain data. Documents themselves are JSON text and are made of sections
 //! (`section`); the rules by which a tree becomes a document are in `docs/documents.md`.
 
+pub mod change;
 pub mod ids;
 pub mod observation;
 pub mod price;
@@ -10,7 +11,8 @@ pub mod register;
 pub mod section;
 pub mod sport;
 
-pub use ids::{Epoch, FeedId, Generation, MatchId, MatchKey, SlotId};
+pub use change::{Change, MarketValue, OddsChange, SelectionValue};
+pub use ids::{Epoch, FeedId, Generation, Handle, MatchId, MatchKey, SlotId};
 pub use observation::{Clock, Facts, Flip, Listing, Observation, RegisterChange};
 pub use price::Price;
 pub use register::{Phase, Register, Registers, Side};

@@ -8,6 +8,7 @@
 
 pub mod data;
 pub mod recorder;
+pub mod stream;
 pub mod worker;
 
 use serde::{Deserialize, Serialize};

@@ -18,7 +18,7 @@ use touchline_common::model::{Facts, Phase, Scoring, Side, Sport};
 pub(in crate::payload) struct Reading<'a> {
     pub(in crate::payload) store: &'a Store,
     pub(in crate::payload) mapping: &'a Mapping,
-    pub(in crate::payload) held: &'a Match,
+    pub(super) held: &'a Match,
     values: [Option<&'a [u8]>; Role::ALL.len()],
     sport: Option<&'static Sport>,
 }
@@ -31,7 +31,7 @@ const CLOCK: [Role; 5] = [Role::Minutes, Role::Seconds, Role::Running, Role::Dow
 
 impl<'a> Reading<'a> {
     /// Reads the event nodes of a match.
-    pub(in crate::payload) fn of(store: &'a Store, mapping: &'a Mapping, held: &'a Match) -> Self {
+    pub(super) fn of(store: &'a Store, mapping: &'a Mapping, held: &'a Match) -> Self {
         let mut reading = Self { store, mapping, held, values: [None; Role::ALL.len()], sport: None };
         for &tree in &held.trees {
             if let Some(event) = event_of(store, tree) {

@@ -1,0 +1,360 @@
+//! Worker to recorder: two streams of observations, names for what they speak of, and renderings.
+//!
+//! Each kind of frame has a type of its own in its header, so that the recorder's loop can pass a stream's frames on without
+//! decoding them. `Match` and `Bulk` frames carry `n`, dense from 1 per generation and stream; the recorder's `Ack` follows the
+//! commit, and the worker sends again what is above `resume_after`. `Name` and `Publish` carry none: names are never dropped, and
+//! renderings are made anew. A name goes out before the first frame that uses its handle; after `Opened` all live names go first.
+
+use super::Message;
+use super::data::{EndReason, Extent};
+use crate::ipc::frame::HEADER_LEN;
+use crate::model::{
+    Change, Clock, Epoch, Facts, Generation, Handle, MarketValue, MatchKey, OddsChange, RegisterChange,
+    Registers, SelectionValue, SlotId,
+};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+/// One of the two queues that lead from a worker to the sinks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Stream {
+    /// Registers, incidents, statistics, comments, start and end, gaps.
+    Match,
+    /// Prices, suspensions of markets and selections, markets opened and closed.
+    Bulk,
+}
+
+/// The first message on a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Open {
+    /// The lowest version spoken.
+    pub proto_min: u16,
+    /// The highest version spoken.
+    pub proto_max: u16,
+    /// The worker.
+    pub slot: SlotId,
+    /// Its generation.
+    pub generation: Generation,
+}
+
+impl Message for Open {
+    const KIND: u16 = 0x0311;
+}
+
+/// What a handle stands for from now on. It is said once; on the next channel once more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Name<'a> {
+    /// The handle.
+    pub handle: Handle,
+    /// What it stands for.
+    #[serde(borrow)]
+    pub named: Named<'a>,
+}
+
+impl Message for Name<'_> {
+    const KIND: u16 = 0x0312;
+}
+
+/// What a handle can stand for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Named<'a> {
+    /// A match as it was assigned.
+    Match {
+        /// The match.
+        key: MatchKey,
+        /// The epoch it is followed under.
+        epoch: Epoch,
+    },
+    /// A market.
+    Market {
+        /// Its match.
+        of: Handle,
+        /// Its topic id.
+        #[serde(borrow)]
+        key: Cow<'a, str>,
+        /// Its name for people, empty if it has none.
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+    },
+    /// A selection.
+    Selection {
+        /// Its market.
+        of: Handle,
+        /// Its topic id.
+        #[serde(borrow)]
+        key: Cow<'a, str>,
+        /// Its name for people, empty if it has none.
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+    },
+}
+
+/// A frame of the match stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MatchFrame<'a> {
+    /// Its number; 0 until it is sent.
+    pub n: u64,
+    /// The match; 0 for what is about none.
+    pub handle: Handle,
+    /// What it says.
+    #[serde(borrow)]
+    pub body: MatchBody<'a>,
+}
+
+impl Message for MatchFrame<'_> {
+    const KIND: u16 = 0x0313;
+}
+
+/// What the match stream says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MatchBody<'a> {
+    /// All values of a match: after a load, after an overflow, after a new epoch.
+    Base(#[serde(borrow)] MatchBase<'a>),
+    /// What one delta changed.
+    Obs {
+        /// Registers, in the order of [`Register`](crate::model::Register).
+        registers: Cow<'a, [RegisterChange]>,
+        /// Other values, in the order of the delta's attributes.
+        #[serde(borrow)]
+        changes: Cow<'a, [Change<'a>]>,
+        /// The displayed clock, if the match has one.
+        clock: Option<Clock>,
+        /// Wall clock of the read, microseconds since 1970 UTC.
+        at: i64,
+    },
+    /// Nothing more of this handle comes.
+    End {
+        /// Why.
+        why: EndReason,
+        /// What was dropped of it and is told no more.
+        lost: Option<Lost>,
+        /// Wall clock, microseconds since 1970 UTC.
+        at: i64,
+    },
+    /// The answer to [`FromRecorderStream::Mark`]: all that the server had sent is told before this.
+    Mark {
+        /// The question's token.
+        token: u64,
+    },
+}
+
+/// All values of a match that travel in the match stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MatchBase<'a> {
+    /// What its registers mean.
+    pub facts: Facts,
+    /// Home and away, where both names are known.
+    pub teams: Option<(String, String)>,
+    /// All that are known.
+    pub registers: Registers,
+    /// Comment and statistics that are known.
+    #[serde(borrow)]
+    pub values: Vec<Change<'a>>,
+    /// The displayed clock.
+    pub clock: Option<Clock>,
+    /// What was dropped since the last word of it.
+    pub lost: Option<Lost>,
+    /// Wall clock of the read, microseconds since 1970 UTC.
+    pub at: i64,
+}
+
+/// Observations that the worker dropped because the recorder did not take them: a gap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    /// How many.
+    pub count: u64,
+    /// Wall clock of the first of them, microseconds since 1970 UTC.
+    pub since: i64,
+}
+
+/// A frame of the bulk stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BulkFrame<'a> {
+    /// Its number; 0 until it is sent.
+    pub n: u64,
+    /// The match.
+    pub handle: Handle,
+    /// What it says.
+    #[serde(borrow)]
+    pub body: BulkBody<'a>,
+}
+
+impl Message for BulkFrame<'_> {
+    const KIND: u16 = 0x0314;
+}
+
+/// What the bulk stream says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BulkBody<'a> {
+    /// All markets and selections of a match; a market that is not among them is closed.
+    Base {
+        /// The markets.
+        markets: Cow<'a, [MarketValue]>,
+        /// The selections.
+        #[serde(borrow)]
+        selections: Cow<'a, [SelectionValue<'a>]>,
+        /// Changes that were left out since the last word of it, counted as `odds_conflated`.
+        left_out: u64,
+        /// Wall clock of the read, microseconds since 1970 UTC.
+        at: i64,
+    },
+    /// What one delta changed.
+    Obs {
+        /// The changes, in the order of the delta's attributes.
+        #[serde(borrow)]
+        changes: Cow<'a, [OddsChange<'a>]>,
+        /// Wall clock of the read, microseconds since 1970 UTC.
+        at: i64,
+    },
+    /// Nothing more of this handle comes.
+    End {
+        /// Why.
+        why: EndReason,
+        /// Wall clock, microseconds since 1970 UTC.
+        at: i64,
+    },
+}
+
+/// One rendering of a match, applied as a unit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Publish<'a> {
+    /// The match.
+    pub handle: Handle,
+    /// Whether `sections` are the whole document or what changed in it.
+    pub extent: Extent,
+    /// The sections.
+    #[serde(borrow)]
+    pub sections: Vec<Section<'a>>,
+    /// Whether the document is stale: nothing received for `stale_after`.
+    pub stale: bool,
+    /// Wall clock of the read that brought the newest change, microseconds since 1970 UTC.
+    pub received_at: i64,
+    /// Wall clock of the rendering, microseconds since 1970 UTC.
+    pub updated_at: i64,
+}
+
+impl Message for Publish<'_> {
+    const KIND: u16 = 0x0315;
+}
+
+/// A part of a document, rendered anew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Section<'a> {
+    /// Which part.
+    pub key: SectionKey,
+    /// A JSON object; `None` when the part is gone.
+    #[serde(borrow)]
+    pub body: Option<Cow<'a, str>>,
+}
+
+/// Which part of a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum SectionKey {
+    /// What changes with the play: names, status, period, clock, score. A JSON object without `match`, `feed`, `source`, `epoch`,
+    /// `version`, `received_at`, `updated_at`, `stale`, `markets`, which the recorder adds.
+    Head,
+    /// The rest but the markets: statistics, the order of the markets, `extra`. A JSON object whose members are none of the head's.
+    Tail,
+    /// A market: the value under its key in `markets`.
+    Market(Handle),
+}
+
+/// Recorder to worker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromRecorderStream {
+    /// The answer to [`Open`].
+    Opened {
+        /// The version to speak.
+        proto: u16,
+        /// The recorder's run: its start, microseconds since 1970 UTC.
+        run: u64,
+        /// The highest `n` of this generation that is committed, of the match stream
+        resume_match: u64,
+        /// and of the bulk stream.
+        resume_bulk: u64,
+    },
+    /// Everything of a stream up to this number is committed.
+    Ack {
+        /// Of which stream.
+        stream: Stream,
+        /// The number.
+        n: u64,
+    },
+    /// Answer with [`MatchBody::Mark`] once the receive queue is drained.
+    Mark {
+        /// To be given back.
+        token: u64,
+    },
+    /// What was sent of a match as assigned was refused: a higher epoch owns it.
+    Refused {
+        /// The match.
+        handle: Handle,
+    },
+}
+
+impl Message for FromRecorderStream {
+    const KIND: u16 = 0x0316;
+}
+
+/// Puts the number `n` into an encoded [`MatchFrame`] or [`BulkFrame`].
+///
+/// A frame is encoded when something is seen, and numbered when it is sent: what is dropped in between leaves no hole.
+pub fn stamp_number(frame: &mut [u8], n: u64) {
+    if let Some(place) = frame.get_mut(HEADER_LEN..HEADER_LEN + 8) {
+        place.copy_from_slice(&n.to_le_bytes());
+    }
+}
+
+/// Number and handle of the body of a [`MatchFrame`] or [`BulkFrame`], without decoding it; `None` if it is too short to have them.
+pub fn number_and_handle(body: &[u8]) -> Option<(u64, Handle)> {
+    let (n, rest) = body.split_first_chunk::<8>()?;
+    let (handle, _) = rest.split_first_chunk::<4>()?;
+    Some((u64::from_le_bytes(*n), Handle(u32::from_le_bytes(*handle))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ipc::{FrameReader, decode_borrowed, encode_frame};
+    use crate::model::{Price, Register, Side};
+
+    #[test]
+    fn numbers_stand_at_one_place_and_texts_are_borrowed() {
+        let registers = [RegisterChange { register: Register::Score(Side::Home), value: 2 }];
+        let changes = [Change::Comment { text: "goal".into() }];
+        let seen = MatchFrame {
+            n: 0,
+            handle: Handle(7),
+            body: MatchBody::Obs {
+                registers: Cow::Borrowed(&registers),
+                changes: Cow::Borrowed(&changes),
+                clock: None,
+                at: 5,
+            },
+        };
+        let price = Price::from_fraction("5/4");
+        let changes = [OddsChange::Price { selection: Handle(3), price, text: "5/4".into() }];
+        let odds = BulkFrame {
+            n: 0,
+            handle: Handle(7),
+            body: BulkBody::Obs { changes: Cow::Borrowed(&changes), at: 5 },
+        };
+        let (mut a, mut b) = (Vec::new(), Vec::new());
+        encode_frame(&seen, 0, 0, &mut a).unwrap();
+        encode_frame(&odds, 0, 0, &mut b).unwrap();
+        stamp_number(&mut a, 0x0102_0304);
+        stamp_number(&mut b, u64::MAX);
+        let mut reader = FrameReader::new(1 << 20);
+        reader.extend(&a);
+        let (header, body) = reader.next_frame().unwrap().unwrap();
+        assert_eq!(number_and_handle(body), Some((0x0102_0304, Handle(7))));
+        let back: MatchFrame<'_> = decode_borrowed(&header, body).unwrap();
+        let MatchBody::Obs { changes, .. } = &back.body else { panic!("{back:?}") };
+        assert!(matches!(&changes[..], [Change::Comment { text: Cow::Borrowed("goal") }]), "{changes:?}");
+        reader.extend(&b);
+        let (header, body) = reader.next_frame().unwrap().unwrap();
+        assert_eq!(number_and_handle(body), Some((u64::MAX, Handle(7))));
+        let back: BulkFrame<'_> = decode_borrowed(&header, body).unwrap();
+        assert_eq!(back, BulkFrame { n: u64::MAX, ..odds.clone() });
+    }
+}

@@ -1,0 +1,92 @@
+//! What a worker saw change in a match, beside its registers; texts are borrowed from the message that brought them.
+//!
+//! `Change` travels in the match stream, `OddsChange` in the bulk stream. A value that equals the last known one is no event, so
+//! each states the whole new value, never a difference.
+
+use super::{Handle, Price, Side};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+/// A value of a match that is no register changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Change<'a> {
+    /// The feed's comment, which is not empty.
+    Comment {
+        /// The text.
+        #[serde(borrow)]
+        text: Cow<'a, str>,
+    },
+    /// A statistic that is no register.
+    Stat {
+        /// Its key in the document's `stats`.
+        #[serde(borrow)]
+        key: Cow<'a, str>,
+        /// Whose.
+        side: Side,
+        /// As the feed wrote it.
+        #[serde(borrow)]
+        text: Cow<'a, str>,
+    },
+}
+
+/// A market or a selection changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OddsChange<'a> {
+    /// A selection's price.
+    Price {
+        /// The selection.
+        selection: Handle,
+        /// Decimal odds, stake included; `None` is no price.
+        price: Option<Price>,
+        /// As the feed wrote it.
+        #[serde(borrow)]
+        text: Cow<'a, str>,
+    },
+    /// A selection was suspended or resumed.
+    SelectionSuspended {
+        /// The selection.
+        selection: Handle,
+        /// Its state now.
+        suspended: bool,
+    },
+    /// A market was suspended or resumed.
+    MarketSuspended {
+        /// The market.
+        market: Handle,
+        /// Its state now.
+        suspended: bool,
+    },
+    /// A market was inserted.
+    MarketOpen {
+        /// The market.
+        market: Handle,
+    },
+    /// A market was deleted, its selections with it.
+    MarketClose {
+        /// The market.
+        market: Handle,
+    },
+}
+
+/// A market as it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MarketValue {
+    /// The market.
+    pub market: Handle,
+    /// Whether it is suspended.
+    pub suspended: bool,
+}
+
+/// A selection as it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SelectionValue<'a> {
+    /// The selection.
+    pub selection: Handle,
+    /// Decimal odds, stake included; `None` is no price.
+    pub price: Option<Price>,
+    /// As the feed wrote it.
+    #[serde(borrow)]
+    pub text: Cow<'a, str>,
+    /// Whether it is suspended.
+    pub suspended: bool,
+}
