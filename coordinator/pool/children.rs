@@ -306,7 +306,6 @@ impl Pool {
 
     /// A worker is given up on: its matches go on as candidates where they have one, else they wait for a place.
     pub(super) fn lose_worker(&mut self, slot: SlotId, out: &mut Vec<Action>) {
-        let now = self.now;
         let Some(place) = self.slot_mut(slot) else { return };
         let (generation, feed) = (place.life.generation, place.feed);
         let lost: Vec<MatchKey> = place.matches.iter().cloned().collect();
@@ -324,7 +323,7 @@ impl Pool {
             self.lose_list(feed, slot, generation, out);
             if let Some(feed) = self.feed_mut(feed) {
                 feed.learner.gone(slot, generation);
-                feed.auditor.gone(slot, generation, now);
+                feed.auditor.gone(slot, generation);
             }
         }
         self.finish_endings(out);

@@ -1,7 +1,7 @@
 //! A feed at run time: its list, who follows it, how its first list fares, its budget of connections.
 
-use super::audit::Auditor;
-use super::cap::Learner;
+use super::cap::audit::Auditor;
+use super::cap::learner::Learner;
 use super::list::MatchList;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

@@ -70,6 +70,12 @@ impl MatchList {
         self.followed.then_some(self.loads)
     }
 
+    /// Whether the next load is to confirm what is deleted.
+    #[cfg(test)]
+    pub(super) fn is_confirming(&self) -> bool {
+        self.confirm != Confirm::NotNeeded
+    }
+
     /// Takes one message of the list's worker.
     pub(super) fn apply(
         &mut self,

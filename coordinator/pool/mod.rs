@@ -6,12 +6,9 @@
 //! on the disk; no slot has a process while it is parked. `simulation` holds them against seeded faults.
 
 mod action;
-mod audit;
-mod audits;
 mod balance;
 mod breaker;
 mod cap;
-mod caps;
 mod children;
 mod config;
 mod deaths;
@@ -59,9 +56,9 @@ pub use views::{
     Surroundings, WorkerView, WorkersCount,
 };
 
-use audit::Auditor;
 use breaker::Breaker;
-use cap::Learner;
+use cap::audit::Auditor;
+use cap::learner::Learner;
 use deaths::Deaths;
 use epochs::Epochs;
 use feed::{Budget, Feed, FirstList, Told};
@@ -470,7 +467,7 @@ fn new_feed(plan: &FeedPlan) -> Feed {
         told_list: None,
         loose_since: None,
         learner: Learner::new(plan.cap, None),
-        auditor: Auditor::new(),
+        auditor: Auditor::default(),
     }
 }
 

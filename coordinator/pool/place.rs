@@ -272,7 +272,7 @@ impl Pool {
             for key in homeless {
                 let Some(from) = self.owner_slot(&key) else { continue };
                 let topics = self.matches.get(&key).map_or(u32::MAX, |a_match| a_match.need.count());
-                let Some(slot) = self.choose_for(&key, topics, from, &offers) else { continue };
+                let Some(slot) = placement::choose(&offers, topics, Some(from)) else { continue };
                 if !self.may_overlap(feed) {
                     self.let_go_for(&key, slot, out);
                 } else if !self.give_candidate(&key, from, slot, out) {
@@ -281,24 +281,6 @@ impl Pool {
                 take_room(&mut offers, slot, topics);
             }
         }
-    }
-
-    fn choose_for(&self, key: &MatchKey, topics: u32, from: SlotId, offers: &[Offer]) -> Option<SlotId> {
-        let most = self.feed(key.feed).and_then(|feed| feed.auditor.most_with(key)).unwrap_or(u32::MAX);
-        let fitting = offers.iter().filter(|offer| offer.load.saturating_add(topics) <= most);
-        placement::choose(&fitting.copied().collect::<Vec<_>>(), topics, Some(from))
-    }
-
-    /// Whether a match that is to be tried elsewhere finds no connection that holds few enough.
-    pub(super) fn lacks_contrast(&self, feed: FeedId) -> bool {
-        let offers = self.offers(feed, None);
-        self.homeless(feed).iter().any(|key| {
-            let topics = self.matches.get(key).map_or(0, |a_match| a_match.need.count());
-            self.feed(feed).is_some_and(|feed| feed.auditor.is_witness(key))
-                && self
-                    .owner_slot(key)
-                    .is_some_and(|from| self.choose_for(key, topics, from, &offers).is_none())
-        })
     }
 
     /// Candidates that take too long.

@@ -70,7 +70,7 @@ impl Pool {
             }
             FromWorker::Audited { id, epoch, finding } => {
                 let key = MatchKey { feed, id };
-                self.audited(&key, (slot, generation), epoch, finding, out);
+                self.audited(&key, (slot, generation), epoch, finding);
             }
             FromWorker::AsksToConnect => self.queue_for_leave(feed, slot, generation),
             FromWorker::Pong => {}

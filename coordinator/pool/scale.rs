@@ -62,9 +62,6 @@ impl Pool {
         if needed == 0 && state.blocked && !self.placement_due {
             needed = 1;
         }
-        if needed == 0 && state.auditor.suspected().is_some() && self.lacks_contrast(feed) {
-            needed = 1;
-        }
         let known = u32::try_from(state.hints.len() * plan.match_topics.len()).unwrap_or(u32::MAX);
         let base = match state.first {
             // What the last run had is the best guess of what the list will need.

@@ -8,7 +8,7 @@ use touchline_common::ipc::messages::worker::{
 };
 use touchline_common::model::{Listing, MatchId};
 
-#[path = "caps_tests.rs"]
+#[path = "cap/tests.rs"]
 mod caps;
 #[path = "faults_tests.rs"]
 mod faults;

@@ -1,16 +1,11 @@
 //! The audits of a connection that are under way: which topics are still to bring their load, and what was found so far. Pure.
 //!
-//! Invariants: a match is audited once at a time; at most `FALLS` of those that nobody asked for begin in a minute; none is open for
-//! longer than `PATIENCE`. Called by `audits`.
+//! Invariants: a match is audited once at a time; no audit is open for longer than `PATIENCE`. Called by `audits`.
 
 use crate::payload::MatchSlot;
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use touchline_common::ipc::messages::worker::Finding;
 
-/// Audits in a minute for which the worker's own look is the reason.
-const FALLS: usize = 3;
-const MINUTE: Duration = Duration::from_secs(60);
 /// A load that does not come for so long does not come: a connection that is slow to ask needs a while for all of its matches.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -18,22 +13,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub struct Audits {
     open: Vec<Open>,
-    falls: VecDeque<Instant>,
-}
-
-/// Why a match is audited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// The coordinator wants to know.
-    Asked,
-    /// Its deltas have become rare.
-    Fell,
 }
 
 #[derive(Debug)]
 struct Open {
     slot: MatchSlot,
-    cause: Cause,
     since: Instant,
     /// Topics whose load has not come.
     due: Vec<String>,
@@ -48,8 +32,6 @@ struct Open {
 pub struct Closed {
     /// Of which match.
     pub slot: MatchSlot,
-    /// Why it was made.
-    pub cause: Cause,
     /// What it found.
     pub finding: Finding,
     /// Deltas since the loads before.
@@ -57,26 +39,13 @@ pub struct Closed {
 }
 
 impl Audits {
-    /// A match is audited from now on; not where it is already, whose answer then is this one's, too. Whether it is to be subscribed again.
-    pub fn begin(&mut self, slot: MatchSlot, cause: Cause, topics: &[String], now: Instant) -> bool {
-        if let Some(open) = self.open.iter_mut().find(|open| open.slot == slot) {
-            if cause == Cause::Asked {
-                open.cause = cause;
-            }
+    /// A match is audited from now on, unless it is already. Whether it is to be subscribed again.
+    pub fn begin(&mut self, slot: MatchSlot, topics: &[String], now: Instant) -> bool {
+        if self.awaits(slot) {
             return false;
         }
-        if cause == Cause::Fell {
-            self.falls.push_back(now);
-        }
-        let due = topics.to_vec();
-        self.open.push(Open { slot, cause, since: now, due, deltas: 0, nodes: None });
+        self.open.push(Open { slot, since: now, due: topics.to_vec(), deltas: 0, nodes: None });
         true
-    }
-
-    /// Whether one more may be made that nobody asked for.
-    pub fn may_begin(&mut self, now: Instant) -> bool {
-        self.falls.retain(|at| now.saturating_duration_since(*at) < MINUTE);
-        self.falls.len() < FALLS
     }
 
     /// Whether a load of this subscription is one that an audit waits for, or a further one of a branch that it brings.
@@ -134,11 +103,11 @@ impl Open {
             Some(0) => Finding::Whole { deltas: counted(self.deltas) },
             Some(nodes) => Finding::Missed { nodes: counted(nodes) },
         };
-        Closed { slot: self.slot, cause: self.cause, finding, deltas: self.deltas }
+        Closed { slot: self.slot, finding, deltas: self.deltas }
     }
 
     fn give_up(self) -> Closed {
-        Closed { slot: self.slot, cause: self.cause, finding: Finding::Void, deltas: self.deltas }
+        Closed { slot: self.slot, finding: Finding::Void, deltas: self.deltas }
     }
 }
 
@@ -159,7 +128,7 @@ mod tests {
     #[test]
     fn it_is_complete_when_every_topic_has_its_load() {
         let (mut audits, now) = (Audits::default(), Instant::now());
-        assert!(audits.begin(M, Cause::Asked, &topics(&["A", "B"]), now));
+        assert!(audits.begin(M, &topics(&["A", "B"]), now));
         assert!(audits.awaits(M) && !audits.awaits(MatchSlot(5)));
         audits.loaded(M, b"A", Some(0), Some(7));
         assert_eq!(complete(&mut audits), None);
@@ -172,7 +141,7 @@ mod tests {
     #[test]
     fn one_topic_that_misses_something_is_enough() {
         let (mut audits, now) = (Audits::default(), Instant::now());
-        audits.begin(M, Cause::Fell, &topics(&["A", "B"]), now);
+        audits.begin(M, &topics(&["A", "B"]), now);
         audits.loaded(M, b"A", Some(3), Some(1));
         audits.loaded(M, b"B", Some(0), Some(0));
         assert_eq!(complete(&mut audits), Some(Finding::Missed { nodes: 3 }));
@@ -181,44 +150,31 @@ mod tests {
     #[test]
     fn what_was_not_held_on_this_connection_proves_nothing() {
         let (mut audits, now) = (Audits::default(), Instant::now());
-        audits.begin(M, Cause::Asked, &topics(&["A"]), now);
+        audits.begin(M, &topics(&["A"]), now);
         audits.loaded(M, b"A", Some(9), None);
         assert_eq!(complete(&mut audits), Some(Finding::Void));
-        audits.begin(M, Cause::Asked, &topics(&["A"]), now);
+        audits.begin(M, &topics(&["A"]), now);
         audits.loaded(M, b"A", None, Some(4));
         assert_eq!(complete(&mut audits), Some(Finding::Void));
     }
 
     #[test]
-    fn a_second_wish_joins_the_first_and_the_coordinator_gets_its_answer() {
+    fn a_match_is_audited_once_at_a_time() {
         let (mut audits, now) = (Audits::default(), Instant::now());
-        audits.begin(M, Cause::Fell, &topics(&["A"]), now);
-        assert!(!audits.begin(M, Cause::Asked, &topics(&["A"]), now));
-        assert!(!audits.begin(M, Cause::Fell, &topics(&["A"]), now));
-        assert_eq!(audits.removed(M).map(|closed| closed.cause), Some(Cause::Asked));
+        assert!(audits.begin(M, &topics(&["A"]), now));
+        assert!(!audits.begin(M, &topics(&["A"]), now));
+        assert_eq!(audits.removed(M).map(|closed| closed.finding), Some(Finding::Void));
+        assert_eq!(audits.removed(M), None);
     }
 
     #[test]
     fn a_load_that_does_not_come_ends_it_and_so_does_the_end_of_the_connection() {
         let (mut audits, now) = (Audits::default(), Instant::now());
-        audits.begin(M, Cause::Asked, &topics(&["A"]), now);
+        audits.begin(M, &topics(&["A"]), now);
         assert_eq!(audits.late(now + PATIENCE - Duration::from_millis(1)), None);
         assert_eq!(audits.late(now + PATIENCE).map(|closed| closed.finding), Some(Finding::Void));
-        audits.begin(M, Cause::Asked, &topics(&["A"]), now);
+        audits.begin(M, &topics(&["A"]), now);
         assert_eq!(audits.lost().map(|closed| closed.slot), Some(M));
         assert_eq!(audits.lost(), None);
-    }
-
-    #[test]
-    fn falls_are_audited_three_times_a_minute() {
-        let (mut audits, now) = (Audits::default(), Instant::now());
-        for n in 0..3 {
-            assert!(audits.may_begin(now));
-            audits.begin(MatchSlot(n), Cause::Fell, &topics(&["A"]), now);
-        }
-        assert!(!audits.may_begin(now + MINUTE - Duration::from_millis(1)));
-        assert!(audits.may_begin(now + MINUTE));
-        audits.begin(MatchSlot(9), Cause::Asked, &topics(&["A"]), now + MINUTE);
-        assert!(audits.may_begin(now + MINUTE), "what is asked for does not count");
     }
 }

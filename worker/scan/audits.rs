@@ -1,10 +1,10 @@
 //! Audits: a match is subscribed again, and its fresh load is held against what is held of it.
 //!
-//! Asked for by the coordinator, which wants to know whether a connection is served in full; or by this worker itself, where the deltas of a
-//! match have become rare while those of others go on. The load is applied as any other, so what was missing is true from then on. Under
+//! The coordinator asks for it, to know whether a connection is served in full; or the worker does it by itself, where the rate of a match
+//! fell far below its past while others go on. Either way the coordinator gets the finding. The load is applied as any other, so what was missing is true from then on. Under
 //! strategy `dumps` nothing is held that could be compared.
 
-use super::audit::{Audits, Cause, Closed};
+use super::audit::{Audits, Closed};
 use super::book::Followed;
 use super::rate::Together;
 use super::scanner::Scanner;
@@ -18,18 +18,18 @@ impl Scanner {
     /// The coordinator wants to know whether a match misses deltas; it gets an answer in any case.
     pub(super) fn audit_asked(&mut self, id: &MatchId) {
         let Some(slot) = self.book.slot(id) else { return };
-        if !self.audit(slot, Cause::Asked) {
+        if !self.audit(slot) {
             self.tell_audited(slot, Finding::Void);
         }
     }
 
     /// Whether an audit of the match is open now.
-    fn audit(&mut self, slot: MatchSlot, cause: Cause) -> bool {
+    fn audit(&mut self, slot: MatchSlot) -> bool {
         let Some(followed) = self.book.get(slot).filter(|followed| is_held(followed)) else { return false };
         if self.window.is_some() || self.upstream.session_ref().is_none() {
             return false;
         }
-        if self.audits.begin(slot, cause, &followed.topics, Instant::now()) {
+        if self.audits.begin(slot, &followed.topics, Instant::now()) {
             self.renew_subscription(slot);
         }
         true
@@ -80,7 +80,7 @@ impl Scanner {
         }
         for slot in self.book.slots() {
             let fallen = self.book.get(slot).is_some_and(|followed| followed.rate.has_fallen(&together));
-            if fallen && self.audits.may_begin(now) && self.audit(slot, Cause::Fell) {
+            if fallen && self.audit(slot) {
                 self.book.get_mut(slot).into_iter().for_each(|followed| followed.rate.audited());
             }
         }
@@ -89,17 +89,10 @@ impl Scanner {
     fn audited(&mut self, closed: &Closed) {
         let Some(followed) = self.book.get(closed.slot) else { return };
         if let Finding::Missed { nodes } = closed.finding {
-            let why = match closed.cause {
-                Cause::Asked => "the coordinator asked for a fresh load",
-                Cause::Fell => "its deltas had become rare",
-            };
             let (id, deltas) = (followed.key.id.as_str(), closed.deltas);
-            log::warn!(match_id = id, nodes = nodes, deltas = deltas, why = why; "match.missed");
+            log::warn!(match_id = id, nodes = nodes, deltas = deltas; "match.missed");
         }
-        // What the worker wanted to know itself is only told where there is something to tell.
-        if closed.cause == Cause::Asked || matches!(closed.finding, Finding::Missed { .. }) {
-            self.tell_audited(closed.slot, closed.finding);
-        }
+        self.tell_audited(closed.slot, closed.finding);
     }
 
     fn tell_audited(&mut self, slot: MatchSlot, finding: Finding) {

@@ -29,15 +29,8 @@ pub struct Rate {
     age: f64,
     now: f64,
     past: f64,
-    fall: Fall,
-}
-
-/// Whether a match is in a fall for which it was audited.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Fall {
-    #[default]
-    None,
-    Audited,
+    /// It was audited for the fall that it is in.
+    audited: bool,
 }
 
 /// The rates of all matches of a connection together.
@@ -66,14 +59,14 @@ impl Rate {
         let towards = |mean: f64, over: f64| mean + (rate - mean) * (seconds / over.min(self.age)).min(1.0);
         (self.now, self.past) = (towards(self.now, NOW), towards(self.past, PAST));
         if self.now >= self.past * RISEN {
-            self.fall = Fall::None;
+            self.audited = false;
         }
     }
 
     /// Whether it has fallen far below its own past while the others went on, and was not audited for that.
     pub fn has_fallen(&self, all: &Together) -> bool {
         let (others_now, others_past) = (all.now - self.now, all.past - self.past);
-        self.fall == Fall::None
+        !self.audited
             && self.age >= PAST_LEAST
             && self.past >= LEAST
             && self.now < self.past * FAR_BELOW
@@ -83,7 +76,7 @@ impl Rate {
 
     /// It is audited for this fall.
     pub fn audited(&mut self) {
-        self.fall = Fall::Audited;
+        self.audited = true;
     }
 }
 

@@ -32,9 +32,10 @@ impl World {
         match message {
             ToWorker::FollowList => {
                 worker.seen += 1;
-                // Two torn loads in a row are believed, so only the first may be torn.
-                let first = !std::mem::replace(&mut worker.list, true);
-                let torn = first && self.chance(10);
+                worker.list = true;
+                // A torn load that is to confirm another is believed.
+                let confirms = self.pool.feeds[usize::from(feed.0)].list.is_confirming();
+                let torn = !confirms && self.chance(10);
                 self.send_load(slot, torn);
             }
             ToWorker::UnfollowList => {

@@ -3,13 +3,13 @@
 //! A match that gets no load where others do is taken away from there and tried elsewhere; one that is live is moved with a
 //! second seat, as ever. Where the configuration names what the server does above its cap, nothing is learned.
 
-use super::cap::{Refusal, Trial};
-use super::config::Learning;
-use super::feed::FirstList;
-use super::matches::{Place, Seat};
-use super::notice::{CapNews, Notice};
-use super::slot::{Pulse, Slot};
-use super::{Action, Pool};
+use super::super::config::Learning;
+use super::super::feed::FirstList;
+use super::super::matches::{Place, Seat};
+use super::super::notice::{CapNews, Notice};
+use super::super::slot::{Pulse, Slot};
+use super::super::{Action, Pool};
+use super::learner::{Probe, Refusal};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use touchline_common::ipc::messages::worker::{ConnectionState, LostWith, MatchState, ReleaseReason};
@@ -17,28 +17,27 @@ use touchline_common::model::{FeedId, MatchKey, SlotId};
 
 /// A connection on which nothing came for this long although loads are missing does not give them.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// A trial is believed after the connection held more for so long.
+/// A probe is believed after the connection held more for so long.
 const HELD_FOR: Duration = Duration::from_secs(5);
 
 impl Pool {
     /// What one connection of the feed may hold, as far as is known.
-    pub(super) fn cap(&self, feed: FeedId) -> u32 {
+    pub(in crate::pool) fn cap(&self, feed: FeedId) -> u32 {
         self.feed(feed).map_or(0, |feed| feed.learner.cap())
     }
 
     /// What this connection may hold at the moment.
-    pub(super) fn cap_at(&self, feed: FeedId, slot: SlotId) -> u32 {
-        let Some(feed) = self.feed(feed) else { return 0 };
-        feed.learner.cap_of(slot).0.min(feed.auditor.cap_of(slot).unwrap_or(u32::MAX))
+    pub(in crate::pool) fn cap_at(&self, feed: FeedId, slot: SlotId) -> u32 {
+        self.feed(feed).map_or(0, |feed| feed.learner.cap_of(slot).0)
     }
 
     /// Whether some connection of the feed may be above what it may hold.
-    pub(super) fn may_be_above(&self, feed: FeedId) -> bool {
-        self.feed(feed).is_some_and(|feed| feed.learner.limits() || feed.auditor.suspected().is_some())
+    pub(in crate::pool) fn may_be_above(&self, feed: FeedId) -> bool {
+        self.feed(feed).is_some_and(|feed| feed.learner.limits())
     }
 
     /// Signs of a lower cap, what is above it, and whether more is granted by now.
-    pub(super) fn tick_caps(&mut self, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn tick_caps(&mut self, out: &mut Vec<Action>) {
         for feed in self.feed_ids() {
             if !self.learns(feed) {
                 continue;
@@ -61,11 +60,11 @@ impl Pool {
         }
     }
 
-    pub(super) fn learns(&self, feed: FeedId) -> bool {
+    pub(in crate::pool) fn learns(&self, feed: FeedId) -> bool {
         self.config.feed(feed).is_some_and(|plan| plan.learning == Learning::Auto)
     }
 
-    pub(super) fn slots_of(&self, feed: FeedId) -> Vec<SlotId> {
+    pub(in crate::pool) fn slots_of(&self, feed: FeedId) -> Vec<SlotId> {
         self.slots.iter().filter(|slot| slot.feed == Some(feed)).map(|slot| slot.id).collect()
     }
 
@@ -104,7 +103,7 @@ impl Pool {
     }
 
     /// Whether nothing changed on a connection for so long, with everything asked that was to be asked.
-    pub(super) fn is_quiet(&self, slot: &Slot, time: Duration) -> bool {
+    pub(in crate::pool) fn is_quiet(&self, slot: &Slot, time: Duration) -> bool {
         slot.life.is_ready()
             && slot.pulse == Pulse::Regular
             && slot.connection == ConnectionState::Up
@@ -136,7 +135,7 @@ impl Pool {
     }
 
     /// A match got its load: that may prove what was suspected of another connection.
-    pub(super) fn note_load(&mut self, key: &MatchKey, slot: SlotId, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn note_load(&mut self, key: &MatchKey, slot: SlotId, out: &mut Vec<Action>) {
         let now = self.now;
         let Some(feed) = self.feed_mut(key.feed) else { return };
         if let Some(cap) = feed.learner.loaded(key, slot, now) {
@@ -150,7 +149,7 @@ impl Pool {
     }
 
     /// A connection was lost: with much asked and not all answered that is a sign.
-    pub(super) fn note_loss(&mut self, slot: SlotId, lost: LostWith, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn note_loss(&mut self, slot: SlotId, lost: LostWith, out: &mut Vec<Action>) {
         let now = self.now;
         let Some(feed) = self.slot(slot).and_then(|slot| slot.feed).filter(|feed| self.learns(*feed)) else {
             return;
@@ -173,16 +172,22 @@ impl Pool {
         whole.map(|slot| slot.report.loaded).max().unwrap_or(0)
     }
 
-    pub(super) fn say_learned(&mut self, feed: FeedId, cap: u32, why: &'static str, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn say_learned(
+        &mut self,
+        feed: FeedId,
+        cap: u32,
+        why: &'static str,
+        out: &mut Vec<Action>,
+    ) {
         let configured = self.config.feed(feed).map_or(0, |plan| plan.cap);
         out.push(Action::Notice(Notice::Cap { feed, news: CapNews::Learned { cap, configured, why } }));
         self.placement_due = true;
         out.push(Action::SaveState);
     }
 
-    /// The matches by which a worker is above its cap and which have no second seat yet: those that are to be tried elsewhere, then
-    /// the newest first.
-    pub(super) fn surplus(&self, slot: &Slot) -> Vec<MatchKey> {
+    /// The matches by which a worker is above its cap and which have no second seat yet: those that miss deltas, then the
+    /// newest first.
+    pub(in crate::pool) fn surplus(&self, slot: &Slot) -> Vec<MatchKey> {
         let Some(feed) = slot.feed.filter(|_| slot.life.works()) else { return Vec::new() };
         let (Some(state), Some(plan)) = (self.feed(feed), self.config.feed(feed)) else { return Vec::new() };
         let mut over = slot.will_hold(plan.own_subscriptions).saturating_sub(self.cap_at(feed, slot.id));
@@ -195,7 +200,7 @@ impl Pool {
             let Place::Placed { owner, candidate } = &a_match.place else { continue };
             match (owner.slot == slot.id, candidate) {
                 (true, None) => {
-                    let stays = !state.auditor.is_witness(key);
+                    let stays = !state.auditor.is_surplus(key);
                     seats.push((stays, owner.has_load(), std::cmp::Reverse(owner.first_epoch), key));
                 }
                 // On its way out already.
@@ -238,23 +243,23 @@ impl Pool {
     fn try_for_more(&mut self, feed: FeedId, out: &mut Vec<Action>) {
         let now = self.now;
         let Some(state) = self.feed(feed) else { return };
-        if let Some(trial) = state.learner.trial() {
-            return self.judge_trial(feed, trial, out);
+        if let Some(probe) = state.learner.probe() {
+            return self.judge_probe(feed, probe, out);
         }
-        if !state.learner.may_try(now) || state.first != FirstList::Placed || !self.may_overlap(feed) {
+        if !state.learner.may_probe(now) || state.first != FirstList::Placed || !self.may_overlap(feed) {
             return;
         }
         let plan = self.full_slot(feed).and_then(|to| Some((to, self.spare_match(feed, to)?)));
         let Some((to, key)) = plan else {
             if let Some(feed) = self.feed_mut(feed) {
-                feed.learner.try_later(now);
+                feed.learner.probe_later(now);
             }
             return;
         };
         let cap = state.learner.cap() + self.matches.get(&key).map_or(0, |a_match| a_match.need.count());
         let Some(generation) = self.slot(to).map(|slot| slot.life.generation) else { return };
         if let Some(feed) = self.feed_mut(feed) {
-            feed.learner.try_above(to, generation, cap, now);
+            feed.learner.probe_above(to, generation, cap, now);
         }
         out.push(Action::Notice(Notice::Cap { feed, news: CapNews::Tried { worker: to, cap } }));
         if let Some(from) = self.owner_slot(&key) {
@@ -262,24 +267,24 @@ impl Pool {
         }
     }
 
-    fn judge_trial(&mut self, feed: FeedId, trial: Trial, out: &mut Vec<Action>) {
+    fn judge_probe(&mut self, feed: FeedId, probe: Probe, out: &mut Vec<Action>) {
         let holds = self
-            .slot(trial.slot)
-            .is_some_and(|slot| slot.report.loaded >= trial.cap && self.is_quiet(slot, HELD_FOR));
+            .slot(probe.slot)
+            .is_some_and(|slot| slot.report.loaded >= probe.cap && self.is_quiet(slot, HELD_FOR));
         if !holds {
             return;
         }
         let now = self.now;
         if let Some(feed) = self.feed_mut(feed) {
-            feed.learner.trial_audited(now);
+            feed.learner.probe_audited(now);
         }
-        self.audit_trial(feed, trial.slot, out);
+        self.audit_probe(feed, probe.slot, out);
     }
 
     /// The connection that was to hold more is served in full.
-    pub(super) fn trial_held(&mut self, feed: FeedId, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn probe_held(&mut self, feed: FeedId, out: &mut Vec<Action>) {
         let now = self.now;
-        let held = self.feed_mut(feed).and_then(|feed| feed.learner.trial_held(now));
+        let held = self.feed_mut(feed).and_then(|feed| feed.learner.probe_held(now));
         if let Some(cap) = held {
             out.push(Action::Notice(Notice::Cap { feed, news: CapNews::Raised { cap } }));
             out.push(Action::SaveState);

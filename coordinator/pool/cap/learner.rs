@@ -5,7 +5,7 @@
 //! the same match gets its load on another connection: a page without content gets none anywhere, and is left alone for
 //! `IGNORED_FOR`. A third sign is that deltas are missing; that is looked for by `audit`. What was learned is tried again from time to time, one match at a time. Called by `caps`.
 
-use super::placement::SlotCap;
+use super::super::placement::SlotCap;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 use touchline_common::model::{Generation, MatchKey, SlotId};
@@ -29,13 +29,13 @@ const RETRY_LAST: Duration = Duration::from_secs(7_200);
 /// After an attempt that succeeded, the next.
 const RETRY_AGAIN: Duration = Duration::from_secs(60);
 /// An attempt that is not settled by then has failed.
-const TRIAL_FOR: Duration = Duration::from_secs(20);
+const PROBE_FOR: Duration = Duration::from_secs(20);
 /// One that has its loads and is not known by then to get all deltas has failed, too.
 const AUDITED_FOR: Duration = Duration::from_secs(60);
 
 /// What is known of a feed's cap.
 #[derive(Debug)]
-pub(super) struct Learner {
+pub(in crate::pool) struct Learner {
     configured: u32,
     learned: Option<u32>,
     learned_at: Duration,
@@ -45,12 +45,12 @@ pub(super) struct Learner {
     refusals: VecDeque<Refusal>,
     retry_at: Duration,
     retry_after: Duration,
-    trial: Option<Trial>,
+    probe: Option<Probe>,
 }
 
 /// By what a connection above the cap is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sign {
+pub(in crate::pool) enum Sign {
     /// It is lost, or lacks loads.
     Loads,
     /// It has its loads, and lacks deltas.
@@ -71,27 +71,27 @@ struct Suspicion {
 
 /// A connection that was lost while it was asked for more than it had answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) at: Duration,
-    pub(super) asked: u32,
-    pub(super) granted: u32,
+pub(in crate::pool) struct Refusal {
+    pub(in crate::pool) at: Duration,
+    pub(in crate::pool) asked: u32,
+    pub(in crate::pool) granted: u32,
     /// How long before something was last asked.
-    pub(super) quiet: Duration,
+    pub(in crate::pool) quiet: Duration,
 }
 
 /// A connection that holds more than was learned, for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Trial {
-    pub(super) slot: SlotId,
-    pub(super) generation: Generation,
-    pub(super) cap: u32,
-    pub(super) until: Duration,
-    pub(super) stage: Stage,
+pub(in crate::pool) struct Probe {
+    pub(in crate::pool) slot: SlotId,
+    pub(in crate::pool) generation: Generation,
+    pub(in crate::pool) cap: u32,
+    pub(in crate::pool) until: Duration,
+    pub(in crate::pool) stage: Stage,
 }
 
-/// How far a trial is.
+/// How far a probe is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(in crate::pool) enum Stage {
     /// The connection is being filled.
     Filling,
     /// It has its loads; whether it also gets its deltas is being found out.
@@ -100,7 +100,7 @@ pub(super) enum Stage {
 
 impl Learner {
     /// `known`: what an earlier run learned.
-    pub(super) fn new(configured: u32, known: Option<u32>) -> Self {
+    pub(in crate::pool) fn new(configured: u32, known: Option<u32>) -> Self {
         Learner {
             configured,
             learned: known.filter(|cap| (1..configured).contains(cap)),
@@ -111,43 +111,43 @@ impl Learner {
             refusals: VecDeque::new(),
             retry_at: RETRY_FIRST,
             retry_after: RETRY_FIRST,
-            trial: None,
+            probe: None,
         }
     }
 
     /// The cap that was learned, if it is below the configured one.
-    pub(super) fn learned(&self) -> Option<u32> {
+    pub(in crate::pool) fn learned(&self) -> Option<u32> {
         self.learned
     }
 
     /// What a connection of the feed may hold.
-    pub(super) fn cap(&self) -> u32 {
+    pub(in crate::pool) fn cap(&self) -> u32 {
         self.learned.unwrap_or(self.configured)
     }
 
     /// What this connection may hold.
-    pub(super) fn cap_of(&self, slot: SlotId) -> SlotCap {
-        let tried = self.trial.filter(|trial| trial.slot == slot).map(|trial| trial.cap);
+    pub(in crate::pool) fn cap_of(&self, slot: SlotId) -> SlotCap {
+        let tried = self.probe.filter(|probe| probe.slot == slot).map(|probe| probe.cap);
         let suspected = self.suspicions.iter().find(|of| of.slot == slot).map(|of| of.granted);
         SlotCap(tried.unwrap_or(self.cap()).min(suspected.unwrap_or(u32::MAX)))
     }
 
     /// Whether some connection may be above what it may hold.
-    pub(super) fn limits(&self) -> bool {
+    pub(in crate::pool) fn limits(&self) -> bool {
         self.learned.is_some()
     }
 
-    pub(super) fn is_suspected(&self, slot: SlotId) -> bool {
+    pub(in crate::pool) fn is_suspected(&self, slot: SlotId) -> bool {
         self.suspicions.iter().any(|of| of.slot == slot)
     }
 
     /// Whether a match without a load says nothing: it is being tried elsewhere, or got none there either.
-    pub(super) fn is_ignored(&self, key: &MatchKey) -> bool {
+    pub(in crate::pool) fn is_ignored(&self, key: &MatchKey) -> bool {
         self.ignored.contains_key(key) || self.suspicions.iter().any(|of| of.keys.contains(key))
     }
 
     /// A connection gave so many loads and not those of `keys`; they are tried elsewhere from now on.
-    pub(super) fn suspect(
+    pub(in crate::pool) fn suspect(
         &mut self,
         slot: SlotId,
         generation: Generation,
@@ -159,25 +159,25 @@ impl Learner {
     }
 
     /// A match got its load on this connection. Gives the cap if that proves a suspicion against another.
-    pub(super) fn loaded(&mut self, key: &MatchKey, at: SlotId, now: Duration) -> Option<u32> {
+    pub(in crate::pool) fn loaded(&mut self, key: &MatchKey, at: SlotId, now: Duration) -> Option<u32> {
         self.ignored.remove(key);
         let proven = self.suspicions.iter().position(|of| of.slot != at && of.keys.contains(key))?;
         let suspicion = self.suspicions.swap_remove(proven);
-        if self.trial.is_some_and(|trial| trial.slot == suspicion.slot) {
-            self.trial_failed(now);
+        if self.probe.is_some_and(|probe| probe.slot == suspicion.slot) {
+            self.probe_failed(now);
             return None;
         }
         self.learn(suspicion.granted, Sign::Loads, now)
     }
 
     /// A connection serves so many in full and not more, as was proven on another. Gives the cap if that is a lower one.
-    pub(super) fn thinned(&mut self, granted: u32, now: Duration) -> Option<u32> {
+    pub(in crate::pool) fn thinned(&mut self, granted: u32, now: Duration) -> Option<u32> {
         self.learn(granted, Sign::Deltas, now)
     }
 
     /// Some connection holds so much, with every load: less than that is no cap, unless deltas were the sign. Gives the new one if
     /// that disproves what was learned.
-    pub(super) fn held(&mut self, held: u32) -> Option<u32> {
+    pub(in crate::pool) fn held(&mut self, held: u32) -> Option<u32> {
         self.refusals.retain(|of| of.asked > held);
         match self.sign {
             Sign::Loads => self.disproved(held),
@@ -186,7 +186,7 @@ impl Learner {
     }
 
     /// The same where it is proven that no deltas are missing.
-    pub(super) fn served(&mut self, held: u32) -> Option<u32> {
+    pub(in crate::pool) fn served(&mut self, held: u32) -> Option<u32> {
         match self.sign {
             Sign::Loads => None,
             Sign::Deltas => self.disproved(held),
@@ -194,7 +194,7 @@ impl Learner {
     }
 
     fn disproved(&mut self, held: u32) -> Option<u32> {
-        if self.learned.is_none_or(|learned| learned >= held) || self.trial.is_some() {
+        if self.learned.is_none_or(|learned| learned >= held) || self.probe.is_some() {
             return None;
         }
         self.learned = (held < self.configured).then_some(held);
@@ -203,10 +203,10 @@ impl Learner {
 
     /// A connection was lost soon after it was asked for more. `elsewhere`: what another one of the feed holds at the moment.
     /// Gives the cap if that proves one.
-    pub(super) fn refused(&mut self, slot: SlotId, refusal: Refusal, elsewhere: u32) -> Option<u32> {
+    pub(in crate::pool) fn refused(&mut self, slot: SlotId, refusal: Refusal, elsewhere: u32) -> Option<u32> {
         let now = refusal.at;
-        if self.trial.is_some_and(|trial| trial.slot == slot) {
-            self.trial_failed(now);
+        if self.probe.is_some_and(|probe| probe.slot == slot) {
+            self.probe_failed(now);
             return None;
         }
         // A server that answered nothing has another trouble than a cap; and what another connection holds is granted.
@@ -239,7 +239,7 @@ impl Learner {
     }
 
     /// What time settles: matches that got no load elsewhere either are ignored, an attempt that lasts too long has failed.
-    pub(super) fn tick(&mut self, now: Duration) {
+    pub(in crate::pool) fn tick(&mut self, now: Duration) {
         self.ignored.retain(|_, until| *until > now);
         let (over, on): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.suspicions).into_iter().partition(|of| of.until <= now);
@@ -247,75 +247,89 @@ impl Learner {
         for suspicion in over {
             self.ignored.extend(suspicion.keys.into_iter().map(|key| (key, now + IGNORED_FOR)));
         }
-        match self.trial.filter(|trial| trial.until <= now).map(|trial| trial.stage) {
-            Some(Stage::Filling) => self.trial_failed(now),
+        match self.probe.filter(|probe| probe.until <= now).map(|probe| probe.stage) {
+            Some(Stage::Filling) => self.probe_failed(now),
             // Its loads alone are not believed.
-            Some(Stage::Audited) => self.trial_thinned(now),
+            Some(Stage::Audited) => self.probe_thinned(now),
             None => {}
         }
     }
 
     /// A process is gone: what was thought of its connection is void.
-    pub(super) fn gone(&mut self, slot: SlotId, generation: Generation) {
+    pub(in crate::pool) fn gone(&mut self, slot: SlotId, generation: Generation) {
         self.suspicions.retain(|of| (of.slot, of.generation) != (slot, generation));
-        self.trial = self.trial.filter(|trial| (trial.slot, trial.generation) != (slot, generation));
+        self.probe = self.probe.filter(|probe| (probe.slot, probe.generation) != (slot, generation));
     }
 
     /// Whether some connection is under suspicion, or holds more for a while.
-    pub(super) fn is_learning(&self) -> bool {
-        self.trial.is_some() || !self.suspicions.is_empty()
+    pub(in crate::pool) fn is_learning(&self) -> bool {
+        self.probe.is_some() || !self.suspicions.is_empty()
     }
 
     /// Whether it is time to see if the server grants more by now.
-    pub(super) fn may_try(&self, now: Duration) -> bool {
-        self.learned.is_some() && self.trial.is_none() && self.suspicions.is_empty() && now >= self.retry_at
+    pub(in crate::pool) fn may_probe(&self, now: Duration) -> bool {
+        self.learned.is_some() && self.probe.is_none() && self.suspicions.is_empty() && now >= self.retry_at
     }
 
     /// This connection may hold so much for a while.
-    pub(super) fn try_above(&mut self, slot: SlotId, generation: Generation, cap: u32, now: Duration) {
+    pub(in crate::pool) fn probe_above(
+        &mut self,
+        slot: SlotId,
+        generation: Generation,
+        cap: u32,
+        now: Duration,
+    ) {
         let cap = cap.min(self.configured);
-        self.trial = Some(Trial { slot, generation, cap, until: now + TRIAL_FOR, stage: Stage::Filling });
+        self.probe = Some(Probe { slot, generation, cap, until: now + PROBE_FOR, stage: Stage::Filling });
     }
 
     /// No connection could be filled to try: later.
-    pub(super) fn try_later(&mut self, now: Duration) {
+    pub(in crate::pool) fn probe_later(&mut self, now: Duration) {
         self.retry_at = now + RETRY_AGAIN;
     }
 
-    pub(super) fn trial(&self) -> Option<Trial> {
-        self.trial
+    pub(in crate::pool) fn probe(&self) -> Option<Probe> {
+        self.probe
     }
 
     /// The connection that was to hold more does. Gives the new cap.
-    pub(super) fn trial_held(&mut self, now: Duration) -> Option<u32> {
-        let trial = self.trial.take()?;
-        self.learned = (trial.cap < self.configured).then_some(trial.cap);
+    pub(in crate::pool) fn probe_held(&mut self, now: Duration) -> Option<u32> {
+        let probe = self.probe.take()?;
+        self.learned = (probe.cap < self.configured).then_some(probe.cap);
         self.retry_after = RETRY_FIRST;
         self.retry_at = now + RETRY_AGAIN;
-        Some(trial.cap)
+        Some(probe.cap)
     }
 
     /// The connection that was to hold more does, and is audited from now on: that may take longer.
-    pub(super) fn trial_audited(&mut self, now: Duration) {
-        if let Some(trial) = self.trial.as_mut().filter(|trial| trial.stage == Stage::Filling) {
-            trial.until = now + AUDITED_FOR;
-            trial.stage = Stage::Audited;
+    pub(in crate::pool) fn probe_audited(&mut self, now: Duration) {
+        if let Some(probe) = self.probe.as_mut().filter(|probe| probe.stage == Stage::Filling) {
+            probe.until = now + AUDITED_FOR;
+            probe.stage = Stage::Audited;
         }
     }
 
     /// The connection that was to hold more does, but lacks deltas.
-    pub(super) fn trial_thinned(&mut self, now: Duration) {
+    pub(in crate::pool) fn probe_thinned(&mut self, now: Duration) {
         self.sign = Sign::Deltas;
-        self.trial_failed(now);
+        self.probe_failed(now);
+    }
+
+    /// What was taken for a surplus misses deltas where fewer are held, too. Gives the cap that holds again.
+    pub(in crate::pool) fn thinning_unproven(&mut self) -> Option<u32> {
+        (self.sign == Sign::Deltas).then(|| {
+            (self.learned, self.sign) = (None, Sign::Loads);
+            self.cap()
+        })
     }
 
     /// By what the learned cap is known.
-    pub(super) fn sign(&self) -> Sign {
+    pub(in crate::pool) fn sign(&self) -> Sign {
         self.sign
     }
 
-    fn trial_failed(&mut self, now: Duration) {
-        self.trial = None;
+    fn probe_failed(&mut self, now: Duration) {
+        self.probe = None;
         self.retry_after = (self.retry_after * 2).min(RETRY_LAST);
         self.retry_at = now + self.retry_after;
     }
@@ -440,28 +454,28 @@ mod tests {
     #[test]
     fn more_is_tried_after_a_while_and_believed_when_it_holds() {
         let mut learner = Learner::new(50, Some(37));
-        assert!(!learner.may_try(s(599)) && learner.may_try(s(600)));
-        learner.try_above(SlotId(1), Generation(1), 38, s(600));
+        assert!(!learner.may_probe(s(599)) && learner.may_probe(s(600)));
+        learner.probe_above(SlotId(1), Generation(1), 38, s(600));
         assert_eq!((learner.cap_of(SlotId(1)), learner.cap_of(SlotId(2))), (SlotCap(38), SlotCap(37)));
-        assert_eq!(learner.trial_held(s(606)), Some(38));
+        assert_eq!(learner.probe_held(s(606)), Some(38));
         assert_eq!(learner.learned(), Some(38));
-        assert!(!learner.may_try(s(665)) && learner.may_try(s(666)));
+        assert!(!learner.may_probe(s(665)) && learner.may_probe(s(666)));
     }
 
     #[test]
-    fn a_trial_that_fails_changes_nothing_and_the_next_waits_twice_as_long() {
+    fn a_probe_that_fails_changes_nothing_and_the_next_waits_twice_as_long() {
         let mut learner = Learner::new(50, Some(37));
-        learner.try_above(SlotId(1), Generation(1), 38, s(600));
+        learner.probe_above(SlotId(1), Generation(1), 38, s(600));
         assert_eq!(learner.refused(SlotId(1), refusal(601, 38, 37), 0), None);
-        assert_eq!((learner.learned(), learner.trial()), (Some(37), None));
-        assert!(!learner.may_try(s(1_800)) && learner.may_try(s(1_801)));
-        learner.try_above(SlotId(1), Generation(1), 38, s(1_801));
+        assert_eq!((learner.learned(), learner.probe()), (Some(37), None));
+        assert!(!learner.may_probe(s(1_800)) && learner.may_probe(s(1_801)));
+        learner.probe_above(SlotId(1), Generation(1), 38, s(1_801));
         learner.tick(s(1_821));
-        assert_eq!(learner.trial(), None);
-        assert!(!learner.may_try(s(4_220)) && learner.may_try(s(4_221)));
+        assert_eq!(learner.probe(), None);
+        assert!(!learner.may_probe(s(4_220)) && learner.may_probe(s(4_221)));
         let mut raised = Learner::new(38, Some(37));
-        raised.try_above(SlotId(1), Generation(1), 39, s(1));
-        raised.trial_held(s(2));
+        raised.probe_above(SlotId(1), Generation(1), 39, s(1));
+        raised.probe_held(s(2));
         assert_eq!((raised.learned(), raised.cap()), (None, 38), "as configured");
     }
 
@@ -469,12 +483,12 @@ mod tests {
     fn what_was_thought_of_a_process_ends_with_it() {
         let mut learner = Learner::new(50, Some(40));
         learner.suspect(SlotId(1), Generation(1), 37, keys(&["a"]), s(3));
-        learner.try_above(SlotId(2), Generation(4), 41, s(3));
+        learner.probe_above(SlotId(2), Generation(4), 41, s(3));
         learner.gone(SlotId(1), Generation(1));
         learner.gone(SlotId(2), Generation(3));
-        assert!(!learner.is_suspected(SlotId(1)) && learner.trial().is_some());
+        assert!(!learner.is_suspected(SlotId(1)) && learner.probe().is_some());
         learner.gone(SlotId(2), Generation(4));
-        assert_eq!(learner.trial(), None);
+        assert_eq!(learner.probe(), None);
         assert_eq!(learner.loaded(&key("a"), SlotId(3), s(4)), None);
     }
 }
