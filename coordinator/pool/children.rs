@@ -3,10 +3,10 @@
 use super::deaths::{Evidence, LastSeen};
 use super::input::{Child, Exit, Usage, Work};
 use super::life::{Departure, Event, Outcome};
-use super::matches::{Crash, Place, Switch};
 use super::notice::Notice;
 use super::slot::{Data, Pulse, Slot, Suspect};
 use super::{Action, MatchSource, Overlap, Pool, Signal, millis};
+use crate::pool::catalog::matches::{Assignment, Crash, Switch};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use touchline_common::ipc::PROTO;
@@ -285,22 +285,23 @@ impl Pool {
 
     fn suspect(&mut self, key: &MatchKey, crash: Crash, out: &mut Vec<Action>) {
         let window = self.config.timing.suspicion;
-        let Some(a_match) = self.matches.get_mut(key) else { return };
+        let Some(mut a_match) = self.catalog.matches.edit(key) else { return };
         a_match.crashes.retain(|old| old.at + window >= crash.at);
         let other = a_match.crashes.iter().any(|old| old.is_another(&crash));
         a_match.crashes.push(crash);
-        if other && !matches!(a_match.place, Place::Quarantined) {
+        let quarantined = matches!(a_match.assignment, Assignment::Quarantined);
+        drop(a_match);
+        if other && !quarantined {
             self.quarantine(key, crash.slot, out);
         }
     }
 
     fn quarantine(&mut self, key: &MatchKey, worker: SlotId, out: &mut Vec<Action>) {
         self.unplace(key, ReleaseReason::Moved, out);
-        self.dequeue(key);
-        let Some(a_match) = self.matches.get_mut(key) else { return };
-        a_match.place = Place::Quarantined;
-        self.quarantined += 1;
-        self.untold.insert(key.clone());
+        let Some(mut a_match) = self.catalog.matches.edit(key) else { return };
+        a_match.assignment = Assignment::Quarantined;
+        a_match.recorder.reported = false;
+        drop(a_match);
         out.push(Action::Notice(Notice::Quarantined { key: key.clone(), worker }));
     }
 
@@ -331,21 +332,21 @@ impl Pool {
     }
 
     fn suspect_at(&self, key: &MatchKey, slot: SlotId, generation: Generation) -> Option<Suspect> {
-        let Place::Placed { owner, candidate } = &self.matches.get(key)?.place else { return None };
+        let Assignment::Assigned { owner, candidate } = &self.catalog.matches.get(key)?.assignment else {
+            return None;
+        };
         let mut seats = std::iter::once(owner).chain(candidate);
         let seat = seats.find(|seat| (seat.slot, seat.generation) == (slot, generation))?;
         Some(Suspect { key: key.clone(), epochs: seat.first_epoch..=seat.epoch })
     }
 
     fn lose_seat(&mut self, key: &MatchKey, slot: SlotId, generation: Generation, out: &mut Vec<Action>) {
-        let Some(a_match) = self.matches.get_mut(key) else { return };
-        let Place::Placed { owner, candidate } = &mut a_match.place else { return };
-        let here = |seat: &super::matches::Seat| (seat.slot, seat.generation) == (slot, generation);
-        if candidate.take_if(|seat| here(seat)).is_some() {
-            self.moving.remove(key);
-            return;
-        }
-        if !here(owner) {
+        let Some(mut edit) = self.catalog.matches.edit(key) else { return };
+        let a_match = &mut *edit;
+        let Assignment::Assigned { owner, candidate } = &mut a_match.assignment else { return };
+        let here =
+            |seat: &crate::pool::catalog::matches::Seat| (seat.slot, seat.generation) == (slot, generation);
+        if candidate.take_if(|seat| here(seat)).is_some() || !here(owner) {
             return;
         }
         match candidate.take() {
@@ -353,14 +354,13 @@ impl Pool {
                 seat.switch = Switch::Sent;
                 let epoch = seat.epoch;
                 *owner = seat;
-                a_match.predecessor = Owner::Dead;
-                self.moving.remove(key);
+                a_match.recorder.predecessor = Owner::Dead;
+                drop(edit);
                 let switch = ToRecorder::Switch { key: key.clone(), epoch, owner: Owner::Dead };
                 self.tell_recorder(switch, out);
             }
             None => {
-                self.renew.remove(key);
-                self.removed.remove(key);
+                drop(edit);
                 self.enqueue(key);
             }
         }

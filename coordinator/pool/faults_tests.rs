@@ -141,7 +141,11 @@ fn a_silent_workers_matches_get_candidates_and_the_recorder_decides() {
 
 /// The worker of the match's newest seat.
 fn newest_seat(bed: &Bed, id: &str) -> u16 {
-    let matches::Place::Placed { owner, candidate } = &bed.pool.matches[&key(id)].place else { panic!() };
+    let Assignment::Assigned { owner, candidate } =
+        &bed.pool.catalog.matches.get(&key(id)).unwrap().assignment
+    else {
+        panic!()
+    };
     candidate.as_ref().unwrap_or(owner).slot.0
 }
 

@@ -13,8 +13,6 @@ pub(super) struct Feed {
     /// Who follows the list.
     pub(super) holder: Option<(SlotId, Generation)>,
     pub(super) first: FirstList,
-    /// Topics of the matches that wait.
-    pub(super) waiting_topics: u32,
     /// Some match did not find a place when it was last tried.
     pub(super) blocked: bool,
     pub(super) budget: Budget,

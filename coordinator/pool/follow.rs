@@ -3,14 +3,16 @@
 use super::feed::FirstList;
 use super::filter;
 use super::list::ListStep;
-use super::matches::{Delisted, Ended, Ending, Match, Need, Place};
 use super::notice::Notice;
 use super::placement;
 use super::slot::Pulse;
 use super::{Action, Pool};
+use crate::pool::catalog::ended::{EndedMatch, Releasing};
+use crate::pool::catalog::matches::{Assignment, Delisted, Match, Need};
+use crate::pool::catalog::table::Mark;
 use std::collections::BTreeSet;
 use std::time::Duration;
-use touchline_common::ipc::messages::recorder::{Owner, ToRecorder};
+use touchline_common::ipc::messages::recorder::ToRecorder;
 use touchline_common::ipc::messages::worker::{ListChange, MatchState, ReleaseReason, ToWorker};
 use touchline_common::model::{FeedId, Generation, Listing, MatchId, MatchKey, SlotId};
 
@@ -113,7 +115,7 @@ impl Pool {
     }
 
     fn list_loaded(&mut self, feed: FeedId, out: &mut Vec<Action>) {
-        let followed = self.matches.keys().filter(|key| key.feed == feed).count();
+        let followed = self.catalog.matches.keys_of(feed).count();
         let Some(state) = self.feed_mut(feed) else { return };
         if state.first == FirstList::Awaited {
             state.first = FirstList::Placing;
@@ -140,18 +142,14 @@ impl Pool {
             return;
         }
         let wanted: BTreeSet<&MatchId> = ids.iter().collect();
-        let left: Vec<MatchKey> = self
-            .matches
-            .keys()
-            .filter(|key| key.feed == feed && !wanted.contains(&key.id))
-            .cloned()
-            .collect();
+        let of_feed = self.catalog.matches.keys_of(feed);
+        let left: Vec<MatchKey> = of_feed.filter(|key| !wanted.contains(&key.id)).cloned().collect();
         for key in left {
             self.end(&key, "it is not named any more", out);
         }
         for id in ids {
             let key = MatchKey { feed, id: id.clone() };
-            if !self.matches.contains_key(&key) {
+            if !self.catalog.matches.contains(&key) {
                 self.add_match(&key, Listing::default());
             }
         }
@@ -163,46 +161,40 @@ impl Pool {
     fn listed(&mut self, key: &MatchKey, listing: Listing, out: &mut Vec<Action>) {
         let Some(plan) = self.config.feed(key.feed) else { return };
         let follows = filter::follows(&plan.only, &plan.skip, &listing);
-        match self.matches.get_mut(key) {
-            None if follows => self.add_match(key, listing),
-            None => {}
-            Some(a_match) => {
-                if a_match.delisted.take().is_some() {
-                    self.delisted.remove(key);
-                }
-                let waits = matches!(a_match.place, Place::Waiting);
-                if waits && !follows && !a_match.was_placed {
-                    self.end(key, "it is filtered out", out);
-                    return;
-                }
-                if a_match.listing != listing {
-                    self.relist(key, &listing, out);
-                }
+        let Some(mut a_match) = self.catalog.matches.edit(key) else {
+            if follows {
+                self.add_match(key, listing);
             }
+            return;
+        };
+        a_match.delisted = None;
+        let waits = matches!(a_match.assignment, Assignment::Waiting);
+        let unwanted = waits && !follows && !a_match.recorder.has_ledger;
+        let changed = a_match.listing != listing;
+        drop(a_match);
+        if unwanted {
+            self.end(key, "it is filtered out", out);
+        } else if changed {
+            self.relist(key, &listing, out);
         }
     }
 
     fn relist(&mut self, key: &MatchKey, listing: &Listing, out: &mut Vec<Action>) {
         let need = self.need(key, listing);
-        let Some(a_match) = self.matches.get_mut(key) else { return };
+        let Some(mut a_match) = self.catalog.matches.edit(key) else { return };
         a_match.listing.clone_from(listing);
-        let seats: Vec<SlotId> = match &a_match.place {
-            Place::Placed { owner, candidate } => {
-                std::iter::once(owner.slot).chain(candidate.as_ref().map(|seat| seat.slot)).collect()
-            }
-            Place::Quarantined => {
-                self.untold.insert(key.clone());
-                return;
-            }
-            Place::Waiting => {
-                self.dequeue(key);
-                if let Some(a_match) = self.matches.get_mut(key) {
-                    a_match.need = need;
-                }
-                self.enqueue(key);
-                return;
-            }
-        };
+        let seats: Vec<SlotId> = a_match.seats().map(|seat| seat.slot).collect();
+        let waits = matches!(a_match.assignment, Assignment::Waiting);
+        if waits {
+            a_match.need = need;
+        }
+        if seats.is_empty() {
+            a_match.recorder.reported = false;
+        }
+        drop(a_match);
+        if waits {
+            self.enqueue(key);
+        }
         for slot in seats {
             self.tell_worker(slot, ToWorker::Listed { id: key.id.clone(), listing: listing.clone() }, out);
         }
@@ -210,22 +202,8 @@ impl Pool {
 
     pub(super) fn add_match(&mut self, key: &MatchKey, listing: Listing) {
         let hint = self.feed(key.feed).and_then(|feed| feed.hints.get(&key.id).copied());
-        let a_match = Match {
-            need: self.need(key, &listing),
-            listing,
-            place: Place::Waiting,
-            delisted: None,
-            crashes: Vec::new(),
-            told_waiting: false,
-            predecessor: Owner::Dead,
-            noticed: false,
-            was_placed: hint.is_some(),
-            hint,
-            moved_at: None,
-            held_by: None,
-            wait_key: [0, 0],
-        };
-        self.matches.insert(key.clone(), a_match);
+        let need = self.need(key, &listing);
+        self.catalog.matches.insert(key.clone(), Match::new(listing, need, hint));
         self.enqueue(key);
     }
 
@@ -251,17 +229,17 @@ impl Pool {
     /// The list deleted a match. It ends when its own topics are removed or silent.
     fn delist(&mut self, key: &MatchKey, out: &mut Vec<Action>) {
         let (now, linger) = (self.now, self.linger(key));
-        let Some(a_match) = self.matches.get_mut(key) else { return };
-        let over = match &a_match.place {
-            Place::Waiting | Place::Quarantined => true,
-            Place::Placed { owner, .. } => owner.state == MatchState::Removed,
+        let Some(mut a_match) = self.catalog.matches.edit(key) else { return };
+        let over = match &a_match.assignment {
+            Assignment::Waiting | Assignment::Quarantined => true,
+            Assignment::Assigned { owner, .. } => owner.state == MatchState::Removed,
         };
-        if over {
-            self.end(key, "it left the list", out);
-        } else if a_match.delisted.is_none() {
-            a_match.delisted = Some(Delisted { check_at: now + linger });
-            self.delisted.insert(key.clone());
+        if !over {
+            a_match.delisted.get_or_insert(Delisted { check_at: now + linger });
+            return;
         }
+        drop(a_match);
+        self.end(key, "it left the list", out);
     }
 
     pub(super) fn linger(&self, key: &MatchKey) -> Duration {
@@ -270,21 +248,15 @@ impl Pool {
 
     /// Asks after the silence of matches that left the list.
     pub(super) fn tick_delisted(&mut self, out: &mut Vec<Action>) {
-        let keys: Vec<MatchKey> = self.delisted.iter().cloned().collect();
         let now = self.now;
-        for key in keys {
-            let Some(a_match) = self.matches.get_mut(&key) else {
-                self.delisted.remove(&key);
-                continue;
-            };
+        for key in self.catalog.matches.marked(Mark::Delisted).clone() {
+            let Some(mut a_match) = self.catalog.matches.edit(&key) else { continue };
             let Some(delisted) = a_match.delisted.as_mut().filter(|delisted| delisted.check_at <= now) else {
                 continue;
             };
             delisted.check_at = now + ASK_AGAIN;
-            let owner = match &a_match.place {
-                Place::Waiting | Place::Quarantined => None,
-                Place::Placed { owner, .. } => owner.has_load().then_some(owner.slot),
-            };
+            let owner = a_match.owner().filter(|owner| owner.has_load()).map(|owner| owner.slot);
+            drop(a_match);
             match owner {
                 None => self.end(&key, "it left the list and has no load", out),
                 Some(slot) => self.ask_details(slot, out),
@@ -303,38 +275,21 @@ impl Pool {
 
     /// A match is over: its seats are released, the recorder learns it when its worker has seen that.
     pub(super) fn end(&mut self, key: &MatchKey, why: &'static str, out: &mut Vec<Action>) {
-        let mut last = None;
-        if let Some(Place::Placed { owner, candidate }) =
-            self.matches.get(key).map(|a_match| a_match.place.clone())
-        {
-            if let Some(seat) = candidate {
-                self.release_seat(key, &seat, ReleaseReason::Moved, out);
-            }
-            last = self
-                .release_seat(key, &owner, ReleaseReason::Ended, out)
-                .map(|command| (owner.slot, owner.generation, command));
+        let Some(a_match) = self.catalog.matches.remove(key) else { return };
+        if let Some(seat) = a_match.candidate() {
+            self.release_seat(key, seat, a_match.need.count(), ReleaseReason::Moved, out);
         }
-        self.dequeue(key);
-        let Some(a_match) = self.matches.remove(key) else { return };
-        self.untold.remove(key);
-        self.renew.remove(key);
-        self.moving.remove(key);
-        self.delisted.remove(key);
-        self.removed.remove(key);
-        self.quarantined -= usize::from(matches!(a_match.place, Place::Quarantined));
-        self.ended_count += 1;
+        let releasing = a_match.owner().and_then(|owner| {
+            let command = self.release_seat(key, owner, a_match.need.count(), ReleaseReason::Ended, out)?;
+            Some(Releasing { key: key.clone(), slot: owner.slot, generation: owner.generation, command })
+        });
         self.save_due = true;
-        if self.ended.len() >= super::ENDED_SHOWN {
-            self.ended.pop_front();
-        }
-        self.ended.push_back(Ended { key: key.clone(), name: a_match.listing.name, why });
+        self.catalog.ended.push(EndedMatch { key: key.clone(), name: a_match.listing.name, why });
         out.push(Action::Notice(Notice::Ended { key: key.clone(), why }));
-        match last {
-            Some((slot, generation, command)) => {
-                self.ending.push(Ending { key: key.clone(), slot, generation, command });
-            }
-            None if a_match.was_placed => self.tell_ended(key.clone(), out),
-            None if a_match.told_waiting => {
+        match releasing {
+            Some(releasing) => self.catalog.ended.releasing.push(releasing),
+            None if a_match.recorder.has_ledger => self.tell_ended(key.clone(), out),
+            None if a_match.recorder.knows_listing => {
                 self.tell_recorder(ToRecorder::Waiting { key: key.clone(), listing: None }, out);
             }
             None => {}
@@ -344,15 +299,15 @@ impl Pool {
     /// Tells the recorder of ends that their workers have seen, or whose workers are gone.
     pub(super) fn finish_endings(&mut self, out: &mut Vec<Action>) {
         let mut at = 0;
-        while let Some(ending) = self.ending.get(at) {
-            let open = self.slot(ending.slot).is_some_and(|slot| {
-                slot.is(ending.generation) && slot.life.works() && !slot.has_seen(ending.command)
+        while let Some(of) = self.catalog.ended.releasing.get(at) {
+            let open = self.slot(of.slot).is_some_and(|slot| {
+                slot.is(of.generation) && slot.life.works() && !slot.has_seen(of.command)
             });
             if open {
                 at += 1;
             } else {
-                let ending = self.ending.swap_remove(at);
-                self.tell_ended(ending.key, out);
+                let released = self.catalog.ended.releasing.swap_remove(at);
+                self.tell_ended(released.key, out);
             }
         }
     }

@@ -9,6 +9,7 @@ mod action;
 mod balance;
 mod breaker;
 mod cap;
+mod catalog;
 mod children;
 mod config;
 mod deaths;
@@ -20,7 +21,6 @@ mod input;
 mod jitter;
 mod life;
 mod list;
-mod matches;
 mod moves;
 mod notice;
 mod operate;
@@ -59,18 +59,17 @@ pub use views::{
 use breaker::Breaker;
 use cap::audit::Auditor;
 use cap::learner::Learner;
+use catalog::Catalog;
 use deaths::Deaths;
 use epochs::Epochs;
 use feed::{Budget, Feed, FirstList, Told};
 use jitter::Jitter;
 use life::{Event, Life, Outcome, Peers};
 use list::MatchList;
-use matches::{Ended, Ending, Match};
 use operate::{Requests, Stopping};
-use placement::WaitKey;
 use recorder::Recorder;
 use slot::Slot;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use touchline_common::ipc::messages::recorder::ToRecorder;
 use touchline_common::ipc::messages::worker::ToWorker;
@@ -86,26 +85,7 @@ pub struct Pool {
     slots: Vec<Slot>,
     feeds: Vec<Feed>,
     recorder: Recorder,
-    matches: BTreeMap<MatchKey, Match>,
-    /// Every match that waits and can be placed, in the order of placing.
-    waiting: BTreeSet<(FeedId, WaitKey, MatchKey)>,
-    /// Waiting or quarantined matches that the recorder is not told of yet.
-    untold: BTreeSet<MatchKey>,
-    /// Placed matches that need a new epoch, since the recorder started anew.
-    renew: BTreeSet<MatchKey>,
-    /// Matches with a candidate.
-    moving: BTreeSet<MatchKey>,
-    delisted: BTreeSet<MatchKey>,
-    /// Matches whose topics were removed though they are listed: when they are asked for again, and the wait after that.
-    removed: BTreeMap<MatchKey, (Duration, Duration)>,
-    /// Matches that the store holds for alive and that are none.
-    orphans: BTreeMap<MatchKey, orphans::Doubt>,
-    ending: Vec<Ending>,
-    ended: VecDeque<Ended>,
-    ended_count: u64,
-    quarantined: usize,
-    /// Ends that the recorder could not be told, since it was away.
-    ended_untold: VecDeque<MatchKey>,
+    catalog: Catalog,
     epochs: Epochs,
     reserve_after: Duration,
     breaker: Breaker,
@@ -133,10 +113,6 @@ enum Readiness {
     Reached,
 }
 
-/// Ended matches that `matches` still shows.
-const ENDED_SHOWN: usize = 1_000;
-/// Ends that are kept for a recorder that is away; beyond that the oldest is forgotten (its document stays stale).
-const ENDED_UNTOLD: usize = 10_000;
 /// The most workers that an operator may ask for.
 const WORKERS_MAX: u16 = 4_096;
 /// Assignments are saved at most this often.
@@ -153,19 +129,7 @@ impl Pool {
             slots: (1..=config.max_workers.saturating_add(1)).map(new_slot).collect(),
             feeds: config.feeds.iter().map(new_feed).collect(),
             recorder: Recorder::new(Generation(saved.map_or(0, |saved| saved.recorder_generation))),
-            matches: BTreeMap::new(),
-            waiting: BTreeSet::new(),
-            untold: BTreeSet::new(),
-            renew: BTreeSet::new(),
-            moving: BTreeSet::new(),
-            delisted: BTreeSet::new(),
-            removed: BTreeMap::new(),
-            orphans: BTreeMap::new(),
-            ending: Vec::new(),
-            ended: VecDeque::new(),
-            ended_count: 0,
-            quarantined: 0,
-            ended_untold: VecDeque::new(),
+            catalog: Catalog::default(),
             epochs: Epochs::new(saved.map_or(0, |saved| saved.highest_epoch)),
             reserve_after: Duration::ZERO,
             breaker: Breaker::new(),
@@ -406,8 +370,8 @@ impl Pool {
             restarts: slot.life.restarts,
             last_exit: slot.life.last_exit.clone(),
         });
-        let assignments = self.matches.iter().filter_map(|(key, a_match)| {
-            let matches::Place::Placed { owner, .. } = &a_match.place else { return None };
+        let assignments = self.catalog.matches.iter().filter_map(|(key, a_match)| {
+            let owner = a_match.owner()?;
             Some(SavedAssignmentV1 {
                 feed: self.config.feed(key.feed)?.name.clone(),
                 id: key.id.as_str().to_owned(),
@@ -458,7 +422,6 @@ fn new_feed(plan: &FeedPlan) -> Feed {
         list: MatchList::default(),
         holder: None,
         first: FirstList::Awaited,
-        waiting_topics: 0,
         blocked: false,
         budget: Budget::new(plan.connects_per_s),
         queue: VecDeque::new(),

@@ -6,11 +6,12 @@
 use super::balance::{self, Share, Step};
 use super::config::Overlap;
 use super::feed::FirstList;
-use super::matches::{Match, Need, Place};
 use super::notice::Notice;
 use super::placement::Reluctance;
 use super::views::{DrainView, MoveView, PlanView, SpreadView};
 use super::{Action, Answer, Pool, WORKERS_MAX};
+use crate::pool::catalog::matches::{Assignment, Match, Need};
+use crate::pool::catalog::table::Mark;
 use touchline_common::ipc::messages::worker::ReleaseReason;
 use touchline_common::model::{FeedId, Generation, MatchKey, SlotId};
 
@@ -48,7 +49,7 @@ impl Pool {
         out: &mut Vec<Action>,
     ) -> Result<Generation, String> {
         let generation = self.may_move(key, to)?;
-        if self.moving.contains(key) {
+        if self.catalog.matches.marked(Mark::Moving).contains(key) {
             return Err(format!("match {} is being moved already", key.id));
         }
         self.begin_move(key, to, out)?;
@@ -56,9 +57,12 @@ impl Pool {
     }
 
     fn may_move(&self, key: &MatchKey, to: SlotId) -> Result<Generation, String> {
-        let a_match =
-            self.matches.get(key).ok_or_else(|| format!("match {} is not listed: see `matches`", key.id))?;
-        let Place::Placed { owner, .. } = &a_match.place else {
+        let a_match = self
+            .catalog
+            .matches
+            .get(key)
+            .ok_or_else(|| format!("match {} is not listed: see `matches`", key.id))?;
+        let Assignment::Assigned { owner, .. } = &a_match.assignment else {
             return Err(format!("match {} has no worker: see `matches --state waiting`", key.id));
         };
         let target = self.slot(to).ok_or_else(|| format!("there is no worker {to}: see `workers`"))?;
@@ -100,34 +104,35 @@ impl Pool {
     /// Break before make: the match waits for `to` until its worker has let go.
     pub(super) fn let_go_for(&mut self, key: &MatchKey, to: SlotId, out: &mut Vec<Action>) {
         self.unplace(key, ReleaseReason::Moved, out);
-        if let Some(a_match) = self.matches.get_mut(key) {
-            a_match.hint = Some(to);
+        if let Some(mut a_match) = self.catalog.matches.edit(key) {
+            a_match.wait.hint = Some(to);
             a_match.moved_at = Some(self.now);
         }
     }
 
     /// What became of a move that was begun; `None` while it goes on.
     pub(super) fn move_stands(&self, key: &MatchKey, to: SlotId, generation: Generation) -> Option<Answer> {
-        let Some(a_match) = self.matches.get(key) else {
+        let Some(a_match) = self.catalog.matches.get(key) else {
             return Some(Answer::Failed { error: format!("match {} ended meanwhile", key.id) });
         };
-        let there = |seat: &super::matches::Seat| (seat.slot, seat.generation) == (to, generation);
-        match &a_match.place {
-            Place::Placed { owner, .. } if there(owner) => {
+        let there =
+            |seat: &crate::pool::catalog::matches::Seat| (seat.slot, seat.generation) == (to, generation);
+        match &a_match.assignment {
+            Assignment::Assigned { owner, .. } if there(owner) => {
                 // Where its former worker let go first, it is there only when it is followed again.
                 let done = self.may_overlap(key.feed) || owner.has_load();
                 let told = format!("match {} is at worker {to}, epoch {}", key.id, owner.epoch);
                 done.then_some(Answer::Done { told })
             }
-            Place::Placed { candidate: Some(seat), .. } if there(seat) => None,
-            Place::Waiting if !self.may_overlap(key.feed) => None,
-            Place::Placed { owner, .. } => Some(Answer::Failed {
+            Assignment::Assigned { candidate: Some(seat), .. } if there(seat) => None,
+            Assignment::Waiting if !self.may_overlap(key.feed) => None,
+            Assignment::Assigned { owner, .. } => Some(Answer::Failed {
                 error: format!(
                     "match {} stays at worker {}: worker {to} did not take it over; see the log",
                     key.id, owner.slot
                 ),
             }),
-            Place::Waiting | Place::Quarantined => Some(Answer::Failed {
+            Assignment::Waiting | Assignment::Quarantined => Some(Answer::Failed {
                 error: format!("match {} lost its worker meanwhile: see `matches`", key.id),
             }),
         }
@@ -140,7 +145,7 @@ impl Pool {
             || !(asked || self.config.rebalance)
             || !self.recorder.life.is_ready()
             // A match on its way counts at both workers: planning with that would move too many.
-            || !self.moving.is_empty()
+            || !self.catalog.matches.marked(Mark::Moving).is_empty()
             || self.now < self.rebalanced_at + self.config.timing.rebalance_every
         {
             return;
@@ -174,7 +179,7 @@ impl Pool {
             .collect();
         let told =
             if told.is_empty() { "no feed has two workers that stay".to_owned() } else { told.join("; ") };
-        match (plan.moves.len(), self.moving.len()) {
+        match (plan.moves.len(), self.catalog.matches.marked(Mark::Moving).len()) {
             (0, 0) => Ok(format!("the workers are even; {told}")),
             (planned, moving) => Err(format!("{planned} moves are still to be made, {moving} go on; {told}")),
         }
@@ -222,8 +227,8 @@ impl Pool {
 
     /// The feed's workers as a rebalance sees them; none while it is about to change by itself.
     fn shares(&self, feed: FeedId, wish: Wish) -> Vec<Share> {
-        let placed =
-            self.feed(feed).is_some_and(|feed| feed.first == FirstList::Placed && feed.waiting_topics == 0);
+        let placed = self.feed(feed).is_some_and(|feed| feed.first == FirstList::Placed)
+            && self.catalog.matches.waiting_topics(feed) == 0;
         let changing = self
             .slots
             .iter()
@@ -239,7 +244,7 @@ impl Pool {
                 let slot = self.slot(offer.slot)?;
                 let young = self.now.saturating_sub(slot.spawned_at) < rest;
                 let movable = slot.matches.iter().filter_map(|key| {
-                    let a_match = self.matches.get(key)?;
+                    let a_match = self.catalog.matches.get(key)?;
                     self.is_movable(a_match, offer.slot).then(|| (key.clone(), a_match.need.count()))
                 });
                 (wish == Wish::Asked || !young).then(|| Share {
@@ -256,8 +261,8 @@ impl Pool {
         let rested =
             a_match.moved_at.is_none_or(|at| self.now >= at.saturating_add(self.config.timing.moved_rest));
         let here = matches!(
-            &a_match.place,
-            Place::Placed { owner, candidate: None } if owner.slot == slot && owner.has_load()
+            &a_match.assignment,
+            Assignment::Assigned { owner, candidate: None } if owner.slot == slot && owner.has_load()
         );
         rested && here && a_match.delisted.is_none() && matches!(a_match.need, Need::Topics(_))
     }
@@ -308,12 +313,11 @@ impl Pool {
     ) -> bool {
         let Some(seat) = self.seat(key, to, out) else { return false };
         let epoch = seat.epoch;
-        if let Some(Place::Placed { candidate, .. }) =
-            self.matches.get_mut(key).map(|a_match| &mut a_match.place)
+        if let Some(mut a_match) = self.catalog.matches.edit(key)
+            && let Assignment::Assigned { candidate, .. } = &mut a_match.assignment
         {
             *candidate = Some(seat);
         }
-        self.moving.insert(key.clone());
         out.push(Action::Notice(Notice::Moving { key: key.clone(), worker: from, to, epoch }));
         true
     }

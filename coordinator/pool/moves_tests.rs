@@ -32,10 +32,13 @@ fn answer(bed: &Bed, number: u64) -> Option<Answer> {
 
 /// Every candidate gets its load and takes over.
 fn take_over(bed: &mut Bed) {
-    let ids: Vec<String> = bed.pool.moving.iter().map(|key| key.id.to_string()).collect();
+    let ids: Vec<String> =
+        bed.pool.catalog.matches.marked(Mark::Moving).iter().map(|key| key.id.to_string()).collect();
     for id in ids {
         bed.live(&id);
-        let matches::Place::Placed { candidate: Some(seat), .. } = &bed.pool.matches[&key(&id)].place else {
+        let Assignment::Assigned { candidate: Some(seat), .. } =
+            &bed.pool.catalog.matches.get(&key(&id)).unwrap().assignment
+        else {
             panic!("{id} has no candidate")
         };
         let generation = bed.pool.recorder.life.generation;
@@ -84,7 +87,7 @@ fn a_match_moves_where_an_operator_wants_it_and_only_where_it_fits() {
     let id = ids.iter().find(|id| bed.owner(id).0 == 1).unwrap().clone();
     let to = |slot| Command::Move { key: key(&id), slot: SlotId(slot) };
     ask(&mut bed, 1, to(2));
-    assert!(bed.pool.moving.contains(&key(&id)), "{:?}", answer(&bed, 1));
+    assert!(bed.pool.catalog.matches.marked(Mark::Moving).contains(&key(&id)), "{:?}", answer(&bed, 1));
     ask(&mut bed, 2, to(2));
     assert!(matches!(answer(&bed, 2), Some(Answer::Failed { .. })), "one move at a time");
     take_over(&mut bed);

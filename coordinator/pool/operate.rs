@@ -3,10 +3,11 @@
 use super::feed::FirstList;
 use super::input::{Child, Command, RequestId, Urgency};
 use super::life::{Event, State};
-use super::matches::Place;
 use super::moves::Wish;
 use super::notice::Notice;
 use super::{Action, Answer, Pool, Readiness, Signal, millis};
+use crate::pool::catalog::matches::Assignment;
+use crate::pool::catalog::table::Mark;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use touchline_common::ipc::messages::recorder::ToRecorder;
@@ -168,13 +169,13 @@ impl Pool {
     }
 
     fn resync(&mut self, key: &MatchKey, out: &mut Vec<Action>) -> Answer {
-        let Some(a_match) = self.matches.get(key) else { return no_such_match(key) };
-        match &a_match.place {
-            Place::Waiting => Answer::Failed { error: format!("match {} waits for a place", key.id) },
-            Place::Quarantined => Answer::Failed {
+        let Some(a_match) = self.catalog.matches.get(key) else { return no_such_match(key) };
+        match &a_match.assignment {
+            Assignment::Waiting => Answer::Failed { error: format!("match {} waits for a place", key.id) },
+            Assignment::Quarantined => Answer::Failed {
                 error: format!("match {} is in quarantine: `release {}` first", key.id, key.id),
             },
-            Place::Placed { owner, .. } => {
+            Assignment::Assigned { owner, .. } => {
                 let slot = owner.slot;
                 self.tell_worker(slot, ToWorker::Resync { id: key.id.clone() }, out);
                 Answer::Done { told: format!("worker {slot} takes a fresh load of match {}", key.id) }
@@ -183,12 +184,12 @@ impl Pool {
     }
 
     fn release_from_quarantine(&mut self, key: &MatchKey, out: &mut Vec<Action>) -> Answer {
-        let Some(a_match) = self.matches.get_mut(key) else { return no_such_match(key) };
-        if !matches!(a_match.place, Place::Quarantined) {
+        let Some(mut a_match) = self.catalog.matches.edit(key) else { return no_such_match(key) };
+        if !matches!(a_match.assignment, Assignment::Quarantined) {
             return Answer::Failed { error: format!("match {} is not in quarantine", key.id) };
         }
         a_match.crashes.clear();
-        self.quarantined -= 1;
+        drop(a_match);
         self.enqueue(key);
         out.push(Action::Notice(Notice::Released { key: key.clone() }));
         Answer::Done { told: format!("match {} is placed again", key.id) }
@@ -285,8 +286,10 @@ impl Pool {
 
     /// Follows the contract's rule of `ready`.
     pub(super) fn settle_readiness(&mut self, out: &mut Vec<Action>) {
-        for feed in &mut self.feeds {
-            if feed.first == FirstList::Placing && feed.waiting_topics == 0 {
+        for feed in self.feed_ids() {
+            let placed = self.catalog.matches.waiting_topics(feed) == 0;
+            if let Some(feed) = self.feed_mut(feed).filter(|feed| placed && feed.first == FirstList::Placing)
+            {
                 feed.first = FirstList::Placed;
             }
         }
@@ -337,8 +340,9 @@ impl Pool {
                 super::feed::Told::Nothing | super::feed::Told::Up => {}
             }
         }
-        if self.quarantined > 0 {
-            reasons.push(format!("{} matches are in quarantine", self.quarantined));
+        let quarantined = self.catalog.matches.marked(Mark::Quarantined).len();
+        if quarantined > 0 {
+            reasons.push(format!("{quarantined} matches are in quarantine"));
         }
         if self.breaker.is_tripped() {
             reasons.push(super::breaker::TRIPPED.into());

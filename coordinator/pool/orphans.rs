@@ -3,6 +3,7 @@
 //! One is told to have ended once the list, followed and whole, has lacked it for `end_linger` and lacks it in a fresh load
 //! after that: a torn first load ends nothing. Where matches are fixed, what is not among them is over at once.
 
+use super::catalog::Catalog;
 use super::{Action, Pool};
 use std::time::Duration;
 use touchline_common::ipc::messages::worker::ToWorker;
@@ -23,16 +24,16 @@ impl Pool {
     /// The recorder holds these, or the last run did.
     pub(super) fn suspect_ended(&mut self, keys: impl IntoIterator<Item = MatchKey>) {
         for key in keys {
-            if !self.matches.contains_key(&key) {
-                self.orphans.entry(key).or_insert(Doubt::Unlisted);
+            if !self.catalog.matches.contains(&key) {
+                self.catalog.orphans.entry(key).or_insert(Doubt::Unlisted);
             }
         }
     }
 
     pub(super) fn tick_orphans(&mut self, out: &mut Vec<Action>) {
-        let matches = &self.matches;
-        self.orphans.retain(|key, _| !matches.contains_key(key));
-        if self.orphans.is_empty() || !self.recorder.life.is_ready() {
+        let Catalog { matches, orphans, .. } = &mut self.catalog;
+        orphans.retain(|key, _| !matches.contains(key));
+        if self.catalog.orphans.is_empty() || !self.recorder.life.is_ready() {
             return;
         }
         for feed in self.feed_ids() {
@@ -46,7 +47,7 @@ impl Pool {
         let Some(loads) = loads.or(fixed.then_some(0)) else { return };
         let (now, mut ask, mut over) = (self.now, false, Vec::new());
         let linger = self.config.feed(feed).map_or(Duration::ZERO, |plan| plan.end_linger);
-        for (key, doubt) in self.orphans.iter_mut().filter(|(key, _)| key.feed == feed) {
+        for (key, doubt) in self.catalog.orphans.iter_mut().filter(|(key, _)| key.feed == feed) {
             match *doubt {
                 _ if fixed => over.push(key.clone()),
                 Doubt::Unlisted => *doubt = Doubt::Missing(now),
@@ -65,7 +66,7 @@ impl Pool {
             self.tell_worker(slot, ToWorker::FollowList, out);
         }
         for key in over {
-            self.orphans.remove(&key);
+            self.catalog.orphans.remove(&key);
             self.tell_ended(key, out);
         }
     }

@@ -1,12 +1,13 @@
 //! Giving waiting matches their places, and placed ones a second place when their worker is silent or drained.
 
 use super::feed::FirstList;
-use super::matches::{Holder, Need, Place, Seat, Switch};
 use super::notice::Notice;
 use super::placement::{self, Offer, Reluctance};
 use super::recorder::FirstReady;
 use super::slot::{Pulse, Slot};
 use super::{Action, Pool};
+use crate::pool::catalog::matches::{Assignment, Holder, Need, Seat, Switch};
+use crate::pool::catalog::table::Mark;
 use std::time::Duration;
 use touchline_common::ipc::messages::recorder::{Owner, ToRecorder};
 use touchline_common::ipc::messages::worker::{ConnectionState, MatchState, ReleaseReason, ToWorker};
@@ -19,52 +20,26 @@ impl Pool {
     /// A match waits from now on.
     pub(super) fn enqueue(&mut self, key: &MatchKey) {
         let Some(plan) = self.config.feed(key.feed) else { return };
-        let Some(a_match) = self.matches.get_mut(key) else { return };
-        a_match.place = Place::Waiting;
-        a_match.told_waiting = false;
-        a_match.wait_key = placement::wait_key(&plan.waiting_order, &a_match.listing);
-        self.untold.insert(key.clone());
-        if let Need::Topics(_) = a_match.need {
-            let (wait_key, topics) = (a_match.wait_key, a_match.need.count());
-            if self.waiting.insert((key.feed, wait_key, key.clone()))
-                && let Some(feed) = self.feed_mut(key.feed)
-            {
-                feed.waiting_topics += topics;
-            }
-        }
+        let Some(mut a_match) = self.catalog.matches.edit(key) else { return };
+        let wait_key = placement::wait_key(&plan.waiting_order, &a_match.listing);
+        a_match.wait(wait_key);
         self.placement_due = true;
     }
 
-    /// A match does not wait any more.
-    pub(super) fn dequeue(&mut self, key: &MatchKey) {
-        let Some(a_match) = self.matches.get(key) else { return };
-        let topics = a_match.need.count();
-        if self.waiting.remove(&(key.feed, a_match.wait_key, key.clone()))
-            && let Some(feed) = self.feed_mut(key.feed)
-        {
-            feed.waiting_topics = feed.waiting_topics.saturating_sub(topics);
-        }
-    }
-
-    /// Takes a match from its places; it waits.
+    /// Takes a match from its workers; it waits.
     pub(super) fn unplace(&mut self, key: &MatchKey, why: ReleaseReason, out: &mut Vec<Action>) {
-        let Some(Place::Placed { owner, candidate }) =
-            self.matches.get(key).map(|a_match| a_match.place.clone())
-        else {
-            return;
-        };
-        self.moving.remove(key);
-        self.renew.remove(key);
-        self.removed.remove(key);
-        let (slot, generation) = (owner.slot, owner.generation);
+        let Some(a_match) = self.catalog.matches.get(key) else { return };
+        let Assignment::Assigned { owner, candidate } = a_match.assignment.clone() else { return };
+        let topics = a_match.need.count();
         let mut command = None;
         for seat in candidate.iter().chain(std::iter::once(&owner)) {
-            command = self.release_seat(key, seat, why, out);
+            command = self.release_seat(key, seat, topics, why, out);
         }
         if !self.may_overlap(key.feed)
-            && let Some(a_match) = self.matches.get_mut(key)
+            && let Some(mut a_match) = self.catalog.matches.edit(key)
         {
-            a_match.held_by = command.map(|command| Holder { slot, generation, command });
+            let Seat { slot, generation, .. } = owner;
+            a_match.wait.held_by = command.map(|command| Holder { slot, generation, command });
         }
         self.enqueue(key);
     }
@@ -112,7 +87,7 @@ impl Pool {
             return;
         }
         for feed in self.feed_ids() {
-            if self.feed(feed).is_some_and(|feed| feed.waiting_topics > 0) {
+            if self.catalog.matches.waiting_topics(feed) > 0 {
                 self.place_waiting_of(feed, out);
             } else if let Some(feed) = self.feed_mut(feed) {
                 feed.blocked = false;
@@ -123,21 +98,15 @@ impl Pool {
     fn place_waiting_of(&mut self, feed: FeedId, out: &mut Vec<Action>) {
         let share = self.share(feed);
         let mut offers = self.offers(feed, share);
-        let first = (feed, [i64::MIN; 2], MatchKey { feed, id: "".into() });
-        let keys: Vec<MatchKey> = self
-            .waiting
-            .range(first..)
-            .take_while(|(of, ..)| *of == feed)
-            .map(|(_, _, key)| key.clone())
-            .collect();
+        let keys: Vec<MatchKey> = self.catalog.matches.waiting_of(feed).cloned().collect();
         let mut smallest_refused = u32::MAX;
         let mut blocked = false;
         for key in keys {
-            let Some(a_match) = self.matches.get(&key) else { continue };
-            if a_match.held_by.is_some_and(|holder| self.holds_still(holder)) {
+            let Some(a_match) = self.catalog.matches.get(&key) else { continue };
+            if a_match.wait.held_by.is_some_and(|holder| self.holds_still(holder)) {
                 continue;
             }
-            let (topics, hint) = (a_match.need.count(), a_match.hint);
+            let (topics, hint) = (a_match.need.count(), a_match.wait.hint);
             let refused = topics >= smallest_refused;
             let hinted = hint.filter(|hint| offers.iter().any(|o| o.slot == *hint && o.room >= topics));
             let chosen =
@@ -164,11 +133,11 @@ impl Pool {
     }
 
     fn notice_waiting(&mut self, key: &MatchKey, why: &str, out: &mut Vec<Action>) {
-        let Some(a_match) = self.matches.get_mut(key) else { return };
+        let Some(mut a_match) = self.catalog.matches.edit(key) else { return };
         // Before the workers are there, all wait; that is not worth a line each.
         let first =
             self.feeds.get(usize::from(key.feed.0)).is_some_and(|feed| feed.first != FirstList::Placed);
-        if !first && !std::mem::replace(&mut a_match.noticed, true) {
+        if !first && !std::mem::replace(&mut a_match.wait.logged, true) {
             out.push(Action::Notice(Notice::Waiting { key: key.clone(), why: why.to_owned() }));
         }
     }
@@ -184,7 +153,7 @@ impl Pool {
         let ready = of_feed().filter(|slot| slot.takes_work());
         let (count, held) =
             ready.fold((0u32, 0u32), |(n, sum), slot| (n + 1, sum + slot.load(plan.own_subscriptions)));
-        let total = held + state.waiting_topics + starting * plan.own_subscriptions;
+        let total = held + self.catalog.matches.waiting_topics(feed) + starting * plan.own_subscriptions;
         let largest = u32::try_from(plan.match_topics.len()).unwrap_or(u32::MAX);
         Some(total.div_ceil(count + starting).max(plan.own_subscriptions + largest))
     }
@@ -192,7 +161,7 @@ impl Pool {
     /// A new seat at `slot`: from here on its topics are reserved. `None` when no epoch is at hand.
     pub(super) fn seat(&mut self, key: &MatchKey, slot: SlotId, out: &mut Vec<Action>) -> Option<Seat> {
         let now = self.now;
-        let a_match = self.matches.get(key)?;
+        let a_match = self.catalog.matches.get(key)?;
         let Need::Topics(topics) = a_match.need.clone() else { return None };
         let (listing, count) = (a_match.listing.clone(), a_match.need.count());
         let generation = self.slot(slot)?.life.generation;
@@ -215,17 +184,17 @@ impl Pool {
 
     /// A waiting match has an owner.
     fn own(&mut self, key: &MatchKey, mut seat: Seat, out: &mut Vec<Action>) {
-        self.dequeue(key);
         let (worker, epoch) = (seat.slot, seat.epoch);
         seat.switch = Switch::Sent;
-        let Some(a_match) = self.matches.get_mut(key) else { return };
-        a_match.place = Place::Placed { owner: seat, candidate: None };
-        a_match.was_placed = true;
-        a_match.predecessor = Owner::Dead;
-        a_match.hint = None;
-        a_match.held_by = None;
-        a_match.noticed = false;
-        self.untold.remove(key);
+        let Some(mut a_match) = self.catalog.matches.edit(key) else { return };
+        a_match.assignment = Assignment::Assigned { owner: seat, candidate: None };
+        a_match.recorder.has_ledger = true;
+        a_match.recorder.reported = true;
+        a_match.recorder.predecessor = Owner::Dead;
+        a_match.wait.hint = None;
+        a_match.wait.held_by = None;
+        a_match.wait.logged = false;
+        drop(a_match);
         self.save_due = true;
         // Nobody alive owns it. A recorder that is away gets a switch with a new epoch when it is back.
         let switch = ToRecorder::Switch { key: key.clone(), epoch, owner: Owner::Dead };
@@ -255,8 +224,8 @@ impl Pool {
 
     fn lacks_candidate(&self, key: &MatchKey, slot: SlotId) -> bool {
         matches!(
-            self.matches.get(key).map(|a_match| &a_match.place),
-            Some(Place::Placed { owner, candidate: None }) if owner.slot == slot
+            self.catalog.matches.get(key).map(|a_match| &a_match.assignment),
+            Some(Assignment::Assigned { owner, candidate: None }) if owner.slot == slot
         )
     }
 
@@ -271,7 +240,7 @@ impl Pool {
             let mut offers = self.offers(feed, None);
             for key in homeless {
                 let Some(from) = self.owner_slot(&key) else { continue };
-                let topics = self.matches.get(&key).map_or(u32::MAX, |a_match| a_match.need.count());
+                let topics = self.catalog.matches.get(&key).map_or(u32::MAX, |a_match| a_match.need.count());
                 let Some(slot) = placement::choose(&offers, topics, Some(from)) else { continue };
                 if !self.may_overlap(feed) {
                     self.let_go_for(&key, slot, out);
@@ -285,17 +254,9 @@ impl Pool {
 
     /// Candidates that take too long.
     pub(super) fn tick_moves(&mut self, out: &mut Vec<Action>) {
-        let keys: Vec<MatchKey> = self.moving.iter().cloned().collect();
-        for key in keys {
-            let late = match self.matches.get(&key).map(|a_match| &a_match.place) {
-                Some(Place::Placed { candidate: Some(seat), .. }) => {
-                    self.now >= seat.asked_at + MOVE_DEADLINE
-                }
-                Some(Place::Placed { candidate: None, .. } | Place::Waiting | Place::Quarantined) | None => {
-                    true
-                }
-            };
-            if late {
+        for key in self.catalog.matches.marked(Mark::Moving).clone() {
+            let candidate = self.catalog.matches.get(&key).and_then(|a_match| a_match.candidate());
+            if candidate.is_some_and(|seat| self.now >= seat.asked_at + MOVE_DEADLINE) {
                 self.drop_candidate(&key, out);
             }
         }
@@ -306,7 +267,7 @@ impl Pool {
         if self.recorder.first_ready == FirstReady::Awaited || self.now < self.reserve_after {
             return;
         }
-        let wanted = self.waiting.len() + self.renew.len() * 2;
+        let wanted = self.catalog.matches.waiting() + self.catalog.matches.marked(Mark::NeedsEpoch).len() * 2;
         if let Some(up_to) = self.epochs.shortage(wanted) {
             out.push(Action::ReserveEpochs { up_to });
         }

@@ -2,10 +2,11 @@
 
 use super::input::Child;
 use super::life::{Event, Life, Outcome, Peers};
-use super::matches::{Place, Switch};
 use super::notice::Notice;
 use super::slot::{Data, Pulse};
 use super::{Action, Pool, millis};
+use crate::pool::catalog::matches::{Assignment, Switch};
+use crate::pool::catalog::table::Mark;
 use std::time::Duration;
 use touchline_common::ipc::messages::recorder::{FromRecorder, Owner, RecorderStats, ToRecorder};
 use touchline_common::ipc::messages::worker::{ReleaseReason, ToWorker};
@@ -114,19 +115,13 @@ impl Pool {
         let silent = self.slots.iter().filter(|slot| slot.life.works() && slot.pulse == Pulse::Silent);
         let silent: Vec<SlotId> = silent.map(|slot| slot.id).collect();
         silent.into_iter().for_each(|slot| self.tell_silent(slot, out));
-        for (key, a_match) in &mut self.matches {
-            a_match.told_waiting = false;
-            match &mut a_match.place {
-                Place::Placed { .. } => {
-                    self.renew.insert(key.clone());
-                }
-                Place::Waiting | Place::Quarantined => {
-                    self.untold.insert(key.clone());
-                }
-            }
-        }
-        for key in std::mem::take(&mut self.ended_untold) {
-            if !self.matches.contains_key(&key) {
+        self.catalog.matches.edit_all(|a_match| {
+            a_match.recorder.reported = false;
+            a_match.recorder.knows_listing = false;
+            a_match.recorder.needs_epoch = matches!(a_match.assignment, Assignment::Assigned { .. });
+        });
+        for key in self.catalog.ended.take_unreported() {
+            if !self.catalog.matches.contains(&key) {
                 self.tell_recorder(ToRecorder::Ended { key }, out);
             }
         }
@@ -148,49 +143,47 @@ impl Pool {
     /// The recorder adopted an epoch.
     fn switched(&mut self, key: &MatchKey, epoch: Epoch, out: &mut Vec<Action>) {
         let now = self.now;
-        let Some(a_match) = self.matches.get_mut(key) else { return };
-        let Place::Placed { owner, candidate } = &mut a_match.place else { return };
+        let Some(mut edit) = self.catalog.matches.edit(key) else { return };
+        let a_match = &mut *edit;
+        let topics = a_match.need.count();
+        let Assignment::Assigned { owner, candidate } = &mut a_match.assignment else { return };
         if let Some(seat) = candidate.take_if(|seat| seat.epoch == epoch) {
             let former = std::mem::replace(owner, seat);
-            a_match.predecessor = Owner::Alive;
             let worker = owner.slot;
+            a_match.recorder.predecessor = Owner::Alive;
             a_match.moved_at = Some(now);
-            self.moving.remove(key);
+            drop(edit);
             self.save_due = true;
-            self.release_seat(key, &former, ReleaseReason::Moved, out);
+            self.release_seat(key, &former, topics, ReleaseReason::Moved, out);
             out.push(Action::Notice(Notice::Moved { key: key.clone(), worker, epoch }));
         } else if epoch > owner.epoch {
             // It adopted a candidate that is no more: its owner's epoch is refused from now on, so it needs a new one.
-            a_match.predecessor = Owner::Dead;
-            if let Some(late) = candidate.take() {
-                self.moving.remove(key);
-                self.release_seat(key, &late, ReleaseReason::Moved, out);
+            let late = candidate.take();
+            a_match.recorder.predecessor = Owner::Dead;
+            a_match.recorder.needs_epoch = true;
+            drop(edit);
+            if let Some(late) = late {
+                self.release_seat(key, &late, topics, ReleaseReason::Moved, out);
             }
             self.epochs.stay_above(epoch);
-            self.renew.insert(key.clone());
         } else if owner.covers(owner.slot, owner.generation, epoch) {
-            a_match.predecessor = Owner::Alive;
+            a_match.recorder.predecessor = Owner::Alive;
         }
     }
 
-    /// Sends each placed match's new epoch, as far as epochs are at hand.
+    /// Sends each assigned match's new epoch, as far as epochs are at hand.
     pub(super) fn renew_placed(&mut self, out: &mut Vec<Action>) {
-        while let Some(key) = self.renew.first().cloned() {
-            let Some(a_match) = self.matches.get_mut(&key) else {
-                self.renew.remove(&key);
-                continue;
-            };
-            let Place::Placed { owner, candidate } = &mut a_match.place else {
-                self.renew.remove(&key);
-                continue;
-            };
+        while let Some(key) = self.catalog.matches.marked(Mark::NeedsEpoch).first().cloned() {
+            let Some(mut edit) = self.catalog.matches.edit(&key) else { return };
+            let a_match = &mut *edit;
+            let Assignment::Assigned { owner, candidate } = &mut a_match.assignment else { return };
             if !self.epochs.has(1 + u64::from(candidate.is_some())) {
                 return;
             }
             let Some(epoch) = self.epochs.mint() else { return };
             owner.epoch = epoch;
             // A recorder that starts anew waits for a worker that lives: what it holds comes first, under its old epoch.
-            let mut seats = vec![(owner.slot, epoch, Some(a_match.predecessor))];
+            let mut seats = vec![(owner.slot, epoch, Some(a_match.recorder.predecessor))];
             owner.switch = Switch::Sent;
             if let Some((seat, above)) = candidate.as_mut().and_then(|seat| Some((seat, self.epochs.mint()?)))
             {
@@ -199,7 +192,8 @@ impl Pool {
                 seat.switch = if live { Switch::Sent } else { Switch::NotSent };
                 seats.push((seat.slot, above, live.then_some(Owner::Alive)));
             }
-            self.renew.remove(&key);
+            a_match.recorder.needs_epoch = false;
+            drop(edit);
             for (slot, epoch, owner) in seats {
                 let id = key.id.clone();
                 self.tell_worker(slot, ToWorker::Renew { id, epoch }, out);
@@ -222,17 +216,14 @@ impl Pool {
 
     /// Tells the recorder of a match's end, or remembers to.
     pub(super) fn tell_ended(&mut self, key: MatchKey, out: &mut Vec<Action>) {
-        if self.matches.contains_key(&key) {
+        if self.catalog.matches.contains(&key) {
             return;
         }
         if self.recorder.life.is_ready() {
             self.tell_recorder(ToRecorder::Ended { key }, out);
             return;
         }
-        if self.ended_untold.len() >= super::ENDED_UNTOLD {
-            self.ended_untold.pop_front();
-        }
-        self.ended_untold.push_back(key);
+        self.catalog.ended.report_later(key);
     }
 
     /// Tells the recorder of every match that waits since it was last told.
@@ -240,13 +231,12 @@ impl Pool {
         if !self.recorder.life.is_ready() {
             return;
         }
-        for key in std::mem::take(&mut self.untold) {
-            let Some(a_match) = self.matches.get_mut(&key) else { continue };
-            if matches!(a_match.place, Place::Placed { .. }) {
-                continue;
-            }
-            a_match.told_waiting = true;
+        for key in self.catalog.matches.marked(Mark::Unreported).clone() {
+            let Some(mut a_match) = self.catalog.matches.edit(&key) else { continue };
+            a_match.recorder.reported = true;
+            a_match.recorder.knows_listing = true;
             let listing = Some(a_match.listing.clone());
+            drop(a_match);
             self.tell_recorder(ToRecorder::Waiting { key, listing }, out);
         }
     }

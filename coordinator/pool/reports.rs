@@ -2,20 +2,17 @@
 
 use super::input::Child;
 use super::life::Event;
-use super::matches::{Place, Seat, Switch};
 use super::notice::Notice;
 use super::slot::{Data, Pulse};
 use super::{Action, Pool, millis};
+use crate::pool::catalog::matches::{Assignment, Removed, Seat, Switch};
+use crate::pool::catalog::table::Mark;
 use std::time::Duration;
 use touchline_common::ipc::messages::recorder::{Owner, ToRecorder};
 use touchline_common::ipc::messages::worker::{
     ConnectionState, FromWorker, LoadReport, MatchDetail, MatchReport, MatchState, ReleaseReason, ToWorker,
 };
 use touchline_common::model::{FeedId, Generation, MatchKey, SlotId};
-
-/// A match whose topics were removed while it is listed is asked for again after this, and then twice as long each time.
-const RESYNC_FIRST: Duration = Duration::from_secs(5);
-const RESYNC_LAST: Duration = Duration::from_secs(60);
 
 impl Pool {
     pub(super) fn worker_says(
@@ -145,45 +142,41 @@ impl Pool {
         }
     }
 
-    /// A silent worker speaks again: candidates for its matches that the recorder was not told of are let go.
+    /// A silent worker reports again: candidates for its matches that the recorder does not know of are released.
     fn call_off_moves(&mut self, slot: SlotId, out: &mut Vec<Action>) {
         if self.slot(slot).is_none_or(|slot| !slot.life.is_ready()) {
             return;
         }
-        let keys: Vec<MatchKey> = self.moving.iter().cloned().collect();
-        for key in keys {
-            if let Some(Place::Placed { owner, candidate: Some(candidate) }) =
-                self.matches.get(&key).map(|a_match| &a_match.place)
-                && owner.slot == slot
-                && candidate.switch == Switch::NotSent
-            {
+        for key in self.catalog.matches.marked(Mark::Moving).clone() {
+            if self.owner_slot(&key) == Some(slot) && self.has_unsent_candidate(&key, |_| true) {
                 self.drop_candidate(&key, out);
             }
         }
     }
 
-    /// A worker gives no sign of life: what was to go to it finds another place, unless the recorder was told of it.
+    /// A worker is silent: what was to go to it finds another place, unless the recorder knows of it.
     pub(super) fn drop_candidates_at(&mut self, slot: SlotId, out: &mut Vec<Action>) {
-        let held = self.slot(slot).map(|slot| slot.matches.clone()).unwrap_or_default();
-        for key in held {
-            if let Some(Place::Placed { candidate: Some(candidate), .. }) =
-                self.matches.get(&key).map(|a_match| &a_match.place)
-                && candidate.slot == slot
-                && candidate.switch == Switch::NotSent
-            {
+        for key in self.catalog.matches.marked(Mark::Moving).clone() {
+            if self.has_unsent_candidate(&key, |at| at == slot) {
                 self.drop_candidate(&key, out);
                 self.placement_due = true;
             }
         }
     }
 
-    /// Lets a match's candidate go. Nothing else changes.
+    fn has_unsent_candidate(&self, key: &MatchKey, is_at: impl Fn(SlotId) -> bool) -> bool {
+        let candidate = self.catalog.matches.get(key).and_then(|a_match| a_match.candidate());
+        candidate.is_some_and(|seat| is_at(seat.slot) && seat.switch == Switch::NotSent)
+    }
+
+    /// Releases a match's candidate. Nothing else changes.
     pub(super) fn drop_candidate(&mut self, key: &MatchKey, out: &mut Vec<Action>) {
-        self.moving.remove(key);
-        let Some(a_match) = self.matches.get_mut(key) else { return };
-        let Place::Placed { candidate, .. } = &mut a_match.place else { return };
-        if let Some(seat) = candidate.take() {
-            self.release_seat(key, &seat, ReleaseReason::Moved, out);
+        let Some(mut a_match) = self.catalog.matches.edit(key) else { return };
+        let Assignment::Assigned { candidate, .. } = &mut a_match.assignment else { return };
+        let (seat, topics) = (candidate.take(), a_match.need.count());
+        drop(a_match);
+        if let Some(seat) = seat {
+            self.release_seat(key, &seat, topics, ReleaseReason::Moved, out);
         }
     }
 
@@ -196,37 +189,42 @@ impl Pool {
         out: &mut Vec<Action>,
     ) {
         let now = self.now;
-        let Some(a_match) = self.matches.get_mut(key) else { return };
+        let Some(mut edit) = self.catalog.matches.edit(key) else { return };
+        let a_match = &mut *edit;
         if a_match.listing.name.is_none() {
             a_match.listing.name.clone_from(&report.name);
         }
-        let delisted = a_match.delisted.is_some();
-        let Place::Placed { owner, candidate } = &mut a_match.place else { return };
+        let Assignment::Assigned { owner, candidate } = &mut a_match.assignment else { return };
         if owner.covers(slot, generation, report.epoch) {
             let was_live = owner.has_load();
             owner.state = report.state;
-            if owner.has_load() && !was_live {
-                owner.had_load = true;
+            let has_load = owner.has_load();
+            owner.had_load |= has_load;
+            if has_load && !was_live {
                 let (key, took_ms, epoch) = (key.clone(), report.took_ms, owner.epoch);
                 out.push(Action::Notice(Notice::Live { key, worker: slot, epoch, took_ms }));
             }
-            let has_load = owner.has_load();
+            let over = report.state == MatchState::Removed && a_match.delisted.is_some();
+            match report.state {
+                MatchState::Live | MatchState::Stale => a_match.removed = None,
+                MatchState::Removed if !over => {
+                    a_match.removed.get_or_insert(Removed::at(now));
+                }
+                MatchState::Removed | MatchState::Subscribing => {}
+            }
+            drop(edit);
             if has_load {
                 self.note_load(key, slot, out);
             }
-            if report.state != MatchState::Removed {
-                if report.state != MatchState::Subscribing {
-                    self.removed.remove(key);
-                }
-            } else if delisted {
+            if over {
                 self.end(key, "its topics were removed", out);
-            } else {
-                self.removed.entry(key.clone()).or_insert((now + RESYNC_FIRST, RESYNC_FIRST));
             }
         } else if let Some(seat) = candidate.as_mut().filter(|c| c.covers(slot, generation, report.epoch)) {
             seat.state = report.state;
-            if seat.has_load() {
-                seat.had_load = true;
+            let has_load = seat.has_load();
+            seat.had_load |= has_load;
+            drop(edit);
+            if has_load {
                 self.note_load(key, slot, out);
             }
             self.switch_if_ready(key, out);
@@ -238,11 +236,12 @@ impl Pool {
         if !self.recorder.life.is_ready() {
             return;
         }
-        let Some(a_match) = self.matches.get_mut(key) else { return };
-        let Place::Placed { candidate: Some(seat), .. } = &mut a_match.place else { return };
+        let Some(mut a_match) = self.catalog.matches.edit(key) else { return };
+        let Assignment::Assigned { candidate: Some(seat), .. } = &mut a_match.assignment else { return };
         if seat.has_load() && seat.switch == Switch::NotSent {
             seat.switch = Switch::Sent;
             let epoch = seat.epoch;
+            drop(a_match);
             self.tell_recorder(ToRecorder::Switch { key: key.clone(), epoch, owner: Owner::Alive }, out);
         }
     }
@@ -256,14 +255,14 @@ impl Pool {
         out: &mut Vec<Action>,
     ) {
         let (now, linger) = (self.now, self.linger(key));
-        let Some(a_match) = self.matches.get_mut(key) else { return };
-        let Place::Placed { owner, .. } = &a_match.place else { return };
-        if !owner.covers(slot, generation, detail.epoch) {
+        let Some(mut a_match) = self.catalog.matches.edit(key) else { return };
+        if !a_match.owner().is_some_and(|owner| owner.covers(slot, generation, detail.epoch)) {
             return;
         }
         let Some(delisted) = &mut a_match.delisted else { return };
         let age = Duration::from_millis(detail.age_ms);
         if age >= linger {
+            drop(a_match);
             self.end(key, "it left the list and fell silent", out);
         } else {
             delisted.check_at = now + (linger - age);
@@ -272,36 +271,32 @@ impl Pool {
 
     /// Asks again for matches whose topics were removed though the list has them.
     pub(super) fn tick_removed(&mut self, out: &mut Vec<Action>) {
-        let due: Vec<MatchKey> =
-            self.removed.iter().filter(|(_, (at, _))| *at <= self.now).map(|(key, _)| key.clone()).collect();
-        for key in due {
-            let wait = self.removed.get(&key).map_or(RESYNC_FIRST, |(_, wait)| *wait);
-            let next = (wait * 2).min(RESYNC_LAST);
-            self.removed.insert(key.clone(), (self.now + next, next));
-            if let Some(slot) = self.owner_slot(&key) {
+        let now = self.now;
+        for key in self.catalog.matches.marked(Mark::Removed).clone() {
+            let Some(mut a_match) = self.catalog.matches.edit(&key) else { continue };
+            let due = a_match.removed.as_mut().filter(|removed| removed.ask_at <= now);
+            let Some(()) = due.map(|removed| removed.asked(now)) else { continue };
+            let owner = a_match.owner().map(|owner| owner.slot);
+            drop(a_match);
+            if let Some(slot) = owner {
                 self.tell_worker(slot, ToWorker::Resync { id: key.id }, out);
-            } else {
-                self.removed.remove(&key);
             }
         }
     }
 
     pub(super) fn owner_slot(&self, key: &MatchKey) -> Option<SlotId> {
-        match &self.matches.get(key)?.place {
-            Place::Placed { owner, .. } => Some(owner.slot),
-            Place::Waiting | Place::Quarantined => None,
-        }
+        self.catalog.matches.get(key)?.owner().map(|owner| owner.slot)
     }
 
-    /// A worker stops following a match, if it is still there to be told.
+    /// A worker releases a match of so many topics, if it is still there.
     pub(super) fn release_seat(
         &mut self,
         key: &MatchKey,
         seat: &Seat,
+        topics: u32,
         why: ReleaseReason,
         out: &mut Vec<Action>,
     ) -> Option<u64> {
-        let topics = self.matches.get(key).map_or(0, |a_match| a_match.need.count());
         let place = self.slot_mut(seat.slot).filter(|slot| slot.is(seat.generation))?;
         place.matches.remove(key);
         let command = place.let_go(topics);

@@ -52,11 +52,11 @@ impl Pool {
         let homeless: u32 = self
             .homeless(feed)
             .iter()
-            .filter_map(|key| self.matches.get(key))
+            .filter_map(|key| self.catalog.matches.get(key))
             .map(|a_match| a_match.need.count())
             .sum();
         let list = u32::from(self.list_needs_place(feed));
-        let demand = state.waiting_topics + homeless + list;
+        let demand = self.catalog.matches.waiting_topics(feed) + homeless + list;
         let mut needed = demand.saturating_sub(hands.room).div_ceil(usable);
         // Where placing is due it was said of less room than there is now.
         if needed == 0 && state.blocked && !self.placement_due {
@@ -216,7 +216,7 @@ impl Pool {
         if !connected {
             return Told::Down;
         }
-        let waiting = self.waiting.iter().filter(|(of, ..)| *of == feed).count();
+        let waiting = self.catalog.matches.waiting_of(feed).count();
         let why = match (state.first, waiting, parked) {
             (FirstList::Awaited, ..) => "its list is not loaded".into(),
             (_, 1.., _) => format!("{waiting} matches wait for a place"),

@@ -2,13 +2,13 @@
 
 use super::feed::Told;
 use super::life::State;
-use super::matches::{Need, Place};
 use super::operate::Stopping;
 use super::views::{
     DaemonState, FeedState, FeedView, HealthView, LagView, MatchQuery, MatchView, MatchViewState,
     MatchesCount, RecorderView, StatusView, Surroundings, WorkerView, WorkersCount,
 };
 use super::{Pool, Readiness, Urgency};
+use crate::pool::catalog::matches::{Assignment, Need};
 use touchline_common::ipc::messages::worker::MatchState;
 use touchline_common::model::{FeedId, MatchKey};
 
@@ -112,24 +112,27 @@ impl Pool {
 
     /// `matches`: those that are listed, by feed and id, then the newest that ended.
     pub fn matches(&self, query: MatchQuery) -> Vec<MatchView> {
-        let listed = self.matches.iter().map(|(key, a_match)| {
-            let (worker, epoch) = match &a_match.place {
-                Place::Placed { owner, .. } => (Some(owner.slot.0), Some(owner.epoch.0)),
-                Place::Waiting | Place::Quarantined => (None, None),
+        let listed = self.catalog.matches.iter().map(|(key, a_match)| {
+            let (worker, epoch) = match &a_match.assignment {
+                Assignment::Assigned { owner, .. } => (Some(owner.slot.0), Some(owner.epoch.0)),
+                Assignment::Waiting | Assignment::Quarantined => (None, None),
             };
-            let why = match (&a_match.need, &a_match.place) {
+            let why = match (&a_match.need, &a_match.assignment) {
                 (Need::Impossible(why), _) => Some(why.clone()),
-                (Need::Topics(_), Place::Waiting) => Some("no connection has room".to_owned()),
-                (Need::Topics(_), Place::Placed { .. } | Place::Quarantined) => None,
+                (Need::Topics(_), Assignment::Waiting) => Some("no connection has room".to_owned()),
+                (Need::Topics(_), Assignment::Assigned { .. } | Assignment::Quarantined) => None,
             };
             let name = a_match.listing.name.clone();
-            (key, self.view(key, worker, epoch, state_of(&a_match.place), name, why))
+            (key, self.view(key, worker, epoch, state_of(&a_match.assignment), name, why))
         });
-        let ended = self.ended.iter().filter(|ended| !self.matches.contains_key(&ended.key)).map(|ended| {
-            let why = Some(ended.why.to_owned());
-            let name = ended.name.clone();
-            (&ended.key, self.view(&ended.key, None, None, MatchViewState::Ended, name, why))
-        });
+        let ended =
+            self.catalog.ended.newest().filter(|ended| !self.catalog.matches.contains(&ended.key)).map(
+                |ended| {
+                    let why = Some(ended.why.to_owned());
+                    let name = ended.name.clone();
+                    (&ended.key, self.view(&ended.key, None, None, MatchViewState::Ended, name, why))
+                },
+            );
         listed
             .chain(ended)
             .filter(|(key, view)| {
@@ -164,15 +167,15 @@ impl Pool {
     pub fn find_match(&self, id: &str) -> Vec<MatchKey> {
         self.feed_ids()
             .map(|feed| MatchKey { feed, id: id.into() })
-            .filter(|key| self.matches.contains_key(key))
+            .filter(|key| self.catalog.matches.contains(key))
             .collect()
     }
 
     pub(super) fn count(&self) -> MatchesCount {
-        let mut count = MatchesCount { ended: self.ended_count, ..MatchesCount::default() };
-        for a_match in self.matches.values() {
+        let mut count = MatchesCount { ended: self.catalog.ended.count, ..MatchesCount::default() };
+        for (_, a_match) in self.catalog.matches.iter() {
             count.listed += 1;
-            match state_of(&a_match.place) {
+            match state_of(&a_match.assignment) {
                 MatchViewState::Waiting => count.waiting += 1,
                 MatchViewState::Subscribing => count.subscribing += 1,
                 MatchViewState::Live => count.live += 1,
@@ -254,11 +257,11 @@ impl Pool {
     }
 }
 
-fn state_of(place: &Place) -> MatchViewState {
-    match place {
-        Place::Waiting => MatchViewState::Waiting,
-        Place::Quarantined => MatchViewState::Quarantined,
-        Place::Placed { owner, .. } => match owner.state {
+fn state_of(assignment: &Assignment) -> MatchViewState {
+    match assignment {
+        Assignment::Waiting => MatchViewState::Waiting,
+        Assignment::Quarantined => MatchViewState::Quarantined,
+        Assignment::Assigned { owner, .. } => match owner.state {
             MatchState::Subscribing => MatchViewState::Subscribing,
             MatchState::Live => MatchViewState::Live,
             // Its topics are gone and asked for again.

@@ -9,6 +9,7 @@ use super::life::Event;
 use super::notice::Notice;
 use super::placement::Reluctance;
 use super::{Action, Pool};
+use crate::pool::catalog::table::Mark;
 use touchline_common::ipc::messages::worker::ReleaseReason;
 use touchline_common::model::{FeedId, MatchKey, SlotId};
 
@@ -82,22 +83,36 @@ impl Pool {
         self.placement_due = true;
         out.push(Action::Notice(Notice::Draining { worker, why }));
         // What is on its way here would have to move again at once.
-        let coming: Vec<MatchKey> =
-            self.moving.iter().filter(|key| self.is_coming(key, worker)).cloned().collect();
+        let coming: Vec<MatchKey> = self
+            .catalog
+            .matches
+            .marked(Mark::Moving)
+            .iter()
+            .filter(|key| self.is_coming(key, worker))
+            .cloned()
+            .collect();
         for key in coming {
             self.drop_candidate(&key, out);
         }
         // Nobody follows these: there is no gap to avoid, and a second seat would wait in vain for a load.
-        let removed: Vec<MatchKey> =
-            self.removed.keys().filter(|key| self.owner_slot(key) == Some(worker)).cloned().collect();
+        let removed: Vec<MatchKey> = self
+            .catalog
+            .matches
+            .marked(Mark::Removed)
+            .iter()
+            .filter(|key| self.owner_slot(key) == Some(worker))
+            .cloned()
+            .collect();
         for key in removed {
             self.unplace(&key, ReleaseReason::Moved, out);
         }
     }
 
     fn idle(&self, feed: FeedId) -> Option<SlotId> {
-        let (state, plan, hands) = (self.feed(feed)?, self.config.feed(feed)?, self.hands(feed));
-        if state.waiting_topics > 0 || hands.ready <= 1 || hands.idle <= u32::from(self.config.spare_workers)
+        let (plan, hands) = (self.config.feed(feed)?, self.hands(feed));
+        if self.catalog.matches.waiting_topics(feed) > 0
+            || hands.ready <= 1
+            || hands.idle <= u32::from(self.config.spare_workers)
         {
             return None;
         }
@@ -125,7 +140,7 @@ impl Pool {
     fn least_used(&self, feed: FeedId) -> Option<SlotId> {
         let (state, plan) = (self.feed(feed)?, self.config.feed(feed)?);
         let of_feed = || self.slots.iter().filter(|slot| slot.feed == Some(feed));
-        if state.waiting_topics > 0
+        if self.catalog.matches.waiting_topics(feed) > 0
             || state.first != FirstList::Placed
             || !self.may_overlap(feed)
             || of_feed().any(|slot| slot.life.has_process() && !slot.takes_work())
@@ -162,10 +177,10 @@ impl Pool {
     }
 
     fn is_coming(&self, key: &MatchKey, slot: SlotId) -> bool {
-        use super::matches::{Place, Switch};
+        use crate::pool::catalog::matches::{Assignment, Switch};
         matches!(
-            self.matches.get(key).map(|a_match| &a_match.place),
-            Some(Place::Placed { candidate: Some(seat), .. })
+            self.catalog.matches.get(key).map(|a_match| &a_match.assignment),
+            Some(Assignment::Assigned { candidate: Some(seat), .. })
                 if seat.slot == slot && seat.switch == Switch::NotSent
         )
     }

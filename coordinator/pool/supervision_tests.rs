@@ -280,7 +280,9 @@ fn a_worker_that_hangs_while_it_is_to_leave_is_killed_as_any_other() {
     bed.pass(ms(1_000), &[]);
     for id in ["a", "b"] {
         bed.live(id);
-        if let matches::Place::Placed { candidate: Some(seat), .. } = &bed.pool.matches[&key(id)].place {
+        if let Assignment::Assigned { candidate: Some(seat), .. } =
+            &bed.pool.catalog.matches.get(&key(id)).unwrap().assignment
+        {
             let message = FromRecorder::Switched { key: key(id), epoch: seat.epoch };
             let generation = bed.pool.recorder.life.generation;
             bed.give(Input::Recorder { generation, message });

@@ -1,6 +1,9 @@
 //! The pool step by step: what each rule does in its plainest case. What holds in all cases is in `simulation`.
 
 use super::*;
+use catalog::matches::Assignment;
+use catalog::table::Mark;
+use std::collections::BTreeSet;
 use touchline_common::ipc::messages::Hello;
 use touchline_common::ipc::messages::recorder::{FromRecorder, Owner, RecorderStats};
 use touchline_common::ipc::messages::worker::{
@@ -179,7 +182,9 @@ impl Bed {
 
     /// The newest seat of the match reports this state.
     fn state(&mut self, id: &str, state: MatchState) {
-        let matches::Place::Placed { owner, candidate } = &self.pool.matches[&key(id)].place else {
+        let Assignment::Assigned { owner, candidate } =
+            &self.pool.catalog.matches.get(&key(id)).unwrap().assignment
+        else {
             panic!()
         };
         let seat = candidate.as_ref().unwrap_or(owner);

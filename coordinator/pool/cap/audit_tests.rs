@@ -41,7 +41,10 @@ fn look(
         }
         match auditor.conclude(s(1)).unwrap() {
             Conclusion::AuditAlso { keys: more, .. } => keys = more,
-            conclusion => return (conclusion, asked),
+            conclusion @ (Conclusion::Looked(_)
+            | Conclusion::Surplus { .. }
+            | Conclusion::Probed { .. }
+            | Conclusion::Unproven) => return (conclusion, asked),
         }
     }
 }

@@ -4,12 +4,12 @@
 //! a gap, and nothing is audited. Whether a cap may be learned at all is said by the configuration, as in `learning`.
 
 use super::super::feed::FirstList;
-use super::super::matches::{Place, Seat};
 use super::super::notice::{CapNews, Notice};
 use super::super::slot::Slot;
 use super::super::{Action, Pool};
 use super::audit::{Conclusion, Connection, Probed, Purpose, Summary};
 use super::learner::Sign;
+use crate::pool::catalog::matches::{Assignment, Seat};
 use std::time::Duration;
 use touchline_common::ipc::messages::worker::{Finding, ToWorker};
 use touchline_common::model::{Epoch, FeedId, Generation, MatchKey, SlotId};
@@ -151,7 +151,7 @@ impl Pool {
     fn connection(&self, slot: &Slot) -> Connection {
         let seat_of = |key: &MatchKey| {
             let seat = self.seats(key).find(|seat| seat.slot == slot.id && seat.has_load())?;
-            let topics = self.matches.get(key)?.need.count();
+            let topics = self.catalog.matches.get(key)?.need.count();
             Some((seat.first_epoch, key.clone(), topics))
         };
         let mut matches: Vec<_> = slot.matches.iter().filter_map(seat_of).collect();
@@ -165,9 +165,9 @@ impl Pool {
     }
 
     fn seats(&self, key: &MatchKey) -> impl Iterator<Item = &Seat> {
-        let placed = match self.matches.get(key).map(|a_match| &a_match.place) {
-            Some(Place::Placed { owner, candidate }) => Some(std::iter::once(owner).chain(candidate)),
-            Some(Place::Waiting | Place::Quarantined) | None => None,
+        let placed = match self.catalog.matches.get(key).map(|a_match| &a_match.assignment) {
+            Some(Assignment::Assigned { owner, candidate }) => Some(std::iter::once(owner).chain(candidate)),
+            Some(Assignment::Waiting | Assignment::Quarantined) | None => None,
         };
         placed.into_iter().flatten()
     }

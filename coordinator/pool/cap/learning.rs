@@ -5,11 +5,11 @@
 
 use super::super::config::Learning;
 use super::super::feed::FirstList;
-use super::super::matches::{Place, Seat};
 use super::super::notice::{CapNews, Notice};
 use super::super::slot::{Pulse, Slot};
 use super::super::{Action, Pool};
 use super::learner::{Probe, Refusal};
+use crate::pool::catalog::matches::{Assignment, Seat};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use touchline_common::ipc::messages::worker::{ConnectionState, LostWith, MatchState, ReleaseReason};
@@ -113,8 +113,8 @@ impl Pool {
 
     /// Whether a match was asked for here and never answered.
     fn is_missing(&self, key: &MatchKey, slot: SlotId) -> bool {
-        let Some(a_match) = self.matches.get(key) else { return false };
-        let Place::Placed { owner, candidate } = &a_match.place else { return false };
+        let Some(a_match) = self.catalog.matches.get(key) else { return false };
+        let Assignment::Assigned { owner, candidate } = &a_match.assignment else { return false };
         let unanswered = |seat: &Seat| {
             let never = match seat.state {
                 MatchState::Subscribing => true,
@@ -196,8 +196,8 @@ impl Pool {
         }
         let mut seats = Vec::new();
         for key in &slot.matches {
-            let Some(a_match) = self.matches.get(key) else { continue };
-            let Place::Placed { owner, candidate } = &a_match.place else { continue };
+            let Some(a_match) = self.catalog.matches.get(key) else { continue };
+            let Assignment::Assigned { owner, candidate } = &a_match.assignment else { continue };
             match (owner.slot == slot.id, candidate) {
                 (true, None) => {
                     let stays = !state.auditor.is_surplus(key);
@@ -214,7 +214,8 @@ impl Pool {
             if over == 0 {
                 break;
             }
-            over = over.saturating_sub(self.matches.get(key).map_or(0, |a_match| a_match.need.count()));
+            over =
+                over.saturating_sub(self.catalog.matches.get(key).map_or(0, |a_match| a_match.need.count()));
             keys.push(key.clone());
         }
         keys
@@ -229,8 +230,8 @@ impl Pool {
             let surplus = self.slot(slot).map(|slot| self.surplus(slot)).unwrap_or_default();
             for key in surplus {
                 let followed = matches!(
-                    self.matches.get(&key).map(|a_match| &a_match.place),
-                    Some(Place::Placed { owner, .. }) if owner.has_load()
+                    self.catalog.matches.get(&key).map(|a_match| &a_match.assignment),
+                    Some(Assignment::Assigned { owner, .. }) if owner.has_load()
                 );
                 if !followed {
                     self.unplace(&key, ReleaseReason::Moved, out);
@@ -256,7 +257,8 @@ impl Pool {
             }
             return;
         };
-        let cap = state.learner.cap() + self.matches.get(&key).map_or(0, |a_match| a_match.need.count());
+        let cap =
+            state.learner.cap() + self.catalog.matches.get(&key).map_or(0, |a_match| a_match.need.count());
         let Some(generation) = self.slot(to).map(|slot| slot.life.generation) else { return };
         if let Some(feed) = self.feed_mut(feed) {
             feed.learner.probe_above(to, generation, cap, now);
@@ -308,7 +310,7 @@ impl Pool {
             let id = slot.id;
             slot.matches.iter().map(move |key| (id, key))
         });
-        keys.find(|(slot, key)| self.matches.get(*key).is_some_and(|of| self.is_movable(of, *slot)))
+        keys.find(|(slot, key)| self.catalog.matches.get(*key).is_some_and(|of| self.is_movable(of, *slot)))
             .map(|(_, key)| key.clone())
     }
 }

@@ -195,7 +195,9 @@ impl World {
     }
 
     fn epoch(&self, slot: SlotId, id: &str) -> Option<Epoch> {
-        let matches::Place::Placed { owner, candidate } = &self.bed.pool.matches.get(&key(id))?.place else {
+        let Assignment::Assigned { owner, candidate } =
+            &self.bed.pool.catalog.matches.get(&key(id))?.assignment
+        else {
             return None;
         };
         candidate.iter().chain([owner]).find(|seat| seat.slot == slot).map(|seat| seat.epoch)
@@ -249,8 +251,9 @@ impl World {
     /// The recorder adopts every candidate that it was told of.
     fn adopt(&mut self) {
         let generation = self.bed.pool.recorder.life.generation;
-        for key in self.bed.pool.moving.clone() {
-            if let matches::Place::Placed { candidate: Some(seat), .. } = &self.bed.pool.matches[&key].place
+        for key in self.bed.pool.catalog.matches.marked(Mark::Moving).clone() {
+            if let Assignment::Assigned { candidate: Some(seat), .. } =
+                &self.bed.pool.catalog.matches.get(&key).unwrap().assignment
                 && seat.has_load()
             {
                 let message = FromRecorder::Switched { key: key.clone(), epoch: seat.epoch };

@@ -1,8 +1,10 @@
 //! The invariants, held after every step.
 
 use super::super::life::State;
-use super::super::matches::{Need, Place};
 use super::super::*;
+use crate::pool::catalog::matches::{Assignment, Need};
+use crate::pool::catalog::table::Mark;
+use std::collections::BTreeSet;
 
 #[derive(Default)]
 pub(super) struct Checks {
@@ -132,18 +134,18 @@ fn places(pool: &Pool) {
     let mut waiting = 0;
     let mut quarantined = 0;
     let mut moving = 0;
-    for (key, a_match) in &pool.matches {
-        let queued = pool.waiting.contains(&(key.feed, a_match.wait_key, key.clone()));
-        match &a_match.place {
-            Place::Waiting => {
+    for (key, a_match) in pool.catalog.matches.iter() {
+        let queued = pool.catalog.matches.waiting_of(key.feed).any(|waiting| waiting == key);
+        match &a_match.assignment {
+            Assignment::Waiting => {
                 assert_eq!(queued, matches!(a_match.need, Need::Topics(_)), "{key:?} is lost");
                 waiting += usize::from(queued);
             }
-            Place::Quarantined => {
+            Assignment::Quarantined => {
                 assert!(!queued);
                 quarantined += 1;
             }
-            Place::Placed { owner, candidate } => {
+            Assignment::Assigned { owner, candidate } => {
                 assert!(!queued, "{key:?} waits and is placed");
                 for seat in std::iter::once(owner).chain(candidate) {
                     let slot = pool.slot(seat.slot).unwrap();
@@ -156,24 +158,17 @@ fn places(pool: &Pool) {
                 }
                 if let Some(candidate) = candidate {
                     assert!(candidate.epoch > owner.epoch);
-                    assert!(pool.moving.contains(key));
+                    assert!(pool.catalog.matches.marked(Mark::Moving).contains(key));
                     moving += 1;
                 }
             }
         }
     }
-    assert_eq!((waiting, quarantined, moving), (pool.waiting.len(), pool.quarantined, pool.moving.len()));
+    let marked = |mark| pool.catalog.matches.marked(mark).len();
+    let indexed = (pool.catalog.matches.waiting(), marked(Mark::Quarantined), marked(Mark::Moving));
+    assert_eq!((waiting, quarantined, moving), indexed);
     for slot in &pool.slots {
         assert_eq!(slot.matches, seats.remove(&slot.id).unwrap_or_default(), "slot {}", slot.id);
-    }
-    for feed in pool.feed_ids() {
-        let topics: u32 = pool
-            .waiting
-            .iter()
-            .filter(|(of, ..)| *of == feed)
-            .map(|(_, _, key)| pool.matches[key].need.count())
-            .sum();
-        assert_eq!(pool.feeds[usize::from(feed.0)].waiting_topics, topics);
     }
 }
 

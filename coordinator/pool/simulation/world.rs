@@ -7,6 +7,8 @@ mod worker;
 use super::super::jitter::Jitter;
 use super::super::*;
 use super::checks::Checks;
+use crate::pool::catalog::table::Mark;
+use std::collections::BTreeSet;
 use touchline_common::ipc::messages::Hello;
 use touchline_common::ipc::messages::recorder::{FromRecorder, RecorderStats};
 use touchline_common::ipc::messages::worker::{
@@ -224,7 +226,7 @@ impl World {
         assert_eq!(count.live, self.truth.len(), "not all live: {count:?}; {:?}", self.pool.health());
         assert_eq!((count.listed, count.waiting, count.quarantined), (count.live, 0, 0), "{count:?}");
         assert_eq!(self.pool.state(), DaemonState::Ready, "{:?}", self.pool.health());
-        assert_eq!(self.pool.moving.len(), 0);
+        assert_eq!(self.pool.catalog.matches.marked(Mark::Moving).len(), 0);
     }
 
     /// The end: every process leaves, and every request is answered.

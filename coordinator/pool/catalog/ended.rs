@@ -1,0 +1,64 @@
+//! Matches that are over: those whose worker is still to see it, those that the recorder is still to learn of, and the newest for `matches`.
+//!
+//! The recorder learns of an end when the match's worker has seen the release, so that nothing of the match comes after it.
+
+use std::collections::VecDeque;
+use touchline_common::model::{Generation, MatchKey, SlotId};
+
+/// Ended matches that `matches` still shows.
+const SHOWN: usize = 1_000;
+/// Ends that are kept for a recorder that is away; beyond that the oldest is forgotten (its document stays stale).
+const UNREPORTED: usize = 10_000;
+
+#[derive(Debug, Default)]
+pub(in crate::pool) struct Ended {
+    /// How many, in all.
+    pub(in crate::pool) count: u64,
+    newest: VecDeque<EndedMatch>,
+    pub(in crate::pool) releasing: Vec<Releasing>,
+    unreported: VecDeque<MatchKey>,
+}
+
+/// A match that is over, for `matches --state ended`.
+#[derive(Clone, Debug)]
+pub(in crate::pool) struct EndedMatch {
+    pub(in crate::pool) key: MatchKey,
+    pub(in crate::pool) name: Option<String>,
+    pub(in crate::pool) why: &'static str,
+}
+
+/// A match whose release the worker has not seen yet.
+#[derive(Debug)]
+pub(in crate::pool) struct Releasing {
+    pub(in crate::pool) key: MatchKey,
+    pub(in crate::pool) slot: SlotId,
+    pub(in crate::pool) generation: Generation,
+    pub(in crate::pool) command: u64,
+}
+
+impl Ended {
+    pub(in crate::pool) fn push(&mut self, ended: EndedMatch) {
+        self.count += 1;
+        if self.newest.len() >= SHOWN {
+            self.newest.pop_front();
+        }
+        self.newest.push_back(ended);
+    }
+
+    /// The newest last.
+    pub(in crate::pool) fn newest(&self) -> impl Iterator<Item = &EndedMatch> {
+        self.newest.iter()
+    }
+
+    /// The recorder is away: it learns of this end when it is back.
+    pub(in crate::pool) fn report_later(&mut self, key: MatchKey) {
+        if self.unreported.len() >= UNREPORTED {
+            self.unreported.pop_front();
+        }
+        self.unreported.push_back(key);
+    }
+
+    pub(in crate::pool) fn take_unreported(&mut self) -> VecDeque<MatchKey> {
+        std::mem::take(&mut self.unreported)
+    }
+}

@@ -1,0 +1,23 @@
+//! What there is to follow: the matches with all that the pool knows of each, those that ended, and those that only the store holds.
+//!
+//! Invariant: a match's state is in its [`matches::Match`] alone. What else is looked up by it (who waits, who moves) is an index that the
+//! table keeps; removing a match removes it everywhere.
+
+pub(super) mod ended;
+pub(super) mod matches;
+pub(super) mod table;
+
+use super::orphans::Doubt;
+use ended::Ended;
+use std::collections::BTreeMap;
+use table::MatchTable;
+use touchline_common::model::MatchKey;
+
+/// See the module's header.
+#[derive(Debug, Default)]
+pub(super) struct Catalog {
+    pub(super) matches: MatchTable,
+    pub(super) ended: Ended,
+    /// Matches that the store holds for alive and that are none.
+    pub(super) orphans: BTreeMap<MatchKey, Doubt>,
+}
