@@ -1,8 +1,8 @@
 //! A feed at run time: its list, who follows it, how its first list fares, its budget of connections.
 
-use super::cap::audit::Auditor;
-use super::cap::learner::Learner;
-use super::list::MatchList;
+use super::cap::FeedCap;
+use super::config::FeedPlan;
+use crate::pool::catalog::list::MatchList;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use touchline_common::model::{Generation, MatchId, SlotId};
@@ -27,9 +27,25 @@ pub(super) struct Feed {
     /// Since when one worker fewer would do.
     pub(super) loose_since: Option<Duration>,
     /// What its server grants one connection.
-    pub(super) learner: Learner,
-    /// Whether it sends all deltas of what it grants.
-    pub(super) auditor: Auditor,
+    pub(super) cap: FeedCap,
+}
+
+impl Feed {
+    pub(super) fn new(plan: &FeedPlan) -> Self {
+        Feed {
+            list: MatchList::default(),
+            holder: None,
+            first: FirstList::Awaited,
+            blocked: false,
+            budget: Budget::new(plan.connects_per_s),
+            queue: VecDeque::new(),
+            hints: BTreeMap::new(),
+            told: Told::Nothing,
+            told_list: None,
+            loose_since: None,
+            cap: FeedCap::new(plan.cap, None),
+        }
+    }
 }
 
 /// How the first list fares.

@@ -6,34 +6,17 @@
 //! on the disk; no slot has a process while it is parked. `simulation` holds them against seeded faults.
 
 mod action;
-mod balance;
-mod breaker;
 mod cap;
 mod catalog;
 mod children;
 mod config;
-mod deaths;
-mod epochs;
 mod feed;
-mod filter;
-mod follow;
 mod input;
-mod jitter;
-mod life;
-mod list;
-mod moves;
 mod notice;
 mod operate;
-mod orphans;
-mod place;
 mod placement;
-mod recorder;
-mod reports;
 mod saved;
-mod scale;
 mod show;
-mod shrink;
-mod slot;
 mod views;
 
 // Tests look for one variant among many.
@@ -45,8 +28,8 @@ mod simulation;
 mod tests;
 
 pub use action::{Action, Answer, Signal};
+pub use children::deaths::DeathView;
 pub use config::{FeedPlan, Learning, MatchFilter, MatchSource, Overlap, PoolConfig, Timing, WaitingOrder};
-pub use deaths::DeathView;
 pub use input::{Child, Command, Exit, Input, RequestId, Urgency, Usage, Work};
 pub use notice::{CapNews, Level, Notice, Summary};
 pub use saved::{SavedAssignmentV1, SavedCapV2, SavedSlotV1, SavedStateError, SavedStateV2};
@@ -56,20 +39,14 @@ pub use views::{
     Surroundings, WorkerView, WorkersCount,
 };
 
-use breaker::Breaker;
-use cap::audit::Auditor;
-use cap::learner::Learner;
+use cap::FeedCap;
 use catalog::Catalog;
-use deaths::Deaths;
-use epochs::Epochs;
-use feed::{Budget, Feed, FirstList, Told};
-use jitter::Jitter;
-use life::{Event, Life, Outcome, Peers};
-use list::MatchList;
+use children::Children;
+use children::life::{Event, Life, Outcome, Peers};
+use children::slot::Slot;
+use feed::{Feed, FirstList};
 use operate::{Requests, Stopping};
-use recorder::Recorder;
-use slot::Slot;
-use std::collections::{BTreeMap, VecDeque};
+use placement::Placement;
 use std::time::Duration;
 use touchline_common::ipc::messages::recorder::ToRecorder;
 use touchline_common::ipc::messages::worker::ToWorker;
@@ -81,27 +58,22 @@ pub struct Pool {
     config: PoolConfig,
     now: Duration,
     last_tick: Option<Duration>,
-    jitter: Jitter,
-    slots: Vec<Slot>,
-    feeds: Vec<Feed>,
-    recorder: Recorder,
     catalog: Catalog,
-    epochs: Epochs,
-    reserve_after: Duration,
-    breaker: Breaker,
-    breaker_told: bool,
-    deaths: Deaths,
-    restarts: u64,
-    retired_at: Option<Duration>,
-    rebalanced_at: Duration,
+    placement: Placement,
+    children: Children,
+    feeds: Vec<Feed>,
     requests: Requests,
     stopping: Option<Stopping>,
     readiness: Readiness,
-    /// Something changed by which a waiting match may find a place.
-    placement_due: bool,
-    save_due: bool,
-    saved_at: Duration,
+    saving: Saving,
     summary_due: Option<Duration>,
+}
+
+/// When the assignments are saved.
+#[derive(Debug, Default)]
+struct Saving {
+    due: bool,
+    saved_at: Duration,
 }
 
 /// Whether the pool was ready already.
@@ -124,26 +96,14 @@ impl Pool {
         let mut pool = Pool {
             now: Duration::ZERO,
             last_tick: None,
-            jitter: Jitter::new(config.seed),
-            // One more than there may be, for the worker that takes over what a drained one has.
-            slots: (1..=config.max_workers.saturating_add(1)).map(new_slot).collect(),
-            feeds: config.feeds.iter().map(new_feed).collect(),
-            recorder: Recorder::new(Generation(saved.map_or(0, |saved| saved.recorder_generation))),
             catalog: Catalog::default(),
-            epochs: Epochs::new(saved.map_or(0, |saved| saved.highest_epoch)),
-            reserve_after: Duration::ZERO,
-            breaker: Breaker::new(),
-            breaker_told: false,
-            deaths: Deaths::default(),
-            restarts: 0,
-            retired_at: None,
-            rebalanced_at: Duration::ZERO,
+            placement: Placement::new(saved.map_or(0, |saved| saved.highest_epoch)),
+            children: Children::new(&config, Generation(saved.map_or(0, |saved| saved.recorder_generation))),
+            feeds: config.feeds.iter().map(Feed::new).collect(),
             requests: Requests::default(),
             stopping: None,
             readiness: Readiness::Awaited,
-            placement_due: true,
-            save_due: false,
-            saved_at: Duration::ZERO,
+            saving: Saving::default(),
             summary_due: None,
             config,
         };
@@ -172,12 +132,12 @@ impl Pool {
                 self.child_exited(child, generation, (exit, usage), at, out);
             }
             Input::EpochsReserved { up_to } => {
-                self.epochs.reserved(up_to);
-                self.placement_due = true;
+                self.placement.epochs.reserved(up_to);
+                self.placement.due = true;
             }
             Input::EpochsRefused { error } => {
-                self.epochs.refused();
-                self.reserve_after = self.now + self.config.timing.reserve_retry;
+                self.placement.epochs.refused();
+                self.placement.reserve_after = self.now + self.config.timing.reserve_retry;
                 out.push(Action::Notice(Notice::EpochsRefused { error }));
             }
             Input::Named { feed, ids } => self.named(feed, &ids, out),
@@ -203,12 +163,12 @@ impl Pool {
         self.tick_requests(out);
         self.tick_feeds(out);
         self.tick_summary(out);
-        if self.save_due && self.now >= self.saved_at + SAVE_EVERY {
-            self.save_due = false;
-            self.saved_at = self.now;
+        if self.saving.due && self.now >= self.saving.saved_at + SAVE_EVERY {
+            self.saving.due = false;
+            self.saving.saved_at = self.now;
             out.push(Action::SaveState);
         }
-        self.placement_due = true;
+        self.placement.due = true;
     }
 
     /// What follows from the state alone, whatever the input was. Cheap when nothing is due.
@@ -224,7 +184,7 @@ impl Pool {
         self.give_leave(out);
         self.reserve(out);
         self.renew_placed(out);
-        if std::mem::take(&mut self.placement_due) {
+        if std::mem::take(&mut self.placement.due) {
             self.place_waiting(out);
             self.place_candidates(out);
         }
@@ -240,24 +200,19 @@ impl Pool {
             return;
         }
         let late = gap.saturating_sub(self.config.timing.tick);
-        for slot in &mut self.slots {
-            slot.life.forgive(late);
-            slot.heard_at = (slot.heard_at + late).min(self.now);
-        }
+        self.children.forgive(late, self.now);
         for feed in &mut self.feeds {
             feed.list.forgive(late);
         }
-        self.recorder.life.forgive(late);
-        self.recorder.heard_at = (self.recorder.heard_at + late).min(self.now);
         out.push(Action::Notice(Notice::Late { late_ms: millis(late) }));
     }
 
     fn slot(&self, slot: SlotId) -> Option<&Slot> {
-        self.slots.get(usize::from(slot.0).checked_sub(1)?)
+        self.children.slot(slot)
     }
 
     fn slot_mut(&mut self, slot: SlotId) -> Option<&mut Slot> {
-        self.slots.get_mut(usize::from(slot.0).checked_sub(1)?)
+        self.children.slot_mut(slot)
     }
 
     fn feed(&self, feed: FeedId) -> Option<&Feed> {
@@ -274,24 +229,11 @@ impl Pool {
 
     /// Hands an event to a child's life. The caller acts on the outcome.
     fn advance(&mut self, child: Child, event: Event) -> Outcome {
-        let Pool { slots, recorder, jitter, config, now, .. } = self;
-        let life = match child {
-            Child::Recorder => &mut recorder.life,
-            Child::Worker(slot) => {
-                match usize::from(slot.0).checked_sub(1).and_then(|at| slots.get_mut(at)) {
-                    Some(slot) => &mut slot.life,
-                    None => return Outcome::Quiet,
-                }
-            }
-        };
-        life.advance(event, *now, &config.timing, jitter)
+        self.children.advance(child, event, self.now, &self.config.timing)
     }
 
     fn life(&self, child: Child) -> Option<&Life> {
-        match child {
-            Child::Recorder => Some(&self.recorder.life),
-            Child::Worker(slot) => self.slot(slot).map(|slot| &slot.life),
-        }
+        self.children.life(child)
     }
 
     fn tell_worker(&self, slot: SlotId, message: ToWorker, out: &mut Vec<Action>) {
@@ -304,8 +246,8 @@ impl Pool {
 
     /// Tells the recorder if it is ready. What it missed otherwise is told when it is.
     fn tell_recorder(&self, message: ToRecorder, out: &mut Vec<Action>) {
-        if self.recorder.life.is_ready() {
-            out.push(Action::ToRecorder { generation: self.recorder.life.generation, message });
+        if self.children.recorder.life.is_ready() {
+            out.push(Action::ToRecorder { generation: self.children.recorder.life.generation, message });
         }
     }
 
@@ -313,7 +255,7 @@ impl Pool {
         for kept in &saved.slots {
             // There may have been more workers then; their numbers go on where they ended.
             if kept.slot <= WORKERS_MAX {
-                self.make_slots(kept.slot);
+                self.children.make_slots(kept.slot);
             }
             if let Some(slot) = self.slot_mut(SlotId(kept.slot)) {
                 slot.life = Life::new(
@@ -330,7 +272,7 @@ impl Pool {
                 place.and_then(|at| Some((self.config.feeds.get(at)?, self.feeds.get_mut(at)?)))
                 && plan.learning == Learning::Auto
             {
-                feed.learner = Learner::new(plan.cap, Some(kept.cap));
+                feed.cap = FeedCap::new(plan.cap, Some(kept.cap));
             }
         }
         for kept in &saved.assignments {
@@ -339,12 +281,6 @@ impl Pool {
                 feed.hints.insert(kept.id.as_str().into(), SlotId(kept.slot));
             }
         }
-    }
-
-    /// There are slots up to this number.
-    fn make_slots(&mut self, last: u16) {
-        let first = u16::try_from(self.slots.len()).unwrap_or(u16::MAX).saturating_add(1);
-        self.slots.extend((first..=last).map(new_slot));
     }
 
     fn add_fixed_matches(&mut self) {
@@ -364,12 +300,13 @@ impl Pool {
 
     /// What is to outlive this run.
     pub fn saved_state(&self) -> SavedStateV2 {
-        let slots = self.slots.iter().filter(|slot| slot.life.generation.0 > 0).map(|slot| SavedSlotV1 {
-            slot: slot.id.0,
-            generation: slot.life.generation.0,
-            restarts: slot.life.restarts,
-            last_exit: slot.life.last_exit.clone(),
-        });
+        let slots =
+            self.children.slots.iter().filter(|slot| slot.life.generation.0 > 0).map(|slot| SavedSlotV1 {
+                slot: slot.id.0,
+                generation: slot.life.generation.0,
+                restarts: slot.life.restarts,
+                last_exit: slot.life.last_exit.clone(),
+            });
         let assignments = self.catalog.matches.iter().filter_map(|(key, a_match)| {
             let owner = a_match.owner()?;
             Some(SavedAssignmentV1 {
@@ -390,8 +327,8 @@ impl Pool {
         });
         SavedStateV2 {
             version: saved::VERSION,
-            highest_epoch: self.epochs.highest_possible(),
-            recorder_generation: self.recorder.life.generation.0,
+            highest_epoch: self.placement.epochs.highest_possible(),
+            recorder_generation: self.children.recorder.life.generation.0,
             slots: slots.collect(),
             assignments: assignments.chain(hints).collect(),
             learned_caps: self.learned_caps(),
@@ -402,35 +339,14 @@ impl Pool {
         let feeds = self.feeds.iter().zip(&self.config.feeds);
         feeds
             .filter_map(|(feed, plan)| {
-                Some(SavedCapV2 { feed: plan.name.clone(), cap: feed.learner.learned()? })
+                Some(SavedCapV2 { feed: plan.name.clone(), cap: feed.cap.learner.learned()? })
             })
             .collect()
     }
 
     /// The highest epoch that was given out or that the recorder named.
     pub fn highest_epoch(&self) -> Epoch {
-        self.epochs.highest()
-    }
-}
-
-fn new_slot(number: u16) -> Slot {
-    Slot::new(SlotId(number), Life::new(Peers::Many, Generation(0), 0, None))
-}
-
-fn new_feed(plan: &FeedPlan) -> Feed {
-    Feed {
-        list: MatchList::default(),
-        holder: None,
-        first: FirstList::Awaited,
-        blocked: false,
-        budget: Budget::new(plan.connects_per_s),
-        queue: VecDeque::new(),
-        hints: BTreeMap::new(),
-        told: Told::Nothing,
-        told_list: None,
-        loose_since: None,
-        learner: Learner::new(plan.cap, None),
-        auditor: Auditor::default(),
+        self.placement.epochs.highest()
     }
 }
 

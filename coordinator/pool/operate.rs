@@ -2,12 +2,12 @@
 
 use super::feed::FirstList;
 use super::input::{Child, Command, RequestId, Urgency};
-use super::life::{Event, State};
-use super::moves::Wish;
 use super::notice::Notice;
 use super::{Action, Answer, Pool, Readiness, Signal, millis};
 use crate::pool::catalog::matches::Assignment;
 use crate::pool::catalog::table::Mark;
+use crate::pool::children::life::{Event, State};
+use crate::pool::placement::moves::Wish;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use touchline_common::ipc::messages::recorder::ToRecorder;
@@ -157,12 +157,13 @@ impl Pool {
 
     fn who_remains(&self) -> String {
         let mut who: Vec<String> = self
+            .children
             .slots
             .iter()
             .filter(|slot| slot.life.has_process())
             .map(|slot| format!("worker {}", slot.id))
             .collect();
-        if self.recorder.life.has_process() {
+        if self.children.recorder.life.has_process() {
             who.push("recorder".into());
         }
         format!("still there: {}", who.join(", "))
@@ -210,7 +211,7 @@ impl Pool {
         out.push(Action::Notice(Notice::Stopping { how: urgency, deadline_ms: millis(within) }));
         out.push(Action::SaveState);
         let slots: Vec<SlotId> =
-            self.slots.iter().filter(|slot| slot.life.has_process()).map(|slot| slot.id).collect();
+            self.children.slots.iter().filter(|slot| slot.life.has_process()).map(|slot| slot.id).collect();
         for slot in slots {
             match urgency {
                 Urgency::Drain => self.stop_worker(slot, within, out),
@@ -236,7 +237,7 @@ impl Pool {
     /// Once the end began: the recorder after the workers, then we.
     pub(super) fn settle_stop(&mut self, out: &mut Vec<Action>) {
         let Some(stopping) = self.stopping else { return };
-        if self.slots.iter().any(|slot| slot.life.has_process()) {
+        if self.children.slots.iter().any(|slot| slot.life.has_process()) {
             return;
         }
         match stopping.recorder {
@@ -246,19 +247,19 @@ impl Pool {
                     Urgency::Now => RECORDER_NOW,
                 };
                 self.finish_endings(out);
-                if self.recorder.life.is_ready() {
+                if self.children.recorder.life.is_ready() {
                     let deadline_ms = u32::try_from(within.as_millis()).unwrap_or(u32::MAX);
                     self.tell_recorder(ToRecorder::Stop { deadline_ms }, out);
                 }
                 let outcome = self.advance(Child::Recorder, Event::Stop { deadline: self.now + within });
                 if let Some(signal) = Self::outcome_is_signal(outcome) {
-                    let generation = self.recorder.life.generation;
+                    let generation = self.children.recorder.life.generation;
                     out.push(Action::Kill { child: Child::Recorder, generation, signal });
                 }
                 self.stopping = Some(Stopping { recorder: RecorderEnd::Asked, ..stopping });
                 self.settle_stop(out);
             }
-            RecorderEnd::Asked if !self.recorder.life.has_process() => {
+            RecorderEnd::Asked if !self.children.recorder.life.has_process() => {
                 self.stopping = Some(Stopping { recorder: RecorderEnd::Finished, ..stopping });
                 for (request, open) in std::mem::take(&mut self.requests.0) {
                     let answer = match open.waits_for {
@@ -280,7 +281,7 @@ impl Pool {
     /// A recorder that was asked to leave during its start is ready: now it hears it.
     pub(super) fn stop_late_recorder(&self, out: &mut Vec<Action>) {
         let deadline_ms = u32::try_from(RECORDER_NOW.as_millis()).unwrap_or(u32::MAX);
-        let generation = self.recorder.life.generation;
+        let generation = self.children.recorder.life.generation;
         out.push(Action::ToRecorder { generation, message: ToRecorder::Stop { deadline_ms } });
     }
 
@@ -296,15 +297,15 @@ impl Pool {
         if self.readiness == Readiness::Reached {
             return;
         }
-        let ready =
-            self.recorder.life.is_ready() && self.feeds.iter().all(|feed| feed.first == FirstList::Placed);
+        let ready = self.children.recorder.life.is_ready()
+            && self.feeds.iter().all(|feed| feed.first == FirstList::Placed);
         if ready {
             if self.readiness == Readiness::Overdue {
                 out.push(Action::Notice(Notice::PoolRecovered));
             }
             self.readiness = Readiness::Reached;
             let count = self.count();
-            let workers = self.slots.iter().filter(|slot| slot.life.works()).count();
+            let workers = self.children.slots.iter().filter(|slot| slot.life.works()).count();
             let (took_ms, matches) = (millis(self.now), count.listed);
             out.push(Action::Notice(Notice::PoolReady { took_ms, matches, workers }));
             self.tick_requests(out);
@@ -327,10 +328,10 @@ impl Pool {
     /// What is wrong, a line each.
     pub(super) fn reasons(&self) -> Vec<String> {
         let mut reasons = Vec::new();
-        if !self.recorder.life.is_ready() {
-            reasons.push(format!("the recorder is {}", self.recorder.life.state.as_str()));
-        } else if !self.recorder.stats.trouble.is_empty() {
-            reasons.push(format!("the recorder: {}", self.recorder.stats.trouble));
+        if !self.children.recorder.life.is_ready() {
+            reasons.push(format!("the recorder is {}", self.children.recorder.life.state.as_str()));
+        } else if !self.children.recorder.stats.trouble.is_empty() {
+            reasons.push(format!("the recorder: {}", self.children.recorder.stats.trouble));
         }
         for feed in self.feed_ids() {
             let name = self.feed_name(feed);
@@ -344,11 +345,12 @@ impl Pool {
         if quarantined > 0 {
             reasons.push(format!("{quarantined} matches are in quarantine"));
         }
-        if self.breaker.is_tripped() {
-            reasons.push(super::breaker::TRIPPED.into());
+        if self.children.breaker.is_tripped() {
+            reasons.push(crate::pool::children::breaker::TRIPPED.into());
         }
-        let silent = self.slots.iter().filter(|slot| {
-            matches!(slot.life.state, State::Ready { .. }) && slot.pulse == super::slot::Pulse::Silent
+        let silent = self.children.slots.iter().filter(|slot| {
+            matches!(slot.life.state, State::Ready { .. })
+                && slot.pulse == crate::pool::children::slot::Pulse::Silent
         });
         reasons.extend(silent.map(|slot| format!("worker {} does not report", slot.id)));
         reasons

@@ -1,7 +1,6 @@
 //! Builds the answers of `status`, `workers`, `matches` and `health` from the pool's state.
 
 use super::feed::Told;
-use super::life::State;
 use super::operate::Stopping;
 use super::views::{
     DaemonState, FeedState, FeedView, HealthView, LagView, MatchQuery, MatchView, MatchViewState,
@@ -9,31 +8,32 @@ use super::views::{
 };
 use super::{Pool, Readiness, Urgency};
 use crate::pool::catalog::matches::{Assignment, Need};
+use crate::pool::children::life::State;
 use touchline_common::ipc::messages::worker::MatchState;
 use touchline_common::model::{FeedId, MatchKey};
 
 impl Pool {
     /// `status`.
     pub fn status(&self, surroundings: Surroundings) -> StatusView {
-        let stats = &self.recorder.stats;
+        let stats = &self.children.recorder.stats;
         StatusView {
             version: surroundings.version,
             build: surroundings.build,
             pid: surroundings.pid,
             uptime_s: self.now.as_secs_f64(),
             state: self.state(),
-            epoch: self.epochs.highest().0,
+            epoch: self.placement.epochs.highest().0,
             workers: WorkersCount {
-                ready: self.slots.iter().filter(|slot| slot.life.works()).count(),
-                starting: self.slots.iter().filter(|slot| slot.life.is_starting()).count(),
-                parked: self.slots.iter().filter(|slot| slot.life.is_parked()).count(),
-                restarts: self.restarts,
+                ready: self.children.slots.iter().filter(|slot| slot.life.works()).count(),
+                starting: self.children.slots.iter().filter(|slot| slot.life.is_starting()).count(),
+                parked: self.children.slots.iter().filter(|slot| slot.life.is_parked()).count(),
+                restarts: self.children.restarts,
                 max: self.config.max_workers,
             },
             matches: self.count(),
             feeds: self.feed_ids().filter_map(|feed| self.feed_view(feed)).collect(),
             recorder: RecorderView {
-                state: match self.recorder.life.state {
+                state: match self.children.recorder.life.state {
                     State::Empty | State::Dead => "down",
                     State::Starting { .. }
                     | State::Ready { .. }
@@ -41,7 +41,7 @@ impl Pool {
                     | State::Stopping { .. }
                     | State::Dying { .. }
                     | State::Backoff { .. }
-                    | State::Parked { .. } => self.recorder.life.state.as_str(),
+                    | State::Parked { .. } => self.children.recorder.life.state.as_str(),
                 },
                 documents: stats.documents,
                 events: stats.events,
@@ -61,7 +61,9 @@ impl Pool {
     pub fn state(&self) -> DaemonState {
         match (self.stopping, self.readiness) {
             (Some(Stopping { urgency: Urgency::Now, .. }), _) => DaemonState::Stopping,
-            (Some(_), _) if self.slots.iter().any(|slot| slot.life.has_process()) => DaemonState::Draining,
+            (Some(_), _) if self.children.slots.iter().any(|slot| slot.life.has_process()) => {
+                DaemonState::Draining
+            }
             (Some(_), _) => DaemonState::Stopping,
             (None, Readiness::Awaited) => DaemonState::Starting,
             (None, Readiness::Overdue) => DaemonState::Degraded,
@@ -72,7 +74,7 @@ impl Pool {
 
     /// `workers`: every slot that was started in this run or stays away after a death.
     pub fn workers(&self) -> Vec<WorkerView> {
-        let shown = self.slots.iter().filter(|slot| slot.life.state != State::Empty);
+        let shown = self.children.slots.iter().filter(|slot| slot.life.state != State::Empty);
         shown
             .map(|slot| {
                 let plan = slot.feed.and_then(|feed| self.config.feed(feed));
@@ -211,13 +213,14 @@ impl Pool {
     }
 
     /// What the worker's connection may hold at the moment.
-    fn shown_cap(&self, slot: &super::slot::Slot) -> u32 {
+    fn shown_cap(&self, slot: &crate::pool::children::slot::Slot) -> u32 {
         slot.feed.map_or(0, |feed| self.cap_at(feed, slot.id))
     }
 
     /// Why no connection of a feed is up, as one of its workers last said.
     pub(super) fn why_down(&self, feed: FeedId) -> String {
-        let mut of_feed = self.slots.iter().filter(|slot| slot.feed == Some(feed) && slot.life.works());
+        let mut of_feed =
+            self.children.slots.iter().filter(|slot| slot.feed == Some(feed) && slot.life.works());
         let trouble = of_feed.find_map(|slot| Some(&slot.trouble).filter(|trouble| !trouble.is_empty()));
         // When it is tried again was true when it was said.
         match trouble.and_then(|trouble| trouble.split("; next attempt in ").next()) {
@@ -228,8 +231,11 @@ impl Pool {
 
     fn feed_view(&self, feed: FeedId) -> Option<FeedView> {
         let plan = self.config.feed(feed)?;
-        let working = || self.slots.iter().filter(|slot| slot.feed == Some(feed) && slot.life.works());
-        let sum = |of: fn(&super::slot::Slot) -> u32| working().map(|slot| u64::from(of(slot))).sum();
+        let working =
+            || self.children.slots.iter().filter(|slot| slot.feed == Some(feed) && slot.life.works());
+        let sum = |of: fn(&crate::pool::children::slot::Slot) -> u32| {
+            working().map(|slot| u64::from(of(slot))).sum()
+        };
         let stale: u64 = sum(|slot| slot.report.stale);
         let (state, why) = match self.feed_stands(feed) {
             Told::Down => (FeedState::Down, self.why_down(feed)),
@@ -239,7 +245,7 @@ impl Pool {
             }
             Told::Nothing | Told::Up => (FeedState::Up, String::new()),
         };
-        let counts = self.feed(feed).map(|feed| feed.auditor.counts()).unwrap_or_default();
+        let counts = self.feed(feed).map(|feed| feed.cap.auditor.counts()).unwrap_or_default();
         Some(FeedView {
             name: plan.name.clone(),
             kind: plan.kind.clone(),
@@ -251,7 +257,7 @@ impl Pool {
             round_ms: working().filter_map(|slot| slot.report.round_ms).max(),
             audits: counts.audits,
             audits_missed: counts.missed,
-            learned_cap: self.feed(feed).and_then(|feed| feed.learner.learned()),
+            learned_cap: self.feed(feed).and_then(|feed| feed.cap.learner.learned()),
             why,
         })
     }

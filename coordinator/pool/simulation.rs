@@ -7,6 +7,7 @@ mod checks;
 mod world;
 
 use super::*;
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use world::World;
 

@@ -3,7 +3,7 @@
 use super::*;
 use catalog::matches::Assignment;
 use catalog::table::Mark;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use touchline_common::ipc::messages::Hello;
 use touchline_common::ipc::messages::recorder::{FromRecorder, Owner, RecorderStats};
 use touchline_common::ipc::messages::worker::{
@@ -13,11 +13,11 @@ use touchline_common::model::{Listing, MatchId};
 
 #[path = "cap/tests.rs"]
 mod caps;
-#[path = "faults_tests.rs"]
+#[path = "children/faults_tests.rs"]
 mod faults;
-#[path = "moves_tests.rs"]
+#[path = "placement/moves_tests.rs"]
 mod moves;
-#[path = "supervision_tests.rs"]
+#[path = "children/supervision_tests.rs"]
 mod supervision;
 
 const FEED: FeedId = FeedId(0);
@@ -155,7 +155,7 @@ impl Bed {
                     self.give(Input::Worker { slot, generation, message: FromWorker::Load(report) });
                 }
             }
-            let generation = self.pool.recorder.life.generation;
+            let generation = self.pool.children.recorder.life.generation;
             let message = FromRecorder::Stats(RecorderStats::default());
             self.give(Input::Recorder { generation, message });
             self.give(Input::Tick);
@@ -334,7 +334,7 @@ fn a_recorder_that_starts_anew_gives_every_match_a_new_epoch_without_a_new_subsc
     bed.load_list(&["a", "b"]);
     bed.live("a");
     let before = bed.owner("a");
-    let (child, generation) = (Child::Recorder, bed.pool.recorder.life.generation);
+    let (child, generation) = (Child::Recorder, bed.pool.children.recorder.life.generation);
     let message = FromRecorder::Switched { key: key("a"), epoch: Epoch(before.1) };
     bed.give(Input::Recorder { generation, message });
     bed.log.clear();
@@ -358,7 +358,7 @@ fn a_switch_to_a_candidate_that_is_no_more_renews_the_owner() {
     let mut bed = Bed::new(config(8));
     bed.load_list(&["a"]);
     let (slot, epoch) = bed.owner("a");
-    let generation = bed.pool.recorder.life.generation;
+    let generation = bed.pool.children.recorder.life.generation;
     let message = FromRecorder::Switched { key: key("a"), epoch: Epoch(epoch + 7) };
     bed.give(Input::Recorder { generation, message });
     assert!(bed.owner("a").0 == slot && bed.owner("a").1 > epoch + 7);
@@ -386,7 +386,7 @@ fn drained_workers_hand_over_before_they_leave() {
     assert_eq!(bed.owner("a").0, 1);
     bed.live("a");
     let (_, epoch, _) = bed.switches().pop().unwrap();
-    let generation = bed.pool.recorder.life.generation;
+    let generation = bed.pool.children.recorder.life.generation;
     let message = FromRecorder::Switched { key: key("a"), epoch: Epoch(epoch) };
     bed.give(Input::Recorder { generation, message });
     assert_eq!(bed.owner("a").0, 2);

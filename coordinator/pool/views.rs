@@ -3,7 +3,7 @@
 //! What only the shell, a worker or the recorder knows (memory, ages, versions) stands in public `Option` fields that
 //! the shell fills before it serialises.
 
-use super::deaths::DeathView;
+use crate::pool::children::deaths::DeathView;
 use serde::Serialize;
 use touchline_common::ipc::messages::worker::ConnectionState;
 use touchline_common::model::{FeedId, SlotId};

@@ -158,22 +158,27 @@ impl Auditor {
         self.counts
     }
 
-    pub(super) fn may_look(&self, now: Duration) -> bool {
+    pub(in crate::pool) fn may_look(&self, now: Duration) -> bool {
         matches!(self.stage, Stage::Idle) && now >= self.next_at
     }
 
     /// Whether snapshots are known to say nothing here.
-    pub(super) fn is_off(&self) -> bool {
+    pub(in crate::pool) fn is_off(&self) -> bool {
         matches!(self.stage, Stage::Off)
     }
 
     /// Whether this match is known to miss deltas and is on its way elsewhere.
-    pub(super) fn is_surplus(&self, key: &MatchKey) -> bool {
+    pub(in crate::pool) fn is_surplus(&self, key: &MatchKey) -> bool {
         matches!(&self.stage, Stage::Verifying(of) if of.moved.contains_key(key))
     }
 
     /// Looks at a connection. Gives the matches to audit: its newest.
-    pub(super) fn look(&mut self, there: Connection, purpose: Purpose, now: Duration) -> Vec<MatchKey> {
+    pub(in crate::pool) fn look(
+        &mut self,
+        there: Connection,
+        purpose: Purpose,
+        now: Duration,
+    ) -> Vec<MatchKey> {
         let newest: Vec<MatchKey> =
             there.matches.iter().rev().take(NEWEST).map(|(key, _)| key.clone()).collect();
         let findings = newest.iter().map(|key| (key.clone(), None)).collect();
@@ -182,7 +187,7 @@ impl Auditor {
     }
 
     /// An audit was made at this connection, whoever asked for it.
-    pub(super) fn found(&mut self, key: &MatchKey, at: (SlotId, Generation), finding: Finding) {
+    pub(in crate::pool) fn found(&mut self, key: &MatchKey, at: (SlotId, Generation), finding: Finding) {
         self.counts.audits += 1;
         let verdict = Verdict::of(finding);
         self.counts.missed += u64::from(verdict == Verdict::Missed);
@@ -201,7 +206,7 @@ impl Auditor {
     }
 
     /// What follows from the findings, and from the time.
-    pub(super) fn conclude(&mut self, now: Duration) -> Option<Conclusion> {
+    pub(in crate::pool) fn conclude(&mut self, now: Duration) -> Option<Conclusion> {
         match std::mem::take(&mut self.stage) {
             Stage::Looking(look) if look.is_over(now) => Some(self.conclude_look(look, now)),
             Stage::Verifying(of) if of.missed == 0 && (of.moved.is_empty() || now >= of.until) => None,
@@ -259,14 +264,14 @@ impl Auditor {
     }
 
     /// The connection whose surplus moves, and what of it was not audited since.
-    pub(super) fn unverified(&self) -> Option<(SlotId, Vec<MatchKey>)> {
+    pub(in crate::pool) fn unverified(&self) -> Option<(SlotId, Vec<MatchKey>)> {
         let Stage::Verifying(of) = &self.stage else { return None };
         let keys = of.moved.iter().filter(|(_, verified)| **verified == Verified::NotYet);
         Some((of.origin, keys.map(|(key, _)| key.clone()).collect()))
     }
 
     /// Whether a moved match, subscribed elsewhere at `since`, is to be audited now.
-    pub(super) fn verify(&mut self, key: &MatchKey, since: Duration, now: Duration) -> bool {
+    pub(in crate::pool) fn verify(&mut self, key: &MatchKey, since: Duration, now: Duration) -> bool {
         let Stage::Verifying(of) = &mut self.stage else { return false };
         let Some(verified) = of.moved.get_mut(key).filter(|verified| **verified == Verified::NotYet) else {
             return false;
@@ -279,16 +284,16 @@ impl Auditor {
     }
 
     /// The cap was learned; this connection holds more.
-    pub(super) fn refresh_later(&mut self, slot: SlotId, generation: Generation) {
+    pub(in crate::pool) fn refresh_later(&mut self, slot: SlotId, generation: Generation) {
         self.refresh.insert((slot, generation));
     }
 
     /// The connections that were above the cap and whose matches were not subscribed again since.
-    pub(super) fn to_refresh(&self) -> impl Iterator<Item = (SlotId, Generation)> {
+    pub(in crate::pool) fn to_refresh(&self) -> impl Iterator<Item = (SlotId, Generation)> {
         self.refresh.iter().copied()
     }
 
-    pub(super) fn refreshed(&mut self, slot: SlotId, generation: Generation) {
+    pub(in crate::pool) fn refreshed(&mut self, slot: SlotId, generation: Generation) {
         self.refresh.remove(&(slot, generation));
     }
 

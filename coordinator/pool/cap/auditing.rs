@@ -3,13 +3,13 @@
 //! What is thinned is live, so it is moved by a second seat, as ever. Where the server allows no second subscription such a move makes
 //! a gap, and nothing is audited. Whether a cap may be learned at all is said by the configuration, as in `learning`.
 
-use super::super::feed::FirstList;
-use super::super::notice::{CapNews, Notice};
-use super::super::slot::Slot;
-use super::super::{Action, Pool};
 use super::audit::{Conclusion, Connection, Probed, Purpose, Summary};
 use super::learner::Sign;
 use crate::pool::catalog::matches::{Assignment, Seat};
+use crate::pool::children::slot::Slot;
+use crate::pool::feed::FirstList;
+use crate::pool::notice::{CapNews, Notice};
+use crate::pool::{Action, Pool};
 use std::time::Duration;
 use touchline_common::ipc::messages::worker::{Finding, ToWorker};
 use touchline_common::model::{Epoch, FeedId, Generation, MatchKey, SlotId};
@@ -25,7 +25,7 @@ impl Pool {
                 continue;
             }
             let now = self.now;
-            if let Some(conclusion) = self.feed_mut(feed).and_then(|feed| feed.auditor.conclude(now)) {
+            if let Some(conclusion) = self.feed_mut(feed).and_then(|feed| feed.cap.auditor.conclude(now)) {
                 self.conclude(feed, conclusion, out);
             }
             if let Some(there) = self.to_look_at(feed) {
@@ -49,18 +49,18 @@ impl Pool {
             return;
         }
         if let Some(feed) = self.feed_mut(key.feed) {
-            feed.auditor.found(key, at, finding);
+            feed.cap.auditor.found(key, at, finding);
         }
     }
 
     /// A connection that holds one match more than was learned has its loads: whether it gets its deltas, too.
-    pub(super) fn audit_probe(&mut self, feed: FeedId, slot: SlotId, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn audit_probe(&mut self, feed: FeedId, slot: SlotId, out: &mut Vec<Action>) {
         let now = self.now;
         let Some(state) = self.feed(feed) else { return };
-        if state.auditor.is_off() {
+        if state.cap.auditor.is_off() {
             return self.probed(feed, slot, Probed::Unlike, out);
         }
-        if !state.auditor.may_look(now) {
+        if !state.cap.auditor.may_look(now) {
             return;
         }
         if let Some(there) = self.slot(slot).map(|slot| self.connection(slot)) {
@@ -81,7 +81,7 @@ impl Pool {
                 self.probed(feed, summary.slot, outcome, out);
             }
             Conclusion::Unproven => {
-                let restored = self.feed_mut(feed).and_then(|feed| feed.learner.thinning_unproven());
+                let restored = self.feed_mut(feed).and_then(|feed| feed.cap.learner.thinning_unproven());
                 if let Some(cap) = restored {
                     let why =
                         "what was moved misses deltas where fewer are held, too; nothing more is audited";
@@ -94,28 +94,31 @@ impl Pool {
     fn surplus_found(&mut self, feed: FeedId, granted: u32, out: &mut Vec<Action>) {
         let now = self.now;
         let own = self.config.feed(feed).map_or(0, |plan| plan.own_subscriptions);
-        let learned = self.feed_mut(feed).and_then(|feed| feed.learner.thinned(granted, now));
+        let learned = self.feed_mut(feed).and_then(|feed| feed.cap.learner.thinned(granted, now));
         let Some(cap) = learned else { return };
         self.say_learned(feed, cap, "matches of a connection lack deltas and others do not", out);
-        let fuller = self.slots.iter().filter(|slot| slot.feed == Some(feed) && slot.will_hold(own) > cap);
+        let fuller =
+            self.children.slots.iter().filter(|slot| slot.feed == Some(feed) && slot.will_hold(own) > cap);
         let fuller: Vec<_> = fuller.map(|slot| (slot.id, slot.life.generation)).collect();
         if let Some(feed) = self.feed_mut(feed) {
-            fuller.into_iter().for_each(|(slot, generation)| feed.auditor.refresh_later(slot, generation));
+            fuller
+                .into_iter()
+                .for_each(|(slot, generation)| feed.cap.auditor.refresh_later(slot, generation));
         }
     }
 
     fn probed(&mut self, feed: FeedId, slot: SlotId, outcome: Probed, out: &mut Vec<Action>) {
         let now = self.now;
         let Some(state) = self.feed_mut(feed) else { return };
-        if state.learner.probe().is_none_or(|probe| probe.slot != slot) {
+        if state.cap.learner.probe().is_none_or(|probe| probe.slot != slot) {
             return;
         }
-        match (outcome, state.learner.sign()) {
+        match (outcome, state.cap.learner.sign()) {
             // Where no snapshot says anything about deltas, loads are what there is to go by.
             (Probed::Served, _) | (Probed::Unlike, Sign::Loads) => self.probe_held(feed, out),
             (Probed::Thinned, _) | (Probed::Unlike, Sign::Deltas) => {
-                state.learner.probe_thinned(now);
-                self.placement_due = true;
+                state.cap.learner.probe_thinned(now);
+                self.placement.due = true;
             }
             (Probed::Unknown, _) => {}
         }
@@ -124,15 +127,15 @@ impl Pool {
     /// The fullest connection that holds more than any was proven to be served in full.
     fn to_look_at(&self, feed: FeedId) -> Option<Connection> {
         let state = self.feed(feed)?;
-        if !state.auditor.may_look(self.now)
-            || state.learner.is_learning()
+        if !state.cap.auditor.may_look(self.now)
+            || state.cap.learner.is_learning()
             || state.first != FirstList::Placed
         {
             return None;
         }
-        let more = self.slots.iter().filter(|slot| {
+        let more = self.children.slots.iter().filter(|slot| {
             slot.feed == Some(feed)
-                && slot.report.loaded > state.auditor.proven()
+                && slot.report.loaded > state.cap.auditor.proven()
                 && !slot.matches.is_empty()
                 && self.is_whole(feed, slot)
         });
@@ -175,18 +178,20 @@ impl Pool {
     fn look_at(&mut self, feed: FeedId, there: Connection, purpose: Purpose, out: &mut Vec<Action>) {
         let (now, slot) = (self.now, there.slot);
         let Some(state) = self.feed_mut(feed) else { return };
-        let keys = state.auditor.look(there, purpose, now);
+        let keys = state.cap.auditor.look(there, purpose, now);
         self.ask(slot, keys, out);
     }
 
     /// The surplus that has moved: whether it gets all of its deltas where it is now.
     fn verify_moved(&mut self, feed: FeedId, out: &mut Vec<Action>) {
         let now = self.now;
-        let Some((origin, keys)) = self.feed(feed).and_then(|feed| feed.auditor.unverified()) else { return };
+        let Some((origin, keys)) = self.feed(feed).and_then(|feed| feed.cap.auditor.unverified()) else {
+            return;
+        };
         for key in keys {
             let elsewhere = self.seats(&key).find(|seat| seat.slot != origin && seat.has_load());
             let Some((slot, since)) = elsewhere.map(|seat| (seat.slot, seat.asked_at)) else { continue };
-            if self.feed_mut(feed).is_some_and(|feed| feed.auditor.verify(&key, since, now)) {
+            if self.feed_mut(feed).is_some_and(|feed| feed.cap.auditor.verify(&key, since, now)) {
                 self.ask(slot, vec![key], out);
             }
         }
@@ -196,14 +201,14 @@ impl Pool {
     fn refresh_kept(&mut self, feed: FeedId, out: &mut Vec<Action>) {
         let Some(state) = self.feed(feed) else { return };
         let of_slot = |slot: SlotId, generation| self.slot(slot).filter(|slot| slot.is(generation));
-        let due = state.auditor.to_refresh().find_map(|(slot, generation)| {
+        let due = state.cap.auditor.to_refresh().find_map(|(slot, generation)| {
             of_slot(slot, generation)
                 .filter(|slot| self.is_whole(feed, slot))
                 .map(|slot| self.connection(slot))
         });
         let Some(there) = due else { return };
         if let Some(feed) = self.feed_mut(feed) {
-            feed.auditor.refreshed(there.slot, there.generation);
+            feed.cap.auditor.refreshed(there.slot, there.generation);
         }
         self.ask(there.slot, there.matches.into_iter().map(|(key, _)| key), out);
     }

@@ -5,7 +5,7 @@
 //! the same match gets its load on another connection: a page without content gets none anywhere, and is left alone for
 //! `IGNORED_FOR`. A third sign is that deltas are missing; that is looked for by `audit`. What was learned is tried again from time to time, one match at a time. Called by `caps`.
 
-use super::super::placement::SlotCap;
+use crate::pool::placement::choose::SlotCap;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 use touchline_common::model::{Generation, MatchKey, SlotId};

@@ -3,13 +3,13 @@
 //! A match that gets no load where others do is taken away from there and tried elsewhere; one that is live is moved with a
 //! second seat, as ever. Where the configuration names what the server does above its cap, nothing is learned.
 
-use super::super::config::Learning;
-use super::super::feed::FirstList;
-use super::super::notice::{CapNews, Notice};
-use super::super::slot::{Pulse, Slot};
-use super::super::{Action, Pool};
 use super::learner::{Probe, Refusal};
 use crate::pool::catalog::matches::{Assignment, Seat};
+use crate::pool::children::slot::{Pulse, Slot};
+use crate::pool::config::Learning;
+use crate::pool::feed::FirstList;
+use crate::pool::notice::{CapNews, Notice};
+use crate::pool::{Action, Pool};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use touchline_common::ipc::messages::worker::{ConnectionState, LostWith, MatchState, ReleaseReason};
@@ -23,17 +23,17 @@ const HELD_FOR: Duration = Duration::from_secs(5);
 impl Pool {
     /// What one connection of the feed may hold, as far as is known.
     pub(in crate::pool) fn cap(&self, feed: FeedId) -> u32 {
-        self.feed(feed).map_or(0, |feed| feed.learner.cap())
+        self.feed(feed).map_or(0, |feed| feed.cap.learner.cap())
     }
 
     /// What this connection may hold at the moment.
     pub(in crate::pool) fn cap_at(&self, feed: FeedId, slot: SlotId) -> u32 {
-        self.feed(feed).map_or(0, |feed| feed.learner.cap_of(slot).0)
+        self.feed(feed).map_or(0, |feed| feed.cap.learner.cap_of(slot).0)
     }
 
     /// Whether some connection of the feed may be above what it may hold.
     pub(in crate::pool) fn may_be_above(&self, feed: FeedId) -> bool {
-        self.feed(feed).is_some_and(|feed| feed.learner.limits())
+        self.feed(feed).is_some_and(|feed| feed.cap.learner.limits())
     }
 
     /// Signs of a lower cap, what is above it, and whether more is granted by now.
@@ -45,12 +45,12 @@ impl Pool {
             let now = self.now;
             let held = self.held(feed);
             let disproved = self.feed_mut(feed).and_then(|state| {
-                state.learner.tick(now);
-                state.learner.held(held).or_else(|| state.learner.served(state.auditor.proven()))
+                state.cap.learner.tick(now);
+                state.cap.learner.held(held).or_else(|| state.cap.learner.served(state.cap.auditor.proven()))
             });
             if let Some(cap) = disproved {
                 out.push(Action::Notice(Notice::Cap { feed, news: CapNews::Raised { cap } }));
-                self.placement_due = true;
+                self.placement.due = true;
             }
             for slot in self.slots_of(feed) {
                 self.look_for_missing(feed, slot, out);
@@ -65,7 +65,7 @@ impl Pool {
     }
 
     pub(in crate::pool) fn slots_of(&self, feed: FeedId) -> Vec<SlotId> {
-        self.slots.iter().filter(|slot| slot.feed == Some(feed)).map(|slot| slot.id).collect()
+        self.children.slots.iter().filter(|slot| slot.feed == Some(feed)).map(|slot| slot.id).collect()
     }
 
     /// A quiet connection with some loads and not others: those are tried elsewhere.
@@ -76,7 +76,7 @@ impl Pool {
         if !self.is_quiet(there, PATIENCE) || granted <= own || there.report.asked <= granted {
             return;
         }
-        let learner = self.feed(feed).map(|feed| &feed.learner);
+        let learner = self.feed(feed).map(|feed| &feed.cap.learner);
         if learner.is_none_or(|learner| learner.is_suspected(slot)) {
             return;
         }
@@ -98,7 +98,7 @@ impl Pool {
         }
         let now = self.now;
         if let Some(feed) = self.feed_mut(feed) {
-            feed.learner.suspect(slot, generation, granted, missing, now);
+            feed.cap.learner.suspect(slot, generation, granted, missing, now);
         }
     }
 
@@ -138,7 +138,7 @@ impl Pool {
     pub(in crate::pool) fn note_load(&mut self, key: &MatchKey, slot: SlotId, out: &mut Vec<Action>) {
         let now = self.now;
         let Some(feed) = self.feed_mut(key.feed) else { return };
-        if let Some(cap) = feed.learner.loaded(key, slot, now) {
+        if let Some(cap) = feed.cap.learner.loaded(key, slot, now) {
             self.say_learned(
                 key.feed,
                 cap,
@@ -158,7 +158,7 @@ impl Pool {
         let quiet = Duration::from_millis(lost.quiet_ms.into());
         let refusal = Refusal { at: now, asked: lost.asked, granted: lost.loaded, quiet };
         let Some(state) = self.feed_mut(feed) else { return };
-        if let Some(cap) = state.learner.refused(slot, refusal, held) {
+        if let Some(cap) = state.cap.learner.refused(slot, refusal, held) {
             self.say_learned(feed, cap, "connections were lost as soon as more was asked", out);
         }
         self.let_surplus_go(feed, out);
@@ -166,7 +166,7 @@ impl Pool {
 
     /// The most that a connection of the feed holds at the moment, with all of its loads.
     fn held(&self, feed: FeedId) -> u32 {
-        let of_feed = self.slots.iter().filter(|slot| slot.feed == Some(feed));
+        let of_feed = self.children.slots.iter().filter(|slot| slot.feed == Some(feed));
         let whole =
             of_feed.filter(|slot| self.is_quiet(slot, PATIENCE) && slot.report.loaded >= slot.report.asked);
         whole.map(|slot| slot.report.loaded).max().unwrap_or(0)
@@ -181,7 +181,7 @@ impl Pool {
     ) {
         let configured = self.config.feed(feed).map_or(0, |plan| plan.cap);
         out.push(Action::Notice(Notice::Cap { feed, news: CapNews::Learned { cap, configured, why } }));
-        self.placement_due = true;
+        self.placement.due = true;
         out.push(Action::SaveState);
     }
 
@@ -200,7 +200,7 @@ impl Pool {
             let Assignment::Assigned { owner, candidate } = &a_match.assignment else { continue };
             match (owner.slot == slot.id, candidate) {
                 (true, None) => {
-                    let stays = !state.auditor.is_surplus(key);
+                    let stays = !state.cap.auditor.is_surplus(key);
                     seats.push((stays, owner.has_load(), std::cmp::Reverse(owner.first_epoch), key));
                 }
                 // On its way out already.
@@ -244,24 +244,24 @@ impl Pool {
     fn try_for_more(&mut self, feed: FeedId, out: &mut Vec<Action>) {
         let now = self.now;
         let Some(state) = self.feed(feed) else { return };
-        if let Some(probe) = state.learner.probe() {
+        if let Some(probe) = state.cap.learner.probe() {
             return self.judge_probe(feed, probe, out);
         }
-        if !state.learner.may_probe(now) || state.first != FirstList::Placed || !self.may_overlap(feed) {
+        if !state.cap.learner.may_probe(now) || state.first != FirstList::Placed || !self.may_overlap(feed) {
             return;
         }
         let plan = self.full_slot(feed).and_then(|to| Some((to, self.spare_match(feed, to)?)));
         let Some((to, key)) = plan else {
             if let Some(feed) = self.feed_mut(feed) {
-                feed.learner.probe_later(now);
+                feed.cap.learner.probe_later(now);
             }
             return;
         };
-        let cap =
-            state.learner.cap() + self.catalog.matches.get(&key).map_or(0, |a_match| a_match.need.count());
+        let cap = state.cap.learner.cap()
+            + self.catalog.matches.get(&key).map_or(0, |a_match| a_match.need.count());
         let Some(generation) = self.slot(to).map(|slot| slot.life.generation) else { return };
         if let Some(feed) = self.feed_mut(feed) {
-            feed.learner.probe_above(to, generation, cap, now);
+            feed.cap.learner.probe_above(to, generation, cap, now);
         }
         out.push(Action::Notice(Notice::Cap { feed, news: CapNews::Tried { worker: to, cap } }));
         if let Some(from) = self.owner_slot(&key) {
@@ -278,7 +278,7 @@ impl Pool {
         }
         let now = self.now;
         if let Some(feed) = self.feed_mut(feed) {
-            feed.learner.probe_audited(now);
+            feed.cap.learner.probe_audited(now);
         }
         self.audit_probe(feed, probe.slot, out);
     }
@@ -286,11 +286,11 @@ impl Pool {
     /// The connection that was to hold more is served in full.
     pub(in crate::pool) fn probe_held(&mut self, feed: FeedId, out: &mut Vec<Action>) {
         let now = self.now;
-        let held = self.feed_mut(feed).and_then(|feed| feed.learner.probe_held(now));
+        let held = self.feed_mut(feed).and_then(|feed| feed.cap.learner.probe_held(now));
         if let Some(cap) = held {
             out.push(Action::Notice(Notice::Cap { feed, news: CapNews::Raised { cap } }));
             out.push(Action::SaveState);
-            self.placement_due = true;
+            self.placement.due = true;
         }
     }
 
@@ -300,12 +300,12 @@ impl Pool {
         let full = |slot: &&Slot| {
             slot.feed == Some(feed) && self.is_quiet(slot, PATIENCE) && slot.load(own) >= self.cap(feed)
         };
-        self.slots.iter().find(full).map(|slot| slot.id)
+        self.children.slots.iter().find(full).map(|slot| slot.id)
     }
 
     /// A match that another worker of the feed follows.
     fn spare_match(&self, feed: FeedId, not: SlotId) -> Option<MatchKey> {
-        let others = self.slots.iter().filter(|slot| slot.feed == Some(feed) && slot.id != not);
+        let others = self.children.slots.iter().filter(|slot| slot.feed == Some(feed) && slot.id != not);
         let mut keys = others.filter(|slot| slot.takes_work()).flat_map(|slot| {
             let id = slot.id;
             slot.matches.iter().map(move |key| (id, key))

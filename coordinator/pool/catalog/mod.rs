@@ -4,11 +4,15 @@
 //! table keeps; removing a match removes it everywhere.
 
 pub(super) mod ended;
+mod filter;
+mod follow;
+pub(super) mod list;
 pub(super) mod matches;
+pub(super) mod orphans;
 pub(super) mod table;
 
-use super::orphans::Doubt;
 use ended::Ended;
+use orphans::Doubt;
 use std::collections::BTreeMap;
 use table::MatchTable;
 use touchline_common::model::MatchKey;

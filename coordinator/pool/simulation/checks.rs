@@ -1,10 +1,10 @@
 //! The invariants, held after every step.
 
-use super::super::life::State;
 use super::super::*;
 use crate::pool::catalog::matches::{Assignment, Need};
 use crate::pool::catalog::table::Mark;
-use std::collections::BTreeSet;
+use crate::pool::children::life::State;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Default)]
 pub(super) struct Checks {
@@ -107,7 +107,7 @@ impl Checks {
     }
 
     fn remember(&mut self, pool: &Pool, now: Duration) {
-        for slot in &pool.slots {
+        for slot in &pool.children.slots {
             let state = slot.life.state;
             let before = self.before.insert(slot.id, state).unwrap_or(State::Empty);
             if matches!(state, State::Starting { .. }) && before != state {
@@ -167,7 +167,7 @@ fn places(pool: &Pool) {
     let marked = |mark| pool.catalog.matches.marked(mark).len();
     let indexed = (pool.catalog.matches.waiting(), marked(Mark::Quarantined), marked(Mark::Moving));
     assert_eq!((waiting, quarantined, moving), indexed);
-    for slot in &pool.slots {
+    for slot in &pool.children.slots {
         assert_eq!(slot.matches, seats.remove(&slot.id).unwrap_or_default(), "slot {}", slot.id);
     }
 }
@@ -176,7 +176,8 @@ fn places(pool: &Pool) {
 fn slots(pool: &Pool) {
     for (feed, plan) in pool.config.feeds.iter().enumerate() {
         let feed = FeedId(feed as u16);
-        let of_feed = pool.slots.iter().filter(|slot| slot.feed == Some(feed) && slot.life.has_process());
+        let of_feed =
+            pool.children.slots.iter().filter(|slot| slot.feed == Some(feed) && slot.life.has_process());
         let mut processes = 0;
         for slot in of_feed {
             processes += 1;
@@ -189,7 +190,7 @@ fn slots(pool: &Pool) {
 
 /// No worker is started beyond `max_workers`, but for one while another gives its matches away.
 fn workers(pool: &Pool) {
-    let there = pool.slots.iter().filter(|slot| slot.life.has_process());
+    let there = pool.children.slots.iter().filter(|slot| slot.life.has_process());
     let leaving = there.clone().filter(|slot| slot.life.is_draining() || slot.life.is_stopping()).count();
     let most = usize::from(pool.config.max_workers) + usize::from(leaving > 0);
     assert!(there.clone().count() <= most, "{} workers, {leaving} of them leave", there.count());

@@ -4,11 +4,11 @@ mod faults;
 mod server;
 mod worker;
 
-use super::super::jitter::Jitter;
 use super::super::*;
 use super::checks::Checks;
 use crate::pool::catalog::table::Mark;
-use std::collections::BTreeSet;
+use crate::pool::children::jitter::Jitter;
+use std::collections::{BTreeMap, BTreeSet};
 use touchline_common::ipc::messages::Hello;
 use touchline_common::ipc::messages::recorder::{FromRecorder, RecorderStats};
 use touchline_common::ipc::messages::worker::{

@@ -8,35 +8,35 @@ use touchline_common::model::{MatchKey, SlotId};
 
 /// A worker that takes part.
 #[derive(Clone, Debug)]
-pub(super) struct Share {
-    pub(super) slot: SlotId,
+pub(in crate::pool) struct Share {
+    pub(in crate::pool) slot: SlotId,
     /// Subscriptions held, reserved, and not yet let go.
-    pub(super) load: u32,
+    pub(in crate::pool) load: u32,
     /// Subscriptions that it takes more.
-    pub(super) room: u32,
+    pub(in crate::pool) room: u32,
     /// Matches that may leave it, with their topics.
-    pub(super) movable: BTreeMap<MatchKey, u32>,
+    pub(in crate::pool) movable: BTreeMap<MatchKey, u32>,
 }
 
 /// A match that is to move.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Step {
-    pub(super) key: MatchKey,
-    pub(super) from: SlotId,
-    pub(super) to: SlotId,
-    pub(super) topics: u32,
+pub(in crate::pool) struct Step {
+    pub(in crate::pool) key: MatchKey,
+    pub(in crate::pool) from: SlotId,
+    pub(in crate::pool) to: SlotId,
+    pub(in crate::pool) topics: u32,
 }
 
 /// How uneven workers are.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Spread {
-    pub(super) most: u32,
-    pub(super) least: u32,
-    pub(super) mean: f64,
+pub(in crate::pool) struct Spread {
+    pub(in crate::pool) most: u32,
+    pub(in crate::pool) least: u32,
+    pub(in crate::pool) mean: f64,
 }
 
 /// How uneven they are; `None` where there are fewer than two.
-pub(super) fn spread(shares: &[Share]) -> Option<Spread> {
+pub(in crate::pool) fn spread(shares: &[Share]) -> Option<Spread> {
     let loads = || shares.iter().map(|share| share.load);
     let (most, least) = (loads().max()?, loads().min()?);
     let mean = f64::from(loads().sum::<u32>()) / shares.len() as f64;
@@ -45,7 +45,7 @@ pub(super) fn spread(shares: &[Share]) -> Option<Spread> {
 
 impl Spread {
     /// Wide enough to begin.
-    pub(super) fn is_wide(&self) -> bool {
+    pub(in crate::pool) fn is_wide(&self) -> bool {
         f64::from(self.most - self.least) > self.mean / 4.0
     }
 
@@ -55,7 +55,7 @@ impl Spread {
 }
 
 /// At most `limit` steps, each from the fullest to the emptiest.
-pub(super) fn plan(mut shares: Vec<Share>, limit: usize) -> Vec<Step> {
+pub(in crate::pool) fn plan(mut shares: Vec<Share>, limit: usize) -> Vec<Step> {
     let mut steps = Vec::new();
     if !spread(&shares).is_some_and(|spread| spread.is_wide()) {
         return steps;

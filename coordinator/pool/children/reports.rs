@@ -1,12 +1,12 @@
 //! What workers say: load, matches, details, connection. The list's part is in `follow`.
 
-use super::input::Child;
-use super::life::Event;
-use super::notice::Notice;
-use super::slot::{Data, Pulse};
-use super::{Action, Pool, millis};
 use crate::pool::catalog::matches::{Assignment, Removed, Seat, Switch};
 use crate::pool::catalog::table::Mark;
+use crate::pool::children::life::Event;
+use crate::pool::children::slot::{Data, Pulse};
+use crate::pool::input::Child;
+use crate::pool::notice::Notice;
+use crate::pool::{Action, Pool, millis};
 use std::time::Duration;
 use touchline_common::ipc::messages::recorder::{Owner, ToRecorder};
 use touchline_common::ipc::messages::worker::{
@@ -15,7 +15,7 @@ use touchline_common::ipc::messages::worker::{
 use touchline_common::model::{FeedId, Generation, MatchKey, SlotId};
 
 impl Pool {
-    pub(super) fn worker_says(
+    pub(in crate::pool) fn worker_says(
         &mut self,
         slot: SlotId,
         generation: Generation,
@@ -62,7 +62,7 @@ impl Pool {
                 if let Some(lost) = lost {
                     self.note_loss(slot, lost, out);
                 }
-                self.placement_due = true;
+                self.placement.due = true;
                 out.push(Action::Notice(Notice::Connection { worker: slot, feed, state, detail }));
             }
             FromWorker::Audited { id, epoch, finding } => {
@@ -89,7 +89,7 @@ impl Pool {
     }
 
     /// Lets as many workers connect anew as the feeds' budgets allow: all that a server lost come back at that rate.
-    pub(super) fn give_leave(&mut self, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn give_leave(&mut self, out: &mut Vec<Action>) {
         for feed in self.feed_ids() {
             let now = self.now;
             while let Some(&(slot, generation)) = self.feed(feed).and_then(|state| state.queue.front()) {
@@ -114,7 +114,7 @@ impl Pool {
         self.advance(Child::Worker(slot), Event::Ready);
         out.push(Action::Notice(Notice::Ready { child: Child::Worker(slot), generation, took_ms }));
         self.connect_data(slot, out);
-        self.placement_due = true;
+        self.placement.due = true;
         self.summary_due = self.summary_due.map(|_| now);
     }
 
@@ -129,7 +129,7 @@ impl Pool {
         place.reported(report, now);
         let back = place.pulse == Pulse::Silent;
         place.pulse = Pulse::Regular;
-        self.placement_due |= freed || back;
+        self.placement.due |= freed || back;
         if freed {
             self.finish_endings(out);
         }
@@ -155,11 +155,11 @@ impl Pool {
     }
 
     /// A worker is silent: what was to go to it finds another place, unless the recorder knows of it.
-    pub(super) fn drop_candidates_at(&mut self, slot: SlotId, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn drop_candidates_at(&mut self, slot: SlotId, out: &mut Vec<Action>) {
         for key in self.catalog.matches.marked(Mark::Moving).clone() {
             if self.has_unsent_candidate(&key, |at| at == slot) {
                 self.drop_candidate(&key, out);
-                self.placement_due = true;
+                self.placement.due = true;
             }
         }
     }
@@ -170,7 +170,7 @@ impl Pool {
     }
 
     /// Releases a match's candidate. Nothing else changes.
-    pub(super) fn drop_candidate(&mut self, key: &MatchKey, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn drop_candidate(&mut self, key: &MatchKey, out: &mut Vec<Action>) {
         let Some(mut a_match) = self.catalog.matches.edit(key) else { return };
         let Assignment::Assigned { candidate, .. } = &mut a_match.assignment else { return };
         let (seat, topics) = (candidate.take(), a_match.need.count());
@@ -233,7 +233,7 @@ impl Pool {
 
     /// Tells the recorder that a candidate has its load.
     fn switch_if_ready(&mut self, key: &MatchKey, out: &mut Vec<Action>) {
-        if !self.recorder.life.is_ready() {
+        if !self.children.recorder.life.is_ready() {
             return;
         }
         let Some(mut a_match) = self.catalog.matches.edit(key) else { return };
@@ -270,7 +270,7 @@ impl Pool {
     }
 
     /// Asks again for matches whose topics were removed though the list has them.
-    pub(super) fn tick_removed(&mut self, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn tick_removed(&mut self, out: &mut Vec<Action>) {
         let now = self.now;
         for key in self.catalog.matches.marked(Mark::Removed).clone() {
             let Some(mut a_match) = self.catalog.matches.edit(&key) else { continue };
@@ -284,12 +284,12 @@ impl Pool {
         }
     }
 
-    pub(super) fn owner_slot(&self, key: &MatchKey) -> Option<SlotId> {
+    pub(in crate::pool) fn owner_slot(&self, key: &MatchKey) -> Option<SlotId> {
         self.catalog.matches.get(key)?.owner().map(|owner| owner.slot)
     }
 
     /// A worker releases a match of so many topics, if it is still there.
-    pub(super) fn release_seat(
+    pub(in crate::pool) fn release_seat(
         &mut self,
         key: &MatchKey,
         seat: &Seat,
@@ -302,7 +302,7 @@ impl Pool {
         let command = place.let_go(topics);
         let message = ToWorker::Release { id: key.id.clone(), epoch: seat.epoch, why };
         self.tell_worker(seat.slot, message, out);
-        self.placement_due = true;
+        self.placement.due = true;
         Some(command)
     }
 }

@@ -3,7 +3,7 @@
 //! Invariant: [`Slot::load`] counts a subscription from the moment it is asked for until the worker has seen that it
 //! is let go, so that placing by it can never pass the cap, whatever is in flight.
 
-use super::life::Life;
+use crate::pool::children::life::{Life, Peers};
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -11,31 +11,31 @@ use touchline_common::ipc::messages::worker::{ConnectionState, LoadReport};
 use touchline_common::model::{Epoch, FeedId, Generation, MatchKey, SlotId};
 
 #[derive(Debug)]
-pub(super) struct Slot {
-    pub(super) id: SlotId,
-    pub(super) life: Life,
+pub(in crate::pool) struct Slot {
+    pub(in crate::pool) id: SlotId,
+    pub(in crate::pool) life: Life,
     /// The feed of its process, or of the last one.
-    pub(super) feed: Option<FeedId>,
-    pub(super) pid: Option<u32>,
-    pub(super) spawned_at: Duration,
-    pub(super) report: LoadReport,
-    pub(super) heard_at: Duration,
-    pub(super) pulse: Pulse,
-    pub(super) connection: ConnectionState,
+    pub(in crate::pool) feed: Option<FeedId>,
+    pub(in crate::pool) pid: Option<u32>,
+    pub(in crate::pool) spawned_at: Duration,
+    pub(in crate::pool) report: LoadReport,
+    pub(in crate::pool) heard_at: Duration,
+    pub(in crate::pool) pulse: Pulse,
+    pub(in crate::pool) connection: ConnectionState,
     /// Why the connection is not up, as its worker last said; empty while it is.
-    pub(super) trouble: String,
+    pub(in crate::pool) trouble: String,
     /// When something last came of what was asked on the connection, or it changed itself.
-    pub(super) changed_at: Duration,
-    pub(super) data: Data,
+    pub(in crate::pool) changed_at: Duration,
+    pub(in crate::pool) data: Data,
     /// Matches that have a seat here, as owner or candidate.
-    pub(super) matches: BTreeSet<MatchKey>,
-    pub(super) busy_since: Option<Duration>,
-    pub(super) idle_since: Option<Duration>,
+    pub(in crate::pool) matches: BTreeSet<MatchKey>,
+    pub(in crate::pool) busy_since: Option<Duration>,
+    pub(in crate::pool) idle_since: Option<Duration>,
     /// Matches that were here when it was given up on.
-    pub(super) suspects: Vec<Suspect>,
-    pub(super) details_asked: Option<Duration>,
+    pub(in crate::pool) suspects: Vec<Suspect>,
+    pub(in crate::pool) details_asked: Option<Duration>,
     /// It said that it leaves: nothing more is placed here.
-    pub(super) leaving: Option<String>,
+    pub(in crate::pool) leaving: Option<String>,
     /// Topics of the seats, and 1 for the list.
     held: u32,
     /// `Assign`, `Release` and `FollowList` sent.
@@ -45,22 +45,22 @@ pub(super) struct Slot {
 
 /// A match that may have ended a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Suspect {
-    pub(super) key: MatchKey,
+pub(in crate::pool) struct Suspect {
+    pub(in crate::pool) key: MatchKey,
     /// Those that it had at that worker.
-    pub(super) epochs: RangeInclusive<Epoch>,
+    pub(in crate::pool) epochs: RangeInclusive<Epoch>,
 }
 
 impl Suspect {
     /// Whether a worker that was at this epoch was at this match.
-    pub(super) fn is_at(&self, epoch: Epoch) -> bool {
+    pub(in crate::pool) fn is_at(&self, epoch: Epoch) -> bool {
         self.epochs.contains(&epoch)
     }
 }
 
 /// Whether its load reports come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pulse {
+pub(in crate::pool) enum Pulse {
     Regular,
     /// None for `Timing::silent_after`.
     Silent,
@@ -68,7 +68,7 @@ pub(super) enum Pulse {
 
 /// Its data channel to the recorder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Data {
+pub(in crate::pool) enum Data {
     None,
     /// Given out at that time.
     Given(Duration),
@@ -82,10 +82,10 @@ enum Change {
 }
 
 impl Slot {
-    pub(super) fn new(id: SlotId, life: Life) -> Self {
+    pub(in crate::pool) fn new(id: SlotId) -> Self {
         Slot {
             id,
-            life,
+            life: Life::new(Peers::Many, Generation(0), 0, None),
             feed: None,
             pid: None,
             spawned_at: Duration::ZERO,
@@ -109,7 +109,7 @@ impl Slot {
     }
 
     /// A new process begins with nothing.
-    pub(super) fn begin(&mut self, feed: FeedId, now: Duration) {
+    pub(in crate::pool) fn begin(&mut self, feed: FeedId, now: Duration) {
         self.feed = Some(feed);
         self.pid = None;
         self.spawned_at = now;
@@ -127,36 +127,36 @@ impl Slot {
     }
 
     /// Nothing is followed here any more.
-    pub(super) fn clear(&mut self) {
+    pub(in crate::pool) fn clear(&mut self) {
         self.matches.clear();
         self.held = 0;
         self.commands = 0;
         self.unseen.clear();
     }
 
-    pub(super) fn is(&self, generation: Generation) -> bool {
+    pub(in crate::pool) fn is(&self, generation: Generation) -> bool {
         self.life.generation == generation && self.life.has_process()
     }
 
     /// Whether work may be placed here.
-    pub(super) fn takes_work(&self) -> bool {
+    pub(in crate::pool) fn takes_work(&self) -> bool {
         self.life.is_ready() && self.pulse == Pulse::Regular && self.leaving.is_none()
     }
 
     /// Subscriptions are asked for: from now on they count. Gives the command's number.
-    pub(super) fn asked(&mut self, topics: u32) -> u64 {
+    pub(in crate::pool) fn asked(&mut self, topics: u32) -> u64 {
         self.held += topics;
         self.command(Change::Asked(topics))
     }
 
     /// Subscriptions are let go: they count until the worker has seen it. Gives the command's number.
-    pub(super) fn let_go(&mut self, topics: u32) -> u64 {
+    pub(in crate::pool) fn let_go(&mut self, topics: u32) -> u64 {
         self.held = self.held.saturating_sub(topics);
         self.command(Change::LetGo(topics))
     }
 
     /// A report came.
-    pub(super) fn reported(&mut self, report: LoadReport, now: Duration) {
+    pub(in crate::pool) fn reported(&mut self, report: LoadReport, now: Duration) {
         let asked = |of: &LoadReport| (of.asked, of.acknowledged, of.loaded, of.subscriptions);
         if asked(&report) != asked(&self.report) {
             self.changed_at = now;
@@ -167,17 +167,17 @@ impl Slot {
         self.report = report;
     }
 
-    pub(super) fn has_seen(&self, command: u64) -> bool {
+    pub(in crate::pool) fn has_seen(&self, command: u64) -> bool {
         self.report.commands_seen >= command
     }
 
     /// Whether every command was seen.
-    pub(super) fn is_settled(&self) -> bool {
+    pub(in crate::pool) fn is_settled(&self) -> bool {
         self.unseen.is_empty()
     }
 
     /// Subscriptions that were asked for and not yet seen.
-    pub(super) fn reserved(&self) -> u32 {
+    pub(in crate::pool) fn reserved(&self) -> u32 {
         self.unseen
             .iter()
             .map(|(_, change)| if let Change::Asked(topics) = change { *topics } else { 0 })
@@ -185,7 +185,7 @@ impl Slot {
     }
 
     /// Everything that counts against the cap; `own` is what each connection needs for itself.
-    pub(super) fn load(&self, own: u32) -> u32 {
+    pub(in crate::pool) fn load(&self, own: u32) -> u32 {
         let letting_go: u32 = self
             .unseen
             .iter()
@@ -195,7 +195,7 @@ impl Slot {
     }
 
     /// What it holds when it has seen every command: who looks for what is too much must not count what leaves already.
-    pub(super) fn will_hold(&self, own: u32) -> u32 {
+    pub(in crate::pool) fn will_hold(&self, own: u32) -> u32 {
         own + self.held
     }
 
@@ -208,7 +208,6 @@ impl Slot {
 
 #[cfg(test)]
 mod tests {
-    use super::super::life::Peers;
     use super::*;
 
     fn report(commands_seen: u64, subscriptions: u32) -> LoadReport {
@@ -217,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_subscription_counts_from_asking_until_its_end_was_seen() {
-        let mut slot = Slot::new(SlotId(1), Life::new(Peers::Many, Generation(0), 0, None));
+        let mut slot = Slot::new(SlotId(1));
         slot.asked(3);
         slot.asked(2);
         assert_eq!((slot.load(1), slot.reserved()), (6, 5));

@@ -3,11 +3,11 @@
 //! Pure. What the list does not say fits nothing: a match without a competition is not followed under
 //! `only.competitions`, and not skipped under `skip.competitions`.
 
-use super::config::MatchFilter;
+use crate::pool::config::MatchFilter;
 use touchline_common::model::{Listing, Sport};
 
 /// Whether a match with this listing is followed.
-pub(super) fn follows(only: &MatchFilter, skip: &MatchFilter, listing: &Listing) -> bool {
+pub(in crate::pool) fn follows(only: &MatchFilter, skip: &MatchFilter, listing: &Listing) -> bool {
     (is_empty(only) || fits(only, listing)) && (is_empty(skip) || !fits(skip, listing))
 }
 

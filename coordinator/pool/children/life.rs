@@ -3,17 +3,17 @@
 //! Knows nothing of matches. It holds the start deadline, the ladder of signals, back-off, the intensity limit and
 //! parking. Used for the workers' slots and for the recorder, which is never parked for dying often: nobody takes over from it.
 
-use super::action::Signal;
-use super::config::Timing;
-use super::input::Exit;
-use super::jitter::Jitter;
+use crate::pool::action::Signal;
+use crate::pool::children::jitter::Jitter;
+use crate::pool::config::Timing;
+use crate::pool::input::Exit;
 use std::collections::VecDeque;
 use std::time::Duration;
 use touchline_common::model::Generation;
 
 /// Where a place stands. There is a process in `Starting` to `Dying` and in no other state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(in crate::pool) enum State {
     /// Never started, or left as asked.
     Empty,
     /// Started, not READY.
@@ -36,7 +36,7 @@ pub(super) enum State {
 
 impl State {
     /// The state as `workers` shows it.
-    pub(super) fn as_str(self) -> &'static str {
+    pub(in crate::pool) fn as_str(self) -> &'static str {
         match self {
             State::Empty => "empty",
             State::Starting { .. } => "starting",
@@ -53,7 +53,7 @@ impl State {
 
 /// What can happen to a place.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Event {
+pub(in crate::pool) enum Event {
     /// A process is started.
     Spawn,
     /// It says READY.
@@ -78,7 +78,7 @@ pub(super) enum Event {
 
 /// What a transition asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(in crate::pool) enum Outcome {
     /// Nothing.
     Quiet,
     /// Send this signal.
@@ -91,7 +91,7 @@ pub(super) enum Outcome {
 
 /// How a process went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Departure {
+pub(in crate::pool) enum Departure {
     /// It was asked to.
     Asked,
     /// It said so before: no crash.
@@ -102,7 +102,7 @@ pub(super) enum Departure {
 
 /// Whether other places do what this one does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Peers {
+pub(in crate::pool) enum Peers {
     /// A worker's slot: where one dies too often it is parked, and others go on.
     Many,
     /// The recorder's: it is waited for, but not for long, since workers hold meanwhile what nobody else has.
@@ -111,13 +111,13 @@ pub(super) enum Peers {
 
 /// A place's state and history.
 #[derive(Debug)]
-pub(super) struct Life {
+pub(in crate::pool) struct Life {
     peers: Peers,
-    pub(super) state: State,
-    pub(super) generation: Generation,
+    pub(in crate::pool) state: State,
+    pub(in crate::pool) generation: Generation,
     /// Starts after an unasked death.
-    pub(super) restarts: u32,
-    pub(super) last_exit: Option<String>,
+    pub(in crate::pool) restarts: u32,
+    pub(in crate::pool) last_exit: Option<String>,
     deaths: VecDeque<Duration>,
     failures: u32,
     /// Since when it is READY, also while it drains.
@@ -136,7 +136,7 @@ pub(super) struct Life {
 const STEADY: Duration = Duration::from_secs(2);
 
 impl Life {
-    pub(super) fn new(
+    pub(in crate::pool) fn new(
         peers: Peers,
         generation: Generation,
         restarts: u32,
@@ -161,7 +161,7 @@ impl Life {
     }
 
     /// Whether there is a process.
-    pub(super) fn has_process(&self) -> bool {
+    pub(in crate::pool) fn has_process(&self) -> bool {
         match self.state {
             State::Starting { .. }
             | State::Ready { .. }
@@ -173,45 +173,45 @@ impl Life {
     }
 
     /// Whether it takes messages as a working child.
-    pub(super) fn works(&self) -> bool {
+    pub(in crate::pool) fn works(&self) -> bool {
         matches!(self.state, State::Ready { .. } | State::Draining { .. })
     }
 
     /// Whether it waits in its back-off, and nobody should wait with it: the death does not look like one of a row, or the
     /// wait is long.
-    pub(super) fn rests(&self, now: Duration, timing: &Timing) -> bool {
+    pub(in crate::pool) fn rests(&self, now: Duration, timing: &Timing) -> bool {
         matches!(self.state, State::Backoff { until } if self.steady || until > now + timing.backoff_min * 2)
     }
 
     /// Whether it takes new work.
-    pub(super) fn is_ready(&self) -> bool {
+    pub(in crate::pool) fn is_ready(&self) -> bool {
         matches!(self.state, State::Ready { .. })
     }
 
-    pub(super) fn is_starting(&self) -> bool {
+    pub(in crate::pool) fn is_starting(&self) -> bool {
         matches!(self.state, State::Starting { .. })
     }
 
     /// Whether it was asked to leave.
-    pub(super) fn is_stopping(&self) -> bool {
+    pub(in crate::pool) fn is_stopping(&self) -> bool {
         matches!(self.state, State::Stopping { .. })
     }
 
-    pub(super) fn is_draining(&self) -> bool {
+    pub(in crate::pool) fn is_draining(&self) -> bool {
         matches!(self.state, State::Draining { .. })
     }
 
-    pub(super) fn is_parked(&self) -> bool {
+    pub(in crate::pool) fn is_parked(&self) -> bool {
         matches!(self.state, State::Parked { .. })
     }
 
     /// Parked because of its configuration or its messages, which another start would not change.
-    pub(super) fn is_refused(&self) -> bool {
+    pub(in crate::pool) fn is_refused(&self) -> bool {
         matches!(self.state, State::Parked { until: None })
     }
 
     /// Whether a process may be started here now.
-    pub(super) fn may_spawn(&self, now: Duration) -> bool {
+    pub(in crate::pool) fn may_spawn(&self, now: Duration) -> bool {
         match self.state {
             State::Empty | State::Dead => true,
             State::Backoff { until } | State::Parked { until: Some(until) } => now >= until,
@@ -225,7 +225,7 @@ impl Life {
     }
 
     /// How long it stays away, if it does for a known time.
-    pub(super) fn retry_in(&self, now: Duration) -> Option<Duration> {
+    pub(in crate::pool) fn retry_in(&self, now: Duration) -> Option<Duration> {
         match self.state {
             State::Backoff { until } | State::Parked { until: Some(until) } => {
                 Some(until.saturating_sub(now))
@@ -242,14 +242,14 @@ impl Life {
     }
 
     /// The coordinator was late by this much: the start is not judged by that time.
-    pub(super) fn forgive(&mut self, late: Duration) {
+    pub(in crate::pool) fn forgive(&mut self, late: Duration) {
         if let State::Starting { since } = &mut self.state {
             *since += late;
         }
     }
 
     /// The one function that changes `state`. Events that make no sense in a state leave it as it is.
-    pub(super) fn advance(
+    pub(in crate::pool) fn advance(
         &mut self,
         event: Event,
         now: Duration,

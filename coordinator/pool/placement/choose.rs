@@ -3,32 +3,32 @@
 //! Least loaded first: subscriptions with what is reserved, then the busy ratio, then the slot's number, so that equal
 //! inputs give equal places.
 
-use super::config::WaitingOrder;
+use crate::pool::config::WaitingOrder;
 use std::borrow::Cow;
 use touchline_common::config::Template;
 use touchline_common::model::{Listing, MatchId, SlotId};
 
 /// Subscriptions that one connection may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct SlotCap(pub(super) u32);
+pub(in crate::pool) struct SlotCap(pub(in crate::pool) u32);
 
 /// A worker as placement sees it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Offer {
-    pub(super) slot: SlotId,
+pub(in crate::pool) struct Offer {
+    pub(in crate::pool) slot: SlotId,
     /// Subscriptions held, reserved, and not yet let go.
-    pub(super) load: u32,
+    pub(in crate::pool) load: u32,
     /// Subscriptions that it takes more.
-    pub(super) room: u32,
+    pub(in crate::pool) room: u32,
     /// Thousandths of the last second that it worked.
-    pub(super) busy: u32,
+    pub(in crate::pool) busy: u32,
     /// What is against it: such a worker is taken when no other has room.
-    pub(super) reluctance: Reluctance,
+    pub(in crate::pool) reluctance: Reluctance,
 }
 
 /// Why a worker is not the first choice. Ordered, the better first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Reluctance {
+pub(in crate::pool) enum Reluctance {
     /// Nothing.
     None,
     /// It is kept free for a crash.
@@ -38,7 +38,7 @@ pub(super) enum Reluctance {
 }
 
 /// The place for `topics` more subscriptions, if there is one.
-pub(super) fn choose(offers: &[Offer], topics: u32, not: Option<SlotId>) -> Option<SlotId> {
+pub(in crate::pool) fn choose(offers: &[Offer], topics: u32, not: Option<SlotId>) -> Option<SlotId> {
     offers
         .iter()
         .filter(|offer| offer.room >= topics && Some(offer.slot) != not)
@@ -51,7 +51,7 @@ pub(super) fn choose(offers: &[Offer], topics: u32, not: Option<SlotId>) -> Opti
 ///
 /// # Errors
 /// The name that the listing does not give.
-pub(super) fn topics<'t>(
+pub(in crate::pool) fn topics<'t>(
     templates: &'t [Template],
     id: &MatchId,
     listing: &Listing,
@@ -65,10 +65,10 @@ pub(super) fn topics<'t>(
 }
 
 /// The place of a waiting match in the line: the lower the earlier.
-pub(super) type WaitKey = [i64; 2];
+pub(in crate::pool) type WaitKey = [i64; 2];
 
 /// By `waiting_order`, as configured.
-pub(super) fn wait_key(order: &[WaitingOrder], listing: &Listing) -> WaitKey {
+pub(in crate::pool) fn wait_key(order: &[WaitingOrder], listing: &Listing) -> WaitKey {
     let rank = |order: &WaitingOrder| match order {
         WaitingOrder::InPlay => i64::from(!listing.in_play),
         WaitingOrder::Start => listing.starts_at.unwrap_or(i64::MAX),

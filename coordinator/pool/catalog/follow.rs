@@ -1,15 +1,15 @@
 //! From the list to the matches: who is added, who changes, who ends, and which worker follows the list.
 
-use super::feed::FirstList;
-use super::filter;
-use super::list::ListStep;
-use super::notice::Notice;
-use super::placement;
-use super::slot::Pulse;
-use super::{Action, Pool};
 use crate::pool::catalog::ended::{EndedMatch, Releasing};
+use crate::pool::catalog::filter;
+use crate::pool::catalog::list::ListStep;
 use crate::pool::catalog::matches::{Assignment, Delisted, Match, Need};
 use crate::pool::catalog::table::Mark;
+use crate::pool::children::slot::Pulse;
+use crate::pool::feed::FirstList;
+use crate::pool::notice::Notice;
+use crate::pool::placement::choose;
+use crate::pool::{Action, Pool};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use touchline_common::ipc::messages::recorder::ToRecorder;
@@ -20,7 +20,7 @@ use touchline_common::model::{FeedId, Generation, Listing, MatchId, MatchKey, Sl
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 impl Pool {
-    pub(super) fn list_changes(
+    pub(in crate::pool) fn list_changes(
         &mut self,
         feed: FeedId,
         from: (SlotId, Generation),
@@ -38,7 +38,7 @@ impl Pool {
         self.take_steps(feed, steps, out);
     }
 
-    pub(super) fn tick_lists(&mut self, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn tick_lists(&mut self, out: &mut Vec<Action>) {
         for feed in self.feed_ids() {
             let now = self.now;
             let Pool { feeds, config, .. } = self;
@@ -50,13 +50,13 @@ impl Pool {
     }
 
     /// Gives each list to a worker, if nobody or a leaving one has it. Before matches, since those hang on it.
-    pub(super) fn follow_lists(&mut self, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn follow_lists(&mut self, out: &mut Vec<Action>) {
         for feed in self.feed_ids() {
             if !self.has_list(feed) || !self.list_needs_place(feed) {
                 continue;
             }
             let offers = self.offers(feed, None);
-            let Some(slot) = placement::choose(&offers, 1, None) else { continue };
+            let Some(slot) = choose::choose(&offers, 1, None) else { continue };
             let Some(place) = self.slot_mut(slot) else { continue };
             place.asked(1);
             let generation = place.life.generation;
@@ -81,11 +81,11 @@ impl Pool {
     }
 
     /// Nobody has it, or one that gives everything away: since it leaves, or is silent where a second subscription is suffered.
-    pub(super) fn list_needs_place(&self, feed: FeedId) -> bool {
+    pub(in crate::pool) fn list_needs_place(&self, feed: FeedId) -> bool {
         match self.feed(feed).and_then(|feed| feed.holder) {
             None => self.has_list(feed),
             Some((slot, _)) => self.slot(slot).is_some_and(|slot| {
-                matches!(slot.life.state, super::life::State::Draining { .. })
+                matches!(slot.life.state, crate::pool::children::life::State::Draining { .. })
                     || slot.leaving.is_some()
                     || (slot.pulse == Pulse::Silent && self.may_overlap(feed))
             }),
@@ -123,7 +123,7 @@ impl Pool {
         let matches = state.list.len();
         let hints = std::mem::take(&mut state.hints);
         self.suspect_ended(hints.into_keys().map(|id| MatchKey { feed, id }));
-        self.placement_due = true;
+        self.placement.due = true;
         // A server may send its list as often as it likes.
         let (now, again) = (self.now, self.config.timing.summary_every);
         let Some(state) = self.feed_mut(feed) else { return };
@@ -137,7 +137,7 @@ impl Pool {
     }
 
     /// The matches of a feed without a list, named anew.
-    pub(super) fn named(&mut self, feed: FeedId, ids: &[MatchId], out: &mut Vec<Action>) {
+    pub(in crate::pool) fn named(&mut self, feed: FeedId, ids: &[MatchId], out: &mut Vec<Action>) {
         if self.has_list(feed) {
             return;
         }
@@ -153,7 +153,7 @@ impl Pool {
                 self.add_match(&key, Listing::default());
             }
         }
-        self.placement_due = true;
+        self.placement.due = true;
     }
 
     /// The list has a match, or knows something else of it. The filter decides about new ones and about those
@@ -200,7 +200,7 @@ impl Pool {
         }
     }
 
-    pub(super) fn add_match(&mut self, key: &MatchKey, listing: Listing) {
+    pub(in crate::pool) fn add_match(&mut self, key: &MatchKey, listing: Listing) {
         let hint = self.feed(key.feed).and_then(|feed| feed.hints.get(&key.id).copied());
         let need = self.need(key, &listing);
         self.catalog.matches.insert(key.clone(), Match::new(listing, need, hint));
@@ -213,7 +213,7 @@ impl Pool {
             return Need::Impossible("its feed is not configured".into());
         };
         let room = plan.cap.saturating_sub(plan.own_subscriptions) as usize;
-        match placement::topics(&plan.match_topics, &key.id, listing) {
+        match choose::topics(&plan.match_topics, &key.id, listing) {
             Err(name) => {
                 Need::Impossible(format!("match_topics names {{{name}}}, which the list does not give"))
             }
@@ -242,12 +242,12 @@ impl Pool {
         self.end(key, "it left the list", out);
     }
 
-    pub(super) fn linger(&self, key: &MatchKey) -> Duration {
+    pub(in crate::pool) fn linger(&self, key: &MatchKey) -> Duration {
         self.config.feed(key.feed).map_or(Duration::ZERO, |plan| plan.end_linger)
     }
 
     /// Asks after the silence of matches that left the list.
-    pub(super) fn tick_delisted(&mut self, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn tick_delisted(&mut self, out: &mut Vec<Action>) {
         let now = self.now;
         for key in self.catalog.matches.marked(Mark::Delisted).clone() {
             let Some(mut a_match) = self.catalog.matches.edit(&key) else { continue };
@@ -274,7 +274,7 @@ impl Pool {
     }
 
     /// A match is over: its seats are released, the recorder learns it when its worker has seen that.
-    pub(super) fn end(&mut self, key: &MatchKey, why: &'static str, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn end(&mut self, key: &MatchKey, why: &'static str, out: &mut Vec<Action>) {
         let Some(a_match) = self.catalog.matches.remove(key) else { return };
         if let Some(seat) = a_match.candidate() {
             self.release_seat(key, seat, a_match.need.count(), ReleaseReason::Moved, out);
@@ -283,7 +283,7 @@ impl Pool {
             let command = self.release_seat(key, owner, a_match.need.count(), ReleaseReason::Ended, out)?;
             Some(Releasing { key: key.clone(), slot: owner.slot, generation: owner.generation, command })
         });
-        self.save_due = true;
+        self.saving.due = true;
         self.catalog.ended.push(EndedMatch { key: key.clone(), name: a_match.listing.name, why });
         out.push(Action::Notice(Notice::Ended { key: key.clone(), why }));
         match releasing {
@@ -297,7 +297,7 @@ impl Pool {
     }
 
     /// Tells the recorder of ends that their workers have seen, or whose workers are gone.
-    pub(super) fn finish_endings(&mut self, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn finish_endings(&mut self, out: &mut Vec<Action>) {
         let mut at = 0;
         while let Some(of) = self.catalog.ended.releasing.get(at) {
             let open = self.slot(of.slot).is_some_and(|slot| {

@@ -1,13 +1,13 @@
 //! Giving waiting matches their places, and placed ones a second place when their worker is silent or drained.
 
-use super::feed::FirstList;
-use super::notice::Notice;
-use super::placement::{self, Offer, Reluctance};
-use super::recorder::FirstReady;
-use super::slot::{Pulse, Slot};
-use super::{Action, Pool};
 use crate::pool::catalog::matches::{Assignment, Holder, Need, Seat, Switch};
 use crate::pool::catalog::table::Mark;
+use crate::pool::children::recorder::FirstReady;
+use crate::pool::children::slot::{Pulse, Slot};
+use crate::pool::feed::FirstList;
+use crate::pool::notice::Notice;
+use crate::pool::placement::choose::{self, Offer, Reluctance};
+use crate::pool::{Action, Pool};
 use std::time::Duration;
 use touchline_common::ipc::messages::recorder::{Owner, ToRecorder};
 use touchline_common::ipc::messages::worker::{ConnectionState, MatchState, ReleaseReason, ToWorker};
@@ -18,16 +18,16 @@ const MOVE_DEADLINE: Duration = Duration::from_secs(30);
 
 impl Pool {
     /// A match waits from now on.
-    pub(super) fn enqueue(&mut self, key: &MatchKey) {
+    pub(in crate::pool) fn enqueue(&mut self, key: &MatchKey) {
         let Some(plan) = self.config.feed(key.feed) else { return };
         let Some(mut a_match) = self.catalog.matches.edit(key) else { return };
-        let wait_key = placement::wait_key(&plan.waiting_order, &a_match.listing);
+        let wait_key = choose::wait_key(&plan.waiting_order, &a_match.listing);
         a_match.wait(wait_key);
-        self.placement_due = true;
+        self.placement.due = true;
     }
 
     /// Takes a match from its workers; it waits.
-    pub(super) fn unplace(&mut self, key: &MatchKey, why: ReleaseReason, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn unplace(&mut self, key: &MatchKey, why: ReleaseReason, out: &mut Vec<Action>) {
         let Some(a_match) = self.catalog.matches.get(key) else { return };
         let Assignment::Assigned { owner, candidate } = a_match.assignment.clone() else { return };
         let topics = a_match.need.count();
@@ -45,9 +45,10 @@ impl Pool {
     }
 
     /// The feed's workers as placement sees them. `limit`: take none above this many subscriptions, though it be below the cap.
-    pub(super) fn offers(&self, feed: FeedId, limit: Option<u32>) -> Vec<Offer> {
+    pub(in crate::pool) fn offers(&self, feed: FeedId, limit: Option<u32>) -> Vec<Offer> {
         let Some(plan) = self.config.feed(feed) else { return Vec::new() };
         let mut offers: Vec<Offer> = self
+            .children
             .slots
             .iter()
             .filter(|slot| slot.feed == Some(feed) && slot.takes_work())
@@ -82,8 +83,8 @@ impl Pool {
     }
 
     /// Places what waits, feed by feed, in the order of waiting.
-    pub(super) fn place_waiting(&mut self, out: &mut Vec<Action>) {
-        if self.recorder.first_ready == FirstReady::Awaited {
+    pub(in crate::pool) fn place_waiting(&mut self, out: &mut Vec<Action>) {
+        if self.children.recorder.first_ready == FirstReady::Awaited {
             return;
         }
         for feed in self.feed_ids() {
@@ -110,7 +111,7 @@ impl Pool {
             let refused = topics >= smallest_refused;
             let hinted = hint.filter(|hint| offers.iter().any(|o| o.slot == *hint && o.room >= topics));
             let chosen =
-                if refused { None } else { hinted.or_else(|| placement::choose(&offers, topics, None)) };
+                if refused { None } else { hinted.or_else(|| choose::choose(&offers, topics, None)) };
             let Some(slot) = chosen else {
                 smallest_refused = smallest_refused.min(topics);
                 blocked |= share.is_none();
@@ -145,7 +146,7 @@ impl Pool {
     /// While the workers for the first list are starting, nobody takes more than its share, so that all end alike.
     fn share(&self, feed: FeedId) -> Option<u32> {
         let (state, plan) = (self.feed(feed)?, self.config.feed(feed)?);
-        let of_feed = || self.slots.iter().filter(|slot| slot.feed == Some(feed));
+        let of_feed = || self.children.slots.iter().filter(|slot| slot.feed == Some(feed));
         let starting = u32::try_from(of_feed().filter(|slot| slot.life.is_starting()).count()).ok()?;
         if state.first == FirstList::Placed || starting == 0 {
             return None;
@@ -159,13 +160,18 @@ impl Pool {
     }
 
     /// A new seat at `slot`: from here on its topics are reserved. `None` when no epoch is at hand.
-    pub(super) fn seat(&mut self, key: &MatchKey, slot: SlotId, out: &mut Vec<Action>) -> Option<Seat> {
+    pub(in crate::pool) fn seat(
+        &mut self,
+        key: &MatchKey,
+        slot: SlotId,
+        out: &mut Vec<Action>,
+    ) -> Option<Seat> {
         let now = self.now;
         let a_match = self.catalog.matches.get(key)?;
         let Need::Topics(topics) = a_match.need.clone() else { return None };
         let (listing, count) = (a_match.listing.clone(), a_match.need.count());
         let generation = self.slot(slot)?.life.generation;
-        let epoch = self.epochs.mint()?;
+        let epoch = self.placement.epochs.mint()?;
         let place = self.slot_mut(slot)?;
         place.asked(count);
         place.matches.insert(key.clone());
@@ -195,7 +201,7 @@ impl Pool {
         a_match.wait.held_by = None;
         a_match.wait.logged = false;
         drop(a_match);
-        self.save_due = true;
+        self.saving.due = true;
         // Nobody alive owns it. A recorder that is away gets a switch with a new epoch when it is back.
         let switch = ToRecorder::Switch { key: key.clone(), epoch, owner: Owner::Dead };
         self.tell_recorder(switch, out);
@@ -203,19 +209,19 @@ impl Pool {
     }
 
     /// Topics of the matches that should have a second place and have none.
-    pub(super) fn homeless(&self, feed: FeedId) -> Vec<MatchKey> {
+    pub(in crate::pool) fn homeless(&self, feed: FeedId) -> Vec<MatchKey> {
         // A silent worker may hold on to its matches: where a second subscription is forbidden, only its end frees them.
         let overlap = self.may_overlap(feed);
         let gives = |slot: &&Slot| {
             slot.feed == Some(feed) && gives_away(slot) && (overlap || slot.life.is_draining())
         };
         let mut keys = Vec::new();
-        for slot in self.slots.iter().filter(gives) {
+        for slot in self.children.slots.iter().filter(gives) {
             keys.extend(slot.matches.iter().filter(|key| self.lacks_candidate(key, slot.id)).cloned());
         }
         if self.may_be_above(feed) {
             let stays = |slot: &&Slot| slot.feed == Some(feed) && !gives_away(slot);
-            for slot in self.slots.iter().filter(stays) {
+            for slot in self.children.slots.iter().filter(stays) {
                 keys.extend(self.surplus(slot));
             }
         }
@@ -231,7 +237,7 @@ impl Pool {
 
     /// Make before break: the match gets a second seat and keeps the first. Where the server suffers one subscription
     /// only, it is let go first, but not before there is room for it.
-    pub(super) fn place_candidates(&mut self, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn place_candidates(&mut self, out: &mut Vec<Action>) {
         for feed in self.feed_ids() {
             let homeless = self.homeless(feed);
             if homeless.is_empty() {
@@ -241,7 +247,7 @@ impl Pool {
             for key in homeless {
                 let Some(from) = self.owner_slot(&key) else { continue };
                 let topics = self.catalog.matches.get(&key).map_or(u32::MAX, |a_match| a_match.need.count());
-                let Some(slot) = placement::choose(&offers, topics, Some(from)) else { continue };
+                let Some(slot) = choose::choose(&offers, topics, Some(from)) else { continue };
                 if !self.may_overlap(feed) {
                     self.let_go_for(&key, slot, out);
                 } else if !self.give_candidate(&key, from, slot, out) {
@@ -253,7 +259,7 @@ impl Pool {
     }
 
     /// Candidates that take too long.
-    pub(super) fn tick_moves(&mut self, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn tick_moves(&mut self, out: &mut Vec<Action>) {
         for key in self.catalog.matches.marked(Mark::Moving).clone() {
             let candidate = self.catalog.matches.get(&key).and_then(|a_match| a_match.candidate());
             if candidate.is_some_and(|seat| self.now >= seat.asked_at + MOVE_DEADLINE) {
@@ -263,12 +269,14 @@ impl Pool {
     }
 
     /// Asks for epochs before they are needed.
-    pub(super) fn reserve(&mut self, out: &mut Vec<Action>) {
-        if self.recorder.first_ready == FirstReady::Awaited || self.now < self.reserve_after {
+    pub(in crate::pool) fn reserve(&mut self, out: &mut Vec<Action>) {
+        if self.children.recorder.first_ready == FirstReady::Awaited
+            || self.now < self.placement.reserve_after
+        {
             return;
         }
         let wanted = self.catalog.matches.waiting() + self.catalog.matches.marked(Mark::NeedsEpoch).len() * 2;
-        if let Some(up_to) = self.epochs.shortage(wanted) {
+        if let Some(up_to) = self.placement.epochs.shortage(wanted) {
             out.push(Action::ReserveEpochs { up_to });
         }
     }
@@ -287,5 +295,5 @@ fn take_room(offers: &mut [Offer], slot: SlotId, topics: u32) {
 /// Whether a worker's matches should have a second place elsewhere.
 fn gives_away(slot: &Slot) -> bool {
     (slot.life.is_ready() && slot.pulse == Pulse::Silent)
-        || matches!(slot.life.state, super::life::State::Draining { .. })
+        || matches!(slot.life.state, crate::pool::children::life::State::Draining { .. })
 }

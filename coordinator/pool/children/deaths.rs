@@ -2,10 +2,10 @@
 //!
 //! A bounded list; what was asked for or announced is no death. `children` fills it, `show` shows it.
 
-use super::input::{Child, Exit, Usage, Work};
-use super::life::State;
-use super::slot::Suspect;
-use super::{Pool, millis};
+use crate::pool::children::life::State;
+use crate::pool::children::slot::Suspect;
+use crate::pool::input::{Child, Exit, Usage, Work};
+use crate::pool::{Pool, millis};
 use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -53,7 +53,7 @@ pub struct DeathView {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Deaths {
+pub(in crate::pool) struct Deaths {
     newest: VecDeque<Death>,
     /// Why children that are still there were given up on.
     reasons: BTreeMap<Child, (Generation, String)>,
@@ -68,24 +68,24 @@ struct Death {
 
 /// What only the moment of the end knows: the next start forgets it.
 #[derive(Debug)]
-pub(super) struct LastSeen {
-    pub(super) exit: Option<Exit>,
-    pub(super) usage: Option<Usage>,
-    pub(super) doing: String,
+pub(in crate::pool) struct LastSeen {
+    pub(in crate::pool) exit: Option<Exit>,
+    pub(in crate::pool) usage: Option<Usage>,
+    pub(in crate::pool) doing: String,
 }
 
 /// Which of a worker's matches may have ended it.
 #[derive(Debug)]
-pub(super) struct Evidence {
+pub(in crate::pool) struct Evidence {
     /// All that it had.
-    pub(super) suspects: Vec<Suspect>,
+    pub(in crate::pool) suspects: Vec<Suspect>,
     /// What it was at.
-    pub(super) at: Work,
+    pub(in crate::pool) at: Work,
 }
 
 impl Evidence {
     /// The one that it was at; of a worker that was at none, all.
-    pub(super) fn suspects(&self) -> impl Iterator<Item = &Suspect> {
+    pub(in crate::pool) fn suspects(&self) -> impl Iterator<Item = &Suspect> {
         self.suspects.iter().filter(|suspect| match self.at {
             Work::None => true,
             Work::Match(epoch) => suspect.is_at(epoch),
@@ -94,7 +94,7 @@ impl Evidence {
     }
 
     /// The one that it was at, if it was at one that it had.
-    pub(super) fn found(&self) -> Option<&MatchKey> {
+    pub(in crate::pool) fn found(&self) -> Option<&MatchKey> {
         let Work::Match(epoch) = self.at else { return None };
         self.suspects.iter().find(|suspect| suspect.is_at(epoch)).map(|suspect| &suspect.key)
     }
@@ -102,7 +102,7 @@ impl Evidence {
 
 impl Deaths {
     /// The child is given up on; the first reason counts.
-    pub(super) fn blame(&mut self, child: Child, generation: Generation, why: &str) {
+    pub(in crate::pool) fn blame(&mut self, child: Child, generation: Generation, why: &str) {
         let reason = self.reasons.entry(child).or_insert((generation, String::new()));
         if reason.0 != generation || reason.1.is_empty() {
             *reason = (generation, why.to_owned());
@@ -110,7 +110,7 @@ impl Deaths {
     }
 
     /// The process is gone, whatever the reason.
-    pub(super) fn forget(&mut self, child: Child, generation: Generation) -> Option<String> {
+    pub(in crate::pool) fn forget(&mut self, child: Child, generation: Generation) -> Option<String> {
         self.reasons.remove(&child).filter(|(of, _)| *of == generation).map(|(_, why)| why)
     }
 
@@ -124,10 +124,16 @@ impl Deaths {
 
 impl Pool {
     /// Keeps a death; `evidence` says what the child had.
-    pub(super) fn remember_death(&mut self, child: Child, seen: LastSeen, evidence: &Evidence, why: String) {
+    pub(in crate::pool) fn remember_death(
+        &mut self,
+        child: Child,
+        seen: LastSeen,
+        evidence: &Evidence,
+        why: String,
+    ) {
         let Some(generation) = self.life(child).map(|life| life.generation) else { return };
         let (pid, spawned_at, worker) = match child {
-            Child::Recorder => (self.recorder.pid, self.recorder.spawned_at, None),
+            Child::Recorder => (self.children.recorder.pid, self.children.recorder.spawned_at, None),
             Child::Worker(slot) => {
                 let place = self.slot(slot);
                 let spawned_at = place.map_or(self.now, |place| place.spawned_at);
@@ -157,11 +163,11 @@ impl Pool {
             peak_rss_bytes: seen.usage.map(|usage| usage.peak_rss_bytes),
             cpu_s: seen.usage.map(|usage| usage.cpu.as_secs_f64()),
         };
-        self.deaths.remember(Death { at: self.now, view });
+        self.children.deaths.remember(Death { at: self.now, view });
     }
 
     /// What a child does, as far as it told: to be asked before its state changes.
-    pub(super) fn last_activity(&self, child: Child) -> String {
+    pub(in crate::pool) fn last_activity(&self, child: Child) -> String {
         let Some(life) = self.life(child) else { return String::new() };
         let state = life.state.as_str();
         if let State::Starting { since } = life.state {
@@ -169,7 +175,8 @@ impl Pool {
         }
         match child {
             Child::Recorder => {
-                let (stats, ago) = (&self.recorder.stats, self.now.saturating_sub(self.recorder.heard_at));
+                let (stats, ago) =
+                    (&self.children.recorder.stats, self.now.saturating_sub(self.children.recorder.heard_at));
                 let (queue, documents, events) = (stats.queue, stats.documents, stats.events);
                 let ago = millis(ago);
                 format!("{state}, {documents} documents, {events} events, {queue} queued, told {ago} ms ago")
@@ -192,7 +199,7 @@ impl Pool {
     }
 
     /// The newest deaths; `wall_us` is the time of day now, microseconds since 1970.
-    pub(super) fn death_views(&self, wall_us: i64) -> Vec<DeathView> {
+    pub(in crate::pool) fn death_views(&self, wall_us: i64) -> Vec<DeathView> {
         let show = |death: &Death| {
             let ago = self.now.saturating_sub(death.at);
             let at = wall_us.saturating_sub(i64::try_from(ago.as_micros()).unwrap_or(i64::MAX));
@@ -200,7 +207,7 @@ impl Pool {
                 jiff::Timestamp::from_microsecond(at).map_or_else(|_| String::new(), |at| at.to_string());
             DeathView { at, ..death.view.clone() }
         };
-        self.deaths.newest.iter().map(show).collect()
+        self.children.deaths.newest.iter().map(show).collect()
     }
 }
 

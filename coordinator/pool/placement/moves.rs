@@ -3,21 +3,21 @@
 //! Invariant: a match keeps its owner until the recorder has adopted the second seat; where a move fails nothing has
 //! changed. Only a feed that suffers no second subscription lets go first, and the plan says so beforehand.
 
-use super::balance::{self, Share, Step};
-use super::config::Overlap;
-use super::feed::FirstList;
-use super::notice::Notice;
-use super::placement::Reluctance;
-use super::views::{DrainView, MoveView, PlanView, SpreadView};
-use super::{Action, Answer, Pool, WORKERS_MAX};
 use crate::pool::catalog::matches::{Assignment, Match, Need};
 use crate::pool::catalog::table::Mark;
+use crate::pool::config::Overlap;
+use crate::pool::feed::FirstList;
+use crate::pool::notice::Notice;
+use crate::pool::placement::balance::{self, Share, Step};
+use crate::pool::placement::choose::Reluctance;
+use crate::pool::views::{DrainView, MoveView, PlanView, SpreadView};
+use crate::pool::{Action, Answer, Pool, WORKERS_MAX};
 use touchline_common::ipc::messages::worker::ReleaseReason;
 use touchline_common::model::{FeedId, Generation, MatchKey, SlotId};
 
 /// Who wants the workers to be alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wish {
+pub(in crate::pool) enum Wish {
     /// An operator: now.
     Asked,
     /// The configuration: young workers are left alone, and so are feeds whose matches would be followed by nobody meanwhile.
@@ -26,7 +26,11 @@ pub(super) enum Wish {
 
 impl Pool {
     /// Empties a worker. It is ended when it has nothing left.
-    pub(super) fn drain(&mut self, slot: SlotId, out: &mut Vec<Action>) -> Result<Generation, String> {
+    pub(in crate::pool) fn drain(
+        &mut self,
+        slot: SlotId,
+        out: &mut Vec<Action>,
+    ) -> Result<Generation, String> {
         let there = self.slot(slot).ok_or_else(|| format!("there is no worker {slot}: see `workers`"))?;
         if !there.life.works() {
             return Err(format!(
@@ -42,7 +46,7 @@ impl Pool {
     }
 
     /// Begins to move a match to a worker.
-    pub(super) fn move_match(
+    pub(in crate::pool) fn move_match(
         &mut self,
         key: &MatchKey,
         to: SlotId,
@@ -76,7 +80,7 @@ impl Pool {
             return Err(format!("worker {to} follows another feed than {}", self.feed_name(key.feed)));
         }
         let own = self.config.feed(key.feed).map_or(0, |plan| plan.own_subscriptions);
-        let cap = self.feed(key.feed).map_or(0, |feed| feed.learner.cap_of(to).0);
+        let cap = self.feed(key.feed).map_or(0, |feed| feed.cap.learner.cap_of(to).0);
         let (load, topics) = (target.load(own), a_match.need.count());
         if load.saturating_add(topics) > cap {
             return Err(format!(
@@ -102,7 +106,7 @@ impl Pool {
     }
 
     /// Break before make: the match waits for `to` until its worker has let go.
-    pub(super) fn let_go_for(&mut self, key: &MatchKey, to: SlotId, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn let_go_for(&mut self, key: &MatchKey, to: SlotId, out: &mut Vec<Action>) {
         self.unplace(key, ReleaseReason::Moved, out);
         if let Some(mut a_match) = self.catalog.matches.edit(key) {
             a_match.wait.hint = Some(to);
@@ -111,7 +115,12 @@ impl Pool {
     }
 
     /// What became of a move that was begun; `None` while it goes on.
-    pub(super) fn move_stands(&self, key: &MatchKey, to: SlotId, generation: Generation) -> Option<Answer> {
+    pub(in crate::pool) fn move_stands(
+        &self,
+        key: &MatchKey,
+        to: SlotId,
+        generation: Generation,
+    ) -> Option<Answer> {
         let Some(a_match) = self.catalog.matches.get(key) else {
             return Some(Answer::Failed { error: format!("match {} ended meanwhile", key.id) });
         };
@@ -139,23 +148,23 @@ impl Pool {
     }
 
     /// Moves what makes the workers uneven, some at a time.
-    pub(super) fn tick_balance(&mut self, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn tick_balance(&mut self, out: &mut Vec<Action>) {
         let asked = self.is_rebalance_asked();
         if self.stopping.is_some()
             || !(asked || self.config.rebalance)
-            || !self.recorder.life.is_ready()
+            || !self.children.recorder.life.is_ready()
             // A match on its way counts at both workers: planning with that would move too many.
             || !self.catalog.matches.marked(Mark::Moving).is_empty()
-            || self.now < self.rebalanced_at + self.config.timing.rebalance_every
+            || self.now < self.placement.rebalanced_at + self.config.timing.rebalance_every
         {
             return;
         }
-        self.rebalanced_at = self.now;
+        self.placement.rebalanced_at = self.now;
         self.balance(if asked { Wish::Asked } else { Wish::Standing }, out);
     }
 
     /// Begins at most `rebalance_moves` moves over all feeds.
-    pub(super) fn balance(&mut self, wish: Wish, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn balance(&mut self, wish: Wish, out: &mut Vec<Action>) {
         let mut left = self.config.timing.rebalance_moves;
         for feed in self.feed_ids() {
             for step in self.balance_steps(feed, wish, left) {
@@ -170,7 +179,7 @@ impl Pool {
     }
 
     /// Whether nothing is left to move, or how it stands.
-    pub(super) fn balance_stands(&self) -> Result<String, String> {
+    pub(in crate::pool) fn balance_stands(&self) -> Result<String, String> {
         let plan = self.plan_of(Wish::Asked, usize::MAX);
         let told: Vec<String> = plan
             .feeds
@@ -230,6 +239,7 @@ impl Pool {
         let placed = self.feed(feed).is_some_and(|feed| feed.first == FirstList::Placed)
             && self.catalog.matches.waiting_topics(feed) == 0;
         let changing = self
+            .children
             .slots
             .iter()
             .any(|slot| slot.feed == Some(feed) && slot.life.has_process() && !slot.takes_work());
@@ -257,7 +267,7 @@ impl Pool {
             .collect()
     }
 
-    pub(super) fn is_movable(&self, a_match: &Match, slot: SlotId) -> bool {
+    pub(in crate::pool) fn is_movable(&self, a_match: &Match, slot: SlotId) -> bool {
         let rested =
             a_match.moved_at.is_none_or(|at| self.now >= at.saturating_add(self.config.timing.moved_rest));
         let here = matches!(
@@ -268,7 +278,7 @@ impl Pool {
     }
 
     /// Another number of workers, from now on until the next start.
-    pub(super) fn scale_to(&mut self, min: Option<u16>, max: Option<u16>) -> Answer {
+    pub(in crate::pool) fn scale_to(&mut self, min: Option<u16>, max: Option<u16>) -> Answer {
         let (min, max) = (min.unwrap_or(self.config.min_workers), max.unwrap_or(self.config.max_workers));
         if max == 0 || max > WORKERS_MAX || min > max {
             let error =
@@ -278,9 +288,9 @@ impl Pool {
         self.config.min_workers = min;
         self.config.max_workers = max;
         self.config.spare_workers = self.config.spare_workers.min(max);
-        self.make_slots(max + 1);
-        self.placement_due = true;
-        let processes = self.slots.iter().filter(|slot| slot.life.has_process()).count();
+        self.children.make_slots(max + 1);
+        self.placement.due = true;
+        let processes = self.children.slots.iter().filter(|slot| slot.life.has_process()).count();
         let beyond = processes.saturating_sub(usize::from(max));
         let more = match beyond {
             0 => String::new(),
@@ -290,7 +300,7 @@ impl Pool {
     }
 
     /// What a worker that is being drained still has; `None` when it has nothing, or is gone.
-    pub(super) fn left_at(&self, slot: SlotId, generation: Generation) -> Option<String> {
+    pub(in crate::pool) fn left_at(&self, slot: SlotId, generation: Generation) -> Option<String> {
         /// Matches that are named.
         const NAMED: usize = 5;
         let there = self.slot(slot).filter(|slot| slot.is(generation) && !slot.life.is_stopping())?;
@@ -304,7 +314,7 @@ impl Pool {
         ))
     }
     /// A second seat at `to` for a match that `from` has; whether there was an epoch for it.
-    pub(super) fn give_candidate(
+    pub(in crate::pool) fn give_candidate(
         &mut self,
         key: &MatchKey,
         from: SlotId,

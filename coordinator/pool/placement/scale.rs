@@ -1,39 +1,44 @@
 //! How many workers each feed has: starting them when work waits. `shrink` retires those that are not needed.
 
-use super::feed::{FirstList, Told};
-use super::input::Child;
-use super::life::{Event, State};
-use super::notice::Notice;
-use super::{Action, Pool, Summary};
+use crate::pool::children::life::{Event, State};
+use crate::pool::feed::{FirstList, Told};
+use crate::pool::input::Child;
+use crate::pool::notice::Notice;
+use crate::pool::{Action, Pool, Summary};
 use touchline_common::ipc::messages::worker::ConnectionState;
 use touchline_common::model::{FeedId, SlotId};
 
 /// A feed's slots by what can be expected of them.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Hands {
-    pub(super) ready: u32,
+pub(in crate::pool) struct Hands {
+    pub(in crate::pool) ready: u32,
     /// Ready, without a match or a list.
-    pub(super) idle: u32,
+    pub(in crate::pool) idle: u32,
     /// Starting, or back after a back-off that holds up the feed.
     coming: u32,
     /// With a process, whatever its state.
     processes: u32,
     /// Subscriptions that the ready ones take more.
-    pub(super) room: u32,
+    pub(in crate::pool) room: u32,
 }
 
 impl Pool {
     /// Starts what is missing.
-    pub(super) fn scale(&mut self, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn scale(&mut self, out: &mut Vec<Action>) {
         for feed in self.feed_ids() {
             let mut missing = self.missing(feed);
             while missing > 0 && self.spawn_worker(feed, out) {
                 missing -= 1;
             }
         }
-        let working = self.slots.iter().filter(|slot| slot.life.works() || slot.life.is_starting()).count();
-        let coming =
-            self.slots.iter().filter(|slot| matches!(slot.life.state, State::Backoff { .. })).count();
+        let working =
+            self.children.slots.iter().filter(|slot| slot.life.works() || slot.life.is_starting()).count();
+        let coming = self
+            .children
+            .slots
+            .iter()
+            .filter(|slot| matches!(slot.life.state, State::Backoff { .. }))
+            .count();
         if working + coming < usize::from(self.config.min_workers)
             && let Some(feed) = self.largest_feed()
         {
@@ -59,7 +64,7 @@ impl Pool {
         let demand = self.catalog.matches.waiting_topics(feed) + homeless + list;
         let mut needed = demand.saturating_sub(hands.room).div_ceil(usable);
         // Where placing is due it was said of less room than there is now.
-        if needed == 0 && state.blocked && !self.placement_due {
+        if needed == 0 && state.blocked && !self.placement.due {
             needed = 1;
         }
         let known = u32::try_from(state.hints.len() * plan.match_topics.len()).unwrap_or(u32::MAX);
@@ -76,16 +81,20 @@ impl Pool {
         let needed = needed.saturating_sub(hands.coming);
         if state.first == FirstList::Placed {
             // One new at a time; those that died come back all at once.
-            let died =
-                self.slots.iter().filter(|s| s.feed == Some(feed) && s.life.state == State::Dead).count();
+            let died = self
+                .children
+                .slots
+                .iter()
+                .filter(|s| s.feed == Some(feed) && s.life.state == State::Dead)
+                .count();
             return needed.min(u32::try_from(died).unwrap_or(0).max(u32::from(hands.coming == 0)));
         }
         needed
     }
 
-    pub(super) fn hands(&self, feed: FeedId) -> Hands {
+    pub(in crate::pool) fn hands(&self, feed: FeedId) -> Hands {
         let mut hands = Hands::default();
-        for slot in self.slots.iter().filter(|slot| slot.feed == Some(feed)) {
+        for slot in self.children.slots.iter().filter(|slot| slot.feed == Some(feed)) {
             hands.processes += u32::from(slot.life.has_process());
             hands.ready += u32::from(slot.takes_work());
             // A slot that rests need not be waited for: another may be free.
@@ -102,7 +111,7 @@ impl Pool {
     /// The feed with the most slots in use, the first among equals.
     fn largest_feed(&self) -> Option<FeedId> {
         self.feed_ids().max_by_key(|feed| {
-            (self.slots.iter().filter(|s| s.feed == Some(*feed)).count(), u16::MAX - feed.0)
+            (self.children.slots.iter().filter(|s| s.feed == Some(*feed)).count(), u16::MAX - feed.0)
         })
     }
 
@@ -110,11 +119,11 @@ impl Pool {
     fn spawn_worker(&mut self, feed: FeedId, out: &mut Vec<Action>) -> bool {
         let Some(plan) = self.config.feed(feed) else { return false };
         let limit = u32::from(plan.max_connections);
-        let taken = self.slots.iter().filter(|slot| !slot.life.may_spawn(self.now)).count();
+        let taken = self.children.slots.iter().filter(|slot| !slot.life.may_spawn(self.now)).count();
         if self.hands(feed).processes >= limit
             || taken >= self.most_workers()
             || self.is_refused(feed)
-            || !self.breaker.may_spawn(self.now)
+            || !self.children.breaker.may_spawn(self.now)
         {
             return false;
         }
@@ -129,8 +138,8 @@ impl Pool {
         let Some(place) = self.slot_mut(slot) else { return false };
         place.begin(feed, now);
         let (generation, after) = (place.life.generation, place.life.restarts);
-        self.restarts += u64::from(after - before);
-        self.breaker.spawned(slot, generation);
+        self.children.restarts += u64::from(after - before);
+        self.children.breaker.spawned(slot, generation);
         out.push(Action::SaveState);
         out.push(Action::Spawn { child, generation, feed: Some(feed) });
         true
@@ -138,18 +147,20 @@ impl Pool {
 
     /// Processes that there may be now: one more while a worker gives its matches away or leaves for having done so.
     fn most_workers(&self) -> usize {
-        let leaving = self.slots.iter().any(|slot| slot.life.is_draining() || slot.life.is_stopping());
+        let leaving =
+            self.children.slots.iter().any(|slot| slot.life.is_draining() || slot.life.is_stopping());
         usize::from(self.config.max_workers) + usize::from(leaving)
     }
 
     /// A worker of this feed was refused, its configuration or its messages: another start would not change that.
-    pub(super) fn is_refused(&self, feed: FeedId) -> bool {
-        self.slots.iter().any(|slot| slot.feed == Some(feed) && slot.life.is_refused())
+    pub(in crate::pool) fn is_refused(&self, feed: FeedId) -> bool {
+        self.children.slots.iter().any(|slot| slot.feed == Some(feed) && slot.life.is_refused())
     }
 
     /// The slot to start in: one of this feed that is due, else an empty one, else any that is due.
     fn free_slot(&self, feed: FeedId) -> Option<SlotId> {
-        self.slots
+        self.children
+            .slots
             .iter()
             .filter(|slot| slot.life.may_spawn(self.now))
             .min_by_key(|slot| {
@@ -172,11 +183,11 @@ impl Pool {
     }
 
     /// Says how each feed stands when that changed.
-    pub(super) fn tick_feeds(&mut self, out: &mut Vec<Action>) {
-        let tripped = self.breaker.is_tripped();
-        if std::mem::replace(&mut self.breaker_told, tripped) != tripped {
+    pub(in crate::pool) fn tick_feeds(&mut self, out: &mut Vec<Action>) {
+        let tripped = self.children.breaker.is_tripped();
+        if std::mem::replace(&mut self.children.breaker_logged, tripped) != tripped {
             out.push(Action::Notice(match tripped {
-                true => Notice::PoolDegraded { why: super::breaker::TRIPPED.into() },
+                true => Notice::PoolDegraded { why: crate::pool::children::breaker::TRIPPED.into() },
                 false => Notice::PoolRecovered,
             }));
         }
@@ -202,11 +213,12 @@ impl Pool {
     }
 
     /// How a feed stands, but for stale matches, which come and go.
-    pub(super) fn feed_stands(&self, feed: FeedId) -> Told {
-        let connected = self.slots.iter().any(|slot| {
+    pub(in crate::pool) fn feed_stands(&self, feed: FeedId) -> Told {
+        let connected = self.children.slots.iter().any(|slot| {
             slot.feed == Some(feed) && slot.life.works() && slot.connection == ConnectionState::Up
         });
-        let parked = self.slots.iter().filter(|s| s.feed == Some(feed) && s.life.is_parked()).count();
+        let parked =
+            self.children.slots.iter().filter(|s| s.feed == Some(feed) && s.life.is_parked()).count();
         let Some(state) = self.feed(feed) else { return Told::Nothing };
         if self.is_refused(feed) {
             return Told::Degraded(
@@ -226,14 +238,14 @@ impl Pool {
         Told::Degraded(why)
     }
 
-    pub(super) fn tick_summary(&mut self, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn tick_summary(&mut self, out: &mut Vec<Action>) {
         let every = self.config.timing.summary_every;
         if self.summary_due.get_or_insert(self.now + every) > &mut self.now.clone() {
             return;
         }
         self.summary_due = Some(self.now + every);
         let count = self.count();
-        let working = || self.slots.iter().filter(|slot| slot.life.works());
+        let working = || self.children.slots.iter().filter(|slot| slot.life.works());
         out.push(Action::Notice(Notice::Summary(Summary {
             matches: count.listed,
             live: count.live + count.stale,
@@ -242,8 +254,8 @@ impl Pool {
             // The sum of nothing is -0, which would be shown.
             diffs_per_s: working().map(|slot| slot.report.diffs_per_s).sum::<f64>() + 0.0,
             lag_p99_us: working().map(|slot| slot.report.lag_p99_us).max().unwrap_or(0),
-            gaps: self.recorder.stats.gaps_open,
-            restarts: self.restarts,
+            gaps: self.children.recorder.stats.gaps_open,
+            restarts: self.children.restarts,
         })));
     }
 }

@@ -1,12 +1,12 @@
 //! Processes: started, welcomed, silent, condemned, gone; and what becomes of the matches of one that is lost.
 
-use super::deaths::{Evidence, LastSeen};
-use super::input::{Child, Exit, Usage, Work};
-use super::life::{Departure, Event, Outcome};
-use super::notice::Notice;
-use super::slot::{Data, Pulse, Slot, Suspect};
-use super::{Action, MatchSource, Overlap, Pool, Signal, millis};
 use crate::pool::catalog::matches::{Assignment, Crash, Switch};
+use crate::pool::children::deaths::{Evidence, LastSeen};
+use crate::pool::children::life::{Departure, Event, Outcome};
+use crate::pool::children::slot::{Data, Pulse, Slot, Suspect};
+use crate::pool::input::{Child, Exit, Usage, Work};
+use crate::pool::notice::Notice;
+use crate::pool::{Action, MatchSource, Overlap, Pool, Signal, millis};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use touchline_common::ipc::PROTO;
@@ -16,7 +16,7 @@ use touchline_common::ipc::messages::worker::ReleaseReason;
 use touchline_common::model::{FeedId, Generation, MatchKey, SlotId};
 
 impl Pool {
-    pub(super) fn child_spawned(
+    pub(in crate::pool) fn child_spawned(
         &mut self,
         child: Child,
         generation: Generation,
@@ -27,9 +27,9 @@ impl Pool {
             return;
         }
         match child {
-            Child::Recorder => self.recorder.pid = Some(pid),
+            Child::Recorder => self.children.recorder.pid = Some(pid),
             Child::Worker(slot) => {
-                self.breaker.started();
+                self.children.breaker.started();
                 if let Some(slot) = self.slot_mut(slot) {
                     slot.pid = Some(pid);
                 }
@@ -38,7 +38,7 @@ impl Pool {
         out.push(Action::Notice(Notice::Spawned { child, generation, feed: self.feed_of(child) }));
     }
 
-    pub(super) fn child_not_spawned(
+    pub(in crate::pool) fn child_not_spawned(
         &mut self,
         child: Child,
         generation: Generation,
@@ -49,18 +49,18 @@ impl Pool {
             return;
         }
         if matches!(child, Child::Worker(_)) {
-            self.breaker.not_started(self.now, &self.config.timing);
+            self.children.breaker.not_started(self.now, &self.config.timing);
         }
         let outcome = self.advance(child, Event::SpawnFailed);
         if let Outcome::Gone(departure) = outcome {
-            self.deaths.blame(child, generation, &error);
+            self.children.deaths.blame(child, generation, &error);
             out.push(Action::Notice(Notice::SpawnFailed { child, generation, error }));
             let seen = LastSeen { exit: None, usage: None, doing: String::new() };
             self.departed(child, departure, "not started".into(), (seen, Work::None), out);
         }
     }
 
-    pub(super) fn child_exited(
+    pub(in crate::pool) fn child_exited(
         &mut self,
         child: Child,
         generation: Generation,
@@ -78,7 +78,7 @@ impl Pool {
         }
     }
 
-    pub(super) fn channel_closed(
+    pub(in crate::pool) fn channel_closed(
         &mut self,
         child: Child,
         generation: Generation,
@@ -92,7 +92,7 @@ impl Pool {
     }
 
     /// Answers a child's first message, or sends it away for good if it speaks no version of ours.
-    pub(super) fn welcome(
+    pub(in crate::pool) fn welcome(
         &mut self,
         child: Child,
         hello: &Hello,
@@ -113,11 +113,17 @@ impl Pool {
     }
 
     /// A child must go now; what it had is given away at once.
-    pub(super) fn condemn(&mut self, child: Child, signal: Signal, why: String, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn condemn(
+        &mut self,
+        child: Child,
+        signal: Signal,
+        why: String,
+        out: &mut Vec<Action>,
+    ) {
         let Some(generation) = self.life(child).map(|life| life.generation) else { return };
         let outcome = self.advance(child, Event::Condemn { signal });
         let Some(signal) = Self::outcome_is_signal(outcome) else { return };
-        self.deaths.blame(child, generation, &why);
+        self.children.deaths.blame(child, generation, &why);
         out.push(Action::Notice(Notice::Kill { child, generation, signal, why }));
         out.push(Action::Kill { child, generation, signal });
         if let Child::Worker(slot) = child {
@@ -127,9 +133,9 @@ impl Pool {
     }
 
     /// Deadlines of starts and stops, back-off.
-    pub(super) fn tick_lives(&mut self, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn tick_lives(&mut self, out: &mut Vec<Action>) {
         let children: Vec<Child> = std::iter::once(Child::Recorder)
-            .chain(self.slots.iter().map(|slot| Child::Worker(slot.id)))
+            .chain(self.children.slots.iter().map(|slot| Child::Worker(slot.id)))
             .collect();
         for child in children {
             let outcome = self.advance(child, Event::Tick);
@@ -143,25 +149,25 @@ impl Pool {
                 }
                 Outcome::Late(signal) => {
                     let why = String::from("it was not ready in time");
-                    self.deaths.blame(child, generation, &why);
+                    self.children.deaths.blame(child, generation, &why);
                     out.push(Action::Notice(Notice::Kill { child, generation, signal, why }));
                     out.push(Action::Kill { child, generation, signal });
                 }
             }
         }
-        for slot in &self.slots {
-            if let super::life::State::Ready { since } = slot.life.state {
-                self.breaker.ready(slot.id, slot.life.generation, since, self.now);
+        for slot in &self.children.slots {
+            if let crate::pool::children::life::State::Ready { since } = slot.life.state {
+                self.children.breaker.ready(slot.id, slot.life.generation, since, self.now);
             }
         }
     }
 
     /// Load reports that do not come: first the matches get candidates, then the worker is aborted.
-    pub(super) fn tick_pulses(&mut self, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn tick_pulses(&mut self, out: &mut Vec<Action>) {
         self.tick_recorder_pulse(out);
         let mut hung = Vec::new();
         let mut unconnected = Vec::new();
-        for slot in self.slots.iter().filter(|slot| slot.life.works() || slot.life.is_stopping()) {
+        for slot in self.children.slots.iter().filter(|slot| slot.life.works() || slot.life.is_stopping()) {
             let silent = self.now.saturating_sub(slot.heard_at);
             if silent >= self.config.timing.hung_after {
                 // One that is to leave and hangs is not waited for until its deadline.
@@ -196,10 +202,10 @@ impl Pool {
             let silent = now.saturating_sub(slot.heard_at);
             slot.life.works() && slot.pulse == Pulse::Regular && (time..timing.hung_after).contains(&silent)
         };
-        let of_itself = self.slots.iter().filter(|slot| is_silent_for(slot, timing.silent_after));
+        let of_itself = self.children.slots.iter().filter(|slot| is_silent_for(slot, timing.silent_after));
         let processes: BTreeSet<u32> = of_itself.filter_map(|slot| slot.pid).collect();
         let mut silent_now = Vec::new();
-        for slot in &mut self.slots {
+        for slot in &mut self.children.slots {
             let shares = slot.pid.is_some_and(|pid| processes.contains(&pid));
             let patience = if shares { timing.silent_after / 2 } else { timing.silent_after };
             if is_silent_for(slot, patience) {
@@ -213,7 +219,7 @@ impl Pool {
     }
 
     /// Tells the recorder that a worker gives no sign of life: what it follows is a gap from the last one on.
-    pub(super) fn tell_silent(&self, slot: SlotId, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn tell_silent(&self, slot: SlotId, out: &mut Vec<Action>) {
         let Some(there) = self.slot(slot) else { return };
         let ms = self.now.saturating_sub(there.heard_at).as_millis();
         let (generation, ms) = (there.life.generation, u32::try_from(ms).unwrap_or(u32::MAX));
@@ -240,7 +246,7 @@ impl Pool {
         }
         self.lose_recorder_if(child);
         let retry_ms = retry.map(millis);
-        let reason = self.deaths.forget(child, generation).unwrap_or_default();
+        let reason = self.children.deaths.forget(child, generation).unwrap_or_default();
         match departure {
             Departure::Asked | Departure::Left => {
                 out.push(Action::Notice(Notice::Left { child, generation, why: why.clone() }));
@@ -254,8 +260,8 @@ impl Pool {
         if parked {
             out.push(Action::Notice(Notice::Parked { child, why, for_ms: retry_ms }));
         }
-        self.placement_due = true;
-        self.save_due = true;
+        self.placement.due = true;
+        self.saving.due = true;
         self.summary_due = self.summary_due.map(|_| self.now);
     }
 
@@ -271,9 +277,9 @@ impl Pool {
         let (pid, now) = (self.slot(slot).and_then(|slot| slot.pid), self.now);
         match departure {
             Departure::Asked => {}
-            Departure::Left => self.breaker.left(slot, generation, now),
+            Departure::Left => self.children.breaker.left(slot, generation, now),
             Departure::Died { suspicious } => {
-                self.breaker.died((slot, generation), pid, now, &self.config.timing);
+                self.children.breaker.died((slot, generation), pid, now, &self.config.timing);
                 if suspicious {
                     for suspect in evidence.suspects() {
                         self.suspect(&suspect.key, Crash { slot, generation, pid, at: now }, out);
@@ -306,7 +312,7 @@ impl Pool {
     }
 
     /// A worker is given up on: its matches go on as candidates where they have one, else they wait for a place.
-    pub(super) fn lose_worker(&mut self, slot: SlotId, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn lose_worker(&mut self, slot: SlotId, out: &mut Vec<Action>) {
         let Some(place) = self.slot_mut(slot) else { return };
         let (generation, feed) = (place.life.generation, place.feed);
         let lost: Vec<MatchKey> = place.matches.iter().cloned().collect();
@@ -323,12 +329,11 @@ impl Pool {
         if let Some(feed) = feed {
             self.lose_list(feed, slot, generation, out);
             if let Some(feed) = self.feed_mut(feed) {
-                feed.learner.gone(slot, generation);
-                feed.auditor.gone(slot, generation);
+                feed.cap.gone(slot, generation);
             }
         }
         self.finish_endings(out);
-        self.placement_due = true;
+        self.placement.due = true;
     }
 
     fn suspect_at(&self, key: &MatchKey, slot: SlotId, generation: Generation) -> Option<Suspect> {
@@ -376,18 +381,19 @@ impl Pool {
 
     fn lose_recorder_if(&mut self, child: Child) {
         if child == Child::Recorder {
-            for slot in &mut self.slots {
+            for slot in &mut self.children.slots {
                 slot.data = Data::None;
             }
         }
     }
 
     /// Workers that give their matches away: those that have none left are asked to leave.
-    pub(super) fn settle_drains(&mut self, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn settle_drains(&mut self, out: &mut Vec<Action>) {
         let empty: Vec<SlotId> = self
+            .children
             .slots
             .iter()
-            .filter(|slot| matches!(slot.life.state, super::life::State::Draining { .. }))
+            .filter(|slot| matches!(slot.life.state, crate::pool::children::life::State::Draining { .. }))
             .filter(|slot| slot.matches.is_empty() && slot.is_settled() && !self.holds_list(slot.id))
             .map(|slot| slot.id)
             .collect();
@@ -397,19 +403,19 @@ impl Pool {
     }
 
     /// Whether a feed's list hangs on this slot and may go elsewhere.
-    pub(super) fn holds_list(&self, slot: SlotId) -> bool {
+    pub(in crate::pool) fn holds_list(&self, slot: SlotId) -> bool {
         self.feeds.iter().any(|feed| feed.holder.is_some_and(|(holder, _)| holder == slot))
     }
 
-    pub(super) fn has_list(&self, feed: FeedId) -> bool {
+    pub(in crate::pool) fn has_list(&self, feed: FeedId) -> bool {
         self.config.feed(feed).is_some_and(|plan| matches!(plan.source, MatchSource::List))
     }
 
-    pub(super) fn may_overlap(&self, feed: FeedId) -> bool {
+    pub(in crate::pool) fn may_overlap(&self, feed: FeedId) -> bool {
         self.config.feed(feed).is_some_and(|plan| plan.overlap == Overlap::Allowed)
     }
 
-    pub(super) fn stop_worker(&mut self, slot: SlotId, within: Duration, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn stop_worker(&mut self, slot: SlotId, within: Duration, out: &mut Vec<Action>) {
         let child = Child::Worker(slot);
         let works = self.slot(slot).is_some_and(|slot| slot.life.works());
         let outcome = self.advance(child, Event::Stop { deadline: self.now + within });

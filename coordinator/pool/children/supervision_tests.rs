@@ -62,7 +62,7 @@ fn an_epoch_that_a_seat_had_before_the_recorder_started_anew_is_still_its_own() 
     let mut bed = with_three();
     for _ in 0..2 {
         let (_, before) = bed.owner("a");
-        let (child, generation) = (Child::Recorder, bed.pool.recorder.life.generation);
+        let (child, generation) = (Child::Recorder, bed.pool.children.recorder.life.generation);
         bed.give(Input::Exited { child, generation, exit: KILLED, usage: None, at: Work::None });
         bed.pass(ms(3_000), &[]);
         assert!(bed.owner("a").1 > before);
@@ -114,8 +114,8 @@ fn twenty_deaths_are_remembered_the_newest_first_also_those_that_never_lived() {
     let mut bed = Bed::new(config(2));
     let child = Child::Recorder;
     for n in 0..25 {
-        let generation = bed.pool.recorder.life.generation;
-        if bed.pool.recorder.life.has_process() {
+        let generation = bed.pool.children.recorder.life.generation;
+        if bed.pool.children.recorder.life.has_process() {
             bed.give(Input::Exited {
                 child,
                 generation,
@@ -127,7 +127,7 @@ fn twenty_deaths_are_remembered_the_newest_first_also_those_that_never_lived() {
         bed.pass(Duration::from_secs(61), &[]);
     }
     // The next process is asked for in the same step, and never comes to be.
-    let (generation, mut out) = (bed.pool.recorder.life.generation, Vec::new());
+    let (generation, mut out) = (bed.pool.children.recorder.life.generation, Vec::new());
     bed.pool.step(
         bed.now,
         Input::Exited { child, generation, exit: KILLED, usage: None, at: Work::None },
@@ -182,7 +182,7 @@ fn workers_that_share_a_process_die_one_death() {
     // One that is about to move has a seat in both, and they are one suspect.
     let (from, _) = bed.owner("m0");
     let to = *together.iter().find(|slot| **slot != from).unwrap();
-    let suspect = slot::Suspect { key: key("m0"), epochs: Epoch(1)..=Epoch(1) };
+    let suspect = children::slot::Suspect { key: key("m0"), epochs: Epoch(1)..=Epoch(1) };
     bed.pool.slot_mut(SlotId(to)).unwrap().suspects.push(suspect);
     for slot in &together {
         bed.exit(*slot, SEGV);
@@ -198,10 +198,10 @@ fn a_recorder_that_dies_again_and_again_is_waited_for_no_longer_than_its_back_of
     let mut bed = Bed::new(config(2));
     bed.load_list(&["a"]);
     for _ in 0..12 {
-        let (child, generation) = (Child::Recorder, bed.pool.recorder.life.generation);
+        let (child, generation) = (Child::Recorder, bed.pool.children.recorder.life.generation);
         bed.give(Input::Exited { child, generation, exit: KILLED, usage: None, at: Work::None });
         bed.pass(Duration::from_secs(7), &[]);
-        assert!(bed.pool.recorder.life.is_ready(), "{:?}", bed.pool.recorder.life.state);
+        assert!(bed.pool.children.recorder.life.is_ready(), "{:?}", bed.pool.children.recorder.life.state);
     }
     assert_eq!(bed.said("recorder.parked"), 0);
 }
@@ -284,7 +284,7 @@ fn a_worker_that_hangs_while_it_is_to_leave_is_killed_as_any_other() {
             &bed.pool.catalog.matches.get(&key(id)).unwrap().assignment
         {
             let message = FromRecorder::Switched { key: key(id), epoch: seat.epoch };
-            let generation = bed.pool.recorder.life.generation;
+            let generation = bed.pool.children.recorder.life.generation;
             bed.give(Input::Recorder { generation, message });
         }
     }

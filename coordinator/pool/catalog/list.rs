@@ -4,7 +4,7 @@
 //! that time is a move. When more than half of the matches (and more than 5) are deleted, by a load or by deltas, nothing
 //! counts until a second load confirms it. A gap of the list deletes nothing.
 
-use super::config::Timing;
+use crate::pool::config::Timing;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use touchline_common::ipc::messages::worker::ListChange;
@@ -17,7 +17,7 @@ const BELIEVED: usize = 5;
 
 /// What follows from a change of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum ListStep {
+pub(in crate::pool) enum ListStep {
     /// A match is in the list now.
     Appeared(MatchId, Listing),
     /// The list knows something else of it.
@@ -31,7 +31,7 @@ pub(super) enum ListStep {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct MatchList {
+pub(in crate::pool) struct MatchList {
     known: BTreeMap<MatchId, Listing>,
     /// Deleted, but not yet believed.
     deleted: BTreeMap<MatchId, Duration>,
@@ -41,7 +41,7 @@ pub(super) struct MatchList {
     /// Loads that were complete.
     loads: u64,
     /// Matches that did not fit into [`LISTED_MAX`].
-    pub(super) refused: u64,
+    pub(in crate::pool) refused: u64,
 }
 
 #[derive(Debug)]
@@ -61,23 +61,23 @@ enum Confirm {
 
 impl MatchList {
     /// How many matches the list has, deleted ones that still count among them.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::pool) fn len(&self) -> usize {
         self.known.len()
     }
 
     /// How many loads were complete; `None` while it is not followed.
-    pub(super) fn loads(&self) -> Option<u64> {
+    pub(in crate::pool) fn loads(&self) -> Option<u64> {
         self.followed.then_some(self.loads)
     }
 
     /// Whether the next load is to confirm what is deleted.
     #[cfg(test)]
-    pub(super) fn is_confirming(&self) -> bool {
+    pub(in crate::pool) fn is_confirming(&self) -> bool {
         self.confirm != Confirm::NotNeeded
     }
 
     /// Takes one message of the list's worker.
-    pub(super) fn apply(
+    pub(in crate::pool) fn apply(
         &mut self,
         changes: Vec<ListChange>,
         now: Duration,
@@ -107,7 +107,7 @@ impl MatchList {
     }
 
     /// Looks at what was deleted a while ago.
-    pub(super) fn tick(&mut self, now: Duration, timing: &Timing, out: &mut Vec<ListStep>) {
+    pub(in crate::pool) fn tick(&mut self, now: Duration, timing: &Timing, out: &mut Vec<ListStep>) {
         if self.deleted.is_empty() || !self.followed {
             return;
         }
@@ -127,14 +127,14 @@ impl MatchList {
     }
 
     /// The coordinator was late by this much: what would have undone a deletion may still wait to be read.
-    pub(super) fn forgive(&mut self, late: Duration) {
+    pub(in crate::pool) fn forgive(&mut self, late: Duration) {
         for at in self.deleted.values_mut() {
             *at += late;
         }
     }
 
     /// The list is not followed at the moment: a load that was on its way says nothing.
-    pub(super) fn lost(&mut self) {
+    pub(in crate::pool) fn lost(&mut self) {
         self.load = None;
         self.followed = false;
     }

@@ -3,15 +3,15 @@
 //! One is told to have ended once the list, followed and whole, has lacked it for `end_linger` and lacks it in a fresh load
 //! after that: a torn first load ends nothing. Where matches are fixed, what is not among them is over at once.
 
-use super::catalog::Catalog;
-use super::{Action, Pool};
+use super::Catalog;
+use crate::pool::{Action, Pool};
 use std::time::Duration;
 use touchline_common::ipc::messages::worker::ToWorker;
 use touchline_common::model::{FeedId, MatchKey};
 
 /// How far the doubt about an orphan's end has got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Doubt {
+pub(in crate::pool) enum Doubt {
     /// The list has not been loaded since it is doubted.
     Unlisted,
     /// The list lacks it since then.
@@ -22,7 +22,7 @@ pub(super) enum Doubt {
 
 impl Pool {
     /// The recorder holds these, or the last run did.
-    pub(super) fn suspect_ended(&mut self, keys: impl IntoIterator<Item = MatchKey>) {
+    pub(in crate::pool) fn suspect_ended(&mut self, keys: impl IntoIterator<Item = MatchKey>) {
         for key in keys {
             if !self.catalog.matches.contains(&key) {
                 self.catalog.orphans.entry(key).or_insert(Doubt::Unlisted);
@@ -30,10 +30,10 @@ impl Pool {
         }
     }
 
-    pub(super) fn tick_orphans(&mut self, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn tick_orphans(&mut self, out: &mut Vec<Action>) {
         let Catalog { matches, orphans, .. } = &mut self.catalog;
         orphans.retain(|key, _| !matches.contains(key));
-        if self.catalog.orphans.is_empty() || !self.recorder.life.is_ready() {
+        if self.catalog.orphans.is_empty() || !self.children.recorder.life.is_ready() {
             return;
         }
         for feed in self.feed_ids() {

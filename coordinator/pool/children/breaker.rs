@@ -1,16 +1,17 @@
 //! The pool-wide limits of starting: too many deaths stop all starts, then one trial decides; a start that fails stops all
 //! for a while, for what stands in its way, no descriptors or no processes left, stands in the way of every other.
 
-use super::config::Timing;
+use crate::pool::config::Timing;
 use std::collections::VecDeque;
 use std::time::Duration;
 use touchline_common::model::{Generation, SlotId};
 
 /// What people are told while it is tripped.
-pub(super) const TRIPPED: &str = "too many workers died within a minute: none is started but for a trial";
+pub(in crate::pool) const TRIPPED: &str =
+    "too many workers died within a minute: none is started but for a trial";
 
 #[derive(Debug)]
-pub(super) struct Breaker {
+pub(in crate::pool) struct Breaker {
     state: State,
     /// When, and which process if there was one: workers that shared it died of one death.
     deaths: VecDeque<(Duration, Option<u32>)>,
@@ -34,15 +35,15 @@ enum State {
 const PROVEN: Duration = Duration::from_secs(10);
 
 impl Breaker {
-    pub(super) fn new() -> Self {
+    pub(in crate::pool) fn new() -> Self {
         Breaker { state: State::Closed, deaths: VecDeque::new(), failed: 0, rests_until: Duration::ZERO }
     }
 
-    pub(super) fn is_tripped(&self) -> bool {
+    pub(in crate::pool) fn is_tripped(&self) -> bool {
         self.state != State::Closed
     }
 
-    pub(super) fn may_spawn(&self, now: Duration) -> bool {
+    pub(in crate::pool) fn may_spawn(&self, now: Duration) -> bool {
         let may = match self.state {
             State::Closed => true,
             State::Open { until } => now >= until,
@@ -52,23 +53,23 @@ impl Breaker {
     }
 
     /// No process came to be.
-    pub(super) fn not_started(&mut self, now: Duration, timing: &Timing) {
+    pub(in crate::pool) fn not_started(&mut self, now: Duration, timing: &Timing) {
         self.rests_until = now + timing.doubled(self.failed, timing.backoff_max);
         self.failed = self.failed.saturating_add(1);
     }
 
     /// One did.
-    pub(super) fn started(&mut self) {
+    pub(in crate::pool) fn started(&mut self) {
         (self.failed, self.rests_until) = (0, Duration::ZERO);
     }
 
-    pub(super) fn spawned(&mut self, slot: SlotId, generation: Generation) {
+    pub(in crate::pool) fn spawned(&mut self, slot: SlotId, generation: Generation) {
         if matches!(self.state, State::Open { .. }) {
             self.state = State::Trial { slot, generation };
         }
     }
 
-    pub(super) fn died(
+    pub(in crate::pool) fn died(
         &mut self,
         (slot, generation): (SlotId, Generation),
         pid: Option<u32>,
@@ -89,14 +90,20 @@ impl Breaker {
     }
 
     /// The trial left without dying: another may follow.
-    pub(super) fn left(&mut self, slot: SlotId, generation: Generation, now: Duration) {
+    pub(in crate::pool) fn left(&mut self, slot: SlotId, generation: Generation, now: Duration) {
         if self.state == (State::Trial { slot, generation }) {
             self.state = State::Open { until: now };
         }
     }
 
     /// A worker is READY since then.
-    pub(super) fn ready(&mut self, slot: SlotId, generation: Generation, since: Duration, now: Duration) {
+    pub(in crate::pool) fn ready(
+        &mut self,
+        slot: SlotId,
+        generation: Generation,
+        since: Duration,
+        now: Duration,
+    ) {
         if self.state == (State::Trial { slot, generation }) && now >= since + PROVEN {
             self.state = State::Closed;
         }

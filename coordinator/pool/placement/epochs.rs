@@ -6,12 +6,12 @@
 use touchline_common::model::Epoch;
 
 /// Epochs are reserved in blocks of this many.
-pub(super) const BLOCK: u64 = 1_000;
+pub(in crate::pool) const BLOCK: u64 = 1_000;
 /// A new block is asked for when fewer than this are left.
 const LOW_WATER: u64 = 200;
 
 #[derive(Debug)]
-pub(super) struct Epochs {
+pub(in crate::pool) struct Epochs {
     next: u64,
     reserved: u64,
     requested: u64,
@@ -19,17 +19,17 @@ pub(super) struct Epochs {
 
 impl Epochs {
     /// Goes on above `highest`, none of which is to be used again.
-    pub(super) fn new(highest: u64) -> Self {
+    pub(in crate::pool) fn new(highest: u64) -> Self {
         Epochs { next: highest.saturating_add(1), reserved: highest, requested: highest }
     }
 
     /// Somebody has seen `highest`: go on above it.
-    pub(super) fn stay_above(&mut self, highest: Epoch) {
+    pub(in crate::pool) fn stay_above(&mut self, highest: Epoch) {
         self.next = self.next.max(highest.0.saturating_add(1));
     }
 
     /// The next epoch, if one is reserved.
-    pub(super) fn mint(&mut self) -> Option<Epoch> {
+    pub(in crate::pool) fn mint(&mut self) -> Option<Epoch> {
         (self.next <= self.reserved).then(|| {
             let epoch = Epoch(self.next);
             self.next += 1;
@@ -38,12 +38,12 @@ impl Epochs {
     }
 
     /// Whether so many are at hand.
-    pub(super) fn has(&self, count: u64) -> bool {
+    pub(in crate::pool) fn has(&self, count: u64) -> bool {
         self.next.saturating_add(count) <= self.reserved.saturating_add(1)
     }
 
     /// What must be reserved so that `wanted` more can be given out, if that is not asked for already.
-    pub(super) fn shortage(&mut self, wanted: usize) -> Option<Epoch> {
+    pub(in crate::pool) fn shortage(&mut self, wanted: usize) -> Option<Epoch> {
         let last = self.next.saturating_sub(1).saturating_add(wanted as u64);
         if last.saturating_add(LOW_WATER) <= self.requested {
             return None;
@@ -55,22 +55,22 @@ impl Epochs {
     }
 
     /// A reservation is on the disk.
-    pub(super) fn reserved(&mut self, up_to: Epoch) {
+    pub(in crate::pool) fn reserved(&mut self, up_to: Epoch) {
         self.reserved = self.reserved.max(up_to.0.min(self.requested));
     }
 
     /// A reservation failed.
-    pub(super) fn refused(&mut self) {
+    pub(in crate::pool) fn refused(&mut self) {
         self.requested = self.reserved;
     }
 
     /// What the saved state must name.
-    pub(super) fn highest_possible(&self) -> u64 {
+    pub(in crate::pool) fn highest_possible(&self) -> u64 {
         self.requested.max(self.reserved)
     }
 
     /// The highest that was given out or seen.
-    pub(super) fn highest(&self) -> Epoch {
+    pub(in crate::pool) fn highest(&self) -> Epoch {
         Epoch(self.next - 1)
     }
 }

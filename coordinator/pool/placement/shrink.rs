@@ -3,13 +3,13 @@
 //! Retiring is draining: nothing is lost by it, and it is done only where the others have room for everything. One at a
 //! time, and slowly (`idle_after`, `retire_every`), so that churn does not start and retire workers in turn.
 
-use super::feed::FirstList;
-use super::input::Child;
-use super::life::Event;
-use super::notice::Notice;
-use super::placement::Reluctance;
-use super::{Action, Pool};
 use crate::pool::catalog::table::Mark;
+use crate::pool::children::life::Event;
+use crate::pool::feed::FirstList;
+use crate::pool::input::Child;
+use crate::pool::notice::Notice;
+use crate::pool::placement::choose::Reluctance;
+use crate::pool::{Action, Pool};
 use touchline_common::ipc::messages::worker::ReleaseReason;
 use touchline_common::model::{FeedId, MatchKey, SlotId};
 
@@ -22,7 +22,7 @@ const TOO_MANY: &str = "there are more workers than max_workers";
 
 impl Pool {
     /// Retires a worker that is not needed.
-    pub(super) fn tick_shrink(&mut self, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn tick_shrink(&mut self, out: &mut Vec<Action>) {
         self.look_for_idle();
         if self.stopping.is_some() || self.is_somebody_leaving() {
             return;
@@ -30,7 +30,7 @@ impl Pool {
         let now = self.now;
         if let Some(worker) = self.beyond_max() {
             self.retire(worker, TOO_MANY, out);
-        } else if self.retired_at.is_none_or(|at| now >= at + self.config.timing.retire_every)
+        } else if self.placement.retired_at.is_none_or(|at| now >= at + self.config.timing.retire_every)
             && let Some((worker, why)) = self.not_needed()
         {
             self.retire(worker, why, out);
@@ -41,7 +41,7 @@ impl Pool {
         let now = self.now;
         let listed: Vec<SlotId> =
             self.feeds.iter().filter_map(|feed| feed.holder.map(|(slot, _)| slot)).collect();
-        for slot in &mut self.slots {
+        for slot in &mut self.children.slots {
             let idle = slot.life.is_ready() && slot.matches.is_empty() && !listed.contains(&slot.id);
             slot.idle_since = idle.then(|| slot.idle_since.unwrap_or(now));
         }
@@ -54,8 +54,8 @@ impl Pool {
     }
 
     /// Who is retired next without being beyond `max_workers`, and why.
-    pub(super) fn not_needed(&self) -> Option<(SlotId, &'static str)> {
-        let ready = self.slots.iter().filter(|slot| slot.life.is_ready()).count();
+    pub(in crate::pool) fn not_needed(&self) -> Option<(SlotId, &'static str)> {
+        let ready = self.children.slots.iter().filter(|slot| slot.life.is_ready()).count();
         if ready <= usize::from(self.config.min_workers) {
             return None;
         }
@@ -64,11 +64,11 @@ impl Pool {
     }
 
     fn is_somebody_leaving(&self) -> bool {
-        self.slots.iter().any(|slot| slot.life.is_draining() || slot.life.is_stopping())
+        self.children.slots.iter().any(|slot| slot.life.is_draining() || slot.life.is_stopping())
     }
 
     fn retire(&mut self, worker: SlotId, why: &'static str, out: &mut Vec<Action>) {
-        self.retired_at = Some(self.now);
+        self.placement.retired_at = Some(self.now);
         if let Some(feed) = self.slot(worker).and_then(|slot| slot.feed)
             && let Some(feed) = self.feed_mut(feed)
         {
@@ -78,9 +78,9 @@ impl Pool {
     }
 
     /// A worker gives its matches away from now on.
-    pub(super) fn begin_drain(&mut self, worker: SlotId, why: &'static str, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn begin_drain(&mut self, worker: SlotId, why: &'static str, out: &mut Vec<Action>) {
         self.advance(Child::Worker(worker), Event::Drain);
-        self.placement_due = true;
+        self.placement.due = true;
         out.push(Action::Notice(Notice::Draining { worker, why }));
         // What is on its way here would have to move again at once.
         let coming: Vec<MatchKey> = self
@@ -121,7 +121,8 @@ impl Pool {
         if hands.room.saturating_sub(usable) * 5 < usable * (hands.ready - 1) {
             return None;
         }
-        self.slots
+        self.children
+            .slots
             .iter()
             .rev()
             .find(|slot| {
@@ -139,7 +140,7 @@ impl Pool {
     /// The worker whose matches fit elsewhere with much room to spare: the least loaded one, the last among equals.
     fn least_used(&self, feed: FeedId) -> Option<SlotId> {
         let (state, plan) = (self.feed(feed)?, self.config.feed(feed)?);
-        let of_feed = || self.slots.iter().filter(|slot| slot.feed == Some(feed));
+        let of_feed = || self.children.slots.iter().filter(|slot| slot.feed == Some(feed));
         if self.catalog.matches.waiting_topics(feed) > 0
             || state.first != FirstList::Placed
             || !self.may_overlap(feed)
@@ -161,7 +162,7 @@ impl Pool {
 
     /// The least loaded worker, while there are more than `max_workers` and the others have room for its matches.
     fn beyond_max(&self) -> Option<SlotId> {
-        let processes = self.slots.iter().filter(|slot| slot.life.has_process()).count();
+        let processes = self.children.slots.iter().filter(|slot| slot.life.has_process()).count();
         if processes <= usize::from(self.config.max_workers) {
             return None;
         }

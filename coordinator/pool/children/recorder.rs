@@ -1,37 +1,37 @@
 //! The recorder as the pool sees it: its life, its counters, and what it must be told when it starts anew.
 
-use super::input::Child;
-use super::life::{Event, Life, Outcome, Peers};
-use super::notice::Notice;
-use super::slot::{Data, Pulse};
-use super::{Action, Pool, millis};
 use crate::pool::catalog::matches::{Assignment, Switch};
 use crate::pool::catalog::table::Mark;
+use crate::pool::children::life::{Event, Life, Outcome, Peers};
+use crate::pool::children::slot::{Data, Pulse};
+use crate::pool::input::Child;
+use crate::pool::notice::Notice;
+use crate::pool::{Action, Pool, millis};
 use std::time::Duration;
 use touchline_common::ipc::messages::recorder::{FromRecorder, Owner, RecorderStats, ToRecorder};
 use touchline_common::ipc::messages::worker::{ReleaseReason, ToWorker};
 use touchline_common::model::{Epoch, FeedId, Generation, MatchKey, SlotId};
 
 #[derive(Debug)]
-pub(super) struct Recorder {
-    pub(super) life: Life,
-    pub(super) pid: Option<u32>,
-    pub(super) spawned_at: Duration,
-    pub(super) heard_at: Duration,
-    pub(super) stats: RecorderStats,
-    pub(super) first_ready: FirstReady,
+pub(in crate::pool) struct Recorder {
+    pub(in crate::pool) life: Life,
+    pub(in crate::pool) pid: Option<u32>,
+    pub(in crate::pool) spawned_at: Duration,
+    pub(in crate::pool) heard_at: Duration,
+    pub(in crate::pool) stats: RecorderStats,
+    pub(in crate::pool) first_ready: FirstReady,
 }
 
 /// Epochs need the highest one that the store has seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum FirstReady {
+pub(in crate::pool) enum FirstReady {
     Awaited,
     /// It was ready once, or did not become so within `Timing::recorder_grace`.
     Settled,
 }
 
 impl Recorder {
-    pub(super) fn new(generation: Generation) -> Self {
+    pub(in crate::pool) fn new(generation: Generation) -> Self {
         Recorder {
             life: Life::new(Peers::Nobody, generation, 0, None),
             pid: None,
@@ -44,13 +44,14 @@ impl Recorder {
 }
 
 impl Pool {
-    pub(super) fn recorder_says(
+    pub(in crate::pool) fn recorder_says(
         &mut self,
         generation: Generation,
         message: FromRecorder,
         out: &mut Vec<Action>,
     ) {
-        if self.recorder.life.generation != generation || !self.recorder.life.has_process() {
+        if self.children.recorder.life.generation != generation || !self.children.recorder.life.has_process()
+        {
             return;
         }
         match message {
@@ -59,11 +60,11 @@ impl Pool {
             FromRecorder::Held { keys } => self.suspect_ended(keys),
             FromRecorder::Switched { key, epoch } => self.switched(&key, epoch, out),
             FromRecorder::Stats(stats) => {
-                self.recorder.heard_at = self.now;
-                if stats.trouble != self.recorder.stats.trouble {
+                self.children.recorder.heard_at = self.now;
+                if stats.trouble != self.children.recorder.stats.trouble {
                     out.push(Action::Notice(Notice::Trouble { trouble: stats.trouble.clone() }));
                 }
-                self.recorder.stats = stats;
+                self.children.recorder.stats = stats;
             }
             // The shell merges documents into `matches`.
             FromRecorder::Documents { .. } | FromRecorder::Pong => {}
@@ -74,45 +75,49 @@ impl Pool {
     }
 
     /// Starts the recorder whenever it may be started, and lets epochs go on without it when it is late.
-    pub(super) fn settle_recorder(&mut self, out: &mut Vec<Action>) {
-        if self.recorder.first_ready == FirstReady::Awaited && self.now >= self.config.timing.recorder_grace {
-            self.recorder.first_ready = FirstReady::Settled;
-            self.placement_due = true;
+    pub(in crate::pool) fn settle_recorder(&mut self, out: &mut Vec<Action>) {
+        if self.children.recorder.first_ready == FirstReady::Awaited
+            && self.now >= self.config.timing.recorder_grace
+        {
+            self.children.recorder.first_ready = FirstReady::Settled;
+            self.placement.due = true;
         }
-        if self.recorder.life.may_spawn(self.now) {
-            if self.recorder.life.retry_in(self.now).is_some() {
-                self.restarts += 1;
+        if self.children.recorder.life.may_spawn(self.now) {
+            if self.children.recorder.life.retry_in(self.now).is_some() {
+                self.children.restarts += 1;
             }
             self.advance(Child::Recorder, Event::Spawn);
-            self.recorder.pid = None;
-            self.recorder.spawned_at = self.now;
-            self.recorder.heard_at = self.now;
-            let generation = self.recorder.life.generation;
+            self.children.recorder.pid = None;
+            self.children.recorder.spawned_at = self.now;
+            self.children.recorder.heard_at = self.now;
+            let generation = self.children.recorder.life.generation;
             out.push(Action::SaveState);
             out.push(Action::Spawn { child: Child::Recorder, generation, feed: None });
         }
     }
 
     fn recorder_ready(&mut self, highest: Epoch, out: &mut Vec<Action>) {
-        if self.recorder.life.is_stopping() {
+        if self.children.recorder.life.is_stopping() {
             // It was to leave before there was a channel to say so; a signal is nothing to it.
             return self.stop_late_recorder(out);
         }
-        if !self.recorder.life.is_starting() {
+        if !self.children.recorder.life.is_starting() {
             return;
         }
-        let took_ms = millis(self.now.saturating_sub(self.recorder.spawned_at));
+        let took_ms = millis(self.now.saturating_sub(self.children.recorder.spawned_at));
         self.advance(Child::Recorder, Event::Ready);
-        self.recorder.heard_at = self.now;
-        self.recorder.first_ready = FirstReady::Settled;
-        self.epochs.stay_above(highest);
-        let generation = self.recorder.life.generation;
+        self.children.recorder.heard_at = self.now;
+        self.children.recorder.first_ready = FirstReady::Settled;
+        self.placement.epochs.stay_above(highest);
+        let generation = self.children.recorder.life.generation;
         out.push(Action::Notice(Notice::Ready { child: Child::Recorder, generation, took_ms }));
-        let workers: Vec<SlotId> = self.slots.iter().filter(|slot| slot.life.works()).map(|s| s.id).collect();
+        let workers: Vec<SlotId> =
+            self.children.slots.iter().filter(|slot| slot.life.works()).map(|s| s.id).collect();
         for slot in workers {
             self.connect_data(slot, out);
         }
-        let silent = self.slots.iter().filter(|slot| slot.life.works() && slot.pulse == Pulse::Silent);
+        let silent =
+            self.children.slots.iter().filter(|slot| slot.life.works() && slot.pulse == Pulse::Silent);
         let silent: Vec<SlotId> = silent.map(|slot| slot.id).collect();
         silent.into_iter().for_each(|slot| self.tell_silent(slot, out));
         self.catalog.matches.edit_all(|a_match| {
@@ -125,12 +130,12 @@ impl Pool {
                 self.tell_recorder(ToRecorder::Ended { key }, out);
             }
         }
-        self.placement_due = true;
+        self.placement.due = true;
     }
 
     /// Gives a worker a data channel, if both ends are there.
-    pub(super) fn connect_data(&mut self, slot: SlotId, out: &mut Vec<Action>) {
-        if !self.recorder.life.is_ready() {
+    pub(in crate::pool) fn connect_data(&mut self, slot: SlotId, out: &mut Vec<Action>) {
+        if !self.children.recorder.life.is_ready() {
             return;
         }
         let now = self.now;
@@ -153,7 +158,7 @@ impl Pool {
             a_match.recorder.predecessor = Owner::Alive;
             a_match.moved_at = Some(now);
             drop(edit);
-            self.save_due = true;
+            self.saving.due = true;
             self.release_seat(key, &former, topics, ReleaseReason::Moved, out);
             out.push(Action::Notice(Notice::Moved { key: key.clone(), worker, epoch }));
         } else if epoch > owner.epoch {
@@ -165,27 +170,28 @@ impl Pool {
             if let Some(late) = late {
                 self.release_seat(key, &late, topics, ReleaseReason::Moved, out);
             }
-            self.epochs.stay_above(epoch);
+            self.placement.epochs.stay_above(epoch);
         } else if owner.covers(owner.slot, owner.generation, epoch) {
             a_match.recorder.predecessor = Owner::Alive;
         }
     }
 
     /// Sends each assigned match's new epoch, as far as epochs are at hand.
-    pub(super) fn renew_placed(&mut self, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn renew_placed(&mut self, out: &mut Vec<Action>) {
         while let Some(key) = self.catalog.matches.marked(Mark::NeedsEpoch).first().cloned() {
             let Some(mut edit) = self.catalog.matches.edit(&key) else { return };
             let a_match = &mut *edit;
             let Assignment::Assigned { owner, candidate } = &mut a_match.assignment else { return };
-            if !self.epochs.has(1 + u64::from(candidate.is_some())) {
+            if !self.placement.epochs.has(1 + u64::from(candidate.is_some())) {
                 return;
             }
-            let Some(epoch) = self.epochs.mint() else { return };
+            let Some(epoch) = self.placement.epochs.mint() else { return };
             owner.epoch = epoch;
             // A recorder that starts anew waits for a worker that lives: what it holds comes first, under its old epoch.
             let mut seats = vec![(owner.slot, epoch, Some(a_match.recorder.predecessor))];
             owner.switch = Switch::Sent;
-            if let Some((seat, above)) = candidate.as_mut().and_then(|seat| Some((seat, self.epochs.mint()?)))
+            if let Some((seat, above)) =
+                candidate.as_mut().and_then(|seat| Some((seat, self.placement.epochs.mint()?)))
             {
                 seat.epoch = above;
                 let live = seat.has_load();
@@ -205,21 +211,21 @@ impl Pool {
     }
 
     /// Whether the recorder answers; else it is aborted.
-    pub(super) fn tick_recorder_pulse(&mut self, out: &mut Vec<Action>) {
-        let silent = self.now.saturating_sub(self.recorder.heard_at);
-        if !self.recorder.life.is_ready() || silent < self.config.timing.hung_after {
+    pub(in crate::pool) fn tick_recorder_pulse(&mut self, out: &mut Vec<Action>) {
+        let silent = self.now.saturating_sub(self.children.recorder.heard_at);
+        if !self.children.recorder.life.is_ready() || silent < self.config.timing.hung_after {
             return;
         }
         let why = format!("no sign of life for {} ms", millis(silent));
-        self.condemn(Child::Recorder, super::Signal::Abort, why, out);
+        self.condemn(Child::Recorder, crate::pool::Signal::Abort, why, out);
     }
 
     /// Tells the recorder of a match's end, or remembers to.
-    pub(super) fn tell_ended(&mut self, key: MatchKey, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn tell_ended(&mut self, key: MatchKey, out: &mut Vec<Action>) {
         if self.catalog.matches.contains(&key) {
             return;
         }
-        if self.recorder.life.is_ready() {
+        if self.children.recorder.life.is_ready() {
             self.tell_recorder(ToRecorder::Ended { key }, out);
             return;
         }
@@ -227,8 +233,8 @@ impl Pool {
     }
 
     /// Tells the recorder of every match that waits since it was last told.
-    pub(super) fn tell_waiting(&mut self, out: &mut Vec<Action>) {
-        if !self.recorder.life.is_ready() {
+    pub(in crate::pool) fn tell_waiting(&mut self, out: &mut Vec<Action>) {
+        if !self.children.recorder.life.is_ready() {
             return;
         }
         for key in self.catalog.matches.marked(Mark::Unreported).clone() {
@@ -241,7 +247,7 @@ impl Pool {
         }
     }
 
-    pub(super) fn outcome_is_signal(outcome: Outcome) -> Option<super::Signal> {
+    pub(in crate::pool) fn outcome_is_signal(outcome: Outcome) -> Option<crate::pool::Signal> {
         match outcome {
             Outcome::Send(signal) | Outcome::Late(signal) => Some(signal),
             Outcome::Quiet | Outcome::Gone(_) => None,

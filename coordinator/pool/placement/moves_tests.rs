@@ -41,14 +41,14 @@ fn take_over(bed: &mut Bed) {
         else {
             panic!("{id} has no candidate")
         };
-        let generation = bed.pool.recorder.life.generation;
+        let generation = bed.pool.children.recorder.life.generation;
         let message = FromRecorder::Switched { key: key(&id), epoch: seat.epoch };
         bed.give(Input::Recorder { generation, message });
     }
 }
 
 fn processes(bed: &Bed) -> usize {
-    bed.pool.slots.iter().filter(|slot| slot.life.has_process()).count()
+    bed.pool.children.slots.iter().filter(|slot| slot.life.has_process()).count()
 }
 
 #[test]
@@ -251,7 +251,8 @@ fn fewer_workers_than_there_are_is_reached_by_draining_what_fits_elsewhere() {
         bed.pass(ms(1_000), &[]);
         take_over(&mut bed);
         bed.pass(ms(1_000), &[]);
-        let leaving = bed.pool.slots.iter().find(|slot| slot.life.is_stopping()).map(|slot| slot.id.0);
+        let leaving =
+            bed.pool.children.slots.iter().find(|slot| slot.life.is_stopping()).map(|slot| slot.id.0);
         if let Some(slot) = leaving {
             bed.exit(slot, Exit::Code(0));
         }
@@ -268,9 +269,9 @@ fn the_end_of_a_channel_is_no_reason_for_a_signal_when_the_child_was_asked_to_le
     let worker = bed.seen[&SlotId(1)].0;
     bed.give(closed(Child::Worker(SlotId(1)), worker));
     bed.exit(1, Exit::Code(0));
-    let generation = bed.pool.recorder.life.generation;
+    let generation = bed.pool.children.recorder.life.generation;
     bed.give(closed(Child::Recorder, generation));
-    assert!(bed.pool.recorder.life.is_stopping(), "{:?}", bed.pool.recorder.life.state);
+    assert!(bed.pool.children.recorder.life.is_stopping(), "{:?}", bed.pool.children.recorder.life.state);
     let kills = |bed: &Bed| bed.log.iter().filter(|action| matches!(action, Action::Kill { .. })).count();
     bed.pass(ms(4_000), &[]);
     assert_eq!(kills(&bed), 0);

@@ -1,0 +1,101 @@
+//! The processes: workers in their slots and the services, how each lives and dies, and what is learned of deaths.
+//!
+//! Invariants: a child's state changes by [`life::Life::advance`] alone; a slot has no process while it is parked; a generation is never
+//! used twice. `reports` and `recorder` read what children send, `processes` acts on what becomes of them.
+
+pub(super) mod breaker;
+pub(super) mod deaths;
+pub(super) mod jitter;
+pub(super) mod life;
+mod processes;
+pub(super) mod recorder;
+mod reports;
+pub(super) mod slot;
+
+use super::config::{PoolConfig, Timing};
+use super::input::Child;
+use breaker::Breaker;
+use deaths::Deaths;
+use jitter::Jitter;
+use life::{Event, Life, Outcome};
+use recorder::Recorder;
+use slot::Slot;
+use std::time::Duration;
+use touchline_common::model::{Generation, SlotId};
+
+/// See the module's header.
+#[derive(Debug)]
+pub(super) struct Children {
+    pub(super) slots: Vec<Slot>,
+    pub(super) recorder: Recorder,
+    pub(super) breaker: Breaker,
+    /// The log has the breaker's state.
+    pub(super) breaker_logged: bool,
+    pub(super) deaths: Deaths,
+    /// Starts after a death, of all children.
+    pub(super) restarts: u64,
+    jitter: Jitter,
+}
+
+impl Children {
+    pub(super) fn new(config: &PoolConfig, recorder: Generation) -> Self {
+        let mut children = Children {
+            slots: Vec::new(),
+            recorder: Recorder::new(recorder),
+            breaker: Breaker::new(),
+            breaker_logged: false,
+            deaths: Deaths::default(),
+            restarts: 0,
+            jitter: Jitter::new(config.seed),
+        };
+        // One more than there may be, for the worker that takes over what a drained one has.
+        children.make_slots(config.max_workers.saturating_add(1));
+        children
+    }
+
+    /// There are slots up to this number.
+    pub(super) fn make_slots(&mut self, last: u16) {
+        let first = u16::try_from(self.slots.len()).unwrap_or(u16::MAX).saturating_add(1);
+        self.slots.extend((first..=last).map(|number| Slot::new(SlotId(number))));
+    }
+
+    pub(super) fn slot(&self, slot: SlotId) -> Option<&Slot> {
+        self.slots.get(usize::from(slot.0).checked_sub(1)?)
+    }
+
+    pub(super) fn slot_mut(&mut self, slot: SlotId) -> Option<&mut Slot> {
+        self.slots.get_mut(usize::from(slot.0).checked_sub(1)?)
+    }
+
+    pub(super) fn life(&self, child: Child) -> Option<&Life> {
+        match child {
+            Child::Recorder => Some(&self.recorder.life),
+            Child::Worker(slot) => self.slot(slot).map(|slot| &slot.life),
+        }
+    }
+
+    /// Hands an event to a child's life. The caller acts on the outcome.
+    pub(super) fn advance(&mut self, child: Child, event: Event, now: Duration, timing: &Timing) -> Outcome {
+        let Children { slots, recorder, jitter, .. } = self;
+        let life = match child {
+            Child::Recorder => &mut recorder.life,
+            Child::Worker(slot) => {
+                match usize::from(slot.0).checked_sub(1).and_then(|at| slots.get_mut(at)) {
+                    Some(slot) => &mut slot.life,
+                    None => return Outcome::Quiet,
+                }
+            }
+        };
+        life.advance(event, now, timing, jitter)
+    }
+
+    /// The coordinator was late by this much: that time judges nobody.
+    pub(super) fn forgive(&mut self, late: Duration, now: Duration) {
+        for slot in &mut self.slots {
+            slot.life.forgive(late);
+            slot.heard_at = (slot.heard_at + late).min(now);
+        }
+        self.recorder.life.forgive(late);
+        self.recorder.heard_at = (self.recorder.heard_at + late).min(now);
+    }
+}
