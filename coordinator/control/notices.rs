@@ -72,7 +72,7 @@ impl Daemon {
         };
         let passed = match child {
             Child::Worker(_) => self.children.tell_worker(child, &ToWorker::LogFile, 0, Some(file)),
-            Child::Recorder => self.children.tell_recorder(&ToRecorder::LogFile, 0, Some(file)).map(|_| ()),
+            Child::RECORDER => self.children.tell_recorder(&ToRecorder::LogFile, 0, Some(file)).map(|_| ()),
         };
         if let Err(error) = passed {
             log::error!(child:? = child, error:% = error; "log.pass_failed");
@@ -96,7 +96,7 @@ impl Daemon {
         let Some(filter) = self.log_filter.clone() else { return };
         let _ = match child {
             Child::Worker(_) => self.children.tell_worker(child, &ToWorker::LogFilter { filter }, 0, None),
-            Child::Recorder => {
+            Child::RECORDER => {
                 self.children.tell_recorder(&ToRecorder::LogFilter { filter }, 0, None).map(|_| ())
             }
         };

@@ -3,8 +3,8 @@
 use super::clients::Access;
 use super::gather::Gather;
 use crate::pool::{
-    self, Child, Command, HealthView, MatchQuery, MatchView, MatchViewState, RequestId, StatusView,
-    Surroundings, Urgency,
+    self, Child, Command, HealthView, MatchQuery, MatchView, MatchViewState, RequestId, ServiceKind,
+    StatusView, Surroundings, Urgency,
 };
 use crate::supervise::daemon::Daemon;
 use serde::Serialize;
@@ -130,7 +130,7 @@ impl Daemon {
     /// Stored data is the recorder's: it gets the client's socket and answers itself.
     fn hand_to_recorder(&mut self, client: u32, request: &Request) {
         let ready = self.status_view().recorder.state == "ready";
-        if !ready || self.children.generation(Child::Recorder).is_none() {
+        if !ready || self.children.generation(Child::RECORDER).is_none() {
             let told = "the recorder is not running: see `touchline status` and the log";
             return self.clients.answer(client, &Answer::refused(Code::Partial, told));
         }
@@ -231,7 +231,7 @@ impl Daemon {
         for child in &waiting {
             match child {
                 Child::Worker(slot) => self.tell_worker(*slot, &ToWorker::Details, number),
-                Child::Recorder => self.tell_recorder(&ToRecorder::Documents, number),
+                Child::Service(ServiceKind::Recorder) => self.tell_recorder(&ToRecorder::Documents, number),
             }
         }
         let deadline = Instant::now() + patience;
@@ -267,7 +267,7 @@ impl Daemon {
         let Some(gather) = self.gathers.get_mut(&number) else { return };
         gather.documents(documents);
         if !more {
-            gather.waiting.remove(&Child::Recorder);
+            gather.waiting.remove(&Child::RECORDER);
         }
         self.finish_gathers();
     }

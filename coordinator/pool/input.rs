@@ -13,8 +13,29 @@ use touchline_common::model::{Epoch, FeedId, Generation, MatchId, MatchKey, Slot
 pub enum Child {
     /// The worker of a slot.
     Worker(SlotId),
+    /// A child that is no worker.
+    Service(ServiceKind),
+}
+
+impl Child {
     /// The recorder.
+    pub const RECORDER: Child = Child::Service(ServiceKind::Recorder);
+}
+
+/// A child that is no worker: there is one of each. What its life needs is a row of `children::service`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ServiceKind {
+    /// It owns what leaves the workers.
     Recorder,
+}
+
+impl ServiceKind {
+    /// Its name in logs and answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ServiceKind::Recorder => "recorder",
+        }
+    }
 }
 
 /// Something that happened.

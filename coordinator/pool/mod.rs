@@ -30,7 +30,7 @@ mod tests;
 pub use action::{Action, Answer, Signal};
 pub use children::deaths::DeathView;
 pub use config::{FeedPlan, Learning, MatchFilter, MatchSource, Overlap, PoolConfig, Timing, WaitingOrder};
-pub use input::{Child, Command, Exit, Input, RequestId, Urgency, Usage, Work};
+pub use input::{Child, Command, Exit, Input, RequestId, ServiceKind, Urgency, Usage, Work};
 pub use notice::{CapNews, Level, Notice, Summary};
 pub use saved::{SavedAssignmentV1, SavedCapV2, SavedSlotV1, SavedStateError, SavedStateV2};
 pub use views::{
@@ -177,7 +177,8 @@ impl Pool {
             self.settle_stop(out);
             return;
         }
-        self.settle_recorder(out);
+        self.settle_grace();
+        self.start_services(out);
         self.follow_lists(out);
         self.settle_drains(out);
         self.scale(out);
@@ -246,8 +247,11 @@ impl Pool {
 
     /// Tells the recorder if it is ready. What it missed otherwise is told when it is.
     fn tell_recorder(&self, message: ToRecorder, out: &mut Vec<Action>) {
-        if self.children.recorder.life.is_ready() {
-            out.push(Action::ToRecorder { generation: self.children.recorder.life.generation, message });
+        if self.children.services.recorder.life.is_ready() {
+            out.push(Action::ToRecorder {
+                generation: self.children.services.recorder.life.generation,
+                message,
+            });
         }
     }
 
@@ -328,7 +332,7 @@ impl Pool {
         SavedStateV2 {
             version: saved::VERSION,
             highest_epoch: self.placement.epochs.highest_possible(),
-            recorder_generation: self.children.recorder.life.generation.0,
+            recorder_generation: self.children.services.recorder.life.generation.0,
             slots: slots.collect(),
             assignments: assignments.chain(hints).collect(),
             learned_caps: self.learned_caps(),

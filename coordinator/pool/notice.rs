@@ -226,7 +226,7 @@ pub struct Summary {
 fn of_child(child: Child, worker: &'static str, recorder: &'static str) -> &'static str {
     match child {
         Child::Worker(_) => worker,
-        Child::Recorder => recorder,
+        Child::RECORDER => recorder,
     }
 }
 
@@ -489,7 +489,7 @@ impl Fields<'_> {
     fn child(&mut self, child: Child) -> &mut Self {
         match child {
             Child::Worker(slot) => self.put("worker", &slot),
-            Child::Recorder => self,
+            Child::RECORDER => self,
         }
     }
 }

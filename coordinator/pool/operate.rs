@@ -1,5 +1,6 @@
 //! Operators: their requests, each answered by its deadline; readiness; the end.
 
+use super::children::service::SERVICES;
 use super::feed::FirstList;
 use super::input::{Child, Command, RequestId, Urgency};
 use super::notice::Notice;
@@ -10,18 +11,12 @@ use crate::pool::children::life::{Event, State};
 use crate::pool::placement::moves::Wish;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use touchline_common::ipc::messages::recorder::ToRecorder;
 use touchline_common::ipc::messages::worker::ToWorker;
 use touchline_common::model::{Generation, MatchKey, SlotId};
 
 /// Requests that are open at once; one more is refused.
 const REQUESTS_MAX: usize = 256;
 const STOPS: &str = "the daemon stops";
-/// What the recorder gets to commit and close after the workers left.
-const RECORDER_DRAIN: Duration = Duration::from_secs(5);
-/// The same when the end is urgent.
-const RECORDER_NOW: Duration = Duration::from_secs(2);
-
 /// Requests that wait for something.
 #[derive(Debug, Default)]
 pub(super) struct Requests(BTreeMap<RequestId, Open>);
@@ -45,14 +40,15 @@ enum WaitsFor {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stopping {
     pub(super) urgency: Urgency,
-    pub(super) recorder: RecorderEnd,
+    services: ServicesEnd,
 }
 
-/// The recorder leaves after the workers.
+/// The services leave after the workers, one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RecorderEnd {
+enum ServicesEnd {
     Awaited,
-    Asked,
+    /// The one of this row was asked to leave.
+    Leaving(usize),
     Finished,
 }
 
@@ -163,9 +159,9 @@ impl Pool {
             .filter(|slot| slot.life.has_process())
             .map(|slot| format!("worker {}", slot.id))
             .collect();
-        if self.children.recorder.life.has_process() {
-            who.push("recorder".into());
-        }
+        let services = SERVICES.iter().map(|of| of.kind);
+        let there = services.filter(|kind| self.children.services.get(*kind).life.has_process());
+        who.extend(there.map(|kind| kind.as_str().to_owned()));
         format!("still there: {}", who.join(", "))
     }
 
@@ -202,8 +198,8 @@ impl Pool {
         if known.is_some_and(|known| known >= urgency) {
             return;
         }
-        let recorder = self.stopping.map_or(RecorderEnd::Awaited, |stopping| stopping.recorder);
-        self.stopping = Some(Stopping { urgency, recorder });
+        let services = self.stopping.map_or(ServicesEnd::Awaited, |stopping| stopping.services);
+        self.stopping = Some(Stopping { urgency, services });
         let within = match urgency {
             Urgency::Drain => self.config.drain_deadline,
             Urgency::Now => Duration::ZERO,
@@ -221,8 +217,11 @@ impl Pool {
                 }
             }
         }
-        if urgency == Urgency::Now && recorder == RecorderEnd::Asked {
-            self.advance(Child::Recorder, Event::Stop { deadline: self.now + RECORDER_NOW });
+        if let (Urgency::Now, ServicesEnd::Leaving(at)) = (urgency, services)
+            && let Some(rules) = SERVICES.get(at)
+        {
+            let deadline = self.now + rules.within(urgency);
+            self.advance(Child::Service(rules.kind), Event::Stop { deadline });
         }
     }
 
@@ -234,55 +233,39 @@ impl Pool {
         }
     }
 
-    /// Once the end began: the recorder after the workers, then we.
+    /// Once the end began: the services after the workers, then we.
     pub(super) fn settle_stop(&mut self, out: &mut Vec<Action>) {
-        let Some(stopping) = self.stopping else { return };
+        let Some(Stopping { urgency, services }) = self.stopping else { return };
         if self.children.slots.iter().any(|slot| slot.life.has_process()) {
             return;
         }
-        match stopping.recorder {
-            RecorderEnd::Awaited => {
-                let within = match stopping.urgency {
-                    Urgency::Drain => RECORDER_DRAIN,
-                    Urgency::Now => RECORDER_NOW,
-                };
-                self.finish_endings(out);
-                if self.children.recorder.life.is_ready() {
-                    let deadline_ms = u32::try_from(within.as_millis()).unwrap_or(u32::MAX);
-                    self.tell_recorder(ToRecorder::Stop { deadline_ms }, out);
-                }
-                let outcome = self.advance(Child::Recorder, Event::Stop { deadline: self.now + within });
-                if let Some(signal) = Self::outcome_is_signal(outcome) {
-                    let generation = self.children.recorder.life.generation;
-                    out.push(Action::Kill { child: Child::Recorder, generation, signal });
-                }
-                self.stopping = Some(Stopping { recorder: RecorderEnd::Asked, ..stopping });
-                self.settle_stop(out);
-            }
-            RecorderEnd::Asked if !self.children.recorder.life.has_process() => {
-                self.stopping = Some(Stopping { recorder: RecorderEnd::Finished, ..stopping });
-                for (request, open) in std::mem::take(&mut self.requests.0) {
-                    let answer = match open.waits_for {
-                        WaitsFor::End => Answer::Done { told: "stopped".into() },
-                        WaitsFor::Ready | WaitsFor::Drained(..) | WaitsFor::Moved(..) | WaitsFor::Even => {
-                            Answer::Failed { error: STOPS.into() }
-                        }
-                    };
-                    out.push(Action::Answer { request, answer });
-                }
-                out.push(Action::SaveState);
-                out.push(Action::Notice(Notice::Stopped));
-                out.push(Action::Finished);
-            }
-            RecorderEnd::Asked | RecorderEnd::Finished => {}
+        let is_there = |at: usize| {
+            SERVICES.get(at).is_some_and(|of| self.children.services.get(of.kind).life.has_process())
+        };
+        let next = match services {
+            ServicesEnd::Awaited => 0,
+            ServicesEnd::Leaving(at) if !is_there(at) => at + 1,
+            ServicesEnd::Leaving(_) | ServicesEnd::Finished => return,
+        };
+        if let Some(rules) = SERVICES.get(next) {
+            self.finish_endings(out);
+            self.stop_service(rules, urgency, out);
+            self.stopping = Some(Stopping { urgency, services: ServicesEnd::Leaving(next) });
+            return self.settle_stop(out);
         }
-    }
-
-    /// A recorder that was asked to leave during its start is ready: now it hears it.
-    pub(super) fn stop_late_recorder(&self, out: &mut Vec<Action>) {
-        let deadline_ms = u32::try_from(RECORDER_NOW.as_millis()).unwrap_or(u32::MAX);
-        let generation = self.children.recorder.life.generation;
-        out.push(Action::ToRecorder { generation, message: ToRecorder::Stop { deadline_ms } });
+        self.stopping = Some(Stopping { urgency, services: ServicesEnd::Finished });
+        for (request, open) in std::mem::take(&mut self.requests.0) {
+            let answer = match open.waits_for {
+                WaitsFor::End => Answer::Done { told: "stopped".into() },
+                WaitsFor::Ready | WaitsFor::Drained(..) | WaitsFor::Moved(..) | WaitsFor::Even => {
+                    Answer::Failed { error: STOPS.into() }
+                }
+            };
+            out.push(Action::Answer { request, answer });
+        }
+        out.push(Action::SaveState);
+        out.push(Action::Notice(Notice::Stopped));
+        out.push(Action::Finished);
     }
 
     /// Follows the contract's rule of `ready`.
@@ -297,7 +280,7 @@ impl Pool {
         if self.readiness == Readiness::Reached {
             return;
         }
-        let ready = self.children.recorder.life.is_ready()
+        let ready = self.children.services.recorder.life.is_ready()
             && self.feeds.iter().all(|feed| feed.first == FirstList::Placed);
         if ready {
             if self.readiness == Readiness::Overdue {
@@ -328,8 +311,8 @@ impl Pool {
     /// What is wrong, a line each.
     pub(super) fn reasons(&self) -> Vec<String> {
         let mut reasons = Vec::new();
-        if !self.children.recorder.life.is_ready() {
-            reasons.push(format!("the recorder is {}", self.children.recorder.life.state.as_str()));
+        if !self.children.services.recorder.life.is_ready() {
+            reasons.push(format!("the recorder is {}", self.children.services.recorder.life.state.as_str()));
         } else if !self.children.recorder.stats.trouble.is_empty() {
             reasons.push(format!("the recorder: {}", self.children.recorder.stats.trouble));
         }

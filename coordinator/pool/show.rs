@@ -33,7 +33,7 @@ impl Pool {
             matches: self.count(),
             feeds: self.feed_ids().filter_map(|feed| self.feed_view(feed)).collect(),
             recorder: RecorderView {
-                state: match self.children.recorder.life.state {
+                state: match self.children.services.recorder.life.state {
                     State::Empty | State::Dead => "down",
                     State::Starting { .. }
                     | State::Ready { .. }
@@ -41,7 +41,7 @@ impl Pool {
                     | State::Stopping { .. }
                     | State::Dying { .. }
                     | State::Backoff { .. }
-                    | State::Parked { .. } => self.children.recorder.life.state.as_str(),
+                    | State::Parked { .. } => self.children.services.recorder.life.state.as_str(),
                 },
                 documents: stats.documents,
                 events: stats.events,
@@ -84,7 +84,7 @@ impl Pool {
                 let (load, reserved) = if there { (slot.load(own), slot.reserved()) } else { (0, 0) };
                 WorkerView {
                     worker: slot.id.0,
-                    pid: slot.pid.filter(|_| there),
+                    pid: slot.process.pid.filter(|_| there),
                     state: slot.life.state.as_str(),
                     feed: plan.map_or_else(String::new, |plan| plan.name.clone()),
                     connection: if there { slot.connection } else { Default::default() },
@@ -105,7 +105,7 @@ impl Pool {
                     rss_bytes: None,
                     restarts: slot.life.restarts,
                     generation: slot.life.generation.0,
-                    uptime_s: there.then(|| self.now.saturating_sub(slot.spawned_at).as_secs_f64()),
+                    uptime_s: there.then(|| self.now.saturating_sub(slot.process.spawned_at).as_secs_f64()),
                     last_exit: slot.life.last_exit.clone(),
                 }
             })

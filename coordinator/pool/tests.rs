@@ -61,7 +61,7 @@ fn config(max_workers: u16) -> PoolConfig {
 /// A process of its own for each start, unless two are to share one.
 fn pid(child: Child, generation: Generation) -> u32 {
     match child {
-        Child::Recorder => 900_000 + generation.0,
+        Child::RECORDER => 900_000 + generation.0,
         Child::Worker(slot) => u32::from(slot.0) * 1_000 + generation.0,
     }
 }
@@ -108,7 +108,7 @@ impl Bed {
             Action::Spawn { child, generation, .. } => {
                 let hello = Hello { proto_min: 1, proto_max: 1, build: String::new(), pid: 9 };
                 let said = match child {
-                    Child::Recorder => Input::Recorder { generation, message: FromRecorder::Hello(hello) },
+                    Child::RECORDER => Input::Recorder { generation, message: FromRecorder::Hello(hello) },
                     Child::Worker(slot) => {
                         self.seen.insert(slot, (generation, 0));
                         worker(slot, generation, FromWorker::Hello(hello))
@@ -116,7 +116,7 @@ impl Bed {
                 };
                 vec![Input::Spawned { child, generation, pid: pid(child, generation) }, said]
             }
-            Action::Welcome { child: Child::Recorder, generation, .. } => {
+            Action::Welcome { child: Child::RECORDER, generation, .. } => {
                 let message = FromRecorder::Ready { highest_epoch: Epoch(500), token: 1 };
                 vec![Input::Recorder { generation, message }]
             }
@@ -155,7 +155,7 @@ impl Bed {
                     self.give(Input::Worker { slot, generation, message: FromWorker::Load(report) });
                 }
             }
-            let generation = self.pool.children.recorder.life.generation;
+            let generation = self.pool.children.services.recorder.life.generation;
             let message = FromRecorder::Stats(RecorderStats::default());
             self.give(Input::Recorder { generation, message });
             self.give(Input::Tick);
@@ -334,7 +334,7 @@ fn a_recorder_that_starts_anew_gives_every_match_a_new_epoch_without_a_new_subsc
     bed.load_list(&["a", "b"]);
     bed.live("a");
     let before = bed.owner("a");
-    let (child, generation) = (Child::Recorder, bed.pool.children.recorder.life.generation);
+    let (child, generation) = (Child::RECORDER, bed.pool.children.services.recorder.life.generation);
     let message = FromRecorder::Switched { key: key("a"), epoch: Epoch(before.1) };
     bed.give(Input::Recorder { generation, message });
     bed.log.clear();
@@ -358,7 +358,7 @@ fn a_switch_to_a_candidate_that_is_no_more_renews_the_owner() {
     let mut bed = Bed::new(config(8));
     bed.load_list(&["a"]);
     let (slot, epoch) = bed.owner("a");
-    let generation = bed.pool.children.recorder.life.generation;
+    let generation = bed.pool.children.services.recorder.life.generation;
     let message = FromRecorder::Switched { key: key("a"), epoch: Epoch(epoch + 7) };
     bed.give(Input::Recorder { generation, message });
     assert!(bed.owner("a").0 == slot && bed.owner("a").1 > epoch + 7);
@@ -386,7 +386,7 @@ fn drained_workers_hand_over_before_they_leave() {
     assert_eq!(bed.owner("a").0, 1);
     bed.live("a");
     let (_, epoch, _) = bed.switches().pop().unwrap();
-    let generation = bed.pool.children.recorder.life.generation;
+    let generation = bed.pool.children.services.recorder.life.generation;
     let message = FromRecorder::Switched { key: key("a"), epoch: Epoch(epoch) };
     bed.give(Input::Recorder { generation, message });
     assert_eq!(bed.owner("a").0, 2);
@@ -428,7 +428,7 @@ fn the_end_comes_in_order_and_a_second_request_makes_it_urgent() {
         Action::ToRecorder { message: ToRecorder::Stop { deadline_ms: 2_000 }, .. }
     )));
     assert!(!bed.log.contains(&Action::Finished));
-    let (child, generation) = (Child::Recorder, Generation(1));
+    let (child, generation) = (Child::RECORDER, Generation(1));
     bed.give(Input::Exited { child, generation, exit: Exit::Code(0), usage: None, at: Work::None });
     assert_eq!(bed.log.last(), Some(&Action::Finished));
     assert_eq!(bed.log.iter().filter(|action| matches!(action, Action::Answer { .. })).count(), 3);

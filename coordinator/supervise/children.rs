@@ -289,7 +289,7 @@ impl Children {
         request: u32,
         fd: Option<OwnedFd>,
     ) -> Result<bool, ChannelError> {
-        match (self.link(Child::Recorder), fd) {
+        match (self.link(Child::RECORDER), fd) {
             (Some(Link::Recorder(channel)), Some(fd)) => channel.send_fd(message, request, fd).map(|()| true),
             (Some(Link::Recorder(channel)), None) => channel.send(message, request).map(|()| true),
             (Some(Link::Worker(_)) | None, _) => Ok(false),
@@ -395,7 +395,7 @@ pub struct Reaped {
 fn kind(child: Child) -> ChildKind {
     match child {
         Child::Worker(slot) => ChildKind::Worker { slot: slot.0 },
-        Child::Recorder => ChildKind::Recorder,
+        Child::RECORDER => ChildKind::Recorder,
     }
 }
 
@@ -403,7 +403,7 @@ fn kind(child: Child) -> ChildKind {
 fn open(child: Child, channel: OwnedFd, token: Token, registry: &Registry) -> io::Result<(Link, Watch)> {
     let link = match child {
         Child::Worker(_) => Link::Worker(Channel::new(channel, IN_LIMIT, OUT_LIMIT)?),
-        Child::Recorder => Link::Recorder(Channel::new(channel, IN_LIMIT, OUT_LIMIT)?),
+        Child::RECORDER => Link::Recorder(Channel::new(channel, IN_LIMIT, OUT_LIMIT)?),
     };
     let watch = Watch::new(registry, link.fd(), token)?;
     Ok((link, watch))

@@ -274,7 +274,7 @@ impl Daemon {
                 }
             }
             Action::ToRecorder { generation, message } => {
-                if self.is_current(Child::Recorder, generation) {
+                if self.is_current(Child::RECORDER, generation) {
                     self.tell_recorder(&message, 0);
                 }
             }
@@ -321,7 +321,7 @@ impl Daemon {
                 let feed = feed.unwrap_or_default();
                 self.tell_worker(slot, &ToWorker::Welcome { welcome, feed, slot, generation }, 0);
             }
-            (Child::Recorder, _) => self.tell_recorder(&ToRecorder::Welcome(welcome), 0),
+            (Child::RECORDER, _) => self.tell_recorder(&ToRecorder::Welcome(welcome), 0),
         }
         self.children.welcomed(child);
         failpoint::hit(Point::WelcomeSent);
@@ -344,7 +344,7 @@ impl Daemon {
         };
         let attach = ToRecorder::Attach { slot, generation };
         if let Err(error) = self.children.tell_recorder(&attach, 0, Some(to_recorder)) {
-            self.drop_channel(Child::Recorder, error.to_string());
+            self.drop_channel(Child::RECORDER, error.to_string());
         }
         if let Err(error) = self.children.tell_worker(child, &ToWorker::Data, 0, Some(to_worker)) {
             self.drop_channel(child, error.to_string());
@@ -361,7 +361,7 @@ impl Daemon {
 
     pub(crate) fn tell_recorder(&mut self, message: &ToRecorder, request: u32) {
         if let Err(error) = self.children.tell_recorder(message, request, None) {
-            self.drop_channel(Child::Recorder, error.to_string());
+            self.drop_channel(Child::RECORDER, error.to_string());
         }
     }
 
@@ -423,7 +423,7 @@ impl Daemon {
         {
             self.inputs.push_back(match child {
                 Child::Worker(slot) => Input::Worker { slot, generation, message: FromWorker::Hello(hello) },
-                Child::Recorder => Input::Recorder { generation, message: FromRecorder::Hello(hello) },
+                Child::RECORDER => Input::Recorder { generation, message: FromRecorder::Hello(hello) },
             });
         }
         self.drop_channel(child, error.to_string());
@@ -464,7 +464,7 @@ impl Daemon {
                 }
                 self.inputs.push_back(Input::Recorder { generation, message });
             }
-            (Said::Worker(..), Child::Recorder) => {}
+            (Said::Worker(..), Child::RECORDER) => {}
         }
     }
 

@@ -101,7 +101,7 @@ impl World {
                 self.serve(slot);
             }
             self.adopt();
-            let generation = self.bed.pool.children.recorder.life.generation;
+            let generation = self.bed.pool.children.services.recorder.life.generation;
             let message = FromRecorder::Stats(RecorderStats::default());
             self.bed.give(Input::Recorder { generation, message });
             self.bed.give(Input::Tick);
@@ -250,7 +250,7 @@ impl World {
 
     /// The recorder adopts every candidate that it was told of.
     fn adopt(&mut self) {
-        let generation = self.bed.pool.children.recorder.life.generation;
+        let generation = self.bed.pool.children.services.recorder.life.generation;
         for key in self.bed.pool.catalog.matches.marked(Mark::Moving).clone() {
             if let Assignment::Assigned { candidate: Some(seat), .. } =
                 &self.bed.pool.catalog.matches.get(&key).unwrap().assignment

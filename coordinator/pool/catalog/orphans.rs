@@ -33,7 +33,7 @@ impl Pool {
     pub(in crate::pool) fn tick_orphans(&mut self, out: &mut Vec<Action>) {
         let Catalog { matches, orphans, .. } = &mut self.catalog;
         orphans.retain(|key, _| !matches.contains(key));
-        if self.catalog.orphans.is_empty() || !self.children.recorder.life.is_ready() {
+        if self.catalog.orphans.is_empty() || !self.children.services.recorder.life.is_ready() {
             return;
         }
         for feed in self.feed_ids() {

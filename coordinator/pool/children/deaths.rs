@@ -133,11 +133,14 @@ impl Pool {
     ) {
         let Some(generation) = self.life(child).map(|life| life.generation) else { return };
         let (pid, spawned_at, worker) = match child {
-            Child::Recorder => (self.children.recorder.pid, self.children.recorder.spawned_at, None),
+            Child::Service(kind) => {
+                let process = self.children.services.get(kind).process;
+                (process.pid, process.spawned_at, None)
+            }
             Child::Worker(slot) => {
                 let place = self.slot(slot);
-                let spawned_at = place.map_or(self.now, |place| place.spawned_at);
-                (place.and_then(|place| place.pid), spawned_at, Some(slot.0))
+                let spawned_at = place.map_or(self.now, |place| place.process.spawned_at);
+                (place.and_then(|place| place.process.pid), spawned_at, Some(slot.0))
             }
         };
         let (exit, signal, core) = match seen.exit {
@@ -174,9 +177,11 @@ impl Pool {
             return format!("starting for {} ms", millis(self.now.saturating_sub(since)));
         }
         match child {
-            Child::Recorder => {
-                let (stats, ago) =
-                    (&self.children.recorder.stats, self.now.saturating_sub(self.children.recorder.heard_at));
+            Child::RECORDER => {
+                let (stats, ago) = (
+                    &self.children.recorder.stats,
+                    self.now.saturating_sub(self.children.services.recorder.process.heard_at),
+                );
                 let (queue, documents, events) = (stats.queue, stats.documents, stats.events);
                 let ago = millis(ago);
                 format!("{state}, {documents} documents, {events} events, {queue} queued, told {ago} ms ago")
@@ -189,7 +194,7 @@ impl Pool {
                     touchline_common::ipc::messages::worker::ConnectionState::Connecting => "connecting",
                     touchline_common::ipc::messages::worker::ConnectionState::Up => "up",
                 };
-                let ago = millis(self.now.saturating_sub(slot.heard_at));
+                let ago = millis(self.now.saturating_sub(slot.process.heard_at));
                 format!(
                     "{state}, connection {link}, {} matches, busy {:.2}, {:.0} diffs/s, turn {}, told {ago} ms ago",
                     report.matches, report.busy, report.diffs_per_s, report.turns

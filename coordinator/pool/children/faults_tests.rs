@@ -44,7 +44,7 @@ fn the_recorder_is_told_of_a_silence_and_of_its_end() {
         matches!(message, ToRecorder::Silent { slot: SlotId(2), ms: 2_000..=2_250, .. })
     };
     assert_eq!(recorder_told(&bed, silent), 1);
-    let (child, generation) = (Child::Recorder, bed.pool.children.recorder.life.generation);
+    let (child, generation) = (Child::RECORDER, bed.pool.children.services.recorder.life.generation);
     bed.give(Input::Exited { child, generation, exit: KILLED, usage: None, at: Work::None });
     bed.pass(ms(1_500), &[2]);
     let silent = |message: &ToRecorder| matches!(message, ToRecorder::Silent { slot: SlotId(2), .. });
@@ -84,7 +84,7 @@ fn a_worker_that_dies_of_its_start_is_waited_for() {
 #[test]
 fn what_the_store_holds_and_the_list_lacks_has_ended_but_only_after_a_second_load() {
     let mut bed = Bed::new(config(8));
-    let generation = bed.pool.children.recorder.life.generation;
+    let generation = bed.pool.children.services.recorder.life.generation;
     let held = FromRecorder::Held { keys: vec![key("a"), key("gone"), key("late")] };
     bed.give(Input::Recorder { generation, message: held });
     bed.pass(ms(15_000), &[]);
@@ -124,7 +124,7 @@ fn a_silent_workers_matches_get_candidates_and_the_recorder_decides() {
     assert_eq!(bed.switches(), []);
     bed.live(id);
     let [(_, epoch, Owner::Alive)] = bed.switches()[..] else { panic!("{:?}", bed.switches()) };
-    let generation = bed.pool.children.recorder.life.generation;
+    let generation = bed.pool.children.services.recorder.life.generation;
     let message = FromRecorder::Switched { key: key(id), epoch: Epoch(epoch) };
     bed.give(Input::Recorder { generation, message });
     assert_ne!(bed.owner(id).0, 2);
@@ -171,7 +171,7 @@ fn workers_that_share_a_process_fall_silent_together() {
     let others: Vec<u16> = bed.seen.keys().map(|slot| slot.0).filter(|slot| *slot != 2).collect();
     let other = others[0];
     for slot in [2, other] {
-        bed.pool.slot_mut(SlotId(slot)).unwrap().pid = Some(7);
+        bed.pool.slot_mut(SlotId(slot)).unwrap().process.pid = Some(7);
     }
     bed.log.clear();
     bed.pass(ms(750), &[2]);

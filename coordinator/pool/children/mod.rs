@@ -10,6 +10,7 @@ pub(super) mod life;
 mod processes;
 pub(super) mod recorder;
 mod reports;
+pub(super) mod service;
 pub(super) mod slot;
 
 use super::config::{PoolConfig, Timing};
@@ -19,6 +20,7 @@ use deaths::Deaths;
 use jitter::Jitter;
 use life::{Event, Life, Outcome};
 use recorder::Recorder;
+use service::{Rules, SERVICES, Services};
 use slot::Slot;
 use std::time::Duration;
 use touchline_common::model::{Generation, SlotId};
@@ -27,6 +29,7 @@ use touchline_common::model::{Generation, SlotId};
 #[derive(Debug)]
 pub(super) struct Children {
     pub(super) slots: Vec<Slot>,
+    pub(super) services: Services,
     pub(super) recorder: Recorder,
     pub(super) breaker: Breaker,
     /// The log has the breaker's state.
@@ -41,7 +44,8 @@ impl Children {
     pub(super) fn new(config: &PoolConfig, recorder: Generation) -> Self {
         let mut children = Children {
             slots: Vec::new(),
-            recorder: Recorder::new(recorder),
+            services: Services::new(recorder),
+            recorder: Recorder::default(),
             breaker: Breaker::new(),
             breaker_logged: false,
             deaths: Deaths::default(),
@@ -69,16 +73,16 @@ impl Children {
 
     pub(super) fn life(&self, child: Child) -> Option<&Life> {
         match child {
-            Child::Recorder => Some(&self.recorder.life),
+            Child::Service(kind) => Some(&self.services.get(kind).life),
             Child::Worker(slot) => self.slot(slot).map(|slot| &slot.life),
         }
     }
 
     /// Hands an event to a child's life. The caller acts on the outcome.
     pub(super) fn advance(&mut self, child: Child, event: Event, now: Duration, timing: &Timing) -> Outcome {
-        let Children { slots, recorder, jitter, .. } = self;
+        let Children { slots, services, jitter, .. } = self;
         let life = match child {
-            Child::Recorder => &mut recorder.life,
+            Child::Service(kind) => &mut services.get_mut(kind).life,
             Child::Worker(slot) => {
                 match usize::from(slot.0).checked_sub(1).and_then(|at| slots.get_mut(at)) {
                     Some(slot) => &mut slot.life,
@@ -93,9 +97,12 @@ impl Children {
     pub(super) fn forgive(&mut self, late: Duration, now: Duration) {
         for slot in &mut self.slots {
             slot.life.forgive(late);
-            slot.heard_at = (slot.heard_at + late).min(now);
+            slot.process.forgive(late, now);
         }
-        self.recorder.life.forgive(late);
-        self.recorder.heard_at = (self.recorder.heard_at + late).min(now);
+        for Rules { kind, .. } in &SERVICES {
+            let service = self.services.get_mut(*kind);
+            service.life.forgive(late);
+            service.process.forgive(late, now);
+        }
     }
 }

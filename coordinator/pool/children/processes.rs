@@ -3,6 +3,7 @@
 use crate::pool::catalog::matches::{Assignment, Crash, Switch};
 use crate::pool::children::deaths::{Evidence, LastSeen};
 use crate::pool::children::life::{Departure, Event, Outcome};
+use crate::pool::children::service::SERVICES;
 use crate::pool::children::slot::{Data, Pulse, Slot, Suspect};
 use crate::pool::input::{Child, Exit, Usage, Work};
 use crate::pool::notice::Notice;
@@ -27,11 +28,11 @@ impl Pool {
             return;
         }
         match child {
-            Child::Recorder => self.children.recorder.pid = Some(pid),
+            Child::Service(kind) => self.children.services.get_mut(kind).process.pid = Some(pid),
             Child::Worker(slot) => {
                 self.children.breaker.started();
                 if let Some(slot) = self.slot_mut(slot) {
-                    slot.pid = Some(pid);
+                    slot.process.pid = Some(pid);
                 }
             }
         }
@@ -134,7 +135,7 @@ impl Pool {
 
     /// Deadlines of starts and stops, back-off.
     pub(in crate::pool) fn tick_lives(&mut self, out: &mut Vec<Action>) {
-        let children: Vec<Child> = std::iter::once(Child::Recorder)
+        let children: Vec<Child> = (SERVICES.iter().map(|of| Child::Service(of.kind)))
             .chain(self.children.slots.iter().map(|slot| Child::Worker(slot.id)))
             .collect();
         for child in children {
@@ -164,11 +165,11 @@ impl Pool {
 
     /// Load reports that do not come: first the matches get candidates, then the worker is aborted.
     pub(in crate::pool) fn tick_pulses(&mut self, out: &mut Vec<Action>) {
-        self.tick_recorder_pulse(out);
+        self.tick_service_pulses(out);
         let mut hung = Vec::new();
         let mut unconnected = Vec::new();
         for slot in self.children.slots.iter().filter(|slot| slot.life.works() || slot.life.is_stopping()) {
-            let silent = self.now.saturating_sub(slot.heard_at);
+            let silent = self.now.saturating_sub(slot.process.heard_at);
             if silent >= self.config.timing.hung_after {
                 // One that is to leave and hangs is not waited for until its deadline.
                 hung.push((slot.id, millis(silent)));
@@ -199,18 +200,19 @@ impl Pool {
     fn fall_silent(&mut self, out: &mut Vec<Action>) -> Vec<SlotId> {
         let (now, timing) = (self.now, &self.config.timing);
         let is_silent_for = |slot: &Slot, time: Duration| {
-            let silent = now.saturating_sub(slot.heard_at);
+            let silent = now.saturating_sub(slot.process.heard_at);
             slot.life.works() && slot.pulse == Pulse::Regular && (time..timing.hung_after).contains(&silent)
         };
         let of_itself = self.children.slots.iter().filter(|slot| is_silent_for(slot, timing.silent_after));
-        let processes: BTreeSet<u32> = of_itself.filter_map(|slot| slot.pid).collect();
+        let processes: BTreeSet<u32> = of_itself.filter_map(|slot| slot.process.pid).collect();
         let mut silent_now = Vec::new();
         for slot in &mut self.children.slots {
-            let shares = slot.pid.is_some_and(|pid| processes.contains(&pid));
+            let shares = slot.process.pid.is_some_and(|pid| processes.contains(&pid));
             let patience = if shares { timing.silent_after / 2 } else { timing.silent_after };
             if is_silent_for(slot, patience) {
                 slot.pulse = Pulse::Silent;
-                let (silent_ms, matches) = (millis(now.saturating_sub(slot.heard_at)), slot.matches.len());
+                let (silent_ms, matches) =
+                    (millis(now.saturating_sub(slot.process.heard_at)), slot.matches.len());
                 out.push(Action::Notice(Notice::Silent { worker: slot.id, silent_ms, matches }));
                 silent_now.push(slot.id);
             }
@@ -221,7 +223,7 @@ impl Pool {
     /// Tells the recorder that a worker gives no sign of life: what it follows is a gap from the last one on.
     pub(in crate::pool) fn tell_silent(&self, slot: SlotId, out: &mut Vec<Action>) {
         let Some(there) = self.slot(slot) else { return };
-        let ms = self.now.saturating_sub(there.heard_at).as_millis();
+        let ms = self.now.saturating_sub(there.process.heard_at).as_millis();
         let (generation, ms) = (there.life.generation, u32::try_from(ms).unwrap_or(u32::MAX));
         self.tell_recorder(ToRecorder::Silent { slot, generation, ms }, out);
     }
@@ -274,7 +276,7 @@ impl Pool {
         evidence: &Evidence,
         out: &mut Vec<Action>,
     ) {
-        let (pid, now) = (self.slot(slot).and_then(|slot| slot.pid), self.now);
+        let (pid, now) = (self.slot(slot).and_then(|slot| slot.process.pid), self.now);
         match departure {
             Departure::Asked => {}
             Departure::Left => self.children.breaker.left(slot, generation, now),
@@ -380,7 +382,7 @@ impl Pool {
     }
 
     fn lose_recorder_if(&mut self, child: Child) {
-        if child == Child::Recorder {
+        if child == Child::RECORDER {
             for slot in &mut self.children.slots {
                 slot.data = Data::None;
             }

@@ -2,45 +2,29 @@
 
 use crate::pool::catalog::matches::{Assignment, Switch};
 use crate::pool::catalog::table::Mark;
-use crate::pool::children::life::{Event, Life, Outcome, Peers};
+use crate::pool::children::life::{Event, Outcome};
 use crate::pool::children::slot::{Data, Pulse};
 use crate::pool::input::Child;
 use crate::pool::notice::Notice;
-use crate::pool::{Action, Pool, millis};
-use std::time::Duration;
+use crate::pool::{Action, Pool, ServiceKind};
 use touchline_common::ipc::messages::recorder::{FromRecorder, Owner, RecorderStats, ToRecorder};
 use touchline_common::ipc::messages::worker::{ReleaseReason, ToWorker};
 use touchline_common::model::{Epoch, FeedId, Generation, MatchKey, SlotId};
 
-#[derive(Debug)]
+/// What the recorder reported.
+#[derive(Debug, Default)]
 pub(in crate::pool) struct Recorder {
-    pub(in crate::pool) life: Life,
-    pub(in crate::pool) pid: Option<u32>,
-    pub(in crate::pool) spawned_at: Duration,
-    pub(in crate::pool) heard_at: Duration,
     pub(in crate::pool) stats: RecorderStats,
     pub(in crate::pool) first_ready: FirstReady,
 }
 
 /// Epochs need the highest one that the store has seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::pool) enum FirstReady {
+    #[default]
     Awaited,
     /// It was ready once, or did not become so within `Timing::recorder_grace`.
     Settled,
-}
-
-impl Recorder {
-    pub(in crate::pool) fn new(generation: Generation) -> Self {
-        Recorder {
-            life: Life::new(Peers::Nobody, generation, 0, None),
-            pid: None,
-            spawned_at: Duration::ZERO,
-            heard_at: Duration::ZERO,
-            stats: RecorderStats::default(),
-            first_ready: FirstReady::Awaited,
-        }
-    }
 }
 
 impl Pool {
@@ -50,17 +34,18 @@ impl Pool {
         message: FromRecorder,
         out: &mut Vec<Action>,
     ) {
-        if self.children.recorder.life.generation != generation || !self.children.recorder.life.has_process()
+        if self.children.services.recorder.life.generation != generation
+            || !self.children.services.recorder.life.has_process()
         {
             return;
         }
         match message {
-            FromRecorder::Hello(hello) => self.welcome(Child::Recorder, &hello, None, out),
+            FromRecorder::Hello(hello) => self.welcome(Child::RECORDER, &hello, None, out),
             FromRecorder::Ready { highest_epoch, token: _ } => self.recorder_ready(highest_epoch, out),
             FromRecorder::Held { keys } => self.suspect_ended(keys),
             FromRecorder::Switched { key, epoch } => self.switched(&key, epoch, out),
             FromRecorder::Stats(stats) => {
-                self.children.recorder.heard_at = self.now;
+                self.children.services.recorder.process.heard_at = self.now;
                 if stats.trouble != self.children.recorder.stats.trouble {
                     out.push(Action::Notice(Notice::Trouble { trouble: stats.trouble.clone() }));
                 }
@@ -69,48 +54,27 @@ impl Pool {
             // The shell merges documents into `matches`.
             FromRecorder::Documents { .. } | FromRecorder::Pong => {}
             FromRecorder::Leaving { why: _ } => {
-                self.advance(Child::Recorder, Event::Announced);
+                self.advance(Child::RECORDER, Event::Announced);
             }
         }
     }
 
-    /// Starts the recorder whenever it may be started, and lets epochs go on without it when it is late.
-    pub(in crate::pool) fn settle_recorder(&mut self, out: &mut Vec<Action>) {
+    /// Lets epochs go on without a recorder that is late.
+    pub(in crate::pool) fn settle_grace(&mut self) {
         if self.children.recorder.first_ready == FirstReady::Awaited
             && self.now >= self.config.timing.recorder_grace
         {
             self.children.recorder.first_ready = FirstReady::Settled;
             self.placement.due = true;
         }
-        if self.children.recorder.life.may_spawn(self.now) {
-            if self.children.recorder.life.retry_in(self.now).is_some() {
-                self.children.restarts += 1;
-            }
-            self.advance(Child::Recorder, Event::Spawn);
-            self.children.recorder.pid = None;
-            self.children.recorder.spawned_at = self.now;
-            self.children.recorder.heard_at = self.now;
-            let generation = self.children.recorder.life.generation;
-            out.push(Action::SaveState);
-            out.push(Action::Spawn { child: Child::Recorder, generation, feed: None });
-        }
     }
 
     fn recorder_ready(&mut self, highest: Epoch, out: &mut Vec<Action>) {
-        if self.children.recorder.life.is_stopping() {
-            // It was to leave before there was a channel to say so; a signal is nothing to it.
-            return self.stop_late_recorder(out);
-        }
-        if !self.children.recorder.life.is_starting() {
+        if !self.service_ready(ServiceKind::Recorder, out) {
             return;
         }
-        let took_ms = millis(self.now.saturating_sub(self.children.recorder.spawned_at));
-        self.advance(Child::Recorder, Event::Ready);
-        self.children.recorder.heard_at = self.now;
         self.children.recorder.first_ready = FirstReady::Settled;
         self.placement.epochs.stay_above(highest);
-        let generation = self.children.recorder.life.generation;
-        out.push(Action::Notice(Notice::Ready { child: Child::Recorder, generation, took_ms }));
         let workers: Vec<SlotId> =
             self.children.slots.iter().filter(|slot| slot.life.works()).map(|s| s.id).collect();
         for slot in workers {
@@ -135,7 +99,7 @@ impl Pool {
 
     /// Gives a worker a data channel, if both ends are there.
     pub(in crate::pool) fn connect_data(&mut self, slot: SlotId, out: &mut Vec<Action>) {
-        if !self.children.recorder.life.is_ready() {
+        if !self.children.services.recorder.life.is_ready() {
             return;
         }
         let now = self.now;
@@ -210,22 +174,12 @@ impl Pool {
         }
     }
 
-    /// Whether the recorder answers; else it is aborted.
-    pub(in crate::pool) fn tick_recorder_pulse(&mut self, out: &mut Vec<Action>) {
-        let silent = self.now.saturating_sub(self.children.recorder.heard_at);
-        if !self.children.recorder.life.is_ready() || silent < self.config.timing.hung_after {
-            return;
-        }
-        let why = format!("no sign of life for {} ms", millis(silent));
-        self.condemn(Child::Recorder, crate::pool::Signal::Abort, why, out);
-    }
-
     /// Tells the recorder of a match's end, or remembers to.
     pub(in crate::pool) fn tell_ended(&mut self, key: MatchKey, out: &mut Vec<Action>) {
         if self.catalog.matches.contains(&key) {
             return;
         }
-        if self.children.recorder.life.is_ready() {
+        if self.children.services.recorder.life.is_ready() {
             self.tell_recorder(ToRecorder::Ended { key }, out);
             return;
         }
@@ -234,7 +188,7 @@ impl Pool {
 
     /// Tells the recorder of every match that waits since it was last told.
     pub(in crate::pool) fn tell_waiting(&mut self, out: &mut Vec<Action>) {
-        if !self.children.recorder.life.is_ready() {
+        if !self.children.services.recorder.life.is_ready() {
             return;
         }
         for key in self.catalog.matches.marked(Mark::Unreported).clone() {
@@ -257,7 +211,7 @@ impl Pool {
     /// The feed that a worker scans.
     pub fn feed_of(&self, child: Child) -> Option<FeedId> {
         match child {
-            Child::Recorder => None,
+            Child::Service(_) => None,
             Child::Worker(slot) => self.slot(slot).and_then(|slot| slot.feed),
         }
     }

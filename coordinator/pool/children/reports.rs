@@ -109,8 +109,8 @@ impl Pool {
     fn worker_ready(&mut self, slot: SlotId, generation: Generation, out: &mut Vec<Action>) {
         let now = self.now;
         let Some(place) = self.slot_mut(slot).filter(|slot| slot.life.is_starting()) else { return };
-        place.heard_at = now;
-        let took_ms = millis(now.saturating_sub(place.spawned_at));
+        place.process.heard_at = now;
+        let took_ms = millis(now.saturating_sub(place.process.spawned_at));
         self.advance(Child::Worker(slot), Event::Ready);
         out.push(Action::Notice(Notice::Ready { child: Child::Worker(slot), generation, took_ms }));
         self.connect_data(slot, out);
@@ -121,8 +121,8 @@ impl Pool {
     fn loaded(&mut self, slot: SlotId, report: LoadReport, out: &mut Vec<Action>) {
         let (now, busy_full) = (self.now, self.config.timing.busy_full);
         let Some(place) = self.slot_mut(slot) else { return };
-        let silent = now.saturating_sub(place.heard_at);
-        place.heard_at = now;
+        let silent = now.saturating_sub(place.process.heard_at);
+        place.process.heard_at = now;
         place.busy_since = (report.busy > busy_full).then(|| place.busy_since.unwrap_or(now));
         let freed = report.commands_seen > place.report.commands_seen
             || report.subscriptions < place.report.subscriptions;
@@ -233,7 +233,7 @@ impl Pool {
 
     /// Tells the recorder that a candidate has its load.
     fn switch_if_ready(&mut self, key: &MatchKey, out: &mut Vec<Action>) {
-        if !self.children.recorder.life.is_ready() {
+        if !self.children.services.recorder.life.is_ready() {
             return;
         }
         let Some(mut a_match) = self.catalog.matches.edit(key) else { return };

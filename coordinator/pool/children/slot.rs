@@ -4,6 +4,7 @@
 //! is let go, so that placing by it can never pass the cap, whatever is in flight.
 
 use crate::pool::children::life::{Life, Peers};
+use crate::pool::children::service::Process;
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -16,10 +17,8 @@ pub(in crate::pool) struct Slot {
     pub(in crate::pool) life: Life,
     /// The feed of its process, or of the last one.
     pub(in crate::pool) feed: Option<FeedId>,
-    pub(in crate::pool) pid: Option<u32>,
-    pub(in crate::pool) spawned_at: Duration,
+    pub(in crate::pool) process: Process,
     pub(in crate::pool) report: LoadReport,
-    pub(in crate::pool) heard_at: Duration,
     pub(in crate::pool) pulse: Pulse,
     pub(in crate::pool) connection: ConnectionState,
     /// Why the connection is not up, as its worker last said; empty while it is.
@@ -87,10 +86,8 @@ impl Slot {
             id,
             life: Life::new(Peers::Many, Generation(0), 0, None),
             feed: None,
-            pid: None,
-            spawned_at: Duration::ZERO,
+            process: Process::default(),
             report: LoadReport::default(),
-            heard_at: Duration::ZERO,
             pulse: Pulse::Regular,
             connection: ConnectionState::Down,
             trouble: String::new(),
@@ -111,9 +108,7 @@ impl Slot {
     /// A new process begins with nothing.
     pub(in crate::pool) fn begin(&mut self, feed: FeedId, now: Duration) {
         self.feed = Some(feed);
-        self.pid = None;
-        self.spawned_at = now;
-        self.heard_at = now;
+        self.process = Process::started(now);
         self.report = LoadReport::default();
         self.pulse = Pulse::Regular;
         self.connection = ConnectionState::Down;

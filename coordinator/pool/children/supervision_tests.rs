@@ -62,7 +62,7 @@ fn an_epoch_that_a_seat_had_before_the_recorder_started_anew_is_still_its_own() 
     let mut bed = with_three();
     for _ in 0..2 {
         let (_, before) = bed.owner("a");
-        let (child, generation) = (Child::Recorder, bed.pool.children.recorder.life.generation);
+        let (child, generation) = (Child::RECORDER, bed.pool.children.services.recorder.life.generation);
         bed.give(Input::Exited { child, generation, exit: KILLED, usage: None, at: Work::None });
         bed.pass(ms(3_000), &[]);
         assert!(bed.owner("a").1 > before);
@@ -112,10 +112,10 @@ fn a_death_by_our_hand_says_why_and_a_requested_end_is_none() {
 #[test]
 fn twenty_deaths_are_remembered_the_newest_first_also_those_that_never_lived() {
     let mut bed = Bed::new(config(2));
-    let child = Child::Recorder;
+    let child = Child::RECORDER;
     for n in 0..25 {
-        let generation = bed.pool.children.recorder.life.generation;
-        if bed.pool.children.recorder.life.has_process() {
+        let generation = bed.pool.children.services.recorder.life.generation;
+        if bed.pool.children.services.recorder.life.has_process() {
             bed.give(Input::Exited {
                 child,
                 generation,
@@ -127,7 +127,7 @@ fn twenty_deaths_are_remembered_the_newest_first_also_those_that_never_lived() {
         bed.pass(Duration::from_secs(61), &[]);
     }
     // The next process is asked for in the same step, and never comes to be.
-    let (generation, mut out) = (bed.pool.children.recorder.life.generation, Vec::new());
+    let (generation, mut out) = (bed.pool.children.services.recorder.life.generation, Vec::new());
     bed.pool.step(
         bed.now,
         Input::Exited { child, generation, exit: KILLED, usage: None, at: Work::None },
@@ -177,7 +177,7 @@ fn workers_that_share_a_process_die_one_death() {
     let together: Vec<u16> = bed.seen.keys().map(|slot| slot.0).collect();
     assert!(together.len() >= 22, "{together:?}");
     for slot in &together {
-        bed.pool.slot_mut(SlotId(*slot)).unwrap().pid = Some(7);
+        bed.pool.slot_mut(SlotId(*slot)).unwrap().process.pid = Some(7);
     }
     // One that is about to move has a seat in both, and they are one suspect.
     let (from, _) = bed.owner("m0");
@@ -198,22 +198,26 @@ fn a_recorder_that_dies_again_and_again_is_waited_for_no_longer_than_its_back_of
     let mut bed = Bed::new(config(2));
     bed.load_list(&["a"]);
     for _ in 0..12 {
-        let (child, generation) = (Child::Recorder, bed.pool.children.recorder.life.generation);
+        let (child, generation) = (Child::RECORDER, bed.pool.children.services.recorder.life.generation);
         bed.give(Input::Exited { child, generation, exit: KILLED, usage: None, at: Work::None });
         bed.pass(Duration::from_secs(7), &[]);
-        assert!(bed.pool.children.recorder.life.is_ready(), "{:?}", bed.pool.children.recorder.life.state);
+        assert!(
+            bed.pool.children.services.recorder.life.is_ready(),
+            "{:?}",
+            bed.pool.children.services.recorder.life.state
+        );
     }
     assert_eq!(bed.said("recorder.parked"), 0);
 }
 
 #[test]
 fn a_child_of_another_version_is_refused_for_good() {
-    for child in [Child::Worker(SlotId(1)), Child::Recorder] {
+    for child in [Child::Worker(SlotId(1)), Child::RECORDER] {
         let mut bed = Bed::new(config(4));
         let generation = Generation(1);
         let hello = Hello { proto_min: 9, proto_max: 12, build: String::new(), pid: 9 };
         bed.give(match child {
-            Child::Recorder => Input::Recorder { generation, message: FromRecorder::Hello(hello) },
+            Child::RECORDER => Input::Recorder { generation, message: FromRecorder::Hello(hello) },
             Child::Worker(slot) => Input::Worker { slot, generation, message: FromWorker::Hello(hello) },
         });
         let kill = |action: &Action| matches!(action, Action::Kill { child: of, .. } if *of == child);
@@ -284,7 +288,7 @@ fn a_worker_that_hangs_while_it_is_to_leave_is_killed_as_any_other() {
             &bed.pool.catalog.matches.get(&key(id)).unwrap().assignment
         {
             let message = FromRecorder::Switched { key: key(id), epoch: seat.epoch };
-            let generation = bed.pool.children.recorder.life.generation;
+            let generation = bed.pool.children.services.recorder.life.generation;
             bed.give(Input::Recorder { generation, message });
         }
     }
@@ -332,7 +336,7 @@ fn a_recorder_that_is_not_ready_when_the_end_begins_is_told_to_leave_once_it_is(
     let out = step(
         2_050,
         Input::Exited {
-            child: Child::Recorder,
+            child: Child::RECORDER,
             generation,
             exit: Exit::Code(0),
             usage: None,

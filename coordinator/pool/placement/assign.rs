@@ -57,7 +57,7 @@ impl Pool {
                 let cap = self.cap_at(feed, slot.id).min(limit.unwrap_or(u32::MAX));
                 let room = if self.is_busy(slot) { 0 } else { cap.saturating_sub(load) };
                 let down = slot.connection != ConnectionState::Up
-                    && self.now.saturating_sub(slot.spawned_at) > self.config.timing.busy_for;
+                    && self.now.saturating_sub(slot.process.spawned_at) > self.config.timing.busy_for;
                 Offer {
                     slot: slot.id,
                     load,

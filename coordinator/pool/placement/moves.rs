@@ -152,7 +152,7 @@ impl Pool {
         let asked = self.is_rebalance_asked();
         if self.stopping.is_some()
             || !(asked || self.config.rebalance)
-            || !self.children.recorder.life.is_ready()
+            || !self.children.services.recorder.life.is_ready()
             // A match on its way counts at both workers: planning with that would move too many.
             || !self.catalog.matches.marked(Mark::Moving).is_empty()
             || self.now < self.placement.rebalanced_at + self.config.timing.rebalance_every
@@ -252,7 +252,7 @@ impl Pool {
             .filter(|offer| offer.reluctance == Reluctance::None)
             .filter_map(|offer| {
                 let slot = self.slot(offer.slot)?;
-                let young = self.now.saturating_sub(slot.spawned_at) < rest;
+                let young = self.now.saturating_sub(slot.process.spawned_at) < rest;
                 let movable = slot.matches.iter().filter_map(|key| {
                     let a_match = self.catalog.matches.get(key)?;
                     self.is_movable(a_match, offer.slot).then(|| (key.clone(), a_match.need.count()))

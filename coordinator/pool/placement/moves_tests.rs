@@ -41,7 +41,7 @@ fn take_over(bed: &mut Bed) {
         else {
             panic!("{id} has no candidate")
         };
-        let generation = bed.pool.children.recorder.life.generation;
+        let generation = bed.pool.children.services.recorder.life.generation;
         let message = FromRecorder::Switched { key: key(&id), epoch: seat.epoch };
         bed.give(Input::Recorder { generation, message });
     }
@@ -269,9 +269,13 @@ fn the_end_of_a_channel_is_no_reason_for_a_signal_when_the_child_was_asked_to_le
     let worker = bed.seen[&SlotId(1)].0;
     bed.give(closed(Child::Worker(SlotId(1)), worker));
     bed.exit(1, Exit::Code(0));
-    let generation = bed.pool.children.recorder.life.generation;
-    bed.give(closed(Child::Recorder, generation));
-    assert!(bed.pool.children.recorder.life.is_stopping(), "{:?}", bed.pool.children.recorder.life.state);
+    let generation = bed.pool.children.services.recorder.life.generation;
+    bed.give(closed(Child::RECORDER, generation));
+    assert!(
+        bed.pool.children.services.recorder.life.is_stopping(),
+        "{:?}",
+        bed.pool.children.services.recorder.life.state
+    );
     let kills = |bed: &Bed| bed.log.iter().filter(|action| matches!(action, Action::Kill { .. })).count();
     bed.pass(ms(4_000), &[]);
     assert_eq!(kills(&bed), 0);

@@ -263,7 +263,7 @@ impl World {
                 self.send(Child::Worker(slot), true, Event::Worker(slot, generation, message));
             }
             Action::ToRecorder { generation, message } => {
-                self.send(Child::Recorder, true, Event::Recorder(generation, message));
+                self.send(Child::RECORDER, true, Event::Recorder(generation, message));
             }
             Action::ConnectData { slot, generation } => {
                 if self.workers.get(&slot).is_some_and(|worker| worker.condition == Condition::Well) {
@@ -295,7 +295,7 @@ impl World {
             return;
         }
         match child {
-            Child::Recorder => {
+            Child::RECORDER => {
                 assert!(self.recorder.is_none(), "two recorders");
                 self.recorder = Some(FakeRecorder { generation });
             }
@@ -317,25 +317,25 @@ impl World {
             }
         }
         let pid = match child {
-            Child::Recorder => 900_000 + generation.0,
+            Child::RECORDER => 900_000 + generation.0,
             Child::Worker(slot) => u32::from(slot.0) * 10_000 + generation.0,
         };
         self.at(Duration::ZERO, Event::Give(Input::Spawned { child, generation, pid }));
         let hello = Hello { proto_min: 1, proto_max: 1, build: String::new(), pid };
         match child {
-            Child::Recorder => self.recorder_says(generation, FromRecorder::Hello(hello)),
+            Child::RECORDER => self.recorder_says(generation, FromRecorder::Hello(hello)),
             Child::Worker(slot) => self.says(slot, generation, FromWorker::Hello(hello)),
         }
     }
 
     fn welcomed(&mut self, child: Child, generation: Generation) {
-        if self.now < self.storm_until && child != Child::Recorder {
+        if self.now < self.storm_until && child != Child::RECORDER {
             self.exit(child, generation, Exit::Signal { number: 6, core: true });
             return;
         }
         self.at(Duration::from_secs(1), Event::Beat(child, generation));
         match child {
-            Child::Recorder => {
+            Child::RECORDER => {
                 let highest_epoch = Epoch(self.store_highest);
                 self.recorder_says(generation, FromRecorder::Ready { highest_epoch, token: 1 });
             }
@@ -355,7 +355,7 @@ impl World {
 
     fn beat(&mut self, child: Child, generation: Generation) {
         match child {
-            Child::Recorder => {
+            Child::RECORDER => {
                 if self.recorder.as_ref().is_some_and(|recorder| recorder.generation == generation) {
                     self.recorder_says(generation, FromRecorder::Stats(RecorderStats::default()));
                     self.at(Duration::from_secs(1), Event::Beat(child, generation));
@@ -388,7 +388,7 @@ impl World {
                     );
                 }
             }
-            ToRecorder::Stop { .. } => self.exit(Child::Recorder, generation, Exit::Code(0)),
+            ToRecorder::Stop { .. } => self.exit(Child::RECORDER, generation, Exit::Code(0)),
             ToRecorder::Welcome(_)
             | ToRecorder::Attach { .. }
             | ToRecorder::Silent { .. }
@@ -405,7 +405,7 @@ impl World {
 
     fn kill(&mut self, child: Child, generation: Generation, signal: Signal) {
         let condition = match child {
-            Child::Recorder => Condition::Well,
+            Child::RECORDER => Condition::Well,
             Child::Worker(slot) => self.workers.get(&slot).map_or(Condition::Well, |worker| worker.condition),
         };
         let number = match signal {
@@ -419,7 +419,7 @@ impl World {
 
     fn exit(&mut self, child: Child, generation: Generation, exit: Exit) {
         let there = match child {
-            Child::Recorder => self.recorder.take_if(|recorder| recorder.generation == generation).is_some(),
+            Child::RECORDER => self.recorder.take_if(|recorder| recorder.generation == generation).is_some(),
             Child::Worker(slot) => {
                 self.workers.get(&slot).is_some_and(|worker| worker.generation == generation)
                     && self.workers.remove(&slot).is_some()
@@ -457,7 +457,7 @@ impl World {
     }
 
     fn recorder_says(&mut self, generation: Generation, message: FromRecorder) {
-        self.send(Child::Recorder, false, Event::Give(Input::Recorder { generation, message }));
+        self.send(Child::RECORDER, false, Event::Give(Input::Recorder { generation, message }));
     }
 
     fn send(&mut self, child: Child, down: bool, event: Event) {

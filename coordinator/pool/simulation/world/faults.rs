@@ -70,7 +70,7 @@ impl World {
             }
             8 => {
                 if let Some(generation) = self.recorder.as_ref().map(|recorder| recorder.generation) {
-                    self.exit(Child::Recorder, generation, Exit::Signal { number: 9, core: false });
+                    self.exit(Child::RECORDER, generation, Exit::Signal { number: 9, core: false });
                 }
             }
             9 => {
