@@ -333,7 +333,7 @@ impl Pool {
         }
         let silent = self.children.slots.iter().filter(|slot| {
             matches!(slot.life.state, State::Ready { .. })
-                && slot.pulse == crate::pool::children::slot::Pulse::Silent
+                && slot.session.pulse == crate::pool::children::slot::Pulse::Silent
         });
         reasons.extend(silent.map(|slot| format!("worker {} does not report", slot.id)));
         reasons

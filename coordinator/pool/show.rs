@@ -87,7 +87,7 @@ impl Pool {
                     pid: slot.process.pid.filter(|_| there),
                     state: slot.life.state.as_str(),
                     feed: plan.map_or_else(String::new, |plan| plan.name.clone()),
-                    connection: if there { slot.connection } else { Default::default() },
+                    connection: if there { slot.upstream.state } else { Default::default() },
                     matches: u32::try_from(slot.matches.len()).unwrap_or(u32::MAX),
                     subscriptions: load.saturating_sub(reserved),
                     reserved,
@@ -221,7 +221,8 @@ impl Pool {
     pub(super) fn why_down(&self, feed: FeedId) -> String {
         let mut of_feed =
             self.children.slots.iter().filter(|slot| slot.feed == Some(feed) && slot.life.works());
-        let trouble = of_feed.find_map(|slot| Some(&slot.trouble).filter(|trouble| !trouble.is_empty()));
+        let trouble =
+            of_feed.find_map(|slot| Some(&slot.upstream.trouble).filter(|trouble| !trouble.is_empty()));
         // When it is tried again was true when it was said.
         match trouble.and_then(|trouble| trouble.split("; next attempt in ").next()) {
             Some(trouble) => format!("no connection is up: {trouble}"),

@@ -105,10 +105,10 @@ impl Pool {
     /// Whether nothing changed on a connection for so long, with everything asked that was to be asked.
     pub(in crate::pool) fn is_quiet(&self, slot: &Slot, time: Duration) -> bool {
         slot.life.is_ready()
-            && slot.pulse == Pulse::Regular
-            && slot.connection == ConnectionState::Up
+            && slot.session.pulse == Pulse::Regular
+            && slot.upstream.state == ConnectionState::Up
             && slot.is_settled()
-            && self.now.saturating_sub(slot.changed_at) >= time
+            && self.now.saturating_sub(slot.upstream.changed_at) >= time
     }
 
     /// Whether a match was asked for here and never answered.

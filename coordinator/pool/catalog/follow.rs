@@ -86,8 +86,8 @@ impl Pool {
             None => self.has_list(feed),
             Some((slot, _)) => self.slot(slot).is_some_and(|slot| {
                 matches!(slot.life.state, crate::pool::children::life::State::Draining { .. })
-                    || slot.leaving.is_some()
-                    || (slot.pulse == Pulse::Silent && self.may_overlap(feed))
+                    || slot.session.leaving.is_some()
+                    || (slot.session.pulse == Pulse::Silent && self.may_overlap(feed))
             }),
         }
     }
@@ -267,8 +267,8 @@ impl Pool {
     fn ask_details(&mut self, slot: SlotId, out: &mut Vec<Action>) {
         let now = self.now;
         let Some(place) = self.slot_mut(slot) else { return };
-        if place.details_asked.is_none_or(|at| now >= at + ASK_AGAIN) {
-            place.details_asked = Some(now);
+        if place.session.details_asked.is_none_or(|at| now >= at + ASK_AGAIN) {
+            place.session.details_asked = Some(now);
             self.tell_worker(slot, ToWorker::Details, out);
         }
     }

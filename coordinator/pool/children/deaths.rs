@@ -189,7 +189,7 @@ impl Pool {
             Child::Worker(slot) => {
                 let Some(slot) = self.slot(slot) else { return state.to_owned() };
                 let report = &slot.report;
-                let link = match slot.connection {
+                let link = match slot.upstream.state {
                     touchline_common::ipc::messages::worker::ConnectionState::Down => "down",
                     touchline_common::ipc::messages::worker::ConnectionState::Connecting => "connecting",
                     touchline_common::ipc::messages::worker::ConnectionState::Up => "up",

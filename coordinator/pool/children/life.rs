@@ -30,7 +30,7 @@ pub(in crate::pool) enum State {
     Dead,
     /// No process until then.
     Backoff { until: Duration },
-    /// No process until then (`None`: until the program is started anew), and then one trial.
+    /// No process until then (`None`: until the program is started anew), and then one start on probation.
     Parked { until: Option<Duration> },
 }
 
@@ -118,18 +118,31 @@ pub(in crate::pool) struct Life {
     /// Starts after an unasked death.
     pub(in crate::pool) restarts: u32,
     pub(in crate::pool) last_exit: Option<String>,
-    deaths: VecDeque<Duration>,
-    failures: u32,
+    course: Course,
+    history: History,
+}
+
+/// How the process of a place has fared.
+#[derive(Debug, Default)]
+struct Course {
     /// Since when it is READY, also while it drains.
     ready_since: Option<Duration>,
     announced: bool,
     condemned: bool,
     refused: bool,
-    /// It was parked and has not been healthy since: one more death parks it again.
-    trial: bool,
+}
+
+/// How those before it fared.
+#[derive(Debug, Default)]
+struct History {
+    deaths: VecDeque<Duration>,
+    failures: u32,
+    /// The last one died.
     died: bool,
-    /// Its last process worked for [`STEADY`] before it went.
+    /// The last one worked for [`STEADY`] before it went.
     steady: bool,
+    /// The place was parked and has not been healthy since: one more death parks it again.
+    probation: bool,
 }
 
 /// A worker that was READY for this long did not die of its start or of its first matches.
@@ -148,15 +161,8 @@ impl Life {
             generation,
             restarts,
             last_exit,
-            deaths: VecDeque::new(),
-            failures: 0,
-            ready_since: None,
-            announced: false,
-            condemned: false,
-            refused: false,
-            trial: false,
-            died: false,
-            steady: false,
+            course: Course::default(),
+            history: History::default(),
         }
     }
 
@@ -180,7 +186,7 @@ impl Life {
     /// Whether it waits in its back-off, and nobody should wait with it: the death does not look like one of a row, or the
     /// wait is long.
     pub(in crate::pool) fn rests(&self, now: Duration, timing: &Timing) -> bool {
-        matches!(self.state, State::Backoff { until } if self.steady || until > now + timing.backoff_min * 2)
+        matches!(self.state, State::Backoff { until } if self.history.steady || until > now + timing.backoff_min * 2)
     }
 
     /// Whether it takes new work.
@@ -259,13 +265,13 @@ impl Life {
         let (next, outcome) = match (event, self.state) {
             (Event::Spawn, _) if self.may_spawn(now) => {
                 self.generation = Generation(self.generation.0 + 1);
-                self.restarts += u32::from(self.died);
-                (self.announced, self.condemned, self.refused) = (false, false, false);
-                (self.died, self.ready_since) = (false, None);
+                self.restarts += u32::from(self.history.died);
+                self.course = Course::default();
+                self.history.died = false;
                 (State::Starting { since: now }, Outcome::Quiet)
             }
             (Event::Ready, State::Starting { .. }) => {
-                self.ready_since = Some(now);
+                self.course.ready_since = Some(now);
                 (State::Ready { since: now }, Outcome::Quiet)
             }
             (Event::Drain, State::Ready { .. }) => (State::Draining { since: now }, Outcome::Quiet),
@@ -285,7 +291,7 @@ impl Life {
                 State::Starting { .. } | State::Ready { .. } | State::Draining { .. },
             ) => {
                 // A signal of ours that asks politely is no sign of what it worked on.
-                self.condemned = matches!(signal, Signal::Abort);
+                self.course.condemned = matches!(signal, Signal::Abort);
                 (State::Dying { next: Some((now + timing.kill_after, Signal::Kill)) }, Outcome::Send(signal))
             }
             (Event::Condemn { signal }, State::Stopping { next: Some((_, Signal::Term)) }) => (
@@ -293,11 +299,11 @@ impl Life {
                 Outcome::Send(signal),
             ),
             (Event::Announced, state) => {
-                self.announced = true;
+                self.course.announced = true;
                 (state, Outcome::Quiet)
             }
             (Event::Refused, state) => {
-                self.refused = true;
+                self.course.refused = true;
                 (state, Outcome::Quiet)
             }
             (Event::SpawnFailed, State::Starting { .. } | State::Stopping { .. } | State::Dying { .. }) => {
@@ -336,34 +342,34 @@ impl Life {
         timing: &Timing,
         jitter: &mut Jitter,
     ) -> (State, Outcome) {
-        let ready_since = self.ready_since.take();
+        let ready_since = self.course.ready_since.take();
         let healthy = ready_since.is_some_and(|since| now.saturating_sub(since) >= timing.healthy_after);
-        self.steady = ready_since.is_some_and(|since| now.saturating_sub(since) >= STEADY);
+        self.history.steady = ready_since.is_some_and(|since| now.saturating_sub(since) >= STEADY);
         if healthy {
-            self.failures = 0;
-            self.trial = false;
+            self.history.failures = 0;
+            self.history.probation = false;
         }
         if matches!(self.state, State::Stopping { .. }) {
             return (State::Empty, Outcome::Gone(Departure::Asked));
         }
-        if self.announced {
+        if self.course.announced {
             let state =
                 if healthy { State::Dead } else { State::Backoff { until: now + timing.backoff_min } };
             return (state, Outcome::Gone(Departure::Left));
         }
-        self.died = true;
-        let departure = Departure::Died { suspicious: self.condemned || exit.is_some_and(suspicious) };
-        if self.refused || exit == Some(Exit::Code(EXIT_REFUSED)) {
+        self.history.died = true;
+        let departure = Departure::Died { suspicious: self.course.condemned || exit.is_some_and(suspicious) };
+        if self.course.refused || exit == Some(Exit::Code(EXIT_REFUSED)) {
             return (State::Parked { until: None }, Outcome::Gone(departure));
         }
-        self.deaths.push_back(now);
-        while self.deaths.front().is_some_and(|at| *at + timing.intensity_window < now) {
-            self.deaths.pop_front();
+        self.history.deaths.push_back(now);
+        while self.history.deaths.front().is_some_and(|at| *at + timing.intensity_window < now) {
+            self.history.deaths.pop_front();
         }
-        let often = self.trial || self.deaths.len() > timing.slot_deaths;
+        let often = self.history.probation || self.history.deaths.len() > timing.slot_deaths;
         let state = if often && self.peers == Peers::Many {
-            self.deaths.clear();
-            self.trial = true;
+            self.history.deaths.clear();
+            self.history.probation = true;
             State::Parked { until: Some(now + timing.park) }
         } else if healthy {
             State::Dead
@@ -372,8 +378,8 @@ impl Life {
                 Peers::Many => timing.backoff_max,
                 Peers::Nobody => timing.backoff_alone,
             };
-            let delay = backoff(self.failures, longest, timing, jitter);
-            self.failures = self.failures.saturating_add(1);
+            let delay = backoff(self.history.failures, longest, timing, jitter);
+            self.history.failures = self.history.failures.saturating_add(1);
             State::Backoff { until: now + delay }
         };
         (state, Outcome::Gone(departure))

@@ -176,7 +176,7 @@ impl Pool {
             } else if slot.life.is_stopping() {
                 continue;
             }
-            if let Data::Given(at) = slot.data
+            if let Data::Given(at) = slot.session.data
                 && self.now >= at + self.config.timing.data_deadline
             {
                 unconnected.push(slot.id);
@@ -201,7 +201,9 @@ impl Pool {
         let (now, timing) = (self.now, &self.config.timing);
         let is_silent_for = |slot: &Slot, time: Duration| {
             let silent = now.saturating_sub(slot.process.heard_at);
-            slot.life.works() && slot.pulse == Pulse::Regular && (time..timing.hung_after).contains(&silent)
+            slot.life.works()
+                && slot.session.pulse == Pulse::Regular
+                && (time..timing.hung_after).contains(&silent)
         };
         let of_itself = self.children.slots.iter().filter(|slot| is_silent_for(slot, timing.silent_after));
         let processes: BTreeSet<u32> = of_itself.filter_map(|slot| slot.process.pid).collect();
@@ -210,7 +212,7 @@ impl Pool {
             let shares = slot.process.pid.is_some_and(|pid| processes.contains(&pid));
             let patience = if shares { timing.silent_after / 2 } else { timing.silent_after };
             if is_silent_for(slot, patience) {
-                slot.pulse = Pulse::Silent;
+                slot.session.pulse = Pulse::Silent;
                 let (silent_ms, matches) =
                     (millis(now.saturating_sub(slot.process.heard_at)), slot.matches.len());
                 out.push(Action::Notice(Notice::Silent { worker: slot.id, silent_ms, matches }));
@@ -319,7 +321,7 @@ impl Pool {
         let (generation, feed) = (place.life.generation, place.feed);
         let lost: Vec<MatchKey> = place.matches.iter().cloned().collect();
         place.clear();
-        place.data = Data::None;
+        place.session.data = Data::None;
         let suspects: Vec<Suspect> =
             lost.iter().filter_map(|key| self.suspect_at(key, slot, generation)).collect();
         if let Some(place) = self.slot_mut(slot) {
@@ -384,7 +386,7 @@ impl Pool {
     fn lose_recorder_if(&mut self, child: Child) {
         if child == Child::RECORDER {
             for slot in &mut self.children.slots {
-                slot.data = Data::None;
+                slot.session.data = Data::None;
             }
         }
     }

@@ -80,8 +80,11 @@ impl Pool {
         for slot in workers {
             self.connect_data(slot, out);
         }
-        let silent =
-            self.children.slots.iter().filter(|slot| slot.life.works() && slot.pulse == Pulse::Silent);
+        let silent = self
+            .children
+            .slots
+            .iter()
+            .filter(|slot| slot.life.works() && slot.session.pulse == Pulse::Silent);
         let silent: Vec<SlotId> = silent.map(|slot| slot.id).collect();
         silent.into_iter().for_each(|slot| self.tell_silent(slot, out));
         self.catalog.matches.edit_all(|a_match| {
@@ -104,7 +107,7 @@ impl Pool {
         }
         let now = self.now;
         if let Some(slot) = self.slot_mut(slot).filter(|slot| slot.life.works()) {
-            slot.data = Data::Given(now);
+            slot.session.data = Data::Given(now);
             out.push(Action::ConnectData { slot: slot.id, generation: slot.life.generation });
         }
     }

@@ -32,7 +32,7 @@ impl Pool {
             FromWorker::Left { .. } => {}
             FromWorker::DataOpened => {
                 if let Some(place) = self.slot_mut(slot) {
-                    place.data = Data::Open;
+                    place.session.data = Data::Open;
                     out.push(Action::Notice(Notice::Data { worker: slot, generation }));
                 }
             }
@@ -51,13 +51,13 @@ impl Pool {
             FromWorker::Connection { state, detail, lost } => {
                 let now = self.now;
                 if let Some(place) = self.slot_mut(slot) {
-                    place.connection = state;
+                    place.upstream.state = state;
                     match state {
-                        ConnectionState::Up => place.trouble.clear(),
-                        ConnectionState::Down => place.trouble.clone_from(&detail),
+                        ConnectionState::Up => place.upstream.trouble.clear(),
+                        ConnectionState::Down => place.upstream.trouble.clone_from(&detail),
                         ConnectionState::Connecting => {}
                     }
-                    place.changed_at = now;
+                    place.upstream.changed_at = now;
                 }
                 if let Some(lost) = lost {
                     self.note_loss(slot, lost, out);
@@ -74,7 +74,7 @@ impl Pool {
             FromWorker::Leaving { why } => {
                 self.advance(Child::Worker(slot), Event::Announced);
                 if let Some(place) = self.slot_mut(slot) {
-                    place.leaving = Some(why);
+                    place.session.leaving = Some(why);
                 }
             }
         }
@@ -127,8 +127,8 @@ impl Pool {
         let freed = report.commands_seen > place.report.commands_seen
             || report.subscriptions < place.report.subscriptions;
         place.reported(report, now);
-        let back = place.pulse == Pulse::Silent;
-        place.pulse = Pulse::Regular;
+        let back = place.session.pulse == Pulse::Silent;
+        place.session.pulse = Pulse::Regular;
         self.placement.due |= freed || back;
         if freed {
             self.finish_endings(out);

@@ -19,22 +19,40 @@ pub(in crate::pool) struct Slot {
     pub(in crate::pool) feed: Option<FeedId>,
     pub(in crate::pool) process: Process,
     pub(in crate::pool) report: LoadReport,
-    pub(in crate::pool) pulse: Pulse,
-    pub(in crate::pool) connection: ConnectionState,
-    /// Why the connection is not up, as its worker last said; empty while it is.
-    pub(in crate::pool) trouble: String,
-    /// When something last came of what was asked on the connection, or it changed itself.
-    pub(in crate::pool) changed_at: Duration,
-    pub(in crate::pool) data: Data,
+    pub(in crate::pool) session: Session,
+    pub(in crate::pool) upstream: Upstream,
     /// Matches that have a seat here, as owner or candidate.
     pub(in crate::pool) matches: BTreeSet<MatchKey>,
     pub(in crate::pool) busy_since: Option<Duration>,
     pub(in crate::pool) idle_since: Option<Duration>,
     /// Matches that were here when it was given up on.
     pub(in crate::pool) suspects: Vec<Suspect>,
+    account: Account,
+}
+
+/// What the pool has with the process of a slot.
+#[derive(Debug)]
+pub(in crate::pool) struct Session {
+    pub(in crate::pool) pulse: Pulse,
+    pub(in crate::pool) data: Data,
     pub(in crate::pool) details_asked: Option<Duration>,
-    /// It said that it leaves: nothing more is placed here.
+    /// It announced that it leaves: nothing more is placed here.
     pub(in crate::pool) leaving: Option<String>,
+}
+
+/// The connection of a worker to the server.
+#[derive(Debug, Default)]
+pub(in crate::pool) struct Upstream {
+    pub(in crate::pool) state: ConnectionState,
+    /// Why it is not up, as the worker last reported; empty while it is.
+    pub(in crate::pool) trouble: String,
+    /// When something last came of what was asked on it, or it changed itself.
+    pub(in crate::pool) changed_at: Duration,
+}
+
+/// The subscriptions of a worker, those among them that it has not seen yet.
+#[derive(Debug, Default)]
+struct Account {
     /// Topics of the seats, and 1 for the list.
     held: u32,
     /// `Assign`, `Release` and `FollowList` sent.
@@ -88,20 +106,13 @@ impl Slot {
             feed: None,
             process: Process::default(),
             report: LoadReport::default(),
-            pulse: Pulse::Regular,
-            connection: ConnectionState::Down,
-            trouble: String::new(),
-            changed_at: Duration::ZERO,
-            data: Data::None,
+            session: Session::default(),
+            upstream: Upstream::default(),
             matches: BTreeSet::new(),
             busy_since: None,
             idle_since: None,
             suspects: Vec::new(),
-            details_asked: None,
-            leaving: None,
-            held: 0,
-            commands: 0,
-            unseen: VecDeque::new(),
+            account: Account::default(),
         }
     }
 
@@ -110,23 +121,18 @@ impl Slot {
         self.feed = Some(feed);
         self.process = Process::started(now);
         self.report = LoadReport::default();
-        self.pulse = Pulse::Regular;
-        self.connection = ConnectionState::Down;
-        self.trouble.clear();
-        self.data = Data::None;
+        self.session = Session::default();
+        self.upstream.state = ConnectionState::Down;
+        self.upstream.trouble.clear();
         self.busy_since = None;
         self.idle_since = None;
-        self.details_asked = None;
-        self.leaving = None;
         self.clear();
     }
 
     /// Nothing is followed here any more.
     pub(in crate::pool) fn clear(&mut self) {
         self.matches.clear();
-        self.held = 0;
-        self.commands = 0;
-        self.unseen.clear();
+        self.account = Account::default();
     }
 
     pub(in crate::pool) fn is(&self, generation: Generation) -> bool {
@@ -135,18 +141,18 @@ impl Slot {
 
     /// Whether work may be placed here.
     pub(in crate::pool) fn takes_work(&self) -> bool {
-        self.life.is_ready() && self.pulse == Pulse::Regular && self.leaving.is_none()
+        self.life.is_ready() && self.session.pulse == Pulse::Regular && self.session.leaving.is_none()
     }
 
     /// Subscriptions are asked for: from now on they count. Gives the command's number.
     pub(in crate::pool) fn asked(&mut self, topics: u32) -> u64 {
-        self.held += topics;
+        self.account.held += topics;
         self.command(Change::Asked(topics))
     }
 
     /// Subscriptions are let go: they count until the worker has seen it. Gives the command's number.
     pub(in crate::pool) fn let_go(&mut self, topics: u32) -> u64 {
-        self.held = self.held.saturating_sub(topics);
+        self.account.held = self.account.held.saturating_sub(topics);
         self.command(Change::LetGo(topics))
     }
 
@@ -154,10 +160,10 @@ impl Slot {
     pub(in crate::pool) fn reported(&mut self, report: LoadReport, now: Duration) {
         let asked = |of: &LoadReport| (of.asked, of.acknowledged, of.loaded, of.subscriptions);
         if asked(&report) != asked(&self.report) {
-            self.changed_at = now;
+            self.upstream.changed_at = now;
         }
-        while self.unseen.front().is_some_and(|(command, _)| *command <= report.commands_seen) {
-            self.unseen.pop_front();
+        while self.account.unseen.front().is_some_and(|(command, _)| *command <= report.commands_seen) {
+            self.account.unseen.pop_front();
         }
         self.report = report;
     }
@@ -168,12 +174,13 @@ impl Slot {
 
     /// Whether every command was seen.
     pub(in crate::pool) fn is_settled(&self) -> bool {
-        self.unseen.is_empty()
+        self.account.unseen.is_empty()
     }
 
     /// Subscriptions that were asked for and not yet seen.
     pub(in crate::pool) fn reserved(&self) -> u32 {
-        self.unseen
+        self.account
+            .unseen
             .iter()
             .map(|(_, change)| if let Change::Asked(topics) = change { *topics } else { 0 })
             .sum()
@@ -182,22 +189,29 @@ impl Slot {
     /// Everything that counts against the cap; `own` is what each connection needs for itself.
     pub(in crate::pool) fn load(&self, own: u32) -> u32 {
         let letting_go: u32 = self
+            .account
             .unseen
             .iter()
             .map(|(_, change)| if let Change::LetGo(topics) = change { *topics } else { 0 })
             .sum();
-        (own + self.held + letting_go).max(self.report.subscriptions.saturating_add(self.reserved()))
+        (own + self.account.held + letting_go).max(self.report.subscriptions.saturating_add(self.reserved()))
     }
 
     /// What it holds when it has seen every command: who looks for what is too much must not count what leaves already.
     pub(in crate::pool) fn will_hold(&self, own: u32) -> u32 {
-        own + self.held
+        own + self.account.held
     }
 
     fn command(&mut self, change: Change) -> u64 {
-        self.commands += 1;
-        self.unseen.push_back((self.commands, change));
-        self.commands
+        self.account.commands += 1;
+        self.account.unseen.push_back((self.account.commands, change));
+        self.account.commands
+    }
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Session { pulse: Pulse::Regular, data: Data::None, details_asked: None, leaving: None }
     }
 }
 

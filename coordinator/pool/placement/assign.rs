@@ -56,7 +56,7 @@ impl Pool {
                 let load = slot.load(plan.own_subscriptions);
                 let cap = self.cap_at(feed, slot.id).min(limit.unwrap_or(u32::MAX));
                 let room = if self.is_busy(slot) { 0 } else { cap.saturating_sub(load) };
-                let down = slot.connection != ConnectionState::Up
+                let down = slot.upstream.state != ConnectionState::Up
                     && self.now.saturating_sub(slot.process.spawned_at) > self.config.timing.busy_for;
                 Offer {
                     slot: slot.id,
@@ -294,6 +294,6 @@ fn take_room(offers: &mut [Offer], slot: SlotId, topics: u32) {
 
 /// Whether a worker's matches should have a second place elsewhere.
 fn gives_away(slot: &Slot) -> bool {
-    (slot.life.is_ready() && slot.pulse == Pulse::Silent)
+    (slot.life.is_ready() && slot.session.pulse == Pulse::Silent)
         || matches!(slot.life.state, crate::pool::children::life::State::Draining { .. })
 }

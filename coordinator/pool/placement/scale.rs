@@ -215,7 +215,7 @@ impl Pool {
     /// How a feed stands, but for stale matches, which come and go.
     pub(in crate::pool) fn feed_stands(&self, feed: FeedId) -> Told {
         let connected = self.children.slots.iter().any(|slot| {
-            slot.feed == Some(feed) && slot.life.works() && slot.connection == ConnectionState::Up
+            slot.feed == Some(feed) && slot.life.works() && slot.upstream.state == ConnectionState::Up
         });
         let parked =
             self.children.slots.iter().filter(|s| s.feed == Some(feed) && s.life.is_parked()).count();
