@@ -1,7 +1,7 @@
 //! A feed at run time: its list, who follows it, how its first list fares, its budget of connections.
 
 use super::cap::FeedCap;
-use super::config::FeedPlan;
+use super::settings::FeedPlan;
 use crate::pool::catalog::list::MatchList;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

@@ -9,13 +9,13 @@ mod action;
 mod cap;
 mod catalog;
 mod children;
-mod config;
 mod feed;
 mod input;
 mod notice;
 mod operate;
 mod placement;
 mod saved;
+mod settings;
 mod show;
 mod views;
 
@@ -29,10 +29,11 @@ mod tests;
 
 pub use action::{Action, Answer, Signal};
 pub use children::deaths::DeathView;
-pub use config::{FeedPlan, Learning, MatchFilter, MatchSource, Overlap, PoolConfig, Timing, WaitingOrder};
+
 pub use input::{Child, Command, Exit, Input, RequestId, ServiceKind, Urgency, Usage, Work};
 pub use notice::{CapNews, Level, Notice, Summary};
 pub use saved::{SavedAssignmentV1, SavedCapV2, SavedSlotV1, SavedStateError, SavedStateV2};
+pub use settings::{FeedPlan, Learning, MatchSource, Overlap, Settings, Timing};
 pub use views::{
     DaemonState, DrainView, FeedState, FeedView, GatewayView, HealthView, LagView, MatchQuery, MatchView,
     MatchViewState, MatchesCount, MoveView, PlanView, RecorderView, SandboxView, SpreadView, StatusView,
@@ -55,7 +56,7 @@ use touchline_common::model::{Epoch, FeedId, Generation, MatchKey, SlotId};
 /// The pool. See the module's header.
 #[derive(Debug)]
 pub struct Pool {
-    config: PoolConfig,
+    config: Settings,
     now: Duration,
     last_tick: Option<Duration>,
     catalog: Catalog,
@@ -92,7 +93,7 @@ const SAVE_EVERY: Duration = Duration::from_secs(5);
 
 impl Pool {
     /// A pool that has not started anything: the first `Tick` does. `saved` is what an earlier run left.
-    pub fn new(config: PoolConfig, saved: Option<&SavedStateV2>) -> Self {
+    pub fn new(config: Settings, saved: Option<&SavedStateV2>) -> Self {
         let mut pool = Pool {
             now: Duration::ZERO,
             last_tick: None,

@@ -201,7 +201,7 @@ impl Pool {
         let services = self.stopping.map_or(ServicesEnd::Awaited, |stopping| stopping.services);
         self.stopping = Some(Stopping { urgency, services });
         let within = match urgency {
-            Urgency::Drain => self.config.drain_deadline,
+            Urgency::Drain => self.config.pool.drain_deadline.0,
             Urgency::Now => Duration::ZERO,
         };
         out.push(Action::Notice(Notice::Stopping { how: urgency, deadline_ms: millis(within) }));

@@ -28,7 +28,7 @@ impl Pool {
                 starting: self.children.slots.iter().filter(|slot| slot.life.is_starting()).count(),
                 parked: self.children.slots.iter().filter(|slot| slot.life.is_parked()).count(),
                 restarts: self.children.restarts,
-                max: self.config.max_workers,
+                max: self.config.pool.max_workers,
             },
             matches: self.count(),
             feeds: self.feed_ids().filter_map(|feed| self.feed_view(feed)).collect(),

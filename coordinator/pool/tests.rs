@@ -4,6 +4,7 @@ use super::*;
 use catalog::matches::Assignment;
 use catalog::table::Mark;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use touchline_common::config::{Dur, MatchFilter, PoolConfig, WaitingKey};
 use touchline_common::ipc::messages::Hello;
 use touchline_common::ipc::messages::recorder::{FromRecorder, Owner, RecorderStats};
 use touchline_common::ipc::messages::worker::{
@@ -36,7 +37,7 @@ fn plan() -> FeedPlan {
         connects_per_s: 20.0,
         match_topics: vec!["6V{ID}".parse().unwrap()],
         source: MatchSource::List,
-        waiting_order: vec![WaitingOrder::InPlay, WaitingOrder::Start],
+        waiting_order: vec![WaitingKey::InPlay, WaitingKey::Start],
         only: MatchFilter::default(),
         skip: MatchFilter::default(),
         end_linger: Duration::from_secs(10),
@@ -45,13 +46,15 @@ fn plan() -> FeedPlan {
     }
 }
 
-fn config(max_workers: u16) -> PoolConfig {
-    PoolConfig {
-        min_workers: 1,
-        max_workers,
-        spare_workers: 0,
-        rebalance: false,
-        drain_deadline: Duration::from_secs(20),
+fn config(max_workers: u16) -> Settings {
+    Settings {
+        pool: PoolConfig {
+            min_workers: 1,
+            max_workers,
+            spare_workers: 0,
+            rebalance: false,
+            drain_deadline: Dur::secs(20),
+        },
         feeds: vec![plan()],
         seed: 1,
         timing: Timing::default(),
@@ -81,11 +84,11 @@ struct Bed {
 }
 
 impl Bed {
-    fn new(config: PoolConfig) -> Bed {
+    fn new(config: Settings) -> Bed {
         Bed::after(config, None)
     }
 
-    fn after(config: PoolConfig, saved: Option<&SavedStateV2>) -> Bed {
+    fn after(config: Settings, saved: Option<&SavedStateV2>) -> Bed {
         let pool = Pool::new(config, saved);
         let mut bed = Bed { pool, now: ms(0), log: Vec::new(), seen: BTreeMap::new(), mute: false };
         bed.give(Input::Tick);

@@ -8,10 +8,7 @@ use super::matches_file::MatchesFile;
 use super::processes::Lodging;
 use super::state_file;
 use crate::control::{Clients, Permissions};
-use crate::pool::{
-    FeedPlan, Learning, MatchFilter, MatchSource, Overlap, Pool, PoolConfig, SavedStateV2, Timing,
-    WaitingOrder,
-};
+use crate::pool::{FeedPlan, Learning, MatchSource, Overlap, Pool, SavedStateV2, Settings, Timing};
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
@@ -101,7 +98,7 @@ fn daemon(
 ) -> Result<(), RunError> {
     let state_path = config.daemon.state_dir.join("state.json");
     let saved = saved_state(&state_path);
-    let mut pool_config = pool_config(config);
+    let mut pool_config = settings(config);
     let feed_names: Vec<String> = config.feed.iter().map(|feed| feed.name.clone()).collect();
     let matches_files = matches_files(config, &feed_names, &mut pool_config);
     let tick = pool_config.timing.tick;
@@ -172,13 +169,9 @@ fn saved_state(path: &Path) -> Option<SavedStateV2> {
     }
 }
 
-fn pool_config(config: &Config) -> PoolConfig {
-    PoolConfig {
-        min_workers: config.pool.min_workers,
-        max_workers: config.pool.max_workers,
-        spare_workers: config.pool.spare_workers,
-        rebalance: config.pool.rebalance,
-        drain_deadline: config.pool.drain_deadline.0,
+fn settings(config: &Config) -> Settings {
+    Settings {
+        pool: config.pool.clone(),
         feeds: config.feed.iter().map(feed_plan).collect(),
         seed: u64::from(std::process::id()),
         timing: Timing::default(),
@@ -201,9 +194,9 @@ fn feed_plan(feed: &config::FeedConfig) -> FeedPlan {
         connects_per_s: feed.connects_per_s.get(),
         match_topics: feed.match_topics.clone(),
         source,
-        waiting_order: feed.waiting_order.iter().map(|key| waiting_order(*key)).collect(),
-        only: match_filter(&feed.only),
-        skip: match_filter(&feed.skip),
+        waiting_order: feed.waiting_order.clone(),
+        only: feed.only.clone(),
+        skip: feed.skip.clone(),
         end_linger: feed.end_linger.0,
         overlap: if feed.break_before_make { Overlap::Forbidden } else { Overlap::Allowed },
         learning: learning(feed),
@@ -238,7 +231,7 @@ fn learning(feed: &config::FeedConfig) -> Learning {
 }
 
 /// The files that name matches; what they say now is part of the plan.
-fn matches_files(config: &Config, names: &[String], plan: &mut PoolConfig) -> Vec<MatchesFile> {
+fn matches_files(config: &Config, names: &[String], plan: &mut Settings) -> Vec<MatchesFile> {
     let mut files = Vec::new();
     for ((place, feed), plan) in config.feed.iter().enumerate().zip(&mut plan.feeds) {
         if feed.matches_file.is_empty() {
@@ -254,32 +247,4 @@ fn matches_files(config: &Config, names: &[String], plan: &mut PoolConfig) -> Ve
         files.push(file);
     }
     files
-}
-
-fn waiting_order(key: config::WaitingKey) -> WaitingOrder {
-    match key {
-        config::WaitingKey::InPlay => WaitingOrder::InPlay,
-        config::WaitingKey::Start => WaitingOrder::Start,
-    }
-}
-
-fn match_filter(filter: &config::MatchFilter) -> MatchFilter {
-    MatchFilter {
-        sports: filter.sports.clone(),
-        competitions: filter.competitions.clone(),
-        teams: filter.teams.clone(),
-        status: filter.status.iter().map(|status| status_name(*status).to_owned()).collect(),
-    }
-}
-
-fn status_name(status: config::Status) -> &'static str {
-    match status {
-        config::Status::NotStarted => "not_started",
-        config::Status::InPlay => "in_play",
-        config::Status::Break => "break",
-        config::Status::Suspended => "suspended",
-        config::Status::Finished => "finished",
-        config::Status::Abandoned => "abandoned",
-        config::Status::Unknown => "unknown",
-    }
 }

@@ -6,9 +6,9 @@
 use super::learner::{Probe, Refusal};
 use crate::pool::catalog::matches::{Assignment, Seat};
 use crate::pool::children::slot::{Pulse, Slot};
-use crate::pool::config::Learning;
 use crate::pool::feed::FirstList;
 use crate::pool::notice::{CapNews, Notice};
+use crate::pool::settings::Learning;
 use crate::pool::{Action, Pool};
 use std::collections::BTreeSet;
 use std::time::Duration;

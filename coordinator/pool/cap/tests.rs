@@ -73,7 +73,7 @@ impl World {
         World::of(config, MATCHES, manners, saved)
     }
 
-    fn of(config: PoolConfig, matches: usize, manners: Manners, saved: Option<&SavedStateV2>) -> World {
+    fn of(config: Settings, matches: usize, manners: Manners, saved: Option<&SavedStateV2>) -> World {
         let mut bed = Bed::after(config, saved);
         let ids: Vec<String> = (0..matches).map(|n| format!("m{n:03}")).collect();
         bed.load_list(&ids.iter().map(String::as_str).collect::<Vec<_>>());

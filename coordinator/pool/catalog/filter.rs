@@ -1,9 +1,10 @@
 //! `only` and `skip`: which matches of a list are followed.
 //!
-//! Pure. What the list does not say fits nothing: a match without a competition is not followed under
+//! Pure. Within a field one fit suffices; a field without entries does not count, a filter without any fits nothing. Texts are compared
+//! without case; `*` at either end stands for anything. What the list does not say fits nothing: a match without a competition is not followed under
 //! `only.competitions`, and not skipped under `skip.competitions`.
 
-use crate::pool::config::MatchFilter;
+use touchline_common::config::{MatchFilter, Status};
 use touchline_common::model::{Listing, Sport};
 
 /// Whether a match with this listing is followed.
@@ -21,12 +22,12 @@ fn is_empty(filter: &MatchFilter) -> bool {
 /// All fields that have entries must fit.
 fn fits(filter: &MatchFilter, listing: &Listing) -> bool {
     let sport_name = listing.sport_id.as_deref().and_then(Sport::by_id).map(|sport| sport.name);
-    let status = if listing.in_play { "in_play" } else { "not_started" };
+    let status = if listing.in_play { Status::InPlay } else { Status::NotStarted };
     one_fits(&filter.sports, &[listing.sport_id.as_deref(), sport_name])
         && one_fits(&filter.competitions, &[listing.competition.as_deref()])
         && (filter.teams.is_empty()
             || listing.name.as_deref().is_some_and(|name| team_fits(&filter.teams, name)))
-        && one_fits(&filter.status, &[Some(status)])
+        && (filter.status.is_empty() || filter.status.contains(&status))
 }
 
 fn one_fits(patterns: &[String], texts: &[Option<&str>]) -> bool {
@@ -66,13 +67,13 @@ mod tests {
         }
     }
 
-    fn filter(sports: &[&str], competitions: &[&str], teams: &[&str], status: &[&str]) -> MatchFilter {
+    fn filter(sports: &[&str], competitions: &[&str], teams: &[&str], status: &[Status]) -> MatchFilter {
         let own = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
         MatchFilter {
             sports: own(sports),
             competitions: own(competitions),
             teams: own(teams),
-            status: own(status),
+            status: status.to_vec(),
         }
     }
 
@@ -92,8 +93,8 @@ mod tests {
             (filter(&[], &["*"], &[], &[]), true),
             (filter(&[], &[], &["beta"], &[]), true),
             (filter(&[], &[], &["bet"], &[]), false),
-            (filter(&[], &[], &[], &["in_play"]), true),
-            (filter(&[], &[], &[], &["not_started"]), false),
+            (filter(&[], &[], &[], &[Status::InPlay]), true),
+            (filter(&[], &[], &[], &[Status::NotStarted]), false),
             (filter(&["soccer"], &["other"], &[], &[]), false),
         ] {
             assert_eq!(follows(&only, &none, &listing()), expected, "{only:?}");

@@ -4,7 +4,7 @@
 //! that time is a move. When more than half of the matches (and more than 5) are deleted, by a load or by deltas, nothing
 //! counts until a second load confirms it. A gap of the list deletes nothing.
 
-use crate::pool::config::Timing;
+use crate::pool::settings::Timing;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use touchline_common::ipc::messages::worker::ListChange;

@@ -1,7 +1,7 @@
 //! The pool-wide limits of starting: too many deaths stop all starts, then one trial decides; a start that fails stops all
 //! for a while, for what stands in its way, no descriptors or no processes left, stands in the way of every other.
 
-use crate::pool::config::Timing;
+use crate::pool::settings::Timing;
 use std::collections::VecDeque;
 use std::time::Duration;
 use touchline_common::model::{Generation, SlotId};

@@ -5,8 +5,8 @@
 
 use crate::pool::action::Signal;
 use crate::pool::children::jitter::Jitter;
-use crate::pool::config::Timing;
 use crate::pool::input::Exit;
+use crate::pool::settings::Timing;
 use std::collections::VecDeque;
 use std::time::Duration;
 use touchline_common::model::Generation;

@@ -13,8 +13,8 @@ mod reports;
 pub(super) mod service;
 pub(super) mod slot;
 
-use super::config::{PoolConfig, Timing};
 use super::input::Child;
+use super::settings::{Settings, Timing};
 use breaker::Breaker;
 use deaths::Deaths;
 use jitter::Jitter;
@@ -41,7 +41,7 @@ pub(super) struct Children {
 }
 
 impl Children {
-    pub(super) fn new(config: &PoolConfig, recorder: Generation) -> Self {
+    pub(super) fn new(config: &Settings, recorder: Generation) -> Self {
         let mut children = Children {
             slots: Vec::new(),
             services: Services::new(recorder),
@@ -53,7 +53,7 @@ impl Children {
             jitter: Jitter::new(config.seed),
         };
         // One more than there may be, for the worker that takes over what a drained one has.
-        children.make_slots(config.max_workers.saturating_add(1));
+        children.make_slots(config.pool.max_workers.saturating_add(1));
         children
     }
 

@@ -402,7 +402,7 @@ impl Pool {
             .map(|slot| slot.id)
             .collect();
         for slot in empty {
-            self.stop_worker(slot, self.config.drain_deadline, out);
+            self.stop_worker(slot, self.config.pool.drain_deadline.0, out);
         }
     }
 

@@ -240,7 +240,7 @@ fn a_child_of_another_version_is_refused_for_good() {
 #[test]
 fn a_spare_worker_is_kept_idle_and_takes_over_in_the_same_step() {
     let mut config = config(8);
-    config.spare_workers = 1;
+    config.pool.spare_workers = 1;
     let mut bed = Bed::new(config);
     bed.load_list(&["a", "b", "c"]);
     bed.pass(ms(5_000), &[]);

@@ -67,7 +67,7 @@ impl Pool {
                 }
             })
             .collect();
-        let mut spare = usize::from(self.config.spare_workers);
+        let mut spare = usize::from(self.config.pool.spare_workers);
         for offer in offers.iter_mut().rev() {
             let idle = self.slot(offer.slot).is_some_and(|slot| slot.matches.is_empty());
             if spare > 0 && idle && offer.reluctance == Reluctance::None && !self.holds_list(offer.slot) {

@@ -3,9 +3,9 @@
 //! Least loaded first: subscriptions with what is reserved, then the busy ratio, then the slot's number, so that equal
 //! inputs give equal places.
 
-use crate::pool::config::WaitingOrder;
 use std::borrow::Cow;
 use touchline_common::config::Template;
+use touchline_common::config::WaitingKey;
 use touchline_common::model::{Listing, MatchId, SlotId};
 
 /// Subscriptions that one connection may hold.
@@ -68,10 +68,10 @@ pub(in crate::pool) fn topics<'t>(
 pub(in crate::pool) type WaitKey = [i64; 2];
 
 /// By `waiting_order`, as configured.
-pub(in crate::pool) fn wait_key(order: &[WaitingOrder], listing: &Listing) -> WaitKey {
-    let rank = |order: &WaitingOrder| match order {
-        WaitingOrder::InPlay => i64::from(!listing.in_play),
-        WaitingOrder::Start => listing.starts_at.unwrap_or(i64::MAX),
+pub(in crate::pool) fn wait_key(order: &[WaitingKey], listing: &Listing) -> WaitKey {
+    let rank = |order: &WaitingKey| match order {
+        WaitingKey::InPlay => i64::from(!listing.in_play),
+        WaitingKey::Start => listing.starts_at.unwrap_or(i64::MAX),
     };
     let mut ranks = order.iter().map(rank);
     [ranks.next().unwrap_or(0), ranks.next().unwrap_or(0)]
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn in_play_waits_first_then_the_earliest_start() {
-        let order = [WaitingOrder::InPlay, WaitingOrder::Start];
+        let order = [WaitingKey::InPlay, WaitingKey::Start];
         let key =
             |in_play, starts_at| wait_key(&order, &Listing { in_play, starts_at, ..Listing::default() });
         assert!(key(true, None) < key(false, Some(1)));

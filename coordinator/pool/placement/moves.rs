@@ -5,11 +5,11 @@
 
 use crate::pool::catalog::matches::{Assignment, Match, Need};
 use crate::pool::catalog::table::Mark;
-use crate::pool::config::Overlap;
 use crate::pool::feed::FirstList;
 use crate::pool::notice::Notice;
 use crate::pool::placement::balance::{self, Share, Step};
 use crate::pool::placement::choose::Reluctance;
+use crate::pool::settings::Overlap;
 use crate::pool::views::{DrainView, MoveView, PlanView, SpreadView};
 use crate::pool::{Action, Answer, Pool, WORKERS_MAX};
 use touchline_common::ipc::messages::worker::ReleaseReason;
@@ -151,7 +151,7 @@ impl Pool {
     pub(in crate::pool) fn tick_balance(&mut self, out: &mut Vec<Action>) {
         let asked = self.is_rebalance_asked();
         if self.stopping.is_some()
-            || !(asked || self.config.rebalance)
+            || !(asked || self.config.pool.rebalance)
             || !self.children.services.recorder.life.is_ready()
             // A match on its way counts at both workers: planning with that would move too many.
             || !self.catalog.matches.marked(Mark::Moving).is_empty()
@@ -279,15 +279,16 @@ impl Pool {
 
     /// Another number of workers, from now on until the next start.
     pub(in crate::pool) fn scale_to(&mut self, min: Option<u16>, max: Option<u16>) -> Answer {
-        let (min, max) = (min.unwrap_or(self.config.min_workers), max.unwrap_or(self.config.max_workers));
+        let (min, max) =
+            (min.unwrap_or(self.config.pool.min_workers), max.unwrap_or(self.config.pool.max_workers));
         if max == 0 || max > WORKERS_MAX || min > max {
             let error =
                 format!("min {min} and max {max}: expected min <= max, and max from 1 to {WORKERS_MAX}");
             return Answer::Failed { error };
         }
-        self.config.min_workers = min;
-        self.config.max_workers = max;
-        self.config.spare_workers = self.config.spare_workers.min(max);
+        self.config.pool.min_workers = min;
+        self.config.pool.max_workers = max;
+        self.config.pool.spare_workers = self.config.pool.spare_workers.min(max);
         self.children.make_slots(max + 1);
         self.placement.due = true;
         let processes = self.children.slots.iter().filter(|slot| slot.life.has_process()).count();

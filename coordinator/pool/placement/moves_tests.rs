@@ -7,7 +7,7 @@ fn of(count: usize) -> Vec<String> {
 }
 
 /// A bed with so many live matches, and one worker more than they need, if there is one.
-fn placed(config: PoolConfig, count: usize) -> (Bed, Vec<String>) {
+fn placed(config: Settings, count: usize) -> (Bed, Vec<String>) {
     let mut bed = Bed::new(config);
     let ids = of(count);
     bed.load_list(&ids.iter().map(String::as_str).collect::<Vec<_>>());
@@ -119,7 +119,7 @@ fn a_move_to_a_worker_that_dies_changes_nothing_and_says_so() {
 fn where_a_second_subscription_is_forbidden_the_plan_announces_the_gap_and_the_match_is_let_go_first() {
     let mut forbidding = config(8);
     forbidding.feeds[0].overlap = Overlap::Forbidden;
-    forbidding.rebalance = true;
+    forbidding.pool.rebalance = true;
     let (mut bed, ids) = placed(forbidding, 9);
     ask(&mut bed, 9, Command::Scale { min: Some(3), max: None });
     bed.pass(ms(1_000), &[]);
@@ -163,7 +163,7 @@ fn a_drain_lets_go_first_only_where_it_must_and_only_when_there_is_room() {
 #[test]
 fn uneven_workers_are_evened_out_some_at_a_time_and_moved_matches_rest() {
     let mut even = config(8);
-    even.rebalance = true;
+    even.pool.rebalance = true;
     even.timing.rebalance_moves = 2;
     even.feeds[0].cap = 20;
     let (mut bed, ids) = placed(even, 19);
@@ -211,7 +211,7 @@ fn a_rebalance_that_was_asked_for_goes_on_until_all_is_even_and_a_plan_changes_n
 #[test]
 fn an_underused_worker_is_drained_when_the_others_have_had_room_for_long() {
     let mut loose = config(8);
-    loose.rebalance = true;
+    loose.pool.rebalance = true;
     let (mut bed, ids) = placed(loose, 9);
     assert_eq!(processes(&bed), 2);
     bed.pass(Duration::from_secs(700), &[]);
@@ -240,7 +240,7 @@ fn an_underused_worker_is_drained_when_the_others_have_had_room_for_long() {
 #[test]
 fn fewer_workers_than_there_are_is_reached_by_draining_what_fits_elsewhere() {
     let mut many = config(8);
-    many.min_workers = 4;
+    many.pool.min_workers = 4;
     let (mut bed, _) = placed(many, 9);
     assert_eq!(processes(&bed), 4);
     ask(&mut bed, 1, Command::Scale { min: Some(5), max: Some(4) });

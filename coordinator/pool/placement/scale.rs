@@ -39,10 +39,10 @@ impl Pool {
             .iter()
             .filter(|slot| matches!(slot.life.state, State::Backoff { .. }))
             .count();
-        if working + coming < usize::from(self.config.min_workers)
+        if working + coming < usize::from(self.config.pool.min_workers)
             && let Some(feed) = self.largest_feed()
         {
-            let mut missing = usize::from(self.config.min_workers) - working - coming;
+            let mut missing = usize::from(self.config.pool.min_workers) - working - coming;
             while missing > 0 && self.spawn_worker(feed, out) {
                 missing -= 1;
             }
@@ -74,7 +74,7 @@ impl Pool {
             FirstList::Placing | FirstList::Placed => 1,
         };
         needed = needed.max(base.saturating_sub(hands.ready));
-        let spare = u32::from(self.config.spare_workers).saturating_sub(hands.idle);
+        let spare = u32::from(self.config.pool.spare_workers).saturating_sub(hands.idle);
         if needed == 0 && state.first == FirstList::Placed {
             needed = spare.min(1);
         }
@@ -149,7 +149,7 @@ impl Pool {
     fn most_workers(&self) -> usize {
         let leaving =
             self.children.slots.iter().any(|slot| slot.life.is_draining() || slot.life.is_stopping());
-        usize::from(self.config.max_workers) + usize::from(leaving)
+        usize::from(self.config.pool.max_workers) + usize::from(leaving)
     }
 
     /// A worker of this feed was refused, its configuration or its messages: another start would not change that.

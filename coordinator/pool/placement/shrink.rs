@@ -46,7 +46,7 @@ impl Pool {
             slot.idle_since = idle.then(|| slot.idle_since.unwrap_or(now));
         }
         for feed in self.feed_ids() {
-            let loose = self.config.rebalance && self.least_used(feed).is_some();
+            let loose = self.config.pool.rebalance && self.least_used(feed).is_some();
             if let Some(feed) = self.feed_mut(feed) {
                 feed.loose_since = loose.then(|| feed.loose_since.unwrap_or(now));
             }
@@ -56,7 +56,7 @@ impl Pool {
     /// Who is retired next without being beyond `max_workers`, and why.
     pub(in crate::pool) fn not_needed(&self) -> Option<(SlotId, &'static str)> {
         let ready = self.children.slots.iter().filter(|slot| slot.life.is_ready()).count();
-        if ready <= usize::from(self.config.min_workers) {
+        if ready <= usize::from(self.config.pool.min_workers) {
             return None;
         }
         let idle = self.feed_ids().find_map(|feed| Some((self.idle(feed)?, IDLE)));
@@ -112,7 +112,7 @@ impl Pool {
         let (plan, hands) = (self.config.feed(feed)?, self.hands(feed));
         if self.catalog.matches.waiting_topics(feed) > 0
             || hands.ready <= 1
-            || hands.idle <= u32::from(self.config.spare_workers)
+            || hands.idle <= u32::from(self.config.pool.spare_workers)
         {
             return None;
         }
@@ -163,7 +163,7 @@ impl Pool {
     /// The least loaded worker, while there are more than `max_workers` and the others have room for its matches.
     fn beyond_max(&self) -> Option<SlotId> {
         let processes = self.children.slots.iter().filter(|slot| slot.life.has_process()).count();
-        if processes <= usize::from(self.config.max_workers) {
+        if processes <= usize::from(self.config.pool.max_workers) {
             return None;
         }
         let fits = |feed: FeedId| {

@@ -192,6 +192,6 @@ fn slots(pool: &Pool) {
 fn workers(pool: &Pool) {
     let there = pool.children.slots.iter().filter(|slot| slot.life.has_process());
     let leaving = there.clone().filter(|slot| slot.life.is_draining() || slot.life.is_stopping()).count();
-    let most = usize::from(pool.config.max_workers) + usize::from(leaving > 0);
+    let most = usize::from(pool.config.pool.max_workers) + usize::from(leaving > 0);
     assert!(there.clone().count() <= most, "{} workers, {leaving} of them leave", there.count());
 }

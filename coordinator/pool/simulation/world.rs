@@ -9,6 +9,7 @@ use super::checks::Checks;
 use crate::pool::catalog::table::Mark;
 use crate::pool::children::jitter::Jitter;
 use std::collections::{BTreeMap, BTreeSet};
+use touchline_common::config::{Dur, MatchFilter, PoolConfig, WaitingKey};
 use touchline_common::ipc::messages::Hello;
 use touchline_common::ipc::messages::recorder::{FromRecorder, RecorderStats};
 use touchline_common::ipc::messages::worker::{
@@ -124,19 +125,21 @@ impl World {
                 .map(|t| t.parse().unwrap())
                 .collect(),
             source: MatchSource::List,
-            waiting_order: vec![WaitingOrder::InPlay, WaitingOrder::Start],
+            waiting_order: vec![WaitingKey::InPlay, WaitingKey::Start],
             only: MatchFilter::default(),
             skip: MatchFilter::default(),
             end_linger: Duration::from_secs(10),
             overlap: if seed % 3 == 2 && n == 1 { Overlap::Forbidden } else { Overlap::Allowed },
             learning: Learning::Auto,
         };
-        let config = PoolConfig {
-            min_workers: 1,
-            max_workers: 16,
-            spare_workers: (seed % 2) as u16,
-            rebalance: seed % 4 != 3,
-            drain_deadline: Duration::from_secs(20),
+        let config = Settings {
+            pool: PoolConfig {
+                min_workers: 1,
+                max_workers: 16,
+                spare_workers: (seed % 2) as u16,
+                rebalance: seed % 4 != 3,
+                drain_deadline: Dur::secs(20),
+            },
             feeds: (0..FEEDS).map(feed).collect(),
             seed,
             timing: Timing::default(),

@@ -1,25 +1,17 @@
-//! What the pool must know of the configuration, resolved and checked by whoever reads the file.
+//! What the pool is to do: its section of the configuration, a plan for each feed whatever its kind, and deadlines.
 //!
 //! Invariants: feeds stand at their `FeedId`; slots are numbered from 1 to `max_workers` and one, for drains.
 //! Callers: the coordinator's shell builds it once; the simulation builds small ones.
 
 use std::time::Duration;
-use touchline_common::config::Template;
+use touchline_common::config::{MatchFilter, PoolConfig, Template, WaitingKey};
 use touchline_common::model::{FeedId, Listing, MatchId};
 
-/// The pool's part of the configuration.
+/// What the pool is to do, and how.
 #[derive(Clone, Debug)]
-pub struct PoolConfig {
-    /// Workers that are kept even without work, over all feeds.
-    pub min_workers: u16,
-    /// Never more processes than this, but for one more while a worker is drained.
-    pub max_workers: u16,
-    /// Workers per feed that are kept READY without a match, so that a crash costs no start.
-    pub spare_workers: u16,
-    /// Whether matches move by themselves when the workers are uneven, and workers that are not needed are drained.
-    pub rebalance: bool,
-    /// How long a drain at the end may take.
-    pub drain_deadline: Duration,
+pub struct Settings {
+    /// The section of the configuration.
+    pub pool: PoolConfig,
     /// The feeds, each at its `FeedId`.
     pub feeds: Vec<FeedPlan>,
     /// Seed of the jitter.
@@ -28,7 +20,7 @@ pub struct PoolConfig {
     pub timing: Timing,
 }
 
-impl PoolConfig {
+impl Settings {
     /// The feed's plan, if there is such a feed.
     pub fn feed(&self, feed: FeedId) -> Option<&FeedPlan> {
         self.feeds.get(usize::from(feed.0))
@@ -56,7 +48,7 @@ pub struct FeedPlan {
     /// Where its matches come from.
     pub source: MatchSource,
     /// What waits first.
-    pub waiting_order: Vec<WaitingOrder>,
+    pub waiting_order: Vec<WaitingKey>,
     /// Only matches that fit this are followed.
     pub only: MatchFilter,
     /// Matches that fit this are not followed.
@@ -78,15 +70,6 @@ pub enum MatchSource {
     Fixed(Vec<(MatchId, Listing)>),
 }
 
-/// What decides which waiting match is placed first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WaitingOrder {
-    /// Matches in play before others.
-    InPlay,
-    /// By their start, earliest first, unknown starts last.
-    Start,
-}
-
 /// Whether the server suffers two connections that follow one match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overlap {
@@ -103,20 +86,6 @@ pub enum Learning {
     Auto,
     /// The configuration names what the server does above its cap, and is taken at its word.
     Off,
-}
-
-/// A filter of matches. Within a field one fit suffices; a field without entries does not count. Texts are compared
-/// without case; `*` at either end stands for anything. A filter without any entry fits nothing.
-#[derive(Clone, Debug, Default)]
-pub struct MatchFilter {
-    /// The feed's number of a sport, or its name in documents.
-    pub sports: Vec<String>,
-    /// Names of competitions.
-    pub competitions: Vec<String>,
-    /// Names of teams.
-    pub teams: Vec<String>,
-    /// `in_play` or `not_started`: more the list does not know.
-    pub status: Vec<String>,
 }
 
 /// The pool's deadlines and bounds. The default is what the documentation states; tests shorten it.
