@@ -302,7 +302,7 @@ impl Daemon {
     pub(crate) fn answer(&mut self, request: RequestId, answer: &pool::Answer) {
         let Some(client) = self.asked.remove(&request) else { return };
         let answer = match answer {
-            pool::Answer::Done { told } => Answer::Ok(Value::from(told.as_str())),
+            pool::Answer::Done { message } => Answer::Ok(Value::from(message.as_str())),
             pool::Answer::Failed { error } => Answer::refused(Code::Failed, error),
             pool::Answer::Partial { missing } => Answer::refused(Code::Partial, missing),
         };

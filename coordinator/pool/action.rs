@@ -104,13 +104,13 @@ impl Signal {
     }
 }
 
-/// What an operator is told. The exit codes are the contract's.
+/// What an operator is sent. The exit codes are the contract's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// Done. Exit code 0.
     Done {
         /// What was done, for people.
-        told: String,
+        message: String,
     },
     /// Refused or impossible. Exit code 1.
     Failed {

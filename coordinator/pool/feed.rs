@@ -16,14 +16,14 @@ pub(super) struct Feed {
     /// Some match did not find a place when it was last tried.
     pub(super) blocked: bool,
     pub(super) budget: Budget,
-    /// Workers that wait for leave to connect anew, the first first.
+    /// Workers that wait for a permit to connect anew, the first first.
     pub(super) queue: VecDeque<(SlotId, Generation)>,
     /// Where matches were in the last run.
     pub(super) hints: BTreeMap<MatchId, SlotId>,
-    /// What was last said of it in the log.
-    pub(super) told: Told,
-    /// What was last said of its list in the log: its matches, those that are followed, and when.
-    pub(super) told_list: Option<(usize, usize, Duration)>,
+    /// What was last reported of it in the log.
+    pub(super) logged_health: FeedHealth,
+    /// What was last reported of its list in the log: its matches, those that are followed, and when.
+    pub(super) logged_list: Option<(usize, usize, Duration)>,
     /// Since when one worker fewer would do.
     pub(super) loose_since: Option<Duration>,
     /// What its server grants one connection.
@@ -40,8 +40,8 @@ impl Feed {
             budget: Budget::new(plan.connects_per_s),
             queue: VecDeque::new(),
             hints: BTreeMap::new(),
-            told: Told::Nothing,
-            told_list: None,
+            logged_health: FeedHealth::Unknown,
+            logged_list: None,
             loose_since: None,
             cap: FeedCap::new(plan.cap, None),
         }
@@ -57,10 +57,10 @@ pub(super) enum FirstList {
     Placed,
 }
 
-/// What the log last said of a feed.
+/// What the log last reported of a feed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Told {
-    Nothing,
+pub(super) enum FeedHealth {
+    Unknown,
     Up,
     Degraded(String),
     Down,

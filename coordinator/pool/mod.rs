@@ -124,8 +124,10 @@ impl Pool {
             Input::SpawnFailed { child, generation, error } => {
                 self.child_not_spawned(child, generation, error, out);
             }
-            Input::Worker { slot, generation, message } => self.worker_says(slot, generation, message, out),
-            Input::Recorder { generation, message } => self.recorder_says(generation, message, out),
+            Input::Worker { slot, generation, message } => {
+                self.on_worker_message(slot, generation, message, out)
+            }
+            Input::Recorder { generation, message } => self.on_recorder_message(generation, message, out),
             Input::ChannelClosed { child, generation, why } => {
                 self.channel_closed(child, generation, &why, out);
             }
@@ -183,18 +185,18 @@ impl Pool {
         self.follow_lists(out);
         self.settle_drains(out);
         self.scale(out);
-        self.give_leave(out);
+        self.grant_connect_permits(out);
         self.reserve(out);
-        self.renew_placed(out);
+        self.renew_assigned(out);
         if std::mem::take(&mut self.placement.due) {
-            self.place_waiting(out);
-            self.place_candidates(out);
+            self.assign_waiting(out);
+            self.assign_candidates(out);
         }
-        self.tell_waiting(out);
+        self.report_waiting(out);
         self.settle_readiness(out);
     }
 
-    /// When the coordinator itself was late, by a stopped host or a busy one, that time judges nobody.
+    /// When the coordinator itself was late, by a stopped host or a busy one, that time is not counted against any child.
     fn forgive_if_late(&mut self, out: &mut Vec<Action>) {
         let Some(last) = self.last_tick.replace(self.now) else { return };
         let gap = self.now.saturating_sub(last);
@@ -238,7 +240,7 @@ impl Pool {
         self.children.life(child)
     }
 
-    fn tell_worker(&self, slot: SlotId, message: ToWorker, out: &mut Vec<Action>) {
+    fn send_to_worker(&self, slot: SlotId, message: ToWorker, out: &mut Vec<Action>) {
         if let Some(generation) =
             self.slot(slot).filter(|slot| slot.life.has_process()).map(|s| s.life.generation)
         {
@@ -246,8 +248,8 @@ impl Pool {
         }
     }
 
-    /// Tells the recorder if it is ready. What it missed otherwise is told when it is.
-    fn tell_recorder(&self, message: ToRecorder, out: &mut Vec<Action>) {
+    /// Reports to the recorder if it is ready. What it missed otherwise is sent when it is.
+    fn send_to_recorder(&self, message: ToRecorder, out: &mut Vec<Action>) {
         if self.children.services.recorder.life.is_ready() {
             out.push(Action::ToRecorder {
                 generation: self.children.services.recorder.life.generation,

@@ -8,7 +8,7 @@ use super::{Action, Answer, Pool, Readiness, Signal, millis};
 use crate::pool::catalog::matches::Assignment;
 use crate::pool::catalog::table::Mark;
 use crate::pool::children::life::{Event, State};
-use crate::pool::placement::moves::Wish;
+use crate::pool::placement::moves::Trigger;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use touchline_common::ipc::messages::worker::ToWorker;
@@ -90,7 +90,7 @@ impl Pool {
                 Err(error) => Some(Answer::Failed { error }),
             },
             Command::Rebalance => {
-                self.balance(Wish::Asked, out);
+                self.balance(Trigger::Operator, out);
                 self.open(request, WaitsFor::Even, timeout)
             }
             Command::Scale { min, max } => Some(self.scale_to(min, max)),
@@ -125,22 +125,22 @@ impl Pool {
     fn answer(&self, open: &Open) -> Option<Answer> {
         let late = self.now >= open.deadline;
         match &open.waits_for {
-            WaitsFor::End => late.then(|| Answer::Partial { missing: self.who_remains() }),
+            WaitsFor::End => late.then(|| Answer::Partial { missing: self.still_running() }),
             WaitsFor::Ready => self
                 .readiness_answer()
                 .or_else(|| late.then(|| Answer::Partial { missing: self.reasons().join("; ") })),
             WaitsFor::Drained(slot, generation) => match self.left_at(*slot, *generation) {
-                None => Some(Answer::Done { told: format!("worker {slot} is drained") }),
+                None => Some(Answer::Done { message: format!("worker {slot} is drained") }),
                 Some(missing) => late.then_some(Answer::Partial { missing }),
             },
             WaitsFor::Moved(key, slot, generation) => {
-                self.move_stands(key, *slot, *generation).or_else(|| {
+                self.move_status(key, *slot, *generation).or_else(|| {
                     let missing = format!("match {} is not at worker {slot} yet; it goes on", key.id);
                     late.then_some(Answer::Partial { missing })
                 })
             }
-            WaitsFor::Even => match self.balance_stands() {
-                Ok(told) => Some(Answer::Done { told }),
+            WaitsFor::Even => match self.balance_status() {
+                Ok(message) => Some(Answer::Done { message }),
                 Err(missing) => late.then_some(Answer::Partial { missing }),
             },
         }
@@ -151,7 +151,7 @@ impl Pool {
         self.requests.0.values().any(|open| matches!(open.waits_for, WaitsFor::Even))
     }
 
-    fn who_remains(&self) -> String {
+    fn still_running(&self) -> String {
         let mut who: Vec<String> = self
             .children
             .slots
@@ -174,8 +174,8 @@ impl Pool {
             },
             Assignment::Assigned { owner, .. } => {
                 let slot = owner.slot;
-                self.tell_worker(slot, ToWorker::Resync { id: key.id.clone() }, out);
-                Answer::Done { told: format!("worker {slot} takes a fresh load of match {}", key.id) }
+                self.send_to_worker(slot, ToWorker::Resync { id: key.id.clone() }, out);
+                Answer::Done { message: format!("worker {slot} takes a fresh load of match {}", key.id) }
             }
         }
     }
@@ -189,7 +189,7 @@ impl Pool {
         drop(a_match);
         self.enqueue(key);
         out.push(Action::Notice(Notice::Released { key: key.clone() }));
-        Answer::Done { told: format!("match {} is placed again", key.id) }
+        Answer::Done { message: format!("match {} is placed again", key.id) }
     }
 
     /// Begins the end, or makes it more urgent. It never becomes less so.
@@ -256,7 +256,7 @@ impl Pool {
         self.stopping = Some(Stopping { urgency, services: ServicesEnd::Finished });
         for (request, open) in std::mem::take(&mut self.requests.0) {
             let answer = match open.waits_for {
-                WaitsFor::End => Answer::Done { told: "stopped".into() },
+                WaitsFor::End => Answer::Done { message: "stopped".into() },
                 WaitsFor::Ready | WaitsFor::Drained(..) | WaitsFor::Moved(..) | WaitsFor::Even => {
                     Answer::Failed { error: STOPS.into() }
                 }
@@ -299,10 +299,10 @@ impl Pool {
         }
     }
 
-    /// What `wait-ready` is told, once there is something to tell.
+    /// What `wait-ready` is sent, once there is something to tell.
     fn readiness_answer(&self) -> Option<Answer> {
         match self.readiness {
-            Readiness::Reached => Some(Answer::Done { told: "ready".into() }),
+            Readiness::Reached => Some(Answer::Done { message: "ready".into() }),
             Readiness::Overdue => Some(Answer::Partial { missing: self.reasons().join("; ") }),
             Readiness::Awaited => None,
         }
@@ -318,10 +318,10 @@ impl Pool {
         }
         for feed in self.feed_ids() {
             let name = self.feed_name(feed);
-            match self.feed_stands(feed) {
-                super::feed::Told::Down => reasons.push(format!("feed {name} is down")),
-                super::feed::Told::Degraded(why) => reasons.push(format!("feed {name}: {why}")),
-                super::feed::Told::Nothing | super::feed::Told::Up => {}
+            match self.feed_health(feed) {
+                super::feed::FeedHealth::Down => reasons.push(format!("feed {name} is down")),
+                super::feed::FeedHealth::Degraded(why) => reasons.push(format!("feed {name}: {why}")),
+                super::feed::FeedHealth::Unknown | super::feed::FeedHealth::Up => {}
             }
         }
         let quarantined = self.catalog.matches.marked(Mark::Quarantined).len();

@@ -70,7 +70,7 @@ pub enum MatchSource {
     Fixed(Vec<(MatchId, Listing)>),
 }
 
-/// Whether the server suffers two connections that follow one match.
+/// Whether the server allows two connections that follow one match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overlap {
     /// Make before break: a match moves without a gap.

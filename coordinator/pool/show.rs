@@ -1,6 +1,6 @@
 //! Builds the answers of `status`, `workers`, `matches` and `health` from the pool's state.
 
-use super::feed::Told;
+use super::feed::FeedHealth;
 use super::operate::Stopping;
 use super::views::{
     DaemonState, FeedState, FeedView, HealthView, LagView, MatchQuery, MatchView, MatchViewState,
@@ -57,7 +57,7 @@ impl Pool {
         }
     }
 
-    /// How the daemon stands.
+    /// The state of the daemon.
     pub fn state(&self) -> DaemonState {
         match (self.stopping, self.readiness) {
             (Some(Stopping { urgency: Urgency::Now, .. }), _) => DaemonState::Stopping,
@@ -217,7 +217,7 @@ impl Pool {
         slot.feed.map_or(0, |feed| self.cap_at(feed, slot.id))
     }
 
-    /// Why no connection of a feed is up, as one of its workers last said.
+    /// Why no connection of a feed is up, as one of its workers last reported.
     pub(super) fn why_down(&self, feed: FeedId) -> String {
         let mut of_feed =
             self.children.slots.iter().filter(|slot| slot.feed == Some(feed) && slot.life.works());
@@ -238,13 +238,13 @@ impl Pool {
             working().map(|slot| u64::from(of(slot))).sum()
         };
         let stale: u64 = sum(|slot| slot.report.stale);
-        let (state, why) = match self.feed_stands(feed) {
-            Told::Down => (FeedState::Down, self.why_down(feed)),
-            Told::Degraded(why) => (FeedState::Degraded, why),
-            Told::Nothing | Told::Up if stale > 0 => {
+        let (state, why) = match self.feed_health(feed) {
+            FeedHealth::Down => (FeedState::Down, self.why_down(feed)),
+            FeedHealth::Degraded(why) => (FeedState::Degraded, why),
+            FeedHealth::Unknown | FeedHealth::Up if stale > 0 => {
                 (FeedState::Degraded, format!("{stale} matches are stale"))
             }
-            Told::Nothing | Told::Up => (FeedState::Up, String::new()),
+            FeedHealth::Unknown | FeedHealth::Up => (FeedState::Up, String::new()),
         };
         let counts = self.feed(feed).map(|feed| feed.cap.auditor.counts()).unwrap_or_default();
         Some(FeedView {

@@ -229,7 +229,7 @@ impl Bed {
             .collect()
     }
 
-    fn told(&self, slot: u16) -> Vec<&ToWorker> {
+    fn sent_to(&self, slot: u16) -> Vec<&ToWorker> {
         self.log
             .iter()
             .filter_map(|action| match action {
@@ -239,7 +239,7 @@ impl Bed {
             .collect()
     }
 
-    fn said(&self, name: &str) -> usize {
+    fn logged(&self, name: &str) -> usize {
         self.log.iter().filter(|action| matches!(action, Action::Notice(n) if n.name() == name)).count()
     }
 }
@@ -302,7 +302,7 @@ fn a_dead_workers_matches_are_placed_in_the_same_step_under_new_epochs() {
     assert!(
         !moved.is_empty() && moved.iter().all(|(_, epoch, owner)| *epoch > before.0 && *owner == Owner::Dead)
     );
-    assert_eq!(bed.said("list.followed"), 1, "the list is followed again at once");
+    assert_eq!(bed.logged("list.followed"), 1, "the list is followed again at once");
     assert_eq!(bed.pool.count().waiting + bed.pool.count().subscribing, 6);
     bed.pass(ms(2_000), &[]);
     assert_eq!(bed.pool.count().waiting, 0);
@@ -349,9 +349,9 @@ fn a_recorder_that_starts_anew_gives_every_match_a_new_epoch_without_a_new_subsc
     let mut switches: Vec<_> = bed.switches().into_iter().map(|(key, _, owner)| (key, owner)).collect();
     switches.sort_by(|one, other| one.0.cmp(&other.0));
     assert_eq!(switches, [("a".to_owned(), Owner::Alive), ("b".to_owned(), Owner::Dead)]);
-    let told = bed.told(1);
-    assert_eq!(told.iter().filter(|message| matches!(message, ToWorker::Renew { .. })).count(), 2);
-    assert!(!told.iter().any(|message| matches!(message, ToWorker::Assign { .. })));
+    let sent = bed.sent_to(1);
+    assert_eq!(sent.iter().filter(|message| matches!(message, ToWorker::Renew { .. })).count(), 2);
+    assert!(!sent.iter().any(|message| matches!(message, ToWorker::Assign { .. })));
     assert!(bed.log.iter().any(|action| matches!(action, Action::ConnectData { slot: SlotId(1), .. })));
     assert_eq!(bed.view("a").state, MatchViewState::Live);
 }
@@ -373,7 +373,7 @@ fn exit_code_2_stops_all_starts_of_the_feed() {
     bed.load_list(&["a"]);
     bed.exit(1, Exit::Code(2));
     bed.pass(Duration::from_secs(400), &[]);
-    assert_eq!(bed.said("worker.spawned"), 1);
+    assert_eq!(bed.logged("worker.spawned"), 1);
     assert_eq!(bed.pool.workers()[0].state, "parked");
     assert!(bed.pool.health().reasons.iter().any(|reason| reason.contains("exit 2")));
 }
@@ -394,14 +394,14 @@ fn drained_workers_hand_over_before_they_leave() {
     bed.give(Input::Recorder { generation, message });
     assert_eq!(bed.owner("a").0, 2);
     bed.pass(ms(500), &[]);
-    assert!(bed.told(1).iter().any(|message| matches!(message, ToWorker::Stop { .. })));
+    assert!(bed.sent_to(1).iter().any(|message| matches!(message, ToWorker::Stop { .. })));
     bed.exit(1, Exit::Code(0));
     bed.pass(ms(500), &[]);
     assert!(bed.log.iter().any(|action| matches!(
         action,
         Action::Answer { request: RequestId(5), answer: Answer::Done { .. } }
     )));
-    assert_eq!(bed.said("worker.died"), 0);
+    assert_eq!(bed.logged("worker.died"), 0);
 }
 
 #[test]
@@ -416,7 +416,7 @@ fn the_end_comes_in_order_and_a_second_request_makes_it_urgent() {
     };
     bed.give(stop(1, Urgency::Drain));
     assert_eq!(bed.pool.state(), DaemonState::Draining);
-    assert!(bed.told(1).contains(&&ToWorker::Stop { deadline_ms: 20_000 }));
+    assert!(bed.sent_to(1).contains(&&ToWorker::Stop { deadline_ms: 20_000 }));
     bed.log.clear();
     bed.give(stop(2, Urgency::Now));
     bed.give(stop(3, Urgency::Drain));
@@ -435,7 +435,7 @@ fn the_end_comes_in_order_and_a_second_request_makes_it_urgent() {
     bed.give(Input::Exited { child, generation, exit: Exit::Code(0), usage: None, at: Work::None });
     assert_eq!(bed.log.last(), Some(&Action::Finished));
     assert_eq!(bed.log.iter().filter(|action| matches!(action, Action::Answer { .. })).count(), 3);
-    assert_eq!(bed.said("worker.spawned"), 0);
+    assert_eq!(bed.logged("worker.spawned"), 0);
 }
 
 #[test]
@@ -475,7 +475,7 @@ fn a_cold_start_goes_on_where_the_last_run_ended() {
     let saved = first.pool.saved_state();
     assert_eq!(SavedStateV2::from_json(&saved.to_json().unwrap()).unwrap(), saved);
     let mut second = Bed::after(config(8), Some(&saved));
-    assert_eq!(second.said("worker.spawned"), 2, "as many as were needed");
+    assert_eq!(second.logged("worker.spawned"), 2, "as many as were needed");
     second.load_list(&["a", "b", "c", "d", "e", "g"]);
     for id in ["a", "b", "c", "d", "e"] {
         assert_eq!(second.owner(id).0, first.owner(id).0, "{id}");
@@ -505,15 +505,15 @@ fn idle_workers_are_retired_but_not_all() {
     assert_eq!(bed.pool.count().listed, 0, "a second load confirmed it");
     bed.log.clear();
     bed.pass(Duration::from_secs(590), &[]);
-    assert_eq!(bed.said("worker.draining"), 0);
+    assert_eq!(bed.logged("worker.draining"), 0);
     bed.pass(Duration::from_secs(100), &[]);
-    assert_eq!(bed.said("worker.draining"), 1, "one at a time");
+    assert_eq!(bed.logged("worker.draining"), 1, "one at a time");
     bed.exit(3, Exit::Code(0));
     bed.pass(Duration::from_secs(100), &[]);
-    assert_eq!(bed.said("worker.draining"), 2);
+    assert_eq!(bed.logged("worker.draining"), 2);
     bed.exit(2, Exit::Code(0));
     bed.pass(Duration::from_secs(1_000), &[]);
-    assert_eq!(bed.said("worker.draining"), 2, "the last one stays");
+    assert_eq!(bed.logged("worker.draining"), 2, "the last one stays");
 }
 
 #[test]
@@ -524,7 +524,7 @@ fn fixed_matches_need_no_list() {
     let mut bed = Bed::new(config);
     bed.pass(ms(500), &[]);
     assert_eq!(bed.pool.count().subscribing, 2);
-    assert_eq!(bed.said("list.followed"), 0);
+    assert_eq!(bed.logged("list.followed"), 0);
     assert_eq!(bed.pool.state(), DaemonState::Ready);
 }
 

@@ -85,7 +85,7 @@ pub struct MoveView {
     pub to: u16,
     /// Subscriptions that go with it.
     pub subscriptions: u32,
-    /// Nobody follows it meanwhile, since the feed suffers no second subscription.
+    /// Nobody follows it meanwhile, since the feed allows no second subscription.
     pub gap: bool,
 }
 
@@ -111,7 +111,7 @@ pub struct SpreadView {
     pub mean: f64,
 }
 
-/// How the daemon stands.
+/// The state of the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DaemonState {
@@ -190,7 +190,7 @@ pub struct FeedView {
     pub why: String,
 }
 
-/// How a feed stands.
+/// The health of a feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FeedState {

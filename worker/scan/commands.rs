@@ -71,7 +71,7 @@ impl Scanner {
             }
             ToWorker::Board => self.boarding.extend(fd),
             ToWorker::Bookmark => log::warn!("worker.second_bookmark"),
-            ToWorker::MayConnect => self.upstream.permit(Instant::now()),
+            ToWorker::PermitConnect => self.upstream.permit(Instant::now()),
             ToWorker::Details => self.tell_details(request),
             ToWorker::Ping => {
                 self.say(&FromWorker::Pong);

@@ -116,7 +116,7 @@ impl Greeting {
                 | ToWorker::Release { .. }
                 | ToWorker::Resync { .. }
                 | ToWorker::Audit { .. }
-                | ToWorker::MayConnect
+                | ToWorker::PermitConnect
                 | ToWorker::Ping
                 | ToWorker::LogFilter { .. }
                 | ToWorker::Details

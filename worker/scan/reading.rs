@@ -46,7 +46,7 @@ impl Scanner {
         match self.upstream.advance(self.poll.registry(), began) {
             Step::Nothing => {}
             Step::AsksLeave => {
-                self.say(&FromWorker::AsksToConnect);
+                self.say(&FromWorker::RequestConnect);
             }
             Step::Connected => {
                 self.say_connection(ConnectionState::Connecting, String::new(), None);

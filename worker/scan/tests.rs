@@ -165,8 +165,8 @@ impl Stage {
         }
         self.coordinator.read().unwrap();
         while let Some((message, _, _)) = self.coordinator.next().unwrap() {
-            if message == FromWorker::AsksToConnect {
-                self.coordinator.send(&ToWorker::MayConnect, 0).unwrap();
+            if message == FromWorker::RequestConnect {
+                self.coordinator.send(&ToWorker::PermitConnect, 0).unwrap();
                 self.coordinator.flush().unwrap();
             }
             self.heard.push(message);

@@ -69,7 +69,7 @@ pub enum ToWorker {
         id: MatchId,
     },
     /// A new connection may be tried now: the feed's budget has room for it.
-    MayConnect,
+    PermitConnect,
     /// This frame carries the channel of one more worker that this process is to run: it greets there as any other.
     Board,
     /// This frame carries the page in which the worker notes, by its epoch, what match it is at: it is read when the worker is gone.
@@ -147,7 +147,7 @@ pub enum FromWorker {
         finding: Finding,
     },
     /// A connection is due to be tried again: asks for leave, so that all workers of a feed keep to one budget.
-    AsksToConnect,
+    RequestConnect,
     /// The answer to `Ping`.
     Pong,
     /// The last message of a worker whose process goes on with others.

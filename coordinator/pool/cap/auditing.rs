@@ -1,7 +1,7 @@
 //! Audits in the pool: which connection is looked at, what the workers find, and what follows for the cap of the feed.
 //!
 //! What is thinned is live, so it is moved by a second seat, as ever. Where the server allows no second subscription such a move makes
-//! a gap, and nothing is audited. Whether a cap may be learned at all is said by the configuration, as in `learning`.
+//! a gap, and nothing is audited. Whether a cap may be learned at all is set by the configuration, as in `learning`.
 
 use super::audit::{Conclusion, Connection, Probed, Purpose, Summary};
 use super::learner::Sign;
@@ -85,7 +85,7 @@ impl Pool {
                 if let Some(cap) = restored {
                     let why =
                         "what was moved misses deltas where fewer are held, too; nothing more is audited";
-                    self.say_learned(feed, cap, why, out);
+                    self.log_learned(feed, cap, why, out);
                 }
             }
         }
@@ -96,7 +96,7 @@ impl Pool {
         let own = self.config.feed(feed).map_or(0, |plan| plan.own_subscriptions);
         let learned = self.feed_mut(feed).and_then(|feed| feed.cap.learner.thinned(granted, now));
         let Some(cap) = learned else { return };
-        self.say_learned(feed, cap, "matches of a connection lack deltas and others do not", out);
+        self.log_learned(feed, cap, "matches of a connection lack deltas and others do not", out);
         let fuller =
             self.children.slots.iter().filter(|slot| slot.feed == Some(feed) && slot.will_hold(own) > cap);
         let fuller: Vec<_> = fuller.map(|slot| (slot.id, slot.life.generation)).collect();
@@ -215,7 +215,7 @@ impl Pool {
 
     fn ask(&self, slot: SlotId, keys: impl IntoIterator<Item = MatchKey>, out: &mut Vec<Action>) {
         for key in keys {
-            self.tell_worker(slot, ToWorker::Audit { id: key.id }, out);
+            self.send_to_worker(slot, ToWorker::Audit { id: key.id }, out);
         }
     }
 }

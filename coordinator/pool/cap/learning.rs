@@ -128,18 +128,18 @@ impl Pool {
 
     fn take_away(&mut self, key: &MatchKey, slot: SlotId, out: &mut Vec<Action>) {
         if self.owner_slot(key) == Some(slot) {
-            self.unplace(key, ReleaseReason::Moved, out);
+            self.unassign(key, ReleaseReason::Moved, out);
         } else {
             self.drop_candidate(key, out);
         }
     }
 
     /// A match got its load: that may prove what was suspected of another connection.
-    pub(in crate::pool) fn note_load(&mut self, key: &MatchKey, slot: SlotId, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn on_load(&mut self, key: &MatchKey, slot: SlotId, out: &mut Vec<Action>) {
         let now = self.now;
         let Some(feed) = self.feed_mut(key.feed) else { return };
         if let Some(cap) = feed.cap.learner.loaded(key, slot, now) {
-            self.say_learned(
+            self.log_learned(
                 key.feed,
                 cap,
                 "matches that got no load on a connection got it on another",
@@ -149,7 +149,7 @@ impl Pool {
     }
 
     /// A connection was lost: with much asked and not all answered that is a sign.
-    pub(in crate::pool) fn note_loss(&mut self, slot: SlotId, lost: LostWith, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn on_loss(&mut self, slot: SlotId, lost: LostWith, out: &mut Vec<Action>) {
         let now = self.now;
         let Some(feed) = self.slot(slot).and_then(|slot| slot.feed).filter(|feed| self.learns(*feed)) else {
             return;
@@ -159,7 +159,7 @@ impl Pool {
         let refusal = Refusal { at: now, asked: lost.asked, granted: lost.loaded, quiet };
         let Some(state) = self.feed_mut(feed) else { return };
         if let Some(cap) = state.cap.learner.refused(slot, refusal, held) {
-            self.say_learned(feed, cap, "connections were lost as soon as more was asked", out);
+            self.log_learned(feed, cap, "connections were lost as soon as more was asked", out);
         }
         self.let_surplus_go(feed, out);
     }
@@ -172,7 +172,7 @@ impl Pool {
         whole.map(|slot| slot.report.loaded).max().unwrap_or(0)
     }
 
-    pub(in crate::pool) fn say_learned(
+    pub(in crate::pool) fn log_learned(
         &mut self,
         feed: FeedId,
         cap: u32,
@@ -221,7 +221,7 @@ impl Pool {
         keys
     }
 
-    /// Surplus that nobody follows is free to go at once; what is live gets a second seat first, see `homeless`.
+    /// Surplus that no worker follows is free to go at once; what is live gets a second seat first, see `homeless`.
     fn let_surplus_go(&mut self, feed: FeedId, out: &mut Vec<Action>) {
         if !self.may_be_above(feed) {
             return;
@@ -234,7 +234,7 @@ impl Pool {
                     Some(Assignment::Assigned { owner, .. }) if owner.has_load()
                 );
                 if !followed {
-                    self.unplace(&key, ReleaseReason::Moved, out);
+                    self.unassign(&key, ReleaseReason::Moved, out);
                 }
             }
         }

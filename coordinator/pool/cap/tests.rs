@@ -248,7 +248,7 @@ impl World {
         self.bed.give(Input::Worker { slot, generation, message });
     }
 
-    /// The recorder adopts every candidate that it was told of.
+    /// The recorder adopts every candidate that it knows of.
     fn adopt(&mut self) {
         let generation = self.bed.pool.children.services.recorder.life.generation;
         for key in self.bed.pool.catalog.matches.marked(Mark::Moving).clone() {
@@ -299,7 +299,7 @@ fn within_half_a_minute_all_is_live_and_no_more_is_asked_than_is_granted() {
         world.pass(ms(300_000));
         assert!(world.most <= GRANTED, "{manners:?}: {}", world.most);
         assert_eq!(world.live(), MATCHES, "{manners:?}");
-        assert!(world.bed.said("feed.cap_learned") >= 1);
+        assert!(world.bed.logged("feed.cap_learned") >= 1);
     }
 }
 
@@ -309,7 +309,7 @@ fn no_more_leaves_a_connection_than_is_above_what_it_is_granted() {
     world.pass(ms(60_000));
     assert_eq!(world.learned(), Some(37));
     // Six connections held 41 or 42.
-    assert_eq!(world.bed.said("match.moved"), 251 - 6 * 37);
+    assert_eq!(world.bed.logged("match.moved"), 251 - 6 * 37);
     assert_eq!(world.thinned(), 0);
 }
 
@@ -328,12 +328,12 @@ fn a_server_that_thins_nothing_teaches_nothing_and_is_asked_little() {
     let mut world = World::new(Manners::Thins, None);
     world.granted = 50;
     world.pass(ms(30_000));
-    let moved = world.bed.said("match.moving");
+    let moved = world.bed.logged("match.moving");
     world.pass(ms(600_000));
     assert_eq!((world.learned(), world.live()), (None, MATCHES));
-    assert_eq!((world.bed.said("match.moving"), moved), (0, 0));
+    assert_eq!((world.bed.logged("match.moving"), moved), (0, 0));
     assert!((1..=3).contains(&world.audits), "{} audits", world.audits);
-    assert_eq!(world.bed.said("feed.cap_suspected"), 0);
+    assert_eq!(world.bed.logged("feed.cap_suspected"), 0);
 }
 
 #[test]
@@ -341,7 +341,7 @@ fn loads_that_always_differ_from_deltas_are_no_sign() {
     let mut world = World::new(Manners::Unlike, None);
     world.pass(ms(600_000));
     assert_eq!((world.learned(), world.live()), (None, MATCHES));
-    assert_eq!(world.bed.said("match.moving"), 0, "there is nothing to compare with");
+    assert_eq!(world.bed.logged("match.moving"), 0, "there is nothing to compare with");
     assert!(world.audits <= 60, "{} audits: of one connection, once", world.audits);
 }
 
@@ -376,7 +376,7 @@ fn one_match_more_is_believed_only_when_it_gets_its_deltas() {
     assert_eq!(world.learned(), Some(37));
     world.pass(ms(1_000_000));
     assert_eq!((world.learned(), world.most), (Some(37), 38), "tried and not believed");
-    assert_eq!((world.bed.said("feed.cap_raised"), world.bed.said("feed.cap_tried")), (0, 1));
+    assert_eq!((world.bed.logged("feed.cap_raised"), world.bed.logged("feed.cap_tried")), (0, 1));
     world.granted = 39;
     world.pass(ms(3_600_000));
     assert_eq!((world.learned(), world.most, world.live()), (Some(39), 40, MATCHES));
@@ -393,8 +393,8 @@ fn a_match_that_misses_deltas_below_the_cap_teaches_nothing() {
     let found = FromWorker::Audited { id: "m100".into(), epoch, finding: Finding::Missed { nodes } };
     world.say(slot, found);
     world.pass(ms(300_000));
-    assert_eq!((world.learned(), world.bed.said("feed.cap_suspected")), (None, 0));
-    assert_eq!(world.bed.said("match.moving"), 0);
+    assert_eq!((world.learned(), world.bed.logged("feed.cap_suspected")), (None, 0));
+    assert_eq!(world.bed.logged("match.moving"), 0);
     assert_eq!(world.audits, before, "it is counted");
     let view = world.bed.pool.status(Surroundings::default()).feeds[0].clone();
     assert_eq!((view.audits, view.audits_missed), (world.audits as u64 + 1, 1));
@@ -429,7 +429,7 @@ fn a_page_without_content_is_no_cap() {
     world.pass(ms(60_000));
     assert_eq!(world.learned(), None);
     assert_eq!(world.live(), MATCHES - 1);
-    assert!(world.bed.said("feed.cap_suspected") <= 1, "it was tried elsewhere once");
+    assert!(world.bed.logged("feed.cap_suspected") <= 1, "it was tried elsewhere once");
 }
 
 #[test]
@@ -454,10 +454,10 @@ fn a_surplus_that_misses_deltas_where_fewer_are_held_takes_the_cap_back_and_ends
     world.untrue = world.lines.values().next().unwrap().asked.iter().rev().take(2).cloned().collect();
     world.pass(ms(30_000));
     let audits = world.audits;
-    assert_eq!((world.learned(), world.bed.said("feed.cap_learned")), (None, 2), "learned and taken back");
-    assert_eq!(world.bed.said("match.moved"), 251 - 6 * 40, "no more than that");
+    assert_eq!((world.learned(), world.bed.logged("feed.cap_learned")), (None, 2), "learned and taken back");
+    assert_eq!(world.bed.logged("match.moved"), 251 - 6 * 40, "no more than that");
     world.pass(ms(600_000));
     assert_eq!((world.learned(), world.live()), (None, MATCHES));
     assert!(world.audits - audits <= MATCHES, "{} audits more", world.audits - audits);
-    assert_eq!(world.bed.said("feed.cap_learned"), 2);
+    assert_eq!(world.bed.logged("feed.cap_learned"), 2);
 }

@@ -2,7 +2,7 @@
 
 use crate::pool::catalog::ended::{EndedMatch, Releasing};
 use crate::pool::catalog::filter;
-use crate::pool::catalog::list::ListStep;
+use crate::pool::catalog::list::ListEvent;
 use crate::pool::catalog::matches::{Assignment, Delisted, Match, Need};
 use crate::pool::catalog::table::Mark;
 use crate::pool::children::slot::Pulse;
@@ -20,7 +20,7 @@ use touchline_common::model::{FeedId, Generation, Listing, MatchId, MatchKey, Sl
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 impl Pool {
-    pub(in crate::pool) fn list_changes(
+    pub(in crate::pool) fn on_list_changes(
         &mut self,
         feed: FeedId,
         from: (SlotId, Generation),
@@ -35,7 +35,7 @@ impl Pool {
         }
         let mut steps = Vec::new();
         state.list.apply(changes, now, &config.timing, &mut steps);
-        self.take_steps(feed, steps, out);
+        self.on_list_events(feed, steps, out);
     }
 
     pub(in crate::pool) fn tick_lists(&mut self, out: &mut Vec<Action>) {
@@ -45,14 +45,14 @@ impl Pool {
             let Some(state) = feeds.get_mut(usize::from(feed.0)) else { continue };
             let mut steps = Vec::new();
             state.list.tick(now, &config.timing, &mut steps);
-            self.take_steps(feed, steps, out);
+            self.on_list_events(feed, steps, out);
         }
     }
 
     /// Gives each list to a worker, if nobody or a leaving one has it. Before matches, since those hang on it.
     pub(in crate::pool) fn follow_lists(&mut self, out: &mut Vec<Action>) {
         for feed in self.feed_ids() {
-            if !self.has_list(feed) || !self.list_needs_place(feed) {
+            if !self.has_list(feed) || !self.list_needs_worker(feed) {
                 continue;
             }
             let offers = self.offers(feed, None);
@@ -64,7 +64,7 @@ impl Pool {
             if let Some((former, generation)) = former {
                 self.release_list(feed, former, generation, out);
             }
-            self.tell_worker(slot, ToWorker::FollowList, out);
+            self.send_to_worker(slot, ToWorker::FollowList, out);
             out.push(Action::Notice(Notice::ListFollowed { feed, worker: slot }));
         }
     }
@@ -76,12 +76,12 @@ impl Pool {
         }
         if let Some(place) = self.slot_mut(slot).filter(|slot| slot.is(generation)) {
             place.let_go(1);
-            self.tell_worker(slot, ToWorker::UnfollowList, out);
+            self.send_to_worker(slot, ToWorker::UnfollowList, out);
         }
     }
 
-    /// Nobody has it, or one that gives everything away: since it leaves, or is silent where a second subscription is suffered.
-    pub(in crate::pool) fn list_needs_place(&self, feed: FeedId) -> bool {
+    /// No worker has it, or one that gives everything away: since it leaves, or is silent where a second subscription is allowed.
+    pub(in crate::pool) fn list_needs_worker(&self, feed: FeedId) -> bool {
         match self.feed(feed).and_then(|feed| feed.holder) {
             None => self.has_list(feed),
             Some((slot, _)) => self.slot(slot).is_some_and(|slot| {
@@ -92,22 +92,22 @@ impl Pool {
         }
     }
 
-    fn take_steps(&mut self, feed: FeedId, steps: Vec<ListStep>, out: &mut Vec<Action>) {
+    fn on_list_events(&mut self, feed: FeedId, steps: Vec<ListEvent>, out: &mut Vec<Action>) {
         for step in steps {
             match step {
-                ListStep::Appeared(id, listing) | ListStep::Changed(id, listing) => {
+                ListEvent::Appeared(id, listing) | ListEvent::Changed(id, listing) => {
                     self.listed(&MatchKey { feed, id }, listing, out);
                 }
-                ListStep::Gone(id) => self.delist(&MatchKey { feed, id }, out),
-                ListStep::Loaded => self.list_loaded(feed, out),
-                ListStep::Confirm { gone, of } => {
+                ListEvent::Gone(id) => self.delist(&MatchKey { feed, id }, out),
+                ListEvent::Loaded => self.list_loaded(feed, out),
+                ListEvent::Confirm { gone, of } => {
                     out.push(Action::Notice(Notice::ListSuspect { feed, gone, of }));
                     if let Some((slot, _)) = self.feed(feed).and_then(|feed| feed.holder) {
                         // The list is held already: the command is counted, no subscription is.
                         if let Some(place) = self.slot_mut(slot) {
                             place.asked(0);
                         }
-                        self.tell_worker(slot, ToWorker::FollowList, out);
+                        self.send_to_worker(slot, ToWorker::FollowList, out);
                     }
                 }
             }
@@ -122,16 +122,16 @@ impl Pool {
         }
         let matches = state.list.len();
         let hints = std::mem::take(&mut state.hints);
-        self.suspect_ended(hints.into_keys().map(|id| MatchKey { feed, id }));
+        self.check_orphans(hints.into_keys().map(|id| MatchKey { feed, id }));
         self.placement.due = true;
         // A server may send its list as often as it likes.
         let (now, again) = (self.now, self.config.timing.summary_every);
         let Some(state) = self.feed_mut(feed) else { return };
-        let said = state.told_list.is_some_and(|(of, held, at)| {
+        let said = state.logged_list.is_some_and(|(of, held, at)| {
             (of, held) == (matches, followed) && now.saturating_sub(at) < again
         });
         if !said {
-            state.told_list = Some((matches, followed, now));
+            state.logged_list = Some((matches, followed, now));
             out.push(Action::Notice(Notice::ListLoaded { feed, matches, followed }));
         }
     }
@@ -196,7 +196,7 @@ impl Pool {
             self.enqueue(key);
         }
         for slot in seats {
-            self.tell_worker(slot, ToWorker::Listed { id: key.id.clone(), listing: listing.clone() }, out);
+            self.send_to_worker(slot, ToWorker::Listed { id: key.id.clone(), listing: listing.clone() }, out);
         }
     }
 
@@ -269,7 +269,7 @@ impl Pool {
         let Some(place) = self.slot_mut(slot) else { return };
         if place.session.details_asked.is_none_or(|at| now >= at + ASK_AGAIN) {
             place.session.details_asked = Some(now);
-            self.tell_worker(slot, ToWorker::Details, out);
+            self.send_to_worker(slot, ToWorker::Details, out);
         }
     }
 
@@ -288,15 +288,15 @@ impl Pool {
         out.push(Action::Notice(Notice::Ended { key: key.clone(), why }));
         match releasing {
             Some(releasing) => self.catalog.ended.releasing.push(releasing),
-            None if a_match.recorder.has_ledger => self.tell_ended(key.clone(), out),
+            None if a_match.recorder.has_ledger => self.report_ended(key.clone(), out),
             None if a_match.recorder.knows_listing => {
-                self.tell_recorder(ToRecorder::Waiting { key: key.clone(), listing: None }, out);
+                self.send_to_recorder(ToRecorder::Waiting { key: key.clone(), listing: None }, out);
             }
             None => {}
         }
     }
 
-    /// Tells the recorder of ends that their workers have seen, or whose workers are gone.
+    /// Reports to the recorder of ends that their workers have seen, or whose workers are gone.
     pub(in crate::pool) fn finish_endings(&mut self, out: &mut Vec<Action>) {
         let mut at = 0;
         while let Some(of) = self.catalog.ended.releasing.get(at) {
@@ -307,7 +307,7 @@ impl Pool {
                 at += 1;
             } else {
                 let released = self.catalog.ended.releasing.swap_remove(at);
-                self.tell_ended(released.key, out);
+                self.report_ended(released.key, out);
             }
         }
     }

@@ -17,7 +17,7 @@ const BELIEVED: usize = 5;
 
 /// What follows from a change of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::pool) enum ListStep {
+pub(in crate::pool) enum ListEvent {
     /// A match is in the list now.
     Appeared(MatchId, Listing),
     /// The list knows something else of it.
@@ -82,7 +82,7 @@ impl MatchList {
         changes: Vec<ListChange>,
         now: Duration,
         timing: &Timing,
-        out: &mut Vec<ListStep>,
+        out: &mut Vec<ListEvent>,
     ) {
         for change in changes {
             match change {
@@ -107,7 +107,7 @@ impl MatchList {
     }
 
     /// Looks at what was deleted a while ago.
-    pub(in crate::pool) fn tick(&mut self, now: Duration, timing: &Timing, out: &mut Vec<ListStep>) {
+    pub(in crate::pool) fn tick(&mut self, now: Duration, timing: &Timing, out: &mut Vec<ListEvent>) {
         if self.deleted.is_empty() || !self.followed {
             return;
         }
@@ -139,7 +139,7 @@ impl MatchList {
         self.followed = false;
     }
 
-    fn present(&mut self, id: MatchId, listing: Listing, out: &mut Vec<ListStep>) {
+    fn present(&mut self, id: MatchId, listing: Listing, out: &mut Vec<ListEvent>) {
         if let Some(load) = &mut self.load {
             load.seen.insert(id.clone());
         }
@@ -149,17 +149,17 @@ impl MatchList {
             Some(known) if *known == listing => {}
             Some(known) => {
                 known.clone_from(&listing);
-                out.push(ListStep::Changed(id, listing));
+                out.push(ListEvent::Changed(id, listing));
             }
             None if full => self.refused += 1,
             None => {
                 self.known.insert(id.clone(), listing.clone());
-                out.push(ListStep::Appeared(id, listing));
+                out.push(ListEvent::Appeared(id, listing));
             }
         }
     }
 
-    fn loaded(&mut self, now: Duration, out: &mut Vec<ListStep>) {
+    fn loaded(&mut self, now: Duration, out: &mut Vec<ListEvent>) {
         let Some(load) = self.load.take() else { return };
         self.followed = true;
         self.loads += 1;
@@ -175,18 +175,18 @@ impl MatchList {
         if load.confirms {
             self.confirm = Confirm::NotNeeded;
         }
-        out.push(ListStep::Loaded);
+        out.push(ListEvent::Loaded);
     }
 
-    fn believe(&mut self, id: MatchId, out: &mut Vec<ListStep>) {
+    fn believe(&mut self, id: MatchId, out: &mut Vec<ListEvent>) {
         self.deleted.remove(&id);
         if self.known.remove(&id).is_some() {
-            out.push(ListStep::Gone(id));
+            out.push(ListEvent::Gone(id));
         }
     }
 
     /// Asks for a second load while too much is deleted.
-    fn doubt(&mut self, now: Duration, timing: &Timing, out: &mut Vec<ListStep>) {
+    fn doubt(&mut self, now: Duration, timing: &Timing, out: &mut Vec<ListEvent>) {
         let (gone, of) = (self.deleted.len(), self.known.len());
         if gone <= BELIEVED || gone * 2 <= of {
             self.confirm = Confirm::NotNeeded;
@@ -199,7 +199,7 @@ impl MatchList {
             Confirm::Asked(at) if now < at + timing.list_confirm => {}
             Confirm::NotNeeded | Confirm::Asked(_) => {
                 self.confirm = Confirm::Asked(now);
-                out.push(ListStep::Confirm { gone, of });
+                out.push(ListEvent::Confirm { gone, of });
             }
         }
     }

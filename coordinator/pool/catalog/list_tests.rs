@@ -28,12 +28,12 @@ fn load(of: impl IntoIterator<Item = usize>) -> Vec<ListChange> {
 struct Bed(MatchList);
 
 impl Bed {
-    fn at(&mut self, now: Duration, changes: Vec<ListChange>) -> Vec<ListStep> {
+    fn at(&mut self, now: Duration, changes: Vec<ListChange>) -> Vec<ListEvent> {
         let mut out = Vec::new();
         self.0.apply(changes, now, &Timing::default(), &mut out);
         out
     }
-    fn tick(&mut self, now: Duration) -> Vec<ListStep> {
+    fn tick(&mut self, now: Duration) -> Vec<ListEvent> {
         let mut out = Vec::new();
         self.0.tick(now, &Timing::default(), &mut out);
         out
@@ -50,7 +50,7 @@ fn a_deletion_counts_after_five_seconds() {
     let mut bed = Bed::of(20);
     assert_eq!(bed.at(s(1), vec![gone(3)]), vec![]);
     assert_eq!(bed.tick(s(5)), vec![]);
-    assert_eq!(bed.tick(s(6)), vec![ListStep::Gone(id(3))]);
+    assert_eq!(bed.tick(s(6)), vec![ListEvent::Gone(id(3))]);
     assert_eq!(bed.tick(s(60)), vec![]);
 }
 
@@ -65,10 +65,10 @@ fn a_delete_and_insert_within_five_seconds_is_a_move() {
 #[test]
 fn a_short_load_is_confirmed_by_a_second_one() {
     let mut bed = Bed::of(20);
-    assert_eq!(bed.at(s(1), load(0..9)), vec![ListStep::Loaded, ListStep::Confirm { gone: 11, of: 20 }]);
+    assert_eq!(bed.at(s(1), load(0..9)), vec![ListEvent::Loaded, ListEvent::Confirm { gone: 11, of: 20 }]);
     assert_eq!(bed.tick(s(20)), vec![], "nothing counts until then");
     let second = bed.at(s(21), load(0..9));
-    assert_eq!(second.iter().filter(|step| matches!(step, ListStep::Gone(_))).count(), 11);
+    assert_eq!(second.iter().filter(|step| matches!(step, ListEvent::Gone(_))).count(), 11);
     assert_eq!(bed.0.len(), 9);
 }
 
@@ -76,7 +76,7 @@ fn a_short_load_is_confirmed_by_a_second_one() {
 fn a_second_load_may_deny_it() {
     let mut bed = Bed::of(20);
     bed.at(s(1), load(0..2));
-    assert_eq!(bed.at(s(2), load(0..20)), vec![ListStep::Loaded]);
+    assert_eq!(bed.at(s(2), load(0..20)), vec![ListEvent::Loaded]);
     assert_eq!(bed.tick(s(60)), vec![]);
     assert_eq!(bed.0.len(), 20);
 }
@@ -89,14 +89,14 @@ fn a_flood_of_deletions_by_deltas_is_confirmed_however_it_is_cut() {
         asked += bed
             .at(s(1), vec![gone(n)])
             .iter()
-            .filter(|step| matches!(step, ListStep::Confirm { .. }))
+            .filter(|step| matches!(step, ListEvent::Confirm { .. }))
             .count();
     }
     assert_eq!(asked, 1);
     assert_eq!(bed.tick(s(10)), vec![]);
-    assert_eq!(bed.tick(s(31)), vec![ListStep::Confirm { gone: 15, of: 20 }], "asked again after 30 s");
+    assert_eq!(bed.tick(s(31)), vec![ListEvent::Confirm { gone: 15, of: 20 }], "asked again after 30 s");
     let second = bed.at(s(32), load(15..20));
-    assert_eq!(second.iter().filter(|step| matches!(step, ListStep::Gone(_))).count(), 15);
+    assert_eq!(second.iter().filter(|step| matches!(step, ListEvent::Gone(_))).count(), 15);
 }
 
 #[test]
@@ -116,15 +116,15 @@ fn a_gap_and_a_torn_load_delete_nothing() {
     bed.at(s(2), vec![ListChange::LoadBegin, present(0), ListChange::Lost]);
     assert_eq!(bed.tick(s(100)), vec![]);
     bed.at(s(101), load((0..20).filter(|n| *n != 3)));
-    assert_eq!(bed.tick(s(106)), vec![ListStep::Gone(id(3))], "the next load decides");
+    assert_eq!(bed.tick(s(106)), vec![ListEvent::Gone(id(3))], "the next load decides");
 }
 
 #[test]
-fn what_changed_is_told_once() {
+fn what_changed_is_reported_once() {
     let mut bed = Bed::of(1);
     let listing = Listing { in_play: true, ..Listing::default() };
     let change = ListChange::Present { id: id(0), listing: listing.clone() };
-    assert_eq!(bed.at(s(1), vec![change.clone()]), vec![ListStep::Changed(id(0), listing)]);
+    assert_eq!(bed.at(s(1), vec![change.clone()]), vec![ListEvent::Changed(id(0), listing)]);
     assert_eq!(bed.at(s(1), vec![change]), vec![]);
 }
 
@@ -147,10 +147,10 @@ proptest! {
             };
             for step in steps {
                 match step {
-                    ListStep::Appeared(id, _) => prop_assert!(model.insert(id)),
-                    ListStep::Changed(id, _) => prop_assert!(model.contains(&id)),
-                    ListStep::Gone(id) => prop_assert!(model.remove(&id)),
-                    ListStep::Loaded | ListStep::Confirm { .. } => {}
+                    ListEvent::Appeared(id, _) => prop_assert!(model.insert(id)),
+                    ListEvent::Changed(id, _) => prop_assert!(model.contains(&id)),
+                    ListEvent::Gone(id) => prop_assert!(model.remove(&id)),
+                    ListEvent::Loaded | ListEvent::Confirm { .. } => {}
                 }
             }
             prop_assert!(bed.0.known.keys().eq(model.iter()));

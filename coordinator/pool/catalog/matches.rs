@@ -30,7 +30,7 @@ pub(in crate::pool) struct Match {
 pub(in crate::pool) struct Recorded {
     /// It has what there is to know of the match while no worker follows it.
     pub(in crate::pool) reported: bool,
-    /// It was sent what the list knows, and must be told if that ends.
+    /// It was sent what the list knows, and must be sent if that ends.
     pub(in crate::pool) knows_listing: bool,
     /// It was assigned at some time, so that the recorder has a ledger of it.
     pub(in crate::pool) has_ledger: bool,
@@ -227,7 +227,7 @@ impl Seat {
     }
 }
 
-/// A worker that was told to let a match go, and by which of its commands.
+/// A worker that was asked to let a match go, and by which of its commands.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pool) struct Holder {
     pub(in crate::pool) slot: SlotId,
@@ -235,7 +235,7 @@ pub(in crate::pool) struct Holder {
     pub(in crate::pool) command: u64,
 }
 
-/// Whether the recorder was told that the seat's epoch is to own the match.
+/// Whether the recorder was sent that the seat's epoch is to own the match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pool) enum Switch {
     NotSent,

@@ -1,6 +1,6 @@
-//! Matches that the store holds for alive and nobody follows: they ended while the coordinator, or the recorder, was away.
+//! Matches that the store holds for alive and no worker follows: they ended while the coordinator, or the recorder, was away.
 //!
-//! One is told to have ended once the list, followed and whole, has lacked it for `end_linger` and lacks it in a fresh load
+//! One is asked to have ended once the list, followed and whole, has lacked it for `end_linger` and lacks it in a fresh load
 //! after that: a torn first load ends nothing. Where matches are fixed, what is not among them is over at once.
 
 use super::Catalog;
@@ -22,7 +22,7 @@ pub(in crate::pool) enum Doubt {
 
 impl Pool {
     /// The recorder holds these, or the last run did.
-    pub(in crate::pool) fn suspect_ended(&mut self, keys: impl IntoIterator<Item = MatchKey>) {
+    pub(in crate::pool) fn check_orphans(&mut self, keys: impl IntoIterator<Item = MatchKey>) {
         for key in keys {
             if !self.catalog.matches.contains(&key) {
                 self.catalog.orphans.entry(key).or_insert(Doubt::Unlisted);
@@ -63,11 +63,11 @@ impl Pool {
             if let Some(place) = self.slot_mut(slot) {
                 place.asked(0);
             }
-            self.tell_worker(slot, ToWorker::FollowList, out);
+            self.send_to_worker(slot, ToWorker::FollowList, out);
         }
         for key in over {
             self.catalog.orphans.remove(&key);
-            self.tell_ended(key, out);
+            self.report_ended(key, out);
         }
     }
 }

@@ -44,7 +44,7 @@ pub struct DeathView {
     /// The id of the match that a worker was at, as it noted it itself; `null` if it was at none.
     #[serde(rename = "match")]
     pub at_match: Option<String>,
-    /// What it did when it was last heard of.
+    /// What it did when it was last reported.
     pub last_activity: String,
     /// The most memory it ever held. Linux counts the coordinator's own at the fork in: at least that.
     pub peak_rss_bytes: Option<u64>,
@@ -62,7 +62,7 @@ pub(in crate::pool) struct Deaths {
 #[derive(Debug)]
 struct Death {
     at: Duration,
-    /// All but `at`, which the wall clock gives when somebody asks.
+    /// All but `at`, which the wall clock gives when asked.
     view: DeathView,
 }
 
@@ -180,11 +180,13 @@ impl Pool {
             Child::RECORDER => {
                 let (stats, ago) = (
                     &self.children.recorder.stats,
-                    self.now.saturating_sub(self.children.services.recorder.process.heard_at),
+                    self.now.saturating_sub(self.children.services.recorder.process.reported_at),
                 );
                 let (queue, documents, events) = (stats.queue, stats.documents, stats.events);
                 let ago = millis(ago);
-                format!("{state}, {documents} documents, {events} events, {queue} queued, told {ago} ms ago")
+                format!(
+                    "{state}, {documents} documents, {events} events, {queue} queued, reported {ago} ms ago"
+                )
             }
             Child::Worker(slot) => {
                 let Some(slot) = self.slot(slot) else { return state.to_owned() };
@@ -194,9 +196,9 @@ impl Pool {
                     touchline_common::ipc::messages::worker::ConnectionState::Connecting => "connecting",
                     touchline_common::ipc::messages::worker::ConnectionState::Up => "up",
                 };
-                let ago = millis(self.now.saturating_sub(slot.process.heard_at));
+                let ago = millis(self.now.saturating_sub(slot.process.reported_at));
                 format!(
-                    "{state}, connection {link}, {} matches, busy {:.2}, {:.0} diffs/s, turn {}, told {ago} ms ago",
+                    "{state}, connection {link}, {} matches, busy {:.2}, {:.0} diffs/s, turn {}, reported {ago} ms ago",
                     report.matches, report.busy, report.diffs_per_s, report.turns
                 )
             }

@@ -9,9 +9,9 @@ fn fill(bed: &mut Bed, count: usize) -> Vec<String> {
     ids
 }
 
-fn recorder_told(bed: &Bed, wanted: impl Fn(&ToRecorder) -> bool) -> usize {
-    let told = |action: &&Action| matches!(action, Action::ToRecorder { message, .. } if wanted(message));
-    bed.log.iter().filter(told).count()
+fn sent_to_recorder(bed: &Bed, wanted: impl Fn(&ToRecorder) -> bool) -> usize {
+    let sent = |action: &&Action| matches!(action, Action::ToRecorder { message, .. } if wanted(message));
+    bed.log.iter().filter(sent).count()
 }
 
 #[test]
@@ -23,9 +23,9 @@ fn a_silent_workers_list_is_followed_elsewhere_and_let_go_when_it_is_back() {
     bed.pass(ms(2_500), &[holder.0]);
     let (now, _) = bed.pool.feeds[0].holder.unwrap();
     assert_ne!(now, holder);
-    assert_eq!(bed.said("list.followed"), 1);
-    assert!(bed.told(now.0).contains(&&ToWorker::FollowList));
-    assert_eq!(bed.told(holder.0).iter().filter(|told| ***told == ToWorker::UnfollowList).count(), 1);
+    assert_eq!(bed.logged("list.followed"), 1);
+    assert!(bed.sent_to(now.0).contains(&&ToWorker::FollowList));
+    assert_eq!(bed.sent_to(holder.0).iter().filter(|sent| ***sent == ToWorker::UnfollowList).count(), 1);
     // What the former holder still says is not believed, and the gap of the list ends nothing.
     let torn = vec![ListChange::LoadBegin, ListChange::LoadEnd];
     bed.give(Input::Worker { slot: holder, generation, message: FromWorker::List(torn) });
@@ -35,7 +35,7 @@ fn a_silent_workers_list_is_followed_elsewhere_and_let_go_when_it_is_back() {
 }
 
 #[test]
-fn the_recorder_is_told_of_a_silence_and_of_its_end() {
+fn the_recorder_learns_of_a_silence_and_of_its_end() {
     let mut bed = Bed::new(config(8));
     fill(&mut bed, 6);
     bed.log.clear();
@@ -43,15 +43,15 @@ fn the_recorder_is_told_of_a_silence_and_of_its_end() {
     let silent = |message: &ToRecorder| {
         matches!(message, ToRecorder::Silent { slot: SlotId(2), ms: 2_000..=2_250, .. })
     };
-    assert_eq!(recorder_told(&bed, silent), 1);
+    assert_eq!(sent_to_recorder(&bed, silent), 1);
     let (child, generation) = (Child::RECORDER, bed.pool.children.services.recorder.life.generation);
     bed.give(Input::Exited { child, generation, exit: KILLED, usage: None, at: Work::None });
     bed.pass(ms(1_500), &[2]);
     let silent = |message: &ToRecorder| matches!(message, ToRecorder::Silent { slot: SlotId(2), .. });
-    assert_eq!(recorder_told(&bed, silent), 2, "a recorder that starts anew does not know");
+    assert_eq!(sent_to_recorder(&bed, silent), 2, "a recorder that starts anew does not know");
     bed.pass(ms(500), &[]);
     let back = |message: &ToRecorder| matches!(message, ToRecorder::Back { slot: SlotId(2), .. });
-    assert_eq!(recorder_told(&bed, back), 1);
+    assert_eq!(sent_to_recorder(&bed, back), 1);
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn a_full_pool_starts_another_worker_at_once_when_one_that_worked_dies() {
     assert!(lost > 0 && workers == 3);
     bed.log.clear();
     bed.exit(2, KILLED);
-    assert_eq!(bed.said("worker.spawned"), 1, "in the same step, in another slot");
+    assert_eq!(bed.logged("worker.spawned"), 1, "in the same step, in another slot");
     assert_eq!(bed.pool.count().waiting, 0);
 }
 
@@ -76,9 +76,9 @@ fn a_worker_that_dies_of_its_start_is_waited_for() {
     let young = bed.seen.keys().map(|slot| slot.0).max().filter(|slot| *slot > 3).unwrap_or(young);
     bed.log.clear();
     bed.exit(young, KILLED);
-    assert_eq!(bed.said("worker.spawned"), 0, "it lived for no time at all");
+    assert_eq!(bed.logged("worker.spawned"), 0, "it lived for no time at all");
     bed.pass(ms(1_500), &[]);
-    assert_eq!((bed.said("worker.spawned"), bed.pool.count().waiting), (1, 0));
+    assert_eq!((bed.logged("worker.spawned"), bed.pool.count().waiting), (1, 0));
 }
 
 #[test]
@@ -89,18 +89,18 @@ fn what_the_store_holds_and_the_list_lacks_has_ended_but_only_after_a_second_loa
     bed.give(Input::Recorder { generation, message: held });
     bed.pass(ms(15_000), &[]);
     bed.load_list(&["a", "b"]);
-    let ended = |bed: &Bed| recorder_told(bed, |message| matches!(message, ToRecorder::Ended { .. }));
+    let ended = |bed: &Bed| sent_to_recorder(bed, |message| matches!(message, ToRecorder::Ended { .. }));
     bed.pass(ms(5_000), &[]);
     bed.list(vec![ListChange::Present { id: "late".into(), listing: Listing::default() }]);
     bed.log.clear();
     bed.pass(ms(6_000), &[]);
     assert_eq!(ended(&bed), 0, "one load may be torn");
     let (holder, _) = bed.pool.feeds[0].holder.unwrap();
-    assert_eq!(bed.told(holder.0).iter().filter(|told| ***told == ToWorker::FollowList).count(), 1);
+    assert_eq!(bed.sent_to(holder.0).iter().filter(|sent| ***sent == ToWorker::FollowList).count(), 1);
     bed.load_list(&["a", "b", "late"]);
     bed.pass(ms(500), &[]);
     assert_eq!(ended(&bed), 1);
-    assert_eq!(recorder_told(&bed, |message| *message == ToRecorder::Ended { key: key("gone") }), 1);
+    assert_eq!(sent_to_recorder(&bed, |message| *message == ToRecorder::Ended { key: key("gone") }), 1);
 }
 
 /// Six matches, and one of them that is live at worker 2.
@@ -119,7 +119,7 @@ fn a_silent_workers_matches_get_candidates_and_the_recorder_decides() {
     let (_, old) = bed.owner(id);
     bed.log.clear();
     bed.pass(ms(2_500), &[2]);
-    assert_eq!(bed.said("worker.silent"), 1);
+    assert_eq!(bed.logged("worker.silent"), 1);
     assert_eq!(bed.owner(id), (2, old), "nothing has changed yet");
     assert_eq!(bed.switches(), []);
     bed.live(id);
@@ -128,7 +128,7 @@ fn a_silent_workers_matches_get_candidates_and_the_recorder_decides() {
     let message = FromRecorder::Switched { key: key(id), epoch: Epoch(epoch) };
     bed.give(Input::Recorder { generation, message });
     assert_ne!(bed.owner(id).0, 2);
-    assert!(bed.told(2).iter().any(|message| matches!(
+    assert!(bed.sent_to(2).iter().any(|message| matches!(
         message,
         ToWorker::Release { epoch, why: ReleaseReason::Moved, .. } if epoch.0 == old
     )));
@@ -176,7 +176,7 @@ fn workers_that_share_a_process_fall_silent_together() {
     bed.log.clear();
     bed.pass(ms(750), &[2]);
     bed.pass(ms(1_500), &[2, other]);
-    assert_eq!(bed.said("worker.silent"), 2);
+    assert_eq!(bed.logged("worker.silent"), 2);
     assert!(![2, other].contains(&newest_seat(&bed, id)), "not to one that stands still, too");
 }
 
@@ -189,11 +189,11 @@ fn a_coordinator_that_was_late_judges_nobody() {
     bed.log.clear();
     bed.now += Duration::from_secs(30);
     bed.give(Input::Tick);
-    assert_eq!(bed.said("pool.late"), 1);
-    assert_eq!(bed.said("worker.silent") + bed.said("worker.kill") + bed.said("recorder.kill"), 0);
+    assert_eq!(bed.logged("pool.late"), 1);
+    assert_eq!(bed.logged("worker.silent") + bed.logged("worker.kill") + bed.logged("recorder.kill"), 0);
     assert_eq!(bed.pool.count().ended, 0, "the insert that makes it a move may wait to be read");
     bed.pass(ms(3_000), &[1]);
-    assert_eq!(bed.said("worker.silent"), 1, "from now on it counts");
+    assert_eq!(bed.logged("worker.silent"), 1, "from now on it counts");
 }
 
 #[test]
@@ -208,20 +208,20 @@ fn connections_that_broke_at_once_come_back_within_the_budget() {
         bed.seen.iter().map(|(slot, (generation, _))| (*slot, *generation)).collect();
     assert!(slots.len() >= 6, "{slots:?}");
     bed.log.clear();
-    let told = |bed: &Bed| {
+    let sent = |bed: &Bed| {
         let leave =
-            |action: &&Action| matches!(action, Action::ToWorker { message: ToWorker::MayConnect, .. });
+            |action: &&Action| matches!(action, Action::ToWorker { message: ToWorker::PermitConnect, .. });
         bed.log.iter().filter(leave).count()
     };
     let last = [slots.last().copied().unwrap(); 2];
     for (slot, generation) in slots.iter().copied().chain(last) {
-        bed.give(Input::Worker { slot, generation, message: FromWorker::AsksToConnect });
+        bed.give(Input::Worker { slot, generation, message: FromWorker::RequestConnect });
     }
-    assert_eq!(told(&bed), 2, "what the budget has at the moment");
+    assert_eq!(sent(&bed), 2, "what the budget has at the moment");
     bed.pass(ms(1_000), &[]);
-    assert_eq!(told(&bed), 4);
+    assert_eq!(sent(&bed), 4);
     bed.pass(ms(3_000), &[]);
-    assert_eq!(told(&bed), slots.len(), "each once, however often it asked");
+    assert_eq!(sent(&bed), slots.len(), "each once, however often it asked");
 }
 
 #[test]

@@ -64,7 +64,7 @@ pub(in crate::pool) enum Event {
     Stop { deadline: Duration },
     /// It must go now: first this signal, SIGKILL later.
     Condemn { signal: Signal },
-    /// It said that it leaves on its own account.
+    /// It announced that it leaves on its own account.
     Announced,
     /// It speaks no version of ours: another start would not change that.
     Refused,
@@ -94,7 +94,7 @@ pub(in crate::pool) enum Outcome {
 pub(in crate::pool) enum Departure {
     /// It was asked to.
     Asked,
-    /// It said so before: no crash.
+    /// It announced so before: no crash.
     Left,
     /// Unasked. `suspicious`: something that it worked on may have done that.
     Died { suspicious: bool },

@@ -93,7 +93,7 @@ impl Children {
         life.advance(event, now, timing, jitter)
     }
 
-    /// The coordinator was late by this much: that time judges nobody.
+    /// The coordinator was late by this much: that time is not counted against any child.
     pub(super) fn forgive(&mut self, late: Duration, now: Duration) {
         for slot in &mut self.slots {
             slot.life.forgive(late);

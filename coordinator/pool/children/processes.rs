@@ -169,7 +169,7 @@ impl Pool {
         let mut hung = Vec::new();
         let mut unconnected = Vec::new();
         for slot in self.children.slots.iter().filter(|slot| slot.life.works() || slot.life.is_stopping()) {
-            let silent = self.now.saturating_sub(slot.process.heard_at);
+            let silent = self.now.saturating_sub(slot.process.reported_at);
             if silent >= self.config.timing.hung_after {
                 // One that is to leave and hangs is not waited for until its deadline.
                 hung.push((slot.id, millis(silent)));
@@ -183,7 +183,7 @@ impl Pool {
             }
         }
         for slot in self.fall_silent(out) {
-            self.tell_silent(slot, out);
+            self.report_silent(slot, out);
             self.drop_candidates_at(slot, out);
         }
         for (slot, silent_ms) in hung {
@@ -200,7 +200,7 @@ impl Pool {
     fn fall_silent(&mut self, out: &mut Vec<Action>) -> Vec<SlotId> {
         let (now, timing) = (self.now, &self.config.timing);
         let is_silent_for = |slot: &Slot, time: Duration| {
-            let silent = now.saturating_sub(slot.process.heard_at);
+            let silent = now.saturating_sub(slot.process.reported_at);
             slot.life.works()
                 && slot.session.pulse == Pulse::Regular
                 && (time..timing.hung_after).contains(&silent)
@@ -214,7 +214,7 @@ impl Pool {
             if is_silent_for(slot, patience) {
                 slot.session.pulse = Pulse::Silent;
                 let (silent_ms, matches) =
-                    (millis(now.saturating_sub(slot.process.heard_at)), slot.matches.len());
+                    (millis(now.saturating_sub(slot.process.reported_at)), slot.matches.len());
                 out.push(Action::Notice(Notice::Silent { worker: slot.id, silent_ms, matches }));
                 silent_now.push(slot.id);
             }
@@ -222,12 +222,12 @@ impl Pool {
         silent_now
     }
 
-    /// Tells the recorder that a worker gives no sign of life: what it follows is a gap from the last one on.
-    pub(in crate::pool) fn tell_silent(&self, slot: SlotId, out: &mut Vec<Action>) {
+    /// Reports to the recorder that a worker gives no sign of life: what it follows is a gap from the last one on.
+    pub(in crate::pool) fn report_silent(&self, slot: SlotId, out: &mut Vec<Action>) {
         let Some(there) = self.slot(slot) else { return };
-        let ms = self.now.saturating_sub(there.process.heard_at).as_millis();
+        let ms = self.now.saturating_sub(there.process.reported_at).as_millis();
         let (generation, ms) = (there.life.generation, u32::try_from(ms).unwrap_or(u32::MAX));
-        self.tell_recorder(ToRecorder::Silent { slot, generation, ms }, out);
+        self.send_to_recorder(ToRecorder::Silent { slot, generation, ms }, out);
     }
 
     fn departed(
@@ -307,7 +307,7 @@ impl Pool {
     }
 
     fn quarantine(&mut self, key: &MatchKey, worker: SlotId, out: &mut Vec<Action>) {
-        self.unplace(key, ReleaseReason::Moved, out);
+        self.unassign(key, ReleaseReason::Moved, out);
         let Some(mut a_match) = self.catalog.matches.edit(key) else { return };
         a_match.assignment = Assignment::Quarantined;
         a_match.recorder.reported = false;
@@ -366,7 +366,7 @@ impl Pool {
                 a_match.recorder.predecessor = Owner::Dead;
                 drop(edit);
                 let switch = ToRecorder::Switch { key: key.clone(), epoch, owner: Owner::Dead };
-                self.tell_recorder(switch, out);
+                self.send_to_recorder(switch, out);
             }
             None => {
                 drop(edit);
@@ -425,7 +425,7 @@ impl Pool {
         let outcome = self.advance(child, Event::Stop { deadline: self.now + within });
         if works {
             let deadline_ms = u32::try_from(within.as_millis()).unwrap_or(u32::MAX);
-            self.tell_worker(
+            self.send_to_worker(
                 slot,
                 touchline_common::ipc::messages::worker::ToWorker::Stop { deadline_ms },
                 out,

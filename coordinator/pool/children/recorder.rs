@@ -1,4 +1,4 @@
-//! The recorder as the pool sees it: its life, its counters, and what it must be told when it starts anew.
+//! The recorder as the pool sees it: its life, its counters, and what it must be sent when it starts anew.
 
 use crate::pool::catalog::matches::{Assignment, Switch};
 use crate::pool::catalog::table::Mark;
@@ -28,7 +28,7 @@ pub(in crate::pool) enum FirstReady {
 }
 
 impl Pool {
-    pub(in crate::pool) fn recorder_says(
+    pub(in crate::pool) fn on_recorder_message(
         &mut self,
         generation: Generation,
         message: FromRecorder,
@@ -42,10 +42,10 @@ impl Pool {
         match message {
             FromRecorder::Hello(hello) => self.welcome(Child::RECORDER, &hello, None, out),
             FromRecorder::Ready { highest_epoch, token: _ } => self.recorder_ready(highest_epoch, out),
-            FromRecorder::Held { keys } => self.suspect_ended(keys),
+            FromRecorder::Held { keys } => self.check_orphans(keys),
             FromRecorder::Switched { key, epoch } => self.switched(&key, epoch, out),
             FromRecorder::Stats(stats) => {
-                self.children.services.recorder.process.heard_at = self.now;
+                self.children.services.recorder.process.reported_at = self.now;
                 if stats.trouble != self.children.recorder.stats.trouble {
                     out.push(Action::Notice(Notice::Trouble { trouble: stats.trouble.clone() }));
                 }
@@ -86,7 +86,7 @@ impl Pool {
             .iter()
             .filter(|slot| slot.life.works() && slot.session.pulse == Pulse::Silent);
         let silent: Vec<SlotId> = silent.map(|slot| slot.id).collect();
-        silent.into_iter().for_each(|slot| self.tell_silent(slot, out));
+        silent.into_iter().for_each(|slot| self.report_silent(slot, out));
         self.catalog.matches.edit_all(|a_match| {
             a_match.recorder.reported = false;
             a_match.recorder.knows_listing = false;
@@ -94,7 +94,7 @@ impl Pool {
         });
         for key in self.catalog.ended.take_unreported() {
             if !self.catalog.matches.contains(&key) {
-                self.tell_recorder(ToRecorder::Ended { key }, out);
+                self.send_to_recorder(ToRecorder::Ended { key }, out);
             }
         }
         self.placement.due = true;
@@ -144,7 +144,7 @@ impl Pool {
     }
 
     /// Sends each assigned match's new epoch, as far as epochs are at hand.
-    pub(in crate::pool) fn renew_placed(&mut self, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn renew_assigned(&mut self, out: &mut Vec<Action>) {
         while let Some(key) = self.catalog.matches.marked(Mark::NeedsEpoch).first().cloned() {
             let Some(mut edit) = self.catalog.matches.edit(&key) else { return };
             let a_match = &mut *edit;
@@ -169,28 +169,28 @@ impl Pool {
             drop(edit);
             for (slot, epoch, owner) in seats {
                 let id = key.id.clone();
-                self.tell_worker(slot, ToWorker::Renew { id, epoch }, out);
+                self.send_to_worker(slot, ToWorker::Renew { id, epoch }, out);
                 if let Some(owner) = owner {
-                    self.tell_recorder(ToRecorder::Switch { key: key.clone(), epoch, owner }, out);
+                    self.send_to_recorder(ToRecorder::Switch { key: key.clone(), epoch, owner }, out);
                 }
             }
         }
     }
 
-    /// Tells the recorder of a match's end, or remembers to.
-    pub(in crate::pool) fn tell_ended(&mut self, key: MatchKey, out: &mut Vec<Action>) {
+    /// Reports to the recorder of a match's end, or remembers to.
+    pub(in crate::pool) fn report_ended(&mut self, key: MatchKey, out: &mut Vec<Action>) {
         if self.catalog.matches.contains(&key) {
             return;
         }
         if self.children.services.recorder.life.is_ready() {
-            self.tell_recorder(ToRecorder::Ended { key }, out);
+            self.send_to_recorder(ToRecorder::Ended { key }, out);
             return;
         }
         self.catalog.ended.report_later(key);
     }
 
-    /// Tells the recorder of every match that waits since it was last told.
-    pub(in crate::pool) fn tell_waiting(&mut self, out: &mut Vec<Action>) {
+    /// Reports to the recorder of every match that waits since it was last told.
+    pub(in crate::pool) fn report_waiting(&mut self, out: &mut Vec<Action>) {
         if !self.children.services.recorder.life.is_ready() {
             return;
         }
@@ -200,7 +200,7 @@ impl Pool {
             a_match.recorder.knows_listing = true;
             let listing = Some(a_match.listing.clone());
             drop(a_match);
-            self.tell_recorder(ToRecorder::Waiting { key, listing }, out);
+            self.send_to_recorder(ToRecorder::Waiting { key, listing }, out);
         }
     }
 

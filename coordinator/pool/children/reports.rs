@@ -1,4 +1,4 @@
-//! What workers say: load, matches, details, connection. The list's part is in `follow`.
+//! What workers report: load, matches, details, connection. The list's part is in `follow`.
 
 use crate::pool::catalog::matches::{Assignment, Removed, Seat, Switch};
 use crate::pool::catalog::table::Mark;
@@ -15,7 +15,7 @@ use touchline_common::ipc::messages::worker::{
 use touchline_common::model::{FeedId, Generation, MatchKey, SlotId};
 
 impl Pool {
-    pub(in crate::pool) fn worker_says(
+    pub(in crate::pool) fn on_worker_message(
         &mut self,
         slot: SlotId,
         generation: Generation,
@@ -41,7 +41,7 @@ impl Pool {
                 let key = MatchKey { feed, id: report.id.clone() };
                 self.match_report(&key, slot, generation, &report, out);
             }
-            FromWorker::List(changes) => self.list_changes(feed, (slot, generation), changes, out),
+            FromWorker::List(changes) => self.on_list_changes(feed, (slot, generation), changes, out),
             FromWorker::Details { matches, more: _ } => {
                 for detail in matches {
                     let key = MatchKey { feed, id: detail.id.clone() };
@@ -60,7 +60,7 @@ impl Pool {
                     place.upstream.changed_at = now;
                 }
                 if let Some(lost) = lost {
-                    self.note_loss(slot, lost, out);
+                    self.on_loss(slot, lost, out);
                 }
                 self.placement.due = true;
                 out.push(Action::Notice(Notice::Connection { worker: slot, feed, state, detail }));
@@ -69,7 +69,7 @@ impl Pool {
                 let key = MatchKey { feed, id };
                 self.audited(&key, (slot, generation), epoch, finding);
             }
-            FromWorker::AsksToConnect => self.queue_for_leave(feed, slot, generation),
+            FromWorker::RequestConnect => self.request_connect_permit(feed, slot, generation),
             FromWorker::Pong => {}
             FromWorker::Leaving { why } => {
                 self.advance(Child::Worker(slot), Event::Announced);
@@ -81,7 +81,7 @@ impl Pool {
     }
 
     /// One place in the line for each process.
-    fn queue_for_leave(&mut self, feed: FeedId, slot: SlotId, generation: Generation) {
+    fn request_connect_permit(&mut self, feed: FeedId, slot: SlotId, generation: Generation) {
         let Some(state) = self.feed_mut(feed) else { return };
         if !state.queue.contains(&(slot, generation)) {
             state.queue.push_back((slot, generation));
@@ -89,7 +89,7 @@ impl Pool {
     }
 
     /// Lets as many workers connect anew as the feeds' budgets allow: all that a server lost come back at that rate.
-    pub(in crate::pool) fn give_leave(&mut self, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn grant_connect_permits(&mut self, out: &mut Vec<Action>) {
         for feed in self.feed_ids() {
             let now = self.now;
             while let Some(&(slot, generation)) = self.feed(feed).and_then(|state| state.queue.front()) {
@@ -100,7 +100,7 @@ impl Pool {
                 }
                 state.queue.pop_front();
                 if there {
-                    self.tell_worker(slot, ToWorker::MayConnect, out);
+                    self.send_to_worker(slot, ToWorker::PermitConnect, out);
                 }
             }
         }
@@ -109,7 +109,7 @@ impl Pool {
     fn worker_ready(&mut self, slot: SlotId, generation: Generation, out: &mut Vec<Action>) {
         let now = self.now;
         let Some(place) = self.slot_mut(slot).filter(|slot| slot.life.is_starting()) else { return };
-        place.process.heard_at = now;
+        place.process.reported_at = now;
         let took_ms = millis(now.saturating_sub(place.process.spawned_at));
         self.advance(Child::Worker(slot), Event::Ready);
         out.push(Action::Notice(Notice::Ready { child: Child::Worker(slot), generation, took_ms }));
@@ -121,8 +121,8 @@ impl Pool {
     fn loaded(&mut self, slot: SlotId, report: LoadReport, out: &mut Vec<Action>) {
         let (now, busy_full) = (self.now, self.config.timing.busy_full);
         let Some(place) = self.slot_mut(slot) else { return };
-        let silent = now.saturating_sub(place.process.heard_at);
-        place.process.heard_at = now;
+        let silent = now.saturating_sub(place.process.reported_at);
+        place.process.reported_at = now;
         place.busy_since = (report.busy > busy_full).then(|| place.busy_since.unwrap_or(now));
         let freed = report.commands_seen > place.report.commands_seen
             || report.subscriptions < place.report.subscriptions;
@@ -136,14 +136,14 @@ impl Pool {
         if back {
             out.push(Action::Notice(Notice::Back { worker: slot, silent_ms: millis(silent) }));
             if let Some(generation) = self.slot(slot).map(|slot| slot.life.generation) {
-                self.tell_recorder(ToRecorder::Back { slot, generation }, out);
+                self.send_to_recorder(ToRecorder::Back { slot, generation }, out);
             }
-            self.call_off_moves(slot, out);
+            self.cancel_moves(slot, out);
         }
     }
 
     /// A silent worker reports again: candidates for its matches that the recorder does not know of are released.
-    fn call_off_moves(&mut self, slot: SlotId, out: &mut Vec<Action>) {
+    fn cancel_moves(&mut self, slot: SlotId, out: &mut Vec<Action>) {
         if self.slot(slot).is_none_or(|slot| !slot.life.is_ready()) {
             return;
         }
@@ -214,7 +214,7 @@ impl Pool {
             }
             drop(edit);
             if has_load {
-                self.note_load(key, slot, out);
+                self.on_load(key, slot, out);
             }
             if over {
                 self.end(key, "its topics were removed", out);
@@ -225,13 +225,13 @@ impl Pool {
             seat.had_load |= has_load;
             drop(edit);
             if has_load {
-                self.note_load(key, slot, out);
+                self.on_load(key, slot, out);
             }
             self.switch_if_ready(key, out);
         }
     }
 
-    /// Tells the recorder that a candidate has its load.
+    /// Reports to the recorder that a candidate has its load.
     fn switch_if_ready(&mut self, key: &MatchKey, out: &mut Vec<Action>) {
         if !self.children.services.recorder.life.is_ready() {
             return;
@@ -242,7 +242,7 @@ impl Pool {
             seat.switch = Switch::Sent;
             let epoch = seat.epoch;
             drop(a_match);
-            self.tell_recorder(ToRecorder::Switch { key: key.clone(), epoch, owner: Owner::Alive }, out);
+            self.send_to_recorder(ToRecorder::Switch { key: key.clone(), epoch, owner: Owner::Alive }, out);
         }
     }
 
@@ -279,7 +279,7 @@ impl Pool {
             let owner = a_match.owner().map(|owner| owner.slot);
             drop(a_match);
             if let Some(slot) = owner {
-                self.tell_worker(slot, ToWorker::Resync { id: key.id }, out);
+                self.send_to_worker(slot, ToWorker::Resync { id: key.id }, out);
             }
         }
     }
@@ -301,7 +301,7 @@ impl Pool {
         place.matches.remove(key);
         let command = place.let_go(topics);
         let message = ToWorker::Release { id: key.id.clone(), epoch: seat.epoch, why };
-        self.tell_worker(seat.slot, message, out);
+        self.send_to_worker(seat.slot, message, out);
         self.placement.due = true;
         Some(command)
     }

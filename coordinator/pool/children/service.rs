@@ -1,8 +1,8 @@
 //! Children that are no workers: one life cycle for all of them.
 //!
 //! A service is started whenever it may be, waited for after a death (not parked: no other does what it does), killed when it does not report,
-//! and asked to leave when the workers are gone, one after the other. What differs between them is a row of [`SERVICES`]; what each is told
-//! and tells is in a file of its own (`recorder`).
+//! and asked to leave when the workers are gone, one after the other. What differs between them is a row of [`SERVICES`]; what each is sent
+//! and reports is in a file of its own (`recorder`).
 
 use super::life::{Event, Life, Peers};
 use crate::pool::input::{Child, ServiceKind, Urgency};
@@ -32,7 +32,7 @@ pub(in crate::pool) struct Process {
     pub(in crate::pool) pid: Option<u32>,
     pub(in crate::pool) spawned_at: Duration,
     /// When it last reported.
-    pub(in crate::pool) heard_at: Duration,
+    pub(in crate::pool) reported_at: Duration,
 }
 
 #[derive(Debug)]
@@ -57,12 +57,12 @@ impl Rules {
 
 impl Process {
     pub(in crate::pool) fn started(now: Duration) -> Self {
-        Process { pid: None, spawned_at: now, heard_at: now }
+        Process { pid: None, spawned_at: now, reported_at: now }
     }
 
     /// The coordinator was late by this much.
     pub(in crate::pool) fn forgive(&mut self, late: Duration, now: Duration) {
-        self.heard_at = (self.heard_at + late).min(now);
+        self.reported_at = (self.reported_at + late).min(now);
     }
 }
 
@@ -122,7 +122,7 @@ impl Pool {
             return false;
         }
         let took_ms = millis(now.saturating_sub(service.process.spawned_at));
-        service.process.heard_at = now;
+        service.process.reported_at = now;
         let generation = service.life.generation;
         self.advance(child, Event::Ready);
         out.push(Action::Notice(Notice::Ready { child, generation, took_ms }));
@@ -133,7 +133,7 @@ impl Pool {
     pub(super) fn tick_service_pulses(&mut self, out: &mut Vec<Action>) {
         for Rules { kind, .. } in &SERVICES {
             let service = self.children.services.get(*kind);
-            let silent = self.now.saturating_sub(service.process.heard_at);
+            let silent = self.now.saturating_sub(service.process.reported_at);
             if service.life.is_ready() && silent >= self.config.timing.hung_after {
                 let why = format!("no sign of life for {} ms", millis(silent));
                 self.condemn(Child::Service(*kind), Signal::Abort, why, out);

@@ -1,7 +1,7 @@
 //! A worker's slot: its life, what it reported, and the account of its subscriptions.
 //!
 //! Invariant: [`Slot::load`] counts a subscription from the moment it is asked for until the worker has seen that it
-//! is let go, so that placing by it can never pass the cap, whatever is in flight.
+//! is release, so that placing by it can never pass the cap, whatever is in flight.
 
 use crate::pool::children::life::{Life, Peers};
 use crate::pool::children::service::Process;
@@ -150,7 +150,7 @@ impl Slot {
         self.command(Change::Asked(topics))
     }
 
-    /// Subscriptions are let go: they count until the worker has seen it. Gives the command's number.
+    /// Subscriptions are release: they count until the worker has seen it. Gives the command's number.
     pub(in crate::pool) fn let_go(&mut self, topics: u32) -> u64 {
         self.account.held = self.account.held.saturating_sub(topics);
         self.command(Change::LetGo(topics))

@@ -157,14 +157,14 @@ fn more_than_twenty_deaths_in_a_minute_degrade_the_pool_and_one_trial_decides() 
     }
     bed.log.clear();
     bed.pass(ms(50_000), &[]);
-    assert_eq!((bed.said("worker.spawned"), bed.said("pool.degraded")), (0, 1));
+    assert_eq!((bed.logged("worker.spawned"), bed.logged("pool.degraded")), (0, 1));
     assert!(bed.pool.health().reasons.iter().any(|why| why.contains("too many workers died")));
     assert!(ready(&bed) > 0, "what runs goes on");
     bed.mute = false;
     bed.pass(ms(12_000), &[]);
-    assert_eq!(bed.said("worker.spawned"), 1, "one trial");
+    assert_eq!(bed.logged("worker.spawned"), 1, "one trial");
     bed.pass(ms(120_000), &[]);
-    assert_eq!(bed.said("pool.recovered"), 1);
+    assert_eq!(bed.logged("pool.recovered"), 1);
     assert!(ready(&bed) >= 22, "{}", ready(&bed));
 }
 
@@ -187,7 +187,7 @@ fn workers_that_share_a_process_die_one_death() {
     for slot in &together {
         bed.exit(*slot, SEGV);
     }
-    assert_eq!(bed.said("pool.degraded"), 0, "{} workers, but one process", together.len());
+    assert_eq!(bed.logged("pool.degraded"), 0, "{} workers, but one process", together.len());
     assert_eq!(bed.view("m0").state, MatchViewState::Waiting);
     bed.pass(ms(30_000), &[]);
     assert_eq!(bed.pool.count().waiting, 0);
@@ -207,7 +207,7 @@ fn a_recorder_that_dies_again_and_again_is_waited_for_no_longer_than_its_back_of
             bed.pool.children.services.recorder.life.state
         );
     }
-    assert_eq!(bed.said("recorder.parked"), 0);
+    assert_eq!(bed.logged("recorder.parked"), 0);
 }
 
 #[test]
@@ -255,7 +255,7 @@ fn a_spare_worker_is_kept_idle_and_takes_over_in_the_same_step() {
     bed.pass(ms(10_000), &[]);
     assert_eq!(idle(&bed), 1, "and there is a spare again");
     bed.pass(Duration::from_secs(2_000), &[]);
-    assert_eq!((idle(&bed), bed.said("worker.draining")), (1, 0), "idle for long, it is not retired");
+    assert_eq!((idle(&bed), bed.logged("worker.draining")), (1, 0), "idle for long, it is not retired");
 }
 
 #[test]
@@ -293,7 +293,7 @@ fn a_worker_that_hangs_while_it_is_to_leave_is_killed_as_any_other() {
         }
     }
     bed.pass(ms(1_000), &[]);
-    assert!(bed.told(1).iter().any(|message| matches!(message, ToWorker::Stop { .. })));
+    assert!(bed.sent_to(1).iter().any(|message| matches!(message, ToWorker::Stop { .. })));
     let signals = |bed: &Bed| {
         let mut sent = Vec::new();
         for action in &bed.log {
@@ -312,7 +312,7 @@ fn a_worker_that_hangs_while_it_is_to_leave_is_killed_as_any_other() {
 }
 
 #[test]
-fn a_recorder_that_is_not_ready_when_the_end_begins_is_told_to_leave_once_it_is() {
+fn a_recorder_that_is_not_ready_when_the_end_begins_is_asked_to_leave_once_it_is() {
     let mut pool = Pool::new(config(2), None);
     let mut step = |at: u64, input: Input| {
         let mut out = Vec::new();
@@ -328,10 +328,10 @@ fn a_recorder_that_is_not_ready_when_the_end_begins_is_told_to_leave_once_it_is(
     step(20, Input::Exited { child, generation, exit, usage: None, at: Work::None });
     let message = FromRecorder::Ready { highest_epoch: Epoch(1), token: 1 };
     let out = step(2_000, Input::Recorder { generation, message });
-    let told = |action: &&Action| {
+    let asked = |action: &&Action| {
         matches!(action, Action::ToRecorder { message: ToRecorder::Stop { deadline_ms: 1.. }, .. })
     };
-    assert_eq!(out.iter().filter(told).count(), 1, "its signal was not for it: {out:?}");
+    assert_eq!(out.iter().filter(asked).count(), 1, "its signal was not for it: {out:?}");
     assert!(out.iter().all(|action| !matches!(action, Action::ConnectData { .. })), "{out:?}");
     let out = step(
         2_050,

@@ -13,7 +13,7 @@ use touchline_common::ipc::messages::recorder::{Owner, ToRecorder};
 use touchline_common::ipc::messages::worker::{ConnectionState, MatchState, ReleaseReason, ToWorker};
 use touchline_common::model::{FeedId, MatchKey, SlotId};
 
-/// A candidate that does not take over within this time is let go and, if need be, another is tried.
+/// A candidate that does not take over within this time is release and, if need be, another is tried.
 const MOVE_DEADLINE: Duration = Duration::from_secs(30);
 
 impl Pool {
@@ -27,7 +27,7 @@ impl Pool {
     }
 
     /// Takes a match from its workers; it waits.
-    pub(in crate::pool) fn unplace(&mut self, key: &MatchKey, why: ReleaseReason, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn unassign(&mut self, key: &MatchKey, why: ReleaseReason, out: &mut Vec<Action>) {
         let Some(a_match) = self.catalog.matches.get(key) else { return };
         let Assignment::Assigned { owner, candidate } = a_match.assignment.clone() else { return };
         let topics = a_match.need.count();
@@ -83,20 +83,20 @@ impl Pool {
     }
 
     /// Places what waits, feed by feed, in the order of waiting.
-    pub(in crate::pool) fn place_waiting(&mut self, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn assign_waiting(&mut self, out: &mut Vec<Action>) {
         if self.children.recorder.first_ready == FirstReady::Awaited {
             return;
         }
         for feed in self.feed_ids() {
             if self.catalog.matches.waiting_topics(feed) > 0 {
-                self.place_waiting_of(feed, out);
+                self.assign_waiting_of(feed, out);
             } else if let Some(feed) = self.feed_mut(feed) {
                 feed.blocked = false;
             }
         }
     }
 
-    fn place_waiting_of(&mut self, feed: FeedId, out: &mut Vec<Action>) {
+    fn assign_waiting_of(&mut self, feed: FeedId, out: &mut Vec<Action>) {
         let share = self.share(feed);
         let mut offers = self.offers(feed, share);
         let keys: Vec<MatchKey> = self.catalog.matches.waiting_of(feed).cloned().collect();
@@ -127,7 +127,7 @@ impl Pool {
         }
     }
 
-    /// Whether a worker that was told to let a match go has not said that it did. One that is gone holds nothing.
+    /// Whether a worker that was asked to let a match go has not said that it did. One that is gone holds nothing.
     fn holds_still(&self, holder: Holder) -> bool {
         let there = self.slot(holder.slot).filter(|slot| slot.is(holder.generation));
         there.is_some_and(|slot| slot.life.works() && !slot.has_seen(holder.command))
@@ -175,7 +175,7 @@ impl Pool {
         let place = self.slot_mut(slot)?;
         place.asked(count);
         place.matches.insert(key.clone());
-        self.tell_worker(slot, ToWorker::Assign { id: key.id.clone(), epoch, topics, listing }, out);
+        self.send_to_worker(slot, ToWorker::Assign { id: key.id.clone(), epoch, topics, listing }, out);
         Some(Seat {
             slot,
             generation,
@@ -202,9 +202,9 @@ impl Pool {
         a_match.wait.logged = false;
         drop(a_match);
         self.saving.due = true;
-        // Nobody alive owns it. A recorder that is away gets a switch with a new epoch when it is back.
+        // No living worker owns it. A recorder that is away gets a switch with a new epoch when it is back.
         let switch = ToRecorder::Switch { key: key.clone(), epoch, owner: Owner::Dead };
-        self.tell_recorder(switch, out);
+        self.send_to_recorder(switch, out);
         out.push(Action::Notice(Notice::Assigned { key: key.clone(), worker, epoch }));
     }
 
@@ -235,9 +235,9 @@ impl Pool {
         )
     }
 
-    /// Make before break: the match gets a second seat and keeps the first. Where the server suffers one subscription
-    /// only, it is let go first, but not before there is room for it.
-    pub(in crate::pool) fn place_candidates(&mut self, out: &mut Vec<Action>) {
+    /// Make before break: the match gets a second seat and keeps the first. Where the server allows one subscription
+    /// only, it is release first, but not before there is room for it.
+    pub(in crate::pool) fn assign_candidates(&mut self, out: &mut Vec<Action>) {
         for feed in self.feed_ids() {
             let homeless = self.homeless(feed);
             if homeless.is_empty() {

@@ -1,4 +1,4 @@
-//! Which matches go where so that workers are alike. Pure: loads in, steps out.
+//! Which matches go where so that workers are alike. Pure: loads in, transfers out.
 //!
 //! Begins only when the most and the least loaded differ by more than a quarter of the mean, and ends at half of that:
 //! between the two nothing is done, so that a match more or less does not set others in motion.
@@ -10,7 +10,7 @@ use touchline_common::model::{MatchKey, SlotId};
 #[derive(Clone, Debug)]
 pub(in crate::pool) struct Share {
     pub(in crate::pool) slot: SlotId,
-    /// Subscriptions held, reserved, and not yet let go.
+    /// Subscriptions held, reserved, and not yet release.
     pub(in crate::pool) load: u32,
     /// Subscriptions that it takes more.
     pub(in crate::pool) room: u32,
@@ -20,7 +20,7 @@ pub(in crate::pool) struct Share {
 
 /// A match that is to move.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::pool) struct Step {
+pub(in crate::pool) struct Transfer {
     pub(in crate::pool) key: MatchKey,
     pub(in crate::pool) from: SlotId,
     pub(in crate::pool) to: SlotId,
@@ -54,42 +54,42 @@ impl Spread {
     }
 }
 
-/// At most `limit` steps, each from the fullest to the emptiest.
-pub(in crate::pool) fn plan(mut shares: Vec<Share>, limit: usize) -> Vec<Step> {
-    let mut steps = Vec::new();
+/// At most `limit` transfers, each from the fullest to the emptiest.
+pub(in crate::pool) fn plan(mut shares: Vec<Share>, limit: usize) -> Vec<Transfer> {
+    let mut transfers = Vec::new();
     if !spread(&shares).is_some_and(|spread| spread.is_wide()) {
-        return steps;
+        return transfers;
     }
-    while steps.len() < limit && !spread(&shares).is_none_or(|spread| spread.is_narrow()) {
-        let Some(step) = next(&shares) else { break };
+    while transfers.len() < limit && !spread(&shares).is_none_or(|spread| spread.is_narrow()) {
+        let Some(transfer) = next(&shares) else { break };
         for share in &mut shares {
-            if share.slot == step.from {
-                share.load -= step.topics;
-                share.room += step.topics;
-                share.movable.remove(&step.key);
-            } else if share.slot == step.to {
+            if share.slot == transfer.from {
+                share.load -= transfer.topics;
+                share.room += transfer.topics;
+                share.movable.remove(&transfer.key);
+            } else if share.slot == transfer.to {
                 // It is not movable here: no match goes twice.
-                share.load += step.topics;
-                share.room = share.room.saturating_sub(step.topics);
+                share.load += transfer.topics;
+                share.room = share.room.saturating_sub(transfer.topics);
             }
         }
-        steps.push(step);
+        transfers.push(transfer);
     }
-    steps
+    transfers
 }
 
 /// The largest match of the fullest worker that has one to give, as long as that brings the two nearer and does not just
 /// exchange them.
-fn next(shares: &[Share]) -> Option<Step> {
+fn next(shares: &[Share]) -> Option<Transfer> {
     let to = shares.iter().min_by_key(|share| (share.load, share.slot))?;
     let given = |from: &Share| {
         let most = (from.load.saturating_sub(to.load) / 2).min(to.room);
         let fitting = from.movable.iter().filter(|(_, topics)| **topics > 0 && **topics <= most);
         let (key, topics) = fitting.min_by_key(|(key, topics)| (u32::MAX - **topics, *key))?;
         let rank = (u32::MAX - from.load, from.slot);
-        Some((rank, Step { key: key.clone(), from: from.slot, to: to.slot, topics: *topics }))
+        Some((rank, Transfer { key: key.clone(), from: from.slot, to: to.slot, topics: *topics }))
     };
-    shares.iter().filter_map(given).min_by_key(|(rank, _)| *rank).map(|(_, step)| step)
+    shares.iter().filter_map(given).min_by_key(|(rank, _)| *rank).map(|(_, transfer)| transfer)
 }
 
 #[cfg(test)]
@@ -112,9 +112,9 @@ mod tests {
     #[test]
     fn an_empty_worker_gets_its_share_and_then_nothing_moves() {
         let shares = vec![share(1, 50, &[1; 20]), share(2, 50, &[1; 20]), share(3, 50, &[])];
-        let steps = plan(shares, 100);
-        assert_eq!(steps.len(), 13, "{steps:?}");
-        assert!(steps.iter().all(|step| step.to == SlotId(3)));
+        let transfers = plan(shares, 100);
+        assert_eq!(transfers.len(), 13, "{transfers:?}");
+        assert!(transfers.iter().all(|transfer| transfer.to == SlotId(3)));
     }
 
     #[test]
@@ -130,8 +130,11 @@ mod tests {
     fn a_full_worker_whose_matches_rest_does_not_keep_the_others_from_giving() {
         let mut shares = vec![share(1, 50, &[1; 40]), share(2, 50, &[1; 40]), share(3, 50, &[])];
         shares[0].movable.clear();
-        let steps = plan(shares, 100);
-        assert!(!steps.is_empty() && steps.iter().all(|step| step.from == SlotId(2)), "{steps:?}");
+        let transfers = plan(shares, 100);
+        assert!(
+            !transfers.is_empty() && transfers.iter().all(|transfer| transfer.from == SlotId(2)),
+            "{transfers:?}"
+        );
     }
 
     #[test]
@@ -148,21 +151,21 @@ mod tests {
             let cap = 80;
             let shares: Vec<Share> =
                 workers.iter().enumerate().map(|(n, topics)| share(n as u16 + 1, cap, topics)).collect();
-            let steps = plan(shares.clone(), limit);
-            prop_assert!(steps.len() <= limit);
+            let transfers = plan(shares.clone(), limit);
+            prop_assert!(transfers.len() <= limit);
             let mut loads: BTreeMap<SlotId, u32> = shares.iter().map(|s| (s.slot, s.load)).collect();
             let mut seen = std::collections::BTreeSet::new();
             let width = |loads: &BTreeMap<SlotId, u32>| {
                 loads.values().max().unwrap_or(&0) - loads.values().min().unwrap_or(&0)
             };
             let before = width(&loads);
-            for step in &steps {
-                prop_assert!(seen.insert(step.key.clone()));
-                let topics = shares.iter().find(|s| s.slot == step.from).and_then(|s| s.movable.get(&step.key));
-                prop_assert_eq!(topics, Some(&step.topics));
-                *loads.get_mut(&step.from).unwrap() -= step.topics;
-                *loads.get_mut(&step.to).unwrap() += step.topics;
-                prop_assert!(loads[&step.to] <= cap && loads[&step.to] <= loads[&step.from] );
+            for transfer in &transfers {
+                prop_assert!(seen.insert(transfer.key.clone()));
+                let topics = shares.iter().find(|s| s.slot == transfer.from).and_then(|s| s.movable.get(&transfer.key));
+                prop_assert_eq!(topics, Some(&transfer.topics));
+                *loads.get_mut(&transfer.from).unwrap() -= transfer.topics;
+                *loads.get_mut(&transfer.to).unwrap() += transfer.topics;
+                prop_assert!(loads[&transfer.to] <= cap && loads[&transfer.to] <= loads[&transfer.from] );
                 prop_assert!(width(&loads) <= before);
             }
         }

@@ -16,7 +16,7 @@ pub(in crate::pool) struct SlotCap(pub(in crate::pool) u32);
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pool) struct Offer {
     pub(in crate::pool) slot: SlotId,
-    /// Subscriptions held, reserved, and not yet let go.
+    /// Subscriptions held, reserved, and not yet release.
     pub(in crate::pool) load: u32,
     /// Subscriptions that it takes more.
     pub(in crate::pool) room: u32,

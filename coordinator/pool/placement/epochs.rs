@@ -23,7 +23,7 @@ impl Epochs {
         Epochs { next: highest.saturating_add(1), reserved: highest, requested: highest }
     }
 
-    /// Somebody has seen `highest`: go on above it.
+    /// A child has seen `highest`: go on above it.
     pub(in crate::pool) fn stay_above(&mut self, highest: Epoch) {
         self.next = self.next.max(highest.0.saturating_add(1));
     }

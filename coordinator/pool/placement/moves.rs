@@ -1,13 +1,13 @@
 //! Moves that somebody asked for: one match, a rebalance, another number of workers; and the rebalance that nobody asked for.
 //!
 //! Invariant: a match keeps its owner until the recorder has adopted the second seat; where a move fails nothing has
-//! changed. Only a feed that suffers no second subscription lets go first, and the plan says so beforehand.
+//! changed. Only a feed that allows no second subscription release first, and the plan says so beforehand.
 
 use crate::pool::catalog::matches::{Assignment, Match, Need};
 use crate::pool::catalog::table::Mark;
 use crate::pool::feed::FirstList;
 use crate::pool::notice::Notice;
-use crate::pool::placement::balance::{self, Share, Step};
+use crate::pool::placement::balance::{self, Share, Transfer};
 use crate::pool::placement::choose::Reluctance;
 use crate::pool::settings::Overlap;
 use crate::pool::views::{DrainView, MoveView, PlanView, SpreadView};
@@ -17,11 +17,11 @@ use touchline_common::model::{FeedId, Generation, MatchKey, SlotId};
 
 /// Who wants the workers to be alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::pool) enum Wish {
+pub(in crate::pool) enum Trigger {
     /// An operator: now.
-    Asked,
-    /// The configuration: young workers are left alone, and so are feeds whose matches would be followed by nobody meanwhile.
-    Standing,
+    Operator,
+    /// The configuration: young workers are left alone, and so are feeds where a move makes a gap.
+    Automatic,
 }
 
 impl Pool {
@@ -105,9 +105,9 @@ impl Pool {
         }
     }
 
-    /// Break before make: the match waits for `to` until its worker has let go.
+    /// Break before make: the match waits for `to` until its worker has release.
     pub(in crate::pool) fn let_go_for(&mut self, key: &MatchKey, to: SlotId, out: &mut Vec<Action>) {
-        self.unplace(key, ReleaseReason::Moved, out);
+        self.unassign(key, ReleaseReason::Moved, out);
         if let Some(mut a_match) = self.catalog.matches.edit(key) {
             a_match.wait.hint = Some(to);
             a_match.moved_at = Some(self.now);
@@ -115,7 +115,7 @@ impl Pool {
     }
 
     /// What became of a move that was begun; `None` while it goes on.
-    pub(in crate::pool) fn move_stands(
+    pub(in crate::pool) fn move_status(
         &self,
         key: &MatchKey,
         to: SlotId,
@@ -128,10 +128,10 @@ impl Pool {
             |seat: &crate::pool::catalog::matches::Seat| (seat.slot, seat.generation) == (to, generation);
         match &a_match.assignment {
             Assignment::Assigned { owner, .. } if there(owner) => {
-                // Where its former worker let go first, it is there only when it is followed again.
+                // Where its former worker release first, it is there only when it is followed again.
                 let done = self.may_overlap(key.feed) || owner.has_load();
-                let told = format!("match {} is at worker {to}, epoch {}", key.id, owner.epoch);
-                done.then_some(Answer::Done { told })
+                let message = format!("match {} is at worker {to}, epoch {}", key.id, owner.epoch);
+                done.then_some(Answer::Done { message })
             }
             Assignment::Assigned { candidate: Some(seat), .. } if there(seat) => None,
             Assignment::Waiting if !self.may_overlap(key.feed) => None,
@@ -160,17 +160,17 @@ impl Pool {
             return;
         }
         self.placement.rebalanced_at = self.now;
-        self.balance(if asked { Wish::Asked } else { Wish::Standing }, out);
+        self.balance(if asked { Trigger::Operator } else { Trigger::Automatic }, out);
     }
 
     /// Begins at most `rebalance_moves` moves over all feeds.
-    pub(in crate::pool) fn balance(&mut self, wish: Wish, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn balance(&mut self, trigger: Trigger, out: &mut Vec<Action>) {
         let mut left = self.config.timing.rebalance_moves;
         for feed in self.feed_ids() {
-            for step in self.balance_steps(feed, wish, left) {
+            for transfer in self.planned_transfers(feed, trigger, left) {
                 // Each move takes room; a refused one is planned anew.
-                if self.may_move(&step.key, step.to).is_ok()
-                    && self.begin_move(&step.key, step.to, out).is_ok()
+                if self.may_move(&transfer.key, transfer.to).is_ok()
+                    && self.begin_move(&transfer.key, transfer.to, out).is_ok()
                 {
                     left = left.saturating_sub(1);
                 }
@@ -178,33 +178,38 @@ impl Pool {
         }
     }
 
-    /// Whether nothing is left to move, or how it stands.
-    pub(in crate::pool) fn balance_stands(&self) -> Result<String, String> {
-        let plan = self.plan_of(Wish::Asked, usize::MAX);
-        let told: Vec<String> = plan
+    /// Whether nothing is left to move, or what is left.
+    pub(in crate::pool) fn balance_status(&self) -> Result<String, String> {
+        let plan = self.plan_of(Trigger::Operator, usize::MAX);
+        let spreads: Vec<String> = plan
             .feeds
             .iter()
             .map(|of| format!("{}: {} to {} subscriptions a worker", of.feed, of.least, of.most))
             .collect();
-        let told =
-            if told.is_empty() { "no feed has two workers that stay".to_owned() } else { told.join("; ") };
+        let spreads = if spreads.is_empty() {
+            "no feed has two workers that stay".to_owned()
+        } else {
+            spreads.join("; ")
+        };
         match (plan.moves.len(), self.catalog.matches.marked(Mark::Moving).len()) {
-            (0, 0) => Ok(format!("the workers are even; {told}")),
-            (planned, moving) => Err(format!("{planned} moves are still to be made, {moving} go on; {told}")),
+            (0, 0) => Ok(format!("the workers are even; {spreads}")),
+            (planned, moving) => {
+                Err(format!("{planned} moves are still to be made, {moving} go on; {spreads}"))
+            }
         }
     }
 
     /// What `rebalance` would do now, and which worker would be retired next.
     pub fn rebalance_plan(&self) -> PlanView {
-        self.plan_of(Wish::Asked, usize::MAX)
+        self.plan_of(Trigger::Operator, usize::MAX)
     }
 
-    fn plan_of(&self, wish: Wish, limit: usize) -> PlanView {
+    fn plan_of(&self, trigger: Trigger, limit: usize) -> PlanView {
         let mut plan = PlanView::default();
         for feed in self.feed_ids() {
             let name = self.feed_name(feed);
             let gap = !self.may_overlap(feed);
-            if let Some(spread) = balance::spread(&self.shares(feed, wish)) {
+            if let Some(spread) = balance::spread(&self.shares(feed, trigger)) {
                 plan.feeds.push(SpreadView {
                     feed: name.clone(),
                     most: spread.most,
@@ -212,13 +217,15 @@ impl Pool {
                     mean: spread.mean,
                 });
             }
-            plan.moves.extend(self.balance_steps(feed, wish, limit).into_iter().map(|step| MoveView {
-                id: step.key.id.as_str().to_owned(),
-                feed: name.clone(),
-                from: step.from.0,
-                to: step.to.0,
-                subscriptions: step.topics,
-                gap,
+            plan.moves.extend(self.planned_transfers(feed, trigger, limit).into_iter().map(|transfer| {
+                MoveView {
+                    id: transfer.key.id.as_str().to_owned(),
+                    feed: name.clone(),
+                    from: transfer.from.0,
+                    to: transfer.to.0,
+                    subscriptions: transfer.topics,
+                    gap,
+                }
             }));
         }
         let retired = self.not_needed().map(|(slot, why)| DrainView { worker: slot.0, why });
@@ -226,16 +233,16 @@ impl Pool {
         plan
     }
 
-    fn balance_steps(&self, feed: FeedId, wish: Wish, limit: usize) -> Vec<Step> {
+    fn planned_transfers(&self, feed: FeedId, trigger: Trigger, limit: usize) -> Vec<Transfer> {
         let forbidden = self.config.feed(feed).is_none_or(|plan| plan.overlap == Overlap::Forbidden);
-        if wish == Wish::Standing && forbidden {
+        if trigger == Trigger::Automatic && forbidden {
             return Vec::new();
         }
-        balance::plan(self.shares(feed, wish), limit)
+        balance::plan(self.shares(feed, trigger), limit)
     }
 
     /// The feed's workers as a rebalance sees them; none while it is about to change by itself.
-    fn shares(&self, feed: FeedId, wish: Wish) -> Vec<Share> {
+    fn shares(&self, feed: FeedId, trigger: Trigger) -> Vec<Share> {
         let placed = self.feed(feed).is_some_and(|feed| feed.first == FirstList::Placed)
             && self.catalog.matches.waiting_topics(feed) == 0;
         let changing = self
@@ -257,7 +264,7 @@ impl Pool {
                     let a_match = self.catalog.matches.get(key)?;
                     self.is_movable(a_match, offer.slot).then(|| (key.clone(), a_match.need.count()))
                 });
-                (wish == Wish::Asked || !young).then(|| Share {
+                (trigger == Trigger::Operator || !young).then(|| Share {
                     slot: offer.slot,
                     load: offer.load,
                     room: offer.room,
@@ -297,7 +304,7 @@ impl Pool {
             0 => String::new(),
             _ => format!("; {beyond} of {processes} are drained, as far as the others have room"),
         };
-        Answer::Done { told: format!("{min} to {max} workers{more}") }
+        Answer::Done { message: format!("{min} to {max} workers{more}") }
     }
 
     /// What a worker that is being drained still has; `None` when it has nothing, or is gone.

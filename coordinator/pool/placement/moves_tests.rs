@@ -62,12 +62,12 @@ fn a_drain_of_a_full_pool_starts_one_worker_more_and_ends_with_as_many_as_before
     take_over(&mut bed);
     bed.pass(ms(500), &[]);
     assert!(matches!(answer(&bed, 7), Some(Answer::Done { .. })), "{:?}", answer(&bed, 7));
-    assert!(bed.told(1).iter().any(|message| matches!(message, ToWorker::Stop { .. })));
+    assert!(bed.sent_to(1).iter().any(|message| matches!(message, ToWorker::Stop { .. })));
     bed.exit(1, Exit::Code(0));
     bed.pass(ms(5_000), &[]);
     assert_eq!(processes(&bed), 2);
     assert!(ids.iter().all(|id| bed.owner(id).0 != 1));
-    assert_eq!(bed.said("match.waiting"), 0);
+    assert_eq!(bed.logged("match.waiting"), 0);
 }
 
 #[test]
@@ -126,13 +126,13 @@ fn where_a_second_subscription_is_forbidden_the_plan_announces_the_gap_and_the_m
     let plan = bed.pool.rebalance_plan();
     assert!(!plan.moves.is_empty() && plan.moves.iter().all(|one| one.gap), "{plan:?}");
     bed.pass(Duration::from_secs(100), &[]);
-    assert_eq!(bed.said("match.moving"), 0, "no gap that nobody asked for");
+    assert_eq!(bed.logged("match.moving"), 0, "no gap that nobody asked for");
     let id = ids.iter().find(|id| bed.owner(id).0 == 1).unwrap().clone();
     let (_, epoch) = bed.owner(&id);
     bed.log.clear();
     ask(&mut bed, 1, Command::Move { key: key(&id), slot: SlotId(3) });
-    assert!(bed.told(1).iter().any(|m| matches!(m, ToWorker::Release { epoch: of, .. } if of.0 == epoch)));
-    assert!(!bed.told(3).iter().any(|m| matches!(m, ToWorker::Assign { .. })), "the first has it still");
+    assert!(bed.sent_to(1).iter().any(|m| matches!(m, ToWorker::Release { epoch: of, .. } if of.0 == epoch)));
+    assert!(!bed.sent_to(3).iter().any(|m| matches!(m, ToWorker::Assign { .. })), "the first has it still");
     bed.pass(ms(500), &[]);
     assert_eq!(bed.owner(&id).0, 3);
     bed.live(&id);
@@ -149,13 +149,14 @@ fn a_drain_lets_go_first_only_where_it_must_and_only_when_there_is_room() {
     ask(&mut bed, 1, Command::Drain { slot: SlotId(1) });
     bed.pass(ms(2_000), &[3]);
     assert_eq!(processes(&bed), 3);
-    let released = |bed: &Bed| bed.told(1).iter().filter(|m| matches!(m, ToWorker::Release { .. })).count();
+    let released =
+        |bed: &Bed| bed.sent_to(1).iter().filter(|m| matches!(m, ToWorker::Release { .. })).count();
     assert_eq!(released(&bed), 0, "nobody has room for them yet");
     let generation = bed.seen[&SlotId(3)].0;
     bed.give(Input::Worker { slot: SlotId(3), generation, message: FromWorker::Ready });
     bed.pass(ms(2_000), &[]);
     assert!(released(&bed) >= 4, "{}", released(&bed));
-    assert_eq!(bed.said("match.moving"), 0);
+    assert_eq!(bed.logged("match.moving"), 0);
     assert!(matches!(answer(&bed, 1), Some(Answer::Done { .. })), "{:?}", answer(&bed, 1));
     assert!(ids.iter().all(|id| bed.view(id).worker.is_some_and(|worker| worker != 1)));
 }
@@ -170,9 +171,9 @@ fn uneven_workers_are_evened_out_some_at_a_time_and_moved_matches_rest() {
     assert_eq!(processes(&bed), 1);
     ask(&mut bed, 1, Command::Scale { min: Some(2), max: None });
     bed.pass(ms(55_000), &[]);
-    assert_eq!(bed.said("match.moving"), 0, "the second worker is young");
+    assert_eq!(bed.logged("match.moving"), 0, "the second worker is young");
     bed.pass(ms(20_000), &[]);
-    assert_eq!(bed.said("match.moving"), 2, "so many at a time");
+    assert_eq!(bed.logged("match.moving"), 2, "so many at a time");
     for _ in 0..10 {
         take_over(&mut bed);
         bed.pass(ms(10_000), &[]);
@@ -180,7 +181,7 @@ fn uneven_workers_are_evened_out_some_at_a_time_and_moved_matches_rest() {
     let at = |slot| ids.iter().filter(|id| bed.owner(id).0 == slot).count();
     let (first, second) = (at(1), at(2));
     assert!(first.abs_diff(second) <= 3 && first + second == 19, "{first} and {second}");
-    let moves = bed.said("match.moving");
+    let moves = bed.logged("match.moving");
     assert!(moves <= 10, "{moves} moves for nine matches");
     assert_eq!(bed.pool.rebalance_plan().moves, []);
 }
@@ -197,15 +198,15 @@ fn a_rebalance_that_was_asked_for_goes_on_until_all_is_even_and_a_plan_changes_n
     let plan = bed.pool.rebalance_plan();
     assert_eq!((plan.moves.len(), plan.feeds[0].most, plan.feeds[0].least), (10, 20, 0), "{plan:?}");
     bed.pass(ms(30_000), &[]);
-    assert_eq!(bed.said("match.moving"), 0);
+    assert_eq!(bed.logged("match.moving"), 0);
     ask(&mut bed, 2, Command::Rebalance);
     for _ in 0..4 {
         take_over(&mut bed);
         bed.pass(ms(10_000), &[]);
     }
-    let Some(Answer::Done { told }) = answer(&bed, 2) else { panic!("{:?}", answer(&bed, 2)) };
-    assert!(told.contains("even"), "{told}");
-    assert!((8..=10).contains(&bed.said("match.moved")), "{}", bed.said("match.moved"));
+    let Some(Answer::Done { message }) = answer(&bed, 2) else { panic!("{:?}", answer(&bed, 2)) };
+    assert!(message.contains("even"), "{message}");
+    assert!((8..=10).contains(&bed.logged("match.moved")), "{}", bed.logged("match.moved"));
 }
 
 #[test]
@@ -215,7 +216,7 @@ fn an_underused_worker_is_drained_when_the_others_have_had_room_for_long() {
     let (mut bed, ids) = placed(loose, 9);
     assert_eq!(processes(&bed), 2);
     bed.pass(Duration::from_secs(700), &[]);
-    assert_eq!(bed.said("worker.draining"), 0, "they are needed");
+    assert_eq!(bed.logged("worker.draining"), 0, "they are needed");
     for id in &ids[2..] {
         bed.list(vec![ListChange::Gone { id: id.as_str().into() }]);
         bed.state(id, MatchState::Removed);
@@ -228,12 +229,12 @@ fn an_underused_worker_is_drained_when_the_others_have_had_room_for_long() {
         bed.pass(ms(10_000), &[]);
         take_over(&mut bed);
     }
-    assert_eq!(bed.said("worker.draining"), 0);
+    assert_eq!(bed.logged("worker.draining"), 0);
     bed.pass(Duration::from_secs(30), &[]);
-    assert_eq!(bed.said("worker.draining"), 1);
+    assert_eq!(bed.logged("worker.draining"), 1);
     take_over(&mut bed);
     bed.pass(ms(1_000), &[]);
-    assert_eq!(bed.said("match.waiting"), 0);
+    assert_eq!(bed.logged("match.waiting"), 0);
     assert_eq!(bed.pool.count().live, 2);
 }
 
@@ -258,7 +259,7 @@ fn fewer_workers_than_there_are_is_reached_by_draining_what_fits_elsewhere() {
         }
     }
     assert_eq!(processes(&bed), 2, "nine matches and the list do not fit into one");
-    assert_eq!((bed.pool.count().live, bed.said("match.waiting")), (9, 0));
+    assert_eq!((bed.pool.count().live, bed.logged("match.waiting")), (9, 0));
 }
 
 #[test]

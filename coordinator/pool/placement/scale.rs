@@ -1,7 +1,7 @@
 //! How many workers each feed has: starting them when work waits. `shrink` retires those that are not needed.
 
 use crate::pool::children::life::{Event, State};
-use crate::pool::feed::{FirstList, Told};
+use crate::pool::feed::{FeedHealth, FirstList};
 use crate::pool::input::Child;
 use crate::pool::notice::Notice;
 use crate::pool::{Action, Pool, Summary};
@@ -60,7 +60,7 @@ impl Pool {
             .filter_map(|key| self.catalog.matches.get(key))
             .map(|a_match| a_match.need.count())
             .sum();
-        let list = u32::from(self.list_needs_place(feed));
+        let list = u32::from(self.list_needs_worker(feed));
         let demand = self.catalog.matches.waiting_topics(feed) + homeless + list;
         let mut needed = demand.saturating_sub(hands.room).div_ceil(usable);
         // Where placing is due it was said of less room than there is now.
@@ -182,7 +182,7 @@ impl Pool {
             .map(|slot| slot.id)
     }
 
-    /// Says how each feed stands when that changed.
+    /// Says the health of each feed when that changed.
     pub(in crate::pool) fn tick_feeds(&mut self, out: &mut Vec<Action>) {
         let tripped = self.children.breaker.is_tripped();
         if std::mem::replace(&mut self.children.breaker_logged, tripped) != tripped {
@@ -192,50 +192,50 @@ impl Pool {
             }));
         }
         for feed in self.feed_ids() {
-            let told = self.feed_stands(feed);
+            let health = self.feed_health(feed);
             let Some(state) = self.feed_mut(feed) else { continue };
             // Before its first list is placed a feed is not up, and that is no news.
-            let starting = state.told == Told::Nothing && told != Told::Up;
+            let starting = state.logged_health == FeedHealth::Unknown && health != FeedHealth::Up;
             if starting && self.now < self.config.timing.ready_deadline {
                 continue;
             }
             let Some(state) = self.feed_mut(feed) else { continue };
             // The numbers in a reason change all the time; only a change of the state itself is news.
-            let before = std::mem::replace(&mut state.told, told.clone());
-            if std::mem::discriminant(&before) != std::mem::discriminant(&told) {
-                out.push(Action::Notice(match told {
-                    Told::Nothing | Told::Up => Notice::FeedUp { feed },
-                    Told::Degraded(why) => Notice::FeedDegraded { feed, why },
-                    Told::Down => Notice::FeedDown { feed },
+            let before = std::mem::replace(&mut state.logged_health, health.clone());
+            if std::mem::discriminant(&before) != std::mem::discriminant(&health) {
+                out.push(Action::Notice(match health {
+                    FeedHealth::Unknown | FeedHealth::Up => Notice::FeedUp { feed },
+                    FeedHealth::Degraded(why) => Notice::FeedDegraded { feed, why },
+                    FeedHealth::Down => Notice::FeedDown { feed },
                 }));
             }
         }
     }
 
-    /// How a feed stands, but for stale matches, which come and go.
-    pub(in crate::pool) fn feed_stands(&self, feed: FeedId) -> Told {
+    /// The health of a feed, but for stale matches, which come and go.
+    pub(in crate::pool) fn feed_health(&self, feed: FeedId) -> FeedHealth {
         let connected = self.children.slots.iter().any(|slot| {
             slot.feed == Some(feed) && slot.life.works() && slot.upstream.state == ConnectionState::Up
         });
         let parked =
             self.children.slots.iter().filter(|s| s.feed == Some(feed) && s.life.is_parked()).count();
-        let Some(state) = self.feed(feed) else { return Told::Nothing };
+        let Some(state) = self.feed(feed) else { return FeedHealth::Unknown };
         if self.is_refused(feed) {
-            return Told::Degraded(
+            return FeedHealth::Degraded(
                 "a worker was refused, its configuration (exit 2) or its version: see its log line, correct it and start anew".into(),
             );
         }
         if !connected {
-            return Told::Down;
+            return FeedHealth::Down;
         }
         let waiting = self.catalog.matches.waiting_of(feed).count();
         let why = match (state.first, waiting, parked) {
             (FirstList::Awaited, ..) => "its list is not loaded".into(),
             (_, 1.., _) => format!("{waiting} matches wait for a place"),
             (.., 1..) => format!("{parked} workers are parked"),
-            (FirstList::Placing | FirstList::Placed, 0, 0) => return Told::Up,
+            (FirstList::Placing | FirstList::Placed, 0, 0) => return FeedHealth::Up,
         };
-        Told::Degraded(why)
+        FeedHealth::Degraded(why)
     }
 
     pub(in crate::pool) fn tick_summary(&mut self, out: &mut Vec<Action>) {

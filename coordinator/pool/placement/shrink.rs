@@ -24,7 +24,7 @@ impl Pool {
     /// Retires a worker that is not needed.
     pub(in crate::pool) fn tick_shrink(&mut self, out: &mut Vec<Action>) {
         self.look_for_idle();
-        if self.stopping.is_some() || self.is_somebody_leaving() {
+        if self.stopping.is_some() || self.is_any_leaving() {
             return;
         }
         let now = self.now;
@@ -63,7 +63,7 @@ impl Pool {
         idle.or_else(|| self.feed_ids().find_map(|feed| Some((self.underused(feed)?, UNDERUSED))))
     }
 
-    fn is_somebody_leaving(&self) -> bool {
+    fn is_any_leaving(&self) -> bool {
         self.children.slots.iter().any(|slot| slot.life.is_draining() || slot.life.is_stopping())
     }
 
@@ -104,7 +104,7 @@ impl Pool {
             .cloned()
             .collect();
         for key in removed {
-            self.unplace(&key, ReleaseReason::Moved, out);
+            self.unassign(&key, ReleaseReason::Moved, out);
         }
     }
 

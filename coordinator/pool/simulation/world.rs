@@ -326,7 +326,7 @@ impl World {
         self.at(Duration::ZERO, Event::Give(Input::Spawned { child, generation, pid }));
         let hello = Hello { proto_min: 1, proto_max: 1, build: String::new(), pid };
         match child {
-            Child::RECORDER => self.recorder_says(generation, FromRecorder::Hello(hello)),
+            Child::RECORDER => self.on_recorder_message(generation, FromRecorder::Hello(hello)),
             Child::Worker(slot) => self.says(slot, generation, FromWorker::Hello(hello)),
         }
     }
@@ -340,7 +340,7 @@ impl World {
         match child {
             Child::RECORDER => {
                 let highest_epoch = Epoch(self.store_highest);
-                self.recorder_says(generation, FromRecorder::Ready { highest_epoch, token: 1 });
+                self.on_recorder_message(generation, FromRecorder::Ready { highest_epoch, token: 1 });
             }
             Child::Worker(slot) => {
                 if self.workers.get(&slot).is_some_and(|worker| worker.condition != Condition::Mute) {
@@ -360,7 +360,7 @@ impl World {
         match child {
             Child::RECORDER => {
                 if self.recorder.as_ref().is_some_and(|recorder| recorder.generation == generation) {
-                    self.recorder_says(generation, FromRecorder::Stats(RecorderStats::default()));
+                    self.on_recorder_message(generation, FromRecorder::Stats(RecorderStats::default()));
                     self.at(Duration::from_secs(1), Event::Beat(child, generation));
                 }
             }
@@ -385,7 +385,7 @@ impl World {
             ToRecorder::Switch { key, epoch, .. } => {
                 self.store_highest = self.store_highest.max(epoch.0);
                 if !self.chance(2) {
-                    self.recorder_says(
+                    self.on_recorder_message(
                         generation,
                         FromRecorder::Switched { key: key.clone(), epoch: *epoch },
                     );
@@ -459,7 +459,7 @@ impl World {
         self.send(Child::Worker(slot), false, Event::Give(input));
     }
 
-    fn recorder_says(&mut self, generation: Generation, message: FromRecorder) {
+    fn on_recorder_message(&mut self, generation: Generation, message: FromRecorder) {
         self.send(Child::RECORDER, false, Event::Give(Input::Recorder { generation, message }));
     }
 

@@ -1,4 +1,4 @@
-//! The fake workers: what each does with an order, and what it tells of itself.
+//! The fake workers: what each does with an order, and what it reports of itself.
 
 use super::*;
 
@@ -96,7 +96,7 @@ impl World {
             | ToWorker::Listed { .. }
             | ToWorker::Board
             | ToWorker::Bookmark
-            | ToWorker::MayConnect
+            | ToWorker::PermitConnect
             | ToWorker::Ping
             | ToWorker::LogFilter { .. }
             | ToWorker::LogFile => {}
