@@ -1,14 +1,14 @@
-//! The pool-wide limits of starting: too many deaths stop all starts, then one trial decides; a start that fails stops all
-//! for a while, for what stands in its way, no descriptors or no processes left, stands in the way of every other.
+//! The pool-wide limits of starting: too many deaths stop all starts, then one start on probation decides; a start that fails stops all
+//! for a while, since what prevents it (no descriptors, no processes left) prevents every other.
 
 use crate::pool::settings::Timing;
 use std::collections::VecDeque;
 use std::time::Duration;
 use touchline_common::model::{Generation, SlotId};
 
-/// What people are told while it is tripped.
+/// What operators see while it is tripped.
 pub(in crate::pool) const TRIPPED: &str =
-    "too many workers died within a minute: none is started but for a trial";
+    "too many workers died within a minute: none is started but one on probation";
 
 #[derive(Debug)]
 pub(in crate::pool) struct Breaker {
@@ -28,10 +28,10 @@ enum State {
     /// None until then.
     Open { until: Duration },
     /// One, and no other while it proves itself.
-    Trial { slot: SlotId, generation: Generation },
+    HalfOpen { slot: SlotId, generation: Generation },
 }
 
-/// A trial that is READY for this long ends the trouble.
+/// A start on probation that is READY for this long ends the trouble.
 const PROVEN: Duration = Duration::from_secs(10);
 
 impl Breaker {
@@ -47,7 +47,7 @@ impl Breaker {
         let may = match self.state {
             State::Closed => true,
             State::Open { until } => now >= until,
-            State::Trial { .. } => false,
+            State::HalfOpen { .. } => false,
         };
         may && now >= self.rests_until
     }
@@ -65,7 +65,7 @@ impl Breaker {
 
     pub(in crate::pool) fn spawned(&mut self, slot: SlotId, generation: Generation) {
         if matches!(self.state, State::Open { .. }) {
-            self.state = State::Trial { slot, generation };
+            self.state = State::HalfOpen { slot, generation };
         }
     }
 
@@ -82,16 +82,16 @@ impl Breaker {
         if pid.is_none() || self.deaths.iter().all(|(_, other)| *other != pid) {
             self.deaths.push_back((now, pid));
         }
-        let trial_failed = self.state == State::Trial { slot, generation };
-        if trial_failed || (self.state == State::Closed && self.deaths.len() > timing.pool_deaths) {
+        let failed_again = self.state == State::HalfOpen { slot, generation };
+        if failed_again || (self.state == State::Closed && self.deaths.len() > timing.pool_deaths) {
             self.deaths.clear();
             self.state = State::Open { until: now + timing.intensity_window };
         }
     }
 
-    /// The trial left without dying: another may follow.
+    /// The process on probation left without dying: another may follow.
     pub(in crate::pool) fn left(&mut self, slot: SlotId, generation: Generation, now: Duration) {
-        if self.state == (State::Trial { slot, generation }) {
+        if self.state == (State::HalfOpen { slot, generation }) {
             self.state = State::Open { until: now };
         }
     }
@@ -104,7 +104,7 @@ impl Breaker {
         since: Duration,
         now: Duration,
     ) {
-        if self.state == (State::Trial { slot, generation }) && now >= since + PROVEN {
+        if self.state == (State::HalfOpen { slot, generation }) && now >= since + PROVEN {
             self.state = State::Closed;
         }
     }
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn twenty_one_deaths_in_a_minute_stop_all_starts_but_a_trial() {
+    fn twenty_one_deaths_in_a_minute_stop_all_starts_but_one_on_probation() {
         let timing = Timing::default();
         let s = Duration::from_secs;
         let mut breaker = Breaker::new();
@@ -143,7 +143,7 @@ mod tests {
         breaker.died((SlotId(20), Generation(1)), None, s(2), &timing);
         assert!(!breaker.may_spawn(s(61)) && breaker.may_spawn(s(62)));
         breaker.spawned(SlotId(3), Generation(2));
-        assert!(!breaker.may_spawn(s(63)), "one trial only");
+        assert!(!breaker.may_spawn(s(63)), "one only");
         breaker.died((SlotId(3), Generation(2)), Some(99), s(64), &timing);
         assert!(!breaker.may_spawn(s(100)) && breaker.may_spawn(s(124)));
         breaker.spawned(SlotId(3), Generation(3));

@@ -123,7 +123,7 @@ impl Deaths {
 }
 
 impl Pool {
-    /// Keeps a death; `evidence` says what the child had.
+    /// Keeps a death; `evidence`: what the child had.
     pub(in crate::pool) fn remember_death(
         &mut self,
         child: Child,
@@ -169,7 +169,7 @@ impl Pool {
         self.children.deaths.remember(Death { at: self.now, view });
     }
 
-    /// What a child does, as far as it told: to be asked before its state changes.
+    /// What a child does, as far as it reported: to be called before its state changes.
     pub(in crate::pool) fn last_activity(&self, child: Child) -> String {
         let Some(life) = self.life(child) else { return String::new() };
         let state = life.state.as_str();

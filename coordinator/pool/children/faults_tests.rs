@@ -1,4 +1,4 @@
-//! Silence, deaths, and what ended while nobody looked.
+//! Silence, deaths, and what ended unseen.
 
 use super::*;
 
@@ -26,7 +26,7 @@ fn a_silent_workers_list_is_followed_elsewhere_and_let_go_when_it_is_back() {
     assert_eq!(bed.logged("list.followed"), 1);
     assert!(bed.sent_to(now.0).contains(&&ToWorker::FollowList));
     assert_eq!(bed.sent_to(holder.0).iter().filter(|sent| ***sent == ToWorker::UnfollowList).count(), 1);
-    // What the former holder still says is not believed, and the gap of the list ends nothing.
+    // What the former holder still reports is not believed, and the gap of the list ends nothing.
     let torn = vec![ListChange::LoadBegin, ListChange::LoadEnd];
     bed.give(Input::Worker { slot: holder, generation, message: FromWorker::List(torn) });
     bed.pass(ms(20_000), &[]);

@@ -1,7 +1,7 @@
 //! The life of a child's place: one state enum, one function ([`Life::advance`]) that owns every transition.
 //!
 //! Knows nothing of matches. It holds the start deadline, the ladder of signals, back-off, the intensity limit and
-//! parking. Used for the workers' slots and for the recorder, which is never parked for dying often: nobody takes over from it.
+//! parking. Used for the workers' slots and for the recorder, which is never parked for dying often: no other takes over from it.
 
 use crate::pool::action::Signal;
 use crate::pool::children::jitter::Jitter;
@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 use touchline_common::model::Generation;
 
-/// Where a place stands. There is a process in `Starting` to `Dying` and in no other state.
+/// The state of a place. There is a process in `Starting` to `Dying` and in no other state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pool) enum State {
     /// Never started, or left as asked.
@@ -105,7 +105,7 @@ pub(in crate::pool) enum Departure {
 pub(in crate::pool) enum Peers {
     /// A worker's slot: where one dies too often it is parked, and others go on.
     Many,
-    /// The recorder's: it is waited for, but not for long, since workers hold meanwhile what nobody else has.
+    /// The recorder's: it is waited for, but not for long, since workers meanwhile hold what no other process has.
     Nobody,
 }
 
@@ -183,7 +183,7 @@ impl Life {
         matches!(self.state, State::Ready { .. } | State::Draining { .. })
     }
 
-    /// Whether it waits in its back-off, and nobody should wait with it: the death does not look like one of a row, or the
+    /// Whether it waits in its back-off, and placement should not wait for it: the death does not look like one of a row, or the
     /// wait is long.
     pub(in crate::pool) fn rests(&self, now: Duration, timing: &Timing) -> bool {
         matches!(self.state, State::Backoff { until } if self.history.steady || until > now + timing.backoff_min * 2)

@@ -82,7 +82,7 @@ fn back_off_doubles_with_jitter_up_to_its_limit_and_health_resets_it() {
 }
 
 #[test]
-fn six_deaths_in_a_minute_park_then_one_trial() {
+fn six_deaths_in_a_minute_park_then_one_on_probation() {
     let mut bed = Bed::new();
     bed.timing.backoff_min = Duration::from_millis(1);
     let mut now = s(0);
@@ -97,10 +97,10 @@ fn six_deaths_in_a_minute_park_then_one_trial() {
     assert!(bed.life.is_parked(), "a parked slot does not start");
     bed.up(until);
     bed.at(until + s(1), Event::Exited(SEGV));
-    assert_eq!(bed.life.state, State::Parked { until: Some(until + s(301)) }, "the trial failed");
+    assert_eq!(bed.life.state, State::Parked { until: Some(until + s(301)) }, "probation failed");
     bed.up(until + s(301));
     bed.at(until + s(400), Event::Exited(SEGV));
-    assert_eq!(bed.life.state, State::Dead, "the trial was healthy");
+    assert_eq!(bed.life.state, State::Dead, "probation was passed");
 }
 
 #[test]

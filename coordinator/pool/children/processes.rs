@@ -86,7 +86,7 @@ impl Pool {
         why: &str,
         out: &mut Vec<Action>,
     ) {
-        // A child that was asked to leave closes its channel on the way; what it still has to do has its deadline.
+        // A child that was asked to leave closes its channel before it exits; its deadline still holds.
         if self.life(child).is_some_and(|life| life.generation == generation && !life.is_stopping()) {
             self.condemn(child, Signal::Term, format!("channel closed: {why}"), out);
         }
@@ -195,8 +195,8 @@ impl Pool {
         }
     }
 
-    /// Workers that gave no sign for too long, and those that share a process with one: its loop stands still for all of them,
-    /// however lately one of them was heard.
+    /// Workers that gave no sign for too long, and those that share a process with one: its loop is blocked for all of them,
+    /// however lately one of them reported.
     fn fall_silent(&mut self, out: &mut Vec<Action>) -> Vec<SlotId> {
         let (now, timing) = (self.now, &self.config.timing);
         let is_silent_for = |slot: &Slot, time: Duration| {
@@ -280,8 +280,7 @@ impl Pool {
     ) {
         let (pid, now) = (self.slot(slot).and_then(|slot| slot.process.pid), self.now);
         match departure {
-            Departure::Asked => {}
-            Departure::Left => self.children.breaker.left(slot, generation, now),
+            Departure::Asked | Departure::Left => self.children.breaker.left(slot, generation, now),
             Departure::Died { suspicious } => {
                 self.children.breaker.died((slot, generation), pid, now, &self.config.timing);
                 if suspicious {

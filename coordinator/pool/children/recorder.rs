@@ -189,7 +189,7 @@ impl Pool {
         self.catalog.ended.report_later(key);
     }
 
-    /// Reports to the recorder of every match that waits since it was last told.
+    /// Reports the matches that wait and were not reported yet to the recorder.
     pub(in crate::pool) fn report_waiting(&mut self, out: &mut Vec<Action>) {
         if !self.children.services.recorder.life.is_ready() {
             return;
