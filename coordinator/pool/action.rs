@@ -9,7 +9,7 @@ use touchline_common::model::{Epoch, FeedId, Generation, SlotId};
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// Start a child; answer with `Spawned` or `SpawnFailed`. `SaveState` stands before it, and it is not started before that
+    /// Start a child; answer with `Spawned` or `SpawnFailed`. `SaveState` precedes it, and it is not started before that
     /// state is on the disk, so that its generation is never used twice.
     Spawn {
         /// Which.
@@ -78,16 +78,16 @@ pub enum Action {
     },
     /// Write a log line.
     Notice(Notice),
-    /// Every child is gone after a requested stop: leave with code 0.
+    /// Every child is gone after a requested stop: exit with code 0.
     Finished,
 }
 
 /// A signal that the pool sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// SIGTERM: leave.
+    /// SIGTERM: end.
     Term,
-    /// SIGABRT: leave with a trace of where it hangs.
+    /// SIGABRT: end with a trace of where it hangs.
     Abort,
     /// SIGKILL.
     Kill,

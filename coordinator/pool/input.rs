@@ -67,14 +67,14 @@ pub enum Input {
         slot: SlotId,
         /// Its generation.
         generation: Generation,
-        /// What it says.
+        /// The message.
         message: FromWorker,
     },
     /// The recorder's message, whichever it is.
     Recorder {
         /// Its generation.
         generation: Generation,
-        /// What it says.
+        /// The message.
         message: FromRecorder,
     },
     /// A child's control channel ended or carried a bad frame; the child is not reaped yet.
@@ -94,7 +94,7 @@ pub enum Input {
         generation: Generation,
         /// How.
         exit: Exit,
-        /// What it had used, if the kernel said.
+        /// What it had used, if the kernel reported it.
         usage: Option<Usage>,
         /// What it was at, as it noted it itself.
         at: Work,

@@ -299,7 +299,7 @@ impl Pool {
         }
     }
 
-    /// What `wait-ready` is sent, once there is something to tell.
+    /// The answer to `wait-ready`, once there is one.
     fn readiness_answer(&self) -> Option<Answer> {
         match self.readiness {
             Readiness::Reached => Some(Answer::Done { message: "ready".into() }),

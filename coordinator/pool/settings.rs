@@ -1,6 +1,6 @@
 //! What the pool is to do: its section of the configuration, a plan for each feed whatever its kind, and deadlines.
 //!
-//! Invariants: feeds stand at their `FeedId`; slots are numbered from 1 to `max_workers` and one, for drains.
+//! Invariants: each feed is at the index of its `FeedId`; slots are numbered from 1 to `max_workers` and one, for drains.
 //! Callers: the coordinator's shell builds it once; the simulation builds small ones.
 
 use std::time::Duration;
@@ -107,7 +107,7 @@ pub struct Timing {
     pub backoff_min: Duration,
     /// The longest back-off.
     pub backoff_max: Duration,
-    /// The same for the recorder, which nobody stands in for.
+    /// The same for the recorder, which has no substitute.
     pub backoff_alone: Duration,
     /// Ready for this long is healthy: forgets back-off.
     pub healthy_after: Duration,
@@ -117,7 +117,7 @@ pub struct Timing {
     pub slot_deaths: usize,
     /// More deaths than this in the pool in the window stop spawning.
     pub pool_deaths: usize,
-    /// How long a slot stays parked before its one trial.
+    /// How long a slot stays parked before its one start on probation.
     pub park: Duration,
     /// A match in two crashes within this time is quarantined.
     pub suspicion: Duration,
@@ -133,7 +133,7 @@ pub struct Timing {
     pub rebalance_every: Duration,
     /// Matches that are moved at once, each `rebalance_every`.
     pub rebalance_moves: usize,
-    /// A match that was moved stays for this long, and a worker this young has no part in a rebalance that nobody asked for.
+    /// A match that was moved stays for this long, and a worker this young has no part in an automatic rebalance.
     pub moved_rest: Duration,
     /// How long epochs wait for the recorder's first READY.
     pub recorder_grace: Duration,

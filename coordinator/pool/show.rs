@@ -223,7 +223,7 @@ impl Pool {
             self.children.slots.iter().filter(|slot| slot.feed == Some(feed) && slot.life.works());
         let trouble =
             of_feed.find_map(|slot| Some(&slot.upstream.trouble).filter(|trouble| !trouble.is_empty()));
-        // When it is tried again was true when it was said.
+        // The time of the next attempt was relative to the report.
         match trouble.and_then(|trouble| trouble.split("; next attempt in ").next()) {
             Some(trouble) => format!("no connection is up: {trouble}"),
             None => "no connection is up".to_owned(),

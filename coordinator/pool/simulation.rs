@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use world::World;
 
 const STEPS: usize = 100_000;
-/// A parked slot waits 300 s for its trial, the breaker 60 s, back-off 30 s, a move 30 s.
+/// A parked slot waits 300 s for its probation, the breaker 60 s, back-off 30 s, a move 30 s.
 const RECOVERY: Duration = Duration::from_secs(500);
 
 /// What must have happened in some run, or the simulation shows nothing.

@@ -345,7 +345,7 @@ fn a_recorder_that_starts_anew_gives_every_match_a_new_epoch_without_a_new_subsc
     bed.pass(ms(3_000), &[]);
     let after = bed.owner("a");
     assert!(after.0 == before.0 && after.1 > before.1);
-    // What it committed says that the worker of `a` owns it; of `b` it may know a worker that is gone.
+    // By what it committed the worker of `a` owns it; of `b` it may know a worker that is gone.
     let mut switches: Vec<_> = bed.switches().into_iter().map(|(key, _, owner)| (key, owner)).collect();
     switches.sort_by(|one, other| one.0.cmp(&other.0));
     assert_eq!(switches, [("a".to_owned(), Owner::Alive), ("b".to_owned(), Owner::Dead)]);

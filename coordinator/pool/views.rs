@@ -1,6 +1,6 @@
 //! The answers of `status`, `workers`, `matches` and `health`, as the contract writes them.
 //!
-//! What only the shell, a worker or the recorder knows (memory, ages, versions) stands in public `Option` fields that
+//! What only the shell, a worker or the recorder knows (memory, ages, versions) is in public `Option` fields that
 //! the shell fills before it serialises.
 
 use crate::pool::children::deaths::DeathView;
@@ -38,7 +38,7 @@ pub struct StatusView {
     pub pid: u32,
     /// Seconds since the pool's start.
     pub uptime_s: f64,
-    /// How the whole stands.
+    /// The state of the daemon.
     pub state: DaemonState,
     /// The highest epoch given out.
     pub epoch: u64,
@@ -119,7 +119,7 @@ pub enum DaemonState {
     Starting,
     /// All is well.
     Ready,
-    /// Something is missing; `health` says what.
+    /// Something is missing; `health` names it.
     Degraded,
     /// Ending, with time to hand over.
     Draining,
@@ -168,7 +168,7 @@ pub struct FeedView {
     pub name: String,
     /// Its kind.
     pub kind: String,
-    /// How it stands.
+    /// Its state.
     pub state: FeedState,
     /// Subscriptions sent.
     pub asked: u64,

@@ -54,7 +54,7 @@ enum Stage {
     Idle,
     Looking(Look),
     Verifying(Verification),
-    /// Snapshots differ from deltas whatever is held: they say nothing of a cap.
+    /// Snapshots differ from deltas whatever is held: they are no sign of a cap.
     Off,
 }
 
@@ -88,7 +88,7 @@ struct Look {
     until: Duration,
 }
 
-/// What a finding says of a match.
+/// What a finding means for a match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Served,
@@ -142,7 +142,7 @@ pub(in crate::pool) enum Probed {
     Served,
     /// It misses deltas and others do not.
     Thinned,
-    /// The others miss some as well: deltas say nothing here.
+    /// The others miss some as well: deltas are no sign here.
     Unlike,
     /// It did not change.
     Unknown,
@@ -162,7 +162,7 @@ impl Auditor {
         matches!(self.stage, Stage::Idle) && now >= self.next_at
     }
 
-    /// Whether snapshots are known to say nothing here.
+    /// Whether snapshots are known to be no sign here.
     pub(in crate::pool) fn is_off(&self) -> bool {
         matches!(self.stage, Stage::Off)
     }

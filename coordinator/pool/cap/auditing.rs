@@ -114,7 +114,7 @@ impl Pool {
             return;
         }
         match (outcome, state.cap.learner.sign()) {
-            // Where no snapshot says anything about deltas, loads are what there is to go by.
+            // Where snapshots cannot be compared with deltas, loads are the only sign.
             (Probed::Served, _) | (Probed::Unlike, Sign::Loads) => self.probe_held(feed, out),
             (Probed::Thinned, _) | (Probed::Unlike, Sign::Deltas) => {
                 state.cap.learner.probe_thinned(now);

@@ -1,4 +1,4 @@
-//! What one connection of a feed may really hold, learned where the configuration says more than the server grants. Pure.
+//! What one connection of a feed may really hold, learned where more is configured than the server grants. Pure.
 //!
 //! Two signs: a connection that is lost just after more was asked of it than was ever answered, and subscriptions that get no
 //! load while others of the same connection have theirs. The first is believed when it comes three times and no connection holds as much, the second when
@@ -17,7 +17,7 @@ const REFUSALS_WITHIN: Duration = Duration::from_secs(60);
 const AT_ONCE: Duration = Duration::from_secs(2);
 /// Refusals that are remembered.
 const REFUSALS_KEPT: usize = 64;
-/// Refusals of connections that were full before the cap was learned may tell that more is granted than the first ones told.
+/// Refusals of connections that were full before the cap was learned may show that more is granted than the first ones showed.
 const LATE_REFUSALS: Duration = Duration::from_secs(5);
 /// How long the matches of a suspicion have to get their loads elsewhere.
 const SUSPICION_FOR: Duration = Duration::from_secs(15);
@@ -141,7 +141,7 @@ impl Learner {
         self.suspicions.iter().any(|of| of.slot == slot)
     }
 
-    /// Whether a match without a load says nothing: it is being tried elsewhere, or got none there either.
+    /// Whether a match without a load is no sign: it is being tried elsewhere, or got none there either.
     pub(in crate::pool) fn is_ignored(&self, key: &MatchKey) -> bool {
         self.ignored.contains_key(key) || self.suspicions.iter().any(|of| of.keys.contains(key))
     }

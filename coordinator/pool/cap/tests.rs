@@ -1,4 +1,4 @@
-//! A server that grants less than is configured, in each of its manners: everything is live soon, and no more is asked of it.
+//! A server that grants less than is configured, in each of its ways: everything is live soon, and no more is asked of it.
 
 use super::*;
 use std::collections::HashMap;
@@ -8,7 +8,7 @@ const GRANTED: usize = 37;
 const MATCHES: usize = 250;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Manners {
+enum Behaviour {
     Closes,
     /// Closes before what it granted was read.
     ClosesAtOnce,
@@ -35,7 +35,7 @@ struct Line {
 
 struct World {
     bed: Bed,
-    manners: Manners,
+    behaviour: Behaviour,
     /// What the server grants at the moment.
     granted: usize,
     lines: BTreeMap<SlotId, Line>,
@@ -66,20 +66,20 @@ impl Line {
 }
 
 impl World {
-    fn new(manners: Manners, saved: Option<&SavedStateV2>) -> World {
+    fn new(behaviour: Behaviour, saved: Option<&SavedStateV2>) -> World {
         let mut config = config(64);
         config.feeds[0].cap = 50;
         config.feeds[0].learning = Learning::Auto;
-        World::of(config, MATCHES, manners, saved)
+        World::of(config, MATCHES, behaviour, saved)
     }
 
-    fn of(config: Settings, matches: usize, manners: Manners, saved: Option<&SavedStateV2>) -> World {
+    fn of(config: Settings, matches: usize, behaviour: Behaviour, saved: Option<&SavedStateV2>) -> World {
         let mut bed = Bed::after(config, saved);
         let ids: Vec<String> = (0..matches).map(|n| format!("m{n:03}")).collect();
         bed.load_list(&ids.iter().map(String::as_str).collect::<Vec<_>>());
         World {
             bed,
-            manners,
+            behaviour,
             granted: GRANTED,
             lines: BTreeMap::new(),
             read: 0,
@@ -137,7 +137,7 @@ impl World {
     }
 
     fn serve(&mut self, slot: SlotId) {
-        let (now, manners, most) = (self.bed.now, self.manners, self.granted);
+        let (now, behaviour, most) = (self.bed.now, self.behaviour, self.granted);
         let line = self.lines.get_mut(&slot).unwrap();
         if line.down_until.is_some_and(|until| now < until) {
             return self.report(slot);
@@ -156,16 +156,16 @@ impl World {
         for id in missing {
             let line = self.lines.get_mut(&slot).unwrap();
             let loads = line.list + line.granted.len() < most;
-            if loads || matches!(manners, Manners::Thins | Manners::Unlike) {
+            if loads || matches!(behaviour, Behaviour::Thins | Behaviour::Unlike) {
                 line.granted.insert(id.clone());
                 line.serve(&id, most, now);
                 self.state(slot, &id, MatchState::Live);
                 continue;
             }
-            match manners {
-                Manners::Closes | Manners::ClosesAtOnce => return self.close(slot),
-                Manners::Ignores | Manners::Thins | Manners::Unlike => {}
-                Manners::Refuses => self.state(slot, &id, MatchState::Removed),
+            match behaviour {
+                Behaviour::Closes | Behaviour::ClosesAtOnce => return self.close(slot),
+                Behaviour::Ignores | Behaviour::Thins | Behaviour::Unlike => {}
+                Behaviour::Refuses => self.state(slot, &id, MatchState::Removed),
             }
         }
         let line = &self.lines[&slot];
@@ -177,17 +177,17 @@ impl World {
     fn audit(&mut self, slot: SlotId, id: &str) {
         self.audits += 1;
         let now = self.bed.now;
-        let (manners, most, quiet) = (self.manners, self.granted, self.quiet.contains(id));
+        let (behaviour, most, quiet) = (self.behaviour, self.granted, self.quiet.contains(id));
         let line = self.lines.get_mut(&slot).unwrap();
         let Some(at) = line.loaded_at.get(id).copied() else { return };
         let thinned = line.thinned.contains(id);
         line.serve(id, most, now);
         let deltas = if quiet { 0 } else { (now - at).as_secs() as u32 * 8 };
-        let finding = match manners {
+        let finding = match behaviour {
             _ if deltas == 0 => Finding::Whole { deltas },
             _ if self.untrue.contains(id) => Finding::Missed { nodes: 1 },
-            Manners::Thins if thinned => Finding::Missed { nodes: deltas.min(9) },
-            Manners::Unlike => Finding::Missed { nodes: 1 },
+            Behaviour::Thins if thinned => Finding::Missed { nodes: deltas.min(9) },
+            Behaviour::Unlike => Finding::Missed { nodes: 1 },
             _ => Finding::Whole { deltas },
         };
         let Some(epoch) = self.epoch(slot, id) else { return };
@@ -206,7 +206,7 @@ impl World {
     fn close(&mut self, slot: SlotId) {
         let line = self.lines.get_mut(&slot).unwrap();
         let asked = (line.list + line.asked.len()) as u32;
-        let seen = if self.manners == Manners::Closes { line.granted.len() } else { 2 };
+        let seen = if self.behaviour == Behaviour::Closes { line.granted.len() } else { 2 };
         let loaded = (line.list + seen) as u32;
         line.granted.clear();
         line.down_until = Some(self.bed.now + ms(700));
@@ -287,25 +287,28 @@ impl World {
 
 #[test]
 fn within_half_a_minute_all_is_live_and_no_more_is_asked_than_is_granted() {
-    for manners in
-        [Manners::Closes, Manners::ClosesAtOnce, Manners::Ignores, Manners::Refuses, Manners::Thins]
+    for behaviour in
+        [Behaviour::Closes, Behaviour::ClosesAtOnce, Behaviour::Ignores, Behaviour::Refuses, Behaviour::Thins]
     {
-        let mut world = World::new(manners, None);
+        let mut world = World::new(behaviour, None);
         world.pass(ms(30_000));
-        assert_eq!(world.live(), MATCHES, "{manners:?}");
-        let learned = world.learned().unwrap_or_else(|| panic!("{manners:?}"));
-        assert!((18..=GRANTED as u32).contains(&learned), "{manners:?}: {learned}");
-        assert!(manners == Manners::ClosesAtOnce || learned == GRANTED as u32, "{manners:?}: {learned}");
+        assert_eq!(world.live(), MATCHES, "{behaviour:?}");
+        let learned = world.learned().unwrap_or_else(|| panic!("{behaviour:?}"));
+        assert!((18..=GRANTED as u32).contains(&learned), "{behaviour:?}: {learned}");
+        assert!(
+            behaviour == Behaviour::ClosesAtOnce || learned == GRANTED as u32,
+            "{behaviour:?}: {learned}"
+        );
         world.pass(ms(300_000));
-        assert!(world.most <= GRANTED, "{manners:?}: {}", world.most);
-        assert_eq!(world.live(), MATCHES, "{manners:?}");
+        assert!(world.most <= GRANTED, "{behaviour:?}: {}", world.most);
+        assert_eq!(world.live(), MATCHES, "{behaviour:?}");
         assert!(world.bed.logged("feed.cap_learned") >= 1);
     }
 }
 
 #[test]
 fn no_more_leaves_a_connection_than_is_above_what_it_is_granted() {
-    let mut world = World::new(Manners::Thins, None);
+    let mut world = World::new(Behaviour::Thins, None);
     world.pass(ms(60_000));
     assert_eq!(world.learned(), Some(37));
     // Six connections held 41 or 42.
@@ -315,7 +318,7 @@ fn no_more_leaves_a_connection_than_is_above_what_it_is_granted() {
 
 #[test]
 fn what_was_thinned_and_stays_where_it_is_is_served_in_full_in_the_end() {
-    let mut world = World::new(Manners::Thins, None);
+    let mut world = World::new(Behaviour::Thins, None);
     world.pass(ms(1_000));
     world.serve_the_newest();
     world.pass(ms(90_000));
@@ -325,7 +328,7 @@ fn what_was_thinned_and_stays_where_it_is_is_served_in_full_in_the_end() {
 
 #[test]
 fn a_server_that_thins_nothing_teaches_nothing_and_is_asked_little() {
-    let mut world = World::new(Manners::Thins, None);
+    let mut world = World::new(Behaviour::Thins, None);
     world.granted = 50;
     world.pass(ms(30_000));
     let moved = world.bed.logged("match.moving");
@@ -338,7 +341,7 @@ fn a_server_that_thins_nothing_teaches_nothing_and_is_asked_little() {
 
 #[test]
 fn loads_that_always_differ_from_deltas_are_no_sign() {
-    let mut world = World::new(Manners::Unlike, None);
+    let mut world = World::new(Behaviour::Unlike, None);
     world.pass(ms(600_000));
     assert_eq!((world.learned(), world.live()), (None, MATCHES));
     assert_eq!(world.bed.logged("match.moving"), 0, "there is nothing to compare with");
@@ -347,7 +350,7 @@ fn loads_that_always_differ_from_deltas_are_no_sign() {
 
 #[test]
 fn matches_that_do_not_change_prove_nothing_and_are_looked_at_again() {
-    let mut world = World::new(Manners::Thins, None);
+    let mut world = World::new(Behaviour::Thins, None);
     world.quiet = (0..MATCHES).map(|n| format!("m{n:03}")).collect();
     world.pass(ms(1_800_000));
     assert_eq!(world.learned(), None);
@@ -359,7 +362,7 @@ fn matches_that_do_not_change_prove_nothing_and_are_looked_at_again() {
 
 #[test]
 fn a_third_of_the_matches_may_be_quiet() {
-    let mut world = World::new(Manners::Thins, None);
+    let mut world = World::new(Behaviour::Thins, None);
     world.quiet = (0..MATCHES).step_by(3).map(|n| format!("m{n:03}")).collect();
     world.pass(ms(60_000));
     let learned = world.learned().unwrap();
@@ -371,7 +374,7 @@ fn a_third_of_the_matches_may_be_quiet() {
 
 #[test]
 fn one_match_more_is_believed_only_when_it_gets_its_deltas() {
-    let mut world = World::new(Manners::Thins, None);
+    let mut world = World::new(Behaviour::Thins, None);
     world.pass(ms(30_000));
     assert_eq!(world.learned(), Some(37));
     world.pass(ms(1_000_000));
@@ -384,7 +387,7 @@ fn one_match_more_is_believed_only_when_it_gets_its_deltas() {
 
 #[test]
 fn a_match_that_misses_deltas_below_the_cap_teaches_nothing() {
-    let mut world = World::new(Manners::Thins, None);
+    let mut world = World::new(Behaviour::Thins, None);
     world.granted = 50;
     world.pass(ms(60_000));
     let before = world.audits;
@@ -402,10 +405,10 @@ fn a_match_that_misses_deltas_below_the_cap_teaches_nothing() {
 
 #[test]
 fn what_was_learned_outlives_the_coordinator() {
-    let mut world = World::new(Manners::Ignores, None);
+    let mut world = World::new(Behaviour::Ignores, None);
     world.pass(ms(30_000));
     let saved = SavedStateV2::from_json(&world.bed.pool.saved_state().to_json().unwrap()).unwrap();
-    let mut next = World::new(Manners::Ignores, Some(&saved));
+    let mut next = World::new(Behaviour::Ignores, Some(&saved));
     next.pass(ms(10_000));
     assert_eq!((next.learned(), next.live()), (Some(37), MATCHES));
     assert!(next.most <= GRANTED, "{}", next.most);
@@ -413,7 +416,7 @@ fn what_was_learned_outlives_the_coordinator() {
 
 #[test]
 fn a_server_that_grants_more_one_day_is_found_out_slowly() {
-    let mut world = World::new(Manners::Ignores, None);
+    let mut world = World::new(Behaviour::Ignores, None);
     world.pass(ms(30_000));
     world.granted = 39;
     world.pass(ms(3_600_000));
@@ -423,7 +426,7 @@ fn a_server_that_grants_more_one_day_is_found_out_slowly() {
 
 #[test]
 fn a_page_without_content_is_no_cap() {
-    let mut world = World::new(Manners::Ignores, None);
+    let mut world = World::new(Behaviour::Ignores, None);
     world.granted = 50;
     world.empty = "m007";
     world.pass(ms(60_000));
@@ -437,7 +440,7 @@ fn where_there_is_no_other_connection_what_is_followed_stays_and_what_is_new_wai
     let mut config = config(1);
     config.feeds[0].cap = 50;
     config.feeds[0].learning = Learning::Auto;
-    let mut world = World::of(config, 45, Manners::Thins, None);
+    let mut world = World::of(config, 45, Behaviour::Thins, None);
     world.pass(ms(300_000));
     assert_eq!((world.learned(), world.live()), (Some(37), 45));
     let ids: Vec<String> = (0..48).map(|n| format!("m{n:03}")).collect();
@@ -448,7 +451,7 @@ fn where_there_is_no_other_connection_what_is_followed_stays_and_what_is_new_wai
 
 #[test]
 fn a_surplus_that_misses_deltas_where_fewer_are_held_takes_the_cap_back_and_ends_the_audits() {
-    let mut world = World::new(Manners::Thins, None);
+    let mut world = World::new(Behaviour::Thins, None);
     world.granted = 50;
     world.pass(ms(1_000));
     world.untrue = world.lines.values().next().unwrap().asked.iter().rev().take(2).cloned().collect();

@@ -1,7 +1,7 @@
 //! `only` and `skip`: which matches of a list are followed.
 //!
 //! Pure. Within a field one fit suffices; a field without entries does not count, a filter without any fits nothing. Texts are compared
-//! without case; `*` at either end stands for anything. What the list does not say fits nothing: a match without a competition is not followed under
+//! without case; `*` at either end stands for anything. What the list does not give fits nothing: a match without a competition is not followed under
 //! `only.competitions`, and not skipped under `skip.competitions`.
 
 use touchline_common::config::{MatchFilter, Status};

@@ -49,7 +49,7 @@ impl Pool {
         }
     }
 
-    /// Gives each list to a worker, if nobody or a leaving one has it. Before matches, since those hang on it.
+    /// Gives each list to a worker, if none or one that leaves has it. Before matches, since those depend on it.
     pub(in crate::pool) fn follow_lists(&mut self, out: &mut Vec<Action>) {
         for feed in self.feed_ids() {
             if !self.has_list(feed) || !self.list_needs_worker(feed) {
@@ -69,7 +69,7 @@ impl Pool {
         }
     }
 
-    /// What the former holder still says of the list counts no more; if it lives, it lets it go.
+    /// What the former holder still reports of the list is ignored; if it lives, it releases it.
     fn release_list(&mut self, feed: FeedId, slot: SlotId, generation: Generation, out: &mut Vec<Action>) {
         if let Some(state) = self.feed_mut(feed) {
             state.list.lost();

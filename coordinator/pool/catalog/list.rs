@@ -1,6 +1,6 @@
 //! The rules of a feed's match list: what appears, what changes, and when a deletion is believed.
 //!
-//! Pure. A deletion stands for `Timing::list_move` before it counts, since a delete and an insert of one match within
+//! Pure. A deletion counts only after `Timing::list_move`, since a delete and an insert of one match within
 //! that time is a move. When more than half of the matches (and more than 5) are deleted, by a load or by deltas, nothing
 //! counts until a second load confirms it. A gap of the list deletes nothing.
 
@@ -133,7 +133,7 @@ impl MatchList {
         }
     }
 
-    /// The list is not followed at the moment: a load that was on its way says nothing.
+    /// The list is not followed at the moment: a load that was on its way is void.
     pub(in crate::pool) fn lost(&mut self) {
         self.load = None;
         self.followed = false;

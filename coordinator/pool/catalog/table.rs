@@ -1,6 +1,6 @@
 //! The table of matches and its indices.
 //!
-//! Invariant: each index is what [`Match`] says, since a match is changed through [`Edit`] only, which updates them when it is dropped.
+//! Invariant: each index agrees with the [`Match`], since a match is changed through [`Edit`] only, which updates them when it is dropped.
 
 use super::matches::{Assignment, Match, Need};
 use crate::pool::placement::choose::WaitKey;

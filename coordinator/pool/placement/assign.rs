@@ -127,7 +127,7 @@ impl Pool {
         }
     }
 
-    /// Whether a worker that was asked to let a match go has not said that it did. One that is gone holds nothing.
+    /// Whether a worker that was asked to release a match has not confirmed it. One that is gone holds nothing.
     fn holds_still(&self, holder: Holder) -> bool {
         let there = self.slot(holder.slot).filter(|slot| slot.is(holder.generation));
         there.is_some_and(|slot| slot.life.works() && !slot.has_seen(holder.command))
@@ -143,7 +143,7 @@ impl Pool {
         }
     }
 
-    /// While the workers for the first list are starting, nobody takes more than its share, so that all end alike.
+    /// While the workers for the first list are starting, none takes more than its share, so that all end with as much.
     fn share(&self, feed: FeedId) -> Option<u32> {
         let (state, plan) = (self.feed(feed)?, self.config.feed(feed)?);
         let of_feed = || self.children.slots.iter().filter(|slot| slot.feed == Some(feed));

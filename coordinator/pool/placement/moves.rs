@@ -1,7 +1,7 @@
-//! Moves that somebody asked for: one match, a rebalance, another number of workers; and the rebalance that nobody asked for.
+//! Moves that an operator asks for: one match, a rebalance, another number of workers; and the automatic rebalance.
 //!
 //! Invariant: a match keeps its owner until the recorder has adopted the second seat; where a move fails nothing has
-//! changed. Only a feed that allows no second subscription release first, and the plan says so beforehand.
+//! changed. Only a feed that allows no second subscription releases first, and the plan shows that beforehand.
 
 use crate::pool::catalog::matches::{Assignment, Match, Need};
 use crate::pool::catalog::table::Mark;

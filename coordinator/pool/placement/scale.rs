@@ -63,7 +63,7 @@ impl Pool {
         let list = u32::from(self.list_needs_worker(feed));
         let demand = self.catalog.matches.waiting_topics(feed) + homeless + list;
         let mut needed = demand.saturating_sub(hands.room).div_ceil(usable);
-        // Where placing is due it was said of less room than there is now.
+        // Where placing is due, that was found with less room than there is now.
         if needed == 0 && state.blocked && !self.placement.due {
             needed = 1;
         }

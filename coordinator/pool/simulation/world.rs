@@ -1,4 +1,4 @@
-//! The fake world: processes that do what they are told, late, or not at all.
+//! The fake world: processes that do what is asked, late, or not at all.
 
 mod faults;
 mod server;
@@ -435,7 +435,7 @@ impl World {
             let why = "end of file".into();
             self.at(Duration::from_millis(1), Event::Give(Input::ChannelClosed { child, generation, why }));
         }
-        // Reaped before or after the last of what it said.
+        // Reaped before or after its last messages.
         let delay = self.delay();
         self.at(delay, Event::Give(Input::Exited { child, generation, exit, usage: None, at: Work::None }));
     }

@@ -49,7 +49,7 @@ impl World {
         self.match_is(slot, id, MatchState::Live);
     }
 
-    /// More is asked than the server grants: it says nothing, or ends the connection, which comes back a little later.
+    /// More is asked than the server grants: it does not answer, or ends the connection, which comes back a little later.
     pub(super) fn refuse(&mut self, slot: SlotId) {
         if self.manners != Manners::Closes {
             return;
