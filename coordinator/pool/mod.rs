@@ -10,6 +10,7 @@ mod cap;
 mod catalog;
 mod children;
 mod feed;
+mod health;
 mod input;
 mod notice;
 mod operate;
@@ -40,18 +41,18 @@ pub use views::{
     Surroundings, WorkerView, WorkersCount,
 };
 
-use cap::FeedCap;
 use catalog::Catalog;
 use children::Children;
-use children::life::{Event, Life, Outcome, Peers};
+use children::life::{Event, Life, Outcome};
 use children::slot::Slot;
-use feed::{Feed, FirstList};
+use feed::Feed;
+use health::Readiness;
 use operate::{Requests, Stopping};
 use placement::Placement;
 use std::time::Duration;
 use touchline_common::ipc::messages::recorder::ToRecorder;
 use touchline_common::ipc::messages::worker::ToWorker;
-use touchline_common::model::{Epoch, FeedId, Generation, MatchKey, SlotId};
+use touchline_common::model::{Epoch, FeedId, Generation, SlotId};
 
 /// The pool. See the module's header.
 #[derive(Debug)]
@@ -75,15 +76,6 @@ pub struct Pool {
 struct Saving {
     due: bool,
     saved_at: Duration,
-}
-
-/// Whether the pool was ready already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Readiness {
-    Awaited,
-    /// `Timing::ready_deadline` passed before.
-    Overdue,
-    Reached,
 }
 
 /// The most workers that an operator may ask for.
@@ -125,7 +117,7 @@ impl Pool {
                 self.child_not_spawned(child, generation, error, out);
             }
             Input::Worker { slot, generation, message } => {
-                self.on_worker_message(slot, generation, message, out)
+                self.on_worker_message(slot, generation, message, out);
             }
             Input::Recorder { generation, message } => self.on_recorder_message(generation, message, out),
             Input::ChannelClosed { child, generation, why } => {
@@ -256,99 +248,6 @@ impl Pool {
                 message,
             });
         }
-    }
-
-    fn remember(&mut self, saved: &SavedStateV2) {
-        for kept in &saved.slots {
-            // There may have been more workers then; their numbers go on where they ended.
-            if kept.slot <= WORKERS_MAX {
-                self.children.make_slots(kept.slot);
-            }
-            if let Some(slot) = self.slot_mut(SlotId(kept.slot)) {
-                slot.life = Life::new(
-                    Peers::Many,
-                    Generation(kept.generation),
-                    kept.restarts,
-                    kept.last_exit.clone(),
-                );
-            }
-        }
-        for kept in &saved.learned_caps {
-            let place = self.config.feeds.iter().position(|plan| plan.name == kept.feed);
-            if let Some((plan, feed)) =
-                place.and_then(|at| Some((self.config.feeds.get(at)?, self.feeds.get_mut(at)?)))
-                && plan.learning == Learning::Auto
-            {
-                feed.cap = FeedCap::new(plan.cap, Some(kept.cap));
-            }
-        }
-        for kept in &saved.assignments {
-            let place = self.config.feeds.iter().position(|plan| plan.name == kept.feed);
-            if let Some(feed) = place.and_then(|at| self.feeds.get_mut(at)) {
-                feed.hints.insert(kept.id.as_str().into(), SlotId(kept.slot));
-            }
-        }
-    }
-
-    fn add_fixed_matches(&mut self) {
-        for feed in self.feed_ids() {
-            let Some(MatchSource::Fixed(fixed)) = self.config.feed(feed).map(|plan| plan.source.clone())
-            else {
-                continue;
-            };
-            for (id, listing) in fixed {
-                self.add_match(&MatchKey { feed, id }, listing);
-            }
-            if let Some(feed) = self.feed_mut(feed) {
-                feed.first = FirstList::Placing;
-            }
-        }
-    }
-
-    /// What is to outlive this run.
-    pub fn saved_state(&self) -> SavedStateV2 {
-        let slots =
-            self.children.slots.iter().filter(|slot| slot.life.generation.0 > 0).map(|slot| SavedSlotV1 {
-                slot: slot.id.0,
-                generation: slot.life.generation.0,
-                restarts: slot.life.restarts,
-                last_exit: slot.life.last_exit.clone(),
-            });
-        let assignments = self.catalog.matches.iter().filter_map(|(key, a_match)| {
-            let owner = a_match.owner()?;
-            Some(SavedAssignmentV1 {
-                feed: self.config.feed(key.feed)?.name.clone(),
-                id: key.id.as_str().to_owned(),
-                slot: owner.slot.0,
-                epoch: owner.epoch.0,
-            })
-        });
-        // Until the first list is here, what the last run knew is still the best that is known.
-        let hints = self.feeds.iter().zip(&self.config.feeds).flat_map(|(feed, plan)| {
-            feed.hints.iter().map(|(id, slot)| SavedAssignmentV1 {
-                feed: plan.name.clone(),
-                id: id.as_str().to_owned(),
-                slot: slot.0,
-                epoch: 0,
-            })
-        });
-        SavedStateV2 {
-            version: saved::VERSION,
-            highest_epoch: self.placement.epochs.highest_possible(),
-            recorder_generation: self.children.services.recorder.life.generation.0,
-            slots: slots.collect(),
-            assignments: assignments.chain(hints).collect(),
-            learned_caps: self.learned_caps(),
-        }
-    }
-
-    fn learned_caps(&self) -> Vec<SavedCapV2> {
-        let feeds = self.feeds.iter().zip(&self.config.feeds);
-        feeds
-            .filter_map(|(feed, plan)| {
-                Some(SavedCapV2 { feed: plan.name.clone(), cap: feed.cap.learner.learned()? })
-            })
-            .collect()
     }
 
     /// The highest epoch that was given out or that the recorder named.

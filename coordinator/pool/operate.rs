@@ -1,13 +1,11 @@
 //! Operators: their requests, each answered by its deadline; readiness; the end.
 
 use super::children::service::SERVICES;
-use super::feed::FirstList;
 use super::input::{Child, Command, RequestId, Urgency};
 use super::notice::Notice;
-use super::{Action, Answer, Pool, Readiness, Signal, millis};
+use super::{Action, Answer, Pool, Signal, millis};
 use crate::pool::catalog::matches::Assignment;
-use crate::pool::catalog::table::Mark;
-use crate::pool::children::life::{Event, State};
+use crate::pool::children::life::Event;
 use crate::pool::placement::moves::Trigger;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -266,77 +264,6 @@ impl Pool {
         out.push(Action::SaveState);
         out.push(Action::Notice(Notice::Stopped));
         out.push(Action::Finished);
-    }
-
-    /// Follows the contract's rule of `ready`.
-    pub(super) fn settle_readiness(&mut self, out: &mut Vec<Action>) {
-        for feed in self.feed_ids() {
-            let placed = self.catalog.matches.waiting_topics(feed) == 0;
-            if let Some(feed) = self.feed_mut(feed).filter(|feed| placed && feed.first == FirstList::Placing)
-            {
-                feed.first = FirstList::Placed;
-            }
-        }
-        if self.readiness == Readiness::Reached {
-            return;
-        }
-        let ready = self.children.services.recorder.life.is_ready()
-            && self.feeds.iter().all(|feed| feed.first == FirstList::Placed);
-        if ready {
-            if self.readiness == Readiness::Overdue {
-                out.push(Action::Notice(Notice::PoolRecovered));
-            }
-            self.readiness = Readiness::Reached;
-            let count = self.count();
-            let workers = self.children.slots.iter().filter(|slot| slot.life.works()).count();
-            let (took_ms, matches) = (millis(self.now), count.listed);
-            out.push(Action::Notice(Notice::PoolReady { took_ms, matches, workers }));
-            self.tick_requests(out);
-        } else if self.readiness == Readiness::Awaited && self.now >= self.config.timing.ready_deadline {
-            self.readiness = Readiness::Overdue;
-            out.push(Action::Notice(Notice::PoolDegraded { why: self.reasons().join("; ") }));
-            self.tick_requests(out);
-        }
-    }
-
-    /// The answer to `wait-ready`, once there is one.
-    fn readiness_answer(&self) -> Option<Answer> {
-        match self.readiness {
-            Readiness::Reached => Some(Answer::Done { message: "ready".into() }),
-            Readiness::Overdue => Some(Answer::Partial { missing: self.reasons().join("; ") }),
-            Readiness::Awaited => None,
-        }
-    }
-
-    /// What is wrong, a line each.
-    pub(super) fn reasons(&self) -> Vec<String> {
-        let mut reasons = Vec::new();
-        if !self.children.services.recorder.life.is_ready() {
-            reasons.push(format!("the recorder is {}", self.children.services.recorder.life.state.as_str()));
-        } else if !self.children.recorder.stats.trouble.is_empty() {
-            reasons.push(format!("the recorder: {}", self.children.recorder.stats.trouble));
-        }
-        for feed in self.feed_ids() {
-            let name = self.feed_name(feed);
-            match self.feed_health(feed) {
-                super::feed::FeedHealth::Down => reasons.push(format!("feed {name} is down")),
-                super::feed::FeedHealth::Degraded(why) => reasons.push(format!("feed {name}: {why}")),
-                super::feed::FeedHealth::Unknown | super::feed::FeedHealth::Up => {}
-            }
-        }
-        let quarantined = self.catalog.matches.marked(Mark::Quarantined).len();
-        if quarantined > 0 {
-            reasons.push(format!("{quarantined} matches are in quarantine"));
-        }
-        if self.children.breaker.is_tripped() {
-            reasons.push(crate::pool::children::breaker::TRIPPED.into());
-        }
-        let silent = self.children.slots.iter().filter(|slot| {
-            matches!(slot.life.state, State::Ready { .. })
-                && slot.session.pulse == crate::pool::children::slot::Pulse::Silent
-        });
-        reasons.extend(silent.map(|slot| format!("worker {} does not report", slot.id)));
-        reasons
     }
 }
 

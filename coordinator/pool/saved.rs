@@ -4,8 +4,12 @@
 //! `V3`. The newest is written, all are read.
 //! Feeds are named, not numbered, since a configuration may change between two runs. Assignments are hints only.
 
+use super::cap::FeedCap;
+use super::children::life::{Life, Peers};
+use super::{Learning, Pool, WORKERS_MAX};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use touchline_common::model::{Generation, SlotId};
 
 /// The version that is written.
 pub(super) const VERSION: u32 = 2;
@@ -149,6 +153,87 @@ impl SavedStateV2 {
             2 => serde_json::from_str(text).map_err(SavedStateError::Shape),
             _ => Err(SavedStateError::Version(version)),
         }
+    }
+}
+
+impl Pool {
+    /// What an earlier run left.
+    pub(super) fn remember(&mut self, saved: &SavedStateV2) {
+        for kept in &saved.slots {
+            // There may have been more workers then; their numbers go on where they ended.
+            if kept.slot <= WORKERS_MAX {
+                self.children.make_slots(kept.slot);
+            }
+            if let Some(slot) = self.slot_mut(SlotId(kept.slot)) {
+                slot.life = Life::new(
+                    Peers::Many,
+                    Generation(kept.generation),
+                    kept.restarts,
+                    kept.last_exit.clone(),
+                );
+            }
+        }
+        for kept in &saved.learned_caps {
+            let place = self.config.feeds.iter().position(|plan| plan.name == kept.feed);
+            if let Some((plan, feed)) =
+                place.and_then(|at| Some((self.config.feeds.get(at)?, self.feeds.get_mut(at)?)))
+                && plan.learning == Learning::Auto
+            {
+                feed.cap = FeedCap::new(plan.cap, Some(kept.cap));
+            }
+        }
+        for kept in &saved.assignments {
+            let place = self.config.feeds.iter().position(|plan| plan.name == kept.feed);
+            if let Some(feed) = place.and_then(|at| self.feeds.get_mut(at)) {
+                feed.hints.insert(kept.id.as_str().into(), SlotId(kept.slot));
+            }
+        }
+    }
+
+    /// What is to outlive this run.
+    pub fn saved_state(&self) -> SavedStateV2 {
+        let slots =
+            self.children.slots.iter().filter(|slot| slot.life.generation.0 > 0).map(|slot| SavedSlotV1 {
+                slot: slot.id.0,
+                generation: slot.life.generation.0,
+                restarts: slot.life.restarts,
+                last_exit: slot.life.last_exit.clone(),
+            });
+        let assignments = self.catalog.matches.iter().filter_map(|(key, a_match)| {
+            let owner = a_match.owner()?;
+            Some(SavedAssignmentV1 {
+                feed: self.config.feed(key.feed)?.name.clone(),
+                id: key.id.as_str().to_owned(),
+                slot: owner.slot.0,
+                epoch: owner.epoch.0,
+            })
+        });
+        // Until the first list is here, what the last run knew is still the best that is known.
+        let hints = self.feeds.iter().zip(&self.config.feeds).flat_map(|(feed, plan)| {
+            feed.hints.iter().map(|(id, slot)| SavedAssignmentV1 {
+                feed: plan.name.clone(),
+                id: id.as_str().to_owned(),
+                slot: slot.0,
+                epoch: 0,
+            })
+        });
+        SavedStateV2 {
+            version: VERSION,
+            highest_epoch: self.placement.epochs.highest_possible(),
+            recorder_generation: self.children.services.recorder.life.generation.0,
+            slots: slots.collect(),
+            assignments: assignments.chain(hints).collect(),
+            learned_caps: self.learned_caps(),
+        }
+    }
+
+    fn learned_caps(&self) -> Vec<SavedCapV2> {
+        let feeds = self.feeds.iter().zip(&self.config.feeds);
+        feeds
+            .filter_map(|(feed, plan)| {
+                Some(SavedCapV2 { feed: plan.name.clone(), cap: feed.cap.learner.learned()? })
+            })
+            .collect()
     }
 }
 

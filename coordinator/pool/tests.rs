@@ -10,7 +10,7 @@ use touchline_common::ipc::messages::recorder::{FromRecorder, Owner, RecorderSta
 use touchline_common::ipc::messages::worker::{
     ConnectionState, FromWorker, ListChange, LoadReport, MatchReport, MatchState, ReleaseReason,
 };
-use touchline_common::model::{Listing, MatchId};
+use touchline_common::model::{Listing, MatchId, MatchKey};
 
 #[path = "cap/tests.rs"]
 mod caps;

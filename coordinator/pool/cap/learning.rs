@@ -310,7 +310,7 @@ impl Pool {
             let id = slot.id;
             slot.matches.iter().map(move |key| (id, key))
         });
-        keys.find(|(slot, key)| self.catalog.matches.get(*key).is_some_and(|of| self.is_movable(of, *slot)))
+        keys.find(|(slot, key)| self.catalog.matches.get(key).is_some_and(|of| self.is_movable(of, *slot)))
             .map(|(_, key)| key.clone())
     }
 }

@@ -9,7 +9,7 @@ use crate::pool::children::slot::Pulse;
 use crate::pool::feed::FirstList;
 use crate::pool::notice::Notice;
 use crate::pool::placement::choose;
-use crate::pool::{Action, Pool};
+use crate::pool::{Action, MatchSource, Pool};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use touchline_common::ipc::messages::recorder::ToRecorder;
@@ -20,6 +20,22 @@ use touchline_common::model::{FeedId, Generation, Listing, MatchId, MatchKey, Sl
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 impl Pool {
+    /// The matches of feeds without a list.
+    pub(in crate::pool) fn add_fixed_matches(&mut self) {
+        for feed in self.feed_ids() {
+            let Some(MatchSource::Fixed(fixed)) = self.config.feed(feed).map(|plan| plan.source.clone())
+            else {
+                continue;
+            };
+            for (id, listing) in fixed {
+                self.add_match(&MatchKey { feed, id }, listing);
+            }
+            if let Some(feed) = self.feed_mut(feed) {
+                feed.first = FirstList::Placing;
+            }
+        }
+    }
+
     pub(in crate::pool) fn on_list_changes(
         &mut self,
         feed: FeedId,

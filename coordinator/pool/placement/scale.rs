@@ -1,11 +1,9 @@
 //! How many workers each feed has: starting them when work waits. `shrink` retires those that are not needed.
 
 use crate::pool::children::life::{Event, State};
-use crate::pool::feed::{FeedHealth, FirstList};
+use crate::pool::feed::FirstList;
 use crate::pool::input::Child;
-use crate::pool::notice::Notice;
-use crate::pool::{Action, Pool, Summary};
-use touchline_common::ipc::messages::worker::ConnectionState;
+use crate::pool::{Action, Pool};
 use touchline_common::model::{FeedId, SlotId};
 
 /// A feed's slots by what can be expected of them.
@@ -180,82 +178,5 @@ impl Pool {
                 (rank, slot.id)
             })
             .map(|slot| slot.id)
-    }
-
-    /// Says the health of each feed when that changed.
-    pub(in crate::pool) fn tick_feeds(&mut self, out: &mut Vec<Action>) {
-        let tripped = self.children.breaker.is_tripped();
-        if std::mem::replace(&mut self.children.breaker_logged, tripped) != tripped {
-            out.push(Action::Notice(match tripped {
-                true => Notice::PoolDegraded { why: crate::pool::children::breaker::TRIPPED.into() },
-                false => Notice::PoolRecovered,
-            }));
-        }
-        for feed in self.feed_ids() {
-            let health = self.feed_health(feed);
-            let Some(state) = self.feed_mut(feed) else { continue };
-            // Before its first list is placed a feed is not up, and that is no news.
-            let starting = state.logged_health == FeedHealth::Unknown && health != FeedHealth::Up;
-            if starting && self.now < self.config.timing.ready_deadline {
-                continue;
-            }
-            let Some(state) = self.feed_mut(feed) else { continue };
-            // The numbers in a reason change all the time; only a change of the state itself is news.
-            let before = std::mem::replace(&mut state.logged_health, health.clone());
-            if std::mem::discriminant(&before) != std::mem::discriminant(&health) {
-                out.push(Action::Notice(match health {
-                    FeedHealth::Unknown | FeedHealth::Up => Notice::FeedUp { feed },
-                    FeedHealth::Degraded(why) => Notice::FeedDegraded { feed, why },
-                    FeedHealth::Down => Notice::FeedDown { feed },
-                }));
-            }
-        }
-    }
-
-    /// The health of a feed, but for stale matches, which come and go.
-    pub(in crate::pool) fn feed_health(&self, feed: FeedId) -> FeedHealth {
-        let connected = self.children.slots.iter().any(|slot| {
-            slot.feed == Some(feed) && slot.life.works() && slot.upstream.state == ConnectionState::Up
-        });
-        let parked =
-            self.children.slots.iter().filter(|s| s.feed == Some(feed) && s.life.is_parked()).count();
-        let Some(state) = self.feed(feed) else { return FeedHealth::Unknown };
-        if self.is_refused(feed) {
-            return FeedHealth::Degraded(
-                "a worker was refused, its configuration (exit 2) or its version: see its log line, correct it and start anew".into(),
-            );
-        }
-        if !connected {
-            return FeedHealth::Down;
-        }
-        let waiting = self.catalog.matches.waiting_of(feed).count();
-        let why = match (state.first, waiting, parked) {
-            (FirstList::Awaited, ..) => "its list is not loaded".into(),
-            (_, 1.., _) => format!("{waiting} matches wait for a place"),
-            (.., 1..) => format!("{parked} workers are parked"),
-            (FirstList::Placing | FirstList::Placed, 0, 0) => return FeedHealth::Up,
-        };
-        FeedHealth::Degraded(why)
-    }
-
-    pub(in crate::pool) fn tick_summary(&mut self, out: &mut Vec<Action>) {
-        let every = self.config.timing.summary_every;
-        if self.summary_due.get_or_insert(self.now + every) > &mut self.now.clone() {
-            return;
-        }
-        self.summary_due = Some(self.now + every);
-        let count = self.count();
-        let working = || self.children.slots.iter().filter(|slot| slot.life.works());
-        out.push(Action::Notice(Notice::Summary(Summary {
-            matches: count.listed,
-            live: count.live + count.stale,
-            waiting: count.waiting,
-            workers: working().count(),
-            // The sum of nothing is -0, which would be shown.
-            diffs_per_s: working().map(|slot| slot.report.diffs_per_s).sum::<f64>() + 0.0,
-            lag_p99_us: working().map(|slot| slot.report.lag_p99_us).max().unwrap_or(0),
-            gaps: self.children.recorder.stats.gaps_open,
-            restarts: self.children.restarts,
-        })));
     }
 }

@@ -5,6 +5,7 @@ use crate::pool::catalog::matches::{Assignment, Need};
 use crate::pool::catalog::table::Mark;
 use crate::pool::children::life::State;
 use std::collections::{BTreeMap, BTreeSet};
+use touchline_common::model::MatchKey;
 
 #[derive(Default)]
 pub(super) struct Checks {

@@ -16,6 +16,7 @@ use touchline_common::ipc::messages::worker::{
     ConnectionState, Finding, FromWorker, ListChange, LoadReport, LostWith, MatchDetail, MatchReport,
     MatchState,
 };
+use touchline_common::model::MatchKey;
 use touchline_common::model::{Listing, MatchId};
 
 const FEEDS: u16 = 2;
