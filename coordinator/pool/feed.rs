@@ -37,7 +37,7 @@ impl Feed {
             holder: None,
             first: FirstList::Awaited,
             blocked: false,
-            budget: Budget::new(plan.connects_per_s),
+            budget: Budget::new(plan.connections.per_s),
             queue: VecDeque::new(),
             hints: BTreeMap::new(),
             logged_health: FeedHealth::Unknown,

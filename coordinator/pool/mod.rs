@@ -34,7 +34,10 @@ pub use children::deaths::DeathView;
 pub use input::{Child, Command, Exit, Input, RequestId, ServiceKind, Urgency, Usage, Work};
 pub use notice::{CapNews, Level, Notice, Summary};
 pub use saved::{SavedAssignmentV1, SavedCapV2, SavedSlotV1, SavedStateError, SavedStateV2};
-pub use settings::{FeedPlan, Learning, MatchSource, Overlap, Settings, Timing};
+pub use settings::{
+    ConnectionLimits, DeathTiming, FeedPlan, Learning, MatchSource, Overlap, PlacementTiming, ProcessTiming,
+    Selection, Settings, Timing,
+};
 pub use views::{
     DaemonState, DrainView, FeedState, FeedView, GatewayView, HealthView, LagView, MatchQuery, MatchView,
     MatchViewState, MatchesCount, MoveView, PlanView, RecorderView, SandboxView, SpreadView, StatusView,
@@ -132,7 +135,7 @@ impl Pool {
             }
             Input::EpochsRefused { error } => {
                 self.placement.epochs.refused();
-                self.placement.reserve_after = self.now + self.config.timing.reserve_retry;
+                self.placement.reserve_after = self.now + self.config.timing.placement.reserve_retry;
                 out.push(Action::Notice(Notice::EpochsRefused { error }));
             }
             Input::Named { feed, ids } => self.named(feed, &ids, out),

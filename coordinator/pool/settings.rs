@@ -38,10 +38,8 @@ pub struct FeedPlan {
     pub cap: u32,
     /// Subscriptions that each connection needs for itself (`time_topic`), part of `cap`.
     pub own_subscriptions: u32,
-    /// Connections that the feed may have.
-    pub max_connections: u16,
-    /// New connections per second.
-    pub connects_per_s: f64,
+    /// How many connections, and how fast.
+    pub connections: ConnectionLimits,
     /// Templates of a match's topics: `{ID}` is an attribute of the list's event node, `{CL.ID}` of an ancestor;
     /// `{ID}` without such an attribute is the match id.
     pub match_topics: Vec<Template>,
@@ -49,16 +47,32 @@ pub struct FeedPlan {
     pub source: MatchSource,
     /// What waits first.
     pub waiting_order: Vec<WaitingKey>,
-    /// Only matches that fit this are followed.
-    pub only: MatchFilter,
-    /// Matches that fit this are not followed.
-    pub skip: MatchFilter,
+    /// Which of its matches are followed.
+    pub selection: Selection,
     /// A match that left the list ends when its topics were silent for this long.
     pub end_linger: Duration,
     /// What a second subscription of the same match on another connection does.
     pub overlap: Overlap,
     /// Whether a lower cap than the configured one is looked for.
     pub learning: Learning,
+}
+
+/// The connections of a feed.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionLimits {
+    /// So many at most.
+    pub most: u16,
+    /// New ones per second.
+    pub per_s: f64,
+}
+
+/// Which matches are followed.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// Only those that fit this.
+    pub only: MatchFilter,
+    /// None that fits this.
+    pub skip: MatchFilter,
 }
 
 /// Where a feed's matches come from.
@@ -91,8 +105,27 @@ pub enum Learning {
 /// The pool's deadlines and bounds. The default is what the documentation states; tests shorten it.
 #[derive(Clone, Debug)]
 pub struct Timing {
+    /// When a process counts as late, silent or hung, and what follows.
+    pub process: ProcessTiming,
+    /// What a death leads to.
+    pub deaths: DeathTiming,
+    /// When a worker is full, not needed or too full beside others.
+    pub placement: PlacementTiming,
     /// The shell's interval of `Tick`; a gap of more than two means that the coordinator itself was late.
     pub tick: Duration,
+    /// From the start to `degraded`, if not ready by then.
+    pub ready_deadline: Duration,
+    /// A deletion and insertion in the list within this time is a move.
+    pub list_move: Duration,
+    /// How long a load that is to confirm a large removal may take before it is asked for again.
+    pub list_confirm: Duration,
+    /// Interval of `pool.summary`.
+    pub summary_every: Duration,
+}
+
+/// When a process counts as late, silent or hung, and what follows.
+#[derive(Clone, Debug)]
+pub struct ProcessTiming {
     /// From the spawn to READY.
     pub start_deadline: Duration,
     /// Without a load report for this long, a worker's matches get candidates elsewhere.
@@ -103,6 +136,15 @@ pub struct Timing {
     pub kill_after: Duration,
     /// From SIGTERM to SIGKILL, when a child did not leave by its stop deadline.
     pub stop_kill_after: Duration,
+    /// From giving out a data channel to its confirmation, then it is given out anew.
+    pub data_deadline: Duration,
+    /// How long epochs wait for the recorder's first READY.
+    pub recorder_grace: Duration,
+}
+
+/// What a death leads to.
+#[derive(Clone, Debug)]
+pub struct DeathTiming {
     /// The first back-off; doubles.
     pub backoff_min: Duration,
     /// The longest back-off.
@@ -121,6 +163,11 @@ pub struct Timing {
     pub park: Duration,
     /// A match in two crashes within this time is quarantined.
     pub suspicion: Duration,
+}
+
+/// When a worker is full, not needed or too full beside others.
+#[derive(Clone, Debug)]
+pub struct PlacementTiming {
     /// `busy` above this for `busy_for` is full.
     pub busy_full: f32,
     /// See `busy_full`.
@@ -135,23 +182,11 @@ pub struct Timing {
     pub rebalance_moves: usize,
     /// A match that was moved stays for this long, and a worker this young has no part in an automatic rebalance.
     pub moved_rest: Duration,
-    /// How long epochs wait for the recorder's first READY.
-    pub recorder_grace: Duration,
-    /// From the start to `degraded`, if not ready by then.
-    pub ready_deadline: Duration,
-    /// From giving out a data channel to its confirmation, then it is given out anew.
-    pub data_deadline: Duration,
-    /// A deletion and insertion in the list within this time is a move.
-    pub list_move: Duration,
-    /// How long a load that is to confirm a large removal may take before it is asked for again.
-    pub list_confirm: Duration,
     /// How long a failed reservation of epochs waits before the next attempt.
     pub reserve_retry: Duration,
-    /// Interval of `pool.summary`.
-    pub summary_every: Duration,
 }
 
-impl Timing {
+impl DeathTiming {
     /// The back-off after so many failures before this one: from the first one on it doubles, up to `longest`.
     pub(super) fn doubled(&self, failures: u32, longest: Duration) -> Duration {
         self.backoff_min.saturating_mul(1 << failures.min(16)).min(longest)
@@ -163,34 +198,40 @@ impl Default for Timing {
         let s = Duration::from_secs;
         let ms = Duration::from_millis;
         Timing {
+            process: ProcessTiming {
+                start_deadline: s(10),
+                silent_after: s(2),
+                hung_after: s(10),
+                kill_after: s(2),
+                stop_kill_after: s(5),
+                data_deadline: s(5),
+                recorder_grace: s(5),
+            },
+            deaths: DeathTiming {
+                backoff_min: ms(500),
+                backoff_max: s(30),
+                backoff_alone: s(5),
+                healthy_after: s(60),
+                intensity_window: s(60),
+                slot_deaths: 5,
+                pool_deaths: 20,
+                park: s(300),
+                suspicion: s(600),
+            },
+            placement: PlacementTiming {
+                busy_full: 0.8,
+                busy_for: s(10),
+                idle_after: s(600),
+                retire_every: s(30),
+                rebalance_every: s(10),
+                rebalance_moves: 10,
+                moved_rest: s(60),
+                reserve_retry: s(1),
+            },
             tick: ms(250),
-            start_deadline: s(10),
-            silent_after: s(2),
-            hung_after: s(10),
-            kill_after: s(2),
-            stop_kill_after: s(5),
-            backoff_min: ms(500),
-            backoff_max: s(30),
-            backoff_alone: s(5),
-            healthy_after: s(60),
-            intensity_window: s(60),
-            slot_deaths: 5,
-            pool_deaths: 20,
-            park: s(300),
-            suspicion: s(600),
-            busy_full: 0.8,
-            busy_for: s(10),
-            idle_after: s(600),
-            retire_every: s(30),
-            rebalance_every: s(10),
-            rebalance_moves: 10,
-            moved_rest: s(60),
-            recorder_grace: s(5),
             ready_deadline: s(30),
-            data_deadline: s(5),
             list_move: s(5),
             list_confirm: s(30),
-            reserve_retry: s(1),
             summary_every: s(60),
         }
     }

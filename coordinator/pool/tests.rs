@@ -4,7 +4,7 @@ use super::*;
 use catalog::matches::Assignment;
 use catalog::table::Mark;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use touchline_common::config::{Dur, MatchFilter, PoolConfig, WaitingKey};
+use touchline_common::config::{Dur, PoolConfig, WaitingKey};
 use touchline_common::ipc::messages::Hello;
 use touchline_common::ipc::messages::recorder::{FromRecorder, Owner, RecorderStats};
 use touchline_common::ipc::messages::worker::{
@@ -33,13 +33,11 @@ fn plan() -> FeedPlan {
         kind: "diffusion".into(),
         cap: 5,
         own_subscriptions: 0,
-        max_connections: 64,
-        connects_per_s: 20.0,
+        connections: ConnectionLimits { most: 64, per_s: 20.0 },
         match_topics: vec!["6V{ID}".parse().unwrap()],
         source: MatchSource::List,
         waiting_order: vec![WaitingKey::InPlay, WaitingKey::Start],
-        only: MatchFilter::default(),
-        skip: MatchFilter::default(),
+        selection: Selection::default(),
         end_linger: Duration::from_secs(10),
         overlap: Overlap::Allowed,
         learning: Learning::Off,

@@ -8,7 +8,10 @@ use super::matches_file::MatchesFile;
 use super::processes::Lodging;
 use super::state_file;
 use crate::control::{Clients, Permissions};
-use crate::pool::{FeedPlan, Learning, MatchSource, Overlap, Pool, SavedStateV2, Settings, Timing};
+use crate::pool::{
+    ConnectionLimits, FeedPlan, Learning, MatchSource, Overlap, Pool, SavedStateV2, Selection, Settings,
+    Timing,
+};
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
@@ -190,13 +193,14 @@ fn feed_plan(feed: &config::FeedConfig) -> FeedPlan {
         kind: "diffusion".to_owned(),
         cap: feed.worker_capacity(),
         own_subscriptions: u32::from(!feed.time_topic.is_empty()),
-        max_connections: u16::try_from(feed.max_connections).unwrap_or(u16::MAX),
-        connects_per_s: feed.connects_per_s.get(),
+        connections: ConnectionLimits {
+            most: u16::try_from(feed.max_connections).unwrap_or(u16::MAX),
+            per_s: feed.connects_per_s.get(),
+        },
         match_topics: feed.match_topics.clone(),
         source,
         waiting_order: feed.waiting_order.clone(),
-        only: feed.only.clone(),
-        skip: feed.skip.clone(),
+        selection: Selection { only: feed.only.clone(), skip: feed.skip.clone() },
         end_linger: feed.end_linger.0,
         overlap: if feed.break_before_make { Overlap::Forbidden } else { Overlap::Allowed },
         learning: learning(feed),

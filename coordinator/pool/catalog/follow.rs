@@ -176,7 +176,7 @@ impl Pool {
     /// that wait; what is followed is followed to its end.
     fn listed(&mut self, key: &MatchKey, listing: Listing, out: &mut Vec<Action>) {
         let Some(plan) = self.config.feed(key.feed) else { return };
-        let follows = filter::follows(&plan.only, &plan.skip, &listing);
+        let follows = filter::follows(&plan.selection.only, &plan.selection.skip, &listing);
         let Some(mut a_match) = self.catalog.matches.edit(key) else {
             if follows {
                 self.add_match(key, listing);

@@ -54,7 +54,7 @@ impl Breaker {
 
     /// No process came to be.
     pub(in crate::pool) fn not_started(&mut self, now: Duration, timing: &Timing) {
-        self.rests_until = now + timing.doubled(self.failed, timing.backoff_max);
+        self.rests_until = now + timing.deaths.doubled(self.failed, timing.deaths.backoff_max);
         self.failed = self.failed.saturating_add(1);
     }
 
@@ -76,16 +76,16 @@ impl Breaker {
         now: Duration,
         timing: &Timing,
     ) {
-        while self.deaths.front().is_some_and(|(at, _)| *at + timing.intensity_window < now) {
+        while self.deaths.front().is_some_and(|(at, _)| *at + timing.deaths.intensity_window < now) {
             self.deaths.pop_front();
         }
         if pid.is_none() || self.deaths.iter().all(|(_, other)| *other != pid) {
             self.deaths.push_back((now, pid));
         }
         let failed_again = self.state == State::HalfOpen { slot, generation };
-        if failed_again || (self.state == State::Closed && self.deaths.len() > timing.pool_deaths) {
+        if failed_again || (self.state == State::Closed && self.deaths.len() > timing.deaths.pool_deaths) {
             self.deaths.clear();
-            self.state = State::Open { until: now + timing.intensity_window };
+            self.state = State::Open { until: now + timing.deaths.intensity_window };
         }
     }
 

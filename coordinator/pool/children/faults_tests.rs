@@ -200,7 +200,7 @@ fn a_coordinator_that_was_late_judges_nobody() {
 fn connections_that_broke_at_once_come_back_within_the_budget() {
     let mut config = config(8);
     config.feeds[0].cap = 1;
-    config.feeds[0].connects_per_s = 2.0;
+    config.feeds[0].connections.per_s = 2.0;
     let mut bed = Bed::new(config);
     bed.load_list(&["a", "b", "c", "d", "e", "f"]);
     bed.pass(ms(10_000), &[]);

@@ -186,7 +186,7 @@ impl Life {
     /// Whether it waits in its back-off, and placement should not wait for it: the death does not look like one of a row, or the
     /// wait is long.
     pub(in crate::pool) fn rests(&self, now: Duration, timing: &Timing) -> bool {
-        matches!(self.state, State::Backoff { until } if self.history.steady || until > now + timing.backoff_min * 2)
+        matches!(self.state, State::Backoff { until } if self.history.steady || until > now + timing.deaths.backoff_min * 2)
     }
 
     /// Whether it takes new work.
@@ -283,7 +283,7 @@ impl Life {
             }
             // It has no channel to be asked over yet.
             (Event::Stop { .. }, State::Starting { .. }) => (
-                State::Stopping { next: Some((now + timing.stop_kill_after, Signal::Kill)) },
+                State::Stopping { next: Some((now + timing.process.stop_kill_after, Signal::Kill)) },
                 Outcome::Send(Signal::Term),
             ),
             (
@@ -292,10 +292,13 @@ impl Life {
             ) => {
                 // A signal of ours that asks politely is no sign of what it worked on.
                 self.course.condemned = matches!(signal, Signal::Abort);
-                (State::Dying { next: Some((now + timing.kill_after, Signal::Kill)) }, Outcome::Send(signal))
+                (
+                    State::Dying { next: Some((now + timing.process.kill_after, Signal::Kill)) },
+                    Outcome::Send(signal),
+                )
             }
             (Event::Condemn { signal }, State::Stopping { next: Some((_, Signal::Term)) }) => (
-                State::Stopping { next: Some((now + timing.kill_after, Signal::Kill)) },
+                State::Stopping { next: Some((now + timing.process.kill_after, Signal::Kill)) },
                 Outcome::Send(signal),
             ),
             (Event::Announced, state) => {
@@ -314,8 +317,8 @@ impl Life {
                 self.last_exit = Some(exit.to_string());
                 self.gone(Some(exit), now, timing, jitter)
             }
-            (Event::Tick, State::Starting { since }) if now >= since + timing.start_deadline => (
-                State::Dying { next: Some((now + timing.kill_after, Signal::Kill)) },
+            (Event::Tick, State::Starting { since }) if now >= since + timing.process.start_deadline => (
+                State::Dying { next: Some((now + timing.process.kill_after, Signal::Kill)) },
                 Outcome::Late(Signal::Abort),
             ),
             (Event::Tick, State::Stopping { next: Some((at, signal)) }) if now >= at => {
@@ -343,7 +346,8 @@ impl Life {
         jitter: &mut Jitter,
     ) -> (State, Outcome) {
         let ready_since = self.course.ready_since.take();
-        let healthy = ready_since.is_some_and(|since| now.saturating_sub(since) >= timing.healthy_after);
+        let healthy =
+            ready_since.is_some_and(|since| now.saturating_sub(since) >= timing.deaths.healthy_after);
         self.history.steady = ready_since.is_some_and(|since| now.saturating_sub(since) >= STEADY);
         if healthy {
             self.history.failures = 0;
@@ -354,7 +358,7 @@ impl Life {
         }
         if self.course.announced {
             let state =
-                if healthy { State::Dead } else { State::Backoff { until: now + timing.backoff_min } };
+                if healthy { State::Dead } else { State::Backoff { until: now + timing.deaths.backoff_min } };
             return (state, Outcome::Gone(Departure::Left));
         }
         self.history.died = true;
@@ -363,20 +367,20 @@ impl Life {
             return (State::Parked { until: None }, Outcome::Gone(departure));
         }
         self.history.deaths.push_back(now);
-        while self.history.deaths.front().is_some_and(|at| *at + timing.intensity_window < now) {
+        while self.history.deaths.front().is_some_and(|at| *at + timing.deaths.intensity_window < now) {
             self.history.deaths.pop_front();
         }
-        let often = self.history.probation || self.history.deaths.len() > timing.slot_deaths;
+        let often = self.history.probation || self.history.deaths.len() > timing.deaths.slot_deaths;
         let state = if often && self.peers == Peers::Many {
             self.history.deaths.clear();
             self.history.probation = true;
-            State::Parked { until: Some(now + timing.park) }
+            State::Parked { until: Some(now + timing.deaths.park) }
         } else if healthy {
             State::Dead
         } else {
             let longest = match self.peers {
-                Peers::Many => timing.backoff_max,
-                Peers::Nobody => timing.backoff_alone,
+                Peers::Many => timing.deaths.backoff_max,
+                Peers::Nobody => timing.deaths.backoff_alone,
             };
             let delay = backoff(self.history.failures, longest, timing, jitter);
             self.history.failures = self.history.failures.saturating_add(1);
@@ -406,7 +410,7 @@ fn suspicious(exit: Exit) -> bool {
 
 fn rung_after(signal: Signal, now: Duration, timing: &Timing) -> Option<(Duration, Signal)> {
     match signal {
-        Signal::Term | Signal::Abort => Some((now + timing.stop_kill_after, Signal::Kill)),
+        Signal::Term | Signal::Abort => Some((now + timing.process.stop_kill_after, Signal::Kill)),
         // Nothing is above it; a process in the kernel's hands leaves when the kernel lets it.
         Signal::Kill => None,
     }
@@ -414,7 +418,11 @@ fn rung_after(signal: Signal, now: Duration, timing: &Timing) -> Option<(Duratio
 
 fn backoff(failures: u32, longest: Duration, timing: &Timing, jitter: &mut Jitter) -> Duration {
     // ± 20 %, never below the minimum.
-    timing.doubled(failures, longest).mul_f64(0.8 + 0.4 * jitter.fraction()).max(timing.backoff_min)
+    timing
+        .deaths
+        .doubled(failures, longest)
+        .mul_f64(0.8 + 0.4 * jitter.fraction())
+        .max(timing.deaths.backoff_min)
 }
 
 #[cfg(test)]

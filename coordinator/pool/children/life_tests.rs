@@ -57,7 +57,7 @@ fn a_late_coordinator_does_not_judge_a_start() {
 #[test]
 fn back_off_doubles_with_jitter_up_to_its_limit_and_health_resets_it() {
     let mut bed = Bed::new();
-    bed.timing.slot_deaths = 100;
+    bed.timing.deaths.slot_deaths = 100;
     let mut now = s(0);
     for round in 0..12 {
         bed.up(now);
@@ -84,7 +84,7 @@ fn back_off_doubles_with_jitter_up_to_its_limit_and_health_resets_it() {
 #[test]
 fn six_deaths_in_a_minute_park_then_one_on_probation() {
     let mut bed = Bed::new();
-    bed.timing.backoff_min = Duration::from_millis(1);
+    bed.timing.deaths.backoff_min = Duration::from_millis(1);
     let mut now = s(0);
     for _ in 0..6 {
         bed.up(now);

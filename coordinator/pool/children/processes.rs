@@ -170,14 +170,14 @@ impl Pool {
         let mut unconnected = Vec::new();
         for slot in self.children.slots.iter().filter(|slot| slot.life.works() || slot.life.is_stopping()) {
             let silent = self.now.saturating_sub(slot.process.reported_at);
-            if silent >= self.config.timing.hung_after {
+            if silent >= self.config.timing.process.hung_after {
                 // One that is to leave and hangs is not waited for until its deadline.
                 hung.push((slot.id, millis(silent)));
             } else if slot.life.is_stopping() {
                 continue;
             }
             if let Data::Given(at) = slot.session.data
-                && self.now >= at + self.config.timing.data_deadline
+                && self.now >= at + self.config.timing.process.data_deadline
             {
                 unconnected.push(slot.id);
             }
@@ -203,14 +203,15 @@ impl Pool {
             let silent = now.saturating_sub(slot.process.reported_at);
             slot.life.works()
                 && slot.session.pulse == Pulse::Regular
-                && (time..timing.hung_after).contains(&silent)
+                && (time..timing.process.hung_after).contains(&silent)
         };
-        let of_itself = self.children.slots.iter().filter(|slot| is_silent_for(slot, timing.silent_after));
+        let of_itself =
+            self.children.slots.iter().filter(|slot| is_silent_for(slot, timing.process.silent_after));
         let processes: BTreeSet<u32> = of_itself.filter_map(|slot| slot.process.pid).collect();
         let mut silent_now = Vec::new();
         for slot in &mut self.children.slots {
             let shares = slot.process.pid.is_some_and(|pid| processes.contains(&pid));
-            let patience = if shares { timing.silent_after / 2 } else { timing.silent_after };
+            let patience = if shares { timing.process.silent_after / 2 } else { timing.process.silent_after };
             if is_silent_for(slot, patience) {
                 slot.session.pulse = Pulse::Silent;
                 let (silent_ms, matches) =
@@ -293,7 +294,7 @@ impl Pool {
     }
 
     fn suspect(&mut self, key: &MatchKey, crash: Crash, out: &mut Vec<Action>) {
-        let window = self.config.timing.suspicion;
+        let window = self.config.timing.deaths.suspicion;
         let Some(mut a_match) = self.catalog.matches.edit(key) else { return };
         a_match.crashes.retain(|old| old.at + window >= crash.at);
         let other = a_match.crashes.iter().any(|old| old.is_another(&crash));

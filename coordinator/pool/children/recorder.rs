@@ -23,7 +23,7 @@ pub(in crate::pool) struct Recorder {
 pub(in crate::pool) enum FirstReady {
     #[default]
     Awaited,
-    /// It was ready once, or did not become so within `Timing::recorder_grace`.
+    /// It was ready once, or did not become so within `ProcessTiming::recorder_grace`.
     Settled,
 }
 
@@ -62,7 +62,7 @@ impl Pool {
     /// Lets epochs go on without a recorder that is late.
     pub(in crate::pool) fn settle_grace(&mut self) {
         if self.children.recorder.first_ready == FirstReady::Awaited
-            && self.now >= self.config.timing.recorder_grace
+            && self.now >= self.config.timing.process.recorder_grace
         {
             self.children.recorder.first_ready = FirstReady::Settled;
             self.placement.due = true;

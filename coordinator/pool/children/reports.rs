@@ -119,7 +119,7 @@ impl Pool {
     }
 
     fn loaded(&mut self, slot: SlotId, report: LoadReport, out: &mut Vec<Action>) {
-        let (now, busy_full) = (self.now, self.config.timing.busy_full);
+        let (now, busy_full) = (self.now, self.config.timing.placement.busy_full);
         let Some(place) = self.slot_mut(slot) else { return };
         let silent = now.saturating_sub(place.process.reported_at);
         place.process.reported_at = now;

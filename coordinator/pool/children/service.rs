@@ -134,7 +134,7 @@ impl Pool {
         for Rules { kind, .. } in &SERVICES {
             let service = self.children.services.get(*kind);
             let silent = self.now.saturating_sub(service.process.reported_at);
-            if service.life.is_ready() && silent >= self.config.timing.hung_after {
+            if service.life.is_ready() && silent >= self.config.timing.process.hung_after {
                 let why = format!("no sign of life for {} ms", millis(silent));
                 self.condemn(Child::Service(*kind), Signal::Abort, why, out);
             }

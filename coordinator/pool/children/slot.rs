@@ -79,7 +79,7 @@ impl Suspect {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pool) enum Pulse {
     Regular,
-    /// None for `Timing::silent_after`.
+    /// None for `ProcessTiming::silent_after`.
     Silent,
 }
 

@@ -57,7 +57,8 @@ impl Pool {
                 let cap = self.cap_at(feed, slot.id).min(limit.unwrap_or(u32::MAX));
                 let room = if self.is_busy(slot) { 0 } else { cap.saturating_sub(load) };
                 let down = slot.upstream.state != ConnectionState::Up
-                    && self.now.saturating_sub(slot.process.spawned_at) > self.config.timing.busy_for;
+                    && self.now.saturating_sub(slot.process.spawned_at)
+                        > self.config.timing.placement.busy_for;
                 Offer {
                     slot: slot.id,
                     load,
@@ -79,7 +80,8 @@ impl Pool {
     }
 
     fn is_busy(&self, slot: &Slot) -> bool {
-        slot.busy_since.is_some_and(|since| self.now.saturating_sub(since) >= self.config.timing.busy_for)
+        slot.busy_since
+            .is_some_and(|since| self.now.saturating_sub(since) >= self.config.timing.placement.busy_for)
     }
 
     /// Places what waits, feed by feed, in the order of waiting.

@@ -155,7 +155,7 @@ impl Pool {
             || !self.children.services.recorder.life.is_ready()
             // A match on its way counts at both workers: planning with that would move too many.
             || !self.catalog.matches.marked(Mark::Moving).is_empty()
-            || self.now < self.placement.rebalanced_at + self.config.timing.rebalance_every
+            || self.now < self.placement.rebalanced_at + self.config.timing.placement.rebalance_every
         {
             return;
         }
@@ -165,7 +165,7 @@ impl Pool {
 
     /// Begins at most `rebalance_moves` moves over all feeds.
     pub(in crate::pool) fn balance(&mut self, trigger: Trigger, out: &mut Vec<Action>) {
-        let mut left = self.config.timing.rebalance_moves;
+        let mut left = self.config.timing.placement.rebalance_moves;
         for feed in self.feed_ids() {
             for transfer in self.planned_transfers(feed, trigger, left) {
                 // Each move takes room; a refused one is planned anew.
@@ -253,7 +253,7 @@ impl Pool {
         if !placed || changing {
             return Vec::new();
         }
-        let rest = self.config.timing.moved_rest;
+        let rest = self.config.timing.placement.moved_rest;
         let offers = self.offers(feed, None).into_iter();
         offers
             .filter(|offer| offer.reluctance == Reluctance::None)
@@ -275,8 +275,9 @@ impl Pool {
     }
 
     pub(in crate::pool) fn is_movable(&self, a_match: &Match, slot: SlotId) -> bool {
-        let rested =
-            a_match.moved_at.is_none_or(|at| self.now >= at.saturating_add(self.config.timing.moved_rest));
+        let rested = a_match
+            .moved_at
+            .is_none_or(|at| self.now >= at.saturating_add(self.config.timing.placement.moved_rest));
         let here = matches!(
             &a_match.assignment,
             Assignment::Assigned { owner, candidate: None } if owner.slot == slot && owner.has_load()

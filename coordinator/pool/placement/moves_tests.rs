@@ -165,7 +165,7 @@ fn a_drain_lets_go_first_only_where_it_must_and_only_when_there_is_room() {
 fn uneven_workers_are_evened_out_some_at_a_time_and_moved_matches_rest() {
     let mut even = config(8);
     even.pool.rebalance = true;
-    even.timing.rebalance_moves = 2;
+    even.timing.placement.rebalance_moves = 2;
     even.feeds[0].cap = 20;
     let (mut bed, ids) = placed(even, 19);
     assert_eq!(processes(&bed), 1);
@@ -190,7 +190,7 @@ fn uneven_workers_are_evened_out_some_at_a_time_and_moved_matches_rest() {
 fn a_rebalance_that_was_asked_for_goes_on_until_all_is_even_and_a_plan_changes_nothing() {
     let mut uneven = config(8);
     uneven.feeds[0].cap = 20;
-    uneven.timing.rebalance_moves = 4;
+    uneven.timing.placement.rebalance_moves = 4;
     let (mut bed, _) = placed(uneven, 19);
     ask(&mut bed, 1, Command::Scale { min: Some(2), max: None });
     bed.pass(ms(1_000), &[]);

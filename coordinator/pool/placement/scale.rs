@@ -116,7 +116,7 @@ impl Pool {
     /// Starts a worker for the feed, if limits, budgets and free slots allow.
     fn spawn_worker(&mut self, feed: FeedId, out: &mut Vec<Action>) -> bool {
         let Some(plan) = self.config.feed(feed) else { return false };
-        let limit = u32::from(plan.max_connections);
+        let limit = u32::from(plan.connections.most);
         let taken = self.children.slots.iter().filter(|slot| !slot.life.may_spawn(self.now)).count();
         if self.hands(feed).processes >= limit
             || taken >= self.most_workers()

@@ -30,7 +30,10 @@ impl Pool {
         let now = self.now;
         if let Some(worker) = self.beyond_max() {
             self.retire(worker, TOO_MANY, out);
-        } else if self.placement.retired_at.is_none_or(|at| now >= at + self.config.timing.retire_every)
+        } else if self
+            .placement
+            .retired_at
+            .is_none_or(|at| now >= at + self.config.timing.placement.retire_every)
             && let Some((worker, why)) = self.not_needed()
         {
             self.retire(worker, why, out);
@@ -127,14 +130,16 @@ impl Pool {
             .rev()
             .find(|slot| {
                 slot.feed == Some(feed)
-                    && slot.idle_since.is_some_and(|at| self.now >= at + self.config.timing.idle_after)
+                    && slot
+                        .idle_since
+                        .is_some_and(|at| self.now >= at + self.config.timing.placement.idle_after)
             })
             .map(|slot| slot.id)
     }
 
     fn underused(&self, feed: FeedId) -> Option<SlotId> {
         let since = self.feed(feed)?.loose_since?;
-        (self.now >= since + self.config.timing.idle_after).then(|| self.least_used(feed))?
+        (self.now >= since + self.config.timing.placement.idle_after).then(|| self.least_used(feed))?
     }
 
     /// The worker whose matches fit elsewhere with much room to spare: the least loaded one, the last among equals.

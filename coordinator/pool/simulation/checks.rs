@@ -185,7 +185,7 @@ fn slots(pool: &Pool) {
             let load = slot.load(plan.own_subscriptions);
             assert!(load <= plan.cap, "slot {} has {load}", slot.id);
         }
-        assert!(processes <= plan.max_connections);
+        assert!(processes <= plan.connections.most);
     }
 }
 

@@ -9,7 +9,7 @@ use super::checks::Checks;
 use crate::pool::catalog::table::Mark;
 use crate::pool::children::jitter::Jitter;
 use std::collections::{BTreeMap, BTreeSet};
-use touchline_common::config::{Dur, MatchFilter, PoolConfig, WaitingKey};
+use touchline_common::config::{Dur, PoolConfig, WaitingKey};
 use touchline_common::ipc::messages::Hello;
 use touchline_common::ipc::messages::recorder::{FromRecorder, RecorderStats};
 use touchline_common::ipc::messages::worker::{
@@ -117,8 +117,7 @@ impl World {
             kind: "diffusion".into(),
             cap: CAP,
             own_subscriptions: u32::from(n),
-            max_connections: 8,
-            connects_per_s: 20.0,
+            connections: ConnectionLimits { most: 8, per_s: 20.0 },
             // The second feed's matches need two topics.
             match_topics: ["6V{ID}", "7V{ID}"]
                 .iter()
@@ -127,8 +126,7 @@ impl World {
                 .collect(),
             source: MatchSource::List,
             waiting_order: vec![WaitingKey::InPlay, WaitingKey::Start],
-            only: MatchFilter::default(),
-            skip: MatchFilter::default(),
+            selection: Selection::default(),
             end_linger: Duration::from_secs(10),
             overlap: if seed % 3 == 2 && n == 1 { Overlap::Forbidden } else { Overlap::Allowed },
             learning: Learning::Auto,
