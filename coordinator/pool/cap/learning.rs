@@ -55,7 +55,7 @@ impl Pool {
             for slot in self.slots_of(feed) {
                 self.look_for_missing(feed, slot, out);
             }
-            self.let_surplus_go(feed, out);
+            self.release_surplus(feed, out);
             self.try_for_more(feed, out);
         }
     }
@@ -161,7 +161,7 @@ impl Pool {
         if let Some(cap) = state.cap.learner.refused(slot, refusal, held) {
             self.log_learned(feed, cap, "connections were lost as soon as more was asked", out);
         }
-        self.let_surplus_go(feed, out);
+        self.release_surplus(feed, out);
     }
 
     /// The most that a connection of the feed holds at the moment, with all of its loads.
@@ -222,7 +222,7 @@ impl Pool {
     }
 
     /// Surplus that no worker follows is free to go at once; what is live gets a second seat first, see `homeless`.
-    fn let_surplus_go(&mut self, feed: FeedId, out: &mut Vec<Action>) {
+    fn release_surplus(&mut self, feed: FeedId, out: &mut Vec<Action>) {
         if !self.may_be_above(feed) {
             return;
         }

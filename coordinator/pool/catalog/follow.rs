@@ -91,7 +91,7 @@ impl Pool {
             state.list.lost();
         }
         if let Some(place) = self.slot_mut(slot).filter(|slot| slot.is(generation)) {
-            place.let_go(1);
+            place.released(1);
             self.send_to_worker(slot, ToWorker::UnfollowList, out);
         }
     }

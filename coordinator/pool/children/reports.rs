@@ -299,7 +299,7 @@ impl Pool {
     ) -> Option<u64> {
         let place = self.slot_mut(seat.slot).filter(|slot| slot.is(seat.generation))?;
         place.matches.remove(key);
-        let command = place.let_go(topics);
+        let command = place.released(topics);
         let message = ToWorker::Release { id: key.id.clone(), epoch: seat.epoch, why };
         self.send_to_worker(seat.slot, message, out);
         self.placement.due = true;

@@ -95,7 +95,7 @@ pub(in crate::pool) enum Data {
 #[derive(Clone, Copy, Debug)]
 enum Change {
     Asked(u32),
-    LetGo(u32),
+    Released(u32),
 }
 
 impl Slot {
@@ -151,9 +151,9 @@ impl Slot {
     }
 
     /// Subscriptions are release: they count until the worker has seen it. Gives the command's number.
-    pub(in crate::pool) fn let_go(&mut self, topics: u32) -> u64 {
+    pub(in crate::pool) fn released(&mut self, topics: u32) -> u64 {
         self.account.held = self.account.held.saturating_sub(topics);
-        self.command(Change::LetGo(topics))
+        self.command(Change::Released(topics))
     }
 
     /// A report came.
@@ -188,13 +188,13 @@ impl Slot {
 
     /// Everything that counts against the cap; `own` is what each connection needs for itself.
     pub(in crate::pool) fn load(&self, own: u32) -> u32 {
-        let letting_go: u32 = self
+        let releasing: u32 = self
             .account
             .unseen
             .iter()
-            .map(|(_, change)| if let Change::LetGo(topics) = change { *topics } else { 0 })
+            .map(|(_, change)| if let Change::Released(topics) = change { *topics } else { 0 })
             .sum();
-        (own + self.account.held + letting_go).max(self.report.subscriptions.saturating_add(self.reserved()))
+        (own + self.account.held + releasing).max(self.report.subscriptions.saturating_add(self.reserved()))
     }
 
     /// What it holds when it has seen every command: who looks for what is too much must not count what leaves already.
@@ -231,7 +231,7 @@ mod tests {
         assert_eq!((slot.load(1), slot.reserved()), (6, 5));
         slot.reported(report(1, 4), Duration::ZERO);
         assert_eq!((slot.load(1), slot.reserved()), (6, 2));
-        slot.let_go(3);
+        slot.released(3);
         assert_eq!(slot.load(1), 6, "the worker still holds it");
         slot.reported(report(2, 6), Duration::ZERO);
         assert_eq!(slot.load(1), 6);

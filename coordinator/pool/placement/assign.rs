@@ -251,7 +251,7 @@ impl Pool {
                 let topics = self.catalog.matches.get(&key).map_or(u32::MAX, |a_match| a_match.need.count());
                 let Some(slot) = choose::choose(&offers, topics, Some(from)) else { continue };
                 if !self.may_overlap(feed) {
-                    self.let_go_for(&key, slot, out);
+                    self.release_for(&key, slot, out);
                 } else if !self.give_candidate(&key, from, slot, out) {
                     return;
                 }

@@ -94,7 +94,7 @@ impl Pool {
     /// The second seat; the rest is as with any candidate.
     fn begin_move(&mut self, key: &MatchKey, to: SlotId, out: &mut Vec<Action>) -> Result<(), String> {
         if !self.may_overlap(key.feed) {
-            self.let_go_for(key, to, out);
+            self.release_for(key, to, out);
             return Ok(());
         }
         let from = self.owner_slot(key).ok_or_else(|| format!("match {} has no worker", key.id))?;
@@ -106,7 +106,7 @@ impl Pool {
     }
 
     /// Break before make: the match waits for `to` until its worker has release.
-    pub(in crate::pool) fn let_go_for(&mut self, key: &MatchKey, to: SlotId, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn release_for(&mut self, key: &MatchKey, to: SlotId, out: &mut Vec<Action>) {
         self.unassign(key, ReleaseReason::Moved, out);
         if let Some(mut a_match) = self.catalog.matches.edit(key) {
             a_match.wait.hint = Some(to);
