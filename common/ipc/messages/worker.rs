@@ -63,12 +63,12 @@ pub enum ToWorker {
         /// Which.
         id: MatchId,
     },
-    /// Subscribe a match's topics again and hold the fresh load against what is held, answered by [`FromWorker::Audited`].
+    /// Subscribe a match's topics again and compare the fresh load with what is held, answered by [`FromWorker::Audited`].
     Audit {
         /// Which.
         id: MatchId,
     },
-    /// A new connection may be tried now: the feed's budget has room for it.
+    /// The permit for one new connection: the feed's budget has room for it.
     PermitConnect,
     /// This frame carries the channel of one more worker that this process is to run: it greets there as any other.
     Board,
@@ -136,8 +136,7 @@ pub enum FromWorker {
         /// What was asked and answered on a connection that is lost now, if anything was asked.
         lost: Option<LostWith>,
     },
-    /// A match's fresh load was held against what was held of it: in answer to `Audit`, or because deltas of it had become
-    /// rare.
+    /// A match's fresh load was compared with what was held of it: in answer to `Audit`, or because its deltas had become rare.
     Audited {
         /// Which.
         id: MatchId,
@@ -146,7 +145,7 @@ pub enum FromWorker {
         /// What was found.
         finding: Finding,
     },
-    /// A connection is due to be tried again: asks for leave, so that all workers of a feed keep to one budget.
+    /// A connection is due to be tried again: a permit is needed, so that all workers of a feed keep to one budget.
     RequestConnect,
     /// The answer to `Ping`.
     Pong,
