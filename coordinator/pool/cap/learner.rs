@@ -5,7 +5,6 @@
 //! the same match gets its load on another connection: a page without content gets none anywhere, and is left alone for
 //! `IGNORED_FOR`. A third sign is that deltas are missing; that is looked for by `audit`. What was learned is tried again from time to time, one match at a time. Called by `caps`.
 
-use crate::pool::placement::choose::SlotCap;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 use touchline_common::model::{Generation, MatchKey, SlotId};
@@ -126,10 +125,10 @@ impl Learner {
     }
 
     /// What this connection may hold.
-    pub(in crate::pool) fn cap_of(&self, slot: SlotId) -> SlotCap {
+    pub(in crate::pool) fn cap_of(&self, slot: SlotId) -> u32 {
         let tried = self.probe.filter(|probe| probe.slot == slot).map(|probe| probe.cap);
         let suspected = self.suspicions.iter().find(|of| of.slot == slot).map(|of| of.granted);
-        SlotCap(tried.unwrap_or(self.cap()).min(suspected.unwrap_or(u32::MAX)))
+        tried.unwrap_or(self.cap()).min(suspected.unwrap_or(u32::MAX))
     }
 
     /// Whether some connection may be above what it may hold.
@@ -372,8 +371,8 @@ mod tests {
     fn a_match_that_loads_elsewhere_proves_the_cap() {
         let mut learner = Learner::new(50, None);
         learner.suspect(SlotId(1), Generation(1), 37, keys(&["a", "b"]), s(3));
-        assert_eq!(learner.cap_of(SlotId(1)), SlotCap(37), "nothing more goes there meanwhile");
-        assert_eq!(learner.cap_of(SlotId(2)), SlotCap(50));
+        assert_eq!(learner.cap_of(SlotId(1)), 37, "nothing more goes there meanwhile");
+        assert_eq!(learner.cap_of(SlotId(2)), 50);
         assert_eq!(learner.loaded(&key("c"), SlotId(2), s(4)), None);
         assert_eq!(learner.loaded(&key("a"), SlotId(1), s(4)), None, "late is not refused");
         assert_eq!(learner.loaded(&key("b"), SlotId(2), s(4)), Some(37));
@@ -391,7 +390,7 @@ mod tests {
         );
         learner.tick(s(18));
         assert!(learner.is_ignored(&key("empty")) && !learner.is_suspected(SlotId(1)));
-        assert_eq!((learner.learned(), learner.cap_of(SlotId(1))), (None, SlotCap(50)));
+        assert_eq!((learner.learned(), learner.cap_of(SlotId(1))), (None, 50));
         learner.tick(s(700));
         assert!(!learner.is_ignored(&key("empty")), "not for ever");
     }
@@ -456,7 +455,7 @@ mod tests {
         let mut learner = Learner::new(50, Some(37));
         assert!(!learner.may_probe(s(599)) && learner.may_probe(s(600)));
         learner.probe_above(SlotId(1), Generation(1), 38, s(600));
-        assert_eq!((learner.cap_of(SlotId(1)), learner.cap_of(SlotId(2))), (SlotCap(38), SlotCap(37)));
+        assert_eq!((learner.cap_of(SlotId(1)), learner.cap_of(SlotId(2))), (38, 37));
         assert_eq!(learner.probe_held(s(606)), Some(38));
         assert_eq!(learner.learned(), Some(38));
         assert!(!learner.may_probe(s(665)) && learner.may_probe(s(666)));

@@ -28,7 +28,7 @@ impl Pool {
 
     /// What this connection may hold at the moment.
     pub(in crate::pool) fn cap_at(&self, feed: FeedId, slot: SlotId) -> u32 {
-        self.feed(feed).map_or(0, |feed| feed.cap.learner.cap_of(slot).0)
+        self.feed(feed).map_or(0, |feed| feed.cap.learner.cap_of(slot))
     }
 
     /// Whether some connection of the feed may be above what it may hold.

@@ -4,6 +4,7 @@ use crate::pool::catalog::ended::{EndedMatch, Releasing};
 use crate::pool::catalog::filter;
 use crate::pool::catalog::list::ListEvent;
 use crate::pool::catalog::matches::{Assignment, Delisted, Match, Need};
+use crate::pool::catalog::needs;
 use crate::pool::catalog::table::Mark;
 use crate::pool::children::slot::Pulse;
 use crate::pool::feed::FirstList;
@@ -229,7 +230,7 @@ impl Pool {
             return Need::Impossible("its feed is not configured".into());
         };
         let room = plan.cap.saturating_sub(plan.own_subscriptions) as usize;
-        match choose::topics(&plan.match_topics, &key.id, listing) {
+        match needs::topics(&plan.match_topics, &key.id, listing) {
             Err(name) => {
                 Need::Impossible(format!("match_topics names {{{name}}}, which the list does not give"))
             }

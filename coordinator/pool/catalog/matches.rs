@@ -2,7 +2,7 @@
 //!
 //! Invariant: a match is waiting, assigned or in quarantine, exactly one; a candidate's epoch is above its owner's.
 
-use crate::pool::placement::choose::WaitKey;
+use crate::pool::catalog::needs::WaitKey;
 use std::time::Duration;
 use touchline_common::ipc::messages::recorder::Owner;
 use touchline_common::ipc::messages::worker::MatchState;

@@ -8,6 +8,7 @@ mod filter;
 mod follow;
 pub(super) mod list;
 pub(super) mod matches;
+pub(super) mod needs;
 pub(super) mod orphans;
 pub(super) mod table;
 

@@ -3,7 +3,7 @@
 //! Invariant: each index agrees with the [`Match`], since a match is changed through [`Edit`] only, which updates them when it is dropped.
 
 use super::matches::{Assignment, Match, Need};
-use crate::pool::placement::choose::WaitKey;
+use crate::pool::catalog::needs::WaitKey;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Deref, DerefMut};
 use touchline_common::model::{FeedId, MatchKey};

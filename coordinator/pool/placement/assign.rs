@@ -1,6 +1,7 @@
 //! Giving waiting matches their places, and placed ones a second place when their worker is silent or drained.
 
 use crate::pool::catalog::matches::{Assignment, Holder, Need, Seat, Switch};
+use crate::pool::catalog::needs;
 use crate::pool::catalog::table::Mark;
 use crate::pool::children::recorder::FirstReady;
 use crate::pool::children::slot::{Pulse, Slot};
@@ -21,7 +22,7 @@ impl Pool {
     pub(in crate::pool) fn enqueue(&mut self, key: &MatchKey) {
         let Some(plan) = self.config.feed(key.feed) else { return };
         let Some(mut a_match) = self.catalog.matches.edit(key) else { return };
-        let wait_key = choose::wait_key(&plan.waiting_order, &a_match.listing);
+        let wait_key = needs::wait_key(&plan.waiting_order, &a_match.listing);
         a_match.wait(wait_key);
         self.placement.due = true;
     }

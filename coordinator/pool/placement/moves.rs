@@ -80,7 +80,7 @@ impl Pool {
             return Err(format!("worker {to} follows another feed than {}", self.feed_name(key.feed)));
         }
         let own = self.config.feed(key.feed).map_or(0, |plan| plan.own_subscriptions);
-        let cap = self.feed(key.feed).map_or(0, |feed| feed.cap.learner.cap_of(to).0);
+        let cap = self.feed(key.feed).map_or(0, |feed| feed.cap.learner.cap_of(to));
         let (load, topics) = (target.load(own), a_match.need.count());
         if load.saturating_add(topics) > cap {
             return Err(format!(
