@@ -5,7 +5,7 @@
 //! ([`ChannelError::Full`]). After any error but `Full` the channel must be dropped.
 
 use super::codec::{self, CodecError};
-use super::frame::{FLAG_FD, FrameError, FrameReader};
+use super::frame::{FLAG_FD, FrameError, FrameReader, Header};
 use super::messages::Message;
 use crate::sys::fdpass;
 use serde::de::DeserializeOwned;
@@ -178,6 +178,18 @@ impl<In: Message + DeserializeOwned, Out: Message> Channel<In, Out> {
             Some(self.fds.pop_front().ok_or(ChannelError::MissingDescriptor)?)
         };
         Ok(Some((message, header.request, fd)))
+    }
+
+    /// The next whole frame as it came, for a channel whose frames are of several types, none with a descriptor.
+    ///
+    /// # Errors
+    /// [`ChannelError::Frame`], [`ChannelError::SurplusDescriptors`]: the peer cannot be trusted any more.
+    pub fn next_frame(&mut self) -> Result<Option<(Header, &[u8])>, ChannelError> {
+        let next = self.reader.next_frame().map_err(ChannelError::Frame)?;
+        match next {
+            Some((header, _)) if header.flags & FLAG_FD != 0 => Err(ChannelError::SurplusDescriptors),
+            Some(_) | None => Ok(next),
+        }
     }
 
     /// Queues a message; [`Channel::flush`] sends it.

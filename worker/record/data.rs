@@ -3,7 +3,7 @@
 //! Frames wait in the channel while the position is asked from the store and while the store's queue is full; the
 //! socket then fills up and the worker holds what is its own. A hole in the numbers ends the channel.
 
-use super::documents::{Applied, Documents};
+use super::documents_old::{Applied, Documents};
 use super::ledger::{LastSign, Source};
 use super::store::{Job, Queue};
 use super::time::wall_us;

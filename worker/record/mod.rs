@@ -6,10 +6,15 @@
 
 pub mod audit;
 pub mod config;
+mod control;
 mod data;
 pub mod documents;
+pub mod documents_old;
 mod error;
+mod feed;
 pub mod ledger;
+mod link;
+mod links;
 pub mod query;
 mod run;
 pub mod store;

@@ -8,7 +8,7 @@ use super::RecordError;
 use super::audit::{Audit, AuditRecord};
 use super::config::RecordConfig;
 use super::data::{self, Fate, Surroundings, Worker};
-use super::documents::{Documents, Pace};
+use super::documents_old::{Documents, Pace};
 use super::ledger::Source;
 use super::query::{Clients, Query};
 use super::store::{Job, Opened, Reply, Shared, checkpoint, queue};

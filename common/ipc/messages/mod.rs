@@ -7,6 +7,7 @@
 //! | recorder – worker (data) | [`data::FromRecorderData`] | [`data::ToRecorderData`] |
 
 pub mod data;
+pub mod feed;
 pub mod recorder;
 pub mod stream;
 pub mod worker;

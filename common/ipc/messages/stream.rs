@@ -312,6 +312,36 @@ pub fn number_and_handle(body: &[u8]) -> Option<(u64, Handle)> {
     Some((u64::from_le_bytes(*n), Handle(u32::from_le_bytes(*handle))))
 }
 
+/// Whether the body of a [`MatchFrame`] or [`BulkFrame`] is the last of its match in that stream, without decoding it.
+pub fn is_end(body: &[u8]) -> bool {
+    // The variant's tag, of four bytes, follows number and handle.
+    const END: [u8; 4] = 2u32.to_le_bytes();
+    body.get(12..16) == Some(&END[..])
+}
+
+/// What the body of a [`Name`] names, without decoding it.
+pub fn naming(body: &[u8]) -> Option<(Handle, Naming)> {
+    let (handle, rest) = body.split_first_chunk::<4>()?;
+    let naming = match rest.first_chunk::<4>().map(|tag| u32::from_le_bytes(*tag))? {
+        0 => Naming::Match,
+        1 => Naming::Market,
+        2 => Naming::Selection,
+        _ => return None,
+    };
+    Some((Handle(u32::from_le_bytes(*handle)), naming))
+}
+
+/// What kind of thing a [`Name`] names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Naming {
+    /// A match as it was assigned.
+    Match,
+    /// A market.
+    Market,
+    /// A selection.
+    Selection,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -356,5 +386,38 @@ mod tests {
         assert_eq!(number_and_handle(body), Some((u64::MAX, Handle(7))));
         let back: BulkFrame<'_> = decode_borrowed(&header, body).unwrap();
         assert_eq!(back, BulkFrame { n: u64::MAX, ..odds.clone() });
+    }
+
+    #[test]
+    fn ends_and_names_are_known_without_decoding() {
+        let body = |message: &dyn Fn(&mut Vec<u8>)| {
+            let mut frame = Vec::new();
+            message(&mut frame);
+            frame.split_off(HEADER_LEN)
+        };
+        let (n, handle, why, at) = (1, Handle(9), EndReason::Ended, 1);
+        let of_match = |body| MatchFrame { n, handle, body };
+        let of_bulk = |body| BulkFrame { n, handle, body };
+        let encoded = |frame: &MatchFrame<'_>| body(&|out| encode_frame(frame, 0, 0, out).unwrap());
+        let encoded_bulk = |frame: &BulkFrame<'_>| body(&|out| encode_frame(frame, 0, 0, out).unwrap());
+        assert!(is_end(&encoded(&of_match(MatchBody::End { why, lost: None, at }))));
+        assert!(is_end(&encoded_bulk(&of_bulk(BulkBody::End { why, at }))));
+        let (registers, changes) = (Cow::Borrowed(&[][..]), Cow::Borrowed(&[][..]));
+        assert!(!is_end(&encoded(&of_match(MatchBody::Obs { registers, changes, clock: None, at }))));
+        assert!(!is_end(&encoded(&of_match(MatchBody::Mark { token: 2 }))));
+        assert!(!is_end(&encoded_bulk(&of_bulk(BulkBody::Obs { changes: Cow::Borrowed(&[]), at }))));
+        let key = MatchKey { feed: crate::model::FeedId(0), id: "m".into() };
+        let (of, text) = (Handle(1), Cow::Borrowed("x"));
+        for (named, naming_) in [
+            (Named::Match { key, epoch: Epoch(1) }, Naming::Match),
+            (Named::Market { of, key: text.clone(), name: text.clone() }, Naming::Market),
+            (Named::Selection { of, key: text.clone(), name: text.clone() }, Naming::Selection),
+        ] {
+            let name = Name { handle, named };
+            assert_eq!(
+                naming(&body(&|out| encode_frame(&name, 0, 0, out).unwrap())),
+                Some((handle, naming_))
+            );
+        }
     }
 }

@@ -7,7 +7,7 @@
 mod rows;
 
 use super::config::RecordConfig;
-use super::documents::Documents;
+use super::documents_old::Documents;
 use super::store::Shared;
 use super::store::open::open_to_read;
 use nix::poll::{PollFd, PollFlags, PollTimeout};

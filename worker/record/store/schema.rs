@@ -75,6 +75,10 @@ CREATE VIEW timeline AS
 
 /// The section name of a document's head; a market's is `market:` and its key.
 pub const HEAD: &str = "";
+/// The section name of a document's tail.
+pub const TAIL: &str = "tail";
+/// Before a market's key in the name of its section.
+pub const MARKET: &str = "market:";
 
 /// What stands in a store.
 pub enum Found {
