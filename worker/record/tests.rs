@@ -520,43 +520,6 @@ fn a_locked_disk_holds_everything_and_loses_nothing() {
     assert_eq!(count(&store, "SELECT count(*) = max(seq) FROM events"), 1);
 }
 
-/// Not a check but a measurement: `cargo test --release -p touchline-worker record::tests::rate -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement, for release builds"]
-fn rate() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut coordinator = Coordinator::start(&config(&folder));
-    let mut worker = coordinator.worker(1, 1);
-    let ids: Vec<String> = (0..250).map(|place| format!("90000{place:04}C1A")).collect();
-    for id in &ids {
-        worker.base(id, 5, 0);
-    }
-    worker.acknowledged();
-    let rows = 375_000;
-    let begun = Instant::now();
-    for row in 0..rows {
-        let flip = Flip::Odds {
-            market: format!("OV{}", row % 40),
-            selection: format!("OVPA{}", row % 977),
-            odds: Some(Price(10_000 + row)),
-            text: "5/4".into(),
-        };
-        worker.observe(&ids[row as usize % ids.len()], 5, Vec::new(), vec![flip]);
-        if row % 1_000 == 0 {
-            worker.channel.read().unwrap();
-            while worker.channel.next().unwrap().is_some() {}
-        }
-    }
-    let sent = begun.elapsed();
-    worker.acknowledged();
-    let took = begun.elapsed();
-    println!(
-        "{rows} rows: sent in {sent:?}, committed in {took:?}, {:.0} rows/s",
-        rows as f64 / took.as_secs_f64()
-    );
-    assert_eq!(count(&coordinator.stop(), "SELECT count(*) FROM events WHERE type = 'odds_change'"), rows);
-}
-
 #[test]
 fn audit_records_have_their_own_kind() {
     assert_eq!(audit::AuditRecord::KIND, 0x0401);
