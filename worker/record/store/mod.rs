@@ -123,13 +123,33 @@ impl Shared {
     }
 }
 
-/// Questions to workers whether they have reported all that they received. Those of many matches are one for each worker.
+/// Questions to workers whether they have reported all that they received. Those of many matches are one, and a worker has
+/// one at a time.
 #[derive(Debug, Default)]
 struct Marks {
     /// The token of the next ones.
     next: u64,
     /// Who is to be asked.
-    sources: HashSet<Source>,
+    wanted: HashSet<Source>,
+    /// Who was asked and did not answer yet.
+    asked: HashSet<Source>,
+}
+
+impl Marks {
+    /// What goes out now.
+    fn questions(&mut self) -> Vec<Reply> {
+        let (token, asked) = (self.next, &mut self.asked);
+        let now = self.wanted.extract_if(|source| asked.insert(*source));
+        let questions: Vec<Reply> = now.map(|source| Reply::Mark { source, token }).collect();
+        self.next += u64::from(!questions.is_empty());
+        questions
+    }
+
+    /// A channel is new or at its end: what was asked on it is answered no more.
+    fn forget(&mut self, source: Source) {
+        self.wanted.remove(&source);
+        self.asked.remove(&source);
+    }
 }
 
 /// The thread's own things.
@@ -249,10 +269,14 @@ impl Store {
                     .filter(|(generation, _)| *generation == source.generation);
                 let resume_after = known.map_or(0, |(_, n)| *n);
                 self.batch.replies.push(Reply::Opened { token, resume_after });
+                self.marks.forget(source);
                 self.each_of(source, |_| Input::Attached { source });
             }
             Job::Frame { source, frame, version } => self.frame(source, &frame, version),
-            Job::Gone { source, at, sign } => self.each_of(source, |_| Input::Gone { source, at, sign }),
+            Job::Gone { source, at, sign } => {
+                self.marks.forget(source);
+                self.each_of(source, |_| Input::Gone { source, at, sign });
+            }
             Job::Silent { source, ms } => {
                 self.each_of(source, |at| Input::Silent { source, since: at - i64::from(ms) * 1_000 });
             }
@@ -280,8 +304,9 @@ impl Store {
         keys.iter().for_each(|key| self.advance(key, &input(at), None));
     }
 
-    /// `source` has reported all that it had received when it was asked with `token`.
+    /// `source` has reported all that it had received when it was asked with `token`, which must be in the frames before.
     fn marked(&mut self, source: Source, token: u64) {
+        self.marks.asked.remove(&source);
         // A ledger that waits for an answer waits for a deadline, too.
         let keys: Vec<MatchKey> = self.timed.iter().cloned().collect();
         keys.iter().for_each(|key| self.advance(key, &Input::Marked { source, token }, None));
@@ -324,7 +349,7 @@ impl Store {
             }
         }
         self.batch.lost += std::mem::take(&mut self.outcome.lost);
-        self.marks.sources.extend(self.outcome.marks.drain(..));
+        self.marks.wanted.extend(self.outcome.marks.drain(..));
         self.batch.keep(key, ledger, &mut self.outcome);
     }
 
@@ -410,13 +435,7 @@ impl Store {
 
     /// Hands over what follows from no commit; whether the loop has anything to read.
     fn deliver(&mut self, stop: bool) -> bool {
-        if !self.marks.sources.is_empty() {
-            let token = self.marks.next;
-            let mut questions =
-                self.marks.sources.drain().map(|source| Reply::Mark { source, token }).collect();
-            self.marks.next += 1;
-            self.shared.queue.answer(&mut questions);
-        }
+        self.shared.queue.answer(&mut self.marks.questions());
         if stop {
             self.batch.replies.push(Reply::Stopped);
             self.shared.queue.answer(&mut self.batch.replies);

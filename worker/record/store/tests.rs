@@ -94,6 +94,23 @@ fn questions_of_many_matches_are_one_for_each_worker() {
     assert!(store.ledgers.values().all(|ledger| ledger.epoch() == Some(Epoch(2))));
 }
 
+#[test]
+fn a_worker_has_one_question_at_a_time() {
+    let source = Source { slot: SlotId(1), generation: Generation(1) };
+    let mut marks = Marks::default();
+    marks.wanted.insert(source);
+    assert_eq!(marks.questions().len(), 1);
+    // It was wanted again after the question went out: the answer to that one says nothing of it.
+    assert_eq!(marks.next, 1);
+    marks.wanted.insert(source);
+    assert!(marks.questions().is_empty());
+    marks.asked.remove(&source);
+    assert!(matches!(marks.questions()[..], [Reply::Mark { token: 1, .. }]));
+    marks.forget(source);
+    marks.wanted.insert(source);
+    assert_eq!(marks.questions().len(), 1);
+}
+
 /// What a program of schema 1 made: `store/tests/schema_1.sql` is its SQL.
 fn store_of_schema_1(config: &RecordConfig) -> Connection {
     let store = Connection::open(&config.path).unwrap();
