@@ -142,8 +142,6 @@ impl Default for StoreConfig {
 pub enum Lane {
     /// Goals, penalties, red cards, periods and the like.
     Priority,
-    /// Prices.
-    Odds,
     /// The rest.
     Normal,
 }
@@ -153,7 +151,6 @@ impl Lane {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Priority => "priority",
-            Self::Odds => "odds",
             Self::Normal => "normal",
         }
     }

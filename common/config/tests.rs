@@ -165,8 +165,9 @@ conect_per_s = 3
 publish_deadline = "0s"
 frame = 4
 [lanes]
-gool = "odds"
+gool = "normal"
 goal = "fast"
+corner = "odds"
 "#;
     let errors = errors(text);
     let told: Vec<(usize, &str)> =
@@ -185,6 +186,7 @@ goal = "fast"
             (16, "invalid type: integer `4`"),
             (18, "no event is called `gool`"),
             (19, "unknown value `fast`"),
+            (20, "unknown value `odds`"),
         ]
     );
     assert_eq!(errors.mistakes()[6].expected, "did you mean `connects_per_s`?");
@@ -194,7 +196,7 @@ goal = "fast"
         "{}",
         errors.one_line()
     );
-    assert!(errors.one_line().ends_with("(and 10 more: see `touchline check`)"));
+    assert!(errors.one_line().ends_with("(and 11 more: see `touchline check`)"));
     assert!(!errors.one_line().contains('\n'));
 }
 

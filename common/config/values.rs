@@ -278,7 +278,7 @@ fn check_lanes(config: &Config, findings: &mut Findings<'_>) {
     for name in config.lanes.keys().filter(|name| !EVENT_TYPES.contains(&name.as_str())) {
         let expected = match nearest(name, EVENT_TYPES.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => "expected a type such as `goal` or `odds_change`".to_owned(),
+            None => "expected a type such as `goal` or `card`".to_owned(),
         };
         let message = format!("no event is called `{}`", printable(name));
         findings.add(&Place::key("lanes", name), message, expected);

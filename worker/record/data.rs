@@ -137,7 +137,7 @@ impl Worker {
             Some(told) if told.came - told.stamp > BEHIND => LastSign::Behind(told.stamp),
             None if now - self.attached < HANGS => LastSign::Behind(0),
             // One that hangs is ended by its own watchdog or by the coordinator, so no more of a quiet one is doubted.
-            Some(_) | None => LastSign::Heard(self.heard.max(now - HANGS).min(now)),
+            Some(_) | None => LastSign::Received(self.heard.max(now - HANGS).min(now)),
         }
     }
 

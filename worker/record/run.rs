@@ -424,6 +424,8 @@ impl Recorder {
                     self.jobs.push(Job::Snapshot(Box::new(snapshot)));
                 }
             }
+            // A worker reports what it reads before it reads on: what it had received is here or on its way.
+            Reply::Mark { source, token } => self.jobs.push(Job::Marked { source, token }),
             Reply::Stopped => self.state = State::Done,
         }
     }

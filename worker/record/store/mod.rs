@@ -1,16 +1,16 @@
 //! The store's thread: it runs the ledgers and owns the one writing connection.
 //!
 //! Invariants: events, changed ledgers and channels' positions are committed in one transaction, and everything that
-//! is told about them (acknowledgements, switches) is told after it. A batch that the disk refuses is kept and tried
+//! follows from them (acknowledgements, switches) is sent after it. A batch that the disk refuses is kept and tried
 //! again, with no new work taken meanwhile, so nothing is lost or doubled; the queue's bound then holds the workers.
 
 pub(super) mod checkpoint;
 pub mod open;
 pub mod payload;
-mod progress;
 pub mod queue;
 mod retention;
 pub mod schema;
+mod shim;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -19,19 +19,16 @@ pub use open::{Opened, Restored, open};
 pub use queue::{Job, Queue, Reply};
 
 use super::config::RecordConfig;
-use super::data::stamp;
-use super::ledger::{Changed, Input, Ledger, Outcome, Said, Source};
+use super::ledger::{Input, Ledger, Outcome, Source};
 use super::time::wall_us;
 use hashbrown::{HashMap, HashSet};
-use progress::Progress;
 use rusqlite::Connection;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use touchline_common::ipc::messages::data::ToRecorderData;
 use touchline_common::ipc::messages::recorder::RecorderStats;
-use touchline_common::model::{Epoch, Generation, MatchId, MatchKey, SlotId};
+use touchline_common::model::{Epoch, Generation, MatchKey, SlotId};
 use touchline_common::sys::lock::FileLock;
 use write::Batch;
 
@@ -49,6 +46,8 @@ const REATTACH: Duration = Duration::from_secs(5);
 const RETENTION_SHARE: Duration = Duration::from_millis(50);
 /// How often the thread looks at the clock when nothing comes.
 const IDLE: Duration = Duration::from_millis(200);
+/// The shortest sleep for something that is due.
+const SHORTEST: Duration = Duration::from_millis(1);
 
 /// A document, or what changed in it, to be saved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,6 +123,35 @@ impl Shared {
     }
 }
 
+/// Questions to workers whether they have reported all that they received. Those of many matches are one, and a worker has
+/// one at a time.
+#[derive(Debug, Default)]
+struct Marks {
+    /// The token of the next ones.
+    next: u64,
+    /// Who is to be asked.
+    wanted: HashSet<Source>,
+    /// Who was asked and did not answer yet.
+    asked: HashSet<Source>,
+}
+
+impl Marks {
+    /// What goes out now.
+    fn questions(&mut self) -> Vec<Reply> {
+        let (token, asked) = (self.next, &mut self.asked);
+        let now = self.wanted.extract_if(|source| asked.insert(*source));
+        let questions: Vec<Reply> = now.map(|source| Reply::Mark { source, token }).collect();
+        self.next += u64::from(!questions.is_empty());
+        questions
+    }
+
+    /// A channel is new or at its end: what was asked on it is answered no more.
+    fn forget(&mut self, source: Source) {
+        self.wanted.remove(&source);
+        self.asked.remove(&source);
+    }
+}
+
 /// The thread's own things.
 pub struct Store {
     config: Arc<RecordConfig>,
@@ -133,7 +161,6 @@ pub struct Store {
     path: PathBuf,
     ledgers: HashMap<MatchKey, Ledger>,
     positions: HashMap<SlotId, (Generation, u64)>,
-    progress: Progress,
     /// Ledgers in which time alone may change something.
     timed: HashSet<MatchKey>,
     /// Until when restored owners may come back; `None` when that is over.
@@ -144,6 +171,7 @@ pub struct Store {
     seq: i64,
     batch: Batch,
     outcome: Outcome,
+    marks: Marks,
     retention: retention::Retention,
 }
 
@@ -158,11 +186,18 @@ impl Store {
     pub fn run(mut self, wake: &dyn Fn()) {
         let mut jobs = Vec::new();
         let mut seen_second = Instant::now();
+        // Since when what is not urgent waits for its commit.
+        let mut pending: Option<Instant> = None;
         loop {
-            let looked_at = self.gather(&mut jobs);
+            let looked_at = self.gather(&mut jobs, pending);
             let stop = self.take_up(looked_at, &mut jobs, wake);
             self.pass_time();
-            self.commit(stop);
+            let now = Instant::now();
+            pending = if self.batch.is_empty() { None } else { pending.or(Some(now)) };
+            if stop || self.batch.is_urgent() || pending.is_some_and(|since| now >= since + self.patience()) {
+                self.commit(stop);
+                pending = None;
+            }
             if self.deliver(stop) {
                 wake();
             }
@@ -176,34 +211,22 @@ impl Store {
         }
     }
 
-    /// Collects work: from the first job on for most of `event_commit`, or until a transaction is full. Returns when it last
-    /// looked: what came before that is among `jobs`.
-    fn gather(&mut self, jobs: &mut Vec<Job>) -> i64 {
-        let mut looked_at = wall_us();
-        let idle = Instant::now() + self.patience();
-        self.shared.queue.take(jobs, idle);
-        if jobs.is_empty() {
-            return looked_at;
-        }
-        let until = Instant::now() + self.config.event_commit - self.config.event_commit / COMMIT_SHARE;
-        while jobs.len() < MAX_FRAMES && !matches!(jobs.last(), Some(Job::Stop | Job::Open { .. })) {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            // Each arrival would wake this thread once; a pause lets them come together.
-            std::thread::sleep(left.min(Duration::from_millis(1)));
-            looked_at = wall_us();
-            self.shared.queue.take(jobs, Instant::now());
-        }
+    /// Takes what waits; sleeps until something comes, a ledger's time is up, or what is pending must be committed. Returns when
+    /// it last looked: what came before that is among `jobs`.
+    fn gather(&mut self, jobs: &mut Vec<Job>, pending: Option<Instant>) -> i64 {
+        let deadlines = self.timed.iter().filter_map(|key| self.ledgers.get(key)?.deadline());
+        let due = pending.map(|since| since + self.patience());
+        let now = Instant::now();
+        let until = deadlines.chain(due).fold(now + IDLE, Instant::min).max(now + SHORTEST);
+        self.shared.queue.take(jobs, until);
+        let looked_at = wall_us();
+        self.shared.queue.take(jobs, now);
         looked_at
     }
 
+    /// How long what is not urgent waits for its commit; the rest of `event_commit` is the commit's.
     fn patience(&self) -> Duration {
-        let now = Instant::now();
-        let deadlines = self.timed.iter().filter_map(|key| self.ledgers.get(key)?.deadline());
-        let next = deadlines.min().map(|at| at.saturating_duration_since(now));
-        next.unwrap_or(IDLE).clamp(Duration::from_millis(1), IDLE)
+        self.config.event_commit - self.config.event_commit / COMMIT_SHARE
     }
 
     /// Does what was gathered, up to `looked_at`.
@@ -246,17 +269,22 @@ impl Store {
                     .filter(|(generation, _)| *generation == source.generation);
                 let resume_after = known.map_or(0, |(_, n)| *n);
                 self.batch.replies.push(Reply::Opened { token, resume_after });
-                self.each_of(source, |at| Input::Attached { source, at });
+                self.marks.forget(source);
+                self.each_of(source, |_| Input::Attached { source });
             }
             Job::Frame { source, frame, version } => self.frame(source, &frame, version),
-            Job::Gone { source, at, sign } => self.each_of(source, |_| Input::Gone { source, at, sign }),
+            Job::Gone { source, at, sign } => {
+                self.marks.forget(source);
+                self.each_of(source, |_| Input::Gone { source, at, sign });
+            }
             Job::Silent { source, ms } => {
                 self.each_of(source, |at| Input::Silent { source, since: at - i64::from(ms) * 1_000 });
             }
             Job::Back { source } => self.each_of(source, |at| Input::Back { source, at }),
             Job::Switch { key, epoch, owner } => {
-                self.advance(&key, &Input::Switch { epoch, owner, at: wall_us() }, None);
+                self.advance(&key, &Input::Switch { epoch, owner }, None);
             }
+            Job::Marked { source, token } => self.marked(source, token),
             Job::Ended { key } => {
                 if self.ledgers.contains_key(&key) {
                     self.advance(&key, &Input::Ended { at: wall_us() }, None);
@@ -268,7 +296,7 @@ impl Store {
         }
     }
 
-    /// Tells every ledger that `source` writes to.
+    /// Gives an input to every ledger that `source` writes to.
     fn each_of(&mut self, source: Source, input: impl Fn(i64) -> Input<'static>) {
         let at = wall_us();
         let concerned = self.ledgers.iter().filter(|(_, ledger)| ledger.concerns(source));
@@ -276,28 +304,19 @@ impl Store {
         keys.iter().for_each(|key| self.advance(key, &input(at), None));
     }
 
-    fn frame(&mut self, source: Source, frame: &ToRecorderData, version: u64) {
+    /// `source` has reported all that it had received when it was asked with `token`, which must be in the frames before.
+    fn marked(&mut self, source: Source, token: u64) {
+        self.marks.asked.remove(&source);
+        // A ledger that waits for an answer waits for a deadline, too.
+        let keys: Vec<MatchKey> = self.timed.iter().cloned().collect();
+        keys.iter().for_each(|key| self.advance(key, &Input::Marked { source, token }, None));
+    }
+
+    /// The frame's number is committed with what follows from it.
+    fn taken(&mut self, source: Source, n: u64) {
         self.batch.frames += 1;
-        let (n, key, input) = match frame {
-            ToRecorderData::Base { n, key, epoch, facts, registers, clock, received_at } => {
-                let (n, epoch, clock, at) = (*n, *epoch, *clock, *received_at);
-                (n, key, Input::Base { n, epoch, source, facts, registers, clock, at, version })
-            }
-            ToRecorderData::Obs { n, key, epoch, observation } => {
-                (*n, key, Input::Obs { n: *n, epoch: *epoch, observation, version })
-            }
-            ToRecorderData::Lost { n, key, epoch, count, since } => {
-                (*n, key, Input::Lost { epoch: *epoch, count: *count, since: *since })
-            }
-            ToRecorderData::End { n, key, epoch, why, at } => {
-                (*n, key, Input::End { epoch: *epoch, why: *why, at: *at })
-            }
-            ToRecorderData::Open { .. } | ToRecorderData::Publish(_) => return,
-        };
-        self.progress.told(source, stamp(frame), Instant::now());
         self.positions.insert(source.slot, (source.generation, n));
         self.batch.positions.insert(source.slot, (source.generation, n));
-        self.advance(key, &input, Some(source));
     }
 
     /// Runs one ledger and keeps what follows for the commit.
@@ -310,8 +329,7 @@ impl Store {
             self.ledgers.insert(key.clone(), fresh);
         }
         let Some(ledger) = self.ledgers.get_mut(key) else { return };
-        self.outcome.gaps.clear();
-        self.outcome.changed = Changed::Nothing;
+        self.outcome.next_mark = self.marks.next;
         let was_ended = ledger.is_ended();
         ledger.advance(input, Instant::now(), &mut self.outcome);
         if ledger.deadline().is_some() {
@@ -331,6 +349,7 @@ impl Store {
             }
         }
         self.batch.lost += std::mem::take(&mut self.outcome.lost);
+        self.marks.wanted.extend(self.outcome.marks.drain(..));
         self.batch.keep(key, ledger, &mut self.outcome);
     }
 
@@ -342,8 +361,7 @@ impl Store {
         };
         let keys: Vec<MatchKey> = self.timed.iter().filter(due).cloned().collect();
         for key in keys {
-            let said = self.said(&key, now);
-            self.advance(&key, &Input::Tick { at: wall_us(), said }, None);
+            self.advance(&key, &Input::Tick { at: wall_us() }, None);
         }
         let ledgers = &self.ledgers;
         self.timed.retain(|key| ledgers.get(key).is_some_and(|ledger| ledger.deadline().is_some()));
@@ -353,18 +371,6 @@ impl Store {
             let keys: Vec<MatchKey> = missing.map(|(key, _)| key.clone()).collect();
             let at = self.alive_at;
             keys.iter().for_each(|key| self.advance(key, &Input::Missing { at }, None));
-        }
-    }
-
-    /// Whether an owner and a candidate have said all that the other knows. Where much waits here or at them, they are not silent
-    /// because nothing happens.
-    fn said(&self, key: &MatchKey, now: Instant) -> Said {
-        let quiet = self.config.settle;
-        let mut awaited = self.ledgers.get(key).and_then(Ledger::awaited).into_iter().flatten();
-        if awaited.all(|(source, stamp)| self.progress.has_said(source, stamp, quiet, now)) {
-            Said::All
-        } else {
-            Said::NotAll
         }
     }
 
@@ -429,6 +435,7 @@ impl Store {
 
     /// Hands over what follows from no commit; whether the loop has anything to read.
     fn deliver(&mut self, stop: bool) -> bool {
+        self.shared.queue.answer(&mut self.marks.questions());
         if stop {
             self.batch.replies.push(Reply::Stopped);
             self.shared.queue.answer(&mut self.batch.replies);
@@ -454,10 +461,7 @@ impl Store {
         {
             self.retention.step(&self.connection, &self.config, &self.shared, at);
             for (feed, id) in self.retention.forgotten.drain(..) {
-                let place = self.config.feeds.iter().position(|name| **name == *feed);
-                if let Some(place) = place.and_then(|place| u16::try_from(place).ok()) {
-                    let key =
-                        MatchKey { feed: touchline_common::model::FeedId(place), id: MatchId::from(id) };
+                if let Some(key) = open::key_of(&self.config, &feed, id) {
                     self.ledgers.remove(&key);
                 }
             }
@@ -475,6 +479,7 @@ fn epoch_of(input: &Input<'_>) -> Option<Epoch> {
         Input::Gone { .. }
         | Input::Silent { .. }
         | Input::Back { .. }
+        | Input::Marked { .. }
         | Input::Attached { .. }
         | Input::Missing { .. }
         | Input::Ended { .. }

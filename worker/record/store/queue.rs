@@ -64,6 +64,13 @@ pub enum Job {
         /// Whether the one it replaces lives.
         owner: Owner,
     },
+    /// A worker answered a question.
+    Marked {
+        /// Who.
+        source: Source,
+        /// The question's token.
+        token: u64,
+    },
     /// A match is over.
     Ended {
         /// The match.
@@ -112,6 +119,13 @@ pub enum Reply {
     Ended {
         /// The match.
         key: MatchKey,
+    },
+    /// A worker is to answer with this token once it has reported all that it received.
+    Mark {
+        /// Who.
+        source: Source,
+        /// The token.
+        token: u64,
     },
     /// Everything is committed.
     Stopped,
