@@ -5,12 +5,15 @@
 //! operators from committed rows.
 
 pub mod audit;
+pub mod bulk;
 pub mod config;
 mod data;
 pub mod documents;
 mod error;
+pub mod hours;
 pub mod ledger;
 pub mod query;
+pub mod queue;
 mod run;
 pub mod store;
 #[cfg(test)]

@@ -141,7 +141,7 @@ impl Recorder {
             workers: Slab::new(),
             uses: 0,
             documents: Documents::new(Arc::clone(&config), documents, owners),
-            clients: Clients::new(config, Arc::clone(&shared)),
+            clients: Clients::new(config, Arc::clone(&shared), Arc::default()),
             shared,
             audit: Audit::from_environment(),
             logs,
