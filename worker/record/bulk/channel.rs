@@ -141,7 +141,9 @@ impl Bulk {
         };
         if committed {
             // A match whose end is committed is named no more; should it be, this ends it.
-            if let (BulkBody::End { .. }, Some(place)) = (&frame.body, channel.handles.end(frame.handle)) {
+            if matches!(frame.body, BulkBody::End { .. })
+                && let Some(place) = channel.handles.end(frame.handle)
+            {
                 self.unfollow(place, now);
             }
             return Ok(());

@@ -66,7 +66,9 @@ impl Handles {
             Entry::Match(at) => {
                 self.matches.get(at as usize).ok_or_else(|| format!("handle {handle} is lost"))
             }
-            other => Err(wrong(handle, other, "a match")),
+            other @ (Entry::Unnamed | Entry::Ended | Entry::Market(..) | Entry::Selection(..)) => {
+                Err(wrong(handle, other, "a match"))
+            }
         }
     }
 
@@ -75,7 +77,9 @@ impl Handles {
         match self.get(handle) {
             Entry::Market(owner, market) if owner == of.0 => Ok(market),
             Entry::Market(..) => Err(format!("handle {handle} is a market of another match than {of}")),
-            other => Err(wrong(handle, other, "a market")),
+            other @ (Entry::Unnamed | Entry::Ended | Entry::Match(_) | Entry::Selection(..)) => {
+                Err(wrong(handle, other, "a market"))
+            }
         }
     }
 
@@ -83,7 +87,9 @@ impl Handles {
     pub(super) fn any_market(&self, handle: Handle) -> Result<(Handle, u32), String> {
         match self.get(handle) {
             Entry::Market(owner, market) => Ok((Handle(owner), market)),
-            other => Err(wrong(handle, other, "a market")),
+            other @ (Entry::Unnamed | Entry::Ended | Entry::Match(_) | Entry::Selection(..)) => {
+                Err(wrong(handle, other, "a market"))
+            }
         }
     }
 
@@ -92,7 +98,9 @@ impl Handles {
         match self.get(handle) {
             Entry::Selection(owner, selection) if owner == of.0 => Ok(selection),
             Entry::Selection(..) => Err(format!("handle {handle} is a selection of another match than {of}")),
-            other => Err(wrong(handle, other, "a selection")),
+            other @ (Entry::Unnamed | Entry::Ended | Entry::Match(_) | Entry::Market(..)) => {
+                Err(wrong(handle, other, "a selection"))
+            }
         }
     }
 

@@ -6,6 +6,7 @@
 //! `recovered`, so that a value which came and went unseen is missing in front of a marked row only.
 //! Markets and selections are small integers here, given out by [`Ledger::add_market`] and [`Ledger::add_selection`].
 
+use crate::record::hours::Kind;
 use std::time::{Duration, Instant};
 use touchline_common::model::{Epoch, Price};
 
@@ -37,23 +38,6 @@ pub enum Place {
     Market(u32),
     /// A selection of the match.
     Selection(u32),
-}
-
-/// The type of a row; its number stands in the hour files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// A price or its text changed.
-    OddsChange = 0,
-    /// A market or selection was suspended,
-    Suspended = 1,
-    /// resumed.
-    Resumed = 2,
-    /// A market appeared,
-    MarketOpen = 3,
-    /// went, its selections with it.
-    MarketClose = 4,
-    /// The value as it stands, without a change.
-    Base = 5,
 }
 
 /// A row to be written.
@@ -326,10 +310,16 @@ impl Ledger {
         }
     }
 
-    /// One change by the owner.
+    /// One change by the owner. Of a selection whose value waited, the whole of it is believed.
     fn observe(&mut self, change: Change, at: i64, rows: &mut Vec<Row>) {
         if let Some((values, _)) = &mut self.pending {
             values.fold(change, &self.shape);
+            if let Change::Price(selection, ..) | Change::SelectionSuspended(selection, _) = change
+                && let Some(value) = values.selection(selection)
+            {
+                self.open_of(selection, at, rows);
+                return self.believe(selection, value, at, rows);
+            }
         }
         match change {
             Change::Price(selection, price, text) => {
@@ -354,7 +344,9 @@ impl Ledger {
                 }
             }
             Change::MarketOpen(market) => {
-                if self.known.market(market).is_none() {
+                if self.based {
+                    self.open(market, at, rows);
+                } else if self.known.market(market).is_none() {
                     *slot(&mut self.known.markets, market) = Some(false);
                     self.row(Kind::MarketOpen, Place::Market(market), at, rows);
                 }
@@ -371,9 +363,7 @@ impl Ledger {
     /// The last known value of a selection whose market exists from now on. Once a base came, one that is not known has the value of
     /// one without price; before it, its value is not known at all.
     fn selection(&mut self, selection: u32, at: i64, rows: &mut Vec<Row>) -> Option<Value> {
-        if let Some(market) = self.shape.market_of.get(selection as usize) {
-            self.open(*market, at, rows);
-        }
+        self.open_of(selection, at, rows);
         let known = self.known.selection(selection);
         if known.is_none() && self.based {
             *slot(&mut self.known.selections, selection) = Some(Value::default());
@@ -382,13 +372,44 @@ impl Ledger {
         known
     }
 
+    fn open_of(&mut self, selection: u32, at: i64, rows: &mut Vec<Row>) {
+        if let Some(market) = self.shape.market_of.get(selection as usize) {
+            self.open(*market, at, rows);
+        }
+    }
+
     /// A market of which something is reported exists.
     fn open(&mut self, market: u32, at: i64, rows: &mut Vec<Row>) {
-        if self.known.market(market).is_none() {
-            *slot(&mut self.known.markets, market) = Some(false);
-            if self.based {
-                self.row(Kind::MarketOpen, Place::Market(market), at, rows);
+        if self.known.market(market).is_some() {
+            return;
+        }
+        let waiting = self.pending.as_ref().and_then(|(values, _)| values.market(market));
+        let suspended = waiting.unwrap_or(false);
+        *slot(&mut self.known.markets, market) = Some(suspended);
+        if self.based {
+            let first = rows.len();
+            self.row(Kind::MarketOpen, Place::Market(market), at, rows);
+            if suspended {
+                self.row(Kind::Suspended, Place::Market(market), at, rows);
+                mark(rows, first);
             }
+        }
+    }
+
+    /// A selection's new value as a whole.
+    fn believe(&mut self, selection: u32, value: Value, at: i64, rows: &mut Vec<Row>) {
+        let old = self.known.selection(selection).unwrap_or_default();
+        *slot(&mut self.known.selections, selection) = Some(value);
+        let (first, place) = (rows.len(), Place::Selection(selection));
+        if (old.price, old.text) != (value.price, value.text) {
+            self.row(Kind::OddsChange, place, at, rows);
+        }
+        if old.suspended != value.suspended {
+            self.row(suspension(value.suspended), place, at, rows);
+        }
+        if rows.len() > first + 1 {
+            // Each states the whole value: the second repeats it.
+            mark(rows, first);
         }
     }
 
@@ -441,23 +462,16 @@ impl Ledger {
             }
         }
         for selection in 0..index(self.shape.market_of.len()) {
-            let (old, new) = (self.known.selection(selection), values.selection(selection));
-            *slot(&mut self.known.selections, selection) = new;
-            let Some(new) = new else { continue };
-            let place = Place::Selection(selection);
-            if first_base {
-                self.row(Kind::Base, place, at, rows);
-                continue;
-            }
-            let old = old.unwrap_or_default();
-            if (old.price, old.text) != (new.price, new.text) {
-                self.row(Kind::OddsChange, place, at, rows);
-            }
-            if old.suspended != new.suspended {
-                self.row(suspension(new.suspended), place, at, rows);
+            match values.selection(selection) {
+                Some(new) if first_base => {
+                    *slot(&mut self.known.selections, selection) = Some(new);
+                    self.row(Kind::Base, Place::Selection(selection), at, rows);
+                }
+                Some(new) => self.believe(selection, new, at, rows),
+                None => *slot(&mut self.known.selections, selection) = None,
             }
         }
-        rows.iter_mut().skip(first).for_each(|row| row.recovered = true);
+        mark(rows, first);
     }
 }
 
@@ -523,6 +537,11 @@ impl Values {
     }
 }
 
+/// Marks the rows from `first` on.
+fn mark(rows: &mut [Row], first: usize) {
+    rows.iter_mut().skip(first).for_each(|row| row.recovered = true);
+}
+
 fn suspension(suspended: bool) -> Kind {
     if suspended { Kind::Suspended } else { Kind::Resumed }
 }
@@ -543,5 +562,4 @@ fn slot<T>(values: &mut Vec<Option<T>>, index: u32) -> &mut Option<T> {
 }
 
 #[cfg(test)]
-#[path = "ledger_tests.rs"]
 mod tests;

@@ -13,13 +13,15 @@ mod matches;
 mod tests;
 
 use super::config::RecordConfig;
-use super::hours::{HourError, Hours, Limits, Positions, SelectionRow, Writer, write_positions};
+use super::hours::{
+    HourError, Hours, Kind, Limits, OddsRow, Positions, SelectionRow, Writer, write_positions,
+};
 use super::ledger::Source;
 use super::queue::{Cost, Queue, lock};
 use super::time::wall_us;
 use channel::Channel;
 use hashbrown::HashMap;
-use ledger::{Input, Kind, Place, Row, Taken};
+use ledger::{Input, Place, Row, Taken};
 use matches::{Matches, Texts};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -546,7 +548,9 @@ fn write_rows(
                 None => None,
             },
         };
-        writer.odds(number, text, row)?;
+        let Row { kind, value, recovered, at, .. } = *row;
+        let (price, suspended) = (value.price, value.suspended);
+        writer.odds(&OddsRow { at, selection: number, kind, price, text, suspended, recovered })?;
     }
     Ok(())
 }

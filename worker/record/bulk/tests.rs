@@ -51,8 +51,8 @@ impl Frames {
 
     fn base(self, n: u64, first: u32, price: i64) -> Frames {
         let markets = vec![MarketValue { market: Handle(first + 1), suspended: false }];
+        let text = Cow::from(format!("{}/1", Price(price)));
         let price = Some(Price(price));
-        let text = Cow::from(format!("{}/1", price.unwrap()));
         let selections = vec![SelectionValue { selection: Handle(first + 2), price, text, suspended: false }];
         let body =
             BulkBody::Base { markets: markets.into(), selections: selections.into(), left_out: 0, at: 7 };
@@ -194,8 +194,8 @@ fn a_second_workers_handles_meet_the_same_values() {
 
 #[test]
 fn a_bad_frame_breaks_its_channel_alone() {
-    let price_of_a_market = |n| {
-        let changes = vec![OddsChange::Price { selection: Handle(2), price: None, text: "".into() }];
+    let price_of = |selection, n| {
+        let changes = vec![OddsChange::Price { selection: Handle(selection), price: None, text: "".into() }];
         BulkFrame { n, handle: Handle(1), body: BulkBody::Obs { changes: changes.into(), at: 0 } }
     };
     let below_a_match = Named::Selection { of: Handle(1), key: "x".into(), name: "".into() };
@@ -208,12 +208,9 @@ fn a_bad_frame_breaks_its_channel_alone() {
         ("has ended", named().end(2, 1).price(3, 1, 1)),
         ("named twice", named().end(2, 1).names(1, "M", 1)),
         ("is a match and is used as a market", named().name(9, below_a_match)),
-        ("is a market and is used as a selection", named().put(&price_of_a_market(2))),
+        ("is a market and is used as a selection", named().put(&price_of(2, 2))),
         ("follows frame 1", named().price(3, 1, 1)),
-        (
-            "another match",
-            named().names(4, "N", 1).put(&BulkFrame { handle: Handle(4), ..price_of_a_market(2) }),
-        ),
+        ("another match", named().names(4, "N", 1).put(&BulkFrame { handle: Handle(4), ..price_of(3, 2) })),
         (
             "feed 7",
             Frames::default()

@@ -13,15 +13,15 @@ pub mod schema;
 mod tests;
 
 pub use close::Closer;
+pub use schema::Kind;
 
-use super::bulk::ledger::Row;
 use hashbrown::HashMap;
 use rusqlite::{CachedStatement, Connection, params};
 use schema::{Found, Tail};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use touchline_common::model::{Generation, SlotId};
+use touchline_common::model::{Generation, Price, SlotId};
 
 /// The microseconds of an hour.
 const HOUR_US: i64 = 3_600_000_000;
@@ -165,7 +165,8 @@ impl Hours {
         while let Some(hour) = hours.pop() {
             let path = folder.join(file_name(hour));
             match usable(&path) {
-                Usable::Yes(connection, tail) => {
+                Usable::Yes(connection, mut tail) => {
+                    tail.seq = tail.seq.max(hour * ROWS);
                     current = Some(Current { hour, connection, tail });
                     break;
                 }
@@ -415,6 +416,25 @@ pub struct SelectionRow<'a> {
     pub selection: Option<(&'a str, &'a str)>,
 }
 
+/// A row of odds, under numbers that its file gave.
+#[derive(Clone, Copy, Debug)]
+pub struct OddsRow {
+    /// Wall clock of the read, microseconds since 1970 UTC.
+    pub at: i64,
+    /// The market or selection.
+    pub selection: i64,
+    /// Its type.
+    pub kind: Kind,
+    /// Decimal odds.
+    pub price: Option<Price>,
+    /// As the feed wrote it; `None` for a market.
+    pub text: Option<i64>,
+    /// Whether it is suspended.
+    pub suspended: bool,
+    /// Whether it stands for values that may have been left out before it.
+    pub recovered: bool,
+}
+
 impl<'a> Writer<'a> {
     fn new(connection: &'a Connection, tail: &'a mut Tail) -> rusqlite::Result<Writer<'a>> {
         Ok(Writer {
@@ -444,13 +464,12 @@ impl<'a> Writer<'a> {
         Ok(id)
     }
 
-    /// Writes a row of odds under numbers that this file gave.
-    pub fn odds(&mut self, selection: i64, text: Option<i64>, row: &Row) -> rusqlite::Result<()> {
+    /// Writes a row of odds under the next `seq`.
+    pub fn odds(&mut self, row: &OddsRow) -> rusqlite::Result<()> {
         let seq = self.tail.seq + 1;
-        let price = row.value.price.map(|price| price.0);
-        let kind = row.kind as i64;
-        let (suspended, recovered) = (row.value.suspended, row.recovered);
-        self.odds.execute(params![seq, row.at, selection, kind, price, text, suspended, recovered])?;
+        let OddsRow { at, selection, kind, price, text, suspended, recovered } = *row;
+        let price = price.map(|price| price.0);
+        self.odds.execute(params![seq, at, selection, kind as i64, price, text, suspended, recovered])?;
         self.tail.seq = seq;
         Ok(())
     }

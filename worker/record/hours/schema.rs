@@ -50,7 +50,24 @@ CREATE VIEW comments AS
     FROM chat;
 "#;
 
-/// The types of rows by their number in the file.
+/// The type of a row; its number stands in the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// A price or its text changed.
+    OddsChange = 0,
+    /// A market or selection was suspended,
+    Suspended = 1,
+    /// resumed.
+    Resumed = 2,
+    /// A market appeared,
+    MarketOpen = 3,
+    /// went, its selections with it.
+    MarketClose = 4,
+    /// The value as it stands, without a change.
+    Base = 5,
+}
+
+/// The names of [`Kind`] by number; view `history` has the same.
 pub const TYPES: [&str; 6] = ["odds_change", "suspended", "resumed", "market_open", "market_close", "base"];
 
 /// What is to be done when the file is over; nothing of it harms when it was done.

@@ -5,6 +5,8 @@
 //! `follow` until the client leaves. A client that does not read is closed; at most [`MAX_CLIENTS`] at a time.
 
 mod rows;
+#[cfg(test)]
+mod tests;
 
 use super::bulk;
 use super::config::RecordConfig;
