@@ -322,6 +322,32 @@ fn the_next_hour_begins_with_all_that_is_known_and_a_clock_that_jumps_back_goes_
 }
 
 #[test]
+fn an_hour_whose_file_cannot_be_begun_goes_on_in_the_last() {
+    let mut bench = Bench::new();
+    bench.open(1, A);
+    bench.adopt("M", 1);
+    bench.send(1, A, Frames::default().names(1, "M", 1).base(1, 1, 20_000));
+    bench.commit();
+    let later = wall_us() + 3_600_000_000;
+    let in_the_way = bench.folder.path().join("hours").join(crate::record::hours::file_name(hour_of(later)));
+    std::fs::create_dir(&in_the_way).unwrap();
+    bench.bulk.change_hour(later);
+    assert!(lock(&bench.shared.stats).trouble.contains("creating"));
+    bench.send(1, A, Frames::default().price(2, 1, 21_000));
+    assert_eq!(bench.commit(), [Reply::Acked { source: A, n: 2 }]);
+    assert!(lock(&bench.shared.stats).trouble.contains("creating"), "it is still to be begun");
+    std::fs::remove_dir(&in_the_way).unwrap();
+    bench.bulk.hour_retry = Some(Instant::now());
+    bench.bulk.change_hour(later);
+    assert_eq!(lock(&bench.shared.stats).trouble, "");
+    bench.send(1, A, Frames::default().price(3, 1, 22_000));
+    bench.commit();
+    let expected =
+        ["M odds_change 2.1 false", "M base null false", "M base 2.1 false", "M odds_change 2.2 false"];
+    assert_eq!(bench.rows()[2..], expected);
+}
+
+#[test]
 fn the_thread_commits_what_came_and_ends() {
     let Bench { folder, bulk, shared } = Bench::new();
     shared.queue.push(&mut vec![
