@@ -103,12 +103,16 @@ pub struct StoreConfig {
     pub max_write: ByteSize,
     /// Events are committed this fast.
     pub event_commit: Dur,
+    /// Prices, suspensions and chat are committed this often, in a file an hour.
+    pub bulk_commit: Dur,
     /// A lower score from a new connection is believed after this long.
     pub settle: Dur,
     /// How long events stay.
     pub keep_events: Dur,
     /// How long odds stay.
     pub keep_odds: Dur,
+    /// How long chat stays.
+    pub keep_chat: Dur,
     /// How long ended matches stay.
     pub keep_matches: Dur,
     /// The store's size at most; the oldest odds go first.
@@ -126,9 +130,11 @@ impl Default for StoreConfig {
             snapshot_interval: Dur::secs(1),
             max_write: ByteSize::megabytes(2),
             event_commit: Dur::millis(10),
+            bulk_commit: Dur::millis(100),
             settle: Dur::secs(2),
             keep_events: Dur::secs(30 * DAY),
             keep_odds: Dur::secs(DAY),
+            keep_chat: Dur::secs(7 * DAY),
             keep_matches: Dur::secs(7 * DAY),
             max_size: ByteSize::megabytes(10_000),
             record_raw: false,

@@ -264,8 +264,10 @@ fn check_store(config: &Config, findings: &mut Findings<'_>) {
     for (key, dur) in [
         ("snapshot_interval", store.snapshot_interval),
         ("event_commit", store.event_commit),
+        ("bulk_commit", store.bulk_commit),
         ("keep_events", store.keep_events),
         ("keep_odds", store.keep_odds),
+        ("keep_chat", store.keep_chat),
         ("keep_matches", store.keep_matches),
     ] {
         positive(dur, &at(key), findings);

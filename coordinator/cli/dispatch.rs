@@ -126,6 +126,7 @@ fn operate(name: &str, matches: &ArgMatches, out: &mut Printer<'_>) -> Outcome {
         }
         "match" => show::answer(&daemon, name, args(&["match"]), format, show::document, out),
         "gaps" => show::answer(&daemon, name, Map::new(), format, show::gaps, out),
+        "odds" if matches.get_flag("follow") => show::follow_odds(&daemon, matches, format, out),
         "odds" => show::answer(&daemon, name, args(&["match", "market"]), format, show::odds, out),
         "drain" => wait::moved(&daemon, name, args(&["worker"]), format, show::done, out),
         "move" => wait::moved(&daemon, name, args(&["match", "worker"]), format, show::done, out),

@@ -277,7 +277,7 @@ pub const VERBS: &[Verb] = &[
             switch("follow", "Go on with what is yet to come"),
             option("since", "SEQ", Check::Whole, "Only those after this number"),
             option("match", "ID", Check::Text, "Only of this match"),
-            option("lane", "L", Check::Choice(&["priority", "odds", "normal"]), "Only of this lane"),
+            option("lane", "L", Check::Choice(&["priority", "normal", "odds", "chat"]), "Only of this lane; without it the match stream"),
             option("limit", "N", Check::Whole, "At most so many"),
             option("format", "F", Check::Choice(&["json", "csv"]), "How a line is written").or("json"),
         ],
@@ -285,7 +285,11 @@ pub const VERBS: &[Verb] = &[
     verb(
         "odds",
         "A match's odds over time",
-        &[MATCH, option("market", "KEY", Check::Text, "Only of this market")],
+        &[
+            MATCH,
+            option("market", "KEY", Check::Text, "Only of this market"),
+            switch("follow", "Go on with what is yet to come"),
+        ],
     ),
     verb(
         "probe",

@@ -316,13 +316,22 @@ fn breaks(send: impl FnOnce(&mut peer::Peer)) {
     good.price("M2", 6, ("K", "S"), "5/4");
     good.acknowledged();
     let store = coordinator.stop();
-    assert_eq!(count(&store, "SELECT count(*) FROM events WHERE type = 'match_listed'"), 2, "nothing committed is lost");
+    assert_eq!(
+        count(&store, "SELECT count(*) FROM events WHERE type = 'match_listed'"),
+        2,
+        "nothing committed is lost"
+    );
 }
 
 #[test]
 fn handles_that_were_never_named_are_named_twice_or_have_ended_end_their_channel_alone() {
     let (registers, changes) = (|| (&[][..]).into(), || (&[][..]).into());
-    breaks(|worker| worker.body(Handle(99), MatchBody::Obs { registers: registers(), changes: changes(), clock: None, at: 1 }));
+    breaks(|worker| {
+        worker.body(
+            Handle(99),
+            MatchBody::Obs { registers: registers(), changes: changes(), clock: None, at: 1 },
+        )
+    });
     breaks(|worker| worker.bulk(Handle(99), BulkBody::Obs { changes: (&[][..]).into(), at: 1 }));
     breaks(|worker| {
         let changes = vec![OddsChange::MarketClose { market: Handle(99) }];
@@ -336,21 +345,26 @@ fn handles_that_were_never_named_are_named_twice_or_have_ended_end_their_channel
     breaks(|worker| {
         let of = worker.market("M1", 5, "K");
         let selection = worker.name(Named::Selection { of: Handle(98), key: "S".into(), name: "".into() });
-        worker.send(&Name { handle: Handle(97), named: Named::Market { of, key: "L".into(), name: "".into() } });
+        worker.send(&Name {
+            handle: Handle(97),
+            named: Named::Market { of, key: "L".into(), name: "".into() },
+        });
         assert_ne!(selection, of);
     });
     breaks(|worker| {
         worker.end("M1", 5, EndReason::Moved);
         worker.obs("M1", 5, 1);
     });
-    breaks(|worker| worker.send(&Publish {
-        handle: Handle(99),
-        extent: Extent::Whole,
-        sections: Vec::new(),
-        stale: false,
-        received_at: 0,
-        updated_at: 0,
-    }));
+    breaks(|worker| {
+        worker.send(&Publish {
+            handle: Handle(99),
+            extent: Extent::Whole,
+            sections: Vec::new(),
+            stale: false,
+            received_at: 0,
+            updated_at: 0,
+        })
+    });
 }
 
 #[test]
@@ -381,7 +395,8 @@ fn odds_stand_in_the_hour_files_and_go_on_after_a_restart() {
     again.acknowledged();
     coordinator.stop();
     let mut rows = Vec::new();
-    let mut files: Vec<_> = std::fs::read_dir(folder.path().join("hours")).unwrap().map(|file| file.unwrap().path()).collect();
+    let mut files: Vec<_> =
+        std::fs::read_dir(folder.path().join("hours")).unwrap().map(|file| file.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "db"));
     files.sort();
     for file in files {

@@ -144,6 +144,10 @@ pub struct RecorderStats {
     pub documents: u64,
     /// Events in the store.
     pub events: u64,
+    /// Rows of the bulk stream since its start.
+    pub bulk: u64,
+    /// Changes of odds that workers left out because newer ones took their place, since its start.
+    pub odds_conflated: u64,
     /// Frames that wait for a commit.
     pub queue: u64,
     /// Observations that workers declared lost.

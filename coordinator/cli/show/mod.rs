@@ -9,7 +9,7 @@ mod lists;
 mod status;
 
 pub(super) use document::document;
-pub(super) use events::{events, odds};
+pub(super) use events::{events, follow_odds, odds};
 pub(super) use lists::{gaps, matches, plan, workers};
 pub(super) use status::status;
 

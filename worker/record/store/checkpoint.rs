@@ -4,8 +4,9 @@
 //! meanwhile is little; it is copied, and the log emptied, while the writer stands at the gate (`TRUNCATE`). A reader
 //! that holds on to the log only lets it grow until it is gone.
 
-use super::{Shared, queue};
+use super::Shared;
 use crate::record::RecordError;
+use crate::record::queue;
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -5,22 +5,24 @@
 //! again, with no new work taken meanwhile, so nothing is lost or doubled; the queue's bound then holds the workers.
 
 pub(super) mod checkpoint;
+mod frames;
+mod jobs;
 pub mod open;
 pub mod payload;
-pub mod queue;
 mod retention;
 pub mod schema;
-mod shim;
 #[cfg(test)]
 mod tests;
 mod write;
 
+pub use jobs::{Job, Reply};
 pub use open::{Opened, Restored, open};
-pub use queue::{Job, Queue, Reply};
 
 use super::config::RecordConfig;
 use super::ledger::{Input, Ledger, Outcome, Source};
+use super::queue::{Cost, Queue, lock};
 use super::time::wall_us;
+use frames::Incoming;
 use hashbrown::{HashMap, HashSet};
 use rusqlite::Connection;
 use std::path::PathBuf;
@@ -34,7 +36,9 @@ use write::Batch;
 
 /// Frames of one transaction.
 const MAX_FRAMES: usize = 1_000;
-/// Frames of one when more wait already: those behind are sooner committed by fewer and larger transactions.
+/// Bytes that wait behind a transaction,
+const BACKLOG: usize = 256 * 1024;
+/// beyond which it has so many: those behind are sooner committed by fewer and larger ones.
 const BACKLOG_FRAMES: usize = 4_000;
 /// The part of `event_commit` that is left for the commit itself.
 const COMMIT_SHARE: u32 = 4;
@@ -76,7 +80,7 @@ pub struct Snapshot {
 #[derive(Debug)]
 pub struct Shared {
     /// Work and answers.
-    pub queue: Queue,
+    pub queue: Queue<Job, Reply>,
     /// Counters; documents and published are the loop's.
     pub stats: Mutex<RecorderStats>,
     /// The newest committed `seq`.
@@ -92,7 +96,7 @@ pub struct Shared {
 impl Shared {
     fn new(stats: RecorderStats, seq: i64) -> Shared {
         Shared {
-            queue: Queue::default(),
+            queue: Queue::new(jobs::LIMIT),
             stats: Mutex::new(stats),
             committed: Mutex::new(seq),
             rung: Condvar::new(),
@@ -104,7 +108,7 @@ impl Shared {
     /// Waits for a `seq` above `after`, at most `patience`; the newest one.
     pub fn wait_beyond(&self, after: i64, patience: Duration) -> i64 {
         let until = Instant::now() + patience;
-        let mut newest = queue::lock(&self.committed);
+        let mut newest = lock(&self.committed);
         while *newest <= after && !self.closing.load(Ordering::Acquire) {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -118,7 +122,7 @@ impl Shared {
     /// Ends every follower.
     pub fn close(&self) {
         self.closing.store(true, Ordering::Release);
-        drop(queue::lock(&self.committed));
+        drop(lock(&self.committed));
         self.rung.notify_all();
     }
 }
@@ -161,6 +165,8 @@ pub struct Store {
     path: PathBuf,
     ledgers: HashMap<MatchKey, Ledger>,
     positions: HashMap<SlotId, (Generation, u64)>,
+    /// The workers' channels.
+    incoming: HashMap<Source, Incoming>,
     /// Ledgers in which time alone may change something.
     timed: HashSet<MatchKey>,
     /// Until when restored owners may come back; `None` when that is over.
@@ -242,14 +248,14 @@ impl Store {
     fn work(&mut self, jobs: &mut Vec<Job>, wake: &dyn Fn()) -> bool {
         let mut stop = false;
         let mut done = 0;
-        let most = if jobs.len() > MAX_FRAMES { BACKLOG_FRAMES } else { MAX_FRAMES };
+        let most = if self.shared.queue.held() > BACKLOG { BACKLOG_FRAMES } else { MAX_FRAMES };
         for job in jobs.drain(..) {
             stop |= matches!(job, Job::Stop);
+            done += job.cost();
             self.take(job);
-            done += 1;
             if self.batch.frames >= most {
                 self.commit(stop);
-                if self.shared.queue.done(std::mem::take(&mut done)) | self.shared.queue.has_answers() {
+                if self.shared.queue.done(std::mem::take(&mut done)) | self.shared.queue.has_replies() {
                     wake();
                 }
             }
@@ -270,11 +276,14 @@ impl Store {
                 let resume_after = known.map_or(0, |(_, n)| *n);
                 self.batch.replies.push(Reply::Opened { token, resume_after });
                 self.marks.forget(source);
+                self.incoming.insert(source, Incoming::default());
                 self.each_of(source, |_| Input::Attached { source });
             }
-            Job::Frame { source, frame, version } => self.frame(source, &frame, version),
-            Job::Gone { source, at, sign } => {
+            Job::Frames { source, token, chunk, came } => self.frames(source, token, &chunk, came),
+            Job::Gone { source, at, attached, heard } => {
                 self.marks.forget(source);
+                let incoming = self.incoming.remove(&source).unwrap_or_default();
+                let sign = incoming.last_sign(at, attached, heard);
                 self.each_of(source, |_| Input::Gone { source, at, sign });
             }
             Job::Silent { source, ms } => {
@@ -282,12 +291,11 @@ impl Store {
             }
             Job::Back { source } => self.each_of(source, |at| Input::Back { source, at }),
             Job::Switch { key, epoch, owner } => {
-                self.advance(&key, &Input::Switch { epoch, owner }, None);
+                self.advance(&key, &Input::Switch { epoch, owner });
             }
-            Job::Marked { source, token } => self.marked(source, token),
             Job::Ended { key } => {
                 if self.ledgers.contains_key(&key) {
-                    self.advance(&key, &Input::Ended { at: wall_us() }, None);
+                    self.advance(&key, &Input::Ended { at: wall_us() });
                 }
                 self.batch.replies.push(Reply::Ended { key });
             }
@@ -301,7 +309,7 @@ impl Store {
         let at = wall_us();
         let concerned = self.ledgers.iter().filter(|(_, ledger)| ledger.concerns(source));
         let keys: Vec<MatchKey> = concerned.map(|(key, _)| key.clone()).collect();
-        keys.iter().for_each(|key| self.advance(key, &input(at), None));
+        keys.iter().for_each(|key| self.advance(key, &input(at)));
     }
 
     /// `source` has reported all that it had received when it was asked with `token`, which must be in the frames before.
@@ -309,7 +317,7 @@ impl Store {
         self.marks.asked.remove(&source);
         // A ledger that waits for an answer waits for a deadline, too.
         let keys: Vec<MatchKey> = self.timed.iter().cloned().collect();
-        keys.iter().for_each(|key| self.advance(key, &Input::Marked { source, token }, None));
+        keys.iter().for_each(|key| self.advance(key, &Input::Marked { source, token }));
     }
 
     /// The frame's number is committed with what follows from it.
@@ -320,7 +328,7 @@ impl Store {
     }
 
     /// Runs one ledger and keeps what follows for the commit.
-    fn advance(&mut self, key: &MatchKey, input: &Input<'_>, source: Option<Source>) {
+    fn advance(&mut self, key: &MatchKey, input: &Input<'_>) {
         let Some(feed) = self.config.feeds.get(usize::from(key.feed.0)) else {
             return log::error!(feed = key.feed.0; "feed.unknown");
         };
@@ -342,12 +350,7 @@ impl Store {
             self.batch.highest_epoch = self.batch.highest_epoch.max(epoch.0);
             self.batch.replies.push(Reply::Adopted { key: key.clone(), epoch });
         }
-        if std::mem::take(&mut self.outcome.refused) {
-            self.batch.refused += 1;
-            if let (Some(source), Some(epoch)) = (source, epoch_of(input)) {
-                self.batch.replies.push(Reply::Refused { source, key: key.clone(), epoch });
-            }
-        }
+        self.batch.refused += u64::from(std::mem::take(&mut self.outcome.refused));
         self.batch.lost += std::mem::take(&mut self.outcome.lost);
         self.marks.wanted.extend(self.outcome.marks.drain(..));
         self.batch.keep(key, ledger, &mut self.outcome);
@@ -361,7 +364,7 @@ impl Store {
         };
         let keys: Vec<MatchKey> = self.timed.iter().filter(due).cloned().collect();
         for key in keys {
-            self.advance(&key, &Input::Tick { at: wall_us() }, None);
+            self.advance(&key, &Input::Tick { at: wall_us() });
         }
         let ledgers = &self.ledgers;
         self.timed.retain(|key| ledgers.get(key).is_some_and(|ledger| ledger.deadline().is_some()));
@@ -370,7 +373,7 @@ impl Store {
             let missing = self.ledgers.iter().filter(|(_, ledger)| ledger.is_detached());
             let keys: Vec<MatchKey> = missing.map(|(key, _)| key.clone()).collect();
             let at = self.alive_at;
-            keys.iter().for_each(|key| self.advance(key, &Input::Missing { at }, None));
+            keys.iter().for_each(|key| self.advance(key, &Input::Missing { at }));
         }
     }
 
@@ -385,7 +388,7 @@ impl Store {
             };
             attempts += 1;
             log::error!(error = error.as_str(), attempt = attempts, retry_ms = backoff.as_millis() as u64; "store.trouble");
-            queue::lock(&self.shared.stats).trouble = error;
+            lock(&self.shared.stats).trouble = error;
             if stop && attempts >= 5 {
                 log::error!(events = self.batch.events.len(); "store.given_up");
                 return;
@@ -396,7 +399,7 @@ impl Store {
     }
 
     fn try_commit(&mut self) -> rusqlite::Result<()> {
-        let gate = queue::lock(&self.shared.gate);
+        let gate = lock(&self.shared.gate);
         self.batch.complete_until = self.taken_at;
         let seq = write::write(&mut self.connection, &self.config, &self.batch, &self.ledgers, self.seq)?;
         drop(gate);
@@ -408,7 +411,7 @@ impl Store {
         let added = seq - self.seq;
         self.seq = seq;
         {
-            let mut stats = queue::lock(&self.shared.stats);
+            let mut stats = lock(&self.shared.stats);
             stats.events = stats.events.saturating_add_signed(added);
             stats.dropped += self.batch.lost;
             stats.refused += self.batch.refused;
@@ -425,37 +428,37 @@ impl Store {
             let source = Source { slot: *slot, generation: *generation };
             self.batch.replies.push(Reply::Acked { source, n: *n });
         }
-        self.shared.queue.answer(&mut self.batch.replies);
+        self.shared.queue.reply(&mut self.batch.replies);
         self.batch.clear();
         if added > 0 {
-            *queue::lock(&self.shared.committed) = seq;
+            *lock(&self.shared.committed) = seq;
             self.shared.rung.notify_all();
         }
     }
 
     /// Hands over what follows from no commit; whether the loop has anything to read.
     fn deliver(&mut self, stop: bool) -> bool {
-        self.shared.queue.answer(&mut self.marks.questions());
+        self.shared.queue.reply(&mut self.marks.questions());
         if stop {
             self.batch.replies.push(Reply::Stopped);
-            self.shared.queue.answer(&mut self.batch.replies);
+            self.shared.queue.reply(&mut self.batch.replies);
         }
-        self.shared.queue.has_answers()
+        self.shared.queue.has_replies()
     }
 
     fn each_second(&mut self) {
         let at = wall_us();
         let shared = Arc::clone(&self.shared);
-        let _gate = queue::lock(&shared.gate);
+        let _gate = lock(&shared.gate);
         let taken_at = self.taken_at;
         if self.ledgers.values().any(|ledger| !ledger.is_ended()) {
             // Where gaps begin for those whose recorder dies; a refusal shows with the next batch.
             let _ = schema::set_meta_number(&self.connection, "alive_at", taken_at);
         }
         let bytes = open::file_bytes(&self.path);
-        queue::lock(&self.shared.stats).store_bytes = bytes;
+        lock(&self.shared.stats).store_bytes = bytes;
         let begun = Instant::now();
-        while self.shared.queue.held() < MAX_FRAMES
+        while self.shared.queue.held() < BACKLOG
             && begun.elapsed() < RETENTION_SHARE
             && self.retention.is_at_work()
         {
@@ -466,23 +469,5 @@ impl Store {
                 }
             }
         }
-    }
-}
-
-fn epoch_of(input: &Input<'_>) -> Option<Epoch> {
-    match input {
-        Input::Base { epoch, .. }
-        | Input::Obs { epoch, .. }
-        | Input::Lost { epoch, .. }
-        | Input::End { epoch, .. }
-        | Input::Switch { epoch, .. } => Some(*epoch),
-        Input::Gone { .. }
-        | Input::Silent { .. }
-        | Input::Back { .. }
-        | Input::Marked { .. }
-        | Input::Attached { .. }
-        | Input::Missing { .. }
-        | Input::Ended { .. }
-        | Input::Tick { .. } => None,
     }
 }

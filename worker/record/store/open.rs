@@ -138,6 +138,7 @@ fn restore(
         path: config.path.clone(),
         ledgers,
         positions,
+        incoming: HashMap::new(),
         timed: HashSet::new(),
         reattach_until: same_parent.then(|| Instant::now() + super::REATTACH),
         alive_at,

@@ -2,9 +2,10 @@
 //!
 //! Ages are taken from the rows' own times: what a disk keeps across runs has no other clock.
 
+use super::Shared;
 use super::write::add_to_meta;
-use super::{Shared, queue};
 use crate::record::config::RecordConfig;
+use crate::record::queue;
 use crate::record::time::rfc3339;
 use rusqlite::{Connection, params};
 use std::time::{Duration, Instant};

@@ -2,27 +2,40 @@
 #![allow(clippy::wildcard_enum_match_arm)]
 
 use super::*;
+use crate::record::link::Chunk;
 use rusqlite::params;
 use touchline_common::config::{Config, FeedConfig};
-use touchline_common::ipc::messages::data::ToRecorderData;
-use touchline_common::model::{Facts, FeedId, Scoring};
+use touchline_common::ipc::encode_frame;
+use touchline_common::ipc::messages::stream::{MatchBase, MatchBody, MatchFrame, Name, Named};
+use touchline_common::model::{Facts, FeedId, Handle, Scoring};
 
 fn base(id: &str) -> Job {
     base_of(id, 1, 1)
 }
 
-fn base_of(id: &str, slot: u16, epoch: u64) -> Job {
+/// The handle is the epoch: a worker names each match once.
+fn base_of(id: &str, slot: u16, epoch: u32) -> Job {
+    let handle = Handle(epoch);
+    let key = MatchKey { feed: FeedId(0), id: id.into() };
+    let named = Named::Match { key, epoch: Epoch(epoch.into()) };
+    let facts = Facts { sport: None, scoring: Scoring::Goals };
+    let body = MatchBody::Base(MatchBase { facts, at: 1, ..MatchBase::default() });
+    let mut bytes = Vec::new();
+    encode_frame(&Name { handle, named }, 0, 0, &mut bytes).unwrap();
+    encode_frame(&MatchFrame { n: 1, handle, body }, 0, 0, &mut bytes).unwrap();
+    frames(slot, bytes)
+}
+
+fn frames(slot: u16, bytes: Vec<u8>) -> Job {
     let source = Source { slot: SlotId(slot), generation: Generation(1) };
-    let frame = ToRecorderData::Base {
-        n: 1,
-        key: MatchKey { feed: FeedId(0), id: id.into() },
-        epoch: Epoch(epoch),
-        facts: Facts { sport: None, scoring: Scoring::Goals },
-        registers: Default::default(),
-        clock: None,
-        received_at: 1,
-    };
-    Job::Frame { source, frame, version: 0 }
+    Job::Frames { source, token: 0, chunk: Chunk { bytes, versions: vec![0] }, came: 1 }
+}
+
+fn answer(source: Source, token: u64) -> Job {
+    let mut bytes = Vec::new();
+    let mark = MatchFrame { n: 2, handle: Handle(0), body: MatchBody::Mark { token } };
+    encode_frame(&mark, 0, 0, &mut bytes).unwrap();
+    frames(source.slot.0, bytes)
 }
 
 fn config(folder: &tempfile::TempDir) -> Arc<RecordConfig> {
@@ -81,11 +94,11 @@ fn questions_of_many_matches_are_one_for_each_worker() {
     store.commit(false);
     store.deliver(false);
     let mut replies = Vec::new();
-    shared.queue.answers(&mut replies);
+    shared.queue.replies(&mut replies);
     let asked: Vec<Job> = replies
         .into_iter()
         .filter_map(|reply| match reply {
-            Reply::Mark { source, token } => Some(Job::Marked { source, token }),
+            Reply::Mark { source, token } => Some(answer(source, token)),
             _ => None,
         })
         .collect();

@@ -95,7 +95,9 @@ impl Coordinator {
         };
         peer.send(&Open { proto_min: PROTO, proto_max: PROTO, slot, generation });
         peer.sent = peer.until(|message| match message {
-            FromRecorderStream::Opened { resume_match, resume_bulk, .. } => Some((*resume_match, *resume_bulk)),
+            FromRecorderStream::Opened { resume_match, resume_bulk, .. } => {
+                Some((*resume_match, *resume_bulk))
+            }
             _ => None,
         });
         peer.acked = peer.sent;
@@ -288,7 +290,10 @@ impl Peer {
         }
         let handle = self.of(id, epoch);
         let at = time::wall_us();
-        self.bulk(handle, BulkBody::Base { markets: markets.into(), selections: selections.into(), left_out: 0, at });
+        self.bulk(
+            handle,
+            BulkBody::Base { markets: markets.into(), selections: selections.into(), left_out: 0, at },
+        );
     }
 
     pub(super) fn price(&mut self, id: &str, epoch: u64, of: (&str, &str), text: &str) {
@@ -298,7 +303,13 @@ impl Peer {
         self.bulk(handle, BulkBody::Obs { changes: Cow::Borrowed(&changes), at: time::wall_us() });
     }
 
-    pub(super) fn publish(&mut self, id: &str, epoch: u64, extent: Extent, sections: &[(&str, Option<&str>)]) {
+    pub(super) fn publish(
+        &mut self,
+        id: &str,
+        epoch: u64,
+        extent: Extent,
+        sections: &[(&str, Option<&str>)],
+    ) {
         self.publish_at(id, epoch, extent, sections, 1_700_000_000_000_000);
     }
 
