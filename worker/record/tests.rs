@@ -520,6 +520,25 @@ fn a_locked_disk_holds_everything_and_loses_nothing() {
     assert_eq!(count(&store, "SELECT count(*) = max(seq) FROM events"), 1);
 }
 
+/// An event is committed when it comes, not when `event_commit` is over.
+#[test]
+fn an_event_does_not_wait_for_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(&folder);
+    config.store.event_commit = "5s".parse().unwrap();
+    let mut coordinator = Coordinator::start(&config);
+    let mut worker = coordinator.worker(1, 1);
+    worker.base("M1", 5, 0);
+    let begun = Instant::now();
+    for goals in 1..=20 {
+        worker.obs("M1", 5, goals);
+        worker.acknowledged();
+    }
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    println!("{:?} an event, until its acknowledgement", begun.elapsed() / 20);
+    coordinator.stop();
+}
+
 #[test]
 fn audit_records_have_their_own_kind() {
     assert_eq!(audit::AuditRecord::KIND, 0x0401);

@@ -135,7 +135,7 @@ pub enum Reply {
 #[derive(Debug, Default)]
 struct Waiting {
     jobs: Vec<Job>,
-    /// Else a wake-up, which is a call of the kernel, would wake nobody.
+    /// Else a wake-up, which is a call of the kernel, is spared.
     sleeps: bool,
 }
 
