@@ -220,7 +220,9 @@ impl Ledger {
             Some(epoch) if epoch == wanted.epoch => out.switched = Some(epoch),
             Some(epoch) if epoch > wanted.epoch => out.refused = true,
             Some(_) | None => {
-                self.wanted = Some(wanted);
+                // A repetition postpones nothing.
+                let same = |before: &Wanted| (before.epoch, before.owner) == (wanted.epoch, wanted.owner);
+                self.wanted = self.wanted.filter(same).or(Some(wanted));
                 self.consider(now, out);
             }
         }
@@ -261,8 +263,8 @@ impl Ledger {
         if alive && self.candidate.is_some() && self.wanted.is_some_and(drained) {
             self.die(at, "worker_died", now, out);
         }
-        self.consider(now, out);
         self.settle(at, now, out);
+        self.consider(now, out);
     }
 
     pub(super) fn open_gap(&mut self, at: i64, reason: &'static str, out: &mut Outcome) {

