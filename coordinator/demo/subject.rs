@@ -130,6 +130,11 @@ impl Subject {
         }
     }
 
+    /// The folder of its store.
+    pub fn folder(&self) -> &Path {
+        self.socket.parent().unwrap_or(Path::new("."))
+    }
+
     /// Where its log is.
     pub fn log(&self) -> &Path {
         &self.log

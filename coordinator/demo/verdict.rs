@@ -1,4 +1,4 @@
-//! What a demo finds in the end, and how it says it.
+//! What a demo finds in the end, and how it is printed.
 
 use super::progress::Progress;
 use super::subject::Subject;
@@ -7,7 +7,7 @@ use crate::cli::{DemoOptions, OutputFormat};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use touchline_simulator::server::{Handle, Report};
-use touchline_simulator::{Auditor, EventsReport, FinalReport, OracleReport, Recorded};
+use touchline_simulator::{Auditor, EventsReport, FinalReport, OddsReport, OracleReport, Recorded};
 
 /// How long the next event may take to come.
 const NEXT_EVENT: Duration = Duration::from_secs(10);
@@ -23,6 +23,7 @@ pub struct Verdict {
     documents: FinalReport,
     published: OracleReport,
     events: EventsReport,
+    odds: OddsReport,
     settled: Duration,
     workers: u64,
     status: Value,
@@ -55,12 +56,14 @@ impl Verdict {
         let recorded = auditor.oracle().recorded();
         let recorded = read_events(subject, recorded)?;
         let events = auditor.oracle().compare_recorded(&[], recorded);
+        let odds = auditor.oracle().compare_odds(subject.folder());
         let look = subject.look()?;
         let number = |path: &str| look.status.pointer(path).and_then(Value::as_u64).unwrap_or(0);
         Ok(Verdict {
             documents,
             published: auditor.report(),
             events,
+            odds,
             settled,
             workers: number("/workers/ready"),
             dropped: number("/recorder/dropped"),
@@ -85,19 +88,21 @@ impl Verdict {
                 self.published.mismatches == 0 && self.published.checked > 0,
             ),
             ("events equal what happened", self.events.is_equal()),
+            ("each change of odds is there once, in order", self.odds.is_equal() && self.odds.rows > 0),
             ("no connection held more than the cap", most <= options.cap as usize && server.over_cap == 0),
             ("the daemon ended with code 0", exit == Some(0)),
         ];
         let good = checks.iter().all(|(_, holds)| *holds);
         if progress.output() == OutputFormat::Json {
-            let told = json!({
+            let verdict = json!({
                 "ok": good, "matches": self.documents.compared, "workers": self.workers, "settled_s": self.settled.as_secs_f64(),
                 "published": self.published.checked, "wrong": self.published.mismatches, "unknown": self.published.unknown,
-                "register_events": self.events.registers, "flips": self.events.flips, "different_events": self.events.different,
+                "register_events": self.events.registers, "commentary": self.events.commentary, "different_events": self.events.different,
+                "odds_rows": self.odds.rows, "odds_recovered": self.odds.recovered, "different_odds": self.odds.different,
                 "most_subscriptions": most, "cap": options.cap, "messages": server.messages, "dropped": self.dropped,
                 "exit": exit, "status": self.status,
             });
-            progress.line(&told.to_string());
+            progress.line(&verdict.to_string());
             return if good { Outcome::Good } else { Outcome::Bad };
         }
         progress.line("");
@@ -106,7 +111,7 @@ impl Verdict {
         }
         self.tell_differences(progress);
         progress.line(&format!(
-            "{}  matches={} workers={} messages={} published={} wrong={} unknown={} register_events={} flips={} settled_ms={} most_subscriptions={most}/{} dropped={}",
+            "{}  matches={} workers={} messages={} published={} wrong={} unknown={} register_events={} commentary={} odds_rows={} odds_recovered={} settled_ms={} most_subscriptions={most}/{} dropped={}",
             if good { "PASS" } else { "FAIL" },
             self.documents.compared,
             self.workers,
@@ -115,7 +120,9 @@ impl Verdict {
             self.published.mismatches,
             self.published.unknown,
             self.events.registers,
-            self.events.flips,
+            self.events.commentary,
+            self.odds.rows,
+            self.odds.recovered,
             self.settled.as_millis(),
             options.cap,
             self.dropped,
@@ -134,6 +141,7 @@ impl Verdict {
             ("document differs", &self.documents.different),
             ("published, never true", &self.published.explained),
             ("event differs", &self.events.differences),
+            ("odds differ", &self.odds.differences),
         ];
         for (what, list) in named {
             for item in list.iter().take(SHOWN) {
@@ -173,13 +181,14 @@ fn wait_for_commits(subject: &Subject) -> Result<(), DemoError> {
     let mut before = None;
     loop {
         let status = subject.ask("status", json!({}))?;
-        let now = (status.pointer("/recorder/events").cloned(), status.pointer("/recorder/queue").cloned());
-        let idle = now.1.as_ref().and_then(Value::as_u64) == Some(0);
+        let count = |name: &str| status.pointer(&format!("/recorder/{name}")).and_then(Value::as_u64);
+        let now = ["events", "bulk", "queue"].map(count);
+        let idle = count("queue") == Some(0);
         if (idle && before.as_ref() == Some(&now)) || Instant::now() >= deadline {
             return Ok(());
         }
         before = Some(now);
-        // The recorder tells its counters once a second: equal twice means that nothing moves any more.
+        // The recorder reports its counters once a second: equal twice means that nothing moves any more.
         std::thread::sleep(Duration::from_millis(1_200));
     }
 }

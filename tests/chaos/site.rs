@@ -20,8 +20,8 @@ const ANSWER: Duration = Duration::from_secs(20);
 /// How long everything may take to be live again: a child that dies often waits up to 30 s for its next start.
 pub(crate) const SETTLE: Duration = Duration::from_secs(60);
 
-/// Flips that the server remembers, over all matches: those before them are not compared.
-const FLIPS: usize = 4_000_000;
+/// Changes of odds that the server remembers, over all matches: those before them are not compared.
+const CHANGES: usize = 4_000_000;
 
 /// Where a match is followed, as the coordinator sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl Site {
             cap: Some(options.cap),
             seed: options.seed,
             churn: options.matches as f64 / 5.0,
-            flips: FLIPS,
+            changes: CHANGES,
             ..touchline_simulator::Options::default()
         })
         .expect("the simulated server");
@@ -149,6 +149,11 @@ impl Site {
     pub(crate) fn events(&self) -> Stream {
         let client = Client::connect(&self.socket()).expect("the control socket");
         client.stream("events", arguments(json!({ "since": 0 })), ANSWER).expect("the events").1
+    }
+
+    /// The folder of the store.
+    pub(crate) fn store(&self) -> &Path {
+        self.folder.path()
     }
 
     fn socket(&self) -> PathBuf {

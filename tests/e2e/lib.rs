@@ -13,7 +13,7 @@ use touchline_common::control::{Client, ControlError};
 use touchline_harness::process::{self, Reaper, Running};
 use touchline_harness::wait;
 use touchline_simulator::server::Handle;
-use touchline_simulator::{Auditor, EventsReport, Options, Protocol, Simulator};
+use touchline_simulator::{Auditor, EventsReport, OddsReport, Options, Protocol, Simulator};
 use touchline_worker::record::audit;
 
 /// How long a site may take until every match is live.
@@ -152,6 +152,25 @@ impl Site {
             }
             assert!(Instant::now() < until, "{report:#?}");
             // Values that settle need 2 s.
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    }
+
+    /// The rows of odds are what happened, once nothing is left to commit. Pauses the server.
+    ///
+    /// # Panics
+    /// When they are not within the deadline.
+    pub fn assert_odds_are_true(&self) -> OddsReport {
+        self.simulator.pause();
+        let oracle = touchline_simulator::Oracle::new(self.simulator.truth());
+        let until = Instant::now() + Duration::from_secs(15);
+        loop {
+            let report = oracle.compare_odds(self.path());
+            if report.is_equal() && report.rows > 0 {
+                return report;
+            }
+            assert!(Instant::now() < until, "{report:#?}");
+            // What differs after an adoption needs 2 s to settle.
             std::thread::sleep(Duration::from_millis(500));
         }
     }

@@ -14,6 +14,7 @@ pub(crate) mod ledger;
 mod make;
 mod names;
 pub(crate) mod node;
+pub(crate) mod odds;
 mod pen;
 mod play;
 mod random;

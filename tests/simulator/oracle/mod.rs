@@ -5,6 +5,8 @@
 
 mod differ;
 mod events;
+mod hours;
+mod odds;
 mod read;
 mod recorded;
 mod segments;
@@ -13,6 +15,7 @@ mod tap;
 mod tests;
 
 pub use events::EventsReport;
+pub use odds::OddsReport;
 pub use recorded::Recorded;
 pub use tap::Auditor;
 
@@ -23,6 +26,7 @@ use crate::model::history::Known;
 use crate::truth::Truth;
 use serde_json::Value;
 use std::collections::HashMap;
+use std::path::Path;
 use touchline_common::ipc::messages::data::Extent;
 use touchline_common::model::{Section, SectionKey};
 
@@ -237,14 +241,29 @@ impl Oracle {
         report
     }
 
+    /// Holds the odds in the hour files of a store, which is in `folder`, against what happened, row by row. What cannot be read is a
+    /// difference.
+    pub fn compare_odds(&self, folder: &Path) -> OddsReport {
+        // A copy, so that the server goes on meanwhile.
+        let mut judge = odds::Judge::new(self.truth.with(odds::truth_of));
+        match hours::gaps(folder) {
+            Ok(gaps) => gaps.into_iter().for_each(|(id, from, to)| judge.gap(&id, from, to)),
+            Err(error) => judge.unreadable(&error),
+        }
+        if let Err(error) = hours::read(folder, &mut |row| judge.row(row)) {
+            judge.unreadable(&error);
+        }
+        judge.finish()
+    }
+
     /// Holds the recorder's events (JSON objects, in the order of `seq`) against what happened.
     pub fn compare_events<'a>(&self, rows: impl IntoIterator<Item = &'a Value>) -> EventsReport {
         self.compare_events_across(&[], rows)
     }
 
-    /// As [`Oracle::compare_events`]. What happens counts from the first load that is *sent*: a load that nobody lived to tell of leaves
-    /// no gap, for nobody ever knew of the match. So where a match's first load and the first that was told of it lie in one upheaval,
-    /// what happened between them may be missing.
+    /// As [`Oracle::compare_events`]. What happens counts from the first load that is *sent*: one that is lost with the process that took
+    /// it leaves no gap, for the match was not known yet. So where a match's first load and its first event lie in one upheaval, what
+    /// happened between them may be missing.
     pub fn compare_events_across<'a>(
         &self,
         upheavals: &[Upheaval],
