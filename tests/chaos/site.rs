@@ -13,7 +13,6 @@ use touchline_common::control::{Client, ControlError, Stream};
 use touchline_harness::process::{self, Running};
 use touchline_simulator::server::Handle;
 use touchline_simulator::{Auditor, Burst, Simulator};
-use touchline_worker::record::audit;
 
 /// How long one answer may take. A stopped process holds it up for seconds.
 const ANSWER: Duration = Duration::from_secs(20);
@@ -72,7 +71,7 @@ impl Site {
         })
         .expect("the simulated server");
         let auditor = Auditor::start(&folder.path().join("audit.sock"), simulator.truth())
-            .expect("listening for the audit tap");
+            .expect("listening for the document feed");
         let at = Value::from(folder.path().display().to_string());
         // The server's manners are named: resets that come by chance are to teach no lower cap.
         let text = format!(
@@ -261,7 +260,7 @@ pub(crate) fn is_alive(pid: u32) -> bool {
 
 fn launch(folder: &Path) -> Running {
     let mut command = Command::new(process::program());
-    command.args(["run", "--config", "touchline.toml"]).env(audit::VARIABLE, folder.join("audit.sock"));
+    command.args(["run", "--config", "touchline.toml"]).env(Auditor::VARIABLE, folder.join("audit.sock"));
     Running::command(folder, command)
 }
 

@@ -14,7 +14,6 @@ use touchline_harness::process::{self, Reaper, Running};
 use touchline_harness::wait;
 use touchline_simulator::server::Handle;
 use touchline_simulator::{Auditor, EventsReport, OddsReport, Options, Protocol, Simulator};
-use touchline_worker::record::audit;
 
 /// How long a site may take until every match is live.
 pub const LIVE: Duration = Duration::from_secs(30);
@@ -68,9 +67,9 @@ impl Site {
     /// A daemon with the folder's configuration, whose recorder tells what it publishes.
     fn audited(simulator: Handle, folder: TempDir, reaper: Reaper) -> Site {
         let auditor = Auditor::start(&folder.path().join("audit.sock"), simulator.truth())
-            .expect("listening for the audit tap");
+            .expect("listening for the document feed");
         let mut command = Command::new(process::program());
-        command.args(["run", "--config", "touchline.toml"]).env(audit::VARIABLE, auditor.socket());
+        command.args(["run", "--config", "touchline.toml"]).env(Auditor::VARIABLE, auditor.socket());
         let daemon = Running::command(folder.path(), command);
         Site { daemon, simulator, auditor, folder, _reaper: reaper }
     }

@@ -33,5 +33,5 @@ mod naive;
 mod tests;
 
 pub(crate) use change::{Change, Channel};
-pub(crate) use json::{Digest, Json};
+pub(crate) use json::{Digest, DigestObject, Json};
 pub(crate) use time::{Moment, compact, rfc3339};

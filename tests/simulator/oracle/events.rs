@@ -176,7 +176,7 @@ fn compare_match(
         report.commentary += stretches(Of::Commentary, ident, ledger, rows, unseen_start, &mut report);
         return report;
     }
-    let expected_of = |happening: &Happening| expected(ident, ledger, happening);
+    let expected_of = |happening: &Happening| expected(ledger, happening);
     let agreed = sequence(
         &ident.id,
         &mut ledger.registers.iter().map(expected_of),
@@ -312,13 +312,13 @@ fn stretches(
     let segments = segments.finish();
     let times: Vec<i64> = happened.iter().map(|one| one.at).collect();
     let mut same = |n: usize, row: &Value| {
-        happened.get(n).is_some_and(|one| different(&expected(ident, ledger, one), row, rows).is_none())
+        happened.get(n).is_some_and(|one| different(&expected(ledger, one), row, rows).is_none())
     };
     match lay(&segments, &times, &mut same) {
         Ok(agreed) => agreed as u64,
         Err(wrong) => {
             let expected = happened.get(wrong.happened).map_or("nothing more".to_owned(), |one| {
-                format!("{} (at {})", expected(ident, ledger, one), one.at)
+                format!("{} (at {})", expected(ledger, one), one.at)
             });
             let (n, place) = wrong.row;
             let row = segments.get(n).and_then(|segment: &Segment<'_>| segment.rows.get(place));

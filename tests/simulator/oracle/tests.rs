@@ -1,6 +1,6 @@
 //! The oracle must say yes to what was true, and no to everything else.
 
-use super::{Extent, OddsReport, Oracle, Section, SectionKey, Upheaval, Verdict};
+use super::{OddsReport, Oracle, Section, Upheaval, Verdict};
 use crate::model::world::{Setup, World};
 use crate::model::{Change, Moment};
 use crate::truth::Truth;
@@ -50,14 +50,14 @@ fn sections(document: &Value) -> Vec<Section> {
     let mut head = document.as_object().unwrap().clone();
     let markets = head.remove("markets").unwrap();
     let body = |value: &Value| Some(value.to_string());
-    let mut all = vec![Section { key: SectionKey::Head, body: body(&Value::Object(head)) }];
+    let mut all = vec![(String::new(), body(&Value::Object(head)))];
     for (key, market) in markets.as_object().unwrap() {
         let mut market = market.clone();
         for (_, selection) in market["selections"].as_object_mut().unwrap() {
             selection["open"] = json!(7.5);
             selection["move"] = json!(-1);
         }
-        all.push(Section { key: SectionKey::Market(key.clone()), body: body(&market) });
+        all.push((format!("market:{key}"), body(&market)));
     }
     all
 }
@@ -69,34 +69,70 @@ fn what_is_true_is_found_true_and_what_never_was_is_explained() {
     let id = truth.matches().into_iter().next().unwrap();
     let before = truth.document(&id).unwrap();
     let mut all = sections(&before);
-    assert_eq!(oracle.published(&id, &all, Extent::Whole), Verdict::True);
+    assert_eq!(oracle.delivered(&id, &all, true), Verdict::True);
     run(&truth, now, 2_000);
     let after = truth.document(&id).unwrap();
     assert_ne!(before, after);
     // The head is of now, one market is still of then: that never was.
     let head = sections(&after).swap_remove(0);
-    assert_eq!(oracle.published(&id, &[head], Extent::Changes), Verdict::False);
+    assert_eq!(oracle.delivered(&id, &[head], false), Verdict::False);
     let changes: Vec<Section> = sections(&after).into_iter().filter(|one| !all.contains(one)).collect();
     let mut changes = changes;
     for one in &all {
-        let SectionKey::Market(key) = &one.key else { continue };
+        let Some(key) = one.0.strip_prefix("market:") else { continue };
         if after["markets"].get(key).is_none() {
-            changes.push(Section { key: one.key.clone(), body: None });
+            changes.push((one.0.clone(), None));
         }
     }
-    assert_eq!(oracle.published(&id, &changes, Extent::Changes), Verdict::True, "{:?}", oracle.report());
-    let wrong = all[0].body.take().unwrap().replacen("\"status\":\"", "\"status\":\"x", 1);
-    all[0].body = Some(wrong);
-    assert_eq!(oracle.published(&id, &all, Extent::Whole), Verdict::False);
+    assert_eq!(oracle.delivered(&id, &changes, false), Verdict::True, "{:?}", oracle.report());
+    let wrong = all[0].1.take().unwrap().replacen("\"status\":\"", "\"status\":\"x", 1);
+    all[0].1 = Some(wrong);
+    assert_eq!(oracle.delivered(&id, &all, true), Verdict::False);
     let explained = oracle.report().explained.last().unwrap();
     assert!(explained.contains(&id) && explained.contains("head: "), "{explained}");
     let mut unnumbered = sections(&after);
-    let mut head: Value = serde_json::from_str(unnumbered[0].body.as_ref().unwrap()).unwrap();
+    let mut head: Value = serde_json::from_str(unnumbered[0].1.as_ref().unwrap()).unwrap();
     head["extra"].as_object_mut().unwrap().remove("ZC");
-    unnumbered[0].body = Some(head.to_string());
-    assert_eq!(oracle.published(&id, &unnumbered, Extent::Whole), Verdict::Unnumbered);
-    assert_eq!(oracle.published("unknown", &sections(&after), Extent::Whole), Verdict::Unnumbered);
+    unnumbered[0].1 = Some(head.to_string());
+    assert_eq!(oracle.delivered(&id, &unnumbered, true), Verdict::Unnumbered);
+    assert_eq!(oracle.delivered("unknown", &sections(&after), true), Verdict::Unnumbered);
     assert_eq!((oracle.report().checked, oracle.report().mismatches), (4, 2));
+}
+
+#[test]
+fn head_and_tail_may_come_apart_and_the_share_of_delivered_changes_is_counted() {
+    let (truth, mut now) = world(500);
+    let mut oracle = Oracle::new(truth.clone());
+    let id = truth.matches().into_iter().next().unwrap();
+    let number = |document: &Value| document["extra"]["ZC"].as_str().unwrap().parse::<u64>().unwrap();
+    let first = number(&truth.document(&id).unwrap());
+    let mut last = 0;
+    for _ in 0..20 {
+        let document = truth.document(&id).unwrap();
+        last = number(&document);
+        let mut all = sections(&document);
+        let mut head: Value = serde_json::from_str(all[0].1.as_ref().unwrap()).unwrap();
+        let nodes = head["extra"].as_object_mut().unwrap().remove("nodes");
+        let stats = head.as_object_mut().unwrap().remove("stats");
+        let order = head.as_object_mut().unwrap().remove("market_order");
+        let mut tail = json!({ "market_order": order });
+        if let Some(stats) = stats {
+            tail["stats"] = stats;
+        }
+        if let Some(nodes) = nodes {
+            tail["extra"] = json!({ "nodes": nodes });
+        }
+        all[0].1 = Some(head.to_string());
+        all.push(("tail".to_owned(), Some(tail.to_string())));
+        assert_eq!(oracle.delivered(&id, &all, true), Verdict::True, "{:?}", oracle.report());
+        assert_eq!(oracle.delivered(&id, &all[..1], false), Verdict::True, "again, and its head alone");
+        now = run(&truth, now, 40);
+    }
+    let report = oracle.report();
+    assert_eq!(report.changes, last - first + 1, "all changes since the first that was delivered");
+    assert!(report.delivered > 1 && report.delivered <= 20, "one for each document: {report:?}");
+    let share = report.delivered_share().unwrap();
+    assert!(share > 0.0 && share < 1.0, "changes were conflated: {report:?}");
 }
 
 #[test]

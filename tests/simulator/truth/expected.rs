@@ -57,7 +57,7 @@ impl fmt::Display for Expected {
 }
 
 /// The event that is expected of a happening.
-pub(crate) fn expected(ident: &Ident, ledger: &Ledger, happening: &Happening) -> Expected {
+pub(crate) fn expected(ledger: &Ledger, happening: &Happening) -> Expected {
     let mut event = Expected {
         n: happening.n,
         at: happening.at,
@@ -105,7 +105,7 @@ pub(crate) fn expected(ident: &Ident, ledger: &Ledger, happening: &Happening) ->
             }
         }
         What::Retract { n } => {
-            event.target = ledger.register(*n).map(|target| Box::new(expected(ident, ledger, target)));
+            event.target = ledger.register(*n).map(|target| Box::new(expected(ledger, target)));
             event.side = event.target.as_ref().and_then(|target| target.side);
         }
         What::Comment(text) => event.payload.push(("text", json!(&**text))),
@@ -151,7 +151,7 @@ pub(crate) fn events(world: &World) -> Vec<Value> {
     for (ident, sport, ledger) in live.chain(gone) {
         let mut of_match = Vec::new();
         for happening in ledger.registers.iter().chain(&ledger.commentary) {
-            let event = expected(ident, ledger, happening);
+            let event = expected(ledger, happening);
             let payload: serde_json::Map<String, Value> =
                 event.payload.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
             of_match.push(json!({
