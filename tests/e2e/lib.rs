@@ -3,13 +3,14 @@
 //! The tests themselves stand in `tests/`, a file per subject. Each starts its own site, on free ports, and leaves nothing behind.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use touchline_common::control::{Client, ControlError};
+use touchline_common::control::ControlError;
+use touchline_harness::control::Control;
 use touchline_harness::process::{self, Reaper, Running};
 use touchline_harness::wait;
 use touchline_simulator::server::Handle;
@@ -91,12 +92,16 @@ impl Site {
         self.path().join("control.sock")
     }
 
+    fn control(&self) -> Control {
+        Control::new(self.socket(), ANSWER)
+    }
+
     /// Asks the daemon.
     ///
     /// # Errors
     /// [`ControlError`].
     pub fn request(&self, verb: &str, args: Value) -> Result<Value, ControlError> {
-        Client::connect(&self.socket())?.request(verb, arguments(args), ANSWER)
+        self.control().request(verb, args)
     }
 
     /// Asks the daemon, which must answer.
@@ -104,12 +109,12 @@ impl Site {
     /// # Panics
     /// When it does not.
     pub fn ask(&self, verb: &str, args: Value) -> Value {
-        self.request(verb, args).unwrap_or_else(|error| panic!("asking for {verb}: {error}"))
+        self.control().ask(verb, args)
     }
 
     /// A number of `status`, by its path.
     pub fn count(&self, path: &str) -> u64 {
-        self.request("status", json!({})).ok().and_then(|status| status.pointer(path)?.as_u64()).unwrap_or(0)
+        self.control().status(path).and_then(|value| value.as_u64()).unwrap_or(0)
     }
 
     /// Waits until `matches` of them are live.
@@ -130,10 +135,8 @@ impl Site {
     pub fn recorder_pid(&self) -> Option<u32> {
         let ready =
             self.ask("status", json!({})).pointer("/recorder/state").is_some_and(|state| state == "ready");
-        let is = |pid: &u32| {
-            std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "tl-recorder\n")
-        };
-        process::children(self.daemon.pid()).into_iter().find(is).filter(|_| ready)
+        let mut children = process::children(self.daemon.pid()).into_iter();
+        children.find(|pid| process::is_recorder(*pid)).filter(|_| ready)
     }
 
     /// The committed events are what happened, each id once, once nothing is left to commit. Pauses the server.
@@ -176,14 +179,7 @@ impl Site {
 
     /// Every committed event, in their order.
     pub fn events(&self) -> Vec<Value> {
-        let client = Client::connect(&self.socket()).expect("the control socket");
-        let (_, mut stream) =
-            client.stream("events", arguments(json!({ "since": 0 })), ANSWER).expect("the events");
-        let mut rows = Vec::new();
-        while let Some(line) = stream.next_line(Some(ANSWER)).expect("the events") {
-            rows.push(serde_json::from_slice(&line).expect("an event in JSON"));
-        }
-        rows
+        self.control().events()
     }
 
     /// Every document equals the truth, once nothing changes any more, and none was ever published that never was true.
@@ -256,11 +252,4 @@ pub fn wire(options: &Options) -> String {
             .push_str("protocol = \"zap\"\nlogin_topics = [\"__time\", \"S_1\"]\ntime_topic = \"__time\"\n"),
     }
     text
-}
-
-fn arguments(args: Value) -> Map<String, Value> {
-    match args {
-        Value::Object(map) => map,
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
-    }
 }
