@@ -1,8 +1,8 @@
 //! `touchline demo`: a simulated push server and the whole daemon on loopback, and the proof that what came out is true.
 //!
-//! The simulator runs on threads here, the daemon as a process of its own, exactly as `touchline run` starts it. The recorder's
-//! audit tap shows every published document, which is held against the truth at its change number; at the end the documents and
-//! the events are compared as a whole. Nothing here is used by the daemon.
+//! The simulator runs on threads here, the daemon as a process of its own, exactly as `touchline run` starts it. Every document
+//! that the recorder's document feed delivers is compared with the truth at its change number; at the end the documents, the
+//! events and the odds are compared as a whole. Nothing here is used by the daemon.
 
 mod progress;
 mod subject;
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use subject::Subject;
 use touchline_common::sys::signals::Signals;
 use touchline_simulator::{Auditor, Burst, Options, Protocol, Simulator};
-use verdict::Verdict;
+use verdict::{Machine, Verdict};
 
 /// How long the daemon may take until every match is live.
 const START_DEADLINE: Duration = Duration::from_secs(30);
@@ -71,10 +71,11 @@ pub fn demo(options: &DemoOptions) -> Result<Outcome, DemoError> {
 }
 
 fn hold(options: &DemoOptions, folder: &Folder, signals: &mut Signals) -> Result<Outcome, DemoError> {
+    let machine = Machine::now();
     let simulator = Simulator::start(&simulator_options(options, folder))
         .map_err(|error| DemoError::new("the simulated server", error))?;
     let auditor = Auditor::start(&folder.path.join("audit.sock"), simulator.truth())
-        .map_err(|error| DemoError::new("listening for the audit tap", error))?;
+        .map_err(|error| DemoError::new("listening for the document feed", error))?;
     let subject = Subject::start(&folder.path, simulator.address(), options, auditor.socket())?;
     let mut progress = Progress::new(options.output);
     progress.started(&folder.path, simulator.address(), options);
@@ -99,7 +100,7 @@ fn hold(options: &DemoOptions, folder: &Folder, signals: &mut Signals) -> Result
     let verdict = Verdict::reach(&subject, &auditor, &simulator, SETTLE_DEADLINE)?;
     let exit = subject.stop()?;
     let server = simulator.stop();
-    Ok(verdict.tell(&mut progress, &server, exit, options))
+    Ok(verdict.tell(&mut progress, &server, exit, options, machine))
 }
 
 /// Ended by hand: everything is stopped in order, nothing is compared.

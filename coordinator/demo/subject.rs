@@ -10,8 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use touchline_common::control::{Client, ControlError, Stream};
 use touchline_common::sys::signals::Signals;
-use touchline_simulator::Protocol;
-use touchline_worker::record::audit;
+use touchline_simulator::{Auditor, Protocol};
 
 /// How long one answer may take.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -53,7 +52,7 @@ impl Subject {
         let process = Command::new("/proc/self/exe")
             .args(["run", "--config"])
             .arg(&config)
-            .env(audit::VARIABLE, audit_socket)
+            .env(Auditor::VARIABLE, audit_socket)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(file)
@@ -128,6 +127,11 @@ impl Subject {
                 Err(error) => return Err(DemoError::new("waiting for the daemon", error)),
             }
         }
+    }
+
+    /// The folder of its store.
+    pub fn folder(&self) -> &Path {
+        self.socket.parent().unwrap_or(Path::new("."))
     }
 
     /// Where its log is.

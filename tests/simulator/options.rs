@@ -67,8 +67,8 @@ pub struct Options {
     pub ping_after: Duration,
     /// States whose digests are kept, over all matches together.
     pub history: usize,
-    /// Flips (odds, suspensions, comments …) that are kept, over all matches together.
-    pub flips: usize,
+    /// Changes of odds that are kept, over all matches together, and as many comments and statistics.
+    pub changes: usize,
     /// Where the truth is served over HTTP, if anywhere.
     pub truth: Option<SocketAddr>,
     /// Recorded matches that are played beside the generated ones.
@@ -107,7 +107,7 @@ impl Default for Options {
             fragment_above: None,
             ping_after: Duration::from_secs(20),
             history: 4_000_000,
-            flips: 1_000_000,
+            changes: 2_000_000,
             truth: None,
             replay: Vec::new(),
             replay_speed: 1.0,

@@ -1,24 +1,27 @@
-//! The other end of the recorder's audit tap: every published document goes to the oracle as it comes, however often the
-//! recorder starts anew.
+//! Reads the recorder's document feed: every delivered document goes to the oracle as it comes, however often the recorder
+//! starts anew.
 //!
-//! What it cannot read ends that recorder's part, and is counted: a tap that stopped early would prove nothing.
+//! All that knows the feed's messages is here: [`Auditor::VARIABLE`], `Message` and [`delivery`]. What cannot be read ends that
+//! recorder's part, and is counted: a reader that stopped early would prove nothing.
 
-use super::{Oracle, OracleReport};
+use super::{Oracle, OracleReport, Section};
 use crate::truth::Truth;
 use std::io::{self, Read};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use touchline_common::ipc::messages::data::Extent;
 use touchline_common::ipc::{FrameReader, decode};
-use touchline_worker::record::audit::AuditRecord;
+use touchline_common::model::SectionKey;
+use touchline_worker::record::audit::{self, AuditRecord as Message};
 
 /// The longest record, bytes: a whole document.
 const RECORD_LIMIT: u32 = 64 * 1024 * 1024;
 /// Bytes of one read.
 const BUFFER: usize = 256 * 1024;
 
-/// An oracle that listens.
+/// An oracle that reads the feed.
 #[derive(Clone)]
 pub struct Auditor {
     socket: PathBuf,
@@ -26,6 +29,9 @@ pub struct Auditor {
 }
 
 impl Auditor {
+    /// The environment variable that names the socket to the recorder.
+    pub const VARIABLE: &str = audit::VARIABLE;
+
     /// Listens at `socket`, which is made anew, on a thread that ends with the program.
     ///
     /// # Errors
@@ -39,7 +45,7 @@ impl Auditor {
         let auditor = Auditor { socket: socket.to_owned(), oracle: Arc::new(Mutex::new(Oracle::new(truth))) };
         let shared = auditor.clone();
         // One recorder after another: the next one's store lock comes after the end of the last one's socket.
-        let listen = move || listener.incoming().flatten().for_each(|stream| shared.listen(stream));
+        let listen = move || listener.incoming().flatten().for_each(|stream| shared.read(stream));
         thread::Builder::new().name("audit".to_owned()).spawn(listen)?;
         Ok(auditor)
     }
@@ -59,7 +65,7 @@ impl Auditor {
         self.oracle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn listen(&self, mut stream: UnixStream) {
+    fn read(&self, mut stream: UnixStream) {
         let mut reader = FrameReader::new(RECORD_LIMIT);
         let mut buffer = vec![0; BUFFER];
         loop {
@@ -77,10 +83,21 @@ impl Auditor {
     fn take(&self, reader: &mut FrameReader) -> Result<(), String> {
         let mut oracle = self.oracle();
         while let Some((header, body)) = reader.next_frame().map_err(|error| error.to_string())? {
-            let record: AuditRecord = decode(&header, body).map_err(|error| error.to_string())?;
-            let publish = record.publish;
-            oracle.published(publish.key.id.as_str(), &publish.sections, publish.extent);
+            let message: Message = decode(&header, body).map_err(|error| error.to_string())?;
+            let (id, sections, whole) = delivery(message);
+            oracle.delivered(&id, &sections, whole);
         }
         Ok(())
     }
+}
+
+/// What a message delivers: the match, its sections, and whether that is all of it.
+fn delivery(message: Message) -> (String, Vec<Section>, bool) {
+    let publish = message.publish;
+    let section = |section: touchline_common::model::Section| match section.key {
+        SectionKey::Head => (String::new(), section.body),
+        SectionKey::Market(key) => (format!("market:{key}"), section.body),
+    };
+    let sections = publish.sections.into_iter().map(section).collect();
+    (publish.key.id.as_str().to_owned(), sections, publish.extent == Extent::Whole)
 }
