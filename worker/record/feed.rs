@@ -13,9 +13,8 @@ use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use touchline_common::ipc::encode_frame;
+use touchline_common::ipc::messages::feed::VARIABLE;
 
-/// The environment variable that names the socket of a reader.
-pub const VARIABLE: &str = "TOUCHLINE_FEED";
 /// Encoded bytes that wait for a reader before the next match is taken.
 const ENOUGH: usize = 64 * 1024;
 

@@ -8,6 +8,9 @@ use crate::model::{Epoch, MatchKey};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
+/// The environment variable that names the Unix socket of a reader to the recorder.
+pub const VARIABLE: &str = "TOUCHLINE_FEED";
+
 /// A document as it changed since the reader's last message of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeedDocument<'a> {

@@ -1,20 +1,19 @@
 //! Reads the recorder's document feed: every delivered document goes to the oracle as it comes, however often the recorder
 //! starts anew.
 //!
-//! All that knows the feed's messages is here: [`Auditor::VARIABLE`], `Message` and [`delivery`]. What cannot be read ends that
+//! All that knows the feed's messages is here. What cannot be read ends that
 //! recorder's part, and is counted: a reader that stopped early would prove nothing.
 
 use super::{Oracle, OracleReport, Section};
 use crate::truth::Truth;
+use std::borrow::Cow;
 use std::io::{self, Read};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use touchline_common::ipc::messages::data::Extent;
-use touchline_common::ipc::{FrameReader, decode};
-use touchline_common::model::SectionKey;
-use touchline_worker::record::audit::{self, AuditRecord as Message};
+use touchline_common::ipc::messages::feed::{FeedDocument, VARIABLE};
+use touchline_common::ipc::{FrameReader, decode_borrowed};
 
 /// The longest record, bytes: a whole document.
 const RECORD_LIMIT: u32 = 64 * 1024 * 1024;
@@ -30,7 +29,7 @@ pub struct Auditor {
 
 impl Auditor {
     /// The environment variable that names the socket to the recorder.
-    pub const VARIABLE: &str = audit::VARIABLE;
+    pub const VARIABLE: &str = VARIABLE;
 
     /// Listens at `socket`, which is made anew, on a thread that ends with the program.
     ///
@@ -83,21 +82,14 @@ impl Auditor {
     fn take(&self, reader: &mut FrameReader) -> Result<(), String> {
         let mut oracle = self.oracle();
         while let Some((header, body)) = reader.next_frame().map_err(|error| error.to_string())? {
-            let message: Message = decode(&header, body).map_err(|error| error.to_string())?;
-            let (id, sections, whole) = delivery(message);
-            oracle.delivered(&id, &sections, whole);
+            let document: FeedDocument<'_> =
+                decode_borrowed(&header, body).map_err(|error| error.to_string())?;
+            let owned = |(name, text): &(Cow<'_, str>, Option<Cow<'_, str>>)| {
+                (name.clone().into_owned(), text.clone().map(Cow::into_owned))
+            };
+            let sections: Vec<Section> = document.sections.iter().map(owned).collect();
+            oracle.delivered(document.key.id.as_str(), &sections, document.whole);
         }
         Ok(())
     }
-}
-
-/// What a message delivers: the match, its sections, and whether that is all of it.
-fn delivery(message: Message) -> (String, Vec<Section>, bool) {
-    let publish = message.publish;
-    let section = |section: touchline_common::model::Section| match section.key {
-        SectionKey::Head => (String::new(), section.body),
-        SectionKey::Market(key) => (format!("market:{key}"), section.body),
-    };
-    let sections = publish.sections.into_iter().map(section).collect();
-    (publish.key.id.as_str().to_owned(), sections, publish.extent == Extent::Whole)
 }
