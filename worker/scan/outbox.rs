@@ -370,6 +370,7 @@ mod tests {
                 }
                 prop_assert!(outbox.unacknowledged() <= 675);
             }
+            outbox.acknowledge(seen.last().map_or(0, |(n, _)| *n), |_| ended += 1);
             loop {
                 let more = taken(&mut outbox, 100);
                 let Some((last, _)) = more.last().copied() else { break };

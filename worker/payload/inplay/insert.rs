@@ -46,7 +46,7 @@ impl Forest {
         let text = self.inserted_text(delta);
         let mut reports = std::mem::take(&mut self.scratch.reports).again();
         let id = match held {
-            Some(id) => self.insert_again(id, parent, text, owner, delta, &mut reports, sink),
+            Some(id) => self.insert_again(id, parent, text, delta, &mut reports, sink),
             None => {
                 let id = self.store.make(tree, text, &self.mapping);
                 self.place(id, parent);
@@ -76,22 +76,19 @@ impl Forest {
     /// A market is open now, or a selection has its first price.
     fn report_new(&mut self, owner: u32, id: NodeId, reports: &mut Reports<'_>, sink: &mut dyn Sink) {
         let class = self.store.node(id).class;
-        match class {
-            Class::Market => {
-                let market = self.market_handle(owner, id, sink);
-                if market == Handle(0) {
-                    return;
-                }
-                reports.odds.push(OddsChange::MarketOpen { market });
-                let key = self.mapping.key(Class::Market, Role::Suspended);
-                if text::suspended(self.store.attribute(id, key)) {
-                    reports.odds.push(OddsChange::MarketSuspended { market, suspended: true });
-                }
+        if class == Class::Selection && self.selection_handle(owner, id, sink) != Handle(0) {
+            self.state_selection(id, reports);
+        }
+        if class != Class::Market {
+            return;
+        }
+        let market = self.market_handle(owner, id, sink);
+        if market != Handle(0) {
+            reports.odds.push(OddsChange::MarketOpen { market });
+            let key = self.mapping.key(Class::Market, Role::Suspended);
+            if text::suspended(self.store.attribute(id, key)) {
+                reports.odds.push(OddsChange::MarketSuspended { market, suspended: true });
             }
-            Class::Selection if self.selection_handle(owner, id, sink) != Handle(0) => {
-                self.state_selection(id, reports);
-            }
-            _ => {}
         }
     }
 
@@ -152,7 +149,6 @@ impl Forest {
         id: NodeId,
         parent: NodeId,
         text: Vec<u8>,
-        owner: u32,
         delta: &Delta<'a>,
         reports: &mut Reports<'a>,
         sink: &mut dyn Sink,
@@ -161,6 +157,7 @@ impl Forest {
             let node = self.store.node(id);
             (node.tree, node.class)
         };
+        let owner = self.store.tree(tree).map_or(NIL, |tree| tree.owner);
         let class = self.mapping.class(Key::of(text::type_word(&text)));
         if owner != NIL {
             // Where it stood until now.
@@ -169,10 +166,11 @@ impl Forest {
         reports.registers = self.moves_registers(id);
         let name = self.mapping.key(class, Role::Name);
         let name_of = |text| text::find(text, name).and_then(|(from, to)| text.get(from..to));
-        let moved = self.store.node(id).parent != parent;
-        let renamed = moved && class == Class::Column
+        // Whatever moves may take selections from one market to another.
+        let moved = self.store.market_of(self.store.node(id).parent) != self.store.market_of(parent);
+        let renamed = moved
             || (class.is_odds() || old_class.is_odds())
-                && (moved || class != old_class || name_of(self.store.text(id)) != name_of(&text));
+                && (class != old_class || name_of(self.store.text(id)) != name_of(&text));
         if class == old_class && owner != NIL {
             self.report_replacement(id, &text, owner, delta, reports, sink);
         }

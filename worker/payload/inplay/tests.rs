@@ -104,7 +104,14 @@ impl Log {
             OddsChange::MarketClose { market } => {
                 let key = self.key(*market).to_owned();
                 self.markets.remove(&key).expect("it is not open");
-                self.selections.retain(|selection, _| selection.split('/').next() != Some(&key));
+                let of = format!("{key}/");
+                while let Some((selection, _)) = self.selections.range(of.clone()..).next() {
+                    if !selection.starts_with(&of) {
+                        break;
+                    }
+                    let selection = selection.clone();
+                    self.selections.remove(&selection);
+                }
             }
         }
     }

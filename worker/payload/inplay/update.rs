@@ -10,7 +10,7 @@ use super::mapping::{Class, Role};
 use super::store::{NIL, NodeId, TreeId};
 use super::text;
 use crate::payload::TreeError;
-use crate::payload::observe::{Received, Sink};
+use crate::payload::observe::Sink;
 use touchline_common::model::{Handle, OddsChange, Price, SelectionValue};
 
 impl Forest {
@@ -63,7 +63,7 @@ impl Forest {
             changed = true;
             let role = self.mapping.role(class, Key::of(name));
             if role == Some(Role::Topic) {
-                self.rename(owner, id, held, value, delta.received);
+                self.rename(owner, id, held, value);
                 (parts, reports.all_odds) = (Parts::ALL, true);
                 continue;
             }
@@ -133,14 +133,7 @@ impl Forest {
     }
 
     /// A node gets another topic id.
-    pub(super) fn rename(
-        &mut self,
-        owner: u32,
-        id: NodeId,
-        held: Option<(usize, usize)>,
-        value: &[u8],
-        received: Received,
-    ) {
+    pub(super) fn rename(&mut self, owner: u32, id: NodeId, held: Option<(usize, usize)>, value: &[u8]) {
         if owner != NIL {
             self.forget_handles_below(owner, id);
         }

@@ -102,6 +102,7 @@ impl Branches {
             self.settling.remove(&(until, slot));
         }
         held.reporting = Reporting::All;
+        held.dirty = Dirty::BOTH;
         let received = held.received;
         // Even if nothing changed: what was due meanwhile could not be shown.
         let since = *held.dirty_since.get_or_insert(received.mono_ns);

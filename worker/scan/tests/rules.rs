@@ -4,6 +4,7 @@ use super::{LOAD, PATIENCE, Stage, Wish};
 use crate::scan::fake_recorder::Sent;
 use crate::scan::scanner::Ending;
 use crate::scan::upstream::Readiness;
+use crate::wire::diffusion::{self, TopicRef};
 use nix::sys::signal::{Signal, raise};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
@@ -313,8 +314,19 @@ fn a_match_that_is_assigned_anew_goes_on_under_another_handle_with_everything_na
 fn a_mark_stands_behind_all_that_the_server_had_sent() {
     let mut stage = Stage::up(&Wish::default());
     stage.live("m", 5, "6V1");
-    for n in 1..=50 {
-        stage.server().delta("6V1/e", &format!("U|SS={n}-0;|"));
+    let mut length = 0;
+    stage.server().send(|out| {
+        for n in 1..=50 {
+            let topic = TopicRef::Named { name: b"6V1/e", alias: None };
+            diffusion::delta(out, topic, format!("U|SS={n}-0;|").as_bytes()).unwrap();
+        }
+        length = out.len() as u64;
+    });
+    // What a network still carries is in no queue of ours.
+    let end = Instant::now() + PATIENCE;
+    while stage.scanner.upstream.receive_queue() < length {
+        assert!(Instant::now() < end, "not in time");
+        std::thread::sleep(Duration::from_millis(1));
     }
     stage.recorder.as_mut().unwrap().send(&FromRecorderStream::Mark { token: 7 });
     let marked = |stage: &mut Stage| {

@@ -236,7 +236,7 @@ fn a_running_clock_is_displayed_by_the_servers_time_and_received_by_ours() {
     // The server is a minute behind us.
     assert!(forest.server_time(b"F|IN;TI=20190517135930500;UF=15;|", half_past));
     assert!(!forest.server_time(b"U|IN;UF=15;|", half_past), "what states none changes nothing");
-    forest.delta(b"A/p", b"U|OD=2/1;|", at(1_558_098_100), &mut log).unwrap();
+    forest.delta(b"A/e", b"U|UC=Goal;|", at(1_558_098_100), &mut log).unwrap();
     let (_, seen) = &log.seen[0];
     assert_eq!((seen.clock.unwrap().seconds, seen.received_at), (640, 1_558_098_100_000_000));
 }
