@@ -72,6 +72,10 @@ pub struct LimitsConfig {
     pub topics: u32,
     /// Bytes that wait to be sent.
     pub out_queue: ByteSize,
+    /// What a worker holds of the match stream while the recorder does not take it.
+    pub match_outbox: ByteSize,
+    /// The same of the bulk stream.
+    pub bulk_outbox: ByteSize,
     /// How long a change may wait for its rendering while more comes.
     pub publish_deadline: Dur,
 }
@@ -86,6 +90,8 @@ impl Default for LimitsConfig {
             depth: 32,
             topics: 1_000,
             out_queue: ByteSize::megabytes(16),
+            match_outbox: ByteSize::megabytes(8),
+            bulk_outbox: ByteSize::megabytes(16),
             publish_deadline: Dur::millis(20),
         }
     }

@@ -58,6 +58,8 @@ nodes = 100000
 depth = 32
 topics = 1000
 out_queue = "16MB"
+match_outbox = "8MB"
+bulk_outbox = "16MB"
 publish_deadline = "20ms"
 [store]
 path = "touchline.db"

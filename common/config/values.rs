@@ -233,9 +233,13 @@ fn check_pool(config: &Config, findings: &mut Findings<'_>) {
 fn check_limits(config: &Config, findings: &mut Findings<'_>) {
     let limits = &config.limits;
     let at = |key: &str| Place::key("limits", key);
-    for (key, size) in
-        [("frame", limits.frame), ("inflated", limits.inflated), ("out_queue", limits.out_queue)]
-    {
+    for (key, size) in [
+        ("frame", limits.frame),
+        ("inflated", limits.inflated),
+        ("out_queue", limits.out_queue),
+        ("match_outbox", limits.match_outbox),
+        ("bulk_outbox", limits.bulk_outbox),
+    ] {
         some_bytes(size, &at(key), findings);
     }
     for (key, count) in [

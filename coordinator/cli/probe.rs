@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use touchline_common::config::Config;
 use touchline_common::logging::{self, Target, Who};
-use touchline_common::model::SectionKey;
 use touchline_worker::scan::probe::{self, Finding, Probed};
 
 /// Tries the feed of this name.
@@ -68,13 +67,10 @@ fn document(probed: &Probed, feed: &str, format: OutputFormat, out: &mut Printer
         |error: serde_json::Error| Failure::told(Code::Failed, format!("the document is no JSON: {error}"));
     let mut head = BTreeMap::<String, Value>::new();
     let mut markets = BTreeMap::<String, Box<RawValue>>::new();
-    for section in &probed.sections {
-        let Some(body) = &section.body else { continue };
-        match &section.key {
-            SectionKey::Head => head = serde_json::from_str(body).map_err(bad)?,
-            SectionKey::Market(key) => {
-                markets.insert(key.clone(), RawValue::from_string(body.clone()).map_err(bad)?);
-            }
+    for (market, body) in &probed.sections {
+        match market {
+            None => head.extend(serde_json::from_str::<BTreeMap<String, Value>>(body).map_err(bad)?),
+            Some(key) => _ = markets.insert(key.clone(), RawValue::from_string(body.clone()).map_err(bad)?),
         }
     }
     let mut whole = json!({ "match": id.as_str(), "feed": feed });

@@ -96,7 +96,7 @@ fn pass(loads: &[Load]) -> Result<Pass, BenchError> {
     let parse = began.elapsed();
     let (mut sections, mut count, mut rendered) = (Vec::new(), 0, 0);
     for slot in slots {
-        forest.render(slot, &mut sections);
+        forest.render(slot, &mut listener, &mut sections);
         count += sections.len();
         rendered +=
             sections.iter().filter_map(|section| section.body.as_ref()).map(String::len).sum::<usize>();

@@ -13,10 +13,10 @@ use nix::time::{ClockId, clock_gettime};
 use std::io::{ErrorKind, Read, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use touchline_common::model::Section;
+use touchline_common::ipc::messages::stream::Section;
 use touchline_worker::feed::Event;
 use touchline_worker::feed::diffusion::{Session, SessionConfig};
-use touchline_worker::payload::{Forest, Received};
+use touchline_worker::payload::{Forest, Payload, Received};
 use touchline_worker::wire::diffusion::{FrameBuffer, MessageType};
 
 const RUNS: usize = 5;
@@ -125,7 +125,7 @@ struct Path {
     session: Session,
     forest: Forest,
     listener: Listener,
-    sections: Vec<Section>,
+    sections: Vec<Section<'static>>,
     start: Instant,
     drained: bool,
     deltas: u64,
@@ -259,10 +259,14 @@ impl Path {
     }
 
     fn publish(&mut self, slot: touchline_worker::payload::MatchSlot) {
-        self.forest.render(slot, &mut self.sections);
+        self.forest.render(slot, &mut self.listener, &mut self.sections);
         self.published += self.sections.len() as u64;
-        self.bytes +=
-            self.sections.iter().filter_map(|section| section.body.as_ref()).map(String::len).sum::<usize>();
+        self.bytes += self
+            .sections
+            .iter()
+            .filter_map(|section| section.body.as_ref())
+            .map(|body| body.len())
+            .sum::<usize>();
         self.sections.clear();
     }
 }

@@ -7,8 +7,8 @@
 use super::audit::{Audits, Cause, Closed};
 use super::book::Followed;
 use super::rate::Together;
+use super::reporter::Reporter;
 use super::scanner::Scanner;
-use super::telling::Telling;
 use crate::payload::{Applied, MatchSlot, Received, TreeError, Trees};
 use std::time::Instant;
 use touchline_common::ipc::messages::worker::{Finding, FromWorker, MatchState};
@@ -123,21 +123,21 @@ pub(super) fn load(
     topic: &[u8],
     body: &[u8],
     received: Received,
-    telling: &mut Telling<'_>,
+    reporter: &mut Reporter<'_>,
 ) -> Result<Applied, TreeError> {
-    let Some(slot) = trees.owner(topic) else { return trees.load(topic, body, received, telling) };
-    let since_load = telling.book.get(slot).and_then(|held| held.deltas.checked_sub(held.loaded?));
+    let Some(slot) = trees.owner(topic) else { return trees.load(topic, body, received, reporter) };
+    let since_load = reporter.book.get(slot).and_then(|held| held.deltas.checked_sub(held.loaded?));
     let loaded = if audits.awaits(slot) {
-        let audited = trees.audit(topic, body, received, telling);
+        let audited = trees.audit(topic, body, received, reporter);
         audited.map(|(applied, differing)| {
             let subscription = trees.subscription(topic).unwrap_or(topic);
             audits.loaded(slot, subscription, differing, since_load);
             applied
         })
     } else {
-        trees.load(topic, body, received, telling)
+        trees.load(topic, body, received, reporter)
     };
-    if let Some(followed) = telling.book.get_mut(slot).filter(|_| loaded.is_ok()) {
+    if let Some(followed) = reporter.book.get_mut(slot).filter(|_| loaded.is_ok()) {
         followed.loaded = Some(followed.deltas);
     }
     loaded

@@ -1,7 +1,7 @@
 //! What the coordinator asks, and signals.
 
+use super::reporter::Reporter;
 use super::scanner::{Ending, ListTold, Scanner, wall_us};
-use super::telling::Telling;
 use crate::feed::diffusion::SubscribeError;
 use crate::payload::MatchSlot;
 use crate::watch::Watch;
@@ -13,7 +13,7 @@ use touchline_common::ipc::messages::data::EndReason;
 use touchline_common::ipc::messages::worker::{
     FromWorker, MatchDetail, MatchReport, MatchState, ReleaseReason, ToWorker,
 };
-use touchline_common::model::{Epoch, Listing, MatchId};
+use touchline_common::model::{Epoch, Listing, MatchId, MatchKey};
 use touchline_common::sys::signals::Signals;
 
 /// Matches in one message of an answer.
@@ -113,15 +113,18 @@ impl Scanner {
         };
         let now = Instant::now();
         self.begin_subscription(slot, &topics);
-        self.book.insert(slot, self.parts.feed, id, epoch, topics, now);
+        let key = MatchKey { feed: self.parts.feed, id: id.clone() };
+        let handle = self.link.names().add_match(&key, epoch);
+        self.book.insert(slot, key, epoch, handle, topics, now);
         self.report_now = true;
     }
 
     fn release(&mut self, id: &MatchId, epoch: Epoch, why: ReleaseReason) {
         let Some(slot) = self.book.slot(id) else { return };
-        if self.book.get(slot).is_none_or(|followed| followed.epoch != epoch) {
+        let Some(handle) = self.book.get(slot).filter(|held| held.epoch == epoch).map(|held| held.handle)
+        else {
             return;
-        }
+        };
         let reason = match why {
             ReleaseReason::Ended => EndReason::Ended,
             ReleaseReason::Moved => EndReason::Moved,
@@ -130,8 +133,7 @@ impl Scanner {
         if why == ReleaseReason::Ended {
             self.publish_last(slot);
         }
-        let mut telling = Telling { book: &mut self.book, link: &mut self.link, now: Instant::now() };
-        telling.tell_last(slot, reason, wall_us());
+        self.reporter().end(handle, reason, wall_us());
         self.forget(slot);
         failpoint::hit_for(Point::ReleaseAcked, id.as_str());
         self.report_now = true;
@@ -189,22 +191,27 @@ impl Scanner {
         let now = Instant::now();
         let received = self.received(now);
         let Scanner { parts, book, link, .. } = self;
-        parts.trees.set_listing(slot, listing, received, &mut Telling { book, link, now });
+        parts.trees.set_listing(slot, listing, received, &mut Reporter { book, link, now });
     }
 
+    /// A match that is followed already is assigned anew: a new handle stands for it, and all its values go out under that before the old
+    /// one ends, as they would from another worker.
     fn renew(&mut self, id: &MatchId, epoch: Epoch) {
         let Some(slot) = self.book.slot(id) else { return };
         let Some(followed) = self.book.get_mut(slot) else { return };
+        let handle = self.link.names().add_match(&followed.key, epoch);
+        let old = std::mem::replace(&mut followed.handle, handle);
         followed.epoch = epoch;
         let state = followed.state;
+        self.parts.trees.forget_handles(slot);
         self.book.make_whole(slot);
-        let now = Instant::now();
-        let received = self.received(now);
-        if let Some(base) = self.current_base(slot, received) {
-            let mut telling = Telling { book: &mut self.book, link: &mut self.link, now };
-            telling.tell_base(slot, base, received.wall_us);
-        }
+        self.report_values(slot);
+        self.reporter().end(old, EndReason::Moved, wall_us());
         self.report_match(slot, state);
+    }
+
+    pub(super) fn reporter(&mut self) -> Reporter<'_> {
+        Reporter { book: &mut self.book, link: &mut self.link, now: Instant::now() }
     }
 
     fn resync(&mut self, id: &MatchId) {
@@ -363,9 +370,9 @@ impl Scanner {
                 let at = wall_us();
                 for slot in self.book.slots() {
                     self.publish_last(slot);
-                    let mut telling =
-                        Telling { book: &mut self.book, link: &mut self.link, now: Instant::now() };
-                    telling.tell_end(slot, EndReason::Leaving, at);
+                    if let Some(handle) = self.book.get(slot).map(|followed| followed.handle) {
+                        self.reporter().end(handle, EndReason::Leaving, at);
+                    }
                 }
                 self.ending = Some((ending, until));
             }
@@ -375,7 +382,7 @@ impl Scanner {
     /// Whether everything that the recorder can still take has been taken.
     pub(super) fn is_handed_over(&mut self) -> bool {
         self.link.state() == super::data_link::LinkState::Closed
-            || (self.link.unsent() == 0 && self.link.outbox().unacknowledged() == 0)
+            || (self.link.unsent() == 0 && self.link.unacknowledged() == 0)
     }
 }
 

@@ -1,12 +1,10 @@
 //! What the beginning and the end of a connection mean for the matches that are followed on it.
 
 use super::scanner::{Scanner, wall_us};
-use super::telling::Telling;
 use super::upstream::Standing;
 use crate::feed::SessionKind;
 use crate::feed::diffusion::{LostReason, News};
 use std::time::Instant;
-use touchline_common::ipc::messages::data::EndReason;
 use touchline_common::ipc::messages::worker::{ConnectionState, ListChange, LostWith, MatchState};
 
 impl Scanner {
@@ -43,7 +41,6 @@ impl Scanner {
     /// came between may be lost without a word, so the gap that began with the loss ends here, with all registers as they
     /// are known. The others are asked for again. How many go on.
     fn go_on(&mut self, now: Instant) -> usize {
-        let received = self.received(now);
         let mut kept = 0;
         let mut again = Vec::new();
         for slot in self.book.slots() {
@@ -60,10 +57,7 @@ impl Scanner {
                 self.meter.loaded(topic.as_bytes());
             }
             self.set_state(slot, MatchState::Live);
-            if let Some(base) = self.current_base(slot, received) {
-                let mut telling = Telling { book: &mut self.book, link: &mut self.link, now };
-                telling.tell_base(slot, base, received.wall_us);
-            }
+            self.report_values(slot);
             self.book.make_due(slot);
             kept += 1;
         }
@@ -94,8 +88,7 @@ impl Scanner {
             if self.book.get(slot).is_some_and(|followed| followed.state == MatchState::Subscribing) {
                 continue;
             }
-            let mut telling = Telling { book: &mut self.book, link: &mut self.link, now: Instant::now() };
-            telling.tell_end(slot, EndReason::ConnectionLost, at);
+            self.reporter().connection_lost(slot, at);
             if let Some(followed) = self.book.get_mut(slot) {
                 followed.asked_at = Instant::now();
             }

@@ -12,21 +12,24 @@ mod commands;
 mod connection;
 mod data_link;
 mod dumps;
+#[cfg(test)]
+mod fake_recorder;
 mod greeting;
 mod lag;
 mod listing;
 mod login;
 mod multiplex;
+mod names;
 mod outbox;
 pub mod probe;
 mod rate;
 mod reading;
 mod rendering;
 mod report;
+mod reporter;
 mod scanner;
 mod skipped;
 mod start;
-mod telling;
 #[cfg(test)]
 mod tests;
 mod turn;

@@ -8,7 +8,7 @@ use super::start::{ScanError, plan, trees};
 use super::upstream::{Readiness, Step, Upstream};
 use crate::feed::diffusion::LostReason;
 use crate::feed::{Event, SessionKind};
-use crate::payload::{Base, MatchSlot, Received, Sink, Trees};
+use crate::payload::{MatchSlot, Names, Received, Sink, Trees};
 use jiff::tz::TimeZone;
 use mio::{Events, Poll, Token, Waker};
 use std::borrow::Cow;
@@ -17,8 +17,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use touchline_common::config::{Config, FeedConfig};
+use touchline_common::ipc::messages::stream::{MatchBase, Section, SectionKey};
 use touchline_common::ipc::messages::worker::ListChange;
-use touchline_common::model::{Listing, MatchId, Section};
+use touchline_common::model::{Handle, Listing, MarketValue, MatchId, OddsChange, SelectionValue};
 
 const LINK: Token = Token(0);
 const WAKE: Token = Token(1);
@@ -58,8 +59,9 @@ pub enum Outcome {
 /// What a probe brought home.
 #[derive(Clone, Debug, Default)]
 pub struct Probed {
-    /// The match that was followed, as its worker would tell it.
-    pub sections: Vec<Section>,
+    /// The match that was followed, as its worker would publish it: parts as JSON objects, those of
+    /// markets with their keys.
+    pub sections: Vec<(Option<String>, String)>,
     /// Its id.
     pub id: Option<MatchId>,
 }
@@ -108,6 +110,7 @@ pub fn probe(
         poll,
         upstream,
         trees,
+        markets: MarketKeys::default(),
         seen: Seen::default(),
         began: now,
         step_began: now,
@@ -124,6 +127,7 @@ struct Probe<'a> {
     poll: Poll,
     upstream: Upstream,
     trees: Trees,
+    markets: MarketKeys,
     seen: Seen,
     began: Instant,
     step_began: Instant,
@@ -148,12 +152,39 @@ struct Seen {
     list_loaded: bool,
 }
 
-/// What a match's diffs say is not needed here: its document is looked at as a whole.
-struct Ignored;
+/// What a match's deltas say is not needed here, for its document is looked at as a whole; only the keys of its markets are.
+#[derive(Default)]
+struct MarketKeys(Vec<String>);
 
-impl Sink for Ignored {
-    fn base(&mut self, _: MatchSlot, _: Base, _: Received) {}
+impl MarketKeys {
+    /// A section as the document has it: the key of a market, or none for a part of the match itself.
+    fn keyed(&self, section: Section<'_>) -> Option<(Option<String>, String)> {
+        let key = match section.key {
+            SectionKey::Head | SectionKey::Tail => None,
+            SectionKey::Market(Handle(handle)) => {
+                Some(self.0.get((handle as usize).checked_sub(1)?)?.clone())
+            }
+        };
+        Some((key, section.body?.into_owned()))
+    }
+}
+
+impl Names for MarketKeys {
+    fn name_market(&mut self, _: MatchSlot, key: &[u8], _: &[u8]) -> Handle {
+        self.0.push(String::from_utf8_lossy(key).into_owned());
+        Handle(self.0.len() as u32)
+    }
+
+    fn name_selection(&mut self, _: MatchSlot, _: Handle, _: &[u8], _: &[u8]) -> Handle {
+        Handle(0)
+    }
+}
+
+impl Sink for MarketKeys {
+    fn base(&mut self, _: MatchSlot, _: MatchBase<'_>) {}
+    fn odds_base(&mut self, _: MatchSlot, _: &[MarketValue], _: &[SelectionValue<'_>], _: Received) {}
     fn observed(&mut self, _: MatchSlot, _: &crate::payload::Seen<'_>) {}
+    fn odds(&mut self, _: MatchSlot, _: &[OddsChange<'_>], _: Received) {}
     fn touched(&mut self, _: MatchSlot) {}
 }
 
@@ -336,7 +367,10 @@ impl Probe<'_> {
         let found = format!("{id} ({name}): loaded from {named}, {} bytes", self.seen.bytes);
         self.say("match", Outcome::Good, found, "");
         self.watch();
-        self.trees.render_whole(slot, &mut self.probed.sections);
+        let mut sections = Vec::new();
+        self.trees.render_whole(slot, &mut self.markets, &mut sections);
+        self.probed.sections =
+            sections.into_iter().filter_map(|section| self.markets.keyed(section)).collect();
         self.probed.id = Some(id.clone());
     }
 
@@ -451,11 +485,11 @@ impl Probe<'_> {
                     seen.bytes += body.len();
                     seen.list_loaded |= topic == feed.list_topic.as_bytes();
                     seen.loads.push(topic.to_vec());
-                    trees.load(topic, body, received, &mut Ignored).map(|_| ())
+                    trees.load(topic, body, received, &mut self.markets).map(|_| ())
                 }
                 Event::Delta { topic, body } => {
                     seen.deltas += 1;
-                    trees.delta(topic, body, received, &mut Ignored).map(|_| ())
+                    trees.delta(topic, body, received, &mut self.markets).map(|_| ())
                 }
                 Event::Lost { why } => {
                     seen.lost = Some(why);
@@ -479,7 +513,7 @@ impl Probe<'_> {
                 session.refused(why);
             }
         }
-        trees.settle(received, &mut Ignored);
+        trees.settle(received, &mut self.markets);
         let mut changes = Vec::new();
         trees.drain_lists(&mut changes);
         for change in changes {

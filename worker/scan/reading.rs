@@ -3,9 +3,9 @@
 use super::audits::load;
 use super::login;
 use super::report::Meter;
+use super::reporter::Reporter;
 use super::scanner::Scanner;
 use super::skipped::Skipped;
-use super::telling::Telling;
 use super::upstream::Step;
 use crate::feed::diffusion::LostReason;
 use crate::feed::{Event, SessionKind};
@@ -101,11 +101,11 @@ impl Scanner {
         let mut serves = false;
         loop {
             if session.look_ahead() {
-                parts.trees.expect(session.upcoming());
+                parts.trees.expect(&mut session.upcoming());
             }
             book.at_none();
             let Some(event) = session.next_event(now) else { break };
-            let mut telling = Telling { book, link, now };
+            let mut reporter = Reporter { book, link, now };
             let mut refused = None;
             match event {
                 Event::Load { topic, body } | Event::Delta { topic, body } if parts.is_time(topic) => {
@@ -122,7 +122,7 @@ impl Scanner {
                 Event::Delta { topic, .. } if parts.is_aside(topic) => {}
                 Event::Load { topic, body } => {
                     serves = true;
-                    let loaded = load(&mut parts.trees, audits, topic, body, received, &mut telling);
+                    let loaded = load(&mut parts.trees, audits, topic, body, received, &mut reporter);
                     if !matches!(loaded, Err(TreeError::TopicNotHeld { .. }))
                         && let Some(asked) = parts.trees.subscription(topic)
                     {
@@ -136,7 +136,7 @@ impl Scanner {
                 }
                 Event::Delta { topic, body } => {
                     meter.delta();
-                    let applied = parts.trees.delta(topic, body, received, &mut telling);
+                    let applied = parts.trees.delta(topic, body, received, &mut reporter);
                     count(meter, skipped, applied.map(|_| ()), &parts.feed_name);
                 }
                 Event::TopicRemoved { topic } if parts.is_time(topic) => {
@@ -144,7 +144,7 @@ impl Scanner {
                     meter.unloaded(topic);
                 }
                 Event::TopicRemoved { topic } => {
-                    let removed = parts.trees.topic_removed(topic, received, &mut telling);
+                    let removed = parts.trees.topic_removed(topic, received, &mut reporter);
                     if removed.is_ok()
                         && let Some(asked) = parts.trees.subscription(topic)
                     {

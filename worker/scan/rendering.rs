@@ -1,12 +1,14 @@
 //! Steps 3 and 4 of a turn: what changed is rendered and handed to the data link.
 
 use super::data_link::LinkState;
+use super::reporter::Reporter;
 use super::scanner::{Scanner, wall_us};
 use crate::payload::MatchSlot;
 use std::time::{Duration, Instant};
-use touchline_common::ipc::messages::data::{Extent, Publish};
+use touchline_common::ipc::messages::data::Extent;
+use touchline_common::ipc::messages::stream::{Publish, Section, SectionKey};
 use touchline_common::ipc::messages::worker::MatchState;
-use touchline_common::model::{Section, SectionKey};
+use touchline_common::model::Handle;
 
 /// Time spent on rendering while not drained.
 const TIME_BUDGET: Duration = Duration::from_millis(1);
@@ -71,17 +73,20 @@ impl Scanner {
     }
 
     fn publish_changes(&mut self, slot: MatchSlot, since: u64) -> usize {
-        let Scanner { parts, book, sections, meter, .. } = self;
+        let read_at = self.instant(since);
+        let Scanner { parts, book, link, sections, meter, .. } = self;
         sections.clear();
-        let Some(followed) = book.get_mut(slot) else {
-            parts.trees.render(slot, sections);
+        let mut names = Reporter { book, link, now: read_at };
+        let Some(followed) = names.book.get(slot).filter(|followed| followed.handle != Handle(0)) else {
+            parts.trees.render(slot, &mut names, sections);
             return 0;
         };
         let extent = if followed.whole { Extent::Whole } else { Extent::Changes };
         match extent {
-            Extent::Whole => parts.trees.render_whole(slot, sections),
-            Extent::Changes => parts.trees.render(slot, sections),
+            Extent::Whole => parts.trees.render_whole(slot, &mut names, sections),
+            Extent::Changes => parts.trees.render(slot, &mut names, sections),
         }
+        let Some(followed) = book.get_mut(slot) else { return 0 };
         let stale = followed.state == MatchState::Stale;
         let empty = match extent {
             // A match without content has no document yet.
@@ -95,19 +100,18 @@ impl Scanner {
         followed.said_stale = stale;
         let bytes = sections.iter().map(section_len).sum();
         meter.published(sections.len());
-        let publish = Publish {
-            key: followed.key.clone(),
-            epoch: followed.epoch,
+        let mut publish = Publish {
+            handle: followed.handle,
             extent,
             sections: std::mem::take(sections),
             stale,
             received_at: parts.trees.received(slot).map_or(0, |received| received.wall_us),
             updated_at: wall_us(),
         };
-        let read_at = self.instant(since);
-        if let Err(error) = self.link.publish(publish, read_at) {
+        if let Err(error) = link.publish(&publish, read_at) {
             log::error!(error:% = error; "worker.not_published");
         }
+        *sections = std::mem::take(&mut publish.sections);
         bytes
     }
 
@@ -128,6 +132,6 @@ impl Scanner {
     }
 }
 
-fn section_len(section: &Section) -> usize {
-    section.body.as_ref().map_or(0, String::len)
+fn section_len(section: &Section<'_>) -> usize {
+    section.body.as_ref().map_or(0, |body| body.len())
 }

@@ -208,8 +208,9 @@ impl Scanner {
             lag_p99_us: self.lag.percentile(0.99),
             published: meter.published,
             errors: meter.errors + meter.past_session_errors + meter.session_errors,
-            dropped: self.link.outbox().dropped(),
-            unacknowledged: self.link.outbox().unacknowledged() as u64,
+            dropped: self.link.matches().dropped(),
+            odds_conflated: self.link.bulk().dropped(),
+            unacknowledged: self.link.unacknowledged() as u64,
         };
         // A report on a change must not leave the next one a window too short to mean anything.
         if passed >= 0.5 {

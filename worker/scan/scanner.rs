@@ -2,7 +2,7 @@
 
 use super::audit::Audits;
 use super::book::Book;
-use super::data_link::DataLink;
+use super::data_link::{DataLink, OutboxLimits};
 use super::lag::Lag;
 use super::reading::News;
 use super::report::Meter;
@@ -20,9 +20,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use touchline_common::config::Template;
 use touchline_common::failpoint::{self, Point};
+use touchline_common::ipc::messages::stream::Section;
 use touchline_common::ipc::messages::worker::ListChange;
 use touchline_common::logging::LogHandle;
-use touchline_common::model::{FeedId, Generation, Section, SlotId};
+use touchline_common::model::{FeedId, Generation, SlotId};
 use touchline_common::sys::bookmark::Bookmark;
 use touchline_common::sys::signals::Signals;
 use touchline_common::sys::watchdog::{self, Watchdog};
@@ -34,10 +35,6 @@ pub(super) const UPSTREAM: Token = Token(2);
 const WAKER: Token = Token(3);
 /// The data channel's tokens count up from here, one per channel: a late event of an old one is no event of the new.
 const FIRST_DATA: usize = 16;
-/// Observations that wait for the recorder, bytes: those of a burst of 5 s at ten times 20,000 diffs a second over six workers,
-/// beside what the recorder commits meanwhile on a machine of two cores. Taken only while the recorder lags.
-const OUTBOX_LIMIT: usize = 24 * 1024 * 1024;
-
 /// What a scanner is made of.
 pub struct Parts {
     /// None where the process runs several scanners: it hears the signals for all of them.
@@ -63,6 +60,7 @@ pub struct Parts {
     pub dump_every: Option<Duration>,
     pub stale_after: Duration,
     pub publish_deadline: Duration,
+    pub outbox: OutboxLimits,
 }
 
 impl Parts {
@@ -131,7 +129,9 @@ pub struct Scanner {
     pub(super) meter: Meter,
     pub(super) skipped: Skipped,
     pub(super) lag: Lag,
-    pub(super) sections: Vec<Section>,
+    pub(super) sections: Vec<Section<'static>>,
+    /// Questions for a mark that are not answered yet.
+    pub(super) marks: Vec<u64>,
     pub(super) list_changes: Vec<ListChange>,
     pub(super) list_told: ListTold,
     pub(super) follows_list: bool,
@@ -172,7 +172,7 @@ impl Scanner {
         Ok(Scanner {
             window: parts.dump_every.map(|every| Window::new(room, every)),
             upstream: Upstream::new(parts.plan.clone(), UPSTREAM, waker, now),
-            link: DataLink::new(parts.slot, parts.generation, OUTBOX_LIMIT),
+            link: DataLink::new(parts.slot, parts.generation, parts.outbox),
             link_token: Token(FIRST_DATA),
             link_watch: None,
             control_watch,
@@ -186,6 +186,7 @@ impl Scanner {
             skipped: Skipped::default(),
             lag: Lag::default(),
             sections: Vec::new(),
+            marks: Vec::new(),
             list_changes: Vec::new(),
             list_told: ListTold::All,
             follows_list: false,
@@ -281,7 +282,8 @@ impl Scanner {
 
     /// No longer than until the next thing is due, and not at all while something is left to do.
     pub(super) fn wait(&self) -> Duration {
-        if !self.is_drained() || self.control_unread || self.data_unread || self.has_renderable() {
+        let unanswered = self.control_unread || self.data_unread || !self.marks.is_empty();
+        if !self.is_drained() || unanswered || self.has_renderable() {
             return Duration::ZERO;
         }
         let due = match &self.ending {

@@ -1,11 +1,12 @@
 //! From the channel to the loop: greeted, the configuration resolved, READY.
 
+use super::data_link::OutboxLimits;
 use super::greeting::{Greeted, Greeting};
 use super::multiplex::Multiplex;
 use super::scanner::{Parts, Scanner};
 use super::upstream::{Plan, TlsPlan, Trust};
 use crate::feed::diffusion::{AfterResume, Login, SessionConfig};
-use crate::payload::{Limits, Trees};
+use crate::payload::{self, Limits, Trees};
 use crate::wire::diffusion::tunnel::{Form, TunnelConfig};
 use crate::wire::websocket::{self, Compress};
 use jiff::tz::TimeZone;
@@ -173,6 +174,10 @@ pub(super) fn parts(
         },
         stale_after: feed.stale_after.get(),
         publish_deadline: greeted.config.limits.publish_deadline.get(),
+        outbox: OutboxLimits {
+            matches: greeted.config.limits.match_outbox.len(),
+            bulk: greeted.config.limits.bulk_outbox.len(),
+        },
     })
 }
 
@@ -195,7 +200,7 @@ pub(super) fn trees(config: &Config, feed: &FeedConfig, zone: TimeZone) -> Resul
         std::fs::read_to_string(&feed.mapping).map_err(|error| wrong(&format!("{}: {error}", feed.mapping)))
     });
     let over = over.transpose()?;
-    Trees::new(feed.payload, over.as_deref(), limits(config), zone).map_err(|error| wrong(&error))
+    payload::hold(feed.payload, over.as_deref(), limits(config), zone).map_err(|error| wrong(&error))
 }
 
 fn limits(config: &Config) -> Limits {

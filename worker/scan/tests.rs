@@ -7,11 +7,13 @@ mod logins;
 mod resuming;
 mod rules;
 
+use super::data_link::OutboxLimits;
+use super::fake_recorder::{FakeRecorder, Sent};
 use super::scanner::{Ending, Parts, Scanner};
 use super::start::Control;
 use super::upstream::Plan;
 use crate::feed::diffusion::SessionConfig;
-use crate::payload::{Limits, Trees};
+use crate::payload::{self, Limits};
 use crate::wire::diffusion::{
     self, ConnectRequest, ConnectResponse, FrameBuffer, MessageType, ResponseCode, TopicRef,
 };
@@ -24,11 +26,11 @@ use std::os::unix::net::UnixStream;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use touchline_common::config::{LogFormat, Payload};
-use touchline_common::ipc::messages::data::{FromRecorderData, ToRecorderData};
+use touchline_common::ipc::messages::stream::{BulkBody, FromRecorderStream, MatchBody, Stream};
 use touchline_common::ipc::messages::worker::{FromWorker, LoadReport, MatchState, ReleaseReason, ToWorker};
 use touchline_common::ipc::{Channel, PROTO};
 use touchline_common::logging::{self, LogHandle, Target, Who};
-use touchline_common::model::{Epoch, FeedId, Generation, Listing, MatchId, Register, Side, SlotId};
+use touchline_common::model::{Epoch, FeedId, Generation, Handle, Listing, MatchId, Register, Side, SlotId};
 use touchline_common::sys::signals::Signals;
 
 /// How long anything that must come may take.
@@ -68,10 +70,8 @@ struct Stage {
     heard: Vec<FromWorker>,
     listener: TcpListener,
     server: Option<Server>,
-    recorder: Option<Channel<ToRecorderData, FromRecorderData>>,
-    told: Vec<ToRecorderData>,
-    /// The highest number that the recorder has, and the highest that it says it committed.
-    got: u64,
+    recorder: Option<FakeRecorder>,
+    sent: Vec<Sent>,
     acknowledges: bool,
     comeback: Comeback,
 }
@@ -116,7 +116,7 @@ impl Stage {
             feed_name: "f".to_owned(),
             slot: SlotId(1),
             generation: Generation(1),
-            trees: Trees::new(wish.payload, None, Limits::default(), zone).unwrap(),
+            trees: payload::hold(wish.payload, None, Limits::default(), zone).unwrap(),
             plan: Plan { authority, session, tls: None, tunnel: None },
             list_topic: wish.list_topic.to_owned(),
             time_topic: String::new(),
@@ -126,6 +126,7 @@ impl Stage {
             dump_every: None,
             stale_after: Duration::from_secs(60),
             publish_deadline: wish.publish_deadline,
+            outbox: OutboxLimits { matches: 1 << 20, bulk: 1 << 20 },
         };
         let control: Control = Channel::new(far.into(), 1 << 20, 1 << 20).unwrap();
         Stage {
@@ -137,8 +138,7 @@ impl Stage {
             listener,
             server: None,
             recorder: None,
-            told: Vec::new(),
-            got: 0,
+            sent: Vec::new(),
             acknowledges: true,
             comeback: Comeback::Forgot,
         }
@@ -148,7 +148,7 @@ impl Stage {
     fn up(wish: &Wish) -> Stage {
         let mut stage = Stage::new(wish);
         let (near, far) = UnixStream::pair().unwrap();
-        stage.recorder = Some(Channel::new(near.into(), 1 << 24, 1 << 20).unwrap());
+        stage.recorder = Some(FakeRecorder::new(near));
         stage.coordinator.send_fd(&ToWorker::Data, 0, far.into()).unwrap();
         stage.until("the recorder's answer is heard", |stage| {
             stage.heard.contains(&FromWorker::DataOpened).then_some(())
@@ -190,25 +190,47 @@ impl Stage {
 
     fn record(&mut self) {
         let Some(recorder) = &mut self.recorder else { return };
-        recorder.read().unwrap();
-        while let Some((message, _, _)) = recorder.next().unwrap() {
-            match &message {
-                ToRecorderData::Open { .. } => {
-                    let opened = FromRecorderData::Opened { proto: PROTO, run: 1, resume_after: 0 };
-                    recorder.send(&opened, 0).unwrap();
-                }
-                ToRecorderData::Base { n, .. }
-                | ToRecorderData::Obs { n, .. }
-                | ToRecorderData::Lost { n, .. }
-                | ToRecorderData::End { n, .. } => self.got = *n,
-                ToRecorderData::Publish(_) => {}
+        let sent = recorder.read();
+        if sent.iter().any(|sent| matches!(sent, Sent::Open(_))) {
+            recorder.send(&FromRecorderStream::Opened {
+                proto: PROTO,
+                run: 1,
+                resume_match: 0,
+                resume_bulk: 0,
+            });
+        }
+        self.sent.extend(sent);
+        for (stream, n) in [Stream::Match, Stream::Bulk].into_iter().zip(recorder.got) {
+            if self.acknowledges && n > 0 {
+                recorder.send(&FromRecorderStream::Ack { stream, n });
             }
-            self.told.push(message);
         }
-        if self.acknowledges && self.got > 0 {
-            recorder.send(&FromRecorderData::Ack { n: self.got }, 0).unwrap();
-        }
-        recorder.flush().unwrap();
+    }
+
+    /// The id of the match that a handle stands for.
+    fn id(&self, handle: Handle) -> &str {
+        self.recorder.as_ref().unwrap().of(handle).map_or("", |(key, _)| key.id.as_str())
+    }
+
+    /// What was sent in the match stream, by match.
+    fn matches(&self) -> impl Iterator<Item = (&str, &MatchBody<'static>)> {
+        self.sent.iter().filter_map(|sent| match sent {
+            Sent::Match(frame) => Some((self.id(frame.handle), &frame.body)),
+            _ => None,
+        })
+    }
+
+    /// Observations in both streams.
+    fn observations(&self) -> usize {
+        let odds = self
+            .sent
+            .iter()
+            .filter(|sent| matches!(sent, Sent::Bulk(frame) if matches!(frame.body, BulkBody::Obs { .. })));
+        self.matches().filter(|(_, body)| matches!(body, MatchBody::Obs { .. })).count() + odds.count()
+    }
+
+    fn bases(&self) -> usize {
+        self.matches().filter(|(_, body)| matches!(body, MatchBody::Base(_))).count()
     }
 
     fn until<T>(&mut self, what: &str, mut found: impl FnMut(&mut Stage) -> Option<T>) -> T {
@@ -219,9 +241,9 @@ impl Stage {
             }
             assert!(
                 Instant::now() < end,
-                "not in time: {what}; heard {:?}; told {:?}",
+                "not in time: {what}; heard {:?}; sent {:?}",
                 self.heard,
-                self.told
+                self.sent
             );
             self.pump();
         }
@@ -281,11 +303,8 @@ impl Stage {
     }
 
     fn publications(&self, id: &str) -> usize {
-        let of = |message: &&ToRecorderData| match message {
-            ToRecorderData::Publish(publish) => publish.key.id.as_str() == id,
-            _ => false,
-        };
-        self.told.iter().filter(of).count()
+        let of = |sent: &&Sent| matches!(sent, Sent::Publish(publish) if self.id(publish.handle) == id);
+        self.sent.iter().filter(of).count()
     }
 
     fn server(&mut self) -> &mut Server {

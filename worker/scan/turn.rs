@@ -4,9 +4,9 @@
 //! most for a millisecond. Thus many diffs make one rendering under load, and nothing starves.
 
 use super::data_link::LinkEvent;
+use super::reporter::{Reporter, check};
 use super::scanner::{Ending, Scanner};
-use super::telling::Telling;
-use crate::payload::{Base, MatchSlot, Received};
+use crate::payload::MatchSlot;
 use std::io;
 use std::time::{Duration, Instant};
 use touchline_common::ipc::ReadOutcome;
@@ -14,6 +14,8 @@ use touchline_common::ipc::messages::worker::{FromWorker, MatchState};
 
 /// Frames of the coordinator, and of the recorder, in a turn.
 const FRAMES_PER_TURN: usize = 64;
+/// Questions for a mark that may wait; the recorder asks one at a time.
+const MOST_MARKS: usize = 16;
 /// How often matches are looked at for staleness, and the coordinator is told how things stand.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// How long the end may take when the coordinator is gone.
@@ -56,11 +58,12 @@ impl Scanner {
 
     /// Step 2: timers, the coordinator, acknowledgements; each turn, whatever the server sends.
     fn serve(&mut self) {
+        self.answer_marks();
         if self.control_unread {
-            self.hear_coordinator();
+            self.read_coordinator();
         }
         if self.data_unread {
-            self.hear_recorder();
+            self.read_recorder();
         }
         let now = Instant::now();
         let news = self.upstream.stands(now);
@@ -86,11 +89,11 @@ impl Scanner {
     fn settle(&mut self, now: Instant) {
         let received = self.received(now);
         let Scanner { parts, book, link, .. } = self;
-        parts.trees.settle(received, &mut Telling { book, link, now });
+        parts.trees.settle(received, &mut Reporter { book, link, now });
         self.settle_news();
     }
 
-    fn hear_coordinator(&mut self) {
+    fn read_coordinator(&mut self) {
         self.control_unread = false;
         // Nothing is read while a message of an earlier turn waits: see `Channel::read`.
         match self.control.read() {
@@ -108,18 +111,18 @@ impl Scanner {
         self.take_commands(FRAMES_PER_TURN);
     }
 
-    fn hear_recorder(&mut self) {
+    fn read_recorder(&mut self) {
         self.data_unread = false;
-        let heard = self.link.read().and_then(|outcome| {
+        let read = self.link.read().and_then(|outcome| {
             for _ in 0..FRAMES_PER_TURN {
                 match self.link.next_event()? {
-                    Some(event) => self.hear_link(event),
+                    Some(event) => self.on_link_event(event),
                     None => return Ok(outcome),
                 }
             }
             Ok(ReadOutcome::More)
         });
-        match heard {
+        match read {
             Ok(ReadOutcome::Drained) => {}
             Ok(ReadOutcome::More) => self.data_unread = true,
             Ok(ReadOutcome::Closed) => self.drop_link("the recorder closed it"),
@@ -127,7 +130,7 @@ impl Scanner {
         }
     }
 
-    fn hear_link(&mut self, event: LinkEvent) {
+    fn on_link_event(&mut self, event: LinkEvent) {
         match event {
             LinkEvent::Opened => {
                 self.say(&FromWorker::DataOpened);
@@ -135,9 +138,17 @@ impl Scanner {
                     self.book.make_whole(slot);
                 }
             }
-            LinkEvent::Refused { key, epoch } => {
+            LinkEvent::Mark { token } => {
+                if self.marks.len() < MOST_MARKS {
+                    self.marks.push(token);
+                }
+            }
+            LinkEvent::Refused { handle } => {
                 self.meter.error();
-                log::warn!(match_id = key.id.as_str(), epoch = epoch.0; "match.refused");
+                let followed = self.book.by_handle(handle).and_then(|slot| self.book.get(slot));
+                let id = followed.map_or("", |followed| followed.key.id.as_str());
+                let epoch = followed.map_or(0, |followed| followed.epoch.0);
+                log::warn!(match_id = id, epoch = epoch; "match.refused");
             }
         }
     }
@@ -149,25 +160,35 @@ impl Scanner {
         self.link_watch = None;
     }
 
-    /// Once there is room again: what was dropped is said, and the registers are told anew.
-    fn recover_overflowed(&mut self) {
-        while let Some((place, dropped)) = self.link.outbox().recover() {
-            let slot = MatchSlot(place);
-            let received = self.received(Instant::now());
-            let base = self.current_base(slot, received);
-            let mut telling = Telling { book: &mut self.book, link: &mut self.link, now: Instant::now() };
-            telling.tell_lost(slot, dropped.count, dropped.since);
-            if let Some(base) = base {
-                telling.tell_base(slot, base, received.wall_us);
+    /// Answers the questions for a mark that came before this turn's read, if that left nothing.
+    fn answer_marks(&mut self) {
+        if !self.marks.is_empty() && self.is_drained() {
+            for token in std::mem::take(&mut self.marks) {
+                check(self.link.mark(token));
             }
         }
     }
 
-    /// All registers of a match, unless it is not followed at the moment: then its next load tells them, which ends the gap.
-    pub(super) fn current_base(&mut self, slot: MatchSlot, received: Received) -> Option<Base> {
-        match self.book.get(slot)?.state {
-            MatchState::Live | MatchState::Stale => self.parts.trees.base(slot, received),
-            MatchState::Subscribing | MatchState::Removed => None,
+    /// Once there is room again the values are sent of which some were dropped. Those of a match that is not followed at the moment come
+    /// with its next load.
+    fn recover_overflowed(&mut self) {
+        for handle in self.link.recoverable() {
+            if let Some(slot) = self.book.by_handle(handle) {
+                self.report_values(slot);
+            }
+        }
+    }
+
+    /// Reports all values of a match, unless it is not followed at the moment: then its next load does, which ends the gap.
+    pub(super) fn report_values(&mut self, slot: MatchSlot) {
+        let now = Instant::now();
+        let received = self.received(now);
+        match self.book.get(slot).map(|followed| followed.state) {
+            Some(MatchState::Live | MatchState::Stale) => {
+                let Scanner { parts, book, link, .. } = self;
+                parts.trees.report(slot, received, &mut Reporter { book, link, now });
+            }
+            Some(MatchState::Subscribing | MatchState::Removed) | None => {}
         }
     }
 

@@ -122,7 +122,8 @@ pub enum MatchBody<'a> {
         /// Wall clock of the read, microseconds since 1970 UTC.
         at: i64,
     },
-    /// Nothing more of this handle comes.
+    /// Nothing more of this handle comes; only after [`EndReason::ConnectionLost`], which is said in this stream alone, it goes on
+    /// with the next `Base`. A match that is assigned anew to the same worker gets a new handle, whose `Base` comes before this.
     End {
         /// Why.
         why: EndReason,

@@ -320,8 +320,10 @@ pub struct LoadReport {
     pub published: u64,
     /// Messages that were counted as errors and skipped, in all.
     pub errors: u64,
-    /// Observations that could not be held for the recorder, in all.
+    /// Frames of the match stream that could not be held for the recorder, in all.
     pub dropped: u64,
-    /// Frames that the recorder has not acknowledged, bytes.
+    /// Changes of odds that were left out because the recorder lagged behind, in all; the newest values follow.
+    pub odds_conflated: u64,
+    /// Frames of both streams that the recorder has not acknowledged, bytes.
     pub unacknowledged: u64,
 }

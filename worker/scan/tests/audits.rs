@@ -36,14 +36,6 @@ impl Stage {
         self.until("both observations", |stage| (stage.observations() >= 2).then_some(()));
         self.until("its document", |stage| stage.publications("m").checked_sub(2));
     }
-
-    fn observations(&self) -> usize {
-        self.told.iter().filter(|message| matches!(message, ToRecorderData::Obs { .. })).count()
-    }
-
-    fn bases(&self) -> usize {
-        self.told.iter().filter(|message| matches!(message, ToRecorderData::Base { .. })).count()
-    }
 }
 
 #[test]
@@ -77,11 +69,11 @@ fn what_was_missing_is_true_from_then_on() {
     assert_eq!(stage.finding(), Finding::Missed { nodes: 2 });
     stage.until("its document", |stage| stage.publications("m").checked_sub(2));
     assert_eq!(stage.bases(), bases + 1);
-    let registers = stage.told.iter().rev().find_map(|message| match message {
-        ToRecorderData::Base { registers, .. } => Some(registers.clone()),
+    let registers = stage.matches().filter_map(|(_, body)| match body {
+        MatchBody::Base(base) => Some(base.registers.clone()),
         _ => None,
     });
-    assert_eq!(registers.unwrap().get(&Register::Score(Side::Home)), Some(&1));
+    assert_eq!(registers.last().unwrap().get(&Register::Score(Side::Home)), Some(&1));
 }
 
 #[test]

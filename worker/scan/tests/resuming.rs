@@ -9,7 +9,7 @@ impl Stage {
         self.comeback = Comeback::Knows;
         self.server = None;
         self.heard.clear();
-        self.told.clear();
+        self.sent.clear();
         self.until("a session on a new connection", |stage| {
             stage.server.as_ref().filter(|server| server.open).map(|_| ())
         });
@@ -17,16 +17,15 @@ impl Stage {
 
     /// What the recorder was told of a match, in order, without renderings.
     fn story(&self, id: &str) -> Vec<&'static str> {
-        let of = |message: &ToRecorderData| match message {
-            ToRecorderData::Base { key, .. } if key.id.as_str() == id => Some("base"),
-            ToRecorderData::Obs { key, .. } if key.id.as_str() == id => Some("obs"),
-            ToRecorderData::End { key, why: EndReason::ConnectionLost, .. } if key.id.as_str() == id => {
-                Some("lost")
-            }
-            ToRecorderData::End { key, .. } if key.id.as_str() == id => Some("end"),
-            _ => None,
+        let of = |(of, body): (&str, &MatchBody<'_>)| match body {
+            _ if of != id => None,
+            MatchBody::Base(_) => Some("base"),
+            MatchBody::Obs { .. } => Some("obs"),
+            MatchBody::End { why: EndReason::ConnectionLost, .. } => Some("lost"),
+            MatchBody::End { .. } => Some("end"),
+            MatchBody::Mark { .. } => None,
         };
-        self.told.iter().filter_map(of).collect()
+        self.matches().filter_map(of).collect()
     }
 }
 
@@ -82,7 +81,7 @@ fn a_forgotten_session_is_asked_for_everything() {
     let mut stage = Stage::up(&Wish::default());
     stage.live("m", 5, "6V1");
     stage.server = None;
-    stage.told.clear();
+    stage.sent.clear();
     stage.until("the question", |stage| {
         stage.server.as_ref().is_some_and(|server| server.asks("6V1")).then_some(())
     });

@@ -1,24 +1,33 @@
 //! What the coordinator, the recorder and the server may rely on.
 
 use super::{LOAD, PATIENCE, Stage, Wish};
+use crate::scan::fake_recorder::Sent;
 use crate::scan::scanner::Ending;
 use crate::scan::upstream::Readiness;
+use crate::wire::diffusion::{self, TopicRef};
 use nix::sys::signal::{Signal, raise};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 use touchline_common::config::Payload;
-use touchline_common::ipc::messages::data::{EndReason, ToRecorderData};
+use touchline_common::ipc::messages::data::EndReason;
+use touchline_common::ipc::messages::stream::{
+    BulkBody, BulkFrame, FromRecorderStream, MatchBody, MatchFrame,
+};
 use touchline_common::ipc::messages::worker::{
     ConnectionState, FromWorker, ListChange, MatchState, ReleaseReason, ToWorker,
 };
 use touchline_common::model::{Epoch, Register, Side};
 
+/// Ends in the match stream: of which match, under which epoch, why.
 fn ends(stage: &Stage) -> Vec<(String, u64, EndReason)> {
-    let end = |message: &ToRecorderData| match message {
-        ToRecorderData::End { key, epoch, why, .. } => Some((key.id.as_str().to_owned(), epoch.0, *why)),
+    let end = |sent: &Sent| match sent {
+        Sent::Match(MatchFrame { handle, body: MatchBody::End { why, .. }, .. }) => {
+            let (key, epoch) = stage.recorder.as_ref().unwrap().of(*handle).unwrap();
+            Some((key.id.as_str().to_owned(), epoch.0, *why))
+        }
         _ => None,
     };
-    stage.told.iter().filter_map(end).collect()
+    stage.sent.iter().filter_map(end).collect()
 }
 
 #[test]
@@ -101,20 +110,17 @@ fn a_lost_connection_is_said_to_all_and_everything_is_asked_for_again() {
     assert!(stage.heard.iter().any(down));
 
     // A new epoch meanwhile must not end the gap: nothing is followed.
-    let bases = |stage: &Stage| {
-        stage.told.iter().filter(|message| matches!(message, ToRecorderData::Base { .. })).count()
-    };
-    let before = bases(&stage);
+    let before = stage.bases();
     stage.tell(&ToWorker::Renew { id: "m".into(), epoch: Epoch(9) });
     for topic in ["L", "6V1", "6V2"] {
         stage.until("all is asked for again", |stage| {
             stage.server.as_ref().is_some_and(|server| server.asks(topic)).then_some(())
         });
     }
-    assert_eq!(bases(&stage), before);
+    assert_eq!(stage.bases(), before);
     stage.server().load("6V1", LOAD);
     stage.until_state("m", MatchState::Live);
-    stage.until("the base that ends the gap", |stage| (bases(stage) > before).then_some(()));
+    stage.until("the base that ends the gap", |stage| (stage.bases() > before).then_some(()));
 }
 
 #[test]
@@ -142,8 +148,7 @@ fn a_stop_hands_over_everything_before_the_end() {
     stage.live("m", 5, "6V1");
     stage.acknowledges = false;
     stage.server().delta("6V1/p1", "U|OD=3/1;|");
-    let observed = |message: &ToRecorderData| matches!(message, ToRecorderData::Obs { .. });
-    stage.until("the observation", |stage| stage.told.iter().any(observed).then_some(()));
+    stage.until("the observation", |stage| (stage.observations() > 0).then_some(()));
     stage.tell(&ToWorker::Stop { deadline_ms: 60_000 });
     stage.until("the last words", |stage| (!ends(stage).is_empty()).then_some(()));
     assert_eq!(ends(&stage), [("m".to_owned(), 5, EndReason::Leaving)]);
@@ -251,11 +256,7 @@ fn what_a_branch_brings_is_its_matchs_and_one_subscription() {
     stage.server().load("sportsbook/football/8/stats/period", "H1");
     stage.until_state("7", MatchState::Live);
     stage.until("its document", |stage| stage.publications("7").checked_sub(1));
-    let bases = |stage: &Stage| {
-        let base = |message: &&ToRecorderData| matches!(message, ToRecorderData::Base { .. });
-        stage.told.iter().filter(base).count()
-    };
-    assert_eq!(bases(&stage), 1, "its loads are one");
+    assert_eq!(stage.bases(), 1, "its loads are one");
     let report = stage.report(1);
     assert_eq!((report.subscriptions, report.asked), (1, 1));
     stage.until("the subscription is loaded", |stage| {
@@ -267,8 +268,8 @@ fn what_a_branch_brings_is_its_matchs_and_one_subscription() {
     });
     stage.server().delta("sportsbook/football/7/stats/home/goals", "g\u{2}61\u{2}A. Player");
     let goal = stage.until("the goal", |stage| {
-        stage.told.iter().find_map(|message| match message {
-            ToRecorderData::Obs { observation, .. } => Some(observation.registers.clone()),
+        stage.matches().find_map(|(_, body)| match body {
+            MatchBody::Obs { registers, .. } => Some(registers.clone()),
             _ => None,
         })
     });
@@ -278,4 +279,60 @@ fn what_a_branch_brings_is_its_matchs_and_one_subscription() {
         stage.server().remove(&format!("sportsbook/football/7/{topic}"));
     }
     stage.until_state("7", MatchState::Removed);
+}
+
+#[test]
+fn a_match_that_is_assigned_anew_goes_on_under_another_handle_with_everything_named_again() {
+    let mut stage = Stage::up(&Wish::default());
+    stage.live("m", 5, "6V1");
+    stage.until("its document", |stage| stage.publications("m").checked_sub(1));
+    stage.sent.clear();
+    stage.tell(&ToWorker::Renew { id: "m".into(), epoch: Epoch(9) });
+    stage.until("the old handle's end", |stage| (!ends(stage).is_empty()).then_some(()));
+    assert_eq!(ends(&stage), [("m".to_owned(), 5, EndReason::Moved)]);
+    stage.until("its document", |stage| stage.publications("m").checked_sub(1));
+    stage.server().delta("6V1/p1", "U|OD=3/1;|");
+    stage.until("the observation", |stage| (stage.observations() > 0).then_some(()));
+    let under = |handle| stage.recorder.as_ref().unwrap().of(handle).unwrap().1.0;
+    let bulk = stage.sent.iter().filter_map(|sent| match sent {
+        Sent::Bulk(BulkFrame { handle, body, .. }) => Some((
+            under(*handle),
+            match body {
+                BulkBody::Base { .. } => "base",
+                BulkBody::Obs { .. } => "obs",
+                BulkBody::End { .. } => "end",
+            },
+        )),
+        _ => None,
+    });
+    assert_eq!(bulk.collect::<Vec<_>>(), [(9, "base"), (5, "end"), (9, "obs")]);
+    let names = stage.sent.iter().filter(|sent| matches!(sent, Sent::Name(_))).count();
+    assert_eq!(names, 4, "the match, its market and both selections");
+}
+
+#[test]
+fn a_mark_stands_behind_all_that_the_server_had_sent() {
+    let mut stage = Stage::up(&Wish::default());
+    stage.live("m", 5, "6V1");
+    let mut length = 0;
+    stage.server().send(|out| {
+        for n in 1..=50 {
+            let topic = TopicRef::Named { name: b"6V1/e", alias: None };
+            diffusion::delta(out, topic, format!("U|SS={n}-0;|").as_bytes()).unwrap();
+        }
+        length = out.len() as u64;
+    });
+    // What a network still carries is in no queue of ours.
+    let end = Instant::now() + PATIENCE;
+    while stage.scanner.upstream.receive_queue() < length {
+        assert!(Instant::now() < end, "not in time");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    stage.recorder.as_mut().unwrap().send(&FromRecorderStream::Mark { token: 7 });
+    let marked = |stage: &mut Stage| {
+        stage.matches().position(|(_, body)| matches!(body, MatchBody::Mark { token: 7 }))
+    };
+    let at = stage.until("the mark", marked);
+    let before = stage.matches().take(at).filter(|(_, body)| matches!(body, MatchBody::Obs { .. })).count();
+    assert_eq!(before, 50);
 }
