@@ -9,7 +9,7 @@ use crate::forest::{self, Listener, Telling};
 use crate::payload::{self, Load, Source};
 use crate::report::{Figure, Limit, Measured};
 use std::time::{Duration, Instant};
-use touchline_worker::payload::Received;
+use touchline_worker::payload::{Payload, Received};
 
 const LOADS: usize = 250;
 const WARM_RUNS: usize = 15;
@@ -99,7 +99,7 @@ fn pass(loads: &[Load]) -> Result<Pass, BenchError> {
         forest.render(slot, &mut listener, &mut sections);
         count += sections.len();
         rendered +=
-            sections.iter().filter_map(|section| section.body.as_ref()).map(String::len).sum::<usize>();
+            sections.iter().filter_map(|section| section.body.as_ref()).map(|body| body.len()).sum::<usize>();
         sections.clear();
     }
     let render = began.elapsed() - parse;

@@ -45,7 +45,7 @@ pub struct Followed {
 
 /// All that is followed, and what of it is worked on.
 #[derive(Debug, Default)]
-pub struct Book {
+pub struct MatchTable {
     /// Where that is noted for those who live longer.
     bookmark: Option<Bookmark>,
     places: Vec<Option<Followed>>,
@@ -56,10 +56,10 @@ pub struct Book {
     inserted: u64,
 }
 
-impl Book {
+impl MatchTable {
     /// Nothing is followed yet.
-    pub fn new(bookmark: Option<Bookmark>) -> Book {
-        Book { bookmark, ..Book::default() }
+    pub fn new(bookmark: Option<Bookmark>) -> MatchTable {
+        MatchTable { bookmark, ..MatchTable::default() }
     }
 
     /// What is done from now on is about this match: if it ends the process, this match is the one.
@@ -70,7 +70,7 @@ impl Book {
         }
     }
 
-    /// As [`Book::at`], of a match that may not be followed yet.
+    /// As [`MatchTable::at`], of a match that may not be followed yet.
     pub fn at_epoch(&self, epoch: Epoch) {
         if let Some(bookmark) = &self.bookmark {
             note(bookmark, epoch);

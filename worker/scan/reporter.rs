@@ -3,7 +3,7 @@
 //! Each delta's observations go out under the handle of its match, those of odds in the bulk stream; the outboxes decide what
 //! happens when the recorder does not take them.
 
-use super::book::Book;
+use super::book::MatchTable;
 use super::data_link::DataLink;
 use crate::payload::{MatchSlot, Names, Received, Seen, Sink};
 use std::borrow::Cow;
@@ -16,7 +16,7 @@ use touchline_common::model::{Handle, MarketValue, OddsChange, SelectionValue};
 /// Reports to the recorder what happens to the matches in `book`.
 pub struct Reporter<'a> {
     /// Their handles.
-    pub book: &'a mut Book,
+    pub book: &'a mut MatchTable,
     /// The way to the recorder.
     pub link: &'a mut DataLink,
     /// The time of the read.

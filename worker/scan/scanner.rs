@@ -1,7 +1,7 @@
 //! The worker's loop: wait, one turn, again. What a turn does is in `turn`.
 
 use super::audit::Audits;
-use super::book::Book;
+use super::book::MatchTable;
 use super::data_link::{DataLink, OutboxLimits};
 use super::lag::Lag;
 use super::reading::News;
@@ -120,7 +120,7 @@ pub struct Scanner {
     pub(super) link_token: Token,
     pub(super) link_watch: Option<Watch>,
     pub(super) control_watch: Watch,
-    pub(super) book: Book,
+    pub(super) book: MatchTable,
     /// Under strategy `dumps`.
     pub(super) window: Option<Window>,
     pub(super) audits: Audits,
@@ -168,7 +168,7 @@ impl Scanner {
         let now = Instant::now();
         let own = usize::from(!parts.list_topic.is_empty()) + usize::from(!parts.time_topic.is_empty());
         let room = parts.plan.session.max_subscriptions.saturating_sub(own).max(1);
-        let book = Book::new(parts.bookmark.take());
+        let book = MatchTable::new(parts.bookmark.take());
         Ok(Scanner {
             window: parts.dump_every.map(|every| Window::new(room, every)),
             upstream: Upstream::new(parts.plan.clone(), UPSTREAM, waker, now),
