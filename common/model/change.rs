@@ -57,10 +57,9 @@ pub enum OddsChange<'a> {
         suspended: bool,
     },
     /// A market was inserted.
-    MarketOpen {
-        /// The market.
-        market: Handle,
-    },
+    MarketOpen(MarketValue),
+    /// A selection as it stands: it was inserted, or has another handle.
+    Selection(#[serde(borrow)] SelectionValue<'a>),
     /// A market was deleted, its selections with it.
     MarketClose {
         /// The market.

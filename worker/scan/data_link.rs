@@ -401,7 +401,7 @@ mod tests {
     use std::os::unix::net::UnixStream;
     use touchline_common::ipc::messages::data::Extent;
     use touchline_common::ipc::messages::stream::{Section, SectionKey};
-    use touchline_common::model::{Change, Epoch, FeedId, MatchKey, OddsChange};
+    use touchline_common::model::{Change, Epoch, FeedId, MarketValue, MatchKey, OddsChange};
 
     fn link(limits: OutboxLimits) -> DataLink {
         DataLink::new(SlotId(1), Generation(1), limits)
@@ -420,7 +420,10 @@ mod tests {
     }
 
     fn odds(link: &mut DataLink, handle: Handle, market: Handle) {
-        let changes = [OddsChange::MarketOpen { market }, OddsChange::MarketClose { market }];
+        let changes = [
+            OddsChange::MarketOpen(MarketValue { market, suspended: false }),
+            OddsChange::MarketClose { market },
+        ];
         link.observe_odds(handle, BulkBody::Obs { changes: changes[..].into(), at: 1 }, 2, 1).unwrap();
     }
 

@@ -11,7 +11,7 @@ use touchline_common::ipc::messages::stream::{
     BulkBody, BulkFrame, FromRecorderStream, MatchBody, MatchFrame, Name, Named, Open, Publish, SectionKey,
 };
 use touchline_common::ipc::{FrameReader, decode, decode_borrowed, encode_frame};
-use touchline_common::model::{Epoch, Handle, MatchKey, OddsChange};
+use touchline_common::model::{Epoch, Handle, MarketValue, MatchKey, OddsChange, SelectionValue};
 
 /// What the worker sent.
 #[derive(Clone, Debug, PartialEq)]
@@ -121,7 +121,8 @@ impl FakeRecorder {
                             let (OddsChange::Price { selection: handle, .. }
                             | OddsChange::SelectionSuspended { selection: handle, .. }
                             | OddsChange::MarketSuspended { market: handle, .. }
-                            | OddsChange::MarketOpen { market: handle }
+                            | OddsChange::MarketOpen(MarketValue { market: handle, .. })
+                            | OddsChange::Selection(SelectionValue { selection: handle, .. })
                             | OddsChange::MarketClose { market: handle }) = change;
                             assert!(self.named.contains(handle), "{change:?}");
                         }

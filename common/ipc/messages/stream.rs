@@ -315,9 +315,10 @@ pub fn number_and_handle(body: &[u8]) -> Option<(u64, Handle)> {
 
 /// Whether the body of a [`MatchFrame`] or [`BulkFrame`] is the last of its match in that stream, without decoding it.
 pub fn is_end(body: &[u8]) -> bool {
-    // The variant's tag, of four bytes, follows number and handle.
+    // The variant's tag, of four bytes, follows number and handle; the reason's tag follows that.
     const END: [u8; 4] = 2u32.to_le_bytes();
-    body.get(12..16) == Some(&END[..])
+    const CONNECTION_LOST: [u8; 4] = 2u32.to_le_bytes();
+    body.get(12..16) == Some(&END[..]) && body.get(16..20) != Some(&CONNECTION_LOST[..])
 }
 
 /// What the body of a [`Name`] names, without decoding it.
@@ -402,6 +403,11 @@ mod tests {
         let encoded = |frame: &MatchFrame<'_>| body(&|out| encode_frame(frame, 0, 0, out).unwrap());
         let encoded_bulk = |frame: &BulkFrame<'_>| body(&|out| encode_frame(frame, 0, 0, out).unwrap());
         assert!(is_end(&encoded(&of_match(MatchBody::End { why, lost: None, at }))));
+        let lost = EndReason::ConnectionLost;
+        assert!(
+            !is_end(&encoded(&of_match(MatchBody::End { why: lost, lost: None, at }))),
+            "its handle goes on"
+        );
         assert!(is_end(&encoded_bulk(&of_bulk(BulkBody::End { why, at }))));
         let (registers, changes) = (Cow::Borrowed(&[][..]), Cow::Borrowed(&[][..]));
         assert!(!is_end(&encoded(&of_match(MatchBody::Obs { registers, changes, clock: None, at }))));

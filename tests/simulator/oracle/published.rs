@@ -53,7 +53,7 @@ impl Published {
 
     /// The number of its newest change, if it has one.
     pub(super) fn number(&self) -> Option<u64> {
-        self.head.number
+        self.tail.number.or(self.head.number)
     }
 
     pub(super) fn digest(&self) -> Digest {

@@ -9,7 +9,7 @@ use super::text;
 use super::update::Step;
 use crate::payload::TreeError;
 use crate::payload::observe::Sink;
-use touchline_common::model::{Handle, OddsChange};
+use touchline_common::model::{Handle, MarketValue, OddsChange};
 
 impl Forest {
     pub(super) fn insert_all(&mut self, delta: &Delta<'_>, sink: &mut dyn Sink) -> Result<usize, TreeError> {
@@ -84,11 +84,9 @@ impl Forest {
         }
         let market = self.market_handle(owner, id, sink);
         if market != Handle(0) {
-            reports.odds.push(OddsChange::MarketOpen { market });
             let key = self.mapping.key(Class::Market, Role::Suspended);
-            if text::suspended(self.store.attribute(id, key)) {
-                reports.odds.push(OddsChange::MarketSuspended { market, suspended: true });
-            }
+            let suspended = text::suspended(self.store.attribute(id, key));
+            reports.odds.push(OddsChange::MarketOpen(MarketValue { market, suspended }));
         }
     }
 

@@ -69,7 +69,13 @@ impl Log {
             | OddsChange::MarketSuspended { market: handle, suspended } => {
                 format!("{} {}", self.key(*handle), if *suspended { "suspended" } else { "resumed" })
             }
-            OddsChange::MarketOpen { market } => format!("{} open", self.key(*market)),
+            OddsChange::MarketOpen(MarketValue { market, suspended }) => {
+                format!("{} open{}", self.key(*market), if *suspended { " suspended" } else { "" })
+            }
+            OddsChange::Selection(SelectionValue { selection, price, text, suspended }) => {
+                let suspended = if *suspended { " suspended" } else { "" };
+                format!("{} is {} {text}{suspended}", self.key(*selection), shown(*price))
+            }
             OddsChange::MarketClose { market } => format!("{} closed", self.key(*market)),
         }
     }
@@ -97,9 +103,13 @@ impl Log {
             OddsChange::MarketSuspended { market, suspended } => {
                 *self.markets.get_mut(&self.names[market.0 as usize - 1].0).unwrap() = *suspended;
             }
-            OddsChange::MarketOpen { market } => {
+            OddsChange::MarketOpen(MarketValue { market, suspended }) => {
                 let key = self.key(*market).to_owned();
-                assert_eq!(self.markets.insert(key, false), None, "it is open already");
+                assert_eq!(self.markets.insert(key, *suspended), None, "it is open already");
+            }
+            OddsChange::Selection(SelectionValue { selection, price, suspended, .. }) => {
+                let key = self.key(*selection).to_owned();
+                self.selections.insert(key, (shown(*price), *suspended));
             }
             OddsChange::MarketClose { market } => {
                 let key = self.key(*market).to_owned();

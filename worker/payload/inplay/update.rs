@@ -127,9 +127,9 @@ impl Forest {
 
     /// Reports a selection's price and suspension, whatever was reported before.
     pub(super) fn state_selection(&self, id: NodeId, reports: &mut Reports<'_>) {
-        let SelectionValue { selection, price, text, suspended } = self.selection_value(id);
-        reports.odds.push(OddsChange::Price { selection, price, text: text.into_owned().into() });
-        reports.odds.push(OddsChange::SelectionSuspended { selection, suspended });
+        let value = self.selection_value(id);
+        let text = value.text.into_owned().into();
+        reports.odds.push(OddsChange::Selection(SelectionValue { text, ..value }));
     }
 
     /// A node gets another topic id.

@@ -71,7 +71,13 @@ impl Channel {
                 OddsChange::MarketSuspended { market, suspended } => {
                     Change::MarketSuspended(self.handles.market(*market, of)?, *suspended)
                 }
-                OddsChange::MarketOpen { market } => Change::MarketOpen(self.handles.market(*market, of)?),
+                OddsChange::MarketOpen(MarketValue { market, suspended }) => {
+                    Change::MarketOpen(self.handles.market(*market, of)?, *suspended)
+                }
+                OddsChange::Selection(SelectionValue { selection, price, text, suspended }) => {
+                    let value = Value { price: *price, text: texts.id(text), suspended: *suspended };
+                    Change::Selection(self.handles.selection(*selection, of)?, value)
+                }
                 OddsChange::MarketClose { market } => Change::MarketClose(self.handles.market(*market, of)?),
             });
         }

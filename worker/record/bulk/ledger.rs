@@ -64,8 +64,10 @@ pub enum Change {
     SelectionSuspended(u32, bool),
     /// A market was suspended or resumed.
     MarketSuspended(u32, bool),
-    /// A market was inserted.
-    MarketOpen(u32),
+    /// A market was inserted, suspended or not.
+    MarketOpen(u32, bool),
+    /// A selection as it stands.
+    Selection(u32, Value),
     /// A market was deleted.
     MarketClose(u32),
 }
@@ -314,7 +316,9 @@ impl Ledger {
     fn observe(&mut self, change: Change, at: i64, rows: &mut Vec<Row>) {
         if let Some((values, _)) = &mut self.pending {
             values.fold(change, &self.shape);
-            if let Change::Price(selection, ..) | Change::SelectionSuspended(selection, _) = change
+            if let Change::Price(selection, ..)
+            | Change::SelectionSuspended(selection, _)
+            | Change::Selection(selection, _) = change
                 && let Some(value) = values.selection(selection)
             {
                 self.open_of(selection, at, rows);
@@ -343,12 +347,23 @@ impl Ledger {
                     self.row(suspension(suspended), Place::Market(market), at, rows);
                 }
             }
-            Change::MarketOpen(market) => {
-                if self.based {
-                    self.open(market, at, rows);
-                } else if self.known.market(market).is_none() {
-                    *slot(&mut self.known.markets, market) = Some(false);
+            Change::MarketOpen(market, suspended) => {
+                let old = self.known.market(market);
+                *slot(&mut self.known.markets, market) = Some(suspended);
+                if old.is_none() {
                     self.row(Kind::MarketOpen, Place::Market(market), at, rows);
+                } else if old != Some(suspended) {
+                    self.row(suspension(suspended), Place::Market(market), at, rows);
+                }
+            }
+            Change::Selection(selection, value) => {
+                self.open_of(selection, at, rows);
+                match self.known.selection(selection) {
+                    // One row says all of it.
+                    None if value != Value::default() => {
+                        self.set(selection, value, Kind::OddsChange, at, rows);
+                    }
+                    None | Some(_) => self.believe(selection, value, at, rows),
                 }
             }
             Change::MarketClose(market) => {
@@ -510,9 +525,8 @@ impl Values {
                 self.reported(selection, shape).suspended = suspended;
             }
             Change::MarketSuspended(market, suspended) => *slot(&mut self.markets, market) = Some(suspended),
-            Change::MarketOpen(market) => {
-                slot(&mut self.markets, market).get_or_insert(false);
-            }
+            Change::MarketOpen(market, suspended) => *slot(&mut self.markets, market) = Some(suspended),
+            Change::Selection(selection, value) => *self.reported(selection, shape) = value,
             Change::MarketClose(market) => self.close(market, shape),
         }
     }

@@ -70,8 +70,12 @@ fn a_value_that_equals_the_last_known_one_is_no_row() {
     bench.adopt(1);
     bench.base(1, &[(0, true)], &[(0, price(10))]);
     assert_eq!(bench.kinds(), [(Base, Market(0), true), (Base, Selection(0), true)]);
-    let same =
-        [priced(0, 10), Change::MarketOpen(0), Change::MarketSuspended(0, true), Change::MarketClose(1)];
+    let same = [
+        priced(0, 10),
+        Change::MarketOpen(0, true),
+        Change::MarketSuspended(0, true),
+        Change::MarketClose(1),
+    ];
     bench.obs(1, &same);
     assert_eq!(bench.kinds(), []);
     bench.obs(
@@ -96,7 +100,7 @@ fn a_value_that_equals_the_last_known_one_is_no_row() {
 #[test]
 fn a_market_opens_with_what_is_reported_in_it_and_its_close_takes_its_selections() {
     let mut bench = Bench::owned();
-    bench.obs(1, &[priced(2, 30), Change::MarketOpen(1), Change::MarketClose(0)]);
+    bench.obs(1, &[priced(2, 30), Change::MarketOpen(1, false), Change::MarketClose(0)]);
     let expected =
         [(MarketOpen, Market(1), true), (OddsChange, Selection(2), true), (MarketClose, Market(0), false)];
     // The first row of a place since the base may follow values that were not seen.
@@ -205,7 +209,11 @@ fn step() -> impl Strategy<Value = Step> + use<> {
         6 => (0u32..4, 1i64..4).prop_map(|(selection, n)| priced(selection, n)),
         2 => (0u32..4, any::<bool>()).prop_map(|(selection, to)| Change::SelectionSuspended(selection, to)),
         1 => (0u32..2, any::<bool>()).prop_map(|(market, to)| Change::MarketSuspended(market, to)),
-        1 => (0u32..2).prop_map(Change::MarketOpen),
+        1 => (0u32..2, any::<bool>()).prop_map(|(market, suspended)| Change::MarketOpen(market, suspended)),
+        1 => (0u32..4, 1i64..4, any::<bool>()).prop_map(|(selection, n, suspended)| {
+            let value = Value { price: Some(Price(n)), text: TextId(n as u32), suspended };
+            Change::Selection(selection, value)
+        }),
         1 => (0u32..2).prop_map(Change::MarketClose),
     ];
     prop_oneof![
