@@ -7,7 +7,7 @@ use super::documents::{Applied, Documents};
 use super::ledger::{LastSign, Source};
 use super::store::{Job, Queue};
 use super::time::wall_us;
-use crate::watch::Watch;
+use crate::net::Watch;
 use hashbrown::HashSet;
 use mio::Registry;
 use std::time::Instant;

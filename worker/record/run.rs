@@ -14,7 +14,7 @@ use super::query::{Clients, Query};
 use super::store::{Job, Opened, Reply, Shared, checkpoint, queue};
 use super::time::wall_us;
 use super::waiting;
-use crate::watch::Watch;
+use crate::net::Watch;
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Poll, Token, Waker};

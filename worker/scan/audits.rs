@@ -26,7 +26,7 @@ impl Scanner {
     /// Whether an audit of the match is open now.
     fn audit(&mut self, slot: MatchSlot, cause: Cause) -> bool {
         let Some(followed) = self.book.get(slot).filter(|followed| is_held(followed)) else { return false };
-        if self.window.is_some() || self.upstream.session_ref().is_none() {
+        if self.window.is_some() || !self.source.is_connected() {
             return false;
         }
         if self.audits.begin(slot, cause, &followed.topics, Instant::now()) {
@@ -68,7 +68,7 @@ impl Scanner {
             self.audited(&closed);
         }
         let passed = now.saturating_duration_since(std::mem::replace(&mut self.rates_at, now));
-        if self.window.is_some() || self.upstream.session_ref().is_none() {
+        if self.window.is_some() || !self.source.is_connected() {
             return;
         }
         let mut together = Together::default();

@@ -2,9 +2,9 @@
 
 use super::scanner::{Ending, ListTold, Scanner, wall_us};
 use super::telling::Telling;
-use crate::feed::diffusion::SubscribeError;
+use crate::feed::FollowError;
+use crate::net::Watch;
 use crate::payload::MatchSlot;
-use crate::watch::Watch;
 use nix::sys::signal::Signal;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -71,7 +71,7 @@ impl Scanner {
             }
             ToWorker::Board => self.boarding.extend(fd),
             ToWorker::Bookmark => log::warn!("worker.second_bookmark"),
-            ToWorker::MayConnect => self.upstream.permit(Instant::now()),
+            ToWorker::MayConnect => self.source.permit(Instant::now()),
             ToWorker::Details => self.tell_details(request),
             ToWorker::Ping => {
                 self.say(&FromWorker::Pong);
@@ -173,10 +173,8 @@ impl Scanner {
         if !std::mem::replace(&mut self.follows_list, false) {
             return;
         }
-        let Scanner { parts, upstream, meter, list_changes, list_told, .. } = self;
-        if let Some(session) = upstream.session() {
-            session.unsubscribe(parts.list_topic.as_bytes());
-        }
+        let Scanner { parts, source, meter, list_changes, list_told, .. } = self;
+        source.unfollow(&parts.list_topic);
         meter.forgotten(parts.list_topic.as_bytes());
         parts.trees.remove_list(&parts.list_topic);
         list_changes.clear();
@@ -235,20 +233,20 @@ impl Scanner {
     }
 
     fn keep_subscribed(&mut self, topic: &str) {
-        if let Some(session) = self.upstream.session() {
-            let kept = session.keep_subscribed(topic.as_bytes());
-            self.check_subscribed(topic, kept);
-        }
+        let kept = self.source.keep(topic);
+        self.check_subscribed(topic, kept);
     }
 
     pub(super) fn subscribe(&mut self, topic: &str) {
-        // Without a session the next connection asks for everything.
-        let Some(session) = self.upstream.session() else { return };
-        let asked = session.subscribe(topic.as_bytes());
+        // Without a connection the next one asks for everything.
+        if !self.source.is_connected() {
+            return;
+        }
+        let asked = self.source.follow(topic);
         self.check_subscribed(topic, asked);
     }
 
-    fn check_subscribed(&mut self, topic: &str, asked: Result<(), SubscribeError>) {
+    fn check_subscribed(&mut self, topic: &str, asked: Result<(), FollowError>) {
         self.meter.asked(Instant::now());
         if let Err(error) = asked {
             self.meter.error();

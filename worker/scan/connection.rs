@@ -2,9 +2,8 @@
 
 use super::scanner::{Scanner, wall_us};
 use super::telling::Telling;
-use super::upstream::Standing;
-use crate::feed::SessionKind;
-use crate::feed::diffusion::{LostReason, News};
+use crate::feed::{Cause, Loss, SessionKind};
+use crate::net::Refusal;
 use std::time::Instant;
 use touchline_common::ipc::messages::data::EndReason;
 use touchline_common::ipc::messages::worker::{ConnectionState, ListChange, LostWith, MatchState};
@@ -12,30 +11,13 @@ use touchline_common::ipc::messages::worker::{ConnectionState, ListChange, LostW
 impl Scanner {
     /// The server accepted the session.
     pub(super) fn opened(&mut self, session: SessionKind, now: Instant) {
-        let standing = self.upstream.opened(now);
         match session {
-            SessionKind::Fresh => {
-                self.parts.trees.connection_lost();
-                match standing {
-                    Standing::Up => self.say_connection(ConnectionState::Up, String::new(), None),
-                    Standing::OnTrial => {}
-                }
-            }
+            SessionKind::Fresh => self.parts.trees.connection_lost(),
             SessionKind::Resumed => {
-                // The server knows it still.
-                self.upstream.served();
                 let kept = self.go_on(now);
                 let told = format!("the session goes on with {kept} matches");
                 self.say_connection(ConnectionState::Up, told, None);
             }
-        }
-    }
-
-    /// The session serves, or stands for long enough.
-    pub(super) fn stands(&mut self, news: Option<Standing>) {
-        match news {
-            Some(Standing::Up) => self.say_connection(ConnectionState::Up, String::new(), None),
-            Some(Standing::OnTrial) | None => {}
         }
     }
 
@@ -47,9 +29,8 @@ impl Scanner {
         let mut kept = 0;
         let mut again = Vec::new();
         for slot in self.book.slots() {
-            let Some(session) = self.upstream.session_ref() else { break };
             let Some(followed) = self.book.get_mut(slot) else { continue };
-            let has_all = followed.topics.iter().all(|topic| session.is_loaded(topic.as_bytes()));
+            let has_all = followed.topics.iter().all(|topic| self.source.is_loaded(topic));
             if followed.state != MatchState::Subscribing || !has_all || !self.parts.trees.is_live(slot) {
                 again.push(slot);
                 continue;
@@ -74,18 +55,24 @@ impl Scanner {
     }
 
     /// The connection is over: for every match a gap begins.
-    pub(super) fn lost(&mut self, why: &LostReason, now: Instant) {
+    pub(super) fn lost(&mut self, loss: &Loss, now: Instant) {
         let with = LostWith {
-            asked: self.asked(),
+            asked: loss.asked,
             loaded: self.meter.loads_held(),
             quiet_ms: self.meter.quiet_ms(now),
         };
-        let (told, news) = self.upstream.lost(why, now);
+        let why = loss.to_string();
         let feed = self.parts.feed_name.as_str();
-        match (why.is_login(), news) {
-            (true, News::Changed) => log::error!(feed = feed, why = told.as_str(); "worker.login_refused"),
-            (true, News::Same) => log::debug!(feed = feed, why = told.as_str(); "worker.login_refused"),
-            (false, _) => log::warn!(feed = feed, why = told.as_str(); "worker.connection_lost"),
+        match (loss.cause, loss.refusal) {
+            (Cause::Login, Refusal::New) => {
+                log::error!(feed = feed, why = why.as_str(); "worker.login_refused");
+            }
+            (Cause::Login, Refusal::Repeated) => {
+                log::debug!(feed = feed, why = why.as_str(); "worker.login_refused");
+            }
+            (Cause::Connection | Cause::Tls | Cause::WebSocket, _) => {
+                log::warn!(feed = feed, why = why.as_str(); "worker.connection_lost");
+            }
         }
         self.meter.disconnected();
         self.forget_loads();
@@ -105,7 +92,7 @@ impl Scanner {
             self.list_changes.push(ListChange::Lost);
         }
         // Who is refused was not thrown out for what was asked.
-        let with = Some(with).filter(|with| with.asked > 0 && !why.is_login());
-        self.say_connection(ConnectionState::Down, told, with);
+        let with = Some(with).filter(|with| with.asked > 0 && loss.cause != Cause::Login);
+        self.say_connection(ConnectionState::Down, why, with);
     }
 }

@@ -46,8 +46,7 @@ impl Scanner {
             return self.renew_subscription(slot);
         }
         let Some(followed) = self.book.get(slot) else { return };
-        let Some(session) = self.upstream.session_ref() else { return };
-        let is_kept = |topic: &&String| session.is_loaded(topic.as_bytes());
+        let is_kept = |topic: &&String| self.source.is_loaded(topic);
         let topics: Vec<String> = followed.topics.iter().filter(is_kept).cloned().collect();
         topics.iter().for_each(|topic| self.subscribe(topic));
     }
@@ -62,7 +61,7 @@ impl Scanner {
 
     /// Fills the window, while there is a connection to ask on.
     pub(super) fn slide(&mut self, now: Instant) {
-        if self.upstream.session_ref().is_none() {
+        if !self.source.is_connected() {
             return;
         }
         while let Some(slide) = self.window.as_mut().and_then(|window| window.slide(now)) {
@@ -76,9 +75,8 @@ impl Scanner {
     }
 
     fn unsubscribe(&mut self, topics: &[String]) {
-        let Some(session) = self.upstream.session() else { return };
         for topic in topics {
-            session.unsubscribe(topic.as_bytes());
+            self.source.unfollow(topic);
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! `greeting` and `start` take the channel and wait for work, `scanner` is the loop, one turn of which is written out in `turn`, its steps in `reading` and
 //! `rendering`; `multiplex` runs several workers in one process; `commands` is what the coordinator asks, `connection` what the beginning and end of a connection mean, `report` what the
-//! coordinator is told, `audits` looks for deltas that a server leaves out. `upstream` and `data_link` are the two other sockets. A worker lives no longer than its coordinator, and hurts no
+//! coordinator is told, `audits` looks for deltas that a server leaves out. The source in `feed` and `data_link` own the two other sockets. A worker lives no longer than its coordinator, and hurts no
 //! other worker when it dies.
 
 mod audit;
@@ -15,7 +15,6 @@ mod dumps;
 mod greeting;
 mod lag;
 mod listing;
-mod login;
 mod multiplex;
 mod outbox;
 pub mod probe;
@@ -30,7 +29,6 @@ mod telling;
 #[cfg(test)]
 mod tests;
 mod turn;
-mod upstream;
 mod window;
 
 pub use start::{ScanError, run};

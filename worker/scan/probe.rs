@@ -3,11 +3,9 @@
 //! It uses the worker's own settings, connection, session and trees, so that what it finds is what a worker would find. It subscribes to the
 //! clock, the list and one match, watches for a little while, and leaves. Nothing is stored. Called by the program's `probe`.
 
-use super::login;
 use super::start::{ScanError, plan, trees};
-use super::upstream::{Readiness, Step, Upstream};
-use crate::feed::diffusion::LostReason;
-use crate::feed::{Event, SessionKind};
+use crate::feed::{Cause, Event, Loss, SessionKind, Source};
+use crate::net::Readiness;
 use crate::payload::{Base, MatchSlot, Received, Sink, Trees};
 use jiff::tz::TimeZone;
 use mio::{Events, Poll, Token, Waker};
@@ -20,8 +18,9 @@ use touchline_common::config::{Config, FeedConfig};
 use touchline_common::ipc::messages::worker::ListChange;
 use touchline_common::model::{Listing, MatchId, Section};
 
-const LINK: Token = Token(0);
-const WAKE: Token = Token(1);
+const WAKE: Token = Token(0);
+/// The sockets of the source have the tokens from here on.
+const FIRST_SOURCE: Token = Token(1);
 /// How long a load may take.
 const LOAD_DEADLINE: Duration = Duration::from_secs(10);
 /// How long the deltas of one match are watched.
@@ -102,11 +101,11 @@ pub fn probe(
     let poll = Poll::new().map_err(ProbeError::System)?;
     let waker = Arc::new(Waker::new(poll.registry(), WAKE).map_err(ProbeError::System)?);
     let now = Instant::now();
-    let upstream = Upstream::new(plan, LINK, waker, now);
+    let source = Source::new(plan, FIRST_SOURCE, waker, now);
     let mut probe = Probe {
         feed,
         poll,
-        upstream,
+        source,
         trees,
         seen: Seen::default(),
         began: now,
@@ -122,7 +121,7 @@ pub fn probe(
 struct Probe<'a> {
     feed: &'a FeedConfig,
     poll: Poll,
-    upstream: Upstream,
+    source: Source,
     trees: Trees,
     seen: Seen,
     began: Instant,
@@ -137,8 +136,8 @@ struct Probe<'a> {
 struct Seen {
     connected: bool,
     opened: Option<(String, SessionKind)>,
-    lost: Option<LostReason>,
-    failed: Option<String>,
+    lost: Option<Loss>,
+    failed: Option<Loss>,
     clock: bool,
     loads: Vec<Vec<u8>>,
     bytes: usize,
@@ -170,10 +169,7 @@ impl Probe<'_> {
         if let Some((id, listing)) = chosen {
             self.take_match(&id, listing);
         }
-        if let Some(session) = self.upstream.session() {
-            session.close();
-        }
-        self.upstream.flush();
+        self.source.close();
     }
 
     fn connect(&mut self) -> bool {
@@ -183,8 +179,10 @@ impl Probe<'_> {
             self.say("connect", Outcome::Good, format!("{}: a socket", self.feed.url), "");
             return true;
         }
-        let why = self.seen.failed.clone().unwrap_or_else(|| format!("nothing within {deadline:?}"));
-        let why = why.split("; next attempt").next().unwrap_or_default().to_owned();
+        let why = match &self.seen.failed {
+            Some(Loss { server, why, .. }) => format!("{server}: {why}"),
+            None => format!("nothing within {deadline:?}"),
+        };
         let advice = "see that `url` names host and port of the server, that its name resolves here, and that no firewall stands between";
         self.say("connect", Outcome::Failed, why, advice);
         false
@@ -201,16 +199,16 @@ impl Probe<'_> {
             return true;
         }
         let why = self.seen.lost.clone();
-        let found = why.as_ref().map_or_else(|| "no answer".to_owned(), ToString::to_string);
-        let advice = match &why {
-            Some(lost) if lost.is_login() => REFUSED,
-            Some(LostReason::Tls(_)) => {
+        let found = why.as_ref().map_or_else(|| "no answer".to_owned(), |loss| loss.why.clone());
+        let advice = match why.map(|loss| loss.cause) {
+            Some(Cause::Login) => REFUSED,
+            Some(Cause::Tls) => {
                 "see `ca_file`, the host in `url`, and whether the server speaks TLS at this port"
             }
-            Some(LostReason::Tunnel(_)) => {
+            Some(Cause::WebSocket) => {
                 "see the path in `url`, `protocol` (v4 or zap), `headers`, and whether ws:// or wss:// is right"
             }
-            _ => {
+            Some(Cause::Connection) | None => {
                 "see whether the scheme of `url` (dpt, dpts, ws, wss) and `protocol` (v4, zap) are those of the server"
             }
         };
@@ -346,8 +344,8 @@ impl Probe<'_> {
         let deltas = self.seen.deltas - before;
         let found = format!("{deltas} changes in {WATCH:?}, {} messages skipped", self.seen.skipped.len());
         match (&self.seen.lost, self.seen.skipped.first()) {
-            (Some(why), _) => {
-                let found = format!("{found}; then the connection was lost: {why}");
+            (Some(loss), _) => {
+                let found = format!("{found}; then the connection was lost: {}", loss.why);
                 self.say("changes", Outcome::Failed, found, "the log of the server's side may say why");
             }
             (None, Some(first)) => {
@@ -364,19 +362,18 @@ impl Probe<'_> {
 
     /// Whether the connection is lost; if so, that is said. A server may refuse a session that it had accepted.
     fn is_over(&mut self, step: &'static str) -> bool {
-        let Some(why) = self.seen.lost.clone() else { return false };
-        if why.is_login() {
-            self.say("session", Outcome::Failed, why.to_string(), REFUSED);
+        let Some(loss) = self.seen.lost.clone() else { return false };
+        if loss.cause == Cause::Login {
+            self.say("session", Outcome::Failed, loss.why, REFUSED);
         } else {
-            let found = format!("the connection was lost: {why}");
+            let found = format!("the connection was lost: {}", loss.why);
             self.say(step, Outcome::Failed, found, "the log of the server's side may say why");
         }
         true
     }
 
     fn subscribe(&mut self, topic: &str) {
-        let Some(session) = self.upstream.session() else { return };
-        if let Err(error) = session.subscribe(topic.as_bytes()) {
+        if let Err(error) = self.source.follow(topic) {
             self.seen.skipped.push(error.to_string());
         }
     }
@@ -405,49 +402,37 @@ impl Probe<'_> {
     /// Waits for something, and takes it.
     fn go_on(&mut self, longest: Duration) {
         let mut events = Events::with_capacity(8);
-        let wait = if self.upstream.is_drained() { longest } else { Duration::ZERO };
+        let wait = if self.source.is_drained() { longest } else { Duration::ZERO };
         // An interrupted wait is a short one.
         let _ = self.poll.poll(&mut events, Some(wait));
-        for event in events.iter().filter(|event| event.token() == LINK) {
-            let end = event.is_read_closed() || event.is_error();
-            self.upstream.note(if end { Readiness::End } else { Readiness::Bytes });
+        for event in events.iter().filter(|event| event.token() >= FIRST_SOURCE) {
+            self.source.note(event.token(), Readiness::of(event));
         }
         let now = Instant::now();
-        match self.upstream.advance(self.poll.registry(), now) {
-            Step::Nothing => {}
-            Step::AsksLeave => self.upstream.permit(now),
-            Step::Connected => self.seen.connected = true,
-            Step::Failed(why) => self.seen.failed = Some(why),
-        }
-        self.upstream.read(now);
+        self.source.advance(self.poll.registry(), now);
+        self.source.read(now);
         self.take(now);
-        self.upstream.flush();
+        self.source.flush();
     }
 
     fn take(&mut self, now: Instant) {
         let mono_ns = now.saturating_duration_since(self.began).as_nanos() as u64;
         let received = Received { wall_us: super::scanner::wall_us(), mono_ns };
-        let Probe { upstream, trees, seen, feed, .. } = self;
-        let Some(session) = upstream.session() else { return };
-        while let Some(event) = session.next_event(now) {
-            let mut refused = None;
+        let Probe { source, trees, seen, feed, .. } = self;
+        let mut permit_needed = false;
+        while let Some(event) = source.next_event(now) {
             let skipped = match event {
                 Event::Opened { client_id, session } => {
                     seen.opened = Some((client_id.escape_ascii().to_string(), session));
                     Ok(())
                 }
-                Event::Load { topic, body } | Event::Delta { topic, body }
+                Event::Snapshot { topic, body } | Event::Delta { topic, body }
                     if topic == feed.time_topic.as_bytes() =>
                 {
                     seen.clock |= trees.server_time(body, received);
                     Ok(())
                 }
-                Event::Load { topic, body } if is_aside(feed, trees, topic) => {
-                    refused = login::refusal(&feed.login_topics, topic, body);
-                    Ok(())
-                }
-                Event::Delta { topic, .. } if is_aside(feed, trees, topic) => Ok(()),
-                Event::Load { topic, body } => {
+                Event::Snapshot { topic, body } => {
                     seen.bytes += body.len();
                     seen.list_loaded |= topic == feed.list_topic.as_bytes();
                     seen.loads.push(topic.to_vec());
@@ -457,27 +442,39 @@ impl Probe<'_> {
                     seen.deltas += 1;
                     trees.delta(topic, body, received, &mut Ignored).map(|_| ())
                 }
-                Event::Lost { why } => {
-                    seen.lost = Some(why);
+                Event::PermitNeeded => {
+                    permit_needed = true;
                     Ok(())
                 }
-                Event::TopicStatus { topic, status } => {
+                Event::Connected => {
+                    seen.connected = true;
+                    Ok(())
+                }
+                Event::ConnectFailed(loss) => {
+                    seen.failed = Some(loss);
+                    Ok(())
+                }
+                Event::Lost(loss) => {
+                    seen.lost = Some(loss);
+                    Ok(())
+                }
+                Event::Status { topic, status } => {
                     let (topic, status) = (topic.escape_ascii(), status.escape_ascii());
                     seen.skipped.push(format!("the server says '{status}' of '{topic}'"));
                     Ok(())
                 }
-                Event::Skipped { why } => {
-                    seen.skipped.push(why.to_string());
+                Event::Skipped(why) => {
+                    seen.skipped.push(why);
                     Ok(())
                 }
-                Event::TopicRemoved { .. } | Event::ServerQueue(_) | Event::LoginRejected => Ok(()),
+                Event::Up | Event::Removed { .. } | Event::QueueDepth(_) | Event::LoginRejected => Ok(()),
             };
             if let Err(error) = skipped {
                 seen.skipped.push(error.to_string());
             }
-            if let Some(why) = refused {
-                session.refused(why);
-            }
+        }
+        if permit_needed {
+            source.permit(now);
         }
         trees.settle(received, &mut Ignored);
         let mut changes = Vec::new();
@@ -493,13 +490,6 @@ impl Probe<'_> {
             }
         }
     }
-}
-
-/// Whether this is a topic that only the login asked for.
-fn is_aside(feed: &FeedConfig, trees: &Trees, topic: &[u8]) -> bool {
-    feed.login_topics.iter().any(|asked| asked.as_bytes() == topic)
-        && topic != feed.list_topic.as_bytes()
-        && trees.owner(topic).is_none()
 }
 
 /// The topics of a match, or the attribute that its listing lacks.

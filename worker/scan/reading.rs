@@ -1,14 +1,11 @@
 //! Step 1 of a turn: what the server sent is read, framed and applied to the trees.
 
 use super::audits::load;
-use super::login;
 use super::report::Meter;
 use super::scanner::Scanner;
 use super::skipped::Skipped;
 use super::telling::Telling;
-use super::upstream::Step;
-use crate::feed::diffusion::LostReason;
-use crate::feed::{Event, SessionKind};
+use crate::feed::{Event, Loss, SessionKind};
 use crate::payload::{MatchSlot, TreeError};
 use std::time::{Duration, Instant};
 use touchline_common::ipc::messages::worker::{ConnectionState, FromWorker, MatchState};
@@ -20,10 +17,16 @@ const TIME_BUDGET: Duration = Duration::from_millis(1);
 
 /// What changes how the following messages are to be taken.
 enum Turning {
-    /// The handshake is done.
+    /// The coordinator's permit to connect is needed.
+    PermitNeeded,
+    /// There is a connection to ask on.
+    Connected,
+    /// There will be none for a while.
+    ConnectFailed(Loss),
+    /// The server lets us in.
     Opened(SessionKind),
-    /// The session is over.
-    Lost(LostReason),
+    /// The connection is over.
+    Lost(Loss),
 }
 
 /// The session stays, so nothing else tells it.
@@ -43,25 +46,15 @@ impl Scanner {
     /// Step 1: read and apply until drained, or 256 KiB, or 1 ms.
     pub(super) fn read(&mut self) {
         let began = Instant::now();
-        match self.upstream.advance(self.poll.registry(), began) {
-            Step::Nothing => {}
-            Step::AsksLeave => {
-                self.say(&FromWorker::AsksToConnect);
-            }
-            Step::Connected => {
-                self.say_connection(ConnectionState::Connecting, String::new(), None);
-                self.subscribe_all();
-            }
-            Step::Failed(why) => self.say_connection(ConnectionState::Down, why, None),
-        }
+        self.source.advance(self.poll.registry(), began);
         let mut taken = 0;
         let mut now = began;
         loop {
-            if !self.upstream.is_drained() {
-                taken += self.upstream.read(now);
+            if !self.source.is_drained() {
+                taken += self.source.read(now);
             }
             self.apply(now);
-            if self.upstream.is_drained() || taken >= READ_BUDGET {
+            if self.source.is_drained() || taken >= READ_BUDGET {
                 break;
             }
             now = Instant::now();
@@ -70,8 +63,8 @@ impl Scanner {
             }
         }
         self.meter.read(taken);
-        if !self.upstream.is_drained() {
-            self.meter.queued(self.upstream.receive_queue() + taken as u64);
+        if !self.source.is_drained() {
+            self.meter.queued(self.source.receive_queue() + taken as u64);
         } else if taken > 0 {
             self.meter.queued(taken as u64);
         }
@@ -82,9 +75,19 @@ impl Scanner {
         loop {
             match self.apply_messages(now) {
                 None => break,
+                Some(Turning::PermitNeeded) => {
+                    self.say(&FromWorker::AsksToConnect);
+                }
+                Some(Turning::Connected) => {
+                    self.say_connection(ConnectionState::Connecting, String::new(), None);
+                    self.subscribe_all();
+                }
+                Some(Turning::ConnectFailed(loss)) => {
+                    self.say_connection(ConnectionState::Down, loss.to_string(), None);
+                }
                 Some(Turning::Opened(session)) => self.opened(session, now),
-                Some(Turning::Lost(why)) => {
-                    self.lost(&why, now);
+                Some(Turning::Lost(loss)) => {
+                    self.lost(&loss, now);
                     break;
                 }
             }
@@ -94,21 +97,19 @@ impl Scanner {
     /// Applies messages up to one that changes what the following mean.
     fn apply_messages(&mut self, now: Instant) -> Option<Turning> {
         let received = self.received(now);
-        let Scanner { upstream, parts, book, link, meter, skipped, news, audits, .. } = self;
-        let session = upstream.session()?;
+        let Scanner { source, parts, book, link, meter, skipped, news, audits, .. } = self;
         let mut turning = None;
         let mut heartbeat = None;
-        let mut serves = false;
+        let mut is_up = false;
         loop {
-            if session.look_ahead() {
-                parts.trees.expect(session.upcoming());
+            if source.look_ahead() {
+                parts.trees.expect(source.upcoming());
             }
             book.at_none();
-            let Some(event) = session.next_event(now) else { break };
+            let Some(event) = source.next_event(now) else { break };
             let mut telling = Telling { book, link, now };
-            let mut refused = None;
             match event {
-                Event::Load { topic, body } | Event::Delta { topic, body } if parts.is_time(topic) => {
+                Event::Snapshot { topic, body } | Event::Delta { topic, body } if parts.is_time(topic) => {
                     meter.acknowledged(topic);
                     meter.loaded(topic);
                     heartbeat = crate::payload::heartbeat(body).or(heartbeat);
@@ -116,12 +117,7 @@ impl Scanner {
                         meter.error();
                     }
                 }
-                Event::Load { topic, body } if parts.is_aside(topic) => {
-                    refused = login::refusal(&parts.plan.session.login_topics, topic, body);
-                }
-                Event::Delta { topic, .. } if parts.is_aside(topic) => {}
-                Event::Load { topic, body } => {
-                    serves = true;
+                Event::Snapshot { topic, body } => {
                     let loaded = load(&mut parts.trees, audits, topic, body, received, &mut telling);
                     if !matches!(loaded, Err(TreeError::TopicNotHeld { .. }))
                         && let Some(asked) = parts.trees.subscription(topic)
@@ -139,11 +135,11 @@ impl Scanner {
                     let applied = parts.trees.delta(topic, body, received, &mut telling);
                     count(meter, skipped, applied.map(|_| ()), &parts.feed_name);
                 }
-                Event::TopicRemoved { topic } if parts.is_time(topic) => {
+                Event::Removed { topic } if parts.is_time(topic) => {
                     meter.acknowledged(topic);
                     meter.unloaded(topic);
                 }
-                Event::TopicRemoved { topic } => {
+                Event::Removed { topic } => {
                     let removed = parts.trees.topic_removed(topic, received, &mut telling);
                     if removed.is_ok()
                         && let Some(asked) = parts.trees.subscription(topic)
@@ -156,8 +152,8 @@ impl Scanner {
                     news.extend(removed.as_ref().ok().copied().flatten().map(News::Removed));
                     count(meter, skipped, removed.map(|_| ()), &parts.feed_name);
                 }
-                Event::ServerQueue(depth) => meter.server_queue(depth),
-                Event::TopicStatus { topic, status } => {
+                Event::QueueDepth(depth) => meter.server_queue(depth),
+                Event::Status { topic, status } => {
                     if let Some(asked) = parts.trees.subscription(topic) {
                         meter.acknowledged(asked);
                     }
@@ -167,15 +163,16 @@ impl Scanner {
                 Event::LoginRejected => {
                     log::error!(feed = parts.feed_name.as_str(), why = LOGIN_REJECTED; "worker.login_refused");
                 }
-                Event::Skipped { why } => {
+                Event::Skipped(why) => {
                     skipped.note(&why);
                     log::debug!(feed = parts.feed_name.as_str(), error:% = why; "worker.skipped");
                 }
+                Event::Up => is_up = true,
+                Event::PermitNeeded => turning = Some(Turning::PermitNeeded),
+                Event::Connected => turning = Some(Turning::Connected),
+                Event::ConnectFailed(loss) => turning = Some(Turning::ConnectFailed(loss)),
                 Event::Opened { session, .. } => turning = Some(Turning::Opened(session)),
-                Event::Lost { why } => turning = Some(Turning::Lost(why)),
-            }
-            if let Some(why) = refused {
-                session.refused(why);
+                Event::Lost(loss) => turning = Some(Turning::Lost(loss)),
             }
             if turning.is_some() {
                 break;
@@ -183,12 +180,10 @@ impl Scanner {
         }
         book.at_none();
         if let Some(every) = heartbeat {
-            session.heartbeat(every);
+            source.heartbeat(every);
         }
-        meter.session_errors(session.counters().errors());
-        if serves {
-            let news = self.upstream.served();
-            self.stands(news);
+        if is_up {
+            self.say_connection(ConnectionState::Up, String::new(), None);
         }
         self.settle_news();
         self.parts.trees.drain_lists(&mut self.list_changes);

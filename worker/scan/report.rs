@@ -23,9 +23,6 @@ pub struct Meter {
     reported_bytes: u64,
     published: u64,
     errors: u64,
-    session_errors: u64,
-    /// Errors of sessions that are over.
-    past_session_errors: u64,
     peak: u64,
     asked_at: Instant,
     server_queue: Option<u32>,
@@ -47,8 +44,6 @@ impl Meter {
             reported_bytes: 0,
             published: 0,
             errors: 0,
-            session_errors: 0,
-            past_session_errors: 0,
             peak: 0,
             asked_at: now,
             server_queue: None,
@@ -91,11 +86,6 @@ impl Meter {
     /// Something was skipped.
     pub fn error(&mut self) {
         self.errors += 1;
-    }
-
-    /// What the session counted so far.
-    pub fn session_errors(&mut self, errors: u64) {
-        self.session_errors = errors;
     }
 
     /// The server's queue for us.
@@ -148,8 +138,6 @@ impl Meter {
         self.acknowledged.clear();
         self.loaded.clear();
         self.server_queue = None;
-        self.past_session_errors += self.session_errors;
-        self.session_errors = 0;
     }
 }
 
@@ -170,11 +158,6 @@ impl Scanner {
         self.say(&FromWorker::Load(report));
     }
 
-    /// Subscriptions that were sent on this connection.
-    pub(super) fn asked(&self) -> u32 {
-        self.upstream.session_ref().map_or(0, |s| (s.subscriptions() - s.subscriptions_waiting()) as u32)
-    }
-
     fn load_report(&mut self, now: Instant) -> LoadReport {
         let (mut live, mut stale) = (0, 0);
         for (_, followed) in self.book.iter() {
@@ -182,8 +165,8 @@ impl Scanner {
             stale += u32::from(followed.state == MatchState::Stale);
         }
         let subscriptions = self.subscriptions() as u32;
-        let asked = self.asked();
-        let queue = self.upstream.receive_queue();
+        let asked = self.source.asked();
+        let queue = self.source.receive_queue();
         let meter = &mut self.meter;
         let passed = now.saturating_duration_since(meter.since).as_secs_f64().max(1e-3);
         let report = LoadReport {
@@ -207,7 +190,7 @@ impl Scanner {
             lag_p50_us: self.lag.percentile(0.5),
             lag_p99_us: self.lag.percentile(0.99),
             published: meter.published,
-            errors: meter.errors + meter.past_session_errors + meter.session_errors,
+            errors: meter.errors + self.source.errors(),
             dropped: self.link.outbox().dropped(),
             unacknowledged: self.link.outbox().unacknowledged() as u64,
         };

@@ -8,10 +8,10 @@ use super::reading::News;
 use super::report::Meter;
 use super::skipped::Skipped;
 use super::start::{Control, ScanError};
-use super::upstream::{Plan, Readiness, Upstream};
 use super::window::Window;
+use crate::feed::{Plan, Source};
+use crate::net::{Readiness, Watch};
 use crate::payload::{Received, Trees};
-use crate::watch::Watch;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use std::io;
@@ -29,11 +29,12 @@ use touchline_common::sys::watchdog::{self, Watchdog};
 
 pub(super) const CONTROL: Token = Token(0);
 pub(super) const SIGNALS: Token = Token(1);
-pub(super) const UPSTREAM: Token = Token(2);
 /// A thread beside the loop has something for it; what it is shows in the next turn.
-const WAKER: Token = Token(3);
+const WAKER: Token = Token(2);
 /// The data channel's tokens count up from here, one per channel: a late event of an old one is no event of the new.
 const FIRST_DATA: usize = 16;
+/// The sockets of the source have the tokens from here on.
+pub(super) const FIRST_SOURCE: usize = 1 << 32;
 /// Observations that wait for the recorder, bytes: those of a burst of 5 s at ten times 20,000 diffs a second over six workers,
 /// beside what the recorder commits meanwhile on a machine of two cores. Taken only while the recorder lags.
 const OUTBOX_LIMIT: usize = 24 * 1024 * 1024;
@@ -51,6 +52,8 @@ pub struct Parts {
     pub generation: Generation,
     pub trees: Trees,
     pub plan: Plan,
+    /// Subscriptions that the source may hold.
+    pub max_subscriptions: usize,
     /// Empty: the feed has no list.
     pub list_topic: String,
     /// Empty: the feed tells no time.
@@ -69,16 +72,6 @@ impl Parts {
     /// Whether this is the topic of the server's clock.
     pub(super) fn is_time(&self, topic: &[u8]) -> bool {
         topic == self.time_topic.as_bytes()
-    }
-
-    /// Whether this is a topic that only the handshake asked for: what it says is between the server and the login.
-    #[inline]
-    pub(super) fn is_aside(&self, topic: &[u8]) -> bool {
-        let asked = &self.plan.session.login_topics;
-        !asked.is_empty()
-            && asked.iter().any(|login| login.as_bytes() == topic)
-            && topic != self.list_topic.as_bytes()
-            && self.trees.owner(topic).is_none()
     }
 }
 
@@ -117,7 +110,7 @@ pub struct Scanner {
     pub(super) poll: Poll,
     pub(super) control: Control,
     pub(super) parts: Parts,
-    pub(super) upstream: Upstream,
+    pub(super) source: Source,
     pub(super) link: DataLink,
     pub(super) link_token: Token,
     pub(super) link_watch: Option<Watch>,
@@ -167,11 +160,11 @@ impl Scanner {
         let waker = Arc::new(Waker::new(registry, WAKER)?);
         let now = Instant::now();
         let own = usize::from(!parts.list_topic.is_empty()) + usize::from(!parts.time_topic.is_empty());
-        let room = parts.plan.session.max_subscriptions.saturating_sub(own).max(1);
+        let room = parts.max_subscriptions.saturating_sub(own).max(1);
         let book = Book::new(parts.bookmark.take());
         Ok(Scanner {
             window: parts.dump_every.map(|every| Window::new(room, every)),
-            upstream: Upstream::new(parts.plan.clone(), UPSTREAM, waker, now),
+            source: Source::new(parts.plan.clone(), Token(FIRST_SOURCE), waker, now),
             link: DataLink::new(parts.slot, parts.generation, OUTBOX_LIMIT),
             link_token: Token(FIRST_DATA),
             link_watch: None,
@@ -264,10 +257,7 @@ impl Scanner {
                     }
                 }
                 SIGNALS => self.take_signals(),
-                UPSTREAM if event.is_read_closed() || event.is_error() => {
-                    self.upstream.note(Readiness::End);
-                }
-                UPSTREAM => self.upstream.note(Readiness::Bytes),
+                token if token.0 >= FIRST_SOURCE => self.source.note(token, Readiness::of(event)),
                 token if token == self.link_token => {
                     self.data_unread = true;
                     if event.is_read_closed() {
@@ -285,12 +275,12 @@ impl Scanner {
             return Duration::ZERO;
         }
         let due = match &self.ending {
-            // Who reads no more has no deadlines upstream either.
+            // The source is not read any more, so its deadlines do not count.
             Some((_, end)) => Some(*end),
             None => {
-                let window = self.window.as_ref().filter(|_| self.upstream.session_ref().is_some());
+                let window = self.window.as_ref().filter(|_| self.source.is_connected());
                 let slide = window.and_then(Window::deadline);
-                [self.upstream.deadline(), slide].into_iter().flatten().min()
+                [self.source.deadline(), slide].into_iter().flatten().min()
             }
         };
         let settles = self.parts.trees.settles_at().map(|at| self.instant(at));
@@ -300,7 +290,7 @@ impl Scanner {
 
     /// Whether nothing is left to read: what comes after the end was asked for is not read at all.
     pub(super) fn is_drained(&self) -> bool {
-        self.ending.is_some() || self.upstream.is_drained()
+        self.ending.is_some() || self.source.is_drained()
     }
 
     fn has_renderable(&self) -> bool {
@@ -330,10 +320,7 @@ impl Scanner {
     }
 
     pub(super) fn leave(mut self, ending: &Ending) -> Result<(), ScanError> {
-        if let Some(session) = self.upstream.session() {
-            session.close();
-        }
-        self.upstream.flush();
+        self.source.close();
         let _ = self.control.flush();
         match ending {
             Ending::Asked | Ending::Signal => Ok(()),

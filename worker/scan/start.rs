@@ -3,33 +3,20 @@
 use super::greeting::{Greeted, Greeting};
 use super::multiplex::Multiplex;
 use super::scanner::{Parts, Scanner};
-use super::upstream::{Plan, TlsPlan, Trust};
-use crate::feed::diffusion::{AfterResume, Login, SessionConfig};
+use crate::feed::Plan;
 use crate::payload::{Limits, Trees};
-use crate::wire::diffusion::tunnel::{Form, TunnelConfig};
-use crate::wire::websocket::{self, Compress};
 use jiff::tz::TimeZone;
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
-use touchline_common::config::{Config, FeedConfig, Payload, Protocol, Strategy};
+use touchline_common::config::{Config, FeedConfig, Strategy};
 use touchline_common::failpoint::{self, Point};
 use touchline_common::ipc::Channel;
 use touchline_common::ipc::messages::worker::{FromWorker, ToWorker};
 use touchline_common::logging::{self, LogHandle, Target, Who};
 use touchline_common::model::SlotId;
 use touchline_common::sys::signals::Signals;
-
-/// How long a server that never pings may be silent before its heartbeat's rhythm is known.
-const ZAP_IDLE_LIMIT: Duration = Duration::from_secs(120);
-const INSECURE: &str = "`insecure` is set: any certificate is taken, so anybody in between can read and change what comes; \
-                        name the authority in `ca_file` instead";
-/// Topics that a worker needs beside its matches: the list's and the clock's.
-const OWN_TOPICS: usize = 2;
-
-/// Aliases of one connection at most, whatever is configured.
-const ALIASES_MAX: usize = 1_000_000;
 
 /// The channel to the coordinator.
 pub type Control = Channel<ToWorker, FromWorker>;
@@ -162,6 +149,7 @@ pub(super) fn parts(
         generation: greeted.generation,
         trees: trees(&greeted.config, feed, zone)?,
         plan: plan(&greeted.config, feed)?,
+        max_subscriptions: feed.max_subscriptions as usize,
         list_topic: feed.list_topic.clone(),
         time_topic: feed.time_topic.clone(),
         match_id: feed.match_id.clone(),
@@ -208,84 +196,5 @@ fn limits(config: &Config) -> Limits {
 }
 
 pub(super) fn plan(config: &Config, feed: &FeedConfig) -> Result<Plan, ScanError> {
-    Ok(Plan {
-        authority: feed.url.authority(),
-        session: session(config, feed),
-        tls: tls(feed)?,
-        tunnel: feed.url.transport.is_websocket().then(|| tunnel(config, feed)),
-    })
+    Plan::new(config, feed).map_err(|error| ScanError::Config { why: error.to_string() })
 }
-
-fn session(config: &Config, feed: &FeedConfig) -> SessionConfig {
-    let login = (!feed.username.is_empty())
-        .then(|| Login { username: feed.username.clone(), password: feed.password.expose().to_owned() });
-    let defaults = SessionConfig::default();
-    let (ping_interval, idle_limit) = match feed.protocol {
-        Protocol::V4 => (defaults.ping_interval, defaults.idle_limit),
-        // Nobody pings in the text form: the server's clock is its heartbeat, about each 55 s unless it says otherwise.
-        Protocol::Zap => (None, ZAP_IDLE_LIMIT),
-    };
-    SessionConfig {
-        login,
-        login_topics: feed.login_topics.clone(),
-        ping_interval,
-        idle_limit,
-        subscribes_per_s: feed.subscribes_per_s.get(),
-        max_subscriptions: feed.max_subscriptions as usize,
-        max_aliases: max_aliases(config, feed),
-        frame_limit: u32::try_from(config.limits.frame.get()).unwrap_or(u32::MAX),
-        body_limit: config.limits.inflated.len(),
-        body_ratio: config.limits.inflate_ratio as usize,
-        after_resume: if feed.resubscribe { AfterResume::Resubscribe } else { AfterResume::Keep },
-        out_limit: config.limits.out_queue.len(),
-        ..defaults
-    }
-}
-
-fn tls(feed: &FeedConfig) -> Result<Option<TlsPlan>, ScanError> {
-    if !feed.url.transport.has_tls() {
-        return Ok(None);
-    }
-    let trust = if feed.insecure {
-        log::warn!(feed = feed.name.as_str(), why = INSECURE; "worker.insecure");
-        Trust::Anybody
-    } else {
-        Trust::Authorities { ca_file: feed.ca_file.clone() }
-    };
-    let wrong = |error| ScanError::Config { why: format!("{error} (feed {})", feed.name) };
-    TlsPlan::new(&feed.url.host, &trust).map(Some).map_err(wrong)
-}
-
-fn tunnel(config: &Config, feed: &FeedConfig) -> TunnelConfig {
-    TunnelConfig {
-        form: match feed.protocol {
-            Protocol::V4 => Form::V4,
-            Protocol::Zap => Form::Zap,
-        },
-        host: feed.url.authority(),
-        path: feed.url.path.clone(),
-        headers: feed.headers.expose().clone().into_iter().collect(),
-        limits: websocket::Limits {
-            frame: config.limits.frame.len(),
-            message: config.limits.frame.len(),
-            inflated: config.limits.inflated.len(),
-            ratio: config.limits.inflate_ratio as usize,
-        },
-        // What we say is short, and a compressor takes more memory than all of it.
-        compress: Compress::From(usize::MAX),
-    }
-}
-
-/// Aliases that a connection may hold: one for each topic, and as many again for those that come while others go. What a
-/// subscription to a branch brings is as many topics as one match may have.
-fn max_aliases(config: &Config, feed: &FeedConfig) -> usize {
-    let topics = config.limits.topics as usize;
-    let most = match feed.payload {
-        Payload::Inplay => topics,
-        Payload::TopicTree | Payload::Raw => topics.saturating_mul(feed.max_subscriptions as usize),
-    };
-    most.saturating_add(OWN_TOPICS).saturating_mul(2).min(ALIASES_MAX)
-}
-
-#[cfg(test)]
-mod tests;

@@ -9,8 +9,8 @@ mod rules;
 
 use super::scanner::{Ending, Parts, Scanner};
 use super::start::Control;
-use super::upstream::Plan;
-use crate::feed::diffusion::SessionConfig;
+use crate::feed::Plan;
+use crate::feed::diffusion::{self as feed, SessionConfig};
 use crate::payload::{Limits, Trees};
 use crate::wire::diffusion::{
     self, ConnectRequest, ConnectResponse, FrameBuffer, MessageType, ResponseCode, TopicRef,
@@ -50,12 +50,21 @@ struct Wish {
     publish_deadline: Duration,
     list_topic: &'static str,
     payload: Payload,
+    time_topic: &'static str,
+    login_topics: &'static [&'static str],
 }
 
 impl Default for Wish {
     fn default() -> Wish {
         let publish_deadline = Duration::from_millis(20);
-        Wish { cap: 10, publish_deadline, list_topic: "L", payload: Payload::Inplay }
+        Wish {
+            cap: 10,
+            publish_deadline,
+            list_topic: "L",
+            payload: Payload::Inplay,
+            time_topic: "",
+            login_topics: &[],
+        }
     }
 }
 
@@ -73,16 +82,16 @@ struct Stage {
     /// The highest number that the recorder has, and the highest that it says it committed.
     got: u64,
     acknowledges: bool,
-    comeback: Comeback,
+    resume: Resume,
 }
 
 /// What the server does when a client wants to go on with its session.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Comeback {
+enum Resume {
     /// It has the session still.
-    Knows,
+    Known,
     /// It opens another one.
-    Forgot,
+    Forgotten,
 }
 
 /// The server's side of one connection.
@@ -92,7 +101,7 @@ struct Server {
     open: bool,
     asked: Vec<String>,
     left: Vec<String>,
-    comeback: Comeback,
+    resume: Resume,
 }
 
 impl Stage {
@@ -105,6 +114,7 @@ impl Stage {
             max_subscriptions: wish.cap,
             subscribes_per_s: 1e6,
             ping_interval: None,
+            login_topics: wish.login_topics.iter().map(|&topic| topic.to_owned()).collect(),
             ..SessionConfig::default()
         };
         let zone = TimeZone::UTC;
@@ -117,9 +127,17 @@ impl Stage {
             slot: SlotId(1),
             generation: Generation(1),
             trees: Trees::new(wish.payload, None, Limits::default(), zone).unwrap(),
-            plan: Plan { authority, session, tls: None, tunnel: None },
+            plan: Plan::Diffusion(Box::new(feed::Plan {
+                authority,
+                session,
+                tls: None,
+                tunnel: None,
+                list_topic: wish.list_topic.to_owned(),
+                time_topic: wish.time_topic.to_owned(),
+            })),
+            max_subscriptions: wish.cap,
             list_topic: wish.list_topic.to_owned(),
-            time_topic: String::new(),
+            time_topic: wish.time_topic.to_owned(),
             match_id: "{ID}".parse().unwrap(),
             match_topics: vec!["6V{ID}".parse().unwrap()],
             capacity: wish.cap,
@@ -140,7 +158,7 @@ impl Stage {
             told: Vec::new(),
             got: 0,
             acknowledges: true,
-            comeback: Comeback::Forgot,
+            resume: Resume::Forgotten,
         }
     }
 
@@ -179,7 +197,7 @@ impl Stage {
                 open: false,
                 asked: Vec::new(),
                 left: Vec::new(),
-                comeback: self.comeback,
+                resume: self.resume,
             });
         }
         if let Some(server) = &mut self.server {
@@ -306,7 +324,7 @@ impl Server {
         }
         if !self.open {
             let Some((request, used)) = ConnectRequest::parse(&self.raw).unwrap() else { return };
-            let goes_on = self.comeback == Comeback::Knows && request.client_id == Some(b"c");
+            let goes_on = self.resume == Resume::Known && request.client_id == Some(b"c");
             self.raw.drain(..used);
             let answer = ConnectResponse::Accepted {
                 version: diffusion::VERSION,

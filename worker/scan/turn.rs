@@ -63,8 +63,6 @@ impl Scanner {
             self.hear_recorder();
         }
         let now = Instant::now();
-        let news = self.upstream.stands(now);
-        self.stands(news);
         if let Some(told) = self.skipped.due(now) {
             let feed = self.parts.feed_name.as_str();
             let why = format!("{}; `touchline log level debug` shows each", told.why);
@@ -195,7 +193,7 @@ impl Scanner {
         if let Err(error) = self.flush_link() {
             self.drop_link(&error.to_string());
         }
-        self.upstream.flush();
+        self.source.flush();
         self.tell_list();
         if self.report_now {
             self.report_now = false;

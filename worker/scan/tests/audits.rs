@@ -127,7 +127,7 @@ fn without_a_load_before_or_now_there_is_an_answer_all_the_same() {
 fn what_was_lost_between_two_connections_is_no_sign() {
     let mut stage = Stage::up(&Wish::default());
     stage.live("m", 5, "6V1");
-    stage.comeback = Comeback::Knows;
+    stage.resume = Resume::Known;
     stage.server = None;
     stage.heard.clear();
     stage.until("a session that goes on", |stage| {

@@ -9,10 +9,7 @@ const LOGIN: [&str; 2] = ["__time", "S_secret"];
 const ERROR: &str = "F|ER;RT=2;IT=S_secret;|";
 
 fn up() -> Stage {
-    let mut stage = Stage::up(&Wish::default());
-    stage.scanner.parts.time_topic = LOGIN[0].to_owned();
-    stage.scanner.parts.plan.session.login_topics = LOGIN.map(str::to_owned).to_vec();
-    stage
+    Stage::up(&Wish { time_topic: LOGIN[0], login_topics: &LOGIN, ..Wish::default() })
 }
 
 impl Stage {
@@ -58,10 +55,10 @@ fn an_error_on_a_topic_of_the_login_is_a_refused_session() {
 
 #[test]
 fn an_error_elsewhere_refuses_nothing() {
-    let mut stage = up();
+    let login_topics = &["__time", "S_secret", "L", "6V1"];
+    let mut stage = Stage::up(&Wish { time_topic: LOGIN[0], login_topics, ..Wish::default() });
     stage.tell(&ToWorker::FollowList);
     stage.until_asked("L");
-    stage.scanner.parts.plan.session.login_topics.extend(["L".to_owned(), "6V1".to_owned()]);
     // The clock, the list and a match, though the login asked for them; a topic that it did not ask for; and no load.
     stage.live("m", 1, "6V1");
     for topic in [LOGIN[0], "L", "6V1", "S_other"] {

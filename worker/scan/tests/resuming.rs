@@ -6,7 +6,7 @@ use touchline_common::ipc::messages::data::EndReason;
 impl Stage {
     /// The connection breaks, and the server goes on with the session on the next one.
     fn come_back(&mut self) {
-        self.comeback = Comeback::Knows;
+        self.resume = Resume::Known;
         self.server = None;
         self.heard.clear();
         self.told.clear();

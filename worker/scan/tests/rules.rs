@@ -1,8 +1,10 @@
 //! What the coordinator, the recorder and the server may rely on.
 
 use super::{LOAD, PATIENCE, Stage, Wish};
+use crate::net::Readiness;
 use crate::scan::scanner::Ending;
-use crate::scan::upstream::Readiness;
+use crate::scan::scanner::FIRST_SOURCE;
+use mio::Token;
 use nix::sys::signal::{Signal, raise};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
@@ -151,7 +153,7 @@ fn a_stop_hands_over_everything_before_the_end() {
 
     // What comes now is not read, and the loop waits all the same.
     stage.server().delta("6V1/p1", "U|OD=4/1;|");
-    stage.scanner.upstream.note(Readiness::Bytes);
+    stage.scanner.source.note(Token(FIRST_SOURCE), Readiness::Bytes);
     for _ in 0..20 {
         stage.pump();
     }
@@ -208,7 +210,7 @@ fn rendered_undrained(publish_deadline: Duration) -> bool {
     stage.server().delta("6V1/p1", "U|OD=3/1;|");
     // Without a whole turn in between, which would read it drained and render it.
     touchline_harness::wait::until("the change", PATIENCE, || {
-        stage.scanner.upstream.note(Readiness::Bytes);
+        stage.scanner.source.note(Token(FIRST_SOURCE), Readiness::Bytes);
         stage.scanner.read();
         stage.scanner.parts.trees.oldest_dirty()
     });
@@ -225,13 +227,12 @@ fn what_is_dirty_waits_for_the_rest_of_the_queue_until_it_is_overdue() {
 
 #[test]
 fn the_servers_clock_says_how_long_silence_may_be_and_login_topics_are_no_errors() {
-    let mut stage = Stage::up(&Wish::default());
-    stage.scanner.parts.time_topic = "__time".to_owned();
-    stage.scanner.parts.plan.session.login_topics = vec!["__time".to_owned(), "S_1".to_owned()];
+    let login_topics = &["__time", "S_1"];
+    let mut stage = Stage::up(&Wish { time_topic: "__time", login_topics, ..Wish::default() });
     stage.server().load("S_1", "F|IN;IT=S_1;|");
     stage.server().load("__time", "F|IN;TI=20251116152627721;UF=40;|");
     let until = Instant::now() + Duration::from_secs(59);
-    stage.until("the rhythm counts", |stage| stage.scanner.upstream.deadline().filter(|at| *at > until));
+    stage.until("the rhythm counts", |stage| stage.scanner.source.deadline().filter(|at| *at > until));
     stage.live("m", 1, "6V1");
     let report = stage.report(1);
     assert_eq!((report.live, report.errors), (1, 0));

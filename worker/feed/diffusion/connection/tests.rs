@@ -5,8 +5,9 @@
 mod hostile;
 
 use super::*;
-use crate::feed::Event;
-use crate::wire::diffusion::tunnel::{Form, Joining, ServerConfig, ServerTunnel};
+use crate::feed::diffusion::SessionConfig;
+use crate::net::{RESOLVE_DEADLINE, TlsPlan, Trust};
+use crate::wire::diffusion::tunnel::{Form, Joining, ServerConfig, ServerTunnel, TunnelConfig};
 use crate::wire::diffusion::{
     self, ConnectRequest, ConnectResponse, FrameBuffer, MessageType, ResponseCode, TopicRef,
 };
@@ -15,7 +16,7 @@ use mio::{Events, Poll};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::thread::{self, JoinHandle};
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -26,7 +27,7 @@ const WAKER: Token = Token(2);
 struct Bench {
     poll: Poll,
     events: Events,
-    upstream: Upstream,
+    connection: Connection,
     told: Vec<String>,
 }
 
@@ -34,8 +35,8 @@ impl Bench {
     fn new(plan: Plan) -> Bench {
         let poll = Poll::new().unwrap();
         let waker = Arc::new(Waker::new(poll.registry(), WAKER).unwrap());
-        let upstream = Upstream::new(plan, TOKEN, waker, Instant::now());
-        Bench { poll, events: Events::with_capacity(16), upstream, told: Vec::new() }
+        let connection = Connection::new(plan, TOKEN, waker, Instant::now());
+        Bench { poll, events: Events::with_capacity(16), connection, told: Vec::new() }
     }
 
     /// Turns until something is told that `wanted` holds for.
@@ -53,69 +54,56 @@ impl Bench {
     /// As the scanning loop does it: an event, or what is due; all that came; what is to be sent.
     fn turn(&mut self) {
         let due =
-            self.upstream.deadline().map_or(PATIENCE, |at| at.saturating_duration_since(Instant::now()));
-        let wait = if self.upstream.is_drained() { due } else { Duration::ZERO };
+            self.connection.deadline().map_or(PATIENCE, |at| at.saturating_duration_since(Instant::now()));
+        let wait = if self.connection.is_drained() { due } else { Duration::ZERO };
         self.poll.poll(&mut self.events, Some(wait.min(PATIENCE))).unwrap();
         for event in &self.events {
-            match event.token() {
-                TOKEN if event.is_read_closed() || event.is_error() => self.upstream.note(Readiness::End),
-                TOKEN => self.upstream.note(Readiness::Bytes),
-                _ => {}
-            }
+            self.connection.note(event.token(), Readiness::of(event));
         }
         let now = Instant::now();
-        match self.upstream.advance(self.poll.registry(), now) {
-            Step::Nothing => {}
-            Step::AsksLeave => self.upstream.permit(Instant::now()),
-            Step::Connected => {
-                self.told.push("connected".to_owned());
-                self.upstream.session().unwrap().subscribe(b"6V1").unwrap();
-            }
-            Step::Failed(why) => self.told.push(format!("failed {why}")),
-        }
+        self.connection.advance(self.poll.registry(), now);
         loop {
-            if !self.upstream.is_drained() {
-                self.upstream.read(now);
+            if !self.connection.is_drained() {
+                self.connection.read(now);
             }
             self.take(now);
-            if self.upstream.is_drained() {
+            if self.connection.is_drained() {
                 break;
             }
         }
-        self.upstream.flush();
+        self.connection.flush();
     }
 
     fn take(&mut self, now: Instant) {
-        let Some(session) = self.upstream.session() else { return };
-        let mut lost = None;
-        let (mut opened, mut served) = (false, false);
-        while let Some(event) = session.next_event(now) {
-            opened |= matches!(event, Event::Opened { .. });
-            served |= matches!(event, Event::Load { .. });
+        let (mut is_permitted, mut is_connected) = (false, false);
+        while let Some(event) = self.connection.next_event(now) {
             self.told.push(match event {
+                Event::PermitNeeded => {
+                    is_permitted = true;
+                    continue;
+                }
+                Event::Connected => {
+                    is_connected = true;
+                    "connected".to_owned()
+                }
+                Event::Up => continue,
                 Event::Opened { client_id, .. } => format!("opened {}", client_id.escape_ascii()),
-                Event::Load { topic, body } => {
+                Event::Snapshot { topic, body } => {
                     format!("load {} {}", topic.escape_ascii(), String::from_utf8_lossy(body))
                 }
                 Event::Delta { topic, body } => {
                     format!("delta {} {}", topic.escape_ascii(), String::from_utf8_lossy(body))
                 }
-                Event::Lost { why } => {
-                    lost = Some(why);
-                    continue;
-                }
+                Event::ConnectFailed(loss) => format!("failed {loss}"),
+                Event::Lost(loss) => format!("lost {loss}"),
                 other => format!("{other:?}"),
             });
         }
-        if opened {
-            self.upstream.opened(now);
+        if is_permitted {
+            self.connection.permit(now);
         }
-        if served {
-            self.upstream.served();
-        }
-        if let Some(why) = lost {
-            let (told, _) = self.upstream.lost(&why, now);
-            self.told.push(format!("lost {told}"));
+        if is_connected {
+            self.connection.follow("6V1").unwrap();
         }
     }
 
@@ -148,7 +136,14 @@ fn plan(authority: &str, tls: Option<TlsPlan>, form: Option<Form>) -> Plan {
         limits: Limits::default(),
         compress: Compress::From(usize::MAX),
     });
-    Plan { authority: authority.to_owned(), session: session(), tls, tunnel }
+    Plan {
+        authority: authority.to_owned(),
+        session: session(),
+        tls,
+        tunnel,
+        list_topic: String::new(),
+        time_topic: String::new(),
+    }
 }
 
 /// An authority of our own, and what it signed.
@@ -361,9 +356,8 @@ fn every_transport_brings_all_of_it_in_order() {
         assert_eq!(bench.told[2].len(), "load 6V1 ".len() + 900_000);
         assert_eq!(bench.told.len(), 3 + DELTAS);
         assert!(bench.told[3..].iter().enumerate().all(|(n, told)| *told == format!("delta 6V1 U|N={n};|")));
-        assert!(bench.upstream.is_drained());
-        bench.upstream.session().unwrap().close();
-        bench.upstream.flush();
+        assert!(bench.connection.is_drained());
+        bench.connection.close();
         drop(bench);
         thread.join().unwrap();
     }
@@ -394,7 +388,7 @@ fn what_the_socket_does_not_take_at_once_is_sent_later() {
         bench.until(|told| told == "connected");
         for n in 0..TOPICS {
             let topic = format!("a topic with a name of some length, number {n}");
-            bench.upstream.session().unwrap().subscribe(topic.as_bytes()).unwrap();
+            bench.connection.follow(&topic).unwrap();
         }
         bench.until(|told| told == "load 6V1 done");
         drop(bench);
@@ -511,14 +505,14 @@ fn addresses_of_a_name_are_tried_in_turn() {
     });
     static LIVE: std::sync::OnceLock<SocketAddr> = std::sync::OnceLock::new();
     LIVE.set(address.parse().unwrap()).unwrap();
-    fn two(name: &str) -> resolve::Addresses {
+    fn two(name: &str) -> crate::net::Addresses {
         assert_eq!(name, "push.example:1");
         // Nobody listens at the first.
         let dead = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         Ok(vec![dead, *LIVE.get().unwrap()])
     }
     let mut bench = Bench::new(plan("push.example:1", None, None));
-    bench.upstream.resolver.look_up_by(two);
+    bench.connection.connector.resolve_by(two);
     bench.until(|told| told == "opened id");
     assert_eq!(bench.told, ["connected", "opened id"]);
     drop(bench);
@@ -529,7 +523,7 @@ fn addresses_of_a_name_are_tried_in_turn() {
 fn a_name_without_an_answer_holds_up_nobody_and_is_asked_for_once() {
     static ASKED: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
     static HANGS: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    fn hangs(_: &str) -> resolve::Addresses {
+    fn hangs(_: &str) -> crate::net::Addresses {
         ASKED.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         let _until_the_test_says = HANGS.lock();
         Ok(Vec::new())
@@ -538,35 +532,45 @@ fn a_name_without_an_answer_holds_up_nobody_and_is_asked_for_once() {
     let mut poll = Poll::new().unwrap();
     let waker = Arc::new(Waker::new(poll.registry(), WAKER).unwrap());
     let began = Instant::now();
-    let mut upstream = Upstream::new(plan("slow.example:1", None, None), TOKEN, waker, began);
-    upstream.resolver.look_up_by(hangs);
-    assert_eq!(upstream.advance(poll.registry(), began), Step::Nothing);
+    let mut connection = Connection::new(plan("slow.example:1", None, None), TOKEN, waker, began);
+    connection.connector.resolve_by(hangs);
+    assert_eq!(advance(&mut connection, &poll, began), None);
     assert!(began.elapsed() < Duration::from_secs(1), "the loop goes on");
     let later = began + RESOLVE_DEADLINE;
-    assert_eq!(upstream.deadline(), Some(later));
-    let Step::Failed(why) = upstream.advance(poll.registry(), later) else { panic!("no deadline") };
+    assert_eq!(connection.deadline(), Some(later));
+    let Some(Event::ConnectFailed(loss)) = advance(&mut connection, &poll, later) else {
+        panic!("no deadline")
+    };
+    let why = loss.to_string();
     assert!(why.starts_with("slow.example:1: the name has no answer within 5s; next attempt in "), "{why}");
-    // Again and again, with leave or without an answer to the question for it: the first question is still out.
+    // Again and again, with a permit or without an answer to the question for it: the first question is still out.
     for _ in 0..10 {
-        let now = upstream.deadline().unwrap();
-        upstream.advance(poll.registry(), now);
+        let now = connection.deadline().unwrap();
+        advance(&mut connection, &poll, now);
     }
     // An answer that comes while nothing is asked serves the next question, without a wait.
-    while !matches!(upstream.state, State::Waiting { .. }) {
-        let now = upstream.deadline().unwrap();
-        upstream.advance(poll.registry(), now);
+    while !connection.connector.is_idle() {
+        let now = connection.deadline().unwrap();
+        advance(&mut connection, &poll, now);
     }
     drop(hold);
     let mut events = Events::with_capacity(1);
     poll.poll(&mut events, Some(PATIENCE)).unwrap();
     assert!(!events.is_empty(), "the thread wakes the loop");
-    let mut now = upstream.deadline().unwrap();
-    let mut step = upstream.advance(poll.registry(), now);
-    if step == Step::AsksLeave {
-        now = upstream.deadline().unwrap();
-        step = upstream.advance(poll.registry(), now);
+    let now = connection.deadline().unwrap();
+    let mut event = advance(&mut connection, &poll, now);
+    if event == Some(Event::PermitNeeded) {
+        let now = connection.deadline().unwrap();
+        event = advance(&mut connection, &poll, now);
     }
-    let Step::Failed(why) = step else { panic!("it waits for an answer that is there: {step:?}") };
-    assert!(why.contains("the name has no address"), "{why}");
+    let Some(Event::ConnectFailed(loss)) = event else {
+        panic!("it waits for an answer that is there: {event:?}")
+    };
+    assert!(loss.why.contains("the name has no address"), "{loss}");
     assert_eq!(ASKED.load(std::sync::atomic::Ordering::SeqCst), 1);
+}
+
+fn advance<'a>(connection: &'a mut Connection, poll: &Poll, now: Instant) -> Option<Event<'a>> {
+    connection.advance(poll.registry(), now);
+    connection.next_event(now)
 }

@@ -4,7 +4,7 @@ use super::*;
 
 fn planned(text: &str) -> Result<Plan, String> {
     let config = Config::parse(&format!("[[feed]]\n{text}\n"), "test").unwrap();
-    plan(&config, &config.feed[0]).map_err(|error| error.to_string())
+    Plan::new(&config, &config.feed[0]).map_err(|error| error.to_string())
 }
 
 #[test]

@@ -3,8 +3,8 @@
 //! Without a tunnel the socket reads straight into the session's buffer. With one, the socket is read only once the tunnel has
 //! given all it has, so nothing that came is overtaken by the end of the stream.
 
-use super::socket::{Broken, Got, Rest, Socket};
-use crate::feed::diffusion::{LostReason, Session};
+use super::{LostReason, Session};
+use crate::net::{Broken, Got, Readiness, Rest, Socket};
 use crate::wire::diffusion::tunnel::ClientTunnel;
 use std::os::fd::AsFd;
 use std::time::Instant;
@@ -32,6 +32,14 @@ pub(super) enum Queue {
 }
 
 impl Link {
+    /// The poll saw something.
+    pub(super) fn note(&mut self, readiness: Readiness) {
+        self.queue = match (readiness, self.queue) {
+            (Readiness::End, _) | (Readiness::Bytes, Queue::Ending) => Queue::Ending,
+            (Readiness::Bytes, Queue::Drained | Queue::Unread) => Queue::Unread,
+        };
+    }
+
     pub(super) fn is_drained(&self) -> bool {
         self.queue == Queue::Drained && self.tunnel.as_ref().is_none_or(|tunnel| tunnel.is_drained())
     }

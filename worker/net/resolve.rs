@@ -16,11 +16,11 @@ const MOST: usize = 8;
 const STACK: usize = 256 * 1024;
 
 /// What a name leads to.
-pub(super) type Addresses = io::Result<Vec<SocketAddr>>;
+pub type Addresses = io::Result<Vec<SocketAddr>>;
 
 /// Asks the system's resolver for one name.
 #[derive(Debug)]
-pub(super) struct Resolver {
+pub struct Resolver {
     authority: String,
     lookup: fn(&str) -> Addresses,
     waker: Arc<Waker>,
@@ -28,13 +28,14 @@ pub(super) struct Resolver {
 }
 
 impl Resolver {
-    pub(super) fn new(authority: String, waker: Arc<Waker>) -> Resolver {
+    /// For `host:port`. `waker` is woken when an answer is there.
+    pub fn new(authority: String, waker: Arc<Waker>) -> Resolver {
         Resolver { authority, lookup: system, waker, answer: None }
     }
 
     /// Asks another resolver than the system's.
     #[cfg(test)]
-    pub(super) fn look_up_by(&mut self, lookup: fn(&str) -> Addresses) {
+    pub fn look_up_by(&mut self, lookup: fn(&str) -> Addresses) {
         self.lookup = lookup;
     }
 
@@ -42,7 +43,7 @@ impl Resolver {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub(super) fn ask(&mut self) -> io::Result<Option<Vec<SocketAddr>>> {
+    pub fn ask(&mut self) -> io::Result<Option<Vec<SocketAddr>>> {
         if let Ok(address) = self.authority.parse() {
             return Ok(Some(vec![address]));
         }
@@ -61,7 +62,7 @@ impl Resolver {
     }
 
     /// The answer, once it is there. A name without addresses is an error.
-    pub(super) fn answer(&mut self) -> Option<Addresses> {
+    pub fn answer(&mut self) -> Option<Addresses> {
         let answer = match self.answer.as_ref()?.try_recv() {
             Ok(answer) => answer,
             Err(TryRecvError::Empty) => return None,

@@ -4,6 +4,7 @@
 //! [`Got::Nothing`] proves it empty. A peer that closes without saying so in TLS has closed all the same.
 
 use super::tls::TlsPlan;
+use mio::event::Event;
 use mio::net::TcpStream;
 use rustls::ClientConnection;
 use std::io::{self, ErrorKind, Read, Write};
@@ -14,14 +15,16 @@ const READS: usize = 16;
 
 /// A connected socket.
 #[derive(Debug)]
-pub(super) enum Socket {
+pub enum Socket {
+    /// As it is.
     Plain(TcpStream),
+    /// In TLS.
     Tls(Box<TlsSocket>),
 }
 
 /// TLS over a connected socket.
 #[derive(Debug)]
-pub(super) struct TlsSocket {
+pub struct TlsSocket {
     stream: TcpStream,
     connection: ClientConnection,
     plan: TlsPlan,
@@ -29,7 +32,7 @@ pub(super) struct TlsSocket {
 
 /// What a read gave.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Got {
+pub enum Got {
     /// So many bytes, and whether that proves the socket empty.
     Bytes(usize, Rest),
     /// Nothing; an event says when there is more.
@@ -40,30 +43,54 @@ pub(super) enum Got {
 
 /// What may still be there after a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rest {
+pub enum Rest {
     /// Nothing, unless the end.
     None,
     /// More.
     Some,
 }
 
+/// What the poll said of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// Bytes may be there, or room to write.
+    Bytes,
+    /// The server closed its side, or the connection broke.
+    End,
+}
+
+impl Readiness {
+    /// What `event` says of its socket.
+    pub fn of(event: &Event) -> Readiness {
+        if event.is_read_closed() || event.is_error() { Readiness::End } else { Readiness::Bytes }
+    }
+}
+
 /// Why a socket is of no more use.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Broken {
+pub enum Broken {
+    /// The system says so.
     Socket(ErrorKind),
     /// What is wrong, and what to do.
     Tls(String),
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream, tls: Option<&TlsPlan>) -> Result<Socket, Broken> {
+    /// Over a connected stream. TLS shakes hands with the first reads and writes.
+    ///
+    /// # Errors
+    /// [`Broken`]: TLS does not begin.
+    pub fn new(stream: TcpStream, tls: Option<&TlsPlan>) -> Result<Socket, Broken> {
         let Some(plan) = tls else { return Ok(Socket::Plain(stream)) };
         let connection = plan.connect().map_err(|error| Broken::Tls(plan.explain(&error)))?;
         Ok(Socket::Tls(Box::new(TlsSocket { stream, connection, plan: plan.clone() })))
     }
 
     /// One read. `room` must not be empty.
-    pub(super) fn read(&mut self, room: &mut [u8]) -> Result<Got, Broken> {
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub fn read(&mut self, room: &mut [u8]) -> Result<Got, Broken> {
         match self {
             Socket::Plain(stream) => match again(|| stream.read(room)) {
                 Ok(0) => Ok(Got::End),
@@ -77,7 +104,7 @@ impl Socket {
     }
 
     /// One write; 0 if the socket takes nothing now.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<usize, Broken> {
+    pub fn write(&mut self, bytes: &[u8]) -> Result<usize, Broken> {
         match self {
             Socket::Plain(stream) => match again(|| stream.write(bytes)) {
                 Ok(count) => Ok(count),
@@ -89,7 +116,7 @@ impl Socket {
     }
 
     /// Sends what TLS has to say of its own.
-    pub(super) fn flush(&mut self) -> Result<(), Broken> {
+    pub fn flush(&mut self) -> Result<(), Broken> {
         match self {
             Socket::Plain(_) => Ok(()),
             Socket::Tls(tls) => tls.send().map(|_| ()),
@@ -97,7 +124,7 @@ impl Socket {
     }
 
     /// Says in TLS that this is the end, as far as that goes at once.
-    pub(super) fn farewell(&mut self) {
+    pub fn farewell(&mut self) {
         match self {
             Socket::Plain(_) => {}
             Socket::Tls(tls) => {
@@ -108,7 +135,7 @@ impl Socket {
     }
 
     /// Whether TLS has yet to shake hands.
-    pub(super) fn is_handshaking(&self) -> bool {
+    pub fn is_handshaking(&self) -> bool {
         match self {
             Socket::Plain(_) => false,
             Socket::Tls(tls) => tls.connection.is_handshaking(),
