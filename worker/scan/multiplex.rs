@@ -1,12 +1,12 @@
 //! Strategy `multiplex`: several workers in one process, which takes turns with them in one loop.
 //!
 //! Each is a whole [`Scanner`] with a channel, a connection and trees of its own, so placement, caps and moves are what
-//! they are elsewhere; what is shared is the process: its signals, its watchdog, its death. Every connection's receive queue
+//! they are elsewhere; what is shared is the process: its signals, its death. Every connection's receive queue
 //! is taken before any is rendered. The coordinator sends further workers aboard over a channel of one that is here already;
 //! one that ends says `Left`, and the process ends with its last. Called by `start`.
 
 use super::greeting::{Greeted, Greeting};
-use super::scanner::{Ending, Scanner, watch};
+use super::scanner::{Ending, Scanner};
 use super::start::{Control, ScanError, parts, ready};
 use super::turn::Queues;
 use mio::unix::SourceFd;
@@ -98,11 +98,7 @@ impl Multiplex {
     /// The first [`ScanError`] of any of them, or of the process.
     pub fn run(mut self) -> Result<(), ScanError> {
         let mut events = Events::with_capacity(EVENTS);
-        let watchdog = self.berths.iter().next().and_then(|(_, berth)| watch(berth.scanner.slot()));
         while !(self.berths.is_empty() && self.greetings.is_empty()) {
-            if let Some(watchdog) = &watchdog {
-                watchdog.alive();
-            }
             failpoint::hit(Point::WorkerTurn);
             self.wait(&mut events)?;
             self.take_signals();

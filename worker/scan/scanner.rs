@@ -25,7 +25,6 @@ use touchline_common::logging::LogHandle;
 use touchline_common::model::{FeedId, Generation, Section, SlotId};
 use touchline_common::sys::bookmark::Bookmark;
 use touchline_common::sys::signals::Signals;
-use touchline_common::sys::watchdog::{self, Watchdog};
 
 pub(super) const CONTROL: Token = Token(0);
 pub(super) const SIGNALS: Token = Token(1);
@@ -202,11 +201,7 @@ impl Scanner {
     /// [`ScanError`]: the poll failed, or the coordinator is gone.
     pub fn run(mut self) -> Result<(), ScanError> {
         let mut events = Events::with_capacity(64);
-        let watchdog = watch(self.parts.slot);
         loop {
-            if let Some(watchdog) = &watchdog {
-                watchdog.alive();
-            }
             failpoint::hit(Point::WorkerTurn);
             if let Some(ending) = self.step(&mut events, Duration::MAX)? {
                 return self.leave(&ending);
@@ -327,12 +322,6 @@ impl Scanner {
             Ending::Orphaned => Err(ScanError::Coordinator { why: "it is gone".to_owned() }),
         }
     }
-}
-
-/// Without a watchdog the coordinator still sees a loop that hangs, a little later.
-pub(super) fn watch(slot: SlotId) -> Option<Watchdog> {
-    let armed = Watchdog::arm(&format!("worker {slot}"), watchdog::PERIOD);
-    armed.inspect_err(|error| log::warn!(error:% = error; "worker.unwatched")).ok()
 }
 
 /// The wall clock, microseconds since 1970 UTC. Orders nothing.
