@@ -2,9 +2,10 @@
 //!
 //! [`Greeting::advance`] never waits, so that a process that runs several workers can greet for one while the others scan;
 //! [`Greeting::wait`] waits for it, where there is nothing else to do. The log's file, the
-//! bookmark's page, and channels of further workers of the process, may come before the welcome. Called by `start` and `multiplex`.
+//! bookmark's page, and channels of further workers of the process, may come before the welcome. Called by `start` and `shared_process`.
 
-use super::start::{Control, ScanError};
+use super::coordinator::Control;
+use super::error::ScanError;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
@@ -29,7 +30,7 @@ pub struct Greeting {
     deadline: Instant,
     log_file: Option<OwnedFd>,
     bookmark: Option<Bookmark>,
-    boarding: Vec<OwnedFd>,
+    joining: Vec<OwnedFd>,
 }
 
 /// A worker that knows what it is to do.
@@ -43,7 +44,7 @@ pub struct Greeted {
     /// Where it is to note what it is at.
     pub bookmark: Option<Bookmark>,
     /// Channels of further workers that this process is to run.
-    pub boarding: Vec<OwnedFd>,
+    pub joining: Vec<OwnedFd>,
 }
 
 /// What the welcome said.
@@ -72,7 +73,7 @@ impl Greeting {
         control.flush().map_err(ScanError::coordinator)?;
         failpoint::hit(Point::HelloSent);
         let deadline = Instant::now() + DEADLINE;
-        Ok(Greeting { control, deadline, log_file: None, bookmark: None, boarding: Vec::new() })
+        Ok(Greeting { control, deadline, log_file: None, bookmark: None, joining: Vec::new() })
     }
 
     /// Waits for the welcome.
@@ -101,7 +102,7 @@ impl Greeting {
                     let opened = fd.map(|fd| Bookmark::open(&fd)).transpose();
                     self.bookmark = opened.map_err(ScanError::system("opening its bookmark"))?;
                 }
-                ToWorker::Board => self.boarding.extend(fd),
+                ToWorker::Board => self.joining.extend(fd),
                 ToWorker::Welcome { welcome, feed, slot, generation } => {
                     let config = Config::from_child_json(&welcome.config)
                         .map_err(|error| ScanError::Config { why: error.to_string() })?;
@@ -136,9 +137,9 @@ impl Greeting {
 
     /// The channel goes on as that of a worker that has work.
     pub fn end(self, welcomed: Welcomed) -> Greeted {
-        let Greeting { control, log_file, bookmark, boarding, .. } = self;
+        let Greeting { control, log_file, bookmark, joining, .. } = self;
         let Welcomed { config, feed, slot, generation } = welcomed;
-        Greeted { control, config, feed, slot, generation, log_file, bookmark, boarding }
+        Greeted { control, config, feed, slot, generation, log_file, bookmark, joining }
     }
 
     /// When the welcome must have come.

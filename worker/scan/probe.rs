@@ -3,7 +3,8 @@
 //! It uses the worker's own settings, connection, session and trees, so that what it finds is what a worker would find. It subscribes to the
 //! clock, the list and one match, watches for a little while, and leaves. Nothing is stored. Called by the program's `probe`.
 
-use super::start::{ScanError, plan, trees};
+use super::error::ScanError;
+use super::setup::{plan, trees};
 use crate::feed::{Cause, Event, Loss, SessionKind, Source};
 use crate::net::Readiness;
 use crate::payload::{Base, MatchSlot, Received, Sink, Trees};
@@ -417,7 +418,7 @@ impl Probe<'_> {
 
     fn take(&mut self, now: Instant) {
         let mono_ns = now.saturating_duration_since(self.began).as_nanos() as u64;
-        let received = Received { wall_us: super::scanner::wall_us(), mono_ns };
+        let received = Received { wall_us: super::worker::wall_us(), mono_ns };
         let Probe { source, trees, seen, feed, .. } = self;
         let mut permit_needed = false;
         while let Some(event) = source.next_event(now) {

@@ -1,78 +1,16 @@
-//! From the channel to the loop: greeted, the configuration resolved, READY.
+//! From the channel to the loop: the welcome, the log, and then one worker or a process of several.
 
+use super::error::ScanError;
 use super::greeting::{Greeted, Greeting};
-use super::multiplex::Multiplex;
-use super::scanner::{Parts, Scanner};
-use crate::feed::Plan;
-use crate::payload::{Limits, Trees};
-use jiff::tz::TimeZone;
-use std::fmt;
-use std::io;
+use super::setup::{feed, parts};
+use super::shared_process::SharedProcess;
+use super::worker::Worker;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
-use touchline_common::config::{Config, FeedConfig, Strategy};
-use touchline_common::failpoint::{self, Point};
-use touchline_common::ipc::Channel;
-use touchline_common::ipc::messages::worker::{FromWorker, ToWorker};
+use touchline_common::config::Strategy;
 use touchline_common::logging::{self, LogHandle, Target, Who};
 use touchline_common::model::SlotId;
 use touchline_common::sys::signals::Signals;
-
-/// The channel to the coordinator.
-pub type Control = Channel<ToWorker, FromWorker>;
-
-/// Why a worker ended unasked. Its exit codes are the supervisor's: 1 failure, 2 configuration, 3 coordinator lost.
-#[derive(Debug)]
-pub enum ScanError {
-    /// The kernel refused something.
-    System {
-        /// What was tried.
-        operation: &'static str,
-        /// What it said.
-        source: io::Error,
-    },
-    /// The configuration cannot be used.
-    Config {
-        /// What of it, and why.
-        why: String,
-    },
-    /// The coordinator is gone, or speaks no language of ours.
-    Coordinator {
-        /// What happened.
-        why: String,
-    },
-}
-
-impl fmt::Display for ScanError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ScanError::System { operation, source } => write!(f, "{operation}: {source}"),
-            ScanError::Config { why } => write!(f, "the configuration: {why}"),
-            ScanError::Coordinator { why } => write!(f, "the coordinator: {why}"),
-        }
-    }
-}
-
-impl std::error::Error for ScanError {}
-
-impl ScanError {
-    /// The process's exit code.
-    pub fn code(&self) -> u8 {
-        match self {
-            ScanError::System { .. } => 1,
-            ScanError::Config { .. } => 2,
-            ScanError::Coordinator { .. } => 3,
-        }
-    }
-
-    pub(super) fn system(operation: &'static str) -> impl FnOnce(io::Error) -> ScanError {
-        move |source| ScanError::System { operation, source }
-    }
-
-    pub(super) fn coordinator(error: impl fmt::Display) -> ScanError {
-        ScanError::Coordinator { why: error.to_string() }
-    }
-}
 
 /// Scans until it is told to stop. `slot` is what its command line says, for the log before the coordinator has spoken.
 ///
@@ -112,89 +50,17 @@ fn tell_unwelcome(slot: SlotId, error: &ScanError) {
     }
 }
 
-/// One worker in this process, or as many as the coordinator sends aboard.
+/// One worker in this process, or as many as the coordinator adds.
 fn scan(mut greeted: Greeted, signals: Signals, log: LogHandle) -> Result<(), ScanError> {
     match feed(&greeted)?.strategy {
         Strategy::Balanced | Strategy::Dumps => {
             let parts = parts(&mut greeted, Some(signals), log)?;
-            ready(greeted.control, parts)?.run()
+            Worker::ready(greeted.control, parts)?.run()
         }
         Strategy::Multiplex => {
-            let mut process = Multiplex::new(signals, log)?;
-            process.take_aboard(greeted)?;
+            let mut process = SharedProcess::new(signals, log)?;
+            process.add_worker(greeted)?;
             process.run()
         }
     }
-}
-
-/// What a scanner needs, from the configuration that it was greeted with. Without `signals` somebody else hears those of
-/// the process.
-pub(super) fn parts(
-    greeted: &mut Greeted,
-    signals: Option<Signals>,
-    log: LogHandle,
-) -> Result<Parts, ScanError> {
-    let bookmark = greeted.bookmark.take();
-    let feed = feed(greeted)?;
-    let wrong = |why: String| ScanError::Config { why };
-    let zone = TimeZone::get(&feed.feed_timezone)
-        .map_err(|error| wrong(format!("feed_timezone of {}: {error}", feed.name)))?;
-    Ok(Parts {
-        signals,
-        bookmark,
-        log,
-        feed: greeted.feed,
-        feed_name: feed.name.clone(),
-        slot: greeted.slot,
-        generation: greeted.generation,
-        trees: trees(&greeted.config, feed, zone)?,
-        plan: plan(&greeted.config, feed)?,
-        max_subscriptions: feed.max_subscriptions as usize,
-        list_topic: feed.list_topic.clone(),
-        time_topic: feed.time_topic.clone(),
-        match_id: feed.match_id.clone(),
-        match_topics: feed.match_topics.clone(),
-        capacity: feed.worker_capacity() as usize,
-        dump_every: match feed.strategy {
-            Strategy::Dumps => Some(feed.dump_every.get()),
-            Strategy::Balanced | Strategy::Multiplex => None,
-        },
-        stale_after: feed.stale_after.get(),
-        publish_deadline: greeted.config.limits.publish_deadline.get(),
-    })
-}
-
-/// A scanner that has said READY.
-pub(super) fn ready(mut control: Control, parts: Parts) -> Result<Scanner, ScanError> {
-    control.send(&FromWorker::Ready, 0).map_err(ScanError::coordinator)?;
-    failpoint::hit(Point::ReadySent);
-    Scanner::new(control, parts).map_err(ScanError::system("making the loop"))
-}
-
-fn feed(greeted: &Greeted) -> Result<&FeedConfig, ScanError> {
-    let none = || ScanError::Config { why: format!("there is no feed number {}", greeted.feed) };
-    greeted.config.feed.get(usize::from(greeted.feed.0)).ok_or_else(none)
-}
-
-pub(super) fn trees(config: &Config, feed: &FeedConfig, zone: TimeZone) -> Result<Trees, ScanError> {
-    let wrong =
-        |error: &dyn fmt::Display| ScanError::Config { why: format!("mapping of {}: {error}", feed.name) };
-    let over = (!feed.mapping.is_empty()).then(|| {
-        std::fs::read_to_string(&feed.mapping).map_err(|error| wrong(&format!("{}: {error}", feed.mapping)))
-    });
-    let over = over.transpose()?;
-    Trees::new(feed.payload, over.as_deref(), limits(config), zone).map_err(|error| wrong(&error))
-}
-
-fn limits(config: &Config) -> Limits {
-    Limits {
-        nodes: config.limits.nodes as usize,
-        depth: config.limits.depth as usize,
-        topics: config.limits.topics as usize,
-        ..Limits::default()
-    }
-}
-
-pub(super) fn plan(config: &Config, feed: &FeedConfig) -> Result<Plan, ScanError> {
-    Plan::new(config, feed).map_err(|error| ScanError::Config { why: error.to_string() })
 }

@@ -1,30 +1,46 @@
-//! The worker's loop: wait, one turn, again. What a turn does is in `turn`.
+//! The worker: its parts, and its loop: wait, one turn, again.
+//!
+//! `turn` writes a turn out; its steps are in `reading` and `rendering`. `commands` is what the coordinator asks, `connection` what
+//! the beginning and end of a connection mean, `listing` what the match list brings, `dumps` what is followed at the moment where
+//! snapshots are taken in turn, `report` what the coordinator is told, `audits` looks for deltas that a server leaves out.
 
-use super::audit::Audits;
-use super::book::Book;
-use super::data_link::DataLink;
-use super::lag::Lag;
-use super::reading::News;
-use super::report::Meter;
-use super::skipped::Skipped;
-use super::start::{Control, ScanError};
-use super::window::Window;
-use crate::feed::{Plan, Source};
+mod audits;
+mod commands;
+mod connection;
+mod dumps;
+mod listing;
+mod reading;
+mod rendering;
+mod report;
+#[cfg(test)]
+mod tests;
+mod turn;
+
+pub use turn::Queues;
+
+use super::coordinator::Control;
+use super::error::ScanError;
+use super::setup::Parts;
+use crate::feed::Source;
 use crate::net::{Readiness, Watch};
-use crate::payload::{Received, Trees};
+use crate::payload::Received;
+use crate::scan::audit::Audits;
+use crate::scan::book::Book;
+use crate::scan::data_link::DataLink;
+use crate::scan::lag::Lag;
+use crate::scan::skipped::Skipped;
+use crate::scan::window::Window;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
+use reading::News;
+use report::Meter;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use touchline_common::config::Template;
 use touchline_common::failpoint::{self, Point};
-use touchline_common::ipc::messages::worker::ListChange;
-use touchline_common::logging::LogHandle;
-use touchline_common::model::{FeedId, Generation, Section, SlotId};
-use touchline_common::sys::bookmark::Bookmark;
-use touchline_common::sys::signals::Signals;
+use touchline_common::ipc::messages::worker::{FromWorker, ListChange};
+use touchline_common::model::{Section, SlotId};
 
 pub(super) const CONTROL: Token = Token(0);
 pub(super) const SIGNALS: Token = Token(1);
@@ -37,42 +53,6 @@ pub(super) const FIRST_SOURCE: usize = 1 << 32;
 /// Observations that wait for the recorder, bytes: those of a burst of 5 s at ten times 20,000 diffs a second over six workers,
 /// beside what the recorder commits meanwhile on a machine of two cores. Taken only while the recorder lags.
 const OUTBOX_LIMIT: usize = 24 * 1024 * 1024;
-
-/// What a scanner is made of.
-pub struct Parts {
-    /// None where the process runs several scanners: it hears the signals for all of them.
-    pub signals: Option<Signals>,
-    /// Where it notes what it is at. None in tests that have no coordinator.
-    pub bookmark: Option<Bookmark>,
-    pub log: LogHandle,
-    pub feed: FeedId,
-    pub feed_name: String,
-    pub slot: SlotId,
-    pub generation: Generation,
-    pub trees: Trees,
-    pub plan: Plan,
-    /// Subscriptions that the source may hold.
-    pub max_subscriptions: usize,
-    /// Empty: the feed has no list.
-    pub list_topic: String,
-    /// Empty: the feed tells no time.
-    pub time_topic: String,
-    pub match_id: Template,
-    pub match_topics: Vec<Template>,
-    /// Subscriptions of matches that may be assigned.
-    pub capacity: usize,
-    /// How often a match is asked for where each load is taken and let go (strategy `dumps`); none where subscriptions are held.
-    pub dump_every: Option<Duration>,
-    pub stale_after: Duration,
-    pub publish_deadline: Duration,
-}
-
-impl Parts {
-    /// Whether this is the topic of the server's clock.
-    pub(super) fn is_time(&self, topic: &[u8]) -> bool {
-        topic == self.time_topic.as_bytes()
-    }
-}
 
 /// Why the loop ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,7 +85,7 @@ pub(super) enum ListTold {
 }
 
 /// A scanning worker.
-pub struct Scanner {
+pub struct Worker {
     pub(super) poll: Poll,
     pub(super) control: Control,
     pub(super) parts: Parts,
@@ -138,18 +118,28 @@ pub struct Scanner {
     pub(super) commands_seen: u64,
     pub(super) ending: Option<(Ending, Instant)>,
     /// Channels of further workers that this process is to run.
-    pub(super) boarding: Vec<OwnedFd>,
+    pub(super) joining: Vec<OwnedFd>,
     pub(super) next_report: Instant,
     pub(super) report_now: bool,
     started: Instant,
 }
 
-impl Scanner {
-    /// A scanner whose connection is tried in its first turn.
+impl Worker {
+    /// A worker that says that it is ready.
+    ///
+    /// # Errors
+    /// [`ScanError`]: the coordinator is gone, or the kernel gives no poll.
+    pub fn ready(mut control: Control, parts: Parts) -> Result<Worker, ScanError> {
+        control.send(&FromWorker::Ready, 0).map_err(ScanError::coordinator)?;
+        failpoint::hit(Point::ReadySent);
+        Worker::new(control, parts).map_err(ScanError::system("making the loop"))
+    }
+
+    /// A worker whose connection is tried in its first turn.
     ///
     /// # Errors
     /// When the kernel gives no poll.
-    pub fn new(control: Control, mut parts: Parts) -> io::Result<Scanner> {
+    pub fn new(control: Control, mut parts: Parts) -> io::Result<Worker> {
         let poll = Poll::new()?;
         let registry = poll.registry();
         let control_watch = Watch::new(registry, control.as_raw_fd(), CONTROL)?;
@@ -161,7 +151,7 @@ impl Scanner {
         let own = usize::from(!parts.list_topic.is_empty()) + usize::from(!parts.time_topic.is_empty());
         let room = parts.max_subscriptions.saturating_sub(own).max(1);
         let book = Book::new(parts.bookmark.take());
-        Ok(Scanner {
+        Ok(Worker {
             window: parts.dump_every.map(|every| Window::new(room, every)),
             source: Source::new(parts.plan.clone(), Token(FIRST_SOURCE), waker, now),
             link: DataLink::new(parts.slot, parts.generation, OUTBOX_LIMIT),
@@ -188,7 +178,7 @@ impl Scanner {
             control_full: false,
             commands_seen: 0,
             ending: None,
-            boarding: Vec::new(),
+            joining: Vec::new(),
             next_report: now,
             report_now: true,
             started: now,

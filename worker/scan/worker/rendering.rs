@@ -1,8 +1,8 @@
 //! Steps 3 and 4 of a turn: what changed is rendered and handed to the data link.
 
-use super::data_link::LinkState;
-use super::scanner::{Scanner, wall_us};
+use super::{Worker, wall_us};
 use crate::payload::MatchSlot;
+use crate::scan::data_link::LinkState;
 use std::time::{Duration, Instant};
 use touchline_common::ipc::messages::data::{Extent, Publish};
 use touchline_common::ipc::messages::worker::MatchState;
@@ -13,7 +13,7 @@ const TIME_BUDGET: Duration = Duration::from_millis(1);
 /// Rendered bytes after which readiness is asked for.
 const ASK_EVERY: usize = 16 * 1024;
 
-impl Scanner {
+impl Worker {
     /// Step 3: what waits longer than `publish_deadline`, oldest first, at most 1 ms and at least one match.
     pub(super) fn render_overdue(&mut self) {
         let began = Instant::now();
@@ -71,7 +71,7 @@ impl Scanner {
     }
 
     fn publish_changes(&mut self, slot: MatchSlot, since: u64) -> usize {
-        let Scanner { parts, book, sections, meter, .. } = self;
+        let Worker { parts, book, sections, meter, .. } = self;
         sections.clear();
         let Some(followed) = book.get_mut(slot) else {
             parts.trees.render(slot, sections);

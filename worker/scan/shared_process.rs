@@ -1,14 +1,15 @@
 //! Strategy `multiplex`: several workers in one process, which takes turns with them in one loop.
 //!
-//! Each is a whole [`Scanner`] with a channel, a connection and trees of its own, so placement, caps and moves are what
+//! Each is a whole [`Worker`] with a channel, a connection and trees of its own, so placement, caps and moves are what
 //! they are elsewhere; what is shared is the process: its signals, its death. Every connection's receive queue
-//! is taken before any is rendered. The coordinator sends further workers aboard over a channel of one that is here already;
-//! one that ends says `Left`, and the process ends with its last. Called by `start`.
+//! is taken before any is rendered. The coordinator adds further workers over a channel of one that is here already;
+//! one that ends reports `Left`, and the process ends with its last. Called by `start`.
 
+use super::coordinator::Control;
+use super::error::ScanError;
 use super::greeting::{Greeted, Greeting};
-use super::scanner::{Ending, Scanner};
-use super::start::{Control, ScanError, parts, ready};
-use super::turn::Queues;
+use super::setup::parts;
+use super::worker::{Ending, Queues, Worker};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use nix::sys::signal::Signal;
@@ -28,22 +29,22 @@ const GREETING: Token = Token(usize::MAX - 2);
 const EVENTS: usize = 64;
 
 /// See the module's header.
-pub struct Multiplex {
+pub struct SharedProcess {
     /// Watches the polls of the workers: an epoll descriptor is readable when something in it is ready.
     poll: Poll,
     signals: Signals,
     log: LogHandle,
-    berths: Slab<Berth>,
+    members: Slab<Member>,
     greetings: Vec<Greeting>,
     /// Channels that came over others, not greeted yet.
-    boarding: Vec<OwnedFd>,
+    joining: Vec<OwnedFd>,
     /// How the first that failed did.
     outcome: Result<(), ScanError>,
 }
 
-/// The place of one worker.
-struct Berth {
-    scanner: Scanner,
+/// One worker of the process.
+struct Member {
+    worker: Worker,
     due: Due,
 }
 
@@ -54,39 +55,39 @@ enum Due {
     Later,
 }
 
-impl Multiplex {
+impl SharedProcess {
     /// A process without workers.
     ///
     /// # Errors
     /// [`ScanError`]: the kernel gives no poll.
-    pub fn new(signals: Signals, log: LogHandle) -> Result<Multiplex, ScanError> {
+    pub fn new(signals: Signals, log: LogHandle) -> Result<SharedProcess, ScanError> {
         let poll = Poll::new().map_err(ScanError::system("making the process's poll"))?;
         watch_fd(&poll, signals.as_raw_fd(), SIGNALS)?;
-        Ok(Multiplex {
+        Ok(SharedProcess {
             poll,
             signals,
             log,
-            berths: Slab::new(),
+            members: Slab::new(),
             greetings: Vec::new(),
-            boarding: Vec::new(),
+            joining: Vec::new(),
             outcome: Ok(()),
         })
     }
 
-    /// Takes a worker aboard that has its welcome.
+    /// Runs a worker, too, that has its welcome.
     ///
     /// # Errors
-    /// [`ScanError`]: it cannot work, and the coordinator was told so.
-    pub fn take_aboard(&mut self, mut greeted: Greeted) -> Result<(), ScanError> {
+    /// [`ScanError`]: it cannot work, and the coordinator knows.
+    pub fn add_worker(&mut self, mut greeted: Greeted) -> Result<(), ScanError> {
         self.log.set_who(Who::Worker(greeted.slot));
-        self.boarding.append(&mut greeted.boarding);
+        self.joining.append(&mut greeted.joining);
         if let Some(file) = greeted.log_file.take() {
             self.log.set_file(file);
         }
         match parts(&mut greeted, None, self.log.clone()) {
-            Ok(parts) => self.insert(ready(greeted.control, parts)?),
+            Ok(parts) => self.insert(Worker::ready(greeted.control, parts)?),
             Err(error) => {
-                say_left(&mut greeted.control, error.code());
+                report_left(&mut greeted.control, error.code());
                 Err(error)
             }
         }
@@ -98,12 +99,12 @@ impl Multiplex {
     /// The first [`ScanError`] of any of them, or of the process.
     pub fn run(mut self) -> Result<(), ScanError> {
         let mut events = Events::with_capacity(EVENTS);
-        while !(self.berths.is_empty() && self.greetings.is_empty()) {
+        while !(self.members.is_empty() && self.greetings.is_empty()) {
             failpoint::hit(Point::WorkerTurn);
             self.wait(&mut events)?;
             self.take_signals();
             self.turn(&mut events)?;
-            self.let_go();
+            self.remove_workers();
             self.greet();
         }
         self.outcome
@@ -113,7 +114,7 @@ impl Multiplex {
     fn wait(&mut self, events: &mut Events) -> Result<(), ScanError> {
         let before = Instant::now();
         let greeted = self.greetings.iter().map(|one| one.deadline().saturating_duration_since(before));
-        let due = self.berths.iter().map(|(_, berth)| berth.scanner.wait());
+        let due = self.members.iter().map(|(_, member)| member.worker.wait());
         let wait = due.chain(greeted).min().unwrap_or_default();
         match self.poll.poll(events, Some(wait)) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => {
@@ -122,14 +123,14 @@ impl Multiplex {
             Ok(()) | Err(_) => {}
         }
         let waited = before.elapsed();
-        for (_, berth) in &mut self.berths {
+        for (_, member) in &mut self.members {
             // Who works is no faster for a neighbour that does not: all are as busy as the process.
-            berth.scanner.meter.waited(waited);
-            berth.due = if berth.scanner.wait().is_zero() { Due::Now } else { Due::Later };
+            member.worker.meter.waited(waited);
+            member.due = if member.worker.wait().is_zero() { Due::Now } else { Due::Later };
         }
         for event in &*events {
-            if let Some(berth) = self.berths.get_mut(event.token().0) {
-                berth.due = Due::Now;
+            if let Some(member) = self.members.get_mut(event.token().0) {
+                member.due = Due::Now;
             }
         }
         Ok(())
@@ -138,10 +139,10 @@ impl Multiplex {
     fn take_signals(&mut self) {
         while let Some((signal, from)) = self.signals.take() {
             if signal == Signal::SIGTERM {
-                for (_, berth) in &mut self.berths {
-                    self.log.set_who(Who::Worker(berth.scanner.slot()));
-                    berth.scanner.terminated(from);
-                    berth.due = Due::Now;
+                for (_, member) in &mut self.members {
+                    self.log.set_who(Who::Worker(member.worker.slot()));
+                    member.worker.terminated(from);
+                    member.due = Due::Now;
                 }
             }
         }
@@ -149,39 +150,39 @@ impl Multiplex {
 
     /// A turn of each that has something to do: first all take what came, then they render.
     fn turn(&mut self, events: &mut Events) -> Result<(), ScanError> {
-        let Multiplex { berths, log, boarding, .. } = self;
-        for (_, berth) in berths.iter_mut().filter(|(_, berth)| berth.due == Due::Now) {
-            log.set_who(Who::Worker(berth.scanner.slot()));
-            berth.scanner.collect(events, Duration::ZERO)?;
-            berth.scanner.take();
+        let SharedProcess { members, log, joining, .. } = self;
+        for (_, member) in members.iter_mut().filter(|(_, member)| member.due == Due::Now) {
+            log.set_who(Who::Worker(member.worker.slot()));
+            member.worker.collect(events, Duration::ZERO)?;
+            member.worker.take();
         }
-        let is_filled = berths.iter().any(|(_, berth)| !berth.scanner.is_drained());
+        let is_filled = members.iter().any(|(_, member)| !member.worker.is_drained());
         let queues = if is_filled { Queues::Filled } else { Queues::Drained };
-        for (_, berth) in berths.iter_mut().filter(|(_, berth)| berth.due == Due::Now) {
-            log.set_who(Who::Worker(berth.scanner.slot()));
-            berth.scanner.give(queues);
-            boarding.append(&mut berth.scanner.boarding);
+        for (_, member) in members.iter_mut().filter(|(_, member)| member.due == Due::Now) {
+            log.set_who(Who::Worker(member.worker.slot()));
+            member.worker.give(queues);
+            joining.append(&mut member.worker.joining);
         }
         Ok(())
     }
 
     /// Those whose loop is over go, the others stay.
-    fn let_go(&mut self) {
-        let is_over = |(key, berth): (usize, &mut Berth)| Some((key, berth.scanner.is_over()?));
-        let over: Vec<(usize, Ending)> = self.berths.iter_mut().filter_map(is_over).collect();
+    fn remove_workers(&mut self) {
+        let is_over = |(key, member): (usize, &mut Member)| Some((key, member.worker.is_over()?));
+        let over: Vec<(usize, Ending)> = self.members.iter_mut().filter_map(is_over).collect();
         for (key, ending) in over {
-            let Some(Berth { mut scanner, .. }) = self.berths.try_remove(key) else { continue };
-            self.log.set_who(Who::Worker(scanner.slot()));
-            say_left(&mut scanner.control, ending.code());
-            if let Err(error) = scanner.leave(&ending) {
+            let Some(Member { mut worker, .. }) = self.members.try_remove(key) else { continue };
+            self.log.set_who(Who::Worker(worker.slot()));
+            report_left(&mut worker.control, ending.code());
+            if let Err(error) = worker.leave(&ending) {
                 self.failed(error);
             }
         }
     }
 
-    /// Greets for those that were sent aboard; who has its welcome scans from now on.
+    /// Greets for those that were added; one that has its welcome scans from now on.
     fn greet(&mut self) {
-        for channel in std::mem::take(&mut self.boarding) {
+        for channel in std::mem::take(&mut self.joining) {
             let greeting = Greeting::begin(channel)
                 .and_then(|one| watch_fd(&self.poll, one.as_raw_fd(), GREETING).map(|()| one));
             match greeting {
@@ -195,7 +196,7 @@ impl Multiplex {
                 Ok(Some(welcomed)) => {
                     // From here on its own poll watches it.
                     let _ = self.poll.registry().deregister(&mut SourceFd(&greeting.as_raw_fd()));
-                    if let Err(error) = self.take_aboard(greeting.end(welcomed)) {
+                    if let Err(error) = self.add_worker(greeting.end(welcomed)) {
                         self.failed(error);
                     }
                 }
@@ -204,11 +205,11 @@ impl Multiplex {
         }
     }
 
-    fn insert(&mut self, scanner: Scanner) -> Result<(), ScanError> {
-        let entry = self.berths.vacant_entry();
-        // It is closed with its scanner, which takes it out of this poll.
-        watch_fd(&self.poll, scanner.poll.as_raw_fd(), Token(entry.key()))?;
-        entry.insert(Berth { scanner, due: Due::Now });
+    fn insert(&mut self, worker: Worker) -> Result<(), ScanError> {
+        let entry = self.members.vacant_entry();
+        // It is closed with its worker, which takes it out of this poll.
+        watch_fd(&self.poll, worker.poll.as_raw_fd(), Token(entry.key()))?;
+        entry.insert(Member { worker, due: Due::Now });
         Ok(())
     }
 
@@ -221,9 +222,9 @@ impl Multiplex {
     }
 }
 
-/// Tells the coordinator that this worker ends although its process does not.
-fn say_left(control: &mut Control, code: u8) {
-    // If it cannot be told, it sees a channel that ends, and then ends the process.
+/// Reports to the coordinator that this worker ends although its process does not.
+fn report_left(control: &mut Control, code: u8) {
+    // If that does not arrive, it sees a channel that ends, and then ends the process.
     let _ = control.send(&FromWorker::Left { code }, 0);
     let _ = control.flush();
 }

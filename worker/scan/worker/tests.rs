@@ -7,11 +7,12 @@ mod logins;
 mod resuming;
 mod rules;
 
-use super::scanner::{Ending, Parts, Scanner};
-use super::start::Control;
+use super::{Ending, Worker};
 use crate::feed::Plan;
 use crate::feed::diffusion::{self as feed, SessionConfig};
 use crate::payload::{Limits, Trees};
+use crate::scan::coordinator::Control;
+use crate::scan::setup::Parts;
 use crate::wire::diffusion::{
     self, ConnectRequest, ConnectResponse, FrameBuffer, MessageType, ResponseCode, TopicRef,
 };
@@ -70,7 +71,7 @@ impl Default for Wish {
 
 /// A scanner and everybody around it.
 struct Stage {
-    scanner: Scanner,
+    scanner: Worker,
     events: Events,
     ended: Option<Ending>,
     coordinator: Channel<FromWorker, ToWorker>,
@@ -147,7 +148,7 @@ impl Stage {
         };
         let control: Control = Channel::new(far.into(), 1 << 20, 1 << 20).unwrap();
         Stage {
-            scanner: Scanner::new(control, parts).unwrap(),
+            scanner: Worker::new(control, parts).unwrap(),
             events: Events::with_capacity(64),
             ended: None,
             coordinator: Channel::new(near.into(), 1 << 20, 1 << 20).unwrap(),

@@ -3,12 +3,12 @@
 //! What the window says is subscribed and unsubscribed here. Under the other strategies there is no window, and a match is
 //! subscribed for as long as it is followed.
 
-use super::scanner::Scanner;
-use super::window::Slide;
+use super::Worker;
 use crate::payload::MatchSlot;
+use crate::scan::window::Slide;
 use std::time::Instant;
 
-impl Scanner {
+impl Worker {
     /// A match is followed from now on.
     pub(super) fn begin_subscription(&mut self, slot: MatchSlot, topics: &[String]) {
         match &mut self.window {

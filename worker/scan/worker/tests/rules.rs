@@ -2,8 +2,8 @@
 
 use super::{LOAD, PATIENCE, Stage, Wish};
 use crate::net::Readiness;
-use crate::scan::scanner::Ending;
-use crate::scan::scanner::FIRST_SOURCE;
+use crate::scan::worker::Ending;
+use crate::scan::worker::FIRST_SOURCE;
 use mio::Token;
 use nix::sys::signal::{Signal, raise};
 use std::net::Shutdown;

@@ -1,10 +1,10 @@
 //! What the coordinator asks, and signals.
 
-use super::scanner::{Ending, ListTold, Scanner, wall_us};
-use super::telling::Telling;
+use super::{Ending, ListTold, Worker, wall_us};
 use crate::feed::FollowError;
 use crate::net::Watch;
 use crate::payload::MatchSlot;
+use crate::scan::telling::Telling;
 use nix::sys::signal::Signal;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -23,7 +23,7 @@ const NAME_CHARS: usize = 200;
 /// How long handing over may take after a signal to this worker alone.
 const SIGNAL_DEADLINE: Duration = Duration::from_secs(2);
 
-impl Scanner {
+impl Worker {
     /// Takes at most `most` commands; the rest waits for the next turn.
     pub(super) fn take_commands(&mut self, most: usize) {
         for _ in 0..most {
@@ -69,7 +69,7 @@ impl Scanner {
                 failpoint::hit(Point::DataReceived);
                 self.attach(fd);
             }
-            ToWorker::Board => self.boarding.extend(fd),
+            ToWorker::Board => self.joining.extend(fd),
             ToWorker::Bookmark => log::warn!("worker.second_bookmark"),
             ToWorker::MayConnect => self.source.permit(Instant::now()),
             ToWorker::Details => self.tell_details(request),
@@ -156,7 +156,7 @@ impl Scanner {
             return log::error!(feed = self.parts.feed_name.as_str(); "list.not_configured");
         }
         if !self.follows_list {
-            let Scanner { parts, .. } = self;
+            let Worker { parts, .. } = self;
             let added = parts.trees.add_list(&parts.list_topic, parts.match_id.clone(), &parts.match_topics);
             if let Err(error) = added {
                 return log::error!(error:% = error; "list.refused");
@@ -173,7 +173,7 @@ impl Scanner {
         if !std::mem::replace(&mut self.follows_list, false) {
             return;
         }
-        let Scanner { parts, source, meter, list_changes, list_told, .. } = self;
+        let Worker { parts, source, meter, list_changes, list_told, .. } = self;
         source.unfollow(&parts.list_topic);
         meter.forgotten(parts.list_topic.as_bytes());
         parts.trees.remove_list(&parts.list_topic);
@@ -186,7 +186,7 @@ impl Scanner {
         let Some(slot) = self.book.slot(id) else { return };
         let now = Instant::now();
         let received = self.received(now);
-        let Scanner { parts, book, link, .. } = self;
+        let Worker { parts, book, link, .. } = self;
         parts.trees.set_listing(slot, listing, received, &mut Telling { book, link, now });
     }
 
@@ -345,7 +345,7 @@ impl Scanner {
     }
 
     /// SIGTERM came, from this process.
-    pub(super) fn terminated(&mut self, from: u32) {
+    pub(in crate::scan) fn terminated(&mut self, from: u32) {
         log::info!(from = from; "worker.terminated");
         self.say(&FromWorker::Leaving { why: format!("SIGTERM from process {from}") });
         self.end(Ending::Signal, SIGNAL_DEADLINE);
@@ -372,7 +372,7 @@ impl Scanner {
 
     /// Whether everything that the recorder can still take has been taken.
     pub(super) fn is_handed_over(&mut self) -> bool {
-        self.link.state() == super::data_link::LinkState::Closed
+        self.link.state() == crate::scan::data_link::LinkState::Closed
             || (self.link.unsent() == 0 && self.link.outbox().unacknowledged() == 0)
     }
 }

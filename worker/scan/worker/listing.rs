@@ -1,12 +1,12 @@
 //! What the list tells, in messages that the coordinator takes: a list of thousands of matches is more than one frame may hold.
 
-use super::scanner::{ListTold, Scanner};
+use super::{ListTold, Worker};
 use touchline_common::ipc::messages::worker::{FromWorker, ListChange};
 
 /// Bytes of what the list tells in one message, roughly; a single match may exceed it.
 const LIST_AT_ONCE: usize = 256 * 1024;
 
-impl Scanner {
+impl Worker {
     /// Tells what changed in the list, in messages that the coordinator takes. What it does not read is dropped; once it
     /// reads again it is told that the list was lost, and a fresh load is asked for.
     pub(super) fn tell_list(&mut self) {

@@ -4,17 +4,17 @@
 //! match have become rare while those of others go on. The load is applied as any other, so what was missing is true from then on. Under
 //! strategy `dumps` nothing is held that could be compared.
 
-use super::audit::{Audits, Cause, Closed};
-use super::book::Followed;
-use super::rate::Together;
-use super::scanner::Scanner;
-use super::telling::Telling;
+use super::Worker;
 use crate::payload::{Applied, MatchSlot, Received, TreeError, Trees};
+use crate::scan::audit::{Audits, Cause, Closed};
+use crate::scan::book::Followed;
+use crate::scan::rate::Together;
+use crate::scan::telling::Telling;
 use std::time::Instant;
 use touchline_common::ipc::messages::worker::{Finding, FromWorker, MatchState};
 use touchline_common::model::MatchId;
 
-impl Scanner {
+impl Worker {
     /// The coordinator wants to know whether a match misses deltas; it gets an answer in any case.
     pub(super) fn audit_asked(&mut self, id: &MatchId) {
         let Some(slot) = self.book.slot(id) else { return };

@@ -1,12 +1,12 @@
 //! Step 1 of a turn: what the server sent is read, framed and applied to the trees.
 
+use super::Worker;
 use super::audits::load;
 use super::report::Meter;
-use super::scanner::Scanner;
-use super::skipped::Skipped;
-use super::telling::Telling;
 use crate::feed::{Event, Loss, SessionKind};
 use crate::payload::{MatchSlot, TreeError};
+use crate::scan::skipped::Skipped;
+use crate::scan::telling::Telling;
 use std::time::{Duration, Instant};
 use touchline_common::ipc::messages::worker::{ConnectionState, FromWorker, MatchState};
 
@@ -42,7 +42,7 @@ pub(super) enum News {
     Removed(MatchSlot),
 }
 
-impl Scanner {
+impl Worker {
     /// Step 1: read and apply until drained, or 256 KiB, or 1 ms.
     pub(super) fn read(&mut self) {
         let began = Instant::now();
@@ -97,7 +97,7 @@ impl Scanner {
     /// Applies messages up to one that changes what the following mean.
     fn apply_messages(&mut self, now: Instant) -> Option<Turning> {
         let received = self.received(now);
-        let Scanner { source, parts, book, link, meter, skipped, news, audits, .. } = self;
+        let Worker { source, parts, book, link, meter, skipped, news, audits, .. } = self;
         let mut turning = None;
         let mut heartbeat = None;
         let mut is_up = false;

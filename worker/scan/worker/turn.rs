@@ -3,10 +3,10 @@
 //! The receive queue comes before rendering: while it is not drained only what has waited past its deadline is rendered, and at
 //! most for a millisecond. Thus many diffs make one rendering under load, and nothing starves.
 
-use super::data_link::LinkEvent;
-use super::scanner::{Ending, Scanner};
-use super::telling::Telling;
+use super::{Ending, Worker};
 use crate::payload::{Base, MatchSlot, Received};
+use crate::scan::data_link::LinkEvent;
+use crate::scan::telling::Telling;
 use std::io;
 use std::time::{Duration, Instant};
 use touchline_common::ipc::ReadOutcome;
@@ -21,14 +21,14 @@ const ORPHAN_DEADLINE: Duration = Duration::from_secs(2);
 
 /// How the receive queues of a process stand that has several connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Queues {
+pub enum Queues {
     /// Nothing is left to read on any.
     Drained,
     /// Something is, on one of them.
     Filled,
 }
 
-impl Scanner {
+impl Worker {
     /// One turn.
     pub(super) fn turn(&mut self) {
         self.take();
@@ -36,7 +36,7 @@ impl Scanner {
     }
 
     /// The first half of a turn: what came is applied.
-    pub(super) fn take(&mut self) {
+    pub(in crate::scan) fn take(&mut self) {
         self.meter.turn();
         if self.ending.is_none() {
             self.read();
@@ -46,7 +46,7 @@ impl Scanner {
 
     /// The other half: what changed is rendered and written. `others`: the queues of the process's other connections,
     /// which come before rendering as our own does.
-    pub(super) fn give(&mut self, others: Queues) {
+    pub(in crate::scan) fn give(&mut self, others: Queues) {
         self.render_overdue();
         if others == Queues::Drained && self.is_drained() {
             self.render_rest();
@@ -83,7 +83,7 @@ impl Scanner {
     /// Tells the loads that are complete by now.
     fn settle(&mut self, now: Instant) {
         let received = self.received(now);
-        let Scanner { parts, book, link, .. } = self;
+        let Worker { parts, book, link, .. } = self;
         parts.trees.settle(received, &mut Telling { book, link, now });
         self.settle_news();
     }

@@ -1,14 +1,14 @@
 //! What the beginning and the end of a connection mean for the matches that are followed on it.
 
-use super::scanner::{Scanner, wall_us};
-use super::telling::Telling;
+use super::{Worker, wall_us};
 use crate::feed::{Cause, Loss, SessionKind};
 use crate::net::Refusal;
+use crate::scan::telling::Telling;
 use std::time::Instant;
 use touchline_common::ipc::messages::data::EndReason;
 use touchline_common::ipc::messages::worker::{ConnectionState, ListChange, LostWith, MatchState};
 
-impl Scanner {
+impl Worker {
     /// The server accepted the session.
     pub(super) fn opened(&mut self, session: SessionKind, now: Instant) {
         match session {

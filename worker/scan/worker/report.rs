@@ -1,7 +1,7 @@
 //! What the worker counts, and its load report.
 
-use super::scanner::Scanner;
-use super::window::Window;
+use super::Worker;
+use crate::scan::window::Window;
 use foldhash::fast::RandomState;
 use hashbrown::HashSet;
 use std::time::{Duration, Instant};
@@ -141,7 +141,7 @@ impl Meter {
     }
 }
 
-impl Scanner {
+impl Worker {
     /// Tells the coordinator that the connection is in another state.
     pub(super) fn say_connection(&mut self, state: ConnectionState, detail: String, lost: Option<LostWith>) {
         if self.meter.connection != state || !detail.is_empty() {
