@@ -5,6 +5,7 @@
 
 use super::lag::Lag;
 use super::outbox::{Outbox, Place};
+use super::port::Port;
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -27,6 +28,8 @@ const IN_LIMIT: u32 = 64 * 1024;
 /// The link to the recorder.
 #[derive(Debug)]
 pub struct DataLink {
+    /// Its place in the poll.
+    pub port: Port,
     slot: SlotId,
     generation: Generation,
     channel: Option<Channel<FromRecorderData, ToRecorderData>>,
@@ -71,6 +74,7 @@ impl DataLink {
     /// A link without a channel, which keeps at most `limit` bytes of observations.
     pub fn new(slot: SlotId, generation: Generation, limit: usize) -> DataLink {
         DataLink {
+            port: Port::default(),
             slot,
             generation,
             channel: None,

@@ -6,12 +6,14 @@
 
 mod audit;
 mod book;
+mod clock;
 mod coordinator;
 mod data_link;
 mod error;
 mod greeting;
 mod lag;
 mod outbox;
+mod port;
 pub mod probe;
 mod rate;
 mod setup;

@@ -3,6 +3,7 @@
 //! It uses the worker's own settings, connection, session and trees, so that what it finds is what a worker would find. It subscribes to the
 //! clock, the list and one match, watches for a little while, and leaves. Nothing is stored. Called by the program's `probe`.
 
+use super::clock::Clock;
 use super::error::ScanError;
 use super::setup::{plan, trees};
 use crate::feed::{Cause, Event, Loss, SessionKind, Source};
@@ -109,7 +110,7 @@ pub fn probe(
         source,
         trees,
         seen: Seen::default(),
-        began: now,
+        clock: Clock::new(now),
         step_began: now,
         worst: Outcome::Good,
         probed: Probed::default(),
@@ -125,7 +126,7 @@ struct Probe<'a> {
     source: Source,
     trees: Trees,
     seen: Seen,
-    began: Instant,
+    clock: Clock,
     step_began: Instant,
     worst: Outcome,
     probed: Probed,
@@ -417,8 +418,7 @@ impl Probe<'_> {
     }
 
     fn take(&mut self, now: Instant) {
-        let mono_ns = now.saturating_duration_since(self.began).as_nanos() as u64;
-        let received = Received { wall_us: super::worker::wall_us(), mono_ns };
+        let received = self.clock.received(now);
         let Probe { source, trees, seen, feed, .. } = self;
         let mut permit_needed = false;
         while let Some(event) = source.next_event(now) {

@@ -125,7 +125,7 @@ impl SharedProcess {
         let waited = before.elapsed();
         for (_, member) in &mut self.members {
             // Who works is no faster for a neighbour that does not: all are as busy as the process.
-            member.worker.meter.waited(waited);
+            member.worker.waited(waited);
             member.due = if member.worker.wait().is_zero() { Due::Now } else { Due::Later };
         }
         for event in &*events {
@@ -161,7 +161,7 @@ impl SharedProcess {
         for (_, member) in members.iter_mut().filter(|(_, member)| member.due == Due::Now) {
             log.set_who(Who::Worker(member.worker.slot()));
             member.worker.give(queues);
-            joining.append(&mut member.worker.joining);
+            joining.append(&mut member.worker.take_new_workers());
         }
         Ok(())
     }
@@ -171,10 +171,9 @@ impl SharedProcess {
         let is_over = |(key, member): (usize, &mut Member)| Some((key, member.worker.is_over()?));
         let over: Vec<(usize, Ending)> = self.members.iter_mut().filter_map(is_over).collect();
         for (key, ending) in over {
-            let Some(Member { mut worker, .. }) = self.members.try_remove(key) else { continue };
+            let Some(Member { worker, .. }) = self.members.try_remove(key) else { continue };
             self.log.set_who(Who::Worker(worker.slot()));
-            report_left(&mut worker.control, ending.code());
-            if let Err(error) = worker.leave(&ending) {
+            if let Err(error) = worker.leave_process(&ending) {
                 self.failed(error);
             }
         }
@@ -208,7 +207,7 @@ impl SharedProcess {
     fn insert(&mut self, worker: Worker) -> Result<(), ScanError> {
         let entry = self.members.vacant_entry();
         // It is closed with its worker, which takes it out of this poll.
-        watch_fd(&self.poll, worker.poll.as_raw_fd(), Token(entry.key()))?;
+        watch_fd(&self.poll, worker.poll_fd(), Token(entry.key()))?;
         entry.insert(Member { worker, due: Due::Now });
         Ok(())
     }

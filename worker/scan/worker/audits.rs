@@ -67,7 +67,7 @@ impl Worker {
         while let Some(closed) = self.audits.late(now) {
             self.audited(&closed);
         }
-        let passed = now.saturating_duration_since(std::mem::replace(&mut self.rates_at, now));
+        let passed = now.saturating_duration_since(std::mem::replace(&mut self.meter.rates_at, now));
         if self.window.is_some() || !self.source.is_connected() {
             return;
         }

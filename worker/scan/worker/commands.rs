@@ -1,9 +1,9 @@
 //! What the coordinator asks, and signals.
 
-use super::{Ending, ListTold, Worker, wall_us};
+use super::{Ending, Worker};
 use crate::feed::FollowError;
-use crate::net::Watch;
 use crate::payload::MatchSlot;
+use crate::scan::clock::wall_us;
 use crate::scan::telling::Telling;
 use nix::sys::signal::Signal;
 use std::os::fd::OwnedFd;
@@ -27,7 +27,7 @@ impl Worker {
     /// Takes at most `most` commands; the rest waits for the next turn.
     pub(super) fn take_commands(&mut self, most: usize) {
         for _ in 0..most {
-            match self.control.next() {
+            match self.coordinator.next() {
                 Ok(Some((message, request, fd))) => self.obey(message, request, fd),
                 Ok(None) => return,
                 Err(error) => {
@@ -36,7 +36,7 @@ impl Worker {
                 }
             }
         }
-        self.control_unread = true;
+        self.coordinator.leave_rest();
     }
 
     fn obey(&mut self, message: ToWorker, request: u32, fd: Option<OwnedFd>) {
@@ -44,21 +44,21 @@ impl Worker {
             ToWorker::Assign { id, epoch, topics, listing } => {
                 self.book.at_epoch(epoch);
                 failpoint::hit_for(Point::AssignReceived, id.as_str());
-                self.commands_seen += 1;
+                self.coordinator.command_taken();
                 self.assign(&id, epoch, topics, listing);
             }
             ToWorker::Release { id, epoch, why } => {
                 self.book.at_epoch(epoch);
-                self.commands_seen += 1;
+                self.coordinator.command_taken();
                 self.release(&id, epoch, why);
             }
             ToWorker::FollowList => {
                 failpoint::hit(Point::ListReceived);
-                self.commands_seen += 1;
+                self.coordinator.command_taken();
                 self.follow_list();
             }
             ToWorker::UnfollowList => {
-                self.commands_seen += 1;
+                self.coordinator.command_taken();
                 self.unfollow_list();
             }
             ToWorker::Listed { id, listing } => self.listed(&id, listing),
@@ -69,7 +69,7 @@ impl Worker {
                 failpoint::hit(Point::DataReceived);
                 self.attach(fd);
             }
-            ToWorker::Board => self.joining.extend(fd),
+            ToWorker::Board => self.coordinator.add_worker(fd),
             ToWorker::Bookmark => log::warn!("worker.second_bookmark"),
             ToWorker::MayConnect => self.source.permit(Instant::now()),
             ToWorker::Details => self.tell_details(request),
@@ -114,7 +114,7 @@ impl Worker {
         let now = Instant::now();
         self.begin_subscription(slot, &topics);
         self.book.insert(slot, self.parts.feed, id, epoch, topics, now);
-        self.report_now = true;
+        self.meter.report_now = true;
     }
 
     fn release(&mut self, id: &MatchId, epoch: Epoch, why: ReleaseReason) {
@@ -134,7 +134,7 @@ impl Worker {
         telling.tell_last(slot, reason, wall_us());
         self.forget(slot);
         failpoint::hit_for(Point::ReleaseAcked, id.as_str());
-        self.report_now = true;
+        self.meter.report_now = true;
     }
 
     fn forget(&mut self, slot: MatchSlot) {
@@ -147,45 +147,13 @@ impl Worker {
     /// Subscriptions that this worker wants to hold.
     pub(super) fn subscriptions(&self) -> usize {
         let matches: usize = self.book.iter().map(|(_, followed)| followed.topics.len()).sum();
-        matches + usize::from(self.follows_list) + usize::from(!self.parts.time_topic.is_empty())
-    }
-
-    /// Asked again while it is followed, a fresh load is taken: that confirms what the list said.
-    fn follow_list(&mut self) {
-        if self.parts.list_topic.is_empty() {
-            return log::error!(feed = self.parts.feed_name.as_str(); "list.not_configured");
-        }
-        if !self.follows_list {
-            let Worker { parts, .. } = self;
-            let added = parts.trees.add_list(&parts.list_topic, parts.match_id.clone(), &parts.match_topics);
-            if let Err(error) = added {
-                return log::error!(error:% = error; "list.refused");
-            }
-            self.follows_list = true;
-        }
-        let topic = self.parts.list_topic.clone();
-        self.subscribe(&topic);
-        self.report_now = true;
-    }
-
-    /// Another worker has the list now: what this one still knows of it concerns nobody.
-    fn unfollow_list(&mut self) {
-        if !std::mem::replace(&mut self.follows_list, false) {
-            return;
-        }
-        let Worker { parts, source, meter, list_changes, list_told, .. } = self;
-        source.unfollow(&parts.list_topic);
-        meter.forgotten(parts.list_topic.as_bytes());
-        parts.trees.remove_list(&parts.list_topic);
-        list_changes.clear();
-        *list_told = ListTold::All;
-        self.report_now = true;
+        matches + usize::from(self.list.is_followed) + usize::from(!self.parts.time_topic.is_empty())
     }
 
     fn listed(&mut self, id: &MatchId, listing: Listing) {
         let Some(slot) = self.book.slot(id) else { return };
         let now = Instant::now();
-        let received = self.received(now);
+        let received = self.clock.received(now);
         let Worker { parts, book, link, .. } = self;
         parts.trees.set_listing(slot, listing, received, &mut Telling { book, link, now });
     }
@@ -197,7 +165,7 @@ impl Worker {
         let state = followed.state;
         self.book.make_whole(slot);
         let now = Instant::now();
-        let received = self.received(now);
+        let received = self.clock.received(now);
         if let Some(base) = self.current_base(slot, received) {
             let mut telling = Telling { book: &mut self.book, link: &mut self.link, now };
             telling.tell_base(slot, base, received.wall_us);
@@ -216,7 +184,7 @@ impl Worker {
             let topic = self.parts.time_topic.clone();
             self.keep_subscribed(&topic);
         }
-        if self.follows_list {
+        if self.list.is_followed {
             // Always anew: a match whose listing was lost on the way would never be followed.
             let topic = self.parts.list_topic.clone();
             self.subscribe(&topic);
@@ -256,17 +224,11 @@ impl Worker {
 
     fn attach(&mut self, fd: Option<OwnedFd>) {
         let Some(fd) = fd else { return log::error!("worker.data_missing") };
-        let token = self.next_link_token();
-        let attached =
-            self.link.attach(fd).map_err(|error| error.to_string()).and_then(|raw| {
-                Watch::new(self.poll.registry(), raw, token).map_err(|error| error.to_string())
-            });
-        match attached {
-            Ok(watch) => {
-                self.link_watch = Some(watch);
-                self.data_unread = true;
-            }
-            Err(error) => self.drop_link(&error),
+        let attached = self.link.attach(fd).map_err(|error| error.to_string()).and_then(|raw| {
+            self.link.port.open(self.poll.registry(), raw).map_err(|error| error.to_string())
+        });
+        if let Err(error) = attached {
+            self.drop_link(&error);
         }
     }
 
@@ -316,7 +278,7 @@ impl Worker {
             name: self.parts.trees.name(slot).map(short),
         };
         self.say(&FromWorker::Match(report));
-        self.report_now = true;
+        self.meter.report_now = true;
     }
 
     /// Tells the coordinator something that nobody asked for; whether it can be told.
@@ -325,15 +287,7 @@ impl Worker {
     }
 
     fn answer(&mut self, message: &FromWorker, request: u32) -> bool {
-        let sent = self.control.send(message, request);
-        if let Err(error) = &sent
-            && !self.control_full
-        {
-            // The coordinator does not read: it is stopped, or dead, and then the channel's end comes.
-            log::error!(error:% = error; "worker.not_said");
-        }
-        self.control_full = sent.is_err();
-        sent.is_ok()
+        self.coordinator.send(message, request)
     }
 
     pub(super) fn take_signals(&mut self) {
@@ -354,7 +308,7 @@ impl Worker {
     /// Reads no more; what is held is handed over until `patience` is over.
     pub(super) fn end(&mut self, ending: Ending, patience: Duration) {
         let until = Instant::now() + patience;
-        match &mut self.ending {
+        match &mut self.turn.ending {
             // The more urgent of two wins.
             Some((_, at)) => *at = (*at).min(until),
             None => {
@@ -365,7 +319,7 @@ impl Worker {
                         Telling { book: &mut self.book, link: &mut self.link, now: Instant::now() };
                     telling.tell_end(slot, EndReason::Leaving, at);
                 }
-                self.ending = Some((ending, until));
+                self.turn.ending = Some((ending, until));
             }
         }
     }

@@ -1,8 +1,9 @@
 //! What the beginning and the end of a connection mean for the matches that are followed on it.
 
-use super::{Worker, wall_us};
+use super::Worker;
 use crate::feed::{Cause, Loss, SessionKind};
 use crate::net::Refusal;
+use crate::scan::clock::wall_us;
 use crate::scan::telling::Telling;
 use std::time::Instant;
 use touchline_common::ipc::messages::data::EndReason;
@@ -15,8 +16,8 @@ impl Worker {
             SessionKind::Fresh => self.parts.trees.connection_lost(),
             SessionKind::Resumed => {
                 let kept = self.go_on(now);
-                let told = format!("the session goes on with {kept} matches");
-                self.say_connection(ConnectionState::Up, told, None);
+                let found = format!("the session goes on with {kept} matches");
+                self.say_connection(ConnectionState::Up, found, None);
             }
         }
     }
@@ -25,7 +26,7 @@ impl Worker {
     /// came between may be lost without a word, so the gap that began with the loss ends here, with all registers as they
     /// are known. The others are asked for again. How many go on.
     fn go_on(&mut self, now: Instant) -> usize {
-        let received = self.received(now);
+        let received = self.clock.received(now);
         let mut kept = 0;
         let mut again = Vec::new();
         for slot in self.book.slots() {
@@ -88,8 +89,8 @@ impl Worker {
             }
             self.set_state(slot, MatchState::Subscribing);
         }
-        if self.follows_list {
-            self.list_changes.push(ListChange::Lost);
+        if self.list.is_followed {
+            self.list.changes.push(ListChange::Lost);
         }
         // Who is refused was not thrown out for what was asked.
         let with = Some(with).filter(|with| with.asked > 0 && loss.cause != Cause::Login);

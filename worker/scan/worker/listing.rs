@@ -1,42 +1,93 @@
 //! What the list tells, in messages that the coordinator takes: a list of thousands of matches is more than one frame may hold.
 
-use super::{ListTold, Worker};
+use super::Worker;
 use touchline_common::ipc::messages::worker::{FromWorker, ListChange};
 
 /// Bytes of what the list tells in one message, roughly; a single match may exceed it.
 const LIST_AT_ONCE: usize = 256 * 1024;
 
+/// What of the match list is to be reported.
+#[derive(Debug, Default)]
+pub(super) struct MatchList {
+    /// Whether this worker follows it.
+    pub(super) is_followed: bool,
+    /// What was not reported yet.
+    pub(super) changes: Vec<ListChange>,
+    sync: ListSync,
+}
+
+/// Whether the coordinator knows all that the list brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum ListSync {
+    /// It does.
+    #[default]
+    Complete,
+    /// Changes were dropped because it did not read; a fresh snapshot follows once it does.
+    Lost,
+}
+
 impl Worker {
+    /// Asked again while it is followed, a fresh load is taken: that confirms what the list said.
+    pub(super) fn follow_list(&mut self) {
+        if self.parts.list_topic.is_empty() {
+            return log::error!(feed = self.parts.feed_name.as_str(); "list.not_configured");
+        }
+        if !self.list.is_followed {
+            let Worker { parts, .. } = self;
+            let added = parts.trees.add_list(&parts.list_topic, parts.match_id.clone(), &parts.match_topics);
+            if let Err(error) = added {
+                return log::error!(error:% = error; "list.refused");
+            }
+            self.list.is_followed = true;
+        }
+        let topic = self.parts.list_topic.clone();
+        self.subscribe(&topic);
+        self.meter.report_now = true;
+    }
+
+    /// Another worker has the list now: what this one still knows of it concerns nobody.
+    pub(super) fn unfollow_list(&mut self) {
+        if !std::mem::replace(&mut self.list.is_followed, false) {
+            return;
+        }
+        let Worker { parts, source, meter, list, .. } = self;
+        source.unfollow(&parts.list_topic);
+        meter.forgotten(parts.list_topic.as_bytes());
+        parts.trees.remove_list(&parts.list_topic);
+        *list = MatchList::default();
+        self.meter.report_now = true;
+    }
+
     /// Tells what changed in the list, in messages that the coordinator takes. What it does not read is dropped; once it
     /// reads again it is told that the list was lost, and a fresh load is asked for.
     pub(super) fn tell_list(&mut self) {
         loop {
             self.tell_list_part();
-            self.parts.trees.drain_lists(&mut self.list_changes);
-            if self.list_changes.is_empty() {
+            self.parts.trees.drain_lists(&mut self.list.changes);
+            if self.list.changes.is_empty() {
                 return;
             }
         }
     }
 
     fn tell_list_part(&mut self) {
-        if self.list_changes.is_empty() && self.list_told == ListTold::All {
+        if self.list.changes.is_empty() && self.list.sync == ListSync::Complete {
             return;
         }
-        let mut changes = std::mem::take(&mut self.list_changes);
-        if self.list_told == ListTold::Part {
+        let mut changes = std::mem::take(&mut self.list.changes);
+        if self.list.sync == ListSync::Lost {
             changes.clear();
             if !self.say(&FromWorker::List(vec![ListChange::Lost])) {
                 return;
             }
-            self.list_told = ListTold::All;
+            self.list.sync = ListSync::Complete;
             let topic = self.parts.list_topic.clone();
             return self.subscribe(&topic);
         }
         while !changes.is_empty() {
             let rest = changes.split_off(changes_at_once(&changes));
             if !self.say(&FromWorker::List(changes)) {
-                self.list_told = ListTold::Part;
+                self.list.sync = ListSync::Lost;
                 return;
             }
             changes = rest;

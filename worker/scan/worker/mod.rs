@@ -18,36 +18,33 @@ mod turn;
 
 pub use turn::Queues;
 
-use super::coordinator::Control;
+use super::clock::Clock;
+use super::coordinator::{Control, CoordinatorLink};
 use super::error::ScanError;
 use super::setup::Parts;
 use crate::feed::Source;
-use crate::net::{Readiness, Watch};
-use crate::payload::Received;
+use crate::net::Readiness;
 use crate::scan::audit::Audits;
 use crate::scan::book::Book;
 use crate::scan::data_link::DataLink;
-use crate::scan::lag::Lag;
-use crate::scan::skipped::Skipped;
 use crate::scan::window::Window;
+use listing::MatchList;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use reading::News;
 use report::Meter;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use touchline_common::failpoint::{self, Point};
-use touchline_common::ipc::messages::worker::{FromWorker, ListChange};
+use touchline_common::ipc::messages::worker::FromWorker;
 use touchline_common::model::{Section, SlotId};
 
-pub(super) const CONTROL: Token = Token(0);
-pub(super) const SIGNALS: Token = Token(1);
+const CONTROL: Token = Token(0);
+const SIGNALS: Token = Token(1);
 /// A thread beside the loop has something for it; what it is shows in the next turn.
 const WAKER: Token = Token(2);
-/// The data channel's tokens count up from here, one per channel: a late event of an old one is no event of the new.
-const FIRST_DATA: usize = 16;
 /// The sockets of the source have the tokens from here on.
 pub(super) const FIRST_SOURCE: usize = 1 << 32;
 /// Observations that wait for the recorder, bytes: those of a burst of 5 s at ten times 20,000 diffs a second over six workers,
@@ -75,53 +72,32 @@ impl Ending {
     }
 }
 
-/// Whether the coordinator knows all that the list told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ListTold {
-    /// It does.
-    All,
-    /// Changes were dropped because it did not read; a fresh load follows once it does.
-    Part,
-}
-
 /// A scanning worker.
 pub struct Worker {
-    pub(super) poll: Poll,
-    pub(super) control: Control,
-    pub(super) parts: Parts,
-    pub(super) source: Source,
-    pub(super) link: DataLink,
-    pub(super) link_token: Token,
-    pub(super) link_watch: Option<Watch>,
-    pub(super) control_watch: Watch,
-    pub(super) book: Book,
+    poll: Poll,
+    parts: Parts,
+    clock: Clock,
+    source: Source,
+    coordinator: CoordinatorLink,
+    link: DataLink,
+    book: Book,
+    list: MatchList,
     /// Under strategy `dumps`.
-    pub(super) window: Option<Window>,
-    pub(super) audits: Audits,
-    /// When the rates of matches were last looked at.
-    pub(super) rates_at: Instant,
-    pub(super) meter: Meter,
-    pub(super) skipped: Skipped,
-    pub(super) lag: Lag,
-    pub(super) sections: Vec<Section>,
-    pub(super) list_changes: Vec<ListChange>,
-    pub(super) list_told: ListTold,
-    pub(super) follows_list: bool,
-    /// Reused from turn to turn: what a read brought that the coordinator must know, and readiness asked for in between.
-    pub(super) news: Vec<News>,
-    pub(super) asked: Option<Events>,
-    /// What an event said and a turn has not taken.
-    pub(super) control_unread: bool,
-    pub(super) data_unread: bool,
-    /// The last message to the coordinator found no room; said once.
-    pub(super) control_full: bool,
-    pub(super) commands_seen: u64,
-    pub(super) ending: Option<(Ending, Instant)>,
-    /// Channels of further workers that this process is to run.
-    pub(super) joining: Vec<OwnedFd>,
-    pub(super) next_report: Instant,
-    pub(super) report_now: bool,
-    started: Instant,
+    window: Option<Window>,
+    audits: Audits,
+    meter: Meter,
+    turn: TurnState,
+}
+
+/// What one turn leaves to the next, and memory that all of them use.
+struct TurnState {
+    /// Why the loop is to end, and when at the latest.
+    ending: Option<(Ending, Instant)>,
+    /// What a read brought that the coordinator must know.
+    news: Vec<News>,
+    /// Readiness that is asked for between two renderings.
+    ready: Option<Events>,
+    sections: Vec<Section>,
 }
 
 impl Worker {
@@ -142,7 +118,7 @@ impl Worker {
     pub fn new(control: Control, mut parts: Parts) -> io::Result<Worker> {
         let poll = Poll::new()?;
         let registry = poll.registry();
-        let control_watch = Watch::new(registry, control.as_raw_fd(), CONTROL)?;
+        let coordinator = CoordinatorLink::new(control, registry, CONTROL)?;
         if let Some(signals) = &parts.signals {
             registry.register(&mut SourceFd(&signals.as_raw_fd()), SIGNALS, Interest::READABLE)?;
         }
@@ -150,38 +126,24 @@ impl Worker {
         let now = Instant::now();
         let own = usize::from(!parts.list_topic.is_empty()) + usize::from(!parts.time_topic.is_empty());
         let room = parts.max_subscriptions.saturating_sub(own).max(1);
-        let book = Book::new(parts.bookmark.take());
         Ok(Worker {
-            window: parts.dump_every.map(|every| Window::new(room, every)),
+            clock: Clock::new(now),
             source: Source::new(parts.plan.clone(), Token(FIRST_SOURCE), waker, now),
+            coordinator,
             link: DataLink::new(parts.slot, parts.generation, OUTBOX_LIMIT),
-            link_token: Token(FIRST_DATA),
-            link_watch: None,
-            control_watch,
-            poll,
-            control,
-            parts,
-            book,
+            book: Book::new(parts.bookmark.take()),
+            list: MatchList::default(),
+            window: parts.dump_every.map(|every| Window::new(room, every)),
             audits: Audits::default(),
-            rates_at: now,
             meter: Meter::new(now),
-            skipped: Skipped::default(),
-            lag: Lag::default(),
-            sections: Vec::new(),
-            list_changes: Vec::new(),
-            list_told: ListTold::All,
-            follows_list: false,
-            news: Vec::new(),
-            asked: Some(Events::with_capacity(16)),
-            control_unread: true,
-            data_unread: false,
-            control_full: false,
-            commands_seen: 0,
-            ending: None,
-            joining: Vec::new(),
-            next_report: now,
-            report_now: true,
-            started: now,
+            turn: TurnState {
+                ending: None,
+                news: Vec::new(),
+                ready: Some(Events::with_capacity(16)),
+                sections: Vec::new(),
+            },
+            poll,
+            parts,
         })
     }
 
@@ -227,7 +189,7 @@ impl Worker {
 
     /// Why the loop is over, once it is.
     pub(super) fn is_over(&mut self) -> Option<Ending> {
-        let (ending, deadline) = self.ending.clone()?;
+        let (ending, deadline) = self.turn.ending.clone()?;
         (self.is_handed_over() || Instant::now() >= deadline).then_some(ending)
     }
 
@@ -235,16 +197,11 @@ impl Worker {
     pub(super) fn note(&mut self, events: &Events) {
         for event in events {
             match event.token() {
-                CONTROL => {
-                    self.control_unread = true;
-                    if event.is_read_closed() {
-                        self.control.peer_closed();
-                    }
-                }
+                CONTROL => self.coordinator.note(event),
                 SIGNALS => self.take_signals(),
                 token if token.0 >= FIRST_SOURCE => self.source.note(token, Readiness::of(event)),
-                token if token == self.link_token => {
-                    self.data_unread = true;
+                token if self.link.port.is(token) => {
+                    self.link.port.set_unread();
                     if event.is_read_closed() {
                         self.link.peer_closed();
                     }
@@ -256,10 +213,11 @@ impl Worker {
 
     /// No longer than until the next thing is due, and not at all while something is left to do.
     pub(super) fn wait(&self) -> Duration {
-        if !self.is_drained() || self.control_unread || self.data_unread || self.has_renderable() {
+        let unread = self.coordinator.is_unread() || self.link.port.is_unread();
+        if unread || !self.is_drained() || self.has_renderable() {
             return Duration::ZERO;
         }
-        let due = match &self.ending {
+        let due = match &self.turn.ending {
             // The source is not read any more, so its deadlines do not count.
             Some((_, end)) => Some(*end),
             None => {
@@ -268,29 +226,18 @@ impl Worker {
                 [self.source.deadline(), slide].into_iter().flatten().min()
             }
         };
-        let settles = self.parts.trees.settles_at().map(|at| self.instant(at));
-        let due = [due, settles].into_iter().flatten().fold(self.next_report, Instant::min);
+        let settles = self.parts.trees.settles_at().map(|at| self.clock.instant(at));
+        let due = [due, settles].into_iter().flatten().fold(self.meter.next_report, Instant::min);
         due.saturating_duration_since(Instant::now())
     }
 
     /// Whether nothing is left to read: what comes after the end was asked for is not read at all.
     pub(super) fn is_drained(&self) -> bool {
-        self.ending.is_some() || self.source.is_drained()
+        self.turn.ending.is_some() || self.source.is_drained()
     }
 
     fn has_renderable(&self) -> bool {
         self.link.takes_renderings() && (self.parts.trees.oldest_dirty().is_some() || self.book.has_due())
-    }
-
-    /// Both clocks of a read at `now`.
-    pub(super) fn received(&self, now: Instant) -> Received {
-        let mono_ns = now.saturating_duration_since(self.started).as_nanos() as u64;
-        Received { wall_us: wall_us(), mono_ns }
-    }
-
-    /// The moment of a read by the forest's clock.
-    pub(super) fn instant(&self, mono_ns: u64) -> Instant {
-        self.started + Duration::from_nanos(mono_ns)
     }
 
     /// The slot that it works in.
@@ -298,24 +245,35 @@ impl Worker {
         self.parts.slot
     }
 
-    /// A token for the next data channel.
-    pub(super) fn next_link_token(&mut self) -> Token {
-        self.link_token = Token(self.link_token.0 + 1);
-        self.link_token
+    /// What a poll watches to know when something in this worker's own poll is ready.
+    pub(super) fn poll_fd(&self) -> RawFd {
+        self.poll.as_raw_fd()
     }
 
+    /// The process waited for so long, on behalf of this worker too.
+    pub(super) fn waited(&mut self, time: Duration) {
+        self.meter.waited(time);
+    }
+
+    /// Channels of further workers that this process is to run.
+    pub(super) fn take_new_workers(&mut self) -> Vec<OwnedFd> {
+        self.coordinator.take_new_workers()
+    }
+
+    /// Ends, in a process that goes on with others.
+    pub(super) fn leave_process(mut self, ending: &Ending) -> Result<(), ScanError> {
+        // If that does not arrive, the coordinator sees a channel that ends, and then ends the process.
+        self.coordinator.send(&FromWorker::Left { code: ending.code() }, 0);
+        self.leave(ending)
+    }
+
+    /// Ends: says goodbye, as far as that goes at once.
     pub(super) fn leave(mut self, ending: &Ending) -> Result<(), ScanError> {
         self.source.close();
-        let _ = self.control.flush();
+        let _ = self.coordinator.flush(self.poll.registry());
         match ending {
             Ending::Asked | Ending::Signal => Ok(()),
             Ending::Orphaned => Err(ScanError::Coordinator { why: "it is gone".to_owned() }),
         }
     }
-}
-
-/// The wall clock, microseconds since 1970 UTC. Orders nothing.
-pub(super) fn wall_us() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }

@@ -5,7 +5,6 @@ use super::audits::load;
 use super::report::Meter;
 use crate::feed::{Event, Loss, SessionKind};
 use crate::payload::{MatchSlot, TreeError};
-use crate::scan::skipped::Skipped;
 use crate::scan::telling::Telling;
 use std::time::{Duration, Instant};
 use touchline_common::ipc::messages::worker::{ConnectionState, FromWorker, MatchState};
@@ -16,7 +15,7 @@ const READ_BUDGET: usize = 256 * 1024;
 const TIME_BUDGET: Duration = Duration::from_millis(1);
 
 /// What changes how the following messages are to be taken.
-enum Turning {
+enum Shift {
     /// The coordinator's permit to connect is needed.
     PermitNeeded,
     /// There is a connection to ask on.
@@ -35,7 +34,7 @@ const LOGIN_REJECTED: &str = "the server refuses the new login in the session, w
 
 /// What a message brought that the coordinator must know.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum News {
+pub(in crate::scan) enum News {
     /// A load of one of its topics came.
     Loaded(MatchSlot),
     /// One of its topics was removed.
@@ -75,18 +74,18 @@ impl Worker {
         loop {
             match self.apply_messages(now) {
                 None => break,
-                Some(Turning::PermitNeeded) => {
+                Some(Shift::PermitNeeded) => {
                     self.say(&FromWorker::AsksToConnect);
                 }
-                Some(Turning::Connected) => {
+                Some(Shift::Connected) => {
                     self.say_connection(ConnectionState::Connecting, String::new(), None);
                     self.subscribe_all();
                 }
-                Some(Turning::ConnectFailed(loss)) => {
+                Some(Shift::ConnectFailed(loss)) => {
                     self.say_connection(ConnectionState::Down, loss.to_string(), None);
                 }
-                Some(Turning::Opened(session)) => self.opened(session, now),
-                Some(Turning::Lost(loss)) => {
+                Some(Shift::Opened(session)) => self.opened(session, now),
+                Some(Shift::Lost(loss)) => {
                     self.lost(&loss, now);
                     break;
                 }
@@ -95,10 +94,10 @@ impl Worker {
     }
 
     /// Applies messages up to one that changes what the following mean.
-    fn apply_messages(&mut self, now: Instant) -> Option<Turning> {
-        let received = self.received(now);
-        let Worker { source, parts, book, link, meter, skipped, news, audits, .. } = self;
-        let mut turning = None;
+    fn apply_messages(&mut self, now: Instant) -> Option<Shift> {
+        let received = self.clock.received(now);
+        let Worker { source, parts, book, link, meter, turn, audits, .. } = self;
+        let mut shift = None;
         let mut heartbeat = None;
         let mut is_up = false;
         loop {
@@ -125,15 +124,15 @@ impl Worker {
                         meter.acknowledged(asked);
                         if loaded.is_ok() {
                             meter.loaded(asked);
-                            news.extend(parts.trees.owner(topic).map(News::Loaded));
+                            turn.news.extend(parts.trees.owner(topic).map(News::Loaded));
                         }
                     }
-                    count(meter, skipped, loaded.map(|_| ()), &parts.feed_name);
+                    count(meter, loaded.map(|_| ()), &parts.feed_name);
                 }
                 Event::Delta { topic, body } => {
                     meter.delta();
                     let applied = parts.trees.delta(topic, body, received, &mut telling);
-                    count(meter, skipped, applied.map(|_| ()), &parts.feed_name);
+                    count(meter, applied.map(|_| ()), &parts.feed_name);
                 }
                 Event::Removed { topic } if parts.is_time(topic) => {
                     meter.acknowledged(topic);
@@ -149,8 +148,8 @@ impl Worker {
                             meter.unloaded(asked);
                         }
                     }
-                    news.extend(removed.as_ref().ok().copied().flatten().map(News::Removed));
-                    count(meter, skipped, removed.map(|_| ()), &parts.feed_name);
+                    turn.news.extend(removed.as_ref().ok().copied().flatten().map(News::Removed));
+                    count(meter, removed.map(|_| ()), &parts.feed_name);
                 }
                 Event::QueueDepth(depth) => meter.server_queue(depth),
                 Event::Status { topic, status } => {
@@ -164,17 +163,17 @@ impl Worker {
                     log::error!(feed = parts.feed_name.as_str(), why = LOGIN_REJECTED; "worker.login_refused");
                 }
                 Event::Skipped(why) => {
-                    skipped.note(&why);
+                    meter.skipped.note(&why);
                     log::debug!(feed = parts.feed_name.as_str(), error:% = why; "worker.skipped");
                 }
                 Event::Up => is_up = true,
-                Event::PermitNeeded => turning = Some(Turning::PermitNeeded),
-                Event::Connected => turning = Some(Turning::Connected),
-                Event::ConnectFailed(loss) => turning = Some(Turning::ConnectFailed(loss)),
-                Event::Opened { session, .. } => turning = Some(Turning::Opened(session)),
-                Event::Lost(loss) => turning = Some(Turning::Lost(loss)),
+                Event::PermitNeeded => shift = Some(Shift::PermitNeeded),
+                Event::Connected => shift = Some(Shift::Connected),
+                Event::ConnectFailed(loss) => shift = Some(Shift::ConnectFailed(loss)),
+                Event::Opened { session, .. } => shift = Some(Shift::Opened(session)),
+                Event::Lost(loss) => shift = Some(Shift::Lost(loss)),
             }
-            if turning.is_some() {
+            if shift.is_some() {
                 break;
             }
         }
@@ -186,12 +185,12 @@ impl Worker {
             self.say_connection(ConnectionState::Up, String::new(), None);
         }
         self.settle_news();
-        self.parts.trees.drain_lists(&mut self.list_changes);
-        turning
+        self.parts.trees.drain_lists(&mut self.list.changes);
+        shift
     }
 
     pub(super) fn settle_news(&mut self) {
-        let mut news = std::mem::take(&mut self.news);
+        let mut news = std::mem::take(&mut self.turn.news);
         let mut complete = Vec::new();
         self.parts.trees.drain_complete(&mut complete);
         news.extend(complete.into_iter().map(News::Loaded));
@@ -210,17 +209,17 @@ impl Worker {
                 News::Removed(_) => {}
             }
         }
-        self.news = news;
+        self.turn.news = news;
         self.close_audits();
         self.book.at_none();
     }
 }
 
 /// An error is counted; the log has each when somebody looks closer, since a server may make a million of them.
-fn count(meter: &mut Meter, skipped: &mut Skipped, outcome: Result<(), TreeError>, feed: &str) {
+fn count(meter: &mut Meter, outcome: Result<(), TreeError>, feed: &str) {
     if let Err(error) = outcome {
         meter.error();
-        skipped.note_tree(&error);
+        meter.skipped.note_tree(&error);
         log::debug!(feed = feed, error:% = error; "worker.skipped");
     }
 }

@@ -1,7 +1,8 @@
 //! Steps 3 and 4 of a turn: what changed is rendered and handed to the data link.
 
-use super::{Worker, wall_us};
+use super::Worker;
 use crate::payload::MatchSlot;
+use crate::scan::clock::wall_us;
 use crate::scan::data_link::LinkState;
 use std::time::{Duration, Instant};
 use touchline_common::ipc::messages::data::{Extent, Publish};
@@ -19,7 +20,7 @@ impl Worker {
         let began = Instant::now();
         while self.link.takes_renderings() {
             let Some((slot, since)) = self.parts.trees.oldest_dirty() else { return };
-            if began.saturating_duration_since(self.instant(since)) < self.parts.publish_deadline {
+            if began.saturating_duration_since(self.clock.instant(since)) < self.parts.publish_deadline {
                 return;
             }
             self.publish(slot, since);
@@ -37,7 +38,7 @@ impl Worker {
                 Some((slot, since)) => self.publish(slot, since),
                 None => match self.book.next_due() {
                     Some(slot) => {
-                        let now = self.received(Instant::now()).mono_ns;
+                        let now = self.clock.received(Instant::now()).mono_ns;
                         self.publish(slot, now)
                     }
                     None => return,
@@ -54,11 +55,11 @@ impl Worker {
     }
 
     fn ask_readiness(&mut self) {
-        let Some(mut events) = self.asked.take() else { return };
+        let Some(mut events) = self.turn.ready.take() else { return };
         if self.poll.poll(&mut events, Some(Duration::ZERO)).is_ok() {
             self.note(&events);
         }
-        self.asked = Some(events);
+        self.turn.ready = Some(events);
     }
 
     /// Renders what changed in a match and hands it over; how many bytes it was.
@@ -71,7 +72,8 @@ impl Worker {
     }
 
     fn publish_changes(&mut self, slot: MatchSlot, since: u64) -> usize {
-        let Worker { parts, book, sections, meter, .. } = self;
+        let Worker { parts, book, meter, .. } = self;
+        let sections = &mut self.turn.sections;
         sections.clear();
         let Some(followed) = book.get_mut(slot) else {
             parts.trees.render(slot, sections);
@@ -104,7 +106,7 @@ impl Worker {
             received_at: parts.trees.received(slot).map_or(0, |received| received.wall_us),
             updated_at: wall_us(),
         };
-        let read_at = self.instant(since);
+        let read_at = self.clock.instant(since);
         if let Err(error) = self.link.publish(publish, read_at) {
             log::error!(error:% = error; "worker.not_published");
         }
@@ -122,7 +124,7 @@ impl Worker {
     /// Publishes what is due of a match that will not be looked at again, even if the channel is fuller than it should be.
     pub(super) fn publish_last(&mut self, slot: MatchSlot) {
         if self.link.state() == LinkState::Open && self.parts.trees.is_live(slot) {
-            let now = self.received(Instant::now()).mono_ns;
+            let now = self.clock.received(Instant::now()).mono_ns;
             self.publish(slot, now);
         }
     }

@@ -1,6 +1,8 @@
 //! What the worker counts, and its load report.
 
 use super::Worker;
+use crate::scan::lag::Lag;
+use crate::scan::skipped::Skipped;
 use crate::scan::window::Window;
 use foldhash::fast::RandomState;
 use hashbrown::HashSet;
@@ -29,6 +31,15 @@ pub struct Meter {
     acknowledged: Topics,
     loaded: Topics,
     connection: ConnectionState,
+    /// What the server sent and nobody could use.
+    pub skipped: Skipped,
+    /// How long a change takes from the read to the recorder.
+    pub lag: Lag,
+    /// When the rates of matches were last looked at.
+    pub rates_at: Instant,
+    /// When the next report is due, and whether it is due now.
+    pub next_report: Instant,
+    pub report_now: bool,
 }
 
 impl Meter {
@@ -50,6 +61,11 @@ impl Meter {
             acknowledged: Topics::default(),
             loaded: Topics::default(),
             connection: ConnectionState::Down,
+            skipped: Skipped::default(),
+            lag: Lag::default(),
+            rates_at: now,
+            next_report: now,
+            report_now: true,
         }
     }
 
@@ -147,7 +163,7 @@ impl Worker {
         if self.meter.connection != state || !detail.is_empty() {
             self.meter.connection = state;
             self.say(&FromWorker::Connection { state, detail, lost });
-            self.report_now = true;
+            self.meter.report_now = true;
         }
     }
 
@@ -170,7 +186,7 @@ impl Worker {
         let meter = &mut self.meter;
         let passed = now.saturating_duration_since(meter.since).as_secs_f64().max(1e-3);
         let report = LoadReport {
-            commands_seen: self.commands_seen,
+            commands_seen: self.coordinator.commands_taken(),
             matches: self.book.len() as u32,
             live,
             stale,
@@ -187,8 +203,8 @@ impl Worker {
             receive_queue_peak: meter.peak.max(queue),
             server_queue: meter.server_queue,
             round_ms: self.window.as_ref().and_then(Window::round).map(|round| round.as_millis() as u32),
-            lag_p50_us: self.lag.percentile(0.5),
-            lag_p99_us: self.lag.percentile(0.99),
+            lag_p50_us: meter.lag.percentile(0.5),
+            lag_p99_us: meter.lag.percentile(0.99),
             published: meter.published,
             errors: meter.errors + self.source.errors(),
             dropped: self.link.outbox().dropped(),
@@ -201,7 +217,7 @@ impl Worker {
             meter.reported_diffs = meter.diffs;
             meter.reported_bytes = meter.bytes;
             meter.peak = 0;
-            self.lag.clear();
+            meter.lag.clear();
         }
         report
     }

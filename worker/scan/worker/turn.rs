@@ -38,7 +38,7 @@ impl Worker {
     /// The first half of a turn: what came is applied.
     pub(in crate::scan) fn take(&mut self) {
         self.meter.turn();
-        if self.ending.is_none() {
+        if self.turn.ending.is_none() {
             self.read();
         }
         self.serve();
@@ -56,23 +56,23 @@ impl Worker {
 
     /// Step 2: timers, the coordinator, acknowledgements; each turn, whatever the server sends.
     fn serve(&mut self) {
-        if self.control_unread {
+        if self.coordinator.is_unread() {
             self.hear_coordinator();
         }
-        if self.data_unread {
+        if self.link.port.take_unread() {
             self.hear_recorder();
         }
         let now = Instant::now();
-        if let Some(told) = self.skipped.due(now) {
+        if let Some(told) = self.meter.skipped.due(now) {
             let feed = self.parts.feed_name.as_str();
             let why = format!("{}; `touchline log level debug` shows each", told.why);
             log::warn!(feed = feed, messages = told.count, why = why.as_str(); "worker.unusable");
         }
-        if now >= self.next_report {
-            self.next_report = now + REPORT_EVERY;
+        if now >= self.meter.next_report {
+            self.meter.next_report = now + REPORT_EVERY;
             self.find_stale(now);
             self.look_at_rates(now);
-            self.report_now = true;
+            self.meter.report_now = true;
         }
         self.settle(now);
         self.recover_overflowed();
@@ -82,18 +82,15 @@ impl Worker {
 
     /// Tells the loads that are complete by now.
     fn settle(&mut self, now: Instant) {
-        let received = self.received(now);
+        let received = self.clock.received(now);
         let Worker { parts, book, link, .. } = self;
         parts.trees.settle(received, &mut Telling { book, link, now });
         self.settle_news();
     }
 
     fn hear_coordinator(&mut self) {
-        self.control_unread = false;
-        // Nothing is read while a message of an earlier turn waits: see `Channel::read`.
-        match self.control.read() {
-            Ok(ReadOutcome::Drained) => {}
-            Ok(ReadOutcome::More) => self.control_unread = true,
+        match self.coordinator.read() {
+            Ok(ReadOutcome::Drained | ReadOutcome::More) => {}
             Ok(ReadOutcome::Closed) => {
                 self.take_commands(usize::MAX);
                 return self.end(Ending::Orphaned, ORPHAN_DEADLINE);
@@ -107,7 +104,6 @@ impl Worker {
     }
 
     fn hear_recorder(&mut self) {
-        self.data_unread = false;
         let heard = self.link.read().and_then(|outcome| {
             for _ in 0..FRAMES_PER_TURN {
                 match self.link.next_event()? {
@@ -119,7 +115,7 @@ impl Worker {
         });
         match heard {
             Ok(ReadOutcome::Drained) => {}
-            Ok(ReadOutcome::More) => self.data_unread = true,
+            Ok(ReadOutcome::More) => self.link.port.set_unread(),
             Ok(ReadOutcome::Closed) => self.drop_link("the recorder closed it"),
             Err(error) => self.drop_link(&error.to_string()),
         }
@@ -144,14 +140,14 @@ impl Worker {
     pub(super) fn drop_link(&mut self, why: &str) {
         log::warn!(why = why; "worker.data_lost");
         self.link.detach();
-        self.link_watch = None;
+        self.link.port.close();
     }
 
     /// Once there is room again: what was dropped is said, and the registers are told anew.
     fn recover_overflowed(&mut self) {
         while let Some((place, dropped)) = self.link.outbox().recover() {
             let slot = MatchSlot(place);
-            let received = self.received(Instant::now());
+            let received = self.clock.received(Instant::now());
             let base = self.current_base(slot, received);
             let mut telling = Telling { book: &mut self.book, link: &mut self.link, now: Instant::now() };
             telling.tell_lost(slot, dropped.count, dropped.since);
@@ -195,23 +191,17 @@ impl Worker {
         }
         self.source.flush();
         self.tell_list();
-        if self.report_now {
-            self.report_now = false;
+        if self.meter.report_now {
+            self.meter.report_now = false;
             self.report();
         }
-        let flushed = self.control.flush();
-        let watched =
-            flushed.and_then(|_| self.control_watch.unsent(self.poll.registry(), self.control.queued()));
-        if watched.is_err() {
+        if self.coordinator.flush(self.poll.registry()).is_err() {
             self.end(Ending::Orphaned, ORPHAN_DEADLINE);
         }
     }
 
     fn flush_link(&mut self) -> io::Result<()> {
-        let unsent = usize::from(!self.link.flush(&mut self.lag)?);
-        match &mut self.link_watch {
-            Some(watch) => watch.unsent(self.poll.registry(), unsent),
-            None => Ok(()),
-        }
+        let unsent = usize::from(!self.link.flush(&mut self.meter.lag)?);
+        self.link.port.unsent(self.poll.registry(), unsent)
     }
 }

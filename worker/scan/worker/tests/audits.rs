@@ -199,9 +199,9 @@ fn a_match_whose_deltas_become_rare_is_audited_unasked_and_told_of_only_if_some_
         for (slot, more) in slots.iter().zip(more) {
             stage.scanner.book.get_mut(*slot).unwrap().deltas += more;
         }
-        stage.scanner.rates_at = now;
+        stage.scanner.meter.rates_at = now;
         stage.scanner.look_at_rates(now + Duration::from_secs(1));
-        stage.scanner.next_report = now + Duration::from_secs(1_000 + second);
+        stage.scanner.meter.next_report = now + Duration::from_secs(1_000 + second);
     };
     for second in 0..60 {
         look(&mut stage, second, [8, 8]);
