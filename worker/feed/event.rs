@@ -41,11 +41,11 @@ pub enum Event<'a> {
         /// Its name.
         topic: &'a [u8],
     },
-    /// The server says something else of a topic, in a way of its own: a refusal, most likely.
+    /// The server reports something else of a topic, in a way of its own: a refusal, most likely.
     Status {
         /// Its name.
         topic: &'a [u8],
-        /// What it says.
+        /// Its status.
         status: &'a [u8],
     },
     /// The server refuses a new login in the session, which goes on with the earlier one.
@@ -67,7 +67,7 @@ pub enum SessionKind {
     Resumed,
 }
 
-/// A connection that ended, or never came to be. Shown, it says what to do and when the next attempt is.
+/// A connection that ended, or never came to be. Displayed, it has what to do and when the next attempt is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loss {
     /// The server, `host:port`.

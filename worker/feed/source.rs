@@ -174,13 +174,13 @@ impl Source {
         source.permit(now);
     }
 
-    /// The server says how often it lets itself be heard.
+    /// The server sends at least this often.
     pub fn heartbeat(&mut self, every: Duration) {
         let Source::Diffusion(source) = self;
         source.heartbeat(every);
     }
 
-    /// Says goodbye to the server, as far as that goes at once.
+    /// Closes the connection in the protocol's own way, as far as that goes at once.
     pub fn close(&mut self) {
         let Source::Diffusion(source) = self;
         source.close();

@@ -53,7 +53,7 @@ impl Resolver {
         let (sender, receiver) = sync_channel(1);
         let (authority, lookup, waker) = (self.authority.clone(), self.lookup, Arc::clone(&self.waker));
         thread::Builder::new().name("resolve".to_owned()).stack_size(STACK).spawn(move || {
-            // Nobody listens any more only when the worker ends.
+            // The receiver is gone only when the worker ends.
             let _ = sender.send(lookup(&authority));
             let _ = waker.wake();
         })?;

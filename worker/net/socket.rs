@@ -35,7 +35,7 @@ pub struct TlsSocket {
 pub enum Got {
     /// So many bytes, and whether that proves the socket empty.
     Bytes(usize, Rest),
-    /// Nothing; an event says when there is more.
+    /// Nothing; an event announces more.
     Nothing,
     /// The end.
     End,
@@ -50,7 +50,7 @@ pub enum Rest {
     Some,
 }
 
-/// What the poll said of a socket.
+/// What the poll reports of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Readiness {
     /// Bytes may be there, or room to write.
@@ -60,7 +60,7 @@ pub enum Readiness {
 }
 
 impl Readiness {
-    /// What `event` says of its socket.
+    /// What `event` reports of its socket.
     pub fn of(event: &Event) -> Readiness {
         if event.is_read_closed() || event.is_error() { Readiness::End } else { Readiness::Bytes }
     }
@@ -69,7 +69,7 @@ impl Readiness {
 /// Why a socket is of no more use.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Broken {
-    /// The system says so.
+    /// As the system reports.
     Socket(ErrorKind),
     /// What is wrong, and what to do.
     Tls(String),
@@ -115,7 +115,7 @@ impl Socket {
         }
     }
 
-    /// Sends what TLS has to say of its own.
+    /// Sends what TLS has to send of its own.
     pub fn flush(&mut self) -> Result<(), Broken> {
         match self {
             Socket::Plain(_) => Ok(()),
@@ -123,7 +123,7 @@ impl Socket {
         }
     }
 
-    /// Says in TLS that this is the end, as far as that goes at once.
+    /// Sends the end in TLS (`close_notify`), as far as that goes at once.
     pub fn farewell(&mut self) {
         match self {
             Socket::Plain(_) => {}
@@ -173,7 +173,7 @@ impl TlsSocket {
 
     fn process(&mut self) -> Result<(), Broken> {
         let Err(error) = self.connection.process_new_packets() else { return Ok(()) };
-        // The alert that says why.
+        // The alert with the reason.
         let _ = self.send();
         Err(Broken::Tls(self.plan.explain(&error)))
     }

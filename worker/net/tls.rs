@@ -1,7 +1,7 @@
-//! TLS: whom to trust, and what to say of a certificate that cannot be.
+//! TLS: whom to trust, and the message for a certificate that cannot be trusted.
 //!
 //! The system's roots are read once per process, and only where a feed has TLS; a feed's own `ca_file` counts beside them.
-//! `insecure` trusts anybody: for test servers, and said at each start.
+//! `insecure` accepts any certificate: for test servers, and logged at each start.
 
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -26,8 +26,8 @@ pub enum Trust {
         /// The file, in PEM; empty: none.
         ca_file: String,
     },
-    /// Anybody.
-    Anybody,
+    /// Any certificate.
+    Any,
 }
 
 /// What TLS connections to one host are made with.
@@ -59,14 +59,14 @@ pub enum TlsPlanError {
         /// Why.
         why: String,
     },
-    /// There is nobody to trust.
+    /// There is no authority to trust.
     NoRoots {
-        /// What the system said.
+        /// The system's error.
         why: String,
     },
     /// The library does not take its own settings.
     Library {
-        /// What it said.
+        /// The library's error.
         why: String,
     },
 }
@@ -105,9 +105,9 @@ impl TlsPlan {
             Trust::Authorities { ca_file } => {
                 builder.with_root_certificates(roots(ca_file)?).with_no_client_auth()
             }
-            Trust::Anybody => builder
+            Trust::Any => builder
                 .dangerous()
-                .with_custom_certificate_verifier(Arc::new(TrustAnybody { provider }))
+                .with_custom_certificate_verifier(Arc::new(AcceptAny { provider }))
                 .with_no_client_auth(),
         };
         // One server: the library would make room for hundreds.
@@ -181,11 +181,11 @@ fn add_file(store: &mut RootCertStore, path: &str) -> Result<(), TlsPlanError> {
 
 /// Takes any certificate; signatures are still checked, so that what is read is from whoever answered.
 #[derive(Debug)]
-struct TrustAnybody {
+struct AcceptAny {
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for TrustAnybody {
+impl ServerCertVerifier for AcceptAny {
     fn verify_server_cert(
         &self,
         _end_entity: &CertificateDer<'_>,

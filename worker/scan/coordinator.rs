@@ -1,7 +1,7 @@
 //! The worker's end of the channel to the coordinator: commands in, reports out.
 //!
 //! What does not fit is dropped: the coordinator does not read, so it is stopped, or dead, and then the channel's end comes. That
-//! is logged once. Callers: the loop, and `greeting` for the channel before there is one.
+//! is logged once. Callers: the loop, and `handshake` for the channel before there is one.
 
 use crate::net::Watch;
 use mio::event::Event;

@@ -10,7 +10,7 @@ pub enum ScanError {
     System {
         /// What was tried.
         operation: &'static str,
-        /// What it said.
+        /// Its error.
         source: io::Error,
     },
     /// The configuration cannot be used.

@@ -1,6 +1,6 @@
 //! The scanning worker: one source, at most `max_subscriptions`, every delta applied before anything is rendered.
 //!
-//! `greeting` and `start` take the channel and wait for work, `setup` is what the configuration makes of it, `worker` is the loop;
+//! `handshake` and `start` take the channel and wait for work, `setup` is what the configuration makes of it, `worker` is the loop;
 //! `shared_process` runs several workers in one process, `probe` tries a feed step by step. The other files are what a worker is
 //! made of: they know nothing of it. A worker lives no longer than its coordinator, and hurts no other worker when it dies.
 
@@ -10,7 +10,7 @@ mod clock;
 mod coordinator;
 mod data_link;
 mod error;
-mod greeting;
+mod handshake;
 mod lag;
 mod outbox;
 mod port;

@@ -56,10 +56,10 @@ pub enum Outcome {
     Failed,
 }
 
-/// What a probe brought home.
+/// What a probe found.
 #[derive(Clone, Debug, Default)]
 pub struct Probed {
-    /// The match that was followed, as its worker would tell it.
+    /// The match that was followed, as its worker would publish it.
     pub sections: Vec<Section>,
     /// Its id.
     pub id: Option<MatchId>,
@@ -85,14 +85,14 @@ impl fmt::Display for ProbeError {
 
 impl std::error::Error for ProbeError {}
 
-/// Tries a feed; each step is told as it is done. Whether all of them went well, and what was found.
+/// Tries a feed; each step is reported as it is done. Whether all of them went well, and what was found.
 ///
 /// # Errors
 /// [`ProbeError`]: nothing was tried.
 pub fn probe(
     config: &Config,
     feed: &FeedConfig,
-    tell: &mut dyn FnMut(Finding),
+    report: &mut dyn FnMut(Finding),
 ) -> Result<(Outcome, Probed), ProbeError> {
     let zone = TimeZone::get(&feed.feed_timezone).map_err(|error| {
         let why = format!("feed_timezone of {}: {error}", feed.name);
@@ -114,7 +114,7 @@ pub fn probe(
         step_began: now,
         worst: Outcome::Good,
         probed: Probed::default(),
-        tell,
+        report,
     };
     probe.run();
     Ok((probe.worst, probe.probed))
@@ -130,7 +130,7 @@ struct Probe<'a> {
     step_began: Instant,
     worst: Outcome,
     probed: Probed,
-    tell: &'a mut dyn FnMut(Finding),
+    report: &'a mut dyn FnMut(Finding),
 }
 
 /// What came so far.
@@ -149,7 +149,7 @@ struct Seen {
     list_loaded: bool,
 }
 
-/// What a match's diffs say is not needed here: its document is looked at as a whole.
+/// What a match's deltas change is not needed here: its document is looked at as a whole.
 struct Ignored;
 
 impl Sink for Ignored {
@@ -178,7 +178,7 @@ impl Probe<'_> {
         let deadline = Duration::from_secs(15);
         self.go_until(deadline, |seen| seen.connected || seen.failed.is_some() || seen.lost.is_some());
         if self.seen.connected {
-            self.say("connect", Outcome::Good, format!("{}: a socket", self.feed.url), "");
+            self.report("connect", Outcome::Good, format!("{}: a socket", self.feed.url), "");
             return true;
         }
         let why = match &self.seen.failed {
@@ -186,7 +186,7 @@ impl Probe<'_> {
             None => format!("nothing within {deadline:?}"),
         };
         let advice = "see that `url` names host and port of the server, that its name resolves here, and that no firewall stands between";
-        self.say("connect", Outcome::Failed, why, advice);
+        self.report("connect", Outcome::Failed, why, advice);
         false
     }
 
@@ -197,7 +197,7 @@ impl Probe<'_> {
                 "" => "without a login".to_owned(),
                 name => format!("as {name}"),
             };
-            self.say("session", Outcome::Good, format!("{user}, client id {id}"), "");
+            self.report("session", Outcome::Good, format!("{user}, client id {id}"), "");
             return true;
         }
         let why = self.seen.lost.clone();
@@ -214,7 +214,7 @@ impl Probe<'_> {
                 "see whether the scheme of `url` (dpt, dpts, ws, wss) and `protocol` (v4, zap) are those of the server"
             }
         };
-        self.say("session", Outcome::Failed, found, advice);
+        self.report("session", Outcome::Failed, found, advice);
         false
     }
 
@@ -229,10 +229,10 @@ impl Probe<'_> {
             return;
         }
         if self.seen.clock {
-            self.say("clock", Outcome::Good, format!("{topic}: the server tells its time"), "");
+            self.report("clock", Outcome::Good, format!("{topic}: the server tells its time"), "");
         } else {
             let advice = "see `time_topic`; without one leave it empty";
-            self.say("clock", Outcome::Odd, format!("{topic}: no time within {LOAD_DEADLINE:?}"), advice);
+            self.report("clock", Outcome::Odd, format!("{topic}: no time within {LOAD_DEADLINE:?}"), advice);
         }
     }
 
@@ -240,7 +240,7 @@ impl Probe<'_> {
         let topic = self.feed.list_topic.clone();
         let added = self.trees.add_list(&topic, self.feed.match_id.clone(), &self.feed.match_topics);
         if let Err(error) = added {
-            self.say("list", Outcome::Failed, error.to_string(), "see `payload` and `list_topic`");
+            self.report("list", Outcome::Failed, error.to_string(), "see `payload` and `list_topic`");
             return None;
         }
         self.subscribe(&topic);
@@ -251,7 +251,7 @@ impl Probe<'_> {
         if !self.seen.list_loaded {
             let found = self.missing(&topic);
             let advice = "see `list_topic`: its name on this server, its language and zone";
-            self.say("list", Outcome::Failed, found, advice);
+            self.report("list", Outcome::Failed, found, advice);
             return None;
         }
         let listed = self.seen.listed.clone();
@@ -260,8 +260,8 @@ impl Probe<'_> {
             format!("{topic}: {} matches, {playing} in play, {} bytes", listed.len(), self.seen.bytes);
         let chosen = listed.iter().find(|(_, listing)| listing.in_play).or_else(|| listed.first()).cloned();
         match &chosen {
-            Some(_) => self.say("list", Outcome::Good, found, ""),
-            None => self.say(
+            Some(_) => self.report("list", Outcome::Good, found, ""),
+            None => self.report(
                 "list",
                 Outcome::Odd,
                 found,
@@ -282,7 +282,7 @@ impl Probe<'_> {
         });
         match named {
             Some(id) => {
-                self.say(
+                self.report(
                     "list",
                     Outcome::Good,
                     format!("no list; the first match of the configuration is {id}"),
@@ -292,7 +292,7 @@ impl Probe<'_> {
             }
             None => {
                 let advice = "set `list_topic`, `matches` or `matches_file`";
-                self.say("list", Outcome::Failed, "no list and no matches".to_owned(), advice);
+                self.report("list", Outcome::Failed, "no list and no matches".to_owned(), advice);
                 None
             }
         }
@@ -303,7 +303,7 @@ impl Probe<'_> {
             Ok(topics) => topics,
             Err(name) => {
                 let found = format!("{id}: the list gives no {{{name}}}");
-                return self.say(
+                return self.report(
                     "match",
                     Outcome::Failed,
                     found,
@@ -313,7 +313,9 @@ impl Probe<'_> {
         };
         let slot = match self.trees.add_match(&topics, listing) {
             Ok(slot) => slot,
-            Err(error) => return self.say("match", Outcome::Failed, error.to_string(), "see `match_topics`"),
+            Err(error) => {
+                return self.report("match", Outcome::Failed, error.to_string(), "see `match_topics`");
+            }
         };
         self.seen.bytes = 0;
         for topic in &topics {
@@ -330,11 +332,11 @@ impl Probe<'_> {
         if !self.trees.is_live(slot) {
             let advice =
                 "see `match_topics` (this match may also have no page of its own: try again), and `payload`";
-            return self.say("match", Outcome::Failed, self.missing(&named), advice);
+            return self.report("match", Outcome::Failed, self.missing(&named), advice);
         }
         let name = self.trees.name(slot).unwrap_or_default();
         let found = format!("{id} ({name}): loaded from {named}, {} bytes", self.seen.bytes);
-        self.say("match", Outcome::Good, found, "");
+        self.report("match", Outcome::Good, found, "");
         self.watch();
         self.trees.render_whole(slot, &mut self.probed.sections);
         self.probed.id = Some(id.clone());
@@ -348,13 +350,13 @@ impl Probe<'_> {
         match (&self.seen.lost, self.seen.skipped.first()) {
             (Some(loss), _) => {
                 let found = format!("{found}; then the connection was lost: {}", loss.why);
-                self.say("changes", Outcome::Failed, found, "the log of the server's side may say why");
+                self.report("changes", Outcome::Failed, found, "the log of the server's side may say why");
             }
             (None, Some(first)) => {
                 let advice = format!("the first one skipped: {first}");
-                self.say("changes", Outcome::Odd, found, &advice);
+                self.report("changes", Outcome::Odd, found, &advice);
             }
-            (None, None) => self.say("changes", Outcome::Good, found, ""),
+            (None, None) => self.report("changes", Outcome::Good, found, ""),
         }
     }
 
@@ -362,14 +364,14 @@ impl Probe<'_> {
         format!("{topic}: no load within {LOAD_DEADLINE:?}")
     }
 
-    /// Whether the connection is lost; if so, that is said. A server may refuse a session that it had accepted.
+    /// Whether the connection is lost; if so, that is reported. A server may refuse a session that it had accepted.
     fn is_over(&mut self, step: &'static str) -> bool {
         let Some(loss) = self.seen.lost.clone() else { return false };
         if loss.cause == Cause::Login {
-            self.say("session", Outcome::Failed, loss.why, REFUSED);
+            self.report("session", Outcome::Failed, loss.why, REFUSED);
         } else {
             let found = format!("the connection was lost: {}", loss.why);
-            self.say(step, Outcome::Failed, found, "the log of the server's side may say why");
+            self.report(step, Outcome::Failed, found, "the log of the server's side may say why");
         }
         true
     }
@@ -380,14 +382,14 @@ impl Probe<'_> {
         }
     }
 
-    fn say(&mut self, step: &'static str, outcome: Outcome, found: String, advice: &str) {
+    fn report(&mut self, step: &'static str, outcome: Outcome, found: String, advice: &str) {
         let now = Instant::now();
         let took = now.saturating_duration_since(self.step_began);
         self.step_began = now;
         if outcome == Outcome::Failed || self.worst == Outcome::Good {
             self.worst = outcome;
         }
-        (self.tell)(Finding { step, outcome, took, found, advice: advice.to_owned() });
+        (self.report)(Finding { step, outcome, took, found, advice: advice.to_owned() });
     }
 
     fn go_until(&mut self, patience: Duration, done: impl Fn(&Seen) -> bool) {

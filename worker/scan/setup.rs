@@ -1,7 +1,7 @@
 //! What the configuration makes of a worker: its trees, its source, its limits. Callers: `start`, `shared_process`, `probe`.
 
 use super::error::ScanError;
-use super::greeting::Greeted;
+use super::handshake::Welcomed;
 use crate::feed::Plan;
 use crate::payload::{Limits, Trees};
 use jiff::tz::TimeZone;
@@ -53,9 +53,9 @@ impl Parts {
 ///
 /// # Errors
 /// [`ScanError`]: the configuration cannot be used.
-pub fn parts(greeted: &mut Greeted, signals: Option<Signals>, log: LogHandle) -> Result<Parts, ScanError> {
-    let bookmark = greeted.bookmark.take();
-    let feed = feed(greeted)?;
+pub fn parts(welcomed: &mut Welcomed, signals: Option<Signals>, log: LogHandle) -> Result<Parts, ScanError> {
+    let bookmark = welcomed.bookmark.take();
+    let feed = feed(welcomed)?;
     let wrong = |why: String| ScanError::Config { why };
     let zone = TimeZone::get(&feed.feed_timezone)
         .map_err(|error| wrong(format!("feed_timezone of {}: {error}", feed.name)))?;
@@ -63,12 +63,12 @@ pub fn parts(greeted: &mut Greeted, signals: Option<Signals>, log: LogHandle) ->
         signals,
         bookmark,
         log,
-        feed: greeted.feed,
+        feed: welcomed.feed,
         feed_name: feed.name.clone(),
-        slot: greeted.slot,
-        generation: greeted.generation,
-        trees: trees(&greeted.config, feed, zone)?,
-        plan: plan(&greeted.config, feed)?,
+        slot: welcomed.slot,
+        generation: welcomed.generation,
+        trees: trees(&welcomed.config, feed, zone)?,
+        plan: plan(&welcomed.config, feed)?,
         max_subscriptions: feed.max_subscriptions as usize,
         list_topic: feed.list_topic.clone(),
         time_topic: feed.time_topic.clone(),
@@ -80,7 +80,7 @@ pub fn parts(greeted: &mut Greeted, signals: Option<Signals>, log: LogHandle) ->
             Strategy::Balanced | Strategy::Multiplex => None,
         },
         stale_after: feed.stale_after.get(),
-        publish_deadline: greeted.config.limits.publish_deadline.get(),
+        publish_deadline: welcomed.config.limits.publish_deadline.get(),
     })
 }
 
@@ -88,12 +88,12 @@ pub fn parts(greeted: &mut Greeted, signals: Option<Signals>, log: LogHandle) ->
 ///
 /// # Errors
 /// [`ScanError`]: there is no such feed.
-pub fn feed(greeted: &Greeted) -> Result<&FeedConfig, ScanError> {
-    let none = || ScanError::Config { why: format!("there is no feed number {}", greeted.feed) };
-    greeted.config.feed.get(usize::from(greeted.feed.0)).ok_or_else(none)
+pub fn feed(welcomed: &Welcomed) -> Result<&FeedConfig, ScanError> {
+    let none = || ScanError::Config { why: format!("there is no feed number {}", welcomed.feed) };
+    welcomed.config.feed.get(usize::from(welcomed.feed.0)).ok_or_else(none)
 }
 
-/// The trees of a feed, as its payload and mapping say.
+/// The trees of a feed, as its payload and mapping are configured.
 ///
 /// # Errors
 /// [`ScanError`]: the mapping cannot be used.

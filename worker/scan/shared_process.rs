@@ -7,7 +7,7 @@
 
 use super::coordinator::Control;
 use super::error::ScanError;
-use super::greeting::{Greeted, Greeting};
+use super::handshake::{Handshake, Welcomed};
 use super::setup::parts;
 use super::worker::{Ending, Queues, Worker};
 use mio::unix::SourceFd;
@@ -24,8 +24,8 @@ use touchline_common::sys::signals::Signals;
 
 /// Above every worker's place.
 const SIGNALS: Token = Token(usize::MAX - 1);
-const GREETING: Token = Token(usize::MAX - 2);
-/// What one poll says at once: the process watches its workers, each of them a handful of descriptors.
+const HANDSHAKE: Token = Token(usize::MAX - 2);
+/// Events of one poll at once: the process watches its workers, each of them a handful of descriptors.
 const EVENTS: usize = 64;
 
 /// See the module's header.
@@ -35,8 +35,8 @@ pub struct SharedProcess {
     signals: Signals,
     log: LogHandle,
     members: Slab<Member>,
-    greetings: Vec<Greeting>,
-    /// Channels that came over others, not greeted yet.
+    handshakes: Vec<Handshake>,
+    /// Channels that came over others, not welcomed yet.
     joining: Vec<OwnedFd>,
     /// How the first that failed did.
     outcome: Result<(), ScanError>,
@@ -68,7 +68,7 @@ impl SharedProcess {
             signals,
             log,
             members: Slab::new(),
-            greetings: Vec::new(),
+            handshakes: Vec::new(),
             joining: Vec::new(),
             outcome: Ok(()),
         })
@@ -78,16 +78,16 @@ impl SharedProcess {
     ///
     /// # Errors
     /// [`ScanError`]: it cannot work, and the coordinator knows.
-    pub fn add_worker(&mut self, mut greeted: Greeted) -> Result<(), ScanError> {
-        self.log.set_who(Who::Worker(greeted.slot));
-        self.joining.append(&mut greeted.joining);
-        if let Some(file) = greeted.log_file.take() {
+    pub fn add_worker(&mut self, mut welcomed: Welcomed) -> Result<(), ScanError> {
+        self.log.set_who(Who::Worker(welcomed.slot));
+        self.joining.append(&mut welcomed.joining);
+        if let Some(file) = welcomed.log_file.take() {
             self.log.set_file(file);
         }
-        match parts(&mut greeted, None, self.log.clone()) {
-            Ok(parts) => self.insert(Worker::ready(greeted.control, parts)?),
+        match parts(&mut welcomed, None, self.log.clone()) {
+            Ok(parts) => self.insert(Worker::ready(welcomed.control, parts)?),
             Err(error) => {
-                report_left(&mut greeted.control, error.code());
+                report_left(&mut welcomed.control, error.code());
                 Err(error)
             }
         }
@@ -99,13 +99,13 @@ impl SharedProcess {
     /// The first [`ScanError`] of any of them, or of the process.
     pub fn run(mut self) -> Result<(), ScanError> {
         let mut events = Events::with_capacity(EVENTS);
-        while !(self.members.is_empty() && self.greetings.is_empty()) {
+        while !(self.members.is_empty() && self.handshakes.is_empty()) {
             failpoint::hit(Point::WorkerTurn);
             self.wait(&mut events)?;
             self.take_signals();
             self.turn(&mut events)?;
             self.remove_workers();
-            self.greet();
+            self.shake_hands();
         }
         self.outcome
     }
@@ -113,9 +113,9 @@ impl SharedProcess {
     /// Waits until one of them has something to do, and notes which.
     fn wait(&mut self, events: &mut Events) -> Result<(), ScanError> {
         let before = Instant::now();
-        let greeted = self.greetings.iter().map(|one| one.deadline().saturating_duration_since(before));
+        let welcomed = self.handshakes.iter().map(|one| one.deadline().saturating_duration_since(before));
         let due = self.members.iter().map(|(_, member)| member.worker.wait());
-        let wait = due.chain(greeted).min().unwrap_or_default();
+        let wait = due.chain(welcomed).min().unwrap_or_default();
         match self.poll.poll(events, Some(wait)) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => {
                 return Err(ScanError::System { operation: "waiting for events", source: error });
@@ -124,7 +124,7 @@ impl SharedProcess {
         }
         let waited = before.elapsed();
         for (_, member) in &mut self.members {
-            // Who works is no faster for a neighbour that does not: all are as busy as the process.
+            // A worker with much to do is no faster for a neighbour that has nothing: all are as busy as the process.
             member.worker.waited(waited);
             member.due = if member.worker.wait().is_zero() { Due::Now } else { Due::Later };
         }
@@ -180,22 +180,22 @@ impl SharedProcess {
     }
 
     /// Greets for those that were added; one that has its welcome scans from now on.
-    fn greet(&mut self) {
+    fn shake_hands(&mut self) {
         for channel in std::mem::take(&mut self.joining) {
-            let greeting = Greeting::begin(channel)
-                .and_then(|one| watch_fd(&self.poll, one.as_raw_fd(), GREETING).map(|()| one));
-            match greeting {
-                Ok(greeting) => self.greetings.push(greeting),
+            let handshake = Handshake::begin(channel)
+                .and_then(|one| watch_fd(&self.poll, one.as_raw_fd(), HANDSHAKE).map(|()| one));
+            match handshake {
+                Ok(handshake) => self.handshakes.push(handshake),
                 Err(error) => self.failed(error),
             }
         }
-        for mut greeting in std::mem::take(&mut self.greetings) {
-            match greeting.advance() {
-                Ok(None) => self.greetings.push(greeting),
-                Ok(Some(welcomed)) => {
+        for mut handshake in std::mem::take(&mut self.handshakes) {
+            match handshake.advance() {
+                Ok(None) => self.handshakes.push(handshake),
+                Ok(Some(welcome)) => {
                     // From here on its own poll watches it.
-                    let _ = self.poll.registry().deregister(&mut SourceFd(&greeting.as_raw_fd()));
-                    if let Err(error) = self.add_worker(greeting.end(welcomed)) {
+                    let _ = self.poll.registry().deregister(&mut SourceFd(&handshake.as_raw_fd()));
+                    if let Err(error) = self.add_worker(handshake.end(welcome)) {
                         self.failed(error);
                     }
                 }
@@ -212,7 +212,7 @@ impl SharedProcess {
         Ok(())
     }
 
-    /// One worker failed: the others go on, and the process says so at its end.
+    /// One worker failed: the others go on, and the process reports it at its end.
     fn failed(&mut self, error: ScanError) {
         log::error!(error:% = error; "worker.failed");
         if self.outcome.is_ok() {

@@ -1,7 +1,7 @@
 //! Messages of the server that could not be used, reported in the log.
 //!
 //! A server may send a million of them: the first is logged at once, then a line a minute with their number, and each at
-//! level debug by whoever skips it. Nothing is said of deltas for what is not held: those are on their way whenever
+//! level debug where it is skipped. Nothing is logged of deltas for what is not held: those are on their way whenever
 //! something is given up. Called by the loop.
 
 use crate::payload::TreeError;
@@ -97,6 +97,6 @@ mod tests {
         skipped.note_tree(&TreeError::MissingTarget { path: "t/x".to_owned() });
         assert_eq!(skipped.due(now), None);
         skipped.note_tree(&TreeError::NotALoad { topic: "t".to_owned() });
-        assert!(skipped.due(now).is_some_and(|told| told.count == 1 && told.why.contains("F|")));
+        assert!(skipped.due(now).is_some_and(|summary| summary.count == 1 && summary.why.contains("F|")));
     }
 }

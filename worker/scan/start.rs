@@ -1,7 +1,7 @@
 //! From the channel to the loop: the welcome, the log, and then one worker or a process of several.
 
 use super::error::ScanError;
-use super::greeting::{Greeted, Greeting};
+use super::handshake::{Handshake, Welcomed};
 use super::setup::{feed, parts};
 use super::shared_process::SharedProcess;
 use super::worker::Worker;
@@ -12,7 +12,7 @@ use touchline_common::logging::{self, LogHandle, Target, Who};
 use touchline_common::model::SlotId;
 use touchline_common::sys::signals::Signals;
 
-/// Scans until it is told to stop. `slot` is what its command line says, for the log before the coordinator has spoken.
+/// Scans until it is told to stop. `slot` is that of its command line, for the log before the welcome.
 ///
 /// # Errors
 /// [`ScanError`].
@@ -20,20 +20,21 @@ pub fn run(channel: OwnedFd, slot: SlotId) -> Result<(), ScanError> {
     // Before any thread: only the loop is to see signals. A terminal's interrupt goes to the whole group; the coordinator
     // decides what becomes of it.
     let signals = Signals::open_all().map_err(ScanError::system("blocking signals"))?;
-    let mut greeted =
-        Greeting::begin(channel).and_then(Greeting::wait).inspect_err(|error| tell_unwelcome(slot, error))?;
+    let mut welcomed = Handshake::begin(channel)
+        .and_then(Handshake::wait)
+        .inspect_err(|error| log_unwelcome(slot, error))?;
     let log = logging::init(
         Who::Worker(slot),
-        &greeted.config.log.level,
-        greeted.config.log.format,
+        &welcomed.config.log.level,
+        welcomed.config.log.format,
         Target::Stderr,
     )
     .map_err(|error| ScanError::Config { why: format!("log: {error}") })?;
-    let log_file = greeted.log_file.take();
+    let log_file = welcomed.log_file.take();
     if let Some(file) = log_file {
         log.set_file(file);
     }
-    let ran = scan(greeted, signals, log.clone());
+    let ran = scan(welcomed, signals, log.clone());
     if let Err(error) = &ran {
         log::error!(error:% = error; "worker.failed");
     }
@@ -41,8 +42,8 @@ pub fn run(channel: OwnedFd, slot: SlotId) -> Result<(), ScanError> {
     ran
 }
 
-/// Without a welcome there is no word on the log yet: it goes to standard error, as it does by default.
-fn tell_unwelcome(slot: SlotId, error: &ScanError) {
+/// Without a welcome the settings of the log are not known: it goes to standard error, as it does by default.
+fn log_unwelcome(slot: SlotId, error: &ScanError) {
     let defaults = touchline_common::config::LogConfig::default();
     if let Ok(log) = logging::init(Who::Worker(slot), &defaults.level, defaults.format, Target::Stderr) {
         log::error!(error:% = error; "worker.failed");
@@ -51,15 +52,15 @@ fn tell_unwelcome(slot: SlotId, error: &ScanError) {
 }
 
 /// One worker in this process, or as many as the coordinator adds.
-fn scan(mut greeted: Greeted, signals: Signals, log: LogHandle) -> Result<(), ScanError> {
-    match feed(&greeted)?.strategy {
+fn scan(mut welcomed: Welcomed, signals: Signals, log: LogHandle) -> Result<(), ScanError> {
+    match feed(&welcomed)?.strategy {
         Strategy::Balanced | Strategy::Dumps => {
-            let parts = parts(&mut greeted, Some(signals), log)?;
-            Worker::ready(greeted.control, parts)?.run()
+            let parts = parts(&mut welcomed, Some(signals), log)?;
+            Worker::ready(welcomed.control, parts)?.run()
         }
         Strategy::Multiplex => {
             let mut process = SharedProcess::new(signals, log)?;
-            process.add_worker(greeted)?;
+            process.add_worker(welcomed)?;
             process.run()
         }
     }

@@ -1,8 +1,8 @@
 //! The one connection to a server, over and over: socket, tunnel, session, and the wait between two of them.
 //!
-//! `net` connects and says when to try again, `link` puts the session on the socket. Whatever has to be agreed upon before the
+//! `net` connects and decides when to try again, `link` puts the session on the socket. Whatever has to be agreed upon before the
 //! session is open (TLS, the upgrade, its own handshake) shares the session's one deadline. Topics that only the login asked for
-//! end here: what they say is between the server and the login, and may end the session. Called through `Source`.
+//! end here: their content is between the server and the login, and may end the session. Called through `Source`.
 
 #[cfg(test)]
 mod tests;
@@ -24,7 +24,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// As much of the server's word is reported, bytes.
+/// As much of the server's error code is reported, bytes.
 const WORD_MAX: usize = 64;
 
 /// See the module's header.
@@ -60,11 +60,11 @@ enum Pending {
 
 /// What a topic is to the connection.
 enum Role {
-    /// It tells the server's time, and with it nothing of what was asked for.
+    /// The server's clock: it proves nothing of what was asked for.
     Clock,
     /// Only the login asked for it.
     Login,
-    /// As `Login`, and it says that the session is refused.
+    /// As `Login`, and its content refuses the session.
     Refusal(LostReason),
     Followed,
 }
@@ -142,7 +142,7 @@ impl Connection {
             Some(earlier) => Session::resume(config, earlier, now),
             None => Session::new(config, now),
         };
-        // What the poll said while the socket was being connected was not kept.
+        // What the poll reported while the socket was being connected was not kept.
         let link = Link { socket, tunnel: self.tunnel(), queue: Queue::Ending };
         self.live = Some(Live { link, session: Box::new(session) });
         self.pending.push_back(Pending::Connected);
@@ -198,7 +198,7 @@ impl Connection {
         }
     }
 
-    /// Takes note of a load; whether nobody else is to see it.
+    /// Takes note of a load; whether it is withheld from the caller.
     fn is_withheld_load(&mut self, step: Step) -> bool {
         let Some(Live { session, .. }) = &mut self.live else { return false };
         let Some(SessionEvent::Load { topic, body }) = session.event(step) else { return false };
@@ -342,7 +342,7 @@ impl Connection {
         }
     }
 
-    /// Ends the session, and says so as far as that goes at once.
+    /// Ends the session, and sends the close request as far as that goes at once.
     pub fn close(&mut self) {
         if let Some(live) = &mut self.live {
             live.session.close();
@@ -365,7 +365,7 @@ impl Plan {
                 let word = word.get(..word.len().min(WORD_MAX)).unwrap_or_default();
                 Role::Refusal(LostReason::SessionRefused {
                     topic: place,
-                    said: word.escape_ascii().to_string(),
+                    code: word.escape_ascii().to_string(),
                 })
             }
             None => Role::Login,

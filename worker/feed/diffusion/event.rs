@@ -32,11 +32,11 @@ pub enum SessionEvent<'a> {
         /// Its name.
         topic: &'a [u8],
     },
-    /// The server says something else of a topic, in a way of its own: a refusal, most likely.
+    /// The server reports something else of a topic, in a way of its own: a refusal, most likely.
     TopicStatus {
         /// Its name.
         topic: &'a [u8],
-        /// What it says.
+        /// Its status.
         status: &'a [u8],
     },
     /// The server refuses the login that was sent in the session, which goes on with the earlier one.

@@ -23,7 +23,7 @@ pub(super) struct Link {
 /// What the socket's receive queue holds, as far as is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Queue {
-    /// Nothing; the next event says when there is more.
+    /// Nothing; the next event announces more.
     Drained,
     /// Something may be there.
     Unread,
@@ -74,7 +74,7 @@ impl Link {
                 count
             }
             Err(error) => {
-                // What is to be said about it, as far as that goes at once.
+                // The close frame with the reason, as far as that goes at once.
                 while !tunnel.output().is_empty() {
                     match socket.write(tunnel.output()) {
                         Ok(count) if count > 0 => tunnel.output_sent(count),
@@ -91,7 +91,7 @@ impl Link {
     pub(super) fn flush(&mut self, session: &mut Session) {
         if let Err(broken) = self.try_flush(session) {
             over(session, &mut self.queue, Some(broken.into()));
-            // The next turn comes at once and tells it.
+            // The next turn comes at once and gives the event.
             self.queue = Queue::Unread;
         }
     }
@@ -162,7 +162,7 @@ fn take(
     }
 }
 
-/// Tells the session that its stream is over.
+/// The session's stream is over.
 fn over(session: &mut Session, queue: &mut Queue, why: Option<LostReason>) -> Option<usize> {
     match why {
         None => session.disconnected(None),

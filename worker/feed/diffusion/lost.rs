@@ -32,8 +32,8 @@ pub enum LostReason {
     SessionRefused {
         /// Which of the login's topics, from 0. Its name may be a secret.
         topic: usize,
-        /// The server's word for why.
-        said: String,
+        /// The server's error code.
+        code: String,
     },
     /// The stream of messages is broken.
     Wire(WireError),
@@ -92,7 +92,7 @@ enum Fate {
 /// Where the reason is no more than that the connection ended: what that may mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Hint {
-    /// The reason says it.
+    /// The reason is enough.
     None,
     /// The handshake was not done.
     Handshake,
@@ -196,9 +196,9 @@ impl fmt::Display for LostReason {
                 "the server refuses the login: {code}; check `username`, the password in `password_env` or `password_file`, and `login_topics` of the feed"
             ),
             LostReason::Refused(code) => write!(f, "the server refuses the connection: {code}"),
-            LostReason::SessionRefused { topic, said } => write!(
+            LostReason::SessionRefused { topic, code } => write!(
                 f,
-                "the server refuses the session: it answers `login_topics[{topic}]` with an error (RT={said}), so the token in it is no longer good; renew `login_topics` of the feed and start anew"
+                "the server refuses the session: it answers `login_topics[{topic}]` with an error (RT={code}), so the token in it is no longer good; renew `login_topics` of the feed and start anew"
             ),
             LostReason::Wire(error) => error.fmt(f),
             LostReason::ClosedByServer => f.write_str("the server closed the connection; its log says why"),
@@ -229,8 +229,8 @@ mod tests {
         assert!(end.hint(Stage::Connecting).contains("before the handshake was done; check the port"));
         assert!(end.hint(Stage::Open).contains("before anything was served; check the topics"));
         assert_eq!(end.hint(Stage::Serving), "");
-        let refused = LostReason::SessionRefused { topic: 0, said: "2".to_owned() };
-        assert_eq!(refused.hint(Stage::Open), "", "the reason says it");
+        let refused = LostReason::SessionRefused { topic: 0, code: "2".to_owned() };
+        assert_eq!(refused.hint(Stage::Open), "", "the reason is enough");
         assert_eq!(LostReason::Aborted.hint(Stage::Connecting), "");
     }
 

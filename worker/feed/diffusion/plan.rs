@@ -58,7 +58,7 @@ fn session(config: &Config, feed: &FeedConfig) -> SessionConfig {
     let defaults = SessionConfig::default();
     let (ping_interval, idle_limit) = match feed.protocol {
         Protocol::V4 => (defaults.ping_interval, defaults.idle_limit),
-        // Nobody pings in the text form: the server's clock is its heartbeat, about each 55 s unless it says otherwise.
+        // The text form has no pings: the server's clock is its heartbeat, about each 55 s unless it states another interval.
         Protocol::Zap => (None, ZAP_IDLE_LIMIT),
     };
     SessionConfig {
@@ -84,7 +84,7 @@ fn tls(feed: &FeedConfig) -> Result<Option<TlsPlan>, PlanError> {
     }
     let trust = if feed.insecure {
         log::warn!(feed = feed.name.as_str(), why = INSECURE; "worker.insecure");
-        Trust::Anybody
+        Trust::Any
     } else {
         Trust::Authorities { ca_file: feed.ca_file.clone() }
     };

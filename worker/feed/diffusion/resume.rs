@@ -31,7 +31,7 @@ pub(super) struct ResumeTopic {
 pub(super) enum Proof {
     /// Its load came.
     Loaded,
-    /// It was asked for, or given up: the server may have heard that or not.
+    /// It was asked for, or given up: the server may have received that or not.
     None,
 }
 

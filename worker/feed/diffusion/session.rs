@@ -1,9 +1,9 @@
 //! The state machine of one connection: handshake, messages, pings, subscriptions, end.
 //!
-//! The scan loop reads into [`Session::spare`], says so with [`Session::filled`], takes events until there is none
+//! The scan loop reads into [`Session::spare`], reports it with [`Session::filled`], takes events until there is none
 //! or it has had enough, calls [`Session::timer`] at [`Session::deadline`] or more often, and writes
 //! [`Session::output`]. A message that cannot be used is counted and skipped; only a broken stream, a refusal, the
-//! server's word or silence ends a session, and then [`SessionEvent::Lost`] is told once, as the last event.
+//! server's own end or silence ends a session, and then [`SessionEvent::Lost`] is given once, as the last event.
 
 mod ahead;
 mod messages;
@@ -53,7 +53,7 @@ enum Input {
 /// What one step over the buffer found; without a borrow, so that steps can be repeated.
 #[derive(Clone, Copy)]
 pub(super) enum Step {
-    /// Nothing to tell.
+    /// Nothing for the caller.
     Next,
     Skipped(Skip),
     Wait,
@@ -103,8 +103,8 @@ enum Beginning {
 pub struct Session {
     config: SessionConfig,
     state: State,
-    /// Whether [`SessionEvent::Lost`] was told.
-    told: bool,
+    /// Whether [`SessionEvent::Lost`] was given.
+    lost_given: bool,
     /// The stream is over; what is buffered still counts.
     ended: Option<LostReason>,
     buffer: FrameBuffer,
@@ -122,7 +122,7 @@ pub struct Session {
     /// The last body that was decoded; its memory is used again.
     decoded: Vec<u8>,
     fragments: Fragments<Instant>,
-    /// Messages in pieces that were given up for their age, and not told as skipped yet.
+    /// Messages in pieces that were given up for their age, and not given as skipped yet.
     too_old: u64,
     /// The last message that was put together.
     whole: Whole,
@@ -130,7 +130,7 @@ pub struct Session {
     login_sent: bool,
     counters: Counters,
     started: Instant,
-    heard: Instant,
+    received_at: Instant,
     pinged: Instant,
     /// Since when an answer to a probe is waited for.
     probed: Option<Instant>,
@@ -142,7 +142,7 @@ impl Session {
         Session::begin(config, None, now)
     }
 
-    /// As [`Session::new`], but the server is asked to go on with an earlier session. Whether it does is told by
+    /// As [`Session::new`], but the server is asked to go on with an earlier session. Whether it does is shown by
     /// [`SessionEvent::Opened`].
     pub fn resume(config: SessionConfig, earlier: ResumeState, now: Instant) -> Session {
         Session::begin(config, Some(earlier), now)
@@ -152,7 +152,7 @@ impl Session {
         let until = now.checked_add(config.handshake_deadline).unwrap_or(now);
         let mut session = Session {
             state: State::Shaking { until },
-            told: false,
+            lost_given: false,
             ended: None,
             buffer: FrameBuffer::new(config.frame_limit),
             ahead: Ahead::default(),
@@ -177,7 +177,7 @@ impl Session {
             login_sent: false,
             counters: Counters::default(),
             started: now,
-            heard: now,
+            received_at: now,
             pinged: now,
             probed: None,
             config,
@@ -262,11 +262,11 @@ impl Session {
     pub fn filled(&mut self, count: usize, now: Instant) {
         self.buffer.filled(count);
         self.counters.bytes += count as u64;
-        self.heard = self.heard.max(now);
+        self.received_at = self.received_at.max(now);
         self.probed = None;
     }
 
-    /// The stream ended, or the socket failed with this kind of error. What was read before is still told.
+    /// The stream ended, or the socket failed with this kind of error. What was read before is still given.
     pub fn disconnected(&mut self, error: Option<io::ErrorKind>) {
         self.ended.get_or_insert(match error {
             None => LostReason::EndOfStream,
@@ -274,12 +274,12 @@ impl Session {
         });
     }
 
-    /// The stream broke for a reason of its own. What was read before is still told.
+    /// The stream broke for a reason of its own. What was read before is still given.
     pub fn broken(&mut self, why: LostReason) {
         self.ended.get_or_insert(why);
     }
 
-    /// Ends the session: a close request is put out, then [`SessionEvent::Lost`] is told. The caller sends and closes.
+    /// Ends the session: a close request is put out, then [`SessionEvent::Lost`] is given. The caller sends and closes.
     pub fn close(&mut self) {
         if self.state == State::Open {
             diffusion::close(&mut self.out);
@@ -287,7 +287,7 @@ impl Session {
         self.transition(Input::Ended(LostReason::Asked));
     }
 
-    /// A topic that the login asked for says that the server refuses the session: nothing that follows is told.
+    /// A topic that the login asked for shows that the server refuses the session: nothing that follows is given.
     pub fn refused(&mut self, why: LostReason) {
         self.transition(Input::Ended(why));
     }
@@ -337,7 +337,7 @@ impl Session {
                 self.login_sent = true;
                 self.check_output();
             }
-            // The handshake has its own; after the end nobody listens.
+            // The handshake has its own; after the end the server does not read.
             State::Shaking { .. } | State::Closed { .. } => {}
         }
         Ok(())
@@ -384,7 +384,7 @@ impl Session {
     }
 
     /// Frames some more messages if all that were framed are taken; whether there are several now, whose topics
-    /// [`Session::upcoming`] gives. Nobody has to call it: it is for those who prepare for many messages at once.
+    /// [`Session::upcoming`] gives. Optional: for callers that prepare for many messages at once.
     #[inline]
     pub fn look_ahead(&mut self) -> bool {
         if self.state != State::Open || self.ahead.first().is_some() {
@@ -476,15 +476,15 @@ impl Session {
         match self.state {
             State::Open => self.next_frame(),
             State::Shaking { .. } => self.shake(now),
-            State::Closed { .. } => self.tell_lost(),
+            State::Closed { .. } => self.give_lost(),
         }
     }
 
-    fn tell_lost(&mut self) -> Step {
-        if self.told {
+    fn give_lost(&mut self) -> Step {
+        if self.lost_given {
             return Step::Wait;
         }
-        self.told = true;
+        self.lost_given = true;
         Step::Lost
     }
 

@@ -29,9 +29,9 @@ enum Wish {
     Loaded,
     /// Was sent, waits to be sent again.
     Again,
-    /// The session to be resumed has it; nobody wants it so far.
+    /// The session to be resumed has it; it is not wanted so far.
     Earlier,
-    /// The session to be resumed may have it; nobody wants it so far.
+    /// The session to be resumed may have it; it is not wanted so far.
     Doubtful,
     /// The session to be resumed has it, and it is wanted.
     Kept,
@@ -50,7 +50,7 @@ pub(super) struct Subscriptions {
     queue: VecDeque<Box<[u8]>>,
     /// The topics of the session to be resumed; empty once the session is open.
     earlier: Vec<Box<[u8]>>,
-    /// The last that were given up: the server may never have heard it.
+    /// The last that were given up: the server may never have received it.
     left: VecDeque<Box<[u8]>>,
     limit: usize,
     per_message: usize,
@@ -195,7 +195,7 @@ impl Subscriptions {
         self.unwanted = 0;
     }
 
-    /// The server goes on with the earlier session: what it has and nobody wants is given up.
+    /// The server goes on with the earlier session: what it has and is not wanted is given up.
     pub(super) fn opened_resumed(&mut self, out: &mut Vec<u8>) {
         for topic in std::mem::take(&mut self.earlier) {
             match self.held.get_mut(&topic) {

@@ -92,7 +92,7 @@ impl Worker {
         if self.list.is_followed {
             self.list.changes.push(ListChange::Lost);
         }
-        // Who is refused was not thrown out for what was asked.
+        // A refused login is no sign of a cap on what was asked.
         let with = Some(with).filter(|with| with.asked > 0 && loss.cause != Cause::Login);
         self.say_connection(ConnectionState::Down, why, with);
     }

@@ -1,9 +1,9 @@
-//! What the list tells, in messages that the coordinator takes: a list of thousands of matches is more than one frame may hold.
+//! The match list: followed here or not, and reported in messages that the coordinator takes: a list of thousands of matches is more than one frame may hold.
 
 use super::Worker;
 use touchline_common::ipc::messages::worker::{FromWorker, ListChange};
 
-/// Bytes of what the list tells in one message, roughly; a single match may exceed it.
+/// Bytes of the list in one message, roughly; a single match may exceed it.
 const LIST_AT_ONCE: usize = 256 * 1024;
 
 /// What of the match list is to be reported.
@@ -27,7 +27,7 @@ enum ListSync {
 }
 
 impl Worker {
-    /// Asked again while it is followed, a fresh load is taken: that confirms what the list said.
+    /// Asked again while it is followed, a fresh load is taken: that confirms what the list had.
     pub(super) fn follow_list(&mut self) {
         if self.parts.list_topic.is_empty() {
             return log::error!(feed = self.parts.feed_name.as_str(); "list.not_configured");
@@ -45,7 +45,7 @@ impl Worker {
         self.meter.report_now = true;
     }
 
-    /// Another worker has the list now: what this one still knows of it concerns nobody.
+    /// Another worker has the list now: what this one still knows of it is not reported.
     pub(super) fn unfollow_list(&mut self) {
         if !std::mem::replace(&mut self.list.is_followed, false) {
             return;
@@ -58,11 +58,11 @@ impl Worker {
         self.meter.report_now = true;
     }
 
-    /// Tells what changed in the list, in messages that the coordinator takes. What it does not read is dropped; once it
-    /// reads again it is told that the list was lost, and a fresh load is asked for.
-    pub(super) fn tell_list(&mut self) {
+    /// Reports what changed in the list, in messages that the coordinator takes. What it does not read is dropped; once it
+    /// reads again the loss of the list is reported, and a fresh load is asked for.
+    pub(super) fn report_list(&mut self) {
         loop {
-            self.tell_list_part();
+            self.report_list_part();
             self.parts.trees.drain_lists(&mut self.list.changes);
             if self.list.changes.is_empty() {
                 return;
@@ -70,7 +70,7 @@ impl Worker {
         }
     }
 
-    fn tell_list_part(&mut self) {
+    fn report_list_part(&mut self) {
         if self.list.changes.is_empty() && self.list.sync == ListSync::Complete {
             return;
         }
@@ -138,17 +138,17 @@ mod tests {
         };
         let mut changes: Vec<ListChange> = (0..5_000).map(present).collect();
         changes.push(ListChange::LoadEnd);
-        let (mut messages, mut told) = (0, 0);
+        let (mut messages, mut sent) = (0, 0);
         while !changes.is_empty() {
             let rest = changes.split_off(changes_at_once(&changes));
-            told += changes.len();
+            sent += changes.len();
             messages += 1;
             let mut frame = Vec::new();
             encode_frame(&FromWorker::List(changes), 0, 0, &mut frame).unwrap();
             assert!(frame.len() <= LIST_AT_ONCE + 1_000, "{} bytes", frame.len());
             changes = rest;
         }
-        assert_eq!(told, 5_001);
+        assert_eq!(sent, 5_001);
         assert!(messages > 5 && messages < 20, "{messages} messages");
         let huge = Listing { name: Some("n".repeat(2 * LIST_AT_ONCE)), ..Listing::default() };
         let huge = ListChange::Present { id: "m".into(), listing: huge };

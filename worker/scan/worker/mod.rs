@@ -2,7 +2,7 @@
 //!
 //! `turn` writes a turn out; its steps are in `reading` and `rendering`. `commands` is what the coordinator asks, `connection` what
 //! the beginning and end of a connection mean, `listing` what the match list brings, `dumps` what is followed at the moment where
-//! snapshots are taken in turn, `report` what the coordinator is told, `audits` looks for deltas that a server leaves out.
+//! snapshots are taken in turn, `report` the load report, `audits` looks for deltas that a server leaves out.
 
 mod audits;
 mod commands;
@@ -31,7 +31,7 @@ use crate::scan::window::Window;
 use listing::MatchList;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
-use reading::News;
+use reading::TopicChange;
 use report::Meter;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -94,14 +94,14 @@ struct TurnState {
     /// Why the loop is to end, and when at the latest.
     ending: Option<(Ending, Instant)>,
     /// What a read brought that the coordinator must know.
-    news: Vec<News>,
+    topic_changes: Vec<TopicChange>,
     /// Readiness that is asked for between two renderings.
     ready: Option<Events>,
     sections: Vec<Section>,
 }
 
 impl Worker {
-    /// A worker that says that it is ready.
+    /// A worker that has sent READY.
     ///
     /// # Errors
     /// [`ScanError`]: the coordinator is gone, or the kernel gives no poll.
@@ -138,7 +138,7 @@ impl Worker {
             meter: Meter::new(now),
             turn: TurnState {
                 ending: None,
-                news: Vec::new(),
+                topic_changes: Vec::new(),
                 ready: Some(Events::with_capacity(16)),
                 sections: Vec::new(),
             },
@@ -267,7 +267,7 @@ impl Worker {
         self.leave(ending)
     }
 
-    /// Ends: says goodbye, as far as that goes at once.
+    /// Ends: closes the connection and sends what waits, as far as that goes at once.
     pub(super) fn leave(mut self, ending: &Ending) -> Result<(), ScanError> {
         self.source.close();
         let _ = self.coordinator.flush(self.poll.registry());

@@ -28,13 +28,13 @@ enum Shift {
     Lost(Loss),
 }
 
-/// The session stays, so nothing else tells it.
+/// The session stays, so nothing else reports it.
 const LOGIN_REJECTED: &str = "the server refuses the new login in the session, which goes on with the earlier one; \
                               check `username` and the password in `password_env` or `password_file` of the feed";
 
 /// What a message brought that the coordinator must know.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::scan) enum News {
+pub(in crate::scan) enum TopicChange {
     /// A load of one of its topics came.
     Loaded(MatchSlot),
     /// One of its topics was removed.
@@ -124,7 +124,7 @@ impl Worker {
                         meter.acknowledged(asked);
                         if loaded.is_ok() {
                             meter.loaded(asked);
-                            turn.news.extend(parts.trees.owner(topic).map(News::Loaded));
+                            turn.topic_changes.extend(parts.trees.owner(topic).map(TopicChange::Loaded));
                         }
                     }
                     count(meter, loaded.map(|_| ()), &parts.feed_name);
@@ -148,7 +148,8 @@ impl Worker {
                             meter.unloaded(asked);
                         }
                     }
-                    turn.news.extend(removed.as_ref().ok().copied().flatten().map(News::Removed));
+                    turn.topic_changes
+                        .extend(removed.as_ref().ok().copied().flatten().map(TopicChange::Removed));
                     count(meter, removed.map(|_| ()), &parts.feed_name);
                 }
                 Event::QueueDepth(depth) => meter.server_queue(depth),
@@ -184,38 +185,38 @@ impl Worker {
         if is_up {
             self.say_connection(ConnectionState::Up, String::new(), None);
         }
-        self.settle_news();
+        self.apply_topic_changes();
         self.parts.trees.drain_lists(&mut self.list.changes);
         shift
     }
 
-    pub(super) fn settle_news(&mut self) {
-        let mut news = std::mem::take(&mut self.turn.news);
+    pub(super) fn apply_topic_changes(&mut self) {
+        let mut changes = std::mem::take(&mut self.turn.topic_changes);
         let mut complete = Vec::new();
         self.parts.trees.drain_complete(&mut complete);
-        news.extend(complete.into_iter().map(News::Loaded));
-        for item in news.drain(..) {
+        changes.extend(complete.into_iter().map(TopicChange::Loaded));
+        for item in changes.drain(..) {
             match item {
                 // A load without content leaves a match as it is.
-                News::Loaded(slot) if self.parts.trees.is_live(slot) => {
+                TopicChange::Loaded(slot) if self.parts.trees.is_live(slot) => {
                     self.set_state(slot, MatchState::Live);
                     self.slide_past(slot);
                 }
-                News::Removed(slot) if !self.parts.trees.is_live(slot) => {
+                TopicChange::Removed(slot) if !self.parts.trees.is_live(slot) => {
                     self.set_state(slot, MatchState::Removed);
                     self.drop_audit(slot);
                 }
-                News::Loaded(slot) => self.slide_past(slot),
-                News::Removed(_) => {}
+                TopicChange::Loaded(slot) => self.slide_past(slot),
+                TopicChange::Removed(_) => {}
             }
         }
-        self.turn.news = news;
+        self.turn.topic_changes = changes;
         self.close_audits();
         self.book.at_none();
     }
 }
 
-/// An error is counted; the log has each when somebody looks closer, since a server may make a million of them.
+/// An error is counted; the log has each at level debug only, since a server may make a million of them.
 fn count(meter: &mut Meter, outcome: Result<(), TreeError>, feed: &str) {
     if let Err(error) = outcome {
         meter.error();

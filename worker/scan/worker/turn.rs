@@ -85,7 +85,7 @@ impl Worker {
         let received = self.clock.received(now);
         let Worker { parts, book, link, .. } = self;
         parts.trees.settle(received, &mut Telling { book, link, now });
-        self.settle_news();
+        self.apply_topic_changes();
     }
 
     fn hear_coordinator(&mut self) {
@@ -190,7 +190,7 @@ impl Worker {
             self.drop_link(&error.to_string());
         }
         self.source.flush();
-        self.tell_list();
+        self.report_list();
         if self.meter.report_now {
             self.meter.report_now = false;
             self.report();

@@ -28,7 +28,7 @@ struct Bench {
     poll: Poll,
     events: Events,
     connection: Connection,
-    told: Vec<String>,
+    seen: Vec<String>,
 }
 
 impl Bench {
@@ -36,17 +36,17 @@ impl Bench {
         let poll = Poll::new().unwrap();
         let waker = Arc::new(Waker::new(poll.registry(), WAKER).unwrap());
         let connection = Connection::new(plan, TOKEN, waker, Instant::now());
-        Bench { poll, events: Events::with_capacity(16), connection, told: Vec::new() }
+        Bench { poll, events: Events::with_capacity(16), connection, seen: Vec::new() }
     }
 
-    /// Turns until something is told that `wanted` holds for.
+    /// Turns until an event is seen that `wanted` holds for.
     fn until(&mut self, wanted: impl Fn(&str) -> bool) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Some(told) = self.told.iter().find(|told| wanted(told)) {
-                return told.clone();
+            if let Some(seen) = self.seen.iter().find(|seen| wanted(seen)) {
+                return seen.clone();
             }
-            assert!(Instant::now() < deadline, "it never came; told: {:?}", shortened(&self.told));
+            assert!(Instant::now() < deadline, "it never came; seen: {:?}", shortened(&self.seen));
             self.turn();
         }
     }
@@ -77,7 +77,7 @@ impl Bench {
     fn take(&mut self, now: Instant) {
         let (mut is_permitted, mut is_connected) = (false, false);
         while let Some(event) = self.connection.next_event(now) {
-            self.told.push(match event {
+            self.seen.push(match event {
                 Event::PermitNeeded => {
                     is_permitted = true;
                     continue;
@@ -107,20 +107,20 @@ impl Bench {
         }
     }
 
-    fn is_lost(told: &str) -> bool {
-        told.starts_with("lost ") || told.starts_with("failed ")
+    fn is_lost(seen: &str) -> bool {
+        seen.starts_with("lost ") || seen.starts_with("failed ")
     }
 
     /// Why the connection was lost, without who it was to and when the next attempt is.
     fn lost(&mut self) -> String {
-        let told = self.until(Bench::is_lost);
-        let why = told.split_once(": ").unwrap().1;
+        let seen = self.until(Bench::is_lost);
+        let why = seen.split_once(": ").unwrap().1;
         why.rsplit_once("; next attempt in ").unwrap().0.to_owned()
     }
 }
 
-fn shortened(told: &[String]) -> Vec<String> {
-    told.iter().map(|told| told.chars().take(100).collect()).collect()
+fn shortened(seen: &[String]) -> Vec<String> {
+    seen.iter().map(|seen| seen.chars().take(100).collect()).collect()
 }
 
 fn session() -> SessionConfig {
@@ -351,11 +351,11 @@ fn every_transport_brings_all_of_it_in_order() {
         let mut plan = plan(&address, trusted, form);
         plan.session.login_topics = vec!["__time".to_owned(), "S_1".to_owned()];
         let mut bench = Bench::new(plan);
-        bench.until(|told| told == format!("delta 6V1 U|N={};|", DELTAS - 1));
-        assert_eq!(bench.told[..2], ["connected", "opened id"]);
-        assert_eq!(bench.told[2].len(), "load 6V1 ".len() + 900_000);
-        assert_eq!(bench.told.len(), 3 + DELTAS);
-        assert!(bench.told[3..].iter().enumerate().all(|(n, told)| *told == format!("delta 6V1 U|N={n};|")));
+        bench.until(|seen| seen == format!("delta 6V1 U|N={};|", DELTAS - 1));
+        assert_eq!(bench.seen[..2], ["connected", "opened id"]);
+        assert_eq!(bench.seen[2].len(), "load 6V1 ".len() + 900_000);
+        assert_eq!(bench.seen.len(), 3 + DELTAS);
+        assert!(bench.seen[3..].iter().enumerate().all(|(n, seen)| *seen == format!("delta 6V1 U|N={n};|")));
         assert!(bench.connection.is_drained());
         bench.connection.close();
         drop(bench);
@@ -385,12 +385,12 @@ fn what_the_socket_does_not_take_at_once_is_sent_later() {
         let mut plan = plan(&address, trusted, form);
         plan.session.max_subscriptions = TOPICS + 1;
         let mut bench = Bench::new(plan);
-        bench.until(|told| told == "connected");
+        bench.until(|seen| seen == "connected");
         for n in 0..TOPICS {
             let topic = format!("a topic with a name of some length, number {n}");
             bench.connection.follow(&topic).unwrap();
         }
-        bench.until(|told| told == "load 6V1 done");
+        bench.until(|seen| seen == "load 6V1 done");
         drop(bench);
         thread.join().unwrap();
     }
@@ -457,9 +457,8 @@ fn insecure_takes_what_nobody_vouches_for() {
         server.open();
         server.rest();
     });
-    let mut bench =
-        Bench::new(plan(&address, Some(TlsPlan::new("127.0.0.1", &Trust::Anybody).unwrap()), None));
-    bench.until(|told| told == "opened id");
+    let mut bench = Bench::new(plan(&address, Some(TlsPlan::new("127.0.0.1", &Trust::Any).unwrap()), None));
+    bench.until(|seen| seen == "opened id");
     drop(bench);
     thread.join().unwrap();
 }
@@ -492,7 +491,7 @@ fn a_peer_that_leaves_without_saying_so_in_tls_has_left() {
     let why = bench.lost();
     // What the client had sent and nobody read makes it a reset, at times.
     assert!(["the stream ended", "the socket failed: connection reset"].contains(&why.as_str()), "{why}");
-    assert!(bench.told.contains(&"load 6V1 last".to_owned()), "{:?}", bench.told);
+    assert!(bench.seen.contains(&"load 6V1 last".to_owned()), "{:?}", bench.seen);
     thread.join().unwrap();
 }
 
@@ -513,8 +512,8 @@ fn addresses_of_a_name_are_tried_in_turn() {
     }
     let mut bench = Bench::new(plan("push.example:1", None, None));
     bench.connection.connector.resolve_by(two);
-    bench.until(|told| told == "opened id");
-    assert_eq!(bench.told, ["connected", "opened id"]);
+    bench.until(|seen| seen == "opened id");
+    assert_eq!(bench.seen, ["connected", "opened id"]);
     drop(bench);
     thread.join().unwrap();
 }

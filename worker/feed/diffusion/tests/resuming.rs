@@ -157,7 +157,7 @@ fn an_earlier_session_is_asked_for_once_and_not_for_ever() {
 
 #[test]
 fn after_the_servers_own_end_the_session_is_never_asked_for() {
-    let refused = LostReason::SessionRefused { topic: 1, said: "2".to_owned() };
+    let refused = LostReason::SessionRefused { topic: 1, code: "2".to_owned() };
     for why in [LostReason::Aborted, LostReason::ClosedByServer, LostReason::Asked, refused] {
         let bench = lost();
         let mut resumable = Resumable::default();
@@ -175,7 +175,7 @@ fn a_refused_session_tells_nothing_more_but_its_end() {
     bench.session.filled(loads.len(), bench.now);
     bench.session.look_ahead();
     assert!(matches!(bench.session.next_event(bench.now), Some(SessionEvent::Load { topic: b"S_1", .. })));
-    bench.session.refused(LostReason::SessionRefused { topic: 0, said: "2".to_owned() });
+    bench.session.refused(LostReason::SessionRefused { topic: 0, code: "2".to_owned() });
     bench.events();
     assert_eq!(bench.told.len(), 1, "{:?}", bench.told);
     assert!(bench.told[0].starts_with("lost: the server refuses the session"), "{:?}", bench.told);

@@ -1,7 +1,7 @@
 //! The beginning of a channel to the coordinator: HELLO, and what comes back up to WELCOME.
 //!
-//! [`Greeting::advance`] never waits, so that a process that runs several workers can greet for one while the others scan;
-//! [`Greeting::wait`] waits for it, where there is nothing else to do. The log's file, the
+//! [`Handshake::advance`] never waits, so that a process that runs several workers can welcome one while the others scan;
+//! [`Handshake::wait`] waits for it, where there is nothing else to do. The log's file, the
 //! bookmark's page, and channels of further workers of the process, may come before the welcome. Called by `start` and `shared_process`.
 
 use super::coordinator::Control;
@@ -25,7 +25,7 @@ const OUT_LIMIT: usize = 16 * 1024 * 1024;
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// A worker that waits for its welcome.
-pub struct Greeting {
+pub struct Handshake {
     control: Control,
     deadline: Instant,
     log_file: Option<OwnedFd>,
@@ -34,7 +34,7 @@ pub struct Greeting {
 }
 
 /// A worker that knows what it is to do.
-pub struct Greeted {
+pub struct Welcomed {
     pub control: Control,
     pub config: Config,
     pub feed: FeedId,
@@ -47,20 +47,20 @@ pub struct Greeted {
     pub joining: Vec<OwnedFd>,
 }
 
-/// What the welcome said.
-pub struct Welcomed {
+/// What is in the welcome.
+pub struct WelcomeData {
     config: Config,
     feed: FeedId,
     slot: SlotId,
     generation: Generation,
 }
 
-impl Greeting {
-    /// Says hello over `channel`.
+impl Handshake {
+    /// Sends HELLO over `channel`.
     ///
     /// # Errors
     /// [`ScanError`]: the channel cannot be used.
-    pub fn begin(channel: OwnedFd) -> Result<Greeting, ScanError> {
+    pub fn begin(channel: OwnedFd) -> Result<Handshake, ScanError> {
         let mut control: Control = Channel::new(channel, IN_LIMIT, OUT_LIMIT)
             .map_err(ScanError::system("opening the channel to the coordinator"))?;
         let hello = Hello {
@@ -73,17 +73,17 @@ impl Greeting {
         control.flush().map_err(ScanError::coordinator)?;
         failpoint::hit(Point::HelloSent);
         let deadline = Instant::now() + DEADLINE;
-        Ok(Greeting { control, deadline, log_file: None, bookmark: None, joining: Vec::new() })
+        Ok(Handshake { control, deadline, log_file: None, bookmark: None, joining: Vec::new() })
     }
 
     /// Waits for the welcome.
     ///
     /// # Errors
-    /// [`ScanError`]: the coordinator is gone, late, or says what cannot be understood.
-    pub fn wait(mut self) -> Result<Greeted, ScanError> {
+    /// [`ScanError`]: the coordinator is gone, late, or sends what cannot be understood.
+    pub fn wait(mut self) -> Result<Welcomed, ScanError> {
         loop {
-            if let Some(welcomed) = self.advance()? {
-                return Ok(self.end(welcomed));
+            if let Some(welcome) = self.advance()? {
+                return Ok(self.end(welcome));
             }
             self.wait_readable()?;
         }
@@ -92,8 +92,8 @@ impl Greeting {
     /// Takes what has come; the welcome, once it is here.
     ///
     /// # Errors
-    /// As [`Greeting::wait`].
-    pub fn advance(&mut self) -> Result<Option<Welcomed>, ScanError> {
+    /// As [`Handshake::wait`].
+    pub fn advance(&mut self) -> Result<Option<WelcomeData>, ScanError> {
         let read = self.control.read().map_err(ScanError::coordinator)?;
         while let Some((message, _, fd)) = self.control.next().map_err(ScanError::coordinator)? {
             match message {
@@ -106,7 +106,7 @@ impl Greeting {
                 ToWorker::Welcome { welcome, feed, slot, generation } => {
                     let config = Config::from_child_json(&welcome.config)
                         .map_err(|error| ScanError::Config { why: error.to_string() })?;
-                    return Ok(Some(Welcomed { config, feed, slot, generation }));
+                    return Ok(Some(WelcomeData { config, feed, slot, generation }));
                 }
                 ToWorker::Data
                 | ToWorker::FollowList
@@ -136,10 +136,10 @@ impl Greeting {
     }
 
     /// The channel goes on as that of a worker that has work.
-    pub fn end(self, welcomed: Welcomed) -> Greeted {
-        let Greeting { control, log_file, bookmark, joining, .. } = self;
-        let Welcomed { config, feed, slot, generation } = welcomed;
-        Greeted { control, config, feed, slot, generation, log_file, bookmark, joining }
+    pub fn end(self, welcome: WelcomeData) -> Welcomed {
+        let Handshake { control, log_file, bookmark, joining, .. } = self;
+        let WelcomeData { config, feed, slot, generation } = welcome;
+        Welcomed { control, config, feed, slot, generation, log_file, bookmark, joining }
     }
 
     /// When the welcome must have come.
@@ -159,7 +159,7 @@ impl Greeting {
     }
 }
 
-impl AsRawFd for Greeting {
+impl AsRawFd for Handshake {
     fn as_raw_fd(&self) -> RawFd {
         self.control.as_raw_fd()
     }
