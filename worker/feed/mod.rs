@@ -5,8 +5,10 @@
 //! gets an event, and asks for what is followed on the new connection. Caller: `scan`.
 
 pub mod diffusion;
+mod error;
 mod event;
 mod source;
 
-pub use event::{Cause, Event, FollowError, Loss, SessionKind, TOPIC_MAX};
-pub use source::{Plan, PlanError, Source};
+pub use error::{FollowError, PlanError, TOPIC_MAX};
+pub use event::{Cause, Event, Loss, SessionKind};
+pub use source::{Plan, Source};

@@ -5,10 +5,10 @@
 //! ([`Source::read`], [`Source::next_event`]), and writes ([`Source::flush`]). A new kind of feed is one more variant of each enum.
 
 use super::diffusion;
-use super::event::{Event, FollowError};
+use super::error::{FollowError, PlanError};
+use super::event::Event;
 use crate::net::Readiness;
 use mio::{Registry, Token, Waker};
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use touchline_common::config::{Config, FeedConfig};
@@ -19,18 +19,6 @@ pub enum Plan {
     /// A connection over the Diffusion protocol.
     Diffusion(Box<diffusion::Plan>),
 }
-
-/// Why a feed's settings make no source; names the feed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlanError(pub String);
-
-impl fmt::Display for PlanError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for PlanError {}
 
 impl Plan {
     /// From the settings of a feed.
