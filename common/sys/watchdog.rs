@@ -3,7 +3,7 @@
 //! The loop says [`Watchdog::alive`] each turn. A timer's signal to the loop's own thread compares; two ticks in a row without
 //! a turn between them write a line to standard error and abort, so that the core shows where it hangs. Each tick arms the
 //! next one only when it is handled: a process that was stopped, or a host that slept, sees one late tick, never two at once,
-//! and has a whole period to go on. The handler calls nothing but what `signal-safety(7)` allows. Used by a worker's and the recorder's loop.
+//! and has a whole period to go on. The handler calls nothing but what `signal-safety(7)` allows. Used by the recorder's loop.
 
 use nix::errno::Errno;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};

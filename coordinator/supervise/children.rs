@@ -18,7 +18,7 @@ use touchline_common::ipc::messages::worker::{FromWorker, ToWorker};
 use touchline_common::ipc::{Channel, ChannelError, FrameError, PROTO, ReadOutcome};
 use touchline_common::model::{Epoch, Generation};
 use touchline_common::sys::bookmark::Bookmark;
-use touchline_worker::watch::Watch;
+use touchline_worker::net::Watch;
 
 /// The longest message from a child, bytes.
 const IN_LIMIT: u32 = 4 * 1024 * 1024;

@@ -14,8 +14,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use touchline_common::ipc::messages::stream::Section;
-use touchline_worker::feed::Event;
-use touchline_worker::feed::diffusion::{Session, SessionConfig};
+use touchline_worker::feed::diffusion::{Session, SessionConfig, SessionEvent};
 use touchline_worker::payload::{Forest, Payload, Received};
 use touchline_worker::wire::diffusion::{FrameBuffer, MessageType};
 
@@ -217,21 +216,23 @@ impl Path {
             }
             let Some(event) = self.session.next_event(now) else { break };
             let applied = match event {
-                Event::Delta { topic, body } => {
+                SessionEvent::Delta { topic, body } => {
                     if self.began.is_none() {
                         self.began = Some((now, thread_time()?));
                     }
                     self.deltas += 1;
                     self.forest.delta(topic, body, received, &mut self.listener)
                 }
-                Event::Load { topic, body } => self.forest.load(topic, body, received, &mut self.listener),
-                Event::Lost { why } => return Err(BenchError::new("the session", why)),
-                Event::Opened { .. }
-                | Event::TopicRemoved { .. }
-                | Event::TopicStatus { .. }
-                | Event::ServerQueue(_)
-                | Event::LoginRejected
-                | Event::Skipped { .. } => continue,
+                SessionEvent::Load { topic, body } => {
+                    self.forest.load(topic, body, received, &mut self.listener)
+                }
+                SessionEvent::Lost { why } => return Err(BenchError::new("the session", why)),
+                SessionEvent::Opened { .. }
+                | SessionEvent::TopicRemoved { .. }
+                | SessionEvent::TopicStatus { .. }
+                | SessionEvent::ServerQueue(_)
+                | SessionEvent::LoginRejected
+                | SessionEvent::Skipped { .. } => continue,
             };
             self.failed += u64::from(applied.is_err());
         }

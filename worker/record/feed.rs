@@ -5,7 +5,7 @@
 //! each rendering and each turn. Until the gateway reads it, its reader is the tests' oracle, by the socket that [`VARIABLE`] names.
 
 use super::documents::{DocumentId, Documents, PartId};
-use crate::watch::Watch;
+use crate::net::Watch;
 use hashbrown::HashMap;
 use mio::{Registry, Token};
 use std::collections::VecDeque;

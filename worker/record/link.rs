@@ -8,7 +8,7 @@ use super::documents::{Applied, DocumentId, Documents, PartId, Stamp};
 use super::feed::Feed;
 use super::ledger::Source;
 use super::store::schema::MARKET;
-use crate::watch::Watch;
+use crate::net::Watch;
 use hashbrown::{HashMap, HashSet};
 use mio::Registry;
 use std::io;

@@ -4,7 +4,7 @@
 
 use super::ledger::Source;
 use super::link::{DataChannel, FRAME_LIMIT, Link, OUT_LIMIT};
-use crate::watch::Watch;
+use crate::net::Watch;
 use mio::{Registry, Token};
 use slab::Slab;
 use std::io;

@@ -7,6 +7,7 @@
 use super::lag::Lag;
 use super::names::Names;
 use super::outbox::{Outbox, Room};
+use super::port::Port;
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -42,6 +43,8 @@ pub struct OutboxLimits {
 /// The link to the recorder.
 #[derive(Debug)]
 pub struct DataLink {
+    /// Its place in the poll.
+    pub port: Port,
     slot: SlotId,
     generation: Generation,
     channel: Option<Channel<FromRecorderStream, Open>>,
@@ -91,6 +94,7 @@ impl DataLink {
     /// A link without a channel.
     pub fn new(slot: SlotId, generation: Generation, limits: OutboxLimits) -> DataLink {
         DataLink {
+            port: Port::default(),
             slot,
             generation,
             channel: None,
