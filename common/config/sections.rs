@@ -3,6 +3,7 @@
 //! Invariant: every key has a default, so an empty file is a whole configuration.
 
 use super::units::{ByteSize, Dur};
+use crate::logging::LogFormat;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -289,15 +290,4 @@ impl Default for LogConfig {
     fn default() -> Self {
         Self { level: "info".to_owned(), target: "stderr".to_owned(), format: LogFormat::Line }
     }
-}
-
-/// How a log line is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// Time, level, who, name, `key=value`.
-    #[default]
-    Line,
-    /// One JSON object.
-    Json,
 }

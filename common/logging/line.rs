@@ -4,8 +4,7 @@
 //! newline is the last byte; text that is no plain word is quoted and escaped. So no value can look like another key or
 //! another line, whatever a feed sends.
 
-use super::Who;
-use crate::config::LogFormat;
+use super::{LogFormat, Who};
 use log::kv::{self, Key, Value, VisitSource, VisitValue};
 use log::{Level, Record};
 use std::fmt::{self, Write as _};

@@ -4,9 +4,8 @@
 //! once there is room again one line says how many were dropped. Each line is one `write`. A target that cannot be
 //! written (closed pipe, full disk) costs lines, never the process.
 
-use super::Who;
 use super::line;
-use crate::config::LogFormat;
+use super::{LogFormat, Who};
 use nix::errno::Errno;
 use std::collections::VecDeque;
 use std::io;

@@ -6,7 +6,7 @@
 
 pub mod clients;
 pub mod gather;
-mod notices;
+mod logging;
 mod verbs;
 
 pub use clients::{Clients, ListenError, Permissions};

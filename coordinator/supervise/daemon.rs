@@ -291,7 +291,7 @@ impl Daemon {
             // Taken once per step, before the step's other actions: see `settle`.
             Action::SaveState => {}
             Action::Answer { request, answer } => self.answer(request, &answer),
-            Action::Notice(notice) => self.tell(&notice),
+            Action::Log(event) => self.log_event(&event),
             Action::Finished => self.finished = true,
         }
     }

@@ -1,6 +1,6 @@
-//! What the pool tells people, as log lines; and the log's own verbs.
+//! The pool's events as log lines, and the log's own verbs.
 
-use crate::pool::{Child, Level, Notice};
+use crate::pool::{Child, LogEvent};
 use crate::supervise::daemon::Daemon;
 use touchline_common::ipc::messages::recorder::ToRecorder;
 use touchline_common::ipc::messages::worker::ToWorker;
@@ -18,21 +18,16 @@ impl log::kv::Source for Fields {
 }
 
 impl Daemon {
-    /// Writes a notice as one line.
-    pub(crate) fn tell(&self, notice: &Notice) {
-        let level = match notice.level() {
-            Level::Info => log::Level::Info,
-            Level::Warn => log::Level::Warn,
-            Level::Error => log::Level::Error,
-        };
-        let fields = Fields(notice.fields(&|feed| self.pool.feed_name(feed)));
+    pub(crate) fn log_event(&self, event: &LogEvent) {
+        let level = event.level();
         if log::log_enabled!(level) {
+            let fields = Fields(event.fields(&|feed| self.pool.feed_name(feed)));
             log::logger().log(
                 &log::Record::builder()
                     .level(level)
                     .target(module_path!())
                     .key_values(&fields)
-                    .args(format_args!("{}", notice.name()))
+                    .args(format_args!("{}", event.name()))
                     .build(),
             );
         }

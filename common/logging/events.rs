@@ -1,0 +1,108 @@
+//! The events that are written with the macros of `log`, wherever that is; the pool's have a table of their own, `pool::LogEvent`.
+//!
+//! A test holds names and levels against the sources, and both tables make `docs/log-events.md`.
+
+/// One event of the log.
+#[derive(Clone, Copy, Debug)]
+pub struct EventRow {
+    pub name: &'static str,
+    /// The processes that write it, as their lines name them: `coord`, `w`, `rec`, `all`.
+    pub who: &'static str,
+    /// One or more levels, between spaces.
+    pub levels: &'static str,
+    /// The keys in their order, between spaces.
+    pub keys: &'static str,
+    pub meaning: &'static str,
+}
+
+const fn row(
+    name: &'static str,
+    who: &'static str,
+    levels: &'static str,
+    keys: &'static str,
+    meaning: &'static str,
+) -> EventRow {
+    EventRow { name, who, levels, keys, meaning }
+}
+
+#[rustfmt::skip]
+pub const EVENTS: &[EventRow] = &[
+    row("worker.data_failed", "coord", "error", "worker error", "a channel to the recorder could not be made; it is tried again"),
+    row("worker.insecure", "w", "warn", "feed why", "`insecure` is set: any certificate is taken, each worker says so at its start"),
+    row("worker.unwatched", "w", "warn", "error", "its watchdog could not be armed; the coordinator still watches it"),
+    row("recorder.unwatched", "rec", "warn", "error", "its watchdog could not be armed; the coordinator still watches it"),
+    row("child.not_ended", "coord", "error", "ended", "a process that could not be watched did not end when it was killed"),
+    row("child.signal_failed", "coord", "error", "child error", "a signal could not be sent"),
+    row("child.reap_failed", "coord", "error", "pid error", "how a process ended could not be asked"),
+    row("state.not_saved", "coord", "error", "error", "the saved state could not be written"),
+    row("state.saved_again", "coord", "info", "", "it could be written after all"),
+    row("state.unreadable", "coord", "error", "file error", "what an earlier run saved cannot be read; this one begins without"),
+    row("matches.read", "coord", "info", "feed file matches", "the file that names a feed's matches was read: it names so many"),
+    row("matches.line_skipped", "coord", "warn", "feed file line", "a line of it is no match's id"),
+    row("matches.unreadable", "coord", "error", "feed file error", "it cannot be read; what was followed still is"),
+    row("list.not_configured", "w", "error", "feed", "the worker is to follow a list and the feed has none"),
+    row("list.refused", "w", "error", "error", "the worker has no room for the list"),
+    row("match.over_cap", "w", "error", "match held topics cap", "an assignment has more topics than there is room under `max_subscriptions`: not taken"),
+    row("match.not_taken", "w", "error", "match error", "an assignment could not be taken"),
+    row("match.missed", "w", "warn", "match nodes deltas why", "a fresh load differs in `nodes` from what was held after `deltas`: deltas never came; what is held is the load now"),
+    row("match.refused", "w", "warn", "match epoch", "the recorder refused what was sent under this epoch: a higher one owns the match"),
+    row("gap.start", "rec", "warn", "feed match worker reason", "from here on the match is not followed"),
+    row("gap.end", "rec", "info", "feed match", "it is again"),
+    row("worker.connection_lost", "w", "warn", "feed why", "the connection is over; the next attempt is named"),
+    row("worker.login_refused", "w", "error debug", "feed why", "the server does not take the login, or says on one of the `login_topics` that the session is not good; tried again each minute, said once until something changes"),
+    row("worker.not_subscribed", "w", "error", "topic error", "a topic cannot be asked for"),
+    row("worker.skipped", "w", "debug", "feed error", "a message of the server could not be used; counted"),
+    row("worker.unusable", "w", "warn", "feed messages why", "so many messages of the server could not be used since this was last said, the first of them for this reason; at most once a minute, each is a `worker.skipped`. Changes of what is not held do not count"),
+    row("worker.data_lost", "w", "warn", "why", "the channel to the recorder is gone; observations wait"),
+    row("worker.data_missing", "w", "error", "", "the coordinator announced a channel and sent none"),
+    row("worker.not_told", "w", "error", "error", "an observation could not be written as a message"),
+    row("worker.not_published", "w", "error", "error", "a rendering could not be written as a message"),
+    row("worker.not_said", "w", "error", "error", "the coordinator does not read; said once until it does"),
+    row("worker.channel_broken", "w", "error", "error", "the channel to the coordinator cannot be used: the worker leaves"),
+    row("worker.welcomed_twice", "w", "warn", "", "the coordinator began anew in mid-conversation; ignored"),
+    row("worker.second_bookmark", "w", "warn", "", "the coordinator sent a second page for what the worker is at; ignored"),
+    row("worker.terminated", "w", "info", "from", "a signal to this worker alone: it hands over and leaves"),
+    row("worker.failed", "w", "error", "error", "it cannot go on"),
+    row("recorder.ready", "rec", "info", "documents epoch", "it takes channels; `epoch` is the highest in the store"),
+    row("recorder.stop", "rec", "info", "deadline_ms", "it is asked to end"),
+    row("recorder.coordinator_gone", "rec", "warn", "", "it reads what the workers still send, commits and ends"),
+    row("recorder.commit_unfinished", "rec", "error", "", "not all was committed in the time that was left"),
+    row("recorder.failed", "rec", "error", "error", "it cannot go on"),
+    row("store.trouble", "rec", "error", "error attempt retry_ms", "a commit failed and is tried again"),
+    row("store.checkpoint_failed", "rec", "error", "error", "the log could not be copied into the store; it grows until that works again"),
+    row("store.recovered", "rec", "info", "", "commits succeed again"),
+    row("store.given_up", "rec", "error", "events", "so many events could not be committed before the end"),
+    row("store.trimmed", "rec", "warn", "rows used max", "the store is at `max_size`: the oldest odds went"),
+    row("store.retention_failed", "rec", "warn", "error", "what is too old could not be deleted"),
+    row("store.wake_failed", "rec", "error", "error", "the writing thread could not wake the reading one"),
+    row("ledger.unreadable", "rec", "error", "feed match error", "a stored ledger cannot be read: the match begins anew"),
+    row("feed.unknown", "rec", "error", "feed", "the store or a worker names a feed that is not configured"),
+    row("data.attach_failed", "rec", "error", "worker error", "a worker's channel could not be taken"),
+    row("data.read_failed", "rec", "warn", "worker error", "a worker's channel cannot be read"),
+    row("data.answer_dropped", "rec", "warn", "worker error", "a worker does not read its acknowledgements"),
+    row("data.broken", "rec", "error", "worker error", "a worker broke the rules of its channel, which is closed"),
+    row("query.client_lost", "rec", "debug warn", "error", "an operator went away before the answer (debug), or it could not be given (warn)"),
+    row("query.no_thread", "rec", "error", "error", "a question could not be answered"),
+    row("audit.off", "rec", "error", "error", "the demo's tap is closed"),
+    row("coord.started", "coord", "info", "version build pid feeds socket state", "the first line of a run"),
+    row("coord.failed", "coord", "error", "error", "it cannot go on"),
+    row("coord.signal", "coord", "info", "signal from", "a signal came, from this process"),
+    row("coord.signal_ignored", "coord", "debug", "signal", "it means nothing here"),
+    row("coord.not_in_this_build", "coord", "warn", "signal", "what it asks for is not built yet"),
+    row("coord.status", "coord", "info", "status", "as `status --json`, asked for by SIGQUIT"),
+    row("control.command", "coord", "info", "verb uid args", "an operator acts"),
+    row("control.refused", "coord", "warn", "verb uid", "somebody asked what that uid may not"),
+    row("control.accept_failed", "coord", "warn", "error", "no operator can be let in for half a second"),
+    row("control.hand_over_failed", "coord", "warn", "error", "an operator's question did not reach the recorder"),
+    row("control.no_descriptor", "rec", "error", "worker verb", "a message came without the descriptor that belongs to it: `worker` or `verb` names it"),
+    row("control.second_welcome", "rec", "warn", "", "the coordinator began anew in mid-conversation; ignored"),
+    row("log.filter", "coord", "info", "filter", "logging by this filter from now on"),
+    row("log.filter_refused", "w, rec", "error warn", "error", "it is no filter; nothing changed"),
+    row("log.reopened", "coord", "info", "file", "every process writes to the new file"),
+    row("log.reopen_failed", "coord", "error", "error", "the file could not be opened; the old one is written on"),
+    row("log.open_failed", "coord", "error", "file error", "a child could not be given the file: it writes to standard error"),
+    row("log.pass_failed", "coord", "error", "child error", "the same"),
+    row("log.dropped", "all", "warn", "lines", "so many lines were dropped because the log was not read fast enough"),
+    row("log.message", "all", "any", "text", "text from a library, which is no event of its own"),
+    row("process.panic", "all", "error", "at text", "a defect of the program; the process ends"),
+];
