@@ -10,7 +10,6 @@ use touchline_common::model::SlotId;
 use touchline_common::sys::child;
 use touchline_worker::{record, scan};
 
-/// The program.
 #[derive(Clone, Copy, Debug)]
 pub struct Program;
 

@@ -10,17 +10,14 @@ use super::units::{Dur, Rate};
 use super::url::Url;
 use serde::{Deserialize, Serialize};
 
-/// One configured source.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FeedConfig {
     /// Its name in documents, events, logs and `FEED/ID`; unique.
     pub name: String,
-    /// What it is.
     pub kind: FeedKind,
     /// Where it is.
     pub url: Url,
-    /// The version of the wire.
     pub protocol: Protocol,
     /// Topics that the handshake itself asks for, as the server wants them written.
     pub login_topics: Vec<String>,
@@ -32,7 +29,6 @@ pub struct FeedConfig {
     pub insecure: bool,
     /// How matches are spread over connections.
     pub strategy: Strategy,
-    /// What the topics' contents are.
     pub payload: Payload,
     /// The topic of the match list; empty for a feed without one.
     pub list_topic: String,
@@ -152,25 +148,20 @@ impl FeedConfig {
     }
 }
 
-/// What a feed is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FeedKind {
-    /// A push server of topics.
     Diffusion,
     /// An HTTP API that is asked again and again.
     Poll,
-    /// A set of rooms.
     Rooms,
 }
 
-/// The version of the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
     /// Version 4, framed.
     V4,
-    /// The older one in text.
     Zap,
 }
 
@@ -186,11 +177,9 @@ pub enum Strategy {
     Multiplex,
 }
 
-/// What the topics' contents are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Payload {
-    /// Trees of records with attributes.
     Inplay,
     /// A tree of topics, one value each.
     TopicTree,
@@ -202,13 +191,10 @@ pub enum Payload {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OverCap {
-    /// To be learned.
     Auto,
-    /// It closes the connection.
     Close,
     /// It answers with an error.
     Error,
-    /// It says nothing.
     Ignore,
     /// It accepts and never sends a load.
     NoLoad,
@@ -230,13 +216,9 @@ pub enum WaitingKey {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MatchFilter {
-    /// Names or numbers of sports.
     pub sports: Vec<String>,
-    /// Names of competitions.
     pub competitions: Vec<String>,
-    /// Names of teams.
     pub teams: Vec<String>,
-    /// States as documents write them.
     pub status: Vec<Status>,
 }
 
@@ -246,16 +228,10 @@ pub struct MatchFilter {
 pub enum Status {
     /// It has not begun.
     NotStarted,
-    /// It is played.
     InPlay,
-    /// Between two periods.
     Break,
-    /// It is interrupted.
     Suspended,
-    /// It is over.
     Finished,
-    /// It was given up.
     Abandoned,
-    /// Nothing is known.
     Unknown,
 }

@@ -45,15 +45,12 @@ use std::path::{Path, PathBuf};
 /// A configuration file is read up to this many bytes.
 pub const MAX_FILE: u64 = 1 << 20;
 
-/// The whole configuration.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Where the running program keeps its things.
     pub daemon: DaemonConfig,
-    /// Who may ask.
     pub control: ControlConfig,
-    /// The scanning workers.
     pub pool: PoolConfig,
     /// The sources, in the order of the file; a `FeedId` is the place here.
     pub feed: Vec<FeedConfig>,
@@ -63,13 +60,9 @@ pub struct Config {
     pub store: StoreConfig,
     /// Types of events moved to another lane.
     pub lanes: BTreeMap<String, Lane>,
-    /// Where events are sent on.
     pub streams: StreamsConfig,
-    /// What serves clients.
     pub gateway: GatewayConfig,
-    /// What the children give up.
     pub sandbox: SandboxConfig,
-    /// Log lines.
     pub log: LogConfig,
 }
 

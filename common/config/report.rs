@@ -11,7 +11,6 @@ use std::path::Path;
 /// So many mistakes are told of one file.
 pub(super) const MAX_MISTAKES: usize = 50;
 
-/// One mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
     /// The setting, `feed[0].url`; empty if it has no path (syntax).
@@ -28,7 +27,6 @@ pub struct Mistake {
     pub(super) related: Option<(Range<usize>, String)>,
 }
 
-/// Every mistake in a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigErrors {
     file: String,
@@ -66,7 +64,6 @@ impl ConfigErrors {
         &self.mistakes
     }
 
-    /// The file's name.
     pub fn file(&self) -> &str {
         &self.file
     }

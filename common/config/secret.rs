@@ -9,7 +9,6 @@ use std::fmt;
 /// What stands for a secret wherever something is printed.
 pub const REDACTED: &str = "<redacted>";
 
-/// A resolved secret.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -24,7 +23,6 @@ impl Secret {
         &self.0
     }
 
-    /// Whether none is set.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -21,7 +21,6 @@ pub struct DaemonConfig {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ControlConfig {
-    /// Uids that may look.
     pub read_uids: Vec<u32>,
     /// Uids that may look and act.
     pub operate_uids: Vec<u32>,
@@ -65,11 +64,8 @@ pub struct LimitsConfig {
     pub inflated: ByteSize,
     /// Inflated bytes per compressed one.
     pub inflate_ratio: u32,
-    /// Nodes of a match.
     pub nodes: u32,
-    /// Depth of a match's tree.
     pub depth: u32,
-    /// Topics of a connection.
     pub topics: u32,
     /// Bytes that wait to be sent.
     pub out_queue: ByteSize,
@@ -106,11 +102,8 @@ pub struct StoreConfig {
     pub event_commit: Dur,
     /// A lower score from a new connection is believed after this long.
     pub settle: Dur,
-    /// How long events stay.
     pub keep_events: Dur,
-    /// How long odds stay.
     pub keep_odds: Dur,
-    /// How long ended matches stay.
     pub keep_matches: Dur,
     /// The store's size at most; the oldest odds go first.
     pub max_size: ByteSize,
@@ -143,9 +136,7 @@ impl Default for StoreConfig {
 pub enum Lane {
     /// Goals, penalties, red cards, periods and the like.
     Priority,
-    /// Prices.
     Odds,
-    /// The rest.
     Normal,
 }
 
@@ -238,7 +229,6 @@ pub struct GatewayConfig {
     pub pub_secret_file: String,
     /// Where gateways meet; empty: alone.
     pub redis: String,
-    /// Origins that may connect.
     pub origins: Vec<String>,
 }
 
@@ -246,7 +236,6 @@ pub struct GatewayConfig {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SandboxConfig {
-    /// How firmly.
     pub mode: SandboxMode,
     /// The user to become; empty: stay.
     pub user: String,
@@ -275,7 +264,6 @@ pub struct LogConfig {
     pub level: String,
     /// `stderr` or a file.
     pub target: String,
-    /// How a line is written.
     pub format: LogFormat,
 }
 

@@ -11,7 +11,6 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// A conversation.
 #[derive(Debug)]
 pub struct Client {
     socket: UnixStream,

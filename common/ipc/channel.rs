@@ -41,13 +41,11 @@ pub struct Channel<In, Out> {
 /// The other side, as the poll last saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Peer {
-    /// It may write.
     There,
     /// It closed: one event told that together with its last bytes, and no other will.
     Gone,
 }
 
-/// What a read found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadOutcome {
     /// Everything that was there is read.
@@ -69,11 +67,9 @@ pub enum ChannelError {
     MissingDescriptor,
     /// More descriptors came than frames that want one.
     SurplusDescriptors,
-    /// Reading or writing failed.
     Io {
         /// `reading` or `writing`.
         operation: &'static str,
-        /// What the kernel said.
         source: io::Error,
     },
     /// The outgoing queue is at its bound: the message was not taken, the channel is as it was.

@@ -2,7 +2,6 @@
 //!
 //! A test holds names and levels against the sources, and both tables make `docs/log-events.md`.
 
-/// One event of the log.
 #[derive(Clone, Copy, Debug)]
 pub struct EventRow {
     pub name: &'static str,

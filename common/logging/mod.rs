@@ -37,11 +37,9 @@ pub enum LogFormat {
     /// Time, level, who, name, `key=value`.
     #[default]
     Line,
-    /// One JSON object.
     Json,
 }
 
-/// Which process writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
     /// `coord`
@@ -68,7 +66,6 @@ impl fmt::Display for Who {
     }
 }
 
-/// Where lines go.
 #[derive(Debug)]
 pub enum Target {
     /// Descriptor 2, whatever it is. Its flags are never changed: they are shared with the other processes.

@@ -20,7 +20,6 @@ pub const MAX_WAITING: usize = 1 << 20;
 /// How long one line waits for a target that is somebody else's non-blocking descriptor.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// Where lines go.
 pub(super) enum Out {
     Stderr,
     File(OwnedFd),
@@ -28,9 +27,7 @@ pub(super) enum Out {
 
 pub(super) struct Queue {
     state: Mutex<State>,
-    /// Something to write.
     filled: Condvar,
-    /// All is written.
     emptied: Condvar,
     out: Mutex<Arc<Out>>,
     dropped: AtomicU64,

@@ -63,7 +63,6 @@ impl Watchdog {
         Ok(Watchdog(PhantomData))
     }
 
-    /// The loop made a turn.
     pub fn alive(&self) {
         TURNS.fetch_add(1, Ordering::Relaxed);
     }
@@ -105,7 +104,6 @@ fn arm_next() {
     unsafe { libc::timer_settime(watch.timer, 0, &raw const watch.period, ptr::null_mut()) };
 }
 
-/// The signal's handler.
 extern "C" fn tick(_: libc::c_int) {
     // What it interrupts may be about to look at errno.
     let errno = Errno::last_raw();

@@ -36,7 +36,6 @@ fn looked_for() -> String {
     format!("no configuration: neither {} nor {system} exists", folder.join(here).display())
 }
 
-/// A way to the daemon.
 pub(super) struct Daemon {
     socket: PathBuf,
     timeout: Option<Duration>,

@@ -39,7 +39,6 @@ impl From<touchline_common::control::ControlError> for Failure {
     }
 }
 
-/// How a verb ended.
 pub(super) type Outcome = Result<Code, Failure>;
 
 /// Buffered standard output, or whatever stands for it in a test.
@@ -52,13 +51,11 @@ impl<'w> Printer<'w> {
         Self { out: BufWriter::new(out) }
     }
 
-    /// One line.
     pub(super) fn line(&mut self, text: impl AsRef<str>) -> Result<(), Failure> {
         self.out.write_all(text.as_ref().as_bytes())?;
         Ok(self.out.write_all(b"\n")?)
     }
 
-    /// One line of JSON.
     pub(super) fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
         serde_json::to_writer(&mut self.out, value).map_err(io::Error::from)?;
         Ok(self.out.write_all(b"\n")?)
@@ -69,7 +66,6 @@ impl<'w> Printer<'w> {
         Ok(self.out.write_all(bytes)?)
     }
 
-    /// Hands over what is buffered.
     pub(super) fn flush(&mut self) -> Result<(), Failure> {
         Ok(self.out.flush()?)
     }

@@ -10,7 +10,6 @@ use serde_json::{Map, Value, json};
 use std::time::{Duration, Instant};
 use touchline_common::control::{Client, ControlError};
 
-/// Between two looks.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// How long `wait-ready` waits without `--timeout`: a little longer than the daemon itself waits for the first lists.

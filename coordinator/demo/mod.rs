@@ -21,7 +21,6 @@ use verdict::Verdict;
 
 /// How long the daemon may take until every match is live.
 const START_DEADLINE: Duration = Duration::from_secs(30);
-/// How often progress is told.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 /// How long the documents may take to equal the truth once nothing changes any more.
 const SETTLE_DEADLINE: Duration = Duration::from_secs(5);
@@ -47,7 +46,6 @@ impl fmt::Display for DemoError {
 
 impl std::error::Error for DemoError {}
 
-/// How a demo ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// All that was published is true, or it was ended by hand before anything was compared.
@@ -173,7 +171,6 @@ pub fn simulate(options: &SimulateOptions) -> Result<Outcome, DemoError> {
     Ok(Outcome::Good)
 }
 
-/// Why a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Waited {
     /// The time is over, or what was waited for is there.

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use touchline_simulator::OracleReport;
 use touchline_simulator::server::Report;
 
-/// Workers that the table shows.
 const ROWS: usize = 16;
 
 /// The teller. A closed pipe ends nothing: the outcome still counts.
@@ -28,7 +27,6 @@ impl Progress {
         Progress { output, live: is_live(output), drawn: 0, began: Instant::now(), published: 0 }
     }
 
-    /// What runs where.
     pub fn started(&mut self, folder: &Path, server: SocketAddr, options: &DemoOptions) {
         let duration = options.duration.map_or_else(|| "until Ctrl-C".to_owned(), |d| format!("{d:?}"));
         self.line(&format!(
@@ -45,7 +43,6 @@ impl Progress {
         self.line(&format!("runs         {duration}"));
     }
 
-    /// How things stand.
     pub fn tell(&mut self, look: &Look, oracle: &OracleReport, server: &Report) {
         let lines = match self.output {
             OutputFormat::Json => vec![self.json(look, oracle, server)],
@@ -56,7 +53,6 @@ impl Progress {
         self.draw(&lines);
     }
 
-    /// The simulated server alone.
     pub fn server(&mut self, report: &Report) {
         let open = report.connections.iter().filter(|connection| connection.open).count();
         self.line(&format!(
@@ -145,7 +141,6 @@ impl Progress {
         .to_string()
     }
 
-    /// How it is told.
     pub fn output(&self) -> OutputFormat {
         self.output
     }

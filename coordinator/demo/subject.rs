@@ -18,14 +18,12 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// How long the daemon may take to end.
 const END: Duration = Duration::from_secs(40);
 
-/// The running daemon.
 pub struct Subject {
     process: Child,
     socket: PathBuf,
     log: PathBuf,
 }
 
-/// What it says of itself.
 pub struct Look {
     /// `status`.
     pub status: Value,
@@ -80,7 +78,6 @@ impl Subject {
         }
     }
 
-    /// Asks for status and workers.
     pub fn look(&self) -> Result<Look, DemoError> {
         Ok(Look { status: self.ask("status", json!({}))?, workers: self.ask("workers", json!({}))? })
     }
@@ -101,7 +98,6 @@ impl Subject {
         asked.map(|(_, stream)| stream).map_err(|error| DemoError::new("asking for the events", error))
     }
 
-    /// Asks for anything.
     pub fn ask(&self, verb: &str, args: Value) -> Result<Value, DemoError> {
         self.request(verb, args).map_err(|error| {
             DemoError(format!("asking the daemon for {verb}: {error}; its log: {}", self.log.display()))
@@ -130,7 +126,6 @@ impl Subject {
         }
     }
 
-    /// Where its log is.
     pub fn log(&self) -> &Path {
         &self.log
     }

@@ -15,10 +15,8 @@ const NEXT_EVENT: Duration = Duration::from_secs(10);
 const COMMIT_DEADLINE: Duration = Duration::from_secs(30);
 /// How often a broken stream of events is taken up again.
 const READ_ATTEMPTS: u32 = 3;
-/// Differences that are printed.
 const SHOWN: usize = 5;
 
-/// Everything that was compared.
 pub struct Verdict {
     documents: FinalReport,
     published: OracleReport,

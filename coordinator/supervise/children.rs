@@ -28,16 +28,12 @@ const OUT_LIMIT: usize = 64 * 1024 * 1024;
 /// The first frame's second byte, in every version.
 const FRAME_FAMILY: u8 = 0x74;
 
-/// What an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// Signals to us.
     Signals,
     /// The thread that saves the state.
     Saver,
-    /// The operators' socket.
     Listener,
-    /// A child's channel.
     Channel(Child),
     /// The end of a process, by its pid.
     Process(u32),
@@ -67,15 +63,12 @@ struct Berth {
 enum Standing {
     /// Until it has its welcome it understands nothing but what belongs to a beginning.
     New,
-    /// It takes messages.
     Welcomed,
-    /// It was asked to leave.
     Leaving,
     /// It says that it ended, with this code, and that its process goes on.
     Left(u8),
 }
 
-/// A message of a child.
 #[derive(Debug)]
 pub enum Said {
     /// Of a worker, with the request's id.
@@ -158,7 +151,6 @@ impl Children {
         self.berths.get(&child).map(|berth| berth.generation)
     }
 
-    /// The child has its welcome.
     pub fn welcomed(&mut self, child: Child) {
         self.stands(child, Standing::Welcomed);
     }
@@ -194,7 +186,6 @@ impl Children {
         Some(Exit::Code(code.into()))
     }
 
-    /// The children in a process.
     pub fn aboard(&self, pid: u32) -> Vec<Child> {
         self.processes.aboard(pid)
     }
@@ -219,7 +210,6 @@ impl Children {
         self.berths.iter().filter(move |(_, berth)| listens(berth)).map(|(child, _)| *child)
     }
 
-    /// Whether none is left.
     pub fn is_empty(&self) -> bool {
         self.processes.is_empty()
     }
@@ -370,25 +360,17 @@ impl Children {
     }
 }
 
-/// A child whose process ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Gone {
-    /// Which.
     pub child: Child,
-    /// Its generation.
     pub generation: Generation,
-    /// What it was at.
     pub at: Work,
 }
 
-/// A process that ended.
 #[derive(Debug)]
 pub struct Reaped {
-    /// Who ran in it.
     pub children: Vec<Gone>,
-    /// How it ended.
     pub exit: Exit,
-    /// What it had used.
     pub usage: Usage,
 }
 

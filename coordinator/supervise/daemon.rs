@@ -93,7 +93,6 @@ pub struct Parts {
     pub clients: Clients,
     /// Signals, blocked already.
     pub signals: Signals,
-    /// The log.
     pub log: LogHandle,
     /// The log's file, if it is one.
     pub log_file: Option<PathBuf>,
@@ -103,11 +102,8 @@ pub struct Parts {
     pub lodgings: Vec<Lodging>,
     /// Files that name matches, read once.
     pub matches_files: Vec<MatchesFile>,
-    /// The saved state's file.
     pub state_path: PathBuf,
-    /// The configuration for the children.
     pub child_config: String,
-    /// The interval of ticks.
     pub tick: Duration,
 }
 

@@ -12,15 +12,12 @@ use touchline_common::model::{FeedId, MatchId};
 
 /// The longest file that is read, bytes.
 const LONGEST: u64 = 16 << 20;
-/// Matches of one file.
 const MOST: usize = 100_000;
 /// Bytes of one match's id, as in the configuration.
 const ID_LONGEST: usize = 256;
 
-/// A watched file.
 #[derive(Debug)]
 pub struct MatchesFile {
-    /// Whose matches it names.
     pub feed: FeedId,
     path: PathBuf,
     /// What stands in the configuration, followed whatever the file says.
@@ -42,7 +39,6 @@ enum Stamp {
     File(i64, i64, u64, u64),
 }
 
-/// What a look found.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Found {
     /// Nothing new, or nothing that stands still.
@@ -76,7 +72,6 @@ impl MatchesFile {
         self.take(now)
     }
 
-    /// Looks again.
     pub fn look(&mut self) -> Found {
         let now = self.stamp();
         let before = std::mem::replace(&mut self.looked, now.clone());

@@ -24,11 +24,9 @@ const BUSY_FOR: Duration = Duration::from_secs(10);
 /// With whom a child may share its process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lodging {
-    /// With nobody.
     Alone,
     /// With workers of the same feed, `most` in one process.
     Together {
-        /// Their feed.
         feed: FeedId,
         /// At most so many.
         most: usize,
@@ -45,11 +43,9 @@ struct Process {
     busy_since: Option<Instant>,
 }
 
-/// Whether anybody may come aboard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
     Open,
-    /// It was sent a signal.
     Condemned,
 }
 
@@ -112,7 +108,6 @@ impl Processes {
         others && process.aboard.remove(&child)
     }
 
-    /// Who runs in this process.
     pub fn aboard(&self, pid: u32) -> Vec<Child> {
         self.by_pid.get(&pid).map(|process| process.aboard.iter().copied().collect()).unwrap_or_default()
     }
@@ -125,7 +120,6 @@ impl Processes {
         }
     }
 
-    /// Whether none is left.
     pub fn is_empty(&self) -> bool {
         self.by_pid.is_empty()
     }

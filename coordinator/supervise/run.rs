@@ -39,7 +39,6 @@ pub enum RunError {
 }
 
 impl RunError {
-    /// The program's exit code.
     pub fn code(&self) -> u8 {
         match self {
             RunError::Failed(_) => 1,

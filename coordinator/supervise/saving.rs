@@ -18,9 +18,14 @@ const LAST: Duration = Duration::from_secs(5);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Held {
     /// A child is to be started.
-    Spawn { child: Child, generation: Generation, feed: Option<FeedId> },
-    /// Epochs are to be used.
-    Epochs { up_to: Epoch },
+    Spawn {
+        child: Child,
+        generation: Generation,
+        feed: Option<FeedId>,
+    },
+    Epochs {
+        up_to: Epoch,
+    },
 }
 
 impl Daemon {

@@ -4,7 +4,6 @@
 use mio::Token;
 use slab::Slab;
 
-/// Sources of events by token.
 #[derive(Debug)]
 pub struct Tokens<T> {
     slab: Slab<(u32, T)>,
@@ -33,7 +32,6 @@ impl<T> Tokens<T> {
         }
     }
 
-    /// Takes the token back.
     pub fn remove(&mut self, token: Token) {
         if self.get(token).is_some() {
             self.slab.remove(token.0 & 0xffff_ffff);

@@ -4,21 +4,14 @@ use super::{Hello, Message, Welcome};
 use crate::model::{Epoch, Generation, Listing, MatchKey, SlotId};
 use serde::{Deserialize, Serialize};
 
-/// Coordinator to recorder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToRecorder {
     /// The answer to `Hello`.
     Welcome(Welcome),
     /// This frame carries the recorder's end of a worker's data channel.
-    Attach {
-        /// The worker's slot.
-        slot: SlotId,
-        /// Its generation.
-        generation: Generation,
-    },
+    Attach { slot: SlotId, generation: Generation },
     /// From now on this epoch is to own the match: adopt it as DESIGN's 'Switch' says.
     Switch {
-        /// The match.
         key: MatchKey,
         /// The epoch that is to own it.
         epoch: Epoch,
@@ -27,32 +20,17 @@ pub enum ToRecorder {
     },
     /// A worker has given no sign of life for a while: what it owns is not followed, and is adopted from it at once.
     Silent {
-        /// The worker's slot.
         slot: SlotId,
-        /// Its generation.
         generation: Generation,
         /// How long ago the last sign was, milliseconds.
         ms: u32,
     },
     /// That worker speaks again; what the server sent it meanwhile, it reads now.
-    Back {
-        /// The worker's slot.
-        slot: SlotId,
-        /// Its generation.
-        generation: Generation,
-    },
+    Back { slot: SlotId, generation: Generation },
     /// A match waits for a place; this is all that is known of it. `None`: it is gone.
-    Waiting {
-        /// The match.
-        key: MatchKey,
-        /// What the list knows.
-        listing: Option<Listing>,
-    },
+    Waiting { key: MatchKey, listing: Option<Listing> },
     /// A match is over and nobody follows it any more.
-    Ended {
-        /// The match.
-        key: MatchKey,
-    },
+    Ended { key: MatchKey },
     /// This frame carries an operator's socket, whose request is to be answered with stored data.
     Query {
         /// The verb: `match`, `events`, `odds`, `gaps`.
@@ -91,16 +69,13 @@ pub enum Owner {
     Dead,
 }
 
-/// Recorder to coordinator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromRecorder {
     /// The first message.
     Hello(Hello),
-    /// The store is open.
     Ready {
         /// The highest epoch that the store has seen; new ones must be above it.
         highest_epoch: Epoch,
-        /// The store's token.
         token: u64,
     },
     /// After `Ready`: matches that are not over as far as the store knows. Whoever ended meanwhile is to be told.
@@ -108,11 +83,8 @@ pub enum FromRecorder {
         /// Which; as many messages as it takes.
         keys: Vec<MatchKey>,
     },
-    /// The epoch owns the match.
     Switched {
-        /// The match.
         key: MatchKey,
-        /// Its owner from now on.
         epoch: Epoch,
     },
     /// Each second and on change.
@@ -137,12 +109,9 @@ impl Message for FromRecorder {
     const KIND: u16 = 0x0202;
 }
 
-/// The recorder's counters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecorderStats {
-    /// Documents held.
     pub documents: u64,
-    /// Events in the store.
     pub events: u64,
     /// Frames that wait for a commit.
     pub queue: u64,

@@ -24,7 +24,6 @@ use std::time::Instant;
 /// How an answer is shown to people.
 type Show = fn(&Value, &mut Printer<'_>) -> Result<(), Failure>;
 
-/// Asks and prints the answer.
 pub(super) fn answer(
     daemon: &Daemon,
     verb: &str,
