@@ -1,7 +1,6 @@
 //! The control socket and the conversations on it, byte by byte; what the lines mean is not known here.
 
-use crate::supervise::children::Source;
-use crate::supervise::tokens::Tokens;
+use crate::tokens::{Source, Tokens};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};

@@ -28,7 +28,7 @@ pub struct MatchesFile {
     looked: Stamp,
 }
 
-/// What tells one state of a file from another.
+/// What distinguishes one state of a file from another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Stamp {
     /// Not looked at.
@@ -166,7 +166,7 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         assert_eq!(file.look(), Found::Nothing);
         assert!(matches!(file.look(), Found::Unreadable(_)));
-        assert_eq!(file.look(), Found::Nothing, "said once");
+        assert_eq!(file.look(), Found::Nothing, "reported once");
         std::fs::write(&path, [0xff, b'\n']).unwrap();
         file.look();
         assert!(matches!(file.look(), Found::Unreadable(_)));

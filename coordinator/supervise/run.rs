@@ -5,7 +5,7 @@
 
 use super::daemon::{self, Daemon, Parts};
 use super::matches_file::MatchesFile;
-use super::processes::Lodging;
+use super::processes::Sharing;
 use super::state_file;
 use crate::control::{Clients, Permissions};
 use crate::pool::{
@@ -51,7 +51,7 @@ impl RunError {
 impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            RunError::Config(told) | RunError::Running(told) | RunError::Failed(told) => f.write_str(told),
+            RunError::Config(why) | RunError::Running(why) | RunError::Failed(why) => f.write_str(why),
         }
     }
 }
@@ -122,7 +122,7 @@ fn daemon(
         log,
         log_file,
         feed_names,
-        lodgings: lodgings(config),
+        sharings: sharings(config),
         matches_files,
         state_path,
         child_config,
@@ -209,13 +209,13 @@ fn feed_plan(feed: &config::FeedConfig) -> FeedPlan {
     }
 }
 
-/// How the workers of each feed share processes.
-fn lodgings(config: &Config) -> Vec<Lodging> {
+/// Whether the workers of each feed share processes.
+fn sharings(config: &Config) -> Vec<Sharing> {
     let feeds = config.feed.iter().enumerate();
     feeds
         .map(|(place, feed)| match feed.strategy {
-            config::Strategy::Balanced | config::Strategy::Dumps => Lodging::Alone,
-            config::Strategy::Multiplex => Lodging::Together {
+            config::Strategy::Balanced | config::Strategy::Dumps => Sharing::Alone,
+            config::Strategy::Multiplex => Sharing::Shared {
                 feed: FeedId(u16::try_from(place).unwrap_or(u16::MAX)),
                 most: feed.connections_per_process as usize,
             },
@@ -247,7 +247,7 @@ fn matches_files(config: &Config, names: &[String], plan: &mut PoolConfig) -> Ve
         let id = FeedId(u16::try_from(place).unwrap_or(u16::MAX));
         let mut file = MatchesFile::new(id, Path::new(&feed.matches_file), fixed);
         let found = file.first();
-        if let Some(ids) = daemon::tell_matches(&file, names, found) {
+        if let Some(ids) = daemon::log_found(&file, names, found) {
             plan.source = MatchSource::Fixed(ids.into_iter().map(|id| (id, Listing::default())).collect());
         }
         files.push(file);

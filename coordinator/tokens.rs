@@ -1,8 +1,24 @@
-//! What a mio token stands for. A token is never given twice, so an event that comes late for something that is
+//! What a mio token stands for, in the one poll of the coordinator. A token is never given twice, so an event that comes late for something that is
 //! closed finds nothing, instead of its successor in the same place.
 
+use crate::pool::Child;
 use mio::Token;
 use slab::Slab;
+
+/// What an event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    Signals,
+    /// The thread that saves the state.
+    Saver,
+    /// The operators' socket.
+    Listener,
+    Channel(Child),
+    /// The end of a process, by its pid.
+    Process(u32),
+    /// An operator, by its number.
+    Client(u32),
+}
 
 #[derive(Debug)]
 pub struct Tokens<T> {
