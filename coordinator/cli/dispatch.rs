@@ -61,7 +61,7 @@ pub fn main_with(
     settle(outcome, err)
 }
 
-/// The arguments; `None` after telling what is wrong with them. Help and version end in `Closed`, which is success.
+/// The arguments; `None` after printing what is wrong with them. Help and version end in `Closed`, which is success.
 fn parse(
     args: impl IntoIterator<Item = OsString>,
     out: &mut Printer<'_>,
@@ -83,13 +83,13 @@ fn parse(
 
 fn dispatch(matches: &ArgMatches, commands: &dyn Commands, out: &mut Printer<'_>) -> Outcome {
     let Some((name, matches)) = matches.subcommand() else {
-        return Err(Failure::told(Code::Usage, "no verb given: see touchline --help"));
+        return Err(Failure::new(Code::Usage, "no verb given: see touchline --help"));
     };
     match VERBS.iter().find(|verb| verb.name == name) {
         Some(Verb { built: Built::No, .. }) => Err(not_in_this_build(&format!("`{name}`"))),
         Some(Verb { built: Built::Hidden, .. }) => Ok(commands.child(child_options(name, matches))),
         Some(Verb { built: Built::Yes, .. }) => carry_out(name, matches, commands, out),
-        None => Err(Failure::told(Code::Usage, format!("no verb `{name}`"))),
+        None => Err(Failure::new(Code::Usage, format!("no verb `{name}`"))),
     }
 }
 
@@ -147,12 +147,12 @@ fn operate(name: &str, matches: &ArgMatches, out: &mut Printer<'_>) -> Outcome {
 
 fn log(daemon: &Daemon, matches: &ArgMatches, format: OutputFormat, out: &mut Printer<'_>) -> Outcome {
     let Some((action, matches)) = matches.subcommand() else {
-        return Err(Failure::told(Code::Usage, "expected `log level FILTER` or `log reopen`"));
+        return Err(Failure::new(Code::Usage, "expected `log level FILTER` or `log reopen`"));
     };
     let mut args = arguments(matches, &["filter"]);
     if let Some(filter) = args.get("filter").and_then(|filter| filter.as_str()) {
         touchline_common::logging::check_filter(filter)
-            .map_err(|error| Failure::told(Code::Usage, format!("bad log filter: {error}")))?;
+            .map_err(|error| Failure::new(Code::Usage, format!("bad log filter: {error}")))?;
     }
     args.insert("action".to_owned(), action.into());
     show::answer(daemon, "log", args, format, show::done, out)
@@ -160,7 +160,7 @@ fn log(daemon: &Daemon, matches: &ArgMatches, format: OutputFormat, out: &mut Pr
 
 fn run(matches: &ArgMatches, commands: &dyn Commands) -> Outcome {
     let path = config_file(matches)?;
-    let usage = |text: String| Failure::told(Code::Usage, text);
+    let usage = |text: String| Failure::new(Code::Usage, text);
     let mut config = Config::load(&path).map_err(|errors| usage(errors.one_line()))?;
     config.resolve_secrets().map_err(|missing| usage(missing.join("; ")))?;
     let config_path = std::path::absolute(&path).unwrap_or(path);
@@ -245,8 +245,8 @@ fn demo_options(matches: &ArgMatches) -> Result<DemoOptions, Failure> {
     only_built(matches, "feed", "diffusion")?;
     let (count, replay) = (whole(matches, "matches"), replay(matches));
     if count == 0 && replay.files.is_empty() {
-        let told = "--matches 0: nothing would be followed; expected at least 1, or --replay FILE with it";
-        return Err(Failure::told(Code::Usage, told));
+        let error = "--matches 0: nothing would be followed; expected at least 1, or --replay FILE with it";
+        return Err(Failure::new(Code::Usage, error));
     }
     Ok(DemoOptions {
         matches: count,
@@ -267,8 +267,9 @@ fn simulate_options(matches: &ArgMatches) -> Result<SimulateOptions, Failure> {
     let wire = wire(matches)?;
     let ca_file = matches.get_one::<PathBuf>("ca-file").cloned();
     if ca_file.is_some() && !wire.transport.has_tls() {
-        let told = format!("--ca-file: {} has no certificate; expected dpts or wss", wire.transport.scheme());
-        return Err(Failure::told(Code::Usage, told));
+        let error =
+            format!("--ca-file: {} has no certificate; expected dpts or wss", wire.transport.scheme());
+        return Err(Failure::new(Code::Usage, error));
     }
     if matches.contains_id("fault") {
         return Err(not_in_this_build("`--fault`"));
@@ -286,7 +287,7 @@ fn simulate_options(matches: &ArgMatches) -> Result<SimulateOptions, Failure> {
         cap: cap(matches)?,
         payload: text(matches, "payload")
             .parse()
-            .map_err(|error: BadOption| Failure::told(Code::Usage, error.to_string()))?,
+            .map_err(|error: BadOption| Failure::new(Code::Usage, error.to_string()))?,
         manners: manners(matches)?,
         seed: whole(matches, "seed"),
         churn: number(matches, "churn"),
@@ -301,15 +302,15 @@ fn wire(matches: &ArgMatches) -> Result<Wire, Failure> {
     let transport = Transport::ALL.into_iter().find(|one| one.scheme() == scheme).unwrap_or(Transport::Dpt);
     let protocol = if text(matches, "protocol") == "zap" { Protocol::Zap } else { Protocol::V4 };
     if protocol == Protocol::Zap && !transport.is_websocket() {
-        let told =
+        let error =
             format!("--protocol zap is spoken over a WebSocket, not over {scheme}; expected ws or wss");
-        return Err(Failure::told(Code::Usage, told));
+        return Err(Failure::new(Code::Usage, error));
     }
     Ok(Wire { transport, protocol })
 }
 
 fn manners(matches: &ArgMatches) -> Result<Manners, Failure> {
-    let wrong = |error: BadOption| Failure::told(Code::Usage, error.to_string());
+    let wrong = |error: BadOption| Failure::new(Code::Usage, error.to_string());
     let size = |name| {
         let given = matches.get_one::<u64>(name).copied();
         given.map(|given| usize::try_from(given).unwrap_or(usize::MAX))
@@ -331,7 +332,7 @@ fn manners(matches: &ArgMatches) -> Result<Manners, Failure> {
 fn only_useful(matches: &ArgMatches) -> Result<(), Failure> {
     let is_given = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
     let transport = text(matches, "transport");
-    let told = if is_given("over-cap") && !is_given("cap") {
+    let error = if is_given("over-cap") && !is_given("cap") {
         "--over-cap: nothing is above a cap that is not there; expected --cap N with it".to_owned()
     } else if matches.get_flag("reload-on-resume") && !is_given("keep-alive") {
         "--reload-on-resume: no session is kept that could go on; expected --keep-alive DUR with it"
@@ -343,16 +344,16 @@ fn only_useful(matches: &ArgMatches) -> Result<(), Failure> {
     } else {
         return Ok(());
     };
-    Err(Failure::told(Code::Usage, told))
+    Err(Failure::new(Code::Usage, error))
 }
 
 /// The token of a session, which stands between commas in a login.
 fn session(token: &str) -> Result<String, Failure> {
     let bad = |c: char| c == ',' || c == '!' || c.is_control();
     if token.is_empty() || token.contains(bad) {
-        let told =
+        let error =
             "--session: expected what follows S_ in a login topic, without ',', '!' and control characters";
-        return Err(Failure::told(Code::Usage, told.to_owned()));
+        return Err(Failure::new(Code::Usage, error.to_owned()));
     }
     Ok(token.to_owned())
 }
@@ -372,13 +373,13 @@ fn only_built(matches: &ArgMatches, name: &str, built: &str) -> Result<(), Failu
 }
 
 fn not_in_this_build(what: &str) -> Failure {
-    Failure::told(Code::Failed, format!("{what} is not in this build"))
+    Failure::new(Code::Failed, format!("{what} is not in this build"))
 }
 
 fn cap(matches: &ArgMatches) -> Result<Option<u32>, Failure> {
     let Some(cap) = matches.get_one::<u64>("cap") else { return Ok(None) };
     let cap = u32::try_from(*cap);
-    cap.map(Some).map_err(|_| Failure::told(Code::Usage, "--cap: expected a number from 1 to 4294967295"))
+    cap.map(Some).map_err(|_| Failure::new(Code::Usage, "--cap: expected a number from 1 to 4294967295"))
 }
 
 fn replay(matches: &ArgMatches) -> Replay {

@@ -20,7 +20,7 @@ pub enum OutputFormat {
 pub struct RunOptions {
     /// The file that the configuration came from, absolute, for a reload.
     pub config_path: PathBuf,
-    /// Where the control socket is to be, if not where the configuration says.
+    /// Where the control socket is to be, if not where the configuration has it.
     pub socket: Option<PathBuf>,
 }
 
@@ -47,7 +47,7 @@ pub struct DemoOptions {
     pub cap: u32,
     /// How server and daemon speak.
     pub wire: Wire,
-    /// How progress is told.
+    /// How progress is printed.
     pub output: OutputFormat,
 }
 
@@ -118,7 +118,7 @@ pub struct SimulateOptions {
     pub replay: Replay,
     /// Where the truth is served over HTTP.
     pub truth: Option<SocketAddr>,
-    /// How progress is told.
+    /// How progress is printed.
     pub output: OutputFormat,
 }
 

@@ -65,7 +65,7 @@ fn argument(arg: &Arg, built: Built) -> clap::Arg {
         Kind::Place => made,
         Kind::Places => made.required(required).num_args(1..),
     };
-    // Else a negative number is told to be an argument that nobody knows.
+    // Else a negative number is taken for an unknown argument.
     let is_number = matches!(arg.check, Check::Whole | Check::Count | Check::Number);
     let made =
         made.value_name(arg.value).value_parser(value_parser(arg.check)).allow_negative_numbers(is_number);

@@ -21,7 +21,7 @@ use verdict::Verdict;
 
 /// How long the daemon may take until every match is live.
 const START_DEADLINE: Duration = Duration::from_secs(30);
-const TELL_EVERY: Duration = Duration::from_secs(1);
+const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// How long the documents may take to equal the truth once nothing changes any more.
 const SETTLE_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -83,12 +83,12 @@ fn hold(options: &DemoOptions, folder: &Folder, signals: &mut Signals) -> Result
     }
     let end = options.duration.map(|duration| Instant::now() + duration);
     loop {
-        let next = Instant::now() + TELL_EVERY;
+        let next = Instant::now() + REPORT_EVERY;
         let until = end.map_or(next, |end| end.min(next));
         if wait(until, signals) == Waited::Interrupted {
             return interrupted(subject, simulator, &mut progress);
         }
-        progress.tell(&subject.look()?, &auditor.report(), &simulator.report());
+        progress.report(&subject.look()?, &auditor.report(), &simulator.report());
         if end.is_some_and(|end| Instant::now() >= end) {
             break;
         }
@@ -97,7 +97,7 @@ fn hold(options: &DemoOptions, folder: &Folder, signals: &mut Signals) -> Result
     let verdict = Verdict::reach(&subject, &auditor, &simulator, SETTLE_DEADLINE)?;
     let exit = subject.stop()?;
     let server = simulator.stop();
-    Ok(verdict.tell(&mut progress, &server, exit, options))
+    Ok(verdict.report(&mut progress, &server, exit, options))
 }
 
 /// Ended by hand: everything is stopped in order, nothing is compared.
@@ -255,7 +255,7 @@ fn spoken(protocol: Protocol) -> &'static str {
     }
 }
 
-/// Whether progress is told as a table that is drawn over itself.
+/// Whether progress is shown as a table that is drawn over itself.
 fn is_live(output: OutputFormat) -> bool {
     use std::io::IsTerminal;
     match output {

@@ -1,11 +1,12 @@
-//! What a demo finds in the end, and how it says it.
+//! What a demo finds in the end, and the summary of it.
 
 use super::progress::Progress;
 use super::subject::Subject;
 use super::{DemoError, Outcome};
 use crate::cli::{DemoOptions, OutputFormat};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::time::{Duration, Instant};
+use touchline_common::control::views::StatusView;
 use touchline_simulator::server::{Handle, Report};
 use touchline_simulator::{Auditor, EventsReport, FinalReport, OracleReport, Recorded};
 
@@ -22,8 +23,8 @@ pub struct Verdict {
     published: OracleReport,
     events: EventsReport,
     settled: Duration,
-    workers: u64,
-    status: Value,
+    workers: usize,
+    status: StatusView,
     dropped: u64,
     log: String,
 }
@@ -54,21 +55,20 @@ impl Verdict {
         let recorded = read_events(subject, recorded)?;
         let events = auditor.oracle().compare_recorded(&[], recorded);
         let look = subject.look()?;
-        let number = |path: &str| look.status.pointer(path).and_then(Value::as_u64).unwrap_or(0);
         Ok(Verdict {
             documents,
             published: auditor.report(),
             events,
             settled,
-            workers: number("/workers/ready"),
-            dropped: number("/recorder/dropped"),
+            workers: look.status.workers.ready,
+            dropped: look.status.recorder.dropped,
             status: look.status,
             log: subject.log().display().to_string(),
         })
     }
 
-    /// Prints the summary; the last line says it all.
-    pub fn tell(
+    /// Prints the summary; the last line is the outcome.
+    pub fn report(
         &self,
         progress: &mut Progress,
         server: &Report,
@@ -88,21 +88,21 @@ impl Verdict {
         ];
         let good = checks.iter().all(|(_, holds)| *holds);
         if progress.output() == OutputFormat::Json {
-            let told = json!({
+            let summary = json!({
                 "ok": good, "matches": self.documents.compared, "workers": self.workers, "settled_s": self.settled.as_secs_f64(),
                 "published": self.published.checked, "wrong": self.published.mismatches, "unknown": self.published.unknown,
                 "register_events": self.events.registers, "flips": self.events.flips, "different_events": self.events.different,
                 "most_subscriptions": most, "cap": options.cap, "messages": server.messages, "dropped": self.dropped,
                 "exit": exit, "status": self.status,
             });
-            progress.line(&told.to_string());
+            progress.line(&summary.to_string());
             return if good { Outcome::Good } else { Outcome::Bad };
         }
         progress.line("");
         for (what, holds) in checks {
             progress.line(&format!("{}  {what}", if holds { "ok    " } else { "FAILED" }));
         }
-        self.tell_differences(progress);
+        self.print_differences(progress);
         progress.line(&format!(
             "{}  matches={} workers={} messages={} published={} wrong={} unknown={} register_events={} flips={} settled_ms={} most_subscriptions={most}/{} dropped={}",
             if good { "PASS" } else { "FAIL" },
@@ -125,7 +125,7 @@ impl Verdict {
         Outcome::Bad
     }
 
-    fn tell_differences(&self, progress: &mut Progress) {
+    fn print_differences(&self, progress: &mut Progress) {
         let named = [
             ("without a document", &self.documents.missing),
             ("document of no match", &self.documents.extra),
@@ -170,14 +170,13 @@ fn wait_for_commits(subject: &Subject) -> Result<(), DemoError> {
     let deadline = Instant::now() + COMMIT_DEADLINE;
     let mut before = None;
     loop {
-        let status = subject.ask("status", json!({}))?;
-        let now = (status.pointer("/recorder/events").cloned(), status.pointer("/recorder/queue").cloned());
-        let idle = now.1.as_ref().and_then(Value::as_u64) == Some(0);
-        if (idle && before.as_ref() == Some(&now)) || Instant::now() >= deadline {
+        let recorder = subject.status()?.recorder;
+        let now = (recorder.events, recorder.queue);
+        if (now.1 == 0 && before == Some(now)) || Instant::now() >= deadline {
             return Ok(());
         }
         before = Some(now);
-        // The recorder tells its counters once a second: equal twice means that nothing moves any more.
+        // The recorder reports its counters once a second: equal twice means that nothing moves any more.
         std::thread::sleep(Duration::from_millis(1_200));
     }
 }

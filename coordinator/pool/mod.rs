@@ -49,14 +49,13 @@ mod tests;
 
 pub use action::{Action, Answer, Signal};
 pub use config::{FeedPlan, Learning, MatchFilter, MatchSource, Overlap, PoolConfig, Timing, WaitingOrder};
-pub use deaths::DeathView;
 pub use input::{Child, Command, Exit, Input, RequestId, Urgency, Usage, Work};
 pub use log_event::LogEvent;
 pub use saved::{SavedAssignmentV1, SavedCapV2, SavedSlotV1, SavedStateError, SavedStateV2};
 pub use views::{
-    DaemonState, DrainView, FeedState, FeedView, GatewayView, HealthView, LagView, MatchQuery, MatchView,
-    MatchViewState, MatchesCount, MoveView, PlanView, RecorderView, SandboxView, SpreadView, StatusView,
-    Surroundings, WorkerView, WorkersCount,
+    DaemonState, DeathView, DrainView, FeedState, FeedView, GatewayView, HealthView, LagView, MatchQuery,
+    MatchView, MatchViewState, MatchesCount, MoveView, PlanView, RecorderView, SandboxView, SpreadView,
+    StatusView, Surroundings, WorkerView, WorkersCount,
 };
 
 use audit::Auditor;

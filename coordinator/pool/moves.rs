@@ -207,7 +207,7 @@ impl Pool {
                 gap,
             }));
         }
-        let retired = self.not_needed().map(|(slot, why)| DrainView { worker: slot.0, why });
+        let retired = self.not_needed().map(|(slot, why)| DrainView { worker: slot.0, why: why.into() });
         plan.drains.extend(retired);
         plan
     }
