@@ -29,6 +29,14 @@ impl Place {
         Self(vec![Step::Key("feed".to_owned()), Step::Index(index), Step::Key(key.to_owned())])
     }
 
+    /// The key of a `[[feed]]` that this is.
+    pub(super) fn feed_key(&self) -> Option<&str> {
+        match self.0.as_slice() {
+            [Step::Key(table), Step::Index(_), Step::Key(key)] if table == "feed" => Some(key),
+            _ => None,
+        }
+    }
+
     /// The element at `index` of this.
     pub(super) fn index(mut self, index: usize) -> Self {
         self.0.push(Step::Index(index));

@@ -26,13 +26,16 @@ mod tests;
 pub use crate::logging::LogFormat;
 pub use child::ChildConfigError;
 pub use dirs::User;
-pub use feed::{FeedConfig, FeedKind, MatchFilter, OverCap, Payload, Protocol, Status, Strategy, WaitingKey};
+pub use feed::{
+    DiffusionConfig, FeedConfig, FeedKind, MatchFilter, OverCap, Payload, Protocol, Status, Strategy,
+    WaitingKey,
+};
 pub use headers::Headers;
 pub use report::{ConfigErrors, Mistake};
 pub use secret::{REDACTED, Secret};
 pub use sections::{
-    ControlConfig, DaemonConfig, EVENT_TYPES, GatewayConfig, Lane, LimitsConfig, LogConfig, PoolConfig,
-    SandboxConfig, SandboxMode, StoreConfig, StreamsConfig,
+    Coalesce, ControlConfig, DaemonConfig, EVENT_TYPES, GatewayConfig, Lane, LimitsConfig, LogConfig,
+    PoolConfig, SandboxConfig, SandboxMode, StoreConfig, StreamsConfig,
 };
 pub use template::{Part, Template, TemplateError};
 pub use units::{ByteSize, Dur, Rate, UnitError};

@@ -2,10 +2,11 @@
 //!
 //! Invariant: every key has a default, so an empty file is a whole configuration.
 
-use super::units::{ByteSize, Dur};
+use super::units::{ByteSize, Dur, UnitError, written};
 use crate::logging::LogFormat;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// `[daemon]`: where the running program keeps its things.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +72,40 @@ pub struct LimitsConfig {
     pub out_queue: ByteSize,
     /// How long a change may wait for its rendering while more comes.
     pub publish_deadline: Dur,
+    pub coalesce: Coalesce,
+}
+
+/// How long a worker waits for more deltas before it reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(into = "String")]
+pub enum Coalesce {
+    /// 1 ms above 5,000 turns a second, else not at all.
+    #[default]
+    Auto,
+    For(Dur),
+}
+
+impl FromStr for Coalesce {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        if text == "auto" { Ok(Self::Auto) } else { text.parse().map(Self::For) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Coalesce {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        written(deserializer, "\"auto\" or a duration as text, such as \"5ms\"")
+    }
+}
+
+impl From<Coalesce> for String {
+    fn from(coalesce: Coalesce) -> Self {
+        match coalesce {
+            Coalesce::Auto => "auto".to_owned(),
+            Coalesce::For(dur) => dur.to_string(),
+        }
+    }
 }
 
 impl Default for LimitsConfig {
@@ -84,6 +119,7 @@ impl Default for LimitsConfig {
             topics: 1_000,
             out_queue: ByteSize::megabytes(16),
             publish_deadline: Dur::millis(20),
+            coalesce: Coalesce::Auto,
         }
     }
 }
@@ -130,13 +166,12 @@ impl Default for StoreConfig {
     }
 }
 
-/// An event's lane. `[lanes]` moves types to another one.
+/// A lane of the match stream. `[lanes]` moves types of events to the other one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Lane {
     /// Goals, penalties, red cards, periods and the like.
     Priority,
-    Odds,
     Normal,
 }
 
@@ -145,11 +180,13 @@ impl Lane {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Priority => "priority",
-            Self::Odds => "odds",
             Self::Normal => "normal",
         }
     }
 }
+
+/// Types of events of the bulk stream, which `[lanes]` moves nowhere.
+pub(super) const BULK_TYPES: &[&str] = &["odds_change", "market_open", "market_close", "gift"];
 
 /// Every type of event that `[lanes]` may move.
 pub const EVENT_TYPES: &[&str] = &[
@@ -177,12 +214,8 @@ pub const EVENT_TYPES: &[&str] = &[
     "wicket",
     "suspended",
     "resumed",
-    "odds_change",
-    "market_open",
-    "market_close",
     "stat_change",
     "comment",
-    "gift",
     "mismatch",
     "gap_start",
     "gap_end",
@@ -195,6 +228,8 @@ pub const EVENT_TYPES: &[&str] = &[
 pub struct StreamsConfig {
     /// `redis://host:port/db`; empty: off.
     pub redis: String,
+    /// `amqp://user@host:port/vhost`; empty: off.
+    pub rabbitmq: String,
     /// The first part of each key.
     pub prefix: String,
     /// Entries of a stream at most.
@@ -209,6 +244,7 @@ impl Default for StreamsConfig {
     fn default() -> Self {
         Self {
             redis: String::new(),
+            rabbitmq: String::new(),
             prefix: "touchline".to_owned(),
             maxlen: 100_000,
             ndjson: String::new(),
@@ -223,6 +259,10 @@ impl Default for StreamsConfig {
 pub struct GatewayConfig {
     /// Where clients connect; empty: off.
     pub listen: String,
+    /// The file that has the readers' token; empty: whoever reaches it may read.
+    pub read_token_file: String,
+    /// Whose `X-Forwarded-For` counts for limits per address.
+    pub trusted_proxies: Vec<String>,
     /// Where publishers connect; empty: off.
     pub pub_listen: String,
     /// The file that has the publishers' secret.

@@ -216,7 +216,8 @@ fn notes(config: &Config) -> Vec<String> {
     if config.feed.is_empty() {
         notes.push("no [[feed]]: nothing will be followed".to_owned());
     }
-    let mappings = config.feed.iter().map(|feed| &feed.mapping).filter(|mapping| !mapping.is_empty());
+    let mappings =
+        config.feed.iter().map(|feed| &feed.diffusion.mapping).filter(|mapping| !mapping.is_empty());
     for mapping in mappings.filter(|mapping| !std::path::Path::new(mapping).is_file()) {
         notes.push(format!("mapping {mapping} is not a file here"));
     }

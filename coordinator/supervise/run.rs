@@ -185,7 +185,7 @@ fn pool_config(config: &Config) -> PoolConfig {
 }
 
 fn feed_plan(feed: &config::FeedConfig) -> FeedPlan {
-    let source = if feed.list_topic.is_empty() {
+    let source = if feed.diffusion.list_topic.is_empty() {
         let fixed = feed.matches.iter().map(|id| (MatchId::from(id.as_str()), Listing::default()));
         MatchSource::Fixed(fixed.collect())
     } else {
@@ -193,12 +193,12 @@ fn feed_plan(feed: &config::FeedConfig) -> FeedPlan {
     };
     FeedPlan {
         name: feed.name.clone(),
-        kind: "diffusion".to_owned(),
+        kind: feed.kind.name().to_owned(),
         cap: feed.worker_capacity(),
-        own_subscriptions: u32::from(!feed.time_topic.is_empty()),
+        own_subscriptions: u32::from(!feed.diffusion.time_topic.is_empty()),
         max_connections: u16::try_from(feed.max_connections).unwrap_or(u16::MAX),
         connects_per_s: feed.connects_per_s.get(),
-        match_topics: feed.match_topics.clone(),
+        match_topics: feed.diffusion.match_topics.clone(),
         source,
         waiting_order: feed.waiting_order.iter().map(|key| waiting_order(*key)).collect(),
         only: match_filter(&feed.only),

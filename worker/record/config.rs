@@ -77,7 +77,6 @@ impl From<config::Lane> for Lane {
     fn from(lane: config::Lane) -> Lane {
         match lane {
             config::Lane::Priority => Lane::Priority,
-            config::Lane::Odds => Lane::Odds,
             config::Lane::Normal => Lane::Normal,
         }
     }

@@ -162,13 +162,13 @@ pub(super) fn parts(
         generation: greeted.generation,
         trees: trees(&greeted.config, feed, zone)?,
         plan: plan(&greeted.config, feed)?,
-        list_topic: feed.list_topic.clone(),
-        time_topic: feed.time_topic.clone(),
-        match_id: feed.match_id.clone(),
-        match_topics: feed.match_topics.clone(),
+        list_topic: feed.diffusion.list_topic.clone(),
+        time_topic: feed.diffusion.time_topic.clone(),
+        match_id: feed.diffusion.match_id.clone(),
+        match_topics: feed.diffusion.match_topics.clone(),
         capacity: feed.worker_capacity() as usize,
         dump_every: match feed.strategy {
-            Strategy::Dumps => Some(feed.dump_every.get()),
+            Strategy::Dumps => Some(feed.diffusion.dump_every.get()),
             Strategy::Balanced | Strategy::Multiplex => None,
         },
         stale_after: feed.stale_after.get(),
@@ -191,11 +191,12 @@ fn feed(greeted: &Greeted) -> Result<&FeedConfig, ScanError> {
 pub(super) fn trees(config: &Config, feed: &FeedConfig, zone: TimeZone) -> Result<Trees, ScanError> {
     let wrong =
         |error: &dyn fmt::Display| ScanError::Config { why: format!("mapping of {}: {error}", feed.name) };
-    let over = (!feed.mapping.is_empty()).then(|| {
-        std::fs::read_to_string(&feed.mapping).map_err(|error| wrong(&format!("{}: {error}", feed.mapping)))
+    let over = (!feed.diffusion.mapping.is_empty()).then(|| {
+        std::fs::read_to_string(&feed.diffusion.mapping)
+            .map_err(|error| wrong(&format!("{}: {error}", feed.diffusion.mapping)))
     });
     let over = over.transpose()?;
-    Trees::new(feed.payload, over.as_deref(), limits(config), zone).map_err(|error| wrong(&error))
+    Trees::new(feed.diffusion.payload, over.as_deref(), limits(config), zone).map_err(|error| wrong(&error))
 }
 
 fn limits(config: &Config) -> Limits {
@@ -220,14 +221,14 @@ fn session(config: &Config, feed: &FeedConfig) -> SessionConfig {
     let login = (!feed.username.is_empty())
         .then(|| Login { username: feed.username.clone(), password: feed.password.expose().to_owned() });
     let defaults = SessionConfig::default();
-    let (ping_interval, idle_limit) = match feed.protocol {
+    let (ping_interval, idle_limit) = match feed.diffusion.protocol {
         Protocol::V4 => (defaults.ping_interval, defaults.idle_limit),
         // Nobody pings in the text form: the server's clock is its heartbeat, about each 55 s unless it says otherwise.
         Protocol::Zap => (None, ZAP_IDLE_LIMIT),
     };
     SessionConfig {
         login,
-        login_topics: feed.login_topics.clone(),
+        login_topics: feed.diffusion.login_topics.clone(),
         ping_interval,
         idle_limit,
         subscribes_per_s: feed.subscribes_per_s.get(),
@@ -236,7 +237,7 @@ fn session(config: &Config, feed: &FeedConfig) -> SessionConfig {
         frame_limit: u32::try_from(config.limits.frame.get()).unwrap_or(u32::MAX),
         body_limit: config.limits.inflated.len(),
         body_ratio: config.limits.inflate_ratio as usize,
-        after_resume: if feed.resubscribe { AfterResume::Resubscribe } else { AfterResume::Keep },
+        after_resume: if feed.diffusion.resubscribe { AfterResume::Resubscribe } else { AfterResume::Keep },
         out_limit: config.limits.out_queue.len(),
         ..defaults
     }
@@ -258,7 +259,7 @@ fn tls(feed: &FeedConfig) -> Result<Option<TlsPlan>, ScanError> {
 
 fn tunnel(config: &Config, feed: &FeedConfig) -> TunnelConfig {
     TunnelConfig {
-        form: match feed.protocol {
+        form: match feed.diffusion.protocol {
             Protocol::V4 => Form::V4,
             Protocol::Zap => Form::Zap,
         },
@@ -280,7 +281,7 @@ fn tunnel(config: &Config, feed: &FeedConfig) -> TunnelConfig {
 /// subscription to a branch brings is as many topics as one match may have.
 fn max_aliases(config: &Config, feed: &FeedConfig) -> usize {
     let topics = config.limits.topics as usize;
-    let most = match feed.payload {
+    let most = match feed.diffusion.payload {
         Payload::Inplay => topics,
         Payload::TopicTree | Payload::Raw => topics.saturating_mul(feed.max_subscriptions as usize),
     };
