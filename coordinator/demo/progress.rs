@@ -32,12 +32,12 @@ impl Progress {
         let duration = options.duration.map_or_else(|| "until Ctrl-C".to_owned(), |d| format!("{d:?}"));
         self.line(&format!(
             "push server  {}://{server}{}  {} matches, {:.0} diffs/s, {} subscriptions a connection, seed {}",
-            options.wire.transport.scheme(),
-            spoken(options.wire.protocol),
-            options.matches,
-            options.rate,
-            options.cap,
-            options.seed
+            options.server.transport.scheme(),
+            spoken(options.server.protocol),
+            options.server.matches,
+            options.server.rate,
+            options.cap(),
+            options.server.seed
         ));
         self.line(&format!("daemon       control socket {}", inside(folder, "control.sock").display()));
         self.line(&format!("             log {}  (tail -f it)", inside(folder, "touchline.log").display()));

@@ -161,8 +161,8 @@ fn is_live(status: &StatusView) -> bool {
 }
 
 fn configuration(folder: &Path, server: SocketAddr, options: &DemoOptions) -> String {
-    let wire = options.wire;
-    let (scheme, cap) = (wire.transport.scheme(), options.cap);
+    let simulated = &options.server;
+    let (scheme, cap) = (simulated.transport.scheme(), options.cap());
     let mut text = format!(
         "# Written by `touchline demo`.\n\
          [daemon]\nrun_dir = {folder}\nstate_dir = {folder}\n\n\
@@ -171,11 +171,11 @@ fn configuration(folder: &Path, server: SocketAddr, options: &DemoOptions) -> St
          max_subscriptions = {cap}\n",
         folder = toml_text(&folder.display().to_string())
     );
-    if wire.transport.has_tls() {
+    if simulated.transport.has_tls() {
         let authority = inside(folder, AUTHORITY).display().to_string();
         text.push_str(&format!("ca_file = {}\n", toml_text(&authority)));
     }
-    match wire.protocol {
+    match simulated.protocol {
         Protocol::V4 => {}
         // Its clients name the server's clock in the login, and a token of the session.
         Protocol::Zap => text.push_str(

@@ -83,7 +83,7 @@ impl Verdict {
                 self.published.mismatches == 0 && self.published.checked > 0,
             ),
             ("events equal what happened", self.events.is_equal()),
-            ("no connection held more than the cap", most <= options.cap as usize && server.over_cap == 0),
+            ("no connection held more than the cap", most <= options.cap() && server.over_cap == 0),
             ("the daemon ended with code 0", exit == Some(0)),
         ];
         let good = checks.iter().all(|(_, holds)| *holds);
@@ -92,7 +92,7 @@ impl Verdict {
                 "ok": good, "matches": self.documents.compared, "workers": self.workers, "settled_s": self.settled.as_secs_f64(),
                 "published": self.published.checked, "wrong": self.published.mismatches, "unknown": self.published.unknown,
                 "register_events": self.events.registers, "flips": self.events.flips, "different_events": self.events.different,
-                "most_subscriptions": most, "cap": options.cap, "messages": server.messages, "dropped": self.dropped,
+                "most_subscriptions": most, "cap": options.cap(), "messages": server.messages, "dropped": self.dropped,
                 "exit": exit, "status": self.status,
             });
             progress.line(&summary.to_string());
@@ -115,7 +115,7 @@ impl Verdict {
             self.events.registers,
             self.events.flips,
             self.settled.as_millis(),
-            options.cap,
+            options.cap(),
             self.dropped,
         ));
         if good {
