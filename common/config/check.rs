@@ -41,7 +41,7 @@ impl Findings<'_> {
         self.mistakes.push(Mistake { related, ..mistake });
     }
 
-    /// Whether the file says anything of the setting.
+    /// Whether the file has the setting.
     pub(super) fn is_written(&self, place: &Place) -> bool {
         place.is_written(self.document)
     }

@@ -38,7 +38,7 @@ impl User {
     }
 
     /// Services have no runtime folder of their own; then a folder in the state folder serves, never one in `/tmp`,
-    /// where somebody else could have made it first.
+    /// where another user could have made it first.
     fn run_dir(&self, state_dir: &Path) -> PathBuf {
         match (&self.runtime_dir, self.uid) {
             (_, 0) => PathBuf::from("/run/touchline"),

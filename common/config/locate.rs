@@ -72,7 +72,7 @@ impl Place {
         found
     }
 
-    /// Whether the file says anything of it.
+    /// Whether the file has it.
     pub(super) fn is_written(&self, document: &DeTable<'_>) -> bool {
         let mut parent = self.clone();
         parent.0.pop();
@@ -97,7 +97,7 @@ fn entry<'t, 'i>(table: &'t DeTable<'i>, key: &str) -> Option<&'t Spanned<DeValu
     table.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value)
 }
 
-/// Takes the smallest setting at `span` out of the document and tells its path, so that the rest can be read.
+/// Takes the smallest setting at `span` out of the document and gives its path, so that the rest can be read.
 pub(super) fn remove(document: &mut DeTable<'_>, span: &Range<usize>) -> Option<Place> {
     let mut steps = Vec::new();
     remove_from(document, span, &mut steps).then_some(Place(steps))

@@ -1,6 +1,6 @@
 //! The configuration: the TOML file as types, every key with its default, and what is wrong with a file.
 //!
-//! Invariants: unknown keys are errors; all mistakes are told at once, each with its line and column; a secret is
+//! Invariants: unknown keys are errors; all mistakes are reported at once, each with its line and column; a secret is
 //! never printed. [`Config::parse`] and [`Config::check`] are pure; [`Config::load`] reads the file and fills in the
 //! folders. The coordinator hands the whole of it to its children as JSON (`child`).
 

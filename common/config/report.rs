@@ -8,7 +8,7 @@ use std::fmt;
 use std::ops::Range;
 use std::path::Path;
 
-/// So many mistakes are told of one file.
+/// At most so many mistakes are reported of one file.
 pub(super) const MAX_MISTAKES: usize = 50;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct Mistake {
     pub setting: String,
     /// What is wrong, in one line.
     pub message: String,
-    /// What was expected, in one line; empty if the message says it.
+    /// What was expected, in one line; empty if the message has it.
     pub expected: String,
     /// Line, from 1.
     pub line: usize,

@@ -1,6 +1,6 @@
 //! A password that cannot be printed by accident.
 //!
-//! Invariant: neither `Debug`, `Display` nor serialisation shows it; whoever needs it says so with [`Secret::expose`].
+//! Invariant: neither `Debug`, `Display` nor serialisation shows it; what needs it calls [`Secret::expose`].
 //! It reaches the children only by `Config::to_child_json`.
 
 use serde::{Serialize, Serializer};

@@ -1,7 +1,7 @@
 //! Text with places for attributes: `6V{ID}`, `{CL.ID}-{ID}`.
 //!
 //! Invariant: a parsed template has no open brace and no empty key. The worker fills a match's id from its list's
-//! nodes, the pool a match's topics from what the worker told of them.
+//! nodes, the pool a match's topics from what the worker reported of them.
 
 use super::units::written;
 use serde::{Deserialize, Deserializer, Serialize};

@@ -151,7 +151,7 @@ fn matches_take_the_place_of_the_list() {
 }
 
 #[test]
-fn every_mistake_is_told_in_the_order_of_the_file() {
+fn every_mistake_is_reported_in_the_order_of_the_file() {
     let text = r#"
 [pool]
 min_workers = 5
@@ -173,10 +173,10 @@ gool = "normal"
 goal = "fast"
 "#;
     let errors = errors(text);
-    let told: Vec<(usize, &str)> =
+    let found: Vec<(usize, &str)> =
         errors.mistakes().iter().map(|mistake| (mistake.line, mistake.message.as_str())).collect();
     assert_eq!(
-        told,
+        found,
         [
             (3, "`min_workers` (5) is more than `max_workers` (2)"),
             (7, "bad scheme"),
@@ -237,7 +237,7 @@ fn places_count_characters_and_point_at_the_value() {
 }
 
 #[test]
-fn syntax_is_told_with_its_place() {
+fn syntax_is_reported_with_its_place() {
     let errors = errors("[pool]\nmin_workers = \n");
     assert_eq!(errors.mistakes()[0].line, 2);
     assert!(Config::parse("a = 1\na = 2\n", FILE).is_err());
@@ -410,8 +410,8 @@ fn no_report_shows_a_secret() {
         assert!(!errors.one_line().contains("hunter2"), "{}", errors.one_line());
         assert!(!format!("{errors:?}").contains("hunter2"));
     }
-    let told = errors("[[feed]]\npassword = \"hunter2\"\n");
-    assert_eq!(told.mistakes()[0].expected, "expected `password_env` or `password_file`");
+    let found = errors("[[feed]]\npassword = \"hunter2\"\n");
+    assert_eq!(found.mistakes()[0].expected, "expected `password_env` or `password_file`");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Settings of parts that this version does not have: set to anything but their default, they are refused.
 //!
-//! Invariant: `not in this build` stands in each message, so that nobody thinks a setting works that does nothing.
+//! Invariant: `not in this build` stands in each message, so that no setting seems to work that does nothing.
 //! Whoever builds a part removes its line here.
 
 use super::check::Findings;

@@ -182,7 +182,7 @@ fn line_of(value: &impl Serialize) -> Vec<u8> {
 /// Why a client has no answer.
 #[derive(Debug)]
 pub enum ControlError {
-    /// Nobody listens at the socket.
+    /// No daemon listens at the socket.
     NotRunning {
         path: PathBuf,
     },

@@ -57,7 +57,7 @@ pub struct MoveView {
     pub to: u16,
     /// Subscriptions that go with it.
     pub subscriptions: u32,
-    /// Nobody follows it meanwhile, since the feed suffers no second subscription.
+    /// It is not followed meanwhile, since the feed suffers no second subscription.
     pub gap: bool,
 }
 
@@ -90,7 +90,7 @@ pub enum DaemonState {
     #[default]
     Starting,
     Ready,
-    /// Something is missing; `health` says what.
+    /// Something is missing; `health` names it.
     Degraded,
     /// Ending, with time to hand over.
     Draining,

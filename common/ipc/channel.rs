@@ -42,7 +42,7 @@ pub struct Channel<In, Out> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Peer {
     There,
-    /// It closed: one event told that together with its last bytes, and no other will.
+    /// It closed: one event reported that together with its last bytes, and no other will.
     Gone,
 }
 
@@ -63,7 +63,7 @@ pub enum ChannelError {
     Frame(FrameError),
     /// A frame is no message, or a message no frame.
     Codec(CodecError),
-    /// A frame says that a descriptor belongs to it, and none came.
+    /// A frame announces a descriptor, and none came.
     MissingDescriptor,
     /// More descriptors came than frames that want one.
     SurplusDescriptors,
@@ -366,7 +366,7 @@ mod tests {
         child.send(&FromWorker::Ready, 0).unwrap();
         child.flush().unwrap();
         drop(child);
-        // One event tells of the last bytes and of the end, so one read must find both.
+        // One event reports the last bytes and the end, so one read must find both.
         parent.peer_closed();
         assert_eq!(parent.read().unwrap(), ReadOutcome::Closed);
         assert_eq!(parent.next().unwrap().unwrap().0, FromWorker::Ready);

@@ -212,7 +212,7 @@ fn is_unsafe(c: char) -> bool {
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Appends `text` escaped as JSON does, at most `room` bytes, whole characters only. Tells whether all of it found room.
+/// Appends `text` escaped as JSON does, at most `room` bytes, whole characters only. Gives whether all of it found room.
 fn escape(out: &mut String, text: &str, room: usize) -> bool {
     let end = out.len() + room;
     for c in text.chars() {

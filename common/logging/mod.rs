@@ -133,13 +133,13 @@ impl LogHandle {
         self.shared.queue.set_out(Out::File(file));
     }
 
-    /// What this process writes from now on is said by `who`: one that runs several workers speaks for each in turn.
+    /// What this process writes from now on is written as `who`: a process that runs several workers writes for each in turn.
     pub fn set_who(&self, who: Who) {
         let mut speaks = self.shared.who.write().unwrap_or_else(PoisonError::into_inner);
         *speaks = who;
     }
 
-    /// Waits until everything logged so far is written, at most `deadline`. Tells whether it is.
+    /// Waits until everything logged so far is written, at most `deadline`. Gives whether it is.
     pub fn flush(&self, deadline: Duration) -> bool {
         self.shared.queue.flush(deadline)
     }

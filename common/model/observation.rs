@@ -22,11 +22,11 @@ pub struct Clock {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegisterChange {
     pub register: Register,
-    /// What the feed says now. Unknown values are never sent.
+    /// The value now. Unknown values are never sent.
     pub value: i64,
 }
 
-/// Something that goes back and forth, so that only the change itself can be told.
+/// Something that goes back and forth, so that only the change itself can be reported.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Flip {
     /// A selection's price changed. `None` is no price.

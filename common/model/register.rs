@@ -37,7 +37,7 @@ impl Side {
     }
 }
 
-/// A register of a match. The order of the variants is the order in which the changes of one diff are told.
+/// A register of a match. The order of the variants is the order in which the changes of one delta are reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Register {
     /// Games of a tennis set, points of a set elsewhere. Sets count from 1.

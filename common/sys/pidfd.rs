@@ -84,7 +84,7 @@ impl PidFd {
             )
         };
         Errno::result(waited)?;
-        // SAFETY: after waitid these fields are set, or zero when nobody has ended.
+        // SAFETY: after waitid these fields are set, or zero when no process has ended.
         let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
         if pid == 0 {
             return Ok(None);

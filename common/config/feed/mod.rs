@@ -222,7 +222,7 @@ pub enum WaitingKey {
     Start,
 }
 
-/// Matches by what the list knows of them. An empty list says nothing.
+/// Matches by what the list knows of them. An empty list admits all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MatchFilter {

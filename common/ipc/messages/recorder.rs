@@ -10,12 +10,12 @@ pub enum ToRecorder {
     Welcome(Welcome),
     /// This frame carries the recorder's end of a worker's data channel.
     Attach { slot: SlotId, generation: Generation },
-    /// From now on this epoch is to own the match: adopt it as DESIGN's 'Switch' says.
+    /// From now on this epoch is to own the match.
     Switch {
         key: MatchKey,
         /// The epoch that is to own it.
         epoch: Epoch,
-        /// Whether somebody still writes under the old one.
+        /// Whether a worker still writes under the old one.
         owner: Owner,
     },
     /// A worker has given no sign of life for a while: what it owns is not followed, and is adopted from it at once.
@@ -29,7 +29,7 @@ pub enum ToRecorder {
     Back { slot: SlotId, generation: Generation },
     /// A match waits for a place; this is all that is known of it. `None`: it is gone.
     Waiting { key: MatchKey, listing: Option<Listing> },
-    /// A match is over and nobody follows it any more.
+    /// A match is over and no worker follows it any more.
     Ended { key: MatchKey },
     /// This frame carries an operator's socket, whose request is to be answered with stored data.
     Query {
@@ -47,7 +47,7 @@ pub enum ToRecorder {
     },
     /// This frame carries the new log file; write there from now on.
     LogFile,
-    /// Tell version and update time of each document with [`FromRecorder::Documents`].
+    /// Report version and update time of each document with [`FromRecorder::Documents`].
     Documents,
     /// Read the data channels to their end, commit, close, leave with code 0 within this time.
     Stop {
@@ -78,7 +78,7 @@ pub enum FromRecorder {
         highest_epoch: Epoch,
         token: u64,
     },
-    /// After `Ready`: matches that are not over as far as the store knows. Whoever ended meanwhile is to be told.
+    /// After `Ready`: matches that are not over as far as the store knows. Those that ended meanwhile are to be reported.
     Held {
         /// Which; as many messages as it takes.
         keys: Vec<MatchKey>,

@@ -1,4 +1,4 @@
-//! The options of the simulated server, of `demo` and `simulate`: what they become, and what is said of those that are wrong.
+//! The options of the simulated server, of `demo` and `simulate`: what they become, and the errors of those that are wrong.
 
 use super::*;
 
