@@ -22,6 +22,7 @@
 mod client;
 mod lines;
 mod message;
+pub mod views;
 
 #[cfg(test)]
 mod tests;

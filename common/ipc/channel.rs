@@ -41,13 +41,11 @@ pub struct Channel<In, Out> {
 /// The other side, as the poll last saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Peer {
-    /// It may write.
     There,
-    /// It closed: one event told that together with its last bytes, and no other will.
+    /// It closed: one event reported that together with its last bytes, and no other will.
     Gone,
 }
 
-/// What a read found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadOutcome {
     /// Everything that was there is read.
@@ -65,15 +63,13 @@ pub enum ChannelError {
     Frame(FrameError),
     /// A frame is no message, or a message no frame.
     Codec(CodecError),
-    /// A frame says that a descriptor belongs to it, and none came.
+    /// A frame announces a descriptor, and none came.
     MissingDescriptor,
     /// More descriptors came than frames that want one.
     SurplusDescriptors,
-    /// Reading or writing failed.
     Io {
         /// `reading` or `writing`.
         operation: &'static str,
-        /// What the kernel said.
         source: io::Error,
     },
     /// The outgoing queue is at its bound: the message was not taken, the channel is as it was.
@@ -382,7 +378,7 @@ mod tests {
         child.send(&FromWorker::Ready, 0).unwrap();
         child.flush().unwrap();
         drop(child);
-        // One event tells of the last bytes and of the end, so one read must find both.
+        // One event reports the last bytes and the end, so one read must find both.
         parent.peer_closed();
         assert_eq!(parent.read().unwrap(), ReadOutcome::Closed);
         assert_eq!(parent.next().unwrap().unwrap().0, FromWorker::Ready);

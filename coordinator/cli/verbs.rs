@@ -3,6 +3,8 @@
 //! Invariant: each verb of `CONTRACT.md` stands here once, also those that this build does not have; a test holds both
 //! against each other.
 
+use touchline_simulator::{BodyEncoding, OverCap, Payload};
+
 /// Whether this build has a verb.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Built {
@@ -219,11 +221,11 @@ pub const VERBS: &[Verb] = &[
             option(
                 "over-cap",
                 "WHAT",
-                Check::Choice(&["close", "error", "ignore", "no-load", "thin"]),
+                Check::Choice(OverCap::NAMES),
                 "What a subscription above --cap gets: a reset, an error, nothing, changes without a load, a tenth of the changes",
             )
             .or("close"),
-            option("payload", "P", Check::Choice(&["inplay", "topic-tree"]), "How matches are published")
+            option("payload", "P", Check::Choice(Payload::NAMES), "How matches are published")
                 .or("inplay"),
             option("login", "USER:PASSWORD", Check::Text, "The one login that may connect [else: anybody]"),
             option(
@@ -238,7 +240,7 @@ pub const VERBS: &[Verb] = &[
             option(
                 "encoding",
                 "E",
-                Check::Choice(&["none", "zlib", "base64"]),
+                Check::Choice(BodyEncoding::NAMES),
                 "How bodies are written for clients that can take it (dpt, dpts)",
             )
             .or("none"),

@@ -6,8 +6,8 @@
 use super::audit::{Asks, Connection, Look, Step, Tried};
 use super::cap::Sign;
 use super::feed::FirstList;
+use super::log_event::LogEvent;
 use super::matches::{Place, Seat};
-use super::notice::{CapNews, Notice};
 use super::slot::Slot;
 use super::{Action, Pool};
 use std::time::Duration;
@@ -92,8 +92,13 @@ impl Pool {
             Step::Suspect { look, granted, missing } => {
                 say(feed, look, out);
                 let why = "they get some of their deltas only";
-                let news = CapNews::Suspected { worker: look.slot, granted, missing, why };
-                out.push(Action::Notice(Notice::Cap { feed, news }));
+                out.push(Action::Log(LogEvent::CapSuspected {
+                    feed,
+                    worker: look.slot,
+                    granted,
+                    missing,
+                    why,
+                }));
                 self.placement_due = true;
             }
             Step::Tried { look, outcome } => {
@@ -202,6 +207,5 @@ impl Pool {
 
 fn say(feed: FeedId, look: Look, out: &mut Vec<Action>) {
     let Look { slot: worker, held, audited, missed } = look;
-    let news = CapNews::Audited { worker, held, audited, missed };
-    out.push(Action::Notice(Notice::Cap { feed, news }));
+    out.push(Action::Log(LogEvent::CapAudited { feed, worker, held, audited, missed }));
 }

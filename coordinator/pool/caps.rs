@@ -6,8 +6,8 @@
 use super::cap::{Refusal, Trial};
 use super::config::Learning;
 use super::feed::FirstList;
+use super::log_event::LogEvent;
 use super::matches::{Place, Seat};
-use super::notice::{CapNews, Notice};
 use super::slot::{Pulse, Slot};
 use super::{Action, Pool};
 use std::collections::BTreeSet;
@@ -50,7 +50,7 @@ impl Pool {
                 state.learner.held(held).or_else(|| state.learner.served(state.auditor.proven()))
             });
             if let Some(cap) = disproved {
-                out.push(Action::Notice(Notice::Cap { feed, news: CapNews::Raised { cap } }));
+                out.push(Action::Log(LogEvent::CapRaised { feed, cap }));
                 self.placement_due = true;
             }
             for slot in self.slots_of(feed) {
@@ -92,8 +92,13 @@ impl Pool {
         }
         let generation = there.life.generation;
         let why = "they get no load there";
-        let news = CapNews::Suspected { worker: slot, granted, missing: missing.len(), why };
-        out.push(Action::Notice(Notice::Cap { feed, news }));
+        out.push(Action::Log(LogEvent::CapSuspected {
+            feed,
+            worker: slot,
+            granted,
+            missing: missing.len(),
+            why,
+        }));
         for key in &missing {
             self.take_away(key, slot, out);
         }
@@ -175,7 +180,7 @@ impl Pool {
 
     pub(super) fn say_learned(&mut self, feed: FeedId, cap: u32, why: &'static str, out: &mut Vec<Action>) {
         let configured = self.config.feed(feed).map_or(0, |plan| plan.cap);
-        out.push(Action::Notice(Notice::Cap { feed, news: CapNews::Learned { cap, configured, why } }));
+        out.push(Action::Log(LogEvent::CapLearned { feed, cap, configured, why }));
         self.placement_due = true;
         out.push(Action::SaveState);
     }
@@ -256,7 +261,7 @@ impl Pool {
         if let Some(feed) = self.feed_mut(feed) {
             feed.learner.try_above(to, generation, cap, now);
         }
-        out.push(Action::Notice(Notice::Cap { feed, news: CapNews::Tried { worker: to, cap } }));
+        out.push(Action::Log(LogEvent::CapTried { feed, worker: to, cap }));
         if let Some(from) = self.owner_slot(&key) {
             self.give_candidate(&key, from, to, out);
         }
@@ -281,7 +286,7 @@ impl Pool {
         let now = self.now;
         let held = self.feed_mut(feed).and_then(|feed| feed.learner.trial_held(now));
         if let Some(cap) = held {
-            out.push(Action::Notice(Notice::Cap { feed, news: CapNews::Raised { cap } }));
+            out.push(Action::Log(LogEvent::CapRaised { feed, cap }));
             out.push(Action::SaveState);
             self.placement_due = true;
         }

@@ -3,8 +3,8 @@
 use super::feed::FirstList;
 use super::filter;
 use super::list::ListStep;
+use super::log_event::LogEvent;
 use super::matches::{Delisted, Ended, Ending, Match, Need, Place};
-use super::notice::Notice;
 use super::placement;
 use super::slot::Pulse;
 use super::{Action, Pool};
@@ -63,7 +63,7 @@ impl Pool {
                 self.release_list(feed, former, generation, out);
             }
             self.tell_worker(slot, ToWorker::FollowList, out);
-            out.push(Action::Notice(Notice::ListFollowed { feed, worker: slot }));
+            out.push(Action::Log(LogEvent::ListFollowed { feed, worker: slot }));
         }
     }
 
@@ -99,7 +99,7 @@ impl Pool {
                 ListStep::Gone(id) => self.delist(&MatchKey { feed, id }, out),
                 ListStep::Loaded => self.list_loaded(feed, out),
                 ListStep::Confirm { gone, of } => {
-                    out.push(Action::Notice(Notice::ListSuspect { feed, gone, of }));
+                    out.push(Action::Log(LogEvent::ListSuspect { feed, gone, of }));
                     if let Some((slot, _)) = self.feed(feed).and_then(|feed| feed.holder) {
                         // The list is held already: the command is counted, no subscription is.
                         if let Some(place) = self.slot_mut(slot) {
@@ -130,7 +130,7 @@ impl Pool {
         });
         if !said {
             state.told_list = Some((matches, followed, now));
-            out.push(Action::Notice(Notice::ListLoaded { feed, matches, followed }));
+            out.push(Action::Log(LogEvent::ListLoaded { feed, matches, followed }));
         }
     }
 
@@ -328,7 +328,7 @@ impl Pool {
             self.ended.pop_front();
         }
         self.ended.push_back(Ended { key: key.clone(), name: a_match.listing.name, why });
-        out.push(Action::Notice(Notice::Ended { key: key.clone(), why }));
+        out.push(Action::Log(LogEvent::Ended { key: key.clone(), why }));
         match last {
             Some((slot, generation, command)) => {
                 self.ending.push(Ending { key: key.clone(), slot, generation, command });

@@ -23,9 +23,9 @@ mod input;
 mod jitter;
 mod life;
 mod list;
+mod log_event;
 mod matches;
 mod moves;
-mod notice;
 mod operate;
 mod orphans;
 mod place;
@@ -49,14 +49,13 @@ mod tests;
 
 pub use action::{Action, Answer, Signal};
 pub use config::{FeedPlan, Learning, MatchFilter, MatchSource, Overlap, PoolConfig, Timing, WaitingOrder};
-pub use deaths::DeathView;
 pub use input::{Child, Command, Exit, Input, RequestId, Urgency, Usage, Work};
-pub use notice::{CapNews, Level, Notice, Summary};
+pub use log_event::LogEvent;
 pub use saved::{SavedAssignmentV1, SavedCapV2, SavedSlotV1, SavedStateError, SavedStateV2};
 pub use views::{
-    DaemonState, DrainView, FeedState, FeedView, GatewayView, HealthView, LagView, MatchQuery, MatchView,
-    MatchViewState, MatchesCount, MoveView, PlanView, RecorderView, SandboxView, SpreadView, StatusView,
-    Surroundings, WorkerView, WorkersCount,
+    DaemonState, DeathView, DrainView, FeedState, FeedView, GatewayView, HealthView, LagView, MatchQuery,
+    MatchView, MatchViewState, MatchesCount, MoveView, PlanView, RecorderView, SandboxView, SpreadView,
+    StatusView, Surroundings, WorkerView, WorkersCount,
 };
 
 use audit::Auditor;
@@ -217,7 +216,7 @@ impl Pool {
             Input::EpochsRefused { error } => {
                 self.epochs.refused();
                 self.reserve_after = self.now + self.config.timing.reserve_retry;
-                out.push(Action::Notice(Notice::EpochsRefused { error }));
+                out.push(Action::Log(LogEvent::EpochsRefused { error }));
             }
             Input::Named { feed, ids } => self.named(feed, &ids, out),
             Input::Command { request, command, timeout } => self.command(request, command, timeout, out),
@@ -288,7 +287,7 @@ impl Pool {
         }
         self.recorder.life.forgive(late);
         self.recorder.heard_at = (self.recorder.heard_at + late).min(self.now);
-        out.push(Action::Notice(Notice::Late { late_ms: millis(late) }));
+        out.push(Action::Log(LogEvent::Late { late_ms: millis(late) }));
     }
 
     fn slot(&self, slot: SlotId) -> Option<&Slot> {

@@ -6,8 +6,8 @@
 use super::balance::{self, Share, Step};
 use super::config::Overlap;
 use super::feed::FirstList;
+use super::log_event::LogEvent;
 use super::matches::{Match, Need, Place};
-use super::notice::Notice;
 use super::placement::Reluctance;
 use super::views::{DrainView, MoveView, PlanView, SpreadView};
 use super::{Action, Answer, Pool, WORKERS_MAX};
@@ -207,7 +207,7 @@ impl Pool {
                 gap,
             }));
         }
-        let retired = self.not_needed().map(|(slot, why)| DrainView { worker: slot.0, why });
+        let retired = self.not_needed().map(|(slot, why)| DrainView { worker: slot.0, why: why.into() });
         plan.drains.extend(retired);
         plan
     }
@@ -314,7 +314,7 @@ impl Pool {
             *candidate = Some(seat);
         }
         self.moving.insert(key.clone());
-        out.push(Action::Notice(Notice::Moving { key: key.clone(), worker: from, to, epoch }));
+        out.push(Action::Log(LogEvent::Moving { key: key.clone(), worker: from, to, epoch }));
         true
     }
 }

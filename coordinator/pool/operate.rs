@@ -3,9 +3,9 @@
 use super::feed::FirstList;
 use super::input::{Child, Command, RequestId, Urgency};
 use super::life::{Event, State};
+use super::log_event::LogEvent;
 use super::matches::Place;
 use super::moves::Wish;
-use super::notice::Notice;
 use super::{Action, Answer, Pool, Readiness, Signal, millis};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -190,7 +190,7 @@ impl Pool {
         a_match.crashes.clear();
         self.quarantined -= 1;
         self.enqueue(key);
-        out.push(Action::Notice(Notice::Released { key: key.clone() }));
+        out.push(Action::Log(LogEvent::Released { key: key.clone() }));
         Answer::Done { told: format!("match {} is placed again", key.id) }
     }
 
@@ -206,7 +206,7 @@ impl Pool {
             Urgency::Drain => self.config.drain_deadline,
             Urgency::Now => Duration::ZERO,
         };
-        out.push(Action::Notice(Notice::Stopping { how: urgency, deadline_ms: millis(within) }));
+        out.push(Action::Log(LogEvent::Stopping { how: urgency, deadline_ms: millis(within) }));
         out.push(Action::SaveState);
         let slots: Vec<SlotId> =
             self.slots.iter().filter(|slot| slot.life.has_process()).map(|slot| slot.id).collect();
@@ -269,7 +269,7 @@ impl Pool {
                     out.push(Action::Answer { request, answer });
                 }
                 out.push(Action::SaveState);
-                out.push(Action::Notice(Notice::Stopped));
+                out.push(Action::Log(LogEvent::Stopped));
                 out.push(Action::Finished);
             }
             RecorderEnd::Asked | RecorderEnd::Finished => {}
@@ -297,17 +297,17 @@ impl Pool {
             self.recorder.life.is_ready() && self.feeds.iter().all(|feed| feed.first == FirstList::Placed);
         if ready {
             if self.readiness == Readiness::Overdue {
-                out.push(Action::Notice(Notice::PoolRecovered));
+                out.push(Action::Log(LogEvent::PoolRecovered));
             }
             self.readiness = Readiness::Reached;
             let count = self.count();
             let workers = self.slots.iter().filter(|slot| slot.life.works()).count();
             let (took_ms, matches) = (millis(self.now), count.listed);
-            out.push(Action::Notice(Notice::PoolReady { took_ms, matches, workers }));
+            out.push(Action::Log(LogEvent::PoolReady { took_ms, matches, workers }));
             self.tick_requests(out);
         } else if self.readiness == Readiness::Awaited && self.now >= self.config.timing.ready_deadline {
             self.readiness = Readiness::Overdue;
-            out.push(Action::Notice(Notice::PoolDegraded { why: self.reasons().join("; ") }));
+            out.push(Action::Log(LogEvent::PoolDegraded { why: self.reasons().join("; ") }));
             self.tick_requests(out);
         }
     }

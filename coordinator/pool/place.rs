@@ -1,8 +1,8 @@
 //! Giving waiting matches their places, and placed ones a second place when their worker is silent or drained.
 
 use super::feed::FirstList;
+use super::log_event::LogEvent;
 use super::matches::{Holder, Need, Place, Seat, Switch};
-use super::notice::Notice;
 use super::placement::{self, Offer, Reluctance};
 use super::recorder::FirstReady;
 use super::slot::{Pulse, Slot};
@@ -169,7 +169,7 @@ impl Pool {
         let first =
             self.feeds.get(usize::from(key.feed.0)).is_some_and(|feed| feed.first != FirstList::Placed);
         if !first && !std::mem::replace(&mut a_match.noticed, true) {
-            out.push(Action::Notice(Notice::Waiting { key: key.clone(), why: why.to_owned() }));
+            out.push(Action::Log(LogEvent::Waiting { key: key.clone(), why: why.to_owned() }));
         }
     }
 
@@ -230,7 +230,7 @@ impl Pool {
         // Nobody alive owns it. A recorder that is away gets a switch with a new epoch when it is back.
         let switch = ToRecorder::Switch { key: key.clone(), epoch, owner: Owner::Dead };
         self.tell_recorder(switch, out);
-        out.push(Action::Notice(Notice::Assigned { key: key.clone(), worker, epoch }));
+        out.push(Action::Log(LogEvent::Assigned { key: key.clone(), worker, epoch }));
     }
 
     /// Topics of the matches that should have a second place and have none.

@@ -2,8 +2,8 @@
 
 use super::input::Child;
 use super::life::{Event, Life, Outcome, Peers};
+use super::log_event::LogEvent;
 use super::matches::{Place, Switch};
-use super::notice::Notice;
 use super::slot::{Data, Pulse};
 use super::{Action, Pool, millis};
 use std::time::Duration;
@@ -60,7 +60,11 @@ impl Pool {
             FromRecorder::Stats(stats) => {
                 self.recorder.heard_at = self.now;
                 if stats.trouble != self.recorder.stats.trouble {
-                    out.push(Action::Notice(Notice::Trouble { trouble: stats.trouble.clone() }));
+                    let trouble = stats.trouble.clone();
+                    out.push(Action::Log(match trouble.is_empty() {
+                        true => LogEvent::TroubleOver { trouble },
+                        false => LogEvent::Trouble { trouble },
+                    }));
                 }
                 self.recorder.stats = stats;
             }
@@ -106,7 +110,7 @@ impl Pool {
         self.recorder.first_ready = FirstReady::Settled;
         self.epochs.stay_above(highest);
         let generation = self.recorder.life.generation;
-        out.push(Action::Notice(Notice::Ready { child: Child::Recorder, generation, took_ms }));
+        out.push(Action::Log(LogEvent::Ready { child: Child::Recorder, generation, took_ms }));
         let workers: Vec<SlotId> = self.slots.iter().filter(|slot| slot.life.works()).map(|s| s.id).collect();
         for slot in workers {
             self.connect_data(slot, out);
@@ -158,7 +162,7 @@ impl Pool {
             self.moving.remove(key);
             self.save_due = true;
             self.release_seat(key, &former, ReleaseReason::Moved, out);
-            out.push(Action::Notice(Notice::Moved { key: key.clone(), worker, epoch }));
+            out.push(Action::Log(LogEvent::Moved { key: key.clone(), worker, epoch }));
         } else if epoch > owner.epoch {
             // It adopted a candidate that is no more: its owner's epoch is refused from now on, so it needs a new one.
             a_match.predecessor = Owner::Dead;

@@ -2,8 +2,8 @@
 
 use super::input::Child;
 use super::life::Event;
+use super::log_event::LogEvent;
 use super::matches::{Place, Seat, Switch};
-use super::notice::Notice;
 use super::slot::{Data, Pulse};
 use super::{Action, Pool, millis};
 use std::time::Duration;
@@ -36,7 +36,7 @@ impl Pool {
             FromWorker::DataOpened => {
                 if let Some(place) = self.slot_mut(slot) {
                     place.data = Data::Open;
-                    out.push(Action::Notice(Notice::Data { worker: slot, generation }));
+                    out.push(Action::Log(LogEvent::Data { worker: slot, generation }));
                 }
             }
             FromWorker::Load(report) => self.loaded(slot, report, out),
@@ -66,7 +66,7 @@ impl Pool {
                     self.note_loss(slot, lost, out);
                 }
                 self.placement_due = true;
-                out.push(Action::Notice(Notice::Connection { worker: slot, feed, state, detail }));
+                out.push(Action::Log(LogEvent::Connection { worker: slot, feed, state, detail }));
             }
             FromWorker::Audited { id, epoch, finding } => {
                 let key = MatchKey { feed, id };
@@ -115,7 +115,7 @@ impl Pool {
         place.heard_at = now;
         let took_ms = millis(now.saturating_sub(place.spawned_at));
         self.advance(Child::Worker(slot), Event::Ready);
-        out.push(Action::Notice(Notice::Ready { child: Child::Worker(slot), generation, took_ms }));
+        out.push(Action::Log(LogEvent::Ready { child: Child::Worker(slot), generation, took_ms }));
         self.connect_data(slot, out);
         self.placement_due = true;
         self.summary_due = self.summary_due.map(|_| now);
@@ -137,7 +137,7 @@ impl Pool {
             self.finish_endings(out);
         }
         if back {
-            out.push(Action::Notice(Notice::Back { worker: slot, silent_ms: millis(silent) }));
+            out.push(Action::Log(LogEvent::Back { worker: slot, silent_ms: millis(silent) }));
             if let Some(generation) = self.slot(slot).map(|slot| slot.life.generation) {
                 self.tell_recorder(ToRecorder::Back { slot, generation }, out);
             }
@@ -208,7 +208,7 @@ impl Pool {
             if owner.has_load() && !was_live {
                 owner.had_load = true;
                 let (key, took_ms, epoch) = (key.clone(), report.took_ms, owner.epoch);
-                out.push(Action::Notice(Notice::Live { key, worker: slot, epoch, took_ms }));
+                out.push(Action::Log(LogEvent::Live { key, worker: slot, epoch, took_ms }));
             }
             let has_load = owner.has_load();
             if has_load {

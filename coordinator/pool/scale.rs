@@ -3,8 +3,8 @@
 use super::feed::{FirstList, Told};
 use super::input::Child;
 use super::life::{Event, State};
-use super::notice::Notice;
-use super::{Action, Pool, Summary};
+use super::log_event::LogEvent;
+use super::{Action, Pool};
 use touchline_common::ipc::messages::worker::ConnectionState;
 use touchline_common::model::{FeedId, SlotId};
 
@@ -178,9 +178,9 @@ impl Pool {
     pub(super) fn tick_feeds(&mut self, out: &mut Vec<Action>) {
         let tripped = self.breaker.is_tripped();
         if std::mem::replace(&mut self.breaker_told, tripped) != tripped {
-            out.push(Action::Notice(match tripped {
-                true => Notice::PoolDegraded { why: super::breaker::TRIPPED.into() },
-                false => Notice::PoolRecovered,
+            out.push(Action::Log(match tripped {
+                true => LogEvent::PoolDegraded { why: super::breaker::TRIPPED.into() },
+                false => LogEvent::PoolRecovered,
             }));
         }
         for feed in self.feed_ids() {
@@ -195,10 +195,10 @@ impl Pool {
             // The numbers in a reason change all the time; only a change of the state itself is news.
             let before = std::mem::replace(&mut state.told, told.clone());
             if std::mem::discriminant(&before) != std::mem::discriminant(&told) {
-                out.push(Action::Notice(match told {
-                    Told::Nothing | Told::Up => Notice::FeedUp { feed },
-                    Told::Degraded(why) => Notice::FeedDegraded { feed, why },
-                    Told::Down => Notice::FeedDown { feed },
+                out.push(Action::Log(match told {
+                    Told::Nothing | Told::Up => LogEvent::FeedUp { feed },
+                    Told::Degraded(why) => LogEvent::FeedDegraded { feed, why },
+                    Told::Down => LogEvent::FeedDown { feed },
                 }));
             }
         }
@@ -237,7 +237,7 @@ impl Pool {
         self.summary_due = Some(self.now + every);
         let count = self.count();
         let working = || self.slots.iter().filter(|slot| slot.life.works());
-        out.push(Action::Notice(Notice::Summary(Summary {
+        out.push(Action::Log(LogEvent::Summary {
             matches: count.listed,
             live: count.live + count.stale,
             waiting: count.waiting,
@@ -247,6 +247,6 @@ impl Pool {
             lag_p99_us: working().map(|slot| slot.report.lag_p99_us).max().unwrap_or(0),
             gaps: self.recorder.stats.gaps_open,
             restarts: self.restarts,
-        })));
+        }));
     }
 }

@@ -6,7 +6,7 @@
 use super::feed::FirstList;
 use super::input::Child;
 use super::life::Event;
-use super::notice::Notice;
+use super::log_event::LogEvent;
 use super::placement::Reluctance;
 use super::{Action, Pool};
 use touchline_common::ipc::messages::worker::ReleaseReason;
@@ -80,7 +80,7 @@ impl Pool {
     pub(super) fn begin_drain(&mut self, worker: SlotId, why: &'static str, out: &mut Vec<Action>) {
         self.advance(Child::Worker(worker), Event::Drain);
         self.placement_due = true;
-        out.push(Action::Notice(Notice::Draining { worker, why }));
+        out.push(Action::Log(LogEvent::Draining { worker, why }));
         // What is on its way here would have to move again at once.
         let coming: Vec<MatchKey> =
             self.moving.iter().filter(|key| self.is_coming(key, worker)).cloned().collect();

@@ -198,7 +198,11 @@ impl Probe<'_> {
         if self.seen.lost.is_some() {
             return;
         }
-        let chosen = if self.feed.list_topic.is_empty() { self.configured_match() } else { self.take_list() };
+        let chosen = if self.feed.diffusion.list_topic.is_empty() {
+            self.configured_match()
+        } else {
+            self.take_list()
+        };
         if let Some((id, listing)) = chosen {
             self.take_match(&id, listing);
         }
@@ -250,7 +254,7 @@ impl Probe<'_> {
     }
 
     fn take_clock(&mut self) {
-        let topic = self.feed.time_topic.clone();
+        let topic = self.feed.diffusion.time_topic.clone();
         if topic.is_empty() {
             return;
         }
@@ -268,8 +272,12 @@ impl Probe<'_> {
     }
 
     fn take_list(&mut self) -> Option<(MatchId, Listing)> {
-        let topic = self.feed.list_topic.clone();
-        let added = self.trees.add_list(&topic, self.feed.match_id.clone(), &self.feed.match_topics);
+        let topic = self.feed.diffusion.list_topic.clone();
+        let added = self.trees.add_list(
+            &topic,
+            self.feed.diffusion.match_id.clone(),
+            &self.feed.diffusion.match_topics,
+        );
         if let Err(error) = added {
             self.report("list", Outcome::Failed, error.to_string(), "see `payload` and `list_topic`");
             return None;
@@ -464,14 +472,14 @@ impl Probe<'_> {
                     Ok(())
                 }
                 Event::Snapshot { topic, body } | Event::Delta { topic, body }
-                    if topic == feed.time_topic.as_bytes() =>
+                    if topic == feed.diffusion.time_topic.as_bytes() =>
                 {
                     seen.clock |= trees.server_time(body, received);
                     Ok(())
                 }
                 Event::Snapshot { topic, body } => {
                     seen.bytes += body.len();
-                    seen.list_loaded |= topic == feed.list_topic.as_bytes();
+                    seen.list_loaded |= topic == feed.diffusion.list_topic.as_bytes();
                     seen.loads.push(topic.to_vec());
                     trees.load(topic, body, received, &mut self.markets).map(|_| ())
                 }
@@ -536,5 +544,5 @@ fn topics<'f>(feed: &'f FeedConfig, id: &MatchId, listing: &Listing) -> Result<V
         let value = given.map(|(_, value)| value.as_str()).or_else(|| (name == "ID").then_some(id.as_str()));
         value.map(Cow::Borrowed)
     };
-    feed.match_topics.iter().map(|template| template.fill(value)).collect()
+    feed.diffusion.match_topics.iter().map(|template| template.fill(value)).collect()
 }

@@ -72,13 +72,13 @@ pub fn parts(welcomed: &mut Welcomed, signals: Option<Signals>, log: LogHandle) 
         trees: trees(&welcomed.config, feed, zone)?,
         plan: plan(&welcomed.config, feed)?,
         max_subscriptions: feed.max_subscriptions as usize,
-        list_topic: feed.list_topic.clone(),
-        time_topic: feed.time_topic.clone(),
-        match_id: feed.match_id.clone(),
-        match_topics: feed.match_topics.clone(),
+        list_topic: feed.diffusion.list_topic.clone(),
+        time_topic: feed.diffusion.time_topic.clone(),
+        match_id: feed.diffusion.match_id.clone(),
+        match_topics: feed.diffusion.match_topics.clone(),
         capacity: feed.worker_capacity() as usize,
         dump_every: match feed.strategy {
-            Strategy::Dumps => Some(feed.dump_every.get()),
+            Strategy::Dumps => Some(feed.diffusion.dump_every.get()),
             Strategy::Balanced | Strategy::Multiplex => None,
         },
         stale_after: feed.stale_after.get(),
@@ -106,11 +106,13 @@ pub fn feed(welcomed: &Welcomed) -> Result<&FeedConfig, ScanError> {
 pub fn trees(config: &Config, feed: &FeedConfig, zone: TimeZone) -> Result<Trees, ScanError> {
     let wrong =
         |error: &dyn fmt::Display| ScanError::Config { why: format!("mapping of {}: {error}", feed.name) };
-    let over = (!feed.mapping.is_empty()).then(|| {
-        std::fs::read_to_string(&feed.mapping).map_err(|error| wrong(&format!("{}: {error}", feed.mapping)))
+    let over = (!feed.diffusion.mapping.is_empty()).then(|| {
+        std::fs::read_to_string(&feed.diffusion.mapping)
+            .map_err(|error| wrong(&format!("{}: {error}", feed.diffusion.mapping)))
     });
     let over = over.transpose()?;
-    payload::hold(feed.payload, over.as_deref(), limits(config), zone).map_err(|error| wrong(&error))
+    payload::hold(feed.diffusion.payload, over.as_deref(), limits(config), zone)
+        .map_err(|error| wrong(&error))
 }
 
 fn limits(config: &Config) -> Limits {

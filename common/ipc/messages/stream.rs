@@ -27,13 +27,9 @@ pub enum Stream {
 /// The first message on a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Open {
-    /// The lowest version spoken.
     pub proto_min: u16,
-    /// The highest version spoken.
     pub proto_max: u16,
-    /// The worker.
     pub slot: SlotId,
-    /// Its generation.
     pub generation: Generation,
 }
 
@@ -44,9 +40,7 @@ impl Message for Open {
 /// What a handle stands for from now on. It is said once; on the next channel once more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Name<'a> {
-    /// The handle.
     pub handle: Handle,
-    /// What it stands for.
     #[serde(borrow)]
     pub named: Named<'a>,
 }
@@ -60,27 +54,20 @@ impl Message for Name<'_> {
 pub enum Named<'a> {
     /// A match as it was assigned.
     Match {
-        /// The match.
         key: MatchKey,
         /// The epoch it is followed under.
         epoch: Epoch,
     },
-    /// A market.
     Market {
-        /// Its match.
         of: Handle,
-        /// Its topic id.
         #[serde(borrow)]
         key: Cow<'a, str>,
         /// Its name for people, empty if it has none.
         #[serde(borrow)]
         name: Cow<'a, str>,
     },
-    /// A selection.
     Selection {
-        /// Its market.
         of: Handle,
-        /// Its topic id.
         #[serde(borrow)]
         key: Cow<'a, str>,
         /// Its name for people, empty if it has none.
@@ -96,7 +83,6 @@ pub struct MatchFrame<'a> {
     pub n: u64,
     /// The match; 0 for what is about none.
     pub handle: Handle,
-    /// What it says.
     #[serde(borrow)]
     pub body: MatchBody<'a>,
 }
@@ -105,7 +91,6 @@ impl Message for MatchFrame<'_> {
     const KIND: u16 = 0x0313;
 }
 
-/// What the match stream says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MatchBody<'a> {
     /// All values of a match: after a load, after an overflow, after a new epoch.
@@ -125,7 +110,6 @@ pub enum MatchBody<'a> {
     /// Nothing more of this handle comes; only after [`EndReason::ConnectionLost`], which is said in this stream alone, it goes on
     /// with the next `Base`. A match that is assigned anew to the same worker gets a new handle, whose `Base` comes before this.
     End {
-        /// Why.
         why: EndReason,
         /// What was dropped of it and is told no more.
         lost: Option<Lost>,
@@ -133,25 +117,19 @@ pub enum MatchBody<'a> {
         at: i64,
     },
     /// The answer to [`FromRecorderStream::Mark`]: all that the server had sent is told before this.
-    Mark {
-        /// The question's token.
-        token: u64,
-    },
+    Mark { token: u64 },
 }
 
 /// All values of a match that travel in the match stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MatchBase<'a> {
-    /// What its registers mean.
     pub facts: Facts,
     /// Home and away, where both names are known.
     pub teams: Option<(String, String)>,
-    /// All that are known.
     pub registers: Registers,
     /// Comment and statistics that are known.
     #[serde(borrow)]
     pub values: Vec<Change<'a>>,
-    /// The displayed clock.
     pub clock: Option<Clock>,
     /// What was dropped since the last word of it.
     pub lost: Option<Lost>,
@@ -162,7 +140,6 @@ pub struct MatchBase<'a> {
 /// Observations that the worker dropped because the recorder did not take them: a gap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lost {
-    /// How many.
     pub count: u64,
     /// Wall clock of the first of them, microseconds since 1970 UTC.
     pub since: i64,
@@ -173,9 +150,7 @@ pub struct Lost {
 pub struct BulkFrame<'a> {
     /// Its number; 0 until it is sent.
     pub n: u64,
-    /// The match.
     pub handle: Handle,
-    /// What it says.
     #[serde(borrow)]
     pub body: BulkBody<'a>,
 }
@@ -184,14 +159,11 @@ impl Message for BulkFrame<'_> {
     const KIND: u16 = 0x0314;
 }
 
-/// What the bulk stream says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BulkBody<'a> {
     /// All markets and selections of a match; a market that is not among them is closed.
     Base {
-        /// The markets.
         markets: Cow<'a, [MarketValue]>,
-        /// The selections.
         #[serde(borrow)]
         selections: Cow<'a, [SelectionValue<'a>]>,
         /// Changes that were left out since the last word of it, counted as `odds_conflated`.
@@ -209,7 +181,6 @@ pub enum BulkBody<'a> {
     },
     /// Nothing more of this handle comes.
     End {
-        /// Why.
         why: EndReason,
         /// Wall clock, microseconds since 1970 UTC.
         at: i64,
@@ -219,11 +190,9 @@ pub enum BulkBody<'a> {
 /// One rendering of a match, applied as a unit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Publish<'a> {
-    /// The match.
     pub handle: Handle,
     /// Whether `sections` are the whole document or what changed in it.
     pub extent: Extent,
-    /// The sections.
     #[serde(borrow)]
     pub sections: Vec<Section<'a>>,
     /// Whether the document is stale: nothing received for `stale_after`.
@@ -241,14 +210,12 @@ impl Message for Publish<'_> {
 /// A part of a document, rendered anew.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Section<'a> {
-    /// Which part.
     pub key: SectionKey,
     /// A JSON object; `None` when the part is gone.
     #[serde(borrow)]
     pub body: Option<Cow<'a, str>>,
 }
 
-/// Which part of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum SectionKey {
     /// What changes with the play: names, status, period, clock, score. A JSON object without `match`, `feed`, `source`, `epoch`,
@@ -260,12 +227,10 @@ pub enum SectionKey {
     Market(Handle),
 }
 
-/// Recorder to worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromRecorderStream {
     /// The answer to [`Open`].
     Opened {
-        /// The version to speak.
         proto: u16,
         /// The recorder's run: its start, microseconds since 1970 UTC.
         run: u64,
@@ -275,22 +240,11 @@ pub enum FromRecorderStream {
         resume_bulk: u64,
     },
     /// Everything of a stream up to this number is committed.
-    Ack {
-        /// Of which stream.
-        stream: Stream,
-        /// The number.
-        n: u64,
-    },
+    Ack { stream: Stream, n: u64 },
     /// Answer with [`MatchBody::Mark`] once the receive queue is drained.
-    Mark {
-        /// To be given back.
-        token: u64,
-    },
+    Mark { token: u64 },
     /// What was sent of a match as assigned was refused: a higher epoch owns it.
-    Refused {
-        /// The match.
-        handle: Handle,
-    },
+    Refused { handle: Handle },
 }
 
 impl Message for FromRecorderStream {

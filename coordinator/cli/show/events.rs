@@ -100,7 +100,7 @@ pub(crate) fn events(daemon: &Daemon, matches: &ArgMatches, out: &mut Printer<'_
             Format::Json => out.line(String::from_utf8_lossy(&line))?,
             Format::Csv => {
                 let event = serde_json::from_slice(&line).map_err(|error| {
-                    Failure::told(Code::Failed, format!("an event cannot be read: {error}"))
+                    Failure::new(Code::Failed, format!("an event cannot be read: {error}"))
                 })?;
                 out.line(one_line(&event, Format::Csv, columns))?;
             }
@@ -113,7 +113,7 @@ pub(crate) fn events(daemon: &Daemon, matches: &ArgMatches, out: &mut Printer<'_
 /// A stream that is followed ends only with the daemon.
 fn ended(follow: bool) -> Outcome {
     if follow {
-        Err(Failure::told(Code::NotRunning, "the daemon has ended the stream"))
+        Err(Failure::new(Code::NotRunning, "the daemon has ended the stream"))
     } else {
         Ok(Code::Done)
     }
@@ -197,7 +197,7 @@ pub(crate) fn follow_odds(
             OutputFormat::Json => out.line(String::from_utf8_lossy(&line))?,
             OutputFormat::Text => {
                 let row: Value = serde_json::from_slice(&line)
-                    .map_err(|error| Failure::told(Code::Failed, format!("a row cannot be read: {error}")))?;
+                    .map_err(|error| Failure::new(Code::Failed, format!("a row cannot be read: {error}")))?;
                 out.line(cells(&row).join("  "))?;
             }
         }

@@ -46,8 +46,8 @@ impl Plan {
             session: session(config, feed),
             tls: tls(feed)?,
             tunnel: feed.url.transport.is_websocket().then(|| tunnel(config, feed)),
-            list_topic: feed.list_topic.clone(),
-            time_topic: feed.time_topic.clone(),
+            list_topic: feed.diffusion.list_topic.clone(),
+            time_topic: feed.diffusion.time_topic.clone(),
         })
     }
 }
@@ -56,14 +56,14 @@ fn session(config: &Config, feed: &FeedConfig) -> SessionConfig {
     let login = (!feed.username.is_empty())
         .then(|| Login { username: feed.username.clone(), password: feed.password.expose().to_owned() });
     let defaults = SessionConfig::default();
-    let (ping_interval, idle_limit) = match feed.protocol {
+    let (ping_interval, idle_limit) = match feed.diffusion.protocol {
         Protocol::V4 => (defaults.ping_interval, defaults.idle_limit),
         // The text form has no pings: the server's clock is its heartbeat, about each 55 s unless it states another interval.
         Protocol::Zap => (None, ZAP_IDLE_LIMIT),
     };
     SessionConfig {
         login,
-        login_topics: feed.login_topics.clone(),
+        login_topics: feed.diffusion.login_topics.clone(),
         ping_interval,
         idle_limit,
         subscribes_per_s: feed.subscribes_per_s.get(),
@@ -72,7 +72,7 @@ fn session(config: &Config, feed: &FeedConfig) -> SessionConfig {
         frame_limit: u32::try_from(config.limits.frame.get()).unwrap_or(u32::MAX),
         body_limit: config.limits.inflated.len(),
         body_ratio: config.limits.inflate_ratio as usize,
-        after_resume: if feed.resubscribe { AfterResume::Resubscribe } else { AfterResume::Keep },
+        after_resume: if feed.diffusion.resubscribe { AfterResume::Resubscribe } else { AfterResume::Keep },
         out_limit: config.limits.out_queue.len(),
         ..defaults
     }
@@ -94,7 +94,7 @@ fn tls(feed: &FeedConfig) -> Result<Option<TlsPlan>, PlanError> {
 
 fn tunnel(config: &Config, feed: &FeedConfig) -> TunnelConfig {
     TunnelConfig {
-        form: match feed.protocol {
+        form: match feed.diffusion.protocol {
             Protocol::V4 => Form::V4,
             Protocol::Zap => Form::Zap,
         },
@@ -116,7 +116,7 @@ fn tunnel(config: &Config, feed: &FeedConfig) -> TunnelConfig {
 /// subscription to a branch brings is as many topics as one match may have.
 fn max_aliases(config: &Config, feed: &FeedConfig) -> usize {
     let topics = config.limits.topics as usize;
-    let most = match feed.payload {
+    let most = match feed.diffusion.payload {
         Payload::Inplay => topics,
         Payload::TopicTree | Payload::Raw => topics.saturating_mul(feed.max_subscriptions as usize),
     };

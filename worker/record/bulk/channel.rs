@@ -117,8 +117,6 @@ impl Bulk {
             });
             if let Err(what) = taken {
                 channel.broken = true;
-                let (slot, generation) = (source.slot.0, source.generation.0);
-                log::error!(worker = slot, generation = generation, error = what.as_str(); "bulk.broken");
                 self.batch.replies.push(Reply::Broken { token, what });
             }
         }

@@ -4,15 +4,18 @@
 //! in order, then one write per channel. It never waits for anybody: channels are non-blocking and bounded, answers
 //! have deadlines. A child's frames are taken in pieces, so that a chatty one does not keep the operators waiting.
 
-use super::children::{Children, Gone, Reaped, Said, Source};
+mod answers;
+mod channels;
+mod logging;
+
+use super::children::Children;
 use super::matches_file::{Found, MatchesFile};
-use super::processes::Lodging;
+use super::processes::Sharing;
 use super::saver::{Saver, Ticket};
-use super::saving::Held;
-use super::spawn;
-use super::tokens::Tokens;
+use super::saving::{Held, StateSaving};
 use crate::control::{Clients, Gather};
-use crate::pool::{Action, Child, Command, Exit, Input, Pool, RequestId, Urgency, Usage, Work};
+use crate::pool::{Action, Child, Command, Input, Pool, RequestId, Urgency};
+use crate::tokens::{Source, Tokens};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Waker};
 use nix::sys::signal::Signal;
@@ -23,11 +26,10 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use touchline_common::failpoint::{self, Point};
 use touchline_common::ipc::messages::Welcome;
-use touchline_common::ipc::messages::recorder::{FromRecorder, ToRecorder};
-use touchline_common::ipc::messages::worker::{FromWorker, ToWorker};
-use touchline_common::ipc::{ChannelError, ReadOutcome};
+use touchline_common::ipc::messages::recorder::ToRecorder;
+use touchline_common::ipc::messages::worker::ToWorker;
 use touchline_common::logging::LogHandle;
-use touchline_common::model::{FeedId, Generation, MatchId, SlotId};
+use touchline_common::model::{FeedId, Generation, MatchId};
 use touchline_common::sys::signals::Signals;
 
 /// Messages of one child per turn.
@@ -37,35 +39,28 @@ const ENDS_WITHIN: Duration = Duration::from_millis(20);
 
 /// What the daemon is made of.
 pub struct Daemon {
-    pub(crate) poll: Poll,
-    pub(crate) tokens: Tokens<Source>,
-    pub(crate) children: Children,
-    pub(crate) pool: Pool,
-    pub(crate) clients: Clients,
-    pub(crate) log: LogHandle,
-    pub(crate) log_file: Option<PathBuf>,
+    poll: Poll,
+    tokens: Tokens<Source>,
+    children: Children,
+    pool: Pool,
+    clients: Clients,
+    log: LogHandle,
+    log_file: Option<PathBuf>,
     /// The filter that was set since the start.
-    pub(crate) log_filter: Option<String>,
-    pub(crate) feed_names: Vec<String>,
-    /// How the workers of each feed are lodged.
-    lodgings: Vec<Lodging>,
+    log_filter: Option<String>,
+    feed_names: Vec<String>,
+    /// Whether the workers of a feed share processes, by its number.
+    sharings: Vec<Sharing>,
     /// Operators' requests that the pool has not answered.
-    pub(crate) asked: HashMap<RequestId, u32>,
+    asked: HashMap<RequestId, u32>,
     /// Answers that are being gathered from children.
-    pub(crate) gathers: HashMap<u32, Gather>,
-    pub(crate) last_request: u64,
-    /// Why the state could not be saved the last time; empty when it was.
-    pub(crate) state_trouble: String,
-    pub(super) failed_at: Instant,
-    pub(super) saver: Saver,
-    /// A state that is not known to be saved, or not.
-    pub(super) save_asked: Option<Ticket>,
-    /// What waits for it, in order; at most a start for each slot and one block of epochs.
-    pub(super) held: VecDeque<(Ticket, Held)>,
+    gathers: HashMap<u32, Gather>,
+    last_request: u64,
+    saving: StateSaving,
     matches_files: Vec<MatchesFile>,
     signals: Signals,
     child_config: String,
-    pub(super) inputs: VecDeque<Input>,
+    inputs: VecDeque<Input>,
     /// Children with unread bytes that no event will announce again.
     unread: BTreeSet<Child>,
     /// Children whose channel ended, until their process ends or is waited for no longer.
@@ -93,21 +88,17 @@ pub struct Parts {
     pub clients: Clients,
     /// Signals, blocked already.
     pub signals: Signals,
-    /// The log.
     pub log: LogHandle,
     /// The log's file, if it is one.
     pub log_file: Option<PathBuf>,
     /// Names of the feeds, by their number.
     pub feed_names: Vec<String>,
-    /// How the workers of each are lodged, by its number.
-    pub lodgings: Vec<Lodging>,
+    /// Whether the workers of each share processes, by its number.
+    pub sharings: Vec<Sharing>,
     /// Files that name matches, read once.
     pub matches_files: Vec<MatchesFile>,
-    /// The saved state's file.
     pub state_path: PathBuf,
-    /// The configuration for the children.
     pub child_config: String,
-    /// The interval of ticks.
     pub tick: Duration,
 }
 
@@ -136,15 +127,11 @@ impl Daemon {
             log_file: parts.log_file,
             log_filter: None,
             feed_names: parts.feed_names,
-            lodgings: parts.lodgings,
+            sharings: parts.sharings,
             asked: HashMap::new(),
             gathers: HashMap::new(),
             last_request: 0,
-            state_trouble: String::new(),
-            failed_at: Instant::now(),
-            saver,
-            save_asked: None,
-            held: VecDeque::new(),
+            saving: StateSaving::new(saver),
             matches_files: parts.matches_files,
             signals: parts.signals,
             child_config: parts.child_config,
@@ -169,7 +156,7 @@ impl Daemon {
         loop {
             self.settle();
             if self.finished {
-                self.finish_saving();
+                self.saving.finish();
                 self.clients.flush_all(&mut self.tokens, self.poll.registry());
                 return Ok(());
             }
@@ -201,7 +188,9 @@ impl Daemon {
                 next_tick = Instant::now() + self.tick;
                 self.look_at_files();
                 self.inputs.push_back(Input::Tick);
-                self.save_again();
+                if self.saving.is_due() {
+                    self.save_state();
+                }
                 self.expire_gathers();
                 self.clients.expire(&mut self.tokens, self.poll.registry());
             }
@@ -211,7 +200,7 @@ impl Daemon {
     fn look_at_files(&mut self) {
         for file in &mut self.matches_files {
             let found = file.look();
-            if let Some(ids) = tell_matches(file, &self.feed_names, found) {
+            if let Some(ids) = log_found(file, &self.feed_names, found) {
                 self.inputs.push_back(Input::Named { feed: file.feed, ids });
             }
         }
@@ -220,7 +209,7 @@ impl Daemon {
     fn dispatch(&mut self, source: Source) {
         match source {
             Source::Signals => self.take_signals(),
-            Source::Saver => self.take_saved(),
+            Source::Saver => self.saving.take_saved().into_iter().for_each(|held| self.release(held)),
             Source::Listener => self.clients.accept(&mut self.tokens, self.poll.registry()),
             Source::Channel(child) => {
                 self.unread.insert(child);
@@ -257,7 +246,10 @@ impl Daemon {
     fn carry_out(&mut self, action: Action, ticket: Option<Ticket>) {
         match action {
             Action::Spawn { child, generation, feed } => {
-                self.hold(ticket, Held::Spawn { child, generation, feed });
+                let start = Held::Spawn { child, generation, feed };
+                if let Some(start) = self.saving.hold(ticket, start) {
+                    self.release(start);
+                }
             }
             Action::Welcome { child, generation, proto, feed } => {
                 self.welcome(child, generation, proto, feed);
@@ -267,7 +259,7 @@ impl Daemon {
                     if matches!(message, ToWorker::Stop { .. }) {
                         self.children.leaving(Child::Worker(slot));
                     }
-                    self.tell_worker(slot, &message, 0);
+                    self.send_worker(slot, &message, 0);
                     if matches!(message, ToWorker::Assign { .. }) {
                         failpoint::hit(Point::AssignSent);
                     }
@@ -275,23 +267,30 @@ impl Daemon {
             }
             Action::ToRecorder { generation, message } => {
                 if self.is_current(Child::Recorder, generation) {
-                    self.tell_recorder(&message, 0);
+                    self.send_recorder(&message, 0);
                 }
             }
             Action::ConnectData { slot, generation } => self.connect_data(slot, generation),
             Action::Kill { child, generation, signal } => {
-                if !self.give_up_start(child, generation)
-                    && self.is_current(child, generation)
+                if self.saving.cancel_start(child, generation) {
+                    let error = "given up while its start waited for the disk".to_owned();
+                    self.inputs.push_back(Input::SpawnFailed { child, generation, error });
+                } else if self.is_current(child, generation)
                     && let Err(error) = self.children.signal(child, signal)
                 {
                     log::error!(child:? = child, error:% = error; "child.signal_failed");
                 }
             }
-            Action::ReserveEpochs { up_to } => self.hold(ticket, Held::Epochs { up_to }),
+            Action::ReserveEpochs { up_to } => {
+                let epochs = Held::Epochs { up_to };
+                if let Some(epochs) = self.saving.hold(ticket, epochs) {
+                    self.release(epochs);
+                }
+            }
             // Taken once per step, before the step's other actions: see `settle`.
             Action::SaveState => {}
             Action::Answer { request, answer } => self.answer(request, &answer),
-            Action::Notice(notice) => self.tell(&notice),
+            Action::Log(event) => self.log_event(&event),
             Action::Finished => self.finished = true,
         }
     }
@@ -300,10 +299,30 @@ impl Daemon {
         self.children.generation(child) == Some(generation)
     }
 
-    pub(super) fn spawn(&mut self, child: Child, generation: Generation, feed: Option<FeedId>) {
-        let lodging = feed.and_then(|feed| self.lodgings.get(usize::from(feed.0)).copied());
-        let lodging = lodging.unwrap_or(Lodging::Alone);
-        let spawned = self.children.spawn(child, generation, lodging, self.poll.registry(), &mut self.tokens);
+    /// Gives the state as it is now to be saved.
+    fn save_state(&mut self) -> Option<Ticket> {
+        let state = self.pool.saved_state().to_json();
+        self.saving.save(state)
+    }
+
+    /// Does what waited for the disk. Starts are made even when the state could not be saved.
+    fn release(&mut self, held: Held) {
+        match held {
+            Held::Spawn { child, generation, feed } => self.spawn(child, generation, feed),
+            Held::Epochs { up_to } if self.saving.trouble().is_empty() => {
+                self.inputs.push_back(Input::EpochsReserved { up_to });
+            }
+            Held::Epochs { .. } => {
+                let error = self.saving.trouble().to_owned();
+                self.inputs.push_back(Input::EpochsRefused { error });
+            }
+        }
+    }
+
+    fn spawn(&mut self, child: Child, generation: Generation, feed: Option<FeedId>) {
+        let sharing = feed.and_then(|feed| self.sharings.get(usize::from(feed.0)).copied());
+        let sharing = sharing.unwrap_or(Sharing::Alone);
+        let spawned = self.children.spawn(child, generation, sharing, self.poll.registry(), &mut self.tokens);
         self.inputs.push_back(match spawned {
             Ok(pid) => Input::Spawned { child, generation, pid },
             Err(error) => Input::SpawnFailed { child, generation, error: error.to_string() },
@@ -319,182 +338,13 @@ impl Daemon {
         match (child, feed) {
             (Child::Worker(slot), feed) => {
                 let feed = feed.unwrap_or_default();
-                self.tell_worker(slot, &ToWorker::Welcome { welcome, feed, slot, generation }, 0);
+                self.send_worker(slot, &ToWorker::Welcome { welcome, feed, slot, generation }, 0);
             }
-            (Child::Recorder, _) => self.tell_recorder(&ToRecorder::Welcome(welcome), 0),
+            (Child::Recorder, _) => self.send_recorder(&ToRecorder::Welcome(welcome), 0),
         }
         self.children.welcomed(child);
         failpoint::hit(Point::WelcomeSent);
         self.pass_log_filter(child);
-    }
-
-    /// One end of a new pair to the recorder, the other to the worker; our copies are closed once they are sent.
-    fn connect_data(&mut self, slot: SlotId, generation: Generation) {
-        let child = Child::Worker(slot);
-        if !self.is_current(child, generation) {
-            return;
-        }
-        let (to_recorder, to_worker) = match spawn::channel_pair() {
-            Ok(pair) => pair,
-            Err(error) => {
-                // The pool gives the channel out anew when it is not confirmed in time.
-                log::error!(worker = slot.0, error:% = error; "worker.data_failed");
-                return;
-            }
-        };
-        let attach = ToRecorder::Attach { slot, generation };
-        if let Err(error) = self.children.tell_recorder(&attach, 0, Some(to_recorder)) {
-            self.drop_channel(Child::Recorder, error.to_string());
-        }
-        if let Err(error) = self.children.tell_worker(child, &ToWorker::Data, 0, Some(to_worker)) {
-            self.drop_channel(child, error.to_string());
-        }
-        failpoint::hit(Point::AttachSent);
-    }
-
-    pub(crate) fn tell_worker(&mut self, slot: SlotId, message: &ToWorker, request: u32) {
-        let child = Child::Worker(slot);
-        if let Err(error) = self.children.tell_worker(child, message, request, None) {
-            self.drop_channel(child, error.to_string());
-        }
-    }
-
-    pub(crate) fn tell_recorder(&mut self, message: &ToRecorder, request: u32) {
-        if let Err(error) = self.children.tell_recorder(message, request, None) {
-            self.drop_channel(Child::Recorder, error.to_string());
-        }
-    }
-
-    /// Closes a channel that cannot go on; the pool decides what becomes of the child.
-    fn drop_channel(&mut self, child: Child, why: String) {
-        let Some(generation) = self.children.generation(child) else { return };
-        if !self.children.close(child, self.poll.registry(), &mut self.tokens) {
-            return;
-        }
-        match self.children.take_left(child) {
-            Some(exit) => self.gone(Gone { child, generation, at: Work::None }, exit, None),
-            None => {
-                self.cut_off.insert(child, CutOff { generation, why, until: Instant::now() + ENDS_WITHIN });
-            }
-        }
-    }
-
-    /// Processes that do not end although their channel did.
-    fn give_up_on_cut_off(&mut self) {
-        let now = Instant::now();
-        let is_due = |(_, cut_off): &(&Child, &CutOff)| cut_off.until <= now;
-        let due: Vec<Child> = self.cut_off.iter().filter(is_due).map(|(child, _)| *child).collect();
-        for child in due {
-            if let Some(CutOff { generation, why, .. }) = self.cut_off.remove(&child) {
-                self.inputs.push_back(Input::ChannelClosed { child, generation, why });
-            }
-        }
-    }
-
-    fn gone(&mut self, gone: Gone, exit: Exit, usage: Option<Usage>) {
-        let Gone { child, generation, at } = gone;
-        self.cut_off.remove(&child);
-        self.unread.remove(&child);
-        self.forget_in_gathers(child);
-        self.inputs.push_back(Input::Exited { child, generation, exit, usage, at });
-    }
-
-    fn read_child(&mut self, child: Child) {
-        match self.children.read(child) {
-            Ok(ReadOutcome::Drained) => {
-                self.take_messages(child, MESSAGES_PER_TURN);
-            }
-            Ok(ReadOutcome::More) => {
-                self.take_messages(child, MESSAGES_PER_TURN);
-                self.unread.insert(child);
-            }
-            Ok(ReadOutcome::Closed) => {
-                self.take_messages(child, usize::MAX);
-                self.drop_channel(child, "it closed its channel".to_owned());
-            }
-            Err(error) => self.break_channel(child, &error),
-        }
-    }
-
-    /// A bad frame. One of another version is what a child of that version says first: the pool decides by the version.
-    fn break_channel(&mut self, child: Child, error: &ChannelError) {
-        if let (Some(hello), Some(generation)) =
-            (self.children.foreign_hello(child, error), self.children.generation(child))
-        {
-            self.inputs.push_back(match child {
-                Child::Worker(slot) => Input::Worker { slot, generation, message: FromWorker::Hello(hello) },
-                Child::Recorder => Input::Recorder { generation, message: FromRecorder::Hello(hello) },
-            });
-        }
-        self.drop_channel(child, error.to_string());
-    }
-
-    fn take_messages(&mut self, child: Child, most: usize) {
-        let Some(generation) = self.children.generation(child) else { return };
-        for _ in 0..most {
-            match self.children.next(child) {
-                Ok(Some(said)) => self.hear(child, generation, said),
-                Ok(None) => return,
-                Err(error) => return self.break_channel(child, &error),
-            }
-        }
-        // The rest is in our buffer, where no event will announce it.
-        self.unread.insert(child);
-    }
-
-    fn hear(&mut self, child: Child, generation: Generation, said: Said) {
-        match (said, child) {
-            // Those without a number are the pool's own question.
-            (Said::Worker(FromWorker::Details { matches, more }, request @ 1..), Child::Worker(slot)) => {
-                self.gather_details(request, slot, matches, more);
-            }
-            (Said::Recorder(FromRecorder::Documents { documents, more }, request), _) => {
-                self.gather_documents(request, documents, more);
-            }
-            (Said::Worker(FromWorker::Left { code }, _), _) => self.children.said_left(child, code),
-            (Said::Worker(message, _), Child::Worker(slot)) => {
-                if let FromWorker::Load(report) = &message {
-                    self.children.note_busy(child, report.busy);
-                }
-                self.inputs.push_back(Input::Worker { slot, generation, message });
-            }
-            (Said::Recorder(message, _), _) => {
-                if matches!(message, FromRecorder::Switched { .. }) {
-                    failpoint::hit(Point::MoveSwitched);
-                }
-                self.inputs.push_back(Input::Recorder { generation, message });
-            }
-            (Said::Worker(..), Child::Recorder) => {}
-        }
-    }
-
-    /// What its children said before the end of a process counts: their channels are read to the end first.
-    fn reap(&mut self, pid: u32) {
-        for child in self.children.aboard(pid) {
-            self.read_to_the_end(child);
-        }
-        match self.children.reap(pid, self.poll.registry(), &mut self.tokens) {
-            Ok(Some(Reaped { children, exit, usage })) => {
-                failpoint::hit(Point::ChildReaped);
-                for gone in children {
-                    self.gone(gone, exit, Some(usage));
-                }
-            }
-            Ok(None) => {}
-            Err(error) => log::error!(pid = pid, error:% = error; "child.reap_failed"),
-        }
-    }
-
-    fn read_to_the_end(&mut self, child: Child) {
-        loop {
-            match self.children.read(child) {
-                Ok(ReadOutcome::More) => self.take_messages(child, usize::MAX),
-                Ok(ReadOutcome::Drained | ReadOutcome::Closed) => {
-                    return self.take_messages(child, usize::MAX);
-                }
-                Err(_) => return,
-            }
-        }
     }
 
     fn take_signals(&mut self) {
@@ -529,7 +379,7 @@ impl Daemon {
     }
 
     /// Puts an operator's command to the pool; its answer goes to `client`.
-    pub(crate) fn command(&mut self, client: u32, command: Command, timeout: Duration) {
+    fn command(&mut self, client: u32, command: Command, timeout: Duration) {
         let request = self.next_request();
         self.asked.insert(request, client);
         self.inputs.push_back(Input::Command { request, command, timeout });
@@ -541,8 +391,8 @@ impl Daemon {
     }
 }
 
-/// Says what a look at a file found; the matches that it names, if they are others.
-pub(super) fn tell_matches(file: &MatchesFile, names: &[String], found: Found) -> Option<Vec<MatchId>> {
+/// Logs what a look at a file found; the matches that it names, if they are others.
+pub(super) fn log_found(file: &MatchesFile, names: &[String], found: Found) -> Option<Vec<MatchId>> {
     let feed = names.get(usize::from(file.feed.0)).map_or("", String::as_str);
     match found {
         Found::Nothing => None,

@@ -1,12 +1,12 @@
-//! What each verb of the control socket does.
+//! The answers to the operators' requests: what each verb of the control socket does.
 
-use super::clients::Access;
-use super::gather::Gather;
+use super::Daemon;
+use crate::control::clients::Access;
+use crate::control::gather::Gather;
 use crate::pool::{
     self, Child, Command, HealthView, MatchQuery, MatchView, MatchViewState, RequestId, StatusView,
     Surroundings, Urgency,
 };
-use crate::supervise::daemon::Daemon;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -27,7 +27,7 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
 
 impl Daemon {
     /// Answers whatever a client asks now.
-    pub(crate) fn serve(&mut self, client: u32) {
+    pub(super) fn serve(&mut self, client: u32) {
         for request in self.clients.requests(client) {
             self.answer_request(client, &request);
         }
@@ -35,14 +35,14 @@ impl Daemon {
 
     fn answer_request(&mut self, client: u32, request: &Request) {
         let Some(access) = access(&request.verb) else {
-            let told = format!("no such verb: {}", request.verb);
-            return self.clients.answer(client, &Answer::refused(Code::Usage, told));
+            let error = format!("no such verb: {}", request.verb);
+            return self.clients.answer(client, &Answer::refused(Code::Usage, error));
         };
         if !self.clients.may(client, access) {
             let uid = self.clients.uid(client).unwrap_or_default();
             log::warn!(verb = request.verb.as_str(), uid = uid; "control.refused");
-            let told = format!("uid {uid} may not {}: ask for it in [control]", request.verb);
-            return self.clients.answer(client, &Answer::refused(Code::Refused, told));
+            let error = format!("uid {uid} may not {}: ask for it in [control]", request.verb);
+            return self.clients.answer(client, &Answer::refused(Code::Refused, error));
         }
         if access == Access::Act {
             let uid = self.clients.uid(client).unwrap_or_default();
@@ -66,7 +66,7 @@ impl Daemon {
             "drain" => self.worker_command(client, request, |slot| Command::Drain { slot }),
             "move" => match worker(request) {
                 Ok(slot) => self.match_command(client, request, MOVE, |key| Command::Move { key, slot }),
-                Err(told) => self.clients.answer(client, &Answer::refused(Code::Usage, told)),
+                Err(error) => self.clients.answer(client, &Answer::refused(Code::Usage, error)),
             },
             "rebalance" if request.is_set("dry-run") => self.give(client, &self.pool.rebalance_plan()),
             "rebalance" => self.command(client, Command::Rebalance, timeout(request, MOVE)),
@@ -87,12 +87,12 @@ impl Daemon {
         self.clients.answer(client, &answer);
     }
 
-    pub(crate) fn status_view(&self) -> StatusView {
+    pub(super) fn status_view(&self) -> StatusView {
         self.pool.status(Surroundings {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             build: crate::BUILD.to_owned(),
             pid: std::process::id(),
-            state_trouble: self.state_trouble.clone(),
+            state_trouble: self.saving.trouble().to_owned(),
             wall_us: jiff::Timestamp::now().as_microsecond(),
             ..Surroundings::default()
         })
@@ -100,9 +100,9 @@ impl Daemon {
 
     fn health_view(&self) -> HealthView {
         let mut view = self.pool.health();
-        if !self.state_trouble.is_empty() {
+        if !self.saving.trouble().is_empty() {
             view.healthy = false;
-            view.reasons.push(format!("the state is not saved: {}", self.state_trouble));
+            view.reasons.push(format!("the state is not saved: {}", self.saving.trouble()));
         }
         view
     }
@@ -122,7 +122,7 @@ impl Daemon {
             (Some(_) | None, _) => Err("log takes `level FILTER` or `reopen`".to_owned()),
         };
         match done {
-            Ok(told) => self.give(client, &told),
+            Ok(done) => self.give(client, &done),
             Err(error) => self.clients.answer(client, &Answer::refused(Code::Failed, error)),
         }
     }
@@ -131,17 +131,17 @@ impl Daemon {
     fn hand_to_recorder(&mut self, client: u32, request: &Request) {
         let ready = self.status_view().recorder.state == "ready";
         if !ready || self.children.generation(Child::Recorder).is_none() {
-            let told = "the recorder is not running: see `touchline status` and the log";
-            return self.clients.answer(client, &Answer::refused(Code::Partial, told));
+            let error = "the recorder is not running: see `touchline status` and the log";
+            return self.clients.answer(client, &Answer::refused(Code::Partial, error));
         }
         let args = Value::from(request.args.clone()).to_string();
         let query = ToRecorder::Query { verb: request.verb.clone(), args };
         let registry = self.poll.registry();
         let Some(socket) = self.clients.hand_over(client, &mut self.tokens, registry) else {
-            let told = "read the answers to what was asked before, then ask this";
-            return self.clients.answer(client, &Answer::refused(Code::Failed, told));
+            let error = "read the answers to what was asked before, then ask this";
+            return self.clients.answer(client, &Answer::refused(Code::Failed, error));
         };
-        if let Err(error) = self.children.tell_recorder(&query, 0, Some(socket)) {
+        if let Err(error) = self.children.send_recorder(&query, 0, Some(socket)) {
             log::warn!(error:% = error; "control.hand_over_failed");
         }
     }
@@ -156,7 +156,7 @@ impl Daemon {
         let named = request.text("match").unwrap_or_default();
         match self.find_match(named) {
             Ok(key) => self.command(client, make(key), timeout(request, usual)),
-            Err(told) => self.clients.answer(client, &Answer::refused(Code::Failed, told)),
+            Err(error) => self.clients.answer(client, &Answer::refused(Code::Failed, error)),
         }
     }
 
@@ -168,8 +168,8 @@ impl Daemon {
         };
         match (number("min"), number("max")) {
             (Ok(None), Ok(None)) | (Err(()), _) | (_, Err(())) => {
-                let told = "scale takes `--min N`, `--max N` or both, numbers of workers";
-                self.clients.answer(client, &Answer::refused(Code::Usage, told));
+                let error = "scale takes `--min N`, `--max N` or both, numbers of workers";
+                self.clients.answer(client, &Answer::refused(Code::Usage, error));
             }
             (Ok(min), Ok(max)) => {
                 self.command(client, Command::Scale { min, max }, timeout(request, COMMAND));
@@ -180,7 +180,7 @@ impl Daemon {
     fn worker_command(&mut self, client: u32, request: &Request, make: impl FnOnce(SlotId) -> Command) {
         match worker(request) {
             Ok(slot) => self.command(client, make(slot), timeout(request, MOVE)),
-            Err(told) => self.clients.answer(client, &Answer::refused(Code::Usage, told)),
+            Err(error) => self.clients.answer(client, &Answer::refused(Code::Usage, error)),
         }
     }
 
@@ -206,32 +206,32 @@ impl Daemon {
         let mut query = MatchQuery::default();
         if let Some(name) = request.text("feed") {
             let Some(feed) = self.pool.feed_by_name(name) else {
-                let told = format!("no feed is called {name:?}: {}", self.feed_names.join(", "));
-                return self.clients.answer(client, &Answer::refused(Code::Failed, told));
+                let error = format!("no feed is called {name:?}: {}", self.feed_names.join(", "));
+                return self.clients.answer(client, &Answer::refused(Code::Failed, error));
             };
             query.feed = Some(feed);
         }
         if let Some(name) = request.text("state") {
             let Some(state) = MatchViewState::by_name(name) else {
-                let told = format!(
+                let error = format!(
                     "no match can be {name:?}: waiting, subscribing, live, stale, ended or quarantined"
                 );
-                return self.clients.answer(client, &Answer::refused(Code::Usage, told));
+                return self.clients.answer(client, &Answer::refused(Code::Usage, error));
             };
             query.state = Some(state);
         }
         query.worker = request.number("worker").and_then(|slot| u16::try_from(slot).ok()).map(SlotId);
         let views = self.keyed(self.pool.matches(query));
         let patience = timeout(request, GATHER).min(GATHER);
-        // Who waits for nobody gets what is known here: nobody is asked.
+        // Without time to wait no child is asked.
         let asked = self.children.listening().filter(|_| !patience.is_zero());
         let waiting: BTreeSet<Child> = asked.collect();
         self.last_request += 1;
         let number = self.last_request as u32;
         for child in &waiting {
             match child {
-                Child::Worker(slot) => self.tell_worker(*slot, &ToWorker::Details, number),
-                Child::Recorder => self.tell_recorder(&ToRecorder::Documents, number),
+                Child::Worker(slot) => self.send_worker(*slot, &ToWorker::Details, number),
+                Child::Recorder => self.send_recorder(&ToRecorder::Documents, number),
             }
         }
         let deadline = Instant::now() + patience;
@@ -247,7 +247,7 @@ impl Daemon {
         keyed.collect()
     }
 
-    pub(crate) fn gather_details(
+    pub(super) fn gather_details(
         &mut self,
         number: u32,
         slot: SlotId,
@@ -263,7 +263,7 @@ impl Daemon {
         self.finish_gathers();
     }
 
-    pub(crate) fn gather_documents(&mut self, number: u32, documents: Vec<(MatchKey, u64, i64)>, more: bool) {
+    pub(super) fn gather_documents(&mut self, number: u32, documents: Vec<(MatchKey, u64, i64)>, more: bool) {
         let Some(gather) = self.gathers.get_mut(&number) else { return };
         gather.documents(documents);
         if !more {
@@ -272,8 +272,8 @@ impl Daemon {
         self.finish_gathers();
     }
 
-    /// A child is gone: nobody waits for it.
-    pub(crate) fn forget_in_gathers(&mut self, child: Child) {
+    /// A child is gone: no answer waits for it.
+    pub(super) fn forget_in_gathers(&mut self, child: Child) {
         for gather in self.gathers.values_mut() {
             gather.waiting.remove(&child);
         }
@@ -281,7 +281,7 @@ impl Daemon {
     }
 
     /// Gives the answers whose time is over with what came.
-    pub(crate) fn expire_gathers(&mut self) {
+    pub(super) fn expire_gathers(&mut self) {
         self.finish_gathers();
     }
 
@@ -298,8 +298,8 @@ impl Daemon {
         }
     }
 
-    /// The pool's answer to an operator, or to a signal, which nobody waits for.
-    pub(crate) fn answer(&mut self, request: RequestId, answer: &pool::Answer) {
+    /// The pool's answer to an operator, or to a signal, which has no client.
+    pub(super) fn answer(&mut self, request: RequestId, answer: &pool::Answer) {
         let Some(client) = self.asked.remove(&request) else { return };
         let answer = match answer {
             pool::Answer::Done { told } => Answer::Ok(Value::from(told.as_str())),

@@ -1,10 +1,25 @@
-//! What a mio token stands for. A token is never given twice, so an event that comes late for something that is
+//! What a mio token stands for, in the one poll of the coordinator. A token is never given twice, so an event that comes late for something that is
 //! closed finds nothing, instead of its successor in the same place.
 
+use crate::pool::Child;
 use mio::Token;
 use slab::Slab;
 
-/// Sources of events by token.
+/// What an event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    Signals,
+    /// The thread that saves the state.
+    Saver,
+    /// The operators' socket.
+    Listener,
+    Channel(Child),
+    /// The end of a process, by its pid.
+    Process(u32),
+    /// An operator, by its number.
+    Client(u32),
+}
+
 #[derive(Debug)]
 pub struct Tokens<T> {
     slab: Slab<(u32, T)>,
@@ -33,7 +48,6 @@ impl<T> Tokens<T> {
         }
     }
 
-    /// Takes the token back.
     pub fn remove(&mut self, token: Token) {
         if self.get(token).is_some() {
             self.slab.remove(token.0 & 0xffff_ffff);

@@ -1,7 +1,7 @@
-//! What the pool tells people, as log lines; and the log's own verbs.
+//! The pool's events as log lines, and the log's own verbs.
 
-use crate::pool::{Child, Level, Notice};
-use crate::supervise::daemon::Daemon;
+use super::Daemon;
+use crate::pool::{Child, LogEvent};
 use touchline_common::ipc::messages::recorder::ToRecorder;
 use touchline_common::ipc::messages::worker::ToWorker;
 use touchline_common::logging;
@@ -18,34 +18,29 @@ impl log::kv::Source for Fields {
 }
 
 impl Daemon {
-    /// Writes a notice as one line.
-    pub(crate) fn tell(&self, notice: &Notice) {
-        let level = match notice.level() {
-            Level::Info => log::Level::Info,
-            Level::Warn => log::Level::Warn,
-            Level::Error => log::Level::Error,
-        };
-        let fields = Fields(notice.fields(&|feed| self.pool.feed_name(feed)));
+    pub(super) fn log_event(&self, event: &LogEvent) {
+        let level = event.level();
         if log::log_enabled!(level) {
+            let fields = Fields(event.fields(&|feed| self.pool.feed_name(feed)));
             log::logger().log(
                 &log::Record::builder()
                     .level(level)
                     .target(module_path!())
                     .key_values(&fields)
-                    .args(format_args!("{}", notice.name()))
+                    .args(format_args!("{}", event.name()))
                     .build(),
             );
         }
     }
 
     /// `status` as a log line, for SIGQUIT.
-    pub(crate) fn log_status(&self) {
+    pub(super) fn log_status(&self) {
         let status = serde_json::to_string(&self.status_view()).unwrap_or_default();
         log::info!(status = status.as_str(); "coord.status");
     }
 
     /// Opens the log's file anew, here first and then in every child.
-    pub(crate) fn reopen_log(&mut self) -> Result<String, String> {
+    pub(super) fn reopen_log(&mut self) -> Result<String, String> {
         let Some(path) = self.log_file.clone() else {
             return Ok("the log goes to standard error: whoever made that descriptor rotates it".to_owned());
         };
@@ -61,7 +56,7 @@ impl Daemon {
     }
 
     /// Gives a child the log's file, if the log is one; without it the child writes where we began.
-    pub(crate) fn pass_log_file(&mut self, child: Child) {
+    pub(super) fn pass_log_file(&mut self, child: Child) {
         let Some(path) = &self.log_file else { return };
         let file = match logging::open_file(path) {
             Ok(file) => file,
@@ -71,8 +66,8 @@ impl Daemon {
             }
         };
         let passed = match child {
-            Child::Worker(_) => self.children.tell_worker(child, &ToWorker::LogFile, 0, Some(file)),
-            Child::Recorder => self.children.tell_recorder(&ToRecorder::LogFile, 0, Some(file)).map(|_| ()),
+            Child::Worker(_) => self.children.send_worker(child, &ToWorker::LogFile, 0, Some(file)),
+            Child::Recorder => self.children.send_recorder(&ToRecorder::LogFile, 0, Some(file)).map(|_| ()),
         };
         if let Err(error) = passed {
             log::error!(child:? = child, error:% = error; "log.pass_failed");
@@ -80,7 +75,7 @@ impl Daemon {
     }
 
     /// Sets the filter here and in every child.
-    pub(crate) fn set_log_filter(&mut self, filter: &str) -> Result<String, String> {
+    pub(super) fn set_log_filter(&mut self, filter: &str) -> Result<String, String> {
         self.log.set_filter(filter).map_err(|error| error.to_string())?;
         let children: Vec<_> = self.children.listening().collect();
         self.log_filter = Some(filter.to_owned());
@@ -91,13 +86,13 @@ impl Daemon {
         Ok(format!("logging by {filter}"))
     }
 
-    /// Tells a child the filter that was set since the start, if one was.
-    pub(crate) fn pass_log_filter(&mut self, child: Child) {
+    /// Sends a child the filter that was set since the start, if one was.
+    pub(super) fn pass_log_filter(&mut self, child: Child) {
         let Some(filter) = self.log_filter.clone() else { return };
         let _ = match child {
-            Child::Worker(_) => self.children.tell_worker(child, &ToWorker::LogFilter { filter }, 0, None),
+            Child::Worker(_) => self.children.send_worker(child, &ToWorker::LogFilter { filter }, 0, None),
             Child::Recorder => {
-                self.children.tell_recorder(&ToRecorder::LogFilter { filter }, 0, None).map(|_| ())
+                self.children.send_recorder(&ToRecorder::LogFilter { filter }, 0, None).map(|_| ())
             }
         };
     }
