@@ -2,6 +2,7 @@
 
 use crate::report::Row;
 use crate::{live, loads, saturation};
+use std::time::Instant;
 
 /// A row of the table of targets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +19,10 @@ pub enum RowName {
     Event,
     /// Processor time.
     Cpu,
+    /// Processor time beside plain scanners.
+    Peers,
+    /// A worker that dies.
+    Recovery,
     /// Ten thousand matches.
     Many,
     /// The three ways to spread matches over connections.
@@ -26,13 +31,15 @@ pub enum RowName {
 
 impl RowName {
     /// All, in the order in which they are measured.
-    pub const ALL: [RowName; 8] = [
+    pub const ALL: [RowName; 10] = [
+        RowName::Peers,
         RowName::Loads,
         RowName::Saturation,
         RowName::Latency,
         RowName::Ticks,
         RowName::Event,
         RowName::Cpu,
+        RowName::Recovery,
         RowName::Many,
         RowName::Strategies,
     ];
@@ -46,6 +53,8 @@ impl RowName {
             RowName::Ticks => "ticks",
             RowName::Event => "event",
             RowName::Cpu => "cpu",
+            RowName::Peers => "peers",
+            RowName::Recovery => "recovery",
             RowName::Many => "many",
             RowName::Strategies => "strategies",
         }
@@ -56,12 +65,14 @@ impl RowName {
         match self {
             RowName::Loads => "250 distinct loads of 128 kB, trees kept",
             RowName::Saturation => {
-                "diffs of 43 B, 40,000 nodes, 80 % of them to 20 % of the nodes, one worker's path"
+                "diffs of 43 B, 40,000 nodes, 80 % of the prices to 20 % of the nodes, one worker's path"
             }
             RowName::Latency => "250 matches, 20,000 diffs/s, one write each",
             RowName::Ticks => "250 matches, 100,000 diffs/s in ticks of 1 ms",
             RowName::Event => "goals among 20,000 diffs/s",
             RowName::Cpu => "processor time at 20,000 diffs/s, one write each, 6 connections",
+            RowName::Peers => "processor time for a diff beside plain scanners: 50 matches, ticks of 1 ms",
+            RowName::Recovery => "a worker is killed, or stopped",
             RowName::Many => "10,000 matches, 200 workers, loads of 32 kB",
             RowName::Strategies => {
                 "balanced, multiplex and dumps on the same feed: 250 matches, 20,000 diffs/s, 50 subscriptions a connection"
@@ -77,7 +88,9 @@ impl RowName {
             | RowName::Latency
             | RowName::Ticks
             | RowName::Event
-            | RowName::Cpu => true,
+            | RowName::Cpu
+            | RowName::Peers
+            | RowName::Recovery => true,
             RowName::Many | RowName::Strategies => false,
         }
     }
@@ -85,6 +98,7 @@ impl RowName {
 
 /// Measures a row.
 pub fn measure(name: RowName) -> Row {
+    let began = Instant::now();
     let measured = match name {
         RowName::Loads => loads::measure(),
         RowName::Saturation => saturation::measure(),
@@ -92,8 +106,10 @@ pub fn measure(name: RowName) -> Row {
         RowName::Ticks => live::ticks_row(),
         RowName::Event => live::event_row(),
         RowName::Cpu => live::cpu_row(),
+        RowName::Peers => live::peers_row(),
+        RowName::Recovery => live::recovery_row(),
         RowName::Many => live::many_row(),
         RowName::Strategies => live::strategies_row(),
     };
-    Row::new(name, measured)
+    Row::new(name, measured, began.elapsed().as_secs_f64())
 }

@@ -1,0 +1,245 @@
+//! Processor time of the whole daemon beside plain scanners of the same feed, and the skeleton in the same shape.
+//!
+//! One connection, 50 matches, ticks of a millisecond. The scanners are `tests/peers/`: read, frame, apply to maps,
+//! render the changed market, rows to SQLite every 10 ms. Contenders run in turn, so that a machine that changes its
+//! speed hurts all of them; of each, all processes count.
+
+use super::cpu;
+use super::ledger::Ledger;
+use super::pulse::{Pace, Plan, Pulse};
+use super::run::{Bare, Measurable, Run, Span, Usage};
+use super::site::{Setup, Tap};
+use super::store::price_rows;
+use crate::error::{BenchError, While};
+use crate::payload::Shape;
+use crate::report::{Figure, Limit, Measured};
+use rusqlite::{Connection, OpenFlags};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+use touchline_harness::process;
+
+const MATCHES: usize = 50;
+const ROUNDS: usize = 3;
+/// Diffs a second, and how many times Node's time ours may be.
+const RATES: [(u64, f64); 3] = [(4_000, 0.5), (10_000, 0.4), (20_000, 0.3)];
+const COALESCED: f64 = 0.25;
+const START: Duration = Duration::from_secs(20);
+const SPAN: Span = Span { warm: Duration::from_millis(700), measure: Duration::from_millis(2_500) };
+/// Before the first rate: compilers at run time get going.
+const FIRST: Duration = Duration::from_millis(1_500);
+/// The last batch is on its way.
+const SETTLE: Duration = Duration::from_millis(500);
+/// Of the prices that were written, those that must have become rows: one in ninety repeats the price before.
+const KEPT: f64 = 0.97;
+
+/// One connection for everything, as the scanners have: the matches and the list.
+const SETUP: Setup = Setup { cap: MATCHES + 1, workers: 2, feed: "", more: "", tap: Tap::Off };
+const COALESCE: Setup = Setup { more: "[limits]\ncoalesce = \"5ms\"", ..SETUP };
+/// Another build of the daemon, to run beside this one.
+const BEFORE: &str = "TOUCHLINE_BEFORE";
+
+/// Who is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Contender {
+    Touchline,
+    Coalesced,
+    Before,
+    Node,
+    Python,
+    Skeleton,
+}
+
+impl Contender {
+    const ALL: [Contender; 6] = [
+        Contender::Touchline,
+        Contender::Node,
+        Contender::Coalesced,
+        Contender::Python,
+        Contender::Skeleton,
+        Contender::Before,
+    ];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Contender::Touchline => "touchline",
+            Contender::Coalesced => "touchline, coalesce 5ms",
+            Contender::Before => "touchline before",
+            Contender::Node => "Node",
+            Contender::Python => "Python",
+            Contender::Skeleton => "skeleton",
+        }
+    }
+
+    /// Microseconds a diff at each rate, and the rows it wrote for each price.
+    fn measure(self) -> Result<(Vec<f64>, Option<f64>), BenchError> {
+        match self {
+            Contender::Touchline => daemon(process::program(), SETUP),
+            Contender::Coalesced => daemon(process::program(), COALESCE),
+            Contender::Before => {
+                let program = std::env::var_os(BEFORE).map(PathBuf::from);
+                let program = program.ok_or_else(|| BenchError::new("looking for it", "none is named"))?;
+                daemon(&program, SETUP)
+            }
+            Contender::Node => scanner("node", "scanner.cjs"),
+            Contender::Python => scanner("python3", "scanner.py"),
+            Contender::Skeleton => {
+                let bare = Bare::start(plan(), 1)?;
+                Ok((at_each_rate(&bare.measurable(), &bare.pulse, &bare.ledger)?, None))
+            }
+        }
+    }
+}
+
+fn plan() -> Plan {
+    Plan {
+        matches: MATCHES,
+        shape: Shape::of_bytes(30_000),
+        pace: Pace::Ticks,
+        service: Duration::from_millis(5),
+    }
+}
+
+/// The row.
+///
+/// # Errors
+/// When the daemon cannot be measured; of others the notes say why not.
+pub fn peers_row() -> Result<Measured, BenchError> {
+    let mut notes = Vec::new();
+    let mut contenders = Contender::ALL.to_vec();
+    contenders.retain(|one| *one != Contender::Before || std::env::var_os(BEFORE).is_some());
+    if !knows("coalesce")? {
+        contenders.retain(|one| *one != Contender::Coalesced);
+        notes.push("this build knows no setting `coalesce`".to_owned());
+    }
+    // Of each contender, of each rate, of each round.
+    let mut found: Vec<(Contender, Vec<Vec<f64>>)> = Vec::new();
+    for _ in 0..ROUNDS {
+        for contender in contenders.clone() {
+            match contender.measure() {
+                Ok((costs, rows)) => take(&mut found, contender, &costs, rows, &mut notes),
+                Err(error) if contender == Contender::Touchline => return Err(error),
+                Err(error) => {
+                    notes.push(format!("{} is not measured: {error}", contender.as_str()));
+                    contenders.retain(|one| *one != contender);
+                    found.retain(|(one, _)| *one != contender);
+                }
+            }
+        }
+    }
+    let mut figures = Vec::new();
+    for (at, (rate, limit)) in RATES.into_iter().enumerate() {
+        let costs = |contender: Contender| {
+            found.iter().find(|(one, _)| *one == contender).and_then(|(_, costs)| costs.get(at))
+        };
+        let mut ratio = |ours: Contender, theirs: Contender, limit: Limit| {
+            if let Some((mine, beside)) = costs(ours).zip(costs(theirs)) {
+                let name = format!("{} / {} at {rate}/s", ours.as_str(), theirs.as_str());
+                figures.push(Figure::ratio(name, limit, mine, beside));
+            }
+        };
+        ratio(Contender::Touchline, Contender::Node, Limit::AtMost(limit));
+        ratio(Contender::Coalesced, Contender::Node, Limit::AtMost(COALESCED));
+        ratio(Contender::Touchline, Contender::Python, Limit::None);
+        ratio(Contender::Touchline, Contender::Skeleton, Limit::None);
+        ratio(Contender::Touchline, Contender::Before, Limit::None);
+        for (contender, all) in &found {
+            let name = format!("{} at {rate}/s, for a diff", contender.as_str());
+            let values = all.get(at).cloned().unwrap_or_default();
+            figures.push(Figure::new(name, "us", Limit::None, values));
+        }
+    }
+    notes.push(format!("{MATCHES} matches on one connection, diffs of a tick in one write; all processes of each, the server apart"));
+    Ok(Measured { figures, notes })
+}
+
+fn take(
+    found: &mut Vec<(Contender, Vec<Vec<f64>>)>,
+    contender: Contender,
+    costs: &[f64],
+    rows: Option<f64>,
+    notes: &mut Vec<String>,
+) {
+    if let Some(rows) = rows.filter(|rows| *rows < KEPT) {
+        notes.push(format!(
+            "{} wrote only {:.0} % of the prices as rows: it fell behind or conflated",
+            contender.as_str(),
+            100.0 * rows
+        ));
+    }
+    if !found.iter().any(|(one, _)| *one == contender) {
+        found.push((contender, vec![Vec::new(); RATES.len()]));
+    }
+    let mine = found.iter_mut().find(|(one, _)| *one == contender);
+    let values = mine.into_iter().flat_map(|(_, values)| values.iter_mut());
+    values.zip(costs).for_each(|(values, cost)| values.push(*cost));
+}
+
+fn at_each_rate(whose: &Measurable, pulse: &Pulse, ledger: &Ledger) -> Result<Vec<f64>, BenchError> {
+    pulse.beat(RATES.last().map_or(0, |(rate, _)| *rate));
+    std::thread::sleep(FIRST);
+    let all = |usage: Usage| usage.all() * 1e6 / usage.rate;
+    RATES.into_iter().map(|(rate, _)| whose.measure(pulse, ledger, rate, SPAN).map(all)).collect()
+}
+
+fn daemon(program: &Path, setup: Setup) -> Result<(Vec<f64>, Option<f64>), BenchError> {
+    let run = Run::start_program(program, plan(), setup, START)?;
+    let costs = at_each_rate(&run.measurable(), &run.pulse, &run.ledger)?;
+    std::thread::sleep(SETTLE);
+    let rows = price_rows(run.site.folder())? as f64 / run.pulse.prices() as f64;
+    Ok((costs, Some(rows)))
+}
+
+/// Whether the daemon has this setting.
+fn knows(setting: &str) -> Result<bool, BenchError> {
+    let folder = tempfile::tempdir().during("making a folder")?;
+    let file = folder.path().join("touchline.toml");
+    std::fs::write(&file, "").during("writing a configuration")?;
+    let output = Command::new(process::program()).args(["check", "--print", "--config"]).arg(&file).output();
+    let output = output.during("asking for the settings")?;
+    Ok(String::from_utf8_lossy(&output.stdout).contains(setting))
+}
+
+struct Scanner {
+    child: Child,
+    folder: tempfile::TempDir,
+}
+
+impl Drop for Scanner {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn scanner(interpreter: &str, script: &str) -> Result<(Vec<f64>, Option<f64>), BenchError> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../peers").join(script);
+    let ledger = Arc::new(Ledger::new(MATCHES));
+    let pulse = Pulse::start(plan(), &ledger)?;
+    let folder = tempfile::tempdir().during("making a folder")?;
+    let database = folder.path().join("rows.db");
+    let log = std::fs::File::create(folder.path().join("log")).during("making a log")?;
+    let child = Command::new(interpreter)
+        .arg(script)
+        .args([pulse.address.ip().to_string(), pulse.address.port().to_string()])
+        .arg(&database)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn();
+    let scanner = Scanner { child: child.during(interpreter)?, folder };
+    let started = pulse.wait_followed(MATCHES, START);
+    let complaint = || std::fs::read_to_string(scanner.folder.path().join("log")).unwrap_or_default();
+    started
+        .map_err(|error| BenchError::new(interpreter, format!("{error}; it says: {}", complaint().trim())))?;
+    let whose = Measurable { workers: vec![scanner.child.id()], ..Measurable::default() };
+    let costs = at_each_rate(&whose, &pulse, &ledger)?;
+    std::thread::sleep(SETTLE);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let rows = Connection::open_with_flags(&database, flags)
+        .and_then(|rows| rows.query_row("SELECT count(*) FROM odds", [], |row| row.get::<_, i64>(0)));
+    let rows = rows.during("counting its rows")? as f64 / pulse.prices() as f64;
+    cpu::used([scanner.child.id()])?;
+    Ok((costs, Some(rows)))
+}
