@@ -5,6 +5,7 @@
 //! which nothing that reads them can do without.
 
 use crate::children::Child;
+use crate::effort::Effort;
 use crate::error::{BenchError, While};
 use crate::forest::{self, Listener, Reporting};
 use crate::payload::{self, Load, Source};
@@ -31,7 +32,7 @@ struct Pass {
 ///
 /// # Errors
 /// [`BenchError`].
-pub fn measure() -> Result<Measured, BenchError> {
+pub fn measure(effort: Effort) -> Result<Measured, BenchError> {
     let (source, loads) = payload::large(LOADS);
     let bytes: usize = loads.iter().map(|load| load.body.len()).sum();
     let both = || -> Result<(Pass, Duration), BenchError> { Ok((pass(&loads)?, copy_and_scan(&loads))) };
@@ -39,7 +40,7 @@ pub fn measure() -> Result<Measured, BenchError> {
     let mut passes = Vec::new();
     let mut scans = Vec::new();
     let mut cold = Vec::new();
-    for round in 0..WARM_RUNS {
+    for round in 0..effort.rounds(WARM_RUNS) {
         let (pass, scan) = both()?;
         passes.push(pass);
         scans.push(ms(scan));

@@ -6,6 +6,7 @@
 
 mod arguments;
 mod children;
+mod effort;
 mod error;
 mod flood;
 mod forest;
@@ -78,7 +79,7 @@ fn measure(arguments: &Arguments) -> Value {
     }
     let mut measured: Vec<Row> = Vec::new();
     for name in &arguments.rows {
-        let row = rows::measure(*name);
+        let row = rows::measure(*name, arguments.effort);
         if spoken {
             say(&row.text());
         }

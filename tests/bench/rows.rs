@@ -1,5 +1,6 @@
 //! The rows, by the names that the command line knows.
 
+use crate::effort::Effort;
 use crate::report::Row;
 use crate::{live, loads, saturation};
 use std::time::Instant;
@@ -97,17 +98,17 @@ impl RowName {
 }
 
 /// Measures a row.
-pub fn measure(name: RowName) -> Row {
+pub fn measure(name: RowName, effort: Effort) -> Row {
     let began = Instant::now();
     let measured = match name {
-        RowName::Loads => loads::measure(),
-        RowName::Saturation => saturation::measure(),
-        RowName::Latency => live::latency_row(),
-        RowName::Ticks => live::ticks_row(),
-        RowName::Event => live::event_row(),
-        RowName::Cpu => live::cpu_row(),
-        RowName::Peers => live::peers_row(),
-        RowName::Recovery => live::recovery_row(),
+        RowName::Loads => loads::measure(effort),
+        RowName::Saturation => saturation::measure(effort),
+        RowName::Latency => live::latency_row(effort),
+        RowName::Ticks => live::ticks_row(effort),
+        RowName::Event => live::event_row(effort),
+        RowName::Cpu => live::cpu_row(effort),
+        RowName::Peers => live::peers_row(effort),
+        RowName::Recovery => live::recovery_row(effort),
         RowName::Many => live::many_row(),
         RowName::Strategies => live::strategies_row(),
     };

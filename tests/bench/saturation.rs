@@ -3,6 +3,7 @@
 //! [`Path::turn`] is a turn of the scanning worker's loop with the same budgets, without coordinator and recorder; the
 //! server is a thread that only writes. Beside it the same bytes are only read and framed.
 
+use crate::effort::Effort;
 use crate::error::{BenchError, While};
 use crate::flood::{self, DIFFS, Flood, Prepared};
 use crate::forest::{self, Listener, Reporting};
@@ -49,7 +50,7 @@ impl Run {
 ///
 /// # Errors
 /// [`BenchError`].
-pub fn measure() -> Result<Measured, BenchError> {
+pub fn measure(effort: Effort) -> Result<Measured, BenchError> {
     let prepared = Arc::new(Prepared::new(flood::MATCHES)?);
     let few = Arc::new(Prepared::new(flood::FEW)?);
     let mut whole = Vec::new();
@@ -57,7 +58,8 @@ pub fn measure() -> Result<Measured, BenchError> {
     let mut encoded = Vec::new();
     let mut framed = Vec::new();
     // In turn, so that whatever else runs on the machine hurts all alike.
-    for _ in 0..RUNS {
+    let runs = effort.rounds(RUNS);
+    for _ in 0..runs {
         whole.push(through_tree(&prepared, Reporting::Counted)?);
         encoded.push(through_tree(&prepared, Reporting::Encoded)?);
         near.push(through_tree(&few, Reporting::Counted)?);
@@ -65,8 +67,8 @@ pub fn measure() -> Result<Measured, BenchError> {
     }
     let rates = |runs: &[Run]| runs.iter().map(Run::rate).collect::<Vec<f64>>();
     let costs = |runs: &[Run]| runs.iter().map(Run::each_ns).collect::<Vec<f64>>();
-    let published = whole.iter().map(|run| run.published).sum::<u64>() as f64 / RUNS as f64;
-    let bytes = whole.iter().map(|run| run.bytes).sum::<usize>() as f64 / RUNS as f64;
+    let published = whole.iter().map(|run| run.published).sum::<u64>() as f64 / runs as f64;
+    let bytes = whole.iter().map(|run| run.bytes).sum::<usize>() as f64 / runs as f64;
     let limit = costs(&framed);
     Ok(Measured {
         figures: vec![

@@ -4,12 +4,12 @@
 //! render the changed market, rows to SQLite every 10 ms. Contenders run in turn, so that a machine that changes its
 //! speed hurts all of them; of each, all processes count.
 
-use super::cpu;
 use super::ledger::Ledger;
 use super::pulse::{Pace, Plan, Pulse};
-use super::run::{Bare, Measurable, Run, Span, Usage};
+use super::run::{Bare, Measurable, Run};
 use super::site::{Setup, Tap};
 use super::store::price_rows;
+use crate::effort::Effort;
 use crate::error::{BenchError, While};
 use crate::payload::Shape;
 use crate::report::{Figure, Limit, Measured};
@@ -26,11 +26,12 @@ const ROUNDS: usize = 3;
 const RATES: [(u64, f64); 3] = [(4_000, 0.5), (10_000, 0.4), (20_000, 0.3)];
 const COALESCED: f64 = 0.25;
 const START: Duration = Duration::from_secs(20);
-const SPAN: Span = Span { warm: Duration::from_millis(700), measure: Duration::from_millis(2_500) };
+const MEASURE: Duration = Duration::from_millis(2_500);
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Seconds after the last diff from which on it counts as behind.
+const BEHIND: f64 = 0.75;
 /// Before the first rate: compilers at run time get going.
 const FIRST: Duration = Duration::from_millis(1_500);
-/// The last batch is on its way.
-const SETTLE: Duration = Duration::from_millis(500);
 /// Of the prices that were written, those that must have become rows: one in ninety repeats the price before.
 const KEPT: f64 = 0.97;
 
@@ -49,6 +50,16 @@ enum Contender {
     Node,
     Python,
     Skeleton,
+}
+
+/// What a contender used.
+struct Costs {
+    /// Microseconds a diff, at each rate.
+    each: Vec<f64>,
+    /// The rates at which it was behind at the end.
+    behind: Vec<u64>,
+    /// Its rows for each price that was written, if it writes any.
+    rows: Option<f64>,
 }
 
 impl Contender {
@@ -72,8 +83,7 @@ impl Contender {
         }
     }
 
-    /// Microseconds a diff at each rate, and the rows it wrote for each price.
-    fn measure(self) -> Result<(Vec<f64>, Option<f64>), BenchError> {
+    fn measure(self) -> Result<Costs, BenchError> {
         match self {
             Contender::Touchline => daemon(process::program(), SETUP),
             Contender::Coalesced => daemon(process::program(), COALESCE),
@@ -86,7 +96,7 @@ impl Contender {
             Contender::Python => scanner("python3", "scanner.py"),
             Contender::Skeleton => {
                 let bare = Bare::start(plan(), 1)?;
-                Ok((at_each_rate(&bare.measurable(), &bare.pulse, &bare.ledger)?, None))
+                at_each_rate(&bare.measurable(), &bare.pulse)
             }
         }
     }
@@ -105,7 +115,7 @@ fn plan() -> Plan {
 ///
 /// # Errors
 /// When the daemon cannot be measured; of others the notes say why not.
-pub fn peers_row() -> Result<Measured, BenchError> {
+pub fn peers_row(effort: Effort) -> Result<Measured, BenchError> {
     let mut notes = Vec::new();
     let mut contenders = Contender::ALL.to_vec();
     contenders.retain(|one| *one != Contender::Before || std::env::var_os(BEFORE).is_some());
@@ -115,10 +125,10 @@ pub fn peers_row() -> Result<Measured, BenchError> {
     }
     // Of each contender, of each rate, of each round.
     let mut found: Vec<(Contender, Vec<Vec<f64>>)> = Vec::new();
-    for _ in 0..ROUNDS {
+    for _ in 0..effort.rounds(ROUNDS) {
         for contender in contenders.clone() {
             match contender.measure() {
-                Ok((costs, rows)) => take(&mut found, contender, &costs, rows, &mut notes),
+                Ok(costs) => take(&mut found, contender, &costs, &mut notes),
                 Err(error) if contender == Contender::Touchline => return Err(error),
                 Err(error) => {
                     notes.push(format!("{} is not measured: {error}", contender.as_str()));
@@ -157,38 +167,43 @@ pub fn peers_row() -> Result<Measured, BenchError> {
 fn take(
     found: &mut Vec<(Contender, Vec<Vec<f64>>)>,
     contender: Contender,
-    costs: &[f64],
-    rows: Option<f64>,
+    costs: &Costs,
     notes: &mut Vec<String>,
 ) {
-    if let Some(rows) = rows.filter(|rows| *rows < KEPT) {
-        notes.push(format!(
-            "{} wrote only {:.0} % of the prices as rows: it fell behind or conflated",
-            contender.as_str(),
-            100.0 * rows
-        ));
+    let name = contender.as_str();
+    if let Some(rows) = costs.rows.filter(|rows| *rows < KEPT) {
+        notes.push(format!("{name} wrote only {:.0} % of the prices as rows", 100.0 * rows));
     }
+    notes.extend(costs.behind.iter().map(|rate| {
+        format!("{name} fell behind at {rate}/s: what a diff cost it there is that of larger batches")
+    }));
     if !found.iter().any(|(one, _)| *one == contender) {
         found.push((contender, vec![Vec::new(); RATES.len()]));
     }
     let mine = found.iter_mut().find(|(one, _)| *one == contender);
     let values = mine.into_iter().flat_map(|(_, values)| values.iter_mut());
-    values.zip(costs).for_each(|(values, cost)| values.push(*cost));
+    values.zip(&costs.each).for_each(|(values, cost)| values.push(*cost));
 }
 
-fn at_each_rate(whose: &Measurable, pulse: &Pulse, ledger: &Ledger) -> Result<Vec<f64>, BenchError> {
-    pulse.beat(RATES.last().map_or(0, |(rate, _)| *rate));
-    std::thread::sleep(FIRST);
-    let all = |usage: Usage| usage.all() * 1e6 / usage.rate;
-    RATES.into_iter().map(|(rate, _)| whose.measure(pulse, ledger, rate, SPAN).map(all)).collect()
+fn at_each_rate(whose: &Measurable, pulse: &Pulse) -> Result<Costs, BenchError> {
+    let highest = RATES.last().map_or(0, |(rate, _)| *rate);
+    whose.measure_to_the_end(pulse, highest, FIRST, PATIENCE)?;
+    let mut costs = Costs { each: Vec::new(), behind: Vec::new(), rows: None };
+    for (rate, _) in RATES {
+        let usage = whose.measure_to_the_end(pulse, rate, MEASURE, PATIENCE)?;
+        costs.each.push(usage.all() * 1e6 / usage.rate);
+        if usage.behind > BEHIND {
+            costs.behind.push(rate);
+        }
+    }
+    Ok(costs)
 }
 
-fn daemon(program: &Path, setup: Setup) -> Result<(Vec<f64>, Option<f64>), BenchError> {
+fn daemon(program: &Path, setup: Setup) -> Result<Costs, BenchError> {
     let run = Run::start_program(program, plan(), setup, START)?;
-    let costs = at_each_rate(&run.measurable(), &run.pulse, &run.ledger)?;
-    std::thread::sleep(SETTLE);
+    let costs = at_each_rate(&run.measurable(), &run.pulse)?;
     let rows = price_rows(run.site.folder())? as f64 / run.pulse.prices() as f64;
-    Ok((costs, Some(rows)))
+    Ok(Costs { rows: Some(rows), ..costs })
 }
 
 /// Whether the daemon has this setting.
@@ -213,7 +228,7 @@ impl Drop for Scanner {
     }
 }
 
-fn scanner(interpreter: &str, script: &str) -> Result<(Vec<f64>, Option<f64>), BenchError> {
+fn scanner(interpreter: &str, script: &str) -> Result<Costs, BenchError> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../peers").join(script);
     let ledger = Arc::new(Ledger::new(MATCHES));
     let pulse = Pulse::start(plan(), &ledger)?;
@@ -234,12 +249,10 @@ fn scanner(interpreter: &str, script: &str) -> Result<(Vec<f64>, Option<f64>), B
     started
         .map_err(|error| BenchError::new(interpreter, format!("{error}; it says: {}", complaint().trim())))?;
     let whose = Measurable { workers: vec![scanner.child.id()], ..Measurable::default() };
-    let costs = at_each_rate(&whose, &pulse, &ledger)?;
-    std::thread::sleep(SETTLE);
+    let costs = at_each_rate(&whose, &pulse)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let rows = Connection::open_with_flags(&database, flags)
         .and_then(|rows| rows.query_row("SELECT count(*) FROM odds", [], |row| row.get::<_, i64>(0)));
     let rows = rows.during("counting its rows")? as f64 / pulse.prices() as f64;
-    cpu::used([scanner.child.id()])?;
-    Ok((costs, Some(rows)))
+    Ok(Costs { rows: Some(rows), ..costs })
 }

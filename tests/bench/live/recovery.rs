@@ -4,6 +4,7 @@ use super::cpu::monotonic;
 use super::pulse::{Plan, number_of};
 use super::run::Run;
 use super::steady::{RATE, SETUP, plan};
+use crate::effort::Effort;
 use crate::error::{BenchError, While};
 use crate::report::{Figure, Limit, Measured};
 use nix::sys::signal::{Signal, kill};
@@ -22,15 +23,15 @@ const SLOW: u64 = 4;
 ///
 /// # Errors
 /// [`BenchError`].
-pub fn recovery_row() -> Result<Measured, BenchError> {
+pub fn recovery_row(effort: Effort) -> Result<Measured, BenchError> {
     // The server looks at its connections each millisecond, so that it adds little time of its own.
     let run = Run::start(Plan { service: Duration::from_millis(1), ..plan() }, SETUP)?;
     run.pulse.beat(RATE / SLOW);
     let times = |signal, count: usize| {
         (0..count).map(|_| lose_a_worker(&run, signal)).collect::<Result<Vec<f64>, BenchError>>()
     };
-    let killed = times(Signal::SIGKILL, KILLS)?;
-    let stopped = times(Signal::SIGSTOP, STOPS)?;
+    let killed = times(Signal::SIGKILL, effort.rounds(KILLS))?;
+    let stopped = times(Signal::SIGSTOP, effort.rounds(STOPS))?;
     let figures = vec![
         Figure::new("kill -9: all its matches are followed again", "ms", Limit::AtMost(50.0), killed),
         Figure::new("SIGSTOP: all its matches are followed again", "ms", Limit::AtMost(2_500.0), stopped),

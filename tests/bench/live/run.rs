@@ -40,6 +40,8 @@ pub struct Usage {
     pub coordinator: f64,
     /// Diffs written per second.
     pub rate: f64,
+    /// Seconds from the last diff until everything was dealt with, where that was waited for.
+    pub behind: f64,
 }
 
 impl Usage {
@@ -120,19 +122,22 @@ impl Measurable {
         pulse.beat(rate);
         std::thread::sleep(measure);
         pulse.beat(0);
-        let deadline = Instant::now() + patience;
+        let ended = Instant::now();
+        let deadline = ended + patience;
         let mut last = self.look()?;
-        loop {
+        let behind = loop {
+            let looked = ended.elapsed();
             std::thread::sleep(QUIET_FOR);
             let now = self.look()?;
             let busy = usage(&last, &now, QUIET_FOR.as_secs_f64(), 0.0).all();
             last = now;
             if busy < QUIET || Instant::now() > deadline {
-                break;
+                break looked.as_secs_f64();
             }
-        }
+        };
         let passed = measure.as_secs_f64();
-        Ok(usage(&before, &last, passed, (pulse.sent() - sent) as f64 / passed))
+        let rate = (pulse.sent() - sent) as f64 / passed;
+        Ok(Usage { behind, ..usage(&before, &last, passed, rate) })
     }
 }
 
@@ -141,7 +146,7 @@ fn usage(before: &[Duration; 3], after: &[Duration; 3], passed: f64, rate: f64) 
         let both = after.get(at).zip(before.get(at));
         both.map_or(0.0, |(after, before)| after.saturating_sub(*before).as_secs_f64() / passed)
     });
-    Usage { workers, recorder, coordinator, rate }
+    Usage { workers, recorder, coordinator, rate, behind: 0.0 }
 }
 
 /// The daemon and its server.

@@ -7,6 +7,7 @@ use super::pulse::{Pace, Plan};
 use super::run::{Bare, Run, Span, Usage};
 use super::site::{Setup, Tap};
 use super::store::Goals;
+use crate::effort::Effort;
 use crate::error::BenchError;
 use crate::payload::Shape;
 use crate::report::{Figure, Limit, Measured, percentile};
@@ -73,9 +74,9 @@ struct Round {
 }
 
 /// The rounds, measured when the first of the rows is.
-fn rounds() -> Result<&'static [Round], BenchError> {
+fn rounds(effort: Effort) -> Result<&'static [Round], BenchError> {
     static MEASURED: OnceLock<Result<Vec<Round>, BenchError>> = OnceLock::new();
-    let measured = MEASURED.get_or_init(|| (0..ROUNDS).map(|_| round()).collect());
+    let measured = MEASURED.get_or_init(|| (0..effort.rounds(ROUNDS)).map(|_| round()).collect());
     measured.as_deref().map_err(|error| BenchError::new("measuring the daemon and the skeleton", error))
 }
 
@@ -119,8 +120,8 @@ fn each(rounds: &[Round], take: impl Fn(&Round) -> f64) -> Vec<f64> {
 ///
 /// # Errors
 /// [`BenchError`].
-pub fn latency_row() -> Result<Measured, BenchError> {
-    let rounds = rounds()?;
+pub fn latency_row(effort: Effort) -> Result<Measured, BenchError> {
+    let rounds = rounds(effort)?;
     let ours = |take: fn(&Lateness) -> f64| each(rounds, |round| take(&round.sections));
     let bare = |take: fn(&Lateness) -> f64| each(rounds, |round| take(&round.bare_sections));
     let (p50, p99, p999) =
@@ -154,7 +155,8 @@ pub fn latency_row() -> Result<Measured, BenchError> {
     ];
     let unseen: u64 = rounds.iter().map(|round| round.unseen).sum();
     let mut notes = vec![format!(
-        "{unseen} diffs never seen in {ROUNDS} runs; the hop from the recorder to the reader of its tap is in the daemon's time, none is in the skeleton's"
+        "{unseen} diffs never seen in {} runs; the hop from the recorder to the reader of its tap is in the daemon's time, none is in the skeleton's",
+        rounds.len()
     )];
     notes.extend(rounds.first().map(|round| format!("with the tap, {}", round.tapped.text())));
     Ok(Measured { figures, notes })
@@ -164,8 +166,8 @@ pub fn latency_row() -> Result<Measured, BenchError> {
 ///
 /// # Errors
 /// [`BenchError`].
-pub fn event_row() -> Result<Measured, BenchError> {
-    let rounds = rounds()?;
+pub fn event_row(effort: Effort) -> Result<Measured, BenchError> {
+    let rounds = rounds(effort)?;
     let ours = |take: fn(&Lateness) -> f64| each(rounds, |round| take(&round.goals));
     let bare = |take: fn(&Lateness) -> f64| each(rounds, |round| take(&round.bare_goals));
     let (p50, p99) = (|late: &Lateness| late.p50, |late: &Lateness| late.p99);
@@ -198,8 +200,8 @@ pub fn event_row() -> Result<Measured, BenchError> {
 ///
 /// # Errors
 /// [`BenchError`].
-pub fn cpu_row() -> Result<Measured, BenchError> {
-    let rounds = rounds()?;
+pub fn cpu_row(effort: Effort) -> Result<Measured, BenchError> {
+    let rounds = rounds(effort)?;
     let plain = |take: fn(&Usage) -> f64| each(rounds, |round| take(&round.plain));
     let bare = |take: fn(&Usage) -> f64| each(rounds, |round| take(&round.bare));
     let figures = vec![

@@ -4,6 +4,7 @@ use super::pulse::{Pace, Plan};
 use super::run::{Bare, Run, Span};
 use super::site::{Setup, Tap};
 use super::steady::{CONNECTIONS, SETUP, plan};
+use crate::effort::Effort;
 use crate::error::BenchError;
 use crate::report::{Figure, Limit, Measured, percentile};
 use std::time::Duration;
@@ -18,11 +19,11 @@ const PATIENCE: Duration = Duration::from_secs(15);
 ///
 /// # Errors
 /// [`BenchError`].
-pub fn ticks_row() -> Result<Measured, BenchError> {
+pub fn ticks_row(effort: Effort) -> Result<Measured, BenchError> {
     let plan = Plan { pace: Pace::Ticks, ..plan() };
     let (mut cost, mut bare_cost, mut sustained) = (Vec::new(), Vec::new(), Vec::new());
     let (mut half, mut bare_half) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
-    for _ in 0..ROUNDS {
+    for _ in 0..effort.rounds(ROUNDS) {
         let run = Run::start(plan, Setup { tap: Tap::Off, ..SETUP })?;
         let usage =
             run.measurable().measure_to_the_end(&run.pulse, OFFERED, SPAN.warm + SPAN.measure, PATIENCE)?;
