@@ -18,6 +18,7 @@ mod payload;
 mod report;
 mod rows;
 mod saturation;
+mod size;
 
 use arguments::{Arguments, Fail, Form};
 use error::{BenchError, While};

@@ -2,7 +2,7 @@
 
 use crate::effort::Effort;
 use crate::report::Row;
-use crate::{live, loads, saturation};
+use crate::{live, loads, saturation, size};
 use std::time::Instant;
 
 /// A row of the table of targets.
@@ -26,13 +26,15 @@ pub enum RowName {
     Recovery,
     /// Ten thousand matches.
     Many,
+    /// Lines of code.
+    Size,
     /// The three ways to spread matches over connections.
     Strategies,
 }
 
 impl RowName {
     /// All, in the order in which they are measured.
-    pub const ALL: [RowName; 10] = [
+    pub const ALL: [RowName; 11] = [
         RowName::Peers,
         RowName::Loads,
         RowName::Saturation,
@@ -41,6 +43,7 @@ impl RowName {
         RowName::Event,
         RowName::Cpu,
         RowName::Recovery,
+        RowName::Size,
         RowName::Many,
         RowName::Strategies,
     ];
@@ -56,6 +59,7 @@ impl RowName {
             RowName::Cpu => "cpu",
             RowName::Peers => "peers",
             RowName::Recovery => "recovery",
+            RowName::Size => "size",
             RowName::Many => "many",
             RowName::Strategies => "strategies",
         }
@@ -74,6 +78,7 @@ impl RowName {
             RowName::Cpu => "processor time at 20,000 diffs/s, one write each, 6 connections",
             RowName::Peers => "processor time for a diff beside plain scanners: 50 matches, ticks of 1 ms",
             RowName::Recovery => "a worker is killed, or stopped",
+            RowName::Size => "lines of product code, to watch",
             RowName::Many => "10,000 matches, 200 workers, loads of 32 kB",
             RowName::Strategies => {
                 "balanced, multiplex and dumps on the same feed: 250 matches, 20,000 diffs/s, 50 subscriptions a connection"
@@ -91,7 +96,8 @@ impl RowName {
             | RowName::Event
             | RowName::Cpu
             | RowName::Peers
-            | RowName::Recovery => true,
+            | RowName::Recovery
+            | RowName::Size => true,
             RowName::Many | RowName::Strategies => false,
         }
     }
@@ -109,6 +115,7 @@ pub fn measure(name: RowName, effort: Effort) -> Row {
         RowName::Cpu => live::cpu_row(effort),
         RowName::Peers => live::peers_row(effort),
         RowName::Recovery => live::recovery_row(effort),
+        RowName::Size => size::measure(),
         RowName::Many => live::many_row(),
         RowName::Strategies => live::strategies_row(),
     };

@@ -201,6 +201,11 @@ fn at_each_rate(whose: &Measurable, pulse: &Pulse) -> Result<Costs, BenchError> 
 
 fn daemon(program: &Path, setup: Setup) -> Result<Costs, BenchError> {
     let run = Run::start_program(program, plan(), setup, START)?;
+    // With more connections than the scanners have, it would not be the same work.
+    if run.pids.workers.len() != 1 {
+        let why = format!("it follows them over {} connections instead of one", run.pids.workers.len());
+        return Err(BenchError::new("starting the daemon", why));
+    }
     let costs = at_each_rate(&run.measurable(), &run.pulse)?;
     let rows = price_rows(run.site.folder())? as f64 / run.pulse.prices() as f64;
     Ok(Costs { rows: Some(rows), ..costs })

@@ -63,6 +63,8 @@ struct Round {
     sections: Lateness,
     server: Lateness,
     unseen: u64,
+    /// What the recorder said of itself when no section arrived.
+    complaint: Option<String>,
     tapped: Usage,
     /// Milliseconds, as all of goals.
     goals: Lateness,
@@ -84,10 +86,7 @@ fn round() -> Result<Round, BenchError> {
     let run = Run::start(plan(), SETUP)?;
     let (mut samples, tapped) = run.measure(RATE, SPAN)?;
     let unseen = run.ledger.unseen();
-    if samples.sections.is_empty() {
-        let why = format!("no section arrived; the recorder says {}", run.site.recorder()?);
-        return Err(BenchError::new("measuring", why));
-    }
+    let complaint = if samples.sections.is_empty() { Some(run.site.recorder()?) } else { None };
     drop(run);
     let run = Run::start(plan(), Setup { tap: Tap::Off, ..SETUP })?;
     let goals = Goals::watch(run.site.folder(), &run.ledger)?;
@@ -102,6 +101,7 @@ fn round() -> Result<Round, BenchError> {
         sections: Lateness::of(&mut samples.sections, US),
         server: Lateness::of(&mut samples.lateness, US),
         unseen,
+        complaint,
         tapped,
         count: with_goals.events.len(),
         goals: Lateness::of(&mut with_goals.events, MS),
@@ -122,6 +122,9 @@ fn each(rounds: &[Round], take: impl Fn(&Round) -> f64) -> Vec<f64> {
 /// [`BenchError`].
 pub fn latency_row(effort: Effort) -> Result<Measured, BenchError> {
     let rounds = rounds(effort)?;
+    if let Some(complaint) = rounds.iter().find_map(|round| round.complaint.as_deref()) {
+        return Err(BenchError::new("no section arrived; the recorder says", complaint));
+    }
     let ours = |take: fn(&Lateness) -> f64| each(rounds, |round| take(&round.sections));
     let bare = |take: fn(&Lateness) -> f64| each(rounds, |round| take(&round.bare_sections));
     let (p50, p99, p999) =
