@@ -108,7 +108,7 @@ class Scanner(asyncio.Protocol):
             self.open = True
             at = end + 1
             self.subscribe([LIST])
-        now = time.time_ns() // 1000
+        now = time.time_ns() // 1_000_000
         size = len(data)
         unpack = LENGTH.unpack_from
         update = self.update

@@ -4,14 +4,17 @@
 //! knows no truth. `site` starts the daemon, `feed` reads what its recorder publishes, `store` its files, `skeleton` is
 //! the limit beside it. All stamps are of the machine's monotonic clock.
 
+mod client;
 mod cpu;
 mod feed;
+mod hop;
 mod ledger;
 mod many;
 mod peers;
 mod pulse;
 mod recovery;
 mod run;
+mod sink;
 mod site;
 mod skeleton;
 mod steady;
@@ -22,7 +25,8 @@ mod ticks;
 pub use many::many_row;
 pub use peers::peers_row;
 pub use recovery::recovery_row;
-pub use skeleton::{framer, sink};
+pub use sink::sink;
+pub use skeleton::framer;
 pub use steady::{cpu_row, event_row, latency_row};
 pub use strategies::strategies_row;
 pub use ticks::ticks_row;

@@ -6,7 +6,7 @@
 
 use super::ledger::Ledger;
 use super::pulse::{Pace, Plan, Pulse};
-use super::run::{Bare, Measurable, Run};
+use super::run::{Bare, Measurable, Reader, Run};
 use super::site::{Setup, Tap};
 use super::store::price_rows;
 use crate::effort::Effort;
@@ -26,12 +26,12 @@ const ROUNDS: usize = 3;
 const RATES: [(u64, f64); 3] = [(4_000, 0.5), (10_000, 0.4), (20_000, 0.3)];
 const COALESCED: f64 = 0.25;
 const START: Duration = Duration::from_secs(20);
-const MEASURE: Duration = Duration::from_millis(2_500);
+const MEASURE: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Seconds after the last diff from which on it counts as behind.
 const BEHIND: f64 = 0.75;
 /// Before the first rate: compilers at run time get going.
-const FIRST: Duration = Duration::from_millis(1_500);
+const FIRST: Duration = Duration::from_millis(1_200);
 /// Of the prices that were written, those that must have become rows: one in ninety repeats the price before.
 const KEPT: f64 = 0.97;
 
@@ -95,7 +95,7 @@ impl Contender {
             Contender::Node => scanner("node", "scanner.cjs"),
             Contender::Python => scanner("python3", "scanner.py"),
             Contender::Skeleton => {
-                let bare = Bare::start(plan(), 1)?;
+                let bare = Bare::start(plan(), 1, Reader::Sink)?;
                 at_each_rate(&bare.measurable(), &bare.pulse)
             }
         }

@@ -3,20 +3,18 @@
 //! One thread: it answers handshakes and subscriptions now and then, and in between writes what is due. A diff carries
 //! the match's change number as `ZC`, by which it is recognised in what is published; `mix` says what it changes.
 
+use super::client::{Connection, Wish};
 use super::ledger::Ledger;
 use crate::error::{BenchError, While};
 use crate::mix::{Delta, Kind};
 use crate::payload::{Changes, Generated, Random, Shape};
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-use touchline_worker::wire::diffusion::{
-    self, ConnectRequest, ConnectResponse, FrameBuffer, MessageType, ResponseCode, TopicRef,
-};
+use touchline_worker::wire::diffusion::{self, TopicRef};
 
 /// The topic of the match list.
 pub const LIST: &str = "OVInPlay_1_3";
@@ -143,15 +141,6 @@ impl Drop for Pulse {
     }
 }
 
-struct Connection {
-    stream: TcpStream,
-    buffer: FrameBuffer,
-    shaken: bool,
-    out: Vec<u8>,
-    /// Diffs of this tick.
-    tick: Vec<u8>,
-}
-
 struct Server {
     plan: Plan,
     listener: TcpListener,
@@ -253,10 +242,7 @@ impl Server {
 
     fn service(&mut self) {
         while let Ok((stream, _)) = self.listener.accept() {
-            if stream.set_nonblocking(true).and_then(|()| stream.set_nodelay(true)).is_ok() {
-                let buffer = FrameBuffer::new(1 << 20);
-                let connection =
-                    Connection { stream, buffer, shaken: false, out: Vec::new(), tick: Vec::new() };
+            if let Ok(connection) = Connection::new(stream) {
                 self.connections.insert(self.next, connection);
                 self.next += 1;
             }
@@ -297,12 +283,6 @@ impl Server {
 struct Shown<'a> {
     plan: Plan,
     changes: &'a [Changes],
-}
-
-/// What a client asks for.
-enum Wish {
-    Follow(String),
-    Release(String),
 }
 
 /// Sends a topic's load, and diffs from now on.
@@ -347,60 +327,4 @@ pub fn list(plan: Plan) -> Vec<u8> {
         body.push_str(&Generated { number, shape: plan.shape }.event("OV"));
     }
     body.into_bytes()
-}
-
-impl Connection {
-    /// Reads what there is; what is asked for. None: it is gone.
-    fn read(&mut self) -> Option<Vec<Wish>> {
-        match self.stream.read(self.buffer.spare()) {
-            Ok(0) => return None,
-            Ok(count) => self.buffer.filled(count),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Some(Vec::new()),
-            Err(_) => return None,
-        }
-        if !self.shaken {
-            let Some((_, used)) = ConnectRequest::parse(self.buffer.unread()).ok()? else {
-                return Some(Vec::new());
-            };
-            self.buffer.skip(used);
-            let accepted = ConnectResponse::Accepted {
-                version: diffusion::VERSION,
-                code: ResponseCode::Ok,
-                client_id: b"bench",
-            };
-            accepted.encode(&mut self.out).ok()?;
-            self.shaken = true;
-        }
-        let mut wanted = Vec::new();
-        while let Some(message) = self.buffer.next_message().ok()? {
-            let wish = if message.kind == MessageType::Subscribe { Wish::Follow } else { Wish::Release };
-            if message.kind == MessageType::Subscribe || message.kind == MessageType::Unsubscribe {
-                let topics = message.selectors().map(|one| String::from_utf8_lossy(one).into_owned());
-                wanted.extend(topics.map(wish));
-            }
-        }
-        Some(wanted)
-    }
-
-    /// Writes what this tick has brought.
-    fn send_tick(&mut self) {
-        if !self.tick.is_empty() {
-            let mut tick = std::mem::take(&mut self.tick);
-            self.send(&tick);
-            tick.clear();
-            self.tick = tick;
-        }
-    }
-
-    /// Writes at once what the socket takes; the rest waits, and what comes later waits behind it.
-    fn send(&mut self, bytes: &[u8]) {
-        if self.out.is_empty() {
-            let taken = self.stream.write(bytes).unwrap_or(0);
-            self.out.extend_from_slice(bytes.get(taken..).unwrap_or_default());
-            return;
-        }
-        self.out.extend_from_slice(bytes);
-        let taken = self.stream.write(&self.out).unwrap_or(0);
-        self.out.drain(..taken);
-    }
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 const KILLS: usize = 3;
 const STOPS: usize = 2;
-/// Followed long enough that a death has no back-off.
+/// Between two deaths: everything is followed and placed again.
 const SETTLE: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(20);
 const SLOW: u64 = 4;

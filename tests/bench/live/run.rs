@@ -220,8 +220,17 @@ pub struct Bare {
     pub skeleton: Skeleton,
     /// The server.
     pub pulse: Pulse,
-    /// The stamps.
-    pub ledger: Arc<Ledger>,
+    ledger: Arc<Ledger>,
+    reader: Reader,
+}
+
+/// Who notes when a diff arrived at the skeleton.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// Its sink.
+    Sink,
+    /// A reader of what the sink passes on: one hop more, as the daemon has it.
+    BehindSink,
 }
 
 impl Bare {
@@ -229,13 +238,17 @@ impl Bare {
     ///
     /// # Errors
     /// When they do not come up.
-    pub fn start(plan: Plan, connections: usize) -> Result<Bare, BenchError> {
+    pub fn start(plan: Plan, connections: usize, reader: Reader) -> Result<Bare, BenchError> {
         let ledger = Arc::new(Ledger::new(plan.matches));
         ledger.has_reader();
         let pulse = Pulse::start(plan, &ledger)?;
-        let skeleton = Skeleton::start(pulse.address, plan.matches, connections)?;
+        let behind = match reader {
+            Reader::Sink => None,
+            Reader::BehindSink => Some(&ledger),
+        };
+        let skeleton = Skeleton::start(pulse.address, plan.matches, connections, behind)?;
         pulse.wait_followed(plan.matches, LIVE)?;
-        Ok(Bare { skeleton, pulse, ledger })
+        Ok(Bare { skeleton, pulse, ledger, reader })
     }
 
     /// Its processes.
@@ -253,7 +266,10 @@ impl Bare {
     /// When a process is gone.
     pub fn measure(self, rate: u64, span: Span) -> Result<(Samples, Usage), BenchError> {
         let usage = self.measurable().measure(&self.pulse, &self.ledger, rate, span)?;
-        self.skeleton.finish(&self.ledger)?;
+        match self.reader {
+            Reader::Sink => self.skeleton.finish(&self.ledger)?,
+            Reader::BehindSink => drop(self.skeleton),
+        }
         Ok((self.ledger.take(), usage))
     }
 }

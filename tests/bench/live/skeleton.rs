@@ -4,9 +4,8 @@
 //! The sink notes when each numbered diff arrived and writes that to a file at its end, so that its readers cost it
 //! nothing while it is measured. The processes are the benchmark itself with hidden words (`children`).
 
-use super::cpu::monotonic;
+use super::hop;
 use super::ledger::Ledger;
-use super::pulse::number_of;
 use crate::children::Child;
 use crate::error::{BenchError, While};
 use crate::payload::{Generated, Shape};
@@ -18,11 +17,13 @@ use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use touchline_worker::wire::diffusion::{self, ConnectRequest, ConnectResponse, FrameBuffer, MessageType};
+use touchline_worker::wire::diffusion::{self, ConnectRequest, ConnectResponse, Frame, FrameBuffer};
 
-const FRAME_LIMIT: u32 = 4_000_000;
+/// The longest frame, bytes.
+pub const FRAME_LIMIT: u32 = 4_000_000;
 const START: Duration = Duration::from_secs(10);
 /// Number of the match, goals or 0, number of the change, time: each eight bytes.
 const RECORD: usize = 32;
@@ -45,15 +46,24 @@ impl Drop for Process {
 }
 
 impl Skeleton {
-    /// Starts it: matches go to the connections by turns.
+    /// Starts it: matches go to the connections by turns. With `ledger` there is a reader behind the sink, which
+    /// reports to it.
     ///
     /// # Errors
     /// When a process does not start.
-    pub fn start(server: SocketAddr, matches: usize, connections: usize) -> Result<Skeleton, BenchError> {
+    pub fn start(
+        server: SocketAddr,
+        matches: usize,
+        connections: usize,
+        ledger: Option<&Arc<Ledger>>,
+    ) -> Result<Skeleton, BenchError> {
         let folder = tempfile::tempdir().during("making a folder")?;
         let socket = folder.path().join("sink.sock");
         let words = [socket.display().to_string(), Skeleton::file(&folder).display().to_string()];
-        let sink = start(Child::Sink, words.into_iter().chain([connections.to_string()]))?;
+        let words = words.into_iter().chain([connections.to_string()]);
+        let reader = folder.path().join("reader.sock");
+        let reader = ledger.map(|ledger| hop::attach(&reader, ledger).map(|()| reader.display().to_string()));
+        let sink = start(Child::Sink, words.chain(reader.transpose()?))?;
         let deadline = Instant::now() + START;
         while !socket.exists() {
             if Instant::now() > deadline {
@@ -170,11 +180,20 @@ fn pass_on(buffer: &mut FrameBuffer, sink: &mut UnixStream) -> Result<u64, Bench
     while buffer.advance().during("framing")?.is_some() {
         framed += 1;
     }
+    write_from(buffer, first, sink)?;
+    Ok(framed)
+}
+
+/// Writes the frames taken since `first` in one piece.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_from(buffer: &mut FrameBuffer, first: Frame, to: &mut UnixStream) -> Result<(), BenchError> {
     let taken = buffer.taken_since(first);
     buffer.step_back(first);
-    sink.write_all(buffer.unread().get(..taken).unwrap_or_default()).during("writing to the sink")?;
+    to.write_all(buffer.unread().get(..taken).unwrap_or_default()).during("passing frames on")?;
     buffer.skip(taken);
-    Ok(framed)
+    Ok(())
 }
 
 fn connect(server: SocketAddr, numbers: impl Iterator<Item = usize>) -> Result<TcpStream, BenchError> {
@@ -188,90 +207,6 @@ fn connect(server: SocketAddr, numbers: impl Iterator<Item = usize>) -> Result<T
     stream.write_all(&out).during("subscribing")?;
     stream.set_nonblocking(true).during("the socket")?;
     Ok(TcpStream::from_std(stream))
-}
-
-/// The sink; it ends when all who write to it are gone, and then writes down what arrived.
-///
-/// # Errors
-/// [`BenchError`].
-pub fn sink(arguments: &[String]) -> Result<String, BenchError> {
-    let [socket, file, connections] = arguments else {
-        return Err(BenchError::new("starting", "a socket, a file and a number are needed"));
-    };
-    let connections = connections.parse::<usize>().during("the number of connections")?;
-    let listener = std::os::unix::net::UnixListener::bind(socket).during("listening")?;
-    let mut poll = Poll::new().during("epoll")?;
-    let mut inputs = Vec::new();
-    for place in 0..connections {
-        let (stream, _) = listener.accept().during("accepting")?;
-        stream.set_nonblocking(true).during("the socket")?;
-        let mut stream = mio::net::UnixStream::from_std(stream);
-        poll.registry().register(&mut stream, Token(place), Interest::READABLE).during("epoll")?;
-        inputs.push((stream, FrameBuffer::new(FRAME_LIMIT)));
-    }
-    let mut events = Events::with_capacity(64);
-    let mut arrived = Vec::new();
-    let mut open = connections;
-    while open > 0 {
-        poll.poll(&mut events, None).during("waiting")?;
-        for event in &events {
-            let Some((stream, buffer)) = inputs.get_mut(event.token().0) else { continue };
-            if !drain(stream, buffer, &mut arrived)? {
-                open -= 1;
-            }
-        }
-    }
-    fs::write(file, arrived).during("writing what arrived")?;
-    Ok(String::new())
-}
-
-/// Reads until drained; false when the writer is gone.
-fn drain(
-    stream: &mut mio::net::UnixStream,
-    buffer: &mut FrameBuffer,
-    arrived: &mut Vec<u8>,
-) -> Result<bool, BenchError> {
-    loop {
-        let spare = buffer.spare();
-        let room = spare.len();
-        let count = match stream.read(spare) {
-            Ok(0) => return Ok(false),
-            Ok(count) => count,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(true),
-            // A writer that was killed with bytes unread.
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(false),
-            Err(error) => return Err(BenchError::new("reading", error)),
-        };
-        buffer.filled(count);
-        let at = monotonic();
-        while let Some(frame) = buffer.advance().during("framing")? {
-            if frame.kind().0 == MessageType::Delta {
-                note(buffer.first_header(frame), buffer.body(frame), at, arrived);
-            }
-        }
-        if count < room {
-            return Ok(true);
-        }
-    }
-}
-
-fn note(topic: &[u8], body: &[u8], at: u64, arrived: &mut Vec<u8>) {
-    const MARK: &[u8] = b"ZC=";
-    const SCORE: &[u8] = b"U|SS=";
-    let number = std::str::from_utf8(topic).ok().and_then(number_of);
-    let Some((number, change)) = number.zip(digits_behind(body, MARK)) else { return };
-    let goals = if body.starts_with(SCORE) { digits_behind(body, SCORE).unwrap_or(0) } else { 0 };
-    for field in [number as u64, goals, change, at] {
-        arrived.extend_from_slice(&field.to_le_bytes());
-    }
-}
-
-/// The number that stands behind `mark`.
-fn digits_behind(body: &[u8], mark: &[u8]) -> Option<u64> {
-    let at = body.windows(mark.len()).position(|window| window == mark)?;
-    let rest = body.get(at + mark.len()..)?;
-    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit());
-    Some(digits.fold(0, |sum: u64, digit| sum.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'))))
 }
 
 #[cfg(test)]
@@ -298,15 +233,5 @@ mod tests {
         let mut got = vec![0; bytes.len()];
         far.read_exact(&mut got).unwrap();
         assert_eq!(got, bytes);
-    }
-
-    #[test]
-    fn a_numbered_diff_is_noted() {
-        let mut arrived = Vec::new();
-        note(b"6V00000005C1A_1_3", b"U|SS=3-0;ZC=8;|", 9, &mut arrived);
-        note(b"TE00000005-0_1_3", b"U|S1=3;|", 9, &mut arrived);
-        let fields: Vec<u64> =
-            arrived.chunks_exact(8).map(|bytes| u64::from_le_bytes(bytes.try_into().unwrap())).collect();
-        assert_eq!(fields, [5, 3, 8, 9]);
     }
 }

@@ -1,10 +1,11 @@
 //! Three rows of the same load, 250 matches and 20,000 diffs/s, a write each: latency, events, processor time.
 //!
-//! Rounds of three runs each: the daemon with a reader of what it publishes (latency), the daemon as users have it
-//! (events, processor time), the skeleton. What the reader costs is the difference of the first two.
+//! Rounds of four runs each: the daemon with a reader of what it publishes (latency), the daemon as users have it
+//! (events, processor time), the skeleton, the skeleton with a reader behind its sink. What reading costs the recorder
+//! is the difference of the first two; what its hop adds to the time, that of the last two.
 
 use super::pulse::{Pace, Plan};
-use super::run::{Bare, Run, Span, Usage};
+use super::run::{Bare, Reader, Run, Span, Usage};
 use super::site::{Setup, Tap};
 use super::store::Goals;
 use crate::effort::Effort;
@@ -23,7 +24,7 @@ const ROUNDS: usize = 3;
 const US: f64 = 1e3;
 /// Nanoseconds.
 const MS: f64 = 1e6;
-const SPAN: Span = Span { warm: Duration::from_secs(2), measure: Duration::from_secs(5) };
+const SPAN: Span = Span { warm: Duration::from_millis(1_500), measure: Duration::from_secs(4) };
 /// As many as the daemon has with [`SETUP`]: 250 matches and the list.
 pub const CONNECTIONS: usize = 6;
 
@@ -71,6 +72,8 @@ struct Round {
     count: usize,
     plain: Usage,
     bare_sections: Lateness,
+    /// With a reader behind the sink.
+    behind_sections: Lateness,
     bare_goals: Lateness,
     bare: Usage,
 }
@@ -96,7 +99,8 @@ fn round() -> Result<Round, BenchError> {
     if with_goals.events.is_empty() {
         return Err(BenchError::new("measuring", "no goal was found in the store"));
     }
-    let (mut bare_samples, bare) = Bare::start(plan(), CONNECTIONS)?.measure(RATE, SPAN)?;
+    let (mut bare_samples, bare) = Bare::start(plan(), CONNECTIONS, Reader::Sink)?.measure(RATE, SPAN)?;
+    let (mut behind, _) = Bare::start(plan(), CONNECTIONS, Reader::BehindSink)?.measure(RATE, SPAN)?;
     Ok(Round {
         sections: Lateness::of(&mut samples.sections, US),
         server: Lateness::of(&mut samples.lateness, US),
@@ -107,6 +111,7 @@ fn round() -> Result<Round, BenchError> {
         goals: Lateness::of(&mut with_goals.events, MS),
         plain,
         bare_sections: Lateness::of(&mut bare_samples.sections, US),
+        behind_sections: Lateness::of(&mut behind.sections, US),
         bare_goals: Lateness::of(&mut bare_samples.events, MS),
         bare,
     })
@@ -129,18 +134,23 @@ pub fn latency_row(effort: Effort) -> Result<Measured, BenchError> {
     let bare = |take: fn(&Lateness) -> f64| each(rounds, |round| take(&round.bare_sections));
     let (p50, p99, p999) =
         (|late: &Lateness| late.p50, |late: &Lateness| late.p99, |late: &Lateness| late.p999);
+    let behind = |take: fn(&Lateness) -> f64| each(rounds, |round| take(&round.behind_sections));
     let tap = each(rounds, |round| 100.0 * (round.tapped.recorder - round.plain.recorder));
     let tap_each =
         each(rounds, |round| (round.tapped.recorder - round.plain.recorder) * 1e6 / round.tapped.rate);
     let figures = vec![
         Figure::ratio("write to section / skeleton, p50", Limit::AtMost(2.0), &ours(p50), &bare(p50)),
         Figure::ratio("write to section / skeleton, p99", Limit::AtMost(3.0), &ours(p99), &bare(p99)),
+        Figure::ratio("the same / skeleton with a reader's hop, p50", Limit::None, &ours(p50), &behind(p50)),
+        Figure::ratio("the same / skeleton with a reader's hop, p99", Limit::None, &ours(p99), &behind(p99)),
         Figure::new("write to section at the recorder, p50", "us", Limit::None, ours(p50)),
         Figure::new("write to section at the recorder, p99", "us", Limit::None, ours(p99)),
         Figure::new("write to section at the recorder, p99.9", "us", Limit::None, ours(p999)),
         Figure::new("skeleton, p50", "us", Limit::None, bare(p50)),
         Figure::new("skeleton, p99", "us", Limit::None, bare(p99)),
         Figure::new("skeleton, p99.9", "us", Limit::None, bare(p999)),
+        Figure::new("skeleton with a reader's hop, p50", "us", Limit::None, behind(p50)),
+        Figure::new("skeleton with a reader's hop, p99", "us", Limit::None, behind(p99)),
         Figure::new("the tap's own cost to the recorder", "% core", Limit::None, tap),
         Figure::new("the tap's own cost for a diff", "us", Limit::None, tap_each),
         Figure::new(

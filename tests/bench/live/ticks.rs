@@ -1,7 +1,7 @@
 //! 100,000 diffs/s in ticks of a millisecond: what a diff costs, what is sustained, and how late it is at half of that.
 
 use super::pulse::{Pace, Plan};
-use super::run::{Bare, Run, Span};
+use super::run::{Bare, Reader, Run, Span};
 use super::site::{Setup, Tap};
 use super::steady::{CONNECTIONS, SETUP, plan};
 use crate::effort::Effort;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 const OFFERED: u64 = 100_000;
 const ROUNDS: usize = 3;
-const SPAN: Span = Span { warm: Duration::from_millis(1_500), measure: Duration::from_secs(3) };
+const SPAN: Span = Span { warm: Duration::from_secs(1), measure: Duration::from_millis(2_500) };
 /// Until everything that was written is dealt with.
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -38,7 +38,7 @@ pub fn ticks_row(effort: Effort) -> Result<Measured, BenchError> {
         let rate = (rate / 2.0) as u64 / 1_000 * 1_000;
         let (mut samples, _) = run.measure(rate.max(1_000), SPAN)?;
         drop(run);
-        let bare = Bare::start(plan, CONNECTIONS)?;
+        let bare = Bare::start(plan, CONNECTIONS, Reader::Sink)?;
         let (mut bare_samples, _) = bare.measure(rate.max(1_000), SPAN)?;
         for (at, share) in [(0_usize, 0.5), (1, 0.99)] {
             let ours = percentile(&mut samples.sections, share) / 1e6;
@@ -46,7 +46,7 @@ pub fn ticks_row(effort: Effort) -> Result<Measured, BenchError> {
             half.get_mut(at).into_iter().for_each(|values| values.push(ours));
             bare_half.get_mut(at).into_iter().for_each(|values| values.push(theirs));
         }
-        let bare = Bare::start(plan, CONNECTIONS)?;
+        let bare = Bare::start(plan, CONNECTIONS, Reader::Sink)?;
         let usage =
             bare.measurable().measure_to_the_end(&bare.pulse, OFFERED, SPAN.warm + SPAN.measure, PATIENCE)?;
         bare_cost.push(usage.each_us());
