@@ -83,6 +83,8 @@ fn measure(arguments: &Arguments) -> Value {
         let row = rows::measure(*name, arguments.effort);
         if spoken {
             say(&row.text());
+        } else {
+            let _ = writeln!(std::io::stderr().lock(), "measured {}", name.as_str());
         }
         measured.push(row);
     }
