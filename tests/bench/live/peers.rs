@@ -6,7 +6,7 @@
 
 use super::ledger::Ledger;
 use super::pulse::{Pace, Plan, Pulse};
-use super::run::{Bare, Measurable, Reader, Run};
+use super::run::{Bare, Measurable, Reader, Run, Usage};
 use super::site::{Setup, Tap};
 use super::store::price_rows;
 use crate::effort::Effort;
@@ -25,6 +25,14 @@ const ROUNDS: usize = 3;
 /// Diffs a second, and how many times Node's time ours may be.
 const RATES: [(u64, f64); 3] = [(4_000, 0.5), (10_000, 0.4), (20_000, 0.3)];
 const COALESCED: f64 = 0.25;
+/// What of a daemon was used, in cores.
+type Part = fn(&Usage) -> f64;
+/// The processes of the daemon apart.
+const PARTS: [(&str, Part); 3] = [
+    ("worker", |used| used.workers),
+    ("recorder", |used| used.recorder),
+    ("coordinator", |used| used.coordinator),
+];
 const START: Duration = Duration::from_secs(20);
 const MEASURE: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -52,12 +60,10 @@ enum Contender {
     Skeleton,
 }
 
-/// What a contender used.
+/// What a contender used in a round.
 struct Costs {
-    /// Microseconds a diff, at each rate.
-    each: Vec<f64>,
-    /// The rates at which it was behind at the end.
-    behind: Vec<u64>,
+    /// At each rate.
+    used: Vec<Usage>,
     /// Its rows for each price that was written, if it writes any.
     rows: Option<f64>,
 }
@@ -123,12 +129,14 @@ pub fn peers_row(effort: Effort) -> Result<Measured, BenchError> {
         contenders.retain(|one| *one != Contender::Coalesced);
         notes.push("this build knows no setting `coalesce`".to_owned());
     }
-    // Of each contender, of each rate, of each round.
-    let mut found: Vec<(Contender, Vec<Vec<f64>>)> = Vec::new();
+    let mut found: Vec<(Contender, Costs)> = Vec::new();
     for _ in 0..effort.rounds(ROUNDS) {
         for contender in contenders.clone() {
             match contender.measure() {
-                Ok(costs) => take(&mut found, contender, &costs, &mut notes),
+                Ok(costs) => {
+                    notes.extend(complaints(contender, &costs));
+                    found.push((contender, costs));
+                }
                 Err(error) if contender == Contender::Touchline => return Err(error),
                 Err(error) => {
                     notes.push(format!("{} is not measured: {error}", contender.as_str()));
@@ -140,13 +148,11 @@ pub fn peers_row(effort: Effort) -> Result<Measured, BenchError> {
     }
     let mut figures = Vec::new();
     for (at, (rate, limit)) in RATES.into_iter().enumerate() {
-        let costs = |contender: Contender| {
-            found.iter().find(|(one, _)| *one == contender).and_then(|(_, costs)| costs.get(at))
-        };
+        let all = |contender: Contender| each(&found, contender, at, Usage::all);
         let mut ratio = |ours: Contender, theirs: Contender, limit: Limit| {
-            if let Some((mine, beside)) = costs(ours).zip(costs(theirs)) {
+            if contenders.contains(&ours) && contenders.contains(&theirs) {
                 let name = format!("{} / {} at {rate}/s", ours.as_str(), theirs.as_str());
-                figures.push(Figure::ratio(name, limit, mine, beside));
+                figures.push(Figure::ratio(name, limit, &all(ours), &all(theirs)));
             }
         };
         ratio(Contender::Touchline, Contender::Node, Limit::AtMost(limit));
@@ -154,9 +160,13 @@ pub fn peers_row(effort: Effort) -> Result<Measured, BenchError> {
         ratio(Contender::Touchline, Contender::Python, Limit::None);
         ratio(Contender::Touchline, Contender::Skeleton, Limit::None);
         ratio(Contender::Touchline, Contender::Before, Limit::None);
-        for (contender, all) in &found {
+        for contender in &contenders {
             let name = format!("{} at {rate}/s, for a diff", contender.as_str());
-            let values = all.get(at).cloned().unwrap_or_default();
+            figures.push(Figure::new(name, "us", Limit::None, all(*contender)));
+        }
+        for (part, take) in PARTS {
+            let name = format!("touchline's {part} at {rate}/s, for a diff");
+            let values = each(&found, Contender::Touchline, at, take);
             figures.push(Figure::new(name, "us", Limit::None, values));
         }
     }
@@ -164,39 +174,35 @@ pub fn peers_row(effort: Effort) -> Result<Measured, BenchError> {
     Ok(Measured { figures, notes })
 }
 
-fn take(
-    found: &mut Vec<(Contender, Vec<Vec<f64>>)>,
+/// Microseconds a diff at one of the rates, in each round.
+fn each(
+    found: &[(Contender, Costs)],
     contender: Contender,
-    costs: &Costs,
-    notes: &mut Vec<String>,
-) {
+    rate: usize,
+    take: impl Fn(&Usage) -> f64,
+) -> Vec<f64> {
+    let mine = found.iter().filter(|(one, _)| *one == contender);
+    let used = mine.filter_map(|(_, costs)| costs.used.get(rate));
+    used.map(|usage| take(usage) * 1e6 / usage.rate).collect()
+}
+
+/// Why a contender's figures are not what they seem.
+fn complaints(contender: Contender, costs: &Costs) -> Vec<String> {
     let name = contender.as_str();
-    if let Some(rows) = costs.rows.filter(|rows| *rows < KEPT) {
-        notes.push(format!("{name} wrote only {:.0} % of the prices as rows", 100.0 * rows));
-    }
-    notes.extend(costs.behind.iter().map(|rate| {
+    let rows = costs.rows.filter(|rows| *rows < KEPT);
+    let rows = rows.map(|rows| format!("{name} wrote only {:.0} % of the prices as rows", 100.0 * rows));
+    let behind = RATES.iter().zip(&costs.used).filter(|(_, usage)| usage.behind > BEHIND);
+    let behind = behind.map(|((rate, _), _)| {
         format!("{name} fell behind at {rate}/s: what a diff cost it there is that of larger batches")
-    }));
-    if !found.iter().any(|(one, _)| *one == contender) {
-        found.push((contender, vec![Vec::new(); RATES.len()]));
-    }
-    let mine = found.iter_mut().find(|(one, _)| *one == contender);
-    let values = mine.into_iter().flat_map(|(_, values)| values.iter_mut());
-    values.zip(&costs.each).for_each(|(values, cost)| values.push(*cost));
+    });
+    rows.into_iter().chain(behind).collect()
 }
 
 fn at_each_rate(whose: &Measurable, pulse: &Pulse) -> Result<Costs, BenchError> {
     let highest = RATES.last().map_or(0, |(rate, _)| *rate);
     whose.measure_to_the_end(pulse, highest, FIRST, PATIENCE)?;
-    let mut costs = Costs { each: Vec::new(), behind: Vec::new(), rows: None };
-    for (rate, _) in RATES {
-        let usage = whose.measure_to_the_end(pulse, rate, MEASURE, PATIENCE)?;
-        costs.each.push(usage.all() * 1e6 / usage.rate);
-        if usage.behind > BEHIND {
-            costs.behind.push(rate);
-        }
-    }
-    Ok(costs)
+    let used = RATES.into_iter().map(|(rate, _)| whose.measure_to_the_end(pulse, rate, MEASURE, PATIENCE));
+    Ok(Costs { used: used.collect::<Result<Vec<Usage>, BenchError>>()?, rows: None })
 }
 
 fn daemon(program: &Path, setup: Setup) -> Result<Costs, BenchError> {
