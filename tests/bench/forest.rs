@@ -1,4 +1,4 @@
-//! A forest as a worker has it, and what takes its observations.
+//! A forest as a worker has it, and who listens to it.
 
 use crate::error::{BenchError, While};
 use jiff::tz::TimeZone;
@@ -26,7 +26,7 @@ pub fn follow(forest: &mut Forest, topic: &str) -> Result<MatchSlot, BenchError>
 
 /// What happens to what is seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reporting {
+pub enum Telling {
     /// It is counted.
     Counted,
     /// It is written as the recorder gets it.
@@ -36,7 +36,7 @@ pub enum Reporting {
 /// Listens as a worker does, but sends nothing.
 #[derive(Debug)]
 pub struct Listener {
-    reporting: Reporting,
+    telling: Telling,
     key: MatchKey,
     out: Vec<u8>,
     /// Observations so far.
@@ -45,9 +45,9 @@ pub struct Listener {
 
 impl Listener {
     /// A listener.
-    pub fn new(reporting: Reporting) -> Listener {
+    pub fn new(telling: Telling) -> Listener {
         let key = MatchKey { feed: FeedId(0), id: "00000000C1A_1_3".into() };
-        Listener { reporting, key, out: Vec::new(), observed: 0 }
+        Listener { telling, key, out: Vec::new(), observed: 0 }
     }
 }
 
@@ -58,10 +58,10 @@ impl Sink for Listener {
 
     fn observed(&mut self, _: MatchSlot, seen: &Seen<'_>) {
         self.observed += 1;
-        match self.reporting {
-            Reporting::Counted => drop(std::hint::black_box(seen.flips().len())),
-            Reporting::Encoded => {
-                let observation = ObsRef {
+        match self.telling {
+            Telling::Counted => drop(std::hint::black_box(seen.flips().len())),
+            Telling::Encoded => {
+                let told = ObsRef {
                     key: &self.key,
                     epoch: Epoch(1),
                     registers: seen.registers(),
@@ -73,7 +73,7 @@ impl Sink for Listener {
                     self.out.clear();
                 }
                 // It fits: an observation is some hundred bytes.
-                let _ = encode_frame(&observation, 0, 0, &mut self.out);
+                let _ = encode_frame(&told, 0, 0, &mut self.out);
             }
         }
     }

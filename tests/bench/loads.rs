@@ -7,7 +7,7 @@
 use crate::children::Child;
 use crate::effort::Effort;
 use crate::error::{BenchError, While};
-use crate::forest::{self, Listener, Reporting};
+use crate::forest::{self, Listener, Telling};
 use crate::payload::{self, Load, Source};
 use crate::report::{Figure, Limit, Measured};
 use memchr::memchr3_iter;
@@ -93,7 +93,7 @@ pub fn cold_child() -> Result<String, BenchError> {
 
 fn pass(loads: &[Load]) -> Result<Pass, BenchError> {
     let mut forest = forest::empty()?;
-    let mut listener = Listener::new(Reporting::Counted);
+    let mut listener = Listener::new(Telling::Counted);
     let slots = loads
         .iter()
         .map(|load| forest::follow(&mut forest, &load.topic))

@@ -6,7 +6,7 @@
 use crate::effort::Effort;
 use crate::error::{BenchError, While};
 use crate::flood::{self, DIFFS, Flood, Prepared};
-use crate::forest::{self, Listener, Reporting};
+use crate::forest::{self, Listener, Telling};
 use crate::report::{Figure, Limit, Measured};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
@@ -60,9 +60,9 @@ pub fn measure(effort: Effort) -> Result<Measured, BenchError> {
     // In turn, so that whatever else runs on the machine hurts all alike.
     let runs = effort.rounds(RUNS);
     for _ in 0..runs {
-        whole.push(through_tree(&prepared, Reporting::Counted)?);
-        encoded.push(through_tree(&prepared, Reporting::Encoded)?);
-        near.push(through_tree(&few, Reporting::Counted)?);
+        whole.push(through_tree(&prepared, Telling::Counted)?);
+        encoded.push(through_tree(&prepared, Telling::Encoded)?);
+        near.push(through_tree(&few, Telling::Counted)?);
         framed.push(read_and_frame(&prepared)?);
     }
     let rates = |runs: &[Run]| runs.iter().map(Run::rate).collect::<Vec<f64>>();
@@ -90,10 +90,10 @@ pub fn measure(effort: Effort) -> Result<Measured, BenchError> {
     })
 }
 
-fn through_tree(prepared: &Arc<Prepared>, reporting: Reporting) -> Result<Run, BenchError> {
+fn through_tree(prepared: &Arc<Prepared>, telling: Telling) -> Result<Run, BenchError> {
     let flood = Flood::start(prepared)?;
     let stream = std::net::TcpStream::connect(flood.address).during("connecting")?;
-    let mut path = Path::new(stream, prepared, reporting)?;
+    let mut path = Path::new(stream, prepared, telling)?;
     let mut events = Events::with_capacity(16);
     while path.deltas < DIFFS {
         let wait = if path.drained { Some(PUBLISH_DEADLINE) } else { Some(Duration::ZERO) };
@@ -138,11 +138,7 @@ struct Path {
 }
 
 impl Path {
-    fn new(
-        stream: std::net::TcpStream,
-        prepared: &Prepared,
-        reporting: Reporting,
-    ) -> Result<Path, BenchError> {
+    fn new(stream: std::net::TcpStream, prepared: &Prepared, telling: Telling) -> Result<Path, BenchError> {
         stream.set_nonblocking(true).during("the socket")?;
         let mut stream = TcpStream::from_std(stream);
         let poll = Poll::new().during("epoll")?;
@@ -160,7 +156,7 @@ impl Path {
             stream,
             session,
             forest,
-            listener: Listener::new(reporting),
+            listener: Listener::new(telling),
             sections: Vec::new(),
             start,
             drained: true,
