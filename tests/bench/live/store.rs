@@ -1,17 +1,25 @@
-//! The store, read while the daemon runs: when each goal's row is there.
+//! The store, read while the daemon runs: when each goal's row is there, and how many rows there are.
+//!
+//! The only place that knows the store's files. Register events are in `touchline.db`; prices are there too, or in a
+//! file an hour beside it.
 
+use super::cpu::monotonic;
 use super::ledger::Ledger;
 use super::pulse::number_of;
 use crate::error::{BenchError, While};
 use rusqlite::{Connection, OpenFlags};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 /// How often it looks: so much later than it is a row is found at most.
-const LOOK: Duration = Duration::from_millis(1);
+const LOOK: Duration = Duration::from_micros(500);
+
+const STORE: &str = "touchline.db";
+/// A folder with a file for each hour.
+const HOURS: &str = "hours";
 
 /// Looks for goals on a thread of its own. Dropping it ends it.
 pub struct Goals {
@@ -24,9 +32,8 @@ impl Goals {
     ///
     /// # Errors
     /// When the store cannot be opened.
-    pub fn watch(store: &Path, ledger: &Arc<Ledger>) -> Result<Goals, BenchError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(store, flags).during("opening the store")?;
+    pub fn watch(folder: &Path, ledger: &Arc<Ledger>) -> Result<Goals, BenchError> {
+        let connection = open(&folder.join(STORE)).during("opening the store")?;
         let stop = Arc::new(AtomicBool::new(false));
         let (ended, ledger) = (Arc::clone(&stop), Arc::clone(ledger));
         let thread = thread::Builder::new().name("goals".to_owned()).spawn(move || {
@@ -50,6 +57,34 @@ impl Drop for Goals {
     }
 }
 
+/// The rows of prices so far.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn price_rows(folder: &Path) -> Result<i64, BenchError> {
+    let count = |file: &Path, query: &str| {
+        open(file).and_then(|connection| connection.query_row(query, [], |row| row.get::<_, i64>(0)))
+    };
+    let hours = std::fs::read_dir(folder.join(HOURS)).into_iter().flatten().flatten();
+    let files: Vec<PathBuf> = hours
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "db"))
+        .collect();
+    if files.is_empty() {
+        let query = "SELECT count(*) FROM events WHERE type = 'odds_change'";
+        return count(&folder.join(STORE), query).during("counting prices");
+    }
+    files.iter().try_fold(0, |sum, file| {
+        let rows = count(file, "SELECT count(*) FROM history WHERE type = 'odds_change'");
+        Ok(sum + rows.during("counting prices")?)
+    })
+}
+
+fn open(file: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(file, flags)
+}
+
 fn newest(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("SELECT coalesce(max(seq), 0) FROM events", [], |row| row.get(0))
 }
@@ -67,7 +102,7 @@ fn look(connection: &Connection, after: i64, ledger: &Ledger) -> rusqlite::Resul
     while let Some(row) = rows.next()? {
         let (id, home): (String, i64) = (row.get(0)?, row.get(1)?);
         if let (Some(number), Ok(home)) = (number_of(&id), u64::try_from(home)) {
-            ledger.committed(number, home);
+            ledger.arrived(number, home, monotonic());
         }
     }
     Ok(until)

@@ -1,32 +1,39 @@
-//! The recorder's audit tap: when each rendering was applied, and which change is the newest in it.
+//! What the recorder publishes: when each rendering was applied, and which change is the newest in it.
+//!
+//! The only place that knows how documents leave the recorder: its audit tap, a frame for each applied rendering.
 
+use super::cpu::monotonic;
 use super::ledger::Ledger;
 use super::pulse::number_of;
 use crate::error::{BenchError, While};
 use std::io::Read;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::thread;
 use touchline_common::ipc::{FrameReader, decode};
 use touchline_common::model::Section;
-use touchline_worker::record::audit::AuditRecord;
+use touchline_worker::record::audit::{self, AuditRecord};
 
 /// The longest record, bytes: a whole document.
 const RECORD_LIMIT: u32 = 64 * 1024 * 1024;
 
-/// Listens at `socket` on a thread that ends with the recorder.
+/// Reads on a thread, which ends with the recorder, what the daemon that `command` starts will publish.
 ///
 /// # Errors
 /// When it cannot listen.
-pub fn listen(socket: &Path, ledger: &Arc<Ledger>) -> Result<(), BenchError> {
-    let listener = UnixListener::bind(socket).during("listening for the audit tap")?;
+pub fn attach(command: &mut Command, folder: &Path, ledger: &Arc<Ledger>) -> Result<(), BenchError> {
+    let socket = folder.join("audit.sock");
+    let listener = UnixListener::bind(&socket).during("listening for the audit tap")?;
+    command.env(audit::VARIABLE, &socket);
+    ledger.has_reader();
     let ledger = Arc::clone(ledger);
     thread::Builder::new()
-        .name("arrivals".to_owned())
+        .name("feed".to_owned())
         .spawn(move || {
             if let Ok((stream, _)) = listener.accept() {
-                hear(stream, &ledger);
+                read(stream, &ledger);
             }
         })
         .during("listening for the audit tap")?;
@@ -34,7 +41,7 @@ pub fn listen(socket: &Path, ledger: &Arc<Ledger>) -> Result<(), BenchError> {
 }
 
 /// A bad frame ends it, which shows as diffs that are never seen.
-fn hear(mut stream: UnixStream, ledger: &Ledger) {
+fn read(mut stream: UnixStream, ledger: &Ledger) {
     let mut reader = FrameReader::new(RECORD_LIMIT);
     let mut buffer = vec![0; 256 * 1024];
     loop {
@@ -42,12 +49,14 @@ fn hear(mut stream: UnixStream, ledger: &Ledger) {
             Ok(0) | Err(_) => return,
             Ok(count) => count,
         };
-        let at = ledger.now();
+        let at = monotonic();
         reader.extend(buffer.get(..count).unwrap_or_default());
         while let Ok(Some((header, body))) = reader.next_frame() {
             let Ok(AuditRecord { publish, .. }) = decode::<AuditRecord>(&header, body) else { return };
             let newest = publish.sections.iter().filter_map(newest).max();
-            if let (Some(number), Some(newest)) = (number_of(publish.key.id.as_str()), newest) {
+            let Some(number) = number_of(publish.key.id.as_str()) else { continue };
+            ledger.followed(number, publish.epoch.0, at);
+            if let Some(newest) = newest {
                 ledger.seen(number, newest, at);
             }
         }
