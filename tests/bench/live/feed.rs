@@ -1,6 +1,6 @@
-//! What the recorder publishes: when each rendering was applied, and which change is the newest in it.
+//! What the recorder publishes: when each state of a document came, and which change is the newest in it.
 //!
-//! The only place that knows how documents leave the recorder: its audit tap, a frame for each applied rendering.
+//! The only place that knows how documents leave the recorder: its document feed.
 
 use super::cpu::monotonic;
 use super::ledger::Ledger;
@@ -12,9 +12,8 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::thread;
-use touchline_common::ipc::{FrameReader, decode};
-use touchline_common::model::Section;
-use touchline_worker::record::audit::{self, AuditRecord};
+use touchline_common::ipc::messages::feed::{FeedDocument, VARIABLE};
+use touchline_common::ipc::{FrameReader, decode_borrowed};
 
 /// The longest record, bytes: a whole document.
 const RECORD_LIMIT: u32 = 64 * 1024 * 1024;
@@ -24,9 +23,9 @@ const RECORD_LIMIT: u32 = 64 * 1024 * 1024;
 /// # Errors
 /// When it cannot listen.
 pub fn attach(command: &mut Command, folder: &Path, ledger: &Arc<Ledger>) -> Result<(), BenchError> {
-    let socket = folder.join("audit.sock");
-    let listener = UnixListener::bind(&socket).during("listening for the audit tap")?;
-    command.env(audit::VARIABLE, &socket);
+    let socket = folder.join("feed.sock");
+    let listener = UnixListener::bind(&socket).during("listening for the document feed")?;
+    command.env(VARIABLE, &socket);
     ledger.has_reader();
     let ledger = Arc::clone(ledger);
     thread::Builder::new()
@@ -36,7 +35,7 @@ pub fn attach(command: &mut Command, folder: &Path, ledger: &Arc<Ledger>) -> Res
                 read(stream, &ledger);
             }
         })
-        .during("listening for the audit tap")?;
+        .during("listening for the document feed")?;
     Ok(())
 }
 
@@ -52,10 +51,10 @@ fn read(mut stream: UnixStream, ledger: &Ledger) {
         let at = monotonic();
         reader.extend(buffer.get(..count).unwrap_or_default());
         while let Ok(Some((header, body))) = reader.next_frame() {
-            let Ok(AuditRecord { publish, .. }) = decode::<AuditRecord>(&header, body) else { return };
-            let newest = publish.sections.iter().filter_map(newest).max();
-            let Some(number) = number_of(publish.key.id.as_str()) else { continue };
-            ledger.followed(number, publish.epoch.0, at);
+            let Ok(document) = decode_borrowed::<FeedDocument<'_>>(&header, body) else { return };
+            let newest = document.sections.iter().filter_map(|(_, text)| newest(text.as_deref()?)).max();
+            let Some(number) = number_of(document.key.id.as_str()) else { continue };
+            ledger.followed(number, document.epoch.0, at);
             if let Some(newest) = newest {
                 ledger.seen(number, newest, at);
             }
@@ -64,9 +63,8 @@ fn read(mut stream: UnixStream, ledger: &Ledger) {
 }
 
 /// The highest change number in a section.
-fn newest(section: &Section) -> Option<u64> {
+fn newest(body: &str) -> Option<u64> {
     const MARK: &str = "\"ZC\":\"";
-    let body = section.body.as_deref()?;
     let numbers = body.match_indices(MARK).filter_map(|(at, _)| {
         let digits = body.get(at + MARK.len()..)?;
         digits.get(..digits.find('"')?)?.parse().ok()
@@ -77,14 +75,11 @@ fn newest(section: &Section) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use touchline_common::model::SectionKey;
 
     #[test]
     fn the_newest_change_of_a_section_is_its_highest_number() {
         let body = r#"{"a":{"extra":{"ZC":"9"}},"b":{"extra":{"ZC":"12","N":"99"}}}"#;
-        let section = |body: Option<&str>| Section { key: SectionKey::Head, body: body.map(str::to_owned) };
-        assert_eq!(newest(&section(Some(body))), Some(12));
-        assert_eq!(newest(&section(Some("{}"))), None);
-        assert_eq!(newest(&section(None)), None);
+        assert_eq!(newest(body), Some(12));
+        assert_eq!(newest("{}"), None);
     }
 }
