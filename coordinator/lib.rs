@@ -7,6 +7,7 @@ pub mod demo;
 pub mod pool;
 pub mod program;
 pub mod supervise;
+pub mod tokens;
 
 /// What this program was built from: its version, and the profile it was built with.
 pub const BUILD: &str = if cfg!(debug_assertions) {

@@ -10,7 +10,6 @@ use touchline_common::model::SlotId;
 use touchline_common::sys::child;
 use touchline_worker::{record, scan};
 
-/// The program.
 #[derive(Clone, Copy, Debug)]
 pub struct Program;
 
@@ -55,10 +54,10 @@ impl Commands for Program {
         };
         match code {
             Ok(()) => Code::Done,
-            Err((code, told)) => {
+            Err((code, error)) => {
                 // What failed before the child had a log stands nowhere else.
                 if log::max_level() == log::LevelFilter::Off {
-                    complain(&told);
+                    complain(&error);
                 }
                 Code::from(code)
             }

@@ -41,7 +41,7 @@ impl Findings<'_> {
         self.mistakes.push(Mistake { related, ..mistake });
     }
 
-    /// Whether the file says anything of the setting.
+    /// Whether the file has the setting.
     pub(super) fn is_written(&self, place: &Place) -> bool {
         place.is_written(self.document)
     }
@@ -77,7 +77,14 @@ fn read(document: &Spanned<DeTable<'_>>) -> (Option<Config>, Vec<Place>, Vec<Mis
         };
         let span = error.span().unwrap_or(0..0);
         let place = remove(rest.get_mut(), &span);
-        let (message, expected) = reworded(error.message());
+        let (message, expected) = match place.as_ref().and_then(Place::feed_key) {
+            Some(key)
+                if unbuilt::FEED_KEYS.contains(&key) && error.message().starts_with("unknown field") =>
+            {
+                (unbuilt::not_in_this_build(key), "expected it to be left out".to_owned())
+            }
+            Some(_) | None => reworded(error.message()),
+        };
         mistakes.push(mistake(
             place.as_ref().map(Place::to_string).unwrap_or_default(),
             message,

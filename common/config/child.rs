@@ -95,12 +95,7 @@ pub enum ChildConfigError {
     /// It cannot be written as JSON.
     Write(String),
     /// It cannot be read; coordinator and child are not of one build.
-    Read {
-        /// Line in the JSON.
-        line: usize,
-        /// Column in the JSON.
-        column: usize,
-    },
+    Read { line: usize, column: usize },
 }
 
 impl fmt::Display for ChildConfigError {

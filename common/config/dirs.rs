@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 /// Who runs this, as far as the folders depend on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct User {
-    /// The effective uid.
     pub uid: u32,
     /// `$XDG_RUNTIME_DIR`.
     pub runtime_dir: Option<PathBuf>,
@@ -19,7 +18,6 @@ pub struct User {
 }
 
 impl User {
-    /// The user of this process.
     pub fn current() -> Self {
         // The XDG specification: a relative path in one of these is to be ignored.
         let folder = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
@@ -40,7 +38,7 @@ impl User {
     }
 
     /// Services have no runtime folder of their own; then a folder in the state folder serves, never one in `/tmp`,
-    /// where somebody else could have made it first.
+    /// where another user could have made it first.
     fn run_dir(&self, state_dir: &Path) -> PathBuf {
         match (&self.runtime_dir, self.uid) {
             (_, 0) => PathBuf::from("/run/touchline"),

@@ -24,7 +24,6 @@ impl Headers {
         Self(headers)
     }
 
-    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

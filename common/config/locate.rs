@@ -8,16 +8,13 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// One step of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// A key of a table.
     Key(String),
     /// A place in an array, from 0.
     Index(usize),
 }
 
-/// A setting's path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Place(Vec<Step>);
 
@@ -30,6 +27,14 @@ impl Place {
     /// `key` of the `[[feed]]` at `index`.
     pub(super) fn feed(index: usize, key: &str) -> Self {
         Self(vec![Step::Key("feed".to_owned()), Step::Index(index), Step::Key(key.to_owned())])
+    }
+
+    /// The key of a `[[feed]]` that this is.
+    pub(super) fn feed_key(&self) -> Option<&str> {
+        match self.0.as_slice() {
+            [Step::Key(table), Step::Index(_), Step::Key(key)] if table == "feed" => Some(key),
+            _ => None,
+        }
     }
 
     /// The element at `index` of this.
@@ -67,7 +72,7 @@ impl Place {
         found
     }
 
-    /// Whether the file says anything of it.
+    /// Whether the file has it.
     pub(super) fn is_written(&self, document: &DeTable<'_>) -> bool {
         let mut parent = self.clone();
         parent.0.pop();
@@ -92,7 +97,7 @@ fn entry<'t, 'i>(table: &'t DeTable<'i>, key: &str) -> Option<&'t Spanned<DeValu
     table.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value)
 }
 
-/// Takes the smallest setting at `span` out of the document and tells its path, so that the rest can be read.
+/// Takes the smallest setting at `span` out of the document and gives its path, so that the rest can be read.
 pub(super) fn remove(document: &mut DeTable<'_>, span: &Range<usize>) -> Option<Place> {
     let mut steps = Vec::new();
     remove_from(document, span, &mut steps).then_some(Place(steps))

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-/// Words in a key whose value is hidden, unless the key only tells where the secret is.
+/// Words in a key whose value is hidden, unless the key only names where the secret is.
 const SECRET_WORDS: [&str; 9] =
     ["password", "passwd", "secret", "token", "credential", "authorization", "cookie", "api-key", "apikey"];
 

@@ -1,6 +1,6 @@
 //! The configuration: the TOML file as types, every key with its default, and what is wrong with a file.
 //!
-//! Invariants: unknown keys are errors; all mistakes are told at once, each with its line and column; a secret is
+//! Invariants: unknown keys are errors; all mistakes are reported at once, each with its line and column; a secret is
 //! never printed. [`Config::parse`] and [`Config::check`] are pure; [`Config::load`] reads the file and fills in the
 //! folders. The coordinator hands the whole of it to its children as JSON (`child`).
 
@@ -23,14 +23,18 @@ mod values;
 #[cfg(test)]
 mod tests;
 
+pub use crate::logging::LogFormat;
 pub use child::ChildConfigError;
 pub use dirs::User;
-pub use feed::{FeedConfig, FeedKind, MatchFilter, OverCap, Payload, Protocol, Status, Strategy, WaitingKey};
+pub use feed::{
+    DiffusionConfig, FeedConfig, FeedKind, MatchFilter, OverCap, Payload, Protocol, Status, Strategy,
+    WaitingKey,
+};
 pub use headers::Headers;
 pub use report::{ConfigErrors, Mistake};
 pub use secret::{REDACTED, Secret};
 pub use sections::{
-    ControlConfig, DaemonConfig, EVENT_TYPES, GatewayConfig, Lane, LimitsConfig, LogConfig, LogFormat,
+    Coalesce, ControlConfig, DaemonConfig, EVENT_TYPES, GatewayConfig, Lane, LimitsConfig, LogConfig,
     PoolConfig, SandboxConfig, SandboxMode, StoreConfig, StreamsConfig,
 };
 pub use template::{Part, Template, TemplateError};
@@ -44,15 +48,12 @@ use std::path::{Path, PathBuf};
 /// A configuration file is read up to this many bytes.
 pub const MAX_FILE: u64 = 1 << 20;
 
-/// The whole configuration.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Where the running program keeps its things.
     pub daemon: DaemonConfig,
-    /// Who may ask.
     pub control: ControlConfig,
-    /// The scanning workers.
     pub pool: PoolConfig,
     /// The sources, in the order of the file; a `FeedId` is the place here.
     pub feed: Vec<FeedConfig>,
@@ -62,13 +63,9 @@ pub struct Config {
     pub store: StoreConfig,
     /// Types of events moved to another lane.
     pub lanes: BTreeMap<String, Lane>,
-    /// Where events are sent on.
     pub streams: StreamsConfig,
-    /// What serves clients.
     pub gateway: GatewayConfig,
-    /// What the children give up.
     pub sandbox: SandboxConfig,
-    /// Log lines.
     pub log: LogConfig,
 }
 

@@ -8,17 +8,16 @@ use std::fmt;
 use std::ops::Range;
 use std::path::Path;
 
-/// So many mistakes are told of one file.
+/// At most so many mistakes are reported of one file.
 pub(super) const MAX_MISTAKES: usize = 50;
 
-/// One mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
     /// The setting, `feed[0].url`; empty if it has no path (syntax).
     pub setting: String,
     /// What is wrong, in one line.
     pub message: String,
-    /// What was expected, in one line; empty if the message says it.
+    /// What was expected, in one line; empty if the message has it.
     pub expected: String,
     /// Line, from 1.
     pub line: usize,
@@ -28,7 +27,6 @@ pub struct Mistake {
     pub(super) related: Option<(Range<usize>, String)>,
 }
 
-/// Every mistake in a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigErrors {
     file: String,
@@ -66,7 +64,6 @@ impl ConfigErrors {
         &self.mistakes
     }
 
-    /// The file's name.
     pub fn file(&self) -> &str {
         &self.file
     }

@@ -1,6 +1,6 @@
 //! A password that cannot be printed by accident.
 //!
-//! Invariant: neither `Debug`, `Display` nor serialisation shows it; whoever needs it says so with [`Secret::expose`].
+//! Invariant: neither `Debug`, `Display` nor serialisation shows it; what needs it calls [`Secret::expose`].
 //! It reaches the children only by `Config::to_child_json`.
 
 use serde::{Serialize, Serializer};
@@ -9,7 +9,6 @@ use std::fmt;
 /// What stands for a secret wherever something is printed.
 pub const REDACTED: &str = "<redacted>";
 
-/// A resolved secret.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -24,7 +23,6 @@ impl Secret {
         &self.0
     }
 
-    /// Whether none is set.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -2,9 +2,11 @@
 //!
 //! Invariant: every key has a default, so an empty file is a whole configuration.
 
-use super::units::{ByteSize, Dur};
-use serde::{Deserialize, Serialize};
+use super::units::{ByteSize, Dur, UnitError, written};
+use crate::logging::LogFormat;
+use serde::{Deserialize, Deserializer, Serialize};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// `[daemon]`: where the running program keeps its things.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,7 +22,6 @@ pub struct DaemonConfig {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ControlConfig {
-    /// Uids that may look.
     pub read_uids: Vec<u32>,
     /// Uids that may look and act.
     pub operate_uids: Vec<u32>,
@@ -64,16 +65,51 @@ pub struct LimitsConfig {
     pub inflated: ByteSize,
     /// Inflated bytes per compressed one.
     pub inflate_ratio: u32,
-    /// Nodes of a match.
     pub nodes: u32,
-    /// Depth of a match's tree.
     pub depth: u32,
-    /// Topics of a connection.
     pub topics: u32,
     /// Bytes that wait to be sent.
     pub out_queue: ByteSize,
+    /// What a worker holds of the match stream while the recorder does not take it.
+    pub match_outbox: ByteSize,
+    /// The same of the bulk stream.
+    pub bulk_outbox: ByteSize,
     /// How long a change may wait for its rendering while more comes.
     pub publish_deadline: Dur,
+    pub coalesce: Coalesce,
+}
+
+/// How long a worker waits for more deltas before it reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(into = "String")]
+pub enum Coalesce {
+    /// 1 ms above 5,000 turns a second, else not at all.
+    #[default]
+    Auto,
+    For(Dur),
+}
+
+impl FromStr for Coalesce {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        if text == "auto" { Ok(Self::Auto) } else { text.parse().map(Self::For) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Coalesce {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        written(deserializer, "\"auto\" or a duration as text, such as \"5ms\"")
+    }
+}
+
+impl From<Coalesce> for String {
+    fn from(coalesce: Coalesce) -> Self {
+        match coalesce {
+            Coalesce::Auto => "auto".to_owned(),
+            Coalesce::For(dur) => dur.to_string(),
+        }
+    }
 }
 
 impl Default for LimitsConfig {
@@ -86,7 +122,10 @@ impl Default for LimitsConfig {
             depth: 32,
             topics: 1_000,
             out_queue: ByteSize::megabytes(16),
+            match_outbox: ByteSize::megabytes(8),
+            bulk_outbox: ByteSize::megabytes(16),
             publish_deadline: Dur::millis(20),
+            coalesce: Coalesce::Auto,
         }
     }
 }
@@ -103,13 +142,13 @@ pub struct StoreConfig {
     pub max_write: ByteSize,
     /// Events are committed this fast.
     pub event_commit: Dur,
+    /// Prices, suspensions and chat are committed this often, in a file an hour.
+    pub bulk_commit: Dur,
     /// A lower score from a new connection is believed after this long.
     pub settle: Dur,
-    /// How long events stay.
     pub keep_events: Dur,
-    /// How long odds stay.
     pub keep_odds: Dur,
-    /// How long ended matches stay.
+    pub keep_chat: Dur,
     pub keep_matches: Dur,
     /// The store's size at most; the oldest odds go first.
     pub max_size: ByteSize,
@@ -126,9 +165,11 @@ impl Default for StoreConfig {
             snapshot_interval: Dur::secs(1),
             max_write: ByteSize::megabytes(2),
             event_commit: Dur::millis(10),
+            bulk_commit: Dur::millis(100),
             settle: Dur::secs(2),
             keep_events: Dur::secs(30 * DAY),
             keep_odds: Dur::secs(DAY),
+            keep_chat: Dur::secs(7 * DAY),
             keep_matches: Dur::secs(7 * DAY),
             max_size: ByteSize::megabytes(10_000),
             record_raw: false,
@@ -136,15 +177,12 @@ impl Default for StoreConfig {
     }
 }
 
-/// An event's lane. `[lanes]` moves types to another one.
+/// A lane of the match stream. `[lanes]` moves types of events to the other one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Lane {
     /// Goals, penalties, red cards, periods and the like.
     Priority,
-    /// Prices.
-    Odds,
-    /// The rest.
     Normal,
 }
 
@@ -153,11 +191,13 @@ impl Lane {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Priority => "priority",
-            Self::Odds => "odds",
             Self::Normal => "normal",
         }
     }
 }
+
+/// Types of events of the bulk stream, which `[lanes]` moves nowhere.
+pub(super) const BULK_TYPES: &[&str] = &["odds_change", "market_open", "market_close", "gift"];
 
 /// Every type of event that `[lanes]` may move.
 pub const EVENT_TYPES: &[&str] = &[
@@ -185,12 +225,8 @@ pub const EVENT_TYPES: &[&str] = &[
     "wicket",
     "suspended",
     "resumed",
-    "odds_change",
-    "market_open",
-    "market_close",
     "stat_change",
     "comment",
-    "gift",
     "mismatch",
     "gap_start",
     "gap_end",
@@ -203,6 +239,8 @@ pub const EVENT_TYPES: &[&str] = &[
 pub struct StreamsConfig {
     /// `redis://host:port/db`; empty: off.
     pub redis: String,
+    /// `amqp://user@host:port/vhost`; empty: off.
+    pub rabbitmq: String,
     /// The first part of each key.
     pub prefix: String,
     /// Entries of a stream at most.
@@ -217,6 +255,7 @@ impl Default for StreamsConfig {
     fn default() -> Self {
         Self {
             redis: String::new(),
+            rabbitmq: String::new(),
             prefix: "touchline".to_owned(),
             maxlen: 100_000,
             ndjson: String::new(),
@@ -231,13 +270,16 @@ impl Default for StreamsConfig {
 pub struct GatewayConfig {
     /// Where clients connect; empty: off.
     pub listen: String,
+    /// The file that has the readers' token; empty: whoever reaches it may read.
+    pub read_token_file: String,
+    /// Whose `X-Forwarded-For` counts for limits per address.
+    pub trusted_proxies: Vec<String>,
     /// Where publishers connect; empty: off.
     pub pub_listen: String,
     /// The file that has the publishers' secret.
     pub pub_secret_file: String,
     /// Where gateways meet; empty: alone.
     pub redis: String,
-    /// Origins that may connect.
     pub origins: Vec<String>,
 }
 
@@ -245,7 +287,6 @@ pub struct GatewayConfig {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SandboxConfig {
-    /// How firmly.
     pub mode: SandboxMode,
     /// The user to become; empty: stay.
     pub user: String,
@@ -274,7 +315,6 @@ pub struct LogConfig {
     pub level: String,
     /// `stderr` or a file.
     pub target: String,
-    /// How a line is written.
     pub format: LogFormat,
 }
 
@@ -289,15 +329,4 @@ impl Default for LogConfig {
     fn default() -> Self {
         Self { level: "info".to_owned(), target: "stderr".to_owned(), format: LogFormat::Line }
     }
-}
-
-/// How a log line is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// Time, level, who, name, `key=value`.
-    #[default]
-    Line,
-    /// One JSON object.
-    Json,
 }

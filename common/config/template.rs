@@ -1,7 +1,7 @@
 //! Text with places for attributes: `6V{ID}`, `{CL.ID}-{ID}`.
 //!
 //! Invariant: a parsed template has no open brace and no empty key. The worker fills a match's id from its list's
-//! nodes, the pool a match's topics from what the worker told of them.
+//! nodes, the pool a match's topics from what the worker reported of them.
 
 use super::units::written;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -9,16 +9,13 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-/// A part of a template.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Part {
-    /// Text as it stands.
     Text(String),
     /// An attribute's value: `KEY` is the event node's own, `TYPE.KEY` the nearest ancestor's of that type.
     Attribute(String),
 }
 
-/// Text with places for attributes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(into = "String")]
 pub struct Template {
@@ -39,7 +36,6 @@ impl Template {
         Self { text: text.to_owned(), parts: parts.to_vec() }
     }
 
-    /// As it was written.
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -129,7 +125,6 @@ impl From<Template> for String {
 /// What is wrong with a template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TemplateError {
-    /// Nothing in it.
     Empty,
     /// `{` without `}`.
     Open,

@@ -58,27 +58,35 @@ nodes = 100000
 depth = 32
 topics = 1000
 out_queue = "16MB"
+match_outbox = "8MB"
+bulk_outbox = "16MB"
 publish_deadline = "20ms"
+coalesce = "auto"
 [store]
 path = "touchline.db"
 snapshot_interval = "1s"
 max_write = "2MB"
 event_commit = "10ms"
+bulk_commit = "100ms"
 settle = "2s"
 keep_events = "30d"
 keep_odds = "24h"
+keep_chat = "7d"
 keep_matches = "7d"
 max_size = "10GB"
 record_raw = false
 [lanes]
 [streams]
 redis = ""
+rabbitmq = ""
 prefix = "touchline"
 maxlen = 100000
 ndjson = ""
 kafka = ""
 [gateway]
 listen = ""
+read_token_file = ""
+trusted_proxies = []
 pub_listen = ""
 pub_secret_file = ""
 redis = ""
@@ -120,8 +128,8 @@ fn the_whole_of_it_is_the_defaults() {
 #[test]
 fn built_in_templates_are_what_their_text_says() {
     let feed = FeedConfig::default();
-    assert_eq!(feed.match_id, "{ID}".parse().unwrap());
-    assert_eq!(feed.match_topics, ["6V{ID}".parse::<Template>().unwrap()]);
+    assert_eq!(feed.diffusion.match_id, "{ID}".parse().unwrap());
+    assert_eq!(feed.diffusion.match_topics, ["6V{ID}".parse::<Template>().unwrap()]);
 }
 
 #[test]
@@ -138,7 +146,7 @@ fn what_is_printed_is_read_back_and_shows_every_key() {
 #[test]
 fn matches_take_the_place_of_the_list() {
     let config = Config::parse("[[feed]]\nmatches = [\"a\", \"b\"]\n", FILE).unwrap();
-    assert_eq!(config.feed[0].list_topic, "");
+    assert_eq!(config.feed[0].diffusion.list_topic, "");
     assert_eq!(Config::parse(&config.to_toml(), FILE).unwrap(), config);
     let both = messages("[[feed]]\nlist_topic = \"L\"\nmatches = [\"a\"]\n");
     assert_eq!(both, ["a feed has either a list or named matches, not both"]);
@@ -147,7 +155,7 @@ fn matches_take_the_place_of_the_list() {
 }
 
 #[test]
-fn every_mistake_is_told_in_the_order_of_the_file() {
+fn every_mistake_is_reported_in_the_order_of_the_file() {
     let text = r#"
 [pool]
 min_workers = 5
@@ -165,14 +173,15 @@ conect_per_s = 3
 publish_deadline = "0s"
 frame = 4
 [lanes]
-gool = "odds"
+gool = "normal"
 goal = "fast"
+corner = "odds"
 "#;
     let errors = errors(text);
-    let told: Vec<(usize, &str)> =
+    let found: Vec<(usize, &str)> =
         errors.mistakes().iter().map(|mistake| (mistake.line, mistake.message.as_str())).collect();
     assert_eq!(
-        told,
+        found,
         [
             (3, "`min_workers` (5) is more than `max_workers` (2)"),
             (7, "bad scheme"),
@@ -185,6 +194,7 @@ goal = "fast"
             (16, "invalid type: integer `4`"),
             (18, "no event is called `gool`"),
             (19, "unknown value `fast`"),
+            (20, "unknown value `odds`"),
         ]
     );
     assert_eq!(errors.mistakes()[6].expected, "did you mean `connects_per_s`?");
@@ -194,7 +204,7 @@ goal = "fast"
         "{}",
         errors.one_line()
     );
-    assert!(errors.one_line().ends_with("(and 10 more: see `touchline check`)"));
+    assert!(errors.one_line().ends_with("(and 11 more: see `touchline check`)"));
     assert!(!errors.one_line().contains('\n'));
 }
 
@@ -233,7 +243,7 @@ fn places_count_characters_and_point_at_the_value() {
 }
 
 #[test]
-fn syntax_is_told_with_its_place() {
+fn syntax_is_reported_with_its_place() {
     let errors = errors("[pool]\nmin_workers = \n");
     assert_eq!(errors.mistakes()[0].line, 2);
     assert!(Config::parse("a = 1\na = 2\n", FILE).is_err());
@@ -281,6 +291,9 @@ fn single_mistakes() {
         ("[pool]\nmax_workers = 0", "`max_workers` is 0"),
         ("[pool]\nmax_workers = -1", "invalid value: integer `-1`"),
         ("[pool]\nspare_workers = 65", "`spare_workers` is more than `max_workers` (64)"),
+        ("[lanes]\nodds_change = \"priority\"", "`odds_change` is of the bulk stream, whose lanes are fixed"),
+        ("[lanes]\ngoal = \"odds\"", "unknown value `odds`"),
+        ("[limits]\ncoalesce = \"soon\"", "`soon` is no duration"),
         ("[limits]\nnodes = 0", "`nodes` is 0, so nothing would be accepted"),
         ("[limits]\nframe = \"0B\"", "no bytes at all"),
         ("[limits]\nframe = \"4 XB\"", "`4 XB` is no size"),
@@ -302,9 +315,18 @@ fn what_is_not_built_is_refused_unless_it_is_the_default() {
     for text in [
         "[[feed]]\nkind = \"poll\"",
         "[[feed]]\nkind = \"rooms\"",
+        "[[feed]]\nkind = \"push\"",
+        "[[feed]]\nrooms = [\"a\"]",
+        "[[feed]]\nquota_per_day = 5",
+        "[[feed]]\nsource = [{ name = \"a\" }]",
+        "[limits]\ncoalesce = \"5ms\"",
+        "[limits]\ncoalesce = \"0ms\"",
         "[store]\nrecord_raw = true",
         "[streams]\nredis = \"redis://127.0.0.1:6379/0\"",
         "[streams]\nndjson = \"-\"",
+        "[streams]\nrabbitmq = \"amqp://u@h:1/v\"",
+        "[gateway]\nread_token_file = \"f\"",
+        "[gateway]\ntrusted_proxies = [\"10.0.0.1\"]",
         "[gateway]\nlisten = \"127.0.0.1:8090\"",
         "[sandbox]\nmode = \"strict\"",
         "[sandbox]\nuser = \"nobody\"",
@@ -394,8 +416,8 @@ fn no_report_shows_a_secret() {
         assert!(!errors.one_line().contains("hunter2"), "{}", errors.one_line());
         assert!(!format!("{errors:?}").contains("hunter2"));
     }
-    let told = errors("[[feed]]\npassword = \"hunter2\"\n");
-    assert_eq!(told.mistakes()[0].expected, "expected `password_env` or `password_file`");
+    let found = errors("[[feed]]\npassword = \"hunter2\"\n");
+    assert_eq!(found.mistakes()[0].expected, "expected `password_env` or `password_file`");
 }
 
 #[test]

@@ -29,7 +29,6 @@ impl Dur {
         Self(Duration::from_millis(n))
     }
 
-    /// The duration itself.
     pub const fn get(self) -> Duration {
         self.0
     }

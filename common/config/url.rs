@@ -13,19 +13,14 @@ use std::str::FromStr;
 pub enum Transport {
     /// Plain TCP.
     Dpt,
-    /// TLS.
     Dpts,
-    /// WebSocket.
     Ws,
-    /// WebSocket over TLS.
     Wss,
 }
 
 impl Transport {
-    /// Every one of them.
     pub const ALL: [Self; 4] = [Self::Dpt, Self::Dpts, Self::Ws, Self::Wss];
 
-    /// Whether TLS is under it.
     pub const fn has_tls(self) -> bool {
         match self {
             Self::Dpts | Self::Wss => true,
@@ -33,7 +28,6 @@ impl Transport {
         }
     }
 
-    /// Whether it is a WebSocket.
     pub const fn is_websocket(self) -> bool {
         match self {
             Self::Ws | Self::Wss => true,
@@ -41,7 +35,6 @@ impl Transport {
         }
     }
 
-    /// The scheme in an address.
     pub const fn scheme(self) -> &'static str {
         match self {
             Self::Dpt => "dpt",
@@ -52,11 +45,9 @@ impl Transport {
     }
 }
 
-/// Where a feed is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(into = "String")]
 pub struct Url {
-    /// How to reach it.
     pub transport: Transport,
     /// A name or an address; without brackets also for IPv6.
     pub host: String,
@@ -67,7 +58,6 @@ pub struct Url {
 }
 
 impl Url {
-    /// An address by its parts.
     pub fn new(transport: Transport, host: &str, port: u16) -> Self {
         Self { transport, host: host.to_owned(), port, path: String::new() }
     }

@@ -3,20 +3,22 @@
 //! Invariant: only judges, apart from `list_topic`, whose default depends on whether matches are named. Nothing is opened
 //! or resolved here.
 
+mod diffusion;
+mod feed;
 mod transport;
 
 use super::check::{Findings, nearest};
-use super::feed::{FeedConfig, Payload, Strategy};
 use super::locate::Place;
+use super::sections::BULK_TYPES;
 use super::units::{ByteSize, Dur};
 use super::{Config, EVENT_TYPES};
 
 /// A name of a feed is at most this long.
-const MAX_NAME: usize = 32;
+pub(super) const MAX_NAME: usize = 32;
 
 pub(super) fn check(config: &mut Config, findings: &mut Findings<'_>) {
     for (index, feed) in config.feed.iter_mut().enumerate() {
-        check_feed(feed, index, findings);
+        feed::check(feed, index, findings);
     }
     check_names(config, findings);
     check_pool(config, findings);
@@ -24,173 +26,6 @@ pub(super) fn check(config: &mut Config, findings: &mut Findings<'_>) {
     check_store(config, findings);
     check_lanes(config, findings);
     check_log(config, findings);
-}
-
-fn check_feed(feed: &mut FeedConfig, index: usize, findings: &mut Findings<'_>) {
-    let at = |key: &str| Place::feed(index, key);
-    check_name(&feed.name, &at("name"), findings);
-    check_matches(feed, index, findings);
-    check_topics(feed, index, findings);
-    for (key, text) in [
-        ("list_topic", &feed.list_topic),
-        ("time_topic", &feed.time_topic),
-        ("username", &feed.username),
-        ("matches_file", &feed.matches_file),
-    ] {
-        check_plain(text, &at(key), findings);
-    }
-    for (key, count) in [
-        ("max_subscriptions", feed.max_subscriptions),
-        ("max_connections", feed.max_connections),
-        ("connections_per_process", feed.connections_per_process),
-    ] {
-        if count == 0 {
-            findings.add(&at(key), format!("`{key}` is 0"), "expected at least 1");
-        }
-    }
-    for (key, rate) in [("connects_per_s", feed.connects_per_s), ("subscribes_per_s", feed.subscribes_per_s)]
-    {
-        if rate.get() <= 0.0 {
-            findings.add(
-                &at(key),
-                format!("`{key}` is 0, so nothing would ever happen"),
-                "expected more than 0",
-            );
-        }
-    }
-    positive(feed.stale_after, &at("stale_after"), findings);
-    if jiff::tz::TimeZone::get(&feed.feed_timezone).is_err() {
-        let expected = "expected a name such as \"Europe/London\" or \"UTC\"";
-        findings.add(&at("feed_timezone"), "unknown time zone", expected);
-    }
-    let order = &feed.waiting_order;
-    if order.iter().enumerate().any(|(n, key)| order.iter().take(n).any(|before| before == key)) {
-        findings.add(
-            &at("waiting_order"),
-            "a key stands in it twice",
-            "expected each of in_play and start once",
-        );
-    }
-    check_login(feed, index, findings);
-    transport::check(feed, index, findings);
-}
-
-fn check_name(name: &str, at: &Place, findings: &mut Findings<'_>) {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(allowed) {
-        findings.add(at, "bad name of a feed", "expected 1 to 32 letters, digits, `-`, `_` or `.`");
-    }
-}
-
-fn check_matches(feed: &mut FeedConfig, index: usize, findings: &mut Findings<'_>) {
-    let at = |key: &str| Place::feed(index, key);
-    let named = !feed.matches.is_empty() || !feed.matches_file.is_empty();
-    if named && !findings.is_written(&at("list_topic")) {
-        feed.list_topic.clear();
-    }
-    if feed.payload != Payload::Inplay && !named {
-        findings.add(
-            &at("payload"),
-            "a feed with this payload has no match list",
-            "expected `matches` or `matches_file` with the matches to follow, or payload = \"inplay\"",
-        );
-        return;
-    }
-    if feed.payload != Payload::Inplay && feed.strategy == Strategy::Dumps {
-        findings.add(
-            &at("strategy"),
-            "a branch of topics has no load that could be taken and let go",
-            "expected \"balanced\", or payload = \"inplay\"",
-        );
-    }
-    match (feed.list_topic.is_empty(), named) {
-        (true, false) => findings.add(
-            &at("list_topic"),
-            "a feed with neither a list nor matches would follow nothing",
-            "expected `list_topic`, or `matches` with the matches to follow",
-        ),
-        (false, true) => findings.add_related(
-            &at(if feed.matches.is_empty() { "matches_file" } else { "matches" }),
-            "a feed has either a list or named matches, not both",
-            "expected this or `list_topic`",
-            Some((at("list_topic"), "the list")),
-        ),
-        (true, true) | (false, false) => {}
-    }
-    for (n, id) in feed.matches.iter().enumerate() {
-        if id.is_empty() || id.len() > 256 {
-            findings.add(&at("matches").index(n), "bad id of a match", "expected 1 to 256 bytes");
-        } else if feed.matches.iter().take(n).any(|before| before == id) {
-            findings.add(&at("matches").index(n), "the match is named twice", "expected each match once");
-        }
-        check_plain(id, &at("matches").index(n), findings);
-    }
-}
-
-fn check_topics(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
-    let at = |key: &str| Place::feed(index, key);
-    check_plain(feed.match_id.as_str(), &at("match_id"), findings);
-    if !feed.list_topic.is_empty() && feed.match_id.names().next().is_none() {
-        findings.add(
-            &at("match_id"),
-            "no attribute in it, so all matches would have one id",
-            "expected `{KEY}` in it",
-        );
-    }
-    if feed.match_topics.is_empty() {
-        findings.add(
-            &at("match_topics"),
-            "a match without topics cannot be followed",
-            "expected at least one topic",
-        );
-    }
-    for (n, topic) in feed.match_topics.iter().enumerate() {
-        check_plain(topic.as_str(), &at("match_topics").index(n), findings);
-        if topic.names().next().is_none()
-            && (!feed.list_topic.is_empty() || feed.matches.len() > 1 || !feed.matches_file.is_empty())
-        {
-            let message = "no attribute in it, so all matches would have one topic";
-            findings.add(&at("match_topics").index(n), message, "expected `{KEY}` in it");
-        }
-        if feed.match_topics.iter().take(n).any(|before| before == topic) {
-            findings.add(
-                &at("match_topics").index(n),
-                "the topic stands in it twice",
-                "expected each topic once",
-            );
-        }
-    }
-    let own = usize::from(!feed.time_topic.is_empty());
-    let cap = usize::try_from(feed.max_subscriptions).unwrap_or(usize::MAX);
-    let needed = feed.match_topics.len() + own;
-    if cap > 0 && needed > cap {
-        let message = format!("a connection may hold {cap} subscriptions, but one match takes {needed}");
-        findings.add(&at("max_subscriptions"), message, format!("expected at least {needed}"));
-    }
-}
-
-fn check_login(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
-    let at = |key: &str| Place::feed(index, key);
-    let (env, file) = (!feed.password_env.is_empty(), !feed.password_file.is_empty());
-    if env && file {
-        findings.add_related(
-            &at("password_file"),
-            "a password from two places",
-            "expected one of them",
-            Some((at("password_env"), "the other")),
-        );
-    }
-    if (env || file) && feed.username.is_empty() {
-        let key = if env { "password_env" } else { "password_file" };
-        findings.add(&at(key), "a password without `username`", "expected `username` beside it");
-    }
-    if feed.password_env.contains(['=', '\0']) {
-        findings.add(
-            &at("password_env"),
-            "bad name of an environment variable",
-            "expected the variable's name only",
-        );
-    }
 }
 
 fn check_names(config: &Config, findings: &mut Findings<'_>) {
@@ -233,9 +68,13 @@ fn check_pool(config: &Config, findings: &mut Findings<'_>) {
 fn check_limits(config: &Config, findings: &mut Findings<'_>) {
     let limits = &config.limits;
     let at = |key: &str| Place::key("limits", key);
-    for (key, size) in
-        [("frame", limits.frame), ("inflated", limits.inflated), ("out_queue", limits.out_queue)]
-    {
+    for (key, size) in [
+        ("frame", limits.frame),
+        ("inflated", limits.inflated),
+        ("out_queue", limits.out_queue),
+        ("match_outbox", limits.match_outbox),
+        ("bulk_outbox", limits.bulk_outbox),
+    ] {
         some_bytes(size, &at(key), findings);
     }
     for (key, count) in [
@@ -264,8 +103,10 @@ fn check_store(config: &Config, findings: &mut Findings<'_>) {
     for (key, dur) in [
         ("snapshot_interval", store.snapshot_interval),
         ("event_commit", store.event_commit),
+        ("bulk_commit", store.bulk_commit),
         ("keep_events", store.keep_events),
         ("keep_odds", store.keep_odds),
+        ("keep_chat", store.keep_chat),
         ("keep_matches", store.keep_matches),
     ] {
         positive(dur, &at(key), findings);
@@ -276,9 +117,14 @@ fn check_store(config: &Config, findings: &mut Findings<'_>) {
 
 fn check_lanes(config: &Config, findings: &mut Findings<'_>) {
     for name in config.lanes.keys().filter(|name| !EVENT_TYPES.contains(&name.as_str())) {
+        if BULK_TYPES.contains(&name.as_str()) {
+            let message = format!("`{name}` is of the bulk stream, whose lanes are fixed");
+            findings.add(&Place::key("lanes", name), message, "expected a type such as `goal` or `corner`");
+            continue;
+        }
         let expected = match nearest(name, EVENT_TYPES.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => "expected a type such as `goal` or `odds_change`".to_owned(),
+            None => "expected a type such as `goal` or `corner`".to_owned(),
         };
         let message = format!("no event is called `{}`", printable(name));
         findings.add(&Place::key("lanes", name), message, expected);

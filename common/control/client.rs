@@ -11,7 +11,6 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// A conversation.
 #[derive(Debug)]
 pub struct Client {
     socket: UnixStream,
@@ -22,7 +21,7 @@ impl Client {
     /// Connects to the socket at `path`.
     ///
     /// # Errors
-    /// [`ControlError::NotRunning`] when nobody listens, [`ControlError::NoPermission`], or another error of connecting.
+    /// [`ControlError::NotRunning`] when no daemon listens, [`ControlError::NoPermission`], or another error of connecting.
     pub fn connect(path: &Path) -> Result<Self, ControlError> {
         let socket = UnixStream::connect(path).map_err(|source| {
             let kind = source.kind();
@@ -83,7 +82,7 @@ impl Client {
 
     fn send(&mut self, request: &Request, deadline: &Deadline) -> Result<(), ControlError> {
         self.socket.set_write_timeout(Some(deadline.left()?)).map_err(setting)?;
-        // A daemon that refuses closes at once; then its answer is already here, and only reading it tells.
+        // A daemon that refuses closes at once; then its answer is already here, and only reading it shows it.
         match self.socket.write_all(&request.to_line()) {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
             written => written.map_err(|source| deadline.or_io("sending the request", source)),

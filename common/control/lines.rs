@@ -5,11 +5,9 @@
 
 use std::fmt;
 
-/// Puts lines together from pieces.
 #[derive(Debug)]
 pub struct LineReader {
     buffer: Vec<u8>,
-    /// Where the next line begins.
     start: usize,
     /// Up to here there is no newline from `start` on.
     searched: usize,
@@ -22,7 +20,6 @@ impl LineReader {
         Self { buffer: Vec::new(), start: 0, searched: 0, limit }
     }
 
-    /// Takes what was read.
     pub fn push(&mut self, bytes: &[u8]) {
         if self.start > 0 {
             self.buffer.drain(..self.start);

@@ -53,19 +53,15 @@ impl From<u8> for Code {
     }
 }
 
-/// What an operator asks for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// The verb.
     pub verb: String,
-    /// Its arguments by name.
     #[serde(default)]
     pub args: Map<String, Value>,
 }
 
 impl Request {
-    /// A request without arguments.
     pub fn new(verb: &str) -> Self {
         Self { verb: verb.to_owned(), args: Map::new() }
     }
@@ -114,7 +110,6 @@ impl std::error::Error for RequestError {}
 /// The answer to a request: one line. Verbs that follow send lines of their own after it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
-    /// Done.
     Ok(Value),
     /// Not done.
     Refused {
@@ -137,7 +132,6 @@ struct Wire {
 }
 
 impl Answer {
-    /// An answer that something failed.
     pub fn refused(code: Code, error: impl Into<String>) -> Self {
         Self::Refused { code, error: error.into() }
     }
@@ -188,37 +182,28 @@ fn line_of(value: &impl Serialize) -> Vec<u8> {
 /// Why a client has no answer.
 #[derive(Debug)]
 pub enum ControlError {
-    /// Nobody listens at the socket.
+    /// No daemon listens at the socket.
     NotRunning {
-        /// The socket.
         path: PathBuf,
     },
     /// The socket may not be opened, or the daemon hung up on us.
     NoPermission {
-        /// The socket.
         path: PathBuf,
     },
-    /// Talking failed.
     Io {
-        /// While doing what.
         doing: &'static str,
         /// The error.
         source: io::Error,
     },
     /// No answer in time.
     TimedOut {
-        /// How long was waited.
         after: Duration,
     },
     /// The daemon ended the conversation before its answer was whole.
     Ended,
-    /// The answer is none.
     BadAnswer(String),
-    /// The daemon refused.
     Refused {
-        /// The exit code.
         code: Code,
-        /// Why.
         error: String,
     },
 }

@@ -9,7 +9,7 @@
 //! | `status`, `workers`, `gaps` | | as the contract writes it |
 //! | `matches` | `feed`, `worker`, `state` | an array |
 //! | `match` | `match` | the document |
-//! | `odds` | `match`, `market` | an array of rows with `at`, `market`, `selection`, `odds`, `odds_text` |
+//! | `odds` | `match`, `market`, `limit`, `follow` | an array of rows of the bulk stream; with `follow` null, then a row a line |
 //! | `events` | `follow`, `since`, `match`, `lane`, `limit` | null, then an event a line, then the end |
 //! | `health` | | `healthy`, `reasons` |
 //! | `log` | `action`: `level` (with `filter`) or `reopen` | null or a text for people |
@@ -22,6 +22,7 @@
 mod client;
 mod lines;
 mod message;
+pub mod views;
 
 #[cfg(test)]
 mod tests;

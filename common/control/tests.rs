@@ -81,7 +81,7 @@ fn each_end_has_its_code() {
 }
 
 #[test]
-fn a_silent_daemon_is_not_waited_for_longer_than_told() {
+fn a_silent_daemon_is_not_waited_for_longer_than_its_timeout() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("control.sock");
     let _listener = UnixListener::bind(&path).unwrap();

@@ -43,7 +43,7 @@ struct Rule {
     when: Option<PathBuf>,
     /// Passes that go by before.
     after: u64,
-    /// Who makes this file acts; nobody else.
+    /// The one process that makes this file acts.
     once: Option<PathBuf>,
     passes: AtomicU64,
 }
@@ -53,8 +53,8 @@ pub(super) fn act(point: Point, id: Option<&str>) -> Passed {
     static RULES: OnceLock<Vec<Rule>> = OnceLock::new();
     let rules = RULES.get_or_init(|| {
         let text = std::env::var(VARIABLE).unwrap_or_default();
-        parse(&text).unwrap_or_else(|told| {
-            let _ = writeln!(std::io::stderr(), "touchline: {VARIABLE}: {told}");
+        parse(&text).unwrap_or_else(|error| {
+            let _ = writeln!(std::io::stderr(), "touchline: {VARIABLE}: {error}");
             std::process::exit(2)
         })
     });

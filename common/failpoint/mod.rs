@@ -47,7 +47,7 @@ points! {
     ChannelPair = "channel.pair",
     /// Coordinator: a child is about to be started. `error`: it is not.
     SpawnBefore = "spawn.before",
-    /// Coordinator: a child's process is there, nobody watches it yet. `error`: it cannot be watched.
+    /// Coordinator: a child's process is there, not watched yet. `error`: it cannot be watched.
     SpawnAfterExec = "spawn.after_exec",
     /// Coordinator: a child has its welcome in its queue.
     WelcomeSent = "welcome.sent",
@@ -55,7 +55,7 @@ points! {
     AssignSent = "assign.sent",
     /// Coordinator: both ends of a data channel are in their queues.
     AttachSent = "attach.sent",
-    /// Coordinator: the recorder told of a switch that nobody has acted on.
+    /// Coordinator: the recorder reported a switch that is not acted on yet.
     MoveSwitched = "move.switched",
     /// Coordinator: a child was reaped, and its matches are still its own.
     ChildReaped = "child.reaped",
@@ -91,9 +91,9 @@ points! {
     RecordTurn = "record.turn",
     /// Recorder, the store's thread: a transaction is about to be committed.
     RecordBeforeCommit = "record.before_commit",
-    /// Recorder, the store's thread: it is committed, and nobody was told.
+    /// Recorder, the store's thread: it is committed, and not reported yet.
     RecordAfterCommit = "record.after_commit",
-    /// Recorder: a candidate is adopted and committed, the coordinator was not told.
+    /// Recorder: a candidate is adopted and committed, not reported to the coordinator yet.
     RecordSwitched = "record.switched",
 }
 

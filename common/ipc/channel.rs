@@ -5,7 +5,7 @@
 //! ([`ChannelError::Full`]). After any error but `Full` the channel must be dropped.
 
 use super::codec::{self, CodecError};
-use super::frame::{FLAG_FD, FrameError, FrameReader};
+use super::frame::{FLAG_FD, FrameError, FrameReader, Header};
 use super::messages::Message;
 use crate::sys::fdpass;
 use serde::de::DeserializeOwned;
@@ -41,13 +41,11 @@ pub struct Channel<In, Out> {
 /// The other side, as the poll last saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Peer {
-    /// It may write.
     There,
-    /// It closed: one event told that together with its last bytes, and no other will.
+    /// It closed: one event reported that together with its last bytes, and no other will.
     Gone,
 }
 
-/// What a read found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadOutcome {
     /// Everything that was there is read.
@@ -65,15 +63,13 @@ pub enum ChannelError {
     Frame(FrameError),
     /// A frame is no message, or a message no frame.
     Codec(CodecError),
-    /// A frame says that a descriptor belongs to it, and none came.
+    /// A frame announces a descriptor, and none came.
     MissingDescriptor,
     /// More descriptors came than frames that want one.
     SurplusDescriptors,
-    /// Reading or writing failed.
     Io {
         /// `reading` or `writing`.
         operation: &'static str,
-        /// What the kernel said.
         source: io::Error,
     },
     /// The outgoing queue is at its bound: the message was not taken, the channel is as it was.
@@ -178,6 +174,18 @@ impl<In: Message + DeserializeOwned, Out: Message> Channel<In, Out> {
             Some(self.fds.pop_front().ok_or(ChannelError::MissingDescriptor)?)
         };
         Ok(Some((message, header.request, fd)))
+    }
+
+    /// The next whole frame as it came, for a channel whose frames are of several types, none with a descriptor.
+    ///
+    /// # Errors
+    /// [`ChannelError::Frame`], [`ChannelError::SurplusDescriptors`]: the peer cannot be trusted any more.
+    pub fn next_frame(&mut self) -> Result<Option<(Header, &[u8])>, ChannelError> {
+        let next = self.reader.next_frame().map_err(ChannelError::Frame)?;
+        match next {
+            Some((header, _)) if header.flags & FLAG_FD != 0 => Err(ChannelError::SurplusDescriptors),
+            Some(_) | None => Ok(next),
+        }
     }
 
     /// Queues a message; [`Channel::flush`] sends it.
@@ -370,7 +378,7 @@ mod tests {
         child.send(&FromWorker::Ready, 0).unwrap();
         child.flush().unwrap();
         drop(child);
-        // One event tells of the last bytes and of the end, so one read must find both.
+        // One event reports the last bytes and the end, so one read must find both.
         parent.peer_closed();
         assert_eq!(parent.read().unwrap(), ReadOutcome::Closed);
         assert_eq!(parent.next().unwrap().unwrap().0, FromWorker::Ready);

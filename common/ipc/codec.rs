@@ -20,15 +20,9 @@ const CONFIG: bincode::config::Configuration<
 #[derive(Debug)]
 pub enum CodecError {
     /// A body does not decode as its direction's message.
-    Decode {
-        /// What bincode says.
-        source: bincode::error::DecodeError,
-    },
+    Decode { source: bincode::error::DecodeError },
     /// A body decodes, but bytes are left over.
-    TrailingBytes {
-        /// How many.
-        count: usize,
-    },
+    TrailingBytes { count: usize },
     /// The frame's type is not the direction's.
     Kind {
         /// The type that stands in the header.
@@ -37,10 +31,7 @@ pub enum CodecError {
         expected: u16,
     },
     /// A message cannot be encoded, or is longer than a frame's length can say.
-    Encode {
-        /// What bincode says.
-        source: bincode::error::EncodeError,
-    },
+    Encode { source: bincode::error::EncodeError },
 }
 
 impl fmt::Display for CodecError {

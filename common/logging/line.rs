@@ -4,8 +4,7 @@
 //! newline is the last byte; text that is no plain word is quoted and escaped. So no value can look like another key or
 //! another line, whatever a feed sends.
 
-use super::Who;
-use crate::config::LogFormat;
+use super::{LogFormat, Who};
 use log::kv::{self, Key, Value, VisitSource, VisitValue};
 use log::{Level, Record};
 use std::fmt::{self, Write as _};
@@ -213,7 +212,7 @@ fn is_unsafe(c: char) -> bool {
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Appends `text` escaped as JSON does, at most `room` bytes, whole characters only. Tells whether all of it found room.
+/// Appends `text` escaped as JSON does, at most `room` bytes, whole characters only. Gives whether all of it found room.
 fn escape(out: &mut String, text: &str, room: usize) -> bool {
     let end = out.len() + room;
     for c in text.chars() {

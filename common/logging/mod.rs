@@ -3,32 +3,43 @@
 //! Invariants: whoever logs never waits for a disk or a pipe; when the queue is full the line is dropped and counted,
 //! and a line says so later; a closed pipe is no panic; no text from a feed can begin a line of its own (`line`).
 //! The record's message is the event's name, its key-values follow: `log::info!(feed = f, match_id = m; "match.live")`;
-//! the key `match_id` is written as `match`. Names are listed in `docs/log-events.md`.
+//! the key `match_id` is written as `match`. Names are listed in `events`.
 
+mod events;
 mod line;
 mod queue;
 
 #[cfg(test)]
 mod tests;
 
-use crate::config::LogFormat;
 use crate::model::SlotId;
 use env_filter::Filter;
 use log::{Log, Metadata, Record};
 use queue::{Out, Queue};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+pub use events::{EVENTS, EventRow};
 pub use line::MAX_LINE;
 pub use queue::MAX_WAITING;
 
 /// How long a panic waits for its own line to be written.
 const PANIC_FLUSH: Duration = Duration::from_millis(500);
 
-/// Which process writes.
+/// How a log line is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Time, level, who, name, `key=value`.
+    #[default]
+    Line,
+    Json,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
     /// `coord`
@@ -55,7 +66,6 @@ impl fmt::Display for Who {
     }
 }
 
-/// Where lines go.
 #[derive(Debug)]
 pub enum Target {
     /// Descriptor 2, whatever it is. Its flags are never changed: they are shared with the other processes.
@@ -123,13 +133,13 @@ impl LogHandle {
         self.shared.queue.set_out(Out::File(file));
     }
 
-    /// What this process writes from now on is said by `who`: one that runs several workers speaks for each in turn.
+    /// What this process writes from now on is written as `who`: a process that runs several workers writes for each in turn.
     pub fn set_who(&self, who: Who) {
         let mut speaks = self.shared.who.write().unwrap_or_else(PoisonError::into_inner);
         *speaks = who;
     }
 
-    /// Waits until everything logged so far is written, at most `deadline`. Tells whether it is.
+    /// Waits until everything logged so far is written, at most `deadline`. Gives whether it is.
     pub fn flush(&self, deadline: Duration) -> bool {
         self.shared.queue.flush(deadline)
     }

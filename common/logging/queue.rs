@@ -4,9 +4,8 @@
 //! once there is room again one line says how many were dropped. Each line is one `write`. A target that cannot be
 //! written (closed pipe, full disk) costs lines, never the process.
 
-use super::Who;
 use super::line;
-use crate::config::LogFormat;
+use super::{LogFormat, Who};
 use nix::errno::Errno;
 use std::collections::VecDeque;
 use std::io;
@@ -18,10 +17,9 @@ use std::time::{Duration, Instant};
 /// So many bytes of lines wait at most; beyond it lines are dropped and counted.
 pub const MAX_WAITING: usize = 1 << 20;
 
-/// How long one line waits for a target that is somebody else's non-blocking descriptor.
+/// How long one line waits for a target that is another process's non-blocking descriptor.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// Where lines go.
 pub(super) enum Out {
     Stderr,
     File(OwnedFd),
@@ -29,9 +27,7 @@ pub(super) enum Out {
 
 pub(super) struct Queue {
     state: Mutex<State>,
-    /// Something to write.
     filled: Condvar,
-    /// All is written.
     emptied: Condvar,
     out: Mutex<Arc<Out>>,
     dropped: AtomicU64,
@@ -43,13 +39,13 @@ struct State {
     bytes: usize,
     /// Lines that the thread has taken and not yet written, that about the dropped ones included.
     writing: usize,
-    /// Dropped since the last line that told of it.
-    untold: u64,
+    /// Dropped since the last line that reported it.
+    unreported: u64,
 }
 
 impl State {
     fn is_done(&self) -> bool {
-        self.lines.is_empty() && self.writing == 0 && self.untold == 0
+        self.lines.is_empty() && self.writing == 0 && self.unreported == 0
     }
 }
 
@@ -74,7 +70,7 @@ impl Queue {
     pub(super) fn put(&self, line: &[u8]) {
         let mut state = self.lock();
         if state.bytes + line.len() > MAX_WAITING {
-            state.untold += 1;
+            state.unreported += 1;
             drop(state);
             self.dropped.fetch_add(1, Ordering::Relaxed);
             return;
@@ -112,15 +108,15 @@ impl Queue {
 
     fn write_forever(&self, who: Who, format: LogFormat) {
         loop {
-            let (lines, untold) = self.take();
+            let (lines, unreported) = self.take();
             for line in lines {
                 self.write(&line);
                 let mut state = self.lock();
                 state.writing -= 1;
                 state.bytes -= line.len();
             }
-            if untold > 0 {
-                self.tell_dropped(who, format, untold);
+            if unreported > 0 {
+                self.write_dropped(who, format, unreported);
                 self.lock().writing -= 1;
             }
             if self.lock().is_done() {
@@ -132,18 +128,18 @@ impl Queue {
     /// Waits for lines and takes all of them. Their bytes count until they are written.
     fn take(&self) -> (VecDeque<Box<[u8]>>, u64) {
         let mut state = self.lock();
-        while state.lines.is_empty() && state.untold == 0 {
+        while state.lines.is_empty() && state.unreported == 0 {
             state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         let lines = std::mem::take(&mut state.lines);
-        let untold = std::mem::take(&mut state.untold);
-        state.writing = lines.len() + usize::from(untold > 0);
-        (lines, untold)
+        let unreported = std::mem::take(&mut state.unreported);
+        state.writing = lines.len() + usize::from(unreported > 0);
+        (lines, unreported)
     }
 
-    fn tell_dropped(&self, who: Who, format: LogFormat, untold: u64) {
+    fn write_dropped(&self, who: Who, format: LogFormat, unreported: u64) {
         let mut bytes = Vec::new();
-        let pairs = [("lines", untold)];
+        let pairs = [("lines", unreported)];
         let record = log::Record::builder()
             .level(log::Level::Warn)
             .args(format_args!("log.dropped"))
@@ -200,6 +196,6 @@ fn write_line(fd: BorrowedFd<'_>, line: &[u8]) -> Result<(), Errno> {
 
 fn wait_writable(fd: BorrowedFd<'_>) {
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-    // Whatever it answers, the next write tells; 20 ms bounds the wait.
+    // Whatever it answers, the next write finds out; 20 ms bounds the wait.
     let _ = poll(&mut [PollFd::new(fd, PollFlags::POLLOUT)], PollTimeout::from(20_u8));
 }

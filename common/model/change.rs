@@ -12,7 +12,6 @@ use std::borrow::Cow;
 pub enum Change<'a> {
     /// The feed's comment, which is not empty.
     Comment {
-        /// The text.
         #[serde(borrow)]
         text: Cow<'a, str>,
     },
@@ -21,7 +20,6 @@ pub enum Change<'a> {
         /// Its key in the document's `stats`.
         #[serde(borrow)]
         key: Cow<'a, str>,
-        /// Whose.
         side: Side,
         /// As the feed wrote it.
         #[serde(borrow)]
@@ -32,9 +30,7 @@ pub enum Change<'a> {
 /// A market or a selection changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OddsChange<'a> {
-    /// A selection's price.
     Price {
-        /// The selection.
         selection: Handle,
         /// Decimal odds, stake included; `None` is no price.
         price: Option<Price>,
@@ -43,50 +39,30 @@ pub enum OddsChange<'a> {
         text: Cow<'a, str>,
     },
     /// A selection was suspended or resumed.
-    SelectionSuspended {
-        /// The selection.
-        selection: Handle,
-        /// Its state now.
-        suspended: bool,
-    },
+    SelectionSuspended { selection: Handle, suspended: bool },
     /// A market was suspended or resumed.
-    MarketSuspended {
-        /// The market.
-        market: Handle,
-        /// Its state now.
-        suspended: bool,
-    },
+    MarketSuspended { market: Handle, suspended: bool },
     /// A market was inserted.
-    MarketOpen {
-        /// The market.
-        market: Handle,
-    },
+    MarketOpen(MarketValue),
+    /// A selection as it stands: it was inserted, or has another handle.
+    Selection(#[serde(borrow)] SelectionValue<'a>),
     /// A market was deleted, its selections with it.
-    MarketClose {
-        /// The market.
-        market: Handle,
-    },
+    MarketClose { market: Handle },
 }
 
-/// A market as it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MarketValue {
-    /// The market.
     pub market: Handle,
-    /// Whether it is suspended.
     pub suspended: bool,
 }
 
-/// A selection as it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SelectionValue<'a> {
-    /// The selection.
     pub selection: Handle,
     /// Decimal odds, stake included; `None` is no price.
     pub price: Option<Price>,
     /// As the feed wrote it.
     #[serde(borrow)]
     pub text: Cow<'a, str>,
-    /// Whether it is suspended.
     pub suspended: bool,
 }

@@ -108,6 +108,5 @@ impl fmt::Display for MatchId {
 pub struct MatchKey {
     /// The feed that has the match.
     pub feed: FeedId,
-    /// Its id in that feed.
     pub id: MatchId,
 }

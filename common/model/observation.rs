@@ -19,23 +19,19 @@ pub struct Clock {
     pub seconds: u32,
 }
 
-/// A register's new value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegisterChange {
-    /// Which.
     pub register: Register,
-    /// What the feed says now. Unknown values are never sent.
+    /// The value now. Unknown values are never sent.
     pub value: i64,
 }
 
-/// Something that goes back and forth, so that only the change itself can be told.
+/// Something that goes back and forth, so that only the change itself can be reported.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Flip {
     /// A selection's price changed. `None` is no price.
     Odds {
-        /// The market's topic id.
         market: String,
-        /// The selection's topic id.
         selection: String,
         /// Decimal odds, stake included.
         odds: Option<Price>,
@@ -44,42 +40,31 @@ pub enum Flip {
     },
     /// A selection was suspended (`true`) or resumed.
     SelectionSuspended {
-        /// The market's topic id.
         market: String,
-        /// The selection's topic id.
         selection: String,
-        /// Its state now.
         suspended: bool,
     },
     /// A market was suspended (`true`) or resumed.
     MarketSuspended {
-        /// The market's topic id.
         market: String,
-        /// Its state now.
         suspended: bool,
     },
-    /// A market was inserted.
     MarketOpen {
-        /// The market's topic id.
         market: String,
         /// Its name, empty if it has none.
         name: String,
     },
-    /// A market was deleted.
     MarketClose {
-        /// The market's topic id.
         market: String,
     },
     /// The feed's comment changed to this text, which is not empty.
     Comment {
-        /// The text.
         text: String,
     },
     /// A statistic that is no register changed.
     Stat {
         /// Its key in the document's `stats`.
         key: String,
-        /// Whose.
         side: Side,
         /// As the feed wrote it.
         text: String,
@@ -102,15 +87,11 @@ pub struct Observation {
 /// What the match list knows of a match. It fills what the match's own topics lack.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listing {
-    /// The match's name.
     pub name: Option<String>,
     /// The feed's number of the sport.
     pub sport_id: Option<String>,
-    /// The competition's name.
     pub competition: Option<String>,
-    /// The score as text.
     pub score: Option<String>,
-    /// The name of the period.
     pub period: Option<String>,
     /// Whether the list shows it in play.
     pub in_play: bool,

@@ -37,14 +37,13 @@ impl Side {
     }
 }
 
-/// A register of a match. The order of the variants is the order in which the changes of one diff are told.
+/// A register of a match. The order of the variants is the order in which the changes of one delta are reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Register {
     /// Games of a tennis set, points of a set elsewhere. Sets count from 1.
     Set {
         /// Which set, from 1.
         set: u8,
-        /// Whose.
         side: Side,
     },
     /// Goals, runs or points in all; sets won in racket sports.
@@ -53,15 +52,10 @@ pub enum Register {
     Points,
     /// Wickets lost, over all innings.
     Wickets(Side),
-    /// Yellow cards.
     YellowCards(Side),
-    /// Red cards.
     RedCards(Side),
-    /// Corners.
     Corners(Side),
-    /// Penalties.
     Penalties(Side),
-    /// Substitutions.
     Substitutions(Side),
     /// How far the match is: [`Phase`] as its number.
     Phase,
@@ -89,9 +83,7 @@ pub struct Phase(pub i64);
 impl Phase {
     /// Not yet started.
     pub const NOT_STARTED: Phase = Phase(0);
-    /// Over.
     pub const FINISHED: Phase = Phase(1_000);
-    /// Given up.
     pub const ABANDONED: Phase = Phase(1_001);
 
     /// In period `period`, which counts from 1.

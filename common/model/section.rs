@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Which part of a document.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum SectionKey {
     /// Everything but the markets: a JSON object without `match`, `feed`, `source`, `epoch`, `version`,
@@ -15,7 +14,6 @@ pub enum SectionKey {
 /// A part of a document, rendered anew.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Section {
-    /// Which part.
     pub key: SectionKey,
     /// A JSON object; `None` when the part is gone.
     pub body: Option<String>,

@@ -23,11 +23,8 @@ pub enum Scoring {
 /// A sport by the feed's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sport {
-    /// The feed's number.
     pub id: &'static str,
-    /// Its name in documents.
     pub name: &'static str,
-    /// What its score means.
     pub scoring: Scoring,
 }
 

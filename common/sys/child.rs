@@ -12,18 +12,14 @@ use std::os::fd::OwnedFd;
 /// Why a child cannot start.
 #[derive(Debug)]
 pub enum ChildError {
-    /// A call failed.
     Call {
-        /// What was tried.
         operation: &'static str,
-        /// What the kernel said.
         source: io::Error,
     },
     /// The parent is not the process that forked us: it has died.
     Orphaned {
         /// Who was to be our parent.
         expected: u32,
-        /// Who is.
         found: u32,
     },
 }

@@ -52,15 +52,15 @@ pub fn recv_with_fds(socket: BorrowedFd<'_>, buffer: &mut [u8], fds: &mut Vec<Ow
         }
     }
     if truncated {
-        let told = "descriptors were lost on a channel: the process has no room for more (raise its limit)";
-        return Err(io::Error::new(io::ErrorKind::InvalidData, told));
+        let error = "descriptors were lost on a channel: the process has no room for more (raise its limit)";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, error));
     }
     Ok(bytes)
 }
 
 #[allow(unsafe_code)]
 fn own(raw: RawFd) -> OwnedFd {
-    // SAFETY: the kernel has just installed this descriptor for us (SCM_RIGHTS), and nobody else knows its number.
+    // SAFETY: the kernel has just installed this descriptor for us (SCM_RIGHTS), and no other owner knows its number.
     unsafe { OwnedFd::from_raw_fd(raw) }
 }
 

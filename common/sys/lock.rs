@@ -13,16 +13,12 @@ pub struct FileLock(#[allow(dead_code)] Flock<File>);
 /// Why a lock was not had.
 #[derive(Debug)]
 pub enum LockError {
-    /// Another process holds it.
     Held {
         /// Its pid as it wrote it into the file, if it did.
         pid: Option<u32>,
     },
     /// The file cannot be opened, locked or written.
-    File {
-        /// What the kernel said.
-        source: io::Error,
-    },
+    File { source: io::Error },
 }
 
 impl std::fmt::Display for LockError {

@@ -7,6 +7,7 @@ pub mod descriptors;
 pub mod fdpass;
 pub mod lock;
 pub mod pidfd;
+pub mod priority;
 pub mod queue;
 pub mod signals;
 pub mod watchdog;

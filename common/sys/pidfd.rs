@@ -45,7 +45,6 @@ impl PidFd {
 /// How a process ended, and what it had used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ended {
-    /// How.
     pub how: How,
     /// The most memory it held. The kernel counts what its parent held at the fork in.
     pub peak_rss_bytes: u64,
@@ -53,16 +52,12 @@ pub struct Ended {
     pub cpu: Duration,
 }
 
-/// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How {
     /// By itself, with this code.
     Code(i32),
-    /// By a signal.
     Signal {
-        /// Its number.
         number: i32,
-        /// Whether a core was written.
         core: bool,
     },
 }
@@ -89,7 +84,7 @@ impl PidFd {
             )
         };
         Errno::result(waited)?;
-        // SAFETY: after waitid these fields are set, or zero when nobody has ended.
+        // SAFETY: after waitid these fields are set, or zero when no process has ended.
         let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
         if pid == 0 {
             return Ok(None);

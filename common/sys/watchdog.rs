@@ -1,9 +1,9 @@
 //! Ends this process when its loop stands still: a timer inside a loop cannot see that the loop stalls, a signal can.
 //!
-//! The loop says [`Watchdog::alive`] each turn. A timer's signal to the loop's own thread compares; two ticks in a row without
+//! The loop calls [`Watchdog::alive`] each turn. A timer's signal to the loop's own thread compares; two ticks in a row without
 //! a turn between them write a line to standard error and abort, so that the core shows where it hangs. Each tick arms the
 //! next one only when it is handled: a process that was stopped, or a host that slept, sees one late tick, never two at once,
-//! and has a whole period to go on. The handler calls nothing but what `signal-safety(7)` allows. Used by a worker's and the recorder's loop.
+//! and has a whole period to go on. The handler calls nothing but what `signal-safety(7)` allows. Used by the recorder's loop.
 
 use nix::errno::Errno;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
@@ -63,7 +63,6 @@ impl Watchdog {
         Ok(Watchdog(PhantomData))
     }
 
-    /// The loop made a turn.
     pub fn alive(&self) {
         TURNS.fetch_add(1, Ordering::Relaxed);
     }
@@ -105,7 +104,6 @@ fn arm_next() {
     unsafe { libc::timer_settime(watch.timer, 0, &raw const watch.period, ptr::null_mut()) };
 }
 
-/// The signal's handler.
 extern "C" fn tick(_: libc::c_int) {
     // What it interrupts may be about to look at errno.
     let errno = Errno::last_raw();
@@ -119,7 +117,7 @@ extern "C" fn tick(_: libc::c_int) {
     Errno::set_raw(errno);
 }
 
-/// Says it where somebody reads, and aborts: standard error may be a full pipe that nobody empties.
+/// Writes it where it can be read, and aborts: standard error may be a full pipe that no process empties.
 #[allow(unsafe_code)]
 fn die() -> ! {
     let mut room = libc::pollfd { fd: libc::STDERR_FILENO, events: libc::POLLOUT, revents: 0 };
@@ -169,8 +167,8 @@ mod tests {
 
     #[test]
     fn what_it_says_names_who_and_how_long() {
-        let told = String::from_utf8(last_words("worker 3", PERIOD)).unwrap();
-        assert!(told.starts_with("touchline: worker 3: its loop made no turn for 6 s:"), "{told}");
-        assert!(told.ends_with('\n') && told.len() < 512, "a pipe with room takes it whole");
+        let text = String::from_utf8(last_words("worker 3", PERIOD)).unwrap();
+        assert!(text.starts_with("touchline: worker 3: its loop made no turn for 6 s:"), "{text}");
+        assert!(text.ends_with('\n') && text.len() < 512, "a pipe with room takes it whole");
     }
 }

@@ -1,7 +1,7 @@
 //! Where the daemon is and how it is asked.
 //!
 //! Without `--socket` the configuration says where; without a configuration the place that the defaults give is tried,
-//! and if nobody is there one line says where was looked.
+//! and if no daemon is there one line names where was looked.
 
 use super::Code;
 use super::output::Failure;
@@ -21,7 +21,7 @@ pub(super) const SEARCH: [&str; 2] = ["touchline.toml", "/etc/touchline/touchlin
 
 /// The file of `--config`, or the first that is found.
 pub(super) fn config_file(matches: &ArgMatches) -> Result<PathBuf, Failure> {
-    let none = || Failure::told(Code::Usage, format!("{}; name one with --config FILE", looked_for()));
+    let none = || Failure::new(Code::Usage, format!("{}; name one with --config FILE", looked_for()));
     found_file(matches).ok_or_else(none)
 }
 
@@ -36,7 +36,6 @@ fn looked_for() -> String {
     format!("no configuration: neither {} nor {system} exists", folder.join(here).display())
 }
 
-/// A way to the daemon.
 pub(super) struct Daemon {
     socket: PathBuf,
     timeout: Option<Duration>,
@@ -65,7 +64,7 @@ impl Daemon {
         Ok(self.connect()?.request(verb, args, self.timeout_or(TIMEOUT))?)
     }
 
-    /// As [`Daemon::ask`], for what the daemon itself may work on for a while: it is told how long, and answers then
+    /// As [`Daemon::ask`], for what the daemon itself may work on for a while: it gets the time too, and answers then
     /// with what is missing.
     pub(super) fn ask_within(
         &self,
@@ -100,7 +99,7 @@ impl Daemon {
 }
 
 fn configured_socket(matches: &ArgMatches) -> Result<PathBuf, Failure> {
-    let usage = |text: String| Failure::told(Code::Usage, text);
+    let usage = |text: String| Failure::new(Code::Usage, text);
     if let Some(path) = found_file(matches) {
         return Ok(Config::load(&path).map_err(|errors| usage(errors.one_line()))?.socket_path());
     }

@@ -3,10 +3,7 @@
 use super::ask::{Daemon, arguments, config_file};
 use super::dissect::dissect;
 use super::generate;
-use super::options::{
-    ChildKind, ChildOptions, DemoOptions, Keep, Manners, OutputFormat, Replay, RunOptions, SimulateOptions,
-    Wire,
-};
+use super::options::{ChildKind, ChildOptions, DemoOptions, Keep, OutputFormat, RunOptions, SimulateOptions};
 use super::output::{Failure, Outcome, Printer, settle};
 use super::probe::probe;
 use super::verbs::{Built, VERBS, Verb};
@@ -17,13 +14,12 @@ use clap::parser::ValueSource;
 use serde_json::{Map, json};
 use std::ffi::OsString;
 use std::io::Write;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use touchline_common::config::{Config, ConfigErrors, FeedConfig};
 use touchline_simulator::options::BadOption;
-use touchline_simulator::{OnResume, Protocol, Transport};
+use touchline_simulator::{OnResume, Options as Server, Protocol, Transport};
 
 /// What needs more than the control socket.
 pub trait Commands {
@@ -61,7 +57,7 @@ pub fn main_with(
     settle(outcome, err)
 }
 
-/// The arguments; `None` after telling what is wrong with them. Help and version end in `Closed`, which is success.
+/// The arguments; `None` after printing what is wrong with them. Help and version end in `Closed`, which is success.
 fn parse(
     args: impl IntoIterator<Item = OsString>,
     out: &mut Printer<'_>,
@@ -83,13 +79,13 @@ fn parse(
 
 fn dispatch(matches: &ArgMatches, commands: &dyn Commands, out: &mut Printer<'_>) -> Outcome {
     let Some((name, matches)) = matches.subcommand() else {
-        return Err(Failure::told(Code::Usage, "no verb given: see touchline --help"));
+        return Err(Failure::new(Code::Usage, "no verb given: see touchline --help"));
     };
     match VERBS.iter().find(|verb| verb.name == name) {
         Some(Verb { built: Built::No, .. }) => Err(not_in_this_build(&format!("`{name}`"))),
         Some(Verb { built: Built::Hidden, .. }) => Ok(commands.child(child_options(name, matches))),
         Some(Verb { built: Built::Yes, .. }) => carry_out(name, matches, commands, out),
-        None => Err(Failure::told(Code::Usage, format!("no verb `{name}`"))),
+        None => Err(Failure::new(Code::Usage, format!("no verb `{name}`"))),
     }
 }
 
@@ -126,6 +122,7 @@ fn operate(name: &str, matches: &ArgMatches, out: &mut Printer<'_>) -> Outcome {
         }
         "match" => show::answer(&daemon, name, args(&["match"]), format, show::document, out),
         "gaps" => show::answer(&daemon, name, Map::new(), format, show::gaps, out),
+        "odds" if matches.get_flag("follow") => show::follow_odds(&daemon, matches, format, out),
         "odds" => show::answer(&daemon, name, args(&["match", "market"]), format, show::odds, out),
         "drain" => wait::moved(&daemon, name, args(&["worker"]), format, show::done, out),
         "move" => wait::moved(&daemon, name, args(&["match", "worker"]), format, show::done, out),
@@ -147,12 +144,12 @@ fn operate(name: &str, matches: &ArgMatches, out: &mut Printer<'_>) -> Outcome {
 
 fn log(daemon: &Daemon, matches: &ArgMatches, format: OutputFormat, out: &mut Printer<'_>) -> Outcome {
     let Some((action, matches)) = matches.subcommand() else {
-        return Err(Failure::told(Code::Usage, "expected `log level FILTER` or `log reopen`"));
+        return Err(Failure::new(Code::Usage, "expected `log level FILTER` or `log reopen`"));
     };
     let mut args = arguments(matches, &["filter"]);
     if let Some(filter) = args.get("filter").and_then(|filter| filter.as_str()) {
         touchline_common::logging::check_filter(filter)
-            .map_err(|error| Failure::told(Code::Usage, format!("bad log filter: {error}")))?;
+            .map_err(|error| Failure::new(Code::Usage, format!("bad log filter: {error}")))?;
     }
     args.insert("action".to_owned(), action.into());
     show::answer(daemon, "log", args, format, show::done, out)
@@ -160,7 +157,7 @@ fn log(daemon: &Daemon, matches: &ArgMatches, format: OutputFormat, out: &mut Pr
 
 fn run(matches: &ArgMatches, commands: &dyn Commands) -> Outcome {
     let path = config_file(matches)?;
-    let usage = |text: String| Failure::told(Code::Usage, text);
+    let usage = |text: String| Failure::new(Code::Usage, text);
     let mut config = Config::load(&path).map_err(|errors| usage(errors.one_line()))?;
     config.resolve_secrets().map_err(|missing| usage(missing.join("; ")))?;
     let config_path = std::path::absolute(&path).unwrap_or(path);
@@ -216,7 +213,8 @@ fn notes(config: &Config) -> Vec<String> {
     if config.feed.is_empty() {
         notes.push("no [[feed]]: nothing will be followed".to_owned());
     }
-    let mappings = config.feed.iter().map(|feed| &feed.mapping).filter(|mapping| !mapping.is_empty());
+    let mappings =
+        config.feed.iter().map(|feed| &feed.diffusion.mapping).filter(|mapping| !mapping.is_empty());
     for mapping in mappings.filter(|mapping| !std::path::Path::new(mapping).is_file()) {
         notes.push(format!("mapping {mapping} is not a file here"));
     }
@@ -243,79 +241,42 @@ fn refuse(errors: &ConfigErrors, format: OutputFormat, out: &mut Printer<'_>) ->
 
 fn demo_options(matches: &ArgMatches) -> Result<DemoOptions, Failure> {
     only_built(matches, "feed", "diffusion")?;
-    let (count, replay) = (whole(matches, "matches"), replay(matches));
-    if count == 0 && replay.files.is_empty() {
-        let told = "--matches 0: nothing would be followed; expected at least 1, or --replay FILE with it";
-        return Err(Failure::told(Code::Usage, told));
+    let server = Server { cap: cap(matches)?, ..server(matches)? };
+    if server.matches == 0 && server.replay.is_empty() {
+        let error = "--matches 0: nothing would be followed; expected at least 1, or --replay FILE with it";
+        return Err(Failure::new(Code::Usage, error));
     }
     Ok(DemoOptions {
-        matches: count,
-        rate: number(matches, "rate"),
-        burst: matches.get_one("burst").copied(),
+        server,
         duration: matches.get_one::<Duration>("for").copied(),
-        replay,
         dir: matches.get_one::<PathBuf>("dir").cloned(),
         keep: if matches.get_flag("keep") { Keep::Yes } else { Keep::No },
-        seed: whole(matches, "seed"),
-        cap: cap(matches)?.unwrap_or(u32::MAX),
-        wire: wire(matches)?,
         output: output(matches),
     })
 }
 
 fn simulate_options(matches: &ArgMatches) -> Result<SimulateOptions, Failure> {
-    let wire = wire(matches)?;
-    let ca_file = matches.get_one::<PathBuf>("ca-file").cloned();
-    if ca_file.is_some() && !wire.transport.has_tls() {
-        let told = format!("--ca-file: {} has no certificate; expected dpts or wss", wire.transport.scheme());
-        return Err(Failure::told(Code::Usage, told));
-    }
-    if matches.contains_id("fault") {
-        return Err(not_in_this_build("`--fault`"));
-    }
-    Ok(SimulateOptions {
-        listen: matches
-            .get_one("listen")
-            .copied()
-            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
-        wire,
-        ca_file,
-        matches: whole(matches, "matches"),
-        rate: number(matches, "rate"),
-        burst: matches.get_one("burst").copied(),
-        cap: cap(matches)?,
-        payload: text(matches, "payload")
-            .parse()
-            .map_err(|error: BadOption| Failure::told(Code::Usage, error.to_string()))?,
-        manners: manners(matches)?,
-        seed: whole(matches, "seed"),
-        churn: number(matches, "churn"),
-        replay: replay(matches),
-        truth: matches.get_one("truth").copied(),
-        output: output(matches),
-    })
-}
-
-fn wire(matches: &ArgMatches) -> Result<Wire, Failure> {
-    let scheme = text(matches, "transport");
-    let transport = Transport::ALL.into_iter().find(|one| one.scheme() == scheme).unwrap_or(Transport::Dpt);
-    let protocol = if text(matches, "protocol") == "zap" { Protocol::Zap } else { Protocol::V4 };
-    if protocol == Protocol::Zap && !transport.is_websocket() {
-        let told =
-            format!("--protocol zap is spoken over a WebSocket, not over {scheme}; expected ws or wss");
-        return Err(Failure::told(Code::Usage, told));
-    }
-    Ok(Wire { transport, protocol })
-}
-
-fn manners(matches: &ArgMatches) -> Result<Manners, Failure> {
-    let wrong = |error: BadOption| Failure::told(Code::Usage, error.to_string());
+    let wrong = |error: BadOption| Failure::new(Code::Usage, error.to_string());
     let size = |name| {
         let given = matches.get_one::<u64>(name).copied();
         given.map(|given| usize::try_from(given).unwrap_or(usize::MAX))
     };
+    let server = server(matches)?;
+    let ca_file = matches.get_one::<PathBuf>("ca-file").cloned();
+    if ca_file.is_some() && !server.transport.has_tls() {
+        let error =
+            format!("--ca-file: {} has no certificate; expected dpts or wss", server.transport.scheme());
+        return Err(Failure::new(Code::Usage, error));
+    }
+    if matches.contains_id("fault") {
+        return Err(not_in_this_build("`--fault`"));
+    }
     only_useful(matches)?;
-    Ok(Manners {
+    let server = Server {
+        listen: matches.get_one("listen").copied().unwrap_or(server.listen),
+        ca_file,
+        cap: cap(matches)?,
+        payload: text(matches, "payload").parse().map_err(wrong)?,
         over_cap: text(matches, "over-cap").parse().map_err(wrong)?,
         login: matches.get_one::<String>("login").map(|login| login.parse()).transpose().map_err(wrong)?,
         session: matches.get_one::<String>("session").map(|token| session(token)).transpose()?,
@@ -324,6 +285,34 @@ fn manners(matches: &ArgMatches) -> Result<Manners, Failure> {
         encoding: text(matches, "encoding").parse().map_err(wrong)?,
         fragment_above: size("fragment-above"),
         max_depth: size("max-depth"),
+        churn: number(matches, "churn"),
+        truth: matches.get_one("truth").copied(),
+        ..server
+    };
+    Ok(SimulateOptions { server, output: output(matches) })
+}
+
+/// What `demo` and `simulate` have in common.
+fn server(matches: &ArgMatches) -> Result<Server, Failure> {
+    let scheme = text(matches, "transport");
+    let transport = Transport::ALL.into_iter().find(|one| one.scheme() == scheme).unwrap_or(Transport::Dpt);
+    let protocol = if text(matches, "protocol") == "zap" { Protocol::Zap } else { Protocol::V4 };
+    if protocol == Protocol::Zap && !transport.is_websocket() {
+        let error =
+            format!("--protocol zap is spoken over a WebSocket, not over {scheme}; expected ws or wss");
+        return Err(Failure::new(Code::Usage, error));
+    }
+    let replay = matches.get_many::<PathBuf>("replay");
+    Ok(Server {
+        transport,
+        protocol,
+        matches: whole(matches, "matches"),
+        rate: number(matches, "rate"),
+        burst: matches.get_one("burst").copied(),
+        seed: whole(matches, "seed"),
+        replay: replay.map(|files| files.cloned().collect()).unwrap_or_default(),
+        replay_speed: number(matches, "speed"),
+        ..Server::default()
     })
 }
 
@@ -331,7 +320,7 @@ fn manners(matches: &ArgMatches) -> Result<Manners, Failure> {
 fn only_useful(matches: &ArgMatches) -> Result<(), Failure> {
     let is_given = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
     let transport = text(matches, "transport");
-    let told = if is_given("over-cap") && !is_given("cap") {
+    let error = if is_given("over-cap") && !is_given("cap") {
         "--over-cap: nothing is above a cap that is not there; expected --cap N with it".to_owned()
     } else if matches.get_flag("reload-on-resume") && !is_given("keep-alive") {
         "--reload-on-resume: no session is kept that could go on; expected --keep-alive DUR with it"
@@ -343,16 +332,16 @@ fn only_useful(matches: &ArgMatches) -> Result<(), Failure> {
     } else {
         return Ok(());
     };
-    Err(Failure::told(Code::Usage, told))
+    Err(Failure::new(Code::Usage, error))
 }
 
 /// The token of a session, which stands between commas in a login.
 fn session(token: &str) -> Result<String, Failure> {
     let bad = |c: char| c == ',' || c == '!' || c.is_control();
     if token.is_empty() || token.contains(bad) {
-        let told =
+        let error =
             "--session: expected what follows S_ in a login topic, without ',', '!' and control characters";
-        return Err(Failure::told(Code::Usage, told.to_owned()));
+        return Err(Failure::new(Code::Usage, error.to_owned()));
     }
     Ok(token.to_owned())
 }
@@ -372,19 +361,13 @@ fn only_built(matches: &ArgMatches, name: &str, built: &str) -> Result<(), Failu
 }
 
 fn not_in_this_build(what: &str) -> Failure {
-    Failure::told(Code::Failed, format!("{what} is not in this build"))
+    Failure::new(Code::Failed, format!("{what} is not in this build"))
 }
 
-fn cap(matches: &ArgMatches) -> Result<Option<u32>, Failure> {
+fn cap(matches: &ArgMatches) -> Result<Option<usize>, Failure> {
     let Some(cap) = matches.get_one::<u64>("cap") else { return Ok(None) };
-    let cap = u32::try_from(*cap);
-    cap.map(Some).map_err(|_| Failure::told(Code::Usage, "--cap: expected a number from 1 to 4294967295"))
-}
-
-fn replay(matches: &ArgMatches) -> Replay {
-    let files =
-        matches.get_many::<PathBuf>("replay").map(|files| files.cloned().collect()).unwrap_or_default();
-    Replay { files, speed: number(matches, "speed") }
+    let cap = u32::try_from(*cap).map(|cap| Some(cap as usize));
+    cap.map_err(|_| Failure::new(Code::Usage, "--cap: expected a number from 1 to 4294967295"))
 }
 
 /// A number with a default in the table.

@@ -1,7 +1,7 @@
 //! `touchline dissect FILE`: a captured conversation, one line for each thing that was said, as it is read.
 //!
 //! Invariants: the file is streamed, never held; passwords are not shown; what came over the wire reaches a terminal only
-//! cleaned. A capture that was cut off is told to its last message, a file that is none ends with code 1. `words` writes
+//! cleaned. A capture that was cut off is printed to its last message, a file that is none ends with code 1. `words` writes
 //! an entry as a line, `object` as JSON, `body` is what both say of a message's body.
 
 mod body;
@@ -19,7 +19,7 @@ const READ: usize = 64 * 1024;
 
 /// Tells what is in `file`; `-` is standard input.
 pub(super) fn dissect(file: &str, format: OutputFormat, out: &mut Printer<'_>) -> Outcome {
-    let failed = |why: &dyn std::fmt::Display| Failure::told(Code::Failed, format!("{file}: {why}"));
+    let failed = |why: &dyn std::fmt::Display| Failure::new(Code::Failed, format!("{file}: {why}"));
     let mut input: Box<dyn Read> = match file {
         "-" => Box::new(io::stdin().lock()),
         path => Box::new(File::open(path).map_err(|error| failed(&error))?),
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_capture_is_told_line_by_line_for_people_and_for_programs() {
+    fn a_capture_is_printed_line_by_line_for_people_and_for_programs() {
         let Some(path) = data::path("diffusion-pcaps/acknowledgements.pcap") else { return };
         let path = path.to_str().unwrap();
         let text = lines(&[path]);
@@ -242,8 +242,8 @@ mod tests {
         for file in ["credentials.pcap", "reconnect.pcap", "wsRejectedConnection.pcap"] {
             let Some(path) = data::path(&format!("diffusion-pcaps/{file}")) else { return };
             let path = path.to_str().unwrap();
-            for told in [lines(&[path]), lines(&[path, "--json"])] {
-                assert!(!told.join("\n").contains("Guest"), "{file}: {told:#?}");
+            for printed in [lines(&[path]), lines(&[path, "--json"])] {
+                assert!(!printed.join("\n").contains("Guest"), "{file}: {printed:#?}");
             }
         }
     }

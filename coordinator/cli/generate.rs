@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 /// The script that completes verbs, options and values in `shell`.
 pub(super) fn completions(shell: &str, out: &mut Printer<'_>) -> Outcome {
     let shell: Shell =
-        shell.parse().map_err(|_| Failure::told(Code::Usage, format!("no completions for `{shell}`")))?;
+        shell.parse().map_err(|_| Failure::new(Code::Usage, format!("no completions for `{shell}`")))?;
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut parser::command(), "touchline", &mut script);
     out.bytes(&script)?;

@@ -21,9 +21,6 @@ mod wait;
 mod tests;
 
 pub use dispatch::{Commands, main, main_with};
-pub use options::{
-    BurstSpec, ChildKind, ChildOptions, DemoOptions, Keep, OutputFormat, Replay, RunOptions, SimulateOptions,
-    Wire,
-};
+pub use options::{ChildKind, ChildOptions, DemoOptions, Keep, OutputFormat, RunOptions, SimulateOptions};
 pub use touchline_common::control::Code;
 pub use verbs::{Arg, Built, COMMON, Check, Kind, VERBS, Verb};

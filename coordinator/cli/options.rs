@@ -1,9 +1,8 @@
 //! What the verbs that are carried out elsewhere were asked to do, as plain data.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-use touchline_simulator::{BodyEncoding, Login, OnResume, OverCap, Payload, Protocol, Transport};
+use touchline_simulator::Options as Server;
 
 /// Whether people or programs read the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,44 +19,29 @@ pub enum OutputFormat {
 pub struct RunOptions {
     /// The file that the configuration came from, absolute, for a reload.
     pub config_path: PathBuf,
-    /// Where the control socket is to be, if not where the configuration says.
+    /// Where the control socket is to be, if not where the configuration has it.
     pub socket: Option<PathBuf>,
 }
 
 /// `touchline demo`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct DemoOptions {
-    /// Simulated matches.
-    pub matches: usize,
-    /// Diffs per second over all of them.
-    pub rate: f64,
-    /// Times in which the rate is higher.
-    pub burst: Option<BurstSpec>,
+    /// The simulated server. The demo fills in where its certificate goes.
+    pub server: Server,
     /// End after this long and hold the outcome against the truth; `None`: until a signal.
     pub duration: Option<Duration>,
-    /// Recorded matches to play beside the simulated ones.
-    pub replay: Replay,
     /// The folder for sockets and store; `None`: a temporary one.
     pub dir: Option<PathBuf>,
     /// Whether a temporary folder stays.
     pub keep: Keep,
-    /// The seed of everything random.
-    pub seed: u64,
-    /// Subscriptions that one connection may hold.
-    pub cap: u32,
-    /// How server and daemon speak.
-    pub wire: Wire,
-    /// How progress is told.
     pub output: OutputFormat,
 }
 
-/// How a server speaks. The text form goes with WebSockets only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wire {
-    /// How bytes travel.
-    pub transport: Transport,
-    /// How messages are written.
-    pub protocol: Protocol,
+impl DemoOptions {
+    /// Subscriptions that one connection may hold.
+    pub fn cap(&self) -> usize {
+        self.server.cap.unwrap_or(u32::MAX as usize)
+    }
 }
 
 /// Whether the folder of a demo stays when it ends.
@@ -69,78 +53,11 @@ pub enum Keep {
     No,
 }
 
-/// Recorded matches and how fast they are played.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Replay {
-    /// Their files.
-    pub files: Vec<PathBuf>,
-    /// Seconds of a match in one second.
-    pub speed: f64,
-}
-
-/// Times in which the rate is `factor` times as high, each `len` long, one each `every`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct BurstSpec {
-    /// How many times the rate.
-    pub factor: f64,
-    /// How long.
-    pub len: Duration,
-    /// From one's beginning to the next one's.
-    pub every: Duration,
-}
-
 /// `touchline simulate`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct SimulateOptions {
-    /// Where it listens; port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// How it speaks.
-    pub wire: Wire,
-    /// Where the certificate of its authority is written, if it has TLS; `None`: nowhere.
-    pub ca_file: Option<PathBuf>,
-    /// Simulated matches.
-    pub matches: usize,
-    /// Diffs per second over all of them.
-    pub rate: f64,
-    /// Times in which the rate is higher.
-    pub burst: Option<BurstSpec>,
-    /// Subscriptions that one connection may hold; `None`: any number.
-    pub cap: Option<u32>,
-    /// How matches are published.
-    pub payload: Payload,
-    /// How it treats its clients.
-    pub manners: Manners,
-    /// The seed of everything random.
-    pub seed: u64,
-    /// Matches per minute that end while others appear.
-    pub churn: f64,
-    /// Recorded matches to play beside the simulated ones.
-    pub replay: Replay,
-    /// Where the truth is served over HTTP.
-    pub truth: Option<SocketAddr>,
-    /// How progress is told.
+    pub server: Server,
     pub output: OutputFormat,
-}
-
-/// How a simulated server treats its clients.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Manners {
-    /// What happens above the cap.
-    pub over_cap: OverCap,
-    /// Who may connect; `None`: anybody.
-    pub login: Option<Login>,
-    /// The session that is good; `None`: any.
-    pub session: Option<String>,
-    /// How long a session is kept after its connection broke.
-    pub keep_alive: Duration,
-    /// What a session gets that goes on.
-    pub on_resume: OnResume,
-    /// How bodies are written for clients that can take it.
-    pub encoding: BodyEncoding,
-    /// Longer bodies come in pieces of that size; `None`: in one.
-    pub fragment_above: Option<usize>,
-    /// Messages that may wait for a connection; `None`: any number.
-    pub max_depth: Option<usize>,
 }
 
 /// The hidden verbs of the forked processes. Their channel is descriptor 0.

@@ -15,15 +15,15 @@ pub(super) enum Failure {
     Closed,
     /// Standard output cannot be written.
     Output(io::Error),
-    /// Something to be told on standard error, in a line after the program's name.
-    Told(Code, String),
-    /// Something to be told there as it stands.
+    /// Something to be printed on standard error, in a line after the program's name.
+    Line(Code, String),
+    /// Something to be printed there as it stands.
     Report(Code, String),
 }
 
 impl Failure {
-    pub(super) fn told(code: Code, text: impl Into<String>) -> Self {
-        Self::Told(code, text.into())
+    pub(super) fn new(code: Code, text: impl Into<String>) -> Self {
+        Self::Line(code, text.into())
     }
 }
 
@@ -35,11 +35,10 @@ impl From<io::Error> for Failure {
 
 impl From<touchline_common::control::ControlError> for Failure {
     fn from(error: touchline_common::control::ControlError) -> Self {
-        Self::Told(error.code(), error.to_string())
+        Self::Line(error.code(), error.to_string())
     }
 }
 
-/// How a verb ended.
 pub(super) type Outcome = Result<Code, Failure>;
 
 /// Buffered standard output, or whatever stands for it in a test.
@@ -52,13 +51,11 @@ impl<'w> Printer<'w> {
         Self { out: BufWriter::new(out) }
     }
 
-    /// One line.
     pub(super) fn line(&mut self, text: impl AsRef<str>) -> Result<(), Failure> {
         self.out.write_all(text.as_ref().as_bytes())?;
         Ok(self.out.write_all(b"\n")?)
     }
 
-    /// One line of JSON.
     pub(super) fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
         serde_json::to_writer(&mut self.out, value).map_err(io::Error::from)?;
         Ok(self.out.write_all(b"\n")?)
@@ -69,7 +66,6 @@ impl<'w> Printer<'w> {
         Ok(self.out.write_all(bytes)?)
     }
 
-    /// Hands over what is buffered.
     pub(super) fn flush(&mut self) -> Result<(), Failure> {
         Ok(self.out.flush()?)
     }
@@ -77,7 +73,7 @@ impl<'w> Printer<'w> {
 
 /// Tells the outcome on `err` and gives its code.
 pub(super) fn settle(outcome: Outcome, err: &mut dyn Write) -> Code {
-    // There is nowhere left to tell that standard error cannot be written.
+    // There is nowhere left to report that standard error cannot be written.
     match outcome {
         Ok(code) => code,
         Err(Failure::Closed) => Code::Done,
@@ -85,7 +81,7 @@ pub(super) fn settle(outcome: Outcome, err: &mut dyn Write) -> Code {
             let _ = writeln!(err, "touchline: standard output cannot be written: {error}");
             Code::Failed
         }
-        Err(Failure::Told(code, text)) => {
+        Err(Failure::Line(code, text)) => {
             let _ = writeln!(err, "touchline: {}", clean_lines(&text));
             code
         }

@@ -3,7 +3,6 @@
 //! Invariant: nothing is defined here that is not in the table, apart from the words around it. An argument's id is its
 //! name in the table.
 
-use super::options::BurstSpec;
 use super::verbs::{Arg, Built, COMMON, Check, Kind, VERBS, Verb};
 use clap::builder::{PossibleValuesParser, ValueParser};
 use clap::{ArgAction, Command};
@@ -11,6 +10,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use touchline_common::config::Dur;
+use touchline_simulator::Burst;
+use touchline_simulator::options::BadOption;
 
 /// The end of every help: what the exit codes mean.
 pub(super) const EXIT_CODES: &str = "\
@@ -65,7 +66,7 @@ fn argument(arg: &Arg, built: Built) -> clap::Arg {
         Kind::Place => made,
         Kind::Places => made.required(required).num_args(1..),
     };
-    // Else a negative number is told to be an argument that nobody knows.
+    // Else a negative number is taken for an unknown argument.
     let is_number = matches!(arg.check, Check::Whole | Check::Count | Check::Number);
     let made =
         made.value_name(arg.value).value_parser(value_parser(arg.check)).allow_negative_numbers(is_number);
@@ -112,18 +113,6 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "expected an address and a port, such as 127.0.0.1:8080".to_owned())
 }
 
-fn burst(text: &str) -> Result<BurstSpec, String> {
-    let wrong = || "expected FACTOR,LEN,EVERY with LEN below EVERY, such as 10,200ms,5s".to_owned();
-    let mut parts = text.split(',');
-    let (Some(factor), Some(len), Some(every), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return Err(wrong());
-    };
-    let spec = BurstSpec { factor: number(factor)?, len: duration(len)?, every: duration(every)? };
-    if spec.len.is_zero() || spec.len >= spec.every || spec.factor > 10_000.0 {
-        Err(wrong())
-    } else {
-        Ok(spec)
-    }
+fn burst(text: &str) -> Result<Burst, String> {
+    text.parse().map_err(|error: BadOption| error.to_string())
 }

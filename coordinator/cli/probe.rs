@@ -1,6 +1,6 @@
 //! `touchline probe FEED`: a feed step by step, without the daemon; what each step found, what to change, and a document.
 //!
-//! The steps themselves are the worker's (`scan::probe`); here they are told as lines, or as an object each.
+//! The steps themselves are the worker's (`scan::probe`); here they are printed as lines, or as an object each.
 
 use super::output::{Failure, Outcome, Printer, clean};
 use super::{Code, OutputFormat};
@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use touchline_common::config::Config;
 use touchline_common::logging::{self, Target, Who};
-use touchline_common::model::SectionKey;
 use touchline_worker::scan::probe::{self, Finding, Probed};
 
 /// Tries the feed of this name.
@@ -17,20 +16,20 @@ pub(super) fn probe(config: &Config, name: &str, format: OutputFormat, out: &mut
     let Some(feed) = config.feed.iter().find(|feed| feed.name == name) else {
         let known: Vec<&str> = config.feed.iter().map(|feed| feed.name.as_str()).collect();
         let text = format!("there is no feed {name:?} in the configuration: it has {}", known.join(", "));
-        return Err(Failure::told(Code::Usage, text));
+        return Err(Failure::new(Code::Usage, text));
     };
     // What the worker's parts have to say beside the steps; nobody else has set up a log here.
     let _ = logging::init(Who::Coordinator, "warn", config.log.format, Target::Stderr);
     let mut failure = None;
     let tried = probe::probe(config, feed, &mut |finding| {
         if failure.is_none() {
-            failure = tell(&finding, format, out).err();
+            failure = print(&finding, format, out).err();
         }
     });
     if let Some(failure) = failure {
         return Err(failure);
     }
-    let (worst, probed) = tried.map_err(|error| Failure::told(Code::Failed, error.to_string()))?;
+    let (worst, probed) = tried.map_err(|error| Failure::new(Code::Failed, error.to_string()))?;
     document(&probed, name, format, out)?;
     Ok(match worst {
         probe::Outcome::Good => Code::Done,
@@ -39,7 +38,7 @@ pub(super) fn probe(config: &Config, name: &str, format: OutputFormat, out: &mut
     })
 }
 
-fn tell(finding: &Finding, format: OutputFormat, out: &mut Printer<'_>) -> Result<(), Failure> {
+fn print(finding: &Finding, format: OutputFormat, out: &mut Printer<'_>) -> Result<(), Failure> {
     let outcome = match finding.outcome {
         probe::Outcome::Good => "ok",
         probe::Outcome::Odd => "odd",
@@ -65,16 +64,13 @@ fn tell(finding: &Finding, format: OutputFormat, out: &mut Printer<'_>) -> Resul
 fn document(probed: &Probed, feed: &str, format: OutputFormat, out: &mut Printer<'_>) -> Result<(), Failure> {
     let Some(id) = &probed.id else { return Ok(()) };
     let bad =
-        |error: serde_json::Error| Failure::told(Code::Failed, format!("the document is no JSON: {error}"));
+        |error: serde_json::Error| Failure::new(Code::Failed, format!("the document is no JSON: {error}"));
     let mut head = BTreeMap::<String, Value>::new();
     let mut markets = BTreeMap::<String, Box<RawValue>>::new();
-    for section in &probed.sections {
-        let Some(body) = &section.body else { continue };
-        match &section.key {
-            SectionKey::Head => head = serde_json::from_str(body).map_err(bad)?,
-            SectionKey::Market(key) => {
-                markets.insert(key.clone(), RawValue::from_string(body.clone()).map_err(bad)?);
-            }
+    for (market, body) in &probed.sections {
+        match market {
+            None => head.extend(serde_json::from_str::<BTreeMap<String, Value>>(body).map_err(bad)?),
+            Some(key) => _ = markets.insert(key.clone(), RawValue::from_string(body.clone()).map_err(bad)?),
         }
     }
     let mut whole = json!({ "match": id.as_str(), "feed": feed });

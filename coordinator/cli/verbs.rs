@@ -3,6 +3,8 @@
 //! Invariant: each verb of `CONTRACT.md` stands here once, also those that this build does not have; a test holds both
 //! against each other.
 
+use touchline_simulator::{BodyEncoding, OverCap, Payload};
+
 /// Whether this build has a verb.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Built {
@@ -219,11 +221,11 @@ pub const VERBS: &[Verb] = &[
             option(
                 "over-cap",
                 "WHAT",
-                Check::Choice(&["close", "error", "ignore", "no-load", "thin"]),
+                Check::Choice(OverCap::NAMES),
                 "What a subscription above --cap gets: a reset, an error, nothing, changes without a load, a tenth of the changes",
             )
             .or("close"),
-            option("payload", "P", Check::Choice(&["inplay", "topic-tree"]), "How matches are published")
+            option("payload", "P", Check::Choice(Payload::NAMES), "How matches are published")
                 .or("inplay"),
             option("login", "USER:PASSWORD", Check::Text, "The one login that may connect [else: anybody]"),
             option(
@@ -238,7 +240,7 @@ pub const VERBS: &[Verb] = &[
             option(
                 "encoding",
                 "E",
-                Check::Choice(&["none", "zlib", "base64"]),
+                Check::Choice(BodyEncoding::NAMES),
                 "How bodies are written for clients that can take it (dpt, dpts)",
             )
             .or("none"),
@@ -277,7 +279,7 @@ pub const VERBS: &[Verb] = &[
             switch("follow", "Go on with what is yet to come"),
             option("since", "SEQ", Check::Whole, "Only those after this number"),
             option("match", "ID", Check::Text, "Only of this match"),
-            option("lane", "L", Check::Choice(&["priority", "odds", "normal"]), "Only of this lane"),
+            option("lane", "L", Check::Choice(&["priority", "normal", "odds", "chat"]), "Only of this lane; without it the match stream"),
             option("limit", "N", Check::Whole, "At most so many"),
             option("format", "F", Check::Choice(&["json", "csv"]), "How a line is written").or("json"),
         ],
@@ -285,7 +287,11 @@ pub const VERBS: &[Verb] = &[
     verb(
         "odds",
         "A match's odds over time",
-        &[MATCH, option("market", "KEY", Check::Text, "Only of this market")],
+        &[
+            MATCH,
+            option("market", "KEY", Check::Text, "Only of this market"),
+            switch("follow", "Go on with what is yet to come"),
+        ],
     ),
     verb(
         "probe",

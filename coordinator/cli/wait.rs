@@ -1,6 +1,6 @@
 //! The verbs that wait: until all is ready, until matches have moved, until the daemon is gone.
 //!
-//! Invariant: both end, and say what was missing when the time is over.
+//! Invariant: both end, and name what was missing when the time is over.
 
 use super::ask::Daemon;
 use super::options::OutputFormat;
@@ -8,9 +8,9 @@ use super::output::{Failure, Outcome, Printer, clean};
 use super::{Code, show};
 use serde_json::{Map, Value, json};
 use std::time::{Duration, Instant};
+use touchline_common::control::views::{FeedState, StatusView, name_of};
 use touchline_common::control::{Client, ControlError};
 
-/// Between two looks.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// How long `wait-ready` waits without `--timeout`: a little longer than the daemon itself waits for the first lists.
@@ -43,7 +43,7 @@ pub(super) fn ready(daemon: &Daemon, format: OutputFormat, out: &mut Printer<'_>
                 }
                 "degraded" => return Err(degraded(daemon, status)),
                 "draining" | "stopping" => {
-                    return Err(Failure::told(Code::Failed, "the daemon is stopping"));
+                    return Err(Failure::new(Code::Failed, "the daemon is stopping"));
                 }
                 _ => {}
             }
@@ -63,38 +63,39 @@ fn degraded(daemon: &Daemon, status: &Value) -> Failure {
     let health = look(daemon, "health", LOOK_TIMEOUT).ok();
     let reasons: Vec<&str> = health.as_ref().map(show::reasons).unwrap_or_default();
     let missing = if reasons.is_empty() { missing(status) } else { reasons.join("; ") };
-    Failure::told(Code::Partial, format!("degraded: {}", clean(&missing)))
+    Failure::new(Code::Partial, format!("degraded: {}", clean(&missing)))
 }
 
 fn not_ready(looked: Result<Value, ControlError>, timeout: Duration) -> Failure {
     match looked {
         Ok(status) => {
             let missing = missing(&status);
-            Failure::told(Code::Partial, format!("not ready after {timeout:?}: {}", clean(&missing)))
+            Failure::new(Code::Partial, format!("not ready after {timeout:?}: {}", clean(&missing)))
         }
         Err(error @ (ControlError::NotRunning { .. } | ControlError::NoPermission { .. })) => error.into(),
-        Err(error) => Failure::told(Code::Partial, format!("not ready after {timeout:?}: {error}")),
+        Err(error) => Failure::new(Code::Partial, format!("not ready after {timeout:?}: {error}")),
     }
 }
 
 /// What a status lacks to be ready.
 fn missing(status: &Value) -> String {
+    let Ok(status) = show::read::<StatusView>(status) else { return "its status cannot be read".to_owned() };
     let mut missing = Vec::new();
-    if let Some(state) =
-        status.pointer("/recorder/state").and_then(Value::as_str).filter(|state| *state != "ready")
-    {
-        missing.push(format!("recorder {state}"));
+    if status.recorder.state != "ready" {
+        missing.push(format!("recorder {}", status.recorder.state));
     }
-    for feed in status.get("feeds").and_then(Value::as_array).into_iter().flatten() {
-        let of = |key: &str| feed.get(key).and_then(Value::as_str).unwrap_or_default();
-        if of("state") != "up" {
-            let why = if of("why").is_empty() { String::new() } else { format!(" ({})", of("why")) };
-            missing.push(format!("feed {} {}{why}", of("name"), of("state")));
-        }
+    for feed in status.feeds.iter().filter(|feed| feed.state != FeedState::Up) {
+        let why = if feed.why.is_empty() { String::new() } else { format!(" ({})", feed.why) };
+        missing.push(format!("feed {} {}{why}", feed.name, name_of(&feed.state)));
     }
-    for state in ["waiting", "subscribing", "stale", "quarantined"] {
-        let count = status.get("matches").and_then(|matches| matches.get(state)).and_then(Value::as_u64);
-        if let Some(count) = count.filter(|count| *count > 0) {
+    let matches = status.matches;
+    for (state, count) in [
+        ("waiting", matches.waiting),
+        ("subscribing", matches.subscribing),
+        ("stale", matches.stale),
+        ("quarantined", matches.quarantined),
+    ] {
+        if count > 0 {
             missing.push(format!("{count} matches {state}"));
         }
     }
@@ -143,7 +144,7 @@ pub(super) fn stop(
         }
         if Instant::now() >= end {
             let who = pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
-            return Err(Failure::told(
+            return Err(Failure::new(
                 Code::Partial,
                 format!("the daemon{who} is not gone after {timeout:?}"),
             ));

@@ -1,7 +1,6 @@
 //! The control socket and the conversations on it, byte by byte; what the lines mean is not known here.
 
-use crate::supervise::children::Source;
-use crate::supervise::tokens::Tokens;
+use crate::tokens::{Source, Tokens};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
@@ -28,10 +27,8 @@ const MAX_TURN: usize = 1 << 20;
 /// How long no further client is accepted when the process has no descriptor left.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Who may ask.
 #[derive(Clone, Debug)]
 pub struct Permissions {
-    /// Those who may look.
     pub read: Vec<u32>,
     /// Those who may act, and look.
     pub operate: Vec<u32>,
@@ -48,11 +45,8 @@ impl Permissions {
 /// Why there is no control socket.
 #[derive(Debug)]
 pub struct ListenError {
-    /// What was tried.
     pub operation: &'static str,
-    /// Where.
     pub path: PathBuf,
-    /// What the kernel said.
     pub source: io::Error,
 }
 
@@ -78,7 +72,6 @@ struct Client {
     closing: bool,
 }
 
-/// Every conversation.
 #[derive(Debug)]
 pub struct Clients {
     listener: UnixListener,
@@ -123,7 +116,6 @@ impl Clients {
         self.listener.as_raw_fd()
     }
 
-    /// Accepts everybody who waits.
     pub fn accept(&mut self, tokens: &mut Tokens<Source>, registry: &Registry) {
         loop {
             match self.listener.accept() {
@@ -282,12 +274,9 @@ impl Drop for Clients {
     }
 }
 
-/// What a verb does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// It looks.
     Look,
-    /// It changes something.
     Act,
 }
 
@@ -300,7 +289,6 @@ impl Client {
         self.out.extend_from_slice(&Answer::refused(Code::Usage, told).to_line());
     }
 
-    /// Whether the conversation goes on.
     fn take_lines(&mut self, requests: &mut Vec<Request>) -> bool {
         loop {
             let told = match self.lines.next_line() {
@@ -324,7 +312,6 @@ impl Client {
         }
     }
 
-    /// Whether the conversation goes on.
     fn flush(&mut self) -> bool {
         while self.written < self.out.len() {
             match self.stream.write(self.out.get(self.written..).unwrap_or_default()) {

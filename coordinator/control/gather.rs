@@ -8,10 +8,8 @@ use std::time::Instant;
 use touchline_common::ipc::messages::worker::MatchDetail;
 use touchline_common::model::MatchKey;
 
-/// What came so far.
 #[derive(Debug)]
 pub struct Gather {
-    /// Who asked.
     pub client: u32,
     /// Until when it is waited.
     pub deadline: Instant,
@@ -33,14 +31,12 @@ impl Gather {
         Gather { client, deadline, waiting, views, ages: HashMap::new(), versions: HashMap::new() }
     }
 
-    /// A worker's part.
     pub fn details(&mut self, matches: impl IntoIterator<Item = (MatchKey, MatchDetail)>) {
         for (key, detail) in matches {
             self.ages.insert(key, (detail.age_ms, detail.name));
         }
     }
 
-    /// The recorder's part.
     pub fn documents(&mut self, documents: Vec<(MatchKey, u64, i64)>) {
         for (key, version, updated_at) in documents {
             self.versions.insert(key, (version, updated_at));

@@ -1,13 +1,11 @@
 //! The operators' socket: who may ask what, and the answers.
 //!
-//! `clients` holds the socket and the conversations, `verbs` answers, `gather` waits for what children know. Invariants: at
+//! `clients` holds the socket and the conversations, `gather` puts together what children know; the daemon answers. Invariants: at
 //! most [`clients::MAX_CLIENTS`] conversations, each bounded in bytes and time; no operator can stop the loop; every request is
 //! answered by its deadline.
 
 pub mod clients;
 pub mod gather;
-mod notices;
-mod verbs;
 
 pub use clients::{Clients, ListenError, Permissions};
 pub use gather::Gather;

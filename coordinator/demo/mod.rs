@@ -1,8 +1,8 @@
 //! `touchline demo`: a simulated push server and the whole daemon on loopback, and the proof that what came out is true.
 //!
-//! The simulator runs on threads here, the daemon as a process of its own, exactly as `touchline run` starts it. The recorder's
-//! audit tap shows every published document, which is held against the truth at its change number; at the end the documents and
-//! the events are compared as a whole. Nothing here is used by the daemon.
+//! The simulator runs on threads here, the daemon as a process of its own, exactly as `touchline run` starts it. Every document
+//! that the recorder's document feed delivers is compared with the truth at its change number; at the end the documents, the
+//! events and the odds are compared as a whole. Nothing here is used by the daemon.
 
 mod progress;
 mod subject;
@@ -16,13 +16,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use subject::Subject;
 use touchline_common::sys::signals::Signals;
-use touchline_simulator::{Auditor, Burst, Options, Protocol, Simulator};
-use verdict::Verdict;
+use touchline_simulator::{Auditor, Options, Protocol, Simulator};
+use verdict::{Machine, Verdict};
 
 /// How long the daemon may take until every match is live.
 const START_DEADLINE: Duration = Duration::from_secs(30);
-/// How often progress is told.
-const TELL_EVERY: Duration = Duration::from_secs(1);
+const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// How long the documents may take to equal the truth once nothing changes any more.
 const SETTLE_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -47,7 +46,6 @@ impl fmt::Display for DemoError {
 
 impl std::error::Error for DemoError {}
 
-/// How a demo ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// All that was published is true, or it was ended by hand before anything was compared.
@@ -71,10 +69,13 @@ pub fn demo(options: &DemoOptions) -> Result<Outcome, DemoError> {
 }
 
 fn hold(options: &DemoOptions, folder: &Folder, signals: &mut Signals) -> Result<Outcome, DemoError> {
-    let simulator = Simulator::start(&simulator_options(options, folder))
-        .map_err(|error| DemoError::new("the simulated server", error))?;
+    let machine = Machine::now();
+    let ca_file = options.server.transport.has_tls().then(|| inside(&folder.path, AUTHORITY));
+    let server = Options { ca_file, ..options.server.clone() };
+    let simulator =
+        Simulator::start(&server).map_err(|error| DemoError::new("the simulated server", error))?;
     let auditor = Auditor::start(&folder.path.join("audit.sock"), simulator.truth())
-        .map_err(|error| DemoError::new("listening for the audit tap", error))?;
+        .map_err(|error| DemoError::new("listening for the document feed", error))?;
     let subject = Subject::start(&folder.path, simulator.address(), options, auditor.socket())?;
     let mut progress = Progress::new(options.output);
     progress.started(&folder.path, simulator.address(), options);
@@ -85,12 +86,12 @@ fn hold(options: &DemoOptions, folder: &Folder, signals: &mut Signals) -> Result
     }
     let end = options.duration.map(|duration| Instant::now() + duration);
     loop {
-        let next = Instant::now() + TELL_EVERY;
+        let next = Instant::now() + REPORT_EVERY;
         let until = end.map_or(next, |end| end.min(next));
         if wait(until, signals) == Waited::Interrupted {
             return interrupted(subject, simulator, &mut progress);
         }
-        progress.tell(&subject.look()?, &auditor.report(), &simulator.report());
+        progress.report(&subject.look()?, &auditor.report(), &simulator.report());
         if end.is_some_and(|end| Instant::now() >= end) {
             break;
         }
@@ -99,7 +100,7 @@ fn hold(options: &DemoOptions, folder: &Folder, signals: &mut Signals) -> Result
     let verdict = Verdict::reach(&subject, &auditor, &simulator, SETTLE_DEADLINE)?;
     let exit = subject.stop()?;
     let server = simulator.stop();
-    Ok(verdict.tell(&mut progress, &server, exit, options))
+    Ok(verdict.report(&mut progress, &server, exit, options, machine))
 }
 
 /// Ended by hand: everything is stopped in order, nothing is compared.
@@ -121,44 +122,20 @@ fn interrupted(
 pub fn simulate(options: &SimulateOptions) -> Result<Outcome, DemoError> {
     let mut signals = Signals::open(&[Signal::SIGINT, Signal::SIGTERM])
         .map_err(|error| DemoError::new("blocking signals", error))?;
-    let server = Options {
-        listen: options.listen,
-        transport: options.wire.transport,
-        protocol: options.wire.protocol,
-        ca_file: options.ca_file.clone(),
-        matches: options.matches,
-        rate: options.rate,
-        burst: options.burst.map(|burst| Burst { factor: burst.factor, len: burst.len, every: burst.every }),
-        cap: options.cap.map(|cap| cap as usize),
-        payload: options.payload,
-        over_cap: options.manners.over_cap,
-        login: options.manners.login.clone(),
-        session: options.manners.session.clone(),
-        keep_alive: options.manners.keep_alive,
-        on_resume: options.manners.on_resume,
-        encoding: options.manners.encoding,
-        fragment_above: options.manners.fragment_above,
-        max_depth: options.manners.max_depth,
-        seed: options.seed,
-        churn: options.churn,
-        truth: options.truth,
-        replay: options.replay.files.clone(),
-        replay_speed: options.replay.speed,
-        ..Options::default()
-    };
+    let server = &options.server;
     let simulator =
-        Simulator::start(&server).map_err(|error| DemoError::new("the simulated server", error))?;
+        Simulator::start(server).map_err(|error| DemoError::new("the simulated server", error))?;
     let mut progress = Progress::new(options.output);
     progress.line(&format!(
         "push server at {}://{}{} seed={}",
-        options.wire.transport.scheme(),
+        server.transport.scheme(),
         simulator.address(),
-        spoken(options.wire.protocol),
-        options.seed
+        spoken(server.protocol),
+        server.seed
     ));
-    match &options.ca_file {
+    match &server.ca_file {
         Some(path) => progress.line(&format!("authority of its certificate in {}", path.display())),
-        None if options.wire.transport.has_tls() => progress.line(
+        None if server.transport.has_tls() => progress.line(
             "nobody trusts its certificate: take --ca-file FILE and name that in the feed's ca_file, or set insecure = true there",
         ),
         None => {}
@@ -173,7 +150,6 @@ pub fn simulate(options: &SimulateOptions) -> Result<Outcome, DemoError> {
     Ok(Outcome::Good)
 }
 
-/// Why a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Waited {
     /// The time is over, or what was waited for is there.
@@ -197,22 +173,6 @@ fn wait(until: Instant, signals: &mut Signals) -> Waited {
         let mut polled = [PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
         // An interrupted poll is looked at again; its error changes nothing.
         let _ = poll(&mut polled, timeout);
-    }
-}
-
-fn simulator_options(options: &DemoOptions, folder: &Folder) -> Options {
-    Options {
-        transport: options.wire.transport,
-        protocol: options.wire.protocol,
-        ca_file: options.wire.transport.has_tls().then(|| inside(&folder.path, AUTHORITY)),
-        matches: options.matches,
-        rate: options.rate,
-        burst: options.burst.map(|burst| Burst { factor: burst.factor, len: burst.len, every: burst.every }),
-        cap: Some(options.cap as usize),
-        seed: options.seed,
-        replay: options.replay.files.clone(),
-        replay_speed: options.replay.speed,
-        ..Options::default()
     }
 }
 
@@ -258,7 +218,7 @@ fn spoken(protocol: Protocol) -> &'static str {
     }
 }
 
-/// Whether progress is told as a table that is drawn over itself.
+/// Whether progress is shown as a table that is drawn over itself.
 fn is_live(output: OutputFormat) -> bool {
     use std::io::IsTerminal;
     match output {

@@ -3,18 +3,18 @@
 use super::subject::Look;
 use super::{inside, is_live, spoken};
 use crate::cli::{DemoOptions, OutputFormat};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use touchline_common::control::views::WorkerView;
 use touchline_simulator::OracleReport;
 use touchline_simulator::server::Report;
 
-/// Workers that the table shows.
 const ROWS: usize = 16;
 
-/// The teller. A closed pipe ends nothing: the outcome still counts.
+/// A closed pipe ends nothing: the outcome still counts.
 pub struct Progress {
     output: OutputFormat,
     live: bool,
@@ -28,25 +28,23 @@ impl Progress {
         Progress { output, live: is_live(output), drawn: 0, began: Instant::now(), published: 0 }
     }
 
-    /// What runs where.
     pub fn started(&mut self, folder: &Path, server: SocketAddr, options: &DemoOptions) {
         let duration = options.duration.map_or_else(|| "until Ctrl-C".to_owned(), |d| format!("{d:?}"));
         self.line(&format!(
             "push server  {}://{server}{}  {} matches, {:.0} diffs/s, {} subscriptions a connection, seed {}",
-            options.wire.transport.scheme(),
-            spoken(options.wire.protocol),
-            options.matches,
-            options.rate,
-            options.cap,
-            options.seed
+            options.server.transport.scheme(),
+            spoken(options.server.protocol),
+            options.server.matches,
+            options.server.rate,
+            options.cap(),
+            options.server.seed
         ));
         self.line(&format!("daemon       control socket {}", inside(folder, "control.sock").display()));
         self.line(&format!("             log {}  (tail -f it)", inside(folder, "touchline.log").display()));
         self.line(&format!("runs         {duration}"));
     }
 
-    /// How things stand.
-    pub fn tell(&mut self, look: &Look, oracle: &OracleReport, server: &Report) {
+    pub fn report(&mut self, look: &Look, oracle: &OracleReport, server: &Report) {
         let lines = match self.output {
             OutputFormat::Json => vec![self.json(look, oracle, server)],
             OutputFormat::Text if self.live => self.table(look, oracle, server),
@@ -56,7 +54,6 @@ impl Progress {
         self.draw(&lines);
     }
 
-    /// The simulated server alone.
     pub fn server(&mut self, report: &Report) {
         let open = report.connections.iter().filter(|connection| connection.open).count();
         self.line(&format!(
@@ -107,11 +104,11 @@ impl Progress {
         format!(
             "{:>6.1}s  matches={} live={} waiting={} workers={} restarts={} diffs/s={diffs:.0} lag_p99={lag}us",
             self.began.elapsed().as_secs_f64(),
-            count(look, "/matches/listed"),
-            count(look, "/matches/live"),
-            count(look, "/matches/waiting"),
-            count(look, "/workers/ready"),
-            count(look, "/workers/restarts"),
+            look.status.matches.listed,
+            look.status.matches.live,
+            look.status.matches.waiting,
+            look.status.workers.ready,
+            look.status.workers.restarts,
         )
     }
 
@@ -129,7 +126,7 @@ impl Progress {
                 "worker", "pid", "state", "subs", "busy", "diffs/s", "queue", "lag p99", "rss"
             ),
         ];
-        let workers = look.workers.as_array().map(Vec::as_slice).unwrap_or_default();
+        let workers = &look.workers;
         lines.extend(workers.iter().take(ROWS).map(row));
         if workers.len() > ROWS {
             lines.push(format!("       … and {} more", workers.len() - ROWS));
@@ -145,49 +142,37 @@ impl Progress {
         .to_string()
     }
 
-    /// How it is told.
     pub fn output(&self) -> OutputFormat {
         self.output
     }
 }
 
-fn count(look: &Look, path: &str) -> u64 {
-    look.status.pointer(path).and_then(Value::as_u64).unwrap_or(0)
-}
-
 fn published(look: &Look, oracle: &OracleReport) -> String {
     format!(
         "documents={} checked={} wrong={} events={}",
-        count(look, "/recorder/documents"),
-        oracle.checked,
-        oracle.mismatches,
-        count(look, "/recorder/events"),
+        look.status.recorder.documents, oracle.checked, oracle.mismatches, look.status.recorder.events,
     )
 }
 
-fn row(worker: &Value) -> String {
-    let number = |path: &str| worker.pointer(path).and_then(Value::as_u64).unwrap_or(0);
-    let float = |path: &str| worker.pointer(path).and_then(Value::as_f64).unwrap_or(0.0);
+fn row(worker: &WorkerView) -> String {
     format!(
         "{:>6} {:>8} {:>9} {:>3}/{:<3} {:>4.0}% {:>8.0} {:>6} B {:>6} us {:>5.1} MB",
-        number("/worker"),
-        number("/pid"),
-        worker.get("state").and_then(Value::as_str).unwrap_or_default(),
-        number("/subscriptions"),
-        number("/cap"),
-        float("/busy") * 100.0,
-        float("/diffs_per_s"),
-        number("/receive_queue_bytes"),
-        number("/lag_us/p99"),
-        number("/rss_bytes") as f64 / 1e6,
+        worker.worker,
+        worker.pid.unwrap_or_default(),
+        worker.state,
+        worker.subscriptions,
+        worker.cap,
+        worker.busy * 100.0,
+        worker.diffs_per_s,
+        worker.receive_queue_bytes,
+        worker.lag_us.p99,
+        worker.rss_bytes.unwrap_or_default() as f64 / 1e6,
     )
 }
 
-fn totals(workers: &Value) -> (f64, u64) {
-    let all = || workers.as_array().into_iter().flatten();
-    let diffs = all().filter_map(|worker| worker.get("diffs_per_s")?.as_f64()).sum();
-    let lag = all().filter_map(|worker| worker.pointer("/lag_us/p99")?.as_u64()).max().unwrap_or(0);
-    (diffs, lag)
+fn totals(workers: &[WorkerView]) -> (f64, u32) {
+    let diffs = workers.iter().map(|worker| worker.diffs_per_s).sum();
+    (diffs, workers.iter().map(|worker| worker.lag_us.p99).max().unwrap_or(0))
 }
 
 fn short(duration: Duration) -> String {

@@ -2,35 +2,32 @@
 
 use super::{AUTHORITY, DemoError, Waited, inside, wait};
 use crate::cli::DemoOptions;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use touchline_common::control::views::{DaemonState, StatusView, WorkerView};
 use touchline_common::control::{Client, ControlError, Stream};
 use touchline_common::sys::signals::Signals;
-use touchline_simulator::Protocol;
-use touchline_worker::record::audit;
+use touchline_simulator::{Auditor, Protocol};
 
 /// How long one answer may take.
 const ANSWER: Duration = Duration::from_secs(10);
 /// How long the daemon may take to end.
 const END: Duration = Duration::from_secs(40);
 
-/// The running daemon.
 pub struct Subject {
     process: Child,
     socket: PathBuf,
     log: PathBuf,
 }
 
-/// What it says of itself.
 pub struct Look {
-    /// `status`.
-    pub status: Value,
-    /// `workers`.
-    pub workers: Value,
+    pub status: StatusView,
+    pub workers: Vec<WorkerView>,
 }
 
 impl Subject {
@@ -53,7 +50,7 @@ impl Subject {
         let process = Command::new("/proc/self/exe")
             .args(["run", "--config"])
             .arg(&config)
-            .env(audit::VARIABLE, audit_socket)
+            .env(Auditor::VARIABLE, audit_socket)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(file)
@@ -66,13 +63,13 @@ impl Subject {
     pub fn wait_ready(&self, patience: Duration, signals: &mut Signals) -> Result<Waited, DemoError> {
         let deadline = Instant::now() + patience;
         loop {
-            if self.ask("status", json!({})).is_ok_and(|status| is_live(&status)) {
+            if self.status().is_ok_and(|status| is_live(&status)) {
                 return Ok(Waited::Time);
             }
             if Instant::now() >= deadline {
-                let told =
+                let error =
                     format!("not every match is live after {patience:?}; its log: {}", self.log.display());
-                return Err(DemoError::new("the daemon", told));
+                return Err(DemoError::new("the daemon", error));
             }
             if wait(Instant::now() + Duration::from_millis(50), signals) == Waited::Interrupted {
                 return Ok(Waited::Interrupted);
@@ -80,9 +77,12 @@ impl Subject {
         }
     }
 
-    /// Asks for status and workers.
     pub fn look(&self) -> Result<Look, DemoError> {
-        Ok(Look { status: self.ask("status", json!({}))?, workers: self.ask("workers", json!({}))? })
+        Ok(Look { status: self.status()?, workers: self.ask("workers")? })
+    }
+
+    pub fn status(&self) -> Result<StatusView, DemoError> {
+        self.ask("status")
     }
 
     /// The document of a match, if it has one.
@@ -101,9 +101,11 @@ impl Subject {
         asked.map(|(_, stream)| stream).map_err(|error| DemoError::new("asking for the events", error))
     }
 
-    /// Asks for anything.
-    pub fn ask(&self, verb: &str, args: Value) -> Result<Value, DemoError> {
-        self.request(verb, args).map_err(|error| {
+    fn ask<T: DeserializeOwned>(&self, verb: &str) -> Result<T, DemoError> {
+        let answer = self.request(verb, json!({})).and_then(|answer| {
+            serde_json::from_value(answer).map_err(|error| ControlError::BadAnswer(error.to_string()))
+        });
+        answer.map_err(|error| {
             DemoError(format!("asking the daemon for {verb}: {error}; its log: {}", self.log.display()))
         })
     }
@@ -121,8 +123,8 @@ impl Subject {
             match self.process.try_wait() {
                 Ok(Some(status)) => return Ok(status.code()),
                 Ok(None) if Instant::now() >= deadline => {
-                    let told = format!("process {} is not gone after {END:?}", self.process.id());
-                    return Err(DemoError::new("stopping the daemon", told));
+                    let error = format!("process {} is not gone after {END:?}", self.process.id());
+                    return Err(DemoError::new("stopping the daemon", error));
                 }
                 Ok(None) => std::thread::sleep(Duration::from_millis(20)),
                 Err(error) => return Err(DemoError::new("waiting for the daemon", error)),
@@ -130,7 +132,11 @@ impl Subject {
         }
     }
 
-    /// Where its log is.
+    /// The folder of its store.
+    pub fn folder(&self) -> &Path {
+        self.socket.parent().unwrap_or(Path::new("."))
+    }
+
     pub fn log(&self) -> &Path {
         &self.log
     }
@@ -153,15 +159,14 @@ fn arguments(args: Value) -> Map<String, Value> {
     }
 }
 
-fn is_live(status: &Value) -> bool {
-    let count = |name: &str| status.pointer(&format!("/matches/{name}")).and_then(Value::as_u64).unwrap_or(0);
-    let ready = status.get("state").and_then(Value::as_str) == Some("ready");
-    ready && count("listed") > 0 && count("live") == count("listed")
+fn is_live(status: &StatusView) -> bool {
+    let matches = status.matches;
+    status.state == DaemonState::Ready && matches.listed > 0 && matches.live == matches.listed
 }
 
 fn configuration(folder: &Path, server: SocketAddr, options: &DemoOptions) -> String {
-    let wire = options.wire;
-    let (scheme, cap) = (wire.transport.scheme(), options.cap);
+    let simulated = &options.server;
+    let (scheme, cap) = (simulated.transport.scheme(), options.cap());
     let mut text = format!(
         "# Written by `touchline demo`.\n\
          [daemon]\nrun_dir = {folder}\nstate_dir = {folder}\n\n\
@@ -170,11 +175,11 @@ fn configuration(folder: &Path, server: SocketAddr, options: &DemoOptions) -> St
          max_subscriptions = {cap}\n",
         folder = toml_text(&folder.display().to_string())
     );
-    if wire.transport.has_tls() {
+    if simulated.transport.has_tls() {
         let authority = inside(folder, AUTHORITY).display().to_string();
         text.push_str(&format!("ca_file = {}\n", toml_text(&authority)));
     }
-    match wire.protocol {
+    match simulated.protocol {
         Protocol::V4 => {}
         // Its clients name the server's clock in the login, and a token of the session.
         Protocol::Zap => text.push_str(

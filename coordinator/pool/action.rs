@@ -1,7 +1,7 @@
 //! What the pool wants done. The shell carries each out in order and reports back with [`super::Input`].
 
 use super::input::{Child, RequestId};
-use super::notice::Notice;
+use super::log_event::LogEvent;
 use touchline_common::ipc::messages::recorder::ToRecorder;
 use touchline_common::ipc::messages::worker::ToWorker;
 use touchline_common::model::{Epoch, FeedId, Generation, SlotId};
@@ -77,7 +77,7 @@ pub enum Action {
         answer: Answer,
     },
     /// Write a log line.
-    Notice(Notice),
+    Log(LogEvent),
     /// Every child is gone after a requested stop: exit with code 0.
     Finished,
 }

@@ -5,8 +5,8 @@
 use super::children::life::State;
 use super::children::slot::Pulse;
 use super::feed::{FeedHealth, FirstList};
-use super::notice::Notice;
-use super::{Action, Answer, Pool, Summary, millis};
+use super::log_event::LogEvent;
+use super::{Action, Answer, Pool, millis};
 use crate::pool::catalog::table::Mark;
 use touchline_common::ipc::messages::worker::ConnectionState;
 use touchline_common::model::FeedId;
@@ -25,9 +25,9 @@ impl Pool {
     pub(super) fn tick_feeds(&mut self, out: &mut Vec<Action>) {
         let tripped = self.children.breaker.is_tripped();
         if std::mem::replace(&mut self.children.breaker_logged, tripped) != tripped {
-            out.push(Action::Notice(match tripped {
-                true => Notice::PoolDegraded { why: super::children::breaker::TRIPPED.into() },
-                false => Notice::PoolRecovered,
+            out.push(Action::Log(match tripped {
+                true => LogEvent::PoolDegraded { why: super::children::breaker::TRIPPED.into() },
+                false => LogEvent::PoolRecovered,
             }));
         }
         for feed in self.feed_ids() {
@@ -42,10 +42,10 @@ impl Pool {
             // The numbers in a reason change all the time; only a change of the state itself is news.
             let before = std::mem::replace(&mut state.logged_health, health.clone());
             if std::mem::discriminant(&before) != std::mem::discriminant(&health) {
-                out.push(Action::Notice(match health {
-                    FeedHealth::Unknown | FeedHealth::Up => Notice::FeedUp { feed },
-                    FeedHealth::Degraded(why) => Notice::FeedDegraded { feed, why },
-                    FeedHealth::Down => Notice::FeedDown { feed },
+                out.push(Action::Log(match health {
+                    FeedHealth::Unknown | FeedHealth::Up => LogEvent::FeedUp { feed },
+                    FeedHealth::Degraded(why) => LogEvent::FeedDegraded { feed, why },
+                    FeedHealth::Down => LogEvent::FeedDown { feed },
                 }));
             }
         }
@@ -85,7 +85,7 @@ impl Pool {
         self.summary_due = Some(self.now + every);
         let count = self.count();
         let working = || self.children.slots.iter().filter(|slot| slot.life.works());
-        out.push(Action::Notice(Notice::Summary(Summary {
+        out.push(Action::Log(LogEvent::Summary {
             matches: count.listed,
             live: count.live + count.stale,
             waiting: count.waiting,
@@ -95,7 +95,7 @@ impl Pool {
             lag_p99_us: working().map(|slot| slot.report.lag_p99_us).max().unwrap_or(0),
             gaps: self.children.recorder.stats.gaps_open,
             restarts: self.children.restarts,
-        })));
+        }));
     }
 
     /// Follows the contract's rule of `ready`.
@@ -114,17 +114,17 @@ impl Pool {
             && self.feeds.iter().all(|feed| feed.first == FirstList::Placed);
         if ready {
             if self.readiness == Readiness::Overdue {
-                out.push(Action::Notice(Notice::PoolRecovered));
+                out.push(Action::Log(LogEvent::PoolRecovered));
             }
             self.readiness = Readiness::Reached;
             let count = self.count();
             let workers = self.children.slots.iter().filter(|slot| slot.life.works()).count();
             let (took_ms, matches) = (millis(self.now), count.listed);
-            out.push(Action::Notice(Notice::PoolReady { took_ms, matches, workers }));
+            out.push(Action::Log(LogEvent::PoolReady { took_ms, matches, workers }));
             self.tick_requests(out);
         } else if self.readiness == Readiness::Awaited && self.now >= self.config.timing.ready_deadline {
             self.readiness = Readiness::Overdue;
-            out.push(Action::Notice(Notice::PoolDegraded { why: self.reasons().join("; ") }));
+            out.push(Action::Log(LogEvent::PoolDegraded { why: self.reasons().join("; ") }));
             self.tick_requests(out);
         }
     }

@@ -12,7 +12,7 @@ mod children;
 mod feed;
 mod health;
 mod input;
-mod notice;
+mod log_event;
 mod operate;
 mod placement;
 mod saved;
@@ -29,19 +29,17 @@ mod simulation;
 mod tests;
 
 pub use action::{Action, Answer, Signal};
-pub use children::deaths::DeathView;
-
 pub use input::{Child, Command, Exit, Input, RequestId, ServiceKind, Urgency, Usage, Work};
-pub use notice::{CapNews, Level, Notice, Summary};
+pub use log_event::LogEvent;
 pub use saved::{SavedAssignmentV1, SavedCapV2, SavedSlotV1, SavedStateError, SavedStateV2};
 pub use settings::{
     ConnectionLimits, DeathTiming, FeedPlan, Learning, MatchSource, Overlap, PlacementTiming, ProcessTiming,
     Selection, Settings, Timing,
 };
 pub use views::{
-    DaemonState, DrainView, FeedState, FeedView, GatewayView, HealthView, LagView, MatchQuery, MatchView,
-    MatchViewState, MatchesCount, MoveView, PlanView, RecorderView, SandboxView, SpreadView, StatusView,
-    Surroundings, WorkerView, WorkersCount,
+    DaemonState, DeathView, DrainView, FeedState, FeedView, GatewayView, HealthView, LagView, MatchQuery,
+    MatchView, MatchViewState, MatchesCount, MoveView, PlanView, RecorderView, SandboxView, SpreadView,
+    StatusView, Surroundings, WorkerView, WorkersCount,
 };
 
 use catalog::Catalog;
@@ -136,7 +134,7 @@ impl Pool {
             Input::EpochsRefused { error } => {
                 self.placement.epochs.refused();
                 self.placement.reserve_after = self.now + self.config.timing.placement.reserve_retry;
-                out.push(Action::Notice(Notice::EpochsRefused { error }));
+                out.push(Action::Log(LogEvent::EpochsRefused { error }));
             }
             Input::Named { feed, ids } => self.named(feed, &ids, out),
             Input::Command { request, command, timeout } => self.command(request, command, timeout, out),
@@ -203,7 +201,7 @@ impl Pool {
         for feed in &mut self.feeds {
             feed.list.forgive(late);
         }
-        out.push(Action::Notice(Notice::Late { late_ms: millis(late) }));
+        out.push(Action::Log(LogEvent::Late { late_ms: millis(late) }));
     }
 
     fn slot(&self, slot: SlotId) -> Option<&Slot> {

@@ -2,7 +2,7 @@
 
 use super::children::service::SERVICES;
 use super::input::{Child, Command, RequestId, Urgency};
-use super::notice::Notice;
+use super::log_event::LogEvent;
 use super::{Action, Answer, Pool, Signal, millis};
 use crate::pool::catalog::matches::Assignment;
 use crate::pool::children::life::Event;
@@ -186,7 +186,7 @@ impl Pool {
         a_match.crashes.clear();
         drop(a_match);
         self.enqueue(key);
-        out.push(Action::Notice(Notice::Released { key: key.clone() }));
+        out.push(Action::Log(LogEvent::Released { key: key.clone() }));
         Answer::Done { message: format!("match {} is placed again", key.id) }
     }
 
@@ -202,7 +202,7 @@ impl Pool {
             Urgency::Drain => self.config.pool.drain_deadline.0,
             Urgency::Now => Duration::ZERO,
         };
-        out.push(Action::Notice(Notice::Stopping { how: urgency, deadline_ms: millis(within) }));
+        out.push(Action::Log(LogEvent::Stopping { how: urgency, deadline_ms: millis(within) }));
         out.push(Action::SaveState);
         let slots: Vec<SlotId> =
             self.children.slots.iter().filter(|slot| slot.life.has_process()).map(|slot| slot.id).collect();
@@ -262,7 +262,7 @@ impl Pool {
             out.push(Action::Answer { request, answer });
         }
         out.push(Action::SaveState);
-        out.push(Action::Notice(Notice::Stopped));
+        out.push(Action::Log(LogEvent::Stopped));
         out.push(Action::Finished);
     }
 }

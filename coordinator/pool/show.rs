@@ -42,11 +42,15 @@ impl Pool {
                     | State::Dying { .. }
                     | State::Backoff { .. }
                     | State::Parked { .. } => self.children.services.recorder.life.state.as_str(),
-                },
+                }
+                .into(),
                 documents: stats.documents,
                 events: stats.events,
+                bulk: stats.bulk,
+                odds_conflated: stats.odds_conflated,
                 queue: stats.queue,
                 dropped: stats.dropped,
+                sinks: Vec::new(),
                 gaps_open: stats.gaps_open,
                 trouble: stats.trouble.clone(),
             },
@@ -85,7 +89,7 @@ impl Pool {
                 WorkerView {
                     worker: slot.id.0,
                     pid: slot.process.pid.filter(|_| there),
-                    state: slot.life.state.as_str(),
+                    state: slot.life.state.as_str().into(),
                     feed: plan.map_or_else(String::new, |plan| plan.name.clone()),
                     connection: if there { slot.upstream.state } else { Default::default() },
                     matches: u32::try_from(slot.matches.len()).unwrap_or(u32::MAX),

@@ -238,7 +238,7 @@ impl Bed {
     }
 
     fn logged(&self, name: &str) -> usize {
-        self.log.iter().filter(|action| matches!(action, Action::Notice(n) if n.name() == name)).count()
+        self.log.iter().filter(|action| matches!(action, Action::Log(n) if n.name() == name)).count()
     }
 }
 

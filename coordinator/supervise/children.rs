@@ -1,12 +1,12 @@
 //! The children that the coordinator has, and the channels to them.
 //!
 //! A child stays here until its process is reaped, even when its channel is closed, or until it says that it left a process
-//! that goes on with others. A worker that may share a process is sent aboard one that has room, else one is made for it.
+//! that goes on with others. A worker that may share a process is added to one that has room, else one is made for it.
 
-use super::processes::{Lodging, Processes};
+use super::processes::{Processes, Sharing};
 use super::spawn::{self, ChildKind, SpawnError};
-use super::tokens::Tokens;
 use crate::pool::{Child, Exit, Signal, Usage, Work};
+use crate::tokens::{Source, Tokens};
 use mio::unix::SourceFd;
 use mio::{Registry, Token};
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ use touchline_common::ipc::messages::worker::{FromWorker, ToWorker};
 use touchline_common::ipc::{Channel, ChannelError, FrameError, PROTO, ReadOutcome};
 use touchline_common::model::{Epoch, Generation};
 use touchline_common::sys::bookmark::Bookmark;
-use touchline_worker::watch::Watch;
+use touchline_worker::net::Watch;
 
 /// The longest message from a child, bytes.
 const IN_LIMIT: u32 = 4 * 1024 * 1024;
@@ -28,23 +28,6 @@ const OUT_LIMIT: usize = 64 * 1024 * 1024;
 /// The first frame's second byte, in every version.
 const FRAME_FAMILY: u8 = 0x74;
 
-/// What an event is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// Signals to us.
-    Signals,
-    /// The thread that saves the state.
-    Saver,
-    /// The operators' socket.
-    Listener,
-    /// A child's channel.
-    Channel(Child),
-    /// The end of a process, by its pid.
-    Process(u32),
-    /// An operator, by its number.
-    Client(u32),
-}
-
 /// A child's channel, by what it carries.
 #[derive(Debug)]
 enum Link {
@@ -53,41 +36,37 @@ enum Link {
 }
 
 #[derive(Debug)]
-struct Berth {
+struct Entry {
     generation: Generation,
     pid: u32,
     link: Option<(Link, Token, Watch)>,
     /// Where a worker notes what it is at.
     bookmark: Option<Bookmark>,
-    standing: Standing,
+    state: ChildState,
 }
 
-/// How far a child is with us.
+/// How far the conversation with a child has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
+enum ChildState {
     /// Until it has its welcome it understands nothing but what belongs to a beginning.
     New,
-    /// It takes messages.
     Welcomed,
-    /// It was asked to leave.
     Leaving,
-    /// It says that it ended, with this code, and that its process goes on.
+    /// It reported that it ended, with this code, and that its process goes on.
     Left(u8),
 }
 
-/// A message of a child.
+/// A message of a child, with the request's id.
 #[derive(Debug)]
-pub enum Said {
-    /// Of a worker, with the request's id.
+pub enum Message {
     Worker(FromWorker, u32),
-    /// Of the recorder, with the request's id.
     Recorder(FromRecorder, u32),
 }
 
 /// Every child that is not gone.
 #[derive(Debug, Default)]
 pub struct Children {
-    berths: BTreeMap<Child, Berth>,
+    entries: BTreeMap<Child, Entry>,
     processes: Processes,
 }
 
@@ -100,16 +79,16 @@ impl Children {
         &mut self,
         child: Child,
         generation: Generation,
-        lodging: Lodging,
+        sharing: Sharing,
         registry: &Registry,
         tokens: &mut Tokens<Source>,
     ) -> Result<u32, SpawnError> {
-        let (pid, channel) = match self.host(lodging) {
-            Some((pid, host)) => (pid, self.board(host)?),
+        let (pid, channel) = match self.host(sharing) {
+            Some((pid, host)) => (pid, self.add_worker(host)?),
             None => {
                 let spawn::Child { pid, pidfd, channel } = spawn::spawn(kind(child))?;
                 self.processes
-                    .insert(pid, pidfd, child, lodging, registry, tokens)
+                    .insert(pid, pidfd, child, sharing, registry, tokens)
                     .map_err(|source| SpawnError { operation: "watching a child", source })?;
                 (pid, channel)
             }
@@ -124,30 +103,30 @@ impl Children {
             tokens.remove(token);
             SpawnError { operation: "watching a child's channel", source }
         })?;
-        self.processes.board(pid, child);
+        self.processes.add_worker(pid, child);
         let link = Some((link, token, watch));
-        self.berths.insert(child, Berth { generation, pid, link, bookmark, standing: Standing::New });
+        self.entries.insert(child, Entry { generation, pid, link, bookmark, state: ChildState::New });
         Ok(pid)
     }
 
-    /// A process with room, and a child in it that can be told of one more.
-    fn host(&self, lodging: Lodging) -> Option<(u32, Child)> {
-        let Lodging::Together { feed, most } = lodging else { return None };
-        let listens = |child: &Child| {
-            self.berths.get(child).is_some_and(|berth| {
-                berth.link.is_some() && matches!(berth.standing, Standing::New | Standing::Welcomed)
+    /// A process with room, and a child in it that can take a message.
+    fn host(&self, sharing: Sharing) -> Option<(u32, Child)> {
+        let Sharing::Shared { feed, most } = sharing else { return None };
+        let takes_messages = |child: &Child| {
+            self.entries.get(child).is_some_and(|entry| {
+                entry.link.is_some() && matches!(entry.state, ChildState::New | ChildState::Welcomed)
             })
         };
         self.processes
             .with_room(feed, most)
-            .find_map(|(pid, aboard)| Some((pid, aboard.iter().copied().find(listens)?)))
+            .find_map(|(pid, children)| Some((pid, children.iter().copied().find(takes_messages)?)))
     }
 
     /// Sends one end of a new channel to the process of `host`, for one more worker; gives the other.
-    fn board(&mut self, host: Child) -> Result<OwnedFd, SpawnError> {
+    fn add_worker(&mut self, host: Child) -> Result<OwnedFd, SpawnError> {
         let (near, far) = spawn::channel_pair()?;
-        self.tell_worker(host, &ToWorker::Board, 0, Some(far)).map_err(|error| SpawnError {
-            operation: "sending a worker aboard",
+        self.send_worker(host, &ToWorker::Board, 0, Some(far)).map_err(|error| SpawnError {
+            operation: "adding a worker to a process",
             source: io::Error::other(error.to_string()),
         })?;
         Ok(near)
@@ -155,71 +134,68 @@ impl Children {
 
     /// The child's generation, if it is there.
     pub fn generation(&self, child: Child) -> Option<Generation> {
-        self.berths.get(&child).map(|berth| berth.generation)
+        self.entries.get(&child).map(|entry| entry.generation)
     }
 
-    /// The child has its welcome.
     pub fn welcomed(&mut self, child: Child) {
-        self.stands(child, Standing::Welcomed);
+        self.set_state(child, ChildState::Welcomed);
     }
 
     /// The child was asked to leave.
     pub fn leaving(&mut self, child: Child) {
-        self.stands(child, Standing::Leaving);
+        self.set_state(child, ChildState::Leaving);
     }
 
-    /// The child says that it ended, and that its process goes on.
-    pub fn said_left(&mut self, child: Child, code: u8) {
-        self.stands(child, Standing::Left(code));
+    /// The child reported that it ended, and that its process goes on.
+    pub fn reported_left(&mut self, child: Child, code: u8) {
+        self.set_state(child, ChildState::Left(code));
     }
 
-    fn stands(&mut self, child: Child, standing: Standing) {
-        if let Some(berth) = self.berths.get_mut(&child) {
-            berth.standing = standing;
+    fn set_state(&mut self, child: Child, state: ChildState) {
+        if let Some(entry) = self.entries.get_mut(&child) {
+            entry.state = state;
         }
     }
 
-    /// How busy a child says that its process is.
+    /// How busy a child reports its process to be.
     pub fn note_busy(&mut self, child: Child, busy: f32) {
-        if let Some(berth) = self.berths.get(&child) {
-            self.processes.note_busy(berth.pid, busy);
+        if let Some(entry) = self.entries.get(&child) {
+            self.processes.note_busy(entry.pid, busy);
         }
     }
 
     /// Takes out a child whose channel is closed if it left a process that others still run in; how it ended.
     pub fn take_left(&mut self, child: Child) -> Option<Exit> {
-        let berth = self.berths.get(&child).filter(|berth| berth.link.is_none())?;
-        let Standing::Left(code) = berth.standing else { return None };
-        self.processes.disembark(berth.pid, child).then(|| self.berths.remove(&child))?;
+        let entry = self.entries.get(&child).filter(|entry| entry.link.is_none())?;
+        let ChildState::Left(code) = entry.state else { return None };
+        self.processes.remove_worker(entry.pid, child).then(|| self.entries.remove(&child))?;
         Some(Exit::Code(code.into()))
     }
 
-    /// The children in a process.
-    pub fn aboard(&self, pid: u32) -> Vec<Child> {
-        self.processes.aboard(pid)
+    pub fn of_process(&self, pid: u32) -> Vec<Child> {
+        self.processes.children_of(pid)
     }
 
     /// What a child that was not welcomed would have said, if `error` is that it speaks another version.
     pub fn foreign_hello(&self, child: Child, error: &ChannelError) -> Option<Hello> {
-        let berth = self.berths.get(&child).filter(|berth| berth.standing == Standing::New)?;
+        let entry = self.entries.get(&child).filter(|entry| entry.state == ChildState::New)?;
         let ChannelError::Frame(FrameError::Magic { header: [version, family, ..] }) = error else {
             return None;
         };
         let (proto, ours) = (u16::from(*version), PROTO.to_le_bytes());
         // The low byte is the version, the high one the mark that all versions share.
         let kin = *family == FRAME_FAMILY && *version != ours[0];
-        kin.then(|| Hello { proto_min: proto, proto_max: proto, build: String::new(), pid: berth.pid })
+        kin.then(|| Hello { proto_min: proto, proto_max: proto, build: String::new(), pid: entry.pid })
     }
 
     /// The children that understand us: their channel is open and they have their welcome.
     pub fn listening(&self) -> impl Iterator<Item = Child> + '_ {
-        let listens = |berth: &Berth| {
-            berth.link.is_some() && matches!(berth.standing, Standing::Welcomed | Standing::Leaving)
+        let takes_messages = |entry: &Entry| {
+            entry.link.is_some() && matches!(entry.state, ChildState::Welcomed | ChildState::Leaving)
         };
-        self.berths.iter().filter(move |(_, berth)| listens(berth)).map(|(child, _)| *child)
+        self.entries.iter().filter(move |(_, entry)| takes_messages(entry)).map(|(child, _)| *child)
     }
 
-    /// Whether none is left.
     pub fn is_empty(&self) -> bool {
         self.processes.is_empty()
     }
@@ -249,13 +225,13 @@ impl Children {
     ///
     /// # Errors
     /// [`ChannelError`]: close it.
-    pub fn next(&mut self, child: Child) -> Result<Option<Said>, ChannelError> {
+    pub fn next(&mut self, child: Child) -> Result<Option<Message>, ChannelError> {
         Ok(match self.link(child) {
             Some(Link::Worker(channel)) => {
-                channel.next()?.map(|(said, request, _)| Said::Worker(said, request))
+                channel.next()?.map(|(message, request, _)| Message::Worker(message, request))
             }
             Some(Link::Recorder(channel)) => {
-                channel.next()?.map(|(said, request, _)| Said::Recorder(said, request))
+                channel.next()?.map(|(message, request, _)| Message::Recorder(message, request))
             }
             None => None,
         })
@@ -265,7 +241,7 @@ impl Children {
     ///
     /// # Errors
     /// [`ChannelError`]: close it.
-    pub fn tell_worker(
+    pub fn send_worker(
         &mut self,
         child: Child,
         message: &ToWorker,
@@ -283,7 +259,7 @@ impl Children {
     ///
     /// # Errors
     /// [`ChannelError`]: close it.
-    pub fn tell_recorder(
+    pub fn send_recorder(
         &mut self,
         message: &ToRecorder,
         request: u32,
@@ -299,8 +275,8 @@ impl Children {
     /// Writes what is queued for every child; those that cannot be written any more are named with the reason.
     pub fn flush(&mut self, registry: &Registry) -> Vec<(Child, io::Error)> {
         let mut broken = Vec::new();
-        for (child, berth) in &mut self.berths {
-            let Some((link, _, watch)) = &mut berth.link else { continue };
+        for (child, entry) in &mut self.entries {
+            let Some((link, _, watch)) = &mut entry.link else { continue };
             let flushed = match link {
                 Link::Worker(channel) if channel.queued() > 0 => channel.flush().map(|_| channel.queued()),
                 Link::Recorder(channel) if channel.queued() > 0 => channel.flush().map(|_| channel.queued()),
@@ -315,7 +291,7 @@ impl Children {
 
     /// Closes a child's channel; whether it was open.
     pub fn close(&mut self, child: Child, registry: &Registry, tokens: &mut Tokens<Source>) -> bool {
-        let Some((link, token, _)) = self.berths.get_mut(&child).and_then(|berth| berth.link.take()) else {
+        let Some((link, token, _)) = self.entries.get_mut(&child).and_then(|entry| entry.link.take()) else {
             return false;
         };
         // The descriptor is closed next, which takes it out of the poll by itself.
@@ -329,8 +305,8 @@ impl Children {
     /// # Errors
     /// As `pidfd_send_signal(2)`.
     pub fn signal(&mut self, child: Child, signal: Signal) -> io::Result<()> {
-        let Some(berth) = self.berths.get(&child) else { return Ok(()) };
-        self.processes.signal(berth.pid, signal)
+        let Some(entry) = self.entries.get(&child) else { return Ok(()) };
+        self.processes.signal(entry.pid, signal)
     }
 
     /// Reaps a process if it has ended: then its children are no more among these. Their channels must be read to the end before.
@@ -343,21 +319,21 @@ impl Children {
         registry: &Registry,
         tokens: &mut Tokens<Source>,
     ) -> io::Result<Option<Reaped>> {
-        let aboard = self.processes.aboard(pid);
+        let of_process = self.processes.children_of(pid);
         let Some((exit, usage)) = self.processes.reap(pid, registry, tokens)? else { return Ok(None) };
         let mut children = Vec::new();
-        for child in aboard {
+        for child in of_process {
             // A child that could not be watched may have its successor elsewhere already.
-            if self.berths.get(&child).is_none_or(|berth| berth.pid != pid) {
+            if self.entries.get(&child).is_none_or(|entry| entry.pid != pid) {
                 continue;
             }
             self.close(child, registry, tokens);
-            let Some(berth) = self.berths.remove(&child) else { continue };
-            let at = match berth.bookmark.and_then(|bookmark| bookmark.get()) {
+            let Some(entry) = self.entries.remove(&child) else { continue };
+            let at = match entry.bookmark.and_then(|bookmark| bookmark.get()) {
                 Some(epoch) => Work::Match(Epoch(epoch.get())),
                 None => Work::None,
             };
-            children.push(Gone { child, generation: berth.generation, at });
+            children.push(Gone { child, generation: entry.generation, at });
         }
         if children.iter().any(|gone| gone.at != Work::None) {
             children.iter_mut().filter(|gone| gone.at == Work::None).for_each(|gone| gone.at = Work::Others);
@@ -366,29 +342,21 @@ impl Children {
     }
 
     fn link(&mut self, child: Child) -> Option<&mut Link> {
-        self.berths.get_mut(&child)?.link.as_mut().map(|(link, _, _)| link)
+        self.entries.get_mut(&child)?.link.as_mut().map(|(link, _, _)| link)
     }
 }
 
-/// A child whose process ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Gone {
-    /// Which.
     pub child: Child,
-    /// Its generation.
     pub generation: Generation,
-    /// What it was at.
     pub at: Work,
 }
 
-/// A process that ended.
 #[derive(Debug)]
 pub struct Reaped {
-    /// Who ran in it.
     pub children: Vec<Gone>,
-    /// How it ended.
     pub exit: Exit,
-    /// What it had used.
     pub usage: Usage,
 }
 

@@ -12,15 +12,12 @@ use touchline_common::model::{FeedId, MatchId};
 
 /// The longest file that is read, bytes.
 const LONGEST: u64 = 16 << 20;
-/// Matches of one file.
 const MOST: usize = 100_000;
 /// Bytes of one match's id, as in the configuration.
 const ID_LONGEST: usize = 256;
 
-/// A watched file.
 #[derive(Debug)]
 pub struct MatchesFile {
-    /// Whose matches it names.
     pub feed: FeedId,
     path: PathBuf,
     /// What stands in the configuration, followed whatever the file says.
@@ -31,7 +28,7 @@ pub struct MatchesFile {
     looked: Stamp,
 }
 
-/// What tells one state of a file from another.
+/// What distinguishes one state of a file from another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Stamp {
     /// Not looked at.
@@ -42,7 +39,6 @@ enum Stamp {
     File(i64, i64, u64, u64),
 }
 
-/// What a look found.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Found {
     /// Nothing new, or nothing that stands still.
@@ -76,7 +72,6 @@ impl MatchesFile {
         self.take(now)
     }
 
-    /// Looks again.
     pub fn look(&mut self) -> Found {
         let now = self.stamp();
         let before = std::mem::replace(&mut self.looked, now.clone());
@@ -171,7 +166,7 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         assert_eq!(file.look(), Found::Nothing);
         assert!(matches!(file.look(), Found::Unreadable(_)));
-        assert_eq!(file.look(), Found::Nothing, "said once");
+        assert_eq!(file.look(), Found::Nothing, "reported once");
         std::fs::write(&path, [0xff, b'\n']).unwrap();
         file.look();
         assert!(matches!(file.look(), Found::Unreadable(_)));

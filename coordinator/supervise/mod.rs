@@ -9,4 +9,3 @@ pub mod saver;
 mod saving;
 pub mod spawn;
 pub mod state_file;
-pub mod tokens;

@@ -3,10 +3,9 @@
 //! A process runs one child, or under strategy `multiplex` several workers of one feed: then what ends the process ends all
 //! of them. A process stays here until it is reaped: its pid must not be forgotten before. Called by `children`.
 
-use super::children::Source;
 use super::spawn;
-use super::tokens::Tokens;
 use crate::pool::{Child, Exit, Signal, Usage};
+use crate::tokens::{Source, Tokens};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,14 +20,12 @@ const BUSY: f32 = 0.8;
 /// for so long takes no further workers: they would wait for its loop.
 const BUSY_FOR: Duration = Duration::from_secs(10);
 
-/// With whom a child may share its process.
+/// Whether a child may share its process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lodging {
-    /// With nobody.
+pub enum Sharing {
     Alone,
     /// With workers of the same feed, `most` in one process.
-    Together {
-        /// Their feed.
+    Shared {
         feed: FeedId,
         /// At most so many.
         most: usize,
@@ -36,27 +33,27 @@ pub enum Lodging {
 }
 
 #[derive(Debug)]
-struct Process {
+struct SharedProcess {
     pidfd: PidFd,
     token: Token,
-    aboard: BTreeSet<Child>,
-    lodging: Lodging,
-    standing: Standing,
+    children: BTreeSet<Child>,
+    sharing: Sharing,
+    admission: Admission,
     busy_since: Option<Instant>,
 }
 
-/// Whether anybody may come aboard.
+/// Whether the process takes further workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
+enum Admission {
     Open,
     /// It was sent a signal.
-    Condemned,
+    Closed,
 }
 
 /// Every process that is not reaped, by its pid.
 #[derive(Debug, Default)]
 pub struct Processes {
-    by_pid: BTreeMap<u32, Process>,
+    by_pid: BTreeMap<u32, SharedProcess>,
 }
 
 impl Processes {
@@ -69,7 +66,7 @@ impl Processes {
         pid: u32,
         pidfd: PidFd,
         child: Child,
-        lodging: Lodging,
+        sharing: Sharing,
         registry: &Registry,
         tokens: &mut Tokens<Source>,
     ) -> io::Result<()> {
@@ -79,42 +76,42 @@ impl Processes {
             spawn::end(&pidfd);
             return Err(error);
         }
-        let aboard = BTreeSet::from([child]);
-        let process = Process { pidfd, token, aboard, lodging, standing: Standing::Open, busy_since: None };
+        let children = BTreeSet::from([child]);
+        let process =
+            SharedProcess { pidfd, token, children, sharing, admission: Admission::Open, busy_since: None };
         self.by_pid.insert(pid, process);
         Ok(())
     }
 
-    /// Processes that take one more, the emptiest first, and who is aboard each.
+    /// Processes that take one more, the emptiest first, and the children of each.
     pub fn with_room(&self, feed: FeedId, most: usize) -> impl Iterator<Item = (u32, &BTreeSet<Child>)> {
-        let takes = move |process: &Process| {
-            matches!(process.lodging, Lodging::Together { feed: of, .. } if of == feed)
-                && process.standing == Standing::Open
-                && process.aboard.len() < most
+        let takes = move |process: &SharedProcess| {
+            matches!(process.sharing, Sharing::Shared { feed: of, .. } if of == feed)
+                && process.admission == Admission::Open
+                && process.children.len() < most
                 && process.busy_since.is_none_or(|since| since.elapsed() < BUSY_FOR)
         };
         let mut with_room: Vec<_> = self.by_pid.iter().filter(|(_, process)| takes(process)).collect();
-        with_room.sort_by_key(|(_, process)| process.aboard.len());
-        with_room.into_iter().map(|(pid, process)| (*pid, &process.aboard))
+        with_room.sort_by_key(|(_, process)| process.children.len());
+        with_room.into_iter().map(|(pid, process)| (*pid, &process.children))
     }
 
     /// A child runs in this process from now on.
-    pub fn board(&mut self, pid: u32, child: Child) {
+    pub fn add_worker(&mut self, pid: u32, child: Child) {
         if let Some(process) = self.by_pid.get_mut(&pid) {
-            process.aboard.insert(child);
+            process.children.insert(child);
         }
     }
 
     /// A child is gone from a process that others still run in; whether there are others.
-    pub fn disembark(&mut self, pid: u32, child: Child) -> bool {
+    pub fn remove_worker(&mut self, pid: u32, child: Child) -> bool {
         let Some(process) = self.by_pid.get_mut(&pid) else { return false };
-        let others = process.aboard.len() > 1;
-        others && process.aboard.remove(&child)
+        let others = process.children.len() > 1;
+        others && process.children.remove(&child)
     }
 
-    /// Who runs in this process.
-    pub fn aboard(&self, pid: u32) -> Vec<Child> {
-        self.by_pid.get(&pid).map(|process| process.aboard.iter().copied().collect()).unwrap_or_default()
+    pub fn children_of(&self, pid: u32) -> Vec<Child> {
+        self.by_pid.get(&pid).map(|process| process.children.iter().copied().collect()).unwrap_or_default()
     }
 
     /// How busy the process says it is, 0 to 1.
@@ -125,7 +122,6 @@ impl Processes {
         }
     }
 
-    /// Whether none is left.
     pub fn is_empty(&self) -> bool {
         self.by_pid.is_empty()
     }
@@ -137,7 +133,7 @@ impl Processes {
     pub fn signal(&mut self, pid: u32, signal: Signal) -> io::Result<()> {
         use nix::sys::signal::Signal as Kernel;
         let Some(process) = self.by_pid.get_mut(&pid) else { return Ok(()) };
-        process.standing = Standing::Condemned;
+        process.admission = Admission::Closed;
         process.pidfd.signal(match signal {
             Signal::Term => Kernel::SIGTERM,
             Signal::Abort => Kernel::SIGABRT,

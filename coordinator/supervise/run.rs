@@ -5,7 +5,7 @@
 
 use super::daemon::{self, Daemon, Parts};
 use super::matches_file::MatchesFile;
-use super::processes::Lodging;
+use super::processes::Sharing;
 use super::state_file;
 use crate::control::{Clients, Permissions};
 use crate::pool::{
@@ -39,7 +39,6 @@ pub enum RunError {
 }
 
 impl RunError {
-    /// The program's exit code.
     pub fn code(&self) -> u8 {
         match self {
             RunError::Failed(_) => 1,
@@ -52,7 +51,7 @@ impl RunError {
 impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            RunError::Config(told) | RunError::Running(told) | RunError::Failed(told) => f.write_str(told),
+            RunError::Config(why) | RunError::Running(why) | RunError::Failed(why) => f.write_str(why),
         }
     }
 }
@@ -123,7 +122,7 @@ fn daemon(
         log,
         log_file,
         feed_names,
-        lodgings: lodgings(config),
+        sharings: sharings(config),
         matches_files,
         state_path,
         child_config,
@@ -182,7 +181,7 @@ fn settings(config: &Config) -> Settings {
 }
 
 fn feed_plan(feed: &config::FeedConfig) -> FeedPlan {
-    let source = if feed.list_topic.is_empty() {
+    let source = if feed.diffusion.list_topic.is_empty() {
         let fixed = feed.matches.iter().map(|id| (MatchId::from(id.as_str()), Listing::default()));
         MatchSource::Fixed(fixed.collect())
     } else {
@@ -190,14 +189,14 @@ fn feed_plan(feed: &config::FeedConfig) -> FeedPlan {
     };
     FeedPlan {
         name: feed.name.clone(),
-        kind: "diffusion".to_owned(),
+        kind: feed.kind.name().to_owned(),
         cap: feed.worker_capacity(),
-        own_subscriptions: u32::from(!feed.time_topic.is_empty()),
+        own_subscriptions: u32::from(!feed.diffusion.time_topic.is_empty()),
         connections: ConnectionLimits {
             most: u16::try_from(feed.max_connections).unwrap_or(u16::MAX),
             per_s: feed.connects_per_s.get(),
         },
-        match_topics: feed.match_topics.clone(),
+        match_topics: feed.diffusion.match_topics.clone(),
         source,
         waiting_order: feed.waiting_order.clone(),
         selection: Selection { only: feed.only.clone(), skip: feed.skip.clone() },
@@ -207,13 +206,13 @@ fn feed_plan(feed: &config::FeedConfig) -> FeedPlan {
     }
 }
 
-/// How the workers of each feed share processes.
-fn lodgings(config: &Config) -> Vec<Lodging> {
+/// Whether the workers of each feed share processes.
+fn sharings(config: &Config) -> Vec<Sharing> {
     let feeds = config.feed.iter().enumerate();
     feeds
         .map(|(place, feed)| match feed.strategy {
-            config::Strategy::Balanced | config::Strategy::Dumps => Lodging::Alone,
-            config::Strategy::Multiplex => Lodging::Together {
+            config::Strategy::Balanced | config::Strategy::Dumps => Sharing::Alone,
+            config::Strategy::Multiplex => Sharing::Shared {
                 feed: FeedId(u16::try_from(place).unwrap_or(u16::MAX)),
                 most: feed.connections_per_process as usize,
             },
@@ -245,7 +244,7 @@ fn matches_files(config: &Config, names: &[String], plan: &mut Settings) -> Vec<
         let id = FeedId(u16::try_from(place).unwrap_or(u16::MAX));
         let mut file = MatchesFile::new(id, Path::new(&feed.matches_file), fixed);
         let found = file.first();
-        if let Some(ids) = daemon::tell_matches(&file, names, found) {
+        if let Some(ids) = daemon::log_found(&file, names, found) {
             plan.source = MatchSource::Fixed(ids.into_iter().map(|id| (id, Listing::default())).collect());
         }
         files.push(file);

@@ -94,7 +94,7 @@ impl Shared {
             let result = state_file::replace(path, &state);
             let mut desk = self.lock();
             desk.writing = None;
-            // What was not asked for yet of an earlier one is said by this: it holds for all before it.
+            // What was not asked for yet of an earlier one is answered by this one, which holds for all before it.
             desk.done = Some(Saved { up_to: ticket, result });
             drop(desk);
             self.moved.notify_all();
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_state_is_on_the_disk_and_says_so_for_all_before_it() {
+    fn the_newest_state_is_on_the_disk_and_counts_for_all_before_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.json");
         let (mut saver, mut poll) = saver(path.clone());
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_saved_is_said_with_its_reason() {
+    fn what_cannot_be_saved_is_reported_with_its_reason() {
         let folder = tempfile::tempdir().unwrap();
         let (mut saver, mut poll) = saver(folder.path().join("absent").join("state.json"));
         let ticket = saver.save(b"{}".to_vec());

@@ -25,7 +25,6 @@ pub struct Child {
     pub pid: u32,
     /// Readable when it has ended.
     pub pidfd: PidFd,
-    /// Our end of its channel.
     pub channel: OwnedFd,
 }
 
@@ -34,19 +33,15 @@ pub struct Child {
 pub enum ChildKind {
     /// A scanning worker in a slot.
     Worker {
-        /// The slot.
         slot: u16,
     },
-    /// The recorder.
     Recorder,
 }
 
 /// Why there is no child.
 #[derive(Debug)]
 pub struct SpawnError {
-    /// What was tried.
     pub operation: &'static str,
-    /// What the kernel said.
     pub source: io::Error,
 }
 

@@ -14,11 +14,8 @@ const MAX_STATE: u64 = 64 * 1024 * 1024;
 /// Why a state file could not be read or written.
 #[derive(Debug)]
 pub struct StateFileError {
-    /// What was tried.
     pub operation: &'static str,
-    /// On which file.
     pub path: PathBuf,
-    /// What the kernel said.
     pub source: io::Error,
 }
 

@@ -1,6 +1,8 @@
 //! The command line: which rows, in which form.
 
+use crate::effort::Effort;
 use crate::rows::RowName;
+use std::path::PathBuf;
 
 /// What is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,6 +11,8 @@ pub enum Form {
     Text,
     /// One object at the end.
     Json,
+    /// The table of `docs/performance.md` at the end.
+    Markdown,
     /// The help.
     Help,
 }
@@ -31,6 +35,12 @@ pub struct Arguments {
     pub form: Form,
     /// The exit code.
     pub fail: Fail,
+    /// How much is measured.
+    pub effort: Effort,
+    /// An older result to hold this one against.
+    pub compare: Option<PathBuf>,
+    /// A result that is there already: nothing is measured.
+    pub from: Option<PathBuf>,
 }
 
 impl Arguments {
@@ -39,11 +49,22 @@ impl Arguments {
     /// # Errors
     /// What was not understood, with the help.
     pub fn parse(given: &[String]) -> Result<Arguments, String> {
-        let mut arguments = Arguments { rows: Vec::new(), form: Form::Text, fail: Fail::WhenOver };
+        let mut arguments = Arguments {
+            rows: Vec::new(),
+            form: Form::Text,
+            fail: Fail::WhenOver,
+            compare: None,
+            from: None,
+            effort: Effort::Full,
+        };
         let mut rest = given.iter();
         while let Some(word) = rest.next() {
             match word.as_str() {
                 "--json" => arguments.form = Form::Json,
+                "--markdown" => arguments.form = Form::Markdown,
+                "--compare" => arguments.compare = Some(file(word, rest.next())?),
+                "--from" => arguments.from = Some(file(word, rest.next())?),
+                "--quick" => arguments.effort = Effort::Quick,
                 "--no-fail" => arguments.fail = Fail::Never,
                 "--help" | "-h" => arguments.form = Form::Help,
                 "--row" => {
@@ -64,6 +85,10 @@ impl Arguments {
     }
 }
 
+fn file(option: &str, name: Option<&String>) -> Result<PathBuf, String> {
+    name.map(PathBuf::from).ok_or_else(|| wrong(&format!("{option} needs a file")))
+}
+
 fn wrong(what: &str) -> String {
     format!("{what}\n{}", help())
 }
@@ -71,8 +96,11 @@ fn wrong(what: &str) -> String {
 /// The help.
 pub fn help() -> String {
     let mut text = String::from(
-        "bench [NAME | --row NAME]... [--json] [--no-fail]\n\
+        "bench [NAME | --row NAME]... [--json | --markdown] [--compare OLD.json] [--from NEW.json] [--quick] [--no-fail]\n\
          Measures each row of the table of targets and prints it beside its limit; exit code 1 if one is over it.\n\
+         Each figure is the median of interleaved runs, with the lowest and the highest; ratios stand first.\n\
+         --compare prints old, new and their ratio, figure by figure, after measuring; --from takes a result of --json\n\
+         instead of measuring, for --compare and --markdown. --quick: one round of each, to see that the rows work.\n\
          Rows:\n",
     );
     for row in RowName::ALL {
@@ -102,6 +130,7 @@ mod tests {
     fn what_is_not_understood_is_named() {
         assert!(parse(&["--row"]).unwrap_err().contains("needs a name"));
         assert!(parse(&["--row", "x"]).unwrap_err().contains("\"x\""));
+        assert!(parse(&["--compare"]).unwrap_err().contains("needs a file"));
         assert!(parse(&["-x"]).unwrap_err().contains("\"-x\""));
     }
 }

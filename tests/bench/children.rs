@@ -11,17 +11,20 @@ const WORD: &str = "--child";
 pub enum Child {
     /// Loads once, in a process that has never done it.
     ColdLoads,
-    /// Reads and frames what a server sends.
-    Side,
+    /// A process of the skeleton that reads and frames a connection.
+    Framer,
+    /// The one to which they pass the frames on.
+    Sink,
 }
 
 impl Child {
-    const ALL: [Child; 2] = [Child::ColdLoads, Child::Side];
+    const ALL: [Child; 3] = [Child::ColdLoads, Child::Framer, Child::Sink];
 
     fn as_str(self) -> &'static str {
         match self {
             Child::ColdLoads => "cold-loads",
-            Child::Side => "side",
+            Child::Framer => "framer",
+            Child::Sink => "sink",
         }
     }
 
@@ -56,12 +59,13 @@ pub fn run(given: &[String]) -> Option<ExitCode> {
     let child = Child::ALL.into_iter().find(|child| rest.first().is_some_and(|word| word == child.as_str()));
     let done = match child {
         Some(Child::ColdLoads) => loads::cold_child(),
-        Some(Child::Side) => live::side_child(rest.get(1..).unwrap_or_default()),
+        Some(Child::Framer) => live::framer(rest.get(1..).unwrap_or_default()),
+        Some(Child::Sink) => live::sink(rest.get(1..).unwrap_or_default()),
         None => Err(BenchError::new("starting a child", "there is none of that name")),
     };
     Some(match done {
-        Ok(told) => {
-            say(&told);
+        Ok(result) => {
+            say(&result);
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -1,7 +1,8 @@
 //! The server's side of the saturation row: a thread that does nothing but write prepared bytes.
 
 use crate::error::{BenchError, While};
-use crate::payload::{Generated, Random, Shape};
+use crate::mix::Delta;
+use crate::payload::{Changes, Generated, Random, Shape};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -14,12 +15,12 @@ pub const MATCHES: usize = 50;
 pub const FEW: usize = 2;
 /// 1 event, 100 markets and 700 selections in each.
 const SHAPE: Shape = Shape { markets: 100, selections: 7 };
-/// Bytes of a diff on the wire.
-pub const DIFF: usize = 43;
+/// Bytes of a changed price on the wire.
+const PRICE: usize = 43;
 /// Diffs in the ring, 11 MB: more than the processor's nearer caches hold.
 const RING: usize = 256 * 1024;
 /// How often the ring goes over the wire.
-const ROUNDS: usize = 20;
+const ROUNDS: usize = 12;
 /// Diffs written to one connection.
 pub const DIFFS: u64 = (RING * ROUNDS) as u64;
 /// Bytes per write.
@@ -59,19 +60,15 @@ impl Prepared {
             let topic = TopicRef::Named { name: load.topic.as_bytes(), alias: None };
             diffusion::load(&mut head, topic, &load.body).during("a load")?;
         }
-        let mut ring = Vec::with_capacity(RING * DIFF);
+        let mut ring = Vec::with_capacity(RING * PRICE);
         let mut random = Random::new(1);
-        let all = matches * SHAPE.markets * SHAPE.selections;
-        let each = SHAPE.markets * SHAPE.selections;
+        let mut changes = vec![Changes::default(); matches];
         for _ in 0..RING {
-            let place = random.hot(all);
-            let path = Generated { number: place / each, shape: SHAPE }.selection_path(place % each);
-            let body = format!("U|OD={}/10;|", 10 + random.below(90));
-            let topic = TopicRef::Named { name: path.as_bytes(), alias: None };
-            diffusion::delta(&mut ring, topic, body.as_bytes()).during("a diff")?;
-        }
-        if ring.len() != RING * DIFF {
-            return Err(BenchError::new("preparing diffs", format!("{} bytes for {RING}", ring.len())));
+            let number = random.below(matches);
+            let Some(changes) = changes.get_mut(number) else { continue };
+            let delta = Delta::draw(Generated { number, shape: SHAPE }, changes, &mut random, None);
+            let topic = TopicRef::Named { name: delta.topic.as_bytes(), alias: None };
+            diffusion::delta(&mut ring, topic, delta.body.as_bytes()).during("a diff")?;
         }
         Ok(Prepared { head, ring, handshake, matches })
     }

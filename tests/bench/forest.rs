@@ -2,10 +2,12 @@
 
 use crate::error::{BenchError, While};
 use jiff::tz::TimeZone;
+use std::borrow::Cow;
 use touchline_common::ipc::encode_frame;
-use touchline_common::ipc::messages::data::ObsRef;
-use touchline_common::model::{Epoch, FeedId, Listing, MatchKey};
-use touchline_worker::payload::{Base, Forest, Limits, Mapping, MatchSlot, Received, Seen, Sink};
+use touchline_common::ipc::messages::Message;
+use touchline_common::ipc::messages::stream::{BulkBody, BulkFrame, MatchBase, MatchBody, MatchFrame};
+use touchline_common::model::{Handle, Listing, MarketValue, OddsChange, SelectionValue};
+use touchline_worker::payload::{Forest, Limits, Mapping, MatchSlot, Names, Payload, Received, Seen, Sink};
 
 /// An empty forest with the built-in mapping.
 ///
@@ -37,7 +39,7 @@ pub enum Telling {
 #[derive(Debug)]
 pub struct Listener {
     telling: Telling,
-    key: MatchKey,
+    names: u32,
     out: Vec<u8>,
     /// Observations so far.
     pub observed: u64,
@@ -46,36 +48,63 @@ pub struct Listener {
 impl Listener {
     /// A listener.
     pub fn new(telling: Telling) -> Listener {
-        let key = MatchKey { feed: FeedId(0), id: "00000000C1A_1_3".into() };
-        Listener { telling, key, out: Vec::new(), observed: 0 }
-    }
-}
-
-impl Sink for Listener {
-    fn base(&mut self, _: MatchSlot, base: Base, _: Received) {
-        std::hint::black_box(base);
+        Listener { telling, names: 0, out: Vec::new(), observed: 0 }
     }
 
-    fn observed(&mut self, _: MatchSlot, seen: &Seen<'_>) {
+    fn take(&mut self, message: &impl Message) {
         self.observed += 1;
         match self.telling {
-            Telling::Counted => drop(std::hint::black_box(seen.flips().len())),
+            Telling::Counted => _ = std::hint::black_box(message),
             Telling::Encoded => {
-                let told = ObsRef {
-                    key: &self.key,
-                    epoch: Epoch(1),
-                    registers: seen.registers(),
-                    flips: seen.flips(),
-                    clock: seen.clock(),
-                    received_at: seen.received().wall_us,
-                };
                 if self.out.len() > 64 * 1024 {
                     self.out.clear();
                 }
                 // It fits: an observation is some hundred bytes.
-                let _ = encode_frame(&told, 0, 0, &mut self.out);
+                let _ = encode_frame(message, 0, 0, &mut self.out);
             }
         }
+    }
+
+    fn name(&mut self) -> Handle {
+        self.names += 1;
+        Handle(self.names)
+    }
+}
+
+impl Names for Listener {
+    fn name_market(&mut self, _: MatchSlot, _: &[u8], _: &[u8]) -> Handle {
+        self.name()
+    }
+
+    fn name_selection(&mut self, _: MatchSlot, _: Handle, _: &[u8], _: &[u8]) -> Handle {
+        self.name()
+    }
+}
+
+impl Sink for Listener {
+    fn base(&mut self, _: MatchSlot, base: MatchBase<'_>) {
+        std::hint::black_box(base);
+    }
+
+    fn odds_base(
+        &mut self,
+        _: MatchSlot,
+        markets: &[MarketValue],
+        selections: &[SelectionValue<'_>],
+        _: Received,
+    ) {
+        std::hint::black_box((markets, selections));
+    }
+
+    fn observed(&mut self, slot: MatchSlot, seen: &Seen<'_>) {
+        let (registers, changes) = (Cow::Borrowed(seen.registers), Cow::Borrowed(seen.changes));
+        let body = MatchBody::Obs { registers, changes, clock: seen.clock, at: seen.received.wall_us };
+        self.take(&MatchFrame { n: 0, handle: Handle(slot.0 + 1), body });
+    }
+
+    fn odds(&mut self, slot: MatchSlot, changes: &[OddsChange<'_>], received: Received) {
+        let body = BulkBody::Obs { changes: Cow::Borrowed(changes), at: received.wall_us };
+        self.take(&BulkFrame { n: 0, handle: Handle(slot.0 + 1), body });
     }
 
     fn touched(&mut self, _: MatchSlot) {}

@@ -66,6 +66,21 @@ impl Shape {
     }
 }
 
+/// What of a match has changed since its first load.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    /// Of each selection that changed its odds in tenths, and the number of its newest change.
+    pub odds: BTreeMap<usize, (u64, u64)>,
+    /// The number of the event node's newest change; 0: none yet.
+    pub event: u64,
+    /// The clock.
+    pub seconds: u64,
+    /// The home side's goals.
+    pub goals: u64,
+    /// The corners of each side.
+    pub corners: [u64; 2],
+}
+
 /// A generated match. Every id is a function of its number, so that diffs can be written without looking anything up.
 #[derive(Clone, Copy, Debug)]
 pub struct Generated {
@@ -94,6 +109,29 @@ impl Generated {
         )
     }
 
+    /// The event node of the match's own load, and its two teams with their statistics.
+    fn event_after(self, changes: &Changes) -> String {
+        let (id, number, goals) = (self.id(), self.number, changes.goals);
+        let (minutes, seconds) = (changes.seconds / 60, changes.seconds % 60);
+        let mark = if changes.event > 0 { format!("ZC={};", changes.event) } else { String::new() };
+        let mut text = format!(
+            "EV;CL=1;CP=;CT=Premier Division;FS=1;ID={id};IT=6V{id};MD=0;NA=Home {number} v Away {number};S1=Corner;S2=Attacks;S3=On Target;SS={goals}-0;TM={minutes};TS={seconds};TT=1;TU=20260102120000;UC=;{mark}|TG;ID={number};IT=TG{id};OR=0;|"
+        );
+        for (side, name) in ["Home", "Away"].into_iter().enumerate() {
+            let (path, corners) = (self.team_path(side), changes.corners.get(side).copied().unwrap_or(0));
+            text.push_str(&format!(
+                "TE;ID={};IT={path};NA={name} {number};OR={side};S1={corners};S2=31;S3=4;|",
+                side + 1
+            ));
+        }
+        text
+    }
+
+    /// The path of a team: 0 is home.
+    pub fn team_path(self, side: usize) -> String {
+        format!("TE{:08}-{side}_1_3", self.number)
+    }
+
     /// The path of a selection, always 24 bytes.
     pub fn selection_path(self, selection: usize) -> String {
         format!("OV{:08}-{selection:09}_1_3", self.number)
@@ -106,16 +144,16 @@ impl Generated {
 
     /// The load before anything changed.
     pub fn load(self) -> Load {
-        self.load_after(&BTreeMap::new())
+        self.load_after(&Changes::default())
     }
 
-    /// The load after these changes: of each selection that changed its odds in tenths, and the number of its newest change.
-    pub fn load_after(self, changes: &BTreeMap<usize, (u64, u64)>) -> Load {
+    /// The load after these changes.
+    pub fn load_after(self, changes: &Changes) -> Load {
         use std::fmt::Write;
         let Generated { number, shape } = self;
         let mut body = String::with_capacity(shape.markets * 750 + 400);
         body.push_str("F|");
-        body.push_str(&self.event("6V"));
+        body.push_str(&self.event_after(changes));
         for market in 0..shape.markets {
             // Writing to a String cannot fail.
             let _ = write!(
@@ -131,7 +169,7 @@ impl Generated {
                     "PA;FI={number:08};HA=;HD=;ID={selection};IT={};NA=Selection {place};",
                     self.selection_path(selection),
                 );
-                let _ = match changes.get(&selection) {
+                let _ = match changes.odds.get(&selection) {
                     Some((tenths, change)) => write!(body, "OD={tenths}/10;OR={place};SU=0;ZC={change};|"),
                     None => write!(body, "OD=11/{};OR={place};SU=0;|", 10 + place),
                 };

@@ -1,7 +1,9 @@
 //! The rows, by the names that the command line knows.
 
+use crate::effort::Effort;
 use crate::report::Row;
-use crate::{live, loads, saturation};
+use crate::{live, loads, saturation, size};
+use std::time::Instant;
 
 /// A row of the table of targets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,21 +20,30 @@ pub enum RowName {
     Event,
     /// Processor time.
     Cpu,
+    /// Processor time beside plain scanners.
+    Peers,
+    /// A worker that dies.
+    Recovery,
     /// Ten thousand matches.
     Many,
+    /// Lines of code.
+    Size,
     /// The three ways to spread matches over connections.
     Strategies,
 }
 
 impl RowName {
     /// All, in the order in which they are measured.
-    pub const ALL: [RowName; 8] = [
+    pub const ALL: [RowName; 11] = [
+        RowName::Peers,
         RowName::Loads,
         RowName::Saturation,
         RowName::Latency,
         RowName::Ticks,
         RowName::Event,
         RowName::Cpu,
+        RowName::Recovery,
+        RowName::Size,
         RowName::Many,
         RowName::Strategies,
     ];
@@ -46,6 +57,9 @@ impl RowName {
             RowName::Ticks => "ticks",
             RowName::Event => "event",
             RowName::Cpu => "cpu",
+            RowName::Peers => "peers",
+            RowName::Recovery => "recovery",
+            RowName::Size => "size",
             RowName::Many => "many",
             RowName::Strategies => "strategies",
         }
@@ -56,12 +70,15 @@ impl RowName {
         match self {
             RowName::Loads => "250 distinct loads of 128 kB, trees kept",
             RowName::Saturation => {
-                "diffs of 43 B, 40,000 nodes, 80 % of them to 20 % of the nodes, one worker's path"
+                "diffs of 43 B, 40,000 nodes, 80 % of the prices to 20 % of the nodes, one worker's path"
             }
             RowName::Latency => "250 matches, 20,000 diffs/s, one write each",
             RowName::Ticks => "250 matches, 100,000 diffs/s in ticks of 1 ms",
             RowName::Event => "goals among 20,000 diffs/s",
             RowName::Cpu => "processor time at 20,000 diffs/s, one write each, 6 connections",
+            RowName::Peers => "processor time for a diff beside plain scanners: 50 matches, ticks of 1 ms",
+            RowName::Recovery => "a worker is killed, or stopped",
+            RowName::Size => "lines of product code, to watch",
             RowName::Many => "10,000 matches, 200 workers, loads of 32 kB",
             RowName::Strategies => {
                 "balanced, multiplex and dumps on the same feed: 250 matches, 20,000 diffs/s, 50 subscriptions a connection"
@@ -77,23 +94,30 @@ impl RowName {
             | RowName::Latency
             | RowName::Ticks
             | RowName::Event
-            | RowName::Cpu => true,
+            | RowName::Cpu
+            | RowName::Peers
+            | RowName::Recovery
+            | RowName::Size => true,
             RowName::Many | RowName::Strategies => false,
         }
     }
 }
 
 /// Measures a row.
-pub fn measure(name: RowName) -> Row {
+pub fn measure(name: RowName, effort: Effort) -> Row {
+    let began = Instant::now();
     let measured = match name {
-        RowName::Loads => loads::measure(),
-        RowName::Saturation => saturation::measure(),
-        RowName::Latency => live::latency_row(),
-        RowName::Ticks => live::ticks_row(),
-        RowName::Event => live::event_row(),
-        RowName::Cpu => live::cpu_row(),
+        RowName::Loads => loads::measure(effort),
+        RowName::Saturation => saturation::measure(effort),
+        RowName::Latency => live::latency_row(effort),
+        RowName::Ticks => live::ticks_row(effort),
+        RowName::Event => live::event_row(effort),
+        RowName::Cpu => live::cpu_row(effort),
+        RowName::Peers => live::peers_row(effort),
+        RowName::Recovery => live::recovery_row(effort),
+        RowName::Size => size::measure(),
         RowName::Many => live::many_row(),
         RowName::Strategies => live::strategies_row(),
     };
-    Row::new(name, measured)
+    Row::new(name, measured, began.elapsed().as_secs_f64())
 }

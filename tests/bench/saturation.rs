@@ -3,6 +3,7 @@
 //! [`Path::turn`] is a turn of the scanning worker's loop with the same budgets, without coordinator and recorder; the
 //! server is a thread that only writes. Beside it the same bytes are only read and framed.
 
+use crate::effort::Effort;
 use crate::error::{BenchError, While};
 use crate::flood::{self, DIFFS, Flood, Prepared};
 use crate::forest::{self, Listener, Telling};
@@ -13,13 +14,12 @@ use nix::time::{ClockId, clock_gettime};
 use std::io::{ErrorKind, Read, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use touchline_common::model::Section;
-use touchline_worker::feed::Event;
-use touchline_worker::feed::diffusion::{Session, SessionConfig};
-use touchline_worker::payload::{Forest, Received};
+use touchline_common::ipc::messages::stream::Section;
+use touchline_worker::feed::diffusion::{Session, SessionConfig, SessionEvent};
+use touchline_worker::payload::{Forest, Payload, Received};
 use touchline_worker::wire::diffusion::{FrameBuffer, MessageType};
 
-const RUNS: usize = 5;
+const RUNS: usize = 3;
 /// As in the scanning worker.
 const READ_BUDGET: usize = 256 * 1024;
 /// As in the scanning worker.
@@ -49,40 +49,40 @@ impl Run {
 ///
 /// # Errors
 /// [`BenchError`].
-pub fn measure() -> Result<Measured, BenchError> {
+pub fn measure(effort: Effort) -> Result<Measured, BenchError> {
     let prepared = Arc::new(Prepared::new(flood::MATCHES)?);
     let few = Arc::new(Prepared::new(flood::FEW)?);
     let mut whole = Vec::new();
     let mut near = Vec::new();
-    let mut told = Vec::new();
+    let mut encoded = Vec::new();
     let mut framed = Vec::new();
     // In turn, so that whatever else runs on the machine hurts all alike.
-    for _ in 0..RUNS {
+    let runs = effort.rounds(RUNS);
+    for _ in 0..runs {
         whole.push(through_tree(&prepared, Telling::Counted)?);
-        told.push(through_tree(&prepared, Telling::Encoded)?);
+        encoded.push(through_tree(&prepared, Telling::Encoded)?);
         near.push(through_tree(&few, Telling::Counted)?);
         framed.push(read_and_frame(&prepared)?);
     }
     let rates = |runs: &[Run]| runs.iter().map(Run::rate).collect::<Vec<f64>>();
     let costs = |runs: &[Run]| runs.iter().map(Run::each_ns).collect::<Vec<f64>>();
-    let published = whole.iter().map(|run| run.published).sum::<u64>() as f64 / RUNS as f64;
-    let bytes = whole.iter().map(|run| run.bytes).sum::<usize>() as f64 / RUNS as f64;
+    let published = whole.iter().map(|run| run.published).sum::<u64>() as f64 / runs as f64;
+    let bytes = whole.iter().map(|run| run.bytes).sum::<usize>() as f64 / runs as f64;
+    let limit = costs(&framed);
     Ok(Measured {
         figures: vec![
-            Figure::new("socket, session, tree, rendering", "M/s", Limit::AtLeast(5.0), rates(&whole)),
-            Figure::new("the same, the thread's own time for a diff", "ns", Limit::None, costs(&whole)),
-            Figure::new("the same, each observation encoded, for a diff", "ns", Limit::None, costs(&told)),
-            Figure::new(
-                "the same over 1,600 nodes in the nearer caches, for a diff",
-                "ns",
-                Limit::None,
-                costs(&near),
-            ),
+            Figure::ratio("the whole path / read and frame", Limit::AtMost(10.0), &costs(&whole), &limit),
+            Figure::ratio("each observation encoded / read and frame", Limit::None, &costs(&encoded), &limit),
+            Figure::new("socket, session, tree, rendering, for a diff", "ns", Limit::None, costs(&whole)),
+            Figure::new("the same, each observation encoded", "ns", Limit::None, costs(&encoded)),
+            Figure::new("the same over 1,600 nodes in the nearer caches", "ns", Limit::None, costs(&near)),
+            Figure::new("read and frame alone, for a diff", "ns", Limit::None, limit.clone()),
+            Figure::new("the whole path", "M/s", Limit::None, rates(&whole)),
             Figure::new("read and frame alone", "M/s", Limit::None, rates(&framed)),
-            Figure::new("the same, the thread's own time for a diff", "ns", Limit::None, costs(&framed)),
         ],
         notes: vec![format!(
-            "{:.1} M diffs a run over loopback TCP; {published:.0} sections of {:.0} MB rendered meanwhile",
+            "{:.1} M diffs a run over loopback TCP, one in ten of the event's clock, statistics or score; the thread's \
+             own time; {published:.0} sections of {:.0} MB rendered meanwhile",
             DIFFS as f64 / 1e6,
             bytes / 1e6,
         )],
@@ -125,7 +125,7 @@ struct Path {
     session: Session,
     forest: Forest,
     listener: Listener,
-    sections: Vec<Section>,
+    sections: Vec<Section<'static>>,
     start: Instant,
     drained: bool,
     deltas: u64,
@@ -217,21 +217,23 @@ impl Path {
             }
             let Some(event) = self.session.next_event(now) else { break };
             let applied = match event {
-                Event::Delta { topic, body } => {
+                SessionEvent::Delta { topic, body } => {
                     if self.began.is_none() {
                         self.began = Some((now, thread_time()?));
                     }
                     self.deltas += 1;
                     self.forest.delta(topic, body, received, &mut self.listener)
                 }
-                Event::Load { topic, body } => self.forest.load(topic, body, received, &mut self.listener),
-                Event::Lost { why } => return Err(BenchError::new("the session", why)),
-                Event::Opened { .. }
-                | Event::TopicRemoved { .. }
-                | Event::TopicStatus { .. }
-                | Event::ServerQueue(_)
-                | Event::LoginRejected
-                | Event::Skipped { .. } => continue,
+                SessionEvent::Load { topic, body } => {
+                    self.forest.load(topic, body, received, &mut self.listener)
+                }
+                SessionEvent::Lost { why } => return Err(BenchError::new("the session", why)),
+                SessionEvent::Opened { .. }
+                | SessionEvent::TopicRemoved { .. }
+                | SessionEvent::TopicStatus { .. }
+                | SessionEvent::ServerQueue(_)
+                | SessionEvent::LoginRejected
+                | SessionEvent::Skipped { .. } => continue,
             };
             self.failed += u64::from(applied.is_err());
         }
@@ -259,10 +261,14 @@ impl Path {
     }
 
     fn publish(&mut self, slot: touchline_worker::payload::MatchSlot) {
-        self.forest.render(slot, &mut self.sections);
+        self.forest.render(slot, &mut self.listener, &mut self.sections);
         self.published += self.sections.len() as u64;
-        self.bytes +=
-            self.sections.iter().filter_map(|section| section.body.as_ref()).map(String::len).sum::<usize>();
+        self.bytes += self
+            .sections
+            .iter()
+            .filter_map(|section| section.body.as_ref())
+            .map(|body| body.len())
+            .sum::<usize>();
         self.sections.clear();
     }
 }

@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use touchline_harness::process;
-use touchline_simulator::{EventsReport, FinalReport, OracleReport, Report, Upheaval};
+use touchline_simulator::{EventsReport, FinalReport, OddsReport, OracleReport, Report, Upheaval};
 
 /// How long the documents may take to equal the truth once nothing changes any more.
 const TRUTH: Duration = Duration::from_secs(10);
@@ -32,7 +32,7 @@ const RECONNECTED: Duration = Duration::from_secs(1);
 /// A coordinator that was killed and is started again follows everything within this.
 const RESTARTED: Duration = Duration::from_secs(3);
 /// Differences of a kind that are told.
-const TOLD: usize = 8;
+const LISTED: usize = 8;
 
 /// What is gathered while faults happen.
 #[derive(Debug, Default)]
@@ -70,6 +70,7 @@ fn seconds(time: SystemTime) -> i64 {
 struct Found {
     documents: FinalReport,
     events: EventsReport,
+    odds: OddsReport,
     published: OracleReport,
     open_gaps: Vec<String>,
     server: Report,
@@ -82,6 +83,7 @@ pub(crate) fn conclude(mut site: Site, mut ledger: Ledger, options: &Options) ->
     wait_for_ends(&site);
     wait_for_commits(&site);
     let events = events(&site, &ledger.upheavals);
+    let odds = site.auditor.oracle().compare_odds(site.store());
     let published = site.auditor.oracle().report().clone();
     ledger.leaked += site.leaked_descriptors();
     let open_gaps = open_gaps(&site);
@@ -92,7 +94,7 @@ pub(crate) fn conclude(mut site: Site, mut ledger: Ledger, options: &Options) ->
         let (took, limit) = (one.unfollowed.as_millis(), one.limit.as_millis());
         ledger.breach(format!("{}: {took} ms, promised {limit} ms", one.fault.name()));
     }
-    let found = Found { documents, events, published, open_gaps, server };
+    let found = Found { documents, events, odds, published, open_gaps, server };
     let mut wrong = wrong(&found, &ledger, options.cap);
     if !wrong.is_empty() {
         wrong.push(format!("log and store are kept in {}", site.keep().display()));
@@ -101,21 +103,23 @@ pub(crate) fn conclude(mut site: Site, mut ledger: Ledger, options: &Options) ->
 }
 
 fn figures(found: &Found, ledger: &Ledger) -> Figures {
-    let Found { documents, events, published, .. } = found;
+    let Found { documents, events, odds, published, .. } = found;
     let lost = documents.missing.len() as u64
         + documents.different.len() as u64
         + published.mismatches
-        + (events.different - events.doubled);
+        + (events.different - events.doubled)
+        + (odds.different - odds.doubled);
     Figures {
         lost,
-        doubled: events.doubled + documents.extra.len() as u64,
+        doubled: events.doubled + odds.doubled + documents.extra.len() as u64,
         leftovers: ledger.leftovers as u64,
         leaked: ledger.leaked as u64,
         published: published.checked,
         unknown: published.unknown,
         registers: events.registers,
-        flips: events.flips,
-        flips_not_kept: events.flips_dropped,
+        commentary: events.commentary,
+        odds: odds.rows,
+        odds_not_kept: odds.states_dropped,
         matches: events.matches as u64,
         with_gaps: events.with_gaps as u64,
         ended_unseen: events.ended_unseen as u64,
@@ -126,12 +130,12 @@ fn figures(found: &Found, ledger: &Ledger) -> Figures {
 
 /// A line for each thing that is not as promised.
 fn wrong(found: &Found, ledger: &Ledger, cap: usize) -> Vec<String> {
-    let Found { documents, events, published, open_gaps, server } = found;
+    let Found { documents, events, odds, published, open_gaps, server } = found;
     let mut wrong = Vec::new();
     let mut list = |what: &str, items: &[String]| {
-        wrong.extend(items.iter().take(TOLD).map(|item| format!("{what}: {item}")));
-        if items.len() > TOLD {
-            wrong.push(format!("{what}: … and {} more", items.len() - TOLD));
+        wrong.extend(items.iter().take(LISTED).map(|item| format!("{what}: {item}")));
+        if items.len() > LISTED {
+            wrong.push(format!("{what}: … and {} more", items.len() - LISTED));
         }
     };
     list("match without a document", &documents.missing);
@@ -139,9 +143,10 @@ fn wrong(found: &Found, ledger: &Ledger, cap: usize) -> Vec<String> {
     list("document differs", &documents.different);
     list("published, never true", &published.explained);
     list("event differs", &events.differences);
+    list("odds differ", &odds.differences);
     list("gap still open", open_gaps);
     list("promise broken", &ledger.breaches);
-    if published.checked == 0 || events.registers == 0 {
+    if published.checked == 0 || events.registers == 0 || odds.rows == 0 {
         wrong.push("nothing was compared".to_owned());
     }
     if server.over_cap > 0 || server.most_subscriptions > cap {
@@ -168,7 +173,7 @@ fn documents(site: &Site) -> FinalReport {
     }
 }
 
-/// Waits until no gap is open: a match that ended while nobody looked is believed to have only after a while.
+/// Waits until no gap is open: the end of a match that was not followed then is believed only after a while.
 fn wait_for_ends(site: &Site) {
     let until = Instant::now() + ENDS;
     while !open_gaps(site).is_empty() && Instant::now() < until {
@@ -176,19 +181,20 @@ fn wait_for_ends(site: &Site) {
     }
 }
 
-/// Waits until the recorder has nothing left to commit: its counters, told each second, are the same twice.
+/// Waits until the recorder has nothing left to commit: its counters, reported each second, are the same twice.
 fn wait_for_commits(site: &Site) {
     let until = Instant::now() + COMMITS;
     let mut before = None;
     loop {
         let status = site.ask("status", json!({}));
-        let now = [status.pointer("/recorder/events").cloned(), status.pointer("/recorder/queue").cloned()];
-        let idle = status.pointer("/recorder/queue").and_then(Value::as_u64) == Some(0);
+        let count = |name: &str| status.pointer(&format!("/recorder/{name}")).and_then(Value::as_u64);
+        let now = ["events", "bulk", "queue"].map(count);
+        let idle = count("queue") == Some(0);
         if (idle && before.as_ref() == Some(&now)) || Instant::now() >= until {
             return;
         }
         before = Some(now);
-        // Values that settle do so 2 s after a new connection told them.
+        // Values that settle do so 2 s after a new connection brought them.
         std::thread::sleep(Duration::from_millis(2_200));
     }
 }

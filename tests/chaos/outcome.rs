@@ -59,8 +59,9 @@ pub struct Figures {
     pub published: u64,
     pub unknown: u64,
     pub registers: u64,
-    pub flips: u64,
-    pub flips_not_kept: u64,
+    pub commentary: u64,
+    pub odds: u64,
+    pub odds_not_kept: u64,
     pub matches: u64,
     pub with_gaps: u64,
     pub ended_unseen: u64,
@@ -78,8 +79,9 @@ impl Figures {
             published,
             unknown,
             registers,
-            flips,
-            flips_not_kept,
+            commentary,
+            odds,
+            odds_not_kept,
             matches,
             with_gaps,
             ended_unseen,
@@ -93,8 +95,9 @@ impl Figures {
         self.published += published;
         self.unknown += unknown;
         self.registers += registers;
-        self.flips += flips;
-        self.flips_not_kept += flips_not_kept;
+        self.commentary += commentary;
+        self.odds += odds;
+        self.odds_not_kept += odds_not_kept;
         self.matches += matches;
         self.with_gaps += with_gaps;
         self.ended_unseen += ended_unseen;
@@ -151,12 +154,13 @@ pub fn merge(seed: u64, sites: &[Result<Part, String>]) -> Outcome {
 
 fn line_of(seed: u64, sites: usize, figures: &Figures) -> String {
     format!(
-        "seed={seed} sites={sites} published={} unknown={} register_events={} flips={} flips_not_kept={} matches={} with_gaps={} ended_unseen={} first_loads_lost={} broken={}",
+        "seed={seed} sites={sites} published={} unknown={} register_events={} commentary={} odds_rows={} odds_not_kept={} matches={} with_gaps={} ended_unseen={} first_loads_lost={} broken={}",
         figures.published,
         figures.unknown,
         figures.registers,
-        figures.flips,
-        figures.flips_not_kept,
+        figures.commentary,
+        figures.odds,
+        figures.odds_not_kept,
         figures.matches,
         figures.with_gaps,
         figures.ended_unseen,
@@ -215,8 +219,9 @@ mod tests {
             published: 5,
             unknown: 6,
             registers: 7,
-            flips: 8,
-            flips_not_kept: 9,
+            commentary: 8,
+            odds: 15,
+            odds_not_kept: 9,
             matches: 10,
             with_gaps: 11,
             ended_unseen: 12,
@@ -245,7 +250,7 @@ mod tests {
             // The closest to its own limit, which is not the longest.
             "worker kill -9 3 50 90 50 100 9",
             "worker stopped > 10 s 1 2900 2900 2900 3000 290",
-            "seed=7 sites=2 published=10 unknown=12 register_events=14 flips=16 flips_not_kept=18 matches=20 with_gaps=22 \
+            "seed=7 sites=2 published=10 unknown=12 register_events=14 commentary=16 odds_rows=30 odds_not_kept=18 matches=20 with_gaps=22 \
              ended_unseen=24 first_loads_lost=26 broken=28",
         ];
         assert_eq!(lines, expected);

@@ -3,25 +3,26 @@
 use super::Options;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use touchline_common::control::{Client, ControlError, Stream};
+use touchline_common::control::{ControlError, Stream};
+use touchline_harness::control::Control;
+pub(crate) use touchline_harness::process::is_alive;
 use touchline_harness::process::{self, Running};
 use touchline_simulator::server::Handle;
 use touchline_simulator::{Auditor, Burst, Simulator};
-use touchline_worker::record::audit;
 
 /// How long one answer may take. A stopped process holds it up for seconds.
 const ANSWER: Duration = Duration::from_secs(20);
 /// How long everything may take to be live again: a child that dies often waits up to 30 s for its next start.
 pub(crate) const SETTLE: Duration = Duration::from_secs(60);
 
-/// Flips that the server remembers, over all matches: those before them are not compared.
-const FLIPS: usize = 4_000_000;
+/// Changes of odds that the server remembers, over all matches: those before them are not compared.
+const CHANGES: usize = 4_000_000;
 
 /// Where a match is followed, as the coordinator sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,12 +68,12 @@ impl Site {
             cap: Some(options.cap),
             seed: options.seed,
             churn: options.matches as f64 / 5.0,
-            flips: FLIPS,
+            changes: CHANGES,
             ..touchline_simulator::Options::default()
         })
         .expect("the simulated server");
         let auditor = Auditor::start(&folder.path().join("audit.sock"), simulator.truth())
-            .expect("listening for the audit tap");
+            .expect("listening for the document feed");
         let at = Value::from(folder.path().display().to_string());
         // The server's manners are named: resets that come by chance are to teach no lower cap.
         let text = format!(
@@ -138,21 +139,25 @@ impl Site {
     }
 
     pub(crate) fn request(&self, verb: &str, args: Value) -> Result<Value, ControlError> {
-        Client::connect(&self.socket())?.request(verb, arguments(args), ANSWER)
+        self.control().request(verb, args)
     }
 
     pub(crate) fn ask(&self, verb: &str, args: Value) -> Value {
-        self.request(verb, args).unwrap_or_else(|error| panic!("asking for {verb}: {error}"))
+        self.control().ask(verb, args)
     }
 
     /// Every committed event, in their order.
     pub(crate) fn events(&self) -> Stream {
-        let client = Client::connect(&self.socket()).expect("the control socket");
-        client.stream("events", arguments(json!({ "since": 0 })), ANSWER).expect("the events").1
+        self.control().event_stream()
     }
 
-    fn socket(&self) -> PathBuf {
-        self.folder.path().join("control.sock")
+    /// The folder of the store.
+    pub(crate) fn store(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn control(&self) -> Control {
+        Control::new(self.folder.path().join("control.sock"), ANSWER)
     }
 
     /// Every listed match.
@@ -196,12 +201,15 @@ impl Site {
     /// The recorder that is ready, if one is.
     pub(crate) fn recorder(&self) -> Option<u32> {
         let ready = self.status("/recorder/state").is_some_and(|state| state == "ready");
-        process::children(self.daemon.pid()).into_iter().find(|pid| is_recorder(*pid)).filter(|_| ready)
+        process::children(self.daemon.pid())
+            .into_iter()
+            .find(|pid| process::is_recorder(*pid))
+            .filter(|_| ready)
     }
 
     /// A part of `status`.
     pub(crate) fn status(&self, path: &str) -> Option<Value> {
-        self.request("status", json!({})).ok()?.pointer(path).cloned()
+        self.control().status(path)
     }
 
     /// Descriptors of the coordinator that nobody can explain: more than when it was first live, though each child's are counted out.
@@ -221,7 +229,7 @@ impl Site {
     fn count_own_descriptors(&self) -> usize {
         let pid = self.daemon.pid();
         let processes = process::children(pid);
-        let recorders = processes.iter().filter(|pid| is_recorder(**pid)).count();
+        let recorders = processes.iter().filter(|pid| process::is_recorder(**pid)).count();
         let channels = self.workers().map_or(0, |workers| workers.len()) + recorders;
         // Our own question may still be open there.
         let looks = (0..10).map(|_| {
@@ -249,24 +257,8 @@ pub(crate) fn signal(pid: u32, signal: Signal) {
     let _ = kill(Pid::from_raw(pid as i32), signal);
 }
 
-/// Whether a process is there and not only waits to be reaped.
-pub(crate) fn is_alive(pid: u32) -> bool {
-    process::status_field(pid, "State:").is_some_and(|state| !state.starts_with('Z'))
-}
-
 fn launch(folder: &Path) -> Running {
     let mut command = Command::new(process::program());
-    command.args(["run", "--config", "touchline.toml"]).env(audit::VARIABLE, folder.join("audit.sock"));
+    command.args(["run", "--config", "touchline.toml"]).env(Auditor::VARIABLE, folder.join("audit.sock"));
     Running::command(folder, command)
-}
-
-fn is_recorder(pid: u32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "tl-recorder\n")
-}
-
-fn arguments(args: Value) -> Map<String, Value> {
-    match args {
-        Value::Object(map) => map,
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
-    }
 }

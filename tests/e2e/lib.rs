@@ -3,18 +3,18 @@
 //! The tests themselves stand in `tests/`, a file per subject. Each starts its own site, on free ports, and leaves nothing behind.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use touchline_common::control::{Client, ControlError};
+use touchline_common::control::ControlError;
+use touchline_harness::control::Control;
 use touchline_harness::process::{self, Reaper, Running};
 use touchline_harness::wait;
 use touchline_simulator::server::Handle;
-use touchline_simulator::{Auditor, EventsReport, Options, Protocol, Simulator};
-use touchline_worker::record::audit;
+use touchline_simulator::{Auditor, EventsReport, OddsReport, Options, Protocol, Simulator};
 
 /// How long a site may take until every match is live.
 pub const LIVE: Duration = Duration::from_secs(30);
@@ -68,9 +68,9 @@ impl Site {
     /// A daemon with the folder's configuration, whose recorder tells what it publishes.
     fn audited(simulator: Handle, folder: TempDir, reaper: Reaper) -> Site {
         let auditor = Auditor::start(&folder.path().join("audit.sock"), simulator.truth())
-            .expect("listening for the audit tap");
+            .expect("listening for the document feed");
         let mut command = Command::new(process::program());
-        command.args(["run", "--config", "touchline.toml"]).env(audit::VARIABLE, auditor.socket());
+        command.args(["run", "--config", "touchline.toml"]).env(Auditor::VARIABLE, auditor.socket());
         let daemon = Running::command(folder.path(), command);
         Site { daemon, simulator, auditor, folder, _reaper: reaper }
     }
@@ -92,12 +92,16 @@ impl Site {
         self.path().join("control.sock")
     }
 
+    fn control(&self) -> Control {
+        Control::new(self.socket(), ANSWER)
+    }
+
     /// Asks the daemon.
     ///
     /// # Errors
     /// [`ControlError`].
     pub fn request(&self, verb: &str, args: Value) -> Result<Value, ControlError> {
-        Client::connect(&self.socket())?.request(verb, arguments(args), ANSWER)
+        self.control().request(verb, args)
     }
 
     /// Asks the daemon, which must answer.
@@ -105,12 +109,12 @@ impl Site {
     /// # Panics
     /// When it does not.
     pub fn ask(&self, verb: &str, args: Value) -> Value {
-        self.request(verb, args).unwrap_or_else(|error| panic!("asking for {verb}: {error}"))
+        self.control().ask(verb, args)
     }
 
     /// A number of `status`, by its path.
     pub fn count(&self, path: &str) -> u64 {
-        self.request("status", json!({})).ok().and_then(|status| status.pointer(path)?.as_u64()).unwrap_or(0)
+        self.control().status(path).and_then(|value| value.as_u64()).unwrap_or(0)
     }
 
     /// Waits until `matches` of them are live.
@@ -131,10 +135,8 @@ impl Site {
     pub fn recorder_pid(&self) -> Option<u32> {
         let ready =
             self.ask("status", json!({})).pointer("/recorder/state").is_some_and(|state| state == "ready");
-        let is = |pid: &u32| {
-            std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "tl-recorder\n")
-        };
-        process::children(self.daemon.pid()).into_iter().find(is).filter(|_| ready)
+        let mut children = process::children(self.daemon.pid()).into_iter();
+        children.find(|pid| process::is_recorder(*pid)).filter(|_| ready)
     }
 
     /// The committed events are what happened, each id once, once nothing is left to commit. Pauses the server.
@@ -156,16 +158,28 @@ impl Site {
         }
     }
 
+    /// The rows of odds are what happened, once nothing is left to commit. Pauses the server.
+    ///
+    /// # Panics
+    /// When they are not within the deadline.
+    pub fn assert_odds_are_true(&self) -> OddsReport {
+        self.simulator.pause();
+        let oracle = touchline_simulator::Oracle::new(self.simulator.truth());
+        let until = Instant::now() + Duration::from_secs(15);
+        loop {
+            let report = oracle.compare_odds(self.path());
+            if report.is_equal() && report.rows > 0 {
+                return report;
+            }
+            assert!(Instant::now() < until, "{report:#?}");
+            // What differs after an adoption needs 2 s to settle.
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    }
+
     /// Every committed event, in their order.
     pub fn events(&self) -> Vec<Value> {
-        let client = Client::connect(&self.socket()).expect("the control socket");
-        let (_, mut stream) =
-            client.stream("events", arguments(json!({ "since": 0 })), ANSWER).expect("the events");
-        let mut rows = Vec::new();
-        while let Some(line) = stream.next_line(Some(ANSWER)).expect("the events") {
-            rows.push(serde_json::from_slice(&line).expect("an event in JSON"));
-        }
-        rows
+        self.control().events()
     }
 
     /// Every document equals the truth, once nothing changes any more, and none was ever published that never was true.
@@ -238,11 +252,4 @@ pub fn wire(options: &Options) -> String {
             .push_str("protocol = \"zap\"\nlogin_topics = [\"__time\", \"S_1\"]\ntime_topic = \"__time\"\n"),
     }
     text
-}
-
-fn arguments(args: Value) -> Map<String, Value> {
-    match args {
-        Value::Object(map) => map,
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
-    }
 }

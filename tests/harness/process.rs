@@ -117,6 +117,16 @@ pub fn children(parent: u32) -> Vec<u32> {
         .collect()
 }
 
+/// Whether a process is a recorder.
+pub fn is_recorder(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "tl-recorder\n")
+}
+
+/// Whether a process is there and not only waits to be reaped.
+pub fn is_alive(pid: u32) -> bool {
+    status_field(pid, "State:").is_some_and(|state| !state.starts_with('Z'))
+}
+
 /// What a process holds open, by number.
 pub fn descriptors(pid: u32) -> BTreeSet<u32> {
     let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return BTreeSet::new() };

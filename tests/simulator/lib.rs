@@ -15,6 +15,8 @@ pub use options::{
     Aliases, BodyEncoding, Burst, LoadSize, Login, OnResume, Options, OverCap, OwnTopic, Payload, Protocol,
     Transport,
 };
-pub use oracle::{Auditor, EventsReport, FinalReport, Oracle, OracleReport, Recorded, Upheaval, Verdict};
+pub use oracle::{
+    Auditor, EventsReport, FinalReport, OddsReport, Oracle, OracleReport, Recorded, Upheaval, Verdict,
+};
 pub use server::{ConnectionReport, Handle, Lateness, Report, Reset, Simulator};
 pub use truth::Truth;

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
+use touchline_common::config::Dur;
 pub use touchline_common::config::{Protocol, Transport};
 
 /// Everything that can be chosen about a simulated server.
@@ -67,8 +68,8 @@ pub struct Options {
     pub ping_after: Duration,
     /// States whose digests are kept, over all matches together.
     pub history: usize,
-    /// Flips (odds, suspensions, comments …) that are kept, over all matches together.
-    pub flips: usize,
+    /// Changes of odds that are kept, over all matches together, and as many comments and statistics.
+    pub changes: usize,
     /// Where the truth is served over HTTP, if anywhere.
     pub truth: Option<SocketAddr>,
     /// Recorded matches that are played beside the generated ones.
@@ -107,7 +108,7 @@ impl Default for Options {
             fragment_above: None,
             ping_after: Duration::from_secs(20),
             history: 4_000_000,
-            flips: 1_000_000,
+            changes: 2_000_000,
             truth: None,
             replay: Vec::new(),
             replay_speed: 1.0,
@@ -227,7 +228,7 @@ pub enum Aliases {
 pub struct BadOption {
     what: &'static str,
     text: String,
-    expected: &'static str,
+    expected: String,
 }
 
 impl fmt::Display for BadOption {
@@ -238,17 +239,29 @@ impl fmt::Display for BadOption {
 
 impl std::error::Error for BadOption {}
 
-impl FromStr for Payload {
-    type Err = BadOption;
-
-    fn from_str(text: &str) -> Result<Self, BadOption> {
-        match text {
-            "inplay" => Ok(Self::Inplay),
-            "topic-tree" => Ok(Self::TopicTree),
-            _ => Err(BadOption { what: "payload", text: text.to_owned(), expected: "inplay or topic-tree" }),
+/// The names of an option's values, as the command line takes them.
+macro_rules! named {
+    ($type:ident, $what:literal, $($name:literal => $value:ident),+) => {
+        impl $type {
+            pub const NAMES: &'static [&'static str] = &[$($name),+];
         }
-    }
+
+        impl FromStr for $type {
+            type Err = BadOption;
+
+            fn from_str(text: &str) -> Result<Self, BadOption> {
+                match text {
+                    $($name => Ok(Self::$value),)+
+                    _ => Err(BadOption { what: $what, text: text.to_owned(), expected: Self::NAMES.join(", ") }),
+                }
+            }
+        }
+    };
 }
+
+named!(Payload, "payload", "inplay" => Inplay, "topic-tree" => TopicTree);
+named!(BodyEncoding, "encoding", "none" => None, "zlib" => Zlib, "base64" => Base64);
+named!(OverCap, "over-cap", "close" => Close, "error" => Error, "ignore" => Ignore, "no-load" => NoLoad, "thin" => Thin);
 
 impl FromStr for Burst {
     type Err = BadOption;
@@ -257,7 +270,7 @@ impl FromStr for Burst {
         let bad = || BadOption {
             what: "burst",
             text: text.to_owned(),
-            expected: "FACTOR,LEN,EVERY with LEN shorter than EVERY, for example 10,200ms,5s",
+            expected: "FACTOR,LEN,EVERY with LEN shorter than EVERY, for example 10,200ms,5s".to_owned(),
         };
         let mut parts = text.split(',').map(str::trim);
         let (Some(factor), Some(len), Some(every), None) =
@@ -266,7 +279,8 @@ impl FromStr for Burst {
             return Err(bad());
         };
         let factor: f64 = factor.parse().map_err(|_| bad())?;
-        let (len, every) = (duration(len).ok_or_else(bad)?, duration(every).ok_or_else(bad)?);
+        let duration = |text: &str| text.parse().map(Dur::get).map_err(|_| bad());
+        let (len, every) = (duration(len)?, duration(every)?);
         if !(factor.is_finite() && (0.0..=10_000.0).contains(&factor)) || len.is_zero() || len >= every {
             return Err(bad());
         }
@@ -284,56 +298,10 @@ impl FromStr for Login {
             }
             // What was given may be a password.
             Some(_) | None => {
-                Err(BadOption { what: "login", text: "…".to_owned(), expected: "USER:PASSWORD" })
+                Err(BadOption { what: "login", text: "…".to_owned(), expected: "USER:PASSWORD".to_owned() })
             }
         }
     }
-}
-
-impl FromStr for BodyEncoding {
-    type Err = BadOption;
-
-    fn from_str(text: &str) -> Result<Self, BadOption> {
-        match text {
-            "none" => Ok(Self::None),
-            "zlib" => Ok(Self::Zlib),
-            "base64" => Ok(Self::Base64),
-            _ => Err(BadOption { what: "encoding", text: text.to_owned(), expected: "none, zlib or base64" }),
-        }
-    }
-}
-
-impl FromStr for OverCap {
-    type Err = BadOption;
-
-    fn from_str(text: &str) -> Result<Self, BadOption> {
-        match text {
-            "close" => Ok(Self::Close),
-            "error" => Ok(Self::Error),
-            "ignore" => Ok(Self::Ignore),
-            "no-load" => Ok(Self::NoLoad),
-            "thin" => Ok(Self::Thin),
-            _ => Err(BadOption {
-                what: "over-cap",
-                text: text.to_owned(),
-                expected: "close, error, ignore, no-load or thin",
-            }),
-        }
-    }
-}
-
-fn duration(text: &str) -> Option<Duration> {
-    let digits = text.find(|c: char| !c.is_ascii_digit())?;
-    let (number, unit) = text.split_at_checked(digits)?;
-    let number: u64 = number.parse().ok()?;
-    let milliseconds = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => return None,
-    };
-    Some(Duration::from_millis(number.checked_mul(milliseconds)?))
 }
 
 #[cfg(test)]

@@ -19,12 +19,16 @@ pub struct RecordConfig {
     pub max_write: u64,
     /// Events are committed at most this long after they arrive.
     pub event_commit: Duration,
+    /// Odds and chat are committed this often.
+    pub bulk_commit: Duration,
     /// A lower value from a new connection is believed after this long.
     pub settle: Duration,
     /// Events are kept this long,
     pub keep_events: Duration,
-    /// those of the odds lane this long,
+    /// odds this long,
     pub keep_odds: Duration,
+    /// chat this long,
+    pub keep_chat: Duration,
     /// documents of matches that nobody follows this long.
     pub keep_matches: Duration,
     /// The most bytes of the store; the oldest odds go first.
@@ -58,9 +62,11 @@ impl RecordConfig {
             snapshot_interval: store.snapshot_interval.get(),
             max_write: store.max_write.get(),
             event_commit: store.event_commit.get(),
+            bulk_commit: store.bulk_commit.get(),
             settle: store.settle.get(),
             keep_events: store.keep_events.get(),
             keep_odds: store.keep_odds.get(),
+            keep_chat: store.keep_chat.get(),
             keep_matches: store.keep_matches.get(),
             max_size: store.max_size.get(),
             lanes: config.lanes.iter().filter_map(lane).collect(),
@@ -77,7 +83,6 @@ impl From<config::Lane> for Lane {
     fn from(lane: config::Lane) -> Lane {
         match lane {
             config::Lane::Priority => Lane::Priority,
-            config::Lane::Odds => Lane::Odds,
             config::Lane::Normal => Lane::Normal,
         }
     }

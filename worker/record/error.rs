@@ -1,5 +1,6 @@
 //! Why the recorder cannot start or must leave.
 
+use super::hours::HourError;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -36,6 +37,11 @@ pub enum RecordError {
         /// What SQLite or the kernel says.
         what: String,
     },
+    /// The hour files cannot be used.
+    OpenHours {
+        /// Which, and why.
+        source: HourError,
+    },
     /// The store was written by a newer program.
     NewerStore {
         /// The store.
@@ -47,6 +53,12 @@ pub enum RecordError {
     },
 }
 
+impl From<HourError> for RecordError {
+    fn from(error: HourError) -> RecordError {
+        RecordError::OpenHours { source: error }
+    }
+}
+
 impl RecordError {
     /// The process's exit code: 2, which is not tried again, for what only an operator can mend, else 1.
     pub fn code(&self) -> u8 {
@@ -55,7 +67,8 @@ impl RecordError {
             RecordError::Kernel { .. }
             | RecordError::Control { .. }
             | RecordError::Locked { .. }
-            | RecordError::OpenStore { .. } => 1,
+            | RecordError::OpenStore { .. }
+            | RecordError::OpenHours { .. } => 1,
         }
     }
 }
@@ -74,6 +87,7 @@ impl fmt::Display for RecordError {
             RecordError::OpenStore { path, what } => {
                 write!(f, "the store {} does not open: {what}", path.display())
             }
+            RecordError::OpenHours { source } => write!(f, "the hour files cannot be used: {source}"),
             RecordError::NewerStore { path, found, known } => write!(
                 f,
                 "the store {} has schema {found}, this program knows up to {known}: use the newer program, or move the store away",
@@ -87,6 +101,7 @@ impl std::error::Error for RecordError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             RecordError::Kernel { source, .. } => Some(source),
+            RecordError::OpenHours { source } => Some(source),
             RecordError::Control { .. }
             | RecordError::Config { .. }
             | RecordError::Locked { .. }

@@ -1,16 +1,21 @@
 //! The recorder: the one process that owns everything that leaves the workers.
 //!
-//! `ledger` is pure: observations in, events out. `store` is the thread that runs the ledgers and owns SQLite.
-//! The mio loop (`run`) reads the channels, holds the documents and never waits for the disk; `query` answers
-//! operators from committed rows.
+//! `ledger` is pure: observations in, events out. `store` is the thread that runs the ledgers and owns SQLite, `bulk` the one of the
+//! bulk stream with its `hours` files. The mio loop (`run`) reads the channels (`links`), holds the `documents`, feeds their readers
+//! (`feed`) and never waits for a disk; `query` answers operators from committed rows.
 
-pub mod audit;
+pub mod bulk;
 pub mod config;
-mod data;
+mod control;
 pub mod documents;
 mod error;
+mod feed;
+pub mod hours;
 pub mod ledger;
+mod link;
+mod links;
 pub mod query;
+pub mod queue;
 mod run;
 pub mod store;
 #[cfg(test)]
@@ -21,9 +26,10 @@ mod waiting;
 pub use error::RecordError;
 
 use config::RecordConfig;
+use control::ControlChannel;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
-use run::{CONTROL, Control, Recorder};
+use run::{CONTROL, Recorder};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -97,7 +103,8 @@ fn live(
     watch: impl FnOnce() -> Option<Watchdog>,
 ) -> Result<(), RecordError> {
     let kernel = |operation| move |source| RecordError::Kernel { operation, source };
-    let mut control = Control::new(channel, CONTROL_LIMIT, CONTROL_OUT).map_err(kernel("use its channel"))?;
+    let mut control =
+        ControlChannel::new(channel, CONTROL_LIMIT, CONTROL_OUT).map_err(kernel("use its channel"))?;
     let poll = Poll::new().map_err(kernel("make a poller"))?;
     let raw = control.as_raw_fd();
     let interest = Interest::READABLE | Interest::WRITABLE;
@@ -110,7 +117,10 @@ fn live(
         logs.set_file(file);
     }
     let config = Arc::new(RecordConfig::new(&config));
-    let opened = match store::open(&config, &parent()) {
+    let parent = parent();
+    let opened =
+        store::open(&config, &parent).and_then(|opened| Ok((opened, bulk::Bulk::open(&config, &parent)?)));
+    let (store, bulk) = match opened {
         Ok(opened) => opened,
         Err(error) => {
             let _ = control.send(&FromRecorder::Leaving { why: error.to_string() }, 0);
@@ -118,7 +128,7 @@ fn live(
             return Err(error);
         }
     };
-    let recorder = Recorder::start(greeted.poll, control, config, opened, logs)?;
+    let recorder = Recorder::start(greeted.poll, control, config, store, bulk, logs)?;
     // Only now: the store may take its time to open.
     recorder.turn_until_done(watch().as_ref())
 }

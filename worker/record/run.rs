@@ -1,45 +1,41 @@
-//! The recorder's loop: channels in, jobs to the store, answers out. It never waits for the disk.
+//! The recorder's loop: channels in, chunks of frames to the two threads that commit them, replies out. It never waits for a disk.
 //!
-//! One turn: control, answers of the store, data channels while the store's queue has room, documents whose time to
-//! be saved has come, counters. On `Stop` or the end of the control channel the data channels are read to their end,
-//! everything is saved and committed, and the loop returns.
+//! One turn: control, replies of the threads, data channels, documents whose time to be saved has come, the document feed,
+//! counters. On `Stop` or the end of the control channel the data channels are read to their end, everything is saved and committed,
+//! and the loop returns.
 
 use super::RecordError;
-use super::audit::{Audit, AuditRecord};
+use super::bulk;
 use super::config::RecordConfig;
-use super::data::{self, Fate, Surroundings, Worker};
-use super::documents::{Documents, Pace};
+use super::control::{ControlChannel, ControlLink, Coordinator, Received};
+use super::documents::{Documents, Pace, PartId};
+use super::feed::Feed;
 use super::ledger::Source;
+use super::link::{Fate, Surroundings};
+use super::links::Links;
 use super::query::{Clients, Query};
-use super::store::{Job, Opened, Reply, Shared, checkpoint, queue};
+use super::queue::lock;
+use super::store::{self, Opened, checkpoint};
 use super::time::wall_us;
 use super::waiting;
-use crate::watch::Watch;
 use mio::event::Event;
-use mio::unix::SourceFd;
 use mio::{Events, Poll, Token, Waker};
-use slab::Slab;
-use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use touchline_common::failpoint::{self, Point};
-use touchline_common::ipc::messages::data::Publish;
 use touchline_common::ipc::messages::recorder::{FromRecorder, RecorderStats, ToRecorder};
-use touchline_common::ipc::{Channel, ChannelError, ReadOutcome};
+use touchline_common::ipc::messages::stream::Stream;
 use touchline_common::logging::LogHandle;
+use touchline_common::model::{Epoch, MatchKey};
 use touchline_common::sys::watchdog::Watchdog;
-
-/// The control channel, from here.
-pub(super) type Control = Channel<ToRecorder, FromRecorder>;
 
 /// The poller's token of the control channel.
 pub(super) const CONTROL: Token = Token(0);
 const WAKER: Token = Token(1);
-const FIRST_WORKER: usize = 2;
-/// Slots of the slab that a token can name; above it stands the slot's use.
-const SLOTS: usize = 1 << 16;
+const FEED: Token = Token(2);
+const FIRST_LINK: usize = 3;
 
 /// How often the loop looks at the clock when nothing comes.
 const TICK: Duration = Duration::from_millis(100);
@@ -51,14 +47,8 @@ const LAST_COMMIT: Duration = Duration::from_secs(2);
 const DRAIN_PART: f32 = 0.7;
 /// The part of it at whose end the last commit is given up; the rest is for leaving.
 const COMMIT_PART: f32 = 0.9;
-/// Control messages that may wait for a coordinator that does not read.
-const MAX_OUTBOX: usize = 200_000;
 /// Documents of one `Documents` message.
 const DOCUMENTS_A_MESSAGE: usize = 1_000;
-/// Jobs that are handed to the store's thread before the turn is over.
-const JOBS_AT_ONCE: usize = 256;
-/// Messages of the control channel in one turn.
-const CONTROL_PER_TURN: usize = 256;
 
 /// Where the recorder stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,101 +59,121 @@ enum State {
         until: Instant,
         last: Instant,
     },
-    /// Waits for the last commit until then.
+    /// Waits for the last commits until then.
     Committing {
         until: Instant,
+        threads: usize,
     },
     Done,
 }
 
-/// Everything that the loop owns.
-pub(super) struct Recorder {
-    poll: Poll,
-    control: Control,
-    control_readable: bool,
-    control_read_at: Instant,
-    outbox: VecDeque<(FromRecorder, u32)>,
-    workers: Slab<(usize, Worker)>,
-    uses: usize,
-    documents: Documents,
-    shared: Arc<Shared>,
-    clients: Clients,
-    audit: Audit,
-    logs: Option<LogHandle>,
-    jobs: Vec<Job>,
-    replies: Vec<Reply>,
-    run: u64,
-    published: u64,
-    refused: u64,
-    told: RecorderStats,
-    told_at: Instant,
-    state: State,
+/// The thread that commits the match stream, from here.
+#[derive(Debug)]
+struct MatchThread {
+    shared: Arc<store::Shared>,
+    jobs: Vec<store::Job>,
+    replies: Vec<store::Reply>,
 }
 
-impl std::fmt::Debug for Recorder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Recorder").field("state", &self.state).finish_non_exhaustive()
-    }
+/// The thread that commits the bulk stream, from here.
+#[derive(Debug)]
+struct BulkThread {
+    shared: Arc<bulk::Shared>,
+    jobs: Vec<bulk::Job>,
+    replies: Vec<bulk::Reply>,
+}
+
+/// What the loop counts and last reported.
+#[derive(Debug)]
+struct Counters {
+    published: u64,
+    refused: u64,
+    reported: RecorderStats,
+    reported_at: Instant,
+}
+
+/// Everything that the loop owns.
+#[derive(Debug)]
+pub(super) struct Recorder {
+    poll: Poll,
+    control: ControlLink,
+    links: Links,
+    documents: Documents,
+    feed: Feed,
+    matches: MatchThread,
+    bulk: BulkThread,
+    clients: Clients,
+    logs: Option<LogHandle>,
+    counters: Counters,
+    run: u64,
+    state: State,
+    scratch: Scratch,
+}
+
+/// Reused from turn to turn.
+#[derive(Debug, Default)]
+struct Scratch {
+    received: Vec<Received>,
+    busy: Vec<usize>,
+    parts: Vec<PartId>,
 }
 
 impl Recorder {
-    /// Starts the store's thread and tells the coordinator that the store is open.
+    /// Starts the threads and reports that the store is open.
     ///
     /// # Errors
-    /// [`RecordError::Kernel`].
+    /// [`RecordError::Kernel`], [`RecordError::OpenStore`].
     pub(super) fn start(
         poll: Poll,
-        control: Control,
+        control: ControlChannel,
         config: Arc<RecordConfig>,
         opened: Opened,
+        (bulk, bulk_shared): (bulk::Bulk, Arc<bulk::Shared>),
         logs: Option<LogHandle>,
     ) -> Result<Recorder, RecordError> {
         let Opened { store, shared, documents, owners, highest_epoch, token } = opened;
-        let held: Vec<_> = owners.iter().map(|(key, _)| key.clone()).collect();
+        // The bulk stream has no owners of its own.
+        let adopt = |(key, epoch): &(MatchKey, Epoch)| bulk::Job::Adopt { key: key.clone(), epoch: *epoch };
+        let adopted = owners.iter().map(adopt).collect();
+        let held: Vec<MatchKey> = owners.iter().map(|(key, _)| key.clone()).collect();
         let waker = Waker::new(poll.registry(), WAKER)
             .map_err(|source| RecordError::Kernel { operation: "make a waker", source })?;
-        let wake = move || {
-            if let Err(error) = waker.wake() {
-                log::error!(error:% = error; "store.wake_failed");
-            }
-        };
+        let waker = Arc::new(waker);
         checkpoint::start(&config.path, &shared)?;
-        std::thread::Builder::new()
-            .name("store".into())
-            .spawn(move || store.run(&wake))
-            .map_err(|source| RecordError::Kernel { operation: "start the store's thread", source })?;
+        start_thread("store", &waker, move |wake| store.run(wake))?;
+        start_thread("bulk", &waker, move |wake| bulk.run(wake))?;
+        let feed = Feed::from_environment(poll.registry(), FEED);
+        let now = Instant::now();
         let mut recorder = Recorder {
-            poll,
-            control,
-            control_readable: true,
-            control_read_at: Instant::now(),
-            outbox: VecDeque::new(),
-            workers: Slab::new(),
-            uses: 0,
+            control: ControlLink::new(control),
+            links: Links::new(FIRST_LINK),
             documents: Documents::new(Arc::clone(&config), documents, owners),
-            clients: Clients::new(config, Arc::clone(&shared)),
-            shared,
-            audit: Audit::from_environment(),
+            feed,
+            clients: Clients::new(config, Arc::clone(&shared), Arc::clone(&bulk_shared)),
+            matches: MatchThread { shared, jobs: Vec::new(), replies: Vec::new() },
+            bulk: BulkThread { shared: bulk_shared, jobs: adopted, replies: Vec::new() },
             logs,
-            jobs: Vec::new(),
-            replies: Vec::new(),
+            counters: Counters {
+                published: 0,
+                refused: 0,
+                reported: RecorderStats::default(),
+                reported_at: now,
+            },
             run: wall_us().unsigned_abs(),
-            published: 0,
-            refused: 0,
-            told: RecorderStats::default(),
-            told_at: Instant::now(),
             state: State::Running,
+            scratch: Scratch::default(),
+            poll,
         };
         log::info!(documents = recorder.documents.count(), epoch = highest_epoch.0; "recorder.ready");
-        recorder.tell(FromRecorder::Ready { highest_epoch, token }, 0);
+        recorder.control.send(FromRecorder::Ready { highest_epoch, token }, 0);
         for keys in held.chunks(DOCUMENTS_A_MESSAGE) {
-            recorder.tell(FromRecorder::Held { keys: keys.to_vec() }, 0);
+            recorder.control.send(FromRecorder::Held { keys: keys.to_vec() }, 0);
         }
         failpoint::hit(Point::RecordReady);
         Ok(recorder)
     }
 
-    /// Turns until told to leave.
+    /// Turns until asked to leave.
     ///
     /// # Errors
     /// [`RecordError::Control`], [`RecordError::Kernel`].
@@ -174,8 +184,8 @@ impl Recorder {
                 watchdog.alive();
             }
             failpoint::hit(Point::RecordTurn);
-            let patience = if self.has_work() { Duration::ZERO } else { TICK };
-            match self.poll.poll(&mut events, Some(patience)) {
+            let busy = self.control.is_busy() || self.links.is_busy();
+            match self.poll.poll(&mut events, Some(if busy { Duration::ZERO } else { TICK })) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => {
                     return Err(RecordError::Kernel { operation: "poll", source: error });
                 }
@@ -186,112 +196,96 @@ impl Recorder {
             }
             self.turn()?;
         }
-        self.shared.close();
+        self.matches.shared.close();
+        self.bulk.shared.close();
         Ok(())
-    }
-
-    fn has_work(&self) -> bool {
-        let room = !self.shared.queue.is_full();
-        self.control_readable || (room && self.workers.iter().any(|(_, (_, worker))| worker.is_busy()))
     }
 
     fn ready(&mut self, event: &Event) {
         match event.token() {
-            CONTROL => self.control_readable = true,
-            WAKER => {}
-            Token(number) => {
-                if let Some(worker) = self.worker(number) {
-                    worker.wake();
+            CONTROL => self.control.wake(),
+            WAKER | FEED => {}
+            Token(token) => {
+                if let Some(link) = self.links.get_mut(token) {
+                    link.wake();
                     if event.is_read_closed() {
-                        worker.peer_closed();
+                        link.peer_closed();
                     }
                 }
             }
         }
     }
 
-    /// The worker that a token names, unless its place has another use by now.
-    fn worker(&mut self, token: usize) -> Option<&mut Worker> {
-        let number = token.checked_sub(FIRST_WORKER)?;
-        let (used, worker) = self.workers.get_mut(number % SLOTS)?;
-        (*used == number / SLOTS).then_some(worker)
-    }
-
     fn turn(&mut self) -> Result<(), RecordError> {
         self.read_control()?;
         self.take_replies();
-        self.read_workers();
+        self.read_links();
         self.save_documents();
-        self.shared.queue.push(&mut self.jobs);
-        self.flush_workers();
-        self.audit.flush();
-        self.tell_stats();
-        self.flush_control()?;
+        self.hand_over();
+        self.links.flush(self.poll.registry());
+        self.feed.flush(&self.documents, self.poll.registry());
+        self.report_stats();
+        self.control.flush()?;
         self.pass();
         Ok(())
     }
 
+    /// What this turn collected goes to the threads.
+    fn hand_over(&mut self) {
+        self.matches.shared.queue.push(&mut self.matches.jobs);
+        self.bulk.shared.queue.push(&mut self.bulk.jobs);
+    }
+
     fn read_control(&mut self) -> Result<(), RecordError> {
-        // Now and then unasked, should an edge ever be missed.
-        let unasked = self.state == State::Running && self.control_read_at.elapsed() >= TICK;
-        if !self.control_readable && !unasked {
-            return Ok(());
+        let mut received = std::mem::take(&mut self.scratch.received);
+        let coordinator = self.control.read(&mut received)?;
+        for (message, request, fd) in received.drain(..) {
+            self.message(message, request, fd);
         }
-        self.control_read_at = Instant::now();
-        // A read ends early where a descriptor came along, so one more is tried before the channel counts as drained.
-        let broken = |error: ChannelError| RecordError::Control { what: error.to_string() };
-        let mut fruitless = 0;
-        let mut taken = 0;
-        while fruitless < 2 && taken < CONTROL_PER_TURN {
-            let outcome = self.control.read().map_err(broken)?;
-            fruitless += 1;
-            while let Some((message, request, fd)) = self.control.next().map_err(broken)? {
-                fruitless = 0;
-                taken += 1;
-                self.message(message, request, fd);
-            }
-            if outcome == ReadOutcome::Closed {
-                self.control_readable = false;
-                if self.state == State::Running {
-                    log::warn!("recorder.coordinator_gone");
-                    let until = Instant::now() + DRAIN;
-                    self.state = State::Draining { until, last: until + LAST_COMMIT };
-                }
-                return Ok(());
-            }
+        self.scratch.received = received;
+        if coordinator == Coordinator::Gone && self.state == State::Running {
+            log::warn!("recorder.coordinator_gone");
+            let until = Instant::now() + DRAIN;
+            self.state = State::Draining { until, last: until + LAST_COMMIT };
         }
-        self.control_readable = fruitless < 2;
         Ok(())
     }
 
     fn message(&mut self, message: ToRecorder, request: u32, fd: Option<OwnedFd>) {
+        use store::Job;
         match message {
             ToRecorder::Welcome(_) => log::warn!("control.second_welcome"),
             ToRecorder::Attach { slot, generation } => match fd {
                 Some(fd) => self.attach(Source { slot, generation }, fd),
                 None => log::error!(worker = slot.0; "control.no_descriptor"),
             },
-            ToRecorder::Switch { key, epoch, owner } => self.jobs.push(Job::Switch { key, epoch, owner }),
+            ToRecorder::Switch { key, epoch, owner } => {
+                self.matches.jobs.push(Job::Switch { key, epoch, owner });
+            }
             ToRecorder::Silent { slot, generation, ms } => {
-                self.jobs.push(Job::Silent { source: Source { slot, generation }, ms });
+                self.matches.jobs.push(Job::Silent { source: Source { slot, generation }, ms });
             }
             ToRecorder::Back { slot, generation } => {
-                self.jobs.push(Job::Back { source: Source { slot, generation } });
+                self.matches.jobs.push(Job::Back { source: Source { slot, generation } });
             }
             ToRecorder::Waiting { key, listing: Some(listing) } => {
-                self.documents.listed(&key, waiting::head(&listing), wall_us(), Instant::now());
+                let (head, tail) = waiting::parts(&listing);
+                let listed = self.documents.listed(&key, (&head, tail), wall_us(), Instant::now());
+                if let Some(id) = listed {
+                    self.feed.replaced(id);
+                }
             }
             ToRecorder::Waiting { key, listing: None } => {
                 if let Some(snapshot) = self.documents.unlist(&key) {
-                    self.jobs.push(Job::Snapshot(Box::new(snapshot)));
+                    self.matches.jobs.push(Job::Snapshot(Box::new(snapshot)));
                 }
             }
-            ToRecorder::Ended { key } => self.jobs.push(Job::Ended { key }),
+            ToRecorder::Ended { key } => self.matches.jobs.push(Job::Ended { key }),
             ToRecorder::Query { verb, args } => match fd {
                 Some(fd) => self.clients.answer(&Query { verb, args }, fd, &self.documents),
                 None => log::error!(verb = verb.as_str(); "control.no_descriptor"),
             },
-            ToRecorder::Ping => self.tell(FromRecorder::Pong, request),
+            ToRecorder::Ping => self.control.send(FromRecorder::Pong, request),
             ToRecorder::LogFilter { filter } => {
                 let changed = self.logs.as_ref().map(|logs| logs.set_filter(&filter));
                 if let Some(Err(error)) = changed {
@@ -303,14 +297,14 @@ impl Recorder {
                     logs.set_file(fd);
                 }
             }
-            ToRecorder::Documents => self.tell_documents(request),
+            ToRecorder::Documents => self.report_documents(request),
             ToRecorder::Stop { deadline_ms } => {
                 let time = Duration::from_millis(u64::from(deadline_ms));
                 let now = Instant::now();
                 log::info!(deadline_ms = deadline_ms; "recorder.stop");
                 if self.state == State::Running {
                     let until = now + time.mul_f32(DRAIN_PART).min(DRAIN);
-                    // A backlog may wait for this commit: what is not in it is not lost, but told as a gap.
+                    // A backlog may wait for this commit: what is not in it is not lost, but reported as a gap.
                     self.state = State::Draining { until, last: now + time.mul_f32(COMMIT_PART) };
                 }
             }
@@ -319,152 +313,157 @@ impl Recorder {
 
     fn attach(&mut self, source: Source, fd: OwnedFd) {
         failpoint::hit(Point::RecordAttach);
-        let channel = match Channel::new(fd, data::FRAME_LIMIT, data::OUT_LIMIT) {
-            Ok(channel) => channel,
-            Err(error) => return log::error!(worker = source.slot.0, error:% = error; "data.attach_failed"),
-        };
-        let raw = channel.as_raw_fd();
-        self.uses += 1;
-        let entry = self.workers.vacant_entry();
-        let token = FIRST_WORKER + self.uses * SLOTS + entry.key();
-        match Watch::new(self.poll.registry(), raw, Token(token)) {
-            Ok(watch) => _ = entry.insert((self.uses, Worker::new(channel, source, watch))),
-            Err(error) => log::error!(worker = source.slot.0, error:% = error; "data.attach_failed"),
+        if let Err(error) = self.links.attach(source, fd, self.poll.registry(), wall_us()) {
+            log::error!(worker = source.slot.0, error:% = error; "data.attach_failed");
         }
     }
 
-    fn read_workers(&mut self) {
-        let places: Vec<usize> = self.workers.iter().map(|(place, _)| place).collect();
-        for place in places {
-            let Some((used, worker)) = self.workers.get_mut(place) else { continue };
-            if !worker.is_busy() {
-                continue;
-            }
-            let token = FIRST_WORKER + *used * SLOTS + place;
-            let (audit, published) = (&mut self.audit, &mut self.published);
-            let audited = audit.is_on();
-            let mut applied = |publish: Option<&Publish>, version| {
-                *published += 1;
-                if let Some(publish) = publish {
-                    audit.write(&AuditRecord { publish: publish.clone(), version });
-                }
-            };
-            let mut around = Surroundings {
+    fn read_links(&mut self) {
+        let mut busy = std::mem::take(&mut self.scratch.busy);
+        busy.clear();
+        self.links.busy(&mut busy);
+        let (now, wall) = (Instant::now(), wall_us());
+        for token in busy.drain(..) {
+            let Some(link) = self.links.get_mut(token) else { continue };
+            let fate = link.turn(&mut Surroundings {
                 documents: &mut self.documents,
-                queue: &self.shared.queue,
-                jobs: &mut self.jobs,
-                applied: &mut applied,
-                audited,
-                refused: &mut self.refused,
-            };
-            let fate = worker.turn(&mut around, token);
-            self.close_unless_open(place, &fate);
-            // The store's thread begins with what one worker sent while the next one's is read.
-            if self.jobs.len() >= JOBS_AT_ONCE {
-                self.shared.queue.push(&mut self.jobs);
+                feed: &mut self.feed,
+                parts: &mut self.scratch.parts,
+                published: &mut self.counters.published,
+                refused: &mut self.counters.refused,
+                now,
+                wall,
+            });
+            let source = link.source();
+            if let Some(chunk) = link.take_chunk(Stream::Match) {
+                self.matches.jobs.push(store::Job::Frames { source, token, chunk, came: wall });
             }
+            if let Some(chunk) = link.take_chunk(Stream::Bulk) {
+                self.bulk.jobs.push(bulk::Job::Frames { source, token, bytes: chunk.bytes });
+            }
+            match fate {
+                Fate::Open => {}
+                Fate::Opening => {
+                    self.matches.jobs.push(store::Job::Open { token, source });
+                    self.bulk.jobs.push(bulk::Job::Open { token, source });
+                }
+                Fate::Ended => self.close(token),
+                Fate::Broken(what) => self.break_off(token, &what),
+            }
+        }
+        self.scratch.busy = busy;
+    }
+
+    /// A channel that breaks the rules ends; its worker is started anew.
+    fn break_off(&mut self, token: usize, what: &str) {
+        if let Some(link) = self.links.get_mut(token) {
+            log::error!(worker = link.source().slot.0, error = what; "data.broken");
+            self.close(token);
         }
     }
 
-    fn close_unless_open(&mut self, place: usize, fate: &Fate) {
-        match fate {
-            Fate::Open => return,
-            Fate::Ended => {}
-            Fate::Broken(what) => {
-                let slot = self.workers.get(place).map_or(0, |(_, worker)| worker.source().slot.0);
-                log::error!(worker = slot, error = what.as_str(); "data.broken");
-            }
-        }
-        let (_, worker) = self.workers.remove(place);
-        let raw = worker.channel().as_raw_fd();
-        let _ = self.poll.registry().deregister(&mut SourceFd(&raw));
-        let at = wall_us();
-        self.jobs.push(Job::Gone { source: worker.source(), at, sign: worker.last_sign(at) });
+    fn close(&mut self, token: usize) {
+        let Some(link) = self.links.remove(token) else { return };
+        let _ = link.deregister(self.poll.registry());
+        let (source, at, (attached, heard)) = (link.source(), wall_us(), link.times());
+        self.matches.jobs.push(store::Job::Gone { source, at, attached, heard });
+        self.bulk.jobs.push(bulk::Job::Gone { source });
     }
 
     fn take_replies(&mut self) {
-        let mut replies = std::mem::take(&mut self.replies);
-        self.shared.queue.answers(&mut replies);
-        for reply in replies.drain(..) {
-            self.reply(reply);
-        }
-        self.replies = replies;
+        let mut replies = std::mem::take(&mut self.matches.replies);
+        self.matches.shared.queue.replies(&mut replies);
+        replies.drain(..).for_each(|reply| self.match_reply(reply));
+        self.matches.replies = replies;
+        let mut replies = std::mem::take(&mut self.bulk.replies);
+        self.bulk.shared.queue.replies(&mut replies);
+        replies.drain(..).for_each(|reply| self.bulk_reply(reply));
+        self.bulk.replies = replies;
     }
 
-    fn reply(&mut self, reply: Reply) {
-        let run = self.run;
+    fn match_reply(&mut self, reply: store::Reply) {
+        use store::Reply;
         match reply {
-            Reply::Opened { token, resume_after } => {
-                if let Some(worker) = self.worker(token) {
-                    worker.opened(run, resume_after);
+            Reply::Opened { token, resume_after } => self.opened(token, Stream::Match, resume_after),
+            Reply::Acked { source, n } => self.acked(source, Stream::Match, n),
+            Reply::Mark { source, token } => {
+                if let Some(link) = self.links.of_source(source) {
+                    link.mark(token);
                 }
             }
-            Reply::Acked { source, n } => {
-                if let Some(worker) = self.worker_of(source) {
-                    worker.ack(n);
-                }
-            }
-            Reply::Refused { source, key, epoch } => {
-                if let Some(worker) = self.worker_of(source) {
-                    worker.refuse(key, epoch);
-                }
-            }
+            Reply::Broken { token, what } => self.break_off(token, &what),
             Reply::Adopted { key, epoch } => {
-                if let Some((publish, version)) = self.documents.adopt(&key, epoch, Instant::now()) {
-                    self.published += 1;
-                    if self.audit.is_on() {
-                        self.audit.write(&AuditRecord { publish, version });
-                    }
+                if let Some(id) = self.documents.adopt(&key, epoch, Instant::now()) {
+                    self.counters.published += 1;
+                    self.feed.replaced(id);
                 }
+                self.bulk.jobs.push(bulk::Job::Adopt { key: key.clone(), epoch });
                 failpoint::hit(Point::RecordSwitched);
-                self.tell(FromRecorder::Switched { key, epoch }, 0);
+                self.control.send(FromRecorder::Switched { key, epoch }, 0);
             }
             Reply::Ended { key } => {
-                if let Some(snapshot) = self.documents.end(&key) {
-                    self.jobs.push(Job::Snapshot(Box::new(snapshot)));
+                if self.feed.is_read() {
+                    let id = self.documents.id(&key);
+                    self.feed.ends(id, &self.documents);
                 }
+                if let Some(snapshot) = self.documents.end(&key) {
+                    self.matches.jobs.push(store::Job::Snapshot(Box::new(snapshot)));
+                }
+                self.bulk.jobs.push(bulk::Job::Ended { key });
             }
-            Reply::Stopped => self.state = State::Done,
+            Reply::Stopped => self.stopped(),
         }
     }
 
-    /// Writes the answers of this turn, a write for each worker that has some.
-    fn flush_workers(&mut self) {
-        for (_, (_, worker)) in &mut self.workers {
-            worker.flush(self.poll.registry());
+    fn bulk_reply(&mut self, reply: bulk::Reply) {
+        use bulk::Reply;
+        match reply {
+            Reply::Opened { token, resume_after } => self.opened(token, Stream::Bulk, resume_after),
+            Reply::Acked { source, n } => self.acked(source, Stream::Bulk, n),
+            Reply::Broken { token, what } => self.break_off(token, &what),
+            Reply::Stopped => self.stopped(),
         }
     }
 
-    fn worker_of(&mut self, source: Source) -> Option<&mut Worker> {
-        let mut workers = self.workers.iter_mut().map(|(_, (_, worker))| worker);
-        workers.find(|worker| worker.source() == source)
+    fn opened(&mut self, token: usize, stream: Stream, resume_after: u64) {
+        let run = self.run;
+        if let Some(link) = self.links.get_mut(token) {
+            link.opened(stream, resume_after, run);
+        }
+    }
+
+    fn acked(&mut self, source: Source, stream: Stream, n: u64) {
+        if let Some(link) = self.links.of_source(source) {
+            link.ack(stream, n);
+        }
     }
 
     fn save_documents(&mut self) {
         let now = Instant::now();
-        while !self.shared.queue.is_full() {
+        while !self.matches.shared.queue.is_full() {
             let Some(snapshot) = self.documents.next_to_save(now, Pace::Steady) else { return };
-            self.jobs.push(Job::Snapshot(Box::new(snapshot)));
+            self.matches.jobs.push(store::Job::Snapshot(Box::new(snapshot)));
         }
     }
 
-    /// From reading to the end, to the last commit, to the end.
+    /// From reading to the end, to the last commits, to the end.
     fn pass(&mut self) {
         let now = Instant::now();
         match self.state {
             State::Running | State::Done => {}
             State::Draining { until, last } => {
-                if !self.workers.is_empty() && now < until {
+                if !self.links.is_empty() && now < until {
                     return;
                 }
                 while let Some(snapshot) = self.documents.next_to_save(now, Pace::Last) {
-                    self.jobs.push(Job::Snapshot(Box::new(snapshot)));
+                    self.matches.jobs.push(store::Job::Snapshot(Box::new(snapshot)));
                 }
-                self.jobs.push(Job::Stop);
-                self.shared.queue.push(&mut self.jobs);
-                self.state = State::Committing { until: last };
+                self.matches.jobs.push(store::Job::Stop);
+                self.bulk.jobs.push(bulk::Job::Stop);
+                self.hand_over();
+                self.state = State::Committing { until: last, threads: 2 };
             }
-            State::Committing { until } => {
+            State::Committing { until, .. } => {
                 if now >= until {
                     log::error!("recorder.commit_unfinished");
                     self.state = State::Done;
@@ -473,64 +472,71 @@ impl Recorder {
         }
     }
 
-    fn tell_stats(&mut self) {
-        let age = self.told_at.elapsed();
+    /// A thread has made its last commit.
+    fn stopped(&mut self) {
+        self.state = match self.state {
+            State::Committing { until, threads } if threads > 1 => {
+                State::Committing { until, threads: threads - 1 }
+            }
+            State::Committing { .. } | State::Running | State::Draining { .. } | State::Done => State::Done,
+        };
+    }
+
+    fn report_stats(&mut self) {
+        let age = self.counters.reported_at.elapsed();
         if age < TICK {
             return;
         }
-        let mut stats = queue::lock(&self.shared.stats).clone();
-        let urgent = stats.trouble != self.told.trouble || stats.gaps_open != self.told.gaps_open;
+        let mut stats = lock(&self.matches.shared.stats).clone();
+        let bulk = lock(&self.bulk.shared.stats).clone();
+        stats.bulk = bulk.rows;
+        stats.odds_conflated = bulk.odds_conflated;
+        stats.refused += bulk.refused + self.counters.refused;
+        if stats.trouble.is_empty() {
+            stats.trouble = bulk.trouble;
+        }
+        let reported = &self.counters.reported;
+        let urgent = stats.trouble != reported.trouble || stats.gaps_open != reported.gaps_open;
         if age < Duration::from_secs(1) && !urgent {
             return;
         }
         stats.documents = self.documents.count() as u64;
-        stats.queue = self.shared.queue.held() as u64;
-        stats.published = self.published;
-        stats.refused += self.refused;
-        self.told = stats.clone();
-        self.told_at = Instant::now();
-        self.tell(FromRecorder::Stats(stats), 0);
+        stats.queue = (self.matches.shared.queue.held() + self.bulk.shared.queue.held()) as u64;
+        stats.published = self.counters.published;
+        self.counters.reported = stats.clone();
+        self.counters.reported_at = Instant::now();
+        self.control.send(FromRecorder::Stats(stats), 0);
     }
 
-    fn tell_documents(&mut self, request: u32) {
+    fn report_documents(&mut self, request: u32) {
         let all: Vec<_> = self.documents.list().collect();
         let mut rest = all.as_slice();
         loop {
             let (now, later) = rest.split_at(rest.len().min(DOCUMENTS_A_MESSAGE));
             rest = later;
             let more = !rest.is_empty();
-            self.tell(FromRecorder::Documents { documents: now.to_vec(), more }, request);
+            self.control.send(FromRecorder::Documents { documents: now.to_vec(), more }, request);
             if !more {
                 return;
             }
         }
     }
+}
 
-    fn tell(&mut self, message: FromRecorder, request: u32) {
-        self.outbox.push_back((message, request));
-    }
-
-    fn flush_control(&mut self) -> Result<(), RecordError> {
-        while let Some((message, request)) = self.outbox.front() {
-            match self.control.send(message, *request) {
-                Ok(()) => {
-                    self.outbox.pop_front();
-                }
-                Err(ChannelError::Full { .. }) if self.outbox.len() < MAX_OUTBOX => break,
-                Err(error) => return Err(RecordError::Control { what: error.to_string() }),
-            }
+/// Starts a thread that wakes the loop when replies wait for it.
+fn start_thread(
+    name: &'static str,
+    waker: &Arc<Waker>,
+    run: impl FnOnce(&dyn Fn()) + Send + 'static,
+) -> Result<(), RecordError> {
+    let waker = Arc::clone(waker);
+    let wake = move || {
+        if let Err(error) = waker.wake() {
+            log::error!(error:% = error; "store.wake_failed");
         }
-        match self.control.flush() {
-            Ok(_) => Ok(()),
-            // Its end is seen by reading, after what it still had to say.
-            Err(error)
-                if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) =>
-            {
-                self.outbox.clear();
-                self.control_readable = self.state == State::Running;
-                Ok(())
-            }
-            Err(source) => Err(RecordError::Kernel { operation: "write to the coordinator", source }),
-        }
-    }
+    };
+    let started = std::thread::Builder::new().name(name.into()).spawn(move || run(&wake));
+    started
+        .map(drop)
+        .map_err(|source| RecordError::Kernel { operation: "start a thread of the store", source })
 }

@@ -1,235 +1,18 @@
 //! The whole recorder over socket pairs: a coordinator and workers played by the test, a store on disk.
 #![allow(clippy::wildcard_enum_match_arm)]
 
+mod peer;
+
 use super::*;
+use peer::{Coordinator, PATIENCE, config, key, line};
 use rusqlite::Connection;
-use std::io::{BufRead, BufReader};
-use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
-use std::thread::JoinHandle;
-use tempfile::TempDir;
-use touchline_common::config::Config;
-use touchline_common::ipc::messages::Message as _;
-use touchline_common::ipc::messages::data::{EndReason, Extent, FromRecorderData, Publish, ToRecorderData};
+use std::io::BufRead;
+use touchline_common::ipc::messages::data::{EndReason, Extent};
 use touchline_common::ipc::messages::recorder::Owner;
+use touchline_common::ipc::messages::stream::*;
 use touchline_common::model::*;
 
-const PATIENCE: Duration = Duration::from_secs(30);
-const HOME: Register = Register::Score(Side::Home);
-
-fn config(folder: &TempDir) -> Config {
-    let mut config = Config::default();
-    config.daemon.state_dir = folder.path().to_path_buf();
-    config.feed.push(touchline_common::config::FeedConfig { name: "inplay".into(), ..Default::default() });
-    config.store.snapshot_interval = "50ms".parse().unwrap();
-    config
-}
-
-fn key(id: &str) -> MatchKey {
-    MatchKey { feed: FeedId(0), id: id.into() }
-}
-
-/// The coordinator's side.
-struct Coordinator {
-    channel: Channel<FromRecorder, ToRecorder>,
-    recorder: Option<JoinHandle<Result<(), RecordError>>>,
-    path: PathBuf,
-    ready: Option<(Epoch, u64)>,
-}
-
-impl Coordinator {
-    fn start(config: &Config) -> Coordinator {
-        let (near, far) = UnixStream::pair().unwrap();
-        let recorder = std::thread::spawn(move || run(far.into()));
-        let channel = Channel::new(near.into(), 1 << 20, 1 << 20).unwrap();
-        let mut coordinator =
-            Coordinator { channel, recorder: Some(recorder), path: config.store_path(), ready: None };
-        coordinator.until(|message| matches!(message, FromRecorder::Hello(_)).then_some(()));
-        let json = config.to_child_json().unwrap();
-        coordinator.tell(&ToRecorder::Welcome(Welcome { proto: PROTO, config: json }));
-        coordinator.ready = Some(coordinator.until(|message| match message {
-            FromRecorder::Ready { highest_epoch, token } => Some((*highest_epoch, *token)),
-            _ => None,
-        }));
-        coordinator
-    }
-
-    fn tell(&mut self, message: &ToRecorder) {
-        self.channel.send(message, 0).unwrap();
-        assert!(self.channel.flush().unwrap());
-    }
-
-    fn until<T>(&mut self, want: impl Fn(&FromRecorder) -> Option<T>) -> T {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            while let Some((message, _, _)) = self.channel.next().unwrap() {
-                if let Some(found) = want(&message) {
-                    return found;
-                }
-            }
-            assert!(Instant::now() < end, "the recorder did not say it");
-            self.channel.read().unwrap();
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    }
-
-    fn switched(&mut self, id: &str, epoch: u64) {
-        self.until(|message| {
-            (*message == FromRecorder::Switched { key: key(id), epoch: Epoch(epoch) }).then_some(())
-        });
-    }
-
-    fn worker(&mut self, slot: u16, generation: u32) -> Peer {
-        let (near, far) = UnixStream::pair().unwrap();
-        let (slot, generation) = (SlotId(slot), Generation(generation));
-        self.channel.send_fd(&ToRecorder::Attach { slot, generation }, 0, far.into()).unwrap();
-        assert!(self.channel.flush().unwrap());
-        let mut peer = Peer { channel: Channel::new(near.into(), 1 << 20, 1 << 30).unwrap(), n: 0, acked: 0 };
-        peer.send(&ToRecorderData::Open { proto_min: PROTO, proto_max: PROTO, slot, generation });
-        peer.n = peer.until(|message| match message {
-            FromRecorderData::Opened { resume_after, .. } => Some(*resume_after),
-            _ => None,
-        });
-        peer
-    }
-
-    fn ask(&mut self, verb: &str, args: &str) -> BufReader<UnixStream> {
-        let (near, far) = UnixStream::pair().unwrap();
-        let query = ToRecorder::Query { verb: verb.into(), args: args.into() };
-        self.channel.send_fd(&query, 0, far.into()).unwrap();
-        assert!(self.channel.flush().unwrap());
-        near.set_read_timeout(Some(PATIENCE)).unwrap();
-        BufReader::new(near)
-    }
-
-    fn answer(&mut self, verb: &str, args: &str) -> serde_json::Value {
-        line(&mut self.ask(verb, args))
-    }
-
-    /// When the one gap began that is open, microseconds.
-    fn gap_since(&mut self) -> i64 {
-        self.until(|message| match message {
-            FromRecorder::Stats(stats) if stats.gaps_open == 1 => Some(()),
-            _ => None,
-        });
-        let gaps = self.answer("gaps", "{}");
-        let open = gaps["result"].as_array().unwrap().iter().find(|gap| gap["ended_at"].is_null()).unwrap();
-        open["started_at"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_microsecond()
-    }
-
-    fn stop(mut self) -> Connection {
-        self.tell(&ToRecorder::Stop { deadline_ms: 500 });
-        self.recorder.take().unwrap().join().unwrap().unwrap();
-        store::open::open_to_read(&self.path).unwrap()
-    }
-}
-
-fn line(reader: &mut impl BufRead) -> serde_json::Value {
-    let mut text = String::new();
-    reader.read_line(&mut text).unwrap();
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text:?}"))
-}
-
-/// A worker's side.
-struct Peer {
-    channel: Channel<FromRecorderData, ToRecorderData>,
-    n: u64,
-    acked: u64,
-}
-
-impl Peer {
-    fn send(&mut self, message: &ToRecorderData) {
-        self.channel.send(message, 0).unwrap();
-        self.channel.flush().unwrap();
-    }
-
-    fn until<T>(&mut self, want: impl Fn(&FromRecorderData) -> Option<T>) -> T {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            self.channel.flush().unwrap();
-            self.channel.read().unwrap();
-            while let Some((message, _, _)) = self.channel.next().unwrap() {
-                if let FromRecorderData::Ack { n } = message {
-                    assert!(n > self.acked, "acknowledgements rise");
-                    self.acked = n;
-                }
-                if let Some(found) = want(&message) {
-                    return found;
-                }
-            }
-            assert!(Instant::now() < end, "the recorder did not answer");
-            std::thread::sleep(Duration::from_micros(200));
-        }
-    }
-
-    fn acknowledged(&mut self) {
-        let n = self.n;
-        if self.acked < n {
-            self.until(|message| (*message == FromRecorderData::Ack { n }).then_some(()));
-        }
-    }
-
-    fn base(&mut self, id: &str, epoch: u64, home: i64) {
-        self.base_of(id, epoch, home, time::wall_us());
-    }
-
-    /// What the worker saw at `received_at`.
-    fn base_of(&mut self, id: &str, epoch: u64, home: i64, received_at: i64) {
-        self.n += 1;
-        let registers = [(HOME, home), (Register::Score(Side::Away), 0), (Register::Phase, 1)];
-        self.send(&ToRecorderData::Base {
-            n: self.n,
-            key: key(id),
-            epoch: Epoch(epoch),
-            facts: Facts { sport: Some("soccer".into()), scoring: Scoring::Goals },
-            registers: registers.into_iter().collect(),
-            clock: None,
-            received_at,
-        });
-    }
-
-    fn obs(&mut self, id: &str, epoch: u64, home: i64) {
-        self.observe(id, epoch, vec![RegisterChange { register: HOME, value: home }], Vec::new());
-    }
-
-    fn observe(&mut self, id: &str, epoch: u64, registers: Vec<RegisterChange>, flips: Vec<Flip>) {
-        self.n += 1;
-        let clock = Some(Clock { seconds: 61 });
-        let observation = Observation { registers, flips, clock, received_at: time::wall_us() };
-        let (n, key, epoch) = (self.n, key(id), Epoch(epoch));
-        self.channel.send(&ToRecorderData::Obs { n, key, epoch, observation }, 0).unwrap();
-        self.channel.flush().unwrap();
-    }
-
-    fn publish(&mut self, id: &str, epoch: u64, extent: Extent, sections: &[(&str, Option<&str>)]) {
-        self.publish_at(id, epoch, extent, sections, 1_700_000_000_000_000);
-    }
-
-    fn publish_at(
-        &mut self,
-        id: &str,
-        epoch: u64,
-        extent: Extent,
-        sections: &[(&str, Option<&str>)],
-        received_at: i64,
-    ) {
-        let section = |(market, body): &(&str, Option<&str>)| Section {
-            key: if market.is_empty() { SectionKey::Head } else { SectionKey::Market((*market).into()) },
-            body: body.map(str::to_owned),
-        };
-        self.send(&ToRecorderData::Publish(Publish {
-            key: key(id),
-            epoch: Epoch(epoch),
-            extent,
-            sections: sections.iter().map(section).collect(),
-            stale: false,
-            received_at,
-            updated_at: received_at + 100,
-        }));
-    }
-}
-
-fn types(store: &Connection) -> Vec<(i64, String)> {
+fn types_of(store: &Connection) -> Vec<(i64, String)> {
     let mut statement = store.prepare("SELECT seq, type FROM events ORDER BY seq").unwrap();
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
     rows.collect::<rusqlite::Result<_>>().unwrap()
@@ -283,7 +66,7 @@ fn a_match_from_load_to_store() {
     let saved: String = store.query_row("SELECT document FROM matches", [], |row| row.get(0)).unwrap();
     assert_eq!(serde_json::from_str::<serde_json::Value>(&saved).unwrap(), want, "the view says the same");
     assert_eq!(
-        types(&store)[..3],
+        types_of(&store)[..3],
         [(1, "match_listed".into()), (2, "match_started".into()), (3, "goal".into())]
     );
     assert_eq!(count(&store, "SELECT count(*) FROM timeline WHERE type = 'goal'"), 1);
@@ -307,17 +90,17 @@ fn a_restarted_recorder_goes_on_where_it_was() {
     assert_eq!(coordinator.ready, token.map(|(_, token)| (Epoch(5), token)));
     let document = coordinator.answer("match", r#"{"match":"M1"}"#);
     assert_eq!((&document["result"]["stale"], &document["result"]["name"]), (&true.into(), &"A v B".into()));
-    let sent = worker.n;
+    let sent = worker.sent;
     let mut again = coordinator.worker(1, 1);
-    assert_eq!(again.n, sent, "what is committed is not sent again");
+    assert_eq!(again.sent, sent, "what is committed is not sent again");
     again.obs("M1", 5, 2);
     again.base("M1", 6, 2);
     coordinator.switched("M1", 6);
     again.acknowledged();
     let store = coordinator.stop();
-    let told: Vec<String> = types(&store).into_iter().map(|(_, kind)| kind).collect();
+    let types: Vec<String> = types_of(&store).into_iter().map(|(_, kind)| kind).collect();
     // The drop of the first channel at the stop is no death: the recorder left before it.
-    assert_eq!(told.iter().filter(|kind| *kind == "goal").count(), 2, "{told:?}");
+    assert_eq!(types.iter().filter(|kind| *kind == "goal").count(), 2, "{types:?}");
     let dense = count(&store, "SELECT count(*) = max(seq) FROM events");
     assert_eq!(dense, 1);
 }
@@ -394,8 +177,8 @@ fn a_dead_worker_is_a_gap_until_the_next_one() {
     let document = coordinator.answer("match", r#"{"match":"M1"}"#);
     assert_eq!((&document["result"]["epoch"], &document["result"]["version"]), (&8.into(), &1.into()));
     let store = coordinator.stop();
-    let told: Vec<String> = types(&store).into_iter().map(|(_, kind)| kind).collect();
-    assert_eq!(told[..5], ["match_listed", "match_started", "gap_start", "goal", "gap_end"]);
+    let types: Vec<String> = types_of(&store).into_iter().map(|(_, kind)| kind).collect();
+    assert_eq!(types[..5], ["match_listed", "match_started", "gap_start", "goal", "gap_end"]);
     assert_eq!(count(&store, "SELECT recovered FROM events WHERE type = 'goal'"), 1);
 }
 
@@ -408,15 +191,19 @@ fn a_switch_waits_and_the_old_epoch_is_refused() {
     coordinator.switched("M1", 5);
     new.base("M1", 6, 0);
     new.acknowledged();
-    coordinator.tell(&ToRecorder::Switch { key: key("M1"), epoch: Epoch(6), owner: Owner::Alive });
+    coordinator.send(&ToRecorder::Switch { key: key("M1"), epoch: Epoch(6), owner: Owner::Alive });
+    // Both have read all that the server sent, and say so.
+    for worker in [&mut old, &mut new] {
+        worker.until(|message| matches!(message, FromRecorderStream::Mark { .. }).then_some(()));
+    }
     coordinator.switched("M1", 6);
     old.obs("M1", 5, 1);
-    old.until(|message| matches!(message, FromRecorderData::Refused { epoch: Epoch(5), .. }).then_some(()));
     new.obs("M1", 6, 1);
     new.acknowledged();
-    old.n += 1;
-    let (n, at) = (old.n, 1);
-    old.send(&ToRecorderData::End { n, key: key("M1"), epoch: Epoch(5), why: EndReason::Moved, at });
+    // A rendering under the old epoch is refused, and that is said once.
+    old.publish("M1", 5, Extent::Changes, &[("", Some("{}"))]);
+    old.until(|message| matches!(message, FromRecorderStream::Refused { .. }).then_some(()));
+    old.end("M1", 5, EndReason::Moved);
     old.acknowledged();
     let store = coordinator.stop();
     assert_eq!(count(&store, "SELECT count(*) FROM events WHERE type = 'goal' AND epoch = 6"), 1);
@@ -429,13 +216,9 @@ fn a_hole_in_the_numbers_ends_the_channel() {
     let mut coordinator = Coordinator::start(&config(&folder));
     let mut worker = coordinator.worker(1, 1);
     worker.base("M1", 5, 0);
-    worker.n += 1;
+    worker.sent.0 += 1;
     worker.obs("M1", 5, 1);
-    let end = Instant::now() + PATIENCE;
-    while worker.channel.read().unwrap() != ReadOutcome::Closed {
-        assert!(Instant::now() < end);
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    worker.closed();
     let store = coordinator.stop();
     assert_eq!(count(&store, "SELECT count(*) FROM events WHERE type = 'goal'"), 0);
 }
@@ -466,11 +249,11 @@ fn waiting_matches_show_what_the_list_knows() {
     let folder = tempfile::tempdir().unwrap();
     let mut coordinator = Coordinator::start(&config(&folder));
     let listing = Listing { name: Some("A v B".into()), in_play: true, ..Listing::default() };
-    coordinator.tell(&ToRecorder::Waiting { key: key("M1"), listing: Some(listing) });
+    coordinator.send(&ToRecorder::Waiting { key: key("M1"), listing: Some(listing) });
     let document = coordinator.answer("match", r#"{"match":"M1"}"#);
     assert_eq!((&document["result"]["source"], &document["result"]["home"]), (&"list".into(), &"A".into()));
-    coordinator.tell(&ToRecorder::Waiting { key: key("M1"), listing: None });
-    let gone = coordinator.answer("match", r#"{"match":"nobody"}"#);
+    coordinator.send(&ToRecorder::Waiting { key: key("M1"), listing: None });
+    let gone = coordinator.answer("match", r#"{"match":"other"}"#);
     assert_eq!((&gone["ok"], &gone["code"]), (&false.into(), &1.into()));
     assert_eq!(coordinator.answer("paint", "{}")["code"], 2);
     let store = coordinator.stop();
@@ -507,7 +290,7 @@ fn a_locked_disk_holds_everything_and_loses_nothing() {
         _ => None,
     });
     assert!(trouble.contains("lock"), "{trouble}");
-    coordinator.tell(&ToRecorder::Ping);
+    coordinator.send(&ToRecorder::Ping);
     coordinator.until(|message| (*message == FromRecorder::Pong).then_some(()));
     other.execute_batch("ROLLBACK").unwrap();
     worker.acknowledged();
@@ -520,44 +303,109 @@ fn a_locked_disk_holds_everything_and_loses_nothing() {
     assert_eq!(count(&store, "SELECT count(*) = max(seq) FROM events"), 1);
 }
 
-/// Not a check but a measurement: `cargo test --release -p touchline-worker record::tests::rate -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement, for release builds"]
-fn rate() {
+/// Sends a worker's frames and waits until its channel is closed; another worker's goes on.
+fn breaks(send: impl FnOnce(&mut peer::Peer)) {
     let folder = tempfile::tempdir().unwrap();
     let mut coordinator = Coordinator::start(&config(&folder));
-    let mut worker = coordinator.worker(1, 1);
-    let ids: Vec<String> = (0..250).map(|place| format!("90000{place:04}C1A")).collect();
-    for id in &ids {
-        worker.base(id, 5, 0);
-    }
-    worker.acknowledged();
-    let rows = 375_000;
-    let begun = Instant::now();
-    for row in 0..rows {
-        let flip = Flip::Odds {
-            market: format!("OV{}", row % 40),
-            selection: format!("OVPA{}", row % 977),
-            odds: Some(Price(10_000 + row)),
-            text: "5/4".into(),
-        };
-        worker.observe(&ids[row as usize % ids.len()], 5, Vec::new(), vec![flip]);
-        if row % 1_000 == 0 {
-            worker.channel.read().unwrap();
-            while worker.channel.next().unwrap().is_some() {}
-        }
-    }
-    let sent = begun.elapsed();
-    worker.acknowledged();
-    let took = begun.elapsed();
-    println!(
-        "{rows} rows: sent in {sent:?}, committed in {took:?}, {:.0} rows/s",
-        rows as f64 / took.as_secs_f64()
+    let (mut bad, mut good) = (coordinator.worker(1, 1), coordinator.worker(2, 1));
+    bad.base("M1", 5, 0);
+    bad.acknowledged();
+    send(&mut bad);
+    bad.closed();
+    good.base("M2", 6, 0);
+    good.price("M2", 6, ("K", "S"), "5/4");
+    good.acknowledged();
+    let store = coordinator.stop();
+    assert_eq!(
+        count(&store, "SELECT count(*) FROM events WHERE type = 'match_listed'"),
+        2,
+        "nothing committed is lost"
     );
-    assert_eq!(count(&coordinator.stop(), "SELECT count(*) FROM events WHERE type = 'odds_change'"), rows);
 }
 
 #[test]
-fn audit_records_have_their_own_kind() {
-    assert_eq!(audit::AuditRecord::KIND, 0x0401);
+fn handles_that_were_never_named_are_named_twice_or_have_ended_end_their_channel_alone() {
+    let (registers, changes) = (|| (&[][..]).into(), || (&[][..]).into());
+    breaks(|worker| {
+        worker.body(
+            Handle(99),
+            MatchBody::Obs { registers: registers(), changes: changes(), clock: None, at: 1 },
+        );
+    });
+    breaks(|worker| worker.bulk(Handle(99), BulkBody::Obs { changes: (&[][..]).into(), at: 1 }));
+    breaks(|worker| {
+        let changes = vec![OddsChange::MarketClose { market: Handle(99) }];
+        let handle = worker.of("M1", 5);
+        worker.bulk(handle, BulkBody::Obs { changes: changes.into(), at: 1 });
+    });
+    breaks(|worker| {
+        let handle = worker.of("M1", 5);
+        worker.send(&Name { handle, named: Named::Match { key: key("M1"), epoch: Epoch(5) } });
+    });
+    breaks(|worker| {
+        let of = worker.market("M1", 5, "K");
+        let selection = worker.name(Named::Selection { of: Handle(98), key: "S".into(), name: "".into() });
+        worker.send(&Name {
+            handle: Handle(97),
+            named: Named::Market { of, key: "L".into(), name: "".into() },
+        });
+        assert_ne!(selection, of);
+    });
+    breaks(|worker| {
+        worker.end("M1", 5, EndReason::Moved);
+        worker.obs("M1", 5, 1);
+    });
+    breaks(|worker| {
+        worker.send(&Publish {
+            handle: Handle(99),
+            extent: Extent::Whole,
+            sections: Vec::new(),
+            stale: false,
+            received_at: 0,
+            updated_at: 0,
+        });
+    });
+}
+
+#[test]
+fn odds_stand_in_the_hour_files_and_go_on_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&folder);
+    let mut coordinator = Coordinator::start(&config);
+    let mut worker = coordinator.worker(1, 1);
+    worker.base("M1", 5, 0);
+    coordinator.switched("M1", 5);
+    worker.odds_base("M1", 5, &[(("K", "S"), "5/4"), (("K", "T"), "1/2")]);
+    worker.acknowledged();
+    worker.price("M1", 5, ("K", "S"), "6/4");
+    worker.price("M1", 5, ("K", "S"), "6/4");
+    worker.price("M1", 5, ("K", "S"), "7/4");
+    worker.acknowledged();
+    let sent = worker.sent;
+    let odds = coordinator.answer("odds", r#"{"match":"M1","market":"K"}"#);
+    assert!(odds["result"].as_array().is_some_and(|rows| rows.len() >= 4), "{odds}");
+    coordinator.stop();
+    let mut coordinator = Coordinator::start(&config);
+    let mut again = coordinator.worker(1, 1);
+    assert_eq!(again.sent, sent, "what is committed is not sent again");
+    again.base("M1", 6, 0);
+    coordinator.switched("M1", 6);
+    again.odds_base("M1", 6, &[(("K", "S"), "7/4"), (("K", "T"), "1/2")]);
+    again.price("M1", 6, ("K", "S"), "8/4");
+    again.acknowledged();
+    coordinator.stop();
+    let mut rows = Vec::new();
+    let mut files: Vec<_> =
+        std::fs::read_dir(folder.path().join("hours")).unwrap().map(|file| file.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "db"));
+    files.sort();
+    for file in files {
+        let store = Connection::open(file).unwrap();
+        let mut statement = store
+            .prepare("SELECT odds_text FROM history WHERE selection = 'S' AND type = 'odds_change' AND NOT recovered ORDER BY seq")
+            .unwrap();
+        let found = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        rows.extend(found.map(Result::unwrap));
+    }
+    assert_eq!(rows, ["6/4", "7/4", "8/4"], "each change once");
 }

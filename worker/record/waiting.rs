@@ -1,10 +1,14 @@
-//! The document of a match that waits for a place: all that the match list knows, as a head.
+//! The document of a match that waits for a place: all that the match list knows, as head and tail.
 
 use super::store::payload::push_text;
 use touchline_common::model::{Listing, Sport};
 
-/// The head section of a waiting match.
-pub(super) fn head(listing: &Listing) -> String {
+/// Head and tail of a waiting match.
+pub(super) fn parts(listing: &Listing) -> (String, &'static str) {
+    (head(listing), r#"{"market_order":[]}"#)
+}
+
+fn head(listing: &Listing) -> String {
     let mut out = String::from("{");
     let name = listing.name.as_deref().map(str::trim).filter(|name| !name.is_empty());
     let teams = name.and_then(teams);
@@ -34,7 +38,7 @@ pub(super) fn head(listing: &Listing) -> String {
     let status = if listing.in_play { "in_play" } else { "not_started" };
     out.push_str("\"status\":");
     push_text(&mut out, status);
-    out.push_str(",\"market_order\":[]}");
+    out.push('}');
     out
 }
 
@@ -69,7 +73,7 @@ mod tests {
         assert_eq!(
             head,
             serde_json::json!({"sport":"soccer","sport_id":"1","name":"A \"x\" v B","home":"A \"x\"","away":"B",
-                "status":"in_play","market_order":[]})
+                "status":"in_play"})
         );
     }
 

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::num::NonZeroU64;
 use std::time::Instant;
 use touchline_common::ipc::messages::worker::MatchState;
-use touchline_common::model::{Epoch, FeedId, MatchId, MatchKey};
+use touchline_common::model::{Epoch, Handle, MatchId, MatchKey};
 use touchline_common::sys::bookmark::Bookmark;
 
 /// One match as it is followed here.
@@ -15,8 +15,10 @@ use touchline_common::sys::bookmark::Bookmark;
 pub struct Followed {
     /// Which.
     pub key: MatchKey,
-    /// Everything of it goes out under this epoch.
+    /// It is followed under this epoch,
     pub epoch: Epoch,
+    /// for which this stands towards the recorder.
+    pub handle: Handle,
     /// Its topics, the first wins.
     pub topics: Vec<String>,
     /// Its state as last reported.
@@ -43,7 +45,7 @@ pub struct Followed {
 
 /// All that is followed, and what of it is worked on.
 #[derive(Debug, Default)]
-pub struct Book {
+pub struct MatchTable {
     /// Where that is noted for those who live longer.
     bookmark: Option<Bookmark>,
     places: Vec<Option<Followed>>,
@@ -54,10 +56,10 @@ pub struct Book {
     inserted: u64,
 }
 
-impl Book {
+impl MatchTable {
     /// Nothing is followed yet.
-    pub fn new(bookmark: Option<Bookmark>) -> Book {
-        Book { bookmark, ..Book::default() }
+    pub fn new(bookmark: Option<Bookmark>) -> MatchTable {
+        MatchTable { bookmark, ..MatchTable::default() }
     }
 
     /// What is done from now on is about this match: if it ends the process, this match is the one.
@@ -68,7 +70,7 @@ impl Book {
         }
     }
 
-    /// As [`Book::at`], of a match that may not be followed yet.
+    /// As [`MatchTable::at`], of a match that may not be followed yet.
     pub fn at_epoch(&self, epoch: Epoch) {
         if let Some(bookmark) = &self.bookmark {
             note(bookmark, epoch);
@@ -87,13 +89,14 @@ impl Book {
     pub fn insert(
         &mut self,
         slot: MatchSlot,
-        feed: FeedId,
-        id: &MatchId,
+        key: MatchKey,
         epoch: Epoch,
+        handle: Handle,
         topics: Vec<String>,
         now: Instant,
     ) {
         let place = slot.0 as usize;
+        self.by_id.insert(key.id.clone(), slot);
         self.inserted += 1;
         let nth = self.inserted;
         if self.places.len() <= place {
@@ -101,8 +104,9 @@ impl Book {
         }
         if let Some(free) = self.places.get_mut(place) {
             *free = Some(Followed {
-                key: MatchKey { feed, id: id.clone() },
+                key,
                 epoch,
+                handle,
                 topics,
                 state: MatchState::Subscribing,
                 asked_at: now,
@@ -116,7 +120,6 @@ impl Book {
                 rate: Rate::default(),
             });
         }
-        self.by_id.insert(id.clone(), slot);
     }
 
     /// Follows a match no more.
@@ -132,6 +135,11 @@ impl Book {
     /// Where a match is.
     pub fn slot(&self, id: &MatchId) -> Option<MatchSlot> {
         self.by_id.get(id).copied()
+    }
+
+    /// The place of a match by its handle.
+    pub fn by_handle(&self, handle: Handle) -> Option<MatchSlot> {
+        self.iter().find(|(_, followed)| followed.handle == handle).map(|(slot, _)| slot)
     }
 
     /// The match at a place.

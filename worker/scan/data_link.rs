@@ -1,37 +1,57 @@
-//! The worker's end of the data channel: observations first, a chunk of renderings behind each chunk of them.
+//! The worker's end of the data channel: names first, then the match stream, the bulk stream, and behind each chunk of them
+//! one of renderings.
 //!
-//! Without a channel (the recorder is starting, or dead) observations wait in the [`Outbox`] and nothing is rendered.
-//! Called by the scanning loop only.
+//! Without a channel (the recorder is starting, or dead) observations wait, each stream in its [`Outbox`], and nothing is rendered.
+//! Nothing of a match follows its end: what is rendered goes out before an end does. Called by the scanning loop only.
 
 use super::lag::Lag;
-use super::outbox::{Outbox, Place};
+use super::names::Names;
+use super::outbox::{Outbox, Room};
+use super::port::Port;
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Instant;
 use touchline_common::ipc::messages::Message;
-use touchline_common::ipc::messages::data::{FromRecorderData, Publish, ToRecorderData};
+use touchline_common::ipc::messages::data::EndReason;
+use touchline_common::ipc::messages::stream::{
+    BulkBody, BulkFrame, FromRecorderStream, Lost, MatchBase, MatchBody, MatchFrame, Open, Publish, Stream,
+};
 use touchline_common::ipc::{Channel, ChannelError, CodecError, PROTO, ReadOutcome, encode_frame};
-use touchline_common::model::{Epoch, Generation, MatchKey, SlotId};
+use touchline_common::model::{Generation, Handle, SlotId};
 
 /// Bytes handed to the channel at once: an observation waits behind one chunk of renderings at most.
 const CHUNK: usize = 64 * 1024;
 /// Bytes that may wait unsent before rendering stops.
 pub const RENDER_BELOW: usize = 256 * 1024;
-/// Observations that may be under way without an acknowledgement, bytes. A commit follows within some 10 ms, so this is no
-/// bound on the rate.
-const WINDOW: usize = 1024 * 1024;
+/// Observations of a stream that may be under way without an acknowledgement, bytes. A commit follows within some 10 ms, or 100 ms of
+/// the bulk stream, so this is no bound on the rate.
+const MATCH_WINDOW: usize = 1024 * 1024;
+const BULK_WINDOW: usize = 4 * 1024 * 1024;
 /// The longest message from the recorder, bytes.
 const IN_LIMIT: u32 = 64 * 1024;
+
+/// What may wait for the recorder, bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct OutboxLimits {
+    /// Of the match stream.
+    pub matches: usize,
+    /// Of the bulk stream.
+    pub bulk: usize,
+}
 
 /// The link to the recorder.
 #[derive(Debug)]
 pub struct DataLink {
+    /// Its place in the poll.
+    pub port: Port,
     slot: SlotId,
     generation: Generation,
-    channel: Option<Channel<FromRecorderData, ToRecorderData>>,
+    channel: Option<Channel<FromRecorderStream, Open>>,
     state: LinkState,
-    outbox: Outbox,
+    names: Names,
+    matches: Outbox,
+    bulk: Outbox,
     renderings: Vec<u8>,
     /// Where each rendering ends, and when the read came that it shows.
     ends: VecDeque<(usize, Instant)>,
@@ -53,29 +73,35 @@ pub enum LinkState {
     Open,
 }
 
-/// What the recorder said.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What the recorder wants the loop to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkEvent {
     /// It answered `Open`: everything is to be published whole.
     Opened,
-    /// It refused a match's epoch.
+    /// It asks for a mark behind all that the server has sent.
+    Mark {
+        /// To be given back.
+        token: u64,
+    },
+    /// It refused what was sent of a match as assigned.
     Refused {
         /// The match.
-        key: MatchKey,
-        /// The epoch.
-        epoch: Epoch,
+        handle: Handle,
     },
 }
 
 impl DataLink {
-    /// A link without a channel, which keeps at most `limit` bytes of observations.
-    pub fn new(slot: SlotId, generation: Generation, limit: usize) -> DataLink {
+    /// A link without a channel.
+    pub fn new(slot: SlotId, generation: Generation, limits: OutboxLimits) -> DataLink {
         DataLink {
+            port: Port::default(),
             slot,
             generation,
             channel: None,
             state: LinkState::Closed,
-            outbox: Outbox::new(limit, WINDOW),
+            names: Names::new(),
+            matches: Outbox::new(limits.matches, MATCH_WINDOW),
+            bulk: Outbox::new(limits.bulk, BULK_WINDOW),
             renderings: Vec::new(),
             ends: VecDeque::new(),
             taken: 0,
@@ -93,13 +119,8 @@ impl DataLink {
         self.detach();
         let mut channel = Channel::new(end, IN_LIMIT, 4 * CHUNK)
             .map_err(|source| ChannelError::Io { operation: "opening", source })?;
-        let open = ToRecorderData::Open {
-            proto_min: PROTO,
-            proto_max: PROTO,
-            slot: self.slot,
-            generation: self.generation,
-        };
-        channel.send(&open, 0)?;
+        let (slot, generation) = (self.slot, self.generation);
+        channel.send(&Open { proto_min: PROTO, proto_max: PROTO, slot, generation }, 0)?;
         let fd = channel.as_raw_fd();
         self.channel = Some(channel);
         self.state = LinkState::Opening;
@@ -110,6 +131,7 @@ impl DataLink {
     pub fn detach(&mut self) {
         self.channel = None;
         self.state = LinkState::Closed;
+        self.names.closed();
         self.renderings = Vec::new();
         self.ends.clear();
         self.taken = 0;
@@ -121,28 +143,101 @@ impl DataLink {
         self.state
     }
 
-    /// What must be numbered and acknowledged.
-    pub fn outbox(&mut self) -> &mut Outbox {
-        &mut self.outbox
+    /// The handles that stand for things on this link.
+    pub fn names(&mut self) -> &mut Names {
+        &mut self.names
     }
 
-    /// Queues a message that carries a number; it gets it when it is sent.
+    /// The frames of the match stream.
+    pub fn matches(&self) -> &Outbox {
+        &self.matches
+    }
+
+    /// The frames of the bulk stream.
+    pub fn bulk(&self) -> &Outbox {
+        &self.bulk
+    }
+
+    /// Queues all values of a match in the match stream, with what was dropped of it; at the bound they wait for
+    /// [`DataLink::recoverable`].
     ///
     /// # Errors
     /// [`CodecError::Encode`].
-    pub fn observe(&mut self, place: Place, message: &impl Message, at: i64) -> Result<(), CodecError> {
-        let frame = self.encode(message)?;
-        self.outbox.push(place, frame, at);
+    pub fn base(&mut self, handle: Handle, mut base: MatchBase<'_>) -> Result<(), CodecError> {
+        let Room::Free(dropped) = self.matches.room(handle) else { return Ok(()) };
+        base.lost = dropped.map(|dropped| Lost { count: dropped.count, since: dropped.since });
+        let at = base.at;
+        self.observe(handle, MatchBody::Base(base), at)
+    }
+
+    /// Queues a frame of the match stream; it gets its number when it is sent.
+    ///
+    /// # Errors
+    /// [`CodecError::Encode`].
+    pub fn observe(&mut self, handle: Handle, body: MatchBody<'_>, at: i64) -> Result<(), CodecError> {
+        let frame = self.encode(&MatchFrame { n: 0, handle, body })?;
+        self.matches.push(handle, frame, 1, at);
         Ok(())
     }
 
-    /// Queues one of the last messages of a match, which must not be lost to a full outbox.
+    /// Queues a frame of the bulk stream that tells so many changes. Of a `Base` the number that was left out is filled in; at the bound it
+    /// waits for [`DataLink::recoverable`].
     ///
     /// # Errors
     /// [`CodecError::Encode`].
-    pub fn observe_last(&mut self, message: &ToRecorderData) -> Result<(), CodecError> {
-        let frame = self.encode(message)?;
-        self.outbox.push_last(frame);
+    pub fn observe_odds(
+        &mut self,
+        handle: Handle,
+        mut body: BulkBody<'_>,
+        changes: usize,
+        now: i64,
+    ) -> Result<(), CodecError> {
+        if let BulkBody::Base { left_out, .. } = &mut body {
+            let Room::Free(dropped) = self.bulk.room(handle) else { return Ok(()) };
+            *left_out = dropped.map_or(0, |dropped| dropped.count);
+        }
+        let frame = self.encode(&BulkFrame { n: 0, handle, body })?;
+        self.bulk.push(handle, frame, u32::try_from(changes).unwrap_or(u32::MAX), now);
+        Ok(())
+    }
+
+    /// Matches whose values are to be sent again, for there is room for them now; those of the match stream and those of the bulk
+    /// stream.
+    pub fn recoverable(&self) -> Vec<Handle> {
+        let mut handles = self.matches.recoverable();
+        handles.extend(self.bulk.recoverable());
+        handles.sort_unstable();
+        handles.dedup();
+        handles
+    }
+
+    /// Queues the end of a match in both streams, which must not be lost to a full outbox.
+    ///
+    /// # Errors
+    /// [`CodecError::Encode`].
+    pub fn end(&mut self, handle: Handle, why: EndReason, at: i64) -> Result<(), CodecError> {
+        let dropped = self.matches.forget(handle);
+        self.bulk.forget(handle);
+        let lost = dropped.map(|dropped| Lost { count: dropped.count, since: dropped.since });
+        let frame = self.encode(&MatchFrame { n: 0, handle, body: MatchBody::End { why, lost, at } })?;
+        let taken = self.matches.push_end(handle, frame);
+        let frame = self.encode(&BulkFrame { n: 0, handle, body: BulkBody::End { why, at } })?;
+        for taken in [taken, self.bulk.push_end(handle, frame)] {
+            if !taken {
+                self.names.ended(handle);
+            }
+        }
+        Ok(())
+    }
+
+    /// Queues the answer to a question for a mark.
+    ///
+    /// # Errors
+    /// [`CodecError::Encode`].
+    pub fn mark(&mut self, token: u64) -> Result<(), CodecError> {
+        let body = MatchBody::Mark { token };
+        let frame = self.encode(&MatchFrame { n: 0, handle: Handle(0), body })?;
+        self.matches.push_answer(frame);
         Ok(())
     }
 
@@ -156,15 +251,24 @@ impl DataLink {
     ///
     /// # Errors
     /// [`CodecError::Encode`].
-    pub fn publish(&mut self, publish: Publish, read_at: Instant) -> Result<(), CodecError> {
-        encode_frame(&ToRecorderData::Publish(publish), 0, 0, &mut self.renderings)?;
+    pub fn publish(&mut self, publish: &Publish<'_>, read_at: Instant) -> Result<(), CodecError> {
+        encode_frame(publish, 0, 0, &mut self.renderings)?;
         self.ends.push_back((self.renderings.len(), read_at));
         Ok(())
     }
 
-    /// Whether there is room for a further rendering.
+    /// Whether there is room for a further rendering; none while a match's end waits for those before it.
     pub fn takes_renderings(&self) -> bool {
-        self.state == LinkState::Open && self.unsent() < RENDER_BELOW
+        self.state == LinkState::Open && !self.has_unsent_end() && self.unsent() < RENDER_BELOW
+    }
+
+    fn has_unsent_end(&self) -> bool {
+        self.matches.has_unsent_end() || self.bulk.has_unsent_end()
+    }
+
+    /// Bytes that are not acknowledged, of both streams.
+    pub fn unacknowledged(&self) -> usize {
+        self.matches.unacknowledged() + self.bulk.unacknowledged()
     }
 
     /// Bytes of renderings and of what the channel holds that wait to be written. Observations wait on their own.
@@ -196,18 +300,26 @@ impl DataLink {
     /// # Errors
     /// [`ChannelError`]: the channel must be detached.
     pub fn next_event(&mut self) -> Result<Option<LinkEvent>, ChannelError> {
-        let Some(channel) = &mut self.channel else { return Ok(None) };
+        let DataLink { channel: Some(channel), names, matches, bulk, state, .. } = self else {
+            return Ok(None);
+        };
         while let Some((message, _, _)) = channel.next()? {
             match message {
-                FromRecorderData::Opened { resume_after, .. } => {
-                    self.outbox.resume(resume_after);
-                    self.state = LinkState::Open;
+                FromRecorderStream::Opened { resume_match, resume_bulk, .. } => {
+                    matches.resume(resume_match, |handle| names.ended(handle));
+                    bulk.resume(resume_bulk, |handle| names.ended(handle));
+                    names.opened();
+                    *state = LinkState::Open;
                     return Ok(Some(LinkEvent::Opened));
                 }
-                FromRecorderData::Ack { n } => self.outbox.acknowledge(n),
-                FromRecorderData::Refused { key, epoch } => {
-                    return Ok(Some(LinkEvent::Refused { key, epoch }));
+                FromRecorderStream::Ack { stream: Stream::Match, n } => {
+                    matches.acknowledge(n, |handle| names.ended(handle));
                 }
+                FromRecorderStream::Ack { stream: Stream::Bulk, n } => {
+                    bulk.acknowledge(n, |handle| names.ended(handle));
+                }
+                FromRecorderStream::Mark { token } => return Ok(Some(LinkEvent::Mark { token })),
+                FromRecorderStream::Refused { handle } => return Ok(Some(LinkEvent::Refused { handle })),
             }
         }
         Ok(None)
@@ -235,15 +347,24 @@ impl DataLink {
         }
     }
 
-    /// Hands the next chunk to the channel: observations, and behind them renderings, so that neither ever stops the other. Whether there was
-    /// one.
+    /// Hands the next chunk to the channel: names, observations, and behind them renderings, so that none ever stops the others. Whether
+    /// there was one.
     fn fill(&mut self) -> bool {
-        let Some(channel) = &mut self.channel else { return false };
         self.chunk.clear();
-        self.outbox.take(&mut self.chunk, CHUNK);
+        let named = self.names.take(&mut self.chunk, CHUNK);
+        // Renderings of a match go out before its end.
+        let rendered_first = self.has_unsent_end() && !self.renderings.is_empty();
+        if named && !rendered_first {
+            self.matches.take(&mut self.chunk, CHUNK);
+            self.bulk.take(&mut self.chunk, CHUNK);
+        }
+        let Some(channel) = &mut self.channel else { return false };
         let observed = !self.chunk.is_empty();
         if observed && channel.send_encoded(&self.chunk).is_err() {
             return false;
+        }
+        if !named {
+            return true;
         }
         let mut until = self.taken;
         while until - self.taken < CHUNK {
@@ -277,95 +398,208 @@ impl DataLink {
         self.taken = 0;
     }
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::fd::AsFd;
+    use crate::scan::fake_recorder::{FakeRecorder, Sent};
     use std::os::unix::net::UnixStream;
-    use touchline_common::ipc::messages::data::{EndReason, Extent};
-    use touchline_common::model::{FeedId, Section, SectionKey};
+    use touchline_common::ipc::messages::data::Extent;
+    use touchline_common::ipc::messages::stream::{Section, SectionKey};
+    use touchline_common::model::{Change, Epoch, FeedId, MarketValue, MatchKey, OddsChange};
 
-    type Recorder = Channel<ToRecorderData, FromRecorderData>;
-
-    fn key() -> MatchKey {
-        MatchKey { feed: FeedId(0), id: "m".into() }
+    fn link(limits: OutboxLimits) -> DataLink {
+        DataLink::new(SlotId(1), Generation(1), limits)
     }
 
-    fn end(at: i64) -> ToRecorderData {
-        ToRecorderData::End { n: 0, key: key(), epoch: Epoch(1), why: EndReason::Ended, at }
+    const WIDE: OutboxLimits = OutboxLimits { matches: 1 << 20, bulk: 1 << 20 };
+
+    fn follow(link: &mut DataLink) -> Handle {
+        link.names().add_match(&MatchKey { feed: FeedId(0), id: "m".into() }, Epoch(1))
     }
 
-    fn rendering() -> Publish {
-        Publish {
-            key: key(),
-            epoch: Epoch(1),
-            extent: Extent::Changes,
-            sections: Vec::new(),
-            stale: false,
-            received_at: 0,
-            updated_at: 0,
-        }
+    fn observe(link: &mut DataLink, handle: Handle, at: i64) {
+        let changes = [Change::Comment { text: "x".into() }];
+        let body = MatchBody::Obs { registers: [][..].into(), changes: changes[..].into(), clock: None, at };
+        link.observe(handle, body, at).unwrap();
     }
 
-    fn attach(link: &mut DataLink, resume_after: u64) -> Recorder {
+    fn odds(link: &mut DataLink, handle: Handle, market: Handle) {
+        let changes = [
+            OddsChange::MarketOpen(MarketValue { market, suspended: false }),
+            OddsChange::MarketClose { market },
+        ];
+        link.observe_odds(handle, BulkBody::Obs { changes: changes[..].into(), at: 1 }, 2, 1).unwrap();
+    }
+
+    fn rendering(handle: Handle) -> Publish<'static> {
+        let (extent, sections) = (Extent::Changes, Vec::new());
+        Publish { handle, extent, sections, stale: false, received_at: 0, updated_at: 0 }
+    }
+
+    fn attach(link: &mut DataLink, resume_match: u64, resume_bulk: u64) -> FakeRecorder {
         let (a, b) = UnixStream::pair().unwrap();
         link.attach(a.into()).unwrap();
         link.flush(&mut Lag::default()).unwrap();
-        let mut recorder: Recorder = Channel::new(b.into(), 1 << 20, 1 << 20).unwrap();
-        recorder.read().unwrap();
-        assert!(matches!(recorder.next().unwrap().unwrap().0, ToRecorderData::Open { .. }));
-        recorder.send(&FromRecorderData::Opened { proto: PROTO, run: 1, resume_after }, 0).unwrap();
-        recorder.flush().unwrap();
+        let mut recorder = FakeRecorder::new(b);
+        assert!(matches!(recorder.read()[..], [Sent::Open(Open { slot: SlotId(1), .. })]));
+        recorder.send(&FromRecorderStream::Opened { proto: PROTO, run: 1, resume_match, resume_bulk });
         link.read().unwrap();
         assert_eq!(link.next_event().unwrap(), Some(LinkEvent::Opened));
         recorder
     }
 
-    fn received(recorder: &mut Recorder) -> Vec<ToRecorderData> {
-        recorder.read().unwrap();
-        std::iter::from_fn(|| recorder.next().unwrap()).map(|(message, _, _)| message).collect()
+    fn ack(link: &mut DataLink, recorder: &mut FakeRecorder, stream: Stream, n: u64) {
+        recorder.send(&FromRecorderStream::Ack { stream, n });
+        link.read().unwrap();
+        assert_eq!(link.next_event().unwrap(), None);
+    }
+
+    /// One letter for each frame.
+    fn kinds(sent: &[Sent]) -> String {
+        let kind = |sent: &Sent| match sent {
+            Sent::Open(_) => 'o',
+            Sent::Name(_) => 'n',
+            Sent::Match(_) => 'm',
+            Sent::Bulk(_) => 'b',
+            Sent::Publish(_) => 'p',
+        };
+        sent.iter().map(kind).collect()
+    }
+
+    fn flushed(link: &mut DataLink, recorder: &mut FakeRecorder) -> String {
+        assert!(link.flush(&mut Lag::default()).unwrap());
+        kinds(&recorder.read())
     }
 
     #[test]
-    fn observations_overtake_renderings_and_are_sent_again_to_the_next_recorder() {
-        let mut link = DataLink::new(SlotId(1), Generation(1), 1 << 20);
-        let mut lag = Lag::default();
-        let mut first = attach(&mut link, 0);
-        link.publish(rendering(), Instant::now()).unwrap();
-        link.observe(0, &end(1), 1).unwrap();
-        link.observe(0, &end(2), 2).unwrap();
-        assert!(link.flush(&mut lag).unwrap());
-        let got = received(&mut first);
-        assert!(matches!(got[0], ToRecorderData::End { n: 1, at: 1, .. }), "{got:?}");
-        assert!(matches!(got[1], ToRecorderData::End { n: 2, at: 2, .. }), "{got:?}");
-        assert!(matches!(got[2], ToRecorderData::Publish(_)), "{got:?}");
-        assert!(lag.percentile(1.0) < 5_000_000);
+    fn names_go_first_then_both_streams_then_renderings_and_all_again_to_the_next_recorder() {
+        let mut link = link(WIDE);
+        let handle = follow(&mut link);
+        let mut first = attach(&mut link, 0, 0);
+        link.publish(&rendering(handle), Instant::now()).unwrap();
+        let market = link.names().add(handle, handle, b"m", b"Result");
+        odds(&mut link, handle, market);
+        observe(&mut link, handle, 1);
+        observe(&mut link, handle, 2);
+        assert_eq!(flushed(&mut link, &mut first), "nnmmbp");
+        ack(&mut link, &mut first, Stream::Match, 1);
+        assert!(link.unacknowledged() > 0);
 
-        drop(first);
         link.detach();
         assert!(!link.takes_renderings());
-        let mut second = attach(&mut link, 1);
-        assert!(link.flush(&mut lag).unwrap());
-        let got = received(&mut second);
-        assert!(matches!(got[..], [ToRecorderData::End { n: 2, at: 2, .. }]), "{got:?}");
+        let mut second = attach(&mut link, 1, 0);
+        assert_eq!(flushed(&mut link, &mut second), "nnmb");
+        assert_eq!(second.got, [2, 1]);
+    }
+
+    #[test]
+    fn an_end_goes_out_behind_the_renderings_and_frees_the_names_when_both_streams_have_it() {
+        let mut link = link(WIDE);
+        let handle = follow(&mut link);
+        let mut recorder = attach(&mut link, 0, 0);
+        link.publish(&rendering(handle), Instant::now()).unwrap();
+        observe(&mut link, handle, 1);
+        link.end(handle, EndReason::Moved, 2).unwrap();
+        assert!(!link.takes_renderings(), "nothing overtakes what waits");
+        assert_eq!(flushed(&mut link, &mut recorder), "npmmb");
+        assert!(link.takes_renderings());
+        ack(&mut link, &mut recorder, Stream::Match, 2);
+        let mut second = attach(&mut link, 2, 0);
+        assert_eq!(flushed(&mut link, &mut second), "nb");
+        ack(&mut link, &mut second, Stream::Bulk, 1);
+        let mut third = attach(&mut link, 2, 1);
+        assert_eq!(flushed(&mut link, &mut third), "");
+        assert_eq!(link.unacknowledged(), 0);
+    }
+
+    #[test]
+    fn each_stream_has_its_own_bound_and_its_own_way_back() {
+        let mut link = link(OutboxLimits { matches: 1 << 20, bulk: 600 });
+        let handle = follow(&mut link);
+        let market = link.names().add(handle, handle, b"m", b"");
+        for _ in 0..20 {
+            odds(&mut link, handle, market);
+            observe(&mut link, handle, 1);
+        }
+        assert_eq!((link.matches().dropped(), link.bulk().dropped()), (0, 40));
+        assert_eq!(link.recoverable(), [handle], "what was unsent is dropped, so there is room");
+        let base = BulkBody::Base { markets: [][..].into(), selections: [][..].into(), left_out: 0, at: 1 };
+        link.observe_odds(handle, base, 1, 1).unwrap();
+        let mut recorder = attach(&mut link, 0, 0);
+        assert!(link.flush(&mut Lag::default()).unwrap());
+        let left_out: Vec<u64> = recorder
+            .read()
+            .iter()
+            .filter_map(|sent| match sent {
+                Sent::Bulk(BulkFrame { n: 1, body: BulkBody::Base { left_out, .. }, .. }) => Some(*left_out),
+                Sent::Bulk(other) => panic!("{other:?}"),
+                Sent::Open(_) | Sent::Name(_) | Sent::Match(_) | Sent::Publish(_) => None,
+            })
+            .collect();
+        assert_eq!(left_out, [40]);
+    }
+
+    #[test]
+    fn what_was_lost_stands_in_the_base_or_in_the_end() {
+        let mut link = link(OutboxLimits { matches: 400, bulk: 400 });
+        let handles = [follow(&mut link), follow(&mut link)];
+        for (handle, n) in [(0, 20), (1, 20)] {
+            for at in 0..n {
+                observe(&mut link, handles[handle], at);
+            }
+        }
+        link.base(handles[0], MatchBase::default()).unwrap();
+        link.end(handles[1], EndReason::Ended, 9).unwrap();
+        let mut recorder = attach(&mut link, 0, 0);
+        assert!(link.flush(&mut Lag::default()).unwrap());
+        let mut lost = Vec::new();
+        for sent in recorder.read() {
+            if let Sent::Match(MatchFrame {
+                body: MatchBody::Base(MatchBase { lost: Some(of), .. }), ..
+            })
+            | Sent::Match(MatchFrame { body: MatchBody::End { lost: Some(of), .. }, .. }) = sent
+            {
+                lost.push((of.count, of.since));
+            }
+        }
+        assert_eq!(lost, [(20, 0), (20, 0)]);
+        assert_eq!(link.recoverable(), []);
+    }
+
+    #[test]
+    fn a_mark_is_asked_for_and_answered_in_its_place() {
+        let mut link = link(WIDE);
+        let handle = follow(&mut link);
+        let mut recorder = attach(&mut link, 0, 0);
+        recorder.send(&FromRecorderStream::Mark { token: 77 });
+        link.read().unwrap();
+        assert_eq!(link.next_event().unwrap(), Some(LinkEvent::Mark { token: 77 }));
+        observe(&mut link, handle, 1);
+        link.mark(77).unwrap();
+        assert!(link.flush(&mut Lag::default()).unwrap());
+        let sent = recorder.read();
+        assert_eq!(kinds(&sent), "nmm");
+        let mark = MatchFrame { n: 2, handle: Handle(0), body: MatchBody::Mark { token: 77 } };
+        assert_eq!(sent[2], Sent::Match(mark));
     }
 
     #[test]
     fn a_recorder_that_always_leaves_something_does_not_make_the_buffer_grow() {
-        let mut link = DataLink::new(SlotId(1), Generation(1), 1 << 20);
-        let recorder = attach(&mut link, 0);
-        let body = Some("x".repeat(4000));
-        let section = Section { key: SectionKey::Head, body };
+        let mut link = link(WIDE);
+        let handle = follow(&mut link);
+        let (a, b) = UnixStream::pair().unwrap();
+        link.attach(a.into()).unwrap();
+        link.state = LinkState::Open;
+        let section = Section { key: SectionKey::Head, body: Some("x".repeat(4000).into()) };
         let mut buffer = vec![0; 32 * 1024];
         let mut most = 0;
         for _ in 0..200 {
             while link.takes_renderings() {
-                let publish = Publish { sections: vec![section.clone()], ..rendering() };
-                link.publish(publish, Instant::now()).unwrap();
+                let publish = Publish { sections: vec![section.clone()], ..rendering(handle) };
+                link.publish(&publish, Instant::now()).unwrap();
             }
             link.flush(&mut Lag::default()).unwrap();
-            nix::unistd::read(recorder.as_fd(), &mut buffer).unwrap();
+            nix::unistd::read(&b, &mut buffer).unwrap();
             most = most.max(link.renderings.len());
         }
         assert!(most > RENDER_BELOW / 2 && most < 3 * RENDER_BELOW, "{most} bytes");
@@ -373,11 +607,12 @@ mod tests {
 
     #[test]
     fn rendering_stops_while_the_recorder_does_not_read() {
-        let mut link = DataLink::new(SlotId(1), Generation(1), 1 << 20);
-        let _deaf = attach(&mut link, 0);
+        let mut link = link(WIDE);
+        let handle = follow(&mut link);
+        let _deaf = attach(&mut link, 0, 0);
         let mut count = 0;
         while link.takes_renderings() {
-            link.publish(rendering(), Instant::now()).unwrap();
+            link.publish(&rendering(handle), Instant::now()).unwrap();
             link.flush(&mut Lag::default()).unwrap();
             count += 1;
             assert!(count < 1_000_000, "rendering never stops");

@@ -84,8 +84,8 @@ mod tests {
             lag.record(Duration::from_micros(micros));
         }
         for (share, exact) in [(0.5, 5_000.0), (0.99, 9_900.0), (1.0, 10_000.0)] {
-            let told = f64::from(lag.percentile(share));
-            assert!(told >= exact && told <= exact * 1.125, "{share}: {told} for {exact}");
+            let counted = f64::from(lag.percentile(share));
+            assert!(counted >= exact && counted <= exact * 1.125, "{share}: {counted} for {exact}");
         }
         lag.clear();
         assert_eq!(lag.percentile(0.99), 0);

@@ -1,36 +1,31 @@
-//! The scanning worker: one connection, at most `max_subscriptions`, every diff applied before anything is rendered.
+//! The scanning worker: one source, at most `max_subscriptions`, every delta applied before anything is rendered.
 //!
-//! `greeting` and `start` take the channel and wait for work, `scanner` is the loop, one turn of which is written out in `turn`, its steps in `reading` and
-//! `rendering`; `multiplex` runs several workers in one process; `commands` is what the coordinator asks, `connection` what the beginning and end of a connection mean, `report` what the
-//! coordinator is told, `audits` looks for deltas that a server leaves out. `upstream` and `data_link` are the two other sockets. A worker lives no longer than its coordinator, and hurts no
-//! other worker when it dies.
+//! `handshake` and `start` take the channel and wait for work, `setup` is what the configuration makes of it, `worker` is the loop;
+//! `shared_process` runs several workers in one process, `probe` tries a feed step by step. The other files are what a worker is
+//! made of: they know nothing of it. A worker lives no longer than its coordinator, and hurts no other worker when it dies.
 
 mod audit;
-mod audits;
 mod book;
-mod commands;
-mod connection;
+mod clock;
+mod coordinator;
 mod data_link;
-mod dumps;
-mod greeting;
+mod error;
+#[cfg(test)]
+mod fake_recorder;
+mod handshake;
 mod lag;
-mod listing;
-mod login;
-mod multiplex;
+mod names;
 mod outbox;
+mod port;
 pub mod probe;
 mod rate;
-mod reading;
-mod rendering;
-mod report;
-mod scanner;
+mod reporter;
+mod setup;
+mod shared_process;
 mod skipped;
 mod start;
-mod telling;
-#[cfg(test)]
-mod tests;
-mod turn;
-mod upstream;
 mod window;
+mod worker;
 
-pub use start::{ScanError, run};
+pub use error::ScanError;
+pub use start::run;

@@ -1,16 +1,15 @@
-//! What the recorder has not acknowledged: the worker's bounded memory of observations.
+//! What the recorder has not acknowledged of one stream: the worker's bounded memory of observations.
 //!
 //! Frames are numbered when they are sent, densely, and kept until they are acknowledged; after the recorder's
 //! restart those above its `resume_after` go out again under their old numbers. At the bound a match's unsent
-//! frames are dropped and counted; once there is room again the caller tells its registers anew (`Lost`, then `Base`).
-//! Pure: the data link writes what [`Outbox::take`] hands out.
+//! frames are dropped and counted; once half of the room is free its values are sent again (`Base`). There is one for each
+//! stream. Pure: the data link writes what [`Outbox::take`] hands out.
 
+use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use std::collections::VecDeque;
-use touchline_common::ipc::messages::data::stamp_number;
-
-/// A match at this worker, by its place.
-pub type Place = u32;
+use touchline_common::ipc::messages::stream::stamp_number;
+use touchline_common::model::Handle;
 
 /// Frames that wait for the recorder.
 #[derive(Debug)]
@@ -18,160 +17,205 @@ pub struct Outbox {
     limit: usize,
     window: usize,
     bytes: usize,
+    /// Sent, not acknowledged.
+    sent: VecDeque<Frame>,
+    /// The number of the last one that was sent.
     last_number: u64,
-    /// Sent, not acknowledged; numbers rise by one from front to back.
-    sent: VecDeque<(u64, Box<[u8]>)>,
     /// Of `sent`, how many at the back have to go out again first.
     again: usize,
-    unsent: VecDeque<Unsent>,
+    unsent: VecDeque<Frame>,
     /// Of the unsent frames, bytes.
     unsent_bytes: usize,
-    overflowed: HashMap<Place, Dropped, foldhash::fast::RandomState>,
+    /// Ends among the unsent frames.
+    unsent_ends: usize,
+    overflowed: HashMap<Handle, Dropped, RandomState>,
     dropped: u64,
 }
 
-/// A frame that was not sent yet.
+/// A frame and what is to be known of it without decoding it.
 #[derive(Debug)]
-struct Unsent {
-    /// `None`: of a match that is followed no more.
-    place: Option<Place>,
-    frame: Box<[u8]>,
+struct Frame {
+    handle: Handle,
+    part: Part,
+    bytes: Box<[u8]>,
     /// When what it tells was seen, wall clock in microseconds.
     at: i64,
+}
+
+/// What a frame is for its match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// So many changes; dropped at the bound.
+    Changes(u32),
+    /// Its end.
+    End,
+    /// The answer to a question, of no match.
+    Answer,
 }
 
 /// What was dropped of one match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dropped {
-    /// Frames.
+    /// Changes.
     pub count: u64,
     /// Wall clock of the first, microseconds since 1970 UTC.
     pub since: i64,
 }
 
+/// Whether a match's values can be sent anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// They can, and this was dropped before.
+    Free(Option<Dropped>),
+    /// Not yet.
+    None,
+}
+
 impl Outbox {
     /// An outbox that keeps at most `limit` bytes, of which at most `window` are sent and not acknowledged: a recorder
-    /// that lags behind with events must still get renderings on the same channel.
+    /// that lags behind with one stream must still get the other and renderings on the same channel.
     pub fn new(limit: usize, window: usize) -> Outbox {
         Outbox {
             limit,
             window,
             bytes: 0,
-            last_number: 0,
             sent: VecDeque::new(),
+            last_number: 0,
             again: 0,
             unsent: VecDeque::new(),
             unsent_bytes: 0,
+            unsent_ends: 0,
             overflowed: HashMap::default(),
             dropped: 0,
         }
     }
 
-    /// Takes an encoded frame of the match at `place`, seen at `at` (wall clock, microseconds). At the bound the match's unsent frames are
-    /// dropped with this one, and so is everything of it until [`Outbox::recover`] names it.
-    pub fn push(&mut self, place: Place, frame: Box<[u8]>, at: i64) {
-        if let Some(dropped) = self.overflowed.get_mut(&place) {
-            dropped.count += 1;
-            self.dropped += 1;
-        } else if self.bytes + frame.len() > self.limit {
-            self.overflow(place, at);
+    /// Takes an encoded frame of a match that tells `changes` changes, seen at `at` (wall clock, microseconds). At the bound the match's
+    /// unsent frames are dropped with this one, and so is everything of it until [`Outbox::room`] gave it room.
+    pub fn push(&mut self, handle: Handle, bytes: Box<[u8]>, changes: u32, at: i64) {
+        if let Some(dropped) = self.overflowed.get_mut(&handle) {
+            dropped.count += u64::from(changes);
+            self.dropped += u64::from(changes);
+        } else if self.bytes + bytes.len() > self.limit {
+            self.overflow(handle, changes, at);
         } else {
-            self.keep(Unsent { place: Some(place), frame, at });
+            self.keep(Frame { handle, part: Part::Changes(changes), bytes, at });
         }
     }
 
-    fn keep(&mut self, unsent: Unsent) {
-        self.bytes += unsent.frame.len();
-        self.unsent_bytes += unsent.frame.len();
-        self.unsent.push_back(unsent);
+    fn keep(&mut self, frame: Frame) {
+        self.bytes += frame.bytes.len();
+        self.unsent_bytes += frame.bytes.len();
+        self.unsent_ends += usize::from(frame.part == Part::End);
+        self.unsent.push_back(frame);
     }
 
-    fn overflow(&mut self, place: Place, at: i64) {
-        let before = self.unsent.len();
-        let (mut freed, mut since) = (0, at);
-        self.unsent.retain(|unsent| {
-            let drop = unsent.place == Some(place);
+    fn overflow(&mut self, handle: Handle, changes: u32, at: i64) {
+        let (mut freed, mut since, mut count) = (0, at, u64::from(changes));
+        self.unsent.retain(|frame| {
+            let Part::Changes(changes) = frame.part else { return true };
+            let drop = frame.handle == handle;
             if drop {
-                freed += unsent.frame.len();
-                since = since.min(unsent.at);
+                freed += frame.bytes.len();
+                since = since.min(frame.at);
+                count += u64::from(changes);
             }
             !drop
         });
         self.bytes -= freed;
         self.unsent_bytes -= freed;
-        let count = (before - self.unsent.len()) as u64 + 1;
         self.dropped += count;
-        self.overflowed.insert(place, Dropped { count, since });
+        self.overflowed.insert(handle, Dropped { count, since });
     }
 
-    /// A match whose frames were dropped and that may be told anew, because half of the room is free.
-    pub fn recover(&mut self) -> Option<(Place, Dropped)> {
+    /// Whether all values of a match can be sent: always, unless some of it was dropped and not yet half of the room is free. What was
+    /// dropped is given once.
+    pub fn room(&mut self, handle: Handle) -> Room {
+        if self.overflowed.is_empty() || !self.overflowed.contains_key(&handle) {
+            return Room::Free(None);
+        }
         if self.bytes > self.limit / 2 {
-            return None;
+            return Room::None;
         }
-        let place = *self.overflowed.keys().next()?;
-        self.overflowed.remove_entry(&place)
+        Room::Free(self.overflowed.remove(&handle))
     }
 
-    /// What was dropped of the match at `place`, which is followed no more: its place may be another's soon.
-    pub fn forget(&mut self, place: Place) -> Option<Dropped> {
-        for unsent in self.unsent.iter_mut().filter(|unsent| unsent.place == Some(place)) {
-            unsent.place = None;
+    /// Matches of which frames were dropped and for which there is room now.
+    pub fn recoverable(&self) -> Vec<Handle> {
+        if self.overflowed.is_empty() || self.bytes > self.limit / 2 {
+            return Vec::new();
         }
-        self.overflowed.remove(&place)
+        self.overflowed.keys().copied().collect()
     }
 
-    /// Takes the last frames of a match that is followed no more even at the bound, up to an eighth above it: they are small, and who
-    /// never hears of the end of a match waits for it.
-    pub fn push_last(&mut self, frame: Box<[u8]>) {
-        if self.bytes + frame.len() > self.limit + self.limit / 8 {
-            self.dropped += 1;
+    /// What was dropped of a match of which nothing more comes.
+    pub fn forget(&mut self, handle: Handle) -> Option<Dropped> {
+        self.overflowed.remove(&handle)
+    }
+
+    /// Takes the last frame of a match even at the bound, up to an eighth above it: it is small, and who never learns of the end of a
+    /// match waits for it. Whether it was taken.
+    pub fn push_end(&mut self, handle: Handle, bytes: Box<[u8]>) -> bool {
+        self.push_beyond(Frame { handle, part: Part::End, bytes, at: i64::MAX })
+    }
+
+    /// Takes an answer, even at the bound as well.
+    pub fn push_answer(&mut self, bytes: Box<[u8]>) {
+        self.push_beyond(Frame { handle: Handle(0), part: Part::Answer, bytes, at: i64::MAX });
+    }
+
+    fn push_beyond(&mut self, frame: Frame) -> bool {
+        let fits = self.bytes + frame.bytes.len() <= self.limit + self.limit / 8;
+        if fits {
+            self.keep(frame);
         } else {
-            self.keep(Unsent { place: None, frame, at: i64::MAX });
+            self.dropped += 1;
         }
+        fits
     }
 
     /// Appends frames to `out` until it holds `enough` bytes or nothing is left; what goes out again comes first.
     pub fn take(&mut self, out: &mut Vec<u8>, enough: usize) {
         while self.again > 0 && out.len() < enough {
-            if let Some((_, frame)) = self.sent.get(self.sent.len() - self.again) {
-                out.extend_from_slice(frame);
+            if let Some(frame) = self.sent.get(self.sent.len() - self.again) {
+                out.extend_from_slice(&frame.bytes);
             }
             self.again -= 1;
         }
         while out.len() < enough && self.bytes - self.unsent_bytes < self.window {
-            let Some(Unsent { mut frame, .. }) = self.unsent.pop_front() else { return };
+            let Some(mut frame) = self.unsent.pop_front() else { return };
             self.last_number += 1;
-            self.unsent_bytes -= frame.len();
-            stamp_number(&mut frame, self.last_number);
-            out.extend_from_slice(&frame);
-            self.sent.push_back((self.last_number, frame));
+            self.unsent_bytes -= frame.bytes.len();
+            self.unsent_ends -= usize::from(frame.part == Part::End);
+            stamp_number(&mut frame.bytes, self.last_number);
+            out.extend_from_slice(&frame.bytes);
+            self.sent.push_back(frame);
         }
     }
 
-    /// Everything up to number `n` is committed.
-    pub fn acknowledge(&mut self, n: u64) {
-        while let Some((first, frame)) = self.sent.front() {
-            if *first > n {
-                break;
+    /// Everything up to number `n` is committed; `ended` is called with each match whose end is among it.
+    pub fn acknowledge(&mut self, n: u64, mut ended: impl FnMut(Handle)) {
+        // What was never sent cannot be committed.
+        let above = self.last_number.saturating_sub(n);
+        while self.sent.len() as u64 > above {
+            let Some(frame) = self.sent.pop_front() else { break };
+            self.bytes -= frame.bytes.len();
+            if frame.part == Part::End {
+                ended(frame.handle);
             }
-            self.bytes -= frame.len();
-            self.sent.pop_front();
         }
         self.again = self.again.min(self.sent.len());
     }
 
     /// A new channel to the recorder, which has committed up to `resume_after`: the rest goes out again.
-    pub fn resume(&mut self, resume_after: u64) {
-        self.acknowledge(resume_after);
+    pub fn resume(&mut self, resume_after: u64, ended: impl FnMut(Handle)) {
+        self.acknowledge(resume_after, ended);
         self.again = self.sent.len();
     }
 
-    /// Bytes that wait to be sent, for the first time or again.
-    #[cfg(test)]
-    pub fn waiting(&self) -> usize {
-        let again: usize = self.sent.iter().rev().take(self.again).map(|(_, frame)| frame.len()).sum();
-        self.unsent_bytes + again
+    /// Whether the end of a match waits to be sent for the first time.
+    pub fn has_unsent_end(&self) -> bool {
+        self.unsent_ends > 0
     }
 
     /// Bytes that are not acknowledged, sent or not.
@@ -179,7 +223,7 @@ impl Outbox {
         self.bytes
     }
 
-    /// Frames dropped in all.
+    /// Changes dropped in all.
     pub fn dropped(&self) -> u64 {
         self.dropped
     }
@@ -189,6 +233,10 @@ impl Outbox {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use touchline_common::ipc::frame::HEADER_LEN;
+
+    const A: Handle = Handle(1);
+    const B: Handle = Handle(2);
 
     /// A frame whose payload is its serial number, long enough to be stamped.
     fn frame(serial: u8) -> Box<[u8]> {
@@ -198,114 +246,140 @@ mod tests {
     }
 
     fn read(bytes: &[u8]) -> Vec<(u64, u8)> {
-        bytes.chunks(40).map(|f| (u64::from_le_bytes(f[20..28].try_into().unwrap()), f[39])).collect()
+        let number = |f: &[u8]| u64::from_le_bytes(f[HEADER_LEN..HEADER_LEN + 8].try_into().unwrap());
+        bytes.chunks(40).map(|f| (number(f), f[39])).collect()
+    }
+
+    fn taken(outbox: &mut Outbox, enough: usize) -> Vec<(u64, u8)> {
+        let mut out = Vec::new();
+        outbox.take(&mut out, enough);
+        read(&out)
+    }
+
+    fn none(handle: Handle) {
+        panic!("{handle} has not ended");
     }
 
     #[test]
     fn numbers_are_dense_and_what_is_not_acknowledged_goes_out_again_under_its_number() {
         let mut outbox = Outbox::new(1000, 1000);
         for serial in 1..=4 {
-            outbox.push(0, frame(serial), 0);
+            outbox.push(A, frame(serial), 1, 0);
         }
-        let mut out = Vec::new();
-        outbox.take(&mut out, 100);
-        assert_eq!(read(&out), [(1, 1), (2, 2), (3, 3)], "whole frames until enough");
-        outbox.acknowledge(1);
-        outbox.resume(2);
-        let mut out = Vec::new();
-        outbox.take(&mut out, 1000);
-        assert_eq!(read(&out), [(3, 3), (4, 4)]);
-        outbox.acknowledge(4);
-        assert_eq!((outbox.unacknowledged(), outbox.waiting()), (0, 0));
+        assert_eq!(taken(&mut outbox, 100), [(1, 1), (2, 2), (3, 3)], "whole frames until enough");
+        outbox.acknowledge(1, none);
+        outbox.resume(2, none);
+        assert_eq!(taken(&mut outbox, 1000), [(3, 3), (4, 4)]);
+        outbox.acknowledge(4, none);
+        outbox.acknowledge(9, none);
+        assert_eq!(outbox.unacknowledged(), 0);
+        outbox.push(A, frame(5), 1, 0);
+        assert_eq!(taken(&mut outbox, 1000), [(5, 5)]);
     }
 
     #[test]
-    fn at_the_bound_one_match_is_dropped_whole_and_told_anew_later() {
-        let mut outbox = Outbox::new(200, 200);
+    fn at_the_bound_the_unsent_part_of_one_match_is_dropped_and_counted() {
+        let mut outbox = Outbox::new(240, 40);
+        outbox.push(A, frame(0), 1, 0);
+        assert_eq!(taken(&mut outbox, 1000), [(1, 0)]);
         for serial in 1..=5 {
-            outbox.push(u32::from(serial % 2), frame(serial), i64::from(serial));
+            outbox.push(if serial % 2 == 1 { A } else { B }, frame(serial), 2, i64::from(serial));
         }
-        outbox.push(1, frame(6), 6);
-        outbox.push(1, frame(7), 7);
-        assert_eq!(outbox.recover(), Some((1, Dropped { count: 5, since: 1 })), "the first of what waited");
-        assert_eq!(outbox.dropped(), 5);
-        let mut out = Vec::new();
-        outbox.take(&mut out, 1000);
-        assert_eq!(read(&out), [(1, 2), (2, 4)], "the other match is unharmed and numbers have no hole");
+        outbox.push(A, frame(6), 2, 6);
+        outbox.push(A, frame(7), 2, 7);
+        assert_eq!(outbox.room(B), Room::Free(None));
+        assert_eq!(outbox.recoverable(), [A], "half of the room is free");
+        assert_eq!(
+            outbox.room(A),
+            Room::Free(Some(Dropped { count: 10, since: 1 })),
+            "the first of what waited"
+        );
+        assert_eq!((outbox.room(A), outbox.dropped()), (Room::Free(None), 10));
+        outbox.acknowledge(1, none);
+        assert_eq!(taken(&mut outbox, 1000), [(2, 2)], "the window is full");
+        outbox.acknowledge(2, none);
+        assert_eq!(
+            taken(&mut outbox, 1000),
+            [(3, 4)],
+            "the other match is unharmed and numbers have no hole"
+        );
     }
 
     #[test]
-    fn the_end_of_a_match_that_overflowed_is_told_with_what_was_lost() {
+    fn there_is_no_room_until_half_is_free() {
+        let mut outbox = Outbox::new(160, 160);
+        for serial in 1..=4 {
+            outbox.push(B, frame(serial), 1, 0);
+        }
+        outbox.push(A, frame(5), 1, 5);
+        assert_eq!((outbox.room(A), outbox.recoverable()), (Room::None, vec![]));
+        taken(&mut outbox, 1000);
+        outbox.acknowledge(2, none);
+        assert_eq!(outbox.recoverable(), [A]);
+        assert_eq!(outbox.room(A), Room::Free(Some(Dropped { count: 1, since: 5 })));
+    }
+
+    #[test]
+    fn an_end_is_taken_beyond_the_bound_and_known_when_it_is_acknowledged() {
         let mut outbox = Outbox::new(400, 1000);
         for serial in 1..=11 {
-            outbox.push(u32::from(serial % 2), frame(serial), i64::from(serial));
+            outbox.push(if serial % 2 == 1 { A } else { B }, frame(serial), 1, i64::from(serial));
         }
-        assert_eq!(outbox.forget(1), Some(Dropped { count: 6, since: 1 }));
-        assert_eq!(outbox.forget(1), None);
+        assert_eq!(outbox.forget(A), Some(Dropped { count: 6, since: 1 }));
+        assert_eq!(outbox.forget(A), None);
         for serial in 12..=18 {
-            outbox.push_last(frame(serial));
+            assert_eq!(outbox.push_end(A, frame(serial)), serial < 18, "450 bytes at most");
         }
-        let mut out = Vec::new();
-        outbox.take(&mut out, 1000);
-        let serials: Vec<u8> = read(&out).into_iter().map(|(_, serial)| serial).collect();
-        assert_eq!(serials, [2, 4, 6, 8, 10, 12, 13, 14, 15, 16, 17], "450 bytes at most");
+        assert!(outbox.has_unsent_end());
+        let serials: Vec<u8> = taken(&mut outbox, 1000).into_iter().map(|(_, serial)| serial).collect();
+        assert_eq!(serials, [2, 4, 6, 8, 10, 12, 13, 14, 15, 16, 17]);
+        assert!(!outbox.has_unsent_end());
         assert_eq!(outbox.dropped(), 7);
-    }
-
-    #[test]
-    fn what_overflows_takes_nothing_of_the_match_along_whose_place_it_has() {
-        let mut outbox = Outbox::new(160, 160);
-        outbox.push(1, frame(1), 1);
-        assert_eq!(outbox.forget(1), None);
-        outbox.push_last(frame(2));
-        for serial in 3..=5 {
-            outbox.push(1, frame(serial), i64::from(serial));
-        }
-        let mut out = Vec::new();
-        outbox.take(&mut out, 1000);
-        assert_eq!(read(&out), [(1, 1), (2, 2)]);
-        outbox.acknowledge(2);
-        assert_eq!(outbox.recover(), Some((1, Dropped { count: 3, since: 3 })));
-    }
-
-    #[test]
-    fn no_more_is_under_way_than_the_window() {
-        let mut outbox = Outbox::new(1000, 80);
-        for serial in 1..=4 {
-            outbox.push(0, frame(serial), 0);
-        }
-        let mut out = Vec::new();
-        outbox.take(&mut out, 1000);
-        assert_eq!(read(&out), [(1, 1), (2, 2)]);
-        outbox.acknowledge(1);
-        let mut out = Vec::new();
-        outbox.take(&mut out, 1000);
-        assert_eq!(read(&out), [(3, 3)]);
+        outbox.acknowledge(5, none);
+        let mut ended = Vec::new();
+        outbox.acknowledge(7, |handle| ended.push(handle));
+        assert_eq!(ended, [A, A]);
     }
 
     proptest! {
         #[test]
-        fn every_kept_frame_arrives_once_in_order(ops in prop::collection::vec((0u8..4, 0u32..3), 1..200)) {
-            let mut outbox = Outbox::new(600, 600);
-            let (mut serial, mut seen, mut committed) = (0u8, Vec::new(), 0u64);
-            for (op, place) in ops {
+        fn every_kept_frame_arrives_once_in_order(
+            ops in prop::collection::vec((0_u8..6, 1_u32..4), 1..200),
+            window in prop::sample::select(vec![80_usize, 600]),
+        ) {
+            let mut outbox = Outbox::new(600, window);
+            let (mut serial, mut seen, mut committed) = (0_u8, Vec::new(), 0_u64);
+            let (mut ends, mut ended) = (0, 0);
+            for (op, handle) in ops {
+                let handle = Handle(handle);
+                serial = serial.wrapping_add(1);
                 match op {
-                    0 => { serial = serial.wrapping_add(1); outbox.push(place, frame(serial), 0); }
-                    1 => {
-                        let mut out = Vec::new();
-                        outbox.take(&mut out, 100);
-                        seen.extend(read(&out).into_iter().map(|(n, _)| n));
+                    0 | 1 => if outbox.room(handle) != Room::None {
+                        outbox.push(handle, frame(serial), 1, 0);
+                    },
+                    2 => seen.extend(taken(&mut outbox, 100)),
+                    3 => {
+                        committed = seen.last().map_or(committed, |(n, _)| *n);
+                        outbox.acknowledge(committed, |_| ended += 1);
                     }
-                    2 => { committed = seen.iter().copied().max().unwrap_or(0); outbox.acknowledge(committed); }
-                    _ => { outbox.resume(committed); seen.retain(|n| *n <= committed); }
+                    4 => ends += usize::from(outbox.push_end(handle, frame(serial))),
+                    _ => {
+                        outbox.resume(committed, |_| ended += 1);
+                        seen.retain(|(n, _)| *n <= committed);
+                    }
                 }
-                prop_assert!(outbox.unacknowledged() <= 600);
+                prop_assert!(outbox.unacknowledged() <= 675);
             }
-            let mut out = Vec::new();
-            outbox.take(&mut out, usize::MAX);
-            seen.extend(read(&out).into_iter().map(|(n, _)| n));
-            let want: Vec<u64> = (1..=seen.len() as u64).collect();
-            prop_assert_eq!(seen, want);
+            outbox.acknowledge(seen.last().map_or(0, |(n, _)| *n), |_| ended += 1);
+            loop {
+                let more = taken(&mut outbox, 100);
+                let Some((last, _)) = more.last().copied() else { break };
+                seen.extend(more);
+                outbox.acknowledge(last, |_| ended += 1);
+            }
+            let numbers: Vec<u64> = seen.iter().map(|(n, _)| *n).collect();
+            prop_assert_eq!(numbers, (1..=seen.len() as u64).collect::<Vec<_>>());
+            prop_assert_eq!((outbox.unacknowledged(), ends), (0, ended));
         }
     }
 }

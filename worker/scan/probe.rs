@@ -3,12 +3,12 @@
 //! It uses the worker's own settings, connection, session and trees, so that what it finds is what a worker would find. It subscribes to the
 //! clock, the list and one match, watches for a little while, and leaves. Nothing is stored. Called by the program's `probe`.
 
-use super::login;
-use super::start::{ScanError, plan, trees};
-use super::upstream::{Readiness, Step, Upstream};
-use crate::feed::diffusion::LostReason;
-use crate::feed::{Event, SessionKind};
-use crate::payload::{Base, MatchSlot, Received, Sink, Trees};
+use super::clock::Clock;
+use super::error::ScanError;
+use super::setup::{plan, trees};
+use crate::feed::{Cause, Event, Loss, SessionKind, Source};
+use crate::net::Readiness;
+use crate::payload::{MatchSlot, Names, Received, Sink, Trees};
 use jiff::tz::TimeZone;
 use mio::{Events, Poll, Token, Waker};
 use std::borrow::Cow;
@@ -17,11 +17,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use touchline_common::config::{Config, FeedConfig};
+use touchline_common::ipc::messages::stream::{MatchBase, Section, SectionKey};
 use touchline_common::ipc::messages::worker::ListChange;
-use touchline_common::model::{Listing, MatchId, Section};
+use touchline_common::model::{Handle, Listing, MarketValue, MatchId, OddsChange, SelectionValue};
 
-const LINK: Token = Token(0);
-const WAKE: Token = Token(1);
+const WAKE: Token = Token(0);
+/// The sockets of the source have the tokens from here on.
+const FIRST_SOURCE: Token = Token(1);
 /// How long a load may take.
 const LOAD_DEADLINE: Duration = Duration::from_secs(10);
 /// How long the deltas of one match are watched.
@@ -55,11 +57,12 @@ pub enum Outcome {
     Failed,
 }
 
-/// What a probe brought home.
+/// What a probe found.
 #[derive(Clone, Debug, Default)]
 pub struct Probed {
-    /// The match that was followed, as its worker would tell it.
-    pub sections: Vec<Section>,
+    /// The match that was followed, as its worker would publish it: parts as JSON objects, those of
+    /// markets with their keys.
+    pub sections: Vec<(Option<String>, String)>,
     /// Its id.
     pub id: Option<MatchId>,
 }
@@ -84,14 +87,14 @@ impl fmt::Display for ProbeError {
 
 impl std::error::Error for ProbeError {}
 
-/// Tries a feed; each step is told as it is done. Whether all of them went well, and what was found.
+/// Tries a feed; each step is reported as it is done. Whether all of them went well, and what was found.
 ///
 /// # Errors
 /// [`ProbeError`]: nothing was tried.
 pub fn probe(
     config: &Config,
     feed: &FeedConfig,
-    tell: &mut dyn FnMut(Finding),
+    report: &mut dyn FnMut(Finding),
 ) -> Result<(Outcome, Probed), ProbeError> {
     let zone = TimeZone::get(&feed.feed_timezone).map_err(|error| {
         let why = format!("feed_timezone of {}: {error}", feed.name);
@@ -102,18 +105,19 @@ pub fn probe(
     let poll = Poll::new().map_err(ProbeError::System)?;
     let waker = Arc::new(Waker::new(poll.registry(), WAKE).map_err(ProbeError::System)?);
     let now = Instant::now();
-    let upstream = Upstream::new(plan, LINK, waker, now);
+    let source = Source::new(plan, FIRST_SOURCE, waker, now);
     let mut probe = Probe {
         feed,
         poll,
-        upstream,
+        source,
         trees,
+        markets: MarketKeys::default(),
         seen: Seen::default(),
-        began: now,
+        clock: Clock::new(now),
         step_began: now,
         worst: Outcome::Good,
         probed: Probed::default(),
-        tell,
+        report,
     };
     probe.run();
     Ok((probe.worst, probe.probed))
@@ -122,14 +126,15 @@ pub fn probe(
 struct Probe<'a> {
     feed: &'a FeedConfig,
     poll: Poll,
-    upstream: Upstream,
+    source: Source,
     trees: Trees,
+    markets: MarketKeys,
     seen: Seen,
-    began: Instant,
+    clock: Clock,
     step_began: Instant,
     worst: Outcome,
     probed: Probed,
-    tell: &'a mut dyn FnMut(Finding),
+    report: &'a mut dyn FnMut(Finding),
 }
 
 /// What came so far.
@@ -137,8 +142,8 @@ struct Probe<'a> {
 struct Seen {
     connected: bool,
     opened: Option<(String, SessionKind)>,
-    lost: Option<LostReason>,
-    failed: Option<String>,
+    lost: Option<Loss>,
+    failed: Option<Loss>,
     clock: bool,
     loads: Vec<Vec<u8>>,
     bytes: usize,
@@ -148,12 +153,39 @@ struct Seen {
     list_loaded: bool,
 }
 
-/// What a match's diffs say is not needed here: its document is looked at as a whole.
-struct Ignored;
+/// What a match's deltas say is not needed here, for its document is looked at as a whole; only the keys of its markets are.
+#[derive(Default)]
+struct MarketKeys(Vec<String>);
 
-impl Sink for Ignored {
-    fn base(&mut self, _: MatchSlot, _: Base, _: Received) {}
+impl MarketKeys {
+    /// A section as the document has it: the key of a market, or none for a part of the match itself.
+    fn keyed(&self, section: Section<'_>) -> Option<(Option<String>, String)> {
+        let key = match section.key {
+            SectionKey::Head | SectionKey::Tail => None,
+            SectionKey::Market(Handle(handle)) => {
+                Some(self.0.get((handle as usize).checked_sub(1)?)?.clone())
+            }
+        };
+        Some((key, section.body?.into_owned()))
+    }
+}
+
+impl Names for MarketKeys {
+    fn name_market(&mut self, _: MatchSlot, key: &[u8], _: &[u8]) -> Handle {
+        self.0.push(String::from_utf8_lossy(key).into_owned());
+        Handle(self.0.len() as u32)
+    }
+
+    fn name_selection(&mut self, _: MatchSlot, _: Handle, _: &[u8], _: &[u8]) -> Handle {
+        Handle(0)
+    }
+}
+
+impl Sink for MarketKeys {
+    fn base(&mut self, _: MatchSlot, _: MatchBase<'_>) {}
+    fn odds_base(&mut self, _: MatchSlot, _: &[MarketValue], _: &[SelectionValue<'_>], _: Received) {}
     fn observed(&mut self, _: MatchSlot, _: &crate::payload::Seen<'_>) {}
+    fn odds(&mut self, _: MatchSlot, _: &[OddsChange<'_>], _: Received) {}
     fn touched(&mut self, _: MatchSlot) {}
 }
 
@@ -166,27 +198,30 @@ impl Probe<'_> {
         if self.seen.lost.is_some() {
             return;
         }
-        let chosen = if self.feed.list_topic.is_empty() { self.configured_match() } else { self.take_list() };
+        let chosen = if self.feed.diffusion.list_topic.is_empty() {
+            self.configured_match()
+        } else {
+            self.take_list()
+        };
         if let Some((id, listing)) = chosen {
             self.take_match(&id, listing);
         }
-        if let Some(session) = self.upstream.session() {
-            session.close();
-        }
-        self.upstream.flush();
+        self.source.close();
     }
 
     fn connect(&mut self) -> bool {
         let deadline = Duration::from_secs(15);
         self.go_until(deadline, |seen| seen.connected || seen.failed.is_some() || seen.lost.is_some());
         if self.seen.connected {
-            self.say("connect", Outcome::Good, format!("{}: a socket", self.feed.url), "");
+            self.report("connect", Outcome::Good, format!("{}: a socket", self.feed.url), "");
             return true;
         }
-        let why = self.seen.failed.clone().unwrap_or_else(|| format!("nothing within {deadline:?}"));
-        let why = why.split("; next attempt").next().unwrap_or_default().to_owned();
+        let why = match &self.seen.failed {
+            Some(Loss { server, why, .. }) => format!("{server}: {why}"),
+            None => format!("nothing within {deadline:?}"),
+        };
         let advice = "see that `url` names host and port of the server, that its name resolves here, and that no firewall stands between";
-        self.say("connect", Outcome::Failed, why, advice);
+        self.report("connect", Outcome::Failed, why, advice);
         false
     }
 
@@ -197,29 +232,29 @@ impl Probe<'_> {
                 "" => "without a login".to_owned(),
                 name => format!("as {name}"),
             };
-            self.say("session", Outcome::Good, format!("{user}, client id {id}"), "");
+            self.report("session", Outcome::Good, format!("{user}, client id {id}"), "");
             return true;
         }
         let why = self.seen.lost.clone();
-        let found = why.as_ref().map_or_else(|| "no answer".to_owned(), ToString::to_string);
-        let advice = match &why {
-            Some(lost) if lost.is_login() => REFUSED,
-            Some(LostReason::Tls(_)) => {
+        let found = why.as_ref().map_or_else(|| "no answer".to_owned(), |loss| loss.why.clone());
+        let advice = match why.map(|loss| loss.cause) {
+            Some(Cause::Login) => REFUSED,
+            Some(Cause::Tls) => {
                 "see `ca_file`, the host in `url`, and whether the server speaks TLS at this port"
             }
-            Some(LostReason::Tunnel(_)) => {
+            Some(Cause::WebSocket) => {
                 "see the path in `url`, `protocol` (v4 or zap), `headers`, and whether ws:// or wss:// is right"
             }
-            _ => {
+            Some(Cause::Connection) | None => {
                 "see whether the scheme of `url` (dpt, dpts, ws, wss) and `protocol` (v4, zap) are those of the server"
             }
         };
-        self.say("session", Outcome::Failed, found, advice);
+        self.report("session", Outcome::Failed, found, advice);
         false
     }
 
     fn take_clock(&mut self) {
-        let topic = self.feed.time_topic.clone();
+        let topic = self.feed.diffusion.time_topic.clone();
         if topic.is_empty() {
             return;
         }
@@ -229,18 +264,22 @@ impl Probe<'_> {
             return;
         }
         if self.seen.clock {
-            self.say("clock", Outcome::Good, format!("{topic}: the server tells its time"), "");
+            self.report("clock", Outcome::Good, format!("{topic}: the server tells its time"), "");
         } else {
             let advice = "see `time_topic`; without one leave it empty";
-            self.say("clock", Outcome::Odd, format!("{topic}: no time within {LOAD_DEADLINE:?}"), advice);
+            self.report("clock", Outcome::Odd, format!("{topic}: no time within {LOAD_DEADLINE:?}"), advice);
         }
     }
 
     fn take_list(&mut self) -> Option<(MatchId, Listing)> {
-        let topic = self.feed.list_topic.clone();
-        let added = self.trees.add_list(&topic, self.feed.match_id.clone(), &self.feed.match_topics);
+        let topic = self.feed.diffusion.list_topic.clone();
+        let added = self.trees.add_list(
+            &topic,
+            self.feed.diffusion.match_id.clone(),
+            &self.feed.diffusion.match_topics,
+        );
         if let Err(error) = added {
-            self.say("list", Outcome::Failed, error.to_string(), "see `payload` and `list_topic`");
+            self.report("list", Outcome::Failed, error.to_string(), "see `payload` and `list_topic`");
             return None;
         }
         self.subscribe(&topic);
@@ -251,7 +290,7 @@ impl Probe<'_> {
         if !self.seen.list_loaded {
             let found = self.missing(&topic);
             let advice = "see `list_topic`: its name on this server, its language and zone";
-            self.say("list", Outcome::Failed, found, advice);
+            self.report("list", Outcome::Failed, found, advice);
             return None;
         }
         let listed = self.seen.listed.clone();
@@ -260,8 +299,8 @@ impl Probe<'_> {
             format!("{topic}: {} matches, {playing} in play, {} bytes", listed.len(), self.seen.bytes);
         let chosen = listed.iter().find(|(_, listing)| listing.in_play).or_else(|| listed.first()).cloned();
         match &chosen {
-            Some(_) => self.say("list", Outcome::Good, found, ""),
-            None => self.say(
+            Some(_) => self.report("list", Outcome::Good, found, ""),
+            None => self.report(
                 "list",
                 Outcome::Odd,
                 found,
@@ -282,7 +321,7 @@ impl Probe<'_> {
         });
         match named {
             Some(id) => {
-                self.say(
+                self.report(
                     "list",
                     Outcome::Good,
                     format!("no list; the first match of the configuration is {id}"),
@@ -292,7 +331,7 @@ impl Probe<'_> {
             }
             None => {
                 let advice = "set `list_topic`, `matches` or `matches_file`";
-                self.say("list", Outcome::Failed, "no list and no matches".to_owned(), advice);
+                self.report("list", Outcome::Failed, "no list and no matches".to_owned(), advice);
                 None
             }
         }
@@ -303,7 +342,7 @@ impl Probe<'_> {
             Ok(topics) => topics,
             Err(name) => {
                 let found = format!("{id}: the list gives no {{{name}}}");
-                return self.say(
+                return self.report(
                     "match",
                     Outcome::Failed,
                     found,
@@ -313,7 +352,9 @@ impl Probe<'_> {
         };
         let slot = match self.trees.add_match(&topics, listing) {
             Ok(slot) => slot,
-            Err(error) => return self.say("match", Outcome::Failed, error.to_string(), "see `match_topics`"),
+            Err(error) => {
+                return self.report("match", Outcome::Failed, error.to_string(), "see `match_topics`");
+            }
         };
         self.seen.bytes = 0;
         for topic in &topics {
@@ -330,13 +371,16 @@ impl Probe<'_> {
         if !self.trees.is_live(slot) {
             let advice =
                 "see `match_topics` (this match may also have no page of its own: try again), and `payload`";
-            return self.say("match", Outcome::Failed, self.missing(&named), advice);
+            return self.report("match", Outcome::Failed, self.missing(&named), advice);
         }
         let name = self.trees.name(slot).unwrap_or_default();
         let found = format!("{id} ({name}): loaded from {named}, {} bytes", self.seen.bytes);
-        self.say("match", Outcome::Good, found, "");
+        self.report("match", Outcome::Good, found, "");
         self.watch();
-        self.trees.render_whole(slot, &mut self.probed.sections);
+        let mut sections = Vec::new();
+        self.trees.render_whole(slot, &mut self.markets, &mut sections);
+        self.probed.sections =
+            sections.into_iter().filter_map(|section| self.markets.keyed(section)).collect();
         self.probed.id = Some(id.clone());
     }
 
@@ -346,15 +390,15 @@ impl Probe<'_> {
         let deltas = self.seen.deltas - before;
         let found = format!("{deltas} changes in {WATCH:?}, {} messages skipped", self.seen.skipped.len());
         match (&self.seen.lost, self.seen.skipped.first()) {
-            (Some(why), _) => {
-                let found = format!("{found}; then the connection was lost: {why}");
-                self.say("changes", Outcome::Failed, found, "the log of the server's side may say why");
+            (Some(loss), _) => {
+                let found = format!("{found}; then the connection was lost: {}", loss.why);
+                self.report("changes", Outcome::Failed, found, "the log of the server's side may say why");
             }
             (None, Some(first)) => {
                 let advice = format!("the first one skipped: {first}");
-                self.say("changes", Outcome::Odd, found, &advice);
+                self.report("changes", Outcome::Odd, found, &advice);
             }
-            (None, None) => self.say("changes", Outcome::Good, found, ""),
+            (None, None) => self.report("changes", Outcome::Good, found, ""),
         }
     }
 
@@ -362,33 +406,32 @@ impl Probe<'_> {
         format!("{topic}: no load within {LOAD_DEADLINE:?}")
     }
 
-    /// Whether the connection is lost; if so, that is said. A server may refuse a session that it had accepted.
+    /// Whether the connection is lost; if so, that is reported. A server may refuse a session that it had accepted.
     fn is_over(&mut self, step: &'static str) -> bool {
-        let Some(why) = self.seen.lost.clone() else { return false };
-        if why.is_login() {
-            self.say("session", Outcome::Failed, why.to_string(), REFUSED);
+        let Some(loss) = self.seen.lost.clone() else { return false };
+        if loss.cause == Cause::Login {
+            self.report("session", Outcome::Failed, loss.why, REFUSED);
         } else {
-            let found = format!("the connection was lost: {why}");
-            self.say(step, Outcome::Failed, found, "the log of the server's side may say why");
+            let found = format!("the connection was lost: {}", loss.why);
+            self.report(step, Outcome::Failed, found, "the log of the server's side may say why");
         }
         true
     }
 
     fn subscribe(&mut self, topic: &str) {
-        let Some(session) = self.upstream.session() else { return };
-        if let Err(error) = session.subscribe(topic.as_bytes()) {
+        if let Err(error) = self.source.follow(topic) {
             self.seen.skipped.push(error.to_string());
         }
     }
 
-    fn say(&mut self, step: &'static str, outcome: Outcome, found: String, advice: &str) {
+    fn report(&mut self, step: &'static str, outcome: Outcome, found: String, advice: &str) {
         let now = Instant::now();
         let took = now.saturating_duration_since(self.step_began);
         self.step_began = now;
         if outcome == Outcome::Failed || self.worst == Outcome::Good {
             self.worst = outcome;
         }
-        (self.tell)(Finding { step, outcome, took, found, advice: advice.to_owned() });
+        (self.report)(Finding { step, outcome, took, found, advice: advice.to_owned() });
     }
 
     fn go_until(&mut self, patience: Duration, done: impl Fn(&Seen) -> bool) {
@@ -405,81 +448,80 @@ impl Probe<'_> {
     /// Waits for something, and takes it.
     fn go_on(&mut self, longest: Duration) {
         let mut events = Events::with_capacity(8);
-        let wait = if self.upstream.is_drained() { longest } else { Duration::ZERO };
+        let wait = if self.source.is_drained() { longest } else { Duration::ZERO };
         // An interrupted wait is a short one.
         let _ = self.poll.poll(&mut events, Some(wait));
-        for event in events.iter().filter(|event| event.token() == LINK) {
-            let end = event.is_read_closed() || event.is_error();
-            self.upstream.note(if end { Readiness::End } else { Readiness::Bytes });
+        for event in events.iter().filter(|event| event.token() >= FIRST_SOURCE) {
+            self.source.note(event.token(), Readiness::of(event));
         }
         let now = Instant::now();
-        match self.upstream.advance(self.poll.registry(), now) {
-            Step::Nothing => {}
-            Step::AsksLeave => self.upstream.permit(now),
-            Step::Connected => self.seen.connected = true,
-            Step::Failed(why) => self.seen.failed = Some(why),
-        }
-        self.upstream.read(now);
+        self.source.advance(self.poll.registry(), now);
+        self.source.read(now);
         self.take(now);
-        self.upstream.flush();
+        self.source.flush();
     }
 
     fn take(&mut self, now: Instant) {
-        let mono_ns = now.saturating_duration_since(self.began).as_nanos() as u64;
-        let received = Received { wall_us: super::scanner::wall_us(), mono_ns };
-        let Probe { upstream, trees, seen, feed, .. } = self;
-        let Some(session) = upstream.session() else { return };
-        while let Some(event) = session.next_event(now) {
-            let mut refused = None;
+        let received = self.clock.received(now);
+        let Probe { source, trees, seen, feed, .. } = self;
+        let mut permit_needed = false;
+        while let Some(event) = source.next_event(now) {
             let skipped = match event {
                 Event::Opened { client_id, session } => {
                     seen.opened = Some((client_id.escape_ascii().to_string(), session));
                     Ok(())
                 }
-                Event::Load { topic, body } | Event::Delta { topic, body }
-                    if topic == feed.time_topic.as_bytes() =>
+                Event::Snapshot { topic, body } | Event::Delta { topic, body }
+                    if topic == feed.diffusion.time_topic.as_bytes() =>
                 {
                     seen.clock |= trees.server_time(body, received);
                     Ok(())
                 }
-                Event::Load { topic, body } if is_aside(feed, trees, topic) => {
-                    refused = login::refusal(&feed.login_topics, topic, body);
-                    Ok(())
-                }
-                Event::Delta { topic, .. } if is_aside(feed, trees, topic) => Ok(()),
-                Event::Load { topic, body } => {
+                Event::Snapshot { topic, body } => {
                     seen.bytes += body.len();
-                    seen.list_loaded |= topic == feed.list_topic.as_bytes();
+                    seen.list_loaded |= topic == feed.diffusion.list_topic.as_bytes();
                     seen.loads.push(topic.to_vec());
-                    trees.load(topic, body, received, &mut Ignored).map(|_| ())
+                    trees.load(topic, body, received, &mut self.markets).map(|_| ())
                 }
                 Event::Delta { topic, body } => {
                     seen.deltas += 1;
-                    trees.delta(topic, body, received, &mut Ignored).map(|_| ())
+                    trees.delta(topic, body, received, &mut self.markets).map(|_| ())
                 }
-                Event::Lost { why } => {
-                    seen.lost = Some(why);
+                Event::PermitNeeded => {
+                    permit_needed = true;
                     Ok(())
                 }
-                Event::TopicStatus { topic, status } => {
+                Event::Connected => {
+                    seen.connected = true;
+                    Ok(())
+                }
+                Event::ConnectFailed(loss) => {
+                    seen.failed = Some(loss);
+                    Ok(())
+                }
+                Event::Lost(loss) => {
+                    seen.lost = Some(loss);
+                    Ok(())
+                }
+                Event::Status { topic, status } => {
                     let (topic, status) = (topic.escape_ascii(), status.escape_ascii());
                     seen.skipped.push(format!("the server says '{status}' of '{topic}'"));
                     Ok(())
                 }
-                Event::Skipped { why } => {
-                    seen.skipped.push(why.to_string());
+                Event::Skipped(why) => {
+                    seen.skipped.push(why);
                     Ok(())
                 }
-                Event::TopicRemoved { .. } | Event::ServerQueue(_) | Event::LoginRejected => Ok(()),
+                Event::Up | Event::Removed { .. } | Event::QueueDepth(_) | Event::LoginRejected => Ok(()),
             };
             if let Err(error) = skipped {
                 seen.skipped.push(error.to_string());
             }
-            if let Some(why) = refused {
-                session.refused(why);
-            }
         }
-        trees.settle(received, &mut Ignored);
+        if permit_needed {
+            source.permit(now);
+        }
+        trees.settle(received, &mut self.markets);
         let mut changes = Vec::new();
         trees.drain_lists(&mut changes);
         for change in changes {
@@ -495,13 +537,6 @@ impl Probe<'_> {
     }
 }
 
-/// Whether this is a topic that only the login asked for.
-fn is_aside(feed: &FeedConfig, trees: &Trees, topic: &[u8]) -> bool {
-    feed.login_topics.iter().any(|asked| asked.as_bytes() == topic)
-        && topic != feed.list_topic.as_bytes()
-        && trees.owner(topic).is_none()
-}
-
 /// The topics of a match, or the attribute that its listing lacks.
 fn topics<'f>(feed: &'f FeedConfig, id: &MatchId, listing: &Listing) -> Result<Vec<String>, &'f str> {
     let value = |name: &str| {
@@ -509,5 +544,5 @@ fn topics<'f>(feed: &'f FeedConfig, id: &MatchId, listing: &Listing) -> Result<V
         let value = given.map(|(_, value)| value.as_str()).or_else(|| (name == "ID").then_some(id.as_str()));
         value.map(Cow::Borrowed)
     };
-    feed.match_topics.iter().map(|template| template.fill(value)).collect()
+    feed.diffusion.match_topics.iter().map(|template| template.fill(value)).collect()
 }

@@ -1,7 +1,7 @@
-//! Messages of the server that could not be used, told in the log.
+//! Messages of the server that could not be used, reported in the log.
 //!
-//! A server may send a million of them: the first is told at once, then a line a minute with their number, and each at
-//! level debug by whoever skips it. Nobody is told of deltas for what is not held: those are on their way whenever
+//! A server may send a million of them: the first is logged at once, then a line a minute with their number, and each at
+//! level debug where it is skipped. Nothing is logged of deltas for what is not held: those are on their way whenever
 //! something is given up. Called by the loop.
 
 use crate::payload::TreeError;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// At most one line in this time.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// What was skipped since it was last told.
+/// What was skipped since the last line.
 #[derive(Debug, Default)]
 pub(super) struct Skipped {
     count: u64,
@@ -19,9 +19,9 @@ pub(super) struct Skipped {
     next: Option<Instant>,
 }
 
-/// What there is to tell.
+/// What there is to log.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Told {
+pub(super) struct Summary {
     /// How many messages since the last line.
     pub(super) count: u64,
     /// Why the first of them.
@@ -57,13 +57,13 @@ impl Skipped {
         }
     }
 
-    /// What is to be told now.
-    pub(super) fn due(&mut self, now: Instant) -> Option<Told> {
+    /// What is to be logged now.
+    pub(super) fn due(&mut self, now: Instant) -> Option<Summary> {
         if self.count == 0 || self.next.is_some_and(|next| now < next) {
             return None;
         }
         self.next = now.checked_add(EVERY);
-        Some(Told { count: std::mem::take(&mut self.count), why: std::mem::take(&mut self.first) })
+        Some(Summary { count: std::mem::take(&mut self.count), why: std::mem::take(&mut self.first) })
     }
 }
 
@@ -77,14 +77,14 @@ mod tests {
         let mut skipped = Skipped::default();
         assert_eq!(skipped.due(now), None);
         skipped.note(&"one");
-        assert_eq!(skipped.due(now), Some(Told { count: 1, why: "one".to_owned() }));
+        assert_eq!(skipped.due(now), Some(Summary { count: 1, why: "one".to_owned() }));
         for number in 0..1_000_000_u32 {
             skipped.note(&number);
         }
         now += EVERY - Duration::from_millis(1);
         assert_eq!(skipped.due(now), None);
         now += Duration::from_millis(1);
-        assert_eq!(skipped.due(now), Some(Told { count: 1_000_000, why: "0".to_owned() }));
+        assert_eq!(skipped.due(now), Some(Summary { count: 1_000_000, why: "0".to_owned() }));
         now += EVERY;
         assert_eq!(skipped.due(now), None, "nothing more");
     }
@@ -97,6 +97,6 @@ mod tests {
         skipped.note_tree(&TreeError::MissingTarget { path: "t/x".to_owned() });
         assert_eq!(skipped.due(now), None);
         skipped.note_tree(&TreeError::NotALoad { topic: "t".to_owned() });
-        assert!(skipped.due(now).is_some_and(|told| told.count == 1 && told.why.contains("F|")));
+        assert!(skipped.due(now).is_some_and(|summary| summary.count == 1 && summary.why.contains("F|")));
     }
 }

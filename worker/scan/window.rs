@@ -216,7 +216,7 @@ mod tests {
         assert_eq!(window.slide(start + ms(999)), None);
         assert_eq!(window.deadline(), Some(start + ms(1_000)));
         window.hasten(MatchSlot(0));
-        assert_eq!(asked(&mut window, start + ms(6)), [0], "unless somebody wants it now");
+        assert_eq!(asked(&mut window, start + ms(6)), [0], "unless it is wanted now");
     }
 
     #[test]
@@ -235,7 +235,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_never_holds_more_than_its_room_and_forgets_nobody(
+        fn it_never_holds_more_than_its_room_and_forgets_none(
             steps in prop::collection::vec((0u8..6, 0u32..12), 1..300),
             room in 1usize..6,
         ) {

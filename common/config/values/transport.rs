@@ -1,8 +1,7 @@
 //! How a feed is reached: what belongs to which transport.
 
-use super::check_plain;
 use crate::config::check::Findings;
-use crate::config::feed::{FeedConfig, Protocol};
+use crate::config::feed::FeedConfig;
 use crate::config::locate::Place;
 use crate::config::secret::REDACTED;
 
@@ -11,25 +10,7 @@ const OWN_HEADERS: [&str; 3] = ["host", "upgrade", "connection"];
 const OWN_PREFIX: &str = "sec-websocket-";
 
 pub(super) fn check(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
-    let at = |key: &str| Place::feed(index, key);
-    let transport = feed.url.transport;
-    match feed.protocol {
-        Protocol::Zap if !transport.is_websocket() => findings.add_related(
-            &at("protocol"),
-            format!("\"zap\" is spoken over a WebSocket, not over {}", transport.scheme()),
-            "expected ws:// or wss:// in `url`, or \"v4\"",
-            findings.is_written(&at("url")).then(|| (at("url"), "the transport")),
-        ),
-        Protocol::Zap | Protocol::V4 => {}
-    }
     check_tls(feed, index, findings);
-    for (n, topic) in feed.login_topics.iter().enumerate() {
-        let place = at("login_topics").index(n);
-        check_plain(topic, &place, findings);
-        if topic.is_empty() {
-            findings.add(&place, "an empty topic", "expected a topic as the server knows it");
-        }
-    }
     check_headers(feed, index, findings);
 }
 

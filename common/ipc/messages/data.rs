@@ -11,57 +11,35 @@ use crate::model::{
 use serde::ser::{SerializeStruct, SerializeStructVariant};
 use serde::{Deserialize, Serialize, Serializer};
 
-/// Worker to recorder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToRecorderData {
     /// The first message on a channel.
-    Open {
-        /// The lowest version spoken.
-        proto_min: u16,
-        /// The highest version spoken.
-        proto_max: u16,
-        /// The worker.
-        slot: SlotId,
-        /// Its generation.
-        generation: Generation,
-    },
+    Open { proto_min: u16, proto_max: u16, slot: SlotId, generation: Generation },
     /// All registers of a match: after a load, after an overflow, after a new epoch.
     Base {
-        /// Its number.
         n: u64,
-        /// The match.
         key: MatchKey,
         /// The epoch it is followed under.
         epoch: Epoch,
-        /// What its registers mean.
         facts: Facts,
-        /// All that are known.
         registers: Registers,
-        /// The displayed clock.
         clock: Option<Clock>,
         /// Wall clock of the read, microseconds since 1970 UTC.
         received_at: i64,
     },
-    /// What one diff changed.
     Obs {
-        /// Its number.
         n: u64,
-        /// The match.
         key: MatchKey,
         /// The epoch it is followed under.
         epoch: Epoch,
-        /// What changed.
         observation: Observation,
     },
     /// Observations of a match were dropped here because the recorder did not take them: a gap. A `Base` follows.
     Lost {
-        /// Its number.
         n: u64,
-        /// The match.
         key: MatchKey,
         /// The epoch it is followed under.
         epoch: Epoch,
-        /// How many.
         count: u64,
         /// Wall clock of the first of them, microseconds since 1970 UTC.
         since: i64,
@@ -70,13 +48,10 @@ pub enum ToRecorderData {
     Publish(Publish),
     /// The match is over for this worker.
     End {
-        /// Its number.
         n: u64,
-        /// The match.
         key: MatchKey,
         /// The epoch it was followed under.
         epoch: Epoch,
-        /// Why.
         why: EndReason,
         /// Wall clock, microseconds since 1970 UTC.
         at: i64,
@@ -91,7 +66,6 @@ impl Message for ToRecorderData {
 /// copied before: there is one for each diff.
 #[derive(Clone, Debug)]
 pub struct ObsRef<'a, F> {
-    /// The match.
     pub key: &'a MatchKey,
     /// The epoch it is followed under.
     pub epoch: Epoch,
@@ -156,26 +130,21 @@ where
 /// Why a worker stops sending a match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EndReason {
-    /// The match is over.
     Ended,
     /// Another worker owns it.
     Moved,
     /// The connection to the server broke; a gap begins and ends with the next `Base`.
     ConnectionLost,
-    /// The worker leaves.
     Leaving,
 }
 
-/// One rendering of a match.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Publish {
-    /// The match.
     pub key: MatchKey,
     /// The epoch it is followed under.
     pub epoch: Epoch,
     /// Whether `sections` are the whole document or what changed in it.
     pub extent: Extent,
-    /// The sections.
     pub sections: Vec<Section>,
     /// Whether the document is stale: nothing received for `stale_after`.
     pub stale: bool,
@@ -194,12 +163,10 @@ pub enum Extent {
     Changes,
 }
 
-/// Recorder to worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromRecorderData {
     /// The answer to `Open`.
     Opened {
-        /// The version to speak.
         proto: u16,
         /// The recorder's run: its start, microseconds since 1970 UTC.
         run: u64,
@@ -207,17 +174,9 @@ pub enum FromRecorderData {
         resume_after: u64,
     },
     /// Everything up to this number is committed.
-    Ack {
-        /// The number.
-        n: u64,
-    },
+    Ack { n: u64 },
     /// What was sent of a match under this epoch was refused: a higher one owns it.
-    Refused {
-        /// The match.
-        key: MatchKey,
-        /// The epoch that was refused.
-        epoch: Epoch,
-    },
+    Refused { key: MatchKey, epoch: Epoch },
 }
 
 impl Message for FromRecorderData {

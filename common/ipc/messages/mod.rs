@@ -7,6 +7,7 @@
 //! | recorder – worker (data) | [`data::FromRecorderData`] | [`data::ToRecorderData`] |
 
 pub mod data;
+pub mod feed;
 pub mod recorder;
 pub mod stream;
 pub mod worker;
@@ -22,11 +23,8 @@ pub trait Message: Serialize {
 /// The first message of a child: what it is and which versions of the messages it speaks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
-    /// The lowest version it speaks.
     pub proto_min: u16,
-    /// The highest version it speaks.
     pub proto_max: u16,
-    /// Its build.
     pub build: String,
     /// Its pid, for the log only: the channel is the identity.
     pub pid: u32,

@@ -4,55 +4,33 @@ use super::{Hello, Message, Welcome};
 use crate::model::{Epoch, Generation, Listing, MatchKey, SlotId};
 use serde::{Deserialize, Serialize};
 
-/// Coordinator to recorder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToRecorder {
     /// The answer to `Hello`.
     Welcome(Welcome),
     /// This frame carries the recorder's end of a worker's data channel.
-    Attach {
-        /// The worker's slot.
-        slot: SlotId,
-        /// Its generation.
-        generation: Generation,
-    },
-    /// From now on this epoch is to own the match: adopt it as DESIGN's 'Switch' says.
+    Attach { slot: SlotId, generation: Generation },
+    /// From now on this epoch is to own the match.
     Switch {
-        /// The match.
         key: MatchKey,
         /// The epoch that is to own it.
         epoch: Epoch,
-        /// Whether somebody still writes under the old one.
+        /// Whether a worker still writes under the old one.
         owner: Owner,
     },
     /// A worker has given no sign of life for a while: what it owns is not followed, and is adopted from it at once.
     Silent {
-        /// The worker's slot.
         slot: SlotId,
-        /// Its generation.
         generation: Generation,
         /// How long ago the last sign was, milliseconds.
         ms: u32,
     },
     /// That worker speaks again; what the server sent it meanwhile, it reads now.
-    Back {
-        /// The worker's slot.
-        slot: SlotId,
-        /// Its generation.
-        generation: Generation,
-    },
+    Back { slot: SlotId, generation: Generation },
     /// A match waits for a place; this is all that is known of it. `None`: it is gone.
-    Waiting {
-        /// The match.
-        key: MatchKey,
-        /// What the list knows.
-        listing: Option<Listing>,
-    },
-    /// A match is over and nobody follows it any more.
-    Ended {
-        /// The match.
-        key: MatchKey,
-    },
+    Waiting { key: MatchKey, listing: Option<Listing> },
+    /// A match is over and no worker follows it any more.
+    Ended { key: MatchKey },
     /// This frame carries an operator's socket, whose request is to be answered with stored data.
     Query {
         /// The verb: `match`, `events`, `odds`, `gaps`.
@@ -69,7 +47,7 @@ pub enum ToRecorder {
     },
     /// This frame carries the new log file; write there from now on.
     LogFile,
-    /// Tell version and update time of each document with [`FromRecorder::Documents`].
+    /// Report version and update time of each document with [`FromRecorder::Documents`].
     Documents,
     /// Read the data channels to their end, commit, close, leave with code 0 within this time.
     Stop {
@@ -91,28 +69,22 @@ pub enum Owner {
     Dead,
 }
 
-/// Recorder to coordinator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromRecorder {
     /// The first message.
     Hello(Hello),
-    /// The store is open.
     Ready {
         /// The highest epoch that the store has seen; new ones must be above it.
         highest_epoch: Epoch,
-        /// The store's token.
         token: u64,
     },
-    /// After `Ready`: matches that are not over as far as the store knows. Whoever ended meanwhile is to be told.
+    /// After `Ready`: matches that are not over as far as the store knows. Those that ended meanwhile are to be reported.
     Held {
         /// Which; as many messages as it takes.
         keys: Vec<MatchKey>,
     },
-    /// The epoch owns the match.
     Switched {
-        /// The match.
         key: MatchKey,
-        /// Its owner from now on.
         epoch: Epoch,
     },
     /// Each second and on change.
@@ -137,13 +109,14 @@ impl Message for FromRecorder {
     const KIND: u16 = 0x0202;
 }
 
-/// The recorder's counters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecorderStats {
-    /// Documents held.
     pub documents: u64,
-    /// Events in the store.
     pub events: u64,
+    /// Committed rows of the bulk stream.
+    pub bulk: u64,
+    /// Prices left out of the bulk stream by the workers, since a newer one came before there was room.
+    pub odds_conflated: u64,
     /// Frames that wait for a commit.
     pub queue: u64,
     /// Observations that workers declared lost.

@@ -27,13 +27,9 @@ pub enum Stream {
 /// The first message on a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Open {
-    /// The lowest version spoken.
     pub proto_min: u16,
-    /// The highest version spoken.
     pub proto_max: u16,
-    /// The worker.
     pub slot: SlotId,
-    /// Its generation.
     pub generation: Generation,
 }
 
@@ -44,9 +40,7 @@ impl Message for Open {
 /// What a handle stands for from now on. It is said once; on the next channel once more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Name<'a> {
-    /// The handle.
     pub handle: Handle,
-    /// What it stands for.
     #[serde(borrow)]
     pub named: Named<'a>,
 }
@@ -60,27 +54,20 @@ impl Message for Name<'_> {
 pub enum Named<'a> {
     /// A match as it was assigned.
     Match {
-        /// The match.
         key: MatchKey,
         /// The epoch it is followed under.
         epoch: Epoch,
     },
-    /// A market.
     Market {
-        /// Its match.
         of: Handle,
-        /// Its topic id.
         #[serde(borrow)]
         key: Cow<'a, str>,
         /// Its name for people, empty if it has none.
         #[serde(borrow)]
         name: Cow<'a, str>,
     },
-    /// A selection.
     Selection {
-        /// Its market.
         of: Handle,
-        /// Its topic id.
         #[serde(borrow)]
         key: Cow<'a, str>,
         /// Its name for people, empty if it has none.
@@ -96,7 +83,6 @@ pub struct MatchFrame<'a> {
     pub n: u64,
     /// The match; 0 for what is about none.
     pub handle: Handle,
-    /// What it says.
     #[serde(borrow)]
     pub body: MatchBody<'a>,
 }
@@ -105,7 +91,6 @@ impl Message for MatchFrame<'_> {
     const KIND: u16 = 0x0313;
 }
 
-/// What the match stream says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MatchBody<'a> {
     /// All values of a match: after a load, after an overflow, after a new epoch.
@@ -122,9 +107,9 @@ pub enum MatchBody<'a> {
         /// Wall clock of the read, microseconds since 1970 UTC.
         at: i64,
     },
-    /// Nothing more of this handle comes.
+    /// Nothing more of this handle comes; only after [`EndReason::ConnectionLost`], which is said in this stream alone, it goes on
+    /// with the next `Base`. A match that is assigned anew to the same worker gets a new handle, whose `Base` comes before this.
     End {
-        /// Why.
         why: EndReason,
         /// What was dropped of it and is told no more.
         lost: Option<Lost>,
@@ -132,25 +117,19 @@ pub enum MatchBody<'a> {
         at: i64,
     },
     /// The answer to [`FromRecorderStream::Mark`]: all that the server had sent is told before this.
-    Mark {
-        /// The question's token.
-        token: u64,
-    },
+    Mark { token: u64 },
 }
 
 /// All values of a match that travel in the match stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MatchBase<'a> {
-    /// What its registers mean.
     pub facts: Facts,
     /// Home and away, where both names are known.
     pub teams: Option<(String, String)>,
-    /// All that are known.
     pub registers: Registers,
     /// Comment and statistics that are known.
     #[serde(borrow)]
     pub values: Vec<Change<'a>>,
-    /// The displayed clock.
     pub clock: Option<Clock>,
     /// What was dropped since the last word of it.
     pub lost: Option<Lost>,
@@ -161,7 +140,6 @@ pub struct MatchBase<'a> {
 /// Observations that the worker dropped because the recorder did not take them: a gap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lost {
-    /// How many.
     pub count: u64,
     /// Wall clock of the first of them, microseconds since 1970 UTC.
     pub since: i64,
@@ -172,9 +150,7 @@ pub struct Lost {
 pub struct BulkFrame<'a> {
     /// Its number; 0 until it is sent.
     pub n: u64,
-    /// The match.
     pub handle: Handle,
-    /// What it says.
     #[serde(borrow)]
     pub body: BulkBody<'a>,
 }
@@ -183,14 +159,11 @@ impl Message for BulkFrame<'_> {
     const KIND: u16 = 0x0314;
 }
 
-/// What the bulk stream says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BulkBody<'a> {
     /// All markets and selections of a match; a market that is not among them is closed.
     Base {
-        /// The markets.
         markets: Cow<'a, [MarketValue]>,
-        /// The selections.
         #[serde(borrow)]
         selections: Cow<'a, [SelectionValue<'a>]>,
         /// Changes that were left out since the last word of it, counted as `odds_conflated`.
@@ -208,7 +181,6 @@ pub enum BulkBody<'a> {
     },
     /// Nothing more of this handle comes.
     End {
-        /// Why.
         why: EndReason,
         /// Wall clock, microseconds since 1970 UTC.
         at: i64,
@@ -218,11 +190,9 @@ pub enum BulkBody<'a> {
 /// One rendering of a match, applied as a unit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Publish<'a> {
-    /// The match.
     pub handle: Handle,
     /// Whether `sections` are the whole document or what changed in it.
     pub extent: Extent,
-    /// The sections.
     #[serde(borrow)]
     pub sections: Vec<Section<'a>>,
     /// Whether the document is stale: nothing received for `stale_after`.
@@ -240,14 +210,12 @@ impl Message for Publish<'_> {
 /// A part of a document, rendered anew.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Section<'a> {
-    /// Which part.
     pub key: SectionKey,
     /// A JSON object; `None` when the part is gone.
     #[serde(borrow)]
     pub body: Option<Cow<'a, str>>,
 }
 
-/// Which part of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum SectionKey {
     /// What changes with the play: names, status, period, clock, score. A JSON object without `match`, `feed`, `source`, `epoch`,
@@ -259,12 +227,10 @@ pub enum SectionKey {
     Market(Handle),
 }
 
-/// Recorder to worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromRecorderStream {
     /// The answer to [`Open`].
     Opened {
-        /// The version to speak.
         proto: u16,
         /// The recorder's run: its start, microseconds since 1970 UTC.
         run: u64,
@@ -274,22 +240,11 @@ pub enum FromRecorderStream {
         resume_bulk: u64,
     },
     /// Everything of a stream up to this number is committed.
-    Ack {
-        /// Of which stream.
-        stream: Stream,
-        /// The number.
-        n: u64,
-    },
+    Ack { stream: Stream, n: u64 },
     /// Answer with [`MatchBody::Mark`] once the receive queue is drained.
-    Mark {
-        /// To be given back.
-        token: u64,
-    },
+    Mark { token: u64 },
     /// What was sent of a match as assigned was refused: a higher epoch owns it.
-    Refused {
-        /// The match.
-        handle: Handle,
-    },
+    Refused { handle: Handle },
 }
 
 impl Message for FromRecorderStream {
@@ -310,6 +265,37 @@ pub fn number_and_handle(body: &[u8]) -> Option<(u64, Handle)> {
     let (n, rest) = body.split_first_chunk::<8>()?;
     let (handle, _) = rest.split_first_chunk::<4>()?;
     Some((u64::from_le_bytes(*n), Handle(u32::from_le_bytes(*handle))))
+}
+
+/// Whether the body of a [`MatchFrame`] or [`BulkFrame`] is the last of its match in that stream, without decoding it.
+pub fn is_end(body: &[u8]) -> bool {
+    // The variant's tag, of four bytes, follows number and handle; the reason's tag follows that.
+    const END: [u8; 4] = 2u32.to_le_bytes();
+    const CONNECTION_LOST: [u8; 4] = 2u32.to_le_bytes();
+    body.get(12..16) == Some(&END[..]) && body.get(16..20) != Some(&CONNECTION_LOST[..])
+}
+
+/// What the body of a [`Name`] names, without decoding it.
+pub fn naming(body: &[u8]) -> Option<(Handle, Naming)> {
+    let (handle, rest) = body.split_first_chunk::<4>()?;
+    let naming = match rest.first_chunk::<4>().map(|tag| u32::from_le_bytes(*tag))? {
+        0 => Naming::Match,
+        1 => Naming::Market,
+        2 => Naming::Selection,
+        _ => return None,
+    };
+    Some((Handle(u32::from_le_bytes(*handle)), naming))
+}
+
+/// What kind of thing a [`Name`] names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Naming {
+    /// A match as it was assigned.
+    Match,
+    /// A market.
+    Market,
+    /// A selection.
+    Selection,
 }
 
 #[cfg(test)]
@@ -356,5 +342,43 @@ mod tests {
         assert_eq!(number_and_handle(body), Some((u64::MAX, Handle(7))));
         let back: BulkFrame<'_> = decode_borrowed(&header, body).unwrap();
         assert_eq!(back, BulkFrame { n: u64::MAX, ..odds.clone() });
+    }
+
+    #[test]
+    fn ends_and_names_are_known_without_decoding() {
+        let body = |message: &dyn Fn(&mut Vec<u8>)| {
+            let mut frame = Vec::new();
+            message(&mut frame);
+            frame.split_off(HEADER_LEN)
+        };
+        let (n, handle, why, at) = (1, Handle(9), EndReason::Ended, 1);
+        let of_match = |body| MatchFrame { n, handle, body };
+        let of_bulk = |body| BulkFrame { n, handle, body };
+        let encoded = |frame: &MatchFrame<'_>| body(&|out| encode_frame(frame, 0, 0, out).unwrap());
+        let encoded_bulk = |frame: &BulkFrame<'_>| body(&|out| encode_frame(frame, 0, 0, out).unwrap());
+        assert!(is_end(&encoded(&of_match(MatchBody::End { why, lost: None, at }))));
+        let lost = EndReason::ConnectionLost;
+        assert!(
+            !is_end(&encoded(&of_match(MatchBody::End { why: lost, lost: None, at }))),
+            "its handle goes on"
+        );
+        assert!(is_end(&encoded_bulk(&of_bulk(BulkBody::End { why, at }))));
+        let (registers, changes) = (Cow::Borrowed(&[][..]), Cow::Borrowed(&[][..]));
+        assert!(!is_end(&encoded(&of_match(MatchBody::Obs { registers, changes, clock: None, at }))));
+        assert!(!is_end(&encoded(&of_match(MatchBody::Mark { token: 2 }))));
+        assert!(!is_end(&encoded_bulk(&of_bulk(BulkBody::Obs { changes: Cow::Borrowed(&[]), at }))));
+        let key = MatchKey { feed: crate::model::FeedId(0), id: "m".into() };
+        let (of, text) = (Handle(1), Cow::Borrowed("x"));
+        for (named, naming_) in [
+            (Named::Match { key, epoch: Epoch(1) }, Naming::Match),
+            (Named::Market { of, key: text.clone(), name: text.clone() }, Naming::Market),
+            (Named::Selection { of, key: text.clone(), name: text.clone() }, Naming::Selection),
+        ] {
+            let name = Name { handle, named };
+            assert_eq!(
+                naming(&body(&|out| encode_frame(&name, 0, 0, out).unwrap())),
+                Some((handle, naming_))
+            );
+        }
     }
 }

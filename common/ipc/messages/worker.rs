@@ -4,18 +4,14 @@ use super::{Hello, Message, Welcome};
 use crate::model::{Epoch, FeedId, Generation, Listing, MatchId, SlotId};
 use serde::{Deserialize, Serialize};
 
-/// Coordinator to worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToWorker {
     /// The answer to `Hello`.
     Welcome {
-        /// Version and configuration.
         welcome: Welcome,
         /// The feed that this worker scans.
         feed: FeedId,
-        /// Its slot.
         slot: SlotId,
-        /// Its generation in that slot.
         generation: Generation,
     },
     /// This frame carries the worker's end of its data channel to the recorder. Sent anew after each start of the recorder.
@@ -26,7 +22,6 @@ pub enum ToWorker {
     UnfollowList,
     /// Follow a match. Counts one subscription per topic.
     Assign {
-        /// Which.
         id: MatchId,
         /// The epoch under which everything of it is to be sent.
         epoch: Epoch,
@@ -36,22 +31,11 @@ pub enum ToWorker {
         listing: Listing,
     },
     /// The list knows more of a match that this worker follows.
-    Listed {
-        /// Which.
-        id: MatchId,
-        /// What the list knows now.
-        listing: Listing,
-    },
+    Listed { id: MatchId, listing: Listing },
     /// A match that this worker already follows goes on under a new epoch, without a new subscription (the recorder restarted).
-    Renew {
-        /// Which.
-        id: MatchId,
-        /// The epoch from now on.
-        epoch: Epoch,
-    },
+    Renew { id: MatchId, epoch: Epoch },
     /// Stop following a match, if it is still at this epoch.
     Release {
-        /// Which.
         id: MatchId,
         /// The epoch that is given up.
         epoch: Epoch,
@@ -59,15 +43,9 @@ pub enum ToWorker {
         why: ReleaseReason,
     },
     /// Subscribe a match's topics again and take a fresh load.
-    Resync {
-        /// Which.
-        id: MatchId,
-    },
+    Resync { id: MatchId },
     /// Subscribe a match's topics again and compare the fresh load with what is held, answered by [`FromWorker::Audited`].
-    Audit {
-        /// Which.
-        id: MatchId,
-    },
+    Audit { id: MatchId },
     /// The permit for one new connection: the feed's budget has room for it.
     PermitConnect,
     /// This frame carries the channel of one more worker that this process is to run: it greets there as any other.
@@ -92,7 +70,6 @@ pub enum ToWorker {
     },
 }
 
-/// Why a match is released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReleaseReason {
     /// It is over: the worker tells the recorder with `End`.
@@ -105,7 +82,6 @@ impl Message for ToWorker {
     const KIND: u16 = 0x0101;
 }
 
-/// Worker to coordinator.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum FromWorker {
     /// The first message.
@@ -129,7 +105,6 @@ pub enum FromWorker {
     },
     /// The connection to the server changed.
     Connection {
-        /// Its state.
         state: ConnectionState,
         /// Why, for people.
         detail: String,
@@ -138,11 +113,9 @@ pub enum FromWorker {
     },
     /// A match's fresh load was compared with what was held of it: in answer to `Audit`, or because its deltas had become rare.
     Audited {
-        /// Which.
         id: MatchId,
         /// The epoch it is followed under.
         epoch: Epoch,
-        /// What was found.
         finding: Finding,
     },
     /// A connection is due to be tried again: a permit is needed, so that all workers of a feed keep to one budget.
@@ -201,9 +174,7 @@ pub enum ConnectionState {
     /// Not connected; a further attempt is planned.
     #[default]
     Down,
-    /// Connecting or shaking hands.
     Connecting,
-    /// Subscriptions can be asked for.
     Up,
 }
 
@@ -213,7 +184,6 @@ pub enum ConnectionState {
 pub enum MatchState {
     /// Asked for; its load has not come.
     Subscribing,
-    /// A load is held.
     Live,
     /// Live, but nothing received for `stale_after`.
     Stale,
@@ -221,14 +191,11 @@ pub enum MatchState {
     Removed,
 }
 
-/// A change of one match.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MatchReport {
-    /// Which.
     pub id: MatchId,
     /// The epoch it is followed under.
     pub epoch: Epoch,
-    /// Its state now.
     pub state: MatchState,
     /// Milliseconds since it was asked for.
     pub took_ms: u32,
@@ -239,11 +206,9 @@ pub struct MatchReport {
 /// One match, for those who ask.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MatchDetail {
-    /// Which.
     pub id: MatchId,
     /// The epoch it is followed under.
     pub epoch: Epoch,
-    /// Its state.
     pub state: MatchState,
     /// Milliseconds since its last message.
     pub age_ms: u64,
@@ -258,17 +223,13 @@ pub enum ListChange {
     LoadBegin,
     /// A match stands in the list, or what the list knows of it changed.
     Present {
-        /// Which.
         id: MatchId,
-        /// What the list knows.
         listing: Listing,
     },
     /// A match was deleted from the list.
     Gone {
-        /// Which.
         id: MatchId,
     },
-    /// The load is complete.
     LoadEnd,
     /// The list is not followed at the moment; this ends no match.
     Lost,
@@ -279,7 +240,6 @@ pub enum ListChange {
 pub struct LoadReport {
     /// How many of the coordinator's `Assign`, `Release`, `FollowList` and `UnfollowList` messages it has taken: what was sent later is still reserved.
     pub commands_seen: u64,
-    /// Matches held.
     pub matches: u32,
     /// Matches of them that are live.
     pub live: u32,
@@ -297,7 +257,6 @@ pub struct LoadReport {
     pub busy: f32,
     /// Turns of the loop since its start: rises while it lives.
     pub turns: u64,
-    /// Deltas in all.
     pub diffs: u64,
     /// Deltas per second, over the last second.
     pub diffs_per_s: f64,
@@ -315,12 +274,13 @@ pub struct LoadReport {
     pub lag_p50_us: u32,
     /// The same, 99th percentile.
     pub lag_p99_us: u32,
-    /// Sections published in all.
     pub published: u64,
     /// Messages that were counted as errors and skipped, in all.
     pub errors: u64,
-    /// Observations that could not be held for the recorder, in all.
+    /// Frames of the match stream that could not be held for the recorder, in all.
     pub dropped: u64,
-    /// Frames that the recorder has not acknowledged, bytes.
+    /// Changes of odds that were left out because the recorder lagged behind, in all; the newest values follow.
+    pub odds_conflated: u64,
+    /// Frames of both streams that the recorder has not acknowledged, bytes.
     pub unacknowledged: u64,
 }

@@ -12,7 +12,6 @@ pub(super) const HIDDEN: &str = "…";
 
 /// A body as it is shown.
 pub(super) enum Said<'a> {
-    /// As records of fields.
     Records(Vec<Vec<String>>),
     /// As bytes, and why it is not records.
     Bytes(&'a [u8], String),
@@ -53,7 +52,6 @@ pub(super) fn said<'a>(body: &Body<'a>) -> Said<'a> {
     Said::Records(Records::of(bytes).map(fields).collect())
 }
 
-/// How a body is written.
 pub(super) fn encoding(encoding: Encoding) -> Cow<'static, str> {
     Cow::Borrowed(match encoding {
         Encoding::Plain => "plain",

@@ -8,7 +8,6 @@ use touchline_worker::wire::diffusion::{ConnectResponse, Message, Unfinished};
 /// Bytes of what is not understood that are shown.
 const SHOWN: usize = 64 * 1024;
 
-/// An entry as an object.
 pub(super) fn of_entry(entry: &Entry<'_>) -> Value {
     let from = entry.sender.map(|sender| match sender {
         Sender::Client => "client",
@@ -99,7 +98,6 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The end of the file.
 pub(super) fn of_summary(summary: &Summary) -> Value {
     json!({"kind": "end", "packets": summary.packets, "connections": summary.connections,
         "no_tcp": summary.other, "fragments": summary.fragments, "cut": summary.cut,

@@ -11,7 +11,6 @@ use touchline_worker::wire::diffusion::{ConnectRequest, ConnectResponse, Encodin
 /// Bytes of what is not understood that are shown in a line.
 const SHOWN: usize = 64;
 
-/// An entry as a line.
 pub(super) fn line(entry: &Entry<'_>) -> String {
     let time = body::time(entry).unwrap_or_else(|| "-".to_owned());
     let way = match entry.sender {
@@ -142,7 +141,6 @@ fn quoted(bytes: &[u8]) -> String {
     format!("{:?}", String::from_utf8_lossy(bytes))
 }
 
-/// The end of the file.
 pub(super) fn of_summary(summary: &Summary) -> String {
     let mut out = format!("--- {} packets, {} connections", summary.packets, summary.connections);
     let mut say = |count: u64, what: &str| {

@@ -4,14 +4,15 @@
 
 use super::super::Code;
 use super::super::ask::{Daemon, arguments};
+use super::super::options::OutputFormat;
 use super::super::output::{Failure, Outcome, Printer};
 use super::super::table::{Align, Table, short};
 use super::{elements, plain, text};
 use clap::ArgMatches;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-/// The columns of CSV: an event's members, the score's two apart.
-const COLUMNS: [&str; 22] = [
+/// The columns of CSV: the members of an event, the score's two as one,
+const COLUMNS: &[&str] = &[
     "seq",
     "id",
     "revision",
@@ -36,6 +37,29 @@ const COLUMNS: [&str; 22] = [
     "payload",
 ];
 
+/// of a row of odds,
+const ODDS: &[&str] = &[
+    "seq",
+    "match",
+    "feed",
+    "type",
+    "lane",
+    "market",
+    "market_name",
+    "selection",
+    "selection_name",
+    "odds",
+    "odds_text",
+    "suspended",
+    "won",
+    "at",
+    "recovered",
+];
+
+/// of a row of a room.
+const CHAT: &[&str] =
+    &["seq", "match", "feed", "type", "lane", "id", "user", "text", "amount", "at", "feed_at"];
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Format {
     Json,
@@ -49,12 +73,17 @@ pub(crate) fn events(daemon: &Daemon, matches: &ArgMatches, out: &mut Printer<'_
         && !matches.get_flag("json");
     let format = if csv { Format::Csv } else { Format::Json };
     let mut left = matches.get_one::<u64>("limit").copied().unwrap_or(u64::MAX);
+    let columns = match matches.get_one::<String>("lane").map(String::as_str) {
+        Some("odds") => ODDS,
+        Some("chat") => CHAT,
+        Some(_) | None => COLUMNS,
+    };
     let (first, mut stream) = daemon.stream("events", args)?;
     if format == Format::Csv {
-        out.line(COLUMNS.join(","))?;
+        out.line(columns.join(","))?;
     }
     for event in elements(&first) {
-        out.line(one_line(event, format))?;
+        out.line(one_line(event, format, columns))?;
         left = left.saturating_sub(1);
     }
     if first.is_array() && !follow {
@@ -71,9 +100,9 @@ pub(crate) fn events(daemon: &Daemon, matches: &ArgMatches, out: &mut Printer<'_
             Format::Json => out.line(String::from_utf8_lossy(&line))?,
             Format::Csv => {
                 let event = serde_json::from_slice(&line).map_err(|error| {
-                    Failure::told(Code::Failed, format!("an event cannot be read: {error}"))
+                    Failure::new(Code::Failed, format!("an event cannot be read: {error}"))
                 })?;
-                out.line(one_line(&event, Format::Csv))?;
+                out.line(one_line(&event, Format::Csv, columns))?;
             }
         }
         left -= 1;
@@ -84,16 +113,19 @@ pub(crate) fn events(daemon: &Daemon, matches: &ArgMatches, out: &mut Printer<'_
 /// A stream that is followed ends only with the daemon.
 fn ended(follow: bool) -> Outcome {
     if follow {
-        Err(Failure::told(Code::NotRunning, "the daemon has ended the stream"))
+        Err(Failure::new(Code::NotRunning, "the daemon has ended the stream"))
     } else {
         Ok(Code::Done)
     }
 }
 
-fn one_line(event: &Value, format: Format) -> String {
+fn one_line(event: &Value, format: Format, columns: &[&str]) -> String {
     match format {
         Format::Json => event.to_string(),
-        Format::Csv => COLUMNS.map(|column| csv(event, column)).join(","),
+        Format::Csv => {
+            let cells: Vec<String> = columns.iter().map(|column| csv(event, column)).collect();
+            cells.join(",")
+        }
     }
 }
 
@@ -109,7 +141,7 @@ fn csv(event: &Value, column: &str) -> String {
     if cell.contains([',', '"', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }
 }
 
-/// `odds`: rows of odds, or events whose payload holds them.
+/// `odds`: a match's rows of odds.
 pub(crate) fn odds(rows: &Value, out: &mut Printer<'_>) -> Result<(), Failure> {
     if elements(rows).next().is_none() {
         return out.line("no odds");
@@ -117,25 +149,57 @@ pub(crate) fn odds(rows: &Value, out: &mut Printer<'_>) -> Result<(), Failure> {
     let right = Align::Right;
     let mut table = Table::new(&[
         ("AT", Align::Left),
+        ("TYPE", Align::Left),
         ("MARKET", Align::Left),
         ("SELECTION", Align::Left),
         ("ODDS", right),
         ("AS WRITTEN", right),
     ]);
-    let nothing = Value::Object(Map::new());
-    for row in elements(rows) {
-        let payload = row.get("payload").unwrap_or(&nothing);
-        let either = |keys: &[&str]| {
-            let found = keys.iter().map(|key| [plain(row, key), plain(payload, key)]);
-            found.flatten().find(|text| text != "-").unwrap_or_else(|| "-".to_owned())
-        };
-        table.row([
-            text(row, "at").to_owned(),
-            short(&either(&["market"]), 20),
-            short(&either(&["selection"]), 20),
-            either(&["odds"]),
-            either(&["odds_text", "text"]),
-        ]);
-    }
+    elements(rows).for_each(|row| table.row(cells(row)));
     table.print(out)
+}
+
+fn cells(row: &Value) -> [String; 6] {
+    // The name for people, else the key.
+    let named = |name: &str, key: &str| {
+        let found =
+            [plain(row, name), plain(row, key)].into_iter().find(|text| !matches!(text.as_str(), "-" | ""));
+        short(&found.unwrap_or_else(|| "-".to_owned()), 20)
+    };
+    [
+        text(row, "at").to_owned(),
+        text(row, "type").to_owned(),
+        named("market_name", "market"),
+        named("selection_name", "selection"),
+        plain(row, "odds"),
+        plain(row, "odds_text"),
+    ]
+}
+
+/// `odds --follow`: a row a line.
+pub(crate) fn follow_odds(
+    daemon: &Daemon,
+    matches: &ArgMatches,
+    format: OutputFormat,
+    out: &mut Printer<'_>,
+) -> Outcome {
+    let args = arguments(matches, &["match", "market", "follow"]);
+    let (first, mut stream) = daemon.stream("odds", args)?;
+    // A daemon that does not follow has answered with all there is.
+    if first.is_array() {
+        odds(&first, out)?;
+        return Ok(Code::Done);
+    }
+    loop {
+        out.flush()?;
+        let Some(line) = stream.next_line(None)? else { return ended(true) };
+        match format {
+            OutputFormat::Json => out.line(String::from_utf8_lossy(&line))?,
+            OutputFormat::Text => {
+                let row: Value = serde_json::from_slice(&line)
+                    .map_err(|error| Failure::new(Code::Failed, format!("a row cannot be read: {error}")))?;
+                out.line(cells(&row).join("  "))?;
+            }
+        }
+    }
 }

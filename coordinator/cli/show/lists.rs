@@ -94,7 +94,6 @@ pub(crate) fn gaps(gaps: &Value, out: &mut Printer<'_>) -> Result<(), Failure> {
     table.print(out)
 }
 
-/// What a rebalance would do.
 pub(crate) fn plan(plan: &Value, out: &mut Printer<'_>) -> Result<(), Failure> {
     let list = |name: &str| plan.get(name).into_iter().flat_map(elements);
     if list("moves").next().is_some() {

@@ -1,7 +1,7 @@
 //! Answers as text for people, or as the JSON that the daemon wrote.
 //!
-//! Invariant: a field that an answer lacks is shown as `-`, never a failure: daemon and command line may be of different
-//! versions.
+//! Invariant: a member that an answer lacks is shown as `-` or as its default, never a failure: daemon and command line may be of
+//! different versions.
 
 mod document;
 mod events;
@@ -9,7 +9,7 @@ mod lists;
 mod status;
 
 pub(super) use document::document;
-pub(super) use events::{events, odds};
+pub(super) use events::{events, follow_odds, odds};
 pub(super) use lists::{gaps, matches, plan, workers};
 pub(super) use status::status;
 
@@ -18,13 +18,14 @@ use super::ask::Daemon;
 use super::options::OutputFormat;
 use super::output::{Failure, Outcome, Printer, clean};
 use super::table::micros;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::time::Instant;
+use touchline_common::control::ControlError;
 
 /// How an answer is shown to people.
 type Show = fn(&Value, &mut Printer<'_>) -> Result<(), Failure>;
 
-/// Asks and prints the answer.
 pub(super) fn answer(
     daemon: &Daemon,
     verb: &str,
@@ -62,7 +63,7 @@ pub(super) fn done(value: &Value, out: &mut Printer<'_>) -> Result<(), Failure> 
     }
 }
 
-/// `health`: the code tells it, too.
+/// `health`: the exit code tells it, too.
 pub(super) fn health(daemon: &Daemon, format: OutputFormat, out: &mut Printer<'_>) -> Outcome {
     let health = daemon.ask("health", Map::new())?;
     let healthy = health.get("healthy").and_then(Value::as_bool).unwrap_or(false);
@@ -92,6 +93,11 @@ pub(super) fn ping(daemon: &Daemon, format: OutputFormat, out: &mut Printer<'_>)
     Ok(Code::Done)
 }
 
+/// An answer as its type.
+pub(super) fn read<'v, T: Deserialize<'v>>(answer: &'v Value) -> Result<T, ControlError> {
+    T::deserialize(answer).map_err(|error| ControlError::BadAnswer(error.to_string()))
+}
+
 /// The text member `key`, `-` without one.
 fn text<'v>(value: &'v Value, key: &str) -> &'v str {
     value.get(key).and_then(Value::as_str).unwrap_or("-")
@@ -108,11 +114,6 @@ fn plain(value: &Value, key: &str) -> String {
     }
 }
 
-/// The count `key`, 0 without one.
-fn count(value: &Value, key: &str) -> u64 {
-    value.get(key).and_then(Value::as_u64).unwrap_or(0)
-}
-
 /// The number `key`.
 fn number(value: &Value, key: &str) -> Option<f64> {
     value.get(key).and_then(Value::as_f64)
@@ -121,10 +122,4 @@ fn number(value: &Value, key: &str) -> Option<f64> {
 /// The elements of an array, none of anything else.
 fn elements(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
-}
-
-/// `A` and how many: `1 match`, `2 matches` are told apart by the caller's words.
-fn parts(value: &Value, keys: &[&str]) -> String {
-    let parts: Vec<String> = keys.iter().map(|key| format!("{} {key}", count(value, key))).collect();
-    parts.join(", ")
 }

@@ -2,83 +2,77 @@
 
 use super::super::output::{Failure, Printer, clean};
 use super::super::table::{Align, Table, age, short};
-use super::{count, elements, number, parts, plain, text};
+use super::read;
 use serde_json::Value;
+use touchline_common::control::views::{DeathView, FeedView, StatusView, name_of};
 
 /// Deaths in the text; all that are known stand in the JSON.
 const DEATHS_SHOWN: usize = 5;
 
 pub(crate) fn status(status: &Value, out: &mut Printer<'_>) -> Result<(), Failure> {
-    let up = number(status, "uptime_s").map_or_else(|| "-".to_owned(), age);
-    let (version, build) = (clean(text(status, "version")), short(text(status, "build"), 20));
-    let (pid, state, epoch) = (plain(status, "pid"), text(status, "state"), plain(status, "epoch"));
-    out.line(format!("touchline {version} ({}): {}, up {up}", clean(&build), clean(state)))?;
-    out.line(format!("pid {pid}, epoch {epoch}"))?;
+    let status: StatusView = read(status)?;
+    let (version, build) = (clean(&status.version), short(&status.build, 20));
+    let (state, up) = (name_of(&status.state), age(status.uptime_s));
+    out.line(format!("touchline {version} ({}): {state}, up {up}", clean(&build)))?;
+    out.line(format!("pid {}, epoch {}", status.pid, status.epoch))?;
     out.line("")?;
-    out.line(matches(status))?;
-    out.line(workers(status))?;
-    out.line(recorder(status))?;
-    if let Some(trouble) =
-        status.pointer("/recorder/trouble").and_then(Value::as_str).filter(|text| !text.is_empty())
-    {
-        out.line(format!("          {}", clean(trouble)))?;
+    out.line(matches(&status))?;
+    let workers = status.workers;
+    out.line(format!(
+        "workers   {} of {} ready, {} starting, {} parked, {} restarts",
+        workers.ready, workers.max, workers.starting, workers.parked, workers.restarts
+    ))?;
+    let recorder = &status.recorder;
+    out.line(format!(
+        "recorder  {}: {} documents, {} events, {} queued, {} dropped",
+        clean(&recorder.state),
+        recorder.documents,
+        recorder.events,
+        recorder.queue,
+        recorder.dropped
+    ))?;
+    if !recorder.trouble.is_empty() {
+        out.line(format!("          {}", clean(&recorder.trouble)))?;
     }
-    if let Some(trouble) = status.get("state_trouble").and_then(Value::as_str).filter(|text| !text.is_empty())
-    {
-        out.line(format!("state     not saved: {}", clean(trouble)))?;
+    if !status.state_trouble.is_empty() {
+        out.line(format!("state     not saved: {}", clean(&status.state_trouble)))?;
     }
-    out.line(others(status))?;
+    let (gateway, sandbox) = (&status.gateway, &status.sandbox);
+    let clients = match gateway.state.as_str() {
+        "off" => String::new(),
+        _ => format!(", {} clients", gateway.clients),
+    };
+    out.line(format!(
+        "gateway   {}{clients}; sandbox: landlock {}, seccomp {}",
+        clean(&gateway.state),
+        clean(&sandbox.landlock),
+        clean(&sandbox.seccomp)
+    ))?;
     out.line("")?;
-    feeds(status, out)?;
-    deaths(status, out)
+    feeds(&status.feeds, out)?;
+    deaths(&status.deaths, out)
 }
 
-fn matches(status: &Value) -> String {
-    let matches = status.get("matches").unwrap_or(&Value::Null);
-    let listed = count(matches, "listed");
+fn matches(status: &StatusView) -> String {
+    let matches = status.matches;
     // Only what is not as it should be takes room, after the live ones.
-    let mut line = format!("matches   {listed} listed, {} live", count(matches, "live"));
-    for state in ["waiting", "subscribing", "stale", "quarantined"] {
-        let here = count(matches, state);
+    let mut line = format!("matches   {} listed, {} live", matches.listed, matches.live);
+    for (state, here) in [
+        ("waiting", matches.waiting),
+        ("subscribing", matches.subscribing),
+        ("stale", matches.stale),
+        ("quarantined", matches.quarantined),
+    ] {
         if here > 0 {
             line.push_str(&format!(", {here} {state}"));
         }
     }
-    line.push_str(&format!("; {} ended", count(matches, "ended")));
+    line.push_str(&format!("; {} ended", matches.ended));
     line
 }
 
-fn workers(status: &Value) -> String {
-    let workers = status.get("workers").unwrap_or(&Value::Null);
-    let rest = parts(workers, &["starting", "parked", "restarts"]);
-    format!("workers   {} of {} ready, {rest}", count(workers, "ready"), count(workers, "max"))
-}
-
-fn recorder(status: &Value) -> String {
-    let recorder = status.get("recorder").unwrap_or(&Value::Null);
-    let (queue, dropped) = (count(recorder, "queue"), count(recorder, "dropped"));
-    let held = parts(recorder, &["documents", "events"]);
-    format!("recorder  {}: {held}, {queue} queued, {dropped} dropped", clean(text(recorder, "state")))
-}
-
-fn others(status: &Value) -> String {
-    let gateway = status.get("gateway").unwrap_or(&Value::Null);
-    let sandbox = status.get("sandbox").unwrap_or(&Value::Null);
-    let clients = match text(gateway, "state") {
-        "off" => String::new(),
-        _ => format!(", {} clients", count(gateway, "clients")),
-    };
-    format!(
-        "gateway   {}{clients}; sandbox: landlock {}, seccomp {}",
-        clean(text(gateway, "state")),
-        clean(text(sandbox, "landlock")),
-        clean(text(sandbox, "seccomp"))
-    )
-}
-
-fn feeds(status: &Value, out: &mut Printer<'_>) -> Result<(), Failure> {
-    let feeds = status.get("feeds").unwrap_or(&Value::Null);
-    if elements(feeds).next().is_none() {
+fn feeds(feeds: &[FeedView], out: &mut Printer<'_>) -> Result<(), Failure> {
+    if feeds.is_empty() {
         return out.line("no feeds");
     }
     let right = Align::Right;
@@ -92,31 +86,29 @@ fn feeds(status: &Value, out: &mut Printer<'_>) -> Result<(), Failure> {
         ("CAP", right),
     ]);
     let mut reasons = Vec::new();
-    for feed in elements(feeds) {
-        let cap = match feed.get("learned_cap").and_then(Value::as_u64) {
-            Some(learned) => format!("{} ({learned} learned)", plain(feed, "cap")),
-            None => plain(feed, "cap"),
+    for feed in feeds {
+        let cap = match feed.learned_cap {
+            Some(learned) => format!("{} ({learned} learned)", feed.cap),
+            None => feed.cap.to_string(),
         };
-        let name = short(text(feed, "name"), 20);
-        if let Some(why) = feed.get("why").and_then(Value::as_str).filter(|why| !why.is_empty()) {
-            reasons.push(format!("{}: {}", clean(&name), clean(why)));
+        let name = short(&feed.name, 20);
+        if !feed.why.is_empty() {
+            reasons.push(format!("{}: {}", clean(&name), clean(&feed.why)));
         }
-        if let Some(round) = feed.get("round_ms").and_then(Value::as_u64) {
+        if let Some(round) = feed.round_ms {
             reasons.push(format!("{}: a round of its matches takes {round} ms", clean(&name)));
         }
-        if let (Some(audits), Some(missed @ 1..)) =
-            (feed.get("audits").and_then(Value::as_u64), feed.get("audits_missed").and_then(Value::as_u64))
-        {
+        if feed.audits_missed > 0 {
+            let (audits, missed) = (feed.audits, feed.audits_missed);
             reasons.push(format!("{}: {missed} of {audits} fresh loads showed missing deltas", clean(&name)));
         }
-        let (kind, state) = (text(feed, "kind").to_owned(), text(feed, "state").to_owned());
         table.row([
             name,
-            kind,
-            state,
-            plain(feed, "asked"),
-            plain(feed, "acknowledged"),
-            plain(feed, "live"),
+            feed.kind.clone(),
+            name_of(&feed.state),
+            feed.asked.to_string(),
+            feed.acknowledged.to_string(),
+            feed.live.to_string(),
             cap,
         ]);
     }
@@ -124,10 +116,9 @@ fn feeds(status: &Value, out: &mut Printer<'_>) -> Result<(), Failure> {
     reasons.iter().try_for_each(|reason| out.line(reason))
 }
 
-/// The last few deaths, the newest first; without one nothing is said.
-fn deaths(status: &Value, out: &mut Printer<'_>) -> Result<(), Failure> {
-    let deaths = status.get("deaths").unwrap_or(&Value::Null);
-    if elements(deaths).next().is_none() {
+/// The last few deaths, the newest first.
+fn deaths(deaths: &[DeathView], out: &mut Printer<'_>) -> Result<(), Failure> {
+    if deaths.is_empty() {
         return Ok(());
     }
     let mut table = Table::new(&[
@@ -139,28 +130,21 @@ fn deaths(status: &Value, out: &mut Printer<'_>) -> Result<(), Failure> {
         ("MATCHES", Align::Right),
     ]);
     let mut reasons = Vec::new();
-    for death in elements(deaths).take(DEATHS_SHOWN) {
-        let who = match death.get("worker").and_then(Value::as_u64) {
-            Some(worker) => format!("w{worker}"),
-            None => short(text(death, "child"), 10),
+    for death in deaths.iter().take(DEATHS_SHOWN) {
+        let who = death.worker.map_or_else(|| short(&death.child, 10), |worker| format!("w{worker}"));
+        let how = match (death.exit, death.signal) {
+            (Some(code), _) => format!("exit {code}"),
+            (None, Some(signal)) if death.core => format!("signal {signal} (core)"),
+            (None, Some(signal)) => format!("signal {signal}"),
+            (None, None) => "not started".to_owned(),
         };
-        let how = match (number(death, "exit"), number(death, "signal"), death.get("core")) {
-            (Some(code), ..) => format!("exit {code}"),
-            (_, Some(signal), Some(Value::Bool(true))) => format!("signal {signal} (core)"),
-            (_, Some(signal), _) => format!("signal {signal}"),
-            (None, None, _) => "not started".to_owned(),
-        };
-        let up = number(death, "uptime_s").map_or_else(|| "-".to_owned(), age);
-        let why = text(death, "why");
-        let told = if why == "-" || why.is_empty() { text(death, "last_activity") } else { why };
-        let at = death
-            .get("match")
-            .and_then(Value::as_str)
-            .map(|id| format!(", at match {}", clean(&short(id, 40))));
-        reasons.push(format!("{}: {}{}", clean(&who), clean(&short(told, 72)), at.unwrap_or_default()));
+        let why = if death.why.is_empty() { &death.last_activity } else { &death.why };
+        let at = death.at_match.as_deref().map(|id| format!(", at match {}", clean(&short(id, 40))));
+        reasons.push(format!("{}: {}{}", clean(&who), clean(&short(why, 72)), at.unwrap_or_default()));
         // To the second is enough for people.
-        let at: String = text(death, "at").chars().take(19).collect();
-        table.row([at, who, plain(death, "pid"), how, up, plain(death, "matches")]);
+        let at: String = death.at.chars().take(19).collect();
+        let pid = death.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
+        table.row([at, who, pid, how, age(death.uptime_s), death.matches.to_string()]);
     }
     out.line("")?;
     table.print(out)?;

@@ -8,7 +8,7 @@ use super::learner::Sign;
 use crate::pool::catalog::matches::{Assignment, Seat};
 use crate::pool::children::slot::Slot;
 use crate::pool::feed::FirstList;
-use crate::pool::notice::{CapNews, Notice};
+use crate::pool::log_event::LogEvent;
 use crate::pool::{Action, Pool};
 use std::time::Duration;
 use touchline_common::ipc::messages::worker::{Finding, ToWorker};
@@ -222,6 +222,5 @@ impl Pool {
 
 fn report(feed: FeedId, summary: Summary, out: &mut Vec<Action>) {
     let Summary { slot: worker, held, audited, missed } = summary;
-    let news = CapNews::Audited { worker, held, audited, missed };
-    out.push(Action::Notice(Notice::Cap { feed, news }));
+    out.push(Action::Log(LogEvent::CapAudited { feed, worker, held, audited, missed }));
 }

@@ -7,7 +7,7 @@ use super::learner::{Probe, Refusal};
 use crate::pool::catalog::matches::{Assignment, Seat};
 use crate::pool::children::slot::{Pulse, Slot};
 use crate::pool::feed::FirstList;
-use crate::pool::notice::{CapNews, Notice};
+use crate::pool::log_event::LogEvent;
 use crate::pool::settings::Learning;
 use crate::pool::{Action, Pool};
 use std::collections::BTreeSet;
@@ -49,7 +49,7 @@ impl Pool {
                 state.cap.learner.held(held).or_else(|| state.cap.learner.served(state.cap.auditor.proven()))
             });
             if let Some(cap) = disproved {
-                out.push(Action::Notice(Notice::Cap { feed, news: CapNews::Raised { cap } }));
+                out.push(Action::Log(LogEvent::CapRaised { feed, cap }));
                 self.placement.due = true;
             }
             for slot in self.slots_of(feed) {
@@ -90,9 +90,7 @@ impl Pool {
             return;
         }
         let generation = there.life.generation;
-        let why = "they get no load there";
-        let news = CapNews::Suspected { worker: slot, granted, missing: missing.len(), why };
-        out.push(Action::Notice(Notice::Cap { feed, news }));
+        out.push(Action::Log(LogEvent::CapSuspected { feed, worker: slot, granted, missing: missing.len() }));
         for key in &missing {
             self.take_away(key, slot, out);
         }
@@ -180,7 +178,7 @@ impl Pool {
         out: &mut Vec<Action>,
     ) {
         let configured = self.config.feed(feed).map_or(0, |plan| plan.cap);
-        out.push(Action::Notice(Notice::Cap { feed, news: CapNews::Learned { cap, configured, why } }));
+        out.push(Action::Log(LogEvent::CapLearned { feed, cap, configured, why }));
         self.placement.due = true;
         out.push(Action::SaveState);
     }
@@ -263,7 +261,7 @@ impl Pool {
         if let Some(feed) = self.feed_mut(feed) {
             feed.cap.learner.probe_above(to, generation, cap, now);
         }
-        out.push(Action::Notice(Notice::Cap { feed, news: CapNews::Tried { worker: to, cap } }));
+        out.push(Action::Log(LogEvent::CapTried { feed, worker: to, cap }));
         if let Some(from) = self.owner_slot(&key) {
             self.give_candidate(&key, from, to, out);
         }
@@ -288,7 +286,7 @@ impl Pool {
         let now = self.now;
         let held = self.feed_mut(feed).and_then(|feed| feed.cap.learner.probe_held(now));
         if let Some(cap) = held {
-            out.push(Action::Notice(Notice::Cap { feed, news: CapNews::Raised { cap } }));
+            out.push(Action::Log(LogEvent::CapRaised { feed, cap }));
             out.push(Action::SaveState);
             self.placement.due = true;
         }

@@ -8,7 +8,7 @@ use crate::pool::catalog::needs;
 use crate::pool::catalog::table::Mark;
 use crate::pool::children::slot::Pulse;
 use crate::pool::feed::FirstList;
-use crate::pool::notice::Notice;
+use crate::pool::log_event::LogEvent;
 use crate::pool::placement::choose;
 use crate::pool::{Action, MatchSource, Pool};
 use std::collections::BTreeSet;
@@ -82,7 +82,7 @@ impl Pool {
                 self.release_list(feed, former, generation, out);
             }
             self.send_to_worker(slot, ToWorker::FollowList, out);
-            out.push(Action::Notice(Notice::ListFollowed { feed, worker: slot }));
+            out.push(Action::Log(LogEvent::ListFollowed { feed, worker: slot }));
         }
     }
 
@@ -118,7 +118,7 @@ impl Pool {
                 ListEvent::Gone(id) => self.delist(&MatchKey { feed, id }, out),
                 ListEvent::Loaded => self.list_loaded(feed, out),
                 ListEvent::Confirm { gone, of } => {
-                    out.push(Action::Notice(Notice::ListSuspect { feed, gone, of }));
+                    out.push(Action::Log(LogEvent::ListSuspect { feed, gone, of }));
                     if let Some((slot, _)) = self.feed(feed).and_then(|feed| feed.holder) {
                         // The list is held already: the command is counted, no subscription is.
                         if let Some(place) = self.slot_mut(slot) {
@@ -149,7 +149,7 @@ impl Pool {
         });
         if !said {
             state.logged_list = Some((matches, followed, now));
-            out.push(Action::Notice(Notice::ListLoaded { feed, matches, followed }));
+            out.push(Action::Log(LogEvent::ListLoaded { feed, matches, followed }));
         }
     }
 
@@ -302,7 +302,7 @@ impl Pool {
         });
         self.saving.due = true;
         self.catalog.ended.push(EndedMatch { key: key.clone(), name: a_match.listing.name, why });
-        out.push(Action::Notice(Notice::Ended { key: key.clone(), why }));
+        out.push(Action::Log(LogEvent::Ended { key: key.clone(), why }));
         match releasing {
             Some(releasing) => self.catalog.ended.releasing.push(releasing),
             None if a_match.recorder.has_ledger => self.report_ended(key.clone(), out),

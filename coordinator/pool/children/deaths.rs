@@ -5,52 +5,14 @@
 use crate::pool::children::life::State;
 use crate::pool::children::slot::Suspect;
 use crate::pool::input::{Child, Exit, Usage, Work};
+use crate::pool::views::DeathView;
 use crate::pool::{Pool, millis};
-use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use touchline_common::model::{Generation, MatchKey};
 
 /// Deaths that are remembered; the oldest goes.
 const REMEMBERED: usize = 20;
-
-/// A death in `status --json`, newest first.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct DeathView {
-    /// `worker` or `recorder`.
-    pub child: &'static str,
-    /// The worker's slot; `null` for the recorder.
-    pub worker: Option<u16>,
-    /// The worker's feed, empty for the recorder.
-    pub feed: String,
-    /// The generation of the process in its slot.
-    pub generation: u32,
-    /// Its pid; `null` if no process came to be.
-    pub pid: Option<u32>,
-    /// When, by our wall clock as it is now.
-    pub at: String,
-    /// Its exit code, if it exited.
-    pub exit: Option<i32>,
-    /// The signal that ended it, if one did.
-    pub signal: Option<i32>,
-    /// Whether a core was written.
-    pub core: bool,
-    /// Why we ended it, or why it did not start; empty when it died by itself.
-    pub why: String,
-    /// Seconds since its start.
-    pub uptime_s: f64,
-    /// Matches that it had.
-    pub matches: usize,
-    /// The id of the match that a worker was at, as it noted it itself; `null` if it was at none.
-    #[serde(rename = "match")]
-    pub at_match: Option<String>,
-    /// What it did when it was last reported.
-    pub last_activity: String,
-    /// The most memory it ever held. Linux counts the coordinator's own at the fork in: at least that.
-    pub peak_rss_bytes: Option<u64>,
-    /// Processor time that it used, seconds.
-    pub cpu_s: Option<f64>,
-}
 
 #[derive(Debug, Default)]
 pub(in crate::pool) struct Deaths {
@@ -149,7 +111,11 @@ impl Pool {
             None => (None, None, false),
         };
         let view = DeathView {
-            child: if worker.is_some() { "worker" } else { "recorder" },
+            child: match child {
+                Child::Worker(_) => "worker",
+                Child::Service(kind) => kind.as_str(),
+            }
+            .into(),
             worker,
             feed: self.feed_of(child).map_or_else(String::new, |feed| self.feed_name(feed)),
             generation: generation.0,

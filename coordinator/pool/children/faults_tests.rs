@@ -229,7 +229,7 @@ fn a_list_that_is_sent_again_and_again_is_said_once_a_minute() {
     let mut bed = Bed::new(config(4));
     let said = |bed: &mut Bed| {
         let log = std::mem::take(&mut bed.log);
-        log.iter().filter(|action| matches!(action, Action::Notice(Notice::ListLoaded { .. }))).count()
+        log.iter().filter(|action| matches!(action, Action::Log(LogEvent::ListLoaded { .. }))).count()
     };
     for _ in 0..100 {
         bed.load_list(&["a", "b"]);

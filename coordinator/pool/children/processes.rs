@@ -6,7 +6,7 @@ use crate::pool::children::life::{Departure, Event, Outcome};
 use crate::pool::children::service::SERVICES;
 use crate::pool::children::slot::{Data, Pulse, Slot, Suspect};
 use crate::pool::input::{Child, Exit, Usage, Work};
-use crate::pool::notice::Notice;
+use crate::pool::log_event::LogEvent;
 use crate::pool::{Action, MatchSource, Overlap, Pool, Signal, millis};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -36,7 +36,7 @@ impl Pool {
                 }
             }
         }
-        out.push(Action::Notice(Notice::Spawned { child, generation, feed: self.feed_of(child) }));
+        out.push(Action::Log(LogEvent::Spawned { child, generation, feed: self.feed_of(child) }));
     }
 
     pub(in crate::pool) fn child_not_spawned(
@@ -55,7 +55,7 @@ impl Pool {
         let outcome = self.advance(child, Event::SpawnFailed);
         if let Outcome::Gone(departure) = outcome {
             self.children.deaths.blame(child, generation, &error);
-            out.push(Action::Notice(Notice::SpawnFailed { child, generation, error }));
+            out.push(Action::Log(LogEvent::SpawnFailed { child, generation, error }));
             let seen = LastSeen { exit: None, usage: None, doing: String::new() };
             self.departed(child, departure, "not started".into(), (seen, Work::None), out);
         }
@@ -125,7 +125,7 @@ impl Pool {
         let outcome = self.advance(child, Event::Condemn { signal });
         let Some(signal) = Self::outcome_is_signal(outcome) else { return };
         self.children.deaths.blame(child, generation, &why);
-        out.push(Action::Notice(Notice::Kill { child, generation, signal, why }));
+        out.push(Action::Log(LogEvent::Kill { child, generation, signal, why }));
         out.push(Action::Kill { child, generation, signal });
         if let Child::Worker(slot) = child {
             self.lose_worker(slot, out);
@@ -145,13 +145,13 @@ impl Pool {
                 Outcome::Quiet | Outcome::Gone(_) => {}
                 Outcome::Send(signal) => {
                     let why = "it did not leave in time".into();
-                    out.push(Action::Notice(Notice::Kill { child, generation, signal, why }));
+                    out.push(Action::Log(LogEvent::Kill { child, generation, signal, why }));
                     out.push(Action::Kill { child, generation, signal });
                 }
                 Outcome::Late(signal) => {
                     let why = String::from("it was not ready in time");
                     self.children.deaths.blame(child, generation, &why);
-                    out.push(Action::Notice(Notice::Kill { child, generation, signal, why }));
+                    out.push(Action::Log(LogEvent::Kill { child, generation, signal, why }));
                     out.push(Action::Kill { child, generation, signal });
                 }
             }
@@ -216,7 +216,7 @@ impl Pool {
                 slot.session.pulse = Pulse::Silent;
                 let (silent_ms, matches) =
                     (millis(now.saturating_sub(slot.process.reported_at)), slot.matches.len());
-                out.push(Action::Notice(Notice::Silent { worker: slot.id, silent_ms, matches }));
+                out.push(Action::Log(LogEvent::Silent { worker: slot.id, silent_ms, matches }));
                 silent_now.push(slot.id);
             }
         }
@@ -254,16 +254,17 @@ impl Pool {
         let reason = self.children.deaths.forget(child, generation).unwrap_or_default();
         match departure {
             Departure::Asked | Departure::Left => {
-                out.push(Action::Notice(Notice::Left { child, generation, why: why.clone() }));
+                out.push(Action::Log(LogEvent::Left { child, generation, why: why.clone() }));
             }
             Departure::Died { .. } => {
                 self.remember_death(child, seen, &evidence, reason);
-                let (why, matches, at) = (why.clone(), evidence.suspects.len(), evidence.found().cloned());
-                out.push(Action::Notice(Notice::Died { child, generation, why, matches, at, retry_ms }));
+                let (why, matches, at) = (why.clone(), evidence.suspects.len(), evidence.found());
+                let at = at.map(|key| key.id.clone());
+                out.push(Action::Log(LogEvent::Died { child, generation, why, matches, at, retry_ms }));
             }
         }
         if parked {
-            out.push(Action::Notice(Notice::Parked { child, why, for_ms: retry_ms }));
+            out.push(Action::Log(LogEvent::Parked { child, why, for_ms: retry_ms }));
         }
         self.placement.due = true;
         self.saving.due = true;
@@ -312,7 +313,7 @@ impl Pool {
         a_match.assignment = Assignment::Quarantined;
         a_match.recorder.reported = false;
         drop(a_match);
-        out.push(Action::Notice(Notice::Quarantined { key: key.clone(), worker }));
+        out.push(Action::Log(LogEvent::Quarantined { key: key.clone(), worker }));
     }
 
     /// A worker is given up on: its matches go on as candidates where they have one, else they wait for a place.
@@ -379,7 +380,7 @@ impl Pool {
         let Some(feed_state) = self.feed_mut(feed) else { return };
         if feed_state.holder.take_if(|holder| *holder == (slot, generation)).is_some() {
             feed_state.list.lost();
-            out.push(Action::Notice(Notice::ListLost { feed, worker: slot }));
+            out.push(Action::Log(LogEvent::ListLost { feed, worker: slot }));
         }
     }
 

@@ -5,7 +5,7 @@ use crate::pool::catalog::table::Mark;
 use crate::pool::children::life::{Event, Outcome};
 use crate::pool::children::slot::{Data, Pulse};
 use crate::pool::input::Child;
-use crate::pool::notice::Notice;
+use crate::pool::log_event::LogEvent;
 use crate::pool::{Action, Pool, ServiceKind};
 use touchline_common::ipc::messages::recorder::{FromRecorder, Owner, RecorderStats, ToRecorder};
 use touchline_common::ipc::messages::worker::{ReleaseReason, ToWorker};
@@ -47,7 +47,11 @@ impl Pool {
             FromRecorder::Stats(stats) => {
                 self.children.services.recorder.process.reported_at = self.now;
                 if stats.trouble != self.children.recorder.stats.trouble {
-                    out.push(Action::Notice(Notice::Trouble { trouble: stats.trouble.clone() }));
+                    let trouble = stats.trouble.clone();
+                    out.push(Action::Log(match trouble.is_empty() {
+                        true => LogEvent::TroubleOver { trouble },
+                        false => LogEvent::Trouble { trouble },
+                    }));
                 }
                 self.children.recorder.stats = stats;
             }
@@ -127,7 +131,7 @@ impl Pool {
             drop(edit);
             self.saving.due = true;
             self.release_seat(key, &former, topics, ReleaseReason::Moved, out);
-            out.push(Action::Notice(Notice::Moved { key: key.clone(), worker, epoch }));
+            out.push(Action::Log(LogEvent::Moved { key: key.clone(), worker, epoch }));
         } else if epoch > owner.epoch {
             // It adopted a candidate that is no more: its owner's epoch is refused from now on, so it needs a new one.
             let late = candidate.take();

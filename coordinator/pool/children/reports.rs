@@ -5,7 +5,7 @@ use crate::pool::catalog::table::Mark;
 use crate::pool::children::life::Event;
 use crate::pool::children::slot::{Data, Pulse};
 use crate::pool::input::Child;
-use crate::pool::notice::Notice;
+use crate::pool::log_event::LogEvent;
 use crate::pool::{Action, Pool, millis};
 use std::time::Duration;
 use touchline_common::ipc::messages::recorder::{Owner, ToRecorder};
@@ -33,7 +33,7 @@ impl Pool {
             FromWorker::DataOpened => {
                 if let Some(place) = self.slot_mut(slot) {
                     place.session.data = Data::Open;
-                    out.push(Action::Notice(Notice::Data { worker: slot, generation }));
+                    out.push(Action::Log(LogEvent::Data { worker: slot, generation }));
                 }
             }
             FromWorker::Load(report) => self.loaded(slot, report, out),
@@ -63,7 +63,7 @@ impl Pool {
                     self.on_loss(slot, lost, out);
                 }
                 self.placement.due = true;
-                out.push(Action::Notice(Notice::Connection { worker: slot, feed, state, detail }));
+                out.push(Action::Log(LogEvent::Connection { worker: slot, feed, state, detail }));
             }
             FromWorker::Audited { id, epoch, finding } => {
                 let key = MatchKey { feed, id };
@@ -112,7 +112,7 @@ impl Pool {
         place.process.reported_at = now;
         let took_ms = millis(now.saturating_sub(place.process.spawned_at));
         self.advance(Child::Worker(slot), Event::Ready);
-        out.push(Action::Notice(Notice::Ready { child: Child::Worker(slot), generation, took_ms }));
+        out.push(Action::Log(LogEvent::Ready { child: Child::Worker(slot), generation, took_ms }));
         self.connect_data(slot, out);
         self.placement.due = true;
         self.summary_due = self.summary_due.map(|_| now);
@@ -134,7 +134,7 @@ impl Pool {
             self.finish_endings(out);
         }
         if back {
-            out.push(Action::Notice(Notice::Back { worker: slot, silent_ms: millis(silent) }));
+            out.push(Action::Log(LogEvent::Back { worker: slot, silent_ms: millis(silent) }));
             if let Some(generation) = self.slot(slot).map(|slot| slot.life.generation) {
                 self.send_to_recorder(ToRecorder::Back { slot, generation }, out);
             }
@@ -202,7 +202,7 @@ impl Pool {
             owner.had_load |= has_load;
             if has_load && !was_live {
                 let (key, took_ms, epoch) = (key.clone(), report.took_ms, owner.epoch);
-                out.push(Action::Notice(Notice::Live { key, worker: slot, epoch, took_ms }));
+                out.push(Action::Log(LogEvent::Live { key, worker: slot, epoch, took_ms }));
             }
             let over = report.state == MatchState::Removed && a_match.delisted.is_some();
             match report.state {

@@ -6,7 +6,7 @@
 
 use super::life::{Event, Life, Peers};
 use crate::pool::input::{Child, ServiceKind, Urgency};
-use crate::pool::notice::Notice;
+use crate::pool::log_event::LogEvent;
 use crate::pool::{Action, Pool, Signal, millis};
 use std::time::Duration;
 use touchline_common::ipc::messages::recorder::ToRecorder;
@@ -125,7 +125,7 @@ impl Pool {
         service.process.reported_at = now;
         let generation = service.life.generation;
         self.advance(child, Event::Ready);
-        out.push(Action::Notice(Notice::Ready { child, generation, took_ms }));
+        out.push(Action::Log(LogEvent::Ready { child, generation, took_ms }));
         true
     }
 

@@ -82,7 +82,7 @@ fn a_death_is_remembered_with_what_it_cost_and_what_the_worker_did() {
     bed.pass(ms(2_000), &[]);
     let all = deaths(&bed);
     let [death] = all.as_slice() else { panic!("{all:?}") };
-    assert_eq!((death.child, death.worker, death.feed.as_str()), ("worker", Some(1), "inplay"));
+    assert_eq!((&*death.child, death.worker, death.feed.as_str()), ("worker", Some(1), "inplay"));
     assert_eq!((death.exit, death.signal, death.core, death.pid), (None, Some(11), true, Some(1_001)));
     assert_eq!((death.generation, death.matches, death.why.as_str()), (1, 2, ""));
     assert_eq!((death.peak_rss_bytes, death.cpu_s), (Some(5 << 20), Some(1.5)));
@@ -137,7 +137,7 @@ fn twenty_deaths_are_remembered_the_newest_first_also_those_that_never_lived() {
     bed.pool.step(bed.now, Input::SpawnFailed { child, generation, error }, &mut out);
     let all = deaths(&bed);
     assert_eq!(all.len(), 20);
-    assert_eq!((all[0].child, all[0].worker, all[0].pid), ("recorder", None, None));
+    assert_eq!((&*all[0].child, all[0].worker, all[0].pid), ("recorder", None, None));
     assert_eq!((all[0].exit, all[0].signal, all[0].why.as_str()), (None, None, "no descriptors"));
     assert!(all.windows(2).all(|pair| pair[0].generation > pair[1].generation), "newest first");
 }

@@ -6,7 +6,7 @@ use crate::pool::catalog::table::Mark;
 use crate::pool::children::recorder::FirstReady;
 use crate::pool::children::slot::{Pulse, Slot};
 use crate::pool::feed::FirstList;
-use crate::pool::notice::Notice;
+use crate::pool::log_event::LogEvent;
 use crate::pool::placement::choose::{self, Offer, Reluctance};
 use crate::pool::{Action, Pool};
 use std::time::Duration;
@@ -142,7 +142,7 @@ impl Pool {
         let first =
             self.feeds.get(usize::from(key.feed.0)).is_some_and(|feed| feed.first != FirstList::Placed);
         if !first && !std::mem::replace(&mut a_match.wait.logged, true) {
-            out.push(Action::Notice(Notice::Waiting { key: key.clone(), why: why.to_owned() }));
+            out.push(Action::Log(LogEvent::Waiting { key: key.clone(), why: why.to_owned() }));
         }
     }
 
@@ -208,7 +208,7 @@ impl Pool {
         // No living worker owns it. A recorder that is away gets a switch with a new epoch when it is back.
         let switch = ToRecorder::Switch { key: key.clone(), epoch, owner: Owner::Dead };
         self.send_to_recorder(switch, out);
-        out.push(Action::Notice(Notice::Assigned { key: key.clone(), worker, epoch }));
+        out.push(Action::Log(LogEvent::Assigned { key: key.clone(), worker, epoch }));
     }
 
     /// Topics of the matches that should have a second place and have none.

@@ -6,7 +6,7 @@
 use crate::pool::catalog::matches::{Assignment, Match, Need};
 use crate::pool::catalog::table::Mark;
 use crate::pool::feed::FirstList;
-use crate::pool::notice::Notice;
+use crate::pool::log_event::LogEvent;
 use crate::pool::placement::balance::{self, Share, Transfer};
 use crate::pool::placement::choose::Reluctance;
 use crate::pool::settings::Overlap;
@@ -228,7 +228,7 @@ impl Pool {
                 }
             }));
         }
-        let retired = self.not_needed().map(|(slot, why)| DrainView { worker: slot.0, why });
+        let retired = self.not_needed().map(|(slot, why)| DrainView { worker: slot.0, why: why.into() });
         plan.drains.extend(retired);
         plan
     }
@@ -337,7 +337,7 @@ impl Pool {
         {
             *candidate = Some(seat);
         }
-        out.push(Action::Notice(Notice::Moving { key: key.clone(), worker: from, to, epoch }));
+        out.push(Action::Log(LogEvent::Moving { key: key.clone(), worker: from, to, epoch }));
         true
     }
 }

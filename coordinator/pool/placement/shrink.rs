@@ -7,7 +7,7 @@ use crate::pool::catalog::table::Mark;
 use crate::pool::children::life::Event;
 use crate::pool::feed::FirstList;
 use crate::pool::input::Child;
-use crate::pool::notice::Notice;
+use crate::pool::log_event::LogEvent;
 use crate::pool::placement::choose::Reluctance;
 use crate::pool::{Action, Pool};
 use touchline_common::ipc::messages::worker::ReleaseReason;
@@ -84,7 +84,7 @@ impl Pool {
     pub(in crate::pool) fn begin_drain(&mut self, worker: SlotId, why: &'static str, out: &mut Vec<Action>) {
         self.advance(Child::Worker(worker), Event::Drain);
         self.placement.due = true;
-        out.push(Action::Notice(Notice::Draining { worker, why }));
+        out.push(Action::Log(LogEvent::Draining { worker, why }));
         // What is on its way here would have to move again at once.
         let coming: Vec<MatchKey> = self
             .catalog

@@ -46,7 +46,7 @@ impl Checks {
         truth: &BTreeSet<MatchKey>,
     ) {
         for action in out {
-            if let Action::Notice(notice) = action {
+            if let Action::Log(notice) = action {
                 *self.notices.entry(notice.name()).or_default() += 1;
             }
             self.action(now, action, truth);
@@ -76,7 +76,7 @@ impl Checks {
             Action::Answer { request, .. } => {
                 assert!(self.open.remove(request).is_some(), "{request:?} was answered twice");
             }
-            Action::Notice(Notice::Ended { key, why }) => {
+            Action::Log(LogEvent::Ended { key, why }) => {
                 assert!(!truth.contains(key), "{key:?} ended ({why}) though it is listed");
             }
             Action::Finished => {

@@ -286,7 +286,7 @@ impl World {
                 let saved = self.pool.saved_state();
                 assert!(saved.highest_epoch >= self.pool.highest_epoch().0.min(self.checks.on_disk.0));
             }
-            Action::Answer { .. } | Action::Notice(_) | Action::Finished => {}
+            Action::Answer { .. } | Action::Log(_) | Action::Finished => {}
         }
     }
 

@@ -1,7 +1,7 @@
-//! What processes use: processor time and memory, from outside.
+//! What processes use, from outside: processor time and memory. And the clock that all of them share.
 
 use crate::error::{BenchError, While};
-use nix::time::{clock_getcpuclockid, clock_gettime};
+use nix::time::{ClockId, clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 use std::time::Duration;
 
@@ -28,4 +28,10 @@ pub fn private_dirty(pid: u32) -> Result<u64, BenchError> {
     kilobytes
         .map(|count| count * 1024)
         .ok_or_else(|| BenchError::new("reading a process's memory", "no line Private_Dirty"))
+}
+
+/// The machine's monotonic clock, in nanoseconds: the same in all processes.
+pub fn monotonic() -> u64 {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default();
+    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,19 +1,32 @@
 //! The whole daemon against a server of our own, and what can be seen of it from outside.
 //!
 //! `pulse` is the server: unlike the simulator it writes each diff by itself, at its own time, and remembers when; it
-//! knows no truth. `site` starts the daemon, `arrivals` listens to the recorder's audit tap, `goals` reads the store.
-//! All stamps are of one process's monotonic clock.
+//! knows no truth. `site` starts the daemon, `feed` reads what its recorder publishes, `store` its files, `skeleton` is
+//! the limit beside it. All stamps are of the machine's monotonic clock.
 
-mod arrivals;
+mod client;
 mod cpu;
-mod goals;
+mod feed;
+mod hop;
 mod ledger;
+mod many;
+mod peers;
 mod pulse;
-mod rows;
-mod side;
+mod recovery;
+mod run;
+mod sink;
 mod site;
+mod skeleton;
+mod steady;
+mod store;
 mod strategies;
+mod ticks;
 
-pub use rows::{cpu_row, event_row, latency_row, many_row, ticks_row};
-pub use side::child as side_child;
+pub use many::many_row;
+pub use peers::peers_row;
+pub use recovery::recovery_row;
+pub use sink::sink;
+pub use skeleton::framer;
+pub use steady::{cpu_row, event_row, latency_row};
 pub use strategies::strategies_row;
+pub use ticks::ticks_row;

@@ -1,25 +1,24 @@
 //! A push server that writes each diff by itself and remembers when.
 //!
-//! One thread: it answers handshakes and subscriptions now and then, and in between writes what is due. A diff changes
-//! a selection's odds and carries the match's change number as `ZC`, by which it is recognised in what is published.
+//! One thread: it answers handshakes and subscriptions now and then, and in between writes what is due. A diff carries
+//! the match's change number as `ZC`, by which it is recognised in what is published; `mix` says what it changes.
 
+use super::client::{Connection, Wish};
 use super::ledger::Ledger;
 use crate::error::{BenchError, While};
-use crate::payload::{Generated, Random, Shape};
+use crate::mix::{Delta, Kind};
+use crate::payload::{Changes, Generated, Random, Shape};
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-use touchline_worker::wire::diffusion::{
-    self, ConnectRequest, ConnectResponse, FrameBuffer, MessageType, ResponseCode, TopicRef,
-};
+use touchline_worker::wire::diffusion::{self, TopicRef};
 
 /// The topic of the match list.
 pub const LIST: &str = "OVInPlay_1_3";
-const GOALS_PER_S: u64 = 100;
+const TICKS_PER_S: u64 = 1_000;
 
 /// What the server does.
 #[derive(Clone, Copy, Debug)]
@@ -28,12 +27,19 @@ pub struct Plan {
     pub matches: usize,
     /// How large each is.
     pub shape: Shape,
-    /// Diffs a second.
-    pub rate: u64,
-    /// Diffs that are due at the same time.
-    pub at_once: u64,
+    /// When diffs are due, and in how many writes.
+    pub pace: Pace,
     /// How often connections are looked at.
     pub service: Duration,
+}
+
+/// When diffs are due, and in how many writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Evenly, each in a write of its own.
+    Each,
+    /// Each millisecond; all that are due on a connection in one write.
+    Ticks,
 }
 
 /// A running server. Dropping it stops it.
@@ -47,8 +53,12 @@ pub struct Pulse {
 #[derive(Default)]
 struct Switches {
     stop: AtomicBool,
-    beating: AtomicBool,
+    /// Diffs a second; 0: none.
+    rate: AtomicU64,
     sent: AtomicU64,
+    prices: AtomicU64,
+    /// Matches that somebody follows.
+    followed: AtomicU64,
     load_bytes: AtomicU64,
     queued: AtomicU64,
 }
@@ -72,8 +82,7 @@ impl Pulse {
             next: 0,
             followers: vec![Vec::new(); plan.matches],
             numbers: vec![0; plan.matches],
-            goals: vec![0; plan.matches],
-            changes: vec![BTreeMap::new(); plan.matches],
+            changes: vec![Changes::default(); plan.matches],
             random: Random::new(7),
             frame: Vec::new(),
         };
@@ -81,9 +90,30 @@ impl Pulse {
         Ok(Pulse { address, switches, thread: Some(thread.during("starting the server")?) })
     }
 
-    /// Begins, or ends, to write diffs.
-    pub fn beat(&self, beating: bool) {
-        self.switches.beating.store(beating, Ordering::SeqCst);
+    /// Writes so many diffs a second from now on; 0: none.
+    pub fn beat(&self, rate: u64) {
+        self.switches.rate.store(rate, Ordering::SeqCst);
+    }
+
+    /// Waits until each of its matches is followed.
+    ///
+    /// # Errors
+    /// When the time is over.
+    pub fn wait_followed(&self, matches: usize, patience: Duration) -> Result<(), BenchError> {
+        let deadline = Instant::now() + patience;
+        while self.switches.followed.load(Ordering::Relaxed) < matches as u64 {
+            if Instant::now() > deadline {
+                let why = format!("not all of {matches} matches are subscribed after {patience:?}");
+                return Err(BenchError::new("waiting for subscriptions", why));
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
+    /// Those of them that changed a price.
+    pub fn prices(&self) -> u64 {
+        self.switches.prices.load(Ordering::Relaxed)
     }
 
     /// Diffs written so far, to all followers.
@@ -111,13 +141,6 @@ impl Drop for Pulse {
     }
 }
 
-struct Connection {
-    stream: TcpStream,
-    buffer: FrameBuffer,
-    shaken: bool,
-    out: Vec<u8>,
-}
-
 struct Server {
     plan: Plan,
     listener: TcpListener,
@@ -129,9 +152,8 @@ struct Server {
     followers: Vec<Vec<usize>>,
     /// Of each match, its newest change.
     numbers: Vec<u64>,
-    goals: Vec<u64>,
     /// Of each match, what its next load has to show.
-    changes: Vec<BTreeMap<usize, (u64, u64)>>,
+    changes: Vec<Changes>,
     random: Random,
     frame: Vec<u8>,
 }
@@ -143,35 +165,38 @@ impl Server {
         let mut serviced = Instant::now();
         while !self.switches.stop.load(Ordering::Relaxed) {
             self.service();
-            if self.switches.beating.load(Ordering::Relaxed) {
-                self.beat(&mut serviced);
-            } else {
-                thread::sleep(Duration::from_millis(1));
+            match self.switches.rate.load(Ordering::Relaxed) {
+                0 => thread::sleep(Duration::from_millis(1)),
+                rate => self.beat(rate, &mut serviced),
             }
         }
     }
 
-    /// Writes diffs, each batch at its time, until it is told to stop.
-    fn beat(&mut self, serviced: &mut Instant) {
+    /// Writes diffs, each batch at its time, until another rate is wanted.
+    fn beat(&mut self, rate: u64, serviced: &mut Instant) {
+        let at_once = match self.plan.pace {
+            Pace::Each => 1,
+            Pace::Ticks => (rate / TICKS_PER_S).max(1),
+        };
         let began = Instant::now();
         let mut done: u64 = 0;
-        let mut goals: u64 = 0;
-        while self.switches.beating.load(Ordering::Relaxed) && !self.switches.stop.load(Ordering::Relaxed) {
-            let due = Duration::from_nanos(done * 1_000_000_000 / self.plan.rate);
+        while self.switches.rate.load(Ordering::Relaxed) == rate
+            && !self.switches.stop.load(Ordering::Relaxed)
+        {
+            let due = Duration::from_nanos(done * 1_000_000_000 / rate);
             let passed = began.elapsed();
             if passed < due {
                 thread::sleep(due - passed);
                 continue;
             }
             self.ledger.late(u64::try_from((passed - due).as_nanos()).unwrap_or(u64::MAX));
-            for _ in 0..self.plan.at_once {
+            for _ in 0..at_once {
                 self.diff();
             }
-            done += self.plan.at_once;
-            if done * GOALS_PER_S / self.plan.rate > goals {
-                goals += 1;
-                self.goal();
+            if self.plan.pace == Pace::Ticks {
+                self.connections.values_mut().for_each(Connection::send_tick);
             }
+            done += at_once;
             if serviced.elapsed() >= self.plan.service {
                 *serviced = Instant::now();
                 self.service();
@@ -182,61 +207,49 @@ impl Server {
     fn diff(&mut self) {
         let number = self.random.below(self.plan.matches);
         let one = Generated { number, shape: self.plan.shape };
-        let selection = self.random.hot(one.selections());
-        let path = one.selection_path(selection);
-        let Some(change) = self.numbers.get_mut(number) else { return };
-        *change += 1;
-        let change = *change;
-        let tenths = 10 + self.random.below(90);
-        let body = format!("U|OD={tenths}/10;ZC={change};|");
-        if let Some(changes) = self.changes.get_mut(number) {
-            changes.insert(selection, (tenths as u64, change));
-        }
-        self.encode(&path, &body);
-        self.ledger.wrote(number, change);
-        self.write(number);
-    }
-
-    fn goal(&mut self) {
-        let number = self.random.below(self.plan.matches);
-        let Some(goals) = self.goals.get_mut(number) else { return };
-        *goals += 1;
-        let goals = *goals;
-        let path = Generated { number, shape: self.plan.shape }.topic();
-        self.encode(&path, &format!("U|SS={goals}-0;|"));
-        self.ledger.scored(number, goals);
-        self.write(number);
-    }
-
-    fn encode(&mut self, path: &str, body: &str) {
+        let Some((newest, changes)) = self.numbers.get_mut(number).zip(self.changes.get_mut(number)) else {
+            return;
+        };
+        let change = *newest + 1;
+        let delta = Delta::draw(one, changes, &mut self.random, Some(change));
         self.frame.clear();
-        let topic = TopicRef::Named { name: path.as_bytes(), alias: None };
-        // Cannot fail: neither path nor body has a separator in it.
-        let _ = diffusion::delta(&mut self.frame, topic, body.as_bytes());
+        let topic = TopicRef::Named { name: delta.topic.as_bytes(), alias: None };
+        // Cannot fail: neither topic nor body has a separator in it.
+        let _ = diffusion::delta(&mut self.frame, topic, delta.body.as_bytes());
+        if delta.is_numbered() {
+            *newest = change;
+            self.ledger.wrote(number, change);
+        }
+        match delta.kind {
+            Kind::Score(goals) => self.ledger.scored(number, goals),
+            Kind::Price => drop(self.switches.prices.fetch_add(1, Ordering::Relaxed)),
+            Kind::Clock | Kind::Statistic => {}
+        }
+        self.write(number);
     }
 
-    /// One write for each follower of the match, in which nothing but this diff is.
+    /// To each follower of the match.
     fn write(&mut self, number: usize) {
         for at in self.followers.get(number).into_iter().flatten() {
-            if let Some(connection) = self.connections.get_mut(at) {
-                connection.send(&self.frame);
-                self.switches.sent.fetch_add(1, Ordering::Relaxed);
+            let Some(connection) = self.connections.get_mut(at) else { continue };
+            match self.plan.pace {
+                Pace::Each => connection.send(&self.frame),
+                Pace::Ticks => connection.tick.extend_from_slice(&self.frame),
             }
+            self.switches.sent.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     fn service(&mut self) {
         while let Ok((stream, _)) = self.listener.accept() {
-            if stream.set_nonblocking(true).and_then(|()| stream.set_nodelay(true)).is_ok() {
-                let buffer = FrameBuffer::new(1 << 20);
-                let connection = Connection { stream, buffer, shaken: false, out: Vec::new() };
+            if let Ok(connection) = Connection::new(stream) {
                 self.connections.insert(self.next, connection);
                 self.next += 1;
             }
         }
         let mut gone = Vec::new();
         for (&at, connection) in &mut self.connections {
-            let Some(wanted) = connection.hear() else {
+            let Some(wanted) = connection.read() else {
                 gone.push(at);
                 continue;
             };
@@ -246,7 +259,7 @@ impl Server {
                         let shown = Shown { plan: self.plan, changes: &self.changes };
                         answer(connection, at, &topic, &shown, &mut self.followers, &self.switches);
                     }
-                    Wish::LetGo(topic) => {
+                    Wish::Release(topic) => {
                         let number = number_of(&topic);
                         if let Some(followers) = number.and_then(|number| self.followers.get_mut(number)) {
                             followers.retain(|one| *one != at);
@@ -261,19 +274,15 @@ impl Server {
             self.connections.remove(&at);
             self.followers.iter_mut().for_each(|followers| followers.retain(|one| *one != at));
         }
+        let followed = self.followers.iter().filter(|followers| !followers.is_empty()).count();
+        self.switches.followed.store(followed as u64, Ordering::Relaxed);
     }
 }
 
 /// What loads are made of.
 struct Shown<'a> {
     plan: Plan,
-    changes: &'a [BTreeMap<usize, (u64, u64)>],
-}
-
-/// What a client asks for.
-enum Wish {
-    Follow(String),
-    LetGo(String),
+    changes: &'a [Changes],
 }
 
 /// Sends a topic's load, and diffs from now on.
@@ -304,9 +313,10 @@ fn answer(
     let _ = diffusion::load(&mut connection.out, named, &body);
 }
 
-/// A match's number, which its id and its topic have in their first digits.
+/// A match's number, which its id has in its first digits, and each of its topics behind two letters.
 pub fn number_of(id: &str) -> Option<usize> {
-    id.trim_start_matches("6V").get(..8)?.parse().ok()
+    let digits = ["6V", "OV", "TE"].into_iter().find_map(|letters| id.strip_prefix(letters)).unwrap_or(id);
+    digits.get(..8)?.parse().ok()
 }
 
 /// The load of the match list.
@@ -317,50 +327,4 @@ pub fn list(plan: Plan) -> Vec<u8> {
         body.push_str(&Generated { number, shape: plan.shape }.event("OV"));
     }
     body.into_bytes()
-}
-
-impl Connection {
-    /// Reads what there is; what is asked for. None: it is gone.
-    fn hear(&mut self) -> Option<Vec<Wish>> {
-        match self.stream.read(self.buffer.spare()) {
-            Ok(0) => return None,
-            Ok(count) => self.buffer.filled(count),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Some(Vec::new()),
-            Err(_) => return None,
-        }
-        if !self.shaken {
-            let Some((_, used)) = ConnectRequest::parse(self.buffer.unread()).ok()? else {
-                return Some(Vec::new());
-            };
-            self.buffer.skip(used);
-            let accepted = ConnectResponse::Accepted {
-                version: diffusion::VERSION,
-                code: ResponseCode::Ok,
-                client_id: b"bench",
-            };
-            accepted.encode(&mut self.out).ok()?;
-            self.shaken = true;
-        }
-        let mut wanted = Vec::new();
-        while let Some(message) = self.buffer.next_message().ok()? {
-            let wish = if message.kind == MessageType::Subscribe { Wish::Follow } else { Wish::LetGo };
-            if message.kind == MessageType::Subscribe || message.kind == MessageType::Unsubscribe {
-                let topics = message.selectors().map(|one| String::from_utf8_lossy(one).into_owned());
-                wanted.extend(topics.map(wish));
-            }
-        }
-        Some(wanted)
-    }
-
-    /// Writes at once what the socket takes; the rest waits, and what comes later waits behind it.
-    fn send(&mut self, bytes: &[u8]) {
-        if self.out.is_empty() {
-            let taken = self.stream.write(bytes).unwrap_or(0);
-            self.out.extend_from_slice(bytes.get(taken..).unwrap_or_default());
-            return;
-        }
-        self.out.extend_from_slice(bytes);
-        let taken = self.stream.write(&self.out).unwrap_or(0);
-        self.out.drain(..taken);
-    }
 }

@@ -1,5 +1,7 @@
 //! The daemon that is measured, in a folder of its own.
 
+use super::feed;
+use super::ledger::Ledger;
 use super::pulse::LIST;
 use crate::error::{BenchError, While};
 use nix::sys::signal::{Signal, kill};
@@ -7,13 +9,13 @@ use nix::unistd::Pid;
 use serde_json::{Map, Value};
 use std::fs::{self, File};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use touchline_common::control::Client;
 use touchline_harness::process;
-use touchline_worker::record::audit;
 
 const ANSWER: Duration = Duration::from_secs(10);
 const END: Duration = Duration::from_secs(30);
@@ -27,6 +29,19 @@ pub struct Setup {
     pub workers: usize,
     /// More lines of the feed's part.
     pub feed: &'static str,
+    /// More lines at the end: sections of their own.
+    pub more: &'static str,
+    /// Whether what it publishes is read.
+    pub tap: Tap,
+}
+
+/// Whether what the recorder publishes is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tap {
+    /// It is, which costs the recorder something.
+    On,
+    /// As users have it.
+    Off,
 }
 
 /// A running daemon. Dropping it ends it.
@@ -38,6 +53,8 @@ pub struct Site {
 /// A scanning worker.
 #[derive(Clone, Copy, Debug)]
 pub struct Worker {
+    /// Its number.
+    pub number: u64,
     /// Its pid.
     pub pid: u32,
     /// Its matches.
@@ -58,31 +75,30 @@ pub struct Pids {
 }
 
 impl Site {
-    /// A folder for a daemon.
-    ///
-    /// # Errors
-    /// When there is no room for one.
-    pub fn folder() -> Result<TempDir, BenchError> {
-        tempfile::Builder::new().prefix("touchline-bench-").tempdir().during("making a folder")
-    }
-
-    /// Starts it.
+    /// Starts a daemon in a folder of its own.
     ///
     /// # Errors
     /// When it does not start.
-    pub fn start(folder: TempDir, server: SocketAddr, setup: Setup) -> Result<Site, BenchError> {
+    pub fn start(
+        program: &Path,
+        server: SocketAddr,
+        setup: Setup,
+        ledger: &Arc<Ledger>,
+    ) -> Result<Site, BenchError> {
+        let folder =
+            tempfile::Builder::new().prefix("touchline-bench-").tempdir().during("making a folder")?;
         let path = folder.path();
         let config = path.join("touchline.toml");
-        let Setup { cap, workers, feed } = setup;
+        let Setup { cap, workers, feed, more, tap } = setup;
         let text = format!(
             "[daemon]\nrun_dir = \"{0}\"\nstate_dir = \"{0}\"\n[pool]\nmax_workers = {workers}\n[log]\nlevel = \"warn\"\n\
              [[feed]]\nname = \"bench\"\nkind = \"diffusion\"\nurl = \"dpt://{server}\"\nlist_topic = \"{LIST}\"\n\
-             match_id = \"{{ID}}\"\nmatch_topics = [\"6V{{ID}}\"]\nmax_subscriptions = {cap}\nmax_connections = {workers}\n{feed}\n",
+             match_id = \"{{ID}}\"\nmatch_topics = [\"6V{{ID}}\"]\nmax_subscriptions = {cap}\nmax_connections = {workers}\n{feed}\n{more}\n",
             path.display(),
         );
         fs::write(&config, text).during("writing the configuration")?;
         let log = File::create(path.join("log")).during("making the log")?;
-        let mut command = Command::new(process::program());
+        let mut command = Command::new(program);
         command
             .arg("run")
             .arg("--config")
@@ -90,13 +106,20 @@ impl Site {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log);
-        command.env(audit::VARIABLE, path.join("audit.sock"));
+        if tap == Tap::On {
+            feed::attach(&mut command, path, ledger)?;
+        }
         let child = command.spawn().during("starting the daemon")?;
         Ok(Site { child, folder })
     }
 
+    /// Its folder, which holds its store.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// A path in its folder.
-    pub fn path(&self, name: &str) -> PathBuf {
+    fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -125,9 +148,9 @@ impl Site {
             if began.elapsed() >= patience {
                 let log = fs::read_to_string(self.path("log")).unwrap_or_default();
                 let last: Vec<&str> = log.lines().rev().take(3).collect();
-                let told =
+                let why =
                     format!("{live:?} of {matches} are live after {patience:?}; its log ends: {last:?}");
-                return Err(BenchError::new("waiting for the matches", told));
+                return Err(BenchError::new("waiting for the matches", why));
             }
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -155,6 +178,7 @@ impl Site {
             .flatten()
             .filter_map(|worker| {
                 Some(Worker {
+                    number: number(worker, "worker")?,
                     pid: u32::try_from(number(worker, "pid")?).ok()?,
                     matches: number(worker, "matches")?,
                     subscriptions: number(worker, "subscriptions")?,

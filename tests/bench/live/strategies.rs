@@ -1,14 +1,16 @@
 //! The three strategies beside each other: the same server, the same matches, the same diffs.
 
 use super::cpu::private_dirty;
-use super::rows::{Run, SETUP, plan};
+use super::run::{Run, Span};
 use super::site::{Setup, Site};
+use super::steady::{RATE, SETUP, plan};
 use crate::error::BenchError;
 use crate::report::{Figure, Limit, Measured, percentile};
 use serde_json::Value;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+const SPAN: Span = Span { warm: Duration::from_secs(2), measure: Duration::from_secs(8) };
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 const STRATEGIES: [(&str, Setup); 3] = [
@@ -31,7 +33,7 @@ pub fn strategies_row() -> Result<Measured, BenchError> {
         let over = AtomicBool::new(false);
         let (measured, received) = std::thread::scope(|scope| {
             let watching = scope.spawn(|| most_received(&run.site, &over));
-            let measured = run.measure();
+            let measured = run.measure(RATE, SPAN);
             over.store(true, Ordering::Relaxed);
             (measured, watching.join())
         });

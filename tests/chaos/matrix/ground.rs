@@ -12,6 +12,8 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use touchline_common::control::{Client, ControlError};
+use touchline_harness::control::Control;
+pub(super) use touchline_harness::process::is_alive;
 use touchline_harness::process::{self, Running};
 use touchline_harness::wait;
 use touchline_simulator::server::Handle;
@@ -185,12 +187,15 @@ impl Ground {
     }
 
     pub(super) fn request(&self, verb: &str, args: Value) -> Result<Value, ControlError> {
-        let Value::Object(args) = args else { panic!("arguments are an object") };
-        Client::connect(&self.socket())?.request(verb, args, ANSWER)
+        self.control().request(verb, args)
+    }
+
+    fn control(&self) -> Control {
+        Control::new(self.socket(), ANSWER)
     }
 
     pub(super) fn ask(&self, verb: &str) -> Value {
-        self.request(verb, json!({})).unwrap_or_else(|error| panic!("asking for {verb}: {error}"))
+        self.control().ask(verb, json!({}))
     }
 
     pub(super) fn socket(&self) -> PathBuf {
@@ -205,7 +210,7 @@ impl Ground {
     /// Asks for something that takes its time, and does not wait for it.
     pub(super) fn begin(&self, verb: &'static str, args: Map<String, Value>) {
         let mut client = Client::connect(&self.socket()).expect("the control socket");
-        // Its answer is nobody's: the coordinator may be dead by then.
+        // Its answer is not read: the coordinator may be dead by then.
         std::thread::spawn(move || client.request(verb, args, Duration::from_secs(60)));
     }
 
@@ -396,15 +401,7 @@ impl Ground {
     }
 
     fn events(&self) -> Vec<Value> {
-        let client = Client::connect(&self.socket()).expect("the control socket");
-        let mut args = Map::new();
-        args.insert("since".to_owned(), Value::from(0));
-        let (_, mut stream) = client.stream("events", args, ANSWER).expect("the events");
-        let mut rows = Vec::new();
-        while let Some(line) = stream.next_line(Some(ANSWER)).expect("the events") {
-            rows.push(serde_json::from_slice(&line).expect("an event"));
-        }
-        rows
+        self.control().events()
     }
 }
 
@@ -436,9 +433,4 @@ fn launch(folder: &Path, plan: &Plan) -> Running {
 /// Sends a signal; to a process that is gone already nothing is sent.
 pub(super) fn send(pid: u32, signal: Signal) {
     let _ = kill(Pid::from_raw(pid.cast_signed()), signal);
-}
-
-/// Whether a process is there and not only waits to be reaped.
-pub(super) fn is_alive(pid: u32) -> bool {
-    process::status_field(pid, "State:").is_some_and(|state| !state.starts_with('Z'))
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::time::{Duration, Instant};
 use touchline_harness::wait;
 
-/// Two workers that hang until their watchdog ends them, and back-off between them.
+/// Two workers that hang until the coordinator ends them, and back-off between them.
 const COMES: Duration = Duration::from_secs(40);
 
 pub(super) fn cases() -> Vec<Case> {
@@ -83,7 +83,7 @@ fn worker_of(ground: &Ground, id: &str) -> u32 {
     ground.workers().into_iter().find(|(of, _)| *of == slot).expect("that worker").1
 }
 
-/// Deaths by SIGABRT, of a panic or of the watchdog.
+/// Deaths by SIGABRT, of a panic or because they hung.
 fn crashes(ground: &Ground) -> usize {
     let status = ground.ask("status");
     let deaths = status.get("deaths").and_then(Value::as_array).cloned().unwrap_or_default();

@@ -28,9 +28,9 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new("stop-and-continue/worker", || continued("worker")),
         Case::new("stop-and-continue/recorder", || continued("recorder")),
         Case::new("stop-and-continue/coordinator", coordinator_continued),
-        Case::new("spin/worker", || spinning("worker", "worker.turn")),
-        Case::new("spin/recorder", || spinning("recorder", "record.turn")),
-        Case::new("spin/worker/coordinator-stopped", spinning_unseen),
+        Case::new("spin/worker", spinning_worker),
+        Case::new("spin/recorder", spinning_recorder),
+        Case::new("spin/recorder/coordinator-stopped", spinning_unseen),
         Case::new("slow-disk/coordinator", slow_disk),
     ]
 }
@@ -133,9 +133,31 @@ fn coordinator_continued() -> Told {
     ground.conclude("nobody was killed")
 }
 
-/// A child in an endless loop ends itself, and says so.
-fn spinning(child: &str, point: &str) -> Told {
-    let points = format!("{point}=spin,when={{when}},once={{once}}");
+/// A worker in an endless loop gives no report: the coordinator aborts it.
+fn spinning_worker() -> Told {
+    let points = "worker.turn=spin,when={when},once={once}".to_owned();
+    let mut ground = Ground::live(Plan { points, ..Plan::default() });
+    let pulse = ground.pulse();
+    let before: BTreeSet<u32> = ground.workers().into_iter().map(|(_, pid)| pid).collect();
+    ground.now();
+    ground.wait_for_the_fault();
+    let began = Instant::now();
+    wait::until("the end of the hung worker", HUNG, || {
+        before.iter().any(|pid| !is_alive(*pid)).then_some(())
+    });
+    let took = began.elapsed();
+    ground.settle();
+    let death = ground.death("worker");
+    assert_eq!(death.get("signal").and_then(Value::as_i64), Some(6), "{death}");
+    let why = death.get("why").and_then(Value::as_str).unwrap_or_default();
+    assert!(why.starts_with("no load report for "), "{death}");
+    let slowest = pulse.stop();
+    ground.conclude(format!("aborted after {} ms, {slowest}", took.as_millis()))
+}
+
+/// A recorder in an endless loop ends itself, and says so.
+fn spinning_recorder() -> Told {
+    let points = "record.turn=spin,when={when},once={once}".to_owned();
     let mut ground = Ground::live(Plan { points, ..Plan::default() });
     let pulse = ground.pulse();
     ground.now();
@@ -144,7 +166,7 @@ fn spinning(child: &str, point: &str) -> Told {
     ground.daemon.wait_for_log(BARK, HUNG);
     let took = began.elapsed();
     ground.settle();
-    let death = ground.death(child);
+    let death = ground.death("recorder");
     assert_eq!(death.get("signal").and_then(Value::as_i64), Some(6), "{death}");
     let slowest = pulse.stop();
     ground.conclude(format!("aborted itself after {} ms, {slowest}", took.as_millis()))
@@ -152,7 +174,7 @@ fn spinning(child: &str, point: &str) -> Told {
 
 /// Even when nobody watches from outside.
 fn spinning_unseen() -> Told {
-    let points = "worker.turn=spin,when={when},once={once}".to_owned();
+    let points = "record.turn=spin,when={when},once={once}".to_owned();
     let mut ground = Ground::live(Plan { points, ..Plan::default() });
     ground.daemon.signal(Signal::SIGSTOP);
     ground.now();
@@ -162,7 +184,7 @@ fn spinning_unseen() -> Told {
     let took = began.elapsed();
     ground.daemon.signal(Signal::SIGCONT);
     ground.settle();
-    let death = ground.death("worker");
+    let death = ground.death("recorder");
     assert_eq!(death.get("signal").and_then(Value::as_i64), Some(6), "{death}");
     ground.conclude(format!("aborted itself after {} ms", took.as_millis()))
 }

@@ -48,8 +48,8 @@ fn a_state_that_cannot_be_saved() {
 }
 
 #[test]
-fn a_worker_in_an_endless_loop_ends_itself() {
-    case("spin/worker/coordinator-stopped");
+fn a_recorder_in_an_endless_loop_ends_itself() {
+    case("spin/recorder/coordinator-stopped");
 }
 
 #[test]

@@ -51,7 +51,7 @@ fn a_branch_is_one_subscription_and_its_documents_and_events_are_the_truth() {
     site.assert_documents_are_true();
     assert_eq!(site.auditor.report().unknown, 0);
     let events = site.assert_events_are_true();
-    assert!(events.registers > 30 && events.flips > 20, "{events:#?}");
+    assert!(events.registers > 30 && events.commentary > 20, "{events:#?}");
     assert_eq!(events.with_gaps, 0, "{}", site.daemon.log());
     let status = site.ask("status", json!({}));
     assert_eq!(status["feeds"][0]["asked"], MATCHES, "{status}");

@@ -8,23 +8,43 @@
 use jiff::tz::TimeZone;
 use libfuzzer_sys::fuzz_target;
 use std::collections::BTreeMap;
-use touchline_common::model::{Listing, Section, SectionKey};
-use touchline_worker::payload::{Base, Forest, Limits, Mapping, MatchSlot, Received, Seen, Sink};
+use touchline_common::ipc::messages::stream::{MatchBase, Section, SectionKey};
+use touchline_common::model::{Handle, Listing, MarketValue, OddsChange, SelectionValue};
+use touchline_worker::payload::{Forest, Limits, Mapping, MatchSlot, Names, Payload, Received, Seen, Sink};
 
 const NODES: usize = 60;
 const LOAD: &[u8] = b"F|EV;IT=e;ID=1;NA=A v B;CL=1;TM=45;TS=0;TT=1;TU=20190517140307;SS=0-0;|TG;IT=tg;|TE;IT=t1;NA=A;|TE;IT=t2;NA=B;|MA;IT=m1;ID=10;NA=M;|PA;IT=p1;ID=11;NA=A;OD=1/2;|PA;IT=p2;ID=12;NA=B;OD=2/1;|MA;IT=m2;ID=20;NA=N;|PA;IT=p3;ID=21;OD=5/4;|";
 
-struct Keeper(usize);
+/// Gives handles, and sees that nothing empty is reported.
+#[derive(Default)]
+struct Keeper(u32);
+
+impl Keeper {
+    fn name(&mut self) -> Handle {
+        self.0 += 1;
+        Handle(self.0)
+    }
+}
+
+impl Names for Keeper {
+    fn name_market(&mut self, _: MatchSlot, _: &[u8], _: &[u8]) -> Handle {
+        self.name()
+    }
+    fn name_selection(&mut self, _: MatchSlot, _: Handle, _: &[u8], _: &[u8]) -> Handle {
+        self.name()
+    }
+}
 
 impl Sink for Keeper {
-    fn base(&mut self, _: MatchSlot, _: Base, _: Received) {}
+    fn base(&mut self, _: MatchSlot, _: MatchBase<'_>) {}
+    fn odds_base(&mut self, _: MatchSlot, _: &[MarketValue], _: &[SelectionValue<'_>], _: Received) {}
     fn observed(&mut self, _: MatchSlot, seen: &Seen<'_>) {
-        let observation = seen.to_observation();
-        assert!(!observation.registers.is_empty() || !observation.flips.is_empty());
+        assert!(!seen.registers.is_empty() || !seen.changes.is_empty());
     }
-    fn touched(&mut self, _: MatchSlot) {
-        self.0 += 1;
+    fn odds(&mut self, _: MatchSlot, changes: &[OddsChange<'_>], _: Received) {
+        assert!(!changes.is_empty());
     }
+    fn touched(&mut self, _: MatchSlot) {}
 }
 
 fuzz_target!(|input: &[u8]| {
@@ -32,11 +52,12 @@ fuzz_target!(|input: &[u8]| {
     let mut forest = Forest::new(Mapping::builtin().unwrap(), limits, TimeZone::UTC);
     let slot = forest.add_match(&["t".to_owned()], Listing::default()).unwrap();
     forest.add_list("list", "{ID}".parse().unwrap(), &["6V{ID}".parse().unwrap()]).unwrap();
+    let mut keeper = Keeper::default();
     for topic in ["t", "list"] {
-        forest.load(topic.as_bytes(), LOAD, Received::default(), &mut Keeper(0)).unwrap();
+        forest.load(topic.as_bytes(), LOAD, Received::default(), &mut keeper).unwrap();
     }
     let mut document = BTreeMap::new();
-    publish(&mut forest, slot, &mut document);
+    publish(&mut forest, slot, &mut keeper, &mut document);
     let mut changes = Vec::new();
     for (at, line) in input.split(|b| *b == b'\n').enumerate().take(200) {
         let (path, body) = line.split_at(line.iter().position(|b| *b == b' ').unwrap_or(line.len()));
@@ -47,37 +68,39 @@ fuzz_target!(|input: &[u8]| {
             } else {
                 [topic.as_bytes(), b"/", path].concat()
             };
-            let _ = forest.delta(&path, body, Received::default(), &mut Keeper(0));
+            let _ = forest.delta(&path, body, Received::default(), &mut keeper);
         }
         assert!(forest.nodes("t").unwrap_or(0) <= NODES);
         if at % 3 == 0 {
-            publish(&mut forest, slot, &mut document);
+            publish(&mut forest, slot, &mut keeper, &mut document);
             forest.drain_lists(&mut changes);
         }
     }
-    publish(&mut forest, slot, &mut document);
+    publish(&mut forest, slot, &mut keeper, &mut document);
     if forest.is_live(slot) {
         let mut whole = Vec::new();
-        forest.render_whole(slot, &mut whole);
+        forest.render_whole(slot, &mut keeper, &mut whole);
         let mut fresh = BTreeMap::new();
         apply(whole, &mut fresh);
         assert_eq!(document, fresh);
     }
 });
 
-fn publish(forest: &mut Forest, slot: MatchSlot, document: &mut BTreeMap<SectionKey, String>) {
+type Document = BTreeMap<SectionKey, String>;
+
+fn publish(forest: &mut Forest, slot: MatchSlot, keeper: &mut Keeper, document: &mut Document) {
     let mut sections = Vec::new();
-    forest.render(slot, &mut sections);
+    forest.render(slot, keeper, &mut sections);
     apply(sections, document);
 }
 
-fn apply(sections: Vec<Section>, document: &mut BTreeMap<SectionKey, String>) {
+fn apply(sections: Vec<Section<'_>>, document: &mut Document) {
     for Section { key, body } in sections {
         match body {
             Some(body) => {
                 let value: serde_json::Value = serde_json::from_str(&body).unwrap();
                 assert!(value.is_object(), "{value}");
-                document.insert(key, body);
+                document.insert(key, body.into_owned());
             }
             None => drop(document.remove(&key)),
         }

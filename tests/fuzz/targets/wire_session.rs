@@ -6,8 +6,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use std::time::{Duration, Instant};
-use touchline_worker::feed::Event;
-use touchline_worker::feed::diffusion::{Session, SessionConfig, State};
+use touchline_worker::feed::diffusion::{Session, SessionConfig, SessionEvent, State};
 
 const ACCEPTED: &[u8] = b"\x23\x04\x64\x04id\x00";
 const OUT_LIMIT: usize = 1000;
@@ -54,14 +53,14 @@ fn feed(session: &mut Session, bytes: &[u8], now: Instant) -> usize {
     while let Some(event) = session.next_event(now) {
         assert_eq!(lost, 0, "{event:?} after the end");
         match event {
-            Event::Lost { .. } => lost += 1,
-            Event::Load { topic, .. } | Event::Delta { topic, .. } => assert!(!topic.is_empty()),
-            Event::Opened { .. }
-            | Event::TopicRemoved { .. }
-            | Event::TopicStatus { .. }
-            | Event::LoginRejected
-            | Event::Skipped { .. }
-            | Event::ServerQueue(_) => {}
+            SessionEvent::Lost { .. } => lost += 1,
+            SessionEvent::Load { topic, .. } | SessionEvent::Delta { topic, .. } => assert!(!topic.is_empty()),
+            SessionEvent::Opened { .. }
+            | SessionEvent::TopicRemoved { .. }
+            | SessionEvent::TopicStatus { .. }
+            | SessionEvent::LoginRejected
+            | SessionEvent::Skipped { .. }
+            | SessionEvent::ServerQueue(_) => {}
         }
     }
     lost

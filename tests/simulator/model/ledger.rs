@@ -1,10 +1,12 @@
 //! Everything that happened in a match since its first load was sent, in order, once.
 //!
-//! What moves a register is kept for good; flips (odds, suspensions, comments …) are many, so only the newest are
-//! kept and the others counted. Corrections take back the newest live happening of their kind and side.
+//! What moves a register is kept for good; of comments and statistics only the newest are kept and the others counted; prices
+//! and suspensions are kept by market and selection (`odds`). Corrections take back the newest live happening of their kind
+//! and side.
 
+use super::odds::{OddsChange, OddsLedger};
 use super::score::Pair;
-use super::state::{Odds, Stage};
+use super::state::Stage;
 use super::text::Text;
 use std::collections::VecDeque;
 use touchline_common::model::Side;
@@ -65,7 +67,7 @@ pub(crate) enum What {
         set: u32,
         index: u32,
     },
-    /// The how-manieth point of that game; game 0 where a set has no games.
+    /// `index` counts the points of that game from 1; game 0 where a set has no games.
     Point {
         side: Side,
         set: u32,
@@ -78,27 +80,6 @@ pub(crate) enum What {
     Retract {
         n: u64,
     },
-    Odds {
-        market: u32,
-        selection: u32,
-        odds: Odds,
-    },
-    SelectionSuspended {
-        market: u32,
-        selection: u32,
-        suspended: bool,
-    },
-    MarketSuspended {
-        market: u32,
-        suspended: bool,
-    },
-    MarketOpen {
-        market: u32,
-        name: Text,
-    },
-    MarketClose {
-        market: u32,
-    },
     Comment(Text),
     Stat {
         label: &'static str,
@@ -108,16 +89,10 @@ pub(crate) enum What {
 }
 
 impl What {
-    /// Whether it goes back and forth, so that only the change itself can be told.
-    pub(crate) fn is_flip(&self) -> bool {
+    /// Whether it is a comment or a statistic: no register, so only the change itself can be recorded.
+    pub(crate) fn is_commentary(&self) -> bool {
         match self {
-            What::Odds { .. }
-            | What::SelectionSuspended { .. }
-            | What::MarketSuspended { .. }
-            | What::MarketOpen { .. }
-            | What::MarketClose { .. }
-            | What::Comment(_)
-            | What::Stat { .. } => true,
+            What::Comment(_) | What::Stat { .. } => true,
             What::Listed
             | What::Started
             | What::Ended
@@ -152,9 +127,10 @@ pub(crate) struct Ledger {
     pub(crate) begun: bool,
     last: u64,
     pub(crate) registers: Vec<Happening>,
-    pub(crate) flips: VecDeque<Happening>,
-    flips_bound: usize,
-    pub(crate) flips_dropped: u64,
+    pub(crate) commentary: VecDeque<Happening>,
+    bound: usize,
+    pub(crate) commentary_dropped: u64,
+    pub(crate) odds: OddsLedger,
     /// The numbers of what can be taken back, by counter and side.
     live: [Pair<Vec<u64>>; Counter::ALL],
     /// How far each counter is below what it was at the first load.
@@ -164,13 +140,22 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn new(flips_bound: usize) -> Self {
-        Self { flips_bound: flips_bound.max(16), ..Self::default() }
+    /// Keeps at most so many comments and statistics, and as many changes of odds.
+    pub(crate) fn new(bound: usize) -> Self {
+        let bound = bound.max(16);
+        Self { bound, odds: OddsLedger::new(bound), ..Self::default() }
     }
 
-    /// How many flips are kept at most.
-    pub(crate) fn flips_kept(&self) -> usize {
-        self.flips_bound
+    /// How many comments and statistics are kept at most.
+    pub(crate) fn commentary_kept(&self) -> usize {
+        self.bound
+    }
+
+    /// A price or a suspension changed, a market or a selection came or went.
+    pub(crate) fn push_odds(&mut self, at: i64, change: OddsChange) {
+        if self.begun && self.odds.push(self.last + 1, at, change) {
+            self.last += 1;
+        }
     }
 
     pub(crate) fn push(&mut self, at: i64, clock: Option<u32>, what: What) {
@@ -191,15 +176,15 @@ impl Ledger {
             }
         }
         let happening = Happening { n, at, clock, what };
-        if !happening.what.is_flip() {
+        if !happening.what.is_commentary() {
             self.registers.push(happening);
             return;
         }
-        if self.flips.len() >= self.flips_bound {
-            self.flips.pop_front();
-            self.flips_dropped += 1;
+        if self.commentary.len() >= self.bound {
+            self.commentary.pop_front();
+            self.commentary_dropped += 1;
         }
-        self.flips.push_back(happening);
+        self.commentary.push_back(happening);
     }
 
     /// Takes back the newest of its kind and side. What happened before the first load is not told, so nor is its

@@ -24,9 +24,9 @@ pub(crate) struct Plan {
     /// Bytes that its load is to have.
     pub(crate) bytes: usize,
     pub(crate) sparse: bool,
-    /// States and flips that are remembered.
+    /// States, and changes of odds and commentary, that are remembered.
     pub(crate) history: usize,
-    pub(crate) flips: usize,
+    pub(crate) changes: usize,
     /// How many happenings already lie behind it.
     pub(crate) course: usize,
 }
@@ -54,7 +54,7 @@ pub(crate) fn make(plan: Plan, random: &mut Random, now: Moment) -> Match {
         markets_sum: 0,
         history: History::new(plan.history),
         said: Vec::new(),
-        ledger: Ledger::new(plan.flips),
+        ledger: Ledger::new(plan.changes),
         play: Progress { last: now.micros, next: now.micros, length, ..Progress::default() },
     };
     run(&mut m, plan.course, random, now);

@@ -14,6 +14,7 @@ pub(crate) mod ledger;
 mod make;
 mod names;
 pub(crate) mod node;
+pub(crate) mod odds;
 mod pen;
 mod play;
 mod random;
@@ -32,5 +33,5 @@ mod naive;
 mod tests;
 
 pub(crate) use change::{Change, Channel};
-pub(crate) use json::{Digest, Json};
+pub(crate) use json::{Digest, DigestObject, Json};
 pub(crate) use time::{Moment, compact, rfc3339};

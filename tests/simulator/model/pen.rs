@@ -5,6 +5,7 @@ use super::change::{Change, Channel};
 use super::encode::{self, Attribute};
 use super::ledger::{Counter, What, stages};
 use super::node::Node;
+use super::odds::OddsChange;
 use super::state::{MarketAt, Match, Odds, SelectionAt, Stage};
 use super::text::Text;
 use super::time::Moment;
@@ -81,6 +82,11 @@ impl Pen<'_> {
     pub(crate) fn happened(&self, m: &mut Match, what: What) {
         let (at, clock) = self.stamp(m);
         m.ledger.push(at, clock, what);
+    }
+
+    /// A price or a suspension changed, a market or a selection came or went.
+    pub(crate) fn odds(&self, m: &mut Match, change: OddsChange) {
+        m.ledger.push_odds(self.now.seconds(), change);
     }
 
     /// The newest of its kind and side did not happen after all.
@@ -195,7 +201,7 @@ impl Pen<'_> {
         else {
             return;
         };
-        let (market, number) = (market.number, one.number);
+        let number = one.number;
         let write = |out: &mut Vec<u8>| {
             out.extend_from_slice(b"U|");
             match told {
@@ -216,17 +222,17 @@ impl Pen<'_> {
         }
         let what = match told {
             Told::Odds(Price::Moved) | Told::Line(Price::Moved) => {
-                Some(What::Odds { market, selection: number, odds: one.odds })
+                Some(OddsChange::Price { selection: number, odds: one.odds })
             }
             Told::Odds(Price::Same) | Told::Line(Price::Same) => None,
             Told::Suspended => {
-                Some(What::SelectionSuspended { market, selection: number, suspended: one.suspended })
+                Some(OddsChange::SelectionSuspended { selection: number, suspended: one.suspended })
             }
         };
         m.redigest_selection(at);
         remember(m);
         if let Some(what) = what {
-            self.happened(m, what);
+            self.odds(m, what);
         }
     }
 
@@ -245,7 +251,7 @@ impl Pen<'_> {
         }
         m.redigest_market(at);
         remember(m);
-        self.happened(m, What::MarketSuspended { market: number, suspended });
+        self.odds(m, OddsChange::MarketSuspended { market: number, suspended });
     }
 
     fn update(&mut self, m: &Match, node: Node, write: impl FnOnce(&Match, &mut Vec<u8>)) {

@@ -113,7 +113,7 @@ mod tests {
 
     fn plan(course: usize) -> Plan {
         let (sport, bytes) = (Sport::Soccer, 3_000);
-        Plan { number: 12, sport, bytes, sparse: false, history: 100_000, flips: 100_000, course }
+        Plan { number: 12, sport, bytes, sparse: false, history: 100_000, changes: 100_000, course }
     }
 
     proptest! {

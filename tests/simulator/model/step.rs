@@ -8,10 +8,11 @@ use super::ledger::What;
 use super::make;
 use super::names::PRICES;
 use super::node::Node;
+use super::odds::OddsChange;
 use super::pen::{Pen, Price, Told, remember};
 use super::play;
 use super::random::Random;
-use super::state::{Entry, MarketAt, Match, Odds, SelectionAt, Stage, Strip};
+use super::state::{Entry, MarketAt, Match, Odds, Selection, SelectionAt, Stage, Strip};
 use super::text::Text;
 use super::time::Moment;
 
@@ -136,7 +137,8 @@ fn open(m: &mut Match, random: &mut Random, pen: &mut Pen<'_>) {
     let place = if grouped { random.below(into.markets.len() + 1) } else { into.markets.len() };
     let parent = if grouped { Node::Group(into.number) } else { Node::Event };
     let order = (grouped && place < into.markets.len()).then_some(place);
-    let name = market.name.clone();
+    let opened =
+        OddsChange::MarketOpen { market: number, name: market.name.clone(), suspended: market.suspended };
     into.markets.insert(place, market);
     let at = MarketAt { group, market: place };
     let Some((_, market)) = m.market(at) else { return };
@@ -144,7 +146,7 @@ fn open(m: &mut Match, random: &mut Random, pen: &mut Pen<'_>) {
     m.redigest_market(at);
     m.redigest_head();
     remember(m);
-    pen.happened(m, What::MarketOpen { market: number, name });
+    pen.odds(m, opened);
     for (column, strip) in strips.into_iter().enumerate() {
         fill_strip(m, pen, at, column, strip);
     }
@@ -169,12 +171,18 @@ fn fill_strip(m: &mut Match, pen: &mut Pen<'_>, at: MarketAt, column: usize, str
     }
     for (order, one) in selections.into_iter().enumerate() {
         pen.insert(m, parent, Node::Selection(one.number), |m, out| encode::selection(m, &one, order, out));
+        pen.odds(m, found(number, &one));
         if let Some(strip) = m.market_mut(at).and_then(|market| market.strips.get_mut(column)) {
             strip.selections.push(one);
         }
         m.redigest_strips(at);
         remember(m);
     }
+}
+
+/// A selection as it is first seen.
+pub(super) fn found(market: u32, one: &Selection) -> OddsChange {
+    OddsChange::SelectionFound { market, selection: one.number, odds: one.odds, suspended: one.suspended }
 }
 
 /// A market disappears, with all that is in it. What the list shows stays.
@@ -193,7 +201,7 @@ fn close(m: &mut Match, random: &mut Random, pen: &mut Pen<'_>) {
     m.markets_sum = m.markets_sum.wrapping_sub(share);
     m.redigest_head();
     remember(m);
-    pen.happened(m, What::MarketClose { market: number });
+    pen.odds(m, OddsChange::MarketClose { market: number });
     pen.number(m);
 }
 
@@ -216,15 +224,18 @@ fn selections_come_and_go(m: &mut Match, random: &mut Random, pen: &mut Pen<'_>)
             .chain(column)
             .chain([Node::Selection(one.number)])
             .collect();
+        let gone = OddsChange::SelectionGone { selection: one.number };
         pen.delete(m, &way);
         if let Some(strip) = m.market_mut(at.market).and_then(|market| market.strips.get_mut(at.strip)) {
             strip.selections.remove(at.selection);
         }
+        pen.odds(m, gone);
     } else {
         let one = make::selection(m, "Any other".into(), Text::EMPTY, random);
         let parent = column.unwrap_or(Node::Market(number));
         let write = |m: &Match, out: &mut Vec<u8>| encode::selection(m, &one, at.selection, out);
         pen.insert(m, parent, Node::Selection(one.number), write);
+        pen.odds(m, found(number, &one));
         if let Some(strip) = m.market_mut(at.market).and_then(|market| market.strips.get_mut(at.strip)) {
             strip.selections.insert(at.selection, one);
         }

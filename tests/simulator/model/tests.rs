@@ -16,7 +16,7 @@ pub(super) const NOW: Moment = Moment { micros: 1_558_098_187_000_000, offset: 3
 pub(super) fn invent(sport: Sport, seed: u64, course: usize) -> (Match, Random) {
     let mut random = Random::new(seed);
     let plan =
-        Plan { number: 12, sport, bytes: 6_000, sparse: false, history: 100_000, flips: 100_000, course };
+        Plan { number: 12, sport, bytes: 6_000, sparse: false, history: 100_000, changes: 100_000, course };
     let mut m = make(plan, &mut random, NOW);
     m.ledger.begun = true;
     (m, random)
@@ -106,7 +106,7 @@ fn a_load_has_about_the_size_that_was_asked_for() {
     for bytes in [10_000, 30_000, 128_000] {
         for sport in Sport::ALL {
             let mut random = Random::new(1);
-            let plan = Plan { number: 1, sport, bytes, sparse: false, history: 1, flips: 1, course: 3 };
+            let plan = Plan { number: 1, sport, bytes, sparse: false, history: 1, changes: 1, course: 3 };
             let size = text(&make(plan, &mut random, NOW)).len();
             assert!((bytes..bytes + 3_000).contains(&size), "{sport:?}: {size} for {bytes}");
         }

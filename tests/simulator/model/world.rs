@@ -11,12 +11,13 @@ use super::ledger::{Ledger, What};
 use super::make::{Plan, make};
 use super::names::competitions;
 use super::node::{Node, SUFFIX};
+use super::odds::OddsChange;
 use super::pen::Pen;
 use super::play;
 use super::random::Random;
 use super::script::{Acts, act};
-use super::state::{Match, Sport, Stage};
-use super::step::step;
+use super::state::{Market, Match, Sport, Stage};
+use super::step::{found, step};
 use super::text::Text;
 use super::time::Moment;
 use crate::options::Payload;
@@ -54,7 +55,7 @@ pub(crate) struct Setup {
     /// Matches that end a minute.
     pub(crate) churn: f64,
     pub(crate) history: usize,
-    pub(crate) flips: usize,
+    pub(crate) changes: usize,
     pub(crate) list_topic: String,
 }
 
@@ -151,7 +152,7 @@ impl World {
             bytes: self.setup.bytes / 1_000 * spread,
             sparse: self.setup.sparse,
             history: self.setup.history / shares,
-            flips: self.setup.flips / shares,
+            changes: self.setup.changes / shares,
             course,
         }
     }
@@ -193,6 +194,10 @@ impl World {
         m.play.next = now.micros;
         let mut change = Change::default();
         let pen = Pen { now, change: &mut change };
+        match self.setup.payload {
+            Payload::Inplay => odds_found(m, now),
+            Payload::TopicTree => {}
+        }
         pen.happened(m, What::Listed);
         match m.head.stage {
             Stage::Playing(_) | Stage::After(_) => pen.happened(m, What::Started),
@@ -419,6 +424,19 @@ impl World {
     pub(crate) fn match_load(&self, slot: usize, now: Moment, out: &mut Vec<u8>) {
         if let Some(m) = self.matches.get(slot) {
             encode::load(m, now.offset, out);
+        }
+    }
+}
+
+/// The markets and selections that a match has at its first load.
+fn odds_found(m: &mut Match, now: Moment) {
+    let at = now.seconds();
+    for market in m.groups.iter().flat_map(|group| &group.markets) {
+        let Market { number, suspended, .. } = *market;
+        let name = market.name.clone();
+        m.ledger.push_odds(at, OddsChange::MarketFound { market: number, name, suspended });
+        for one in market.strips.iter().flat_map(|strip| &strip.selections) {
+            m.ledger.push_odds(at, found(number, one));
         }
     }
 }

@@ -1,21 +1,22 @@
 //! The recorder's events against what happened, match by match.
 //!
-//! Outside gaps the events of registers, and those of flips, must be the same sequences: type, side and what of the
-//! payload names the happening (`segments`). Across gaps the path is lost: there the live (not retracted) counts are compared.
-//! A retraction of what happened before the first load may be told or not; such rows are passed over.
+//! Outside gaps the events of registers, and those of commentary (comments and statistics), must be the same sequences: type,
+//! side and what of the payload names the happening (`segments`). Across gaps the path is lost: there the live (not retracted)
+//! counts are compared, and commentary may be missing. A retraction of what happened before the first load may be there or
+//! not; such rows are passed over. Prices are judged by `odds`: a row of one here is an event that never happened.
 
 use super::Upheaval;
 use super::segments::{Of, Segment, Segments, lay};
 use crate::model::ledger::{Counter, Happening, Ledger, What};
 use crate::model::state::Ident;
 use crate::model::world::World;
-use crate::truth::tell::{self, Told};
+use crate::truth::expected::{Expected, expected};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use touchline_common::model::Side;
 
-/// Differences that are told; the others are only counted.
-const TOLD: usize = 40;
+/// Differences that are described; the others are only counted.
+const DESCRIBED: usize = 40;
 /// Seconds by which a displayed clock may differ.
 const CLOCK: i64 = 2;
 
@@ -26,21 +27,21 @@ pub struct EventsReport {
     pub matches: usize,
     /// Events of registers that agreed.
     pub registers: u64,
-    /// Events of flips that agreed.
-    pub flips: u64,
-    /// Flips that were not compared, because the oldest are not kept.
-    pub flips_dropped: u64,
+    /// Comments and statistics that agreed.
+    pub commentary: u64,
+    /// Those that were not compared, because the oldest are not kept.
+    pub commentary_dropped: u64,
     /// Matches with a gap, in which only the net result is compared.
     pub with_gaps: usize,
-    /// Matches of which nobody saw the end.
+    /// Matches whose end was not seen.
     pub ended_unseen: usize,
-    /// Matches whose first load was lost with who took it, so that nobody ever knew what happened before the next one.
+    /// Matches whose first load was lost with the process that took it, and what happened before the next one with it.
     pub first_loads_lost: usize,
     /// What does not agree, a line each; bounded.
     pub differences: Vec<String>,
     /// How many differences there are in all.
     pub different: u64,
-    /// How many of them are too much: told twice, or never happened.
+    /// How many of them are too much: there twice, or never happened.
     pub doubled: u64,
 }
 
@@ -54,14 +55,14 @@ impl EventsReport {
     pub(super) fn add(&mut self, other: EventsReport) {
         self.matches += other.matches;
         self.registers += other.registers;
-        self.flips += other.flips;
-        self.flips_dropped += other.flips_dropped;
+        self.commentary += other.commentary;
+        self.commentary_dropped += other.commentary_dropped;
         self.with_gaps += other.with_gaps;
         self.ended_unseen += other.ended_unseen;
         self.first_loads_lost += other.first_loads_lost;
         self.different += other.different;
         self.doubled += other.doubled;
-        let room = TOLD.saturating_sub(self.differences.len());
+        let room = DESCRIBED.saturating_sub(self.differences.len());
         self.differences.extend(other.differences.into_iter().take(room));
     }
 
@@ -72,7 +73,7 @@ impl EventsReport {
 
     fn differs(&mut self, text: impl FnOnce() -> String) {
         self.different += 1;
-        if self.differences.len() < TOLD {
+        if self.differences.len() < DESCRIBED {
             self.differences.push(text());
         }
     }
@@ -82,7 +83,7 @@ impl EventsReport {
 #[derive(Default)]
 struct Rows<'a> {
     registers: Vec<&'a Value>,
-    flips: Vec<&'a Value>,
+    commentary: Vec<&'a Value>,
     ids: HashMap<&'a str, &'a Value>,
     gaps: bool,
     /// All of them, gaps among them, in their order.
@@ -99,7 +100,7 @@ pub(super) fn compare<'a>(
     for (id, _) in by_match.iter().filter(|(id, _)| !is_known(world, id)) {
         report.doubles(|| format!("{id}: events of a match that never was"));
     }
-    for (ident, ledger) in told_of(world) {
+    for (ident, ledger) in begun(world) {
         let empty = Rows::default();
         let rows = by_match.get(ident.id.as_str()).unwrap_or(&empty);
         report.add(across(world, (ident, ledger), rows, upheavals));
@@ -114,7 +115,7 @@ pub(super) fn compare_each(
     upheavals: &[Upheaval],
 ) -> EventsReport {
     let mut report = EventsReport::default();
-    for (ident, ledger) in told_of(world) {
+    for (ident, ledger) in begun(world) {
         let values = rows_of(&ident.id);
         let rows = sorted(&values, &mut report).remove(ident.id.as_str()).unwrap_or_default();
         report.add(across(world, (ident, ledger), &rows, upheavals));
@@ -122,14 +123,14 @@ pub(super) fn compare_each(
     report
 }
 
-/// Every match in which something happened that had to be told.
-fn told_of(world: &World) -> impl Iterator<Item = (&Ident, &Ledger)> {
+/// Every match whose first load was sent.
+fn begun(world: &World) -> impl Iterator<Item = (&Ident, &Ledger)> {
     all(world).filter(|(_, ledger)| ledger.begun)
 }
 
-/// How many flips of a match are kept.
-pub(super) fn flips_kept(world: &World) -> usize {
-    all(world).map(|(_, ledger)| ledger.flips_kept()).max().unwrap_or(0)
+/// How many comments and statistics of a match are kept.
+pub(super) fn commentary_kept(world: &World) -> usize {
+    all(world).map(|(_, ledger)| ledger.commentary_kept()).max().unwrap_or(0)
 }
 
 /// Whether there is or was such a match.
@@ -137,7 +138,7 @@ pub(super) fn is_known(world: &World, id: &str) -> bool {
     world.find(id).is_some() || world.gone.contains_key(id)
 }
 
-fn all(world: &World) -> impl Iterator<Item = (&Ident, &Ledger)> {
+pub(super) fn all(world: &World) -> impl Iterator<Item = (&Ident, &Ledger)> {
     let live = world.matches.iter().map(|(_, m)| (&m.ident, &m.ledger));
     live.chain(world.gone.values().map(|gone| (&gone.ident, &gone.ledger)))
 }
@@ -151,48 +152,58 @@ fn across(
 ) -> EventsReport {
     let over = world.gone.contains_key(ident.id.as_str());
     let found = compare_match(ident, ledger, rows, over, None);
-    let Some(unheard) = unheard(ledger, rows, upheavals).filter(|_| !found.is_equal()) else {
+    let Some(unseen_start) = unseen_start(ledger, rows, upheavals).filter(|_| !found.is_equal()) else {
         return found;
     };
-    let again = compare_match(ident, ledger, rows, over, Some(unheard));
+    let again = compare_match(ident, ledger, rows, over, Some(unseen_start));
     if again.is_equal() { EventsReport { first_loads_lost: 1, ..again } } else { found }
 }
 
-/// One match, which is `over` or not. Between the two seconds of `unheard` nobody knew of it.
+/// One match, which is `over` or not. Between the two seconds of `unseen_start` no process followed it.
 fn compare_match(
     ident: &Ident,
     ledger: &Ledger,
     rows: &Rows<'_>,
     over: bool,
-    unheard: Option<(i64, i64)>,
+    unseen_start: Option<(i64, i64)>,
 ) -> EventsReport {
     let mut report = EventsReport { matches: 1, ..EventsReport::default() };
-    if rows.gaps || unheard.is_some() {
+    if rows.gaps || unseen_start.is_some() {
         report.with_gaps += usize::from(rows.gaps);
-        let heard = unheard.map_or(i64::MIN, |(_, to)| to);
-        net(&ident.id, ledger, rows, (heard, unseen_since(rows).filter(|_| over)), &mut report);
-        report.registers += stretches(Of::Registers, ident, ledger, rows, unheard, &mut report);
-        report.flips += stretches(Of::Flips, ident, ledger, rows, unheard, &mut report);
+        let followed_from = unseen_start.map_or(i64::MIN, |(_, to)| to);
+        net(&ident.id, ledger, rows, (followed_from, unseen_since(rows).filter(|_| over)), &mut report);
+        report.registers += stretches(Of::Registers, ident, ledger, rows, unseen_start, &mut report);
+        report.commentary += stretches(Of::Commentary, ident, ledger, rows, unseen_start, &mut report);
         return report;
     }
-    let tell = |happening: &Happening| tell::told(ident, ledger, happening);
-    let agreed =
-        sequence(&ident.id, &mut ledger.registers.iter().map(tell), &rows.registers, rows, &mut report);
+    let expected_of = |happening: &Happening| expected(ledger, happening);
+    let agreed = sequence(
+        &ident.id,
+        &mut ledger.registers.iter().map(expected_of),
+        &rows.registers,
+        rows,
+        &mut report,
+    );
     report.registers += agreed;
-    // Where the oldest flips are not kept, the newest are compared.
-    let skip = if ledger.flips_dropped > 0 { rows.flips.len().saturating_sub(ledger.flips.len()) } else { 0 };
-    report.flips_dropped += ledger.flips_dropped;
-    let kept = rows.flips.get(skip..).unwrap_or_default();
-    report.flips += sequence(&ident.id, &mut ledger.flips.iter().map(tell), kept, rows, &mut report);
+    // Where the oldest are not kept, the newest are compared.
+    let skip = if ledger.commentary_dropped > 0 {
+        rows.commentary.len().saturating_sub(ledger.commentary.len())
+    } else {
+        0
+    };
+    report.commentary_dropped += ledger.commentary_dropped;
+    let kept = rows.commentary.get(skip..).unwrap_or_default();
+    report.commentary +=
+        sequence(&ident.id, &mut ledger.commentary.iter().map(expected_of), kept, rows, &mut report);
     report
 }
 
-/// From the first load that was sent of a match to the first that was told of it, where one upheaval has both.
-fn unheard(ledger: &Ledger, rows: &Rows<'_>, upheavals: &[Upheaval]) -> Option<(i64, i64)> {
-    let (sent, told) = (ledger.registers.first()?.at, seconds(rows.all.first()?));
+/// From the first load that was sent of a match to the first event of it, where one upheaval has both.
+fn unseen_start(ledger: &Ledger, rows: &Rows<'_>, upheavals: &[Upheaval]) -> Option<(i64, i64)> {
+    let (sent, first) = (ledger.registers.first()?.at, seconds(rows.all.first()?));
     let has_both =
-        |one: &Upheaval| (one.from..=one.to).contains(&sent) && (one.from..=one.to).contains(&told);
-    upheavals.iter().any(has_both).then_some((sent, told))
+        |one: &Upheaval| (one.from..=one.to).contains(&sent) && (one.from..=one.to).contains(&first);
+    upheavals.iter().any(has_both).then_some((sent, first))
 }
 
 fn sorted<'a>(
@@ -205,7 +216,7 @@ fn sorted<'a>(
         if row.get("recovered").and_then(Value::as_bool) == Some(true) {
             rows.gaps = true;
         }
-        // A revision tells details of what was told before; it is no new happening.
+        // A revision changes details of an event; it is no new happening.
         if row.get("revision").and_then(Value::as_i64).unwrap_or(0) > 0 {
             continue;
         }
@@ -216,7 +227,7 @@ fn sorted<'a>(
         rows.all.push(row);
         match kind(row) {
             Kind::GapStart | Kind::GapEnd => rows.gaps = true,
-            Kind::Flip => rows.flips.push(row),
+            Kind::Commentary => rows.commentary.push(row),
             Kind::Register => rows.registers.push(row),
         }
     }
@@ -227,7 +238,7 @@ fn sorted<'a>(
 enum Kind {
     GapStart,
     GapEnd,
-    Flip,
+    Commentary,
     Register,
 }
 
@@ -235,18 +246,14 @@ fn kind(row: &Value) -> Kind {
     match text(row, "type") {
         "gap_start" => Kind::GapStart,
         "gap_end" => Kind::GapEnd,
-        kind if is_flip(kind, || row.pointer("/payload/market").is_some()) => Kind::Flip,
+        kind if is_commentary(kind) => Kind::Commentary,
         _ => Kind::Register,
     }
 }
 
-/// Whether an event of this type is a flip; a suspension is one if it is a market's.
-pub(super) fn is_flip(kind: &str, in_market: impl FnOnce() -> bool) -> bool {
-    match kind {
-        "odds_change" | "market_open" | "market_close" | "comment" | "stat_change" => true,
-        "suspended" | "resumed" => in_market(),
-        _ => false,
-    }
+/// Whether events of this type are commentary: comments and statistics, which no register stands for.
+pub(super) fn is_commentary(kind: &str) -> bool {
+    matches!(kind, "comment" | "stat_change")
 }
 
 /// When a row was read, in seconds since 1970.
@@ -254,7 +261,7 @@ pub(super) fn seconds(row: &Value) -> i64 {
     text(row, "at").parse().map_or(0, jiff::Timestamp::as_second)
 }
 
-/// When the gap began with which a match's rows end: nobody saw its end, unless nothing happened after that gap.
+/// When the gap began with which a match's rows end: its end was not seen, unless nothing happened after that gap.
 fn unseen_since(rows: &Rows<'_>) -> Option<i64> {
     rows.all.last().filter(|row| matches!(kind(row), Kind::GapStart | Kind::GapEnd))?;
     let start = rows.all.iter().rev().find(|row| kind(row) == Kind::GapStart)?;
@@ -267,24 +274,24 @@ fn stretches(
     ident: &Ident,
     ledger: &Ledger,
     rows: &Rows<'_>,
-    unheard: Option<(i64, i64)>,
+    unseen_start: Option<(i64, i64)>,
     report: &mut EventsReport,
 ) -> u64 {
     let happened: Vec<&Happening> = match of {
         Of::Registers => {
-            ledger.registers.iter().filter(|one| !takes_back_unheard(one, ledger, unheard)).collect()
+            ledger.registers.iter().filter(|one| !takes_back_unseen(one, ledger, unseen_start)).collect()
         }
-        Of::Flips => ledger.flips.iter().collect(),
+        Of::Commentary => ledger.commentary.iter().collect(),
     };
-    let wanted = if of == Of::Registers { Kind::Register } else { Kind::Flip };
-    // The oldest flips are not kept: what was told in their time is passed over.
-    let dropped = of == Of::Flips && ledger.flips_dropped > 0;
+    let wanted = if of == Of::Registers { Kind::Register } else { Kind::Commentary };
+    // The oldest are not kept: rows of their time are passed over.
+    let dropped = of == Of::Commentary && ledger.commentary_dropped > 0;
     let kept_from = happened.first().filter(|_| dropped).map(|first| first.at + 3);
     if dropped {
-        report.flips_dropped += ledger.flips_dropped;
+        report.commentary_dropped += ledger.commentary_dropped;
     }
     let mut segments = Segments::new(of);
-    if let Some((from, to)) = kept_from.map(|from| (i64::MIN / 2, from)).or(unheard) {
+    if let Some((from, to)) = kept_from.map(|from| (i64::MIN / 2, from)).or(unseen_start) {
         segments.gap_starts(from);
         segments.gap_ends(to);
     }
@@ -299,19 +306,19 @@ fn stretches(
             kind if kind == wanted && kept(row) && !unknown(row) => {
                 segments.row(row, seconds(row), recovered);
             }
-            Kind::Flip | Kind::Register => {}
+            Kind::Commentary | Kind::Register => {}
         }
     }
     let segments = segments.finish();
     let times: Vec<i64> = happened.iter().map(|one| one.at).collect();
     let mut same = |n: usize, row: &Value| {
-        happened.get(n).is_some_and(|one| different(&tell::told(ident, ledger, one), row, rows).is_none())
+        happened.get(n).is_some_and(|one| different(&expected(ledger, one), row, rows).is_none())
     };
     match lay(&segments, &times, &mut same) {
         Ok(agreed) => agreed as u64,
         Err(wrong) => {
             let expected = happened.get(wrong.happened).map_or("nothing more".to_owned(), |one| {
-                format!("{} (at {})", tell::told(ident, ledger, one), one.at)
+                format!("{} (at {})", expected(ledger, one), one.at)
             });
             let (n, place) = wrong.row;
             let row = segments.get(n).and_then(|segment: &Segment<'_>| segment.rows.get(place));
@@ -326,10 +333,10 @@ fn stretches(
     }
 }
 
-/// What nobody knew of was taken back later: that tells nobody anything.
-fn takes_back_unheard(one: &Happening, ledger: &Ledger, unheard: Option<(i64, i64)>) -> bool {
-    let (What::Retract { n }, Some((_, heard))) = (&one.what, unheard) else { return false };
-    ledger.register(*n).is_some_and(|target| target.at <= heard)
+/// What was not seen was taken back later: that is no event.
+fn takes_back_unseen(one: &Happening, ledger: &Ledger, unseen_start: Option<(i64, i64)>) -> bool {
+    let (What::Retract { n }, Some((_, followed_from))) = (&one.what, unseen_start) else { return false };
+    ledger.register(*n).is_some_and(|target| target.at <= followed_from)
 }
 
 fn text<'a>(row: &'a Value, key: &str) -> &'a str {
@@ -339,7 +346,7 @@ fn text<'a>(row: &'a Value, key: &str) -> &'a str {
 /// Compares in step; stops at the first difference, for everything after it would differ too.
 fn sequence(
     id: &str,
-    expected: &mut dyn Iterator<Item = Told>,
+    happened: &mut dyn Iterator<Item = Expected>,
     rows: &[&Value],
     all: &Rows<'_>,
     report: &mut EventsReport,
@@ -349,11 +356,11 @@ fn sequence(
         |row: &&Value| text(row, "type") == "retract" && !all.ids.contains_key(text(row, "retracts"));
     let mut rows = rows.iter().copied().filter(|row| !unknown(row));
     loop {
-        match (expected.next(), rows.next()) {
+        match (happened.next(), rows.next()) {
             (None, None) => return agreed,
-            (Some(told), None) => {
-                let more = expected.count();
-                report.differs(|| format!("{id}: missing: {told} (and {more} after it)"));
+            (Some(expected), None) => {
+                let more = happened.count();
+                report.differs(|| format!("{id}: missing: {expected} (and {more} after it)"));
                 return agreed;
             }
             (None, Some(row)) => {
@@ -361,10 +368,13 @@ fn sequence(
                 report.doubles(|| format!("{id}: did not happen: {} (and {more} after it)", shown(row)));
                 return agreed;
             }
-            (Some(told), Some(row)) => {
-                if let Some(why) = different(&told, row, all) {
+            (Some(expected), Some(row)) => {
+                if let Some(why) = different(&expected, row, all) {
                     report.differs(|| {
-                        format!("{id}: after {agreed} that agree, expected {told}, got {}: {why}", shown(row))
+                        format!(
+                            "{id}: after {agreed} that agree, expected {expected}, got {}: {why}",
+                            shown(row)
+                        )
                     });
                     return agreed;
                 }
@@ -375,29 +385,29 @@ fn sequence(
 }
 
 /// Why a row is not what happened; none if it is.
-fn different(told: &Told, row: &Value, all: &Rows<'_>) -> Option<&'static str> {
-    if text(row, "type") != told.kind {
+fn different(expected: &Expected, row: &Value, all: &Rows<'_>) -> Option<&'static str> {
+    if text(row, "type") != expected.kind {
         return Some("type");
     }
-    let side = told.side.map_or("", Side::as_str);
-    if told.side_matters() && text(row, "side") != side {
+    let side = expected.side.map_or("", Side::as_str);
+    if expected.side_matters() && text(row, "side") != side {
         return Some("side");
     }
-    for (key, value) in &told.payload {
+    for (key, value) in &expected.payload {
         match row.get("payload").and_then(|payload| payload.get(key)) {
             Some(got) if got != value => return Some("payload"),
-            None if told.needs(key) => return Some("payload"),
+            None if expected.needs(key) => return Some("payload"),
             Some(_) | None => {}
         }
     }
-    if let (Some(after), Some(side)) = (told.score, told.side)
+    if let (Some(after), Some(side)) = (expected.score, expected.side)
         && let Some(got) =
             row.pointer("/score").and_then(|score| score.get(side.as_str())).and_then(Value::as_i64)
         && got != i64::from(after)
     {
         return Some("score");
     }
-    if let Some(target) = &told.target {
+    if let Some(target) = &expected.target {
         let row = all.ids.get(text(row, "retracts"))?;
         if text(row, "type") != target.kind || text(row, "side") != target.side.map_or("", Side::as_str) {
             return Some("what it takes back");
@@ -405,7 +415,7 @@ fn different(told: &Told, row: &Value, all: &Rows<'_>) -> Option<&'static str> {
     }
     let minute = row.get("minute").and_then(Value::as_i64);
     let second = row.get("second").and_then(Value::as_i64);
-    match (told.clock, minute) {
+    match (expected.clock, minute) {
         (Some(clock), Some(minute)) => {
             let shown = minute * 60 + second.unwrap_or(0);
             ((shown - i64::from(clock)).abs() > CLOCK).then_some("clock")
@@ -416,20 +426,20 @@ fn different(told: &Told, row: &Value, all: &Rows<'_>) -> Option<&'static str> {
 }
 
 /// What stands in the end: each counter's live happenings, by side.
-/// What happened before `heard`, when nobody knew of it yet, or since `unseen`, when nobody looked any more, may be missing.
+/// What happened before `followed_from`, when the match was not followed yet, or since `unseen`, when it was not any more, may be missing.
 fn net(
     id: &str,
     ledger: &Ledger,
     rows: &Rows<'_>,
-    (heard, unseen): (i64, Option<i64>),
+    (followed_from, unseen): (i64, Option<i64>),
     report: &mut EventsReport,
 ) {
     let all = counts(ledger, i64::MIN, i64::MAX);
     let until = unseen.map_or(i64::MAX, |since| since - 2);
-    let is_whole = heard == i64::MIN && unseen.is_none();
-    let seen = (!is_whole).then(|| counts(ledger, heard.saturating_add(2), until));
+    let is_whole = followed_from == i64::MIN && unseen.is_none();
+    let seen = (!is_whole).then(|| counts(ledger, followed_from.saturating_add(2), until));
     report.ended_unseen += usize::from(unseen.is_some());
-    let got = told_counts(rows);
+    let got = live_counts(rows);
     let regained = regained(ledger);
     let keys: HashSet<_> = all.keys().chain(got.keys()).cloned().collect();
     for key in keys {
@@ -441,12 +451,12 @@ fn net(
         if (least..=expected.max(known)).contains(&got) {
             report.registers += u64::try_from(got).unwrap_or(0);
         } else {
-            let told =
+            let difference =
                 || format!("{id}: across gaps, live {} {}: expected {expected}, got {got}", key.0, key.1);
             if got > expected {
-                report.doubles(told);
+                report.doubles(difference);
             } else {
-                report.differs(told);
+                report.differs(difference);
             }
         }
     }
@@ -490,11 +500,6 @@ fn counts(ledger: &Ledger, after: i64, until: i64) -> BTreeMap<(String, &'static
             | What::Count { .. }
             | What::Point { .. }
             | What::Suspended(_)
-            | What::Odds { .. }
-            | What::SelectionSuspended { .. }
-            | What::MarketSuspended { .. }
-            | What::MarketOpen { .. }
-            | What::MarketClose { .. }
             | What::Comment(_)
             | What::Stat { .. } => {}
         }
@@ -503,7 +508,7 @@ fn counts(ledger: &Ledger, after: i64, until: i64) -> BTreeMap<(String, &'static
 }
 
 /// The live events, of each counter and side.
-fn told_counts<'a>(rows: &Rows<'a>) -> BTreeMap<(String, &'a str), i64> {
+fn live_counts<'a>(rows: &Rows<'a>) -> BTreeMap<(String, &'a str), i64> {
     let retracted: HashSet<&str> = rows.registers.iter().map(|row| text(row, "retracts")).collect();
     let mut got: BTreeMap<(String, &str), i64> = BTreeMap::new();
     for row in rows.registers.iter().filter(|row| !retracted.contains(text(row, "id"))) {

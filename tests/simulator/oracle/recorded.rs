@@ -1,6 +1,6 @@
 //! The recorder's events, read one by one and kept as text by match, until they are compared.
 //!
-//! Of flips the truth keeps the newest only, so no more are kept here; every id is remembered, as a hash. So what a
+//! Of commentary the truth keeps the newest only, so no more is kept here; every id is remembered, as a hash. So what a
 //! comparison needs is bounded by what the truth keeps, but for eight bytes an event. Filled by the demo and the chaos runner.
 
 use super::events::{self, EventsReport};
@@ -8,7 +8,6 @@ use super::{Oracle, Upheaval};
 use foldhash::fast::FixedState;
 use serde::Deserialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::hash::BuildHasher;
@@ -16,8 +15,8 @@ use std::hash::BuildHasher;
 /// Events that were read.
 #[derive(Debug)]
 pub struct Recorded {
-    /// So many of a match's flips are kept.
-    flips: usize,
+    /// So many of a match's comments and statistics are kept.
+    commentary: usize,
     matches: BTreeMap<String, Lines>,
     ids: HashSet<u64>,
     doubled: EventsReport,
@@ -27,7 +26,7 @@ pub struct Recorded {
 #[derive(Debug, Default)]
 struct Lines {
     registers: Vec<(u64, Box<str>)>,
-    flips: VecDeque<(u64, Box<str>)>,
+    commentary: VecDeque<(u64, Box<str>)>,
 }
 
 /// What of an event is looked at when it is read.
@@ -42,23 +41,19 @@ struct Head<'a> {
     id: Cow<'a, str>,
     #[serde(default)]
     revision: i64,
-    #[serde(borrow, default)]
-    payload: Option<&'a RawValue>,
-}
-
-/// Whose is a suspension: the market's that it names, or the match's.
-#[derive(Deserialize)]
-struct Market {
-    #[serde(default)]
-    market: Option<Value>,
 }
 
 impl Oracle {
     /// Nothing read yet.
     pub fn recorded(&self) -> Recorded {
-        // As many again: what is told and what happened need not begin at the same.
-        let flips = self.truth.with(events::flips_kept).saturating_mul(2);
-        Recorded { flips, matches: BTreeMap::new(), ids: HashSet::new(), doubled: EventsReport::default() }
+        // As many again: what was recorded and what happened need not begin at the same.
+        let commentary = self.truth.with(events::commentary_kept).saturating_mul(2);
+        Recorded {
+            commentary,
+            matches: BTreeMap::new(),
+            ids: HashSet::new(),
+            doubled: EventsReport::default(),
+        }
     }
 
     /// Holds what was read against what happened; `upheavals` as for [`Oracle::compare_events_across`].
@@ -82,11 +77,7 @@ impl Recorded {
     /// When it is none.
     pub fn push(&mut self, line: &[u8]) -> serde_json::Result<u64> {
         let head: Head<'_> = serde_json::from_slice(line)?;
-        let in_market = || -> bool {
-            let market = head.payload.and_then(|payload| serde_json::from_str::<Market>(payload.get()).ok());
-            market.is_some_and(|found| found.market.is_some())
-        };
-        let is_flip = events::is_flip(&head.r#type, in_market);
+        let is_commentary = events::is_commentary(&head.r#type);
         let hash = FixedState::default().hash_one(head.id.as_bytes());
         if head.revision == 0 && !head.id.is_empty() && !self.ids.insert(hash) {
             let (id, of) = (&head.id, &head.r#match);
@@ -95,14 +86,14 @@ impl Recorded {
         }
         let text = std::str::from_utf8(line).unwrap_or_default();
         let lines = self.matches.entry(head.r#match.into_owned()).or_default();
-        if !is_flip {
+        if !is_commentary {
             lines.registers.push((head.seq, text.into()));
             return Ok(head.seq);
         }
-        if lines.flips.len() >= self.flips {
-            lines.flips.pop_front();
+        if lines.commentary.len() >= self.commentary {
+            lines.commentary.pop_front();
         }
-        lines.flips.push_back((head.seq, text.into()));
+        lines.commentary.push_back((head.seq, text.into()));
         Ok(head.seq)
     }
 }
@@ -110,7 +101,7 @@ impl Recorded {
 impl Lines {
     /// The events in their order.
     fn rows(self) -> Vec<Value> {
-        let mut all: Vec<(u64, Box<str>)> = self.registers.into_iter().chain(self.flips).collect();
+        let mut all: Vec<(u64, Box<str>)> = self.registers.into_iter().chain(self.commentary).collect();
         all.sort_unstable_by_key(|(seq, _)| *seq);
         all.iter().filter_map(|(_, text)| serde_json::from_str(text).ok()).collect()
     }

@@ -1,4 +1,4 @@
-//! What must have been told in sequence although there were gaps: the stretches between them.
+//! What must have been recorded in sequence although there were gaps: the stretches between them.
 //!
 //! Within a stretch the rows follow each other as what happened does, none more and none less. Between two stretches only
 //! that may be missing which happened in a gap, or, of registers, before their values settled after it. Times are those of
@@ -7,7 +7,7 @@
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// Seconds by which the times of what happened and of what was told may differ.
+/// Seconds by which the times of what happened and of its event may differ.
 const SLACK: i64 = 2;
 /// Seconds after a gap in which a register that came back lower is not believed.
 const SETTLES: i64 = 2;
@@ -16,7 +16,7 @@ const SETTLES: i64 = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Of {
     Registers,
-    Flips,
+    Commentary,
 }
 
 /// Rows without a gap between them, and when what is missing before the first of them may have happened.
@@ -58,7 +58,7 @@ impl<'a> Segments<'a> {
     pub(super) fn gap_ends(&mut self, at: i64) {
         let settles = match self.of {
             Of::Registers => SETTLES,
-            Of::Flips => 0,
+            Of::Commentary => 0,
         };
         if let Some(from) = self.gap.take() {
             self.now.missed.push((from - SLACK, at + settles + SLACK));
@@ -168,9 +168,9 @@ mod tests {
     const HAPPENED: [(&str, i64); 8] =
         [("a", 10), ("b", 20), ("c", 30), ("d", 31), ("e", 40), ("a", 50), ("b", 60), ("f", 70)];
 
-    fn told(parts: &[&str]) -> Result<usize, Wrong> {
+    fn laid(parts: &[&str]) -> Result<usize, Wrong> {
         let values: Vec<Value> = parts.iter().map(|part| json!(part)).collect();
-        let mut segments = Segments::new(Of::Flips);
+        let mut segments = Segments::new(Of::Commentary);
         for (value, part) in values.iter().zip(parts) {
             match part.split_once(' ') {
                 Some(("gap", time)) => segments.gap_starts(time.parse().unwrap()),
@@ -184,32 +184,32 @@ mod tests {
 
     #[test]
     fn what_happened_in_a_gap_may_miss_and_nothing_else() {
-        assert_eq!(told(&["a", "b", "c", "d", "e", "a", "b", "f"]), Ok(8));
-        assert_eq!(told(&["a", "b", "gap 29", "end 33", "e", "a", "b", "f"]), Ok(6));
+        assert_eq!(laid(&["a", "b", "c", "d", "e", "a", "b", "f"]), Ok(8));
+        assert_eq!(laid(&["a", "b", "gap 29", "end 33", "e", "a", "b", "f"]), Ok(6));
         assert_eq!(
-            told(&["a", "b", "gap 29", "end 33", "d", "e", "a", "b", "f"]),
+            laid(&["a", "b", "gap 29", "end 33", "d", "e", "a", "b", "f"]),
             Ok(7),
-            "some of it was told"
+            "some of it was recorded"
         );
-        assert!(told(&["a", "b", "gap 29", "end 33", "a", "b", "f"]).is_err(), "e was after the gap");
-        assert!(told(&["a", "gap 29", "end 33", "e", "a", "b", "f"]).is_err(), "b was before it");
-        assert!(told(&["a", "b", "gap 29", "end 33", "e", "a", "b"]).is_err(), "f misses at the end");
-        assert_eq!(told(&["a", "b", "gap 29", "end 33", "e", "a", "b", "gap 69"]), Ok(5));
+        assert!(laid(&["a", "b", "gap 29", "end 33", "a", "b", "f"]).is_err(), "e was after the gap");
+        assert!(laid(&["a", "gap 29", "end 33", "e", "a", "b", "f"]).is_err(), "b was before it");
+        assert!(laid(&["a", "b", "gap 29", "end 33", "e", "a", "b"]).is_err(), "f misses at the end");
+        assert_eq!(laid(&["a", "b", "gap 29", "end 33", "e", "a", "b", "gap 69"]), Ok(5));
     }
 
     #[test]
-    fn nothing_is_told_twice_or_out_of_order() {
-        let wrong = told(&["a", "b", "gap 29", "end 33", "e", "e", "a", "b", "f"]).unwrap_err();
+    fn nothing_is_there_twice_or_out_of_order() {
+        let wrong = laid(&["a", "b", "gap 29", "end 33", "e", "e", "a", "b", "f"]).unwrap_err();
         assert_eq!(wrong, Wrong { happened: 5, row: (1, 1) });
-        assert!(told(&["a", "b", "c", "gap 31", "end 32", "c", "e", "a", "b", "f"]).is_err(), "c twice");
-        assert!(told(&["b", "a", "c", "d", "e", "a", "b", "f"]).is_err());
+        assert!(laid(&["a", "b", "c", "gap 31", "end 32", "c", "e", "a", "b", "f"]).is_err(), "c twice");
+        assert!(laid(&["b", "a", "c", "d", "e", "a", "b", "f"]).is_err());
     }
 
     #[test]
     fn a_stretch_that_fits_early_but_not_to_its_end_is_looked_for_later() {
         // `a b` is at the start, too.
-        assert_eq!(told(&["gap 0", "end 48", "a", "b", "f"]), Ok(3));
-        assert_eq!(told(&["gap 0", "end 48", "a", "b", "gap 69", "end 80"]), Ok(2));
-        assert!(told(&["gap 0", "end 30", "a", "b", "gap 69", "end 80"]).is_err(), "e was after the gap");
+        assert_eq!(laid(&["gap 0", "end 48", "a", "b", "f"]), Ok(3));
+        assert_eq!(laid(&["gap 0", "end 48", "a", "b", "gap 69", "end 80"]), Ok(2));
+        assert!(laid(&["gap 0", "end 30", "a", "b", "gap 69", "end 80"]).is_err(), "e was after the gap");
     }
 }

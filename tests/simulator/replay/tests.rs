@@ -20,7 +20,7 @@ fn played(recording: Recording) -> (Value, Vec<Value>) {
         speed: 1.0,
         churn: 0.0,
         history: 100_000,
-        flips: 1_000_000,
+        changes: 1_000_000,
         list_topic: "L".to_owned(),
     };
     let mut world = World::new(setup, START);
@@ -41,7 +41,7 @@ fn played(recording: Recording) -> (Value, Vec<Value>) {
     let mut anew = m.clone();
     anew.redigest();
     assert_eq!(anew.digest(), m.digest());
-    (document(m), crate::truth::tell::events(&world))
+    (document(m), crate::truth::expected::events(&world))
 }
 
 fn count(events: &[Value], kind: &str) -> usize {

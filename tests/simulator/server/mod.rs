@@ -106,7 +106,7 @@ fn setup(options: &Options) -> Setup {
         speed: options.speed,
         churn: options.churn,
         history: options.history,
-        flips: options.flips,
+        changes: options.changes,
         list_topic: options.list_topic.clone(),
     }
 }

@@ -1,7 +1,7 @@
 //! The truth as others may ask for it: shared with the server's thread, which locks it once a tick.
 
+pub(crate) mod expected;
 pub(crate) mod http;
-pub(crate) mod tell;
 
 use crate::model::Digest;
 use crate::model::history::Known;
@@ -48,7 +48,7 @@ impl Truth {
 
     /// Everything that happened since each match's first load, in order within each match, as JSON objects.
     pub fn events(&self) -> Vec<Value> {
-        self.with(tell::events)
+        self.with(expected::events)
     }
 
     /// Whether a match was in this state under this number; none: there is no such match.

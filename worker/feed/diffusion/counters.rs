@@ -3,18 +3,18 @@
 use crate::wire::diffusion::{BodyError, FragmentError, MessageType};
 use std::fmt;
 
-/// Each counts messages, unless it says otherwise.
+/// Each counts messages, unless stated otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// All that were taken, the skipped among them.
     pub messages: u64,
     /// Bytes that arrived.
     pub bytes: u64,
-    /// Loads told.
+    /// Loads given.
     pub loads: u64,
-    /// Deltas told.
+    /// Deltas given.
     pub deltas: u64,
-    /// Topics told as removed.
+    /// Topics given as removed.
     pub removed: u64,
     /// Acknowledgements sent.
     pub acks: u64,

@@ -1,5 +1,7 @@
-//! Why a session ended.
+//! Why a session ended, and what follows from it.
 
+use crate::feed::Cause;
+use crate::net::{End, Stage};
 use crate::wire::diffusion::tunnel::TunnelError;
 use crate::wire::diffusion::{HandshakeError, ResponseCode, WireError};
 use crate::wire::websocket::UpgradeError;
@@ -30,8 +32,8 @@ pub enum LostReason {
     SessionRefused {
         /// Which of the login's topics, from 0. Its name may be a secret.
         topic: usize,
-        /// The server's word for why.
-        said: String,
+        /// The server's error code.
+        code: String,
     },
     /// The stream of messages is broken.
     Wire(WireError),
@@ -59,52 +61,118 @@ pub enum LostReason {
     },
 }
 
+/// What follows from a reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Consequence {
+    sort: Sort,
+    session: Fate,
+    hint: Hint,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sort {
+    Connection,
+    Tls,
+    WebSocket,
+    /// The server refuses this session; of one that was to go on, no more than that.
+    Session,
+    Login,
+    /// As `Login`, after the server had let us in.
+    LoginAfterAll,
+}
+
+/// What becomes of the session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// The same may be asked for again, by its client id.
+    Resumable,
+    Over,
+}
+
+/// Where the reason is no more than that the connection ended: what that may mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hint {
+    /// The reason is enough.
+    None,
+    /// The handshake was not done.
+    Handshake,
+    /// It ended without a word.
+    Bare,
+    /// It was closed; without a reason if it was open.
+    BareIfOpen,
+}
+
 impl LostReason {
-    /// Whether the server refuses who we are: trying again soon changes nothing, and may lock the account.
-    pub fn is_login(&self) -> bool {
-        match self {
-            LostReason::Refused(code) => {
-                matches!(code, ResponseCode::AuthenticationFailed | ResponseCode::Rejected)
+    /// The one table of what the reasons mean.
+    fn consequence(&self) -> Consequence {
+        let (sort, session, hint) = match self {
+            LostReason::Refused(ResponseCode::AuthenticationFailed | ResponseCode::Rejected)
+            | LostReason::Tunnel(TunnelError::Upgrade(UpgradeError::Status { code: 401 | 403, .. })) => {
+                (Sort::Login, Fate::Over, Hint::None)
             }
-            LostReason::SessionRefused { .. } => true,
-            LostReason::Tunnel(TunnelError::Upgrade(UpgradeError::Status { code, .. })) => {
-                matches!(code, 401 | 403)
+            LostReason::Refused(_) => (Sort::Session, Fate::Over, Hint::None),
+            LostReason::SessionRefused { .. } => (Sort::LoginAfterAll, Fate::Over, Hint::None),
+            LostReason::Tls(_) => (Sort::Tls, Fate::Over, Hint::None),
+            LostReason::Tunnel(TunnelError::Closed { .. }) => (Sort::WebSocket, Fate::Resumable, Hint::None),
+            LostReason::Tunnel(_) => (Sort::WebSocket, Fate::Over, Hint::None),
+            LostReason::HandshakeDeadline { .. } => (Sort::Connection, Fate::Resumable, Hint::Handshake),
+            LostReason::EndOfStream | LostReason::Socket(_) => {
+                (Sort::Connection, Fate::Resumable, Hint::Bare)
+            }
+            LostReason::Silent { .. } | LostReason::OutputFull { .. } => {
+                (Sort::Connection, Fate::Resumable, Hint::None)
+            }
+            LostReason::ClosedByServer | LostReason::Aborted => {
+                (Sort::Connection, Fate::Over, Hint::BareIfOpen)
             }
             LostReason::Asked
-            | LostReason::HandshakeDeadline { .. }
             | LostReason::Handshake(_)
             | LostReason::Version { .. }
-            | LostReason::Wire(_)
-            | LostReason::ClosedByServer
-            | LostReason::Aborted
-            | LostReason::Silent { .. }
-            | LostReason::EndOfStream
-            | LostReason::Socket(_)
-            | LostReason::Tls(_)
-            | LostReason::Tunnel(_)
-            | LostReason::OutputFull { .. } => false,
+            | LostReason::Wire(_) => (Sort::Connection, Fate::Over, Hint::None),
+        };
+        Consequence { sort, session, hint }
+    }
+
+    /// Of which sort it is, for whoever knows no Diffusion.
+    pub(super) fn cause(&self) -> Cause {
+        match self.consequence().sort {
+            Sort::Connection | Sort::Session => Cause::Connection,
+            Sort::Tls => Cause::Tls,
+            Sort::WebSocket => Cause::WebSocket,
+            Sort::Login | Sort::LoginAfterAll => Cause::Login,
+        }
+    }
+
+    /// What it means for the next attempt. `why` is the reason in words; `resuming`: whether an earlier session had been asked for.
+    pub(super) fn end<'a>(&self, why: &'a str, resuming: bool) -> End<'a> {
+        match self.consequence().sort {
+            Sort::Login => End::LoginRefused(why),
+            Sort::LoginAfterAll => End::SessionRefused(why),
+            Sort::Session if resuming => End::ResumeRefused,
+            Sort::Session | Sort::Connection | Sort::Tls | Sort::WebSocket => End::Broken,
         }
     }
 
     /// Whether the same session may be asked for again, by its client id.
-    pub fn is_resumable(&self) -> bool {
-        match self {
-            LostReason::Silent { .. }
-            | LostReason::EndOfStream
-            | LostReason::Socket(_)
-            | LostReason::Tunnel(TunnelError::Closed { .. })
-            | LostReason::HandshakeDeadline { .. }
-            | LostReason::OutputFull { .. } => true,
-            LostReason::Asked
-            | LostReason::Handshake(_)
-            | LostReason::Version { .. }
-            | LostReason::Refused(_)
-            | LostReason::SessionRefused { .. }
-            | LostReason::Wire(_)
-            | LostReason::Tls(_)
-            | LostReason::Tunnel(_)
-            | LostReason::ClosedByServer
-            | LostReason::Aborted => false,
+    pub(super) fn is_resumable(&self) -> bool {
+        self.consequence().session == Fate::Resumable
+    }
+
+    /// Where the reason is no more than that it ended: what that may mean, and what to look at.
+    pub(super) fn hint(&self, stage: Stage) -> &'static str {
+        match (self.consequence().hint, stage) {
+            (Hint::Handshake, _) => {
+                "; check the port and the scheme in `url`, or whether the server is overloaded"
+            }
+            (Hint::Bare, Stage::Connecting) => {
+                " before the handshake was done; check the port and the scheme in `url`, and whether the server lets this address in"
+            }
+            (Hint::Bare | Hint::BareIfOpen, Stage::Open) => {
+                " before anything was served; check the topics in `list_topic` and `match_topics`, and whether `max_subscriptions` is more than the server allows"
+            }
+            (Hint::None, _)
+            | (Hint::Bare, Stage::Serving)
+            | (Hint::BareIfOpen, Stage::Connecting | Stage::Serving) => "",
         }
     }
 }
@@ -123,14 +191,14 @@ impl fmt::Display for LostReason {
                     "the server answers with version {version} of the protocol, only 4 is spoken: it must take classic clients"
                 )
             }
-            LostReason::Refused(code) if self.is_login() => write!(
+            LostReason::Refused(code) if self.cause() == Cause::Login => write!(
                 f,
                 "the server refuses the login: {code}; check `username`, the password in `password_env` or `password_file`, and `login_topics` of the feed"
             ),
             LostReason::Refused(code) => write!(f, "the server refuses the connection: {code}"),
-            LostReason::SessionRefused { topic, said } => write!(
+            LostReason::SessionRefused { topic, code } => write!(
                 f,
-                "the server refuses the session: it answers `login_topics[{topic}]` with an error (RT={said}), so the token in it is no longer good; renew `login_topics` of the feed and start anew"
+                "the server refuses the session: it answers `login_topics[{topic}]` with an error (RT={code}), so the token in it is no longer good; renew `login_topics` of the feed and start anew"
             ),
             LostReason::Wire(error) => error.fmt(f),
             LostReason::ClosedByServer => f.write_str("the server closed the connection; its log says why"),
@@ -150,3 +218,29 @@ impl fmt::Display for LostReason {
 }
 
 impl std::error::Error for LostReason {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_without_a_reason_says_where_it_came_and_what_to_look_at() {
+        let end = LostReason::EndOfStream;
+        assert!(end.hint(Stage::Connecting).contains("before the handshake was done; check the port"));
+        assert!(end.hint(Stage::Open).contains("before anything was served; check the topics"));
+        assert_eq!(end.hint(Stage::Serving), "");
+        let refused = LostReason::SessionRefused { topic: 0, code: "2".to_owned() };
+        assert_eq!(refused.hint(Stage::Open), "", "the reason is enough");
+        assert_eq!(LostReason::Aborted.hint(Stage::Connecting), "");
+    }
+
+    #[test]
+    fn only_what_was_to_go_on_is_asked_for_afresh_at_once() {
+        let unknown = LostReason::Refused(ResponseCode::UnknownSession);
+        assert_eq!(unknown.end("", true), End::ResumeRefused);
+        assert_eq!(unknown.end("", false), End::Broken, "no endless loop");
+        let wrong = LostReason::Refused(ResponseCode::AuthenticationFailed);
+        assert_eq!(wrong.end("w", true), End::LoginRefused("w"));
+        assert!(wrong.to_string().contains("username") && wrong.to_string().contains("password_env"));
+    }
+}

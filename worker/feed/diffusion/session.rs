@@ -1,9 +1,9 @@
 //! The state machine of one connection: handshake, messages, pings, subscriptions, end.
 //!
-//! The scan loop reads into [`Session::spare`], says so with [`Session::filled`], takes events until there is none
+//! The scan loop reads into [`Session::spare`], reports it with [`Session::filled`], takes events until there is none
 //! or it has had enough, calls [`Session::timer`] at [`Session::deadline`] or more often, and writes
 //! [`Session::output`]. A message that cannot be used is counted and skipped; only a broken stream, a refusal, the
-//! server's word or silence ends a session, and then [`Event::Lost`] is told once, as the last event.
+//! server's own end or silence ends a session, and then [`SessionEvent::Lost`] is given once, as the last event.
 
 mod ahead;
 mod messages;
@@ -11,12 +11,13 @@ mod opening;
 mod pieces;
 mod times;
 
-use super::comeback::Earlier;
 use super::config::{AfterResume, Login, SessionConfig};
 use super::counters::{Counters, Skip};
+use super::event::SessionEvent;
 use super::lost::LostReason;
-use super::subscriptions::{SubscribeError, Subscriptions};
-use crate::feed::{Event, SessionKind};
+use super::resume::ResumeState;
+use super::subscriptions::Subscriptions;
+use crate::feed::{FollowError, SessionKind};
 use crate::wire::diffusion::{
     self, AliasTable, BodyDecoder, EncodeError, FragmentError, Fragments, Frame, FrameBuffer, MessageType,
     Part, TopicRef, TopicSlot, TopicStatus, Whole,
@@ -51,8 +52,8 @@ enum Input {
 
 /// What one step over the buffer found; without a borrow, so that steps can be repeated.
 #[derive(Clone, Copy)]
-enum Step {
-    /// Nothing to tell.
+pub(super) enum Step {
+    /// Nothing for the caller.
     Next,
     Skipped(Skip),
     Wait,
@@ -68,7 +69,7 @@ enum Step {
 
 /// Where the name of a message's topic is.
 #[derive(Clone, Copy)]
-enum TopicAt {
+pub(super) enum TopicAt {
     /// In the message itself.
     Message,
     /// In the table of aliases.
@@ -79,7 +80,7 @@ enum TopicAt {
 
 /// Where the body of a message is.
 #[derive(Clone, Copy)]
-enum BodyAt {
+pub(super) enum BodyAt {
     /// In the message itself.
     Message,
     /// Decoded.
@@ -102,8 +103,8 @@ enum Beginning {
 pub struct Session {
     config: SessionConfig,
     state: State,
-    /// Whether [`Event::Lost`] was told.
-    told: bool,
+    /// Whether [`SessionEvent::Lost`] was given.
+    lost_given: bool,
     /// The stream is over; what is buffered still counts.
     ended: Option<LostReason>,
     buffer: FrameBuffer,
@@ -121,7 +122,7 @@ pub struct Session {
     /// The last body that was decoded; its memory is used again.
     decoded: Vec<u8>,
     fragments: Fragments<Instant>,
-    /// Messages in pieces that were given up for their age, and not told as skipped yet.
+    /// Messages in pieces that were given up for their age, and not given as skipped yet.
     too_old: u64,
     /// The last message that was put together.
     whole: Whole,
@@ -129,7 +130,7 @@ pub struct Session {
     login_sent: bool,
     counters: Counters,
     started: Instant,
-    heard: Instant,
+    received_at: Instant,
     pinged: Instant,
     /// Since when an answer to a probe is waited for.
     probed: Option<Instant>,
@@ -141,17 +142,17 @@ impl Session {
         Session::begin(config, None, now)
     }
 
-    /// As [`Session::new`], but the server is asked to go on with an earlier session. Whether it does is told by
-    /// [`Event::Opened`].
-    pub fn resume(config: SessionConfig, earlier: Earlier, now: Instant) -> Session {
+    /// As [`Session::new`], but the server is asked to go on with an earlier session. Whether it does is shown by
+    /// [`SessionEvent::Opened`].
+    pub fn resume(config: SessionConfig, earlier: ResumeState, now: Instant) -> Session {
         Session::begin(config, Some(earlier), now)
     }
 
-    fn begin(config: SessionConfig, earlier: Option<Earlier>, now: Instant) -> Session {
+    fn begin(config: SessionConfig, earlier: Option<ResumeState>, now: Instant) -> Session {
         let until = now.checked_add(config.handshake_deadline).unwrap_or(now);
         let mut session = Session {
             state: State::Shaking { until },
-            told: false,
+            lost_given: false,
             ended: None,
             buffer: FrameBuffer::new(config.frame_limit),
             ahead: Ahead::default(),
@@ -176,7 +177,7 @@ impl Session {
             login_sent: false,
             counters: Counters::default(),
             started: now,
-            heard: now,
+            received_at: now,
             pinged: now,
             probed: None,
             config,
@@ -191,11 +192,11 @@ impl Session {
     }
 
     /// What may go on of this session once its connection is lost: nothing, if it was never open.
-    pub fn into_earlier(self) -> Option<Earlier> {
-        (!self.client_id.is_empty()).then(|| Earlier {
+    pub fn into_resume_state(self) -> Option<ResumeState> {
+        (!self.client_id.is_empty()).then(|| ResumeState {
             client_id: self.client_id,
             aliases: self.aliases,
-            topics: self.subscriptions.into_earlier(),
+            topics: self.subscriptions.into_resume_state(),
         })
     }
 
@@ -261,11 +262,11 @@ impl Session {
     pub fn filled(&mut self, count: usize, now: Instant) {
         self.buffer.filled(count);
         self.counters.bytes += count as u64;
-        self.heard = self.heard.max(now);
+        self.received_at = self.received_at.max(now);
         self.probed = None;
     }
 
-    /// The stream ended, or the socket failed with this kind of error. What was read before is still told.
+    /// The stream ended, or the socket failed with this kind of error. What was read before is still given.
     pub fn disconnected(&mut self, error: Option<io::ErrorKind>) {
         self.ended.get_or_insert(match error {
             None => LostReason::EndOfStream,
@@ -273,12 +274,12 @@ impl Session {
         });
     }
 
-    /// The stream broke for a reason of its own. What was read before is still told.
+    /// The stream broke for a reason of its own. What was read before is still given.
     pub fn broken(&mut self, why: LostReason) {
         self.ended.get_or_insert(why);
     }
 
-    /// Ends the session: a close request is put out, then [`Event::Lost`] is told. The caller sends and closes.
+    /// Ends the session: a close request is put out, then [`SessionEvent::Lost`] is given. The caller sends and closes.
     pub fn close(&mut self) {
         if self.state == State::Open {
             diffusion::close(&mut self.out);
@@ -286,7 +287,7 @@ impl Session {
         self.transition(Input::Ended(LostReason::Asked));
     }
 
-    /// A topic that the login asked for says that the server refuses the session: nothing that follows is told.
+    /// A topic that the login asked for shows that the server refuses the session: nothing that follows is given.
     pub fn refused(&mut self, why: LostReason) {
         self.transition(Input::Ended(why));
     }
@@ -295,8 +296,8 @@ impl Session {
     /// is open and the rate allows it, with the next [`Session::timer`] at the latest.
     ///
     /// # Errors
-    /// [`SubscribeError`]: nothing has changed then.
-    pub fn subscribe(&mut self, topic: &[u8]) -> Result<(), SubscribeError> {
+    /// [`FollowError`]: nothing has changed then.
+    pub fn subscribe(&mut self, topic: &[u8]) -> Result<(), FollowError> {
         self.check_alive()?;
         self.subscriptions.subscribe(topic)
     }
@@ -306,8 +307,8 @@ impl Session {
     /// subscribed there and was named by neither this nor [`Session::subscribe`] is given up.
     ///
     /// # Errors
-    /// [`SubscribeError`].
-    pub fn keep_subscribed(&mut self, topic: &[u8]) -> Result<(), SubscribeError> {
+    /// [`FollowError`].
+    pub fn keep_subscribed(&mut self, topic: &[u8]) -> Result<(), FollowError> {
         self.check_alive()?;
         match self.config.after_resume {
             AfterResume::Keep => self.subscriptions.keep(topic),
@@ -320,7 +321,12 @@ impl Session {
         self.subscriptions.is_loaded(topic)
     }
 
-    /// Logs in anew, in the open session. The server answers only if it refuses: [`Event::LoginRejected`].
+    /// Whether the topic is asked for, or waits to be.
+    pub(super) fn is_subscribed(&self, topic: &[u8]) -> bool {
+        self.subscriptions.is_wanted(topic)
+    }
+
+    /// Logs in anew, in the open session. The server answers only if it refuses: [`SessionEvent::LoginRejected`].
     ///
     /// # Errors
     /// [`EncodeError`]: the name or the password contains a separator. Nothing is sent then.
@@ -331,15 +337,15 @@ impl Session {
                 self.login_sent = true;
                 self.check_output();
             }
-            // The handshake has its own; after the end nobody listens.
+            // The handshake has its own; after the end the server does not read.
             State::Shaking { .. } | State::Closed { .. } => {}
         }
         Ok(())
     }
 
-    fn check_alive(&self) -> Result<(), SubscribeError> {
+    fn check_alive(&self) -> Result<(), FollowError> {
         match self.state {
-            State::Closed { .. } => Err(SubscribeError::Closed),
+            State::Closed { .. } => Err(FollowError::Closed),
             State::Shaking { .. } | State::Open => Ok(()),
         }
     }
@@ -378,7 +384,7 @@ impl Session {
     }
 
     /// Frames some more messages if all that were framed are taken; whether there are several now, whose topics
-    /// [`Session::upcoming`] gives. Nobody has to call it: it is for those who prepare for many messages at once.
+    /// [`Session::upcoming`] gives. Optional: for callers that prepare for many messages at once.
     #[inline]
     pub fn look_ahead(&mut self) -> bool {
         if self.state != State::Open || self.ahead.first().is_some() {
@@ -401,33 +407,45 @@ impl Session {
 
     /// The next event in what was read; none if more must be read, or after the last.
     #[inline]
-    pub fn next_event(&mut self, now: Instant) -> Option<Event<'_>> {
-        let step = loop {
+    pub fn next_event(&mut self, now: Instant) -> Option<SessionEvent<'_>> {
+        let step = self.next_step(now)?;
+        self.event(step)
+    }
+
+    /// As [`Session::next_event`], without a borrow: what it is shows with [`Session::event`], until the next step.
+    #[inline]
+    pub(super) fn next_step(&mut self, now: Instant) -> Option<Step> {
+        loop {
             let step = self.step(now);
             if !matches!(step, Step::Next) {
-                break step;
+                return (!matches!(step, Step::Wait)).then_some(step);
             }
-        };
+        }
+    }
+
+    /// What a step found.
+    #[inline]
+    pub(super) fn event(&self, step: Step) -> Option<SessionEvent<'_>> {
         match step {
             Step::Next | Step::Wait => None,
             Step::Load(frame, at, body) => {
-                Some(Event::Load { topic: self.topic_name(frame, at), body: self.body(frame, body) })
+                Some(SessionEvent::Load { topic: self.topic_name(frame, at), body: self.body(frame, body) })
             }
             Step::Delta(frame, at, body) => {
-                Some(Event::Delta { topic: self.topic_name(frame, at), body: self.body(frame, body) })
+                Some(SessionEvent::Delta { topic: self.topic_name(frame, at), body: self.body(frame, body) })
             }
-            Step::Opened(session) => Some(Event::Opened { client_id: &self.client_id, session }),
-            Step::Removed => Some(Event::TopicRemoved { topic: &self.removed }),
+            Step::Opened(session) => Some(SessionEvent::Opened { client_id: &self.client_id, session }),
+            Step::Removed => Some(SessionEvent::TopicRemoved { topic: &self.removed }),
             Step::Status(frame, at) => match self.buffer.message(frame).status() {
                 Some(TopicStatus::Other(status)) => {
-                    Some(Event::TopicStatus { topic: self.topic_name(frame, at), status })
+                    Some(SessionEvent::TopicStatus { topic: self.topic_name(frame, at), status })
                 }
                 Some(TopicStatus::Removed) | None => None,
             },
-            Step::Queue(depth) => Some(Event::ServerQueue(depth)),
-            Step::LoginRejected => Some(Event::LoginRejected),
-            Step::Skipped(why) => Some(Event::Skipped { why }),
-            Step::Lost => self.why().map(|why| Event::Lost { why }),
+            Step::Queue(depth) => Some(SessionEvent::ServerQueue(depth)),
+            Step::LoginRejected => Some(SessionEvent::LoginRejected),
+            Step::Skipped(why) => Some(SessionEvent::Skipped { why }),
+            Step::Lost => self.why().map(|why| SessionEvent::Lost { why }),
         }
     }
 
@@ -445,7 +463,8 @@ impl Session {
         }
     }
 
-    fn why(&self) -> Option<LostReason> {
+    /// Why it is over, once it is.
+    pub(super) fn why(&self) -> Option<LostReason> {
         match &self.state {
             State::Closed { why } => Some(why.clone()),
             State::Shaking { .. } | State::Open => None,
@@ -457,15 +476,15 @@ impl Session {
         match self.state {
             State::Open => self.next_frame(),
             State::Shaking { .. } => self.shake(now),
-            State::Closed { .. } => self.tell_lost(),
+            State::Closed { .. } => self.give_lost(),
         }
     }
 
-    fn tell_lost(&mut self) -> Step {
-        if self.told {
+    fn give_lost(&mut self) -> Step {
+        if self.lost_given {
             return Step::Wait;
         }
-        self.told = true;
+        self.lost_given = true;
         Step::Lost
     }
 

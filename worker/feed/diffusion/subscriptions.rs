@@ -3,16 +3,13 @@
 //! A topic is a selector as it stands. Each is held once; asking again for one that was asked for sends it again,
 //! for the server then sends a fresh load. Sending is bounded by a bucket of tokens that fills with the rate.
 
-use super::comeback::{EarlierTopic, Proof};
+use super::resume::{Proof, ResumeTopic};
+use crate::feed::{FollowError, TOPIC_MAX};
 use crate::wire::diffusion::{self, SELECTOR_SEPARATOR};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use std::collections::VecDeque;
-use std::fmt;
 use std::time::{Duration, Instant};
-
-/// The longest name of a topic, in bytes.
-pub const TOPIC_MAX: usize = 4096;
 
 /// Topics given up that are remembered: each is given up again if the session is resumed.
 const LEFT_MAX: usize = 64;
@@ -20,41 +17,6 @@ const LEFT_MAX: usize = 64;
 const BURST: f64 = 0.1;
 const RATE_MIN: f64 = 0.01;
 const RATE_MAX: f64 = 1e6;
-
-/// Why a topic cannot be subscribed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SubscribeError {
-    /// The name is empty or too long, or contains `!` or a control character.
-    Name {
-        /// The name.
-        topic: Vec<u8>,
-    },
-    /// The connection holds as many as it may.
-    Full {
-        /// How many.
-        limit: usize,
-    },
-    /// The session is over.
-    Closed,
-}
-
-impl fmt::Display for SubscribeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            SubscribeError::Name { topic } => write!(
-                f,
-                "'{}' cannot be subscribed: a topic has 1 to {TOPIC_MAX} bytes, no '!' and no control characters",
-                topic.get(..topic.len().min(80)).unwrap_or_default().escape_ascii()
-            ),
-            SubscribeError::Full { limit } => {
-                write!(f, "the connection holds {limit} subscriptions already, no more are allowed")
-            }
-            SubscribeError::Closed => f.write_str("the connection is lost, nothing can be subscribed on it"),
-        }
-    }
-}
-
-impl std::error::Error for SubscribeError {}
 
 /// What is known of one topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,9 +29,9 @@ enum Wish {
     Loaded,
     /// Was sent, waits to be sent again.
     Again,
-    /// The session to be resumed has it; nobody wants it so far.
+    /// The session to be resumed has it; it is not wanted so far.
     Earlier,
-    /// The session to be resumed may have it; nobody wants it so far.
+    /// The session to be resumed may have it; it is not wanted so far.
     Doubtful,
     /// The session to be resumed has it, and it is wanted.
     Kept,
@@ -88,7 +50,7 @@ pub(super) struct Subscriptions {
     queue: VecDeque<Box<[u8]>>,
     /// The topics of the session to be resumed; empty once the session is open.
     earlier: Vec<Box<[u8]>>,
-    /// The last that were given up: the server may never have heard it.
+    /// The last that were given up: the server may never have received it.
     left: VecDeque<Box<[u8]>>,
     limit: usize,
     per_message: usize,
@@ -115,8 +77,8 @@ impl Subscriptions {
     }
 
     /// What a session that may go on has.
-    pub(super) fn resume(&mut self, topics: Vec<EarlierTopic>) {
-        for EarlierTopic { name, proof } in topics {
+    pub(super) fn resume(&mut self, topics: Vec<ResumeTopic>) {
+        for ResumeTopic { name, proof } in topics {
             let wish = match proof {
                 Proof::Loaded => Wish::Earlier,
                 Proof::None => Wish::Doubtful,
@@ -129,18 +91,18 @@ impl Subscriptions {
     }
 
     /// What is to be known of these subscriptions once the connection is lost.
-    pub(super) fn into_earlier(self) -> Vec<EarlierTopic> {
+    pub(super) fn into_resume_state(self) -> Vec<ResumeTopic> {
         let left = self.left.into_iter().filter(|topic| !self.held.contains_key(topic));
-        let left: Vec<_> = left.map(|name| EarlierTopic { name, proof: Proof::None }).collect();
+        let left: Vec<_> = left.map(|name| ResumeTopic { name, proof: Proof::None }).collect();
         let sent = self.held.into_iter().filter_map(|(name, wish)| match wish {
-            Wish::Loaded => Some(EarlierTopic { name, proof: Proof::Loaded }),
-            Wish::Asked | Wish::Again => Some(EarlierTopic { name, proof: Proof::None }),
+            Wish::Loaded => Some(ResumeTopic { name, proof: Proof::Loaded }),
+            Wish::Asked | Wish::Again => Some(ResumeTopic { name, proof: Proof::None }),
             Wish::Waiting | Wish::Earlier | Wish::Doubtful | Wish::Kept | Wish::KeptAgain => None,
         });
         sent.chain(left).collect()
     }
 
-    pub(super) fn subscribe(&mut self, topic: &[u8]) -> Result<(), SubscribeError> {
+    pub(super) fn subscribe(&mut self, topic: &[u8]) -> Result<(), FollowError> {
         let next = match self.held.get(topic) {
             Some(Wish::Waiting | Wish::Again | Wish::KeptAgain) => return Ok(()),
             Some(Wish::Asked | Wish::Loaded) => Wish::Again,
@@ -165,7 +127,7 @@ impl Subscriptions {
     }
 
     /// As [`Subscriptions::subscribe`], but what the session to be resumed surely has is not sent if it goes on.
-    pub(super) fn keep(&mut self, topic: &[u8]) -> Result<(), SubscribeError> {
+    pub(super) fn keep(&mut self, topic: &[u8]) -> Result<(), FollowError> {
         match self.held.get(topic) {
             Some(Wish::Earlier) => {
                 self.check_room()?;
@@ -181,9 +143,9 @@ impl Subscriptions {
         }
     }
 
-    fn check_room(&self) -> Result<(), SubscribeError> {
+    fn check_room(&self) -> Result<(), FollowError> {
         if self.held() >= self.limit {
-            return Err(SubscribeError::Full { limit: self.limit });
+            return Err(FollowError::Full { limit: self.limit });
         }
         Ok(())
     }
@@ -233,7 +195,7 @@ impl Subscriptions {
         self.unwanted = 0;
     }
 
-    /// The server goes on with the earlier session: what it has and nobody wants is given up.
+    /// The server goes on with the earlier session: what it has and is not wanted is given up.
     pub(super) fn opened_resumed(&mut self, out: &mut Vec<u8>) {
         for topic in std::mem::take(&mut self.earlier) {
             match self.held.get_mut(&topic) {
@@ -262,6 +224,11 @@ impl Subscriptions {
         if let Some(wish @ Wish::Loaded) = self.held.get_mut(topic) {
             *wish = Wish::Asked;
         }
+    }
+
+    /// Whether it is asked for, or waits to be.
+    pub(super) fn is_wanted(&self, topic: &[u8]) -> bool {
+        self.held.get(topic).is_some_and(|wish| !matches!(wish, Wish::Earlier | Wish::Doubtful))
     }
 
     /// Whether the server is known to have this subscription, by a load.
@@ -341,10 +308,10 @@ impl Subscriptions {
     }
 }
 
-fn check_name(topic: &[u8]) -> Result<(), SubscribeError> {
+fn check_name(topic: &[u8]) -> Result<(), FollowError> {
     let bad = |byte: &u8| *byte == diffusion::ALIAS_MARK || byte.is_ascii_control();
     if topic.is_empty() || topic.len() > TOPIC_MAX || topic.iter().any(bad) {
-        return Err(SubscribeError::Name { topic: topic.to_vec() });
+        return Err(FollowError::Name { topic: topic.to_vec() });
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Sessions against a server that says whatever the test wants.
 
 use super::*;
-use crate::feed::Event;
+use crate::feed::{FollowError, TOPIC_MAX};
 use crate::wire::diffusion::captures::conversations;
 use crate::wire::diffusion::{
     self, ConnectRequest, ConnectResponse, FragmentError, FrameBuffer, HandshakeError, MessageType,
@@ -28,7 +28,7 @@ impl Bench {
 
     /// Asks to go on with the session of this one, which is lost.
     fn again(self, config: SessionConfig) -> Bench {
-        let earlier = self.session.into_earlier().unwrap();
+        let earlier = self.session.into_resume_state().unwrap();
         let session = Session::resume(config, earlier, self.now);
         Bench { session, now: self.now, told: Vec::new(), skipped: Vec::new() }
     }
@@ -59,7 +59,7 @@ impl Bench {
         loop {
             self.session.look_ahead();
             let Some(event) = self.session.next_event(self.now) else { return };
-            if let Event::Skipped { why } = event {
+            if let SessionEvent::Skipped { why } = event {
                 self.skipped.push(why);
             } else {
                 self.told.push(told(&event));
@@ -107,17 +107,17 @@ impl Bench {
     }
 }
 
-fn told(event: &Event<'_>) -> String {
+fn told(event: &SessionEvent<'_>) -> String {
     match event {
-        Event::Opened { client_id, session } => format!("opened {} {session:?}", text(client_id)),
-        Event::Load { topic, body } => format!("load {} {}", text(topic), text(body)),
-        Event::Delta { topic, body } => format!("delta {} {}", text(topic), text(body)),
-        Event::TopicRemoved { topic } => format!("removed {}", text(topic)),
-        Event::TopicStatus { topic, status } => format!("status {} {}", text(topic), text(status)),
-        Event::LoginRejected => "login rejected".to_owned(),
-        Event::Skipped { why } => format!("skipped: {why}"),
-        Event::ServerQueue(depth) => format!("queue {depth}"),
-        Event::Lost { why } => format!("lost: {why}"),
+        SessionEvent::Opened { client_id, session } => format!("opened {} {session:?}", text(client_id)),
+        SessionEvent::Load { topic, body } => format!("load {} {}", text(topic), text(body)),
+        SessionEvent::Delta { topic, body } => format!("delta {} {}", text(topic), text(body)),
+        SessionEvent::TopicRemoved { topic } => format!("removed {}", text(topic)),
+        SessionEvent::TopicStatus { topic, status } => format!("status {} {}", text(topic), text(status)),
+        SessionEvent::LoginRejected => "login rejected".to_owned(),
+        SessionEvent::Skipped { why } => format!("skipped: {why}"),
+        SessionEvent::ServerQueue(depth) => format!("queue {depth}"),
+        SessionEvent::Lost { why } => format!("lost: {why}"),
     }
 }
 

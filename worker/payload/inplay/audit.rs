@@ -12,10 +12,12 @@ use super::memory::Prices;
 use super::store::{NIL, NodeId, TreeId};
 use super::text;
 use crate::payload::TreeError;
-use crate::payload::observe::{Base, Received, Seen, Sink};
+use crate::payload::observe::{Names, Received, Seen, Sink};
 use crate::payload::{Applied, MatchSlot};
 use foldhash::fast::RandomState;
 use std::collections::HashSet;
+use touchline_common::ipc::messages::stream::MatchBase;
+use touchline_common::model::{Handle, MarketValue, OddsChange, SelectionValue};
 
 /// A selection by its topic id: its price as written, and what is remembered of it.
 type Remembered = (Box<[u8]>, Box<[u8]>, Prices);
@@ -31,7 +33,7 @@ impl Forest {
         topic: &[u8],
         body: &[u8],
         received: Received,
-        sink: &mut impl Sink,
+        sink: &mut dyn Sink,
     ) -> Result<(Applied, Option<usize>), TreeError> {
         let Some(tree) = self.topics.get(topic).copied() else {
             return self.load(topic, body, received, sink).map(|applied| (applied, None));
@@ -39,17 +41,17 @@ impl Forest {
         let owner = self.store.tree(tree).map_or(NIL, |tree| tree.owner);
         self.approach(owner, sink);
         let differing = self.differing(tree, body);
-        let before = self.matches.get(owner as usize).map(|held| (held.told.clone(), held.facts.clone()));
+        let before = self.matches.get(owner as usize).map(|held| (held.reported.clone(), held.facts.clone()));
         let prices = self.remembered_prices(tree);
         let mut holding = Holding { sink, base: None };
         let applied = self.load(topic, body, received, &mut holding)?;
-        let base = holding.base;
+        let Holding { sink, base } = holding;
         self.remember_prices(tree, prices);
-        let after = self.matches.get(owner as usize).map(|held| (held.told.clone(), held.facts.clone()));
-        if let Some((slot, base)) = base
+        let after = self.matches.get(owner as usize).map(|held| (held.reported.clone(), held.facts.clone()));
+        if let Some(slot) = base
             && (differing != Some(0) || before != after)
         {
-            sink.base(slot, base, received);
+            self.report_all(slot.0, received, sink);
         }
         Ok((applied, differing))
     }
@@ -126,18 +128,34 @@ impl Forest {
 }
 
 /// Keeps a base back until it is known whether it says anything new.
-struct Holding<'a, S> {
-    sink: &'a mut S,
-    base: Option<(MatchSlot, Base)>,
+struct Holding<'a> {
+    sink: &'a mut dyn Sink,
+    base: Option<MatchSlot>,
 }
 
-impl<S: Sink> Sink for Holding<'_, S> {
-    fn base(&mut self, slot: MatchSlot, base: Base, _received: Received) {
-        self.base = Some((slot, base));
+impl Names for Holding<'_> {
+    fn name_market(&mut self, slot: MatchSlot, key: &[u8], name: &[u8]) -> Handle {
+        self.sink.name_market(slot, key, name)
     }
+
+    fn name_selection(&mut self, slot: MatchSlot, market: Handle, key: &[u8], name: &[u8]) -> Handle {
+        self.sink.name_selection(slot, market, key, name)
+    }
+}
+
+impl Sink for Holding<'_> {
+    fn base(&mut self, slot: MatchSlot, _base: MatchBase<'_>) {
+        self.base = Some(slot);
+    }
+
+    fn odds_base(&mut self, _: MatchSlot, _: &[MarketValue], _: &[SelectionValue<'_>], _: Received) {}
 
     fn observed(&mut self, slot: MatchSlot, seen: &Seen<'_>) {
         self.sink.observed(slot, seen);
+    }
+
+    fn odds(&mut self, slot: MatchSlot, changes: &[OddsChange<'_>], received: Received) {
+        self.sink.odds(slot, changes, received);
     }
 
     fn approached(&mut self, slot: MatchSlot) {

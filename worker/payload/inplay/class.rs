@@ -112,6 +112,11 @@ impl Class {
         }
     }
 
+    /// Whether it is a market or a selection.
+    pub(in crate::payload) fn is_odds(self) -> bool {
+        self == Class::Market || self == Class::Selection
+    }
+
     /// Whether and how `extra.nodes` shows it.
     pub(in crate::payload) fn listed(self) -> Listed {
         match self {

@@ -1,14 +1,16 @@
-//! Deletes: a node and all below it go; the markets among them are told and forgotten.
+//! Deletes: a node and all below it go; the markets among them are reported as closed.
 
-use super::delta::Delta;
+use super::delta::{Delta, Reports};
+use super::dirty::Parts;
 use super::forest::Forest;
 use super::mapping::Class;
 use super::store::{NIL, NodeId, TreeId};
 use crate::payload::TreeError;
-use crate::payload::observe::{FlipAt, Received, Sink};
+use crate::payload::observe::{Received, Sink};
+use touchline_common::model::{Handle, OddsChange};
 
 impl Forest {
-    pub(super) fn delete_all(&mut self, delta: &Delta<'_>, sink: &mut impl Sink) -> Result<usize, TreeError> {
+    pub(super) fn delete_all(&mut self, delta: &Delta<'_>, sink: &mut dyn Sink) -> Result<usize, TreeError> {
         let found = self.targets(delta, delta.target())?;
         for &id in &found {
             self.delete(id, delta, sink);
@@ -18,7 +20,7 @@ impl Forest {
         Ok(count)
     }
 
-    pub(super) fn delete(&mut self, id: NodeId, delta: &Delta<'_>, sink: &mut impl Sink) {
+    pub(super) fn delete(&mut self, id: NodeId, delta: &Delta<'_>, sink: &mut dyn Sink) {
         let (tree, class, leaf) = {
             let node = self.store.node(id);
             (node.tree, node.class, node.first == NIL)
@@ -35,10 +37,10 @@ impl Forest {
         if owner == NIL {
             self.list_deleted(tree, id);
         }
-        let mut flips = std::mem::take(&mut self.scratch.flips);
+        let mut reports = std::mem::take(&mut self.scratch.reports).again();
         if owner != NIL {
             self.mark_structure(owner, id, delta.received);
-            self.close_markets(owner, tree, id, &mut flips);
+            self.close_markets(owner, tree, id, &mut reports);
             self.retire_markets(owner, id);
         }
         self.store.unlink(id);
@@ -47,42 +49,48 @@ impl Forest {
             self.store.outline_changed(tree);
         }
         if owner != NIL {
-            self.show_shadowed(owner, tree, id, delta.received);
-            let told = self.structure_tells(id);
-            self.tell(owner, delta, &mut flips, told, sink);
+            reports.all_odds = self.show_shadowed(owner, tree, id, delta.received);
+            reports.registers = self.moves_registers(id);
         }
         self.store.free_subtree(id);
-        flips.clear();
-        self.scratch.flips = flips;
+        if owner != NIL {
+            self.report_seen(owner, delta, reports, sink);
+        }
         self.touch(owner, sink);
     }
 
-    pub(super) fn close_markets(&self, owner: u32, tree: TreeId, top: NodeId, flips: &mut Vec<FlipAt>) {
+    fn close_markets(&self, owner: u32, tree: TreeId, top: NodeId, reports: &mut Reports<'_>) {
         let mut id = top;
         while id != NIL {
             let node = self.store.node(id);
-            if node.class == Class::Market && node.indexed && self.is_first(owner, tree, id) {
-                flips.push(FlipAt::MarketClose { market: id });
+            // Of one without a handle nothing was ever reported.
+            if node.class == Class::Market && node.handle != Handle(0) && self.is_first(owner, tree, id) {
+                reports.odds.push(OddsChange::MarketClose { market: node.handle });
             }
             id = self.store.after(top, id);
         }
     }
 
-    /// Markets of later trees that stood behind those below `top` are shown from now on.
-    pub(super) fn show_shadowed(&mut self, owner: u32, tree: TreeId, top: NodeId, received: Received) {
-        let Some(held) = self.matches.get(owner as usize).filter(|held| held.trees.len() > 1) else { return };
+    /// Markets of later trees that stood behind those below `top` are shown from now on; whether there are any.
+    fn show_shadowed(&mut self, owner: u32, tree: TreeId, top: NodeId, received: Received) -> bool {
+        let Some(held) = self.matches.get(owner as usize).filter(|held| held.trees.len() > 1) else {
+            return false;
+        };
         let later: Vec<TreeId> =
             held.trees.iter().copied().skip_while(|other| *other != tree).skip(1).collect();
+        let mut shows = false;
         let mut id = top;
         while id != NIL {
             if self.store.node(id).class == Class::Market {
                 for &other in &later {
                     if let Some(shown) = self.store.find_in(other, self.store.it(id)) {
-                        self.node_changed(owner, shown, received);
+                        self.node_changed(owner, shown, Parts::NODES, received);
+                        shows = true;
                     }
                 }
             }
             id = self.store.after(top, id);
         }
+        shows
     }
 }

@@ -2,17 +2,19 @@
 //!
 //! A path is split at `/`: its last part is the node, the one before it the parent. If an insert's or delete's path
 //! of two parts or more begins with a topic that is held, it goes to that tree only; else to every tree that has the
-//! node. Of two trees of one match the first that has a node tells its flips.
+//! node. Of two trees of one match the first that has a node reports its changes.
 
+use super::dirty::Parts;
 use super::forest::Forest;
-use super::mapping::Class;
+use super::json::lossy;
+use super::mapping::{Class, Role};
 use super::reading::Reading;
 use super::registers;
 use super::store::{NIL, NodeId, TreeId};
 use crate::payload::TreeError;
-use crate::payload::observe::{FlipAt, Received, Seen, Sink, Span};
+use crate::payload::observe::{Received, Seen, Sink, recycle};
 use crate::payload::{Applied, MatchSlot};
-use touchline_common::model::RegisterChange;
+use touchline_common::model::{Change, OddsChange, RegisterChange, Side};
 
 /// One delta as its parts.
 #[derive(Clone, Copy)]
@@ -22,39 +24,57 @@ pub(super) struct Delta<'a> {
     pub(super) slash: Option<usize>,
     pub(super) body: &'a [u8],
     /// Where the node's text lies in the body.
-    pub(super) node: Span,
+    pub(super) node: (u32, u32),
     pub(super) received: Received,
 }
 
-impl Delta<'_> {
+impl<'a> Delta<'a> {
     pub(super) fn named(&self) -> String {
         String::from_utf8_lossy(self.path).into_owned()
     }
 
-    pub(super) fn target(&self) -> &[u8] {
+    pub(super) fn target(&self) -> &'a [u8] {
         self.path.get(self.slash.map_or(0, |at| at + 1)..).unwrap_or_default()
     }
 
-    pub(super) fn parent(&self) -> Option<&[u8]> {
+    pub(super) fn parent(&self) -> Option<&'a [u8]> {
         let before = self.path.get(..self.slash?)?;
         let from = memchr::memrchr(b'/', before).map_or(0, |at| at + 1);
         before.get(from..)
     }
 
-    pub(super) fn root(&self) -> Option<&[u8]> {
+    pub(super) fn root(&self) -> Option<&'a [u8]> {
         self.path.get(..memchr::memchr(b'/', self.path.get(..=self.slash?)?)?)
     }
 
-    pub(super) fn text(&self) -> &[u8] {
+    pub(super) fn text(&self) -> &'a [u8] {
         self.body.get(self.node.0 as usize..self.node.1 as usize).unwrap_or_default()
     }
 }
 
-/// What a changed attribute asks for beyond a new rendering.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
-    Nothing,
-    Registers,
+/// What a delta let be seen of a match so far.
+#[derive(Default)]
+pub(super) struct Reports<'a> {
+    pub(super) odds: Vec<OddsChange<'a>>,
+    pub(super) values: Vec<Value<'a>>,
+    /// Registers may have changed.
+    pub(super) registers: bool,
+    /// Which markets are shown changed, or what they are called: all odds are to be reported.
+    pub(super) all_odds: bool,
+}
+
+/// A changed value of the match stream. The key of a statistic is looked up when it is reported.
+#[derive(Clone, Copy)]
+pub(super) enum Value<'a> {
+    Comment(&'a [u8]),
+    Stat { tree: TreeId, role: Role, side: Side, text: &'a [u8] },
+}
+
+impl Reports<'_> {
+    /// None yet, in the room that others took.
+    pub(super) fn again<'a>(self) -> Reports<'a> {
+        Reports { odds: recycle(self.odds), values: recycle(self.values), registers: false, all_odds: false }
+    }
 }
 
 impl Forest {
@@ -67,7 +87,7 @@ impl Forest {
         topic: &[u8],
         body: &[u8],
         received: Received,
-        sink: &mut impl Sink,
+        sink: &mut dyn Sink,
     ) -> Result<Applied, TreeError> {
         let end = memchr::memchr(b'|', body.get(2..).unwrap_or_default()).map_or(body.len(), |at| at + 2);
         let node = (2.min(end) as u32, end as u32);
@@ -112,107 +132,132 @@ impl Forest {
         Err(TreeError::MissingTarget { path: delta.named() })
     }
 
-    /// Whether registers may change when a node and what is below it comes, goes or moves.
-    pub(super) fn structure_tells(&self, top: NodeId) -> Told {
+    /// What shows a node and what is below it, and whether registers are read from it.
+    fn structure(&self, top: NodeId) -> (Parts, bool) {
+        let mut parts = Parts::NONE;
         let mut id = top;
         while id != NIL {
             match self.store.node(id).class {
-                Class::Sport | Class::Event | Class::Team => return Told::Registers,
+                Class::Sport | Class::Event | Class::Team => return (Parts::ALL, true),
                 Class::Competition
                 | Class::TeamGroup
-                | Class::MarketGroup
-                | Class::Market
-                | Class::Column
-                | Class::Selection
                 | Class::Scores
                 | Class::ScoreColumn
                 | Class::ScoreLine
+                | Class::Root => parts = Parts::ALL,
+                Class::MarketGroup
+                | Class::Market
+                | Class::Column
                 | Class::StatGroup
                 | Class::StatLine
-                | Class::Other
-                | Class::Root => {}
+                | Class::Other => parts = parts | Parts::NODES,
+                Class::Selection => {}
             }
             id = self.store.after(top, id);
         }
-        Told::Nothing
+        (parts, false)
     }
 
-    /// Marks what shows a node that comes, moves or goes with all below it.
-    pub(super) fn mark_structure(&mut self, owner: u32, id: NodeId, received: Received) {
-        self.node_changed(owner, id, received);
+    /// Whether registers may change when a node and what is below it comes, goes or moves.
+    pub(super) fn moves_registers(&self, top: NodeId) -> bool {
+        self.structure(top).1
+    }
+
+    /// Marks what shows a node that comes, moves or goes with all below it. Whether that hides markets of a later tree.
+    pub(super) fn mark_structure(&mut self, owner: u32, id: NodeId, received: Received) -> bool {
+        let (parts, _) = self.structure(id);
+        self.node_changed(owner, id, parts, received);
         if self.store.node(id).class == Class::Selection && self.store.node(id).first == NIL {
-            return;
+            return false;
         }
-        self.head_changed(owner, received);
         self.markets_below_changed(owner, id, received);
-        self.hide_shadowed(owner, id, received);
+        self.hide_shadowed(owner, id, received)
     }
 
     /// A market that comes in an earlier tree takes over what was published of the same one in a later tree.
-    pub(super) fn hide_shadowed(&mut self, owner: u32, id: NodeId, received: Received) {
+    fn hide_shadowed(&mut self, owner: u32, id: NodeId, received: Received) -> bool {
         let tree = self.store.node(id).tree;
-        let Some(held) = self.matches.get(owner as usize).filter(|held| held.trees.len() > 1) else { return };
+        let Some(held) = self.matches.get(owner as usize).filter(|held| held.trees.len() > 1) else {
+            return false;
+        };
         if self.store.node(id).class != Class::Market {
-            return;
+            return false;
         }
         let later: Vec<TreeId> =
             held.trees.iter().copied().skip_while(|other| *other != tree).skip(1).collect();
+        let mut hides = false;
         for other in later {
             if let Some(hidden) = self.store.find_in(other, self.store.it(id)) {
                 self.retire_markets(owner, hidden);
                 self.markets_below_changed(owner, hidden, received);
+                hides = true;
             }
         }
+        hides
     }
 
-    pub(super) fn approach(&self, owner: u32, sink: &mut impl Sink) {
+    pub(super) fn approach(&self, owner: u32, sink: &mut dyn Sink) {
         if owner != NIL {
             sink.approached(MatchSlot(owner));
         }
     }
 
-    pub(super) fn touch(&self, owner: u32, sink: &mut impl Sink) {
+    pub(super) fn touch(&self, owner: u32, sink: &mut dyn Sink) {
         if owner != NIL {
             sink.touched(MatchSlot(owner));
         }
     }
 
-    /// Tells flips and what registers changed, if anything did.
-    pub(super) fn tell(
+    /// Reports what was seen, if anything was.
+    pub(super) fn report_seen(
         &mut self,
         owner: u32,
         delta: &Delta<'_>,
-        flips: &mut Vec<FlipAt>,
-        told: Told,
-        sink: &mut impl Sink,
+        reports: Reports<'_>,
+        sink: &mut dyn Sink,
     ) {
+        if self.matches.get(owner as usize).is_some_and(|held| held.live) {
+            let slot = MatchSlot(owner);
+            self.report_values(owner, &reports, delta.received, sink);
+            if reports.all_odds {
+                self.report_odds(owner, delta.received, sink);
+            } else if !reports.odds.is_empty() {
+                sink.odds(slot, &reports.odds, delta.received);
+            }
+        }
+        self.scratch.reports = reports.again();
+    }
+
+    fn report_values(&mut self, owner: u32, reports: &Reports<'_>, received: Received, sink: &mut dyn Sink) {
         self.scratch.changes.clear();
-        if told == Told::Registers {
+        if reports.registers {
             self.forget_clock(owner);
             self.refresh_match(owner);
-            if self.tell_if_facts_changed(owner, delta.received, sink) {
-                flips.clear();
+            if self.report_if_facts_changed(owner, received, sink) {
                 return;
             }
             self.compare_registers(owner);
         }
-        if flips.is_empty() && self.scratch.changes.is_empty() {
+        if reports.values.is_empty() && self.scratch.changes.is_empty() {
             return;
         }
         self.read_clock(owner);
-        if let Some(held) = self.matches.get(owner as usize).filter(|held| held.live) {
-            let clock = held.clock.and_then(|clock| clock.shown(self.server_wall(delta.received)));
+        let mut changes = recycle(std::mem::take(&mut self.scratch.values));
+        let Some(held) = self.matches.get(owner as usize) else { return };
+        if !reports.values.is_empty() {
+            let reading = Reading::of(&self.store, &self.mapping, held);
+            changes.extend(reports.values.iter().filter_map(|value| resolve(&reading, value)));
+        }
+        if !changes.is_empty() || !self.scratch.changes.is_empty() {
             let seen = Seen {
-                store: &self.store,
-                body: delta.body,
                 registers: &self.scratch.changes,
-                flips,
-                clock,
-                received: delta.received,
+                changes: &changes,
+                clock: held.clock.and_then(|clock| clock.shown(self.server_wall(received))),
+                received,
             };
             sink.observed(MatchSlot(owner), &seen);
         }
-        flips.clear();
+        self.scratch.values = recycle(changes);
     }
 
     pub(super) fn forget_clock(&mut self, owner: u32) {
@@ -232,41 +277,52 @@ impl Forest {
         }
     }
 
-    /// A new base if sport or scoring are others than those told.
-    pub(super) fn tell_if_facts_changed(
+    /// A new base if sport or scoring are others than those reported.
+    pub(super) fn report_if_facts_changed(
         &mut self,
         slot: u32,
         received: Received,
-        sink: &mut impl Sink,
+        sink: &mut dyn Sink,
     ) -> bool {
         self.refresh_match(slot);
         let Some(held) = self.matches.get(slot as usize).filter(|held| held.live) else { return false };
         if Reading::of(&self.store, &self.mapping, held).facts() == held.facts {
             return false;
         }
-        self.tell_base(slot, received, sink);
+        self.report_base(slot, received, sink);
         true
     }
 
-    /// Fills `scratch.changes` with the registers that differ from those told. What became unknown moves nothing.
+    /// Fills `scratch.changes` with the registers that differ from those reported. What became unknown moves nothing.
     pub(super) fn compare_registers(&mut self, owner: u32) {
         let Some(held) = self.matches.get_mut(owner as usize) else { return };
         let mut now = std::mem::take(&mut self.scratch.registers);
         registers::read(&Reading::of(&self.store, &self.mapping, held), &mut now);
         for &(register, value) in &now {
-            match held.told.binary_search_by_key(&register, |(register, _)| *register) {
+            match held.reported.binary_search_by_key(&register, |(register, _)| *register) {
                 Ok(place) => {
-                    if let Some(told) = held.told.get_mut(place).filter(|told| told.1 != value) {
-                        told.1 = value;
+                    if let Some(last) = held.reported.get_mut(place).filter(|last| last.1 != value) {
+                        last.1 = value;
                         self.scratch.changes.push(RegisterChange { register, value });
                     }
                 }
                 Err(place) => {
-                    held.told.insert(place, (register, value));
+                    held.reported.insert(place, (register, value));
                     self.scratch.changes.push(RegisterChange { register, value });
                 }
             }
         }
         self.scratch.registers = now;
+    }
+}
+
+/// A changed value as it is reported; none if it is a register, or nothing says what it counts.
+fn resolve<'a>(reading: &Reading<'a>, value: &Value<'a>) -> Option<Change<'a>> {
+    match *value {
+        Value::Comment(text) => Some(Change::Comment { text: lossy(text) }),
+        Value::Stat { tree, role, side, text } => {
+            let key = reading.statistic_key(tree, role)?;
+            (!registers::is_register(&key, side, text)).then(|| Change::Stat { key, side, text: lossy(text) })
+        }
     }
 }

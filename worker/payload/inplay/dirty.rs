@@ -4,10 +4,67 @@
 //! through the matches, so that leaving costs nothing wherever it stands.
 
 use super::forest::Forest;
-use super::mapping::Class;
+use super::mapping::{Class, Role};
 use super::store::{NIL, NodeId};
 use crate::payload::MatchSlot;
 use crate::payload::observe::Received;
+
+/// Parts of the head and tail, as a set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Parts(u8);
+
+impl Parts {
+    pub(super) const NONE: Parts = Parts(0);
+    pub(super) const HEAD: Parts = Parts(1);
+    /// The event's attributes that no rule uses.
+    pub(super) const EXTRA: Parts = Parts(2);
+    pub(super) const STATS: Parts = Parts(4);
+    /// The order of the markets, and the nodes that no rule uses.
+    pub(super) const NODES: Parts = Parts(8);
+    pub(super) const TAIL: Parts = Parts(2 | 4 | 8);
+    pub(super) const ALL: Parts = Parts(1 | 2 | 4 | 8);
+
+    /// Whether any of `other` is in it.
+    pub(super) fn has(self, other: Parts) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// The parts that show an attribute of a node.
+    pub(super) fn showing(class: Class, role: Option<Role>) -> Parts {
+        match (class, role) {
+            (Class::Market | Class::Selection, _) => Parts::NONE,
+            (Class::Event, None) => Parts::EXTRA,
+            (Class::Event, Some(role)) if role.in_extra() => Parts::EXTRA,
+            (Class::Event | Class::Team, Some(role)) if Role::STATS.contains(&role) => Parts::STATS,
+            (Class::Event | Class::ScoreColumn | Class::ScoreLine, Some(_)) => Parts::HEAD,
+            (Class::Team, Some(_)) => Parts::HEAD | Parts::STATS,
+            (Class::MarketGroup | Class::Column | Class::TeamGroup | Class::Scores, Some(_)) => Parts::NONE,
+            (Class::Sport | Class::Competition, _) => Parts::HEAD | Parts::NODES,
+            (
+                Class::Team
+                | Class::ScoreColumn
+                | Class::ScoreLine
+                | Class::MarketGroup
+                | Class::Column
+                | Class::TeamGroup
+                | Class::Scores
+                | Class::StatGroup
+                | Class::StatLine
+                | Class::Other
+                | Class::Root,
+                _,
+            ) => Parts::NODES,
+        }
+    }
+}
+
+impl std::ops::BitOr for Parts {
+    type Output = Parts;
+
+    fn bitor(self, other: Parts) -> Parts {
+        Parts(self.0 | other.0)
+    }
+}
 
 impl Forest {
     /// The live match that has waited longest and the `mono_ns` of the read since which it waits.
@@ -27,10 +84,13 @@ impl Forest {
         })
     }
 
-    /// The head of a match is to be rendered again.
-    pub(super) fn head_changed(&mut self, slot: u32, received: Received) {
-        if let Some(held) = self.matches.get_mut(slot as usize) {
-            held.head_dirty = true;
+    /// Parts of a match's head and tail are to be rendered again.
+    #[inline]
+    pub(super) fn parts_changed(&mut self, slot: u32, parts: Parts, received: Received) {
+        if parts != Parts::NONE
+            && let Some(held) = self.matches.get_mut(slot as usize)
+        {
+            held.parts = held.parts | parts;
             self.match_changed(slot, received);
         }
     }
@@ -52,19 +112,15 @@ impl Forest {
         self.match_changed(slot, received);
     }
 
-    /// Marks what shows a changed node: its market, or the head, or both.
+    /// Marks what shows a node whose attributes changed: its market, and `parts` of head and tail.
     #[inline]
-    pub(super) fn node_changed(&mut self, slot: u32, id: NodeId, received: Received) {
-        let class = self.store.node(id).class;
+    pub(super) fn node_changed(&mut self, slot: u32, id: NodeId, parts: Parts, received: Received) {
         let market = self.store.market_of(id);
         if market != NIL {
             self.market_changed(slot, market, received);
         }
-        // What is no market and no selection may stand in `extra.nodes`, wherever it is.
-        if market == NIL || (class != Class::Selection && class != Class::Market) {
-            self.head_changed(slot, received);
-        }
-        if class == Class::MarketGroup {
+        self.parts_changed(slot, parts, received);
+        if self.store.node(id).class == Class::MarketGroup {
             self.markets_below_changed(slot, id, received);
         }
     }

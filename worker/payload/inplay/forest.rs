@@ -4,19 +4,22 @@
 //! order of dirty matches in `dirty`. Callers: the scanning worker, benchmarks.
 
 use super::clock::ClockState;
+use super::delta::Reports;
+use super::dirty::Parts;
 use super::list::List;
 use super::mapping::Mapping;
-use super::registers;
 use super::store::{NIL, NodeId, Store, TreeId};
 use super::{reading::Reading, render, server_time};
-use crate::payload::observe::{Base, FlipAt, Received, Sink};
-use crate::payload::{Limits, MatchSlot, TreeError};
+use crate::payload::observe::{Names, Received, Sink};
+use crate::payload::{Applied, Limits, MatchSlot, Payload, TreeError};
 use foldhash::fast::RandomState;
 use jiff::tz::TimeZone;
 use slab::Slab;
 use std::collections::HashMap;
 use touchline_common::config::Template;
-use touchline_common::model::{Facts, Listing, Register, RegisterChange, Section};
+use touchline_common::ipc::messages::stream::Section;
+use touchline_common::ipc::messages::worker::ListChange;
+use touchline_common::model::{Change, Facts, Handle, Listing, Register, RegisterChange};
 
 /// The trees of one connection.
 pub struct Forest {
@@ -38,8 +41,9 @@ pub struct Forest {
 #[derive(Default)]
 pub(super) struct Scratch {
     pub(super) found: Vec<NodeId>,
-    pub(super) flips: Vec<FlipAt>,
+    pub(super) reports: Reports<'static>,
     pub(super) changes: Vec<RegisterChange>,
+    pub(super) values: Vec<Change<'static>>,
     pub(super) registers: Vec<(Register, i64)>,
     pub(super) json: super::json::Json,
 }
@@ -50,18 +54,23 @@ pub(super) struct Match {
     /// Its trees, the first wins.
     pub(super) trees: Vec<TreeId>,
     pub(super) listing: Listing,
-    /// The registers as last told, in the order of `Register`.
-    pub(super) told: Vec<(Register, i64)>,
+    /// The registers as last reported, in the order of `Register`.
+    pub(super) reported: Vec<(Register, i64)>,
     pub(super) facts: Facts,
     pub(super) live: bool,
     /// The clock as the trees state it; `None` after each change of an event node.
     pub(super) clock: Option<ClockState>,
-    pub(super) head_dirty: bool,
+    /// Parts of head and tail that are to be rendered again.
+    pub(super) parts: Parts,
     pub(super) head_hash: Option<u64>,
+    pub(super) tail_hash: Option<u64>,
+    /// What is kept of the tail's text: statistics and order of the markets, and the nodes of `extra`.
+    pub(super) tail_front: Box<[u8]>,
+    pub(super) tail_nodes: Box<[u8]>,
     /// Markets whose state says dirty; may hold nodes that are gone or were reused.
     pub(super) dirty_markets: Vec<NodeId>,
-    /// Published markets that are gone, with what was published; told at the next rendering.
-    pub(super) gone: HashMap<Box<[u8]>, u64, RandomState>,
+    /// Published markets that are gone, which the next rendering says.
+    pub(super) gone: Vec<Handle>,
     /// Since when something waits to be rendered, and the neighbours in the order of that.
     pub(super) dirty_since: Option<u64>,
     pub(super) dirty_prev: u32,
@@ -88,11 +97,45 @@ impl Forest {
         }
     }
 
-    /// Takes a match with its topics, the first of which wins; `listing` fills what they lack.
-    ///
-    /// # Errors
-    /// [`TreeError::TopicTaken`], [`TreeError::Topics`]: nothing was added.
-    pub fn add_match(&mut self, topics: &[String], listing: Listing) -> Result<MatchSlot, TreeError> {
+    fn check_topic(&self, topic: &str, twice: bool) -> Result<(), TreeError> {
+        if twice || self.topics.contains_key(topic.as_bytes()) {
+            return Err(TreeError::TopicTaken { topic: topic.to_owned() });
+        }
+        Ok(())
+    }
+
+    fn add_tree(&mut self, topic: &str, owner: u32) -> TreeId {
+        let tree = self.store.add_tree(topic, owner);
+        self.topics.insert(topic.as_bytes().into(), tree);
+        tree
+    }
+
+    fn drop_tree(&mut self, tree: TreeId) {
+        if let Some(held) = self.store.tree(tree) {
+            let topic = held.topic.clone();
+            self.topics.remove(topic.as_bytes());
+        }
+        self.store.remove_tree(tree);
+    }
+
+    /// The server's time at a read, microseconds since 1970 UTC.
+    pub(super) fn server_wall(&self, received: Received) -> i64 {
+        received.wall_us.saturating_add(self.server_ahead)
+    }
+
+    /// Bytes that the trees take, without what the allocator adds.
+    pub fn footprint(&self) -> usize {
+        self.store.footprint()
+    }
+
+    /// Nodes of one topic, without an artificial root.
+    pub fn nodes(&self, topic: &str) -> Option<usize> {
+        self.topics.get(topic.as_bytes()).and_then(|tree| self.store.tree(*tree)).map(|tree| tree.nodes)
+    }
+}
+
+impl Payload for Forest {
+    fn add_match(&mut self, topics: &[String], listing: Listing) -> Result<MatchSlot, TreeError> {
         for (place, topic) in topics.iter().enumerate() {
             let twice = topics.iter().take(place).any(|other| other == topic);
             self.check_topic(topic, twice)?;
@@ -111,12 +154,7 @@ impl Forest {
         Ok(MatchSlot(slot as u32))
     }
 
-    /// Takes a match list: `id` makes a match's id of an event node, `topics` name the attributes that its
-    /// `Listing` carries.
-    ///
-    /// # Errors
-    /// As [`Forest::add_match`].
-    pub fn add_list(&mut self, topic: &str, id: Template, topics: &[Template]) -> Result<(), TreeError> {
+    fn add_list(&mut self, topic: &str, id: Template, topics: &[Template]) -> Result<(), TreeError> {
         self.check_topic(topic, false)?;
         if self.topics.len() >= self.limits.topics {
             return Err(TreeError::Topics { limit: self.limits.topics });
@@ -126,21 +164,7 @@ impl Forest {
         Ok(())
     }
 
-    fn check_topic(&self, topic: &str, twice: bool) -> Result<(), TreeError> {
-        if twice || self.topics.contains_key(topic.as_bytes()) {
-            return Err(TreeError::TopicTaken { topic: topic.to_owned() });
-        }
-        Ok(())
-    }
-
-    fn add_tree(&mut self, topic: &str, owner: u32) -> TreeId {
-        let tree = self.store.add_tree(topic, owner);
-        self.topics.insert(topic.as_bytes().into(), tree);
-        tree
-    }
-
-    /// Forgets a match and its trees. Nothing of it is rendered any more.
-    pub fn remove_match(&mut self, slot: MatchSlot) {
+    fn remove_match(&mut self, slot: MatchSlot) {
         self.clean(slot.0);
         let Some(held) = self.matches.try_remove(slot.0 as usize) else { return };
         for tree in held.trees {
@@ -148,8 +172,7 @@ impl Forest {
         }
     }
 
-    /// Forgets a list.
-    pub fn remove_list(&mut self, topic: &str) {
+    fn remove_list(&mut self, topic: &str) {
         let Some(tree) = self.topics.get(topic.as_bytes()).copied() else { return };
         if self.lists.iter().any(|list| list.tree() == tree) {
             self.lists.retain(|list| list.tree() != tree);
@@ -157,70 +180,34 @@ impl Forest {
         }
     }
 
-    fn drop_tree(&mut self, tree: TreeId) {
-        if let Some(held) = self.store.tree(tree) {
-            let topic = held.topic.clone();
-            self.topics.remove(topic.as_bytes());
-        }
-        self.store.remove_tree(tree);
-    }
-
-    /// The list knows more of a match: what its own topics lack changes, told by a new base if the sport does.
-    pub fn set_listing(
-        &mut self,
-        slot: MatchSlot,
-        listing: Listing,
-        received: Received,
-        sink: &mut impl Sink,
-    ) {
+    fn set_listing(&mut self, slot: MatchSlot, listing: Listing, received: Received, sink: &mut dyn Sink) {
         let Some(held) = self.matches.get_mut(slot.0 as usize) else { return };
         if held.listing == listing {
             return;
         }
         held.listing = listing;
-        self.head_changed(slot.0, received);
-        self.tell_if_facts_changed(slot.0, received, sink);
+        self.parts_changed(slot.0, Parts::HEAD, received);
+        self.report_if_facts_changed(slot.0, received, sink);
     }
 
-    /// Whether a load with content is held for one of the match's topics.
-    pub fn is_live(&self, slot: MatchSlot) -> bool {
+    fn is_live(&self, slot: MatchSlot) -> bool {
         self.matches.get(slot.0 as usize).is_some_and(|held| held.live)
     }
 
-    /// Whether a load with content is held for this topic.
-    pub fn is_loaded(&self, topic: &str) -> bool {
-        let tree = self.topics.get(topic.as_bytes()).and_then(|tree| self.store.tree(*tree));
-        tree.is_some_and(|tree| tree.nodes > 0)
-    }
-
-    /// The match that a topic belongs to.
-    pub fn owner(&self, topic: &str) -> Option<MatchSlot> {
-        let tree = self.topics.get(topic.as_bytes()).and_then(|tree| self.store.tree(*tree))?;
+    fn owner(&self, topic: &[u8]) -> Option<MatchSlot> {
+        let tree = self.topics.get(topic).and_then(|tree| self.store.tree(*tree))?;
         Some(MatchSlot(tree.owner)).filter(|slot| slot.0 != NIL)
     }
 
-    /// The read that brought the newest change of a match.
-    pub fn received(&self, slot: MatchSlot) -> Option<Received> {
+    fn received(&self, slot: MatchSlot) -> Option<Received> {
         self.matches.get(slot.0 as usize).map(|held| held.received)
     }
 
-    /// All registers of a match as its trees say now; the clock as the server displays it at `now`.
-    pub fn base(&mut self, slot: MatchSlot, now: Received) -> Option<Base> {
-        self.refresh_match(slot.0);
-        let held = self.matches.get(slot.0 as usize)?;
-        let reading = Reading::of(&self.store, &self.mapping, held);
-        let mut values = Vec::new();
-        registers::read(&reading, &mut values);
-        Some(Base {
-            facts: reading.facts(),
-            registers: values.into_iter().collect(),
-            clock: reading.clock(&self.zone).shown(self.server_wall(now)),
-        })
+    fn report(&mut self, slot: MatchSlot, now: Received, sink: &mut dyn Sink) {
+        self.report_all(slot.0, now, sink);
     }
 
-    /// The server states its time, in the `body` of a load or delta of its time topic that was read at `received`:
-    /// displayed clocks follow it from now on. Whether it stated one.
-    pub fn server_time(&mut self, body: &[u8], received: Received) -> bool {
+    fn server_time(&mut self, body: &[u8], received: Received) -> bool {
         let stated = server_time::stated(body, &self.zone);
         if let Some(micros) = stated {
             self.server_ahead = micros.saturating_sub(received.wall_us);
@@ -228,38 +215,79 @@ impl Forest {
         stated.is_some()
     }
 
-    /// The server's time at a read, microseconds since 1970 UTC.
-    pub(super) fn server_wall(&self, received: Received) -> i64 {
-        received.wall_us.saturating_add(self.server_ahead)
-    }
-
-    /// The match's name, if it has one.
-    pub fn name(&mut self, slot: MatchSlot) -> Option<String> {
+    fn name(&mut self, slot: MatchSlot) -> Option<String> {
         self.refresh_match(slot.0);
         let held = self.matches.get(slot.0 as usize)?;
         Reading::of(&self.store, &self.mapping, held).name().map(std::borrow::Cow::into_owned)
     }
 
-    /// Appends the sections of a live match that differ from what was last published, and calls it clean. All
-    /// blocks are rendered in one go, so the document is never torn.
-    pub fn render(&mut self, slot: MatchSlot, out: &mut Vec<Section>) {
-        render::changes(self, slot.0, out);
+    fn render(&mut self, slot: MatchSlot, names: &mut dyn Names, out: &mut Vec<Section<'static>>) {
+        render::changes(self, slot.0, names, out);
         self.clean(slot.0);
     }
 
-    /// Appends every section of a live match, whatever was published before, and calls it clean.
-    pub fn render_whole(&mut self, slot: MatchSlot, out: &mut Vec<Section>) {
-        render::whole(self, slot.0, out);
+    fn render_whole(&mut self, slot: MatchSlot, names: &mut dyn Names, out: &mut Vec<Section<'static>>) {
+        render::whole(self, slot.0, names, out);
         self.clean(slot.0);
     }
 
-    /// Bytes that the trees take, without what the allocator adds.
-    pub fn footprint(&self) -> usize {
-        self.store.footprint()
+    fn is_loaded(&self, subscription: &[u8]) -> bool {
+        let tree = self.topics.get(subscription).and_then(|tree| self.store.tree(*tree));
+        tree.is_some_and(|tree| tree.nodes > 0)
     }
 
-    /// Nodes of one topic, without an artificial root.
-    pub fn nodes(&self, topic: &str) -> Option<usize> {
-        self.topics.get(topic.as_bytes()).and_then(|tree| self.store.tree(*tree)).map(|tree| tree.nodes)
+    fn drain_lists(&mut self, out: &mut Vec<ListChange>) {
+        Forest::drain_lists(self, out);
+    }
+
+    fn load(
+        &mut self,
+        topic: &[u8],
+        body: &[u8],
+        received: Received,
+        sink: &mut dyn Sink,
+    ) -> Result<Applied, TreeError> {
+        Forest::load(self, topic, body, received, sink)
+    }
+
+    fn audit(
+        &mut self,
+        topic: &[u8],
+        body: &[u8],
+        received: Received,
+        sink: &mut dyn Sink,
+    ) -> Result<(Applied, Option<usize>), TreeError> {
+        Forest::audit(self, topic, body, received, sink)
+    }
+
+    fn delta(
+        &mut self,
+        topic: &[u8],
+        body: &[u8],
+        received: Received,
+        sink: &mut dyn Sink,
+    ) -> Result<Applied, TreeError> {
+        Forest::delta(self, topic, body, received, sink)
+    }
+
+    fn expect(&self, topics: &mut dyn Iterator<Item = &[u8]>) {
+        Forest::expect(self, topics);
+    }
+
+    fn topic_removed(
+        &mut self,
+        topic: &[u8],
+        received: Received,
+        sink: &mut dyn Sink,
+    ) -> Result<Option<MatchSlot>, TreeError> {
+        Forest::topic_removed(self, topic, received, sink)
+    }
+
+    fn forget_handles(&mut self, slot: MatchSlot) {
+        Forest::forget_handles(self, slot);
+    }
+
+    fn oldest_dirty(&self) -> Option<(MatchSlot, u64)> {
+        Forest::oldest_dirty(self)
     }
 }

@@ -1,17 +1,18 @@
 //! Inserts: a new node at its place, or one that is there already replaced and moved.
 
-use super::delta::{Delta, Told};
+use super::delta::{Delta, Reports};
 use super::forest::Forest;
 use super::key::Key;
 use super::mapping::{Class, Role};
 use super::store::{Finger, NIL, NodeId, TreeId};
 use super::text;
-use super::update::Change;
+use super::update::Step;
 use crate::payload::TreeError;
-use crate::payload::observe::{FlipAt, Sink};
+use crate::payload::observe::Sink;
+use touchline_common::model::{Handle, MarketValue, OddsChange};
 
 impl Forest {
-    pub(super) fn insert_all(&mut self, delta: &Delta<'_>, sink: &mut impl Sink) -> Result<usize, TreeError> {
+    pub(super) fn insert_all(&mut self, delta: &Delta<'_>, sink: &mut dyn Sink) -> Result<usize, TreeError> {
         let incomplete = || TreeError::IncompleteInsert { path: delta.named() };
         let parent = delta.parent().ok_or_else(incomplete)?;
         if text::type_word(delta.text()).is_empty() || delta.target().is_empty() {
@@ -35,7 +36,7 @@ impl Forest {
         &mut self,
         parent: NodeId,
         delta: &Delta<'_>,
-        sink: &mut impl Sink,
+        sink: &mut dyn Sink,
     ) -> Result<(), TreeError> {
         let tree = self.store.node(parent).tree;
         let owner = self.store.tree(tree).map_or(NIL, |tree| tree.owner);
@@ -43,9 +44,9 @@ impl Forest {
         let held = self.store.find_in(tree, delta.target());
         self.check_insert(tree, parent, held, delta)?;
         let text = self.inserted_text(delta);
-        let mut flips = std::mem::take(&mut self.scratch.flips);
-        let (id, told) = match held {
-            Some(id) => self.insert_again(id, parent, text, owner, delta, &mut flips),
+        let mut reports = std::mem::take(&mut self.scratch.reports).again();
+        let id = match held {
+            Some(id) => self.insert_again(id, parent, text, delta, &mut reports, sink),
             None => {
                 let id = self.store.make(tree, text, &self.mapping);
                 self.place(id, parent);
@@ -53,28 +54,40 @@ impl Forest {
                 if self.store.node(id).class != Class::Selection {
                     self.store.outline_changed(tree);
                 }
-                (id, self.structure_tells(id))
+                id
             }
         };
+        reports.registers |= self.moves_registers(id);
         if owner == NIL {
             self.list_inserted(tree, id);
         } else if self.matches.get(owner as usize).is_some_and(|held| !held.live) {
             self.match_loaded(owner, delta.received, sink);
         } else {
-            self.mark_structure(owner, id, delta.received);
-            if held.is_none() && self.store.node(id).class == Class::Market && self.is_first(owner, tree, id)
-            {
-                let name = text::find(delta.text(), self.mapping.key(Class::Market, Role::Name));
-                let from = delta.node.0 as usize;
-                let name = name.map_or((0, 0), |(start, end)| ((from + start) as u32, (from + end) as u32));
-                flips.push(FlipAt::MarketOpen { market: id, name });
+            reports.all_odds |= self.mark_structure(owner, id, delta.received);
+            if held.is_none() && self.is_first(owner, tree, id) {
+                self.report_new(owner, id, &mut reports, sink);
             }
-            self.tell(owner, delta, &mut flips, told, sink);
+            self.report_seen(owner, delta, reports, sink);
         }
-        flips.clear();
-        self.scratch.flips = flips;
         self.touch(owner, sink);
         Ok(())
+    }
+
+    /// A market is open now, or a selection has its first price.
+    fn report_new(&mut self, owner: u32, id: NodeId, reports: &mut Reports<'_>, sink: &mut dyn Sink) {
+        let class = self.store.node(id).class;
+        if class == Class::Selection && self.selection_handle(owner, id, sink) != Handle(0) {
+            self.state_selection(id, reports);
+        }
+        if class != Class::Market {
+            return;
+        }
+        let market = self.market_handle(owner, id, sink);
+        if market != Handle(0) {
+            let key = self.mapping.key(Class::Market, Role::Suspended);
+            let suspended = text::suspended(self.store.attribute(id, key));
+            reports.odds.push(OddsChange::MarketOpen(MarketValue { market, suspended }));
+        }
     }
 
     pub(super) fn check_insert(
@@ -129,31 +142,42 @@ impl Forest {
     }
 
     /// An insert of what is there already: its attributes are replaced, what is below it stays, it moves.
-    pub(super) fn insert_again(
+    pub(super) fn insert_again<'a>(
         &mut self,
         id: NodeId,
         parent: NodeId,
         text: Vec<u8>,
-        owner: u32,
-        delta: &Delta<'_>,
-        flips: &mut Vec<FlipAt>,
-    ) -> (NodeId, Told) {
+        delta: &Delta<'a>,
+        reports: &mut Reports<'a>,
+        sink: &mut dyn Sink,
+    ) -> NodeId {
         let (tree, old_class) = {
             let node = self.store.node(id);
             (node.tree, node.class)
         };
+        let owner = self.store.tree(tree).map_or(NIL, |tree| tree.owner);
         let class = self.mapping.class(Key::of(text::type_word(&text)));
         if owner != NIL {
             // Where it stood until now.
             self.mark_structure(owner, id, delta.received);
         }
-        let before = self.structure_tells(id);
+        reports.registers = self.moves_registers(id);
+        let name = self.mapping.key(class, Role::Name);
+        let name_of = |text| text::find(text, name).and_then(|(from, to)| text.get(from..to));
+        // Whatever moves may take selections from one market to another.
+        let moved = self.store.market_of(self.store.node(id).parent) != self.store.market_of(parent);
+        let renamed = moved
+            || (class.is_odds() || old_class.is_odds())
+                && (class != old_class || name_of(self.store.text(id)) != name_of(&text));
         if class == old_class && owner != NIL {
-            self.judge_replacement(id, &text, owner, delta, flips);
-        } else if class != old_class {
-            if owner != NIL {
-                self.retire_markets(owner, id);
-            }
+            self.report_replacement(id, &text, owner, delta, reports, sink);
+        }
+        if renamed && owner != NIL {
+            self.forget_handles_below(owner, id);
+            // What was reported above is under a handle of the past.
+            reports.all_odds = true;
+        }
+        if class != old_class {
             self.store.forget_memory(id);
         }
         if class != Class::Selection || old_class != Class::Selection || self.store.node(id).first != NIL {
@@ -165,16 +189,17 @@ impl Forest {
             self.forget_finger(tree);
             self.place(id, parent);
         }
-        (id, if before == Told::Nothing { self.structure_tells(id) } else { before })
+        id
     }
 
-    pub(super) fn judge_replacement(
+    fn report_replacement<'a>(
         &mut self,
         id: NodeId,
         text: &[u8],
         owner: u32,
-        delta: &Delta<'_>,
-        flips: &mut Vec<FlipAt>,
+        delta: &Delta<'a>,
+        reports: &mut Reports<'a>,
+        sink: &mut dyn Sink,
     ) {
         const WATCHED: [Role; 11] = [
             Role::Odds,
@@ -191,28 +216,27 @@ impl Forest {
         ];
         let class = self.store.node(id).class;
         let tree = self.store.node(id).tree;
-        let tells = self.is_first(owner, tree, id);
-        let mut judged = Vec::new();
+        let reporting = self.is_first(owner, tree, id);
+        let mut steps = Vec::new();
         for role in WATCHED {
             let key = self.mapping.key(class, role);
             let old = self.store.attribute(id, key).unwrap_or_default();
-            let place = text::find(text, key);
-            let new = place.and_then(|(start, end)| text.get(start..end)).unwrap_or_default();
+            // The text differs from the body's at most in its topic id, so the value is taken from the body.
+            let place = text::find(delta.text(), key).filter(|_| text::find(text, key).is_some());
+            let new = place.and_then(|(start, end)| delta.text().get(start..end)).unwrap_or_default();
             if old == new {
                 continue;
             }
-            // The text differs from the body's at most in its topic id; so the place is looked up in the body.
-            let span = text::find(delta.text(), key).unwrap_or_default();
-            let at = delta.node.0 as usize;
-            let span = ((at + span.0) as u32, (at + span.1) as u32);
-            let (moved, flip) = self.judge(&Change { id, class, role, old, new, span }, owner);
-            judged.extend(flip.filter(|_| tells).map(|flip| (span.0, flip)));
-            if let Some((old, new)) = moved {
+            let step = self.step_of(id, role, old, new);
+            if let Step::Price { old, new, .. } = step {
                 self.store.price_moved(id, old, new);
             }
+            steps.push((place, step));
         }
-        judged.sort_by_key(|(at, _)| *at);
-        flips.extend(judged.into_iter().map(|(_, flip)| flip));
+        steps.sort_by_key(|(place, _)| *place);
+        for (_, step) in steps.into_iter().filter(|_| reporting) {
+            self.note(owner, id, step, reports, sink);
+        }
     }
 
     /// Links a node below `parent` at the place its order attribute names among its like; without one, last.

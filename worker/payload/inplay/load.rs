@@ -4,6 +4,7 @@
 //! be (no `F`, more than the limits) leaves the tree as it was. Depth needs no check: by the rules of nesting a load
 //! is never deeper than nine.
 
+use super::dirty::Parts;
 use super::forest::Forest;
 use super::key::Key;
 use super::mapping::Class;
@@ -15,6 +16,7 @@ use super::store::{NIL, NodeId, Store, TreeId};
 use crate::payload::TreeError;
 use crate::payload::observe::{Received, Sink};
 use crate::payload::{Applied, MatchSlot};
+use touchline_common::ipc::messages::stream::MatchBase;
 
 impl Forest {
     /// Replaces a topic's tree by what `body` holds. A body `EMPTY` or without nodes is a known topic without content.
@@ -27,7 +29,7 @@ impl Forest {
         topic: &[u8],
         body: &[u8],
         received: Received,
-        sink: &mut impl Sink,
+        sink: &mut dyn Sink,
     ) -> Result<Applied, TreeError> {
         let named = || String::from_utf8_lossy(topic).into_owned();
         let tree = *self.topics.get(topic).ok_or_else(|| TreeError::TopicNotHeld { topic: named() })?;
@@ -36,9 +38,10 @@ impl Forest {
         let owner = self.store.tree(tree).map_or(NIL, |tree| tree.owner);
         self.approach(owner, sink);
         self.check_limits(tree, most, body.len())?;
-        self.retire_markets_of(owner, tree);
+        let kept = self.keep_handles(tree);
         self.store.clear_tree(tree);
         let applied = fill(&mut self.store, &self.mapping, tree, body, from, most);
+        self.restore_handles(owner, tree, kept);
         if owner == NIL {
             self.list_loaded(tree);
         } else {
@@ -52,7 +55,7 @@ impl Forest {
         &mut self,
         topic: &[u8],
         received: Received,
-        sink: &mut impl Sink,
+        sink: &mut dyn Sink,
     ) -> Result<Option<MatchSlot>, TreeError> {
         let Some(tree) = self.topics.get(topic).copied() else {
             return Err(TreeError::TopicNotHeld { topic: String::from_utf8_lossy(topic).into_owned() });
@@ -90,7 +93,7 @@ impl Forest {
     }
 
     /// After a load (or the end) of one of its topics everything of a match is to be rendered and told anew.
-    pub(super) fn match_loaded(&mut self, slot: u32, received: Received, sink: &mut impl Sink) {
+    pub(super) fn match_loaded(&mut self, slot: u32, received: Received, sink: &mut dyn Sink) {
         let Some(held) = self.matches.get_mut(slot as usize) else { return };
         let trees = held.trees.clone();
         let loaded = |tree: &TreeId| self.store.tree(*tree).is_some_and(|tree| tree.nodes > 0);
@@ -114,26 +117,37 @@ impl Forest {
                 tree.outline = outline;
             }
         }
-        self.head_changed(slot, received);
-        self.tell_base(slot, received, sink);
+        self.parts_changed(slot, Parts::ALL, received);
+        self.report_all(slot, received, sink);
     }
 
-    /// Tells all registers of a match, whatever was told before.
-    pub(super) fn tell_base(&mut self, slot: u32, received: Received, sink: &mut impl Sink) {
+    /// Reports all values of a match, whatever was reported before.
+    pub(super) fn report_all(&mut self, slot: u32, received: Received, sink: &mut dyn Sink) {
+        self.report_base(slot, received, sink);
+        self.report_odds(slot, received, sink);
+    }
+
+    /// Reports all values that travel in the match stream.
+    pub(super) fn report_base(&mut self, slot: u32, received: Received, sink: &mut dyn Sink) {
         self.refresh_match(slot);
         let Some(held) = self.matches.get(slot as usize) else { return };
         let reading = Reading::of(&self.store, &self.mapping, held);
-        let mut values = Vec::new();
-        registers::read(&reading, &mut values);
-        let base = crate::payload::Base {
-            facts: reading.facts(),
-            registers: values.iter().copied().collect(),
+        let mut registers = Vec::new();
+        registers::read(&reading, &mut registers);
+        let facts = reading.facts();
+        let base = MatchBase {
+            facts: facts.clone(),
+            teams: reading.teams(),
+            registers: registers.iter().copied().collect(),
+            values: reading.changes(),
             clock: reading.clock(&self.zone).shown(self.server_wall(received)),
+            lost: None,
+            at: received.wall_us,
         };
+        sink.base(MatchSlot(slot), base);
         if let Some(held) = self.matches.get_mut(slot as usize) {
-            (held.told, held.facts) = (values, base.facts.clone());
+            (held.reported, held.facts) = (registers, facts);
         }
-        sink.base(MatchSlot(slot), base, received);
     }
 
     /// Makes the outlines of a match's trees good again.
@@ -164,9 +178,11 @@ impl Forest {
     /// Remembers what was published of a node, if it is a market.
     pub(super) fn retire_market(&mut self, slot: u32, id: NodeId) {
         let Some(state) = self.store.market_state(id) else { return };
-        let Some(hash) = state.hash else { return };
+        if state.hash.is_none() {
+            return;
+        }
         if let Some(held) = self.matches.get_mut(slot as usize) {
-            held.gone.insert(self.store.it(id).into(), hash);
+            held.gone.push(self.store.node(id).handle);
         }
         self.store.set_market_state(id, MarketState { hash: None, ..state });
     }

@@ -1,7 +1,8 @@
 //! A market's section: the market, its columns, its selections.
 
-use super::json::{Escape, Extra, Json, Piece, Shown};
+use super::json::{Escape, Extra, Json, Piece};
 use super::mapping::{Class, Mapping, Role};
+use super::shown::Shown;
 use super::store::{NIL, Node, NodeId, Store};
 use super::text;
 use touchline_common::model::Price;

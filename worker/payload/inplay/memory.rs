@@ -3,8 +3,8 @@
 //! It lies in the node itself, so that an update touches no further memory.
 
 use super::mapping::Class;
-use super::store::{Node, NodeId, Store};
-use touchline_common::model::Price;
+use super::store::{NOTHING, Node, NodeId, Store};
+use touchline_common::model::{Handle, Price};
 
 /// What was published of a market, and whether it is to be rendered again.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,13 +35,14 @@ impl Store {
     pub(in crate::payload) fn market_state(&self, id: NodeId) -> Option<MarketState> {
         let node = self.node(id);
         (node.class == Class::Market)
-            .then(|| MarketState { hash: node.remembers.then_some(node.memory), dirty: node.dirty })
+            .then(|| MarketState { hash: (node.step != NOTHING).then_some(node.memory), dirty: node.dirty })
     }
 
     /// Lets a market remember.
     pub(in crate::payload) fn set_market_state(&mut self, id: NodeId, state: MarketState) {
         if let Some(node) = self.node_mut(id).filter(|node| node.class == Class::Market) {
-            (node.remembers, node.memory) = (state.hash.is_some(), state.hash.unwrap_or(0));
+            node.step = if state.hash.is_some() { 0 } else { NOTHING };
+            node.memory = state.hash.unwrap_or(0);
             node.dirty = state.dirty;
         }
     }
@@ -69,7 +70,7 @@ impl Store {
     /// Forgets what a node remembers, before its class changes.
     pub(in crate::payload) fn forget_memory(&mut self, id: NodeId) {
         if let Some(node) = self.node_mut(id) {
-            (node.remembers, node.memory, node.step, node.dirty) = (false, 0, 0, false);
+            (node.memory, node.step, node.dirty, node.handle) = (0, NOTHING, false, Handle(0));
         }
     }
 }
@@ -77,7 +78,6 @@ impl Store {
 impl Node {
     #[inline]
     fn remember(&mut self, prices: Prices) {
-        self.remembers = true;
         // No price is 0: the stake is in it.
         self.memory = prices.open.map_or(0, |price| price.0 as u64);
         self.step = prices.step;
@@ -87,6 +87,6 @@ impl Node {
     #[inline]
     pub(in crate::payload) fn prices(&self) -> Option<Prices> {
         let open = (self.memory != 0).then_some(Price(self.memory as i64));
-        (self.remembers && self.class == Class::Selection).then_some(Prices { open, step: self.step })
+        (self.step != NOTHING && self.class == Class::Selection).then_some(Prices { open, step: self.step })
     }
 }

@@ -6,17 +6,15 @@
 
 mod audit;
 mod class;
-pub(super) mod clock;
 mod delete;
 mod delta;
 mod dirty;
 mod encode;
 mod forest;
-pub(super) mod head;
+mod handles;
+mod head;
 mod index;
 mod insert;
-pub(super) mod json;
-mod key;
 mod links;
 mod list;
 mod load;
@@ -24,19 +22,20 @@ mod login;
 pub(super) mod mapping;
 mod market;
 mod memory;
-pub(super) mod reading;
-pub(super) mod registers;
-pub(super) mod render;
+mod reading;
+mod registers;
+mod render;
 mod score;
-pub(super) mod server_time;
-pub(super) mod store;
+mod shown;
+mod store;
+mod tail;
 #[cfg(test)]
 mod tests;
-pub(super) mod text;
 mod texts;
 mod update;
 
+use super::{clock, json, key, period, rules, server_time, text};
+
 pub use forest::Forest;
 pub use login::session_error;
-pub use mapping::{Mapping, MappingError};
-pub use server_time::heartbeat;
+pub use mapping::Mapping;

@@ -7,12 +7,15 @@ use super::class::side_of;
 use super::clock::{self, ClockState};
 use super::forest::Match;
 use super::json::lossy;
-use super::mapping::{Class, Mapping, Role, Status};
+use super::mapping::{Class, Mapping, Role};
+use super::period::Status;
+use super::registers;
+use super::rules::split_name;
 use super::store::{NIL, NodeId, Store, TreeId};
 use super::{key::Key, text};
 use jiff::tz::TimeZone;
 use std::borrow::Cow;
-use touchline_common::model::{Facts, Phase, Scoring, Side, Sport};
+use touchline_common::model::{Change, Facts, Phase, Scoring, Side, Sport};
 
 /// A match's trees, read once.
 pub(in crate::payload) struct Reading<'a> {
@@ -180,6 +183,27 @@ impl<'a> Reading<'a> {
         all
     }
 
+    /// Home and away, where both names are known.
+    pub(in crate::payload) fn teams(&self) -> Option<(String, String)> {
+        let [home, away] = self.sides();
+        Some((home?.into_owned(), away?.into_owned()))
+    }
+
+    /// The comment, and the statistics that are no registers.
+    pub(in crate::payload) fn changes(&self) -> Vec<Change<'a>> {
+        let mut all: Vec<Change<'a>> =
+            self.said(Role::Comment).into_iter().map(|text| Change::Comment { text }).collect();
+        for (key, values) in self.statistics() {
+            for (side, value) in Side::BOTH.into_iter().zip(values) {
+                let Some(value) = value.filter(|value| !registers::is_register(&key, side, value)) else {
+                    continue;
+                };
+                all.push(Change::Stat { key: key.clone(), side, text: lossy(value) });
+            }
+        }
+        all
+    }
+
     /// The clock as stated.
     pub(in crate::payload) fn clock(&self, zone: &TimeZone) -> ClockState {
         let (minutes, seconds) = (number(self.value(Role::Minutes)), number(self.value(Role::Seconds)));
@@ -279,36 +303,4 @@ pub(in crate::payload) fn event_of(store: &Store, tree: TreeId) -> Option<NodeId
 
 fn number(text: Option<&[u8]>) -> Option<i64> {
     text::whole(text?, 9).map(|n| n as i64)
-}
-
-/// The two sides that a name states; with ` @ ` the away side stands first.
-pub(in crate::payload) fn split_name(name: &str) -> Option<(String, String)> {
-    let at = |mark: &str| name.find(mark).map(|at| (at, mark.len()));
-    let (place, width, home_first) = match [at(" v "), at(" vs ")].into_iter().flatten().min() {
-        Some((place, width)) => (place, width, true),
-        None => at(" @ ").map(|(place, width)| (place, width, false))?,
-    };
-    let (first, second) = (name.get(..place)?.trim(), name.get(place + width..)?.trim());
-    if first.is_empty() || second.is_empty() {
-        return None;
-    }
-    let (home, away) = if home_first { (first, second) } else { (second, first) };
-    Some((home.to_owned(), away.to_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_split_at_the_first_mark() {
-        let split = |name| split_name(name).map(|(home, away)| format!("{home}|{away}"));
-        assert_eq!(split("A v B").as_deref(), Some("A|B"));
-        assert_eq!(split("A vs B v C").as_deref(), Some("A|B v C"));
-        assert_eq!(split("A @ B").as_deref(), Some("B|A"));
-        assert_eq!(split("A @ B v C").as_deref(), Some("A @ B|C"));
-        for odd in ["A", "A v ", "Av B", " v B", "A / B"] {
-            assert_eq!(split(odd), None, "{odd}");
-        }
-    }
 }

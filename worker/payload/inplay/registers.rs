@@ -2,6 +2,7 @@
 
 use super::mapping::Role;
 use super::reading::Reading;
+use super::rules::of_statistic;
 use super::score::{self, Course, Pair};
 use super::text;
 use touchline_common::model::{Phase, Register, Scoring, Side};
@@ -51,14 +52,7 @@ fn both(out: &mut Vec<(Register, i64)>, values: Pair, register: impl Fn(Side) ->
     }
 }
 
-/// The register of a statistic, if it has one.
-pub(in crate::payload) fn of_statistic(key: &str, side: Side) -> Option<Register> {
-    match key {
-        "yellow_cards" => Some(Register::YellowCards(side)),
-        "red_cards" => Some(Register::RedCards(side)),
-        "corners" => Some(Register::Corners(side)),
-        "penalties" => Some(Register::Penalties(side)),
-        "substitutions" => Some(Register::Substitutions(side)),
-        _ => None,
-    }
+/// Whether a statistic with this value is told as a register.
+pub(super) fn is_register(key: &str, side: Side, value: &[u8]) -> bool {
+    of_statistic(key, side).is_some() && text::whole(value, 15).is_some()
 }

@@ -3,46 +3,62 @@
 //! The bytes are not kept: a block remembers 64 bits. A hash is of the whole section's text, so two documents that
 //! differ are the same to us once in 2^64.
 
+use super::dirty::Parts;
 use super::forest::{Forest, Match};
-use super::json::{Extra, Json, lossy};
+use super::json::{Extra, Json};
 use super::memory::MarketState;
 use super::store::NodeId;
-use super::{head, market};
-use foldhash::quality::FixedState;
-use std::hash::BuildHasher;
-use touchline_common::model::{Section, SectionKey};
+use super::{head, market, tail};
+use crate::payload::observe::Names;
+use crate::payload::{KEEP, digest, if_changed};
+use touchline_common::ipc::messages::stream::{Section, SectionKey};
+use touchline_common::model::Handle;
 
-/// Room that a rendering keeps for the next.
-pub(in crate::payload) const KEEP: usize = 256 << 10;
-
-/// What changed since the last rendering.
-pub(in crate::payload) fn changes(forest: &mut Forest, slot: u32, out: &mut Vec<Section>) {
+/// What changed since the last rendering; what is gone first.
+pub(in crate::payload) fn changes(
+    forest: &mut Forest,
+    slot: u32,
+    names: &mut dyn Names,
+    out: &mut Vec<Section<'static>>,
+) {
     let Some(held) = live(forest, slot) else { return };
     let markets = std::mem::take(&mut held.dirty_markets);
-    let head_dirty = held.head_dirty;
-    let mut text = std::mem::take(&mut forest.scratch.json);
-    let mut extra = Extra::default();
-    if head_dirty {
-        forest.refresh_match(slot);
-        render_head(forest, slot, &mut extra, &mut text, out);
-    }
+    let parts = std::mem::replace(&mut held.parts, Parts::NONE);
     let waits = |forest: &Forest, id: NodeId| {
         let owned = forest.store.tree(forest.store.node(id).tree).is_some_and(|tree| tree.owner == slot);
         owned && forest.store.market_state(id).is_some_and(|state| state.dirty)
     };
-    // What is hidden from now on goes first, so that whoever hides it takes over what was published.
     for &id in &markets {
         if waits(forest, id) && !forest.is_shown(id) {
             forest.retire_market(slot, id);
             forest.store.set_market_state(id, MarketState::default());
         }
     }
+    if let Some(held) = forest.matches.get_mut(slot as usize) {
+        held.gone.sort_unstable();
+        out.extend(held.gone.drain(..).map(|market| Section { key: SectionKey::Market(market), body: None }));
+    }
+    let mut text = std::mem::take(&mut forest.scratch.json);
+    let mut extra = Extra::default();
+    if parts != Parts::NONE {
+        forest.refresh_match(slot);
+        text.truncate(0);
+    }
+    if parts.has(Parts::HEAD) {
+        head::render(forest, slot, &mut text);
+        let held = forest.matches.get_mut(slot as usize);
+        out.extend(held.and_then(|held| if_changed(SectionKey::Head, &mut held.head_hash, &mut text)));
+    }
+    if parts.has(Parts::TAIL) {
+        tail::render(forest, slot, parts, &mut extra, &mut text);
+        let held = forest.matches.get_mut(slot as usize);
+        out.extend(held.and_then(|held| if_changed(SectionKey::Tail, &mut held.tail_hash, &mut text)));
+    }
     for &id in &markets {
         if waits(forest, id) {
-            render_market(forest, slot, id, &mut extra, &mut text, out);
+            render_market(forest, slot, id, names, &mut extra, &mut text, out);
         }
     }
-    forget_gone(forest, slot, out);
     if let Some(held) = forest.matches.get_mut(slot as usize) {
         held.dirty_markets = markets;
         held.dirty_markets.clear();
@@ -52,10 +68,15 @@ pub(in crate::payload) fn changes(forest: &mut Forest, slot: u32, out: &mut Vec<
 }
 
 /// Everything, as if nothing had been published.
-pub(in crate::payload) fn whole(forest: &mut Forest, slot: u32, out: &mut Vec<Section>) {
+pub(in crate::payload) fn whole(
+    forest: &mut Forest,
+    slot: u32,
+    names: &mut dyn Names,
+    out: &mut Vec<Section<'static>>,
+) {
     let Some(held) = live(forest, slot) else { return };
-    held.head_dirty = true;
-    held.head_hash = None;
+    held.parts = Parts::ALL;
+    (held.head_hash, held.tail_hash) = (None, None);
     held.gone.clear();
     let trees = held.trees.clone();
     forest.refresh_match(slot);
@@ -72,59 +93,31 @@ pub(in crate::payload) fn whole(forest: &mut Forest, slot: u32, out: &mut Vec<Se
             }
         }
     }
-    changes(forest, slot, out);
+    changes(forest, slot, names, out);
 }
 
 fn live(forest: &mut Forest, slot: u32) -> Option<&mut Match> {
     forest.matches.get_mut(slot as usize).filter(|held| held.live)
 }
 
-fn render_head(forest: &mut Forest, slot: u32, extra: &mut Extra, text: &mut Json, out: &mut Vec<Section>) {
-    text.truncate(0);
-    head::render(forest, slot, extra, text);
-    let hash = digest(text.as_bytes());
-    let Some(held) = forest.matches.get_mut(slot as usize) else { return };
-    held.head_dirty = false;
-    if held.head_hash.replace(hash) != Some(hash) {
-        out.push(Section { key: SectionKey::Head, body: Some(text.to_text()) });
-    }
-}
-
 fn render_market(
     forest: &mut Forest,
     slot: u32,
     id: NodeId,
+    names: &mut dyn Names,
     extra: &mut Extra,
     text: &mut Json,
-    out: &mut Vec<Section>,
+    out: &mut Vec<Section<'static>>,
 ) {
+    let handle = forest.market_handle(slot, id, names);
     text.truncate(0);
     market::render(&forest.store, &forest.mapping, id, extra, text);
     let hash = digest(text.as_bytes());
-    let Some(held) = forest.matches.get_mut(slot as usize) else { return };
-    let mut published = forest.store.market_state(id).and_then(|state| state.hash);
-    if published.is_none() && !held.gone.is_empty() {
-        published = held.gone.remove(forest.store.it(id));
+    let published = forest.store.market_state(id).and_then(|state| state.hash);
+    // Without a handle there is no saying which market it is.
+    if published != Some(hash) && handle != Handle(0) {
+        out.push(Section { key: SectionKey::Market(handle), body: Some(text.to_text().into()) });
     }
-    if published != Some(hash) {
-        let key = lossy(forest.store.it(id)).into_owned();
-        out.push(Section { key: SectionKey::Market(key), body: Some(text.to_text()) });
-    }
-    forest.store.set_market_state(id, MarketState { hash: Some(hash), dirty: false });
-}
-
-/// Tells the markets that are gone and did not come back.
-fn forget_gone(forest: &mut Forest, slot: u32, out: &mut Vec<Section>) {
-    let Some(held) = forest.matches.get_mut(slot as usize) else { return };
-    let from = out.len();
-    for (key, _) in held.gone.drain() {
-        let key = lossy(&key).into_owned();
-        out.push(Section { key: SectionKey::Market(key), body: None });
-    }
-    out.get_mut(from..).unwrap_or_default().sort_unstable_by(|a, b| a.key.cmp(&b.key));
-}
-
-#[inline]
-fn digest(text: &[u8]) -> u64 {
-    FixedState::default().hash_one(text)
+    let hash = Some(hash).filter(|_| handle != Handle(0));
+    forest.store.set_market_state(id, MarketState { hash, dirty: false });
 }

@@ -12,6 +12,7 @@ use super::text;
 use foldhash::fast::RandomState;
 use slab::Slab;
 use std::hash::BuildHasher;
+use touchline_common::model::Handle;
 
 /// A node's place in the arena.
 pub(in crate::payload) type NodeId = u32;
@@ -19,6 +20,8 @@ pub(in crate::payload) type NodeId = u32;
 pub(in crate::payload) type TreeId = u32;
 /// Nodes that [`Store::read_ahead`] reads at once: more than a processor waits for at a time.
 pub(in crate::payload) const AHEAD: usize = 32;
+/// [`Node::step`] of a node that remembers nothing.
+pub(in crate::payload) const NOTHING: i8 = i8::MIN;
 /// No node.
 pub(in crate::payload) const NIL: u32 = u32::MAX;
 
@@ -29,7 +32,6 @@ pub(in crate::payload) struct Node {
     pub(in crate::payload) kind: Key,
     pub(in crate::payload) class: Class,
     pub(in crate::payload) indexed: bool,
-    pub(in crate::payload) live: bool,
     pub(in crate::payload) tree: TreeId,
     pub(in crate::payload) parent: NodeId,
     pub(in crate::payload) first: NodeId,
@@ -44,18 +46,21 @@ pub(in crate::payload) struct Node {
     /// Where the topic id begins in the text, and its length.
     pub(in crate::payload) it_at: u32,
     pub(in crate::payload) it_len: u32,
+    /// The integer that stands for a market or a selection towards the recorder; 0 while it needs none.
+    pub(in crate::payload) handle: Handle,
     /// What a market or a selection remembers (see `memory`).
     pub(in crate::payload) memory: u64,
-    pub(in crate::payload) remembers: bool,
+    /// The sign of a selection's last change of price; [`NOTHING`] while the node remembers nothing.
     pub(in crate::payload) step: i8,
     pub(in crate::payload) dirty: bool,
 }
+
+const _: () = assert!(size_of::<Node>() == 64);
 
 static NOBODY: Node = Node {
     kind: Key::EMPTY,
     class: Class::Root,
     indexed: false,
-    live: false,
     tree: NIL,
     parent: NIL,
     first: NIL,
@@ -67,9 +72,9 @@ static NOBODY: Node = Node {
     own: NIL,
     it_at: 0,
     it_len: 0,
+    handle: Handle(0),
     memory: 0,
-    remembers: false,
-    step: 0,
+    step: NOTHING,
     dirty: false,
 };
 
@@ -171,6 +176,11 @@ impl Store {
         let text = self.text(id);
         let (start, end) = text::find(text, key)?;
         text.get(start..end)
+    }
+
+    /// A hash of what a market or a selection is called, within what is already hashed of the market's name.
+    pub(in crate::payload) fn identity(&self, within: u64, it: &[u8], name: &[u8]) -> u64 {
+        self.hasher.hash_one((within, it, name))
     }
 
     // --- the index ---
@@ -337,17 +347,7 @@ impl Store {
             tree.nodes += 1;
         }
         let (start, end) = span;
-        self.alloc(Node {
-            kind,
-            class,
-            tree,
-            live: true,
-            start,
-            end,
-            it_at: it.0,
-            it_len: it.1,
-            ..NOBODY.clone()
-        })
+        self.alloc(Node { kind, class, tree, start, end, it_at: it.0, it_len: it.1, ..NOBODY.clone() })
     }
 
     /// A node with a text of its own, in no list yet.
@@ -361,11 +361,10 @@ impl Store {
         let own = self.owned.insert(text) as u32;
         let (it_at, it_len) = (it.0 as u32, (it.1 - it.0) as u32);
         let class = mapping.class(kind);
-        self.alloc(Node { kind, class, tree, live: true, own, it_at, it_len, ..NOBODY.clone() })
+        self.alloc(Node { kind, class, tree, own, it_at, it_len, ..NOBODY.clone() })
     }
 
-    fn alloc(&mut self, mut node: Node) -> NodeId {
-        node.live = true;
+    fn alloc(&mut self, node: Node) -> NodeId {
         let id = self.free;
         match self.nodes.get_mut(id as usize) {
             Some(place) => {

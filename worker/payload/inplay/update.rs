@@ -1,18 +1,20 @@
-//! Updates: attributes of a node change; which of the changes are told.
+//! Updates: attributes of a node change; which of the changes are reported.
 
-use super::delta::{Delta, Told};
+use super::class;
+use super::delta::{Delta, Reports, Value};
+use super::dirty::Parts;
 use super::forest::Forest;
+use super::json::lossy;
 use super::key::Key;
 use super::mapping::{Class, Role};
-use super::reading::Reading;
 use super::store::{NIL, NodeId, TreeId};
-use super::{class, registers, text};
+use super::text;
 use crate::payload::TreeError;
-use crate::payload::observe::{FlipAt, Received, Sink, Span};
-use touchline_common::model::Price;
+use crate::payload::observe::Sink;
+use touchline_common::model::{Handle, OddsChange, Price, SelectionValue};
 
 impl Forest {
-    pub(super) fn update_all(&mut self, delta: &Delta<'_>, sink: &mut impl Sink) -> Result<usize, TreeError> {
+    pub(super) fn update_all(&mut self, delta: &Delta<'_>, sink: &mut dyn Sink) -> Result<usize, TreeError> {
         let found = self.targets(delta, delta.target())?;
         let mut result = Ok(found.len());
         for &id in &found {
@@ -28,7 +30,7 @@ impl Forest {
         &mut self,
         id: NodeId,
         delta: &Delta<'_>,
-        sink: &mut impl Sink,
+        sink: &mut dyn Sink,
     ) -> Result<(), TreeError> {
         let (class, tree) = {
             let node = self.store.node(id);
@@ -44,21 +46,14 @@ impl Forest {
             self.touch(owner, sink);
             return Ok(());
         }
-        let tells = owner != NIL && self.is_first(owner, tree, id);
-        let mut flips = std::mem::take(&mut self.scratch.flips);
-        let (mut changed, mut told) = (false, Told::Nothing);
-        let mut at = delta.node.0 as usize;
+        let reporting = owner != NIL && self.is_first(owner, tree, id);
+        let mut reports = std::mem::take(&mut self.scratch.reports).again();
+        let (mut changed, mut parts, mut renamed) = (false, Parts::NONE, false);
         for token in delta.text().split(|&b| b == b';') {
-            let start = at;
-            at += token.len() + 1;
             // A first word without `=` is the node's type, said again.
-            let Some(equals) = token.iter().position(|&b| b == b'=') else {
-                continue;
-            };
+            let Some(equals) = token.iter().position(|&b| b == b'=') else { continue };
             let (name, value) =
                 (token.get(..equals).unwrap_or_default(), token.get(equals + 1..).unwrap_or_default());
-            let span = ((start + equals + 1) as u32, (start + token.len()) as u32);
-            let key = Key::of(name);
             let text = self.store.text(id);
             let held = text::find_name(text, name);
             let old = held.and_then(|(from, to)| text.get(from..to));
@@ -66,27 +61,32 @@ impl Forest {
                 continue;
             }
             changed = true;
-            let role = self.mapping.role(class, key);
+            let role = self.mapping.role(class, Key::of(name));
             if role == Some(Role::Topic) {
-                self.rename(owner, id, held, value, delta.received);
+                self.rename(owner, id, held, value);
+                (parts, reports.all_odds) = (Parts::ALL, true);
                 continue;
             }
+            parts = parts | Parts::showing(class, role);
             if let Some(role) = role
                 && owner != NIL
             {
-                let change = Change { id, class, role, old: old.unwrap_or_default(), new: value, span };
-                let (moved, flip) = self.judge(&change, owner);
-                if let Some((old, new)) = moved {
+                let step = self.step_of(id, role, old.unwrap_or_default(), value);
+                if let Step::Price { old, new, .. } = step {
                     self.store.price_moved(id, old, new);
                 }
-                flips.extend(flip.filter(|_| tells));
-                if role.moves_registers() && (class == Class::Event || class == Class::Team)
-                    || class == Class::Sport && role == Role::Id
-                {
-                    told = Told::Registers;
+                if reporting {
+                    self.note(owner, id, step, &mut reports, sink);
                 }
+                reports.registers |= role.moves_registers()
+                    && (class == Class::Event || class == Class::Team)
+                    || class == Class::Sport && role == Role::Id;
+                renamed |= role == Role::Name && (class == Class::Market || class == Class::Selection);
             }
             self.store.set(id, held, name, value);
+        }
+        if renamed {
+            self.renamed(owner, id, reporting, &mut reports, sink);
         }
         if owner == NIL {
             if changed {
@@ -94,30 +94,48 @@ impl Forest {
             }
         } else {
             if changed {
-                self.node_changed(owner, id, delta.received);
+                self.node_changed(owner, id, parts, delta.received);
             }
             if changed && class == Class::Event {
                 self.forget_clock(owner);
             }
-            self.tell(owner, delta, &mut flips, told, sink);
+            self.report_seen(owner, delta, reports, sink);
         }
-        self.scratch.flips = flips;
         self.touch(owner, sink);
         Ok(())
     }
 
-    /// A node gets another topic id.
-    pub(super) fn rename(
+    /// A market or selection has another name for people, and with it other handles; what stands under them is reported.
+    fn renamed(
         &mut self,
         owner: u32,
         id: NodeId,
-        held: Option<(usize, usize)>,
-        value: &[u8],
-        received: Received,
+        reporting: bool,
+        reports: &mut Reports<'_>,
+        sink: &mut dyn Sink,
     ) {
+        if self.store.node(id).class == Class::Market {
+            self.forget_handles_below(owner, id);
+            reports.all_odds = true;
+            return;
+        }
+        self.set_handle(id, Handle(0));
+        if reporting && self.selection_handle(owner, id, sink) != Handle(0) {
+            self.state_selection(id, reports);
+        }
+    }
+
+    /// Reports a selection's price and suspension, whatever was reported before.
+    pub(super) fn state_selection(&self, id: NodeId, reports: &mut Reports<'_>) {
+        let value = self.selection_value(id);
+        let text = value.text.into_owned().into();
+        reports.odds.push(OddsChange::Selection(SelectionValue { text, ..value }));
+    }
+
+    /// A node gets another topic id.
+    pub(super) fn rename(&mut self, owner: u32, id: NodeId, held: Option<(usize, usize)>, value: &[u8]) {
         if owner != NIL {
-            self.retire_market(owner, id);
-            self.head_changed(owner, received);
+            self.forget_handles_below(owner, id);
         }
         self.store.leave(id);
         let name = self.mapping.topic_name().to_vec();
@@ -126,57 +144,61 @@ impl Forest {
         self.store.enter(id, value);
     }
 
-    /// What a change of one attribute lets be told: the price's step and the flip.
-    pub(super) fn judge(&self, change: &Change<'_>, owner: u32) -> (Option<PriceStep>, Option<FlipAt>) {
-        let Change { id, class, role, old, new, span } = *change;
-        let was_suspended = text::suspended(Some(old));
+    /// What a change of one attribute means.
+    pub(super) fn step_of<'a>(&self, id: NodeId, role: Role, old: &[u8], new: &'a [u8]) -> Step<'a> {
         let suspended = text::suspended(Some(new));
-        match (class, role) {
+        match (self.store.node(id).class, role) {
             (Class::Selection, Role::Odds) => {
-                let (old, odds) = (Price::from_fraction(old), Price::from_fraction(new));
-                let market = self.market_told(id).filter(|_| old != odds);
-                let flip = market.map(|market| FlipAt::Odds { market, selection: id, odds, text: span });
-                (Some((old, odds)), flip)
+                Step::Price { old: Price::from_fraction(old), new: Price::from_fraction(new), text: new }
             }
-            (Class::Selection, Role::Suspended) => {
-                let market = self.market_told(id).filter(|_| suspended != was_suspended);
-                (None, market.map(|market| FlipAt::SelectionSuspended { market, selection: id, suspended }))
+            (Class::Selection | Class::Market, Role::Suspended)
+                if suspended != text::suspended(Some(old)) =>
+            {
+                Step::Suspended(suspended)
             }
-            (Class::Market, Role::Suspended) => {
-                let market = self.market_told(id).filter(|_| suspended != was_suspended);
-                (None, market.map(|market| FlipAt::MarketSuspended { market, suspended }))
+            (Class::Event, Role::Comment) if !new.is_empty() => Step::Value(Value::Comment(new)),
+            (Class::Team, role) if Role::STATS.contains(&role) && !new.is_empty() => {
+                let order = self.store.attribute(id, self.mapping.key(Class::Team, Role::Order));
+                let tree = self.store.node(id).tree;
+                let side = order.and_then(class::side_of);
+                side.map_or(Step::Nothing, |side| Step::Value(Value::Stat { tree, role, side, text: new }))
             }
-            (Class::Event, Role::Comment) if !new.is_empty() => (None, Some(FlipAt::Comment { text: span })),
-            (Class::Team, role) => (None, self.judge_stat(id, role, new, span, owner)),
-            _ => (None, None),
+            _ => Step::Nothing,
         }
     }
 
-    pub(super) fn judge_stat(
-        &self,
-        team: NodeId,
-        role: Role,
-        new: &[u8],
-        text: Span,
+    /// Adds a change to what is reported. What can have no handle is in no report.
+    pub(super) fn note<'a>(
+        &mut self,
         owner: u32,
-    ) -> Option<FlipAt> {
-        if !Role::STATS.contains(&role) || new.is_empty() {
-            return None;
+        id: NodeId,
+        step: Step<'a>,
+        reports: &mut Reports<'a>,
+        sink: &mut dyn Sink,
+    ) {
+        match step {
+            Step::Nothing => {}
+            Step::Value(value) => reports.values.push(value),
+            Step::Price { old, new, text } if old != new => {
+                let selection = self.selection_handle(owner, id, sink);
+                if selection != Handle(0) {
+                    reports.odds.push(OddsChange::Price { selection, price: new, text: lossy(text) });
+                }
+            }
+            Step::Price { .. } => {}
+            Step::Suspended(suspended) if self.store.node(id).class == Class::Market => {
+                if self.store.node(id).indexed {
+                    let market = self.market_handle(owner, id, sink);
+                    reports.odds.push(OddsChange::MarketSuspended { market, suspended });
+                }
+            }
+            Step::Suspended(suspended) => {
+                let selection = self.selection_handle(owner, id, sink);
+                if selection != Handle(0) {
+                    reports.odds.push(OddsChange::SelectionSuspended { selection, suspended });
+                }
+            }
         }
-        let side = class::side_of(self.store.attribute(team, self.mapping.key(Class::Team, Role::Order))?)?;
-        let held = self.matches.get(owner as usize)?;
-        let reading = Reading::of(&self.store, &self.mapping, held);
-        let key = reading.statistic_key(self.store.node(team).tree, role)?;
-        if registers::of_statistic(&key, side).is_some() && text::whole(new, 15).is_some() {
-            return None;
-        }
-        Some(FlipAt::Stat { key: key.into(), side, text })
-    }
-
-    /// The market at or above a node, if it has an id by which it can be told.
-    pub(super) fn market_told(&self, id: NodeId) -> Option<NodeId> {
-        let market = self.store.market_of(id);
-        (market != NIL && self.store.node(market).indexed).then_some(market)
     }
 
     /// Whether no earlier tree of the match has a node of this id.
@@ -193,16 +215,11 @@ impl Forest {
     }
 }
 
-/// A price as it was and as it is; `None` is no price.
-pub(super) type PriceStep = (Option<Price>, Option<Price>);
-
-/// A change of one attribute of a node of a match.
+/// What a changed attribute means; prices may be none.
 #[derive(Clone, Copy)]
-pub(super) struct Change<'a> {
-    pub(super) id: NodeId,
-    pub(super) class: Class,
-    pub(super) role: Role,
-    pub(super) old: &'a [u8],
-    pub(super) new: &'a [u8],
-    pub(super) span: Span,
+pub(super) enum Step<'a> {
+    Nothing,
+    Price { old: Option<Price>, new: Option<Price>, text: &'a [u8] },
+    Suspended(bool),
+    Value(Value<'a>),
 }

@@ -1,26 +1,31 @@
-//! The head section of a branch: a match that is published as topics has no markets, so this is its document.
+//! The sections of a branch: a match that is published as topics has no markets, so head and tail are its document.
 
 use super::reading::{Counts, Reading};
 use super::table::Role;
-use crate::payload::inplay::head::said;
-use crate::payload::inplay::json::{Escape, Extra, Json};
+use crate::payload::json::{Escape, Extra, Json};
 use touchline_common::model::Side;
 
 /// Renders the head into `out`, which is empty.
-pub(super) fn render(reading: &Reading<'_>, out: &mut Json) {
+pub(super) fn head(reading: &Reading<'_>, out: &mut Json) {
     let progress = reading.progress();
     out.fixed(b"{");
-    said(out, "sport_id", reading.sport_id());
-    said(out, "sport", reading.sport().map(|sport| sport.name));
-    said(out, "competition", reading.competition().as_deref());
-    said(out, "name", reading.name().as_deref());
+    out.member("sport_id", reading.sport_id());
+    out.member("sport", reading.sport().map(|sport| sport.name));
+    out.member("competition", reading.competition().as_deref());
+    out.member("name", reading.name().as_deref());
     let [home, away] = reading.sides();
-    said(out, "home", home.as_deref());
-    said(out, "away", away.as_deref());
-    said(out, "status", Some(progress.status.as_str()));
-    said(out, "period", progress.period.as_deref());
+    out.member("home", home.as_deref());
+    out.member("away", away.as_deref());
+    out.member("status", Some(progress.status.as_str()));
+    out.member("period", progress.period.as_deref());
     write_clock(reading, out);
     write_score(reading.score(), out);
+    out.close(b'}');
+}
+
+/// Renders the tail into `out`, which is empty.
+pub(super) fn tail(reading: &Reading<'_>, out: &mut Json) {
+    out.fixed(b"{");
     write_stats(reading, out);
     out.fixed(b"\"market_order\":[],");
     write_extra(reading, out);
@@ -42,7 +47,7 @@ fn write_score(score: Counts, out: &mut Json) {
     }
     out.fixed(b"\"score\":{");
     if let [Some(home), Some(away)] = score {
-        said(out, "text", Some(&format!("{home}-{away}")));
+        out.member("text", Some(&format!("{home}-{away}")));
     }
     write_counts(score, out);
     out.close(b'}');

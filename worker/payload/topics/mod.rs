@@ -14,24 +14,20 @@ mod table;
 mod tests;
 mod value;
 
-pub(super) use apply::Brought;
 pub(super) use table::Table;
 
+use self::apply::Brought;
 use self::reading::Reading;
 use self::selector::Selector;
-use crate::payload::inplay::json::Json;
-use crate::payload::inplay::render::KEEP;
-use crate::payload::inplay::server_time;
-use crate::payload::inplay::store::Store;
-use crate::payload::observe::{Base, FlipAt, Received, Sink};
-use crate::payload::{Limits, MatchSlot, TreeError};
+use crate::payload::json::Json;
+use crate::payload::observe::{Names, Received, Sink};
+use crate::payload::{Applied, KEEP, Limits, MatchSlot, Payload, TreeError, if_changed, server_time};
 use foldhash::fast::RandomState;
-use foldhash::quality::FixedState;
 use jiff::tz::TimeZone;
 use slab::Slab;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::BuildHasher;
-use touchline_common::model::{Facts, Listing, Register, RegisterChange, Section, SectionKey};
+use touchline_common::ipc::messages::stream::{MatchBase, Section, SectionKey};
+use touchline_common::model::{Facts, Listing, Register, RegisterChange};
 
 /// Without a load for so long, nanoseconds, the first load of a branch counts as complete.
 pub(super) const QUIET_NS: u64 = 100_000_000;
@@ -67,14 +63,9 @@ struct Place {
 /// What is reused from message to message.
 #[derive(Default)]
 struct Scratch {
-    flips: Vec<FlipAt>,
-    /// The texts of `flips`, which name stretches of it.
-    texts: Vec<u8>,
     changes: Vec<RegisterChange>,
     registers: Vec<(Register, i64)>,
     json: Json,
-    /// Flips may name nodes; these here never do.
-    no_nodes: Option<Store>,
 }
 
 /// A match: its values, and what was told and published of it.
@@ -87,13 +78,29 @@ pub(super) struct Branch {
     /// Their bytes, names included.
     bytes: usize,
     listing: Listing,
-    told: Vec<(Register, i64)>,
+    reported: Vec<(Register, i64)>,
     facts: Facts,
-    telling: Telling,
+    reporting: Reporting,
+    /// What is to be rendered again.
+    dirty: Dirty,
     head_hash: Option<u64>,
+    tail_hash: Option<u64>,
     /// Since when something waits to be rendered.
     dirty_since: Option<u64>,
     received: Received,
+}
+
+/// The sections that are to be rendered again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Dirty {
+    head: bool,
+    tail: bool,
+}
+
+impl Dirty {
+    const HEAD: Dirty = Dirty { head: true, tail: false };
+    const TAIL: Dirty = Dirty { head: false, tail: true };
+    const BOTH: Dirty = Dirty { head: true, tail: true };
 }
 
 /// One subscription and what it brought.
@@ -102,16 +109,16 @@ struct Asked {
     values: BTreeMap<Box<[u8]>, Box<[u8]>>,
 }
 
-/// Whether changes of a match are told.
+/// Whether changes of a match are reported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Telling {
+enum Reporting {
     /// Nothing came since it was asked for.
     #[default]
     Awaited,
     /// Its first load is coming in, since `from`, and counts as complete at `until`.
     Settling { from: u64, until: u64 },
     /// Every change.
-    Told,
+    All,
 }
 
 impl Branches {
@@ -127,81 +134,8 @@ impl Branches {
             dirty: BTreeSet::new(),
             settling: BTreeSet::new(),
             complete: Vec::new(),
-            scratch: Scratch { no_nodes: Some(Store::new()), ..Scratch::default() },
+            scratch: Scratch::default(),
         }
-    }
-
-    /// Takes a match with its subscriptions.
-    ///
-    /// # Errors
-    /// [`TreeError::TopicTaken`], [`TreeError::Topics`]: nothing was added.
-    pub(super) fn add_match(&mut self, topics: &[String], listing: Listing) -> Result<MatchSlot, TreeError> {
-        let selectors: Vec<Selector> = topics.iter().map(|topic| Selector::parse(topic)).collect();
-        for (place, selector) in selectors.iter().enumerate() {
-            let twice = selectors.iter().take(place).any(|other| other.top() == selector.top());
-            if twice || self.tops.contains_key(selector.top()) {
-                return Err(TreeError::TopicTaken { topic: selector.text.to_string() });
-            }
-        }
-        if self.tops.len() + topics.len() > self.limits.topics || topics.len() > usize::from(u16::MAX) {
-            return Err(TreeError::Topics { limit: self.limits.topics });
-        }
-        let entry = self.matches.vacant_entry();
-        let slot = entry.key() as u32;
-        for (asked, selector) in selectors.iter().enumerate() {
-            self.longest = self.longest.max(selector.top().len());
-            self.tops.insert(selector.top().into(), Place { slot, asked: asked as u16 });
-        }
-        let asked = |selector| Asked { selector, values: BTreeMap::new() };
-        let asked = selectors.into_iter().map(asked).collect();
-        entry.insert(Branch { asked, listing, ..Branch::default() });
-        Ok(MatchSlot(slot))
-    }
-
-    pub(super) fn remove_match(&mut self, slot: MatchSlot) {
-        self.clean(slot.0);
-        let Some(held) = self.matches.try_remove(slot.0 as usize) else { return };
-        if let Telling::Settling { until, .. } = held.telling {
-            self.settling.remove(&(until, slot.0));
-        }
-        for asked in &held.asked {
-            self.tops.remove(asked.selector.top());
-        }
-    }
-
-    pub(super) fn set_listing(
-        &mut self,
-        slot: MatchSlot,
-        listing: Listing,
-        received: Received,
-        sink: &mut impl Sink,
-    ) {
-        let Some(held) = self.matches.get_mut(slot.0 as usize).filter(|held| held.listing != listing) else {
-            return;
-        };
-        held.listing = listing;
-        let told = held.telling == Telling::Told;
-        let facts = Reading::of(self.table.as_ref(), held).facts();
-        let others = facts != held.facts;
-        self.changed(slot.0, received);
-        if told && others {
-            self.tell_base(slot.0, received, sink);
-        }
-    }
-
-    /// Whether a load is held that counts as complete.
-    pub(super) fn is_live(&self, slot: MatchSlot) -> bool {
-        self.matches.get(slot.0 as usize).is_some_and(Branch::is_shown)
-    }
-
-    /// Appends the matches whose load has become complete since the last call.
-    pub(super) fn drain_complete(&mut self, out: &mut Vec<MatchSlot>) {
-        out.append(&mut self.complete);
-    }
-
-    /// The match that a topic belongs to.
-    pub(super) fn owner(&self, topic: &[u8]) -> Option<MatchSlot> {
-        self.find(topic).map(|(place, _)| MatchSlot(place.slot))
     }
 
     /// The value that is held of a topic.
@@ -209,84 +143,6 @@ impl Branches {
         let (place, key) = self.find(topic)?;
         let asked = self.matches.get(place.slot as usize)?.asked.get(usize::from(place.asked))?;
         asked.values.get(key).map(AsRef::as_ref)
-    }
-
-    /// Whether a match's load is asked for or coming in.
-    pub(super) fn is_settling(&self, slot: MatchSlot) -> bool {
-        self.matches.get(slot.0 as usize).is_some_and(|held| held.telling != Telling::Told)
-    }
-
-    /// The subscription that brings a topic, as it was asked for.
-    pub(super) fn subscription(&self, topic: &[u8]) -> Option<&[u8]> {
-        let (place, _) = self.find(topic)?;
-        let asked = self.matches.get(place.slot as usize)?.asked.get(usize::from(place.asked))?;
-        Some(asked.selector.text.as_bytes())
-    }
-
-    /// Whether a subscription has brought a value that still stands.
-    pub(super) fn is_loaded(&self, subscription: &[u8]) -> bool {
-        let Ok(text) = std::str::from_utf8(subscription) else { return false };
-        let place = self.tops.get(Selector::parse(text).top());
-        let asked = place
-            .and_then(|place| self.matches.get(place.slot as usize)?.asked.get(usize::from(place.asked)));
-        asked.is_some_and(|asked| !asked.values.is_empty())
-    }
-
-    pub(super) fn received(&self, slot: MatchSlot) -> Option<Received> {
-        self.matches.get(slot.0 as usize).map(|held| held.received)
-    }
-
-    pub(super) fn base(&self, slot: MatchSlot, now: Received) -> Option<Base> {
-        let held = self.matches.get(slot.0 as usize)?;
-        let reading = Reading::of(self.table.as_ref(), held);
-        let mut values = Vec::new();
-        reading.registers(&mut values);
-        Some(Base {
-            facts: reading.facts(),
-            registers: values.into_iter().collect(),
-            clock: reading.clock().shown(now.wall_us),
-        })
-    }
-
-    pub(super) fn server_time(&self, body: &[u8]) -> bool {
-        server_time::stated(body, &self.zone).is_some()
-    }
-
-    pub(super) fn name(&self, slot: MatchSlot) -> Option<String> {
-        let held = self.matches.get(slot.0 as usize)?;
-        Reading::of(self.table.as_ref(), held).name().map(std::borrow::Cow::into_owned)
-    }
-
-    /// The match that has waited longest and the `mono_ns` of the read since which it waits.
-    pub(super) fn oldest_dirty(&self) -> Option<(MatchSlot, u64)> {
-        self.dirty.first().map(|(since, slot)| (MatchSlot(*slot), *since))
-    }
-
-    /// Appends the document if it differs from what was last published, and calls the match clean.
-    pub(super) fn render(&mut self, slot: MatchSlot, out: &mut Vec<Section>) {
-        let settles = |held: &Branch| matches!(held.telling, Telling::Settling { .. });
-        if self.matches.get(slot.0 as usize).is_some_and(settles) {
-            // It goes on waiting: what is shown of it is shown when its load is complete.
-            return;
-        }
-        self.clean(slot.0);
-        let Some(held) = self.matches.get_mut(slot.0 as usize).filter(|held| held.is_shown()) else { return };
-        let mut text = std::mem::take(&mut self.scratch.json);
-        text.clear(KEEP);
-        document::render(&Reading::of(self.table.as_ref(), held), &mut text);
-        let hash = FixedState::default().hash_one(text.as_bytes());
-        if held.head_hash.replace(hash) != Some(hash) {
-            out.push(Section { key: SectionKey::Head, body: Some(text.to_text()) });
-        }
-        self.scratch.json = text;
-    }
-
-    /// Appends the document, whatever was published before.
-    pub(super) fn render_whole(&mut self, slot: MatchSlot, out: &mut Vec<Section>) {
-        if let Some(held) = self.matches.get_mut(slot.0 as usize) {
-            held.head_hash = None;
-        }
-        self.render(slot, out);
     }
 
     /// Which subscription of which match a topic belongs to, and what it is called there: the longest top wins.
@@ -314,12 +170,234 @@ impl Branches {
     }
 }
 
+impl Payload for Branches {
+    fn add_match(&mut self, topics: &[String], listing: Listing) -> Result<MatchSlot, TreeError> {
+        let selectors: Vec<Selector> = topics.iter().map(|topic| Selector::parse(topic)).collect();
+        for (place, selector) in selectors.iter().enumerate() {
+            let twice = selectors.iter().take(place).any(|other| other.top() == selector.top());
+            if twice || self.tops.contains_key(selector.top()) {
+                return Err(TreeError::TopicTaken { topic: selector.text.to_string() });
+            }
+        }
+        if self.tops.len() + topics.len() > self.limits.topics || topics.len() > usize::from(u16::MAX) {
+            return Err(TreeError::Topics { limit: self.limits.topics });
+        }
+        let entry = self.matches.vacant_entry();
+        let slot = entry.key() as u32;
+        for (asked, selector) in selectors.iter().enumerate() {
+            self.longest = self.longest.max(selector.top().len());
+            self.tops.insert(selector.top().into(), Place { slot, asked: asked as u16 });
+        }
+        let asked = |selector| Asked { selector, values: BTreeMap::new() };
+        let asked = selectors.into_iter().map(asked).collect();
+        entry.insert(Branch { asked, listing, ..Branch::default() });
+        Ok(MatchSlot(slot))
+    }
+
+    fn remove_match(&mut self, slot: MatchSlot) {
+        self.clean(slot.0);
+        let Some(held) = self.matches.try_remove(slot.0 as usize) else { return };
+        if let Reporting::Settling { until, .. } = held.reporting {
+            self.settling.remove(&(until, slot.0));
+        }
+        for asked in &held.asked {
+            self.tops.remove(asked.selector.top());
+        }
+    }
+
+    fn set_listing(&mut self, slot: MatchSlot, listing: Listing, received: Received, sink: &mut dyn Sink) {
+        let Some(held) = self.matches.get_mut(slot.0 as usize).filter(|held| held.listing != listing) else {
+            return;
+        };
+        held.listing = listing;
+        let reporting = held.reporting == Reporting::All;
+        let facts = Reading::of(self.table.as_ref(), held).facts();
+        let others = facts != held.facts;
+        self.changed(slot.0, Dirty::HEAD, received);
+        if reporting && others {
+            self.report(slot, received, sink);
+        }
+    }
+
+    fn is_live(&self, slot: MatchSlot) -> bool {
+        self.matches.get(slot.0 as usize).is_some_and(Branch::is_shown)
+    }
+
+    fn drain_complete(&mut self, out: &mut Vec<MatchSlot>) {
+        out.append(&mut self.complete);
+    }
+
+    fn owner(&self, topic: &[u8]) -> Option<MatchSlot> {
+        self.find(topic).map(|(place, _)| MatchSlot(place.slot))
+    }
+
+    fn is_settling(&self, slot: MatchSlot) -> bool {
+        self.matches.get(slot.0 as usize).is_some_and(|held| held.reporting != Reporting::All)
+    }
+
+    fn subscription<'a>(&'a self, topic: &'a [u8]) -> Option<&'a [u8]> {
+        let (place, _) = self.find(topic)?;
+        let asked = self.matches.get(place.slot as usize)?.asked.get(usize::from(place.asked))?;
+        Some(asked.selector.text.as_bytes())
+    }
+
+    fn is_loaded(&self, subscription: &[u8]) -> bool {
+        let Ok(text) = std::str::from_utf8(subscription) else { return false };
+        let place = self.tops.get(Selector::parse(text).top());
+        let asked = place
+            .and_then(|place| self.matches.get(place.slot as usize)?.asked.get(usize::from(place.asked)));
+        asked.is_some_and(|asked| !asked.values.is_empty())
+    }
+
+    fn received(&self, slot: MatchSlot) -> Option<Received> {
+        self.matches.get(slot.0 as usize).map(|held| held.received)
+    }
+
+    fn report(&mut self, slot: MatchSlot, now: Received, sink: &mut dyn Sink) {
+        let Some(held) = self.matches.get_mut(slot.0 as usize) else { return };
+        let reading = Reading::of(self.table.as_ref(), held);
+        let mut registers = Vec::new();
+        reading.registers(&mut registers);
+        let [home, away] = reading.sides();
+        let facts = reading.facts();
+        let base = MatchBase {
+            facts: facts.clone(),
+            teams: home.zip(away).map(|(home, away)| (home.into_owned(), away.into_owned())),
+            registers: registers.iter().copied().collect(),
+            values: reading.changes(),
+            clock: reading.clock().shown(now.wall_us),
+            lost: None,
+            at: now.wall_us,
+        };
+        sink.base(slot, base);
+        (held.reported, held.facts) = (registers, facts);
+    }
+
+    fn server_time(&mut self, body: &[u8], _received: Received) -> bool {
+        server_time::stated(body, &self.zone).is_some()
+    }
+
+    fn name(&mut self, slot: MatchSlot) -> Option<String> {
+        let held = self.matches.get(slot.0 as usize)?;
+        Reading::of(self.table.as_ref(), held).name().map(std::borrow::Cow::into_owned)
+    }
+
+    fn oldest_dirty(&self) -> Option<(MatchSlot, u64)> {
+        self.dirty.first().map(|(since, slot)| (MatchSlot(*slot), *since))
+    }
+
+    fn render(&mut self, slot: MatchSlot, _names: &mut dyn Names, out: &mut Vec<Section<'static>>) {
+        let settles = |held: &Branch| matches!(held.reporting, Reporting::Settling { .. });
+        if self.matches.get(slot.0 as usize).is_some_and(settles) {
+            // It goes on waiting: what is shown of it is shown when its load is complete.
+            return;
+        }
+        self.clean(slot.0);
+        let Some(held) = self.matches.get_mut(slot.0 as usize).filter(|held| held.is_shown()) else { return };
+        let text = &mut self.scratch.json;
+        text.clear(KEEP);
+        if std::mem::take(&mut held.dirty.head) {
+            document::head(&Reading::of(self.table.as_ref(), held), text);
+            out.extend(if_changed(SectionKey::Head, &mut held.head_hash, text));
+        }
+        if std::mem::take(&mut held.dirty.tail) {
+            document::tail(&Reading::of(self.table.as_ref(), held), text);
+            out.extend(if_changed(SectionKey::Tail, &mut held.tail_hash, text));
+        }
+    }
+
+    fn render_whole(&mut self, slot: MatchSlot, names: &mut dyn Names, out: &mut Vec<Section<'static>>) {
+        if let Some(held) = self.matches.get_mut(slot.0 as usize) {
+            (held.head_hash, held.tail_hash, held.dirty) = (None, None, Dirty::BOTH);
+        }
+        self.render(slot, names, out);
+    }
+
+    fn load(
+        &mut self,
+        topic: &[u8],
+        body: &[u8],
+        received: Received,
+        sink: &mut dyn Sink,
+    ) -> Result<Applied, TreeError> {
+        self.value(topic, body, Brought::Load, received, sink)
+    }
+
+    fn audit(
+        &mut self,
+        topic: &[u8],
+        body: &[u8],
+        received: Received,
+        sink: &mut dyn Sink,
+    ) -> Result<(Applied, Option<usize>), TreeError> {
+        let differs = self.value_of(topic).map(|held| usize::from(held != body));
+        Ok((self.value(topic, body, Brought::Load, received, sink)?, differs))
+    }
+
+    fn delta(
+        &mut self,
+        topic: &[u8],
+        body: &[u8],
+        received: Received,
+        sink: &mut dyn Sink,
+    ) -> Result<Applied, TreeError> {
+        self.value(topic, body, Brought::Delta, received, sink)
+    }
+
+    fn topic_removed(
+        &mut self,
+        topic: &[u8],
+        received: Received,
+        sink: &mut dyn Sink,
+    ) -> Result<Option<MatchSlot>, TreeError> {
+        let (place, key) =
+            self.find(topic).ok_or_else(|| TreeError::TopicNotHeld { topic: apply::named(topic) })?;
+        sink.approached(MatchSlot(place.slot));
+        sink.touched(MatchSlot(place.slot));
+        let Some(held) = self.matches.get_mut(place.slot as usize) else { return Ok(None) };
+        if held.unset(usize::from(place.asked), key) {
+            self.changed(place.slot, Dirty::BOTH, received);
+        }
+        if self.matches.get(place.slot as usize).is_some_and(|held| held.topics > 0) {
+            return Ok(None);
+        }
+        self.expect_load(place.slot);
+        self.clean(place.slot);
+        Ok(Some(MatchSlot(place.slot)))
+    }
+
+    fn connection_lost(&mut self) {
+        let slots: Vec<usize> = self.matches.iter().map(|(slot, _)| slot).collect();
+        for slot in slots {
+            self.expect_load(slot as u32);
+        }
+    }
+
+    fn settle(&mut self, now: Received, sink: &mut dyn Sink) {
+        while let Some((until, slot)) = self.settling.first().copied() {
+            if until > now.mono_ns {
+                return;
+            }
+            sink.approached(MatchSlot(slot));
+            self.complete(slot, sink);
+        }
+    }
+
+    fn settles_at(&self) -> Option<u64> {
+        self.settling.first().map(|(until, _)| *until)
+    }
+
+    fn await_load(&mut self, slot: MatchSlot) {
+        self.expect_load(slot.0);
+    }
+}
+
 impl Branch {
     /// Whether it has a document: not while its first load is coming in, when half of it would be shown.
     fn is_shown(&self) -> bool {
-        match self.telling {
-            Telling::Awaited | Telling::Told => self.topics > 0,
-            Telling::Settling { .. } => false,
+        match self.reporting {
+            Reporting::Awaited | Reporting::All => self.topics > 0,
+            Reporting::Settling { .. } => false,
         }
     }
 }

@@ -3,16 +3,15 @@
 //! Without a table (a payload that is passed on as it is) only the list's knowledge is left.
 
 use super::Branch;
-use super::table::{Counted, Table};
+use super::table::{Counted, Role, Table};
 use super::value::{self, Form};
-use crate::payload::inplay::clock::ClockState;
-use crate::payload::inplay::json::lossy;
-use crate::payload::inplay::mapping::{Status, period_of};
-use crate::payload::inplay::reading::split_name;
-use crate::payload::inplay::registers::of_statistic;
-use crate::payload::inplay::text;
+use crate::payload::clock::ClockState;
+use crate::payload::json::lossy;
+use crate::payload::period::{Status, period_of};
+use crate::payload::rules::{of_statistic, split_name};
+use crate::payload::text;
 use std::borrow::Cow;
-use touchline_common::model::{Facts, Phase, Register, Scoring, Side, Sport};
+use touchline_common::model::{Change, Facts, Phase, Register, Scoring, Side, Sport};
 
 /// A side's counts, home first; what is unknown is absent.
 pub(super) type Counts = [Option<i64>; 2];
@@ -140,6 +139,25 @@ impl<'a> Reading<'a> {
     /// The text of the newest comment.
     pub(super) fn comment(&self, value: &'a [u8]) -> Option<&'a [u8]> {
         value::newest(value, self.table?.comment_field)
+    }
+
+    /// The comment, and the statistics that are no registers.
+    pub(super) fn changes(&self) -> Vec<Change<'a>> {
+        let Some(table) = self.table else { return Vec::new() };
+        let values = self.branch.asked.iter().flat_map(|asked| &asked.values);
+        let comment = values.into_iter().find(|(key, _)| table.role(key) == Some(Role::Comment));
+        let comment = comment.and_then(|(_, value)| self.comment(value)).filter(|text| !text.is_empty());
+        let mut all: Vec<Change<'a>> =
+            comment.into_iter().map(|text| Change::Comment { text: lossy(text) }).collect();
+        for (key, counted) in &table.statistics {
+            for (side, count) in Side::BOTH.into_iter().zip(self.counts(counted)) {
+                if let Some(count) = count.filter(|_| of_statistic(key, side).is_none()) {
+                    let (key, text) = (key.as_str().into(), count.to_string().into());
+                    all.push(Change::Stat { key, side, text });
+                }
+            }
+        }
+        all
     }
 
     /// All registers that are known, in the order of [`Register`].

@@ -4,7 +4,7 @@
 //! a role to its topics, so that neither direction searches.
 
 use super::value::Form;
-use crate::payload::inplay::mapping::{self, MappingError, Period, wrong};
+use crate::payload::period::{self, MappingError, Period, wrong};
 use foldhash::fast::RandomState;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
@@ -108,7 +108,7 @@ impl Table {
     /// # Errors
     /// None, as a test shows.
     pub(in crate::payload) fn builtin() -> Result<Table, MappingError> {
-        Table::compile(mapping::parse(BUILTIN)?)
+        Table::compile(period::parse(BUILTIN)?)
     }
 
     /// The built-in table with a file of the same form laid over it.
@@ -116,7 +116,7 @@ impl Table {
     /// # Errors
     /// A syntax error, an unknown section or value, a topic with two roles.
     pub(in crate::payload) fn overlaid(text: &str) -> Result<Table, MappingError> {
-        Table::compile(mapping::laid_over(&mapping::parse(BUILTIN)?, mapping::parse(text)?))
+        Table::compile(period::laid_over(&period::parse(BUILTIN)?, period::parse(text)?))
     }
 
     pub(super) fn role(&self, key: &[u8]) -> Option<Role> {
@@ -141,7 +141,7 @@ impl Table {
             said: source.said,
         };
         for (place, row) in source.period.iter().enumerate() {
-            table.periods.push(mapping::compile_period(row, place + 1)?);
+            table.periods.push(period::compile_period(row, place + 1)?);
         }
         let said = table.said.clone();
         for topic in [&said.name, &said.home, &said.away, &said.competition] {

@@ -1,28 +1,77 @@
 //! Messages of the shape that scoreboards send, and what becomes of them.
 
 use super::{Branches, Brought, QUIET_NS, Table};
-use crate::payload::{Base, Limits, MatchSlot, Received, Seen, Sink, TreeError};
+use crate::payload::{Limits, MatchSlot, Names, Payload, Received, Seen, Sink, TreeError};
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use touchline_common::model::{Clock, Flip, Listing, Observation, Phase, Register, Scoring, Section, Side};
+use touchline_common::ipc::messages::stream::{MatchBase, Section, SectionKey};
+use touchline_common::model::{
+    Change, Clock, Facts, Handle, Listing, MarketValue, OddsChange, Phase, Register, RegisterChange,
+    Registers, Scoring, SelectionValue, Side,
+};
 
 const TOP: &str = "sportsbook/football/7310/";
 
 #[derive(Default)]
 struct Told {
-    bases: Vec<Base>,
-    seen: Vec<Observation>,
+    bases: Vec<Based>,
+    seen: Vec<Saw>,
     touched: usize,
 }
 
+/// All values.
+struct Based {
+    facts: Facts,
+    teams: Option<(String, String)>,
+    registers: Registers,
+    values: Vec<String>,
+    clock: Option<Clock>,
+}
+
+/// What one message changed.
+#[derive(Debug, PartialEq)]
+struct Saw {
+    registers: Vec<RegisterChange>,
+    changes: Vec<String>,
+    clock: Option<Clock>,
+}
+
+fn change(change: &Change<'_>) -> String {
+    match change {
+        Change::Comment { text } => format!("comment {text}"),
+        Change::Stat { key, side, text } => format!("{key} {} {text}", side.as_str()),
+    }
+}
+
+impl Names for Told {
+    fn name_market(&mut self, _: MatchSlot, _: &[u8], _: &[u8]) -> Handle {
+        panic!("there are no markets");
+    }
+
+    fn name_selection(&mut self, _: MatchSlot, _: Handle, _: &[u8], _: &[u8]) -> Handle {
+        panic!("there are no selections");
+    }
+}
+
 impl Sink for Told {
-    fn base(&mut self, _: MatchSlot, base: Base, _: Received) {
-        self.bases.push(base);
+    fn base(&mut self, _: MatchSlot, base: MatchBase<'_>) {
+        let values = base.values.iter().map(change).collect();
+        let MatchBase { facts, teams, registers, clock, .. } = base;
+        self.bases.push(Based { facts, teams, registers, values, clock });
+    }
+
+    fn odds_base(&mut self, _: MatchSlot, _: &[MarketValue], _: &[SelectionValue<'_>], _: Received) {
+        panic!("there are no odds");
     }
 
     fn observed(&mut self, _: MatchSlot, seen: &Seen<'_>) {
-        self.seen.push(seen.to_observation());
+        let changes = seen.changes.iter().map(change).collect();
+        self.seen.push(Saw { registers: seen.registers.to_vec(), changes, clock: seen.clock });
+    }
+
+    fn odds(&mut self, _: MatchSlot, _: &[OddsChange<'_>], _: Received) {
+        panic!("there are no odds");
     }
 
     fn touched(&mut self, _: MatchSlot) {
@@ -36,6 +85,8 @@ struct Bed {
     slot: MatchSlot,
     told: Told,
     now: u64,
+    /// Head and tail.
+    shown: [Value; 2],
 }
 
 impl Bed {
@@ -47,7 +98,7 @@ impl Bed {
         let mut branches = Branches::new(table, limits, TimeZone::UTC);
         let topics: Vec<String> = topics.iter().map(|topic| (*topic).to_owned()).collect();
         let slot = branches.add_match(&topics, Listing::default()).unwrap();
-        Bed { branches, slot, told: Told::default(), now: 1 }
+        Bed { branches, slot, told: Told::default(), now: 1, shown: Default::default() }
     }
 
     fn received(&self) -> Received {
@@ -100,20 +151,32 @@ impl Bed {
     }
 
     fn document(&mut self) -> Option<Value> {
-        let mut out: Vec<Section> = Vec::new();
-        self.branches.render(self.slot, &mut out);
-        assert!(out.len() <= 1);
-        out.pop().map(|section| serde_json::from_str(&section.body.unwrap()).unwrap())
+        let mut out: Vec<Section<'static>> = Vec::new();
+        self.branches.render(self.slot, &mut self.told, &mut out);
+        if out.is_empty() {
+            return None;
+        }
+        for section in out {
+            let value = serde_json::from_str(&section.body.unwrap()).unwrap();
+            match section.key {
+                SectionKey::Head => self.shown[0] = value,
+                SectionKey::Tail => self.shown[1] = value,
+                SectionKey::Market(handle) => panic!("market {handle}"),
+            }
+        }
+        let mut whole = self.shown[0].as_object()?.clone();
+        whole.extend(self.shown[1].as_object()?.clone());
+        Some(Value::Object(whole))
     }
 
-    fn newest(&mut self) -> Observation {
+    fn newest(&mut self) -> Saw {
         let mut seen = std::mem::take(&mut self.told.seen);
         assert_eq!(seen.len(), 1, "{seen:?}");
         seen.remove(0)
     }
 }
 
-fn moved(observation: &Observation) -> Vec<(Register, i64)> {
+fn moved(observation: &Saw) -> Vec<(Register, i64)> {
     observation.registers.iter().map(|change| (change.register, change.value)).collect()
 }
 
@@ -193,8 +256,8 @@ fn the_document_has_what_the_topics_say() {
     bed.delta("stats/home/goals", "g\x02754\x02Another Player");
     assert_eq!(bed.document(), None, "who scored is not in the document");
     let mut whole = Vec::new();
-    bed.branches.render_whole(bed.slot, &mut whole);
-    assert_eq!(whole.len(), 1);
+    bed.branches.render_whole(bed.slot, &mut bed.told, &mut whole);
+    assert_eq!(whole.len(), 2);
 }
 
 #[test]
@@ -219,18 +282,25 @@ fn happenings_are_told_with_the_clock_of_their_moment() {
 }
 
 #[test]
-fn comments_and_other_statistics_are_flips() {
+fn comments_and_other_statistics_are_reported() {
     let mut bed = Bed::playing();
     bed.delta("i18n/en-gb/commentary", "2\x02a\x02b\x021215\x02CORNER_HOME\x02");
-    assert_eq!(bed.newest().flips, [Flip::Comment { text: "CORNER_HOME".to_owned() }]);
+    assert_eq!(bed.newest().changes, ["comment CORNER_HOME"]);
     bed.delta("i18n/en-gb/commentary", "2\x02a\x02b\x021215\x02CORNER_HOME\x02");
     assert!(bed.told.seen.is_empty(), "a copy is none");
-    let stat = |side, text: &str, key: &str| Flip::Stat { key: key.to_owned(), side, text: text.to_owned() };
     bed.delta("stats/home/throwIns", "t\x0210\x02\x01t\x021220\x02");
-    assert_eq!(bed.newest().flips, [stat(Side::Home, "2", "throw_ins")]);
+    assert_eq!(bed.newest().changes, ["throw_ins home 2"]);
     bed.delta("stats/homeTeamPossesion", "55");
-    let both = [stat(Side::Home, "55", "possession"), stat(Side::Away, "45", "possession")];
-    assert_eq!(bed.newest().flips, both);
+    assert_eq!(bed.newest().changes, ["possession home 55", "possession away 45"]);
+    let now = bed.received();
+    bed.branches.report(bed.slot, now, &mut bed.told);
+    let base = bed.told.bases.pop().unwrap();
+    assert_eq!(
+        base.values,
+        ["comment CORNER_HOME", "possession home 55", "possession away 45", "throw_ins home 2"]
+    );
+    assert_eq!(base.teams, Some(("Town".to_owned(), "Rovers".to_owned())));
+    assert_eq!(base.clock, Some(Clock { seconds: 1211 }));
 }
 
 #[test]
@@ -275,7 +345,7 @@ fn after_a_lost_connection_the_loads_are_one_again() {
 fn asked_for_anew_an_unchanged_match_is_told_again_all_the_same() {
     let mut bed = Bed::playing();
     bed.document();
-    bed.branches.await_load(bed.slot.0);
+    bed.branches.await_load(bed.slot);
     bed.load("stats/period", "H1");
     bed.quiet();
     assert_eq!((bed.told.bases.len(), bed.told.seen.len()), (2, 0), "a gap may wait for that");
@@ -287,7 +357,7 @@ fn what_is_asked_for_while_a_load_comes_in_is_shown_when_it_is_complete() {
     let mut bed = Bed::new();
     bed.load("stats/period", "H1");
     let mut out = Vec::new();
-    bed.branches.render_whole(bed.slot, &mut out);
+    bed.branches.render_whole(bed.slot, &mut bed.told, &mut out);
     assert_eq!(out, []);
     bed.quiet();
     assert_eq!(bed.branches.oldest_dirty().map(|(slot, _)| slot), Some(bed.slot));
@@ -421,15 +491,16 @@ proptest! {
         }
         bed.quiet();
         for observation in &bed.told.seen {
-            prop_assert!(!observation.registers.is_empty() || !observation.flips.is_empty());
+            prop_assert!(!observation.registers.is_empty() || !observation.changes.is_empty());
         }
         bed.document();
         let now = bed.received();
-        let fresh = bed.branches.base(bed.slot, now).unwrap();
         let held = &bed.branches.matches[bed.slot.0 as usize];
-        if held.telling == super::Telling::Told {
-            for (register, value) in fresh.registers {
-                prop_assert!(held.told.contains(&(register, value)), "{register:?} {value}");
+        if held.reporting == super::Reporting::All {
+            let reported = held.reported.clone();
+            bed.branches.report(bed.slot, now, &mut bed.told);
+            for (register, value) in bed.told.bases.pop().unwrap().registers {
+                prop_assert!(reported.contains(&(register, value)), "{register:?} {value}");
             }
         }
     }

@@ -1,6 +1,6 @@
 //! A topic's value as records and fields: counts, numbers, texts. What does not parse is `None`, never a guess.
 
-use crate::payload::inplay::text;
+use crate::payload::text;
 use crate::wire::diffusion::{Fields, Records};
 
 /// How a value is read.

@@ -2,7 +2,7 @@
 
 use super::identity::EventId;
 use serde::{Deserialize, Serialize};
-use touchline_common::model::{Epoch, Flip, Side};
+use touchline_common::model::{Epoch, Side};
 
 macro_rules! event_types {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
@@ -21,6 +21,14 @@ macro_rules! event_types {
             }
         }
     };
+}
+
+impl EventType {
+    /// Whether it comes with another score.
+    pub(super) fn changes_score(self) -> bool {
+        use EventType::{Game, Goal, Point, ScoreChange, Set};
+        matches!(self, Goal | ScoreChange | Set | Game | Point)
+    }
 }
 
 event_types! {
@@ -54,21 +62,15 @@ event_types! {
     Substitution = "substitution",
     /// One wicket.
     Wicket = "wicket",
-    /// The match, a market or a selection was suspended.
+    /// The whole match was suspended.
     Suspended = "suspended",
-    /// The match, a market or a selection was resumed.
+    /// The whole match was resumed.
     Resumed = "resumed",
-    /// A price changed.
-    OddsChange = "odds_change",
-    /// A market was inserted.
-    MarketOpen = "market_open",
-    /// A market was deleted.
-    MarketClose = "market_close",
     /// A statistic changed.
     StatChange = "stat_change",
-    /// The feed said something.
+    /// The feed's comment changed.
     Comment = "comment",
-    /// A register moved by more than steps can tell.
+    /// A register moved by more than is reported step by step.
     Mismatch = "mismatch",
     /// From here the match is not followed.
     GapStart = "gap_start",
@@ -78,14 +80,12 @@ event_types! {
     Retract = "retract",
 }
 
-/// Which queue an event stands in.
+/// Which lane of the match stream an event stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Lane {
     /// Goals, penalties, red cards, periods, start and end, suspensions of the match, retractions.
     Priority,
-    /// Prices, markets, and their suspensions.
-    Odds,
     /// The rest.
     Normal,
 }
@@ -95,7 +95,6 @@ impl Lane {
     pub fn as_str(self) -> &'static str {
         match self {
             Lane::Priority => "priority",
-            Lane::Odds => "odds",
             Lane::Normal => "normal",
         }
     }
@@ -110,7 +109,7 @@ pub enum Color {
     Red,
 }
 
-/// What an event says beyond its columns.
+/// What an event holds beyond its columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Payload {
     /// Nothing.
@@ -150,8 +149,18 @@ pub enum Payload {
         /// The points after it, home first; a tennis point only.
         points: Option<(u16, u16)>,
     },
-    /// What a flip says.
-    Flip(Flip),
+    /// The feed's comment.
+    Comment {
+        /// Its text.
+        text: String,
+    },
+    /// A statistic.
+    Stat {
+        /// Its key in the document's `stats`.
+        key: String,
+        /// As the feed wrote it.
+        text: String,
+    },
     /// What was taken back.
     Retracted {
         /// Its type.
@@ -180,6 +189,8 @@ pub enum Payload {
 pub struct NewEvent {
     /// Its name.
     pub id: EventId,
+    /// 0, or which revision of that id it is.
+    pub revision: u32,
     /// The id that it takes back.
     pub retracts: Option<EventId>,
     /// What happened.
@@ -194,7 +205,9 @@ pub struct NewEvent {
     pub period: Option<&'static str>,
     /// When the worker read it, microseconds since 1970 UTC.
     pub at: i64,
-    /// The epoch that said it.
+    /// The feed's own time of it, likewise.
+    pub feed_at: Option<i64>,
+    /// The epoch that reported it.
     pub epoch: Epoch,
     /// The document's version then.
     pub version: u64,
@@ -202,6 +215,8 @@ pub struct NewEvent {
     pub order: i64,
     /// The score after it.
     pub score: Option<(i64, i64)>,
+    /// Whether the feed reported it after what comes later in the match.
+    pub late: bool,
     /// Whether it was found after a gap.
     pub recovered: bool,
     /// More of it.

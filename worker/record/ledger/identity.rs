@@ -80,12 +80,12 @@ impl Scope {
         finish(&parts)
     }
 
-    /// What goes back and forth: the `place`-th such event of message `n` of epoch `epoch`.
+    /// What has no counter (a statistic, a comment, the whole match suspended): the `place`-th such event of message `n` of epoch
+    /// `epoch`.
     ///
-    /// Feed, match and epoch are hashed to 52 bits; `n` and `place` follow as they are, so that the flips of a match,
-    /// which are most of all rows, stand side by side in the store's index of ids. Numbers too large for that are
-    /// hashed as well.
-    pub fn flip(&self, epoch: u64, n: u64, place: u32) -> EventId {
+    /// Feed, match and epoch are hashed to 52 bits; `n` and `place` follow as they are, so that those of a match stand side by
+    /// side in the store's index of ids. Numbers too large for that are hashed as well.
+    pub fn uncounted(&self, epoch: u64, n: u64, place: u32) -> EventId {
         let mut parts = Vec::with_capacity(self.prefix.len() + 21);
         parts.extend_from_slice(&self.prefix);
         parts.push(4);
@@ -202,6 +202,6 @@ mod tests {
 
     #[test]
     fn parts_do_not_run_into_each_other() {
-        assert_ne!(Scope::new("ab", "c").flip(1, 2, 3), Scope::new("a", "bc").flip(1, 2, 3));
+        assert_ne!(Scope::new("ab", "c").uncounted(1, 2, 3), Scope::new("a", "bc").uncounted(1, 2, 3));
     }
 }

@@ -1,45 +1,42 @@
-//! The ledger of a match: what its registers are, what was taken back, who may write. Pure: input and a time in,
+//! The ledger of a match: its last known values, and the events that follow from what is reported. Pure: input and a time in,
 //! events out.
 //!
-//! Invariants: the same value twice is no step; each id is told live at most once; nothing is written by an epoch
-//! below the owner's. Held by the store's thread, which commits a ledger together with the events it gave.
-//! `steps` turns registers into events, `switch` says whose registers count, `takeover` when another's do, `saved` is the durable form.
+//! One rule: a value that equals the last known one is no event. Invariants: each id is live at most once; nothing is
+//! written by an epoch other than the owner's. Held by the store's thread, which commits a ledger together with its events.
+//! `advance` has the transitions, `handover` says who owns the match, `values` compares, `steps` turns registers into events,
+//! `saved` is the durable form.
 
-mod align;
-mod candidate;
+mod advance;
 pub mod event;
+mod handover;
 pub mod identity;
 mod saved;
 mod steps;
-mod switch;
-mod takeover;
 #[cfg(test)]
 mod tests;
+mod values;
 
 pub use event::{Color, EventType, Lane, NewEvent, Payload};
 pub use identity::{EventId, Scope};
-pub use saved::LEDGER_VERSION;
+pub use saved::{LEDGER_VERSION, SavedLedger};
 pub use steps::Step;
 
-use align::Trail;
-use candidate::Candidate;
+use handover::{Candidate, Wanted};
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
-use switch::Wanted;
+use std::time::Duration;
 use touchline_common::ipc::messages::data::EndReason;
 use touchline_common::ipc::messages::recorder::Owner;
-use touchline_common::model::{Clock, Epoch, Facts, Generation, Observation, Register, Registers, SlotId};
+use touchline_common::model::{
+    Change, Clock, Epoch, Facts, Generation, Register, RegisterChange, Registers, SlotId,
+};
+use values::{Values, Waiting};
 
 /// The distance of two events' places in a match, so that others find room between them.
 pub const ORDER_STEP: i64 = 1 << 20;
-/// The most steps that one change of a counter is told as; a longer jump is one `mismatch`.
+/// The most steps that one change of a counter is reported as; a longer jump is one `mismatch`.
 pub const MAX_STEPS: u64 = 64;
 /// Entries of each per-match memory of steps; what falls out costs precision, never uniqueness.
 const MAX_MEMORY: usize = 1_000;
-/// How long a switch between two that live waits until the one is found in what the other tells.
-const ALIGN_DEADLINE: Duration = Duration::from_secs(10);
-/// How long a worker said to be dead may take until the end of its channel is read.
-const OWNER_DRAIN: Duration = Duration::from_secs(1);
 
 /// Which process writes: a slot in one of its generations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,27 +50,29 @@ pub struct Source {
 /// The last that is known of a worker, wall clock in microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LastSign {
-    /// It told what it saw as it saw it, and something came at this time, for whatever match.
-    Heard(i64),
-    /// There was no recorder for a while: it had told what it saw until then, and took the rest along.
+    /// It reported without delay, and something came at this time, for whatever match.
+    Received(i64),
+    /// It was behind, as after a time without a recorder: it had reported what it saw until then.
     Behind(i64),
 }
 
-/// What a ledger is told.
+/// What a ledger is given.
 #[derive(Clone, Debug)]
 pub enum Input<'a> {
-    /// All registers, under an epoch.
+    /// All values, under an epoch.
     Base {
         /// Its number on the channel.
         n: u64,
         /// The epoch.
         epoch: Epoch,
-        /// Who says so.
+        /// Who reports it.
         source: Source,
         /// What the registers mean.
         facts: &'a Facts,
         /// All that are known.
         registers: &'a Registers,
+        /// Comment and statistics that are known.
+        values: &'a [Change<'a>],
         /// The displayed clock.
         clock: Option<Clock>,
         /// Wall clock of the read, microseconds.
@@ -81,18 +80,24 @@ pub enum Input<'a> {
         /// The document's version now.
         version: u64,
     },
-    /// What one diff changed.
+    /// What one delta changed.
     Obs {
         /// Its number on the channel.
         n: u64,
         /// The epoch.
         epoch: Epoch,
-        /// What changed.
-        observation: &'a Observation,
+        /// Registers.
+        registers: &'a [RegisterChange],
+        /// Comment and statistics.
+        changes: &'a [Change<'a>],
+        /// The displayed clock.
+        clock: Option<Clock>,
+        /// Wall clock of the read, microseconds.
+        at: i64,
         /// The document's version now.
         version: u64,
     },
-    /// Observations were dropped by their worker.
+    /// Observations were dropped by their worker. A `Base` or `End` follows.
     Lost {
         /// The epoch.
         epoch: Epoch,
@@ -116,8 +121,13 @@ pub enum Input<'a> {
         epoch: Epoch,
         /// Whether the owner that it replaces lives.
         owner: Owner,
-        /// Wall clock, microseconds.
-        at: i64,
+    },
+    /// A worker has reported all that the server had sent when it was asked with this token, or a later one.
+    Marked {
+        /// Who.
+        source: Source,
+        /// The question's token.
+        token: u64,
     },
     /// A worker's channel is at its end.
     Gone {
@@ -146,15 +156,13 @@ pub enum Input<'a> {
     Attached {
         /// Whose.
         source: Source,
-        /// Wall clock, microseconds.
-        at: i64,
     },
     /// A restored owner did not come back.
     Missing {
         /// Wall clock from which on nothing is known, microseconds.
         at: i64,
     },
-    /// Nobody follows the match any more.
+    /// The match is followed no more.
     Ended {
         /// Wall clock, microseconds.
         at: i64,
@@ -163,18 +171,7 @@ pub enum Input<'a> {
     Tick {
         /// Wall clock, microseconds.
         at: i64,
-        /// Whether what is [awaited](Ledger::awaited) was said.
-        said: Said,
     },
-}
-
-/// Whether those who follow a match have said all that they are known to have seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Said {
-    /// They have: where nothing came of the match, nothing happened.
-    All,
-    /// Something may be on its way still.
-    NotAll,
 }
 
 /// What follows from an input.
@@ -186,24 +183,16 @@ pub struct Outcome {
     pub gaps: Vec<GapStep>,
     /// The epoch that owns the match, when that was asked for or has changed.
     pub switched: Option<Epoch>,
-    /// Whether a higher epoch made the input void.
+    /// Whether a higher epoch made the input void; expected after a switch.
     pub refused: bool,
-    /// Observations that are lost.
+    /// Observations that were dropped.
     pub lost: u64,
-    /// What of the ledger must be saved.
-    pub changed: Changed,
-}
-
-/// How much of a ledger changed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Changed {
-    /// Nothing that is saved.
-    #[default]
-    Nothing,
-    /// The last place in the match only.
-    Order,
-    /// Anything.
-    State,
+    /// Whether the ledger must be saved.
+    pub changed: bool,
+    /// Given: the token of the next question.
+    pub next_mark: u64,
+    /// Who is to be asked for a mark with that token.
+    pub marks: Vec<Source>,
 }
 
 /// A gap begins or ends.
@@ -256,14 +245,6 @@ struct PhaseMark {
     index: i64,
 }
 
-/// Registers that a new connection shows lower than the ledger: believed once they stood.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Lower {
-    values: Registers,
-    since: Instant,
-    n: u64,
-}
-
 /// Everything that is known of a match's happenings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ledger {
@@ -271,31 +252,40 @@ pub struct Ledger {
     settle: Duration,
     facts: Facts,
     owner: Option<Writer>,
-    registers: Registers,
+    known: Values,
+    /// What a new owner reports otherwise and is not believed yet.
+    waiting: Option<Waiting>,
+    steps: Steps,
+    order: i64,
+    gap: Gap,
+    ended: bool,
+    candidate: Option<Box<Candidate>>,
+    wanted: Option<Wanted>,
+    /// Wall clock of the owner's newest report, microseconds; of a restored ledger: until when its recorder lived.
+    known_at: i64,
+}
+
+/// The steps that are live or were taken back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Steps {
     /// How often a step was taken back; what is absent was taken back `taken_floor` times.
     taken: BTreeMap<Step, u32>,
     taken_floor: u32,
     /// Live steps whose identity is not their value alone: indexes in racket sports, values of points and runs.
     marks: BTreeMap<Register, Vec<i64>>,
     phases: Vec<PhaseMark>,
-    /// Tennis points told, by set and game.
+    /// Tennis points reported, by set and game.
     points: BTreeMap<(u8, i64), u32>,
-    order: i64,
-    gaps: u32,
-    gap_open: bool,
-    ended: bool,
-    candidate: Option<Box<Candidate>>,
-    wanted: Option<Wanted>,
-    lower: Option<Lower>,
-    /// What the owner told last, to find it in what a candidate tells.
-    trail: Trail,
-    /// So many of the last in `trail` were told by an earlier owner, and the owner, who was behind it, has still to tell them again. A
-    /// restored ledger has no trail.
-    repeats: usize,
-    /// When the owner last told something.
-    heard: Option<Instant>,
-    /// The same by the wall clock, microseconds; of a restored ledger: until when its recorder lived.
-    known_at: i64,
+}
+
+/// The times in which the match was not followed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Gap {
+    /// How many there were.
+    count: u32,
+    open: bool,
+    /// When the last began, wall clock in microseconds; not saved.
+    since: i64,
 }
 
 impl Ledger {
@@ -306,32 +296,15 @@ impl Ledger {
             settle,
             facts: Facts::default(),
             owner: None,
-            registers: Registers::new(),
-            taken: BTreeMap::new(),
-            taken_floor: 0,
-            marks: BTreeMap::new(),
-            phases: Vec::new(),
-            points: BTreeMap::new(),
+            known: Values::default(),
+            waiting: None,
+            steps: Steps::default(),
             order: 0,
-            gaps: 0,
-            gap_open: false,
+            gap: Gap::default(),
             ended: false,
             candidate: None,
             wanted: None,
-            lower: None,
-            trail: Trail::default(),
-            repeats: 0,
-            heard: None,
             known_at: 0,
-        }
-    }
-
-    /// Takes one input; `now` is a monotonic time, and only `settle` is measured by it. What follows is added to `out`.
-    pub fn advance(&mut self, input: &Input<'_>, now: Instant, out: &mut Outcome) {
-        let before = (self.order, out.changed);
-        switch::advance(self, input, now, out);
-        if out.changed == Changed::Nothing && self.order != before.0 {
-            out.changed = Changed::Order;
         }
     }
 
@@ -352,7 +325,7 @@ impl Ledger {
 
     /// The values that stand.
     pub fn registers(&self) -> &Registers {
-        &self.registers
+        &self.known.registers
     }
 
     /// Whether the match is over.
@@ -362,19 +335,12 @@ impl Ledger {
 
     /// Whether its gap is open.
     pub fn in_gap(&self) -> bool {
-        self.gap_open
+        self.gap.open
     }
 
-    /// Whether its owner was restored and has not been heard yet.
+    /// Whether its owner was restored and its channel is not open yet.
     pub fn is_detached(&self) -> bool {
         self.owner.is_some_and(|owner| owner.state == OwnerState::Detached)
-    }
-
-    /// Until when owner and candidate must have told what they saw before their silence says anything, by the wall clock in
-    /// microseconds: each what the other has seen already.
-    pub fn awaited(&self) -> Option<[(Source, i64); 2]> {
-        let (owner, candidate) = (self.owner?, self.candidate.as_ref()?);
-        Some([(owner.source, candidate.loaded_at), (candidate.source, self.known_at)])
     }
 
     /// Whether `source` owns it or wants to.

@@ -1,17 +1,21 @@
-//! A ledger as the store keeps it: JSON, one explicit type per version, with a golden text.
+//! A ledger as the store keeps it: JSON, one explicit type per version, each with a golden text.
 //!
-//! What does not outlive its process is left out: candidate, wishes, values that wait to be believed.
+//! What does not outlive its process is left out: candidate, wishes, values that wait to be believed. Statistics and the
+//! comment are left out, too: their next load says where they begin, and a row is written for registers alone.
 
 use super::event::EventType;
 use super::steps::Step;
-use super::{Ledger, PhaseMark, Source};
+use super::{Gap, Ledger, OwnerState, PhaseMark, Source, Steps, Writer};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use touchline_common::ipc::messages::recorder::Owner;
 use touchline_common::model::{Epoch, Facts, Generation, Register, SlotId};
 
-/// The first form.
-#[derive(Serialize, Deserialize)]
+/// The version of what [`Ledger::save`] writes.
+pub const LEDGER_VERSION: i64 = 2;
+
+/// The form of stores of schema 1; its `order` stood in a column beside it.
+#[derive(Deserialize)]
 struct LedgerV1 {
     facts: Facts,
     owner: Option<(u64, u16, u32)>,
@@ -24,71 +28,116 @@ struct LedgerV1 {
     gaps: u32,
     gap_open: bool,
     ended: bool,
-    /// Absent in most, and in what an older program wrote.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    repeats: usize,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref)] // As serde calls it.
-fn is_zero(number: &usize) -> bool {
-    *number == 0
+/// The second form.
+#[derive(Serialize, Deserialize)]
+struct LedgerV2 {
+    facts: Facts,
+    owner: Option<(u64, u16, u32)>,
+    registers: Vec<(Register, i64)>,
+    taken: Vec<(Step, u32)>,
+    taken_floor: u32,
+    marks: Vec<(Register, Vec<i64>)>,
+    phases: Vec<(i64, EventType, i64)>,
+    points: Vec<(u8, i64, u32)>,
+    /// As of this writing; events that changed nothing else may have come since.
+    order: i64,
+    gaps: u32,
+    gap_open: bool,
+    ended: bool,
 }
 
-/// The version of what [`Ledger::save`] writes.
-pub const LEDGER_VERSION: i64 = 1;
+/// A ledger's text in a store.
+#[derive(Clone, Copy, Debug)]
+pub struct SavedLedger<'a> {
+    /// The feed's name.
+    pub feed: &'a str,
+    /// The match's id.
+    pub id: &'a str,
+    /// The text.
+    pub text: &'a str,
+    /// The place of the newest event that the store has of the match.
+    pub order: i64,
+}
 
 impl Ledger {
-    /// The ledger as text; `order` is kept beside it.
+    /// The ledger as text.
     ///
     /// # Errors
     /// None in practice: the type has no map keys or floats that JSON lacks.
     pub fn save(&self) -> Result<String, serde_json::Error> {
-        serde_json::to_string(&LedgerV1 {
+        let steps = &self.steps;
+        serde_json::to_string(&LedgerV2 {
             facts: self.facts.clone(),
             owner: self.owner.map(|o| (o.epoch.0, o.source.slot.0, o.source.generation.0)),
-            registers: self.registers.iter().map(|(register, value)| (*register, *value)).collect(),
-            taken: self.taken.iter().map(|(step, k)| (*step, *k)).collect(),
-            taken_floor: self.taken_floor,
-            marks: self.marks.iter().map(|(register, marks)| (*register, marks.clone())).collect(),
-            phases: self.phases.iter().map(|mark| (mark.to, mark.kind, mark.index)).collect(),
-            points: self.points.iter().map(|((set, game), told)| (*set, *game, *told)).collect(),
-            gaps: self.gaps,
-            gap_open: self.gap_open,
+            registers: self.known.registers.iter().map(|(register, value)| (*register, *value)).collect(),
+            taken: steps.taken.iter().map(|(step, k)| (*step, *k)).collect(),
+            taken_floor: steps.taken_floor,
+            marks: steps.marks.iter().map(|(register, marks)| (*register, marks.clone())).collect(),
+            phases: steps.phases.iter().map(|mark| (mark.to, mark.kind, mark.index)).collect(),
+            points: steps.points.iter().map(|((set, game), points)| (*set, *game, *points)).collect(),
+            order: self.order,
+            gaps: self.gap.count,
+            gap_open: self.gap.open,
             ended: self.ended,
-            repeats: self.repeats,
         })
     }
 
-    /// The ledger that [`Ledger::save`] wrote, of match `id` in `feed`; `worker`: whether its owner may still live.
+    /// The text of the first form, with the `order` beside it, as [`Ledger::save`] writes it.
+    ///
+    /// # Errors
+    /// When the text is no ledger of the first form.
+    pub fn migrate(text: &str, order: i64) -> Result<String, serde_json::Error> {
+        let old: LedgerV1 = serde_json::from_str(text)?;
+        serde_json::to_string(&LedgerV2 {
+            facts: old.facts,
+            owner: old.owner,
+            registers: old.registers,
+            taken: old.taken,
+            taken_floor: old.taken_floor,
+            marks: old.marks,
+            phases: old.phases,
+            points: old.points,
+            order,
+            gaps: old.gaps,
+            gap_open: old.gap_open,
+            ended: old.ended,
+        })
+    }
+
+    /// The ledger that [`Ledger::save`] wrote; `worker`: whether its owner may still live.
     ///
     /// # Errors
     /// When the text is no ledger of this version.
     pub fn restore(
-        (feed, id): (&str, &str),
+        from: SavedLedger<'_>,
         settle: Duration,
-        order: i64,
-        text: &str,
         worker: Owner,
     ) -> Result<Ledger, serde_json::Error> {
-        let saved: LedgerV1 = serde_json::from_str(text)?;
-        let mut ledger = Ledger::new(feed, id, settle);
+        let saved: LedgerV2 = serde_json::from_str(from.text)?;
+        let mut ledger = Ledger::new(from.feed, from.id, settle);
         ledger.facts = saved.facts;
-        if let Some((epoch, slot, generation)) = saved.owner {
+        let state = match worker {
+            Owner::Alive => OwnerState::Detached,
+            Owner::Dead => OwnerState::Dead,
+        };
+        ledger.owner = saved.owner.map(|(epoch, slot, generation)| {
             let source = Source { slot: SlotId(slot), generation: Generation(generation) };
-            ledger.restore_owner(Epoch(epoch), source, worker);
-        }
-        ledger.registers = saved.registers.into_iter().collect();
-        ledger.taken = saved.taken.into_iter().collect();
-        ledger.taken_floor = saved.taken_floor;
-        ledger.marks = saved.marks.into_iter().collect();
+            Writer { epoch: Epoch(epoch), source, state }
+        });
+        ledger.known.registers = saved.registers.into_iter().collect();
         let phase = |(to, kind, index)| PhaseMark { to, kind, index };
-        ledger.phases = saved.phases.into_iter().map(phase).collect();
-        ledger.points = saved.points.into_iter().map(|(set, game, told)| ((set, game), told)).collect();
-        ledger.order = order;
-        ledger.gaps = saved.gaps;
-        ledger.gap_open = saved.gap_open;
+        ledger.steps = Steps {
+            taken: saved.taken.into_iter().collect(),
+            taken_floor: saved.taken_floor,
+            marks: saved.marks.into_iter().collect(),
+            phases: saved.phases.into_iter().map(phase).collect(),
+            points: saved.points.into_iter().map(|(set, game, points)| ((set, game), points)).collect(),
+        };
+        ledger.order = saved.order.max(from.order);
+        ledger.gap = Gap { count: saved.gaps, open: saved.gap_open, since: 0 };
         ledger.ended = saved.ended;
-        ledger.repeats = saved.repeats;
         Ok(ledger)
     }
 }

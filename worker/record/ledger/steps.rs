@@ -2,9 +2,10 @@
 
 use super::event::{Color, EventType, Lane, NewEvent, Payload};
 use super::identity::EventId;
+use super::values::is_known;
 use super::{Ledger, MAX_MEMORY, MAX_STEPS, ORDER_STEP, PhaseMark};
 use serde::{Deserialize, Serialize};
-use touchline_common::model::{Epoch, Flip, Phase, Register, Scoring, Side};
+use touchline_common::model::{Change, Epoch, Phase, Register, Scoring, Side};
 
 /// A step that can be taken, taken back, and taken again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -26,7 +27,7 @@ pub struct Step(
 pub(super) struct Seen {
     pub(super) epoch: Epoch,
     pub(super) n: u64,
-    /// The next place among the flips of message `n`.
+    /// The next place among the events of message `n` that have no counter.
     pub(super) place: u32,
     pub(super) clock: Option<u32>,
     pub(super) at: i64,
@@ -39,7 +40,7 @@ pub(super) struct Seen {
 pub(super) enum Mode {
     /// It was seen.
     Seen,
-    /// It happened while nobody looked.
+    /// It happened in a gap, or stood unconfirmed after a handover.
     Recovered,
 }
 
@@ -67,24 +68,23 @@ impl Counter {
 const MAX_FALL: i64 = 256;
 
 impl Ledger {
-    /// Moves one register and tells what that means.
+    /// Moves one register and reports what that means.
     pub(super) fn step(&mut self, register: Register, value: i64, seen: &mut Seen, out: &mut Vec<NewEvent>) {
-        if value < 0 {
-            // No register goes below nothing: whatever that is, it is not known.
+        if !is_known(register, value) {
             return;
         }
-        let old = self.registers.get(&register).copied().or_else(|| self.implied(register));
+        let old = self.known.registers.get(&register).copied().or_else(|| self.implied(register));
         if old == Some(value) {
-            self.registers.insert(register, value);
+            self.known.registers.insert(register, value);
             return;
         }
         match register {
             Register::Phase => return self.step_phase(old, value, seen, out),
             Register::Points => return self.step_points(old, value, seen, out),
             Register::Suspended => {
-                self.registers.insert(register, value);
+                self.known.registers.insert(register, value);
                 if old.is_some() {
-                    self.tell_suspension(value != 0, seen, out);
+                    self.report_suspension(value != 0, seen, out);
                 }
                 return;
             }
@@ -98,7 +98,7 @@ impl Ledger {
             | Register::Substitutions(_) => {}
         }
         let Some(old) = old else {
-            self.registers.insert(register, value);
+            self.known.registers.insert(register, value);
             return;
         };
         let scoring = self.facts.scoring;
@@ -119,7 +119,7 @@ impl Ledger {
             (_, _) => match counter(register, scoring) {
                 Some(counter) => self.step_counter(register, counter, (old, value), seen, out),
                 None => {
-                    self.registers.insert(register, value);
+                    self.known.registers.insert(register, value);
                 }
             },
         }
@@ -127,15 +127,15 @@ impl Ledger {
 
     /// What a register that was never stated must have been: nothing has happened in a match that has not begun, and
     /// a set that follows a known one begins at nothing.
-    fn implied(&self, register: Register) -> Option<i64> {
-        let begun = self.registers.get(&Register::Phase) != Some(&Phase::NOT_STARTED.0);
+    pub(super) fn implied(&self, register: Register) -> Option<i64> {
+        let begun = self.known.registers.get(&Register::Phase) != Some(&Phase::NOT_STARTED.0);
         match register {
             Register::Phase | Register::Suspended => None,
             Register::Set { set, side } if begun => {
                 let before = Register::Set { set: set.checked_sub(1)?, side };
-                self.registers.contains_key(&before).then_some(0)
+                self.known.registers.contains_key(&before).then_some(0)
             }
-            Register::Points => (self.owner.is_some() && !self.registers.is_empty()).then_some(0),
+            Register::Points => (self.owner.is_some() && !self.known.registers.is_empty()).then_some(0),
             Register::Set { .. }
             | Register::Score(_)
             | Register::Wickets(_)
@@ -158,16 +158,16 @@ impl Ledger {
         let Counter { lane, color, side, .. } = counter;
         let step = |n| counter.step(n);
         for n in (new.saturating_add(1)..=old).rev() {
-            self.registers.insert(register, n.saturating_sub(1));
+            self.known.registers.insert(register, n.saturating_sub(1));
             self.retract(step(n), Some(side), n, seen, out);
         }
         for n in old.saturating_add(1)..=new {
-            self.registers.insert(register, n);
+            self.known.registers.insert(register, n);
             let payload = match color {
                 Some(color) => Payload::Card { color, n },
                 None => Payload::Count { n },
             };
-            self.tell(step(n), lane, Some(side), payload, seen, out);
+            self.report(step(n), lane, Some(side), payload, seen, out);
         }
     }
 
@@ -181,15 +181,15 @@ impl Ledger {
         out: &mut Vec<NewEvent>,
     ) {
         let step = |value| Step(EventType::ScoreChange, 0, Some(side), 0, value);
-        self.registers.insert(register, new);
+        self.known.registers.insert(register, new);
         if new > old {
-            remember(self.marks.entry(register).or_default(), new);
+            remember(self.steps.marks.entry(register).or_default(), new);
             let payload = Payload::Change { from: old, to: new };
-            return self.tell(step(new), Lane::Normal, Some(side), payload, seen, out);
+            return self.report(step(new), Lane::Normal, Some(side), payload, seen, out);
         }
-        // A value that was there at the first load was never told, but it is taken back all the same.
+        // A value that was there at the first load was never reported, but it is taken back all the same.
         let mut gone: Vec<i64> = Vec::new();
-        let marks = self.marks.entry(register).or_default();
+        let marks = self.steps.marks.entry(register).or_default();
         while let Some(value) = marks.pop_if(|value| *value > new) {
             gone.push(value);
         }
@@ -218,34 +218,34 @@ impl Ledger {
         } else {
             Register::Score(side.other())
         };
-        let others = self.registers.get(&other).copied().unwrap_or(0);
+        let others = self.known.registers.get(&other).copied().unwrap_or(0);
         for value in (new.saturating_add(1)..=old).rev() {
-            self.registers.insert(register, value.saturating_sub(1));
-            let index = self.marks.get_mut(&register).and_then(Vec::pop);
+            self.known.registers.insert(register, value.saturating_sub(1));
+            let index = self.steps.marks.get_mut(&register).and_then(Vec::pop);
             let index = index.unwrap_or_else(|| value.saturating_add(others));
             self.retract(Step(kind, 0, None, set, index), Some(side), index, seen, out);
         }
         for value in old.saturating_add(1)..=new {
-            self.registers.insert(register, value);
+            self.known.registers.insert(register, value);
             let index = value.saturating_add(others);
-            remember(self.marks.entry(register).or_default(), index);
+            remember(self.steps.marks.entry(register).or_default(), index);
             let payload = Payload::Place { set, game: None, index, points: None };
-            self.tell(Step(kind, 0, None, set, index), Lane::Normal, Some(side), payload, seen, out);
+            self.report(Step(kind, 0, None, set, index), Lane::Normal, Some(side), payload, seen, out);
         }
     }
 
-    /// Tennis: a change of the game's points; back to nothing is the game's end and told by the game.
+    /// Tennis: a change of the game's points; back to nothing is the game's end, which the game reports.
     fn step_points(&mut self, old: Option<i64>, new: i64, seen: &mut Seen, out: &mut Vec<NewEvent>) {
-        self.registers.insert(Register::Points, new);
+        self.known.registers.insert(Register::Points, new);
         if new == 0 || self.facts.scoring != Scoring::Tennis {
             return;
         }
         let place = self.game();
         let (home, away) = Register::unpack_points(new);
         let Some(old) = old.filter(|_| seen.mode == Mode::Seen) else {
-            // Points may miss in a gap; those after it keep their numbers where the score tells how many there were.
-            let told = self.points.entry(place).or_default();
-            *told = (*told).max(points_played(home, away));
+            // Points may miss in a gap; those after it keep their numbers where the score shows how many there were.
+            let reported = self.steps.points.entry(place).or_default();
+            *reported = (*reported).max(points_played(home, away));
             return;
         };
         let (home_before, away_before) = Register::unpack_points(old);
@@ -255,11 +255,11 @@ impl Ledger {
             (false, true) => Some(Side::Away),
             (true, true) | (false, false) => None,
         };
-        let told = self.points.entry(place).or_default();
-        *told = told.saturating_add(1);
-        let i = *told;
-        if self.points.len() > MAX_MEMORY {
-            self.points.pop_first();
+        let reported = self.steps.points.entry(place).or_default();
+        *reported = reported.saturating_add(1);
+        let i = *reported;
+        if self.steps.points.len() > MAX_MEMORY {
+            self.steps.points.pop_first();
         }
         let (set, game) = place;
         let id = self.scope.tennis_point(set, game, i);
@@ -270,21 +270,19 @@ impl Ledger {
 
     /// The current set and the games in it.
     fn game(&self) -> (u8, i64) {
-        let set = self
-            .registers
-            .keys()
-            .filter_map(|register| if let Register::Set { set, .. } = register { Some(*set) } else { None });
+        let set =
+            self.known.registers.keys().filter_map(|register| {
+                if let Register::Set { set, .. } = register { Some(*set) } else { None }
+            });
         let Some(set) = set.max() else { return (0, 0) };
-        let games =
-            Side::BOTH.iter().filter_map(|side| self.registers.get(&Register::Set { set, side: *side }));
+        let games = Side::BOTH
+            .iter()
+            .filter_map(|side| self.known.registers.get(&Register::Set { set, side: *side }));
         (set, games.fold(0i64, |all, one| all.saturating_add(*one)))
     }
 
     fn step_phase(&mut self, old: Option<i64>, new: i64, seen: &mut Seen, out: &mut Vec<NewEvent>) {
-        if !(0..=Phase::ABANDONED.0).contains(&new) {
-            return;
-        }
-        self.registers.insert(Register::Phase, new);
+        self.known.registers.insert(Register::Phase, new);
         let over = new >= Phase::FINISHED.0;
         let Some(old) = old else {
             if new > 0 && !over {
@@ -311,70 +309,68 @@ impl Ledger {
         }
     }
 
-    /// Tells a happening of a phase, unless it stands already.
+    /// Reports a happening of a phase, unless it stands already.
     fn mark(&mut self, to: i64, kind: EventType, index: i64, seen: &mut Seen, out: &mut Vec<NewEvent>) {
-        if self.phases.iter().any(|mark| (mark.kind, mark.index) == (kind, index)) {
+        if self.steps.phases.iter().any(|mark| (mark.kind, mark.index) == (kind, index)) {
             return;
         }
-        self.phases.push(PhaseMark { to, kind, index });
+        self.steps.phases.push(PhaseMark { to, kind, index });
         let payload = if index == 0 { Payload::None } else { Payload::Period { period: index } };
-        self.tell(Step(kind, 0, None, 0, index), Lane::Priority, None, payload, seen, out);
+        self.report(Step(kind, 0, None, 0, index), Lane::Priority, None, payload, seen, out);
     }
 
     fn unwind_phases(&mut self, to: i64, seen: &mut Seen, out: &mut Vec<NewEvent>) {
-        while let Some(mark) = self.phases.pop_if(|mark| mark.to > to) {
+        while let Some(mark) = self.steps.phases.pop_if(|mark| mark.to > to) {
             self.retract(Step(mark.kind, 0, None, 0, mark.index), None, mark.index, seen, out);
         }
     }
 
-    fn tell_suspension(&mut self, suspended: bool, seen: &mut Seen, out: &mut Vec<NewEvent>) {
+    fn report_suspension(&mut self, suspended: bool, seen: &mut Seen, out: &mut Vec<NewEvent>) {
         let kind = if suspended { EventType::Suspended } else { EventType::Resumed };
-        let id = self.next_flip(seen);
+        let id = self.next_uncounted(seen);
         self.push(id, kind, Lane::Priority, None, Payload::None, seen, out);
     }
 
     fn jump(&mut self, register: Register, (from, to): (i64, i64), seen: &mut Seen, out: &mut Vec<NewEvent>) {
-        self.registers.insert(register, to);
-        self.marks.remove(&register);
-        // A fall takes back what it jumps over without a word each; told again, those steps are other happenings.
+        self.known.registers.insert(register, to);
+        self.steps.marks.remove(&register);
+        // A fall takes back what it jumps over without an event each; taken again, those steps are other happenings.
         for n in to.saturating_add(1)..=from.min(to.saturating_add(MAX_FALL)) {
             if let Some(step) = self.step_of(register, n) {
                 let k = self.taken_back(&step).saturating_add(1);
-                self.taken.insert(step, k);
+                self.steps.taken.insert(step, k);
             }
         }
         self.bound_taken();
-        let id = self.next_flip(seen);
+        let id = self.next_uncounted(seen);
         let payload = Payload::Jump { register: format!("{register:?}"), from, to };
         self.push(id, EventType::Mismatch, Lane::Normal, None, payload, seen, out);
     }
 
-    /// Tells a flip.
-    pub(super) fn flip(&mut self, flip: &Flip, seen: &mut Seen, out: &mut Vec<NewEvent>) {
-        let suspension = |suspended: bool| if suspended { EventType::Suspended } else { EventType::Resumed };
-        let (kind, lane, side) = match flip {
-            Flip::Odds { .. } => (EventType::OddsChange, Lane::Odds, None),
-            Flip::SelectionSuspended { suspended, .. } | Flip::MarketSuspended { suspended, .. } => {
-                (suspension(*suspended), Lane::Odds, None)
+    /// Reports a statistic or a comment that changed.
+    pub(super) fn report_change(&mut self, change: &Change<'_>, seen: &mut Seen, out: &mut Vec<NewEvent>) {
+        let (kind, side, payload) = match change {
+            Change::Comment { text } => {
+                (EventType::Comment, None, Payload::Comment { text: text.clone().into_owned() })
             }
-            Flip::MarketOpen { .. } => (EventType::MarketOpen, Lane::Odds, None),
-            Flip::MarketClose { .. } => (EventType::MarketClose, Lane::Odds, None),
-            Flip::Comment { .. } => (EventType::Comment, Lane::Normal, None),
-            Flip::Stat { side, .. } => (EventType::StatChange, Lane::Normal, Some(*side)),
+            Change::Stat { key, side, text } => {
+                let (key, text) = (key.clone().into_owned(), text.clone().into_owned());
+                (EventType::StatChange, Some(*side), Payload::Stat { key, text })
+            }
         };
-        let id = self.next_flip(seen);
-        self.push(id, kind, lane, side, Payload::Flip(flip.clone()), seen, out);
+        let id = self.next_uncounted(seen);
+        self.push(id, kind, Lane::Normal, side, payload, seen, out);
     }
 
-    fn next_flip(&self, seen: &mut Seen) -> EventId {
-        let id = self.scope.flip(seen.epoch.0, seen.n, seen.place);
+    fn next_uncounted(&self, seen: &mut Seen) -> EventId {
+        let id = self.scope.uncounted(seen.epoch.0, seen.n, seen.place);
         seen.place = seen.place.saturating_add(1);
         id
     }
 
     /// How often a step was taken back.
     fn taken_back(&self, step: &Step) -> u32 {
-        self.taken.get(step).copied().unwrap_or(self.taken_floor)
+        self.steps.taken.get(step).copied().unwrap_or(self.steps.taken_floor)
     }
 
     fn step_id(&self, step: &Step) -> EventId {
@@ -391,7 +387,7 @@ impl Ledger {
         }
     }
 
-    pub(super) fn tell(
+    pub(super) fn report(
         &mut self,
         step: Step,
         lane: Lane,
@@ -407,7 +403,7 @@ impl Ledger {
     fn retract(&mut self, step: Step, side: Option<Side>, n: i64, seen: &Seen, out: &mut Vec<NewEvent>) {
         let gone = self.step_id(&step);
         let k = self.taken_back(&step).saturating_add(1);
-        self.taken.insert(step, k);
+        self.steps.taken.insert(step, k);
         self.bound_taken();
         let id = self.scope.retract(gone);
         let payload = Payload::Retracted { kind: step.0, n };
@@ -418,17 +414,17 @@ impl Ledger {
     }
 
     fn bound_taken(&mut self) {
-        if self.taken.len() > MAX_MEMORY {
+        if self.steps.taken.len() > MAX_MEMORY {
             // Above every count that is forgotten, so that no id can come twice.
-            let highest = self.taken.values().copied().max().unwrap_or(0).max(self.taken_floor);
-            self.taken_floor = highest.saturating_add(1);
-            self.taken.clear();
+            let highest = self.steps.taken.values().copied().max().unwrap_or(0).max(self.steps.taken_floor);
+            self.steps.taken_floor = highest.saturating_add(1);
+            self.steps.taken.clear();
         }
     }
 
     /// The step that brings a register to `n`, the other side standing as it does.
     fn step_of(&self, register: Register, n: i64) -> Option<Step> {
-        let both = |other: Register| n.saturating_add(self.registers.get(&other).copied().unwrap_or(0));
+        let both = |other: Register| n.saturating_add(self.known.registers.get(&other).copied().unwrap_or(0));
         match (register, self.facts.scoring) {
             (Register::Score(side), Scoring::Tennis | Scoring::Sets) => {
                 Some(Step(EventType::Set, 0, None, 0, both(Register::Score(side.other()))))
@@ -459,6 +455,7 @@ impl Ledger {
         let recovered = seen.mode == Mode::Recovered;
         out.push(NewEvent {
             id,
+            revision: 0,
             retracts: None,
             kind,
             lane,
@@ -466,23 +463,25 @@ impl Ledger {
             clock: if recovered { None } else { seen.clock },
             period: self.period(),
             at: seen.at,
+            feed_at: None,
             epoch: seen.epoch,
             version: seen.version,
             order: self.order,
             score: self.score(),
+            late: false,
             recovered,
             payload,
         });
     }
 
     fn score(&self) -> Option<(i64, i64)> {
-        let of = |side| self.registers.get(&Register::Score(side)).copied();
+        let of = |side| self.known.registers.get(&Register::Score(side)).copied();
         Some((of(Side::Home)?, of(Side::Away)?))
     }
 
-    /// The phase in words; racket sports tell theirs by sets.
+    /// The phase in words; in racket sports the sets stand for it.
     fn period(&self) -> Option<&'static str> {
-        let phase = *self.registers.get(&Register::Phase)?;
+        let phase = *self.known.registers.get(&Register::Phase)?;
         let halves = matches!(self.sport(), Some("soccer" | "futsal" | "handball"));
         let racket = matches!(self.facts.scoring, Scoring::Tennis | Scoring::Sets);
         Some(match phase {

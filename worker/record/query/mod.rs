@@ -1,13 +1,18 @@
 //! Operators' questions about stored data, each on a thread of its own with a connection that only reads.
 //!
 //! The coordinator checks who asks and hands the client's socket over. One answer line as everywhere on the control
-//! socket; `events` is answered `{"ok":true,"result":null}` and then one event object a line: to the newest committed one, or with
+//! socket; `events` (of either stream) and `odds` with `follow` are answered `{"ok":true,"result":null}` and then one event object a line: to the newest committed one, or with
 //! `follow` until the client leaves. A client that does not read is closed; at most [`MAX_CLIENTS`] at a time.
 
 mod rows;
+#[cfg(test)]
+mod tests;
 
+use super::bulk;
 use super::config::RecordConfig;
 use super::documents::Documents;
+use super::hours;
+use super::hours::read::{OddsFilter, Reader};
 use super::store::Shared;
 use super::store::open::open_to_read;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
@@ -17,6 +22,7 @@ use serde_json::{Map, Value};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -51,6 +57,7 @@ pub struct Query {
 pub struct Clients {
     config: Arc<RecordConfig>,
     shared: Arc<Shared>,
+    bulk: Arc<bulk::Shared>,
     open: Arc<AtomicUsize>,
 }
 
@@ -68,16 +75,33 @@ enum Task {
     },
     Events {
         filter: Filter,
-        /// At most so many rows of the past.
-        limit: usize,
-        follow: Follow,
+        how: Lines,
     },
+    /// Rows of the bulk stream, a line each or all in the answer.
     Odds {
-        filter: Filter,
-        market: Option<String>,
-        limit: usize,
+        filter: OddsFilter,
+        how: Lines,
+        form: Form,
     },
+    /// Rows of rooms: there are none yet.
+    Chat(Follow),
     Gaps,
+}
+
+/// Which rows of a stream.
+#[derive(Clone, Copy)]
+struct Lines {
+    /// Only those above this `seq`; without it the newest.
+    since: Option<i64>,
+    /// At most so many rows of the past.
+    limit: usize,
+    follow: Follow,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Lines,
+    Array,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -88,8 +112,8 @@ enum Follow {
 
 impl Clients {
     /// Nobody yet.
-    pub fn new(config: Arc<RecordConfig>, shared: Arc<Shared>) -> Clients {
-        Clients { config, shared, open: Arc::new(AtomicUsize::new(0)) }
+    pub fn new(config: Arc<RecordConfig>, shared: Arc<Shared>, bulk: Arc<bulk::Shared>) -> Clients {
+        Clients { config, shared, bulk, open: Arc::new(AtomicUsize::new(0)) }
     }
 
     /// Answers one question on `socket`, which is then closed. Never waits for the client.
@@ -103,10 +127,10 @@ impl Clients {
             let told = format!("{MAX_CLIENTS} clients are being answered: try again later");
             return drop((&stream).write_all(&Answer::refused(Code::Failed, told).to_line()));
         }
-        let (path, shared, open) =
-            (self.config.path.clone(), Arc::clone(&self.shared), Arc::clone(&self.open));
+        let (config, open) = (Arc::clone(&self.config), Arc::clone(&self.open));
+        let (shared, bulk) = (Arc::clone(&self.shared), Arc::clone(&self.bulk));
         let spawned = std::thread::Builder::new().name("query".into()).spawn(move || {
-            let served = serve(&stream, task, &path, &shared);
+            let served = serve(&stream, task, &config.path, &shared, &bulk);
             if let Err(error) = served {
                 // One that left had the right to.
                 let left = matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset);
@@ -133,24 +157,24 @@ fn task(query: &Query, documents: &Documents) -> Result<Task, Refusal> {
     match query.verb.as_str() {
         "match" => document(args.text("match"), documents),
         "events" => {
-            let follow = if args.is_set("follow") { Follow::Yes } else { Follow::No };
-            let filter = args.filter(documents)?;
-            // A follower begins with now, unless it asks for some of the past.
-            let limit = match (limit, &filter.since, follow) {
-                (Some(limit), _, _) => limit,
-                (None, Some(_), _) => usize::MAX,
-                (None, None, Follow::Yes) => 0,
-                (None, None, Follow::No) => NEWEST,
-            };
-            Ok(Task::Events { filter, limit, follow })
+            let how = args.lines(limit)?;
+            match args.text("lane") {
+                Some("odds") => Ok(Task::Odds { filter: args.odds(documents)?, how, form: Form::Lines }),
+                Some("chat") => Ok(Task::Chat(how.follow)),
+                Some(_) | None => Ok(Task::Events { filter: args.filter(documents)?, how }),
+            }
         }
         "odds" => {
-            let filter = args.filter(documents)?;
+            let filter = args.odds(documents)?;
             if filter.id.is_none() {
                 return Err((Code::Usage, "odds wants a match".into()));
             }
-            let limit = limit.map_or(MOST, |limit| limit.min(MOST));
-            Ok(Task::Odds { filter, market: args.text("market").map(str::to_owned), limit })
+            let how = args.lines(limit)?;
+            if how.follow == Follow::Yes {
+                return Ok(Task::Odds { filter, how, form: Form::Lines });
+            }
+            let how = Lines { limit: limit.map_or(MOST, |limit| limit.min(MOST)), ..how };
+            Ok(Task::Odds { filter, how, form: Form::Array })
         }
         "gaps" => Ok(Task::Gaps),
         other => Err((Code::Usage, format!("the recorder knows no verb {other:?}"))),
@@ -208,6 +232,24 @@ impl Args {
         self.0.get(name).and_then(Value::as_bool).unwrap_or(false)
     }
 
+    fn lines(&self, limit: Option<usize>) -> Result<Lines, Refusal> {
+        let since = self.number("since")?.map(|since| i64::try_from(since).unwrap_or(i64::MAX));
+        let follow = if self.is_set("follow") { Follow::Yes } else { Follow::No };
+        // A follower begins with now, unless it asks for some of the past.
+        let limit = match (limit, since, follow) {
+            (Some(limit), _, _) => limit,
+            (None, Some(_), _) => usize::MAX,
+            (None, None, Follow::Yes) => 0,
+            (None, None, Follow::No) => NEWEST,
+        };
+        Ok(Lines { since, limit, follow })
+    }
+
+    fn odds(&self, documents: &Documents) -> Result<OddsFilter, Refusal> {
+        let Filter { since, feed, id, .. } = self.filter(documents)?;
+        Ok(OddsFilter { since, feed, id, market: self.text("market").map(str::to_owned) })
+    }
+
     fn filter(&self, documents: &Documents) -> Result<Filter, Refusal> {
         let since = self.number("since")?.map(|since| i64::try_from(since).unwrap_or(i64::MAX));
         let lane = self.text("lane").map(str::to_owned);
@@ -228,18 +270,30 @@ impl Args {
 fn serve(
     mut stream: &UnixStream,
     task: Result<Task, Refusal>,
-    path: &std::path::Path,
+    path: &Path,
     shared: &Shared,
+    bulk: &bulk::Shared,
 ) -> io::Result<()> {
     stream.set_nonblocking(false)?;
     stream.set_write_timeout(Some(WRITE))?;
+    let failed = |error: &dyn std::fmt::Display| (Code::Failed, format!("reading the store: {error}"));
     let line = match task {
         Err(refusal) => Err(refusal),
         Ok(Task::Document(text)) => Ok(text),
-        Ok(task) => match open_to_read(path) {
+        Ok(Task::Chat(follow)) => {
+            return lines(stream, &no_rows(bulk), Lines { since: None, limit: 0, follow });
+        }
+        Ok(Task::Odds { filter, how, form: Form::Lines }) => {
+            return lines(stream, &odds_rows(&Reader::new(hours::folder(path)), &filter, bulk), how);
+        }
+        Ok(Task::Odds { filter, how, form: Form::Array }) => Reader::new(hours::folder(path))
+            .odds(&filter, how.limit)
+            .map(|(lines, _)| format!("[{}]", lines.join(",")))
+            .map_err(|error| failed(&error)),
+        Ok(task @ (Task::Stored { .. } | Task::Events { .. } | Task::Gaps)) => match open_to_read(path) {
             Ok(connection) => {
-                if let Task::Events { filter, limit, follow } = task {
-                    return events(stream, &connection, filter, limit, follow, shared);
+                if let Task::Events { filter, how } = task {
+                    return lines(stream, &event_rows(&connection, &filter, shared), how);
                 }
                 stored(&connection, task)
             }
@@ -272,51 +326,74 @@ fn stored(connection: &Connection, task: Task) -> Result<String, Refusal> {
                 }
             };
         }
-        // Answered line by line, see `events`.
-        Task::Events { .. } => return Ok("null".to_owned()),
-        Task::Odds { filter, market, limit } => rows::odds(connection, &filter, market.as_deref(), limit),
+        // Answered elsewhere.
+        Task::Events { .. } | Task::Odds { .. } | Task::Chat(_) => return Ok("null".to_owned()),
         Task::Gaps => rows::gaps(connection, MOST),
     };
     let lines = answer.map_err(failed)?;
     Ok(format!("[{}]", lines.join(",")))
 }
 
-/// First what is asked for of the past, then, to a follower, each event as it is committed.
-fn events(
-    mut stream: &UnixStream,
-    connection: &Connection,
-    filter: Filter,
-    limit: usize,
-    follow: Follow,
-    shared: &Shared,
-) -> io::Result<()> {
-    stream.write_all(b"{\"ok\":true,\"result\":null}\n")?;
-    let committed = shared.wait_beyond(-1, Duration::ZERO);
-    let seen = past(stream, connection, filter.clone(), limit, committed)?;
-    match follow {
-        Follow::No => Ok(()),
-        Follow::Yes => follow_from(stream, connection, filter, seen, shared),
+/// What one look gives: lines, ascending, and the `seq` of the last.
+type Look = io::Result<(Vec<String>, Option<i64>)>;
+
+/// The rows of a stream and how to wait for more.
+struct Rows<'a> {
+    /// At most so many: those above a `seq` from the oldest on, or the newest.
+    look: Box<dyn Fn(Option<i64>, usize) -> Look + 'a>,
+    /// The newest committed `seq`, once it is above that one or this time is over.
+    wait: Box<dyn Fn(i64, Duration) -> i64 + 'a>,
+    is_closing: Box<dyn Fn() -> bool + 'a>,
+}
+
+fn event_rows<'a>(connection: &'a Connection, filter: &'a Filter, shared: &'a Shared) -> Rows<'a> {
+    Rows {
+        look: Box::new(|since, limit| {
+            rows::events(connection, &Filter { since, ..filter.clone() }, limit).map_err(io::Error::other)
+        }),
+        wait: Box::new(|after, patience| shared.wait_beyond(after, patience)),
+        is_closing: Box::new(|| shared.closing.load(Ordering::Acquire)),
     }
 }
 
-/// The newest `limit` events, or those after `since`, oldest first; the highest `seq` that was looked at.
-fn past(
-    stream: &UnixStream,
-    connection: &Connection,
-    mut filter: Filter,
-    limit: usize,
-    committed: i64,
-) -> io::Result<i64> {
-    let Some(mut seen) = filter.since else {
-        let (lines, newest) = rows::events(connection, &filter, limit.min(MOST)).map_err(io::Error::other)?;
+fn odds_rows<'a>(reader: &'a Reader, filter: &'a OddsFilter, bulk: &'a bulk::Shared) -> Rows<'a> {
+    let look = |since, limit| reader.odds(&OddsFilter { since, ..filter.clone() }, limit);
+    Rows { look: Box::new(look), ..no_rows(bulk) }
+}
+
+fn no_rows(bulk: &bulk::Shared) -> Rows<'_> {
+    Rows {
+        look: Box::new(|_, _| Ok((Vec::new(), None))),
+        wait: Box::new(|after, patience| bulk.wait_beyond(after, patience)),
+        is_closing: Box::new(|| bulk.is_closing()),
+    }
+}
+
+/// First what is asked for of the past, then, to a follower, each row as it is committed.
+fn lines(mut stream: &UnixStream, rows: &Rows<'_>, how: Lines) -> io::Result<()> {
+    stream.write_all(b"{\"ok\":true,\"result\":null}\n")?;
+    let committed = (rows.wait)(-1, Duration::ZERO);
+    let seen = past(stream, rows, how, committed)?;
+    match how.follow {
+        Follow::No => Ok(()),
+        Follow::Yes => follow_from(stream, rows, seen),
+    }
+}
+
+/// The newest `limit` rows, or those after `since`, oldest first; the highest `seq` that was looked at.
+fn past(stream: &UnixStream, rows: &Rows<'_>, how: Lines, committed: i64) -> io::Result<i64> {
+    let Some(mut seen) = how.since else {
+        if how.limit == 0 {
+            return Ok(committed);
+        }
+        let (lines, newest) = (rows.look)(None, how.limit.min(MOST))?;
         send(stream, &lines)?;
         return Ok(newest.unwrap_or(0).max(committed));
     };
-    let mut left = limit;
+    let mut left = how.limit;
     while left > 0 {
-        filter.since = Some(seen);
         let look = left.min(LOOK_ROWS);
-        let (lines, last) = rows::events(connection, &filter, look).map_err(io::Error::other)?;
+        let (lines, last) = (rows.look)(Some(seen), look)?;
         send(stream, &lines)?;
         left -= lines.len().min(left);
         seen = last.unwrap_or(seen).max(seen);
@@ -327,23 +404,16 @@ fn past(
     Ok(seen)
 }
 
-fn follow_from(
-    stream: &UnixStream,
-    connection: &Connection,
-    mut filter: Filter,
-    mut seen: i64,
-    shared: &Shared,
-) -> io::Result<()> {
+fn follow_from(stream: &UnixStream, rows: &Rows<'_>, mut seen: i64) -> io::Result<()> {
     loop {
-        let newest = shared.wait_beyond(seen, FOLLOW_PATIENCE);
-        if shared.closing.load(Ordering::Acquire) || has_left(stream) {
+        let newest = (rows.wait)(seen, FOLLOW_PATIENCE);
+        if (rows.is_closing)() || has_left(stream) {
             return Ok(());
         }
         if newest <= seen {
             continue;
         }
-        filter.since = Some(seen);
-        let (lines, last) = rows::events(connection, &filter, LOOK_ROWS).map_err(io::Error::other)?;
+        let (lines, last) = (rows.look)(Some(seen), LOOK_ROWS)?;
         send(stream, &lines)?;
         match last {
             // There may be more than one look gives.

@@ -90,28 +90,6 @@ pub(super) fn events(
     Ok((lines, last))
 }
 
-/// A match's price changes in the order of the match: the newest `limit`.
-pub(super) fn odds(
-    connection: &Connection,
-    filter: &Filter,
-    market: Option<&str>,
-    limit: usize,
-) -> rusqlite::Result<Vec<String>> {
-    let sql = format!(
-        r#"SELECT {COLUMNS} FROM events WHERE match = ?1 AND (?2 IS NULL OR feed = ?2) AND type = 'odds_change'
-            AND (?3 IS NULL OR json_extract(payload, '$.market') = ?3) AND seq > ?4 ORDER BY "order" DESC, seq DESC LIMIT ?5"#
-    );
-    let mut statement = connection.prepare_cached(&sql)?;
-    let since = filter.since.unwrap_or(-1);
-    let mut rows = statement.query(params![filter.id, filter.feed, market, since, limit as i64])?;
-    let mut lines = Vec::new();
-    while let Some(row) = rows.next()? {
-        lines.push(event(row)?);
-    }
-    lines.reverse();
-    Ok(lines)
-}
-
 /// Gaps, the newest last.
 pub(super) fn gaps(connection: &Connection, limit: usize) -> rusqlite::Result<Vec<String>> {
     let mut statement = connection.prepare_cached(

@@ -4,8 +4,9 @@
 //! meanwhile is little; it is copied, and the log emptied, while the writer stands at the gate (`TRUNCATE`). A reader
 //! that holds on to the log only lets it grow until it is gone.
 
-use super::{Shared, queue};
+use super::Shared;
 use crate::record::RecordError;
+use crate::record::queue;
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,14 +36,14 @@ pub(in crate::record) fn start(path: &Path, shared: &Arc<Shared>) -> Result<(), 
         while !shared.closing.load(Ordering::Acquire) {
             std::thread::sleep(LOOK);
             if std::fs::metadata(&file).is_ok_and(|found| found.len() >= WORTH) {
-                let (log, told) = match copy(&connection, &shared) {
+                let (log, failure) = match copy(&connection, &shared) {
                     Ok(log) => (log, String::new()),
                     Err(error) => (Log::InUse, error.to_string()),
                 };
-                if !told.is_empty() && told != trouble {
-                    log::error!(error = told.as_str(); "store.checkpoint_failed");
+                if !failure.is_empty() && failure != trouble {
+                    log::error!(error = failure.as_str(); "store.checkpoint_failed");
                 }
-                trouble = told;
+                trouble = failure;
                 match log {
                     Log::Empty => {}
                     Log::InUse => std::thread::sleep(AGAIN),

@@ -1,43 +1,44 @@
 //! The store's thread: it runs the ledgers and owns the one writing connection.
 //!
 //! Invariants: events, changed ledgers and channels' positions are committed in one transaction, and everything that
-//! is told about them (acknowledgements, switches) is told after it. A batch that the disk refuses is kept and tried
+//! follows from them (acknowledgements, switches) is sent after it. A batch that the disk refuses is kept and tried
 //! again, with no new work taken meanwhile, so nothing is lost or doubled; the queue's bound then holds the workers.
 
 pub(super) mod checkpoint;
+mod frames;
+mod jobs;
 pub mod open;
 pub mod payload;
-mod progress;
-pub mod queue;
 mod retention;
 pub mod schema;
 #[cfg(test)]
 mod tests;
 mod write;
 
+pub use jobs::{Job, Reply};
 pub use open::{Opened, Restored, open};
-pub use queue::{Job, Queue, Reply};
 
 use super::config::RecordConfig;
-use super::data::stamp;
-use super::ledger::{Changed, Input, Ledger, Outcome, Said, Source};
+use super::ledger::{Input, Ledger, Outcome, Source};
+use super::queue::{Cost, Queue, lock};
 use super::time::wall_us;
+use frames::Incoming;
 use hashbrown::{HashMap, HashSet};
-use progress::Progress;
 use rusqlite::Connection;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use touchline_common::ipc::messages::data::ToRecorderData;
 use touchline_common::ipc::messages::recorder::RecorderStats;
-use touchline_common::model::{Epoch, Generation, MatchId, MatchKey, SlotId};
+use touchline_common::model::{Epoch, Generation, MatchKey, SlotId};
 use touchline_common::sys::lock::FileLock;
 use write::Batch;
 
 /// Frames of one transaction.
 const MAX_FRAMES: usize = 1_000;
-/// Frames of one when more wait already: those behind are sooner committed by fewer and larger transactions.
+/// Bytes that wait behind a transaction,
+const BACKLOG: usize = 256 * 1024;
+/// beyond which it has so many: those behind are sooner committed by fewer and larger ones.
 const BACKLOG_FRAMES: usize = 4_000;
 /// The part of `event_commit` that is left for the commit itself.
 const COMMIT_SHARE: u32 = 4;
@@ -49,6 +50,8 @@ const REATTACH: Duration = Duration::from_secs(5);
 const RETENTION_SHARE: Duration = Duration::from_millis(50);
 /// How often the thread looks at the clock when nothing comes.
 const IDLE: Duration = Duration::from_millis(200);
+/// The shortest sleep for something that is due.
+const SHORTEST: Duration = Duration::from_millis(1);
 
 /// A document, or what changed in it, to be saved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +80,7 @@ pub struct Snapshot {
 #[derive(Debug)]
 pub struct Shared {
     /// Work and answers.
-    pub queue: Queue,
+    pub queue: Queue<Job, Reply>,
     /// Counters; documents and published are the loop's.
     pub stats: Mutex<RecorderStats>,
     /// The newest committed `seq`.
@@ -93,7 +96,7 @@ pub struct Shared {
 impl Shared {
     fn new(stats: RecorderStats, seq: i64) -> Shared {
         Shared {
-            queue: Queue::default(),
+            queue: Queue::new(jobs::LIMIT),
             stats: Mutex::new(stats),
             committed: Mutex::new(seq),
             rung: Condvar::new(),
@@ -105,7 +108,7 @@ impl Shared {
     /// Waits for a `seq` above `after`, at most `patience`; the newest one.
     pub fn wait_beyond(&self, after: i64, patience: Duration) -> i64 {
         let until = Instant::now() + patience;
-        let mut newest = queue::lock(&self.committed);
+        let mut newest = lock(&self.committed);
         while *newest <= after && !self.closing.load(Ordering::Acquire) {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -119,8 +122,37 @@ impl Shared {
     /// Ends every follower.
     pub fn close(&self) {
         self.closing.store(true, Ordering::Release);
-        drop(queue::lock(&self.committed));
+        drop(lock(&self.committed));
         self.rung.notify_all();
+    }
+}
+
+/// Questions to workers whether they have reported all that they received. Those of many matches are one, and a worker has
+/// one at a time.
+#[derive(Debug, Default)]
+struct Marks {
+    /// The token of the next ones.
+    next: u64,
+    /// Who is to be asked.
+    wanted: HashSet<Source>,
+    /// Who was asked and did not answer yet.
+    asked: HashSet<Source>,
+}
+
+impl Marks {
+    /// What goes out now.
+    fn questions(&mut self) -> Vec<Reply> {
+        let (token, asked) = (self.next, &mut self.asked);
+        let now = self.wanted.extract_if(|source| asked.insert(*source));
+        let questions: Vec<Reply> = now.map(|source| Reply::Mark { source, token }).collect();
+        self.next += u64::from(!questions.is_empty());
+        questions
+    }
+
+    /// A channel is new or at its end: what was asked on it is answered no more.
+    fn forget(&mut self, source: Source) {
+        self.wanted.remove(&source);
+        self.asked.remove(&source);
     }
 }
 
@@ -133,7 +165,8 @@ pub struct Store {
     path: PathBuf,
     ledgers: HashMap<MatchKey, Ledger>,
     positions: HashMap<SlotId, (Generation, u64)>,
-    progress: Progress,
+    /// The workers' channels.
+    incoming: HashMap<Source, Incoming>,
     /// Ledgers in which time alone may change something.
     timed: HashSet<MatchKey>,
     /// Until when restored owners may come back; `None` when that is over.
@@ -144,6 +177,7 @@ pub struct Store {
     seq: i64,
     batch: Batch,
     outcome: Outcome,
+    marks: Marks,
     retention: retention::Retention,
 }
 
@@ -158,11 +192,18 @@ impl Store {
     pub fn run(mut self, wake: &dyn Fn()) {
         let mut jobs = Vec::new();
         let mut seen_second = Instant::now();
+        // Since when what is not urgent waits for its commit.
+        let mut pending: Option<Instant> = None;
         loop {
-            let looked_at = self.gather(&mut jobs);
+            let looked_at = self.gather(&mut jobs, pending);
             let stop = self.take_up(looked_at, &mut jobs, wake);
             self.pass_time();
-            self.commit(stop);
+            let now = Instant::now();
+            pending = if self.batch.is_empty() { None } else { pending.or(Some(now)) };
+            if stop || self.batch.is_urgent() || pending.is_some_and(|since| now >= since + self.patience()) {
+                self.commit(stop);
+                pending = None;
+            }
             if self.deliver(stop) {
                 wake();
             }
@@ -176,34 +217,22 @@ impl Store {
         }
     }
 
-    /// Collects work: from the first job on for most of `event_commit`, or until a transaction is full. Returns when it last
-    /// looked: what came before that is among `jobs`.
-    fn gather(&mut self, jobs: &mut Vec<Job>) -> i64 {
-        let mut looked_at = wall_us();
-        let idle = Instant::now() + self.patience();
-        self.shared.queue.take(jobs, idle);
-        if jobs.is_empty() {
-            return looked_at;
-        }
-        let until = Instant::now() + self.config.event_commit - self.config.event_commit / COMMIT_SHARE;
-        while jobs.len() < MAX_FRAMES && !matches!(jobs.last(), Some(Job::Stop | Job::Open { .. })) {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            // Each arrival would wake this thread once; a pause lets them come together.
-            std::thread::sleep(left.min(Duration::from_millis(1)));
-            looked_at = wall_us();
-            self.shared.queue.take(jobs, Instant::now());
-        }
+    /// Takes what waits; sleeps until something comes, a ledger's time is up, or what is pending must be committed. Returns when
+    /// it last looked: what came before that is among `jobs`.
+    fn gather(&mut self, jobs: &mut Vec<Job>, pending: Option<Instant>) -> i64 {
+        let deadlines = self.timed.iter().filter_map(|key| self.ledgers.get(key)?.deadline());
+        let due = pending.map(|since| since + self.patience());
+        let now = Instant::now();
+        let until = deadlines.chain(due).fold(now + IDLE, Instant::min).max(now + SHORTEST);
+        self.shared.queue.take(jobs, until);
+        let looked_at = wall_us();
+        self.shared.queue.take(jobs, now);
         looked_at
     }
 
+    /// How long what is not urgent waits for its commit; the rest of `event_commit` is the commit's.
     fn patience(&self) -> Duration {
-        let now = Instant::now();
-        let deadlines = self.timed.iter().filter_map(|key| self.ledgers.get(key)?.deadline());
-        let next = deadlines.min().map(|at| at.saturating_duration_since(now));
-        next.unwrap_or(IDLE).clamp(Duration::from_millis(1), IDLE)
+        self.config.event_commit - self.config.event_commit / COMMIT_SHARE
     }
 
     /// Does what was gathered, up to `looked_at`.
@@ -219,14 +248,14 @@ impl Store {
     fn work(&mut self, jobs: &mut Vec<Job>, wake: &dyn Fn()) -> bool {
         let mut stop = false;
         let mut done = 0;
-        let most = if jobs.len() > MAX_FRAMES { BACKLOG_FRAMES } else { MAX_FRAMES };
+        let most = if self.shared.queue.held() > BACKLOG { BACKLOG_FRAMES } else { MAX_FRAMES };
         for job in jobs.drain(..) {
             stop |= matches!(job, Job::Stop);
+            done += job.cost();
             self.take(job);
-            done += 1;
             if self.batch.frames >= most {
                 self.commit(stop);
-                if self.shared.queue.done(std::mem::take(&mut done)) | self.shared.queue.has_answers() {
+                if self.shared.queue.done(std::mem::take(&mut done)) | self.shared.queue.has_replies() {
                     wake();
                 }
             }
@@ -246,20 +275,27 @@ impl Store {
                     .filter(|(generation, _)| *generation == source.generation);
                 let resume_after = known.map_or(0, |(_, n)| *n);
                 self.batch.replies.push(Reply::Opened { token, resume_after });
-                self.each_of(source, |at| Input::Attached { source, at });
+                self.marks.forget(source);
+                self.incoming.insert(source, Incoming::default());
+                self.each_of(source, |_| Input::Attached { source });
             }
-            Job::Frame { source, frame, version } => self.frame(source, &frame, version),
-            Job::Gone { source, at, sign } => self.each_of(source, |_| Input::Gone { source, at, sign }),
+            Job::Frames { source, token, chunk, came } => self.frames(source, token, &chunk, came),
+            Job::Gone { source, at, attached, heard } => {
+                self.marks.forget(source);
+                let incoming = self.incoming.remove(&source).unwrap_or_default();
+                let sign = incoming.last_sign(at, attached, heard);
+                self.each_of(source, |_| Input::Gone { source, at, sign });
+            }
             Job::Silent { source, ms } => {
                 self.each_of(source, |at| Input::Silent { source, since: at - i64::from(ms) * 1_000 });
             }
             Job::Back { source } => self.each_of(source, |at| Input::Back { source, at }),
             Job::Switch { key, epoch, owner } => {
-                self.advance(&key, &Input::Switch { epoch, owner, at: wall_us() }, None);
+                self.advance(&key, &Input::Switch { epoch, owner });
             }
             Job::Ended { key } => {
                 if self.ledgers.contains_key(&key) {
-                    self.advance(&key, &Input::Ended { at: wall_us() }, None);
+                    self.advance(&key, &Input::Ended { at: wall_us() });
                 }
                 self.batch.replies.push(Reply::Ended { key });
             }
@@ -268,40 +304,31 @@ impl Store {
         }
     }
 
-    /// Tells every ledger that `source` writes to.
+    /// Gives an input to every ledger that `source` writes to.
     fn each_of(&mut self, source: Source, input: impl Fn(i64) -> Input<'static>) {
         let at = wall_us();
         let concerned = self.ledgers.iter().filter(|(_, ledger)| ledger.concerns(source));
         let keys: Vec<MatchKey> = concerned.map(|(key, _)| key.clone()).collect();
-        keys.iter().for_each(|key| self.advance(key, &input(at), None));
+        keys.iter().for_each(|key| self.advance(key, &input(at)));
     }
 
-    fn frame(&mut self, source: Source, frame: &ToRecorderData, version: u64) {
+    /// `source` has reported all that it had received when it was asked with `token`, which must be in the frames before.
+    fn marked(&mut self, source: Source, token: u64) {
+        self.marks.asked.remove(&source);
+        // A ledger that waits for an answer waits for a deadline, too.
+        let keys: Vec<MatchKey> = self.timed.iter().cloned().collect();
+        keys.iter().for_each(|key| self.advance(key, &Input::Marked { source, token }));
+    }
+
+    /// The frame's number is committed with what follows from it.
+    fn taken(&mut self, source: Source, n: u64) {
         self.batch.frames += 1;
-        let (n, key, input) = match frame {
-            ToRecorderData::Base { n, key, epoch, facts, registers, clock, received_at } => {
-                let (n, epoch, clock, at) = (*n, *epoch, *clock, *received_at);
-                (n, key, Input::Base { n, epoch, source, facts, registers, clock, at, version })
-            }
-            ToRecorderData::Obs { n, key, epoch, observation } => {
-                (*n, key, Input::Obs { n: *n, epoch: *epoch, observation, version })
-            }
-            ToRecorderData::Lost { n, key, epoch, count, since } => {
-                (*n, key, Input::Lost { epoch: *epoch, count: *count, since: *since })
-            }
-            ToRecorderData::End { n, key, epoch, why, at } => {
-                (*n, key, Input::End { epoch: *epoch, why: *why, at: *at })
-            }
-            ToRecorderData::Open { .. } | ToRecorderData::Publish(_) => return,
-        };
-        self.progress.told(source, stamp(frame), Instant::now());
         self.positions.insert(source.slot, (source.generation, n));
         self.batch.positions.insert(source.slot, (source.generation, n));
-        self.advance(key, &input, Some(source));
     }
 
     /// Runs one ledger and keeps what follows for the commit.
-    fn advance(&mut self, key: &MatchKey, input: &Input<'_>, source: Option<Source>) {
+    fn advance(&mut self, key: &MatchKey, input: &Input<'_>) {
         let Some(feed) = self.config.feeds.get(usize::from(key.feed.0)) else {
             return log::error!(feed = key.feed.0; "feed.unknown");
         };
@@ -310,8 +337,7 @@ impl Store {
             self.ledgers.insert(key.clone(), fresh);
         }
         let Some(ledger) = self.ledgers.get_mut(key) else { return };
-        self.outcome.gaps.clear();
-        self.outcome.changed = Changed::Nothing;
+        self.outcome.next_mark = self.marks.next;
         let was_ended = ledger.is_ended();
         ledger.advance(input, Instant::now(), &mut self.outcome);
         if ledger.deadline().is_some() {
@@ -324,13 +350,9 @@ impl Store {
             self.batch.highest_epoch = self.batch.highest_epoch.max(epoch.0);
             self.batch.replies.push(Reply::Adopted { key: key.clone(), epoch });
         }
-        if std::mem::take(&mut self.outcome.refused) {
-            self.batch.refused += 1;
-            if let (Some(source), Some(epoch)) = (source, epoch_of(input)) {
-                self.batch.replies.push(Reply::Refused { source, key: key.clone(), epoch });
-            }
-        }
+        self.batch.refused += u64::from(std::mem::take(&mut self.outcome.refused));
         self.batch.lost += std::mem::take(&mut self.outcome.lost);
+        self.marks.wanted.extend(self.outcome.marks.drain(..));
         self.batch.keep(key, ledger, &mut self.outcome);
     }
 
@@ -342,8 +364,7 @@ impl Store {
         };
         let keys: Vec<MatchKey> = self.timed.iter().filter(due).cloned().collect();
         for key in keys {
-            let said = self.said(&key, now);
-            self.advance(&key, &Input::Tick { at: wall_us(), said }, None);
+            self.advance(&key, &Input::Tick { at: wall_us() });
         }
         let ledgers = &self.ledgers;
         self.timed.retain(|key| ledgers.get(key).is_some_and(|ledger| ledger.deadline().is_some()));
@@ -352,23 +373,11 @@ impl Store {
             let missing = self.ledgers.iter().filter(|(_, ledger)| ledger.is_detached());
             let keys: Vec<MatchKey> = missing.map(|(key, _)| key.clone()).collect();
             let at = self.alive_at;
-            keys.iter().for_each(|key| self.advance(key, &Input::Missing { at }, None));
+            keys.iter().for_each(|key| self.advance(key, &Input::Missing { at }));
         }
     }
 
-    /// Whether an owner and a candidate have said all that the other knows. Where much waits here or at them, they are not silent
-    /// because nothing happens.
-    fn said(&self, key: &MatchKey, now: Instant) -> Said {
-        let quiet = self.config.settle;
-        let mut awaited = self.ledgers.get(key).and_then(Ledger::awaited).into_iter().flatten();
-        if awaited.all(|(source, stamp)| self.progress.has_said(source, stamp, quiet, now)) {
-            Said::All
-        } else {
-            Said::NotAll
-        }
-    }
-
-    /// Commits the batch, however long the disk refuses it; told to stop, it gives up after a few attempts.
+    /// Commits the batch, however long the disk refuses it; at a stop it gives up after a few attempts.
     fn commit(&mut self, stop: bool) {
         let mut backoff = BACKOFF.0;
         let mut attempts = 0;
@@ -379,7 +388,7 @@ impl Store {
             };
             attempts += 1;
             log::error!(error = error.as_str(), attempt = attempts, retry_ms = backoff.as_millis() as u64; "store.trouble");
-            queue::lock(&self.shared.stats).trouble = error;
+            lock(&self.shared.stats).trouble = error;
             if stop && attempts >= 5 {
                 log::error!(events = self.batch.events.len(); "store.given_up");
                 return;
@@ -390,7 +399,7 @@ impl Store {
     }
 
     fn try_commit(&mut self) -> rusqlite::Result<()> {
-        let gate = queue::lock(&self.shared.gate);
+        let gate = lock(&self.shared.gate);
         self.batch.complete_until = self.taken_at;
         let seq = write::write(&mut self.connection, &self.config, &self.batch, &self.ledgers, self.seq)?;
         drop(gate);
@@ -402,7 +411,7 @@ impl Store {
         let added = seq - self.seq;
         self.seq = seq;
         {
-            let mut stats = queue::lock(&self.shared.stats);
+            let mut stats = lock(&self.shared.stats);
             stats.events = stats.events.saturating_add_signed(added);
             stats.dropped += self.batch.lost;
             stats.refused += self.batch.refused;
@@ -419,65 +428,46 @@ impl Store {
             let source = Source { slot: *slot, generation: *generation };
             self.batch.replies.push(Reply::Acked { source, n: *n });
         }
-        self.shared.queue.answer(&mut self.batch.replies);
+        self.shared.queue.reply(&mut self.batch.replies);
         self.batch.clear();
         if added > 0 {
-            *queue::lock(&self.shared.committed) = seq;
+            *lock(&self.shared.committed) = seq;
             self.shared.rung.notify_all();
         }
     }
 
     /// Hands over what follows from no commit; whether the loop has anything to read.
     fn deliver(&mut self, stop: bool) -> bool {
+        self.shared.queue.reply(&mut self.marks.questions());
         if stop {
             self.batch.replies.push(Reply::Stopped);
-            self.shared.queue.answer(&mut self.batch.replies);
+            self.shared.queue.reply(&mut self.batch.replies);
         }
-        self.shared.queue.has_answers()
+        self.shared.queue.has_replies()
     }
 
     fn each_second(&mut self) {
         let at = wall_us();
         let shared = Arc::clone(&self.shared);
-        let _gate = queue::lock(&shared.gate);
+        let _gate = lock(&shared.gate);
         let taken_at = self.taken_at;
-        if self.ledgers.values().any(|ledger| !ledger.is_ended()) {
+        if self.batch.is_empty() && self.ledgers.values().any(|ledger| !ledger.is_ended()) {
             // Where gaps begin for those whose recorder dies; a refusal shows with the next batch.
             let _ = schema::set_meta_number(&self.connection, "alive_at", taken_at);
         }
         let bytes = open::file_bytes(&self.path);
-        queue::lock(&self.shared.stats).store_bytes = bytes;
+        lock(&self.shared.stats).store_bytes = bytes;
         let begun = Instant::now();
-        while self.shared.queue.held() < MAX_FRAMES
+        while self.shared.queue.held() < BACKLOG
             && begun.elapsed() < RETENTION_SHARE
             && self.retention.is_at_work()
         {
             self.retention.step(&self.connection, &self.config, &self.shared, at);
             for (feed, id) in self.retention.forgotten.drain(..) {
-                let place = self.config.feeds.iter().position(|name| **name == *feed);
-                if let Some(place) = place.and_then(|place| u16::try_from(place).ok()) {
-                    let key =
-                        MatchKey { feed: touchline_common::model::FeedId(place), id: MatchId::from(id) };
+                if let Some(key) = open::key_of(&self.config, &feed, id) {
                     self.ledgers.remove(&key);
                 }
             }
         }
-    }
-}
-
-fn epoch_of(input: &Input<'_>) -> Option<Epoch> {
-    match input {
-        Input::Base { epoch, .. }
-        | Input::Obs { epoch, .. }
-        | Input::Lost { epoch, .. }
-        | Input::End { epoch, .. }
-        | Input::Switch { epoch, .. } => Some(*epoch),
-        Input::Gone { .. }
-        | Input::Silent { .. }
-        | Input::Back { .. }
-        | Input::Attached { .. }
-        | Input::Missing { .. }
-        | Input::Ended { .. }
-        | Input::Tick { .. } => None,
     }
 }

@@ -1,9 +1,9 @@
 //! Opening the store: its lock, its file, its schema, and what it holds of the last run.
 
-use super::{Shared, Store, retention, schema};
+use super::{Marks, Shared, Store, retention, schema};
 use crate::record::RecordError;
 use crate::record::config::RecordConfig;
-use crate::record::ledger::{LEDGER_VERSION, Ledger, Outcome};
+use crate::record::ledger::{LEDGER_VERSION, Ledger, Outcome, SavedLedger};
 use crate::record::store::write::Batch;
 use crate::record::time::wall_us;
 use hashbrown::{HashMap, HashSet};
@@ -138,7 +138,7 @@ fn restore(
         path: config.path.clone(),
         ledgers,
         positions,
-        progress: Default::default(),
+        incoming: HashMap::new(),
         timed: HashSet::new(),
         reattach_until: same_parent.then(|| Instant::now() + super::REATTACH),
         alive_at,
@@ -146,20 +146,19 @@ fn restore(
         seq,
         batch: Batch::default(),
         outcome: Outcome::default(),
+        marks: Marks::default(),
         retention: retention::Retention::default(),
     };
-    store.say_gaps_of_the_last_run();
+    store.open_gaps_of_the_last_run();
     Ok(Opened { store, shared, documents, owners, highest_epoch, token })
 }
 
 impl Store {
     /// Matches whose workers ended together with the last recorder have not been followed since.
-    fn say_gaps_of_the_last_run(&mut self) {
+    fn open_gaps_of_the_last_run(&mut self) {
         for (key, ledger) in &mut self.ledgers {
-            ledger.known_until(self.alive_at);
-            ledger.restored_without_worker(self.alive_at, &mut self.outcome);
+            ledger.restored_at(self.alive_at, &mut self.outcome);
             self.batch.keep(key, ledger, &mut self.outcome);
-            self.outcome.changed = crate::record::ledger::Changed::Nothing;
         }
     }
 }
@@ -199,7 +198,7 @@ fn stats(connection: &Connection) -> rusqlite::Result<RecorderStats> {
     })
 }
 
-fn key_of(config: &RecordConfig, feed: &str, id: String) -> Option<MatchKey> {
+pub(super) fn key_of(config: &RecordConfig, feed: &str, id: String) -> Option<MatchKey> {
     let place = config.feeds.iter().position(|name| **name == *feed)?;
     Some(MatchKey { feed: FeedId(u16::try_from(place).ok()?), id: MatchId::from(id) })
 }
@@ -210,15 +209,21 @@ fn ledgers(
     worker: Owner,
 ) -> rusqlite::Result<HashMap<MatchKey, Ledger>> {
     let mut ledgers = HashMap::new();
-    let mut statement = connection.prepare("SELECT feed, match, format, \"order\", state FROM ledgers")?;
+    let mut statement = connection.prepare(
+        r#"SELECT feed, match, format, state,
+            (SELECT coalesce(max("order"), 0) FROM events e WHERE e.match = l.match AND e.feed = l.feed)
+            FROM ledgers l"#,
+    )?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let (feed, id): (String, String) = (row.get(0)?, row.get(1)?);
-        let (format, order, state): (i64, i64, String) = (row.get(2)?, row.get(3)?, row.get(4)?);
+        let (format, text, order): (i64, String, i64) = (row.get(2)?, row.get(3)?, row.get(4)?);
         let Some(key) = key_of(config, &feed, id.clone()) else { continue };
         let restored = match format {
-            LEDGER_VERSION => Ledger::restore((&feed, &id), config.settle, order, &state, worker)
-                .map_err(|error| error.to_string()),
+            LEDGER_VERSION => {
+                let saved = SavedLedger { feed: &feed, id: &id, text: &text, order };
+                Ledger::restore(saved, config.settle, worker).map_err(|error| error.to_string())
+            }
             other => Err(format!("form {other}")),
         };
         match restored {

@@ -1,9 +1,7 @@
-//! The `payload` and `score` columns, written straight into text: at tens of thousands of rows a second no tree of
-//! JSON values is built.
+//! The `payload` and `score` columns, written straight into text, without a tree of JSON values.
 
 use crate::record::ledger::{Color, Payload};
 use std::fmt::Write;
-use touchline_common::model::Flip;
 
 // Writing to a string cannot fail, so results of `write!` are dropped throughout.
 
@@ -26,7 +24,15 @@ pub fn push(out: &mut String, payload: &Payload) {
         Payload::Place { set, game, index, points } => {
             return push_place(out, *set, *game, *index, *points);
         }
-        Payload::Flip(flip) => return push_flip(out, flip),
+        Payload::Comment { text } => {
+            push_member(out, '{', "text", text);
+            return out.push('}');
+        }
+        Payload::Stat { key, text } => {
+            push_member(out, '{', "key", key);
+            push_member(out, ',', "value", text);
+            return out.push('}');
+        }
         Payload::Retracted { kind, n } => write!(out, r#"{{"type":"{}","n":{n}}}"#, kind.as_str()),
         Payload::Jump { register, from, to } => {
             out.push_str(r#"{"register":"#);
@@ -56,37 +62,6 @@ fn push_place(out: &mut String, set: u8, game: Option<i64>, index: i64, points: 
     if let Some((home, away)) = points {
         let shown = |points: u16| if points == 50 { "A".to_owned() } else { points.to_string() };
         let _ = write!(out, r#","points":"{}-{}""#, shown(home), shown(away));
-    }
-    out.push('}');
-}
-
-fn push_flip(out: &mut String, flip: &Flip) {
-    match flip {
-        Flip::Odds { market, selection, odds, text } => {
-            push_member(out, '{', "market", market);
-            push_member(out, ',', "selection", selection);
-            let _ = match odds {
-                Some(odds) => write!(out, r#","odds":{odds}"#),
-                None => write!(out, r#","odds":null"#),
-            };
-            push_member(out, ',', "odds_text", text);
-        }
-        Flip::SelectionSuspended { market, selection, suspended: _ } => {
-            push_member(out, '{', "market", market);
-            push_member(out, ',', "selection", selection);
-        }
-        Flip::MarketSuspended { market, suspended: _ } | Flip::MarketClose { market } => {
-            push_member(out, '{', "market", market);
-        }
-        Flip::MarketOpen { market, name } => {
-            push_member(out, '{', "market", market);
-            push_member(out, ',', "name", name);
-        }
-        Flip::Comment { text } => push_member(out, '{', "text", text),
-        Flip::Stat { key, side: _, text } => {
-            push_member(out, '{', "key", key);
-            push_member(out, ',', "value", text);
-        }
     }
     out.push('}');
 }
@@ -123,19 +98,13 @@ pub fn push_text(out: &mut String, text: &str) {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use touchline_common::model::Price;
 
     #[test]
-    fn odds_as_documented() {
-        let flip = Flip::Odds {
-            market: "M1".into(),
-            selection: "S1".into(),
-            odds: Price::from_fraction("5/4"),
-            text: "5/4".into(),
-        };
+    fn texts_as_documented() {
         let mut out = String::new();
-        push(&mut out, &Payload::Flip(flip));
-        assert_eq!(out, r#"{"market":"M1","selection":"S1","odds":2.25,"odds_text":"5/4"}"#);
+        push(&mut out, &Payload::Stat { key: "shots".into(), text: "\"7\"".into() });
+        push(&mut out, &Payload::Comment { text: "Goal".into() });
+        assert_eq!(out, r#"{"key":"shots","value":"\"7\""}{"text":"Goal"}"#);
     }
 
     proptest! {

@@ -2,9 +2,10 @@
 //!
 //! Ages are taken from the rows' own times: what a disk keeps across runs has no other clock.
 
+use super::Shared;
 use super::write::add_to_meta;
-use super::{Shared, queue, schema};
 use crate::record::config::RecordConfig;
+use crate::record::queue;
 use crate::record::time::rfc3339;
 use rusqlite::{Connection, params};
 use std::time::{Duration, Instant};
@@ -20,7 +21,6 @@ const PAGES: i64 = 500;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Stage {
     #[default]
-    Odds,
     Events,
     Matches,
     Size,
@@ -49,18 +49,17 @@ impl Retention {
         self.stage != Stage::Resting || self.rested_since.is_none_or(|since| since.elapsed() >= ROUND)
     }
 
-    /// One piece; a failure is told and tried again in the next round.
+    /// One piece; a failure is logged and tried again in the next round.
     pub(super) fn step(&mut self, connection: &Connection, config: &RecordConfig, shared: &Shared, now: i64) {
         if self.stage == Stage::Resting {
             if !self.is_at_work() {
                 return;
             }
-            self.stage = Stage::Odds;
+            self.stage = Stage::Events;
         }
         let before =
             |age: Duration| rfc3339(now.saturating_sub(i64::try_from(age.as_micros()).unwrap_or(i64::MAX)));
         let left = match self.stage {
-            Stage::Odds => odds(connection, shared, &before(config.keep_odds)),
             Stage::Events => events(connection, shared, &before(config.keep_events)),
             Stage::Matches => self.matches(connection, now, config.keep_matches),
             Stage::Size => size(connection, shared, config.max_size),
@@ -79,7 +78,6 @@ impl Retention {
 
     fn next(&mut self) {
         self.stage = match self.stage {
-            Stage::Odds => Stage::Events,
             Stage::Events => Stage::Matches,
             Stage::Matches => Stage::Size,
             Stage::Size | Stage::Resting => Stage::Resting,
@@ -89,7 +87,7 @@ impl Retention {
         }
     }
 
-    /// Documents and ledgers of matches that nobody updates any more.
+    /// Documents and ledgers of matches that are not updated any more.
     fn matches(&mut self, connection: &Connection, now: i64, age: Duration) -> rusqlite::Result<Left> {
         let cutoff = now.saturating_sub(i64::try_from(age.as_micros()).unwrap_or(i64::MAX));
         let mut statement = connection.prepare_cached(
@@ -117,31 +115,6 @@ impl Retention {
     }
 }
 
-/// Rows of the odds lane older than `before`. A mark in `meta` says up to where they are gone already, so that the
-/// other lanes' old rows are not read again and again.
-fn odds(connection: &Connection, shared: &Shared, before: &str) -> rusqlite::Result<Left> {
-    let done = schema::meta_number(connection, "odds_gone")?;
-    let upto: Option<i64> = connection
-        .prepare_cached(
-            "SELECT max(seq) FROM (SELECT seq, at FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2) WHERE at < ?3",
-        )?
-        .query_row(params![done, PIECE, before], |row| row.get(0))?;
-    let Some(upto) = upto else { return Ok(Left::Nothing) };
-    remove_odds(connection, shared, done, upto)?;
-    Ok(Left::More)
-}
-
-fn remove_odds(connection: &Connection, shared: &Shared, done: i64, upto: i64) -> rusqlite::Result<usize> {
-    let transaction = connection.unchecked_transaction()?;
-    let gone = transaction
-        .prepare_cached("DELETE FROM events WHERE seq > ?1 AND seq <= ?2 AND lane = 'odds'")?
-        .execute([done, upto])?;
-    schema::set_meta_number(&transaction, "odds_gone", upto)?;
-    forget(&transaction, shared, gone)?;
-    transaction.commit()?;
-    Ok(gone)
-}
-
 fn events(connection: &Connection, shared: &Shared, before: &str) -> rusqlite::Result<Left> {
     let transaction = connection.unchecked_transaction()?;
     let gone = transaction
@@ -167,7 +140,7 @@ fn forget(connection: &Connection, shared: &Shared, gone: usize) -> rusqlite::Re
     Ok(())
 }
 
-/// Holds the store to its size: the oldest odds first, then the oldest of all.
+/// Holds the store to its size: the oldest events go first.
 fn size(connection: &Connection, shared: &Shared, max: u64) -> rusqlite::Result<Left> {
     connection.execute_batch(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
     let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
@@ -176,27 +149,15 @@ fn size(connection: &Connection, shared: &Shared, max: u64) -> rusqlite::Result<
     if used <= max {
         return Ok(if free > PAGES { Left::More } else { Left::Nothing });
     }
-    let done = schema::meta_number(connection, "odds_gone")?;
-    let upto: Option<i64> = connection
-        .prepare_cached("SELECT max(seq) FROM (SELECT seq FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2)")?
-        .query_row(params![done, PIECE], |row| row.get(0))?;
-    let gone = match upto {
-        Some(upto) => remove_odds(connection, shared, done, upto)?,
-        None => {
-            let transaction = connection.unchecked_transaction()?;
-            let gone = transaction
-                .prepare_cached(
-                    "DELETE FROM events WHERE seq IN (SELECT seq FROM events ORDER BY seq LIMIT ?1)",
-                )?
-                .execute([PIECE])?;
-            forget(&transaction, shared, gone)?;
-            transaction.commit()?;
-            if gone == 0 {
-                return Ok(Left::Nothing);
-            }
-            gone
-        }
-    };
+    let transaction = connection.unchecked_transaction()?;
+    let gone = transaction
+        .prepare_cached("DELETE FROM events WHERE seq IN (SELECT seq FROM events ORDER BY seq LIMIT ?1)")?
+        .execute([PIECE])?;
+    forget(&transaction, shared, gone)?;
+    transaction.commit()?;
+    if gone == 0 {
+        return Ok(Left::Nothing);
+    }
     log::warn!(rows = gone, used = used, max = max; "store.trimmed");
     Ok(Left::More)
 }

@@ -1,39 +1,186 @@
-//! The store's thread, step by step.
+//! The store's thread, step by step, and its way from an older schema.
+#![allow(clippy::wildcard_enum_match_arm)]
 
 use super::*;
+use crate::record::link::Chunk;
+use rusqlite::params;
 use touchline_common::config::{Config, FeedConfig};
-use touchline_common::model::{Facts, FeedId, Scoring};
+use touchline_common::ipc::encode_frame;
+use touchline_common::ipc::messages::stream::{MatchBase, MatchBody, MatchFrame, Name, Named};
+use touchline_common::model::{Facts, FeedId, Handle, Scoring};
 
 fn base(id: &str) -> Job {
-    let source = Source { slot: SlotId(1), generation: Generation(1) };
-    let frame = ToRecorderData::Base {
-        n: 1,
-        key: MatchKey { feed: FeedId(0), id: id.into() },
-        epoch: Epoch(1),
-        facts: Facts { sport: None, scoring: Scoring::Goals },
-        registers: Default::default(),
-        clock: None,
-        received_at: 1,
-    };
-    Job::Frame { source, frame, version: 0 }
+    base_of(id, 1, 1)
 }
 
-#[test]
-fn what_comes_while_a_commit_is_made_is_later_than_what_the_store_says_it_has() {
-    let folder = tempfile::tempdir().unwrap();
+/// The handle is the epoch: a worker names each match once.
+fn base_of(id: &str, slot: u16, epoch: u32) -> Job {
+    let handle = Handle(epoch);
+    let key = MatchKey { feed: FeedId(0), id: id.into() };
+    let named = Named::Match { key, epoch: Epoch(epoch.into()) };
+    let facts = Facts { sport: None, scoring: Scoring::Goals };
+    let body = MatchBody::Base(MatchBase { facts, at: 1, ..MatchBase::default() });
+    let mut bytes = Vec::new();
+    encode_frame(&Name { handle, named }, 0, 0, &mut bytes).unwrap();
+    encode_frame(&MatchFrame { n: 1, handle, body }, 0, 0, &mut bytes).unwrap();
+    frames(slot, bytes)
+}
+
+fn frames(slot: u16, bytes: Vec<u8>) -> Job {
+    let source = Source { slot: SlotId(slot), generation: Generation(1) };
+    Job::Frames { source, token: 0, chunk: Chunk { bytes, versions: vec![0] }, came: 1 }
+}
+
+fn answer(source: Source, token: u64) -> Job {
+    let mut bytes = Vec::new();
+    let mark = MatchFrame { n: 2, handle: Handle(0), body: MatchBody::Mark { token } };
+    encode_frame(&mark, 0, 0, &mut bytes).unwrap();
+    frames(source.slot.0, bytes)
+}
+
+fn config(folder: &tempfile::TempDir) -> Arc<RecordConfig> {
     let mut config = Config::default();
     config.daemon.state_dir = folder.path().to_path_buf();
     config.feed.push(FeedConfig { name: "inplay".into(), ..Default::default() });
-    let Opened { mut store, shared, .. } = open(&Arc::new(RecordConfig::new(&config)), "parent").unwrap();
+    Arc::new(RecordConfig::new(&config))
+}
+
+#[test]
+fn what_comes_while_a_commit_is_made_is_later_than_what_the_store_has_by_its_own_word() {
+    let folder = tempfile::tempdir().unwrap();
+    let Opened { mut store, shared, .. } = open(&config(&folder), "parent").unwrap();
     shared.queue.push(&mut vec![base("M1")]);
     let mut jobs = Vec::new();
-    let looked_at = store.gather(&mut jobs);
+    let looked_at = store.gather(&mut jobs, None);
     assert_eq!(jobs.len(), 1);
     let arrived_at = wall_us();
     shared.queue.push(&mut vec![base("M2")]);
     store.take_up(looked_at, &mut jobs, &|| {});
     store.commit(false);
-    let says = schema::meta_number(&store.connection, "alive_at").unwrap();
-    assert_eq!(says, looked_at);
-    assert!(says <= arrived_at);
+    let alive_at = schema::meta_number(&store.connection, "alive_at").unwrap();
+    assert_eq!(alive_at, looked_at);
+    assert!(alive_at <= arrived_at);
+}
+
+#[test]
+fn positions_wait_for_their_commit_and_events_do_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let Opened { mut store, .. } = open(&config(&folder), "parent").unwrap();
+    let source = Source { slot: SlotId(1), generation: Generation(1) };
+    store.taken(source, 7);
+    assert!(!store.batch.is_empty() && !store.batch.is_urgent());
+    store.take(base("M1"));
+    assert!(store.batch.is_urgent());
+    store.commit(false);
+    let n: i64 = store.connection.query_row("SELECT n FROM channels", [], |row| row.get(0)).unwrap();
+    assert_eq!(n, 1);
+}
+
+#[test]
+fn questions_of_many_matches_are_one_for_each_worker() {
+    let folder = tempfile::tempdir().unwrap();
+    let Opened { mut store, shared, .. } = open(&config(&folder), "parent").unwrap();
+    let ids = ["M1", "M2", "M3"];
+    for id in ids {
+        store.take(base(id));
+        store.take(base_of(id, 2, 2));
+        let key = MatchKey { feed: FeedId(0), id: id.into() };
+        store.take(Job::Switch {
+            key,
+            epoch: Epoch(2),
+            owner: touchline_common::ipc::messages::recorder::Owner::Alive,
+        });
+    }
+    store.commit(false);
+    store.deliver(false);
+    let mut replies = Vec::new();
+    shared.queue.replies(&mut replies);
+    let asked: Vec<Job> = replies
+        .into_iter()
+        .filter_map(|reply| match reply {
+            Reply::Mark { source, token } => Some(answer(source, token)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(asked.len(), 2);
+    asked.into_iter().for_each(|answer| store.take(answer));
+    assert!(store.ledgers.values().all(|ledger| ledger.epoch() == Some(Epoch(2))));
+}
+
+#[test]
+fn a_worker_has_one_question_at_a_time() {
+    let source = Source { slot: SlotId(1), generation: Generation(1) };
+    let mut marks = Marks::default();
+    marks.wanted.insert(source);
+    assert_eq!(marks.questions().len(), 1);
+    // It was wanted again after the question went out: the answer to that one says nothing of it.
+    assert_eq!(marks.next, 1);
+    marks.wanted.insert(source);
+    assert!(marks.questions().is_empty());
+    marks.asked.remove(&source);
+    assert!(matches!(marks.questions()[..], [Reply::Mark { token: 1, .. }]));
+    marks.forget(source);
+    marks.wanted.insert(source);
+    assert_eq!(marks.questions().len(), 1);
+}
+
+/// What a program of schema 1 made: `store/tests/schema_1.sql` is its SQL.
+fn store_of_schema_1(config: &RecordConfig) -> Connection {
+    let store = Connection::open(&config.path).unwrap();
+    store.execute_batch(schema::PRAGMAS).unwrap();
+    store.execute_batch(include_str!("tests/schema_1.sql")).unwrap();
+    let ledger = r#"{"facts":{"sport":"soccer","scoring":"Goals"},"owner":[6,1,1],"registers":[[{"Score":"home"},1]],"taken":[],"taken_floor":0,"marks":[],"phases":[],"points":[],"gaps":0,"gap_open":false,"ended":false,"repeats":2}"#;
+    store.execute("INSERT INTO ledgers VALUES ('inplay', 'M1', 1, 6, 4096, ?1)", [ledger]).unwrap();
+    store.execute("INSERT INTO ledgers VALUES ('inplay', 'M2', 1, 6, 1, 'no ledger')", []).unwrap();
+    for (seq, lane) in [(1, "normal"), (2, "odds"), (3, "priority"), (4, "odds")] {
+        store
+            .execute(
+                r#"INSERT INTO events VALUES (?1, ?2, 0, NULL, 'inplay', 'M1', 'soccer', 'goal', ?3, 'home', 1, 2, NULL,
+                    '2026-01-02T03:04:05.000000Z', NULL, 6, 1, ?4, NULL, 0, 0, '{}')"#,
+                params![seq, format!("id{seq}"), lane, 1_000 * seq],
+            )
+            .unwrap();
+    }
+    store.execute("INSERT INTO documents VALUES ('inplay','M1',6,3,'live','match',0,0,0)", []).unwrap();
+    for (section, body) in [("", r#"{"name":"A v B"}"#), ("tail", r#"{"extra":{"k":null}}"#)] {
+        store.execute("INSERT INTO sections VALUES ('inplay','M1',?1,3,?2)", [section, body]).unwrap();
+    }
+    store
+}
+
+#[test]
+fn a_store_of_schema_1_is_migrated_in_one_transaction() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&folder);
+    drop(store_of_schema_1(&config));
+    let Opened { store, owners, highest_epoch, token, .. } = open(&config, "parent").unwrap();
+    assert_eq!((owners.len(), highest_epoch, token), (1, Epoch(6), 1_700_000_000_000));
+    let ledger = store.ledgers.values().next().unwrap();
+    assert!(ledger.order() >= 4_096, "the column's, which is above what is left of the events");
+    let text = |sql: &str| store.connection.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
+    assert_eq!(text("SELECT group_concat(seq || lane) FROM events"), "1normal,3priority");
+    let indexes = "SELECT group_concat(name) FROM (SELECT name FROM sqlite_schema WHERE type = 'index'
+        AND tbl_name = 'events' ORDER BY name)";
+    assert_eq!(text(indexes), "events_id,events_match,events_retracts");
+    assert_eq!(text("SELECT count(*) || '' FROM timeline"), "2");
+    assert_eq!(
+        text("SELECT document ->> '$.name' || (document -> '$.extra') FROM matches"),
+        r#"A v B{"k":null}"#
+    );
+    let meta = |key| schema::meta_number(&store.connection, key).unwrap();
+    assert_eq!((meta("schema"), meta("events"), meta("seq")), (schema::SCHEMA, 2, 4));
+    drop(store);
+    assert!(open(&config, "parent").is_ok(), "once");
+}
+
+#[test]
+fn a_migration_that_fails_leaves_the_store_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&folder);
+    store_of_schema_1(&config).execute_batch("DROP INDEX events_retracts").unwrap();
+    assert!(matches!(open(&config, "parent"), Err(crate::record::RecordError::OpenStore { .. })));
+    let store = Connection::open(&config.path).unwrap();
+    let rows: i64 =
+        store.query_row("SELECT count(*) FROM events WHERE lane = 'odds'", [], |row| row.get(0)).unwrap();
+    assert_eq!((rows, schema::meta_number(&store, "schema").unwrap()), (2, 1));
 }

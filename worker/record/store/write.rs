@@ -2,10 +2,10 @@
 
 use super::{Snapshot, payload, schema};
 use crate::record::config::RecordConfig;
-use crate::record::ledger::{Changed, EventId, GapStep, LEDGER_VERSION, Ledger, NewEvent, Outcome};
+use crate::record::ledger::{EventId, GapStep, LEDGER_VERSION, Ledger, NewEvent, Outcome};
 use crate::record::store::Reply;
 use crate::record::time::{push_rfc3339, rfc3339};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use touchline_common::failpoint::{self, Point};
 use touchline_common::model::{Generation, MatchKey, Side, SlotId};
@@ -17,7 +17,7 @@ pub(super) struct Batch {
     pub(super) events: Vec<NewEvent>,
     groups: Vec<Group>,
     gaps: Vec<(MatchKey, GapStep)>,
-    touched: HashMap<MatchKey, Changed>,
+    changed: HashSet<MatchKey>,
     pub(super) positions: HashMap<SlotId, (Generation, u64)>,
     pub(super) snapshots: Vec<Snapshot>,
     pub(super) replies: Vec<Reply>,
@@ -53,14 +53,14 @@ impl Batch {
             self.events.append(&mut outcome.events);
         }
         self.gaps.extend(outcome.gaps.drain(..).map(|gap| (key.clone(), gap)));
-        if outcome.changed != Changed::Nothing {
-            match self.touched.get_mut(key) {
-                Some(changed) => *changed = (*changed).max(outcome.changed),
-                None => {
-                    self.touched.insert(key.clone(), outcome.changed);
-                }
-            }
+        if std::mem::take(&mut outcome.changed) && !self.changed.contains(key) {
+            self.changed.insert(key.clone());
         }
+    }
+
+    /// Whether it must be committed at once: positions, ledgers and documents alone may wait for more.
+    pub(super) fn is_urgent(&self) -> bool {
+        !(self.events.is_empty() && self.gaps.is_empty() && self.replies.is_empty()) || self.refused > 0
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -70,7 +70,7 @@ impl Batch {
     fn has_rows(&self) -> bool {
         !(self.events.is_empty()
             && self.gaps.is_empty()
-            && self.touched.is_empty()
+            && self.changed.is_empty()
             && self.positions.is_empty()
             && self.snapshots.is_empty())
     }
@@ -162,7 +162,7 @@ pub(super) fn add_to_meta(connection: &Connection, key: &str, change: i64) -> ru
 const INSERT_EVENT: &str = r#"
 INSERT INTO events(seq, id, revision, retracts, feed, match, sport, type, lane, side, minute, second, period, at,
     feed_at, epoch, version, "order", score, late, recovered, payload)
-VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, NULL, ?14, ?15, ?16, ?17, 0, ?18, ?19)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)
 ON CONFLICT (id, revision) DO NOTHING"#;
 
 /// Gives each event its `seq`. A happening that stands in the store already is no row and takes no number.
@@ -191,6 +191,7 @@ fn events(
             let inserted = insert.execute(params![
                 seq + 1,
                 ascii(&id),
+                event.revision,
                 retracts.as_ref().map(|id| ascii(id)),
                 feed,
                 group.key.id.as_str(),
@@ -202,10 +203,12 @@ fn events(
                 event.clock.map(|clock| clock % 60),
                 event.period,
                 at.as_str(),
+                event.feed_at.map(rfc3339),
                 as_i64(event.epoch.0),
                 as_i64(event.version),
                 event.order,
                 (!score.is_empty()).then_some(score.as_str()),
+                event.late,
                 event.recovered,
                 body.as_str(),
             ])?;
@@ -245,21 +248,15 @@ fn save_ledgers(
     batch: &Batch,
     ledgers: &HashMap<MatchKey, Ledger>,
 ) -> rusqlite::Result<()> {
-    for (key, changed) in &batch.touched {
+    for key in &batch.changed {
         let Some(ledger) = ledgers.get(key) else { continue };
         let (feed, id) = (feed(config, key), key.id.as_str());
-        if *changed == Changed::Order {
-            transaction
-                .prepare_cached("UPDATE ledgers SET \"order\" = ?3 WHERE feed = ?1 AND match = ?2")?
-                .execute(params![feed, id, ledger.order()])?;
-            continue;
-        }
         let state =
             ledger.save().map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
         let epoch = ledger.epoch().map_or(0, |epoch| as_i64(epoch.0));
         transaction
-            .prepare_cached("INSERT OR REPLACE INTO ledgers VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
-            .execute(params![feed, id, LEDGER_VERSION, epoch, ledger.order(), state])?;
+            .prepare_cached("INSERT OR REPLACE INTO ledgers VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .execute(params![feed, id, LEDGER_VERSION, epoch, state])?;
     }
     Ok(())
 }

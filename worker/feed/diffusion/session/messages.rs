@@ -49,13 +49,13 @@ impl Session {
     fn delta(&mut self, frame: Frame, ack: Ack) -> Step {
         self.acknowledge(frame, ack);
         match self.usable(frame) {
-            Ok((at, body)) => self.tell_delta(frame, at, body),
+            Ok((at, body)) => self.give_delta(frame, at, body),
             Err(skip) => skip,
         }
     }
 
     #[inline]
-    pub(super) fn tell_delta(&mut self, frame: Frame, at: TopicAt, body: BodyAt) -> Step {
+    pub(super) fn give_delta(&mut self, frame: Frame, at: TopicAt, body: BodyAt) -> Step {
         self.counters.deltas += 1;
         Step::Delta(frame, at, body)
     }
@@ -68,12 +68,12 @@ impl Session {
             self.counters.alias_refused += 1;
         }
         match self.usable(frame) {
-            Ok((at, body)) => self.tell_load(frame, at, body),
+            Ok((at, body)) => self.give_load(frame, at, body),
             Err(skip) => skip,
         }
     }
 
-    pub(super) fn tell_load(&mut self, frame: Frame, at: TopicAt, body: BodyAt) -> Step {
+    pub(super) fn give_load(&mut self, frame: Frame, at: TopicAt, body: BodyAt) -> Step {
         self.counters.loads += 1;
         self.subscriptions.loaded(name_of(&self.buffer, &self.aliases, &self.whole, frame, at));
         Step::Load(frame, at, body)

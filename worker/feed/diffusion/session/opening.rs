@@ -69,7 +69,7 @@ impl Session {
         Step::Opened(kind)
     }
 
-    /// A server may say that a session goes on and mean another one: the id decides too.
+    /// A server may answer that a session goes on and mean another one: the id decides too.
     fn session_kind(&self, code: ResponseCode) -> SessionKind {
         match &self.beginning {
             Beginning::Resuming(id) if *id == self.client_id && code != ResponseCode::Ok => {

@@ -1,4 +1,4 @@
-//! Messages in pieces, and bodies that must be decoded: everything that is not told straight from the buffer.
+//! Messages in pieces, and bodies that must be decoded: everything that is not given straight from the buffer.
 
 use super::{BodyAt, Session, Step, TopicAt};
 use crate::feed::diffusion::counters::Skip;
@@ -11,7 +11,7 @@ impl Session {
     /// A piece of a message. What is open too long counts from the read that brought its first piece.
     pub(super) fn piece(&mut self, frame: Frame) -> Step {
         let message = self.buffer.message(frame);
-        match self.fragments.take(&message, self.heard) {
+        match self.fragments.take(&message, self.received_at) {
             Taken::Waits(None) => {
                 self.counters.pieces += 1;
                 Step::Next
@@ -59,7 +59,7 @@ impl Session {
                 Err(skip) => return skip,
             }
         };
-        if is_load { self.tell_load(frame, at, body) } else { self.tell_delta(frame, at, body) }
+        if is_load { self.give_load(frame, at, body) } else { self.give_delta(frame, at, body) }
     }
 
     /// Decodes the body of a message that is not plain.
@@ -83,7 +83,7 @@ impl Session {
         }
     }
 
-    /// Gives back what a large message needed, once it was told.
+    /// Gives back what a large message needed, once it was given.
     pub(super) fn give_back_memory(&mut self) {
         if self.decoded.capacity() > KEPT {
             self.decoded = Vec::new();

@@ -11,7 +11,7 @@ const IDLE_MIN: Duration = Duration::from_secs(10);
 const IDLE_MAX: Duration = Duration::from_secs(600);
 
 impl Session {
-    /// Does what is due: deadlines, pings, subscriptions. What ends the session is told by [`Session::next_event`].
+    /// Does what is due: deadlines, pings, subscriptions. What ends the session is an event, too.
     pub fn timer(&mut self, now: Instant) {
         match self.state {
             State::Shaking { until } if now >= until => {
@@ -33,23 +33,23 @@ impl Session {
         }
     }
 
-    /// The server says how often it lets itself be heard. Where nobody pings, silence is judged by that.
+    /// The server sends at least this often. Without pings of ours, silence is judged by that.
     pub fn heartbeat(&mut self, every: Duration) {
         if self.config.ping_interval.is_none() {
             self.config.idle_limit = (every + every / 2).clamp(IDLE_MIN, IDLE_MAX);
         }
     }
 
-    /// A silent server is asked for a word, and given up if it says none. The time counts from the question: whoever
+    /// A silent server is probed, and given up if nothing comes. The time counts from the question: whoever
     /// was stopped for long asks first, and judges by what comes then.
     fn watch_silence(&mut self, now: Instant) {
         match self.probed {
-            None if now.saturating_duration_since(self.heard) >= self.config.idle_limit => {
+            None if now.saturating_duration_since(self.received_at) >= self.config.idle_limit => {
                 self.probed = Some(now);
                 self.send_ping(now);
             }
             Some(at) if now.saturating_duration_since(at) >= self.config.probe_deadline => {
-                let after = now.saturating_duration_since(self.heard);
+                let after = now.saturating_duration_since(self.received_at);
                 self.transition(Input::Ended(LostReason::Silent { after }));
             }
             None | Some(_) => {}
@@ -79,7 +79,7 @@ impl Session {
             State::Open => {
                 let ping = self.config.ping_interval.and_then(|interval| self.pinged.checked_add(interval));
                 let silence = match self.probed {
-                    None => self.heard.checked_add(self.config.idle_limit),
+                    None => self.received_at.checked_add(self.config.idle_limit),
                     Some(at) => at.checked_add(self.config.probe_deadline),
                 };
                 let due = [ping, silence, self.subscriptions.next_send(), self.fragments.deadline()];

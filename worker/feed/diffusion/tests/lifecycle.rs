@@ -13,7 +13,7 @@ fn the_request_carries_login_topics_and_the_earlier_session() {
     assert!(bench.session.is_resuming());
     let plain = Bench::new(quiet());
     assert_eq!(plain.session.output(), b"\x23\x04\x15\x06\x00", "compressed and base64, never encrypted");
-    assert!(plain.session.into_earlier().is_none(), "never open");
+    assert!(plain.session.into_resume_state().is_none(), "never open");
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn the_server_ends_a_session_in_two_ways_and_what_comes_after_is_ignored() {
         bench.receive(&[load("a", "1", "x"), end, delta("1", "y")].concat());
         assert_eq!(bench.told, ["load a x".to_owned(), format!("lost: {why}")]);
         assert!(!bench.why().is_resumable());
-        assert_eq!(bench.session.subscribe(b"b"), Err(SubscribeError::Closed));
+        assert_eq!(bench.session.subscribe(b"b"), Err(FollowError::Closed));
     }
 }
 

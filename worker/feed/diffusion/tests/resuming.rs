@@ -1,7 +1,7 @@
 //! Going on with an earlier session.
 
 use super::*;
-use crate::wire::diffusion::ResponseCode;
+use crate::feed::diffusion::resume::Resumable;
 
 const GOES_ON: &[u8] = b"\x23\x04\x69\x04client-1\x00";
 
@@ -107,8 +107,8 @@ fn what_will_be_given_up_does_not_count_against_the_cap() {
     let mut bench = lost().again(SessionConfig { max_subscriptions: 2, ..quiet() });
     bench.session.keep_subscribed(b"kept").unwrap();
     bench.session.keep_subscribed(b"new").unwrap();
-    assert_eq!(bench.session.keep_subscribed(b"left"), Err(SubscribeError::Full { limit: 2 }));
-    assert_eq!(bench.session.subscribe(b"bare"), Err(SubscribeError::Full { limit: 2 }));
+    assert_eq!(bench.session.keep_subscribed(b"left"), Err(FollowError::Full { limit: 2 }));
+    assert_eq!(bench.session.subscribe(b"bare"), Err(FollowError::Full { limit: 2 }));
     assert_eq!(bench.session.subscriptions(), 2);
 }
 
@@ -143,76 +143,27 @@ fn a_removed_topic_is_not_kept() {
 #[test]
 fn an_earlier_session_is_asked_for_once_and_not_for_ever() {
     let why = LostReason::EndOfStream;
-    let mut comeback = Comeback::default();
+    let mut resumable = Resumable::default();
     let bench = lost();
     let now = bench.now;
-    assert_eq!(comeback.lost(bench.session, &why, now), (Retry::Soon, News::Changed));
-    let earlier = comeback.take(now + KEEP - Duration::from_nanos(1)).unwrap();
-    assert!(comeback.take(now).is_none());
-    let session = Session::resume(quiet(), earlier, now);
-    assert_eq!(comeback.lost(session, &why, now), (Retry::Soon, News::Changed), "lost before the answer");
-    assert!(comeback.take(now).is_none());
-    assert_eq!(comeback.lost(lost().session, &why, now).0, Retry::Soon);
-    assert!(comeback.take(now + KEEP).is_none(), "too late");
-}
-
-#[test]
-fn a_refused_comeback_is_followed_by_a_fresh_session_at_once() {
-    let bench = lost();
-    let now = bench.now;
-    let mut comeback = Comeback::default();
-    comeback.lost(bench.session, &LostReason::EndOfStream, now);
-    let earlier = comeback.take(now).unwrap();
-    let unknown = LostReason::Refused(ResponseCode::UnknownSession);
-    let again = Session::resume(quiet(), earlier, now);
-    assert_eq!(comeback.lost(again, &unknown, now), (Retry::AtOnce, News::Changed));
-    assert!(comeback.take(now).is_none());
-    assert_eq!(comeback.lost(Session::new(quiet(), now), &unknown, now).0, Retry::Soon, "no endless loop");
+    resumable.keep(bench.session, &why, now);
+    let earlier = resumable.take(now + KEEP - Duration::from_nanos(1)).unwrap();
+    assert!(resumable.take(now).is_none());
+    resumable.keep(Session::resume(quiet(), earlier, now), &why, now);
+    assert!(resumable.take(now).is_none(), "lost before the answer");
+    resumable.keep(lost().session, &why, now);
+    assert!(resumable.take(now + KEEP).is_none(), "too late");
 }
 
 #[test]
 fn after_the_servers_own_end_the_session_is_never_asked_for() {
-    for why in [LostReason::Aborted, LostReason::ClosedByServer, LostReason::Asked] {
+    let refused = LostReason::SessionRefused { topic: 1, code: "2".to_owned() };
+    for why in [LostReason::Aborted, LostReason::ClosedByServer, LostReason::Asked, refused] {
         let bench = lost();
-        let mut comeback = Comeback::default();
-        comeback.lost(bench.session, &why, bench.now);
-        assert!(comeback.take(bench.now).is_none(), "{why}");
+        let mut resumable = Resumable::default();
+        resumable.keep(bench.session, &why, bench.now);
+        assert!(resumable.take(bench.now).is_none(), "{why}");
     }
-}
-
-#[test]
-fn a_refused_login_waits_long_and_is_news_once() {
-    let now = Instant::now();
-    let session = || Session::new(quiet(), now);
-    let mut comeback = Comeback::default();
-    let wrong = LostReason::Refused(ResponseCode::AuthenticationFailed);
-    let rejected = LostReason::Refused(ResponseCode::Rejected);
-    assert_eq!(comeback.lost(session(), &wrong, now), (Retry::Late, News::Changed));
-    assert_eq!(comeback.lost(session(), &wrong, now), (Retry::Late, News::Same));
-    assert_eq!(comeback.lost(session(), &rejected, now), (Retry::Late, News::Changed));
-    comeback.opened();
-    assert_eq!(comeback.lost(session(), &rejected, now), (Retry::Late, News::Changed));
-    assert_eq!(comeback.lost(session(), &LostReason::EndOfStream, now), (Retry::Soon, News::Changed));
-    assert_eq!(comeback.lost(session(), &rejected, now), (Retry::Late, News::Changed));
-    assert!(wrong.to_string().contains("username") && wrong.to_string().contains("password_env"));
-}
-
-#[test]
-fn a_session_that_was_accepted_before_it_is_refused_is_news_once_too() {
-    let now = Instant::now();
-    let session = || Session::new(quiet(), now);
-    let refused = |said: &str| LostReason::SessionRefused { topic: 1, said: said.to_owned() };
-    let mut comeback = Comeback::default();
-    comeback.opened();
-    assert_eq!(comeback.lost(session(), &refused("2"), now), (Retry::Late, News::Changed));
-    comeback.opened();
-    assert_eq!(comeback.lost(session(), &refused("2"), now), (Retry::Late, News::Same));
-    comeback.opened();
-    assert_eq!(comeback.lost(session(), &refused("3"), now), (Retry::Late, News::Changed));
-    comeback.opened();
-    comeback.served();
-    assert_eq!(comeback.lost(session(), &refused("3"), now), (Retry::Late, News::Changed));
-    assert!(comeback.take(now).is_none(), "nobody asks for that session again");
 }
 
 #[test]
@@ -223,8 +174,8 @@ fn a_refused_session_tells_nothing_more_but_its_end() {
     spare[..loads.len()].copy_from_slice(&loads);
     bench.session.filled(loads.len(), bench.now);
     bench.session.look_ahead();
-    assert!(matches!(bench.session.next_event(bench.now), Some(Event::Load { topic: b"S_1", .. })));
-    bench.session.refused(LostReason::SessionRefused { topic: 0, said: "2".to_owned() });
+    assert!(matches!(bench.session.next_event(bench.now), Some(SessionEvent::Load { topic: b"S_1", .. })));
+    bench.session.refused(LostReason::SessionRefused { topic: 0, code: "2".to_owned() });
     bench.events();
     assert_eq!(bench.told.len(), 1, "{:?}", bench.told);
     assert!(bench.told[0].starts_with("lost: the server refuses the session"), "{:?}", bench.told);

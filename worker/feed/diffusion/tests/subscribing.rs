@@ -83,13 +83,13 @@ fn the_cap_counts_what_is_held_and_names_are_checked() {
     bench.session.subscribe(b"a").unwrap();
     bench.session.subscribe(b"b").unwrap();
     bench.session.subscribe(b"b").unwrap();
-    assert_eq!(bench.session.subscribe(b"c"), Err(SubscribeError::Full { limit: 2 }));
+    assert_eq!(bench.session.subscribe(b"c"), Err(FollowError::Full { limit: 2 }));
     bench.session.unsubscribe(b"a");
     bench.session.subscribe(b"c.*[d]/e,f?").unwrap();
     bench.session.unsubscribe(b"b");
     let long = [b'x'; TOPIC_MAX + 1];
     for bad in [&b""[..], b"a!b", b"a\x01b", b"a\nb", b"\x7f", &long] {
-        assert_eq!(bench.session.subscribe(bad), Err(SubscribeError::Name { topic: bad.to_vec() }));
+        assert_eq!(bench.session.subscribe(bad), Err(FollowError::Name { topic: bad.to_vec() }));
     }
     bench.pass(Duration::ZERO);
     assert_eq!(bench.sent(), asked(&["c.*[d]/e,f?"]));

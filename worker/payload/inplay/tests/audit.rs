@@ -2,6 +2,7 @@
 
 use super::{Log, Single, at, forest};
 use crate::payload::Applied;
+use crate::payload::Payload;
 use serde_json::json;
 use touchline_common::model::{Listing, Register, Side};
 
@@ -52,7 +53,7 @@ fn a_load_that_says_what_is_held_misses_nothing_tells_nothing_and_shows_nothing_
     assert_eq!(single.audit(NOW), Some(0));
     assert_eq!((single.log.bases.len(), single.log.seen.len()), told);
     let mut sections = Vec::new();
-    single.forest.render(single.slot, &mut sections);
+    single.forest.render(single.slot, &mut single.log, &mut sections);
     assert_eq!(sections, []);
     assert_eq!(single.whole(), before);
 }

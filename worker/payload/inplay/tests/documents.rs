@@ -2,6 +2,7 @@
 
 use super::model::Plain;
 use super::{Log, Single};
+use crate::payload::Payload;
 use proptest::prelude::*;
 use proptest::sample::select;
 use std::collections::BTreeMap;
@@ -135,7 +136,7 @@ fn told(log: &Log) -> Registers {
             );
         }
         assert!(observation.registers.windows(2).all(|pair| pair[0].register < pair[1].register));
-        assert!(!observation.registers.is_empty() || !observation.flips.is_empty());
+        assert!(!observation.registers.is_empty() || !observation.changes.is_empty());
     }
     held
 }
@@ -160,7 +161,9 @@ proptest! {
         let nodes: usize = plain.root.preorder().len() - 1;
         prop_assert_eq!(single.forest.nodes("T"), Some(nodes));
         let held = told(&single.log);
-        let now = single.forest.base(single.slot, super::at(0)).unwrap();
+        super::check_odds(&mut single.forest, single.slot, &mut single.log);
+        single.forest.report(single.slot, super::at(0), &mut single.log);
+        let (_, now) = single.log.bases.pop().unwrap();
         for (register, value) in now.registers {
             prop_assert_eq!(held.get(&register), Some(&value), "{:?}", register);
         }

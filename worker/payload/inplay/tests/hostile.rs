@@ -1,9 +1,11 @@
 //! Nothing that a server sends may panic, loop, grow without bound or be published as anything but JSON.
 
 use super::{Log, Single, at, forest};
+use crate::payload::Payload;
 use proptest::prelude::*;
 use proptest::sample::select;
-use touchline_common::model::{Listing, Section};
+use touchline_common::ipc::messages::stream::Section;
+use touchline_common::model::Listing;
 
 fn odd_bytes() -> impl Strategy<Value = Vec<u8>> {
     let pieces: Vec<&'static [u8]> = vec![
@@ -59,14 +61,14 @@ proptest! {
                 true => forest.load(&path, &body, at(0), &mut log),
                 false => forest.delta(&path, &body, at(0), &mut log),
             };
-            let mut sections: Vec<Section> = Vec::new();
-            forest.render(slot, &mut sections);
+            let mut sections: Vec<Section<'static>> = Vec::new();
+            forest.render(slot, &mut log, &mut sections);
             document.apply(sections);
             forest.drain_lists(&mut Vec::new());
-            forest.base(slot, at(0));
             if forest.is_live(slot) {
+                super::check_odds(&mut forest, slot, &mut log);
                 let mut whole = Vec::new();
-                forest.render_whole(slot, &mut whole);
+                forest.render_whole(slot, &mut log, &mut whole);
                 let mut fresh = super::Document::default();
                 fresh.apply(whole);
                 prop_assert_eq!(&fresh, &document);
@@ -107,8 +109,8 @@ fn of_two_attributes_with_one_name_the_first_counts() {
     let mut single =
         Single::loaded("F|EV;IT=T;X=1;X=2;|MA;IT=m;ID=1;ID=2;SU=1;SU=0;|PA;IT=p;OD=1/1;OD=2/1;FI=3;FI=4;|");
     let mut sections = Vec::new();
-    single.forest.render_whole(single.slot, &mut sections);
-    let text = sections[1].body.clone().unwrap();
+    single.forest.render_whole(single.slot, &mut single.log, &mut sections);
+    let text = sections[2].body.clone().unwrap();
     assert_eq!(
         text.matches("\"id\"").count() + text.matches("\"odds\"").count() + text.matches("\"FI\"").count(),
         3
@@ -140,8 +142,8 @@ fn many_siblings_and_many_updates_take_no_more_than_they_should() {
     }
     assert!(single.forest.footprint() < before + 200_000);
     let mut sections = Vec::new();
-    single.forest.render(single.slot, &mut sections);
-    assert_eq!(sections.len(), 2);
+    single.forest.render(single.slot, &mut single.log, &mut sections);
+    assert_eq!(sections.len(), 3, "head, tail and the market");
 }
 
 #[test]

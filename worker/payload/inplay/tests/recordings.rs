@@ -1,6 +1,7 @@
 //! Recorded loads and deltas: nothing dropped, nothing misread.
 
 use super::{Log, Single, at, forest};
+use crate::payload::Payload;
 use crate::payload::TreeError;
 use touchline_common::ipc::messages::worker::ListChange;
 use touchline_common::model::{Listing, MatchId};

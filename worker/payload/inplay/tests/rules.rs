@@ -1,10 +1,12 @@
 //! `docs/documents.md`, rule by rule, on trees small enough to read.
 
 use super::{Log, Single, at, forest};
+use crate::payload::Payload;
 use crate::payload::{Limits, Mapping, TreeError};
 use serde_json::{Value, json};
+use touchline_common::ipc::messages::stream::{Section, SectionKey};
 use touchline_common::ipc::messages::worker::ListChange;
-use touchline_common::model::{Flip, Listing, MatchId, Phase, Price, Register, Section, SectionKey, Side};
+use touchline_common::model::{Handle, Listing, MatchId, Phase, Register, Side};
 
 const EVENT: &str = "F|EV;IT=T;CL=1;FS=1;NA=A v B;SS=0-0;|TG;IT=g;|TE;IT=h;OR=0;|TE;IT=a;OR=1;|MG;IT=mg;NA=Main;|\
                      MA;IT=m;ID=1777;NA=Result;SU=0;|PA;IT=p;NA=A;OD=5/4;SU=0;|PA;IT=q;NA=B;OD=;|";
@@ -13,7 +15,7 @@ fn head(body: &str) -> Value {
     Single::loaded(&format!("F|{body}|")).document()
 }
 
-fn last(single: &Single) -> &touchline_common::model::Observation {
+fn last(single: &Single) -> &super::Saw {
     &single.log.seen.last().expect("something was observed").1
 }
 
@@ -66,7 +68,8 @@ fn status_and_period_by_the_table() {
 fn phases_depend_on_the_sport() {
     let phase = |attributes: &str| {
         let mut single = Single::loaded(&format!("F|EV;IT=T;{attributes}|"));
-        let base = single.forest.base(single.slot, at(0)).unwrap();
+        single.forest.report(single.slot, at(0), &mut single.log);
+        let (_, base) = single.log.bases.pop().unwrap();
         base.registers.get(&Register::Phase).copied().map(Phase)
     };
     assert_eq!(phase("CL=1;CP=HT;"), Some(Phase::after(1)));
@@ -107,23 +110,24 @@ fn an_update_tells_each_step() {
     single.delta("T", "U|SS=2-1;SU=1;UC=Goal;|").unwrap();
     let (home, away) = (Register::Score(Side::Home), Register::Score(Side::Away));
     assert_eq!(registers(&single), [(home, 2), (away, 1), (Register::Suspended, 1)]);
-    assert_eq!(last(&single).flips, [Flip::Comment { text: "Goal".to_owned() }]);
+    assert_eq!(last(&single).changes, ["comment Goal"]);
     single.delta("T", "U|SS=2-1;XY=1,2;|").unwrap();
     assert_eq!(single.log.seen.len(), 2);
     assert_eq!(single.document()["extra"], json!({"UC": "Goal", "XY": "1,2"}));
 }
 
 #[test]
-fn statistics_are_registers_or_flips() {
+fn statistics_are_registers_or_changes() {
     let mut single = Single::loaded(EVENT);
     single.delta("T", "U|S1=Corners;S2=Fouls;S3= Yellow ;|").unwrap();
     single.delta("h", "U|S1=3;S2=4;|").unwrap();
     assert_eq!(registers(&single), [(Register::Corners(Side::Home), 3)]);
-    let stat =
-        |key: &str, text: &str| Flip::Stat { key: key.to_owned(), side: Side::Home, text: text.to_owned() };
-    assert_eq!(last(&single).flips, [stat("Fouls", "4")]);
+    assert_eq!(last(&single).changes, ["Fouls home 4"]);
     single.delta("h", "U|S1=many;|").unwrap();
-    assert_eq!((registers(&single), &last(&single).flips[..]), (vec![], &[stat("corners", "many")][..]));
+    assert_eq!(
+        (registers(&single), &last(&single).changes[..]),
+        (vec![], &["corners home many".to_owned()][..])
+    );
     single.delta("a", "U|S3=1;|").unwrap();
     assert_eq!(registers(&single), [(Register::YellowCards(Side::Away), 1)]);
     let stats = json!({"corners": {"home": "many"}, "Fouls": {"home": 4}, "yellow_cards": {"away": 1}});
@@ -131,27 +135,19 @@ fn statistics_are_registers_or_flips() {
 }
 
 #[test]
-fn prices_move_and_flip() {
+fn prices_move() {
     let mut single = Single::loaded(EVENT);
     let selection =
         |single: &mut Single, key: &str| single.document()["markets"]["m"]["selections"][key].clone();
     assert_eq!(selection(&mut single, "q").get("open"), None);
     single.delta("p", "U|OD=6/4;SU=1;|").unwrap();
-    let odds = |odds: Option<i64>, text: &str| Flip::Odds {
-        market: "m".to_owned(),
-        selection: "p".to_owned(),
-        odds: odds.map(Price),
-        text: text.to_owned(),
-    };
-    let suspended =
-        Flip::SelectionSuspended { market: "m".to_owned(), selection: "p".to_owned(), suspended: true };
-    assert_eq!(last(&single).flips, [odds(Some(25_000), "6/4"), suspended]);
+    assert_eq!(last(&single).changes, ["m/p 2.5 6/4", "m/p suspended"]);
     let shown = selection(&mut single, "p");
     assert_eq!((&shown["odds"], &shown["open"], &shown["move"]), (&json!(2.5), &json!(2.25), &json!(1)));
     single.delta("p", "U|OD=12/8;|").unwrap();
     assert_eq!(single.log.seen.len(), 1, "the same price in other words");
     single.delta("p", "U|OD=0/0;|").unwrap();
-    assert_eq!(last(&single).flips, [odds(None, "0/0")]);
+    assert_eq!(last(&single).changes, ["m/p - 0/0"]);
     let shown = selection(&mut single, "p");
     assert_eq!((shown.get("odds"), &shown["open"], &shown["move"]), (None, &json!(2.25), &json!(1)));
     single.delta("q", "U|OD=3/1;|").unwrap();
@@ -160,7 +156,8 @@ fn prices_move_and_flip() {
     single.delta("m/p", "I|PA;IT=p;NA=Z;OD=1/1;|").unwrap();
     let shown = selection(&mut single, "p");
     assert_eq!((&shown["name"], &shown["open"], &shown["order"]), (&json!("Z"), &json!(2.25), &json!(1)));
-    assert_eq!(last(&single).flips.len(), 2, "the price, and no longer suspended");
+    let (_, all) = single.log.odds_bases.last().unwrap();
+    assert_eq!(all, &["m", "m/q 4", "m/p 2"], "another name is another handle, so everything is reported");
 }
 
 #[test]
@@ -168,17 +165,21 @@ fn markets_open_and_close() {
     let mut single = Single::loaded(EVENT);
     single.document();
     single.delta("mg/n", "I|MA;IT=n;NA=Next;OR=0;|").unwrap();
-    assert_eq!(last(&single).flips, [Flip::MarketOpen { market: "n".to_owned(), name: "Next".to_owned() }]);
+    assert_eq!(last(&single).changes, ["n open"]);
+    assert_eq!(single.log.names.last().unwrap(), &("n".to_owned(), "Next".to_owned()));
     assert_eq!(single.document()["market_order"], json!(["n", "m"]));
     single.delta("m", "U|SU=1;|").unwrap();
-    assert_eq!(last(&single).flips, [Flip::MarketSuspended { market: "m".to_owned(), suspended: true }]);
+    assert_eq!(last(&single).changes, ["m suspended"]);
     single.delta("T/mg", "D||").unwrap();
-    let closed = ["n", "m"].map(|market| Flip::MarketClose { market: market.to_owned() });
-    assert_eq!(last(&single).flips, closed);
+    assert_eq!(last(&single).changes, ["n closed", "m closed"]);
     let mut sections = Vec::new();
-    single.forest.render(single.slot, &mut sections);
-    let gone = |key: &str| Section { key: SectionKey::Market(key.to_owned()), body: None };
-    assert_eq!(sections[1..], [gone("m"), gone("n")]);
+    single.forest.render(single.slot, &mut single.log, &mut sections);
+    let gone = |section: &Section<'_>| match section {
+        Section { key: SectionKey::Market(handle), body: None } => single.log.key(*handle).to_owned(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(sections[..2].iter().map(gone).collect::<Vec<_>>(), ["m", "n"]);
+    assert_eq!(sections[2..].iter().map(|section| section.key).collect::<Vec<_>>(), [SectionKey::Tail]);
     assert_eq!(single.delta("m", "U|SU=0;|"), Err(TreeError::MissingTarget { path: "m".to_owned() }));
 }
 
@@ -193,15 +194,15 @@ fn what_did_not_change_is_not_published() {
     single.delta("T", "U|SS=1-0;|").unwrap();
     single.delta("T", "U|SS=0-0;|").unwrap();
     assert_eq!(single.forest.oldest_dirty().map(|(slot, _)| slot), Some(single.slot));
-    single.forest.render(single.slot, &mut sections);
-    let keys: Vec<_> = sections.iter().map(|section| section.key.clone()).collect();
-    assert_eq!(keys, [SectionKey::Market("m".to_owned())]);
+    single.forest.render(single.slot, &mut single.log, &mut sections);
+    let keys: Vec<_> = sections.iter().map(|section| section.key).collect();
+    assert_eq!(keys, [SectionKey::Market(Handle(1))]);
     assert_eq!(single.forest.oldest_dirty(), None);
     // The same load again changes only what the updates had changed.
     single.load(EVENT);
     sections.clear();
-    single.forest.render(single.slot, &mut sections);
-    assert_eq!(sections.iter().map(|section| section.key.clone()).collect::<Vec<_>>(), keys);
+    single.forest.render(single.slot, &mut single.log, &mut sections);
+    assert_eq!(sections.iter().map(|section| section.key).collect::<Vec<_>>(), keys);
 }
 
 #[test]
@@ -217,7 +218,7 @@ fn the_oldest_change_comes_first() {
     forest.delta(b"T2/e", b"U|SS=1-0;|", read(9), &mut log).unwrap();
     let order: Vec<_> = forest.dirty().collect();
     assert_eq!(order, [(slots[2], 0), (slots[0], 1), (slots[1], 2)]);
-    forest.render(slots[0], &mut Vec::new());
+    forest.render(slots[0], &mut log, &mut Vec::new());
     forest.remove_match(slots[2]);
     assert_eq!(forest.dirty().collect::<Vec<_>>(), [(slots[1], 2)]);
 }
@@ -235,7 +236,7 @@ fn a_running_clock_is_displayed_by_the_servers_time_and_received_by_ours() {
     // The server is a minute behind us.
     assert!(forest.server_time(b"F|IN;TI=20190517135930500;UF=15;|", half_past));
     assert!(!forest.server_time(b"U|IN;UF=15;|", half_past), "what states none changes nothing");
-    forest.delta(b"A/p", b"U|OD=2/1;|", at(1_558_098_100), &mut log).unwrap();
+    forest.delta(b"A/e", b"U|UC=Goal;|", at(1_558_098_100), &mut log).unwrap();
     let (_, seen) = &log.seen[0];
     assert_eq!((seen.clock.unwrap().seconds, seen.received_at), (640, 1_558_098_100_000_000));
 }
@@ -250,33 +251,34 @@ fn the_first_topic_wins_and_one_id_in_two_is_changed_in_both() {
     forest.load(b"B", second, at(0), &mut log).unwrap();
     forest.load(b"A", first, at(0), &mut log).unwrap();
     let mut document = super::Document::default();
-    let mut show = |forest: &mut crate::payload::Forest| {
+    let mut show = |forest: &mut crate::payload::Forest, log: &mut Log| {
         let mut sections = Vec::new();
-        forest.render(slot, &mut sections);
+        forest.render(slot, log, &mut sections);
         document.apply(sections);
-        document.to_value()
+        super::check_odds(forest, slot, log);
+        document.to_value(log)
     };
-    let shown = show(&mut forest);
+    let shown = show(&mut forest, &mut log);
     assert_eq!((&shown["score"]["text"], &shown["competition"]), (&json!("1-0"), &json!("Cup")));
     assert_eq!((&shown["clock"]["seconds"], &shown["market_order"]), (&json!(240), &json!(["m", "n"])));
     assert_eq!(shown["markets"]["m"]["name"], "first");
     assert_eq!(forest.delta(b"p", b"U|OD=2/1;|", at(0), &mut log).unwrap().nodes, 2);
     assert_eq!(log.seen.len(), 1, "told once");
     assert_eq!(forest.delta(b"A/e/m", b"D||", at(0), &mut log).unwrap().nodes, 1);
-    let shown = show(&mut forest);
+    let shown = show(&mut forest, &mut log);
     assert_eq!(shown["markets"]["m"]["name"], "second");
     assert_eq!(shown["markets"]["m"]["selections"]["p"]["odds"], 3);
     forest.delta(b"e/m", b"I|MA;IT=m;NA=third;|", at(0), &mut log).unwrap();
-    let shown = show(&mut forest);
+    let shown = show(&mut forest, &mut log);
     assert_eq!(
         (&shown["markets"]["m"]["name"], &shown["market_order"]),
         (&json!("third"), &json!(["m", "n"]))
     );
     // A load of the first topic, in which the same id is no market, hides the other topic's market.
     forest.load(b"A", b"F|EV;IT=e;SS=1-0;|XX;IT=m;|", at(0), &mut log).unwrap();
-    assert_eq!(show(&mut forest)["markets"].as_object().unwrap().keys().collect::<Vec<_>>(), ["n"]);
+    assert_eq!(show(&mut forest, &mut log)["markets"].as_object().unwrap().keys().collect::<Vec<_>>(), ["n"]);
     forest.topic_removed(b"A", at(0), &mut log).unwrap();
-    let shown = show(&mut forest);
+    let shown = show(&mut forest, &mut log);
     assert_eq!((&shown["markets"]["m"]["name"], &shown["score"]["text"]), (&json!("second"), &json!("9-9")));
     assert!(forest.is_live(slot));
     forest.topic_removed(b"B", at(0), &mut log).unwrap();
@@ -287,7 +289,7 @@ fn the_first_topic_wins_and_one_id_in_two_is_changed_in_both() {
 fn an_empty_load_is_a_known_topic_without_content() {
     for body in ["EMPTY", "", "F|", "F||", "F"] {
         let mut single = Single::loaded(body);
-        assert!(!single.forest.is_live(single.slot) && !single.forest.is_loaded("T"));
+        assert!(!single.forest.is_live(single.slot) && !single.forest.is_loaded(b"T"));
         assert_eq!((single.log.touched.len(), single.log.bases.len()), (1, 0));
         single.delta("T/e", "I|EV;IT=e;NA=late;|").unwrap();
         assert!(single.forest.is_live(single.slot));
@@ -442,7 +444,8 @@ fn a_mapping_is_laid_over_the_built_in_one() {
     single.load("F|EV;IT=T;CL=1;SS=9-9;ZZ=1-0;CP=HT;|");
     let shown = single.document();
     assert_eq!((&shown["score"]["text"], &shown["extra"]), (&json!("1-0"), &json!({"SS": "9-9"})));
-    let base = single.forest.base(single.slot, at(0)).unwrap();
+    single.forest.report(single.slot, at(0), &mut single.log);
+    let (_, base) = single.log.bases.pop().unwrap();
     assert_eq!(base.registers[&Register::Phase], Phase::after(3).0);
     let told = |text: &str| mapping.overlay(text).unwrap_err().to_string();
     assert!(told("[evnt]").contains("evnt"));

@@ -1,38 +1,26 @@
-//! When nobody followed a match: what is said of it, and what is told after it.
+//! When a match was not followed: what is reported of it, and what after it.
 
 use super::*;
-
-const START: [(Register, i64); 3] = [(HOME, 0), (AWAY, 0), (Register::Phase, 1)];
 
 fn silent(rig: &mut Rig, since: i64) -> &mut Rig {
     rig.give(&Input::Silent { source: W1, since })
 }
 
-fn gap(rig: &Rig) -> (i64, &'static str, i64) {
-    let [GapStep::Open { at, reason, .. }, GapStep::Close { at: to }] = rig.gaps[..] else {
-        panic!("{:?}", rig.gaps)
-    };
-    (at, reason, to)
-}
-
 #[test]
-fn what_a_silent_owner_missed_is_a_gap_from_its_last_sign_to_the_next_load() {
+fn a_silent_owner_leaves_a_gap_from_its_last_sign_to_the_next_load() {
     let mut rig = Rig::soccer();
-    rig.odds(1, "2/1");
     rig.pass(Duration::from_millis(300));
     let sign = rig.wall;
     rig.pass(Duration::from_secs(2));
     silent(&mut rig, sign);
-    assert_eq!(rig.kinds(), ["gap_start"], "said at once, whoever takes over");
+    assert_eq!(rig.kinds(), ["gap_start"], "at once, whoever replaces it");
     rig.base(2, W2, &[(HOME, 1), (AWAY, 0), (Register::Phase, 1)]);
-    assert!(rig.last.is_empty(), "nobody has asked for it yet");
+    assert!(rig.last.is_empty(), "it is not asked for yet");
     let load = rig.wall;
-    rig.odds(2, "5/1").pass(Duration::from_millis(1)).switch(2, Owner::Alive);
-    assert_eq!(rig.kinds(), ["goal", "gap_end", "odds_change"], "at once: nothing more comes from the owner");
-    assert!(rig.last[0].recovered && !rig.last[2].recovered);
-    assert_eq!(gap(&rig), (sign, "worker_silent", load));
-    rig.odds(1, "3/1");
-    assert_eq!((rig.refused, rig.last.len()), (1, 0), "it comes too late");
+    rig.switch(2, Owner::Alive);
+    assert_eq!(rig.kinds(), ["goal", "gap_end"]);
+    assert!(rig.last[0].recovered);
+    assert_eq!(rig.gap(), (sign, "worker_silent", load));
 }
 
 #[test]
@@ -40,8 +28,9 @@ fn a_silent_owner_that_goes_on_lost_nothing() {
     let mut rig = Rig::soccer();
     rig.pass(Duration::from_secs(2));
     silent(&mut rig, 6);
-    rig.odds(1, "2/1");
-    assert_eq!(rig.kinds(), ["gap_end", "odds_change"]);
+    rig.obs(1, &[(HOME, 1)]);
+    assert_eq!(rig.kinds(), ["gap_end", "goal"]);
+    assert!(!rig.last[1].recovered);
     let mut quiet = Rig::soccer();
     quiet.pass(Duration::from_secs(2));
     silent(&mut quiet, 6);
@@ -56,122 +45,57 @@ fn what_was_on_its_way_from_a_silent_owner_is_no_sign_of_life() {
     let mut rig = Rig::soccer();
     let since = rig.wall + 1_000_000;
     silent(&mut rig, since);
-    rig.odds(1, "2/1");
-    assert_eq!(rig.kinds(), ["odds_change"], "told, but it was told before");
+    rig.obs(1, &[(HOME, 1)]);
+    assert_eq!(rig.kinds(), ["goal"], "recorded, but it is from before");
     rig.pass(Duration::from_secs(3)).base(2, W2, &START).switch(2, Owner::Alive);
     assert_eq!(rig.switched, Some(Epoch(2)));
 }
 
 #[test]
-fn an_owner_that_says_nothing_of_what_the_candidate_tells_stood_still() {
+fn what_a_worker_dropped_is_a_gap_until_its_next_load() {
     let mut rig = Rig::soccer();
-    rig.odds(1, "2/1");
-    let word = rig.wall + 2;
-    rig.pass(Duration::from_millis(900)).base(2, W2, &START).switch(2, Owner::Alive);
-    let load = rig.wall;
-    rig.pass(Duration::from_millis(10)).odds(2, "7/1");
+    rig.give(&Input::Lost { epoch: Epoch(1), count: 3, since: 6 });
+    assert_eq!(rig.kinds(), ["gap_start"]);
+    rig.load(1, W1, &[(HOME, 1), (AWAY, 0), (Register::Phase, 1)], &[stat("3")]);
+    assert_eq!(rig.kinds(), ["goal", "gap_end"]);
+    assert_eq!(rig.gap(), (6, "overflow", 8));
+    rig.give(&Input::Lost { epoch: Epoch(2), count: 3, since: 6 });
+    assert!(rig.last.is_empty(), "what another dropped is no gap");
+}
+
+#[test]
+fn texts_that_changed_in_a_gap_are_recovered() {
+    let mut rig = Rig::soccer();
+    rig.texts(1, &[stat("1"), comment("a")]).gone(W1).load(2, W2, &START, &[stat("2"), comment("a")]);
+    assert_eq!(rig.kinds(), ["gap_end"]);
     rig.wait(SETTLE);
-    assert_eq!(rig.kinds(), ["gap_start", "gap_end", "odds_change"]);
-    assert_eq!(gap(&rig), (word, "worker_silent", load));
+    assert_eq!(rig.kinds(), ["stat_change"]);
+    assert!(rig.last[0].recovered);
 }
 
 #[test]
-fn a_candidate_in_which_a_living_owner_is_never_found_takes_over_with_a_gap() {
+fn a_connection_that_comes_back_may_be_behind() {
     let mut rig = Rig::soccer();
-    rig.pass(Duration::from_secs(1)).base(2, W2, &START).switch(2, Owner::Alive);
-    let load = rig.wall;
-    // The owner is so far behind that nothing of what it tells is still known of the candidate.
-    for n in 0..10 {
-        assert_eq!(rig.ledger.epoch(), Some(Epoch(1)), "after {n} s");
-        rig.odds(1, &format!("{n}/7")).odds(2, &format!("{n}/5")).wait(Duration::from_secs(1));
-    }
-    let last_word = rig.wall - 1_000_000 + 2;
-    assert_eq!(rig.ledger.epoch(), Some(Epoch(2)));
-    assert_eq!(gap(&rig), (load, "moved", last_word), "what its predecessor had still to tell is lost");
-    rig.odds(2, "9/4");
-    assert_eq!(rig.kinds(), ["odds_change"]);
+    rig.obs(1, &[(HOME, 2)]);
+    rig.give(&Input::End { epoch: Epoch(1), why: EndReason::ConnectionLost, at: 9 });
+    rig.base(1, W1, &[(HOME, 1), (AWAY, 0), (Register::Phase, 1)]);
+    assert!(rig.last.is_empty());
+    rig.obs(1, &[(HOME, 2)]);
+    assert_eq!(rig.kinds(), ["gap_end"]);
 }
 
 #[test]
-fn a_candidate_that_is_behind_a_living_owner_has_time_to_come_up_with_it() {
+fn an_end_leaves_no_gap_open() {
     let mut rig = Rig::soccer();
-    rig.pass(Duration::from_secs(1)).base(2, W2, &START).switch(2, Owner::Alive);
-    for n in 0..15 {
-        rig.odds(1, &format!("{n}/7")).wait(Duration::from_secs(1));
-    }
-    assert_eq!(rig.ledger.epoch(), Some(Epoch(1)), "it would tell again what the owner told");
-    rig.odds(2, "9/4");
-    assert_eq!(rig.ledger.epoch(), Some(Epoch(2)));
-    assert_eq!(gap(&rig).1, "moved");
-    let mut never = Rig::soccer();
-    never.pass(Duration::from_secs(1)).base(2, W2, &START).switch(2, Owner::Alive);
-    for n in 0..20 {
-        assert_eq!(never.ledger.epoch(), Some(Epoch(1)), "after {n} s");
-        never.odds(1, &format!("{n}/7")).wait(Duration::from_secs(1));
-    }
-    assert_eq!(never.ledger.epoch(), Some(Epoch(2)), "but no more than that");
+    rig.give(&Input::End { epoch: Epoch(1), why: EndReason::Ended, at: 6 });
+    rig.gone(W1);
+    assert!(rig.gaps.is_empty() && rig.ledger.is_ended());
+    rig.base(2, W2, &[(HOME, 1), (AWAY, 0), (Register::Phase, 1)]);
+    assert_eq!(rig.switched, Some(Epoch(2)), "a match that comes back has no owner to wait for");
 }
 
 #[test]
-fn a_quiet_match_moves_without_a_gap() {
-    let mut rig = Rig::soccer();
-    rig.odds(1, "2/1").pass(Duration::from_secs(60)).base(2, W2, &START).switch(2, Owner::Alive);
-    rig.wait(SETTLE);
-    assert_eq!(rig.switched, Some(Epoch(2)));
-    assert!(rig.gaps.is_empty(), "{:?}", rig.gaps);
-}
-
-#[test]
-fn silence_says_nothing_while_something_is_on_its_way() {
-    let mut rig = Rig::soccer();
-    rig.odds(1, "2/1").pass(Duration::from_secs(1)).base(2, W2, &START).switch(2, Owner::Alive);
-    let load = rig.wall;
-    assert_eq!(rig.ledger.awaited(), Some([(W1, load), (W2, 7)]));
-    for _ in 0..4 {
-        rig.pass(SETTLE).give(&Input::Tick { at: load, said: Said::NotAll });
-        assert_eq!(rig.ledger.epoch(), Some(Epoch(1)), "the owner may have seen what came before the load");
-        assert!(rig.ledger.deadline() > Some(rig.now), "no time is lost with asking");
-    }
-    rig.odds(1, "3/1");
-    assert_eq!(rig.kinds(), ["odds_change"]);
-    rig.wait(SETTLE);
-    assert_eq!(rig.ledger.epoch(), Some(Epoch(2)));
-    assert!(rig.gaps.is_empty(), "{:?}", rig.gaps);
-}
-
-#[test]
-fn a_candidate_in_which_a_dead_owner_is_found_has_no_gap_to_tell() {
-    let mut rig = Rig::soccer();
-    rig.pass(Duration::from_secs(1)).base(2, W2, &START);
-    for text in ["2/1", "3/1", "4/1"] {
-        rig.odds(1, text).odds(2, text);
-    }
-    rig.odds(2, "5/1").gone(W1);
-    assert_eq!(
-        (rig.kinds(), rig.gaps.len()),
-        (vec!["odds_change"], 0),
-        "what the dead one did not tell any more"
-    );
-    assert_eq!(odds_text(&rig.last[0]), "5/1");
-}
-
-#[test]
-fn a_recorder_killed_right_after_a_start_says_no_gap_where_there_was_none() {
-    let mut rig = Rig::soccer();
-    rig.restart(Owner::Alive);
-    // The coordinator never heard that the epoch was adopted: it takes the owner for one that is gone.
-    rig.switch(7, Owner::Dead).attach(W1).base(7, W1, &START);
-    assert_eq!(rig.ledger.epoch(), Some(Epoch(7)));
-    assert!(rig.gaps.is_empty(), "{:?}", rig.gaps);
-    let mut gone = Rig::soccer();
-    gone.restart(Owner::Alive);
-    gone.ledger.known_until(40);
-    gone.pass(Duration::from_secs(1)).switch(7, Owner::Dead).base(7, W2, &START);
-    assert_eq!(gap(&gone), (40, "worker_died", 1_000_008));
-}
-
-#[test]
-fn a_match_that_ended_in_a_gap_is_told_to_have_ended() {
+fn the_end_of_a_match_in_a_gap_is_reported() {
     let mut rig = Rig::soccer();
     rig.gone(W1).give(&Input::Ended { at: 90 });
     assert_eq!(rig.kinds(), ["period_end", "match_ended", "gap_end"]);

@@ -1,6 +1,6 @@
 //! The client's side: what a session says in DPT becomes an upgrade and masked texts.
 
-use super::pipe::{EncodingByte, Next, Outgoing, Pipe};
+use super::pipe::{self, EncodingByte, End, Next, Outgoing, Pipe};
 use super::{Form, TunnelError, query};
 use crate::wire::diffusion::{ConnectRequest, ConnectResponse, FD, MD, NUL, ResponseCode, VERSION};
 use crate::wire::websocket::{ClientRequest, CloseCode, Compress, Key, Limits, Role, Upgraded, printable};
@@ -42,13 +42,6 @@ enum State {
     Open,
 }
 
-/// Whether a step led on.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Led {
-    On,
-    Nowhere,
-}
-
 /// A WebSocket of a client, seen as a byte stream.
 #[derive(Debug)]
 pub struct ClientTunnel {
@@ -57,7 +50,6 @@ pub struct ClientTunnel {
     uid: u64,
     state: State,
     pipe: Pipe,
-    drained: bool,
 }
 
 impl ClientTunnel {
@@ -66,7 +58,7 @@ impl ClientTunnel {
         let pipe = Pipe::new(Role::Client, config.limits, config.compress, EncodingByte::Absent);
         let uid = u128::from_le_bytes(random) % u128::from(UID_RANGE);
         let uid = u64::try_from(uid).unwrap_or_default();
-        ClientTunnel { config, key: Key::new(random), uid, state: State::Idle, pipe, drained: true }
+        ClientTunnel { config, key: Key::new(random), uid, state: State::Idle, pipe }
     }
 
     /// Room for what the socket reads; empty while [`ClientTunnel::pull`] has more to give.
@@ -76,13 +68,12 @@ impl ClientTunnel {
 
     /// `count` bytes were read into [`ClientTunnel::spare`].
     pub fn filled(&mut self, count: usize) {
-        self.pipe.reader.filled(count);
-        self.drained = false;
+        self.pipe.filled(count);
     }
 
     /// Whether [`ClientTunnel::pull`] has nothing to give before more is read.
     pub fn is_drained(&self) -> bool {
-        self.drained
+        self.pipe.is_drained()
     }
 
     /// Whether the upgrade is done.
@@ -98,54 +89,38 @@ impl ClientTunnel {
     /// # Errors
     /// [`TunnelError`], once all that came before is pulled, and again at each call.
     pub fn pull(&mut self, room: &mut [u8]) -> Result<usize, TunnelError> {
-        let mut filled = 0;
-        loop {
-            let (told, all) = self.pipe.pull(room.get_mut(filled..).unwrap_or_default());
-            filled += told;
-            if !all {
-                return Ok(filled);
-            }
-            match self.step() {
-                Ok(Led::On) => {}
-                Ok(Led::Nowhere) => {
-                    self.drained = true;
-                    return Ok(filled);
-                }
-                Err(error) => {
-                    let error = self.pipe.fail(error);
-                    self.drained = filled == 0;
-                    return if filled == 0 { Err(error) } else { Ok(filled) };
-                }
-            }
-        }
+        pipe::pull(self, room)
+    }
+}
+
+impl End for ClientTunnel {
+    fn pipe(&mut self) -> &mut Pipe {
+        &mut self.pipe
     }
 
-    fn step(&mut self) -> Result<Led, TunnelError> {
-        if let Some(fault) = self.pipe.fault() {
-            return Err(fault);
-        }
+    fn step(&mut self) -> Result<Next, TunnelError> {
         match &mut self.state {
-            State::Idle => Ok(Led::Nowhere),
-            State::Upgrading { .. } => self.upgrade(),
-            State::Shaking => match self.pipe.next_text()? {
-                Next::Nothing => Ok(Led::Nowhere),
-                Next::Text => self.shake().map(|()| Led::On),
-            },
-            State::Open => match self.pipe.next_text()? {
-                Next::Nothing => Ok(Led::Nowhere),
-                Next::Text => {
-                    self.pipe.tell_text_from(0);
-                    Ok(Led::On)
-                }
-            },
+            State::Idle => return Ok(Next::Nothing),
+            State::Upgrading { .. } => return self.upgrade(),
+            State::Shaking | State::Open => {}
         }
+        if self.pipe.next_text()? == Next::Nothing {
+            return Ok(Next::Nothing);
+        }
+        match self.state {
+            State::Shaking => self.shake()?,
+            State::Idle | State::Upgrading { .. } | State::Open => self.pipe.give_text_from(0),
+        }
+        Ok(Next::Text)
     }
+}
 
-    fn upgrade(&mut self) -> Result<Led, TunnelError> {
-        let State::Upgrading { target, first } = &mut self.state else { return Ok(Led::Nowhere) };
+impl ClientTunnel {
+    fn upgrade(&mut self) -> Result<Next, TunnelError> {
+        let State::Upgrading { target, first } = &mut self.state else { return Ok(Next::Nothing) };
         let request = request(&self.config, target);
         let Some((upgraded, used)) = Upgraded::parse(self.pipe.reader.unread(), &request, &self.key)? else {
-            return Ok(Led::Nowhere);
+            return Ok(Next::Nothing);
         };
         self.pipe.reader.skip(used);
         self.pipe.agreed(upgraded.deflate);
@@ -153,7 +128,7 @@ impl ClientTunnel {
             self.pipe.send_text(&first);
         }
         self.state = State::Shaking;
-        Ok(Led::On)
+        Ok(Next::Text)
     }
 
     /// The first text: `4 FD code FD id`, or in the text form `code FD id NUL`.
@@ -181,7 +156,7 @@ impl ClientTunnel {
             staged.extend_from_slice(&bytes);
             Ok::<(), TunnelError>(())
         })?;
-        self.pipe.tell_text_from(rest);
+        self.pipe.give_text_from(rest);
         self.state = State::Open;
         Ok(())
     }
@@ -202,7 +177,6 @@ impl ClientTunnel {
             Ok(None) => return 0,
             Err(error) => {
                 self.pipe.fail(error.into());
-                self.drained = false;
                 return bytes.len();
             }
         };
@@ -231,7 +205,6 @@ impl ClientTunnel {
             Ok(target) => self.state = State::Upgrading { target, first },
             Err(error) => {
                 self.pipe.fail(error);
-                self.drained = false;
             }
         }
         used

@@ -29,13 +29,50 @@ pub(super) enum Next {
     Nothing,
 }
 
-/// A message on its way out as DPT bytes: its place in the text, and how much of it was told.
+/// A message on its way out as DPT bytes: its place in the text, and how much of it was given.
 #[derive(Clone, Copy, Debug)]
 struct Piece {
     head: [u8; HEAD],
     from: usize,
     to: usize,
-    told: usize,
+    given: usize,
+}
+
+/// One end of a tunnel: what makes a client's of a pipe, or a server's.
+pub(super) trait End {
+    fn pipe(&mut self) -> &mut Pipe;
+
+    /// Takes the next of what came and puts what it means into the pipe; nothing if that is not whole.
+    fn step(&mut self) -> Result<Next, TunnelError>;
+}
+
+/// Fills `room` with DPT bytes, taking step after step while there is room; how many. An error comes once all that came before is
+/// given, and again at each call.
+pub(super) fn pull(end: &mut impl End, room: &mut [u8]) -> Result<usize, TunnelError> {
+    let mut filled = 0;
+    loop {
+        let pipe = end.pipe();
+        filled += pipe.give(room.get_mut(filled..).unwrap_or_default());
+        if !pipe.is_given() {
+            return Ok(filled);
+        }
+        let stepped = match &pipe.fault {
+            Some(fault) => Err(fault.clone()),
+            None => end.step(),
+        };
+        match stepped {
+            Ok(Next::Text) => {}
+            Ok(Next::Nothing) => {
+                end.pipe().drained = true;
+                return Ok(filled);
+            }
+            Err(error) => {
+                let error = end.pipe().fail(error);
+                end.pipe().drained = filled == 0;
+                return if filled == 0 { Err(error) } else { Ok(filled) };
+            }
+        }
+    }
 }
 
 /// Two directions of a WebSocket.
@@ -49,12 +86,13 @@ pub(super) struct Pipe {
     sent: usize,
     /// DPT bytes that are no message: the handshake.
     staged: Vec<u8>,
-    staged_told: usize,
+    staged_given: usize,
     piece: Option<Piece>,
-    /// Where in the text the next message begins; none once all are told.
+    /// Where in the text the next message begins; none once all are given.
     rest: Option<usize>,
     encoding_byte: EncodingByte,
     fault: Option<TunnelError>,
+    drained: bool,
 }
 
 impl Pipe {
@@ -67,11 +105,12 @@ impl Pipe {
             out: Vec::new(),
             sent: 0,
             staged: Vec::new(),
-            staged_told: 0,
+            staged_given: 0,
             piece: None,
             rest: None,
             encoding_byte,
             fault: None,
+            drained: true,
         }
     }
 
@@ -84,36 +123,41 @@ impl Pipe {
         self.encoding_byte = encoding_byte;
     }
 
-    /// Room to read into; none while a text has messages that are not told, for it lies there.
+    /// Room to read into; none while a text has messages that are not given, for it lies there.
     pub(super) fn spare(&mut self) -> &mut [u8] {
-        if self.is_told() { self.reader.spare() } else { &mut [] }
+        if self.is_given() { self.reader.spare() } else { &mut [] }
     }
 
-    /// Whether all that was taken is told.
-    fn is_told(&self) -> bool {
-        self.rest.is_none() && self.piece.is_none() && self.staged_told == self.staged.len()
+    /// Whether all that was taken is given.
+    fn is_given(&self) -> bool {
+        self.rest.is_none() && self.piece.is_none() && self.staged_given == self.staged.len()
     }
 
-    /// Fills `room` with DPT bytes, taking step after step while there is room; how many, and whether nothing is left.
-    pub(super) fn pull(&mut self, room: &mut [u8]) -> (usize, bool) {
-        let filled = self.tell(room);
-        (filled, self.is_told())
+    /// `count` bytes were read into [`Pipe::spare`].
+    pub(super) fn filled(&mut self, count: usize) {
+        self.reader.filled(count);
+        self.drained = false;
     }
 
-    fn tell(&mut self, room: &mut [u8]) -> usize {
+    /// Whether [`pull`] has nothing to give before more is read.
+    pub(super) fn is_drained(&self) -> bool {
+        self.drained
+    }
+
+    fn give(&mut self, room: &mut [u8]) -> usize {
         let mut filled = 0;
-        if self.staged_told < self.staged.len() {
-            filled += copy(self.staged.get(self.staged_told..).unwrap_or_default(), room);
-            self.staged_told += filled;
-            if self.staged_told < self.staged.len() {
+        if self.staged_given < self.staged.len() {
+            filled += copy(self.staged.get(self.staged_given..).unwrap_or_default(), room);
+            self.staged_given += filled;
+            if self.staged_given < self.staged.len() {
                 return filled;
             }
             self.staged.clear();
-            self.staged_told = 0;
+            self.staged_given = 0;
         }
         while let Some(piece) = self.piece.take().or_else(|| self.next_piece()) {
-            let (told, piece) = self.tell_piece(piece, room.get_mut(filled..).unwrap_or_default());
-            filled += told;
+            let (given, piece) = self.give_piece(piece, room.get_mut(filled..).unwrap_or_default());
+            filled += given;
             if piece.is_some() {
                 self.piece = piece;
                 return filled;
@@ -122,18 +166,18 @@ impl Pipe {
         filled
     }
 
-    fn tell_piece(&self, mut piece: Piece, room: &mut [u8]) -> (usize, Option<Piece>) {
+    fn give_piece(&self, mut piece: Piece, room: &mut [u8]) -> (usize, Option<Piece>) {
         let mut filled = 0;
-        if piece.told < HEAD {
-            filled = copy(piece.head.get(piece.told..).unwrap_or_default(), room);
+        if piece.given < HEAD {
+            filled = copy(piece.head.get(piece.given..).unwrap_or_default(), room);
         }
-        if piece.told + filled >= HEAD {
-            let from = piece.from + (piece.told + filled - HEAD);
+        if piece.given + filled >= HEAD {
+            let from = piece.from + (piece.given + filled - HEAD);
             let content = self.reader.payload().get(from..piece.to).unwrap_or_default();
             filled += copy(content, room.get_mut(filled..).unwrap_or_default());
         }
-        piece.told += filled;
-        let left = piece.told < HEAD + (piece.to - piece.from);
+        piece.given += filled;
+        let left = piece.given < HEAD + (piece.to - piece.from);
         (filled, left.then_some(piece))
     }
 
@@ -160,7 +204,7 @@ impl Pipe {
                 }
             };
             let [a, b, c, d] = u32::try_from(HEAD + (end - from)).unwrap_or(u32::MAX).to_be_bytes();
-            return Some(Piece { head: [a, b, c, d, kind, encoding], from, to: end, told: 0 });
+            return Some(Piece { head: [a, b, c, d, kind, encoding], from, to: end, given: 0 });
         }
     }
 
@@ -196,17 +240,17 @@ impl Pipe {
         self.reader.payload()
     }
 
-    /// The messages of the text from `start` on are to be told.
-    pub(super) fn tell_text_from(&mut self, start: usize) {
+    /// The messages of the text from `start` on are to be given.
+    pub(super) fn give_text_from(&mut self, start: usize) {
         self.rest = Some(start);
     }
 
-    /// DPT bytes to tell before anything else, appended by `write`.
+    /// DPT bytes to give before anything else, appended by `write`.
     pub(super) fn stage<E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
         write(&mut self.staged)
     }
 
-    /// The same error at each call from now on; the other side is told once.
+    /// The same error at each call from now on; the other side hears of it once.
     pub(super) fn fail(&mut self, error: TunnelError) -> TunnelError {
         if let Some(fault) = &self.fault {
             return fault.clone();
@@ -220,11 +264,8 @@ impl Pipe {
             TunnelError::Handshake { .. } | TunnelError::Request(_) => self.close(CloseCode::PROTOCOL),
         }
         self.fault = Some(error.clone());
+        self.drained = false;
         error
-    }
-
-    pub(super) fn fault(&self) -> Option<TunnelError> {
-        self.fault.clone()
     }
 
     pub(super) fn close(&mut self, code: CloseCode) {

@@ -1,6 +1,6 @@
 //! The server's side, for a server that speaks DPT inside.
 
-use super::pipe::{EncodingByte, Next, Outgoing, Pipe};
+use super::pipe::{self, EncodingByte, End, Next, Outgoing, Pipe};
 use super::query::Query;
 use super::{Form, TunnelError, ZAP_PROTOCOL};
 use crate::wire::diffusion::{ConnectResponse, FD, MD, NUL};
@@ -70,7 +70,6 @@ pub struct ServerTunnel {
     state: State,
     request: Option<ServerRequest>,
     pipe: Pipe,
-    drained: bool,
     text: Vec<u8>,
 }
 
@@ -78,15 +77,7 @@ impl ServerTunnel {
     /// A tunnel for one connection.
     pub fn new(config: ServerConfig) -> ServerTunnel {
         let pipe = Pipe::new(Role::Server, config.limits, config.compress, EncodingByte::Absent);
-        ServerTunnel {
-            config,
-            form: Form::V4,
-            state: State::Waiting,
-            request: None,
-            pipe,
-            drained: true,
-            text: Vec::new(),
-        }
+        ServerTunnel { config, form: Form::V4, state: State::Waiting, request: None, pipe, text: Vec::new() }
     }
 
     /// What the client asked, once it has.
@@ -106,13 +97,12 @@ impl ServerTunnel {
 
     /// `count` bytes were read into [`ServerTunnel::spare`].
     pub fn filled(&mut self, count: usize) {
-        self.pipe.reader.filled(count);
-        self.drained = false;
+        self.pipe.filled(count);
     }
 
     /// Whether [`ServerTunnel::pull`] has nothing to give before more is read.
     pub fn is_drained(&self) -> bool {
-        self.drained
+        self.pipe.is_drained()
     }
 
     /// Fills `room` with DPT bytes, the connect request first; how many.
@@ -121,32 +111,16 @@ impl ServerTunnel {
     /// [`TunnelError`], once all that came before is pulled, and again at each call. What is to be said about it is in
     /// [`ServerTunnel::output`].
     pub fn pull(&mut self, room: &mut [u8]) -> Result<usize, TunnelError> {
-        let mut filled = 0;
-        loop {
-            let (told, all) = self.pipe.pull(room.get_mut(filled..).unwrap_or_default());
-            filled += told;
-            if !all {
-                return Ok(filled);
-            }
-            match self.step() {
-                Ok(Next::Text) => {}
-                Ok(Next::Nothing) => {
-                    self.drained = true;
-                    return Ok(filled);
-                }
-                Err(error) => {
-                    let error = self.pipe.fail(error);
-                    self.drained = filled == 0;
-                    return if filled == 0 { Err(error) } else { Ok(filled) };
-                }
-            }
-        }
+        pipe::pull(self, room)
+    }
+}
+
+impl End for ServerTunnel {
+    fn pipe(&mut self) -> &mut Pipe {
+        &mut self.pipe
     }
 
     fn step(&mut self) -> Result<Next, TunnelError> {
-        if let Some(fault) = self.pipe.fault() {
-            return Err(fault);
-        }
         if self.state == State::Waiting {
             return self.upgrade();
         }
@@ -161,11 +135,13 @@ impl ServerTunnel {
             })?;
             self.state = State::Answering;
         } else {
-            self.pipe.tell_text_from(0);
+            self.pipe.give_text_from(0);
         }
         Ok(Next::Text)
     }
+}
 
+impl ServerTunnel {
     fn upgrade(&mut self) -> Result<Next, TunnelError> {
         let (request, used) = match ServerRequest::parse(self.pipe.reader.unread()) {
             Ok(Some(parsed)) => parsed,

@@ -1,0 +1,387 @@
+//! The answers of `status`, `workers`, `matches`, `rebalance --dry-run` and `health`, as the contract writes them: the coordinator writes them,
+//! the command line and the demo read them.
+//!
+//! A member that an answer lacks has its default: daemon and command line may be of different versions.
+
+use crate::ipc::messages::worker::ConnectionState;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+/// `status --json`.
+#[derive(Clone, Debug, Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct StatusView {
+    pub version: String,
+    pub build: String,
+    pub pid: u32,
+    /// Seconds since the pool's start.
+    pub uptime_s: f64,
+    /// The state of the daemon.
+    pub state: DaemonState,
+    pub epoch: u64,
+    pub workers: WorkersCount,
+    pub matches: MatchesCount,
+    /// One entry per feed, in the configuration's order.
+    pub feeds: Vec<FeedView>,
+    pub recorder: RecorderView,
+    pub gateway: GatewayView,
+    pub sandbox: SandboxView,
+    /// Why the state could not be saved the last time; empty when it was.
+    pub state_trouble: String,
+    /// The newest deaths of children, newest first, at most 20.
+    pub deaths: Vec<DeathView>,
+}
+
+/// `rebalance --dry-run`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PlanView {
+    /// Which matches would move, in this order.
+    pub moves: Vec<MoveView>,
+    /// Which worker would be retired next, since it is not needed.
+    pub drains: Vec<DrainView>,
+    /// How uneven the workers of each feed are now; a feed with one worker is missing, and so is one that is about to change.
+    pub feeds: Vec<SpreadView>,
+}
+
+/// A move of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct MoveView {
+    #[serde(rename = "match")]
+    pub id: String,
+    pub feed: String,
+    /// The worker that has it.
+    pub from: u16,
+    /// The worker that would have it.
+    pub to: u16,
+    /// Subscriptions that go with it.
+    pub subscriptions: u32,
+    /// It is not followed meanwhile, since the feed allows no second subscription.
+    pub gap: bool,
+}
+
+/// A retirement of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct DrainView {
+    pub worker: u16,
+    /// Why it is not needed.
+    pub why: Cow<'static, str>,
+}
+
+/// Subscriptions per worker of a feed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct SpreadView {
+    pub feed: String,
+    /// Of the fullest worker.
+    pub most: u32,
+    /// Of the emptiest.
+    pub least: u32,
+    /// Of all, on average.
+    pub mean: f64,
+}
+
+/// The state of the daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum DaemonState {
+    #[default]
+    Starting,
+    Ready,
+    /// Something is missing; `health` names it.
+    Degraded,
+    /// Ending, with time to hand over.
+    Draining,
+    Stopping,
+}
+
+/// Workers by state.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WorkersCount {
+    /// Ready (draining ones included).
+    pub ready: usize,
+    pub starting: usize,
+    pub parked: usize,
+    /// Starts after a death, since the coordinator's start.
+    pub restarts: u64,
+    pub max: u16,
+}
+
+/// Matches by state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MatchesCount {
+    /// All but ended.
+    pub listed: usize,
+    /// Without a place.
+    pub waiting: usize,
+    pub subscribing: usize,
+    pub live: usize,
+    pub stale: usize,
+    pub quarantined: usize,
+    /// Over, since the coordinator's start.
+    pub ended: u64,
+}
+
+/// A feed in `status`.
+#[derive(Clone, Debug, Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct FeedView {
+    pub name: String,
+    pub kind: String,
+    pub state: FeedState,
+    /// Subscriptions sent.
+    pub asked: u64,
+    /// Of them with a first message or a topic status.
+    pub acknowledged: u64,
+    /// Of them with a load.
+    pub live: u64,
+    /// Subscriptions per connection, as configured.
+    pub cap: u32,
+    /// Subscriptions per connection, as the server taught us.
+    pub learned_cap: Option<u32>,
+    /// Matches that were loaded again to see whether deltas of them are missing, since the coordinator's start.
+    pub audits: u64,
+    /// Of them, those whose deltas were.
+    pub audits_missed: u64,
+    /// Under strategy `dumps`: from one load of a match to its next, milliseconds, at the slowest worker.
+    pub round_ms: Option<u32>,
+    /// Why it is not up; empty when it is.
+    pub why: String,
+}
+
+/// The health of a feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum FeedState {
+    #[default]
+    Up,
+    /// Up, with something waiting, stale, parked or capped.
+    Degraded,
+    /// No connection is up.
+    Down,
+}
+
+/// The recorder in `status`.
+#[derive(Clone, Debug, Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct RecorderView {
+    /// `starting`, `ready`, `stopping`, `backoff`, `parked`, `down`.
+    pub state: Cow<'static, str>,
+    pub documents: u64,
+    pub events: u64,
+    /// Committed rows of the bulk stream.
+    pub bulk: u64,
+    /// Prices left out of the bulk stream because a newer one of their selection came before there was room.
+    pub odds_conflated: u64,
+    /// Frames that wait for a commit.
+    pub queue: u64,
+    pub dropped: u64,
+    pub gaps_open: u64,
+    /// Where events are sent on; none in this build.
+    pub sinks: Vec<String>,
+    /// What is wrong with the store; empty when nothing is.
+    pub trouble: String,
+}
+
+/// The gateway in `status`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GatewayView {
+    /// `ready`, `starting` or `off`.
+    pub state: String,
+    pub clients: u64,
+}
+
+impl Default for GatewayView {
+    fn default() -> Self {
+        GatewayView { state: "off".into(), clients: 0 }
+    }
+}
+
+/// The sandbox in `status`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SandboxView {
+    /// `v4`, …, or `off`.
+    pub landlock: String,
+    /// `on` or `off`.
+    pub seccomp: String,
+}
+
+impl Default for SandboxView {
+    fn default() -> Self {
+        SandboxView { landlock: "off".into(), seccomp: "off".into() }
+    }
+}
+
+/// An entry of `workers --json`.
+#[derive(Clone, Debug, Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct WorkerView {
+    pub worker: u16,
+    /// Its process, if there is one.
+    pub pid: Option<u32>,
+    /// `starting`, `ready`, `draining`, `stopping`, `dying`, `dead`, `backoff`, `parked`.
+    pub state: Cow<'static, str>,
+    pub feed: String,
+    pub connection: ConnectionState,
+    pub matches: u32,
+    /// Subscriptions that it is known to hold.
+    pub subscriptions: u32,
+    /// Subscriptions asked of it that it has not seen yet.
+    pub reserved: u32,
+    /// Subscriptions that it may hold.
+    pub cap: u32,
+    /// Subscriptions sent on its connection.
+    pub asked: u32,
+    /// Subscriptions of them that were answered.
+    pub acknowledged: u32,
+    /// Subscriptions of them whose load is held.
+    pub loaded: u32,
+    /// The part of the last second that it worked.
+    pub busy: f32,
+    pub diffs_per_s: f64,
+    pub bytes_per_s: f64,
+    /// Bytes that wait to be read.
+    pub receive_queue_bytes: u64,
+    /// The most that waited since the last report.
+    pub receive_queue_peak_bytes: u64,
+    /// The server's queue for it.
+    pub server_queue: Option<u32>,
+    /// From read to section.
+    pub lag_us: LagView,
+    /// Resident memory; the shell fills it.
+    pub rss_bytes: Option<u64>,
+    /// Starts after a death.
+    pub restarts: u32,
+    /// How often the slot was started.
+    pub generation: u32,
+    /// Seconds since its spawn.
+    pub uptime_s: Option<f64>,
+    /// How the slot's last process ended.
+    pub last_exit: Option<String>,
+}
+
+/// Percentiles in microseconds.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LagView {
+    /// Half are faster.
+    pub p50: u32,
+    /// 99 % are faster.
+    pub p99: u32,
+}
+
+/// An entry of `matches --json`.
+#[derive(Clone, Debug, Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct MatchView {
+    #[serde(rename = "match")]
+    pub id: String,
+    pub feed: String,
+    /// Its worker, if it has a place.
+    pub worker: Option<u16>,
+    /// Its epoch, if it has one.
+    pub epoch: Option<u64>,
+    pub state: MatchViewState,
+    /// The version of its document; the shell fills it.
+    pub version: Option<u64>,
+    /// When that was rendered, RFC 3339; the shell fills it.
+    pub updated_at: Option<String>,
+    /// Milliseconds since its last message; the shell fills it.
+    pub age_ms: Option<u64>,
+    pub name: Option<String>,
+    /// Why it waits or ended.
+    pub why: Option<String>,
+}
+
+/// A match's state for operators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum MatchViewState {
+    /// Without a place.
+    #[default]
+    Waiting,
+    Subscribing,
+    Live,
+    /// Nothing received for a while.
+    Stale,
+    Ended,
+    Quarantined,
+}
+
+impl MatchViewState {
+    /// The state of this name, as `--state` takes it.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "waiting" => Self::Waiting,
+            "subscribing" => Self::Subscribing,
+            "live" => Self::Live,
+            "stale" => Self::Stale,
+            "ended" => Self::Ended,
+            "quarantined" => Self::Quarantined,
+            _ => return None,
+        })
+    }
+}
+
+/// `health`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct HealthView {
+    /// Whether nothing is wrong.
+    pub healthy: bool,
+    /// What is wrong, a line each.
+    pub reasons: Vec<String>,
+}
+
+/// A death in `status --json`, newest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct DeathView {
+    /// `worker` or `recorder`.
+    pub child: Cow<'static, str>,
+    /// The worker's slot; `null` for the recorder.
+    pub worker: Option<u16>,
+    /// The worker's feed, empty for the recorder.
+    pub feed: String,
+    /// The generation of the process in its slot.
+    pub generation: u32,
+    /// Its pid; `null` if no process came to be.
+    pub pid: Option<u32>,
+    /// When, by our wall clock as it is now.
+    pub at: String,
+    /// Its exit code, if it exited.
+    pub exit: Option<i32>,
+    /// The signal that ended it, if one did.
+    pub signal: Option<i32>,
+    /// Whether a core was written.
+    pub core: bool,
+    /// Why we ended it, or why it did not start; empty when it died by itself.
+    pub why: String,
+    /// Seconds since its start.
+    pub uptime_s: f64,
+    /// Matches that it had.
+    pub matches: usize,
+    /// The id of the match that a worker was at, as it noted it itself; `null` if it was at none.
+    #[serde(rename = "match")]
+    pub at_match: Option<String>,
+    /// What it did when it last reported.
+    pub last_activity: String,
+    /// The most memory it ever held. Linux counts the coordinator's own at the fork in: at least that.
+    pub peak_rss_bytes: Option<u64>,
+    /// Processor time that it used, seconds.
+    pub cpu_s: Option<f64>,
+}
+
+/// A state as it stands in the JSON.
+pub fn name_of(state: &impl Serialize) -> String {
+    match serde_json::to_value(state) {
+        Ok(serde_json::Value::String(name)) => name,
+        Ok(_) | Err(_) => String::new(),
+    }
+}

@@ -1,0 +1,274 @@
+//! What the pool reports in the log: one table of the events, by variant: its fields, its level, its name and what it means.
+//!
+//! A field's type says which keys it writes: a [`MatchKey`] writes `feed` and `match`, a [`Child`] writes `worker`, an absent value nothing.
+//! A variant about a [`Child`] has a name for each kind, in the order of [`Field::kind`]. `docs/log-events.md` is generated from this
+//! table and `touchline_common::logging::EVENTS`, which has the events that are written elsewhere (see `tests`).
+
+#[cfg(test)]
+mod tests;
+
+use super::action::Signal;
+use super::input::{Child, ServiceKind, Urgency};
+use log::Level;
+use touchline_common::ipc::messages::worker::ConnectionState;
+use touchline_common::model::{Epoch, FeedId, Generation, MatchId, MatchKey, SlotId};
+
+macro_rules! log_events {
+    ($($level:ident $variant:ident $({ $($field:ident: $type:ty),* })? $($name:literal = $meaning:literal),+;)*) => {
+        /// One line of the log.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum LogEvent {
+            $($variant $({ $($field: $type),* })?,)*
+        }
+
+        impl LogEvent {
+            /// The event's name.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$variant $({ $($field),* })? => {
+                        let kind = 0 $($(+ Field::kind($field))*)?;
+                        [$($name),+].get(kind).copied().unwrap_or_default()
+                    })*
+                }
+            }
+
+            pub fn level(&self) -> Level {
+                match self {
+                    $(Self::$variant { .. } => Level::$level,)*
+                }
+            }
+
+            /// Keys and values in the table's order. `feed_name` gives a feed's name.
+            pub fn fields(&self, feed_name: &dyn Fn(FeedId) -> String) -> Vec<(&'static str, String)> {
+                let mut to = Fields { out: Vec::new(), feed_name };
+                match self {
+                    $(Self::$variant $({ $($field),* })? => { $($($field.put(stringify!($field), &mut to);)*)? })*
+                }
+                to.out
+            }
+
+            /// Each name with its level, its keys and what it means.
+            #[cfg(test)]
+            #[allow(unused_variables)] // `kind`, in a variant without fields.
+            fn table() -> Vec<(&'static str, Level, Vec<&'static str>, &'static str)> {
+                let mut rows = Vec::new();
+                $(for (kind, (name, meaning)) in [$(($name, $meaning)),+].into_iter().enumerate() {
+                    let keys: [Vec<&str>; _] = [$($(<$type as Field>::keys(stringify!($field), kind)),*)?];
+                    rows.push((name, Level::$level, keys.concat(), meaning));
+                })*
+                rows
+            }
+        }
+    };
+}
+
+log_events! {
+    Info Spawned { child: Child, generation: Generation, feed: Option<FeedId> }
+        "worker.spawned" = "a worker's process exists",
+        "recorder.spawned" = "the recorder's process exists";
+    Error SpawnFailed { child: Child, generation: Generation, error: String }
+        "worker.spawn_failed" = "there is no process; it is tried again",
+        "recorder.spawn_failed" = "there is no process; it is tried again";
+    Info Ready { child: Child, generation: Generation, took_ms: u64 }
+        "worker.ready" = "it takes work",
+        "recorder.ready" = "it takes channels";
+    Error Died { child: Child, generation: Generation, why: String, matches: usize, at: Option<MatchId>, retry_ms: Option<u64> }
+        "worker.died" = "it died unasked; `match` is what it was at, if it was at one; without `retry_ms` it stays away",
+        "recorder.died" = "it died unasked; workers keep what they see";
+    Info Left { child: Child, generation: Generation, why: String }
+        "worker.left" = "it left as asked, or announced that it would",
+        "recorder.left" = "it left as asked";
+    Error Parked { child: Child, why: String, for_ms: Option<u64> }
+        "worker.parked" = "it died too often; without `for_ms` only an operator ends that",
+        "recorder.parked" = "it died too often";
+    Warn Kill { child: Child, generation: Generation, signal: Signal, why: String }
+        "worker.kill" = "it is sent a signal",
+        "recorder.kill" = "it is sent a signal";
+    Warn Silent { worker: SlotId, silent_ms: u64, matches: usize }
+        "worker.silent" = "no report; its matches are followed elsewhere as well";
+    Info Back { worker: SlotId, silent_ms: u64 }
+        "worker.back" = "reports come again";
+    Info Draining { worker: SlotId, why: &'static str }
+        "worker.draining" = "it gives its matches away";
+    Info Connection { worker: SlotId, feed: FeedId, state: ConnectionState, detail: String }
+        "worker.connection" = "its connection is `down`, `connecting` or `up`";
+    Info Data { worker: SlotId, generation: Generation }
+        "worker.data" = "its channel to the recorder is open";
+    Error Trouble { trouble: String }
+        "recorder.trouble" = "the store cannot be written";
+    Info TroubleOver { trouble: String }
+        "recorder.trouble" = "it can again: `trouble` is empty";
+    Info Assigned { key: MatchKey, worker: SlotId, epoch: Epoch }
+        "match.assigned" = "it has a worker";
+    Info Live { key: MatchKey, worker: SlotId, epoch: Epoch, took_ms: u32 }
+        "match.live" = "a load is held, `took_ms` after it was asked for";
+    Info Moving { key: MatchKey, worker: SlotId, to: SlotId, epoch: Epoch }
+        "match.moving" = "a second worker follows it, which will take over";
+    Info Moved { key: MatchKey, worker: SlotId, epoch: Epoch }
+        "match.moved" = "the second worker owns it";
+    Warn Waiting { key: MatchKey, why: String }
+        "match.waiting" = "no worker has room for it";
+    Info Ended { key: MatchKey, why: &'static str }
+        "match.ended" = "it is over";
+    Error Quarantined { key: MatchKey, worker: SlotId }
+        "match.quarantined" = "two workers were at it when they crashed, or had it and were at none; it is followed no more";
+    Info Released { key: MatchKey }
+        "match.released" = "an operator let it out of quarantine";
+    Info ListFollowed { feed: FeedId, worker: SlotId }
+        "list.followed" = "this worker follows the match list";
+    Info ListLoaded { feed: FeedId, matches: usize, followed: usize }
+        "list.loaded" = "the list is complete; of loads with the same numbers one a minute is logged";
+    Warn ListLost { feed: FeedId, worker: SlotId }
+        "list.lost" = "it is not followed at the moment; that ends no match";
+    Warn ListSuspect { feed: FeedId, gone: usize, of: usize }
+        "list.suspect" = "so many matches vanished that a second load must confirm it";
+    Info FeedUp { feed: FeedId }
+        "feed.up" = "all is well with the feed";
+    Warn FeedDegraded { feed: FeedId, why: String }
+        "feed.degraded" = "it is followed in part";
+    Error FeedDown { feed: FeedId }
+        "feed.down" = "none of its connections is up";
+    Warn CapSuspected { feed: FeedId, worker: SlotId, granted: u32, missing: usize }
+        "feed.cap_suspected" = "some matches of a connection get no load while others get theirs; they are tried elsewhere";
+    Info CapAudited { feed: FeedId, worker: SlotId, held: u32, audited: usize, missed: usize }
+        "feed.cap_audited" = "of the `held` subscriptions of a connection so many matches were loaded again, and `missed` of them lacked deltas";
+    Warn CapLearned { feed: FeedId, cap: u32, configured: u32, why: &'static str }
+        "feed.cap_learned" = "the server grants one connection less than is configured, and the surplus is placed elsewhere; or what was learned so is taken back, see `why`";
+    Info CapTried { feed: FeedId, worker: SlotId, cap: u32 }
+        "feed.cap_tried" = "one connection takes one match more, to see whether it is granted by now";
+    Info CapRaised { feed: FeedId, cap: u32 }
+        "feed.cap_raised" = "it is";
+    Info PoolReady { took_ms: u64, matches: usize, workers: usize }
+        "pool.ready" = "the recorder is ready and each feed's first list is placed";
+    Error PoolDegraded { why: String }
+        "pool.degraded" = "the pool as a whole has trouble";
+    Info PoolRecovered
+        "pool.recovered" = "it has no more";
+    Warn Late { late_ms: u64 }
+        "pool.late" = "the coordinator itself stood still; no child is judged by that time";
+    Info Stopping { how: Urgency, deadline_ms: u64 }
+        "pool.stopping" = "the end begins, `how` is `drain` or `now`";
+    Info Stopped
+        "pool.stopped" = "every child is gone";
+    Info Summary { matches: usize, live: usize, waiting: usize, workers: usize, diffs_per_s: f64, lag_p99_us: u32, gaps: u64, restarts: u64 }
+        "pool.summary" = "how things stand, each minute and on any change of the workers; `live` counts stale matches too, `lag_p99_us` is the worst worker's, from read to section";
+    Error EpochsRefused { error: String }
+        "epochs.refused" = "epochs could not be reserved on disk; nothing new is followed until they can";
+}
+
+struct Fields<'a> {
+    out: Vec<(&'static str, String)>,
+    feed_name: &'a dyn Fn(FeedId) -> String,
+}
+
+/// A value of an event.
+trait Field {
+    /// The keys that a field called `name` writes, in an event about a child of this `kind`.
+    #[cfg(test)]
+    fn keys(name: &'static str, _kind: usize) -> Vec<&'static str> {
+        vec![name]
+    }
+
+    /// Which of its variant's names an event with this value has.
+    fn kind(&self) -> usize {
+        0
+    }
+
+    fn put(&self, name: &'static str, to: &mut Fields<'_>);
+}
+
+macro_rules! displayed {
+    ($($type:ty => $text:expr;)*) => {
+        $(impl Field for $type {
+            fn put(&self, name: &'static str, to: &mut Fields<'_>) {
+                let text: fn(&$type) -> String = $text;
+                to.out.push((name, text(self)));
+            }
+        })*
+    };
+}
+
+displayed! {
+    SlotId => ToString::to_string;
+    Generation => ToString::to_string;
+    Epoch => ToString::to_string;
+    usize => ToString::to_string;
+    u32 => ToString::to_string;
+    u64 => ToString::to_string;
+    f64 => |number| format!("{number:.0}");
+    String => Clone::clone;
+    &'static str => |text| (*text).to_owned();
+    Signal => |signal| signal.as_str().to_owned();
+    Urgency => |how| match how {
+        Urgency::Drain => "drain".to_owned(),
+        Urgency::Now => "now".to_owned(),
+    };
+    ConnectionState => |state| match state {
+        ConnectionState::Down => "down".to_owned(),
+        ConnectionState::Connecting => "connecting".to_owned(),
+        ConnectionState::Up => "up".to_owned(),
+    };
+}
+
+impl Field for FeedId {
+    fn put(&self, name: &'static str, to: &mut Fields<'_>) {
+        to.out.push((name, (to.feed_name)(*self)));
+    }
+}
+
+impl Field for MatchId {
+    #[cfg(test)]
+    fn keys(_name: &'static str, _kind: usize) -> Vec<&'static str> {
+        vec!["match"]
+    }
+
+    fn put(&self, _name: &'static str, to: &mut Fields<'_>) {
+        to.out.push(("match", self.to_string()));
+    }
+}
+
+impl Field for MatchKey {
+    #[cfg(test)]
+    fn keys(_name: &'static str, _kind: usize) -> Vec<&'static str> {
+        vec!["feed", "match"]
+    }
+
+    fn put(&self, _name: &'static str, to: &mut Fields<'_>) {
+        self.feed.put("feed", to);
+        self.id.put("match", to);
+    }
+}
+
+impl Field for Child {
+    #[cfg(test)]
+    fn keys(_name: &'static str, kind: usize) -> Vec<&'static str> {
+        if kind == 0 { vec!["worker"] } else { Vec::new() }
+    }
+
+    fn kind(&self) -> usize {
+        match self {
+            Child::Worker(_) => 0,
+            Child::Service(ServiceKind::Recorder) => 1,
+        }
+    }
+
+    fn put(&self, _name: &'static str, to: &mut Fields<'_>) {
+        match self {
+            Child::Worker(slot) => slot.put("worker", to),
+            Child::Service(_) => {}
+        }
+    }
+}
+
+impl<T: Field> Field for Option<T> {
+    #[cfg(test)]
+    fn keys(name: &'static str, kind: usize) -> Vec<&'static str> {
+        T::keys(name, kind)
+    }
+
+    fn put(&self, name: &'static str, to: &mut Fields<'_>) {
+        if let Some(value) = self {
+            value.put(name, to);
+        }
+    }
+}

@@ -1,0 +1,411 @@
+//! The coordinator's loop: events in, the pool's decisions out.
+//!
+//! One thread, and the only one that spawns. Per turn: signals, children, operators, the tick; then the pool's actions
+//! in order, then one write per channel. It never waits for anybody: channels are non-blocking and bounded, answers
+//! have deadlines. A child's frames are taken in pieces, so that a chatty one does not keep the operators waiting.
+
+mod answers;
+mod channels;
+mod logging;
+
+use super::children::Children;
+use super::matches_file::{Found, MatchesFile};
+use super::processes::Sharing;
+use super::saver::{Saver, Ticket};
+use super::saving::{Held, StateSaving};
+use crate::control::{Clients, Gather};
+use crate::pool::{Action, Child, Command, Input, Pool, RequestId, Urgency};
+use crate::tokens::{Source, Tokens};
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Waker};
+use nix::sys::signal::Signal;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use touchline_common::failpoint::{self, Point};
+use touchline_common::ipc::messages::Welcome;
+use touchline_common::ipc::messages::recorder::ToRecorder;
+use touchline_common::ipc::messages::worker::ToWorker;
+use touchline_common::logging::LogHandle;
+use touchline_common::model::{FeedId, Generation, MatchId};
+use touchline_common::sys::signals::Signals;
+
+/// Messages of one child per turn.
+const MESSAGES_PER_TURN: usize = 256;
+/// How long the end of a process may come after that of its channel; most often it is less than a millisecond.
+const ENDS_WITHIN: Duration = Duration::from_millis(20);
+
+/// What the daemon is made of.
+pub struct Daemon {
+    poll: Poll,
+    tokens: Tokens<Source>,
+    children: Children,
+    pool: Pool,
+    clients: Clients,
+    log: LogHandle,
+    log_file: Option<PathBuf>,
+    /// The filter that was set since the start.
+    log_filter: Option<String>,
+    feed_names: Vec<String>,
+    /// Whether the workers of a feed share processes, by its number.
+    sharings: Vec<Sharing>,
+    /// Operators' requests that the pool has not answered.
+    asked: HashMap<RequestId, u32>,
+    /// Answers that are being gathered from children.
+    gathers: HashMap<u32, Gather>,
+    last_request: u64,
+    saving: StateSaving,
+    matches_files: Vec<MatchesFile>,
+    signals: Signals,
+    child_config: String,
+    inputs: VecDeque<Input>,
+    /// Children with unread bytes that no event will announce again.
+    unread: BTreeSet<Child>,
+    /// Children whose channel ended, until their process ends or is waited for no longer.
+    cut_off: BTreeMap<Child, CutOff>,
+    started: Instant,
+    tick: Duration,
+    stops: u32,
+    finished: bool,
+}
+
+/// A child whose channel ended. Most often its process ends, too: how it did, and what it was at, is to be known before its work is
+/// given to others, which may end them as well.
+#[derive(Debug)]
+struct CutOff {
+    generation: Generation,
+    why: String,
+    until: Instant,
+}
+
+/// What a daemon needs to begin.
+pub struct Parts {
+    /// The pool, with its saved state.
+    pub pool: Pool,
+    /// The operators' socket, listening.
+    pub clients: Clients,
+    /// Signals, blocked already.
+    pub signals: Signals,
+    pub log: LogHandle,
+    /// The log's file, if it is one.
+    pub log_file: Option<PathBuf>,
+    /// Names of the feeds, by their number.
+    pub feed_names: Vec<String>,
+    /// Whether the workers of each share processes, by its number.
+    pub sharings: Vec<Sharing>,
+    /// Files that name matches, read once.
+    pub matches_files: Vec<MatchesFile>,
+    pub state_path: PathBuf,
+    pub child_config: String,
+    pub tick: Duration,
+}
+
+impl Daemon {
+    /// A daemon that has started nothing yet.
+    ///
+    /// # Errors
+    /// When the kernel gives no poll, or takes a descriptor not into it.
+    pub fn new(parts: Parts) -> io::Result<Daemon> {
+        let poll = Poll::new()?;
+        let mut tokens = Tokens::default();
+        let registry = poll.registry();
+        let signals = tokens.insert(Source::Signals);
+        registry.register(&mut SourceFd(&parts.signals.as_raw_fd()), signals, Interest::READABLE)?;
+        let listener = tokens.insert(Source::Listener);
+        registry.register(&mut SourceFd(&parts.clients.listener_fd()), listener, Interest::READABLE)?;
+        let waker = Waker::new(registry, tokens.insert(Source::Saver))?;
+        let saver = Saver::start(parts.state_path, waker)?;
+        Ok(Daemon {
+            poll,
+            tokens,
+            children: Children::default(),
+            pool: parts.pool,
+            clients: parts.clients,
+            log: parts.log,
+            log_file: parts.log_file,
+            log_filter: None,
+            feed_names: parts.feed_names,
+            sharings: parts.sharings,
+            asked: HashMap::new(),
+            gathers: HashMap::new(),
+            last_request: 0,
+            saving: StateSaving::new(saver),
+            matches_files: parts.matches_files,
+            signals: parts.signals,
+            child_config: parts.child_config,
+            inputs: VecDeque::new(),
+            unread: BTreeSet::new(),
+            cut_off: BTreeMap::new(),
+            started: Instant::now(),
+            tick: parts.tick,
+            stops: 0,
+            finished: false,
+        })
+    }
+
+    /// Runs until every child is gone after a requested stop.
+    ///
+    /// # Errors
+    /// When the poll itself fails.
+    pub fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(256);
+        self.inputs.push_back(Input::Tick);
+        let mut next_tick = Instant::now() + self.tick;
+        loop {
+            self.settle();
+            if self.finished {
+                self.saving.finish();
+                self.clients.flush_all(&mut self.tokens, self.poll.registry());
+                return Ok(());
+            }
+            let wait = if self.unread.is_empty() {
+                let due = self.cut_off.values().map(|cut_off| cut_off.until).fold(next_tick, Instant::min);
+                due.saturating_duration_since(Instant::now())
+            } else {
+                Duration::ZERO
+            };
+            match self.poll.poll(&mut events, Some(wait)) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+            for event in &events {
+                if let Some(source) = self.tokens.get(event.token()).copied() {
+                    if let Source::Channel(child) = source
+                        && event.is_read_closed()
+                    {
+                        self.children.peer_closed(child);
+                    }
+                    self.dispatch(source);
+                }
+            }
+            for child in std::mem::take(&mut self.unread) {
+                self.read_child(child);
+            }
+            self.give_up_on_cut_off();
+            if Instant::now() >= next_tick {
+                next_tick = Instant::now() + self.tick;
+                self.look_at_files();
+                self.inputs.push_back(Input::Tick);
+                if self.saving.is_due() {
+                    self.save_state();
+                }
+                self.expire_gathers();
+                self.clients.expire(&mut self.tokens, self.poll.registry());
+            }
+        }
+    }
+
+    fn look_at_files(&mut self) {
+        for file in &mut self.matches_files {
+            let found = file.look();
+            if let Some(ids) = log_found(file, &self.feed_names, found) {
+                self.inputs.push_back(Input::Named { feed: file.feed, ids });
+            }
+        }
+    }
+
+    fn dispatch(&mut self, source: Source) {
+        match source {
+            Source::Signals => self.take_signals(),
+            Source::Saver => self.saving.take_saved().into_iter().for_each(|held| self.release(held)),
+            Source::Listener => self.clients.accept(&mut self.tokens, self.poll.registry()),
+            Source::Channel(child) => {
+                self.unread.insert(child);
+            }
+            Source::Process(pid) => self.reap(pid),
+            Source::Client(client) => self.serve(client),
+        }
+    }
+
+    /// Hands every input to the pool and carries out what it decides, until nothing is left; then writes.
+    fn settle(&mut self) {
+        loop {
+            let mut actions = Vec::new();
+            while let Some(input) = self.inputs.pop_front() {
+                self.pool.step(self.started.elapsed(), input, &mut actions);
+                let saves =
+                    |action: &Action| matches!(action, Action::SaveState | Action::ReserveEpochs { .. });
+                let ticket = if actions.iter().any(saves) { self.save_state() } else { None };
+                for action in actions.drain(..) {
+                    self.carry_out(action, ticket);
+                }
+            }
+            for (child, error) in self.children.flush(self.poll.registry()) {
+                self.drop_channel(child, format!("writing: {error}"));
+            }
+            if self.inputs.is_empty() {
+                break;
+            }
+        }
+        self.clients.flush_all(&mut self.tokens, self.poll.registry());
+    }
+
+    /// `ticket` names the state of this step, where it is to be saved.
+    fn carry_out(&mut self, action: Action, ticket: Option<Ticket>) {
+        match action {
+            Action::Spawn { child, generation, feed } => {
+                let start = Held::Spawn { child, generation, feed };
+                if let Some(start) = self.saving.hold(ticket, start) {
+                    self.release(start);
+                }
+            }
+            Action::Welcome { child, generation, proto, feed } => {
+                self.welcome(child, generation, proto, feed);
+            }
+            Action::ToWorker { slot, generation, message } => {
+                if self.is_current(Child::Worker(slot), generation) {
+                    if matches!(message, ToWorker::Stop { .. }) {
+                        self.children.leaving(Child::Worker(slot));
+                    }
+                    self.send_worker(slot, &message, 0);
+                    if matches!(message, ToWorker::Assign { .. }) {
+                        failpoint::hit(Point::AssignSent);
+                    }
+                }
+            }
+            Action::ToRecorder { generation, message } => {
+                if self.is_current(Child::RECORDER, generation) {
+                    self.send_recorder(&message, 0);
+                }
+            }
+            Action::ConnectData { slot, generation } => self.connect_data(slot, generation),
+            Action::Kill { child, generation, signal } => {
+                if self.saving.cancel_start(child, generation) {
+                    let error = "given up while its start waited for the disk".to_owned();
+                    self.inputs.push_back(Input::SpawnFailed { child, generation, error });
+                } else if self.is_current(child, generation)
+                    && let Err(error) = self.children.signal(child, signal)
+                {
+                    log::error!(child:? = child, error:% = error; "child.signal_failed");
+                }
+            }
+            Action::ReserveEpochs { up_to } => {
+                let epochs = Held::Epochs { up_to };
+                if let Some(epochs) = self.saving.hold(ticket, epochs) {
+                    self.release(epochs);
+                }
+            }
+            // Taken once per step, before the step's other actions: see `settle`.
+            Action::SaveState => {}
+            Action::Answer { request, answer } => self.answer(request, &answer),
+            Action::Log(event) => self.log_event(&event),
+            Action::Finished => self.finished = true,
+        }
+    }
+
+    fn is_current(&self, child: Child, generation: Generation) -> bool {
+        self.children.generation(child) == Some(generation)
+    }
+
+    /// Gives the state as it is now to be saved.
+    fn save_state(&mut self) -> Option<Ticket> {
+        let state = self.pool.saved_state().to_json();
+        self.saving.save(state)
+    }
+
+    /// Does what waited for the disk. Starts are made even when the state could not be saved.
+    fn release(&mut self, held: Held) {
+        match held {
+            Held::Spawn { child, generation, feed } => self.spawn(child, generation, feed),
+            Held::Epochs { up_to } if self.saving.trouble().is_empty() => {
+                self.inputs.push_back(Input::EpochsReserved { up_to });
+            }
+            Held::Epochs { .. } => {
+                let error = self.saving.trouble().to_owned();
+                self.inputs.push_back(Input::EpochsRefused { error });
+            }
+        }
+    }
+
+    fn spawn(&mut self, child: Child, generation: Generation, feed: Option<FeedId>) {
+        let sharing = feed.and_then(|feed| self.sharings.get(usize::from(feed.0)).copied());
+        let sharing = sharing.unwrap_or(Sharing::Alone);
+        let spawned = self.children.spawn(child, generation, sharing, self.poll.registry(), &mut self.tokens);
+        self.inputs.push_back(match spawned {
+            Ok(pid) => Input::Spawned { child, generation, pid },
+            Err(error) => Input::SpawnFailed { child, generation, error: error.to_string() },
+        });
+    }
+
+    fn welcome(&mut self, child: Child, generation: Generation, proto: u16, feed: Option<FeedId>) {
+        if !self.is_current(child, generation) {
+            return;
+        }
+        self.pass_log_file(child);
+        let welcome = Welcome { proto, config: self.child_config.clone() };
+        match (child, feed) {
+            (Child::Worker(slot), feed) => {
+                let feed = feed.unwrap_or_default();
+                self.send_worker(slot, &ToWorker::Welcome { welcome, feed, slot, generation }, 0);
+            }
+            (Child::RECORDER, _) => self.send_recorder(&ToRecorder::Welcome(welcome), 0),
+        }
+        self.children.welcomed(child);
+        failpoint::hit(Point::WelcomeSent);
+        self.pass_log_filter(child);
+    }
+
+    fn take_signals(&mut self) {
+        while let Some((signal, sender)) = self.signals.take() {
+            log::info!(signal = signal.as_str(), from = sender; "coord.signal");
+            #[allow(clippy::wildcard_enum_match_arm)] // The kernel's enum, not ours.
+            match signal {
+                Signal::SIGTERM | Signal::SIGINT => self.stop_by_signal(),
+                Signal::SIGUSR1 => {
+                    if let Err(error) = self.reopen_log() {
+                        log::error!(error = error.as_str(); "log.reopen_failed");
+                    }
+                }
+                Signal::SIGQUIT => self.log_status(),
+                Signal::SIGHUP => log::warn!(signal = "SIGHUP"; "coord.not_in_this_build"),
+                Signal::SIGUSR2 => log::warn!(signal = "SIGUSR2"; "coord.not_in_this_build"),
+                // SIGCHLD and SIGPIPE are of no use: pidfds tell of the end of children, writes of closed pipes.
+                other => log::debug!(signal = other.as_str(); "coord.signal_ignored"),
+            }
+        }
+    }
+
+    fn stop_by_signal(&mut self) {
+        self.stops += 1;
+        let urgency = if self.stops == 1 { Urgency::Drain } else { Urgency::Now };
+        let request = self.next_request();
+        self.inputs.push_back(Input::Command {
+            request,
+            command: Command::Stop { urgency },
+            timeout: Duration::from_secs(3600),
+        });
+    }
+
+    /// Puts an operator's command to the pool; its answer goes to `client`.
+    fn command(&mut self, client: u32, command: Command, timeout: Duration) {
+        let request = self.next_request();
+        self.asked.insert(request, client);
+        self.inputs.push_back(Input::Command { request, command, timeout });
+    }
+
+    fn next_request(&mut self) -> RequestId {
+        self.last_request += 1;
+        RequestId(self.last_request)
+    }
+}
+
+/// Logs what a look at a file found; the matches that it names, if they are others.
+pub(super) fn log_found(file: &MatchesFile, names: &[String], found: Found) -> Option<Vec<MatchId>> {
+    let feed = names.get(usize::from(file.feed.0)).map_or("", String::as_str);
+    match found {
+        Found::Nothing => None,
+        Found::Matches { ids, odd } => {
+            for line in odd {
+                log::warn!(feed = feed, file:% = file.path().display(), line = line; "matches.line_skipped");
+            }
+            log::info!(feed = feed, file:% = file.path().display(), matches = ids.len(); "matches.read");
+            Some(ids)
+        }
+        Found::Unreadable(error) => {
+            log::error!(feed = feed, file:% = file.path().display(), error = error.as_str(); "matches.unreadable");
+            None
+        }
+    }
+}

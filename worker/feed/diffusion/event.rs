@@ -1,0 +1,74 @@
+//! What a session gives: borrowed from its buffer, in the protocol's own terms.
+
+use super::{LostReason, Skip};
+use crate::feed::{Event, SessionKind};
+
+/// What a session gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionEvent<'a> {
+    /// The handshake is done; subscriptions go out from now on.
+    Opened {
+        /// What the server calls the session; gives it back when reconnecting.
+        client_id: &'a [u8],
+        /// Whether an earlier session goes on.
+        session: SessionKind,
+    },
+    /// The whole of a topic.
+    Load {
+        /// Its name.
+        topic: &'a [u8],
+        /// Its value.
+        body: &'a [u8],
+    },
+    /// A change of a topic.
+    Delta {
+        /// Its name.
+        topic: &'a [u8],
+        /// The change.
+        body: &'a [u8],
+    },
+    /// The server removed a topic. The subscription stands: should the topic come again, a load follows.
+    TopicRemoved {
+        /// Its name.
+        topic: &'a [u8],
+    },
+    /// The server reports something else of a topic, in a way of its own: a refusal, most likely.
+    TopicStatus {
+        /// Its name.
+        topic: &'a [u8],
+        /// Its status.
+        status: &'a [u8],
+    },
+    /// The server refuses the login that was sent in the session, which goes on with the earlier one.
+    LoginRejected,
+    /// A message was skipped; it is counted already.
+    Skipped {
+        /// Why.
+        why: Skip,
+    },
+    /// How many messages the server holds for this connection.
+    ServerQueue(u64),
+    /// The connection is over; the last event of a session.
+    Lost {
+        /// Why.
+        why: LostReason,
+    },
+}
+
+impl<'a> SessionEvent<'a> {
+    /// The same in terms that every kind of feed has; the end of a session is the connection's to judge.
+    #[inline]
+    pub(super) fn neutral(self) -> Option<Event<'a>> {
+        Some(match self {
+            SessionEvent::Opened { client_id, session } => Event::Opened { client_id, session },
+            SessionEvent::Load { topic, body } => Event::Snapshot { topic, body },
+            SessionEvent::Delta { topic, body } => Event::Delta { topic, body },
+            SessionEvent::TopicRemoved { topic } => Event::Removed { topic },
+            SessionEvent::TopicStatus { topic, status } => Event::Status { topic, status },
+            SessionEvent::LoginRejected => Event::LoginRejected,
+            SessionEvent::Skipped { why } => Event::Skipped(why.to_string()),
+            SessionEvent::ServerQueue(depth) => Event::QueueDepth(depth),
+            SessionEvent::Lost { .. } => return None,
+        })
+    }
+}

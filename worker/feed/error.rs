@@ -1,0 +1,53 @@
+//! What of a feed cannot be done: its settings, a topic.
+
+use std::fmt;
+
+/// Why a feed's settings make no source; names the feed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanError(pub String);
+
+impl fmt::Display for PlanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for PlanError {}
+
+/// The longest name of a topic, in bytes.
+pub const TOPIC_MAX: usize = 4096;
+
+/// Why a topic cannot be followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FollowError {
+    /// The name is empty or too long, or contains `!` or a control character.
+    Name {
+        /// The name.
+        topic: Vec<u8>,
+    },
+    /// The connection holds as many as it may.
+    Full {
+        /// How many.
+        limit: usize,
+    },
+    /// The session is over.
+    Closed,
+}
+
+impl fmt::Display for FollowError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FollowError::Name { topic } => write!(
+                f,
+                "'{}' cannot be subscribed: a topic has 1 to {TOPIC_MAX} bytes, no '!' and no control characters",
+                topic.get(..topic.len().min(80)).unwrap_or_default().escape_ascii()
+            ),
+            FollowError::Full { limit } => {
+                write!(f, "the connection holds {limit} subscriptions already, no more are allowed")
+            }
+            FollowError::Closed => f.write_str("the connection is lost, nothing can be subscribed on it"),
+        }
+    }
+}
+
+impl std::error::Error for FollowError {}

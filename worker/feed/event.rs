@@ -1,0 +1,107 @@
+//! What a source gives, whatever kind of feed it is of.
+
+use crate::net::Refusal;
+use std::fmt;
+use std::time::Duration;
+
+/// What happened; borrowed from the source's buffers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// The next attempt to connect is due: the coordinator is to be asked, the answer goes to [`super::Source::permit`].
+    PermitNeeded,
+    /// A socket is connected: what is followed can be asked for.
+    Connected,
+    /// No socket came to be connected; the next attempt comes by itself.
+    ConnectFailed(Loss),
+    /// The server lets us in; what is asked for goes out from now on.
+    Opened {
+        /// What the server calls the session.
+        client_id: &'a [u8],
+        /// Whether an earlier session goes on.
+        session: SessionKind,
+    },
+    /// What is asked for is served, or the connection stands for long enough: it counts as up.
+    Up,
+    /// The whole of a topic.
+    Snapshot {
+        /// Its name.
+        topic: &'a [u8],
+        /// Its value.
+        body: &'a [u8],
+    },
+    /// A change of a topic.
+    Delta {
+        /// Its name.
+        topic: &'a [u8],
+        /// The change.
+        body: &'a [u8],
+    },
+    /// The server removed a topic. It is followed all the same: should it come again, a snapshot follows.
+    Removed {
+        /// Its name.
+        topic: &'a [u8],
+    },
+    /// The server reports something else of a topic, in a way of its own: a refusal, most likely.
+    Status {
+        /// Its name.
+        topic: &'a [u8],
+        /// Its status.
+        status: &'a [u8],
+    },
+    /// The server refuses a new login in the session, which goes on with the earlier one.
+    LoginRejected,
+    /// A message was skipped, and why; it is counted already.
+    Skipped(String),
+    /// How many messages the server holds for this connection.
+    QueueDepth(u64),
+    /// A connection is over, and everything that was asked on it; the next attempt comes by itself.
+    Lost(Loss),
+}
+
+/// Whether a server knows a session from before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionKind {
+    /// A new one: nothing is followed.
+    Fresh,
+    /// An earlier one goes on with what was followed; messages of the time between may be lost.
+    Resumed,
+}
+
+/// A connection that ended, or never came to be. Displayed, it has what to do and when the next attempt is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// The server, `host:port`.
+    pub server: String,
+    /// Why.
+    pub why: String,
+    /// What it may mean, and what to look at; may be empty.
+    pub hint: String,
+    /// Of which sort the reason is.
+    pub cause: Cause,
+    /// Whether a refusal is new.
+    pub refusal: Refusal,
+    /// What had been asked for on the connection.
+    pub asked: u32,
+    /// When the next attempt comes.
+    pub retry: Duration,
+}
+
+/// Of which sort a reason is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The connection, or what came over it.
+    Connection,
+    /// TLS.
+    Tls,
+    /// The WebSocket.
+    WebSocket,
+    /// The server refuses who we are.
+    Login,
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Loss { server, why, hint, retry, .. } = self;
+        write!(f, "{server}: {why}{hint}; next attempt in {} ms", retry.as_millis())
+    }
+}

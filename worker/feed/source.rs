@@ -1,0 +1,176 @@
+//! The source of a worker: one variant for each kind of feed, made from its plan.
+//!
+//! A source registers its sockets itself, under tokens from the one it is given upwards. In each turn the loop passes on what is
+//! ready ([`Source::note`]), lets it do what is due ([`Source::advance`]), then reads and takes events until both have nothing
+//! ([`Source::read`], [`Source::next_event`]), and writes ([`Source::flush`]). A new kind of feed is one more variant of each enum.
+
+use super::diffusion;
+use super::error::{FollowError, PlanError};
+use super::event::Event;
+use crate::net::Readiness;
+use mio::{Registry, Token, Waker};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use touchline_common::config::{Config, FeedConfig};
+
+/// What a source is made with.
+#[derive(Clone, Debug)]
+pub enum Plan {
+    /// A connection over the Diffusion protocol.
+    Diffusion(Box<diffusion::Plan>),
+}
+
+impl Plan {
+    /// From the settings of a feed.
+    ///
+    /// # Errors
+    /// [`PlanError`].
+    pub fn new(config: &Config, feed: &FeedConfig) -> Result<Plan, PlanError> {
+        diffusion::Plan::new(config, feed).map(|plan| Plan::Diffusion(Box::new(plan)))
+    }
+}
+
+/// What a worker follows of its feed.
+#[derive(Debug)]
+pub enum Source {
+    /// A connection over the Diffusion protocol.
+    Diffusion(Box<diffusion::Connection>),
+}
+
+impl Source {
+    /// A source that connects in its first turn. Its sockets have the tokens from `first` on; `waker` is of the same poll.
+    pub fn new(plan: Plan, first: Token, waker: Arc<Waker>, now: Instant) -> Source {
+        let Plan::Diffusion(plan) = plan;
+        Source::Diffusion(Box::new(diffusion::Connection::new(*plan, first, waker, now)))
+    }
+
+    /// The poll saw something of the socket of `token`.
+    pub fn note(&mut self, token: Token, readiness: Readiness) {
+        let Source::Diffusion(source) = self;
+        source.note(token, readiness);
+    }
+
+    /// When [`Source::advance`] has something to do, readiness apart.
+    pub fn deadline(&self) -> Option<Instant> {
+        let Source::Diffusion(source) = self;
+        source.deadline()
+    }
+
+    /// Does what is due, and what a readiness event may have made possible.
+    pub fn advance(&mut self, registry: &Registry, now: Instant) {
+        let Source::Diffusion(source) = self;
+        source.advance(registry, now);
+    }
+
+    /// One read of a socket; how many bytes.
+    pub fn read(&mut self, now: Instant) -> usize {
+        let Source::Diffusion(source) = self;
+        source.read(now)
+    }
+
+    /// The next event; none if more must be read.
+    #[inline]
+    pub fn next_event(&mut self, now: Instant) -> Option<Event<'_>> {
+        let Source::Diffusion(source) = self;
+        source.next_event(now)
+    }
+
+    /// Whether several deltas are at hand, whose topics [`Source::upcoming`] gives.
+    #[inline]
+    pub fn look_ahead(&mut self) -> bool {
+        let Source::Diffusion(source) = self;
+        source.look_ahead()
+    }
+
+    /// Topics of deltas that are the next events.
+    pub fn upcoming(&self) -> impl Iterator<Item = &[u8]> {
+        let Source::Diffusion(source) = self;
+        source.upcoming()
+    }
+
+    /// Whether all that came is read: sockets and everything above them are empty.
+    pub fn is_drained(&self) -> bool {
+        let Source::Diffusion(source) = self;
+        source.is_drained()
+    }
+
+    /// Writes what is to be sent, as far as the sockets take it.
+    pub fn flush(&mut self) {
+        let Source::Diffusion(source) = self;
+        source.flush();
+    }
+
+    /// Asks for a topic; again, if it was asked for: a fresh snapshot follows. Without a connection nothing happens: all that is
+    /// followed is to be asked for on [`Event::Connected`].
+    ///
+    /// # Errors
+    /// [`FollowError`]: nothing has changed then.
+    pub fn follow(&mut self, topic: &str) -> Result<(), FollowError> {
+        let Source::Diffusion(source) = self;
+        source.follow(topic)
+    }
+
+    /// As [`Source::follow`], unless the earlier session has the topic and goes on: then there is no snapshot, and
+    /// [`Source::is_loaded`] holds for it.
+    ///
+    /// # Errors
+    /// [`FollowError`].
+    pub fn keep(&mut self, topic: &str) -> Result<(), FollowError> {
+        let Source::Diffusion(source) = self;
+        source.keep(topic)
+    }
+
+    /// Gives a topic up. Messages on their way still come.
+    pub fn unfollow(&mut self, topic: &str) {
+        let Source::Diffusion(source) = self;
+        source.unfollow(topic);
+    }
+
+    /// Whether there is a connection to ask on.
+    pub fn is_connected(&self) -> bool {
+        let Source::Diffusion(source) = self;
+        source.is_connected()
+    }
+
+    /// Whether the snapshot of a topic came, on this connection or before in the session that goes on.
+    pub fn is_loaded(&self, topic: &str) -> bool {
+        let Source::Diffusion(source) = self;
+        source.is_loaded(topic)
+    }
+
+    /// Topics that were asked for on this connection.
+    pub fn asked(&self) -> u32 {
+        let Source::Diffusion(source) = self;
+        source.asked()
+    }
+
+    /// Bytes that came and are not applied.
+    pub fn receive_queue(&self) -> u64 {
+        let Source::Diffusion(source) = self;
+        source.receive_queue()
+    }
+
+    /// What was skipped or not right, since the beginning.
+    pub fn errors(&self) -> u64 {
+        let Source::Diffusion(source) = self;
+        source.errors()
+    }
+
+    /// The permit of [`Event::PermitNeeded`] is there.
+    pub fn permit(&mut self, now: Instant) {
+        let Source::Diffusion(source) = self;
+        source.permit(now);
+    }
+
+    /// The server sends at least this often.
+    pub fn heartbeat(&mut self, every: Duration) {
+        let Source::Diffusion(source) = self;
+        source.heartbeat(every);
+    }
+
+    /// Closes the connection in the protocol's own way, as far as that goes at once.
+    pub fn close(&mut self) {
+        let Source::Diffusion(source) = self;
+        source.close();
+    }
+}

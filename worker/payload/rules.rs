@@ -1,0 +1,47 @@
+//! Rules of the document that hold whatever a match is held as.
+
+use touchline_common::model::{Register, Side};
+
+/// The register of a statistic, if it has one.
+pub(in crate::payload) fn of_statistic(key: &str, side: Side) -> Option<Register> {
+    match key {
+        "yellow_cards" => Some(Register::YellowCards(side)),
+        "red_cards" => Some(Register::RedCards(side)),
+        "corners" => Some(Register::Corners(side)),
+        "penalties" => Some(Register::Penalties(side)),
+        "substitutions" => Some(Register::Substitutions(side)),
+        _ => None,
+    }
+}
+
+/// The two sides that a name states; with ` @ ` the away side stands first.
+pub(in crate::payload) fn split_name(name: &str) -> Option<(String, String)> {
+    let at = |mark: &str| name.find(mark).map(|at| (at, mark.len()));
+    let (place, width, home_first) = match [at(" v "), at(" vs ")].into_iter().flatten().min() {
+        Some((place, width)) => (place, width, true),
+        None => at(" @ ").map(|(place, width)| (place, width, false))?,
+    };
+    let (first, second) = (name.get(..place)?.trim(), name.get(place + width..)?.trim());
+    if first.is_empty() || second.is_empty() {
+        return None;
+    }
+    let (home, away) = if home_first { (first, second) } else { (second, first) };
+    Some((home.to_owned(), away.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_split_at_the_first_mark() {
+        let split = |name| split_name(name).map(|(home, away)| format!("{home}|{away}"));
+        assert_eq!(split("A v B").as_deref(), Some("A|B"));
+        assert_eq!(split("A vs B v C").as_deref(), Some("A|B v C"));
+        assert_eq!(split("A @ B").as_deref(), Some("B|A"));
+        assert_eq!(split("A @ B v C").as_deref(), Some("A @ B|C"));
+        for odd in ["A", "A v ", "Av B", " v B", "A / B"] {
+            assert_eq!(split(odd), None, "{odd}");
+        }
+    }
+}

@@ -1,0 +1,574 @@
+//! The bulk stream's thread: frames in as bytes, rows of the hour files out.
+//!
+//! Each [`bulk_commit`](crate::record::config::RecordConfig) what came is committed with the workers' positions in one transaction;
+//! replies follow the commit. A batch that the disk refuses is kept and tried again with no new work taken meanwhile, so nothing is
+//! lost or doubled; the queue's bound then holds the workers. A frame that cannot be understood breaks its own channel only.
+//! At its start the loop sends an [`Job::Adopt`] for each match that the match stream's store has an owner of.
+
+mod channel;
+mod handles;
+pub mod ledger;
+mod matches;
+#[cfg(test)]
+mod tests;
+
+use super::config::RecordConfig;
+use super::hours::{
+    HourError, Hours, Kind, Limits, OddsRow, Positions, SelectionRow, Writer, write_positions,
+};
+use super::ledger::Source;
+use super::queue::{Cost, Queue, lock};
+use super::time::wall_us;
+use channel::Channel;
+use hashbrown::HashMap;
+use ledger::{Input, Place, Row, Taken};
+use matches::{Matches, Texts};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use touchline_common::model::{Epoch, MatchKey};
+
+/// Bytes that may wait for the thread.
+const LIMIT: usize = 32 * 1024 * 1024;
+/// What a job costs that carries no bytes.
+const SMALL: usize = 64;
+/// Rows after which a batch is committed before `bulk_commit` is over.
+const MAX_ROWS: usize = 50_000;
+/// The first and the longest wait after the disk refused a batch.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+/// Attempts at the last batch.
+const LAST_ATTEMPTS: u32 = 5;
+/// How often the thread looks at the clock when nothing comes.
+const IDLE: Duration = Duration::from_millis(200);
+
+/// Something for the thread.
+#[derive(Debug)]
+pub enum Job {
+    /// A data channel opened: answer with its position. What this worker named before is void.
+    Open {
+        /// The channel.
+        token: usize,
+        /// Who writes on it.
+        source: Source,
+    },
+    /// Whole frames of the bulk stream, headers included, in order: `Name` and `BulkFrame`.
+    Frames {
+        /// Who wrote them,
+        source: Source,
+        /// on which channel.
+        token: usize,
+        /// The frames.
+        bytes: Vec<u8>,
+    },
+    /// The match stream made this epoch the owner.
+    Adopt {
+        /// The match.
+        key: MatchKey,
+        /// The epoch.
+        epoch: Epoch,
+    },
+    /// A match is over and nothing follows it; what its worker sent before still counts.
+    Ended {
+        /// The match.
+        key: MatchKey,
+    },
+    /// A data channel is at its end.
+    Gone {
+        /// Who wrote on it.
+        source: Source,
+    },
+    /// Commit everything and end.
+    Stop,
+}
+
+impl Cost for Job {
+    fn cost(&self) -> usize {
+        match self {
+            Job::Frames { bytes, .. } => SMALL + bytes.len(),
+            Job::Open { .. } | Job::Adopt { .. } | Job::Ended { .. } | Job::Gone { .. } | Job::Stop => SMALL,
+        }
+    }
+}
+
+/// Something for the loop. Sent only after the commit that it follows from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// A channel's position.
+    Opened {
+        /// The channel.
+        token: usize,
+        /// The highest committed number of its generation.
+        resume_after: u64,
+    },
+    /// Everything up to this number is committed.
+    Acked {
+        /// Of whom.
+        source: Source,
+        /// The number.
+        n: u64,
+    },
+    /// A channel sent what cannot be understood; nothing of it is taken any more.
+    Broken {
+        /// The channel.
+        token: usize,
+        /// What was wrong.
+        what: String,
+    },
+    /// Everything is committed, or given up.
+    Stopped,
+}
+
+/// Counters of the bulk stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BulkStats {
+    /// Rows written since the start.
+    pub rows: u64,
+    /// Changes that workers left out because newer ones replaced them.
+    pub odds_conflated: u64,
+    /// Frames refused because of a lower epoch.
+    pub refused: u64,
+    /// Bytes of the hour files.
+    pub bytes: u64,
+    /// What is wrong with the hour files, empty when all is well.
+    pub trouble: String,
+}
+
+/// What others may know of the thread at any time.
+#[derive(Debug)]
+pub struct Shared {
+    /// Jobs and replies.
+    pub queue: Queue<Job, Reply>,
+    /// Counters.
+    pub stats: Mutex<BulkStats>,
+    /// The newest committed `seq`.
+    committed: Mutex<i64>,
+    /// Notified at each commit that had rows.
+    newer: Condvar,
+    /// Set when followers must end.
+    closing: AtomicBool,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Shared {
+            queue: Queue::new(LIMIT),
+            stats: Mutex::default(),
+            committed: Mutex::default(),
+            newer: Condvar::new(),
+            closing: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Shared {
+    /// Waits for a `seq` above `after`, at most `patience`; the newest one.
+    pub fn wait_beyond(&self, after: i64, patience: Duration) -> i64 {
+        let until = Instant::now() + patience;
+        let mut newest = lock(&self.committed);
+        while *newest <= after && !self.is_closing() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            newest = self.newer.wait_timeout(newest, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        *newest
+    }
+
+    /// Ends every follower.
+    pub fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+        drop(lock(&self.committed));
+        self.newer.notify_all();
+    }
+
+    /// Whether followers must end.
+    pub fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+}
+
+/// What waits for its commit. Made once from each job, so that another attempt writes the same again.
+#[derive(Debug, Default)]
+struct Batch {
+    /// Rows, each with its match's place.
+    rows: Vec<(usize, Row)>,
+    /// Workers whose position is to be written.
+    moved: Vec<Source>,
+    replies: Vec<Reply>,
+    refused: u64,
+    conflated: u64,
+}
+
+/// The thread's own things.
+#[derive(Debug)]
+pub struct Bulk {
+    config: Arc<RecordConfig>,
+    shared: Arc<Shared>,
+    hours: Hours,
+    channels: HashMap<Source, Channel>,
+    positions: Positions,
+    matches: Matches,
+    texts: Texts,
+    /// Matches in which time alone may change something.
+    timed: Vec<usize>,
+    batch: Batch,
+    /// Rows of one input.
+    rows: Vec<Row>,
+    /// What an attempt put into the file, to be taken back where it fails.
+    fresh: Vec<Fresh>,
+    attempts: u32,
+    /// When the next hour's file is tried again, where the disk refused it.
+    hour_retry: Option<Instant>,
+}
+
+/// Something that stands in the current file since this transaction.
+#[derive(Debug)]
+enum Fresh {
+    Text(ledger::TextId),
+    Part(usize, Place),
+}
+
+impl Bulk {
+    /// Opens the hour files beside the store. `parent` names the coordinator's process.
+    ///
+    /// # Errors
+    /// [`HourError`].
+    pub fn open(config: &Arc<RecordConfig>, parent: &str) -> Result<(Bulk, Arc<Shared>), HourError> {
+        let (hours, positions) = Hours::open(&config.path, parent, wall_us())?;
+        let shared = Arc::new(Shared::default());
+        *lock(&shared.committed) = hours.seq();
+        let bulk = Bulk {
+            config: Arc::clone(config),
+            shared: Arc::clone(&shared),
+            hours,
+            channels: HashMap::new(),
+            positions,
+            matches: Matches::default(),
+            texts: Texts::default(),
+            timed: Vec::new(),
+            batch: Batch::default(),
+            rows: Vec::new(),
+            fresh: Vec::new(),
+            attempts: 0,
+            hour_retry: None,
+        };
+        Ok((bulk, shared))
+    }
+
+    /// The thread's whole life. `wake` is called when replies wait for the loop.
+    pub fn run(mut self, wake: &dyn Fn()) {
+        let mut jobs = Vec::new();
+        let mut seen_second = Instant::now();
+        loop {
+            self.gather(&mut jobs);
+            self.change_hour(wall_us());
+            let mut stop = false;
+            let mut cost = 0;
+            for job in jobs.drain(..) {
+                stop |= matches!(job, Job::Stop);
+                cost += job.cost();
+                self.take(job, Instant::now());
+                if self.batch.rows.len() >= MAX_ROWS {
+                    self.commit(stop);
+                }
+            }
+            self.pass_time(Instant::now(), wall_us());
+            self.commit(stop);
+            if stop {
+                self.batch.replies.push(Reply::Stopped);
+                self.shared.queue.reply(&mut self.batch.replies);
+            }
+            if self.shared.queue.done(cost) | self.shared.queue.has_replies() {
+                wake();
+            }
+            if stop {
+                return;
+            }
+            if seen_second.elapsed() >= Duration::from_secs(1) {
+                seen_second = Instant::now();
+                self.each_second(wall_us());
+            }
+        }
+    }
+
+    /// Collects jobs: the first, and what comes within `bulk_commit` of it. Each arrival would wake this thread once; asleep, it lets
+    /// them come together.
+    fn gather(&mut self, jobs: &mut Vec<Job>) {
+        let deadlines =
+            self.timed.iter().filter_map(|place| self.matches.slab.get(*place)?.ledger.deadline());
+        let next = deadlines.min().map(|at| at.saturating_duration_since(Instant::now()));
+        let idle = next.unwrap_or(IDLE).clamp(Duration::from_millis(1), IDLE);
+        self.shared.queue.take(jobs, Instant::now() + idle);
+        let at_once = jobs.iter().any(|job| matches!(job, Job::Stop | Job::Open { .. }));
+        if !jobs.is_empty() && !at_once {
+            std::thread::sleep(self.config.bulk_commit);
+            self.shared.queue.take(jobs, Instant::now());
+        }
+    }
+
+    fn take(&mut self, job: Job, now: Instant) {
+        match job {
+            Job::Open { token, source } => self.attach(token, source, now),
+            Job::Frames { source, token, bytes } => self.frames(source, token, &bytes, now),
+            Job::Adopt { key, epoch } => {
+                let place = self.matches.place(&key, self.config.settle);
+                if let Some(one) = self.matches.slab.get_mut(place) {
+                    one.over = None;
+                }
+                self.advance(place, Input::Adopt { epoch, at: wall_us() }, now);
+            }
+            Job::Ended { key } => {
+                if let Some(one) = self.matches.find(&key).and_then(|place| self.matches.slab.get_mut(place))
+                {
+                    one.over = Some(now);
+                }
+            }
+            Job::Gone { source } => self.detach(source, now),
+            Job::Stop => {}
+        }
+    }
+
+    fn attach(&mut self, token: usize, source: Source, now: Instant) {
+        self.detach(source, now);
+        let known =
+            self.positions.get(&source.slot).filter(|(generation, _)| *generation == source.generation);
+        let position = known.map(|(_, n)| *n);
+        self.channels.insert(source, Channel::new(token, position));
+        self.batch.replies.push(Reply::Opened { token, resume_after: position.unwrap_or(0) });
+    }
+
+    fn detach(&mut self, source: Source, now: Instant) {
+        let Some(mut channel) = self.channels.remove(&source) else { return };
+        for place in channel.handles.clear() {
+            self.unfollow(place, now);
+        }
+    }
+
+    fn unfollow(&mut self, place: usize, now: Instant) {
+        if let Some(one) = self.matches.slab.get_mut(place) {
+            one.channels = one.channels.saturating_sub(1);
+            // Of a match that no epoch ever owned nobody will say that it is over.
+            if one.channels == 0 && one.ledger.owner().is_none() {
+                one.over.get_or_insert(now);
+            }
+        }
+    }
+
+    /// Runs one ledger and keeps what follows for the commit.
+    fn advance(&mut self, place: usize, input: Input<'_>, now: Instant) {
+        let Some(one) = self.matches.slab.get_mut(place) else { return };
+        if one.ledger.advance(input, now, &mut self.rows) == Taken::Refused {
+            self.batch.refused += 1;
+        }
+        if one.ledger.deadline().is_some() && !self.timed.contains(&place) {
+            self.timed.push(place);
+        }
+        self.batch.rows.extend(self.rows.drain(..).map(|row| (place, row)));
+    }
+
+    /// Values that waited long enough.
+    fn pass_time(&mut self, now: Instant, at: i64) {
+        let mut timed = std::mem::take(&mut self.timed);
+        timed.iter().for_each(|place| self.advance(*place, Input::Tick { at }, now));
+        self.timed.clear();
+        let slab = &self.matches.slab;
+        timed.retain(|place| slab.get(*place).is_some_and(|one| one.ledger.deadline().is_some()));
+        self.timed = timed;
+    }
+
+    /// Begins the next hour's file when the last is over. Refused by the disk, the last one goes on: `seq` rises all the same.
+    fn change_hour(&mut self, now: i64) {
+        let waits = self.hour_retry.is_some_and(|at| Instant::now() < at) || !self.batch.rows.is_empty();
+        let Some(hour) = self.hours.next(now).filter(|_| !waits) else { return };
+        self.matches.new_file();
+        self.texts.new_file();
+        let (matches, texts, positions) = (&mut self.matches, &mut self.texts, &self.positions);
+        let feeds = &self.config.feeds;
+        let mut rows = Vec::new();
+        for (place, one) in matches.slab.iter().filter(|(_, one)| one.over.is_none()) {
+            rows.extend(one.ledger.known().map(|(of, value)| {
+                (place, Row { kind: Kind::Base, place: of, value, recovered: false, at: now })
+            }));
+        }
+        let mut fresh = Vec::new();
+        let rolled = self.hours.roll(hour, &mut |writer| {
+            write_positions(writer, positions)?;
+            write_rows(writer, &rows, feeds, matches, texts, &mut fresh)
+        });
+        match rolled {
+            Ok(()) => {
+                if self.hour_retry.take().is_some() {
+                    self.report_recovery();
+                }
+                self.publish();
+            }
+            Err(error) => {
+                // Numbers in the last file are forgotten, so what is used again is named again in it.
+                take_back(&mut fresh, &mut self.matches, &mut self.texts);
+                self.report_trouble(&error.to_string(), BACKOFF.1);
+                self.hour_retry = Some(Instant::now() + BACKOFF.1);
+            }
+        }
+    }
+
+    /// Commits the batch, however long the disk refuses it; told to stop, it gives up after a few attempts.
+    fn commit(&mut self, stop: bool) {
+        let mut backoff = BACKOFF.0;
+        while let Err(error) = self.try_commit() {
+            self.report_trouble(&error.to_string(), backoff);
+            if stop && self.attempts >= LAST_ATTEMPTS {
+                log::error!(rows = self.batch.rows.len(); "hour.given_up");
+                self.batch = Batch::default();
+                return;
+            }
+            std::thread::sleep(backoff);
+            backoff = (backoff * 2).min(BACKOFF.1);
+        }
+    }
+
+    fn report_trouble(&mut self, error: &str, retry: Duration) {
+        self.attempts += 1;
+        log::error!(error = error, attempt = self.attempts, retry_ms = retry.as_millis() as u64; "hour.trouble");
+        lock(&self.shared.stats).trouble = error.to_owned();
+    }
+
+    fn report_recovery(&mut self) {
+        log::info!("hour.recovered");
+        self.attempts = 0;
+        lock(&self.shared.stats).trouble.clear();
+    }
+
+    fn try_commit(&mut self) -> rusqlite::Result<()> {
+        let Batch { rows, moved, .. } = &self.batch;
+        if !rows.is_empty() || !moved.is_empty() {
+            let (matches, texts, fresh) = (&mut self.matches, &mut self.texts, &mut self.fresh);
+            let (positions, feeds) = (&self.positions, &self.config.feeds);
+            let written = self.hours.write(&mut |writer| {
+                write_rows(writer, rows, feeds, matches, texts, fresh)?;
+                for source in moved {
+                    if let Some((generation, n)) = positions.get(&source.slot) {
+                        writer.position(source.slot, *generation, *n)?;
+                    }
+                }
+                Ok(())
+            });
+            if written.is_err() {
+                take_back(&mut self.fresh, &mut self.matches, &mut self.texts);
+                return written;
+            }
+            self.fresh.clear();
+            if self.attempts > 0 && self.hour_retry.is_none() {
+                self.report_recovery();
+            }
+        }
+        self.committed();
+        Ok(())
+    }
+
+    fn committed(&mut self) {
+        let Batch { rows, moved, replies, refused, conflated } = &mut self.batch;
+        for source in moved.drain(..) {
+            if let Some(channel) = self.channels.get_mut(&source) {
+                channel.moved = false;
+            }
+            if let Some((generation, n)) = self.positions.get(&source.slot)
+                && *generation == source.generation
+            {
+                replies.push(Reply::Acked { source, n: *n });
+            }
+        }
+        {
+            let mut stats = lock(&self.shared.stats);
+            stats.rows += rows.len() as u64;
+            stats.refused += std::mem::take(refused);
+            stats.odds_conflated += std::mem::take(conflated);
+        }
+        self.shared.queue.reply(replies);
+        if !rows.is_empty() {
+            rows.clear();
+            self.publish();
+        }
+    }
+
+    fn publish(&self) {
+        *lock(&self.shared.committed) = self.hours.seq();
+        self.shared.newer.notify_all();
+    }
+
+    fn each_second(&mut self, now: i64) {
+        self.matches.sweep(Instant::now());
+        self.texts.sweep(&self.matches);
+        let micros = |age: Duration| i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
+        let limits = Limits {
+            odds_us: micros(self.config.keep_odds),
+            chat_us: micros(self.config.keep_chat),
+            bytes: self.config.max_size.saturating_sub(super::store::open::file_bytes(&self.config.path)),
+        };
+        let bytes = self.hours.retain(&limits, now);
+        let mut stats = lock(&self.shared.stats);
+        stats.bytes = bytes;
+        if self.attempts == 0 {
+            stats.trouble = self.hours.ahead(now).unwrap_or_default();
+        }
+    }
+}
+
+/// Writes rows and, before the first row of each, the names of what they are about.
+fn write_rows(
+    writer: &mut Writer<'_>,
+    rows: &[(usize, Row)],
+    feeds: &[Arc<str>],
+    matches: &mut Matches,
+    texts: &mut Texts,
+    fresh: &mut Vec<Fresh>,
+) -> rusqlite::Result<()> {
+    for (place, row) in rows {
+        let Some(one) = matches.slab.get_mut(*place) else { continue };
+        let mut number = one.part(row.place).map_or(0, |part| part.in_file);
+        if number == 0 {
+            let feed = feeds.get(usize::from(one.key.feed.0)).map_or("", |name| &**name);
+            let Some(named) = one.named(row.place) else { continue };
+            number = writer.selection(&SelectionRow { feed, id: one.key.id.as_str(), ..named })?;
+            fresh.push(Fresh::Part(*place, row.place));
+            if let Some(part) = one.part(row.place) {
+                part.in_file = number;
+            }
+        }
+        let text = match row.place {
+            Place::Market(_) => None,
+            Place::Selection(_) => match texts.get(row.value.text) {
+                Some((text, in_file)) => {
+                    if *in_file == 0 {
+                        *in_file = writer.text(text)?;
+                        fresh.push(Fresh::Text(row.value.text));
+                    }
+                    Some(*in_file)
+                }
+                None => None,
+            },
+        };
+        let Row { kind, value, recovered, at, .. } = *row;
+        let (price, suspended) = (value.price, value.suspended);
+        writer.odds(&OddsRow { at, selection: number, kind, price, text, suspended, recovered })?;
+    }
+    Ok(())
+}
+
+/// After a transaction that failed: what it named does not stand in the file.
+fn take_back(fresh: &mut Vec<Fresh>, matches: &mut Matches, texts: &mut Texts) {
+    for one in fresh.drain(..) {
+        match one {
+            Fresh::Text(id) => {
+                if let Some((_, in_file)) = texts.get(id) {
+                    *in_file = 0;
+                }
+            }
+            Fresh::Part(place, of) => {
+                if let Some(part) = matches.slab.get_mut(place).and_then(|one| one.part(of)) {
+                    part.in_file = 0;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! The document feed: documents as they change, for readers that may be slow.
+//!
+//! A reader's queue is the set of what changed and was not sent, taken match by match: bounded by the number of parts, never in
+//! the way of the recorder's loop, and what is sent of a match is always a state that its document had. Called by the loop after
+//! each rendering and each turn. Until the gateway reads it, its reader is the tests' oracle, by the socket that [`VARIABLE`] names.
+
+use super::documents::{DocumentId, Documents, PartId};
+use crate::net::Watch;
+use hashbrown::HashMap;
+use mio::{Registry, Token};
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use touchline_common::ipc::encode_frame;
+use touchline_common::ipc::messages::feed::VARIABLE;
+
+/// Encoded bytes that wait for a reader before the next match is taken.
+const ENOUGH: usize = 64 * 1024;
+
+/// One who reads every document.
+#[derive(Debug)]
+struct Reader {
+    socket: UnixStream,
+    watch: Watch,
+    out: Vec<u8>,
+    written: usize,
+    /// Whose documents changed, the longest first.
+    order: VecDeque<DocumentId>,
+    changed: HashMap<DocumentId, Changed, foldhash::fast::RandomState>,
+}
+
+/// What of a document changed.
+#[derive(Debug)]
+enum Changed {
+    Whole,
+    /// Each once.
+    Parts(Vec<PartId>),
+}
+
+/// The feed.
+#[derive(Debug, Default)]
+pub(super) struct Feed {
+    readers: Vec<Reader>,
+}
+
+impl Feed {
+    /// Connects the reader whose socket the environment names, if any.
+    pub(super) fn from_environment(registry: &Registry, token: Token) -> Feed {
+        let mut feed = Feed::default();
+        let Some(path) = std::env::var_os(VARIABLE) else { return feed };
+        match UnixStream::connect(&path).and_then(|socket| Reader::new(socket, registry, token)) {
+            Ok(reader) => feed.readers.push(reader),
+            Err(error) => log::error!(error:% = error; "feed.off"),
+        }
+        feed
+    }
+
+    /// Whether there is a reader: only then is it worth noting what changed.
+    pub(super) fn is_read(&self) -> bool {
+        !self.readers.is_empty()
+    }
+
+    /// Parts of a document changed.
+    pub(super) fn changed(&mut self, id: DocumentId, parts: &[PartId]) {
+        for reader in &mut self.readers {
+            match reader.entry(id) {
+                Changed::Whole => {}
+                Changed::Parts(known) => {
+                    for part in parts {
+                        if !known.contains(part) {
+                            known.push(*part);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// A document is another one: all of it is to be sent.
+    pub(super) fn replaced(&mut self, id: DocumentId) {
+        for reader in &mut self.readers {
+            *reader.entry(id) = Changed::Whole;
+        }
+    }
+
+    /// A document is about to be forgotten: what was not sent of it is encoded now.
+    pub(super) fn ends(&mut self, id: DocumentId, documents: &Documents) {
+        for reader in &mut self.readers {
+            if let Some(changed) = reader.changed.remove(&id) {
+                reader.encode(id, &changed, documents);
+            }
+        }
+    }
+
+    /// Sends what readers take; one whose socket fails is dropped.
+    pub(super) fn flush(&mut self, documents: &Documents, registry: &Registry) {
+        self.readers.retain_mut(|reader| match reader.flush(documents, registry) {
+            Ok(()) => true,
+            Err(error) => {
+                log::error!(error:% = error; "feed.off");
+                false
+            }
+        });
+    }
+}
+
+impl Reader {
+    fn new(socket: UnixStream, registry: &Registry, token: Token) -> io::Result<Reader> {
+        socket.set_nonblocking(true)?;
+        let watch = Watch::new(registry, socket.as_raw_fd(), token)?;
+        let (out, written) = (Vec::new(), 0);
+        Ok(Reader { socket, watch, out, written, order: VecDeque::new(), changed: HashMap::default() })
+    }
+
+    fn entry(&mut self, id: DocumentId) -> &mut Changed {
+        let Reader { order, changed, .. } = self;
+        changed.entry(id).or_insert_with(|| {
+            order.push_back(id);
+            Changed::Parts(Vec::new())
+        })
+    }
+
+    fn flush(&mut self, documents: &Documents, registry: &Registry) -> io::Result<()> {
+        loop {
+            while self.out.len() - self.written < ENOUGH
+                && let Some(id) = self.order.pop_front()
+            {
+                // One that ended meanwhile was sent then.
+                if let Some(changed) = self.changed.remove(&id) {
+                    self.encode(id, &changed, documents);
+                }
+            }
+            let waiting = self.out.get(self.written..).unwrap_or_default();
+            if waiting.is_empty() {
+                break;
+            }
+            match self.socket.write(waiting) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => self.written += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+            self.out.drain(..self.written);
+            self.written = 0;
+        }
+        self.watch.unsent(registry, self.out.len())
+    }
+
+    fn encode(&mut self, id: DocumentId, changed: &Changed, documents: &Documents) {
+        let message = match changed {
+            Changed::Whole => documents.message(id, None),
+            Changed::Parts(parts) => documents.message(id, Some(parts)),
+        };
+        if let Some(message) = message
+            && let Err(error) = encode_frame(&message, 0, 0, &mut self.out)
+        {
+            log::error!(error:% = error; "feed.not_sent");
+        }
+    }
+}

@@ -1,0 +1,483 @@
+//! The hour files: one SQLite file an hour, each complete in itself, of what the bulk stream brought.
+//!
+//! `seq` = hours since 1970 × 10^9 + n: rising, never used again. The hour is the later of the clock's and the newest file's, so a
+//! clock that jumps back goes on in the newest file; a newest file that cannot be used (truncated, of a newer schema, not writable)
+//! is left alone and the hour after it begins. A file that is over is handed to [`close`]; `retention` deletes whole files.
+//! Callers: the bulk stream's thread writes, `query` reads.
+
+mod close;
+pub mod read;
+mod retention;
+pub mod schema;
+#[cfg(test)]
+mod tests;
+
+pub use close::Closer;
+pub use schema::Kind;
+
+use hashbrown::HashMap;
+use rusqlite::{CachedStatement, Connection, params};
+use schema::{Found, Tail};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use touchline_common::model::{Generation, Price, SlotId};
+
+/// The microseconds of an hour.
+const HOUR_US: i64 = 3_600_000_000;
+/// Rows of an hour at most, by the form of `seq`.
+const ROWS: i64 = 1_000_000_000;
+
+/// How far each worker's bulk stream is committed.
+pub type Positions = HashMap<SlotId, (Generation, u64)>;
+
+/// Why an hour file cannot be begun.
+#[derive(Debug)]
+pub enum HourError {
+    /// The folder cannot be made or read.
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// A file cannot be made.
+    Create {
+        /// Which.
+        path: PathBuf,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+}
+
+impl std::fmt::Display for HourError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            HourError::Folder { path, source } => write!(f, "the folder {}: {source}", path.display()),
+            HourError::Create { path, source } => write!(f, "creating {}: {source}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for HourError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            HourError::Folder { source, .. } => Some(source),
+            HourError::Create { source, .. } => Some(source),
+        }
+    }
+}
+
+/// The hour of a wall clock, since 1970.
+pub fn hour_of(us: i64) -> i64 {
+    us.div_euclid(HOUR_US)
+}
+
+/// The hour that a `seq` is of.
+pub fn hour_of_seq(seq: i64) -> i64 {
+    seq.div_euclid(ROWS)
+}
+
+/// The folder of the hour files beside a store.
+pub fn folder(store: &Path) -> PathBuf {
+    store.parent().unwrap_or(Path::new(".")).join("hours")
+}
+
+/// The name of an hour's file: `2026-01-02T15.db`.
+pub fn file_name(hour: i64) -> String {
+    let begin = jiff::Timestamp::from_microsecond(hour.saturating_mul(HOUR_US));
+    begin.unwrap_or(jiff::Timestamp::UNIX_EPOCH).strftime("%Y-%m-%dT%H.db").to_string()
+}
+
+fn hour_of_name(name: &str) -> Option<i64> {
+    let begin: jiff::Timestamp = format!("{}:00:00Z", name.strip_suffix(".db")?).parse().ok()?;
+    let hour = hour_of(begin.as_microsecond());
+    (file_name(hour) == name).then_some(hour)
+}
+
+/// Hours that have a file in `folder`, ascending; a folder that is not there has none.
+///
+/// # Errors
+/// As the kernel.
+pub fn list(folder: &Path) -> io::Result<Vec<i64>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut hours = Vec::new();
+    for entry in entries {
+        hours.extend(entry?.file_name().to_str().and_then(hour_of_name));
+    }
+    hours.sort_unstable();
+    Ok(hours)
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    fs::remove_file(path)?;
+    for suffix in ["-wal", "-shm", "-journal"] {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(suffix);
+        // Mostly there is none.
+        let _ = fs::remove_file(PathBuf::from(beside));
+    }
+    Ok(())
+}
+
+/// The bytes of an hour's file and its log.
+fn bytes(path: &Path) -> u64 {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    [path, Path::new(&log)].iter().map(|file| fs::metadata(file).map_or(0, |found| found.len())).sum()
+}
+
+/// The file that is written.
+#[derive(Debug)]
+struct Current {
+    hour: i64,
+    connection: Connection,
+    tail: Tail,
+}
+
+/// The files and the one that is written.
+#[derive(Debug)]
+pub struct Hours {
+    folder: PathBuf,
+    parent: String,
+    current: Current,
+    closer: Closer,
+    retention: retention::Retention,
+}
+
+impl Hours {
+    /// Opens the newest file, or begins one. What an earlier run left unfinished is deleted or handed to the closing thread. Positions
+    /// are those of the last run under the same `parent`, the coordinator's process.
+    ///
+    /// # Errors
+    /// [`HourError`].
+    pub fn open(store: &Path, parent: &str, now: i64) -> Result<(Hours, Positions), HourError> {
+        let folder = folder(store);
+        let failed = |source| HourError::Folder { path: folder.clone(), source };
+        fs::create_dir_all(&folder).map_err(failed)?;
+        let closer = Closer::start().map_err(failed)?;
+        let mut hours = list(&folder).map_err(failed)?;
+        let mut least = hour_of(now);
+        let mut current = None;
+        while let Some(hour) = hours.pop() {
+            let path = folder.join(file_name(hour));
+            match usable(&path) {
+                Usable::Yes(connection, mut tail) => {
+                    tail.seq = tail.seq.max(hour * ROWS);
+                    current = Some(Current { hour, connection, tail });
+                    break;
+                }
+                Usable::Deleted => {}
+                Usable::No => {
+                    least = least.max(hour + 1);
+                    break;
+                }
+            }
+        }
+        hours.into_iter().for_each(|hour| close_old(&closer, folder.join(file_name(hour))));
+        let mut positions = Positions::new();
+        if let Some(current) = &current {
+            positions = adopt_parent(&current.connection, parent).map_err(|source| {
+                let path = folder.join(file_name(current.hour));
+                HourError::Create { path, source }
+            })?;
+        }
+        let current = match current {
+            Some(current) if current.hour >= least => current,
+            older => {
+                let mut fill = |writer: &mut Writer<'_>| write_positions(writer, &positions);
+                let fresh = begin(&folder, parent, least, &mut fill)?;
+                if let Some(older) = older {
+                    closer.close(folder.join(file_name(older.hour)), Some(older.connection));
+                }
+                fresh
+            }
+        };
+        let retention = retention::Retention::default();
+        Ok((Hours { folder, parent: parent.to_owned(), current, closer, retention }, positions))
+    }
+
+    /// The highest `seq` that was given.
+    pub fn seq(&self) -> i64 {
+        self.current.tail.seq
+    }
+
+    /// The hour that begins, if the one that is written is over.
+    pub fn next(&self, now: i64) -> Option<i64> {
+        let hour = hour_of(now);
+        (hour > self.current.hour).then_some(hour)
+    }
+
+    /// What is wrong with the newest file's hour, if anything.
+    pub fn ahead(&self, now: i64) -> Option<String> {
+        let ahead = self.current.hour - hour_of(now);
+        (ahead > 1).then(|| {
+            let name = file_name(self.current.hour);
+            format!("the newest hour file {name} is {ahead} hours ahead of the clock: set the clock, or move the file away")
+        })
+    }
+
+    /// Begins the file of `hour`; `fill` writes what it begins with. On an error the current one stays.
+    ///
+    /// # Errors
+    /// [`HourError::Create`].
+    pub fn roll(
+        &mut self,
+        hour: i64,
+        fill: &mut dyn FnMut(&mut Writer<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), HourError> {
+        let fresh = begin(&self.folder, &self.parent, hour, fill)?;
+        let old = std::mem::replace(&mut self.current, fresh);
+        self.closer.close(self.folder.join(file_name(old.hour)), Some(old.connection));
+        Ok(())
+    }
+
+    /// One transaction in the current file.
+    ///
+    /// # Errors
+    /// As SQLite; nothing is written then.
+    pub fn write(
+        &mut self,
+        fill: &mut dyn FnMut(&mut Writer<'_>) -> rusqlite::Result<()>,
+    ) -> rusqlite::Result<()> {
+        let connection = &self.current.connection;
+        connection.execute_batch("BEGIN IMMEDIATE")?;
+        let mut tail = self.current.tail;
+        let filled = Writer::new(connection, &mut tail).and_then(|mut writer| fill(&mut writer));
+        commit(connection, filled)?;
+        self.current.tail = tail;
+        Ok(())
+    }
+
+    /// Deletes what is too old or too much, now and then; the bytes that are left.
+    pub fn retain(&mut self, limits: &Limits, now: i64) -> u64 {
+        self.retention.pass(&self.folder, self.current.hour, &self.closer, limits, now)
+    }
+
+    /// The bytes of all files.
+    pub fn bytes(&self) -> u64 {
+        let hours = list(&self.folder).unwrap_or_default();
+        hours.into_iter().map(|hour| bytes(&self.folder.join(file_name(hour)))).sum()
+    }
+
+    #[cfg(test)]
+    pub(super) fn connection(&self) -> &Connection {
+        &self.current.connection
+    }
+}
+
+/// How much is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Microseconds that odds stay,
+    pub odds_us: i64,
+    /// that chat stays.
+    pub chat_us: i64,
+    /// Bytes of the hour files at most.
+    pub bytes: u64,
+}
+
+enum Usable {
+    Yes(Connection, Tail),
+    Deleted,
+    No,
+}
+
+/// Whether the newest file can be written.
+fn usable(path: &Path) -> Usable {
+    let file = path.to_string_lossy();
+    let (connection, found) = schema::inspect(path);
+    match (connection, found) {
+        (Some(connection), Found::Good(tail)) => match schema::prepare_to_write(&connection) {
+            Ok(()) => Usable::Yes(connection, tail),
+            Err(error) => {
+                log::error!(file:% = file, error:% = error; "hour.not_writable");
+                Usable::No
+            }
+        },
+        (connection, Found::Unfinished) => {
+            drop(connection);
+            delete_unfinished(path);
+            Usable::Deleted
+        }
+        (_, Found::Newer(found)) => {
+            log::error!(file:% = file, found = found, known = schema::SCHEMA; "hour.newer");
+            Usable::No
+        }
+        (_, Found::Unreadable(error)) => {
+            log::error!(file:% = file, error = error.as_str(); "hour.unreadable");
+            Usable::No
+        }
+        (None, Found::Good(_)) => Usable::No,
+    }
+}
+
+/// Positions of channels to another coordinator are void.
+fn adopt_parent(connection: &Connection, parent: &str) -> rusqlite::Result<Positions> {
+    let last: String =
+        connection.query_row("SELECT value FROM meta WHERE key = 'parent'", [], |row| row.get(0))?;
+    if last != parent {
+        let transaction = connection.unchecked_transaction()?;
+        transaction.execute("DELETE FROM positions", [])?;
+        transaction.execute("UPDATE meta SET value = ?1 WHERE key = 'parent'", [parent])?;
+        transaction.commit()?;
+    }
+    let mut statement = connection.prepare("SELECT slot, generation, n FROM positions")?;
+    let rows = statement.query_map([], |row| {
+        Ok((SlotId(row.get(0)?), (Generation(row.get(1)?), row.get::<_, i64>(2)?.unsigned_abs())))
+    })?;
+    rows.collect()
+}
+
+/// The positions of every worker.
+///
+/// # Errors
+/// As SQLite.
+pub fn write_positions(writer: &mut Writer<'_>, positions: &Positions) -> rusqlite::Result<()> {
+    positions.iter().try_for_each(|(slot, (generation, n))| writer.position(*slot, *generation, *n))
+}
+
+fn delete_unfinished(path: &Path) {
+    let file = path.to_string_lossy();
+    match remove(path) {
+        Ok(()) => log::warn!(file:% = file; "hour.unfinished"),
+        Err(error) => log::error!(file:% = file, error:% = error; "hour.not_deleted"),
+    }
+}
+
+/// An older file that an earlier run did not close is handed over; which that is says its header alone.
+fn close_old(closer: &Closer, path: PathBuf) {
+    let head = fs::File::open(&path).and_then(|mut file| {
+        let mut head = [0; 20];
+        io::Read::read_exact(&mut file, &mut head)?;
+        Ok(head)
+    });
+    // Bytes 18 and 19: the formats to write and to read, 1 without a write-ahead log.
+    if !matches!(head, Ok([.., 1, 1])) {
+        closer.close(path, None);
+    }
+}
+
+fn begin(
+    folder: &Path,
+    parent: &str,
+    hour: i64,
+    fill: &mut dyn FnMut(&mut Writer<'_>) -> rusqlite::Result<()>,
+) -> Result<Current, HourError> {
+    let path = folder.join(file_name(hour));
+    // What an attempt left that the disk refused; a file with rows would be the newest, and this hour is later.
+    let _ = remove(&path);
+    let mut tail = Tail { seq: hour * ROWS, ..Tail::default() };
+    let begun = schema::create(&path).and_then(|connection| {
+        let filled = schema::begin(&connection, parent)
+            .and_then(|()| Writer::new(&connection, &mut tail).and_then(|mut writer| fill(&mut writer)));
+        commit(&connection, filled)?;
+        Ok(connection)
+    });
+    match begun {
+        Ok(connection) => Ok(Current { hour, connection, tail }),
+        Err(source) => {
+            let _ = remove(&path);
+            Err(HourError::Create { path, source })
+        }
+    }
+}
+
+fn commit(connection: &Connection, filled: rusqlite::Result<()>) -> rusqlite::Result<()> {
+    let done = filled.and_then(|()| connection.execute_batch("COMMIT"));
+    if done.is_err() && !connection.is_autocommit() {
+        connection.execute_batch("ROLLBACK")?;
+    }
+    done
+}
+
+/// Statements of one transaction.
+pub struct Writer<'a> {
+    tail: &'a mut Tail,
+    selection: CachedStatement<'a>,
+    text: CachedStatement<'a>,
+    odds: CachedStatement<'a>,
+    position: CachedStatement<'a>,
+}
+
+/// A market or a selection as a file names it.
+#[derive(Clone, Copy, Debug)]
+pub struct SelectionRow<'a> {
+    /// The feed's name,
+    pub feed: &'a str,
+    /// the match's id in it.
+    pub id: &'a str,
+    /// Key and name of the market.
+    pub market: (&'a str, &'a str),
+    /// Key and name of the selection; `None`: the market itself.
+    pub selection: Option<(&'a str, &'a str)>,
+}
+
+/// A row of odds, under numbers that its file gave.
+#[derive(Clone, Copy, Debug)]
+pub struct OddsRow {
+    /// Wall clock of the read, microseconds since 1970 UTC.
+    pub at: i64,
+    /// The market or selection.
+    pub selection: i64,
+    /// Its type.
+    pub kind: Kind,
+    /// Decimal odds.
+    pub price: Option<Price>,
+    /// As the feed wrote it; `None` for a market.
+    pub text: Option<i64>,
+    /// Whether it is suspended.
+    pub suspended: bool,
+    /// Whether it stands for values that may have been left out before it.
+    pub recovered: bool,
+}
+
+impl<'a> Writer<'a> {
+    fn new(connection: &'a Connection, tail: &'a mut Tail) -> rusqlite::Result<Writer<'a>> {
+        Ok(Writer {
+            tail,
+            selection: connection
+                .prepare_cached("INSERT INTO selections VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?,
+            text: connection.prepare_cached("INSERT INTO texts VALUES (?1, ?2)")?,
+            odds: connection.prepare_cached("INSERT INTO odds VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?,
+            position: connection.prepare_cached("INSERT OR REPLACE INTO positions VALUES (?1, ?2, ?3)")?,
+        })
+    }
+
+    /// Names a market or a selection; its number in this file.
+    pub fn selection(&mut self, row: &SelectionRow<'_>) -> rusqlite::Result<i64> {
+        let id = self.tail.selection + 1;
+        let (key, name) = row.selection.unzip();
+        self.selection.execute(params![id, row.feed, row.id, row.market.0, row.market.1, key, name])?;
+        self.tail.selection = id;
+        Ok(id)
+    }
+
+    /// Writes a text; its number in this file.
+    pub fn text(&mut self, text: &str) -> rusqlite::Result<i64> {
+        let id = self.tail.text + 1;
+        self.text.execute(params![id, text])?;
+        self.tail.text = id;
+        Ok(id)
+    }
+
+    /// Writes a row of odds under the next `seq`.
+    pub fn odds(&mut self, row: &OddsRow) -> rusqlite::Result<()> {
+        let seq = self.tail.seq + 1;
+        let OddsRow { at, selection, kind, price, text, suspended, recovered } = *row;
+        let price = price.map(|price| price.0);
+        self.odds.execute(params![seq, at, selection, kind as i64, price, text, suspended, recovered])?;
+        self.tail.seq = seq;
+        Ok(())
+    }
+
+    /// Says how far a worker's stream is written.
+    pub fn position(&mut self, slot: SlotId, generation: Generation, n: u64) -> rusqlite::Result<()> {
+        let n = i64::try_from(n).unwrap_or(i64::MAX);
+        self.position.execute(params![slot.0, generation.0, n])?;
+        Ok(())
+    }
+}

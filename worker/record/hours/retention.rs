@@ -1,0 +1,94 @@
+//! Whole files go, oldest first: those that are too old, then what is too much. Never the current one nor one that is being closed.
+//!
+//! Ages are taken from the files' names: what a disk keeps across runs has no other clock.
+
+use super::{Closer, HOUR_US, Limits, bytes, file_name, list, remove};
+use hashbrown::HashSet;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Between two passes.
+const PASS: Duration = Duration::from_secs(60);
+
+/// When it was last looked at, and what was found out.
+#[derive(Debug, Default)]
+pub(super) struct Retention {
+    passed: Option<Instant>,
+    left: u64,
+    /// Hours older than odds are kept, but not chat, and with chat in them.
+    chatty: HashSet<i64>,
+}
+
+impl Retention {
+    pub(super) fn pass(
+        &mut self,
+        folder: &Path,
+        current: i64,
+        closer: &Closer,
+        limits: &Limits,
+        now: i64,
+    ) -> u64 {
+        if self.passed.is_some_and(|passed| passed.elapsed() < PASS) {
+            return self.left;
+        }
+        self.passed = Some(Instant::now());
+        let hours = match list(folder) {
+            Ok(hours) => hours,
+            Err(error) => {
+                log::warn!(error:% = error; "hour.retention_failed");
+                return self.left;
+            }
+        };
+        let sized = hours.into_iter().map(|hour| (hour, bytes(&folder.join(file_name(hour)))));
+        let sized: Vec<(i64, u64)> = sized.collect();
+        self.left = sized.iter().map(|(_, bytes)| bytes).sum();
+        for (hour, bytes) in sized {
+            let path = folder.join(file_name(hour));
+            if hour >= current || closer.has(&path) {
+                continue;
+            }
+            let why = if self.is_old(hour, &path, limits, now) {
+                "age"
+            } else if self.left > limits.bytes {
+                "size"
+            } else {
+                continue;
+            };
+            let file = path.to_string_lossy();
+            match remove(&path) {
+                Ok(()) => {
+                    self.left -= bytes;
+                    self.chatty.remove(&hour);
+                    match why {
+                        "age" => log::info!(file:% = file, bytes = bytes, why = why; "hour.deleted"),
+                        _ => log::warn!(file:% = file, bytes = bytes, why = why; "hour.deleted"),
+                    }
+                }
+                Err(error) => log::warn!(file:% = file, error:% = error; "hour.not_deleted"),
+            }
+        }
+        self.left
+    }
+
+    fn is_old(&mut self, hour: i64, path: &Path, limits: &Limits, now: i64) -> bool {
+        let age = now.saturating_sub((hour + 1).saturating_mul(HOUR_US));
+        if age < limits.odds_us.min(limits.chat_us) {
+            return false;
+        }
+        if age >= limits.odds_us.max(limits.chat_us) {
+            return true;
+        }
+        // One of the two is to stay, if there is any of it.
+        let kept = if age < limits.odds_us { "odds" } else { "chat" };
+        if !self.chatty.contains(&hour) && has_rows(path, kept) {
+            self.chatty.insert(hour);
+        }
+        !self.chatty.contains(&hour)
+    }
+}
+
+/// Whether a table has rows; of a file that cannot be read nobody will read any.
+fn has_rows(path: &Path, table: &str) -> bool {
+    let sql = format!("SELECT EXISTS(SELECT 1 FROM {table})");
+    super::read::open(path).and_then(|file| file.query_row(&sql, [], |row| row.get(0))).unwrap_or(false)
+}

@@ -1,0 +1,164 @@
+//! An hour file's tables and views, what a found file is, and how a new one begins.
+//!
+//! The first transaction holds schema, positions and a base row of everything known; `user_version` is set in it, so a file without
+//! one was never complete.
+
+use rusqlite::{Connection, OpenFlags};
+use std::path::Path;
+use std::time::Duration;
+
+/// The newest schema that this build knows.
+pub const SCHEMA: i64 = 1;
+
+/// Of the writing connection. Rows are only appended: few pages are written twice, so the log is copied by the writer itself, some
+/// megabytes at a time, which delays odds by one wait for the disk. `NORMAL` for the reasons of the store's own connection.
+const PRAGMAS: &str = "
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = NORMAL;
+PRAGMA temp_store = MEMORY;
+PRAGMA cache_size = -8192;
+PRAGMA wal_autocheckpoint = 4000;
+PRAGMA busy_timeout = 200;
+";
+
+/// Without an index on rows: each one would cost ten times the row. The thread that closes the file makes one.
+const CREATE: &str = r#"
+CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE positions(slot INTEGER PRIMARY KEY, generation INTEGER NOT NULL, n INTEGER NOT NULL);
+CREATE TABLE selections(
+    id INTEGER PRIMARY KEY, feed TEXT NOT NULL, match TEXT NOT NULL, market TEXT NOT NULL, market_name TEXT NOT NULL,
+    selection TEXT, selection_name TEXT);
+CREATE TABLE texts(id INTEGER PRIMARY KEY, text TEXT NOT NULL);
+CREATE TABLE odds(
+    seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, selection INTEGER NOT NULL, type INTEGER NOT NULL, price INTEGER,
+    text INTEGER, suspended INTEGER NOT NULL, recovered INTEGER NOT NULL);
+CREATE TABLE chat(
+    seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, feed TEXT NOT NULL, match TEXT NOT NULL, id TEXT NOT NULL,
+    type TEXT NOT NULL, user TEXT, text TEXT, amount);
+CREATE VIEW history AS
+    SELECT o.seq,
+        strftime('%Y-%m-%dT%H:%M:%S', o.at / 1000000, 'unixepoch') || printf('.%06dZ', o.at % 1000000) AS at,
+        s.feed, s.match, s.market, s.market_name, s.selection, s.selection_name,
+        CASE o.type WHEN 0 THEN 'odds_change' WHEN 1 THEN 'suspended' WHEN 2 THEN 'resumed' WHEN 3 THEN 'market_open'
+            WHEN 4 THEN 'market_close' ELSE 'base' END AS type,
+        o.price / 10000.0 AS odds, t.text AS odds_text, o.suspended, o.recovered
+    FROM odds o JOIN selections s ON s.id = o.selection LEFT JOIN texts t ON t.id = o.text;
+CREATE VIEW comments AS
+    SELECT seq,
+        strftime('%Y-%m-%dT%H:%M:%S', at / 1000000, 'unixepoch') || printf('.%06dZ', at % 1000000) AS at,
+        feed, match, id, type, user, text, amount
+    FROM chat;
+"#;
+
+/// The type of a row; its number stands in the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// A price or its text changed.
+    OddsChange = 0,
+    /// A market or selection was suspended,
+    Suspended = 1,
+    /// resumed.
+    Resumed = 2,
+    /// A market appeared,
+    MarketOpen = 3,
+    /// went, its selections with it.
+    MarketClose = 4,
+    /// The value as it stands, without a change.
+    Base = 5,
+}
+
+/// The names of [`Kind`] by number; view `history` has the same.
+pub const TYPES: [&str; 6] = ["odds_change", "suspended", "resumed", "market_open", "market_close", "base"];
+
+/// What is to be done when the file is over; nothing of it harms when it was done.
+pub const INDEX: &str = "CREATE INDEX IF NOT EXISTS odds_selection ON odds(selection)";
+
+/// What a file is.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Complete, of this schema: the highest `seq`, and the highest numbers of selections and texts.
+    Good(Tail),
+    /// Its first transaction is missing.
+    Unfinished,
+    /// Of a newer program.
+    Newer(i64),
+    /// SQLite or the kernel cannot read it.
+    Unreadable(String),
+}
+
+/// Where an hour file ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tail {
+    /// The highest `seq` of any row.
+    pub seq: i64,
+    /// The highest number of a selection,
+    pub selection: i64,
+    /// of a text.
+    pub text: i64,
+}
+
+/// Opens an existing file for writing and says what it is.
+pub fn inspect(path: &Path) -> (Option<Connection>, Found) {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let opened = Connection::open_with_flags(path, flags).and_then(|connection| {
+        let found = examine(&connection)?;
+        Ok((connection, found))
+    });
+    match opened {
+        Ok((connection, found)) => (Some(connection), found),
+        Err(error) => (None, Found::Unreadable(error.to_string())),
+    }
+}
+
+fn examine(connection: &Connection) -> rusqlite::Result<Found> {
+    connection.busy_timeout(Duration::from_millis(200))?;
+    let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    let version = number("PRAGMA user_version")?;
+    if version > SCHEMA {
+        return Ok(Found::Newer(version));
+    }
+    if version == 0 {
+        let tables = number("SELECT count(*) FROM sqlite_schema")?;
+        // A file that somebody else put there is not deleted.
+        return Ok(if tables == 0 { Found::Unfinished } else { Found::Newer(version) });
+    }
+    // The last pages of each table: of a truncated file they are missing.
+    let highest =
+        |table: &str, column: &str| number(&format!("SELECT coalesce(max({column}), 0) FROM {table}"));
+    let seq = highest("odds", "seq")?.max(highest("chat", "seq")?);
+    Ok(Found::Good(Tail { seq, selection: highest("selections", "id")?, text: highest("texts", "id")? }))
+}
+
+/// Makes a connection the writing one.
+///
+/// # Errors
+/// As SQLite: among them that the file cannot be written.
+pub fn prepare_to_write(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(PRAGMAS)?;
+    // A file that cannot be written is noticed now.
+    connection.execute_batch("BEGIN IMMEDIATE; UPDATE meta SET value = value WHERE key = 'parent'; COMMIT")
+}
+
+/// Creates an empty file at `path`; its first transaction is still to come.
+///
+/// # Errors
+/// As SQLite.
+pub fn create(path: &Path) -> rusqlite::Result<Connection> {
+    use std::os::unix::fs::PermissionsExt;
+    let connection = Connection::open(path)?;
+    // Readable by the group; readers of a write-ahead log also write its index.
+    let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660));
+    connection.execute_batch(PRAGMAS)?;
+    Ok(connection)
+}
+
+/// The first part of the first transaction.
+///
+/// # Errors
+/// As SQLite.
+pub fn begin(connection: &Connection, parent: &str) -> rusqlite::Result<()> {
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    connection.execute_batch(CREATE)?;
+    connection.execute("INSERT INTO meta VALUES ('parent', ?1)", [parent])?;
+    connection.execute_batch(&format!("PRAGMA user_version = {SCHEMA}"))
+}

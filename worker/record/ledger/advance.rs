@@ -1,0 +1,322 @@
+//! The transitions of a ledger: loads, observations, ends, signs of life, and the gaps that follow.
+//!
+//! A gap is open from the last sign of life of whoever followed the match until the next load, or until an owner that was
+//! only silent goes on.
+
+use super::handover::{Candidate, OWNER_DRAIN, Wanted};
+use super::steps::{Mode, Seen};
+use super::values::{Trust, Values};
+use super::{
+    EventType, GapStep, Input, Lane, LastSign, Ledger, Outcome, OwnerState, Payload, Source, Writer,
+};
+use std::time::Instant;
+use touchline_common::ipc::messages::data::EndReason;
+use touchline_common::ipc::messages::recorder::Owner;
+use touchline_common::model::{Change, Clock, Epoch, Phase, Register, RegisterChange};
+
+/// A worker's end is seen at most this much later where nothing holds up the recorder, microseconds.
+const UNSEEN: i64 = 100_000;
+
+impl Ledger {
+    /// Takes one input; `now` is a monotonic time, by which alone anything expires. What follows is added to `out`.
+    pub fn advance(&mut self, input: &Input<'_>, now: Instant, out: &mut Outcome) {
+        match *input {
+            Input::Base { n, epoch, source, facts, registers, values, clock, at, version } => {
+                let (values, facts) = (Values::new(registers, values), facts.clone());
+                let (loaded_at, marks) = (at, None);
+                self.base(
+                    Candidate { epoch, source, facts, values, clock, n, version, at, loaded_at, marks },
+                    now,
+                    out,
+                );
+            }
+            Input::Obs { n, epoch, registers, changes, clock, at, version } => {
+                let observed = Observed { registers, changes, clock, n, version, at };
+                self.observe(epoch, &observed, now, out);
+            }
+            Input::Lost { epoch, count, since } => {
+                out.lost += count;
+                if self.epoch() == Some(epoch) {
+                    self.open_gap(since, "overflow", out);
+                }
+            }
+            Input::End { epoch, why, at } => self.end(epoch, why, at, now, out),
+            Input::Switch { epoch, owner } => self.want(Wanted { epoch, owner, since: now }, now, out),
+            Input::Marked { source, token } => self.marked(source, token, now, out),
+            Input::Gone { source, at, sign } => self.gone(source, at, sign, now, out),
+            Input::Silent { source, since } if self.source() == Some(source) => {
+                self.fall_silent(since, now, out);
+            }
+            Input::Back { source, at } if self.source() == Some(source) => self.resume(at, out),
+            Input::Attached { source } => self.attached(source, now, out),
+            Input::Missing { at } if self.is_detached() => self.open_gap(at, "restart", out),
+            Input::Silent { .. } | Input::Back { .. } | Input::Missing { .. } => {}
+            Input::Ended { at } => self.conclude(at, out),
+            Input::Tick { at } => self.tick(at, now, out),
+        }
+    }
+
+    /// When time alone may change something.
+    pub fn deadline(&self) -> Option<Instant> {
+        let settled = self.waiting.as_ref().map(|waiting| waiting.since + self.settle);
+        settled.into_iter().chain(self.decides_at()).min()
+    }
+
+    fn base(&mut self, load: Candidate, now: Instant, out: &mut Outcome) {
+        let Some(owner) = self.owner else { return self.first(load, out) };
+        if load.epoch < owner.epoch {
+            out.refused = true;
+        } else if load.source == owner.source || load.epoch == owner.epoch {
+            self.reload(owner, load, now, out);
+        } else if self.candidate.as_ref().is_some_and(|other| other.epoch > load.epoch) {
+            out.refused = true;
+        } else {
+            self.candidate = Some(Box::new(load));
+            self.consider(now, out);
+        }
+    }
+
+    /// The first load: events begin from what stands.
+    fn first(&mut self, load: Candidate, out: &mut Outcome) {
+        let mut seen = load.seen(Mode::Seen);
+        self.facts = load.facts;
+        self.owner = Some(Writer { epoch: load.epoch, source: load.source, state: OwnerState::Alive });
+        self.known_at = load.at;
+        self.known = load.values;
+        let phase = self.known.registers.remove(&Register::Phase);
+        let points = self.known.registers.remove(&Register::Points);
+        let listed = self.scope.phase(EventType::MatchListed, 0, 0, 0);
+        self.push(listed, EventType::MatchListed, Lane::Normal, None, Payload::None, &seen, &mut out.events);
+        if let Some(phase) = phase {
+            self.step(Register::Phase, phase, &mut seen, &mut out.events);
+        }
+        if let Some(points) = points {
+            seen.mode = Mode::Recovered;
+            self.step(Register::Points, points, &mut seen, &mut out.events);
+        }
+        self.wanted = None;
+        out.switched = Some(load.epoch);
+        out.changed = true;
+    }
+
+    /// All values again from the owner's process: after a reconnection, an overflow, a fresh load, or under a new epoch.
+    fn reload(&mut self, owner: Writer, load: Candidate, now: Instant, out: &mut Outcome) {
+        let goes_on = matches!(owner.state, OwnerState::Alive | OwnerState::Silent { .. });
+        // In a gap it may be behind what was recorded.
+        let trust = if goes_on && !self.gap.open { Trust::All } else { Trust::Higher };
+        if load.epoch > owner.epoch {
+            out.switched = Some(load.epoch);
+        }
+        match owner.state {
+            // Nothing was lost.
+            OwnerState::Silent { .. } => self.resume(load.at, out),
+            OwnerState::Alive | OwnerState::Away | OwnerState::Detached | OwnerState::Dead => {}
+        }
+        self.follow(load, trust, now, out);
+    }
+
+    fn observe(&mut self, epoch: Epoch, observed: &Observed<'_>, now: Instant, out: &mut Outcome) {
+        let &Observed { registers, changes, clock, n, version, at } = observed;
+        if self.epoch() == Some(epoch) {
+            if matches!(self.owner, Some(Writer { state: OwnerState::Silent { since }, .. }) if at > since) {
+                self.resume(at, out);
+            }
+            self.known_at = self.known_at.max(at);
+            let clock = clock.map(|clock| clock.seconds);
+            let seen = Seen { epoch, n, place: 0, clock, at, version, mode: Mode::Seen };
+            self.compare(registers, changes, seen, now, out);
+        } else if let Some(candidate) = self.candidate.as_mut().filter(|other| other.epoch == epoch) {
+            candidate.values.fold(registers, changes);
+            candidate.clock = clock.or(candidate.clock);
+            (candidate.n, candidate.version, candidate.at) = (n, version, at);
+        } else {
+            out.refused = true;
+            return;
+        }
+        if self.candidate.is_some() && !registers.is_empty() {
+            self.consider(now, out);
+        }
+    }
+
+    /// The owner gives no sign of life: until it does, or another takes over, the match is not followed.
+    fn fall_silent(&mut self, since: i64, now: Instant, out: &mut Outcome) {
+        if self.ended {
+            return;
+        }
+        let since = since.max(self.known_at);
+        if let Some(Writer { state: state @ OwnerState::Alive, .. }) = &mut self.owner {
+            *state = OwnerState::Silent { since };
+            self.open_gap(since, "worker_silent", out);
+            self.consider(now, out);
+        }
+    }
+
+    /// A silent owner goes on where it stopped: nothing was lost.
+    fn resume(&mut self, at: i64, out: &mut Outcome) {
+        if let Some(Writer { state: state @ OwnerState::Silent { .. }, .. }) = &mut self.owner {
+            *state = OwnerState::Alive;
+            self.close_gap_if_followed(at, out);
+        }
+    }
+
+    /// A channel is open again. A restored owner lost nothing: what its worker held comes now, then its load, which closes a gap.
+    /// Questions are lost with a channel.
+    fn attached(&mut self, source: Source, now: Instant, out: &mut Outcome) {
+        if self.is_detached() && self.source() == Some(source) {
+            self.set_state(OwnerState::Alive);
+        }
+        if let Some(candidate) = &mut self.candidate {
+            candidate.marks = None;
+            self.consider(now, out);
+        }
+    }
+
+    fn end(&mut self, epoch: Epoch, why: EndReason, at: i64, now: Instant, out: &mut Outcome) {
+        let of_candidate = self.candidate.as_ref().is_some_and(|candidate| candidate.epoch == epoch);
+        if of_candidate && why != EndReason::Ended {
+            self.candidate = None;
+            return;
+        }
+        if !of_candidate && self.epoch() != Some(epoch) {
+            out.refused = true;
+            return;
+        }
+        match why {
+            EndReason::Ended => self.finish(at, out),
+            EndReason::ConnectionLost => {
+                self.set_state(OwnerState::Away);
+                self.open_gap(at, "connection", out);
+                self.consider(now, out);
+            }
+            EndReason::Moved => self.die(at, "moved", now, out),
+            EndReason::Leaving => self.die(at, "worker_left", now, out),
+        }
+    }
+
+    /// The match is followed no more because it is over. An end that happened in a gap is reported now.
+    fn conclude(&mut self, at: i64, out: &mut Outcome) {
+        let unseen = self.gap.open && !self.ended;
+        let phase = self.known.registers.get(&Register::Phase).copied();
+        let began = phase.is_some_and(|phase| phase > 0 && phase < Phase::FINISHED.0);
+        if let (true, true, Some(owner)) = (unseen, began, self.owner) {
+            let (mode, place) = (Mode::Recovered, 0);
+            let mut seen = Seen { epoch: owner.epoch, n: 0, place, clock: None, at, version: 0, mode };
+            self.step(Register::Phase, Phase::FINISHED.0, &mut seen, &mut out.events);
+        }
+        self.finish(at, out);
+    }
+
+    fn finish(&mut self, at: i64, out: &mut Outcome) {
+        self.close_gap(at, out);
+        self.candidate = None;
+        self.waiting = None;
+        self.ended = true;
+        self.set_state(OwnerState::Dead);
+        out.changed = true;
+    }
+
+    fn want(&mut self, wanted: Wanted, now: Instant, out: &mut Outcome) {
+        match self.epoch() {
+            Some(epoch) if epoch == wanted.epoch => out.switched = Some(epoch),
+            Some(epoch) if epoch > wanted.epoch => out.refused = true,
+            Some(_) | None => {
+                // A repetition postpones nothing.
+                let same = |before: &Wanted| (before.epoch, before.owner) == (wanted.epoch, wanted.owner);
+                self.wanted = self.wanted.filter(same).or(Some(wanted));
+                self.consider(now, out);
+            }
+        }
+    }
+
+    fn gone(&mut self, source: Source, at: i64, sign: LastSign, now: Instant, out: &mut Outcome) {
+        self.candidate.take_if(|candidate| candidate.source == source);
+        let owned = self.owner.is_some_and(|owner| owner.source == source && owner.state != OwnerState::Dead);
+        if !owned || self.ended {
+            return;
+        }
+        let sign = match sign {
+            // It died before that was seen, or hung before it died.
+            LastSign::Received(received) => received.min(at - UNSEEN),
+            LastSign::Behind(reported) => reported,
+        };
+        self.die(self.known_at.max(sign), "worker_died", now, out);
+    }
+
+    fn die(&mut self, since: i64, reason: &'static str, now: Instant, out: &mut Outcome) {
+        self.set_state(OwnerState::Dead);
+        out.changed = true;
+        self.inherit(since, reason, now, out);
+    }
+
+    fn set_state(&mut self, state: OwnerState) {
+        if let Some(owner) = &mut self.owner {
+            owner.state = state;
+        }
+    }
+
+    fn tick(&mut self, at: i64, now: Instant, out: &mut Outcome) {
+        let drained = |wanted: Wanted| wanted.owner == Owner::Dead && now >= wanted.since + OWNER_DRAIN;
+        let alive = self.owner.is_some_and(|owner| match owner.state {
+            OwnerState::Alive | OwnerState::Silent { .. } | OwnerState::Away => true,
+            OwnerState::Detached | OwnerState::Dead => false,
+        });
+        if alive && self.candidate.is_some() && self.wanted.is_some_and(drained) {
+            self.die(at, "worker_died", now, out);
+        }
+        self.settle(at, now, out);
+        self.consider(now, out);
+    }
+
+    pub(super) fn open_gap(&mut self, at: i64, reason: &'static str, out: &mut Outcome) {
+        let Some(owner) = self.owner else { return };
+        if self.gap.open || self.ended {
+            return;
+        }
+        self.gap.open = true;
+        self.gap.since = at;
+        self.gap.count = self.gap.count.saturating_add(1);
+        out.gaps.push(GapStep::Open { slot: owner.source.slot, at, reason });
+        self.report_gap(EventType::GapStart, Payload::Gap { reason }, at, owner.epoch, out);
+    }
+
+    /// An owner that lives and is not behind what was recorded follows the match.
+    pub(super) fn close_gap_if_followed(&mut self, at: i64, out: &mut Outcome) {
+        if self.owner.is_some_and(|owner| owner.state == OwnerState::Alive) && !self.may_be_behind() {
+            self.close_gap(at, out);
+        }
+    }
+
+    fn close_gap(&mut self, at: i64, out: &mut Outcome) {
+        let Some(owner) = self.owner.filter(|_| self.gap.open) else { return };
+        // A load may be older than the last sign of the one before.
+        let at = at.max(self.gap.since);
+        self.gap.open = false;
+        out.gaps.push(GapStep::Close { at });
+        self.report_gap(EventType::GapEnd, Payload::None, at, owner.epoch, out);
+    }
+
+    fn report_gap(&mut self, kind: EventType, payload: Payload, at: i64, epoch: Epoch, out: &mut Outcome) {
+        let id = self.scope.phase(kind, 0, i64::from(self.gap.count), 0);
+        let seen = Seen { epoch, n: 0, place: 0, clock: None, at, version: 0, mode: Mode::Seen };
+        self.push(id, kind, Lane::Normal, None, payload, &seen, &mut out.events);
+        out.changed = true;
+    }
+
+    /// Until when the recorder of a restored ledger lived, microseconds. Opens the gap of a match whose worker ended with it.
+    pub fn restored_at(&mut self, at: i64, out: &mut Outcome) {
+        self.known_at = at;
+        if self.owner.is_some_and(|owner| owner.state == OwnerState::Dead) {
+            self.open_gap(at, "restart", out);
+        }
+    }
+}
+
+/// What an observation holds.
+struct Observed<'a> {
+    registers: &'a [RegisterChange],
+    changes: &'a [Change<'a>],
+    clock: Option<Clock>,
+    n: u64,
+    version: u64,
+    at: i64,
+}

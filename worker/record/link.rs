@@ -1,0 +1,519 @@
+//! One worker's data channel: its handshake, its names, its numbers. Frames of a stream go on undecoded, in chunks, to the thread
+//! that commits it; renderings are applied here.
+//!
+//! Invariants: numbers are dense in each stream, a handle is named once and used only by streams that have not ended it. What breaks a
+//! rule ends the channel, with a line that says which frame. Called by the recorder's loop.
+
+use super::documents::{Applied, DocumentId, Documents, PartId, Stamp};
+use super::feed::Feed;
+use super::ledger::Source;
+use super::store::schema::MARKET;
+use crate::net::Watch;
+use hashbrown::{HashMap, HashSet};
+use mio::Registry;
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+use touchline_common::ipc::messages::Message;
+use touchline_common::ipc::messages::data::Extent;
+use touchline_common::ipc::messages::stream::{
+    BulkFrame, FromRecorderStream, MatchFrame, Name, Named, Naming, Open, Publish, SectionKey, Stream,
+    is_end, naming, number_and_handle,
+};
+use touchline_common::ipc::{Channel, ChannelError, Header, PROTO, ReadOutcome, decode, decode_borrowed};
+use touchline_common::model::{Epoch, Handle};
+
+/// The longest frame of a worker, bytes.
+pub(super) const FRAME_LIMIT: u32 = 32 * 1024 * 1024;
+/// Answers that may wait for a worker that does not read, bytes.
+pub(super) const OUT_LIMIT: usize = 1024 * 1024;
+/// Frames of one turn, so that no worker holds up the others.
+const FRAMES_PER_TURN: usize = 4_096;
+/// Names that one channel may have at a time: those of as many nodes as 50 matches of the largest size have.
+const NAMES: usize = 8_000_000;
+
+pub(super) type DataChannel = Channel<Open, FromRecorderStream>;
+
+/// How far the handshake is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Nothing came yet.
+    New,
+    /// Its positions are being looked up.
+    Opening { resume: Numbers<Option<u64>> },
+    /// Frames flow; the next of each stream must have this number.
+    Flowing { next: Numbers<u64> },
+}
+
+/// What a handle stands for here. Selections are the bulk stream's alone.
+#[derive(Debug)]
+enum Entry {
+    Match(MatchEntry),
+    Market {
+        of: Handle,
+        /// Its section's name.
+        name: Arc<str>,
+        /// Where it stood in the document the last time.
+        place: u32,
+    },
+}
+
+#[derive(Debug)]
+struct MatchEntry {
+    id: DocumentId,
+    epoch: Epoch,
+    ends: Numbers<Option<u64>>,
+    markets: Vec<Handle>,
+}
+
+/// Something of each stream: a number of a frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Numbers<T> {
+    of_match: T,
+    of_bulk: T,
+}
+
+impl<T> Numbers<T> {
+    fn of(&mut self, stream: Stream) -> &mut T {
+        match stream {
+            Stream::Match => &mut self.of_match,
+            Stream::Bulk => &mut self.of_bulk,
+        }
+    }
+}
+
+impl Numbers<Option<u64>> {
+    /// Whether both streams have such a frame and both are committed.
+    fn are_committed(&self, acked: Numbers<u64>) -> bool {
+        self.of_match.is_some_and(|n| n <= acked.of_match) && self.of_bulk.is_some_and(|n| n <= acked.of_bulk)
+    }
+}
+
+/// Frames of a stream on their way to its thread.
+#[derive(Debug, Default)]
+pub struct Chunk {
+    /// Whole frames as they came: names and frames of the stream.
+    pub bytes: Vec<u8>,
+    /// For each frame of the match stream the version that its document had when it came.
+    pub versions: Vec<u64>,
+}
+
+/// A worker's channel.
+#[derive(Debug)]
+pub(super) struct Link {
+    channel: DataChannel,
+    watch: Watch,
+    source: Source,
+    phase: Phase,
+    /// There may be bytes in the socket.
+    readable: bool,
+    /// There may be whole frames in the buffer.
+    buffered: bool,
+    ended: bool,
+    names: HashMap<Handle, Entry, foldhash::fast::RandomState>,
+    /// The highest handle that was named.
+    newest: Handle,
+    /// Matches that have ended in a stream at least.
+    ending: Vec<Handle>,
+    acked: Numbers<u64>,
+    /// Refused matches that the worker was told of.
+    refused: HashSet<Handle, foldhash::fast::RandomState>,
+    /// When it came, wall clock in microseconds.
+    attached: i64,
+    /// When bytes last came, likewise.
+    heard: i64,
+    match_chunk: Chunk,
+    bulk_chunk: Chunk,
+}
+
+/// What a turn needs.
+pub(super) struct Surroundings<'a> {
+    pub documents: &'a mut Documents,
+    pub feed: &'a mut Feed,
+    /// Reused from rendering to rendering: the parts that one changed.
+    pub parts: &'a mut Vec<PartId>,
+    /// Versions given.
+    pub published: &'a mut u64,
+    /// Renderings refused.
+    pub refused: &'a mut u64,
+    pub now: Instant,
+    pub wall: i64,
+}
+
+/// Whether a channel goes on.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It does.
+    Open,
+    /// It opened: its positions are to be looked up.
+    Opening,
+    /// Its worker is gone and all that it sent was taken.
+    Ended,
+    /// It broke the rules.
+    Broken(String),
+}
+
+impl Link {
+    /// A fresh channel, which came at `wall`.
+    pub(super) fn new(channel: DataChannel, source: Source, watch: Watch, wall: i64) -> Link {
+        Link {
+            channel,
+            watch,
+            source,
+            phase: Phase::New,
+            readable: true,
+            buffered: false,
+            ended: false,
+            names: HashMap::default(),
+            newest: Handle(0),
+            ending: Vec::new(),
+            acked: Numbers::default(),
+            refused: HashSet::default(),
+            attached: wall,
+            heard: wall,
+            match_chunk: Chunk::default(),
+            bulk_chunk: Chunk::default(),
+        }
+    }
+
+    /// Who writes here.
+    pub(super) fn source(&self) -> Source {
+        self.source
+    }
+
+    /// When the channel came and when bytes last did, wall clock in microseconds.
+    pub(super) fn times(&self) -> (i64, i64) {
+        (self.attached, self.heard)
+    }
+
+    /// The poller saw something.
+    pub(super) fn wake(&mut self) {
+        self.readable = true;
+    }
+
+    /// The poller saw the other side's end, perhaps behind its last bytes.
+    pub(super) fn peer_closed(&mut self) {
+        self.channel.peer_closed();
+    }
+
+    /// Whether a turn would find something to do.
+    pub(super) fn is_busy(&self) -> bool {
+        !matches!(self.phase, Phase::Opening { .. }) && (self.readable || self.buffered || self.ended)
+    }
+
+    /// What came for a stream since the last call, if anything.
+    pub(super) fn take_chunk(&mut self, stream: Stream) -> Option<Chunk> {
+        let chunk = match stream {
+            Stream::Match => &mut self.match_chunk,
+            Stream::Bulk => &mut self.bulk_chunk,
+        };
+        (!chunk.bytes.is_empty()).then(|| std::mem::take(chunk))
+    }
+
+    /// Reads and takes what is there.
+    pub(super) fn turn(&mut self, around: &mut Surroundings<'_>) -> Fate {
+        if matches!(self.phase, Phase::Opening { .. }) {
+            return Fate::Open;
+        }
+        if let Err(error) = self.read(around.wall) {
+            self.ended = true;
+            log::warn!(worker = self.source.slot.0, error:% = error; "data.read_failed");
+        }
+        let was = self.phase;
+        if let Err(what) = self.take(around) {
+            return Fate::Broken(what);
+        }
+        match self.phase {
+            Phase::Opening { .. } if was == Phase::New => Fate::Opening,
+            Phase::New | Phase::Flowing { .. } if self.ended && !self.buffered => Fate::Ended,
+            Phase::New | Phase::Opening { .. } | Phase::Flowing { .. } => Fate::Open,
+        }
+    }
+
+    fn read(&mut self, wall: i64) -> Result<(), ChannelError> {
+        // What is buffered goes first, so that the buffer stays small.
+        if !self.readable || self.buffered {
+            return Ok(());
+        }
+        match self.channel.read()? {
+            ReadOutcome::Drained => {
+                self.readable = false;
+                self.heard = wall;
+            }
+            ReadOutcome::More => self.heard = wall,
+            ReadOutcome::Closed => {
+                self.readable = false;
+                self.ended = true;
+            }
+        }
+        self.buffered = true;
+        Ok(())
+    }
+
+    fn take(&mut self, around: &mut Surroundings<'_>) -> Result<(), String> {
+        for _ in 0..FRAMES_PER_TURN {
+            if !self.buffered || matches!(self.phase, Phase::Opening { .. }) {
+                return Ok(());
+            }
+            let Link {
+                channel, names, newest, ending, phase, source, match_chunk, bulk_chunk, refused, ..
+            } = self;
+            let Some((header, body)) = channel.next_frame().map_err(|error| error.to_string())? else {
+                self.buffered = false;
+                return Ok(());
+            };
+            let mut frames = Frames { names, newest, ending, source: *source, match_chunk, bulk_chunk };
+            let rejected = match (header.kind, &mut *phase) {
+                (Open::KIND, Phase::New) => {
+                    frames.open(&header, body)?;
+                    *phase = Phase::Opening { resume: Numbers::default() };
+                    None
+                }
+                (Open::KIND, _) => return Err("a second opening".into()),
+                (_, Phase::New | Phase::Opening { .. }) => return Err("a frame before the opening".into()),
+                (Name::<'_>::KIND, Phase::Flowing { .. }) => {
+                    frames.name(&header, body, around.documents)?;
+                    None
+                }
+                (MatchFrame::<'_>::KIND, Phase::Flowing { next }) => {
+                    frames.numbered(Stream::Match, &header, body, &mut next.of_match, around.documents)?;
+                    None
+                }
+                (BulkFrame::<'_>::KIND, Phase::Flowing { next }) => {
+                    frames.numbered(Stream::Bulk, &header, body, &mut next.of_bulk, around.documents)?;
+                    None
+                }
+                (Publish::<'_>::KIND, Phase::Flowing { .. }) => frames.publish(&header, body, around)?,
+                (kind, Phase::Flowing { .. }) => return Err(format!("a frame of unknown type {kind:#06x}")),
+            };
+            if let Some(handle) = rejected
+                && refused.insert(handle)
+            {
+                self.send(&FromRecorderStream::Refused { handle });
+            }
+        }
+        Ok(())
+    }
+
+    /// A stream's position is known; once both are, frames flow.
+    pub(super) fn opened(&mut self, stream: Stream, resume_after: u64, run: u64) {
+        let Phase::Opening { resume } = &mut self.phase else { return };
+        *resume.of(stream) = Some(resume_after);
+        if let (Some(resume_match), Some(resume_bulk)) = (resume.of_match, resume.of_bulk) {
+            let next = Numbers { of_match: resume_match + 1, of_bulk: resume_bulk + 1 };
+            self.acked = Numbers { of_match: resume_match, of_bulk: resume_bulk };
+            self.phase = Phase::Flowing { next };
+            self.send(&FromRecorderStream::Opened { proto: PROTO, run, resume_match, resume_bulk });
+        }
+    }
+
+    /// Everything of a stream up to `n` is committed. The names of matches that have ended by that in both are free.
+    pub(super) fn ack(&mut self, stream: Stream, n: u64) {
+        *self.acked.of(stream) = n;
+        let (names, acked) = (&mut self.names, self.acked);
+        self.ending.retain(|handle| {
+            let ended =
+                |entry: &Entry| matches!(entry, Entry::Match(entry) if entry.ends.are_committed(acked));
+            if !names.get(handle).is_none_or(ended) {
+                return true;
+            }
+            if let Some(Entry::Match(entry)) = names.remove(handle) {
+                entry.markets.iter().for_each(|market| _ = names.remove(market));
+            }
+            false
+        });
+        self.send(&FromRecorderStream::Ack { stream, n });
+    }
+
+    /// Asks when all that the server has sent is reported.
+    pub(super) fn mark(&mut self, token: u64) {
+        self.send(&FromRecorderStream::Mark { token });
+    }
+
+    fn send(&mut self, message: &FromRecorderStream) {
+        // A worker that reads nothing holds on to what the next answer covers as well.
+        if let Err(error) = self.channel.send(message, 0) {
+            log::warn!(worker = self.source.slot.0, error:% = error; "data.answer_dropped");
+        }
+    }
+
+    /// Writes what waits.
+    pub(super) fn flush(&mut self, registry: &Registry) {
+        if self.channel.queued() == 0 {
+            return;
+        }
+        let flushed = self.channel.flush();
+        if flushed.and_then(|_| self.watch.unsent(registry, self.channel.queued())).is_err() {
+            self.readable = true;
+        }
+    }
+
+    /// Takes the channel out of the poll.
+    ///
+    /// # Errors
+    /// As `epoll_ctl(2)`.
+    pub(super) fn deregister(&self, registry: &Registry) -> io::Result<()> {
+        use std::os::fd::AsRawFd;
+        registry.deregister(&mut mio::unix::SourceFd(&self.channel.as_raw_fd()))
+    }
+}
+
+/// What a frame changes of a link.
+struct Frames<'l> {
+    names: &'l mut HashMap<Handle, Entry, foldhash::fast::RandomState>,
+    newest: &'l mut Handle,
+    ending: &'l mut Vec<Handle>,
+    source: Source,
+    match_chunk: &'l mut Chunk,
+    bulk_chunk: &'l mut Chunk,
+}
+
+impl Frames<'_> {
+    fn open(&self, header: &Header, body: &[u8]) -> Result<(), String> {
+        let open: Open = decode(header, body).map_err(|error| error.to_string())?;
+        if (open.slot, open.generation) != (self.source.slot, self.source.generation) {
+            return Err(format!("worker {} opens the channel of worker {}", open.slot, self.source.slot));
+        }
+        if !(open.proto_min..=open.proto_max).contains(&PROTO) {
+            let (min, max) = (open.proto_min, open.proto_max);
+            return Err(format!("it speaks versions {min} to {max}, not {PROTO}"));
+        }
+        Ok(())
+    }
+
+    fn name(&mut self, header: &Header, body: &[u8], documents: &mut Documents) -> Result<(), String> {
+        let (handle, naming) = naming(body).ok_or("a name of an unknown kind")?;
+        if handle == Handle(0) || self.names.contains_key(&handle) {
+            return Err(format!("handle {handle} is named twice"));
+        }
+        if self.names.len() >= NAMES {
+            return Err(format!("handle {handle} is one name more than the {NAMES} that a channel may have"));
+        }
+        *self.newest = (*self.newest).max(handle);
+        self.bulk_chunk.push(header, body);
+        if naming == Naming::Selection {
+            return Ok(());
+        }
+        let Name { named, .. } = decode_borrowed(header, body).map_err(|error| error.to_string())?;
+        let entry = match named {
+            Named::Match { key, epoch } => {
+                self.match_chunk.push(header, body);
+                let id = documents.id(&key);
+                Entry::Match(MatchEntry { id, epoch, ends: Numbers::default(), markets: Vec::new() })
+            }
+            Named::Market { of, key, .. } => {
+                let Some(Entry::Match(owner)) = self.names.get_mut(&of) else {
+                    return Err(format!("market {handle} is named below {of}, which is no match"));
+                };
+                owner.markets.push(handle);
+                Entry::Market { of, name: Arc::from(format!("{MARKET}{key}")), place: 0 }
+            }
+            Named::Selection { .. } => return Ok(()),
+        };
+        self.names.insert(handle, entry);
+        Ok(())
+    }
+
+    fn numbered(
+        &mut self,
+        stream: Stream,
+        header: &Header,
+        body: &[u8],
+        next: &mut u64,
+        documents: &Documents,
+    ) -> Result<(), String> {
+        let (n, handle) = number_and_handle(body).ok_or("a frame without number and handle")?;
+        if n > *next {
+            return Err(format!("{stream:?} frame {n} follows frame {}", next.saturating_sub(1)));
+        }
+        if n < *next {
+            return Ok(());
+        }
+        *next += 1;
+        let version = match self.names.get_mut(&handle) {
+            Some(Entry::Match(entry)) => {
+                let end = entry.ends.of(stream);
+                if end.is_some() {
+                    return Err(format!("{stream:?} frame {n} is of match {handle}, which has ended in it"));
+                }
+                if is_end(body) {
+                    *end = Some(n);
+                    self.ending.push(handle);
+                }
+                documents.version(entry.id, entry.epoch)
+            }
+            // What is about no match.
+            None if handle == Handle(0) => 0,
+            Some(Entry::Market { .. }) | None => {
+                return Err(never_named(&format!("{stream:?} frame {n}"), handle));
+            }
+        };
+        match stream {
+            Stream::Match => {
+                self.match_chunk.push(header, body);
+                self.match_chunk.versions.push(version);
+            }
+            Stream::Bulk => self.bulk_chunk.push(header, body),
+        }
+        Ok(())
+    }
+
+    /// Applies a rendering; the match, if a higher epoch owns it.
+    fn publish(
+        &mut self,
+        header: &Header,
+        body: &[u8],
+        around: &mut Surroundings<'_>,
+    ) -> Result<Option<Handle>, String> {
+        let publish: Publish<'_> = decode_borrowed(header, body).map_err(|error| error.to_string())?;
+        let handle = publish.handle;
+        let Some(Entry::Match(entry)) = self.names.get(&handle) else {
+            // The last rendering of a match may come behind the end of its streams.
+            return if handle <= *self.newest { Ok(None) } else { Err(never_named("a rendering", handle)) };
+        };
+        let id = entry.id;
+        let (received_at, updated_at) = (publish.received_at, publish.updated_at);
+        let stamp = Stamp { stale: publish.stale, received_at, updated_at };
+        let Some(mut rendering) = around.documents.render(id, entry.epoch, publish.extent, stamp, around.now)
+        else {
+            *around.refused += 1;
+            return Ok(Some(handle));
+        };
+        around.parts.clear();
+        for section in &publish.sections {
+            let part = match section.key {
+                SectionKey::Head => PartId::Head,
+                SectionKey::Tail => PartId::Tail,
+                SectionKey::Market(market) => match self.names.get_mut(&market) {
+                    Some(Entry::Market { of, name, place }) if *of == handle => rendering.market(name, place),
+                    Some(_) | None => {
+                        return Err(format!(
+                            "a rendering of match {handle} has market {market}, never named"
+                        ));
+                    }
+                },
+            };
+            rendering.set(part, section.body.as_deref());
+            around.parts.push(part);
+        }
+        if rendering.applied() == Applied::Published {
+            *around.published += 1;
+            match publish.extent {
+                Extent::Whole => around.feed.replaced(id),
+                Extent::Changes => around.feed.changed(id, around.parts),
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn never_named(what: &str, handle: Handle) -> String {
+    format!("{what} is of match {handle}, which was never named")
+}
+
+impl Chunk {
+    fn push(&mut self, header: &Header, body: &[u8]) {
+        self.bytes.extend_from_slice(&header.to_bytes());
+        self.bytes.extend_from_slice(body);
+    }
+}

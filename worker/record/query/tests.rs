@@ -1,0 +1,89 @@
+//! Answers about the bulk stream, from the hour files.
+
+use super::*;
+use crate::record::bulk::{Bulk, Job};
+use crate::record::ledger::Source;
+use std::io::{BufRead, BufReader};
+use touchline_common::config::{Config, FeedConfig};
+use touchline_common::ipc::encode_frame;
+use touchline_common::ipc::messages::stream::{BulkBody, BulkFrame, Name, Named};
+use touchline_common::model::{Epoch, FeedId, Generation, Handle, MatchKey, OddsChange, Price, SlotId};
+
+fn ask(documents: &Documents, verb: &str, args: &str) -> Result<Task, Refusal> {
+    task(&Query { verb: verb.into(), args: args.into() }, documents)
+}
+
+#[test]
+fn a_follower_of_odds_gets_each_row_once_and_chat_is_empty() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = Config::default();
+    config.daemon.state_dir = folder.path().to_path_buf();
+    config.feed.push(FeedConfig { name: "inplay".into(), ..Default::default() });
+    let config = Arc::new(RecordConfig::new(&config));
+    let documents = Documents::new(Arc::clone(&config), Vec::new(), Vec::new());
+    let store = crate::record::store::open(&config, "p").unwrap();
+    let (thread, bulk) = Bulk::open(&config, "p").unwrap();
+    let source = Source { slot: SlotId(1), generation: Generation(1) };
+    let key = MatchKey { feed: FeedId(0), id: "M".into() };
+    let mut bytes = Vec::new();
+    let of = Handle(1);
+    for (handle, named) in [
+        (1, Named::Match { key: key.clone(), epoch: Epoch(1) }),
+        (2, Named::Market { of, key: "m".into(), name: "".into() }),
+        (3, Named::Selection { of: Handle(2), key: "s".into(), name: "".into() }),
+    ] {
+        encode_frame(&Name { handle: Handle(handle), named }, 0, 0, &mut bytes).unwrap();
+    }
+    let frame = |n: u64, bytes: &mut Vec<u8>| {
+        let changes =
+            vec![OddsChange::Price { selection: Handle(3), price: Some(Price(n as i64)), text: "x".into() }];
+        let body = BulkBody::Obs { changes: changes.into(), at: 1 };
+        encode_frame(&BulkFrame { n, handle: of, body }, 0, 0, bytes).unwrap();
+    };
+    frame(1, &mut bytes);
+    bulk.queue.push(&mut vec![
+        Job::Open { token: 1, source },
+        Job::Adopt { key, epoch: Epoch(1) },
+        Job::Frames { source, token: 1, bytes },
+    ]);
+    std::thread::scope(|scope| {
+        scope.spawn(|| thread.run(&|| {}));
+        bulk.wait_beyond(bulk.wait_beyond(-1, Duration::ZERO), Duration::from_secs(20));
+        let serve_all = |verb: &str, args: &str| {
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            let task = ask(&documents, verb, args);
+            let (path, shared, bulk) = (config.path.clone(), Arc::clone(&store.shared), Arc::clone(&bulk));
+            scope.spawn(move || serve(&theirs, task, &path, &shared, &bulk));
+            BufReader::new(ours).lines().map(Result::unwrap)
+        };
+        let mut follower = serve_all("events", r#"{"lane":"odds","since":0,"follow":true}"#);
+        let mut of_match = serve_all("odds", r#"{"match":"M","market":"m","follow":true}"#);
+        let mut of_other = serve_all("odds", r#"{"match":"M","market":"other","follow":true}"#);
+        assert_eq!(follower.next().unwrap(), r#"{"ok":true,"result":null}"#);
+        assert!(follower.next().unwrap().contains(r#""odds":0.0001,"#));
+        assert_eq!(of_match.next().unwrap(), r#"{"ok":true,"result":null}"#);
+        std::thread::sleep(Duration::from_millis(50));
+        let mut bytes = Vec::new();
+        frame(2, &mut bytes);
+        frame(3, &mut bytes);
+        bulk.queue.push(&mut vec![Job::Frames { source, token: 1, bytes }]);
+        for lines in [&mut follower, &mut of_match] {
+            assert!(lines.next().unwrap().contains(r#""odds":0.0002,"#));
+            assert!(lines.next().unwrap().contains(r#""odds":0.0003,"#));
+        }
+        let chat: Vec<String> = serve_all("events", r#"{"lane":"chat","since":0}"#).collect();
+        assert_eq!(chat, [r#"{"ok":true,"result":null}"#]);
+        let none: Vec<String> = serve_all("events", "{}").collect();
+        assert_eq!(none, chat, "rows of odds are none of the match stream");
+        let all: Vec<String> = serve_all("odds", r#"{"match":"inplay/M"}"#).collect();
+        let answer: Value = serde_json::from_str(&all[0]).unwrap();
+        assert_eq!(answer["result"].as_array().unwrap().len(), 3);
+        let newest: Vec<String> = serve_all("events", r#"{"lane":"odds","limit":1}"#).collect();
+        assert!(newest.len() == 2 && newest[1].contains("0.0003"), "{newest:?}");
+        bulk.close();
+        assert_eq!((follower.next(), of_match.next()), (None, None));
+        assert_eq!(of_other.by_ref().count(), 1);
+        bulk.queue.push(&mut vec![Job::Stop]);
+    });
+    assert!(matches!(ask(&documents, "odds", "{}"), Err((Code::Usage, _))));
+}

@@ -1,0 +1,154 @@
+//! Frames of the workers' channels as inputs of the ledgers: what each handle stands for, and how far each worker has reported.
+//!
+//! The loop has checked numbers and handles; a frame that does not decode breaks its channel, and nothing more of that is taken.
+
+use super::{Reply, Store};
+use crate::record::ledger::{Input, LastSign, Source};
+use crate::record::link::{Chunk, FRAME_LIMIT};
+use hashbrown::HashMap;
+use touchline_common::ipc::messages::Message;
+use touchline_common::ipc::messages::data::EndReason;
+use touchline_common::ipc::messages::stream::{Lost, MatchBase, MatchBody, MatchFrame, Name, Named};
+use touchline_common::ipc::{CodecError, FrameReader, Header, decode_borrowed};
+use touchline_common::model::{Epoch, Handle, MatchKey};
+
+/// The longest that a worker hangs before it is ended, and that it takes to begin reporting, microseconds.
+const HANGS: i64 = 10_000_000;
+/// A worker that reports what it saw longer ago has more that it has not reported yet, microseconds.
+const BEHIND: i64 = 250_000;
+
+/// The match stream of one worker's channel.
+#[derive(Debug, Default)]
+pub(super) struct Incoming {
+    names: HashMap<Handle, (MatchKey, Epoch), foldhash::fast::RandomState>,
+    reported: Option<Reported>,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Open,
+    /// It sent what does not decode.
+    Broken,
+}
+
+/// How far a worker is with reporting.
+#[derive(Clone, Copy, Debug)]
+struct Reported {
+    /// The newest time of a read of its own: all before was reported before. Wall clock in microseconds.
+    read_at: i64,
+    /// When that came here, likewise.
+    came: i64,
+}
+
+impl Incoming {
+    fn reports(&mut self, read_at: i64, came: i64) {
+        let newest = self.reported.map_or(read_at, |reported| reported.read_at.max(read_at));
+        self.reported = Some(Reported { read_at: newest, came });
+    }
+
+    /// Since when nothing is known of what it followed: its channel came at `attached`, bytes last at `heard`, its end was seen at
+    /// `at`.
+    pub(super) fn last_sign(&self, at: i64, attached: i64, heard: i64) -> LastSign {
+        match self.reported {
+            Some(Reported { read_at, came }) if came - read_at > BEHIND => LastSign::Behind(read_at),
+            None if at - attached < HANGS => LastSign::Behind(0),
+            // One that hangs is ended by the coordinator, so no more of a quiet one is doubted.
+            Some(_) | None => LastSign::Received(heard.max(at - HANGS).min(at)),
+        }
+    }
+}
+
+impl Store {
+    /// Takes what one channel brought.
+    pub(super) fn frames(&mut self, source: Source, token: usize, chunk: &Chunk, came: i64) {
+        let mut incoming = self.incoming.remove(&source).unwrap_or_default();
+        if incoming.state == State::Open
+            && let Err(what) = self.take_frames(&mut incoming, source, chunk, came)
+        {
+            incoming.state = State::Broken;
+            self.batch.replies.push(Reply::Broken { token, what });
+        }
+        self.incoming.insert(source, incoming);
+    }
+
+    fn take_frames(
+        &mut self,
+        incoming: &mut Incoming,
+        source: Source,
+        chunk: &Chunk,
+        came: i64,
+    ) -> Result<(), String> {
+        let mut reader = FrameReader::new(FRAME_LIMIT);
+        reader.extend(&chunk.bytes);
+        let mut versions = chunk.versions.iter().copied();
+        while let Some((header, body)) = reader.next_frame().map_err(|error| error.to_string())? {
+            let taken = if header.kind == MatchFrame::<'_>::KIND {
+                self.match_frame(incoming, source, &header, body, versions.next().unwrap_or_default(), came)
+            } else {
+                name(incoming, &header, body)
+            };
+            taken.map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    fn match_frame(
+        &mut self,
+        incoming: &mut Incoming,
+        source: Source,
+        header: &Header,
+        body: &[u8],
+        version: u64,
+        came: i64,
+    ) -> Result<(), CodecError> {
+        let MatchFrame { n, handle, body } = decode_borrowed(header, body)?;
+        self.taken(source, n);
+        if let MatchBody::Mark { token } = body {
+            self.marked(source, token);
+            return Ok(());
+        }
+        // The loop lets no frame of a handle through that was never named.
+        let Some((key, epoch)) = incoming.names.get(&handle).cloned() else { return Ok(()) };
+        match body {
+            MatchBody::Base(MatchBase { facts, registers, values, clock, lost, at, .. }) => {
+                incoming.reports(at, came);
+                self.lost(&key, epoch, lost);
+                let (facts, registers, values) = (&facts, &registers, &values[..]);
+                let base = Input::Base { n, epoch, source, facts, registers, values, clock, at, version };
+                self.advance(&key, &base);
+            }
+            MatchBody::Obs { registers, changes, clock, at } => {
+                incoming.reports(at, came);
+                let (registers, changes) = (&registers[..], &changes[..]);
+                let obs = Input::Obs { n, epoch, registers, changes, clock, at, version };
+                self.advance(&key, &obs);
+            }
+            MatchBody::End { why, lost, at } => {
+                incoming.reports(at, came);
+                if why != EndReason::ConnectionLost {
+                    incoming.names.remove(&handle);
+                }
+                self.lost(&key, epoch, lost);
+                self.advance(&key, &Input::End { epoch, why, at });
+            }
+            MatchBody::Mark { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn lost(&mut self, key: &MatchKey, epoch: Epoch, lost: Option<Lost>) {
+        if let Some(Lost { count, since }) = lost {
+            self.advance(key, &Input::Lost { epoch, count, since });
+        }
+    }
+}
+
+fn name(incoming: &mut Incoming, header: &Header, body: &[u8]) -> Result<(), CodecError> {
+    let Name { handle, named } = decode_borrowed(header, body)?;
+    if let Named::Match { key, epoch } = named {
+        incoming.names.insert(handle, (key, epoch));
+    }
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! The worker's end of the channel to the coordinator: commands in, reports out.
+//!
+//! What does not fit is dropped: the coordinator does not read, so it is stopped, or dead, and then the channel's end comes. That
+//! is logged once. Callers: the loop, and `handshake` for the channel before there is one.
+
+use crate::net::Watch;
+use mio::event::Event;
+use mio::{Registry, Token};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use touchline_common::ipc::messages::worker::{FromWorker, ToWorker};
+use touchline_common::ipc::{Channel, ChannelError, ReadOutcome};
+
+/// Commands in, reports out.
+pub type Control = Channel<ToWorker, FromWorker>;
+
+/// See the module's header.
+pub struct CoordinatorLink {
+    channel: Control,
+    watch: Watch,
+    /// An event or a full turn says that there is more, and no turn has taken it.
+    unread: bool,
+    /// The last message found no room; logged once.
+    full: bool,
+    commands: u64,
+    new_workers: Vec<OwnedFd>,
+}
+
+impl CoordinatorLink {
+    /// Watches `channel` under `token`.
+    ///
+    /// # Errors
+    /// As `epoll_ctl(2)`.
+    pub fn new(channel: Control, registry: &Registry, token: Token) -> io::Result<CoordinatorLink> {
+        let watch = Watch::new(registry, channel.as_raw_fd(), token)?;
+        Ok(CoordinatorLink {
+            channel,
+            watch,
+            unread: true,
+            full: false,
+            commands: 0,
+            new_workers: Vec::new(),
+        })
+    }
+
+    /// The poll saw something of the channel.
+    pub fn note(&mut self, event: &Event) {
+        self.unread = true;
+        if event.is_read_closed() {
+            self.channel.peer_closed();
+        }
+    }
+
+    /// Whether there may be something to take.
+    pub fn is_unread(&self) -> bool {
+        self.unread
+    }
+
+    /// Reads what came; [`CoordinatorLink::next`] gives it.
+    ///
+    /// # Errors
+    /// [`ChannelError`]: the channel is of no more use.
+    pub fn read(&mut self) -> Result<ReadOutcome, ChannelError> {
+        let outcome = self.channel.read();
+        self.unread = matches!(outcome, Ok(ReadOutcome::More));
+        outcome
+    }
+
+    /// The next command, with its request id and what came with it.
+    ///
+    /// # Errors
+    /// [`ChannelError`]: the channel is of no more use.
+    #[allow(clippy::type_complexity)]
+    pub fn next(&mut self) -> Result<Option<(ToWorker, u32, Option<OwnedFd>)>, ChannelError> {
+        self.channel.next()
+    }
+
+    /// This turn takes no more commands.
+    pub fn leave_rest(&mut self) {
+        self.unread = true;
+    }
+
+    /// A command that changes what is followed was taken.
+    pub fn command_taken(&mut self) {
+        self.commands += 1;
+    }
+
+    /// How many of those were taken.
+    pub fn commands_taken(&self) -> u64 {
+        self.commands
+    }
+
+    /// Sends a message, in answer to `request` or to none (0); whether there was room.
+    pub fn send(&mut self, message: &FromWorker, request: u32) -> bool {
+        let sent = self.channel.send(message, request);
+        if let Err(error) = &sent
+            && !self.full
+        {
+            log::error!(error:% = error; "worker.not_said");
+        }
+        self.full = sent.is_err();
+        sent.is_ok()
+    }
+
+    /// Writes what waits, as far as the coordinator takes it.
+    ///
+    /// # Errors
+    /// The channel is of no more use.
+    pub fn flush(&mut self, registry: &Registry) -> io::Result<()> {
+        self.channel.flush()?;
+        self.watch.unsent(registry, self.channel.queued())
+    }
+
+    /// The channel of a further worker that this process is to run.
+    pub fn add_worker(&mut self, channel: Option<OwnedFd>) {
+        self.new_workers.extend(channel);
+    }
+
+    /// Channels of further workers that came since the last call.
+    pub fn take_new_workers(&mut self) -> Vec<OwnedFd> {
+        std::mem::take(&mut self.new_workers)
+    }
+}

@@ -1,0 +1,137 @@
+//! Audits: a match is subscribed again, and its fresh load is held against what is held of it.
+//!
+//! The coordinator asks for it, to know whether a connection is served in full; or the worker does it by itself, where the rate of a match
+//! fell far below its past while others go on. Either way the coordinator gets the finding. The load is applied as any other, so what was
+//! missing is true from then on. Under strategy `dumps` nothing is held that could be compared.
+
+use super::Worker;
+use crate::payload::{Applied, MatchSlot, Received, TreeError, Trees};
+use crate::scan::audit::{Audits, Closed};
+use crate::scan::book::Followed;
+use crate::scan::rate::Together;
+use crate::scan::reporter::Reporter;
+use std::time::Instant;
+use touchline_common::ipc::messages::worker::{Finding, FromWorker, MatchState};
+use touchline_common::model::MatchId;
+
+impl Worker {
+    /// The coordinator wants to know whether a match misses deltas; it gets an answer in any case.
+    pub(super) fn audit_asked(&mut self, id: &MatchId) {
+        let Some(slot) = self.book.slot(id) else { return };
+        if !self.audit(slot) {
+            self.tell_audited(slot, Finding::Void);
+        }
+    }
+
+    /// Whether an audit of the match is open now.
+    fn audit(&mut self, slot: MatchSlot) -> bool {
+        let Some(followed) = self.book.get(slot).filter(|followed| is_held(followed)) else { return false };
+        if self.window.is_some() || !self.source.is_connected() {
+            return false;
+        }
+        if self.audits.begin(slot, &followed.topics, Instant::now()) {
+            self.renew_subscription(slot);
+        }
+        true
+    }
+
+    /// Tells what the audits found whose loads are here.
+    pub(super) fn close_audits(&mut self) {
+        while let Some(closed) = self.audits.complete(|slot| self.parts.trees.is_settling(slot)) {
+            self.audited(&closed);
+        }
+    }
+
+    /// A match is gone at the server.
+    pub(super) fn drop_audit(&mut self, slot: MatchSlot) {
+        if let Some(closed) = self.audits.removed(slot) {
+            self.audited(&closed);
+        }
+    }
+
+    /// The connection is lost: what a load on the next one differs in was lost with it.
+    pub(super) fn forget_loads(&mut self) {
+        while let Some(closed) = self.audits.lost() {
+            self.audited(&closed);
+        }
+        for slot in self.book.slots() {
+            if let Some(followed) = self.book.get_mut(slot) {
+                followed.loaded = None;
+                followed.rate.begin(followed.deltas);
+            }
+        }
+    }
+
+    /// Once a second: matches that have fallen far below their own past are audited, and audits that last too long given up.
+    pub(super) fn look_at_rates(&mut self, now: Instant) {
+        while let Some(closed) = self.audits.late(now) {
+            self.audited(&closed);
+        }
+        let passed = now.saturating_duration_since(std::mem::replace(&mut self.meter.rates_at, now));
+        if self.window.is_some() || !self.source.is_connected() {
+            return;
+        }
+        let mut together = Together::default();
+        for slot in self.book.slots() {
+            if let Some(followed) = self.book.get_mut(slot).filter(|followed| is_held(followed)) {
+                followed.rate.look(followed.deltas, passed);
+                together.add(&followed.rate);
+            }
+        }
+        for slot in self.book.slots() {
+            let fallen = self.book.get(slot).is_some_and(|followed| followed.rate.has_fallen(&together));
+            if fallen && self.audit(slot) {
+                self.book.get_mut(slot).into_iter().for_each(|followed| followed.rate.audited());
+            }
+        }
+    }
+
+    fn audited(&mut self, closed: &Closed) {
+        let Some(followed) = self.book.get(closed.slot) else { return };
+        if let Finding::Missed { nodes } = closed.finding {
+            let (id, deltas) = (followed.key.id.as_str(), closed.deltas);
+            log::warn!(match_id = id, nodes = nodes, deltas = deltas; "match.missed");
+        }
+        self.tell_audited(closed.slot, closed.finding);
+    }
+
+    fn tell_audited(&mut self, slot: MatchSlot, finding: Finding) {
+        let Some(followed) = self.book.get(slot) else { return };
+        let (id, epoch) = (followed.key.id.clone(), followed.epoch);
+        self.say(&FromWorker::Audited { id, epoch, finding });
+    }
+}
+
+fn is_held(followed: &Followed) -> bool {
+    match followed.state {
+        MatchState::Live | MatchState::Stale => true,
+        MatchState::Subscribing | MatchState::Removed => false,
+    }
+}
+
+/// Takes a load; where an audit waits for it, what it differs in is noted first.
+pub(super) fn load(
+    trees: &mut Trees,
+    audits: &mut Audits,
+    topic: &[u8],
+    body: &[u8],
+    received: Received,
+    reporter: &mut Reporter<'_>,
+) -> Result<Applied, TreeError> {
+    let Some(slot) = trees.owner(topic) else { return trees.load(topic, body, received, reporter) };
+    let since_load = reporter.book.get(slot).and_then(|held| held.deltas.checked_sub(held.loaded?));
+    let loaded = if audits.awaits(slot) {
+        let audited = trees.audit(topic, body, received, reporter);
+        audited.map(|(applied, differing)| {
+            let subscription = trees.subscription(topic).unwrap_or(topic);
+            audits.loaded(slot, subscription, differing, since_load);
+            applied
+        })
+    } else {
+        trees.load(topic, body, received, reporter)
+    };
+    if let Some(followed) = reporter.book.get_mut(slot).filter(|_| loaded.is_ok()) {
+        followed.loaded = Some(followed.deltas);
+    }
+    loaded
+}

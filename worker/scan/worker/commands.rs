@@ -1,0 +1,347 @@
+//! What the coordinator asks, and signals.
+
+use super::{Ending, Worker};
+use crate::feed::FollowError;
+use crate::payload::MatchSlot;
+use crate::scan::clock::wall_us;
+use crate::scan::reporter::Reporter;
+use nix::sys::signal::Signal;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+use touchline_common::failpoint::{self, Point};
+use touchline_common::ipc::messages::data::EndReason;
+use touchline_common::ipc::messages::worker::{
+    FromWorker, MatchDetail, MatchReport, MatchState, ReleaseReason, ToWorker,
+};
+use touchline_common::model::{Epoch, Listing, MatchId, MatchKey};
+use touchline_common::sys::signals::Signals;
+
+/// Matches in one message of an answer.
+const DETAILS_AT_ONCE: usize = 500;
+/// Characters of a match's name that the coordinator is told: it shows them, and a feed may send any number.
+const NAME_CHARS: usize = 200;
+/// How long handing over may take after a signal to this worker alone.
+const SIGNAL_DEADLINE: Duration = Duration::from_secs(2);
+
+impl Worker {
+    /// Takes at most `most` commands; the rest waits for the next turn.
+    pub(super) fn take_commands(&mut self, most: usize) {
+        for _ in 0..most {
+            match self.coordinator.next() {
+                Ok(Some((message, request, fd))) => self.obey(message, request, fd),
+                Ok(None) => return,
+                Err(error) => {
+                    log::error!(error:% = error; "worker.channel_broken");
+                    return self.end(Ending::Orphaned, SIGNAL_DEADLINE);
+                }
+            }
+        }
+        self.coordinator.leave_rest();
+    }
+
+    fn obey(&mut self, message: ToWorker, request: u32, fd: Option<OwnedFd>) {
+        match message {
+            ToWorker::Assign { id, epoch, topics, listing } => {
+                self.book.at_epoch(epoch);
+                failpoint::hit_for(Point::AssignReceived, id.as_str());
+                self.coordinator.command_taken();
+                self.assign(&id, epoch, topics, listing);
+            }
+            ToWorker::Release { id, epoch, why } => {
+                self.book.at_epoch(epoch);
+                self.coordinator.command_taken();
+                self.release(&id, epoch, why);
+            }
+            ToWorker::FollowList => {
+                failpoint::hit(Point::ListReceived);
+                self.coordinator.command_taken();
+                self.follow_list();
+            }
+            ToWorker::UnfollowList => {
+                self.coordinator.command_taken();
+                self.unfollow_list();
+            }
+            ToWorker::Listed { id, listing } => self.listed(&id, listing),
+            ToWorker::Renew { id, epoch } => self.renew(&id, epoch),
+            ToWorker::Resync { id } => self.resync(&id),
+            ToWorker::Audit { id } => self.audit_asked(&id),
+            ToWorker::Data => {
+                failpoint::hit(Point::DataReceived);
+                self.attach(fd);
+            }
+            ToWorker::Board => self.coordinator.add_worker(fd),
+            ToWorker::Bookmark => log::warn!("worker.second_bookmark"),
+            ToWorker::PermitConnect => self.source.permit(Instant::now()),
+            ToWorker::Details => self.tell_details(request),
+            ToWorker::Ping => {
+                self.say(&FromWorker::Pong);
+            }
+            ToWorker::LogFilter { filter } => {
+                if let Err(error) = self.parts.log.set_filter(&filter) {
+                    log::error!(error:% = error; "log.filter_refused");
+                }
+            }
+            ToWorker::LogFile => {
+                if let Some(file) = fd {
+                    self.parts.log.set_file(file);
+                }
+            }
+            ToWorker::Stop { deadline_ms } => {
+                self.end(Ending::Asked, Duration::from_millis(deadline_ms.into()));
+            }
+            ToWorker::Welcome { .. } => log::warn!("worker.welcomed_twice"),
+        }
+        self.book.at_none();
+    }
+
+    fn assign(&mut self, id: &MatchId, epoch: Epoch, topics: Vec<String>, listing: Listing) {
+        if self.book.slot(id).is_some() {
+            self.listed(id, listing);
+            return self.renew(id, epoch);
+        }
+        let (held, cap) = (self.subscriptions(), self.parts.capacity);
+        if held + topics.len() > cap {
+            self.meter.error();
+            return log::error!(match_id = id.as_str(), held = held, topics = topics.len(), cap = cap; "match.over_cap");
+        }
+        let slot = match self.parts.trees.add_match(&topics, listing) {
+            Ok(slot) => slot,
+            Err(error) => {
+                self.meter.error();
+                return log::error!(match_id = id.as_str(), error:% = error; "match.not_taken");
+            }
+        };
+        let now = Instant::now();
+        self.begin_subscription(slot, &topics);
+        let key = MatchKey { feed: self.parts.feed, id: id.clone() };
+        let handle = self.link.names().add_match(&key, epoch);
+        self.book.insert(slot, key, epoch, handle, topics, now);
+        self.meter.report_now = true;
+    }
+
+    fn release(&mut self, id: &MatchId, epoch: Epoch, why: ReleaseReason) {
+        let Some(slot) = self.book.slot(id) else { return };
+        let Some(handle) = self.book.get(slot).filter(|held| held.epoch == epoch).map(|held| held.handle)
+        else {
+            return;
+        };
+        let reason = match why {
+            ReleaseReason::Ended => EndReason::Ended,
+            ReleaseReason::Moved => EndReason::Moved,
+        };
+        // The last state of a match that is over must not be lost to the rendering that is still due.
+        if why == ReleaseReason::Ended {
+            self.publish_last(slot);
+        }
+        self.reporter().end(handle, reason, wall_us());
+        self.forget(slot);
+        failpoint::hit_for(Point::ReleaseAcked, id.as_str());
+        self.meter.report_now = true;
+    }
+
+    fn forget(&mut self, slot: MatchSlot) {
+        self.audits.removed(slot);
+        let Some(followed) = self.book.remove(slot) else { return };
+        self.end_subscription(slot, &followed.topics);
+        self.parts.trees.remove_match(slot);
+    }
+
+    /// Subscriptions that this worker wants to hold.
+    pub(super) fn subscriptions(&self) -> usize {
+        let matches: usize = self.book.iter().map(|(_, followed)| followed.topics.len()).sum();
+        matches + usize::from(self.list.is_followed) + usize::from(!self.parts.time_topic.is_empty())
+    }
+
+    fn listed(&mut self, id: &MatchId, listing: Listing) {
+        let Some(slot) = self.book.slot(id) else { return };
+        let now = Instant::now();
+        let received = self.clock.received(now);
+        let Worker { parts, book, link, .. } = self;
+        parts.trees.set_listing(slot, listing, received, &mut Reporter { book, link, now });
+    }
+
+    /// A match that is followed already is assigned anew: a new handle stands for it, and all its values go out under that before the old
+    /// one ends, as they would from another worker.
+    fn renew(&mut self, id: &MatchId, epoch: Epoch) {
+        let Some(slot) = self.book.slot(id) else { return };
+        let Some(followed) = self.book.get_mut(slot) else { return };
+        let handle = self.link.names().add_match(&followed.key, epoch);
+        let old = std::mem::replace(&mut followed.handle, handle);
+        followed.epoch = epoch;
+        let state = followed.state;
+        self.parts.trees.forget_handles(slot);
+        self.book.make_whole(slot);
+        self.report_values(slot);
+        self.reporter().end(old, EndReason::Moved, wall_us());
+        self.report_match(slot, state);
+    }
+
+    pub(super) fn reporter(&mut self) -> Reporter<'_> {
+        Reporter { book: &mut self.book, link: &mut self.link, now: Instant::now() }
+    }
+
+    fn resync(&mut self, id: &MatchId) {
+        let Some(slot) = self.book.slot(id) else { return };
+        self.renew_subscription(slot);
+    }
+
+    /// Asks for everything that this worker follows: on a new connection. A session that goes on has most of it already.
+    pub(super) fn subscribe_all(&mut self) {
+        if !self.parts.time_topic.is_empty() {
+            let topic = self.parts.time_topic.clone();
+            self.keep_subscribed(&topic);
+        }
+        if self.list.is_followed {
+            // Always anew: a match whose listing was lost on the way would never be followed.
+            let topic = self.parts.list_topic.clone();
+            self.subscribe(&topic);
+        }
+        if let Some(window) = &mut self.window {
+            return window.reset();
+        }
+        let mut followed: Vec<_> = self.book.iter().map(|(_, followed)| followed).collect();
+        followed.sort_unstable_by_key(|followed| followed.nth);
+        let topics: Vec<String> = followed.iter().flat_map(|followed| followed.topics.clone()).collect();
+        for topic in &topics {
+            self.keep_subscribed(topic);
+        }
+    }
+
+    fn keep_subscribed(&mut self, topic: &str) {
+        let kept = self.source.keep(topic);
+        self.check_subscribed(topic, kept);
+    }
+
+    pub(super) fn subscribe(&mut self, topic: &str) {
+        // Without a connection the next one asks for everything.
+        if !self.source.is_connected() {
+            return;
+        }
+        let asked = self.source.follow(topic);
+        self.check_subscribed(topic, asked);
+    }
+
+    fn check_subscribed(&mut self, topic: &str, asked: Result<(), FollowError>) {
+        self.meter.asked(Instant::now());
+        if let Err(error) = asked {
+            self.meter.error();
+            log::error!(topic = topic, error:% = error; "worker.not_subscribed");
+        }
+    }
+
+    fn attach(&mut self, fd: Option<OwnedFd>) {
+        let Some(fd) = fd else { return log::error!("worker.data_missing") };
+        let attached = self.link.attach(fd).map_err(|error| error.to_string()).and_then(|raw| {
+            self.link.port.open(self.poll.registry(), raw).map_err(|error| error.to_string())
+        });
+        if let Err(error) = attached {
+            self.drop_link(&error);
+        }
+    }
+
+    fn tell_details(&mut self, request: u32) {
+        let now = Instant::now();
+        let matches: Vec<MatchDetail> = self
+            .book
+            .iter()
+            .map(|(slot, followed)| MatchDetail {
+                id: followed.key.id.clone(),
+                epoch: followed.epoch,
+                state: followed.state,
+                age_ms: now.saturating_duration_since(followed.touched_at).as_millis() as u64,
+                name: self.parts.trees.name(slot).map(short).unwrap_or_default(),
+            })
+            .collect();
+        let mut chunks = matches.chunks(DETAILS_AT_ONCE).peekable();
+        if chunks.peek().is_none() {
+            self.answer(&FromWorker::Details { matches: Vec::new(), more: false }, request);
+        }
+        while let Some(chunk) = chunks.next() {
+            let details = FromWorker::Details { matches: chunk.to_vec(), more: chunks.peek().is_some() };
+            self.answer(&details, request);
+        }
+    }
+
+    /// A match is in another state now.
+    pub(super) fn set_state(&mut self, slot: MatchSlot, state: MatchState) {
+        self.book.at(slot);
+        let Some(followed) = self.book.get_mut(slot) else { return };
+        if followed.state != state {
+            if (followed.state, state) == (MatchState::Subscribing, MatchState::Live) {
+                failpoint::hit_for(Point::MovePrepared, followed.key.id.as_str());
+            }
+            followed.state = state;
+            self.report_match(slot, state);
+        }
+    }
+
+    fn report_match(&mut self, slot: MatchSlot, state: MatchState) {
+        let Some(followed) = self.book.get(slot) else { return };
+        let report = MatchReport {
+            id: followed.key.id.clone(),
+            epoch: followed.epoch,
+            state,
+            took_ms: u32::try_from(followed.asked_at.elapsed().as_millis()).unwrap_or(u32::MAX),
+            name: self.parts.trees.name(slot).map(short),
+        };
+        self.say(&FromWorker::Match(report));
+        self.meter.report_now = true;
+    }
+
+    /// Tells the coordinator something that nobody asked for; whether it can be told.
+    pub(super) fn say(&mut self, message: &FromWorker) -> bool {
+        self.answer(message, 0)
+    }
+
+    fn answer(&mut self, message: &FromWorker, request: u32) -> bool {
+        self.coordinator.send(message, request)
+    }
+
+    pub(super) fn take_signals(&mut self) {
+        while let Some((signal, from)) = self.parts.signals.as_mut().and_then(Signals::take) {
+            if signal == Signal::SIGTERM {
+                self.terminated(from);
+            }
+        }
+    }
+
+    /// SIGTERM came, from this process.
+    pub(in crate::scan) fn terminated(&mut self, from: u32) {
+        log::info!(from = from; "worker.terminated");
+        self.say(&FromWorker::Leaving { why: format!("SIGTERM from process {from}") });
+        self.end(Ending::Signal, SIGNAL_DEADLINE);
+    }
+
+    /// Reads no more; what is held is handed over until `patience` is over.
+    pub(super) fn end(&mut self, ending: Ending, patience: Duration) {
+        let until = Instant::now() + patience;
+        match &mut self.turn.ending {
+            // The more urgent of two wins.
+            Some((_, at)) => *at = (*at).min(until),
+            None => {
+                let at = wall_us();
+                for slot in self.book.slots() {
+                    self.publish_last(slot);
+                    if let Some(handle) = self.book.get(slot).map(|followed| followed.handle) {
+                        self.reporter().end(handle, EndReason::Leaving, at);
+                    }
+                }
+                self.turn.ending = Some((ending, until));
+            }
+        }
+    }
+
+    /// Whether everything that the recorder can still take has been taken.
+    pub(super) fn is_handed_over(&mut self) -> bool {
+        self.link.state() == crate::scan::data_link::LinkState::Closed
+            || (self.link.unsent() == 0 && self.link.unacknowledged() == 0)
+    }
+}
+
+/// A name for people, of bounded length.
+fn short(mut name: String) -> String {
+    if let Some((end, _)) = name.char_indices().nth(NAME_CHARS) {
+        name.truncate(end);
+    }
+    name
+}

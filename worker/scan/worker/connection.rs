@@ -1,0 +1,92 @@
+//! What the beginning and the end of a connection mean for the matches that are followed on it.
+
+use super::Worker;
+use crate::feed::{Cause, Loss, SessionKind};
+use crate::net::Refusal;
+use crate::scan::clock::wall_us;
+use std::time::Instant;
+use touchline_common::ipc::messages::worker::{ConnectionState, ListChange, LostWith, MatchState};
+
+impl Worker {
+    /// The server accepted the session.
+    pub(super) fn opened(&mut self, session: SessionKind, now: Instant) {
+        match session {
+            SessionKind::Fresh => self.parts.trees.connection_lost(),
+            SessionKind::Resumed => {
+                let kept = self.go_on(now);
+                let found = format!("the session goes on with {kept} matches");
+                self.say_connection(ConnectionState::Up, found, None);
+            }
+        }
+    }
+
+    /// The server goes on with the session: what it has and was loaded before is followed again from where it stood. What
+    /// came between may be lost without a word, so the gap that began with the loss ends here, with all registers as they
+    /// are known. The others are asked for again. How many go on.
+    fn go_on(&mut self, now: Instant) -> usize {
+        let mut kept = 0;
+        let mut again = Vec::new();
+        for slot in self.book.slots() {
+            let Some(followed) = self.book.get_mut(slot) else { continue };
+            let has_all = followed.topics.iter().all(|topic| self.source.is_loaded(topic));
+            if followed.state != MatchState::Subscribing || !has_all || !self.parts.trees.is_live(slot) {
+                again.push(slot);
+                continue;
+            }
+            followed.touched_at = now;
+            for topic in &followed.topics {
+                self.meter.acknowledged(topic.as_bytes());
+                self.meter.loaded(topic.as_bytes());
+            }
+            self.set_state(slot, MatchState::Live);
+            self.report_values(slot);
+            self.book.make_due(slot);
+            kept += 1;
+        }
+        for slot in again {
+            self.reload_kept(slot);
+        }
+        kept
+    }
+
+    /// The connection is over: for every match a gap begins.
+    pub(super) fn lost(&mut self, loss: &Loss, now: Instant) {
+        let with = LostWith {
+            asked: loss.asked,
+            loaded: self.meter.loads_held(),
+            quiet_ms: self.meter.quiet_ms(now),
+        };
+        let why = loss.to_string();
+        let feed = self.parts.feed_name.as_str();
+        match (loss.cause, loss.refusal) {
+            (Cause::Login, Refusal::New) => {
+                log::error!(feed = feed, why = why.as_str(); "worker.login_refused");
+            }
+            (Cause::Login, Refusal::Repeated) => {
+                log::debug!(feed = feed, why = why.as_str(); "worker.login_refused");
+            }
+            (Cause::Connection | Cause::Tls | Cause::WebSocket, _) => {
+                log::warn!(feed = feed, why = why.as_str(); "worker.connection_lost");
+            }
+        }
+        self.meter.disconnected();
+        self.forget_loads();
+        let at = wall_us();
+        for slot in self.book.slots() {
+            if self.book.get(slot).is_some_and(|followed| followed.state == MatchState::Subscribing) {
+                continue;
+            }
+            self.reporter().connection_lost(slot, at);
+            if let Some(followed) = self.book.get_mut(slot) {
+                followed.asked_at = Instant::now();
+            }
+            self.set_state(slot, MatchState::Subscribing);
+        }
+        if self.list.is_followed {
+            self.list.changes.push(ListChange::Lost);
+        }
+        // A refused login is no sign of a cap on what was asked.
+        let with = Some(with).filter(|with| with.asked > 0 && loss.cause != Cause::Login);
+        self.say_connection(ConnectionState::Down, why, with);
+    }
+}

@@ -1,0 +1,82 @@
+//! Strategy `dumps`: instead of holding its subscriptions, a connection goes round its matches and takes a load of each.
+//!
+//! What the window says is subscribed and unsubscribed here. Under the other strategies there is no window, and a match is
+//! subscribed for as long as it is followed.
+
+use super::Worker;
+use crate::payload::MatchSlot;
+use crate::scan::window::Slide;
+use std::time::Instant;
+
+impl Worker {
+    /// A match is followed from now on.
+    pub(super) fn begin_subscription(&mut self, slot: MatchSlot, topics: &[String]) {
+        match &mut self.window {
+            Some(window) => window.add(slot, topics.len()),
+            None => topics.iter().for_each(|topic| self.subscribe(topic)),
+        }
+    }
+
+    /// A match is followed no more.
+    pub(super) fn end_subscription(&mut self, slot: MatchSlot, topics: &[String]) {
+        if self.window.as_mut().is_none_or(|window| window.remove(slot)) {
+            self.unsubscribe(topics);
+        }
+        for topic in topics {
+            self.meter.forgotten(topic.as_bytes());
+        }
+    }
+
+    /// A match is to be loaded anew.
+    pub(super) fn renew_subscription(&mut self, slot: MatchSlot) {
+        match &mut self.window {
+            Some(window) => window.hasten(slot),
+            None => {
+                self.parts.trees.await_load(slot);
+                let topics = self.book.get(slot).map(|followed| followed.topics.clone()).unwrap_or_default();
+                topics.iter().for_each(|topic| self.subscribe(topic));
+            }
+        }
+    }
+
+    /// A match that the session goes on to have cannot go on from where it stood. What the session is not known to have
+    /// was asked for already.
+    pub(super) fn reload_kept(&mut self, slot: MatchSlot) {
+        if self.window.is_some() {
+            return self.renew_subscription(slot);
+        }
+        let Some(followed) = self.book.get(slot) else { return };
+        let is_kept = |topic: &&String| self.source.is_loaded(topic);
+        let topics: Vec<String> = followed.topics.iter().filter(is_kept).cloned().collect();
+        topics.iter().for_each(|topic| self.subscribe(topic));
+    }
+
+    /// One topic of a match has its load.
+    pub(super) fn slide_past(&mut self, slot: MatchSlot) {
+        if self.window.as_mut().is_some_and(|window| window.loaded(slot, Instant::now())) {
+            let topics = self.book.get(slot).map(|followed| followed.topics.clone()).unwrap_or_default();
+            self.unsubscribe(&topics);
+        }
+    }
+
+    /// Fills the window, while there is a connection to ask on.
+    pub(super) fn slide(&mut self, now: Instant) {
+        if !self.source.is_connected() {
+            return;
+        }
+        while let Some(slide) = self.window.as_mut().and_then(|window| window.slide(now)) {
+            let (Slide::Ask(slot) | Slide::GiveUp(slot)) = slide;
+            let topics = self.book.get(slot).map(|followed| followed.topics.clone()).unwrap_or_default();
+            match slide {
+                Slide::Ask(_) => topics.iter().for_each(|topic| self.subscribe(topic)),
+                Slide::GiveUp(_) => self.unsubscribe(&topics),
+            }
+        }
+    }
+
+    fn unsubscribe(&mut self, topics: &[String]) {
+        for topic in topics {
+            self.source.unfollow(topic);
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Step 1 of a turn: what the server sent is read, framed and applied to the trees.
+
+use super::Worker;
+use super::audits::load;
+use super::report::Meter;
+use crate::feed::{Event, Loss, SessionKind};
+use crate::payload::{MatchSlot, TreeError};
+use crate::scan::reporter::Reporter;
+use std::time::{Duration, Instant};
+use touchline_common::ipc::messages::worker::{ConnectionState, FromWorker, MatchState};
+
+/// Bytes read in a turn.
+const READ_BUDGET: usize = 256 * 1024;
+/// Time spent on reading.
+const TIME_BUDGET: Duration = Duration::from_millis(1);
+
+/// What changes how the following messages are to be taken.
+enum Shift {
+    /// The coordinator's permit to connect is needed.
+    PermitNeeded,
+    /// There is a connection to ask on.
+    Connected,
+    /// There will be none for a while.
+    ConnectFailed(Loss),
+    /// The server lets us in.
+    Opened(SessionKind),
+    /// The connection is over.
+    Lost(Loss),
+}
+
+/// The session stays, so nothing else reports it.
+const LOGIN_REJECTED: &str = "the server refuses the new login in the session, which goes on with the earlier one; \
+                              check `username` and the password in `password_env` or `password_file` of the feed";
+
+/// What a message brought that the coordinator must know.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::scan) enum TopicChange {
+    /// A load of one of its topics came.
+    Loaded(MatchSlot),
+    /// One of its topics was removed.
+    Removed(MatchSlot),
+}
+
+impl Worker {
+    /// Step 1: read and apply until drained, or 256 KiB, or 1 ms.
+    pub(super) fn read(&mut self) {
+        let began = Instant::now();
+        self.source.advance(self.poll.registry(), began);
+        let mut taken = 0;
+        let mut now = began;
+        loop {
+            if !self.source.is_drained() {
+                taken += self.source.read(now);
+            }
+            self.apply(now);
+            if self.source.is_drained() || taken >= READ_BUDGET {
+                break;
+            }
+            now = Instant::now();
+            if now.saturating_duration_since(began) >= TIME_BUDGET {
+                break;
+            }
+        }
+        self.meter.read(taken);
+        if !self.source.is_drained() {
+            self.meter.queued(self.source.receive_queue() + taken as u64);
+        } else if taken > 0 {
+            self.meter.queued(taken as u64);
+        }
+    }
+
+    /// Applies every whole message that was read.
+    fn apply(&mut self, now: Instant) {
+        loop {
+            match self.apply_messages(now) {
+                None => break,
+                Some(Shift::PermitNeeded) => {
+                    self.say(&FromWorker::RequestConnect);
+                }
+                Some(Shift::Connected) => {
+                    self.say_connection(ConnectionState::Connecting, String::new(), None);
+                    self.subscribe_all();
+                }
+                Some(Shift::ConnectFailed(loss)) => {
+                    self.say_connection(ConnectionState::Down, loss.to_string(), None);
+                }
+                Some(Shift::Opened(session)) => self.opened(session, now),
+                Some(Shift::Lost(loss)) => {
+                    self.lost(&loss, now);
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Applies messages up to one that changes what the following mean.
+    fn apply_messages(&mut self, now: Instant) -> Option<Shift> {
+        let received = self.clock.received(now);
+        let Worker { source, parts, book, link, meter, turn, audits, .. } = self;
+        let mut shift = None;
+        let mut heartbeat = None;
+        let mut is_up = false;
+        loop {
+            if source.look_ahead() {
+                parts.trees.expect(&mut source.upcoming());
+            }
+            book.at_none();
+            let Some(event) = source.next_event(now) else { break };
+            let mut reporter = Reporter { book, link, now };
+            match event {
+                Event::Snapshot { topic, body } | Event::Delta { topic, body } if parts.is_time(topic) => {
+                    meter.acknowledged(topic);
+                    meter.loaded(topic);
+                    heartbeat = crate::payload::heartbeat(body).or(heartbeat);
+                    if !parts.trees.server_time(body, received) {
+                        meter.error();
+                    }
+                }
+                Event::Snapshot { topic, body } => {
+                    let loaded = load(&mut parts.trees, audits, topic, body, received, &mut reporter);
+                    if !matches!(loaded, Err(TreeError::TopicNotHeld { .. }))
+                        && let Some(asked) = parts.trees.subscription(topic)
+                    {
+                        meter.acknowledged(asked);
+                        if loaded.is_ok() {
+                            meter.loaded(asked);
+                            turn.topic_changes.extend(parts.trees.owner(topic).map(TopicChange::Loaded));
+                        }
+                    }
+                    count(meter, loaded.map(|_| ()), &parts.feed_name);
+                }
+                Event::Delta { topic, body } => {
+                    meter.delta();
+                    let applied = parts.trees.delta(topic, body, received, &mut reporter);
+                    count(meter, applied.map(|_| ()), &parts.feed_name);
+                }
+                Event::Removed { topic } if parts.is_time(topic) => {
+                    meter.acknowledged(topic);
+                    meter.unloaded(topic);
+                }
+                Event::Removed { topic } => {
+                    let removed = parts.trees.topic_removed(topic, received, &mut reporter);
+                    if removed.is_ok()
+                        && let Some(asked) = parts.trees.subscription(topic)
+                    {
+                        meter.acknowledged(asked);
+                        if !parts.trees.is_loaded(asked) {
+                            meter.unloaded(asked);
+                        }
+                    }
+                    turn.topic_changes
+                        .extend(removed.as_ref().ok().copied().flatten().map(TopicChange::Removed));
+                    count(meter, removed.map(|_| ()), &parts.feed_name);
+                }
+                Event::QueueDepth(depth) => meter.server_queue(depth),
+                Event::Status { topic, status } => {
+                    if let Some(asked) = parts.trees.subscription(topic) {
+                        meter.acknowledged(asked);
+                    }
+                    let (topic, status) = (topic.escape_ascii(), status.escape_ascii());
+                    log::debug!(feed = parts.feed_name.as_str(), error:% = format_args!("the server says '{status}' of '{topic}'"); "worker.skipped");
+                }
+                Event::LoginRejected => {
+                    log::error!(feed = parts.feed_name.as_str(), why = LOGIN_REJECTED; "worker.login_refused");
+                }
+                Event::Skipped(why) => {
+                    meter.skipped.note(&why);
+                    log::debug!(feed = parts.feed_name.as_str(), error:% = why; "worker.skipped");
+                }
+                Event::Up => is_up = true,
+                Event::PermitNeeded => shift = Some(Shift::PermitNeeded),
+                Event::Connected => shift = Some(Shift::Connected),
+                Event::ConnectFailed(loss) => shift = Some(Shift::ConnectFailed(loss)),
+                Event::Opened { session, .. } => shift = Some(Shift::Opened(session)),
+                Event::Lost(loss) => shift = Some(Shift::Lost(loss)),
+            }
+            if shift.is_some() {
+                break;
+            }
+        }
+        book.at_none();
+        if let Some(every) = heartbeat {
+            source.heartbeat(every);
+        }
+        if is_up {
+            self.say_connection(ConnectionState::Up, String::new(), None);
+        }
+        self.apply_topic_changes();
+        self.parts.trees.drain_lists(&mut self.list.changes);
+        shift
+    }
+
+    pub(super) fn apply_topic_changes(&mut self) {
+        let mut changes = std::mem::take(&mut self.turn.topic_changes);
+        let mut complete = Vec::new();
+        self.parts.trees.drain_complete(&mut complete);
+        changes.extend(complete.into_iter().map(TopicChange::Loaded));
+        for item in changes.drain(..) {
+            match item {
+                // A load without content leaves a match as it is.
+                TopicChange::Loaded(slot) if self.parts.trees.is_live(slot) => {
+                    self.set_state(slot, MatchState::Live);
+                    self.slide_past(slot);
+                }
+                TopicChange::Removed(slot) if !self.parts.trees.is_live(slot) => {
+                    self.set_state(slot, MatchState::Removed);
+                    self.drop_audit(slot);
+                }
+                TopicChange::Loaded(slot) => self.slide_past(slot),
+                TopicChange::Removed(_) => {}
+            }
+        }
+        self.turn.topic_changes = changes;
+        self.close_audits();
+        self.book.at_none();
+    }
+}
+
+/// An error is counted; the log has each at level debug only, since a server may make a million of them.
+fn count(meter: &mut Meter, outcome: Result<(), TreeError>, feed: &str) {
+    if let Err(error) = outcome {
+        meter.error();
+        meter.skipped.note_tree(&error);
+        log::debug!(feed = feed, error:% = error; "worker.skipped");
+    }
+}

@@ -1,0 +1,228 @@
+//! One turn of the loop, step by step as the design numbers them.
+//!
+//! The receive queue comes before rendering: while it is not drained only what has waited past its deadline is rendered, and at
+//! most for a millisecond. Thus many diffs make one rendering under load, and nothing starves.
+
+use super::{Ending, Worker};
+use crate::payload::MatchSlot;
+use crate::scan::data_link::LinkEvent;
+use crate::scan::reporter::{Reporter, check};
+use std::io;
+use std::time::{Duration, Instant};
+use touchline_common::ipc::ReadOutcome;
+use touchline_common::ipc::messages::worker::{FromWorker, MatchState};
+
+/// Frames of the coordinator, and of the recorder, in a turn.
+const FRAMES_PER_TURN: usize = 64;
+/// Questions for a mark that may wait; the recorder asks one at a time.
+const MOST_MARKS: usize = 16;
+/// How often matches are looked at for staleness, and the coordinator is told how things stand.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+/// How long the end may take when the coordinator is gone.
+const ORPHAN_DEADLINE: Duration = Duration::from_secs(2);
+
+/// How the receive queues of a process stand that has several connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Queues {
+    /// Nothing is left to read on any.
+    Drained,
+    /// Something is, on one of them.
+    Filled,
+}
+
+impl Worker {
+    /// One turn.
+    pub(super) fn turn(&mut self) {
+        self.take();
+        self.give(Queues::Drained);
+    }
+
+    /// The first half of a turn: what came is applied.
+    pub(in crate::scan) fn take(&mut self) {
+        self.meter.turn();
+        if self.turn.ending.is_none() {
+            self.read();
+        }
+        self.serve();
+    }
+
+    /// The other half: what changed is rendered and written. `others`: the queues of the process's other connections,
+    /// which come before rendering as our own does.
+    pub(in crate::scan) fn give(&mut self, others: Queues) {
+        self.render_overdue();
+        if others == Queues::Drained && self.is_drained() {
+            self.render_rest();
+        }
+        self.write();
+    }
+
+    /// Step 2: timers, the coordinator, acknowledgements; each turn, whatever the server sends.
+    fn serve(&mut self) {
+        self.answer_marks();
+        if self.coordinator.is_unread() {
+            self.read_coordinator();
+        }
+        if self.link.port.take_unread() {
+            self.read_recorder();
+        }
+        let now = Instant::now();
+        if let Some(told) = self.meter.skipped.due(now) {
+            let feed = self.parts.feed_name.as_str();
+            let why = format!("{}; `touchline log level debug` shows each", told.why);
+            log::warn!(feed = feed, messages = told.count, why = why.as_str(); "worker.unusable");
+        }
+        if now >= self.meter.next_report {
+            self.meter.next_report = now + REPORT_EVERY;
+            self.find_stale(now);
+            self.look_at_rates(now);
+            self.meter.report_now = true;
+        }
+        self.settle(now);
+        self.recover_overflowed();
+        self.slide(now);
+        self.book.at_none();
+    }
+
+    /// Tells the loads that are complete by now.
+    fn settle(&mut self, now: Instant) {
+        let received = self.clock.received(now);
+        let Worker { parts, book, link, .. } = self;
+        parts.trees.settle(received, &mut Reporter { book, link, now });
+        self.apply_topic_changes();
+    }
+
+    fn read_coordinator(&mut self) {
+        match self.coordinator.read() {
+            Ok(ReadOutcome::Drained | ReadOutcome::More) => {}
+            Ok(ReadOutcome::Closed) => {
+                self.take_commands(usize::MAX);
+                return self.end(Ending::Orphaned, ORPHAN_DEADLINE);
+            }
+            Err(error) => {
+                log::error!(error:% = error; "worker.channel_broken");
+                return self.end(Ending::Orphaned, ORPHAN_DEADLINE);
+            }
+        }
+        self.take_commands(FRAMES_PER_TURN);
+    }
+
+    fn read_recorder(&mut self) {
+        let read = self.link.read().and_then(|outcome| {
+            for _ in 0..FRAMES_PER_TURN {
+                match self.link.next_event()? {
+                    Some(event) => self.on_link_event(event),
+                    None => return Ok(outcome),
+                }
+            }
+            Ok(ReadOutcome::More)
+        });
+        match read {
+            Ok(ReadOutcome::Drained) => {}
+            Ok(ReadOutcome::More) => self.link.port.set_unread(),
+            Ok(ReadOutcome::Closed) => self.drop_link("the recorder closed it"),
+            Err(error) => self.drop_link(&error.to_string()),
+        }
+    }
+
+    fn on_link_event(&mut self, event: LinkEvent) {
+        match event {
+            LinkEvent::Opened => {
+                self.say(&FromWorker::DataOpened);
+                for slot in self.book.slots() {
+                    self.book.make_whole(slot);
+                }
+            }
+            LinkEvent::Mark { token } => {
+                if self.turn.marks.len() < MOST_MARKS {
+                    self.turn.marks.push(token);
+                }
+            }
+            LinkEvent::Refused { handle } => {
+                self.meter.error();
+                let followed = self.book.by_handle(handle).and_then(|slot| self.book.get(slot));
+                let id = followed.map_or("", |followed| followed.key.id.as_str());
+                let epoch = followed.map_or(0, |followed| followed.epoch.0);
+                log::warn!(match_id = id, epoch = epoch; "match.refused");
+            }
+        }
+    }
+
+    /// Without a recorder observations wait; a new channel comes from the coordinator.
+    pub(super) fn drop_link(&mut self, why: &str) {
+        log::warn!(why = why; "worker.data_lost");
+        self.link.detach();
+        self.link.port.close();
+    }
+
+    /// Answers the questions for a mark that came before this turn's read, if that left nothing.
+    fn answer_marks(&mut self) {
+        if !self.turn.marks.is_empty() && self.is_drained() {
+            for token in std::mem::take(&mut self.turn.marks) {
+                check(self.link.mark(token));
+            }
+        }
+    }
+
+    /// Once there is room again the values are sent of which some were dropped. Those of a match that is not followed at the moment come
+    /// with its next load.
+    fn recover_overflowed(&mut self) {
+        for handle in self.link.recoverable() {
+            if let Some(slot) = self.book.by_handle(handle) {
+                self.report_values(slot);
+            }
+        }
+    }
+
+    /// Reports all values of a match, unless it is not followed at the moment: then its next load does, which ends the gap.
+    pub(super) fn report_values(&mut self, slot: MatchSlot) {
+        let now = Instant::now();
+        let received = self.clock.received(now);
+        match self.book.get(slot).map(|followed| followed.state) {
+            Some(MatchState::Live | MatchState::Stale) => {
+                let Worker { parts, book, link, .. } = self;
+                parts.trees.report(slot, received, &mut Reporter { book, link, now });
+            }
+            Some(MatchState::Subscribing | MatchState::Removed) | None => {}
+        }
+    }
+
+    fn find_stale(&mut self, now: Instant) {
+        for slot in self.book.slots() {
+            let Some(followed) = self.book.get(slot) else { continue };
+            let silent = now.saturating_duration_since(followed.touched_at) >= self.parts.stale_after;
+            match (followed.state, silent) {
+                (MatchState::Live, true) => {
+                    self.set_state(slot, MatchState::Stale);
+                    self.book.make_due(slot);
+                }
+                (MatchState::Stale, false) => {
+                    self.set_state(slot, MatchState::Live);
+                    self.book.make_due(slot);
+                }
+                (MatchState::Live | MatchState::Stale | MatchState::Subscribing | MatchState::Removed, _) => {
+                }
+            }
+        }
+    }
+
+    /// The end of a turn: one write per socket, as far as each takes it.
+    fn write(&mut self) {
+        if let Err(error) = self.flush_link() {
+            self.drop_link(&error.to_string());
+        }
+        self.source.flush();
+        self.report_list();
+        if self.meter.report_now {
+            self.meter.report_now = false;
+            self.report();
+        }
+        if self.coordinator.flush(self.poll.registry()).is_err() {
+            self.end(Ending::Orphaned, ORPHAN_DEADLINE);
+        }
+    }
+
+    fn flush_link(&mut self) -> io::Result<()> {
+        let unsent = usize::from(!self.link.flush(&mut self.meter.lag)?);
+        self.link.port.unsent(self.poll.registry(), unsent)
+    }
+}
