@@ -6,7 +6,7 @@
 use std::fmt;
 
 /// The version of the messages that this build speaks; it is part of the magic.
-pub const PROTO: u16 = 1;
+pub const PROTO: u16 = 2;
 /// The bytes of a header.
 pub const HEADER_LEN: usize = 16;
 /// The flag that says that one descriptor belongs to the frame.

@@ -112,6 +112,14 @@ impl Site {
         self.control().ask(verb, args)
     }
 
+    /// Rows committed, of both streams.
+    ///
+    /// # Panics
+    /// When the daemon does not answer.
+    pub fn recorded(&self) -> u64 {
+        self.count("/recorder/events") + self.count("/recorder/bulk")
+    }
+
     /// A number of `status`, by its path.
     pub fn count(&self, path: &str) -> u64 {
         self.control().status(path).and_then(|value| value.as_u64()).unwrap_or(0)

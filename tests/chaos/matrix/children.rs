@@ -40,7 +40,7 @@ fn refused(kind: &'static str) -> Told {
     let pulse = ground.pulse();
     ground.daemon.wait_for_log("worker.parked", COMES);
     let log = ground.daemon.log();
-    assert!(log.contains("message versions 9 to 9, this build speaks 1"), "{log}");
+    assert!(log.contains("message versions 9 to 9, this build speaks 2"), "{log}");
     let spawned = || ground.daemon.log().matches("worker.spawned").count();
     let before = spawned();
     let until = Instant::now() + Duration::from_secs(3);

@@ -32,8 +32,8 @@ fn gaps(site: &Site) -> Vec<Value> {
 
 /// Waits until the recorder has committed much since: by then it has told the coordinator whom it knows.
 fn wait_for_events(site: &Site) {
-    let before = site.count("/recorder/events");
-    wait::until("committed events", BACK, || (site.count("/recorder/events") > before + 50).then_some(()));
+    let before = site.recorded();
+    wait::until("committed events", BACK, || (site.recorded() > before + 50).then_some(()));
 }
 
 fn trouble(site: &Site) -> String {
@@ -124,9 +124,9 @@ fn a_reader_that_keeps_a_snapshot_holds_nobody_up() {
     let workers = site.worker_pids();
     let store = Connection::open(site.path().join("touchline.db")).unwrap();
     store.execute_batch("begin; select count(*) from events; select count(*) from sections").unwrap();
-    let before = site.count("/recorder/events");
+    let before = site.recorded();
     wait::until("more events beside the reader", Duration::from_secs(15), || {
-        (site.count("/recorder/events") > before + 100).then_some(())
+        (site.recorded() > before + 100).then_some(())
     });
     assert_eq!(trouble(&site), "");
     assert_nothing_was_missed(&site, &workers);

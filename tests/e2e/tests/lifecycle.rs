@@ -78,7 +78,11 @@ fn a_lost_an_older_and_a_damaged_state_file_are_survived() {
         }
         site.daemon = run(site.path());
         site.wait_live(12);
-        assert!(epochs(&site).into_iter().all(|epoch| epoch > before), "the store knows the epochs, too");
+        let after = epochs(&site);
+        assert!(
+            after.iter().all(|epoch| *epoch > before),
+            "the store knows the epochs, too: {after:?} {before}"
+        );
     }
     site.assert_documents_are_true();
     site.assert_events_are_true();

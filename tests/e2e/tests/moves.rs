@@ -46,7 +46,7 @@ fn assert_nothing_was_lost(site: &Site) {
     let mut before = None;
     wait::until("the recorder to commit everything", Duration::from_secs(20), || {
         std::thread::sleep(Duration::from_millis(1_200));
-        let now = (site.count("/recorder/events"), site.count("/recorder/queue"));
+        let now = (site.recorded(), site.count("/recorder/queue"));
         (before.replace(now) == Some(now) && now.1 == 0).then_some(())
     });
     let gaps = site.ask("gaps", json!({}));

@@ -115,10 +115,10 @@ fn a_match_that_is_thinned_below_the_cap_is_subscribed_again_and_true() {
     let site = Site::live(&options, "max_subscriptions = 50");
     let id = site.simulator.truth().matches().into_iter().next().unwrap();
     // What falls must have been somewhere.
-    let before = site.count("/recorder/events");
+    let before = site.recorded();
     let until = Instant::now() + Duration::from_secs(35);
     wait::until("a past", Duration::from_secs(60), || {
-        (Instant::now() >= until && site.count("/recorder/events") > before).then_some(())
+        (Instant::now() >= until && site.recorded() > before).then_some(())
     });
     assert!(!site.daemon.log().contains("match.missed"), "{}", site.daemon.log());
     site.simulator.thin_out(&id);

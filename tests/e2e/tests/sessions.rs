@@ -53,8 +53,8 @@ fn encoded_and_cut_messages_make_the_same_documents() {
         (BodyEncoding::Zlib, Some(50)),
     ] {
         let site = Site::live(&Options { encoding, fragment_above, ..small() }, CAP);
-        let before = site.count("/recorder/events");
-        wait::until("events", BACK, || (site.count("/recorder/events") > before + 100).then_some(()));
+        let before = site.recorded();
+        wait::until("events", BACK, || (site.recorded() > before + 100).then_some(()));
         site.assert_documents_are_true();
         let report = site.assert_events_are_true();
         assert_eq!(report.with_gaps, 0, "{encoding:?} {fragment_above:?} {report:#?}");
@@ -75,8 +75,8 @@ fn a_session_goes_on_and_what_was_not_lost_is_not_asked_for_again() {
     let report = site.simulator.report();
     assert_eq!((report.loads - loads, report.refused), (1, 0), "the list alone: {}", site.daemon.log());
     assert!(site.daemon.log().contains("the session goes on with"), "{}", site.daemon.log());
-    let before = site.count("/recorder/events");
-    wait::until("more events", BACK, || (site.count("/recorder/events") > before + 100).then_some(()));
+    let before = site.recorded();
+    wait::until("more events", BACK, || (site.recorded() > before + 100).then_some(()));
     site.assert_documents_are_true();
     site.assert_events_are_true();
 }

@@ -24,8 +24,8 @@ fn wait_for(site: &Site, what: &str, is: impl Fn(&Report) -> bool) {
 }
 
 fn wait_for_more_events(site: &Site) {
-    let before = site.count("/recorder/events");
-    wait::until("events", BACK, || (site.count("/recorder/events") > before + 100).then_some(()));
+    let before = site.recorded();
+    wait::until("events", BACK, || (site.recorded() > before + 100).then_some(()));
 }
 
 /// All live, all true, nobody above the cap, nothing that the server could not read.

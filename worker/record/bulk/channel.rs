@@ -75,7 +75,7 @@ impl Channel {
                     Change::MarketOpen(self.handles.market(*market, of)?, *suspended)
                 }
                 OddsChange::Selection(SelectionValue { selection, price, text, suspended }) => {
-                    let value = Value { price: *price, text: texts.id(text), suspended: *suspended };
+                    let value = Value { price: *price, text: texts.id(text), suspended: Some(*suspended) };
                     Change::Selection(self.handles.selection(*selection, of)?, value)
                 }
                 OddsChange::MarketClose { market } => Change::MarketClose(self.handles.market(*market, of)?),
@@ -98,7 +98,7 @@ impl Channel {
         }
         for value in selections {
             let selection = self.handles.selection(value.selection, of)?;
-            let (price, suspended) = (value.price, value.suspended);
+            let (price, suspended) = (value.price, Some(value.suspended));
             self.selections.push((selection, Value { price, text: texts.id(&value.text), suspended }));
         }
         Ok(())

@@ -21,15 +21,24 @@ pub struct TextId(pub u32);
 pub const EMPTY: TextId = TextId(0);
 
 /// A selection as it stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Value {
     /// Decimal odds; `None` is no price.
     pub price: Option<Price>,
     /// As the feed wrote it.
     pub text: TextId,
-    /// Whether it is suspended.
-    pub suspended: bool,
+    /// Whether it is suspended; `None` before a base came since this ledger exists.
+    pub suspended: Option<bool>,
 }
+
+impl Default for Value {
+    fn default() -> Value {
+        Value { price: None, text: EMPTY, suspended: Some(false) }
+    }
+}
+
+/// Of which nothing is known.
+const UNKNOWN: Value = Value { price: None, text: EMPTY, suspended: None };
 
 /// What a row is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -207,7 +216,7 @@ impl Ledger {
     /// Every last known value, markets first.
     pub fn known(&self) -> impl Iterator<Item = (Place, Value)> {
         let markets = self.known.markets.iter().zip(0..).filter_map(|(suspended, market)| {
-            Some((Place::Market(market), Value { suspended: (*suspended)?, ..Value::default() }))
+            Some((Place::Market(market), Value { suspended: Some((*suspended)?), ..Value::default() }))
         });
         let selections = self.known.selections.iter().zip(0..);
         markets
@@ -328,14 +337,14 @@ impl Ledger {
         match change {
             Change::Price(selection, price, text) => {
                 let old = self.selection(selection, at, rows);
-                let value = Value { price, text, ..old.unwrap_or_default() };
+                let value = Value { price, text, ..old.unwrap_or(UNKNOWN) };
                 if old != Some(value) {
                     self.set(selection, value, Kind::OddsChange, at, rows);
                 }
             }
             Change::SelectionSuspended(selection, suspended) => {
                 let old = self.selection(selection, at, rows);
-                let value = Value { suspended, ..old.unwrap_or_default() };
+                let value = Value { suspended: Some(suspended), ..old.unwrap_or(UNKNOWN) };
                 if old != Some(value) {
                     self.set(selection, value, suspension(suspended), at, rows);
                 }
@@ -419,8 +428,10 @@ impl Ledger {
         if (old.price, old.text) != (value.price, value.text) {
             self.row(Kind::OddsChange, place, at, rows);
         }
-        if old.suspended != value.suspended {
-            self.row(suspension(value.suspended), place, at, rows);
+        if let Some(suspended) = value.suspended
+            && old.suspended != value.suspended
+        {
+            self.row(suspension(suspended), place, at, rows);
         }
         if rows.len() > first + 1 {
             // Each states the whole value: the second repeats it.
@@ -437,7 +448,7 @@ impl Ledger {
     fn row(&mut self, kind: Kind, place: Place, at: i64, rows: &mut Vec<Row>) {
         let (era, value) = match place {
             Place::Market(market) => {
-                let suspended = self.known.market(market).unwrap_or(false);
+                let suspended = Some(self.known.market(market).unwrap_or(false));
                 (self.market_eras.get_mut(market as usize), Value { suspended, ..Value::default() })
             }
             Place::Selection(selection) => {
@@ -522,7 +533,7 @@ impl Values {
                 (value.price, value.text) = (price, text);
             }
             Change::SelectionSuspended(selection, suspended) => {
-                self.reported(selection, shape).suspended = suspended;
+                self.reported(selection, shape).suspended = Some(suspended);
             }
             Change::MarketSuspended(market, suspended) => *slot(&mut self.markets, market) = Some(suspended),
             Change::MarketOpen(market, suspended) => *slot(&mut self.markets, market) = Some(suspended),

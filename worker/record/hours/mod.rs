@@ -429,8 +429,8 @@ pub struct OddsRow {
     pub price: Option<Price>,
     /// As the feed wrote it; `None` for a market.
     pub text: Option<i64>,
-    /// Whether it is suspended.
-    pub suspended: bool,
+    /// Whether it is suspended, if that is known.
+    pub suspended: Option<bool>,
     /// Whether it stands for values that may have been left out before it.
     pub recovered: bool,
 }

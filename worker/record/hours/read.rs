@@ -39,7 +39,7 @@ struct Odds<'a> {
     selection_name: Option<&'a str>,
     odds: Option<&'a RawValue>,
     odds_text: Option<&'a str>,
-    suspended: bool,
+    suspended: Option<bool>,
     /// Not in the bulk stream yet.
     won: Option<bool>,
     at: &'a str,

@@ -52,7 +52,7 @@ fn write(hours: &mut Hours, prices: std::ops::Range<i64>) {
                     kind,
                     price,
                     text,
-                    suspended: false,
+                    suspended: Some(false),
                     recovered: false,
                 })
             })?;
@@ -92,7 +92,7 @@ fn the_view_names_each_type_as_answers_do() {
                     kind,
                     price,
                     text,
-                    suspended: false,
+                    suspended: Some(false),
                     recovered: false,
                 })
             })

@@ -87,7 +87,7 @@ impl Store {
             let taken = if header.kind == MatchFrame::<'_>::KIND {
                 self.match_frame(incoming, source, &header, body, versions.next().unwrap_or_default(), came)
             } else {
-                name(incoming, &header, body)
+                self.name(incoming, &header, body)
             };
             taken.map_err(|error| error.to_string())?;
         }
@@ -138,17 +138,19 @@ impl Store {
         Ok(())
     }
 
+    fn name(&mut self, incoming: &mut Incoming, header: &Header, body: &[u8]) -> Result<(), CodecError> {
+        let Name { handle, named } = decode_borrowed(header, body)?;
+        if let Named::Match { key, epoch } = named {
+            // New epochs must be above every one that was ever in use, adopted or not.
+            self.batch.highest_epoch = self.batch.highest_epoch.max(epoch.0);
+            incoming.names.insert(handle, (key, epoch));
+        }
+        Ok(())
+    }
+
     fn lost(&mut self, key: &MatchKey, epoch: Epoch, lost: Option<Lost>) {
         if let Some(Lost { count, since }) = lost {
             self.advance(key, &Input::Lost { epoch, count, since });
         }
     }
-}
-
-fn name(incoming: &mut Incoming, header: &Header, body: &[u8]) -> Result<(), CodecError> {
-    let Name { handle, named } = decode_borrowed(header, body)?;
-    if let Named::Match { key, epoch } = named {
-        incoming.names.insert(handle, (key, epoch));
-    }
-    Ok(())
 }

@@ -12,7 +12,7 @@ struct Bench {
 }
 
 fn price(n: i64) -> Value {
-    Value { price: Some(Price(n)), text: TextId(n as u32), suspended: false }
+    Value { price: Some(Price(n)), text: TextId(n as u32), suspended: Some(false) }
 }
 
 fn priced(selection: u32, n: i64) -> Change {
@@ -94,7 +94,7 @@ fn a_value_that_equals_the_last_known_one_is_no_row() {
         (Resumed, Market(0), false),
     ];
     assert_eq!(bench.kinds(), expected);
-    assert_eq!(bench.rows[2].value, Value { suspended: true, ..price(10) });
+    assert_eq!(bench.rows[2].value, Value { suspended: Some(true), ..price(10) });
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn what_differs_after_an_adoption_is_believed_by_its_next_observation_or_after_s
 #[test]
 fn a_base_of_the_owner_writes_what_differs_and_closes_what_is_missing() {
     let mut bench = Bench::owned();
-    let suspended = Value { suspended: true, ..price(11) };
+    let suspended = Value { suspended: Some(true), ..price(11) };
     bench.base(1, &[(1, true)], &[(2, suspended)]);
     let expected = [
         (MarketClose, Market(0), true),
@@ -211,7 +211,7 @@ fn step() -> impl Strategy<Value = Step> + use<> {
         1 => (0u32..2, any::<bool>()).prop_map(|(market, to)| Change::MarketSuspended(market, to)),
         1 => (0u32..2, any::<bool>()).prop_map(|(market, suspended)| Change::MarketOpen(market, suspended)),
         1 => (0u32..4, 1i64..4, any::<bool>()).prop_map(|(selection, n, suspended)| {
-            let value = Value { price: Some(Price(n)), text: TextId(n as u32), suspended };
+            let value = Value { price: Some(Price(n)), text: TextId(n as u32), suspended: Some(suspended) };
             Change::Selection(selection, value)
         }),
         1 => (0u32..2).prop_map(Change::MarketClose),
