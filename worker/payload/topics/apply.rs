@@ -41,7 +41,7 @@ impl Branches {
         let Some(held) = self.matches.get_mut(place.slot as usize) else { return Ok(Applied::default()) };
         let applied = Applied { nodes: 1, ignored: 0 };
         let Some(old) = held.set(usize::from(place.asked), key, body) else { return Ok(applied) };
-        let reporting = held.reporting == Reporting::All;
+        let reporting = matches!(held.reporting, Reporting::All | Reporting::Awaited);
         // What an earlier subscription has of the same name hides this.
         let hidden = held.asked.iter().take(place.asked.into()).any(|asked| asked.values.contains_key(key));
         let dirty = match self.table.as_ref().and_then(|table| table.role(key)) {
@@ -76,6 +76,8 @@ impl Branches {
         }
         match (held.reporting, brought) {
             (Reporting::All, _) => {}
+            // It is asked for anew, and this was on its way before: the load that follows shows no more than the last value.
+            (Reporting::Awaited, Brought::Delta) if !held.reported.is_empty() => {}
             (Reporting::Settling { .. }, Brought::Delta) => self.complete(slot, sink),
             (Reporting::Settling { from, until }, Brought::Load) => {
                 self.settling.remove(&(until, slot));

@@ -342,6 +342,19 @@ fn after_a_lost_connection_the_loads_are_one_again() {
 }
 
 #[test]
+fn a_delta_on_its_way_while_a_match_is_asked_for_anew_is_reported() {
+    let mut bed = Bed::playing();
+    bed.told.seen.clear();
+    bed.branches.await_load(bed.slot);
+    bed.delta("stats/home/goals", "g\x02754\x02A. Player\x01g\x02900\x02");
+    assert_eq!(moved(&bed.newest()), [(Register::Score(Side::Home), 2)]);
+    bed.load("stats/home/goals", "g\x02754\x02A. Player\x01g\x02900\x02");
+    assert_eq!(bed.told.bases.len(), 1, "its load is coming in");
+    bed.quiet();
+    assert_eq!(bed.told.bases.len(), 2);
+}
+
+#[test]
 fn asked_for_anew_an_unchanged_match_is_told_again_all_the_same() {
     let mut bed = Bed::playing();
     bed.document();
