@@ -251,6 +251,23 @@ fn a_worker_goes_on_where_the_position_of_its_bulk_stream_is_lost() {
 }
 
 #[test]
+fn a_workers_next_channel_ends_the_one_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut coordinator = Coordinator::start(&config(&folder));
+    let mut first = coordinator.worker(1, 1);
+    first.base("M1", 5, 0);
+    first.acknowledged();
+    let mut second = coordinator.worker(1, 1);
+    first.closed();
+    drop(first);
+    second.obs("M1", 5, 1);
+    second.price("M1", 5, ("K1", "S1"), "5/4");
+    second.acknowledged();
+    let store = coordinator.stop();
+    assert_eq!(count(&store, "SELECT count(*) FROM events WHERE type = 'goal'"), 1);
+}
+
+#[test]
 fn followers_see_each_event_once() {
     let folder = tempfile::tempdir().unwrap();
     let mut coordinator = Coordinator::start(&config(&folder));
