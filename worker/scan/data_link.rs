@@ -586,6 +586,24 @@ mod tests {
     }
 
     #[test]
+    fn an_end_that_its_streams_window_holds_back_stops_no_rendering() {
+        let mut link = link(WIDE);
+        link.bulk = Outbox::new(1 << 20, 1);
+        let handle = follow(&mut link);
+        let market = link.names().add(handle, handle, b"m", b"");
+        let mut recorder = attach(&mut link, 0, 0);
+        odds(&mut link, handle, market);
+        link.end(handle, EndReason::Moved, 2).unwrap();
+        assert!(!link.takes_renderings());
+        assert_eq!(flushed(&mut link, &mut recorder), "nnmb");
+        assert!(link.takes_renderings(), "its bulk stream may stand still for as long as a disk refuses");
+        ack(&mut link, &mut recorder, Stream::Bulk, 1);
+        assert!(!link.takes_renderings());
+        assert_eq!(flushed(&mut link, &mut recorder), "b");
+        assert!(link.takes_renderings());
+    }
+
+    #[test]
     fn a_mark_is_asked_for_and_answered_in_its_place() {
         let mut link = link(WIDE);
         let handle = follow(&mut link);
