@@ -422,6 +422,8 @@ impl Bulk {
                 self.batch = Batch::default();
                 return;
             }
+            // It may be full of old files.
+            self.retain(wall_us());
             std::thread::sleep(backoff);
             backoff = (backoff * 2).min(BACKOFF.1);
         }
@@ -499,6 +501,14 @@ impl Bulk {
     fn each_second(&mut self, now: i64) {
         self.matches.sweep(Instant::now());
         self.texts.sweep(&self.matches);
+        self.retain(now);
+        if self.attempts == 0 {
+            lock(&self.shared.stats).trouble = self.hours.ahead(now).unwrap_or_default();
+        }
+    }
+
+    /// Deletes files that are too old or too much.
+    fn retain(&mut self, now: i64) {
         let micros = |age: Duration| i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
         let limits = Limits {
             odds_us: micros(self.config.keep_odds),
@@ -506,11 +516,7 @@ impl Bulk {
             bytes: self.config.max_size.saturating_sub(super::store::open::file_bytes(&self.config.path)),
         };
         let bytes = self.hours.retain(&limits, now);
-        let mut stats = lock(&self.shared.stats);
-        stats.bytes = bytes;
-        if self.attempts == 0 {
-            stats.trouble = self.hours.ahead(now).unwrap_or_default();
-        }
+        lock(&self.shared.stats).bytes = bytes;
     }
 }
 

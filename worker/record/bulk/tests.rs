@@ -297,6 +297,25 @@ fn a_full_disk_loses_and_doubles_nothing() {
 }
 
 #[test]
+fn old_files_go_while_the_disk_refuses() {
+    let mut bench = Bench::new();
+    bench.open(1, A);
+    bench.adopt("M", 1);
+    let old = bench.folder.path().join("hours/2001-01-01T00.db");
+    std::fs::write(&old, "").unwrap();
+    let full = "PRAGMA max_page_count = 1";
+    bench.bulk.hours.connection().query_row(full, [], |_| Ok(())).unwrap();
+    let mut frames = Frames::default().names(1, "M", 1);
+    for n in 1..2_000 {
+        frames = frames.price(n, 1, 20_000 + n as i64);
+    }
+    bench.send(1, A, frames);
+    bench.bulk.commit(true);
+    assert!(lock(&bench.shared.stats).trouble.contains("full"));
+    assert!(!old.exists());
+}
+
+#[test]
 fn the_next_hour_begins_with_all_that_is_known_and_a_clock_that_jumps_back_goes_on_in_it() {
     let mut bench = Bench::new();
     bench.open(1, A);
