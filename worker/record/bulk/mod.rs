@@ -385,16 +385,21 @@ impl Bulk {
         self.texts.new_file();
         let (matches, texts, positions) = (&mut self.matches, &mut self.texts, &self.positions);
         let feeds = &self.config.feeds;
-        let mut rows = Vec::new();
-        for (place, one) in matches.slab.iter().filter(|(_, one)| one.over.is_none()) {
-            rows.extend(one.ledger.known().map(|(of, value)| {
-                (place, Row { kind: Kind::Base, place: of, value, recovered: false, at: now })
-            }));
-        }
-        let mut fresh = Vec::new();
+        let places: Vec<usize> =
+            matches.slab.iter().filter(|(_, one)| one.over.is_none()).map(|(place, _)| place).collect();
+        let (mut rows, mut fresh) = (Vec::new(), Vec::new());
         let rolled = self.hours.roll(hour, &mut |writer| {
             write_positions(writer, positions)?;
-            write_rows(writer, &rows, feeds, matches, texts, &mut fresh)
+            // Match by match: the rows of all would take as much memory as what they state.
+            for place in &places {
+                let Some(one) = matches.slab.get(*place) else { continue };
+                rows.clear();
+                rows.extend(one.ledger.known().map(|(of, value)| {
+                    (*place, Row { kind: Kind::Base, place: of, value, recovered: false, at: now })
+                }));
+                write_rows(writer, &rows, feeds, matches, texts, &mut fresh)?;
+            }
+            Ok(())
         });
         match rolled {
             Ok(()) => {
