@@ -300,9 +300,14 @@ impl Bulk {
         let next = deadlines.min().map(|at| at.saturating_duration_since(Instant::now()));
         let idle = next.unwrap_or(IDLE).clamp(Duration::from_millis(1), IDLE);
         self.shared.queue.take(jobs, Instant::now() + idle);
-        let at_once = jobs.iter().any(|job| matches!(job, Job::Stop | Job::Open { .. }));
-        if !jobs.is_empty() && !at_once {
-            std::thread::sleep(self.config.bulk_commit);
+        let until = Instant::now() + self.config.bulk_commit;
+        let is_urgent = |job: &Job| matches!(job, Job::Stop | Job::Open { .. });
+        while !jobs.is_empty() && !jobs.iter().any(is_urgent) {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            std::thread::sleep(left.min(IDLE));
             self.shared.queue.take(jobs, Instant::now());
         }
     }

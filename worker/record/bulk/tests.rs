@@ -316,6 +316,21 @@ fn old_files_go_while_the_disk_refuses() {
 }
 
 #[test]
+fn a_stop_ends_the_wait_for_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut slow = RecordConfig::clone(&config(folder.path()));
+    slow.bulk_commit = Duration::from_secs(20);
+    let (bulk, shared) = Bulk::open(&Arc::new(slow), "parent").unwrap();
+    let thread = std::thread::spawn(move || bulk.run(&|| {}));
+    shared.queue.push(&mut vec![Job::Adopt { key: key("M"), epoch: Epoch(1) }]);
+    std::thread::sleep(Duration::from_millis(50));
+    let began = Instant::now();
+    shared.queue.push(&mut vec![Job::Stop]);
+    thread.join().unwrap();
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+}
+
+#[test]
 fn the_next_hour_begins_with_all_that_is_known_and_a_clock_that_jumps_back_goes_on_in_it() {
     let mut bench = Bench::new();
     bench.open(1, A);
