@@ -23,6 +23,7 @@ use channel::Channel;
 use hashbrown::HashMap;
 use ledger::{Input, Place, Row, Taken};
 use matches::{Matches, Texts};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -211,7 +212,7 @@ pub struct Bulk {
     matches: Matches,
     texts: Texts,
     /// Matches in which time alone may change something.
-    timed: Vec<usize>,
+    timed: BTreeSet<usize>,
     batch: Batch,
     /// Rows of one input.
     rows: Vec<Row>,
@@ -246,7 +247,7 @@ impl Bulk {
             positions,
             matches: Matches::default(),
             texts: Texts::default(),
-            timed: Vec::new(),
+            timed: BTreeSet::new(),
             batch: Batch::default(),
             rows: Vec::new(),
             fresh: Vec::new(),
@@ -366,8 +367,8 @@ impl Bulk {
         if one.ledger.advance(input, now, &mut self.rows) == Taken::Refused {
             self.batch.refused += 1;
         }
-        if one.ledger.deadline().is_some() && !self.timed.contains(&place) {
-            self.timed.push(place);
+        if one.ledger.deadline().is_some() {
+            self.timed.insert(place);
         }
         self.batch.rows.extend(self.rows.drain(..).map(|row| (place, row)));
     }
@@ -376,7 +377,6 @@ impl Bulk {
     fn pass_time(&mut self, now: Instant, at: i64) {
         let mut timed = std::mem::take(&mut self.timed);
         timed.iter().for_each(|place| self.advance(*place, Input::Tick { at }, now));
-        self.timed.clear();
         let slab = &self.matches.slab;
         timed.retain(|place| slab.get(*place).is_some_and(|one| one.ledger.deadline().is_some()));
         self.timed = timed;
