@@ -391,6 +391,8 @@ impl Store {
             lock(&self.shared.stats).trouble = error;
             if stop && attempts >= 5 {
                 log::error!(events = self.batch.events.len(); "store.given_up");
+                // They follow from a commit that was not made.
+                self.batch.replies.clear();
                 return;
             }
             std::thread::sleep(backoff);

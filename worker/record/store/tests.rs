@@ -93,6 +93,21 @@ fn an_epoch_that_was_named_is_kept_though_what_is_committed_next_has_no_rows() {
 }
 
 #[test]
+fn what_is_given_up_at_a_stop_is_not_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&folder);
+    let Opened { mut store, shared, .. } = open(&config, "parent").unwrap();
+    let other = Connection::open(&config.path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    store.take(base("M1"));
+    store.commit(true);
+    store.deliver(true);
+    let mut replies = Vec::new();
+    shared.queue.replies(&mut replies);
+    assert!(matches!(replies[..], [Reply::Stopped]), "{replies:?}");
+}
+
+#[test]
 fn questions_of_many_matches_are_one_for_each_worker() {
     let folder = tempfile::tempdir().unwrap();
     let Opened { mut store, shared, .. } = open(&config(&folder), "parent").unwrap();
