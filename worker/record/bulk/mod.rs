@@ -2,7 +2,7 @@
 //!
 //! Each [`bulk_commit`](crate::record::config::RecordConfig) what came is committed with the workers' positions in one transaction;
 //! replies follow the commit. A batch that the disk refuses is kept and tried again with no new work taken meanwhile, so nothing is
-//! lost or doubled; the queue's bound then holds the workers. A frame that cannot be understood breaks its own channel only.
+//! lost or doubled; the workers' windows then hold them. A frame that cannot be understood breaks its own channel only.
 //! At its start the loop sends an [`Job::Adopt`] for each match that the match stream's store has an owner of.
 
 mod channel;

@@ -2,7 +2,7 @@
 //!
 //! Invariants: events, changed ledgers and channels' positions are committed in one transaction, and everything that
 //! follows from them (acknowledgements, switches) is sent after it. A batch that the disk refuses is kept and tried
-//! again, with no new work taken meanwhile, so nothing is lost or doubled; the queue's bound then holds the workers.
+//! again, with no new work taken meanwhile, so nothing is lost or doubled; the workers' windows then hold them.
 
 pub(super) mod checkpoint;
 mod frames;
