@@ -423,13 +423,14 @@ impl Frames<'_> {
         documents: &Documents,
     ) -> Result<(), String> {
         let (n, handle) = number_and_handle(body).ok_or("a frame without number and handle")?;
-        if n > *next {
+        // Where no position is known, the worker goes on behind what was acknowledged before the position was lost.
+        if n > *next && *next > 1 {
             return Err(format!("{stream:?} frame {n} follows frame {}", next.saturating_sub(1)));
         }
         if n < *next {
             return Ok(());
         }
-        *next += 1;
+        *next = n.saturating_add(1);
         let version = match self.names.get_mut(&handle) {
             Some(Entry::Match(entry)) => {
                 let end = entry.ends.of(stream);

@@ -60,6 +60,12 @@ impl Links {
         self.all.iter_mut().map(|(_, (_, link))| link).find(|link| link.source() == source)
     }
 
+    /// The token of a worker's channel.
+    pub(super) fn token_of(&self, source: Source) -> Option<usize> {
+        let (place, (used, _)) = self.all.iter().find(|(_, (_, link))| link.source() == source)?;
+        Some(self.first + used * PLACES + place)
+    }
+
     /// Takes a channel out.
     pub(super) fn remove(&mut self, token: usize) -> Option<Link> {
         self.get_mut(token)?;

@@ -1,7 +1,8 @@
 //! Between the recorder's loop and a thread that writes: jobs one way, replies the other.
 //!
-//! The loop never waits here. What waits or is being worked on is bounded by a cost that each job states; at the bound the loop
-//! stops reading that stream (the workers then hold what is theirs) and is woken once half of it is done. Nothing is dropped.
+//! The loop never waits here and reads its channels at any bound: each worker sends no more of a stream than its window without an
+//! acknowledgement, so what waits is at most the windows of all workers. Each job states its cost; where those that wait or are being
+//! worked on reach the bound, the loop saves no documents until it is woken, at half of it. Nothing is dropped.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -63,7 +64,7 @@ impl<J: Cost, R> Queue<J, R> {
         self.held.load(Ordering::Acquire)
     }
 
-    /// The loop: whether to stop reading.
+    /// The loop: whether to add what can wait.
     pub fn is_full(&self) -> bool {
         self.held() >= self.limit
     }

@@ -313,6 +313,11 @@ impl Recorder {
 
     fn attach(&mut self, source: Source, fd: OwnedFd) {
         failpoint::hit(Point::RecordAttach);
+        // The threads know a worker's channel by its worker: the end of the one before must not come behind this one. What is
+        // unread in that is not acknowledged and comes again.
+        if let Some(before) = self.links.token_of(source) {
+            self.close(before);
+        }
         if let Err(error) = self.links.attach(source, fd, self.poll.registry(), wall_us()) {
             log::error!(worker = source.slot.0, error:% = error; "data.attach_failed");
         }

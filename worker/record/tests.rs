@@ -224,6 +224,50 @@ fn a_hole_in_the_numbers_ends_the_channel() {
 }
 
 #[test]
+fn a_worker_goes_on_where_the_position_of_its_bulk_stream_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&folder);
+    let mut coordinator = Coordinator::start(&config);
+    let mut worker = coordinator.worker(1, 1);
+    let of = ("K1", "S1");
+    worker.base("M1", 5, 0);
+    worker.odds_base("M1", 5, &[(of, "1/2")]);
+    worker.price("M1", 5, of, "3/4");
+    worker.acknowledged();
+    let sent = worker.sent;
+    drop(coordinator.stop());
+    for file in std::fs::read_dir(folder.path().join("hours")).unwrap() {
+        std::fs::write(file.unwrap().path(), "not a database".repeat(100)).unwrap();
+    }
+
+    let mut coordinator = Coordinator::start(&config);
+    let mut again = coordinator.worker(1, 1);
+    assert_eq!(again.sent, (sent.0, 0));
+    // What is acknowledged the worker has no more.
+    again.sent.1 = sent.1;
+    again.price("M1", 5, of, "5/4");
+    again.acknowledged();
+    coordinator.stop();
+}
+
+#[test]
+fn a_workers_next_channel_ends_the_one_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut coordinator = Coordinator::start(&config(&folder));
+    let mut first = coordinator.worker(1, 1);
+    first.base("M1", 5, 0);
+    first.acknowledged();
+    let mut second = coordinator.worker(1, 1);
+    first.closed();
+    drop(first);
+    second.obs("M1", 5, 1);
+    second.price("M1", 5, ("K1", "S1"), "5/4");
+    second.acknowledged();
+    let store = coordinator.stop();
+    assert_eq!(count(&store, "SELECT count(*) FROM events WHERE type = 'goal'"), 1);
+}
+
+#[test]
 fn followers_see_each_event_once() {
     let folder = tempfile::tempdir().unwrap();
     let mut coordinator = Coordinator::start(&config(&folder));

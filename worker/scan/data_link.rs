@@ -166,8 +166,9 @@ impl DataLink {
     pub fn base(&mut self, handle: Handle, mut base: MatchBase<'_>) -> Result<(), CodecError> {
         let Room::Free(dropped) = self.matches.room(handle) else { return Ok(()) };
         base.lost = dropped.map(|dropped| Lost { count: dropped.count, since: dropped.since });
-        let at = base.at;
-        self.observe(handle, MatchBody::Base(base), at)
+        // Should this one be dropped as well, the gap still begins where it did.
+        let since = dropped.map_or(base.at, |dropped| dropped.since.min(base.at));
+        self.observe(handle, MatchBody::Base(base), since)
     }
 
     /// Queues a frame of the match stream; it gets its number when it is sent.
@@ -564,6 +565,42 @@ mod tests {
         }
         assert_eq!(lost, [(20, 0), (20, 0)]);
         assert_eq!(link.recoverable(), []);
+    }
+
+    #[test]
+    fn what_is_lost_twice_is_lost_since_the_first_time() {
+        let mut link = link(OutboxLimits { matches: 400, bulk: 400 });
+        let handle = follow(&mut link);
+        (1..20).for_each(|at| observe(&mut link, handle, at));
+        let base = || MatchBase { at: 30, ..MatchBase::default() };
+        link.base(handle, base()).unwrap();
+        (31..50).for_each(|at| observe(&mut link, handle, at));
+        link.base(handle, base()).unwrap();
+        let mut recorder = attach(&mut link, 0, 0);
+        assert!(link.flush(&mut Lag::default()).unwrap());
+        let since = recorder.read().into_iter().find_map(|sent| match sent {
+            Sent::Match(MatchFrame { body: MatchBody::Base(base), .. }) => base.lost.map(|lost| lost.since),
+            Sent::Match(_) | Sent::Open(_) | Sent::Name(_) | Sent::Bulk(_) | Sent::Publish(_) => None,
+        });
+        assert_eq!(since, Some(1));
+    }
+
+    #[test]
+    fn an_end_that_its_streams_window_holds_back_stops_no_rendering() {
+        let mut link = link(WIDE);
+        link.bulk = Outbox::new(1 << 20, 1);
+        let handle = follow(&mut link);
+        let market = link.names().add(handle, handle, b"m", b"");
+        let mut recorder = attach(&mut link, 0, 0);
+        odds(&mut link, handle, market);
+        link.end(handle, EndReason::Moved, 2).unwrap();
+        assert!(!link.takes_renderings());
+        assert_eq!(flushed(&mut link, &mut recorder), "nnmb");
+        assert!(link.takes_renderings(), "its bulk stream may stand still for as long as a disk refuses");
+        ack(&mut link, &mut recorder, Stream::Bulk, 1);
+        assert!(!link.takes_renderings());
+        assert_eq!(flushed(&mut link, &mut recorder), "b");
+        assert!(link.takes_renderings());
     }
 
     #[test]

@@ -182,7 +182,7 @@ impl Outbox {
             }
             self.again -= 1;
         }
-        while out.len() < enough && self.bytes - self.unsent_bytes < self.window {
+        while out.len() < enough && self.is_window_open() {
             let Some(mut frame) = self.unsent.pop_front() else { return };
             self.last_number += 1;
             self.unsent_bytes -= frame.bytes.len();
@@ -213,9 +213,13 @@ impl Outbox {
         self.again = self.sent.len();
     }
 
-    /// Whether the end of a match waits to be sent for the first time.
+    /// Whether the end of a match waits to be sent for the first time, and the window lets something through.
     pub fn has_unsent_end(&self) -> bool {
-        self.unsent_ends > 0
+        self.unsent_ends > 0 && self.is_window_open()
+    }
+
+    fn is_window_open(&self) -> bool {
+        self.bytes - self.unsent_bytes < self.window
     }
 
     /// Bytes that are not acknowledged, sent or not.

@@ -2,7 +2,7 @@
 //!
 //! Each [`bulk_commit`](crate::record::config::RecordConfig) what came is committed with the workers' positions in one transaction;
 //! replies follow the commit. A batch that the disk refuses is kept and tried again with no new work taken meanwhile, so nothing is
-//! lost or doubled; the queue's bound then holds the workers. A frame that cannot be understood breaks its own channel only.
+//! lost or doubled; the workers' windows then hold them. A frame that cannot be understood breaks its own channel only.
 //! At its start the loop sends an [`Job::Adopt`] for each match that the match stream's store has an owner of.
 
 mod channel;
@@ -23,6 +23,7 @@ use channel::Channel;
 use hashbrown::HashMap;
 use ledger::{Input, Place, Row, Taken};
 use matches::{Matches, Texts};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -211,7 +212,7 @@ pub struct Bulk {
     matches: Matches,
     texts: Texts,
     /// Matches in which time alone may change something.
-    timed: Vec<usize>,
+    timed: BTreeSet<usize>,
     batch: Batch,
     /// Rows of one input.
     rows: Vec<Row>,
@@ -246,7 +247,7 @@ impl Bulk {
             positions,
             matches: Matches::default(),
             texts: Texts::default(),
-            timed: Vec::new(),
+            timed: BTreeSet::new(),
             batch: Batch::default(),
             rows: Vec::new(),
             fresh: Vec::new(),
@@ -300,9 +301,14 @@ impl Bulk {
         let next = deadlines.min().map(|at| at.saturating_duration_since(Instant::now()));
         let idle = next.unwrap_or(IDLE).clamp(Duration::from_millis(1), IDLE);
         self.shared.queue.take(jobs, Instant::now() + idle);
-        let at_once = jobs.iter().any(|job| matches!(job, Job::Stop | Job::Open { .. }));
-        if !jobs.is_empty() && !at_once {
-            std::thread::sleep(self.config.bulk_commit);
+        let until = Instant::now() + self.config.bulk_commit;
+        let is_urgent = |job: &Job| matches!(job, Job::Stop | Job::Open { .. });
+        while !jobs.is_empty() && !jobs.iter().any(is_urgent) {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            std::thread::sleep(left.min(IDLE));
             self.shared.queue.take(jobs, Instant::now());
         }
     }
@@ -361,8 +367,8 @@ impl Bulk {
         if one.ledger.advance(input, now, &mut self.rows) == Taken::Refused {
             self.batch.refused += 1;
         }
-        if one.ledger.deadline().is_some() && !self.timed.contains(&place) {
-            self.timed.push(place);
+        if one.ledger.deadline().is_some() {
+            self.timed.insert(place);
         }
         self.batch.rows.extend(self.rows.drain(..).map(|row| (place, row)));
     }
@@ -371,7 +377,6 @@ impl Bulk {
     fn pass_time(&mut self, now: Instant, at: i64) {
         let mut timed = std::mem::take(&mut self.timed);
         timed.iter().for_each(|place| self.advance(*place, Input::Tick { at }, now));
-        self.timed.clear();
         let slab = &self.matches.slab;
         timed.retain(|place| slab.get(*place).is_some_and(|one| one.ledger.deadline().is_some()));
         self.timed = timed;
@@ -385,16 +390,21 @@ impl Bulk {
         self.texts.new_file();
         let (matches, texts, positions) = (&mut self.matches, &mut self.texts, &self.positions);
         let feeds = &self.config.feeds;
-        let mut rows = Vec::new();
-        for (place, one) in matches.slab.iter().filter(|(_, one)| one.over.is_none()) {
-            rows.extend(one.ledger.known().map(|(of, value)| {
-                (place, Row { kind: Kind::Base, place: of, value, recovered: false, at: now })
-            }));
-        }
-        let mut fresh = Vec::new();
+        let places: Vec<usize> =
+            matches.slab.iter().filter(|(_, one)| one.over.is_none()).map(|(place, _)| place).collect();
+        let (mut rows, mut fresh) = (Vec::new(), Vec::new());
         let rolled = self.hours.roll(hour, &mut |writer| {
             write_positions(writer, positions)?;
-            write_rows(writer, &rows, feeds, matches, texts, &mut fresh)
+            // Match by match: the rows of all would take as much memory as what they state.
+            for place in &places {
+                let Some(one) = matches.slab.get(*place) else { continue };
+                rows.clear();
+                rows.extend(one.ledger.known().map(|(of, value)| {
+                    (*place, Row { kind: Kind::Base, place: of, value, recovered: false, at: now })
+                }));
+                write_rows(writer, &rows, feeds, matches, texts, &mut fresh)?;
+            }
+            Ok(())
         });
         match rolled {
             Ok(()) => {
@@ -422,6 +432,8 @@ impl Bulk {
                 self.batch = Batch::default();
                 return;
             }
+            // It may be full of old files.
+            self.retain(wall_us());
             std::thread::sleep(backoff);
             backoff = (backoff * 2).min(BACKOFF.1);
         }
@@ -499,6 +511,14 @@ impl Bulk {
     fn each_second(&mut self, now: i64) {
         self.matches.sweep(Instant::now());
         self.texts.sweep(&self.matches);
+        self.retain(now);
+        if self.attempts == 0 {
+            lock(&self.shared.stats).trouble = self.hours.ahead(now).unwrap_or_default();
+        }
+    }
+
+    /// Deletes files that are too old or too much.
+    fn retain(&mut self, now: i64) {
         let micros = |age: Duration| i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
         let limits = Limits {
             odds_us: micros(self.config.keep_odds),
@@ -506,11 +526,7 @@ impl Bulk {
             bytes: self.config.max_size.saturating_sub(super::store::open::file_bytes(&self.config.path)),
         };
         let bytes = self.hours.retain(&limits, now);
-        let mut stats = lock(&self.shared.stats);
-        stats.bytes = bytes;
-        if self.attempts == 0 {
-            stats.trouble = self.hours.ahead(now).unwrap_or_default();
-        }
+        lock(&self.shared.stats).bytes = bytes;
     }
 }
 

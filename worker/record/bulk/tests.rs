@@ -169,7 +169,7 @@ fn rows_positions_and_replies_come_with_the_commit() {
     };
     let seq = newest + 1;
     let expected = format!(
-        r#"{{"seq":{seq},"match":"M","feed":"inplay","type":"odds_change","lane":"odds","market":"m","market_name":"Result","selection":"s","selection_name":"Home","odds":2.2,"odds_text":"2.2/1","suspended":false,"won":null,"at":"1970-01-01T00:00:00.000008Z","recovered":false}}"#
+        r#"{{"seq":{seq},"match":"M","feed":"inplay","type":"odds_change","lane":"odds","market":"m","market_name":"Result","selection":"s","selection_name":"Home","odds":2.2,"odds_text":"2.2/1","suspended":null,"won":null,"at":"1970-01-01T00:00:00.000008Z","recovered":false}}"#
     );
     assert_eq!(line, expected);
 }
@@ -294,6 +294,40 @@ fn a_full_disk_loses_and_doubles_nothing() {
     assert_eq!(last.unwrap() % 1_000_000_000, 2_000);
     let odds = |line: &String| serde_json::from_str::<serde_json::Value>(line).unwrap()["odds"].as_f64();
     assert!(lines[2..].iter().map(odds).is_sorted());
+}
+
+#[test]
+fn old_files_go_while_the_disk_refuses() {
+    let mut bench = Bench::new();
+    bench.open(1, A);
+    bench.adopt("M", 1);
+    let old = bench.folder.path().join("hours/2001-01-01T00.db");
+    std::fs::write(&old, "").unwrap();
+    let full = "PRAGMA max_page_count = 1";
+    bench.bulk.hours.connection().query_row(full, [], |_| Ok(())).unwrap();
+    let mut frames = Frames::default().names(1, "M", 1);
+    for n in 1..2_000 {
+        frames = frames.price(n, 1, 20_000 + n as i64);
+    }
+    bench.send(1, A, frames);
+    bench.bulk.commit(true);
+    assert!(lock(&bench.shared.stats).trouble.contains("full"));
+    assert!(!old.exists());
+}
+
+#[test]
+fn a_stop_ends_the_wait_for_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut slow = RecordConfig::clone(&config(folder.path()));
+    slow.bulk_commit = Duration::from_secs(20);
+    let (bulk, shared) = Bulk::open(&Arc::new(slow), "parent").unwrap();
+    let thread = std::thread::spawn(move || bulk.run(&|| {}));
+    shared.queue.push(&mut vec![Job::Adopt { key: key("M"), epoch: Epoch(1) }]);
+    std::thread::sleep(Duration::from_millis(50));
+    let began = Instant::now();
+    shared.queue.push(&mut vec![Job::Stop]);
+    thread.join().unwrap();
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! Invariants: events, changed ledgers and channels' positions are committed in one transaction, and everything that
 //! follows from them (acknowledgements, switches) is sent after it. A batch that the disk refuses is kept and tried
-//! again, with no new work taken meanwhile, so nothing is lost or doubled; the queue's bound then holds the workers.
+//! again, with no new work taken meanwhile, so nothing is lost or doubled; the workers' windows then hold them.
 
 pub(super) mod checkpoint;
 mod frames;
@@ -391,6 +391,8 @@ impl Store {
             lock(&self.shared.stats).trouble = error;
             if stop && attempts >= 5 {
                 log::error!(events = self.batch.events.len(); "store.given_up");
+                // They follow from a commit that was not made.
+                self.batch.replies.clear();
                 return;
             }
             std::thread::sleep(backoff);

@@ -77,6 +77,37 @@ fn positions_wait_for_their_commit_and_events_do_not() {
 }
 
 #[test]
+fn an_epoch_that_was_named_is_kept_though_what_is_committed_next_has_no_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let Opened { mut store, .. } = open(&config(&folder), "parent").unwrap();
+    let named = Named::Match { key: MatchKey { feed: FeedId(0), id: "M1".into() }, epoch: Epoch(9) };
+    let mut bytes = Vec::new();
+    encode_frame(&Name { handle: Handle(1), named }, 0, 0, &mut bytes).unwrap();
+    store.take(frames(1, bytes));
+    let source = Source { slot: SlotId(2), generation: Generation(1) };
+    store.take(Job::Open { token: 1, source });
+    store.commit(false);
+    store.take(base_of("M2", 2, 3));
+    store.commit(false);
+    assert_eq!(schema::meta_number(&store.connection, "epoch").unwrap(), 9);
+}
+
+#[test]
+fn what_is_given_up_at_a_stop_is_not_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&folder);
+    let Opened { mut store, shared, .. } = open(&config, "parent").unwrap();
+    let other = Connection::open(&config.path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    store.take(base("M1"));
+    store.commit(true);
+    store.deliver(true);
+    let mut replies = Vec::new();
+    shared.queue.replies(&mut replies);
+    assert!(matches!(replies[..], [Reply::Stopped]), "{replies:?}");
+}
+
+#[test]
 fn questions_of_many_matches_are_one_for_each_worker() {
     let folder = tempfile::tempdir().unwrap();
     let Opened { mut store, shared, .. } = open(&config(&folder), "parent").unwrap();

@@ -76,7 +76,9 @@ impl Batch {
     }
 
     pub(super) fn clear(&mut self) {
-        *self = Batch { events: std::mem::take(&mut self.events), ..Batch::default() };
+        // It is written with rows only.
+        let highest_epoch = if self.has_rows() { 0 } else { self.highest_epoch };
+        *self = Batch { events: std::mem::take(&mut self.events), highest_epoch, ..Batch::default() };
         self.events.clear();
     }
 
