@@ -13,6 +13,7 @@ pub mod observe;
 mod period;
 mod rules;
 mod server_time;
+mod sport;
 mod text;
 mod topics;
 
@@ -28,7 +29,7 @@ use json::Json;
 use std::hash::BuildHasher;
 use topics::{Branches, Table};
 use touchline_common::config::{Payload as Form, Template};
-use touchline_common::ipc::messages::stream::{Section, SectionKey};
+use touchline_common::ipc::messages::data::{Section, SectionKey};
 use touchline_common::ipc::messages::worker::ListChange;
 use touchline_common::model::Listing;
 

@@ -1,7 +1,7 @@
 //! What a message let be seen, lent to the caller without copying: texts are borrowed from the tree or the message's body.
 
 use super::MatchSlot;
-use touchline_common::ipc::messages::stream::MatchBase;
+use touchline_common::ipc::messages::data::MatchBase;
 use touchline_common::model::{
     Change, Clock, Handle, MarketValue, OddsChange, RegisterChange, SelectionValue,
 };

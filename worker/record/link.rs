@@ -15,9 +15,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 use touchline_common::ipc::messages::Message;
-use touchline_common::ipc::messages::data::Extent;
-use touchline_common::ipc::messages::stream::{
-    BulkFrame, FromRecorderStream, MatchFrame, Name, Named, Naming, Open, Publish, SectionKey, Stream,
+use touchline_common::ipc::messages::data::{
+    BulkFrame, Extent, FromRecorderData, MatchFrame, Name, Named, Naming, Open, Publish, SectionKey, Stream,
     is_end, naming, number_and_handle,
 };
 use touchline_common::ipc::{Channel, ChannelError, Header, PROTO, ReadOutcome, decode, decode_borrowed};
@@ -32,7 +31,7 @@ const FRAMES_PER_TURN: usize = 4_096;
 /// Names that one channel may have at a time: those of as many nodes as 50 matches of the largest size have.
 const NAMES: usize = 8_000_000;
 
-pub(super) type DataChannel = Channel<Open, FromRecorderStream>;
+pub(super) type DataChannel = Channel<Open, FromRecorderData>;
 
 /// How far the handshake is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -289,7 +288,7 @@ impl Link {
             if let Some(handle) = rejected
                 && refused.insert(handle)
             {
-                self.send(&FromRecorderStream::Refused { handle });
+                self.send(&FromRecorderData::Refused { handle });
             }
         }
         Ok(())
@@ -303,7 +302,7 @@ impl Link {
             let next = Numbers { of_match: resume_match + 1, of_bulk: resume_bulk + 1 };
             self.acked = Numbers { of_match: resume_match, of_bulk: resume_bulk };
             self.phase = Phase::Flowing { next };
-            self.send(&FromRecorderStream::Opened { proto: PROTO, run, resume_match, resume_bulk });
+            self.send(&FromRecorderData::Opened { proto: PROTO, run, resume_match, resume_bulk });
         }
     }
 
@@ -322,15 +321,15 @@ impl Link {
             }
             false
         });
-        self.send(&FromRecorderStream::Ack { stream, n });
+        self.send(&FromRecorderData::Ack { stream, n });
     }
 
     /// Asks when all that the server has sent is reported.
     pub(super) fn mark(&mut self, token: u64) {
-        self.send(&FromRecorderStream::Mark { token });
+        self.send(&FromRecorderData::Mark { token });
     }
 
-    fn send(&mut self, message: &FromRecorderStream) {
+    fn send(&mut self, message: &FromRecorderData) {
         // A worker that reads nothing holds on to what the next answer covers as well.
         if let Err(error) = self.channel.send(message, 0) {
             log::warn!(worker = self.source.slot.0, error:% = error; "data.answer_dropped");

@@ -13,9 +13,9 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Instant;
 use touchline_common::ipc::messages::Message;
-use touchline_common::ipc::messages::data::EndReason;
-use touchline_common::ipc::messages::stream::{
-    BulkBody, BulkFrame, FromRecorderStream, Lost, MatchBase, MatchBody, MatchFrame, Open, Publish, Stream,
+use touchline_common::ipc::messages::data::{
+    BulkBody, BulkFrame, EndReason, FromRecorderData, Lost, MatchBase, MatchBody, MatchFrame, Open, Publish,
+    Stream,
 };
 use touchline_common::ipc::{Channel, ChannelError, CodecError, PROTO, ReadOutcome, encode_frame};
 use touchline_common::model::{Generation, Handle, SlotId};
@@ -47,7 +47,7 @@ pub struct DataLink {
     pub port: Port,
     slot: SlotId,
     generation: Generation,
-    channel: Option<Channel<FromRecorderStream, Open>>,
+    channel: Option<Channel<FromRecorderData, Open>>,
     state: LinkState,
     names: Names,
     matches: Outbox,
@@ -305,21 +305,21 @@ impl DataLink {
         };
         while let Some((message, _, _)) = channel.next()? {
             match message {
-                FromRecorderStream::Opened { resume_match, resume_bulk, .. } => {
+                FromRecorderData::Opened { resume_match, resume_bulk, .. } => {
                     matches.resume(resume_match, |handle| names.ended(handle));
                     bulk.resume(resume_bulk, |handle| names.ended(handle));
                     names.opened();
                     *state = LinkState::Open;
                     return Ok(Some(LinkEvent::Opened));
                 }
-                FromRecorderStream::Ack { stream: Stream::Match, n } => {
+                FromRecorderData::Ack { stream: Stream::Match, n } => {
                     matches.acknowledge(n, |handle| names.ended(handle));
                 }
-                FromRecorderStream::Ack { stream: Stream::Bulk, n } => {
+                FromRecorderData::Ack { stream: Stream::Bulk, n } => {
                     bulk.acknowledge(n, |handle| names.ended(handle));
                 }
-                FromRecorderStream::Mark { token } => return Ok(Some(LinkEvent::Mark { token })),
-                FromRecorderStream::Refused { handle } => return Ok(Some(LinkEvent::Refused { handle })),
+                FromRecorderData::Mark { token } => return Ok(Some(LinkEvent::Mark { token })),
+                FromRecorderData::Refused { handle } => return Ok(Some(LinkEvent::Refused { handle })),
             }
         }
         Ok(None)
@@ -404,7 +404,7 @@ mod tests {
     use crate::scan::fake_recorder::{FakeRecorder, Sent};
     use std::os::unix::net::UnixStream;
     use touchline_common::ipc::messages::data::Extent;
-    use touchline_common::ipc::messages::stream::{Section, SectionKey};
+    use touchline_common::ipc::messages::data::{Section, SectionKey};
     use touchline_common::model::{Change, Epoch, FeedId, MarketValue, MatchKey, OddsChange};
 
     fn link(limits: OutboxLimits) -> DataLink {
@@ -442,14 +442,14 @@ mod tests {
         link.flush(&mut Lag::default()).unwrap();
         let mut recorder = FakeRecorder::new(b);
         assert!(matches!(recorder.read()[..], [Sent::Open(Open { slot: SlotId(1), .. })]));
-        recorder.send(&FromRecorderStream::Opened { proto: PROTO, run: 1, resume_match, resume_bulk });
+        recorder.send(&FromRecorderData::Opened { proto: PROTO, run: 1, resume_match, resume_bulk });
         link.read().unwrap();
         assert_eq!(link.next_event().unwrap(), Some(LinkEvent::Opened));
         recorder
     }
 
     fn ack(link: &mut DataLink, recorder: &mut FakeRecorder, stream: Stream, n: u64) {
-        recorder.send(&FromRecorderStream::Ack { stream, n });
+        recorder.send(&FromRecorderData::Ack { stream, n });
         link.read().unwrap();
         assert_eq!(link.next_event().unwrap(), None);
     }
@@ -571,7 +571,7 @@ mod tests {
         let mut link = link(WIDE);
         let handle = follow(&mut link);
         let mut recorder = attach(&mut link, 0, 0);
-        recorder.send(&FromRecorderStream::Mark { token: 77 });
+        recorder.send(&FromRecorderData::Mark { token: 77 });
         link.read().unwrap();
         assert_eq!(link.next_event().unwrap(), Some(LinkEvent::Mark { token: 77 }));
         observe(&mut link, handle, 1);

@@ -6,9 +6,9 @@ use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use touchline_common::ipc::messages::Message;
-use touchline_common::ipc::messages::data::EndReason;
-use touchline_common::ipc::messages::stream::{
-    BulkBody, BulkFrame, FromRecorderStream, MatchBody, MatchFrame, Name, Named, Open, Publish, SectionKey,
+use touchline_common::ipc::messages::data::{
+    BulkBody, BulkFrame, EndReason, FromRecorderData, MatchBody, MatchFrame, Name, Named, Open, Publish,
+    SectionKey,
 };
 use touchline_common::ipc::{FrameReader, decode, decode_borrowed, encode_frame};
 use touchline_common::model::{Epoch, Handle, MarketValue, MatchKey, OddsChange, SelectionValue};
@@ -46,7 +46,7 @@ impl FakeRecorder {
         }
     }
 
-    pub fn send(&mut self, message: &FromRecorderStream) {
+    pub fn send(&mut self, message: &FromRecorderData) {
         let mut frame = Vec::new();
         encode_frame(message, 0, 0, &mut frame).unwrap();
         self.stream.write_all(&frame).unwrap();

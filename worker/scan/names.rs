@@ -6,7 +6,7 @@
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use touchline_common::ipc::encode_frame;
-use touchline_common::ipc::messages::stream::{Name, Named};
+use touchline_common::ipc::messages::data::{Name, Named};
 use touchline_common::model::{Epoch, Handle, MatchKey};
 
 /// Names that may live at a time: those of a thousand matches with a thousand selections each.

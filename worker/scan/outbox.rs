@@ -8,7 +8,7 @@
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use std::collections::VecDeque;
-use touchline_common::ipc::messages::stream::stamp_number;
+use touchline_common::ipc::messages::data::stamp_number;
 use touchline_common::model::Handle;
 
 /// Frames that wait for the recorder.

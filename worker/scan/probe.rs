@@ -17,7 +17,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use touchline_common::config::{Config, FeedConfig};
-use touchline_common::ipc::messages::stream::{MatchBase, Section, SectionKey};
+use touchline_common::ipc::messages::data::{MatchBase, Section, SectionKey};
 use touchline_common::ipc::messages::worker::ListChange;
 use touchline_common::model::{Handle, Listing, MarketValue, MatchId, OddsChange, SelectionValue};
 

@@ -9,8 +9,7 @@ use crate::payload::{MatchSlot, Names, Received, Seen, Sink};
 use std::borrow::Cow;
 use std::time::Instant;
 use touchline_common::ipc::CodecError;
-use touchline_common::ipc::messages::data::EndReason;
-use touchline_common::ipc::messages::stream::{BulkBody, MatchBase, MatchBody};
+use touchline_common::ipc::messages::data::{BulkBody, EndReason, MatchBase, MatchBody};
 use touchline_common::model::{Handle, MarketValue, OddsChange, SelectionValue};
 
 /// Reports to the recorder what happens to the matches in `book`.

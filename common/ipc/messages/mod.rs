@@ -4,12 +4,11 @@
 //! |---|---|---|
 //! | coordinator – worker | [`worker::ToWorker`] | [`worker::FromWorker`] |
 //! | coordinator – recorder | [`recorder::ToRecorder`] | [`recorder::FromRecorder`] |
-//! | recorder – worker (data) | [`data::FromRecorderData`] | [`data::ToRecorderData`] |
+//! | recorder – worker (data) | [`data::FromRecorderData`] | [`data::Open`] and the types after it |
 
 pub mod data;
 pub mod feed;
 pub mod recorder;
-pub mod stream;
 pub mod worker;
 
 use serde::{Deserialize, Serialize};

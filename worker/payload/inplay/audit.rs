@@ -16,7 +16,7 @@ use crate::payload::observe::{Names, Received, Seen, Sink};
 use crate::payload::{Applied, MatchSlot};
 use foldhash::fast::RandomState;
 use std::collections::HashSet;
-use touchline_common::ipc::messages::stream::MatchBase;
+use touchline_common::ipc::messages::data::MatchBase;
 use touchline_common::model::{Handle, MarketValue, OddsChange, SelectionValue};
 
 /// A selection by its topic id: its price as written, and what is remembered of it.

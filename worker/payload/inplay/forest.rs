@@ -17,7 +17,7 @@ use jiff::tz::TimeZone;
 use slab::Slab;
 use std::collections::HashMap;
 use touchline_common::config::Template;
-use touchline_common::ipc::messages::stream::Section;
+use touchline_common::ipc::messages::data::Section;
 use touchline_common::ipc::messages::worker::ListChange;
 use touchline_common::model::{Change, Facts, Handle, Listing, Register, RegisterChange};
 

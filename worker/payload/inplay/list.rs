@@ -8,6 +8,7 @@ use super::json::lossy;
 use super::mapping::{Class, Role};
 use super::store::{NIL, NodeId, TreeId};
 use super::text;
+use crate::payload::sport::Sport;
 use foldhash::quality::FixedState;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -111,7 +112,8 @@ impl List {
 }
 
 fn digest(listing: &Listing) -> u64 {
-    let Listing { name, sport_id, competition, score, period, in_play, starts_at, attributes } = listing;
+    let Listing { name, sport_id, sport: _, competition, score, period, in_play, starts_at, attributes } =
+        listing;
     let texts = (name, sport_id, competition, score, period);
     FixedState::default().hash_one((texts, in_play, starts_at, attributes))
 }
@@ -225,9 +227,11 @@ impl Forest {
             let value = self.list_value(event, name)?;
             Some((name.clone(), value.into_owned()))
         });
+        let sport_id = own(Role::Sport).or_else(|| above(Class::Sport, Role::Id));
         Listing {
             name: own(Role::Name),
-            sport_id: own(Role::Sport).or_else(|| above(Class::Sport, Role::Id)),
+            sport: sport_id.as_deref().and_then(Sport::by_id).map(|sport| sport.name.to_owned()),
+            sport_id,
             competition: own(Role::Competition).or_else(|| above(Class::Competition, Role::Name)),
             score: own(Role::Score),
             period: own(Role::Period),

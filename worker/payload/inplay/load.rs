@@ -16,7 +16,7 @@ use super::store::{NIL, NodeId, Store, TreeId};
 use crate::payload::TreeError;
 use crate::payload::observe::{Received, Sink};
 use crate::payload::{Applied, MatchSlot};
-use touchline_common::ipc::messages::stream::MatchBase;
+use touchline_common::ipc::messages::data::MatchBase;
 
 impl Forest {
     /// Replaces a topic's tree by what `body` holds. A body `EMPTY` or without nodes is a known topic without content.

@@ -13,9 +13,10 @@ use super::registers;
 use super::rules::split_name;
 use super::store::{NIL, NodeId, Store, TreeId};
 use super::{key::Key, text};
+use crate::payload::sport::Sport;
 use jiff::tz::TimeZone;
 use std::borrow::Cow;
-use touchline_common::model::{Change, Facts, Phase, Scoring, Side, Sport};
+use touchline_common::model::{Change, Facts, Phase, Scoring, Side};
 
 /// A match's trees, read once.
 pub(in crate::payload) struct Reading<'a> {

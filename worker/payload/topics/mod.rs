@@ -26,7 +26,7 @@ use foldhash::fast::RandomState;
 use jiff::tz::TimeZone;
 use slab::Slab;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use touchline_common::ipc::messages::stream::{MatchBase, Section, SectionKey};
+use touchline_common::ipc::messages::data::{MatchBase, Section, SectionKey};
 use touchline_common::model::{Facts, Listing, Register, RegisterChange};
 
 /// Without a load for so long, nanoseconds, the first load of a branch counts as complete.

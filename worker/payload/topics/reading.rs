@@ -9,9 +9,10 @@ use crate::payload::clock::ClockState;
 use crate::payload::json::lossy;
 use crate::payload::period::{Status, period_of};
 use crate::payload::rules::{of_statistic, split_name};
+use crate::payload::sport::Sport;
 use crate::payload::text;
 use std::borrow::Cow;
-use touchline_common::model::{Change, Facts, Phase, Register, Scoring, Side, Sport};
+use touchline_common::model::{Change, Facts, Phase, Register, Scoring, Side};
 
 /// A side's counts, home first; what is unknown is absent.
 pub(super) type Counts = [Option<i64>; 2];

@@ -10,8 +10,7 @@ use super::{Bulk, Reply, Source};
 use std::time::Instant;
 use touchline_common::ipc::frame::HEADER_LEN;
 use touchline_common::ipc::messages::Message;
-use touchline_common::ipc::messages::data::EndReason;
-use touchline_common::ipc::messages::stream::{BulkBody, BulkFrame, Name, Named};
+use touchline_common::ipc::messages::data::{BulkBody, BulkFrame, EndReason, Name, Named};
 use touchline_common::ipc::{Header, decode_borrowed};
 use touchline_common::model::{Epoch, Handle, MarketValue, OddsChange, SelectionValue};
 

@@ -7,8 +7,7 @@ use crate::record::ledger::{Input, LastSign, Source};
 use crate::record::link::{Chunk, FRAME_LIMIT};
 use hashbrown::HashMap;
 use touchline_common::ipc::messages::Message;
-use touchline_common::ipc::messages::data::EndReason;
-use touchline_common::ipc::messages::stream::{Lost, MatchBase, MatchBody, MatchFrame, Name, Named};
+use touchline_common::ipc::messages::data::{EndReason, Lost, MatchBase, MatchBody, MatchFrame, Name, Named};
 use touchline_common::ipc::{CodecError, FrameReader, Header, decode_borrowed};
 use touchline_common::model::{Epoch, Handle, MatchKey};
 

@@ -2,6 +2,7 @@
 
 use super::Worker;
 use touchline_common::ipc::messages::worker::{FromWorker, ListChange};
+use touchline_common::model::Listing;
 
 /// Bytes of the list in one message, roughly; a single match may exceed it.
 const LIST_AT_ONCE: usize = 256 * 1024;
@@ -112,8 +113,8 @@ fn size(change: &ListChange) -> usize {
     let of = |text: &Option<String>| text.as_ref().map_or(0, String::len);
     match change {
         ListChange::Present { id, listing } => {
-            let texts =
-                [&listing.name, &listing.sport_id, &listing.competition, &listing.score, &listing.period];
+            let Listing { name, sport_id, sport, competition, score, period, .. } = listing;
+            let texts = [name, sport_id, sport, competition, score, period];
             let attributes = listing.attributes.iter().map(|(name, value)| name.len() + value.len() + 16);
             NUMBERS + id.as_str().len() + texts.into_iter().map(of).sum::<usize>() + attributes.sum::<usize>()
         }
@@ -126,7 +127,6 @@ fn size(change: &ListChange) -> usize {
 mod tests {
     use super::*;
     use touchline_common::ipc::encode_frame;
-    use touchline_common::model::Listing;
 
     #[test]
     fn a_long_list_is_cut_into_messages_of_bounded_size_and_none_is_lost() {

@@ -38,7 +38,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use touchline_common::failpoint::{self, Point};
-use touchline_common::ipc::messages::stream::Section;
+use touchline_common::ipc::messages::data::Section;
 use touchline_common::ipc::messages::worker::FromWorker;
 use touchline_common::model::SlotId;
 

@@ -6,8 +6,7 @@ use crate::scan::clock::wall_us;
 use crate::scan::data_link::LinkState;
 use crate::scan::reporter::Reporter;
 use std::time::{Duration, Instant};
-use touchline_common::ipc::messages::data::Extent;
-use touchline_common::ipc::messages::stream::{Publish, Section, SectionKey};
+use touchline_common::ipc::messages::data::{Extent, Publish, Section, SectionKey};
 use touchline_common::ipc::messages::worker::MatchState;
 use touchline_common::model::Handle;
 
