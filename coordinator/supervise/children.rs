@@ -17,7 +17,7 @@ use touchline_common::ipc::messages::recorder::{FromRecorder, ToRecorder};
 use touchline_common::ipc::messages::worker::{FromWorker, ToWorker};
 use touchline_common::ipc::{Channel, ChannelError, FrameError, PROTO, ReadOutcome};
 use touchline_common::model::{Epoch, Generation};
-use touchline_common::sys::bookmark::Bookmark;
+use touchline_common::sys::crash_marker::CrashMarker;
 use touchline_worker::net::Watch;
 
 /// The longest message from a child, bytes.
@@ -41,7 +41,7 @@ struct Entry {
     pid: u32,
     link: Option<(Link, Token, Watch)>,
     /// Where a worker notes what it is at.
-    bookmark: Option<Bookmark>,
+    crash_marker: Option<CrashMarker>,
     state: ChildState,
 }
 
@@ -95,17 +95,17 @@ impl Children {
         };
         let token = tokens.insert(Source::Channel(child));
         let opened = open(child, channel, token, registry).and_then(|(mut link, watch)| {
-            let bookmark = give_bookmark(&mut link)?;
-            Ok((link, watch, bookmark))
+            let crash_marker = give_crash_marker(&mut link)?;
+            Ok((link, watch, crash_marker))
         });
-        let (link, watch, bookmark) = opened.map_err(|source| {
+        let (link, watch, crash_marker) = opened.map_err(|source| {
             // Its channel is closed with this: it finds no coordinator and leaves.
             tokens.remove(token);
             SpawnError { operation: "watching a child's channel", source }
         })?;
         self.processes.add_worker(pid, child);
         let link = Some((link, token, watch));
-        self.entries.insert(child, Entry { generation, pid, link, bookmark, state: ChildState::New });
+        self.entries.insert(child, Entry { generation, pid, link, crash_marker, state: ChildState::New });
         Ok(pid)
     }
 
@@ -125,7 +125,7 @@ impl Children {
     /// Sends one end of a new channel to the process of `host`, for one more worker; gives the other.
     fn add_worker(&mut self, host: Child) -> Result<OwnedFd, SpawnError> {
         let (near, far) = spawn::channel_pair()?;
-        self.send_worker(host, &ToWorker::Board, 0, Some(far)).map_err(|error| SpawnError {
+        self.send_worker(host, &ToWorker::AddWorker, 0, Some(far)).map_err(|error| SpawnError {
             operation: "adding a worker to a process",
             source: io::Error::other(error.to_string()),
         })?;
@@ -329,7 +329,7 @@ impl Children {
             }
             self.close(child, registry, tokens);
             let Some(entry) = self.entries.remove(&child) else { continue };
-            let at = match entry.bookmark.and_then(|bookmark| bookmark.get()) {
+            let at = match entry.crash_marker.and_then(|crash_marker| crash_marker.get()) {
                 Some(epoch) => Work::Match(Epoch(epoch.get())),
                 None => Work::None,
             };
@@ -378,10 +378,12 @@ fn open(child: Child, channel: OwnedFd, token: Token, registry: &Registry) -> io
 }
 
 /// Sends a worker the page in which it notes what it is at.
-fn give_bookmark(link: &mut Link) -> io::Result<Option<Bookmark>> {
+fn give_crash_marker(link: &mut Link) -> io::Result<Option<CrashMarker>> {
     let Link::Worker(channel) = link else { return Ok(None) };
-    let (ours, theirs) = Bookmark::create()?;
-    channel.send_fd(&ToWorker::Bookmark, 0, theirs).map_err(|error| io::Error::other(error.to_string()))?;
+    let (ours, theirs) = CrashMarker::create()?;
+    channel
+        .send_fd(&ToWorker::CrashMarker, 0, theirs)
+        .map_err(|error| io::Error::other(error.to_string()))?;
     Ok(Some(ours))
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use touchline_common::config::{Config, FeedConfig, Strategy, Template};
 use touchline_common::logging::LogHandle;
 use touchline_common::model::{FeedId, Generation, SlotId};
-use touchline_common::sys::bookmark::Bookmark;
+use touchline_common::sys::crash_marker::CrashMarker;
 use touchline_common::sys::signals::Signals;
 
 /// What a worker is made of.
@@ -19,7 +19,7 @@ pub struct Parts {
     /// None where the process runs several workers: it takes the signals for all of them.
     pub signals: Option<Signals>,
     /// Where it notes what it works on. None in tests that have no coordinator.
-    pub bookmark: Option<Bookmark>,
+    pub crash_marker: Option<CrashMarker>,
     pub log: LogHandle,
     pub feed: FeedId,
     pub feed_name: String,
@@ -56,14 +56,14 @@ impl Parts {
 /// # Errors
 /// [`ScanError`]: the configuration cannot be used.
 pub fn parts(welcomed: &mut Welcomed, signals: Option<Signals>, log: LogHandle) -> Result<Parts, ScanError> {
-    let bookmark = welcomed.bookmark.take();
+    let crash_marker = welcomed.crash_marker.take();
     let feed = feed(welcomed)?;
     let wrong = |why: String| ScanError::Config { why };
     let zone = TimeZone::get(&feed.feed_timezone)
         .map_err(|error| wrong(format!("feed_timezone of {}: {error}", feed.name)))?;
     Ok(Parts {
         signals,
-        bookmark,
+        crash_marker,
         log,
         feed: welcomed.feed,
         feed_name: feed.name.clone(),

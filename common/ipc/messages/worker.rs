@@ -49,9 +49,9 @@ pub enum ToWorker {
     /// The permit for one new connection: the feed's budget has room for it.
     PermitConnect,
     /// This frame carries the channel of one more worker that this process is to run: it greets there as any other.
-    Board,
+    AddWorker,
     /// This frame carries the page in which the worker notes, by its epoch, what match it is at: it is read when the worker is gone.
-    Bookmark,
+    CrashMarker,
     /// Answer with `Pong`.
     Ping,
     /// Log from now on by this filter.

@@ -26,8 +26,8 @@ impl Worker {
     fn go_on(&mut self, now: Instant) -> usize {
         let mut kept = 0;
         let mut again = Vec::new();
-        for slot in self.book.slots() {
-            let Some(followed) = self.book.get_mut(slot) else { continue };
+        for slot in self.matches.slots() {
+            let Some(followed) = self.matches.get_mut(slot) else { continue };
             let has_all = followed.topics.iter().all(|topic| self.source.is_loaded(topic));
             if followed.state != MatchState::Subscribing || !has_all || !self.parts.trees.is_live(slot) {
                 again.push(slot);
@@ -40,7 +40,7 @@ impl Worker {
             }
             self.set_state(slot, MatchState::Live);
             self.report_values(slot);
-            self.book.make_due(slot);
+            self.matches.make_due(slot);
             kept += 1;
         }
         for slot in again {
@@ -72,12 +72,12 @@ impl Worker {
         self.meter.disconnected();
         self.forget_loads();
         let at = wall_us();
-        for slot in self.book.slots() {
-            if self.book.get(slot).is_some_and(|followed| followed.state == MatchState::Subscribing) {
+        for slot in self.matches.slots() {
+            if self.matches.get(slot).is_some_and(|followed| followed.state == MatchState::Subscribing) {
                 continue;
             }
             self.reporter().connection_lost(slot, at);
-            if let Some(followed) = self.book.get_mut(slot) {
+            if let Some(followed) = self.matches.get_mut(slot) {
                 followed.asked_at = Instant::now();
             }
             self.set_state(slot, MatchState::Subscribing);

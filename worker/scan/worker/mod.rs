@@ -25,8 +25,8 @@ use super::setup::Parts;
 use crate::feed::Source;
 use crate::net::Readiness;
 use crate::scan::audit::Audits;
-use crate::scan::book::MatchTable;
 use crate::scan::data_link::DataLink;
+use crate::scan::match_table::MatchTable;
 use crate::scan::window::Window;
 use listing::MatchList;
 use mio::unix::SourceFd;
@@ -78,7 +78,7 @@ pub struct Worker {
     source: Source,
     coordinator: CoordinatorLink,
     link: DataLink,
-    book: MatchTable,
+    matches: MatchTable,
     list: MatchList,
     /// Under strategy `dumps`.
     window: Option<Window>,
@@ -131,7 +131,7 @@ impl Worker {
             source: Source::new(parts.plan.clone(), Token(FIRST_SOURCE), waker, now),
             coordinator,
             link: DataLink::new(parts.slot, parts.generation, parts.outbox),
-            book: MatchTable::new(parts.bookmark.take()),
+            matches: MatchTable::new(parts.crash_marker.take()),
             list: MatchList::default(),
             window: parts.dump_every.map(|every| Window::new(room, every)),
             audits: Audits::default(),
@@ -238,7 +238,7 @@ impl Worker {
     }
 
     fn has_renderable(&self) -> bool {
-        self.link.takes_renderings() && (self.parts.trees.oldest_dirty().is_some() || self.book.has_due())
+        self.link.takes_renderings() && (self.parts.trees.oldest_dirty().is_some() || self.matches.has_due())
     }
 
     /// The slot that it works in.

@@ -96,7 +96,7 @@ impl Worker {
     /// Applies messages up to one that changes what the following mean.
     fn apply_messages(&mut self, now: Instant) -> Option<Shift> {
         let received = self.clock.received(now);
-        let Worker { source, parts, book, link, meter, turn, audits, .. } = self;
+        let Worker { source, parts, matches, link, meter, turn, audits, .. } = self;
         let mut shift = None;
         let mut heartbeat = None;
         let mut is_up = false;
@@ -104,9 +104,9 @@ impl Worker {
             if source.look_ahead() {
                 parts.trees.expect(&mut source.upcoming());
             }
-            book.at_none();
+            matches.at_none();
             let Some(event) = source.next_event(now) else { break };
-            let mut reporter = Reporter { book, link, now };
+            let mut reporter = Reporter { matches, link, now };
             match event {
                 Event::Snapshot { topic, body } | Event::Delta { topic, body } if parts.is_time(topic) => {
                     meter.acknowledged(topic);
@@ -178,7 +178,7 @@ impl Worker {
                 break;
             }
         }
-        book.at_none();
+        matches.at_none();
         if let Some(every) = heartbeat {
             source.heartbeat(every);
         }
@@ -212,7 +212,7 @@ impl Worker {
         }
         self.turn.topic_changes = changes;
         self.close_audits();
-        self.book.at_none();
+        self.matches.at_none();
     }
 }
 

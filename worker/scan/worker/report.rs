@@ -176,7 +176,7 @@ impl Worker {
 
     fn load_report(&mut self, now: Instant) -> LoadReport {
         let (mut live, mut stale) = (0, 0);
-        for (_, followed) in self.book.iter() {
+        for (_, followed) in self.matches.iter() {
             live += u32::from(followed.state == MatchState::Live);
             stale += u32::from(followed.state == MatchState::Stale);
         }
@@ -187,7 +187,7 @@ impl Worker {
         let passed = now.saturating_duration_since(meter.since).as_secs_f64().max(1e-3);
         let report = LoadReport {
             commands_seen: self.coordinator.commands_taken(),
-            matches: self.book.len() as u32,
+            matches: self.matches.len() as u32,
             live,
             stale,
             subscriptions,

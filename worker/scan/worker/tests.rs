@@ -121,7 +121,7 @@ impl Stage {
         let zone = TimeZone::UTC;
         let parts = Parts {
             signals: Some(Signals::open(&[Signal::SIGTERM]).unwrap()),
-            bookmark: None,
+            crash_marker: None,
             log: log(),
             feed: FeedId(0),
             feed_name: "f".to_owned(),

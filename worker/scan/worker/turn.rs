@@ -80,14 +80,14 @@ impl Worker {
         self.settle(now);
         self.recover_overflowed();
         self.slide(now);
-        self.book.at_none();
+        self.matches.at_none();
     }
 
     /// Tells the loads that are complete by now.
     fn settle(&mut self, now: Instant) {
         let received = self.clock.received(now);
-        let Worker { parts, book, link, .. } = self;
-        parts.trees.settle(received, &mut Reporter { book, link, now });
+        let Worker { parts, matches, link, .. } = self;
+        parts.trees.settle(received, &mut Reporter { matches, link, now });
         self.apply_topic_changes();
     }
 
@@ -128,8 +128,8 @@ impl Worker {
         match event {
             LinkEvent::Opened => {
                 self.say(&FromWorker::DataOpened);
-                for slot in self.book.slots() {
-                    self.book.make_whole(slot);
+                for slot in self.matches.slots() {
+                    self.matches.make_whole(slot);
                 }
             }
             LinkEvent::Mark { token } => {
@@ -139,7 +139,7 @@ impl Worker {
             }
             LinkEvent::Refused { handle } => {
                 self.meter.error();
-                let followed = self.book.by_handle(handle).and_then(|slot| self.book.get(slot));
+                let followed = self.matches.by_handle(handle).and_then(|slot| self.matches.get(slot));
                 let id = followed.map_or("", |followed| followed.key.id.as_str());
                 let epoch = followed.map_or(0, |followed| followed.epoch.0);
                 log::warn!(match_id = id, epoch = epoch; "match.refused");
@@ -167,7 +167,7 @@ impl Worker {
     /// with its next load.
     fn recover_overflowed(&mut self) {
         for handle in self.link.recoverable() {
-            if let Some(slot) = self.book.by_handle(handle) {
+            if let Some(slot) = self.matches.by_handle(handle) {
                 self.report_values(slot);
             }
         }
@@ -177,27 +177,27 @@ impl Worker {
     pub(super) fn report_values(&mut self, slot: MatchSlot) {
         let now = Instant::now();
         let received = self.clock.received(now);
-        match self.book.get(slot).map(|followed| followed.state) {
+        match self.matches.get(slot).map(|followed| followed.state) {
             Some(MatchState::Live | MatchState::Stale) => {
-                let Worker { parts, book, link, .. } = self;
-                parts.trees.report(slot, received, &mut Reporter { book, link, now });
+                let Worker { parts, matches, link, .. } = self;
+                parts.trees.report(slot, received, &mut Reporter { matches, link, now });
             }
             Some(MatchState::Subscribing | MatchState::Removed) | None => {}
         }
     }
 
     fn find_stale(&mut self, now: Instant) {
-        for slot in self.book.slots() {
-            let Some(followed) = self.book.get(slot) else { continue };
+        for slot in self.matches.slots() {
+            let Some(followed) = self.matches.get(slot) else { continue };
             let silent = now.saturating_duration_since(followed.touched_at) >= self.parts.stale_after;
             match (followed.state, silent) {
                 (MatchState::Live, true) => {
                     self.set_state(slot, MatchState::Stale);
-                    self.book.make_due(slot);
+                    self.matches.make_due(slot);
                 }
                 (MatchState::Stale, false) => {
                     self.set_state(slot, MatchState::Live);
-                    self.book.make_due(slot);
+                    self.matches.make_due(slot);
                 }
                 (MatchState::Live | MatchState::Stale | MatchState::Subscribing | MatchState::Removed, _) => {
                 }

@@ -8,7 +8,7 @@ use std::num::NonZeroU64;
 use std::time::Instant;
 use touchline_common::ipc::messages::worker::MatchState;
 use touchline_common::model::{Epoch, Handle, MatchId, MatchKey};
-use touchline_common::sys::bookmark::Bookmark;
+use touchline_common::sys::crash_marker::CrashMarker;
 
 /// One match as it is followed here.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ pub struct Followed {
 #[derive(Debug, Default)]
 pub struct MatchTable {
     /// Where that is noted for those who live longer.
-    bookmark: Option<Bookmark>,
+    crash_marker: Option<CrashMarker>,
     places: Vec<Option<Followed>>,
     by_id: HashMap<MatchId, MatchSlot, foldhash::fast::RandomState>,
     /// Matches that are to be published although nothing in their trees changed, each once.
@@ -58,30 +58,30 @@ pub struct MatchTable {
 
 impl MatchTable {
     /// Nothing is followed yet.
-    pub fn new(bookmark: Option<Bookmark>) -> MatchTable {
-        MatchTable { bookmark, ..MatchTable::default() }
+    pub fn new(crash_marker: Option<CrashMarker>) -> MatchTable {
+        MatchTable { crash_marker, ..MatchTable::default() }
     }
 
     /// What is done from now on is about this match: if it ends the process, this match is the one.
     #[inline]
     pub fn at(&self, slot: MatchSlot) {
-        if let (Some(bookmark), Some(followed)) = (&self.bookmark, self.get(slot)) {
-            note(bookmark, followed.epoch);
+        if let (Some(crash_marker), Some(followed)) = (&self.crash_marker, self.get(slot)) {
+            note(crash_marker, followed.epoch);
         }
     }
 
     /// As [`MatchTable::at`], of a match that may not be followed yet.
     pub fn at_epoch(&self, epoch: Epoch) {
-        if let Some(bookmark) = &self.bookmark {
-            note(bookmark, epoch);
+        if let Some(crash_marker) = &self.crash_marker {
+            note(crash_marker, epoch);
         }
     }
 
     /// What is done from now on is about no match.
     #[inline]
     pub fn at_none(&self) {
-        if let Some(bookmark) = &self.bookmark {
-            bookmark.clear();
+        if let Some(crash_marker) = &self.crash_marker {
+            crash_marker.clear();
         }
     }
 
@@ -200,9 +200,9 @@ impl MatchTable {
     }
 }
 
-fn note(bookmark: &Bookmark, epoch: Epoch) {
+fn note(crash_marker: &CrashMarker, epoch: Epoch) {
     // No match is followed under epoch 0.
     if let Some(epoch) = NonZeroU64::new(epoch.0) {
-        bookmark.set(epoch);
+        crash_marker.set(epoch);
     }
 }
