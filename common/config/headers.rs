@@ -19,7 +19,6 @@ const SECRET_WORDS: [&str; 8] =
 pub struct Headers(BTreeMap<String, String>);
 
 impl Headers {
-    /// Headers as they are to be sent.
     pub const fn new(headers: BTreeMap<String, String>) -> Self {
         Self(headers)
     }

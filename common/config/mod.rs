@@ -57,9 +57,7 @@ pub struct Config {
     pub pool: PoolConfig,
     /// The sources, in the order of the file; a `FeedId` is the place here.
     pub feed: Vec<FeedConfig>,
-    /// Of one connection or one match.
     pub limits: LimitsConfig,
-    /// What is kept.
     pub store: StoreConfig,
     /// Types of events moved to another lane.
     pub lanes: BTreeMap<String, Lane>,

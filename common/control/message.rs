@@ -89,7 +89,6 @@ impl Request {
         self.args.get(name).and_then(Value::as_bool).unwrap_or(false)
     }
 
-    /// As one line with its newline.
     pub fn to_line(&self) -> Vec<u8> {
         line_of(self)
     }
@@ -111,13 +110,7 @@ impl std::error::Error for RequestError {}
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     Ok(Value),
-    /// Not done.
-    Refused {
-        /// Why, as an exit code.
-        code: Code,
-        /// Why, in words.
-        error: String,
-    },
+    Refused { code: Code, error: String },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -136,7 +129,6 @@ impl Answer {
         Self::Refused { code, error: error.into() }
     }
 
-    /// As one line with its newline.
     pub fn to_line(&self) -> Vec<u8> {
         match self {
             // Not through `Wire`, which would copy the result.
@@ -192,7 +184,6 @@ pub enum ControlError {
     },
     Io {
         doing: &'static str,
-        /// The error.
         source: io::Error,
     },
     /// No answer in time.

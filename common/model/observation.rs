@@ -30,14 +30,12 @@ pub struct RegisterChange {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listing {
     pub name: Option<String>,
-    /// The feed's number of the sport.
     pub sport_id: Option<String>,
     /// The sport's name in documents and events, if the number is a known one.
     pub sport: Option<String>,
     pub competition: Option<String>,
     pub score: Option<String>,
     pub period: Option<String>,
-    /// Whether the list shows it in play.
     pub in_play: bool,
     /// When it is to begin, seconds since 1970 UTC.
     pub starts_at: Option<i64>,

@@ -28,7 +28,6 @@ impl Side {
         }
     }
 
-    /// The opponent.
     pub fn other(self) -> Side {
         match self {
             Side::Home => Side::Away,
@@ -81,7 +80,6 @@ impl Register {
 pub struct Phase(pub i64);
 
 impl Phase {
-    /// Not yet started.
     pub const NOT_STARTED: Phase = Phase(0);
     pub const FINISHED: Phase = Phase(1_000);
     pub const ABANDONED: Phase = Phase(1_001);

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What a step of the score means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Scoring {
     /// `1-0`: each step of one is a `goal`.

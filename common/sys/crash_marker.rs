@@ -17,7 +17,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// What is mapped: a page of the smallest size that there is.
 const LENGTH: NonZeroUsize = NonZeroUsize::new(4_096).expect("it is not zero");
 
-/// A side of a shared word.
 #[derive(Debug)]
 pub struct CrashMarker {
     page: NonNull<AtomicU64>,
@@ -53,7 +52,6 @@ impl CrashMarker {
         Ok(CrashMarker { page: map(fd)? })
     }
 
-    /// From now on this is what the process is at.
     #[inline]
     pub fn set(&self, at: NonZeroU64) {
         self.word().store(at.get(), Ordering::Relaxed);
@@ -65,7 +63,6 @@ impl CrashMarker {
         self.word().store(0, Ordering::Relaxed);
     }
 
-    /// What it is at, or was.
     pub fn get(&self) -> Option<NonZeroU64> {
         NonZeroU64::new(self.word().load(Ordering::Relaxed))
     }

@@ -370,7 +370,6 @@ fn cap(matches: &ArgMatches) -> Result<Option<usize>, Failure> {
     cap.map_err(|_| Failure::new(Code::Usage, "--cap: expected a number from 1 to 4294967295"))
 }
 
-/// A number with a default in the table.
 fn whole<T: TryFrom<u64> + Default>(matches: &ArgMatches, name: &str) -> T {
     matches.get_one::<u64>(name).and_then(|number| T::try_from(*number).ok()).unwrap_or_default()
 }

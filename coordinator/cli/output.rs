@@ -61,7 +61,6 @@ impl<'w> Printer<'w> {
         Ok(self.out.write_all(b"\n")?)
     }
 
-    /// Bytes as they are.
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         Ok(self.out.write_all(bytes)?)
     }

@@ -11,7 +11,6 @@ use touchline_common::config::Config;
 use touchline_common::logging::{self, Target, Who};
 use touchline_worker::scan::probe::{self, Finding, Probed};
 
-/// Tries the feed of this name.
 pub(super) fn probe(config: &Config, name: &str, format: OutputFormat, out: &mut Printer<'_>) -> Outcome {
     let Some(feed) = config.feed.iter().find(|feed| feed.name == name) else {
         let known: Vec<&str> = config.feed.iter().map(|feed| feed.name.as_str()).collect();

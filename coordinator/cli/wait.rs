@@ -22,7 +22,6 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(45);
 /// How long moves may take without `--timeout`: a worker may have to be started for them.
 const MOVE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long one look may take.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long the process may outlive its socket.
@@ -77,7 +76,6 @@ fn not_ready(looked: Result<Value, ControlError>, timeout: Duration) -> Failure 
     }
 }
 
-/// What a status lacks to be ready.
 fn missing(status: &Value) -> String {
     let Ok(status) = show::read::<StatusView>(status) else { return "its status cannot be read".to_owned() };
     let mut missing = Vec::new();

@@ -30,7 +30,6 @@ const PAUSE: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug)]
 pub struct Permissions {
     pub read: Vec<u32>,
-    /// Those who may act, and look.
     pub operate: Vec<u32>,
 }
 
@@ -111,7 +110,6 @@ impl Clients {
         })
     }
 
-    /// The listening descriptor.
     pub fn listener_fd(&self) -> RawFd {
         self.listener.as_raw_fd()
     }
@@ -208,7 +206,6 @@ impl Clients {
         }
     }
 
-    /// The client's uid, for the log.
     pub fn uid(&self, number: u32) -> Option<u32> {
         self.clients.get(&number).map(|client| client.uid)
     }

@@ -15,7 +15,6 @@ use touchline_common::model::{Generation, MatchKey, SlotId};
 /// Requests that are open at once; one more is refused.
 const REQUESTS_MAX: usize = 256;
 const STOPS: &str = "the daemon stops";
-/// Requests that wait for something.
 #[derive(Debug, Default)]
 pub(super) struct Requests(BTreeMap<RequestId, Open>);
 
@@ -45,7 +44,6 @@ pub(super) struct Stopping {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ServicesEnd {
     Awaited,
-    /// The one of this row was asked to leave.
     Leaving(usize),
     Finished,
 }
@@ -107,7 +105,6 @@ impl Pool {
         None
     }
 
-    /// Answers what is done and what is late.
     pub(super) fn tick_requests(&mut self, out: &mut Vec<Action>) {
         let requests: Vec<(RequestId, Open)> =
             self.requests.0.iter().map(|(id, open)| (*id, open.clone())).collect();

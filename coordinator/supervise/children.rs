@@ -40,7 +40,6 @@ struct Entry {
     generation: Generation,
     pid: u32,
     link: Option<(Link, Token, Watch)>,
-    /// Where a worker notes what it is at.
     crash_marker: Option<CrashMarker>,
     state: ChildState,
 }
@@ -141,7 +140,6 @@ impl Children {
         self.set_state(child, ChildState::Welcomed);
     }
 
-    /// The child was asked to leave.
     pub fn leaving(&mut self, child: Child) {
         self.set_state(child, ChildState::Leaving);
     }
@@ -157,7 +155,6 @@ impl Children {
         }
     }
 
-    /// How busy a child reports its process to be.
     pub fn note_busy(&mut self, child: Child, busy: f32) {
         if let Some(entry) = self.entries.get(&child) {
             self.processes.note_busy(entry.pid, busy);

@@ -28,7 +28,6 @@ pub struct MatchesFile {
     looked: Stamp,
 }
 
-/// What distinguishes one state of a file from another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Stamp {
     /// Not looked at.
@@ -60,7 +59,6 @@ impl MatchesFile {
         MatchesFile { feed, path: path.to_owned(), fixed, read: Stamp::Unknown, looked: Stamp::Unknown }
     }
 
-    /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
     }

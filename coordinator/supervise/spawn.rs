@@ -31,10 +31,7 @@ pub struct Child {
 /// What kind of child, as its hidden verb and its name in `ps`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChildKind {
-    /// A scanning worker in a slot.
-    Worker {
-        slot: u16,
-    },
+    Worker { slot: u16 },
     Recorder,
 }
 

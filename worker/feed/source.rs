@@ -13,10 +13,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use touchline_common::config::{Config, FeedConfig};
 
-/// What a source is made with.
 #[derive(Clone, Debug)]
 pub enum Plan {
-    /// A connection over the Diffusion protocol.
     Diffusion(Box<diffusion::Plan>),
 }
 
@@ -30,10 +28,8 @@ impl Plan {
     }
 }
 
-/// What a worker follows of its feed.
 #[derive(Debug)]
 pub enum Source {
-    /// A connection over the Diffusion protocol.
     Diffusion(Box<diffusion::Connection>),
 }
 
@@ -126,7 +122,6 @@ impl Source {
         source.unfollow(topic);
     }
 
-    /// Whether there is a connection to ask on.
     pub fn is_connected(&self) -> bool {
         let Source::Diffusion(source) = self;
         source.is_connected()
@@ -138,7 +133,6 @@ impl Source {
         source.is_loaded(topic)
     }
 
-    /// Topics that were asked for on this connection.
     pub fn asked(&self) -> u32 {
         let Source::Diffusion(source) = self;
         source.asked()

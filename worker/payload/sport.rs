@@ -2,7 +2,6 @@
 
 use touchline_common::model::Scoring;
 
-/// A sport by the feed's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sport {
     pub(super) id: &'static str,
@@ -21,7 +20,6 @@ const fn sport(id: &'static str, name: &'static str, scoring: Scoring) -> Sport 
     Sport { id, name, scoring }
 }
 
-/// Every sport with a known number.
 const SPORTS: &[Sport] = &[
     sport("1", "soccer", Scoring::Goals),
     sport("2", "horse_racing", Scoring::Text),

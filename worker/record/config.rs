@@ -11,7 +11,6 @@ use touchline_common::config::{self, Config};
 pub struct RecordConfig {
     /// Names of the feeds; a feed's id is its place.
     pub feeds: Vec<Arc<str>>,
-    /// The store's file.
     pub path: PathBuf,
     /// A document that changed is saved at most this much later,
     pub snapshot_interval: Duration,

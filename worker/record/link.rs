@@ -33,15 +33,17 @@ const NAMES: usize = 8_000_000;
 
 pub(super) type DataChannel = Channel<Open, FromRecorderData>;
 
-/// How far the handshake is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// Nothing came yet.
     New,
-    /// Its positions are being looked up.
-    Opening { resume: Numbers<Option<u64>> },
+    Opening {
+        resume: Numbers<Option<u64>>,
+    },
     /// Frames flow; the next of each stream must have this number.
-    Flowing { next: Numbers<u64> },
+    Flowing {
+        next: Numbers<u64>,
+    },
 }
 
 /// What a handle stands for here. Selections are the bulk stream's alone.
@@ -50,7 +52,6 @@ enum Entry {
     Match(MatchEntry),
     Market {
         of: Handle,
-        /// Its section's name.
         name: Arc<str>,
         /// Where it stood in the document the last time.
         place: u32,
@@ -97,7 +98,6 @@ pub struct Chunk {
     pub versions: Vec<u64>,
 }
 
-/// A worker's channel.
 #[derive(Debug)]
 pub(super) struct Link {
     channel: DataChannel,
@@ -106,16 +106,13 @@ pub(super) struct Link {
     phase: Phase,
     /// There may be bytes in the socket.
     readable: bool,
-    /// There may be whole frames in the buffer.
     buffered: bool,
     ended: bool,
     names: HashMap<Handle, Entry, foldhash::fast::RandomState>,
-    /// The highest handle that was named.
     newest: Handle,
     /// Matches that have ended in a stream at least.
     ending: Vec<Handle>,
     acked: Numbers<u64>,
-    /// Refused matches that the worker was told of.
     refused: HashSet<Handle, foldhash::fast::RandomState>,
     /// When it came, wall clock in microseconds.
     attached: i64,
@@ -125,30 +122,23 @@ pub(super) struct Link {
     bulk_chunk: Chunk,
 }
 
-/// What a turn needs.
 pub(super) struct Surroundings<'a> {
     pub documents: &'a mut Documents,
     pub feed: &'a mut Feed,
     /// Reused from rendering to rendering: the parts that one changed.
     pub parts: &'a mut Vec<PartId>,
-    /// Versions given.
     pub published: &'a mut u64,
-    /// Renderings refused.
     pub refused: &'a mut u64,
     pub now: Instant,
     pub wall: i64,
 }
 
-/// Whether a channel goes on.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// It does.
     Open,
     /// It opened: its positions are to be looked up.
     Opening,
-    /// Its worker is gone and all that it sent was taken.
     Ended,
-    /// It broke the rules.
     Broken(String),
 }
 
@@ -175,7 +165,6 @@ impl Link {
         }
     }
 
-    /// Who writes here.
     pub(super) fn source(&self) -> Source {
         self.source
     }
@@ -185,7 +174,6 @@ impl Link {
         (self.attached, self.heard)
     }
 
-    /// The poller saw something.
     pub(super) fn wake(&mut self) {
         self.readable = true;
     }
@@ -209,7 +197,6 @@ impl Link {
         (!chunk.bytes.is_empty()).then(|| std::mem::take(chunk))
     }
 
-    /// Reads and takes what is there.
     pub(super) fn turn(&mut self, around: &mut Surroundings<'_>) -> Fate {
         if matches!(self.phase, Phase::Opening { .. }) {
             return Fate::Open;
@@ -336,7 +323,6 @@ impl Link {
         }
     }
 
-    /// Writes what waits.
     pub(super) fn flush(&mut self, registry: &Registry) {
         if self.channel.queued() == 0 {
             return;
@@ -357,7 +343,6 @@ impl Link {
     }
 }
 
-/// What a frame changes of a link.
 struct Frames<'l> {
     names: &'l mut HashMap<Handle, Entry, foldhash::fast::RandomState>,
     newest: &'l mut Handle,

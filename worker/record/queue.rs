@@ -20,7 +20,6 @@ struct Waiting<J> {
     sleeps: bool,
 }
 
-/// The two directions.
 #[derive(Debug)]
 pub struct Queue<J, R> {
     jobs: Mutex<Waiting<J>>,
@@ -58,7 +57,6 @@ impl<J: Cost, R> Queue<J, R> {
         }
     }
 
-    /// The cost of what waits or is being worked on.
     pub fn held(&self) -> usize {
         self.held.load(Ordering::Acquire)
     }
@@ -95,7 +93,6 @@ impl<J: Cost, R> Queue<J, R> {
         lock(&self.replies).append(replies);
     }
 
-    /// Whether replies wait.
     pub fn has_replies(&self) -> bool {
         !lock(&self.replies).is_empty()
     }

@@ -3,7 +3,6 @@
 use super::store::payload::push_text;
 use touchline_common::model::Listing;
 
-/// Head and tail of a waiting match.
 pub(super) fn parts(listing: &Listing) -> (String, &'static str) {
     (head(listing), r#"{"market_order":[]}"#)
 }

@@ -27,12 +27,9 @@ struct Open {
     nodes: Option<u64>,
 }
 
-/// An audit that is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Closed {
-    /// Of which match.
     pub slot: MatchSlot,
-    /// What it found.
     pub finding: Finding,
     /// Deltas since the loads before.
     pub deltas: u64,
@@ -76,7 +73,6 @@ impl Audits {
         Some(self.open.swap_remove(at).close())
     }
 
-    /// An audit that is open for too long.
     pub fn late(&mut self, now: Instant) -> Option<Closed> {
         let late = |open: &Open| now.saturating_duration_since(open.since) >= PATIENCE;
         let at = self.open.iter().position(late)?;
@@ -88,7 +84,6 @@ impl Audits {
         self.open.pop().map(Open::give_up)
     }
 
-    /// The match is gone, here or at the server.
     pub fn removed(&mut self, slot: MatchSlot) -> Option<Closed> {
         let at = self.open.iter().position(|open| open.slot == slot)?;
         Some(self.open.swap_remove(at).give_up())

@@ -34,16 +34,13 @@ const IN_LIMIT: u32 = 64 * 1024;
 /// What may wait for the recorder, bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct OutboxLimits {
-    /// Of the match stream.
     pub matches: usize,
-    /// Of the bulk stream.
     pub bulk: usize,
 }
 
 /// The link to the recorder.
 #[derive(Debug)]
 pub struct DataLink {
-    /// Its place in the poll.
     pub port: Port,
     slot: SlotId,
     generation: Generation,
@@ -62,7 +59,6 @@ pub struct DataLink {
     encoded: Vec<u8>,
 }
 
-/// How far the link is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkState {
     /// No channel.
@@ -80,12 +76,9 @@ pub enum LinkEvent {
     Opened,
     /// It asks for a mark behind all that the server has sent.
     Mark {
-        /// To be given back.
         token: u64,
     },
-    /// It refused what was sent of a match as assigned.
     Refused {
-        /// The match.
         handle: Handle,
     },
 }
@@ -138,22 +131,18 @@ impl DataLink {
         self.leaving.clear();
     }
 
-    /// How far the link is.
     pub fn state(&self) -> LinkState {
         self.state
     }
 
-    /// The handles that stand for things on this link.
     pub fn names(&mut self) -> &mut Names {
         &mut self.names
     }
 
-    /// The frames of the match stream.
     pub fn matches(&self) -> &Outbox {
         &self.matches
     }
 
-    /// The frames of the bulk stream.
     pub fn bulk(&self) -> &Outbox {
         &self.bulk
     }
@@ -454,7 +443,6 @@ mod tests {
         assert_eq!(link.next_event().unwrap(), None);
     }
 
-    /// One letter for each frame.
     fn kinds(sent: &[Sent]) -> String {
         let kind = |sent: &Sent| match sent {
             Sent::Open(_) => 'o',

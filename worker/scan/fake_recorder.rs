@@ -13,7 +13,6 @@ use touchline_common::ipc::messages::data::{
 use touchline_common::ipc::{FrameReader, decode, decode_borrowed, encode_frame};
 use touchline_common::model::{Epoch, Handle, MarketValue, MatchKey, OddsChange, SelectionValue};
 
-/// What the worker sent.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Sent {
     Open(Open),
@@ -23,7 +22,6 @@ pub enum Sent {
     Publish(Publish<'static>),
 }
 
-/// The other end of a data channel.
 pub struct FakeRecorder {
     stream: UnixStream,
     reader: FrameReader,
@@ -52,7 +50,6 @@ impl FakeRecorder {
         self.stream.write_all(&frame).unwrap();
     }
 
-    /// Which match, under which epoch.
     pub fn of(&self, handle: Handle) -> Option<&(MatchKey, Epoch)> {
         self.matches.get(&handle)
     }

@@ -21,10 +21,8 @@ use touchline_common::sys::crash_marker::CrashMarker;
 const IN_LIMIT: u32 = 4 * 1024 * 1024;
 /// Bytes that may wait for the coordinator; it reads them within a turn unless it is stopped.
 const OUT_LIMIT: usize = 16 * 1024 * 1024;
-/// How long the coordinator may take to answer.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// A worker that waits for its welcome.
 pub struct Handshake {
     control: Control,
     deadline: Instant,
@@ -33,7 +31,6 @@ pub struct Handshake {
     joining: Vec<OwnedFd>,
 }
 
-/// A worker that knows what it is to do.
 pub struct Welcomed {
     pub control: Control,
     pub config: Config,
@@ -41,13 +38,11 @@ pub struct Welcomed {
     pub slot: SlotId,
     pub generation: Generation,
     pub log_file: Option<OwnedFd>,
-    /// Where it is to note what it is at.
     pub crash_marker: Option<CrashMarker>,
     /// Channels of further workers that this process is to run.
     pub joining: Vec<OwnedFd>,
 }
 
-/// What is in the welcome.
 pub struct WelcomeData {
     config: Config,
     feed: FeedId,

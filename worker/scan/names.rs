@@ -11,7 +11,6 @@ use touchline_common::model::{Epoch, Handle, MatchKey};
 
 /// Names that may live at a time: those of a thousand matches with a thousand selections each.
 const MOST: usize = 1 << 20;
-/// Streams in which a match has an end.
 const STREAMS: u8 = 2;
 
 /// What lives and what the recorder is still to be told.
@@ -22,7 +21,6 @@ pub struct Names {
     most: usize,
     matches: HashMap<Handle, OfMatch, RandomState>,
     channel: ChannelState,
-    /// Encoded frames for the channel.
     frames: Vec<u8>,
     taken: usize,
     refused: bool,
@@ -44,7 +42,6 @@ struct OfMatch {
     /// Handle, whose it is, lengths of key and name (each four bytes), key and name.
     packed: Vec<u8>,
     count: usize,
-    /// Streams in which its end is acknowledged.
     ended: u8,
 }
 
@@ -54,7 +51,6 @@ impl Names {
         Names { most: MOST, ..Names::default() }
     }
 
-    /// A handle for a match as it is assigned.
     pub fn add_match(&mut self, key: &MatchKey, epoch: Epoch) -> Handle {
         let Some(handle) = self.next() else { return Handle(0) };
         let held = OfMatch { key: key.clone(), epoch, packed: Vec::new(), count: 1, ended: 0 };

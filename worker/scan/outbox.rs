@@ -26,7 +26,6 @@ pub struct Outbox {
     unsent: VecDeque<Frame>,
     /// Of the unsent frames, bytes.
     unsent_bytes: usize,
-    /// Ends among the unsent frames.
     unsent_ends: usize,
     overflowed: HashMap<Handle, Dropped, RandomState>,
     dropped: u64,
@@ -42,21 +41,17 @@ struct Frame {
     at: i64,
 }
 
-/// What a frame is for its match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     /// So many changes; dropped at the bound.
     Changes(u32),
-    /// Its end.
     End,
     /// The answer to a question, of no match.
     Answer,
 }
 
-/// What was dropped of one match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dropped {
-    /// Changes.
     pub count: u64,
     /// Wall clock of the first, microseconds since 1970 UTC.
     pub since: i64,
@@ -67,7 +62,6 @@ pub struct Dropped {
 pub enum Room {
     /// They can, and this was dropped before.
     Free(Option<Dropped>),
-    /// Not yet.
     None,
 }
 
@@ -223,7 +217,6 @@ impl Outbox {
         self.bytes
     }
 
-    /// Changes dropped in all.
     pub fn dropped(&self) -> u64 {
         self.dropped
     }

@@ -46,12 +46,10 @@ impl Port {
         token == self.token
     }
 
-    /// There may be something to take.
     pub fn set_unread(&mut self) {
         self.unread = true;
     }
 
-    /// Whether there may be something to take.
     pub fn is_unread(&self) -> bool {
         self.unread
     }

@@ -14,11 +14,9 @@ use touchline_common::model::{Handle, MarketValue, OddsChange, SelectionValue};
 
 /// Reports to the recorder what happens to `matches`.
 pub struct Reporter<'a> {
-    /// Their handles.
     pub matches: &'a mut MatchTable,
     /// The way to the recorder.
     pub link: &'a mut DataLink,
-    /// The time of the read.
     pub now: Instant,
 }
 

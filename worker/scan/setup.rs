@@ -14,7 +14,6 @@ use touchline_common::model::{FeedId, Generation, SlotId};
 use touchline_common::sys::crash_marker::CrashMarker;
 use touchline_common::sys::signals::Signals;
 
-/// What a worker is made of.
 pub struct Parts {
     /// None where the process runs several workers: it takes the signals for all of them.
     pub signals: Option<Signals>,
@@ -27,7 +26,6 @@ pub struct Parts {
     pub generation: Generation,
     pub trees: Trees,
     pub plan: Plan,
-    /// Subscriptions that the source may hold.
     pub max_subscriptions: usize,
     /// Empty: the feed has no list.
     pub list_topic: String,
@@ -35,7 +33,6 @@ pub struct Parts {
     pub time_topic: String,
     pub match_id: Template,
     pub match_topics: Vec<Template>,
-    /// Subscriptions of matches that may be assigned.
     pub capacity: usize,
     /// How often a match is asked for where each load is taken and let go (strategy `dumps`); none where subscriptions are held.
     pub dump_every: Option<Duration>,
@@ -45,7 +42,6 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Whether this is the topic of the server's clock.
     pub fn is_time(&self, topic: &[u8]) -> bool {
         topic == self.time_topic.as_bytes()
     }

@@ -42,13 +42,11 @@ pub struct SharedProcess {
     outcome: Result<(), ScanError>,
 }
 
-/// One worker of the process.
 struct Member {
     worker: Worker,
     due: Due,
 }
 
-/// Whether a worker has a turn now.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Due {
     Now,

@@ -43,7 +43,6 @@ pub enum Protocol {
 #[serde(rename_all = "kebab-case")]
 pub enum Payload {
     Inplay,
-    /// A tree of topics, one value each.
     TopicTree,
     /// Bytes, passed on as they are.
     Raw,

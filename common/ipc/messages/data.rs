@@ -48,13 +48,10 @@ impl Message for Name<'_> {
     const KIND: u16 = 0x0312;
 }
 
-/// What a handle can stand for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Named<'a> {
-    /// A match as it was assigned.
     Match {
         key: MatchKey,
-        /// The epoch it is followed under.
         epoch: Epoch,
     },
     Market {
@@ -75,7 +72,6 @@ pub enum Named<'a> {
     },
 }
 
-/// A frame of the match stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MatchFrame<'a> {
     /// Its number; 0 until it is sent.
@@ -94,7 +90,6 @@ impl Message for MatchFrame<'_> {
 pub enum MatchBody<'a> {
     /// All values of a match: after a load, after an overflow, after a new epoch.
     Base(#[serde(borrow)] MatchBase<'a>),
-    /// What one delta changed.
     Obs {
         /// Registers, in the order of [`Register`](crate::model::Register).
         registers: Cow<'a, [RegisterChange]>,
@@ -123,21 +118,18 @@ pub enum MatchBody<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EndReason {
     Ended,
-    /// Another worker owns it.
     Moved,
     /// The connection to the server broke; a gap begins and ends with the next `Base`.
     ConnectionLost,
     Leaving,
 }
 
-/// All values of a match that travel in the match stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MatchBase<'a> {
     pub facts: Facts,
     /// Home and away, where both names are known.
     pub teams: Option<(String, String)>,
     pub registers: Registers,
-    /// Comment and statistics that are known.
     #[serde(borrow)]
     pub values: Vec<Change<'a>>,
     pub clock: Option<Clock>,
@@ -155,7 +147,6 @@ pub struct Lost {
     pub since: i64,
 }
 
-/// A frame of the bulk stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BulkFrame<'a> {
     /// Its number; 0 until it is sent.
@@ -181,7 +172,6 @@ pub enum BulkBody<'a> {
         /// Wall clock of the read, microseconds since 1970 UTC.
         at: i64,
     },
-    /// What one delta changed.
     Obs {
         /// The changes, in the order of the delta's attributes.
         #[serde(borrow)]
@@ -255,15 +245,20 @@ pub enum FromRecorderData {
         run: u64,
         /// The highest `n` of this generation that is committed, of the match stream
         resume_match: u64,
-        /// and of the bulk stream.
         resume_bulk: u64,
     },
-    /// Everything of a stream up to this number is committed.
-    Ack { stream: Stream, n: u64 },
+    Ack {
+        stream: Stream,
+        n: u64,
+    },
     /// Answer with [`MatchBody::Mark`] once the receive queue is drained.
-    Mark { token: u64 },
+    Mark {
+        token: u64,
+    },
     /// What was sent of a match as assigned was refused: a higher epoch owns it.
-    Refused { handle: Handle },
+    Refused {
+        handle: Handle,
+    },
 }
 
 impl Message for FromRecorderData {
@@ -309,11 +304,8 @@ pub fn naming(body: &[u8]) -> Option<(Handle, Naming)> {
 /// What kind of thing a [`Name`] names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Naming {
-    /// A match as it was assigned.
     Match,
-    /// A market.
     Market,
-    /// A selection.
     Selection,
 }
 

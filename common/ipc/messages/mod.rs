@@ -32,7 +32,6 @@ pub struct Hello {
 /// The coordinator's answer to [`Hello`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Welcome {
-    /// The version to speak from now on.
     pub proto: u16,
     /// The whole configuration, secrets resolved, as JSON.
     pub config: String,

@@ -10,7 +10,6 @@ use touchline_worker::wire::diffusion::{
 /// What stands in place of a password.
 pub(super) const HIDDEN: &str = "…";
 
-/// A body as it is shown.
 pub(super) enum Said<'a> {
     Records(Vec<Vec<String>>),
     /// As bytes, and why it is not records.
@@ -81,7 +80,6 @@ fn undecoded(why: Undecoded) -> Cow<'static, str> {
     })
 }
 
-/// What is wrong with a piece.
 pub(super) fn fault(fault: FragmentError) -> String {
     match fault {
         FragmentError::TooLong { limit } => format!("the parts that wait have more than {limit} bytes"),

@@ -93,7 +93,6 @@ pub(super) fn ping(daemon: &Daemon, format: OutputFormat, out: &mut Printer<'_>)
     Ok(Code::Done)
 }
 
-/// An answer as its type.
 pub(super) fn read<'v, T: Deserialize<'v>>(answer: &'v Value) -> Result<T, ControlError> {
     T::deserialize(answer).map_err(|error| ControlError::BadAnswer(error.to_string()))
 }

@@ -40,11 +40,9 @@ pub(in crate::pool) struct Auditor {
     counts: Counts,
 }
 
-/// How many audits there were.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::pool) struct Counts {
     pub(in crate::pool) audits: u64,
-    /// Those that found missing deltas.
     pub(in crate::pool) missed: u64,
 }
 
@@ -58,18 +56,15 @@ enum Stage {
     Off,
 }
 
-/// A connection that may be looked at.
 #[derive(Clone, Debug)]
 pub(in crate::pool) struct Connection {
     pub(in crate::pool) slot: SlotId,
     pub(in crate::pool) generation: Generation,
-    /// Its subscriptions, all of which are loaded.
     pub(in crate::pool) held: u32,
     /// Its matches with their topics, the oldest first.
     pub(in crate::pool) matches: Vec<(MatchKey, u32)>,
 }
 
-/// Why a connection is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pool) enum Purpose {
     /// It holds more than was proven.
@@ -78,7 +73,6 @@ pub(in crate::pool) enum Purpose {
     Probe,
 }
 
-/// One look at a connection.
 #[derive(Debug)]
 struct Look {
     there: Connection,
@@ -127,7 +121,6 @@ pub(in crate::pool) enum Conclusion {
     Unproven,
 }
 
-/// A look in numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pool) struct Summary {
     pub(in crate::pool) slot: SlotId,
@@ -297,7 +290,6 @@ impl Auditor {
         self.refresh.remove(&(slot, generation));
     }
 
-    /// A process is gone, and with it its connection.
     pub(in crate::pool) fn gone(&mut self, slot: SlotId, generation: Generation) {
         self.refresh.remove(&(slot, generation));
         if matches!(&self.stage, Stage::Looking(look) if (look.there.slot, look.there.generation) == (slot, generation))

@@ -7,7 +7,6 @@
 use touchline_common::config::{MatchFilter, Status};
 use touchline_common::model::Listing;
 
-/// Whether a match with this listing is followed.
 pub(in crate::pool) fn follows(only: &MatchFilter, skip: &MatchFilter, listing: &Listing) -> bool {
     (is_empty(only) || fits(only, listing)) && (is_empty(skip) || !fits(skip, listing))
 }

@@ -57,7 +57,6 @@ impl Children {
         children
     }
 
-    /// There are slots up to this number.
     pub(super) fn make_slots(&mut self, last: u16) {
         let first = u16::try_from(self.slots.len()).unwrap_or(u16::MAX).saturating_add(1);
         self.slots.extend((first..=last).map(|number| Slot::new(SlotId(number))));

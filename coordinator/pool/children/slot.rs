@@ -30,7 +30,6 @@ pub(in crate::pool) struct Slot {
     account: Account,
 }
 
-/// What the pool has with the process of a slot.
 #[derive(Debug)]
 pub(in crate::pool) struct Session {
     pub(in crate::pool) pulse: Pulse,
@@ -64,12 +63,10 @@ struct Account {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::pool) struct Suspect {
     pub(in crate::pool) key: MatchKey,
-    /// Those that it had at that worker.
     pub(in crate::pool) epochs: RangeInclusive<Epoch>,
 }
 
 impl Suspect {
-    /// Whether a worker that was at this epoch was at this match.
     pub(in crate::pool) fn is_at(&self, epoch: Epoch) -> bool {
         self.epochs.contains(&epoch)
     }
@@ -87,7 +84,6 @@ pub(in crate::pool) enum Pulse {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pool) enum Data {
     None,
-    /// Given out at that time.
     Given(Duration),
     Open,
 }
@@ -139,7 +135,6 @@ impl Slot {
         self.life.generation == generation && self.life.has_process()
     }
 
-    /// Whether work may be placed here.
     pub(in crate::pool) fn takes_work(&self) -> bool {
         self.life.is_ready() && self.session.pulse == Pulse::Regular && self.session.leaving.is_none()
     }
@@ -156,7 +151,6 @@ impl Slot {
         self.command(Change::Released(topics))
     }
 
-    /// A report came.
     pub(in crate::pool) fn reported(&mut self, report: LoadReport, now: Duration) {
         let asked = |of: &LoadReport| (of.asked, of.acknowledged, of.loaded, of.subscriptions);
         if asked(&report) != asked(&self.report) {
@@ -172,7 +166,6 @@ impl Slot {
         self.report.commands_seen >= command
     }
 
-    /// Whether every command was seen.
     pub(in crate::pool) fn is_settled(&self) -> bool {
         self.account.unseen.is_empty()
     }

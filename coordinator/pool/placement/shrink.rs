@@ -80,7 +80,6 @@ impl Pool {
         self.begin_drain(worker, why, out);
     }
 
-    /// A worker gives its matches away from now on.
     pub(in crate::pool) fn begin_drain(&mut self, worker: SlotId, why: &'static str, out: &mut Vec<Action>) {
         self.advance(Child::Worker(worker), Event::Drain);
         self.placement.due = true;

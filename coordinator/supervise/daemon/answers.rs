@@ -280,7 +280,6 @@ impl Daemon {
         self.finish_gathers();
     }
 
-    /// Gives the answers whose time is over with what came.
     pub(super) fn expire_gathers(&mut self) {
         self.finish_gathers();
     }

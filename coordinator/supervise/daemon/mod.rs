@@ -37,7 +37,6 @@ const MESSAGES_PER_TURN: usize = 256;
 /// How long the end of a process may come after that of its channel; most often it is less than a millisecond.
 const ENDS_WITHIN: Duration = Duration::from_millis(20);
 
-/// What the daemon is made of.
 pub struct Daemon {
     poll: Poll,
     tokens: Tokens<Source>,
@@ -80,9 +79,7 @@ struct CutOff {
     until: Instant,
 }
 
-/// What a daemon needs to begin.
 pub struct Parts {
-    /// The pool, with its saved state.
     pub pool: Pool,
     /// The operators' socket, listening.
     pub clients: Clients,
@@ -91,9 +88,7 @@ pub struct Parts {
     pub log: LogHandle,
     /// The log's file, if it is one.
     pub log_file: Option<PathBuf>,
-    /// Names of the feeds, by their number.
     pub feed_names: Vec<String>,
-    /// Whether the workers of each share processes, by its number.
     pub sharings: Vec<Sharing>,
     /// Files that name matches, read once.
     pub matches_files: Vec<MatchesFile>,
@@ -299,7 +294,6 @@ impl Daemon {
         self.children.generation(child) == Some(generation)
     }
 
-    /// Gives the state as it is now to be saved.
     fn save_state(&mut self) -> Option<Ticket> {
         let state = self.pool.saved_state().to_json();
         self.saving.save(state)

@@ -38,12 +38,10 @@ pub struct Connection {
     live: Option<Live>,
     /// Events that no message brings.
     pending: VecDeque<Pending>,
-    /// What sessions that are over met.
     past_errors: u64,
     dice: Dice,
 }
 
-/// A connected socket and its session.
 #[derive(Debug)]
 struct Live {
     link: Link,
@@ -58,7 +56,6 @@ enum Pending {
     Up,
 }
 
-/// What a topic is to the connection.
 enum Role {
     /// The server's clock: it proves nothing of what was asked for.
     Clock,
@@ -245,7 +242,6 @@ impl Connection {
         Some(Loss { asked, refusal: retry.refusal, ..loss })
     }
 
-    /// The poll saw something.
     pub fn note(&mut self, token: Token, readiness: Readiness) {
         if let Some(Live { link, .. }) = self.live.as_mut().filter(|_| token == self.token) {
             link.note(readiness);
@@ -313,7 +309,6 @@ impl Connection {
         self.live.as_ref().is_some_and(|live| live.session.is_loaded(topic.as_bytes()))
     }
 
-    /// Subscriptions that were sent on this connection.
     pub fn asked(&self) -> u32 {
         let of = |live: &Live| live.session.subscriptions() - live.session.subscriptions_waiting();
         self.live.as_ref().map_or(0, of) as u32
@@ -325,12 +320,10 @@ impl Connection {
         self.live.as_ref().map_or(0, of)
     }
 
-    /// What all sessions skipped so far.
     pub fn errors(&self) -> u64 {
         self.past_errors + self.live.as_ref().map_or(0, |live| live.session.counters().errors())
     }
 
-    /// The attempt that a permit was asked for may be made.
     pub fn permit(&mut self, now: Instant) {
         self.reconnect.permit(now);
     }

@@ -80,7 +80,6 @@ impl Forest {
         Some(differing)
     }
 
-    /// Whether a held node has what a load says of it.
     fn is_as_said(&self, id: NodeId, said: &[u8]) -> bool {
         let held = self.store.text(id);
         if held == said {
@@ -111,7 +110,6 @@ impl Forest {
         remembered
     }
 
-    /// What was remembered of prices still holds where they are what they were.
     fn remember_prices(&mut self, tree: TreeId, remembered: Vec<Remembered>) {
         for (it, text, prices) in remembered {
             if let Some(id) = self.store.find_in(tree, &it)

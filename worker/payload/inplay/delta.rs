@@ -16,7 +16,6 @@ use crate::payload::observe::{Received, Seen, Sink, recycle};
 use crate::payload::{Applied, MatchSlot};
 use touchline_common::model::{Change, OddsChange, RegisterChange, Side};
 
-/// One delta as its parts.
 #[derive(Clone, Copy)]
 pub(super) struct Delta<'a> {
     pub(super) path: &'a [u8],
@@ -57,7 +56,6 @@ impl<'a> Delta<'a> {
 pub(super) struct Reports<'a> {
     pub(super) odds: Vec<OddsChange<'a>>,
     pub(super) values: Vec<Value<'a>>,
-    /// Registers may have changed.
     pub(super) registers: bool,
     /// Which markets are shown changed, or what they are called: all odds are to be reported.
     pub(super) all_odds: bool,

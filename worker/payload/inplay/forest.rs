@@ -21,7 +21,6 @@ use touchline_common::ipc::messages::data::Section;
 use touchline_common::ipc::messages::worker::ListChange;
 use touchline_common::model::{Change, Facts, Handle, Listing, Register, RegisterChange};
 
-/// The trees of one connection.
 pub struct Forest {
     pub(super) store: Store,
     pub(super) mapping: Mapping,
@@ -37,7 +36,6 @@ pub struct Forest {
     pub(super) scratch: Scratch,
 }
 
-/// What is reused from call to call.
 #[derive(Default)]
 pub(super) struct Scratch {
     pub(super) found: Vec<NodeId>,

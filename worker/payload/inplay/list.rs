@@ -17,18 +17,15 @@ use touchline_common::config::Template;
 use touchline_common::ipc::messages::worker::ListChange;
 use touchline_common::model::{Listing, MatchId};
 
-/// A list that is followed, and what was told of it.
 #[derive(Debug)]
 pub(super) struct List {
     tree: TreeId,
     id: Template,
-    /// The attributes that the templates of topics name.
     names: Vec<String>,
     news: News,
     /// Event nodes that changed, in order, each once.
     changed: Vec<NodeId>,
     waiting: HashSet<NodeId>,
-    /// Matches whose event node was deleted.
     gone: Vec<MatchId>,
     /// What was told of each event node; of what the list knew the hash, so that two that differ are the same to us once
     /// in 2^64.
@@ -39,12 +36,10 @@ pub(super) struct List {
     skipped: u64,
 }
 
-/// What a drain begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum News {
     Changes,
     Load,
-    /// A part of a load was told.
     Loading,
     Lost,
 }
@@ -289,7 +284,6 @@ impl Forest {
         }
     }
 
-    /// A node came or moved, with all below it.
     pub(super) fn list_inserted(&mut self, tree: TreeId, top: NodeId) {
         let Some(list) = self.lists.iter_mut().find(|list| list.tree == tree) else { return };
         let mut id = top;
@@ -304,7 +298,6 @@ impl Forest {
         }
     }
 
-    /// A node is about to go, with all below it.
     pub(super) fn list_deleted(&mut self, tree: TreeId, top: NodeId) {
         let Some(list) = self.lists.iter_mut().find(|list| list.tree == tree) else { return };
         let mut id = top;

@@ -127,7 +127,6 @@ impl Forest {
         self.report_odds(slot, received, sink);
     }
 
-    /// Reports all values that travel in the match stream.
     pub(super) fn report_base(&mut self, slot: u32, received: Received, sink: &mut dyn Sink) {
         self.refresh_match(slot);
         let Some(held) = self.matches.get(slot as usize) else { return };

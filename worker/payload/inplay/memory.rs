@@ -38,7 +38,6 @@ impl Store {
             .then(|| MarketState { hash: (node.step != NOTHING).then_some(node.memory), dirty: node.dirty })
     }
 
-    /// Lets a market remember.
     pub(in crate::payload) fn set_market_state(&mut self, id: NodeId, state: MarketState) {
         if let Some(node) = self.node_mut(id).filter(|node| node.class == Class::Market) {
             node.step = if state.hash.is_some() { 0 } else { NOTHING };
@@ -60,7 +59,6 @@ impl Store {
         node.remember(prices);
     }
 
-    /// Lets a selection remember.
     pub(in crate::payload) fn set_prices(&mut self, id: NodeId, prices: Prices) {
         if let Some(node) = self.node_mut(id).filter(|node| node.class == Class::Selection) {
             node.remember(prices);

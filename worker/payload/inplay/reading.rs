@@ -30,11 +30,9 @@ pub(in crate::payload) struct Reading<'a> {
 /// A statistic's key and its values for home and away.
 pub(in crate::payload) type Statistic<'a> = (Cow<'a, str>, [Option<&'a [u8]>; 2]);
 
-/// The attributes of a clock.
 const CLOCK: [Role; 5] = [Role::Minutes, Role::Seconds, Role::Running, Role::Down, Role::At];
 
 impl<'a> Reading<'a> {
-    /// Reads the event nodes of a match.
     pub(super) fn of(store: &'a Store, mapping: &'a Mapping, held: &'a Match) -> Self {
         let mut reading = Self { store, mapping, held, values: [None; Role::ALL.len()], sport: None };
         for &tree in &held.trees {
@@ -77,12 +75,10 @@ impl<'a> Reading<'a> {
         self.value(role).filter(|value| !value.is_empty()).map(lossy)
     }
 
-    /// The sport, if its number is a known one.
     pub(in crate::payload) fn sport(&self) -> Option<&'static Sport> {
         self.sport
     }
 
-    /// What the score means.
     pub(in crate::payload) fn scoring(&self) -> Scoring {
         self.sport.map_or(Scoring::Text, |sport| sport.scoring)
     }
@@ -91,7 +87,6 @@ impl<'a> Reading<'a> {
         Facts { sport: self.sport.map(|sport| sport.name.to_owned()), scoring: self.scoring() }
     }
 
-    /// The feed's number of the sport.
     pub(in crate::payload) fn sport_id(&self) -> Option<Cow<'a, str>> {
         let from_list =
             || self.held.listing.sport_id.as_deref().filter(|id| !id.is_empty()).map(Cow::Borrowed);
@@ -205,7 +200,6 @@ impl<'a> Reading<'a> {
         all
     }
 
-    /// The clock as stated.
     pub(in crate::payload) fn clock(&self, zone: &TimeZone) -> ClockState {
         let (minutes, seconds) = (number(self.value(Role::Minutes)), number(self.value(Role::Seconds)));
         if minutes.is_none() && seconds.is_none() {
@@ -289,7 +283,6 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// How far a match is.
 pub(in crate::payload) struct Progress<'a> {
     pub(in crate::payload) period: Option<Cow<'a, str>>,
     pub(in crate::payload) phase: Option<Phase>,

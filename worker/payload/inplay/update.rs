@@ -132,7 +132,6 @@ impl Forest {
         reports.odds.push(OddsChange::Selection(SelectionValue { text, ..value }));
     }
 
-    /// A node gets another topic id.
     pub(super) fn rename(&mut self, owner: u32, id: NodeId, held: Option<(usize, usize)>, value: &[u8]) {
         if owner != NIL {
             self.forget_handles_below(owner, id);
@@ -144,7 +143,6 @@ impl Forest {
         self.store.enter(id, value);
     }
 
-    /// What a change of one attribute means.
     pub(super) fn step_of<'a>(&self, id: NodeId, role: Role, old: &[u8], new: &'a [u8]) -> Step<'a> {
         let suspended = text::suspended(Some(new));
         match (self.store.node(id).class, role) {

@@ -11,7 +11,6 @@ use crate::payload::rules::of_statistic;
 use crate::payload::{Applied, MatchSlot, Payload, TreeError};
 use touchline_common::model::{Change, RegisterChange, Side};
 
-/// What brought a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Brought {
     /// A load: one of a first load's many, as long as those come.
@@ -135,7 +134,6 @@ impl Branches {
         }
     }
 
-    /// Reports what a changed value means.
     fn report_value(
         &mut self,
         slot: u32,
@@ -212,7 +210,6 @@ impl Branch {
         Some(None)
     }
 
-    /// Whether there was a value.
     pub(super) fn unset(&mut self, asked: usize, key: &[u8]) -> bool {
         let Some(old) = self.asked.get_mut(asked).and_then(|asked| asked.values.remove(key)) else {
             return false;

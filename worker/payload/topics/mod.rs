@@ -34,12 +34,10 @@ pub(super) const QUIET_NS: u64 = 100_000_000;
 /// A branch whose loads do not end is told after this long, nanoseconds, whatever comes.
 pub(super) const LONGEST_NS: u64 = 2_000_000_000;
 
-/// The branches of one connection.
 pub struct Branches {
     table: Option<Table>,
     limits: Limits,
     zone: TimeZone,
-    /// Subscriptions by the topic at their top.
     tops: HashMap<Box<[u8]>, Place, RandomState>,
     /// Bytes of the longest top: no topic is looked up by more of its name.
     longest: usize,
@@ -53,14 +51,12 @@ pub struct Branches {
     scratch: Scratch,
 }
 
-/// A subscription of a match.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     slot: u32,
     asked: u16,
 }
 
-/// What is reused from message to message.
 #[derive(Default)]
 struct Scratch {
     changes: Vec<RegisterChange>,
@@ -73,7 +69,6 @@ struct Scratch {
 pub(super) struct Branch {
     /// Its subscriptions; of a topic that two have the first one's counts.
     asked: Vec<Asked>,
-    /// Values held.
     topics: usize,
     /// Their bytes, names included.
     bytes: usize,
@@ -103,21 +98,21 @@ impl Dirty {
     const BOTH: Dirty = Dirty { head: true, tail: true };
 }
 
-/// One subscription and what it brought.
 struct Asked {
     selector: Selector,
     values: BTreeMap<Box<[u8]>, Box<[u8]>>,
 }
 
-/// Whether changes of a match are reported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Reporting {
     /// Nothing came since it was asked for.
     #[default]
     Awaited,
     /// Its first load is coming in, since `from`, and counts as complete at `until`.
-    Settling { from: u64, until: u64 },
-    /// Every change.
+    Settling {
+        from: u64,
+        until: u64,
+    },
     All,
 }
 
@@ -138,7 +133,6 @@ impl Branches {
         }
     }
 
-    /// The value that is held of a topic.
     pub(super) fn value_of(&self, topic: &[u8]) -> Option<&[u8]> {
         let (place, key) = self.find(topic)?;
         let asked = self.matches.get(place.slot as usize)?.asked.get(usize::from(place.asked))?;

@@ -17,13 +17,11 @@ use touchline_common::model::{Change, Facts, Phase, Register, Scoring, Side};
 /// A side's counts, home first; what is unknown is absent.
 pub(super) type Counts = [Option<i64>; 2];
 
-/// A branch, ready to be asked.
 pub(super) struct Reading<'a> {
     pub(super) table: Option<&'a Table>,
     pub(super) branch: &'a Branch,
 }
 
-/// How far a match is.
 pub(super) struct Progress<'a> {
     pub(super) period: Option<Cow<'a, str>>,
     pub(super) phase: Option<Phase>,
@@ -137,7 +135,6 @@ impl<'a> Reading<'a> {
         self.table.map_or([None, None], |table| self.counts(&table.score))
     }
 
-    /// The text of the newest comment.
     pub(super) fn comment(&self, value: &'a [u8]) -> Option<&'a [u8]> {
         value::newest(value, self.table?.comment_field)
     }

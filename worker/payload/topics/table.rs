@@ -10,7 +10,6 @@ use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
 use touchline_common::model::Side;
 
-/// The compiled table.
 #[derive(Clone, Debug)]
 pub(in crate::payload) struct Table {
     roles: HashMap<Box<[u8]>, Role, RandomState>,
@@ -24,18 +23,14 @@ pub(in crate::payload) struct Table {
     pub(super) periods: Vec<Period>,
 }
 
-/// What a topic says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     /// A part of the head that is read when it is needed.
     Said,
     /// The displayed clock, the period, a suspension: registers may follow.
     Progress,
-    /// Counts towards the score.
     Score,
-    /// A statistic, by its place.
     Statistic(usize),
-    /// The comment.
     Comment,
 }
 
@@ -99,7 +94,6 @@ struct Count {
     value: Form,
 }
 
-/// What a topic's name says instead of a side's.
 const SIDE: &str = "{side}";
 
 impl Table {
@@ -123,7 +117,6 @@ impl Table {
         self.roles.get(key).copied()
     }
 
-    /// The feed's number of the sport that a part of a topic names.
     pub(super) fn sport(&self, topic: &str) -> Option<&str> {
         topic.split('/').find_map(|part| self.sports.get(part)).map(String::as_str)
     }

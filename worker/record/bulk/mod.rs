@@ -41,43 +41,31 @@ const LAST_ATTEMPTS: u32 = 5;
 /// How often the thread looks at the clock when nothing comes.
 const IDLE: Duration = Duration::from_millis(200);
 
-/// Something for the thread.
 #[derive(Debug)]
 pub enum Job {
     /// A data channel opened: answer with its position. What this worker named before is void.
     Open {
-        /// The channel.
         token: usize,
-        /// Who writes on it.
         source: Source,
     },
     /// Whole frames of the bulk stream, headers included, in order: `Name` and `BulkFrame`.
     Frames {
-        /// Who wrote them,
         source: Source,
-        /// on which channel.
         token: usize,
-        /// The frames.
         bytes: Vec<u8>,
     },
     /// The match stream made this epoch the owner.
     Adopt {
-        /// The match.
         key: MatchKey,
-        /// The epoch.
         epoch: Epoch,
     },
     /// A match is over and nothing follows it; what its worker sent before still counts.
     Ended {
-        /// The match.
         key: MatchKey,
     },
-    /// A data channel is at its end.
     Gone {
-        /// Who wrote on it.
         source: Source,
     },
-    /// Commit everything and end.
     Stop,
 }
 
@@ -93,32 +81,22 @@ impl Cost for Job {
 /// Something for the loop. Sent only after the commit that it follows from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// A channel's position.
     Opened {
-        /// The channel.
         token: usize,
-        /// The highest committed number of its generation.
         resume_after: u64,
     },
-    /// Everything up to this number is committed.
     Acked {
-        /// Of whom.
         source: Source,
-        /// The number.
         n: u64,
     },
     /// A channel sent what cannot be understood; nothing of it is taken any more.
     Broken {
-        /// The channel.
         token: usize,
-        /// What was wrong.
         what: String,
     },
-    /// Everything is committed, or given up.
     Stopped,
 }
 
-/// Counters of the bulk stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BulkStats {
     /// Rows written since the start.
@@ -136,13 +114,10 @@ pub struct BulkStats {
 /// What others may know of the thread at any time.
 #[derive(Debug)]
 pub struct Shared {
-    /// Jobs and replies.
     pub queue: Queue<Job, Reply>,
-    /// Counters.
     pub stats: Mutex<BulkStats>,
     /// The newest committed `seq`.
     committed: Mutex<i64>,
-    /// Notified at each commit that had rows.
     newer: Condvar,
     /// Set when followers must end.
     closing: AtomicBool,
@@ -175,7 +150,6 @@ impl Shared {
         *newest
     }
 
-    /// Ends every follower.
     pub fn close(&self) {
         self.closing.store(true, Ordering::Release);
         drop(lock(&self.committed));
@@ -191,16 +165,13 @@ impl Shared {
 /// What waits for its commit. Made once from each job, so that another attempt writes the same again.
 #[derive(Debug, Default)]
 struct Batch {
-    /// Rows, each with its match's place.
     rows: Vec<(usize, Row)>,
-    /// Workers whose position is to be written.
     moved: Vec<Source>,
     replies: Vec<Reply>,
     refused: u64,
     conflated: u64,
 }
 
-/// The thread's own things.
 #[derive(Debug)]
 pub struct Bulk {
     config: Arc<RecordConfig>,
@@ -213,7 +184,6 @@ pub struct Bulk {
     /// Matches in which time alone may change something.
     timed: Vec<usize>,
     batch: Batch,
-    /// Rows of one input.
     rows: Vec<Row>,
     /// What an attempt put into the file, to be taken back where it fails.
     fresh: Vec<Fresh>,
@@ -367,7 +337,6 @@ impl Bulk {
         self.batch.rows.extend(self.rows.drain(..).map(|row| (place, row)));
     }
 
-    /// Values that waited long enough.
     fn pass_time(&mut self, now: Instant, at: i64) {
         let mut timed = std::mem::take(&mut self.timed);
         timed.iter().for_each(|place| self.advance(*place, Input::Tick { at }, now));

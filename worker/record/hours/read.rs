@@ -13,16 +13,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use touchline_common::model::Price;
 
-/// Which rows of odds.
 #[derive(Clone, Debug, Default)]
 pub struct OddsFilter {
     /// Only those above this `seq`; without it the newest.
     pub since: Option<i64>,
-    /// Of this feed only,
     pub feed: Option<String>,
-    /// of this match,
     pub id: Option<String>,
-    /// of the market with this key.
     pub market: Option<String>,
 }
 
@@ -57,7 +53,6 @@ pub fn open(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// The hour files of a folder, to be read.
 #[derive(Debug)]
 pub struct Reader(PathBuf);
 

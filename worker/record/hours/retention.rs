@@ -7,7 +7,6 @@ use hashbrown::HashSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Between two passes.
 const PASS: Duration = Duration::from_secs(60);
 
 /// When it was last looked at, and what was found out.

@@ -32,7 +32,6 @@ enum State {
     Broken,
 }
 
-/// How far a worker is with reporting.
 #[derive(Clone, Copy, Debug)]
 struct Reported {
     /// The newest time of a read of its own: all before was reported before. Wall clock in microseconds.
@@ -60,7 +59,6 @@ impl Incoming {
 }
 
 impl Store {
-    /// Takes what one channel brought.
     pub(super) fn frames(&mut self, source: Source, token: usize, chunk: &Chunk, came: i64) {
         let mut incoming = self.incoming.remove(&source).unwrap_or_default();
         if incoming.state == State::Open

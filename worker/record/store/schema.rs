@@ -3,7 +3,6 @@
 use crate::record::ledger::{LEDGER_VERSION, Ledger};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-/// The newest schema that this build knows.
 pub const SCHEMA: i64 = 2;
 
 /// Settings of the one writing connection.
@@ -90,16 +89,12 @@ CREATE VIEW timeline AS
 
 /// The section name of a document's head; a market's is `market:` and its key.
 pub const HEAD: &str = "";
-/// The section name of a document's tail.
 pub const TAIL: &str = "tail";
 /// Before a market's key in the name of its section.
 pub const MARKET: &str = "market:";
 
-/// What stands in a store.
 pub enum Found {
-    /// This build's schema.
     Known,
-    /// A newer one.
     Newer(i64),
 }
 

@@ -23,7 +23,6 @@ impl Worker {
         }
     }
 
-    /// Whether an audit of the match is open now.
     fn audit(&mut self, slot: MatchSlot) -> bool {
         let Some(followed) = self.matches.get(slot).filter(|followed| is_held(followed)) else {
             return false;
@@ -37,14 +36,12 @@ impl Worker {
         true
     }
 
-    /// Tells what the audits found whose loads are here.
     pub(super) fn close_audits(&mut self) {
         while let Some(closed) = self.audits.complete(|slot| self.parts.trees.is_settling(slot)) {
             self.audited(&closed);
         }
     }
 
-    /// A match is gone at the server.
     pub(super) fn drop_audit(&mut self, slot: MatchSlot) {
         if let Some(closed) = self.audits.removed(slot) {
             self.audited(&closed);

@@ -16,7 +16,6 @@ use touchline_common::ipc::messages::worker::{
 use touchline_common::model::{Epoch, Listing, MatchId, MatchKey};
 use touchline_common::sys::signals::Signals;
 
-/// Matches in one message of an answer.
 const DETAILS_AT_ONCE: usize = 500;
 /// Characters of a match's name that the coordinator is told: it shows them, and a feed may send any number.
 const NAME_CHARS: usize = 200;
@@ -146,7 +145,6 @@ impl Worker {
         self.parts.trees.remove_match(slot);
     }
 
-    /// Subscriptions that this worker wants to hold.
     pub(super) fn subscriptions(&self) -> usize {
         let matches: usize = self.matches.iter().map(|(_, followed)| followed.topics.len()).sum();
         matches + usize::from(self.list.is_followed) + usize::from(!self.parts.time_topic.is_empty())
@@ -262,7 +260,6 @@ impl Worker {
         }
     }
 
-    /// A match is in another state now.
     pub(super) fn set_state(&mut self, slot: MatchSlot, state: MatchState) {
         self.matches.at(slot);
         let Some(followed) = self.matches.get_mut(slot) else { return };
@@ -305,7 +302,6 @@ impl Worker {
         }
     }
 
-    /// SIGTERM came, from this process.
     pub(in crate::scan) fn terminated(&mut self, from: u32) {
         log::info!(from = from; "worker.terminated");
         self.say(&FromWorker::Leaving { why: format!("SIGTERM from process {from}") });

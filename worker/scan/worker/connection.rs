@@ -8,7 +8,6 @@ use std::time::Instant;
 use touchline_common::ipc::messages::worker::{ConnectionState, ListChange, LostWith, MatchState};
 
 impl Worker {
-    /// The server accepted the session.
     pub(super) fn opened(&mut self, session: SessionKind, now: Instant) {
         match session {
             SessionKind::Fresh => self.parts.trees.connection_lost(),

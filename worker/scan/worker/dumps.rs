@@ -9,7 +9,6 @@ use crate::scan::window::Slide;
 use std::time::Instant;
 
 impl Worker {
-    /// A match is followed from now on.
     pub(super) fn begin_subscription(&mut self, slot: MatchSlot, topics: &[String]) {
         match &mut self.window {
             Some(window) => window.add(slot, topics.len()),
@@ -27,7 +26,6 @@ impl Worker {
         }
     }
 
-    /// A match is to be loaded anew.
     pub(super) fn renew_subscription(&mut self, slot: MatchSlot) {
         match &mut self.window {
             Some(window) => window.hasten(slot),
@@ -52,7 +50,6 @@ impl Worker {
         topics.iter().for_each(|topic| self.subscribe(topic));
     }
 
-    /// One topic of a match has its load.
     pub(super) fn slide_past(&mut self, slot: MatchSlot) {
         if self.window.as_mut().is_some_and(|window| window.loaded(slot, Instant::now())) {
             let topics = self.matches.get(slot).map(|followed| followed.topics.clone()).unwrap_or_default();

@@ -7,20 +7,16 @@ use touchline_common::model::Listing;
 /// Bytes of the list in one message, roughly; a single match may exceed it.
 const LIST_AT_ONCE: usize = 256 * 1024;
 
-/// What of the match list is to be reported.
 #[derive(Debug, Default)]
 pub(super) struct MatchList {
-    /// Whether this worker follows it.
     pub(super) is_followed: bool,
     /// What was not reported yet.
     pub(super) changes: Vec<ListChange>,
     sync: ListSync,
 }
 
-/// Whether the coordinator knows all that the list brought.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum ListSync {
-    /// It does.
     #[default]
     Complete,
     /// Changes were dropped because it did not read; a fresh snapshot follows once it does.

@@ -46,22 +46,16 @@ const CONTROL: Token = Token(0);
 const SIGNALS: Token = Token(1);
 /// A thread beside the loop has something for it; what it is shows in the next turn.
 const WAKER: Token = Token(2);
-/// The sockets of the source have the tokens from here on.
 pub(super) const FIRST_SOURCE: usize = 1 << 32;
 
-/// Why the loop ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// The coordinator asked for it.
     Asked,
-    /// A signal to this worker alone.
     Signal,
-    /// The coordinator is gone.
     Orphaned,
 }
 
 impl Ending {
-    /// The exit code of a worker that ends so.
     pub(super) fn code(&self) -> u8 {
         match self {
             Ending::Asked | Ending::Signal => 0,
@@ -70,7 +64,6 @@ impl Ending {
     }
 }
 
-/// A scanning worker.
 pub struct Worker {
     poll: Poll,
     parts: Parts,
@@ -241,7 +234,6 @@ impl Worker {
         self.link.takes_renderings() && (self.parts.trees.oldest_dirty().is_some() || self.matches.has_due())
     }
 
-    /// The slot that it works in.
     pub(super) fn slot(&self) -> SlotId {
         self.parts.slot
     }
@@ -261,7 +253,6 @@ impl Worker {
         self.coordinator.take_new_workers()
     }
 
-    /// Ends, in a process that goes on with others.
     pub(super) fn leave_process(mut self, ending: &Ending) -> Result<(), ScanError> {
         // If that does not arrive, the coordinator sees a channel that ends, and then ends the process.
         self.coordinator.send(&FromWorker::Left { code: ending.code() }, 0);

@@ -11,20 +11,14 @@ use touchline_common::ipc::messages::worker::{ConnectionState, FromWorker, Match
 
 /// Bytes read in a turn.
 const READ_BUDGET: usize = 256 * 1024;
-/// Time spent on reading.
 const TIME_BUDGET: Duration = Duration::from_millis(1);
 
-/// What changes how the following messages are to be taken.
 enum Shift {
-    /// The coordinator's permit to connect is needed.
     PermitNeeded,
-    /// There is a connection to ask on.
     Connected,
     /// There will be none for a while.
     ConnectFailed(Loss),
-    /// The server lets us in.
     Opened(SessionKind),
-    /// The connection is over.
     Lost(Loss),
 }
 
@@ -35,9 +29,7 @@ const LOGIN_REJECTED: &str = "the server refuses the new login in the session, w
 /// What a message brought that the coordinator must know.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::scan) enum TopicChange {
-    /// A load of one of its topics came.
     Loaded(MatchSlot),
-    /// One of its topics was removed.
     Removed(MatchSlot),
 }
 
@@ -69,7 +61,6 @@ impl Worker {
         }
     }
 
-    /// Applies every whole message that was read.
     fn apply(&mut self, now: Instant) {
         loop {
             match self.apply_messages(now) {
@@ -93,7 +84,6 @@ impl Worker {
         }
     }
 
-    /// Applies messages up to one that changes what the following mean.
     fn apply_messages(&mut self, now: Instant) -> Option<Shift> {
         let received = self.clock.received(now);
         let Worker { source, parts, matches, link, meter, turn, audits, .. } = self;

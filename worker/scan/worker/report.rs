@@ -69,42 +69,34 @@ impl Meter {
         }
     }
 
-    /// The loop waited.
     pub fn waited(&mut self, time: Duration) {
         self.idle += time;
     }
 
-    /// A turn begins.
     pub fn turn(&mut self) {
         self.turns += 1;
     }
 
-    /// Bytes were read.
     pub fn read(&mut self, bytes: usize) {
         self.bytes += bytes as u64;
     }
 
-    /// A delta came.
     pub fn delta(&mut self) {
         self.diffs += 1;
     }
 
-    /// So much waited to be applied.
     pub fn queued(&mut self, bytes: u64) {
         self.peak = self.peak.max(bytes);
     }
 
-    /// Sections were handed over.
     pub fn published(&mut self, sections: usize) {
         self.published += sections as u64;
     }
 
-    /// Something was skipped.
     pub fn error(&mut self) {
         self.errors += 1;
     }
 
-    /// The server's queue for us.
     pub fn server_queue(&mut self, depth: u64) {
         self.server_queue = Some(u32::try_from(depth).unwrap_or(u32::MAX));
     }
@@ -116,7 +108,6 @@ impl Meter {
         }
     }
 
-    /// A load of a topic is held.
     pub fn loaded(&mut self, topic: &[u8]) {
         if !self.loaded.contains(topic) {
             self.loaded.insert(topic.into());
@@ -134,7 +125,6 @@ impl Meter {
         self.loaded.remove(topic);
     }
 
-    /// Something is asked of the server.
     pub fn asked(&mut self, now: Instant) {
         self.asked_at = now;
     }
@@ -144,12 +134,10 @@ impl Meter {
         u32::try_from(now.saturating_duration_since(self.asked_at).as_millis()).unwrap_or(u32::MAX)
     }
 
-    /// Topics whose load is held.
     pub fn loads_held(&self) -> u32 {
         self.loaded.len() as u32
     }
 
-    /// The connection is over, and with it everything that was asked on it.
     pub fn disconnected(&mut self) {
         self.acknowledged.clear();
         self.loaded.clear();
@@ -158,7 +146,6 @@ impl Meter {
 }
 
 impl Worker {
-    /// Tells the coordinator that the connection is in another state.
     pub(super) fn say_connection(&mut self, state: ConnectionState, detail: String, lost: Option<LostWith>) {
         if self.meter.connection != state || !detail.is_empty() {
             self.meter.connection = state;

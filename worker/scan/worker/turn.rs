@@ -26,12 +26,10 @@ const ORPHAN_DEADLINE: Duration = Duration::from_secs(2);
 pub enum Queues {
     /// Nothing is left to read on any.
     Drained,
-    /// Something is, on one of them.
     Filled,
 }
 
 impl Worker {
-    /// One turn.
     pub(super) fn turn(&mut self) {
         self.take();
         self.give(Queues::Drained);
@@ -83,7 +81,6 @@ impl Worker {
         self.matches.at_none();
     }
 
-    /// Tells the loads that are complete by now.
     fn settle(&mut self, now: Instant) {
         let received = self.clock.received(now);
         let Worker { parts, matches, link, .. } = self;

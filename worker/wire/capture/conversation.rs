@@ -19,16 +19,12 @@ use crate::wire::websocket::{self, Deflate, Limits, Reader, Role};
 
 /// The longest message, and the longest frame, that is put together, bytes.
 pub const MESSAGE_MAX: usize = 4 << 20;
-/// Aliases of one connection.
 const ALIASES: usize = 100_000;
 
-/// Who is told.
 pub trait Entries {
-    /// Something that was said.
     fn entry(&mut self, entry: &Entry<'_>);
 }
 
-/// Where the next thing goes that is told.
 pub(super) struct Place<'o, O: Entries> {
     pub(super) connection: ConnectionId,
     pub(super) at: Option<i64>,
@@ -51,7 +47,6 @@ impl<O: Entries> Place<'_, O> {
     }
 }
 
-/// A connection.
 pub(super) struct Conversation {
     client: Direction,
     server: Direction,
@@ -90,9 +85,7 @@ enum Stage {
     Start,
     /// Anywhere in a stream of frames: found where a packet begins with one.
     Midst,
-    /// Frames of the classic protocol.
     Frames,
-    /// WebSocket.
     Web,
     /// Nothing that is understood.
     Foreign(&'static str),

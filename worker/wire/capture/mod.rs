@@ -30,7 +30,6 @@ use self::stream::{Piece, Pieces, Streams};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-/// Takes a capture file in pieces of any size and tells what was said in it.
 #[derive(Default)]
 pub struct Dissector {
     reader: CaptureReader,
@@ -40,10 +39,8 @@ pub struct Dissector {
     summary: Summary,
 }
 
-/// What was in the file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Packets.
     pub packets: u64,
     /// Those that were no TCP.
     pub other: u64,
@@ -53,11 +50,9 @@ pub struct Summary {
     pub fragments: u64,
     /// Packets of which too little was captured to read their heads.
     pub cut: u64,
-    /// Connections.
     pub connections: u64,
     /// Messages that were put together from pieces.
     pub joined: u64,
-    /// Messages in pieces that their sender cancelled.
     pub cancelled: u64,
     /// Messages in pieces of which not all came, or that were given up.
     pub unfinished: u64,

@@ -5,12 +5,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// A TCP segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment<'a> {
-    /// Who sent it.
     pub from: SocketAddr,
-    /// To whom.
     pub to: SocketAddr,
     /// The number of its first byte.
     pub number: u32,
@@ -22,7 +19,6 @@ pub struct Segment<'a> {
     pub missing: usize,
 }
 
-/// The flags of a segment that matter here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flags(u8);
 
@@ -42,7 +38,6 @@ impl Flags {
         self.0 & 0x01 != 0
     }
 
-    /// The connection is broken off.
     pub fn resets(self) -> bool {
         self.0 & 0x04 != 0
     }
@@ -55,7 +50,6 @@ pub enum Passed {
     Link(u32),
     /// It is no IP, or no TCP.
     Other,
-    /// It is a piece of an IP packet.
     Fragment,
     /// A head is not whole.
     Cut,

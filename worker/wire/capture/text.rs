@@ -14,7 +14,6 @@ use crate::wire::diffusion::{
 /// The version whose text form sports feeds speak.
 const ZAP_VERSION: u8 = 3;
 
-/// Tells a message.
 pub(super) fn message<O: Entries>(message: &Message<'_>, shared: &mut Shared, place: &mut Place<'_, O>) {
     match (message.part, message.kind) {
         (Part::Fragment, _) => piece(message, shared, place),

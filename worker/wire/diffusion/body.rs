@@ -25,20 +25,14 @@ pub enum BodyError {
     /// It is encrypted, which was never offered and is not public.
     Encrypted,
     /// The encoding byte is not one that the protocol names.
-    Unknown {
-        /// The byte.
-        byte: u8,
-    },
+    Unknown { byte: u8 },
     /// It stands for more bytes than are allowed.
     TooLong {
         /// What is allowed, in bytes.
         limit: usize,
     },
     /// It stands for more times its own length than is allowed.
-    TooDense {
-        /// What is allowed.
-        ratio: usize,
-    },
+    TooDense { ratio: usize },
     /// It is no zlib stream, or its check sum is wrong.
     Zlib,
     /// The zlib stream stops early.

@@ -82,20 +82,17 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// What the message is.
     #[inline]
     pub fn kind(self) -> (MessageType, Part) {
         MessageType::from_byte(self.type_byte)
     }
 
-    /// How its body is written.
     #[inline]
     pub fn encoding(self) -> Encoding {
         Encoding::from_byte(self.encoding_byte)
     }
 }
 
-/// Takes what a socket reads and gives the messages in it.
 #[derive(Debug)]
 pub struct FrameBuffer {
     /// As long as it may be read into; what is unread lies in `start..end`.

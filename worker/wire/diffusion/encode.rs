@@ -10,16 +10,12 @@ use std::fmt;
 /// Why a message was not written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EncodeError {
-    /// A header contains a separator.
     Header {
-        /// The message's type.
         kind: MessageType,
-        /// The header as it was given.
         text: Vec<u8>,
     },
     /// A topic's name or its alias contains the mark of aliases.
     Topic {
-        /// The name or alias.
         text: Vec<u8>,
     },
     /// The message is longer than a length can say.
@@ -83,7 +79,6 @@ impl<'o> FrameWriter<'o> {
         FrameWriter { out, start, kind, headers: 0, fault: None, done: false }
     }
 
-    /// Adds a header.
     #[inline]
     pub fn header(mut self, text: &[u8]) -> FrameWriter<'o> {
         self.separate();
@@ -91,7 +86,6 @@ impl<'o> FrameWriter<'o> {
         self
     }
 
-    /// Adds the header that names a topic.
     #[inline]
     pub fn topic(mut self, topic: TopicRef<'_>) -> FrameWriter<'o> {
         self.separate();
@@ -330,7 +324,6 @@ pub fn cancel_fragments(out: &mut Vec<u8>, correlation: &[u8]) -> Result<(), Enc
     FrameWriter::dpt(out, MessageType::CancelFragments).header(correlation).end()
 }
 
-/// The wish to end the connection.
 pub fn close(out: &mut Vec<u8>) {
     // A bare message without content is always written.
     let _ = FrameWriter::dpt(out, MessageType::Close).end();

@@ -12,40 +12,29 @@ use std::fmt;
 
 /// The longest correlation or ack id that is kept, in bytes.
 const ID_MAX: usize = 64;
-/// The headers that mean something here.
 const HEADERS: usize = 5;
 
-/// What the headers of a piece say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FragmentHead<'a> {
-    /// The topic, as it is written.
     pub topic: &'a [u8],
-    /// To which message it belongs.
     pub ids: FragmentIds<'a>,
-    /// Which piece it is.
     pub part: FragmentPart,
     /// The headers that are the user's, as they stand; only the first piece has them.
     pub user: &'a [u8],
 }
 
-/// The ids of a piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FragmentIds<'a> {
     /// The correlation; the ack id, if one stands where it cannot be taken for the other.
     Plain {
-        /// The correlation.
         correlation: &'a [u8],
-        /// The ack id.
         ack: Option<&'a [u8]>,
     },
-    /// One is the correlation and the other one the ack id.
     Pair(&'a [u8], &'a [u8]),
 }
 
-/// Which piece of a message this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FragmentPart {
-    /// The first one.
     First {
         /// How many there are: 1 or more.
         total: u32,
@@ -53,16 +42,12 @@ pub enum FragmentPart {
         size: Option<u64>,
     },
     /// A later one; 2 or more.
-    Later {
-        /// Its number.
-        number: u32,
-    },
+    Later { number: u32 },
 }
 
 /// Why the headers of a piece make no sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeadError {
-    /// There is no topic.
     Topic,
     /// There is no correlation or ack id, or it is too long.
     Id,
@@ -159,16 +144,11 @@ fn part(text: &[u8]) -> Option<FragmentPart> {
     }
 }
 
-/// Where a message to be cut stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FragmentOf<'a> {
-    /// Its type.
     pub kind: MessageType,
-    /// How its body is written.
     pub encoding: Encoding,
-    /// Its topic.
     pub topic: TopicRef<'a>,
-    /// The id that its pieces share.
     pub correlation: &'a [u8],
 }
 

@@ -11,7 +11,6 @@ const CANCEL_OLD: u8 = 0x2a;
 
 macro_rules! message_types {
     ($($(#[$doc:meta])* $name:ident = $byte:literal, $fixed:literal, $text:literal;)*) => {
-        /// What a message is.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum MessageType {
             $($(#[$doc])* $name,)*
@@ -20,7 +19,6 @@ macro_rules! message_types {
         }
 
         impl MessageType {
-            /// Every type that the protocol names.
             pub const ALL: &'static [MessageType] = &[$(MessageType::$name,)*];
 
             /// The byte on the wire, without the fragment bit.
@@ -102,10 +100,8 @@ message_types! {
     CancelFragments = 0x30, 1, "cancel of fragments";
 }
 
-/// Whether a message is whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Part {
-    /// All of it.
     Whole,
     /// One of several pieces; its headers are topic, correlation, part.
     Fragment,
@@ -159,7 +155,6 @@ impl MessageType {
 /// How a body is written; headers are always plain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Encoding {
-    /// As it is.
     Plain,
     /// Plain here; the sender asks the next hop to encrypt.
     EncryptionRequested,
@@ -178,7 +173,6 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// What the encoding byte says.
     #[inline]
     pub const fn from_byte(byte: u8) -> Encoding {
         match byte {
@@ -207,7 +201,6 @@ impl Encoding {
         }
     }
 
-    /// Whether the body can be taken as it stands.
     #[inline]
     pub const fn is_plain(self) -> bool {
         match self {

@@ -22,7 +22,6 @@ pub enum Arrived {
     Binary,
     /// To be answered with a pong of the same payload.
     Ping,
-    /// The answer to a ping.
     Pong,
     /// The last thing that comes; the payload is the reason.
     Close(Option<CloseCode>),
@@ -31,13 +30,11 @@ pub enum Arrived {
 /// What arrived, with its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event<'a> {
-    /// A text.
     Text(&'a str),
     /// Bytes.
     Binary(&'a [u8]),
     /// To be answered with a pong of the same payload.
     Ping(&'a [u8]),
-    /// The answer to a ping.
     Pong(&'a [u8]),
     /// The last thing that comes.
     Close {
@@ -62,7 +59,6 @@ enum Place {
     Message,
 }
 
-/// Reads frames of the other side of a connection.
 #[derive(Debug)]
 pub struct Reader {
     role: Role,
@@ -95,7 +91,6 @@ impl Reader {
         }
     }
 
-    /// What the opening handshake agreed upon.
     pub fn agreed(&mut self, deflate: Option<Deflate>) {
         self.inflater = deflate.map(|deflate| Inflater::new(&deflate, self.role));
     }
