@@ -82,15 +82,6 @@ pub fn run(channel: OwnedFd) -> Result<(), RecordError> {
     ran
 }
 
-/// As [`run`] inside a process that logs already; `logs` is what `LogFilter` and `LogFile` change.
-///
-/// # Errors
-/// As [`run`].
-pub fn run_with_logs(channel: OwnedFd, logs: Option<LogHandle>) -> Result<(), RecordError> {
-    // Other loops of the process may be watched, or stand still for good reasons.
-    live(channel, |_| logs, || None)
-}
-
 /// Without a watchdog the coordinator still sees a loop that hangs, a little later.
 fn watch() -> Option<Watchdog> {
     let armed = Watchdog::arm("recorder", watchdog::PERIOD);

@@ -136,21 +136,6 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// The headers after those that the type calls for. None for a fragment: which of its headers are the user's
-    /// depends on the part that it is.
-    pub fn user_headers(&self) -> Fields<'a> {
-        let mut fields = match self.part {
-            Part::Whole => self.headers.iter(),
-            Part::Fragment => Fields::none_if_empty(&[]),
-        };
-        for _ in 0..self.kind.fixed_headers() {
-            if fields.next().is_none() {
-                break;
-            }
-        }
-        fields
-    }
-
     pub fn records(&self) -> Records<'a> {
         Records::of(self.body)
     }
