@@ -70,7 +70,7 @@ impl<'w> Printer<'w> {
     }
 }
 
-/// Tells the outcome on `err` and gives its code.
+/// Reports the outcome on `err` and gives its code.
 pub(super) fn settle(outcome: Outcome, err: &mut dyn Write) -> Code {
     // There is nowhere left to report that standard error cannot be written.
     match outcome {

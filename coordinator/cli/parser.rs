@@ -62,7 +62,6 @@ fn argument(arg: &Arg, built: Built) -> clap::Arg {
         Kind::Option => made.long(arg.name),
         Kind::Options => made.long(arg.name).action(ArgAction::Append).num_args(1..),
         Kind::Required => made.required(required),
-        Kind::Place => made,
         Kind::Places => made.required(required).num_args(1..),
     };
     // Else a negative number is taken for an unknown argument.

@@ -17,7 +17,7 @@ pub(super) fn probe(config: &Config, name: &str, format: OutputFormat, out: &mut
         let text = format!("there is no feed {name:?} in the configuration: it has {}", known.join(", "));
         return Err(Failure::new(Code::Usage, text));
     };
-    // What the worker's parts have to say beside the steps; nobody else has set up a log here.
+    // What the worker's parts have to say beside the steps; no other log is set up here.
     let _ = logging::init(Who::Coordinator, "warn", config.log.format, Target::Stderr);
     let mut failure = None;
     let tried = probe::probe(config, feed, &mut |finding| {

@@ -50,7 +50,6 @@ pub enum Kind {
     Options,
     /// In its place, always.
     Required,
-    Place,
     /// In their places, at least one.
     Places,
 }

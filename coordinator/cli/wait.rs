@@ -159,7 +159,7 @@ fn pid_now(daemon: &Daemon) -> Result<Option<u64>, ControlError> {
     Ok(look(daemon, "status", LOOK_TIMEOUT)?.get("pid").and_then(Value::as_u64))
 }
 
-/// The socket goes before the process does. A process that nobody has waited for yet is as good as gone.
+/// The socket goes before the process does. A process that has not been waited for yet is as good as gone.
 fn wait_for_exit(pid: u64, end: Instant) -> bool {
     let end = end.min(Instant::now() + LAST_STEPS);
     while Instant::now() < end {

@@ -65,7 +65,7 @@ struct Client {
     lines: LineReader,
     out: Vec<u8>,
     written: usize,
-    /// Requests that are being answered by somebody else.
+    /// Requests that are being answered elsewhere.
     pending: usize,
     moved: Instant,
     closing: bool,
@@ -132,8 +132,8 @@ impl Clients {
 
     fn admit(&mut self, mut stream: UnixStream, tokens: &mut Tokens<Source>, registry: &Registry) {
         if self.clients.len() >= MAX_CLIENTS {
-            let told = format!("{MAX_CLIENTS} clients are connected already: try again");
-            let _ = stream.write_all(&Answer::refused(Code::Failed, told).to_line());
+            let text = format!("{MAX_CLIENTS} clients are connected already: try again");
+            let _ = stream.write_all(&Answer::refused(Code::Failed, text).to_line());
             return;
         }
         let Ok(credentials) = getsockopt(&stream, PeerCredentials) else { return };
@@ -162,7 +162,7 @@ impl Clients {
     }
 
     /// What the client asks now, in order; a line that is no request is answered here, and who asks more at once than
-    /// [`MAX_PENDING`] or writes more than [`MAX_TURN`] bytes is told so and cut off.
+    /// [`MAX_PENDING`] or writes more than [`MAX_TURN`] bytes is text so and cut off.
     pub fn requests(&mut self, number: u32) -> Vec<Request> {
         let Some(client) = self.clients.get_mut(&number) else { return Vec::new() };
         let mut requests = Vec::new();
@@ -282,13 +282,13 @@ impl Client {
     fn cut_off(&mut self, requests: &mut Vec<Request>) {
         requests.clear();
         self.closing = true;
-        let told = format!("more than {MAX_PENDING} requests or {MAX_TURN} bytes at once: wait for answers");
-        self.out.extend_from_slice(&Answer::refused(Code::Usage, told).to_line());
+        let text = format!("more than {MAX_PENDING} requests or {MAX_TURN} bytes at once: wait for answers");
+        self.out.extend_from_slice(&Answer::refused(Code::Usage, text).to_line());
     }
 
     fn take_lines(&mut self, requests: &mut Vec<Request>) -> bool {
         loop {
-            let told = match self.lines.next_line() {
+            let text = match self.lines.next_line() {
                 Ok(None) => return true,
                 Ok(Some(line)) => match Request::parse(line) {
                     Ok(request) => {
@@ -302,7 +302,7 @@ impl Client {
                     error.to_string()
                 }
             };
-            self.out.extend_from_slice(&Answer::refused(Code::Usage, told).to_line());
+            self.out.extend_from_slice(&Answer::refused(Code::Usage, text).to_line());
             if self.closing {
                 return false;
             }

@@ -173,7 +173,7 @@ impl Children {
         self.processes.children_of(pid)
     }
 
-    /// What a child that was not welcomed would have said, if `error` is that it speaks another version.
+    /// What a child that was not welcomed would have answered, if `error` is that it speaks another version.
     pub fn foreign_hello(&self, child: Child, error: &ChannelError) -> Option<Hello> {
         let entry = self.entries.get(&child).filter(|entry| entry.state == ChildState::New)?;
         let ChannelError::Frame(FrameError::Magic { header: [version, family, ..] }) = error else {
@@ -191,10 +191,6 @@ impl Children {
             entry.link.is_some() && matches!(entry.state, ChildState::Welcomed | ChildState::Leaving)
         };
         self.entries.iter().filter(move |(_, entry)| takes_messages(entry)).map(|(child, _)| *child)
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.processes.is_empty()
     }
 
     /// The poll saw that a child closed its side of the channel.

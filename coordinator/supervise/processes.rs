@@ -118,10 +118,6 @@ impl Processes {
         }
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.by_pid.is_empty()
-    }
-
     /// Sends a signal to a process that is there.
     ///
     /// # Errors

@@ -8,7 +8,7 @@
 //!   handshake; one that lets in and throws out at once would otherwise be tried again without ever waiting longer. After a
 //!   connection that ended before it had served anything, the next is on probation.
 //!
-//! The caller gives time and randomness, and tells what became of each attempt. Callers: the sources in `feed`.
+//! The caller gives time and randomness, and reports what became of each attempt. Callers: the sources in `feed`.
 
 use std::time::{Duration, Instant};
 

@@ -16,8 +16,6 @@ pub enum TreeError {
     Topics { limit: usize },
     /// A match list was asked for where the payload has none.
     NoList { topic: String },
-    /// No match has this slot.
-    NoSuchMatch,
     /// The body of a load does not begin with `F|`.
     NotALoad { topic: String },
     /// A delta's operation is not one of `F`, `U`, `I`, `D`.
@@ -56,7 +54,6 @@ impl fmt::Display for TreeError {
                     "no match list can be read from {topic:?}: name the matches, or set payload to inplay"
                 )
             }
-            Self::NoSuchMatch => write!(f, "no match has this slot"),
             Self::NotALoad { topic } => write!(
                 f,
                 "load of topic {topic:?} does not begin with F|: skipped; check `payload` and the feed's topics"

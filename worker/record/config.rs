@@ -28,7 +28,7 @@ pub struct RecordConfig {
     pub keep_odds: Duration,
     /// chat this long,
     pub keep_chat: Duration,
-    /// documents of matches that nobody follows this long.
+    /// documents of matches that no worker follows this long.
     pub keep_matches: Duration,
     /// The most bytes of the store; the oldest odds go first.
     pub max_size: u64,

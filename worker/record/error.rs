@@ -5,12 +5,12 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-/// What ends the recorder, other than being told to stop.
+/// What ends the recorder, other than being asked to stop.
 #[derive(Debug)]
 pub enum RecordError {
     /// The kernel refused something that the loop cannot do without.
     Kernel { operation: &'static str, source: io::Error },
-    /// The coordinator said something that is no message, or nothing within the start's deadline.
+    /// The coordinator sent something that is no message, or nothing within the start's deadline.
     Control { what: String },
     /// The configuration in the welcome cannot be used.
     Config { what: String },

@@ -117,7 +117,7 @@ pub(super) struct Link {
     /// When it came, wall clock in microseconds.
     attached: i64,
     /// When bytes last came, likewise.
-    heard: i64,
+    last_frame_at: i64,
     match_chunk: Chunk,
     bulk_chunk: Chunk,
 }
@@ -159,7 +159,7 @@ impl Link {
             acked: Numbers::default(),
             refused: HashSet::default(),
             attached: wall,
-            heard: wall,
+            last_frame_at: wall,
             match_chunk: Chunk::default(),
             bulk_chunk: Chunk::default(),
         }
@@ -171,7 +171,7 @@ impl Link {
 
     /// When the channel came and when bytes last did, wall clock in microseconds.
     pub(super) fn times(&self) -> (i64, i64) {
-        (self.attached, self.heard)
+        (self.attached, self.last_frame_at)
     }
 
     pub(super) fn wake(&mut self) {
@@ -224,9 +224,9 @@ impl Link {
         match self.channel.read()? {
             ReadOutcome::Drained => {
                 self.readable = false;
-                self.heard = wall;
+                self.last_frame_at = wall;
             }
-            ReadOutcome::More => self.heard = wall,
+            ReadOutcome::More => self.last_frame_at = wall,
             ReadOutcome::Closed => {
                 self.readable = false;
                 self.ended = true;

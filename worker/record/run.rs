@@ -360,8 +360,8 @@ impl Recorder {
     fn close(&mut self, token: usize) {
         let Some(link) = self.links.remove(token) else { return };
         let _ = link.deregister(self.poll.registry());
-        let (source, at, (attached, heard)) = (link.source(), wall_us(), link.times());
-        self.matches.jobs.push(store::Job::Gone { source, at, attached, heard });
+        let (source, at, (attached, last_frame_at)) = (link.source(), wall_us(), link.times());
+        self.matches.jobs.push(store::Job::Gone { source, at, attached, last_frame_at });
         self.bulk.jobs.push(bulk::Job::Gone { source });
     }
 

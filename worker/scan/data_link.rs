@@ -169,7 +169,7 @@ impl DataLink {
         Ok(())
     }
 
-    /// Queues a frame of the bulk stream that tells so many changes. Of a `Base` the number that was left out is filled in; at the bound it
+    /// Queues a frame of the bulk stream that holds so many changes. Of a `Base` the number that was left out is filled in; at the bound it
     /// waits for [`DataLink::recoverable`].
     ///
     /// # Errors
@@ -273,7 +273,7 @@ impl DataLink {
         }
     }
 
-    /// Reads what the recorder says.
+    /// Reads what the recorder sends.
     ///
     /// # Errors
     /// [`ChannelError`]: the channel must be detached.
@@ -284,7 +284,7 @@ impl DataLink {
         }
     }
 
-    /// The next thing that the recorder said and that the loop has to know; acknowledgements are taken here.
+    /// The next thing that the recorder sent and that the loop has to know; acknowledgements are taken here.
     ///
     /// # Errors
     /// [`ChannelError`]: the channel must be detached.

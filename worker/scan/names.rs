@@ -1,4 +1,4 @@
-//! The integer handles of this worker: what each stands for, told once on each channel before the first frame that uses it.
+//! The integer handles of this worker: what each stands for, sent once on each channel before the first frame that uses it.
 //!
 //! A handle is never used twice. Those of markets and selections hang below their match's and are freed with it, when its end is
 //! acknowledged in both streams; until then every new channel gets all of them again. Called by the data link only.
@@ -13,7 +13,7 @@ use touchline_common::model::{Epoch, Handle, MatchKey};
 const MOST: usize = 1 << 20;
 const STREAMS: u8 = 2;
 
-/// What lives and what the recorder is still to be told.
+/// What lives and what the recorder has yet to be sent.
 #[derive(Debug, Default)]
 pub struct Names {
     last: u32,

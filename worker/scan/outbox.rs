@@ -37,7 +37,7 @@ struct Frame {
     handle: Handle,
     part: Part,
     bytes: Box<[u8]>,
-    /// When what it tells was seen, wall clock in microseconds.
+    /// When its changes were seen, wall clock in microseconds.
     at: i64,
 }
 
@@ -84,7 +84,7 @@ impl Outbox {
         }
     }
 
-    /// Takes an encoded frame of a match that tells `changes` changes, seen at `at` (wall clock, microseconds). At the bound the match's
+    /// Takes an encoded frame of a match that holds `changes` changes, seen at `at` (wall clock, microseconds). At the bound the match's
     /// unsent frames are dropped with this one, and so is everything of it until [`Outbox::room`] gave it room.
     pub fn push(&mut self, handle: Handle, bytes: Box<[u8]>, changes: u32, at: i64) {
         if let Some(dropped) = self.overflowed.get_mut(&handle) {

@@ -40,8 +40,7 @@ impl Skipped {
         match why {
             TreeError::TopicNotHeld { .. }
             | TreeError::MissingTarget { .. }
-            | TreeError::MissingParent { .. }
-            | TreeError::NoSuchMatch => {}
+            | TreeError::MissingParent { .. } => {}
             TreeError::TopicTaken { .. }
             | TreeError::Topics { .. }
             | TreeError::NoList { .. }

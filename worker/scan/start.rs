@@ -12,7 +12,7 @@ use touchline_common::logging::{self, LogHandle, Target, Who};
 use touchline_common::model::SlotId;
 use touchline_common::sys::signals::Signals;
 
-/// Scans until it is told to stop. `slot` is that of its command line, for the log before the welcome.
+/// Scans until it is asked to stop. `slot` is that of its command line, for the log before the welcome.
 ///
 /// # Errors
 /// [`ScanError`].

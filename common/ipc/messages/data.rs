@@ -36,7 +36,7 @@ impl Message for Open {
     const KIND: u16 = 0x0311;
 }
 
-/// What a handle stands for from now on. It is said once; on the next channel once more.
+/// What a handle stands for from now on. It is sent once per channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Name<'a> {
     pub handle: Handle,
@@ -101,16 +101,16 @@ pub enum MatchBody<'a> {
         /// Wall clock of the read, microseconds since 1970 UTC.
         at: i64,
     },
-    /// Nothing more of this handle comes; only after [`EndReason::ConnectionLost`], which is said in this stream alone, it goes on
+    /// Nothing more of this handle comes; only after [`EndReason::ConnectionLost`], which is sent in this stream alone, it goes on
     /// with the next `Base`. A match that is assigned anew to the same worker gets a new handle, whose `Base` comes before this.
     End {
         why: EndReason,
-        /// What was dropped of it and is told no more.
+        /// What was dropped of it and is no longer reported.
         lost: Option<Lost>,
         /// Wall clock, microseconds since 1970 UTC.
         at: i64,
     },
-    /// The answer to [`FromRecorderData::Mark`]: all that the server had sent is told before this.
+    /// The answer to [`FromRecorderData::Mark`]: all that the server had sent is reported before this.
     Mark { token: u64 },
 }
 

@@ -1,4 +1,4 @@
-//! What the processes say to each other: one enum per direction, only append variants.
+//! What the processes send each other: one enum per direction, only append variants.
 //!
 //! | channel | down | up |
 //! |---|---|---|

@@ -52,7 +52,7 @@ pub enum ToWorker {
     },
     /// This frame carries the new log file; write there from now on.
     LogFile,
-    /// Tell the state of each match with [`FromWorker::Details`].
+    /// Report the state of each match with [`FromWorker::Details`].
     Details,
     /// Read no more, render, hand over, and leave with code 0 within this time.
     Stop {
@@ -63,7 +63,7 @@ pub enum ToWorker {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReleaseReason {
-    /// It is over: the worker tells the recorder with `End`.
+    /// It is over: the worker sends the recorder an `End`.
     Ended,
     Moved,
 }

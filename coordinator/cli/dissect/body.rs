@@ -10,7 +10,7 @@ use touchline_worker::wire::diffusion::{
 /// What stands in place of a password.
 pub(super) const HIDDEN: &str = "…";
 
-pub(super) enum Said<'a> {
+pub(super) enum Readable<'a> {
     Records(Vec<Vec<String>>),
     /// As bytes, and why it is not records.
     Bytes(&'a [u8], String),
@@ -38,17 +38,17 @@ pub(super) fn headers(message: &Message<'_>, topic: Option<&Topic<'_>>) -> Vec<S
 }
 
 /// A body as records of fields, or why it is none.
-pub(super) fn said<'a>(body: &Body<'a>) -> Said<'a> {
+pub(super) fn readable<'a>(body: &Body<'a>) -> Readable<'a> {
     let bytes = match body {
         Body::Plain(bytes) | Body::Decoded(bytes) => *bytes,
-        Body::Encoded(bytes, why) => return Said::Bytes(bytes, undecoded(*why).into_owned()),
+        Body::Encoded(bytes, why) => return Readable::Bytes(bytes, undecoded(*why).into_owned()),
     };
     if std::str::from_utf8(bytes).is_err() {
-        return Said::Bytes(bytes, "not UTF-8".to_owned());
+        return Readable::Bytes(bytes, "not UTF-8".to_owned());
     }
     let fields =
         |record| Fields::of(record).map(|field| String::from_utf8_lossy(field).into_owned()).collect();
-    Said::Records(Records::of(bytes).map(fields).collect())
+    Readable::Records(Records::of(bytes).map(fields).collect())
 }
 
 pub(super) fn encoding(encoding: Encoding) -> Cow<'static, str> {

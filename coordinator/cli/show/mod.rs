@@ -63,7 +63,7 @@ pub(super) fn done(value: &Value, out: &mut Printer<'_>) -> Result<(), Failure> 
     }
 }
 
-/// `health`: the exit code tells it, too.
+/// `health`: the exit code reports it, too.
 pub(super) fn health(daemon: &Daemon, format: OutputFormat, out: &mut Printer<'_>) -> Outcome {
     let health = daemon.ask("health", Map::new())?;
     let healthy = health.get("healthy").and_then(Value::as_bool).unwrap_or(false);

@@ -112,7 +112,7 @@ pub(in crate::pool) enum Peers {
     /// A worker's slot: where one dies too often it is parked, and others go on.
     Many,
     /// The recorder's: it is waited for, but not for long, since workers meanwhile hold what no other process has.
-    Nobody,
+    Alone,
 }
 
 /// A place's state and history.
@@ -381,7 +381,7 @@ impl Life {
         } else {
             let longest = match self.peers {
                 Peers::Many => timing.deaths.backoff_max,
-                Peers::Nobody => timing.deaths.backoff_alone,
+                Peers::Alone => timing.deaths.backoff_alone,
             };
             let delay = backoff(self.history.failures, longest, timing, jitter);
             self.history.failures = self.history.failures.saturating_add(1);

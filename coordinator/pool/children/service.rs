@@ -67,7 +67,7 @@ impl Process {
 impl Services {
     pub(super) fn new(recorder: Generation) -> Self {
         let service = |generation| Service {
-            life: Life::new(Peers::Nobody, generation, 0, None),
+            life: Life::new(Peers::Alone, generation, 0, None),
             process: Process::default(),
         };
         Services { recorder: service(recorder) }

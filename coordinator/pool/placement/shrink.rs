@@ -96,7 +96,7 @@ impl Pool {
         for key in coming {
             self.drop_candidate(&key, out);
         }
-        // Nobody follows these: there is no gap to avoid, and a second seat would wait in vain for a load.
+        // No worker follows these: there is no gap to avoid, and a second seat would wait in vain for a load.
         let removed: Vec<MatchKey> = self
             .catalog
             .matches

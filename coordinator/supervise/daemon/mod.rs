@@ -355,7 +355,7 @@ impl Daemon {
                 Signal::SIGQUIT => self.log_status(),
                 Signal::SIGHUP => log::warn!(signal = "SIGHUP"; "coord.not_in_this_build"),
                 Signal::SIGUSR2 => log::warn!(signal = "SIGUSR2"; "coord.not_in_this_build"),
-                // SIGCHLD and SIGPIPE are of no use: pidfds tell of the end of children, writes of closed pipes.
+                // SIGCHLD and SIGPIPE are of no use: pidfds report the end of children, writes of closed pipes.
                 other => log::debug!(signal = other.as_str(); "coord.signal_ignored"),
             }
         }

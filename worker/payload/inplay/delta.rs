@@ -1,4 +1,4 @@
-//! A change to a node: update, insert, delete; which trees it goes to and what of it is told.
+//! A change to a node: update, insert, delete; which trees it goes to and what of it is reported.
 //!
 //! A path is split at `/`: its last part is the node, the one before it the parent. If an insert's or delete's path
 //! of two parts or more begins with a topic that is held, it goes to that tree only; else to every tree that has the

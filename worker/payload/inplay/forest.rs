@@ -46,7 +46,7 @@ pub(super) struct Scratch {
     pub(super) json: super::json::Json,
 }
 
-/// A match: which trees it has and what was told and published of it.
+/// A match: which trees it has and what was reported and published of it.
 #[derive(Default)]
 pub(super) struct Match {
     /// Its trees, the first wins.

@@ -84,7 +84,7 @@ impl Forest {
         }
     }
 
-    /// The match has another handle, so everything below it needs others, too. What was published is not told as gone: it was under
+    /// The match has another handle, so everything below it needs others, too. What was published is not reported as gone: it was under
     /// the old one.
     pub fn forget_handles(&mut self, slot: MatchSlot) {
         let Some(held) = self.matches.get(slot.0 as usize) else { return };

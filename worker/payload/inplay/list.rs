@@ -1,7 +1,7 @@
-//! The match list: from an overview's tree to what the coordinator is told of it.
+//! The match list: from an overview's tree to what the coordinator gets of it.
 //!
-//! Each event node is a match. Changes are collected per node and told at the next drain, so that a match that
-//! changes often in one read is told once, and only if what the list knows of it really differs.
+//! Each event node is a match. Changes are collected per node and reported at the next drain, so that a match that
+//! changes often in one read is reported once, and only if what the list knows of it really differs.
 
 use super::forest::Forest;
 use super::json::lossy;
@@ -27,9 +27,9 @@ pub(super) struct List {
     changed: Vec<NodeId>,
     waiting: HashSet<NodeId>,
     gone: Vec<MatchId>,
-    /// What was told of each event node; of what the list knew the hash, so that two that differ are the same to us once
+    /// What was reported of each event node; of what the list knew the hash, so that two that differ are the same to us once
     /// in 2^64.
-    told: HashMap<NodeId, (MatchId, u64)>,
+    published: HashMap<NodeId, (MatchId, u64)>,
     /// How many event nodes stand for a match.
     held: HashMap<MatchId, usize>,
     /// Event nodes that gave no id.
@@ -44,7 +44,7 @@ enum News {
     Lost,
 }
 
-/// Matches of a load told in one drain: a list may have ten thousand, and their texts are all made for that.
+/// Matches of a load reported in one drain: a list may have ten thousand, and their texts are all made for that.
 const MOST: usize = 512;
 
 impl List {
@@ -63,7 +63,7 @@ impl List {
             changed: Vec::new(),
             waiting: HashSet::new(),
             gone: Vec::new(),
-            told: HashMap::new(),
+            published: HashMap::new(),
             held: HashMap::new(),
             skipped: 0,
         }
@@ -83,13 +83,13 @@ impl List {
         self.changed.clear();
         self.waiting.clear();
         self.gone.clear();
-        self.told.clear();
+        self.published.clear();
         self.held.clear();
     }
 
     fn forget(&mut self, id: NodeId) {
         self.waiting.remove(&id);
-        if let Some((key, _)) = self.told.remove(&id) {
+        if let Some((key, _)) = self.published.remove(&id) {
             self.release(key);
         }
     }
@@ -165,7 +165,7 @@ impl Forest {
         }
     }
 
-    /// Tells an event node if what it says differs from what was told.
+    /// Reports an event node if its listing differs from what was reported.
     fn look(&self, list: &mut List, id: NodeId, out: &mut Vec<ListChange>) {
         let Ok(key) = list.id.fill(|name| self.list_value(id, name)).map(MatchId::from) else {
             list.skipped += 1;
@@ -174,7 +174,7 @@ impl Forest {
         };
         let listing = self.listing_of(list, id);
         let hash = digest(&listing);
-        if let Some((told, before)) = list.told.get(&id) {
+        if let Some((told, before)) = list.published.get(&id) {
             if *told == key && *before == hash {
                 return;
             }
@@ -182,7 +182,7 @@ impl Forest {
                 list.forget(id);
             }
         }
-        if list.told.insert(id, (key.clone(), hash)).is_none() {
+        if list.published.insert(id, (key.clone(), hash)).is_none() {
             *list.held.entry(key.clone()).or_default() += 1;
         }
         out.push(ListChange::Present { id: key, listing });
@@ -206,7 +206,7 @@ impl Forest {
     }
 
     fn listing_of(&self, list: &List, event: NodeId) -> Listing {
-        let said = |id: NodeId, class: Class, role: Role| {
+        let attribute = |id: NodeId, class: Class, role: Role| {
             let value = text::trim(self.store.attribute(id, self.mapping.key(class, role))?);
             (!value.is_empty()).then(|| lossy(value).into_owned())
         };
@@ -215,9 +215,9 @@ impl Forest {
             while id != NIL && self.store.node(id).class != class {
                 id = self.store.node(id).parent;
             }
-            said(id, class, role)
+            attribute(id, class, role)
         };
-        let own = |role| said(event, Class::Event, role);
+        let own = |role| attribute(event, Class::Event, role);
         let attributes = list.names.iter().filter_map(|name| {
             let value = self.list_value(event, name)?;
             Some((name.clone(), value.into_owned()))
@@ -241,7 +241,7 @@ impl Forest {
 
     // --- what the trees report ---
 
-    /// A list's load: all is told anew.
+    /// A list's load: all is reported anew.
     pub(super) fn list_loaded(&mut self, tree: TreeId) {
         let events: Vec<NodeId> = match self.store.tree(tree) {
             Some(held) => {

@@ -92,7 +92,7 @@ impl Forest {
         others.filter_map(|other| self.store.tree(*other)).map(|tree| tree.nodes).sum()
     }
 
-    /// After a load (or the end) of one of its topics everything of a match is to be rendered and told anew.
+    /// After a load (or the end) of one of its topics everything of a match is to be rendered and reported anew.
     pub(super) fn match_loaded(&mut self, slot: u32, received: Received, sink: &mut dyn Sink) {
         let Some(held) = self.matches.get_mut(slot as usize) else { return };
         let trees = held.trees.clone();

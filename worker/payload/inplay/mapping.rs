@@ -35,7 +35,7 @@ impl Mapping {
     /// The built-in table.
     ///
     /// # Errors
-    /// None, as a test shows; the type tells what `overlay` may say.
+    /// None, as a test shows; the type reports what `overlay` may say.
     pub fn builtin() -> Result<Self, MappingError> {
         Self::compile(parse(include_str!("mapping.toml"))?)
     }

@@ -46,7 +46,7 @@ impl Store {
         }
     }
 
-    /// Tells a selection that its price went from `old` to `new`.
+    /// Remembers of a selection that its price went from `old` to `new`.
     pub(in crate::payload) fn price_moved(&mut self, id: NodeId, old: Option<Price>, new: Option<Price>) {
         let Some(node) = self.node_mut(id).filter(|node| node.class == Class::Selection) else { return };
         let mut prices = node.prices().unwrap_or(Prices { open: old, step: 0 });

@@ -71,7 +71,7 @@ impl<'a> Reading<'a> {
     }
 
     /// The same as text; empty is absent.
-    pub(in crate::payload) fn said(&self, role: Role) -> Option<Cow<'a, str>> {
+    pub(in crate::payload) fn value_of(&self, role: Role) -> Option<Cow<'a, str>> {
         self.value(role).filter(|value| !value.is_empty()).map(lossy)
     }
 
@@ -90,13 +90,13 @@ impl<'a> Reading<'a> {
     pub(in crate::payload) fn sport_id(&self) -> Option<Cow<'a, str>> {
         let from_list =
             || self.held.listing.sport_id.as_deref().filter(|id| !id.is_empty()).map(Cow::Borrowed);
-        self.said(Role::Sport).or_else(|| self.ancestor(Class::Sport, Role::Id)).or_else(from_list)
+        self.value_of(Role::Sport).or_else(|| self.ancestor(Class::Sport, Role::Id)).or_else(from_list)
     }
 
     pub(in crate::payload) fn competition(&self) -> Option<Cow<'a, str>> {
         let from_list =
             || self.held.listing.competition.as_deref().filter(|name| !name.is_empty()).map(Cow::Borrowed);
-        self.said(Role::Competition)
+        self.value_of(Role::Competition)
             .or_else(|| self.ancestor(Class::Competition, Role::Name))
             .or_else(from_list)
     }
@@ -188,7 +188,7 @@ impl<'a> Reading<'a> {
     /// The comment, and the statistics that are no registers.
     pub(in crate::payload) fn changes(&self) -> Vec<Change<'a>> {
         let mut all: Vec<Change<'a>> =
-            self.said(Role::Comment).into_iter().map(|text| Change::Comment { text }).collect();
+            self.value_of(Role::Comment).into_iter().map(|text| Change::Comment { text }).collect();
         for (key, values) in self.statistics() {
             for (side, value) in Side::BOTH.into_iter().zip(values) {
                 let Some(value) = value.filter(|value| !registers::is_register(&key, side, value)) else {
@@ -215,7 +215,7 @@ impl<'a> Reading<'a> {
 
     /// Period as the document writes it, phase, and status, by the table and the rules for soccer.
     pub(in crate::payload) fn progress(&self) -> Progress<'a> {
-        let period = self.said(Role::Period);
+        let period = self.value_of(Role::Period);
         let in_play = self.value(Role::InPlay);
         let known = match &period {
             Some(_) => {
@@ -255,7 +255,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Racket sports tell their sets apart from the phase.
+    /// Racket sports report their sets apart from the phase.
     fn coarse(&self, phase: Phase) -> Phase {
         let racket = self.scoring() == Scoring::Tennis || self.scoring() == Scoring::Sets;
         if racket && phase > Phase::NOT_STARTED && phase < Phase::FINISHED {

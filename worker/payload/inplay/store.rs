@@ -54,7 +54,7 @@ pub(in crate::payload) struct Node {
 
 const _: () = assert!(size_of::<Node>() == 64);
 
-static NOBODY: Node = Node {
+static NO_NODE: Node = Node {
     kind: Key::EMPTY,
     class: Class::Root,
     indexed: false,
@@ -130,7 +130,7 @@ impl Store {
 
     #[inline]
     pub(in crate::payload) fn node(&self, id: NodeId) -> &Node {
-        self.nodes.get(id as usize).unwrap_or(&NOBODY)
+        self.nodes.get(id as usize).unwrap_or(&NO_NODE)
     }
 
     #[inline]
@@ -216,7 +216,7 @@ impl Store {
             *id = self.index.candidates(*hash).next().unwrap_or(NIL);
         }
         let ids = ids.get(..count).unwrap_or_default();
-        let mut nodes = [&NOBODY; AHEAD];
+        let mut nodes = [&NO_NODE; AHEAD];
         let mut read = 0_u32;
         for (node, id) in nodes.iter_mut().zip(ids) {
             *node = self.node(*id);
@@ -272,7 +272,7 @@ impl Store {
     pub(in crate::payload) fn add_tree(&mut self, topic: &str, owner: u32) -> TreeId {
         let tree =
             self.trees.insert(Tree { topic: topic.into(), owner, root: NIL, ..Tree::default() }) as TreeId;
-        let root = self.alloc(Node { class: Class::Root, tree, ..NOBODY.clone() });
+        let root = self.alloc(Node { class: Class::Root, tree, ..NO_NODE.clone() });
         if let Some(tree) = self.tree_mut(tree) {
             tree.root = root;
         }
@@ -285,7 +285,7 @@ impl Store {
         let Some(tree) = self.tree(id) else { return };
         let old = tree.root;
         self.free_subtree(old);
-        let root = self.alloc(Node { class: Class::Root, tree: id, ..NOBODY.clone() });
+        let root = self.alloc(Node { class: Class::Root, tree: id, ..NO_NODE.clone() });
         if let Some(tree) = self.tree_mut(id) {
             tree.root = root;
             tree.rooted = false;
@@ -336,7 +336,7 @@ impl Store {
             tree.nodes += 1;
         }
         let (start, end) = span;
-        self.alloc(Node { kind, class, tree, start, end, it_at: it.0, it_len: it.1, ..NOBODY.clone() })
+        self.alloc(Node { kind, class, tree, start, end, it_at: it.0, it_len: it.1, ..NO_NODE.clone() })
     }
 
     /// A node with a text of its own, in no list yet.
@@ -350,7 +350,7 @@ impl Store {
         let own = self.owned.insert(text) as u32;
         let (it_at, it_len) = (it.0 as u32, (it.1 - it.0) as u32);
         let class = mapping.class(kind);
-        self.alloc(Node { kind, class, tree, own, it_at, it_len, ..NOBODY.clone() })
+        self.alloc(Node { kind, class, tree, own, it_at, it_len, ..NO_NODE.clone() })
     }
 
     fn alloc(&mut self, node: Node) -> NodeId {
@@ -409,7 +409,7 @@ impl Store {
         }
         let free = self.free;
         if let Some(node) = self.node_mut(id) {
-            *node = Node { next: free, ..NOBODY.clone() };
+            *node = Node { next: free, ..NO_NODE.clone() };
             self.free = id;
             self.freed += 1;
         }

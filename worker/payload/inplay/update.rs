@@ -50,7 +50,7 @@ impl Forest {
         let mut reports = std::mem::take(&mut self.scratch.reports).again();
         let (mut changed, mut parts, mut renamed) = (false, Parts::NONE, false);
         for token in delta.text().split(|&b| b == b';') {
-            // A first word without `=` is the node's type, said again.
+            // A first word without `=` is the node's type, once more.
             let Some(equals) = token.iter().position(|&b| b == b'=') else { continue };
             let (name, value) =
                 (token.get(..equals).unwrap_or_default(), token.get(equals + 1..).unwrap_or_default());

@@ -3,7 +3,7 @@
 //! What `Forest` is for object trees, [`Branches`] is for these: messages in, observations and documents out, pure. The
 //! rules are in `docs/documents.md`; which topic says what is in `topics.toml`, and without that table every value is
 //! passed on as it is. A subscription brings one load per topic and nothing that says which is the last: what comes
-//! until it has been quiet for [`QUIET_NS`] is taken as the match's first load and told as one.
+//! until it has been quiet for [`QUIET_NS`] is taken as the match's first load and reported as one.
 
 mod apply;
 mod document;
@@ -31,7 +31,7 @@ use touchline_common::model::{Facts, Listing, Register, RegisterChange};
 
 /// Without a load for so long, nanoseconds, the first load of a branch counts as complete.
 pub(super) const QUIET_NS: u64 = 100_000_000;
-/// A branch whose loads do not end is told after this long, nanoseconds, whatever comes.
+/// A branch whose loads do not end is reported after this long, nanoseconds, whatever comes.
 pub(super) const LONGEST_NS: u64 = 2_000_000_000;
 
 pub struct Branches {
@@ -46,7 +46,7 @@ pub struct Branches {
     dirty: BTreeSet<(u64, u32)>,
     /// Matches whose first load is coming in, by when it counts as complete.
     settling: BTreeSet<(u64, u32)>,
-    /// Matches whose load has become complete; the caller has not heard of it yet.
+    /// Matches whose load has become complete; not reported to the caller yet.
     complete: Vec<MatchSlot>,
     scratch: Scratch,
 }
@@ -64,7 +64,7 @@ struct Scratch {
     json: Json,
 }
 
-/// A match: its values, and what was told and published of it.
+/// A match: its values, and what was reported and published of it.
 #[derive(Default)]
 pub(super) struct Branch {
     /// Its subscriptions; of a topic that two have the first one's counts.

@@ -72,21 +72,21 @@ impl<'a> Reading<'a> {
 
     pub(super) fn competition(&self) -> Option<Cow<'a, str>> {
         let listed = self.branch.listing.competition.as_deref().filter(|name| !name.is_empty());
-        self.words(|table| &table.said.competition).or(listed.map(Cow::Borrowed))
+        self.words(|table| &table.of_match.competition).or(listed.map(Cow::Borrowed))
     }
 
     /// The name; without one the two sides, if both are known.
     pub(super) fn name(&self) -> Option<Cow<'a, str>> {
         let listed = self.branch.listing.name.as_deref().map(str::trim).filter(|name| !name.is_empty());
-        self.words(|table| &table.said.name).or(listed.map(Cow::Borrowed)).or_else(|| {
-            let home = self.words(|table| &table.said.home)?;
-            let away = self.words(|table| &table.said.away)?;
+        self.words(|table| &table.of_match.name).or(listed.map(Cow::Borrowed)).or_else(|| {
+            let home = self.words(|table| &table.of_match.home)?;
+            let away = self.words(|table| &table.of_match.away)?;
             Some(Cow::Owned(format!("{home} v {away}")))
         })
     }
 
     pub(super) fn sides(&self) -> [Option<Cow<'a, str>>; 2] {
-        let named = [self.words(|table| &table.said.home), self.words(|table| &table.said.away)];
+        let named = [self.words(|table| &table.of_match.home), self.words(|table| &table.of_match.away)];
         let split = self.name().and_then(|name| split_name(&name));
         let (home, away) = split.map_or((None, None), |(home, away)| (Some(home), Some(away)));
         let [by_home, by_away] = named;
@@ -94,10 +94,11 @@ impl<'a> Reading<'a> {
     }
 
     pub(super) fn progress(&self) -> Progress<'a> {
-        let code = self.single(|table| &table.said.period);
+        let code = self.single(|table| &table.of_match.period);
         let sport = self.sport().map(|sport| sport.name);
         let known = code.zip(self.table).and_then(|(code, table)| period_of(&table.periods, code, sport));
-        let suspended = self.single(|table| &table.said.suspended).map(|value| text::suspended(Some(value)));
+        let suspended =
+            self.single(|table| &table.of_match.suspended).map(|value| text::suspended(Some(value)));
         let status = known.map_or(Status::Unknown, |(_, status)| status);
         Progress {
             period: code.map(lossy),
@@ -109,7 +110,7 @@ impl<'a> Reading<'a> {
 
     /// The clock runs while a period is played: the feed states it again and again, without a time of its own.
     pub(super) fn clock(&self) -> ClockState {
-        let stated = self.table.and_then(|table| self.value(table.said.clock.as_bytes()));
+        let stated = self.table.and_then(|table| self.value(table.of_match.clock.as_bytes()));
         let Some(seconds) = stated.and_then(value::number).filter(|n| *n < 1_000_000_000) else {
             return ClockState::default();
         };

@@ -318,7 +318,7 @@ impl Bulk {
     fn unfollow(&mut self, place: usize, now: Instant) {
         if let Some(one) = self.matches.slab.get_mut(place) {
             one.channels = one.channels.saturating_sub(1);
-            // Of a match that no epoch ever owned nobody will say that it is over.
+            // Of a match that no epoch ever owned no `End` comes.
             if one.channels == 0 && one.ledger.owner().is_none() {
                 one.over.get_or_insert(now);
             }
@@ -381,7 +381,7 @@ impl Bulk {
         }
     }
 
-    /// Commits the batch, however long the disk refuses it; told to stop, it gives up after a few attempts.
+    /// Commits the batch, however long the disk refuses it; asked to stop, it gives up after a few attempts.
     fn commit(&mut self, stop: bool) {
         let mut backoff = BACKOFF.0;
         while let Err(error) = self.try_commit() {

@@ -100,7 +100,7 @@ impl Content {
             }
         }
         for market in former.markets.iter().filter(|market| market.part.text.is_some()) {
-            // Its place has no part: the store is told that it is gone.
+            // Its place has no part: the store deletes it.
             let place = self.place(&market.name, 0);
             if let Some(part) = self.part_mut(PartId::Market(place)) {
                 part.saved = false;

@@ -1,4 +1,4 @@
-//! The documents in memory: parts as they came, put together only when somebody needs one.
+//! The documents in memory: parts as they came, put together only when one is needed.
 //!
 //! A rendering is applied as a unit. `version` is dense from 1 per epoch. What a candidate publishes is kept as a content of its
 //! own until the ledger adopts its epoch, and is then version 1 of it. Callers: the recorder's loop and its data channels.
@@ -341,11 +341,6 @@ impl Documents {
     pub fn list(&self) -> impl Iterator<Item = (MatchKey, u64, i64)> + '_ {
         let shown = self.all.iter().filter(|(_, document)| !document.content.is_empty());
         shown.map(|(_, document)| (document.key.clone(), document.version, document.stamp.updated_at))
-    }
-
-    pub fn ids(&self) -> impl Iterator<Item = DocumentId> + '_ {
-        let shown = self.all.iter().filter(|(_, document)| !document.content.is_empty());
-        shown.map(|(place, document)| DocumentId { place: place as u32, birth: document.birth })
     }
 
     /// The parts of a document for a reader of the feed; `None`: all of them.

@@ -448,7 +448,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Says how far a worker's stream is written.
+    /// Records how far a worker's stream is written.
     pub fn position(&mut self, slot: SlotId, generation: Generation, n: u64) -> rusqlite::Result<()> {
         let n = i64::try_from(n).unwrap_or(i64::MAX);
         self.position.execute(params![slot.0, generation.0, n])?;

@@ -107,8 +107,8 @@ fn rows(
 ) -> rusqlite::Result<(Vec<String>, Option<i64>)> {
     let version: i64 = file.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if version != SCHEMA {
-        let told = format!("its schema is {version}, this program knows {SCHEMA}");
-        return Err(rusqlite::Error::ToSqlConversionFailure(told.into()));
+        let text = format!("its schema is {version}, this program knows {SCHEMA}");
+        return Err(rusqlite::Error::ToSqlConversionFailure(text.into()));
     }
     let order = if filter.since.is_some() { "ASC" } else { "DESC" };
     let of_some = [&filter.feed, &filter.id, &filter.market].iter().any(|value| value.is_some());

@@ -108,7 +108,7 @@ fn examine(connection: &Connection) -> rusqlite::Result<Found> {
     }
     if version == 0 {
         let tables = number("SELECT count(*) FROM sqlite_schema")?;
-        // A file that somebody else put there is not deleted.
+        // A foreign file is not deleted.
         return Ok(if tables == 0 { Found::Unfinished } else { Found::Newer(version) });
     }
     // The last pages of each table: of a truncated file they are missing.

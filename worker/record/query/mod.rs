@@ -103,7 +103,7 @@ enum Follow {
 }
 
 impl Clients {
-    /// Nobody yet.
+    /// No connection yet.
     pub fn new(config: Arc<RecordConfig>, shared: Arc<Shared>, bulk: Arc<bulk::Shared>) -> Clients {
         Clients { config, shared, bulk, open: Arc::new(AtomicUsize::new(0)) }
     }
@@ -116,8 +116,8 @@ impl Clients {
             self.open.fetch_sub(1, Ordering::AcqRel);
             // The socket's buffer is empty: a short line fits without waiting.
             let _ = stream.set_nonblocking(true);
-            let told = format!("{MAX_CLIENTS} clients are being answered: try again later");
-            return drop((&stream).write_all(&Answer::refused(Code::Failed, told).to_line()));
+            let text = format!("{MAX_CLIENTS} clients are being answered: try again later");
+            return drop((&stream).write_all(&Answer::refused(Code::Failed, text).to_line()));
         }
         let (config, open) = (Arc::clone(&self.config), Arc::clone(&self.open));
         let (shared, bulk) = (Arc::clone(&self.shared), Arc::clone(&self.bulk));

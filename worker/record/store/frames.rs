@@ -46,14 +46,14 @@ impl Incoming {
         self.reported = Some(Reported { read_at: newest, came });
     }
 
-    /// Since when nothing is known of what it followed: its channel came at `attached`, bytes last at `heard`, its end was seen at
+    /// Since when nothing is known of what it followed: its channel came at `attached`, bytes last at `last_frame_at`, its end was seen at
     /// `at`.
-    pub(super) fn last_sign(&self, at: i64, attached: i64, heard: i64) -> LastSign {
+    pub(super) fn last_sign(&self, at: i64, attached: i64, last_frame_at: i64) -> LastSign {
         match self.reported {
             Some(Reported { read_at, came }) if came - read_at > BEHIND => LastSign::Behind(read_at),
             None if at - attached < HANGS => LastSign::Behind(0),
             // One that hangs is ended by the coordinator, so no more of a quiet one is doubted.
-            Some(_) | None => LastSign::Received(heard.max(at - HANGS).min(at)),
+            Some(_) | None => LastSign::Received(last_frame_at.max(at - HANGS).min(at)),
         }
     }
 }

@@ -34,7 +34,7 @@ pub enum Job {
         /// When the channel came, likewise.
         attached: i64,
         /// When bytes last came.
-        heard: i64,
+        last_frame_at: i64,
     },
     /// A worker gives no sign of life.
     Silent {

@@ -264,10 +264,10 @@ impl Store {
                 self.each_of(source, |_| Input::Attached { source });
             }
             Job::Frames { source, token, chunk, came } => self.frames(source, token, &chunk, came),
-            Job::Gone { source, at, attached, heard } => {
+            Job::Gone { source, at, attached, last_frame_at } => {
                 self.marks.forget(source);
                 let incoming = self.incoming.remove(&source).unwrap_or_default();
-                let sign = incoming.last_sign(at, attached, heard);
+                let sign = incoming.last_sign(at, attached, last_frame_at);
                 self.each_of(source, |_| Input::Gone { source, at, sign });
             }
             Job::Silent { source, ms } => {

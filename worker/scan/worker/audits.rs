@@ -19,7 +19,7 @@ impl Worker {
     pub(super) fn audit_asked(&mut self, id: &MatchId) {
         let Some(slot) = self.matches.slot(id) else { return };
         if !self.audit(slot) {
-            self.tell_audited(slot, Finding::Void);
+            self.send_audited(slot, Finding::Void);
         }
     }
 
@@ -91,13 +91,13 @@ impl Worker {
             let (id, deltas) = (followed.key.id.as_str(), closed.deltas);
             log::warn!(match_id = id, nodes = nodes, deltas = deltas; "match.missed");
         }
-        self.tell_audited(closed.slot, closed.finding);
+        self.send_audited(closed.slot, closed.finding);
     }
 
-    fn tell_audited(&mut self, slot: MatchSlot, finding: Finding) {
+    fn send_audited(&mut self, slot: MatchSlot, finding: Finding) {
         let Some(followed) = self.matches.get(slot) else { return };
         let (id, epoch) = (followed.key.id.clone(), followed.epoch);
-        self.say(&FromWorker::Audited { id, epoch, finding });
+        self.send(&FromWorker::Audited { id, epoch, finding });
     }
 }
 

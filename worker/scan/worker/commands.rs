@@ -17,7 +17,7 @@ use touchline_common::model::{Epoch, Listing, MatchId, MatchKey};
 use touchline_common::sys::signals::Signals;
 
 const DETAILS_AT_ONCE: usize = 500;
-/// Characters of a match's name that the coordinator is told: it shows them, and a feed may send any number.
+/// Characters of a match's name that the coordinator gets: it shows them, and a feed may send any number.
 const NAME_CHARS: usize = 200;
 /// How long handing over may take after a signal to this worker alone.
 const SIGNAL_DEADLINE: Duration = Duration::from_secs(2);
@@ -71,9 +71,9 @@ impl Worker {
             ToWorker::AddWorker => self.coordinator.add_worker(fd),
             ToWorker::CrashMarker => log::warn!("worker.second_bookmark"),
             ToWorker::PermitConnect => self.source.permit(Instant::now()),
-            ToWorker::Details => self.tell_details(request),
+            ToWorker::Details => self.send_details(request),
             ToWorker::Ping => {
-                self.say(&FromWorker::Pong);
+                self.send(&FromWorker::Pong);
             }
             ToWorker::LogFilter { filter } => {
                 if let Err(error) = self.parts.log.set_filter(&filter) {
@@ -237,7 +237,7 @@ impl Worker {
         }
     }
 
-    fn tell_details(&mut self, request: u32) {
+    fn send_details(&mut self, request: u32) {
         let now = Instant::now();
         let matches: Vec<MatchDetail> = self
             .matches
@@ -281,12 +281,12 @@ impl Worker {
             took_ms: u32::try_from(followed.asked_at.elapsed().as_millis()).unwrap_or(u32::MAX),
             name: self.parts.trees.name(slot).map(short),
         };
-        self.say(&FromWorker::Match(report));
+        self.send(&FromWorker::Match(report));
         self.meter.report_now = true;
     }
 
-    /// Tells the coordinator something that nobody asked for; whether it can be told.
-    pub(super) fn say(&mut self, message: &FromWorker) -> bool {
+    /// Sends the coordinator something unasked; whether it was queued.
+    pub(super) fn send(&mut self, message: &FromWorker) -> bool {
         self.answer(message, 0)
     }
 
@@ -304,7 +304,7 @@ impl Worker {
 
     pub(in crate::scan) fn terminated(&mut self, from: u32) {
         log::info!(from = from; "worker.terminated");
-        self.say(&FromWorker::Leaving { why: format!("SIGTERM from process {from}") });
+        self.send(&FromWorker::Leaving { why: format!("SIGTERM from process {from}") });
         self.end(Ending::Signal, SIGNAL_DEADLINE);
     }
 

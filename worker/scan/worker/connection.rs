@@ -14,7 +14,7 @@ impl Worker {
             SessionKind::Resumed => {
                 let kept = self.go_on(now);
                 let found = format!("the session goes on with {kept} matches");
-                self.say_connection(ConnectionState::Up, found, None);
+                self.send_connection(ConnectionState::Up, found, None);
             }
         }
     }
@@ -86,6 +86,6 @@ impl Worker {
         }
         // A refused login is no sign of a cap on what was asked.
         let with = Some(with).filter(|with| with.asked > 0 && loss.cause != Cause::Login);
-        self.say_connection(ConnectionState::Down, why, with);
+        self.send_connection(ConnectionState::Down, why, with);
     }
 }

@@ -74,7 +74,7 @@ impl Worker {
         let mut changes = std::mem::take(&mut self.list.changes);
         if self.list.sync == ListSync::Lost {
             changes.clear();
-            if !self.say(&FromWorker::List(vec![ListChange::Lost])) {
+            if !self.send(&FromWorker::List(vec![ListChange::Lost])) {
                 return;
             }
             self.list.sync = ListSync::Complete;
@@ -83,7 +83,7 @@ impl Worker {
         }
         while !changes.is_empty() {
             let rest = changes.split_off(changes_at_once(&changes));
-            if !self.say(&FromWorker::List(changes)) {
+            if !self.send(&FromWorker::List(changes)) {
                 self.list.sync = ListSync::Lost;
                 return;
             }

@@ -66,14 +66,14 @@ impl Worker {
             match self.apply_messages(now) {
                 None => break,
                 Some(Shift::PermitNeeded) => {
-                    self.say(&FromWorker::RequestConnect);
+                    self.send(&FromWorker::RequestConnect);
                 }
                 Some(Shift::Connected) => {
-                    self.say_connection(ConnectionState::Connecting, String::new(), None);
+                    self.send_connection(ConnectionState::Connecting, String::new(), None);
                     self.subscribe_all();
                 }
                 Some(Shift::ConnectFailed(loss)) => {
-                    self.say_connection(ConnectionState::Down, loss.to_string(), None);
+                    self.send_connection(ConnectionState::Down, loss.to_string(), None);
                 }
                 Some(Shift::Opened(session)) => self.opened(session, now),
                 Some(Shift::Lost(loss)) => {
@@ -173,7 +173,7 @@ impl Worker {
             source.heartbeat(every);
         }
         if is_up {
-            self.say_connection(ConnectionState::Up, String::new(), None);
+            self.send_connection(ConnectionState::Up, String::new(), None);
         }
         self.apply_topic_changes();
         self.parts.trees.drain_lists(&mut self.list.changes);

@@ -31,7 +31,7 @@ pub struct Meter {
     acknowledged: Topics,
     loaded: Topics,
     connection: ConnectionState,
-    /// What the server sent and nobody could use.
+    /// What the server sent and is of no use.
     pub skipped: Skipped,
     /// How long a change takes from the read to the recorder.
     pub lag: Lag,
@@ -146,19 +146,19 @@ impl Meter {
 }
 
 impl Worker {
-    pub(super) fn say_connection(&mut self, state: ConnectionState, detail: String, lost: Option<LostWith>) {
+    pub(super) fn send_connection(&mut self, state: ConnectionState, detail: String, lost: Option<LostWith>) {
         if self.meter.connection != state || !detail.is_empty() {
             self.meter.connection = state;
-            self.say(&FromWorker::Connection { state, detail, lost });
+            self.send(&FromWorker::Connection { state, detail, lost });
             self.meter.report_now = true;
         }
     }
 
-    /// Tells the coordinator how things stand. The rates are those since the last report of at least half a second ago.
+    /// Reports to the coordinator. The rates are those since the last report of at least half a second ago.
     pub(super) fn report(&mut self) {
         let now = Instant::now();
         let report = self.load_report(now);
-        self.say(&FromWorker::Load(report));
+        self.send(&FromWorker::Load(report));
     }
 
     fn load_report(&mut self, now: Instant) -> LoadReport {

@@ -16,7 +16,7 @@ use touchline_common::ipc::messages::worker::{FromWorker, MatchState};
 const FRAMES_PER_TURN: usize = 64;
 /// Questions for a mark that may wait; the recorder asks one at a time.
 const MOST_MARKS: usize = 16;
-/// How often matches are looked at for staleness, and the coordinator is told how things stand.
+/// How often matches are looked at for staleness, and the coordinator gets a report.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// How long the end may take when the coordinator is gone.
 const ORPHAN_DEADLINE: Duration = Duration::from_secs(2);
@@ -124,7 +124,7 @@ impl Worker {
     fn on_link_event(&mut self, event: LinkEvent) {
         match event {
             LinkEvent::Opened => {
-                self.say(&FromWorker::DataOpened);
+                self.send(&FromWorker::DataOpened);
                 for slot in self.matches.slots() {
                     self.matches.make_whole(slot);
                 }

@@ -64,7 +64,7 @@ pub enum What<'a> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Topic<'a> {
-    /// Its name; `None` for an alias that nobody explained.
+    /// Its name; `None` for an alias without an explanation.
     pub name: Option<&'a [u8]>,
     /// The alias, if one is given or used.
     pub alias: Option<&'a [u8]>,
@@ -90,13 +90,13 @@ pub enum Undecoded {
 pub enum Cut<'a> {
     Not,
     Piece(PieceOf<'a>),
-    /// It was put together from so many pieces, of which each was told before.
+    /// It was put together from so many pieces, of which each was reported before.
     Joined(u32),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PieceOf<'a> {
-    /// The id that the pieces share; `None` where it cannot be told from an ack id.
+    /// The id that the pieces share; `None` where it cannot be distinguished from an ack id.
     pub correlation: Option<&'a [u8]>,
     /// Its number, from 1; `None` if its headers make no sense.
     pub number: Option<u32>,

@@ -9,7 +9,7 @@ use std::fmt;
 pub const BLOCK_MAX: usize = 1 << 24;
 const INTERFACES: usize = 4_096;
 
-/// Bytes of what is no capture that are told.
+/// Bytes of what is no capture that are piece.
 const SHOWN: usize = 8;
 const PCAP_HEAD: usize = 24;
 const PACKET_HEAD: usize = 16;
@@ -199,14 +199,14 @@ impl CaptureReader {
                 self.form = Form::Pcapng { order: Order::Big };
                 return Ok(Step::Again);
             }
-            // Told with as many bytes as are shown, however the file comes in.
+            // Reported with as many bytes as are shown, however the file comes in.
             _ if unread.len() < SHOWN => return Ok(Step::More),
             _ => return Err(self.not_a_capture()),
         };
         if unread.len() < PCAP_HEAD {
             return Ok(Step::More);
         }
-        // The upper bits say how long a frame's checksum is, which nobody needs here.
+        // The upper bits say how long a frame's checksum is, which is not needed here.
         let link = order.u32(unread, 20).unwrap_or_default() & 0x0fff_ffff;
         self.form = Form::Pcap { order, link, unit };
         self.start += PCAP_HEAD;

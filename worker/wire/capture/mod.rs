@@ -1,4 +1,4 @@
-//! Captured conversations: bytes of a capture file in, what client and server said out.
+//! Captured conversations: bytes of a capture file in, messages out.
 //!
 //! [`Dissector`] is the whole of it: `file` finds the packets, `packet` the TCP segments in them, `stream` puts their
 //! streams together, `conversation` reads those as DPT or WebSocket, `bodies` decodes and puts together what came in
@@ -81,7 +81,7 @@ impl Dissector {
         Ok(())
     }
 
-    /// The file ends: tells what is left.
+    /// The file ends: reports what is left.
     ///
     /// # Errors
     /// [`CaptureError::NotACapture`] if it was too short to be one.

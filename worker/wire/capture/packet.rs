@@ -1,7 +1,7 @@
 //! From a captured packet to the piece of a TCP stream in it: link, IP and TCP heads.
 //!
 //! Heads are read as far as the stream needs them; checksums are not looked at, since captures on the sending host have
-//! none yet. What is no TCP is said, for the caller to count.
+//! none yet. What is no TCP is reported, for the caller to count.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 

@@ -1,6 +1,6 @@
 //! The two byte streams of each TCP connection of a capture, in order, without what was sent twice.
 //!
-//! What comes early waits for what is missing; when more waits than [`PENDING_MAX`], or the capture ends, the gap is said
+//! What comes early waits for what is missing; when more waits than [`PENDING_MAX`], or the capture ends, the gap is reported
 //! and passed over. Memory: [`CONNECTIONS_MAX`] connections, of which the one that was silent longest goes first, and
 //! [`PENDING_MAX`] waiting bytes for each direction, [`WAITING_MAX`] in all.
 
@@ -128,7 +128,7 @@ impl Streams {
         self.forget_stale();
     }
 
-    /// The capture ends: what waits is told, with the gaps before it.
+    /// The capture ends: what waits is reported, with the gaps before it.
     pub fn finish(&mut self, out: &mut impl Pieces) {
         let mut ends: Vec<_> = self.open.iter().map(|(ends, held)| (held.id, *ends)).collect();
         ends.sort_unstable();
@@ -298,7 +298,7 @@ impl Direction {
         self.next = self.next.map(|next| next.wrapping_add(count as u32));
     }
 
-    /// Tells everything that waits, and the gaps between.
+    /// Reports everything that waits, and the gaps between.
     fn pass_all(&mut self, id: ConnectionId, sender: Sender, at: Option<i64>, out: &mut impl Pieces) {
         while let Some(first) = self.pending.keys().next().copied() {
             let lost = first.saturating_sub(self.place);

@@ -13,7 +13,7 @@ use std::fmt;
 
 /// The least that a decoder makes room for at once, in bytes.
 const ROOM: usize = 4096;
-/// Nobody knows whether a server pads.
+/// It is unknown whether a server pads.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
@@ -144,7 +144,7 @@ impl BodyDecoder {
             let used = usize::try_from(zlib.total_in()).unwrap_or(usize::MAX);
             let rest = body.get(used..).unwrap_or_default();
             let had = out.len() - start;
-            // A byte more than is allowed, or a body of just the limit could not be told from a longer one.
+            // A byte more than is allowed, or a body of just the limit could not be distinguished from a longer one.
             let target = start + had.saturating_add(room).min(most.saturating_add(1));
             // The vector writes into what it has room for, which may be more than was asked for: harmless, but bounded.
             out.reserve_exact(target.saturating_sub(out.len()).max(1));

@@ -117,7 +117,7 @@ impl FrameBuffer {
         self.bytes.get_mut(self.end..).unwrap_or_default()
     }
 
-    /// Says that `count` bytes were read into [`FrameBuffer::spare`]; more than it offered counts as all of it.
+    /// Takes note that `count` bytes were read into [`FrameBuffer::spare`]; more than it offered counts as all of it.
     pub fn filled(&mut self, count: usize) {
         self.end = self.end.saturating_add(count).min(self.bytes.len());
     }

@@ -2,8 +2,8 @@
 //!
 //! Headers of a piece: `topic FD correlation FD part[/total] [FD size FD user headers]`, parts counted from 1; the
 //! total, the size and the user headers stand in the first piece only. Where a load or delta wants an
-//! acknowledgement, nobody has written down where its id stands: before or after the correlation, or behind the
-//! size. What the pieces themselves tell is read here; the two orders that look alike are left to whoever collects
+//! acknowledgement, it is documented nowhere where its id stands: before or after the correlation, or behind the
+//! size. What the pieces themselves hold is read here; the two orders that look alike are left to whoever collects
 //! the pieces ([`FragmentIds::Pair`]). The encoding is that of the whole body, which is cut after it was encoded.
 
 use super::message::{Message, decimal};
@@ -38,7 +38,7 @@ pub enum FragmentPart {
     First {
         /// How many there are: 1 or more.
         total: u32,
-        /// Bytes of the whole body, if it is said.
+        /// Bytes of the whole body, if it is stated.
         size: Option<u64>,
     },
     /// A later one; 2 or more.
@@ -152,7 +152,7 @@ pub struct FragmentOf<'a> {
     pub correlation: &'a [u8],
 }
 
-/// Writes a message in pieces of at most `piece` bytes of body (1 at least), and tells `wrote` after each.
+/// Writes a message in pieces of at most `piece` bytes of body (1 at least), and calls `wrote` after each.
 ///
 /// # Errors
 /// [`EncodeError`]; what was written before stays.

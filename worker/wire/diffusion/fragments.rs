@@ -310,7 +310,7 @@ impl<T> Fragments<T> {
         self.find(ids).and_then(|at| self.open.get(at)).map(|open| open.total)
     }
 
-    /// Gives up all that is open, and tells it, oldest first.
+    /// Gives up all that is open, and reports it, oldest first.
     pub fn give_up_all(&mut self) -> &[Unfinished] {
         self.given_up.clear();
         while !self.open.is_empty() {

@@ -1,8 +1,8 @@
-//! What client and server say first.
+//! The handshake of client and server.
 //!
 //! Both texts end with NUL and may arrive in pieces of any size, so parsing starts over with each piece: `Ok(None)`
 //! asks for more. It never asks for more than [`HANDSHAKE_LIMIT`] bytes. A refusal counts as soon as its code is
-//! there, for nobody knows whether a server goes on after it.
+//! there, for it is unknown whether a server goes on after it.
 
 use super::{FD, NUL, RD, ResponseCode, VERSION};
 use memchr::memchr;
@@ -24,7 +24,7 @@ const TLS_ALERT: u8 = 0x15;
 const TLS_HANDSHAKE: u8 = 0x16;
 const REQUEST_HEAD: usize = 4;
 
-/// What a client says first.
+/// The client's half of the handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectRequest<'a> {
     pub version: u8,

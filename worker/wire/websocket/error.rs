@@ -1,4 +1,4 @@
-//! What can be wrong with a WebSocket, and what is said about it to the other side.
+//! What can be wrong with a WebSocket, and what the other side gets to know of it.
 
 use super::head::HEAD_LIMIT;
 use std::fmt;
@@ -247,7 +247,7 @@ impl fmt::Display for UpgradeError {
 
 impl std::error::Error for UpgradeError {}
 
-/// At most `most` bytes of what somebody sent, printable.
+/// At most `most` bytes of what was sent, printable.
 pub(crate) fn printable(bytes: &[u8], most: usize) -> String {
     let cut = bytes.get(..most).unwrap_or(bytes);
     let mut text = String::from_utf8_lossy(cut).chars().flat_map(char::escape_debug).collect::<String>();

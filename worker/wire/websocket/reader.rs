@@ -101,7 +101,7 @@ impl Reader {
         self.bytes.get_mut(self.end..).unwrap_or_default()
     }
 
-    /// Says that `count` bytes were read into [`Reader::spare`].
+    /// Takes note that `count` bytes were read into [`Reader::spare`].
     pub fn filled(&mut self, count: usize) {
         self.end = self.end.saturating_add(count).min(self.bytes.len());
     }

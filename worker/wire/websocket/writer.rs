@@ -75,7 +75,7 @@ impl Writer {
         }
     }
 
-    /// Asks whether somebody is there; at most 125 bytes are sent of the payload.
+    /// Pings the other side; at most 125 bytes are sent of the payload.
     pub fn ping(&mut self, payload: &[u8], out: &mut Vec<u8>) {
         self.control(Opcode::Ping, payload, out);
     }

@@ -161,7 +161,7 @@ impl ClientTunnel {
     pub fn push(&mut self, bytes: &[u8]) -> usize {
         match self.state {
             State::Idle => self.ask(bytes),
-            // The session has nothing to say before it is answered.
+            // The session has nothing to send before it is answered.
             State::Upgrading { .. } | State::Shaking => 0,
             State::Open => self.send(bytes),
         }

@@ -247,7 +247,7 @@ impl Pipe {
         write(&mut self.staged)
     }
 
-    /// The same error at each call from now on; the other side hears of it once.
+    /// The same error at each call from now on; the other side gets it once.
     pub(super) fn fail(&mut self, error: TunnelError) -> TunnelError {
         if let Some(fault) = &self.fault {
             return fault.clone();

@@ -98,7 +98,7 @@ impl ServerTunnel {
     /// Fills `room` with DPT bytes, the connect request first; how many.
     ///
     /// # Errors
-    /// [`TunnelError`], once all that came before is pulled, and again at each call. What is to be said about it is in
+    /// [`TunnelError`], once all that came before is pulled, and again at each call. What the other side is to get is in
     /// [`ServerTunnel::output`].
     pub fn pull(&mut self, room: &mut [u8]) -> Result<usize, TunnelError> {
         pipe::pull(self, room)
