@@ -27,7 +27,6 @@ impl Headers {
         self.0.is_empty()
     }
 
-    /// Names and values themselves, for the wire.
     pub fn expose(&self) -> &BTreeMap<String, String> {
         &self.0
     }

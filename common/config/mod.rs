@@ -51,7 +51,6 @@ pub const MAX_FILE: u64 = 1 << 20;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Where the running program keeps its things.
     pub daemon: DaemonConfig,
     pub control: ControlConfig,
     pub pool: PoolConfig,
@@ -59,7 +58,6 @@ pub struct Config {
     pub feed: Vec<FeedConfig>,
     pub limits: LimitsConfig,
     pub store: StoreConfig,
-    /// Types of events moved to another lane.
     pub lanes: BTreeMap<String, Lane>,
     pub streams: StreamsConfig,
     pub gateway: GatewayConfig,

@@ -38,7 +38,6 @@ pub struct PoolConfig {
     pub spare_workers: u16,
     /// Whether work moves when the spread is too wide.
     pub rebalance: bool,
-    /// How long a requested stop may take.
     pub drain_deadline: Dur,
 }
 

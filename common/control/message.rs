@@ -40,7 +40,6 @@ impl From<Code> for u8 {
 }
 
 impl From<u8> for Code {
-    /// A code of a later version is a failure.
     fn from(code: u8) -> Self {
         match code {
             0 => Self::Done,
@@ -200,7 +199,6 @@ pub enum ControlError {
 }
 
 impl ControlError {
-    /// The exit code of the command line.
     pub fn code(&self) -> Code {
         match self {
             Self::NotRunning { .. } => Code::NotRunning,

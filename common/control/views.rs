@@ -82,7 +82,6 @@ pub enum DaemonState {
     Ready,
     /// Something is missing; `health` names it.
     Degraded,
-    /// Ending, with time to hand over.
     Draining,
     Stopping,
 }
@@ -90,7 +89,6 @@ pub enum DaemonState {
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct WorkersCount {
-    /// Ready (draining ones included).
     pub ready: usize,
     pub starting: usize,
     pub parked: usize,
@@ -156,11 +154,9 @@ pub struct RecorderView {
     pub state: Cow<'static, str>,
     pub documents: u64,
     pub events: u64,
-    /// Committed rows of the bulk stream.
     pub bulk: u64,
     /// Prices left out of the bulk stream because a newer one of their selection came before there was room.
     pub odds_conflated: u64,
-    /// Frames that wait for a commit.
     pub queue: u64,
     pub dropped: u64,
     pub gaps_open: u64,
@@ -217,7 +213,6 @@ pub struct WorkerView {
     /// Subscriptions asked of it that it has not seen yet.
     pub reserved: u32,
     pub cap: u32,
-    /// Subscriptions sent on its connection.
     pub asked: u32,
     pub acknowledged: u32,
     pub loaded: u32,
@@ -235,7 +230,6 @@ pub struct WorkerView {
     pub rss_bytes: Option<u64>,
     /// Starts after a death.
     pub restarts: u32,
-    /// How often the slot was started.
     pub generation: u32,
     /// Seconds since its spawn.
     pub uptime_s: Option<f64>,

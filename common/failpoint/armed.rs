@@ -41,7 +41,6 @@ struct Rule {
     when: Option<PathBuf>,
     /// Passes that go by before.
     after: u64,
-    /// The one process that makes this file acts.
     once: Option<PathBuf>,
     passes: AtomicU64,
 }

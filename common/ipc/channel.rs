@@ -196,9 +196,6 @@ impl<In: Message + DeserializeOwned, Out: Message> Channel<In, Out> {
     }
 
     /// Queues a message together with a descriptor, which is closed here once it is sent.
-    ///
-    /// # Errors
-    /// As [`Channel::send`].
     pub fn send_fd(&mut self, message: &Out, request: u32, fd: OwnedFd) -> Result<(), ChannelError> {
         self.room()?;
         let at = self.out.len();

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 pub struct Facts {
     /// The sport's name in documents and events (`soccer`), if the feed's number is a known one.
     pub sport: Option<String>,
-    /// What a step of the score means in this sport.
     pub scoring: Scoring,
 }
 

@@ -109,7 +109,6 @@ fn carry_out(name: &str, matches: &ArgMatches, commands: &dyn Commands, out: &mu
     }
 }
 
-/// The verbs that ask the daemon.
 fn operate(name: &str, matches: &ArgMatches, out: &mut Printer<'_>) -> Outcome {
     let daemon = Daemon::of(matches)?;
     let format = output(matches);

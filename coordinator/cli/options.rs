@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 use touchline_simulator::Options as Server;
 
-/// Whether people or programs read the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OutputFormat {
     #[default]
@@ -30,7 +29,6 @@ pub struct DemoOptions {
     pub duration: Option<Duration>,
     /// The folder for sockets and store; `None`: a temporary one.
     pub dir: Option<PathBuf>,
-    /// Whether a temporary folder stays.
     pub keep: Keep,
     pub output: OutputFormat,
 }

@@ -17,7 +17,6 @@ pub(super) enum Failure {
     Output(io::Error),
     /// Something to be printed on standard error, in a line after the program's name.
     Line(Code, String),
-    /// Something to be printed there as it stands.
     Report(Code, String),
 }
 

@@ -20,7 +20,6 @@ pub const MAX_CLIENTS: usize = 16;
 const IDLE: Duration = Duration::from_secs(30);
 /// Bytes of answers that may wait for a client; one that reads slower is cut off.
 const OUT_LIMIT: usize = 64 << 20;
-/// Requests of one client that may wait for their answers.
 const MAX_PENDING: usize = 64;
 /// Bytes that one client may send within a turn; whoever sends more asks nothing that a person would.
 const MAX_TURN: usize = 1 << 20;
@@ -84,9 +83,6 @@ pub struct Clients {
 
 impl Clients {
     /// Binds the socket at `path`, 0660 from its first instant. The caller holds the instance lock, so what stands there is stale.
-    ///
-    /// # Errors
-    /// [`ListenError`].
     pub fn listen(path: &Path, permissions: Permissions) -> Result<Clients, ListenError> {
         let failed = |operation| move |source| ListenError { operation, path: path.to_owned(), source };
         match std::fs::remove_file(path) {
@@ -196,7 +192,6 @@ impl Clients {
         requests
     }
 
-    /// Whose uid asks, and whether that uid may.
     pub fn may(&self, number: u32, access: Access) -> bool {
         let Some(client) = self.clients.get(&number) else { return false };
         let operates = self.permissions.operate.contains(&client.uid);
@@ -210,7 +205,6 @@ impl Clients {
         self.clients.get(&number).map(|client| client.uid)
     }
 
-    /// Queues the answer to one request of a client that may be gone by now.
     pub fn answer(&mut self, number: u32, answer: &Answer) {
         let Some(client) = self.clients.get_mut(&number) else { return };
         client.pending = client.pending.saturating_sub(1);

@@ -20,7 +20,6 @@ pub enum Action {
     Welcome {
         child: Child,
         generation: Generation,
-        /// The version of the messages to speak.
         proto: u16,
         /// A worker's feed; `None` for the recorder.
         feed: Option<FeedId>,

@@ -25,7 +25,6 @@ pub(super) struct Feed {
     pub(super) logged_list: Option<(usize, usize, Duration)>,
     /// Since when one worker fewer would do.
     pub(super) loose_since: Option<Duration>,
-    /// What its server grants one connection.
     pub(super) cap: FeedCap,
 }
 

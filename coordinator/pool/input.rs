@@ -22,7 +22,6 @@ impl Child {
 /// A child that is no worker: there is one of each. What its life needs is a row of `children::service`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ServiceKind {
-    /// It owns what leaves the workers.
     Recorder,
 }
 
@@ -39,15 +38,33 @@ pub enum Input {
     /// The shell's tick, each `Timing::tick`. Everything that waits is looked at here.
     Tick,
     /// `Action::Spawn` succeeded.
-    Spawned { child: Child, generation: Generation, pid: u32 },
+    Spawned {
+        child: Child,
+        generation: Generation,
+        pid: u32,
+    },
     /// `Action::Spawn` failed; there is no process.
-    SpawnFailed { child: Child, generation: Generation, error: String },
-    /// A worker's message, whichever it is.
-    Worker { slot: SlotId, generation: Generation, message: FromWorker },
+    SpawnFailed {
+        child: Child,
+        generation: Generation,
+        error: String,
+    },
+    Worker {
+        slot: SlotId,
+        generation: Generation,
+        message: FromWorker,
+    },
     /// The recorder's message, whichever it is.
-    Recorder { generation: Generation, message: FromRecorder },
+    Recorder {
+        generation: Generation,
+        message: FromRecorder,
+    },
     /// A child's control channel ended or carried a bad frame; the child is not reaped yet.
-    ChannelClosed { child: Child, generation: Generation, why: String },
+    ChannelClosed {
+        child: Child,
+        generation: Generation,
+        why: String,
+    },
     Exited {
         child: Child,
         generation: Generation,
@@ -57,17 +74,22 @@ pub enum Input {
         at: Work,
     },
     /// `Action::ReserveEpochs` is on the disk: every epoch up to this may be used.
-    EpochsReserved { up_to: Epoch },
+    EpochsReserved {
+        up_to: Epoch,
+    },
     /// `Action::ReserveEpochs` failed; it is tried again.
-    EpochsRefused { error: String },
+    EpochsRefused {
+        error: String,
+    },
     /// The matches of a feed without a list are these from now on: those that are new are followed, others end.
-    Named { feed: FeedId, ids: Vec<MatchId> },
-    /// An operator asks for something.
+    Named {
+        feed: FeedId,
+        ids: Vec<MatchId>,
+    },
     Command {
         /// Names the request; `Action::Answer` carries it.
         request: RequestId,
         command: Command,
-        /// Answer within this time.
         timeout: Duration,
     },
 }
@@ -88,7 +110,6 @@ pub enum Exit {
     Signal { number: i32, core: bool },
 }
 
-/// What a process used in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
     pub peak_rss_bytes: u64,
@@ -117,16 +138,22 @@ pub enum Command {
         /// How urgently; the most urgent request wins.
         urgency: Urgency,
     },
-    /// Answered as soon as the pool is ready or has given up being so.
     WaitReady,
-    /// Take a fresh load of a match.
-    Resync { key: MatchKey },
-    /// Let a match out of quarantine.
-    Release { key: MatchKey },
+    Resync {
+        key: MatchKey,
+    },
+    Release {
+        key: MatchKey,
+    },
     /// Move a worker's matches elsewhere and end it.
-    Drain { slot: SlotId },
+    Drain {
+        slot: SlotId,
+    },
     /// Move a match. Answered when the worker owns it, or when it is clear that it will not.
-    Move { key: MatchKey, slot: SlotId },
+    Move {
+        key: MatchKey,
+        slot: SlotId,
+    },
     /// Move matches until the workers are even.
     Rebalance,
     /// Change how many workers there may be; what is absent stays.

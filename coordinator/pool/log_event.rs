@@ -165,7 +165,6 @@ trait Field {
         vec![name]
     }
 
-    /// Which of its variant's names an event with this value has.
     fn kind(&self) -> usize {
         0
     }

@@ -141,7 +141,6 @@ impl Pool {
         }
     }
 
-    /// Whether an operator waits for the workers to be even.
     pub(super) fn is_rebalance_asked(&self) -> bool {
         self.requests.0.values().any(|open| matches!(open.waits_for, WaitsFor::Even))
     }
@@ -220,7 +219,6 @@ impl Pool {
         }
     }
 
-    /// A child that was asked to leave gets a signal now.
     fn hurry(&mut self, child: Child, out: &mut Vec<Action>) {
         let outcome = self.advance(child, Event::Condemn { signal: Signal::Term });
         if let (Some(signal), Some(life)) = (Self::outcome_is_signal(outcome), self.life(child)) {

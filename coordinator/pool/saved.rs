@@ -74,7 +74,6 @@ pub struct SavedAssignmentV1 {
 #[derive(Debug)]
 pub enum SavedStateError {
     Shape(serde_json::Error),
-    /// It was written by a newer program.
     Version(u64),
 }
 
@@ -139,7 +138,6 @@ impl SavedStateV2 {
 }
 
 impl Pool {
-    /// What an earlier run left.
     pub(super) fn remember(&mut self, saved: &SavedStateV2) {
         for kept in &saved.slots {
             // There may have been more workers then; their numbers go on where they ended.

@@ -65,7 +65,6 @@ pub struct Selection {
     pub skip: MatchFilter,
 }
 
-/// Where a feed's matches come from.
 #[derive(Clone, Debug)]
 pub enum MatchSource {
     List,
@@ -102,7 +101,6 @@ pub struct Timing {
     pub tick: Duration,
     /// From the start to `degraded`, if not ready by then.
     pub ready_deadline: Duration,
-    /// A deletion and insertion in the list within this time is a move.
     pub list_move: Duration,
     /// How long a load that is to confirm a large removal may take before it is asked for again.
     pub list_confirm: Duration,
@@ -132,7 +130,6 @@ pub struct ProcessTiming {
 pub struct DeathTiming {
     /// The first back-off; doubles.
     pub backoff_min: Duration,
-    /// The longest back-off.
     pub backoff_max: Duration,
     /// The same for the recorder, which has no substitute.
     pub backoff_alone: Duration,

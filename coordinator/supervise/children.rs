@@ -44,7 +44,6 @@ struct Entry {
     state: ChildState,
 }
 
-/// How far the conversation with a child has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ChildState {
     /// Until it has its welcome it understands nothing but what belongs to a beginning.
@@ -55,7 +54,6 @@ enum ChildState {
     Left(u8),
 }
 
-/// A message of a child, with the request's id.
 #[derive(Debug)]
 pub enum Message {
     Worker(FromWorker, u32),
@@ -108,7 +106,6 @@ impl Children {
         Ok(pid)
     }
 
-    /// A process with room, and a child in it that can take a message.
     fn host(&self, sharing: Sharing) -> Option<(u32, Child)> {
         let Sharing::Shared { feed, most } = sharing else { return None };
         let takes_messages = |child: &Child| {
@@ -144,7 +141,6 @@ impl Children {
         self.set_state(child, ChildState::Leaving);
     }
 
-    /// The child reported that it ended, and that its process goes on.
     pub fn reported_left(&mut self, child: Child, code: u8) {
         self.set_state(child, ChildState::Left(code));
     }
@@ -193,7 +189,6 @@ impl Children {
         self.entries.iter().filter(move |(_, entry)| takes_messages(entry)).map(|(child, _)| *child)
     }
 
-    /// The poll saw that a child closed its side of the channel.
     pub fn peer_closed(&mut self, child: Child) {
         match self.link(child) {
             Some(Link::Worker(channel)) => channel.peer_closed(),
@@ -360,7 +355,6 @@ fn kind(child: Child) -> ChildKind {
     }
 }
 
-/// Puts a child's channel into the poll.
 fn open(child: Child, channel: OwnedFd, token: Token, registry: &Registry) -> io::Result<(Link, Watch)> {
     let link = match child {
         Child::Worker(_) => Link::Worker(Channel::new(channel, IN_LIMIT, OUT_LIMIT)?),

@@ -42,7 +42,6 @@ enum Stamp {
 pub enum Found {
     /// Nothing new, or nothing that stands still.
     Nothing,
-    /// It names these, those of the configuration among them.
     Matches {
         /// Each once, in order.
         ids: Vec<MatchId>,

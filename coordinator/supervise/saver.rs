@@ -17,12 +17,10 @@ pub struct Ticket(u64);
 /// What came of saving: it holds for every ticket up to this one.
 #[derive(Debug)]
 pub struct Saved {
-    /// The newest state that this is about.
     pub up_to: Ticket,
     pub result: Result<(), StateFileError>,
 }
 
-/// The thread, as its owner sees it.
 pub struct Saver {
     shared: Arc<Shared>,
     last: Ticket,

@@ -20,9 +20,6 @@ pub enum Plan {
 
 impl Plan {
     /// From the settings of a feed.
-    ///
-    /// # Errors
-    /// [`PlanError`].
     pub fn new(config: &Config, feed: &FeedConfig) -> Result<Plan, PlanError> {
         diffusion::Plan::new(config, feed).map(|plan| Plan::Diffusion(Box::new(plan)))
     }
@@ -108,9 +105,6 @@ impl Source {
 
     /// As [`Source::follow`], unless the earlier session has the topic and goes on: then there is no snapshot, and
     /// [`Source::is_loaded`] holds for it.
-    ///
-    /// # Errors
-    /// [`FollowError`].
     pub fn keep(&mut self, topic: &str) -> Result<(), FollowError> {
         let Source::Diffusion(source) = self;
         source.keep(topic)

@@ -77,9 +77,6 @@ impl Socket {
     }
 
     /// One read. `room` must not be empty.
-    ///
-    /// # Errors
-    /// [`Broken`].
     pub fn read(&mut self, room: &mut [u8]) -> Result<Got, Broken> {
         match self {
             Socket::Plain(stream) => match again(|| stream.read(room)) {

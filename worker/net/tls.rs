@@ -80,9 +80,6 @@ impl std::error::Error for TlsPlanError {}
 
 impl TlsPlan {
     /// What connections to `host` are made with.
-    ///
-    /// # Errors
-    /// [`TlsPlanError`].
     pub fn new(host: &str, trust: &Trust) -> Result<TlsPlan, TlsPlanError> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| TlsPlanError::Host { host: host.to_owned() })?;

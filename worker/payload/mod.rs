@@ -121,9 +121,6 @@ pub trait Payload {
 
     /// As [`Payload::load`], for a topic that was subscribed again: also gives in how many nodes what was held differs; none if there
     /// was nothing to compare. Of a branch, whose topics are one value each, whether this one does.
-    ///
-    /// # Errors
-    /// As [`Payload::load`].
     fn audit(
         &mut self,
         topic: &[u8],
@@ -133,9 +130,6 @@ pub trait Payload {
     ) -> Result<(Applied, Option<usize>), TreeError>;
 
     /// Takes a change of a topic.
-    ///
-    /// # Errors
-    /// As [`Payload::load`].
     fn delta(
         &mut self,
         topic: &[u8],

@@ -9,7 +9,6 @@ use touchline_common::ipc::messages::worker::Finding;
 /// A load that does not come for so long does not come: a connection that is slow to ask needs a while for all of its matches.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// See the module's header.
 #[derive(Debug, Default)]
 pub struct Audits {
     open: Vec<Open>,

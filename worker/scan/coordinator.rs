@@ -13,7 +13,6 @@ use touchline_common::ipc::{Channel, ChannelError, ReadOutcome};
 
 pub type Control = Channel<ToWorker, FromWorker>;
 
-/// See the module's header.
 pub struct CoordinatorLink {
     channel: Control,
     watch: Watch,

@@ -85,9 +85,6 @@ impl Handshake {
     }
 
     /// Takes what has come; the welcome, once it is here.
-    ///
-    /// # Errors
-    /// As [`Handshake::wait`].
     pub fn advance(&mut self) -> Result<Option<WelcomeData>, ScanError> {
         let read = self.control.read().map_err(ScanError::coordinator)?;
         while let Some((message, _, fd)) = self.control.next().map_err(ScanError::coordinator)? {

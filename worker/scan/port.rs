@@ -7,7 +7,6 @@ use mio::{Registry, Token};
 use std::io;
 use std::os::fd::RawFd;
 
-/// See the module's header.
 #[derive(Debug)]
 pub struct Port {
     token: Token,

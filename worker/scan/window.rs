@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 /// A match whose load does not come for so long is let go; it has its turn again.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// See the module's header.
 #[derive(Debug)]
 pub struct Window {
     room: usize,

@@ -31,7 +31,6 @@ section! {
         ca_file: String = String::new(),
         /// Whether any certificate is taken: for test servers only.
         insecure: bool = false,
-        /// How matches are spread over connections.
         strategy: Strategy = Strategy::Balanced,
         /// Matches to follow where there is no list.
         matches: Vec<String> = Vec::new(),
@@ -182,7 +181,6 @@ impl FeedKind {
     }
 }
 
-/// How matches are spread over connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Strategy {

@@ -216,7 +216,6 @@ pub enum Extent {
     Changes,
 }
 
-/// A part of a document, rendered anew.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Section<'a> {
     pub key: SectionKey,

@@ -15,7 +15,6 @@ use serde::{Deserialize, Serialize};
 
 /// A direction's message type: its frames carry `KIND`, so that a mixed-up channel is noticed at once.
 pub trait Message: Serialize {
-    /// The type in the frame's header.
     const KIND: u16;
 }
 

@@ -107,11 +107,9 @@ impl Message for FromRecorder {
 pub struct RecorderStats {
     pub documents: u64,
     pub events: u64,
-    /// Committed rows of the bulk stream.
     pub bulk: u64,
     /// Prices left out of the bulk stream by the workers, since a newer one came before there was room.
     pub odds_conflated: u64,
-    /// Frames that wait for a commit.
     pub queue: u64,
     /// Observations that workers declared lost.
     pub dropped: u64,

@@ -7,7 +7,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToWorker {
     /// The answer to `Hello`.
-    Welcome { welcome: Welcome, feed: FeedId, slot: SlotId, generation: Generation },
+    Welcome {
+        welcome: Welcome,
+        feed: FeedId,
+        slot: SlotId,
+        generation: Generation,
+    },
     /// This frame carries the worker's end of its data channel to the recorder. Sent anew after each start of the recorder.
     Data,
     /// Follow the feed's match list. Counts one subscription.
@@ -17,16 +22,20 @@ pub enum ToWorker {
     /// Follow a match. Counts one subscription per topic.
     Assign {
         id: MatchId,
-        /// The epoch under which everything of it is to be sent.
         epoch: Epoch,
         /// The topics to subscribe, first wins.
         topics: Vec<String>,
         listing: Listing,
     },
-    /// The list knows more of a match that this worker follows.
-    Listed { id: MatchId, listing: Listing },
+    Listed {
+        id: MatchId,
+        listing: Listing,
+    },
     /// A match that this worker already follows goes on under a new epoch, without a new subscription (the recorder restarted).
-    Renew { id: MatchId, epoch: Epoch },
+    Renew {
+        id: MatchId,
+        epoch: Epoch,
+    },
     /// Stop following a match, if it is still at this epoch.
     Release {
         id: MatchId,
@@ -35,9 +44,13 @@ pub enum ToWorker {
         why: ReleaseReason,
     },
     /// Subscribe a match's topics again and take a fresh load.
-    Resync { id: MatchId },
+    Resync {
+        id: MatchId,
+    },
     /// Subscribe a match's topics again and compare the fresh load with what is held, answered by [`FromWorker::Audited`].
-    Audit { id: MatchId },
+    Audit {
+        id: MatchId,
+    },
     /// The permit for one new connection: the feed's budget has room for it.
     PermitConnect,
     /// This frame carries the channel of one more worker that this process is to run: it greets there as any other.
@@ -125,7 +138,6 @@ impl Message for FromWorker {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LostWith {
     pub asked: u32,
-    /// Subscriptions of them whose load came.
     pub loaded: u32,
     /// How long ago something was last asked, milliseconds.
     pub quiet_ms: u32,
@@ -195,7 +207,6 @@ pub struct MatchDetail {
 pub enum ListChange {
     /// A load begins: what follows up to `LoadEnd` is the whole list.
     LoadBegin,
-    /// A match stands in the list, or what the list knows of it changed.
     Present {
         id: MatchId,
         listing: Listing,
@@ -218,7 +229,6 @@ pub struct LoadReport {
     pub stale: u32,
     /// Subscriptions it wants to hold, the list's among them.
     pub subscriptions: u32,
-    /// Subscriptions sent on this connection.
     pub asked: u32,
     /// Subscriptions for which a first message or a status came.
     pub acknowledged: u32,
@@ -236,7 +246,6 @@ pub struct LoadReport {
     pub receive_queue: u64,
     /// The most that waited since the last report.
     pub receive_queue_peak: u64,
-    /// The server's queue for this connection, from pings.
     pub server_queue: Option<u32>,
     /// Under strategy `dumps`: from one load of a match to its next, milliseconds.
     pub round_ms: Option<u32>,

@@ -7,7 +7,6 @@ use touchline_worker::wire::diffusion::{
     BodyError, Encoding, Fields, FragmentError, Message, MessageType, Records,
 };
 
-/// What stands in place of a password.
 pub(super) const HIDDEN: &str = "…";
 
 pub(super) enum Readable<'a> {

@@ -23,7 +23,6 @@ use serde_json::{Map, Value};
 use std::time::Instant;
 use touchline_common::control::ControlError;
 
-/// How an answer is shown to people.
 type Show = fn(&Value, &mut Printer<'_>) -> Result<(), Failure>;
 
 pub(super) fn answer(
@@ -54,7 +53,6 @@ pub(super) fn print(
     }
 }
 
-/// The answer of a verb that acts.
 pub(super) fn done(value: &Value, out: &mut Printer<'_>) -> Result<(), Failure> {
     match value {
         Value::Null | Value::Bool(_) => out.line("done"),

@@ -22,7 +22,6 @@ const PROOF: u32 = 5;
 const LOOK_FOR: Duration = Duration::from_secs(75);
 /// From a look that proved nothing, since no match changed, to the next.
 const AGAIN_AFTER: Duration = Duration::from_secs(20);
-/// How long the surplus may take to move and to be verified.
 const VERIFY_FOR: Duration = Duration::from_secs(75);
 /// From the subscription of a moved match to its audit, so that it has changed.
 const VERIFY_AFTER: Duration = Duration::from_secs(5);
@@ -82,7 +81,6 @@ struct Look {
     until: Duration,
 }
 
-/// What a finding means for a match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Served,
@@ -106,7 +104,6 @@ enum Verified {
     Asked,
 }
 
-/// What a look or a verification led to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::pool) enum Conclusion {
     /// Some miss deltas: these others of the connection are to be audited, too.
@@ -179,7 +176,6 @@ impl Auditor {
         newest
     }
 
-    /// An audit was made at this connection, whoever asked for it.
     pub(in crate::pool) fn found(&mut self, key: &MatchKey, at: (SlotId, Generation), finding: Finding) {
         self.counts.audits += 1;
         let verdict = Verdict::of(finding);
@@ -198,7 +194,6 @@ impl Auditor {
         }
     }
 
-    /// What follows from the findings, and from the time.
     pub(in crate::pool) fn conclude(&mut self, now: Duration) -> Option<Conclusion> {
         match std::mem::take(&mut self.stage) {
             Stage::Looking(look) if look.is_over(now) => Some(self.conclude_look(look, now)),

@@ -121,7 +121,6 @@ impl Learner {
         tried.unwrap_or(self.cap()).min(suspected.unwrap_or(u32::MAX))
     }
 
-    /// Whether some connection may be above what it may hold.
     pub(in crate::pool) fn limits(&self) -> bool {
         self.learned.is_some()
     }

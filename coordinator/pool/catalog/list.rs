@@ -68,13 +68,11 @@ impl MatchList {
         self.followed.then_some(self.loads)
     }
 
-    /// Whether the next load is to confirm what is deleted.
     #[cfg(test)]
     pub(in crate::pool) fn is_confirming(&self) -> bool {
         self.confirm != Confirm::NotNeeded
     }
 
-    /// Takes one message of the list's worker.
     pub(in crate::pool) fn apply(
         &mut self,
         changes: Vec<ListChange>,

@@ -184,7 +184,6 @@ pub(in crate::pool) struct Seat {
     pub(in crate::pool) first_epoch: Epoch,
     pub(in crate::pool) state: MatchState,
     pub(in crate::pool) asked_at: Duration,
-    /// It was live here at some time.
     pub(in crate::pool) had_load: bool,
     pub(in crate::pool) switch: Switch,
 }

@@ -40,7 +40,6 @@ struct Index {
     marked: BTreeMap<Mark, BTreeSet<MatchKey>>,
 }
 
-/// A match that is being changed.
 #[derive(Debug)]
 pub(in crate::pool) struct Edit<'t> {
     index: &'t mut Index,

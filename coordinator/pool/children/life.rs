@@ -128,7 +128,6 @@ pub(in crate::pool) struct Life {
     history: History,
 }
 
-/// How the process of a place has fared.
 #[derive(Debug, Default)]
 struct Course {
     /// Since when it is READY, also while it drains.

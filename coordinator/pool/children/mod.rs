@@ -25,14 +25,12 @@ use slot::Slot;
 use std::time::Duration;
 use touchline_common::model::{Generation, SlotId};
 
-/// See the module's header.
 #[derive(Debug)]
 pub(super) struct Children {
     pub(super) slots: Vec<Slot>,
     pub(super) services: Services,
     pub(super) recorder: Recorder,
     pub(super) breaker: Breaker,
-    /// The log has the breaker's state.
     pub(super) breaker_logged: bool,
     pub(super) deaths: Deaths,
     /// Starts after a death, of all children.

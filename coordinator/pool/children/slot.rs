@@ -21,7 +21,6 @@ pub(in crate::pool) struct Slot {
     pub(in crate::pool) report: LoadReport,
     pub(in crate::pool) session: Session,
     pub(in crate::pool) upstream: Upstream,
-    /// Matches that have a seat here, as owner or candidate.
     pub(in crate::pool) matches: BTreeSet<MatchKey>,
     pub(in crate::pool) busy_since: Option<Duration>,
     pub(in crate::pool) idle_since: Option<Duration>,
@@ -39,7 +38,6 @@ pub(in crate::pool) struct Session {
     pub(in crate::pool) leaving: Option<String>,
 }
 
-/// The connection of a worker to the server.
 #[derive(Debug, Default)]
 pub(in crate::pool) struct Upstream {
     pub(in crate::pool) state: ConnectionState,
@@ -59,7 +57,6 @@ struct Account {
     unseen: VecDeque<(u64, Change)>,
 }
 
-/// A match that may have ended a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::pool) struct Suspect {
     pub(in crate::pool) key: MatchKey,
@@ -72,7 +69,6 @@ impl Suspect {
     }
 }
 
-/// Whether its load reports come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pool) enum Pulse {
     Regular,

@@ -259,7 +259,6 @@ impl Pool {
         }
     }
 
-    /// Candidates that take too long.
     pub(in crate::pool) fn tick_moves(&mut self, out: &mut Vec<Action>) {
         for key in self.catalog.matches.marked(Mark::Moving).clone() {
             let candidate = self.catalog.matches.get(&key).and_then(|a_match| a_match.candidate());

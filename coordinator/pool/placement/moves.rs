@@ -15,7 +15,6 @@ use crate::pool::{Action, Answer, Pool, WORKERS_MAX};
 use touchline_common::ipc::messages::worker::ReleaseReason;
 use touchline_common::model::{FeedId, Generation, MatchKey, SlotId};
 
-/// Who wants the workers to be alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pool) enum Trigger {
     Operator,

@@ -22,7 +22,6 @@ const GATHER: Duration = Duration::from_millis(900);
 const COMMAND: Duration = Duration::from_secs(10);
 /// How long a drain or a move may take, if the client names no time: a worker may have to be started for it.
 const MOVE: Duration = Duration::from_secs(60);
-/// The longest time a client may name.
 const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
 
 impl Daemon {

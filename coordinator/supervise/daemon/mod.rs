@@ -48,11 +48,9 @@ pub struct Daemon {
     /// The filter that was set since the start.
     log_filter: Option<String>,
     feed_names: Vec<String>,
-    /// Whether the workers of a feed share processes, by its number.
     sharings: Vec<Sharing>,
     /// Operators' requests that the pool has not answered.
     asked: HashMap<RequestId, u32>,
-    /// Answers that are being gathered from children.
     gathers: HashMap<u32, Gather>,
     last_request: u64,
     saving: StateSaving,
@@ -81,7 +79,6 @@ struct CutOff {
 
 pub struct Parts {
     pub pool: Pool,
-    /// The operators' socket, listening.
     pub clients: Clients,
     /// Signals, blocked already.
     pub signals: Signals,

@@ -27,7 +27,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// As much of the server's error code is reported, bytes.
 const WORD_MAX: usize = 64;
 
-/// See the module's header.
 #[derive(Debug)]
 pub struct Connection {
     plan: Plan,
@@ -277,17 +276,11 @@ impl Connection {
     }
 
     /// As [`Session::subscribe`].
-    ///
-    /// # Errors
-    /// [`FollowError`].
     pub fn follow(&mut self, topic: &str) -> Result<(), FollowError> {
         self.live.as_mut().map_or(Ok(()), |live| live.session.subscribe(topic.as_bytes()))
     }
 
     /// As [`Session::keep_subscribed`].
-    ///
-    /// # Errors
-    /// [`FollowError`].
     pub fn keep(&mut self, topic: &str) -> Result<(), FollowError> {
         self.live.as_mut().map_or(Ok(()), |live| live.session.keep_subscribed(topic.as_bytes()))
     }

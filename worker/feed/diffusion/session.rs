@@ -282,9 +282,6 @@ impl Session {
     /// Asks for a topic unless the session to be resumed has it already, which its load proved. If the server goes on
     /// with that session, such a topic is not asked for again, and [`Session::is_loaded`] holds for it; what is
     /// subscribed there and was named by neither this nor [`Session::subscribe`] is given up.
-    ///
-    /// # Errors
-    /// [`FollowError`].
     pub fn keep_subscribed(&mut self, topic: &[u8]) -> Result<(), FollowError> {
         self.check_alive()?;
         match self.config.after_resume {

@@ -25,9 +25,6 @@ type Remembered = (Box<[u8]>, Box<[u8]>, Prices);
 impl Forest {
     /// As [`Forest::load`], for a topic that was subscribed again to see whether deltas of it are missing: also gives the number of nodes
     /// in which what was held differs from the load; none if there was nothing to compare.
-    ///
-    /// # Errors
-    /// As [`Forest::load`].
     pub fn audit(
         &mut self,
         topic: &[u8],

@@ -201,9 +201,6 @@ enum Fresh {
 
 impl Bulk {
     /// Opens the hour files beside the store. `parent` names the coordinator's process.
-    ///
-    /// # Errors
-    /// [`HourError`].
     pub fn open(config: &Arc<RecordConfig>, parent: &str) -> Result<(Bulk, Arc<Shared>), HourError> {
         let (hours, positions) = Hours::open(&config.path, parent, wall_us())?;
         let shared = Arc::new(Shared::default());

@@ -85,9 +85,6 @@ fn hour_of_name(name: &str) -> Option<i64> {
 }
 
 /// Hours that have a file in `folder`, ascending; a folder that is not there has none.
-///
-/// # Errors
-/// As the kernel.
 pub fn list(folder: &Path) -> io::Result<Vec<i64>> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -138,9 +135,6 @@ pub struct Hours {
 impl Hours {
     /// Opens the newest file, or begins one. What an earlier run left unfinished is deleted or handed to the closing thread. Positions
     /// are those of the last run under the same `parent`, the coordinator's process.
-    ///
-    /// # Errors
-    /// [`HourError`].
     pub fn open(store: &Path, parent: &str, now: i64) -> Result<(Hours, Positions), HourError> {
         let folder = folder(store);
         let failed = |source| HourError::Folder { path: folder.clone(), source };
@@ -316,9 +310,6 @@ fn adopt_parent(connection: &Connection, parent: &str) -> rusqlite::Result<Posit
 }
 
 /// The positions of every worker.
-///
-/// # Errors
-/// As SQLite.
 pub fn write_positions(writer: &mut Writer<'_>, positions: &Positions) -> rusqlite::Result<()> {
     positions.iter().try_for_each(|(slot, (generation, n))| writer.position(*slot, *generation, *n))
 }

@@ -43,9 +43,6 @@ struct Odds<'a> {
 }
 
 /// A connection for reading only.
-///
-/// # Errors
-/// As SQLite.
 pub fn open(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;

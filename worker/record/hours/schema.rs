@@ -129,9 +129,6 @@ pub fn prepare_to_write(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Creates an empty file at `path`; its first transaction is still to come.
-///
-/// # Errors
-/// As SQLite.
 pub fn create(path: &Path) -> rusqlite::Result<Connection> {
     use std::os::unix::fs::PermissionsExt;
     let connection = Connection::open(path)?;
@@ -142,9 +139,6 @@ pub fn create(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 /// The first part of the first transaction.
-///
-/// # Errors
-/// As SQLite.
 pub fn begin(connection: &Connection, parent: &str) -> rusqlite::Result<()> {
     connection.execute_batch("BEGIN IMMEDIATE")?;
     connection.execute_batch(CREATE)?;

@@ -87,9 +87,6 @@ pub fn file_bytes(store: &Path) -> u64 {
 }
 
 /// A further connection, for reading only.
-///
-/// # Errors
-/// As SQLite.
 pub fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;

@@ -99,9 +99,6 @@ pub enum Found {
 }
 
 /// Creates what is missing and brings an older store to this build's schema; one of a newer program is left alone.
-///
-/// # Errors
-/// As SQLite.
 pub fn prepare(connection: &mut Connection, now_us: i64) -> rusqlite::Result<Found> {
     connection.execute_batch(PRAGMAS)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -171,9 +168,6 @@ fn migrate_ledgers(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
 }
 
 /// A number in `meta`.
-///
-/// # Errors
-/// As SQLite.
 pub fn meta_number(connection: &Connection, key: &str) -> rusqlite::Result<i64> {
     let found = connection
         .prepare_cached("SELECT value FROM meta WHERE key = ?1")?
@@ -183,9 +177,6 @@ pub fn meta_number(connection: &Connection, key: &str) -> rusqlite::Result<i64> 
 }
 
 /// Sets a number in `meta`.
-///
-/// # Errors
-/// As SQLite.
 pub fn set_meta_number(connection: &Connection, key: &str, value: i64) -> rusqlite::Result<()> {
     connection
         .prepare_cached("INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2")?

@@ -56,9 +56,6 @@ pub enum Passed {
 }
 
 /// The segment in a packet of a link's type.
-///
-/// # Errors
-/// [`Passed`].
 pub fn segment(link: u32, data: &[u8]) -> Result<Segment<'_>, Passed> {
     ip(network(link, data)?)
 }

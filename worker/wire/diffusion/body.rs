@@ -94,9 +94,6 @@ impl BodyDecoder {
     }
 
     /// Appends to `out` what `body` stands for. On an error `out` is as it was.
-    ///
-    /// # Errors
-    /// [`BodyError`].
     pub fn decode(&mut self, encoding: Encoding, body: &[u8], out: &mut Vec<u8>) -> Result<(), BodyError> {
         let start = out.len();
         let decoded = match encoding {

@@ -135,9 +135,6 @@ impl FrameBuffer {
     }
 
     /// Steps over the next whole message and says where it lies, for callers that decide before they borrow.
-    ///
-    /// # Errors
-    /// As [`FrameBuffer::next_message`].
     #[inline]
     pub fn advance(&mut self) -> Result<Option<Frame>, WireError> {
         let unread = self.unread();

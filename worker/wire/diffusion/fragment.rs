@@ -70,9 +70,6 @@ impl fmt::Display for HeadError {
 
 impl<'a> FragmentHead<'a> {
     /// What the headers of `message` say, which is a piece.
-    ///
-    /// # Errors
-    /// [`HeadError`].
     pub fn parse(message: &Message<'a>) -> Result<FragmentHead<'a>, HeadError> {
         let wants_ack = matches!(message.kind, MessageType::TopicLoadAck | MessageType::DeltaAck);
         if !wants_ack && !matches!(message.kind, MessageType::TopicLoad | MessageType::Delta) {

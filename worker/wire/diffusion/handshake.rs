@@ -24,7 +24,6 @@ const TLS_ALERT: u8 = 0x15;
 const TLS_HANDSHAKE: u8 = 0x16;
 const REQUEST_HEAD: usize = 4;
 
-/// The client's half of the handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectRequest<'a> {
     pub version: u8,

@@ -153,9 +153,6 @@ impl Reader {
     }
 
     /// Steps over the next thing that arrived and says what it is, for callers that decide before they borrow.
-    ///
-    /// # Errors
-    /// As [`Reader::next_event`].
     pub fn advance(&mut self) -> Result<Option<Arrived>, WebSocketError> {
         if let Some(fault) = &self.fault {
             return Err(fault.clone());
