@@ -5,18 +5,13 @@ use crate::pool::Child;
 use mio::Token;
 use slab::Slab;
 
-/// What an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     Signals,
-    /// The thread that saves the state.
     Saver,
-    /// The operators' socket.
     Listener,
     Channel(Child),
-    /// The end of a process, by its pid.
     Process(u32),
-    /// An operator, by its number.
     Client(u32),
 }
 

@@ -41,7 +41,6 @@ impl Findings<'_> {
         self.mistakes.push(Mistake { related, ..mistake });
     }
 
-    /// Whether the file has the setting.
     pub(super) fn is_written(&self, place: &Place) -> bool {
         place.is_written(self.document)
     }

@@ -19,7 +19,6 @@ const SECRET_WORDS: [&str; 8] =
 pub struct Headers(BTreeMap<String, String>);
 
 impl Headers {
-    /// Headers as they are to be sent.
     pub const fn new(headers: BTreeMap<String, String>) -> Self {
         Self(headers)
     }
@@ -28,7 +27,6 @@ impl Headers {
         self.0.is_empty()
     }
 
-    /// Names and values themselves, for the wire.
     pub fn expose(&self) -> &BTreeMap<String, String> {
         &self.0
     }

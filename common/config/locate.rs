@@ -43,7 +43,6 @@ impl Place {
         self
     }
 
-    /// Where it stands in the file.
     pub(super) fn find(&self, document: &DeTable<'_>) -> Range<usize> {
         let mut found = 0..0;
         let mut steps = self.0.iter();
@@ -72,7 +71,6 @@ impl Place {
         found
     }
 
-    /// Whether the file has it.
     pub(super) fn is_written(&self, document: &DeTable<'_>) -> bool {
         let mut parent = self.clone();
         parent.0.pop();

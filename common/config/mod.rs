@@ -51,17 +51,13 @@ pub const MAX_FILE: u64 = 1 << 20;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Where the running program keeps its things.
     pub daemon: DaemonConfig,
     pub control: ControlConfig,
     pub pool: PoolConfig,
     /// The sources, in the order of the file; a `FeedId` is the place here.
     pub feed: Vec<FeedConfig>,
-    /// Of one connection or one match.
     pub limits: LimitsConfig,
-    /// What is kept.
     pub store: StoreConfig,
-    /// Types of events moved to another lane.
     pub lanes: BTreeMap<String, Lane>,
     pub streams: StreamsConfig,
     pub gateway: GatewayConfig,

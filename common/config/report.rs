@@ -15,7 +15,6 @@ pub(super) const MAX_MISTAKES: usize = 50;
 pub struct Mistake {
     /// The setting, `feed[0].url`; empty if it has no path (syntax).
     pub setting: String,
-    /// What is wrong, in one line.
     pub message: String,
     /// What was expected, in one line; empty if the message has it.
     pub expected: String,

@@ -18,7 +18,6 @@ impl Secret {
         Self(text)
     }
 
-    /// The secret itself, for the wire.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -23,7 +23,6 @@ pub struct DaemonConfig {
 #[serde(default, deny_unknown_fields)]
 pub struct ControlConfig {
     pub read_uids: Vec<u32>,
-    /// Uids that may look and act.
     pub operate_uids: Vec<u32>,
 }
 
@@ -39,7 +38,6 @@ pub struct PoolConfig {
     pub spare_workers: u16,
     /// Whether work moves when the spread is too wide.
     pub rebalance: bool,
-    /// How long a requested stop may take.
     pub drain_deadline: Dur,
 }
 
@@ -59,7 +57,6 @@ impl Default for PoolConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsConfig {
-    /// A frame as it came.
     pub frame: ByteSize,
     /// A message after inflating.
     pub inflated: ByteSize,
@@ -140,7 +137,6 @@ pub struct StoreConfig {
     pub snapshot_interval: Dur,
     /// Bytes of documents saved per second at most.
     pub max_write: ByteSize,
-    /// Events are committed this fast.
     pub event_commit: Dur,
     /// Prices, suspensions and chat are committed this often, in a file an hour.
     pub bulk_commit: Dur,
@@ -187,7 +183,6 @@ pub enum Lane {
 }
 
 impl Lane {
-    /// As events write it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Priority => "priority",
@@ -276,7 +271,6 @@ pub struct GatewayConfig {
     pub trusted_proxies: Vec<String>,
     /// Where publishers connect; empty: off.
     pub pub_listen: String,
-    /// The file that has the publishers' secret.
     pub pub_secret_file: String,
     /// Where gateways meet; empty: alone.
     pub redis: String,
@@ -294,13 +288,10 @@ pub struct SandboxConfig {
     pub group: String,
 }
 
-/// How firmly the sandbox is wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SandboxMode {
-    /// Not at all.
     Off,
-    /// As far as the kernel can.
     #[default]
     BestEffort,
     /// Whole, or no start.
@@ -311,7 +302,6 @@ pub enum SandboxMode {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogConfig {
-    /// A level or a filter by module.
     pub level: String,
     /// `stderr` or a file.
     pub target: String,

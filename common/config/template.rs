@@ -122,7 +122,6 @@ impl From<Template> for String {
     }
 }
 
-/// What is wrong with a template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TemplateError {
     Empty,

@@ -108,7 +108,6 @@ impl ByteSize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
     }
 
-    /// Whether it is no byte at all.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
@@ -200,11 +199,8 @@ impl fmt::Display for Rate {
 /// A value that is not written as its kind demands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UnitError {
-    /// No duration.
     Duration(String),
-    /// No size.
     Size(String),
-    /// No rate.
     Rate(String),
 }
 

@@ -11,7 +11,6 @@ use std::str::FromStr;
 /// How bytes travel to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {
-    /// Plain TCP.
     Dpt,
     Dpts,
     Ws,
@@ -138,15 +137,11 @@ impl From<Url> for String {
 /// What is wrong with an address. The address is not repeated: it might carry a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UrlError {
-    /// Not one of the known schemes.
     Scheme,
-    /// A user or password in it.
     Login,
-    /// No port.
     NoPort,
     /// No number from 1 to 65535.
     Port,
-    /// No host.
     Host,
     /// A path where none belongs, or a bad one.
     Path,

@@ -51,9 +51,6 @@ impl Client {
     }
 
     /// As [`Client::request`], with the result as the daemon wrote it.
-    ///
-    /// # Errors
-    /// As [`Client::request`].
     pub fn request_raw(
         &mut self,
         verb: &str,
@@ -67,9 +64,6 @@ impl Client {
     }
 
     /// Asks, waits for the answer and gives it together with the lines that follow it.
-    ///
-    /// # Errors
-    /// As [`Client::request`].
     pub fn stream(
         mut self,
         verb: &str,

@@ -56,7 +56,6 @@ impl LineReader {
     }
 }
 
-/// A line that is too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LineError {
     /// The bound, bytes.

@@ -40,7 +40,6 @@ impl From<Code> for u8 {
 }
 
 impl From<u8> for Code {
-    /// A code of a later version is a failure.
     fn from(code: u8) -> Self {
         match code {
             0 => Self::Done,
@@ -89,7 +88,6 @@ impl Request {
         self.args.get(name).and_then(Value::as_bool).unwrap_or(false)
     }
 
-    /// As one line with its newline.
     pub fn to_line(&self) -> Vec<u8> {
         line_of(self)
     }
@@ -111,13 +109,7 @@ impl std::error::Error for RequestError {}
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     Ok(Value),
-    /// Not done.
-    Refused {
-        /// Why, as an exit code.
-        code: Code,
-        /// Why, in words.
-        error: String,
-    },
+    Refused { code: Code, error: String },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -136,7 +128,6 @@ impl Answer {
         Self::Refused { code, error: error.into() }
     }
 
-    /// As one line with its newline.
     pub fn to_line(&self) -> Vec<u8> {
         match self {
             // Not through `Wire`, which would copy the result.
@@ -192,7 +183,6 @@ pub enum ControlError {
     },
     Io {
         doing: &'static str,
-        /// The error.
         source: io::Error,
     },
     /// No answer in time.
@@ -209,7 +199,6 @@ pub enum ControlError {
 }
 
 impl ControlError {
-    /// The exit code of the command line.
     pub fn code(&self) -> Code {
         match self {
             Self::NotRunning { .. } => Code::NotRunning,

@@ -31,7 +31,6 @@ pub use client::{Client, Stream};
 pub use lines::{LineError, LineReader};
 pub use message::{Answer, Code, ControlError, Request, RequestError};
 
-/// The longest request, with its newline.
 pub const MAX_REQUEST: usize = 64 << 10;
 
 /// The longest line of an answer: `matches` of ten thousand matches is a few megabytes.

@@ -16,7 +16,6 @@ pub struct StatusView {
     pub pid: u32,
     /// Seconds since the pool's start.
     pub uptime_s: f64,
-    /// The state of the daemon.
     pub state: DaemonState,
     pub epoch: u64,
     pub workers: WorkersCount,
@@ -44,24 +43,19 @@ pub struct PlanView {
     pub feeds: Vec<SpreadView>,
 }
 
-/// A move of a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(default)]
 pub struct MoveView {
     #[serde(rename = "match")]
     pub id: String,
     pub feed: String,
-    /// The worker that has it.
     pub from: u16,
-    /// The worker that would have it.
     pub to: u16,
-    /// Subscriptions that go with it.
     pub subscriptions: u32,
     /// It is not followed meanwhile, since the feed allows no second subscription.
     pub gap: bool,
 }
 
-/// A retirement of a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(default)]
 pub struct DrainView {
@@ -75,15 +69,11 @@ pub struct DrainView {
 #[serde(default)]
 pub struct SpreadView {
     pub feed: String,
-    /// Of the fullest worker.
     pub most: u32,
-    /// Of the emptiest.
     pub least: u32,
-    /// Of all, on average.
     pub mean: f64,
 }
 
-/// The state of the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "lowercase")]
 pub enum DaemonState {
@@ -92,16 +82,13 @@ pub enum DaemonState {
     Ready,
     /// Something is missing; `health` names it.
     Degraded,
-    /// Ending, with time to hand over.
     Draining,
     Stopping,
 }
 
-/// Workers by state.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct WorkersCount {
-    /// Ready (draining ones included).
     pub ready: usize,
     pub starting: usize,
     pub parked: usize,
@@ -110,11 +97,9 @@ pub struct WorkersCount {
     pub max: u16,
 }
 
-/// Matches by state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MatchesCount {
-    /// All but ended.
     pub listed: usize,
     /// Without a place.
     pub waiting: usize,
@@ -133,11 +118,9 @@ pub struct FeedView {
     pub name: String,
     pub kind: String,
     pub state: FeedState,
-    /// Subscriptions sent.
     pub asked: u64,
     /// Of them with a first message or a topic status.
     pub acknowledged: u64,
-    /// Of them with a load.
     pub live: u64,
     /// Subscriptions per connection, as configured.
     pub cap: u32,
@@ -145,7 +128,6 @@ pub struct FeedView {
     pub learned_cap: Option<u32>,
     /// Matches that were loaded again to see whether deltas of them are missing, since the coordinator's start.
     pub audits: u64,
-    /// Of them, those whose deltas were.
     pub audits_missed: u64,
     /// Under strategy `dumps`: from one load of a match to its next, milliseconds, at the slowest worker.
     pub round_ms: Option<u32>,
@@ -153,7 +135,6 @@ pub struct FeedView {
     pub why: String,
 }
 
-/// The health of a feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "lowercase")]
 pub enum FeedState {
@@ -173,11 +154,9 @@ pub struct RecorderView {
     pub state: Cow<'static, str>,
     pub documents: u64,
     pub events: u64,
-    /// Committed rows of the bulk stream.
     pub bulk: u64,
     /// Prices left out of the bulk stream because a newer one of their selection came before there was room.
     pub odds_conflated: u64,
-    /// Frames that wait for a commit.
     pub queue: u64,
     pub dropped: u64,
     pub gaps_open: u64,
@@ -230,17 +209,12 @@ pub struct WorkerView {
     pub feed: String,
     pub connection: ConnectionState,
     pub matches: u32,
-    /// Subscriptions that it is known to hold.
     pub subscriptions: u32,
     /// Subscriptions asked of it that it has not seen yet.
     pub reserved: u32,
-    /// Subscriptions that it may hold.
     pub cap: u32,
-    /// Subscriptions sent on its connection.
     pub asked: u32,
-    /// Subscriptions of them that were answered.
     pub acknowledged: u32,
-    /// Subscriptions of them whose load is held.
     pub loaded: u32,
     /// The part of the last second that it worked.
     pub busy: f32,
@@ -250,15 +224,12 @@ pub struct WorkerView {
     pub receive_queue_bytes: u64,
     /// The most that waited since the last report.
     pub receive_queue_peak_bytes: u64,
-    /// The server's queue for it.
     pub server_queue: Option<u32>,
-    /// From read to section.
     pub lag_us: LagView,
     /// Resident memory; the shell fills it.
     pub rss_bytes: Option<u64>,
     /// Starts after a death.
     pub restarts: u32,
-    /// How often the slot was started.
     pub generation: u32,
     /// Seconds since its spawn.
     pub uptime_s: Option<f64>,
@@ -285,7 +256,6 @@ pub struct MatchView {
     pub feed: String,
     /// Its worker, if it has a place.
     pub worker: Option<u16>,
-    /// Its epoch, if it has one.
     pub epoch: Option<u64>,
     pub state: MatchViewState,
     /// The version of its document; the shell fills it.
@@ -295,11 +265,9 @@ pub struct MatchView {
     /// Milliseconds since its last message; the shell fills it.
     pub age_ms: Option<u64>,
     pub name: Option<String>,
-    /// Why it waits or ended.
     pub why: Option<String>,
 }
 
-/// A match's state for operators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "lowercase")]
 pub enum MatchViewState {
@@ -335,7 +303,6 @@ impl MatchViewState {
 pub struct HealthView {
     /// Whether nothing is wrong.
     pub healthy: bool,
-    /// What is wrong, a line each.
     pub reasons: Vec<String>,
 }
 
@@ -349,7 +316,6 @@ pub struct DeathView {
     pub worker: Option<u16>,
     /// The worker's feed, empty for the recorder.
     pub feed: String,
-    /// The generation of the process in its slot.
     pub generation: u32,
     /// Its pid; `null` if no process came to be.
     pub pid: Option<u32>,
@@ -359,13 +325,11 @@ pub struct DeathView {
     pub exit: Option<i32>,
     /// The signal that ended it, if one did.
     pub signal: Option<i32>,
-    /// Whether a core was written.
     pub core: bool,
     /// Why we ended it, or why it did not start; empty when it died by itself.
     pub why: String,
     /// Seconds since its start.
     pub uptime_s: f64,
-    /// Matches that it had.
     pub matches: usize,
     /// The id of the match that a worker was at, as it noted it itself; `null` if it was at none.
     #[serde(rename = "match")]
@@ -378,7 +342,6 @@ pub struct DeathView {
     pub cpu_s: Option<f64>,
 }
 
-/// A state as it stands in the JSON.
 pub fn name_of(state: &impl Serialize) -> String {
     match serde_json::to_value(state) {
         Ok(serde_json::Value::String(name)) => name,

@@ -13,10 +13,8 @@ use std::time::Duration;
 
 const VARIABLE: &str = "TOUCHLINE_FAILPOINTS";
 
-/// How a place was passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Passed {
-    /// As if it were not there.
     On,
     /// An error is asked for.
     Failing,
@@ -43,7 +41,6 @@ struct Rule {
     when: Option<PathBuf>,
     /// Passes that go by before.
     after: u64,
-    /// The one process that makes this file acts.
     once: Option<PathBuf>,
     passes: AtomicU64,
 }

@@ -24,10 +24,8 @@ macro_rules! points {
 
         #[cfg(any(test, feature = "failpoints"))]
         impl Point {
-            /// Every place.
             pub const ALL: &[Point] = &[$(Point::$point,)*];
 
-            /// Its name in the environment.
             pub fn name(self) -> &'static str {
                 match self {
                     $(Point::$point => $name,)*

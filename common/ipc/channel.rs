@@ -20,7 +20,6 @@ use std::os::unix::net::UnixStream;
 const READ: usize = 64 * 1024;
 /// Reads of one call to [`Channel::read`], so that a peer that never stops cannot hold the loop.
 const READS_PER_TURN: usize = 4;
-/// Descriptors that may wait for their frames.
 const MAX_WAITING_FDS: usize = 64;
 
 /// A non-blocking framed channel that receives `In` and sends `Out`.
@@ -48,7 +47,6 @@ enum Peer {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadOutcome {
-    /// Everything that was there is read.
     Drained,
     /// There may be more: come back without waiting for readiness.
     More,
@@ -198,9 +196,6 @@ impl<In: Message + DeserializeOwned, Out: Message> Channel<In, Out> {
     }
 
     /// Queues a message together with a descriptor, which is closed here once it is sent.
-    ///
-    /// # Errors
-    /// As [`Channel::send`].
     pub fn send_fd(&mut self, message: &Out, request: u32, fd: OwnedFd) -> Result<(), ChannelError> {
         self.room()?;
         let at = self.out.len();

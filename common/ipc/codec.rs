@@ -24,12 +24,7 @@ pub enum CodecError {
     /// A body decodes, but bytes are left over.
     TrailingBytes { count: usize },
     /// The frame's type is not the direction's.
-    Kind {
-        /// The type that stands in the header.
-        kind: u16,
-        /// The type that this channel carries.
-        expected: u16,
-    },
+    Kind { kind: u16, expected: u16 },
     /// A message cannot be encoded, or is longer than a frame's length can say.
     Encode { source: bincode::error::EncodeError },
 }

@@ -9,7 +9,6 @@ use std::fmt;
 pub const PROTO: u16 = 2;
 /// The bytes of a header.
 pub const HEADER_LEN: usize = 16;
-/// The flag that says that one descriptor belongs to the frame.
 pub const FLAG_FD: u16 = 1;
 
 const MAGIC: u16 = 0x7400 | PROTO;
@@ -64,7 +63,6 @@ impl fmt::Display for FrameError {
 impl std::error::Error for FrameError {}
 
 impl Header {
-    /// The header as it goes on the wire.
     pub fn to_bytes(self) -> [u8; HEADER_LEN] {
         let mut out = [0; HEADER_LEN];
         let (magic, rest) = out.split_at_mut(2);

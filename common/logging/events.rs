@@ -7,7 +7,6 @@ pub struct EventRow {
     pub name: &'static str,
     /// The processes that write it, as their lines name them: `coord`, `w`, `rec`, `all`.
     pub who: &'static str,
-    /// One or more levels, between spaces.
     pub levels: &'static str,
     /// The keys in their order, between spaces.
     pub keys: &'static str,

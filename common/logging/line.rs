@@ -13,7 +13,6 @@ use std::io;
 /// The longest line with its newline: what a pipe takes in one piece.
 pub const MAX_LINE: usize = 4096;
 
-/// Kept free for what closes a cut line.
 const RESERVE: usize = 32;
 
 /// The name of a record whose message is text and no event's name: a dependency's, for instance.

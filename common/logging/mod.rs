@@ -30,7 +30,6 @@ pub use queue::MAX_WAITING;
 /// How long a panic waits for its own line to be written.
 const PANIC_FLUSH: Duration = Duration::from_millis(500);
 
-/// How a log line is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
@@ -70,7 +69,6 @@ impl fmt::Display for Who {
 pub enum Target {
     /// Descriptor 2, whatever it is. Its flags are never changed: they are shared with the other processes.
     Stderr,
-    /// A file, opened for appending.
     File(OwnedFd),
 }
 

@@ -66,7 +66,6 @@ impl Queue {
         Ok(queue)
     }
 
-    /// Puts a line in, or counts it as dropped.
     pub(super) fn put(&self, line: &[u8]) {
         let mut state = self.lock();
         if state.bytes + line.len() > MAX_WAITING {

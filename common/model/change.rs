@@ -21,33 +21,34 @@ pub enum Change<'a> {
         #[serde(borrow)]
         key: Cow<'a, str>,
         side: Side,
-        /// As the feed wrote it.
         #[serde(borrow)]
         text: Cow<'a, str>,
     },
 }
 
-/// A market or a selection changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OddsChange<'a> {
     Price {
         selection: Handle,
         /// Decimal odds, stake included; `None` is no price.
         price: Option<Price>,
-        /// As the feed wrote it.
         #[serde(borrow)]
         text: Cow<'a, str>,
     },
-    /// A selection was suspended or resumed.
-    SelectionSuspended { selection: Handle, suspended: bool },
-    /// A market was suspended or resumed.
-    MarketSuspended { market: Handle, suspended: bool },
-    /// A market was inserted.
+    SelectionSuspended {
+        selection: Handle,
+        suspended: bool,
+    },
+    MarketSuspended {
+        market: Handle,
+        suspended: bool,
+    },
     MarketOpen(MarketValue),
     /// A selection as it stands: it was inserted, or has another handle.
     Selection(#[serde(borrow)] SelectionValue<'a>),
-    /// A market was deleted, its selections with it.
-    MarketClose { market: Handle },
+    MarketClose {
+        market: Handle,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,7 +62,6 @@ pub struct SelectionValue<'a> {
     pub selection: Handle,
     /// Decimal odds, stake included; `None` is no price.
     pub price: Option<Price>,
-    /// As the feed wrote it.
     #[serde(borrow)]
     pub text: Cow<'a, str>,
     pub suspended: bool,

@@ -73,7 +73,6 @@ impl<'de> Deserialize<'de> for MatchId {
 }
 
 impl MatchId {
-    /// The id as the feed writes it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -106,7 +105,6 @@ impl fmt::Display for MatchId {
 /// A match in the whole pool: its feed and its id there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct MatchKey {
-    /// The feed that has the match.
     pub feed: FeedId,
     pub id: MatchId,
 }

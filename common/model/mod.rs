@@ -1,20 +1,17 @@
-//! The model that the processes agree on: ids, scores' registers, what a worker observes, prices, sports.
+//! The model that the processes agree on: ids, scores' registers, what a worker observes, prices.
 //!
-//! Invariant: everything here is plain data. Documents themselves are JSON text and are made of sections
-//! (`section`); the rules by which a tree becomes a document are in `docs/documents.md`.
+//! Invariant: everything here is plain data. Documents themselves are JSON text; the rules by which a tree becomes a document are in `docs/documents.md`.
 
 pub mod change;
 pub mod ids;
 pub mod observation;
 pub mod price;
 pub mod register;
-pub mod section;
-pub mod sport;
+pub mod scoring;
 
 pub use change::{Change, MarketValue, OddsChange, SelectionValue};
 pub use ids::{Epoch, FeedId, Generation, Handle, MatchId, MatchKey, SlotId};
-pub use observation::{Clock, Facts, Flip, Listing, Observation, RegisterChange};
+pub use observation::{Clock, Facts, Listing, RegisterChange};
 pub use price::Price;
 pub use register::{Phase, Register, Registers, Side};
-pub use section::{Section, SectionKey};
-pub use sport::{Scoring, Sport};
+pub use scoring::Scoring;

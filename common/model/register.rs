@@ -6,7 +6,6 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// One of the two teams or players.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Side {
@@ -28,7 +27,6 @@ impl Side {
         }
     }
 
-    /// The opponent.
     pub fn other(self) -> Side {
         match self {
             Side::Home => Side::Away,
@@ -81,7 +79,6 @@ impl Register {
 pub struct Phase(pub i64);
 
 impl Phase {
-    /// Not yet started.
     pub const NOT_STARTED: Phase = Phase(0);
     pub const FINISHED: Phase = Phase(1_000);
     pub const ABANDONED: Phase = Phase(1_001);

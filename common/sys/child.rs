@@ -18,7 +18,6 @@ pub enum ChildError {
     },
     /// The parent is not the process that forked us: it has died.
     Orphaned {
-        /// Who was to be our parent.
         expected: u32,
         found: u32,
     },

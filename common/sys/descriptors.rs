@@ -43,12 +43,3 @@ pub fn take_stdin() -> io::Result<OwnedFd> {
     nix::unistd::dup2_stdin(&null)?;
     Ok(taken)
 }
-
-/// Makes `file` our standard error from now on.
-///
-/// # Errors
-/// As `dup2(2)`.
-pub fn replace_stderr(file: impl AsFd) -> io::Result<()> {
-    nix::unistd::dup2_stderr(file)?;
-    Ok(())
-}

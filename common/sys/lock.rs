@@ -35,9 +35,6 @@ impl std::error::Error for LockError {}
 
 impl FileLock {
     /// Takes the lock at `path`, writes our pid into it, and waits at most `patience` for a holder to end.
-    ///
-    /// # Errors
-    /// [`LockError`].
     pub fn take(path: &Path, patience: Duration) -> Result<FileLock, LockError> {
         let until = Instant::now() + patience;
         let mut file = open(path).map_err(|source| LockError::File { source })?;

@@ -1,8 +1,8 @@
 //! The few kernel calls that std and nix do not offer safely, and those that decide who lives: descriptor passing,
 //! pidfds, the start of a child, locks, signals, the watchdog, the word that outlives its process. The only place in the project where `unsafe` may stand.
 
-pub mod bookmark;
 pub mod child;
+pub mod crash_marker;
 pub mod descriptors;
 pub mod fdpass;
 pub mod lock;

@@ -6,7 +6,6 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-/// One process, by descriptor.
 #[derive(Debug)]
 pub struct PidFd(OwnedFd);
 
@@ -42,7 +41,6 @@ impl PidFd {
     }
 }
 
-/// How a process ended, and what it had used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ended {
     pub how: How,
@@ -54,12 +52,8 @@ pub struct Ended {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How {
-    /// By itself, with this code.
     Code(i32),
-    Signal {
-        number: i32,
-        core: bool,
-    },
+    Signal { number: i32, core: bool },
 }
 
 impl PidFd {

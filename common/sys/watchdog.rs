@@ -41,7 +41,6 @@ unsafe impl Send for Watch {}
 #[allow(unsafe_code)]
 unsafe impl Sync for Watch {}
 
-/// A loop that is watched, in the thread that armed it.
 #[derive(Debug)]
 pub struct Watchdog(PhantomData<*const ()>);
 

@@ -59,7 +59,6 @@ impl Daemon {
         &self.socket
     }
 
-    /// Asks with the usual time to answer.
     pub(super) fn ask(&self, verb: &str, args: Map<String, Value>) -> Result<Value, Failure> {
         Ok(self.connect()?.request(verb, args, self.timeout_or(TIMEOUT))?)
     }

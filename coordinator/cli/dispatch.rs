@@ -109,7 +109,6 @@ fn carry_out(name: &str, matches: &ArgMatches, commands: &dyn Commands, out: &mu
     }
 }
 
-/// The verbs that ask the daemon.
 fn operate(name: &str, matches: &ArgMatches, out: &mut Printer<'_>) -> Outcome {
     let daemon = Daemon::of(matches)?;
     let format = output(matches);
@@ -370,7 +369,6 @@ fn cap(matches: &ArgMatches) -> Result<Option<usize>, Failure> {
     cap.map_err(|_| Failure::new(Code::Usage, "--cap: expected a number from 1 to 4294967295"))
 }
 
-/// A number with a default in the table.
 fn whole<T: TryFrom<u64> + Default>(matches: &ArgMatches, name: &str) -> T {
     matches.get_one::<u64>(name).and_then(|number| T::try_from(*number).ok()).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! `touchline dissect FILE`: a captured conversation, one line for each thing that was said, as it is read.
+//! `touchline dissect FILE`: a captured conversation, one line for each message, as it is read.
 //!
 //! Invariants: the file is streamed, never held; passwords are not shown; what came over the wire reaches a terminal only
 //! cleaned. A capture that was cut off is printed to its last message, a file that is none ends with code 1. `words` writes
@@ -17,7 +17,7 @@ use touchline_worker::wire::capture::{Dissector, Entries, Entry};
 /// Bytes read at once.
 const READ: usize = 64 * 1024;
 
-/// Tells what is in `file`; `-` is standard input.
+/// Reports what is in `file`; `-` is standard input.
 pub(super) fn dissect(file: &str, format: OutputFormat, out: &mut Printer<'_>) -> Outcome {
     let failed = |why: &dyn std::fmt::Display| Failure::new(Code::Failed, format!("{file}: {why}"));
     let mut input: Box<dyn Read> = match file {

@@ -59,14 +59,14 @@ fn spelled(arg: &Arg) -> String {
         Kind::Switch => format!("--{}", arg.name),
         Kind::Option => format!("--{} {}", arg.name, arg.value),
         Kind::Options => format!("--{} {}...", arg.name, arg.value),
-        Kind::Required | Kind::Place => arg.value.to_owned(),
+        Kind::Required => arg.value.to_owned(),
         Kind::Places => format!("{}...", arg.value),
     }
 }
 
 fn usage(arg: &Arg) -> String {
     match arg.kind {
-        Kind::Switch | Kind::Option | Kind::Options | Kind::Place => format!("[{}]", spelled(arg)),
+        Kind::Switch | Kind::Option | Kind::Options => format!("[{}]", spelled(arg)),
         Kind::Required | Kind::Places => spelled(arg),
     }
 }

@@ -4,13 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 use touchline_simulator::Options as Server;
 
-/// Whether people or programs read the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OutputFormat {
-    /// Text for people.
     #[default]
     Text,
-    /// JSON.
     Json,
 }
 
@@ -32,13 +29,11 @@ pub struct DemoOptions {
     pub duration: Option<Duration>,
     /// The folder for sockets and store; `None`: a temporary one.
     pub dir: Option<PathBuf>,
-    /// Whether a temporary folder stays.
     pub keep: Keep,
     pub output: OutputFormat,
 }
 
 impl DemoOptions {
-    /// Subscriptions that one connection may hold.
     pub fn cap(&self) -> usize {
         self.server.cap.unwrap_or(u32::MAX as usize)
     }
@@ -47,9 +42,7 @@ impl DemoOptions {
 /// Whether the folder of a demo stays when it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
-    /// It stays.
     Yes,
-    /// It goes.
     No,
 }
 
@@ -63,7 +56,6 @@ pub struct SimulateOptions {
 /// The hidden verbs of the forked processes. Their channel is descriptor 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChildOptions {
-    /// What it is to be.
     pub kind: ChildKind,
     /// The slot, for the process list only: what counts comes through the channel.
     pub slot: Option<u16>,
@@ -71,11 +63,8 @@ pub struct ChildOptions {
     pub parent: Option<u32>,
 }
 
-/// What a forked process is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChildKind {
-    /// A scanning worker.
     Worker,
-    /// The recorder.
     Recorder,
 }

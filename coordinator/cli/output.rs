@@ -17,7 +17,6 @@ pub(super) enum Failure {
     Output(io::Error),
     /// Something to be printed on standard error, in a line after the program's name.
     Line(Code, String),
-    /// Something to be printed there as it stands.
     Report(Code, String),
 }
 
@@ -61,7 +60,6 @@ impl<'w> Printer<'w> {
         Ok(self.out.write_all(b"\n")?)
     }
 
-    /// Bytes as they are.
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         Ok(self.out.write_all(bytes)?)
     }
@@ -71,7 +69,7 @@ impl<'w> Printer<'w> {
     }
 }
 
-/// Tells the outcome on `err` and gives its code.
+/// Reports the outcome on `err` and gives its code.
 pub(super) fn settle(outcome: Outcome, err: &mut dyn Write) -> Code {
     // There is nowhere left to report that standard error cannot be written.
     match outcome {

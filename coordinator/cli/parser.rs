@@ -18,7 +18,6 @@ pub(super) const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 the daemon is not
 running (run: another one is); 4 timed out or partial; 5 no permission.";
 
-/// The parser of the whole command line.
 pub(super) fn command() -> Command {
     let verbs = VERBS.iter().map(subcommand);
     Command::new("touchline")
@@ -63,7 +62,6 @@ fn argument(arg: &Arg, built: Built) -> clap::Arg {
         Kind::Option => made.long(arg.name),
         Kind::Options => made.long(arg.name).action(ArgAction::Append).num_args(1..),
         Kind::Required => made.required(required),
-        Kind::Place => made,
         Kind::Places => made.required(required).num_args(1..),
     };
     // Else a negative number is taken for an unknown argument.

@@ -11,14 +11,13 @@ use touchline_common::config::Config;
 use touchline_common::logging::{self, Target, Who};
 use touchline_worker::scan::probe::{self, Finding, Probed};
 
-/// Tries the feed of this name.
 pub(super) fn probe(config: &Config, name: &str, format: OutputFormat, out: &mut Printer<'_>) -> Outcome {
     let Some(feed) = config.feed.iter().find(|feed| feed.name == name) else {
         let known: Vec<&str> = config.feed.iter().map(|feed| feed.name.as_str()).collect();
         let text = format!("there is no feed {name:?} in the configuration: it has {}", known.join(", "));
         return Err(Failure::new(Code::Usage, text));
     };
-    // What the worker's parts have to say beside the steps; nobody else has set up a log here.
+    // What the worker's parts have to say beside the steps; no other log is set up here.
     let _ = logging::init(Who::Coordinator, "warn", config.log.format, Target::Stderr);
     let mut failure = None;
     let tried = probe::probe(config, feed, &mut |finding| {

@@ -185,7 +185,7 @@ fn parser_help_man_page_and_completions_agree() {
             for arg in verb.args.iter().chain(COMMON) {
                 let spelled = match arg.kind {
                     Kind::Switch | Kind::Option | Kind::Options => format!("--{}", arg.name),
-                    Kind::Required | Kind::Place | Kind::Places => arg.value.to_owned(),
+                    Kind::Required | Kind::Places => arg.value.to_owned(),
                 };
                 assert!(help.out.contains(&spelled), "{name} {spelled}: {}", help.out);
             }

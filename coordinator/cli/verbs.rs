@@ -5,10 +5,8 @@
 
 use touchline_simulator::{BodyEncoding, OverCap, Payload};
 
-/// Whether this build has a verb.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Built {
-    /// It does.
     Yes,
     /// It ends with code 1 and `not in this build`.
     No,
@@ -16,12 +14,9 @@ pub enum Built {
     Hidden,
 }
 
-/// A verb.
 #[derive(Clone, Copy, Debug)]
 pub struct Verb {
-    /// As it is typed.
     pub name: &'static str,
-    /// What it does, in half a line.
     pub summary: &'static str,
     /// Its own arguments, besides [`COMMON`].
     pub args: &'static [Arg],
@@ -31,24 +26,20 @@ pub struct Verb {
     pub verbs: &'static [Verb],
 }
 
-/// An argument.
 #[derive(Clone, Copy, Debug)]
 pub struct Arg {
     /// Its name: the option without dashes, or the place's name in lower case.
     pub name: &'static str,
     /// How its value is called; empty for a switch.
     pub value: &'static str,
-    /// How it is given.
     pub kind: Kind,
     /// What its value must be.
     pub check: Check,
     /// What holds without it; empty: nothing.
     pub default: &'static str,
-    /// What it does, in half a line.
     pub help: &'static str,
 }
 
-/// How an argument is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// `--name`
@@ -59,8 +50,6 @@ pub enum Kind {
     Options,
     /// In its place, always.
     Required,
-    /// In its place, or not at all.
-    Place,
     /// In their places, at least one.
     Places,
 }
@@ -68,7 +57,6 @@ pub enum Kind {
 /// What a value must be.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Check {
-    /// Anything.
     Text,
     /// A whole number of at least 0.
     Whole,
@@ -78,13 +66,11 @@ pub enum Check {
     Number,
     /// `250ms`, `3s`, or whole seconds without a unit.
     Duration,
-    /// A path.
     Path,
     /// `127.0.0.1:8080`
     Address,
     /// `FACTOR,LEN,EVERY`
     Burst,
-    /// One of these.
     Choice(&'static [&'static str]),
 }
 
@@ -136,7 +122,6 @@ impl Arg {
     }
 }
 
-/// What every verb takes.
 pub const COMMON: &[Arg] = &[
     option(
         "config",

@@ -22,7 +22,6 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(45);
 /// How long moves may take without `--timeout`: a worker may have to be started for them.
 const MOVE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long one look may take.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long the process may outlive its socket.
@@ -77,7 +76,6 @@ fn not_ready(looked: Result<Value, ControlError>, timeout: Duration) -> Failure 
     }
 }
 
-/// What a status lacks to be ready.
 fn missing(status: &Value) -> String {
     let Ok(status) = show::read::<StatusView>(status) else { return "its status cannot be read".to_owned() };
     let mut missing = Vec::new();
@@ -161,7 +159,7 @@ fn pid_now(daemon: &Daemon) -> Result<Option<u64>, ControlError> {
     Ok(look(daemon, "status", LOOK_TIMEOUT)?.get("pid").and_then(Value::as_u64))
 }
 
-/// The socket goes before the process does. A process that nobody has waited for yet is as good as gone.
+/// The socket goes before the process does. A process that has not been waited for yet is as good as gone.
 fn wait_for_exit(pid: u64, end: Instant) -> bool {
     let end = end.min(Instant::now() + LAST_STEPS);
     while Instant::now() < end {

@@ -20,7 +20,6 @@ pub const MAX_CLIENTS: usize = 16;
 const IDLE: Duration = Duration::from_secs(30);
 /// Bytes of answers that may wait for a client; one that reads slower is cut off.
 const OUT_LIMIT: usize = 64 << 20;
-/// Requests of one client that may wait for their answers.
 const MAX_PENDING: usize = 64;
 /// Bytes that one client may send within a turn; whoever sends more asks nothing that a person would.
 const MAX_TURN: usize = 1 << 20;
@@ -30,7 +29,6 @@ const PAUSE: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug)]
 pub struct Permissions {
     pub read: Vec<u32>,
-    /// Those who may act, and look.
     pub operate: Vec<u32>,
 }
 
@@ -66,7 +64,7 @@ struct Client {
     lines: LineReader,
     out: Vec<u8>,
     written: usize,
-    /// Requests that are being answered by somebody else.
+    /// Requests that are being answered elsewhere.
     pending: usize,
     moved: Instant,
     closing: bool,
@@ -85,9 +83,6 @@ pub struct Clients {
 
 impl Clients {
     /// Binds the socket at `path`, 0660 from its first instant. The caller holds the instance lock, so what stands there is stale.
-    ///
-    /// # Errors
-    /// [`ListenError`].
     pub fn listen(path: &Path, permissions: Permissions) -> Result<Clients, ListenError> {
         let failed = |operation| move |source| ListenError { operation, path: path.to_owned(), source };
         match std::fs::remove_file(path) {
@@ -111,7 +106,6 @@ impl Clients {
         })
     }
 
-    /// The listening descriptor.
     pub fn listener_fd(&self) -> RawFd {
         self.listener.as_raw_fd()
     }
@@ -134,8 +128,8 @@ impl Clients {
 
     fn admit(&mut self, mut stream: UnixStream, tokens: &mut Tokens<Source>, registry: &Registry) {
         if self.clients.len() >= MAX_CLIENTS {
-            let told = format!("{MAX_CLIENTS} clients are connected already: try again");
-            let _ = stream.write_all(&Answer::refused(Code::Failed, told).to_line());
+            let text = format!("{MAX_CLIENTS} clients are connected already: try again");
+            let _ = stream.write_all(&Answer::refused(Code::Failed, text).to_line());
             return;
         }
         let Ok(credentials) = getsockopt(&stream, PeerCredentials) else { return };
@@ -164,7 +158,7 @@ impl Clients {
     }
 
     /// What the client asks now, in order; a line that is no request is answered here, and who asks more at once than
-    /// [`MAX_PENDING`] or writes more than [`MAX_TURN`] bytes is told so and cut off.
+    /// [`MAX_PENDING`] or writes more than [`MAX_TURN`] bytes is text so and cut off.
     pub fn requests(&mut self, number: u32) -> Vec<Request> {
         let Some(client) = self.clients.get_mut(&number) else { return Vec::new() };
         let mut requests = Vec::new();
@@ -198,7 +192,6 @@ impl Clients {
         requests
     }
 
-    /// Whose uid asks, and whether that uid may.
     pub fn may(&self, number: u32, access: Access) -> bool {
         let Some(client) = self.clients.get(&number) else { return false };
         let operates = self.permissions.operate.contains(&client.uid);
@@ -208,12 +201,10 @@ impl Clients {
         }
     }
 
-    /// The client's uid, for the log.
     pub fn uid(&self, number: u32) -> Option<u32> {
         self.clients.get(&number).map(|client| client.uid)
     }
 
-    /// Queues the answer to one request of a client that may be gone by now.
     pub fn answer(&mut self, number: u32, answer: &Answer) {
         let Some(client) = self.clients.get_mut(&number) else { return };
         client.pending = client.pending.saturating_sub(1);
@@ -285,13 +276,13 @@ impl Client {
     fn cut_off(&mut self, requests: &mut Vec<Request>) {
         requests.clear();
         self.closing = true;
-        let told = format!("more than {MAX_PENDING} requests or {MAX_TURN} bytes at once: wait for answers");
-        self.out.extend_from_slice(&Answer::refused(Code::Usage, told).to_line());
+        let text = format!("more than {MAX_PENDING} requests or {MAX_TURN} bytes at once: wait for answers");
+        self.out.extend_from_slice(&Answer::refused(Code::Usage, text).to_line());
     }
 
     fn take_lines(&mut self, requests: &mut Vec<Request>) -> bool {
         loop {
-            let told = match self.lines.next_line() {
+            let text = match self.lines.next_line() {
                 Ok(None) => return true,
                 Ok(Some(line)) => match Request::parse(line) {
                     Ok(request) => {
@@ -305,7 +296,7 @@ impl Client {
                     error.to_string()
                 }
             };
-            self.out.extend_from_slice(&Answer::refused(Code::Usage, told).to_line());
+            self.out.extend_from_slice(&Answer::refused(Code::Usage, text).to_line());
             if self.closing {
                 return false;
             }

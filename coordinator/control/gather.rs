@@ -43,7 +43,6 @@ impl Gather {
         }
     }
 
-    /// The answer, with what came.
     pub fn into_views(self) -> Vec<MatchView> {
         let Gather { views, mut ages, versions, .. } = self;
         let filled = views.into_iter().map(|(key, mut view)| {

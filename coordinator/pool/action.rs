@@ -6,95 +6,71 @@ use touchline_common::ipc::messages::recorder::ToRecorder;
 use touchline_common::ipc::messages::worker::ToWorker;
 use touchline_common::model::{Epoch, FeedId, Generation, SlotId};
 
-/// One thing to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Start a child; answer with `Spawned` or `SpawnFailed`. `SaveState` precedes it, and it is not started before that
     /// state is on the disk, so that its generation is never used twice.
     Spawn {
-        /// Which.
         child: Child,
-        /// Its generation.
         generation: Generation,
         /// A worker's feed; `None` for the recorder.
         feed: Option<FeedId>,
     },
     /// Answer a child's `Hello`: the shell adds the configuration.
     Welcome {
-        /// Whom.
         child: Child,
-        /// Its generation.
         generation: Generation,
-        /// The version of the messages to speak.
         proto: u16,
         /// A worker's feed; `None` for the recorder.
         feed: Option<FeedId>,
     },
     /// Send to a worker. If it cannot be sent, report `ChannelClosed`.
     ToWorker {
-        /// Whom.
         slot: SlotId,
-        /// Its generation.
         generation: Generation,
-        /// What.
         message: ToWorker,
     },
     /// Send to the recorder. If it cannot be sent, report `ChannelClosed`.
     ToRecorder {
-        /// Its generation.
         generation: Generation,
-        /// What.
         message: ToRecorder,
     },
     /// Make a socketpair; one end goes to the recorder with `ToRecorder::Attach`, the other to the worker with `ToWorker::Data`.
     ConnectData {
-        /// The worker.
         slot: SlotId,
-        /// Its generation.
         generation: Generation,
     },
     /// Send a signal. The ladder (what follows if it does not help) is the pool's.
     Kill {
-        /// Whom.
         child: Child,
-        /// Its generation.
         generation: Generation,
-        /// Which.
         signal: Signal,
     },
     /// Save `Pool::saved_state`, which names at least this as its `highest_epoch`, with fsync; answer with `EpochsReserved` or `EpochsRefused`.
     ReserveEpochs {
-        /// The highest epoch that may then be used.
         up_to: Epoch,
     },
     /// Save `Pool::saved_state`, taken when the step is over.
     SaveState,
-    /// Answer an operator.
     Answer {
-        /// Which request.
         request: RequestId,
-        /// The answer.
         answer: Answer,
     },
-    /// Write a log line.
     Log(LogEvent),
     /// Every child is gone after a requested stop: exit with code 0.
     Finished,
 }
 
-/// A signal that the pool sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// SIGTERM: end.
     Term,
     /// SIGABRT: end with a trace of where it hangs.
     Abort,
-    /// SIGKILL.
     Kill,
 }
 
 impl Signal {
-    /// Its name.
     pub fn as_str(self) -> &'static str {
         match self {
             Signal::Term => "SIGTERM",
@@ -108,24 +84,17 @@ impl Signal {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// Done. Exit code 0.
-    Done {
-        /// What was done, for people.
-        message: String,
-    },
+    Done { message: String },
     /// Refused or impossible. Exit code 1.
     Failed {
         /// Why, for people: what happened, where, what to do.
         error: String,
     },
     /// Not done by the deadline, or only in part. Exit code 4.
-    Partial {
-        /// What is missing, for people.
-        missing: String,
-    },
+    Partial { missing: String },
 }
 
 impl Answer {
-    /// The exit code that the contract gives to this answer.
     pub fn code(&self) -> u8 {
         match self {
             Answer::Done { .. } => 0,

@@ -10,7 +10,6 @@ use touchline_common::model::{Generation, MatchId, SlotId};
 #[derive(Debug)]
 pub(super) struct Feed {
     pub(super) list: MatchList,
-    /// Who follows the list.
     pub(super) holder: Option<(SlotId, Generation)>,
     pub(super) first: FirstList,
     /// Some match did not find a place when it was last tried.
@@ -26,7 +25,6 @@ pub(super) struct Feed {
     pub(super) logged_list: Option<(usize, usize, Duration)>,
     /// Since when one worker fewer would do.
     pub(super) loose_since: Option<Duration>,
-    /// What its server grants one connection.
     pub(super) cap: FeedCap,
 }
 

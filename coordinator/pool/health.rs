@@ -138,7 +138,6 @@ impl Pool {
         }
     }
 
-    /// What is wrong, a line each.
     pub(super) fn reasons(&self) -> Vec<String> {
         let mut reasons = Vec::new();
         if !self.children.services.recorder.life.is_ready() {

@@ -8,29 +8,24 @@ use touchline_common::ipc::messages::recorder::FromRecorder;
 use touchline_common::ipc::messages::worker::FromWorker;
 use touchline_common::model::{Epoch, FeedId, Generation, MatchId, MatchKey, SlotId};
 
-/// A child by its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Child {
-    /// The worker of a slot.
     Worker(SlotId),
     /// A child that is no worker.
     Service(ServiceKind),
 }
 
 impl Child {
-    /// The recorder.
     pub const RECORDER: Child = Child::Service(ServiceKind::Recorder);
 }
 
 /// A child that is no worker: there is one of each. What its life needs is a row of `children::service`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ServiceKind {
-    /// It owns what leaves the workers.
     Recorder,
 }
 
 impl ServiceKind {
-    /// Its name in logs and answers.
     pub fn as_str(self) -> &'static str {
         match self {
             ServiceKind::Recorder => "recorder",
@@ -38,91 +33,63 @@ impl ServiceKind {
     }
 }
 
-/// Something that happened.
 #[derive(Clone, Debug)]
 pub enum Input {
     /// The shell's tick, each `Timing::tick`. Everything that waits is looked at here.
     Tick,
     /// `Action::Spawn` succeeded.
     Spawned {
-        /// Which.
         child: Child,
-        /// Its generation.
         generation: Generation,
-        /// Its process.
         pid: u32,
     },
     /// `Action::Spawn` failed; there is no process.
     SpawnFailed {
-        /// Which.
         child: Child,
-        /// Its generation.
         generation: Generation,
-        /// Why, for people.
         error: String,
     },
-    /// A worker's message, whichever it is.
     Worker {
-        /// Whose.
         slot: SlotId,
-        /// Its generation.
         generation: Generation,
-        /// The message.
         message: FromWorker,
     },
     /// The recorder's message, whichever it is.
     Recorder {
-        /// Its generation.
         generation: Generation,
-        /// The message.
         message: FromRecorder,
     },
     /// A child's control channel ended or carried a bad frame; the child is not reaped yet.
     ChannelClosed {
-        /// Whose.
         child: Child,
-        /// Its generation.
         generation: Generation,
-        /// Why, for people.
         why: String,
     },
-    /// A child was reaped.
     Exited {
-        /// Which.
         child: Child,
-        /// Its generation.
         generation: Generation,
-        /// How.
         exit: Exit,
         /// What it had used, if the kernel reported it.
         usage: Option<Usage>,
-        /// What it was at, as it noted it itself.
         at: Work,
     },
     /// `Action::ReserveEpochs` is on the disk: every epoch up to this may be used.
     EpochsReserved {
-        /// The highest.
         up_to: Epoch,
     },
     /// `Action::ReserveEpochs` failed; it is tried again.
     EpochsRefused {
-        /// Why, for people.
         error: String,
     },
     /// The matches of a feed without a list are these from now on: those that are new are followed, others end.
     Named {
-        /// Which feed.
         feed: FeedId,
-        /// All of them.
         ids: Vec<MatchId>,
     },
-    /// An operator asks for something.
     Command {
         /// Names the request; `Action::Answer` carries it.
         request: RequestId,
-        /// What is asked.
         command: Command,
-        /// Answer within this time.
         timeout: Duration,
     },
 }
@@ -132,30 +99,19 @@ pub enum Input {
 pub enum Work {
     /// At no match, as far as it noted.
     None,
-    /// At the match of this epoch.
     Match(Epoch),
     /// At no match; another worker of its process was at one.
     Others,
 }
 
-/// How a child ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// It left with this code.
     Code(i32),
-    /// A signal ended it.
-    Signal {
-        /// Its number.
-        number: i32,
-        /// Whether a core was written.
-        core: bool,
-    },
+    Signal { number: i32, core: bool },
 }
 
-/// What a process used in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
-    /// The most memory it held.
     pub peak_rss_bytes: u64,
     /// Processor time, its own and the kernel's for it.
     pub cpu: Duration,
@@ -175,7 +131,6 @@ impl fmt::Display for Exit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
 
-/// What an operator may ask of the pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// End the daemon. Answered when it is about to end. A signal to end comes as this, too.
@@ -183,28 +138,20 @@ pub enum Command {
         /// How urgently; the most urgent request wins.
         urgency: Urgency,
     },
-    /// Answered as soon as the pool is ready or has given up being so.
     WaitReady,
-    /// Take a fresh load of a match.
     Resync {
-        /// Which.
         key: MatchKey,
     },
-    /// Let a match out of quarantine.
     Release {
-        /// Which.
         key: MatchKey,
     },
     /// Move a worker's matches elsewhere and end it.
     Drain {
-        /// Which.
         slot: SlotId,
     },
     /// Move a match. Answered when the worker owns it, or when it is clear that it will not.
     Move {
-        /// Which.
         key: MatchKey,
-        /// To which worker.
         slot: SlotId,
     },
     /// Move matches until the workers are even.
@@ -223,6 +170,5 @@ pub enum Command {
 pub enum Urgency {
     /// Read no more, render, hand over, commit, within `drain_deadline`.
     Drain,
-    /// Now.
     Now,
 }

@@ -15,14 +15,12 @@ use touchline_common::model::{Epoch, FeedId, Generation, MatchId, MatchKey, Slot
 
 macro_rules! log_events {
     ($($level:ident $variant:ident $({ $($field:ident: $type:ty),* })? $($name:literal = $meaning:literal),+;)*) => {
-        /// One line of the log.
         #[derive(Clone, Debug, PartialEq)]
         pub enum LogEvent {
             $($variant $({ $($field: $type),* })?,)*
         }
 
         impl LogEvent {
-            /// The event's name.
             pub fn name(&self) -> &'static str {
                 match self {
                     $(Self::$variant $({ $($field),* })? => {
@@ -47,7 +45,6 @@ macro_rules! log_events {
                 to.out
             }
 
-            /// Each name with its level, its keys and what it means.
             #[cfg(test)]
             #[allow(unused_variables)] // `kind`, in a variant without fields.
             fn table() -> Vec<(&'static str, Level, Vec<&'static str>, &'static str)> {
@@ -161,7 +158,6 @@ struct Fields<'a> {
     feed_name: &'a dyn Fn(FeedId) -> String,
 }
 
-/// A value of an event.
 trait Field {
     /// The keys that a field called `name` writes, in an event about a child of this `kind`.
     #[cfg(test)]
@@ -169,7 +165,6 @@ trait Field {
         vec![name]
     }
 
-    /// Which of its variant's names an event with this value has.
     fn kind(&self) -> usize {
         0
     }

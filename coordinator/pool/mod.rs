@@ -79,7 +79,6 @@ struct Saving {
     saved_at: Duration,
 }
 
-/// The most workers that an operator may ask for.
 const WORKERS_MAX: u16 = 4_096;
 /// Assignments are saved at most this often.
 const SAVE_EVERY: Duration = Duration::from_secs(5);

@@ -15,7 +15,6 @@ use touchline_common::model::{Generation, MatchKey, SlotId};
 /// Requests that are open at once; one more is refused.
 const REQUESTS_MAX: usize = 256;
 const STOPS: &str = "the daemon stops";
-/// Requests that wait for something.
 #[derive(Debug, Default)]
 pub(super) struct Requests(BTreeMap<RequestId, Open>);
 
@@ -45,7 +44,6 @@ pub(super) struct Stopping {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ServicesEnd {
     Awaited,
-    /// The one of this row was asked to leave.
     Leaving(usize),
     Finished,
 }
@@ -107,7 +105,6 @@ impl Pool {
         None
     }
 
-    /// Answers what is done and what is late.
     pub(super) fn tick_requests(&mut self, out: &mut Vec<Action>) {
         let requests: Vec<(RequestId, Open)> =
             self.requests.0.iter().map(|(id, open)| (*id, open.clone())).collect();
@@ -144,7 +141,6 @@ impl Pool {
         }
     }
 
-    /// Whether an operator waits for the workers to be even.
     pub(super) fn is_rebalance_asked(&self) -> bool {
         self.requests.0.values().any(|open| matches!(open.waits_for, WaitsFor::Even))
     }
@@ -223,7 +219,6 @@ impl Pool {
         }
     }
 
-    /// A child that was asked to leave gets a signal now.
     fn hurry(&mut self, child: Child, out: &mut Vec<Action>) {
         let outcome = self.advance(child, Event::Condemn { signal: Signal::Term });
         if let (Some(signal), Some(life)) = (Self::outcome_is_signal(outcome), self.life(child)) {

@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use touchline_common::model::{Generation, SlotId};
 
-/// The version that is written.
 pub(super) const VERSION: u32 = 2;
 
 /// The saved state, version 2, written as JSON.
@@ -20,25 +19,19 @@ pub(super) const VERSION: u32 = 2;
 pub struct SavedStateV2 {
     /// 2.
     pub version: u32,
-    /// Every epoch up to this may have been used.
     pub highest_epoch: u64,
     /// The generation of the recorder's last start.
     pub recorder_generation: u32,
-    /// The slots that were ever started.
     pub slots: Vec<SavedSlotV1>,
-    /// The matches that were placed.
     pub assignments: Vec<SavedAssignmentV1>,
     /// What servers grant one connection, where it is less than configured.
     pub learned_caps: Vec<SavedCapV2>,
 }
 
-/// The cap that was learned of a feed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SavedCapV2 {
-    /// The feed's name.
     pub feed: String,
-    /// Subscriptions that one connection may hold.
     pub cap: u32,
 }
 
@@ -48,21 +41,16 @@ pub struct SavedCapV2 {
 pub struct SavedStateV1 {
     /// 1.
     pub version: u32,
-    /// Every epoch up to this may have been used.
     pub highest_epoch: u64,
     /// The generation of the recorder's last start.
     pub recorder_generation: u32,
-    /// The slots that were ever started.
     pub slots: Vec<SavedSlotV1>,
-    /// The matches that were placed.
     pub assignments: Vec<SavedAssignmentV1>,
 }
 
-/// A slot's history.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SavedSlotV1 {
-    /// Its number.
     pub slot: u16,
     /// The generation of its last start: the next is above it, since the recorder counts by it.
     pub generation: u32,
@@ -72,27 +60,20 @@ pub struct SavedSlotV1 {
     pub last_exit: Option<String>,
 }
 
-/// Who had a match.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SavedAssignmentV1 {
-    /// The feed's name.
     pub feed: String,
-    /// The match's id there.
     #[serde(rename = "match")]
     pub id: String,
-    /// The slot that had it.
     pub slot: u16,
-    /// Under this epoch.
     pub epoch: u64,
 }
 
 /// Why a saved state cannot be used.
 #[derive(Debug)]
 pub enum SavedStateError {
-    /// It is no JSON of this shape.
     Shape(serde_json::Error),
-    /// It was written by a newer program.
     Version(u64),
 }
 
@@ -157,7 +138,6 @@ impl SavedStateV2 {
 }
 
 impl Pool {
-    /// What an earlier run left.
     pub(super) fn remember(&mut self, saved: &SavedStateV2) {
         for kept in &saved.slots {
             // There may have been more workers then; their numbers go on where they ended.
@@ -190,7 +170,6 @@ impl Pool {
         }
     }
 
-    /// What is to outlive this run.
     pub fn saved_state(&self) -> SavedStateV2 {
         let slots =
             self.children.slots.iter().filter(|slot| slot.life.generation.0 > 0).map(|slot| SavedSlotV1 {

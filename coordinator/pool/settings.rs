@@ -7,16 +7,12 @@ use std::time::Duration;
 use touchline_common::config::{MatchFilter, PoolConfig, Template, WaitingKey};
 use touchline_common::model::{FeedId, Listing, MatchId};
 
-/// What the pool is to do, and how.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The section of the configuration.
     pub pool: PoolConfig,
     /// The feeds, each at its `FeedId`.
     pub feeds: Vec<FeedPlan>,
-    /// Seed of the jitter.
     pub seed: u64,
-    /// The pool's own deadlines.
     pub timing: Timing,
 }
 
@@ -30,7 +26,6 @@ impl Settings {
 /// One feed, as far as placing its matches goes.
 #[derive(Clone, Debug)]
 pub struct FeedPlan {
-    /// Its name in logs and answers.
     pub name: String,
     /// Its kind, for `status`: `diffusion`, `poll`, `rooms`.
     pub kind: String,
@@ -38,16 +33,13 @@ pub struct FeedPlan {
     pub cap: u32,
     /// Subscriptions that each connection needs for itself (`time_topic`), part of `cap`.
     pub own_subscriptions: u32,
-    /// How many connections, and how fast.
     pub connections: ConnectionLimits,
     /// Templates of a match's topics: `{ID}` is an attribute of the list's event node, `{CL.ID}` of an ancestor;
     /// `{ID}` without such an attribute is the match id.
     pub match_topics: Vec<Template>,
-    /// Where its matches come from.
     pub source: MatchSource,
     /// What waits first.
     pub waiting_order: Vec<WaitingKey>,
-    /// Which of its matches are followed.
     pub selection: Selection,
     /// A match that left the list ends when its topics were silent for this long.
     pub end_linger: Duration,
@@ -57,7 +49,6 @@ pub struct FeedPlan {
     pub learning: Learning,
 }
 
-/// The connections of a feed.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
     /// So many at most.
@@ -66,7 +57,6 @@ pub struct ConnectionLimits {
     pub per_s: f64,
 }
 
-/// Which matches are followed.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
     /// Only those that fit this.
@@ -75,12 +65,9 @@ pub struct Selection {
     pub skip: MatchFilter,
 }
 
-/// Where a feed's matches come from.
 #[derive(Clone, Debug)]
 pub enum MatchSource {
-    /// From its match list, which one worker follows.
     List,
-    /// They are fixed.
     Fixed(Vec<(MatchId, Listing)>),
 }
 
@@ -107,7 +94,6 @@ pub enum Learning {
 pub struct Timing {
     /// When a process counts as late, silent or hung, and what follows.
     pub process: ProcessTiming,
-    /// What a death leads to.
     pub deaths: DeathTiming,
     /// When a worker is full, not needed or too full beside others.
     pub placement: PlacementTiming,
@@ -115,7 +101,6 @@ pub struct Timing {
     pub tick: Duration,
     /// From the start to `degraded`, if not ready by then.
     pub ready_deadline: Duration,
-    /// A deletion and insertion in the list within this time is a move.
     pub list_move: Duration,
     /// How long a load that is to confirm a large removal may take before it is asked for again.
     pub list_confirm: Duration,
@@ -126,7 +111,6 @@ pub struct Timing {
 /// When a process counts as late, silent or hung, and what follows.
 #[derive(Clone, Debug)]
 pub struct ProcessTiming {
-    /// From the spawn to READY.
     pub start_deadline: Duration,
     /// Without a load report for this long, a worker's matches get candidates elsewhere.
     pub silent_after: Duration,
@@ -142,12 +126,10 @@ pub struct ProcessTiming {
     pub recorder_grace: Duration,
 }
 
-/// What a death leads to.
 #[derive(Clone, Debug)]
 pub struct DeathTiming {
     /// The first back-off; doubles.
     pub backoff_min: Duration,
-    /// The longest back-off.
     pub backoff_max: Duration,
     /// The same for the recorder, which has no substitute.
     pub backoff_alone: Duration,

@@ -61,7 +61,6 @@ impl Pool {
         }
     }
 
-    /// The state of the daemon.
     pub fn state(&self) -> DaemonState {
         match (self.stopping, self.readiness) {
             (Some(Stopping { urgency: Urgency::Now, .. }), _) => DaemonState::Stopping,
@@ -159,12 +158,10 @@ impl Pool {
         HealthView { healthy: reasons.is_empty(), reasons }
     }
 
-    /// A feed by its name.
     pub fn feed_by_name(&self, name: &str) -> Option<FeedId> {
         self.feed_ids().find(|feed| self.config.feed(*feed).is_some_and(|plan| plan.name == name))
     }
 
-    /// A feed's name.
     pub fn feed_name(&self, feed: FeedId) -> String {
         self.config.feed(feed).map_or_else(|| feed.to_string(), |plan| plan.name.clone())
     }

@@ -5,6 +5,7 @@ use catalog::matches::Assignment;
 use catalog::table::Mark;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use touchline_common::config::{Dur, PoolConfig, WaitingKey};
+use touchline_common::ipc::PROTO;
 use touchline_common::ipc::messages::Hello;
 use touchline_common::ipc::messages::recorder::{FromRecorder, Owner, RecorderStats};
 use touchline_common::ipc::messages::worker::{
@@ -107,7 +108,7 @@ impl Bed {
         let worker = |slot, generation, message| Input::Worker { slot, generation, message };
         match action.clone() {
             Action::Spawn { child, generation, .. } => {
-                let hello = Hello { proto_min: 1, proto_max: 1, build: String::new(), pid: 9 };
+                let hello = Hello { proto_min: PROTO, proto_max: PROTO, build: String::new(), pid: 9 };
                 let said = match child {
                     Child::RECORDER => Input::Recorder { generation, message: FromRecorder::Hello(hello) },
                     Child::Worker(slot) => {

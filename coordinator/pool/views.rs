@@ -27,10 +27,7 @@ pub struct Surroundings {
 /// Which matches `matches` shows; what is absent does not count.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MatchQuery {
-    /// Of this feed.
     pub feed: Option<FeedId>,
-    /// At this worker.
     pub worker: Option<SlotId>,
-    /// In this state.
     pub state: Option<MatchViewState>,
 }

@@ -17,7 +17,7 @@ use touchline_common::ipc::messages::recorder::{FromRecorder, ToRecorder};
 use touchline_common::ipc::messages::worker::{FromWorker, ToWorker};
 use touchline_common::ipc::{Channel, ChannelError, FrameError, PROTO, ReadOutcome};
 use touchline_common::model::{Epoch, Generation};
-use touchline_common::sys::bookmark::Bookmark;
+use touchline_common::sys::crash_marker::CrashMarker;
 use touchline_worker::net::Watch;
 
 /// The longest message from a child, bytes.
@@ -40,12 +40,10 @@ struct Entry {
     generation: Generation,
     pid: u32,
     link: Option<(Link, Token, Watch)>,
-    /// Where a worker notes what it is at.
-    bookmark: Option<Bookmark>,
+    crash_marker: Option<CrashMarker>,
     state: ChildState,
 }
 
-/// How far the conversation with a child has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ChildState {
     /// Until it has its welcome it understands nothing but what belongs to a beginning.
@@ -56,7 +54,6 @@ enum ChildState {
     Left(u8),
 }
 
-/// A message of a child, with the request's id.
 #[derive(Debug)]
 pub enum Message {
     Worker(FromWorker, u32),
@@ -95,21 +92,20 @@ impl Children {
         };
         let token = tokens.insert(Source::Channel(child));
         let opened = open(child, channel, token, registry).and_then(|(mut link, watch)| {
-            let bookmark = give_bookmark(&mut link)?;
-            Ok((link, watch, bookmark))
+            let crash_marker = give_crash_marker(&mut link)?;
+            Ok((link, watch, crash_marker))
         });
-        let (link, watch, bookmark) = opened.map_err(|source| {
+        let (link, watch, crash_marker) = opened.map_err(|source| {
             // Its channel is closed with this: it finds no coordinator and leaves.
             tokens.remove(token);
             SpawnError { operation: "watching a child's channel", source }
         })?;
         self.processes.add_worker(pid, child);
         let link = Some((link, token, watch));
-        self.entries.insert(child, Entry { generation, pid, link, bookmark, state: ChildState::New });
+        self.entries.insert(child, Entry { generation, pid, link, crash_marker, state: ChildState::New });
         Ok(pid)
     }
 
-    /// A process with room, and a child in it that can take a message.
     fn host(&self, sharing: Sharing) -> Option<(u32, Child)> {
         let Sharing::Shared { feed, most } = sharing else { return None };
         let takes_messages = |child: &Child| {
@@ -125,7 +121,7 @@ impl Children {
     /// Sends one end of a new channel to the process of `host`, for one more worker; gives the other.
     fn add_worker(&mut self, host: Child) -> Result<OwnedFd, SpawnError> {
         let (near, far) = spawn::channel_pair()?;
-        self.send_worker(host, &ToWorker::Board, 0, Some(far)).map_err(|error| SpawnError {
+        self.send_worker(host, &ToWorker::AddWorker, 0, Some(far)).map_err(|error| SpawnError {
             operation: "adding a worker to a process",
             source: io::Error::other(error.to_string()),
         })?;
@@ -141,12 +137,10 @@ impl Children {
         self.set_state(child, ChildState::Welcomed);
     }
 
-    /// The child was asked to leave.
     pub fn leaving(&mut self, child: Child) {
         self.set_state(child, ChildState::Leaving);
     }
 
-    /// The child reported that it ended, and that its process goes on.
     pub fn reported_left(&mut self, child: Child, code: u8) {
         self.set_state(child, ChildState::Left(code));
     }
@@ -157,7 +151,6 @@ impl Children {
         }
     }
 
-    /// How busy a child reports its process to be.
     pub fn note_busy(&mut self, child: Child, busy: f32) {
         if let Some(entry) = self.entries.get(&child) {
             self.processes.note_busy(entry.pid, busy);
@@ -176,7 +169,7 @@ impl Children {
         self.processes.children_of(pid)
     }
 
-    /// What a child that was not welcomed would have said, if `error` is that it speaks another version.
+    /// What a child that was not welcomed would have answered, if `error` is that it speaks another version.
     pub fn foreign_hello(&self, child: Child, error: &ChannelError) -> Option<Hello> {
         let entry = self.entries.get(&child).filter(|entry| entry.state == ChildState::New)?;
         let ChannelError::Frame(FrameError::Magic { header: [version, family, ..] }) = error else {
@@ -196,11 +189,6 @@ impl Children {
         self.entries.iter().filter(move |(_, entry)| takes_messages(entry)).map(|(child, _)| *child)
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.processes.is_empty()
-    }
-
-    /// The poll saw that a child closed its side of the channel.
     pub fn peer_closed(&mut self, child: Child) {
         match self.link(child) {
             Some(Link::Worker(channel)) => channel.peer_closed(),
@@ -329,7 +317,7 @@ impl Children {
             }
             self.close(child, registry, tokens);
             let Some(entry) = self.entries.remove(&child) else { continue };
-            let at = match entry.bookmark.and_then(|bookmark| bookmark.get()) {
+            let at = match entry.crash_marker.and_then(|crash_marker| crash_marker.get()) {
                 Some(epoch) => Work::Match(Epoch(epoch.get())),
                 None => Work::None,
             };
@@ -367,7 +355,6 @@ fn kind(child: Child) -> ChildKind {
     }
 }
 
-/// Puts a child's channel into the poll.
 fn open(child: Child, channel: OwnedFd, token: Token, registry: &Registry) -> io::Result<(Link, Watch)> {
     let link = match child {
         Child::Worker(_) => Link::Worker(Channel::new(channel, IN_LIMIT, OUT_LIMIT)?),
@@ -378,10 +365,12 @@ fn open(child: Child, channel: OwnedFd, token: Token, registry: &Registry) -> io
 }
 
 /// Sends a worker the page in which it notes what it is at.
-fn give_bookmark(link: &mut Link) -> io::Result<Option<Bookmark>> {
+fn give_crash_marker(link: &mut Link) -> io::Result<Option<CrashMarker>> {
     let Link::Worker(channel) = link else { return Ok(None) };
-    let (ours, theirs) = Bookmark::create()?;
-    channel.send_fd(&ToWorker::Bookmark, 0, theirs).map_err(|error| io::Error::other(error.to_string()))?;
+    let (ours, theirs) = CrashMarker::create()?;
+    channel
+        .send_fd(&ToWorker::CrashMarker, 0, theirs)
+        .map_err(|error| io::Error::other(error.to_string()))?;
     Ok(Some(ours))
 }
 

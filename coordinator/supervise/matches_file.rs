@@ -28,7 +28,6 @@ pub struct MatchesFile {
     looked: Stamp,
 }
 
-/// What distinguishes one state of a file from another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Stamp {
     /// Not looked at.
@@ -43,7 +42,6 @@ enum Stamp {
 pub enum Found {
     /// Nothing new, or nothing that stands still.
     Nothing,
-    /// It names these, those of the configuration among them.
     Matches {
         /// Each once, in order.
         ids: Vec<MatchId>,
@@ -60,7 +58,6 @@ impl MatchesFile {
         MatchesFile { feed, path: path.to_owned(), fixed, read: Stamp::Unknown, looked: Stamp::Unknown }
     }
 
-    /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -20,7 +20,6 @@ const BUSY: f32 = 0.8;
 /// for so long takes no further workers: they would wait for its loop.
 const BUSY_FOR: Duration = Duration::from_secs(10);
 
-/// Whether a child may share its process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sharing {
     Alone,
@@ -42,11 +41,9 @@ struct SharedProcess {
     busy_since: Option<Instant>,
 }
 
-/// Whether the process takes further workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Admission {
     Open,
-    /// It was sent a signal.
     Closed,
 }
 
@@ -96,7 +93,6 @@ impl Processes {
         with_room.into_iter().map(|(pid, process)| (*pid, &process.children))
     }
 
-    /// A child runs in this process from now on.
     pub fn add_worker(&mut self, pid: u32, child: Child) {
         if let Some(process) = self.by_pid.get_mut(&pid) {
             process.children.insert(child);
@@ -120,10 +116,6 @@ impl Processes {
             process.busy_since =
                 if busy > BUSY { process.busy_since.or_else(|| Some(Instant::now())) } else { None };
         }
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.by_pid.is_empty()
     }
 
     /// Sends a signal to a process that is there.

@@ -63,9 +63,6 @@ fn failed(what: &str, error: impl fmt::Display) -> RunError {
 }
 
 /// Runs the daemon until it is asked to stop; operators find it at `socket`.
-///
-/// # Errors
-/// [`RunError`].
 pub fn run(config: &Config, socket: &Path) -> Result<(), RunError> {
     descriptors::mark_close_on_exec().map_err(|e| failed("marking descriptors", e))?;
     let (run_dir, state_dir) = (&config.daemon.run_dir, &config.daemon.state_dir);
@@ -206,7 +203,6 @@ fn feed_plan(feed: &config::FeedConfig) -> FeedPlan {
     }
 }
 
-/// Whether the workers of each feed share processes.
 fn sharings(config: &Config) -> Vec<Sharing> {
     let feeds = config.feed.iter().enumerate();
     feeds

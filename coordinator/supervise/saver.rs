@@ -17,13 +17,10 @@ pub struct Ticket(u64);
 /// What came of saving: it holds for every ticket up to this one.
 #[derive(Debug)]
 pub struct Saved {
-    /// The newest state that this is about.
     pub up_to: Ticket,
-    /// Whether it is on the disk.
     pub result: Result<(), StateFileError>,
 }
 
-/// The thread, as its owner sees it.
 pub struct Saver {
     shared: Arc<Shared>,
     last: Ticket,
@@ -55,7 +52,6 @@ impl Saver {
         Ok(Saver { shared, last: Ticket::default() })
     }
 
-    /// Gives a state to be saved instead of any that waits.
     pub fn save(&mut self, state: Vec<u8>) -> Ticket {
         self.last = Ticket(self.last.0 + 1);
         self.shared.lock().waiting = Some((self.last, state));

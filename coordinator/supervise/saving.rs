@@ -15,7 +15,6 @@ const SAVE_AGAIN: Duration = Duration::from_secs(1);
 /// How long the end waits for the last state.
 const LAST: Duration = Duration::from_secs(5);
 
-/// Something that waits for the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Held {
     Spawn { child: Child, generation: Generation, feed: Option<FeedId> },

@@ -31,10 +31,7 @@ pub struct Child {
 /// What kind of child, as its hidden verb and its name in `ps`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChildKind {
-    /// A scanning worker in a slot.
-    Worker {
-        slot: u16,
-    },
+    Worker { slot: u16 },
     Recorder,
 }
 
@@ -97,7 +94,7 @@ pub fn spawn(kind: ChildKind) -> Result<Child, SpawnError> {
     }
 }
 
-/// Ends a child that cannot be watched and reaps it: better none than one whose end nobody sees. A process that has
+/// Ends a child that cannot be watched and reaps it: better none than one whose end goes unnoticed. A process that has
 /// only just begun is gone at once.
 pub fn end(pidfd: &PidFd) {
     let ended = pidfd.signal(Signal::SIGKILL).and_then(|()| {

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use std::borrow::Cow;
 use touchline_common::ipc::encode_frame;
 use touchline_common::ipc::messages::Message;
-use touchline_common::ipc::messages::stream::{BulkBody, BulkFrame, MatchBase, MatchBody, MatchFrame};
+use touchline_common::ipc::messages::data::{BulkBody, BulkFrame, MatchBase, MatchBody, MatchFrame};
 use touchline_common::model::{Handle, Listing, MarketValue, OddsChange, SelectionValue};
 use touchline_worker::payload::{Forest, Limits, Mapping, MatchSlot, Names, Payload, Received, Seen, Sink};
 

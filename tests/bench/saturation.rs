@@ -14,7 +14,7 @@ use nix::time::{ClockId, clock_gettime};
 use std::io::{ErrorKind, Read, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use touchline_common::ipc::messages::stream::Section;
+use touchline_common::ipc::messages::data::Section;
 use touchline_worker::feed::diffusion::{Session, SessionConfig, SessionEvent};
 use touchline_worker::payload::{Forest, Payload, Received};
 use touchline_worker::wire::diffusion::{FrameBuffer, MessageType};

@@ -22,15 +22,11 @@ pub const TOPIC_MAX: usize = 4096;
 pub enum FollowError {
     /// The name is empty or too long, or contains `!` or a control character.
     Name {
-        /// The name.
         topic: Vec<u8>,
     },
-    /// The connection holds as many as it may.
     Full {
-        /// How many.
         limit: usize,
     },
-    /// The session is over.
     Closed,
 }
 

@@ -15,37 +15,26 @@ pub enum Event<'a> {
     ConnectFailed(Loss),
     /// The server lets us in; what is asked for goes out from now on.
     Opened {
-        /// What the server calls the session.
         client_id: &'a [u8],
-        /// Whether an earlier session goes on.
         session: SessionKind,
     },
     /// What is asked for is served, or the connection stands for long enough: it counts as up.
     Up,
-    /// The whole of a topic.
     Snapshot {
-        /// Its name.
         topic: &'a [u8],
-        /// Its value.
         body: &'a [u8],
     },
-    /// A change of a topic.
     Delta {
-        /// Its name.
         topic: &'a [u8],
-        /// The change.
         body: &'a [u8],
     },
     /// The server removed a topic. It is followed all the same: should it come again, a snapshot follows.
     Removed {
-        /// Its name.
         topic: &'a [u8],
     },
     /// The server reports something else of a topic, in a way of its own: a refusal, most likely.
     Status {
-        /// Its name.
         topic: &'a [u8],
-        /// Its status.
         status: &'a [u8],
     },
     /// The server refuses a new login in the session, which goes on with the earlier one.
@@ -72,30 +61,21 @@ pub enum SessionKind {
 pub struct Loss {
     /// The server, `host:port`.
     pub server: String,
-    /// Why.
     pub why: String,
     /// What it may mean, and what to look at; may be empty.
     pub hint: String,
-    /// Of which sort the reason is.
     pub cause: Cause,
-    /// Whether a refusal is new.
     pub refusal: Refusal,
-    /// What had been asked for on the connection.
     pub asked: u32,
     /// When the next attempt comes.
     pub retry: Duration,
 }
 
-/// Of which sort a reason is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// The connection, or what came over it.
     Connection,
-    /// TLS.
     Tls,
-    /// The WebSocket.
     WebSocket,
-    /// The server refuses who we are.
     Login,
 }
 

@@ -13,27 +13,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use touchline_common::config::{Config, FeedConfig};
 
-/// What a source is made with.
 #[derive(Clone, Debug)]
 pub enum Plan {
-    /// A connection over the Diffusion protocol.
     Diffusion(Box<diffusion::Plan>),
 }
 
 impl Plan {
     /// From the settings of a feed.
-    ///
-    /// # Errors
-    /// [`PlanError`].
     pub fn new(config: &Config, feed: &FeedConfig) -> Result<Plan, PlanError> {
         diffusion::Plan::new(config, feed).map(|plan| Plan::Diffusion(Box::new(plan)))
     }
 }
 
-/// What a worker follows of its feed.
 #[derive(Debug)]
 pub enum Source {
-    /// A connection over the Diffusion protocol.
     Diffusion(Box<diffusion::Connection>),
 }
 
@@ -112,9 +105,6 @@ impl Source {
 
     /// As [`Source::follow`], unless the earlier session has the topic and goes on: then there is no snapshot, and
     /// [`Source::is_loaded`] holds for it.
-    ///
-    /// # Errors
-    /// [`FollowError`].
     pub fn keep(&mut self, topic: &str) -> Result<(), FollowError> {
         let Source::Diffusion(source) = self;
         source.keep(topic)
@@ -126,7 +116,6 @@ impl Source {
         source.unfollow(topic);
     }
 
-    /// Whether there is a connection to ask on.
     pub fn is_connected(&self) -> bool {
         let Source::Diffusion(source) = self;
         source.is_connected()
@@ -138,7 +127,6 @@ impl Source {
         source.is_loaded(topic)
     }
 
-    /// Topics that were asked for on this connection.
     pub fn asked(&self) -> u32 {
         let Source::Diffusion(source) = self;
         source.asked()

@@ -13,12 +13,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long a connection to one address may take to be made.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
-/// How long a name may take to become addresses.
 pub const RESOLVE_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Makes sockets to one server.
 #[derive(Debug)]
 pub struct Connector {
     authority: String,
@@ -38,12 +35,9 @@ enum State {
     Connecting { stream: TcpStream, address: SocketAddr, left: Vec<SocketAddr>, until: Instant },
 }
 
-/// How far an attempt is.
 #[derive(Debug)]
 pub enum Progress {
-    /// Not done.
     Pending,
-    /// The socket is connected.
     Connected(Socket),
     /// It failed, at each of the addresses; why at the last.
     Failed(String),
@@ -61,7 +55,6 @@ impl Connector {
         &self.authority
     }
 
-    /// Whether an attempt is under way.
     pub fn is_idle(&self) -> bool {
         matches!(self.state, State::Idle)
     }

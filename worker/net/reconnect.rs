@@ -8,7 +8,7 @@
 //!   handshake; one that lets in and throws out at once would otherwise be tried again without ever waiting longer. After a
 //!   connection that ended before it had served anything, the next is on probation.
 //!
-//! The caller gives time and randomness, and tells what became of each attempt. Callers: the sources in `feed`.
+//! The caller gives time and randomness, and reports what became of each attempt. Callers: the sources in `feed`.
 
 use std::time::{Duration, Instant};
 
@@ -18,28 +18,22 @@ const BASE: Duration = Duration::from_millis(250);
 const CAP: Duration = Duration::from_secs(30);
 /// The wait after a refused login.
 const LOGIN_WAIT: Duration = Duration::from_secs(60);
-/// How long a permit to connect is waited for.
 const PERMIT_DEADLINE: Duration = Duration::from_secs(2);
 /// A connection that stood so long counts as one that serves, though nothing may have been asked of it.
 const STANDS: Duration = Duration::from_secs(5);
 
-/// What an open connection counts for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
     /// Nothing is known against it.
     Good,
-    /// Whether it is good shows by what it serves.
     Probation,
 }
 
-/// What is to be done now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
-    /// Nothing.
     Nothing,
     /// The coordinator is to be asked for a permit, see [`Reconnect::permit`].
     Permit,
-    /// The attempt of this number is to be made.
     Attempt(u64),
 }
 
@@ -50,14 +44,11 @@ pub enum Stage {
     Connecting,
     /// It was open and had served nothing.
     Open,
-    /// It had served.
     Serving,
 }
 
-/// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End<'a> {
-    /// It broke, or was closed.
     Broken,
     /// The server refused to go on with an earlier session, no more than that: a fresh one can be asked for at once.
     ResumeRefused,
@@ -67,7 +58,6 @@ pub enum End<'a> {
     SessionRefused(&'a str),
 }
 
-/// Whether the server's refusal is new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// Nothing was refused, or other than before.
@@ -76,14 +66,11 @@ pub enum Refusal {
     Repeated,
 }
 
-/// What follows from the end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
     /// The next attempt comes after this time.
     pub after: Duration,
-    /// How far the connection had come.
     pub stage: Stage,
-    /// Whether a refusal is new.
     pub refusal: Refusal,
 }
 
@@ -107,7 +94,6 @@ enum State {
     Connecting,
     /// It is open since then, and has served nothing yet.
     Open(Instant),
-    /// It serves what it is asked for.
     Serving,
 }
 
@@ -117,7 +103,6 @@ enum Permit {
     Granted,
     /// It was not asked for yet.
     Needed,
-    /// The answer is awaited.
     Requested,
 }
 
@@ -151,7 +136,6 @@ impl Reconnect {
         }
     }
 
-    /// What is due.
     pub fn due(&mut self, now: Instant) -> Due {
         match (self.state, self.permit) {
             (State::Waiting(until), _) if now < until => Due::Nothing,
@@ -169,7 +153,6 @@ impl Reconnect {
         }
     }
 
-    /// The attempt that a permit was requested for may be made.
     pub fn permit(&mut self, now: Instant) {
         if let (State::Waiting(until), Permit::Requested) = (&mut self.state, self.permit) {
             self.permit = Permit::Granted;
@@ -185,7 +168,6 @@ impl Reconnect {
         wait
     }
 
-    /// The connection is open. What that counts for.
     pub fn opened(&mut self, now: Instant) -> Health {
         self.state = State::Open(now);
         self.refused.take_if(|refused| matches!(refused, Refused::Login(_)));

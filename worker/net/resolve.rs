@@ -10,15 +10,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::thread;
 
-/// Addresses of one name that are tried.
 const MOST: usize = 8;
-/// What the system's resolver may need.
 const STACK: usize = 256 * 1024;
 
-/// What a name leads to.
 pub type Addresses = io::Result<Vec<SocketAddr>>;
 
-/// Asks the system's resolver for one name.
 #[derive(Debug)]
 pub struct Resolver {
     authority: String,

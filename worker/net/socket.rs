@@ -13,16 +13,12 @@ use std::os::fd::{AsFd, BorrowedFd};
 /// Reads of the socket in one call: records without content must not keep the loop.
 const READS: usize = 16;
 
-/// A connected socket.
 #[derive(Debug)]
 pub enum Socket {
-    /// As it is.
     Plain(TcpStream),
-    /// In TLS.
     Tls(Box<TlsSocket>),
 }
 
-/// TLS over a connected socket.
 #[derive(Debug)]
 pub struct TlsSocket {
     stream: TcpStream,
@@ -30,14 +26,12 @@ pub struct TlsSocket {
     plan: TlsPlan,
 }
 
-/// What a read gave.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Got {
     /// So many bytes, and whether that proves the socket empty.
     Bytes(usize, Rest),
     /// Nothing; an event announces more.
     Nothing,
-    /// The end.
     End,
 }
 
@@ -46,11 +40,9 @@ pub enum Got {
 pub enum Rest {
     /// Nothing, unless the end.
     None,
-    /// More.
     Some,
 }
 
-/// What the poll reports of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Readiness {
     /// Bytes may be there, or room to write.
@@ -69,9 +61,7 @@ impl Readiness {
 /// Why a socket is of no more use.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Broken {
-    /// As the system reports.
     Socket(ErrorKind),
-    /// What is wrong, and what to do.
     Tls(String),
 }
 
@@ -87,9 +77,6 @@ impl Socket {
     }
 
     /// One read. `room` must not be empty.
-    ///
-    /// # Errors
-    /// [`Broken`].
     pub fn read(&mut self, room: &mut [u8]) -> Result<Got, Broken> {
         match self {
             Socket::Plain(stream) => match again(|| stream.read(room)) {
@@ -115,7 +102,6 @@ impl Socket {
         }
     }
 
-    /// Sends what TLS has to send of its own.
     pub fn flush(&mut self) -> Result<(), Broken> {
         match self {
             Socket::Plain(_) => Ok(()),
@@ -188,7 +174,6 @@ impl TlsSocket {
         Ok(taken)
     }
 
-    /// Whether all that TLS had to send is sent.
     fn send(&mut self) -> Result<bool, Broken> {
         while self.connection.wants_write() {
             match again(|| self.connection.write_tls(&mut self.stream)) {

@@ -18,7 +18,6 @@ use std::sync::Arc;
 /// TLS sessions kept to go on with, so that coming back costs less.
 const SESSIONS: usize = 4;
 
-/// Whom to trust.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trust {
     /// The system's authorities, and those in a file, if one is named.
@@ -26,11 +25,9 @@ pub enum Trust {
         /// The file, in PEM; empty: none.
         ca_file: String,
     },
-    /// Any certificate.
     Any,
 }
 
-/// What TLS connections to one host are made with.
 #[derive(Clone)]
 pub struct TlsPlan {
     config: Arc<ClientConfig>,
@@ -48,17 +45,9 @@ impl fmt::Debug for TlsPlan {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TlsPlanError {
     /// The host of the address can be in no certificate.
-    Host {
-        /// The host.
-        host: String,
-    },
+    Host { host: String },
     /// The file of authorities cannot be used.
-    CaFile {
-        /// Its path.
-        path: String,
-        /// Why.
-        why: String,
-    },
+    CaFile { path: String, why: String },
     /// There is no authority to trust.
     NoRoots {
         /// The system's error.
@@ -91,9 +80,6 @@ impl std::error::Error for TlsPlanError {}
 
 impl TlsPlan {
     /// What connections to `host` are made with.
-    ///
-    /// # Errors
-    /// [`TlsPlanError`].
     pub fn new(host: &str, trust: &Trust) -> Result<TlsPlan, TlsPlanError> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| TlsPlanError::Host { host: host.to_owned() })?;
@@ -120,7 +106,6 @@ impl TlsPlan {
         ClientConnection::new(Arc::clone(&self.config), self.name.clone())
     }
 
-    /// What is wrong, and what to do.
     #[allow(
         clippy::wildcard_enum_match_arm,
         reason = "the library's enums grow, and have words of their own"

@@ -41,11 +41,6 @@ impl Watch {
         Ok(Watch { fd, token, watches: Watches::Bytes })
     }
 
-    /// A socket that is in the poll already, for bytes and for room.
-    pub fn of_both(fd: RawFd, token: Token) -> Watch {
-        Watch { fd, token, watches: Watches::BytesAndRoom }
-    }
-
     /// After a write: `unsent` bytes wait for room. Room that came in between is announced as well.
     ///
     /// # Errors

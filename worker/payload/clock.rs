@@ -8,7 +8,6 @@ use touchline_common::model::Clock;
 /// The longest that a running clock is believed without a new statement, seconds.
 const LONGEST: i64 = 4 * 3_600;
 
-/// What the feed says of the clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::payload) struct ClockState {
     /// Seconds of play at `at`; `None` without a clock.

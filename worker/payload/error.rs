@@ -11,67 +11,29 @@ pub enum TreeError {
         topic: String,
     },
     /// A match that is to be added names a topic which another holds already.
-    TopicTaken {
-        /// The topic.
-        topic: String,
-    },
+    TopicTaken { topic: String },
     /// More topics than the limit.
-    Topics {
-        /// The limit.
-        limit: usize,
-    },
+    Topics { limit: usize },
     /// A match list was asked for where the payload has none.
-    NoList {
-        /// Its topic.
-        topic: String,
-    },
-    /// No match has this slot.
-    NoSuchMatch,
+    NoList { topic: String },
     /// The body of a load does not begin with `F|`.
-    NotALoad {
-        /// The topic.
-        topic: String,
-    },
+    NotALoad { topic: String },
     /// A delta's operation is not one of `F`, `U`, `I`, `D`.
-    UnknownOperation {
-        /// The topic.
-        topic: String,
-    },
+    UnknownOperation { topic: String },
     /// An insert has no node in its body, or its path no parent.
-    IncompleteInsert {
-        /// The path.
-        path: String,
-    },
+    IncompleteInsert { path: String },
     /// The node that a path names is not there.
-    MissingTarget {
-        /// The path.
-        path: String,
-    },
+    MissingTarget { path: String },
     /// The parent under which an insert would go is not there.
-    MissingParent {
-        /// The path.
-        path: String,
-    },
+    MissingParent { path: String },
     /// An insert would put a node below itself.
-    Cycle {
-        /// The path.
-        path: String,
-    },
+    Cycle { path: String },
     /// More nodes in one match than the limit.
-    Nodes {
-        /// The limit.
-        limit: usize,
-    },
+    Nodes { limit: usize },
     /// More bytes in one match than the limit.
-    Bytes {
-        /// The limit.
-        limit: usize,
-    },
+    Bytes { limit: usize },
     /// A node would stand deeper than the limit.
-    Depth {
-        /// The limit.
-        limit: usize,
-    },
+    Depth { limit: usize },
 }
 
 impl fmt::Display for TreeError {
@@ -92,7 +54,6 @@ impl fmt::Display for TreeError {
                     "no match list can be read from {topic:?}: name the matches, or set payload to inplay"
                 )
             }
-            Self::NoSuchMatch => write!(f, "no match has this slot"),
             Self::NotALoad { topic } => write!(
                 f,
                 "load of topic {topic:?} does not begin with F|: skipped; check `payload` and the feed's topics"

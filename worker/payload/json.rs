@@ -13,7 +13,6 @@ use touchline_common::model::Price;
 /// Bytes that are copied at once where there is room: one move of a fixed width instead of a call.
 const WIDE: usize = 16;
 
-/// A document, or a part of it, being written.
 #[derive(Debug, Default)]
 pub(in crate::payload) struct Json {
     /// What lies behind `len` is room.
@@ -41,7 +40,6 @@ pub(in crate::payload) fn lossy(text: &[u8]) -> Cow<'_, str> {
 /// Whether a text holds what JSON strings cannot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::payload) enum Escape {
-    /// It is copied as it is.
     Plain,
     /// Quotes, backslashes or control characters are in it.
     Needed,
@@ -159,7 +157,6 @@ impl Json {
         }
     }
 
-    /// Writes a string with its quotes.
     pub(in crate::payload) fn string(&mut self, text: &[u8]) {
         self.quoted(text.into(), Escape::of(text));
     }

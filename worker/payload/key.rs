@@ -1,9 +1,8 @@
 //! Type words and attribute names as packed numbers, so that the hot path compares integers.
 //!
 //! A name of one to four printable ASCII bytes is itself, little-endian. Any other name becomes a number with the
-//! top bit set, which equals no mapped name; two of those are told apart by their bytes.
+//! top bit set, which equals no mapped name; two of those are distinguished by their bytes.
 
-/// A packed name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key(pub(crate) u32);
 
@@ -33,7 +32,6 @@ impl Key {
         Key(hash | LONG)
     }
 
-    /// Whether the name itself is in the number.
     pub(crate) fn is_packed(self) -> bool {
         self.0 & LONG == 0
     }

@@ -13,6 +13,7 @@ pub mod observe;
 mod period;
 mod rules;
 mod server_time;
+mod sport;
 mod text;
 mod topics;
 
@@ -28,7 +29,7 @@ use json::Json;
 use std::hash::BuildHasher;
 use topics::{Branches, Table};
 use touchline_common::config::{Payload as Form, Template};
-use touchline_common::ipc::messages::stream::{Section, SectionKey};
+use touchline_common::ipc::messages::data::{Section, SectionKey};
 use touchline_common::ipc::messages::worker::ListChange;
 use touchline_common::model::Listing;
 
@@ -55,7 +56,6 @@ impl Default for Limits {
     }
 }
 
-/// What a message did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
     /// Nodes loaded, changed, inserted or deleted.
@@ -64,7 +64,6 @@ pub struct Applied {
     pub ignored: usize,
 }
 
-/// The matches of one connection.
 pub type Trees = Box<dyn Payload>;
 
 /// Holds none yet. `over` is the text of a mapping file to lay over the payload's table; a raw payload has no table.
@@ -92,7 +91,6 @@ pub trait Payload {
     /// [`TreeError::TopicTaken`], [`TreeError::Topics`]: nothing was added.
     fn add_match(&mut self, topics: &[String], listing: Listing) -> Result<MatchSlot, TreeError>;
 
-    /// Forgets a match.
     fn remove_match(&mut self, slot: MatchSlot);
 
     /// Takes a match list: `id` makes a match's id of an event node, `topics` name the attributes that its `Listing` carries.
@@ -103,13 +101,10 @@ pub trait Payload {
         Err(TreeError::NoList { topic: topic.to_owned() })
     }
 
-    /// Forgets a list.
     fn remove_list(&mut self, _topic: &str) {}
 
-    /// Appends what changed in the match list.
     fn drain_lists(&mut self, _out: &mut Vec<ListChange>) {}
 
-    /// The list knows more of a match.
     fn set_listing(&mut self, slot: MatchSlot, listing: Listing, received: Received, sink: &mut dyn Sink);
 
     /// Takes the whole of a topic.
@@ -126,9 +121,6 @@ pub trait Payload {
 
     /// As [`Payload::load`], for a topic that was subscribed again: also gives in how many nodes what was held differs; none if there
     /// was nothing to compare. Of a branch, whose topics are one value each, whether this one does.
-    ///
-    /// # Errors
-    /// As [`Payload::load`].
     fn audit(
         &mut self,
         topic: &[u8],
@@ -138,9 +130,6 @@ pub trait Payload {
     ) -> Result<(Applied, Option<usize>), TreeError>;
 
     /// Takes a change of a topic.
-    ///
-    /// # Errors
-    /// As [`Payload::load`].
     fn delta(
         &mut self,
         topic: &[u8],
@@ -196,19 +185,16 @@ pub trait Payload {
     /// Whether a load with content is held for one of the match's topics.
     fn is_live(&self, slot: MatchSlot) -> bool;
 
-    /// The match that a topic belongs to.
     fn owner(&self, topic: &[u8]) -> Option<MatchSlot>;
 
     /// The read that brought the newest change of a match.
     fn received(&self, slot: MatchSlot) -> Option<Received>;
 
-    /// Reports all values of a match as it stands.
     fn report(&mut self, slot: MatchSlot, now: Received, sink: &mut dyn Sink);
 
     /// A match has another handle, so its markets and selections need others, too.
     fn forget_handles(&mut self, _slot: MatchSlot) {}
 
-    /// The server states its time. Whether it did.
     fn server_time(&mut self, body: &[u8], received: Received) -> bool;
 
     /// The match's name, if it has one.

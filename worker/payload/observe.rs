@@ -1,7 +1,7 @@
 //! What a message let be seen, lent to the caller without copying: texts are borrowed from the tree or the message's body.
 
 use super::MatchSlot;
-use touchline_common::ipc::messages::stream::MatchBase;
+use touchline_common::ipc::messages::data::MatchBase;
 use touchline_common::model::{
     Change, Clock, Handle, MarketValue, OddsChange, RegisterChange, SelectionValue,
 };
@@ -18,9 +18,7 @@ pub struct Received {
 /// Gives integer handles to markets and selections. A payload asks once for each and keeps what it got until the market or selection
 /// goes, gets another name, or [`super::Payload::forget_handles`] is called. Handle 0: none can be given.
 pub trait Names {
-    /// A handle for a market.
     fn name_market(&mut self, slot: MatchSlot, key: &[u8], name: &[u8]) -> Handle;
-    /// A handle for a selection of a market that has one.
     fn name_selection(&mut self, slot: MatchSlot, market: Handle, key: &[u8], name: &[u8]) -> Handle;
 }
 
@@ -46,7 +44,6 @@ pub trait Sink: Names {
     fn touched(&mut self, slot: MatchSlot);
 }
 
-/// What one delta changed in one match.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen<'a> {
     /// Registers that changed, in the order of `Register`.
@@ -55,7 +52,6 @@ pub struct Seen<'a> {
     pub changes: &'a [Change<'a>],
     /// The displayed clock, if the match has one.
     pub clock: Option<Clock>,
-    /// The read that brought the delta.
     pub received: Received,
 }
 

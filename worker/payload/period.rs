@@ -4,12 +4,10 @@ use std::fmt;
 use toml::{Table, Value};
 use touchline_common::model::Phase;
 
-/// What is wrong with a mapping file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MappingError {
     /// Where: `event.score`, `period 3`, or the line and column of a syntax error.
     pub at: String,
-    /// What was found and what was expected.
     pub what: String,
 }
 
@@ -21,7 +19,6 @@ impl fmt::Display for MappingError {
 
 impl std::error::Error for MappingError {}
 
-/// The status of a match as the document writes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::payload) enum Status {
     NotStarted,
@@ -34,7 +31,6 @@ pub(in crate::payload) enum Status {
 }
 
 impl Status {
-    /// As documents write it.
     pub(in crate::payload) fn as_str(self) -> &'static str {
         match self {
             Status::NotStarted => "not_started",
@@ -48,7 +44,6 @@ impl Status {
     }
 }
 
-/// A row of the table of periods.
 #[derive(Clone, Debug)]
 pub(in crate::payload) struct Period {
     names: Vec<String>,

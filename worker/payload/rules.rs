@@ -2,7 +2,6 @@
 
 use touchline_common::model::{Register, Side};
 
-/// The register of a statistic, if it has one.
 pub(in crate::payload) fn of_statistic(key: &str, side: Side) -> Option<Register> {
     match key {
         "yellow_cards" => Some(Register::YellowCards(side)),

@@ -18,7 +18,7 @@ pub(in crate::payload) fn stated(body: &[u8], zone: &TimeZone) -> Option<i64> {
     seconds.checked_mul(1_000_000)?.checked_add(i64::try_from(millis).ok()? * 1_000)
 }
 
-/// How often the time topic says that it tells the time: `UF`, seconds.
+/// How often the time topic says that it states the time: `UF`, seconds.
 pub fn heartbeat(body: &[u8]) -> Option<Duration> {
     let mut attributes = body.split(|b| matches!(b, b'|' | b';'));
     let value = attributes.find_map(|attribute| attribute.strip_prefix(b"UF="))?;

@@ -11,7 +11,6 @@ use touchline_common::config::{self, Config};
 pub struct RecordConfig {
     /// Names of the feeds; a feed's id is its place.
     pub feeds: Vec<Arc<str>>,
-    /// The store's file.
     pub path: PathBuf,
     /// A document that changed is saved at most this much later,
     pub snapshot_interval: Duration,
@@ -29,7 +28,7 @@ pub struct RecordConfig {
     pub keep_odds: Duration,
     /// chat this long,
     pub keep_chat: Duration,
-    /// documents of matches that nobody follows this long.
+    /// documents of matches that no worker follows this long.
     pub keep_matches: Duration,
     /// The most bytes of the store; the oldest odds go first.
     pub max_size: u64,

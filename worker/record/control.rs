@@ -10,19 +10,15 @@ use std::time::{Duration, Instant};
 use touchline_common::ipc::messages::recorder::{FromRecorder, ToRecorder};
 use touchline_common::ipc::{Channel, ChannelError, ReadOutcome};
 
-/// The channel itself.
 pub(super) type ControlChannel = Channel<ToRecorder, FromRecorder>;
-/// A message, its request and its descriptor.
 pub(super) type Received = (ToRecorder, u32, Option<OwnedFd>);
 
 /// Messages that may wait for a coordinator that does not read.
 const MAX_OUTBOX: usize = 200_000;
-/// Messages of one turn.
 const PER_TURN: usize = 256;
 /// How often it is read unasked, should an edge ever be missed.
 const UNASKED: Duration = Duration::from_millis(100);
 
-/// Whether the coordinator is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Coordinator {
     There,
@@ -30,7 +26,6 @@ pub(super) enum Coordinator {
     Gone,
 }
 
-/// The channel, and what is known of it.
 #[derive(Debug)]
 pub(super) struct ControlLink {
     channel: ControlChannel,
@@ -41,7 +36,6 @@ pub(super) struct ControlLink {
 }
 
 impl ControlLink {
-    /// A channel that has said hello.
     pub(super) fn new(channel: ControlChannel) -> ControlLink {
         ControlLink {
             channel,
@@ -52,7 +46,6 @@ impl ControlLink {
         }
     }
 
-    /// The poller saw something.
     pub(super) fn wake(&mut self) {
         self.readable = true;
     }
@@ -92,7 +85,6 @@ impl ControlLink {
         Ok(self.coordinator)
     }
 
-    /// Queues a message.
     pub(super) fn send(&mut self, message: FromRecorder, request: u32) {
         self.outbox.push_back((message, request));
     }

@@ -5,48 +5,23 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-/// What ends the recorder, other than being told to stop.
+/// What ends the recorder, other than being asked to stop.
 #[derive(Debug)]
 pub enum RecordError {
     /// The kernel refused something that the loop cannot do without.
-    Kernel {
-        /// What was tried.
-        operation: &'static str,
-        /// What the kernel says.
-        source: io::Error,
-    },
-    /// The coordinator said something that is no message, or nothing within the start's deadline.
-    Control {
-        /// What was wrong.
-        what: String,
-    },
+    Kernel { operation: &'static str, source: io::Error },
+    /// The coordinator sent something that is no message, or nothing within the start's deadline.
+    Control { what: String },
     /// The configuration in the welcome cannot be used.
-    Config {
-        /// Which key and why.
-        what: String,
-    },
+    Config { what: String },
     /// Another recorder holds the store's lock and did not let go in time.
-    Locked {
-        /// The lock file.
-        path: PathBuf,
-    },
+    Locked { path: PathBuf },
     /// The store's files cannot be opened.
-    OpenStore {
-        /// The store.
-        path: PathBuf,
-        /// What SQLite or the kernel says.
-        what: String,
-    },
+    OpenStore { path: PathBuf, what: String },
     /// The hour files cannot be used.
-    OpenHours {
-        /// Which, and why.
-        source: HourError,
-    },
-    /// The store was written by a newer program.
+    OpenHours { source: HourError },
     NewerStore {
-        /// The store.
         path: PathBuf,
-        /// The schema's version in it.
         found: i64,
         /// The newest version this build knows.
         known: i64,

@@ -18,7 +18,6 @@ use touchline_common::ipc::messages::feed::VARIABLE;
 /// Encoded bytes that wait for a reader before the next match is taken.
 const ENOUGH: usize = 64 * 1024;
 
-/// One who reads every document.
 #[derive(Debug)]
 struct Reader {
     socket: UnixStream,
@@ -30,7 +29,6 @@ struct Reader {
     changed: HashMap<DocumentId, Changed, foldhash::fast::RandomState>,
 }
 
-/// What of a document changed.
 #[derive(Debug)]
 enum Changed {
     Whole,
@@ -38,7 +36,6 @@ enum Changed {
     Parts(Vec<PartId>),
 }
 
-/// The feed.
 #[derive(Debug, Default)]
 pub(super) struct Feed {
     readers: Vec<Reader>,
@@ -61,7 +58,6 @@ impl Feed {
         !self.readers.is_empty()
     }
 
-    /// Parts of a document changed.
     pub(super) fn changed(&mut self, id: DocumentId, parts: &[PartId]) {
         for reader in &mut self.readers {
             match reader.entry(id) {

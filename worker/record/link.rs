@@ -15,9 +15,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 use touchline_common::ipc::messages::Message;
-use touchline_common::ipc::messages::data::Extent;
-use touchline_common::ipc::messages::stream::{
-    BulkFrame, FromRecorderStream, MatchFrame, Name, Named, Naming, Open, Publish, SectionKey, Stream,
+use touchline_common::ipc::messages::data::{
+    BulkFrame, Extent, FromRecorderData, MatchFrame, Name, Named, Naming, Open, Publish, SectionKey, Stream,
     is_end, naming, number_and_handle,
 };
 use touchline_common::ipc::{Channel, ChannelError, Header, PROTO, ReadOutcome, decode, decode_borrowed};
@@ -32,17 +31,19 @@ const FRAMES_PER_TURN: usize = 4_096;
 /// Names that one channel may have at a time: those of as many nodes as 50 matches of the largest size have.
 const NAMES: usize = 8_000_000;
 
-pub(super) type DataChannel = Channel<Open, FromRecorderStream>;
+pub(super) type DataChannel = Channel<Open, FromRecorderData>;
 
-/// How far the handshake is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// Nothing came yet.
     New,
-    /// Its positions are being looked up.
-    Opening { resume: Numbers<Option<u64>> },
+    Opening {
+        resume: Numbers<Option<u64>>,
+    },
     /// Frames flow; the next of each stream must have this number.
-    Flowing { next: Numbers<u64> },
+    Flowing {
+        next: Numbers<u64>,
+    },
 }
 
 /// What a handle stands for here. Selections are the bulk stream's alone.
@@ -51,7 +52,6 @@ enum Entry {
     Match(MatchEntry),
     Market {
         of: Handle,
-        /// Its section's name.
         name: Arc<str>,
         /// Where it stood in the document the last time.
         place: u32,
@@ -98,7 +98,6 @@ pub struct Chunk {
     pub versions: Vec<u64>,
 }
 
-/// A worker's channel.
 #[derive(Debug)]
 pub(super) struct Link {
     channel: DataChannel,
@@ -107,49 +106,39 @@ pub(super) struct Link {
     phase: Phase,
     /// There may be bytes in the socket.
     readable: bool,
-    /// There may be whole frames in the buffer.
     buffered: bool,
     ended: bool,
     names: HashMap<Handle, Entry, foldhash::fast::RandomState>,
-    /// The highest handle that was named.
     newest: Handle,
     /// Matches that have ended in a stream at least.
     ending: Vec<Handle>,
     acked: Numbers<u64>,
-    /// Refused matches that the worker was told of.
     refused: HashSet<Handle, foldhash::fast::RandomState>,
     /// When it came, wall clock in microseconds.
     attached: i64,
     /// When bytes last came, likewise.
-    heard: i64,
+    last_frame_at: i64,
     match_chunk: Chunk,
     bulk_chunk: Chunk,
 }
 
-/// What a turn needs.
 pub(super) struct Surroundings<'a> {
     pub documents: &'a mut Documents,
     pub feed: &'a mut Feed,
     /// Reused from rendering to rendering: the parts that one changed.
     pub parts: &'a mut Vec<PartId>,
-    /// Versions given.
     pub published: &'a mut u64,
-    /// Renderings refused.
     pub refused: &'a mut u64,
     pub now: Instant,
     pub wall: i64,
 }
 
-/// Whether a channel goes on.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// It does.
     Open,
     /// It opened: its positions are to be looked up.
     Opening,
-    /// Its worker is gone and all that it sent was taken.
     Ended,
-    /// It broke the rules.
     Broken(String),
 }
 
@@ -170,23 +159,21 @@ impl Link {
             acked: Numbers::default(),
             refused: HashSet::default(),
             attached: wall,
-            heard: wall,
+            last_frame_at: wall,
             match_chunk: Chunk::default(),
             bulk_chunk: Chunk::default(),
         }
     }
 
-    /// Who writes here.
     pub(super) fn source(&self) -> Source {
         self.source
     }
 
     /// When the channel came and when bytes last did, wall clock in microseconds.
     pub(super) fn times(&self) -> (i64, i64) {
-        (self.attached, self.heard)
+        (self.attached, self.last_frame_at)
     }
 
-    /// The poller saw something.
     pub(super) fn wake(&mut self) {
         self.readable = true;
     }
@@ -210,7 +197,6 @@ impl Link {
         (!chunk.bytes.is_empty()).then(|| std::mem::take(chunk))
     }
 
-    /// Reads and takes what is there.
     pub(super) fn turn(&mut self, around: &mut Surroundings<'_>) -> Fate {
         if matches!(self.phase, Phase::Opening { .. }) {
             return Fate::Open;
@@ -238,9 +224,9 @@ impl Link {
         match self.channel.read()? {
             ReadOutcome::Drained => {
                 self.readable = false;
-                self.heard = wall;
+                self.last_frame_at = wall;
             }
-            ReadOutcome::More => self.heard = wall,
+            ReadOutcome::More => self.last_frame_at = wall,
             ReadOutcome::Closed => {
                 self.readable = false;
                 self.ended = true;
@@ -289,7 +275,7 @@ impl Link {
             if let Some(handle) = rejected
                 && refused.insert(handle)
             {
-                self.send(&FromRecorderStream::Refused { handle });
+                self.send(&FromRecorderData::Refused { handle });
             }
         }
         Ok(())
@@ -303,7 +289,7 @@ impl Link {
             let next = Numbers { of_match: resume_match + 1, of_bulk: resume_bulk + 1 };
             self.acked = Numbers { of_match: resume_match, of_bulk: resume_bulk };
             self.phase = Phase::Flowing { next };
-            self.send(&FromRecorderStream::Opened { proto: PROTO, run, resume_match, resume_bulk });
+            self.send(&FromRecorderData::Opened { proto: PROTO, run, resume_match, resume_bulk });
         }
     }
 
@@ -322,22 +308,21 @@ impl Link {
             }
             false
         });
-        self.send(&FromRecorderStream::Ack { stream, n });
+        self.send(&FromRecorderData::Ack { stream, n });
     }
 
     /// Asks when all that the server has sent is reported.
     pub(super) fn mark(&mut self, token: u64) {
-        self.send(&FromRecorderStream::Mark { token });
+        self.send(&FromRecorderData::Mark { token });
     }
 
-    fn send(&mut self, message: &FromRecorderStream) {
+    fn send(&mut self, message: &FromRecorderData) {
         // A worker that reads nothing holds on to what the next answer covers as well.
         if let Err(error) = self.channel.send(message, 0) {
             log::warn!(worker = self.source.slot.0, error:% = error; "data.answer_dropped");
         }
     }
 
-    /// Writes what waits.
     pub(super) fn flush(&mut self, registry: &Registry) {
         if self.channel.queued() == 0 {
             return;
@@ -358,7 +343,6 @@ impl Link {
     }
 }
 
-/// What a frame changes of a link.
 struct Frames<'l> {
     names: &'l mut HashMap<Handle, Entry, foldhash::fast::RandomState>,
     newest: &'l mut Handle,

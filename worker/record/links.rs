@@ -13,7 +13,6 @@ use std::os::fd::{AsRawFd, OwnedFd};
 /// Places of the slab that a token can name; above it stands the place's use.
 const PLACES: usize = 1 << 16;
 
-/// The channels.
 #[derive(Debug)]
 pub(super) struct Links {
     all: Slab<(usize, Link)>,
@@ -48,14 +47,12 @@ impl Links {
         Ok(())
     }
 
-    /// The channel that a token names.
     pub(super) fn get_mut(&mut self, token: usize) -> Option<&mut Link> {
         let number = token.checked_sub(self.first)?;
         let (used, link) = self.all.get_mut(number % PLACES)?;
         (*used == number / PLACES).then_some(link)
     }
 
-    /// The channel of a worker.
     pub(super) fn of_source(&mut self, source: Source) -> Option<&mut Link> {
         self.all.iter_mut().map(|(_, (_, link))| link).find(|link| link.source() == source)
     }
@@ -66,19 +63,16 @@ impl Links {
         Some(self.first + used * PLACES + place)
     }
 
-    /// Takes a channel out.
     pub(super) fn remove(&mut self, token: usize) -> Option<Link> {
         self.get_mut(token)?;
         self.all.try_remove((token - self.first) % PLACES).map(|(_, link)| link)
     }
 
-    /// The tokens of those that have something to do.
     pub(super) fn busy(&self, into: &mut Vec<usize>) {
         let busy = self.all.iter().filter(|(_, (_, link))| link.is_busy());
         into.extend(busy.map(|(place, (used, _))| self.first + used * PLACES + place));
     }
 
-    /// Whether one of them has something to do.
     pub(super) fn is_busy(&self) -> bool {
         self.all.iter().any(|(_, (_, link))| link.is_busy())
     }
@@ -88,7 +82,6 @@ impl Links {
         self.all.is_empty()
     }
 
-    /// Writes what waits for each.
     pub(super) fn flush(&mut self, registry: &Registry) {
         for (_, (_, link)) in &mut self.all {
             link.flush(registry);

@@ -54,10 +54,10 @@ const LOG_FLUSH: Duration = Duration::from_secs(1);
 /// The recorder's whole life as a process: from the hello on `channel`, the socket to the coordinator, to the last commit.
 ///
 /// # Errors
-/// [`RecordError`] when it cannot start or the channel is broken; told to stop or at the end of the channel it
+/// [`RecordError`] when it cannot start or the channel is broken; asked to stop or at the end of the channel it
 /// returns `Ok`.
 pub fn run(channel: OwnedFd) -> Result<(), RecordError> {
-    // Before any thread. The coordinator tells when to end, by a message or by its own end; a terminal's interrupt, which goes to the
+    // Before any thread. The coordinator ends it, by a message or by its own end; a terminal's interrupt, which goes to the
     // whole group, must not cut the last commit off.
     let _signals =
         Signals::open_all().map_err(|source| RecordError::Kernel { operation: "block signals", source })?;
@@ -80,15 +80,6 @@ pub fn run(channel: OwnedFd) -> Result<(), RecordError> {
         log.flush(LOG_FLUSH);
     }
     ran
-}
-
-/// As [`run`] inside a process that logs already; `logs` is what `LogFilter` and `LogFile` change.
-///
-/// # Errors
-/// As [`run`].
-pub fn run_with_logs(channel: OwnedFd, logs: Option<LogHandle>) -> Result<(), RecordError> {
-    // Other loops of the process may be watched, or stand still for good reasons.
-    live(channel, |_| logs, || None)
 }
 
 /// Without a watchdog the coordinator still sees a loop that hangs, a little later.
@@ -139,7 +130,7 @@ struct Greeted {
     log_file: Option<OwnedFd>,
 }
 
-/// Says hello and waits for the welcome, before which the log's file may come; `None` when the coordinator is gone.
+/// Sends the hello and waits for the welcome, before which the log's file may come; `None` when the coordinator is gone.
 fn greet(
     control: &mut Channel<ToRecorder, FromRecorder>,
     mut poll: Poll,

@@ -21,7 +21,6 @@ struct Waiting<J> {
     sleeps: bool,
 }
 
-/// The two directions.
 #[derive(Debug)]
 pub struct Queue<J, R> {
     jobs: Mutex<Waiting<J>>,
@@ -59,7 +58,6 @@ impl<J: Cost, R> Queue<J, R> {
         }
     }
 
-    /// The cost of what waits or is being worked on.
     pub fn held(&self) -> usize {
         self.held.load(Ordering::Acquire)
     }
@@ -96,7 +94,6 @@ impl<J: Cost, R> Queue<J, R> {
         lock(&self.replies).append(replies);
     }
 
-    /// Whether replies wait.
     pub fn has_replies(&self) -> bool {
         !lock(&self.replies).is_empty()
     }

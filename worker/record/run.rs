@@ -25,13 +25,12 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use touchline_common::failpoint::{self, Point};
+use touchline_common::ipc::messages::data::Stream;
 use touchline_common::ipc::messages::recorder::{FromRecorder, RecorderStats, ToRecorder};
-use touchline_common::ipc::messages::stream::Stream;
 use touchline_common::logging::LogHandle;
 use touchline_common::model::{Epoch, MatchKey};
 use touchline_common::sys::watchdog::Watchdog;
 
-/// The poller's token of the control channel.
 pub(super) const CONTROL: Token = Token(0);
 const WAKER: Token = Token(1);
 const FEED: Token = Token(2);
@@ -67,7 +66,6 @@ enum State {
     Done,
 }
 
-/// The thread that commits the match stream, from here.
 #[derive(Debug)]
 struct MatchThread {
     shared: Arc<store::Shared>,
@@ -75,7 +73,6 @@ struct MatchThread {
     replies: Vec<store::Reply>,
 }
 
-/// The thread that commits the bulk stream, from here.
 #[derive(Debug)]
 struct BulkThread {
     shared: Arc<bulk::Shared>,
@@ -92,7 +89,6 @@ struct Counters {
     reported_at: Instant,
 }
 
-/// Everything that the loop owns.
 #[derive(Debug)]
 pub(super) struct Recorder {
     poll: Poll,
@@ -110,7 +106,6 @@ pub(super) struct Recorder {
     scratch: Scratch,
 }
 
-/// Reused from turn to turn.
 #[derive(Debug, Default)]
 struct Scratch {
     received: Vec<Received>,
@@ -370,8 +365,8 @@ impl Recorder {
     fn close(&mut self, token: usize) {
         let Some(link) = self.links.remove(token) else { return };
         let _ = link.deregister(self.poll.registry());
-        let (source, at, (attached, heard)) = (link.source(), wall_us(), link.times());
-        self.matches.jobs.push(store::Job::Gone { source, at, attached, heard });
+        let (source, at, (attached, last_frame_at)) = (link.source(), wall_us(), link.times());
+        self.matches.jobs.push(store::Job::Gone { source, at, attached, last_frame_at });
         self.bulk.jobs.push(bulk::Job::Gone { source });
     }
 

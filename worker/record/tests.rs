@@ -7,9 +7,9 @@ use super::*;
 use peer::{Coordinator, PATIENCE, config, key, line};
 use rusqlite::Connection;
 use std::io::BufRead;
+use touchline_common::ipc::messages::data::*;
 use touchline_common::ipc::messages::data::{EndReason, Extent};
 use touchline_common::ipc::messages::recorder::Owner;
-use touchline_common::ipc::messages::stream::*;
 use touchline_common::model::*;
 
 fn types_of(store: &Connection) -> Vec<(i64, String)> {
@@ -194,7 +194,7 @@ fn a_switch_waits_and_the_old_epoch_is_refused() {
     coordinator.send(&ToRecorder::Switch { key: key("M1"), epoch: Epoch(6), owner: Owner::Alive });
     // Both have read all that the server sent, and say so.
     for worker in [&mut old, &mut new] {
-        worker.until(|message| matches!(message, FromRecorderStream::Mark { .. }).then_some(()));
+        worker.until(|message| matches!(message, FromRecorderData::Mark { .. }).then_some(()));
     }
     coordinator.switched("M1", 6);
     old.obs("M1", 5, 1);
@@ -202,7 +202,7 @@ fn a_switch_waits_and_the_old_epoch_is_refused() {
     new.acknowledged();
     // A rendering under the old epoch is refused, and that is said once.
     old.publish("M1", 5, Extent::Changes, &[("", Some("{}"))]);
-    old.until(|message| matches!(message, FromRecorderStream::Refused { .. }).then_some(()));
+    old.until(|message| matches!(message, FromRecorderData::Refused { .. }).then_some(()));
     old.end("M1", 5, EndReason::Moved);
     old.acknowledged();
     let store = coordinator.stop();

@@ -1,9 +1,8 @@
 //! The document of a match that waits for a place: all that the match list knows, as head and tail.
 
 use super::store::payload::push_text;
-use touchline_common::model::{Listing, Sport};
+use touchline_common::model::Listing;
 
-/// Head and tail of a waiting match.
 pub(super) fn parts(listing: &Listing) -> (String, &'static str) {
     (head(listing), r#"{"market_order":[]}"#)
 }
@@ -12,9 +11,8 @@ fn head(listing: &Listing) -> String {
     let mut out = String::from("{");
     let name = listing.name.as_deref().map(str::trim).filter(|name| !name.is_empty());
     let teams = name.and_then(teams);
-    let sport = listing.sport_id.as_deref().and_then(Sport::by_id).map(|sport| sport.name);
     let members = [
-        ("sport", sport),
+        ("sport", listing.sport.as_deref()),
         ("sport_id", listing.sport_id.as_deref()),
         ("competition", listing.competition.as_deref()),
         ("name", name),
@@ -66,6 +64,7 @@ mod tests {
         let listing = Listing {
             name: Some(" A \"x\" v B ".into()),
             sport_id: Some("1".into()),
+            sport: Some("soccer".into()),
             in_play: true,
             ..Listing::default()
         };

@@ -9,7 +9,6 @@ use touchline_common::ipc::messages::worker::Finding;
 /// A load that does not come for so long does not come: a connection that is slow to ask needs a while for all of its matches.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// See the module's header.
 #[derive(Debug, Default)]
 pub struct Audits {
     open: Vec<Open>,
@@ -27,12 +26,9 @@ struct Open {
     nodes: Option<u64>,
 }
 
-/// An audit that is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Closed {
-    /// Of which match.
     pub slot: MatchSlot,
-    /// What it found.
     pub finding: Finding,
     /// Deltas since the loads before.
     pub deltas: u64,
@@ -76,7 +72,6 @@ impl Audits {
         Some(self.open.swap_remove(at).close())
     }
 
-    /// An audit that is open for too long.
     pub fn late(&mut self, now: Instant) -> Option<Closed> {
         let late = |open: &Open| now.saturating_duration_since(open.since) >= PATIENCE;
         let at = self.open.iter().position(late)?;
@@ -88,7 +83,6 @@ impl Audits {
         self.open.pop().map(Open::give_up)
     }
 
-    /// The match is gone, here or at the server.
     pub fn removed(&mut self, slot: MatchSlot) -> Option<Closed> {
         let at = self.open.iter().position(|open| open.slot == slot)?;
         Some(self.open.swap_remove(at).give_up())

@@ -3,7 +3,6 @@
 use crate::payload::Received;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Counts from the beginning of a loop.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     started: Instant,
@@ -21,7 +20,6 @@ impl Clock {
         Received { wall_us: wall_us(), mono_ns }
     }
 
-    /// The moment of a read by the trees' clock.
     pub fn instant(&self, mono_ns: u64) -> Instant {
         self.started + Duration::from_nanos(mono_ns)
     }

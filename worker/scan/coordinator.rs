@@ -11,10 +11,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use touchline_common::ipc::messages::worker::{FromWorker, ToWorker};
 use touchline_common::ipc::{Channel, ChannelError, ReadOutcome};
 
-/// Commands in, reports out.
 pub type Control = Channel<ToWorker, FromWorker>;
 
-/// See the module's header.
 pub struct CoordinatorLink {
     channel: Control,
     watch: Watch,
@@ -51,7 +49,6 @@ impl CoordinatorLink {
         }
     }
 
-    /// Whether there may be something to take.
     pub fn is_unread(&self) -> bool {
         self.unread
     }
@@ -80,12 +77,10 @@ impl CoordinatorLink {
         self.unread = true;
     }
 
-    /// A command that changes what is followed was taken.
     pub fn command_taken(&mut self) {
         self.commands += 1;
     }
 
-    /// How many of those were taken.
     pub fn commands_taken(&self) -> u64 {
         self.commands
     }
@@ -111,7 +106,6 @@ impl CoordinatorLink {
         self.watch.unsent(registry, self.channel.queued())
     }
 
-    /// The channel of a further worker that this process is to run.
     pub fn add_worker(&mut self, channel: Option<OwnedFd>) {
         self.new_workers.extend(channel);
     }

@@ -13,9 +13,9 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Instant;
 use touchline_common::ipc::messages::Message;
-use touchline_common::ipc::messages::data::EndReason;
-use touchline_common::ipc::messages::stream::{
-    BulkBody, BulkFrame, FromRecorderStream, Lost, MatchBase, MatchBody, MatchFrame, Open, Publish, Stream,
+use touchline_common::ipc::messages::data::{
+    BulkBody, BulkFrame, EndReason, FromRecorderData, Lost, MatchBase, MatchBody, MatchFrame, Open, Publish,
+    Stream,
 };
 use touchline_common::ipc::{Channel, ChannelError, CodecError, PROTO, ReadOutcome, encode_frame};
 use touchline_common::model::{Generation, Handle, SlotId};
@@ -34,20 +34,17 @@ const IN_LIMIT: u32 = 64 * 1024;
 /// What may wait for the recorder, bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct OutboxLimits {
-    /// Of the match stream.
     pub matches: usize,
-    /// Of the bulk stream.
     pub bulk: usize,
 }
 
 /// The link to the recorder.
 #[derive(Debug)]
 pub struct DataLink {
-    /// Its place in the poll.
     pub port: Port,
     slot: SlotId,
     generation: Generation,
-    channel: Option<Channel<FromRecorderStream, Open>>,
+    channel: Option<Channel<FromRecorderData, Open>>,
     state: LinkState,
     names: Names,
     matches: Outbox,
@@ -62,7 +59,6 @@ pub struct DataLink {
     encoded: Vec<u8>,
 }
 
-/// How far the link is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkState {
     /// No channel.
@@ -80,12 +76,9 @@ pub enum LinkEvent {
     Opened,
     /// It asks for a mark behind all that the server has sent.
     Mark {
-        /// To be given back.
         token: u64,
     },
-    /// It refused what was sent of a match as assigned.
     Refused {
-        /// The match.
         handle: Handle,
     },
 }
@@ -138,22 +131,18 @@ impl DataLink {
         self.leaving.clear();
     }
 
-    /// How far the link is.
     pub fn state(&self) -> LinkState {
         self.state
     }
 
-    /// The handles that stand for things on this link.
     pub fn names(&mut self) -> &mut Names {
         &mut self.names
     }
 
-    /// The frames of the match stream.
     pub fn matches(&self) -> &Outbox {
         &self.matches
     }
 
-    /// The frames of the bulk stream.
     pub fn bulk(&self) -> &Outbox {
         &self.bulk
     }
@@ -181,7 +170,7 @@ impl DataLink {
         Ok(())
     }
 
-    /// Queues a frame of the bulk stream that tells so many changes. Of a `Base` the number that was left out is filled in; at the bound it
+    /// Queues a frame of the bulk stream that holds so many changes. Of a `Base` the number that was left out is filled in; at the bound it
     /// waits for [`DataLink::recoverable`].
     ///
     /// # Errors
@@ -285,7 +274,7 @@ impl DataLink {
         }
     }
 
-    /// Reads what the recorder says.
+    /// Reads what the recorder sends.
     ///
     /// # Errors
     /// [`ChannelError`]: the channel must be detached.
@@ -296,7 +285,7 @@ impl DataLink {
         }
     }
 
-    /// The next thing that the recorder said and that the loop has to know; acknowledgements are taken here.
+    /// The next thing that the recorder sent and that the loop has to know; acknowledgements are taken here.
     ///
     /// # Errors
     /// [`ChannelError`]: the channel must be detached.
@@ -306,21 +295,21 @@ impl DataLink {
         };
         while let Some((message, _, _)) = channel.next()? {
             match message {
-                FromRecorderStream::Opened { resume_match, resume_bulk, .. } => {
+                FromRecorderData::Opened { resume_match, resume_bulk, .. } => {
                     matches.resume(resume_match, |handle| names.ended(handle));
                     bulk.resume(resume_bulk, |handle| names.ended(handle));
                     names.opened();
                     *state = LinkState::Open;
                     return Ok(Some(LinkEvent::Opened));
                 }
-                FromRecorderStream::Ack { stream: Stream::Match, n } => {
+                FromRecorderData::Ack { stream: Stream::Match, n } => {
                     matches.acknowledge(n, |handle| names.ended(handle));
                 }
-                FromRecorderStream::Ack { stream: Stream::Bulk, n } => {
+                FromRecorderData::Ack { stream: Stream::Bulk, n } => {
                     bulk.acknowledge(n, |handle| names.ended(handle));
                 }
-                FromRecorderStream::Mark { token } => return Ok(Some(LinkEvent::Mark { token })),
-                FromRecorderStream::Refused { handle } => return Ok(Some(LinkEvent::Refused { handle })),
+                FromRecorderData::Mark { token } => return Ok(Some(LinkEvent::Mark { token })),
+                FromRecorderData::Refused { handle } => return Ok(Some(LinkEvent::Refused { handle })),
             }
         }
         Ok(None)
@@ -405,7 +394,7 @@ mod tests {
     use crate::scan::fake_recorder::{FakeRecorder, Sent};
     use std::os::unix::net::UnixStream;
     use touchline_common::ipc::messages::data::Extent;
-    use touchline_common::ipc::messages::stream::{Section, SectionKey};
+    use touchline_common::ipc::messages::data::{Section, SectionKey};
     use touchline_common::model::{Change, Epoch, FeedId, MarketValue, MatchKey, OddsChange};
 
     fn link(limits: OutboxLimits) -> DataLink {
@@ -443,19 +432,18 @@ mod tests {
         link.flush(&mut Lag::default()).unwrap();
         let mut recorder = FakeRecorder::new(b);
         assert!(matches!(recorder.read()[..], [Sent::Open(Open { slot: SlotId(1), .. })]));
-        recorder.send(&FromRecorderStream::Opened { proto: PROTO, run: 1, resume_match, resume_bulk });
+        recorder.send(&FromRecorderData::Opened { proto: PROTO, run: 1, resume_match, resume_bulk });
         link.read().unwrap();
         assert_eq!(link.next_event().unwrap(), Some(LinkEvent::Opened));
         recorder
     }
 
     fn ack(link: &mut DataLink, recorder: &mut FakeRecorder, stream: Stream, n: u64) {
-        recorder.send(&FromRecorderStream::Ack { stream, n });
+        recorder.send(&FromRecorderData::Ack { stream, n });
         link.read().unwrap();
         assert_eq!(link.next_event().unwrap(), None);
     }
 
-    /// One letter for each frame.
     fn kinds(sent: &[Sent]) -> String {
         let kind = |sent: &Sent| match sent {
             Sent::Open(_) => 'o',
@@ -608,7 +596,7 @@ mod tests {
         let mut link = link(WIDE);
         let handle = follow(&mut link);
         let mut recorder = attach(&mut link, 0, 0);
-        recorder.send(&FromRecorderStream::Mark { token: 77 });
+        recorder.send(&FromRecorderData::Mark { token: 77 });
         link.read().unwrap();
         assert_eq!(link.next_event().unwrap(), Some(LinkEvent::Mark { token: 77 }));
         observe(&mut link, handle, 1);

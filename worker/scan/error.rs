@@ -6,21 +6,16 @@ use std::io;
 /// Why a worker ended unasked. Its exit codes are the supervisor's: 1 failure, 2 configuration, 3 coordinator lost.
 #[derive(Debug)]
 pub enum ScanError {
-    /// The kernel refused something.
     System {
-        /// What was tried.
         operation: &'static str,
-        /// Its error.
         source: io::Error,
     },
     /// The configuration cannot be used.
     Config {
-        /// What of it, and why.
         why: String,
     },
     /// The coordinator is gone, or speaks no language of ours.
     Coordinator {
-        /// What happened.
         why: String,
     },
 }
@@ -38,7 +33,6 @@ impl fmt::Display for ScanError {
 impl std::error::Error for ScanError {}
 
 impl ScanError {
-    /// The process's exit code.
     pub fn code(&self) -> u8 {
         match self {
             ScanError::System { .. } => 1,

@@ -6,14 +6,13 @@ use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use touchline_common::ipc::messages::Message;
-use touchline_common::ipc::messages::data::EndReason;
-use touchline_common::ipc::messages::stream::{
-    BulkBody, BulkFrame, FromRecorderStream, MatchBody, MatchFrame, Name, Named, Open, Publish, SectionKey,
+use touchline_common::ipc::messages::data::{
+    BulkBody, BulkFrame, EndReason, FromRecorderData, MatchBody, MatchFrame, Name, Named, Open, Publish,
+    SectionKey,
 };
 use touchline_common::ipc::{FrameReader, decode, decode_borrowed, encode_frame};
 use touchline_common::model::{Epoch, Handle, MarketValue, MatchKey, OddsChange, SelectionValue};
 
-/// What the worker sent.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Sent {
     Open(Open),
@@ -23,7 +22,6 @@ pub enum Sent {
     Publish(Publish<'static>),
 }
 
-/// The other end of a data channel.
 pub struct FakeRecorder {
     stream: UnixStream,
     reader: FrameReader,
@@ -46,13 +44,12 @@ impl FakeRecorder {
         }
     }
 
-    pub fn send(&mut self, message: &FromRecorderStream) {
+    pub fn send(&mut self, message: &FromRecorderData) {
         let mut frame = Vec::new();
         encode_frame(message, 0, 0, &mut frame).unwrap();
         self.stream.write_all(&frame).unwrap();
     }
 
-    /// Which match, under which epoch.
     pub fn of(&self, handle: Handle) -> Option<&(MatchKey, Epoch)> {
         self.matches.get(&handle)
     }

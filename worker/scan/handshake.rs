@@ -2,7 +2,7 @@
 //!
 //! [`Handshake::advance`] never waits, so that a process that runs several workers can welcome one while the others scan;
 //! [`Handshake::wait`] waits for it, where there is nothing else to do. The log's file, the
-//! bookmark's page, and channels of further workers of the process, may come before the welcome. Called by `start` and `shared_process`.
+//! crash marker's page, and channels of further workers of the process, may come before the welcome. Called by `start` and `shared_process`.
 
 use super::coordinator::Control;
 use super::error::ScanError;
@@ -15,25 +15,22 @@ use touchline_common::ipc::messages::Hello;
 use touchline_common::ipc::messages::worker::{FromWorker, ToWorker};
 use touchline_common::ipc::{Channel, PROTO, ReadOutcome};
 use touchline_common::model::{FeedId, Generation, SlotId};
-use touchline_common::sys::bookmark::Bookmark;
+use touchline_common::sys::crash_marker::CrashMarker;
 
 /// The longest message from the coordinator, bytes: its configuration and the log's file are small.
 const IN_LIMIT: u32 = 4 * 1024 * 1024;
 /// Bytes that may wait for the coordinator; it reads them within a turn unless it is stopped.
 const OUT_LIMIT: usize = 16 * 1024 * 1024;
-/// How long the coordinator may take to answer.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// A worker that waits for its welcome.
 pub struct Handshake {
     control: Control,
     deadline: Instant,
     log_file: Option<OwnedFd>,
-    bookmark: Option<Bookmark>,
+    crash_marker: Option<CrashMarker>,
     joining: Vec<OwnedFd>,
 }
 
-/// A worker that knows what it is to do.
 pub struct Welcomed {
     pub control: Control,
     pub config: Config,
@@ -41,13 +38,11 @@ pub struct Welcomed {
     pub slot: SlotId,
     pub generation: Generation,
     pub log_file: Option<OwnedFd>,
-    /// Where it is to note what it is at.
-    pub bookmark: Option<Bookmark>,
+    pub crash_marker: Option<CrashMarker>,
     /// Channels of further workers that this process is to run.
     pub joining: Vec<OwnedFd>,
 }
 
-/// What is in the welcome.
 pub struct WelcomeData {
     config: Config,
     feed: FeedId,
@@ -73,7 +68,7 @@ impl Handshake {
         control.flush().map_err(ScanError::coordinator)?;
         failpoint::hit(Point::HelloSent);
         let deadline = Instant::now() + DEADLINE;
-        Ok(Handshake { control, deadline, log_file: None, bookmark: None, joining: Vec::new() })
+        Ok(Handshake { control, deadline, log_file: None, crash_marker: None, joining: Vec::new() })
     }
 
     /// Waits for the welcome.
@@ -90,19 +85,16 @@ impl Handshake {
     }
 
     /// Takes what has come; the welcome, once it is here.
-    ///
-    /// # Errors
-    /// As [`Handshake::wait`].
     pub fn advance(&mut self) -> Result<Option<WelcomeData>, ScanError> {
         let read = self.control.read().map_err(ScanError::coordinator)?;
         while let Some((message, _, fd)) = self.control.next().map_err(ScanError::coordinator)? {
             match message {
                 ToWorker::LogFile => self.log_file = fd,
-                ToWorker::Bookmark => {
-                    let opened = fd.map(|fd| Bookmark::open(&fd)).transpose();
-                    self.bookmark = opened.map_err(ScanError::system("opening its bookmark"))?;
+                ToWorker::CrashMarker => {
+                    let opened = fd.map(|fd| CrashMarker::open(&fd)).transpose();
+                    self.crash_marker = opened.map_err(ScanError::system("opening its crash marker"))?;
                 }
-                ToWorker::Board => self.joining.extend(fd),
+                ToWorker::AddWorker => self.joining.extend(fd),
                 ToWorker::Welcome { welcome, feed, slot, generation } => {
                     let config = Config::from_child_json(&welcome.config)
                         .map_err(|error| ScanError::Config { why: error.to_string() })?;
@@ -137,9 +129,9 @@ impl Handshake {
 
     /// The channel goes on as that of a worker that has work.
     pub fn end(self, welcome: WelcomeData) -> Welcomed {
-        let Handshake { control, log_file, bookmark, joining, .. } = self;
+        let Handshake { control, log_file, crash_marker, joining, .. } = self;
         let WelcomeData { config, feed, slot, generation } = welcome;
-        Welcomed { control, config, feed, slot, generation, log_file, bookmark, joining }
+        Welcomed { control, config, feed, slot, generation, log_file, crash_marker, joining }
     }
 
     /// When the welcome must have come.

@@ -20,7 +20,6 @@ impl Default for Lag {
 }
 
 impl Lag {
-    /// Counts one duration.
     pub fn record(&mut self, lag: Duration) {
         let micros = u64::try_from(lag.as_micros()).unwrap_or(u64::MAX);
         if let Some(count) = self.counts.get_mut(bucket(micros)) {
@@ -63,7 +62,6 @@ fn bucket(micros: u64) -> usize {
     ((shift + 1) * STEPS) as usize + step
 }
 
-/// The largest value of a bucket.
 fn upper(index: usize) -> u64 {
     let steps = STEPS as usize;
     if index < steps {

@@ -5,7 +5,6 @@
 //! made of: they know nothing of it. A worker lives no longer than its coordinator, and hurts no other worker when it dies.
 
 mod audit;
-mod book;
 mod clock;
 mod coordinator;
 mod data_link;
@@ -14,6 +13,7 @@ mod error;
 mod fake_recorder;
 mod handshake;
 mod lag;
+mod match_table;
 mod names;
 mod outbox;
 mod port;

@@ -1,4 +1,4 @@
-//! The integer handles of this worker: what each stands for, told once on each channel before the first frame that uses it.
+//! The integer handles of this worker: what each stands for, sent once on each channel before the first frame that uses it.
 //!
 //! A handle is never used twice. Those of markets and selections hang below their match's and are freed with it, when its end is
 //! acknowledged in both streams; until then every new channel gets all of them again. Called by the data link only.
@@ -6,15 +6,14 @@
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use touchline_common::ipc::encode_frame;
-use touchline_common::ipc::messages::stream::{Name, Named};
+use touchline_common::ipc::messages::data::{Name, Named};
 use touchline_common::model::{Epoch, Handle, MatchKey};
 
 /// Names that may live at a time: those of a thousand matches with a thousand selections each.
 const MOST: usize = 1 << 20;
-/// Streams in which a match has an end.
 const STREAMS: u8 = 2;
 
-/// What lives and what the recorder is still to be told.
+/// What lives and what the recorder has yet to be sent.
 #[derive(Debug, Default)]
 pub struct Names {
     last: u32,
@@ -22,7 +21,6 @@ pub struct Names {
     most: usize,
     matches: HashMap<Handle, OfMatch, RandomState>,
     channel: ChannelState,
-    /// Encoded frames for the channel.
     frames: Vec<u8>,
     taken: usize,
     refused: bool,
@@ -44,7 +42,6 @@ struct OfMatch {
     /// Handle, whose it is, lengths of key and name (each four bytes), key and name.
     packed: Vec<u8>,
     count: usize,
-    /// Streams in which its end is acknowledged.
     ended: u8,
 }
 
@@ -54,7 +51,6 @@ impl Names {
         Names { most: MOST, ..Names::default() }
     }
 
-    /// A handle for a match as it is assigned.
     pub fn add_match(&mut self, key: &MatchKey, epoch: Epoch) -> Handle {
         let Some(handle) = self.next() else { return Handle(0) };
         let held = OfMatch { key: key.clone(), epoch, packed: Vec::new(), count: 1, ended: 0 };

@@ -8,7 +8,7 @@
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use std::collections::VecDeque;
-use touchline_common::ipc::messages::stream::stamp_number;
+use touchline_common::ipc::messages::data::stamp_number;
 use touchline_common::model::Handle;
 
 /// Frames that wait for the recorder.
@@ -26,7 +26,6 @@ pub struct Outbox {
     unsent: VecDeque<Frame>,
     /// Of the unsent frames, bytes.
     unsent_bytes: usize,
-    /// Ends among the unsent frames.
     unsent_ends: usize,
     overflowed: HashMap<Handle, Dropped, RandomState>,
     dropped: u64,
@@ -38,25 +37,21 @@ struct Frame {
     handle: Handle,
     part: Part,
     bytes: Box<[u8]>,
-    /// When what it tells was seen, wall clock in microseconds.
+    /// When its changes were seen, wall clock in microseconds.
     at: i64,
 }
 
-/// What a frame is for its match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     /// So many changes; dropped at the bound.
     Changes(u32),
-    /// Its end.
     End,
     /// The answer to a question, of no match.
     Answer,
 }
 
-/// What was dropped of one match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dropped {
-    /// Changes.
     pub count: u64,
     /// Wall clock of the first, microseconds since 1970 UTC.
     pub since: i64,
@@ -67,7 +62,6 @@ pub struct Dropped {
 pub enum Room {
     /// They can, and this was dropped before.
     Free(Option<Dropped>),
-    /// Not yet.
     None,
 }
 
@@ -90,7 +84,7 @@ impl Outbox {
         }
     }
 
-    /// Takes an encoded frame of a match that tells `changes` changes, seen at `at` (wall clock, microseconds). At the bound the match's
+    /// Takes an encoded frame of a match that holds `changes` changes, seen at `at` (wall clock, microseconds). At the bound the match's
     /// unsent frames are dropped with this one, and so is everything of it until [`Outbox::room`] gave it room.
     pub fn push(&mut self, handle: Handle, bytes: Box<[u8]>, changes: u32, at: i64) {
         if let Some(dropped) = self.overflowed.get_mut(&handle) {
@@ -227,7 +221,6 @@ impl Outbox {
         self.bytes
     }
 
-    /// Changes dropped in all.
     pub fn dropped(&self) -> u64 {
         self.dropped
     }

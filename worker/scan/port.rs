@@ -7,7 +7,6 @@ use mio::{Registry, Token};
 use std::io;
 use std::os::fd::RawFd;
 
-/// See the module's header.
 #[derive(Debug)]
 pub struct Port {
     token: Token,
@@ -46,12 +45,10 @@ impl Port {
         token == self.token
     }
 
-    /// There may be something to take.
     pub fn set_unread(&mut self) {
         self.unread = true;
     }
 
-    /// Whether there may be something to take.
     pub fn is_unread(&self) -> bool {
         self.unread
     }

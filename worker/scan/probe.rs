@@ -17,16 +17,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use touchline_common::config::{Config, FeedConfig};
-use touchline_common::ipc::messages::stream::{MatchBase, Section, SectionKey};
+use touchline_common::ipc::messages::data::{MatchBase, Section, SectionKey};
 use touchline_common::ipc::messages::worker::ListChange;
 use touchline_common::model::{Handle, Listing, MarketValue, MatchId, OddsChange, SelectionValue};
 
 const WAKE: Token = Token(0);
-/// The sockets of the source have the tokens from here on.
 const FIRST_SOURCE: Token = Token(1);
-/// How long a load may take.
 const LOAD_DEADLINE: Duration = Duration::from_secs(10);
-/// How long the deltas of one match are watched.
 const WATCH: Duration = Duration::from_secs(3);
 /// What to look at when the server refuses the login, or the session after it.
 const REFUSED: &str = "the server refuses who we are: see `username`, `password_env` or `password_file`, `login_topics` and `headers`";
@@ -34,22 +31,16 @@ const REFUSED: &str = "the server refuses who we are: see `username`, `password_
 /// One step, done or not.
 #[derive(Clone, Debug)]
 pub struct Finding {
-    /// Which step.
     pub step: &'static str,
-    /// How it went.
     pub outcome: Outcome,
-    /// How long it took.
     pub took: Duration,
-    /// What was found.
     pub found: String,
     /// What to change; empty where nothing is wrong.
     pub advice: String,
 }
 
-/// How a step went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// As it should.
     Good,
     /// It is odd, and not the end.
     Odd,
@@ -57,13 +48,11 @@ pub enum Outcome {
     Failed,
 }
 
-/// What a probe found.
 #[derive(Clone, Debug, Default)]
 pub struct Probed {
     /// The match that was followed, as its worker would publish it: parts as JSON objects, those of
     /// markets with their keys.
     pub sections: Vec<(Option<String>, String)>,
-    /// Its id.
     pub id: Option<MatchId>,
 }
 
@@ -72,7 +61,6 @@ pub struct Probed {
 pub enum ProbeError {
     /// A setting that only a worker resolves is wrong.
     Settings(ScanError),
-    /// The kernel refused something.
     System(io::Error),
 }
 
@@ -137,7 +125,6 @@ struct Probe<'a> {
     report: &'a mut dyn FnMut(Finding),
 }
 
-/// What came so far.
 #[derive(Default)]
 struct Seen {
     connected: bool,
@@ -445,7 +432,6 @@ impl Probe<'_> {
         }
     }
 
-    /// Waits for something, and takes it.
     fn go_on(&mut self, longest: Duration) {
         let mut events = Events::with_capacity(8);
         let wait = if self.source.is_drained() { longest } else { Duration::ZERO };
@@ -537,7 +523,6 @@ impl Probe<'_> {
     }
 }
 
-/// The topics of a match, or the attribute that its listing lacks.
 fn topics<'f>(feed: &'f FeedConfig, id: &MatchId, listing: &Listing) -> Result<Vec<String>, &'f str> {
     let value = |name: &str| {
         let given = listing.attributes.iter().find(|(known, _)| known == name);

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 /// What counts as now: the mean over about this time.
 const NOW: f64 = 10.0;
-/// What counts as the past.
 const PAST: f64 = 120.0;
 /// A past that is shorter is none.
 const PAST_LEAST: f64 = 30.0;
@@ -21,7 +20,6 @@ const RISEN: f64 = 0.5;
 /// The others go on while they have this part of their past.
 const GOES_ON: f64 = 0.5;
 
-/// The rate of one match.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rate {
     counted: u64,
@@ -29,11 +27,9 @@ pub struct Rate {
     age: f64,
     now: f64,
     past: f64,
-    /// It was audited for the fall that it is in.
     audited: bool,
 }
 
-/// The rates of all matches of a connection together.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Together {
     now: f64,
@@ -74,14 +70,12 @@ impl Rate {
             && others_now >= others_past * GOES_ON
     }
 
-    /// It is audited for this fall.
     pub fn audited(&mut self) {
         self.audited = true;
     }
 }
 
 impl Together {
-    /// Adds a match.
     pub fn add(&mut self, rate: &Rate) {
         self.now += rate.now;
         self.past += rate.past;

@@ -3,23 +3,20 @@
 //! Each delta's observations go out under the handle of its match, those of odds in the bulk stream; the outboxes decide what
 //! happens when the recorder does not take them.
 
-use super::book::MatchTable;
 use super::data_link::DataLink;
+use super::match_table::MatchTable;
 use crate::payload::{MatchSlot, Names, Received, Seen, Sink};
 use std::borrow::Cow;
 use std::time::Instant;
 use touchline_common::ipc::CodecError;
-use touchline_common::ipc::messages::data::EndReason;
-use touchline_common::ipc::messages::stream::{BulkBody, MatchBase, MatchBody};
+use touchline_common::ipc::messages::data::{BulkBody, EndReason, MatchBase, MatchBody};
 use touchline_common::model::{Handle, MarketValue, OddsChange, SelectionValue};
 
-/// Reports to the recorder what happens to the matches in `book`.
+/// Reports to the recorder what happens to `matches`.
 pub struct Reporter<'a> {
-    /// Their handles.
-    pub book: &'a mut MatchTable,
+    pub matches: &'a mut MatchTable,
     /// The way to the recorder.
     pub link: &'a mut DataLink,
-    /// The time of the read.
     pub now: Instant,
 }
 
@@ -73,11 +70,11 @@ impl Sink for Reporter<'_> {
     }
 
     fn approached(&mut self, slot: MatchSlot) {
-        self.book.at(slot);
+        self.matches.at(slot);
     }
 
     fn touched(&mut self, slot: MatchSlot) {
-        if let Some(followed) = self.book.get_mut(slot) {
+        if let Some(followed) = self.matches.get_mut(slot) {
             followed.touched_at = self.now;
             followed.deltas += 1;
         }
@@ -86,7 +83,7 @@ impl Sink for Reporter<'_> {
 
 impl Reporter<'_> {
     fn handle(&self, slot: MatchSlot) -> Handle {
-        self.book.get(slot).map_or(Handle(0), |followed| followed.handle)
+        self.matches.get(slot).map_or(Handle(0), |followed| followed.handle)
     }
 
     fn send_odds(&mut self, slot: MatchSlot, body: BulkBody<'_>, changes: usize, received: Received) {

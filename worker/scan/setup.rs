@@ -11,15 +11,14 @@ use std::time::Duration;
 use touchline_common::config::{Config, FeedConfig, Strategy, Template};
 use touchline_common::logging::LogHandle;
 use touchline_common::model::{FeedId, Generation, SlotId};
-use touchline_common::sys::bookmark::Bookmark;
+use touchline_common::sys::crash_marker::CrashMarker;
 use touchline_common::sys::signals::Signals;
 
-/// What a worker is made of.
 pub struct Parts {
     /// None where the process runs several workers: it takes the signals for all of them.
     pub signals: Option<Signals>,
     /// Where it notes what it works on. None in tests that have no coordinator.
-    pub bookmark: Option<Bookmark>,
+    pub crash_marker: Option<CrashMarker>,
     pub log: LogHandle,
     pub feed: FeedId,
     pub feed_name: String,
@@ -27,7 +26,6 @@ pub struct Parts {
     pub generation: Generation,
     pub trees: Trees,
     pub plan: Plan,
-    /// Subscriptions that the source may hold.
     pub max_subscriptions: usize,
     /// Empty: the feed has no list.
     pub list_topic: String,
@@ -35,7 +33,6 @@ pub struct Parts {
     pub time_topic: String,
     pub match_id: Template,
     pub match_topics: Vec<Template>,
-    /// Subscriptions of matches that may be assigned.
     pub capacity: usize,
     /// How often a match is asked for where each load is taken and let go (strategy `dumps`); none where subscriptions are held.
     pub dump_every: Option<Duration>,
@@ -45,7 +42,6 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Whether this is the topic of the server's clock.
     pub fn is_time(&self, topic: &[u8]) -> bool {
         topic == self.time_topic.as_bytes()
     }
@@ -56,14 +52,14 @@ impl Parts {
 /// # Errors
 /// [`ScanError`]: the configuration cannot be used.
 pub fn parts(welcomed: &mut Welcomed, signals: Option<Signals>, log: LogHandle) -> Result<Parts, ScanError> {
-    let bookmark = welcomed.bookmark.take();
+    let crash_marker = welcomed.crash_marker.take();
     let feed = feed(welcomed)?;
     let wrong = |why: String| ScanError::Config { why };
     let zone = TimeZone::get(&feed.feed_timezone)
         .map_err(|error| wrong(format!("feed_timezone of {}: {error}", feed.name)))?;
     Ok(Parts {
         signals,
-        bookmark,
+        crash_marker,
         log,
         feed: welcomed.feed,
         feed_name: feed.name.clone(),

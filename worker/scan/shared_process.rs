@@ -28,7 +28,6 @@ const HANDSHAKE: Token = Token(usize::MAX - 2);
 /// Events of one poll at once: the process watches its workers, each of them a handful of descriptors.
 const EVENTS: usize = 64;
 
-/// See the module's header.
 pub struct SharedProcess {
     /// Watches the polls of the workers: an epoll descriptor is readable when something in it is ready.
     poll: Poll,
@@ -42,13 +41,11 @@ pub struct SharedProcess {
     outcome: Result<(), ScanError>,
 }
 
-/// One worker of the process.
 struct Member {
     worker: Worker,
     due: Due,
 }
 
-/// Whether a worker has a turn now.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Due {
     Now,

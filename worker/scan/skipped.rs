@@ -19,7 +19,6 @@ pub(super) struct Skipped {
     next: Option<Instant>,
 }
 
-/// What there is to log.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Summary {
     /// How many messages since the last line.
@@ -29,7 +28,6 @@ pub(super) struct Summary {
 }
 
 impl Skipped {
-    /// A message was skipped.
     pub(super) fn note(&mut self, why: &dyn fmt::Display) {
         if self.count == 0 {
             self.first = why.to_string();
@@ -42,8 +40,7 @@ impl Skipped {
         match why {
             TreeError::TopicNotHeld { .. }
             | TreeError::MissingTarget { .. }
-            | TreeError::MissingParent { .. }
-            | TreeError::NoSuchMatch => {}
+            | TreeError::MissingParent { .. } => {}
             TreeError::TopicTaken { .. }
             | TreeError::Topics { .. }
             | TreeError::NoList { .. }
@@ -57,7 +54,6 @@ impl Skipped {
         }
     }
 
-    /// What is to be logged now.
     pub(super) fn due(&mut self, now: Instant) -> Option<Summary> {
         if self.count == 0 || self.next.is_some_and(|next| now < next) {
             return None;

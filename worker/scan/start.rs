@@ -12,10 +12,7 @@ use touchline_common::logging::{self, LogHandle, Target, Who};
 use touchline_common::model::SlotId;
 use touchline_common::sys::signals::Signals;
 
-/// Scans until it is told to stop. `slot` is that of its command line, for the log before the welcome.
-///
-/// # Errors
-/// [`ScanError`].
+/// Scans until it is asked to stop. `slot` is that of its command line, for the log before the welcome.
 pub fn run(channel: OwnedFd, slot: SlotId) -> Result<(), ScanError> {
     // Before any thread: only the loop is to see signals. A terminal's interrupt goes to the whole group; the coordinator
     // decides what becomes of it.

@@ -12,14 +12,12 @@ use std::time::{Duration, Instant};
 /// A match whose load does not come for so long is let go; it has its turn again.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// See the module's header.
 #[derive(Debug)]
 pub struct Window {
     room: usize,
     every: Duration,
     line: VecDeque<Waiting>,
     open: Vec<Open>,
-    /// Topics of those that are open.
     held: usize,
     round: Round,
 }
@@ -47,10 +45,8 @@ struct Round {
     took: Option<Duration>,
 }
 
-/// What is to be done next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Slide {
-    /// Subscribe a match.
     Ask(MatchSlot),
     /// Its load did not come: unsubscribe.
     GiveUp(MatchSlot),
@@ -76,7 +72,6 @@ impl Window {
         self.close(slot).is_some()
     }
 
-    /// A match is wanted soon.
     pub fn hasten(&mut self, slot: MatchSlot) {
         if let Some(at) = self.line.iter().position(|waiting| waiting.slot == slot)
             && let Some(waiting) = self.line.remove(at)
@@ -96,7 +91,6 @@ impl Window {
         true
     }
 
-    /// The connection is gone, and every subscription with it.
     pub fn reset(&mut self) {
         for open in self.open.drain(..).rev() {
             self.line.push_front(Waiting { slot: open.slot, topics: open.topics, not_before: None });

@@ -13,7 +13,6 @@ section! {
         payload: Payload = Payload::Inplay,
         /// The topic of the match list; empty for a feed without one.
         list_topic: String = "OVInPlay_1_3".to_owned(),
-        /// A match's id, from its event node.
         match_id: Template = Template::of("{ID}", &[Part::attribute("ID")]),
         /// A match's topics, from its event node; the first one wins.
         match_topics: Vec<Template> =
@@ -43,7 +42,6 @@ pub enum Protocol {
 #[serde(rename_all = "kebab-case")]
 pub enum Payload {
     Inplay,
-    /// A tree of topics, one value each.
     TopicTree,
     /// Bytes, passed on as they are.
     Raw,

@@ -31,11 +31,9 @@ section! {
         ca_file: String = String::new(),
         /// Whether any certificate is taken: for test servers only.
         insecure: bool = false,
-        /// How matches are spread over connections.
         strategy: Strategy = Strategy::Balanced,
         /// Matches to follow where there is no list.
         matches: Vec<String> = Vec::new(),
-        /// A file with matches to follow, one a line.
         matches_file: String = String::new(),
         /// The zone of times that the feed writes without one.
         feed_timezone: String = "Europe/London".to_owned(),
@@ -49,7 +47,6 @@ section! {
         connects_per_s: Rate = Rate::per_s(20.0),
         /// Subscriptions sent per second at most.
         subscribes_per_s: Rate = Rate::per_s(500.0),
-        /// What the server does above its cap.
         over_cap: OverCap = OverCap::Auto,
         /// Whether a login allows one session only, so that the old one must end first.
         break_before_make: bool = false,
@@ -174,7 +171,6 @@ pub enum FeedKind {
 }
 
 impl FeedKind {
-    /// As the file writes it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Diffusion => "diffusion",
@@ -185,7 +181,6 @@ impl FeedKind {
     }
 }
 
-/// How matches are spread over connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Strategy {
@@ -197,7 +192,6 @@ pub enum Strategy {
     Multiplex,
 }
 
-/// What the server does above its cap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OverCap {

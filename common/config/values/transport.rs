@@ -5,7 +5,6 @@ use crate::config::feed::FeedConfig;
 use crate::config::locate::Place;
 use crate::config::secret::REDACTED;
 
-/// Headers that the request has of its own.
 const OWN_HEADERS: [&str; 3] = ["host", "upgrade", "connection"];
 const OWN_PREFIX: &str = "sec-websocket-";
 

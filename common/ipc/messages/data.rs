@@ -1,157 +1,210 @@
-//! Worker and recorder: observations and sections.
+//! Worker to recorder: two streams of observations, names for what they speak of, and renderings.
 //!
-//! `Base`, `Obs`, `Lost` and `End` carry `n`, dense from 1 per generation; the recorder's `Ack` follows the commit. The worker
-//! keeps what is unacknowledged and sends again above `resume_after`. `Publish` carries no `n`: sections are
-//! rendered anew, not sent again.
+//! Each kind of frame has a type of its own in its header, so that the recorder's loop can pass a stream's frames on without
+//! decoding them. `Match` and `Bulk` frames carry `n`, dense from 1 per generation and stream; the recorder's `Ack` follows the
+//! commit, and the worker sends again what is above `resume_after`. `Name` and `Publish` carry none: names are never dropped, and
+//! renderings are made anew. A name goes out before the first frame that uses its handle; after `Opened` all live names go first.
 
 use super::Message;
+use crate::ipc::frame::HEADER_LEN;
 use crate::model::{
-    Clock, Epoch, Facts, Generation, MatchKey, Observation, RegisterChange, Registers, Section, SlotId,
+    Change, Clock, Epoch, Facts, Generation, Handle, MarketValue, MatchKey, OddsChange, RegisterChange,
+    Registers, SelectionValue, SlotId,
 };
-use serde::ser::{SerializeStruct, SerializeStructVariant};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+/// One of the two queues that lead from a worker to the sinks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Stream {
+    /// Registers, incidents, statistics, comments, start and end, gaps.
+    Match,
+    /// Prices, suspensions of markets and selections, markets opened and closed.
+    Bulk,
+}
+
+/// The first message on a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Open {
+    pub proto_min: u16,
+    pub proto_max: u16,
+    pub slot: SlotId,
+    pub generation: Generation,
+}
+
+impl Message for Open {
+    const KIND: u16 = 0x0311;
+}
+
+/// What a handle stands for from now on. It is sent once per channel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Name<'a> {
+    pub handle: Handle,
+    #[serde(borrow)]
+    pub named: Named<'a>,
+}
+
+impl Message for Name<'_> {
+    const KIND: u16 = 0x0312;
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ToRecorderData {
-    /// The first message on a channel.
-    Open { proto_min: u16, proto_max: u16, slot: SlotId, generation: Generation },
-    /// All registers of a match: after a load, after an overflow, after a new epoch.
-    Base {
-        n: u64,
+pub enum Named<'a> {
+    Match {
         key: MatchKey,
-        /// The epoch it is followed under.
         epoch: Epoch,
-        facts: Facts,
-        registers: Registers,
+    },
+    Market {
+        of: Handle,
+        #[serde(borrow)]
+        key: Cow<'a, str>,
+        /// Its name for people, empty if it has none.
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+    },
+    Selection {
+        of: Handle,
+        #[serde(borrow)]
+        key: Cow<'a, str>,
+        /// Its name for people, empty if it has none.
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MatchFrame<'a> {
+    /// Its number; 0 until it is sent.
+    pub n: u64,
+    /// The match; 0 for what is about none.
+    pub handle: Handle,
+    #[serde(borrow)]
+    pub body: MatchBody<'a>,
+}
+
+impl Message for MatchFrame<'_> {
+    const KIND: u16 = 0x0313;
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MatchBody<'a> {
+    /// All values of a match: after a load, after an overflow, after a new epoch.
+    Base(#[serde(borrow)] MatchBase<'a>),
+    Obs {
+        /// Registers, in the order of [`Register`](crate::model::Register).
+        registers: Cow<'a, [RegisterChange]>,
+        /// Other values, in the order of the delta's attributes.
+        #[serde(borrow)]
+        changes: Cow<'a, [Change<'a>]>,
+        /// The displayed clock, if the match has one.
         clock: Option<Clock>,
         /// Wall clock of the read, microseconds since 1970 UTC.
-        received_at: i64,
+        at: i64,
     },
-    Obs {
-        n: u64,
-        key: MatchKey,
-        /// The epoch it is followed under.
-        epoch: Epoch,
-        observation: Observation,
-    },
-    /// Observations of a match were dropped here because the recorder did not take them: a gap. A `Base` follows.
-    Lost {
-        n: u64,
-        key: MatchKey,
-        /// The epoch it is followed under.
-        epoch: Epoch,
-        count: u64,
-        /// Wall clock of the first of them, microseconds since 1970 UTC.
-        since: i64,
-    },
-    /// The sections of one rendering, applied as a unit.
-    Publish(Publish),
-    /// The match is over for this worker.
+    /// Nothing more of this handle comes; only after [`EndReason::ConnectionLost`], which is sent in this stream alone, it goes on
+    /// with the next `Base`. A match that is assigned anew to the same worker gets a new handle, whose `Base` comes before this.
     End {
-        n: u64,
-        key: MatchKey,
-        /// The epoch it was followed under.
-        epoch: Epoch,
         why: EndReason,
+        /// What was dropped of it and is no longer reported.
+        lost: Option<Lost>,
         /// Wall clock, microseconds since 1970 UTC.
         at: i64,
     },
-}
-
-impl Message for ToRecorderData {
-    const KIND: u16 = 0x0301;
-}
-
-/// An observation whose parts are lent. It is written as [`ToRecorderData::Obs`] is, with the number 0, and nothing is
-/// copied before: there is one for each diff.
-#[derive(Clone, Debug)]
-pub struct ObsRef<'a, F> {
-    pub key: &'a MatchKey,
-    /// The epoch it is followed under.
-    pub epoch: Epoch,
-    /// As in [`Observation`].
-    pub registers: &'a [RegisterChange],
-    /// Something that is written as the [`Flip`](crate::model::Flip)s are.
-    pub flips: F,
-    /// As in [`Observation`].
-    pub clock: Option<Clock>,
-    /// As in [`Observation`].
-    pub received_at: i64,
-}
-
-impl<F> Message for ObsRef<'_, F>
-where
-    F: ExactSizeIterator<Item: Serialize> + Clone,
-{
-    const KIND: u16 = ToRecorderData::KIND;
-}
-
-impl<F> Serialize for ObsRef<'_, F>
-where
-    F: ExactSizeIterator<Item: Serialize> + Clone,
-{
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut obs = serializer.serialize_struct_variant("ToRecorderData", 2, "Obs", 4)?;
-        obs.serialize_field("n", &0_u64)?;
-        obs.serialize_field("key", self.key)?;
-        obs.serialize_field("epoch", &self.epoch)?;
-        obs.serialize_field("observation", &Seen(self))?;
-        obs.end()
-    }
-}
-
-struct Seen<'a, 'b, F>(&'a ObsRef<'b, F>);
-
-impl<F> Serialize for Seen<'_, '_, F>
-where
-    F: ExactSizeIterator<Item: Serialize> + Clone,
-{
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut seen = serializer.serialize_struct("Observation", 4)?;
-        seen.serialize_field("registers", self.0.registers)?;
-        seen.serialize_field("flips", &Sequence(&self.0.flips))?;
-        seen.serialize_field("clock", &self.0.clock)?;
-        seen.serialize_field("received_at", &self.0.received_at)?;
-        seen.end()
-    }
-}
-
-struct Sequence<'a, F>(&'a F);
-
-impl<F> Serialize for Sequence<'_, F>
-where
-    F: ExactSizeIterator<Item: Serialize> + Clone,
-{
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.clone())
-    }
+    /// The answer to [`FromRecorderData::Mark`]: all that the server had sent is reported before this.
+    Mark { token: u64 },
 }
 
 /// Why a worker stops sending a match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EndReason {
     Ended,
-    /// Another worker owns it.
     Moved,
     /// The connection to the server broke; a gap begins and ends with the next `Base`.
     ConnectionLost,
     Leaving,
 }
 
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MatchBase<'a> {
+    pub facts: Facts,
+    /// Home and away, where both names are known.
+    pub teams: Option<(String, String)>,
+    pub registers: Registers,
+    #[serde(borrow)]
+    pub values: Vec<Change<'a>>,
+    pub clock: Option<Clock>,
+    /// What was dropped since the last word of it.
+    pub lost: Option<Lost>,
+    /// Wall clock of the read, microseconds since 1970 UTC.
+    pub at: i64,
+}
+
+/// Observations that the worker dropped because the recorder did not take them: a gap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    pub count: u64,
+    /// Wall clock of the first of them, microseconds since 1970 UTC.
+    pub since: i64,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Publish {
-    pub key: MatchKey,
-    /// The epoch it is followed under.
-    pub epoch: Epoch,
+pub struct BulkFrame<'a> {
+    /// Its number; 0 until it is sent.
+    pub n: u64,
+    pub handle: Handle,
+    #[serde(borrow)]
+    pub body: BulkBody<'a>,
+}
+
+impl Message for BulkFrame<'_> {
+    const KIND: u16 = 0x0314;
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BulkBody<'a> {
+    /// All markets and selections of a match; a market that is not among them is closed.
+    Base {
+        markets: Cow<'a, [MarketValue]>,
+        #[serde(borrow)]
+        selections: Cow<'a, [SelectionValue<'a>]>,
+        /// Changes that were left out since the last word of it, counted as `odds_conflated`.
+        left_out: u64,
+        /// Wall clock of the read, microseconds since 1970 UTC.
+        at: i64,
+    },
+    Obs {
+        /// The changes, in the order of the delta's attributes.
+        #[serde(borrow)]
+        changes: Cow<'a, [OddsChange<'a>]>,
+        /// Wall clock of the read, microseconds since 1970 UTC.
+        at: i64,
+    },
+    /// Nothing more of this handle comes.
+    End {
+        why: EndReason,
+        /// Wall clock, microseconds since 1970 UTC.
+        at: i64,
+    },
+}
+
+/// One rendering of a match, applied as a unit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Publish<'a> {
+    pub handle: Handle,
     /// Whether `sections` are the whole document or what changed in it.
     pub extent: Extent,
-    pub sections: Vec<Section>,
+    #[serde(borrow)]
+    pub sections: Vec<Section<'a>>,
     /// Whether the document is stale: nothing received for `stale_after`.
     pub stale: bool,
     /// Wall clock of the read that brought the newest change, microseconds since 1970 UTC.
     pub received_at: i64,
     /// Wall clock of the rendering, microseconds since 1970 UTC.
     pub updated_at: i64,
+}
+
+impl Message for Publish<'_> {
+    const KIND: u16 = 0x0315;
 }
 
 /// How much of a document a [`Publish`] holds.
@@ -164,108 +217,178 @@ pub enum Extent {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Section<'a> {
+    pub key: SectionKey,
+    /// A JSON object; `None` when the part is gone.
+    #[serde(borrow)]
+    pub body: Option<Cow<'a, str>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum SectionKey {
+    /// What changes with the play: names, status, period, clock, score. A JSON object without `match`, `feed`, `source`, `epoch`,
+    /// `version`, `received_at`, `updated_at`, `stale`, `markets`, which the recorder adds.
+    Head,
+    /// The rest but the markets: statistics, the order of the markets, `extra`. A JSON object whose members are none of the head's.
+    Tail,
+    /// A market: the value under its key in `markets`.
+    Market(Handle),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromRecorderData {
-    /// The answer to `Open`.
+    /// The answer to [`Open`].
     Opened {
         proto: u16,
         /// The recorder's run: its start, microseconds since 1970 UTC.
         run: u64,
-        /// The highest `n` of this generation that is committed.
-        resume_after: u64,
+        /// The highest `n` of this generation that is committed, of the match stream
+        resume_match: u64,
+        resume_bulk: u64,
     },
-    /// Everything up to this number is committed.
-    Ack { n: u64 },
-    /// What was sent of a match under this epoch was refused: a higher one owns it.
-    Refused { key: MatchKey, epoch: Epoch },
+    Ack {
+        stream: Stream,
+        n: u64,
+    },
+    /// Answer with [`MatchBody::Mark`] once the receive queue is drained.
+    Mark {
+        token: u64,
+    },
+    /// What was sent of a match as assigned was refused: a higher epoch owns it.
+    Refused {
+        handle: Handle,
+    },
 }
 
 impl Message for FromRecorderData {
-    const KIND: u16 = 0x0302;
+    const KIND: u16 = 0x0316;
 }
 
-/// Puts the number `n` into an encoded [`ToRecorderData`] frame of a kind that carries one.
+/// Puts the number `n` into an encoded [`MatchFrame`] or [`BulkFrame`].
 ///
-/// A frame is encoded when something is seen, and numbered when it is sent: what is dropped in between leaves no
-/// hole. The number stands right behind the header and the variant's tag of four bytes.
+/// A frame is encoded when something is seen, and numbered when it is sent: what is dropped in between leaves no hole.
 pub fn stamp_number(frame: &mut [u8], n: u64) {
-    const AT: usize = crate::ipc::frame::HEADER_LEN + 4;
-    if let Some(place) = frame.get_mut(AT..AT + 8) {
+    if let Some(place) = frame.get_mut(HEADER_LEN..HEADER_LEN + 8) {
         place.copy_from_slice(&n.to_le_bytes());
     }
+}
+
+/// Number and handle of the body of a [`MatchFrame`] or [`BulkFrame`], without decoding it; `None` if it is too short to have them.
+pub fn number_and_handle(body: &[u8]) -> Option<(u64, Handle)> {
+    let (n, rest) = body.split_first_chunk::<8>()?;
+    let (handle, _) = rest.split_first_chunk::<4>()?;
+    Some((u64::from_le_bytes(*n), Handle(u32::from_le_bytes(*handle))))
+}
+
+/// Whether the body of a [`MatchFrame`] or [`BulkFrame`] is the last of its match in that stream, without decoding it.
+pub fn is_end(body: &[u8]) -> bool {
+    // The variant's tag, of four bytes, follows number and handle; the reason's tag follows that.
+    const END: [u8; 4] = 2u32.to_le_bytes();
+    const CONNECTION_LOST: [u8; 4] = 2u32.to_le_bytes();
+    body.get(12..16) == Some(&END[..]) && body.get(16..20) != Some(&CONNECTION_LOST[..])
+}
+
+/// What the body of a [`Name`] names, without decoding it.
+pub fn naming(body: &[u8]) -> Option<(Handle, Naming)> {
+    let (handle, rest) = body.split_first_chunk::<4>()?;
+    let naming = match rest.first_chunk::<4>().map(|tag| u32::from_le_bytes(*tag))? {
+        0 => Naming::Match,
+        1 => Naming::Market,
+        2 => Naming::Selection,
+        _ => return None,
+    };
+    Some((Handle(u32::from_le_bytes(*handle)), naming))
+}
+
+/// What kind of thing a [`Name`] names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Naming {
+    Match,
+    Market,
+    Selection,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ipc::{FrameReader, decode, encode_frame};
+    use crate::ipc::{FrameReader, decode_borrowed, encode_frame};
+    use crate::model::{Price, Register, Side};
 
     #[test]
-    fn a_lent_observation_is_written_as_the_message() {
-        use crate::model::{Flip, Register, Side};
-        let key = MatchKey { feed: crate::model::FeedId(3), id: "m\u{e9}".into() };
-        let comment = Flip::Comment { text: "x".to_owned() };
-        let odds = Flip::Odds { market: "a".into(), selection: "b".into(), odds: None, text: "1/2".into() };
-        for flips in [Vec::new(), vec![comment], vec![odds.clone(), odds]] {
-            let observation = Observation {
-                registers: vec![RegisterChange { register: Register::Score(Side::Away), value: -3 }],
-                flips,
-                clock: Some(Clock { seconds: 77 }),
-                received_at: 5,
-            };
-            let lent = ObsRef {
-                key: &key,
-                epoch: Epoch(9),
-                registers: &observation.registers,
-                flips: observation.flips.iter(),
-                clock: observation.clock,
-                received_at: 5,
-            };
-            let (mut a, mut b) = (Vec::new(), Vec::new());
-            encode_frame(&lent, 0, 0, &mut a).unwrap();
-            let whole = ToRecorderData::Obs {
-                n: 0,
-                key: key.clone(),
-                epoch: Epoch(9),
-                observation: observation.clone(),
-            };
-            encode_frame(&whole, 0, 0, &mut b).unwrap();
-            assert_eq!(a, b);
-        }
+    fn numbers_stand_at_one_place_and_texts_are_borrowed() {
+        let registers = [RegisterChange { register: Register::Score(Side::Home), value: 2 }];
+        let changes = [Change::Comment { text: "goal".into() }];
+        let seen = MatchFrame {
+            n: 0,
+            handle: Handle(7),
+            body: MatchBody::Obs {
+                registers: Cow::Borrowed(&registers),
+                changes: Cow::Borrowed(&changes),
+                clock: None,
+                at: 5,
+            },
+        };
+        let price = Price::from_fraction("5/4");
+        let changes = [OddsChange::Price { selection: Handle(3), price, text: "5/4".into() }];
+        let odds = BulkFrame {
+            n: 0,
+            handle: Handle(7),
+            body: BulkBody::Obs { changes: Cow::Borrowed(&changes), at: 5 },
+        };
+        let (mut a, mut b) = (Vec::new(), Vec::new());
+        encode_frame(&seen, 0, 0, &mut a).unwrap();
+        encode_frame(&odds, 0, 0, &mut b).unwrap();
+        stamp_number(&mut a, 0x0102_0304);
+        stamp_number(&mut b, u64::MAX);
+        let mut reader = FrameReader::new(1 << 20);
+        reader.extend(&a);
+        let (header, body) = reader.next_frame().unwrap().unwrap();
+        assert_eq!(number_and_handle(body), Some((0x0102_0304, Handle(7))));
+        let back: MatchFrame<'_> = decode_borrowed(&header, body).unwrap();
+        let MatchBody::Obs { changes, .. } = &back.body else { panic!("{back:?}") };
+        assert!(matches!(&changes[..], [Change::Comment { text: Cow::Borrowed("goal") }]), "{changes:?}");
+        reader.extend(&b);
+        let (header, body) = reader.next_frame().unwrap().unwrap();
+        assert_eq!(number_and_handle(body), Some((u64::MAX, Handle(7))));
+        let back: BulkFrame<'_> = decode_borrowed(&header, body).unwrap();
+        assert_eq!(back, BulkFrame { n: u64::MAX, ..odds.clone() });
     }
 
     #[test]
-    fn every_numbered_message_carries_its_number_at_the_same_place() {
-        let key = MatchKey { feed: crate::model::FeedId(3), id: "m".into() };
-        let epoch = Epoch(9);
-        let observation =
-            Observation { registers: Vec::new(), flips: Vec::new(), clock: None, received_at: 5 };
-        let base = ToRecorderData::Base {
-            n: 0,
-            key: key.clone(),
-            epoch,
-            facts: Facts::default(),
-            registers: Registers::new(),
-            clock: None,
-            received_at: 5,
-        };
-        let obs = ToRecorderData::Obs { n: 0, key: key.clone(), epoch, observation };
-        let lost = ToRecorderData::Lost { n: 0, key: key.clone(), epoch, count: 2, since: 1 };
-        let end = ToRecorderData::End { n: 0, key, epoch, why: EndReason::Ended, at: 1 };
-        for message in [base, obs, lost, end] {
+    fn ends_and_names_are_known_without_decoding() {
+        let body = |message: &dyn Fn(&mut Vec<u8>)| {
             let mut frame = Vec::new();
-            encode_frame(&message, 0, 0, &mut frame).unwrap();
-            stamp_number(&mut frame, 0x0102_0304_0506_0708);
-            let mut reader = FrameReader::new(1 << 20);
-            reader.extend(&frame);
-            let (header, body) = reader.next_frame().unwrap().unwrap();
-            let n = match decode::<ToRecorderData>(&header, body).unwrap() {
-                ToRecorderData::Base { n, .. }
-                | ToRecorderData::Obs { n, .. }
-                | ToRecorderData::Lost { n, .. }
-                | ToRecorderData::End { n, .. } => n,
-                ToRecorderData::Open { .. } | ToRecorderData::Publish(_) => panic!("not numbered"),
-            };
-            assert_eq!(n, 0x0102_0304_0506_0708);
+            message(&mut frame);
+            frame.split_off(HEADER_LEN)
+        };
+        let (n, handle, why, at) = (1, Handle(9), EndReason::Ended, 1);
+        let of_match = |body| MatchFrame { n, handle, body };
+        let of_bulk = |body| BulkFrame { n, handle, body };
+        let encoded = |frame: &MatchFrame<'_>| body(&|out| encode_frame(frame, 0, 0, out).unwrap());
+        let encoded_bulk = |frame: &BulkFrame<'_>| body(&|out| encode_frame(frame, 0, 0, out).unwrap());
+        assert!(is_end(&encoded(&of_match(MatchBody::End { why, lost: None, at }))));
+        let lost = EndReason::ConnectionLost;
+        assert!(
+            !is_end(&encoded(&of_match(MatchBody::End { why: lost, lost: None, at }))),
+            "its handle goes on"
+        );
+        assert!(is_end(&encoded_bulk(&of_bulk(BulkBody::End { why, at }))));
+        let (registers, changes) = (Cow::Borrowed(&[][..]), Cow::Borrowed(&[][..]));
+        assert!(!is_end(&encoded(&of_match(MatchBody::Obs { registers, changes, clock: None, at }))));
+        assert!(!is_end(&encoded(&of_match(MatchBody::Mark { token: 2 }))));
+        assert!(!is_end(&encoded_bulk(&of_bulk(BulkBody::Obs { changes: Cow::Borrowed(&[]), at }))));
+        let key = MatchKey { feed: crate::model::FeedId(0), id: "m".into() };
+        let (of, text) = (Handle(1), Cow::Borrowed("x"));
+        for (named, naming_) in [
+            (Named::Match { key, epoch: Epoch(1) }, Naming::Match),
+            (Named::Market { of, key: text.clone(), name: text.clone() }, Naming::Market),
+            (Named::Selection { of, key: text.clone(), name: text.clone() }, Naming::Selection),
+        ] {
+            let name = Name { handle, named };
+            assert_eq!(
+                naming(&body(&|out| encode_frame(&name, 0, 0, out).unwrap())),
+                Some((handle, naming_))
+            );
         }
     }
 }

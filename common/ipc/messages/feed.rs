@@ -14,11 +14,8 @@ pub const VARIABLE: &str = "TOUCHLINE_FEED";
 /// A document as it changed since the reader's last message of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeedDocument<'a> {
-    /// The match.
     pub key: MatchKey,
-    /// The epoch of the document.
     pub epoch: Epoch,
-    /// Its version.
     pub version: u64,
     /// Whether `sections` are all that the document has.
     pub whole: bool,

@@ -1,22 +1,20 @@
-//! What the processes say to each other: one enum per direction, only append variants.
+//! What the processes send each other: one enum per direction, only append variants.
 //!
 //! | channel | down | up |
 //! |---|---|---|
 //! | coordinator – worker | [`worker::ToWorker`] | [`worker::FromWorker`] |
 //! | coordinator – recorder | [`recorder::ToRecorder`] | [`recorder::FromRecorder`] |
-//! | recorder – worker (data) | [`data::FromRecorderData`] | [`data::ToRecorderData`] |
+//! | recorder – worker (data) | [`data::FromRecorderData`] | [`data::Open`] and the types after it |
 
 pub mod data;
 pub mod feed;
 pub mod recorder;
-pub mod stream;
 pub mod worker;
 
 use serde::{Deserialize, Serialize};
 
 /// A direction's message type: its frames carry `KIND`, so that a mixed-up channel is noticed at once.
 pub trait Message: Serialize {
-    /// The type in the frame's header.
     const KIND: u16;
 }
 
@@ -33,7 +31,6 @@ pub struct Hello {
 /// The coordinator's answer to [`Hello`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Welcome {
-    /// The version to speak from now on.
     pub proto: u16,
     /// The whole configuration, secrets resolved, as JSON.
     pub config: String,

@@ -10,10 +10,8 @@ pub enum ToRecorder {
     Welcome(Welcome),
     /// This frame carries the recorder's end of a worker's data channel.
     Attach { slot: SlotId, generation: Generation },
-    /// From now on this epoch is to own the match.
     Switch {
         key: MatchKey,
-        /// The epoch that is to own it.
         epoch: Epoch,
         /// Whether a worker still writes under the old one.
         owner: Owner,
@@ -35,12 +33,10 @@ pub enum ToRecorder {
     Query {
         /// The verb: `match`, `events`, `odds`, `gaps`.
         verb: String,
-        /// Its arguments, JSON.
         args: String,
     },
     /// Answer with `Pong`.
     Ping,
-    /// Log from now on by this filter.
     LogFilter {
         /// As `RUST_LOG` writes it.
         filter: String,
@@ -93,14 +89,12 @@ pub enum FromRecorder {
     Documents {
         /// Match, version, time of rendering in microseconds since 1970 UTC.
         documents: Vec<(MatchKey, u64, i64)>,
-        /// Whether more messages of this answer follow.
         more: bool,
     },
     /// The answer to `Ping`.
     Pong,
     /// Leaving on its own account: not a crash.
     Leaving {
-        /// Why, for people.
         why: String,
     },
 }
@@ -113,11 +107,9 @@ impl Message for FromRecorder {
 pub struct RecorderStats {
     pub documents: u64,
     pub events: u64,
-    /// Committed rows of the bulk stream.
     pub bulk: u64,
     /// Prices left out of the bulk stream by the workers, since a newer one came before there was room.
     pub odds_conflated: u64,
-    /// Frames that wait for a commit.
     pub queue: u64,
     /// Observations that workers declared lost.
     pub dropped: u64,
@@ -125,9 +117,7 @@ pub struct RecorderStats {
     pub published: u64,
     /// Frames refused because of a lower epoch.
     pub refused: u64,
-    /// Gaps in all, and of them still open.
     pub gaps: u64,
-    /// Gaps still open.
     pub gaps_open: u64,
     /// Bytes of the store's files.
     pub store_bytes: u64,

@@ -9,7 +9,6 @@ pub enum ToWorker {
     /// The answer to `Hello`.
     Welcome {
         welcome: Welcome,
-        /// The feed that this worker scans.
         feed: FeedId,
         slot: SlotId,
         generation: Generation,
@@ -23,45 +22,50 @@ pub enum ToWorker {
     /// Follow a match. Counts one subscription per topic.
     Assign {
         id: MatchId,
-        /// The epoch under which everything of it is to be sent.
         epoch: Epoch,
         /// The topics to subscribe, first wins.
         topics: Vec<String>,
-        /// What the list knows of it.
         listing: Listing,
     },
-    /// The list knows more of a match that this worker follows.
-    Listed { id: MatchId, listing: Listing },
+    Listed {
+        id: MatchId,
+        listing: Listing,
+    },
     /// A match that this worker already follows goes on under a new epoch, without a new subscription (the recorder restarted).
-    Renew { id: MatchId, epoch: Epoch },
+    Renew {
+        id: MatchId,
+        epoch: Epoch,
+    },
     /// Stop following a match, if it is still at this epoch.
     Release {
         id: MatchId,
-        /// The epoch that is given up.
         epoch: Epoch,
         /// Whether the match is over or followed elsewhere.
         why: ReleaseReason,
     },
     /// Subscribe a match's topics again and take a fresh load.
-    Resync { id: MatchId },
+    Resync {
+        id: MatchId,
+    },
     /// Subscribe a match's topics again and compare the fresh load with what is held, answered by [`FromWorker::Audited`].
-    Audit { id: MatchId },
+    Audit {
+        id: MatchId,
+    },
     /// The permit for one new connection: the feed's budget has room for it.
     PermitConnect,
     /// This frame carries the channel of one more worker that this process is to run: it greets there as any other.
-    Board,
+    AddWorker,
     /// This frame carries the page in which the worker notes, by its epoch, what match it is at: it is read when the worker is gone.
-    Bookmark,
+    CrashMarker,
     /// Answer with `Pong`.
     Ping,
-    /// Log from now on by this filter.
     LogFilter {
         /// As `RUST_LOG` writes it.
         filter: String,
     },
     /// This frame carries the new log file; write there from now on.
     LogFile,
-    /// Tell the state of each match with [`FromWorker::Details`].
+    /// Report the state of each match with [`FromWorker::Details`].
     Details,
     /// Read no more, render, hand over, and leave with code 0 within this time.
     Stop {
@@ -72,9 +76,8 @@ pub enum ToWorker {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReleaseReason {
-    /// It is over: the worker tells the recorder with `End`.
+    /// It is over: the worker sends the recorder an `End`.
     Ended,
-    /// Another worker owns it now.
     Moved,
 }
 
@@ -92,7 +95,6 @@ pub enum FromWorker {
     DataOpened,
     /// Each second and on change.
     Load(LoadReport),
-    /// A match changed its state at this worker.
     Match(MatchReport),
     /// What changed in the match list since the last message of this kind, in order.
     List(Vec<ListChange>),
@@ -100,13 +102,10 @@ pub enum FromWorker {
     Details {
         /// The request's id stands in the frame's header.
         matches: Vec<MatchDetail>,
-        /// Whether more messages of this answer follow.
         more: bool,
     },
-    /// The connection to the server changed.
     Connection {
         state: ConnectionState,
-        /// Why, for people.
         detail: String,
         /// What was asked and answered on a connection that is lost now, if anything was asked.
         lost: Option<LostWith>,
@@ -114,7 +113,6 @@ pub enum FromWorker {
     /// A match's fresh load was compared with what was held of it: in answer to `Audit`, or because its deltas had become rare.
     Audited {
         id: MatchId,
-        /// The epoch it is followed under.
         epoch: Epoch,
         finding: Finding,
     },
@@ -124,12 +122,10 @@ pub enum FromWorker {
     Pong,
     /// The last message of a worker whose process goes on with others.
     Left {
-        /// What it would have exited with.
         code: u8,
     },
     /// Leaving on its own account (a signal, the end of its channel): not a crash.
     Leaving {
-        /// Why, for people.
         why: String,
     },
 }
@@ -141,9 +137,7 @@ impl Message for FromWorker {
 /// How far a connection had come when it was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LostWith {
-    /// Subscriptions sent on it.
     pub asked: u32,
-    /// Subscriptions of them whose load came.
     pub loaded: u32,
     /// How long ago something was last asked, milliseconds.
     pub quiet_ms: u32,
@@ -158,7 +152,6 @@ pub enum Finding {
         /// Nodes (of a branch: topics) that are other than those that came had left them.
         nodes: u32,
     },
-    /// Every delta came.
     Whole {
         /// How many, since the load before. None: nothing happened that could have been missing.
         deltas: u32,
@@ -167,7 +160,6 @@ pub enum Finding {
     Void,
 }
 
-/// The state of the one upstream link.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ConnectionState {
@@ -178,7 +170,6 @@ pub enum ConnectionState {
     Up,
 }
 
-/// A match's state as its worker sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MatchState {
@@ -187,14 +178,12 @@ pub enum MatchState {
     Live,
     /// Live, but nothing received for `stale_after`.
     Stale,
-    /// All its topics were removed by the server.
     Removed,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MatchReport {
     pub id: MatchId,
-    /// The epoch it is followed under.
     pub epoch: Epoch,
     pub state: MatchState,
     /// Milliseconds since it was asked for.
@@ -203,11 +192,9 @@ pub struct MatchReport {
     pub name: Option<String>,
 }
 
-/// One match, for those who ask.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MatchDetail {
     pub id: MatchId,
-    /// The epoch it is followed under.
     pub epoch: Epoch,
     pub state: MatchState,
     /// Milliseconds since its last message.
@@ -216,17 +203,14 @@ pub struct MatchDetail {
     pub name: String,
 }
 
-/// A step of the match list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ListChange {
     /// A load begins: what follows up to `LoadEnd` is the whole list.
     LoadBegin,
-    /// A match stands in the list, or what the list knows of it changed.
     Present {
         id: MatchId,
         listing: Listing,
     },
-    /// A match was deleted from the list.
     Gone {
         id: MatchId,
     },
@@ -241,17 +225,13 @@ pub struct LoadReport {
     /// How many of the coordinator's `Assign`, `Release`, `FollowList` and `UnfollowList` messages it has taken: what was sent later is still reserved.
     pub commands_seen: u64,
     pub matches: u32,
-    /// Matches of them that are live.
     pub live: u32,
-    /// Matches of them that are stale.
     pub stale: u32,
     /// Subscriptions it wants to hold, the list's among them.
     pub subscriptions: u32,
-    /// Subscriptions sent on this connection.
     pub asked: u32,
     /// Subscriptions for which a first message or a status came.
     pub acknowledged: u32,
-    /// Subscriptions whose load is held.
     pub loaded: u32,
     /// The part of the last second that it worked, 0 to 1.
     pub busy: f32,
@@ -266,7 +246,6 @@ pub struct LoadReport {
     pub receive_queue: u64,
     /// The most that waited since the last report.
     pub receive_queue_peak: u64,
-    /// The server's queue for this connection, from pings.
     pub server_queue: Option<u32>,
     /// Under strategy `dumps`: from one load of a match to its next, milliseconds.
     pub round_ms: Option<u32>,

@@ -7,11 +7,9 @@ use touchline_worker::wire::diffusion::{
     BodyError, Encoding, Fields, FragmentError, Message, MessageType, Records,
 };
 
-/// What stands in place of a password.
 pub(super) const HIDDEN: &str = "…";
 
-/// A body as it is shown.
-pub(super) enum Said<'a> {
+pub(super) enum Readable<'a> {
     Records(Vec<Vec<String>>),
     /// As bytes, and why it is not records.
     Bytes(&'a [u8], String),
@@ -39,17 +37,17 @@ pub(super) fn headers(message: &Message<'_>, topic: Option<&Topic<'_>>) -> Vec<S
 }
 
 /// A body as records of fields, or why it is none.
-pub(super) fn said<'a>(body: &Body<'a>) -> Said<'a> {
+pub(super) fn readable<'a>(body: &Body<'a>) -> Readable<'a> {
     let bytes = match body {
         Body::Plain(bytes) | Body::Decoded(bytes) => *bytes,
-        Body::Encoded(bytes, why) => return Said::Bytes(bytes, undecoded(*why).into_owned()),
+        Body::Encoded(bytes, why) => return Readable::Bytes(bytes, undecoded(*why).into_owned()),
     };
     if std::str::from_utf8(bytes).is_err() {
-        return Said::Bytes(bytes, "not UTF-8".to_owned());
+        return Readable::Bytes(bytes, "not UTF-8".to_owned());
     }
     let fields =
         |record| Fields::of(record).map(|field| String::from_utf8_lossy(field).into_owned()).collect();
-    Said::Records(Records::of(bytes).map(fields).collect())
+    Readable::Records(Records::of(bytes).map(fields).collect())
 }
 
 pub(super) fn encoding(encoding: Encoding) -> Cow<'static, str> {
@@ -81,7 +79,6 @@ fn undecoded(why: Undecoded) -> Cow<'static, str> {
     })
 }
 
-/// What is wrong with a piece.
 pub(super) fn fault(fault: FragmentError) -> String {
     match fault {
         FragmentError::TooLong { limit } => format!("the parts that wait have more than {limit} bytes"),

@@ -1,6 +1,6 @@
 //! What a capture says, an object each, for programs.
 
-use super::body::{self, Said, encoding, hex};
+use super::body::{self, Readable, encoding, hex};
 use serde_json::{Value, json};
 use touchline_worker::wire::capture::{Body, Cut, Ending, Entry, GaveUp, Sender, Summary, Topic, What};
 use touchline_worker::wire::diffusion::{ConnectResponse, Message, Unfinished};
@@ -77,9 +77,9 @@ fn of_message(message: &Message<'_>, topic: Option<&Topic<'_>>, body: &Body<'_>,
     members.insert("fragment".to_owned(), fragment.into());
     members.insert("part".to_owned(), part);
     members.insert("joined_parts".to_owned(), joined);
-    let (name, value) = match body::said(body) {
-        Said::Records(records) => ("records", Value::from(records)),
-        Said::Bytes(bytes, why) => {
+    let (name, value) = match body::readable(body) {
+        Readable::Records(records) => ("records", Value::from(records)),
+        Readable::Bytes(bytes, why) => {
             ("body", json!({"why": why, "bytes": bytes.len(), "hex": hex(bytes, SHOWN)}))
         }
     };

@@ -1,6 +1,6 @@
 //! What a capture says, a line each, for people.
 
-use super::body::{self, HIDDEN, Said, encoding, hex};
+use super::body::{self, HIDDEN, Readable, encoding, hex};
 use serde_json::Value;
 use std::fmt::Write as _;
 use touchline_worker::wire::capture::{
@@ -88,12 +88,12 @@ fn message_words(message: &Message<'_>, topic: Option<&Topic<'_>>, body: &Body<'
     if message.encoding != Encoding::Plain {
         let _ = write!(out, " {}", encoding(message.encoding));
     }
-    match body::said(body) {
-        Said::Records(records) if records.is_empty() => {}
-        Said::Records(records) => {
+    match body::readable(body) {
+        Readable::Records(records) if records.is_empty() => {}
+        Readable::Records(records) => {
             let _ = write!(out, " records {}", Value::from(records));
         }
-        Said::Bytes(bytes, why) => {
+        Readable::Bytes(bytes, why) => {
             let _ = write!(out, " body ({why}): {}", hex(bytes, SHOWN));
         }
     }
@@ -143,20 +143,20 @@ fn quoted(bytes: &[u8]) -> String {
 
 pub(super) fn of_summary(summary: &Summary) -> String {
     let mut out = format!("--- {} packets, {} connections", summary.packets, summary.connections);
-    let mut say = |count: u64, what: &str| {
+    let mut add = |count: u64, what: &str| {
         if count > 0 {
             let _ = write!(out, "; {count} {what}");
         }
     };
-    say(summary.other, "packets are no TCP");
-    say(summary.fragments, "packets are pieces of IP packets, which are not put together");
-    say(summary.cut, "packets are cut in their heads");
+    add(summary.other, "packets are no TCP");
+    add(summary.fragments, "packets are pieces of IP packets, which are not put together");
+    add(summary.cut, "packets are cut in their heads");
     if let Some((count, link)) = summary.unknown_links {
-        say(count, &format!("packets are of an unknown link (type {link})"));
+        add(count, &format!("packets are of an unknown link (type {link})"));
     }
-    say(summary.joined, "messages were put together from pieces");
-    say(summary.cancelled, "messages in pieces were cancelled");
-    say(summary.unfinished, "messages in pieces never came whole");
-    say(summary.left_over as u64, "bytes at the end are no whole packet");
+    add(summary.joined, "messages were put together from pieces");
+    add(summary.cancelled, "messages in pieces were cancelled");
+    add(summary.unfinished, "messages in pieces never came whole");
+    add(summary.left_over as u64, "bytes at the end are no whole packet");
     out
 }

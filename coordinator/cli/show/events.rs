@@ -37,7 +37,6 @@ const COLUMNS: &[&str] = &[
     "payload",
 ];
 
-/// of a row of odds,
 const ODDS: &[&str] = &[
     "seq",
     "match",
@@ -56,7 +55,6 @@ const ODDS: &[&str] = &[
     "recovered",
 ];
 
-/// of a row of a room.
 const CHAT: &[&str] =
     &["seq", "match", "feed", "type", "lane", "id", "user", "text", "amount", "at", "feed_at"];
 

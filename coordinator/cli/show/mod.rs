@@ -23,7 +23,6 @@ use serde_json::{Map, Value};
 use std::time::Instant;
 use touchline_common::control::ControlError;
 
-/// How an answer is shown to people.
 type Show = fn(&Value, &mut Printer<'_>) -> Result<(), Failure>;
 
 pub(super) fn answer(
@@ -54,7 +53,6 @@ pub(super) fn print(
     }
 }
 
-/// The answer of a verb that acts.
 pub(super) fn done(value: &Value, out: &mut Printer<'_>) -> Result<(), Failure> {
     match value {
         Value::Null | Value::Bool(_) => out.line("done"),
@@ -63,7 +61,7 @@ pub(super) fn done(value: &Value, out: &mut Printer<'_>) -> Result<(), Failure> 
     }
 }
 
-/// `health`: the exit code tells it, too.
+/// `health`: the exit code reports it, too.
 pub(super) fn health(daemon: &Daemon, format: OutputFormat, out: &mut Printer<'_>) -> Outcome {
     let health = daemon.ask("health", Map::new())?;
     let healthy = health.get("healthy").and_then(Value::as_bool).unwrap_or(false);
@@ -93,7 +91,6 @@ pub(super) fn ping(daemon: &Daemon, format: OutputFormat, out: &mut Printer<'_>)
     Ok(Code::Done)
 }
 
-/// An answer as its type.
 pub(super) fn read<'v, T: Deserialize<'v>>(answer: &'v Value) -> Result<T, ControlError> {
     T::deserialize(answer).map_err(|error| ControlError::BadAnswer(error.to_string()))
 }

@@ -22,7 +22,6 @@ const PROOF: u32 = 5;
 const LOOK_FOR: Duration = Duration::from_secs(75);
 /// From a look that proved nothing, since no match changed, to the next.
 const AGAIN_AFTER: Duration = Duration::from_secs(20);
-/// How long the surplus may take to move and to be verified.
 const VERIFY_FOR: Duration = Duration::from_secs(75);
 /// From the subscription of a moved match to its audit, so that it has changed.
 const VERIFY_AFTER: Duration = Duration::from_secs(5);
@@ -40,11 +39,9 @@ pub(in crate::pool) struct Auditor {
     counts: Counts,
 }
 
-/// How many audits there were.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::pool) struct Counts {
     pub(in crate::pool) audits: u64,
-    /// Those that found missing deltas.
     pub(in crate::pool) missed: u64,
 }
 
@@ -58,18 +55,15 @@ enum Stage {
     Off,
 }
 
-/// A connection that may be looked at.
 #[derive(Clone, Debug)]
 pub(in crate::pool) struct Connection {
     pub(in crate::pool) slot: SlotId,
     pub(in crate::pool) generation: Generation,
-    /// Its subscriptions, all of which are loaded.
     pub(in crate::pool) held: u32,
     /// Its matches with their topics, the oldest first.
     pub(in crate::pool) matches: Vec<(MatchKey, u32)>,
 }
 
-/// Why a connection is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pool) enum Purpose {
     /// It holds more than was proven.
@@ -78,7 +72,6 @@ pub(in crate::pool) enum Purpose {
     Probe,
 }
 
-/// One look at a connection.
 #[derive(Debug)]
 struct Look {
     there: Connection,
@@ -88,7 +81,6 @@ struct Look {
     until: Duration,
 }
 
-/// What a finding means for a match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Served,
@@ -112,7 +104,6 @@ enum Verified {
     Asked,
 }
 
-/// What a look or a verification led to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::pool) enum Conclusion {
     /// Some miss deltas: these others of the connection are to be audited, too.
@@ -127,7 +118,6 @@ pub(in crate::pool) enum Conclusion {
     Unproven,
 }
 
-/// A look in numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pool) struct Summary {
     pub(in crate::pool) slot: SlotId,
@@ -186,7 +176,6 @@ impl Auditor {
         newest
     }
 
-    /// An audit was made at this connection, whoever asked for it.
     pub(in crate::pool) fn found(&mut self, key: &MatchKey, at: (SlotId, Generation), finding: Finding) {
         self.counts.audits += 1;
         let verdict = Verdict::of(finding);
@@ -205,7 +194,6 @@ impl Auditor {
         }
     }
 
-    /// What follows from the findings, and from the time.
     pub(in crate::pool) fn conclude(&mut self, now: Duration) -> Option<Conclusion> {
         match std::mem::take(&mut self.stage) {
             Stage::Looking(look) if look.is_over(now) => Some(self.conclude_look(look, now)),
@@ -297,7 +285,6 @@ impl Auditor {
         self.refresh.remove(&(slot, generation));
     }
 
-    /// A process is gone, and with it its connection.
     pub(in crate::pool) fn gone(&mut self, slot: SlotId, generation: Generation) {
         self.refresh.remove(&(slot, generation));
         if matches!(&self.stage, Stage::Looking(look) if (look.there.slot, look.there.generation) == (slot, generation))

@@ -14,7 +14,6 @@ const REFUSALS: usize = 3;
 const REFUSALS_WITHIN: Duration = Duration::from_secs(60);
 /// A connection that is lost later than this after something was asked of it was not lost for that.
 const AT_ONCE: Duration = Duration::from_secs(2);
-/// Refusals that are remembered.
 const REFUSALS_KEPT: usize = 64;
 /// Refusals of connections that were full before the cap was learned may show that more is granted than the first ones showed.
 const LATE_REFUSALS: Duration = Duration::from_secs(5);
@@ -32,7 +31,6 @@ const PROBE_FOR: Duration = Duration::from_secs(20);
 /// One that has its loads and is not known by then to get all deltas has failed, too.
 const AUDITED_FOR: Duration = Duration::from_secs(60);
 
-/// What is known of a feed's cap.
 #[derive(Debug)]
 pub(in crate::pool) struct Learner {
     configured: u32,
@@ -47,12 +45,9 @@ pub(in crate::pool) struct Learner {
     probe: Option<Probe>,
 }
 
-/// By what a connection above the cap is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pool) enum Sign {
-    /// It is lost, or lacks loads.
     Loads,
-    /// It has its loads, and lacks deltas.
     Deltas,
 }
 
@@ -61,7 +56,6 @@ pub(in crate::pool) enum Sign {
 struct Suspicion {
     slot: SlotId,
     generation: Generation,
-    /// What it gave.
     granted: u32,
     /// What it did not give; these are tried elsewhere.
     keys: BTreeSet<MatchKey>,
@@ -88,10 +82,8 @@ pub(in crate::pool) struct Probe {
     pub(in crate::pool) stage: Stage,
 }
 
-/// How far a probe is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pool) enum Stage {
-    /// The connection is being filled.
     Filling,
     /// It has its loads; whether it also gets its deltas is being found out.
     Audited,
@@ -119,19 +111,16 @@ impl Learner {
         self.learned
     }
 
-    /// What a connection of the feed may hold.
     pub(in crate::pool) fn cap(&self) -> u32 {
         self.learned.unwrap_or(self.configured)
     }
 
-    /// What this connection may hold.
     pub(in crate::pool) fn cap_of(&self, slot: SlotId) -> u32 {
         let tried = self.probe.filter(|probe| probe.slot == slot).map(|probe| probe.cap);
         let suspected = self.suspicions.iter().find(|of| of.slot == slot).map(|of| of.granted);
         tried.unwrap_or(self.cap()).min(suspected.unwrap_or(u32::MAX))
     }
 
-    /// Whether some connection may be above what it may hold.
     pub(in crate::pool) fn limits(&self) -> bool {
         self.learned.is_some()
     }
@@ -291,7 +280,6 @@ impl Learner {
         self.probe
     }
 
-    /// The connection that was to hold more does. Gives the new cap.
     pub(in crate::pool) fn probe_held(&mut self, now: Duration) -> Option<u32> {
         let probe = self.probe.take()?;
         self.learned = (probe.cap < self.configured).then_some(probe.cap);
@@ -322,7 +310,6 @@ impl Learner {
         })
     }
 
-    /// By what the learned cap is known.
     pub(in crate::pool) fn sign(&self) -> Sign {
         self.sign
     }

@@ -21,17 +21,14 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const HELD_FOR: Duration = Duration::from_secs(5);
 
 impl Pool {
-    /// What one connection of the feed may hold, as far as is known.
     pub(in crate::pool) fn cap(&self, feed: FeedId) -> u32 {
         self.feed(feed).map_or(0, |feed| feed.cap.learner.cap())
     }
 
-    /// What this connection may hold at the moment.
     pub(in crate::pool) fn cap_at(&self, feed: FeedId, slot: SlotId) -> u32 {
         self.feed(feed).map_or(0, |feed| feed.cap.learner.cap_of(slot))
     }
 
-    /// Whether some connection of the feed may be above what it may hold.
     pub(in crate::pool) fn may_be_above(&self, feed: FeedId) -> bool {
         self.feed(feed).is_some_and(|feed| feed.cap.learner.limits())
     }
@@ -292,7 +289,6 @@ impl Pool {
         }
     }
 
-    /// A worker that holds as much as was learned.
     fn full_slot(&self, feed: FeedId) -> Option<SlotId> {
         let own = self.config.feed(feed)?.own_subscriptions;
         let full = |slot: &&Slot| {
@@ -301,7 +297,6 @@ impl Pool {
         self.children.slots.iter().find(full).map(|slot| slot.id)
     }
 
-    /// A match that another worker of the feed follows.
     fn spare_match(&self, feed: FeedId, not: SlotId) -> Option<MatchKey> {
         let others = self.children.slots.iter().filter(|slot| slot.feed == Some(feed) && slot.id != not);
         let mut keys = others.filter(|slot| slot.takes_work()).flat_map(|slot| {

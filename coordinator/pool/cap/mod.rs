@@ -13,7 +13,6 @@ use audit::Auditor;
 use learner::Learner;
 use touchline_common::model::{Generation, SlotId};
 
-/// What is known of the cap of a feed's server.
 #[derive(Debug)]
 pub(super) struct FeedCap {
     pub(super) learner: Learner,

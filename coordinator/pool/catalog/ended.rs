@@ -12,7 +12,6 @@ const UNREPORTED: usize = 10_000;
 
 #[derive(Debug, Default)]
 pub(in crate::pool) struct Ended {
-    /// How many, in all.
     pub(in crate::pool) count: u64,
     newest: VecDeque<EndedMatch>,
     pub(in crate::pool) releasing: Vec<Releasing>,

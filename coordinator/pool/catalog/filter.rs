@@ -5,9 +5,8 @@
 //! `only.competitions`, and not skipped under `skip.competitions`.
 
 use touchline_common::config::{MatchFilter, Status};
-use touchline_common::model::{Listing, Sport};
+use touchline_common::model::Listing;
 
-/// Whether a match with this listing is followed.
 pub(in crate::pool) fn follows(only: &MatchFilter, skip: &MatchFilter, listing: &Listing) -> bool {
     (is_empty(only) || fits(only, listing)) && (is_empty(skip) || !fits(skip, listing))
 }
@@ -21,9 +20,8 @@ fn is_empty(filter: &MatchFilter) -> bool {
 
 /// All fields that have entries must fit.
 fn fits(filter: &MatchFilter, listing: &Listing) -> bool {
-    let sport_name = listing.sport_id.as_deref().and_then(Sport::by_id).map(|sport| sport.name);
     let status = if listing.in_play { Status::InPlay } else { Status::NotStarted };
-    one_fits(&filter.sports, &[listing.sport_id.as_deref(), sport_name])
+    one_fits(&filter.sports, &[listing.sport_id.as_deref(), listing.sport.as_deref()])
         && one_fits(&filter.competitions, &[listing.competition.as_deref()])
         && (filter.teams.is_empty()
             || listing.name.as_deref().is_some_and(|name| team_fits(&filter.teams, name)))
@@ -61,6 +59,7 @@ mod tests {
         Listing {
             name: Some("Alpha v Beta".into()),
             sport_id: Some("1".into()),
+            sport: Some("soccer".into()),
             competition: Some("First League".into()),
             in_play: true,
             ..Listing::default()

@@ -144,10 +144,10 @@ impl Pool {
         // A server may send its list as often as it likes.
         let (now, again) = (self.now, self.config.timing.summary_every);
         let Some(state) = self.feed_mut(feed) else { return };
-        let said = state.logged_list.is_some_and(|(of, held, at)| {
+        let logged = state.logged_list.is_some_and(|(of, held, at)| {
             (of, held) == (matches, followed) && now.saturating_sub(at) < again
         });
-        if !said {
+        if !logged {
             state.logged_list = Some((matches, followed, now));
             out.push(Action::Log(LogEvent::ListLoaded { feed, matches, followed }));
         }

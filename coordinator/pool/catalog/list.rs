@@ -15,19 +15,19 @@ const LISTED_MAX: usize = 100_000;
 /// So many deletions are believed without a second load, however few matches there are.
 const BELIEVED: usize = 5;
 
-/// What follows from a change of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::pool) enum ListEvent {
-    /// A match is in the list now.
     Appeared(MatchId, Listing),
     /// The list knows something else of it.
     Changed(MatchId, Listing),
     /// It is not in the list any more.
     Gone(MatchId),
-    /// A load is complete.
     Loaded,
     /// Take the list again: so many of so many are gone.
-    Confirm { gone: usize, of: usize },
+    Confirm {
+        gone: usize,
+        of: usize,
+    },
 }
 
 #[derive(Debug, Default)]
@@ -38,7 +38,6 @@ pub(in crate::pool) struct MatchList {
     load: Option<Load>,
     confirm: Confirm,
     followed: bool,
-    /// Loads that were complete.
     loads: u64,
     /// Matches that did not fit into [`LISTED_MAX`].
     pub(in crate::pool) refused: u64,
@@ -55,7 +54,6 @@ struct Load {
 enum Confirm {
     #[default]
     NotNeeded,
-    /// Asked for at that time.
     Asked(Duration),
 }
 
@@ -70,13 +68,11 @@ impl MatchList {
         self.followed.then_some(self.loads)
     }
 
-    /// Whether the next load is to confirm what is deleted.
     #[cfg(test)]
     pub(in crate::pool) fn is_confirming(&self) -> bool {
         self.confirm != Confirm::NotNeeded
     }
 
-    /// Takes one message of the list's worker.
     pub(in crate::pool) fn apply(
         &mut self,
         changes: Vec<ListChange>,

@@ -10,11 +10,9 @@ use touchline_common::model::{Epoch, Generation, Listing, SlotId};
 
 #[derive(Debug)]
 pub(in crate::pool) struct Match {
-    /// What the list knows of it.
     pub(in crate::pool) listing: Listing,
     pub(in crate::pool) need: Need,
     pub(in crate::pool) assignment: Assignment,
-    /// The list deleted it.
     pub(in crate::pool) delisted: Option<Delisted>,
     /// Its topics were removed though it is listed.
     pub(in crate::pool) removed: Option<Removed>,
@@ -49,7 +47,6 @@ pub(in crate::pool) struct Wait {
     pub(in crate::pool) hint: Option<SlotId>,
     /// A worker that still has it, where the feed allows no second subscription: it waits until that one has released it.
     pub(in crate::pool) held_by: Option<Holder>,
-    /// The log knows that it waits.
     pub(in crate::pool) logged: bool,
 }
 
@@ -75,7 +72,6 @@ impl Match {
         }
     }
 
-    /// It waits from now on.
     pub(in crate::pool) fn wait(&mut self, key: WaitKey) {
         self.assignment = Assignment::Waiting;
         self.wait.key = key;
@@ -85,7 +81,6 @@ impl Match {
         self.removed = None;
     }
 
-    /// Its owner and its candidate.
     pub(in crate::pool) fn seats(&self) -> impl Iterator<Item = &Seat> {
         match &self.assignment {
             Assignment::Assigned { owner, candidate } => Some(std::iter::once(owner).chain(candidate)),
@@ -110,10 +105,8 @@ impl Match {
     }
 }
 
-/// What a match needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::pool) enum Need {
-    /// These topics.
     Topics(Vec<String>),
     /// It cannot be placed; why, for people.
     Impossible(String),
@@ -155,7 +148,6 @@ impl Removed {
     }
 }
 
-/// A crash that the match was present in.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pool) struct Crash {
     pub(in crate::pool) slot: SlotId,
@@ -166,7 +158,6 @@ pub(in crate::pool) struct Crash {
 }
 
 impl Crash {
-    /// Whether another process crashed then.
     pub(in crate::pool) fn is_another(&self, other: &Crash) -> bool {
         match (self.pid, other.pid) {
             (Some(one), Some(two)) => one != two,
@@ -177,7 +168,6 @@ impl Crash {
     }
 }
 
-/// Where a match is.
 #[derive(Clone, Debug)]
 pub(in crate::pool) enum Assignment {
     Waiting,
@@ -185,7 +175,6 @@ pub(in crate::pool) enum Assignment {
     Quarantined,
 }
 
-/// A match at a worker.
 #[derive(Clone, Debug)]
 pub(in crate::pool) struct Seat {
     pub(in crate::pool) slot: SlotId,
@@ -195,7 +184,6 @@ pub(in crate::pool) struct Seat {
     pub(in crate::pool) first_epoch: Epoch,
     pub(in crate::pool) state: MatchState,
     pub(in crate::pool) asked_at: Duration,
-    /// It was live here at some time.
     pub(in crate::pool) had_load: bool,
     pub(in crate::pool) switch: Switch,
 }

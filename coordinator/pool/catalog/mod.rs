@@ -18,7 +18,6 @@ use std::collections::BTreeMap;
 use table::MatchTable;
 use touchline_common::model::MatchKey;
 
-/// See the module's header.
 #[derive(Debug, Default)]
 pub(super) struct Catalog {
     pub(super) matches: MatchTable,

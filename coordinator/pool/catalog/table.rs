@@ -8,16 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Deref, DerefMut};
 use touchline_common::model::{FeedId, MatchKey};
 
-/// What a match is looked up by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::pool) enum Mark {
     /// It waits or is in quarantine, and the recorder does not know.
     Unreported,
     /// It is assigned and needs a new epoch, since the recorder started anew.
     NeedsEpoch,
-    /// It has a candidate.
     Moving,
-    /// The list deleted it.
     Delisted,
     /// Its topics were removed though it is listed.
     Removed,
@@ -39,12 +36,10 @@ pub(in crate::pool) struct MatchTable {
 struct Index {
     /// Every match that waits and can be placed, in the order of placing.
     waiting: BTreeSet<(FeedId, WaitKey, MatchKey)>,
-    /// The topics of these.
     waiting_topics: BTreeMap<FeedId, u32>,
     marked: BTreeMap<Mark, BTreeSet<MatchKey>>,
 }
 
-/// A match that is being changed.
 #[derive(Debug)]
 pub(in crate::pool) struct Edit<'t> {
     index: &'t mut Index,
@@ -53,7 +48,6 @@ pub(in crate::pool) struct Edit<'t> {
     before: Entry,
 }
 
-/// A match as the indices have it.
 #[derive(Debug, PartialEq)]
 struct Entry {
     waits: Option<(WaitKey, u32)>,
@@ -73,7 +67,6 @@ impl MatchTable {
         self.matches.iter()
     }
 
-    /// Of one feed.
     pub(in crate::pool) fn keys_of(&self, feed: FeedId) -> impl Iterator<Item = &MatchKey> {
         self.matches.keys().filter(move |key| key.feed == feed)
     }
@@ -96,7 +89,6 @@ impl MatchTable {
         Some(Edit { index: &mut self.index, key, a_match, before })
     }
 
-    /// Changes every match.
     pub(in crate::pool) fn edit_all(&mut self, mut change: impl FnMut(&mut Match)) {
         for (key, a_match) in &mut self.matches {
             let before = Entry::of(a_match);
@@ -109,7 +101,6 @@ impl MatchTable {
         self.index.marked.get(&mark).unwrap_or(&NONE)
     }
 
-    /// All that wait and can be placed.
     pub(in crate::pool) fn waiting(&self) -> usize {
         self.index.waiting.len()
     }
@@ -120,7 +111,6 @@ impl MatchTable {
         self.index.waiting.range(first..).take_while(move |(of, ..)| *of == feed).map(|(.., key)| key)
     }
 
-    /// The topics of those.
     pub(in crate::pool) fn waiting_topics(&self, feed: FeedId) -> u32 {
         self.index.waiting_topics.get(&feed).copied().unwrap_or(0)
     }

@@ -23,12 +23,16 @@ pub(in crate::pool) struct Breaker {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Workers are started.
     Closed,
     /// None until then.
-    Open { until: Duration },
+    Open {
+        until: Duration,
+    },
     /// One, and no other while it proves itself.
-    HalfOpen { slot: SlotId, generation: Generation },
+    HalfOpen {
+        slot: SlotId,
+        generation: Generation,
+    },
 }
 
 /// A start on probation that is READY for this long ends the trouble.
@@ -58,7 +62,6 @@ impl Breaker {
         self.failed = self.failed.saturating_add(1);
     }
 
-    /// One did.
     pub(in crate::pool) fn started(&mut self) {
         (self.failed, self.rests_until) = (0, Duration::ZERO);
     }

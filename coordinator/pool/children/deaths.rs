@@ -17,7 +17,6 @@ const REMEMBERED: usize = 20;
 #[derive(Debug, Default)]
 pub(in crate::pool) struct Deaths {
     newest: VecDeque<Death>,
-    /// Why children that are still there were given up on.
     reasons: BTreeMap<Child, (Generation, String)>,
 }
 
@@ -39,9 +38,7 @@ pub(in crate::pool) struct LastSeen {
 /// Which of a worker's matches may have ended it.
 #[derive(Debug)]
 pub(in crate::pool) struct Evidence {
-    /// All that it had.
     pub(in crate::pool) suspects: Vec<Suspect>,
-    /// What it was at.
     pub(in crate::pool) at: Work,
 }
 

@@ -17,21 +17,34 @@ pub(in crate::pool) enum State {
     /// Never started, or left as asked.
     Empty,
     /// Started, not READY.
-    Starting { since: Duration },
-    /// READY.
-    Ready { since: Duration },
+    Starting {
+        since: Duration,
+    },
+    Ready {
+        since: Duration,
+    },
     /// READY, giving its matches away.
-    Draining { since: Duration },
+    Draining {
+        since: Duration,
+    },
     /// Asked to leave; `next` is what follows if it does not.
-    Stopping { next: Option<(Duration, Signal)> },
+    Stopping {
+        next: Option<(Duration, Signal)>,
+    },
     /// Given up on: its matches are already elsewhere.
-    Dying { next: Option<(Duration, Signal)> },
+    Dying {
+        next: Option<(Duration, Signal)>,
+    },
     /// No process, may be started at once.
     Dead,
     /// No process until then.
-    Backoff { until: Duration },
+    Backoff {
+        until: Duration,
+    },
     /// No process until then (`None`: until the program is started anew), and then one start on probation.
-    Parked { until: Option<Duration> },
+    Parked {
+        until: Option<Duration>,
+    },
 }
 
 impl State {
@@ -51,62 +64,55 @@ impl State {
     }
 }
 
-/// What can happen to a place.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pool) enum Event {
-    /// A process is started.
     Spawn,
-    /// It says READY.
     Ready,
-    /// It is to give its matches away.
     Drain,
     /// It is to leave until then.
-    Stop { deadline: Duration },
+    Stop {
+        deadline: Duration,
+    },
     /// It must go now: first this signal, SIGKILL later.
-    Condemn { signal: Signal },
-    /// It announced that it leaves on its own account.
+    Condemn {
+        signal: Signal,
+    },
     Announced,
     /// It speaks no version of ours: another start would not change that.
     Refused,
     /// It could not be started.
     SpawnFailed,
-    /// It was reaped.
     Exited(Exit),
-    /// Time passed.
     Tick,
 }
 
-/// What a transition asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pool) enum Outcome {
     /// Nothing.
     Quiet,
-    /// Send this signal.
     Send(Signal),
     /// It missed its start deadline: send this signal, count it as lost.
     Late(Signal),
-    /// The process is gone.
     Gone(Departure),
 }
 
-/// How a process went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pool) enum Departure {
-    /// It was asked to.
     Asked,
     /// It announced so before: no crash.
     Left,
     /// Unasked. `suspicious`: something that it worked on may have done that.
-    Died { suspicious: bool },
+    Died {
+        suspicious: bool,
+    },
 }
 
-/// Whether other places do what this one does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pool) enum Peers {
     /// A worker's slot: where one dies too often it is parked, and others go on.
     Many,
     /// The recorder's: it is waited for, but not for long, since workers meanwhile hold what no other process has.
-    Nobody,
+    Alone,
 }
 
 /// A place's state and history.
@@ -122,7 +128,6 @@ pub(in crate::pool) struct Life {
     history: History,
 }
 
-/// How the process of a place has fared.
 #[derive(Debug, Default)]
 struct Course {
     /// Since when it is READY, also while it drains.
@@ -166,7 +171,6 @@ impl Life {
         }
     }
 
-    /// Whether there is a process.
     pub(in crate::pool) fn has_process(&self) -> bool {
         match self.state {
             State::Starting { .. }
@@ -178,7 +182,6 @@ impl Life {
         }
     }
 
-    /// Whether it takes messages as a working child.
     pub(in crate::pool) fn works(&self) -> bool {
         matches!(self.state, State::Ready { .. } | State::Draining { .. })
     }
@@ -189,7 +192,6 @@ impl Life {
         matches!(self.state, State::Backoff { until } if self.history.steady || until > now + timing.deaths.backoff_min * 2)
     }
 
-    /// Whether it takes new work.
     pub(in crate::pool) fn is_ready(&self) -> bool {
         matches!(self.state, State::Ready { .. })
     }
@@ -198,7 +200,6 @@ impl Life {
         matches!(self.state, State::Starting { .. })
     }
 
-    /// Whether it was asked to leave.
     pub(in crate::pool) fn is_stopping(&self) -> bool {
         matches!(self.state, State::Stopping { .. })
     }
@@ -216,7 +217,6 @@ impl Life {
         matches!(self.state, State::Parked { until: None })
     }
 
-    /// Whether a process may be started here now.
     pub(in crate::pool) fn may_spawn(&self, now: Duration) -> bool {
         match self.state {
             State::Empty | State::Dead => true,
@@ -380,7 +380,7 @@ impl Life {
         } else {
             let longest = match self.peers {
                 Peers::Many => timing.deaths.backoff_max,
-                Peers::Nobody => timing.deaths.backoff_alone,
+                Peers::Alone => timing.deaths.backoff_alone,
             };
             let delay = backoff(self.history.failures, longest, timing, jitter);
             self.history.failures = self.history.failures.saturating_add(1);

@@ -25,14 +25,12 @@ use slot::Slot;
 use std::time::Duration;
 use touchline_common::model::{Generation, SlotId};
 
-/// See the module's header.
 #[derive(Debug)]
 pub(super) struct Children {
     pub(super) slots: Vec<Slot>,
     pub(super) services: Services,
     pub(super) recorder: Recorder,
     pub(super) breaker: Breaker,
-    /// The log has the breaker's state.
     pub(super) breaker_logged: bool,
     pub(super) deaths: Deaths,
     /// Starts after a death, of all children.
@@ -57,7 +55,6 @@ impl Children {
         children
     }
 
-    /// There are slots up to this number.
     pub(super) fn make_slots(&mut self, last: u16) {
         let first = u16::try_from(self.slots.len()).unwrap_or(u16::MAX).saturating_add(1);
         self.slots.extend((first..=last).map(|number| Slot::new(SlotId(number))));

@@ -215,7 +215,6 @@ impl Pool {
         }
     }
 
-    /// The feed that a worker scans.
     pub fn feed_of(&self, child: Child) -> Option<FeedId> {
         match child {
             Child::Service(_) => None,

@@ -80,7 +80,6 @@ impl Pool {
         }
     }
 
-    /// One place in the line for each process.
     fn request_connect_permit(&mut self, feed: FeedId, slot: SlotId, generation: Generation) {
         let Some(state) = self.feed_mut(feed) else { return };
         if !state.queue.contains(&(slot, generation)) {

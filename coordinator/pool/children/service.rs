@@ -12,7 +12,6 @@ use std::time::Duration;
 use touchline_common::ipc::messages::recorder::ToRecorder;
 use touchline_common::model::Generation;
 
-/// What the life of a service needs.
 #[derive(Debug)]
 pub(in crate::pool) struct Rules {
     pub(in crate::pool) kind: ServiceKind,
@@ -60,7 +59,6 @@ impl Process {
         Process { pid: None, spawned_at: now, reported_at: now }
     }
 
-    /// The coordinator was late by this much.
     pub(in crate::pool) fn forgive(&mut self, late: Duration, now: Duration) {
         self.reported_at = (self.reported_at + late).min(now);
     }
@@ -69,7 +67,7 @@ impl Process {
 impl Services {
     pub(super) fn new(recorder: Generation) -> Self {
         let service = |generation| Service {
-            life: Life::new(Peers::Nobody, generation, 0, None),
+            life: Life::new(Peers::Alone, generation, 0, None),
             process: Process::default(),
         };
         Services { recorder: service(recorder) }
@@ -89,7 +87,6 @@ impl Services {
 }
 
 impl Pool {
-    /// Starts each service that may be started.
     pub(in crate::pool) fn start_services(&mut self, out: &mut Vec<Action>) {
         for Rules { kind, .. } in &SERVICES {
             let now = self.now;
@@ -109,7 +106,6 @@ impl Pool {
         }
     }
 
-    /// A service says READY. Whether it is to work.
     pub(super) fn service_ready(&mut self, kind: ServiceKind, out: &mut Vec<Action>) -> bool {
         let (now, child) = (self.now, Child::Service(kind));
         let service = self.children.services.get_mut(kind);

@@ -21,7 +21,6 @@ pub(in crate::pool) struct Slot {
     pub(in crate::pool) report: LoadReport,
     pub(in crate::pool) session: Session,
     pub(in crate::pool) upstream: Upstream,
-    /// Matches that have a seat here, as owner or candidate.
     pub(in crate::pool) matches: BTreeSet<MatchKey>,
     pub(in crate::pool) busy_since: Option<Duration>,
     pub(in crate::pool) idle_since: Option<Duration>,
@@ -30,7 +29,6 @@ pub(in crate::pool) struct Slot {
     account: Account,
 }
 
-/// What the pool has with the process of a slot.
 #[derive(Debug)]
 pub(in crate::pool) struct Session {
     pub(in crate::pool) pulse: Pulse,
@@ -40,7 +38,6 @@ pub(in crate::pool) struct Session {
     pub(in crate::pool) leaving: Option<String>,
 }
 
-/// The connection of a worker to the server.
 #[derive(Debug, Default)]
 pub(in crate::pool) struct Upstream {
     pub(in crate::pool) state: ConnectionState,
@@ -60,22 +57,18 @@ struct Account {
     unseen: VecDeque<(u64, Change)>,
 }
 
-/// A match that may have ended a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::pool) struct Suspect {
     pub(in crate::pool) key: MatchKey,
-    /// Those that it had at that worker.
     pub(in crate::pool) epochs: RangeInclusive<Epoch>,
 }
 
 impl Suspect {
-    /// Whether a worker that was at this epoch was at this match.
     pub(in crate::pool) fn is_at(&self, epoch: Epoch) -> bool {
         self.epochs.contains(&epoch)
     }
 }
 
-/// Whether its load reports come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pool) enum Pulse {
     Regular,
@@ -87,7 +80,6 @@ pub(in crate::pool) enum Pulse {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pool) enum Data {
     None,
-    /// Given out at that time.
     Given(Duration),
     Open,
 }
@@ -139,7 +131,6 @@ impl Slot {
         self.life.generation == generation && self.life.has_process()
     }
 
-    /// Whether work may be placed here.
     pub(in crate::pool) fn takes_work(&self) -> bool {
         self.life.is_ready() && self.session.pulse == Pulse::Regular && self.session.leaving.is_none()
     }
@@ -156,7 +147,6 @@ impl Slot {
         self.command(Change::Released(topics))
     }
 
-    /// A report came.
     pub(in crate::pool) fn reported(&mut self, report: LoadReport, now: Duration) {
         let asked = |of: &LoadReport| (of.asked, of.acknowledged, of.loaded, of.subscriptions);
         if asked(&report) != asked(&self.report) {
@@ -172,7 +162,6 @@ impl Slot {
         self.report.commands_seen >= command
     }
 
-    /// Whether every command was seen.
     pub(in crate::pool) fn is_settled(&self) -> bool {
         self.account.unseen.is_empty()
     }

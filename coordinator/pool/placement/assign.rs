@@ -18,7 +18,6 @@ use touchline_common::model::{FeedId, MatchKey, SlotId};
 const MOVE_DEADLINE: Duration = Duration::from_secs(30);
 
 impl Pool {
-    /// A match waits from now on.
     pub(in crate::pool) fn enqueue(&mut self, key: &MatchKey) {
         let Some(plan) = self.config.feed(key.feed) else { return };
         let Some(mut a_match) = self.catalog.matches.edit(key) else { return };
@@ -191,7 +190,6 @@ impl Pool {
         })
     }
 
-    /// A waiting match has an owner.
     fn own(&mut self, key: &MatchKey, mut seat: Seat, out: &mut Vec<Action>) {
         let (worker, epoch) = (seat.slot, seat.epoch);
         seat.switch = Switch::Sent;
@@ -261,7 +259,6 @@ impl Pool {
         }
     }
 
-    /// Candidates that take too long.
     pub(in crate::pool) fn tick_moves(&mut self, out: &mut Vec<Action>) {
         for key in self.catalog.matches.marked(Mark::Moving).clone() {
             let candidate = self.catalog.matches.get(&key).and_then(|a_match| a_match.candidate());

@@ -6,19 +6,15 @@
 use std::collections::BTreeMap;
 use touchline_common::model::{MatchKey, SlotId};
 
-/// A worker that takes part.
 #[derive(Clone, Debug)]
 pub(in crate::pool) struct Share {
     pub(in crate::pool) slot: SlotId,
     /// Subscriptions held, reserved, and not yet release.
     pub(in crate::pool) load: u32,
-    /// Subscriptions that it takes more.
     pub(in crate::pool) room: u32,
-    /// Matches that may leave it, with their topics.
     pub(in crate::pool) movable: BTreeMap<MatchKey, u32>,
 }
 
-/// A match that is to move.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::pool) struct Transfer {
     pub(in crate::pool) key: MatchKey,
@@ -27,7 +23,6 @@ pub(in crate::pool) struct Transfer {
     pub(in crate::pool) topics: u32,
 }
 
-/// How uneven workers are.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::pool) struct Spread {
     pub(in crate::pool) most: u32,
@@ -44,7 +39,6 @@ pub(in crate::pool) fn spread(shares: &[Share]) -> Option<Spread> {
 }
 
 impl Spread {
-    /// Wide enough to begin.
     pub(in crate::pool) fn is_wide(&self) -> bool {
         f64::from(self.most - self.least) > self.mean / 4.0
     }

@@ -5,13 +5,11 @@
 
 use touchline_common::model::SlotId;
 
-/// A worker as placement sees it.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pool) struct Offer {
     pub(in crate::pool) slot: SlotId,
     /// Subscriptions held, reserved, and not yet release.
     pub(in crate::pool) load: u32,
-    /// Subscriptions that it takes more.
     pub(in crate::pool) room: u32,
     /// Thousandths of the last second that it worked.
     pub(in crate::pool) busy: u32,
@@ -24,9 +22,7 @@ pub(in crate::pool) struct Offer {
 pub(in crate::pool) enum Reluctance {
     /// Nothing.
     None,
-    /// It is kept free for a crash.
     Spare,
-    /// Its connection is down.
     Down,
 }
 

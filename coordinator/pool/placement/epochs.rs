@@ -5,7 +5,6 @@
 
 use touchline_common::model::Epoch;
 
-/// Epochs are reserved in blocks of this many.
 pub(in crate::pool) const BLOCK: u64 = 1_000;
 /// A new block is asked for when fewer than this are left.
 const LOW_WATER: u64 = 200;
@@ -37,7 +36,6 @@ impl Epochs {
         })
     }
 
-    /// Whether so many are at hand.
     pub(in crate::pool) fn has(&self, count: u64) -> bool {
         self.next.saturating_add(count) <= self.reserved.saturating_add(1)
     }
@@ -54,12 +52,10 @@ impl Epochs {
         Some(Epoch(self.requested))
     }
 
-    /// A reservation is on the disk.
     pub(in crate::pool) fn reserved(&mut self, up_to: Epoch) {
         self.reserved = self.reserved.max(up_to.0.min(self.requested));
     }
 
-    /// A reservation failed.
     pub(in crate::pool) fn refused(&mut self) {
         self.requested = self.reserved;
     }
@@ -69,7 +65,6 @@ impl Epochs {
         self.requested.max(self.reserved)
     }
 
-    /// The highest that was given out or seen.
     pub(in crate::pool) fn highest(&self) -> Epoch {
         Epoch(self.next - 1)
     }

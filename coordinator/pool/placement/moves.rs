@@ -15,10 +15,8 @@ use crate::pool::{Action, Answer, Pool, WORKERS_MAX};
 use touchline_common::ipc::messages::worker::ReleaseReason;
 use touchline_common::model::{FeedId, Generation, MatchKey, SlotId};
 
-/// Who wants the workers to be alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pool) enum Trigger {
-    /// An operator: now.
     Operator,
     /// The configuration: young workers are left alone, and so are feeds where a move makes a gap.
     Automatic,
@@ -45,7 +43,6 @@ impl Pool {
         Ok(generation)
     }
 
-    /// Begins to move a match to a worker.
     pub(in crate::pool) fn move_match(
         &mut self,
         key: &MatchKey,
@@ -310,7 +307,6 @@ impl Pool {
 
     /// What a worker that is being drained still has; `None` when it has nothing, or is gone.
     pub(in crate::pool) fn left_at(&self, slot: SlotId, generation: Generation) -> Option<String> {
-        /// Matches that are named.
         const NAMED: usize = 5;
         let there = self.slot(slot).filter(|slot| slot.is(generation) && !slot.life.is_stopping())?;
         let names: Vec<&str> = there.matches.iter().take(NAMED).map(|key| key.id.as_str()).collect();

@@ -21,7 +21,6 @@ pub(in crate::pool) struct Hands {
 }
 
 impl Pool {
-    /// Starts what is missing.
     pub(in crate::pool) fn scale(&mut self, out: &mut Vec<Action>) {
         for feed in self.feed_ids() {
             let mut missing = self.missing(feed);

@@ -80,7 +80,6 @@ impl Pool {
         self.begin_drain(worker, why, out);
     }
 
-    /// A worker gives its matches away from now on.
     pub(in crate::pool) fn begin_drain(&mut self, worker: SlotId, why: &'static str, out: &mut Vec<Action>) {
         self.advance(Child::Worker(worker), Event::Drain);
         self.placement.due = true;
@@ -97,7 +96,7 @@ impl Pool {
         for key in coming {
             self.drop_candidate(&key, out);
         }
-        // Nobody follows these: there is no gap to avoid, and a second seat would wait in vain for a load.
+        // No worker follows these: there is no gap to avoid, and a second seat would wait in vain for a load.
         let removed: Vec<MatchKey> = self
             .catalog
             .matches

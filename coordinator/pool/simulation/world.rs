@@ -10,6 +10,7 @@ use crate::pool::catalog::table::Mark;
 use crate::pool::children::jitter::Jitter;
 use std::collections::{BTreeMap, BTreeSet};
 use touchline_common::config::{Dur, PoolConfig, WaitingKey};
+use touchline_common::ipc::PROTO;
 use touchline_common::ipc::messages::Hello;
 use touchline_common::ipc::messages::recorder::{FromRecorder, RecorderStats};
 use touchline_common::ipc::messages::worker::{
@@ -323,7 +324,7 @@ impl World {
             Child::Worker(slot) => u32::from(slot.0) * 10_000 + generation.0,
         };
         self.at(Duration::ZERO, Event::Give(Input::Spawned { child, generation, pid }));
-        let hello = Hello { proto_min: 1, proto_max: 1, build: String::new(), pid };
+        let hello = Hello { proto_min: PROTO, proto_max: PROTO, build: String::new(), pid };
         match child {
             Child::RECORDER => self.on_recorder_message(generation, FromRecorder::Hello(hello)),
             Child::Worker(slot) => self.says(slot, generation, FromWorker::Hello(hello)),

@@ -22,7 +22,6 @@ const GATHER: Duration = Duration::from_millis(900);
 const COMMAND: Duration = Duration::from_secs(10);
 /// How long a drain or a move may take, if the client names no time: a worker may have to be started for it.
 const MOVE: Duration = Duration::from_secs(60);
-/// The longest time a client may name.
 const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
 
 impl Daemon {
@@ -280,7 +279,6 @@ impl Daemon {
         self.finish_gathers();
     }
 
-    /// Gives the answers whose time is over with what came.
     pub(super) fn expire_gathers(&mut self) {
         self.finish_gathers();
     }

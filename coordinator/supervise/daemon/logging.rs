@@ -74,7 +74,6 @@ impl Daemon {
         }
     }
 
-    /// Sets the filter here and in every child.
     pub(super) fn set_log_filter(&mut self, filter: &str) -> Result<String, String> {
         self.log.set_filter(filter).map_err(|error| error.to_string())?;
         let children: Vec<_> = self.children.listening().collect();

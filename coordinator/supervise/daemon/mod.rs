@@ -37,7 +37,6 @@ const MESSAGES_PER_TURN: usize = 256;
 /// How long the end of a process may come after that of its channel; most often it is less than a millisecond.
 const ENDS_WITHIN: Duration = Duration::from_millis(20);
 
-/// What the daemon is made of.
 pub struct Daemon {
     poll: Poll,
     tokens: Tokens<Source>,
@@ -49,11 +48,9 @@ pub struct Daemon {
     /// The filter that was set since the start.
     log_filter: Option<String>,
     feed_names: Vec<String>,
-    /// Whether the workers of a feed share processes, by its number.
     sharings: Vec<Sharing>,
     /// Operators' requests that the pool has not answered.
     asked: HashMap<RequestId, u32>,
-    /// Answers that are being gathered from children.
     gathers: HashMap<u32, Gather>,
     last_request: u64,
     saving: StateSaving,
@@ -80,20 +77,15 @@ struct CutOff {
     until: Instant,
 }
 
-/// What a daemon needs to begin.
 pub struct Parts {
-    /// The pool, with its saved state.
     pub pool: Pool,
-    /// The operators' socket, listening.
     pub clients: Clients,
     /// Signals, blocked already.
     pub signals: Signals,
     pub log: LogHandle,
     /// The log's file, if it is one.
     pub log_file: Option<PathBuf>,
-    /// Names of the feeds, by their number.
     pub feed_names: Vec<String>,
-    /// Whether the workers of each share processes, by its number.
     pub sharings: Vec<Sharing>,
     /// Files that name matches, read once.
     pub matches_files: Vec<MatchesFile>,
@@ -299,7 +291,6 @@ impl Daemon {
         self.children.generation(child) == Some(generation)
     }
 
-    /// Gives the state as it is now to be saved.
     fn save_state(&mut self) -> Option<Ticket> {
         let state = self.pool.saved_state().to_json();
         self.saving.save(state)
@@ -361,7 +352,7 @@ impl Daemon {
                 Signal::SIGQUIT => self.log_status(),
                 Signal::SIGHUP => log::warn!(signal = "SIGHUP"; "coord.not_in_this_build"),
                 Signal::SIGUSR2 => log::warn!(signal = "SIGUSR2"; "coord.not_in_this_build"),
-                // SIGCHLD and SIGPIPE are of no use: pidfds tell of the end of children, writes of closed pipes.
+                // SIGCHLD and SIGPIPE are of no use: pidfds report the end of children, writes of closed pipes.
                 other => log::debug!(signal = other.as_str(); "coord.signal_ignored"),
             }
         }

@@ -8,7 +8,7 @@
 use jiff::tz::TimeZone;
 use libfuzzer_sys::fuzz_target;
 use std::collections::BTreeMap;
-use touchline_common::ipc::messages::stream::{MatchBase, Section, SectionKey};
+use touchline_common::ipc::messages::data::{MatchBase, Section, SectionKey};
 use touchline_common::model::{Handle, Listing, MarketValue, OddsChange, SelectionValue};
 use touchline_worker::payload::{Forest, Limits, Mapping, MatchSlot, Names, Payload, Received, Seen, Sink};
 

@@ -5,7 +5,7 @@
 
 use jiff::tz::TimeZone;
 use libfuzzer_sys::fuzz_target;
-use touchline_common::ipc::messages::stream::{MatchBase, Section};
+use touchline_common::ipc::messages::data::{MatchBase, Section};
 use touchline_common::model::{Handle, Listing, MarketValue, OddsChange, SelectionValue};
 use touchline_worker::payload::{Forest, Limits, Mapping, MatchSlot, Names, Payload, Received, Seen, Sink};
 

@@ -44,7 +44,7 @@ fn read(stream: &[u8], step: usize, out: &mut Vec<u8>) -> Result<(), String> {
 
 fn question(read: &Message<'_>) {
     let _ = (read.topic(), read.selector(), read.ack_id(), read.ping(), read.status(), read.credentials());
-    let _ = (read.command(), read.correlation(), read.user_headers().count(), read.selectors().count());
+    let _ = (read.command(), read.correlation(), read.selectors().count());
     assert_eq!(read.records().collect::<Vec<_>>().join(&RD), read.body);
     for record in read.records() {
         assert!(Fields::of(record).count() > 0);

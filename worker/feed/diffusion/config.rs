@@ -3,7 +3,6 @@
 use std::fmt;
 use std::time::Duration;
 
-/// Which form of the protocol is spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// Version 4 on a byte stream.
@@ -13,9 +12,7 @@ pub enum Protocol {
 /// A user name and a password; the password is never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Login {
-    /// The user's name.
     pub username: String,
-    /// The password.
     pub password: String,
 }
 
@@ -37,11 +34,9 @@ pub enum AfterResume {
 /// Everything a session must know before its first byte.
 #[derive(Clone, Debug)]
 pub struct SessionConfig {
-    /// The form of the protocol.
     pub protocol: Protocol,
     /// The client type that the handshake states, as the protocol numbers them.
     pub client_type: u8,
-    /// The login, where the server wants one.
     pub login: Option<Login>,
     /// Topics that the handshake itself subscribes. They are not among the session's subscriptions.
     pub login_topics: Vec<String>,
@@ -57,11 +52,9 @@ pub struct SessionConfig {
     pub subscribes_per_s: f64,
     /// Subscriptions held or wanted at once.
     pub max_subscriptions: usize,
-    /// What becomes of the subscriptions of a session that goes on.
     pub after_resume: AfterResume,
     /// Topics asked for in one message, with commas between. Anything above 1 is for servers known to take it.
     pub topics_per_message: usize,
-    /// Aliases kept.
     pub max_aliases: usize,
     /// The longest message, in bytes.
     pub frame_limit: u32,

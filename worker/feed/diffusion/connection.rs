@@ -27,7 +27,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// As much of the server's error code is reported, bytes.
 const WORD_MAX: usize = 64;
 
-/// See the module's header.
 #[derive(Debug)]
 pub struct Connection {
     plan: Plan,
@@ -38,12 +37,10 @@ pub struct Connection {
     live: Option<Live>,
     /// Events that no message brings.
     pending: VecDeque<Pending>,
-    /// What sessions that are over met.
     past_errors: u64,
     dice: Dice,
 }
 
-/// A connected socket and its session.
 #[derive(Debug)]
 struct Live {
     link: Link,
@@ -58,7 +55,6 @@ enum Pending {
     Up,
 }
 
-/// What a topic is to the connection.
 enum Role {
     /// The server's clock: it proves nothing of what was asked for.
     Clock,
@@ -245,7 +241,6 @@ impl Connection {
         Some(Loss { asked, refusal: retry.refusal, ..loss })
     }
 
-    /// The poll saw something.
     pub fn note(&mut self, token: Token, readiness: Readiness) {
         if let Some(Live { link, .. }) = self.live.as_mut().filter(|_| token == self.token) {
             link.note(readiness);
@@ -281,17 +276,11 @@ impl Connection {
     }
 
     /// As [`Session::subscribe`].
-    ///
-    /// # Errors
-    /// [`FollowError`].
     pub fn follow(&mut self, topic: &str) -> Result<(), FollowError> {
         self.live.as_mut().map_or(Ok(()), |live| live.session.subscribe(topic.as_bytes()))
     }
 
     /// As [`Session::keep_subscribed`].
-    ///
-    /// # Errors
-    /// [`FollowError`].
     pub fn keep(&mut self, topic: &str) -> Result<(), FollowError> {
         self.live.as_mut().map_or(Ok(()), |live| live.session.keep_subscribed(topic.as_bytes()))
     }
@@ -313,7 +302,6 @@ impl Connection {
         self.live.as_ref().is_some_and(|live| live.session.is_loaded(topic.as_bytes()))
     }
 
-    /// Subscriptions that were sent on this connection.
     pub fn asked(&self) -> u32 {
         let of = |live: &Live| live.session.subscriptions() - live.session.subscriptions_waiting();
         self.live.as_ref().map_or(0, of) as u32
@@ -325,12 +313,10 @@ impl Connection {
         self.live.as_ref().map_or(0, of)
     }
 
-    /// What all sessions skipped so far.
     pub fn errors(&self) -> u64 {
         self.past_errors + self.live.as_ref().map_or(0, |live| live.session.counters().errors())
     }
 
-    /// The attempt that a permit was asked for may be made.
     pub fn permit(&mut self, now: Instant) {
         self.reconnect.permit(now);
     }

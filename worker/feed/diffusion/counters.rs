@@ -6,27 +6,19 @@ use std::fmt;
 /// Each counts messages, unless stated otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// All that were taken, the skipped among them.
     pub messages: u64,
     /// Bytes that arrived.
     pub bytes: u64,
-    /// Loads given.
     pub loads: u64,
-    /// Deltas given.
     pub deltas: u64,
-    /// Topics given as removed.
     pub removed: u64,
-    /// Acknowledgements sent.
     pub acks: u64,
-    /// Pings of the server echoed.
     pub echoes: u64,
-    /// Bodies that were decoded.
     pub decoded: u64,
     /// Pieces of messages that were kept until the others came, or completed a message.
     pub pieces: u64,
     /// Messages put together from pieces.
     pub assembled: u64,
-    /// Logins in the session that the server refused.
     pub login_refused: u64,
     /// Skipped: the alias is not known.
     pub unknown_alias: u64,

@@ -3,54 +3,40 @@
 use super::{LostReason, Skip};
 use crate::feed::{Event, SessionKind};
 
-/// What a session gives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionEvent<'a> {
     /// The handshake is done; subscriptions go out from now on.
     Opened {
         /// What the server calls the session; gives it back when reconnecting.
         client_id: &'a [u8],
-        /// Whether an earlier session goes on.
         session: SessionKind,
     },
-    /// The whole of a topic.
     Load {
-        /// Its name.
         topic: &'a [u8],
-        /// Its value.
         body: &'a [u8],
     },
-    /// A change of a topic.
     Delta {
-        /// Its name.
         topic: &'a [u8],
-        /// The change.
         body: &'a [u8],
     },
     /// The server removed a topic. The subscription stands: should the topic come again, a load follows.
     TopicRemoved {
-        /// Its name.
         topic: &'a [u8],
     },
     /// The server reports something else of a topic, in a way of its own: a refusal, most likely.
     TopicStatus {
-        /// Its name.
         topic: &'a [u8],
-        /// Its status.
         status: &'a [u8],
     },
     /// The server refuses the login that was sent in the session, which goes on with the earlier one.
     LoginRejected,
     /// A message was skipped; it is counted already.
     Skipped {
-        /// Why.
         why: Skip,
     },
-    /// How many messages the server holds for this connection.
     ServerQueue(u64),
     /// The connection is over; the last event of a session.
     Lost {
-        /// Why.
         why: LostReason,
     },
 }

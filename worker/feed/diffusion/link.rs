@@ -12,7 +12,6 @@ use std::time::Instant;
 /// The tunnel is given no more to send while this much of it waits: the rest stays where its limit is watched.
 const TUNNEL_OUT: usize = 64 * 1024;
 
-/// A connection.
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) socket: Socket,
@@ -25,14 +24,12 @@ pub(super) struct Link {
 pub(super) enum Queue {
     /// Nothing; the next event announces more.
     Drained,
-    /// Something may be there.
     Unread,
     /// Something may be there, and behind it the end: no event will announce that again, so a short read proves nothing.
     Ending,
 }
 
 impl Link {
-    /// The poll saw something.
     pub(super) fn note(&mut self, readiness: Readiness) {
         self.queue = match (readiness, self.queue) {
             (Readiness::End, _) | (Readiness::Bytes, Queue::Ending) => Queue::Ending,
@@ -162,7 +159,6 @@ fn take(
     }
 }
 
-/// The session's stream is over.
 fn over(session: &mut Session, queue: &mut Queue, why: Option<LostReason>) -> Option<usize> {
     match why {
         None => session.disconnected(None),

@@ -9,24 +9,19 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-/// Why a session ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LostReason {
     /// [`super::Session::close`] was called.
     Asked,
     /// The handshake was not done in time.
     HandshakeDeadline {
-        /// The time it had.
         after: Duration,
     },
     /// The handshake cannot be understood, or ours cannot be written.
     Handshake(HandshakeError),
-    /// The server answers with another version of the protocol.
     Version {
-        /// Its version.
         version: u8,
     },
-    /// The server refuses the connection.
     Refused(ResponseCode),
     /// The server let us in and then refused the session on a topic that the login asked for.
     SessionRefused {
@@ -35,9 +30,7 @@ pub enum LostReason {
         /// The server's error code.
         code: String,
     },
-    /// The stream of messages is broken.
     Wire(WireError),
-    /// The server asked to close.
     ClosedByServer,
     /// The server ended the session for good.
     Aborted,
@@ -48,7 +41,6 @@ pub enum LostReason {
     },
     /// The stream ended without a word.
     EndOfStream,
-    /// The socket failed.
     Socket(io::ErrorKind),
     /// TLS failed: what is wrong, and what to do.
     Tls(String),
@@ -61,7 +53,6 @@ pub enum LostReason {
     },
 }
 
-/// What follows from a reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Consequence {
     sort: Sort,
@@ -81,7 +72,6 @@ enum Sort {
     LoginAfterAll,
 }
 
-/// What becomes of the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     /// The same may be asked for again, by its client id.
@@ -92,9 +82,7 @@ enum Fate {
 /// Where the reason is no more than that the connection ended: what that may mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Hint {
-    /// The reason is enough.
     None,
-    /// The handshake was not done.
     Handshake,
     /// It ended without a word.
     Bare,
@@ -103,7 +91,6 @@ enum Hint {
 }
 
 impl LostReason {
-    /// The one table of what the reasons mean.
     fn consequence(&self) -> Consequence {
         let (sort, session, hint) = match self {
             LostReason::Refused(ResponseCode::AuthenticationFailed | ResponseCode::Rejected)

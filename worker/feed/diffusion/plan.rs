@@ -18,16 +18,12 @@ const OWN_TOPICS: usize = 2;
 /// Aliases of one connection at most, whatever is configured.
 const ALIASES_MAX: usize = 1_000_000;
 
-/// What a connection is made with.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// `host:port`.
     pub authority: String,
-    /// The session's own settings.
     pub session: SessionConfig,
-    /// TLS, where the transport has it.
     pub tls: Option<TlsPlan>,
-    /// The WebSocket, where the transport is one.
     pub tunnel: Option<TunnelConfig>,
     /// The topic of the match list; empty: none. Whoever asked for it, it is the worker's to read.
     pub list_topic: String,

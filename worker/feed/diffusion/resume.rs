@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 /// How long an earlier session is asked for; a server's usual time to keep one.
 pub const KEEP: Duration = Duration::from_secs(60);
 
-/// A session whose connection broke.
 #[derive(Debug)]
 pub struct ResumeState {
     pub(super) client_id: Vec<u8>,
@@ -19,17 +18,14 @@ pub struct ResumeState {
     pub(super) topics: Vec<ResumeTopic>,
 }
 
-/// A topic of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ResumeTopic {
     pub(super) name: Box<[u8]>,
     pub(super) proof: Proof,
 }
 
-/// What is known of a subscription of an earlier session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Proof {
-    /// Its load came.
     Loaded,
     /// It was asked for, or given up: the server may have received that or not.
     None,

@@ -26,24 +26,18 @@ use ahead::Ahead;
 use std::io;
 use std::time::Instant;
 
-/// Where a session stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
-    /// The handshake is under way.
     Shaking {
         /// When it must be done.
         until: Instant,
     },
-    /// Messages flow.
     Open,
-    /// It is over.
     Closed {
-        /// Why.
         why: LostReason,
     },
 }
 
-/// What moves a session from state to state.
 #[derive(Debug)]
 enum Input {
     Accepted,
@@ -67,38 +61,26 @@ pub(super) enum Step {
     Lost,
 }
 
-/// Where the name of a message's topic is.
 #[derive(Clone, Copy)]
 pub(super) enum TopicAt {
-    /// In the message itself.
     Message,
-    /// In the table of aliases.
     Alias(TopicSlot),
-    /// In the message that was put together.
     Whole,
 }
 
-/// Where the body of a message is.
 #[derive(Clone, Copy)]
 pub(super) enum BodyAt {
-    /// In the message itself.
     Message,
-    /// Decoded.
     Decoded,
-    /// In the message that was put together.
     Whole,
 }
 
-/// Whether the session asks to go on with an earlier one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Beginning {
-    /// A new session is asked for.
     Fresh,
-    /// The session of this client id is asked for.
     Resuming(Vec<u8>),
 }
 
-/// One connection's session.
 #[derive(Debug)]
 pub struct Session {
     config: SessionConfig,
@@ -126,7 +108,6 @@ pub struct Session {
     too_old: u64,
     /// The last message that was put together.
     whole: Whole,
-    /// A login was sent in this session, so it may be rejected in it.
     login_sent: bool,
     counters: Counters,
     started: Instant,
@@ -200,7 +181,6 @@ impl Session {
         })
     }
 
-    /// Whether it asked to go on with an earlier session.
     pub fn is_resuming(&self) -> bool {
         self.beginning != Beginning::Fresh
     }
@@ -217,7 +197,6 @@ impl Session {
         };
     }
 
-    /// What the session met so far.
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
@@ -232,7 +211,6 @@ impl Session {
         self.subscriptions.held()
     }
 
-    /// Subscriptions of them that wait to be sent.
     pub fn subscriptions_waiting(&self) -> usize {
         self.subscriptions.waiting()
     }
@@ -243,7 +221,6 @@ impl Session {
         self.buffer.unread().len() + framed
     }
 
-    /// Where the session stands.
     pub fn state(&self) -> &State {
         &self.state
     }
@@ -305,9 +282,6 @@ impl Session {
     /// Asks for a topic unless the session to be resumed has it already, which its load proved. If the server goes on
     /// with that session, such a topic is not asked for again, and [`Session::is_loaded`] holds for it; what is
     /// subscribed there and was named by neither this nor [`Session::subscribe`] is given up.
-    ///
-    /// # Errors
-    /// [`FollowError`].
     pub fn keep_subscribed(&mut self, topic: &[u8]) -> Result<(), FollowError> {
         self.check_alive()?;
         match self.config.after_resume {
@@ -321,7 +295,6 @@ impl Session {
         self.subscriptions.is_loaded(topic)
     }
 
-    /// Whether the topic is asked for, or waits to be.
     pub(super) fn is_subscribed(&self, topic: &[u8]) -> bool {
         self.subscriptions.is_wanted(topic)
     }
@@ -358,7 +331,6 @@ impl Session {
         }
     }
 
-    /// What is to be sent.
     pub fn output(&self) -> &[u8] {
         self.out.get(self.sent..).unwrap_or_default()
     }
@@ -423,7 +395,6 @@ impl Session {
         }
     }
 
-    /// What a step found.
     #[inline]
     pub(super) fn event(&self, step: Step) -> Option<SessionEvent<'_>> {
         match step {
@@ -523,7 +494,6 @@ impl Session {
     }
 }
 
-/// The name of a message's topic.
 #[inline]
 fn name_of<'a>(
     buffer: &'a FrameBuffer,

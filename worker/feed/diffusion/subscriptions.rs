@@ -18,14 +18,11 @@ const BURST: f64 = 0.1;
 const RATE_MIN: f64 = 0.01;
 const RATE_MAX: f64 = 1e6;
 
-/// What is known of one topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wish {
     /// Waits to be sent; never sent on this connection.
     Waiting,
-    /// Was sent.
     Asked,
-    /// Was sent, and its load came.
     Loaded,
     /// Was sent, waits to be sent again.
     Again,
@@ -33,13 +30,11 @@ enum Wish {
     Earlier,
     /// The session to be resumed may have it; it is not wanted so far.
     Doubtful,
-    /// The session to be resumed has it, and it is wanted.
     Kept,
     /// The session to be resumed may have it; it waits to be sent again.
     KeptAgain,
 }
 
-/// The subscriptions of one connection.
 #[derive(Debug)]
 pub(super) struct Subscriptions {
     held: HashMap<Box<[u8]>, Wish, RandomState>,
@@ -76,7 +71,6 @@ impl Subscriptions {
         }
     }
 
-    /// What a session that may go on has.
     pub(super) fn resume(&mut self, topics: Vec<ResumeTopic>) {
         for ResumeTopic { name, proof } in topics {
             let wish = match proof {
@@ -212,7 +206,6 @@ impl Subscriptions {
         self.queue.retain(|topic| self.held.get(topic) != Some(&Wish::Loaded));
     }
 
-    /// A load of this topic came.
     pub(super) fn loaded(&mut self, topic: &[u8]) {
         if let Some(wish @ Wish::Asked) = self.held.get_mut(topic) {
             *wish = Wish::Loaded;
@@ -226,12 +219,10 @@ impl Subscriptions {
         }
     }
 
-    /// Whether it is asked for, or waits to be.
     pub(super) fn is_wanted(&self, topic: &[u8]) -> bool {
         self.held.get(topic).is_some_and(|wish| !matches!(wish, Wish::Earlier | Wish::Doubtful))
     }
 
-    /// Whether the server is known to have this subscription, by a load.
     pub(super) fn is_loaded(&self, topic: &[u8]) -> bool {
         self.held.get(topic) == Some(&Wish::Loaded)
     }
@@ -297,7 +288,6 @@ impl Subscriptions {
         self.filled = self.filled.max(now);
     }
 
-    /// Those that are wanted.
     pub(super) fn held(&self) -> usize {
         self.held.len() - self.unwanted
     }

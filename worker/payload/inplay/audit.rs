@@ -2,7 +2,7 @@
 //!
 //! Nodes are found by their topic ids. What does not count: their order (a load numbers siblings anew, deltas need not), what we derive from changes
 //! (`open`, `move`), and attributes that only the held node has, since deltas of another topic of the connection change a node of
-//! the same id, too. A load in which nothing differs leaves everything as it was: nothing is told, nothing published.
+//! the same id, too. A load in which nothing differs leaves everything as it was: nothing is reported, nothing published.
 
 use super::forest::Forest;
 use super::key::Key;
@@ -16,7 +16,7 @@ use crate::payload::observe::{Names, Received, Seen, Sink};
 use crate::payload::{Applied, MatchSlot};
 use foldhash::fast::RandomState;
 use std::collections::HashSet;
-use touchline_common::ipc::messages::stream::MatchBase;
+use touchline_common::ipc::messages::data::MatchBase;
 use touchline_common::model::{Handle, MarketValue, OddsChange, SelectionValue};
 
 /// A selection by its topic id: its price as written, and what is remembered of it.
@@ -25,9 +25,6 @@ type Remembered = (Box<[u8]>, Box<[u8]>, Prices);
 impl Forest {
     /// As [`Forest::load`], for a topic that was subscribed again to see whether deltas of it are missing: also gives the number of nodes
     /// in which what was held differs from the load; none if there was nothing to compare.
-    ///
-    /// # Errors
-    /// As [`Forest::load`].
     pub fn audit(
         &mut self,
         topic: &[u8],
@@ -61,12 +58,12 @@ impl Forest {
         let nodes = body.get(first_node(body)?..).filter(|nodes| !nodes.is_empty())?;
         let mut found = HashSet::with_capacity_and_hasher(held.nodes, RandomState::default());
         let mut differing = 0;
-        for said in nodes.split(|byte| *byte == b'|') {
-            let it = text::find(said, self.mapping.topic()).and_then(|(start, end)| said.get(start..end));
+        for text in nodes.split(|byte| *byte == b'|') {
+            let it = text::find(text, self.mapping.topic()).and_then(|(start, end)| text.get(start..end));
             let Some(it) = it.filter(|it| !it.is_empty()) else { continue };
             match self.store.find_in(tree, it) {
                 // Of two nodes with one id the first counts.
-                Some(id) => differing += usize::from(found.insert(id) && !self.is_as_said(id, said)),
+                Some(id) => differing += usize::from(found.insert(id) && !self.is_as_loaded(id, text)),
                 None => differing += 1,
             }
         }
@@ -80,20 +77,19 @@ impl Forest {
         Some(differing)
     }
 
-    /// Whether a held node has what a load says of it.
-    fn is_as_said(&self, id: NodeId, said: &[u8]) -> bool {
+    fn is_as_loaded(&self, id: NodeId, text: &[u8]) -> bool {
         let held = self.store.text(id);
-        if held == said {
+        if held == text {
             return true;
         }
         let class = self.store.node(id).class;
         let value = |text, name| {
             text::find_name(text, name).and_then(|(start, end)| text.get(start..end)).unwrap_or_default()
         };
-        text::type_word(held) == text::type_word(said)
-            && text::attributes(said).all(|(name, _)| {
+        text::type_word(held) == text::type_word(text)
+            && text::attributes(text).all(|(name, _)| {
                 self.mapping.role(class, Key::of(name)) == Some(Role::Order)
-                    || value(held, name) == value(said, name)
+                    || value(held, name) == value(text, name)
             })
     }
 
@@ -111,7 +107,6 @@ impl Forest {
         remembered
     }
 
-    /// What was remembered of prices still holds where they are what they were.
     fn remember_prices(&mut self, tree: TreeId, remembered: Vec<Remembered>) {
         for (it, text, prices) in remembered {
             if let Some(id) = self.store.find_in(tree, &it)

@@ -13,7 +13,6 @@ macro_rules! named {
             /// All, in order.
             pub(in crate::payload) const ALL: &'static [$name] = &[$($name::$variant),+];
 
-            /// Its name in a mapping file.
             pub(in crate::payload) fn name(self) -> &'static str {
                 match self { $($name::$variant => $text),+ }
             }
@@ -22,7 +21,6 @@ macro_rules! named {
 }
 
 named! {
-    /// What a node is.
     Class {
         Sport = "sport",
         Competition = "competition",
@@ -45,7 +43,6 @@ named! {
 }
 
 named! {
-    /// What an attribute means.
     Role {
         Id = "id",
         Order = "order",
@@ -85,7 +82,6 @@ named! {
 /// Whether a node stands in `extra.nodes`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::payload) enum Listed {
-    /// It has its own place in the document.
     Never,
     /// When it holds an attribute that no rule uses.
     WithExtra,
@@ -112,7 +108,6 @@ impl Class {
         }
     }
 
-    /// Whether it is a market or a selection.
     pub(in crate::payload) fn is_odds(self) -> bool {
         self == Class::Market || self == Class::Selection
     }

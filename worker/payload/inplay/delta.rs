@@ -1,4 +1,4 @@
-//! A change to a node: update, insert, delete; which trees it goes to and what of it is told.
+//! A change to a node: update, insert, delete; which trees it goes to and what of it is reported.
 //!
 //! A path is split at `/`: its last part is the node, the one before it the parent. If an insert's or delete's path
 //! of two parts or more begins with a topic that is held, it goes to that tree only; else to every tree that has the
@@ -16,7 +16,6 @@ use crate::payload::observe::{Received, Seen, Sink, recycle};
 use crate::payload::{Applied, MatchSlot};
 use touchline_common::model::{Change, OddsChange, RegisterChange, Side};
 
-/// One delta as its parts.
 #[derive(Clone, Copy)]
 pub(super) struct Delta<'a> {
     pub(super) path: &'a [u8],
@@ -57,7 +56,6 @@ impl<'a> Delta<'a> {
 pub(super) struct Reports<'a> {
     pub(super) odds: Vec<OddsChange<'a>>,
     pub(super) values: Vec<Value<'a>>,
-    /// Registers may have changed.
     pub(super) registers: bool,
     /// Which markets are shown changed, or what they are called: all odds are to be reported.
     pub(super) all_odds: bool,

@@ -9,7 +9,6 @@ use super::store::{NIL, NodeId};
 use crate::payload::MatchSlot;
 use crate::payload::observe::Received;
 
-/// Parts of the head and tail, as a set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Parts(u8);
 
@@ -29,7 +28,6 @@ impl Parts {
         self.0 & other.0 != 0
     }
 
-    /// The parts that show an attribute of a node.
     pub(super) fn showing(class: Class, role: Option<Role>) -> Parts {
         match (class, role) {
             (Class::Market | Class::Selection, _) => Parts::NONE,

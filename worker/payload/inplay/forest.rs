@@ -17,11 +17,10 @@ use jiff::tz::TimeZone;
 use slab::Slab;
 use std::collections::HashMap;
 use touchline_common::config::Template;
-use touchline_common::ipc::messages::stream::Section;
+use touchline_common::ipc::messages::data::Section;
 use touchline_common::ipc::messages::worker::ListChange;
 use touchline_common::model::{Change, Facts, Handle, Listing, Register, RegisterChange};
 
-/// The trees of one connection.
 pub struct Forest {
     pub(super) store: Store,
     pub(super) mapping: Mapping,
@@ -37,7 +36,6 @@ pub struct Forest {
     pub(super) scratch: Scratch,
 }
 
-/// What is reused from call to call.
 #[derive(Default)]
 pub(super) struct Scratch {
     pub(super) found: Vec<NodeId>,
@@ -48,7 +46,7 @@ pub(super) struct Scratch {
     pub(super) json: super::json::Json,
 }
 
-/// A match: which trees it has and what was told and published of it.
+/// A match: which trees it has and what was reported and published of it.
 #[derive(Default)]
 pub(super) struct Match {
     /// Its trees, the first wins.

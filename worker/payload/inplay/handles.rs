@@ -84,7 +84,7 @@ impl Forest {
         }
     }
 
-    /// The match has another handle, so everything below it needs others, too. What was published is not told as gone: it was under
+    /// The match has another handle, so everything below it needs others, too. What was published is not reported as gone: it was under
     /// the old one.
     pub fn forget_handles(&mut self, slot: MatchSlot) {
         let Some(held) = self.matches.get(slot.0 as usize) else { return };
@@ -97,7 +97,6 @@ impl Forest {
         }
     }
 
-    /// The handles of a tree that is about to be loaded anew.
     pub(super) fn keep_handles(&self, tree: TreeId) -> Kept {
         let mut kept = Kept::default();
         self.for_each_named(tree, |id, identity| {
@@ -153,7 +152,6 @@ impl Forest {
         }
     }
 
-    /// Reports every market that is shown and the selections in them.
     pub(super) fn report_odds(&mut self, slot: u32, received: Received, sink: &mut dyn Sink) {
         let Some(held) = self.matches.get(slot as usize).filter(|held| held.live) else { return };
         let mut shown = Vec::new();
@@ -192,7 +190,6 @@ impl Forest {
         sink.odds_base(MatchSlot(slot), &markets, &selections, received);
     }
 
-    /// A selection as it stands.
     pub(super) fn selection_value(&self, id: NodeId) -> SelectionValue<'_> {
         let (mut odds, mut suspended) = (None, None);
         for (name, value) in text::attributes(self.store.text(id)) {

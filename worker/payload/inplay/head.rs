@@ -43,7 +43,7 @@ fn write_clock(reading: &Reading<'_>, zone: &TimeZone, out: &mut Json) {
 }
 
 fn write_score(reading: &Reading<'_>, phase: Option<Phase>, out: &mut Json) {
-    let (ss, xp) = (reading.said(Role::Score), reading.said(Role::Points));
+    let (ss, xp) = (reading.value_of(Role::Score), reading.value_of(Role::Points));
     if ss.is_none() && xp.is_none() {
         return;
     }

@@ -8,7 +8,6 @@ use super::store::{NIL, NodeId};
 
 /// Of four places three are used at most.
 const FULL: (usize, usize) = (3, 4);
-/// The least number of places.
 const LEAST: usize = 64;
 
 #[derive(Clone, Copy, Debug)]
@@ -19,7 +18,6 @@ struct Entry {
 
 const FREE: Entry = Entry { hash: 0, node: NIL };
 
-/// The index of a store.
 #[derive(Debug, Default)]
 pub(in crate::payload) struct Index {
     /// A power of two, or none.
@@ -28,7 +26,6 @@ pub(in crate::payload) struct Index {
 }
 
 impl Index {
-    /// The nodes that were entered with this hash.
     #[inline]
     pub(in crate::payload) fn candidates(&self, hash: u32) -> impl Iterator<Item = NodeId> {
         let mut at = self.home(hash);
@@ -50,7 +47,6 @@ impl Index {
         self.used += 1;
     }
 
-    /// Takes a node out that was entered with this hash.
     pub(in crate::payload) fn remove(&mut self, hash: u32, node: NodeId) {
         let mut hole = self.home(hash);
         while self.entry(hole).is_some_and(|entry| entry.node != node) {
@@ -86,7 +82,6 @@ impl Index {
         }
     }
 
-    /// Bytes that it takes.
     pub(in crate::payload) fn bytes(&self) -> usize {
         self.entries.capacity() * size_of::<Entry>()
     }

@@ -297,7 +297,6 @@ impl Forest {
         depth
     }
 
-    /// Levels of a subtree, its top counted.
     pub(super) fn height(&self, top: NodeId) -> usize {
         let (mut id, mut level, mut most) = (top, 1, 1);
         loop {

@@ -75,7 +75,6 @@ impl Store {
         NIL
     }
 
-    /// Marks the outline as to be rebuilt.
     pub(super) fn outline_changed(&mut self, id: TreeId) {
         if let Some(tree) = self.tree_mut(id) {
             tree.outline_stale = true;

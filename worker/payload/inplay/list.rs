@@ -1,13 +1,14 @@
-//! The match list: from an overview's tree to what the coordinator is told of it.
+//! The match list: from an overview's tree to what the coordinator gets of it.
 //!
-//! Each event node is a match. Changes are collected per node and told at the next drain, so that a match that
-//! changes often in one read is told once, and only if what the list knows of it really differs.
+//! Each event node is a match. Changes are collected per node and reported at the next drain, so that a match that
+//! changes often in one read is reported once, and only if what the list knows of it really differs.
 
 use super::forest::Forest;
 use super::json::lossy;
 use super::mapping::{Class, Role};
 use super::store::{NIL, NodeId, TreeId};
 use super::text;
+use crate::payload::sport::Sport;
 use foldhash::quality::FixedState;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -16,39 +17,34 @@ use touchline_common::config::Template;
 use touchline_common::ipc::messages::worker::ListChange;
 use touchline_common::model::{Listing, MatchId};
 
-/// A list that is followed, and what was told of it.
 #[derive(Debug)]
 pub(super) struct List {
     tree: TreeId,
     id: Template,
-    /// The attributes that the templates of topics name.
     names: Vec<String>,
     news: News,
     /// Event nodes that changed, in order, each once.
     changed: Vec<NodeId>,
     waiting: HashSet<NodeId>,
-    /// Matches whose event node was deleted.
     gone: Vec<MatchId>,
-    /// What was told of each event node; of what the list knew the hash, so that two that differ are the same to us once
+    /// What was reported of each event node; of what the list knew the hash, so that two that differ are the same to us once
     /// in 2^64.
-    told: HashMap<NodeId, (MatchId, u64)>,
+    published: HashMap<NodeId, (MatchId, u64)>,
     /// How many event nodes stand for a match.
     held: HashMap<MatchId, usize>,
     /// Event nodes that gave no id.
     skipped: u64,
 }
 
-/// What a drain begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum News {
     Changes,
     Load,
-    /// A part of a load was told.
     Loading,
     Lost,
 }
 
-/// Matches of a load told in one drain: a list may have ten thousand, and their texts are all made for that.
+/// Matches of a load reported in one drain: a list may have ten thousand, and their texts are all made for that.
 const MOST: usize = 512;
 
 impl List {
@@ -67,7 +63,7 @@ impl List {
             changed: Vec::new(),
             waiting: HashSet::new(),
             gone: Vec::new(),
-            told: HashMap::new(),
+            published: HashMap::new(),
             held: HashMap::new(),
             skipped: 0,
         }
@@ -87,13 +83,13 @@ impl List {
         self.changed.clear();
         self.waiting.clear();
         self.gone.clear();
-        self.told.clear();
+        self.published.clear();
         self.held.clear();
     }
 
     fn forget(&mut self, id: NodeId) {
         self.waiting.remove(&id);
-        if let Some((key, _)) = self.told.remove(&id) {
+        if let Some((key, _)) = self.published.remove(&id) {
             self.release(key);
         }
     }
@@ -111,7 +107,8 @@ impl List {
 }
 
 fn digest(listing: &Listing) -> u64 {
-    let Listing { name, sport_id, competition, score, period, in_play, starts_at, attributes } = listing;
+    let Listing { name, sport_id, sport: _, competition, score, period, in_play, starts_at, attributes } =
+        listing;
     let texts = (name, sport_id, competition, score, period);
     FixedState::default().hash_one((texts, in_play, starts_at, attributes))
 }
@@ -168,7 +165,7 @@ impl Forest {
         }
     }
 
-    /// Tells an event node if what it says differs from what was told.
+    /// Reports an event node if its listing differs from what was reported.
     fn look(&self, list: &mut List, id: NodeId, out: &mut Vec<ListChange>) {
         let Ok(key) = list.id.fill(|name| self.list_value(id, name)).map(MatchId::from) else {
             list.skipped += 1;
@@ -177,7 +174,7 @@ impl Forest {
         };
         let listing = self.listing_of(list, id);
         let hash = digest(&listing);
-        if let Some((told, before)) = list.told.get(&id) {
+        if let Some((told, before)) = list.published.get(&id) {
             if *told == key && *before == hash {
                 return;
             }
@@ -185,7 +182,7 @@ impl Forest {
                 list.forget(id);
             }
         }
-        if list.told.insert(id, (key.clone(), hash)).is_none() {
+        if list.published.insert(id, (key.clone(), hash)).is_none() {
             *list.held.entry(key.clone()).or_default() += 1;
         }
         out.push(ListChange::Present { id: key, listing });
@@ -209,7 +206,7 @@ impl Forest {
     }
 
     fn listing_of(&self, list: &List, event: NodeId) -> Listing {
-        let said = |id: NodeId, class: Class, role: Role| {
+        let attribute = |id: NodeId, class: Class, role: Role| {
             let value = text::trim(self.store.attribute(id, self.mapping.key(class, role))?);
             (!value.is_empty()).then(|| lossy(value).into_owned())
         };
@@ -218,16 +215,18 @@ impl Forest {
             while id != NIL && self.store.node(id).class != class {
                 id = self.store.node(id).parent;
             }
-            said(id, class, role)
+            attribute(id, class, role)
         };
-        let own = |role| said(event, Class::Event, role);
+        let own = |role| attribute(event, Class::Event, role);
         let attributes = list.names.iter().filter_map(|name| {
             let value = self.list_value(event, name)?;
             Some((name.clone(), value.into_owned()))
         });
+        let sport_id = own(Role::Sport).or_else(|| above(Class::Sport, Role::Id));
         Listing {
             name: own(Role::Name),
-            sport_id: own(Role::Sport).or_else(|| above(Class::Sport, Role::Id)),
+            sport: sport_id.as_deref().and_then(Sport::by_id).map(|sport| sport.name.to_owned()),
+            sport_id,
             competition: own(Role::Competition).or_else(|| above(Class::Competition, Role::Name)),
             score: own(Role::Score),
             period: own(Role::Period),
@@ -242,7 +241,7 @@ impl Forest {
 
     // --- what the trees report ---
 
-    /// A list's load: all is told anew.
+    /// A list's load: all is reported anew.
     pub(super) fn list_loaded(&mut self, tree: TreeId) {
         let events: Vec<NodeId> = match self.store.tree(tree) {
             Some(held) => {
@@ -285,7 +284,6 @@ impl Forest {
         }
     }
 
-    /// A node came or moved, with all below it.
     pub(super) fn list_inserted(&mut self, tree: TreeId, top: NodeId) {
         let Some(list) = self.lists.iter_mut().find(|list| list.tree == tree) else { return };
         let mut id = top;
@@ -300,7 +298,6 @@ impl Forest {
         }
     }
 
-    /// A node is about to go, with all below it.
     pub(super) fn list_deleted(&mut self, tree: TreeId, top: NodeId) {
         let Some(list) = self.lists.iter_mut().find(|list| list.tree == tree) else { return };
         let mut id = top;

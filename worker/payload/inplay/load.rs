@@ -16,7 +16,7 @@ use super::store::{NIL, NodeId, Store, TreeId};
 use crate::payload::TreeError;
 use crate::payload::observe::{Received, Sink};
 use crate::payload::{Applied, MatchSlot};
-use touchline_common::ipc::messages::stream::MatchBase;
+use touchline_common::ipc::messages::data::MatchBase;
 
 impl Forest {
     /// Replaces a topic's tree by what `body` holds. A body `EMPTY` or without nodes is a known topic without content.
@@ -92,7 +92,7 @@ impl Forest {
         others.filter_map(|other| self.store.tree(*other)).map(|tree| tree.nodes).sum()
     }
 
-    /// After a load (or the end) of one of its topics everything of a match is to be rendered and told anew.
+    /// After a load (or the end) of one of its topics everything of a match is to be rendered and reported anew.
     pub(super) fn match_loaded(&mut self, slot: u32, received: Received, sink: &mut dyn Sink) {
         let Some(held) = self.matches.get_mut(slot as usize) else { return };
         let trees = held.trees.clone();
@@ -127,7 +127,6 @@ impl Forest {
         self.report_odds(slot, received, sink);
     }
 
-    /// Reports all values that travel in the match stream.
     pub(super) fn report_base(&mut self, slot: u32, received: Received, sink: &mut dyn Sink) {
         self.refresh_match(slot);
         let Some(held) = self.matches.get(slot as usize) else { return };

@@ -5,7 +5,7 @@
 
 use memchr::memchr;
 
-/// The type of a node that tells an error.
+/// The type of a node that states an error.
 const ERROR: &[u8] = b"ER";
 
 /// Why the server refuses the session, its own word for it (`RT`, empty if it has none); `None` if this load does not say so.

@@ -9,7 +9,6 @@ use super::period::{MappingError, Period, Status, compile_period, laid_over, par
 use toml::{Table, Value};
 use touchline_common::model::Phase;
 
-/// The compiled table.
 #[derive(Clone, Debug)]
 pub struct Mapping {
     source: Table,
@@ -36,7 +35,7 @@ impl Mapping {
     /// The built-in table.
     ///
     /// # Errors
-    /// None, as a test shows; the type tells what `overlay` may say.
+    /// None, as a test shows; the type reports what `overlay` may say.
     pub fn builtin() -> Result<Self, MappingError> {
         Self::compile(parse(include_str!("mapping.toml"))?)
     }
@@ -56,12 +55,10 @@ impl Mapping {
         self.topic
     }
 
-    /// The name of that attribute.
     pub(in crate::payload) fn topic_name(&self) -> &[u8] {
         &self.topic_name
     }
 
-    /// What a node with this type word is.
     #[inline]
     pub(in crate::payload) fn class(&self, kind: Key) -> Class {
         self.types.iter().find(|(key, _)| *key == kind).map_or(Class::Other, |(_, class)| *class)
@@ -90,7 +87,6 @@ impl Mapping {
         self.labels.iter().find(|(name, _)| name.eq_ignore_ascii_case(label)).map(|(_, key)| key.as_str())
     }
 
-    /// Phase and status of a period's text in a sport.
     pub(in crate::payload) fn period(&self, text: &[u8], sport: Option<&str>) -> Option<(Phase, Status)> {
         period_of(&self.periods, text, sport)
     }

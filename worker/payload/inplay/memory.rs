@@ -38,7 +38,6 @@ impl Store {
             .then(|| MarketState { hash: (node.step != NOTHING).then_some(node.memory), dirty: node.dirty })
     }
 
-    /// Lets a market remember.
     pub(in crate::payload) fn set_market_state(&mut self, id: NodeId, state: MarketState) {
         if let Some(node) = self.node_mut(id).filter(|node| node.class == Class::Market) {
             node.step = if state.hash.is_some() { 0 } else { NOTHING };
@@ -47,7 +46,7 @@ impl Store {
         }
     }
 
-    /// Tells a selection that its price went from `old` to `new`.
+    /// Remembers of a selection that its price went from `old` to `new`.
     pub(in crate::payload) fn price_moved(&mut self, id: NodeId, old: Option<Price>, new: Option<Price>) {
         let Some(node) = self.node_mut(id).filter(|node| node.class == Class::Selection) else { return };
         let mut prices = node.prices().unwrap_or(Prices { open: old, step: 0 });
@@ -60,7 +59,6 @@ impl Store {
         node.remember(prices);
     }
 
-    /// Lets a selection remember.
     pub(in crate::payload) fn set_prices(&mut self, id: NodeId, prices: Prices) {
         if let Some(node) = self.node_mut(id).filter(|node| node.class == Class::Selection) {
             node.remember(prices);

@@ -13,9 +13,10 @@ use super::registers;
 use super::rules::split_name;
 use super::store::{NIL, NodeId, Store, TreeId};
 use super::{key::Key, text};
+use crate::payload::sport::Sport;
 use jiff::tz::TimeZone;
 use std::borrow::Cow;
-use touchline_common::model::{Change, Facts, Phase, Scoring, Side, Sport};
+use touchline_common::model::{Change, Facts, Phase, Scoring, Side};
 
 /// A match's trees, read once.
 pub(in crate::payload) struct Reading<'a> {
@@ -29,11 +30,9 @@ pub(in crate::payload) struct Reading<'a> {
 /// A statistic's key and its values for home and away.
 pub(in crate::payload) type Statistic<'a> = (Cow<'a, str>, [Option<&'a [u8]>; 2]);
 
-/// The attributes of a clock.
 const CLOCK: [Role; 5] = [Role::Minutes, Role::Seconds, Role::Running, Role::Down, Role::At];
 
 impl<'a> Reading<'a> {
-    /// Reads the event nodes of a match.
     pub(super) fn of(store: &'a Store, mapping: &'a Mapping, held: &'a Match) -> Self {
         let mut reading = Self { store, mapping, held, values: [None; Role::ALL.len()], sport: None };
         for &tree in &held.trees {
@@ -72,16 +71,14 @@ impl<'a> Reading<'a> {
     }
 
     /// The same as text; empty is absent.
-    pub(in crate::payload) fn said(&self, role: Role) -> Option<Cow<'a, str>> {
+    pub(in crate::payload) fn value_of(&self, role: Role) -> Option<Cow<'a, str>> {
         self.value(role).filter(|value| !value.is_empty()).map(lossy)
     }
 
-    /// The sport, if its number is a known one.
     pub(in crate::payload) fn sport(&self) -> Option<&'static Sport> {
         self.sport
     }
 
-    /// What the score means.
     pub(in crate::payload) fn scoring(&self) -> Scoring {
         self.sport.map_or(Scoring::Text, |sport| sport.scoring)
     }
@@ -90,17 +87,16 @@ impl<'a> Reading<'a> {
         Facts { sport: self.sport.map(|sport| sport.name.to_owned()), scoring: self.scoring() }
     }
 
-    /// The feed's number of the sport.
     pub(in crate::payload) fn sport_id(&self) -> Option<Cow<'a, str>> {
         let from_list =
             || self.held.listing.sport_id.as_deref().filter(|id| !id.is_empty()).map(Cow::Borrowed);
-        self.said(Role::Sport).or_else(|| self.ancestor(Class::Sport, Role::Id)).or_else(from_list)
+        self.value_of(Role::Sport).or_else(|| self.ancestor(Class::Sport, Role::Id)).or_else(from_list)
     }
 
     pub(in crate::payload) fn competition(&self) -> Option<Cow<'a, str>> {
         let from_list =
             || self.held.listing.competition.as_deref().filter(|name| !name.is_empty()).map(Cow::Borrowed);
-        self.said(Role::Competition)
+        self.value_of(Role::Competition)
             .or_else(|| self.ancestor(Class::Competition, Role::Name))
             .or_else(from_list)
     }
@@ -192,7 +188,7 @@ impl<'a> Reading<'a> {
     /// The comment, and the statistics that are no registers.
     pub(in crate::payload) fn changes(&self) -> Vec<Change<'a>> {
         let mut all: Vec<Change<'a>> =
-            self.said(Role::Comment).into_iter().map(|text| Change::Comment { text }).collect();
+            self.value_of(Role::Comment).into_iter().map(|text| Change::Comment { text }).collect();
         for (key, values) in self.statistics() {
             for (side, value) in Side::BOTH.into_iter().zip(values) {
                 let Some(value) = value.filter(|value| !registers::is_register(&key, side, value)) else {
@@ -204,7 +200,6 @@ impl<'a> Reading<'a> {
         all
     }
 
-    /// The clock as stated.
     pub(in crate::payload) fn clock(&self, zone: &TimeZone) -> ClockState {
         let (minutes, seconds) = (number(self.value(Role::Minutes)), number(self.value(Role::Seconds)));
         if minutes.is_none() && seconds.is_none() {
@@ -220,7 +215,7 @@ impl<'a> Reading<'a> {
 
     /// Period as the document writes it, phase, and status, by the table and the rules for soccer.
     pub(in crate::payload) fn progress(&self) -> Progress<'a> {
-        let period = self.said(Role::Period);
+        let period = self.value_of(Role::Period);
         let in_play = self.value(Role::InPlay);
         let known = match &period {
             Some(_) => {
@@ -260,7 +255,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Racket sports tell their sets apart from the phase.
+    /// Racket sports report their sets apart from the phase.
     fn coarse(&self, phase: Phase) -> Phase {
         let racket = self.scoring() == Scoring::Tennis || self.scoring() == Scoring::Sets;
         if racket && phase > Phase::NOT_STARTED && phase < Phase::FINISHED {
@@ -288,7 +283,6 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// How far a match is.
 pub(in crate::payload) struct Progress<'a> {
     pub(in crate::payload) period: Option<Cow<'a, str>>,
     pub(in crate::payload) phase: Option<Phase>,

@@ -52,7 +52,6 @@ fn both(out: &mut Vec<(Register, i64)>, values: Pair, register: impl Fn(Side) ->
     }
 }
 
-/// Whether a statistic with this value is told as a register.
 pub(super) fn is_register(key: &str, side: Side, value: &[u8]) -> bool {
     of_statistic(key, side).is_some() && text::whole(value, 15).is_some()
 }

@@ -11,7 +11,7 @@ use super::store::NodeId;
 use super::{head, market, tail};
 use crate::payload::observe::Names;
 use crate::payload::{KEEP, digest, if_changed};
-use touchline_common::ipc::messages::stream::{Section, SectionKey};
+use touchline_common::ipc::messages::data::{Section, SectionKey};
 use touchline_common::model::Handle;
 
 /// What changed since the last rendering; what is gone first.

@@ -8,7 +8,6 @@ use touchline_common::model::Scoring;
 /// A pair, home first; each may be unknown.
 pub(super) type Pair = [Option<u32>; 2];
 
-/// What a score says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Score {
     /// Goals, points, runs or sets won.
@@ -19,12 +18,10 @@ pub(super) struct Score {
     pub(super) wickets: Pair,
 }
 
-/// Whether the match is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Course {
     /// The last set is still being played.
     Open,
-    /// All sets are finished.
     Finished,
 }
 

@@ -62,7 +62,6 @@ impl<'a> Shown<'a> {
         self.escape
     }
 
-    /// A stretch of it.
     #[inline]
     pub(in crate::payload) fn piece(self, from: usize, to: usize) -> Piece<'a> {
         Piece::new(self.text, from, to)

@@ -14,9 +14,7 @@ use slab::Slab;
 use std::hash::BuildHasher;
 use touchline_common::model::Handle;
 
-/// A node's place in the arena.
 pub(in crate::payload) type NodeId = u32;
-/// A tree's place in the store.
 pub(in crate::payload) type TreeId = u32;
 /// Nodes that [`Store::read_ahead`] reads at once: more than a processor waits for at a time.
 pub(in crate::payload) const AHEAD: usize = 32;
@@ -41,7 +39,6 @@ pub(in crate::payload) struct Node {
     /// Where its text begins and ends in the tree's buffer, unless `own` is set.
     pub(in crate::payload) start: u32,
     pub(in crate::payload) end: u32,
-    /// The place of its own text.
     pub(in crate::payload) own: u32,
     /// Where the topic id begins in the text, and its length.
     pub(in crate::payload) it_at: u32,
@@ -57,7 +54,7 @@ pub(in crate::payload) struct Node {
 
 const _: () = assert!(size_of::<Node>() == 64);
 
-static NOBODY: Node = Node {
+static NO_NODE: Node = Node {
     kind: Key::EMPTY,
     class: Class::Root,
     indexed: false,
@@ -78,7 +75,6 @@ static NOBODY: Node = Node {
     dirty: false,
 };
 
-/// A topic's tree.
 #[derive(Debug, Default)]
 pub(in crate::payload) struct Tree {
     pub(in crate::payload) topic: Box<str>,
@@ -99,7 +95,6 @@ pub(in crate::payload) struct Tree {
     pub(in crate::payload) finger: Finger,
 }
 
-/// A sibling and its place among those of its type.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::payload) struct Finger {
     pub(in crate::payload) parent: NodeId,
@@ -108,13 +103,11 @@ pub(in crate::payload) struct Finger {
     pub(in crate::payload) node: NodeId,
 }
 
-/// All trees of a connection.
 #[derive(Debug)]
 pub(in crate::payload) struct Store {
     pub(in crate::payload) nodes: Vec<Node>,
     /// Head of the list of freed nodes, linked by `next`.
     free: NodeId,
-    /// How many they are.
     freed: usize,
     pub(in crate::payload) trees: Slab<Tree>,
     pub(in crate::payload) owned: Slab<Vec<u8>>,
@@ -137,7 +130,7 @@ impl Store {
 
     #[inline]
     pub(in crate::payload) fn node(&self, id: NodeId) -> &Node {
-        self.nodes.get(id as usize).unwrap_or(&NOBODY)
+        self.nodes.get(id as usize).unwrap_or(&NO_NODE)
     }
 
     #[inline]
@@ -170,7 +163,6 @@ impl Store {
         it_of(self.node(id), &self.owned, &self.trees)
     }
 
-    /// The value of an attribute, if the node has it.
     #[inline]
     pub(in crate::payload) fn attribute(&self, id: NodeId, key: Key) -> Option<&[u8]> {
         let text = self.text(id);
@@ -198,7 +190,6 @@ impl Store {
         found.extend(self.index.candidates(self.hash(it)).filter(|id| self.it(*id) == it));
     }
 
-    /// The node with this topic id in one tree.
     pub(in crate::payload) fn find_in(&self, tree: TreeId, it: &[u8]) -> Option<NodeId> {
         let mut candidates = self.index.candidates(self.hash(it));
         candidates.find(|id| self.node(*id).tree == tree && self.it(*id) == it)
@@ -225,7 +216,7 @@ impl Store {
             *id = self.index.candidates(*hash).next().unwrap_or(NIL);
         }
         let ids = ids.get(..count).unwrap_or_default();
-        let mut nodes = [&NOBODY; AHEAD];
+        let mut nodes = [&NO_NODE; AHEAD];
         let mut read = 0_u32;
         for (node, id) in nodes.iter_mut().zip(ids) {
             *node = self.node(*id);
@@ -278,11 +269,10 @@ impl Store {
 
     // --- making and freeing ---
 
-    /// A new tree with an artificial root.
     pub(in crate::payload) fn add_tree(&mut self, topic: &str, owner: u32) -> TreeId {
         let tree =
             self.trees.insert(Tree { topic: topic.into(), owner, root: NIL, ..Tree::default() }) as TreeId;
-        let root = self.alloc(Node { class: Class::Root, tree, ..NOBODY.clone() });
+        let root = self.alloc(Node { class: Class::Root, tree, ..NO_NODE.clone() });
         if let Some(tree) = self.tree_mut(tree) {
             tree.root = root;
         }
@@ -295,7 +285,7 @@ impl Store {
         let Some(tree) = self.tree(id) else { return };
         let old = tree.root;
         self.free_subtree(old);
-        let root = self.alloc(Node { class: Class::Root, tree: id, ..NOBODY.clone() });
+        let root = self.alloc(Node { class: Class::Root, tree: id, ..NO_NODE.clone() });
         if let Some(tree) = self.tree_mut(id) {
             tree.root = root;
             tree.rooted = false;
@@ -326,7 +316,6 @@ impl Store {
         }
     }
 
-    /// Gives a tree the body from which its nodes are cut.
     pub(in crate::payload) fn set_buffer(&mut self, id: TreeId, body: &[u8]) {
         if let Some(tree) = self.tree_mut(id) {
             tree.buffer = body.to_vec();
@@ -347,7 +336,7 @@ impl Store {
             tree.nodes += 1;
         }
         let (start, end) = span;
-        self.alloc(Node { kind, class, tree, start, end, it_at: it.0, it_len: it.1, ..NOBODY.clone() })
+        self.alloc(Node { kind, class, tree, start, end, it_at: it.0, it_len: it.1, ..NO_NODE.clone() })
     }
 
     /// A node with a text of its own, in no list yet.
@@ -361,7 +350,7 @@ impl Store {
         let own = self.owned.insert(text) as u32;
         let (it_at, it_len) = (it.0 as u32, (it.1 - it.0) as u32);
         let class = mapping.class(kind);
-        self.alloc(Node { kind, class, tree, own, it_at, it_len, ..NOBODY.clone() })
+        self.alloc(Node { kind, class, tree, own, it_at, it_len, ..NO_NODE.clone() })
     }
 
     fn alloc(&mut self, node: Node) -> NodeId {
@@ -420,7 +409,7 @@ impl Store {
         }
         let free = self.free;
         if let Some(node) = self.node_mut(id) {
-            *node = Node { next: free, ..NOBODY.clone() };
+            *node = Node { next: free, ..NO_NODE.clone() };
             self.free = id;
             self.freed += 1;
         }

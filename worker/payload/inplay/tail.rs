@@ -173,7 +173,6 @@ impl Forest {
         id == top
     }
 
-    /// Whether a node is a market that the document shows.
     pub(in crate::payload) fn is_shown(&self, id: NodeId) -> bool {
         let node = self.store.node(id);
         let owner = self.store.tree(node.tree).map_or(NIL, |tree| tree.owner);

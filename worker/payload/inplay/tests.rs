@@ -11,7 +11,7 @@ use crate::payload::{Forest, Limits, Mapping, MatchSlot, Names, Payload, Receive
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use touchline_common::ipc::messages::stream::{MatchBase, Section, SectionKey};
+use touchline_common::ipc::messages::data::{MatchBase, Section, SectionKey};
 use touchline_common::model::{
     Change, Clock, Facts, Handle, Listing, MarketValue, OddsChange, Price, RegisterChange, Registers,
     SelectionValue,

@@ -6,7 +6,6 @@ use super::store::{NIL, NodeId, Store};
 use super::text;
 
 impl Store {
-    /// Replaces the whole text of a node.
     pub(super) fn replace_text(&mut self, id: NodeId, text: Vec<u8>, mapping: &Mapping) {
         let it = text::find(&text, mapping.topic()).unwrap_or_default();
         let kind = Key::of(text::type_word(&text));

@@ -50,7 +50,7 @@ impl Forest {
         let mut reports = std::mem::take(&mut self.scratch.reports).again();
         let (mut changed, mut parts, mut renamed) = (false, Parts::NONE, false);
         for token in delta.text().split(|&b| b == b';') {
-            // A first word without `=` is the node's type, said again.
+            // A first word without `=` is the node's type, once more.
             let Some(equals) = token.iter().position(|&b| b == b'=') else { continue };
             let (name, value) =
                 (token.get(..equals).unwrap_or_default(), token.get(equals + 1..).unwrap_or_default());
@@ -132,7 +132,6 @@ impl Forest {
         reports.odds.push(OddsChange::Selection(SelectionValue { text, ..value }));
     }
 
-    /// A node gets another topic id.
     pub(super) fn rename(&mut self, owner: u32, id: NodeId, held: Option<(usize, usize)>, value: &[u8]) {
         if owner != NIL {
             self.forget_handles_below(owner, id);
@@ -144,7 +143,6 @@ impl Forest {
         self.store.enter(id, value);
     }
 
-    /// What a change of one attribute means.
     pub(super) fn step_of<'a>(&self, id: NodeId, role: Role, old: &[u8], new: &'a [u8]) -> Step<'a> {
         let suspended = text::suspended(Some(new));
         match (self.store.node(id).class, role) {

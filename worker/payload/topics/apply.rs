@@ -1,4 +1,4 @@
-//! A message of a topic: the value it leaves, and what of that is told.
+//! A message of a topic: the value it leaves, and what of that is reported.
 //!
 //! A load and a delta both state the whole value of their topic. What became unknown moves no register.
 
@@ -11,7 +11,6 @@ use crate::payload::rules::of_statistic;
 use crate::payload::{Applied, MatchSlot, Payload, TreeError};
 use touchline_common::model::{Change, RegisterChange, Side};
 
-/// What brought a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Brought {
     /// A load: one of a first load's many, as long as those come.
@@ -45,7 +44,7 @@ impl Branches {
         // What an earlier subscription has of the same name hides this.
         let hidden = held.asked.iter().take(place.asked.into()).any(|asked| asked.values.contains_key(key));
         let dirty = match self.table.as_ref().and_then(|table| table.role(key)) {
-            Some(Role::Said | Role::Progress | Role::Score) => Dirty::HEAD,
+            Some(Role::Match | Role::Progress | Role::Score) => Dirty::HEAD,
             Some(Role::Statistic(_) | Role::Comment) | None => Dirty::TAIL,
         };
         self.changed(place.slot, dirty, received);
@@ -97,7 +96,7 @@ impl Branches {
         }
     }
 
-    /// A first load counts as complete: it is told and shown.
+    /// A first load counts as complete: it is reported and shown.
     pub(super) fn complete(&mut self, slot: u32, sink: &mut dyn Sink) {
         let Some(held) = self.matches.get_mut(slot as usize) else { return };
         if let Reporting::Settling { until, .. } = held.reporting {
@@ -137,7 +136,6 @@ impl Branches {
         }
     }
 
-    /// Reports what a changed value means.
     fn report_value(
         &mut self,
         slot: u32,
@@ -148,7 +146,7 @@ impl Branches {
         sink: &mut dyn Sink,
     ) {
         let Some(role) = self.table.as_ref().and_then(|table| table.role(key)) else { return };
-        if role == Role::Said {
+        if role == Role::Match {
             return;
         }
         self.compare_registers(slot);
@@ -161,7 +159,7 @@ impl Branches {
                 changes.extend(text.map(|text| Change::Comment { text: lossy(text) }));
             }
             Role::Statistic(place) => statistic(table, held, place, key, old, &mut changes),
-            Role::Progress | Role::Score | Role::Said => {}
+            Role::Progress | Role::Score | Role::Match => {}
         }
         if changes.is_empty() && scratch.changes.is_empty() {
             return;
@@ -214,7 +212,6 @@ impl Branch {
         Some(None)
     }
 
-    /// Whether there was a value.
     pub(super) fn unset(&mut self, asked: usize, key: &[u8]) -> bool {
         let Some(old) = self.asked.get_mut(asked).and_then(|asked| asked.values.remove(key)) else {
             return false;

@@ -3,7 +3,7 @@
 //! What `Forest` is for object trees, [`Branches`] is for these: messages in, observations and documents out, pure. The
 //! rules are in `docs/documents.md`; which topic says what is in `topics.toml`, and without that table every value is
 //! passed on as it is. A subscription brings one load per topic and nothing that says which is the last: what comes
-//! until it has been quiet for [`QUIET_NS`] is taken as the match's first load and told as one.
+//! until it has been quiet for [`QUIET_NS`] is taken as the match's first load and reported as one.
 
 mod apply;
 mod document;
@@ -26,20 +26,18 @@ use foldhash::fast::RandomState;
 use jiff::tz::TimeZone;
 use slab::Slab;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use touchline_common::ipc::messages::stream::{MatchBase, Section, SectionKey};
+use touchline_common::ipc::messages::data::{MatchBase, Section, SectionKey};
 use touchline_common::model::{Facts, Listing, Register, RegisterChange};
 
 /// Without a load for so long, nanoseconds, the first load of a branch counts as complete.
 pub(super) const QUIET_NS: u64 = 100_000_000;
-/// A branch whose loads do not end is told after this long, nanoseconds, whatever comes.
+/// A branch whose loads do not end is reported after this long, nanoseconds, whatever comes.
 pub(super) const LONGEST_NS: u64 = 2_000_000_000;
 
-/// The branches of one connection.
 pub struct Branches {
     table: Option<Table>,
     limits: Limits,
     zone: TimeZone,
-    /// Subscriptions by the topic at their top.
     tops: HashMap<Box<[u8]>, Place, RandomState>,
     /// Bytes of the longest top: no topic is looked up by more of its name.
     longest: usize,
@@ -48,19 +46,17 @@ pub struct Branches {
     dirty: BTreeSet<(u64, u32)>,
     /// Matches whose first load is coming in, by when it counts as complete.
     settling: BTreeSet<(u64, u32)>,
-    /// Matches whose load has become complete; the caller has not heard of it yet.
+    /// Matches whose load has become complete; not reported to the caller yet.
     complete: Vec<MatchSlot>,
     scratch: Scratch,
 }
 
-/// A subscription of a match.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     slot: u32,
     asked: u16,
 }
 
-/// What is reused from message to message.
 #[derive(Default)]
 struct Scratch {
     changes: Vec<RegisterChange>,
@@ -68,12 +64,11 @@ struct Scratch {
     json: Json,
 }
 
-/// A match: its values, and what was told and published of it.
+/// A match: its values, and what was reported and published of it.
 #[derive(Default)]
 pub(super) struct Branch {
     /// Its subscriptions; of a topic that two have the first one's counts.
     asked: Vec<Asked>,
-    /// Values held.
     topics: usize,
     /// Their bytes, names included.
     bytes: usize,
@@ -103,21 +98,21 @@ impl Dirty {
     const BOTH: Dirty = Dirty { head: true, tail: true };
 }
 
-/// One subscription and what it brought.
 struct Asked {
     selector: Selector,
     values: BTreeMap<Box<[u8]>, Box<[u8]>>,
 }
 
-/// Whether changes of a match are reported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Reporting {
     /// Nothing came since it was asked for.
     #[default]
     Awaited,
     /// Its first load is coming in, since `from`, and counts as complete at `until`.
-    Settling { from: u64, until: u64 },
-    /// Every change.
+    Settling {
+        from: u64,
+        until: u64,
+    },
     All,
 }
 
@@ -138,7 +133,6 @@ impl Branches {
         }
     }
 
-    /// The value that is held of a topic.
     pub(super) fn value_of(&self, topic: &[u8]) -> Option<&[u8]> {
         let (place, key) = self.find(topic)?;
         let asked = self.matches.get(place.slot as usize)?.asked.get(usize::from(place.asked))?;

@@ -9,20 +9,19 @@ use crate::payload::clock::ClockState;
 use crate::payload::json::lossy;
 use crate::payload::period::{Status, period_of};
 use crate::payload::rules::{of_statistic, split_name};
+use crate::payload::sport::Sport;
 use crate::payload::text;
 use std::borrow::Cow;
-use touchline_common::model::{Change, Facts, Phase, Register, Scoring, Side, Sport};
+use touchline_common::model::{Change, Facts, Phase, Register, Scoring, Side};
 
 /// A side's counts, home first; what is unknown is absent.
 pub(super) type Counts = [Option<i64>; 2];
 
-/// A branch, ready to be asked.
 pub(super) struct Reading<'a> {
     pub(super) table: Option<&'a Table>,
     pub(super) branch: &'a Branch,
 }
 
-/// How far a match is.
 pub(super) struct Progress<'a> {
     pub(super) period: Option<Cow<'a, str>>,
     pub(super) phase: Option<Phase>,
@@ -73,21 +72,21 @@ impl<'a> Reading<'a> {
 
     pub(super) fn competition(&self) -> Option<Cow<'a, str>> {
         let listed = self.branch.listing.competition.as_deref().filter(|name| !name.is_empty());
-        self.words(|table| &table.said.competition).or(listed.map(Cow::Borrowed))
+        self.words(|table| &table.of_match.competition).or(listed.map(Cow::Borrowed))
     }
 
     /// The name; without one the two sides, if both are known.
     pub(super) fn name(&self) -> Option<Cow<'a, str>> {
         let listed = self.branch.listing.name.as_deref().map(str::trim).filter(|name| !name.is_empty());
-        self.words(|table| &table.said.name).or(listed.map(Cow::Borrowed)).or_else(|| {
-            let home = self.words(|table| &table.said.home)?;
-            let away = self.words(|table| &table.said.away)?;
+        self.words(|table| &table.of_match.name).or(listed.map(Cow::Borrowed)).or_else(|| {
+            let home = self.words(|table| &table.of_match.home)?;
+            let away = self.words(|table| &table.of_match.away)?;
             Some(Cow::Owned(format!("{home} v {away}")))
         })
     }
 
     pub(super) fn sides(&self) -> [Option<Cow<'a, str>>; 2] {
-        let named = [self.words(|table| &table.said.home), self.words(|table| &table.said.away)];
+        let named = [self.words(|table| &table.of_match.home), self.words(|table| &table.of_match.away)];
         let split = self.name().and_then(|name| split_name(&name));
         let (home, away) = split.map_or((None, None), |(home, away)| (Some(home), Some(away)));
         let [by_home, by_away] = named;
@@ -95,10 +94,11 @@ impl<'a> Reading<'a> {
     }
 
     pub(super) fn progress(&self) -> Progress<'a> {
-        let code = self.single(|table| &table.said.period);
+        let code = self.single(|table| &table.of_match.period);
         let sport = self.sport().map(|sport| sport.name);
         let known = code.zip(self.table).and_then(|(code, table)| period_of(&table.periods, code, sport));
-        let suspended = self.single(|table| &table.said.suspended).map(|value| text::suspended(Some(value)));
+        let suspended =
+            self.single(|table| &table.of_match.suspended).map(|value| text::suspended(Some(value)));
         let status = known.map_or(Status::Unknown, |(_, status)| status);
         Progress {
             period: code.map(lossy),
@@ -110,7 +110,7 @@ impl<'a> Reading<'a> {
 
     /// The clock runs while a period is played: the feed states it again and again, without a time of its own.
     pub(super) fn clock(&self) -> ClockState {
-        let stated = self.table.and_then(|table| self.value(table.said.clock.as_bytes()));
+        let stated = self.table.and_then(|table| self.value(table.of_match.clock.as_bytes()));
         let Some(seconds) = stated.and_then(value::number).filter(|n| *n < 1_000_000_000) else {
             return ClockState::default();
         };
@@ -136,7 +136,6 @@ impl<'a> Reading<'a> {
         self.table.map_or([None, None], |table| self.counts(&table.score))
     }
 
-    /// The text of the newest comment.
     pub(super) fn comment(&self, value: &'a [u8]) -> Option<&'a [u8]> {
         value::newest(value, self.table?.comment_field)
     }

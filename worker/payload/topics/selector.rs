@@ -1,21 +1,16 @@
 //! Which topics one subscription holds: `A` itself, `A/` everything below it, `A//` both.
 
-/// A subscription as it was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Selector {
-    /// As it is sent to the server.
     pub(super) text: Box<str>,
     /// Bytes of `text` that are the topic at its top.
     top: usize,
     scope: Scope,
 }
 
-/// What of a branch a selector means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scope {
-    /// The topic itself.
     Topic,
-    /// Everything below it.
     Below,
     /// Both.
     Branch,
@@ -33,7 +28,6 @@ impl Selector {
         Selector { text: text.into(), top: top.len(), scope }
     }
 
-    /// The topic at its top.
     pub(super) fn top(&self) -> &[u8] {
         self.text.as_bytes().get(..self.top).unwrap_or_default()
     }

@@ -10,12 +10,11 @@ use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
 use touchline_common::model::Side;
 
-/// The compiled table.
 #[derive(Clone, Debug)]
 pub(in crate::payload) struct Table {
     roles: HashMap<Box<[u8]>, Role, RandomState>,
     sports: BTreeMap<String, String>,
-    pub(super) said: Match,
+    pub(super) of_match: Match,
     /// Which field of the comment's newest record is its text, from 1.
     pub(super) comment_field: usize,
     pub(super) score: Counted,
@@ -24,18 +23,14 @@ pub(in crate::payload) struct Table {
     pub(super) periods: Vec<Period>,
 }
 
-/// What a topic says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     /// A part of the head that is read when it is needed.
-    Said,
+    Match,
     /// The displayed clock, the period, a suspension: registers may follow.
     Progress,
-    /// Counts towards the score.
     Score,
-    /// A statistic, by its place.
     Statistic(usize),
-    /// The comment.
     Comment,
 }
 
@@ -44,7 +39,7 @@ impl Role {
     pub(super) fn in_extra(self) -> bool {
         match self {
             Role::Comment => true,
-            Role::Said | Role::Progress | Role::Score | Role::Statistic(_) => false,
+            Role::Match | Role::Progress | Role::Score | Role::Statistic(_) => false,
         }
     }
 }
@@ -66,7 +61,7 @@ pub(super) struct Match {
 #[derive(Clone, Debug)]
 pub(super) struct Counted {
     pub(super) form: Form,
-    /// Home's and away's; the same where one value tells both.
+    /// Home's and away's; the same where one value states both.
     pub(super) topics: [Box<[u8]>; 2],
 }
 
@@ -76,7 +71,7 @@ struct Source {
     #[serde(default)]
     sports: BTreeMap<String, String>,
     #[serde(default, rename = "match")]
-    said: Match,
+    of_match: Match,
     comment: Option<Comment>,
     score: Option<Count>,
     #[serde(default)]
@@ -99,7 +94,6 @@ struct Count {
     value: Form,
 }
 
-/// What a topic's name says instead of a side's.
 const SIDE: &str = "{side}";
 
 impl Table {
@@ -123,7 +117,6 @@ impl Table {
         self.roles.get(key).copied()
     }
 
-    /// The feed's number of the sport that a part of a topic names.
     pub(super) fn sport(&self, topic: &str) -> Option<&str> {
         topic.split('/').find_map(|part| self.sports.get(part)).map(String::as_str)
     }
@@ -138,16 +131,16 @@ impl Table {
             score: counted(source.score.as_ref().unwrap_or(&NOTHING), "score")?,
             statistics: Vec::new(),
             periods: Vec::new(),
-            said: source.said,
+            of_match: source.of_match,
         };
         for (place, row) in source.period.iter().enumerate() {
             table.periods.push(period::compile_period(row, place + 1)?);
         }
-        let said = table.said.clone();
-        for topic in [&said.name, &said.home, &said.away, &said.competition] {
-            table.enter(topic.as_bytes(), Role::Said)?;
+        let of_match = table.of_match.clone();
+        for topic in [&of_match.name, &of_match.home, &of_match.away, &of_match.competition] {
+            table.enter(topic.as_bytes(), Role::Match)?;
         }
-        for topic in [&said.period, &said.clock, &said.suspended] {
+        for topic in [&of_match.period, &of_match.clock, &of_match.suspended] {
             table.enter(topic.as_bytes(), Role::Progress)?;
         }
         if let Some(comment) = source.comment {

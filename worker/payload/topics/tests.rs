@@ -5,7 +5,7 @@ use crate::payload::{Limits, MatchSlot, Names, Payload, Received, Seen, Sink, Tr
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use touchline_common::ipc::messages::stream::{MatchBase, Section, SectionKey};
+use touchline_common::ipc::messages::data::{MatchBase, Section, SectionKey};
 use touchline_common::model::{
     Change, Clock, Facts, Handle, Listing, MarketValue, OddsChange, Phase, Register, RegisterChange,
     Registers, Scoring, SelectionValue, Side,

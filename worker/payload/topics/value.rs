@@ -3,13 +3,11 @@
 use crate::payload::text;
 use crate::wire::diffusion::{Fields, Records};
 
-/// How a value is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Form {
     /// One record per incident.
     Incidents,
-    /// One whole number.
     Number,
     /// One whole number up to 100: home's part.
     HomePercent,
@@ -41,7 +39,6 @@ pub(super) fn single(value: &[u8]) -> Option<&[u8]> {
     (!first.is_empty() && fields.all(<[u8]>::is_empty)).then_some(first)
 }
 
-/// The one whole number of a value.
 pub(super) fn number(value: &[u8]) -> Option<i64> {
     text::whole(single(value)?, DIGITS).map(|n| n as i64)
 }

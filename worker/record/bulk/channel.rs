@@ -10,29 +10,24 @@ use super::{Bulk, Reply, Source};
 use std::time::Instant;
 use touchline_common::ipc::frame::HEADER_LEN;
 use touchline_common::ipc::messages::Message;
-use touchline_common::ipc::messages::data::EndReason;
-use touchline_common::ipc::messages::stream::{BulkBody, BulkFrame, Name, Named};
+use touchline_common::ipc::messages::data::{BulkBody, BulkFrame, EndReason, Name, Named};
 use touchline_common::ipc::{Header, decode_borrowed};
 use touchline_common::model::{Epoch, Handle, MarketValue, OddsChange, SelectionValue};
 
-/// A worker's bulk stream.
 #[derive(Debug)]
 pub(super) struct Channel {
     token: usize,
     pub(super) handles: Handles,
     /// The number of the last frame that was taken; `None`: whatever comes first is the next.
     position: Option<u64>,
-    /// Whether the batch is to write the position.
     pub(super) moved: bool,
     /// It sent what cannot be understood.
     broken: bool,
-    /// Resolved values, kept for their room.
     changes: Vec<Change>,
     markets: Vec<(u32, bool)>,
     selections: Vec<(u32, Value)>,
 }
 
-/// A frame that is about one match.
 struct Resolved {
     handle: Handle,
     place: usize,

@@ -5,18 +5,14 @@
 
 use touchline_common::model::{Epoch, Handle};
 
-/// Entries of a page.
 const PAGE: usize = 512;
 
-/// What a handle stands for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Entry {
     /// It was never named.
     #[default]
     Unnamed,
-    /// Its match's end was seen.
     Ended,
-    /// A match of the channel, by its place there.
     Match(u32),
     /// A market: its match's handle, and its number in that match's ledger.
     Market(u32, u32),
@@ -36,13 +32,10 @@ enum Page {
 pub(super) struct Followed {
     /// Its place among the thread's matches.
     pub(super) place: usize,
-    /// The epoch it is followed under.
     pub(super) epoch: Epoch,
-    /// Every handle of it.
     handles: Vec<u32>,
 }
 
-/// The handles of one channel.
 #[derive(Debug, Default)]
 pub(super) struct Handles {
     pages: Vec<Page>,
@@ -115,7 +108,6 @@ impl Handles {
         }
     }
 
-    /// Names a free handle as a match.
     pub(super) fn name_match(&mut self, handle: Handle, place: usize, epoch: Epoch) {
         let at = self.matches.insert(Followed { place, epoch, handles: vec![handle.0] });
         self.set(handle.0, Entry::Match(u32::try_from(at).unwrap_or(u32::MAX)));

@@ -13,19 +13,15 @@ use touchline_common::model::{Epoch, Price};
 /// Candidates of one match at most; the lowest epoch goes.
 const MAX_CANDIDATES: usize = 3;
 
-/// A text in the thread's table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TextId(pub u32);
 
-/// The empty text.
 pub const EMPTY: TextId = TextId(0);
 
-/// A selection as it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Value {
     /// Decimal odds; `None` is no price.
     pub price: Option<Price>,
-    /// As the feed wrote it.
     pub text: TextId,
     /// Whether it is suspended; `None` before a base came since this ledger exists.
     pub suspended: Option<bool>,
@@ -40,21 +36,15 @@ impl Default for Value {
 /// Of which nothing is known.
 const UNKNOWN: Value = Value { price: None, text: EMPTY, suspended: None };
 
-/// What a row is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Place {
-    /// A market of the match.
     Market(u32),
-    /// A selection of the match.
     Selection(u32),
 }
 
-/// A row to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// Its type.
     pub kind: Kind,
-    /// What it is about.
     pub place: Place,
     /// Price, text and suspension after it; of a market only the suspension.
     pub value: Value,
@@ -64,64 +54,48 @@ pub struct Row {
     pub at: i64,
 }
 
-/// A change whose handles are resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// A selection's price.
     Price(u32, Option<Price>, TextId),
-    /// A selection was suspended or resumed.
     SelectionSuspended(u32, bool),
-    /// A market was suspended or resumed.
     MarketSuspended(u32, bool),
     /// A market was inserted, suspended or not.
     MarketOpen(u32, bool),
-    /// A selection as it stands.
     Selection(u32, Value),
-    /// A market was deleted.
     MarketClose(u32),
 }
 
-/// What the ledger is given.
 #[derive(Clone, Copy, Debug)]
 pub enum Input<'a> {
     /// The match stream made this epoch the owner.
     Adopt {
-        /// The epoch.
         epoch: Epoch,
         /// Wall clock, for what is written now.
         at: i64,
     },
     /// All values as the epoch's worker sees them.
     Base {
-        /// Its epoch.
         epoch: Epoch,
-        /// The markets that exist, and whether they are suspended.
         markets: &'a [(u32, bool)],
-        /// Their selections.
         selections: &'a [(u32, Value)],
         /// Wall clock of the read.
         at: i64,
     },
-    /// What one delta changed.
     Obs {
-        /// Its epoch.
         epoch: Epoch,
         /// The changes, in order.
         changes: &'a [Change],
         /// Wall clock of the read.
         at: i64,
     },
-    /// Time passed.
     Tick {
         /// Wall clock, for what is written now.
         at: i64,
     },
 }
 
-/// What became of an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
-    /// It counts.
     Yes,
     /// It is kept until its epoch is adopted.
     Candidate,
@@ -129,7 +103,6 @@ pub enum Taken {
     Refused,
 }
 
-/// Which selections belong to which market.
 #[derive(Debug, Default)]
 struct Shape {
     market_of: Vec<u32>,
@@ -185,7 +158,6 @@ impl Ledger {
         }
     }
 
-    /// Makes room for a market.
     pub fn add_market(&mut self) -> u32 {
         self.shape.selections.push(Vec::new());
         self.market_eras.push(self.era);
@@ -223,7 +195,6 @@ impl Ledger {
             .chain(selections.filter_map(|(value, selection)| Some((Place::Selection(selection), (*value)?))))
     }
 
-    /// Every text that the ledger holds.
     pub fn texts(&self) -> impl Iterator<Item = TextId> {
         let held = self.candidates.iter().map(|candidate| &candidate.values);
         let held = held.chain(self.pending.iter().map(|(values, _)| values)).chain([&self.known]);
@@ -402,7 +373,6 @@ impl Ledger {
         }
     }
 
-    /// A market of which something is reported exists.
     fn open(&mut self, market: u32, at: i64, rows: &mut Vec<Row>) {
         if self.known.market(market).is_some() {
             return;
@@ -420,7 +390,6 @@ impl Ledger {
         }
     }
 
-    /// A selection's new value as a whole.
     fn believe(&mut self, selection: u32, value: Value, at: i64, rows: &mut Vec<Row>) {
         let old = self.known.selection(selection).unwrap_or_default();
         *slot(&mut self.known.selections, selection) = Some(value);
@@ -444,7 +413,6 @@ impl Ledger {
         self.row(kind, Place::Selection(selection), at, rows);
     }
 
-    /// A row of a place as it is known now.
     fn row(&mut self, kind: Kind, place: Place, at: i64, rows: &mut Vec<Row>) {
         let (era, value) = match place {
             Place::Market(market) => {

@@ -28,7 +28,6 @@ pub(super) struct Part {
     pub(super) in_file: i64,
 }
 
-/// One match.
 #[derive(Debug)]
 pub(super) struct Match {
     pub(super) key: MatchKey,
@@ -37,14 +36,12 @@ pub(super) struct Match {
     pub(super) selections: Vec<Part>,
     market_of_key: HashMap<Box<str>, u32, FixedState>,
     selection_of_key: HashMap<(u32, Box<str>), u32, FixedState>,
-    /// Channels that follow it.
     pub(super) channels: usize,
     /// Since when it is over.
     pub(super) over: Option<Instant>,
 }
 
 impl Match {
-    /// The number of the market with this key.
     pub(super) fn market(&mut self, key: &str, name: &str) -> u32 {
         if let Some(known) = self.market_of_key.get(key) {
             return *known;
@@ -91,7 +88,6 @@ impl Match {
     }
 }
 
-/// All of them.
 #[derive(Debug, Default)]
 pub(super) struct Matches {
     pub(super) slab: Slab<Match>,

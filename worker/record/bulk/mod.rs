@@ -42,43 +42,31 @@ const LAST_ATTEMPTS: u32 = 5;
 /// How often the thread looks at the clock when nothing comes.
 const IDLE: Duration = Duration::from_millis(200);
 
-/// Something for the thread.
 #[derive(Debug)]
 pub enum Job {
     /// A data channel opened: answer with its position. What this worker named before is void.
     Open {
-        /// The channel.
         token: usize,
-        /// Who writes on it.
         source: Source,
     },
     /// Whole frames of the bulk stream, headers included, in order: `Name` and `BulkFrame`.
     Frames {
-        /// Who wrote them,
         source: Source,
-        /// on which channel.
         token: usize,
-        /// The frames.
         bytes: Vec<u8>,
     },
     /// The match stream made this epoch the owner.
     Adopt {
-        /// The match.
         key: MatchKey,
-        /// The epoch.
         epoch: Epoch,
     },
     /// A match is over and nothing follows it; what its worker sent before still counts.
     Ended {
-        /// The match.
         key: MatchKey,
     },
-    /// A data channel is at its end.
     Gone {
-        /// Who wrote on it.
         source: Source,
     },
-    /// Commit everything and end.
     Stop,
 }
 
@@ -94,32 +82,22 @@ impl Cost for Job {
 /// Something for the loop. Sent only after the commit that it follows from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// A channel's position.
     Opened {
-        /// The channel.
         token: usize,
-        /// The highest committed number of its generation.
         resume_after: u64,
     },
-    /// Everything up to this number is committed.
     Acked {
-        /// Of whom.
         source: Source,
-        /// The number.
         n: u64,
     },
     /// A channel sent what cannot be understood; nothing of it is taken any more.
     Broken {
-        /// The channel.
         token: usize,
-        /// What was wrong.
         what: String,
     },
-    /// Everything is committed, or given up.
     Stopped,
 }
 
-/// Counters of the bulk stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BulkStats {
     /// Rows written since the start.
@@ -137,13 +115,10 @@ pub struct BulkStats {
 /// What others may know of the thread at any time.
 #[derive(Debug)]
 pub struct Shared {
-    /// Jobs and replies.
     pub queue: Queue<Job, Reply>,
-    /// Counters.
     pub stats: Mutex<BulkStats>,
     /// The newest committed `seq`.
     committed: Mutex<i64>,
-    /// Notified at each commit that had rows.
     newer: Condvar,
     /// Set when followers must end.
     closing: AtomicBool,
@@ -176,7 +151,6 @@ impl Shared {
         *newest
     }
 
-    /// Ends every follower.
     pub fn close(&self) {
         self.closing.store(true, Ordering::Release);
         drop(lock(&self.committed));
@@ -192,16 +166,13 @@ impl Shared {
 /// What waits for its commit. Made once from each job, so that another attempt writes the same again.
 #[derive(Debug, Default)]
 struct Batch {
-    /// Rows, each with its match's place.
     rows: Vec<(usize, Row)>,
-    /// Workers whose position is to be written.
     moved: Vec<Source>,
     replies: Vec<Reply>,
     refused: u64,
     conflated: u64,
 }
 
-/// The thread's own things.
 #[derive(Debug)]
 pub struct Bulk {
     config: Arc<RecordConfig>,
@@ -214,7 +185,6 @@ pub struct Bulk {
     /// Matches in which time alone may change something.
     timed: BTreeSet<usize>,
     batch: Batch,
-    /// Rows of one input.
     rows: Vec<Row>,
     /// What an attempt put into the file, to be taken back where it fails.
     fresh: Vec<Fresh>,
@@ -232,9 +202,6 @@ enum Fresh {
 
 impl Bulk {
     /// Opens the hour files beside the store. `parent` names the coordinator's process.
-    ///
-    /// # Errors
-    /// [`HourError`].
     pub fn open(config: &Arc<RecordConfig>, parent: &str) -> Result<(Bulk, Arc<Shared>), HourError> {
         let (hours, positions) = Hours::open(&config.path, parent, wall_us())?;
         let shared = Arc::new(Shared::default());
@@ -354,7 +321,7 @@ impl Bulk {
     fn unfollow(&mut self, place: usize, now: Instant) {
         if let Some(one) = self.matches.slab.get_mut(place) {
             one.channels = one.channels.saturating_sub(1);
-            // Of a match that no epoch ever owned nobody will say that it is over.
+            // Of a match that no epoch ever owned no `End` comes.
             if one.channels == 0 && one.ledger.owner().is_none() {
                 one.over.get_or_insert(now);
             }
@@ -373,7 +340,6 @@ impl Bulk {
         self.batch.rows.extend(self.rows.drain(..).map(|row| (place, row)));
     }
 
-    /// Values that waited long enough.
     fn pass_time(&mut self, now: Instant, at: i64) {
         let mut timed = std::mem::take(&mut self.timed);
         timed.iter().for_each(|place| self.advance(*place, Input::Tick { at }, now));
@@ -422,7 +388,7 @@ impl Bulk {
         }
     }
 
-    /// Commits the batch, however long the disk refuses it; told to stop, it gives up after a few attempts.
+    /// Commits the batch, however long the disk refuses it; asked to stop, it gives up after a few attempts.
     fn commit(&mut self, stop: bool) {
         let mut backoff = BACKOFF.0;
         while let Err(error) = self.try_commit() {

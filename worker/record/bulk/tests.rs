@@ -8,8 +8,7 @@ use std::path::Path;
 use touchline_common::config::{Config, FeedConfig};
 use touchline_common::ipc::encode_frame;
 use touchline_common::ipc::messages::Message;
-use touchline_common::ipc::messages::data::EndReason;
-use touchline_common::ipc::messages::stream::{BulkBody, BulkFrame, Name, Named};
+use touchline_common::ipc::messages::data::{BulkBody, BulkFrame, EndReason, Name, Named};
 use touchline_common::model::{
     FeedId, Generation, Handle, MarketValue, OddsChange, Price, SelectionValue, SlotId,
 };

@@ -27,12 +27,10 @@ impl Default for Part {
 
 #[derive(Debug)]
 struct Market {
-    /// Its section's name in the store.
     name: Arc<str>,
     part: Part,
 }
 
-/// The parts.
 #[derive(Debug, Default)]
 pub(super) struct Content {
     head: Part,
@@ -42,7 +40,6 @@ pub(super) struct Content {
 }
 
 impl Content {
-    /// What the store kept, saved as it is.
     pub(super) fn restored(sections: Vec<(String, String)>) -> Content {
         let mut content = Content::default();
         for (name, text) in sections {
@@ -87,7 +84,6 @@ impl Content {
         }
     }
 
-    /// Removes every part, for a rendering that states all of them.
     pub(super) fn clear(&mut self) {
         for id in self.ids() {
             if self.text(id).is_some() {
@@ -104,7 +100,7 @@ impl Content {
             }
         }
         for market in former.markets.iter().filter(|market| market.part.text.is_some()) {
-            // Its place has no part: the store is told that it is gone.
+            // Its place has no part: the store deletes it.
             let place = self.place(&market.name, 0);
             if let Some(part) = self.part_mut(PartId::Market(place)) {
                 part.saved = false;
@@ -112,12 +108,10 @@ impl Content {
         }
     }
 
-    /// The text of a part, if the document has it.
     pub(super) fn text(&self, id: PartId) -> Option<&str> {
         self.part(id)?.text.as_deref().map(String::as_str)
     }
 
-    /// The name of a part in the store.
     pub(super) fn name(&self, id: PartId) -> &str {
         match id {
             PartId::Head => HEAD,
@@ -126,7 +120,6 @@ impl Content {
         }
     }
 
-    /// The markets that the document has.
     pub(super) fn markets(&self) -> impl Iterator<Item = (&str, &str)> {
         let held = self.markets.iter();
         held.filter_map(|market| {
@@ -138,7 +131,6 @@ impl Content {
         self.head.text.is_none()
     }
 
-    /// All parts that it has or had.
     pub(super) fn ids(&self) -> impl Iterator<Item = PartId> + use<> {
         let markets = (0..self.markets.len() as u32).map(PartId::Market);
         [PartId::Head, PartId::Tail].into_iter().chain(markets)

@@ -1,4 +1,4 @@
-//! The documents in memory: parts as they came, put together only when somebody needs one.
+//! The documents in memory: parts as they came, put together only when one is needed.
 //!
 //! A rendering is applied as a unit. `version` is dense from 1 per epoch. What a candidate publishes is kept as a content of its
 //! own until the ledger adopts its epoch, and is then version 1 of it. Callers: the recorder's loop and its data channels.
@@ -34,7 +34,6 @@ pub struct DocumentId {
     birth: u64,
 }
 
-/// What a rendering says beside its sections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     pub stale: bool,
@@ -44,12 +43,9 @@ pub struct Stamp {
     pub updated_at: i64,
 }
 
-/// What became of a rendering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Applied {
-    /// It is the newest version of the document.
     Published,
-    /// Its epoch is a candidate.
     Kept,
 }
 
@@ -64,9 +60,7 @@ struct Candidate {
 struct Document {
     birth: u64,
     key: MatchKey,
-    /// Whose renderings are applied.
     owner: Epoch,
-    /// The epoch of the content.
     epoch: Epoch,
     version: u64,
     source: Source,
@@ -77,16 +71,13 @@ struct Document {
     candidates: Vec<Candidate>,
 }
 
-/// Where a document's content comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
-    /// A worker that follows the match.
     Match,
     /// The match list, while the match waits for a place.
     List,
 }
 
-/// Every document.
 #[derive(Debug)]
 pub struct Documents {
     config: Arc<RecordConfig>,
@@ -100,7 +91,6 @@ pub struct Documents {
     refilled: Instant,
 }
 
-/// How documents are handed out for saving.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
     /// By age and bytes a second.
@@ -109,7 +99,6 @@ pub enum Pace {
     Last,
 }
 
-/// A rendering that is being applied.
 #[derive(Debug)]
 pub struct Rendering<'d> {
     content: &'d mut Content,
@@ -128,7 +117,6 @@ impl Rendering<'_> {
         self.content.set(part, text);
     }
 
-    /// What becomes of it.
     pub fn applied(&self) -> Applied {
         self.applied
     }
@@ -205,12 +193,10 @@ impl Documents {
         self.all.get_mut(id.place as usize).filter(|document| document.birth == id.birth)
     }
 
-    /// How many are held.
     pub fn count(&self) -> usize {
         self.all.len()
     }
 
-    /// The version that a document of this epoch has now.
     pub fn version(&self, id: DocumentId, epoch: Epoch) -> u64 {
         self.get(id).filter(|document| document.epoch == epoch).map_or(0, |document| document.version)
     }
@@ -299,7 +285,6 @@ impl Documents {
         Some(Snapshot { state: "ended", ..document.snapshot() })
     }
 
-    /// A waiting match is gone from the list.
     pub fn unlist(&mut self, key: &MatchKey) -> Option<Snapshot> {
         let id = self.by_key.get(key)?;
         self.get(*id).filter(|document| document.source == Source::List)?;
@@ -344,27 +329,18 @@ impl Documents {
         with_id.filter(in_feed).cloned().collect()
     }
 
-    /// What the configuration calls a match's feed.
     pub fn feed(&self, key: &MatchKey) -> &str {
         self.config.feeds.get(usize::from(key.feed.0)).map_or("", |name| name)
     }
 
-    /// A document as text.
     pub fn text(&self, key: &MatchKey) -> Option<String> {
         let document = self.get(*self.by_key.get(key)?).filter(|document| !document.content.is_empty())?;
         Some(text::write(document, self.feed(key)))
     }
 
-    /// Match, version and time of rendering of each.
     pub fn list(&self) -> impl Iterator<Item = (MatchKey, u64, i64)> + '_ {
         let shown = self.all.iter().filter(|(_, document)| !document.content.is_empty());
         shown.map(|(_, document)| (document.key.clone(), document.version, document.stamp.updated_at))
-    }
-
-    /// All documents that have a content.
-    pub fn ids(&self) -> impl Iterator<Item = DocumentId> + '_ {
-        let shown = self.all.iter().filter(|(_, document)| !document.content.is_empty());
-        shown.map(|(place, document)| DocumentId { place: place as u32, birth: document.birth })
     }
 
     /// The parts of a document for a reader of the feed; `None`: all of them.
@@ -390,7 +366,6 @@ impl Documents {
 }
 
 impl Document {
-    /// Another epoch's content takes the place of this one's.
     fn replace(&mut self, epoch: Epoch, mut content: Content) {
         content.replaces(&self.content);
         self.content = content;

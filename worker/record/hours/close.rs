@@ -32,9 +32,6 @@ pub struct Closer(Arc<Shared>);
 
 impl Closer {
     /// Starts the thread.
-    ///
-    /// # Errors
-    /// As the kernel.
     pub(super) fn start() -> io::Result<Closer> {
         let shared = Arc::new(Shared::default());
         let own = Arc::clone(&shared);

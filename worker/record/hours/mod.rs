@@ -35,19 +35,9 @@ pub type Positions = HashMap<SlotId, (Generation, u64)>;
 #[derive(Debug)]
 pub enum HourError {
     /// The folder cannot be made or read.
-    Folder {
-        /// Which.
-        path: PathBuf,
-        /// What the kernel says.
-        source: io::Error,
-    },
+    Folder { path: PathBuf, source: io::Error },
     /// A file cannot be made.
-    Create {
-        /// Which.
-        path: PathBuf,
-        /// What SQLite says.
-        source: rusqlite::Error,
-    },
+    Create { path: PathBuf, source: rusqlite::Error },
 }
 
 impl std::fmt::Display for HourError {
@@ -78,7 +68,6 @@ pub fn hour_of_seq(seq: i64) -> i64 {
     seq.div_euclid(ROWS)
 }
 
-/// The folder of the hour files beside a store.
 pub fn folder(store: &Path) -> PathBuf {
     store.parent().unwrap_or(Path::new(".")).join("hours")
 }
@@ -96,9 +85,6 @@ fn hour_of_name(name: &str) -> Option<i64> {
 }
 
 /// Hours that have a file in `folder`, ascending; a folder that is not there has none.
-///
-/// # Errors
-/// As the kernel.
 pub fn list(folder: &Path) -> io::Result<Vec<i64>> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -130,7 +116,6 @@ fn bytes(path: &Path) -> u64 {
     [path, Path::new(&log)].iter().map(|file| fs::metadata(file).map_or(0, |found| found.len())).sum()
 }
 
-/// The file that is written.
 #[derive(Debug)]
 struct Current {
     hour: i64,
@@ -138,7 +123,6 @@ struct Current {
     tail: Tail,
 }
 
-/// The files and the one that is written.
 #[derive(Debug)]
 pub struct Hours {
     folder: PathBuf,
@@ -151,9 +135,6 @@ pub struct Hours {
 impl Hours {
     /// Opens the newest file, or begins one. What an earlier run left unfinished is deleted or handed to the closing thread. Positions
     /// are those of the last run under the same `parent`, the coordinator's process.
-    ///
-    /// # Errors
-    /// [`HourError`].
     pub fn open(store: &Path, parent: &str, now: i64) -> Result<(Hours, Positions), HourError> {
         let folder = folder(store);
         let failed = |source| HourError::Folder { path: folder.clone(), source };
@@ -269,12 +250,10 @@ impl Hours {
     }
 }
 
-/// How much is kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Microseconds that odds stay,
     pub odds_us: i64,
-    /// that chat stays.
     pub chat_us: i64,
     /// Bytes of the hour files at most.
     pub bytes: u64,
@@ -286,7 +265,6 @@ enum Usable {
     No,
 }
 
-/// Whether the newest file can be written.
 fn usable(path: &Path) -> Usable {
     let file = path.to_string_lossy();
     let (connection, found) = schema::inspect(path);
@@ -315,7 +293,6 @@ fn usable(path: &Path) -> Usable {
     }
 }
 
-/// Positions of channels to another coordinator are void.
 fn adopt_parent(connection: &Connection, parent: &str) -> rusqlite::Result<Positions> {
     let last: String =
         connection.query_row("SELECT value FROM meta WHERE key = 'parent'", [], |row| row.get(0))?;
@@ -333,9 +310,6 @@ fn adopt_parent(connection: &Connection, parent: &str) -> rusqlite::Result<Posit
 }
 
 /// The positions of every worker.
-///
-/// # Errors
-/// As SQLite.
 pub fn write_positions(writer: &mut Writer<'_>, positions: &Positions) -> rusqlite::Result<()> {
     positions.iter().try_for_each(|(slot, (generation, n))| writer.position(*slot, *generation, *n))
 }
@@ -394,7 +368,6 @@ fn commit(connection: &Connection, filled: rusqlite::Result<()>) -> rusqlite::Re
     done
 }
 
-/// Statements of one transaction.
 pub struct Writer<'a> {
     tail: &'a mut Tail,
     selection: CachedStatement<'a>,
@@ -403,14 +376,10 @@ pub struct Writer<'a> {
     position: CachedStatement<'a>,
 }
 
-/// A market or a selection as a file names it.
 #[derive(Clone, Copy, Debug)]
 pub struct SelectionRow<'a> {
-    /// The feed's name,
     pub feed: &'a str,
-    /// the match's id in it.
     pub id: &'a str,
-    /// Key and name of the market.
     pub market: (&'a str, &'a str),
     /// Key and name of the selection; `None`: the market itself.
     pub selection: Option<(&'a str, &'a str)>,
@@ -421,15 +390,11 @@ pub struct SelectionRow<'a> {
 pub struct OddsRow {
     /// Wall clock of the read, microseconds since 1970 UTC.
     pub at: i64,
-    /// The market or selection.
     pub selection: i64,
-    /// Its type.
     pub kind: Kind,
-    /// Decimal odds.
     pub price: Option<Price>,
     /// As the feed wrote it; `None` for a market.
     pub text: Option<i64>,
-    /// Whether it is suspended, if that is known.
     pub suspended: Option<bool>,
     /// Whether it stands for values that may have been left out before it.
     pub recovered: bool,
@@ -474,7 +439,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Says how far a worker's stream is written.
+    /// Records how far a worker's stream is written.
     pub fn position(&mut self, slot: SlotId, generation: Generation, n: u64) -> rusqlite::Result<()> {
         let n = i64::try_from(n).unwrap_or(i64::MAX);
         self.position.execute(params![slot.0, generation.0, n])?;

@@ -13,16 +13,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use touchline_common::model::Price;
 
-/// Which rows of odds.
 #[derive(Clone, Debug, Default)]
 pub struct OddsFilter {
     /// Only those above this `seq`; without it the newest.
     pub since: Option<i64>,
-    /// Of this feed only,
     pub feed: Option<String>,
-    /// of this match,
     pub id: Option<String>,
-    /// of the market with this key.
     pub market: Option<String>,
 }
 
@@ -47,9 +43,6 @@ struct Odds<'a> {
 }
 
 /// A connection for reading only.
-///
-/// # Errors
-/// As SQLite.
 pub fn open(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
@@ -57,7 +50,6 @@ pub fn open(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// The hour files of a folder, to be read.
 #[derive(Debug)]
 pub struct Reader(PathBuf);
 
@@ -112,8 +104,8 @@ fn rows(
 ) -> rusqlite::Result<(Vec<String>, Option<i64>)> {
     let version: i64 = file.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if version != SCHEMA {
-        let told = format!("its schema is {version}, this program knows {SCHEMA}");
-        return Err(rusqlite::Error::ToSqlConversionFailure(told.into()));
+        let text = format!("its schema is {version}, this program knows {SCHEMA}");
+        return Err(rusqlite::Error::ToSqlConversionFailure(text.into()));
     }
     let order = if filter.since.is_some() { "ASC" } else { "DESC" };
     let of_some = [&filter.feed, &filter.id, &filter.market].iter().any(|value| value.is_some());

@@ -7,7 +7,6 @@ use hashbrown::HashSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Between two passes.
 const PASS: Duration = Duration::from_secs(60);
 
 /// When it was last looked at, and what was found out.
@@ -87,7 +86,7 @@ impl Retention {
     }
 }
 
-/// Whether a table has rows; of a file that cannot be read nobody will read any.
+/// Whether a table has rows; of a file that cannot be read no rows are read.
 fn has_rows(path: &Path, table: &str) -> bool {
     let sql = format!("SELECT EXISTS(SELECT 1 FROM {table})");
     super::read::open(path).and_then(|file| file.query_row(&sql, [], |row| row.get(0))).unwrap_or(false)

@@ -7,7 +7,6 @@ use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 use std::time::Duration;
 
-/// The newest schema that this build knows.
 pub const SCHEMA: i64 = 1;
 
 /// Of the writing connection. Rows are only appended: few pages are written twice, so the log is copied by the writer itself, some
@@ -53,15 +52,10 @@ CREATE VIEW comments AS
 /// The type of a row; its number stands in the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
-    /// A price or its text changed.
     OddsChange = 0,
-    /// A market or selection was suspended,
     Suspended = 1,
-    /// resumed.
     Resumed = 2,
-    /// A market appeared,
     MarketOpen = 3,
-    /// went, its selections with it.
     MarketClose = 4,
     /// The value as it stands, without a change.
     Base = 5,
@@ -73,27 +67,22 @@ pub const TYPES: [&str; 6] = ["odds_change", "suspended", "resumed", "market_ope
 /// What is to be done when the file is over; nothing of it harms when it was done.
 pub const INDEX: &str = "CREATE INDEX IF NOT EXISTS odds_selection ON odds(selection)";
 
-/// What a file is.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Found {
     /// Complete, of this schema: the highest `seq`, and the highest numbers of selections and texts.
     Good(Tail),
     /// Its first transaction is missing.
     Unfinished,
-    /// Of a newer program.
     Newer(i64),
     /// SQLite or the kernel cannot read it.
     Unreadable(String),
 }
 
-/// Where an hour file ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tail {
     /// The highest `seq` of any row.
     pub seq: i64,
-    /// The highest number of a selection,
     pub selection: i64,
-    /// of a text.
     pub text: i64,
 }
 
@@ -119,7 +108,7 @@ fn examine(connection: &Connection) -> rusqlite::Result<Found> {
     }
     if version == 0 {
         let tables = number("SELECT count(*) FROM sqlite_schema")?;
-        // A file that somebody else put there is not deleted.
+        // A foreign file is not deleted.
         return Ok(if tables == 0 { Found::Unfinished } else { Found::Newer(version) });
     }
     // The last pages of each table: of a truncated file they are missing.
@@ -140,9 +129,6 @@ pub fn prepare_to_write(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Creates an empty file at `path`; its first transaction is still to come.
-///
-/// # Errors
-/// As SQLite.
 pub fn create(path: &Path) -> rusqlite::Result<Connection> {
     use std::os::unix::fs::PermissionsExt;
     let connection = Connection::open(path)?;
@@ -153,9 +139,6 @@ pub fn create(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 /// The first part of the first transaction.
-///
-/// # Errors
-/// As SQLite.
 pub fn begin(connection: &Connection, parent: &str) -> rusqlite::Result<()> {
     connection.execute_batch("BEGIN IMMEDIATE")?;
     connection.execute_batch(CREATE)?;

@@ -311,7 +311,6 @@ impl Ledger {
     }
 }
 
-/// What an observation holds.
 struct Observed<'a> {
     registers: &'a [RegisterChange],
     changes: &'a [Change<'a>],

@@ -26,12 +26,10 @@ pub(super) struct Candidate {
     pub(super) facts: Facts,
     pub(super) values: Values,
     pub(super) clock: Option<Clock>,
-    /// The newest message.
     pub(super) n: u64,
     pub(super) version: u64,
     /// Wall clock of the newest message's read, microseconds,
     pub(super) at: i64,
-    /// and of the load's.
     pub(super) loaded_at: i64,
     pub(super) marks: Option<Marks>,
 }
@@ -44,7 +42,6 @@ pub(super) struct Marks {
     candidate: bool,
 }
 
-/// The epoch that the coordinator wants to own the match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Wanted {
     pub(super) epoch: Epoch,
@@ -52,7 +49,6 @@ pub(super) struct Wanted {
     pub(super) since: Instant,
 }
 
-/// What is to be done about a candidate.
 enum Decision {
     Wait,
     /// The owner differs: what it answered says nothing.

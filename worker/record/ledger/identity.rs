@@ -8,11 +8,9 @@ use super::event::EventType;
 use std::fmt;
 use touchline_common::model::Side;
 
-/// The name of a happening.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventId(u128);
 
-/// Characters of an id as text.
 pub const ID_LEN: usize = 20;
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 

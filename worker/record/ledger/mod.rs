@@ -41,9 +41,7 @@ const MAX_MEMORY: usize = 1_000;
 /// Which process writes: a slot in one of its generations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Source {
-    /// The worker's slot.
     pub slot: SlotId,
-    /// The slot's generation.
     pub generation: Generation,
 }
 
@@ -56,82 +54,55 @@ pub enum LastSign {
     Behind(i64),
 }
 
-/// What a ledger is given.
 #[derive(Clone, Debug)]
 pub enum Input<'a> {
-    /// All values, under an epoch.
     Base {
-        /// Its number on the channel.
         n: u64,
-        /// The epoch.
         epoch: Epoch,
-        /// Who reports it.
         source: Source,
-        /// What the registers mean.
         facts: &'a Facts,
-        /// All that are known.
         registers: &'a Registers,
-        /// Comment and statistics that are known.
         values: &'a [Change<'a>],
-        /// The displayed clock.
         clock: Option<Clock>,
         /// Wall clock of the read, microseconds.
         at: i64,
-        /// The document's version now.
         version: u64,
     },
-    /// What one delta changed.
     Obs {
-        /// Its number on the channel.
         n: u64,
-        /// The epoch.
         epoch: Epoch,
-        /// Registers.
         registers: &'a [RegisterChange],
-        /// Comment and statistics.
         changes: &'a [Change<'a>],
-        /// The displayed clock.
         clock: Option<Clock>,
         /// Wall clock of the read, microseconds.
         at: i64,
-        /// The document's version now.
         version: u64,
     },
     /// Observations were dropped by their worker. A `Base` or `End` follows.
     Lost {
-        /// The epoch.
         epoch: Epoch,
-        /// How many.
         count: u64,
         /// Wall clock of the first, microseconds.
         since: i64,
     },
     /// The epoch's worker stops sending.
     End {
-        /// The epoch.
         epoch: Epoch,
-        /// Why.
         why: EndReason,
         /// Wall clock, microseconds.
         at: i64,
     },
-    /// This epoch is to own the match.
     Switch {
-        /// The epoch.
         epoch: Epoch,
-        /// Whether the owner that it replaces lives.
         owner: Owner,
     },
     /// A worker has reported all that the server had sent when it was asked with this token, or a later one.
     Marked {
-        /// Who.
         source: Source,
-        /// The question's token.
         token: u64,
     },
     /// A worker's channel is at its end.
     Gone {
-        /// Whose.
         source: Source,
         /// Wall clock, microseconds.
         at: i64,
@@ -140,21 +111,18 @@ pub enum Input<'a> {
     },
     /// A worker gives no sign of life.
     Silent {
-        /// Who.
         source: Source,
         /// Wall clock of the last sign, microseconds.
         since: i64,
     },
     /// It does again, and goes on where it stopped.
     Back {
-        /// Who.
         source: Source,
         /// Wall clock, microseconds.
         at: i64,
     },
     /// A worker's channel is open.
     Attached {
-        /// Whose.
         source: Source,
     },
     /// A restored owner did not come back.
@@ -167,14 +135,12 @@ pub enum Input<'a> {
         /// Wall clock, microseconds.
         at: i64,
     },
-    /// Time has passed.
     Tick {
         /// Wall clock, microseconds.
         at: i64,
     },
 }
 
-/// What follows from an input.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// What happened, in order.
@@ -185,26 +151,21 @@ pub struct Outcome {
     pub switched: Option<Epoch>,
     /// Whether a higher epoch made the input void; expected after a switch.
     pub refused: bool,
-    /// Observations that were dropped.
     pub lost: u64,
     /// Whether the ledger must be saved.
     pub changed: bool,
     /// Given: the token of the next question.
     pub next_mark: u64,
-    /// Who is to be asked for a mark with that token.
     pub marks: Vec<Source>,
 }
 
-/// A gap begins or ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GapStep {
     /// From here the match is not followed.
     Open {
-        /// Whose it was.
         slot: SlotId,
         /// Wall clock, microseconds.
         at: i64,
-        /// One of a few words.
         reason: &'static str,
     },
     /// It is followed again, or over.
@@ -214,13 +175,13 @@ pub enum GapStep {
     },
 }
 
-/// What the owner's worker does, as far as is known here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum OwnerState {
-    /// It writes.
     Alive,
     /// It gives no sign of life, and has not since that time. It may go on where it stopped.
-    Silent { since: i64 },
+    Silent {
+        since: i64,
+    },
     /// Its connection to the server broke; the next base comes from a new one.
     Away,
     /// Restored from the store: its worker may open its channel again.
@@ -229,7 +190,6 @@ enum OwnerState {
     Dead,
 }
 
-/// Who may write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Writer {
     epoch: Epoch,
@@ -265,7 +225,6 @@ pub struct Ledger {
     known_at: i64,
 }
 
-/// The steps that are live or were taken back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Steps {
     /// How often a step was taken back; what is absent was taken back `taken_floor` times.
@@ -281,7 +240,6 @@ struct Steps {
 /// The times in which the match was not followed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Gap {
-    /// How many there were.
     count: u32,
     open: bool,
     /// When the last began, wall clock in microseconds; not saved.
@@ -308,7 +266,6 @@ impl Ledger {
         }
     }
 
-    /// The epoch that owns the match.
     pub fn epoch(&self) -> Option<Epoch> {
         self.owner.map(|owner| owner.epoch)
     }
@@ -318,22 +275,18 @@ impl Ledger {
         self.facts.sport.as_deref()
     }
 
-    /// The place of the newest event.
     pub fn order(&self) -> i64 {
         self.order
     }
 
-    /// The values that stand.
     pub fn registers(&self) -> &Registers {
         &self.known.registers
     }
 
-    /// Whether the match is over.
     pub fn is_ended(&self) -> bool {
         self.ended
     }
 
-    /// Whether its gap is open.
     pub fn in_gap(&self) -> bool {
         self.gap.open
     }
@@ -349,7 +302,6 @@ impl Ledger {
             || self.candidate.as_ref().is_some_and(|candidate| candidate.source == source)
     }
 
-    /// Who owns it.
     pub fn source(&self) -> Option<Source> {
         self.owner.map(|owner| owner.source)
     }

@@ -48,14 +48,10 @@ struct LedgerV2 {
     ended: bool,
 }
 
-/// A ledger's text in a store.
 #[derive(Clone, Copy, Debug)]
 pub struct SavedLedger<'a> {
-    /// The feed's name.
     pub feed: &'a str,
-    /// The match's id.
     pub id: &'a str,
-    /// The text.
     pub text: &'a str,
     /// The place of the newest event that the store has of the match.
     pub order: i64,

@@ -10,7 +10,6 @@ use touchline_common::model::{Change, Epoch, Phase, Register, Scoring, Side};
 /// A step that can be taken, taken back, and taken again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Step(
-    /// What it is.
     pub EventType,
     /// Cards: 1 yellow, 2 red; else 0.
     pub u8,
@@ -22,7 +21,6 @@ pub struct Step(
     pub i64,
 );
 
-/// The circumstances of a change.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seen {
     pub(super) epoch: Epoch,
@@ -35,16 +33,13 @@ pub(super) struct Seen {
     pub(super) mode: Mode,
 }
 
-/// How a change came to be known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
-    /// It was seen.
     Seen,
     /// It happened in a gap, or stood unconfirmed after a handover.
     Recovered,
 }
 
-/// A counter's kind of event.
 #[derive(Clone, Copy)]
 struct Counter {
     kind: EventType,
@@ -64,11 +59,9 @@ impl Counter {
     }
 }
 
-/// Steps of a falling jump that are marked as taken back.
 const MAX_FALL: i64 = 256;
 
 impl Ledger {
-    /// Moves one register and reports what that means.
     pub(super) fn step(&mut self, register: Register, value: i64, seen: &mut Seen, out: &mut Vec<NewEvent>) {
         if !is_known(register, value) {
             return;
@@ -268,7 +261,6 @@ impl Ledger {
         self.push(id, EventType::Point, Lane::Normal, side, payload, seen, out);
     }
 
-    /// The current set and the games in it.
     fn game(&self) -> (u8, i64) {
         let set =
             self.known.registers.keys().filter_map(|register| {
@@ -347,7 +339,6 @@ impl Ledger {
         self.push(id, EventType::Mismatch, Lane::Normal, None, payload, seen, out);
     }
 
-    /// Reports a statistic or a comment that changed.
     pub(super) fn report_change(&mut self, change: &Change<'_>, seen: &mut Seen, out: &mut Vec<NewEvent>) {
         let (kind, side, payload) = match change {
             Change::Comment { text } => {
@@ -368,7 +359,6 @@ impl Ledger {
         id
     }
 
-    /// How often a step was taken back.
     fn taken_back(&self, step: &Step) -> u32 {
         self.steps.taken.get(step).copied().unwrap_or(self.steps.taken_floor)
     }

@@ -15,7 +15,6 @@ use touchline_common::model::{Change, Phase, Register, RegisterChange, Registers
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Values {
     pub(super) registers: Registers,
-    /// Home and away.
     stats: BTreeMap<String, [Option<String>; 2]>,
     comment: Option<String>,
 }
@@ -26,7 +25,6 @@ pub(super) struct Waiting {
     values: Values,
     /// Since when they stand unchanged.
     pub(super) since: Instant,
-    /// The message that brought the newest of them.
     n: u64,
 }
 
@@ -50,7 +48,6 @@ impl Values {
         new
     }
 
-    /// Takes over what an observation changed.
     pub(super) fn fold(&mut self, registers: &[RegisterChange], changes: &[Change<'_>]) {
         let known = registers.iter().filter(|change| is_known(change.register, change.value));
         self.registers.extend(known.map(|change| (change.register, change.value)));
@@ -97,7 +94,6 @@ impl Values {
         differs
     }
 
-    /// Comment and statistics.
     fn texts(&self) -> impl Iterator<Item = Change<'_>> {
         let stats = self.stats.iter().flat_map(|(key, texts)| {
             Side::BOTH.into_iter().zip(texts).filter_map(|(side, text)| {

@@ -28,9 +28,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use touchline_common::control::{Answer, Code};
 
-/// Clients at one time.
 pub const MAX_CLIENTS: usize = 16;
-/// How long one write to a client may take.
 const WRITE: Duration = Duration::from_secs(5);
 /// The least time between two looks of a follower.
 const FOLLOW_PAUSE: Duration = Duration::from_millis(20);
@@ -40,19 +38,15 @@ const FOLLOW_PATIENCE: Duration = Duration::from_secs(1);
 const NEWEST: usize = 100;
 /// Rows of any other answer at most: it is one line.
 const MOST: usize = 100_000;
-/// Rows of one look at the events.
 const LOOK_ROWS: usize = 1_000;
 
-/// A question.
 #[derive(Clone, Debug)]
 pub struct Query {
     /// `match`, `events`, `odds`, `gaps`.
     pub verb: String,
-    /// Its arguments, a JSON object.
     pub args: String,
 }
 
-/// Those who ask.
 #[derive(Debug)]
 pub struct Clients {
     config: Arc<RecordConfig>,
@@ -64,7 +58,6 @@ pub struct Clients {
 /// Why a question has no answer: an exit code and words.
 type Refusal = (Code, String);
 
-/// What a thread is to do.
 enum Task {
     /// The document as text, put together already.
     Document(String),
@@ -88,7 +81,6 @@ enum Task {
     Gaps,
 }
 
-/// Which rows of a stream.
 #[derive(Clone, Copy)]
 struct Lines {
     /// Only those above this `seq`; without it the newest.
@@ -111,7 +103,7 @@ enum Follow {
 }
 
 impl Clients {
-    /// Nobody yet.
+    /// No connection yet.
     pub fn new(config: Arc<RecordConfig>, shared: Arc<Shared>, bulk: Arc<bulk::Shared>) -> Clients {
         Clients { config, shared, bulk, open: Arc::new(AtomicUsize::new(0)) }
     }
@@ -124,8 +116,8 @@ impl Clients {
             self.open.fetch_sub(1, Ordering::AcqRel);
             // The socket's buffer is empty: a short line fits without waiting.
             let _ = stream.set_nonblocking(true);
-            let told = format!("{MAX_CLIENTS} clients are being answered: try again later");
-            return drop((&stream).write_all(&Answer::refused(Code::Failed, told).to_line()));
+            let text = format!("{MAX_CLIENTS} clients are being answered: try again later");
+            return drop((&stream).write_all(&Answer::refused(Code::Failed, text).to_line()));
         }
         let (config, open) = (Arc::clone(&self.config), Arc::clone(&self.open));
         let (shared, bulk) = (Arc::clone(&self.shared), Arc::clone(&self.bulk));
@@ -310,7 +302,6 @@ fn serve(
     }
 }
 
-/// The result of a question that is answered in one line.
 fn stored(connection: &Connection, task: Task) -> Result<String, Refusal> {
     let failed = |error: rusqlite::Error| (Code::Failed, format!("reading the store: {error}"));
     let answer = match task {
@@ -337,7 +328,6 @@ fn stored(connection: &Connection, task: Task) -> Result<String, Refusal> {
 /// What one look gives: lines, ascending, and the `seq` of the last.
 type Look = io::Result<(Vec<String>, Option<i64>)>;
 
-/// The rows of a stream and how to wait for more.
 struct Rows<'a> {
     /// At most so many: those above a `seq` from the oldest on, or the newest.
     look: Box<dyn Fn(Option<i64>, usize) -> Look + 'a>,

@@ -5,7 +5,6 @@ use rusqlite::{Connection, Row, ToSql, params};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-/// Which events.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Filter {
     /// Only those above this `seq`; without it the newest.

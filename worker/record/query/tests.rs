@@ -6,7 +6,7 @@ use crate::record::ledger::Source;
 use std::io::{BufRead, BufReader};
 use touchline_common::config::{Config, FeedConfig};
 use touchline_common::ipc::encode_frame;
-use touchline_common::ipc::messages::stream::{BulkBody, BulkFrame, Name, Named};
+use touchline_common::ipc::messages::data::{BulkBody, BulkFrame, Name, Named};
 use touchline_common::model::{Epoch, FeedId, Generation, Handle, MatchKey, OddsChange, Price, SlotId};
 
 fn ask(documents: &Documents, verb: &str, args: &str) -> Result<Task, Refusal> {

@@ -15,7 +15,6 @@ use std::time::Duration;
 
 /// Bytes of the log that are worth it. The indexes' pages are written again and again, and a log collects them.
 const WORTH: u64 = 24 * 1024 * 1024;
-/// How often the log is looked at.
 const LOOK: Duration = Duration::from_millis(100);
 /// How long a reader that is still in the log is left alone: each attempt makes the writer wait for the disk.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -70,11 +69,9 @@ fn log_of(path: &Path) -> PathBuf {
     PathBuf::from(log)
 }
 
-/// What became of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Log {
     Empty,
-    /// A reader holds on to it.
     InUse,
 }
 

@@ -7,8 +7,7 @@ use crate::record::ledger::{Input, LastSign, Source};
 use crate::record::link::{Chunk, FRAME_LIMIT};
 use hashbrown::HashMap;
 use touchline_common::ipc::messages::Message;
-use touchline_common::ipc::messages::data::EndReason;
-use touchline_common::ipc::messages::stream::{Lost, MatchBase, MatchBody, MatchFrame, Name, Named};
+use touchline_common::ipc::messages::data::{EndReason, Lost, MatchBase, MatchBody, MatchFrame, Name, Named};
 use touchline_common::ipc::{CodecError, FrameReader, Header, decode_borrowed};
 use touchline_common::model::{Epoch, Handle, MatchKey};
 
@@ -33,7 +32,6 @@ enum State {
     Broken,
 }
 
-/// How far a worker is with reporting.
 #[derive(Clone, Copy, Debug)]
 struct Reported {
     /// The newest time of a read of its own: all before was reported before. Wall clock in microseconds.
@@ -48,20 +46,19 @@ impl Incoming {
         self.reported = Some(Reported { read_at: newest, came });
     }
 
-    /// Since when nothing is known of what it followed: its channel came at `attached`, bytes last at `heard`, its end was seen at
+    /// Since when nothing is known of what it followed: its channel came at `attached`, bytes last at `last_frame_at`, its end was seen at
     /// `at`.
-    pub(super) fn last_sign(&self, at: i64, attached: i64, heard: i64) -> LastSign {
+    pub(super) fn last_sign(&self, at: i64, attached: i64, last_frame_at: i64) -> LastSign {
         match self.reported {
             Some(Reported { read_at, came }) if came - read_at > BEHIND => LastSign::Behind(read_at),
             None if at - attached < HANGS => LastSign::Behind(0),
             // One that hangs is ended by the coordinator, so no more of a quiet one is doubted.
-            Some(_) | None => LastSign::Received(heard.max(at - HANGS).min(at)),
+            Some(_) | None => LastSign::Received(last_frame_at.max(at - HANGS).min(at)),
         }
     }
 }
 
 impl Store {
-    /// Takes what one channel brought.
     pub(super) fn frames(&mut self, source: Source, token: usize, chunk: &Chunk, came: i64) {
         let mut incoming = self.incoming.remove(&source).unwrap_or_default();
         if incoming.state == State::Open

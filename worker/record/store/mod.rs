@@ -34,7 +34,6 @@ use touchline_common::model::{Epoch, Generation, MatchKey, SlotId};
 use touchline_common::sys::lock::FileLock;
 use write::Batch;
 
-/// Frames of one transaction.
 const MAX_FRAMES: usize = 1_000;
 /// Bytes that wait behind a transaction,
 const BACKLOG: usize = 256 * 1024;
@@ -50,23 +49,17 @@ const REATTACH: Duration = Duration::from_secs(5);
 const RETENTION_SHARE: Duration = Duration::from_millis(50);
 /// How often the thread looks at the clock when nothing comes.
 const IDLE: Duration = Duration::from_millis(200);
-/// The shortest sleep for something that is due.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// A document, or what changed in it, to be saved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    /// The match.
     pub key: MatchKey,
-    /// The epoch of the document.
     pub epoch: Epoch,
-    /// Its version.
     pub version: u64,
     /// `live`, `stale`, `waiting`, `ended`.
     pub state: &'static str,
     /// `match` or `list`.
     pub source: &'static str,
-    /// Whether it is stale.
     pub stale: bool,
     /// Microseconds since 1970 UTC.
     pub received_at: i64,
@@ -79,17 +72,14 @@ pub struct Snapshot {
 /// What others may know of the thread at any time.
 #[derive(Debug)]
 pub struct Shared {
-    /// Work and answers.
     pub queue: Queue<Job, Reply>,
     /// Counters; documents and published are the loop's.
     pub stats: Mutex<RecorderStats>,
     /// The newest committed `seq`.
     pub committed: Mutex<i64>,
-    /// Rung at each commit that had events.
     pub rung: Condvar,
     /// Set when followers must end.
     pub closing: AtomicBool,
-    /// Held by who writes, and by who empties the log.
     pub gate: Mutex<()>,
 }
 
@@ -119,7 +109,6 @@ impl Shared {
         *newest
     }
 
-    /// Ends every follower.
     pub fn close(&self) {
         self.closing.store(true, Ordering::Release);
         drop(lock(&self.committed));
@@ -131,16 +120,13 @@ impl Shared {
 /// one at a time.
 #[derive(Debug, Default)]
 struct Marks {
-    /// The token of the next ones.
     next: u64,
-    /// Who is to be asked.
     wanted: HashSet<Source>,
     /// Who was asked and did not answer yet.
     asked: HashSet<Source>,
 }
 
 impl Marks {
-    /// What goes out now.
     fn questions(&mut self) -> Vec<Reply> {
         let (token, asked) = (self.next, &mut self.asked);
         let now = self.wanted.extract_if(|source| asked.insert(*source));
@@ -156,7 +142,6 @@ impl Marks {
     }
 }
 
-/// The thread's own things.
 pub struct Store {
     config: Arc<RecordConfig>,
     connection: Connection,
@@ -165,7 +150,6 @@ pub struct Store {
     path: PathBuf,
     ledgers: HashMap<MatchKey, Ledger>,
     positions: HashMap<SlotId, (Generation, u64)>,
-    /// The workers' channels.
     incoming: HashMap<Source, Incoming>,
     /// Ledgers in which time alone may change something.
     timed: HashSet<MatchKey>,
@@ -280,10 +264,10 @@ impl Store {
                 self.each_of(source, |_| Input::Attached { source });
             }
             Job::Frames { source, token, chunk, came } => self.frames(source, token, &chunk, came),
-            Job::Gone { source, at, attached, heard } => {
+            Job::Gone { source, at, attached, last_frame_at } => {
                 self.marks.forget(source);
                 let incoming = self.incoming.remove(&source).unwrap_or_default();
-                let sign = incoming.last_sign(at, attached, heard);
+                let sign = incoming.last_sign(at, attached, last_frame_at);
                 self.each_of(source, |_| Input::Gone { source, at, sign });
             }
             Job::Silent { source, ms } => {

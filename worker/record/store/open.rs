@@ -17,17 +17,12 @@ use touchline_common::ipc::messages::recorder::{Owner, RecorderStats};
 use touchline_common::model::{Epoch, FeedId, Generation, MatchId, MatchKey, SlotId};
 use touchline_common::sys::lock::{FileLock, LockError};
 
-/// How long a dying predecessor may keep the lock.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
-/// A document as the store kept it.
 #[derive(Debug)]
 pub struct Restored {
-    /// The match.
     pub key: MatchKey,
-    /// The epoch of the document.
     pub epoch: Epoch,
-    /// Its version.
     pub version: u64,
     /// Whether it holds only what the list knows.
     pub listed_only: bool,
@@ -35,24 +30,18 @@ pub struct Restored {
     pub received_at: i64,
     /// Microseconds since 1970 UTC.
     pub updated_at: i64,
-    /// Section names and bodies.
     pub sections: Vec<(String, String)>,
 }
 
-/// An open store.
 #[derive(Debug)]
 pub struct Opened {
-    /// To be run on its own thread.
     pub store: Store,
-    /// What the loop shares with it.
     pub shared: Arc<Shared>,
     /// The documents of matches that are not over, and the epochs that own them.
     pub documents: Vec<Restored>,
     /// The owner's epoch of every match that is not over.
     pub owners: Vec<(MatchKey, Epoch)>,
-    /// The highest epoch that the store has seen.
     pub highest_epoch: Epoch,
-    /// The store's token.
     pub token: u64,
 }
 
@@ -98,9 +87,6 @@ pub fn file_bytes(store: &Path) -> u64 {
 }
 
 /// A further connection, for reading only.
-///
-/// # Errors
-/// As SQLite.
 pub fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;

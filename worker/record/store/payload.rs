@@ -5,7 +5,6 @@ use std::fmt::Write;
 
 // Writing to a string cannot fail, so results of `write!` are dropped throughout.
 
-/// Appends a payload as a JSON object.
 pub fn push(out: &mut String, payload: &Payload) {
     let _ = match payload {
         Payload::None => write!(out, "{{}}"),

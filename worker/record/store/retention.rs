@@ -10,14 +10,10 @@ use crate::record::time::rfc3339;
 use rusqlite::{Connection, params};
 use std::time::{Duration, Instant};
 
-/// Rows of one piece.
 const PIECE: i64 = 2_000;
-/// Between two rounds.
 const ROUND: Duration = Duration::from_secs(60);
-/// Pages given back to the file system in one piece.
 const PAGES: i64 = 500;
 
-/// Where a round stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Stage {
     #[default]
@@ -27,14 +23,12 @@ enum Stage {
     Resting,
 }
 
-/// Whether a stage has more to do.
 #[derive(PartialEq, Eq)]
 enum Left {
     More,
     Nothing,
 }
 
-/// The rounds.
 #[derive(Debug, Default)]
 pub(super) struct Retention {
     stage: Stage,

@@ -3,7 +3,6 @@
 use crate::record::ledger::{LEDGER_VERSION, Ledger};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-/// The newest schema that this build knows.
 pub const SCHEMA: i64 = 2;
 
 /// Settings of the one writing connection.
@@ -90,23 +89,16 @@ CREATE VIEW timeline AS
 
 /// The section name of a document's head; a market's is `market:` and its key.
 pub const HEAD: &str = "";
-/// The section name of a document's tail.
 pub const TAIL: &str = "tail";
 /// Before a market's key in the name of its section.
 pub const MARKET: &str = "market:";
 
-/// What stands in a store.
 pub enum Found {
-    /// This build's schema.
     Known,
-    /// A newer one.
     Newer(i64),
 }
 
 /// Creates what is missing and brings an older store to this build's schema; one of a newer program is left alone.
-///
-/// # Errors
-/// As SQLite.
 pub fn prepare(connection: &mut Connection, now_us: i64) -> rusqlite::Result<Found> {
     connection.execute_batch(PRAGMAS)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -176,9 +168,6 @@ fn migrate_ledgers(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
 }
 
 /// A number in `meta`.
-///
-/// # Errors
-/// As SQLite.
 pub fn meta_number(connection: &Connection, key: &str) -> rusqlite::Result<i64> {
     let found = connection
         .prepare_cached("SELECT value FROM meta WHERE key = ?1")?
@@ -188,9 +177,6 @@ pub fn meta_number(connection: &Connection, key: &str) -> rusqlite::Result<i64> 
 }
 
 /// Sets a number in `meta`.
-///
-/// # Errors
-/// As SQLite.
 pub fn set_meta_number(connection: &Connection, key: &str, value: i64) -> rusqlite::Result<()> {
     connection
         .prepare_cached("INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2")?

@@ -6,7 +6,7 @@ use crate::record::link::Chunk;
 use rusqlite::params;
 use touchline_common::config::{Config, FeedConfig};
 use touchline_common::ipc::encode_frame;
-use touchline_common::ipc::messages::stream::{MatchBase, MatchBody, MatchFrame, Name, Named};
+use touchline_common::ipc::messages::data::{MatchBase, MatchBody, MatchFrame, Name, Named};
 use touchline_common::model::{Facts, FeedId, Handle, Scoring};
 
 fn base(id: &str) -> Job {

@@ -37,7 +37,6 @@ struct Group {
 }
 
 impl Batch {
-    /// Takes what one input gave.
     pub(super) fn keep(&mut self, key: &MatchKey, ledger: &Ledger, outcome: &mut Outcome) {
         if !outcome.events.is_empty() {
             let count = outcome.events.len();

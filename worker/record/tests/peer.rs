@@ -12,9 +12,8 @@ use tempfile::TempDir;
 use touchline_common::config::Config;
 use touchline_common::ipc::encode_frame;
 use touchline_common::ipc::messages::Message;
-use touchline_common::ipc::messages::data::{EndReason, Extent};
-use touchline_common::ipc::messages::stream::*;
-use touchline_common::ipc::messages::stream::{Section, SectionKey};
+use touchline_common::ipc::messages::data::*;
+use touchline_common::ipc::messages::data::{EndReason, Extent, Section, SectionKey};
 use touchline_common::model::*;
 
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
@@ -96,9 +95,7 @@ impl Coordinator {
         };
         peer.send(&Open { proto_min: PROTO, proto_max: PROTO, slot, generation });
         peer.sent = peer.until(|message| match message {
-            FromRecorderStream::Opened { resume_match, resume_bulk, .. } => {
-                Some((*resume_match, *resume_bulk))
-            }
+            FromRecorderData::Opened { resume_match, resume_bulk, .. } => Some((*resume_match, *resume_bulk)),
             _ => None,
         });
         peer.acked = peer.sent;
@@ -144,7 +141,7 @@ pub(super) fn line(reader: &mut impl BufRead) -> serde_json::Value {
 
 /// A worker's side.
 pub(super) struct Peer {
-    pub(super) channel: Channel<FromRecorderStream, Open>,
+    pub(super) channel: Channel<FromRecorderData, Open>,
     next: u32,
     handles: HashMap<String, Handle>,
     /// The newest numbers of the match stream and of the bulk stream: sent,
@@ -161,14 +158,14 @@ impl Peer {
         self.channel.flush().unwrap();
     }
 
-    pub(super) fn until<T>(&mut self, want: impl Fn(&FromRecorderStream) -> Option<T>) -> T {
+    pub(super) fn until<T>(&mut self, want: impl Fn(&FromRecorderData) -> Option<T>) -> T {
         let end = Instant::now() + PATIENCE;
         loop {
             self.channel.flush().unwrap();
             self.channel.read().unwrap();
             while let Some((message, _, _)) = self.channel.next().unwrap() {
                 match message {
-                    FromRecorderStream::Ack { stream, n } => {
+                    FromRecorderData::Ack { stream, n } => {
                         let acked = match stream {
                             Stream::Match => &mut self.acked.0,
                             Stream::Bulk => &mut self.acked.1,
@@ -177,8 +174,8 @@ impl Peer {
                         *acked = n;
                     }
                     // As a worker that has nothing in its receive queue.
-                    FromRecorderStream::Mark { token } => self.body(Handle(0), MatchBody::Mark { token }),
-                    FromRecorderStream::Opened { .. } | FromRecorderStream::Refused { .. } => {}
+                    FromRecorderData::Mark { token } => self.body(Handle(0), MatchBody::Mark { token }),
+                    FromRecorderData::Opened { .. } | FromRecorderData::Refused { .. } => {}
                 }
                 if let Some(found) = want(&message) {
                     return found;
@@ -192,7 +189,7 @@ impl Peer {
     /// Waits until all that was sent is committed.
     pub(super) fn acknowledged(&mut self) {
         while self.acked != self.sent {
-            self.until(|message| matches!(message, FromRecorderStream::Ack { .. }).then_some(()));
+            self.until(|message| matches!(message, FromRecorderData::Ack { .. }).then_some(()));
         }
     }
 

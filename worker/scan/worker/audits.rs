@@ -7,7 +7,7 @@
 use super::Worker;
 use crate::payload::{Applied, MatchSlot, Received, TreeError, Trees};
 use crate::scan::audit::{Audits, Closed};
-use crate::scan::book::Followed;
+use crate::scan::match_table::Followed;
 use crate::scan::rate::Together;
 use crate::scan::reporter::Reporter;
 use std::time::Instant;
@@ -17,15 +17,16 @@ use touchline_common::model::MatchId;
 impl Worker {
     /// The coordinator wants to know whether a match misses deltas; it gets an answer in any case.
     pub(super) fn audit_asked(&mut self, id: &MatchId) {
-        let Some(slot) = self.book.slot(id) else { return };
+        let Some(slot) = self.matches.slot(id) else { return };
         if !self.audit(slot) {
-            self.tell_audited(slot, Finding::Void);
+            self.send_audited(slot, Finding::Void);
         }
     }
 
-    /// Whether an audit of the match is open now.
     fn audit(&mut self, slot: MatchSlot) -> bool {
-        let Some(followed) = self.book.get(slot).filter(|followed| is_held(followed)) else { return false };
+        let Some(followed) = self.matches.get(slot).filter(|followed| is_held(followed)) else {
+            return false;
+        };
         if self.window.is_some() || !self.source.is_connected() {
             return false;
         }
@@ -35,14 +36,12 @@ impl Worker {
         true
     }
 
-    /// Tells what the audits found whose loads are here.
     pub(super) fn close_audits(&mut self) {
         while let Some(closed) = self.audits.complete(|slot| self.parts.trees.is_settling(slot)) {
             self.audited(&closed);
         }
     }
 
-    /// A match is gone at the server.
     pub(super) fn drop_audit(&mut self, slot: MatchSlot) {
         if let Some(closed) = self.audits.removed(slot) {
             self.audited(&closed);
@@ -54,8 +53,8 @@ impl Worker {
         while let Some(closed) = self.audits.lost() {
             self.audited(&closed);
         }
-        for slot in self.book.slots() {
-            if let Some(followed) = self.book.get_mut(slot) {
+        for slot in self.matches.slots() {
+            if let Some(followed) = self.matches.get_mut(slot) {
                 followed.loaded = None;
                 followed.rate.begin(followed.deltas);
             }
@@ -72,33 +71,33 @@ impl Worker {
             return;
         }
         let mut together = Together::default();
-        for slot in self.book.slots() {
-            if let Some(followed) = self.book.get_mut(slot).filter(|followed| is_held(followed)) {
+        for slot in self.matches.slots() {
+            if let Some(followed) = self.matches.get_mut(slot).filter(|followed| is_held(followed)) {
                 followed.rate.look(followed.deltas, passed);
                 together.add(&followed.rate);
             }
         }
-        for slot in self.book.slots() {
-            let fallen = self.book.get(slot).is_some_and(|followed| followed.rate.has_fallen(&together));
+        for slot in self.matches.slots() {
+            let fallen = self.matches.get(slot).is_some_and(|followed| followed.rate.has_fallen(&together));
             if fallen && self.audit(slot) {
-                self.book.get_mut(slot).into_iter().for_each(|followed| followed.rate.audited());
+                self.matches.get_mut(slot).into_iter().for_each(|followed| followed.rate.audited());
             }
         }
     }
 
     fn audited(&mut self, closed: &Closed) {
-        let Some(followed) = self.book.get(closed.slot) else { return };
+        let Some(followed) = self.matches.get(closed.slot) else { return };
         if let Finding::Missed { nodes } = closed.finding {
             let (id, deltas) = (followed.key.id.as_str(), closed.deltas);
             log::warn!(match_id = id, nodes = nodes, deltas = deltas; "match.missed");
         }
-        self.tell_audited(closed.slot, closed.finding);
+        self.send_audited(closed.slot, closed.finding);
     }
 
-    fn tell_audited(&mut self, slot: MatchSlot, finding: Finding) {
-        let Some(followed) = self.book.get(slot) else { return };
+    fn send_audited(&mut self, slot: MatchSlot, finding: Finding) {
+        let Some(followed) = self.matches.get(slot) else { return };
         let (id, epoch) = (followed.key.id.clone(), followed.epoch);
-        self.say(&FromWorker::Audited { id, epoch, finding });
+        self.send(&FromWorker::Audited { id, epoch, finding });
     }
 }
 
@@ -119,7 +118,7 @@ pub(super) fn load(
     reporter: &mut Reporter<'_>,
 ) -> Result<Applied, TreeError> {
     let Some(slot) = trees.owner(topic) else { return trees.load(topic, body, received, reporter) };
-    let since_load = reporter.book.get(slot).and_then(|held| held.deltas.checked_sub(held.loaded?));
+    let since_load = reporter.matches.get(slot).and_then(|held| held.deltas.checked_sub(held.loaded?));
     let loaded = if audits.awaits(slot) {
         let audited = trees.audit(topic, body, received, reporter);
         audited.map(|(applied, differing)| {
@@ -130,7 +129,7 @@ pub(super) fn load(
     } else {
         trees.load(topic, body, received, reporter)
     };
-    if let Some(followed) = reporter.book.get_mut(slot).filter(|_| loaded.is_ok()) {
+    if let Some(followed) = reporter.matches.get_mut(slot).filter(|_| loaded.is_ok()) {
         followed.loaded = Some(followed.deltas);
     }
     loaded

@@ -16,9 +16,8 @@ use touchline_common::ipc::messages::worker::{
 use touchline_common::model::{Epoch, Listing, MatchId, MatchKey};
 use touchline_common::sys::signals::Signals;
 
-/// Matches in one message of an answer.
 const DETAILS_AT_ONCE: usize = 500;
-/// Characters of a match's name that the coordinator is told: it shows them, and a feed may send any number.
+/// Characters of a match's name that the coordinator gets: it shows them, and a feed may send any number.
 const NAME_CHARS: usize = 200;
 /// How long handing over may take after a signal to this worker alone.
 const SIGNAL_DEADLINE: Duration = Duration::from_secs(2);
@@ -42,13 +41,13 @@ impl Worker {
     fn obey(&mut self, message: ToWorker, request: u32, fd: Option<OwnedFd>) {
         match message {
             ToWorker::Assign { id, epoch, topics, listing } => {
-                self.book.at_epoch(epoch);
+                self.matches.at_epoch(epoch);
                 failpoint::hit_for(Point::AssignReceived, id.as_str());
                 self.coordinator.command_taken();
                 self.assign(&id, epoch, topics, listing);
             }
             ToWorker::Release { id, epoch, why } => {
-                self.book.at_epoch(epoch);
+                self.matches.at_epoch(epoch);
                 self.coordinator.command_taken();
                 self.release(&id, epoch, why);
             }
@@ -69,12 +68,12 @@ impl Worker {
                 failpoint::hit(Point::DataReceived);
                 self.attach(fd);
             }
-            ToWorker::Board => self.coordinator.add_worker(fd),
-            ToWorker::Bookmark => log::warn!("worker.second_bookmark"),
+            ToWorker::AddWorker => self.coordinator.add_worker(fd),
+            ToWorker::CrashMarker => log::warn!("worker.second_bookmark"),
             ToWorker::PermitConnect => self.source.permit(Instant::now()),
-            ToWorker::Details => self.tell_details(request),
+            ToWorker::Details => self.send_details(request),
             ToWorker::Ping => {
-                self.say(&FromWorker::Pong);
+                self.send(&FromWorker::Pong);
             }
             ToWorker::LogFilter { filter } => {
                 if let Err(error) = self.parts.log.set_filter(&filter) {
@@ -91,11 +90,11 @@ impl Worker {
             }
             ToWorker::Welcome { .. } => log::warn!("worker.welcomed_twice"),
         }
-        self.book.at_none();
+        self.matches.at_none();
     }
 
     fn assign(&mut self, id: &MatchId, epoch: Epoch, topics: Vec<String>, listing: Listing) {
-        if self.book.slot(id).is_some() {
+        if self.matches.slot(id).is_some() {
             self.listed(id, listing);
             return self.renew(id, epoch);
         }
@@ -115,13 +114,13 @@ impl Worker {
         self.begin_subscription(slot, &topics);
         let key = MatchKey { feed: self.parts.feed, id: id.clone() };
         let handle = self.link.names().add_match(&key, epoch);
-        self.book.insert(slot, key, epoch, handle, topics, now);
+        self.matches.insert(slot, key, epoch, handle, topics, now);
         self.meter.report_now = true;
     }
 
     fn release(&mut self, id: &MatchId, epoch: Epoch, why: ReleaseReason) {
-        let Some(slot) = self.book.slot(id) else { return };
-        let Some(handle) = self.book.get(slot).filter(|held| held.epoch == epoch).map(|held| held.handle)
+        let Some(slot) = self.matches.slot(id) else { return };
+        let Some(handle) = self.matches.get(slot).filter(|held| held.epoch == epoch).map(|held| held.handle)
         else {
             return;
         };
@@ -141,47 +140,46 @@ impl Worker {
 
     fn forget(&mut self, slot: MatchSlot) {
         self.audits.removed(slot);
-        let Some(followed) = self.book.remove(slot) else { return };
+        let Some(followed) = self.matches.remove(slot) else { return };
         self.end_subscription(slot, &followed.topics);
         self.parts.trees.remove_match(slot);
     }
 
-    /// Subscriptions that this worker wants to hold.
     pub(super) fn subscriptions(&self) -> usize {
-        let matches: usize = self.book.iter().map(|(_, followed)| followed.topics.len()).sum();
+        let matches: usize = self.matches.iter().map(|(_, followed)| followed.topics.len()).sum();
         matches + usize::from(self.list.is_followed) + usize::from(!self.parts.time_topic.is_empty())
     }
 
     fn listed(&mut self, id: &MatchId, listing: Listing) {
-        let Some(slot) = self.book.slot(id) else { return };
+        let Some(slot) = self.matches.slot(id) else { return };
         let now = Instant::now();
         let received = self.clock.received(now);
-        let Worker { parts, book, link, .. } = self;
-        parts.trees.set_listing(slot, listing, received, &mut Reporter { book, link, now });
+        let Worker { parts, matches, link, .. } = self;
+        parts.trees.set_listing(slot, listing, received, &mut Reporter { matches, link, now });
     }
 
     /// A match that is followed already is assigned anew: a new handle stands for it, and all its values go out under that before the old
     /// one ends, as they would from another worker.
     fn renew(&mut self, id: &MatchId, epoch: Epoch) {
-        let Some(slot) = self.book.slot(id) else { return };
-        let Some(followed) = self.book.get_mut(slot) else { return };
+        let Some(slot) = self.matches.slot(id) else { return };
+        let Some(followed) = self.matches.get_mut(slot) else { return };
         let handle = self.link.names().add_match(&followed.key, epoch);
         let old = std::mem::replace(&mut followed.handle, handle);
         followed.epoch = epoch;
         let state = followed.state;
         self.parts.trees.forget_handles(slot);
-        self.book.make_whole(slot);
+        self.matches.make_whole(slot);
         self.report_values(slot);
         self.reporter().end(old, EndReason::Moved, wall_us());
         self.report_match(slot, state);
     }
 
     pub(super) fn reporter(&mut self) -> Reporter<'_> {
-        Reporter { book: &mut self.book, link: &mut self.link, now: Instant::now() }
+        Reporter { matches: &mut self.matches, link: &mut self.link, now: Instant::now() }
     }
 
     fn resync(&mut self, id: &MatchId) {
-        let Some(slot) = self.book.slot(id) else { return };
+        let Some(slot) = self.matches.slot(id) else { return };
         self.renew_subscription(slot);
     }
 
@@ -199,7 +197,7 @@ impl Worker {
         if let Some(window) = &mut self.window {
             return window.reset();
         }
-        let mut followed: Vec<_> = self.book.iter().map(|(_, followed)| followed).collect();
+        let mut followed: Vec<_> = self.matches.iter().map(|(_, followed)| followed).collect();
         followed.sort_unstable_by_key(|followed| followed.nth);
         let topics: Vec<String> = followed.iter().flat_map(|followed| followed.topics.clone()).collect();
         for topic in &topics {
@@ -239,10 +237,10 @@ impl Worker {
         }
     }
 
-    fn tell_details(&mut self, request: u32) {
+    fn send_details(&mut self, request: u32) {
         let now = Instant::now();
         let matches: Vec<MatchDetail> = self
-            .book
+            .matches
             .iter()
             .map(|(slot, followed)| MatchDetail {
                 id: followed.key.id.clone(),
@@ -262,10 +260,9 @@ impl Worker {
         }
     }
 
-    /// A match is in another state now.
     pub(super) fn set_state(&mut self, slot: MatchSlot, state: MatchState) {
-        self.book.at(slot);
-        let Some(followed) = self.book.get_mut(slot) else { return };
+        self.matches.at(slot);
+        let Some(followed) = self.matches.get_mut(slot) else { return };
         if followed.state != state {
             if (followed.state, state) == (MatchState::Subscribing, MatchState::Live) {
                 failpoint::hit_for(Point::MovePrepared, followed.key.id.as_str());
@@ -276,7 +273,7 @@ impl Worker {
     }
 
     fn report_match(&mut self, slot: MatchSlot, state: MatchState) {
-        let Some(followed) = self.book.get(slot) else { return };
+        let Some(followed) = self.matches.get(slot) else { return };
         let report = MatchReport {
             id: followed.key.id.clone(),
             epoch: followed.epoch,
@@ -284,12 +281,12 @@ impl Worker {
             took_ms: u32::try_from(followed.asked_at.elapsed().as_millis()).unwrap_or(u32::MAX),
             name: self.parts.trees.name(slot).map(short),
         };
-        self.say(&FromWorker::Match(report));
+        self.send(&FromWorker::Match(report));
         self.meter.report_now = true;
     }
 
-    /// Tells the coordinator something that nobody asked for; whether it can be told.
-    pub(super) fn say(&mut self, message: &FromWorker) -> bool {
+    /// Sends the coordinator something unasked; whether it was queued.
+    pub(super) fn send(&mut self, message: &FromWorker) -> bool {
         self.answer(message, 0)
     }
 
@@ -305,10 +302,9 @@ impl Worker {
         }
     }
 
-    /// SIGTERM came, from this process.
     pub(in crate::scan) fn terminated(&mut self, from: u32) {
         log::info!(from = from; "worker.terminated");
-        self.say(&FromWorker::Leaving { why: format!("SIGTERM from process {from}") });
+        self.send(&FromWorker::Leaving { why: format!("SIGTERM from process {from}") });
         self.end(Ending::Signal, SIGNAL_DEADLINE);
     }
 
@@ -320,9 +316,9 @@ impl Worker {
             Some((_, at)) => *at = (*at).min(until),
             None => {
                 let at = wall_us();
-                for slot in self.book.slots() {
+                for slot in self.matches.slots() {
                     self.publish_last(slot);
-                    if let Some(handle) = self.book.get(slot).map(|followed| followed.handle) {
+                    if let Some(handle) = self.matches.get(slot).map(|followed| followed.handle) {
                         self.reporter().end(handle, EndReason::Leaving, at);
                     }
                 }

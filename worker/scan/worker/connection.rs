@@ -8,14 +8,13 @@ use std::time::Instant;
 use touchline_common::ipc::messages::worker::{ConnectionState, ListChange, LostWith, MatchState};
 
 impl Worker {
-    /// The server accepted the session.
     pub(super) fn opened(&mut self, session: SessionKind, now: Instant) {
         match session {
             SessionKind::Fresh => self.parts.trees.connection_lost(),
             SessionKind::Resumed => {
                 let kept = self.go_on(now);
                 let found = format!("the session goes on with {kept} matches");
-                self.say_connection(ConnectionState::Up, found, None);
+                self.send_connection(ConnectionState::Up, found, None);
             }
         }
     }
@@ -26,8 +25,8 @@ impl Worker {
     fn go_on(&mut self, now: Instant) -> usize {
         let mut kept = 0;
         let mut again = Vec::new();
-        for slot in self.book.slots() {
-            let Some(followed) = self.book.get_mut(slot) else { continue };
+        for slot in self.matches.slots() {
+            let Some(followed) = self.matches.get_mut(slot) else { continue };
             let has_all = followed.topics.iter().all(|topic| self.source.is_loaded(topic));
             if followed.state != MatchState::Subscribing || !has_all || !self.parts.trees.is_live(slot) {
                 again.push(slot);
@@ -40,7 +39,7 @@ impl Worker {
             }
             self.set_state(slot, MatchState::Live);
             self.report_values(slot);
-            self.book.make_due(slot);
+            self.matches.make_due(slot);
             kept += 1;
         }
         for slot in again {
@@ -72,12 +71,12 @@ impl Worker {
         self.meter.disconnected();
         self.forget_loads();
         let at = wall_us();
-        for slot in self.book.slots() {
-            if self.book.get(slot).is_some_and(|followed| followed.state == MatchState::Subscribing) {
+        for slot in self.matches.slots() {
+            if self.matches.get(slot).is_some_and(|followed| followed.state == MatchState::Subscribing) {
                 continue;
             }
             self.reporter().connection_lost(slot, at);
-            if let Some(followed) = self.book.get_mut(slot) {
+            if let Some(followed) = self.matches.get_mut(slot) {
                 followed.asked_at = Instant::now();
             }
             self.set_state(slot, MatchState::Subscribing);
@@ -87,6 +86,6 @@ impl Worker {
         }
         // A refused login is no sign of a cap on what was asked.
         let with = Some(with).filter(|with| with.asked > 0 && loss.cause != Cause::Login);
-        self.say_connection(ConnectionState::Down, why, with);
+        self.send_connection(ConnectionState::Down, why, with);
     }
 }

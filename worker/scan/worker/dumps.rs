@@ -9,7 +9,6 @@ use crate::scan::window::Slide;
 use std::time::Instant;
 
 impl Worker {
-    /// A match is followed from now on.
     pub(super) fn begin_subscription(&mut self, slot: MatchSlot, topics: &[String]) {
         match &mut self.window {
             Some(window) => window.add(slot, topics.len()),
@@ -27,13 +26,13 @@ impl Worker {
         }
     }
 
-    /// A match is to be loaded anew.
     pub(super) fn renew_subscription(&mut self, slot: MatchSlot) {
         match &mut self.window {
             Some(window) => window.hasten(slot),
             None => {
                 self.parts.trees.await_load(slot);
-                let topics = self.book.get(slot).map(|followed| followed.topics.clone()).unwrap_or_default();
+                let topics =
+                    self.matches.get(slot).map(|followed| followed.topics.clone()).unwrap_or_default();
                 topics.iter().for_each(|topic| self.subscribe(topic));
             }
         }
@@ -45,16 +44,15 @@ impl Worker {
         if self.window.is_some() {
             return self.renew_subscription(slot);
         }
-        let Some(followed) = self.book.get(slot) else { return };
+        let Some(followed) = self.matches.get(slot) else { return };
         let is_kept = |topic: &&String| self.source.is_loaded(topic);
         let topics: Vec<String> = followed.topics.iter().filter(is_kept).cloned().collect();
         topics.iter().for_each(|topic| self.subscribe(topic));
     }
 
-    /// One topic of a match has its load.
     pub(super) fn slide_past(&mut self, slot: MatchSlot) {
         if self.window.as_mut().is_some_and(|window| window.loaded(slot, Instant::now())) {
-            let topics = self.book.get(slot).map(|followed| followed.topics.clone()).unwrap_or_default();
+            let topics = self.matches.get(slot).map(|followed| followed.topics.clone()).unwrap_or_default();
             self.unsubscribe(&topics);
         }
     }
@@ -66,7 +64,7 @@ impl Worker {
         }
         while let Some(slide) = self.window.as_mut().and_then(|window| window.slide(now)) {
             let (Slide::Ask(slot) | Slide::GiveUp(slot)) = slide;
-            let topics = self.book.get(slot).map(|followed| followed.topics.clone()).unwrap_or_default();
+            let topics = self.matches.get(slot).map(|followed| followed.topics.clone()).unwrap_or_default();
             match slide {
                 Slide::Ask(_) => topics.iter().for_each(|topic| self.subscribe(topic)),
                 Slide::GiveUp(_) => self.unsubscribe(&topics),

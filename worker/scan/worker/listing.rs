@@ -2,24 +2,21 @@
 
 use super::Worker;
 use touchline_common::ipc::messages::worker::{FromWorker, ListChange};
+use touchline_common::model::Listing;
 
 /// Bytes of the list in one message, roughly; a single match may exceed it.
 const LIST_AT_ONCE: usize = 256 * 1024;
 
-/// What of the match list is to be reported.
 #[derive(Debug, Default)]
 pub(super) struct MatchList {
-    /// Whether this worker follows it.
     pub(super) is_followed: bool,
     /// What was not reported yet.
     pub(super) changes: Vec<ListChange>,
     sync: ListSync,
 }
 
-/// Whether the coordinator knows all that the list brought.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum ListSync {
-    /// It does.
     #[default]
     Complete,
     /// Changes were dropped because it did not read; a fresh snapshot follows once it does.
@@ -77,7 +74,7 @@ impl Worker {
         let mut changes = std::mem::take(&mut self.list.changes);
         if self.list.sync == ListSync::Lost {
             changes.clear();
-            if !self.say(&FromWorker::List(vec![ListChange::Lost])) {
+            if !self.send(&FromWorker::List(vec![ListChange::Lost])) {
                 return;
             }
             self.list.sync = ListSync::Complete;
@@ -86,7 +83,7 @@ impl Worker {
         }
         while !changes.is_empty() {
             let rest = changes.split_off(changes_at_once(&changes));
-            if !self.say(&FromWorker::List(changes)) {
+            if !self.send(&FromWorker::List(changes)) {
                 self.list.sync = ListSync::Lost;
                 return;
             }
@@ -112,8 +109,8 @@ fn size(change: &ListChange) -> usize {
     let of = |text: &Option<String>| text.as_ref().map_or(0, String::len);
     match change {
         ListChange::Present { id, listing } => {
-            let texts =
-                [&listing.name, &listing.sport_id, &listing.competition, &listing.score, &listing.period];
+            let Listing { name, sport_id, sport, competition, score, period, .. } = listing;
+            let texts = [name, sport_id, sport, competition, score, period];
             let attributes = listing.attributes.iter().map(|(name, value)| name.len() + value.len() + 16);
             NUMBERS + id.as_str().len() + texts.into_iter().map(of).sum::<usize>() + attributes.sum::<usize>()
         }
@@ -126,7 +123,6 @@ fn size(change: &ListChange) -> usize {
 mod tests {
     use super::*;
     use touchline_common::ipc::encode_frame;
-    use touchline_common::model::Listing;
 
     #[test]
     fn a_long_list_is_cut_into_messages_of_bounded_size_and_none_is_lost() {

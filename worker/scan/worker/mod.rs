@@ -25,8 +25,8 @@ use super::setup::Parts;
 use crate::feed::Source;
 use crate::net::Readiness;
 use crate::scan::audit::Audits;
-use crate::scan::book::MatchTable;
 use crate::scan::data_link::DataLink;
+use crate::scan::match_table::MatchTable;
 use crate::scan::window::Window;
 use listing::MatchList;
 use mio::unix::SourceFd;
@@ -38,7 +38,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use touchline_common::failpoint::{self, Point};
-use touchline_common::ipc::messages::stream::Section;
+use touchline_common::ipc::messages::data::Section;
 use touchline_common::ipc::messages::worker::FromWorker;
 use touchline_common::model::SlotId;
 
@@ -46,22 +46,16 @@ const CONTROL: Token = Token(0);
 const SIGNALS: Token = Token(1);
 /// A thread beside the loop has something for it; what it is shows in the next turn.
 const WAKER: Token = Token(2);
-/// The sockets of the source have the tokens from here on.
 pub(super) const FIRST_SOURCE: usize = 1 << 32;
 
-/// Why the loop ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// The coordinator asked for it.
     Asked,
-    /// A signal to this worker alone.
     Signal,
-    /// The coordinator is gone.
     Orphaned,
 }
 
 impl Ending {
-    /// The exit code of a worker that ends so.
     pub(super) fn code(&self) -> u8 {
         match self {
             Ending::Asked | Ending::Signal => 0,
@@ -70,7 +64,6 @@ impl Ending {
     }
 }
 
-/// A scanning worker.
 pub struct Worker {
     poll: Poll,
     parts: Parts,
@@ -78,7 +71,7 @@ pub struct Worker {
     source: Source,
     coordinator: CoordinatorLink,
     link: DataLink,
-    book: MatchTable,
+    matches: MatchTable,
     list: MatchList,
     /// Under strategy `dumps`.
     window: Option<Window>,
@@ -131,7 +124,7 @@ impl Worker {
             source: Source::new(parts.plan.clone(), Token(FIRST_SOURCE), waker, now),
             coordinator,
             link: DataLink::new(parts.slot, parts.generation, parts.outbox),
-            book: MatchTable::new(parts.bookmark.take()),
+            matches: MatchTable::new(parts.crash_marker.take()),
             list: MatchList::default(),
             window: parts.dump_every.map(|every| Window::new(room, every)),
             audits: Audits::default(),
@@ -238,10 +231,9 @@ impl Worker {
     }
 
     fn has_renderable(&self) -> bool {
-        self.link.takes_renderings() && (self.parts.trees.oldest_dirty().is_some() || self.book.has_due())
+        self.link.takes_renderings() && (self.parts.trees.oldest_dirty().is_some() || self.matches.has_due())
     }
 
-    /// The slot that it works in.
     pub(super) fn slot(&self) -> SlotId {
         self.parts.slot
     }
@@ -261,7 +253,6 @@ impl Worker {
         self.coordinator.take_new_workers()
     }
 
-    /// Ends, in a process that goes on with others.
     pub(super) fn leave_process(mut self, ending: &Ending) -> Result<(), ScanError> {
         // If that does not arrive, the coordinator sees a channel that ends, and then ends the process.
         self.coordinator.send(&FromWorker::Left { code: ending.code() }, 0);

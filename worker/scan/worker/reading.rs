@@ -11,20 +11,14 @@ use touchline_common::ipc::messages::worker::{ConnectionState, FromWorker, Match
 
 /// Bytes read in a turn.
 const READ_BUDGET: usize = 256 * 1024;
-/// Time spent on reading.
 const TIME_BUDGET: Duration = Duration::from_millis(1);
 
-/// What changes how the following messages are to be taken.
 enum Shift {
-    /// The coordinator's permit to connect is needed.
     PermitNeeded,
-    /// There is a connection to ask on.
     Connected,
     /// There will be none for a while.
     ConnectFailed(Loss),
-    /// The server lets us in.
     Opened(SessionKind),
-    /// The connection is over.
     Lost(Loss),
 }
 
@@ -35,9 +29,7 @@ const LOGIN_REJECTED: &str = "the server refuses the new login in the session, w
 /// What a message brought that the coordinator must know.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::scan) enum TopicChange {
-    /// A load of one of its topics came.
     Loaded(MatchSlot),
-    /// One of its topics was removed.
     Removed(MatchSlot),
 }
 
@@ -69,20 +61,19 @@ impl Worker {
         }
     }
 
-    /// Applies every whole message that was read.
     fn apply(&mut self, now: Instant) {
         loop {
             match self.apply_messages(now) {
                 None => break,
                 Some(Shift::PermitNeeded) => {
-                    self.say(&FromWorker::RequestConnect);
+                    self.send(&FromWorker::RequestConnect);
                 }
                 Some(Shift::Connected) => {
-                    self.say_connection(ConnectionState::Connecting, String::new(), None);
+                    self.send_connection(ConnectionState::Connecting, String::new(), None);
                     self.subscribe_all();
                 }
                 Some(Shift::ConnectFailed(loss)) => {
-                    self.say_connection(ConnectionState::Down, loss.to_string(), None);
+                    self.send_connection(ConnectionState::Down, loss.to_string(), None);
                 }
                 Some(Shift::Opened(session)) => self.opened(session, now),
                 Some(Shift::Lost(loss)) => {
@@ -93,10 +84,9 @@ impl Worker {
         }
     }
 
-    /// Applies messages up to one that changes what the following mean.
     fn apply_messages(&mut self, now: Instant) -> Option<Shift> {
         let received = self.clock.received(now);
-        let Worker { source, parts, book, link, meter, turn, audits, .. } = self;
+        let Worker { source, parts, matches, link, meter, turn, audits, .. } = self;
         let mut shift = None;
         let mut heartbeat = None;
         let mut is_up = false;
@@ -104,9 +94,9 @@ impl Worker {
             if source.look_ahead() {
                 parts.trees.expect(&mut source.upcoming());
             }
-            book.at_none();
+            matches.at_none();
             let Some(event) = source.next_event(now) else { break };
-            let mut reporter = Reporter { book, link, now };
+            let mut reporter = Reporter { matches, link, now };
             match event {
                 Event::Snapshot { topic, body } | Event::Delta { topic, body } if parts.is_time(topic) => {
                     meter.acknowledged(topic);
@@ -178,12 +168,12 @@ impl Worker {
                 break;
             }
         }
-        book.at_none();
+        matches.at_none();
         if let Some(every) = heartbeat {
             source.heartbeat(every);
         }
         if is_up {
-            self.say_connection(ConnectionState::Up, String::new(), None);
+            self.send_connection(ConnectionState::Up, String::new(), None);
         }
         self.apply_topic_changes();
         self.parts.trees.drain_lists(&mut self.list.changes);
@@ -212,7 +202,7 @@ impl Worker {
         }
         self.turn.topic_changes = changes;
         self.close_audits();
-        self.book.at_none();
+        self.matches.at_none();
     }
 }
 

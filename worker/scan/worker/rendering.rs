@@ -6,8 +6,7 @@ use crate::scan::clock::wall_us;
 use crate::scan::data_link::LinkState;
 use crate::scan::reporter::Reporter;
 use std::time::{Duration, Instant};
-use touchline_common::ipc::messages::data::Extent;
-use touchline_common::ipc::messages::stream::{Publish, Section, SectionKey};
+use touchline_common::ipc::messages::data::{Extent, Publish, Section, SectionKey};
 use touchline_common::ipc::messages::worker::MatchState;
 use touchline_common::model::Handle;
 
@@ -38,7 +37,7 @@ impl Worker {
         while self.link.takes_renderings() {
             bytes += match self.parts.trees.oldest_dirty() {
                 Some((slot, since)) => self.publish(slot, since),
-                None => match self.book.next_due() {
+                None => match self.matches.next_due() {
                     Some(slot) => {
                         let now = self.clock.received(Instant::now()).mono_ns;
                         self.publish(slot, now)
@@ -67,19 +66,19 @@ impl Worker {
     /// Renders what changed in a match and hands it over; how many bytes it was.
     fn publish(&mut self, slot: MatchSlot, since: u64) -> usize {
         self.wake(slot);
-        self.book.at(slot);
+        self.matches.at(slot);
         let bytes = self.publish_changes(slot, since);
-        self.book.at_none();
+        self.matches.at_none();
         bytes
     }
 
     fn publish_changes(&mut self, slot: MatchSlot, since: u64) -> usize {
         let read_at = self.clock.instant(since);
-        let Worker { parts, book, link, meter, turn, .. } = self;
+        let Worker { parts, matches, link, meter, turn, .. } = self;
         let sections = &mut turn.sections;
         sections.clear();
-        let mut names = Reporter { book, link, now: read_at };
-        let Some(followed) = names.book.get(slot).filter(|followed| followed.handle != Handle(0)) else {
+        let mut names = Reporter { matches, link, now: read_at };
+        let Some(followed) = names.matches.get(slot).filter(|followed| followed.handle != Handle(0)) else {
             parts.trees.render(slot, &mut names, sections);
             return 0;
         };
@@ -88,7 +87,7 @@ impl Worker {
             Extent::Whole => parts.trees.render_whole(slot, &mut names, sections),
             Extent::Changes => parts.trees.render(slot, &mut names, sections),
         }
-        let Some(followed) = book.get_mut(slot) else { return 0 };
+        let Some(followed) = matches.get_mut(slot) else { return 0 };
         let stale = followed.state == MatchState::Stale;
         let empty = match extent {
             // A match without content has no document yet.
@@ -119,7 +118,7 @@ impl Worker {
 
     /// A stale match of which something came is live before that is published.
     fn wake(&mut self, slot: MatchSlot) {
-        let Some(followed) = self.book.get(slot) else { return };
+        let Some(followed) = self.matches.get(slot) else { return };
         if followed.state == MatchState::Stale && followed.touched_at.elapsed() < self.parts.stale_after {
             self.set_state(slot, MatchState::Live);
         }

@@ -31,7 +31,7 @@ pub struct Meter {
     acknowledged: Topics,
     loaded: Topics,
     connection: ConnectionState,
-    /// What the server sent and nobody could use.
+    /// What the server sent and is of no use.
     pub skipped: Skipped,
     /// How long a change takes from the read to the recorder.
     pub lag: Lag,
@@ -69,42 +69,34 @@ impl Meter {
         }
     }
 
-    /// The loop waited.
     pub fn waited(&mut self, time: Duration) {
         self.idle += time;
     }
 
-    /// A turn begins.
     pub fn turn(&mut self) {
         self.turns += 1;
     }
 
-    /// Bytes were read.
     pub fn read(&mut self, bytes: usize) {
         self.bytes += bytes as u64;
     }
 
-    /// A delta came.
     pub fn delta(&mut self) {
         self.diffs += 1;
     }
 
-    /// So much waited to be applied.
     pub fn queued(&mut self, bytes: u64) {
         self.peak = self.peak.max(bytes);
     }
 
-    /// Sections were handed over.
     pub fn published(&mut self, sections: usize) {
         self.published += sections as u64;
     }
 
-    /// Something was skipped.
     pub fn error(&mut self) {
         self.errors += 1;
     }
 
-    /// The server's queue for us.
     pub fn server_queue(&mut self, depth: u64) {
         self.server_queue = Some(u32::try_from(depth).unwrap_or(u32::MAX));
     }
@@ -116,7 +108,6 @@ impl Meter {
         }
     }
 
-    /// A load of a topic is held.
     pub fn loaded(&mut self, topic: &[u8]) {
         if !self.loaded.contains(topic) {
             self.loaded.insert(topic.into());
@@ -134,7 +125,6 @@ impl Meter {
         self.loaded.remove(topic);
     }
 
-    /// Something is asked of the server.
     pub fn asked(&mut self, now: Instant) {
         self.asked_at = now;
     }
@@ -144,12 +134,10 @@ impl Meter {
         u32::try_from(now.saturating_duration_since(self.asked_at).as_millis()).unwrap_or(u32::MAX)
     }
 
-    /// Topics whose load is held.
     pub fn loads_held(&self) -> u32 {
         self.loaded.len() as u32
     }
 
-    /// The connection is over, and with it everything that was asked on it.
     pub fn disconnected(&mut self) {
         self.acknowledged.clear();
         self.loaded.clear();
@@ -158,25 +146,24 @@ impl Meter {
 }
 
 impl Worker {
-    /// Tells the coordinator that the connection is in another state.
-    pub(super) fn say_connection(&mut self, state: ConnectionState, detail: String, lost: Option<LostWith>) {
+    pub(super) fn send_connection(&mut self, state: ConnectionState, detail: String, lost: Option<LostWith>) {
         if self.meter.connection != state || !detail.is_empty() {
             self.meter.connection = state;
-            self.say(&FromWorker::Connection { state, detail, lost });
+            self.send(&FromWorker::Connection { state, detail, lost });
             self.meter.report_now = true;
         }
     }
 
-    /// Tells the coordinator how things stand. The rates are those since the last report of at least half a second ago.
+    /// Reports to the coordinator. The rates are those since the last report of at least half a second ago.
     pub(super) fn report(&mut self) {
         let now = Instant::now();
         let report = self.load_report(now);
-        self.say(&FromWorker::Load(report));
+        self.send(&FromWorker::Load(report));
     }
 
     fn load_report(&mut self, now: Instant) -> LoadReport {
         let (mut live, mut stale) = (0, 0);
-        for (_, followed) in self.book.iter() {
+        for (_, followed) in self.matches.iter() {
             live += u32::from(followed.state == MatchState::Live);
             stale += u32::from(followed.state == MatchState::Stale);
         }
@@ -187,7 +174,7 @@ impl Worker {
         let passed = now.saturating_duration_since(meter.since).as_secs_f64().max(1e-3);
         let report = LoadReport {
             commands_seen: self.coordinator.commands_taken(),
-            matches: self.book.len() as u32,
+            matches: self.matches.len() as u32,
             live,
             stale,
             subscriptions,

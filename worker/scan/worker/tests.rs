@@ -27,7 +27,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use touchline_common::config::{LogFormat, Payload};
-use touchline_common::ipc::messages::stream::{BulkBody, FromRecorderStream, MatchBody, Stream};
+use touchline_common::ipc::messages::data::{BulkBody, FromRecorderData, MatchBody, Stream};
 use touchline_common::ipc::messages::worker::{FromWorker, LoadReport, MatchState, ReleaseReason, ToWorker};
 use touchline_common::ipc::{Channel, PROTO};
 use touchline_common::logging::{self, LogHandle, Target, Who};
@@ -121,7 +121,7 @@ impl Stage {
         let zone = TimeZone::UTC;
         let parts = Parts {
             signals: Some(Signals::open(&[Signal::SIGTERM]).unwrap()),
-            bookmark: None,
+            crash_marker: None,
             log: log(),
             feed: FeedId(0),
             feed_name: "f".to_owned(),
@@ -211,7 +211,7 @@ impl Stage {
         let Some(recorder) = &mut self.recorder else { return };
         let sent = recorder.read();
         if sent.iter().any(|sent| matches!(sent, Sent::Open(_))) {
-            recorder.send(&FromRecorderStream::Opened {
+            recorder.send(&FromRecorderData::Opened {
                 proto: PROTO,
                 run: 1,
                 resume_match: 0,
@@ -221,7 +221,7 @@ impl Stage {
         self.sent.extend(sent);
         for (stream, n) in [Stream::Match, Stream::Bulk].into_iter().zip(recorder.got) {
             if self.acknowledges && n > 0 {
-                recorder.send(&FromRecorderStream::Ack { stream, n });
+                recorder.send(&FromRecorderData::Ack { stream, n });
             }
         }
     }

@@ -16,7 +16,7 @@ use touchline_common::ipc::messages::worker::{FromWorker, MatchState};
 const FRAMES_PER_TURN: usize = 64;
 /// Questions for a mark that may wait; the recorder asks one at a time.
 const MOST_MARKS: usize = 16;
-/// How often matches are looked at for staleness, and the coordinator is told how things stand.
+/// How often matches are looked at for staleness, and the coordinator gets a report.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// How long the end may take when the coordinator is gone.
 const ORPHAN_DEADLINE: Duration = Duration::from_secs(2);
@@ -26,12 +26,10 @@ const ORPHAN_DEADLINE: Duration = Duration::from_secs(2);
 pub enum Queues {
     /// Nothing is left to read on any.
     Drained,
-    /// Something is, on one of them.
     Filled,
 }
 
 impl Worker {
-    /// One turn.
     pub(super) fn turn(&mut self) {
         self.take();
         self.give(Queues::Drained);
@@ -80,14 +78,13 @@ impl Worker {
         self.settle(now);
         self.recover_overflowed();
         self.slide(now);
-        self.book.at_none();
+        self.matches.at_none();
     }
 
-    /// Tells the loads that are complete by now.
     fn settle(&mut self, now: Instant) {
         let received = self.clock.received(now);
-        let Worker { parts, book, link, .. } = self;
-        parts.trees.settle(received, &mut Reporter { book, link, now });
+        let Worker { parts, matches, link, .. } = self;
+        parts.trees.settle(received, &mut Reporter { matches, link, now });
         self.apply_topic_changes();
     }
 
@@ -127,9 +124,9 @@ impl Worker {
     fn on_link_event(&mut self, event: LinkEvent) {
         match event {
             LinkEvent::Opened => {
-                self.say(&FromWorker::DataOpened);
-                for slot in self.book.slots() {
-                    self.book.make_whole(slot);
+                self.send(&FromWorker::DataOpened);
+                for slot in self.matches.slots() {
+                    self.matches.make_whole(slot);
                 }
             }
             LinkEvent::Mark { token } => {
@@ -139,7 +136,7 @@ impl Worker {
             }
             LinkEvent::Refused { handle } => {
                 self.meter.error();
-                let followed = self.book.by_handle(handle).and_then(|slot| self.book.get(slot));
+                let followed = self.matches.by_handle(handle).and_then(|slot| self.matches.get(slot));
                 let id = followed.map_or("", |followed| followed.key.id.as_str());
                 let epoch = followed.map_or(0, |followed| followed.epoch.0);
                 log::warn!(match_id = id, epoch = epoch; "match.refused");
@@ -167,7 +164,7 @@ impl Worker {
     /// with its next load.
     fn recover_overflowed(&mut self) {
         for handle in self.link.recoverable() {
-            if let Some(slot) = self.book.by_handle(handle) {
+            if let Some(slot) = self.matches.by_handle(handle) {
                 self.report_values(slot);
             }
         }
@@ -177,27 +174,27 @@ impl Worker {
     pub(super) fn report_values(&mut self, slot: MatchSlot) {
         let now = Instant::now();
         let received = self.clock.received(now);
-        match self.book.get(slot).map(|followed| followed.state) {
+        match self.matches.get(slot).map(|followed| followed.state) {
             Some(MatchState::Live | MatchState::Stale) => {
-                let Worker { parts, book, link, .. } = self;
-                parts.trees.report(slot, received, &mut Reporter { book, link, now });
+                let Worker { parts, matches, link, .. } = self;
+                parts.trees.report(slot, received, &mut Reporter { matches, link, now });
             }
             Some(MatchState::Subscribing | MatchState::Removed) | None => {}
         }
     }
 
     fn find_stale(&mut self, now: Instant) {
-        for slot in self.book.slots() {
-            let Some(followed) = self.book.get(slot) else { continue };
+        for slot in self.matches.slots() {
+            let Some(followed) = self.matches.get(slot) else { continue };
             let silent = now.saturating_duration_since(followed.touched_at) >= self.parts.stale_after;
             match (followed.state, silent) {
                 (MatchState::Live, true) => {
                     self.set_state(slot, MatchState::Stale);
-                    self.book.make_due(slot);
+                    self.matches.make_due(slot);
                 }
                 (MatchState::Stale, false) => {
                     self.set_state(slot, MatchState::Live);
-                    self.book.make_due(slot);
+                    self.matches.make_due(slot);
                 }
                 (MatchState::Live | MatchState::Stale | MatchState::Subscribing | MatchState::Removed, _) => {
                 }

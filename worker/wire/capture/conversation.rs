@@ -1,7 +1,7 @@
 //! One connection's two byte streams as what client and server say: handshakes, messages with their topics' names,
 //! WebSocket frames.
 //!
-//! What a direction speaks is seen in its first bytes. What does not decode is told as it is, with the reason; after
+//! What a direction speaks is seen in its first bytes. What does not decode is reported as it is, with the reason; after
 //! missing bytes framing is looked for again where a packet begins. A direction holds no more than one message of
 //! [`MESSAGE_MAX`] bytes, and what `bodies` allows of those that come in pieces.
 
@@ -19,16 +19,12 @@ use crate::wire::websocket::{self, Deflate, Limits, Reader, Role};
 
 /// The longest message, and the longest frame, that is put together, bytes.
 pub const MESSAGE_MAX: usize = 4 << 20;
-/// Aliases of one connection.
 const ALIASES: usize = 100_000;
 
-/// Who is told.
 pub trait Entries {
-    /// Something that was said.
     fn entry(&mut self, entry: &Entry<'_>);
 }
 
-/// Where the next thing goes that is told.
 pub(super) struct Place<'o, O: Entries> {
     pub(super) connection: ConnectionId,
     pub(super) at: Option<i64>,
@@ -39,19 +35,18 @@ pub(super) struct Place<'o, O: Entries> {
 }
 
 impl<O: Entries> Place<'_, O> {
-    pub(super) fn tell(&mut self, what: What<'_>) {
+    pub(super) fn emit(&mut self, what: What<'_>) {
         let entry = Entry { connection: self.connection, at: self.at, sender: Some(self.sender), what };
         self.out.entry(&entry);
     }
 
     pub(super) fn undecoded(&mut self, bytes: &[u8], why: &str) {
         if !bytes.is_empty() {
-            self.tell(What::Undecoded { bytes, why });
+            self.emit(What::Undecoded { bytes, why });
         }
     }
 }
 
-/// A connection.
 pub(super) struct Conversation {
     client: Direction,
     server: Direction,
@@ -90,9 +85,7 @@ enum Stage {
     Start,
     /// Anywhere in a stream of frames: found where a packet begins with one.
     Midst,
-    /// Frames of the classic protocol.
     Frames,
-    /// WebSocket.
     Web,
     /// Nothing that is understood.
     Foreign(&'static str),
@@ -135,17 +128,17 @@ impl Conversation {
             Stage::Web => Stage::Foreign("bytes before it are missing, and with them where frames begin"),
             Stage::Foreign(why) => Stage::Foreign(why),
         };
-        place.tell(What::Lost(count));
+        place.emit(What::Lost(count));
     }
 
     pub(super) fn ended<O: Entries>(&mut self, ending: Ending, place: &mut Place<'_, O>) {
         let (direction, shared) = self.direction(place.sender);
         direction.give_up("the stream ends in the midst of it", place);
         text::unfinished(shared, place);
-        place.tell(What::Ended(ending));
+        place.emit(What::Ended(ending));
     }
 
-    /// Tells what is left when the capture says no more of the connection.
+    /// Reports what is left when the capture says no more of the connection.
     pub(super) fn over<O: Entries>(&mut self, place: &mut Place<'_, O>) {
         for sender in [Sender::Client, Sender::Server] {
             place.sender = sender;
@@ -237,7 +230,7 @@ impl Direction {
                     Ok(None) => None,
                     Ok(Some((what, used))) => {
                         self.stage = Stage::Frames;
-                        place.tell(what);
+                        place.emit(what);
                         Some(used)
                     }
                     Err(error) => {
@@ -268,11 +261,11 @@ impl Direction {
                 }
                 shared.later = head.version().filter(|version| *version > VERSION).or(shared.later);
                 let line = upgrade::masked(head.line());
-                place.tell(What::Upgrade { line: &line });
+                place.emit(What::Upgrade { line: &line });
             }
             Sender::Server => {
                 shared.deflate = head.deflate();
-                place.tell(What::Upgrade { line: head.line() });
+                place.emit(What::Upgrade { line: head.line() });
             }
         }
         let is_web = head.has("upgrade", "websocket");
@@ -283,7 +276,7 @@ impl Direction {
     /// From here on nothing of this direction is understood.
     fn foreign(&mut self, why: &'static str) -> Option<usize> {
         self.stage = Stage::Foreign(why);
-        // What is held is told as it is in the next round.
+        // What is held is reported as it is in the next round.
         Some(0)
     }
 
@@ -356,10 +349,10 @@ impl Direction {
                     };
                     place.undecoded(content, why);
                 }
-                Ok(Some(websocket::Event::Ping(payload))) => place.tell(What::Ping(payload)),
-                Ok(Some(websocket::Event::Pong(payload))) => place.tell(What::Pong(payload)),
+                Ok(Some(websocket::Event::Ping(payload))) => place.emit(What::Ping(payload)),
+                Ok(Some(websocket::Event::Pong(payload))) => place.emit(What::Pong(payload)),
                 Ok(Some(websocket::Event::Close { code, reason })) => {
-                    place.tell(What::Close { code: code.map(|code| code.0), reason });
+                    place.emit(What::Close { code: code.map(|code| code.0), reason });
                 }
                 Err(error) => break error.to_string(),
             }

@@ -7,10 +7,9 @@ use std::fmt;
 
 /// The longest packet or block that is read, bytes. Capture programs cut packets at 256 KiB.
 pub const BLOCK_MAX: usize = 1 << 24;
-/// Interfaces of one section that are remembered.
 const INTERFACES: usize = 4_096;
 
-/// Bytes of what is no capture that are told.
+/// Bytes of what is no capture that are piece.
 const SHOWN: usize = 8;
 const PCAP_HEAD: usize = 24;
 const PACKET_HEAD: usize = 16;
@@ -52,14 +51,11 @@ impl fmt::Display for CaptureError {
 
 impl std::error::Error for CaptureError {}
 
-/// One packet as it was captured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet<'a> {
     /// Nanoseconds since 1970 UTC; `None` if the file does not say.
     pub at: Option<i64>,
-    /// The link's type, as capture files number them.
     pub link: u32,
-    /// What was captured of it.
     pub data: &'a [u8],
 }
 
@@ -76,7 +72,6 @@ pub struct CaptureReader {
 
 #[derive(Clone, Copy, Debug, Default)]
 enum Form {
-    /// Not known yet.
     #[default]
     Unknown,
     Pcap {
@@ -103,7 +98,6 @@ struct Interface {
     resolution: Resolution,
 }
 
-/// What a unit of an interface's times is.
 #[derive(Clone, Copy, Debug)]
 enum Resolution {
     /// So many in a second.
@@ -111,7 +105,6 @@ enum Resolution {
     Unknown,
 }
 
-/// Where a packet lies in the buffer.
 struct Found {
     at: Option<i64>,
     link: u32,
@@ -206,14 +199,14 @@ impl CaptureReader {
                 self.form = Form::Pcapng { order: Order::Big };
                 return Ok(Step::Again);
             }
-            // Told with as many bytes as are shown, however the file comes in.
+            // Reported with as many bytes as are shown, however the file comes in.
             _ if unread.len() < SHOWN => return Ok(Step::More),
             _ => return Err(self.not_a_capture()),
         };
         if unread.len() < PCAP_HEAD {
             return Ok(Step::More);
         }
-        // The upper bits say how long a frame's checksum is, which nobody needs here.
+        // The upper bits say how long a frame's checksum is, which is not needed here.
         let link = order.u32(unread, 20).unwrap_or_default() & 0x0fff_ffff;
         self.form = Form::Pcap { order, link, unit };
         self.start += PCAP_HEAD;

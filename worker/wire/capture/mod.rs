@@ -1,4 +1,4 @@
-//! Captured conversations: bytes of a capture file in, what client and server said out.
+//! Captured conversations: bytes of a capture file in, messages out.
 //!
 //! [`Dissector`] is the whole of it: `file` finds the packets, `packet` the TCP segments in them, `stream` puts their
 //! streams together, `conversation` reads those as DPT or WebSocket, `bodies` decodes and puts together what came in
@@ -30,7 +30,6 @@ use self::stream::{Piece, Pieces, Streams};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-/// Takes a capture file in pieces of any size and tells what was said in it.
 #[derive(Default)]
 pub struct Dissector {
     reader: CaptureReader,
@@ -40,10 +39,8 @@ pub struct Dissector {
     summary: Summary,
 }
 
-/// What was in the file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Packets.
     pub packets: u64,
     /// Those that were no TCP.
     pub other: u64,
@@ -53,11 +50,9 @@ pub struct Summary {
     pub fragments: u64,
     /// Packets of which too little was captured to read their heads.
     pub cut: u64,
-    /// Connections.
     pub connections: u64,
     /// Messages that were put together from pieces.
     pub joined: u64,
-    /// Messages in pieces that their sender cancelled.
     pub cancelled: u64,
     /// Messages in pieces of which not all came, or that were given up.
     pub unfinished: u64,
@@ -86,7 +81,7 @@ impl Dissector {
         Ok(())
     }
 
-    /// The file ends: tells what is left.
+    /// The file ends: reports what is left.
     ///
     /// # Errors
     /// [`CaptureError::NotACapture`] if it was too short to be one.

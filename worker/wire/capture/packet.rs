@@ -1,16 +1,13 @@
 //! From a captured packet to the piece of a TCP stream in it: link, IP and TCP heads.
 //!
 //! Heads are read as far as the stream needs them; checksums are not looked at, since captures on the sending host have
-//! none yet. What is no TCP is said, for the caller to count.
+//! none yet. What is no TCP is reported, for the caller to count.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// A TCP segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment<'a> {
-    /// Who sent it.
     pub from: SocketAddr,
-    /// To whom.
     pub to: SocketAddr,
     /// The number of its first byte.
     pub number: u32,
@@ -22,7 +19,6 @@ pub struct Segment<'a> {
     pub missing: usize,
 }
 
-/// The flags of a segment that matter here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flags(u8);
 
@@ -42,7 +38,6 @@ impl Flags {
         self.0 & 0x01 != 0
     }
 
-    /// The connection is broken off.
     pub fn resets(self) -> bool {
         self.0 & 0x04 != 0
     }
@@ -55,16 +50,12 @@ pub enum Passed {
     Link(u32),
     /// It is no IP, or no TCP.
     Other,
-    /// It is a piece of an IP packet.
     Fragment,
     /// A head is not whole.
     Cut,
 }
 
 /// The segment in a packet of a link's type.
-///
-/// # Errors
-/// [`Passed`].
 pub fn segment(link: u32, data: &[u8]) -> Result<Segment<'_>, Passed> {
     ip(network(link, data)?)
 }

@@ -1,6 +1,6 @@
 //! The two byte streams of each TCP connection of a capture, in order, without what was sent twice.
 //!
-//! What comes early waits for what is missing; when more waits than [`PENDING_MAX`], or the capture ends, the gap is said
+//! What comes early waits for what is missing; when more waits than [`PENDING_MAX`], or the capture ends, the gap is reported
 //! and passed over. Memory: [`CONNECTIONS_MAX`] connections, of which the one that was silent longest goes first, and
 //! [`PENDING_MAX`] waiting bytes for each direction, [`WAITING_MAX`] in all.
 
@@ -23,23 +23,18 @@ const PIECES_MAX: usize = 4_096;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u64);
 
-/// Who sent something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Sender {
-    /// Who opened the connection.
     Client,
-    /// Whom it was opened to.
     Server,
 }
 
-/// What a segment brings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece<'a> {
     /// A connection begins, or the capture begins in the midst of it.
     Opened {
         /// Who opened it; in the midst, whose port is the higher.
         client: SocketAddr,
-        /// To whom.
         server: SocketAddr,
         /// Whether its first segment is in the capture.
         from_start: bool,
@@ -48,28 +43,21 @@ pub enum Piece<'a> {
     Bytes(Sender, &'a [u8]),
     /// So many bytes of a direction are not in the capture.
     Lost(Sender, u64),
-    /// A direction ends.
     Ended(Sender, Ending),
 }
 
-/// How a direction ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// As it should.
     Closed,
-    /// The connection is broken off.
     Reset,
 }
 
-/// Who is told. The time is that of the packet.
 pub trait Pieces {
-    /// A piece of a connection.
     fn piece(&mut self, connection: ConnectionId, at: Option<i64>, piece: Piece<'_>);
     /// A connection is over, or no longer followed: nothing more comes of it.
     fn over(&mut self, connection: ConnectionId);
 }
 
-/// The connections of a capture.
 #[derive(Debug, Default)]
 pub struct Streams {
     /// By their ends, the smaller address first.
@@ -103,7 +91,6 @@ struct Direction {
 }
 
 impl Streams {
-    /// Takes a segment.
     pub fn segment(&mut self, segment: &Segment<'_>, at: Option<i64>, out: &mut impl Pieces) {
         let ends =
             if segment.from <= segment.to { (segment.from, segment.to) } else { (segment.to, segment.from) };
@@ -141,7 +128,7 @@ impl Streams {
         self.forget_stale();
     }
 
-    /// The capture ends: what waits is told, with the gaps before it.
+    /// The capture ends: what waits is reported, with the gaps before it.
     pub fn finish(&mut self, out: &mut impl Pieces) {
         let mut ends: Vec<_> = self.open.iter().map(|(ends, held)| (held.id, *ends)).collect();
         ends.sort_unstable();
@@ -290,7 +277,6 @@ impl Direction {
         }
     }
 
-    /// Tells what is next, as far as it is here.
     fn give(&mut self, id: ConnectionId, sender: Sender, at: Option<i64>, out: &mut impl Pieces) {
         while let Some(entry) = self.pending.first_entry() {
             if *entry.key() > self.place {
@@ -312,7 +298,7 @@ impl Direction {
         self.next = self.next.map(|next| next.wrapping_add(count as u32));
     }
 
-    /// Tells everything that waits, and the gaps between.
+    /// Reports everything that waits, and the gaps between.
     fn pass_all(&mut self, id: ConnectionId, sender: Sender, at: Option<i64>, out: &mut impl Pieces) {
         while let Some(first) = self.pending.keys().next().copied() {
             let lost = first.saturating_sub(self.place);

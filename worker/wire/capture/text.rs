@@ -1,7 +1,7 @@
 //! Messages: those of frames, and those that stand in the texts of a WebSocket, without a length and mostly without an
 //! encoding byte.
 //!
-//! A piece of a message is told for itself; with the last one the message is told as if it had never been cut.
+//! A piece of a message is reported for itself; with the last one the message is reported as if it had never been cut.
 
 use super::conversation::{Entries, Form, Place, Shared, topic};
 use super::entry::{Cut, Entry, GaveUp, PieceOf, Topic, What};
@@ -14,22 +14,21 @@ use crate::wire::diffusion::{
 /// The version whose text form sports feeds speak.
 const ZAP_VERSION: u8 = 3;
 
-/// Tells a message.
 pub(super) fn message<O: Entries>(message: &Message<'_>, shared: &mut Shared, place: &mut Place<'_, O>) {
     match (message.part, message.kind) {
         (Part::Fragment, _) => piece(message, shared, place),
         (Part::Whole, MessageType::CancelFragments) => {
-            tell(message, Cut::Not, shared, place);
+            emit(message, Cut::Not, shared, place);
             let cancelled = shared.parts.of(place.sender);
             if message.correlation().and_then(|id| cancelled.cancel(id)).is_some() {
                 gave_up(cancelled.given_up(), GaveUp::Cancelled, &shared.aliases, place);
             }
         }
-        (Part::Whole, _) => tell(message, Cut::Not, shared, place),
+        (Part::Whole, _) => emit(message, Cut::Not, shared, place),
     }
 }
 
-fn tell<O: Entries>(message: &Message<'_>, cut: Cut<'_>, shared: &mut Shared, place: &mut Place<'_, O>) {
+fn emit<O: Entries>(message: &Message<'_>, cut: Cut<'_>, shared: &mut Shared, place: &mut Place<'_, O>) {
     let topic = topic(message, place.sender, &mut shared.aliases);
     let body = place.bodies.read(message);
     let what = What::Message { message: *message, topic, body, cut };
@@ -37,38 +36,38 @@ fn tell<O: Entries>(message: &Message<'_>, cut: Cut<'_>, shared: &mut Shared, pl
 }
 
 fn piece<O: Entries>(message: &Message<'_>, shared: &mut Shared, place: &mut Place<'_, O>) {
-    let mut told = PieceOf { correlation: None, number: None, total: None, fault: None };
+    let mut piece = PieceOf { correlation: None, number: None, total: None, fault: None };
     let parts = shared.parts.of(place.sender);
     if let Ok(head) = FragmentHead::parse(message) {
-        (told.number, told.total) = match head.part {
+        (piece.number, piece.total) = match head.part {
             FragmentPart::First { total, .. } => (Some(1), Some(total)),
             FragmentPart::Later { number } => (Some(number), parts.total(head.ids)),
         };
-        told.correlation = match head.ids {
+        piece.correlation = match head.ids {
             FragmentIds::Plain { correlation, .. } => Some(correlation),
             FragmentIds::Pair(..) => None,
         };
     }
     let whole = match parts.take(message, ()) {
         Taken::Waits(fault) => {
-            told.fault = fault;
+            piece.fault = fault;
             None
         }
         Taken::Whole(whole) => Some(whole),
     };
-    tell(message, Cut::Piece(told), shared, place);
-    if let Some(fault) = told.fault {
+    emit(message, Cut::Piece(piece), shared, place);
+    if let Some(fault) = piece.fault {
         gave_up(shared.parts.of(place.sender).given_up(), GaveUp::Fault(fault), &shared.aliases, place);
     }
     if let Some(whole) = whole {
         place.summary.joined += 1;
         let mut headers = Vec::new();
-        let cut = Cut::Joined(told.total.unwrap_or_default());
-        tell(&whole.message(&mut headers), cut, shared, place);
+        let cut = Cut::Joined(piece.total.unwrap_or_default());
+        emit(&whole.message(&mut headers), cut, shared, place);
     }
 }
 
-/// Nothing more comes of a direction: tells the messages of which some pieces came.
+/// Nothing more comes of a direction: reports the messages of which some pieces came.
 pub(super) fn unfinished<O: Entries>(shared: &mut Shared, place: &mut Place<'_, O>) {
     gave_up(shared.parts.of(place.sender).give_up_all(), GaveUp::Ended, &shared.aliases, place);
 }
@@ -85,23 +84,23 @@ fn gave_up<O: Entries>(messages: &[Unfinished], why: GaveUp, aliases: &AliasTabl
                 Topic { name: aliases.resolve(alias).and_then(|slot| aliases.name(slot)), alias: Some(alias) }
             }
         };
-        place.tell(What::GivenUp { message, topic, why });
+        place.emit(What::GivenUp { message, topic, why });
     }
 }
 
-/// Tells what a text holds, the `nth` of its direction, from 1.
+/// Reports what a text holds, the `nth` of its direction, from 1.
 pub(super) fn text<O: Entries>(text: &[u8], nth: u64, shared: &mut Shared, place: &mut Place<'_, O>) {
     match (place.sender, nth) {
         (Sender::Client, 1) if text.first() == Some(&b'#') => {
             shared.form = Form::Zap;
             match ConnectRequest::parse(text) {
-                Ok(Some((request, _))) => place.tell(What::ConnectRequest(request)),
+                Ok(Some((request, _))) => place.emit(What::ConnectRequest(request)),
                 Ok(None) => place.undecoded(text, "a handshake without an end"),
                 Err(error) => place.undecoded(text, &error.to_string()),
             }
         }
         (Sender::Server, 1) => match response(text) {
-            Some(response) => place.tell(What::ConnectResponse(response)),
+            Some(response) => place.emit(What::ConnectResponse(response)),
             None => place.undecoded(text, "no answer to a handshake"),
         },
         (Sender::Client, _) => match (text, shared.form) {

@@ -2,7 +2,6 @@
 
 use crate::wire::websocket::{Deflate, HEAD_LIMIT};
 
-/// A head that is here as a whole.
 pub(super) struct Head<'a> {
     text: &'a str,
     /// Its bytes, the blank line included.
@@ -39,7 +38,6 @@ impl<'a> Head<'a> {
         })
     }
 
-    /// Whether a header has this in it, in any spelling.
     pub(super) fn has(&self, name: &str, wanted: &str) -> bool {
         self.values(name).any(|value| value.to_ascii_lowercase().contains(wanted))
     }
@@ -51,7 +49,6 @@ impl<'a> Head<'a> {
         query.split('&').find_map(|part| part.strip_prefix("v="))?.parse().ok()
     }
 
-    /// The compression that an answer agrees to.
     pub(super) fn deflate(&self) -> Option<Deflate> {
         Deflate::from_answer(&self.values("sec-websocket-extensions").collect::<Vec<_>>().join(", "))
     }

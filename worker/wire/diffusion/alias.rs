@@ -18,9 +18,7 @@ pub struct TopicSlot(u32);
 pub enum AliasError {
     /// There is nothing between the mark and the end.
     Empty,
-    /// The table is full.
     Full {
-        /// How many aliases it holds.
         limit: usize,
     },
 }
@@ -41,7 +39,6 @@ impl fmt::Display for AliasError {
 
 impl std::error::Error for AliasError {}
 
-/// The aliases of one connection.
 #[derive(Debug)]
 pub struct AliasTable {
     entries: Slab<Entry>,
@@ -133,7 +130,6 @@ impl AliasTable {
         };
     }
 
-    /// How many aliases are known.
     pub fn len(&self) -> usize {
         self.entries.len()
     }

@@ -13,7 +13,7 @@ use std::fmt;
 
 /// The least that a decoder makes room for at once, in bytes.
 const ROOM: usize = 4096;
-/// Nobody knows whether a server pads.
+/// It is unknown whether a server pads.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
@@ -25,20 +25,14 @@ pub enum BodyError {
     /// It is encrypted, which was never offered and is not public.
     Encrypted,
     /// The encoding byte is not one that the protocol names.
-    Unknown {
-        /// The byte.
-        byte: u8,
-    },
+    Unknown { byte: u8 },
     /// It stands for more bytes than are allowed.
     TooLong {
         /// What is allowed, in bytes.
         limit: usize,
     },
     /// It stands for more times its own length than is allowed.
-    TooDense {
-        /// What is allowed.
-        ratio: usize,
-    },
+    TooDense { ratio: usize },
     /// It is no zlib stream, or its check sum is wrong.
     Zlib,
     /// The zlib stream stops early.
@@ -100,9 +94,6 @@ impl BodyDecoder {
     }
 
     /// Appends to `out` what `body` stands for. On an error `out` is as it was.
-    ///
-    /// # Errors
-    /// [`BodyError`].
     pub fn decode(&mut self, encoding: Encoding, body: &[u8], out: &mut Vec<u8>) -> Result<(), BodyError> {
         let start = out.len();
         let decoded = match encoding {
@@ -150,7 +141,7 @@ impl BodyDecoder {
             let used = usize::try_from(zlib.total_in()).unwrap_or(usize::MAX);
             let rest = body.get(used..).unwrap_or_default();
             let had = out.len() - start;
-            // A byte more than is allowed, or a body of just the limit could not be told from a longer one.
+            // A byte more than is allowed, or a body of just the limit could not be distinguished from a longer one.
             let target = start + had.saturating_add(room).min(most.saturating_add(1));
             // The vector writes into what it has room for, which may be more than was asked for: harmless, but bounded.
             out.reserve_exact(target.saturating_sub(out.len()).max(1));

@@ -6,7 +6,6 @@ use super::{ConnectRequest, ConnectResponse, FrameBuffer, Message, message};
 use std::collections::BTreeMap;
 use touchline_harness::data;
 
-/// The captures over DPT, with their connections and messages.
 const DPT: [(&str, usize, usize); 6] = [
     ("acknowledgements.pcap", 1, 15),
     ("clientToServerPing.pcap", 1, 25),
@@ -15,10 +14,8 @@ const DPT: [(&str, usize, usize); 6] = [
     ("reconnect.pcap", 8, 4),
     ("subscribeForMessages.pcap", 1, 13),
 ];
-/// The captures over WebSocket, which is another transport.
 const WEB_SOCKET: [&str; 2] = ["ws.pcap", "wsRejectedConnection.pcap"];
 
-/// What each side of one connection sent.
 #[derive(Default)]
 pub(crate) struct Conversation {
     pub(crate) client: Vec<u8>,

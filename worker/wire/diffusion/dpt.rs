@@ -82,20 +82,17 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// What the message is.
     #[inline]
     pub fn kind(self) -> (MessageType, Part) {
         MessageType::from_byte(self.type_byte)
     }
 
-    /// How its body is written.
     #[inline]
     pub fn encoding(self) -> Encoding {
         Encoding::from_byte(self.encoding_byte)
     }
 }
 
-/// Takes what a socket reads and gives the messages in it.
 #[derive(Debug)]
 pub struct FrameBuffer {
     /// As long as it may be read into; what is unread lies in `start..end`.
@@ -120,7 +117,7 @@ impl FrameBuffer {
         self.bytes.get_mut(self.end..).unwrap_or_default()
     }
 
-    /// Says that `count` bytes were read into [`FrameBuffer::spare`]; more than it offered counts as all of it.
+    /// Takes note that `count` bytes were read into [`FrameBuffer::spare`]; more than it offered counts as all of it.
     pub fn filled(&mut self, count: usize) {
         self.end = self.end.saturating_add(count).min(self.bytes.len());
     }
@@ -138,9 +135,6 @@ impl FrameBuffer {
     }
 
     /// Steps over the next whole message and says where it lies, for callers that decide before they borrow.
-    ///
-    /// # Errors
-    /// As [`FrameBuffer::next_message`].
     #[inline]
     pub fn advance(&mut self) -> Result<Option<Frame>, WireError> {
         let unread = self.unread();

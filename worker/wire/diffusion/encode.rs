@@ -10,16 +10,12 @@ use std::fmt;
 /// Why a message was not written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EncodeError {
-    /// A header contains a separator.
     Header {
-        /// The message's type.
         kind: MessageType,
-        /// The header as it was given.
         text: Vec<u8>,
     },
     /// A topic's name or its alias contains the mark of aliases.
     Topic {
-        /// The name or alias.
         text: Vec<u8>,
     },
     /// The message is longer than a length can say.
@@ -83,7 +79,6 @@ impl<'o> FrameWriter<'o> {
         FrameWriter { out, start, kind, headers: 0, fault: None, done: false }
     }
 
-    /// Adds a header.
     #[inline]
     pub fn header(mut self, text: &[u8]) -> FrameWriter<'o> {
         self.separate();
@@ -91,7 +86,6 @@ impl<'o> FrameWriter<'o> {
         self
     }
 
-    /// Adds the header that names a topic.
     #[inline]
     pub fn topic(mut self, topic: TopicRef<'_>) -> FrameWriter<'o> {
         self.separate();
@@ -117,9 +111,6 @@ impl<'o> FrameWriter<'o> {
     }
 
     /// Ends the message with the body that `write` appends. It may only append.
-    ///
-    /// # Errors
-    /// As [`FrameWriter::body`].
     #[inline]
     pub fn body_with(mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EncodeError> {
         let head = self.out.len();
@@ -132,9 +123,6 @@ impl<'o> FrameWriter<'o> {
     }
 
     /// Ends the message without a body.
-    ///
-    /// # Errors
-    /// As [`FrameWriter::body`].
     #[inline]
     pub fn end(self) -> Result<(), EncodeError> {
         self.body(&[])
@@ -213,27 +201,18 @@ pub fn message(out: &mut Vec<u8>, message: &Message<'_>) -> Result<(), EncodeErr
 }
 
 /// A topic's value; `topic` may give an alias.
-///
-/// # Errors
-/// [`EncodeError`].
 #[inline]
 pub fn load(out: &mut Vec<u8>, topic: TopicRef<'_>, body: &[u8]) -> Result<(), EncodeError> {
     FrameWriter::dpt(out, MessageType::TopicLoad).topic(topic).body(body)
 }
 
 /// A change of a topic.
-///
-/// # Errors
-/// [`EncodeError`].
 #[inline]
 pub fn delta(out: &mut Vec<u8>, topic: TopicRef<'_>, body: &[u8]) -> Result<(), EncodeError> {
     FrameWriter::dpt(out, MessageType::Delta).topic(topic).body(body)
 }
 
 /// A topic's value that wants an acknowledgement.
-///
-/// # Errors
-/// [`EncodeError`].
 pub fn load_with_ack(
     out: &mut Vec<u8>,
     topic: TopicRef<'_>,
@@ -244,9 +223,6 @@ pub fn load_with_ack(
 }
 
 /// A change of a topic that wants an acknowledgement.
-///
-/// # Errors
-/// [`EncodeError`].
 pub fn delta_with_ack(
     out: &mut Vec<u8>,
     topic: TopicRef<'_>,
@@ -257,33 +233,21 @@ pub fn delta_with_ack(
 }
 
 /// The acknowledgement of `ack_id`.
-///
-/// # Errors
-/// [`EncodeError`].
 pub fn ack(out: &mut Vec<u8>, ack_id: &[u8]) -> Result<(), EncodeError> {
     FrameWriter::dpt(out, MessageType::Ack).header(ack_id).end()
 }
 
 /// Subscribes to `selectors`: one, or several with commas between.
-///
-/// # Errors
-/// [`EncodeError`].
 pub fn subscribe(out: &mut Vec<u8>, selectors: &[u8]) -> Result<(), EncodeError> {
     FrameWriter::dpt(out, MessageType::Subscribe).header(selectors).end()
 }
 
 /// Takes back the subscription to `selectors`.
-///
-/// # Errors
-/// [`EncodeError`].
 pub fn unsubscribe(out: &mut Vec<u8>, selectors: &[u8]) -> Result<(), EncodeError> {
     FrameWriter::dpt(out, MessageType::Unsubscribe).header(selectors).end()
 }
 
 /// The client's ping (`queue` 0), or the server's answer with the depth of its queue.
-///
-/// # Errors
-/// [`EncodeError`].
 pub fn ping_server(out: &mut Vec<u8>, timestamp: &[u8], queue: u64) -> Result<(), EncodeError> {
     let mut digits = [0; 20];
     let queue = digits_of(queue, &mut digits);
@@ -291,46 +255,30 @@ pub fn ping_server(out: &mut Vec<u8>, timestamp: &[u8], queue: u64) -> Result<()
 }
 
 /// The server's ping, or the client's echo of it.
-///
-/// # Errors
-/// [`EncodeError`].
 pub fn ping_client(out: &mut Vec<u8>, timestamp: &[u8]) -> Result<(), EncodeError> {
     FrameWriter::dpt(out, MessageType::PingClient).header(timestamp).end()
 }
 
 /// What became of a topic: `R` is 'removed'.
-///
-/// # Errors
-/// [`EncodeError`].
 pub fn topic_status(out: &mut Vec<u8>, topic: TopicRef<'_>, status: &[u8]) -> Result<(), EncodeError> {
     FrameWriter::dpt(out, MessageType::TopicStatus).topic(topic).header(status).end()
 }
 
 /// Another login in the session; the server says something only if it refuses.
-///
-/// # Errors
-/// [`EncodeError`].
 pub fn credentials(out: &mut Vec<u8>, username: &[u8], password: &[u8]) -> Result<(), EncodeError> {
     FrameWriter::dpt(out, MessageType::Credentials).header(username).header(password).end()
 }
 
 /// The server refuses a login in the session.
-///
-/// # Errors
-/// [`EncodeError`].
 pub fn credentials_rejected(out: &mut Vec<u8>, username: &[u8], password: &[u8]) -> Result<(), EncodeError> {
     FrameWriter::dpt(out, MessageType::CredentialsRejected).header(username).header(password).end()
 }
 
 /// The rest of the fragments with this id will not come.
-///
-/// # Errors
-/// [`EncodeError`].
 pub fn cancel_fragments(out: &mut Vec<u8>, correlation: &[u8]) -> Result<(), EncodeError> {
     FrameWriter::dpt(out, MessageType::CancelFragments).header(correlation).end()
 }
 
-/// The wish to end the connection.
 pub fn close(out: &mut Vec<u8>) {
     // A bare message without content is always written.
     let _ = FrameWriter::dpt(out, MessageType::Close).end();

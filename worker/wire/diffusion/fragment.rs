@@ -2,8 +2,8 @@
 //!
 //! Headers of a piece: `topic FD correlation FD part[/total] [FD size FD user headers]`, parts counted from 1; the
 //! total, the size and the user headers stand in the first piece only. Where a load or delta wants an
-//! acknowledgement, nobody has written down where its id stands: before or after the correlation, or behind the
-//! size. What the pieces themselves tell is read here; the two orders that look alike are left to whoever collects
+//! acknowledgement, it is documented nowhere where its id stands: before or after the correlation, or behind the
+//! size. What the pieces themselves hold is read here; the two orders that look alike are left to whoever collects
 //! the pieces ([`FragmentIds::Pair`]). The encoding is that of the whole body, which is cut after it was encoded.
 
 use super::message::{Message, decimal};
@@ -12,57 +12,42 @@ use std::fmt;
 
 /// The longest correlation or ack id that is kept, in bytes.
 const ID_MAX: usize = 64;
-/// The headers that mean something here.
 const HEADERS: usize = 5;
 
-/// What the headers of a piece say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FragmentHead<'a> {
-    /// The topic, as it is written.
     pub topic: &'a [u8],
-    /// To which message it belongs.
     pub ids: FragmentIds<'a>,
-    /// Which piece it is.
     pub part: FragmentPart,
     /// The headers that are the user's, as they stand; only the first piece has them.
     pub user: &'a [u8],
 }
 
-/// The ids of a piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FragmentIds<'a> {
     /// The correlation; the ack id, if one stands where it cannot be taken for the other.
     Plain {
-        /// The correlation.
         correlation: &'a [u8],
-        /// The ack id.
         ack: Option<&'a [u8]>,
     },
-    /// One is the correlation and the other one the ack id.
     Pair(&'a [u8], &'a [u8]),
 }
 
-/// Which piece of a message this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FragmentPart {
-    /// The first one.
     First {
         /// How many there are: 1 or more.
         total: u32,
-        /// Bytes of the whole body, if it is said.
+        /// Bytes of the whole body, if it is stated.
         size: Option<u64>,
     },
     /// A later one; 2 or more.
-    Later {
-        /// Its number.
-        number: u32,
-    },
+    Later { number: u32 },
 }
 
 /// Why the headers of a piece make no sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeadError {
-    /// There is no topic.
     Topic,
     /// There is no correlation or ack id, or it is too long.
     Id,
@@ -85,9 +70,6 @@ impl fmt::Display for HeadError {
 
 impl<'a> FragmentHead<'a> {
     /// What the headers of `message` say, which is a piece.
-    ///
-    /// # Errors
-    /// [`HeadError`].
     pub fn parse(message: &Message<'a>) -> Result<FragmentHead<'a>, HeadError> {
         let wants_ack = matches!(message.kind, MessageType::TopicLoadAck | MessageType::DeltaAck);
         if !wants_ack && !matches!(message.kind, MessageType::TopicLoad | MessageType::Delta) {
@@ -159,20 +141,15 @@ fn part(text: &[u8]) -> Option<FragmentPart> {
     }
 }
 
-/// Where a message to be cut stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FragmentOf<'a> {
-    /// Its type.
     pub kind: MessageType,
-    /// How its body is written.
     pub encoding: Encoding,
-    /// Its topic.
     pub topic: TopicRef<'a>,
-    /// The id that its pieces share.
     pub correlation: &'a [u8],
 }
 
-/// Writes a message in pieces of at most `piece` bytes of body (1 at least), and tells `wrote` after each.
+/// Writes a message in pieces of at most `piece` bytes of body (1 at least), and calls `wrote` after each.
 ///
 /// # Errors
 /// [`EncodeError`]; what was written before stays.

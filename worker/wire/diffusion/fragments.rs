@@ -15,14 +15,11 @@ use std::time::{Duration, Instant};
 
 /// Messages that may be open at once.
 pub const OPEN_MAX: usize = 16;
-/// Pieces of one message.
 pub const PARTS_MAX: u32 = 10_000;
-/// How long a message may be open.
 pub const AGE_MAX: Duration = Duration::from_secs(30);
 /// What is made room for at once on a server's word, in bytes.
 const TRUSTED: usize = 64 * 1024;
 
-/// Why a piece was skipped, or a message given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FragmentError {
     /// Its headers make no sense.
@@ -31,17 +28,13 @@ pub enum FragmentError {
     Stray,
     /// It was here before.
     Again {
-        /// Its number.
         number: u32,
     },
     /// A piece before it is missing, so the message is given up.
     Missing {
-        /// The number of the one that is missing.
         number: u32,
     },
-    /// Its number is above the total, so the message is given up.
     Beyond {
-        /// How many pieces there are to be.
         total: u32,
     },
     /// It is of another type or encoding than the first, so the message is given up.
@@ -50,17 +43,13 @@ pub enum FragmentError {
     Restarted,
     /// A message of more pieces than are taken.
     Parts {
-        /// How many it has.
         total: u32,
     },
     /// More bytes than are taken, in this message or in all open ones, so the message is given up.
     TooLong {
-        /// What is taken.
         limit: usize,
     },
-    /// Another message needs its place.
     Crowded,
-    /// It was open for too long.
     Old,
 }
 
@@ -87,20 +76,15 @@ impl fmt::Display for FragmentError {
     }
 }
 
-/// A message that was put together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Whole {
-    /// What it is.
     pub kind: MessageType,
-    /// How its body is written.
     pub encoding: Encoding,
     /// The topic's header, as the first piece has it.
     pub topic: Vec<u8>,
-    /// The id that is to be acknowledged.
     pub ack: Option<Vec<u8>>,
     /// The headers that are the user's, as the first piece has them.
     pub user: Vec<u8>,
-    /// The body, as it is encoded.
     pub body: Vec<u8>,
 }
 
@@ -139,15 +123,11 @@ impl Whole {
 /// A message that is not complete, without what came of its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unfinished {
-    /// What it is.
     pub kind: MessageType,
     /// The topic's header, as the first piece has it.
     pub topic: Vec<u8>,
-    /// The id that its pieces share.
     pub correlation: Vec<u8>,
-    /// How many pieces came.
     pub have: u32,
-    /// How many there are.
     pub total: u32,
 }
 
@@ -170,7 +150,6 @@ pub struct Fragments<T> {
     limit: usize,
 }
 
-/// What a piece did.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Taken {
     /// It was kept; or, with an error, something was skipped or given up.
@@ -316,7 +295,6 @@ impl<T> Fragments<T> {
         Some(open)
     }
 
-    /// The server gives a message up. Whether it was open.
     pub fn cancel(&mut self, correlation: &[u8]) -> Option<()> {
         self.given_up.clear();
         self.find(FragmentIds::Plain { correlation, ack: None }).map(|at| self.drop_at(at))
@@ -332,7 +310,7 @@ impl<T> Fragments<T> {
         self.find(ids).and_then(|at| self.open.get(at)).map(|open| open.total)
     }
 
-    /// Gives up all that is open, and tells it, oldest first.
+    /// Gives up all that is open, and reports it, oldest first.
     pub fn give_up_all(&mut self) -> &[Unfinished] {
         self.given_up.clear();
         while !self.open.is_empty() {

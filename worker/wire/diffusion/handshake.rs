@@ -1,8 +1,8 @@
-//! What client and server say first.
+//! The handshake of client and server.
 //!
 //! Both texts end with NUL and may arrive in pieces of any size, so parsing starts over with each piece: `Ok(None)`
 //! asks for more. It never asks for more than [`HANDSHAKE_LIMIT`] bytes. A refusal counts as soon as its code is
-//! there, for nobody knows whether a server goes on after it.
+//! there, for it is unknown whether a server goes on after it.
 
 use super::{FD, NUL, RD, ResponseCode, VERSION};
 use memchr::memchr;
@@ -19,33 +19,25 @@ pub const CAN_COMPRESSED: u8 = 0x02;
 pub const CAN_BASE64: u8 = 0x04;
 
 const MAGIC: u8 = 0x23;
-/// What answers in other protocols begin with.
 const HTTP: u8 = b'H';
 const TLS_ALERT: u8 = 0x15;
 const TLS_HANDSHAKE: u8 = 0x16;
 const REQUEST_HEAD: usize = 4;
 
-/// What a client says first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectRequest<'a> {
-    /// The protocol's version.
     pub version: u8,
-    /// What kind of client this is, as the protocol numbers them.
     pub client_type: u8,
-    /// What encodings the client takes, as bits.
     pub capabilities: u8,
     /// User name and password, where a login is wanted.
     pub credentials: Option<Credentials<'a>>,
     /// Selectors to subscribe at once, with commas between; empty for none.
     pub topics: &'a [u8],
-    /// The client id of the session to go on with.
     pub client_id: Option<&'a [u8]>,
 }
 
-/// A user name and a password.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Credentials<'a> {
-    /// The user's name.
     pub username: &'a [u8],
     /// The password; never shown.
     pub password: &'a [u8],
@@ -57,55 +49,35 @@ impl fmt::Debug for Credentials<'_> {
     }
 }
 
-/// What the server answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectResponse<'a> {
-    /// Messages follow.
     Accepted {
-        /// The protocol's version.
         version: u8,
         /// [`ResponseCode::is_accepted`] holds.
         code: ResponseCode,
-        /// What the server calls this session.
         client_id: &'a [u8],
     },
     /// No session.
-    Refused {
-        /// The protocol's version.
-        version: u8,
-        /// Why.
-        code: ResponseCode,
-    },
+    Refused { version: u8, code: ResponseCode },
 }
 
-/// Why a handshake failed. Close the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HandshakeError {
     /// The first byte is not the one that every handshake begins with.
-    Magic {
-        /// The byte.
-        byte: u8,
-    },
+    Magic { byte: u8 },
     /// There is no end within the limit.
     TooLong {
         /// The limit in bytes.
         limit: usize,
     },
-    /// The server frames with lengths of another size.
     LengthBytes {
         /// Their size in bytes.
         bytes: u8,
     },
     /// The credentials are not a user name and a password.
-    Credentials {
-        /// How many fields there are.
-        fields: usize,
-    },
+    Credentials { fields: usize },
     /// A text that was to be sent contains a separator or NUL.
-    Text {
-        /// Which one.
-        what: &'static str,
-    },
+    Text { what: &'static str },
 }
 
 impl fmt::Display for HandshakeError {

@@ -10,8 +10,7 @@ const FRAGMENT_BIT: u8 = 0x40;
 const CANCEL_OLD: u8 = 0x2a;
 
 macro_rules! message_types {
-    ($($(#[$doc:meta])* $name:ident = $byte:literal, $fixed:literal, $text:literal;)*) => {
-        /// What a message is.
+    ($($(#[$doc:meta])* $name:ident = $byte:literal, $text:literal;)*) => {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum MessageType {
             $($(#[$doc])* $name,)*
@@ -20,7 +19,6 @@ macro_rules! message_types {
         }
 
         impl MessageType {
-            /// Every type that the protocol names.
             pub const ALL: &'static [MessageType] = &[$(MessageType::$name,)*];
 
             /// The byte on the wire, without the fragment bit.
@@ -28,14 +26,6 @@ macro_rules! message_types {
                 match self {
                     $(MessageType::$name => $byte,)*
                     MessageType::Unknown(byte) => byte,
-                }
-            }
-
-            /// How many headers stand before the user's own.
-            pub const fn fixed_headers(self) -> usize {
-                match self {
-                    $(MessageType::$name => $fixed,)*
-                    MessageType::Unknown(_) => 0,
                 }
             }
 
@@ -61,51 +51,49 @@ macro_rules! message_types {
 
 message_types! {
     /// A topic's whole value. Headers: topic.
-    TopicLoad = 0x14, 1, "topic load";
+    TopicLoad = 0x14, "topic load";
     /// A change of a topic, or a message to it. Headers: topic or alias.
-    Delta = 0x15, 1, "delta";
+    Delta = 0x15, "delta";
     /// Client to server. Headers: selectors.
-    Subscribe = 0x16, 1, "subscribe";
+    Subscribe = 0x16, "subscribe";
     /// Client to server. Headers: selectors.
-    Unsubscribe = 0x17, 1, "unsubscribe";
+    Unsubscribe = 0x17, "unsubscribe";
     /// Asked by the client, answered with the server's queue for it. Headers: timestamp, queue size.
-    PingServer = 0x18, 2, "ping of the server";
+    PingServer = 0x18, "ping of the server";
     /// Asked by the server, echoed unchanged. Headers: timestamp.
-    PingClient = 0x19, 1, "ping of the client";
+    PingClient = 0x19, "ping of the client";
     /// Client to server, in the session. Headers: user name, password.
-    Credentials = 0x1a, 2, "credentials";
+    Credentials = 0x1a, "credentials";
     /// The server refuses them. Headers: user name, password.
-    CredentialsRejected = 0x1b, 2, "rejected credentials";
+    CredentialsRejected = 0x1b, "rejected credentials";
     /// The server ends the session for good. No headers, no separator.
-    Abort = 0x1c, 0, "abort notification";
+    Abort = 0x1c, "abort notification";
     /// Either side ends the connection. No headers, no separator.
-    Close = 0x1d, 0, "close request";
+    Close = 0x1d, "close request";
     /// A load that wants an [`MessageType::Ack`]. Headers: topic, ack id.
-    TopicLoadAck = 0x1e, 2, "topic load with acknowledgement";
+    TopicLoadAck = 0x1e, "topic load with acknowledgement";
     /// A delta that wants an [`MessageType::Ack`]. Headers: topic or alias, ack id.
-    DeltaAck = 0x1f, 2, "delta with acknowledgement";
+    DeltaAck = 0x1f, "delta with acknowledgement";
     /// Headers: ack id.
-    Ack = 0x20, 1, "acknowledgement";
+    Ack = 0x20, "acknowledgement";
     /// Asks once for the value of topics. Headers: selector.
-    Fetch = 0x21, 1, "fetch";
+    Fetch = 0x21, "fetch";
     /// One answer per topic. Headers: topic.
-    FetchReply = 0x22, 1, "fetch reply";
+    FetchReply = 0x22, "fetch reply";
     /// Headers: topic, status.
-    TopicStatus = 0x23, 2, "topic status";
+    TopicStatus = 0x23, "topic status";
     /// Headers: topic, command; its parameters follow.
-    Command = 0x24, 2, "command";
+    Command = 0x24, "command";
     /// The load of a topic that takes commands. Headers: topic, category, topic type.
-    CommandTopicLoad = 0x28, 3, "command topic load";
+    CommandTopicLoad = 0x28, "command topic load";
     /// Headers: topic, notification type.
-    CommandTopicNotification = 0x29, 2, "command topic notification";
+    CommandTopicNotification = 0x29, "command topic notification";
     /// The rest of a fragmented message will not come. Headers: correlation id.
-    CancelFragments = 0x30, 1, "cancel of fragments";
+    CancelFragments = 0x30, "cancel of fragments";
 }
 
-/// Whether a message is whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Part {
-    /// All of it.
     Whole,
     /// One of several pieces; its headers are topic, correlation, part.
     Fragment,
@@ -159,7 +147,6 @@ impl MessageType {
 /// How a body is written; headers are always plain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Encoding {
-    /// As it is.
     Plain,
     /// Plain here; the sender asks the next hop to encrypt.
     EncryptionRequested,
@@ -178,7 +165,6 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// What the encoding byte says.
     #[inline]
     pub const fn from_byte(byte: u8) -> Encoding {
         match byte {
@@ -207,7 +193,6 @@ impl Encoding {
         }
     }
 
-    /// Whether the body can be taken as it stands.
     #[inline]
     pub const fn is_plain(self) -> bool {
         match self {

@@ -10,28 +10,20 @@ use memchr::memchr;
 /// A message; its texts are borrowed from the buffer it was read into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Message<'a> {
-    /// What it is.
     pub kind: MessageType,
-    /// Whether it is whole.
     pub part: Part,
-    /// How the body is written.
     pub encoding: Encoding,
-    /// Its headers.
     pub headers: Headers<'a>,
-    /// Its body, as it came.
     pub body: &'a [u8],
 }
 
-/// The headers of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Headers<'a>(&'a [u8]);
 
-/// How a message names its topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TopicRef<'a> {
     /// By its name; a load may give it an alias at the same time.
     Named {
-        /// The name.
         name: &'a [u8],
         /// The alias without its mark, if one is given.
         alias: Option<&'a [u8]>,
@@ -40,7 +32,6 @@ pub enum TopicRef<'a> {
     Alias(&'a [u8]),
 }
 
-/// The headers of a ping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ping<'a> {
     /// Milliseconds by the asking side's clock, as text; echoed unchanged.
@@ -49,10 +40,8 @@ pub struct Ping<'a> {
     pub queue: Option<u64>,
 }
 
-/// What a topic status says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TopicStatus<'a> {
-    /// The topic was removed.
     Removed,
     /// A status that the protocol does not name.
     Other(&'a [u8]),
@@ -78,7 +67,6 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// The topic, for types that name one.
     #[inline]
     pub fn topic(&self) -> Option<TopicRef<'a>> {
         if !self.kind.has_topic() {
@@ -119,7 +107,6 @@ impl<'a> Message<'a> {
         Some(Ping { timestamp, queue })
     }
 
-    /// What a topic status says.
     pub fn status(&self) -> Option<TopicStatus<'a>> {
         if self.kind != MessageType::TopicStatus {
             return None;
@@ -130,7 +117,6 @@ impl<'a> Message<'a> {
         })
     }
 
-    /// User name and password of a credentials message or of its refusal.
     pub fn credentials(&self) -> Option<(&'a [u8], &'a [u8])> {
         if !matches!(self.kind, MessageType::Credentials | MessageType::CredentialsRejected) {
             return None;
@@ -138,13 +124,11 @@ impl<'a> Message<'a> {
         Some((self.headers.get(0)?, self.headers.get(1).unwrap_or_default()))
     }
 
-    /// The command of a command, or the type of a command topic's notification.
     pub fn command(&self) -> Option<&'a [u8]> {
         let has = matches!(self.kind, MessageType::Command | MessageType::CommandTopicNotification);
         self.headers.get(1).filter(|_| has)
     }
 
-    /// The id of the fragments that are cancelled, or that this is one of.
     pub fn correlation(&self) -> Option<&'a [u8]> {
         match self.part {
             Part::Fragment => self.headers.get(1),
@@ -152,22 +136,6 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// The headers after those that the type calls for. None for a fragment: which of its headers are the user's
-    /// depends on the part that it is.
-    pub fn user_headers(&self) -> Fields<'a> {
-        let mut fields = match self.part {
-            Part::Whole => self.headers.iter(),
-            Part::Fragment => Fields::none_if_empty(&[]),
-        };
-        for _ in 0..self.kind.fixed_headers() {
-            if fields.next().is_none() {
-                break;
-            }
-        }
-        fields
-    }
-
-    /// The body's records.
     pub fn records(&self) -> Records<'a> {
         Records::of(self.body)
     }
@@ -179,7 +147,6 @@ impl<'a> Headers<'a> {
         Headers(text)
     }
 
-    /// All of them as they stand on the wire.
     pub const fn text(&self) -> &'a [u8] {
         self.0
     }
@@ -207,7 +174,6 @@ impl<'a> IntoIterator for Headers<'a> {
 }
 
 impl<'a> TopicRef<'a> {
-    /// A topic by its name alone.
     pub const fn named(name: &'a [u8]) -> TopicRef<'a> {
         TopicRef::Named { name, alias: None }
     }
@@ -225,7 +191,6 @@ impl<'a> TopicRef<'a> {
     }
 }
 
-/// Where the headers of some content end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct HeaderEnds {
     /// Bytes of the first header.
@@ -261,7 +226,6 @@ fn first_equal(word: u64, byte: u8) -> usize {
     (marks.trailing_zeros() / 8) as usize
 }
 
-/// A whole number in ASCII digits.
 pub(crate) fn decimal(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(text).ok().filter(|text| !text.starts_with('+'))?.parse().ok()
 }

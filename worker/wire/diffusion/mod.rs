@@ -41,7 +41,6 @@ pub use message::{Headers, Message, Ping, TopicRef, TopicStatus};
 pub use records::{Fields, Records};
 pub use response_code::ResponseCode;
 
-/// The version of the protocol that this module speaks.
 pub const VERSION: u8 = 4;
 /// Ends the headers, and separates the records of a body.
 pub const RD: u8 = 0x01;
@@ -49,9 +48,7 @@ pub const RD: u8 = 0x01;
 pub const FD: u8 = 0x02;
 /// Stands between messages on transports without lengths.
 pub const MD: u8 = 0x08;
-/// Ends a handshake.
 pub const NUL: u8 = 0x00;
 /// Stands before an alias.
 pub const ALIAS_MARK: u8 = b'!';
-/// Separates selectors in one header.
 pub const SELECTOR_SEPARATOR: u8 = b',';

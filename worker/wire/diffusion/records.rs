@@ -10,7 +10,6 @@ use memchr::memchr;
 #[derive(Clone, Debug)]
 pub struct Records<'a>(Split<'a>);
 
-/// The fields of a record, or the headers of a message.
 #[derive(Clone, Debug)]
 pub struct Fields<'a>(Split<'a>);
 

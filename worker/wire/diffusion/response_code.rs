@@ -6,7 +6,6 @@ use std::fmt;
 
 macro_rules! response_codes {
     ($($name:ident = $byte:literal, $text:literal;)*) => {
-        /// The server's answer in a number.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[allow(missing_docs, reason = "each is said by its own text")]
         pub enum ResponseCode {
@@ -15,10 +14,8 @@ macro_rules! response_codes {
         }
 
         impl ResponseCode {
-            /// Every code that the protocol names.
             pub const ALL: &'static [ResponseCode] = &[$(ResponseCode::$name,)*];
 
-            /// The code of a byte.
             pub const fn from_byte(byte: u8) -> ResponseCode {
                 match byte {
                     $($byte => ResponseCode::$name,)*
@@ -67,7 +64,6 @@ response_codes! {
 }
 
 impl ResponseCode {
-    /// Whether a session follows.
     pub const fn is_accepted(self) -> bool {
         matches!(self, ResponseCode::Ok | ResponseCode::Reconnected | ResponseCode::ReconnectedWithLoss)
     }

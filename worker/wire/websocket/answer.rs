@@ -8,27 +8,20 @@ use super::{ClientRequest, Compress, Key, ServerRequest, UpgradeError};
 /// What a server's answer agreed upon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upgraded {
-    /// The compression.
     pub deflate: Option<Deflate>,
-    /// The subprotocol.
     pub protocol: Option<String>,
 }
 
-/// What a server answers.
 #[derive(Clone, Copy, Debug)]
 pub enum Answer<'a> {
-    /// Frames follow.
     Accept {
-        /// The subprotocol, one of those that the client knows.
         protocol: Option<&'a str>,
         /// How to compress, if the client offers it.
         deflate: Option<DeflatePolicy>,
     },
-    /// Plain HTTP, then the end.
     Refuse {
         /// The status, such as 403.
         code: u16,
-        /// Its words.
         reason: &'a str,
     },
 }

@@ -20,9 +20,7 @@ const WINDOW_MIN: u8 = 9;
 /// What both sides agreed upon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deflate {
-    /// Whether the server begins each message anew.
     pub server_context: Context,
-    /// Whether the client begins each message anew.
     pub client_context: Context,
     /// The logarithm of the server's window, 8 to 15.
     pub server_window: u8,
@@ -33,18 +31,14 @@ pub struct Deflate {
 /// Whether a message may refer to those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Context {
-    /// It may.
     Kept,
-    /// It begins anew.
     Anew,
 }
 
 /// What a server wants where the client leaves it the choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeflatePolicy {
-    /// Of its own messages.
     pub server_context: Context,
-    /// Of the client's messages.
     pub client_context: Context,
     /// The logarithm of its own window, 9 to 15.
     pub server_window: u8,
@@ -159,7 +153,6 @@ impl Deflate {
         })
     }
 
-    /// The answer to an offer.
     pub(super) fn to_answer(self) -> String {
         let mut text = NAME.to_owned();
         if self.server_context == Context::Anew {
@@ -186,7 +179,6 @@ impl Deflate {
     }
 }
 
-/// Inflates what the other side sends.
 #[derive(Debug)]
 pub(super) struct Inflater {
     window: u8,
@@ -217,7 +209,6 @@ impl Inflater {
         self.inflate(input, out, limits)
     }
 
-    /// Ends the message.
     pub(super) fn finish(&mut self, out: &mut Vec<u8>, limits: &Limits) -> Result<(), WebSocketError> {
         self.inflate(&TAIL, out, limits)?;
         self.taken = 0;
@@ -281,7 +272,6 @@ fn too_much(length: usize, limits: &Limits) -> WebSocketError {
     }
 }
 
-/// Compresses what we send.
 #[derive(Debug)]
 pub(super) struct Deflater {
     window: u8,

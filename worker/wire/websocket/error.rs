@@ -1,4 +1,4 @@
-//! What can be wrong with a WebSocket, and what is said about it to the other side.
+//! What can be wrong with a WebSocket, and what the other side gets to know of it.
 
 use super::head::HEAD_LIMIT;
 use std::fmt;
@@ -8,17 +8,14 @@ use std::fmt;
 pub struct CloseCode(pub u16);
 
 impl CloseCode {
-    /// The purpose is fulfilled.
     pub const NORMAL: CloseCode = CloseCode(1000);
     /// The server goes down, or the page was left.
     pub const GOING_AWAY: CloseCode = CloseCode(1001);
-    /// The other side broke the protocol.
     pub const PROTOCOL: CloseCode = CloseCode(1002);
     /// Data of a kind that cannot be used.
     pub const UNSUPPORTED: CloseCode = CloseCode(1003);
     /// Text that is no UTF-8, or data that cannot be inflated.
     pub const INVALID: CloseCode = CloseCode(1007);
-    /// A message that is too large.
     pub const TOO_LARGE: CloseCode = CloseCode(1009);
 
     /// Whether it may stand in a close frame; 1005, 1006 and 1015 only say that there was none.
@@ -57,10 +54,8 @@ pub enum WebSocketError {
     },
     /// A frame of a kind that does not exist.
     Opcode {
-        /// The kind.
         bits: u8,
     },
-    /// A server masked its frame.
     Masked,
     /// A client did not mask its frame.
     Unmasked,
@@ -76,7 +71,6 @@ pub enum WebSocketError {
     Frame {
         /// What it claims, in bytes.
         length: u64,
-        /// What is allowed.
         limit: usize,
     },
     /// A message is longer than is allowed.
@@ -91,7 +85,6 @@ pub enum WebSocketError {
     },
     /// A compressed message inflates to more times its size than is allowed.
     Ratio {
-        /// What is allowed.
         limit: usize,
     },
     /// Compressed data that cannot be inflated.
@@ -103,7 +96,6 @@ pub enum WebSocketError {
 }
 
 impl WebSocketError {
-    /// What to tell the other side.
     pub const fn close_code(&self) -> CloseCode {
         match self {
             WebSocketError::Reserved { .. }
@@ -186,10 +178,7 @@ pub enum UpgradeError {
     /// There is no end of the headers within [`HEAD_LIMIT`].
     TooLong,
     /// What came is no HTTP.
-    NotHttp {
-        /// How it begins, as printable text.
-        start: String,
-    },
+    NotHttp { start: String },
     /// A line of the headers is none.
     Header {
         /// The line's beginning, as printable text.
@@ -197,7 +186,6 @@ pub enum UpgradeError {
     },
     /// The server answers in plain HTTP.
     Status {
-        /// The status.
         code: u16,
         /// The whole first line, as printable text.
         line: String,
@@ -205,27 +193,15 @@ pub enum UpgradeError {
         location: Option<String>,
     },
     /// A header that the upgrade needs is missing or says something else.
-    Missing {
-        /// The header.
-        header: &'static str,
-    },
+    Missing { header: &'static str },
     /// The answer does not prove that it is one to our request.
     Accept,
     /// The server chose a subprotocol that was not offered.
-    Protocol {
-        /// Which one, as printable text.
-        given: String,
-    },
+    Protocol { given: String },
     /// The server chose an extension, or a parameter of it, that was not offered.
-    Extension {
-        /// What it says, as printable text.
-        given: String,
-    },
+    Extension { given: String },
     /// A header of ours contains what would change the request.
-    Ours {
-        /// Its name, as printable text.
-        header: String,
-    },
+    Ours { header: String },
 }
 
 impl fmt::Display for UpgradeError {
@@ -271,7 +247,7 @@ impl fmt::Display for UpgradeError {
 
 impl std::error::Error for UpgradeError {}
 
-/// At most `most` bytes of what somebody sent, printable.
+/// At most `most` bytes of what was sent, printable.
 pub(crate) fn printable(bytes: &[u8], most: usize) -> String {
     let cut = bytes.get(..most).unwrap_or(bytes);
     let mut text = String::from_utf8_lossy(cut).chars().flat_map(char::escape_debug).collect::<String>();

@@ -12,20 +12,14 @@ const RSV1: u8 = 0x40;
 const RSV23: u8 = 0x30;
 const MASKED: u8 = 0x80;
 
-/// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opcode {
-    /// More of a message.
     Continuation,
-    /// A text begins.
     Text,
     /// Bytes begin.
     Binary,
-    /// The connection is to be closed.
     Close,
-    /// Is anybody there?
     Ping,
-    /// Yes.
     Pong,
 }
 
@@ -53,7 +47,6 @@ impl Opcode {
         }
     }
 
-    /// Whether it stands beside the messages.
     pub const fn is_control(self) -> bool {
         match self {
             Opcode::Close | Opcode::Ping | Opcode::Pong => true,
@@ -68,7 +61,6 @@ pub(super) struct FrameHead {
     pub(super) opcode: Opcode,
     /// It is the last of its message.
     pub(super) last: bool,
-    /// Its message is compressed.
     pub(super) compressed: bool,
     /// Bytes of the payload.
     pub(super) length: u64,
@@ -119,7 +111,6 @@ impl FrameHead {
         }
     }
 
-    /// Appends the head.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         let mut first = self.opcode.bits();
         if self.last {

@@ -8,7 +8,6 @@ use memchr::memmem;
 pub const HEAD_LIMIT: usize = 16 * 1024;
 
 const END: &[u8] = b"\r\n\r\n";
-/// What is quoted of a line that somebody sent.
 pub(super) const QUOTED: usize = 120;
 
 /// A first line and the headers after it.
@@ -50,12 +49,10 @@ impl<'a> HttpHead<'a> {
         })
     }
 
-    /// Every header, names as they were written.
     pub(super) fn fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
         self.lines().filter_map(field)
     }
 
-    /// The values of a header, in any spelling.
     pub(super) fn values(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         self.fields()
             .filter(move |(field, _)| field.eq_ignore_ascii_case(name.as_bytes()))
@@ -74,7 +71,6 @@ impl<'a> HttpHead<'a> {
             .any(|given| given.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
     }
 
-    /// All values of a header as one, with commas between.
     pub(super) fn joined(&self, name: &str) -> String {
         let values: Vec<_> = self.values(name).map(String::from_utf8_lossy).collect();
         values.join(", ")

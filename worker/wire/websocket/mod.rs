@@ -27,7 +27,6 @@ pub use reader::{Arrived, Event, Reader};
 pub use request::{ClientRequest, Key, ServerRequest};
 pub use writer::{Compress, Writer};
 
-/// Which side of a connection we are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// We asked: what we send is masked.
@@ -36,7 +35,6 @@ pub enum Role {
     Server,
 }
 
-/// What one message may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of one frame's payload, as it travels.

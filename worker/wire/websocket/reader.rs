@@ -22,7 +22,6 @@ pub enum Arrived {
     Binary,
     /// To be answered with a pong of the same payload.
     Ping,
-    /// The answer to a ping.
     Pong,
     /// The last thing that comes; the payload is the reason.
     Close(Option<CloseCode>),
@@ -31,13 +30,11 @@ pub enum Arrived {
 /// What arrived, with its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event<'a> {
-    /// A text.
     Text(&'a str),
     /// Bytes.
     Binary(&'a [u8]),
     /// To be answered with a pong of the same payload.
     Ping(&'a [u8]),
-    /// The answer to a ping.
     Pong(&'a [u8]),
     /// The last thing that comes.
     Close {
@@ -62,7 +59,6 @@ enum Place {
     Message,
 }
 
-/// Reads frames of the other side of a connection.
 #[derive(Debug)]
 pub struct Reader {
     role: Role,
@@ -95,7 +91,6 @@ impl Reader {
         }
     }
 
-    /// What the opening handshake agreed upon.
     pub fn agreed(&mut self, deflate: Option<Deflate>) {
         self.inflater = deflate.map(|deflate| Inflater::new(&deflate, self.role));
     }
@@ -106,7 +101,7 @@ impl Reader {
         self.bytes.get_mut(self.end..).unwrap_or_default()
     }
 
-    /// Says that `count` bytes were read into [`Reader::spare`].
+    /// Takes note that `count` bytes were read into [`Reader::spare`].
     pub fn filled(&mut self, count: usize) {
         self.end = self.end.saturating_add(count).min(self.bytes.len());
     }
@@ -158,9 +153,6 @@ impl Reader {
     }
 
     /// Steps over the next thing that arrived and says what it is, for callers that decide before they borrow.
-    ///
-    /// # Errors
-    /// As [`Reader::next_event`].
     pub fn advance(&mut self) -> Result<Option<Arrived>, WebSocketError> {
         if let Some(fault) = &self.fault {
             return Err(fault.clone());

@@ -22,7 +22,6 @@ impl Key {
         Key(STANDARD.encode(random))
     }
 
-    /// As it stands in the request.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -36,18 +35,14 @@ impl Key {
     }
 }
 
-/// A client's request.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientRequest<'a> {
     /// `host:port`.
     pub host: &'a str,
     /// Path and query, beginning with `/`.
     pub target: &'a str,
-    /// The subprotocol that is wanted.
     pub protocol: Option<&'a str>,
-    /// More headers.
     pub headers: &'a [(String, String)],
-    /// Whether compression is offered.
     pub compress: Compress,
 }
 
@@ -92,16 +87,12 @@ impl ClientRequest<'_> {
     }
 }
 
-/// What a server read of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerRequest {
-    /// Path and query.
     pub target: String,
     /// The subprotocols that the client knows, the best first.
     pub protocols: Vec<String>,
-    /// What it offers in extensions, as it stands.
     pub extensions: String,
-    /// Every header.
     pub headers: Vec<(String, String)>,
     pub(super) key: Key,
 }

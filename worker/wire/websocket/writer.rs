@@ -14,7 +14,6 @@ pub enum Compress {
     From(usize),
 }
 
-/// Writes frames of one side of a connection.
 #[derive(Debug)]
 pub struct Writer {
     role: Role,
@@ -76,17 +75,15 @@ impl Writer {
         }
     }
 
-    /// Asks whether somebody is there; at most 125 bytes are sent of the payload.
+    /// Pings the other side; at most 125 bytes are sent of the payload.
     pub fn ping(&mut self, payload: &[u8], out: &mut Vec<u8>) {
         self.control(Opcode::Ping, payload, out);
     }
 
-    /// Answers a ping with its payload.
     pub fn pong(&mut self, payload: &[u8], out: &mut Vec<u8>) {
         self.control(Opcode::Pong, payload, out);
     }
 
-    /// Closes, or answers a close.
     pub fn close(&mut self, code: CloseCode, reason: &str, out: &mut Vec<u8>) {
         let mut payload = code.0.to_be_bytes().to_vec();
         payload.extend_from_slice(reason.as_bytes());

@@ -94,8 +94,8 @@ impl World {
             ToWorker::Welcome { .. }
             | ToWorker::Data
             | ToWorker::Listed { .. }
-            | ToWorker::Board
-            | ToWorker::Bookmark
+            | ToWorker::AddWorker
+            | ToWorker::CrashMarker
             | ToWorker::PermitConnect
             | ToWorker::Ping
             | ToWorker::LogFilter { .. }

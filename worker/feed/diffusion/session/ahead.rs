@@ -16,13 +16,11 @@ pub(super) struct Ahead {
 }
 
 impl Ahead {
-    /// The next one.
     #[inline]
     pub(super) fn first(&self) -> Option<Frame> {
         self.frames.get(self.taken).copied()
     }
 
-    /// Takes the next one.
     #[inline]
     pub(super) fn take(&mut self) -> Option<Frame> {
         let frame = self.first()?;
@@ -30,7 +28,6 @@ impl Ahead {
         Some(frame)
     }
 
-    /// Those that are not taken.
     #[inline]
     pub(super) fn rest(&self) -> &[Frame] {
         self.frames.get(self.taken..).unwrap_or_default()
@@ -42,7 +39,6 @@ impl Ahead {
         self.frames.len() - self.taken
     }
 
-    /// Frames what the buffer holds, in the place of what was taken.
     #[inline]
     pub(super) fn fill(&mut self, buffer: &mut FrameBuffer) {
         self.frames.clear();

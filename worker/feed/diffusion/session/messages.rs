@@ -5,7 +5,6 @@ use crate::feed::diffusion::LostReason;
 use crate::feed::diffusion::counters::Skip;
 use crate::wire::diffusion::{self, Frame, Message, MessageType, Part, TopicRef, TopicStatus};
 
-/// Whether a message asks to be acknowledged.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ack {
     Wanted,

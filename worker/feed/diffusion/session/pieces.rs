@@ -93,7 +93,6 @@ impl Session {
         }
     }
 
-    /// The server gives up a message in pieces.
     pub(super) fn cancelled(&mut self, frame: Frame) -> Step {
         let Some(correlation) = self.buffer.message(frame).correlation() else {
             return self.skip(Skip::NoCorrelation);
@@ -105,7 +104,6 @@ impl Session {
     }
 }
 
-/// Where a body that is to be decoded lies.
 #[derive(Clone, Copy)]
 enum Source<'a> {
     Message(Frame),

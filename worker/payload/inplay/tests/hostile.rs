@@ -4,7 +4,7 @@ use super::{Log, Single, at, forest};
 use crate::payload::Payload;
 use proptest::prelude::*;
 use proptest::sample::select;
-use touchline_common::ipc::messages::stream::Section;
+use touchline_common::ipc::messages::data::Section;
 use touchline_common::model::Listing;
 
 fn odd_bytes() -> impl Strategy<Value = Vec<u8>> {

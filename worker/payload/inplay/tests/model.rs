@@ -1,8 +1,9 @@
 //! A plain model of a match's tree, and its document by `docs/documents.md`, written without regard to cost. Random
 //! edits go to it and to the forest; after each step both must say the same.
 
+use crate::payload::sport::Sport;
 use serde_json::{Map, Value, json};
-use touchline_common::model::{Price, Scoring, Sport};
+use touchline_common::model::{Price, Scoring};
 
 /// A node with its children.
 #[derive(Clone, Debug, Default)]

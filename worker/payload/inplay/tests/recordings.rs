@@ -46,8 +46,8 @@ fn an_overview_is_a_list_of_matches() {
     let (id, first) = present[0];
     assert_eq!(id.as_str(), "80519695C1A_10_0");
     assert_eq!(
-        (first.score.as_deref(), first.sport_id.as_deref(), first.in_play),
-        (Some("1-3"), Some("1"), true)
+        (first.score.as_deref(), first.sport_id.as_deref(), first.sport.as_deref(), first.in_play),
+        (Some("1-3"), Some("1"), Some("soccer"), true)
     );
     let attributes = [("ID", "80519695C1A_10_0"), ("CL.ID", "1"), ("C1", "1")];
     assert_eq!(first.attributes, attributes.map(|(key, value)| (key.to_owned(), value.to_owned())));

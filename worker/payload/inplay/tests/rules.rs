@@ -4,7 +4,7 @@ use super::{Log, Single, at, forest};
 use crate::payload::Payload;
 use crate::payload::{Limits, Mapping, TreeError};
 use serde_json::{Value, json};
-use touchline_common::ipc::messages::stream::{Section, SectionKey};
+use touchline_common::ipc::messages::data::{Section, SectionKey};
 use touchline_common::ipc::messages::worker::ListChange;
 use touchline_common::model::{Handle, Listing, MatchId, Phase, Register, Side};
 
@@ -408,6 +408,7 @@ fn a_list_tells_what_really_changed() {
     let mut listing = Listing {
         name: Some("A v B".to_owned()),
         sport_id: Some("1".to_owned()),
+        sport: None,
         competition: Some("Cup".to_owned()),
         score: Some("0-0".to_owned()),
         period: None,

@@ -186,10 +186,11 @@ fn a_match_whose_deltas_become_rare_is_audited_once_for_each_fall() {
     }
     // Long ago both had many a second; the second still has.
     let now = Instant::now();
-    let slots: Vec<_> = ["a", "b"].iter().map(|id| stage.scanner.book.slot(&(*id).into()).unwrap()).collect();
+    let slots: Vec<_> =
+        ["a", "b"].iter().map(|id| stage.scanner.matches.slot(&(*id).into()).unwrap()).collect();
     let look = |stage: &mut Stage, second: u64, more: [u64; 2]| {
         for (slot, more) in slots.iter().zip(more) {
-            stage.scanner.book.get_mut(*slot).unwrap().deltas += more;
+            stage.scanner.matches.get_mut(*slot).unwrap().deltas += more;
         }
         stage.scanner.meter.rates_at = now;
         stage.scanner.look_at_rates(now + Duration::from_secs(1));

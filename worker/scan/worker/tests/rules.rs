@@ -11,9 +11,8 @@ use nix::sys::signal::{Signal, raise};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 use touchline_common::config::Payload;
-use touchline_common::ipc::messages::data::EndReason;
-use touchline_common::ipc::messages::stream::{
-    BulkBody, BulkFrame, FromRecorderStream, MatchBody, MatchFrame,
+use touchline_common::ipc::messages::data::{
+    BulkBody, BulkFrame, EndReason, FromRecorderData, MatchBody, MatchFrame,
 };
 use touchline_common::ipc::messages::worker::{
     ConnectionState, FromWorker, ListChange, MatchState, ReleaseReason, ToWorker,
@@ -329,7 +328,7 @@ fn a_mark_stands_behind_all_that_the_server_had_sent() {
         assert!(Instant::now() < end, "not in time");
         std::thread::sleep(Duration::from_millis(1));
     }
-    stage.recorder.as_mut().unwrap().send(&FromRecorderStream::Mark { token: 7 });
+    stage.recorder.as_mut().unwrap().send(&FromRecorderData::Mark { token: 7 });
     let marked = |stage: &mut Stage| {
         stage.matches().position(|(_, body)| matches!(body, MatchBody::Mark { token: 7 }))
     };

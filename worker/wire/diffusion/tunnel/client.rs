@@ -13,20 +13,15 @@ const ZAP_CAPABILITIES: u8 = 1;
 /// Digits of the text form's `uid`.
 const UID_RANGE: u64 = 10_000_000_000_000_000;
 
-/// What a tunnel is made with.
 #[derive(Clone, Debug)]
 pub struct TunnelConfig {
-    /// How messages are written.
     pub form: Form,
     /// `host:port`, for the request.
     pub host: String,
     /// Path and query of the address; empty for the form's own.
     pub path: String,
-    /// More headers of the request.
     pub headers: Vec<(String, String)>,
-    /// What a message may take.
     pub limits: Limits,
-    /// Which of our messages are compressed.
     pub compress: Compress,
 }
 
@@ -35,10 +30,12 @@ enum State {
     /// The session has not asked yet.
     Idle,
     /// The upgrade is asked for; in the text form the connect request waits for it.
-    Upgrading { target: String, first: Option<Vec<u8>> },
+    Upgrading {
+        target: String,
+        first: Option<Vec<u8>>,
+    },
     /// The first text is to come.
     Shaking,
-    /// Messages flow.
     Open,
 }
 
@@ -76,7 +73,6 @@ impl ClientTunnel {
         self.pipe.is_drained()
     }
 
-    /// Whether the upgrade is done.
     pub fn is_upgraded(&self) -> bool {
         match self.state {
             State::Idle | State::Upgrading { .. } => false,
@@ -165,7 +161,7 @@ impl ClientTunnel {
     pub fn push(&mut self, bytes: &[u8]) -> usize {
         match self.state {
             State::Idle => self.ask(bytes),
-            // The session has nothing to say before it is answered.
+            // The session has nothing to send before it is answered.
             State::Upgrading { .. } | State::Shaking => 0,
             State::Open => self.send(bytes),
         }
@@ -235,7 +231,6 @@ impl ClientTunnel {
         bytes.len() - rest.len()
     }
 
-    /// What the socket is to write.
     pub fn output(&self) -> &[u8] {
         self.pipe.output()
     }

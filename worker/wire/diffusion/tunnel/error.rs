@@ -9,9 +9,7 @@ use std::fmt;
 pub enum TunnelError {
     /// There is no WebSocket.
     Upgrade(UpgradeError),
-    /// Its frames are broken.
     WebSocket(WebSocketError),
-    /// The other side closed it.
     Closed {
         /// Why, if it says so.
         code: Option<CloseCode>,
@@ -20,7 +18,6 @@ pub enum TunnelError {
     },
     /// The first text is no handshake.
     Handshake {
-        /// How it begins, as printable text.
         start: String,
     },
     /// A connect request that cannot be read.

@@ -20,7 +20,6 @@ pub use client::{ClientTunnel, TunnelConfig};
 pub use error::TunnelError;
 pub use server::{Joining, ServerConfig, ServerTunnel};
 
-/// How messages are written in texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// Version 4: the connect request is the query of the upgrade.
@@ -29,7 +28,6 @@ pub enum Form {
     Zap,
 }
 
-/// The subprotocol of the text form.
 pub const ZAP_PROTOCOL: &str = "zap-protocol-v1";
 
 impl Form {
@@ -41,7 +39,6 @@ impl Form {
         }
     }
 
-    /// The subprotocol that goes with it.
     pub const fn subprotocol(self) -> Option<&'static str> {
         match self {
             Form::V4 => None,

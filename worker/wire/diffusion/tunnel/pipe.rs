@@ -20,12 +20,10 @@ pub(super) enum EncodingByte {
     Absent,
 }
 
-/// What came next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// A text, in [`Pipe::text`].
     Text,
-    /// Nothing whole.
     Nothing,
 }
 
@@ -128,7 +126,6 @@ impl Pipe {
         if self.is_given() { self.reader.spare() } else { &mut [] }
     }
 
-    /// Whether all that was taken is given.
     fn is_given(&self) -> bool {
         self.rest.is_none() && self.piece.is_none() && self.staged_given == self.staged.len()
     }
@@ -250,7 +247,7 @@ impl Pipe {
         write(&mut self.staged)
     }
 
-    /// The same error at each call from now on; the other side hears of it once.
+    /// The same error at each call from now on; the other side gets it once.
     pub(super) fn fail(&mut self, error: TunnelError) -> TunnelError {
         if let Some(fault) = &self.fault {
             return fault.clone();

@@ -4,7 +4,7 @@ use crate::wire::diffusion::{ConnectRequest, Credentials};
 
 /// A browser: what speaks texts on a WebSocket.
 const CLIENT_TYPE: &str = "WB";
-/// Encrypted, compressed and base64 bodies: a text has no byte that would tell them from plain ones.
+/// Encrypted, compressed and base64 bodies: a text has no byte that distinguishes them from plain ones.
 const ENCODINGS: u8 = 0x07;
 
 /// Path and query of the upgrade that asks what `request` asks.

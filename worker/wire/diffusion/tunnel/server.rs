@@ -11,28 +11,21 @@ use crate::wire::websocket::{
 /// How many messages stand in one text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Joining {
-    /// Each has its own.
     Alone,
     /// Those that are sent together, until the text has this many bytes.
     UpTo(usize),
 }
 
-/// What a server's tunnel is made with.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
-    /// What a message may take.
     pub limits: Limits,
-    /// How to compress where the client offers it.
     pub deflate: Option<DeflatePolicy>,
-    /// Which of our messages are compressed then.
     pub compress: Compress,
     /// How many messages stand in one text.
     pub joining: Joining,
     /// Texts are sent in frames of so many bytes; `usize::MAX` for one frame.
     pub frame: usize,
-    /// The status and words that every upgrade is refused with.
     pub refuse: Option<(u16, String)>,
-    /// The client type that a client is said to have that comes by WebSocket.
     pub client_type: u8,
 }
 
@@ -52,13 +45,11 @@ impl Default for ServerConfig {
 
 #[derive(Debug, PartialEq, Eq)]
 enum State {
-    /// The request is to come.
     Waiting,
     /// In the text form: the first text, which is the connect request, is to come.
     Asking,
     /// The session's answer is to be pushed.
     Answering,
-    /// Messages flow.
     Open,
 }
 
@@ -74,7 +65,6 @@ pub struct ServerTunnel {
 }
 
 impl ServerTunnel {
-    /// A tunnel for one connection.
     pub fn new(config: ServerConfig) -> ServerTunnel {
         let pipe = Pipe::new(Role::Server, config.limits, config.compress, EncodingByte::Absent);
         ServerTunnel { config, form: Form::V4, state: State::Waiting, request: None, pipe, text: Vec::new() }
@@ -108,7 +98,7 @@ impl ServerTunnel {
     /// Fills `room` with DPT bytes, the connect request first; how many.
     ///
     /// # Errors
-    /// [`TunnelError`], once all that came before is pulled, and again at each call. What is to be said about it is in
+    /// [`TunnelError`], once all that came before is pulled, and again at each call. What the other side is to get is in
     /// [`ServerTunnel::output`].
     pub fn pull(&mut self, room: &mut [u8]) -> Result<usize, TunnelError> {
         pipe::pull(self, room)
@@ -253,7 +243,6 @@ impl ServerTunnel {
         bytes.len() - rest.len()
     }
 
-    /// What the socket is to write.
     pub fn output(&self) -> &[u8] {
         self.pipe.output()
     }

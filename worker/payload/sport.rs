@@ -1,36 +1,17 @@
-//! The feed's numbers of sports, and what a step of the score means in each.
+//! The feed's numbers of sports: each one's name in documents and events, and what a step of its score means.
 
-use serde::{Deserialize, Serialize};
+use touchline_common::model::Scoring;
 
-/// What a step of the score means.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Scoring {
-    /// `1-0`: each step of one is a `goal`.
-    Goals,
-    /// `37-52`: each change of a side is one `score_change`, whatever its size.
-    Points,
-    /// `6-4,5-5` games per set, with the game's points beside it: `game`, `set`, `point`.
-    Tennis,
-    /// Finished sets apart from the points of the current one: `point`, `set`.
-    Sets,
-    /// `296 & 136/6,210 & 469`: runs are `score_change`, wickets `wicket`.
-    Cricket,
-    /// No rule: the score is text.
-    #[default]
-    Text,
-}
-
-/// A sport by the feed's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sport {
-    pub id: &'static str,
-    pub name: &'static str,
-    pub scoring: Scoring,
+pub(super) struct Sport {
+    pub(super) id: &'static str,
+    pub(super) name: &'static str,
+    pub(super) scoring: Scoring,
 }
 
 impl Sport {
     /// The sport with the feed's number `id`, if it is a known one.
-    pub fn by_id(id: &str) -> Option<&'static Sport> {
+    pub(super) fn by_id(id: &str) -> Option<&'static Sport> {
         SPORTS.iter().find(|sport| sport.id == id)
     }
 }
@@ -39,8 +20,7 @@ const fn sport(id: &'static str, name: &'static str, scoring: Scoring) -> Sport 
     Sport { id, name, scoring }
 }
 
-/// Every sport with a known number.
-pub const SPORTS: &[Sport] = &[
+const SPORTS: &[Sport] = &[
     sport("1", "soccer", Scoring::Goals),
     sport("2", "horse_racing", Scoring::Text),
     sport("3", "cricket", Scoring::Cricket),

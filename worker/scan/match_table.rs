@@ -8,14 +8,11 @@ use std::num::NonZeroU64;
 use std::time::Instant;
 use touchline_common::ipc::messages::worker::MatchState;
 use touchline_common::model::{Epoch, Handle, MatchId, MatchKey};
-use touchline_common::sys::bookmark::Bookmark;
+use touchline_common::sys::crash_marker::CrashMarker;
 
-/// One match as it is followed here.
 #[derive(Debug)]
 pub struct Followed {
-    /// Which.
     pub key: MatchKey,
-    /// It is followed under this epoch,
     pub epoch: Epoch,
     /// for which this stands towards the recorder.
     pub handle: Handle,
@@ -23,65 +20,57 @@ pub struct Followed {
     pub topics: Vec<String>,
     /// Its state as last reported.
     pub state: MatchState,
-    /// When it was asked for.
     pub asked_at: Instant,
     /// When its last message came.
     pub touched_at: Instant,
-    /// What is to be published next is the whole document.
     pub whole: bool,
-    /// Whether it stands among those that are due.
     pub due: bool,
     /// Whether the last publication said stale.
     pub said_stale: bool,
     /// The how-manieth it was to be followed: in this order they are asked for anew, so that what is above a server's cap is the newest.
     pub nth: u64,
-    /// Messages that were applied to it, in all.
     pub deltas: u64,
     /// Of them until its newest load on this connection; none while there was none.
     pub loaded: Option<u64>,
-    /// How often its deltas come.
     pub rate: Rate,
 }
 
-/// All that is followed, and what of it is worked on.
 #[derive(Debug, Default)]
 pub struct MatchTable {
-    /// Where that is noted for those who live longer.
-    bookmark: Option<Bookmark>,
+    crash_marker: Option<CrashMarker>,
     places: Vec<Option<Followed>>,
     by_id: HashMap<MatchId, MatchSlot, foldhash::fast::RandomState>,
     /// Matches that are to be published although nothing in their trees changed, each once.
     due: VecDeque<MatchSlot>,
-    /// How many were ever to be followed.
     inserted: u64,
 }
 
 impl MatchTable {
     /// Nothing is followed yet.
-    pub fn new(bookmark: Option<Bookmark>) -> MatchTable {
-        MatchTable { bookmark, ..MatchTable::default() }
+    pub fn new(crash_marker: Option<CrashMarker>) -> MatchTable {
+        MatchTable { crash_marker, ..MatchTable::default() }
     }
 
     /// What is done from now on is about this match: if it ends the process, this match is the one.
     #[inline]
     pub fn at(&self, slot: MatchSlot) {
-        if let (Some(bookmark), Some(followed)) = (&self.bookmark, self.get(slot)) {
-            note(bookmark, followed.epoch);
+        if let (Some(crash_marker), Some(followed)) = (&self.crash_marker, self.get(slot)) {
+            note(crash_marker, followed.epoch);
         }
     }
 
     /// As [`MatchTable::at`], of a match that may not be followed yet.
     pub fn at_epoch(&self, epoch: Epoch) {
-        if let Some(bookmark) = &self.bookmark {
-            note(bookmark, epoch);
+        if let Some(crash_marker) = &self.crash_marker {
+            note(crash_marker, epoch);
         }
     }
 
     /// What is done from now on is about no match.
     #[inline]
     pub fn at_none(&self) {
-        if let Some(bookmark) = &self.bookmark {
-            bookmark.clear();
+        if let Some(crash_marker) = &self.crash_marker {
+            crash_marker.clear();
         }
     }
 
@@ -132,22 +121,18 @@ impl MatchTable {
         Some(followed)
     }
 
-    /// Where a match is.
     pub fn slot(&self, id: &MatchId) -> Option<MatchSlot> {
         self.by_id.get(id).copied()
     }
 
-    /// The place of a match by its handle.
     pub fn by_handle(&self, handle: Handle) -> Option<MatchSlot> {
         self.iter().find(|(_, followed)| followed.handle == handle).map(|(slot, _)| slot)
     }
 
-    /// The match at a place.
     pub fn get(&self, slot: MatchSlot) -> Option<&Followed> {
         self.places.get(slot.0 as usize)?.as_ref()
     }
 
-    /// The match at a place.
     pub fn get_mut(&mut self, slot: MatchSlot) -> Option<&mut Followed> {
         self.places.get_mut(slot.0 as usize)?.as_mut()
     }
@@ -158,12 +143,10 @@ impl MatchTable {
         numbered.filter_map(|(place, followed)| Some((MatchSlot(place as u32), followed.as_ref()?)))
     }
 
-    /// The places of all.
     pub fn slots(&self) -> Vec<MatchSlot> {
         self.iter().map(|(slot, _)| slot).collect()
     }
 
-    /// How many.
     pub fn len(&self) -> usize {
         self.by_id.len()
     }
@@ -185,7 +168,6 @@ impl MatchTable {
         }
     }
 
-    /// A match that is due.
     pub fn next_due(&mut self) -> Option<MatchSlot> {
         let slot = self.due.pop_front()?;
         if let Some(followed) = self.get_mut(slot) {
@@ -194,15 +176,14 @@ impl MatchTable {
         Some(slot)
     }
 
-    /// Whether a match is due.
     pub fn has_due(&self) -> bool {
         !self.due.is_empty()
     }
 }
 
-fn note(bookmark: &Bookmark, epoch: Epoch) {
+fn note(crash_marker: &CrashMarker, epoch: Epoch) {
     // No match is followed under epoch 0.
     if let Some(epoch) = NonZeroU64::new(epoch.0) {
-        bookmark.set(epoch);
+        crash_marker.set(epoch);
     }
 }

@@ -17,42 +17,41 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// What is mapped: a page of the smallest size that there is.
 const LENGTH: NonZeroUsize = NonZeroUsize::new(4_096).expect("it is not zero");
 
-/// A side of a shared word.
 #[derive(Debug)]
-pub struct Bookmark {
+pub struct CrashMarker {
     page: NonNull<AtomicU64>,
 }
 
 // SAFETY: the page is mapped until the drop, in whichever thread, and all access to it is atomic.
 #[allow(unsafe_code)]
-unsafe impl Send for Bookmark {}
+unsafe impl Send for CrashMarker {}
 
-impl Bookmark {
+impl CrashMarker {
     /// A fresh word, at nothing, and the descriptor that gives another process its side.
     ///
     /// # Errors
     /// As `memfd_create(2)` and `mmap(2)`: no descriptors or no memory left.
-    pub fn create() -> io::Result<(Bookmark, OwnedFd)> {
-        let fd = memfd_create(c"touchline-bookmark", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
+    pub fn create() -> io::Result<(CrashMarker, OwnedFd)> {
+        let fd =
+            memfd_create(c"touchline-crash_marker", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
         nix::unistd::ftruncate(&fd, LENGTH.get() as i64)?;
         let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
         fcntl(&fd, FcntlArg::F_ADD_SEALS(seals))?;
-        Ok((Bookmark { page: map(&fd)? }, fd))
+        Ok((CrashMarker { page: map(&fd)? }, fd))
     }
 
     /// The other side.
     ///
     /// # Errors
-    /// As `mmap(2)`; `InvalidInput` for a descriptor that [`Bookmark::create`] did not give.
-    pub fn open(fd: &OwnedFd) -> io::Result<Bookmark> {
+    /// As `mmap(2)`; `InvalidInput` for a descriptor that [`CrashMarker::create`] did not give.
+    pub fn open(fd: &OwnedFd) -> io::Result<CrashMarker> {
         // A page beyond a file's end is there until it is touched: then it is SIGBUS.
         if fstat(fd)?.st_size < LENGTH.get() as i64 {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        Ok(Bookmark { page: map(fd)? })
+        Ok(CrashMarker { page: map(fd)? })
     }
 
-    /// From now on this is what the process is at.
     #[inline]
     pub fn set(&self, at: NonZeroU64) {
         self.word().store(at.get(), Ordering::Relaxed);
@@ -64,7 +63,6 @@ impl Bookmark {
         self.word().store(0, Ordering::Relaxed);
     }
 
-    /// What it is at, or was.
     pub fn get(&self) -> Option<NonZeroU64> {
         NonZeroU64::new(self.word().load(Ordering::Relaxed))
     }
@@ -76,7 +74,7 @@ impl Bookmark {
     }
 }
 
-impl Drop for Bookmark {
+impl Drop for CrashMarker {
     #[allow(unsafe_code)]
     fn drop(&mut self) {
         // SAFETY: mapped by `map` with this length; nothing borrowed from it outlives `self`.
@@ -100,8 +98,8 @@ mod tests {
 
     #[test]
     fn both_sides_see_one_word() {
-        let (ours, fd) = Bookmark::create().unwrap();
-        let theirs = Bookmark::open(&fd).unwrap();
+        let (ours, fd) = CrashMarker::create().unwrap();
+        let theirs = CrashMarker::open(&fd).unwrap();
         drop(fd);
         assert_eq!(ours.get(), None);
         theirs.set(NonZeroU64::new(u64::MAX).unwrap());
@@ -114,7 +112,7 @@ mod tests {
 
     #[test]
     fn it_outlives_a_process_that_is_killed() {
-        let (ours, fd) = Bookmark::create().unwrap();
+        let (ours, fd) = CrashMarker::create().unwrap();
         // Eight bytes into the page, and an end by the process's own hand.
         let script = r"printf '\007\000\000\000\000\000\000\000' 1<>/proc/self/fd/0; kill -9 $$";
         let mut child = Command::new("sh").args(["-c", script]).stdin(Stdio::from(fd)).spawn().unwrap();
@@ -124,10 +122,10 @@ mod tests {
 
     #[test]
     fn neither_side_can_take_the_page_away_and_a_strange_file_is_refused() {
-        let (_ours, fd) = Bookmark::create().unwrap();
+        let (_ours, fd) = CrashMarker::create().unwrap();
         assert!(nix::unistd::ftruncate(&fd, 0).is_err());
         let folder = tempfile::tempdir().unwrap();
         let empty = File::create_new(folder.path().join("empty")).unwrap();
-        assert_eq!(Bookmark::open(&empty.into()).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(CrashMarker::open(&empty.into()).unwrap_err().kind(), io::ErrorKind::InvalidInput);
     }
 }
