@@ -153,7 +153,7 @@ fn kill_recorder(site: &Site) -> Cost {
     let pid = recorder(site);
     let began = Instant::now();
     signal(pid, Signal::SIGKILL);
-    wait::until("a new recorder", SETTLE, || site.recorder().filter(|new| *new != pid));
+    wait::until("a new recorder", SETTLE, || site.ready_recorder().filter(|new| *new != pid));
     wait::until("every match live", SETTLE, || site.are_live(&before, &site.seats()?).then_some(()));
     Cost { again: began.elapsed(), note: WENT_ON.to_owned(), ..Cost::default() }
 }
@@ -170,7 +170,7 @@ fn stop_recorder(site: &Site, planned: &Planned, stall: Stall) -> Cost {
         signal(pid, Signal::SIGCONT);
     }
     wait::until("a recorder that answers", SETTLE, || {
-        site.recorder().filter(|now| stall != Stall::Hung || *now != pid)?;
+        site.ready_recorder().filter(|now| stall != Stall::Hung || *now != pid)?;
         site.request("gaps", json!({})).ok()
     });
     wait::until("every match live", SETTLE, || site.are_live(&before, &site.seats()?).then_some(()));
@@ -276,7 +276,7 @@ fn victim(site: &Site, planned: &Planned) -> Victim {
 }
 
 fn recorder(site: &Site) -> u32 {
-    wait::until("a recorder", SETTLE, || site.recorder())
+    wait::until("a recorder", SETTLE, || site.ready_recorder())
 }
 
 fn serving(site: &Site) -> Duration {

@@ -16,7 +16,8 @@ mod stalls;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
-use touchline_harness::{process, wait};
+use touchline_harness::fixture::wait_for_no_children;
+use touchline_harness::process;
 
 /// One fault and what must follow.
 pub struct Case {
@@ -99,7 +100,8 @@ pub fn run<'a>(cases: impl IntoIterator<Item = &'a Case>, tell: &mut dyn FnMut(&
         let began = Instant::now();
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let told = (case.run)();
-            nobody_is_left();
+            // Whatever outlives its case has become our child.
+            wait_for_no_children(ground::GONE);
             told
         }));
         let took = began.elapsed().as_secs_f32();
@@ -121,14 +123,6 @@ pub fn run<'a>(cases: impl IntoIterator<Item = &'a Case>, tell: &mut dyn FnMut(&
         }
     }
     tally
-}
-
-/// Whatever outlives its case has become our child.
-fn nobody_is_left() {
-    wait::until("the end of every process of the case", ground::GONE, || {
-        process::reap_children();
-        process::children(std::process::id()).is_empty().then_some(())
-    });
 }
 
 fn message(panic: &(dyn std::any::Any + Send)) -> String {

@@ -39,7 +39,7 @@ pub(super) fn cases() -> Vec<Case> {
 fn not_executable() -> Told {
     let ground = Ground::live(Plan { copy: true, ..Plan::default() });
     let mode = |bits| {
-        let set = std::fs::set_permissions(ground.path("touchline"), std::fs::Permissions::from_mode(bits));
+        let set = std::fs::set_permissions(ground.file("touchline"), std::fs::Permissions::from_mode(bits));
         set.expect("the program's mode");
     };
     mode(0o644);
@@ -54,7 +54,7 @@ fn not_executable() -> Told {
 /// What becomes of the file is nothing to a coordinator that runs: it starts its own image.
 fn still_our_image(change: fn(&Path)) -> Told {
     let mut ground = Ground::live(Plan { copy: true, ..Plan::default() });
-    change(&ground.path("touchline"));
+    change(&ground.file("touchline"));
     let victim = ground.worker();
     send(victim, Signal::SIGKILL);
     wait::until("its end", COMES, || (!is_alive(victim)).then_some(()));
@@ -174,7 +174,7 @@ fn clients_that_leave() -> Told {
 /// The log's reader stops: lines are dropped and counted, nothing else waits.
 fn log_that_nobody_reads() -> Told {
     let mut ground = Ground::live(Plan::default());
-    let path = ground.path("fifo");
+    let path = ground.file("fifo");
     nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
     let mut reader = std::fs::File::options().read(true).write(true).open(&path).expect("the pipe");
     let script = "exec 2>fifo; exec \"$0\" run --config touchline.toml";
@@ -228,11 +228,11 @@ fn no_room_for_the_state() -> Told {
         Ok(())
     });
     send(ground.worker(), Signal::SIGKILL);
-    let trouble = ground.wait_for_status("/state_trouble", |text| !text.is_empty());
+    let trouble = ground.wait_for_text("/state_trouble", |text| !text.is_empty());
     assert!(trouble.contains("No space left"), "{trouble}");
     ground.assert_state_is_whole();
     std::fs::remove_file(&ballast).expect("the ballast");
-    ground.wait_for_status("/state_trouble", str::is_empty);
+    ground.wait_for_text("/state_trouble", str::is_empty);
     let told = ground.conclude("said, saved once there was room");
     drop(disk);
     told

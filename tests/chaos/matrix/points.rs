@@ -1,6 +1,6 @@
 //! A process that ends, or a step that fails, at each of the named places.
 
-use super::ground::{Ground, Plan, send};
+use super::ground::{Ground, LEAVE, Plan, send};
 use super::{Case, Told};
 use nix::sys::signal::Signal;
 use serde_json::{Map, Value, json};
@@ -156,7 +156,7 @@ fn provoke(ground: &Ground, occasion: Occasion) {
 fn assert_died(ground: &Ground, victim: Victim, (key, value): (&str, i64)) {
     let kind = format!("{victim:?}").to_lowercase();
     wait::until(&format!("the death of a {kind} with {key} {value}"), Duration::from_secs(5), || {
-        let status = ground.ask("status");
+        let status = ground.ask("status", json!({}));
         let deaths = status.get("deaths")?.as_array()?;
         let is = |death: &Value| {
             let number = death.get(key).and_then(Value::as_i64);
@@ -209,12 +209,12 @@ fn not_saved(point: &str) -> Told {
     let ground = Ground::live(Plan { points, ..Plan::default() });
     ground.now();
     send(ground.worker(), Signal::SIGKILL);
-    let trouble = ground.wait_for_status("/state_trouble", |text| text.contains("failpoint"));
+    let trouble = ground.wait_for_text("/state_trouble", |text| text.contains("failpoint"));
     ground.assert_state_is_whole();
-    let health = ground.ask("health");
+    let health = ground.ask("health", json!({}));
     assert!(health.to_string().contains("the state is not saved"), "{health}");
     ground.no_more();
-    ground.wait_for_status("/state_trouble", str::is_empty);
+    ground.wait_for_text("/state_trouble", str::is_empty);
     ground.conclude(trouble.chars().take(48).collect::<String>())
 }
 
@@ -239,7 +239,7 @@ fn crash_loop() -> Told {
 /// A worker that refuses its configuration is not started again, and neither is another of its feed.
 fn refused() -> Told {
     let points = "ready.sent=exit=2,when={when}".to_owned();
-    let ground = Ground::live(Plan { points, ..Plan::default() });
+    let mut ground = Ground::live(Plan { points, ..Plan::default() });
     let pulse = ground.pulse();
     ground.now();
     send(ground.worker(), Signal::SIGKILL);
@@ -253,6 +253,6 @@ fn refused() -> Told {
     }
     assert!(ground.live_matches() >= 6, "the others go on");
     let slowest = pulse.stop();
-    ground.stop();
+    ground.stop(LEAVE);
     Told::Good(format!("parked, {slowest}"))
 }

@@ -3,7 +3,7 @@
 use super::ground::{Ground, Plan, send};
 use super::{Case, Told};
 use nix::sys::signal::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use touchline_harness::wait;
 
@@ -52,9 +52,9 @@ fn poisoned(fault: &str) -> Told {
 
 /// All that an operator may look at says that these are in quarantine.
 fn assert_is_told(ground: &Ground, held: usize) {
-    let status = ground.ask("status");
+    let status = ground.ask("status", json!({}));
     assert_eq!(status.pointer("/matches/quarantined"), Some(&Value::from(held)), "{status}");
-    let health = ground.ask("health");
+    let health = ground.ask("health", json!({}));
     assert_eq!(health.get("healthy"), Some(&Value::from(false)), "{health}");
     assert!(health.to_string().contains(&format!("{held} matches are in quarantine")), "{health}");
     let told = ground.operate(&["matches", "--state", "quarantined"]);
@@ -63,7 +63,7 @@ fn assert_is_told(ground: &Ground, held: usize) {
 }
 
 fn matches(ground: &Ground) -> Vec<Value> {
-    ground.ask("matches").as_array().cloned().unwrap_or_default()
+    ground.ask("matches", json!({})).as_array().cloned().unwrap_or_default()
 }
 
 fn text<'a>(view: &'a Value, key: &str) -> &'a str {
@@ -85,7 +85,7 @@ fn worker_of(ground: &Ground, id: &str) -> u32 {
 
 /// Deaths by SIGABRT, of a panic or because they hung.
 fn crashes(ground: &Ground) -> usize {
-    let status = ground.ask("status");
+    let status = ground.ask("status", json!({}));
     let deaths = status.get("deaths").and_then(Value::as_array).cloned().unwrap_or_default();
     deaths.iter().filter(|death| death.get("signal").and_then(Value::as_i64) == Some(6)).count()
 }

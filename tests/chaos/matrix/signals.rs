@@ -6,7 +6,7 @@ use super::ground::{Ground, Plan, is_alive, send};
 use super::{Case, Told};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use touchline_harness::{process, wait};
@@ -162,7 +162,7 @@ fn worker_alone(signal: Signal) -> Told {
     let took = began.elapsed();
     let said = since.said(&ground);
     assert!(said.contains("worker.left") && !said.contains("worker.died"), "{said}");
-    let deaths = ground.ask("status").get("deaths").cloned().unwrap_or_default();
+    let deaths = ground.ask("status", json!({})).get("deaths").cloned().unwrap_or_default();
     assert_eq!(deaths, Value::Array(Vec::new()), "leaving is no death");
     let slowest = pulse.stop();
     ground.conclude(format!("live again after {} ms, {slowest}", took.as_millis()))
@@ -226,7 +226,7 @@ fn storm() -> Told {
         }
     }
     let handled = |name: &str| {
-        let log = std::fs::read_to_string(ground.path(LOG)).unwrap_or_default();
+        let log = std::fs::read_to_string(ground.file(LOG)).unwrap_or_default();
         log.lines().filter(|line| line.contains("coord.signal ") && line.contains(name)).count()
     };
     // The kernel merges those of a kind that come too fast: each of these is seen.

@@ -68,9 +68,9 @@ fn a_killed_recorder_costs_nothing() {
     let site = Site::live(&small(), CAP);
     let workers = site.worker_pids();
     wait_for_events(&site);
-    let victim = site.recorder_pid().unwrap();
+    let victim = site.ready_recorder().unwrap();
     send(victim, Signal::SIGKILL);
-    wait::until("a new recorder", BACK, || site.recorder_pid().filter(|pid| *pid != victim));
+    wait::until("a new recorder", BACK, || site.ready_recorder().filter(|pid| *pid != victim));
     assert_eq!(site.count("/matches/live"), 12);
     assert_nothing_was_missed(&site, &workers);
 }
@@ -81,9 +81,9 @@ fn a_recorder_killed_again_and_again_costs_nothing() {
     let workers = site.worker_pids();
     wait_for_events(&site);
     for _ in 0..3 {
-        let victim = wait::until("a recorder", BACK, || site.recorder_pid());
+        let victim = wait::until("a recorder", BACK, || site.ready_recorder());
         send(victim, Signal::SIGKILL);
-        wait::until("a new recorder", BACK, || site.recorder_pid().filter(|pid| *pid != victim));
+        wait::until("a new recorder", BACK, || site.ready_recorder().filter(|pid| *pid != victim));
     }
     assert_nothing_was_missed(&site, &workers);
 }
@@ -92,13 +92,13 @@ fn a_recorder_killed_again_and_again_costs_nothing() {
 fn a_recorder_stopped_for_three_seconds_costs_nothing() {
     let site = Site::live(&small(), CAP);
     let workers = site.worker_pids();
-    let recorder = site.recorder_pid().unwrap();
+    let recorder = site.ready_recorder().unwrap();
     send(recorder, Signal::SIGSTOP);
     thread::sleep(Duration::from_secs(3));
     assert_eq!(site.count("/matches/live"), 12);
     send(recorder, Signal::SIGCONT);
     wait::until("an answer from the store", BACK, || site.request("gaps", json!({})).ok());
-    assert_eq!(site.recorder_pid(), Some(recorder));
+    assert_eq!(site.ready_recorder(), Some(recorder));
     assert_nothing_was_missed(&site, &workers);
 }
 
@@ -106,13 +106,13 @@ fn a_recorder_stopped_for_three_seconds_costs_nothing() {
 fn a_coordinator_stopped_for_five_seconds_kills_nobody() {
     let site = Site::live(&small(), CAP);
     let workers = site.worker_pids();
-    let recorder = site.recorder_pid();
+    let recorder = site.ready_recorder();
     site.daemon.signal(Signal::SIGSTOP);
     thread::sleep(Duration::from_secs(5));
     site.daemon.signal(Signal::SIGCONT);
     // Longer than it takes to judge by a clock that was not put right.
     thread::sleep(Duration::from_secs(1));
-    assert_eq!(site.recorder_pid(), recorder);
+    assert_eq!(site.ready_recorder(), recorder);
     assert_eq!(site.count("/workers/restarts"), 0);
     assert!(!site.daemon.log().contains("worker.silent"), "{}", site.daemon.log());
     assert_nothing_was_missed(&site, &workers);
