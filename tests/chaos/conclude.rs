@@ -194,9 +194,8 @@ fn events(site: &Site, upheavals: &[Upheaval]) -> EventsReport {
 }
 
 fn open_gaps(site: &Site) -> Vec<String> {
-    let gaps = site.ask("gaps", json!({}));
     let open = |gap: &&Value| gap.get("ended_at").is_none_or(Value::is_null);
-    gaps.as_array().into_iter().flatten().filter(open).map(Value::to_string).collect()
+    site.gaps().iter().filter(open).map(Value::to_string).collect()
 }
 
 fn stop(site: &mut Site, ledger: &mut Ledger) {

@@ -13,14 +13,14 @@ use std::time::{Duration, Instant};
 use touchline_harness::{process, wait};
 use touchline_simulator::Reset;
 
-/// A silent worker's matches are followed elsewhere after at most this; longer, nobody waits for it.
+/// A silent worker's matches are followed elsewhere after at most this; longer is not waited for.
 const TAKEN_OVER: Duration = Duration::from_secs(12);
 /// How long children may outlive the coordinator.
 const ORPHANS: Duration = Duration::from_secs(5);
 /// The server's report is that old at most.
 const REPORT: Duration = Duration::from_millis(120);
 
-/// Said of faults that stop no worker.
+/// The note of faults that stop no worker.
 const WENT_ON: &str = "  (workers went on)";
 
 /// What a fault cost.
@@ -34,14 +34,14 @@ pub(crate) struct Cost {
     pub(crate) server: Duration,
     /// Whether the other workers had room for what the victim followed.
     pub(crate) room: Room,
-    /// What else is to be said.
+    /// What else is to be noted.
     pub(crate) note: String,
 }
 
 /// The places beside a victim.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Room {
-    /// For all of it, or nobody had to move.
+    /// For all of it, or no match had to move.
     #[default]
     Enough,
     /// Not for all: some wait for a start, which waits in turn after early deaths.

@@ -1,8 +1,9 @@
 //! What the end-to-end tests share: a folder with a simulated server and the real daemon in it.
 //!
 //! The tests themselves stand in `tests/`, a file per subject. Each starts its own site, on free ports, and leaves nothing behind.
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
+use serde_json::Value;
 use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
@@ -10,13 +11,16 @@ use std::time::Duration;
 use tempfile::TempDir;
 use touchline_harness::fixture::{Config, Fixture, INPLAY, quoted, run_command};
 use touchline_harness::process::{self, Reaper, Running};
-use touchline_simulator::server::Handle;
+use touchline_harness::wait;
+use touchline_simulator::server::{Handle, Report, Reset};
 use touchline_simulator::{Auditor, EventsReport, OddsReport, Options, Oracle, Protocol, Simulator};
 
 /// How long a site may take until every match is live.
 pub const LIVE: Duration = Duration::from_secs(30);
 /// How long one answer may take.
 pub const ANSWER: Duration = Duration::from_secs(10);
+/// How long connections, sessions and rows may take to come again.
+pub const BACK: Duration = Duration::from_secs(20);
 /// How long rows may take to be committed: values settle 2 s after a new connection.
 const COMMITTED: Duration = Duration::from_secs(15);
 
@@ -108,6 +112,35 @@ impl Site {
         self.wait_for_status(&format!("{matches} live matches"), LIVE, |status| {
             status.pointer("/matches/live").is_some_and(|live| *live == matches)
         });
+    }
+
+    /// Waits until the server reports it.
+    pub fn wait_for_server(&self, what: &str, is: impl Fn(&Report) -> bool) {
+        wait::until(what, BACK, || is(&self.simulator.report()).then_some(()));
+    }
+
+    /// Waits until so many more rows are committed.
+    pub fn wait_for_rows(&self, more: u64) {
+        let before = self.recorded();
+        wait::until("committed rows", BACK, || (self.recorded() > before + more).then_some(()));
+    }
+
+    /// Resets every connection; how many there were.
+    pub fn reset_all(&self) -> u64 {
+        let workers = self.worker_pids().len() as u64;
+        self.simulator.reset_connections(Reset::All);
+        self.wait_for_server("all connections reset", |report| report.resets >= workers);
+        workers
+    }
+
+    /// Waits until there have been `least` gaps, all are ended, and `matches` are live.
+    pub fn wait_for_gaps_to_end(&self, least: usize, matches: usize) {
+        wait::until("gaps that ended", BACK, || {
+            let gaps = self.gaps();
+            let ended = |gap: &Value| !gap["ended_at"].is_null();
+            (gaps.len() >= least && gaps.iter().all(ended)).then_some(())
+        });
+        self.wait_live(matches as u64);
     }
 
     /// Pids of the workers, by slot.

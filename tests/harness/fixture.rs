@@ -156,6 +156,11 @@ impl Fixture {
         self.request("match", json!({ "match": id })).ok()
     }
 
+    /// Every gap, ended or not.
+    pub fn gaps(&self) -> Vec<Value> {
+        self.ask("gaps", json!({})).as_array().cloned().unwrap_or_default()
+    }
+
     /// Every committed event, line by line.
     pub fn event_stream(&self) -> Stream {
         self.control.event_stream()

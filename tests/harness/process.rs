@@ -142,7 +142,7 @@ pub fn status_field(pid: u32, name: &str) -> Option<String> {
 /// Logs of the programs that run.
 static LOGS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
-/// The last `lines` of the log of each program that this process runs, for who has to say why something never came; empty without any.
+/// The last `lines` of the log of each program that this process runs, to explain why something never came; empty without any.
 pub fn last_words(lines: usize) -> String {
     let logs = LOGS.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let distinct: BTreeSet<PathBuf> = logs.into_iter().collect();

@@ -1,7 +1,7 @@
 //! Children that misbehave on their channel, and many that die at once.
 
 use super::ground::{Ground, LEAVE, Plan, is_alive, send};
-use super::{Case, Told};
+use super::{Case, Verdict};
 use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
 use touchline_harness::wait;
@@ -35,7 +35,7 @@ fn with(kind: &'static str) -> (Ground, u32) {
 }
 
 /// Another version of the messages: parked at once, and for good.
-fn refused(kind: &'static str) -> Told {
+fn refused(kind: &'static str) -> Verdict {
     let (mut ground, _) = with(kind);
     let pulse = ground.pulse();
     ground.daemon.wait_for_log("worker.parked", COMES);
@@ -51,11 +51,11 @@ fn refused(kind: &'static str) -> Told {
     assert!(ground.live_matches() >= 6, "the others go on");
     let slowest = pulse.stop();
     ground.stop(LEAVE);
-    Told::Good(format!("parked, {slowest}"))
+    Verdict::Good(format!("parked, {slowest}"))
 }
 
 /// Its channel cannot go on, or it says nothing any more: it is ended, and a good one follows.
-fn sent_away_and_replaced(kind: &'static str) -> Told {
+fn sent_away_and_replaced(kind: &'static str) -> Verdict {
     let (mut ground, pid) = with(kind);
     let pulse = ground.pulse();
     let began = Instant::now();
@@ -66,8 +66,8 @@ fn sent_away_and_replaced(kind: &'static str) -> Told {
     ground.conclude(format!("gone after {} ms, {slowest}", took.as_millis()))
 }
 
-/// What is allowed is borne, however much of it: nobody else waits for it.
-fn borne(kind: &'static str) -> Told {
+/// What is allowed is borne, however much of it: no other process waits for it.
+fn borne(kind: &'static str) -> Verdict {
     let (ground, pid) = with(kind);
     ground.wait_for_text("/state", |state| state == "ready" || state == "degraded");
     let pulse = ground.pulse();
@@ -84,7 +84,7 @@ fn borne(kind: &'static str) -> Told {
 }
 
 /// Signals merge; ends do not.
-fn twenty() -> Told {
+fn twenty() -> Verdict {
     let mut ground = Ground::live(Plan { pool: "min_workers = 20", ..Plan::default() });
     let victims = wait::until("twenty workers", COMES, || {
         let workers = ground.workers();
@@ -101,7 +101,7 @@ fn twenty() -> Told {
 }
 
 /// The pool-wide limit: no starts for a minute but a trial, and what runs goes on.
-fn more_than_twenty() -> Told {
+fn more_than_twenty() -> Verdict {
     let mut ground = Ground::live(Plan { pool: "min_workers = 24", ..Plan::default() });
     let victims = wait::until("twenty-four workers", COMES, || {
         let workers = ground.workers();
@@ -120,5 +120,5 @@ fn more_than_twenty() -> Told {
     assert_eq!(ground.workers().len(), 3, "what runs goes on");
     let slowest = pulse.stop();
     ground.stop(LEAVE);
-    Told::Good(format!("none was started, {slowest}"))
+    Verdict::Good(format!("none was started, {slowest}"))
 }

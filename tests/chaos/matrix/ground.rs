@@ -1,6 +1,6 @@
 //! What a case stands on: a simulated server, the daemon with failpoints, and what can be asked of them.
 
-use super::Told;
+use super::Verdict;
 use super::pulse::Pulse;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -274,7 +274,7 @@ impl Ground {
     }
 
     /// Live again, all of it true, descriptors given back, and a clean end.
-    pub(super) fn conclude(mut self, note: impl Into<String>) -> Told {
+    pub(super) fn conclude(mut self, note: impl Into<String>) -> Verdict {
         self.settle();
         let oracle = Oracle::new(self.simulator.truth());
         // Not all that happened lies in the gap of the fault itself.
@@ -289,7 +289,7 @@ impl Ground {
     }
 
     /// As [`Ground::conclude`], where what happened first cannot be known.
-    pub(super) fn conclude_without_events(mut self, note: impl Into<String>) -> Told {
+    pub(super) fn conclude_without_events(mut self, note: impl Into<String>) -> Verdict {
         self.settle();
         let leaked = self.leaked_descriptors(self.own_descriptors);
         assert_eq!(leaked, 0, "descriptors beside {}", self.own_descriptors);
@@ -298,7 +298,7 @@ impl Ground {
         let documents = oracle.settled_documents(ANSWER, |id| self.document(id));
         assert!(documents.is_equal(), "documents differ: {documents:?}");
         self.stop(LEAVE);
-        Told::Good(note.into())
+        Verdict::Good(note.into())
     }
 }
 
