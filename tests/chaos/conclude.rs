@@ -4,7 +4,7 @@ use super::Options;
 use super::inflict::{Cost, Room, reap};
 use super::outcome::{Figures, Part, Taken};
 use super::plan::{Fault, Planned, Stall};
-use super::site::{Site, is_alive, signal};
+use super::site::{Site, is_alive, send};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -214,7 +214,7 @@ fn stop(site: &mut Site, ledger: &mut Ledger) {
         std::thread::sleep(Duration::from_millis(10));
     };
     for pid in left.iter().filter(|pid| is_alive(**pid)) {
-        signal(*pid, Signal::SIGKILL);
+        send(*pid, Signal::SIGKILL);
     }
     ledger.leftovers += left.len();
     let log = site.daemon.log();

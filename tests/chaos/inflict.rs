@@ -4,7 +4,7 @@
 
 use super::conclude::Ledger;
 use super::plan::{Fault, Planned, Stall};
-use super::site::{SETTLE, Seat, Site, is_alive, signal};
+use super::site::{SETTLE, Seat, Site, is_alive, send};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -97,7 +97,7 @@ fn kill_worker(site: &Site, planned: &Planned) -> Cost {
     // One more for the list, which it may hold.
     let room = if site.room_beside(&slots) > matches { Room::Enough } else { Room::Short };
     let began = Instant::now();
-    signal(pid, Signal::SIGKILL);
+    send(pid, Signal::SIGKILL);
     wait::until("the killed worker's matches live again", SETTLE, || {
         let gone = site.workers()?.iter().all(|(_, other)| *other != pid);
         (gone && site.are_live(&before, &site.seats()?)).then_some(())
@@ -112,10 +112,10 @@ fn kill_worker(site: &Site, planned: &Planned) -> Cost {
 fn stop_worker(site: &Site, planned: &Planned, stall: Stall) -> Cost {
     let Victim { slots, pid, before } = victim(site, planned);
     let began = Instant::now();
-    signal(pid, Signal::SIGSTOP);
+    send(pid, Signal::SIGSTOP);
     if stall == Stall::Short {
         thread::sleep(planned.lasts);
-        signal(pid, Signal::SIGCONT);
+        send(pid, Signal::SIGCONT);
         wait::until("every match live", SETTLE, || site.are_live(&before, &site.seats()?).then_some(()));
         return Cost::unfollowed(began.elapsed());
     }
@@ -141,7 +141,7 @@ fn stop_worker(site: &Site, planned: &Planned, stall: Stall) -> Cost {
         wait::until("the end of the hung worker", planned.lasts, || (!is_alive(pid)).then_some(()));
     } else {
         thread::sleep(planned.lasts.saturating_sub(began.elapsed()));
-        signal(pid, Signal::SIGCONT);
+        send(pid, Signal::SIGCONT);
         // Its load report says that it is back; its matches stay where they are.
         wait::until("every match live", SETTLE, || site.are_live(&before, &site.seats()?).then_some(()));
     }
@@ -152,7 +152,7 @@ fn kill_recorder(site: &Site) -> Cost {
     let before = site.seats().expect("the matches");
     let pid = recorder(site);
     let began = Instant::now();
-    signal(pid, Signal::SIGKILL);
+    send(pid, Signal::SIGKILL);
     wait::until("a new recorder", SETTLE, || site.ready_recorder().filter(|new| *new != pid));
     wait::until("every match live", SETTLE, || site.are_live(&before, &site.seats()?).then_some(()));
     Cost { again: began.elapsed(), note: WENT_ON.to_owned(), ..Cost::default() }
@@ -162,12 +162,12 @@ fn stop_recorder(site: &Site, planned: &Planned, stall: Stall) -> Cost {
     let before = site.seats().expect("the matches");
     let pid = recorder(site);
     let began = Instant::now();
-    signal(pid, Signal::SIGSTOP);
+    send(pid, Signal::SIGSTOP);
     if stall == Stall::Hung {
         wait::until("the end of the hung recorder", planned.lasts, || (!is_alive(pid)).then_some(()));
     } else {
         thread::sleep(planned.lasts);
-        signal(pid, Signal::SIGCONT);
+        send(pid, Signal::SIGCONT);
     }
     wait::until("a recorder that answers", SETTLE, || {
         site.ready_recorder().filter(|now| stall != Stall::Hung || *now != pid)?;
@@ -190,7 +190,7 @@ fn kill_coordinator(site: &mut Site, ledger: &mut Ledger) -> Cost {
     }
     for pid in children.iter().filter(|pid| is_alive(**pid)) {
         ledger.leftovers += 1;
-        signal(*pid, Signal::SIGKILL);
+        send(*pid, Signal::SIGKILL);
     }
     reap(site.daemon.pid());
     Cost::unfollowed(unfollowed)

@@ -1,8 +1,6 @@
 //! The server, the daemon and the oracle, and what can be asked of them.
 
 use super::Options;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Deref, DerefMut};
@@ -11,8 +9,8 @@ use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
 use touchline_harness::fixture::{Config, Fixture, INPLAY, run_command};
-pub(crate) use touchline_harness::process::is_alive;
 use touchline_harness::process::{self, Running};
+pub(crate) use touchline_harness::process::{is_alive, send};
 use touchline_simulator::server::Handle;
 use touchline_simulator::{Auditor, Burst, Simulator};
 
@@ -184,11 +182,6 @@ fn strategy(connections: usize) -> String {
         1 => String::new(),
         more => format!("strategy = \"multiplex\"\nconnections_per_process = {more}\n"),
     }
-}
-
-/// Sends a signal; to a process that is gone already nothing is sent.
-pub(crate) fn signal(pid: u32, signal: Signal) {
-    let _ = kill(Pid::from_raw(pid as i32), signal);
 }
 
 fn command(folder: &Path) -> Command {

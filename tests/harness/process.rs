@@ -100,7 +100,7 @@ pub fn end_children() {
     let until = Instant::now() + Duration::from_secs(3);
     while Instant::now() < until && !children(std::process::id()).is_empty() {
         for pid in children(std::process::id()) {
-            let _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
+            send(pid, Signal::SIGKILL);
         }
         reap_children();
         std::thread::sleep(Duration::from_millis(10));
@@ -125,6 +125,11 @@ pub fn is_recorder(pid: u32) -> bool {
 /// Whether a process is there and not only waits to be reaped.
 pub fn is_alive(pid: u32) -> bool {
     status_field(pid, "State:").is_some_and(|state| !state.starts_with('Z'))
+}
+
+/// Sends a signal; to a process that is gone already nothing is sent.
+pub fn send(pid: u32, signal: Signal) {
+    let _ = kill(Pid::from_raw(pid.cast_signed()), signal);
 }
 
 /// What a process holds open, by number.

@@ -2,8 +2,6 @@
 
 use super::Verdict;
 use super::pulse::Pulse;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::ops::{Deref, DerefMut};
@@ -13,8 +11,8 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 use touchline_common::control::Client;
 use touchline_harness::fixture::{Config, Fixture, INPLAY, quoted, run_command, wait_for_no_children};
-pub(super) use touchline_harness::process::is_alive;
 use touchline_harness::process::{self, Running};
+pub(super) use touchline_harness::process::{is_alive, send};
 use touchline_harness::wait;
 use touchline_simulator::server::Handle;
 use touchline_simulator::{Options, Oracle, Simulator};
@@ -331,9 +329,4 @@ fn command(folder: &Path, plan: &Plan) -> Command {
         command.process_group(0);
     }
     command
-}
-
-/// Sends a signal; to a process that is gone already nothing is sent.
-pub(super) fn send(pid: u32, signal: Signal) {
-    let _ = kill(Pid::from_raw(pid.cast_signed()), signal);
 }

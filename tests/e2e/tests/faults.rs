@@ -1,8 +1,7 @@
 //! The recorder, its store and the coordinator in trouble: scanning goes on, and what happened meanwhile is written once.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stderr)]
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use rusqlite::Connection;
 use serde_json::json;
 use std::path::Path;
@@ -10,7 +9,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 use touchline_e2e::{BACK, LIVE, Site};
-use touchline_harness::process::Running;
+use touchline_harness::process::{Running, send};
 use touchline_harness::{process, wait};
 use touchline_simulator::Options;
 
@@ -18,10 +17,6 @@ const CAP: &str = "max_subscriptions = 5";
 
 fn small() -> Options {
     Options { matches: 12, rate: 400.0, cap: Some(5), ..Options::default() }
-}
-
-fn send(pid: u32, signal: Signal) {
-    kill(Pid::from_raw(pid as i32), signal).unwrap();
 }
 
 fn trouble(site: &Site) -> String {

@@ -55,7 +55,7 @@ fn a_lost_an_older_and_a_damaged_state_file_are_survived() {
     let state = site.path().join("state.json");
     let oldest = std::fs::read(&state).unwrap();
     let worker = site.worker_pids()[0];
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(worker as i32), Signal::SIGKILL).unwrap();
+    process::send(worker, Signal::SIGKILL);
     site.daemon.wait_for_log("worker.died", Duration::from_secs(2));
     site.wait_live(12);
     let epochs = |site: &Site| -> Vec<u64> {
@@ -145,7 +145,7 @@ fn matches_that_ended_while_the_daemon_was_down_are_reported_as_ended() {
 fn a_killed_worker_is_replaced_and_its_matches_are_followed_again() {
     let site = Site::live(&small(), CAP);
     let victim = site.worker_pids()[1];
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(victim as i32), Signal::SIGKILL).unwrap();
+    process::send(victim, Signal::SIGKILL);
     site.daemon.wait_for_log("worker.died", Duration::from_secs(2));
     wait::until("every match live again, without the dead", LIVE, || {
         let pids = site.worker_pids();

@@ -2,8 +2,7 @@
 //! ends all of them, once.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -76,7 +75,7 @@ fn a_killed_process_is_one_death_and_all_of_its_matches_are_followed_again() {
     let site = Site::live(&small(), FEED);
     let before = slots_by_process(&site);
     let (pid, slots) = before.iter().max_by_key(|(_, slots)| slots.len()).unwrap();
-    kill(Pid::from_raw(*pid as i32), Signal::SIGKILL).unwrap();
+    process::send(*pid, Signal::SIGKILL);
     wait::until("every match live in other processes", LIVE, || {
         let gone = !slots_by_process(&site).contains_key(pid);
         (gone && site.count("/matches/live") == 24).then_some(())
@@ -93,7 +92,7 @@ fn a_process_that_is_asked_to_leave_takes_all_of_its_workers_along() {
     let site = Site::live(&small(), FEED);
     let before = slots_by_process(&site);
     let (pid, slots) = before.iter().max_by_key(|(_, slots)| slots.len()).unwrap();
-    kill(Pid::from_raw(*pid as i32), Signal::SIGTERM).unwrap();
+    process::send(*pid, Signal::SIGTERM);
     wait::until("every match live in other processes", LIVE, || {
         let gone = !slots_by_process(&site).contains_key(pid);
         (gone && site.count("/matches/live") == 24).then_some(())
