@@ -8,6 +8,7 @@ use super::control::Control;
 use super::process::{self, Running};
 use super::wait;
 use serde_json::{Value, json};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -91,6 +92,19 @@ impl Fixture {
             assert!(Instant::now() < until, "waited {patience:?} in vain for {what}: {status:#?}");
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// Waits until so many matches have committed events. The server counts what happens from a match's first load, and a worker that
+    /// dies before the recorder has that takes it along.
+    ///
+    /// # Panics
+    /// At the deadline.
+    pub fn wait_until_recorded(&self, matches: usize, patience: Duration) {
+        wait::until("events of every match", patience, || {
+            let events = self.events();
+            let ids: HashSet<&Value> = events.iter().filter_map(|event| event.get("match")).collect();
+            (ids.len() == matches).then_some(())
+        });
     }
 
     /// Asks it by a signal to leave, which it must do with code 0 and without its socket.

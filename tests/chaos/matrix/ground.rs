@@ -3,7 +3,6 @@
 use super::Verdict;
 use super::pulse::Pulse;
 use serde_json::{Map, Value};
-use std::collections::BTreeSet;
 use std::ops::{Deref, DerefMut};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -154,22 +153,12 @@ impl Ground {
     pub(super) fn settle(&mut self) {
         self.wait_for_status("every match live", SETTLE, is_settled);
         if self.known == Known::Some {
-            self.wait_until_all_are_known();
+            self.wait_until_recorded(MATCHES, SETTLE);
+            self.known = Known::All;
         }
         if self.own_descriptors == 0 {
             self.own_descriptors = self.fixture.own_descriptors();
         }
-    }
-
-    /// The server counts what happens from its first load; a worker that dies before the recorder has that takes it along.
-    fn wait_until_all_are_known(&mut self) {
-        wait::until("events of every match", SETTLE, || {
-            let events = self.events();
-            let known: BTreeSet<&str> =
-                events.iter().filter_map(|event| event.get("match")?.as_str()).collect();
-            (known.len() == MATCHES).then_some(())
-        });
-        self.known = Known::All;
     }
 
     /// An operator who asks until it is stopped.

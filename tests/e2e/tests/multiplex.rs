@@ -73,6 +73,7 @@ fn one_of_them_is_drained_and_the_process_goes_on_with_the_others() {
 #[test]
 fn a_killed_process_is_one_death_and_all_of_its_matches_are_followed_again() {
     let site = Site::live(&small(), FEED);
+    site.wait_until_recorded(24, LIVE);
     let before = slots_by_process(&site);
     let (pid, slots) = before.iter().max_by_key(|(_, slots)| slots.len()).unwrap();
     process::send(*pid, Signal::SIGKILL);
