@@ -136,7 +136,7 @@ pub fn simulate(options: &SimulateOptions) -> Result<Outcome, DemoError> {
     match &server.ca_file {
         Some(path) => progress.line(&format!("authority of its certificate in {}", path.display())),
         None if server.transport.has_tls() => progress.line(
-            "nobody trusts its certificate: take --ca-file FILE and name that in the feed's ca_file, or set insecure = true there",
+            "no client trusts its certificate: take --ca-file FILE and name that in the feed's ca_file, or set insecure = true there",
         ),
         None => {}
     }
@@ -210,7 +210,7 @@ fn inside(folder: &Path, name: &str) -> PathBuf {
     folder.join(name)
 }
 
-/// What is said of the protocol beside the address: nothing of the usual one.
+/// What is printed of the protocol beside the address: nothing of the usual one.
 fn spoken(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::V4 => "",

@@ -116,7 +116,7 @@ impl Subject {
 
     /// Asks it to stop and waits for its exit code.
     pub fn stop(mut self) -> Result<Option<i32>, DemoError> {
-        // Ctrl-C reaches it, too: then nobody may be there to ask, and its end is all that counts.
+        // Ctrl-C reaches it, too: then it may not answer any more, and its end is all that counts.
         let _ = self.request("stop", json!({}));
         let deadline = Instant::now() + END;
         loop {

@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_sites_follows_from_the_faults_unless_it_is_said() {
+    fn the_number_of_sites_follows_from_the_faults_unless_it_is_given() {
         let sites = |text| match parsed(text) {
             Ok(Wanted::Faults { sites, .. }) => sites,
             other => panic!("{other:?}"),

@@ -4,12 +4,12 @@ use super::Options;
 use super::inflict::{Cost, Room, reap};
 use super::outcome::{Figures, Part, Taken};
 use super::plan::{Fault, Planned, Stall};
-use super::site::{Site, is_alive, signal};
+use super::site::{Site, is_alive, send};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use touchline_harness::process;
-use touchline_simulator::{EventsReport, FinalReport, OddsReport, OracleReport, Report, Upheaval};
+use touchline_simulator::{EventsReport, FinalReport, OddsReport, Oracle, OracleReport, Report, Upheaval};
 
 /// How long the documents may take to equal the truth once nothing changes any more.
 const TRUTH: Duration = Duration::from_secs(10);
@@ -31,7 +31,7 @@ const CAUGHT_UP: Duration = Duration::from_millis(500);
 const RECONNECTED: Duration = Duration::from_secs(1);
 /// A coordinator that was killed and is started again follows everything within this.
 const RESTARTED: Duration = Duration::from_secs(3);
-/// Differences of a kind that are told.
+/// Differences of a kind that are listed.
 const LISTED: usize = 8;
 
 /// What is gathered while faults happen.
@@ -79,11 +79,11 @@ struct Found {
 /// Compares everything, ends everything, and says what it came to.
 pub(crate) fn conclude(mut site: Site, mut ledger: Ledger, options: &Options) -> Part {
     site.simulator.pause();
-    let documents = documents(&site);
+    let documents = Oracle::new(site.simulator.truth()).settled_documents(TRUTH, |id| site.document(id));
     wait_for_ends(&site);
     wait_for_commits(&site);
     let events = events(&site, &ledger.upheavals);
-    let odds = site.auditor.oracle().compare_odds(site.store());
+    let odds = site.auditor.oracle().compare_odds(site.path());
     let published = site.auditor.oracle().report().clone();
     ledger.leaked += site.leaked_descriptors();
     let open_gaps = open_gaps(&site);
@@ -158,21 +158,6 @@ fn wrong(found: &Found, ledger: &Ledger, cap: usize) -> Vec<String> {
     wrong
 }
 
-fn documents(site: &Site) -> FinalReport {
-    let began = Instant::now();
-    loop {
-        let ids = site.simulator.truth().matches();
-        let documents: Vec<(String, Value)> = ids
-            .into_iter()
-            .filter_map(|id| Some((id.clone(), site.request("match", json!({ "match": id })).ok()?)))
-            .collect();
-        let report = site.auditor.oracle().compare_final(documents);
-        if report.is_equal() || began.elapsed() >= TRUTH {
-            return report;
-        }
-    }
-}
-
 /// Waits until no gap is open: the end of a match that was not followed then is believed only after a while.
 fn wait_for_ends(site: &Site) {
     let until = Instant::now() + ENDS;
@@ -200,7 +185,7 @@ fn wait_for_commits(site: &Site) {
 }
 
 fn events(site: &Site, upheavals: &[Upheaval]) -> EventsReport {
-    let mut stream = site.events();
+    let mut stream = site.event_stream();
     let mut recorded = site.auditor.oracle().recorded();
     while let Some(line) = stream.next_line(Some(Duration::from_secs(10))).expect("the events") {
         recorded.push(&line).expect("an event in JSON");
@@ -209,9 +194,8 @@ fn events(site: &Site, upheavals: &[Upheaval]) -> EventsReport {
 }
 
 fn open_gaps(site: &Site) -> Vec<String> {
-    let gaps = site.ask("gaps", json!({}));
     let open = |gap: &&Value| gap.get("ended_at").is_none_or(Value::is_null);
-    gaps.as_array().into_iter().flatten().filter(open).map(Value::to_string).collect()
+    site.gaps().iter().filter(open).map(Value::to_string).collect()
 }
 
 fn stop(site: &mut Site, ledger: &mut Ledger) {
@@ -230,7 +214,7 @@ fn stop(site: &mut Site, ledger: &mut Ledger) {
         std::thread::sleep(Duration::from_millis(10));
     };
     for pid in left.iter().filter(|pid| is_alive(**pid)) {
-        signal(*pid, Signal::SIGKILL);
+        send(*pid, Signal::SIGKILL);
     }
     ledger.leftovers += left.len();
     let log = site.daemon.log();

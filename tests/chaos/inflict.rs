@@ -4,7 +4,7 @@
 
 use super::conclude::Ledger;
 use super::plan::{Fault, Planned, Stall};
-use super::site::{SETTLE, Seat, Site, is_alive, signal};
+use super::site::{SETTLE, Seat, Site, is_alive, send};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,14 +13,14 @@ use std::time::{Duration, Instant};
 use touchline_harness::{process, wait};
 use touchline_simulator::Reset;
 
-/// A silent worker's matches are followed elsewhere after at most this; longer, nobody waits for it.
+/// A silent worker's matches are followed elsewhere after at most this; longer is not waited for.
 const TAKEN_OVER: Duration = Duration::from_secs(12);
 /// How long children may outlive the coordinator.
 const ORPHANS: Duration = Duration::from_secs(5);
 /// The server's report is that old at most.
 const REPORT: Duration = Duration::from_millis(120);
 
-/// Said of faults that stop no worker.
+/// The note of faults that stop no worker.
 const WENT_ON: &str = "  (workers went on)";
 
 /// What a fault cost.
@@ -34,14 +34,14 @@ pub(crate) struct Cost {
     pub(crate) server: Duration,
     /// Whether the other workers had room for what the victim followed.
     pub(crate) room: Room,
-    /// What else is to be said.
+    /// What else is to be noted.
     pub(crate) note: String,
 }
 
 /// The places beside a victim.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Room {
-    /// For all of it, or nobody had to move.
+    /// For all of it, or no match had to move.
     #[default]
     Enough,
     /// Not for all: some wait for a start, which waits in turn after early deaths.
@@ -97,7 +97,7 @@ fn kill_worker(site: &Site, planned: &Planned) -> Cost {
     // One more for the list, which it may hold.
     let room = if site.room_beside(&slots) > matches { Room::Enough } else { Room::Short };
     let began = Instant::now();
-    signal(pid, Signal::SIGKILL);
+    send(pid, Signal::SIGKILL);
     wait::until("the killed worker's matches live again", SETTLE, || {
         let gone = site.workers()?.iter().all(|(_, other)| *other != pid);
         (gone && site.are_live(&before, &site.seats()?)).then_some(())
@@ -112,10 +112,10 @@ fn kill_worker(site: &Site, planned: &Planned) -> Cost {
 fn stop_worker(site: &Site, planned: &Planned, stall: Stall) -> Cost {
     let Victim { slots, pid, before } = victim(site, planned);
     let began = Instant::now();
-    signal(pid, Signal::SIGSTOP);
+    send(pid, Signal::SIGSTOP);
     if stall == Stall::Short {
         thread::sleep(planned.lasts);
-        signal(pid, Signal::SIGCONT);
+        send(pid, Signal::SIGCONT);
         wait::until("every match live", SETTLE, || site.are_live(&before, &site.seats()?).then_some(()));
         return Cost::unfollowed(began.elapsed());
     }
@@ -141,7 +141,7 @@ fn stop_worker(site: &Site, planned: &Planned, stall: Stall) -> Cost {
         wait::until("the end of the hung worker", planned.lasts, || (!is_alive(pid)).then_some(()));
     } else {
         thread::sleep(planned.lasts.saturating_sub(began.elapsed()));
-        signal(pid, Signal::SIGCONT);
+        send(pid, Signal::SIGCONT);
         // Its load report says that it is back; its matches stay where they are.
         wait::until("every match live", SETTLE, || site.are_live(&before, &site.seats()?).then_some(()));
     }
@@ -152,8 +152,8 @@ fn kill_recorder(site: &Site) -> Cost {
     let before = site.seats().expect("the matches");
     let pid = recorder(site);
     let began = Instant::now();
-    signal(pid, Signal::SIGKILL);
-    wait::until("a new recorder", SETTLE, || site.recorder().filter(|new| *new != pid));
+    send(pid, Signal::SIGKILL);
+    wait::until("a new recorder", SETTLE, || site.ready_recorder().filter(|new| *new != pid));
     wait::until("every match live", SETTLE, || site.are_live(&before, &site.seats()?).then_some(()));
     Cost { again: began.elapsed(), note: WENT_ON.to_owned(), ..Cost::default() }
 }
@@ -162,15 +162,15 @@ fn stop_recorder(site: &Site, planned: &Planned, stall: Stall) -> Cost {
     let before = site.seats().expect("the matches");
     let pid = recorder(site);
     let began = Instant::now();
-    signal(pid, Signal::SIGSTOP);
+    send(pid, Signal::SIGSTOP);
     if stall == Stall::Hung {
         wait::until("the end of the hung recorder", planned.lasts, || (!is_alive(pid)).then_some(()));
     } else {
         thread::sleep(planned.lasts);
-        signal(pid, Signal::SIGCONT);
+        send(pid, Signal::SIGCONT);
     }
     wait::until("a recorder that answers", SETTLE, || {
-        site.recorder().filter(|now| stall != Stall::Hung || *now != pid)?;
+        site.ready_recorder().filter(|now| stall != Stall::Hung || *now != pid)?;
         site.request("gaps", json!({})).ok()
     });
     wait::until("every match live", SETTLE, || site.are_live(&before, &site.seats()?).then_some(()));
@@ -190,7 +190,7 @@ fn kill_coordinator(site: &mut Site, ledger: &mut Ledger) -> Cost {
     }
     for pid in children.iter().filter(|pid| is_alive(**pid)) {
         ledger.leftovers += 1;
-        signal(*pid, Signal::SIGKILL);
+        send(*pid, Signal::SIGKILL);
     }
     reap(site.daemon.pid());
     Cost::unfollowed(unfollowed)
@@ -276,7 +276,7 @@ fn victim(site: &Site, planned: &Planned) -> Victim {
 }
 
 fn recorder(site: &Site) -> u32 {
-    wait::until("a recorder", SETTLE, || site.recorder())
+    wait::until("a recorder", SETTLE, || site.ready_recorder())
 }
 
 fn serving(site: &Site) -> Duration {

@@ -14,7 +14,7 @@ mod plan;
 mod share;
 mod site;
 
-pub use outcome::{Figures, Outcome, Part, Said, Taken, merge};
+pub use outcome::{Figures, Outcome, Part, Progress, Taken, merge};
 pub use plan::{Fault, Plan, Planned, Stall, Which};
 pub use share::{SITES_MAX, sites_for};
 
@@ -86,26 +86,26 @@ fn keep_to_the_intensity(fault: Fault, deaths: &mut VecDeque<Instant>) {
     deaths.push_back(Instant::now());
 }
 
-/// Runs all of it in one site, here; `tell` gets a line per fault.
+/// Runs all of it in one site, here; `report` gets a line per fault.
 ///
 /// # Panics
 /// As [`run_site`].
-pub fn run(options: &Options, tell: &mut dyn FnMut(&str)) -> Outcome {
-    let part = run_site(options, &mut |said| match said {
-        Said::Line(line) => tell(&line),
-        Said::Began(_) | Said::Done(_) => {}
+pub fn run(options: &Options, report: &mut dyn FnMut(&str)) -> Outcome {
+    let part = run_site(options, &mut |progress| match progress {
+        Progress::Line(line) => report(&line),
+        Progress::Began(_) | Progress::Done(_) => {}
     });
     merge(options.seed, &[Ok(part)])
 }
 
-/// Runs one site, here; `say` gets everything but its last word, which is returned.
+/// Runs one site, here; `report` gets everything but the outcome, which is returned.
 ///
 /// # Panics
 /// When something cannot be started or asked, or does not come back within its deadline.
-pub fn run_site(options: &Options, say: &mut dyn FnMut(Said)) -> Part {
+pub fn run_site(options: &Options, report: &mut dyn FnMut(Progress)) -> Part {
     let plan = Plan::new(options.seed, options.faults, options.which);
     let folder = site::make_folder();
-    say(Said::Began(folder.path().to_owned()));
+    report(Progress::Began(folder.path().to_owned()));
     let mut site = Site::start(options, folder);
     let mut ledger = Ledger::default();
     let mut deaths = VecDeque::new();
@@ -114,7 +114,7 @@ pub fn run_site(options: &Options, say: &mut dyn FnMut(Said)) -> Part {
         keep_to_the_intensity(planned.fault, &mut deaths);
         let from = SystemTime::now();
         let cost: Cost = inflict::inflict(&mut site, planned, &mut ledger);
-        say(Said::Line(format!(
+        report(Progress::Line(format!(
             "{:>4}  {:<24} live again after {:>6} ms{}",
             n + 1,
             planned.fault.name(),

@@ -10,7 +10,7 @@ mod apart;
 mod arguments;
 mod sites;
 
-use apart::{Apart, Heard, What};
+use apart::{Apart, Received, What};
 use arguments::{USAGE, Wanted};
 use nix::sys::signal::Signal;
 use std::collections::VecDeque;
@@ -32,8 +32,8 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }),
         Ok(Wanted::Case(name)) => be_case(&name),
-        Err(told) => {
-            eprintln!("{told}\n{USAGE}");
+        Err(error) => {
+            eprintln!("{error}\n{USAGE}");
             ExitCode::from(2)
         }
     }
@@ -83,12 +83,12 @@ fn run_matrix(cases: &[&matrix::Case]) -> ExitCode {
 fn run_apart(apart: &mut Apart, case: &matrix::Case) -> Result<matrix::Tally, Signal> {
     apart.start(0, ourselves(["--case".to_owned(), case.name().to_owned()]));
     let (mut last, mut complaints, mut end) = (None, VecDeque::new(), None);
-    while let Some(heard) = apart.next() {
-        match heard {
-            Heard::Of(_, What::Said(line)) => last = Some(line),
-            Heard::Of(_, What::Complained(line)) => complaints.push_back(line),
-            Heard::Of(_, What::Ended(status)) => end = status.code(),
-            Heard::Interrupted(signal) => return Err(signal),
+    while let Some(received) = apart.next() {
+        match received {
+            Received::Of(_, What::Output(line)) => last = Some(line),
+            Received::Of(_, What::Errors(line)) => complaints.push_back(line),
+            Received::Of(_, What::Ended(status)) => end = status.code(),
+            Received::Interrupted(signal) => return Err(signal),
         }
     }
     if let (Some(0), Some(line)) = (end, &last) {
@@ -96,7 +96,7 @@ fn run_apart(apart: &mut Apart, case: &matrix::Case) -> Result<matrix::Tally, Si
         return Ok(matrix::Tally::of_line(line));
     }
     let why = panic_of(&complaints).or(last.as_ref());
-    println!("BAD   {:<44} {}", case.name(), why.map_or("it ended without a word", String::as_str));
+    println!("BAD   {:<44} {}", case.name(), why.map_or("it ended without output", String::as_str));
     complaints.iter().for_each(|line| eprintln!("{line}"));
     Ok(matrix::Tally { bad: 1, ..matrix::Tally::default() })
 }
@@ -113,7 +113,7 @@ fn be_case(name: &str) -> ExitCode {
     if tally.bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// What a panic said: its message stands below the line that names its place.
+/// What a panic printed: its message stands below the line that names its place.
 fn panic_of(complaints: &VecDeque<String>) -> Option<&String> {
     complaints.iter().skip_while(|line| !line.contains("panicked at")).nth(1)
 }
@@ -129,7 +129,7 @@ fn interrupted(signal: Signal) -> ExitCode {
     ExitCode::from(128_u8.saturating_add(signal as u8))
 }
 
-/// A run that cannot go on says what the daemon said last, and leaves no process behind; folder and log stay where they are.
+/// A run that cannot go on prints the end of the daemon's log, and leaves no process behind; folder and log stay where they are.
 fn end_all_at_a_panic() {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {

@@ -16,16 +16,17 @@ mod stalls;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
-use touchline_harness::{process, wait};
+use touchline_harness::fixture::wait_for_no_children;
+use touchline_harness::process;
 
 /// One fault and what must follow.
 pub struct Case {
     name: String,
-    run: Box<dyn Fn() -> Told>,
+    run: Box<dyn Fn() -> Verdict>,
 }
 
-/// What a case has to say when all was as it should be.
-enum Told {
+/// What a case reports when all was as it should be.
+enum Verdict {
     Good(String),
     /// It cannot be done here, and why.
     Skipped(String),
@@ -38,7 +39,7 @@ impl std::fmt::Debug for Case {
 }
 
 impl Case {
-    fn new(name: impl Into<String>, run: impl Fn() -> Told + 'static) -> Case {
+    fn new(name: impl Into<String>, run: impl Fn() -> Verdict + 'static) -> Case {
         Case { name: name.into(), run: Box::new(run) }
     }
 
@@ -90,45 +91,38 @@ impl Tally {
     }
 }
 
-/// Runs the cases, here, as far as a panic unwinds; `tell` gets a line for each.
-pub fn run<'a>(cases: impl IntoIterator<Item = &'a Case>, tell: &mut dyn FnMut(&str)) -> Tally {
+/// Runs the cases, here, as far as a panic unwinds; `report` gets a line for each.
+pub fn run<'a>(cases: impl IntoIterator<Item = &'a Case>, report: &mut dyn FnMut(&str)) -> Tally {
     let subreaper = nix::sys::prctl::set_child_subreaper(true);
     subreaper.expect("becoming a subreaper");
     let mut tally = Tally::default();
     for case in cases {
         let began = Instant::now();
         let outcome = catch_unwind(AssertUnwindSafe(|| {
-            let told = (case.run)();
-            nobody_is_left();
-            told
+            let verdict = (case.run)();
+            // Whatever outlives its case has become our child.
+            wait_for_no_children(ground::GONE);
+            verdict
         }));
         let took = began.elapsed().as_secs_f32();
         let name = &case.name;
         match outcome {
-            Ok(Told::Good(note)) => {
+            Ok(Verdict::Good(note)) => {
                 tally.good += 1;
-                tell(&format!("ok    {name:<44} {took:>5.1} s  {note}"));
+                report(&format!("ok    {name:<44} {took:>5.1} s  {note}"));
             }
-            Ok(Told::Skipped(why)) => {
+            Ok(Verdict::Skipped(why)) => {
                 tally.skipped += 1;
-                tell(&format!("skip  {name:<44} {took:>5.1} s  {why}"));
+                report(&format!("skip  {name:<44} {took:>5.1} s  {why}"));
             }
             Err(panic) => {
                 tally.bad += 1;
                 process::end_children();
-                tell(&format!("BAD   {name:<44} {took:>5.1} s  {}", message(panic.as_ref())));
+                report(&format!("BAD   {name:<44} {took:>5.1} s  {}", message(panic.as_ref())));
             }
         }
     }
     tally
-}
-
-/// Whatever outlives its case has become our child.
-fn nobody_is_left() {
-    wait::until("the end of every process of the case", ground::GONE, || {
-        process::reap_children();
-        process::children(std::process::id()).is_empty().then_some(())
-    });
 }
 
 fn message(panic: &(dyn std::any::Any + Send)) -> String {

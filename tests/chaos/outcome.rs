@@ -9,14 +9,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What a site says while it runs; as a process of its own, a line of JSON each.
+/// What a site reports while it runs; as a process of its own, a line of JSON each.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Said {
+pub enum Progress {
     /// It is about to start everything; its log and its store will be in this folder.
     Began(PathBuf),
     /// A line for people: a fault is over.
     Line(String),
-    /// Its last word.
+    /// Its outcome.
     Done(Box<Part>),
 }
 
@@ -271,9 +271,9 @@ mod tests {
     #[test]
     fn a_part_survives_the_way_to_who_adds_it_up() {
         let hung = Fault::RecorderStop(Stall::Hung);
-        let sent = Said::Done(Box::new(part(u64::MAX, vec![taken(hung, 1, 2, 3)])));
+        let sent = Progress::Done(Box::new(part(u64::MAX, vec![taken(hung, 1, 2, 3)])));
         let line = serde_json::to_string(&sent).unwrap();
         assert!(!line.contains('\n'));
-        assert_eq!(serde_json::from_str::<Said>(&line).unwrap(), sent);
+        assert_eq!(serde_json::from_str::<Progress>(&line).unwrap(), sent);
     }
 }

@@ -12,7 +12,7 @@ pub const SITES_MAX: usize = 4;
 /// has what the bounds of time need. With three, a worker's end is now and then noticed some 30 ms too late.
 const TWO_ABOVE: usize = 60;
 
-/// How many sites a run of so many faults has, if nobody says otherwise.
+/// How many sites a run of so many faults has, if none are asked for.
 pub fn sites_for(faults: usize) -> usize {
     1 + usize::from(faults > TWO_ABOVE)
 }

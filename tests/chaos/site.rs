@@ -1,18 +1,16 @@
 //! The server, the daemon and the oracle, and what can be asked of them.
 
 use super::Options;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::ops::{Deref, DerefMut};
+use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::TempDir;
-use touchline_common::control::{ControlError, Stream};
-use touchline_harness::control::Control;
-pub(crate) use touchline_harness::process::is_alive;
+use touchline_harness::fixture::{Config, Fixture, INPLAY, run_command};
 use touchline_harness::process::{self, Running};
+pub(crate) use touchline_harness::process::{is_alive, send};
 use touchline_simulator::server::Handle;
 use touchline_simulator::{Auditor, Burst, Simulator};
 
@@ -45,12 +43,25 @@ impl Seat {
 
 /// Everything that runs.
 pub(crate) struct Site {
-    pub(crate) daemon: Running,
+    fixture: Fixture,
     pub(crate) simulator: Handle,
     pub(crate) auditor: Auditor,
     /// Descriptors of this coordinator when it was live, those of its children apart.
     own_descriptors: usize,
-    folder: TempDir,
+}
+
+impl Deref for Site {
+    type Target = Fixture;
+
+    fn deref(&self) -> &Fixture {
+        &self.fixture
+    }
+}
+
+impl DerefMut for Site {
+    fn deref_mut(&mut self) -> &mut Fixture {
+        &mut self.fixture
+    }
 }
 
 impl Site {
@@ -74,46 +85,39 @@ impl Site {
         .expect("the simulated server");
         let auditor = Auditor::start(&folder.path().join("audit.sock"), simulator.truth())
             .expect("listening for the document feed");
-        let at = Value::from(folder.path().display().to_string());
-        // The server's manners are named: resets that come by chance are to teach no lower cap.
-        let text = format!(
-            "[daemon]\nrun_dir = {at}\nstate_dir = {at}\n[pool]\nspare_workers = 1\n[[feed]]\nname = \"inplay\"\nkind = \"diffusion\"\n\
-             url = \"dpt://{}\"\nlist_topic = \"OVInPlay_1_3\"\nmatch_id = \"{{ID}}\"\nmatch_topics = [\"6V{{ID}}\"]\nmax_subscriptions = {}\n\
-             over_cap = \"close\"\n{}",
-            simulator.address(),
-            options.cap,
-            strategy(options.connections)
-        );
-        std::fs::write(folder.path().join("touchline.toml"), text).expect("writing the configuration");
-        let daemon = launch(folder.path());
-        let mut site = Site { daemon, simulator, auditor, own_descriptors: 0, folder };
+        let config = Config {
+            url: format!("dpt://{}", simulator.address()),
+            // `over_cap` is named: resets that come by chance must not teach a lower cap.
+            feed: format!(
+                "{INPLAY}max_subscriptions = {}\nover_cap = \"close\"\n{}",
+                options.cap,
+                strategy(options.connections)
+            ),
+            sections: "[pool]\nspare_workers = 1".to_owned(),
+            state: None,
+        };
+        config.write(folder.path());
+        let command = command(folder.path());
+        let fixture = Fixture::start(folder, command, ANSWER);
+        let mut site = Site { fixture, simulator, auditor, own_descriptors: 0 };
         site.settle();
-        site.own_descriptors = site.count_own_descriptors();
+        site.own_descriptors = site.fixture.own_descriptors();
         site
     }
 
     /// Starts the daemon again after it was killed, as a supervisor does.
     pub(crate) fn restart(&mut self) {
-        self.daemon = launch(self.folder.path());
+        self.daemon = Running::command(self.path(), command(self.path()));
         self.settle();
-        self.own_descriptors = self.count_own_descriptors();
+        self.own_descriptors = self.fixture.own_descriptors();
     }
 
     /// Waits until every match that the server has is live and every process is there.
     pub(crate) fn settle(&self) {
-        let until = Instant::now() + SETTLE;
-        while !self.is_settled() {
-            if Instant::now() >= until {
-                let stands = self.request("status", json!({}));
-                let stands = stands.map_or_else(|error| error.to_string(), |status| format!("{status:#}"));
-                panic!("not every match is live again after {SETTLE:?}: {stands}");
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        self.wait_for_status("every match live again", SETTLE, |status| self.is_settled(status));
     }
 
-    fn is_settled(&self) -> bool {
-        let Ok(status) = self.request("status", json!({})) else { return false };
+    fn is_settled(&self, status: &Value) -> bool {
         let Some(seats) = self.seats() else { return false };
         let text = |path: &str| status.pointer(path).and_then(Value::as_str).unwrap_or_default();
         let starting = status.pointer("/workers/starting").and_then(Value::as_u64);
@@ -132,37 +136,9 @@ impl Site {
         before.keys().filter(|id| matches.contains(*id)).all(|id| now.get(id).is_some_and(Seat::is_live))
     }
 
-    /// Keeps the folder beyond the end, and says where it is.
-    pub(crate) fn keep(&mut self) -> PathBuf {
-        self.folder.disable_cleanup(true);
-        self.folder.path().to_owned()
-    }
-
-    pub(crate) fn request(&self, verb: &str, args: Value) -> Result<Value, ControlError> {
-        self.control().request(verb, args)
-    }
-
-    pub(crate) fn ask(&self, verb: &str, args: Value) -> Value {
-        self.control().ask(verb, args)
-    }
-
-    /// Every committed event, in their order.
-    pub(crate) fn events(&self) -> Stream {
-        self.control().event_stream()
-    }
-
-    /// The folder of the store.
-    pub(crate) fn store(&self) -> &Path {
-        self.folder.path()
-    }
-
-    fn control(&self) -> Control {
-        Control::new(self.folder.path().join("control.sock"), ANSWER)
-    }
-
     /// Every listed match.
     pub(crate) fn seats(&self) -> Option<BTreeMap<String, Seat>> {
-        // Ages and versions are not needed: nobody is asked, so a busy process holds up no measurement.
+        // Ages and versions are not needed: no process is asked, so a busy one delays no measurement.
         let views = self.request("matches", json!({ "timeout_ms": 0 })).ok()?;
         let seat = |view: &Value| {
             let state = view.get("state")?.as_str()?.to_owned();
@@ -170,14 +146,6 @@ impl Site {
             (state != "ended").then_some((view.get("match")?.as_str()?.to_owned(), Seat { worker, state }))
         };
         Some(views.as_array()?.iter().filter_map(seat).collect())
-    }
-
-    /// Slots and pids of the workers that are there.
-    pub(crate) fn workers(&self) -> Option<Vec<(u64, u32)>> {
-        let workers = self.request("workers", json!({})).ok()?;
-        let pair =
-            |worker: &Value| Some((worker.get("worker")?.as_u64()?, worker.get("pid")?.as_u64()? as u32));
-        Some(workers.as_array()?.iter().filter_map(pair).collect())
     }
 
     /// Free subscriptions of all workers that are up, but those of one process.
@@ -198,45 +166,9 @@ impl Site {
         self.workers().into_iter().flatten().map(|(_, pid)| pid).collect()
     }
 
-    /// The recorder that is ready, if one is.
-    pub(crate) fn recorder(&self) -> Option<u32> {
-        let ready = self.status("/recorder/state").is_some_and(|state| state == "ready");
-        process::children(self.daemon.pid())
-            .into_iter()
-            .find(|pid| process::is_recorder(*pid))
-            .filter(|_| ready)
-    }
-
-    /// A part of `status`.
-    pub(crate) fn status(&self, path: &str) -> Option<Value> {
-        self.control().status(path)
-    }
-
-    /// Descriptors of the coordinator that nobody can explain: more than when it was first live, though each child's are counted out.
+    /// Descriptors of the coordinator that are more than when it was first live, though each child's are counted out.
     pub(crate) fn leaked_descriptors(&self) -> usize {
-        // Our own last question may still be open there.
-        let until = Instant::now() + Duration::from_secs(3);
-        loop {
-            let leaked = self.count_own_descriptors().saturating_sub(self.own_descriptors);
-            if leaked == 0 || Instant::now() >= until {
-                return leaked;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    /// Each process costs a descriptor, and each worker, of which it may have several, and the recorder a channel.
-    fn count_own_descriptors(&self) -> usize {
-        let pid = self.daemon.pid();
-        let processes = process::children(pid);
-        let recorders = processes.iter().filter(|pid| process::is_recorder(**pid)).count();
-        let channels = self.workers().map_or(0, |workers| workers.len()) + recorders;
-        // Our own question may still be open there.
-        let looks = (0..10).map(|_| {
-            std::thread::sleep(Duration::from_millis(5));
-            process::descriptors(pid).len()
-        });
-        looks.min().unwrap_or(0).saturating_sub(processes.len() + channels)
+        self.fixture.leaked_descriptors(self.own_descriptors)
     }
 }
 
@@ -252,13 +184,8 @@ fn strategy(connections: usize) -> String {
     }
 }
 
-/// Sends a signal; to a process that is gone already nothing is sent.
-pub(crate) fn signal(pid: u32, signal: Signal) {
-    let _ = kill(Pid::from_raw(pid as i32), signal);
-}
-
-fn launch(folder: &Path) -> Running {
-    let mut command = Command::new(process::program());
-    command.args(["run", "--config", "touchline.toml"]).env(Auditor::VARIABLE, folder.join("audit.sock"));
-    Running::command(folder, command)
+fn command(folder: &Path) -> Command {
+    let mut command = run_command(process::program());
+    command.env(Auditor::VARIABLE, folder.join("audit.sock"));
+    command
 }

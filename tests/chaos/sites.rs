@@ -1,11 +1,11 @@
 //! A run of random faults: its sites side by side, each a process of its own, and then what they came to.
 
-use super::apart::{Apart, Heard, What, be_apart};
+use super::apart::{Apart, Received, What, be_apart};
 use super::{interrupted, ourselves, panic_of};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::process::{ExitCode, ExitStatus};
-use touchline_chaos::{Options, Part, Said, merge, run_site};
+use touchline_chaos::{Options, Part, Progress, merge, run_site};
 
 /// Lines of a site's standard error that are kept, so that its end can be explained.
 const COMPLAINTS: usize = 400;
@@ -28,14 +28,14 @@ pub(crate) fn run(options: &Options, sites: usize) -> ExitCode {
     );
     let mut apart = Apart::new();
     let mut all: Vec<Site> = (0..sites).map(|site| begin(&mut apart, options, site, sites)).collect();
-    while let Some(heard) = apart.next() {
-        match heard {
-            Heard::Of(place, what) => {
+    while let Some(received) = apart.next() {
+        match received {
+            Received::Of(place, what) => {
                 if let Some(site) = all.get_mut(place) {
-                    site.hear(what);
+                    site.on_message(what);
                 }
             }
-            Heard::Interrupted(signal) => {
+            Received::Interrupted(signal) => {
                 drop(apart);
                 all.iter()
                     .filter(|site| site.part.is_none())
@@ -71,15 +71,15 @@ fn conclude(seed: u64, all: Vec<Site>) -> ExitCode {
 }
 
 impl Site {
-    fn hear(&mut self, what: What) {
+    fn on_message(&mut self, what: What) {
         match what {
-            What::Said(line) => match serde_json::from_str(&line) {
-                Ok(Said::Began(folder)) => self.folder = Some(folder),
-                Ok(Said::Line(line)) => println!("{}{line}", self.who),
-                Ok(Said::Done(part)) => self.part = Some(*part),
+            What::Output(line) => match serde_json::from_str(&line) {
+                Ok(Progress::Began(folder)) => self.folder = Some(folder),
+                Ok(Progress::Line(line)) => println!("{}{line}", self.who),
+                Ok(Progress::Done(part)) => self.part = Some(*part),
                 Err(_) => println!("{}{line}", self.who),
             },
-            What::Complained(line) => {
+            What::Errors(line) => {
                 eprintln!("{}{line}", self.who);
                 if self.complaints.len() >= COMPLAINTS {
                     self.complaints.pop_front();
@@ -93,7 +93,7 @@ impl Site {
     /// Its outcome, or why there is none.
     fn came_to(self) -> Result<Part, String> {
         let why = panic_of(&self.complaints).map(|message| format!(": {message}")).unwrap_or_default();
-        let end = self.end.map_or_else(|| "nobody saw how".to_owned(), |status| status.to_string());
+        let end = self.end.map_or_else(|| "unknown status".to_owned(), |status| status.to_string());
         let place = self.place();
         self.part.ok_or_else(|| format!("it ended without its outcome ({end}){why}; {place}"))
     }
@@ -106,11 +106,12 @@ impl Site {
     }
 }
 
-/// One site, here: who started us reads what it says.
+/// One site, here: who started us reads what it prints.
 pub(crate) fn be_one(options: &Options) -> ExitCode {
     be_apart();
-    let say = |said: &Said| println!("{}", serde_json::to_string(said).expect("a line of JSON"));
-    let part = run_site(options, &mut |said| say(&said));
-    say(&Said::Done(Box::new(part)));
+    let print =
+        |progress: &Progress| println!("{}", serde_json::to_string(progress).expect("a line of JSON"));
+    let part = run_site(options, &mut |progress| print(&progress));
+    print(&Progress::Done(Box::new(part)));
     ExitCode::SUCCESS
 }

@@ -1,37 +1,52 @@
 //! What the end-to-end tests share: a folder with a simulated server and the real daemon in it.
 //!
 //! The tests themselves stand in `tests/`, a file per subject. Each starts its own site, on free ports, and leaves nothing behind.
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::{Duration, Instant};
+use std::ops::{Deref, DerefMut};
+use std::path::Path;
+use std::time::Duration;
 use tempfile::TempDir;
-use touchline_common::control::ControlError;
-use touchline_harness::control::Control;
+use touchline_harness::fixture::{Config, Fixture, INPLAY, quoted, run_command};
 use touchline_harness::process::{self, Reaper, Running};
 use touchline_harness::wait;
-use touchline_simulator::server::Handle;
-use touchline_simulator::{Auditor, EventsReport, OddsReport, Options, Protocol, Simulator};
+use touchline_simulator::server::{Handle, Report, Reset};
+use touchline_simulator::{Auditor, EventsReport, OddsReport, Options, Oracle, Protocol, Simulator};
 
 /// How long a site may take until every match is live.
 pub const LIVE: Duration = Duration::from_secs(30);
 /// How long one answer may take.
 pub const ANSWER: Duration = Duration::from_secs(10);
+/// How long connections, sessions and rows may take to come again.
+pub const BACK: Duration = Duration::from_secs(20);
+/// How long rows may take to be committed: values settle 2 s after a new connection.
+const COMMITTED: Duration = Duration::from_secs(15);
 
 /// A simulated server and a daemon that follows it.
 pub struct Site {
     // The order is the order of the end: the daemon goes before its server, and the reaper looks last.
-    /// The daemon.
-    pub daemon: Running,
+    fixture: Fixture,
     /// The server.
     pub simulator: Handle,
     /// Every document that was published, held against the truth.
     pub auditor: Auditor,
-    folder: TempDir,
     _reaper: Reaper,
+}
+
+impl Deref for Site {
+    type Target = Fixture;
+
+    fn deref(&self) -> &Fixture {
+        &self.fixture
+    }
+}
+
+impl DerefMut for Site {
+    fn deref_mut(&mut self) -> &mut Fixture {
+        &mut self.fixture
+    }
 }
 
 impl Site {
@@ -47,7 +62,8 @@ impl Site {
         let authority = options.transport.has_tls().then(|| folder.path().join("ca.pem"));
         let options = Options { ca_file: options.ca_file.clone().or(authority), ..options.clone() };
         let simulator = Simulator::start(&options).expect("the simulated server");
-        write_config_for(folder.path(), simulator.address(), &options, &format!("{extra}\n\n[pool]\n{pool}"));
+        let config = config(simulator.address(), &options, extra);
+        Config { sections: format!("[pool]\n{pool}"), ..config }.write(folder.path());
         Site::audited(simulator, folder, reaper)
     }
 
@@ -57,22 +73,23 @@ impl Site {
         let reaper = Reaper::new();
         let folder = tempfile::tempdir().expect("a folder");
         let simulator = Simulator::start(options).expect("the simulated server");
-        let at = Value::from(folder.path().display().to_string());
-        let head = format!("[daemon]\nrun_dir = {at}\nstate_dir = {at}\n\n[[feed]]\nname = \"inplay\"\n");
-        let text =
-            format!("{head}url = \"dpt://{}\"\n{}\n", simulator.address(), feed(folder.path(), &simulator));
-        std::fs::write(folder.path().join("touchline.toml"), text).expect("writing the configuration");
+        let config = Config {
+            url: format!("dpt://{}", simulator.address()),
+            feed: feed(folder.path(), &simulator),
+            ..Config::default()
+        };
+        config.write(folder.path());
         Site::audited(simulator, folder, reaper)
     }
 
-    /// A daemon with the folder's configuration, whose recorder tells what it publishes.
+    /// A daemon with the folder's configuration, whose recorder reports what it publishes.
     fn audited(simulator: Handle, folder: TempDir, reaper: Reaper) -> Site {
         let auditor = Auditor::start(&folder.path().join("audit.sock"), simulator.truth())
             .expect("listening for the document feed");
-        let mut command = Command::new(process::program());
-        command.args(["run", "--config", "touchline.toml"]).env(Auditor::VARIABLE, auditor.socket());
-        let daemon = Running::command(folder.path(), command);
-        Site { daemon, simulator, auditor, folder, _reaper: reaper }
+        let mut command = run_command(process::program());
+        command.env(Auditor::VARIABLE, auditor.socket());
+        let fixture = Fixture::start(folder, command, ANSWER);
+        Site { fixture, simulator, auditor, _reaper: reaper }
     }
 
     /// As [`Site::start`], and every match is live.
@@ -80,36 +97,6 @@ impl Site {
         let site = Site::start(options, extra);
         site.wait_live(options.matches as u64);
         site
-    }
-
-    /// The folder with configuration, socket, store and log.
-    pub fn path(&self) -> &Path {
-        self.folder.path()
-    }
-
-    /// The control socket.
-    pub fn socket(&self) -> PathBuf {
-        self.path().join("control.sock")
-    }
-
-    fn control(&self) -> Control {
-        Control::new(self.socket(), ANSWER)
-    }
-
-    /// Asks the daemon.
-    ///
-    /// # Errors
-    /// [`ControlError`].
-    pub fn request(&self, verb: &str, args: Value) -> Result<Value, ControlError> {
-        self.control().request(verb, args)
-    }
-
-    /// Asks the daemon, which must answer.
-    ///
-    /// # Panics
-    /// When it does not.
-    pub fn ask(&self, verb: &str, args: Value) -> Value {
-        self.control().ask(verb, args)
     }
 
     /// Rows committed, of both streams.
@@ -120,50 +107,61 @@ impl Site {
         self.count("/recorder/events") + self.count("/recorder/bulk")
     }
 
-    /// A number of `status`, by its path.
-    pub fn count(&self, path: &str) -> u64 {
-        self.control().status(path).and_then(|value| value.as_u64()).unwrap_or(0)
-    }
-
     /// Waits until `matches` of them are live.
     pub fn wait_live(&self, matches: u64) {
-        wait::until(&format!("{matches} live matches"), LIVE, || {
-            (self.count("/matches/live") == matches).then_some(())
+        self.wait_for_status(&format!("{matches} live matches"), LIVE, |status| {
+            status.pointer("/matches/live").is_some_and(|live| *live == matches)
         });
+    }
+
+    /// Waits until the server reports it.
+    pub fn wait_for_server(&self, what: &str, is: impl Fn(&Report) -> bool) {
+        wait::until(what, BACK, || is(&self.simulator.report()).then_some(()));
+    }
+
+    /// Waits until so many more rows are committed.
+    pub fn wait_for_rows(&self, more: u64) {
+        let before = self.recorded();
+        wait::until("committed rows", BACK, || (self.recorded() > before + more).then_some(()));
+    }
+
+    /// Resets every connection; how many there were.
+    pub fn reset_all(&self) -> u64 {
+        let workers = self.worker_pids().len() as u64;
+        self.simulator.reset_connections(Reset::All);
+        self.wait_for_server("all connections reset", |report| report.resets >= workers);
+        workers
+    }
+
+    /// Waits until there have been `least` gaps, all are ended, and `matches` are live.
+    pub fn wait_for_gaps_to_end(&self, least: usize, matches: usize) {
+        wait::until("gaps that ended", BACK, || {
+            let gaps = self.gaps();
+            let ended = |gap: &Value| !gap["ended_at"].is_null();
+            (gaps.len() >= least && gaps.iter().all(ended)).then_some(())
+        });
+        self.wait_live(matches as u64);
     }
 
     /// Pids of the workers, by slot.
     pub fn worker_pids(&self) -> Vec<u32> {
-        let workers = self.ask("workers", json!({}));
-        let pids = workers.as_array().into_iter().flatten().filter_map(|worker| worker.get("pid")?.as_u64());
-        pids.map(|pid| pid as u32).collect()
+        self.workers().expect("the workers").into_iter().map(|(_, pid)| pid).collect()
     }
 
-    /// The recorder that is ready, if one is.
-    pub fn recorder_pid(&self) -> Option<u32> {
-        let ready =
-            self.ask("status", json!({})).pointer("/recorder/state").is_some_and(|state| state == "ready");
-        let mut children = process::children(self.daemon.pid()).into_iter();
-        children.find(|pid| process::is_recorder(*pid)).filter(|_| ready)
-    }
-
-    /// The committed events are what happened, each id once, once nothing is left to commit. Pauses the server.
+    /// The committed events are what happened, each id once, and so are the rows of odds, once nothing is left to commit. Pauses the
+    /// server.
     ///
     /// # Panics
     /// When they are not within the deadline.
     pub fn assert_events_are_true(&self) -> EventsReport {
         self.simulator.pause();
-        let oracle = touchline_simulator::Oracle::new(self.simulator.truth());
-        let until = Instant::now() + Duration::from_secs(15);
-        loop {
-            let report = oracle.compare_events(&self.events());
-            if report.is_equal() && report.registers > 0 {
-                return report;
-            }
-            assert!(Instant::now() < until, "{report:#?}");
-            // Values that settle need 2 s.
-            std::thread::sleep(Duration::from_millis(500));
+        let report = self.oracle().settled_events(COMMITTED, || self.events());
+        assert!(report.is_equal() && report.registers > 0, "{report:#?}");
+        // A test may keep its store elsewhere.
+        if self.file("hours").exists() {
+            self.assert_odds_are_true();
         }
+        report
     }
 
     /// The rows of odds are what happened, once nothing is left to commit. Pauses the server.
@@ -172,22 +170,9 @@ impl Site {
     /// When they are not within the deadline.
     pub fn assert_odds_are_true(&self) -> OddsReport {
         self.simulator.pause();
-        let oracle = touchline_simulator::Oracle::new(self.simulator.truth());
-        let until = Instant::now() + Duration::from_secs(15);
-        loop {
-            let report = oracle.compare_odds(self.path());
-            if report.is_equal() && report.rows > 0 {
-                return report;
-            }
-            assert!(Instant::now() < until, "{report:#?}");
-            // What differs after an adoption needs 2 s to settle.
-            std::thread::sleep(Duration::from_millis(500));
-        }
-    }
-
-    /// Every committed event, in their order.
-    pub fn events(&self) -> Vec<Value> {
-        self.control().events()
+        let report = self.oracle().settled_odds(COMMITTED, self.path());
+        assert!(report.is_equal() && (report.rows > 0 || report.matches == 0), "{report:#?}");
+        report
     }
 
     /// Every document equals the truth, once nothing changes any more, and none was ever published that never was true.
@@ -207,52 +192,36 @@ impl Site {
     /// When they do not within the deadline.
     pub fn assert_last_documents_are_true(&self) {
         self.simulator.pause();
-        let oracle = touchline_simulator::Oracle::new(self.simulator.truth());
-        let mut last = None;
-        let equal = || {
-            let ids = self.simulator.truth().matches();
-            let documents = ids.into_iter().filter_map(|id| {
-                let document = self.request("match", json!({ "match": id })).ok()?;
-                Some((id, document))
-            });
-            let report = oracle.compare_final(documents.collect::<Vec<_>>());
-            let equal = report.is_equal();
-            last = Some(report);
-            equal.then_some(())
-        };
-        let settled = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            wait::until("documents that equal the truth", Duration::from_secs(5), equal);
-        }));
-        assert!(settled.is_ok(), "{last:#?}");
+        let report = self.oracle().settled_documents(Duration::from_secs(5), |id| self.document(id));
+        assert!(report.is_equal(), "{report:#?}");
+    }
+
+    fn oracle(&self) -> Oracle {
+        Oracle::new(self.simulator.truth())
     }
 }
 
 /// Starts `touchline run` in a folder that has its configuration.
 pub fn run(folder: &Path) -> Running {
-    Running::start(folder, &["run", "--config", "touchline.toml"])
+    Running::command(folder, run_command(process::program()))
 }
 
 /// Writes a configuration for one feed at `server`, which speaks as servers do by default.
 pub fn write_config(folder: &Path, server: SocketAddr, extra: &str) {
-    write_config_for(folder, server, &Options::default(), extra);
+    config(server, &Options::default(), extra).write(folder);
 }
 
-/// Writes a configuration for one feed at `server`, which was started with `options`.
-fn write_config_for(folder: &Path, server: SocketAddr, options: &Options, extra: &str) {
-    let at = Value::from(folder.display().to_string());
-    let (scheme, wire) = (options.transport.scheme(), wire(options));
-    let text = format!(
-        "[daemon]\nrun_dir = {at}\nstate_dir = {at}\n\n[[feed]]\nname = \"inplay\"\nkind = \"diffusion\"\n\
-         url = \"{scheme}://{server}\"\n{wire}list_topic = \"OVInPlay_1_3\"\nmatch_id = \"{{ID}}\"\nmatch_topics = [\"6V{{ID}}\"]\n{extra}\n"
-    );
-    std::fs::write(folder.join("touchline.toml"), text).expect("writing the configuration");
+/// The configuration for one feed at `server`, which was started with `options`.
+fn config(server: SocketAddr, options: &Options, extra: &str) -> Config {
+    let (url, wire) = (format!("{}://{server}", options.transport.scheme()), wire(options));
+    Config { url, feed: format!("{wire}{INPLAY}{extra}"), ..Config::default() }
 }
 
 /// How a server of these options is spoken to, apart from its address.
 pub fn wire(options: &Options) -> String {
     let mut text = String::new();
     if let Some(path) = options.ca_file.as_ref().filter(|_| options.transport.has_tls()) {
-        text.push_str(&format!("ca_file = {}\n", Value::from(path.display().to_string())));
+        text.push_str(&format!("ca_file = {}\n", quoted(path)));
     }
     match options.protocol {
         Protocol::V4 => {}

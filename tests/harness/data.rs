@@ -1,6 +1,6 @@
 //! Real input for tests, which is never part of the project.
 //!
-//! It lies in `TOUCHLINE_DATA`, else in `../shared/data` beside the workspace. Where it is absent a test says so on
+//! It lies in `TOUCHLINE_DATA`, else in `../shared/data` beside the workspace. Where it is absent a test prints that on
 //! standard error and passes; with `CI` set it fails, because there the data must be present.
 
 use std::path::{Path, PathBuf};
@@ -15,9 +15,9 @@ pub fn path(relative: &str) -> Option<PathBuf> {
     if file.exists() {
         return Some(file);
     }
-    let told = format!("real input {} is absent (set TOUCHLINE_DATA)", file.display());
-    assert!(std::env::var_os("CI").is_none(), "{told}");
-    eprintln!("SKIPPED: {told}");
+    let message = format!("real input {} is absent (set TOUCHLINE_DATA)", file.display());
+    assert!(std::env::var_os("CI").is_none(), "{message}");
+    eprintln!("SKIPPED: {message}");
     None
 }
 

@@ -4,6 +4,7 @@
 
 pub mod control;
 pub mod data;
+pub mod fixture;
 pub mod pcap;
 pub mod process;
 pub mod wait;

@@ -1,6 +1,6 @@
 //! Capture files of conversations that a test makes or writes down: pcap, bare IP, one segment a packet.
 
-/// Who says something.
+/// Who sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     /// Who opened the connection.
@@ -9,7 +9,7 @@ pub enum Side {
     Server,
 }
 
-/// What was said on a connection, in its order.
+/// What was sent on a connection, in its order.
 pub type Conversation = Vec<(Side, Vec<u8>)>;
 
 const SEGMENT: usize = 1_400;

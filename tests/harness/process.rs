@@ -100,7 +100,7 @@ pub fn end_children() {
     let until = Instant::now() + Duration::from_secs(3);
     while Instant::now() < until && !children(std::process::id()).is_empty() {
         for pid in children(std::process::id()) {
-            let _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
+            send(pid, Signal::SIGKILL);
         }
         reap_children();
         std::thread::sleep(Duration::from_millis(10));
@@ -127,6 +127,11 @@ pub fn is_alive(pid: u32) -> bool {
     status_field(pid, "State:").is_some_and(|state| !state.starts_with('Z'))
 }
 
+/// Sends a signal; to a process that is gone already nothing is sent.
+pub fn send(pid: u32, signal: Signal) {
+    let _ = kill(Pid::from_raw(pid.cast_signed()), signal);
+}
+
 /// What a process holds open, by number.
 pub fn descriptors(pid: u32) -> BTreeSet<u32> {
     let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return BTreeSet::new() };
@@ -142,7 +147,7 @@ pub fn status_field(pid: u32, name: &str) -> Option<String> {
 /// Logs of the programs that run.
 static LOGS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
-/// The last `lines` of the log of each program that this process runs, for who has to say why something never came; empty without any.
+/// The last `lines` of the log of each program that this process runs, to explain why something never came; empty without any.
 pub fn last_words(lines: usize) -> String {
     let logs = LOGS.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let distinct: BTreeSet<PathBuf> = logs.into_iter().collect();

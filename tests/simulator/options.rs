@@ -23,7 +23,7 @@ pub struct Options {
     pub ca_file: Option<PathBuf>,
     /// How many generated matches it begins with, and keeps while matches come and go.
     pub matches: usize,
-    /// Delta messages a second over all matches that somebody follows.
+    /// Delta messages a second over all matches that are followed.
     pub rate: f64,
     /// Times in which the rate is higher.
     pub burst: Option<Burst>,
@@ -53,7 +53,7 @@ pub struct Options {
     pub max_depth: Option<usize>,
     /// Who may connect; none: anybody.
     pub login: Option<Login>,
-    /// The session that is good: who names another one among the topics of its login (`S_…`) is told so and gets nothing.
+    /// The session that is good: who names another one among the topics of its login (`S_…`) gets an error and nothing else.
     /// None: any, or none at all.
     pub session: Option<String>,
     /// How long a session whose connection broke is kept, and its messages queued; zero: not at all.

@@ -1,7 +1,7 @@
 //! Children that misbehave on their channel, and many that die at once.
 
-use super::ground::{Ground, Plan, is_alive, send};
-use super::{Case, Told};
+use super::ground::{Ground, LEAVE, Plan, is_alive, send};
+use super::{Case, Verdict};
 use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
 use touchline_harness::wait;
@@ -29,14 +29,14 @@ fn with(kind: &'static str) -> (Ground, u32) {
     let ground = Ground::live(Plan { bad_child: kind, ..Plan::default() });
     ground.let_in_a_bad_child();
     send(ground.worker(), Signal::SIGKILL);
-    wait::until("the bad child", COMES, || ground.path("bad/once").exists().then_some(()));
+    wait::until("the bad child", COMES, || ground.file("bad/once").exists().then_some(()));
     let pid = ground.child_called(BAD).unwrap_or_default();
     (ground, pid)
 }
 
 /// Another version of the messages: parked at once, and for good.
-fn refused(kind: &'static str) -> Told {
-    let (ground, _) = with(kind);
+fn refused(kind: &'static str) -> Verdict {
+    let (mut ground, _) = with(kind);
     let pulse = ground.pulse();
     ground.daemon.wait_for_log("worker.parked", COMES);
     let log = ground.daemon.log();
@@ -50,12 +50,12 @@ fn refused(kind: &'static str) -> Told {
     }
     assert!(ground.live_matches() >= 6, "the others go on");
     let slowest = pulse.stop();
-    ground.stop();
-    Told::Good(format!("parked, {slowest}"))
+    ground.stop(LEAVE);
+    Verdict::Good(format!("parked, {slowest}"))
 }
 
 /// Its channel cannot go on, or it says nothing any more: it is ended, and a good one follows.
-fn sent_away_and_replaced(kind: &'static str) -> Told {
+fn sent_away_and_replaced(kind: &'static str) -> Verdict {
     let (mut ground, pid) = with(kind);
     let pulse = ground.pulse();
     let began = Instant::now();
@@ -66,10 +66,10 @@ fn sent_away_and_replaced(kind: &'static str) -> Told {
     ground.conclude(format!("gone after {} ms, {slowest}", took.as_millis()))
 }
 
-/// What is allowed is borne, however much of it: nobody else waits for it.
-fn borne(kind: &'static str) -> Told {
+/// What is allowed is borne, however much of it: no other process waits for it.
+fn borne(kind: &'static str) -> Verdict {
     let (ground, pid) = with(kind);
-    ground.wait_for_status("/state", |state| state == "ready" || state == "degraded");
+    ground.wait_for_text("/state", |state| state == "ready" || state == "degraded");
     let pulse = ground.pulse();
     let until = Instant::now() + Duration::from_secs(4);
     while Instant::now() < until {
@@ -84,7 +84,7 @@ fn borne(kind: &'static str) -> Told {
 }
 
 /// Signals merge; ends do not.
-fn twenty() -> Told {
+fn twenty() -> Verdict {
     let mut ground = Ground::live(Plan { pool: "min_workers = 20", ..Plan::default() });
     let victims = wait::until("twenty workers", COMES, || {
         let workers = ground.workers();
@@ -101,8 +101,8 @@ fn twenty() -> Told {
 }
 
 /// The pool-wide limit: no starts for a minute but a trial, and what runs goes on.
-fn more_than_twenty() -> Told {
-    let ground = Ground::live(Plan { pool: "min_workers = 24", ..Plan::default() });
+fn more_than_twenty() -> Verdict {
+    let mut ground = Ground::live(Plan { pool: "min_workers = 24", ..Plan::default() });
     let victims = wait::until("twenty-four workers", COMES, || {
         let workers = ground.workers();
         (workers.len() >= 24).then_some(workers)
@@ -119,6 +119,6 @@ fn more_than_twenty() -> Told {
     }
     assert_eq!(ground.workers().len(), 3, "what runs goes on");
     let slowest = pulse.stop();
-    ground.stop();
-    Told::Good(format!("none was started, {slowest}"))
+    ground.stop(LEAVE);
+    Verdict::Good(format!("none was started, {slowest}"))
 }

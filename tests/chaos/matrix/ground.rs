@@ -1,20 +1,17 @@
 //! What a case stands on: a simulated server, the daemon with failpoints, and what can be asked of them.
 
-use super::Told;
+use super::Verdict;
 use super::pulse::Pulse;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
+use serde_json::{Map, Value};
+use std::ops::{Deref, DerefMut};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
-use touchline_common::control::{Client, ControlError};
-use touchline_harness::control::Control;
-pub(super) use touchline_harness::process::is_alive;
+use touchline_common::control::Client;
+use touchline_harness::fixture::{Config, Fixture, INPLAY, quoted, run_command, wait_for_no_children};
 use touchline_harness::process::{self, Running};
+pub(super) use touchline_harness::process::{is_alive, send};
 use touchline_harness::wait;
 use touchline_simulator::server::Handle;
 use touchline_simulator::{Options, Oracle, Simulator};
@@ -24,10 +21,13 @@ pub(super) const SETTLE: Duration = Duration::from_secs(45);
 /// Children may outlive the coordinator by this.
 pub(super) const GONE: Duration = Duration::from_secs(3);
 /// How long the daemon may take to leave when it is asked to.
-const LEAVE: Duration = Duration::from_secs(30);
+pub(super) const LEAVE: Duration = Duration::from_secs(30);
 /// How long a fault may take to come.
 const COMES: Duration = Duration::from_secs(20);
+/// How long one answer may take, and the documents to equal the truth.
 const ANSWER: Duration = Duration::from_secs(10);
+/// How long events may take to: values settle after 2 s.
+const EVENTS: Duration = Duration::from_secs(15);
 /// Matches that the server has.
 pub(super) const MATCHES: usize = 12;
 
@@ -55,13 +55,26 @@ pub(super) struct Plan {
 /// Everything that runs.
 pub(super) struct Ground {
     // The order is the order of the end: the daemon goes before its server.
-    pub(super) daemon: Running,
+    fixture: Fixture,
     pub(super) simulator: Handle,
     plan: Plan,
     /// Descriptors of the coordinator when it was live, those of its children apart.
     own_descriptors: usize,
     known: Known,
-    folder: TempDir,
+}
+
+impl Deref for Ground {
+    type Target = Fixture;
+
+    fn deref(&self) -> &Fixture {
+        &self.fixture
+    }
+}
+
+impl DerefMut for Ground {
+    fn deref_mut(&mut self) -> &mut Fixture {
+        &mut self.fixture
+    }
 }
 
 /// Whether every match has a committed event.
@@ -77,20 +90,14 @@ impl Ground {
         let folder = tempfile::Builder::new().prefix("touchline-matrix-").tempdir().expect("a folder");
         let options = Options { matches: MATCHES, rate: 300.0, cap: Some(5), ..Options::default() };
         let simulator = Simulator::start(&options).expect("the simulated server");
-        let text = |path: &Path| Value::from(path.display().to_string());
-        let state = plan.state.clone().unwrap_or_else(|| folder.path().to_owned());
-        let config = format!(
-            "[daemon]\nrun_dir = {}\nstate_dir = {}\n[pool]\n{}\n[log]\n{}\n[store]\npath = {}\n[[feed]]\nname = \"inplay\"\n\
-             kind = \"diffusion\"\nurl = \"dpt://{}\"\nlist_topic = \"OVInPlay_1_3\"\nmatch_id = \"{{ID}}\"\n\
-             match_topics = [\"6V{{ID}}\"]\nmax_subscriptions = 5\n",
-            text(folder.path()),
-            text(&state),
-            plan.pool,
-            plan.log,
-            text(&folder.path().join("touchline.db")),
-            simulator.address(),
-        );
-        std::fs::write(folder.path().join("touchline.toml"), config).expect("writing the configuration");
+        let store = quoted(&folder.path().join("touchline.db"));
+        let config = Config {
+            url: format!("dpt://{}", simulator.address()),
+            feed: format!("{INPLAY}max_subscriptions = 5"),
+            sections: format!("[pool]\n{}\n[log]\n{}\n[store]\npath = {store}", plan.pool, plan.log),
+            state: plan.state.clone(),
+        };
+        config.write(folder.path());
         if plan.copy {
             std::fs::copy(process::faulty_program(), folder.path().join("touchline")).expect("a copy");
         }
@@ -99,8 +106,9 @@ impl Ground {
             own.expect("giving the folder away");
         }
         plan.points = plan.points.replace("{match}", &culprit(&simulator));
-        let daemon = launch(folder.path(), &plan);
-        Ground { daemon, simulator, plan, own_descriptors: 0, known: Known::Some, folder }
+        let command = command(folder.path(), &plan);
+        let fixture = Fixture::start(folder, command, ANSWER);
+        Ground { fixture, simulator, plan, own_descriptors: 0, known: Known::Some }
     }
 
     /// Starts everything and waits until it is live.
@@ -112,97 +120,48 @@ impl Ground {
 
     /// Starts the daemon again after its end, as a supervisor does.
     pub(super) fn restart(&mut self) {
-        self.daemon = launch(self.folder.path(), &self.plan);
-        self.own_descriptors = 0;
+        self.take_over(command(self.path(), &self.plan));
     }
 
     /// The daemon is started by another command from now on, in the case's folder.
     pub(super) fn take_over(&mut self, command: Command) {
-        self.daemon = Running::command(self.folder.path(), command);
+        self.daemon = Running::command(self.path(), command);
         self.own_descriptors = 0;
-    }
-
-    pub(super) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
     }
 
     /// From now on failpoints with `when` count.
     pub(super) fn now(&self) {
-        std::fs::write(self.path("when"), "").expect("a file");
+        std::fs::write(self.file("when"), "").expect("a file");
     }
 
     /// They do no longer.
     pub(super) fn no_more(&self) {
-        std::fs::remove_file(self.path("when")).expect("the file");
+        std::fs::remove_file(self.file("when")).expect("the file");
     }
 
     /// The next worker that starts is the bad one.
     pub(super) fn let_in_a_bad_child(&self) {
-        std::fs::create_dir(self.path("bad")).expect("a folder");
+        std::fs::create_dir(self.file("bad")).expect("a folder");
     }
 
     /// Waits until a failpoint with `once` has acted.
     pub(super) fn wait_for_the_fault(&self) {
-        wait::until("the fault", COMES, || self.path("once").exists().then_some(()));
+        wait::until("the fault", COMES, || self.file("once").exists().then_some(()));
     }
 
     /// Waits until every match is live and every process is there.
     pub(super) fn settle(&mut self) {
-        let until = Instant::now() + SETTLE;
-        while !self.is_settled() {
-            let late = Instant::now() >= until;
-            assert!(!late, "not live after {SETTLE:?}: {:?}", self.request("status", json!({})));
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        self.wait_for_status("every match live", SETTLE, is_settled);
         if self.known == Known::Some {
-            self.wait_until_all_are_known(until);
+            self.wait_until_recorded(MATCHES, SETTLE);
+            self.known = Known::All;
         }
         if self.own_descriptors == 0 {
-            self.own_descriptors = self.count_own_descriptors();
+            self.own_descriptors = self.fixture.own_descriptors();
         }
     }
 
-    /// The server counts what happens from its first load; a worker that dies before the recorder heard of it takes that along.
-    fn wait_until_all_are_known(&mut self, until: Instant) {
-        loop {
-            let events = self.events();
-            let known: BTreeSet<&str> =
-                events.iter().filter_map(|event| event.get("match")?.as_str()).collect();
-            if known.len() == MATCHES {
-                self.known = Known::All;
-                return;
-            }
-            assert!(Instant::now() < until, "events of {} matches only", known.len());
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-
-    fn is_settled(&self) -> bool {
-        let Ok(status) = self.request("status", json!({})) else { return false };
-        let count = |path: &str| status.pointer(path).and_then(Value::as_u64).unwrap_or_default();
-        count("/matches/live") == MATCHES as u64
-            && count("/matches/listed") == MATCHES as u64
-            && count("/workers/starting") == 0
-            && status.pointer("/recorder/state").is_some_and(|state| state == "ready")
-    }
-
-    pub(super) fn request(&self, verb: &str, args: Value) -> Result<Value, ControlError> {
-        self.control().request(verb, args)
-    }
-
-    fn control(&self) -> Control {
-        Control::new(self.socket(), ANSWER)
-    }
-
-    pub(super) fn ask(&self, verb: &str) -> Value {
-        self.control().ask(verb, json!({}))
-    }
-
-    pub(super) fn socket(&self) -> PathBuf {
-        self.path("control.sock")
-    }
-
-    /// An operator who asks until told to stop.
+    /// An operator who asks until it is stopped.
     pub(super) fn pulse(&self) -> Pulse {
         Pulse::start(self.socket())
     }
@@ -222,24 +181,16 @@ impl Ground {
     /// A verb of the program, as an operator types it in the daemon's folder.
     pub(super) fn operate(&self, words: &[&str]) -> Output {
         let mut command = Command::new(process::faulty_program());
-        command.args(words).current_dir(self.folder.path()).output().expect("the program")
+        command.args(words).current_dir(self.path()).output().expect("the program")
     }
 
     pub(super) fn live_matches(&self) -> u64 {
-        self.ask("status").pointer("/matches/live").and_then(Value::as_u64).unwrap_or_default()
+        self.count("/matches/live")
     }
 
     /// The workers that have a process: slot and pid.
     pub(super) fn workers(&self) -> Vec<(u64, u32)> {
-        let workers = self.ask("workers");
-        let number = |worker: &Value, key: &str| worker.get(key)?.as_u64();
-        let mut pairs = Vec::new();
-        for worker in workers.as_array().into_iter().flatten() {
-            if let (Some(slot), Some(pid)) = (number(worker, "worker"), number(worker, "pid")) {
-                pairs.push((slot, u32::try_from(pid).expect("a pid")));
-            }
-        }
-        pairs
+        self.fixture.workers().expect("the workers")
     }
 
     /// Some worker's pid.
@@ -260,17 +211,16 @@ impl Ground {
     /// The newest death of a child of this kind, which must be there.
     pub(super) fn death(&self, child: &str) -> Value {
         wait::until("the death in the status", COMES, || {
-            let deaths = self.request("status", json!({})).ok()?.get("deaths")?.as_array()?.clone();
+            let deaths = self.status("/deaths")?.as_array()?.clone();
             deaths.into_iter().find(|death| death.get("child").is_some_and(|kind| kind == child))
         })
     }
 
     /// Waits for a text of `status`.
-    pub(super) fn wait_for_status(&self, path: &str, is: impl Fn(&str) -> bool) -> String {
+    pub(super) fn wait_for_text(&self, path: &str, is: impl Fn(&str) -> bool) -> String {
         wait::until(&format!("{path} in the status"), COMES, || {
-            let status = self.request("status", json!({})).ok()?;
-            let text = status.pointer(path)?.as_str()?;
-            is(text).then(|| text.to_owned())
+            let text = self.status(path)?.as_str()?.to_owned();
+            is(&text).then_some(text)
         })
     }
 
@@ -294,9 +244,9 @@ impl Ground {
         command
     }
 
-    /// The saved state is whole, if it is there, and no part of one lies beside it that anybody reads.
+    /// The saved state is whole, if it is there, and no part of one lies beside it that is ever read.
     pub(super) fn assert_state_is_whole(&self) {
-        let state = self.plan.state.clone().unwrap_or_else(|| self.folder.path().to_owned());
+        let state = self.plan.state.clone().unwrap_or_else(|| self.path().to_owned());
         if let Ok(text) = std::fs::read(state.join("state.json")) {
             assert!(serde_json::from_slice::<Value>(&text).is_ok(), "half a state");
         }
@@ -306,103 +256,45 @@ impl Ground {
     pub(super) fn assert_orphans_leave(&mut self) -> Duration {
         self.daemon.wait_for_end(COMES);
         let began = Instant::now();
-        wait::until("the end of the children", GONE, || {
-            process::reap_children();
-            process::children(std::process::id()).is_empty().then_some(())
-        });
+        wait_for_no_children(GONE);
         began.elapsed()
     }
 
     /// Live again, all of it true, descriptors given back, and a clean end.
-    pub(super) fn conclude(mut self, note: impl Into<String>) -> Told {
+    pub(super) fn conclude(mut self, note: impl Into<String>) -> Verdict {
         self.settle();
-        self.wait_for_something_to_compare();
-        self.simulator.pause();
-        self.assert_events();
-        self.conclude_without_events(note)
-    }
-
-    /// As [`Ground::conclude`], where what happened first cannot be known.
-    pub(super) fn conclude_without_events(mut self, note: impl Into<String>) -> Told {
-        self.settle();
-        self.assert_descriptors();
-        self.simulator.pause();
-        self.assert_documents();
-        self.stop();
-        Told::Good(note.into())
-    }
-
-    /// The daemon leaves when asked to, with code 0.
-    pub(super) fn stop(mut self) {
-        self.daemon.signal(Signal::SIGTERM);
-        let end = self.daemon.wait_for_end(LEAVE);
-        assert!(end.success(), "{end}");
-        assert!(!self.socket().exists(), "the socket is removed");
-    }
-
-    fn assert_descriptors(&self) {
-        // Our own last question may still be open there.
-        let until = Instant::now() + Duration::from_secs(3);
-        loop {
-            let now = self.count_own_descriptors();
-            if now <= self.own_descriptors {
-                return;
-            }
-            assert!(Instant::now() < until, "{} descriptors before, {now} now", self.own_descriptors);
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    /// Each child costs a channel and a process descriptor.
-    fn count_own_descriptors(&self) -> usize {
-        let pid = self.daemon.pid();
-        process::descriptors(pid).len().saturating_sub(2 * process::children(pid).len())
-    }
-
-    fn assert_documents(&self) {
         let oracle = Oracle::new(self.simulator.truth());
-        let until = Instant::now() + ANSWER;
-        loop {
-            let ids = self.simulator.truth().matches();
-            let documents = ids.into_iter().filter_map(|id| {
-                let document = self.request("match", json!({ "match": id })).ok()?;
-                Some((id, document))
-            });
-            let report = oracle.compare_final(documents.collect::<Vec<_>>());
-            if report.is_equal() {
-                return;
-            }
-            assert!(Instant::now() < until, "documents differ: {report:?}");
-            std::thread::sleep(Duration::from_millis(100));
-        }
-    }
-
-    /// Not all that happened lies in the gap of the fault itself.
-    fn wait_for_something_to_compare(&self) {
-        let oracle = Oracle::new(self.simulator.truth());
+        // Not all that happened lies in the gap of the fault itself.
         wait::until("events to compare", SETTLE, || {
             std::thread::sleep(Duration::from_millis(100));
             (oracle.compare_events(&self.events()).registers > 0).then_some(())
         });
+        self.simulator.pause();
+        let events = oracle.settled_events(EVENTS, || self.events());
+        assert!(events.is_equal() && events.registers > 0, "events differ: {events:?}");
+        self.conclude_without_events(note)
     }
 
-    fn assert_events(&self) {
+    /// As [`Ground::conclude`], where what happened first cannot be known.
+    pub(super) fn conclude_without_events(mut self, note: impl Into<String>) -> Verdict {
+        self.settle();
+        let leaked = self.leaked_descriptors(self.own_descriptors);
+        assert_eq!(leaked, 0, "descriptors beside {}", self.own_descriptors);
+        self.simulator.pause();
         let oracle = Oracle::new(self.simulator.truth());
-        // Values that settle need 2 s.
-        let until = Instant::now() + Duration::from_secs(15);
-        loop {
-            let report = oracle.compare_events(&self.events());
-            if report.is_equal() && report.registers > 0 {
-                return;
-            }
-            assert!(Instant::now() < until, "events differ: {report:?}");
-            std::thread::sleep(Duration::from_millis(250));
-        }
+        let documents = oracle.settled_documents(ANSWER, |id| self.document(id));
+        assert!(documents.is_equal(), "documents differ: {documents:?}");
+        self.stop(LEAVE);
+        Verdict::Good(note.into())
     }
+}
 
-    fn events(&self) -> Vec<Value> {
-        self.control().events()
-    }
+fn is_settled(status: &Value) -> bool {
+    let count = |path: &str| status.pointer(path).and_then(Value::as_u64).unwrap_or_default();
+    count("/matches/live") == MATCHES as u64
+        && count("/matches/listed") == MATCHES as u64
+        && count("/workers/starting") == 0
+        && status.pointer("/recorder/state").is_some_and(|state| state == "ready")
 }
 
 /// Matches never end here: the first stays the first.
@@ -410,14 +302,12 @@ fn culprit(simulator: &Handle) -> String {
     simulator.truth().matches().into_iter().next().expect("a match")
 }
 
-fn launch(folder: &Path, plan: &Plan) -> Running {
+fn command(folder: &Path, plan: &Plan) -> Command {
     let file = |name: &str| folder.join(name).display().to_string();
-    let mut command = match plan.copy {
-        true => Command::new(folder.join("touchline")),
-        false => Command::new(process::faulty_program()),
-    };
+    let copy = folder.join("touchline");
+    let mut command = run_command(if plan.copy { &copy } else { process::faulty_program() });
     let points = plan.points.replace("{once}", &file("once")).replace("{when}", &file("when"));
-    command.args(["run", "--config", "touchline.toml"]).env("TOUCHLINE_FAILPOINTS", points);
+    command.env("TOUCHLINE_FAILPOINTS", points);
     if !plan.bad_child.is_empty() {
         command.env("TOUCHLINE_BAD_CHILD", format!("{},{}", plan.bad_child, file("bad/once")));
     }
@@ -427,10 +317,5 @@ fn launch(folder: &Path, plan: &Plan) -> Running {
     if plan.group {
         command.process_group(0);
     }
-    Running::command(folder, command)
-}
-
-/// Sends a signal; to a process that is gone already nothing is sent.
-pub(super) fn send(pid: u32, signal: Signal) {
-    let _ = kill(Pid::from_raw(pid.cast_signed()), signal);
+    command
 }

@@ -1,7 +1,7 @@
 //! A system that refuses: no program to start, no descriptors, no processes, no reader, no room.
 
 use super::ground::{Ground, Plan, is_alive, send};
-use super::{Case, Told};
+use super::{Case, Verdict};
 use nix::sys::signal::Signal;
 use serde_json::json;
 use std::io::{Read, Write};
@@ -15,7 +15,7 @@ use touchline_harness::{process, wait};
 const NOFILE: &str = "--nofile";
 const COMES: Duration = Duration::from_secs(20);
 /// A user that owns nothing.
-const NOBODY: u32 = 65_534;
+const UNPRIVILEGED: u32 = 65_534;
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
@@ -30,16 +30,16 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new("nofile/recorder/receive", || no_descriptors_to_receive("recorder")),
         Case::new("nproc/coordinator/spawn", no_processes),
         Case::new("epipe/control-client", clients_that_leave),
-        Case::new("full-pipe/stderr", log_that_nobody_reads),
+        Case::new("full-pipe/stderr", log_without_a_reader),
         Case::new("full-disk/state", no_room_for_the_state),
     ]
 }
 
 /// The image may not be executed any more: starts fail, the coordinator is still the only one, and once it may again all is well.
-fn not_executable() -> Told {
+fn not_executable() -> Verdict {
     let ground = Ground::live(Plan { copy: true, ..Plan::default() });
     let mode = |bits| {
-        let set = std::fs::set_permissions(ground.path("touchline"), std::fs::Permissions::from_mode(bits));
+        let set = std::fs::set_permissions(ground.file("touchline"), std::fs::Permissions::from_mode(bits));
         set.expect("the program's mode");
     };
     mode(0o644);
@@ -48,13 +48,13 @@ fn not_executable() -> Told {
     assert_eq!(process::children(std::process::id()), [ground.daemon.pid()], "one coordinator");
     assert!(ground.live_matches() >= 6, "the others go on");
     mode(0o755);
-    ground.conclude("said, tried again")
+    ground.conclude("logged, tried again")
 }
 
 /// What becomes of the file is nothing to a coordinator that runs: it starts its own image.
-fn still_our_image(change: fn(&Path)) -> Told {
+fn still_our_image(change: fn(&Path)) -> Verdict {
     let mut ground = Ground::live(Plan { copy: true, ..Plan::default() });
-    change(&ground.path("touchline"));
+    change(&ground.file("touchline"));
     let victim = ground.worker();
     send(victim, Signal::SIGKILL);
     wait::until("its end", COMES, || (!is_alive(victim)).then_some(()));
@@ -70,7 +70,7 @@ fn replace(path: &Path) {
     std::fs::rename(&other, path).expect("replacing the program");
 }
 
-fn no_descriptors_to_spawn() -> Told {
+fn no_descriptors_to_spawn() -> Verdict {
     let ground = Ground::live(Plan::default());
     let coordinator = ground.daemon.pid();
     // What the dead worker leaves is fewer than a start needs.
@@ -86,7 +86,7 @@ fn no_descriptors_to_spawn() -> Told {
     ground.conclude(format!("{tries} starts failed in 2 s"))
 }
 
-fn no_descriptors_to_accept() -> Told {
+fn no_descriptors_to_accept() -> Verdict {
     let mut ground = Ground::live(Plan::default());
     let (coordinator, before) = (ground.daemon.pid(), ground.workers());
     // What it has it keeps, but nothing is added, wherever a gap may be.
@@ -116,7 +116,7 @@ fn no_descriptors_to_accept() -> Told {
 }
 
 /// A descriptor that was sent to a process without room for it is lost: the channel is at its end, and so is the process.
-fn no_descriptors_to_receive(child: &str) -> Told {
+fn no_descriptors_to_receive(child: &str) -> Verdict {
     let mut ground = Ground::live(Plan::default());
     let (victim, sender) = match child {
         // A new recorder means a new data channel for every worker.
@@ -130,14 +130,14 @@ fn no_descriptors_to_receive(child: &str) -> Told {
     ground.settle();
     let log = ground.daemon.log();
     assert!(log.contains("descriptors were lost on a channel"), "it says why: {log}");
-    ground.conclude("said, started anew")
+    ground.conclude("logged, started anew")
 }
 
-fn no_processes() -> Told {
+fn no_processes() -> Verdict {
     if !nix::unistd::geteuid().is_root() {
-        return Told::Skipped("the limit needs a user of its own, and that needs root".to_owned());
+        return Verdict::Skipped("the limit needs a user of its own, and that needs root".to_owned());
     }
-    let ground = Ground::live(Plan { uid: Some(NOBODY), copy: true, ..Plan::default() });
+    let ground = Ground::live(Plan { uid: Some(UNPRIVILEGED), copy: true, ..Plan::default() });
     let coordinator = ground.daemon.pid();
     let before = ground.limit(coordinator, "--nproc", "1");
     let pulse = ground.pulse();
@@ -146,11 +146,11 @@ fn no_processes() -> Told {
     assert!(ground.live_matches() >= 6, "the others go on");
     let slowest = pulse.stop();
     ground.limit(coordinator, "--nproc", &before);
-    ground.conclude(format!("said, tried again, {slowest}"))
+    ground.conclude(format!("logged, tried again, {slowest}"))
 }
 
 /// Clients that ask much and leave before they are answered, or in the middle of a request.
-fn clients_that_leave() -> Told {
+fn clients_that_leave() -> Verdict {
     let mut ground = Ground::live(Plan::default());
     let before = ground.workers();
     let pulse = ground.pulse();
@@ -172,9 +172,9 @@ fn clients_that_leave() -> Told {
 }
 
 /// The log's reader stops: lines are dropped and counted, nothing else waits.
-fn log_that_nobody_reads() -> Told {
+fn log_without_a_reader() -> Verdict {
     let mut ground = Ground::live(Plan::default());
-    let path = ground.path("fifo");
+    let path = ground.file("fifo");
     nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
     let mut reader = std::fs::File::options().read(true).write(true).open(&path).expect("the pipe");
     let script = "exec 2>fifo; exec \"$0\" run --config touchline.toml";
@@ -192,15 +192,15 @@ fn log_that_nobody_reads() -> Told {
     }
     let slowest = pulse.stop();
     assert_eq!(ground.workers(), before, "no worker was touched");
-    // The reader comes back: it is told what it missed.
+    // The reader comes back: the log counts what it missed.
     let seen = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let told = std::sync::Arc::clone(&seen);
+    let flag = std::sync::Arc::clone(&seen);
     std::thread::spawn(move || {
         let (mut buffer, mut tail) = ([0; 65_536], String::new());
         while let Ok(count) = reader.read(&mut buffer) {
             tail.push_str(&String::from_utf8_lossy(buffer.get(..count).unwrap_or_default()));
             if tail.contains("log.dropped") {
-                told.store(true, std::sync::atomic::Ordering::Relaxed);
+                flag.store(true, std::sync::atomic::Ordering::Relaxed);
             }
             let keep = tail.len().saturating_sub(64);
             tail = tail.chars().skip(keep).collect();
@@ -212,12 +212,12 @@ fn log_that_nobody_reads() -> Told {
     ground.conclude(slowest)
 }
 
-/// The disk of the state is full: it is said, the old state stays, everything else goes on.
-fn no_room_for_the_state() -> Told {
+/// The disk of the state is full: it is logged, the old state stays, everything else goes on.
+fn no_room_for_the_state() -> Verdict {
     let folder = tempfile::tempdir().expect("a folder");
     let disk = folder.path().join("disk");
     let Some(disk) = Disk::mount(&disk) else {
-        return Told::Skipped("a small file system cannot be mounted here".to_owned());
+        return Verdict::Skipped("a small file system cannot be mounted here".to_owned());
     };
     let ground = Ground::live(Plan { state: Some(disk.0.clone()), ..Plan::default() });
     let ballast = disk.0.join("ballast");
@@ -228,14 +228,14 @@ fn no_room_for_the_state() -> Told {
         Ok(())
     });
     send(ground.worker(), Signal::SIGKILL);
-    let trouble = ground.wait_for_status("/state_trouble", |text| !text.is_empty());
+    let trouble = ground.wait_for_text("/state_trouble", |text| !text.is_empty());
     assert!(trouble.contains("No space left"), "{trouble}");
     ground.assert_state_is_whole();
     std::fs::remove_file(&ballast).expect("the ballast");
-    ground.wait_for_status("/state_trouble", str::is_empty);
-    let told = ground.conclude("said, saved once there was room");
+    ground.wait_for_text("/state_trouble", str::is_empty);
+    let verdict = ground.conclude("logged, saved once there was room");
     drop(disk);
-    told
+    verdict
 }
 
 /// A file system of a few pages.
@@ -245,7 +245,7 @@ impl Disk {
     fn mount(at: &Path) -> Option<Disk> {
         std::fs::create_dir_all(at).expect("a folder");
         let call = Command::new("mount").args(["-t", "tmpfs", "-o", "size=256k", "none"]).arg(at).output();
-        call.is_ok_and(|told| told.status.success()).then(|| Disk(at.to_owned()))
+        call.is_ok_and(|output| output.status.success()).then(|| Disk(at.to_owned()))
     }
 }
 

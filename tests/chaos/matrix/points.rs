@@ -1,7 +1,7 @@
 //! A process that ends, or a step that fails, at each of the named places.
 
-use super::ground::{Ground, Plan, send};
-use super::{Case, Told};
+use super::ground::{Ground, LEAVE, Plan, send};
+use super::{Case, Verdict};
 use nix::sys::signal::Signal;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -104,7 +104,7 @@ fn name(action: &str, victim: Victim, point: &str, occasion: Occasion) -> String
 }
 
 /// A process ends at the place, once.
-fn end(victim: Victim, action: &str, point: &str, occasion: Occasion, death: (&str, i64)) -> Told {
+fn end(victim: Victim, action: &str, point: &str, occasion: Occasion, death: (&str, i64)) -> Verdict {
     let points = match occasion {
         Occasion::Start => format!("{point}={action},once={{once}}"),
         Occasion::Running | Occasion::Move | Occasion::Respawn | Occasion::Ask => {
@@ -132,7 +132,7 @@ fn end(victim: Victim, action: &str, point: &str, occasion: Occasion, death: (&s
     ground.settle();
     let note = format!("live again after {} ms{note}", began.elapsed().as_millis());
     match (point, occasion) {
-        // The server counts from the first load that it sent, of which nobody ever heard.
+        // The server counts from the first load that it sent, which the recorder never had.
         ("move.prepared", Occasion::Start) => ground.conclude_without_events(note),
         _ => ground.conclude(note),
     }
@@ -156,7 +156,7 @@ fn provoke(ground: &Ground, occasion: Occasion) {
 fn assert_died(ground: &Ground, victim: Victim, (key, value): (&str, i64)) {
     let kind = format!("{victim:?}").to_lowercase();
     wait::until(&format!("the death of a {kind} with {key} {value}"), Duration::from_secs(5), || {
-        let status = ground.ask("status");
+        let status = ground.ask("status", json!({}));
         let deaths = status.get("deaths")?.as_array()?;
         let is = |death: &Value| {
             let number = death.get(key).and_then(Value::as_i64);
@@ -166,8 +166,8 @@ fn assert_died(ground: &Ground, victim: Victim, (key, value): (&str, i64)) {
     });
 }
 
-/// No start succeeds for a while: it is said, tried again after back-off, and everything else goes on.
-fn no_start(victim: Victim, point: &str) -> Told {
+/// No start succeeds for a while: it is logged, tried again after back-off, and everything else goes on.
+fn no_start(victim: Victim, point: &str) -> Verdict {
     let points = format!("{point}=error,when={{when}}");
     let ground = Ground::live(Plan { points, ..Plan::default() });
     let pulse = ground.pulse();
@@ -203,23 +203,23 @@ fn starts_by_slot(log: &str, failed: &str) -> BTreeMap<String, usize> {
     starts
 }
 
-/// The state cannot be saved: it is said until it can be again, and the old file stays whole.
-fn not_saved(point: &str) -> Told {
+/// The state cannot be saved: it is logged until it can be again, and the old file stays whole.
+fn not_saved(point: &str) -> Verdict {
     let points = format!("{point}=error,when={{when}}");
     let ground = Ground::live(Plan { points, ..Plan::default() });
     ground.now();
     send(ground.worker(), Signal::SIGKILL);
-    let trouble = ground.wait_for_status("/state_trouble", |text| text.contains("failpoint"));
+    let trouble = ground.wait_for_text("/state_trouble", |text| text.contains("failpoint"));
     ground.assert_state_is_whole();
-    let health = ground.ask("health");
+    let health = ground.ask("health", json!({}));
     assert!(health.to_string().contains("the state is not saved"), "{health}");
     ground.no_more();
-    ground.wait_for_status("/state_trouble", str::is_empty);
+    ground.wait_for_text("/state_trouble", str::is_empty);
     ground.conclude(trouble.chars().take(48).collect::<String>())
 }
 
 /// Each start of a worker dies: back-off grows until the slot is parked, the pool serves on, and it is whole again once the cause is gone.
-fn crash_loop() -> Told {
+fn crash_loop() -> Verdict {
     let points = "ready.sent=kill9,when={when}".to_owned();
     let ground = Ground::live(Plan { points, pool: "max_workers = 4", ..Plan::default() });
     let pulse = ground.pulse();
@@ -237,9 +237,9 @@ fn crash_loop() -> Told {
 }
 
 /// A worker that refuses its configuration is not started again, and neither is another of its feed.
-fn refused() -> Told {
+fn refused() -> Verdict {
     let points = "ready.sent=exit=2,when={when}".to_owned();
-    let ground = Ground::live(Plan { points, ..Plan::default() });
+    let mut ground = Ground::live(Plan { points, ..Plan::default() });
     let pulse = ground.pulse();
     ground.now();
     send(ground.worker(), Signal::SIGKILL);
@@ -253,6 +253,6 @@ fn refused() -> Told {
     }
     assert!(ground.live_matches() >= 6, "the others go on");
     let slowest = pulse.stop();
-    ground.stop();
-    Told::Good(format!("parked, {slowest}"))
+    ground.stop(LEAVE);
+    Verdict::Good(format!("parked, {slowest}"))
 }

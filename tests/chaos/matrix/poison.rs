@@ -1,9 +1,9 @@
 //! A match that ends every worker that has it: after the second it is in quarantine, it alone, and the others are followed on.
 
 use super::ground::{Ground, Plan, send};
-use super::{Case, Told};
+use super::{Case, Verdict};
 use nix::sys::signal::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use touchline_harness::wait;
 
@@ -18,14 +18,14 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-fn poisoned(fault: &str) -> Told {
+fn poisoned(fault: &str) -> Verdict {
     let points = format!("{fault},match={{match}},when={{when}}");
     let mut ground = Ground::live(Plan { points, ..Plan::default() });
     let culprit = ground.culprit();
     let pulse = ground.pulse();
     ground.now();
     let began = Instant::now();
-    // A kill from outside blames nobody; the match goes to another worker, and then the next.
+    // A kill from outside blames no match; the match goes to another worker, and then the next.
     send(worker_of(&ground, &culprit), Signal::SIGKILL);
     let held = wait::until("the culprit in quarantine", COMES, || {
         Some(quarantined(&ground)).filter(|held| held.contains(&culprit))
@@ -33,15 +33,15 @@ fn poisoned(fault: &str) -> Told {
     let took = began.elapsed();
     assert_eq!(held, [culprit.as_str()], "its worker noted what it was at: {}", ground.daemon.log());
     wait::until("every other match live", COMES, || (ground.live_matches() == 11).then_some(()));
-    assert_is_told(&ground, held.len());
-    // It stays there, and nobody else dies of it.
+    assert_is_reported(&ground, held.len());
+    // It stays there, and no other worker dies of it.
     std::thread::sleep(Duration::from_secs(2));
     assert_eq!(quarantined(&ground), held, "{}", ground.daemon.log());
     assert_eq!(crashes(&ground), 2, "{}", ground.daemon.log());
     ground.no_more();
     for id in &held {
-        let told = ground.operate(&["release", id]);
-        assert!(told.status.success(), "{told:?}");
+        let output = ground.operate(&["release", id]);
+        assert!(output.status.success(), "{output:?}");
     }
     let again = ground.operate(&["release", &culprit]);
     assert_eq!(again.status.code(), Some(1), "it is out: {again:?}");
@@ -51,19 +51,19 @@ fn poisoned(fault: &str) -> Told {
 }
 
 /// All that an operator may look at says that these are in quarantine.
-fn assert_is_told(ground: &Ground, held: usize) {
-    let status = ground.ask("status");
+fn assert_is_reported(ground: &Ground, held: usize) {
+    let status = ground.ask("status", json!({}));
     assert_eq!(status.pointer("/matches/quarantined"), Some(&Value::from(held)), "{status}");
-    let health = ground.ask("health");
+    let health = ground.ask("health", json!({}));
     assert_eq!(health.get("healthy"), Some(&Value::from(false)), "{health}");
     assert!(health.to_string().contains(&format!("{held} matches are in quarantine")), "{health}");
-    let told = ground.operate(&["matches", "--state", "quarantined"]);
-    let text = String::from_utf8_lossy(&told.stdout).into_owned();
-    assert!(told.status.success() && text.contains(&ground.culprit()), "{told:?}");
+    let output = ground.operate(&["matches", "--state", "quarantined"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && text.contains(&ground.culprit()), "{output:?}");
 }
 
 fn matches(ground: &Ground) -> Vec<Value> {
-    ground.ask("matches").as_array().cloned().unwrap_or_default()
+    ground.ask("matches", json!({})).as_array().cloned().unwrap_or_default()
 }
 
 fn text<'a>(view: &'a Value, key: &str) -> &'a str {
@@ -85,7 +85,7 @@ fn worker_of(ground: &Ground, id: &str) -> u32 {
 
 /// Deaths by SIGABRT, of a panic or because they hung.
 fn crashes(ground: &Ground) -> usize {
-    let status = ground.ask("status");
+    let status = ground.ask("status", json!({}));
     let deaths = status.get("deaths").and_then(Value::as_array).cloned().unwrap_or_default();
     deaths.iter().filter(|death| death.get("signal").and_then(Value::as_i64) == Some(6)).count()
 }

@@ -22,10 +22,10 @@ pub(super) struct Pulse {
 impl Pulse {
     pub(super) fn start(socket: PathBuf) -> Pulse {
         let stop = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&stop);
+        let stop_flag = Arc::clone(&stop);
         let asking = thread::spawn(move || {
             let (mut answers, mut worst) = (0, Duration::ZERO);
-            while !told.load(Ordering::Relaxed) || answers < LEAST {
+            while !stop_flag.load(Ordering::Relaxed) || answers < LEAST {
                 let began = Instant::now();
                 let asked = Client::connect(&socket).and_then(|mut client| {
                     client.request("status", serde_json::Map::new(), Duration::from_secs(10))

@@ -1,12 +1,12 @@
 //! Signals as people, supervisors and log rotation send them: one, two, hundreds, to one process or to the whole group.
 //!
-//! An end that was asked for has code 0, nobody is said to have died, and the next start knows all that was committed.
+//! An end that was asked for has code 0, no death is reported, and the next start knows all that was committed.
 
 use super::ground::{Ground, Plan, is_alive, send};
-use super::{Case, Told};
+use super::{Case, Verdict};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use touchline_harness::{process, wait};
@@ -43,7 +43,7 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-/// What was said since a moment.
+/// The log since a moment.
 struct Since(usize);
 
 impl Since {
@@ -51,7 +51,7 @@ impl Since {
         Since(ground.daemon.log().len())
     }
 
-    fn said(&self, ground: &Ground) -> String {
+    fn log(&self, ground: &Ground) -> String {
         ground.daemon.log().get(self.0..).unwrap_or_default().to_owned()
     }
 }
@@ -65,35 +65,35 @@ enum Manner {
     Forced,
 }
 
-/// The daemon ends as it was asked to: nobody died, nobody was started, nobody is left.
+/// The daemon ends as it was asked to: none died, none was started, none is left.
 fn assert_ends(ground: &mut Ground, since: &Since, manner: Manner, within: Duration) -> Duration {
     let began = Instant::now();
     let end = ground.daemon.wait_for_end(COMES.max(within));
     let took = began.elapsed();
-    let said = since.said(ground);
-    assert_eq!(end.code(), Some(0), "{said}");
-    assert!(took < within, "it ended after {took:?}:\n{said}");
-    assert!(said.contains("pool.stopped"), "{said}");
+    let log = since.log(ground);
+    assert_eq!(end.code(), Some(0), "{log}");
+    assert!(took < within, "it ended after {took:?}:\n{log}");
+    assert!(log.contains("pool.stopped"), "{log}");
     let died = ["worker.died", "recorder.died", "process.panic"];
-    assert!(!died.iter().any(|name| said.contains(name)), "nobody died:\n{said}");
+    assert!(!died.iter().any(|name| log.contains(name)), "a child died:\n{log}");
     if manner == Manner::Willing {
-        let killed = ["worker.kill", "recorder.kill"].iter().any(|name| said.contains(name));
-        assert!(!killed, "all leave by themselves:\n{said}");
+        let killed = ["worker.kill", "recorder.kill"].iter().any(|name| log.contains(name));
+        assert!(!killed, "all leave by themselves:\n{log}");
     }
-    assert_eq!(process::children(std::process::id()), [0; 0], "nobody is left");
+    assert_eq!(process::children(std::process::id()), [0; 0], "a child is left");
     assert!(!ground.socket().exists(), "the socket is removed");
     ground.assert_state_is_whole();
     took
 }
 
 /// The next start follows everything, and nothing that was committed is missing.
-fn start_again(mut ground: Ground, note: String) -> Told {
+fn start_again(mut ground: Ground, note: String) -> Verdict {
     ground.restart();
     ground.conclude(note)
 }
 
 /// SIGTERM before anything is ready; at `points` the start is held up.
-fn during_the_start(points: &str, within: Duration) -> Told {
+fn during_the_start(points: &str, within: Duration) -> Verdict {
     let mut ground = Ground::start(Plan { points: points.to_owned(), ..Plan::default() });
     ground.daemon.wait_for_log("coord.started", COMES);
     if !points.is_empty() {
@@ -103,12 +103,12 @@ fn during_the_start(points: &str, within: Duration) -> Told {
     ground.daemon.signal(Signal::SIGTERM);
     let manner = if points.contains("=stop") { Manner::Forced } else { Manner::Willing };
     let took = assert_ends(&mut ground, &since, manner, within + LATE);
-    assert!(!since.said(&ground).contains("pool.ready"), "it came too late");
+    assert!(!since.log(&ground).contains("pool.ready"), "it came too late");
     start_again(ground, format!("ended after {} ms", took.as_millis()))
 }
 
 /// SIGTERM while a worker gives its matches away.
-fn during_a_drain() -> Told {
+fn during_a_drain() -> Verdict {
     // Candidates that take their time.
     let points = "move.prepared=delay=400,when={when}".to_owned();
     let mut ground = Ground::live(Plan { points, ..Plan::default() });
@@ -116,7 +116,7 @@ fn during_a_drain() -> Told {
     let (slot, _) = *ground.workers().first().expect("a worker");
     let since = Since::now(&ground);
     ground.begin("drain", Map::from_iter([("worker".to_owned(), Value::from(slot))]));
-    wait::until("a match that moves", COMES, || since.said(&ground).contains("match.moving").then_some(()));
+    wait::until("a match that moves", COMES, || since.log(&ground).contains("match.moving").then_some(()));
     ground.daemon.signal(Signal::SIGTERM);
     let took = assert_ends(&mut ground, &since, Manner::Willing, SOON + LATE);
     ground.no_more();
@@ -124,24 +124,24 @@ fn during_a_drain() -> Told {
 }
 
 /// The first SIGTERM waits for a worker that cannot leave, the second does not.
-fn twice() -> Told {
+fn twice() -> Verdict {
     let mut ground = Ground::live(Plan::default());
     let since = Since::now(&ground);
     send(ground.worker(), Signal::SIGSTOP);
     ground.daemon.signal(Signal::SIGTERM);
     wait::until("the end's beginning", COMES, || {
-        since.said(&ground).contains("pool.stopping how=drain").then_some(())
+        since.log(&ground).contains("pool.stopping how=drain").then_some(())
     });
     std::thread::sleep(Duration::from_secs(1));
-    assert!(is_alive(ground.daemon.pid()), "it waits for its drain:\n{}", since.said(&ground));
+    assert!(is_alive(ground.daemon.pid()), "it waits for its drain:\n{}", since.log(&ground));
     ground.daemon.signal(Signal::SIGTERM);
     let took = assert_ends(&mut ground, &since, Manner::Forced, HELD_UP);
-    assert!(since.said(&ground).contains("pool.stopping how=now"), "{}", since.said(&ground));
+    assert!(since.log(&ground).contains("pool.stopping how=now"), "{}", since.log(&ground));
     start_again(ground, format!("ended {} ms after the second", took.as_millis()))
 }
 
 /// Several in a row; the kernel may merge them.
-fn at_once(signals: usize) -> Told {
+fn at_once(signals: usize) -> Verdict {
     let mut ground = Ground::live(Plan::default());
     let since = Since::now(&ground);
     (0..signals).for_each(|_| ground.daemon.signal(Signal::SIGTERM));
@@ -150,7 +150,7 @@ fn at_once(signals: usize) -> Told {
 }
 
 /// A worker that is asked to leave from outside says so, and another takes its place: that is no death.
-fn worker_alone(signal: Signal) -> Told {
+fn worker_alone(signal: Signal) -> Verdict {
     let mut ground = Ground::live(Plan::default());
     let pulse = ground.pulse();
     let since = Since::now(&ground);
@@ -160,9 +160,9 @@ fn worker_alone(signal: Signal) -> Told {
     wait::until("its end", COMES, || (!is_alive(victim)).then_some(()));
     ground.settle();
     let took = began.elapsed();
-    let said = since.said(&ground);
-    assert!(said.contains("worker.left") && !said.contains("worker.died"), "{said}");
-    let deaths = ground.ask("status").get("deaths").cloned().unwrap_or_default();
+    let log = since.log(&ground);
+    assert!(log.contains("worker.left") && !log.contains("worker.died"), "{log}");
+    let deaths = ground.ask("status", json!({})).get("deaths").cloned().unwrap_or_default();
     assert_eq!(deaths, Value::Array(Vec::new()), "leaving is no death");
     let slowest = pulse.stop();
     ground.conclude(format!("live again after {} ms, {slowest}", took.as_millis()))
@@ -173,17 +173,17 @@ fn signal_group(ground: &Ground, signal: Signal) {
 }
 
 /// A terminal's interrupt, or a supervisor that stops the whole group: the children get it, too.
-fn group(signal: Signal) -> Told {
+fn group(signal: Signal) -> Verdict {
     let mut ground = Ground::live(Plan { group: true, ..Plan::default() });
     let since = Since::now(&ground);
     signal_group(&ground, signal);
     let took = assert_ends(&mut ground, &since, Manner::Willing, SOON);
-    assert!(!since.said(&ground).contains("worker.spawned"), "{}", since.said(&ground));
+    assert!(!since.log(&ground).contains("worker.spawned"), "{}", since.log(&ground));
     start_again(ground, format!("ended after {} ms", took.as_millis()))
 }
 
 /// The same while the workers start: some know no signals yet, and die of it.
-fn group_at_the_start() -> Told {
+fn group_at_the_start() -> Verdict {
     let mut ground = Ground::start(Plan { group: true, ..Plan::default() });
     ground.daemon.wait_for_log("worker.spawned", COMES);
     signal_group(&ground, Signal::SIGTERM);
@@ -191,8 +191,8 @@ fn group_at_the_start() -> Told {
     start_again(ground, format!("ended after {} ms", took.as_millis()))
 }
 
-/// The coordinator finds the signal and the ends of its workers at once: it takes none of them for a death, and starts nobody.
-fn group_without_the_coordinator() -> Told {
+/// The coordinator finds the signal and the ends of its workers at once: it takes none of them for a death, and starts none.
+fn group_without_the_coordinator() -> Verdict {
     let mut ground = Ground::live(Plan { group: true, ..Plan::default() });
     let workers = ground.workers();
     let since = Since::now(&ground);
@@ -203,13 +203,13 @@ fn group_without_the_coordinator() -> Told {
     });
     ground.daemon.signal(Signal::SIGCONT);
     let took = assert_ends(&mut ground, &since, Manner::Willing, SOON);
-    let said = since.said(&ground);
-    assert!(!said.contains("worker.spawned"), "{said}");
+    let log = since.log(&ground);
+    assert!(!log.contains("worker.spawned"), "{log}");
     start_again(ground, format!("ended after {} ms", took.as_millis()))
 }
 
 /// Hundreds of signals while everything is live: not one process goes, and no descriptor is lost.
-fn storm() -> Told {
+fn storm() -> Verdict {
     let mut ground = Ground::live(Plan { log: "target = \"touchline.log\"", ..Plan::default() });
     let all = |ground: &Ground| -> BTreeSet<u32> {
         let own = ground.daemon.pid();
@@ -226,7 +226,7 @@ fn storm() -> Told {
         }
     }
     let handled = |name: &str| {
-        let log = std::fs::read_to_string(ground.path(LOG)).unwrap_or_default();
+        let log = std::fs::read_to_string(ground.file(LOG)).unwrap_or_default();
         log.lines().filter(|line| line.contains("coord.signal ") && line.contains(name)).count()
     };
     // The kernel merges those of a kind that come too fast: each of these is seen.

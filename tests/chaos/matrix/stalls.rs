@@ -1,7 +1,7 @@
 //! Processes that stand still: stopped from outside, or in a loop of their own.
 
 use super::ground::{Ground, MATCHES, Plan, is_alive, send};
-use super::{Case, Told};
+use super::{Case, Verdict};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -36,7 +36,7 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 /// A disk that takes seconds for the saved state holds up the start that needs it, and neither operators nor matches.
-fn slow_disk() -> Told {
+fn slow_disk() -> Verdict {
     let points = format!("save.tmp_written=delay={},when={{when}}", SLOW.as_millis());
     let ground = Ground::live(Plan { points, pool: "spare_workers = 1", ..Plan::default() });
     wait::until("a spare worker", HUNG, || (ground.workers().len() == 4).then_some(()));
@@ -71,8 +71,8 @@ fn wait_for_the_end_of(pid: u32) -> Duration {
     began.elapsed()
 }
 
-/// A stopped child is seen, killed and replaced; nobody else is touched.
-fn stopped(child: &str) -> Told {
+/// A stopped child is seen, killed and replaced; no other is touched.
+fn stopped(child: &str) -> Verdict {
     let mut ground = Ground::live(Plan::default());
     let pulse = ground.pulse();
     let (before, pid) = (pids(&ground), victim(&ground, child));
@@ -81,7 +81,7 @@ fn stopped(child: &str) -> Told {
     ground.settle();
     let mut others = before.clone();
     others.remove(&pid);
-    assert!(others.is_subset(&pids(&ground)), "somebody else was touched");
+    assert!(others.is_subset(&pids(&ground)), "another child was touched");
     let death = ground.death(child);
     let why = death.get("why").and_then(Value::as_str).unwrap_or_default();
     assert!(why.contains("ms"), "it says for how long: {death}");
@@ -92,7 +92,7 @@ fn stopped(child: &str) -> Told {
 }
 
 /// A child that stops before it is ready misses its deadline.
-fn never_ready(point: &str, child: &str) -> Told {
+fn never_ready(point: &str, child: &str) -> Verdict {
     let points = format!("{point}=stop,once={{once}}");
     let mut ground = Ground::start(Plan { points, ..Plan::default() });
     ground.wait_for_the_fault();
@@ -105,7 +105,7 @@ fn never_ready(point: &str, child: &str) -> Told {
 }
 
 /// A child that was stopped for longer than the watchdog's patience, and goes on, is not harmed by it.
-fn continued(child: &str) -> Told {
+fn continued(child: &str) -> Verdict {
     let mut ground = Ground::live(Plan::default());
     let (before, pid) = (pids(&ground), victim(&ground, child));
     send(pid, Signal::SIGSTOP);
@@ -114,13 +114,13 @@ fn continued(child: &str) -> Told {
     ground.settle();
     // Two periods more: the timer that came late has its chance.
     std::thread::sleep(Duration::from_secs(7));
-    assert!(before.is_subset(&pids(&ground)), "nobody was killed:\n{}", ground.daemon.log());
+    assert!(before.is_subset(&pids(&ground)), "a child was killed:\n{}", ground.daemon.log());
     assert!(!ground.daemon.log().contains(BARK), "the watchdog slept, too");
-    ground.conclude("nobody was killed")
+    ground.conclude("no child was killed")
 }
 
-/// A coordinator that was stopped judges nobody.
-fn coordinator_continued() -> Told {
+/// A coordinator that was stopped kills no child.
+fn coordinator_continued() -> Verdict {
     let mut ground = Ground::live(Plan::default());
     let before = pids(&ground);
     ground.daemon.signal(Signal::SIGSTOP);
@@ -129,12 +129,12 @@ fn coordinator_continued() -> Told {
     ground.settle();
     // Longer than it takes to judge by a clock that was not put right.
     std::thread::sleep(Duration::from_secs(3));
-    assert_eq!(pids(&ground), before, "nobody was killed:\n{}", ground.daemon.log());
-    ground.conclude("nobody was killed")
+    assert_eq!(pids(&ground), before, "a child was killed:\n{}", ground.daemon.log());
+    ground.conclude("no child was killed")
 }
 
 /// A worker in an endless loop gives no report: the coordinator aborts it.
-fn spinning_worker() -> Told {
+fn spinning_worker() -> Verdict {
     let points = "worker.turn=spin,when={when},once={once}".to_owned();
     let mut ground = Ground::live(Plan { points, ..Plan::default() });
     let pulse = ground.pulse();
@@ -156,7 +156,7 @@ fn spinning_worker() -> Told {
 }
 
 /// A recorder in an endless loop ends itself, and says so.
-fn spinning_recorder() -> Told {
+fn spinning_recorder() -> Verdict {
     let points = "record.turn=spin,when={when},once={once}".to_owned();
     let mut ground = Ground::live(Plan { points, ..Plan::default() });
     let pulse = ground.pulse();
@@ -172,8 +172,8 @@ fn spinning_recorder() -> Told {
     ground.conclude(format!("aborted itself after {} ms, {slowest}", took.as_millis()))
 }
 
-/// Even when nobody watches from outside.
-fn spinning_unseen() -> Told {
+/// Even when the coordinator does not watch.
+fn spinning_unseen() -> Verdict {
     let points = "record.turn=spin,when={when},once={once}".to_owned();
     let mut ground = Ground::live(Plan { points, ..Plan::default() });
     ground.daemon.signal(Signal::SIGSTOP);

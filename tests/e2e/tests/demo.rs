@@ -21,47 +21,51 @@ fn demo(folder: &std::path::Path, args: &[&str], meanwhile: impl FnOnce()) -> (O
         .spawn()
         .unwrap();
     meanwhile();
-    let told = child.wait_with_output().unwrap();
-    let text = format!("{}{}", String::from_utf8_lossy(&told.stdout), String::from_utf8_lossy(&told.stderr));
-    (told.status.code(), text)
+    let output = child.wait_with_output().unwrap();
+    let text =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    (output.status.code(), text)
 }
 
 #[test]
 fn what_is_published_is_true_under_load_and_bursts() {
     let _reaper = Reaper::new();
     let folder = tempfile::tempdir().unwrap();
-    let (code, told) = demo(folder.path(), &["--for", "12s", "--rate", "10000", "--burst", "5,2s,6s"], || {});
-    assert_eq!(code, Some(0), "{told}\n{}", log(folder.path()));
-    let last = told.lines().last().unwrap();
-    assert!(last.starts_with("PASS") && last.contains("matches=250"), "{told}");
+    let (code, printed) =
+        demo(folder.path(), &["--for", "12s", "--rate", "10000", "--burst", "5,2s,6s"], || {});
+    assert_eq!(code, Some(0), "{printed}\n{}", log(folder.path()));
+    let last = printed.lines().last().unwrap();
+    assert!(last.starts_with("PASS") && last.contains("matches=250"), "{printed}");
     let workers: usize = last.split("workers=").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
     assert!(workers >= 6, "{last}");
 }
 
 #[test]
-fn a_worker_killed_in_the_middle_costs_a_gap_and_no_truth() {
+fn a_killed_worker_costs_a_gap_and_no_wrong_document() {
     let _reaper = Reaper::new();
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("control.sock");
     let ask = |verb: &str| -> Option<Value> {
         Client::connect(&socket).ok()?.request(verb, Map::new(), Duration::from_secs(5)).ok()
     };
-    let (code, told) = demo(folder.path(), &["--for", "15s", "--rate", "4000", "--burst", "1,1s,1m"], || {
-        wait::until("all matches live", Duration::from_secs(30), || {
-            (ask("status")?.pointer("/matches/live")?.as_u64()? == 250).then_some(())
+    let (code, printed) =
+        demo(folder.path(), &["--for", "15s", "--rate", "4000", "--burst", "1,1s,1m"], || {
+            wait::until("all matches live", Duration::from_secs(30), || {
+                (ask("status")?.pointer("/matches/live")?.as_u64()? == 250).then_some(())
+            });
+            let workers = ask("workers").unwrap();
+            let victim = workers[2]["pid"].as_u64().unwrap() as i32;
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(victim), Signal::SIGKILL).unwrap();
+            wait::until("all matches live again", Duration::from_secs(10), || {
+                let status = ask("status")?;
+                // Another slot may take them over, so the dead one need not be started again.
+                let again = !ask("workers")?.as_array()?.iter().any(|worker| worker["pid"] == victim);
+                // One may have ended by its final whistle meanwhile.
+                (again && status.pointer("/matches/live")? == status.pointer("/matches/listed")?)
+                    .then_some(())
+            });
         });
-        let workers = ask("workers").unwrap();
-        let victim = workers[2]["pid"].as_u64().unwrap() as i32;
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(victim), Signal::SIGKILL).unwrap();
-        wait::until("all matches live again", Duration::from_secs(10), || {
-            let status = ask("status")?;
-            // Another slot may take them over, so the dead one need not be started again.
-            let again = !ask("workers")?.as_array()?.iter().any(|worker| worker["pid"] == victim);
-            // One may have ended by its final whistle meanwhile.
-            (again && status.pointer("/matches/live")? == status.pointer("/matches/listed")?).then_some(())
-        });
-    });
-    assert_eq!(code, Some(0), "{told}\n{}", log(folder.path()));
+    assert_eq!(code, Some(0), "{printed}\n{}", log(folder.path()));
 }
 
 fn log(folder: &std::path::Path) -> String {

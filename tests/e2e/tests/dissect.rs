@@ -1,4 +1,4 @@
-//! What a real conversation with a server that encodes and cuts is told as, from a capture of its bytes.
+//! A real conversation with a server that encodes and fragments, dissected from a capture of its bytes.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use serde_json::Value;
@@ -18,7 +18,7 @@ const MATCHES: usize = 3;
 const TOPICS: usize = MATCHES + 2;
 const PIECE: usize = 5_000;
 
-/// Subscribes, and writes down what was said until the server has answered all of it.
+/// Subscribes, and keeps both directions until the server has answered all of it.
 fn converse(server: SocketAddr, capabilities: u8, topics: &[String]) -> Conversation {
     let mut stream = TcpStream::connect(server).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -57,51 +57,51 @@ fn has_answered(answered: &[u8]) -> bool {
 
 fn dissected(conversations: &[Conversation]) -> Vec<Value> {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("said.pcap"), pcap::capture(conversations)).unwrap();
-    let told = process::run(folder.path(), &["dissect", "said.pcap", "--json"]);
-    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
-    let text = String::from_utf8(told.stdout).unwrap();
+    std::fs::write(folder.path().join("conversation.pcap"), pcap::capture(conversations)).unwrap();
+    let output = process::run(folder.path(), &["dissect", "conversation.pcap", "--json"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// The records of each load that came in one or was put together, by topic.
-fn loads(told: &[Value], connection: u64) -> HashMap<String, Value> {
+fn loads(entries: &[Value], connection: u64) -> HashMap<String, Value> {
     let is = |entry: &&Value| {
         entry["connection"] == connection
             && entry["type_byte"] == MessageType::TopicLoad.byte()
             && entry["fragment"] == false
     };
     let load = |entry: &Value| (entry["topic"].as_str().unwrap().to_owned(), entry["records"].clone());
-    told.iter().filter(is).map(load).collect()
+    entries.iter().filter(is).map(load).collect()
 }
 
 #[test]
-fn what_a_server_encodes_and_cuts_is_told_as_what_it_sends_plain() {
+fn encoded_and_fragmented_messages_dissect_to_the_same_records_as_plain_ones() {
     for encoding in [BodyEncoding::Zlib, BodyEncoding::Base64] {
         let options =
             Options { matches: MATCHES, encoding, fragment_above: Some(PIECE), ..Options::default() };
         let server = Simulator::start(&options).unwrap();
-        // Nothing changes, so everybody is told the same.
+        // Nothing changes, so every client gets the same.
         server.pause();
         let mut topics = vec!["OVInPlay_1_3".to_owned(), "__time".to_owned()];
         topics.extend(server.truth().matches().iter().map(|id| format!("6V{id}")));
         let conversations = [CAN_COMPRESSED | CAN_BASE64, 0]
             .map(|capabilities| converse(server.address(), capabilities, &topics));
-        let told = dissected(&conversations);
-        let (encoded, plain) = (loads(&told, 1), loads(&told, 2));
+        let entries = dissected(&conversations);
+        let (encoded, plain) = (loads(&entries, 1), loads(&entries, 2));
         assert_eq!((encoded.len(), plain.len()), (TOPICS, TOPICS));
         for (topic, records) in plain.iter().filter(|(topic, _)| *topic != "__time") {
             assert!(records.to_string().len() > 100, "{topic}: {records}");
             assert_eq!(&encoded[topic], records, "{topic}");
         }
         let count = |connection: u64, is: &dyn Fn(&Value) -> bool| {
-            told.iter().filter(|entry| entry["connection"] == connection && is(entry)).count()
+            entries.iter().filter(|entry| entry["connection"] == connection && is(entry)).count()
         };
         let name = match encoding {
             BodyEncoding::Zlib => "zlib",
             BodyEncoding::Base64 | BodyEncoding::None => "base64",
         };
-        assert!(count(1, &|entry| entry["encoding"] == name) >= TOPICS, "{told:#?}");
+        assert!(count(1, &|entry| entry["encoding"] == name) >= TOPICS, "{entries:#?}");
         assert_eq!(count(2, &|entry| entry["encoding"] == name), 0);
         for connection in [1, 2] {
             let joined = count(connection, &|entry| entry["joined_parts"].as_u64() > Some(1));
@@ -110,11 +110,11 @@ fn what_a_server_encodes_and_cuts_is_told_as_what_it_sends_plain() {
                 !part.is_null() && part["number"] == part["total"]
             };
             assert_eq!(count(connection, &last), joined);
-            assert!(joined > 0, "nothing was cut: {told:#?}");
+            assert!(joined > 0, "nothing was cut: {entries:#?}");
             assert_eq!(count(connection, &|entry| entry["kind"] == "undecoded"), 0);
             assert_eq!(count(connection, &|entry| entry["part"]["fault"].is_string()), 0);
         }
-        let end = told.last().unwrap();
+        let end = entries.last().unwrap();
         assert_eq!((&end["cancelled"], &end["unfinished"]), (&0.into(), &0.into()), "{end}");
     }
 }

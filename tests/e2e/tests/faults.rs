@@ -1,39 +1,22 @@
 //! The recorder, its store and the coordinator in trouble: scanning goes on, and what happened meanwhile is written once.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stderr)]
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use rusqlite::Connection;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
-use touchline_e2e::{LIVE, Site};
-use touchline_harness::process::Running;
+use touchline_e2e::{BACK, LIVE, Site};
+use touchline_harness::process::{Running, send};
 use touchline_harness::{process, wait};
 use touchline_simulator::Options;
 
 const CAP: &str = "max_subscriptions = 5";
-/// How long a recorder may take to come back.
-const BACK: Duration = Duration::from_secs(20);
 
 fn small() -> Options {
     Options { matches: 12, rate: 400.0, cap: Some(5), ..Options::default() }
-}
-
-fn send(pid: u32, signal: Signal) {
-    kill(Pid::from_raw(pid as i32), signal).unwrap();
-}
-
-fn gaps(site: &Site) -> Vec<Value> {
-    site.ask("gaps", json!({})).as_array().cloned().unwrap()
-}
-
-/// Waits until the recorder has committed much since: by then it has told the coordinator whom it knows.
-fn wait_for_events(site: &Site) {
-    let before = site.recorded();
-    wait::until("committed events", BACK, || (site.recorded() > before + 50).then_some(()));
 }
 
 fn trouble(site: &Site) -> String {
@@ -46,8 +29,8 @@ fn assert_nothing_was_missed(site: &Site, workers: &[u32]) {
     assert_eq!(site.worker_pids(), workers, "no worker was touched: {}", site.daemon.log());
     site.assert_documents_are_true();
     let report = site.assert_events_are_true();
-    assert_eq!(report.with_gaps, 0, "{report:#?}\n{:?}", gaps(site));
-    assert!(gaps(site).is_empty(), "{:?}", gaps(site));
+    assert_eq!(report.with_gaps, 0, "{report:#?}\n{:?}", site.gaps());
+    assert!(site.gaps().is_empty(), "{:?}", site.gaps());
 }
 
 #[test]
@@ -67,10 +50,10 @@ fn questions_during_the_start_cost_no_child() {
 fn a_killed_recorder_costs_nothing() {
     let site = Site::live(&small(), CAP);
     let workers = site.worker_pids();
-    wait_for_events(&site);
-    let victim = site.recorder_pid().unwrap();
+    site.wait_for_rows(50);
+    let victim = site.ready_recorder().unwrap();
     send(victim, Signal::SIGKILL);
-    wait::until("a new recorder", BACK, || site.recorder_pid().filter(|pid| *pid != victim));
+    wait::until("a new recorder", BACK, || site.ready_recorder().filter(|pid| *pid != victim));
     assert_eq!(site.count("/matches/live"), 12);
     assert_nothing_was_missed(&site, &workers);
 }
@@ -79,11 +62,11 @@ fn a_killed_recorder_costs_nothing() {
 fn a_recorder_killed_again_and_again_costs_nothing() {
     let site = Site::live(&small(), CAP);
     let workers = site.worker_pids();
-    wait_for_events(&site);
+    site.wait_for_rows(50);
     for _ in 0..3 {
-        let victim = wait::until("a recorder", BACK, || site.recorder_pid());
+        let victim = wait::until("a recorder", BACK, || site.ready_recorder());
         send(victim, Signal::SIGKILL);
-        wait::until("a new recorder", BACK, || site.recorder_pid().filter(|pid| *pid != victim));
+        wait::until("a new recorder", BACK, || site.ready_recorder().filter(|pid| *pid != victim));
     }
     assert_nothing_was_missed(&site, &workers);
 }
@@ -92,34 +75,34 @@ fn a_recorder_killed_again_and_again_costs_nothing() {
 fn a_recorder_stopped_for_three_seconds_costs_nothing() {
     let site = Site::live(&small(), CAP);
     let workers = site.worker_pids();
-    let recorder = site.recorder_pid().unwrap();
+    let recorder = site.ready_recorder().unwrap();
     send(recorder, Signal::SIGSTOP);
     thread::sleep(Duration::from_secs(3));
     assert_eq!(site.count("/matches/live"), 12);
     send(recorder, Signal::SIGCONT);
     wait::until("an answer from the store", BACK, || site.request("gaps", json!({})).ok());
-    assert_eq!(site.recorder_pid(), Some(recorder));
+    assert_eq!(site.ready_recorder(), Some(recorder));
     assert_nothing_was_missed(&site, &workers);
 }
 
 #[test]
-fn a_coordinator_stopped_for_five_seconds_kills_nobody() {
+fn a_coordinator_stopped_for_five_seconds_kills_no_child() {
     let site = Site::live(&small(), CAP);
     let workers = site.worker_pids();
-    let recorder = site.recorder_pid();
+    let recorder = site.ready_recorder();
     site.daemon.signal(Signal::SIGSTOP);
     thread::sleep(Duration::from_secs(5));
     site.daemon.signal(Signal::SIGCONT);
     // Longer than it takes to judge by a clock that was not put right.
     thread::sleep(Duration::from_secs(1));
-    assert_eq!(site.recorder_pid(), recorder);
+    assert_eq!(site.ready_recorder(), recorder);
     assert_eq!(site.count("/workers/restarts"), 0);
     assert!(!site.daemon.log().contains("worker.silent"), "{}", site.daemon.log());
     assert_nothing_was_missed(&site, &workers);
 }
 
 #[test]
-fn a_reader_that_keeps_a_snapshot_holds_nobody_up() {
+fn a_reader_that_keeps_a_snapshot_delays_nothing() {
     let site = Site::live(&small(), CAP);
     let workers = site.worker_pids();
     let store = Connection::open(site.path().join("touchline.db")).unwrap();
@@ -180,8 +163,8 @@ impl<'a> Disk<'a> {
     }
 
     fn call(&self, program: &str, words: &[&str]) -> bool {
-        let told = Command::new(program).args(words).arg(self.0).output();
-        told.is_ok_and(|told| told.status.success())
+        let output = Command::new(program).args(words).arg(self.0).output();
+        output.is_ok_and(|output| output.status.success())
     }
 }
 

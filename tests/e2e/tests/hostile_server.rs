@@ -63,7 +63,7 @@ fn greet(stream: &mut TcpStream) {
     let _ = stream.write_all(b"\x23\x04\x64\x04client-1\x00");
 }
 
-/// Until the list is asked for: what a server sends of a topic before that is nobody's.
+/// Until the list is asked for: what a server sends of a topic before that is dropped.
 fn await_subscription(stream: &mut TcpStream) {
     let mut seen: Vec<u8> = Vec::new();
     let mut piece = [0; 64];
@@ -131,7 +131,7 @@ fn a_handshake_that_never_ends() {
 }
 
 #[test]
-fn a_server_that_throws_out_is_not_hammered() {
+fn a_server_that_throws_out_is_not_retried_at_once() {
     let site = site_with(|stream| {
         greet(stream);
         await_subscription(stream);
@@ -223,7 +223,7 @@ fn a_load_and_deltas_full_of_nonsense() {
         };
         for bytes in [
             frame(0x14, b"L\x01F|CL;ID=1;IT=OV_1;NA=x;|EV;ID=E1;IT=OVE1;NA=A v B;FS=1;SS=\xff\xfe-9999999999;TU=99999999999999;|"),
-            frame(0x15, b"!nobody\x01U|SS=1-0;|"),
+            frame(0x15, b"!unused\x01U|SS=1-0;|"),
             frame(0x15, b"L/absent/child\x01D||"),
             frame(0x15, b"OVE1/OVE1\x01I|EV;IT=OVE1;|"),
             frame(0x15, b"OVE1\x01U|OD=1/0;SS=;=;;;|"),

@@ -20,10 +20,7 @@ fn a_stopped_daemon_leaves_nothing() {
     let mut site = Site::live(&small(), CAP);
     assert!(site.worker_pids().len() >= 3, "12 matches and the list at 5 a connection need 3 workers");
     site.assert_documents_are_true();
-    site.daemon.signal(Signal::SIGTERM);
-    let status = site.daemon.wait_for_end(Duration::from_secs(25));
-    assert_eq!(status.code(), Some(0), "{}", site.daemon.log());
-    assert!(!site.socket().exists(), "the socket is removed");
+    site.stop(Duration::from_secs(25));
     let log = site.daemon.log();
     assert!(log.contains("pool.stopped"));
     assert!(!log.contains("recorder.kill") && !log.contains("worker.kill"), "all leave as asked: {log}");
@@ -35,11 +32,7 @@ fn children_die_with_their_coordinator_and_the_next_start_follows_everything_aga
     let epoch = site.count("/epoch");
     let children = process::children(site.daemon.pid());
     assert!(children.len() >= 4, "workers and recorder: {children:?}");
-    site.daemon.signal(Signal::SIGKILL);
-    site.daemon.wait_for_end(Duration::from_secs(1));
-    wait::until("the end of all children", Duration::from_secs(3), || {
-        children.iter().all(|pid| !is_alive(*pid)).then_some(())
-    });
+    kill_coordinator(&mut site);
     site.daemon = run(site.path());
     site.wait_live(12);
     assert!(site.count("/epoch") > epoch, "epochs rise across a crash");
@@ -52,7 +45,7 @@ fn kill_coordinator(site: &mut Site) {
     site.daemon.signal(Signal::SIGKILL);
     site.daemon.wait_for_end(Duration::from_secs(1));
     wait::until("the end of all children", Duration::from_secs(3), || {
-        children.iter().all(|pid| !is_alive(*pid)).then_some(())
+        children.iter().all(|pid| !process::is_alive(*pid)).then_some(())
     });
 }
 
@@ -62,7 +55,7 @@ fn a_lost_an_older_and_a_damaged_state_file_are_survived() {
     let state = site.path().join("state.json");
     let oldest = std::fs::read(&state).unwrap();
     let worker = site.worker_pids()[0];
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(worker as i32), Signal::SIGKILL).unwrap();
+    process::send(worker, Signal::SIGKILL);
     site.daemon.wait_for_log("worker.died", Duration::from_secs(2));
     site.wait_live(12);
     let epochs = |site: &Site| -> Vec<u64> {
@@ -115,12 +108,12 @@ fn what_the_last_run_knew_is_served_as_stale_until_the_server_is_there() {
 }
 
 #[test]
-fn matches_that_ended_while_nobody_looked_are_told_to_have_ended() {
+fn matches_that_ended_while_the_daemon_was_down_are_reported_as_ended() {
     let options = Options { churn: 60.0, ..small() };
     let mut site = Site::live(&options, "max_subscriptions = 5\nend_linger = \"1s\"");
     let before = site.simulator.truth().matches();
-    // A load that nobody lived to tell of leaves nothing: what this is about begins when all are known.
-    wait::until("the first word of each", LIVE, || {
+    // A load that died with its worker leaves nothing: the test begins when all matches are recorded.
+    wait::until("the first event of each", LIVE, || {
         let events = site.events();
         let listed = |id: &String| events.iter().any(|e| e["match"] == **id && e["type"] == "match_listed");
         before.iter().all(listed).then_some(())
@@ -144,23 +137,22 @@ fn matches_that_ended_while_nobody_looked_are_told_to_have_ended() {
     let report = site.assert_events_are_true();
     assert!(report.ended_unseen > 0, "{report:?}");
     let open = |gap: &&serde_json::Value| gap["ended_at"].is_null();
-    let gaps = site.ask("gaps", json!({}));
-    assert_eq!(gaps.as_array().unwrap().iter().filter(open).count(), 0, "{gaps}");
+    let gaps = site.gaps();
+    assert_eq!(gaps.iter().filter(open).count(), 0, "{gaps:?}");
 }
 
 #[test]
 fn a_killed_worker_is_replaced_and_its_matches_are_followed_again() {
     let site = Site::live(&small(), CAP);
     let victim = site.worker_pids()[1];
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(victim as i32), Signal::SIGKILL).unwrap();
+    process::send(victim, Signal::SIGKILL);
     site.daemon.wait_for_log("worker.died", Duration::from_secs(2));
     wait::until("every match live again, without the dead", LIVE, || {
         let pids = site.worker_pids();
         (!pids.contains(&victim) && site.count("/matches/live") == 12).then_some(())
     });
     site.assert_documents_are_true();
-    let gaps = site.ask("gaps", json!({}));
-    assert!(!gaps.as_array().unwrap().is_empty(), "the time without a worker is a gap: {gaps}");
+    assert!(!site.gaps().is_empty(), "the time without a worker is a gap");
 }
 
 #[test]
@@ -190,8 +182,4 @@ fn is_expected(link: &str, site: &Site) -> bool {
     let folder = site.path().display().to_string();
     ["socket:", "anon_inode:", "/dev/null", "pipe:"].iter().any(|kind| link.starts_with(kind))
         || link.starts_with(&folder)
-}
-
-fn is_alive(pid: u32) -> bool {
-    process::status_field(pid, "State:").is_some_and(|state| !state.starts_with('Z'))
 }

@@ -11,10 +11,10 @@ fn case(name: &str) {
     let cases = matrix::cases();
     let wanted: Vec<_> = cases.iter().filter(|case| case.name() == name).collect();
     assert_eq!(wanted.len(), 1, "{name}");
-    let mut told = String::new();
-    let tally = matrix::run(wanted, &mut |line| told.push_str(line));
-    eprintln!("{told}");
-    assert_eq!(tally.bad, 0, "{told}");
+    let mut lines = String::new();
+    let tally = matrix::run(wanted, &mut |line| lines.push_str(line));
+    eprintln!("{lines}");
+    assert_eq!(tally.bad, 0, "{lines}");
 }
 
 #[test]
@@ -28,7 +28,7 @@ fn a_recorder_killed_before_a_commit() {
 }
 
 #[test]
-fn a_recorder_killed_after_a_commit_that_nobody_knows_of() {
+fn a_recorder_killed_after_a_commit_that_is_not_acknowledged() {
     case("kill9/recorder/record.after_commit/running");
 }
 

@@ -2,8 +2,7 @@
 //! ends all of them, once.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,27 +17,23 @@ fn small() -> Options {
 }
 
 /// The slots in each process.
-fn lodged(site: &Site) -> BTreeMap<u64, Vec<u64>> {
-    let mut lodged: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
-    for worker in site.ask("workers", json!({})).as_array().unwrap() {
-        if let (Some(pid), Some(slot)) = (worker["pid"].as_u64(), worker["worker"].as_u64()) {
-            lodged.entry(pid).or_default().push(slot);
-        }
-    }
-    lodged
+fn slots_by_process(site: &Site) -> BTreeMap<u32, Vec<u64>> {
+    let mut slots: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
+    site.workers().unwrap().into_iter().for_each(|(slot, pid)| slots.entry(pid).or_default().push(slot));
+    slots
 }
 
 #[test]
 fn connections_share_processes_and_everything_is_as_true_as_elsewhere() {
     let site = Site::live(&small(), FEED);
-    let lodged = lodged(&site);
-    assert!(lodged.values().all(|slots| slots.len() <= 3), "{lodged:?}");
+    let shared = slots_by_process(&site);
+    assert!(shared.values().all(|slots| slots.len() <= 3), "{shared:?}");
     assert_eq!(
-        lodged.values().map(Vec::len).sum::<usize>(),
+        shared.values().map(Vec::len).sum::<usize>(),
         5,
-        "25 subscriptions, 5 a connection: {lodged:?}"
+        "25 subscriptions, 5 a connection: {shared:?}"
     );
-    assert_eq!(lodged.len(), 2, "{lodged:?}");
+    assert_eq!(shared.len(), 2, "{shared:?}");
     let children = process::children(site.daemon.pid());
     assert_eq!(children.len(), 3, "two processes and the recorder: {children:?}");
     let log = site.daemon.log();
@@ -54,14 +49,14 @@ fn connections_share_processes_and_everything_is_as_true_as_elsewhere() {
 #[test]
 fn one_of_them_is_drained_and_the_process_goes_on_with_the_others() {
     let site = Site::live(&Options { matches: 9, ..small() }, FEED);
-    let before = lodged(&site);
+    let before = slots_by_process(&site);
     assert_eq!(before.len(), 1, "{before:?}");
     let (pid, slots) = before.iter().next().unwrap();
     let leaving = slots[0];
-    let told = site.ask("drain", json!({ "worker": leaving, "timeout_ms": 30_000 }));
-    assert_eq!(told, json!(format!("worker {leaving} is drained")));
+    let answer = site.ask("drain", json!({ "worker": leaving, "timeout_ms": 30_000 }));
+    assert_eq!(answer, json!(format!("worker {leaving} is drained")));
     assert_eq!(site.count("/matches/live"), 9);
-    let after = lodged(&site);
+    let after = slots_by_process(&site);
     assert!(after.contains_key(pid), "{after:?}\n{}", site.daemon.log());
     assert_eq!(site.count("/workers/restarts"), 0);
     // A slot that is free again is filled again, in the same process.
@@ -78,16 +73,17 @@ fn one_of_them_is_drained_and_the_process_goes_on_with_the_others() {
 #[test]
 fn a_killed_process_is_one_death_and_all_of_its_matches_are_followed_again() {
     let site = Site::live(&small(), FEED);
-    let before = lodged(&site);
+    site.wait_until_recorded(24, LIVE);
+    let before = slots_by_process(&site);
     let (pid, slots) = before.iter().max_by_key(|(_, slots)| slots.len()).unwrap();
-    kill(Pid::from_raw(*pid as i32), Signal::SIGKILL).unwrap();
+    process::send(*pid, Signal::SIGKILL);
     wait::until("every match live in other processes", LIVE, || {
-        let gone = !lodged(&site).contains_key(pid);
+        let gone = !slots_by_process(&site).contains_key(pid);
         (gone && site.count("/matches/live") == 24).then_some(())
     });
     let deaths = site.ask("status", json!({}))["deaths"].as_array().cloned().unwrap();
     assert_eq!(deaths.len(), slots.len(), "{deaths:?}");
-    assert!(deaths.iter().all(|death| death["pid"].as_u64() == Some(*pid)), "{deaths:?}");
+    assert!(deaths.iter().all(|death| death["pid"] == *pid), "{deaths:?}");
     site.assert_documents_are_true();
     site.assert_events_are_true();
 }
@@ -95,11 +91,11 @@ fn a_killed_process_is_one_death_and_all_of_its_matches_are_followed_again() {
 #[test]
 fn a_process_that_is_asked_to_leave_takes_all_of_its_workers_along() {
     let site = Site::live(&small(), FEED);
-    let before = lodged(&site);
+    let before = slots_by_process(&site);
     let (pid, slots) = before.iter().max_by_key(|(_, slots)| slots.len()).unwrap();
-    kill(Pid::from_raw(*pid as i32), Signal::SIGTERM).unwrap();
+    process::send(*pid, Signal::SIGTERM);
     wait::until("every match live in other processes", LIVE, || {
-        let gone = !lodged(&site).contains_key(pid);
+        let gone = !slots_by_process(&site).contains_key(pid);
         (gone && site.count("/matches/live") == 24).then_some(())
     });
     let log = site.daemon.log();

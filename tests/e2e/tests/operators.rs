@@ -37,17 +37,17 @@ fn the_socket_is_for_the_group_and_speaks_lines_of_json() {
 }
 
 #[test]
-fn a_second_instance_is_refused_and_told_who_runs() {
+fn a_second_instance_is_refused_with_the_pid_of_the_first() {
     let site = Site::live(&small(), CAP);
     let second = process::run(site.path(), &["run", "--config", "touchline.toml"]);
     assert_eq!(second.status.code(), Some(3));
-    let told = String::from_utf8_lossy(&second.stderr).into_owned();
-    assert!(told.contains(&site.daemon.pid().to_string()), "{told}");
+    let output = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(output.contains(&site.daemon.pid().to_string()), "{output}");
     assert_eq!(site.count("/matches/live"), 6, "the first is unharmed");
 }
 
 #[test]
-fn every_look_answers_in_text_and_in_json() {
+fn every_reading_verb_answers_in_text_and_in_json() {
     let site = Site::live(&small(), CAP);
     let id = site.simulator.truth().matches().into_iter().next().unwrap();
     for verb in [
@@ -64,9 +64,9 @@ fn every_look_answers_in_text_and_in_json() {
         let text = process::run(site.path(), &verb);
         assert_eq!(text.status.code(), Some(0), "{verb:?}: {}", String::from_utf8_lossy(&text.stderr));
         let with_json: Vec<&str> = verb.iter().copied().chain(["--json"]).collect();
-        let told = process::run(site.path(), &with_json);
-        assert_eq!(told.status.code(), Some(0), "{verb:?}");
-        for line in String::from_utf8(told.stdout).unwrap().lines() {
+        let output = process::run(site.path(), &with_json);
+        assert_eq!(output.status.code(), Some(0), "{verb:?}");
+        for line in String::from_utf8(output.stdout).unwrap().lines() {
             serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("{verb:?}: {error}: {line}"));
         }
     }
@@ -147,7 +147,7 @@ fn the_answers_have_the_members_that_are_promised() {
 }
 
 #[test]
-fn mistakes_are_told_with_the_right_code() {
+fn mistakes_end_with_a_message_and_the_right_code() {
     let site = Site::live(&small(), CAP);
     for (verb, code) in [
         (vec!["statsu"], 2),
@@ -156,17 +156,17 @@ fn mistakes_are_told_with_the_right_code() {
         (vec!["matches", "--state", "flying"], 2),
         (vec!["drain", "99"], 1),
     ] {
-        let told = process::run(site.path(), &verb);
-        assert_eq!(told.status.code(), Some(code), "{verb:?}: {}", String::from_utf8_lossy(&told.stderr));
-        assert!(!told.stderr.is_empty(), "{verb:?} says nothing");
+        let output = process::run(site.path(), &verb);
+        assert_eq!(output.status.code(), Some(code), "{verb:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(!output.stderr.is_empty(), "{verb:?} prints nothing");
     }
 }
 
 #[test]
 fn without_a_daemon_the_code_is_three() {
     let folder = tempfile::tempdir().unwrap();
-    let told = process::run(folder.path(), &["status", "--socket", "absent.sock"]);
-    assert_eq!(told.status.code(), Some(3), "{}", String::from_utf8_lossy(&told.stderr));
+    let output = process::run(folder.path(), &["status", "--socket", "absent.sock"]);
+    assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
@@ -186,10 +186,10 @@ fn events_can_be_followed() {
 }
 
 #[test]
-fn a_stranger_is_refused_with_code_five() {
+fn another_user_is_refused_with_code_five() {
     use std::os::unix::process::CommandExt;
     if !nix::unistd::geteuid().is_root() {
-        eprintln!("SKIPPED: only root can ask as somebody else");
+        eprintln!("SKIPPED: only root can ask as another user");
         return;
     }
     let site = Site::live(&small(), CAP);
@@ -203,20 +203,20 @@ fn a_stranger_is_refused_with_code_five() {
             .unwrap()
     };
     std::fs::set_permissions(site.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-    let told = stranger("status");
-    assert_eq!(told.status.code(), Some(5), "the socket is closed to others: {told:?}");
+    let output = stranger("status");
+    assert_eq!(output.status.code(), Some(5), "the socket is closed to others: {output:?}");
     // Even one who may open the socket is asked for his uid.
     std::fs::set_permissions(site.socket(), std::fs::Permissions::from_mode(0o666)).unwrap();
     for verb in ["status", "stop"] {
-        let told = stranger(verb);
-        assert_eq!(told.status.code(), Some(5), "{verb}: {told:?}");
+        let output = stranger(verb);
+        assert_eq!(output.status.code(), Some(5), "{verb}: {output:?}");
     }
     assert!(String::from_utf8_lossy(&stranger("status").stderr).contains("65534"));
     assert_eq!(site.count("/matches/live"), 6);
 }
 
 #[test]
-fn the_odds_of_a_market_are_told_over_time() {
+fn the_odds_of_a_market_are_listed_over_time() {
     let site = Site::live(&Options { rate: 2_000.0, ..small() }, CAP);
     let id = site.simulator.truth().matches().into_iter().next().unwrap();
     let changes = touchline_harness::wait::until("some odds", Duration::from_secs(10), || {

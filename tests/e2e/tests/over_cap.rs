@@ -24,28 +24,28 @@ fn all_is_followed(over_cap: OverCap) {
 }
 
 #[test]
-fn where_it_closes() {
+fn a_server_that_closes() {
     all_is_followed(OverCap::Close);
 }
 
 #[test]
-fn where_it_says_an_error() {
+fn a_server_that_sends_an_error() {
     all_is_followed(OverCap::Error);
 }
 
 #[test]
-fn where_it_ignores() {
+fn a_server_that_ignores() {
     all_is_followed(OverCap::Ignore);
 }
 
 #[test]
-fn where_it_sends_no_load() {
+fn a_server_that_sends_no_load() {
     all_is_followed(OverCap::NoLoad);
 }
 
 /// How long a thinned site may take until its cap is known: each match must have changed a few times before its load says anything.
 const KNOWN: Duration = Duration::from_secs(30);
-/// A living owner that is thinned tells other things than its successor, which waits for it for up to 10 s.
+/// A living owner that is thinned sends other values than its successor, which waits for it for up to 10 s.
 const MOVED: Duration = Duration::from_secs(30);
 
 fn thinning(cap: usize) -> Options {
@@ -68,7 +68,7 @@ fn without_matches(log: &str) -> String {
 }
 
 #[test]
-fn where_it_thins_every_match_is_served_in_full_in_the_end() {
+fn a_server_that_thins_serves_every_match_in_full_in_the_end() {
     let begun = Instant::now();
     let site = Site::start(&thinning(37), "max_subscriptions = 50");
     let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -78,7 +78,7 @@ fn where_it_thins_every_match_is_served_in_full_in_the_end() {
         eprintln!("learned after {:?}", begun.elapsed());
         wait::until("no connection above it", MOVED, || (most(&site) <= 37).then_some(()));
         eprintln!("moved after {:?}", begun.elapsed());
-        // Nobody is above it from now on.
+        // No connection is above it from now on.
         let until = Instant::now() + Duration::from_secs(10);
         wait::until("ten seconds more", Duration::from_secs(20), || {
             let most = most(&site);
@@ -93,7 +93,7 @@ fn where_it_thins_every_match_is_served_in_full_in_the_end() {
 }
 
 #[test]
-fn where_it_thins_nothing_nothing_is_learned_and_nothing_moves() {
+fn without_thinning_no_cap_is_learned_and_no_match_moves() {
     let site = Site::live(&thinning(50), "max_subscriptions = 50");
     wait::until("an audit", KNOWN, || (site.count("/feeds/0/audits") >= 3).then_some(()));
     let until = Instant::now() + Duration::from_secs(20);

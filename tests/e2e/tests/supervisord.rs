@@ -26,13 +26,13 @@ impl Drop for Supervisord {
 }
 
 fn supervisorctl(folder: &Path, words: &[&str]) -> String {
-    let told = Command::new("supervisorctl")
+    let output = Command::new("supervisorctl")
         .args(["-c", "supervisord.conf"])
         .args(words)
         .current_dir(folder)
         .output()
         .unwrap();
-    String::from_utf8_lossy(&told.stdout).into_owned()
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 fn pid(folder: &Path) -> Option<u32> {
@@ -96,8 +96,8 @@ fn it_runs_restarts_and_stops_and_leaves_nothing() {
     wait::until("RUNNING", Duration::from_secs(10), || {
         supervisorctl(path, &["status"]).contains("RUNNING").then_some(())
     });
-    let told = supervisorctl(path, &["stop", "touchline"]);
-    assert!(told.contains("stopped"), "{told}");
+    let output = supervisorctl(path, &["stop", "touchline"]);
+    assert!(output.contains("stopped"), "{output}");
     wait::until("the end of it all", Duration::from_secs(5), || {
         process::children(second).is_empty().then_some(())
     });

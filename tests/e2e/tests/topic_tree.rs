@@ -60,7 +60,7 @@ fn a_branch_is_one_subscription_and_its_documents_and_events_are_the_truth() {
 }
 
 #[test]
-fn lost_connections_are_gaps_and_what_was_missed_is_told_once() {
+fn lost_connections_are_gaps_and_what_was_missed_is_recorded_once() {
     let site = Site::configured(&options(), feed);
     site.wait_live(MATCHES as u64);
     for _ in 0..3 {
@@ -76,7 +76,7 @@ fn lost_connections_are_gaps_and_what_was_missed_is_told_once() {
 }
 
 #[test]
-fn who_changes_the_file_changes_what_is_followed() {
+fn a_changed_file_changes_what_is_followed() {
     let site = Site::configured(&options(), feed);
     site.wait_live(MATCHES as u64);
     let ids = site.simulator.truth().matches();
@@ -89,7 +89,7 @@ fn who_changes_the_file_changes_what_is_followed() {
         (states("live") == 25 && states("ended") == 5).then_some(())
     });
     std::fs::remove_file(site.path().join("matches")).unwrap();
-    wait::until("that is said", Duration::from_secs(5), || {
+    wait::until("that in the log", Duration::from_secs(5), || {
         site.daemon.log().contains("matches.unreadable").then_some(())
     });
     assert_eq!(states("live"), 25, "and changes nothing");

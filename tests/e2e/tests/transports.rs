@@ -1,16 +1,15 @@
 //! The whole program over every transport and both protocols: the same result as over plain TCP.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stderr)]
 
-use serde_json::{Value, json};
+use serde_json::json;
 use std::thread;
 use std::time::Duration;
-use touchline_e2e::{Site, wire};
+use touchline_e2e::{BACK, Site, wire};
 use touchline_harness::{process, wait};
-use touchline_simulator::server::{Report, Reset};
+use touchline_simulator::server::Reset;
 use touchline_simulator::{Options, OverCap, Protocol, Simulator, Transport};
 
 const CAP: &str = "max_subscriptions = 5";
-const BACK: Duration = Duration::from_secs(20);
 /// How long learning may take; a load that does not come shows after some seconds.
 const LEARNED: Duration = Duration::from_secs(90);
 const MATCHES: usize = 12;
@@ -19,42 +18,15 @@ fn over(transport: Transport, protocol: Protocol) -> Options {
     Options { matches: MATCHES, rate: 400.0, cap: Some(5), transport, protocol, ..Options::default() }
 }
 
-fn wait_for(site: &Site, what: &str, is: impl Fn(&Report) -> bool) {
-    wait::until(what, BACK, || is(&site.simulator.report()).then_some(()));
-}
-
-fn wait_for_more_events(site: &Site) {
-    let before = site.recorded();
-    wait::until("events", BACK, || (site.recorded() > before + 100).then_some(()));
-}
-
-/// All live, all true, nobody above the cap, nothing that the server could not read.
+/// All live, all true, no connection above the cap, nothing that the server could not read.
 fn assert_true_over(transport: Transport, protocol: Protocol) {
     let site = Site::live(&over(transport, protocol), CAP);
-    wait_for_more_events(&site);
+    site.wait_for_rows(100);
     site.assert_documents_are_true();
     let events = site.assert_events_are_true();
     let report = site.simulator.report();
     assert_eq!((events.with_gaps, report.over_cap, report.denied, report.bad), (0, 0, 0, 0), "{report:?}");
     assert!(report.most_subscriptions <= 5 && report.loads > MATCHES as u64, "{report:?}");
-}
-
-/// Every connection breaks; how many there were.
-fn break_all(site: &Site) -> u64 {
-    let workers = site.worker_pids().len() as u64;
-    site.simulator.reset_connections(Reset::All);
-    wait_for(site, "all connections broken", |report| report.resets >= workers);
-    workers
-}
-
-fn wait_for_the_gaps_to_end(site: &Site, least: usize) {
-    wait::until("gaps that ended", BACK, || {
-        let gaps = site.ask("gaps", json!({}));
-        let gaps = gaps.as_array()?;
-        let ended = |gap: &Value| !gap["ended_at"].is_null();
-        (gaps.len() >= least && gaps.iter().all(ended)).then_some(())
-    });
-    site.wait_live(MATCHES as u64);
 }
 
 #[test]
@@ -83,14 +55,14 @@ fn in_the_text_form_in_tls() {
 }
 
 #[test]
-fn a_reset_costs_a_gap_and_no_truth() {
+fn a_reset_costs_a_gap_and_no_wrong_document() {
     for (transport, protocol) in [(Transport::Ws, Protocol::V4), (Transport::Wss, Protocol::Zap)] {
         let site = Site::live(&over(transport, protocol), CAP);
-        wait_for_more_events(&site);
+        site.wait_for_rows(100);
         site.simulator.reset_connections(Reset::One(1));
-        wait_for(&site, "a connection broken", |report| report.resets == 1);
-        wait_for_the_gaps_to_end(&site, 1);
-        wait_for_more_events(&site);
+        site.wait_for_server("a connection broken", |report| report.resets == 1);
+        site.wait_for_gaps_to_end(1, MATCHES);
+        site.wait_for_rows(100);
         site.assert_documents_are_true();
         site.assert_events_are_true();
     }
@@ -101,9 +73,9 @@ fn a_session_goes_on_over_a_websocket() {
     let keep_alive = Duration::from_secs(30);
     let options = Options { keep_alive, rate: 2_000.0, ..over(Transport::Wss, Protocol::V4) };
     let site = Site::live(&options, &format!("{CAP}\nresubscribe = true"));
-    let workers = break_all(&site);
-    wait_for(&site, "every session resumed", |report| report.resumed >= workers);
-    wait_for_the_gaps_to_end(&site, MATCHES);
+    let workers = site.reset_all();
+    site.wait_for_server("every session resumed", |report| report.resumed >= workers);
+    site.wait_for_gaps_to_end(MATCHES, MATCHES);
     assert_eq!(site.simulator.report().refused, 0);
     site.assert_documents_are_true();
     site.assert_events_are_true();
@@ -112,9 +84,9 @@ fn a_session_goes_on_over_a_websocket() {
 #[test]
 fn a_session_that_is_gone_is_replaced_over_a_websocket() {
     let site = Site::live(&over(Transport::Ws, Protocol::V4), CAP);
-    let workers = break_all(&site);
-    wait_for_the_gaps_to_end(&site, MATCHES);
-    wait_for(&site, "one refusal each, then a new session", |report| report.refused == workers);
+    let workers = site.reset_all();
+    site.wait_for_gaps_to_end(MATCHES, MATCHES);
+    site.wait_for_server("one refusal each, then a new session", |report| report.refused == workers);
     assert_eq!(site.simulator.report().resumed, 0);
     site.assert_documents_are_true();
     site.assert_events_are_true();
@@ -142,17 +114,17 @@ fn a_smaller_cap_is_learned_over_websockets() {
 }
 
 #[test]
-fn a_login_is_refused_in_the_text_form_and_not_hammered() {
+fn a_login_is_refused_in_the_text_form_and_not_retried_at_once() {
     let login = Some("reader:right".parse().unwrap());
     let site = Site::start(&Options { login, ..over(Transport::Ws, Protocol::Zap) }, CAP);
     site.daemon.wait_for_log("worker.login_refused", Duration::from_secs(15));
-    wait_for(&site, "a refusal", |report| report.refused == 1);
+    site.wait_for_server("a refusal", |report| report.refused == 1);
     assert_eq!(site.count("/matches/live"), 0);
 }
 
 /// The server lets in, and then says on the topic of the session that its token is no longer good.
 #[test]
-fn a_stale_session_is_a_refused_login_and_not_hammered() {
+fn a_stale_session_is_a_refused_login_and_not_retried_at_once() {
     let session = Some("fresh".to_owned());
     let site = Site::start(&Options { session, ..over(Transport::Ws, Protocol::Zap) }, CAP);
     site.daemon.wait_for_log("worker.login_refused", Duration::from_secs(15));
@@ -170,21 +142,21 @@ fn a_stale_session_is_a_refused_login_and_not_hammered() {
     let report = site.simulator.report();
     assert_eq!((report.stale, report.loads), (1, 1), "the clock's, and no second attempt: {log}");
     let probed = process::run(site.path(), &["probe", "inplay", "--config", "touchline.toml"]);
-    let told = String::from_utf8(probed.stdout).unwrap();
-    assert_eq!(probed.status.code(), Some(1), "{told}");
-    let last = told.lines().rev().find(|line| line.contains("session")).unwrap();
-    assert!(last.contains("refuses the session") && told.contains("`login_topics`"), "{told}");
+    let printed = String::from_utf8(probed.stdout).unwrap();
+    assert_eq!(probed.status.code(), Some(1), "{printed}");
+    let last = printed.lines().rev().find(|line| line.contains("session")).unwrap();
+    assert!(last.contains("refuses the session") && printed.contains("`login_topics`"), "{printed}");
 }
 
 #[test]
-fn a_good_session_comes_in() {
+fn a_good_session_is_accepted() {
     let session = Some("1".to_owned());
     let site = Site::live(&Options { session, ..over(Transport::Ws, Protocol::Zap) }, CAP);
     assert_eq!(site.simulator.report().stale, 0);
     site.assert_documents_are_true();
 }
 
-/// A server whose certificate somebody else signed, beside one that is in order.
+/// A server with a certificate of an unknown authority, beside one that is in order.
 #[test]
 fn a_wrong_certificate_is_named_with_its_feed_and_harms_no_other() {
     let folder = tempfile::tempdir().unwrap();
@@ -199,21 +171,21 @@ fn a_wrong_certificate_is_named_with_its_feed_and_harms_no_other() {
         wire(&with(trusted))
     );
     let site = Site::live(&over(Transport::Dpts, Protocol::V4), &second);
-    // The coordinator tells the same of the worker, and either may be the first.
+    // The coordinator logs the same of the worker, and either may be the first.
     site.daemon.wait_for_log("worker.connection_lost feed=bad", Duration::from_secs(15));
     let log = site.daemon.log();
-    let told = log.lines().find(|line| line.contains("worker.connection_lost feed=bad")).unwrap();
+    let printed = log.lines().find(|line| line.contains("worker.connection_lost feed=bad")).unwrap();
     let what = "signed by nobody whom this system trusts";
-    assert!(told.contains(what) && told.contains("`ca_file`"), "{told}");
+    assert!(printed.contains(what) && printed.contains("`ca_file`"), "{printed}");
     wait::until("the bad feed shown as not up", BACK, || {
         let status = site.ask("status", json!({}));
         let bad = status["feeds"].as_array()?.iter().find(|feed| feed["name"] == "bad")?;
         (bad["state"] != "up").then_some(())
     });
     assert_eq!((site.count("/matches/live"), site.count("/workers/restarts")), (MATCHES as u64, 0), "{log}");
-    wait_for_more_events(&site);
+    site.wait_for_rows(100);
     site.assert_documents_are_true();
     site.assert_events_are_true();
     let refused = shown.stop();
-    assert_eq!((refused.loads, refused.most_subscriptions), (0, 0), "nothing was said to it");
+    assert_eq!((refused.loads, refused.most_subscriptions), (0, 0), "nothing was sent to it");
 }

@@ -2,15 +2,15 @@
 //! page of rules, from what the match is.
 //!
 //! Only soccer is published so, without markets. The values are made anew from the match after each step; what differs from
-//! what was last said is a message. So nothing has to be said twice, and a match changes as it always does. `said` remembers
+//! what was last sent is a message. So nothing has to be sent twice, and a match changes as it always does. `sent` remembers
 //! the states on the way.
 
 use super::document::stat_key;
 use super::pen::Pen;
 use super::play::{self, Step, soccer};
 use super::random::Random;
-use super::said::{self, Values};
 use super::score::Score;
+use super::sent::{self, Values};
 use super::state::{Figure, Match, Stage};
 use serde_json::{Map, Value, json};
 use touchline_common::model::Side;
@@ -56,7 +56,7 @@ pub(crate) fn suit(m: &mut Match) {
         *m.head.figures.get_mut(side) = kept.map(|(figure, _)| figure).collect();
     }
     m.head.labels.retain(|label| says(label));
-    // One value tells both sides' shares of the ball.
+    // One value has both sides' shares of the ball.
     if let Some(place) = place(m, "possession")
         && let Some(Figure::Count(home)) = figure(m, Side::Home, "possession").cloned()
         && let Some(held) = m.head.figures.get_mut(Side::Away).get_mut(place)
@@ -64,13 +64,13 @@ pub(crate) fn suit(m: &mut Match) {
         *held = Figure::Count(100 - home.min(100));
     }
     timeless(m);
-    said::begin(m);
+    sent::begin(m);
 }
 
-/// A step is complete: what it changed is said.
+/// A step is complete: what it changed is sent.
 pub(crate) fn settle(m: &mut Match) {
     timeless(m);
-    said::say(m);
+    sent::send(m);
 }
 
 /// The branch states the clock's seconds only.

@@ -2,7 +2,7 @@
 //! no text that the feed would write is read back.
 //!
 //! Written once over [`Json`], so that the truth's JSON and its digests are one and the same description. A digest
-//! leaves out `extra.ZC` and the selections' `open` and `move`, which depend on when somebody began to listen.
+//! leaves out `extra.ZC` and the selections' `open` and `move`, which depend on when a client began to listen.
 
 use super::json::{Digest, Json};
 use super::node::Node;

@@ -135,7 +135,7 @@ pub(crate) struct Ledger {
     live: [Pair<Vec<u64>>; Counter::ALL],
     /// How far each counter is below what it was at the first load.
     sunk: [Pair<u32>; Counter::ALL],
-    /// The numbers of what only made good for that: who saw neither the fall nor the rise has nothing to tell.
+    /// The numbers of what only made good for that: who saw neither the fall nor the rise reports nothing.
     pub(crate) regained: Vec<u64>,
 }
 
@@ -187,7 +187,7 @@ impl Ledger {
         self.commentary.push_back(happening);
     }
 
-    /// Takes back the newest of its kind and side. What happened before the first load is not told, so nor is its
+    /// Takes back the newest of its kind and side. What happened before the first load is not recorded, so nor is its
     /// retraction.
     pub(crate) fn retract(&mut self, at: i64, clock: Option<u32>, counter: Counter, side: Side) {
         if let Some(n) = self.live.get_mut(counter as usize).and_then(|live| live.get_mut(side).pop()) {

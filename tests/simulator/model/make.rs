@@ -53,7 +53,7 @@ pub(crate) fn make(plan: Plan, random: &mut Random, now: Moment) -> Match {
         head_digest: 0,
         markets_sum: 0,
         history: History::new(plan.history),
-        said: Vec::new(),
+        sent: Vec::new(),
         ledger: Ledger::new(plan.changes),
         play: Progress { last: now.micros, next: now.micros, length, ..Progress::default() },
     };
@@ -66,7 +66,7 @@ pub(crate) fn make(plan: Plan, random: &mut Random, now: Moment) -> Match {
     m
 }
 
-/// Plays what lies behind the match; nobody hears of it.
+/// Plays what lies behind the match; none of that is sent.
 fn run(m: &mut Match, course: usize, random: &mut Random, now: Moment) {
     let mut change = Change::default();
     for _ in 0..course {
@@ -224,7 +224,7 @@ fn markets(m: &mut Match, bytes: usize, random: &mut Random) {
     m.play.markets = m.groups.iter().map(|group| group.markets.len()).sum();
 }
 
-/// Invents a market for a group; which one, if it is not said, is left to chance.
+/// Invents a market for a group; which one, if it is not given, is left to chance.
 pub(crate) fn market(m: &mut Match, group: usize, which: Option<Kind>, random: &mut Random) -> Market {
     let group = if m.groups.len() == 1 { random.below(GROUPS.len()) } else { group };
     let all = GROUPS.get(group).map_or(&[][..], |(_, markets)| markets);

@@ -1,6 +1,7 @@
 //! A text model for tests: parses loads, applies deltas and reads a document out of the text, in the plainest way.
 //! It shares no code with the model, so that one can be wrong without the other.
 
+use crate::model::state::Sport;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -126,7 +127,7 @@ impl Naive {
         let teams: Vec<&Node> = event.all("TG").flat_map(|group| group.all("TE")).collect();
         let mut out = Map::new();
         out.insert("sport_id".into(), json!(event.get("CL")));
-        let sport = touchline_common::model::Sport::by_id(event.get("CL")).unwrap().name;
+        let sport = Sport::ALL.into_iter().find(|sport| sport.id() == event.get("CL")).unwrap().name();
         out.insert("sport".into(), json!(sport));
         put(&mut out, "competition", event.get("CT"));
         put(&mut out, "name", event.get("NA"));

@@ -2,7 +2,7 @@
 //! through, in order.
 //!
 //! The first state of a selection is what it was when its match was first loaded, or when it appeared. Bounded: past the
-//! bound each sequence loses its older half. Written by `ledger`, read by the oracle and `truth::tell`.
+//! bound each sequence loses its older half. Written by `ledger`, read by the oracle and `truth::expected`.
 
 use super::state::Odds;
 use super::text::Text;

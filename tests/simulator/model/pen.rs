@@ -1,4 +1,4 @@
-//! Says what was just changed in a match: writes the message, takes the digest anew, remembers the state, tells what
+//! Says what was just changed in a match: writes the message, takes the digest anew, remembers the state, records what
 //! happened. Whoever changes a match calls exactly one of these after each message's worth of change.
 
 use super::change::{Change, Channel};
@@ -17,9 +17,9 @@ pub(crate) struct Pen<'a> {
     pub(crate) change: &'a mut Change,
 }
 
-/// What of a selection is said.
+/// What of a selection has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum SelectionChange {
     Odds(Price),
     /// The handicap and the price that goes with it.
     Line(Price),
@@ -114,7 +114,7 @@ impl Pen<'_> {
         }
     }
 
-    /// Sets the comment. Returns whether it is another one, so that it is to be written and told.
+    /// Sets the comment. Returns whether it is another one, so that it is to be written and recorded.
     pub(crate) fn comment(&self, m: &mut Match, text: impl Into<Text>) -> bool {
         let text = text.into();
         let other = m.head.comment != text;
@@ -122,7 +122,7 @@ impl Pen<'_> {
         other
     }
 
-    /// Tells the comment.
+    /// Records the comment.
     pub(crate) fn commented(&self, m: &mut Match) {
         if !m.head.comment.is_empty() {
             let text = m.head.comment.clone();
@@ -194,7 +194,7 @@ impl Pen<'_> {
     }
 
     /// A selection changed.
-    pub(crate) fn selection(&mut self, m: &mut Match, at: SelectionAt, told: Told) {
+    pub(crate) fn selection(&mut self, m: &mut Match, at: SelectionAt, change: SelectionChange) {
         let Some((_, market)) = m.market(at.market) else { return };
         let listed = market.listed;
         let Some(one) = market.strips.get(at.strip).and_then(|strip| strip.selections.get(at.selection))
@@ -204,14 +204,14 @@ impl Pen<'_> {
         let number = one.number;
         let write = |out: &mut Vec<u8>| {
             out.extend_from_slice(b"U|");
-            match told {
-                Told::Odds(_) => encode::odds(one, out),
-                Told::Line(_) => {
+            match change {
+                SelectionChange::Odds(_) => encode::odds(one, out),
+                SelectionChange::Line(_) => {
                     encode::pair(out, "HA", &one.handicap);
                     encode::pair(out, "HD", &one.handicap);
                     encode::odds(one, out);
                 }
-                Told::Suspended => encode::flag(out, "SU", one.suspended),
+                SelectionChange::Suspended => encode::flag(out, "SU", one.suspended),
             }
             out.push(b'|');
         };
@@ -220,12 +220,12 @@ impl Pen<'_> {
         if listed {
             self.change.add(Channel::List, |out| Node::ListedSelection(number).write(ident, out), write);
         }
-        let what = match told {
-            Told::Odds(Price::Moved) | Told::Line(Price::Moved) => {
+        let what = match change {
+            SelectionChange::Odds(Price::Moved) | SelectionChange::Line(Price::Moved) => {
                 Some(OddsChange::Price { selection: number, odds: one.odds })
             }
-            Told::Odds(Price::Same) | Told::Line(Price::Same) => None,
-            Told::Suspended => {
+            SelectionChange::Odds(Price::Same) | SelectionChange::Line(Price::Same) => None,
+            SelectionChange::Suspended => {
                 Some(OddsChange::SelectionSuspended { selection: number, suspended: one.suspended })
             }
         };
@@ -269,8 +269,8 @@ impl Pen<'_> {
 
 /// The match is in this state now.
 pub(crate) fn remember(m: &mut Match) {
-    // Of a branch, what is said of a whole step is remembered by `said`.
-    if !m.said.is_empty() {
+    // Of a branch, what is sent of a whole step is remembered by `sent`.
+    if !m.sent.is_empty() {
         return;
     }
     let digest = m.digest();

@@ -3,7 +3,7 @@
 use super::change::Change;
 use super::encode::Attribute;
 use super::ledger::{Counter, What};
-use super::pen::{Pen, Price, Told};
+use super::pen::{Pen, Price, SelectionChange};
 use super::play::{self, Step};
 use super::score::{Innings, Score};
 use super::state::{Clock, MarketAt, Match, Odds, SelectionAt, Stage};
@@ -94,7 +94,7 @@ fn innings(m: &mut Match, pen: &mut Pen<'_>, side: Side, place: usize, (runs, wi
     let sum = |all: &[Innings]| {
         (all.iter().map(|one| one.runs).sum::<u32>(), all.iter().map(|one| one.wickets).sum::<u32>())
     };
-    // What was unknown and is known now is no step: nobody can tell from where. Before the start it was nothing.
+    // What was unknown and is known now is no step: it is not known from where. Before the start it was nothing.
     let was_known = !all.is_empty() || m.head.stage == Stage::NotStarted;
     let before = sum(all);
     if all.len() <= place {
@@ -127,6 +127,6 @@ fn price(m: &mut Match, pen: &mut Pen<'_>, place: usize, odds: Odds) {
     }
     let price = Price::between(one.odds, odds);
     one.odds = odds;
-    pen.selection(m, at, Told::Odds(price));
+    pen.selection(m, at, SelectionChange::Odds(price));
     pen.number(m);
 }

@@ -271,8 +271,8 @@ pub(crate) struct Match {
     pub(crate) head_digest: u64,
     pub(crate) markets_sum: u64,
     pub(crate) history: History,
-    /// What was said of it as a branch of topics; empty where it is published as nodes.
-    pub(crate) said: super::said::Values,
+    /// What was sent of it as a branch of topics; empty where it is published as nodes.
+    pub(crate) sent: super::sent::Values,
     pub(crate) ledger: Ledger,
     pub(crate) play: super::play::Progress,
 }

@@ -9,7 +9,7 @@ use super::make;
 use super::names::PRICES;
 use super::node::Node;
 use super::odds::OddsChange;
-use super::pen::{Pen, Price, Told, remember};
+use super::pen::{Pen, Price, SelectionChange, remember};
 use super::play;
 use super::random::Random;
 use super::state::{Entry, MarketAt, Match, Odds, Selection, SelectionAt, Stage, Strip};
@@ -72,12 +72,12 @@ fn prices(m: &mut Match, random: &mut Random, pen: &mut Pen<'_>) {
         let before = one.odds;
         one.odds = moved(before, random);
         let price = Price::between(before, one.odds);
-        let mut told = Told::Odds(price);
+        let mut change = SelectionChange::Odds(price);
         if !one.handicap.is_empty() && random.in_thousand(30) {
             one.handicap = format!("{}.5", random.below(9)).into();
-            told = Told::Line(price);
+            change = SelectionChange::Line(price);
         }
-        pen.selection(m, at, told);
+        pen.selection(m, at, change);
         any = true;
     }
     if any {
@@ -104,7 +104,7 @@ fn suspend_selection(m: &mut Match, random: &mut Random, pen: &mut Pen<'_>) {
     let Some(at) = somewhere(m, random).and_then(|market| selection(m, random, market)) else { return };
     let Some(one) = m.selection_mut(at) else { return };
     one.suspended = !one.suspended;
-    pen.selection(m, at, Told::Suspended);
+    pen.selection(m, at, SelectionChange::Suspended);
     pen.number(m);
 }
 

@@ -28,7 +28,7 @@ fn text(m: &Match) -> String {
     String::from_utf8(out).unwrap()
 }
 
-/// The digest of a document as somebody else would take it: from its JSON.
+/// The digest of a document as others would take it: from its JSON.
 fn digest_of(document: &Value) -> Digest {
     let mut head = document.as_object().unwrap().clone();
     let markets = head.remove("markets").unwrap();

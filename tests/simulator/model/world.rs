@@ -1,6 +1,6 @@
 //! All matches of a server: which there are, which are followed, which come and go, and what the list says.
 //!
-//! Only matches whose load somebody once asked for change; what happens before that is nobody's business.
+//! Only matches whose load was once requested change; what happens before that is not recorded.
 
 use super::branch;
 use super::change::{Change, Channel};
@@ -183,7 +183,7 @@ impl World {
         }
     }
 
-    /// A load of this match is about to be sent. From the first on it changes, and what happens is told.
+    /// A load of this match is about to be sent. From the first on it changes, and what happens is recorded.
     pub(crate) fn follow(&mut self, slot: usize, now: Moment) {
         let Some(m) = self.matches.get_mut(slot) else { return };
         if m.ledger.begun {
@@ -210,7 +210,7 @@ impl World {
         }
     }
 
-    /// Deltas of this match are about to be sent, but no load: it changes, and nothing of that is told.
+    /// Deltas of this match are about to be sent, but no load: it changes, and nothing of that is recorded.
     pub(crate) fn stir(&mut self, slot: usize, now: Moment) {
         let is_replay = self.replays.iter().any(|replay| replay.slot == slot);
         if let Some(m) = self.matches.get_mut(slot)
@@ -300,7 +300,7 @@ impl World {
         None
     }
 
-    /// Adds a recorded match, which begins once somebody follows it. Returns its place.
+    /// Adds a recorded match, which begins once it is followed. Returns its place.
     pub(crate) fn replay(&mut self, recording: Recording, speed: f64, now: Moment) -> usize {
         let plan = Plan { sport: recording.sport, course: 0, bytes: 3_000, ..self.plan() };
         let mut m = make(plan, &mut self.random, now);

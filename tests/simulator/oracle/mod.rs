@@ -13,6 +13,7 @@ mod published;
 mod read;
 mod recorded;
 mod segments;
+mod settled;
 #[cfg(test)]
 mod tests;
 

@@ -38,9 +38,9 @@ pub(crate) struct Recording {
 /// When one cannot be read or is of no known format.
 pub(crate) fn add(world: &mut World, options: &Options, now: Moment) -> io::Result<()> {
     for file in &options.replay {
-        let told =
+        let with_context =
             |error: io::Error| io::Error::new(error.kind(), format!("replaying {}: {error}", file.display()));
-        if let Some(recording) = read(file).map_err(told)? {
+        if let Some(recording) = read(file).map_err(with_context)? {
             world.replay(recording, options.replay_speed, now);
         }
     }

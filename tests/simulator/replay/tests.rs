@@ -27,7 +27,7 @@ fn played(recording: Recording) -> (Value, Vec<Value>) {
     let last = recording.acts.back().unwrap().0;
     let slot = world.replay(recording, 1.0, START);
     let mut change = Change::default();
-    assert_eq!(world.turn(START.after(1_000_000_000), &mut change), None, "nobody follows it yet");
+    assert_eq!(world.turn(START.after(1_000_000_000), &mut change), None, "it is not followed yet");
     world.follow(slot, START);
     let mut now = START;
     while now.micros <= START.micros + last * 1_000 {

@@ -1,4 +1,4 @@
-//! TLS for a server that nobody knows: an authority that is made at the start, and a certificate that it signs.
+//! TLS for a server that no client knows: an authority that is made at the start, and a certificate that it signs.
 //!
 //! Whoever is to trust the server is given the authority's certificate. Its key is forgotten at once, so nothing else will ever
 //! be signed with it.

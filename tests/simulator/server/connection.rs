@@ -30,7 +30,7 @@ pub(super) enum Topic {
 pub(super) enum State {
     Handshake,
     Open,
-    /// Open, but its session is not good: it is heard and gets nothing.
+    /// Open, but its session is not good: it is read and gets nothing.
     Stale,
     /// Its connection broke; the session is kept until then.
     Kept(Instant),
@@ -41,7 +41,7 @@ pub(super) enum State {
 pub(super) enum End {
     /// The connection broke.
     Left,
-    /// The client said that it leaves.
+    /// The client sent a close.
     Closed,
     /// It may not connect, or what it wants to go on with is not there.
     Refused,
@@ -51,7 +51,7 @@ pub(super) enum End {
     OverCap,
     /// It does not read fast enough.
     Slow,
-    /// It said what cannot be understood.
+    /// It sent what cannot be read.
     Bad,
     /// It no longer answers.
     Silent,
@@ -72,7 +72,7 @@ pub(super) struct Connection {
     /// What it got in part, above its cap.
     pub(super) partly: HashSet<Topic>,
     pub(super) most: usize,
-    pub(super) heard: Instant,
+    pub(super) read_at: Instant,
     pub(super) pinged: bool,
     out: Vec<u8>,
     sent: usize,
@@ -97,7 +97,7 @@ impl Connection {
             subscribed: HashSet::new(),
             partly: HashSet::new(),
             most: 0,
-            heard: now,
+            read_at: now,
             pinged: false,
             out: Vec::new(),
             sent: 0,
@@ -236,7 +236,7 @@ impl Connection {
         self.input = new.input;
         self.takes = new.takes;
         self.state = State::Open;
-        self.heard = now;
+        self.read_at = now;
         self.pinged = false;
         self.blocked = false;
     }

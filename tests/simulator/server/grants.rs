@@ -13,7 +13,7 @@ const THIN: u32 = 10;
 /// The status of a topic that was refused. The protocol names only the removal.
 const REFUSED: &[u8] = b"cap";
 
-/// What somebody gets above the cap.
+/// What a client gets above the cap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Grant {
     /// Every delta, but no load.
@@ -60,7 +60,7 @@ impl Partly {
         }
     }
 
-    /// Nobody gets anything of a topic any more; who did.
+    /// Takes a topic from every client that had it; returns those.
     pub(super) fn remove_topic(&mut self, topic: &Topic) -> Vec<usize> {
         self.grants.remove(topic).into_iter().flatten().map(|(at, _)| at).collect()
     }
@@ -123,7 +123,7 @@ impl Server {
     }
 
     fn grant(&mut self, at: usize, topic: &Topic, grant: Grant) {
-        // A topic that nobody has would be kept for ever.
+        // A topic without clients would be kept for ever.
         if matches!(topic, Topic::Unknown(_)) {
             return;
         }
@@ -132,7 +132,7 @@ impl Server {
         {
             self.partly.grants.entry(topic.clone()).or_default().push((at, grant));
         }
-        // What nobody follows would not change.
+        // What is not followed would not change.
         if let Topic::Match(slot) = topic {
             self.truth.lock().stir(*slot, moment());
         }

@@ -108,7 +108,7 @@ impl Link {
         }
     }
 
-    /// A client that speaks the other form hears that in HTTP, instead of an answer that it would not understand.
+    /// A client that speaks the other form gets that in HTTP, instead of an answer that it would not understand.
     fn refuse_another_form(&mut self) {
         if self.tunnel.as_ref().is_some_and(Tunnel::is_of_another_form) {
             self.tunnel = None;
@@ -160,7 +160,7 @@ impl Link {
         }
     }
 
-    /// The end, said as far as that goes at once.
+    /// The end, sent as far as that goes at once.
     pub(super) fn farewell(&mut self) {
         let _ = self.send(&mut 0);
         self.socket.farewell();

@@ -19,7 +19,7 @@ pub(super) struct Handshake {
 }
 
 impl Server {
-    /// Takes in everything a client has said.
+    /// Takes in everything a client has sent.
     pub(super) fn understand(&mut self, at: usize) -> Result<(), End> {
         if self.connections.get(at).is_some_and(|connection| connection.state == State::Handshake)
             && !self.handshake(at)?
@@ -54,13 +54,13 @@ impl Server {
                     if !self.is_right(&username, &password)
                         && let Some(connection) = self.connections.get_mut(at)
                     {
-                        let told =
+                        let sent =
                             connection.say(|out| wire::credentials_rejected(out, &username, &password));
-                        told.map_err(|_| End::Bad)?;
+                        sent.map_err(|_| End::Bad)?;
                     }
                 }
                 MessageType::Close | MessageType::Abort => return Err(End::Closed),
-                // An echoed ping, an acknowledgement: hearing them is all. The rest is the
+                // An echoed ping, an acknowledgement: reading them is all. The rest is the
                 // server's to send, or is not offered.
                 MessageType::PingClient
                 | MessageType::Ack

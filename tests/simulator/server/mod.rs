@@ -36,14 +36,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub struct Simulator;
 
 impl Simulator {
-    /// Binds and starts serving on a thread of its own. It changes nothing until somebody follows a match.
+    /// Binds and starts serving on a thread of its own. It changes nothing until a match is followed.
     ///
     /// # Errors
     /// When an address cannot be bound, a recorded match cannot be read, the protocol does not go with the transport, or the
     /// authority's certificate cannot be written.
     pub fn start(options: &Options) -> io::Result<Handle> {
         let listener = mio::net::TcpListener::bind(options.listen)
-            .map_err(|error| told(&error, &format!("listening on {}", options.listen)))?;
+            .map_err(|error| with_context(&error, &format!("listening on {}", options.listen)))?;
         let address = listener.local_addr()?;
         let certified = certified(options, address)?;
         let links = link::Links::new(options, certified.as_ref())?;
@@ -61,14 +61,14 @@ impl Simulator {
             waker,
             truth: truth.clone(),
             asked: AtomicU64::new(0),
-            told: Mutex::new(Told::default()),
-            tells: Condvar::new(),
+            last: Mutex::new(Answer::default()),
+            answered: Condvar::new(),
         }));
         let mut handle =
             Handle { address, truth_address: None, control: control.clone(), threads: Vec::new() };
         if let Some(at) = options.truth {
             let listener =
-                TcpListener::bind(at).map_err(|error| told(&error, &format!("listening on {at}")))?;
+                TcpListener::bind(at).map_err(|error| with_context(&error, &format!("listening on {at}")))?;
             handle.truth_address = Some(listener.local_addr()?);
             let (truth, control) = (truth.clone(), control.clone());
             handle.threads.push(
@@ -91,7 +91,7 @@ fn certified(options: &Options, address: SocketAddr) -> io::Result<Option<certif
     let certified = certificate::Certified::make(address)?;
     if let Some(path) = &options.ca_file {
         std::fs::write(path, &certified.authority)
-            .map_err(|error| told(&error, &format!("writing the certificate {}", path.display())))?;
+            .map_err(|error| with_context(&error, &format!("writing the certificate {}", path.display())))?;
     }
     Ok(Some(certified))
 }
@@ -111,7 +111,7 @@ fn setup(options: &Options) -> Setup {
     }
 }
 
-fn told(error: &io::Error, what: &str) -> io::Error {
+fn with_context(error: &io::Error, what: &str) -> io::Error {
     io::Error::new(error.kind(), format!("{what}: {error}"))
 }
 
@@ -137,20 +137,20 @@ struct Shared {
     thinned: Mutex<Vec<String>>,
     waker: mio::Waker,
     truth: Truth,
-    /// How often somebody asked for a report.
+    /// How many reports were requested.
     asked: AtomicU64,
-    told: Mutex<Told>,
-    tells: Condvar,
+    last: Mutex<Answer>,
+    answered: Condvar,
 }
 
 /// The newest report, and how many questions it answers.
 #[derive(Default)]
-struct Told {
+struct Answer {
     report: Report,
     answers: u64,
 }
 
-/// How long who asks waits for the server's thread; then what it told last must do.
+/// How long who asks waits for the server's thread; then its last report must do.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Control {
@@ -210,9 +210,9 @@ impl Control {
     fn report(&self) -> Report {
         let asked = self.0.asked.fetch_add(1, Ordering::SeqCst) + 1;
         self.wake();
-        let told = self.0.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let unanswered = |told: &mut Told| told.answers < asked && !self.is_stopped();
-        let waited = self.0.tells.wait_timeout_while(told, PATIENCE, unanswered);
+        let last = self.0.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let unanswered = |last: &mut Answer| last.answers < asked && !self.is_stopped();
+        let waited = self.0.answered.wait_timeout_while(last, PATIENCE, unanswered);
         waited.unwrap_or_else(PoisonError::into_inner).0.report.clone()
     }
 
@@ -221,10 +221,10 @@ impl Control {
         self.0.asked.load(Ordering::SeqCst)
     }
 
-    /// Tells what happened, which answers so many questions.
+    /// Publishes what happened, which answers so many questions.
     fn publish(&self, report: Report, answers: u64) {
-        *self.0.told.lock().unwrap_or_else(PoisonError::into_inner) = Told { report, answers };
-        self.0.tells.notify_all();
+        *self.0.last.lock().unwrap_or_else(PoisonError::into_inner) = Answer { report, answers };
+        self.0.answered.notify_all();
     }
 }
 
@@ -316,7 +316,7 @@ pub enum Reset {
 /// What a server did.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// Delta messages of matches that somebody followed, and of the list if somebody followed that.
+    /// Delta messages of matches that were followed, and of the list if it was followed.
     pub messages: u64,
     /// Loads sent.
     pub loads: u64,
@@ -328,7 +328,7 @@ pub struct Report {
     pub denied: u64,
     /// Connections that were refused: the login, or a session that is not there.
     pub refused: u64,
-    /// Connections that were let in and then told that their session is no longer good.
+    /// Connections that were let in and then informed that their session is no longer good.
     pub stale: u64,
     /// Sessions that went on over a new connection.
     pub resumed: u64,
@@ -340,7 +340,7 @@ pub struct Report {
     pub bad: u64,
     /// Connections reset because [`Handle::reset_connections`] asked for it.
     pub resets: u64,
-    /// The time spent on what clients said: handshakes, subscriptions, and the loads that answer them.
+    /// The time spent on what clients sent: handshakes, subscriptions, and the loads that answer them.
     pub serving: Duration,
     /// Connections closed because they no longer answered.
     pub silent: u64,

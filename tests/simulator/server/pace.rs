@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn lateness_is_told() {
+    fn lateness_is_reported() {
         let mut late = Late::default();
         for n in 0..1_000 {
             late.add(Duration::from_micros(if n < 5 { 5_000 } else { 50 }));

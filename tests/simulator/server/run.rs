@@ -1,7 +1,7 @@
 //! The loop: ticks of a millisecond, clients in between. A change is encoded once and the same bytes are appended to
 //! each subscriber's queue.
 
-use super::branch::Said;
+use super::branch::LastSent;
 use super::connection::{Connection, End, State, Topic, hang_up};
 use super::form::Forms;
 use super::grants::Partly;
@@ -83,7 +83,7 @@ pub(super) struct Server {
     pub(super) forms: Forms,
     pub(super) closing: Vec<(usize, End)>,
     /// What was last sent of each branch, by the match's place.
-    pub(super) said: HashMap<usize, Said>,
+    pub(super) last_sent: HashMap<usize, LastSent>,
 }
 
 impl Server {
@@ -132,7 +132,7 @@ impl Server {
             answered: 0,
             forms: Forms::new(options),
             closing: Vec::new(),
-            said: HashMap::new(),
+            last_sent: HashMap::new(),
         })
     }
 
@@ -160,7 +160,7 @@ impl Server {
                     }
                     LISTENER => self.accept(),
                     TIMER => drop(nix::unistd::read(&self.timer, &mut [0; 8])),
-                    Token(at) => self.heard(at, event),
+                    Token(at) => self.on_event(at, event),
                 }
             }
             self.tick(&mut clock);
@@ -212,7 +212,7 @@ impl Server {
     }
 
     /// A client has something to say, or takes bytes again.
-    fn heard(&mut self, at: usize, event: &Event) {
+    fn on_event(&mut self, at: usize, event: &Event) {
         let Some(connection) = self.connections.get_mut(at) else { return };
         if event.is_writable() {
             connection.unblock();
@@ -220,18 +220,18 @@ impl Server {
         if !event.is_readable() && !event.is_read_closed() {
             return;
         }
-        if let Err(end) = self.hear(at) {
+        if let Err(end) = self.read_all(at) {
             self.closing.push((at, end));
         }
     }
 
-    /// Takes in all that a client has said.
-    pub(super) fn hear(&mut self, at: usize) -> Result<(), End> {
+    /// Takes in all that a client has sent.
+    pub(super) fn read_all(&mut self, at: usize) -> Result<(), End> {
         loop {
             let Some(connection) = self.connections.get_mut(at) else { return Ok(()) };
             let more = connection.read()?;
             if more {
-                connection.heard = Instant::now();
+                connection.read_at = Instant::now();
                 connection.pinged = false;
             }
             let began = Instant::now();
@@ -271,7 +271,7 @@ impl Server {
             change.clear();
             let Some(slot) = world.step(now, &mut change) else { break };
             let sent = self.offer(&world, slot, &change);
-            // What nobody follows goes on at the same pace. A step may change nothing, but not for ever.
+            // What is not followed goes on at the same pace. A step may change nothing, but not for ever.
             let counted = if sent > 0 { sent } else { change.messages().len() as u64 };
             empty = if counted == 0 { empty + 1 } else { 0 };
             if empty > EMPTY {
@@ -296,7 +296,7 @@ impl Server {
         clock.change = change;
     }
 
-    /// Sends the messages of a change to all who follow its topics. Returns how many somebody followed.
+    /// Sends the messages of a change to all who follow its topics. Returns how many were followed.
     fn offer(&mut self, world: &World, slot: usize, change: &Change) -> u64 {
         match world.payload() {
             Payload::Inplay => {}
@@ -328,7 +328,7 @@ impl Server {
         sent
     }
 
-    /// A match's own topic is removed: its followers are told and follow it no longer.
+    /// A match's own topic is removed: its followers get that and follow it no longer.
     fn remove(&mut self, slot: usize, name: &str) {
         let names = self.names(slot, name);
         let mut followers = self.followers.get_mut(slot).map(std::mem::take).unwrap_or_default();
@@ -424,7 +424,7 @@ impl Server {
                 }
                 continue;
             }
-            let silent = now.saturating_duration_since(connection.heard);
+            let silent = now.saturating_duration_since(connection.read_at);
             if silent > 2 * self.ping_after {
                 self.closing.push((at, End::Silent));
             } else if silent > self.ping_after && !connection.pinged && connection.state == State::Open {

@@ -48,7 +48,7 @@ impl Server {
         self.forms.deliver(&mut self.connections, &[at], MessageType::TopicLoad, named, &body);
     }
 
-    /// A client may not come in: it is told the code and let go.
+    /// A client may not come in: it gets the code and is let go.
     pub(super) fn refuse(&mut self, at: usize, version: u8, code: ResponseCode) -> End {
         if let Some(connection) = self.connections.get_mut(at) {
             let response = ConnectResponse::Refused { version, code };
@@ -119,7 +119,7 @@ impl Server {
         }
         // What came with the request, here or where no event announces it again.
         self.understand(old)
-            .and_then(|()| self.hear(old))
+            .and_then(|()| self.read_all(old))
             .unwrap_or_else(|end| self.closing.push((old, end)));
         Ok(())
     }

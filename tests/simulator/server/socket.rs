@@ -87,7 +87,7 @@ impl Socket {
         if let Self::Tls(tls) = self {
             tls.connection.send_close_notify();
         }
-        // Whoever does not hear it sees the end of the stream.
+        // Whoever does not get it sees the end of the stream.
         let _ = self.send(&mut 0);
     }
 }

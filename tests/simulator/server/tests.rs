@@ -11,7 +11,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 /// A message: type, headers, body.
-type Heard = (u8, String, String);
+type Received = (u8, String, String);
 
 struct Client {
     stream: TcpStream,
@@ -62,7 +62,7 @@ impl Client {
             .unwrap();
     }
 
-    fn next(&mut self) -> Heard {
+    fn next(&mut self) -> Received {
         let (kind, encoding, headers, body) = self.next_raw();
         assert_eq!(encoding, 0, "plain");
         (kind, headers, String::from_utf8(body).unwrap())
@@ -84,16 +84,16 @@ impl Client {
         }
     }
 
-    /// Waits until the server has read everything so far; what it said meanwhile.
-    fn settle(&mut self) -> Vec<Heard> {
+    /// Waits until the server has read everything so far; what it sent meanwhile.
+    fn settle(&mut self) -> Vec<Received> {
         self.send(0x18, "settled\u{2}0");
-        let mut heard = Vec::new();
+        let mut received = Vec::new();
         loop {
             let one = self.next();
             if one.0 == 0x18 {
-                return heard;
+                return received;
             }
-            heard.push(one);
+            received.push(one);
         }
     }
 }

@@ -62,8 +62,8 @@ pub(crate) fn pause_between(sport: Sport) -> u32 {
     }
 }
 
-/// Blows the final whistle, whatever the score. `attributes` changed in the same message, `told` happened before it.
-pub(crate) fn finish(m: &mut Match, pen: &mut Pen<'_>, attributes: &[Attribute], told: Vec<What>) {
+/// Blows the final whistle, whatever the score. `attributes` changed in the same message, `earlier` happened before it.
+pub(crate) fn finish(m: &mut Match, pen: &mut Pen<'_>, attributes: &[Attribute], earlier: Vec<What>) {
     let from = m.head.stage;
     if from == Stage::Finished {
         return;
@@ -89,7 +89,7 @@ pub(crate) fn finish(m: &mut Match, pen: &mut Pen<'_>, attributes: &[Attribute],
         all.push(Attribute::Comment);
     }
     pen.event(m, &all);
-    for what in told {
+    for what in earlier {
         pen.happened(m, what);
     }
     last_set(m, pen, &before);

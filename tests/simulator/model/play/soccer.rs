@@ -82,11 +82,16 @@ fn struck_off(m: &mut Match, pen: &mut Pen<'_>, side: Side) {
     tally(m, pen, side, "goals", Step::To(after));
 }
 
-fn scored(m: &mut Match, pen: &mut Pen<'_>, text: &'static str, tell: impl FnOnce(&mut Match, &mut Pen<'_>)) {
+fn scored(
+    m: &mut Match,
+    pen: &mut Pen<'_>,
+    text: &'static str,
+    record: impl FnOnce(&mut Match, &mut Pen<'_>),
+) {
     let commented = pen.comment(m, text);
     let attributes = [Attribute::Score, Attribute::Comment];
     pen.event(m, attributes.get(..1 + usize::from(commented)).unwrap_or(&attributes));
-    tell(m, pen);
+    record(m, pen);
     if commented {
         pen.commented(m);
     }
@@ -108,7 +113,7 @@ fn possession(m: &mut Match, random: &mut Random, pen: &mut Pen<'_>) {
     }
 }
 
-/// A value that is no whole number: told as text.
+/// A value that is no whole number: sent as text.
 fn expected_goals(m: &mut Match, pen: &mut Pen<'_>, side: Side) {
     let Some(place) = m.head.labels.iter().position(|label| *label == "xG") else { return };
     let text: crate::model::text::Text =

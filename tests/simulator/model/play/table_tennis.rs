@@ -22,25 +22,25 @@ fn point(m: &mut Match, pen: &mut Pen<'_>, side: Side) {
     *current.get_mut(side) += 1;
     let set = done.len() as u32 + 1;
     let (own, other, index) = (*current.get(side), *current.get(side.other()), current.sum());
-    let told = What::Point { side, set, game: 0, index };
+    let point = What::Point { side, set, game: 0, index };
     if index % 2 == 0 {
         m.head.serving = m.head.serving.map(Side::other);
     }
     if own < 11 || own < other + 2 {
         pen.event(m, &[Attribute::Score, Attribute::Serving]);
-        pen.happened(m, told);
+        pen.happened(m, point);
         return;
     }
     done.push(*current);
     *current = Pair::default();
-    let set_told = What::Set { side, index: set };
+    let set_won = What::Set { side, index: set };
     let won = m.head.score.totals(Over::No).get(side).unwrap_or(0);
     let attributes = [Attribute::Score, Attribute::Points, Attribute::Serving];
     if won >= length {
         m.head.serving = None;
-        return finish(m, pen, &attributes, vec![told, set_told]);
+        return finish(m, pen, &attributes, vec![point, set_won]);
     }
     pen.event(m, &attributes);
-    pen.happened(m, told);
-    pen.happened(m, set_told);
+    pen.happened(m, point);
+    pen.happened(m, set_won);
 }

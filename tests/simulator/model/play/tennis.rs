@@ -50,17 +50,17 @@ fn game(m: &mut Match, pen: &mut Pen<'_>, side: Side) {
     *set.get_mut(side) += 1;
     let (own, other, index) = (*set.get(side), *set.get(side.other()), set.sum());
     let won = own == 7 || (own == 6 && other <= 4);
-    let told = What::Game { side, set: number, index };
+    let game = What::Game { side, set: number, index };
     if !won {
         pen.event(m, &[Attribute::Score, Attribute::Points, Attribute::Serving]);
-        pen.happened(m, told);
+        pen.happened(m, game);
         return;
     }
     let sets_won = m.head.score.totals(Over::Yes).get(side).unwrap_or(0);
     if sets_won >= length {
         m.head.serving = None;
         let attributes = [Attribute::Score, Attribute::Points, Attribute::Serving];
-        return finish(m, pen, &attributes, vec![told]);
+        return finish(m, pen, &attributes, vec![game]);
     }
     if let Score::Tennis { sets, .. } = &mut m.head.score {
         sets.push(Pair::default());
@@ -68,6 +68,6 @@ fn game(m: &mut Match, pen: &mut Pen<'_>, side: Side) {
     m.head.period =
         ["Set 1", "Set 2", "Set 3", "Set 4", "Set 5"].get(number as usize).copied().unwrap_or("").into();
     pen.event(m, &[Attribute::Score, Attribute::Points, Attribute::Serving, Attribute::Period]);
-    pen.happened(m, told);
+    pen.happened(m, game);
     pen.happened(m, What::Set { side, index: number });
 }

@@ -3,7 +3,8 @@
 //! Each change is there once and in order. Only in front of a row marked `recovered` values may miss or repeat: there the
 //! place in the truth may jump, forward or back, to any with that value; every such place is followed up until a later row
 //! rules it out. After the last row nothing may miss. Rows are taken one by one and not kept.
-//! One thing leaves no row: what disappears in a gap of its match. What it went through inside that gap may miss too.
+//! Two things leave no row: what disappears in a gap of its match, with all it went through inside that gap, and what happens in a
+//! gap in which the match itself ends.
 
 mod report;
 #[cfg(test)]
@@ -76,6 +77,8 @@ pub(super) struct MatchTruth {
     pub(super) id: String,
     /// Whether a load of it was ever sent: rows of others are not judged.
     pub(super) begun: bool,
+    /// Whether the match has ended.
+    pub(super) over: bool,
     pub(super) courses: Vec<Course>,
     pub(super) states_dropped: u64,
 }
@@ -91,6 +94,7 @@ pub(super) fn truth_of(world: &World) -> Vec<MatchTruth> {
         MatchTruth {
             id: ident.id.clone(),
             begun: ledger.begun,
+            over: world.gone.contains_key(ident.id.as_str()),
             courses: ledger.odds.sequences.iter().map(course).collect(),
             states_dropped: ledger.odds.sequences.values().map(|sequence| sequence.dropped).sum(),
         }
@@ -108,6 +112,7 @@ pub(super) struct Judge {
 #[derive(Debug)]
 struct Judged {
     begun: bool,
+    over: bool,
     /// From when and until when it was not followed, in seconds since 1970.
     gaps: Vec<(i64, i64)>,
     tracks: Vec<Track>,
@@ -119,7 +124,7 @@ struct Judged {
 impl Judge {
     pub(super) fn new(truth: Vec<MatchTruth>) -> Judge {
         let mut judge = Judge { matches: HashMap::new(), report: OddsReport::default() };
-        for MatchTruth { id, begun, courses, states_dropped } in truth {
+        for MatchTruth { id, begun, over, courses, states_dropped } in truth {
             judge.report.states_dropped += states_dropped;
             let mut by_key = HashMap::with_capacity(courses.len());
             let mut selections_of: HashMap<String, Vec<usize>> = HashMap::new();
@@ -130,7 +135,7 @@ impl Judge {
                 }
             }
             let tracks = courses.into_iter().map(Track::new).collect();
-            judge.matches.insert(id, Judged { begun, gaps: Vec::new(), tracks, by_key, selections_of });
+            judge.matches.insert(id, Judged { begun, over, gaps: Vec::new(), tracks, by_key, selections_of });
         }
         judge
     }
@@ -195,7 +200,7 @@ impl Judge {
             self.report.matches += usize::from(!judged.tracks.is_empty());
             for track in &mut judged.tracks {
                 let before = track.is_wrong();
-                track.finish(&judged.gaps);
+                track.finish(&judged.gaps, judged.over);
                 self.report.add(track);
                 if let Some(wrong) = track.wrong().filter(|_| !before) {
                     self.report.wrong(id, track, wrong);

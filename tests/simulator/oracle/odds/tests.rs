@@ -44,8 +44,12 @@ impl Written {
 }
 
 fn judged(courses: &[Course], rows: &[Written], gaps: &[(i64, i64)]) -> OddsReport {
-    let truth =
-        MatchTruth { id: MATCH.to_owned(), begun: true, courses: courses.to_vec(), states_dropped: 0 };
+    judged_match(courses, false, rows, gaps)
+}
+
+fn judged_match(courses: &[Course], over: bool, rows: &[Written], gaps: &[(i64, i64)]) -> OddsReport {
+    let courses = courses.to_vec();
+    let truth = MatchTruth { id: MATCH.to_owned(), begun: true, over, courses, states_dropped: 0 };
     let mut judge = Judge::new(vec![truth]);
     gaps.iter().for_each(|(from, to)| judge.gap(MATCH, *from, *to));
     for (n, row) in rows.iter().enumerate() {
@@ -101,6 +105,16 @@ fn each_value_once_in_order_is_accepted_and_nothing_else() {
 }
 
 #[test]
+fn what_happens_in_a_gap_in_which_the_match_ends_leaves_no_row() {
+    let truth = [prices(&[1, 2, 3, 4, 5, 6, 7, 8])];
+    let equal = |over: bool, gap: (i64, i64)| judged_match(&truth, over, &rows(&[2, 3]), &[gap]).is_equal();
+    assert!(equal(true, (4, 20)));
+    assert!(!equal(false, (4, 20)), "it goes on: its next load would show the newest");
+    assert!(!equal(true, (6, 20)), "4 was before the gap");
+    assert!(!equal(true, (2, 4)), "8 was after it");
+}
+
+#[test]
 fn a_marked_row_may_stand_anywhere_with_its_value_and_what_follows_decides_where() {
     let truth = [prices(&[1, 2, 3, 2, 4])];
     let with = |of: &[u32], marked: usize| {
@@ -149,8 +163,13 @@ fn price_and_suspension_of_a_marked_row_may_come_in_two() {
 fn the_two_columns_of_a_price_agree() {
     let truth = prices(&[1, 2]);
     let judge = |odds: Option<f64>, text: &str| {
-        let truth =
-            MatchTruth { id: MATCH.into(), begun: true, courses: vec![truth.clone()], states_dropped: 0 };
+        let truth = MatchTruth {
+            id: MATCH.into(),
+            begun: true,
+            over: false,
+            courses: vec![truth.clone()],
+            states_dropped: 0,
+        };
         let mut judge = Judge::new(vec![truth]);
         judge.row(&Row {
             seq: 1,

@@ -150,8 +150,8 @@ impl Track {
         }
     }
 
-    /// After the last row.
-    pub(super) fn finish(&mut self, gaps: &[(i64, i64)]) {
+    /// After the last row of a match that is over or not.
+    pub(super) fn finish(&mut self, gaps: &[(i64, i64)], over: bool) {
         if self.is_wrong() {
             return;
         }
@@ -159,6 +159,10 @@ impl Track {
         let Some(newest) = self.course.states.last() else { return };
         if !from.contains(&self.course.states.len()) {
             let furthest = from.last().copied().unwrap_or(0);
+            let next = self.course.states.get(furthest);
+            if over && next.is_some_and(|first| gaps.iter().any(|gap| is_within(gap, first, newest))) {
+                return;
+            }
             let missing = self.course.states.iter().skip(furthest).filter(|state| state.cause.is_event());
             let expected = self.next_event(furthest).map_or("its end".to_owned(), shown);
             self.wrong = Some(Wrong::Missing { expected, more: missing.count().saturating_sub(1) });
@@ -202,10 +206,7 @@ impl Track {
         let before = place.checked_sub(1).and_then(|before| states.get(before));
         let is_known_market =
             self.course.selection.is_none() && before.is_some_and(|one| one.cause.is_there());
-        let within = |(from, to): &(i64, i64)| {
-            from.saturating_sub(SLACK) <= first.at && last.at <= to.saturating_add(SLACK)
-        };
-        !is_known_market && gaps.iter().any(within)
+        !is_known_market && gaps.iter().any(|gap| is_within(gap, first, last))
     }
 
     /// Where a row leads that stands for nothing but itself.
@@ -303,6 +304,11 @@ impl Track {
     fn next_event(&self, place: usize) -> Option<&State> {
         self.course.states.iter().skip(place).find(|state| state.cause.is_event())
     }
+}
+
+/// Whether all that happened between two states lies in a gap.
+fn is_within((from, to): &(i64, i64), first: &State, last: &State) -> bool {
+    from.saturating_sub(SLACK) <= first.at && last.at <= to.saturating_add(SLACK)
 }
 
 /// Whether a row of that type stands for such a change. The first price of a selection may have a row or not.

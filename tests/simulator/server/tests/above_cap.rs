@@ -7,28 +7,31 @@ const FIRST: &str = "6V90000001C1A_1_3";
 const SECOND: &str = "6V90000002C13A_1_3";
 
 /// A client that holds one subscription where one is allowed, and asked for another.
-fn above(over_cap: OverCap) -> (super::super::Handle, Client, Vec<Heard>) {
+fn above(over_cap: OverCap) -> (super::super::Handle, Client, Vec<Received>) {
     let server = Simulator::start(&Options { cap: Some(1), over_cap, rate: 2_000.0, ..options() }).unwrap();
     let (mut client, _) = Client::connect(server.address(), "");
     client.send(0x16, FIRST);
     assert_eq!(client.next().1, format!("{FIRST}!m1"));
     client.send(0x16, SECOND);
-    let heard = client.settle();
-    (server, client, heard)
+    let received = client.settle();
+    (server, client, received)
 }
 
-fn of_second(heard: &[Heard]) -> Vec<&Heard> {
-    heard.iter().filter(|(_, headers, _)| headers.starts_with(SECOND) || headers.starts_with("!m2")).collect()
+fn of_second(received: &[Received]) -> Vec<&Received> {
+    received
+        .iter()
+        .filter(|(_, headers, _)| headers.starts_with(SECOND) || headers.starts_with("!m2"))
+        .collect()
 }
 
-fn after(client: &mut Client, messages: usize) -> Vec<Heard> {
+fn after(client: &mut Client, messages: usize) -> Vec<Received> {
     (0..messages).map(|_| client.next()).collect()
 }
 
 #[test]
 fn an_error_is_a_status_that_is_not_the_removal() {
-    let (server, mut client, heard) = above(OverCap::Error);
-    assert_eq!(of_second(&heard), [&(0x23, format!("{SECOND}\u{2}cap"), String::new())]);
+    let (server, mut client, received) = above(OverCap::Error);
+    assert_eq!(of_second(&received), [&(0x23, format!("{SECOND}\u{2}cap"), String::new())]);
     assert!(of_second(&after(&mut client, 300)).is_empty());
     let report = server.stop();
     assert_eq!((report.denied, report.over_cap, report.most_subscriptions), (1, 0, 1));
@@ -36,8 +39,8 @@ fn an_error_is_a_status_that_is_not_the_removal() {
 
 #[test]
 fn ignored_it_brings_nothing_until_there_is_room() {
-    let (server, mut client, heard) = above(OverCap::Ignore);
-    assert!(of_second(&heard).is_empty());
+    let (server, mut client, received) = above(OverCap::Ignore);
+    assert!(of_second(&received).is_empty());
     assert!(of_second(&after(&mut client, 300)).is_empty());
     client.send(0x17, FIRST);
     client.send(0x16, SECOND);
@@ -47,11 +50,11 @@ fn ignored_it_brings_nothing_until_there_is_room() {
 
 #[test]
 fn without_a_load_deltas_come_by_name() {
-    let (server, mut client, heard) = above(OverCap::NoLoad);
+    let (server, mut client, received) = above(OverCap::NoLoad);
     client.send(0x17, FIRST);
     let _ = client.settle();
     let deltas = after(&mut client, 200);
-    assert!(heard.iter().chain(&deltas).all(|(kind, ..)| *kind == 0x15), "no load at all");
+    assert!(received.iter().chain(&deltas).all(|(kind, ..)| *kind == 0x15), "no load at all");
     assert!(!of_second(&deltas).is_empty() && deltas.iter().all(|(_, topic, _)| !topic.starts_with('!')));
     client.send(0x16, SECOND);
     assert!(of_second(&client.settle()).iter().any(|(kind, ..)| *kind == 0x14), "there is room now");
@@ -64,8 +67,8 @@ fn without_a_load_deltas_come_by_name() {
 
 #[test]
 fn thinly_served_it_gets_its_load_and_a_delta_in_ten() {
-    let (server, mut client, heard) = above(OverCap::Thin);
-    assert_eq!(of_second(&heard)[0].0, 0x14);
+    let (server, mut client, received) = above(OverCap::Thin);
+    assert_eq!(of_second(&received)[0].0, 0x14);
     // Both matches change equally often; one is followed in full.
     let all = after(&mut client, 2_000);
     let roots = all.iter().filter(|(_, topic, _)| topic.starts_with(SECOND)).count();

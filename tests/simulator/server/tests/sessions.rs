@@ -102,7 +102,7 @@ fn a_session_may_be_taken_over_before_its_loss_was_seen() {
 #[test]
 fn what_is_not_kept_is_unknown() {
     let server = Simulator::start(&Options { keep_alive: Duration::from_millis(300), ..options() }).unwrap();
-    let (mut client, code, _) = again(server.address(), "nobody");
+    let (mut client, code, _) = again(server.address(), "unknown");
     assert_eq!(code, 117);
     assert!(left(&mut client));
     // Whoever says goodbye is not kept.
@@ -165,7 +165,7 @@ fn long_bodies_come_in_pieces() {
 }
 
 #[test]
-fn the_depth_of_the_queue_is_told_and_bounded() {
+fn the_depth_of_the_queue_is_reported_and_bounded() {
     let server = Simulator::start(&Options { max_depth: Some(500), rate: 50_000.0, ..options() }).unwrap();
     let (mut client, _) = Client::connect(server.address(), MATCH);
     client.send(0x18, "1\u{2}0");

@@ -153,7 +153,7 @@ fn a_session_is_named_in_the_query() {
     let id = hello.split('\u{2}').nth(2).unwrap().to_owned();
     drop(client);
     assert_eq!(v4(&server, &format!("&c={id}")).text(), format!("4\u{2}105\u{2}{id}"));
-    let mut client = v4(&server, "&c=nobody");
+    let mut client = v4(&server, "&c=unknown");
     assert_eq!(client.text(), "4\u{2}117");
     assert_eq!(client.next(), (0x88, 1000_u16.to_be_bytes().to_vec()), "closed in order");
 }
@@ -195,27 +195,27 @@ fn a_refusal_is_a_code_and_the_end() {
 }
 
 #[test]
-fn a_session_that_is_not_good_is_told_so_and_gets_nothing() {
+fn a_session_that_is_not_good_gets_an_error_and_nothing_else() {
     let server = server_with(Protocol::Zap, Options { session: Some("good".to_owned()), ..options() });
     let mut client = zap(&server, "#\u{3}P\u{1}__time,S_old\0");
     assert!(client.text().starts_with("100\u{2}"), "it is let in");
-    let mut heard = String::new();
-    while !heard.contains("|ER;") {
-        heard.push_str(&client.text());
+    let mut received = String::new();
+    while !received.contains("|ER;") {
+        received.push_str(&client.text());
     }
-    assert!(heard.starts_with("\u{14}__time\u{1}F|IN;"), "{heard:?}");
-    assert!(heard.ends_with("\u{14}S_old\u{1}F|ER;RT=2;IT=S_old;|"), "{heard:?}");
+    assert!(received.starts_with("\u{14}__time\u{1}F|IN;"), "{received:?}");
+    assert!(received.ends_with("\u{14}S_old\u{1}F|ER;RT=2;IT=S_old;|"), "{received:?}");
     client.send(&format!("\u{16}\0{MATCH}\u{1}"));
     client.send("\u{18}\u{0}1\u{2}0\u{1}");
     assert!(client.text().starts_with("\u{18}1\u{2}"), "no load before the answer to a ping");
     let mut client = zap(&server, "#\u{3}P\u{1}__time,S_good\0");
     client.text();
     client.send(&format!("\u{16}\0{MATCH}\u{1}"));
-    let mut heard = String::new();
-    while !heard.contains(&format!("{MATCH}\u{1}F|EV;")) {
-        heard.push_str(&client.text());
+    let mut received = String::new();
+    while !received.contains(&format!("{MATCH}\u{1}F|EV;")) {
+        received.push_str(&client.text());
     }
-    assert!(!heard.contains("|ER;"), "{heard:?}");
+    assert!(!received.contains("|ER;"), "{received:?}");
     let report = server.stop();
     assert_eq!((report.stale, report.refused), (1, 0));
 }

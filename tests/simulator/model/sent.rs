@@ -1,7 +1,7 @@
-//! What was said of a match that is published as a branch of topics, value by value, and the states in between.
+//! What was sent of a match that is published as a branch of topics, value by value, and the states in between.
 //!
 //! Whoever listens may render between any two of the values, so each state on the way is remembered, under the number that
-//! was last said: a value of its own, said after all others. Documents are read back from the values here, by the page of
+//! was last sent: a value of its own, sent after all others. Documents are read back from the values here, by the page of
 //! rules and apart from `branch`, which makes them from what the match is; a test holds the two together.
 
 use super::branch::{self, COMMENTARY, LISTS, NUMBER, RD};
@@ -11,44 +11,44 @@ use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use touchline_common::model::Side;
 
-/// Topics below the branch's top with their values, in the order in which they are said.
+/// Topics below the branch's top with their values, in the order in which they are sent.
 pub(crate) type Values = Vec<(String, String)>;
 
-/// Says what of the match is not said yet, under the next number.
-pub(crate) fn say(m: &mut Match) {
-    let before = number(&m.said);
+/// Sends what of the match is not sent yet, under the next number.
+pub(crate) fn send(m: &mut Match) {
+    let before = number(&m.sent);
     m.change = before;
-    if branch::values(m) == m.said {
+    if branch::values(m) == m.sent {
         return;
     }
     m.change = before + 1;
     let next = branch::values(m);
-    let mut said = std::mem::take(&mut m.said);
-    said.resize(next.len(), Default::default());
+    let mut sent = std::mem::take(&mut m.sent);
+    sent.resize(next.len(), Default::default());
     for (place, one) in next.into_iter().enumerate() {
-        if let Some(old) = said.get_mut(place).filter(|old| **old != one) {
+        if let Some(old) = sent.get_mut(place).filter(|old| **old != one) {
             *old = one;
-            m.history.push(number(&said), digest(&said));
+            m.history.push(number(&sent), digest(&sent));
         }
     }
-    m.said = said;
+    m.sent = sent;
 }
 
-/// Of a new match, everything is as if it had been said.
+/// Of a new match, everything is as if it had been sent.
 pub(crate) fn begin(m: &mut Match) {
     m.change = 1;
-    m.said = branch::values(m);
-    m.history.push(m.change, digest(&m.said));
+    m.sent = branch::values(m);
+    m.history.push(m.change, digest(&m.sent));
 }
 
-fn number(said: &Values) -> u64 {
-    let number = said.iter().rev().find(|(key, _)| key == NUMBER);
+fn number(sent: &Values) -> u64 {
+    let number = sent.iter().rev().find(|(key, _)| key == NUMBER);
     number.and_then(|(_, number)| number.parse().ok()).unwrap_or(0)
 }
 
 /// The digest of the document without what no digest has in it: the number.
-fn digest(said: &Values) -> Digest {
-    let mut document = document(said);
+fn digest(sent: &Values) -> Digest {
+    let mut document = document(sent);
     if let Some(members) = document.as_object_mut() {
         members.remove("markets");
     }
@@ -59,9 +59,9 @@ fn digest(said: &Values) -> Digest {
 }
 
 /// The document that these values make.
-pub(crate) fn document(said: &Values) -> Value {
+pub(crate) fn document(sent: &Values) -> Value {
     let values: HashMap<&str, &str> =
-        said.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        sent.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     let value = |key: &str| values.get(key).copied().unwrap_or_default();
     let counted = |side: Side, name: &str| {
         values.get(format!("stats/{}/{name}", side.as_str()).as_str()).map(|value| value.matches(RD).count())
@@ -125,21 +125,21 @@ mod tests {
             let mut m = make(plan(course), &mut random, now);
             branch::suit(&mut m);
             for _ in 0..200 {
-                let before = m.said.clone();
+                let before = m.sent.clone();
                 let mut change = Change::default();
                 now.micros += 500_000;
                 branch::step(&mut m, &mut random, &mut Pen { now, change: &mut change }, 300.0);
-                prop_assert_eq!(document(&m.said), branch::document(&m));
+                prop_assert_eq!(document(&m.sent), branch::document(&m));
                 let mut shown = before.clone();
-                for (place, one) in m.said.clone().into_iter().enumerate() {
+                for (place, one) in m.sent.clone().into_iter().enumerate() {
                     shown[place] = one;
                     let known = m.history.knows(number(&shown), digest(&shown));
-                    prop_assert_eq!(known, Known::True, "{:?} {:?}", &shown, &m.said);
+                    prop_assert_eq!(known, Known::True, "{:?} {:?}", &shown, &m.sent);
                 }
-                let changed = before != m.said;
-                prop_assert_eq!(number(&m.said), number(&before) + u64::from(changed));
+                let changed = before != m.sent;
+                prop_assert_eq!(number(&m.sent), number(&before) + u64::from(changed));
             }
-            let mut never = m.said.clone();
+            let mut never = m.sent.clone();
             never[0].1 = "999999".to_owned();
             prop_assert_eq!(m.history.knows(number(&never), digest(&never)), Known::False);
         }
