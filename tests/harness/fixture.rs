@@ -2,18 +2,17 @@
 //!
 //! The fixtures of the end-to-end tests, of the chaos runner and of its matrix add a simulated server and what they compare; they
 //! dereference to this one. Whoever starts the daemon again assigns [`Fixture::daemon`].
-#![allow(clippy::expect_used)]
+#![allow(clippy::expect_used, clippy::panic)]
 
-use super::control::Control;
 use super::process::{self, Running};
 use super::wait;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use touchline_common::control::{ControlError, Stream};
+use touchline_common::control::{Client, ControlError, Stream};
 
 /// How a simulated server publishes matches as nodes: lines of a feed's section.
 pub const INPLAY: &str =
@@ -64,7 +63,7 @@ pub fn run_command(program: impl AsRef<Path>) -> Command {
 pub struct Fixture {
     /// The process.
     pub daemon: Running,
-    control: Control,
+    answer: Duration,
     folder: TempDir,
 }
 
@@ -74,8 +73,7 @@ impl Fixture {
     /// # Panics
     /// When it does not start.
     pub fn start(folder: TempDir, command: Command, answer: Duration) -> Fixture {
-        let control = Control::new(folder.path().join("control.sock"), answer);
-        Fixture { daemon: Running::command(folder.path(), command), control, folder }
+        Fixture { daemon: Running::command(folder.path(), command), answer, folder }
     }
 
     /// Waits until the status is as it should be.
@@ -144,7 +142,7 @@ impl Fixture {
     /// # Errors
     /// [`ControlError`].
     pub fn request(&self, verb: &str, args: Value) -> Result<Value, ControlError> {
-        self.control.request(verb, args)
+        Client::connect(&self.socket())?.request(verb, arguments(args), self.answer)
     }
 
     /// Asks the daemon, which must answer.
@@ -152,12 +150,12 @@ impl Fixture {
     /// # Panics
     /// When it does not.
     pub fn ask(&self, verb: &str, args: Value) -> Value {
-        self.control.ask(verb, args)
+        self.request(verb, args).unwrap_or_else(|error| panic!("asking for {verb}: {error}"))
     }
 
     /// A part of `status`, by its path.
     pub fn status(&self, path: &str) -> Option<Value> {
-        self.control.status(path)
+        self.request("status", json!({})).ok()?.pointer(path).cloned()
     }
 
     /// A number of `status`, by its path.
@@ -176,13 +174,25 @@ impl Fixture {
     }
 
     /// Every committed event, line by line.
+    ///
+    /// # Panics
+    /// When they cannot be read.
     pub fn event_stream(&self) -> Stream {
-        self.control.event_stream()
+        let client = Client::connect(&self.socket()).expect("the control socket");
+        client.stream("events", arguments(json!({ "since": 0 })), self.answer).expect("the events").1
     }
 
     /// Every committed event, in their order.
+    ///
+    /// # Panics
+    /// When they cannot be read.
     pub fn events(&self) -> Vec<Value> {
-        self.control.events()
+        let mut stream = self.event_stream();
+        let mut rows = Vec::new();
+        while let Some(line) = stream.next_line(Some(self.answer)).expect("the events") {
+            rows.push(serde_json::from_slice(&line).expect("an event in JSON"));
+        }
+        rows
     }
 
     /// Slots and pids of the workers that have a process; several may share one.
@@ -225,6 +235,10 @@ impl Fixture {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
+}
+
+fn arguments(args: Value) -> Map<String, Value> {
+    if let Value::Object(map) = args { map } else { Map::new() }
 }
 
 /// Waits until none of this process's children is left.

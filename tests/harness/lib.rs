@@ -2,7 +2,6 @@
 //!
 //! A test that starts processes holds a [`process::Reaper`]: whatever outlives the test becomes its child, and fails it.
 
-pub mod control;
 pub mod data;
 pub mod fixture;
 pub mod pcap;

@@ -162,17 +162,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts the program with `args` in `folder`; standard error goes to `folder/log`.
-    ///
-    /// # Panics
-    /// When it does not start.
-    pub fn start(folder: &Path, args: &[&str]) -> Running {
-        let mut command = Command::new(program());
-        command.args(args);
-        Running::command(folder, command)
-    }
-
-    /// As [`Running::start`], by a command that ends up as the program.
+    /// Starts the program in `folder` by a command that ends up as it; standard error goes to `folder/log`.
     ///
     /// # Panics
     /// When it does not start.

@@ -113,28 +113,28 @@ fn small(m: &mut Match, random: &mut Random, pen: &mut Pen<'_>) {
 pub(super) fn values(m: &Match) -> Values {
     let head = &m.head;
     let mut all = vec![("stats/time".to_owned(), head.clock.map_or(0, |clock| clock.seconds).to_string())];
-    let mut say = |key: &str, value: String| all.push((key.to_owned(), value));
-    say("i18n/en-gb/name", m.name());
-    say("i18n/en-gb/home", head.home.to_string());
-    say("i18n/en-gb/away", head.away.to_string());
-    say("i18n/en-gb/competition", head.competition.to_string());
+    let mut add = |key: &str, value: String| all.push((key.to_owned(), value));
+    add("i18n/en-gb/name", m.name());
+    add("i18n/en-gb/home", head.home.to_string());
+    add("i18n/en-gb/away", head.away.to_string());
+    add("i18n/en-gb/competition", head.competition.to_string());
     for side in Side::BOTH {
-        say(&format!("stats/{}/goals", side.as_str()), incidents(goals(m, side)));
+        add(&format!("stats/{}/goals", side.as_str()), incidents(goals(m, side)));
     }
     for (key, name) in LISTS {
         for side in Side::BOTH {
             if let Some(Figure::Count(count)) = figure(m, side, key) {
-                say(&format!("stats/{}/{name}", side.as_str()), incidents(*count));
+                add(&format!("stats/{}/{name}", side.as_str()), incidents(*count));
             }
         }
     }
     if let Some(Figure::Count(home)) = figure(m, Side::Home, "possession") {
-        say("stats/homeTeamPossesion", home.to_string());
+        add("stats/homeTeamPossesion", home.to_string());
     }
-    say("stats/period", period(m.head.stage).to_owned());
-    say(COMMENTARY, commentary(m));
-    say("stats/serving", "unmapped".to_owned());
-    say(NUMBER, m.change.to_string());
+    add("stats/period", period(m.head.stage).to_owned());
+    add(COMMENTARY, commentary(m));
+    add("stats/serving", "unmapped".to_owned());
+    add(NUMBER, m.change.to_string());
     all
 }
 

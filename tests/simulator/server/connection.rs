@@ -124,7 +124,7 @@ impl Connection {
     }
 
     /// Queues one message, which `write` appends.
-    pub(super) fn say<E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
+    pub(super) fn send<E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
         write(&mut self.out)?;
         self.ends.push_back(self.gone + self.out.len() as u64);
         Ok(())

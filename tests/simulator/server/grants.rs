@@ -85,7 +85,7 @@ impl Server {
             OverCap::Error => {
                 let topic = TopicRef::Named { name, alias: None };
                 if let Some(connection) = self.connections.get_mut(at) {
-                    connection.say(|out| wire::topic_status(out, topic, REFUSED)).map_err(|_| End::Bad)?;
+                    connection.send(|out| wire::topic_status(out, topic, REFUSED)).map_err(|_| End::Bad)?;
                 }
                 Ok(Granted::Nothing)
             }

@@ -46,7 +46,7 @@ impl Server {
                 MessageType::PingServer => {
                     let timestamp = message.ping().map(|ping| ping.timestamp.to_vec()).ok_or(End::Bad)?;
                     let depth = connection.depth() as u64;
-                    connection.say(|out| wire::ping_server(out, &timestamp, depth)).map_err(|_| End::Bad)?;
+                    connection.send(|out| wire::ping_server(out, &timestamp, depth)).map_err(|_| End::Bad)?;
                 }
                 MessageType::Credentials => {
                     let (username, password) = message.credentials().ok_or(End::Bad)?;
@@ -55,7 +55,7 @@ impl Server {
                         && let Some(connection) = self.connections.get_mut(at)
                     {
                         let sent =
-                            connection.say(|out| wire::credentials_rejected(out, &username, &password));
+                            connection.send(|out| wire::credentials_rejected(out, &username, &password));
                         sent.map_err(|_| End::Bad)?;
                     }
                 }
@@ -103,7 +103,7 @@ impl Server {
         let version = handshake.version;
         let response =
             ConnectResponse::Accepted { version, code: ResponseCode::Ok, client_id: client.as_bytes() };
-        connection.say(|out| response.encode(out)).map_err(|_| End::Bad)?;
+        connection.send(|out| response.encode(out)).map_err(|_| End::Bad)?;
         connection.state = State::Open;
         connection.takes = takes;
         for topic in topics.split(|byte| *byte == b',').filter(|topic| !topic.is_empty()) {

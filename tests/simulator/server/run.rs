@@ -339,7 +339,7 @@ impl Server {
             connection.partly.remove(&Topic::Match(slot));
             for name in &names {
                 let topic = TopicRef::Named { name: name.as_bytes(), alias: None };
-                if let Err(error) = connection.say(|out| wire::topic_status(out, topic, b"R")) {
+                if let Err(error) = connection.send(|out| wire::topic_status(out, topic, b"R")) {
                     log::error!("simulator.status {name}: {error}");
                 }
             }
@@ -429,7 +429,7 @@ impl Server {
                 self.closing.push((at, End::Silent));
             } else if silent > self.ping_after && !connection.pinged && connection.state == State::Open {
                 connection.pinged = true;
-                if let Err(error) = connection.say(|out| wire::ping_client(out, timestamp.as_bytes())) {
+                if let Err(error) = connection.send(|out| wire::ping_client(out, timestamp.as_bytes())) {
                     log::error!("simulator.ping {error}");
                 }
             }

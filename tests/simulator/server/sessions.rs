@@ -52,7 +52,7 @@ impl Server {
     pub(super) fn refuse(&mut self, at: usize, version: u8, code: ResponseCode) -> End {
         if let Some(connection) = self.connections.get_mut(at) {
             let response = ConnectResponse::Refused { version, code };
-            if connection.say(|out| response.encode(out)).is_err() {
+            if connection.send(|out| response.encode(out)).is_err() {
                 return End::Bad;
             }
         }
