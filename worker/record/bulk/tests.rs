@@ -168,7 +168,7 @@ fn rows_positions_and_replies_come_with_the_commit() {
     };
     let seq = newest + 1;
     let expected = format!(
-        r#"{{"seq":{seq},"match":"M","feed":"inplay","type":"odds_change","lane":"odds","market":"m","market_name":"Result","selection":"s","selection_name":"Home","odds":2.2,"odds_text":"2.2/1","suspended":false,"won":null,"at":"1970-01-01T00:00:00.000008Z","recovered":false}}"#
+        r#"{{"seq":{seq},"match":"M","feed":"inplay","type":"odds_change","lane":"odds","market":"m","market_name":"Result","selection":"s","selection_name":"Home","odds":2.2,"odds_text":"2.2/1","suspended":null,"won":null,"at":"1970-01-01T00:00:00.000008Z","recovered":false}}"#
     );
     assert_eq!(line, expected);
 }
