@@ -214,6 +214,6 @@ mod tests {
     #[test]
     fn golden_header() {
         let bytes = Header { kind: 0x0102, flags: FLAG_FD, request: 0x0a0b_0c0d, length: 5 }.to_bytes();
-        assert_eq!(bytes, [1, 0x74, 2, 1, 1, 0, 0, 0, 0x0d, 0x0c, 0x0b, 0x0a, 5, 0, 0, 0]);
+        assert_eq!(bytes, [2, 0x74, 2, 1, 1, 0, 0, 0, 0x0d, 0x0c, 0x0b, 0x0a, 5, 0, 0, 0]);
     }
 }

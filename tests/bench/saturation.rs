@@ -232,7 +232,6 @@ impl Path {
                 | SessionEvent::TopicRemoved { .. }
                 | SessionEvent::TopicStatus { .. }
                 | SessionEvent::ServerQueue(_)
-                | SessionEvent::LoginRejected
                 | SessionEvent::Skipped { .. } => continue,
             };
             self.failed += u64::from(applied.is_err());

@@ -37,8 +37,6 @@ pub enum Event<'a> {
         topic: &'a [u8],
         status: &'a [u8],
     },
-    /// The server refuses a new login in the session, which goes on with the earlier one.
-    LoginRejected,
     /// A message was skipped, and why; it is counted already.
     Skipped(String),
     /// How many messages the server holds for this connection.

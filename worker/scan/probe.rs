@@ -498,7 +498,7 @@ impl Probe<'_> {
                     seen.skipped.push(why);
                     Ok(())
                 }
-                Event::Up | Event::Removed { .. } | Event::QueueDepth(_) | Event::LoginRejected => Ok(()),
+                Event::Up | Event::Removed { .. } | Event::QueueDepth(_) => Ok(()),
             };
             if let Err(error) = skipped {
                 seen.skipped.push(error.to_string());

@@ -58,7 +58,6 @@ fn feed(session: &mut Session, bytes: &[u8], now: Instant) -> usize {
             SessionEvent::Opened { .. }
             | SessionEvent::TopicRemoved { .. }
             | SessionEvent::TopicStatus { .. }
-            | SessionEvent::LoginRejected
             | SessionEvent::Skipped { .. }
             | SessionEvent::ServerQueue(_) => {}
         }

@@ -174,7 +174,6 @@ impl Connection {
                 | Step::Status(..)
                 | Step::Queue(_)
                 | Step::Skipped(_)
-                | Step::LoginRejected
                 | Step::Next
                 | Step::Wait => {}
             }

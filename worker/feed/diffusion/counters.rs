@@ -19,7 +19,6 @@ pub struct Counters {
     pub pieces: u64,
     /// Messages put together from pieces.
     pub assembled: u64,
-    pub login_refused: u64,
     /// Skipped: the alias is not known.
     pub unknown_alias: u64,
     /// Skipped: the type is not known.

@@ -28,8 +28,6 @@ pub enum SessionEvent<'a> {
         topic: &'a [u8],
         status: &'a [u8],
     },
-    /// The server refuses the login that was sent in the session, which goes on with the earlier one.
-    LoginRejected,
     /// A message was skipped; it is counted already.
     Skipped {
         why: Skip,
@@ -51,7 +49,6 @@ impl<'a> SessionEvent<'a> {
             SessionEvent::Delta { topic, body } => Event::Delta { topic, body },
             SessionEvent::TopicRemoved { topic } => Event::Removed { topic },
             SessionEvent::TopicStatus { topic, status } => Event::Status { topic, status },
-            SessionEvent::LoginRejected => Event::LoginRejected,
             SessionEvent::Skipped { why } => Event::Skipped(why.to_string()),
             SessionEvent::ServerQueue(depth) => Event::QueueDepth(depth),
             SessionEvent::Lost { .. } => return None,

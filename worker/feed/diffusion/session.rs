@@ -11,7 +11,7 @@ mod opening;
 mod pieces;
 mod times;
 
-use super::config::{AfterResume, Login, SessionConfig};
+use super::config::{AfterResume, SessionConfig};
 use super::counters::{Counters, Skip};
 use super::event::SessionEvent;
 use super::lost::LostReason;
@@ -19,8 +19,8 @@ use super::resume::ResumeState;
 use super::subscriptions::Subscriptions;
 use crate::feed::{FollowError, SessionKind};
 use crate::wire::diffusion::{
-    self, AliasTable, BodyDecoder, EncodeError, FragmentError, Fragments, Frame, FrameBuffer, MessageType,
-    Part, TopicRef, TopicSlot, TopicStatus, Whole,
+    self, AliasTable, BodyDecoder, FragmentError, Fragments, Frame, FrameBuffer, MessageType, Part, TopicRef,
+    TopicSlot, TopicStatus, Whole,
 };
 use ahead::Ahead;
 use std::io;
@@ -57,7 +57,6 @@ pub(super) enum Step {
     Removed,
     Status(Frame, TopicAt),
     Queue(u64),
-    LoginRejected,
     Lost,
 }
 
@@ -108,7 +107,6 @@ pub struct Session {
     too_old: u64,
     /// The last message that was put together.
     whole: Whole,
-    login_sent: bool,
     counters: Counters,
     started: Instant,
     received_at: Instant,
@@ -155,7 +153,6 @@ impl Session {
             fragments: Fragments::new(config.body_limit),
             too_old: 0,
             whole: Whole::default(),
-            login_sent: false,
             counters: Counters::default(),
             started: now,
             received_at: now,
@@ -299,23 +296,6 @@ impl Session {
         self.subscriptions.is_wanted(topic)
     }
 
-    /// Logs in anew, in the open session. The server answers only if it refuses: [`SessionEvent::LoginRejected`].
-    ///
-    /// # Errors
-    /// [`EncodeError`]: the name or the password contains a separator. Nothing is sent then.
-    pub fn login(&mut self, login: &Login) -> Result<(), EncodeError> {
-        match self.state {
-            State::Open => {
-                diffusion::credentials(&mut self.out, login.username.as_bytes(), login.password.as_bytes())?;
-                self.login_sent = true;
-                self.check_output();
-            }
-            // The handshake has its own; after the end the server does not read.
-            State::Shaking { .. } | State::Closed { .. } => {}
-        }
-        Ok(())
-    }
-
     fn check_alive(&self) -> Result<(), FollowError> {
         match self.state {
             State::Closed { .. } => Err(FollowError::Closed),
@@ -414,7 +394,6 @@ impl Session {
                 Some(TopicStatus::Removed) | None => None,
             },
             Step::Queue(depth) => Some(SessionEvent::ServerQueue(depth)),
-            Step::LoginRejected => Some(SessionEvent::LoginRejected),
             Step::Skipped(why) => Some(SessionEvent::Skipped { why }),
             Step::Lost => self.why().map(|why| SessionEvent::Lost { why }),
         }

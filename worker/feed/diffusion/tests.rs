@@ -114,7 +114,6 @@ fn told(event: &SessionEvent<'_>) -> String {
         SessionEvent::Delta { topic, body } => format!("delta {} {}", text(topic), text(body)),
         SessionEvent::TopicRemoved { topic } => format!("removed {}", text(topic)),
         SessionEvent::TopicStatus { topic, status } => format!("status {} {}", text(topic), text(status)),
-        SessionEvent::LoginRejected => "login rejected".to_owned(),
         SessionEvent::Skipped { why } => format!("skipped: {why}"),
         SessionEvent::ServerQueue(depth) => format!("queue {depth}"),
         SessionEvent::Lost { why } => format!("lost: {why}"),

@@ -22,10 +22,6 @@ enum Shift {
     Lost(Loss),
 }
 
-/// The session stays, so nothing else reports it.
-const LOGIN_REJECTED: &str = "the server refuses the new login in the session, which goes on with the earlier one; \
-                              check `username` and the password in `password_env` or `password_file` of the feed";
-
 /// What a message brought that the coordinator must know.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::scan) enum TopicChange {
@@ -149,9 +145,6 @@ impl Worker {
                     }
                     let (topic, status) = (topic.escape_ascii(), status.escape_ascii());
                     log::debug!(feed = parts.feed_name.as_str(), error:% = format_args!("the server says '{status}' of '{topic}'"); "worker.skipped");
-                }
-                Event::LoginRejected => {
-                    log::error!(feed = parts.feed_name.as_str(), why = LOGIN_REJECTED; "worker.login_refused");
                 }
                 Event::Skipped(why) => {
                     meter.skipped.note(&why);

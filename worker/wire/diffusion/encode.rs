@@ -264,11 +264,6 @@ pub fn topic_status(out: &mut Vec<u8>, topic: TopicRef<'_>, status: &[u8]) -> Re
     FrameWriter::dpt(out, MessageType::TopicStatus).topic(topic).header(status).end()
 }
 
-/// Another login in the session; the server says something only if it refuses.
-pub fn credentials(out: &mut Vec<u8>, username: &[u8], password: &[u8]) -> Result<(), EncodeError> {
-    FrameWriter::dpt(out, MessageType::Credentials).header(username).header(password).end()
-}
-
 /// The server refuses a login in the session.
 pub fn credentials_rejected(out: &mut Vec<u8>, username: &[u8], password: &[u8]) -> Result<(), EncodeError> {
     FrameWriter::dpt(out, MessageType::CredentialsRejected).header(username).header(password).end()

@@ -26,7 +26,7 @@ pub use alias::{AliasError, AliasTable, TopicSlot};
 pub use body::{BodyDecoder, BodyEncoder, BodyError};
 pub use dpt::{FRAME_LIMIT_MAX, FRAME_MIN, Frame, FrameBuffer, READ, WireError};
 pub use encode::{
-    EncodeError, FrameWriter, abort, ack, cancel_fragments, close, credentials, credentials_rejected, delta,
+    EncodeError, FrameWriter, abort, ack, cancel_fragments, close, credentials_rejected, delta,
     delta_with_ack, load, load_with_ack, message, ping_client, ping_server, subscribe, topic_status,
     unsubscribe,
 };

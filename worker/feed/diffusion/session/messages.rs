@@ -29,12 +29,12 @@ impl Session {
             MessageType::PingServer => self.server_queue(frame),
             MessageType::Close => self.end(LostReason::ClosedByServer),
             MessageType::Abort => self.end(LostReason::Aborted),
-            MessageType::CredentialsRejected => self.login_rejected(),
             MessageType::CancelFragments => self.cancelled(frame),
             MessageType::Unknown(byte) => self.skip(Skip::UnknownType(byte)),
             MessageType::Subscribe
             | MessageType::Unsubscribe
             | MessageType::Credentials
+            | MessageType::CredentialsRejected
             | MessageType::Ack
             | MessageType::Fetch
             | MessageType::FetchReply
@@ -159,14 +159,6 @@ impl Session {
         self.subscriptions.unloaded(&self.removed);
         self.counters.removed += 1;
         Step::Removed
-    }
-
-    fn login_rejected(&mut self) -> Step {
-        if !std::mem::take(&mut self.login_sent) {
-            return self.skip(Skip::Unexpected(MessageType::CredentialsRejected));
-        }
-        self.counters.login_refused += 1;
-        Step::LoginRejected
     }
 
     /// The server pings: its headers go back as they came.

@@ -408,7 +408,7 @@ fn a_list_tells_what_really_changed() {
     let mut listing = Listing {
         name: Some("A v B".to_owned()),
         sport_id: Some("1".to_owned()),
-        sport: None,
+        sport: Some("soccer".to_owned()),
         competition: Some("Cup".to_owned()),
         score: Some("0-0".to_owned()),
         period: None,
