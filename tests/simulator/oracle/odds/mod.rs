@@ -119,6 +119,8 @@ struct Judged {
     /// By the key of the market, or of the selection.
     by_key: HashMap<String, usize>,
     selections_of: HashMap<String, Vec<usize>>,
+    /// The newest row of a base that states all that there is: after a start of the recorder, which knows no value from before.
+    stated_anew: i64,
 }
 
 impl Judge {
@@ -135,7 +137,10 @@ impl Judge {
                 }
             }
             let tracks = courses.into_iter().map(Track::new).collect();
-            judge.matches.insert(id, Judged { begun, over, gaps: Vec::new(), tracks, by_key, selections_of });
+            let (gaps, stated_anew) = (Vec::new(), 0);
+            judge
+                .matches
+                .insert(id, Judged { begun, over, gaps, tracks, by_key, selections_of, stated_anew });
         }
         judge
     }
@@ -156,6 +161,9 @@ impl Judge {
         };
         if !judged.begun {
             return;
+        }
+        if row.kind == Kind::Base && row.recovered {
+            judged.stated_anew = row.seq;
         }
         let place = judged.by_key.get(row.selection.unwrap_or(row.market));
         let track = place.and_then(|place| judged.tracks.get_mut(*place));
@@ -200,7 +208,7 @@ impl Judge {
             self.report.matches += usize::from(!judged.tracks.is_empty());
             for track in &mut judged.tracks {
                 let before = track.is_wrong();
-                track.finish(&judged.gaps, judged.over);
+                track.finish(&judged.gaps, judged.over, judged.stated_anew);
                 self.report.add(track);
                 if let Some(wrong) = track.wrong().filter(|_| !before) {
                     self.report.wrong(id, track, wrong);

@@ -399,3 +399,21 @@ proptest! {
         prop_assert!(!report.is_equal(), "how {}: {:?}", how, plain(&rows));
     }
 }
+
+#[test]
+fn what_is_not_stated_anew_after_a_start_of_the_recorder_is_gone_without_a_row() {
+    let mut gone = prices(&[2]);
+    gone.states.push(state(Cause::Gone, 2, false, 10));
+    let market = course(None, vec![state(Cause::Found, 0, false, 0), state(Cause::Closed, 0, false, 10)]);
+    let mut other = prices(&[3]);
+    other.selection = Some("t".to_owned());
+    let courses = [gone, market, other];
+    let base = |selection: Option<&str>, price| {
+        Written::of(selection, &state(Cause::Found, price, false, 0)).marked(Kind::Base)
+    };
+    let known = [base(Some("s"), 2), base(None, 0), base(Some("t"), 3)];
+    let anew: Vec<Written> = known.iter().cloned().chain([base(Some("t"), 3)]).collect();
+    assert!(judged(&courses, &anew, &[(9, 11)]).is_equal());
+    assert!(!judged(&courses, &anew, &[(20, 30)]).is_equal(), "it closed outside of the gap");
+    assert!(!judged(&courses, &known, &[(9, 11)]).is_equal(), "nothing was stated anew");
+}

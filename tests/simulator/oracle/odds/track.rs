@@ -64,6 +64,7 @@ pub(super) struct Track {
     /// The places, in their order. In a cut course place 0 stands for all that is not kept.
     places: Vec<usize>,
     rows: u64,
+    newest_row: i64,
     price: Option<Price>,
     suspended: Option<bool>,
     wrong: Option<Wrong>,
@@ -73,7 +74,16 @@ impl Track {
     pub(super) fn new(course: Course) -> Track {
         let is_end = |(place, state): (usize, &State)| (!state.cause.is_there()).then_some(place);
         let ends = course.states.iter().enumerate().filter_map(is_end).collect();
-        Track { course, ends, places: vec![0], rows: 0, price: None, suspended: None, wrong: None }
+        Track {
+            course,
+            ends,
+            places: vec![0],
+            rows: 0,
+            newest_row: 0,
+            price: None,
+            suspended: None,
+            wrong: None,
+        }
     }
 
     /// Whether the row's keys are all its own.
@@ -102,6 +112,7 @@ impl Track {
     /// The next row of it. Behind the first that is wrong everything else would be, too.
     pub(super) fn row(&mut self, row: &Row<'_>, gaps: &[(i64, i64)]) {
         self.rows += 1;
+        self.newest_row = row.seq;
         if self.is_wrong() {
             return;
         }
@@ -150,8 +161,8 @@ impl Track {
         }
     }
 
-    /// After the last row of a match that is over or not.
-    pub(super) fn finish(&mut self, gaps: &[(i64, i64)], over: bool) {
+    /// After the last row of a match that is over or not. `stated_anew`: the row in which all that there was then was stated.
+    pub(super) fn finish(&mut self, gaps: &[(i64, i64)], over: bool, stated_anew: i64) {
         if self.is_wrong() {
             return;
         }
@@ -160,7 +171,9 @@ impl Track {
         if !from.contains(&self.course.states.len()) {
             let furthest = from.last().copied().unwrap_or(0);
             let next = self.course.states.get(furthest);
-            if over && next.is_some_and(|first| gaps.iter().any(|gap| is_within(gap, first, newest))) {
+            // What is not among all that was stated anew is gone without a row of its own.
+            let is_left_out = over || (!newest.cause.is_there() && self.newest_row < stated_anew);
+            if is_left_out && next.is_some_and(|first| gaps.iter().any(|gap| is_within(gap, first, newest))) {
                 return;
             }
             let missing = self.course.states.iter().skip(furthest).filter(|state| state.cause.is_event());
