@@ -119,8 +119,11 @@ struct Judged {
     /// By the key of the market, or of the selection.
     by_key: HashMap<String, usize>,
     selections_of: HashMap<String, Vec<usize>>,
-    /// The newest row of a base that states all that there is: after a start of the recorder, which knows no value from before.
-    stated_anew: i64,
+    /// How often all that there is was stated: at the first load, and after each start of the recorder, which knows no value from
+    /// before.
+    statements: u64,
+    /// Whether the newest row was part of such a statement.
+    states: bool,
 }
 
 impl Judge {
@@ -137,10 +140,9 @@ impl Judge {
                 }
             }
             let tracks = courses.into_iter().map(Track::new).collect();
-            let (gaps, stated_anew) = (Vec::new(), 0);
-            judge
-                .matches
-                .insert(id, Judged { begun, over, gaps, tracks, by_key, selections_of, stated_anew });
+            let (gaps, statements, states) = (Vec::new(), 0, false);
+            let judged = Judged { begun, over, gaps, tracks, by_key, selections_of, statements, states };
+            judge.matches.insert(id, judged);
         }
         judge
     }
@@ -162,9 +164,6 @@ impl Judge {
         if !judged.begun {
             return;
         }
-        if row.kind == Kind::Base && row.recovered {
-            judged.stated_anew = row.seq;
-        }
         let place = judged.by_key.get(row.selection.unwrap_or(row.market));
         let track = place.and_then(|place| judged.tracks.get_mut(*place));
         let Some(track) = track.filter(|track| track.is_of(row)) else {
@@ -178,8 +177,13 @@ impl Judge {
                 )
             });
         };
+        let is_stated = row.kind == Kind::Base && row.recovered;
+        if is_stated && (!judged.states || track.is_in(judged.statements)) {
+            judged.statements += 1;
+        }
+        judged.states = is_stated;
         let before = track.is_wrong();
-        track.row(row, &judged.gaps);
+        track.row(row, &judged.gaps, judged.statements);
         if let Some(wrong) = track.wrong().filter(|_| !before) {
             self.report.wrong(row.id, track, wrong);
         }
@@ -208,7 +212,7 @@ impl Judge {
             self.report.matches += usize::from(!judged.tracks.is_empty());
             for track in &mut judged.tracks {
                 let before = track.is_wrong();
-                track.finish(&judged.gaps, judged.over, judged.stated_anew);
+                track.finish(&judged.gaps, judged.over, judged.statements);
                 self.report.add(track);
                 if let Some(wrong) = track.wrong().filter(|_| !before) {
                     self.report.wrong(id, track, wrong);

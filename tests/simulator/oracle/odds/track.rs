@@ -64,7 +64,8 @@ pub(super) struct Track {
     /// The places, in their order. In a cut course place 0 stands for all that is not kept.
     places: Vec<usize>,
     rows: u64,
-    newest_row: i64,
+    /// The statement of all that there is in which, or after which, its newest row came.
+    statement: u64,
     price: Option<Price>,
     suspended: Option<bool>,
     wrong: Option<Wrong>,
@@ -79,7 +80,7 @@ impl Track {
             ends,
             places: vec![0],
             rows: 0,
-            newest_row: 0,
+            statement: 0,
             price: None,
             suspended: None,
             wrong: None,
@@ -96,6 +97,11 @@ impl Track {
         selection.as_ref().map_or_else(|| market.clone(), |selection| format!("{market} {selection}"))
     }
 
+    /// Whether it has a row of this statement, or one since.
+    pub(super) fn is_in(&self, statement: u64) -> bool {
+        self.statement == statement
+    }
+
     pub(super) fn is_wrong(&self) -> bool {
         self.wrong.is_some()
     }
@@ -110,9 +116,9 @@ impl Track {
     }
 
     /// The next row of it. Behind the first that is wrong everything else would be, too.
-    pub(super) fn row(&mut self, row: &Row<'_>, gaps: &[(i64, i64)]) {
+    pub(super) fn row(&mut self, row: &Row<'_>, gaps: &[(i64, i64)], statement: u64) {
         self.rows += 1;
-        self.newest_row = row.seq;
+        self.statement = statement;
         if self.is_wrong() {
             return;
         }
@@ -161,8 +167,8 @@ impl Track {
         }
     }
 
-    /// After the last row of a match that is over or not. `stated_anew`: the row in which all that there was then was stated.
-    pub(super) fn finish(&mut self, gaps: &[(i64, i64)], over: bool, stated_anew: i64) {
+    /// After the last row of a match that is over or not. `statements`: how often all that there is was stated.
+    pub(super) fn finish(&mut self, gaps: &[(i64, i64)], over: bool, statements: u64) {
         if self.is_wrong() {
             return;
         }
@@ -172,7 +178,7 @@ impl Track {
             let furthest = from.last().copied().unwrap_or(0);
             let next = self.course.states.get(furthest);
             // What is not among all that was stated anew is gone without a row of its own.
-            let is_left_out = over || (!newest.cause.is_there() && self.newest_row < stated_anew);
+            let is_left_out = over || (!newest.cause.is_there() && !self.is_in(statements));
             if is_left_out && next.is_some_and(|first| gaps.iter().any(|gap| is_within(gap, first, newest))) {
                 return;
             }
