@@ -12,6 +12,11 @@ use std::time::Instant;
 pub trait Cost {
     /// The cost of this one; it never changes.
     fn cost(&self) -> usize;
+
+    /// Whether it ends [`Queue::gather`].
+    fn is_urgent(&self) -> bool {
+        false
+    }
 }
 
 #[derive(Debug)]
@@ -19,6 +24,8 @@ struct Waiting<J> {
     jobs: Vec<J>,
     /// Whether the thread waits: else a notification, which is a call of the kernel, would be for nothing.
     sleeps: bool,
+    /// Whether an urgent job waits.
+    urgent: bool,
 }
 
 #[derive(Debug)]
@@ -35,7 +42,7 @@ impl<J: Cost, R> Queue<J, R> {
     /// An empty queue that is full at `limit`.
     pub fn new(limit: usize) -> Self {
         Queue {
-            jobs: Mutex::new(Waiting { jobs: Vec::new(), sleeps: false }),
+            jobs: Mutex::new(Waiting { jobs: Vec::new(), sleeps: false, urgent: false }),
             arrived: Condvar::new(),
             held: AtomicUsize::new(0),
             limit,
@@ -49,11 +56,13 @@ impl<J: Cost, R> Queue<J, R> {
             return;
         }
         self.held.fetch_add(jobs.iter().map(Cost::cost).sum(), Ordering::AcqRel);
+        let urgent = jobs.iter().any(Cost::is_urgent);
         let mut waiting = lock(&self.jobs);
         waiting.jobs.append(jobs);
+        waiting.urgent |= urgent;
         let sleeps = waiting.sleeps;
         drop(waiting);
-        if sleeps {
+        if sleeps || urgent {
             self.arrived.notify_one();
         }
     }
@@ -79,6 +88,21 @@ impl<J: Cost, R> Queue<J, R> {
             waiting = self.arrived.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0;
             waiting.sleeps = false;
         }
+        waiting.urgent = false;
+        into.append(&mut waiting.jobs);
+    }
+
+    /// The thread: moves all that comes until then to `into`, or less once an urgent job is among it. What is not urgent wakes no thread.
+    pub fn gather(&self, into: &mut Vec<J>, until: Instant) {
+        let mut waiting = lock(&self.jobs);
+        while !waiting.urgent {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            waiting = self.arrived.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        waiting.urgent = false;
         into.append(&mut waiting.jobs);
     }
 

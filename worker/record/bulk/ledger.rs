@@ -160,7 +160,7 @@ impl Ledger {
 
     pub fn add_market(&mut self) -> u32 {
         self.shape.selections.push(Vec::new());
-        self.market_eras.push(self.era);
+        self.market_eras.push(self.first_era());
         index(self.shape.selections.len() - 1)
     }
 
@@ -168,11 +168,16 @@ impl Ledger {
     pub fn add_selection(&mut self, market: u32) -> u32 {
         let selection = index(self.shape.market_of.len());
         self.shape.market_of.push(market);
-        self.selection_eras.push(self.era);
+        self.selection_eras.push(self.first_era());
         if let Some(of) = self.shape.selections.get_mut(market as usize) {
             of.push(selection);
         }
         selection
+    }
+
+    /// The era of a place that has no row yet. Before a base came nothing is known of what was recorded of it: its first row is marked.
+    fn first_era(&self) -> u32 {
+        if self.based { self.era } else { self.era.wrapping_sub(1) }
     }
 
     /// The epoch that is believed.

@@ -77,6 +77,14 @@ impl Cost for Job {
             Job::Open { .. } | Job::Adopt { .. } | Job::Ended { .. } | Job::Gone { .. } | Job::Stop => SMALL,
         }
     }
+
+    fn is_urgent(&self) -> bool {
+        match self {
+            // A worker reports nothing before its position is known.
+            Job::Open { .. } | Job::Stop => true,
+            Job::Frames { .. } | Job::Adopt { .. } | Job::Ended { .. } | Job::Gone { .. } => false,
+        }
+    }
 }
 
 /// Something for the loop. Sent only after the commit that it follows from.
@@ -268,15 +276,8 @@ impl Bulk {
         let next = deadlines.min().map(|at| at.saturating_duration_since(Instant::now()));
         let idle = next.unwrap_or(IDLE).clamp(Duration::from_millis(1), IDLE);
         self.shared.queue.take(jobs, Instant::now() + idle);
-        let until = Instant::now() + self.config.bulk_commit;
-        let is_urgent = |job: &Job| matches!(job, Job::Stop | Job::Open { .. });
-        while !jobs.is_empty() && !jobs.iter().any(is_urgent) {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            std::thread::sleep(left.min(IDLE));
-            self.shared.queue.take(jobs, Instant::now());
+        if !jobs.is_empty() && !jobs.iter().any(Cost::is_urgent) {
+            self.shared.queue.gather(jobs, Instant::now() + self.config.bulk_commit);
         }
     }
 

@@ -178,8 +178,9 @@ impl Track {
             let furthest = from.last().copied().unwrap_or(0);
             let next = self.course.states.get(furthest);
             // What is not among all that was stated anew is gone without a row of its own.
-            let is_left_out = over || (!newest.cause.is_there() && !self.is_in(statements));
-            if is_left_out && next.is_some_and(|first| gaps.iter().any(|gap| is_within(gap, first, newest))) {
+            let is_left_out = !newest.cause.is_there() && !self.is_in(statements);
+            let in_gap = |first| gaps.iter().any(|gap| is_within(gap, first, newest));
+            if is_left_out || (over && next.is_some_and(in_gap)) {
                 return;
             }
             let missing = self.course.states.iter().skip(furthest).filter(|state| state.cause.is_event());

@@ -163,7 +163,7 @@ fn before_a_base_nothing_is_known_to_be_absent() {
     bench.adopt(1);
     // What a worker sends again to a new recorder: the market was there before.
     bench.obs(1, &[priced(0, 10), Change::MarketClose(1)]);
-    assert_eq!(bench.kinds(), [(OddsChange, Selection(0), false), (MarketClose, Market(1), false)]);
+    assert_eq!(bench.kinds(), [(OddsChange, Selection(0), true), (MarketClose, Market(1), true)]);
     bench.base(1, &[(0, false)], &[(0, price(10)), (1, price(5))]);
     let expected = [(Base, Market(0), true), (Base, Selection(0), true), (Base, Selection(1), true)];
     assert_eq!(bench.kinds(), expected);
