@@ -338,6 +338,16 @@ fn an_insert_has_its_place_among_its_like() {
 }
 
 #[test]
+fn a_line_of_statistics_has_its_place_among_its_like() {
+    let mut single = Single::loaded("F|EV;IT=T;|SG;IT=s;|ST;IT=a;|ST;IT=b;|");
+    single.delta("s/c", "I|ST;IT=c;OR=0;|").unwrap();
+    single.delta("s/d", "I|ST;IT=d;OR=2;|").unwrap();
+    let shown = single.document().to_string();
+    let places = ["\"c\"", "\"a\"", "\"d\"", "\"b\""].map(|it| shown.find(it).unwrap());
+    assert!(places.is_sorted(), "{shown}");
+}
+
+#[test]
 fn limits_refuse_and_keep_what_is_held() {
     let limits = Limits { nodes: 4, bytes: 200, depth: 3, topics: 1 };
     let forest = crate::payload::Forest::new(Mapping::builtin().unwrap(), limits, jiff::tz::TimeZone::UTC);
