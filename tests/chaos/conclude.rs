@@ -179,8 +179,8 @@ fn wait_for_commits(site: &Site) {
             return;
         }
         before = Some(now);
-        // Values that settle do so 2 s after a new connection brought them.
-        std::thread::sleep(Duration::from_millis(2_200));
+        // Values that settle do so 2 s after a new connection brought them, and the counters are up to a second old.
+        std::thread::sleep(Duration::from_millis(3_500));
     }
 }
 

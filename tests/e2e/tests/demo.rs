@@ -3,6 +3,7 @@
 
 use nix::sys::signal::Signal;
 use serde_json::{Map, Value};
+use std::collections::HashSet;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use touchline_common::control::Client;
@@ -52,6 +53,19 @@ fn a_killed_worker_costs_a_gap_and_no_wrong_document() {
         demo(folder.path(), &["--for", "15s", "--rate", "4000", "--burst", "1,1s,1m"], || {
             wait::until("all matches live", Duration::from_secs(30), || {
                 (ask("status")?.pointer("/matches/live")?.as_u64()? == 250).then_some(())
+            });
+            // What happens in a match counts from its first load, which a worker that dies before the recorder has it takes along.
+            wait::until("events of every match", Duration::from_secs(30), || {
+                let from_first = Map::from_iter([("since".to_owned(), 0.into())]);
+                let (_, mut events) = Client::connect(&socket)
+                    .ok()?
+                    .stream("events", from_first, Duration::from_secs(5))
+                    .ok()?;
+                let mut known = HashSet::new();
+                while let Some(line) = events.next_line(Some(Duration::from_secs(5))).ok()? {
+                    known.insert(serde_json::from_slice::<Value>(&line).ok()?.get("match")?.clone());
+                }
+                (known.len() == 250).then_some(())
             });
             let workers = ask("workers").unwrap();
             let victim = workers[2]["pid"].as_u64().unwrap() as i32;

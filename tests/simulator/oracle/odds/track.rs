@@ -20,7 +20,7 @@ pub(super) enum Wrong {
     /// Its market was closed when not all of this had been recorded.
     Closed { seq: i64, expected: String },
     /// The last rows miss.
-    Missing { expected: String, more: usize },
+    Missing { expected: String, more: usize, rows: u64, is_gone: bool },
     /// The last known value is not the newest.
     Last { got: String, expected: String },
 }
@@ -42,8 +42,9 @@ impl fmt::Display for Wrong {
                 write!(f, "expected {expected}, got row {seq}: {got}{what}")
             }
             Wrong::Closed { seq, expected } => write!(f, "its market closes in row {seq}, before {expected}"),
-            Wrong::Missing { expected, more } => {
-                write!(f, "missing at the end: {expected} (and {more} after it)")
+            Wrong::Missing { expected, more, rows, is_gone } => {
+                let end = if *is_gone { ", then it disappears" } else { "" };
+                write!(f, "missing after {rows} rows: {expected} (and {more} after it{end})")
             }
             Wrong::Last { got, expected } => {
                 write!(f, "the last known value is {got}, the newest {expected}")
@@ -185,7 +186,9 @@ impl Track {
             }
             let missing = self.course.states.iter().skip(furthest).filter(|state| state.cause.is_event());
             let expected = self.next_event(furthest).map_or("its end".to_owned(), shown);
-            self.wrong = Some(Wrong::Missing { expected, more: missing.count().saturating_sub(1) });
+            let more = missing.count().saturating_sub(1);
+            self.wrong =
+                Some(Wrong::Missing { expected, more, rows: self.rows, is_gone: !newest.cause.is_there() });
             return;
         }
         let is_selection = self.course.selection.is_some();
