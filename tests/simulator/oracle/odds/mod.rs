@@ -124,6 +124,8 @@ struct Judged {
     statements: u64,
     /// Whether the newest row was part of such a statement.
     states: bool,
+    /// The newest row that stands for values left out.
+    recovered: i64,
 }
 
 impl Judge {
@@ -140,8 +142,9 @@ impl Judge {
                 }
             }
             let tracks = courses.into_iter().map(Track::new).collect();
-            let (gaps, statements, states) = (Vec::new(), 0, false);
-            let judged = Judged { begun, over, gaps, tracks, by_key, selections_of, statements, states };
+            let (gaps, statements, states, recovered) = (Vec::new(), 0, false, 0);
+            let judged =
+                Judged { begun, over, gaps, tracks, by_key, selections_of, statements, states, recovered };
             judge.matches.insert(id, judged);
         }
         judge
@@ -182,6 +185,9 @@ impl Judge {
             judged.statements += 1;
         }
         judged.states = is_stated;
+        if row.recovered {
+            judged.recovered = row.seq;
+        }
         let before = track.is_wrong();
         track.row(row, &judged.gaps, judged.statements);
         if let Some(wrong) = track.wrong().filter(|_| !before) {
@@ -212,7 +218,7 @@ impl Judge {
             self.report.matches += usize::from(!judged.tracks.is_empty());
             for track in &mut judged.tracks {
                 let before = track.is_wrong();
-                track.finish(&judged.gaps, judged.over, judged.statements);
+                track.finish(&judged.gaps, judged.over, judged.statements, judged.recovered);
                 self.report.add(track);
                 if let Some(wrong) = track.wrong().filter(|_| !before) {
                     self.report.wrong(id, track, wrong);

@@ -418,3 +418,20 @@ fn what_is_not_stated_anew_after_a_start_of_the_recorder_is_gone_without_a_row()
     let again: Vec<Written> = anew.iter().cloned().chain([base(None, 0)]).collect();
     assert!(!judged(&courses, &again, &[]).is_equal(), "it was stated to be there");
 }
+
+#[test]
+fn what_came_back_while_values_were_left_out_shows_in_the_next_marked_row_only() {
+    let equal = |prices_of_s: &[u32], rows_of_s: &[u32], other: Written, other_first: bool| {
+        let mut t = prices(&[5, 6]);
+        t.selection = Some("t".to_owned());
+        let mut written = rows(rows_of_s);
+        written.insert(if other_first { 0 } else { written.len() }, other);
+        judged(&[prices(prices_of_s), t], &written, &[]).is_equal()
+    };
+    let plain = Written::of(Some("t"), &state(Cause::Price, 6, false, 0));
+    let marked = plain.clone().marked(Kind::OddsChange);
+    assert!(equal(&[1, 2, 3, 2], &[2], marked.clone(), false));
+    assert!(!equal(&[1, 2, 3, 2], &[2], plain, false), "nothing was left out");
+    assert!(!equal(&[1, 2, 3, 2], &[2], marked.clone(), true), "what was left out came before its row");
+    assert!(!equal(&[1, 2, 3, 4], &[2], marked, false), "it did not come back");
+}

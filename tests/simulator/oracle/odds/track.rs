@@ -65,6 +65,8 @@ pub(super) struct Track {
     /// The places, in their order. In a cut course place 0 stands for all that is not kept.
     places: Vec<usize>,
     rows: u64,
+    /// Its newest row.
+    newest_row: i64,
     /// The statement of all that there is in which, or after which, its newest row came.
     statement: u64,
     price: Option<Price>,
@@ -81,6 +83,7 @@ impl Track {
             ends,
             places: vec![0],
             rows: 0,
+            newest_row: 0,
             statement: 0,
             price: None,
             suspended: None,
@@ -119,6 +122,7 @@ impl Track {
     /// The next row of it. Behind the first that is wrong everything else would be, too.
     pub(super) fn row(&mut self, row: &Row<'_>, gaps: &[(i64, i64)], statement: u64) {
         self.rows += 1;
+        self.newest_row = row.seq;
         self.statement = statement;
         if self.is_wrong() {
             return;
@@ -168,8 +172,9 @@ impl Track {
         }
     }
 
-    /// After the last row of a match that is over or not. `statements`: how often all that there is was stated.
-    pub(super) fn finish(&mut self, gaps: &[(i64, i64)], over: bool, statements: u64) {
+    /// After the last row of a match that is over or not. `statements`: how often all that there is was stated. `recovered`: the
+    /// match's newest row that stands for values left out.
+    pub(super) fn finish(&mut self, gaps: &[(i64, i64)], over: bool, statements: u64, recovered: i64) {
         if self.is_wrong() {
             return;
         }
@@ -181,7 +186,9 @@ impl Track {
             // What is not among all that was stated anew is gone without a row of its own.
             let is_left_out = !newest.cause.is_there() && !self.is_in(statements);
             let in_gap = |first| gaps.iter().any(|gap| is_within(gap, first, newest));
-            if is_left_out || (over && next.is_some_and(in_gap)) {
+            // What was left out of the match before that row and left this one as it was shows in its next row, which is marked.
+            let came_back = self.newest_row < recovered && newest.cause.is_there() && self.is_as(newest);
+            if is_left_out || came_back || (over && next.is_some_and(in_gap)) {
                 return;
             }
             let missing = self.course.states.iter().skip(furthest).filter(|state| state.cause.is_event());
@@ -191,14 +198,24 @@ impl Track {
                 Some(Wrong::Missing { expected, more, rows: self.rows, is_gone: !newest.cause.is_there() });
             return;
         }
-        let is_selection = self.course.selection.is_some();
-        let price = self.price.filter(|_| is_selection).unwrap_or(newest.odds.decimal());
-        let suspended = self.suspended.unwrap_or(newest.suspended);
-        if newest.cause.is_there() && (price, suspended) != (newest.odds.decimal(), newest.suspended) {
+        if newest.cause.is_there() && !self.is_as(newest) {
+            let (price, suspended) = self.known_or(newest);
             let got = format!("{} suspended={suspended}", shown_price(price));
             let newest = format!("{} suspended={}", shown_price(newest.odds.decimal()), newest.suspended);
             self.wrong = Some(Wrong::Last { got, expected: newest });
         }
+    }
+
+    /// Whether the last known values are those of a state.
+    fn is_as(&self, state: &State) -> bool {
+        self.known_or(state) == (state.odds.decimal(), state.suspended)
+    }
+
+    /// The last known values; those of `state` where none are.
+    fn known_or(&self, state: &State) -> (Price, bool) {
+        let is_selection = self.course.selection.is_some();
+        let price = self.price.filter(|_| is_selection).unwrap_or(state.odds.decimal());
+        (price, self.suspended.unwrap_or(state.suspended))
     }
 
     /// The places, and those that are reached from them without a row.
