@@ -8,7 +8,7 @@
 use super::key::Key;
 use std::borrow::Cow;
 use std::collections::HashSet;
-use touchline_common::model::Price;
+use touchline_common::model::{Price, Side};
 
 /// Bytes that are copied at once where there is room: one move of a fixed width instead of a call.
 const WIDE: usize = 16;
@@ -184,6 +184,18 @@ impl Json {
                 b'\t' => self.fixed(b"\\t"),
                 0..0x20 => self.fixed(&[b'\\', b'u', b'0', b'0', hex(byte >> 4), hex(byte)]),
                 _ => self.fixed(&[byte]),
+            }
+        }
+    }
+
+    /// Writes home and away as members, those that are known.
+    pub(in crate::payload) fn sides<N: Into<i64>>(&mut self, values: [Option<N>; 2]) {
+        for (side, value) in Side::BOTH.into_iter().zip(values) {
+            if let Some(value) = value {
+                self.string(side.as_str().as_bytes());
+                self.fixed(b":");
+                self.number(value.into());
+                self.fixed(b",");
             }
         }
     }

@@ -8,7 +8,7 @@ use super::score::{self, Course, Pair};
 use super::store::{NIL, NodeId};
 use super::{clock, text};
 use jiff::tz::TimeZone;
-use touchline_common::model::{Phase, Scoring, Side};
+use touchline_common::model::{Phase, Scoring};
 
 /// Renders the head of a match into `out`, which is empty. The outlines must be fresh.
 pub(in crate::payload) fn render(forest: &Forest, slot: u32, out: &mut Json) {
@@ -53,13 +53,13 @@ fn write_score(reading: &Reading<'_>, phase: Option<Phase>, out: &mut Json) {
     let score = score::read(scoring, bytes(Role::Score), bytes(Role::Points), course);
     out.fixed(b"\"score\":{");
     out.member("text", ss.as_deref());
-    write_pair(score.total, out);
+    out.sides(score.total);
     let periods = if scoring == Scoring::Points { columns(reading) } else { score.sets };
     if !periods.is_empty() && periods.iter().all(|pair| pair.iter().all(Option::is_some)) {
         out.fixed(b"\"periods\":[");
         for pair in periods {
             out.fixed(b"{");
-            write_pair(pair, out);
+            out.sides(pair);
             out.close(b'}');
             out.fixed(b",");
         }
@@ -79,17 +79,6 @@ fn write_score(reading: &Reading<'_>, phase: Option<Phase>, out: &mut Json) {
     }
     out.close(b'}');
     out.fixed(b",");
-}
-
-fn write_pair(pair: Pair, out: &mut Json) {
-    for (side, value) in Side::BOTH.into_iter().zip(pair) {
-        if let Some(value) = value {
-            out.string(side.as_str().as_bytes());
-            out.fixed(b":");
-            out.number(i64::from(value));
-            out.fixed(b",");
-        }
-    }
 }
 
 /// The periods of a score in points: the score columns that are named by a number or `OT`, with a number on both lines.

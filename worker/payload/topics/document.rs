@@ -3,7 +3,6 @@
 use super::reading::{Counts, Reading};
 use super::table::Role;
 use crate::payload::json::{Escape, Extra, Json};
-use touchline_common::model::Side;
 
 /// Renders the head into `out`, which is empty.
 pub(super) fn head(reading: &Reading<'_>, out: &mut Json) {
@@ -49,20 +48,9 @@ fn write_score(score: Counts, out: &mut Json) {
     if let [Some(home), Some(away)] = score {
         out.member("text", Some(&format!("{home}-{away}")));
     }
-    write_counts(score, out);
+    out.sides(score);
     out.close(b'}');
     out.fixed(b",");
-}
-
-fn write_counts(counts: Counts, out: &mut Json) {
-    for (side, count) in Side::BOTH.into_iter().zip(counts) {
-        if let Some(count) = count {
-            out.string(side.as_str().as_bytes());
-            out.fixed(b":");
-            out.number(count);
-            out.fixed(b",");
-        }
-    }
 }
 
 fn write_stats(reading: &Reading<'_>, out: &mut Json) {
@@ -74,7 +62,7 @@ fn write_stats(reading: &Reading<'_>, out: &mut Json) {
         if counts != [None, None] {
             out.string(key.as_bytes());
             out.fixed(b":{");
-            write_counts(counts, out);
+            out.sides(counts);
             out.close(b'}');
             out.fixed(b",");
         }
