@@ -14,23 +14,7 @@ use touchline_common::model::{Epoch, Facts, Generation, Register, SlotId};
 /// The version of what [`Ledger::save`] writes.
 pub const LEDGER_VERSION: i64 = 2;
 
-/// The form of stores of schema 1; its `order` stood in a column beside it.
-#[derive(Deserialize)]
-struct LedgerV1 {
-    facts: Facts,
-    owner: Option<(u64, u16, u32)>,
-    registers: Vec<(Register, i64)>,
-    taken: Vec<(Step, u32)>,
-    taken_floor: u32,
-    marks: Vec<(Register, Vec<i64>)>,
-    phases: Vec<(i64, EventType, i64)>,
-    points: Vec<(u8, i64, u32)>,
-    gaps: u32,
-    gap_open: bool,
-    ended: bool,
-}
-
-/// The second form.
+/// The second form. The first, of stores of schema 1, had its `order` in a column beside it.
 #[derive(Serialize, Deserialize)]
 struct LedgerV2 {
     facts: Facts,
@@ -42,6 +26,7 @@ struct LedgerV2 {
     phases: Vec<(i64, EventType, i64)>,
     points: Vec<(u8, i64, u32)>,
     /// As of this writing; events that changed nothing else may have come since.
+    #[serde(default)]
     order: i64,
     gaps: u32,
     gap_open: bool,
@@ -85,21 +70,8 @@ impl Ledger {
     /// # Errors
     /// When the text is no ledger of the first form.
     pub fn migrate(text: &str, order: i64) -> Result<String, serde_json::Error> {
-        let old: LedgerV1 = serde_json::from_str(text)?;
-        serde_json::to_string(&LedgerV2 {
-            facts: old.facts,
-            owner: old.owner,
-            registers: old.registers,
-            taken: old.taken,
-            taken_floor: old.taken_floor,
-            marks: old.marks,
-            phases: old.phases,
-            points: old.points,
-            order,
-            gaps: old.gaps,
-            gap_open: old.gap_open,
-            ended: old.ended,
-        })
+        let old: LedgerV2 = serde_json::from_str(text)?;
+        serde_json::to_string(&LedgerV2 { order, ..old })
     }
 
     /// The ledger that [`Ledger::save`] wrote; `worker`: whether its owner may still live.
