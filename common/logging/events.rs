@@ -105,7 +105,7 @@ pub const EVENTS: &[EventRow] = &[
     row("coord.not_in_this_build", "coord", "warn", "signal", "what it asks for is not built yet"),
     row("coord.status", "coord", "info", "status", "as `status --json`, asked for by SIGQUIT"),
     row("control.command", "coord", "info", "verb uid args", "an operator acts"),
-    row("control.refused", "coord", "warn", "verb uid", "somebody asked what that uid may not"),
+    row("control.refused", "coord", "warn", "verb uid", "a user asked for what that uid may not do"),
     row("control.accept_failed", "coord", "warn", "error", "no operator can be let in for half a second"),
     row("control.hand_over_failed", "coord", "warn", "error", "an operator's question did not reach the recorder"),
     row("control.no_descriptor", "rec", "error", "worker verb", "a message came without the descriptor that belongs to it: `worker` or `verb` names it"),

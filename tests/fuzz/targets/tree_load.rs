@@ -11,7 +11,7 @@ use touchline_worker::payload::{Forest, Limits, Mapping, MatchSlot, Names, Paylo
 
 const NODES: usize = 40;
 
-/// Gives handles and hears nothing.
+/// Gives handles and discards what is reported.
 #[derive(Default)]
 struct Deaf(u32);
 
