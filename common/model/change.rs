@@ -10,7 +10,7 @@ use std::borrow::Cow;
 /// A value of a match that is no register changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Change<'a> {
-    /// The feed's comment, which is not empty.
+    /// The feed's comment; empty where it was taken away.
     Comment {
         #[serde(borrow)]
         text: Cow<'a, str>,

@@ -126,8 +126,6 @@ pub(crate) struct Ledger {
     /// Begun when the first load is sent; nothing before it counts.
     pub(crate) begun: bool,
     last: u64,
-    /// The last comment that is not empty: the same again is no event, whatever stood between.
-    pub(crate) comment: Text,
     pub(crate) registers: Vec<Happening>,
     pub(crate) commentary: VecDeque<Happening>,
     bound: usize,
@@ -163,12 +161,6 @@ impl Ledger {
     pub(crate) fn push(&mut self, at: i64, clock: Option<u32>, what: What) {
         if !self.begun {
             return;
-        }
-        if let What::Comment(text) = &what {
-            if self.comment == *text {
-                return;
-            }
-            self.comment = text.clone();
         }
         self.last += 1;
         let n = self.last;

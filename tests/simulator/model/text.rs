@@ -18,12 +18,6 @@ impl Text {
     pub(crate) const EMPTY: Text = Text::Fixed("");
 }
 
-impl Default for Text {
-    fn default() -> Text {
-        Text::EMPTY
-    }
-}
-
 impl Deref for Text {
     type Target = str;
 

@@ -190,7 +190,6 @@ impl World {
             return;
         }
         m.ledger.begun = true;
-        m.ledger.comment = m.head.comment.clone();
         m.play.last = now.micros;
         m.play.next = now.micros;
         let mut change = Change::default();

@@ -154,7 +154,7 @@ impl Forest {
             {
                 Step::Suspended(suspended)
             }
-            (Class::Event, Role::Comment) if !new.is_empty() => Step::Value(Value::Comment(new)),
+            (Class::Event, Role::Comment) => Step::Value(Value::Comment(new)),
             (Class::Team, role) if Role::STATS.contains(&role) && !new.is_empty() => {
                 let order = self.store.attribute(id, self.mapping.key(Class::Team, Role::Order));
                 let tree = self.store.node(id).tree;

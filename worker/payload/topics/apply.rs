@@ -155,8 +155,8 @@ impl Branches {
         let mut changes = Vec::new();
         match role {
             Role::Comment => {
-                let text = Reading::of(Some(table), held).comment(new).filter(|text| !text.is_empty());
-                changes.extend(text.map(|text| Change::Comment { text: lossy(text) }));
+                let text = Reading::of(Some(table), held).comment(new).unwrap_or_default();
+                changes.push(Change::Comment { text: lossy(text) });
             }
             Role::Statistic(place) => statistic(table, held, place, key, old, &mut changes),
             Role::Progress | Role::Score | Role::Match => {}

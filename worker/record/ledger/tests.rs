@@ -411,6 +411,24 @@ fn a_value_that_equals_the_last_known_one_is_no_event() {
 }
 
 #[test]
+fn a_comment_that_was_taken_away_is_an_event_when_it_comes_again() {
+    let mut rig = Rig::new("soccer", Scoring::Goals);
+    rig.load(1, W1, &START, &[comment("Offside")]);
+    rig.texts(1, &[comment("")]);
+    assert!(rig.last.is_empty());
+    rig.texts(1, &[comment("Offside")]);
+    assert_eq!(rig.kinds(), ["comment"]);
+    // A candidate that is behind it reports it once more.
+    rig.load(2, W2, &START, &[]).gone(W1).texts(2, &[comment("Offside")]);
+    assert!(rig.last.is_empty());
+    // What is there again after a gap had been taken away in it.
+    rig.texts(2, &[comment("")]);
+    rig.load(3, W1, &START, &[comment("Offside")]).gone(W2).wait(SETTLE);
+    assert_eq!(rig.kinds(), ["comment"]);
+    assert!(rig.last[0].recovered);
+}
+
+#[test]
 fn a_ledger_is_saved_for_registers_alone() {
     let mut rig = Rig::soccer();
     let mut out = Outcome::default();

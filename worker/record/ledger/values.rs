@@ -16,6 +16,7 @@ use touchline_common::model::{Change, Phase, Register, RegisterChange, Registers
 pub(super) struct Values {
     pub(super) registers: Registers,
     stats: BTreeMap<String, [Option<String>; 2]>,
+    /// Empty: there is none; `None`: not known.
     comment: Option<String>,
 }
 
@@ -44,6 +45,7 @@ impl Values {
     pub(super) fn new(registers: &Registers, values: &[Change<'_>]) -> Values {
         let known = registers.iter().filter(|(register, value)| is_known(**register, **value));
         let mut new = Values { registers: known.map(|(r, v)| (*r, *v)).collect(), ..Values::default() };
+        new.comment = Some(String::new());
         values.iter().for_each(|value| _ = new.set(value));
         new
     }
@@ -195,7 +197,9 @@ impl Ledger {
     }
 
     fn change(&mut self, change: &Change<'_>, seen: &mut Seen, out: &mut Vec<NewEvent>) {
-        if self.known.set(change) {
+        // A comment that was taken away is no event, but the same one again is.
+        let is_taken_away = matches!(change, Change::Comment { text } if text.is_empty());
+        if self.known.set(change) && !is_taken_away {
             self.report_change(change, seen, out);
         }
     }
