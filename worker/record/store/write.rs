@@ -262,6 +262,11 @@ fn save_ledgers(
     Ok(())
 }
 
+/// In place: `INSERT OR REPLACE` deletes the row and appends another, which writes the index and the list of free pages as well.
+const SAVE_SECTION: &str = "
+INSERT INTO sections VALUES (?1, ?2, ?3, ?4, ?5)
+ON CONFLICT (feed, match, section) DO UPDATE SET version = excluded.version, body = excluded.body";
+
 fn save_document(
     transaction: &Transaction<'_>,
     config: &RecordConfig,
@@ -271,7 +276,7 @@ fn save_document(
     for (section, body) in &document.sections {
         match body {
             Some(body) => transaction
-                .prepare_cached("INSERT OR REPLACE INTO sections VALUES (?1, ?2, ?3, ?4, ?5)")?
+                .prepare_cached(SAVE_SECTION)?
                 .execute(params![feed, id, section, as_i64(document.version), body.as_str()])?,
             None => transaction
                 .prepare_cached("DELETE FROM sections WHERE feed = ?1 AND match = ?2 AND section = ?3")?
