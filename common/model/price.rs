@@ -9,19 +9,71 @@ use std::fmt;
 pub struct Price(pub i64);
 
 impl Price {
-    /// The price that `n/d` states: n/d + 1, rounded half up to four decimals.
+    /// The price that a text states, rounded half up to four decimals: `5/4`, `EVS` or `Evens`, decimal `2.25`, American
+    /// `+150` or `-200`.
     ///
-    /// `None` where there is no price: empty, `0/0`, `1/0`, a negative, or what is not two whole numbers of at most
-    /// nine digits.
+    /// `None` where it is no price (empty, `SP`, `0/0`, `1/0`) or might mean something else: a whole number without a sign, more than
+    /// nine digits, decimal odds below 1.
     #[inline]
-    pub fn from_fraction(text: impl AsRef<[u8]>) -> Option<Price> {
-        let (n, rest) = small_number(text.as_ref())?;
-        let (d, rest) = small_number(rest.strip_prefix(b"/")?)?;
-        if n == 0 || d == 0 || !rest.is_empty() {
-            return None;
-        }
-        Some(Price(((n * 20_000 + d) / (2 * d) + 10_000) as i64))
+    pub fn from_text(text: impl AsRef<[u8]>) -> Option<Price> {
+        let text = text.as_ref();
+        fraction(text).or_else(|| unusual(text))
     }
+}
+
+/// `n/d` is n/d + 1. As nearly all prices are written.
+#[inline]
+fn fraction(text: &[u8]) -> Option<Price> {
+    let (n, rest) = small_number(text)?;
+    let (d, rest) = small_number(rest.strip_prefix(b"/")?)?;
+    rest.is_empty().then(|| over(n, d)).flatten()
+}
+
+#[cold]
+fn unusual(text: &[u8]) -> Option<Price> {
+    let text = text.trim_ascii();
+    let (first, rest) = text.split_first()?;
+    match first {
+        b'+' => american(rest).and_then(|n| over(n, 100)),
+        b'-' => american(rest).and_then(|n| over(100, n)),
+        b'e' | b'E' => {
+            let even = [&b"evs"[..], b"even", b"evens"].iter().any(|word| text.eq_ignore_ascii_case(word));
+            even.then_some(Price(20_000))
+        }
+        _ => match text.iter().position(|byte| *byte == b'/') {
+            Some(at) => {
+                let (n, d) = (text.get(..at)?.trim_ascii_end(), text.get(at + 1..)?.trim_ascii_start());
+                over(whole(n)?, whole(d)?)
+            }
+            None => decimal(text),
+        },
+    }
+}
+
+/// What is won of a stake, as a price with the stake.
+fn over(won: u64, stake: u64) -> Option<Price> {
+    let known = won > 0 && stake > 0;
+    known.then(|| Price(((won * 20_000 + stake) / (2 * stake) + 10_000) as i64))
+}
+
+/// The number of American odds, of which none is below 100.
+fn american(digits: &[u8]) -> Option<u64> {
+    whole(digits).filter(|n| *n >= 100)
+}
+
+fn decimal(text: &[u8]) -> Option<Price> {
+    let (units, rest) = small_number(text)?;
+    let parts = rest.strip_prefix(b".")?;
+    whole(parts)?;
+    let digit = |place: usize| u64::from(parts.get(place).map_or(0, |digit| digit - b'0'));
+    let four = (0..4).fold(0, |sum, place| sum * 10 + digit(place));
+    let price = units * 10_000 + four + u64::from(digit(4) >= 5);
+    (price >= 10_000).then_some(Price(price as i64))
+}
+
+/// A number of one to nine digits and nothing else.
+fn whole(text: &[u8]) -> Option<u64> {
+    small_number(text).filter(|(_, rest)| rest.is_empty()).map(|(number, _)| number)
 }
 
 /// The number of one to nine digits that a text begins with, and what follows it.
@@ -61,7 +113,7 @@ mod tests {
     use super::*;
 
     fn shown(text: &str) -> Option<String> {
-        Price::from_fraction(text).map(|p| p.to_string())
+        Price::from_text(text).map(|p| p.to_string())
     }
 
     #[test]
@@ -76,26 +128,77 @@ mod tests {
     }
 
     #[test]
+    fn other_ways_to_write_a_price() {
+        for (text, price) in [
+            ("EVS", "2"),
+            ("Evs", "2"),
+            ("evens", "2"),
+            ("EVENS", "2"),
+            ("Even", "2"),
+            (" 5/4 ", "2.25"),
+            ("5 / 4", "2.25"),
+            ("2.5", "2.5"),
+            ("1.01", "1.01"),
+            ("2.00", "2"),
+            ("3.33335", "3.3334"),
+            ("9.99995", "10"),
+            ("+150", "2.5"),
+            ("-200", "1.5"),
+            ("+100", "2"),
+            ("-110", "1.9091"),
+        ] {
+            assert_eq!(shown(text).as_deref(), Some(price), "{text:?}");
+        }
+    }
+
+    #[test]
     fn what_is_no_price_is_none() {
         for text in [
             "",
+            " ",
             "0/0",
             "1/0",
             "0/1",
             "/",
             "1",
+            "250",
             "a/b",
             "-1/2",
+            "+1/2",
             "1/2/3",
             "1.5/2",
             "9999999999/1",
             "1/9999999999",
             "1/",
             "/1",
-            "1 /2",
-            "+1/2",
+            "SP",
+            "sp",
+            "EV",
+            "Evensx",
+            "+",
+            "-",
+            "+99",
+            "-5",
+            "+1.5",
+            ".5",
+            "0.9",
+            "0.0",
+            "1.",
+            "1.2.3",
+            "1,5",
+            "N/A",
+            "\u{ff11}/2",
         ] {
-            assert_eq!(Price::from_fraction(text), None, "{text:?}");
+            assert_eq!(Price::from_text(text), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn no_bytes_panic_and_a_price_is_at_least_one() {
+        proptest::proptest!(|(text in "[-+0-9./ EVNSevns]{0,12}")| {
+            if let Some(price) = Price::from_text(&text) {
+                proptest::prop_assert!(price.0 >= 10_000, "{text:?}");
+            }
+        });
     }
 }

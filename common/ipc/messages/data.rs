@@ -328,7 +328,7 @@ mod tests {
                 at: 5,
             },
         };
-        let price = Price::from_fraction("5/4");
+        let price = Price::from_text("5/4");
         let changes = [OddsChange::Price { selection: Handle(3), price, text: "5/4".into() }];
         let odds = BulkFrame {
             n: 0,

@@ -217,7 +217,7 @@ fn selection(one: &Node, order: usize, column: Option<usize>) -> Value {
     if let Some(column) = column {
         out.insert("column".into(), json!(column));
     }
-    if let Some(price) = touchline_common::model::Price::from_fraction(one.get("OD")) {
+    if let Some(price) = touchline_common::model::Price::from_text(one.get("OD")) {
         out.insert("odds".into(), serde_json::from_str(&price.to_string()).unwrap());
     }
     put(&mut out, "odds_text", one.get("OD"));

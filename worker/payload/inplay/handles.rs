@@ -203,7 +203,7 @@ impl Forest {
         let odds = odds.unwrap_or_default();
         SelectionValue {
             selection: self.store.node(id).handle,
-            price: Price::from_fraction(odds),
+            price: Price::from_text(odds),
             text: lossy(odds),
             suspended: text::suspended(suspended),
         }

@@ -138,7 +138,7 @@ fn selection(store: &Store, mapping: &Mapping, node: &Node, place: Place, extra:
 
 fn prices(node: &Node, text: Option<Piece<'_>>, escape: Escape, out: &mut Json) {
     member(out, b"\"odds_text\":", text, escape);
-    let now = Price::from_fraction(text.unwrap_or_default().as_bytes());
+    let now = Price::from_text(text.unwrap_or_default().as_bytes());
     let held = node.prices();
     if let Some(price) = now {
         out.fixed(b"\"odds\":");

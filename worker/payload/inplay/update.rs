@@ -147,7 +147,7 @@ impl Forest {
         let suspended = text::suspended(Some(new));
         match (self.store.node(id).class, role) {
             (Class::Selection, Role::Odds) => {
-                Step::Price { old: Price::from_fraction(old), new: Price::from_fraction(new), text: new }
+                Step::Price { old: Price::from_text(old), new: Price::from_text(new), text: new }
             }
             (Class::Selection | Class::Market, Role::Suspended)
                 if suspended != text::suspended(Some(old)) =>

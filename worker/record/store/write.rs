@@ -275,9 +275,13 @@ fn save_document(
     let (feed, id) = (feed(config, &document.key), document.key.id.as_str());
     for (section, body) in &document.sections {
         match body {
-            Some(body) => transaction
-                .prepare_cached(SAVE_SECTION)?
-                .execute(params![feed, id, section, as_i64(document.version), body.as_str()])?,
+            Some(body) => transaction.prepare_cached(SAVE_SECTION)?.execute(params![
+                feed,
+                id,
+                section,
+                as_i64(document.version),
+                body.as_str()
+            ])?,
             None => transaction
                 .prepare_cached("DELETE FROM sections WHERE feed = ?1 AND match = ?2 AND section = ?3")?
                 .execute(params![feed, id, section])?,

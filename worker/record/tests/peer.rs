@@ -283,7 +283,7 @@ impl Peer {
             if !markets.iter().any(|known| known.market == market) {
                 markets.push(MarketValue { market, suspended: false });
             }
-            let (selection, price) = (self.selection(id, epoch, *of), Price::from_fraction(text));
+            let (selection, price) = (self.selection(id, epoch, *of), Price::from_text(text));
             selections.push(SelectionValue { selection, price, text: (*text).into(), suspended: false });
         }
         let handle = self.of(id, epoch);
@@ -296,7 +296,7 @@ impl Peer {
 
     pub(super) fn price(&mut self, id: &str, epoch: u64, of: (&str, &str), text: &str) {
         let selection = self.selection(id, epoch, of);
-        let changes = [OddsChange::Price { selection, price: Price::from_fraction(text), text: text.into() }];
+        let changes = [OddsChange::Price { selection, price: Price::from_text(text), text: text.into() }];
         let handle = self.of(id, epoch);
         self.bulk(handle, BulkBody::Obs { changes: Cow::Borrowed(&changes), at: time::wall_us() });
     }

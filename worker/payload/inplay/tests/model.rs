@@ -85,7 +85,7 @@ impl Node {
 }
 
 fn price(text: Option<&str>) -> Option<Price> {
-    Price::from_fraction(text?)
+    Price::from_text(text?)
 }
 
 /// A topic's tree below a root that stands for the topic.
