@@ -24,6 +24,7 @@ mod values;
 mod tests;
 
 pub use crate::logging::LogFormat;
+pub use check::nearest;
 pub use child::ChildConfigError;
 pub use dirs::User;
 pub use feed::{

@@ -10,12 +10,30 @@ use std::marker::PhantomData;
 use std::str::FromStr;
 use std::time::Duration;
 
+/// Serde for a type that the file writes as text, which its `Display` gives and its `FromStr` reads. The text is for the error about
+/// a value that is no text at all: what was expected.
+macro_rules! as_text {
+    ($name:ty, $expected:literal) => {
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                $crate::config::units::written(deserializer, $expected)
+            }
+        }
+    };
+}
+pub(super) use as_text;
+
 /// The longest duration that is accepted: ten years. Beyond it a number is a slip, and sums of deadlines stay far from any overflow.
 const LONGEST: Duration = Duration::from_secs(10 * 366 * 86_400);
 
 /// A duration written with its unit: `us`, `ms`, `s`, `m`, `h`, `d`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(into = "String")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Dur(pub Duration);
 
 impl Dur {
@@ -75,21 +93,10 @@ impl fmt::Display for Dur {
     }
 }
 
-impl<'de> Deserialize<'de> for Dur {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        written(deserializer, "a duration as text, such as \"250ms\", \"3s\", \"5m\"")
-    }
-}
-
-impl From<Dur> for String {
-    fn from(dur: Dur) -> Self {
-        dur.to_string()
-    }
-}
+as_text!(Dur, "a duration as text, such as \"250ms\", \"3s\", \"5m\"");
 
 /// A number of bytes written with its unit: `B`, `kB`, `MB`, `GB`, `TB` (powers of 1000) or `KiB`, `MiB`, `GiB`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(into = "String")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ByteSize(pub u64);
 
 impl ByteSize {
@@ -143,17 +150,7 @@ impl fmt::Display for ByteSize {
     }
 }
 
-impl<'de> Deserialize<'de> for ByteSize {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        written(deserializer, "a size as text, such as \"512kB\", \"4MB\"")
-    }
-}
-
-impl From<ByteSize> for String {
-    fn from(size: ByteSize) -> Self {
-        size.to_string()
-    }
-}
+as_text!(ByteSize, "a size as text, such as \"512kB\", \"4MB\"");
 
 /// How often per second; finite and not negative.
 #[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd, Serialize, Deserialize)]
@@ -226,7 +223,7 @@ impl fmt::Display for UnitError {
 
 impl std::error::Error for UnitError {}
 
-/// Reads a value that is written as text, with an error that says what was expected when it is no text at all.
+/// Reads a value that is written as text.
 pub(super) fn written<'de, D, T>(deserializer: D, expected: &'static str) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
