@@ -12,30 +12,23 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "u8", from = "u8")]
 pub enum Code {
-    /// 0: done.
-    Done,
-    /// 1: failed.
-    Failed,
-    /// 2: usage or configuration.
-    Usage,
-    /// 3: the daemon is not running, or `run`: another instance is.
-    NotRunning,
-    /// 4: timed out or partial; what is missing is named.
-    Partial,
-    /// 5: no permission.
-    Refused,
+    /// Done.
+    Done = 0,
+    /// Failed.
+    Failed = 1,
+    /// Usage or configuration.
+    Usage = 2,
+    /// The daemon is not running, or `run`: another instance is.
+    NotRunning = 3,
+    /// Timed out or partial; what is missing is named.
+    Partial = 4,
+    /// No permission.
+    Refused = 5,
 }
 
 impl From<Code> for u8 {
     fn from(code: Code) -> Self {
-        match code {
-            Code::Done => 0,
-            Code::Failed => 1,
-            Code::Usage => 2,
-            Code::NotRunning => 3,
-            Code::Partial => 4,
-            Code::Refused => 5,
-        }
+        code as u8
     }
 }
 

@@ -8,11 +8,11 @@ mod progress;
 mod subject;
 mod verdict;
 
-use crate::cli::{DemoOptions, Keep, OutputFormat, SimulateOptions};
+use crate::cli::{DemoOptions, Keep, SimulateOptions};
 use nix::sys::signal::Signal;
 use progress::Progress;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use subject::Subject;
 use touchline_common::sys::signals::Signals;
@@ -33,8 +33,9 @@ const AUTHORITY: &str = "ca.pem";
 pub struct DemoError(String);
 
 impl DemoError {
-    fn new(what: &str, error: impl fmt::Display) -> DemoError {
-        DemoError(format!("{what}: {error}"))
+    /// What another error becomes, for `map_err`.
+    fn of<E: fmt::Display>(what: &'static str) -> impl Fn(E) -> DemoError + Copy {
+        move |error| DemoError(format!("{what}: {error}"))
     }
 }
 
@@ -59,8 +60,7 @@ pub enum Outcome {
 /// # Errors
 /// [`DemoError`] when something could not be started or asked.
 pub fn demo(options: &DemoOptions) -> Result<Outcome, DemoError> {
-    let mut signals = Signals::open(&[Signal::SIGINT, Signal::SIGTERM])
-        .map_err(|error| DemoError::new("blocking signals", error))?;
+    let mut signals = signals()?;
     let folder = Folder::make(options)?;
     let outcome = hold(options, &folder, &mut signals);
     // What went wrong stands in the log that is there.
@@ -68,14 +68,17 @@ pub fn demo(options: &DemoOptions) -> Result<Outcome, DemoError> {
     outcome
 }
 
+fn signals() -> Result<Signals, DemoError> {
+    Signals::open(&[Signal::SIGINT, Signal::SIGTERM]).map_err(DemoError::of("blocking signals"))
+}
+
 fn hold(options: &DemoOptions, folder: &Folder, signals: &mut Signals) -> Result<Outcome, DemoError> {
     let machine = Machine::now();
-    let ca_file = options.server.transport.has_tls().then(|| inside(&folder.path, AUTHORITY));
+    let ca_file = options.server.transport.has_tls().then(|| folder.path.join(AUTHORITY));
     let server = Options { ca_file, ..options.server.clone() };
-    let simulator =
-        Simulator::start(&server).map_err(|error| DemoError::new("the simulated server", error))?;
+    let simulator = Simulator::start(&server).map_err(DemoError::of("the simulated server"))?;
     let auditor = Auditor::start(&folder.path.join("audit.sock"), simulator.truth())
-        .map_err(|error| DemoError::new("listening for the document feed", error))?;
+        .map_err(DemoError::of("listening for the document feed"))?;
     let subject = Subject::start(&folder.path, simulator.address(), options, auditor.socket())?;
     let mut progress = Progress::new(options.output);
     progress.started(&folder.path, simulator.address(), options);
@@ -120,11 +123,9 @@ fn interrupted(
 /// # Errors
 /// [`DemoError`].
 pub fn simulate(options: &SimulateOptions) -> Result<Outcome, DemoError> {
-    let mut signals = Signals::open(&[Signal::SIGINT, Signal::SIGTERM])
-        .map_err(|error| DemoError::new("blocking signals", error))?;
+    let mut signals = signals()?;
     let server = &options.server;
-    let simulator =
-        Simulator::start(server).map_err(|error| DemoError::new("the simulated server", error))?;
+    let simulator = Simulator::start(server).map_err(DemoError::of("the simulated server"))?;
     let mut progress = Progress::new(options.output);
     progress.line(&format!(
         "push server at {}://{}{} seed={}",
@@ -184,7 +185,7 @@ struct Folder {
 
 impl Folder {
     fn make(options: &DemoOptions) -> Result<Folder, DemoError> {
-        let failed = |error| DemoError::new("making the demo's folder", error);
+        let failed = DemoError::of("making the demo's folder");
         if let Some(path) = &options.dir {
             std::fs::create_dir_all(path).map_err(failed)?;
             let path = path.canonicalize().map_err(failed)?;
@@ -205,24 +206,10 @@ impl Folder {
     }
 }
 
-/// The folder's path, where the log and the store are.
-fn inside(folder: &Path, name: &str) -> PathBuf {
-    folder.join(name)
-}
-
 /// What is printed of the protocol beside the address: nothing of the usual one.
 fn spoken(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::V4 => "",
         Protocol::Zap => " (zap)",
-    }
-}
-
-/// Whether progress is shown as a table that is drawn over itself.
-fn is_live(output: OutputFormat) -> bool {
-    use std::io::IsTerminal;
-    match output {
-        OutputFormat::Text => std::io::stdout().is_terminal(),
-        OutputFormat::Json => false,
     }
 }

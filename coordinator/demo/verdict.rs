@@ -122,7 +122,6 @@ impl Verdict {
             ("no connection held more than the cap", most <= options.cap() && server.over_cap == 0),
             ("the daemon ended with code 0", exit == Some(0)),
         ];
-        let share = self.published.delivered_share().unwrap_or(0.0);
         let good = checks.iter().all(|(_, holds)| *holds);
         if progress.output() == OutputFormat::Json {
             let summary = json!({
@@ -195,13 +194,13 @@ fn read_events(subject: &Subject, mut recorded: Recorded) -> Result<Recorded, De
             match stream.next_line(Some(NEXT_EVENT)) {
                 Ok(None) => return Ok(recorded),
                 Ok(Some(line)) => {
-                    last = recorded.push(&line).map_err(|error| DemoError::new("reading an event", error))?;
+                    last = recorded.push(&line).map_err(DemoError::of("reading an event"))?;
                 }
                 Err(error) => break error,
             }
         };
         if attempt >= READ_ATTEMPTS {
-            return Err(DemoError::new("reading the events", broken));
+            return Err(DemoError::of("reading the events")(broken));
         }
     }
     Ok(recorded)

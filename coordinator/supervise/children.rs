@@ -4,7 +4,7 @@
 //! that goes on with others. A worker that may share a process is added to one that has room, else one is made for it.
 
 use super::processes::{Processes, Sharing};
-use super::spawn::{self, ChildKind, SpawnError};
+use super::spawn::{self, SpawnError, Spawned};
 use crate::pool::{Child, Exit, Signal, Usage, Work};
 use crate::tokens::{Source, Tokens};
 use mio::unix::SourceFd;
@@ -83,7 +83,7 @@ impl Children {
         let (pid, channel) = match self.host(sharing) {
             Some((pid, host)) => (pid, self.add_worker(host)?),
             None => {
-                let spawn::Child { pid, pidfd, channel } = spawn::spawn(kind(child))?;
+                let Spawned { pid, pidfd, channel } = spawn::spawn(child)?;
                 self.processes
                     .insert(pid, pidfd, child, sharing, registry, tokens)
                     .map_err(|source| SpawnError { operation: "watching a child", source })?;
@@ -243,7 +243,7 @@ impl Children {
         }
     }
 
-    /// Queues a message to the recorder; `false` if there is none to take it.
+    /// Queues a message to the recorder, if there is one to take it.
     ///
     /// # Errors
     /// [`ChannelError`]: close it.
@@ -252,11 +252,11 @@ impl Children {
         message: &ToRecorder,
         request: u32,
         fd: Option<OwnedFd>,
-    ) -> Result<bool, ChannelError> {
+    ) -> Result<(), ChannelError> {
         match (self.link(Child::RECORDER), fd) {
-            (Some(Link::Recorder(channel)), Some(fd)) => channel.send_fd(message, request, fd).map(|()| true),
-            (Some(Link::Recorder(channel)), None) => channel.send(message, request).map(|()| true),
-            (Some(Link::Worker(_)) | None, _) => Ok(false),
+            (Some(Link::Recorder(channel)), Some(fd)) => channel.send_fd(message, request, fd),
+            (Some(Link::Recorder(channel)), None) => channel.send(message, request),
+            (Some(Link::Worker(_)) | None, _) => Ok(()),
         }
     }
 
@@ -346,13 +346,6 @@ pub struct Reaped {
     pub children: Vec<Gone>,
     pub exit: Exit,
     pub usage: Usage,
-}
-
-fn kind(child: Child) -> ChildKind {
-    match child {
-        Child::Worker(slot) => ChildKind::Worker { slot: slot.0 },
-        Child::RECORDER => ChildKind::Recorder,
-    }
 }
 
 fn open(child: Child, channel: OwnedFd, token: Token, registry: &Registry) -> io::Result<(Link, Watch)> {

@@ -37,14 +37,7 @@ struct SharedProcess {
     token: Token,
     children: BTreeSet<Child>,
     sharing: Sharing,
-    admission: Admission,
     busy_since: Option<Instant>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Admission {
-    Open,
-    Closed,
 }
 
 /// Every process that is not reaped, by its pid.
@@ -74,8 +67,7 @@ impl Processes {
             return Err(error);
         }
         let children = BTreeSet::from([child]);
-        let process =
-            SharedProcess { pidfd, token, children, sharing, admission: Admission::Open, busy_since: None };
+        let process = SharedProcess { pidfd, token, children, sharing, busy_since: None };
         self.by_pid.insert(pid, process);
         Ok(())
     }
@@ -84,7 +76,6 @@ impl Processes {
     pub fn with_room(&self, feed: FeedId, most: usize) -> impl Iterator<Item = (u32, &BTreeSet<Child>)> {
         let takes = move |process: &SharedProcess| {
             matches!(process.sharing, Sharing::Shared { feed: of, .. } if of == feed)
-                && process.admission == Admission::Open
                 && process.children.len() < most
                 && process.busy_since.is_none_or(|since| since.elapsed() < BUSY_FOR)
         };
@@ -125,7 +116,8 @@ impl Processes {
     pub fn signal(&mut self, pid: u32, signal: Signal) -> io::Result<()> {
         use nix::sys::signal::Signal as Kernel;
         let Some(process) = self.by_pid.get_mut(&pid) else { return Ok(()) };
-        process.admission = Admission::Closed;
+        // It may end: nobody else is to join it.
+        process.sharing = Sharing::Alone;
         process.pidfd.signal(match signal {
             Signal::Term => Kernel::SIGTERM,
             Signal::Abort => Kernel::SIGABRT,
@@ -144,7 +136,7 @@ impl Processes {
         tokens: &mut Tokens<Source>,
     ) -> io::Result<Option<(Exit, Usage)>> {
         let Some(process) = self.by_pid.get(&pid) else { return Ok(None) };
-        let Some(ended) = spawn::reap(&process.pidfd)? else { return Ok(None) };
+        let Some(ended) = process.pidfd.reap()? else { return Ok(None) };
         if let Some(process) = self.by_pid.remove(&pid) {
             let _ = registry.deregister(&mut SourceFd(&process.pidfd.as_raw_fd()));
             tokens.remove(process.token);

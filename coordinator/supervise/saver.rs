@@ -3,7 +3,8 @@
 //! A state that waits is replaced by a newer one, which holds all that it held; so one is being written and one waits, never
 //! more. What must not happen before it is on the disk (a start, the use of epochs) waits for its [`Ticket`]. Called by `daemon`.
 
-use super::state_file::{self, StateFileError};
+use super::state_file;
+use crate::file_error::FileError;
 use mio::Waker;
 use std::io;
 use std::path::PathBuf;
@@ -18,7 +19,7 @@ pub struct Ticket(u64);
 #[derive(Debug)]
 pub struct Saved {
     pub up_to: Ticket,
-    pub result: Result<(), StateFileError>,
+    pub result: Result<(), FileError>,
 }
 
 pub struct Saver {
@@ -124,7 +125,7 @@ mod tests {
         (Saver::start(path, waker).unwrap(), poll)
     }
 
-    fn done(saver: &Saver, poll: &mut Poll, ticket: Ticket) -> Result<(), StateFileError> {
+    fn done(saver: &Saver, poll: &mut Poll, ticket: Ticket) -> Result<(), FileError> {
         let mut events = Events::with_capacity(4);
         let until = Instant::now() + PATIENCE;
         loop {

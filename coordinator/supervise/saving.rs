@@ -58,13 +58,9 @@ impl StateSaving {
         self.asked
     }
 
-    /// Keeps this until the state of `ticket` is on the disk, or could not be put there; without a ticket it is given back.
-    pub(super) fn hold(&mut self, ticket: Option<Ticket>, held: Held) -> Option<Held> {
-        match ticket {
-            Some(ticket) => self.held.push_back((ticket, held)),
-            None => return Some(held),
-        }
-        None
+    /// Keeps this until the state of `ticket` is on the disk, or could not be put there.
+    pub(super) fn hold(&mut self, ticket: Ticket, held: Held) {
+        self.held.push_back((ticket, held));
     }
 
     /// Drops a start that waits; whether there was one.
@@ -146,10 +142,9 @@ mod tests {
         let start = |n| Held::Spawn { child: Child::RECORDER, generation: Generation(n), feed: None };
         let epochs = Held::Epochs { up_to: Epoch(9) };
 
-        assert_eq!(saving.hold(None, epochs), Some(epochs), "nothing to wait for");
-        let ticket = saving.save(state());
+        let ticket = saving.save(state()).unwrap();
         for held in [start(1), start(2), epochs] {
-            assert_eq!(saving.hold(ticket, held), None);
+            saving.hold(ticket, held);
         }
         assert!(saving.cancel_start(Child::RECORDER, Generation(1)));
         assert!(!saving.cancel_start(Child::RECORDER, Generation(1)));
@@ -158,8 +153,8 @@ mod tests {
         assert!(!saving.is_due(), "not before its time");
 
         std::fs::create_dir(path.parent().unwrap()).unwrap();
-        let ticket = saving.save(state());
-        assert_eq!(saving.hold(ticket, epochs), None);
+        let ticket = saving.save(state()).unwrap();
+        saving.hold(ticket, epochs);
         assert_eq!(released(&mut saving), [epochs]);
         assert_eq!(saving.trouble(), "");
     }
