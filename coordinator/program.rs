@@ -1,7 +1,7 @@
 //! What the verbs that are more than a question do: the daemon, the demo, the simulated server, the forked processes.
 
 use crate::cli::{Code, Commands, DemoOptions, SimulateOptions};
-use crate::demo::{self, DemoError, Outcome};
+use crate::demo::{self, Outcome};
 use crate::pool::Child;
 use crate::supervise::run;
 use nix::sys::signal::Signal;
@@ -66,7 +66,7 @@ impl Commands for Program {
     }
 }
 
-fn outcome(outcome: Result<Outcome, DemoError>) -> Code {
+fn outcome(outcome: Result<Outcome, String>) -> Code {
     match outcome {
         Ok(Outcome::Good) => Code::Done,
         Ok(Outcome::Bad) => Code::Failed,

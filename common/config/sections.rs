@@ -147,13 +147,14 @@ const DAY: u64 = 86_400;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Lane {
-    /// Goals, penalties, red cards, periods and the like.
+    /// Goals, penalties, red cards, periods, start and end, suspensions of the match, retractions.
     Priority,
     Normal,
 }
 
 impl Lane {
-    pub const fn name(self) -> &'static str {
+    /// As the column `lane` writes it.
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Priority => "priority",
             Self::Normal => "normal",

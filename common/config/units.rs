@@ -1,10 +1,10 @@
-//! Durations, sizes and rates as the configuration writes them: `"250ms"`, `"4MB"`, `20.0`.
+//! Durations and sizes as the configuration writes them: `"250ms"`, `"4MB"`.
 //!
 //! Invariant: what `Display` writes is read back as the same value. Parsing never overflows: what does not fit is an
 //! error that says what was expected. Used by the configuration's types and by the command line.
 
+use serde::Deserializer;
 use serde::de::Visitor;
-use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 use std::marker::PhantomData;
 use std::str::FromStr;
@@ -152,53 +152,11 @@ impl fmt::Display for ByteSize {
 
 as_text!(ByteSize, "a size as text, such as \"512kB\", \"4MB\"");
 
-/// How often per second; finite and not negative.
-#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd, Serialize, Deserialize)]
-#[serde(try_from = "f64", into = "f64")]
-pub struct Rate(f64);
-
-impl Rate {
-    /// `per_s` times per second; nonsense becomes 0.
-    pub const fn per_s(per_s: f64) -> Self {
-        if per_s.is_finite() && per_s >= 0.0 { Self(per_s) } else { Self(0.0) }
-    }
-
-    /// Times per second.
-    pub const fn get(self) -> f64 {
-        self.0
-    }
-}
-
-impl TryFrom<f64> for Rate {
-    type Error = UnitError;
-
-    fn try_from(per_s: f64) -> Result<Self, UnitError> {
-        if per_s.is_finite() && per_s >= 0.0 {
-            Ok(Self(per_s))
-        } else {
-            Err(UnitError::Rate(per_s.to_string()))
-        }
-    }
-}
-
-impl From<Rate> for f64 {
-    fn from(rate: Rate) -> Self {
-        rate.0
-    }
-}
-
-impl fmt::Display for Rate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
 /// A value that is not written as its kind demands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UnitError {
     Duration(String),
     Size(String),
-    Rate(String),
 }
 
 impl fmt::Display for UnitError {
@@ -216,7 +174,6 @@ impl fmt::Display for UnitError {
                     "`{text}` is no size, expected a number and a unit as in \"512kB\", \"4MB\", \"10GB\" (1 MB = 10^6 bytes)"
                 )
             }
-            Self::Rate(text) => write!(f, "`{text}` is no rate, expected a number per second of at least 0"),
         }
     }
 }

@@ -62,8 +62,9 @@ impl Request {
     ///
     /// # Errors
     /// What is no such object.
-    pub fn parse(line: &[u8]) -> Result<Self, RequestError> {
-        serde_json::from_slice(line).map_err(|error| RequestError(error.to_string()))
+    pub fn parse(line: &[u8]) -> Result<Self, String> {
+        serde_json::from_slice(line)
+            .map_err(|error| format!("no request ({error}), expected {{\"verb\":\"status\",\"args\":{{}}}}"))
     }
 
     /// The text argument `name`.
@@ -85,18 +86,6 @@ impl Request {
         line_of(self)
     }
 }
-
-/// A line that is no request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestError(String);
-
-impl fmt::Display for RequestError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no request ({}), expected {{\"verb\":\"status\",\"args\":{{}}}}", self.0)
-    }
-}
-
-impl std::error::Error for RequestError {}
 
 /// The answer to a request: one line. Verbs that follow send lines of their own after it.
 #[derive(Clone, Debug, PartialEq)]

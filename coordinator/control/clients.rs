@@ -273,7 +273,7 @@ impl Client {
                         requests.push(request);
                         continue;
                     }
-                    Err(error) => error.to_string(),
+                    Err(error) => error,
                 },
                 Err(error) => {
                     self.closing = true;

@@ -1,6 +1,6 @@
 //! The daemon under test: its configuration, its process, and the questions that any operator could ask it.
 
-use super::{AUTHORITY, DemoError, Waited, wait};
+use super::{AUTHORITY, Waited, because, wait};
 use crate::cli::DemoOptions;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -37,16 +37,16 @@ impl Subject {
         server: SocketAddr,
         options: &DemoOptions,
         audit_socket: &Path,
-    ) -> Result<Subject, DemoError> {
+    ) -> Result<Subject, String> {
         let config = folder.join("touchline.toml");
         fs::write(&config, configuration(folder, server, options))
-            .map_err(DemoError::of("writing the demo's configuration"))?;
+            .map_err(because("writing the demo's configuration"))?;
         let log = folder.join("touchline.log");
         let file = File::options()
             .create(true)
             .append(true)
             .open(&log)
-            .map_err(DemoError::of("opening the demo's log"))?;
+            .map_err(because("opening the demo's log"))?;
         let process = Command::new("/proc/self/exe")
             .args(["run", "--config"])
             .arg(&config)
@@ -55,12 +55,12 @@ impl Subject {
             .stdout(Stdio::null())
             .stderr(file)
             .spawn()
-            .map_err(DemoError::of("starting the daemon"))?;
+            .map_err(because("starting the daemon"))?;
         Ok(Subject { process, socket: folder.join("control.sock"), log })
     }
 
     /// Waits until the first list is placed and every match of it is live.
-    pub fn wait_ready(&self, patience: Duration, signals: &mut Signals) -> Result<Waited, DemoError> {
+    pub fn wait_ready(&self, patience: Duration, signals: &mut Signals) -> Result<Waited, String> {
         let deadline = Instant::now() + patience;
         loop {
             if self.status().is_ok_and(|status| is_live(&status)) {
@@ -69,7 +69,7 @@ impl Subject {
             if Instant::now() >= deadline {
                 let error =
                     format!("not every match is live after {patience:?}; its log: {}", self.log.display());
-                return Err(DemoError::of("the daemon")(error));
+                return Err(because("the daemon")(error));
             }
             if wait(Instant::now() + Duration::from_millis(50), signals) == Waited::Interrupted {
                 return Ok(Waited::Interrupted);
@@ -77,36 +77,36 @@ impl Subject {
         }
     }
 
-    pub fn look(&self) -> Result<Look, DemoError> {
+    pub fn look(&self) -> Result<Look, String> {
         Ok(Look { status: self.status()?, workers: self.ask("workers")? })
     }
 
-    pub fn status(&self) -> Result<StatusView, DemoError> {
+    pub fn status(&self) -> Result<StatusView, String> {
         self.ask("status")
     }
 
     /// The document of a match, if it has one.
-    pub fn document(&self, id: &str) -> Result<Option<Value>, DemoError> {
+    pub fn document(&self, id: &str) -> Result<Option<Value>, String> {
         match self.request("match", &[("match", id.into())]) {
             Ok(document) => Ok(Some(document)),
             Err(ControlError::Refused { .. }) => Ok(None),
-            Err(error) => Err(DemoError::of("asking for a document")(error)),
+            Err(error) => Err(because("asking for a document")(error)),
         }
     }
 
     /// Every event that is committed after `since`, in their order.
-    pub fn events(&self, since: u64) -> Result<Stream, DemoError> {
+    pub fn events(&self, since: u64) -> Result<Stream, String> {
         let asked = Client::connect(&self.socket)
             .and_then(|client| client.stream("events", arguments(&[("since", since.into())]), ANSWER));
-        asked.map(|(_, stream)| stream).map_err(DemoError::of("asking for the events"))
+        asked.map(|(_, stream)| stream).map_err(because("asking for the events"))
     }
 
-    fn ask<T: DeserializeOwned>(&self, verb: &str) -> Result<T, DemoError> {
+    fn ask<T: DeserializeOwned>(&self, verb: &str) -> Result<T, String> {
         let answer = self.request(verb, &[]).and_then(|answer| {
             serde_json::from_value(answer).map_err(|error| ControlError::BadAnswer(error.to_string()))
         });
         answer.map_err(|error| {
-            DemoError(format!("asking the daemon for {verb}: {error}; its log: {}", self.log.display()))
+            format!("asking the daemon for {verb}: {error}; its log: {}", self.log.display())
         })
     }
 
@@ -115,7 +115,7 @@ impl Subject {
     }
 
     /// Asks it to stop and waits for its exit code.
-    pub fn stop(mut self) -> Result<Option<i32>, DemoError> {
+    pub fn stop(mut self) -> Result<Option<i32>, String> {
         // Ctrl-C reaches it, too: then it may not answer any more, and its end is all that counts.
         let _ = self.request("stop", &[]);
         let deadline = Instant::now() + END;
@@ -124,10 +124,10 @@ impl Subject {
                 Ok(Some(status)) => return Ok(status.code()),
                 Ok(None) if Instant::now() >= deadline => {
                     let error = format!("process {} is not gone after {END:?}", self.process.id());
-                    return Err(DemoError::of("stopping the daemon")(error));
+                    return Err(because("stopping the daemon")(error));
                 }
                 Ok(None) => std::thread::sleep(Duration::from_millis(20)),
-                Err(error) => return Err(DemoError::of("waiting for the daemon")(error)),
+                Err(error) => return Err(because("waiting for the daemon")(error)),
             }
         }
     }

@@ -165,7 +165,7 @@ fn feed_plan(feed: &config::FeedConfig) -> FeedPlan {
         own_subscriptions: u32::from(!feed.diffusion.time_topic.is_empty()),
         connections: ConnectionLimits {
             most: u16::try_from(feed.max_connections).unwrap_or(u16::MAX),
-            per_s: feed.connects_per_s.get(),
+            per_s: feed.connects_per_s,
         },
         match_topics: feed.diffusion.match_topics.clone(),
         source,

@@ -11,7 +11,7 @@ pub use diffusion::{DiffusionConfig, Payload, Protocol};
 
 use super::headers::Headers;
 use super::secret::Secret;
-use super::units::{Dur, Rate, written};
+use super::units::{Dur, written};
 use super::url::Url;
 use section::{Section, section};
 use serde::de::{MapAccess, Visitor};
@@ -45,9 +45,9 @@ section! {
         /// Under strategy `multiplex`: connections that one process holds.
         connections_per_process: u32 = 8,
         /// Connections opened per second at most.
-        connects_per_s: Rate = Rate::per_s(20.0),
+        connects_per_s: f64 = 20.0,
         /// Subscriptions sent per second at most.
-        subscribes_per_s: Rate = Rate::per_s(500.0),
+        subscribes_per_s: f64 = 500.0,
         over_cap: OverCap = OverCap::Auto,
         /// Whether a login allows one session only, so that the old one must end first.
         break_before_make: bool = false,
@@ -233,4 +233,18 @@ pub enum Status {
     Finished,
     Abandoned,
     Unknown,
+}
+
+impl Status {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotStarted => "not_started",
+            Self::InPlay => "in_play",
+            Self::Break => "break",
+            Self::Suspended => "suspended",
+            Self::Finished => "finished",
+            Self::Abandoned => "abandoned",
+            Self::Unknown => "unknown",
+        }
+    }
 }

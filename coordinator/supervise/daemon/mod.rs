@@ -11,8 +11,7 @@ mod logging;
 use super::children::Children;
 use super::matches_file::{Found, MatchesFile};
 use super::processes::Sharing;
-use super::saver::{Saver, Ticket};
-use super::saving::{Held, StateSaving};
+use super::saving::{Held, StateSaving, Ticket};
 use crate::control::{Clients, Gather};
 use crate::pool::{Action, Child, Command, Input, Pool, RequestId, Urgency};
 use crate::tokens::{Source, Tokens};
@@ -104,7 +103,7 @@ impl Daemon {
         let token = tokens.insert(Source::Listener);
         registry.register(&mut SourceFd(&clients.listener_fd()), token, Interest::READABLE)?;
         let waker = Waker::new(registry, tokens.insert(Source::Saver))?;
-        let saver = Saver::start(state_path, waker)?;
+        let saving = StateSaving::start(state_path, waker)?;
         Ok(Daemon {
             setup,
             poll,
@@ -117,7 +116,7 @@ impl Daemon {
             asked: HashMap::new(),
             gathers: HashMap::new(),
             last_request: 0,
-            saving: StateSaving::new(saver),
+            saving,
             signals,
             inputs: VecDeque::new(),
             unread: BTreeSet::new(),
