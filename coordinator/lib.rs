@@ -4,6 +4,7 @@
 pub mod cli;
 pub mod control;
 pub mod demo;
+pub mod file_error;
 pub mod pool;
 pub mod program;
 pub mod supervise;

@@ -1,12 +1,13 @@
 //! What the verbs that are more than a question do: the daemon, the demo, the simulated server, the forked processes.
 
-use crate::cli::{ChildKind, ChildOptions, Code, Commands, DemoOptions, RunOptions, SimulateOptions};
-use crate::demo::{self, DemoError, Outcome};
+use crate::cli::{Code, Commands, DemoOptions, SimulateOptions};
+use crate::demo::{self, Outcome};
+use crate::pool::Child;
 use crate::supervise::run;
 use nix::sys::signal::Signal;
 use std::fmt;
+use std::path::PathBuf;
 use touchline_common::config::Config;
-use touchline_common::model::SlotId;
 use touchline_common::sys::child;
 use touchline_worker::{record, scan};
 
@@ -14,13 +15,12 @@ use touchline_worker::{record, scan};
 pub struct Program;
 
 impl Commands for Program {
-    fn run(&self, config: Config, options: RunOptions) -> Code {
-        let socket = options.socket.unwrap_or_else(|| config.socket_path());
+    fn run(&self, config: Config, socket: PathBuf) -> Code {
         match run::run(&config, &socket) {
             Ok(()) => Code::Done,
             Err(error) => {
-                complain(&error);
-                Code::from(error.code())
+                complain(&error.why);
+                error.code
             }
         }
     }
@@ -33,24 +33,25 @@ impl Commands for Program {
         outcome(demo::simulate(&options))
     }
 
-    fn child(&self, options: ChildOptions) -> Code {
-        let slot = SlotId(options.slot.unwrap_or_default());
-        let (name, on_parent_death) = match options.kind {
+    fn child(&self, child: Child, parent: u32) -> Code {
+        let (name, on_parent_death) = match child {
             // A worker holds nothing that its successor does not get with its loads, and even a stopped one must go.
-            ChildKind::Worker => (format!("tl-worker-{slot}"), Signal::SIGKILL),
+            Child::Worker(slot) => (format!("tl-worker-{slot}"), Signal::SIGKILL),
             // The recorder commits what the workers sent before it goes.
-            ChildKind::Recorder => ("tl-recorder".to_owned(), Signal::SIGTERM),
+            Child::RECORDER => ("tl-recorder".to_owned(), Signal::SIGTERM),
         };
-        let channel = match child::enter(options.parent.unwrap_or_default(), &name, on_parent_death) {
+        let channel = match child::enter(parent, &name, on_parent_death) {
             Ok(channel) => channel,
             Err(error) => {
                 complain(&error);
                 return Code::NotRunning;
             }
         };
-        let code = match options.kind {
-            ChildKind::Worker => scan::run(channel, slot).map_err(|error| (error.code(), error.to_string())),
-            ChildKind::Recorder => record::run(channel).map_err(|error| (error.code(), error.to_string())),
+        let code = match child {
+            Child::Worker(slot) => {
+                scan::run(channel, slot).map_err(|error| (error.code(), error.to_string()))
+            }
+            Child::RECORDER => record::run(channel).map_err(|error| (error.code(), error.to_string())),
         };
         match code {
             Ok(()) => Code::Done,
@@ -65,7 +66,7 @@ impl Commands for Program {
     }
 }
 
-fn outcome(outcome: Result<Outcome, DemoError>) -> Code {
+fn outcome(outcome: Result<Outcome, String>) -> Code {
     match outcome {
         Ok(Outcome::Good) => Code::Done,
         Ok(Outcome::Bad) => Code::Failed,

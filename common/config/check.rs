@@ -1,13 +1,12 @@
 //! From text to a configuration, collecting every mistake on the way.
 //!
 //! Three passes: syntax; types and keys, taking out what cannot be read and going on with the rest; values, where each
-//! setting is held against the others. A setting that could not be read is not judged a second time.
+//! setting is compared with the others. A setting that could not be read is not judged a second time.
 
 use super::locate::{Place, remove};
 use super::report::{ConfigErrors, MAX_MISTAKES, Mistake};
 use super::{Config, unbuilt, values};
 use serde::Deserialize;
-use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, Deserializer};
 
@@ -36,9 +35,14 @@ impl Findings<'_> {
             return;
         }
         let related = related.map(|(place, label)| (place.find(self.document), label.to_owned()));
-        let span = place.find(self.document);
-        let mistake = mistake(place.to_string(), message.into(), expected.into(), span);
-        self.mistakes.push(Mistake { related, ..mistake });
+        self.mistakes.push(Mistake {
+            setting: place.to_string(),
+            message: message.into(),
+            expected: expected.into(),
+            span: place.find(self.document),
+            related,
+            ..Mistake::default()
+        });
     }
 
     pub(super) fn is_written(&self, place: &Place) -> bool {
@@ -84,12 +88,8 @@ fn read(document: &Spanned<DeTable<'_>>) -> (Option<Config>, Vec<Place>, Vec<Mis
             }
             Some(_) | None => reworded(error.message()),
         };
-        mistakes.push(mistake(
-            place.as_ref().map(Place::to_string).unwrap_or_default(),
-            message,
-            expected,
-            span,
-        ));
+        let setting = place.as_ref().map(Place::to_string).unwrap_or_default();
+        mistakes.push(Mistake { setting, message, expected, span, ..Mistake::default() });
         let Some(place) = place else { break };
         unread.push(place);
     }
@@ -98,11 +98,7 @@ fn read(document: &Spanned<DeTable<'_>>) -> (Option<Config>, Vec<Place>, Vec<Mis
 
 fn syntax_mistake(error: &toml::de::Error) -> Mistake {
     let (message, expected) = reworded(error.message());
-    mistake(String::new(), message, expected, error.span().unwrap_or(0..0))
-}
-
-fn mistake(setting: String, message: String, expected: String, span: Range<usize>) -> Mistake {
-    Mistake { setting, message, expected, line: 0, column: 0, span, related: None }
+    Mistake { message, expected, span: error.span().unwrap_or(0..0), ..Mistake::default() }
 }
 
 /// Splits a parser's message into what is wrong and what was expected; an unknown key gets a suggestion instead of
@@ -123,34 +119,14 @@ fn reworded(message: &str) -> (String, String) {
     (format!("unknown key `{key}`"), expected)
 }
 
-/// The most similar of the known words, if any is similar.
-pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+/// The most similar of the known words, if any is similar: by letters to change, where two that changed places count as one.
+/// Words beyond 64 bytes are far from everything.
+pub fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     let allowed = (word.chars().count() / 3).clamp(1, 3);
     known
-        .map(|other| (distance(word, other), other))
+        .filter(|other| word.len() <= 64 && other.len() <= 64)
+        .map(|other| (strsim::osa_distance(word, other), other))
         .filter(|(far, _)| *far <= allowed)
         .min()
         .map(|(_, near)| near)
-}
-
-/// How many letters must change, Levenshtein's count. Words beyond 64 letters are far from everything.
-fn distance(a: &str, b: &str) -> usize {
-    if a.len() > 64 || b.len() > 64 {
-        return usize::MAX;
-    }
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        for (cell, y) in row.iter_mut().skip(1).zip(b.chars()) {
-            let here = (diagonal + usize::from(x != y)).min(left + 1).min(*cell + 1);
-            diagonal = *cell;
-            *cell = here;
-            left = here;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-    }
-    row.last().copied().unwrap_or(usize::MAX)
 }

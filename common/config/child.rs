@@ -4,49 +4,34 @@
 //! nowhere else.
 
 use super::{Config, FeedConfig, Headers, Secret};
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fmt;
 
 /// A password is at most this long; a longer file is the wrong file.
 const MAX_PASSWORD: usize = 4096;
-
-#[derive(Serialize)]
-struct ToChild<'c> {
-    config: &'c Config,
-    passwords: Vec<&'c str>,
-    headers: Vec<&'c BTreeMap<String, String>>,
-}
-
-#[derive(Deserialize)]
-struct FromCoordinator {
-    config: Config,
-    passwords: Vec<String>,
-    headers: Vec<BTreeMap<String, String>>,
-}
 
 impl Config {
     /// The whole configuration with the resolved secrets, for `Welcome`.
     ///
     /// # Errors
     /// A path in it that is no UTF-8.
-    pub fn to_child_json(&self) -> Result<String, ChildConfigError> {
-        let passwords = self.feed.iter().map(|feed| feed.password.expose()).collect();
-        let headers = self.feed.iter().map(|feed| feed.headers.expose()).collect();
-        serde_json::to_string(&ToChild { config: self, passwords, headers })
-            .map_err(|error| ChildConfigError::Write(error.to_string()))
+    pub fn to_child_json(&self) -> Result<String, String> {
+        let passwords: Vec<&str> = self.feed.iter().map(|feed| feed.password.expose()).collect();
+        let headers: Vec<_> = self.feed.iter().map(|feed| feed.headers.expose()).collect();
+        serde_json::to_string(&(self, passwords, headers))
+            .map_err(|error| format!("the configuration cannot be handed to a child: {error}"))
     }
 
     /// The other way.
     ///
     /// # Errors
     /// Text that is not from [`Config::to_child_json`] of this build. The text itself is not repeated.
-    pub fn from_child_json(json: &str) -> Result<Self, ChildConfigError> {
-        let FromCoordinator { mut config, passwords, headers } =
-            serde_json::from_str(json).map_err(|error| {
-                // The message of a wrong value would repeat it, and it may be a secret.
-                ChildConfigError::Read { line: error.line(), column: error.column() }
-            })?;
+    pub fn from_child_json(json: &str) -> Result<Self, String> {
+        type Whole = (Config, Vec<String>, Vec<BTreeMap<String, String>>);
+        let (mut config, passwords, headers): Whole = serde_json::from_str(json).map_err(|error| {
+            // The message of a wrong value would repeat it, and it may be a secret.
+            let (line, column) = (error.line(), error.column());
+            format!("the coordinator's configuration cannot be read at {line}:{column}: not of this build")
+        })?;
         for ((feed, password), headers) in config.feed.iter_mut().zip(passwords).zip(headers) {
             feed.password = Secret::new(password);
             feed.headers = Headers::new(headers);
@@ -88,28 +73,3 @@ fn password(feed: &FeedConfig) -> Result<Secret, String> {
     }
     Ok(Secret::new(line.to_owned()))
 }
-
-/// Why a configuration did not get to a child.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ChildConfigError {
-    /// It cannot be written as JSON.
-    Write(String),
-    /// It cannot be read; coordinator and child are not of one build.
-    Read { line: usize, column: usize },
-}
-
-impl fmt::Display for ChildConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Write(why) => write!(f, "the configuration cannot be handed to a child: {why}"),
-            Self::Read { line, column } => {
-                write!(
-                    f,
-                    "the coordinator's configuration cannot be read at {line}:{column}: not of this build"
-                )
-            }
-        }
-    }
-}
-
-impl std::error::Error for ChildConfigError {}

@@ -3,15 +3,11 @@
 //! Invariant: the value of a header whose name sounds like a secret is neither in `Debug` nor in what is serialised; the
 //! children get it by `Config::to_child_json`.
 
-use super::secret::REDACTED;
+use super::secret::{REDACTED, sounds_secret};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fmt;
-
-/// Words in a header's name whose value is not shown.
-const SECRET_WORDS: [&str; 8] =
-    ["authorization", "cookie", "token", "secret", "password", "credential", "api-key", "apikey"];
 
 /// Names and values, in the order of the names.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
@@ -32,13 +28,8 @@ impl Headers {
     }
 
     fn shown(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), if is_secret(name) { REDACTED } else { value }))
+        self.0.iter().map(|(name, value)| (name.as_str(), if sounds_secret(name) { REDACTED } else { value }))
     }
-}
-
-fn is_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    SECRET_WORDS.iter().any(|word| name.contains(word))
 }
 
 impl fmt::Debug for Headers {

@@ -5,7 +5,6 @@
 
 use std::fmt;
 use std::ops::Range;
-use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,31 +43,17 @@ impl Place {
     }
 
     pub(super) fn find(&self, document: &DeTable<'_>) -> Range<usize> {
-        let mut found = 0..0;
-        let mut steps = self.0.iter();
-        let Some(Step::Key(first)) = steps.next() else { return found };
-        let Some(mut here) = entry(document, first) else { return found };
-        found = here.span();
-        for step in steps {
-            let next = match (step, here.get_ref()) {
-                (Step::Key(key), DeValue::Table(table)) => entry(table, key),
-                (Step::Index(index), DeValue::Array(array)) => array.get(*index),
-                (
-                    Step::Key(_) | Step::Index(_),
-                    DeValue::String(_)
-                    | DeValue::Integer(_)
-                    | DeValue::Float(_)
-                    | DeValue::Boolean(_)
-                    | DeValue::Datetime(_)
-                    | DeValue::Array(_)
-                    | DeValue::Table(_),
-                ) => None,
+        let Some((Step::Key(first), rest)) = self.0.split_first() else { return 0..0 };
+        let Some(mut here) = document.get(first.as_str()) else { return 0..0 };
+        for step in rest {
+            let next = match step {
+                Step::Key(key) => here.get_ref().get(key),
+                Step::Index(index) => here.get_ref().get(*index),
             };
-            let Some(next) = next else { return found };
+            let Some(next) = next else { break };
             here = next;
-            found = here.span();
         }
-        found
+        here.span()
     }
 
     pub(super) fn is_written(&self, document: &DeTable<'_>) -> bool {
@@ -89,10 +74,6 @@ impl fmt::Display for Place {
         }
         Ok(())
     }
-}
-
-fn entry<'t, 'i>(table: &'t DeTable<'i>, key: &str) -> Option<&'t Spanned<DeValue<'i>>> {
-    table.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value)
 }
 
 /// Takes the smallest setting at `span` out of the document and gives its path, so that the rest can be read.

@@ -3,11 +3,8 @@
 //! Invariant: lengths and line breaks stay, so places stay true. The configuration has no key for a password itself, but
 //! whoever writes one by mistake must not find it in a log.
 
+use super::secret::sounds_secret;
 use std::borrow::Cow;
-
-/// Words in a key whose value is hidden, unless the key only names where the secret is.
-const SECRET_WORDS: [&str; 9] =
-    ["password", "passwd", "secret", "token", "credential", "authorization", "cookie", "api-key", "apikey"];
 
 /// `source` with the values of suspicious keys and the logins in addresses as `*`.
 pub(super) fn mask(source: &str) -> Cow<'_, str> {
@@ -43,9 +40,10 @@ fn secret_value(line: &str) -> Option<usize> {
     })
 }
 
+/// Whether a key's value is hidden: not where the key only names where the secret is.
 fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
-    SECRET_WORDS.iter().any(|word| key.contains(word)) && !key.ends_with("_env") && !key.ends_with("_file")
+    sounds_secret(&key) && !key.ends_with("_env") && !key.ends_with("_file")
 }
 
 /// The mark that must still come, after this part of a value.

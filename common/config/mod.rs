@@ -24,7 +24,7 @@ mod values;
 mod tests;
 
 pub use crate::logging::LogFormat;
-pub use child::ChildConfigError;
+pub use check::nearest;
 pub use dirs::User;
 pub use feed::{
     DiffusionConfig, FeedConfig, FeedKind, MatchFilter, OverCap, Payload, Protocol, Status, Strategy,
@@ -38,7 +38,7 @@ pub use sections::{
     PoolConfig, SandboxConfig, SandboxMode, StoreConfig, StreamsConfig,
 };
 pub use template::{Part, Template, TemplateError};
-pub use units::{ByteSize, Dur, Rate, UnitError};
+pub use units::{ByteSize, Dur, UnitError};
 pub use url::{Transport, Url, UrlError};
 
 use serde::{Deserialize, Serialize};

@@ -11,7 +11,7 @@ use std::path::Path;
 /// At most so many mistakes are reported of one file.
 pub(super) const MAX_MISTAKES: usize = 50;
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mistake {
     /// The setting, `feed[0].url`; empty if it has no path (syntax).
     pub setting: String,
@@ -46,15 +46,7 @@ impl ConfigErrors {
 
     /// A mistake of the file as a whole: it cannot be read, or a folder is missing.
     pub fn of_file(path: &Path, message: String) -> Self {
-        let mistake = Mistake {
-            setting: String::new(),
-            message,
-            expected: String::new(),
-            line: 1,
-            column: 1,
-            span: 0..0,
-            related: None,
-        };
+        let mistake = Mistake { message, line: 1, column: 1, ..Mistake::default() };
         Self { file: path.display().to_string(), source: String::new(), mistakes: vec![mistake] }
     }
 

@@ -9,6 +9,15 @@ use std::fmt;
 /// What stands for a secret wherever something is printed.
 pub const REDACTED: &str = "<redacted>";
 
+/// Words in the name of a key or a header whose value is not shown.
+const SECRET_WORDS: [&str; 9] =
+    ["password", "passwd", "secret", "token", "credential", "authorization", "cookie", "api-key", "apikey"];
+
+pub(super) fn sounds_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    SECRET_WORDS.iter().any(|word| name.contains(word))
+}
+
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(String);
 

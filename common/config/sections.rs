@@ -2,11 +2,35 @@
 //!
 //! Invariant: every key has a default, so an empty file is a whole configuration.
 
-use super::units::{ByteSize, Dur, UnitError, written};
+use super::units::{ByteSize, Dur, UnitError, as_text};
 use crate::logging::LogFormat;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+
+/// Declares a table of the file: its keys with their types and defaults.
+macro_rules! table {
+    (
+        $(#[$meta:meta])*
+        pub struct $name:ident {
+            $($(#[$doc:meta])* $key:ident: $type:ty = $default:expr,)*
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct $name {
+            $($(#[$doc])* pub $key: $type,)*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($key: $default,)* }
+            }
+        }
+    };
+}
 
 /// `[daemon]`: where the running program keeps its things.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,59 +50,46 @@ pub struct ControlConfig {
     pub operate_uids: Vec<u32>,
 }
 
-/// `[pool]`: the scanning workers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct PoolConfig {
-    /// Kept even when idle.
-    pub min_workers: u16,
-    /// Never more.
-    pub max_workers: u16,
-    /// Kept ready and idle, so that a crash costs no start.
-    pub spare_workers: u16,
-    /// Whether work moves when the spread is too wide.
-    pub rebalance: bool,
-    pub drain_deadline: Dur,
-}
-
-impl Default for PoolConfig {
-    fn default() -> Self {
-        Self {
-            min_workers: 1,
-            max_workers: 64,
-            spare_workers: 0,
-            rebalance: true,
-            drain_deadline: Dur::secs(20),
-        }
+table! {
+    /// `[pool]`: the scanning workers.
+    pub struct PoolConfig {
+        /// Kept even when idle.
+        min_workers: u16 = 1,
+        /// Never more.
+        max_workers: u16 = 64,
+        /// Kept ready and idle, so that a crash costs no start.
+        spare_workers: u16 = 0,
+        /// Whether work moves when the spread is too wide.
+        rebalance: bool = true,
+        drain_deadline: Dur = Dur::secs(20),
     }
 }
 
-/// `[limits]`: of one connection or one match. Past one: a clear error, never a crash.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LimitsConfig {
-    pub frame: ByteSize,
-    /// A message after inflating.
-    pub inflated: ByteSize,
-    /// Inflated bytes per compressed one.
-    pub inflate_ratio: u32,
-    pub nodes: u32,
-    pub depth: u32,
-    pub topics: u32,
-    /// Bytes that wait to be sent.
-    pub out_queue: ByteSize,
-    /// What a worker holds of the match stream while the recorder does not take it.
-    pub match_outbox: ByteSize,
-    /// The same of the bulk stream.
-    pub bulk_outbox: ByteSize,
-    /// How long a change may wait for its rendering while more comes.
-    pub publish_deadline: Dur,
-    pub coalesce: Coalesce,
+table! {
+    /// `[limits]`: of one connection or one match. Past one: a clear error, never a crash.
+    pub struct LimitsConfig {
+        frame: ByteSize = ByteSize::megabytes(4),
+        /// A message after inflating.
+        inflated: ByteSize = ByteSize::megabytes(16),
+        /// Inflated bytes per compressed one.
+        inflate_ratio: u32 = 200,
+        nodes: u32 = 100_000,
+        depth: u32 = 32,
+        topics: u32 = 1_000,
+        /// Bytes that wait to be sent.
+        out_queue: ByteSize = ByteSize::megabytes(16),
+        /// What a worker holds of the match stream while the recorder does not take it.
+        match_outbox: ByteSize = ByteSize::megabytes(8),
+        /// The same of the bulk stream.
+        bulk_outbox: ByteSize = ByteSize::megabytes(16),
+        /// How long a change may wait for its rendering while more comes.
+        publish_deadline: Dur = Dur::millis(20),
+        coalesce: Coalesce = Coalesce::Auto,
+    }
 }
 
 /// How long a worker waits for more deltas before it reads.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(into = "String")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Coalesce {
     /// 1 ms above 5,000 turns a second, else not at all.
     #[default]
@@ -94,96 +105,56 @@ impl FromStr for Coalesce {
     }
 }
 
-impl<'de> Deserialize<'de> for Coalesce {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        written(deserializer, "\"auto\" or a duration as text, such as \"5ms\"")
-    }
-}
-
-impl From<Coalesce> for String {
-    fn from(coalesce: Coalesce) -> Self {
-        match coalesce {
-            Coalesce::Auto => "auto".to_owned(),
-            Coalesce::For(dur) => dur.to_string(),
+impl fmt::Display for Coalesce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::For(dur) => dur.fmt(f),
         }
     }
 }
 
-impl Default for LimitsConfig {
-    fn default() -> Self {
-        Self {
-            frame: ByteSize::megabytes(4),
-            inflated: ByteSize::megabytes(16),
-            inflate_ratio: 200,
-            nodes: 100_000,
-            depth: 32,
-            topics: 1_000,
-            out_queue: ByteSize::megabytes(16),
-            match_outbox: ByteSize::megabytes(8),
-            bulk_outbox: ByteSize::megabytes(16),
-            publish_deadline: Dur::millis(20),
-            coalesce: Coalesce::Auto,
-        }
-    }
-}
+as_text!(Coalesce, "\"auto\" or a duration as text, such as \"5ms\"");
 
-/// `[store]`: what is kept, where and how long.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct StoreConfig {
-    /// The database; a relative path is under `state_dir`.
-    pub path: PathBuf,
-    /// A document that changed is saved at most this much later.
-    pub snapshot_interval: Dur,
-    /// Bytes of documents saved per second at most.
-    pub max_write: ByteSize,
-    pub event_commit: Dur,
-    /// Prices, suspensions and chat are committed this often, in a file an hour.
-    pub bulk_commit: Dur,
-    /// A lower score from a new connection is believed after this long.
-    pub settle: Dur,
-    pub keep_events: Dur,
-    pub keep_odds: Dur,
-    pub keep_chat: Dur,
-    pub keep_matches: Dur,
-    /// The store's size at most; the oldest odds go first.
-    pub max_size: ByteSize,
-    /// Whether the server's bytes are kept.
-    pub record_raw: bool,
+table! {
+    /// `[store]`: what is kept, where and how long.
+    pub struct StoreConfig {
+        /// The database; a relative path is under `state_dir`.
+        path: PathBuf = PathBuf::from("touchline.db"),
+        /// A document that changed is saved at most this much later.
+        snapshot_interval: Dur = Dur::secs(1),
+        /// Bytes of documents saved per second at most.
+        max_write: ByteSize = ByteSize::megabytes(2),
+        event_commit: Dur = Dur::millis(10),
+        /// Prices, suspensions and chat are committed this often, in a file an hour.
+        bulk_commit: Dur = Dur::millis(100),
+        /// A lower score from a new connection is believed after this long.
+        settle: Dur = Dur::secs(2),
+        keep_events: Dur = Dur::secs(30 * DAY),
+        keep_odds: Dur = Dur::secs(DAY),
+        keep_chat: Dur = Dur::secs(7 * DAY),
+        keep_matches: Dur = Dur::secs(7 * DAY),
+        /// The store's size at most; the oldest odds go first.
+        max_size: ByteSize = ByteSize::megabytes(10_000),
+        /// Whether the server's bytes are kept.
+        record_raw: bool = false,
+    }
 }
 
 const DAY: u64 = 86_400;
-
-impl Default for StoreConfig {
-    fn default() -> Self {
-        Self {
-            path: PathBuf::from("touchline.db"),
-            snapshot_interval: Dur::secs(1),
-            max_write: ByteSize::megabytes(2),
-            event_commit: Dur::millis(10),
-            bulk_commit: Dur::millis(100),
-            settle: Dur::secs(2),
-            keep_events: Dur::secs(30 * DAY),
-            keep_odds: Dur::secs(DAY),
-            keep_chat: Dur::secs(7 * DAY),
-            keep_matches: Dur::secs(7 * DAY),
-            max_size: ByteSize::megabytes(10_000),
-            record_raw: false,
-        }
-    }
-}
 
 /// A lane of the match stream. `[lanes]` moves types of events to the other one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Lane {
-    /// Goals, penalties, red cards, periods and the like.
+    /// Goals, penalties, red cards, periods, start and end, suspensions of the match, retractions.
     Priority,
     Normal,
 }
 
 impl Lane {
-    pub const fn name(self) -> &'static str {
+    /// As the column `lane` writes it.
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Priority => "priority",
             Self::Normal => "normal",
@@ -228,34 +199,21 @@ pub const EVENT_TYPES: &[&str] = &[
     "retract",
 ];
 
-/// `[streams]`: where events and documents are sent on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct StreamsConfig {
-    /// `redis://host:port/db`; empty: off.
-    pub redis: String,
-    /// `amqp://user@host:port/vhost`; empty: off.
-    pub rabbitmq: String,
-    /// The first part of each key.
-    pub prefix: String,
-    /// Entries of a stream at most.
-    pub maxlen: u64,
-    /// A file, or `-` for standard output; empty: off.
-    pub ndjson: String,
-    /// Brokers; empty: off.
-    pub kafka: String,
-}
-
-impl Default for StreamsConfig {
-    fn default() -> Self {
-        Self {
-            redis: String::new(),
-            rabbitmq: String::new(),
-            prefix: "touchline".to_owned(),
-            maxlen: 100_000,
-            ndjson: String::new(),
-            kafka: String::new(),
-        }
+table! {
+    /// `[streams]`: where events and documents are sent on.
+    pub struct StreamsConfig {
+        /// `redis://host:port/db`; empty: off.
+        redis: String = String::new(),
+        /// `amqp://user@host:port/vhost`; empty: off.
+        rabbitmq: String = String::new(),
+        /// The first part of each key.
+        prefix: String = "touchline".to_owned(),
+        /// Entries of a stream at most.
+        maxlen: u64 = 100_000,
+        /// A file, or `-` for standard output; empty: off.
+        ndjson: String = String::new(),
+        /// Brokers; empty: off.
+        kafka: String = String::new(),
     }
 }
 
@@ -298,25 +256,19 @@ pub enum SandboxMode {
     Strict,
 }
 
-/// `[log]`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LogConfig {
-    pub level: String,
-    /// `stderr` or a file.
-    pub target: String,
-    pub format: LogFormat,
+table! {
+    /// `[log]`.
+    pub struct LogConfig {
+        level: String = "info".to_owned(),
+        /// `stderr` or a file.
+        target: String = "stderr".to_owned(),
+        format: LogFormat = LogFormat::Line,
+    }
 }
 
 impl LogConfig {
     /// The file to write to; `None`: standard error.
     pub fn file(&self) -> Option<PathBuf> {
         (self.target != "stderr").then(|| PathBuf::from(&self.target))
-    }
-}
-
-impl Default for LogConfig {
-    fn default() -> Self {
-        Self { level: "info".to_owned(), target: "stderr".to_owned(), format: LogFormat::Line }
     }
 }

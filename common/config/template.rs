@@ -3,8 +3,7 @@
 //! Invariant: a parsed template has no open brace and no empty key. The worker fills a match's id from its list's
 //! nodes, the pool a match's topics from what the worker reported of them.
 
-use super::units::written;
-use serde::{Deserialize, Deserializer, Serialize};
+use super::units::as_text;
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
@@ -16,8 +15,7 @@ pub enum Part {
     Attribute(String),
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Template {
     text: String,
     parts: Vec<Part>,
@@ -31,7 +29,7 @@ impl Part {
 }
 
 impl Template {
-    /// A built-in template with its parts, so that a default needs no parsing; a test holds both together.
+    /// A built-in template with its parts, so that a default needs no parsing; a test compares the two.
     pub(super) fn of(text: &str, parts: &[Part]) -> Self {
         Self { text: text.to_owned(), parts: parts.to_vec() }
     }
@@ -110,17 +108,7 @@ impl fmt::Display for Template {
     }
 }
 
-impl<'de> Deserialize<'de> for Template {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        written(deserializer, "a template as text, such as \"6V{ID}\"")
-    }
-}
-
-impl From<Template> for String {
-    fn from(template: Template) -> Self {
-        template.text
-    }
-}
+as_text!(Template, "a template as text, such as \"6V{ID}\"");
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TemplateError {

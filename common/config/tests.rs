@@ -439,7 +439,7 @@ fn a_secret_reaches_the_children_and_nothing_else() {
     config.feed[0].password_file = folder.path().join("none").display().to_string();
     let missing = config.resolve_secrets().unwrap_err();
     assert!(missing[0].starts_with("feed inplay: password_file"), "{missing:?}");
-    let wrong = Config::from_child_json("{\"config\":{},\"passwords\":[1]}").unwrap_err();
+    let wrong = Config::from_child_json("[{},[1],[]]").unwrap_err();
     assert!(wrong.to_string().contains("not of this build"));
 }
 

@@ -3,11 +3,12 @@
 //! Invariant: `not in this build` stands in each message, so that no setting seems to work that does nothing.
 //! Whoever builds a part removes its line here.
 
+use super::Config;
 use super::check::Findings;
-use super::feed::{FeedConfig, FeedKind};
+use super::feed::FeedKind;
 use super::locate::Place;
-use super::sections::{GatewayConfig, LimitsConfig, SandboxMode, StreamsConfig};
-use super::{Config, SandboxConfig};
+use super::sections::{LimitsConfig, SandboxConfig, SandboxMode};
+use serde::Serialize;
 
 /// Keys of a `[[feed]]` of a kind that is not built: there is no section yet that could read them.
 pub(super) const FEED_KEYS: &[&str] = &[
@@ -40,74 +41,48 @@ pub(super) const FEED_KEYS: &[&str] = &[
     "batch",
 ];
 
+const LEFT_OUT: &str = "expected it to be left out";
+
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     for (index, feed) in config.feed.iter().enumerate() {
-        let settings = feed_settings(feed);
-        refuse(&settings, |key| Place::feed(index, key), findings);
-    }
-    let limits = &config.limits;
-    let coalesce = ("coalesce", limits.coalesce != LimitsConfig::default().coalesce, "expected \"auto\"");
-    refuse(&[coalesce], |key| Place::key("limits", key), findings);
-    refuse(&[("record_raw", config.store.record_raw, "")], |key| Place::key("store", key), findings);
-    refuse(&stream_settings(&config.streams), |key| Place::key("streams", key), findings);
-    refuse(&gateway_settings(&config.gateway), |key| Place::key("gateway", key), findings);
-    refuse(&sandbox_settings(&config.sandbox), |key| Place::key("sandbox", key), findings);
-}
-
-/// A key, whether it is set to something that is not built, and what is built instead.
-type Setting = (&'static str, bool, &'static str);
-
-fn feed_settings(feed: &FeedConfig) -> Vec<Setting> {
-    let kind = match feed.kind {
-        FeedKind::Diffusion => false,
-        FeedKind::Poll | FeedKind::Rooms | FeedKind::Push => true,
-    };
-    vec![("kind", kind, "expected \"diffusion\"")]
-}
-
-fn stream_settings(streams: &StreamsConfig) -> Vec<Setting> {
-    let built = StreamsConfig::default();
-    vec![
-        ("redis", streams.redis != built.redis, ""),
-        ("rabbitmq", streams.rabbitmq != built.rabbitmq, ""),
-        ("prefix", streams.prefix != built.prefix, ""),
-        ("maxlen", streams.maxlen != built.maxlen, ""),
-        ("ndjson", streams.ndjson != built.ndjson, ""),
-        ("kafka", streams.kafka != built.kafka, ""),
-    ]
-}
-
-fn gateway_settings(gateway: &GatewayConfig) -> Vec<Setting> {
-    vec![
-        ("listen", !gateway.listen.is_empty(), ""),
-        ("read_token_file", !gateway.read_token_file.is_empty(), ""),
-        ("trusted_proxies", !gateway.trusted_proxies.is_empty(), ""),
-        ("pub_listen", !gateway.pub_listen.is_empty(), ""),
-        ("pub_secret_file", !gateway.pub_secret_file.is_empty(), ""),
-        ("redis", !gateway.redis.is_empty(), ""),
-        ("origins", !gateway.origins.is_empty(), ""),
-    ]
-}
-
-fn sandbox_settings(sandbox: &SandboxConfig) -> Vec<Setting> {
-    let mode = match sandbox.mode {
-        SandboxMode::Off | SandboxMode::BestEffort => false,
-        SandboxMode::Strict => true,
-    };
-    vec![
-        ("mode", mode, "expected \"off\" or \"best-effort\""),
-        ("user", !sandbox.user.is_empty(), ""),
-        ("group", !sandbox.group.is_empty(), ""),
-    ]
-}
-
-fn refuse(settings: &[Setting], place: impl Fn(&str) -> Place, findings: &mut Findings<'_>) {
-    for (key, set, expected) in settings {
-        if *set {
-            let expected = if expected.is_empty() { "expected it to be left out" } else { expected };
-            findings.add(&place(key), not_in_this_build(key), expected);
+        match feed.kind {
+            FeedKind::Diffusion => {}
+            FeedKind::Poll | FeedKind::Rooms | FeedKind::Push => {
+                refuse(&Place::feed(index, "kind"), "kind", "expected \"diffusion\"", findings);
+            }
         }
     }
+    if config.limits.coalesce != LimitsConfig::default().coalesce {
+        refuse(&Place::key("limits", "coalesce"), "coalesce", "expected \"auto\"", findings);
+    }
+    if config.store.record_raw {
+        refuse(&Place::key("store", "record_raw"), "record_raw", LEFT_OUT, findings);
+    }
+    refuse_all("streams", &config.streams, findings);
+    refuse_all("gateway", &config.gateway, findings);
+    let sandbox = &config.sandbox;
+    match sandbox.mode {
+        SandboxMode::Off | SandboxMode::BestEffort => {}
+        SandboxMode::Strict => {
+            let expected = "expected \"off\" or \"best-effort\"";
+            refuse(&Place::key("sandbox", "mode"), "mode", expected, findings);
+        }
+    }
+    refuse_all("sandbox", &SandboxConfig { mode: SandboxMode::default(), ..sandbox.clone() }, findings);
+}
+
+/// Refuses each key of a table that is set to anything but its default.
+fn refuse_all<T: Default + Serialize>(name: &str, table: &T, findings: &mut Findings<'_>) {
+    // Plain data with text keys, which TOML can always write.
+    let keys = |table: &T| toml::Table::try_from(table).unwrap_or_default();
+    let built = keys(&T::default());
+    for (key, _) in keys(table).iter().filter(|(key, value)| built.get(*key) != Some(value)) {
+        refuse(&Place::key(name, key), key, LEFT_OUT, findings);
+    }
+}
+
+fn refuse(place: &Place, key: &str, expected: &str, findings: &mut Findings<'_>) {
+    findings.add(place, not_in_this_build(key), expected);
 }
 
 pub(super) fn not_in_this_build(key: &str) -> String {

@@ -1,21 +1,39 @@
-//! Durations, sizes and rates as the configuration writes them: `"250ms"`, `"4MB"`, `20.0`.
+//! Durations and sizes as the configuration writes them: `"250ms"`, `"4MB"`.
 //!
 //! Invariant: what `Display` writes is read back as the same value. Parsing never overflows: what does not fit is an
 //! error that says what was expected. Used by the configuration's types and by the command line.
 
+use serde::Deserializer;
 use serde::de::Visitor;
-use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 use std::marker::PhantomData;
 use std::str::FromStr;
 use std::time::Duration;
 
+/// Serde for a type that the file writes as text, which its `Display` gives and its `FromStr` reads. The text is for the error about
+/// a value that is no text at all: what was expected.
+macro_rules! as_text {
+    ($name:ty, $expected:literal) => {
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                $crate::config::units::written(deserializer, $expected)
+            }
+        }
+    };
+}
+pub(super) use as_text;
+
 /// The longest duration that is accepted: ten years. Beyond it a number is a slip, and sums of deadlines stay far from any overflow.
 const LONGEST: Duration = Duration::from_secs(10 * 366 * 86_400);
 
 /// A duration written with its unit: `us`, `ms`, `s`, `m`, `h`, `d`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(into = "String")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Dur(pub Duration);
 
 impl Dur {
@@ -75,21 +93,10 @@ impl fmt::Display for Dur {
     }
 }
 
-impl<'de> Deserialize<'de> for Dur {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        written(deserializer, "a duration as text, such as \"250ms\", \"3s\", \"5m\"")
-    }
-}
-
-impl From<Dur> for String {
-    fn from(dur: Dur) -> Self {
-        dur.to_string()
-    }
-}
+as_text!(Dur, "a duration as text, such as \"250ms\", \"3s\", \"5m\"");
 
 /// A number of bytes written with its unit: `B`, `kB`, `MB`, `GB`, `TB` (powers of 1000) or `KiB`, `MiB`, `GiB`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(into = "String")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ByteSize(pub u64);
 
 impl ByteSize {
@@ -143,65 +150,13 @@ impl fmt::Display for ByteSize {
     }
 }
 
-impl<'de> Deserialize<'de> for ByteSize {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        written(deserializer, "a size as text, such as \"512kB\", \"4MB\"")
-    }
-}
-
-impl From<ByteSize> for String {
-    fn from(size: ByteSize) -> Self {
-        size.to_string()
-    }
-}
-
-/// How often per second; finite and not negative.
-#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd, Serialize, Deserialize)]
-#[serde(try_from = "f64", into = "f64")]
-pub struct Rate(f64);
-
-impl Rate {
-    /// `per_s` times per second; nonsense becomes 0.
-    pub const fn per_s(per_s: f64) -> Self {
-        if per_s.is_finite() && per_s >= 0.0 { Self(per_s) } else { Self(0.0) }
-    }
-
-    /// Times per second.
-    pub const fn get(self) -> f64 {
-        self.0
-    }
-}
-
-impl TryFrom<f64> for Rate {
-    type Error = UnitError;
-
-    fn try_from(per_s: f64) -> Result<Self, UnitError> {
-        if per_s.is_finite() && per_s >= 0.0 {
-            Ok(Self(per_s))
-        } else {
-            Err(UnitError::Rate(per_s.to_string()))
-        }
-    }
-}
-
-impl From<Rate> for f64 {
-    fn from(rate: Rate) -> Self {
-        rate.0
-    }
-}
-
-impl fmt::Display for Rate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+as_text!(ByteSize, "a size as text, such as \"512kB\", \"4MB\"");
 
 /// A value that is not written as its kind demands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UnitError {
     Duration(String),
     Size(String),
-    Rate(String),
 }
 
 impl fmt::Display for UnitError {
@@ -219,14 +174,13 @@ impl fmt::Display for UnitError {
                     "`{text}` is no size, expected a number and a unit as in \"512kB\", \"4MB\", \"10GB\" (1 MB = 10^6 bytes)"
                 )
             }
-            Self::Rate(text) => write!(f, "`{text}` is no rate, expected a number per second of at least 0"),
         }
     }
 }
 
 impl std::error::Error for UnitError {}
 
-/// Reads a value that is written as text, with an error that says what was expected when it is no text at all.
+/// Reads a value that is written as text.
 pub(super) fn written<'de, D, T>(deserializer: D, expected: &'static str) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,

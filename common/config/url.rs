@@ -3,8 +3,7 @@
 //! Invariant: host and port are never empty; a login in the address is refused, so that no secret stands in a place
 //! that is printed.
 
-use super::units::written;
-use serde::{Deserialize, Deserializer, Serialize};
+use super::units::as_text;
 use std::fmt;
 use std::str::FromStr;
 
@@ -44,8 +43,7 @@ impl Transport {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Url {
     pub transport: Transport,
     /// A name or an address; without brackets also for IPv6.
@@ -122,17 +120,7 @@ impl fmt::Display for Url {
     }
 }
 
-impl<'de> Deserialize<'de> for Url {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        written(deserializer, "an address as text, such as \"dpt://127.0.0.1:8080\"")
-    }
-}
-
-impl From<Url> for String {
-    fn from(url: Url) -> Self {
-        url.to_string()
-    }
-}
+as_text!(Url, "an address as text, such as \"dpt://127.0.0.1:8080\"");
 
 /// What is wrong with an address. The address is not repeated: it might carry a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! The values of a configuration, each held against what it is for.
+//! The values of a configuration, each compared with what it is for.
 //!
 //! Invariant: only judges, apart from `list_topic`, whose default depends on whether matches are named. Nothing is opened
 //! or resolved here.

@@ -12,30 +12,23 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "u8", from = "u8")]
 pub enum Code {
-    /// 0: done.
-    Done,
-    /// 1: failed.
-    Failed,
-    /// 2: usage or configuration.
-    Usage,
-    /// 3: the daemon is not running, or `run`: another instance is.
-    NotRunning,
-    /// 4: timed out or partial; what is missing is named.
-    Partial,
-    /// 5: no permission.
-    Refused,
+    /// Done.
+    Done = 0,
+    /// Failed.
+    Failed = 1,
+    /// Usage or configuration.
+    Usage = 2,
+    /// The daemon is not running, or `run`: another instance is.
+    NotRunning = 3,
+    /// Timed out or partial; what is missing is named.
+    Partial = 4,
+    /// No permission.
+    Refused = 5,
 }
 
 impl From<Code> for u8 {
     fn from(code: Code) -> Self {
-        match code {
-            Code::Done => 0,
-            Code::Failed => 1,
-            Code::Usage => 2,
-            Code::NotRunning => 3,
-            Code::Partial => 4,
-            Code::Refused => 5,
-        }
+        code as u8
     }
 }
 
@@ -69,8 +62,9 @@ impl Request {
     ///
     /// # Errors
     /// What is no such object.
-    pub fn parse(line: &[u8]) -> Result<Self, RequestError> {
-        serde_json::from_slice(line).map_err(|error| RequestError(error.to_string()))
+    pub fn parse(line: &[u8]) -> Result<Self, String> {
+        serde_json::from_slice(line)
+            .map_err(|error| format!("no request ({error}), expected {{\"verb\":\"status\",\"args\":{{}}}}"))
     }
 
     /// The text argument `name`.
@@ -92,18 +86,6 @@ impl Request {
         line_of(self)
     }
 }
-
-/// A line that is no request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestError(String);
-
-impl fmt::Display for RequestError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no request ({}), expected {{\"verb\":\"status\",\"args\":{{}}}}", self.0)
-    }
-}
-
-impl std::error::Error for RequestError {}
 
 /// The answer to a request: one line. Verbs that follow send lines of their own after it.
 #[derive(Clone, Debug, PartialEq)]

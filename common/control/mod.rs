@@ -29,7 +29,7 @@ mod tests;
 
 pub use client::{Client, Stream};
 pub use lines::{LineError, LineReader};
-pub use message::{Answer, Code, ControlError, Request, RequestError};
+pub use message::{Answer, Code, ControlError, Request};
 
 pub const MAX_REQUEST: usize = 64 << 10;
 

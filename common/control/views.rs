@@ -4,6 +4,8 @@
 //! A member that an answer lacks has its default: daemon and command line may be of different versions.
 
 use crate::ipc::messages::worker::ConnectionState;
+use serde::de::IntoDeserializer;
+use serde::de::value::{Error as ValueError, StrDeserializer};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -109,6 +111,18 @@ pub struct MatchesCount {
     pub quarantined: usize,
     /// Over, since the coordinator's start.
     pub ended: u64,
+}
+
+impl MatchesCount {
+    /// Those that are listed and not live, by their state.
+    pub fn not_live(self) -> [(&'static str, usize); 4] {
+        [
+            ("waiting", self.waiting),
+            ("subscribing", self.subscribing),
+            ("stale", self.stale),
+            ("quarantined", self.quarantined),
+        ]
+    }
 }
 
 /// A feed in `status`.
@@ -285,15 +299,8 @@ pub enum MatchViewState {
 impl MatchViewState {
     /// The state of this name, as `--state` takes it.
     pub fn by_name(name: &str) -> Option<Self> {
-        Some(match name {
-            "waiting" => Self::Waiting,
-            "subscribing" => Self::Subscribing,
-            "live" => Self::Live,
-            "stale" => Self::Stale,
-            "ended" => Self::Ended,
-            "quarantined" => Self::Quarantined,
-            _ => return None,
-        })
+        let name: StrDeserializer<'_, ValueError> = name.into_deserializer();
+        Self::deserialize(name).ok()
     }
 }
 

@@ -96,24 +96,29 @@ points! {
 }
 
 /// Does here what the environment asks for. `error` has no meaning at a place that cannot fail.
-#[cfg(feature = "failpoints")]
+#[inline(always)]
 pub fn hit(point: Point) {
-    armed::act(point, None);
+    let _ = act(point, None);
 }
 
 /// As [`hit`], where the step is about the match `id`: what is asked for may be of one match only.
-#[cfg(feature = "failpoints")]
+#[inline(always)]
 pub fn hit_for(point: Point, id: &str) {
-    armed::act(point, Some(id));
+    let _ = act(point, Some(id));
 }
 
 /// Does here what the environment asks for.
 ///
 /// # Errors
 /// When it asks for an error.
-#[cfg(feature = "failpoints")]
+#[inline(always)]
 pub fn fails(point: Point) -> io::Result<()> {
-    match armed::act(point, None) {
+    act(point, None)
+}
+
+#[cfg(feature = "failpoints")]
+fn act(point: Point, id: Option<&str>) -> io::Result<()> {
+    match armed::act(point, id) {
         armed::Passed::On => Ok(()),
         armed::Passed::Failing => Err(io::Error::other(format!("failpoint {}", point.name()))),
     }
@@ -122,19 +127,6 @@ pub fn fails(point: Point) -> io::Result<()> {
 /// Nothing.
 #[cfg(not(feature = "failpoints"))]
 #[inline(always)]
-pub const fn hit(_: Point) {}
-
-/// Nothing.
-#[cfg(not(feature = "failpoints"))]
-#[inline(always)]
-pub const fn hit_for(_: Point, _: &str) {}
-
-/// Nothing.
-///
-/// # Errors
-/// None.
-#[cfg(not(feature = "failpoints"))]
-#[inline(always)]
-pub const fn fails(_: Point) -> io::Result<()> {
+fn act(_: Point, _: Option<&str>) -> io::Result<()> {
     Ok(())
 }

@@ -27,10 +27,7 @@ pub(super) fn write(
     record: &Record<'_>,
 ) -> io::Result<()> {
     let message = raw(format_args!("{}", record.args())).text;
-    let mut line = match format {
-        LogFormat::Line => Line::text(time, record.level(), who, &message),
-        LogFormat::Json => Line::json(time, record.level(), who, &message),
-    };
+    let mut line = Line::begin(time, record.level(), who, format, &message);
     // A source that fails midway leaves the pairs that came before.
     let _ = record.key_values().visit(&mut line);
     out.write_all(line.finish().as_bytes())
@@ -43,22 +40,16 @@ struct Line {
 }
 
 impl Line {
-    fn text(time: jiff::Timestamp, level: Level, who: Who, message: &str) -> Self {
+    fn begin(time: jiff::Timestamp, level: Level, who: Who, format: LogFormat, message: &str) -> Self {
         let named = is_name(message);
         let name = if named { message } else { PLAIN_MESSAGE };
-        let text = format!("{time:.6} {level:<5} {who} {name}");
-        let mut line = Self { text, format: LogFormat::Line, cut: false };
-        if !named {
-            line.pair("text", &Shape::Text(message), false);
-        }
-        line
-    }
-
-    fn json(time: jiff::Timestamp, level: Level, who: Who, message: &str) -> Self {
-        let named = is_name(message);
-        let name = if named { message } else { PLAIN_MESSAGE };
-        let text = format!(r#"{{"ts":"{time:.6}","level":"{level}","who":"{who}","event":"{name}""#);
-        let mut line = Self { text, format: LogFormat::Json, cut: false };
+        let text = match format {
+            LogFormat::Line => format!("{time:.6} {level:<5} {who} {name}"),
+            LogFormat::Json => {
+                format!(r#"{{"ts":"{time:.6}","level":"{level}","who":"{who}","event":"{name}""#)
+            }
+        };
+        let mut line = Self { text, format, cut: false };
         if !named {
             line.pair("text", &Shape::Text(message), false);
         }
@@ -122,12 +113,12 @@ struct Pair<'l, 'k> {
 }
 
 impl Pair<'_, '_> {
-    fn bare(self, value: fmt::Arguments<'_>) -> Result<(), kv::Error> {
+    fn bare(&mut self, value: fmt::Arguments<'_>) -> Result<(), kv::Error> {
         self.line.pair(self.key, &Shape::Bare(&raw(value).text), false);
         Ok(())
     }
 
-    fn any(self, value: fmt::Arguments<'_>) -> Result<(), kv::Error> {
+    fn any(&mut self, value: fmt::Arguments<'_>) -> Result<(), kv::Error> {
         let Raw { text, cut } = raw(value);
         self.line.pair(self.key, &Shape::Text(&text), cut);
         Ok(())
@@ -136,28 +127,27 @@ impl Pair<'_, '_> {
 
 impl<'v> VisitValue<'v> for Pair<'_, '_> {
     fn visit_any(&mut self, value: Value<'_>) -> Result<(), kv::Error> {
-        Pair { line: self.line, key: self.key }.any(format_args!("{value}"))
+        self.any(format_args!("{value}"))
     }
 
     fn visit_null(&mut self) -> Result<(), kv::Error> {
-        Pair { line: self.line, key: self.key }.bare(format_args!("null"))
+        self.bare(format_args!("null"))
     }
 
     fn visit_u64(&mut self, value: u64) -> Result<(), kv::Error> {
-        Pair { line: self.line, key: self.key }.bare(format_args!("{value}"))
+        self.bare(format_args!("{value}"))
     }
 
     fn visit_i64(&mut self, value: i64) -> Result<(), kv::Error> {
-        Pair { line: self.line, key: self.key }.bare(format_args!("{value}"))
+        self.bare(format_args!("{value}"))
     }
 
     fn visit_f64(&mut self, value: f64) -> Result<(), kv::Error> {
-        let pair = Pair { line: self.line, key: self.key };
-        if value.is_finite() { pair.bare(format_args!("{value}")) } else { pair.any(format_args!("{value}")) }
+        if value.is_finite() { self.bare(format_args!("{value}")) } else { self.any(format_args!("{value}")) }
     }
 
     fn visit_bool(&mut self, value: bool) -> Result<(), kv::Error> {
-        Pair { line: self.line, key: self.key }.bare(format_args!("{value}"))
+        self.bare(format_args!("{value}"))
     }
 }
 

@@ -3,9 +3,8 @@
 //! Invariants: whoever logs never waits for a disk or a pipe; when the queue is full the line is dropped and counted,
 //! and a line says so later; a closed pipe is no panic; no text from a feed can begin a line of its own (`line`).
 //! The record's message is the event's name, its key-values follow: `log::info!(feed = f, match_id = m; "match.live")`;
-//! the key `match_id` is written as `match`. Names are listed in `events`.
+//! the key `match_id` is written as `match`. Names are listed in `docs/log-events.md`.
 
-mod events;
 mod line;
 mod queue;
 
@@ -15,7 +14,7 @@ mod tests;
 use crate::model::SlotId;
 use env_filter::Filter;
 use log::{Log, Metadata, Record};
-use queue::{Out, Queue};
+use queue::Queue;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::os::fd::OwnedFd;
@@ -23,7 +22,6 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-pub use events::{EVENTS, EventRow};
 pub use line::MAX_LINE;
 pub use queue::MAX_WAITING;
 
@@ -128,7 +126,7 @@ impl LogHandle {
 
     /// Writes to `file` from the next line on; the old one is closed.
     pub fn set_file(&self, file: OwnedFd) {
-        self.shared.queue.set_out(Out::File(file));
+        self.shared.queue.set_out(Target::File(file));
     }
 
     /// What this process writes from now on is written as `who`: a process that runs several workers writes for each in turn.
@@ -190,11 +188,7 @@ impl Log for Logger {
 
 fn build(who: Who, filter: &str, format: LogFormat, target: Target) -> Result<(Logger, LogHandle), LogError> {
     let filter = RwLock::new(parse_filter(filter)?);
-    let out = match target {
-        Target::Stderr => Out::Stderr,
-        Target::File(file) => Out::File(file),
-    };
-    let queue = Queue::start(who, format, out).map_err(LogError::Thread)?;
+    let queue = Queue::start(who, format, target).map_err(LogError::Thread)?;
     let who = Arc::new(RwLock::new(who));
     let speaks = Arc::clone(&who);
     let lines = env_logger::Builder::new()

@@ -5,11 +5,11 @@
 //! written (closed pipe, full disk) costs lines, never the process.
 
 use super::line;
-use super::{LogFormat, Who};
+use super::{LogFormat, Target, Who};
 use nix::errno::Errno;
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,16 +20,11 @@ pub const MAX_WAITING: usize = 1 << 20;
 /// How long one line waits for a target that is another process's non-blocking descriptor.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-pub(super) enum Out {
-    Stderr,
-    File(OwnedFd),
-}
-
 pub(super) struct Queue {
     state: Mutex<State>,
     filled: Condvar,
     emptied: Condvar,
-    out: Mutex<Arc<Out>>,
+    out: Mutex<Arc<Target>>,
     dropped: AtomicU64,
 }
 
@@ -51,7 +46,7 @@ impl State {
 
 impl Queue {
     /// An empty queue and its thread, which lives as long as the process.
-    pub(super) fn start(who: Who, format: LogFormat, out: Out) -> io::Result<Arc<Self>> {
+    pub(super) fn start(who: Who, format: LogFormat, out: Target) -> io::Result<Arc<Self>> {
         let queue = Arc::new(Self {
             state: Mutex::default(),
             filled: Condvar::new(),
@@ -80,7 +75,7 @@ impl Queue {
         self.filled.notify_one();
     }
 
-    pub(super) fn set_out(&self, out: Out) {
+    pub(super) fn set_out(&self, out: Target) {
         *self.out.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(out);
     }
 
@@ -152,8 +147,8 @@ impl Queue {
     fn write(&self, line: &[u8]) {
         let out = Arc::clone(&self.out.lock().unwrap_or_else(PoisonError::into_inner));
         let written = match &*out {
-            Out::Stderr => write_line(io::stderr().as_fd(), line),
-            Out::File(file) => write_line(file.as_fd(), line),
+            Target::Stderr => write_line(io::stderr().as_fd(), line),
+            Target::File(file) => write_line(file.as_fd(), line),
         };
         if written.is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);

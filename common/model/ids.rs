@@ -1,7 +1,6 @@
 //! Identities as newtypes, so that a slot is never taken for an epoch.
 
-use serde::de::Visitor;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
 use std::sync::Arc;
 
@@ -44,31 +43,14 @@ number_id! {
 }
 
 /// What a feed calls a match; unique in its feed, opaque to us.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(from = "String")]
 pub struct MatchId(Arc<str>);
 
 /// As a string, without a copy: every observation and every rendering names its match.
 impl Serialize for MatchId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for MatchId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl Visitor<'_> for Text {
-            type Value = MatchId;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the id of a match")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<MatchId, E> {
-                Ok(text.into())
-            }
-        }
-        deserializer.deserialize_str(Text)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
+use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
@@ -41,19 +42,30 @@ impl PidFd {
     }
 }
 
+/// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ended {
-    pub how: How,
+pub enum Exit {
+    Code(i32),
+    Signal { number: i32, core: bool },
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Exit::Code(code) => write!(f, "exit {code}"),
+            Exit::Signal { number, core: false } => write!(f, "signal {number}"),
+            Exit::Signal { number, core: true } => write!(f, "signal {number} (core)"),
+        }
+    }
+}
+
+/// What a process that ended had used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
     /// The most memory it held. The kernel counts what its parent held at the fork in.
     pub peak_rss_bytes: u64,
     /// Processor time, its own and the kernel's for it.
     pub cpu: Duration,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
-    Code(i32),
-    Signal { number: i32, core: bool },
 }
 
 impl PidFd {
@@ -62,7 +74,7 @@ impl PidFd {
     /// # Errors
     /// As `waitid(2)`.
     #[allow(unsafe_code)]
-    pub fn reap(&self) -> io::Result<Option<Ended>> {
+    pub fn reap(&self) -> io::Result<Option<(Exit, Usage)>> {
         // SAFETY: both are plain numbers and unions of them, for which all zeroes is a value.
         let (mut info, mut usage): (libc::siginfo_t, libc::rusage) = unsafe { std::mem::zeroed() };
         let flags = libc::WEXITED | libc::WNOHANG;
@@ -83,13 +95,13 @@ impl PidFd {
         if pid == 0 {
             return Ok(None);
         }
-        let how = match info.si_code {
-            libc::CLD_EXITED => How::Code(status),
-            code => How::Signal { number: status, core: code == libc::CLD_DUMPED },
+        let exit = match info.si_code {
+            libc::CLD_EXITED => Exit::Code(status),
+            code => Exit::Signal { number: status, core: code == libc::CLD_DUMPED },
         };
         let peak_rss_bytes = u64::try_from(usage.ru_maxrss).unwrap_or(0).saturating_mul(1024);
         let cpu = duration(usage.ru_utime) + duration(usage.ru_stime);
-        Ok(Some(Ended { how, peak_rss_bytes, cpu }))
+        Ok(Some((exit, Usage { peak_rss_bytes, cpu })))
     }
 }
 
@@ -124,13 +136,13 @@ mod tests {
         fd.signal(Signal::SIGKILL).unwrap();
         let mut polled = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
         assert_eq!(poll(&mut polled, PollTimeout::from(5_000u16)).unwrap(), 1);
-        let ended = fd.reap().unwrap().unwrap();
-        assert_eq!(ended.how, How::Signal { number: 9, core: false });
-        assert!(ended.peak_rss_bytes > 0);
+        let (exit, usage) = fd.reap().unwrap().unwrap();
+        assert_eq!(exit, Exit::Signal { number: 9, core: false });
+        assert!(usage.peak_rss_bytes > 0);
         let mut exits = Command::new("sh").args(["-c", "exit 7"]).spawn().unwrap();
         let fd_of_exit = PidFd::open(exits.id()).unwrap();
         poll(&mut [PollFd::new(fd_of_exit.as_fd(), PollFlags::POLLIN)], PollTimeout::from(5_000u16)).unwrap();
-        assert_eq!(fd_of_exit.reap().unwrap().map(|ended| ended.how), Some(How::Code(7)));
+        assert_eq!(fd_of_exit.reap().unwrap().map(|(exit, _)| exit), Some(Exit::Code(7)));
         assert!(exits.wait().is_err() && child.wait().is_err(), "both are reaped");
         fd.signal(Signal::SIGKILL).unwrap();
     }

@@ -3,34 +3,36 @@
 use super::ask::{Daemon, arguments, config_file};
 use super::dissect::dissect;
 use super::generate;
-use super::options::{ChildKind, ChildOptions, DemoOptions, Keep, OutputFormat, RunOptions, SimulateOptions};
+use super::options::{DemoOptions, Keep, OutputFormat, SimulateOptions};
 use super::output::{Failure, Outcome, Printer, settle};
 use super::probe::probe;
-use super::verbs::{Built, VERBS, Verb};
+use super::verbs::{self, UNBUILT};
 use super::{Code, parser, show, wait};
+use crate::pool::Child;
 use clap::ArgMatches;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use serde_json::{Map, json};
+use serde_json::json;
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use touchline_common::config::{Config, ConfigErrors, FeedConfig};
+use touchline_common::model::SlotId;
 use touchline_simulator::options::BadOption;
 use touchline_simulator::{OnResume, Options as Server, Protocol, Transport};
 
 /// What needs more than the control socket.
 pub trait Commands {
-    /// `touchline run`, with a valid configuration, folders and secrets resolved.
-    fn run(&self, config: Config, options: RunOptions) -> Code;
+    /// `touchline run`, with a valid configuration, folders and secrets resolved; operators find it at `socket`.
+    fn run(&self, config: Config, socket: PathBuf) -> Code;
     /// `touchline demo`.
     fn demo(&self, options: DemoOptions) -> Code;
     /// `touchline simulate`.
     fn simulate(&self, options: SimulateOptions) -> Code;
-    /// A forked process, by its hidden verb.
-    fn child(&self, options: ChildOptions) -> Code;
+    /// A forked process, by its hidden verb. Its channel is descriptor 0; if `parent` does not run it any more, it leaves.
+    fn child(&self, child: Child, parent: u32) -> Code;
 }
 
 /// The program: reads the arguments of this process and does what they say.
@@ -63,9 +65,10 @@ fn parse(
     out: &mut Printer<'_>,
     err: &mut dyn Write,
 ) -> Result<Option<ArgMatches>, Failure> {
-    let error = match parser::command().try_get_matches_from(args) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let error = match verbs::command().try_get_matches_from(&args) {
         Ok(matches) => return Ok(Some(matches)),
-        Err(error) => error,
+        Err(error) => parser::with_suggestion(error, &args),
     };
     let text = error.render().to_string();
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
@@ -81,16 +84,13 @@ fn dispatch(matches: &ArgMatches, commands: &dyn Commands, out: &mut Printer<'_>
     let Some((name, matches)) = matches.subcommand() else {
         return Err(Failure::new(Code::Usage, "no verb given: see touchline --help"));
     };
-    match VERBS.iter().find(|verb| verb.name == name) {
-        Some(Verb { built: Built::No, .. }) => Err(not_in_this_build(&format!("`{name}`"))),
-        Some(Verb { built: Built::Hidden, .. }) => Ok(commands.child(child_options(name, matches))),
-        Some(Verb { built: Built::Yes, .. }) => carry_out(name, matches, commands, out),
-        None => Err(Failure::new(Code::Usage, format!("no verb `{name}`"))),
-    }
-}
-
-fn carry_out(name: &str, matches: &ArgMatches, commands: &dyn Commands, out: &mut Printer<'_>) -> Outcome {
     match name {
+        unbuilt if UNBUILT.contains(&unbuilt) => Err(not_in_this_build(&format!("`{unbuilt}`"))),
+        "worker" => {
+            let child = Child::Worker(SlotId(whole(matches, "slot")));
+            Ok(commands.child(child, whole(matches, "parent")))
+        }
+        "recorder" => Ok(commands.child(Child::RECORDER, whole(matches, "parent"))),
         "run" => run(matches, commands),
         "demo" => Ok(commands.demo(demo_options(matches)?)),
         "simulate" => Ok(commands.simulate(simulate_options(matches)?)),
@@ -112,33 +112,33 @@ fn carry_out(name: &str, matches: &ArgMatches, commands: &dyn Commands, out: &mu
 fn operate(name: &str, matches: &ArgMatches, out: &mut Printer<'_>) -> Outcome {
     let daemon = Daemon::of(matches)?;
     let format = output(matches);
-    let args = |names: &[&str]| arguments(matches, names);
-    match name {
-        "status" => show::answer(&daemon, name, Map::new(), format, show::status, out),
-        "workers" => show::answer(&daemon, name, Map::new(), format, show::workers, out),
-        "matches" => {
-            show::answer(&daemon, name, args(&["feed", "worker", "state"]), format, show::matches, out)
-        }
-        "match" => show::answer(&daemon, name, args(&["match"]), format, show::document, out),
-        "gaps" => show::answer(&daemon, name, Map::new(), format, show::gaps, out),
-        "odds" if matches.get_flag("follow") => show::follow_odds(&daemon, matches, format, out),
-        "odds" => show::answer(&daemon, name, args(&["match", "market"]), format, show::odds, out),
-        "drain" => wait::moved(&daemon, name, args(&["worker"]), format, show::done, out),
-        "move" => wait::moved(&daemon, name, args(&["match", "worker"]), format, show::done, out),
-        "rebalance" if matches.get_flag("dry-run") => {
-            show::answer(&daemon, name, args(&["dry-run"]), format, show::plan, out)
-        }
-        "rebalance" => wait::moved(&daemon, name, Map::new(), format, show::done, out),
-        "scale" => show::answer(&daemon, name, args(&["min", "max"]), format, show::done, out),
-        "resync" | "release" => show::answer(&daemon, name, args(&["match"]), format, show::done, out),
-        "events" => show::events(&daemon, matches, out),
-        "health" => show::health(&daemon, format, out),
-        "ping" => show::ping(&daemon, format, out),
-        "log" => log(&daemon, matches, format, out),
-        "stop" => wait::stop(&daemon, args(&["now"]), format, out),
-        "wait-ready" => wait::ready(&daemon, format, out),
-        _ => Err(not_in_this_build(&format!("`{name}`"))),
-    }
+    let moved = |names: &[&str], out: &mut Printer<'_>| {
+        wait::moved(&daemon, name, arguments(matches, names), format, out)
+    };
+    // What is asked with these arguments, answered at once and then shown so.
+    let (names, text): (&[&str], show::Show) = match name {
+        "status" => (&[], show::status),
+        "workers" => (&[], show::workers),
+        "matches" => (&["feed", "worker", "state"], show::matches),
+        "match" => (&["match"], show::document),
+        "gaps" => (&[], show::gaps),
+        "odds" if matches.get_flag("follow") => return show::follow_odds(&daemon, matches, format, out),
+        "odds" => (&["match", "market"], show::odds),
+        "drain" => return moved(&["worker"], out),
+        "move" => return moved(&["match", "worker"], out),
+        "rebalance" if !matches.get_flag("dry-run") => return moved(&[], out),
+        "rebalance" => (&["dry-run"], show::plan),
+        "scale" => (&["min", "max"], show::done),
+        "resync" | "release" => (&["match"], show::done),
+        "events" => return show::events(&daemon, matches, out),
+        "health" => return show::health(&daemon, format, out),
+        "ping" => return show::ping(&daemon, format, out),
+        "log" => return log(&daemon, matches, format, out),
+        "stop" => return wait::stop(&daemon, arguments(matches, &["now"]), format, out),
+        "wait-ready" => return wait::ready(&daemon, format, out),
+        _ => return Err(Failure::new(Code::Usage, format!("no verb `{name}`"))),
+    };
+    show::answer(&daemon, name, arguments(matches, names), format, text, out)
 }
 
 fn log(daemon: &Daemon, matches: &ArgMatches, format: OutputFormat, out: &mut Printer<'_>) -> Outcome {
@@ -159,9 +159,8 @@ fn run(matches: &ArgMatches, commands: &dyn Commands) -> Outcome {
     let usage = |text: String| Failure::new(Code::Usage, text);
     let mut config = Config::load(&path).map_err(|errors| usage(errors.one_line()))?;
     config.resolve_secrets().map_err(|missing| usage(missing.join("; ")))?;
-    let config_path = std::path::absolute(&path).unwrap_or(path);
-    Ok(commands
-        .run(config, RunOptions { config_path, socket: matches.get_one::<PathBuf>("socket").cloned() }))
+    let socket = matches.get_one::<PathBuf>("socket").cloned().unwrap_or_else(|| config.socket_path());
+    Ok(commands.run(config, socket))
 }
 
 fn check(matches: &ArgMatches, out: &mut Printer<'_>) -> Outcome {
@@ -343,15 +342,6 @@ fn session(token: &str) -> Result<String, Failure> {
         return Err(Failure::new(Code::Usage, error.to_owned()));
     }
     Ok(token.to_owned())
-}
-
-fn child_options(name: &str, matches: &ArgMatches) -> ChildOptions {
-    let number = |name| matches.get_one::<u64>(name).copied();
-    ChildOptions {
-        kind: if name == "recorder" { ChildKind::Recorder } else { ChildKind::Worker },
-        slot: number("slot").and_then(|slot| u16::try_from(slot).ok()),
-        parent: number("parent").and_then(|pid| u32::try_from(pid).ok()),
-    }
 }
 
 fn only_built(matches: &ArgMatches, name: &str, built: &str) -> Result<(), Failure> {

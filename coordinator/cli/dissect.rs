@@ -93,7 +93,7 @@ mod tests {
     struct Nobody;
 
     impl Commands for Nobody {
-        fn run(&self, _: touchline_common::config::Config, _: crate::cli::RunOptions) -> Code {
+        fn run(&self, _: touchline_common::config::Config, _: std::path::PathBuf) -> Code {
             Code::Failed
         }
         fn demo(&self, _: crate::cli::DemoOptions) -> Code {
@@ -102,7 +102,7 @@ mod tests {
         fn simulate(&self, _: crate::cli::SimulateOptions) -> Code {
             Code::Failed
         }
-        fn child(&self, _: crate::cli::ChildOptions) -> Code {
+        fn child(&self, _: crate::pool::Child, _: u32) -> Code {
             Code::Failed
         }
     }

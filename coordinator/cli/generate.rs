@@ -1,8 +1,8 @@
 //! The man page and the completions, from the same table as the parser.
 
 use super::output::{Failure, Outcome, Printer};
-use super::verbs::{Arg, Built, Kind, VERBS, Verb};
-use super::{Code, parser};
+use super::{Code, verbs};
+use clap::{Arg, Command};
 use clap_complete::Shell;
 use std::fmt::Write as _;
 
@@ -11,7 +11,7 @@ pub(super) fn completions(shell: &str, out: &mut Printer<'_>) -> Outcome {
     let shell: Shell =
         shell.parse().map_err(|_| Failure::new(Code::Usage, format!("no completions for `{shell}`")))?;
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut parser::command(), "touchline", &mut script);
+    clap_complete::generate(shell, &mut verbs::command(), "touchline", &mut script);
     out.bytes(&script)?;
     Ok(Code::Done)
 }
@@ -19,7 +19,7 @@ pub(super) fn completions(shell: &str, out: &mut Printer<'_>) -> Outcome {
 /// The man page: clap's parts of the whole, then a part per verb, files and codes.
 pub(super) fn man(out: &mut Printer<'_>) -> Outcome {
     let mut page = Vec::new();
-    let man = clap_mangen::Man::new(parser::command());
+    let man = clap_mangen::Man::new(verbs::command());
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;
     man.render_synopsis_section(&mut page)?;
@@ -33,42 +33,38 @@ pub(super) fn man(out: &mut Printer<'_>) -> Outcome {
 
 fn verbs_section() -> String {
     let mut page = String::from(".SH VERBS\n");
-    for verb in VERBS.iter().filter(|verb| verb.built != Built::Hidden) {
-        verb_part(&mut page, verb, "");
-        for inner in verb.verbs {
-            verb_part(&mut page, inner, verb.name);
+    for verb in verbs::command().get_subcommands().filter(|verb| !verb.is_hide_set()) {
+        verb_part(&mut page, verb, verb.get_name());
+        for inner in verb.get_subcommands() {
+            verb_part(&mut page, inner, &format!("{} {}", verb.get_name(), inner.get_name()));
         }
     }
     page
 }
 
-fn verb_part(page: &mut String, verb: &Verb, outer: &str) {
-    let name = if outer.is_empty() { verb.name.to_owned() } else { format!("{outer} {}", verb.name) };
-    let usage: String = verb.args.iter().map(|arg| format!(" {}", usage(arg))).collect();
-    let unbuilt = if verb.built == Built::No { " (not in this build)" } else { "" };
+fn verb_part(page: &mut String, verb: &Command, name: &str) {
+    let usage: String = verb.get_arguments().map(|arg| format!(" {}", usage(arg))).collect();
+    let about = verb.get_about().map(ToString::to_string).unwrap_or_default();
     // Writing to a `String` cannot fail.
-    let _ = writeln!(page, ".TP\n\\fB{}\\fR{}\n{}{unbuilt}.", roff(&name), roff(&usage), roff(verb.summary));
-    for arg in verb.args {
-        let default = if arg.default.is_empty() { String::new() } else { format!(" [{}]", arg.default) };
-        let _ = writeln!(page, ".br\n\\fB{}\\fR  {}{}", roff(&spelled(arg)), roff(arg.help), roff(&default));
+    let _ = writeln!(page, ".TP\n\\fB{}\\fR{}\n{}.", roff(name), roff(&usage), roff(&about));
+    for arg in verb.get_arguments() {
+        let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+        let default = arg.get_default_values().first().map(|default| format!(" [{}]", default.display()));
+        let default = roff(&default.unwrap_or_default());
+        let _ = writeln!(page, ".br\n\\fB{}\\fR  {}{default}", roff(&spelled(arg)), roff(&help));
     }
 }
 
 fn spelled(arg: &Arg) -> String {
-    match arg.kind {
-        Kind::Switch => format!("--{}", arg.name),
-        Kind::Option => format!("--{} {}", arg.name, arg.value),
-        Kind::Options => format!("--{} {}...", arg.name, arg.value),
-        Kind::Required => arg.value.to_owned(),
-        Kind::Places => format!("{}...", arg.value),
-    }
+    let long = arg.get_long().map(|long| format!("--{long}"));
+    let many = arg.get_num_args().is_some_and(|count| count.max_values() > 1);
+    let value = arg.get_value_names().and_then(|names| names.first());
+    let value = value.map(|name| format!("{name}{}", if many { "..." } else { "" }));
+    long.into_iter().chain(value).collect::<Vec<_>>().join(" ")
 }
 
 fn usage(arg: &Arg) -> String {
-    match arg.kind {
-        Kind::Switch | Kind::Option | Kind::Options => format!("[{}]", spelled(arg)),
-        Kind::Required | Kind::Places => spelled(arg),
-    }
+    if arg.is_positional() { spelled(arg) } else { format!("[{}]", spelled(arg)) }
 }
 
 /// Text as roff takes it: no escape, no hyphenated option, no request at the beginning of a line.

@@ -21,6 +21,5 @@ mod wait;
 mod tests;
 
 pub use dispatch::{Commands, main, main_with};
-pub use options::{ChildKind, ChildOptions, DemoOptions, Keep, OutputFormat, RunOptions, SimulateOptions};
+pub use options::{DemoOptions, Keep, OutputFormat, SimulateOptions};
 pub use touchline_common::control::Code;
-pub use verbs::{Arg, Built, COMMON, Check, Kind, VERBS, Verb};

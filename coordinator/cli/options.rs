@@ -11,21 +11,12 @@ pub enum OutputFormat {
     Json,
 }
 
-/// `touchline run`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RunOptions {
-    /// The file that the configuration came from, absolute, for a reload.
-    pub config_path: PathBuf,
-    /// Where the control socket is to be, if not where the configuration has it.
-    pub socket: Option<PathBuf>,
-}
-
 /// `touchline demo`.
 #[derive(Clone, Debug)]
 pub struct DemoOptions {
     /// The simulated server. The demo fills in where its certificate goes.
     pub server: Server,
-    /// End after this long and hold the outcome against the truth; `None`: until a signal.
+    /// End after this long and compare the outcome with the truth; `None`: until a signal.
     pub duration: Option<Duration>,
     /// The folder for sockets and store; `None`: a temporary one.
     pub dir: Option<PathBuf>,
@@ -51,20 +42,4 @@ pub enum Keep {
 pub struct SimulateOptions {
     pub server: Server,
     pub output: OutputFormat,
-}
-
-/// The hidden verbs of the forked processes. Their channel is descriptor 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ChildOptions {
-    pub kind: ChildKind,
-    /// The slot, for the process list only: what counts comes through the channel.
-    pub slot: Option<u16>,
-    /// The process that forked it: if it is another by now, the child leaves.
-    pub parent: Option<u32>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChildKind {
-    Worker,
-    Recorder,
 }

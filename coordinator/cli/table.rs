@@ -1,58 +1,60 @@
 //! Aligned tables, and ages, rates and sizes as people read them.
 
 use super::output::{Failure, Printer, clean};
-use std::borrow::Cow;
 
 /// On which side a column's text stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Align {
+enum Align {
     Left,
     Right,
 }
 
-/// Rows under a heading, columns two blanks apart.
-pub(super) struct Table {
-    columns: Vec<(&'static str, Align)>,
-    rows: Vec<Vec<String>>,
+/// A column of a table: what stands above it, and in the cell of each row.
+pub(super) struct Column<R> {
+    heading: &'static str,
+    align: Align,
+    cell: fn(&R) -> String,
 }
 
-impl Table {
-    pub(super) fn new(columns: &[(&'static str, Align)]) -> Self {
-        Self { columns: columns.to_vec(), rows: Vec::new() }
+impl<R> Column<R> {
+    /// The cell of this row, fit for a terminal.
+    pub(super) fn of(&self, row: &R) -> String {
+        clean(&(self.cell)(row)).into_owned()
     }
+}
 
-    pub(super) fn row<S: AsRef<str>>(&mut self, cells: impl IntoIterator<Item = S>) {
-        self.rows.push(cells.into_iter().map(|cell| clean(cell.as_ref()).into_owned()).collect());
+pub(super) const fn left<R>(heading: &'static str, cell: fn(&R) -> String) -> Column<R> {
+    Column { heading, align: Align::Left, cell }
+}
+
+pub(super) const fn right<R>(heading: &'static str, cell: fn(&R) -> String) -> Column<R> {
+    Column { heading, align: Align::Right, cell }
+}
+
+/// Prints rows under a heading, columns two blanks apart.
+pub(super) fn table<'r, R: 'r>(
+    rows: impl IntoIterator<Item = &'r R>,
+    columns: &[Column<R>],
+    out: &mut Printer<'_>,
+) -> Result<(), Failure> {
+    let mut lines: Vec<Vec<String>> = vec![columns.iter().map(|one| one.heading.to_owned()).collect()];
+    for row in rows {
+        lines.push(columns.iter().map(|one| one.of(row)).collect());
     }
-
-    pub(super) fn print(&self, out: &mut Printer<'_>) -> Result<(), Failure> {
-        let widths: Vec<usize> =
-            self.columns.iter().enumerate().map(|(at, (name, _))| self.width(at, name)).collect();
-        let heading: Vec<Cow<'_, str>> = self.columns.iter().map(|(name, _)| Cow::Borrowed(*name)).collect();
-        out.line(self.aligned(&heading, &widths))?;
-        for row in &self.rows {
-            let cells: Vec<Cow<'_, str>> = row.iter().map(|cell| Cow::Borrowed(cell.as_str())).collect();
-            out.line(self.aligned(&cells, &widths))?;
-        }
-        Ok(())
-    }
-
-    fn width(&self, at: usize, name: &str) -> usize {
-        let cells = self.rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count());
-        cells.max().unwrap_or(0).max(name.len())
-    }
-
-    fn aligned(&self, cells: &[Cow<'_, str>], widths: &[usize]) -> String {
-        let mut line = String::new();
-        for ((cell, width), (_, align)) in cells.iter().zip(widths).zip(&self.columns) {
-            match align {
-                Align::Left => line.push_str(&format!("{cell:<width$}  ")),
-                Align::Right => line.push_str(&format!("{cell:>width$}  ")),
+    let width =
+        |at: usize| lines.iter().filter_map(|line| line.get(at)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..columns.len()).map(|at| width(at).unwrap_or(0)).collect();
+    for line in &lines {
+        let mut text = String::new();
+        for ((cell, &width), column) in line.iter().zip(&widths).zip(columns) {
+            match column.align {
+                Align::Left => text.push_str(&format!("{cell:<width$}  ")),
+                Align::Right => text.push_str(&format!("{cell:>width$}  ")),
             }
         }
-        line.truncate(line.trim_end().len());
-        line
+        out.line(text.trim_end())?;
     }
+    Ok(())
 }
 
 /// A text of at most `width` characters.

@@ -3,14 +3,23 @@
 mod simulated;
 
 use super::output::clean;
-use super::verbs::Built;
 use super::*;
+use crate::pool::Child;
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 use touchline_common::config::Config;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Built {
+    Yes,
+    No,
+    /// It does, but no operator types it.
+    Hidden,
+}
 
 /// The verbs of the contract, and whether this build has them.
 const CONTRACT: &[(&str, Built)] = &[
@@ -66,8 +75,8 @@ impl Asked {
 }
 
 impl Commands for Asked {
-    fn run(&self, config: Config, options: RunOptions) -> Code {
-        self.note(format!("run {} {}", config.feed.len(), options.config_path.display()))
+    fn run(&self, config: Config, socket: PathBuf) -> Code {
+        self.note(format!("run {} {}", config.feed.len(), socket.display()))
     }
 
     fn demo(&self, options: DemoOptions) -> Code {
@@ -78,8 +87,8 @@ impl Commands for Asked {
         self.note(format!("{options:?}"))
     }
 
-    fn child(&self, options: ChildOptions) -> Code {
-        self.note(format!("{options:?}"))
+    fn child(&self, child: Child, parent: u32) -> Code {
+        self.note(format!("{child:?} {parent}"))
     }
 }
 
@@ -156,11 +165,18 @@ fn status(state: &str) -> Value {
 
 #[test]
 fn the_table_is_the_contracts() {
-    let table: Vec<(&str, Built)> = VERBS.iter().map(|verb| (verb.name, verb.built)).collect();
+    let command = verbs::command();
+    let built = |verb: &clap::Command| match verb.is_hide_set() {
+        true => Built::Hidden,
+        false if verb.get_about().unwrap().to_string().ends_with(" (not in this build)") => Built::No,
+        false => Built::Yes,
+    };
+    let table: Vec<(&str, Built)> =
+        command.get_subcommands().map(|verb| (verb.get_name(), built(verb))).collect();
     assert_eq!(table, CONTRACT);
-    let log = VERBS.iter().find(|verb| verb.name == "log").unwrap();
-    assert_eq!(log.verbs.iter().map(|verb| verb.name).collect::<Vec<_>>(), ["level", "reopen"]);
-    parser::command().debug_assert();
+    let log = command.find_subcommand("log").unwrap();
+    assert_eq!(log.get_subcommands().map(clap::Command::get_name).collect::<Vec<_>>(), ["level", "reopen"]);
+    command.debug_assert();
 }
 
 #[test]
@@ -169,23 +185,24 @@ fn parser_help_man_page_and_completions_agree() {
     let man = touchline(&["man"]).out;
     let scripts: Vec<String> =
         ["bash", "zsh", "fish"].iter().map(|shell| touchline(&["completions", shell]).out).collect();
-    for verb in VERBS {
-        let shown = verb.built != Built::Hidden;
-        let name = verb.name.replace('-', "\\-");
+    let command = verbs::command();
+    for verb in command.get_subcommands() {
+        let shown = !verb.is_hide_set();
+        let name = verb.get_name().replace('-', "\\-");
         assert_eq!(
-            help.lines().any(|line| line.trim_start().starts_with(&format!("{} ", verb.name))),
+            help.lines().any(|line| line.trim_start().starts_with(&format!("{} ", verb.get_name()))),
             shown,
             "{name}"
         );
         assert_eq!(man.contains(&format!("\\fB{name}\\fR")), shown, "{name}");
         if shown {
-            assert!(scripts.iter().all(|script| script.contains(verb.name)), "{name}");
-            let help = touchline(&[verb.name, "--help"]);
+            assert!(scripts.iter().all(|script| script.contains(verb.get_name())), "{name}");
+            let help = touchline(&[verb.get_name(), "--help"]);
             assert_eq!(help.code, Code::Done);
-            for arg in verb.args.iter().chain(COMMON) {
-                let spelled = match arg.kind {
-                    Kind::Switch | Kind::Option | Kind::Options => format!("--{}", arg.name),
-                    Kind::Required | Kind::Places => arg.value.to_owned(),
+            for arg in verb.get_arguments().chain(command.get_arguments()) {
+                let spelled = match arg.get_long() {
+                    Some(long) => format!("--{long}"),
+                    None => arg.get_value_names().unwrap()[0].to_string(),
                 };
                 assert!(help.out.contains(&spelled), "{name} {spelled}: {}", help.out);
             }
@@ -196,10 +213,10 @@ fn parser_help_man_page_and_completions_agree() {
 
 #[test]
 fn what_is_not_built_says_so_however_it_is_called() {
-    for verb in VERBS.iter().filter(|verb| verb.built == Built::No) {
-        let ran = touchline(&[verb.name]);
-        assert_eq!((ran.code, ran.out.as_str()), (Code::Failed, ""), "{}", verb.name);
-        assert_eq!(ran.err, format!("touchline: `{}` is not in this build\n", verb.name));
+    for (verb, _) in CONTRACT.iter().filter(|(_, built)| *built == Built::No) {
+        let ran = touchline(&[verb]);
+        assert_eq!((ran.code, ran.out.as_str()), (Code::Failed, ""), "{verb}");
+        assert_eq!(ran.err, format!("touchline: `{verb}` is not in this build\n"));
     }
     for args in [
         &["upgrade", "--coordinator-only", "--dry-run"][..],
@@ -215,8 +232,8 @@ fn what_is_not_built_says_so_however_it_is_called() {
 
 #[test]
 fn every_built_verb_is_carried_out() {
-    for verb in VERBS.iter().filter(|verb| verb.built != Built::No) {
-        let inner: Vec<&[&str]> = match verb.name {
+    for (verb, _) in CONTRACT.iter().filter(|(_, built)| *built != Built::No) {
+        let inner: Vec<&[&str]> = match *verb {
             "log" => vec![&["level", "info"], &["reopen"]],
             "drain" => vec![&["1"]],
             "move" => vec![&["inplay/7", "3"]],
@@ -230,11 +247,11 @@ fn every_built_verb_is_carried_out() {
             _ => vec![&[]],
         };
         for rest in inner {
-            let args = [&[verb.name, "--socket", "/nowhere/control.sock", "--config", "/nowhere.toml"], rest]
-                .concat();
+            let args =
+                [&[*verb, "--socket", "/nowhere/control.sock", "--config", "/nowhere.toml"], rest].concat();
             let ran = touchline(&args);
             assert!(!ran.err.contains("not in this build"), "{args:?}: {}", ran.err);
-            let expected = match verb.name {
+            let expected = match *verb {
                 "run" | "check" | "probe" => Code::Usage,
                 "dissect" => Code::Failed,
                 "demo" | "simulate" | "completions" | "man" | "worker" | "recorder" => Code::Done,
@@ -250,6 +267,9 @@ fn slips_are_usage_errors_with_a_suggestion() {
     for (args, said) in [
         (&["statsu"][..], "status"),
         (&["status", "--jsn"], "--json"),
+        (&["demo", "--fro", "5s"], "a similar argument exists: '--for'"),
+        (&["--sokcet", "x", "status"], "--socket"),
+        (&["log", "level", "--josn"], "--json"),
         (&["matches", "--state", "liv"], "live"),
         (&["events", "--limit", "x"], "--limit"),
         (&["ping", "--timeout", "soon"], "no duration"),
@@ -277,7 +297,8 @@ fn run_and_check_read_the_configuration() {
     let path = folder.path().join("touchline.toml");
     let file = path.to_str().unwrap();
     std::fs::write(&path, "[daemon]\nrun_dir = \"/r\"\nstate_dir = \"/s\"\n[[feed]]\n").unwrap();
-    assert_eq!(touchline(&["run", "--config", file]).asked, format!("run 1 {file}"));
+    assert_eq!(touchline(&["run", "--config", file]).asked, "run 1 /r/control.sock");
+    assert_eq!(touchline(&["run", "--config", file, "--socket", "s"]).asked, "run 1 s");
     let check = touchline(&["check", "--config", file]);
     assert_eq!((check.code, check.out), (Code::Done, format!("{file} is valid: 1 feed(s) inplay\n")));
     let print = touchline(&["check", "--print", "--config", file]).out;

@@ -86,13 +86,7 @@ fn missing(status: &Value) -> String {
         let why = if feed.why.is_empty() { String::new() } else { format!(" ({})", feed.why) };
         missing.push(format!("feed {} {}{why}", feed.name, name_of(&feed.state)));
     }
-    let matches = status.matches;
-    for (state, count) in [
-        ("waiting", matches.waiting),
-        ("subscribing", matches.subscribing),
-        ("stale", matches.stale),
-        ("quarantined", matches.quarantined),
-    ] {
+    for (state, count) in status.matches.not_live() {
         if count > 0 {
             missing.push(format!("{count} matches {state}"));
         }
@@ -106,13 +100,12 @@ pub(super) fn moved(
     verb: &str,
     args: Map<String, Value>,
     format: OutputFormat,
-    text: fn(&Value, &mut Printer<'_>) -> Result<(), Failure>,
     out: &mut Printer<'_>,
 ) -> Outcome {
     let answer = daemon.ask_within(verb, args, MOVE_TIMEOUT)?;
     match format {
         OutputFormat::Json => out.json(&answer)?,
-        OutputFormat::Text => text(&answer, out)?,
+        OutputFormat::Text => show::done(&answer, out)?,
     }
     Ok(Code::Done)
 }

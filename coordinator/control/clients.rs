@@ -1,5 +1,6 @@
 //! The control socket and the conversations on it, byte by byte; what the lines mean is not known here.
 
+use crate::file_error::FileError;
 use crate::tokens::{Source, Tokens};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
@@ -40,22 +41,6 @@ impl Permissions {
     }
 }
 
-/// Why there is no control socket.
-#[derive(Debug)]
-pub struct ListenError {
-    pub operation: &'static str,
-    pub path: PathBuf,
-    pub source: io::Error,
-}
-
-impl std::fmt::Display for ListenError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} the control socket {}: {}", self.operation, self.path.display(), self.source)
-    }
-}
-
-impl std::error::Error for ListenError {}
-
 #[derive(Debug)]
 struct Client {
     stream: UnixStream,
@@ -83,19 +68,18 @@ pub struct Clients {
 
 impl Clients {
     /// Binds the socket at `path`, 0660 from its first instant. The caller holds the instance lock, so what stands there is stale.
-    pub fn listen(path: &Path, permissions: Permissions) -> Result<Clients, ListenError> {
-        let failed = |operation| move |source| ListenError { operation, path: path.to_owned(), source };
+    pub fn listen(path: &Path, permissions: Permissions) -> Result<Clients, FileError> {
         match std::fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(failed("removing the stale file of")(error));
+                return Err(FileError::of("removing the stale file of the control socket", path)(error));
             }
             Ok(()) | Err(_) => {}
         }
         let before = umask(Mode::from_bits_truncate(0o117));
         let bound = UnixListener::bind(path);
         umask(before);
-        let listener = bound.map_err(failed("binding"))?;
-        listener.set_nonblocking(true).map_err(failed("preparing"))?;
+        let listener = bound.map_err(FileError::of("binding the control socket", path))?;
+        listener.set_nonblocking(true).map_err(FileError::of("preparing the control socket", path))?;
         Ok(Clients {
             listener,
             path: path.to_owned(),
@@ -289,7 +273,7 @@ impl Client {
                         requests.push(request);
                         continue;
                     }
-                    Err(error) => error.to_string(),
+                    Err(error) => error,
                 },
                 Err(error) => {
                     self.closing = true;

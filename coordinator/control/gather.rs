@@ -15,9 +15,9 @@ pub struct Gather {
     pub deadline: Instant,
     /// Who has not answered.
     pub waiting: BTreeSet<Child>,
-    views: Vec<(MatchKey, MatchView)>,
-    ages: HashMap<MatchKey, (u64, String)>,
-    versions: HashMap<MatchKey, (u64, i64)>,
+    views: Vec<MatchView>,
+    /// Where in `views` a match stands.
+    places: HashMap<MatchKey, usize>,
 }
 
 impl Gather {
@@ -28,37 +28,35 @@ impl Gather {
         waiting: BTreeSet<Child>,
         views: Vec<(MatchKey, MatchView)>,
     ) -> Gather {
-        Gather { client, deadline, waiting, views, ages: HashMap::new(), versions: HashMap::new() }
+        let (keys, views): (Vec<_>, _) = views.into_iter().unzip();
+        let places = keys.into_iter().enumerate().map(|(place, key)| (key, place)).collect();
+        Gather { client, deadline, waiting, views, places }
     }
 
     pub fn details(&mut self, matches: impl IntoIterator<Item = (MatchKey, MatchDetail)>) {
         for (key, detail) in matches {
-            self.ages.insert(key, (detail.age_ms, detail.name));
+            let Some(view) = self.view(&key) else { continue };
+            view.age_ms = Some(detail.age_ms);
+            if !detail.name.is_empty() {
+                view.name = Some(detail.name);
+            }
         }
     }
 
     pub fn documents(&mut self, documents: Vec<(MatchKey, u64, i64)>) {
         for (key, version, updated_at) in documents {
-            self.versions.insert(key, (version, updated_at));
+            let Some(view) = self.view(&key) else { continue };
+            view.version = Some(version);
+            view.updated_at = rfc3339(updated_at);
         }
     }
 
+    fn view(&mut self, key: &MatchKey) -> Option<&mut MatchView> {
+        self.views.get_mut(*self.places.get(key)?)
+    }
+
     pub fn into_views(self) -> Vec<MatchView> {
-        let Gather { views, mut ages, versions, .. } = self;
-        let filled = views.into_iter().map(|(key, mut view)| {
-            if let Some((age_ms, name)) = ages.remove(&key) {
-                view.age_ms = Some(age_ms);
-                if !name.is_empty() {
-                    view.name = Some(name);
-                }
-            }
-            if let Some((version, updated_at)) = versions.get(&key) {
-                view.version = Some(*version);
-                view.updated_at = rfc3339(*updated_at);
-            }
-            view
-        });
-        filled.collect()
+        self.views
     }
 }
 

@@ -7,5 +7,5 @@
 pub mod clients;
 pub mod gather;
 
-pub use clients::{Clients, ListenError, Permissions};
+pub use clients::{Clients, Permissions};
 pub use gather::Gather;

@@ -8,11 +8,11 @@ mod progress;
 mod subject;
 mod verdict;
 
-use crate::cli::{DemoOptions, Keep, OutputFormat, SimulateOptions};
+use crate::cli::{DemoOptions, Keep, SimulateOptions};
 use nix::sys::signal::Signal;
 use progress::Progress;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use subject::Subject;
 use touchline_common::sys::signals::Signals;
@@ -28,23 +28,10 @@ const SETTLE_DEADLINE: Duration = Duration::from_secs(5);
 /// The file with the certificate of the server's authority, in the demo's folder.
 const AUTHORITY: &str = "ca.pem";
 
-/// Why a demo could not be held, as a sentence.
-#[derive(Debug)]
-pub struct DemoError(String);
-
-impl DemoError {
-    fn new(what: &str, error: impl fmt::Display) -> DemoError {
-        DemoError(format!("{what}: {error}"))
-    }
+/// Why a demo could not be held, as a sentence: what another error becomes, for `map_err`.
+fn because<E: fmt::Display>(what: &'static str) -> impl Fn(E) -> String + Copy {
+    move |error| format!("{what}: {error}")
 }
-
-impl fmt::Display for DemoError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for DemoError {}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -57,10 +44,9 @@ pub enum Outcome {
 /// Holds the demo.
 ///
 /// # Errors
-/// [`DemoError`] when something could not be started or asked.
-pub fn demo(options: &DemoOptions) -> Result<Outcome, DemoError> {
-    let mut signals = Signals::open(&[Signal::SIGINT, Signal::SIGTERM])
-        .map_err(|error| DemoError::new("blocking signals", error))?;
+/// A sentence when something could not be started or asked.
+pub fn demo(options: &DemoOptions) -> Result<Outcome, String> {
+    let mut signals = signals()?;
     let folder = Folder::make(options)?;
     let outcome = hold(options, &folder, &mut signals);
     // What went wrong stands in the log that is there.
@@ -68,14 +54,17 @@ pub fn demo(options: &DemoOptions) -> Result<Outcome, DemoError> {
     outcome
 }
 
-fn hold(options: &DemoOptions, folder: &Folder, signals: &mut Signals) -> Result<Outcome, DemoError> {
+fn signals() -> Result<Signals, String> {
+    Signals::open(&[Signal::SIGINT, Signal::SIGTERM]).map_err(because("blocking signals"))
+}
+
+fn hold(options: &DemoOptions, folder: &Folder, signals: &mut Signals) -> Result<Outcome, String> {
     let machine = Machine::now();
-    let ca_file = options.server.transport.has_tls().then(|| inside(&folder.path, AUTHORITY));
+    let ca_file = options.server.transport.has_tls().then(|| folder.path.join(AUTHORITY));
     let server = Options { ca_file, ..options.server.clone() };
-    let simulator =
-        Simulator::start(&server).map_err(|error| DemoError::new("the simulated server", error))?;
+    let simulator = Simulator::start(&server).map_err(because("the simulated server"))?;
     let auditor = Auditor::start(&folder.path.join("audit.sock"), simulator.truth())
-        .map_err(|error| DemoError::new("listening for the document feed", error))?;
+        .map_err(because("listening for the document feed"))?;
     let subject = Subject::start(&folder.path, simulator.address(), options, auditor.socket())?;
     let mut progress = Progress::new(options.output);
     progress.started(&folder.path, simulator.address(), options);
@@ -108,7 +97,7 @@ fn interrupted(
     subject: Subject,
     simulator: touchline_simulator::server::Handle,
     progress: &mut Progress,
-) -> Result<Outcome, DemoError> {
+) -> Result<Outcome, String> {
     progress.line("interrupted: stopping");
     subject.stop()?;
     simulator.stop();
@@ -118,13 +107,11 @@ fn interrupted(
 /// Runs the simulated server alone until a signal.
 ///
 /// # Errors
-/// [`DemoError`].
-pub fn simulate(options: &SimulateOptions) -> Result<Outcome, DemoError> {
-    let mut signals = Signals::open(&[Signal::SIGINT, Signal::SIGTERM])
-        .map_err(|error| DemoError::new("blocking signals", error))?;
+/// A sentence.
+pub fn simulate(options: &SimulateOptions) -> Result<Outcome, String> {
+    let mut signals = signals()?;
     let server = &options.server;
-    let simulator =
-        Simulator::start(server).map_err(|error| DemoError::new("the simulated server", error))?;
+    let simulator = Simulator::start(server).map_err(because("the simulated server"))?;
     let mut progress = Progress::new(options.output);
     progress.line(&format!(
         "push server at {}://{}{} seed={}",
@@ -183,8 +170,8 @@ struct Folder {
 }
 
 impl Folder {
-    fn make(options: &DemoOptions) -> Result<Folder, DemoError> {
-        let failed = |error| DemoError::new("making the demo's folder", error);
+    fn make(options: &DemoOptions) -> Result<Folder, String> {
+        let failed = because("making the demo's folder");
         if let Some(path) = &options.dir {
             std::fs::create_dir_all(path).map_err(failed)?;
             let path = path.canonicalize().map_err(failed)?;
@@ -205,24 +192,10 @@ impl Folder {
     }
 }
 
-/// The folder's path, where the log and the store are.
-fn inside(folder: &Path, name: &str) -> PathBuf {
-    folder.join(name)
-}
-
 /// What is printed of the protocol beside the address: nothing of the usual one.
 fn spoken(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::V4 => "",
         Protocol::Zap => " (zap)",
-    }
-}
-
-/// Whether progress is shown as a table that is drawn over itself.
-fn is_live(output: OutputFormat) -> bool {
-    use std::io::IsTerminal;
-    match output {
-        OutputFormat::Text => std::io::stdout().is_terminal(),
-        OutputFormat::Json => false,
     }
 }

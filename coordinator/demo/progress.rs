@@ -1,10 +1,10 @@
 //! What a demo prints while it runs: a table that is drawn over itself on a terminal, plain lines in a pipe.
 
+use super::spoken;
 use super::subject::Look;
-use super::{inside, is_live, spoken};
 use crate::cli::{DemoOptions, OutputFormat};
 use serde_json::json;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -25,7 +25,8 @@ pub struct Progress {
 
 impl Progress {
     pub fn new(output: OutputFormat) -> Progress {
-        Progress { output, live: is_live(output), drawn: 0, began: Instant::now(), published: 0 }
+        let live = output == OutputFormat::Text && io::stdout().is_terminal();
+        Progress { output, live, drawn: 0, began: Instant::now(), published: 0 }
     }
 
     pub fn started(&mut self, folder: &Path, server: SocketAddr, options: &DemoOptions) {
@@ -39,8 +40,8 @@ impl Progress {
             options.cap(),
             options.server.seed
         ));
-        self.line(&format!("daemon       control socket {}", inside(folder, "control.sock").display()));
-        self.line(&format!("             log {}  (tail -f it)", inside(folder, "touchline.log").display()));
+        self.line(&format!("daemon       control socket {}", folder.join("control.sock").display()));
+        self.line(&format!("             log {}  (tail -f it)", folder.join("touchline.log").display()));
         self.line(&format!("runs         {duration}"));
     }
 
@@ -48,7 +49,7 @@ impl Progress {
         let lines = match self.output {
             OutputFormat::Json => vec![self.json(look, oracle, server)],
             OutputFormat::Text if self.live => self.table(look, oracle, server),
-            OutputFormat::Text => vec![self.summary(look, oracle)],
+            OutputFormat::Text => vec![format!("{} {}", self.matches(look), published(look, oracle))],
         };
         self.published = oracle.checked;
         self.draw(&lines);
@@ -93,10 +94,6 @@ impl Progress {
         self.drawn = if self.live { lines.len() } else { 0 };
         let mut out = io::stdout().lock();
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    }
-
-    fn summary(&self, look: &Look, oracle: &OracleReport) -> String {
-        format!("{} {}", self.matches(look), published(look, oracle))
     }
 
     fn matches(&self, look: &Look) -> String {

@@ -1,9 +1,9 @@
 //! The daemon under test: its configuration, its process, and the questions that any operator could ask it.
 
-use super::{AUTHORITY, DemoError, Waited, inside, wait};
+use super::{AUTHORITY, Waited, because, wait};
 use crate::cli::DemoOptions;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -37,16 +37,16 @@ impl Subject {
         server: SocketAddr,
         options: &DemoOptions,
         audit_socket: &Path,
-    ) -> Result<Subject, DemoError> {
-        let config = inside(folder, "touchline.toml");
+    ) -> Result<Subject, String> {
+        let config = folder.join("touchline.toml");
         fs::write(&config, configuration(folder, server, options))
-            .map_err(|error| DemoError::new("writing the demo's configuration", error))?;
-        let log = inside(folder, "touchline.log");
+            .map_err(because("writing the demo's configuration"))?;
+        let log = folder.join("touchline.log");
         let file = File::options()
             .create(true)
             .append(true)
             .open(&log)
-            .map_err(|error| DemoError::new("opening the demo's log", error))?;
+            .map_err(because("opening the demo's log"))?;
         let process = Command::new("/proc/self/exe")
             .args(["run", "--config"])
             .arg(&config)
@@ -55,12 +55,12 @@ impl Subject {
             .stdout(Stdio::null())
             .stderr(file)
             .spawn()
-            .map_err(|error| DemoError::new("starting the daemon", error))?;
-        Ok(Subject { process, socket: inside(folder, "control.sock"), log })
+            .map_err(because("starting the daemon"))?;
+        Ok(Subject { process, socket: folder.join("control.sock"), log })
     }
 
     /// Waits until the first list is placed and every match of it is live.
-    pub fn wait_ready(&self, patience: Duration, signals: &mut Signals) -> Result<Waited, DemoError> {
+    pub fn wait_ready(&self, patience: Duration, signals: &mut Signals) -> Result<Waited, String> {
         let deadline = Instant::now() + patience;
         loop {
             if self.status().is_ok_and(|status| is_live(&status)) {
@@ -69,7 +69,7 @@ impl Subject {
             if Instant::now() >= deadline {
                 let error =
                     format!("not every match is live after {patience:?}; its log: {}", self.log.display());
-                return Err(DemoError::new("the daemon", error));
+                return Err(because("the daemon")(error));
             }
             if wait(Instant::now() + Duration::from_millis(50), signals) == Waited::Interrupted {
                 return Ok(Waited::Interrupted);
@@ -77,57 +77,57 @@ impl Subject {
         }
     }
 
-    pub fn look(&self) -> Result<Look, DemoError> {
+    pub fn look(&self) -> Result<Look, String> {
         Ok(Look { status: self.status()?, workers: self.ask("workers")? })
     }
 
-    pub fn status(&self) -> Result<StatusView, DemoError> {
+    pub fn status(&self) -> Result<StatusView, String> {
         self.ask("status")
     }
 
     /// The document of a match, if it has one.
-    pub fn document(&self, id: &str) -> Result<Option<Value>, DemoError> {
-        match self.request("match", json!({ "match": id })) {
+    pub fn document(&self, id: &str) -> Result<Option<Value>, String> {
+        match self.request("match", &[("match", id.into())]) {
             Ok(document) => Ok(Some(document)),
             Err(ControlError::Refused { .. }) => Ok(None),
-            Err(error) => Err(DemoError::new("asking for a document", error)),
+            Err(error) => Err(because("asking for a document")(error)),
         }
     }
 
     /// Every event that is committed after `since`, in their order.
-    pub fn events(&self, since: u64) -> Result<Stream, DemoError> {
+    pub fn events(&self, since: u64) -> Result<Stream, String> {
         let asked = Client::connect(&self.socket)
-            .and_then(|client| client.stream("events", arguments(json!({ "since": since })), ANSWER));
-        asked.map(|(_, stream)| stream).map_err(|error| DemoError::new("asking for the events", error))
+            .and_then(|client| client.stream("events", arguments(&[("since", since.into())]), ANSWER));
+        asked.map(|(_, stream)| stream).map_err(because("asking for the events"))
     }
 
-    fn ask<T: DeserializeOwned>(&self, verb: &str) -> Result<T, DemoError> {
-        let answer = self.request(verb, json!({})).and_then(|answer| {
+    fn ask<T: DeserializeOwned>(&self, verb: &str) -> Result<T, String> {
+        let answer = self.request(verb, &[]).and_then(|answer| {
             serde_json::from_value(answer).map_err(|error| ControlError::BadAnswer(error.to_string()))
         });
         answer.map_err(|error| {
-            DemoError(format!("asking the daemon for {verb}: {error}; its log: {}", self.log.display()))
+            format!("asking the daemon for {verb}: {error}; its log: {}", self.log.display())
         })
     }
 
-    fn request(&self, verb: &str, args: Value) -> Result<Value, ControlError> {
+    fn request(&self, verb: &str, args: &[(&str, Value)]) -> Result<Value, ControlError> {
         Client::connect(&self.socket)?.request(verb, arguments(args), ANSWER)
     }
 
     /// Asks it to stop and waits for its exit code.
-    pub fn stop(mut self) -> Result<Option<i32>, DemoError> {
+    pub fn stop(mut self) -> Result<Option<i32>, String> {
         // Ctrl-C reaches it, too: then it may not answer any more, and its end is all that counts.
-        let _ = self.request("stop", json!({}));
+        let _ = self.request("stop", &[]);
         let deadline = Instant::now() + END;
         loop {
             match self.process.try_wait() {
                 Ok(Some(status)) => return Ok(status.code()),
                 Ok(None) if Instant::now() >= deadline => {
                     let error = format!("process {} is not gone after {END:?}", self.process.id());
-                    return Err(DemoError::new("stopping the daemon", error));
+                    return Err(because("stopping the daemon")(error));
                 }
                 Ok(None) => std::thread::sleep(Duration::from_millis(20)),
-                Err(error) => return Err(DemoError::new("waiting for the daemon", error)),
+                Err(error) => return Err(because("waiting for the daemon")(error)),
             }
         }
     }
@@ -152,11 +152,8 @@ impl Drop for Subject {
     }
 }
 
-fn arguments(args: Value) -> Map<String, Value> {
-    match args {
-        Value::Object(map) => map,
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
-    }
+fn arguments(args: &[(&str, Value)]) -> Map<String, Value> {
+    args.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
 }
 
 fn is_live(status: &StatusView) -> bool {
@@ -176,7 +173,7 @@ fn configuration(folder: &Path, server: SocketAddr, options: &DemoOptions) -> St
         folder = toml_text(&folder.display().to_string())
     );
     if simulated.transport.has_tls() {
-        let authority = inside(folder, AUTHORITY).display().to_string();
+        let authority = folder.join(AUTHORITY).display().to_string();
         text.push_str(&format!("ca_file = {}\n", toml_text(&authority)));
     }
     match simulated.protocol {

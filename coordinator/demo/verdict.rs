@@ -2,7 +2,7 @@
 
 use super::progress::Progress;
 use super::subject::Subject;
-use super::{DemoError, Outcome};
+use super::{Outcome, because};
 use crate::cli::{DemoOptions, OutputFormat};
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -66,7 +66,7 @@ impl Verdict {
         auditor: &Auditor,
         simulator: &Handle,
         patience: Duration,
-    ) -> Result<Verdict, DemoError> {
+    ) -> Result<Verdict, String> {
         let began = Instant::now();
         let documents = loop {
             let mut documents = Vec::new();
@@ -122,7 +122,6 @@ impl Verdict {
             ("no connection held more than the cap", most <= options.cap() && server.over_cap == 0),
             ("the daemon ended with code 0", exit == Some(0)),
         ];
-        let share = self.published.delivered_share().unwrap_or(0.0);
         let good = checks.iter().all(|(_, holds)| *holds);
         if progress.output() == OutputFormat::Json {
             let summary = json!({
@@ -187,7 +186,7 @@ impl Verdict {
 }
 
 /// Every committed event. A stream that breaks off is taken up behind its last event, as any reader of the queue would.
-fn read_events(subject: &Subject, mut recorded: Recorded) -> Result<Recorded, DemoError> {
+fn read_events(subject: &Subject, mut recorded: Recorded) -> Result<Recorded, String> {
     let mut last = 0;
     for attempt in 1.. {
         let mut stream = subject.events(last)?;
@@ -195,20 +194,20 @@ fn read_events(subject: &Subject, mut recorded: Recorded) -> Result<Recorded, De
             match stream.next_line(Some(NEXT_EVENT)) {
                 Ok(None) => return Ok(recorded),
                 Ok(Some(line)) => {
-                    last = recorded.push(&line).map_err(|error| DemoError::new("reading an event", error))?;
+                    last = recorded.push(&line).map_err(because("reading an event"))?;
                 }
                 Err(error) => break error,
             }
         };
         if attempt >= READ_ATTEMPTS {
-            return Err(DemoError::new("reading the events", broken));
+            return Err(because("reading the events")(broken));
         }
     }
     Ok(recorded)
 }
 
 /// Waits until the recorder has nothing left to commit.
-fn wait_for_commits(subject: &Subject) -> Result<(), DemoError> {
+fn wait_for_commits(subject: &Subject) -> Result<(), String> {
     let deadline = Instant::now() + COMMIT_DEADLINE;
     let mut before = None;
     loop {

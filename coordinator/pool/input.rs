@@ -2,11 +2,12 @@
 //!
 //! Each carries the generation of the child it is about: what a former process still sends is ignored by the pool.
 
-use std::fmt;
 use std::time::Duration;
 use touchline_common::ipc::messages::recorder::FromRecorder;
 use touchline_common::ipc::messages::worker::FromWorker;
 use touchline_common::model::{Epoch, FeedId, Generation, MatchId, MatchKey, SlotId};
+
+pub use touchline_common::sys::pidfd::{Exit, Usage};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Child {
@@ -102,29 +103,6 @@ pub enum Work {
     Match(Epoch),
     /// At no match; another worker of its process was at one.
     Others,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    Code(i32),
-    Signal { number: i32, core: bool },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Usage {
-    pub peak_rss_bytes: u64,
-    /// Processor time, its own and the kernel's for it.
-    pub cpu: Duration,
-}
-
-impl fmt::Display for Exit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Exit::Code(code) => write!(f, "exit {code}"),
-            Exit::Signal { number, core: false } => write!(f, "signal {number}"),
-            Exit::Signal { number, core: true } => write!(f, "signal {number} (core)"),
-        }
-    }
 }
 
 /// An operator's request, unique while it is open.

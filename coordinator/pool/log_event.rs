@@ -1,8 +1,8 @@
 //! What the pool reports in the log: one table of the events, by variant: its fields, its level, its name and what it means.
 //!
 //! A field's type says which keys it writes: a [`MatchKey`] writes `feed` and `match`, a [`Child`] writes `worker`, an absent value nothing.
-//! A variant about a [`Child`] has a name for each kind, in the order of [`Field::kind`]. `docs/log-events.md` is generated from this
-//! table and `touchline_common::logging::EVENTS`, which has the events that are written elsewhere (see `tests`).
+//! A variant about a [`Child`] has a name for each kind, in the order of [`Field::kind`]. `docs/log-events.md` has a row for
+//! each, made from this table (see `tests`).
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@
 //! that goes on with others. A worker that may share a process is added to one that has room, else one is made for it.
 
 use super::processes::{Processes, Sharing};
-use super::spawn::{self, ChildKind, SpawnError};
+use super::spawn::{self, SpawnError, Spawned};
 use crate::pool::{Child, Exit, Signal, Usage, Work};
 use crate::tokens::{Source, Tokens};
 use mio::unix::SourceFd;
@@ -83,9 +83,9 @@ impl Children {
         let (pid, channel) = match self.host(sharing) {
             Some((pid, host)) => (pid, self.add_worker(host)?),
             None => {
-                let spawn::Child { pid, pidfd, channel } = spawn::spawn(kind(child))?;
+                let Spawned { pid, pidfd, channel } = spawn::spawn(child)?;
                 self.processes
-                    .insert(pid, pidfd, child, sharing, registry, tokens)
+                    .insert(pid, pidfd, sharing, registry, tokens)
                     .map_err(|source| SpawnError { operation: "watching a child", source })?;
                 (pid, channel)
             }
@@ -100,12 +100,12 @@ impl Children {
             tokens.remove(token);
             SpawnError { operation: "watching a child's channel", source }
         })?;
-        self.processes.add_worker(pid, child);
         let link = Some((link, token, watch));
         self.entries.insert(child, Entry { generation, pid, link, crash_marker, state: ChildState::New });
         Ok(pid)
     }
 
+    /// The emptiest process with room for one more worker, and one of those that it runs.
     fn host(&self, sharing: Sharing) -> Option<(u32, Child)> {
         let Sharing::Shared { feed, most } = sharing else { return None };
         let takes_messages = |child: &Child| {
@@ -113,9 +113,12 @@ impl Children {
                 entry.link.is_some() && matches!(entry.state, ChildState::New | ChildState::Welcomed)
             })
         };
-        self.processes
-            .with_room(feed, most)
-            .find_map(|(pid, children)| Some((pid, children.iter().copied().find(takes_messages)?)))
+        let with_room = self.processes.open_to(feed).filter_map(|pid| {
+            let children = self.of_process(pid);
+            let host = children.iter().copied().find(takes_messages)?;
+            (children.len() < most).then_some((children.len(), pid, host))
+        });
+        with_room.min().map(|(_, pid, host)| (pid, host))
     }
 
     /// Sends one end of a new channel to the process of `host`, for one more worker; gives the other.
@@ -161,12 +164,15 @@ impl Children {
     pub fn take_left(&mut self, child: Child) -> Option<Exit> {
         let entry = self.entries.get(&child).filter(|entry| entry.link.is_none())?;
         let ChildState::Left(code) = entry.state else { return None };
-        self.processes.remove_worker(entry.pid, child).then(|| self.entries.remove(&child))?;
+        if self.of_process(entry.pid).len() < 2 {
+            return None;
+        }
+        self.entries.remove(&child);
         Some(Exit::Code(code.into()))
     }
 
     pub fn of_process(&self, pid: u32) -> Vec<Child> {
-        self.processes.children_of(pid)
+        self.entries.iter().filter(|(_, entry)| entry.pid == pid).map(|(child, _)| *child).collect()
     }
 
     /// What a child that was not welcomed would have answered, if `error` is that it speaks another version.
@@ -243,7 +249,7 @@ impl Children {
         }
     }
 
-    /// Queues a message to the recorder; `false` if there is none to take it.
+    /// Queues a message to the recorder, if there is one to take it.
     ///
     /// # Errors
     /// [`ChannelError`]: close it.
@@ -252,11 +258,11 @@ impl Children {
         message: &ToRecorder,
         request: u32,
         fd: Option<OwnedFd>,
-    ) -> Result<bool, ChannelError> {
+    ) -> Result<(), ChannelError> {
         match (self.link(Child::RECORDER), fd) {
-            (Some(Link::Recorder(channel)), Some(fd)) => channel.send_fd(message, request, fd).map(|()| true),
-            (Some(Link::Recorder(channel)), None) => channel.send(message, request).map(|()| true),
-            (Some(Link::Worker(_)) | None, _) => Ok(false),
+            (Some(Link::Recorder(channel)), Some(fd)) => channel.send_fd(message, request, fd),
+            (Some(Link::Recorder(channel)), None) => channel.send(message, request),
+            (Some(Link::Worker(_)) | None, _) => Ok(()),
         }
     }
 
@@ -307,14 +313,9 @@ impl Children {
         registry: &Registry,
         tokens: &mut Tokens<Source>,
     ) -> io::Result<Option<Reaped>> {
-        let of_process = self.processes.children_of(pid);
         let Some((exit, usage)) = self.processes.reap(pid, registry, tokens)? else { return Ok(None) };
         let mut children = Vec::new();
-        for child in of_process {
-            // A child that could not be watched may have its successor elsewhere already.
-            if self.entries.get(&child).is_none_or(|entry| entry.pid != pid) {
-                continue;
-            }
+        for child in self.of_process(pid) {
             self.close(child, registry, tokens);
             let Some(entry) = self.entries.remove(&child) else { continue };
             let at = match entry.crash_marker.and_then(|crash_marker| crash_marker.get()) {
@@ -346,13 +347,6 @@ pub struct Reaped {
     pub children: Vec<Gone>,
     pub exit: Exit,
     pub usage: Usage,
-}
-
-fn kind(child: Child) -> ChildKind {
-    match child {
-        Child::Worker(slot) => ChildKind::Worker { slot: slot.0 },
-        Child::RECORDER => ChildKind::Recorder,
-    }
 }
 
 fn open(child: Child, channel: OwnedFd, token: Token, registry: &Registry) -> io::Result<(Link, Watch)> {

@@ -23,20 +23,13 @@ pub struct MatchesFile {
     /// What stands in the configuration, followed whatever the file says.
     fixed: Vec<MatchId>,
     /// As it was when it was last read, or found to be unreadable.
-    read: Stamp,
+    read: Option<Stamp>,
     /// As it was at the last look.
-    looked: Stamp,
+    looked: Option<Stamp>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Stamp {
-    /// Not looked at.
-    Unknown,
-    /// There is none, or it cannot be asked.
-    Missing(String),
-    /// Changed at, nanoseconds; bytes; which file.
-    File(i64, i64, u64, u64),
-}
+/// What a file looks like from outside: changed at, nanoseconds; bytes; which file. Or why it cannot be asked.
+type Stamp = Result<(i64, i64, u64, u64), String>;
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum Found {
@@ -55,7 +48,7 @@ pub enum Found {
 impl MatchesFile {
     /// A file that was not looked at. `fixed` are followed beside what it names.
     pub fn new(feed: FeedId, path: &Path, fixed: Vec<MatchId>) -> MatchesFile {
-        MatchesFile { feed, path: path.to_owned(), fixed, read: Stamp::Unknown, looked: Stamp::Unknown }
+        MatchesFile { feed, path: path.to_owned(), fixed, read: None, looked: None }
     }
 
     pub fn path(&self) -> &Path {
@@ -65,36 +58,30 @@ impl MatchesFile {
     /// Looks for the first time: what it says now counts.
     pub fn first(&mut self) -> Found {
         let now = self.stamp();
-        (self.read, self.looked) = (now.clone(), now.clone());
+        self.looked = Some(now.clone());
         self.take(now)
     }
 
     pub fn look(&mut self) -> Found {
         let now = self.stamp();
-        let before = std::mem::replace(&mut self.looked, now.clone());
-        if now == self.read || now != before {
+        let before = self.looked.replace(now.clone());
+        if before.as_ref() != Some(&now) || self.read.as_ref() == Some(&now) {
             return Found::Nothing;
         }
-        self.read = now.clone();
         self.take(now)
     }
 
-    fn take(&self, now: Stamp) -> Found {
-        match now {
-            Stamp::Unknown => Found::Nothing,
-            Stamp::Missing(error) => Found::Unreadable(error),
-            Stamp::File(..) => match read(&self.path) {
-                Ok(text) => named(&text, &self.fixed),
-                Err(error) => Found::Unreadable(error.to_string()),
-            },
+    fn take(&mut self, now: Stamp) -> Found {
+        self.read = Some(now.clone());
+        match now.and_then(|_| read(&self.path).map_err(|error| error.to_string())) {
+            Ok(text) => named(&text, &self.fixed),
+            Err(error) => Found::Unreadable(error),
         }
     }
 
     fn stamp(&self) -> Stamp {
-        match std::fs::metadata(&self.path) {
-            Ok(data) => Stamp::File(data.mtime(), data.mtime_nsec(), data.len(), data.ino()),
-            Err(error) => Stamp::Missing(error.to_string()),
-        }
+        let data = std::fs::metadata(&self.path).map_err(|error| error.to_string())?;
+        Ok((data.mtime(), data.mtime_nsec(), data.len(), data.ino()))
     }
 }
 

@@ -5,7 +5,6 @@ pub mod daemon;
 pub mod matches_file;
 pub mod processes;
 pub mod run;
-pub mod saver;
 mod saving;
 pub mod spawn;
 pub mod state_file;

@@ -1,14 +1,15 @@
-//! The processes that the coordinator has, and which children each of them runs.
+//! The processes that the coordinator has.
 //!
 //! A process runs one child, or under strategy `multiplex` several workers of one feed: then what ends the process ends all
-//! of them. A process stays here until it is reaped: its pid must not be forgotten before. Called by `children`.
+//! of them. A process stays here until it is reaped: its pid must not be forgotten before. Called by `children`, which
+//! knows what runs in each.
 
 use super::spawn;
-use crate::pool::{Child, Exit, Signal, Usage};
+use crate::pool::{Exit, Signal, Usage};
 use crate::tokens::{Source, Tokens};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
@@ -35,16 +36,8 @@ pub enum Sharing {
 struct SharedProcess {
     pidfd: PidFd,
     token: Token,
-    children: BTreeSet<Child>,
     sharing: Sharing,
-    admission: Admission,
     busy_since: Option<Instant>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Admission {
-    Open,
-    Closed,
 }
 
 /// Every process that is not reaped, by its pid.
@@ -54,7 +47,7 @@ pub struct Processes {
 }
 
 impl Processes {
-    /// Watches a new process, made for `child`.
+    /// Watches a new process.
     ///
     /// # Errors
     /// As `epoll_ctl(2)`; the process is ended and reaped then.
@@ -62,7 +55,6 @@ impl Processes {
         &mut self,
         pid: u32,
         pidfd: PidFd,
-        child: Child,
         sharing: Sharing,
         registry: &Registry,
         tokens: &mut Tokens<Source>,
@@ -73,41 +65,18 @@ impl Processes {
             spawn::end(&pidfd);
             return Err(error);
         }
-        let children = BTreeSet::from([child]);
-        let process =
-            SharedProcess { pidfd, token, children, sharing, admission: Admission::Open, busy_since: None };
+        let process = SharedProcess { pidfd, token, sharing, busy_since: None };
         self.by_pid.insert(pid, process);
         Ok(())
     }
 
-    /// Processes that take one more, the emptiest first, and the children of each.
-    pub fn with_room(&self, feed: FeedId, most: usize) -> impl Iterator<Item = (u32, &BTreeSet<Child>)> {
+    /// Processes for workers of this feed that are not too busy to take one more.
+    pub fn open_to(&self, feed: FeedId) -> impl Iterator<Item = u32> + '_ {
         let takes = move |process: &SharedProcess| {
             matches!(process.sharing, Sharing::Shared { feed: of, .. } if of == feed)
-                && process.admission == Admission::Open
-                && process.children.len() < most
                 && process.busy_since.is_none_or(|since| since.elapsed() < BUSY_FOR)
         };
-        let mut with_room: Vec<_> = self.by_pid.iter().filter(|(_, process)| takes(process)).collect();
-        with_room.sort_by_key(|(_, process)| process.children.len());
-        with_room.into_iter().map(|(pid, process)| (*pid, &process.children))
-    }
-
-    pub fn add_worker(&mut self, pid: u32, child: Child) {
-        if let Some(process) = self.by_pid.get_mut(&pid) {
-            process.children.insert(child);
-        }
-    }
-
-    /// A child is gone from a process that others still run in; whether there are others.
-    pub fn remove_worker(&mut self, pid: u32, child: Child) -> bool {
-        let Some(process) = self.by_pid.get_mut(&pid) else { return false };
-        let others = process.children.len() > 1;
-        others && process.children.remove(&child)
-    }
-
-    pub fn children_of(&self, pid: u32) -> Vec<Child> {
-        self.by_pid.get(&pid).map(|process| process.children.iter().copied().collect()).unwrap_or_default()
+        self.by_pid.iter().filter(move |(_, process)| takes(process)).map(|(pid, _)| *pid)
     }
 
     /// How busy the process says it is, 0 to 1.
@@ -125,7 +94,8 @@ impl Processes {
     pub fn signal(&mut self, pid: u32, signal: Signal) -> io::Result<()> {
         use nix::sys::signal::Signal as Kernel;
         let Some(process) = self.by_pid.get_mut(&pid) else { return Ok(()) };
-        process.admission = Admission::Closed;
+        // It may end: nobody else is to join it.
+        process.sharing = Sharing::Alone;
         process.pidfd.signal(match signal {
             Signal::Term => Kernel::SIGTERM,
             Signal::Abort => Kernel::SIGABRT,
@@ -144,7 +114,7 @@ impl Processes {
         tokens: &mut Tokens<Source>,
     ) -> io::Result<Option<(Exit, Usage)>> {
         let Some(process) = self.by_pid.get(&pid) else { return Ok(None) };
-        let Some(ended) = spawn::reap(&process.pidfd)? else { return Ok(None) };
+        let Some(ended) = process.pidfd.reap()? else { return Ok(None) };
         if let Some(process) = self.by_pid.remove(&pid) {
             let _ = registry.deregister(&mut SourceFd(&process.pidfd.as_raw_fd()));
             tokens.remove(process.token);

@@ -3,7 +3,7 @@
 //! The instance lock is taken before anything is visible. Signals are blocked before any thread starts, so that only the loop sees
 //! them. Exit codes are the contract's: 0 after a requested stop, 1 failed, 2 bad configuration, 3 another instance.
 
-use super::daemon::{self, Daemon, Parts};
+use super::daemon::{self, Daemon, Setup};
 use super::matches_file::MatchesFile;
 use super::processes::Sharing;
 use super::state_file;
@@ -18,6 +18,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::time::Duration;
 use touchline_common::config::{self, Config};
+use touchline_common::control::Code;
 use touchline_common::logging::{self, Target, Who};
 use touchline_common::model::{FeedId, Listing, MatchId};
 use touchline_common::sys::descriptors;
@@ -29,37 +30,18 @@ const LOG_FLUSH: Duration = Duration::from_secs(1);
 
 /// Why the daemon did not run, or ended unasked.
 #[derive(Debug)]
-pub enum RunError {
-    /// The configuration cannot be used: exit code 2.
-    Config(String),
-    /// Another instance runs: exit code 3.
-    Running(String),
-    /// Anything else: exit code 1.
-    Failed(String),
+pub struct RunError {
+    pub code: Code,
+    pub why: String,
 }
 
-impl RunError {
-    pub fn code(&self) -> u8 {
-        match self {
-            RunError::Failed(_) => 1,
-            RunError::Config(_) => 2,
-            RunError::Running(_) => 3,
-        }
-    }
+fn failed(what: impl fmt::Display, error: impl fmt::Display) -> RunError {
+    RunError { code: Code::Failed, why: format!("{what}: {error}") }
 }
 
-impl fmt::Display for RunError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            RunError::Config(why) | RunError::Running(why) | RunError::Failed(why) => f.write_str(why),
-        }
-    }
-}
-
-impl std::error::Error for RunError {}
-
-fn failed(what: &str, error: impl fmt::Display) -> RunError {
-    RunError::Failed(format!("{what}: {error}"))
+/// As [`failed`], for what the configuration asks and cannot be had.
+fn unusable(what: impl fmt::Display, error: impl fmt::Display) -> RunError {
+    RunError { code: Code::Usage, ..failed(what, error) }
 }
 
 /// Runs the daemon until it is asked to stop; operators find it at `socket`.
@@ -75,14 +57,14 @@ pub fn run(config: &Config, socket: &Path) -> Result<(), RunError> {
         None => Target::Stderr,
         Some(path) => Target::File(
             logging::open_file(path)
-                .map_err(|e| RunError::Config(format!("log.target: opening {}: {e}", path.display())))?,
+                .map_err(|e| unusable(format!("log.target: opening {}", path.display()), e))?,
         ),
     };
     let log = logging::init(Who::Coordinator, &config.log.level, config.log.format, target)
         .map_err(|e| failed("beginning to log", e))?;
     let ran = daemon(config, socket, signals, log.clone(), log_file);
     if let Err(error) = &ran {
-        log::error!(error:% = error; "coord.failed");
+        log::error!(error = error.why.as_str(); "coord.failed");
     }
     log.flush(LOG_FLUSH);
     ran
@@ -104,7 +86,8 @@ fn daemon(
     let permissions =
         Permissions { read: config.control.read_uids.clone(), operate: config.control.operate_uids.clone() }
             .with_ourselves();
-    let clients = Clients::listen(socket, permissions).map_err(|e| RunError::Failed(e.to_string()))?;
+    let clients = Clients::listen(socket, permissions)
+        .map_err(|e| RunError { code: Code::Failed, why: e.to_string() })?;
     let child_config =
         config.to_child_json().map_err(|e| failed("writing the children's configuration", e))?;
     log::info!(
@@ -112,20 +95,10 @@ fn daemon(
         feeds = config.feed.len(), socket:% = socket.display(), state:% = config.daemon.state_dir.display();
         "coord.started"
     );
-    let parts = Parts {
-        pool: Pool::new(pool_config, saved.as_ref()),
-        clients,
-        signals,
-        log,
-        log_file,
-        feed_names,
-        sharings: sharings(config),
-        matches_files,
-        state_path,
-        child_config,
-        tick,
-    };
-    Daemon::new(parts).and_then(Daemon::run).map_err(|e| failed("the loop", e))
+    let setup = Setup { log_file, feed_names, sharings: sharings(config), child_config, tick };
+    Daemon::new(setup, Pool::new(pool_config, saved.as_ref()), clients, signals, log, state_path)
+        .and_then(|daemon| daemon.run(matches_files))
+        .map_err(|e| failed("the loop", e))
 }
 
 fn make_folder(path: &Path) -> Result<(), RunError> {
@@ -133,7 +106,7 @@ fn make_folder(path: &Path) -> Result<(), RunError> {
         .recursive(true)
         .mode(0o750)
         .create(path)
-        .map_err(|e| RunError::Config(format!("making the folder {}: {e}", path.display())))
+        .map_err(|e| unusable(format!("making the folder {}", path.display()), e))
 }
 
 fn lock(run_dir: &Path) -> Result<FileLock, RunError> {
@@ -141,12 +114,13 @@ fn lock(run_dir: &Path) -> Result<FileLock, RunError> {
     FileLock::take(&path, Duration::ZERO).map_err(|error| match error {
         LockError::Held { pid } => {
             let holder = pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
-            RunError::Running(format!(
-                "{holder} already runs touchline in {}: stop it first, or give this one a run_dir of its own",
-                run_dir.display()
-            ))
+            let run_dir = run_dir.display();
+            let why = format!(
+                "{holder} already runs touchline in {run_dir}: stop it first, or give this one a run_dir of its own"
+            );
+            RunError { code: Code::NotRunning, why }
         }
-        LockError::File { source } => failed(&format!("locking {}", path.display()), source),
+        LockError::File { source } => failed(format!("locking {}", path.display()), source),
     })
 }
 
@@ -191,7 +165,7 @@ fn feed_plan(feed: &config::FeedConfig) -> FeedPlan {
         own_subscriptions: u32::from(!feed.diffusion.time_topic.is_empty()),
         connections: ConnectionLimits {
             most: u16::try_from(feed.max_connections).unwrap_or(u16::MAX),
-            per_s: feed.connects_per_s.get(),
+            per_s: feed.connects_per_s,
         },
         match_topics: feed.diffusion.match_topics.clone(),
         source,

@@ -4,7 +4,7 @@
 //! another version. No `pre_exec`, for with one std forks for real: its cost grows with our memory, and our loop stands still
 //! meanwhile. Called by the main thread only: a child dies with the *thread* that forked it.
 
-use crate::pool::{Exit, Usage};
+use crate::pool::Child;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
@@ -13,26 +13,19 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use touchline_common::failpoint::{self, Point};
-use touchline_common::sys::pidfd::{Ended, How, PidFd};
+use touchline_common::sys::pidfd::PidFd;
 
 /// How long the end of a killed child is waited for, milliseconds.
 const END_DEADLINE_MS: u16 = 1_000;
 
-/// A running child, by what it takes to talk to it, to end it and to see its end.
+/// A child's process, by what it takes to talk to it, to end it and to see its end.
 #[derive(Debug)]
-pub struct Child {
+pub struct Spawned {
     /// Its pid, for people; signals go through `pidfd`.
     pub pid: u32,
     /// Readable when it has ended.
     pub pidfd: PidFd,
     pub channel: OwnedFd,
-}
-
-/// What kind of child, as its hidden verb and its name in `ps`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChildKind {
-    Worker { slot: u16 },
-    Recorder,
 }
 
 /// Why there is no child.
@@ -65,30 +58,31 @@ pub fn channel_pair() -> Result<(OwnedFd, OwnedFd), SpawnError> {
 ///
 /// # Errors
 /// [`SpawnError`]: nothing was started, or what was started is ended and reaped.
-pub fn spawn(kind: ChildKind) -> Result<Child, SpawnError> {
+pub fn spawn(child: Child) -> Result<Spawned, SpawnError> {
     let failed = |operation| move |source| SpawnError { operation, source };
     let (near, far) = channel_pair()?;
     failpoint::fails(Point::SpawnBefore).map_err(failed("starting a child"))?;
     let mut command = Command::new("/proc/self/exe");
-    match kind {
-        ChildKind::Worker { slot } => {
+    // Its hidden verb, and its name in `ps`.
+    match child {
+        Child::Worker(slot) => {
             command.arg0(format!("touchline: worker {slot}")).args(["worker", "--slot"]).arg(slot.to_string())
         }
-        ChildKind::Recorder => command.arg0("touchline: recorder").arg("recorder"),
+        Child::RECORDER => command.arg0("touchline: recorder").arg("recorder"),
     };
     let parent = std::process::id().to_string();
-    let mut child = command
+    let mut process = command
         .args(["--parent", &parent])
         .stdin(Stdio::from(far))
         .stdout(Stdio::null())
         .spawn()
         .map_err(failed("starting a child"))?;
-    match failpoint::fails(Point::SpawnAfterExec).and_then(|()| PidFd::open(child.id())) {
-        Ok(pidfd) => Ok(Child { pid: child.id(), pidfd, channel: near }),
+    match failpoint::fails(Point::SpawnAfterExec).and_then(|()| PidFd::open(process.id())) {
+        Ok(pidfd) => Ok(Spawned { pid: process.id(), pidfd, channel: near }),
         Err(source) => {
             // Without a pidfd its end could not be seen.
-            let _ = child.kill();
-            let _ = child.wait();
+            let _ = process.kill();
+            let _ = process.wait();
             Err(SpawnError { operation: "watching a child", source })
         }
     }
@@ -100,24 +94,11 @@ pub fn end(pidfd: &PidFd) {
     let ended = pidfd.signal(Signal::SIGKILL).and_then(|()| {
         let mut polled = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
         poll(&mut polled, PollTimeout::from(END_DEADLINE_MS))?;
-        reap(pidfd)
+        pidfd.reap()
     });
     if !matches!(ended, Ok(Some(_))) {
         log::error!(ended:? = ended; "child.not_ended");
     }
-}
-
-/// Reaps a child if it has ended.
-///
-/// # Errors
-/// As `waitid(2)`.
-pub fn reap(pidfd: &PidFd) -> io::Result<Option<(Exit, Usage)>> {
-    let Some(Ended { how, peak_rss_bytes, cpu }) = pidfd.reap()? else { return Ok(None) };
-    let exit = match how {
-        How::Code(code) => Exit::Code(code),
-        How::Signal { number, core } => Exit::Signal { number, core },
-    };
-    Ok(Some((exit, Usage { peak_rss_bytes, cpu })))
 }
 
 #[cfg(test)]
@@ -130,7 +111,7 @@ mod tests {
         let child = Command::new("sleep").arg("60").spawn().unwrap();
         let pidfd = PidFd::open(child.id()).unwrap();
         end(&pidfd);
-        let again = reap(&pidfd).unwrap_err();
+        let again = pidfd.reap().unwrap_err();
         assert_eq!(again.raw_os_error(), Some(libc::ECHILD), "it is reaped already");
     }
 }

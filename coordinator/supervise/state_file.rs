@@ -2,41 +2,23 @@
 //!
 //! Written beside, synced, renamed over, and the folder synced: a reader finds the old text or the new, never a part.
 
+use crate::file_error::FileError;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use touchline_common::failpoint::{self, Point};
 
 /// The longest state that is read back, bytes; what is larger is not ours.
 const MAX_STATE: u64 = 64 * 1024 * 1024;
 
-/// Why a state file could not be read or written.
-#[derive(Debug)]
-pub struct StateFileError {
-    pub operation: &'static str,
-    pub path: PathBuf,
-    pub source: io::Error,
-}
-
-impl std::fmt::Display for StateFileError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}: {}", self.operation, self.path.display(), self.source)
-    }
-}
-
-impl std::error::Error for StateFileError {}
-
 /// Replaces the file at `path` with `bytes`, for good when this returns.
 ///
 /// # Errors
-/// [`StateFileError`]; the old file is then still there and whole.
-pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), StateFileError> {
+/// [`FileError`]; the old file is then still there and whole.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let temporary = path.with_extension("new");
-    let failed = |operation, path: &Path| {
-        let path = path.to_owned();
-        move |source| StateFileError { operation, path, source }
-    };
+    let failed = FileError::of;
     let mut file = OpenOptions::new()
         .write(true)
         .create(true)
@@ -56,9 +38,9 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), StateFileError> {
 /// The file's bytes; `None` if there is no such file.
 ///
 /// # Errors
-/// [`StateFileError`] when it is there but cannot be read, or is larger than 64 MiB.
-pub fn read(path: &Path) -> Result<Option<Vec<u8>>, StateFileError> {
-    let failed = |source| StateFileError { operation: "reading", path: path.to_owned(), source };
+/// [`FileError`] when it is there but cannot be read, or is larger than 64 MiB.
+pub fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
+    let failed = FileError::of("reading", path);
     match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(error)),

@@ -9,9 +9,11 @@ use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
-use touchline::cli::{ChildKind, ChildOptions, Code, Commands, DemoOptions, RunOptions, SimulateOptions};
+use touchline::cli::{Code, Commands, DemoOptions, SimulateOptions};
+use touchline::pool::Child;
 use touchline::program::Program;
 use touchline_common::config::Config;
 use touchline_common::ipc::messages::Hello;
@@ -26,8 +28,8 @@ const HEADER: usize = 16;
 struct Faulty;
 
 impl Commands for Faulty {
-    fn run(&self, config: Config, options: RunOptions) -> Code {
-        Program.run(config, options)
+    fn run(&self, config: Config, socket: PathBuf) -> Code {
+        Program.run(config, socket)
     }
 
     fn demo(&self, options: DemoOptions) -> Code {
@@ -38,14 +40,13 @@ impl Commands for Faulty {
         Program.simulate(options)
     }
 
-    fn child(&self, options: ChildOptions) -> Code {
-        match (options.kind, chosen()) {
-            (ChildKind::Worker, Some(kind)) => {
-                let parent = options.parent.unwrap_or_default();
+    fn child(&self, child: Child, parent: u32) -> Code {
+        match (child, chosen()) {
+            (Child::Worker(_), Some(kind)) => {
                 let channel = child::enter(parent, "tl-bad", Signal::SIGKILL).expect("a child's start");
                 misbehave(&kind, channel)
             }
-            (ChildKind::Worker | ChildKind::Recorder, _) => Program.child(options),
+            (Child::Worker(_) | Child::RECORDER, _) => Program.child(child, parent),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use toml::{Table, Value};
+pub(in crate::payload) use touchline_common::config::Status;
 use touchline_common::model::Phase;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,31 +19,6 @@ impl fmt::Display for MappingError {
 }
 
 impl std::error::Error for MappingError {}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::payload) enum Status {
-    NotStarted,
-    InPlay,
-    Break,
-    Suspended,
-    Finished,
-    Abandoned,
-    Unknown,
-}
-
-impl Status {
-    pub(in crate::payload) fn as_str(self) -> &'static str {
-        match self {
-            Status::NotStarted => "not_started",
-            Status::InPlay => "in_play",
-            Status::Break => "break",
-            Status::Suspended => "suspended",
-            Status::Finished => "finished",
-            Status::Abandoned => "abandoned",
-            Status::Unknown => "unknown",
-        }
-    }
-}
 
 #[derive(Clone, Debug)]
 pub(in crate::payload) struct Period {

@@ -4,7 +4,7 @@ use super::ledger::{EventType, Lane};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use touchline_common::config::{self, Config};
+use touchline_common::config::Config;
 
 /// The recorder's part of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,18 +42,16 @@ impl RecordConfig {
     /// # Errors
     /// A sentence that says where it is not that.
     pub fn from_json(text: &str) -> Result<RecordConfig, String> {
-        Config::from_child_json(text)
-            .map(|config| RecordConfig::new(&config))
-            .map_err(|error| error.to_string())
+        Config::from_child_json(text).map(|config| RecordConfig::new(&config))
     }
 
     /// The recorder's part of `config`.
     pub fn new(config: &Config) -> RecordConfig {
         let store = &config.store;
-        let lane = |(name, lane): (&String, &config::Lane)| {
+        let lane = |(name, lane): (&String, &Lane)| {
             // A type that the ledger does not make has nothing to move.
             let kind = EventType::ALL.iter().find(|kind| kind.as_str() == name)?;
-            Some((*kind, Lane::from(*lane)))
+            Some((*kind, *lane))
         };
         RecordConfig {
             feeds: config.feed.iter().map(|feed| Arc::from(feed.name.as_str())).collect(),
@@ -78,15 +76,6 @@ impl RecordConfig {
     }
 }
 
-impl From<config::Lane> for Lane {
-    fn from(lane: config::Lane) -> Lane {
-        match lane {
-            config::Lane::Priority => Lane::Priority,
-            config::Lane::Normal => Lane::Normal,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,8 +83,8 @@ mod tests {
     #[test]
     fn lanes_move_types() {
         let mut config = Config::default();
-        config.lanes.insert("card".into(), config::Lane::Priority);
-        config.lanes.insert("shot".into(), config::Lane::Priority);
+        config.lanes.insert("card".into(), Lane::Priority);
+        config.lanes.insert("shot".into(), Lane::Priority);
         let json = config.to_child_json().unwrap();
         let config = RecordConfig::from_json(&json).unwrap();
         assert_eq!(config.lane(EventType::Card, Lane::Normal), Lane::Priority);

@@ -11,13 +11,14 @@ pub use diffusion::{DiffusionConfig, Payload, Protocol};
 
 use super::headers::Headers;
 use super::secret::Secret;
-use super::units::{Dur, Rate};
+use super::units::{Dur, written};
 use super::url::Url;
 use section::{Section, section};
-use serde::de::{DeserializeSeed, Error, MapAccess, Visitor};
+use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
+use std::str::FromStr;
 
 section! {
     pub struct FeedConfig {
@@ -44,9 +45,9 @@ section! {
         /// Under strategy `multiplex`: connections that one process holds.
         connections_per_process: u32 = 8,
         /// Connections opened per second at most.
-        connects_per_s: Rate = Rate::per_s(20.0),
+        connects_per_s: f64 = 20.0,
         /// Subscriptions sent per second at most.
-        subscribes_per_s: Rate = Rate::per_s(500.0),
+        subscribes_per_s: f64 = 500.0,
         over_cap: OverCap = OverCap::Auto,
         /// Whether a login allows one session only, so that the old one must end first.
         break_before_make: bool = false,
@@ -126,36 +127,30 @@ impl<'de> Visitor<'de> for FeedVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<FeedConfig, A::Error> {
         let mut feed = FeedConfig::default();
-        while let Some(key) = map.next_key_seed(KnownKey)? {
+        while let Some(KnownKey(key)) = map.next_key()? {
             feed.read_key(key, &mut map)?;
         }
         Ok(feed)
     }
 }
 
-/// Reads a key of any section. The error of an unknown one gets its place in the file, since the key itself does not deserialise.
-struct KnownKey;
+/// A key of any section. As it is looked up while it is read, the error of an unknown one gets its place in the file.
+struct KnownKey(&'static str);
 
-impl<'de> DeserializeSeed<'de> for KnownKey {
-    type Value = &'static str;
+impl FromStr for KnownKey {
+    type Err = String;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<&'static str, D::Error> {
-        deserializer.deserialize_str(self)
+    fn from_str(key: &str) -> Result<Self, String> {
+        FeedConfig::keys().find(|known| *known == key).map(KnownKey).ok_or_else(|| {
+            let known: Vec<String> = FeedConfig::keys().map(|known| format!("`{known}`")).collect();
+            format!("unknown field `{key}`, expected one of {}", known.join(", "))
+        })
     }
 }
 
-impl Visitor<'_> for KnownKey {
-    type Value = &'static str;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E: Error>(self, key: &str) -> Result<&'static str, E> {
-        FeedConfig::keys().find(|known| *known == key).ok_or_else(|| {
-            let known: Vec<String> = FeedConfig::keys().map(|known| format!("`{known}`")).collect();
-            E::custom(format_args!("unknown field `{key}`, expected one of {}", known.join(", ")))
-        })
+impl<'de> Deserialize<'de> for KnownKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        written(deserializer, "a key")
     }
 }
 
@@ -238,4 +233,18 @@ pub enum Status {
     Finished,
     Abandoned,
     Unknown,
+}
+
+impl Status {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotStarted => "not_started",
+            Self::InPlay => "in_play",
+            Self::Break => "break",
+            Self::Suspended => "suspended",
+            Self::Finished => "finished",
+            Self::Abandoned => "abandoned",
+            Self::Unknown => "unknown",
+        }
+    }
 }

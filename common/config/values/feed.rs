@@ -26,7 +26,9 @@ pub(super) fn check(feed: &mut FeedConfig, index: usize, findings: &mut Findings
     }
     for (key, rate) in [("connects_per_s", feed.connects_per_s), ("subscribes_per_s", feed.subscribes_per_s)]
     {
-        if rate.get() <= 0.0 {
+        if !rate.is_finite() || rate < 0.0 {
+            findings.add(&at(key), format!("`{rate}` is no rate"), "expected a number of more than 0");
+        } else if rate == 0.0 {
             findings.add(
                 &at(key),
                 format!("`{key}` is 0, so nothing would ever happen"),

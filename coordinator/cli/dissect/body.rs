@@ -1,6 +1,5 @@
 //! What a line and an object of JSON say alike: times, headers, bodies, and why something is missing of them.
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 use touchline_worker::wire::capture::{Body, Entry, GaveUp, Topic, Undecoded};
 use touchline_worker::wire::diffusion::{
@@ -40,7 +39,7 @@ pub(super) fn headers(message: &Message<'_>, topic: Option<&Topic<'_>>) -> Vec<S
 pub(super) fn readable<'a>(body: &Body<'a>) -> Readable<'a> {
     let bytes = match body {
         Body::Plain(bytes) | Body::Decoded(bytes) => *bytes,
-        Body::Encoded(bytes, why) => return Readable::Bytes(bytes, undecoded(*why).into_owned()),
+        Body::Encoded(bytes, why) => return Readable::Bytes(bytes, undecoded(*why)),
     };
     if std::str::from_utf8(bytes).is_err() {
         return Readable::Bytes(bytes, "not UTF-8".to_owned());
@@ -50,8 +49,8 @@ pub(super) fn readable<'a>(body: &Body<'a>) -> Readable<'a> {
     Readable::Records(Records::of(bytes).map(fields).collect())
 }
 
-pub(super) fn encoding(encoding: Encoding) -> Cow<'static, str> {
-    Cow::Borrowed(match encoding {
+pub(super) fn encoding(encoding: Encoding) -> String {
+    let known = match encoding {
         Encoding::Plain => "plain",
         Encoding::EncryptionRequested => "plain, to be encrypted",
         Encoding::CompressionRequested => "plain, to be compressed",
@@ -59,24 +58,25 @@ pub(super) fn encoding(encoding: Encoding) -> Cow<'static, str> {
         Encoding::Encrypted => "encrypted",
         Encoding::Compressed => "zlib",
         Encoding::Base64 => "base64",
-        Encoding::Unknown(byte) => return Cow::Owned(format!("unknown encoding {byte:#04x}")),
-    })
+        Encoding::Unknown(byte) => return format!("unknown encoding {byte:#04x}"),
+    };
+    known.to_owned()
 }
 
-fn undecoded(why: Undecoded) -> Cow<'static, str> {
-    Cow::Owned(match why {
-        Undecoded::Piece => return Cow::Borrowed("only a part of it"),
+fn undecoded(why: Undecoded) -> String {
+    match why {
+        Undecoded::Piece => "only a part of it".to_owned(),
         // What these advise is for the daemon: a capture is read within its defaults.
         Undecoded::Fault(BodyError::TooLong { limit }) => format!("decoded it has more than {limit} bytes"),
         Undecoded::Fault(BodyError::TooDense { ratio }) => {
             format!("decoded it has more than {ratio} times the bytes that came")
         }
-        Undecoded::Fault(BodyError::Encrypted) => return Cow::Borrowed("in a way that is not public"),
-        Undecoded::Fault(BodyError::Unknown { .. }) => return Cow::Borrowed("no known way"),
+        Undecoded::Fault(BodyError::Encrypted) => "in a way that is not public".to_owned(),
+        Undecoded::Fault(BodyError::Unknown { .. }) => "no known way".to_owned(),
         Undecoded::Fault(
             error @ (BodyError::Zlib | BodyError::CutOff | BodyError::Trailing { .. } | BodyError::Base64),
         ) => error.to_string(),
-    })
+    }
 }
 
 pub(super) fn fault(fault: FragmentError) -> String {

@@ -1,8 +1,8 @@
 //! A match's document as text.
 
 use super::super::output::{Failure, Printer, clean};
-use super::super::table::{Align, Table, short};
-use super::{plain, text};
+use super::super::table::{left, right, short, table};
+use super::{pair, plain, text};
 use serde_json::Value;
 
 pub(crate) fn document(document: &Value, out: &mut Printer<'_>) -> Result<(), Failure> {
@@ -40,10 +40,6 @@ fn score(document: &Value) -> String {
         line.push_str(&format!(", {serving} serving"));
     }
     line
-}
-
-fn pair(sides: &Value) -> String {
-    format!("{}-{}", plain(sides, "home"), plain(sides, "away"))
 }
 
 fn facts(document: &Value) -> String {
@@ -89,26 +85,18 @@ fn selections(market: &Value, out: &mut Printer<'_>) -> Result<(), Failure> {
     selections.sort_by_key(|selection| {
         (text(selection, "column"), selection.get("order").and_then(Value::as_u64).unwrap_or(u64::MAX))
     });
-    let mut table = Table::new(&[
-        ("  SELECTION", Align::Left),
-        ("LINE", Align::Right),
-        ("ODDS", Align::Right),
-        ("AS WRITTEN", Align::Right),
-        ("OPEN", Align::Right),
-        ("", Align::Left),
-    ]);
-    for selection in selections {
-        let name = selection.get("name").and_then(Value::as_str).unwrap_or_else(|| text(selection, "column"));
-        table.row([
-            format!("  {}", short(name, 34)),
-            plain(selection, "handicap"),
-            plain(selection, "odds"),
-            plain(selection, "odds_text"),
-            plain(selection, "open"),
-            if is_suspended(selection) { "suspended".to_owned() } else { String::new() },
-        ]);
-    }
-    table.print(out)
+    let columns = [
+        left("  SELECTION", |selection: &Value| {
+            let name = selection.get("name").and_then(Value::as_str);
+            format!("  {}", short(name.unwrap_or_else(|| text(selection, "column")), 34))
+        }),
+        right("LINE", |selection| plain(selection, "handicap")),
+        right("ODDS", |selection| plain(selection, "odds")),
+        right("AS WRITTEN", |selection| plain(selection, "odds_text")),
+        right("OPEN", |selection| plain(selection, "open")),
+        left("", |one| if is_suspended(one) { "suspended".to_owned() } else { String::new() }),
+    ];
+    table(selections, &columns, out)
 }
 
 fn is_suspended(value: &Value) -> bool {

@@ -1,121 +1,76 @@
 //! Workers, matches and gaps as tables.
 
 use super::super::output::{Failure, Printer, clean};
-use super::super::table::{Align, Table, age, age_ms, micros, scaled, short};
-use super::{elements, number, plain, text};
+use super::super::table::{age, age_ms, left, micros, right, scaled, short, table};
+use super::{elements, number, owned, plain, text};
 use serde_json::Value;
 
 const NONE: &str = "-";
 
+fn or_none<T>(value: Option<T>, shown: impl Fn(T) -> String) -> String {
+    value.map_or(NONE.to_owned(), shown)
+}
+
 pub(crate) fn workers(workers: &Value, out: &mut Printer<'_>) -> Result<(), Failure> {
-    let right = Align::Right;
-    let mut table = Table::new(&[
-        ("W", right),
-        ("PID", right),
-        ("STATE", Align::Left),
-        ("FEED", Align::Left),
-        ("LINK", Align::Left),
-        ("SUBS/CAP", right),
-        ("BUSY", right),
-        ("DIFFS/S", right),
-        ("P99", right),
-        ("QUEUE", right),
-        ("RSS", right),
-        ("UP", right),
-    ]);
-    for worker in elements(workers) {
-        let percent = number(worker, "busy").map_or(NONE.to_owned(), |busy| format!("{:.0}%", busy * 100.0));
-        let lag = worker.pointer("/lag_us/p99").and_then(Value::as_u64).map_or(NONE.to_owned(), micros);
-        table.row([
-            plain(worker, "worker"),
-            plain(worker, "pid"),
-            text(worker, "state").to_owned(),
-            short(text(worker, "feed"), 12),
-            short(text(worker, "connection"), 10),
-            format!("{}/{}", plain(worker, "subscriptions"), plain(worker, "cap")),
-            percent,
-            number(worker, "diffs_per_s").map_or(NONE.to_owned(), scaled),
-            lag,
-            number(worker, "receive_queue_bytes").map_or(NONE.to_owned(), scaled),
-            number(worker, "rss_bytes").map_or(NONE.to_owned(), scaled),
-            number(worker, "uptime_s").map_or(NONE.to_owned(), age),
-        ]);
-    }
-    table.print(out)
+    let columns = [
+        right("W", |worker| plain(worker, "worker")),
+        right("PID", |worker| plain(worker, "pid")),
+        left("STATE", |worker| owned(worker, "state")),
+        left("FEED", |worker| short(text(worker, "feed"), 12)),
+        left("LINK", |worker| short(text(worker, "connection"), 10)),
+        right("SUBS/CAP", |worker| format!("{}/{}", plain(worker, "subscriptions"), plain(worker, "cap"))),
+        right("BUSY", |worker| or_none(number(worker, "busy"), |busy| format!("{:.0}%", busy * 100.0))),
+        right("DIFFS/S", |worker| or_none(number(worker, "diffs_per_s"), scaled)),
+        right("P99", |worker| or_none(worker.pointer("/lag_us/p99").and_then(Value::as_u64), micros)),
+        right("QUEUE", |worker| or_none(number(worker, "receive_queue_bytes"), scaled)),
+        right("RSS", |worker| or_none(number(worker, "rss_bytes"), scaled)),
+        right("UP", |worker| or_none(number(worker, "uptime_s"), age)),
+    ];
+    table(elements(workers), &columns, out)
 }
 
 pub(crate) fn matches(matches: &Value, out: &mut Printer<'_>) -> Result<(), Failure> {
-    let right = Align::Right;
-    let mut table = Table::new(&[
-        ("MATCH", Align::Left),
-        ("STATE", Align::Left),
-        ("W", right),
-        ("EPOCH", right),
-        ("VERSION", right),
-        ("AGE", right),
-        ("NAME", Align::Left),
-    ]);
-    for one in elements(matches) {
-        let age = one.get("age_ms").and_then(Value::as_u64).map_or(NONE.to_owned(), age_ms);
-        table.row([
-            format!("{}/{}", text(one, "feed"), text(one, "match")),
-            text(one, "state").to_owned(),
-            plain(one, "worker"),
-            plain(one, "epoch"),
-            plain(one, "version"),
-            age,
-            short(text(one, "name"), 40),
-        ]);
-    }
-    table.print(out)
+    let columns = [
+        left("MATCH", match_name),
+        left("STATE", |one| owned(one, "state")),
+        right("W", |one| plain(one, "worker")),
+        right("EPOCH", |one| plain(one, "epoch")),
+        right("VERSION", |one| plain(one, "version")),
+        right("AGE", |one| or_none(one.get("age_ms").and_then(Value::as_u64), age_ms)),
+        left("NAME", |one| short(text(one, "name"), 40)),
+    ];
+    table(elements(matches), &columns, out)
 }
 
 pub(crate) fn gaps(gaps: &Value, out: &mut Printer<'_>) -> Result<(), Failure> {
     if elements(gaps).next().is_none() {
         return out.line("no gaps");
     }
-    let mut table = Table::new(&[
-        ("MATCH", Align::Left),
-        ("W", Align::Right),
-        ("STARTED", Align::Left),
-        ("ENDED", Align::Left),
-        ("REASON", Align::Left),
-    ]);
-    for gap in elements(gaps) {
-        let ended = gap.get("ended_at").and_then(Value::as_str).unwrap_or("open");
-        table.row([
-            format!("{}/{}", text(gap, "feed"), text(gap, "match")),
-            plain(gap, "worker"),
-            text(gap, "started_at").to_owned(),
-            ended.to_owned(),
-            text(gap, "reason").to_owned(),
-        ]);
-    }
-    table.print(out)
+    let columns = [
+        left("MATCH", match_name),
+        right("W", |gap| plain(gap, "worker")),
+        left("STARTED", |gap| owned(gap, "started_at")),
+        left("ENDED", |gap| gap.get("ended_at").and_then(Value::as_str).unwrap_or("open").to_owned()),
+        left("REASON", |gap| owned(gap, "reason")),
+    ];
+    table(elements(gaps), &columns, out)
 }
 
 pub(crate) fn plan(plan: &Value, out: &mut Printer<'_>) -> Result<(), Failure> {
     let list = |name: &str| plan.get(name).into_iter().flat_map(elements);
     if list("moves").next().is_some() {
-        let right = Align::Right;
-        let mut table = Table::new(&[
-            ("MATCH", Align::Left),
-            ("FROM", right),
-            ("TO", right),
-            ("SUBS", right),
-            ("GAP", Align::Left),
-        ]);
-        for one in list("moves") {
-            let gap = one.get("gap").and_then(Value::as_bool).unwrap_or(false);
-            table.row([
-                format!("{}/{}", text(one, "feed"), text(one, "match")),
-                plain(one, "from"),
-                plain(one, "to"),
-                plain(one, "subscriptions"),
-                if gap { "until it is loaded again".to_owned() } else { "none".to_owned() },
-            ]);
-        }
-        table.print(out)?;
+        let gap = |one: &Value| match one.get("gap").and_then(Value::as_bool) {
+            Some(true) => "until it is loaded again".to_owned(),
+            Some(false) | None => "none".to_owned(),
+        };
+        let columns = [
+            left("MATCH", match_name),
+            right("FROM", |one| plain(one, "from")),
+            right("TO", |one| plain(one, "to")),
+            right("SUBS", |one| plain(one, "subscriptions")),
+            left("GAP", gap),
+        ];
+        table(list("moves"), &columns, out)?;
     } else {
         out.line("nothing to move")?;
     }
@@ -123,7 +78,7 @@ pub(crate) fn plan(plan: &Value, out: &mut Printer<'_>) -> Result<(), Failure> {
         out.line(format!("worker {} would be drained: {}", plain(one, "worker"), clean(text(one, "why"))))?;
     }
     for one in list("feeds") {
-        let mean = number(one, "mean").map_or(NONE.to_owned(), |mean| format!("{mean:.1}"));
+        let mean = or_none(number(one, "mean"), |mean| format!("{mean:.1}"));
         out.line(format!(
             "{}: {} to {} subscriptions a worker now, {mean} on average",
             clean(text(one, "feed")),
@@ -132,4 +87,9 @@ pub(crate) fn plan(plan: &Value, out: &mut Printer<'_>) -> Result<(), Failure> {
         ))?;
     }
     Ok(())
+}
+
+/// `FEED/ID`
+fn match_name(one: &Value) -> String {
+    format!("{}/{}", text(one, "feed"), text(one, "match"))
 }

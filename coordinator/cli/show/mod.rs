@@ -23,7 +23,7 @@ use serde_json::{Map, Value};
 use std::time::Instant;
 use touchline_common::control::ControlError;
 
-type Show = fn(&Value, &mut Printer<'_>) -> Result<(), Failure>;
+pub(super) type Show = fn(&Value, &mut Printer<'_>) -> Result<(), Failure>;
 
 pub(super) fn answer(
     daemon: &Daemon,
@@ -100,6 +100,10 @@ fn text<'v>(value: &'v Value, key: &str) -> &'v str {
     value.get(key).and_then(Value::as_str).unwrap_or("-")
 }
 
+fn owned(value: &Value, key: &str) -> String {
+    text(value, key).to_owned()
+}
+
 /// Any plain member as text, `-` without one.
 fn plain(value: &Value, key: &str) -> String {
     match value.get(key) {
@@ -109,6 +113,11 @@ fn plain(value: &Value, key: &str) -> String {
             other.to_string()
         }
     }
+}
+
+/// Both sides of a score or a statistic: `3-1`.
+fn pair(sides: &Value) -> String {
+    format!("{}-{}", plain(sides, "home"), plain(sides, "away"))
 }
 
 /// The number `key`.

@@ -1,7 +1,7 @@
 //! `status` as text: at most 80 columns, what matters first.
 
 use super::super::output::{Failure, Printer, clean};
-use super::super::table::{Align, Table, age, short};
+use super::super::table::{age, left, right, short, table};
 use super::read;
 use serde_json::Value;
 use touchline_common::control::views::{DeathView, FeedView, StatusView, name_of};
@@ -57,14 +57,9 @@ fn matches(status: &StatusView) -> String {
     let matches = status.matches;
     // Only what is not as it should be takes room, after the live ones.
     let mut line = format!("matches   {} listed, {} live", matches.listed, matches.live);
-    for (state, here) in [
-        ("waiting", matches.waiting),
-        ("subscribing", matches.subscribing),
-        ("stale", matches.stale),
-        ("quarantined", matches.quarantined),
-    ] {
-        if here > 0 {
-            line.push_str(&format!(", {here} {state}"));
+    for (state, count) in matches.not_live() {
+        if count > 0 {
+            line.push_str(&format!(", {count} {state}"));
         }
     }
     line.push_str(&format!("; {} ended", matches.ended));
@@ -75,45 +70,34 @@ fn feeds(feeds: &[FeedView], out: &mut Printer<'_>) -> Result<(), Failure> {
     if feeds.is_empty() {
         return out.line("no feeds");
     }
-    let right = Align::Right;
-    let mut table = Table::new(&[
-        ("FEED", Align::Left),
-        ("KIND", Align::Left),
-        ("STATE", Align::Left),
-        ("ASKED", right),
-        ("ACKED", right),
-        ("LIVE", right),
-        ("CAP", right),
-    ]);
-    let mut reasons = Vec::new();
-    for feed in feeds {
-        let cap = match feed.learned_cap {
+    let columns = [
+        left("FEED", |feed: &FeedView| short(&feed.name, 20)),
+        left("KIND", |feed| feed.kind.clone()),
+        left("STATE", |feed| name_of(&feed.state)),
+        right("ASKED", |feed| feed.asked.to_string()),
+        right("ACKED", |feed| feed.acknowledged.to_string()),
+        right("LIVE", |feed| feed.live.to_string()),
+        right("CAP", |feed| match feed.learned_cap {
             Some(learned) => format!("{} ({learned} learned)", feed.cap),
             None => feed.cap.to_string(),
-        };
+        }),
+    ];
+    table(feeds, &columns, out)?;
+    for feed in feeds {
         let name = short(&feed.name, 20);
+        let name = clean(&name);
         if !feed.why.is_empty() {
-            reasons.push(format!("{}: {}", clean(&name), clean(&feed.why)));
+            out.line(format!("{name}: {}", clean(&feed.why)))?;
         }
         if let Some(round) = feed.round_ms {
-            reasons.push(format!("{}: a round of its matches takes {round} ms", clean(&name)));
+            out.line(format!("{name}: a round of its matches takes {round} ms"))?;
         }
         if feed.audits_missed > 0 {
             let (audits, missed) = (feed.audits, feed.audits_missed);
-            reasons.push(format!("{}: {missed} of {audits} fresh loads showed missing deltas", clean(&name)));
+            out.line(format!("{name}: {missed} of {audits} fresh loads showed missing deltas"))?;
         }
-        table.row([
-            name,
-            feed.kind.clone(),
-            name_of(&feed.state),
-            feed.asked.to_string(),
-            feed.acknowledged.to_string(),
-            feed.live.to_string(),
-            cap,
-        ]);
     }
-    table.print(out)?;
-    reasons.iter().try_for_each(|reason| out.line(reason))
+    Ok(())
 }
 
 /// The last few deaths, the newest first.
@@ -121,32 +105,36 @@ fn deaths(deaths: &[DeathView], out: &mut Printer<'_>) -> Result<(), Failure> {
     if deaths.is_empty() {
         return Ok(());
     }
-    let mut table = Table::new(&[
-        ("DIED", Align::Left),
-        ("WHO", Align::Left),
-        ("PID", Align::Right),
-        ("HOW", Align::Left),
-        ("UP", Align::Right),
-        ("MATCHES", Align::Right),
-    ]);
-    let mut reasons = Vec::new();
-    for death in deaths.iter().take(DEATHS_SHOWN) {
-        let who = death.worker.map_or_else(|| short(&death.child, 10), |worker| format!("w{worker}"));
-        let how = match (death.exit, death.signal) {
-            (Some(code), _) => format!("exit {code}"),
-            (None, Some(signal)) if death.core => format!("signal {signal} (core)"),
-            (None, Some(signal)) => format!("signal {signal}"),
-            (None, None) => "not started".to_owned(),
-        };
+    let deaths = deaths.get(..DEATHS_SHOWN).unwrap_or(deaths);
+    let columns = [
+        // To the second is enough for people.
+        left("DIED", |death: &DeathView| death.at.chars().take(19).collect()),
+        left("WHO", who),
+        right("PID", |death| death.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string())),
+        left("HOW", how),
+        right("UP", |death| age(death.uptime_s)),
+        right("MATCHES", |death| death.matches.to_string()),
+    ];
+    out.line("")?;
+    table(deaths, &columns, out)?;
+    for death in deaths {
         let why = if death.why.is_empty() { &death.last_activity } else { &death.why };
         let at = death.at_match.as_deref().map(|id| format!(", at match {}", clean(&short(id, 40))));
-        reasons.push(format!("{}: {}{}", clean(&who), clean(&short(why, 72)), at.unwrap_or_default()));
-        // To the second is enough for people.
-        let at: String = death.at.chars().take(19).collect();
-        let pid = death.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
-        table.row([at, who, pid, how, age(death.uptime_s), death.matches.to_string()]);
+        let at = at.unwrap_or_default();
+        out.line(format!("{}: {}{at}", clean(&who(death)), clean(&short(why, 72))))?;
     }
-    out.line("")?;
-    table.print(out)?;
-    reasons.iter().try_for_each(|reason| out.line(reason))
+    Ok(())
+}
+
+fn who(death: &DeathView) -> String {
+    death.worker.map_or_else(|| short(&death.child, 10), |worker| format!("w{worker}"))
+}
+
+fn how(death: &DeathView) -> String {
+    match (death.exit, death.signal) {
+        (Some(code), _) => format!("exit {code}"),
+        (None, Some(signal)) if death.core => format!("signal {signal} (core)"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => "not started".to_owned(),
+    }
 }

@@ -1,12 +1,11 @@
-//! The tables of events against the sources and against `docs/log-events.md`: what the daemon's code can write is listed with its level,
-//! and nothing else. With `TOUCHLINE_WRITE_DOCS=1` the file is written anew.
+//! `docs/log-events.md` against the sources: what the daemon's code can write is listed with its level, and nothing else. The rows of
+//! the pool's events are made from `LogEvent`; with `TOUCHLINE_WRITE_DOCS=1` they are written anew, and all rows put in order.
 
 use super::LogEvent;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use touchline_common::logging::EVENTS;
 
 /// Files whose dotted texts are all names of events, wherever they stand.
 const WHOLLY_NAMES: [&str; 2] = ["common/logging/line.rs", "common/logging/queue.rs"];
@@ -27,8 +26,8 @@ interface for scripts that follow the log: names are not changed, keys may be ad
 … (scanning workers), `rec` (recorder). The key `match` is a match's id in its feed, `worker` a slot's number, `error` and
 `why` are for people; a key without a value is left out. A line is at most 4096 bytes; one that had to be cut ends in `cut=true`.
 
-This file is generated from the tables in the sources (`pool::LogEvent`, `logging::EVENTS`) by a test that also holds them against every log
-call: `TOUCHLINE_WRITE_DOCS=1 cargo nextest run -p touchline log_event`.
+A test compares this file with every log call of the sources. The rows of the pool's events are made from `pool::LogEvent`, the others are
+written here: `TOUCHLINE_WRITE_DOCS=1 cargo nextest run -p touchline log_event` puts all of them in order.
 ";
 
 fn root() -> PathBuf {
@@ -124,9 +123,11 @@ fn each_event_of_the_sources_is_in_the_table_with_its_level_and_no_other() {
         }
     }
     assert!(written.len() > 60 && names.len() == 2, "the sources were not read right: {written:?} {names:?}");
-    let of_calls = EVENTS.iter().filter(|row| !names.remove(row.name));
+    let document = fs::read_to_string(path_of_document()).unwrap();
+    let (rows, of_pool) = (rows(&document), rows_of_the_pool());
+    let of_calls = rows.keys().filter(|row| !of_pool.contains_key(*row) && !names.remove(&row.name));
     let listed: BTreeSet<(String, &str)> =
-        of_calls.flat_map(|row| row.levels.split(' ').map(|level| (row.name.to_owned(), level))).collect();
+        of_calls.flat_map(|row| row.levels.split(", ").map(|level| (row.name.clone(), level))).collect();
     let missing: Vec<_> = written.difference(&listed).collect();
     let left_over: Vec<_> = listed.difference(&written).collect();
     assert!(
@@ -135,27 +136,60 @@ fn each_event_of_the_sources_is_in_the_table_with_its_level_and_no_other() {
     );
 }
 
-fn document() -> String {
-    let mut rows: BTreeMap<(&str, &str, String), (String, &str)> = BTreeMap::new();
+/// What a row is of.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Row {
+    name: String,
+    who: String,
+    /// With a comma between them.
+    levels: String,
+}
+
+/// The cell of the keys and the meaning of each row.
+type Rows = BTreeMap<Row, (String, String)>;
+
+fn path_of_document() -> PathBuf {
+    root().join("docs/log-events.md")
+}
+
+/// The rows as they stand in the document.
+fn rows(document: &str) -> Rows {
+    let mut rows = Rows::new();
+    for line in document.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = line.trim_matches('|').splitn(5, '|').collect();
+        let [name, who, levels, keys, meaning] = cells[..] else { panic!("no row of five cells: {line}") };
+        let name = name.trim().trim_matches('`').to_owned();
+        assert!(is_name(&name), "no name of an event: {line}");
+        let row = Row { name, who: who.trim().to_owned(), levels: levels.trim().to_owned() };
+        let told = rows.insert(row, (keys.to_owned(), meaning.trim().to_owned()));
+        assert!(told.is_none(), "it stands twice: {line}");
+    }
+    rows
+}
+
+fn rows_of_the_pool() -> Rows {
     let quoted = |keys: &[&str]| keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
     let cell = |keys: &[&str]| if keys.is_empty() { " ".to_owned() } else { format!(" {} ", quoted(keys)) };
+    let mut rows = Rows::new();
     for (name, level, keys, meaning) in LogEvent::table() {
-        let level = level.as_str().to_lowercase();
-        assert!(rows.insert((name, "coord", level), (cell(&keys), meaning)).is_none(), "{name} stands twice");
+        let levels = level.as_str().to_lowercase();
+        let row = Row { name: name.to_owned(), who: "coord".to_owned(), levels };
+        assert!(rows.insert(row, (cell(&keys), meaning.to_owned())).is_none(), "{name} stands twice");
     }
-    for row in EVENTS {
-        let keys: Vec<&str> = row.keys.split_whitespace().collect();
-        let key = (row.name, row.who, row.levels.replace(' ', ", "));
-        assert!(rows.insert(key, (cell(&keys), row.meaning)).is_none(), "{} stands twice", row.name);
-    }
+    rows
+}
+
+/// The document with these rows and the pool's, in order.
+fn document(mut rows: Rows) -> String {
+    rows.extend(rows_of_the_pool());
     let mut text = INTRODUCTION.to_owned();
     for (title, prefixes) in PARTS {
         write!(text, "\n## {title}\n\n| name | who | level | keys | meaning |\n|---|---|---|---|---|\n")
             .unwrap();
-        rows.retain(|(name, who, level), (keys, meaning)| {
+        rows.retain(|Row { name, who, levels }, (keys, meaning)| {
             let belongs = prefixes.contains(&name.split('.').next().unwrap());
             if belongs {
-                writeln!(text, "| `{name}` | {who} | {level} |{keys}| {meaning} |").unwrap();
+                writeln!(text, "| `{name}` | {who} | {levels} |{keys}| {meaning} |").unwrap();
             }
             !belongs
         });
@@ -165,13 +199,15 @@ fn document() -> String {
 }
 
 #[test]
-fn the_document_is_what_the_tables_give() {
-    let path = root().join("docs/log-events.md");
+fn the_document_has_the_pools_events_and_is_in_order() {
+    let path = path_of_document();
+    let found = fs::read_to_string(&path).unwrap();
+    let wanted = document(rows(&found));
     if std::env::var_os("TOUCHLINE_WRITE_DOCS").is_some() {
-        fs::write(&path, document()).unwrap();
+        fs::write(&path, &wanted).unwrap();
     }
     assert!(
-        fs::read_to_string(&path).unwrap() == document(),
-        "docs/log-events.md is not what the tables give: TOUCHLINE_WRITE_DOCS=1 cargo nextest run -p touchline log_event"
+        fs::read_to_string(&path).unwrap() == wanted,
+        "docs/log-events.md lacks events of the pool, or is not in order: TOUCHLINE_WRITE_DOCS=1 cargo nextest run -p touchline log_event"
     );
 }

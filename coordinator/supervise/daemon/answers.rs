@@ -22,6 +22,8 @@ const GATHER: Duration = Duration::from_millis(900);
 const COMMAND: Duration = Duration::from_secs(10);
 /// How long a drain or a move may take, if the client names no time: a worker may have to be started for it.
 const MOVE: Duration = Duration::from_secs(60);
+/// How long a stop may take, if the client names no time.
+const STOP: Duration = Duration::from_secs(60);
 const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
 
 impl Daemon {
@@ -33,57 +35,65 @@ impl Daemon {
     }
 
     fn answer_request(&mut self, client: u32, request: &Request) {
-        let Some(access) = access(&request.verb) else {
-            let error = format!("no such verb: {}", request.verb);
-            return self.clients.answer(client, &Answer::refused(Code::Usage, error));
-        };
-        if !self.clients.may(client, access) {
-            let uid = self.clients.uid(client).unwrap_or_default();
-            log::warn!(verb = request.verb.as_str(), uid = uid; "control.refused");
-            let error = format!("uid {uid} may not {}: ask for it in [control]", request.verb);
-            return self.clients.answer(client, &Answer::refused(Code::Refused, error));
-        }
-        if access == Access::Act {
-            let uid = self.clients.uid(client).unwrap_or_default();
-            let args = Value::from(request.args.clone()).to_string();
-            log::info!(verb = request.verb.as_str(), uid = uid, args = args.as_str(); "control.command");
-        }
-        match request.verb.as_str() {
-            "ping" => self.give(client, &json!({ "pid": std::process::id() })),
-            "status" => self.give(client, &self.status_view()),
-            "workers" => self.give(client, &self.worker_views()),
-            "health" => self.give(client, &self.health_view()),
-            "matches" => self.gather_matches(client, request),
-            "match" | "events" | "odds" | "gaps" => self.hand_to_recorder(client, request),
-            "wait-ready" => {
-                self.command(client, Command::WaitReady, timeout(request, Duration::from_secs(30)));
-            }
-            "stop" => {
-                let urgency = if request.is_set("now") { Urgency::Now } else { Urgency::Drain };
-                self.command(client, Command::Stop { urgency }, timeout(request, Duration::from_secs(60)));
-            }
-            "drain" => self.worker_command(client, request, |slot| Command::Drain { slot }),
-            "move" => match worker(request) {
-                Ok(slot) => self.match_command(client, request, MOVE, |key| Command::Move { key, slot }),
-                Err(error) => self.clients.answer(client, &Answer::refused(Code::Usage, error)),
-            },
-            "rebalance" if request.is_set("dry-run") => self.give(client, &self.pool.rebalance_plan()),
-            "rebalance" => self.command(client, Command::Rebalance, timeout(request, MOVE)),
-            "scale" => self.scale(client, request),
-            "resync" => self.match_command(client, request, COMMAND, |key| Command::Resync { key }),
-            "release" => self.match_command(client, request, COMMAND, |key| Command::Release { key }),
-            "log" => self.log_verb(client, request),
-            // `access` knows no other.
-            _ => {}
+        let done = self.admit(client, request).and_then(|()| self.verb(client, request));
+        if let Err(refusal) = done {
+            self.clients.answer(client, &refusal);
         }
     }
 
-    fn give(&mut self, client: u32, result: &impl Serialize) {
-        let answer = match serde_json::to_value(result) {
-            Ok(value) => Answer::Ok(value),
-            Err(error) => Answer::refused(Code::Failed, format!("the answer cannot be written: {error}")),
+    /// Whether there is such a verb, and the client may use it.
+    fn admit(&self, client: u32, request: &Request) -> Result<(), Answer> {
+        let verb = request.verb.as_str();
+        let Some(access) = access(verb) else {
+            return Err(Answer::refused(Code::Usage, format!("no such verb: {verb}")));
         };
-        self.clients.answer(client, &answer);
+        let uid = self.clients.uid(client).unwrap_or_default();
+        if !self.clients.may(client, access) {
+            log::warn!(verb = verb, uid = uid; "control.refused");
+            let error = format!("uid {uid} may not {verb}: ask for it in [control]");
+            return Err(Answer::refused(Code::Refused, error));
+        }
+        if access == Access::Act {
+            let args = Value::from(request.args.clone()).to_string();
+            log::info!(verb = verb, uid = uid, args = args.as_str(); "control.command");
+        }
+        Ok(())
+    }
+
+    /// Answers now, or sees to it that an answer comes; an error is the answer, too.
+    fn verb(&mut self, client: u32, request: &Request) -> Result<(), Answer> {
+        let (command, usual) = match request.verb.as_str() {
+            "ping" => return self.give(client, &json!({ "pid": std::process::id() })),
+            "status" => return self.give(client, &self.status_view()),
+            "workers" => return self.give(client, &self.worker_views()),
+            "health" => return self.give(client, &self.health_view()),
+            "matches" => return self.gather_matches(client, request),
+            "match" | "events" | "odds" | "gaps" => return self.hand_to_recorder(client, request),
+            "log" => return self.log_verb(client, request),
+            "rebalance" if request.is_set("dry-run") => {
+                return self.give(client, &self.pool.rebalance_plan());
+            }
+            "wait-ready" => (Command::WaitReady, Duration::from_secs(30)),
+            "stop" if request.is_set("now") => (Command::Stop { urgency: Urgency::Now }, STOP),
+            "stop" => (Command::Stop { urgency: Urgency::Drain }, STOP),
+            "drain" => (Command::Drain { slot: worker(request)? }, MOVE),
+            "move" => (Command::Move { slot: worker(request)?, key: self.find_match(request)? }, MOVE),
+            "rebalance" => (Command::Rebalance, MOVE),
+            "scale" => (scale(request)?, COMMAND),
+            "resync" => (Command::Resync { key: self.find_match(request)? }, COMMAND),
+            "release" => (Command::Release { key: self.find_match(request)? }, COMMAND),
+            // `access` knows no other.
+            _ => return Ok(()),
+        };
+        self.command(client, command, timeout(request, usual));
+        Ok(())
+    }
+
+    fn give(&mut self, client: u32, result: &impl Serialize) -> Result<(), Answer> {
+        let failed = |error| Answer::refused(Code::Failed, format!("the answer cannot be written: {error}"));
+        let result = serde_json::to_value(result).map_err(failed)?;
+        self.clients.answer(client, &Answer::Ok(result));
+        Ok(())
     }
 
     pub(super) fn status_view(&self) -> StatusView {
@@ -114,113 +124,76 @@ impl Daemon {
         views
     }
 
-    fn log_verb(&mut self, client: u32, request: &Request) {
+    fn log_verb(&mut self, client: u32, request: &Request) -> Result<(), Answer> {
         let done = match (request.text("action"), request.text("filter")) {
             (Some("reopen"), _) => self.reopen_log(),
             (Some("level"), Some(filter)) => self.set_log_filter(filter),
             (Some(_) | None, _) => Err("log takes `level FILTER` or `reopen`".to_owned()),
         };
-        match done {
-            Ok(done) => self.give(client, &done),
-            Err(error) => self.clients.answer(client, &Answer::refused(Code::Failed, error)),
-        }
+        let done = done.map_err(|error| Answer::refused(Code::Failed, error))?;
+        self.give(client, &done)
     }
 
     /// Stored data is the recorder's: it gets the client's socket and answers itself.
-    fn hand_to_recorder(&mut self, client: u32, request: &Request) {
+    fn hand_to_recorder(&mut self, client: u32, request: &Request) -> Result<(), Answer> {
         let ready = self.status_view().recorder.state == "ready";
         if !ready || self.children.generation(Child::RECORDER).is_none() {
             let error = "the recorder is not running: see `touchline status` and the log";
-            return self.clients.answer(client, &Answer::refused(Code::Partial, error));
+            return Err(Answer::refused(Code::Partial, error));
         }
         let args = Value::from(request.args.clone()).to_string();
         let query = ToRecorder::Query { verb: request.verb.clone(), args };
         let registry = self.poll.registry();
         let Some(socket) = self.clients.hand_over(client, &mut self.tokens, registry) else {
             let error = "read the answers to what was asked before, then ask this";
-            return self.clients.answer(client, &Answer::refused(Code::Failed, error));
+            return Err(Answer::refused(Code::Failed, error));
         };
         if let Err(error) = self.children.send_recorder(&query, 0, Some(socket)) {
             log::warn!(error:% = error; "control.hand_over_failed");
         }
+        Ok(())
     }
 
-    fn match_command(
-        &mut self,
-        client: u32,
-        request: &Request,
-        usual: Duration,
-        make: impl FnOnce(MatchKey) -> Command,
-    ) {
+    /// The match of a request: `FEED/ID`, or `ID` where only one feed has it.
+    fn find_match(&self, request: &Request) -> Result<MatchKey, Answer> {
         let named = request.text("match").unwrap_or_default();
-        match self.find_match(named) {
-            Ok(key) => self.command(client, make(key), timeout(request, usual)),
-            Err(error) => self.clients.answer(client, &Answer::refused(Code::Failed, error)),
-        }
-    }
-
-    fn scale(&mut self, client: u32, request: &Request) {
-        let number = |name: &str| match request.number(name).map(u16::try_from) {
-            None if request.args.contains_key(name) => Err(()),
-            None => Ok(None),
-            Some(number) => number.map(Some).map_err(|_| ()),
-        };
-        match (number("min"), number("max")) {
-            (Ok(None), Ok(None)) | (Err(()), _) | (_, Err(())) => {
-                let error = "scale takes `--min N`, `--max N` or both, numbers of workers";
-                self.clients.answer(client, &Answer::refused(Code::Usage, error));
-            }
-            (Ok(min), Ok(max)) => {
-                self.command(client, Command::Scale { min, max }, timeout(request, COMMAND));
-            }
-        }
-    }
-
-    fn worker_command(&mut self, client: u32, request: &Request, make: impl FnOnce(SlotId) -> Command) {
-        match worker(request) {
-            Ok(slot) => self.command(client, make(slot), timeout(request, MOVE)),
-            Err(error) => self.clients.answer(client, &Answer::refused(Code::Usage, error)),
-        }
-    }
-
-    /// `FEED/ID`, or `ID` where only one feed has it.
-    fn find_match(&self, named: &str) -> Result<MatchKey, String> {
         if let Some((feed, id)) = named.split_once('/')
             && let Some(feed) = self.pool.feed_by_name(feed)
         {
             return Ok(MatchKey { feed, id: id.into() });
         }
         let keys = self.pool.find_match(named);
-        match keys.as_slice() {
-            [] => Err(format!("no match {named:?} is listed (see `touchline matches`)")),
-            [key] => Ok(key.clone()),
+        let error = match keys.as_slice() {
+            [] => format!("no match {named:?} is listed (see `touchline matches`)"),
+            [key] => return Ok(key.clone()),
             [..] => {
                 let feeds: Vec<String> = keys.iter().map(|key| self.pool.feed_name(key.feed)).collect();
-                Err(format!("several feeds have {named:?}: {}; write FEED/ID", feeds.join(", ")))
+                format!("several feeds have {named:?}: {}; write FEED/ID", feeds.join(", "))
             }
-        }
+        };
+        Err(Answer::refused(Code::Failed, error))
     }
 
-    fn gather_matches(&mut self, client: u32, request: &Request) {
+    fn match_query(&self, request: &Request) -> Result<MatchQuery, Answer> {
         let mut query = MatchQuery::default();
         if let Some(name) = request.text("feed") {
-            let Some(feed) = self.pool.feed_by_name(name) else {
-                let error = format!("no feed is called {name:?}: {}", self.feed_names.join(", "));
-                return self.clients.answer(client, &Answer::refused(Code::Failed, error));
-            };
-            query.feed = Some(feed);
+            query.feed = Some(self.pool.feed_by_name(name).ok_or_else(|| {
+                let error = format!("no feed is called {name:?}: {}", self.setup.feed_names.join(", "));
+                Answer::refused(Code::Failed, error)
+            })?);
         }
         if let Some(name) = request.text("state") {
-            let Some(state) = MatchViewState::by_name(name) else {
-                let error = format!(
-                    "no match can be {name:?}: waiting, subscribing, live, stale, ended or quarantined"
-                );
-                return self.clients.answer(client, &Answer::refused(Code::Usage, error));
-            };
-            query.state = Some(state);
+            query.state = Some(MatchViewState::by_name(name).ok_or_else(|| {
+                let states = "waiting, subscribing, live, stale, ended or quarantined";
+                Answer::refused(Code::Usage, format!("no match can be {name:?}: {states}"))
+            })?);
         }
         query.worker = request.number("worker").and_then(|slot| u16::try_from(slot).ok()).map(SlotId);
-        let views = self.keyed(self.pool.matches(query));
+        Ok(query)
+    }
+
+    fn gather_matches(&mut self, client: u32, request: &Request) -> Result<(), Answer> {
+        let views = self.keyed(self.pool.matches(self.match_query(request)?));
         let patience = timeout(request, GATHER).min(GATHER);
         // Without time to wait no child is asked.
         let asked = self.children.listening().filter(|_| !patience.is_zero());
@@ -236,6 +209,7 @@ impl Daemon {
         let deadline = Instant::now() + patience;
         self.gathers.insert(number, Gather::new(client, deadline, waiting, views));
         self.finish_gathers();
+        Ok(())
     }
 
     fn keyed(&self, views: Vec<MatchView>) -> Vec<(MatchKey, MatchView)> {
@@ -279,11 +253,7 @@ impl Daemon {
         self.finish_gathers();
     }
 
-    pub(super) fn expire_gathers(&mut self) {
-        self.finish_gathers();
-    }
-
-    fn finish_gathers(&mut self) {
+    pub(super) fn finish_gathers(&mut self) {
         let now = Instant::now();
         let is_done = |gather: &Gather| gather.waiting.is_empty() || now >= gather.deadline;
         let done: Vec<u32> =
@@ -291,7 +261,9 @@ impl Daemon {
         for number in done {
             if let Some(gather) = self.gathers.remove(&number) {
                 let client = gather.client;
-                self.give(client, &gather.into_views());
+                if let Err(error) = self.give(client, &gather.into_views()) {
+                    self.clients.answer(client, &error);
+                }
             }
         }
     }
@@ -319,13 +291,28 @@ fn access(verb: &str) -> Option<Access> {
 }
 
 /// The worker of a request: its number, as `3`, `"3"` or `"w3"`.
-fn worker(request: &Request) -> Result<SlotId, String> {
+fn worker(request: &Request) -> Result<SlotId, Answer> {
     let named = match request.number("worker") {
         Some(number) => number.to_string(),
         None => request.text("worker").unwrap_or_default().to_owned(),
     };
     let digits = named.strip_prefix('w').unwrap_or(&named);
-    digits.parse().map(SlotId).map_err(|_| format!("no worker can be called {named:?}: expected its number"))
+    let error = || format!("no worker can be called {named:?}: expected its number");
+    digits.parse().map(SlotId).map_err(|_| Answer::refused(Code::Usage, error()))
+}
+
+fn scale(request: &Request) -> Result<Command, Answer> {
+    let error = "scale takes `--min N`, `--max N` or both, numbers of workers";
+    let refused = || Answer::refused(Code::Usage, error);
+    let number = |name: &str| match request.number(name).map(u16::try_from) {
+        None if request.args.contains_key(name) => Err(refused()),
+        None => Ok(None),
+        Some(number) => number.map(Some).map_err(|_| refused()),
+    };
+    match (number("min")?, number("max")?) {
+        (None, None) => Err(refused()),
+        (min, max) => Ok(Command::Scale { min, max }),
+    }
 }
 
 /// `timeout_ms` of a request within its bounds, else `default`.

@@ -27,25 +27,27 @@ impl Daemon {
             }
         };
         let attach = ToRecorder::Attach { slot, generation };
-        if let Err(error) = self.children.send_recorder(&attach, 0, Some(to_recorder)) {
-            self.drop_channel(Child::RECORDER, error.to_string());
-        }
-        if let Err(error) = self.children.send_worker(child, &ToWorker::Data, 0, Some(to_worker)) {
-            self.drop_channel(child, error.to_string());
-        }
+        let sent = self.children.send_recorder(&attach, 0, Some(to_recorder));
+        self.sent(Child::RECORDER, sent);
+        let sent = self.children.send_worker(child, &ToWorker::Data, 0, Some(to_worker));
+        self.sent(child, sent);
         failpoint::hit(Point::AttachSent);
     }
 
     pub(super) fn send_worker(&mut self, slot: SlotId, message: &ToWorker, request: u32) {
         let child = Child::Worker(slot);
-        if let Err(error) = self.children.send_worker(child, message, request, None) {
-            self.drop_channel(child, error.to_string());
-        }
+        let sent = self.children.send_worker(child, message, request, None);
+        self.sent(child, sent);
     }
 
     pub(super) fn send_recorder(&mut self, message: &ToRecorder, request: u32) {
-        if let Err(error) = self.children.send_recorder(message, request, None) {
-            self.drop_channel(Child::RECORDER, error.to_string());
+        let sent = self.children.send_recorder(message, request, None);
+        self.sent(Child::RECORDER, sent);
+    }
+
+    fn sent(&mut self, child: Child, sent: Result<(), ChannelError>) {
+        if let Err(error) = sent {
+            self.drop_channel(child, error.to_string());
         }
     }
 

@@ -41,7 +41,7 @@ impl Daemon {
 
     /// Opens the log's file anew, here first and then in every child.
     pub(super) fn reopen_log(&mut self) -> Result<String, String> {
-        let Some(path) = self.log_file.clone() else {
+        let Some(path) = self.setup.log_file.clone() else {
             return Ok("the log goes to standard error: whoever made that descriptor rotates it".to_owned());
         };
         let file =
@@ -57,7 +57,7 @@ impl Daemon {
 
     /// Gives a child the log's file, if the log is one; without it the child writes where we began.
     pub(super) fn pass_log_file(&mut self, child: Child) {
-        let Some(path) = &self.log_file else { return };
+        let Some(path) = &self.setup.log_file else { return };
         let file = match logging::open_file(path) {
             Ok(file) => file,
             Err(error) => {
@@ -67,7 +67,7 @@ impl Daemon {
         };
         let passed = match child {
             Child::Worker(_) => self.children.send_worker(child, &ToWorker::LogFile, 0, Some(file)),
-            Child::RECORDER => self.children.send_recorder(&ToRecorder::LogFile, 0, Some(file)).map(|_| ()),
+            Child::RECORDER => self.children.send_recorder(&ToRecorder::LogFile, 0, Some(file)),
         };
         if let Err(error) = passed {
             log::error!(child:? = child, error:% = error; "log.pass_failed");
@@ -90,9 +90,7 @@ impl Daemon {
         let Some(filter) = self.log_filter.clone() else { return };
         let _ = match child {
             Child::Worker(_) => self.children.send_worker(child, &ToWorker::LogFilter { filter }, 0, None),
-            Child::RECORDER => {
-                self.children.send_recorder(&ToRecorder::LogFilter { filter }, 0, None).map(|_| ())
-            }
+            Child::RECORDER => self.children.send_recorder(&ToRecorder::LogFilter { filter }, 0, None),
         };
     }
 }

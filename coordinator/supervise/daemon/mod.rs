@@ -11,8 +11,7 @@ mod logging;
 use super::children::Children;
 use super::matches_file::{Found, MatchesFile};
 use super::processes::Sharing;
-use super::saver::{Saver, Ticket};
-use super::saving::{Held, StateSaving};
+use super::saving::{Held, StateSaving, Ticket};
 use crate::control::{Clients, Gather};
 use crate::pool::{Action, Child, Command, Input, Pool, RequestId, Urgency};
 use crate::tokens::{Source, Tokens};
@@ -38,32 +37,27 @@ const MESSAGES_PER_TURN: usize = 256;
 const ENDS_WITHIN: Duration = Duration::from_millis(20);
 
 pub struct Daemon {
+    setup: Setup,
     poll: Poll,
     tokens: Tokens<Source>,
     children: Children,
     pool: Pool,
     clients: Clients,
     log: LogHandle,
-    log_file: Option<PathBuf>,
     /// The filter that was set since the start.
     log_filter: Option<String>,
-    feed_names: Vec<String>,
-    sharings: Vec<Sharing>,
     /// Operators' requests that the pool has not answered.
     asked: HashMap<RequestId, u32>,
     gathers: HashMap<u32, Gather>,
     last_request: u64,
     saving: StateSaving,
-    matches_files: Vec<MatchesFile>,
     signals: Signals,
-    child_config: String,
     inputs: VecDeque<Input>,
     /// Children with unread bytes that no event will announce again.
     unread: BTreeSet<Child>,
     /// Children whose channel ended, until their process ends or is waited for no longer.
     cut_off: BTreeMap<Child, CutOff>,
     started: Instant,
-    tick: Duration,
     stops: u32,
     finished: bool,
 }
@@ -77,19 +71,13 @@ struct CutOff {
     until: Instant,
 }
 
-pub struct Parts {
-    pub pool: Pool,
-    pub clients: Clients,
-    /// Signals, blocked already.
-    pub signals: Signals,
-    pub log: LogHandle,
+/// What stays as it was at the start.
+pub struct Setup {
     /// The log's file, if it is one.
     pub log_file: Option<PathBuf>,
     pub feed_names: Vec<String>,
+    /// By feed.
     pub sharings: Vec<Sharing>,
-    /// Files that name matches, read once.
-    pub matches_files: Vec<MatchesFile>,
-    pub state_path: PathBuf,
     pub child_config: String,
     pub tick: Duration,
 }
@@ -99,52 +87,54 @@ impl Daemon {
     ///
     /// # Errors
     /// When the kernel gives no poll, or takes a descriptor not into it.
-    pub fn new(parts: Parts) -> io::Result<Daemon> {
+    pub fn new(
+        setup: Setup,
+        pool: Pool,
+        clients: Clients,
+        signals: Signals,
+        log: LogHandle,
+        state_path: PathBuf,
+    ) -> io::Result<Daemon> {
         let poll = Poll::new()?;
         let mut tokens = Tokens::default();
         let registry = poll.registry();
-        let signals = tokens.insert(Source::Signals);
-        registry.register(&mut SourceFd(&parts.signals.as_raw_fd()), signals, Interest::READABLE)?;
-        let listener = tokens.insert(Source::Listener);
-        registry.register(&mut SourceFd(&parts.clients.listener_fd()), listener, Interest::READABLE)?;
+        let token = tokens.insert(Source::Signals);
+        registry.register(&mut SourceFd(&signals.as_raw_fd()), token, Interest::READABLE)?;
+        let token = tokens.insert(Source::Listener);
+        registry.register(&mut SourceFd(&clients.listener_fd()), token, Interest::READABLE)?;
         let waker = Waker::new(registry, tokens.insert(Source::Saver))?;
-        let saver = Saver::start(parts.state_path, waker)?;
+        let saving = StateSaving::start(state_path, waker)?;
         Ok(Daemon {
+            setup,
             poll,
             tokens,
             children: Children::default(),
-            pool: parts.pool,
-            clients: parts.clients,
-            log: parts.log,
-            log_file: parts.log_file,
+            pool,
+            clients,
+            log,
             log_filter: None,
-            feed_names: parts.feed_names,
-            sharings: parts.sharings,
             asked: HashMap::new(),
             gathers: HashMap::new(),
             last_request: 0,
-            saving: StateSaving::new(saver),
-            matches_files: parts.matches_files,
-            signals: parts.signals,
-            child_config: parts.child_config,
+            saving,
+            signals,
             inputs: VecDeque::new(),
             unread: BTreeSet::new(),
             cut_off: BTreeMap::new(),
             started: Instant::now(),
-            tick: parts.tick,
             stops: 0,
             finished: false,
         })
     }
 
-    /// Runs until every child is gone after a requested stop.
+    /// Runs until every child is gone after a requested stop, and looks each tick at the files that name matches, which were read once.
     ///
     /// # Errors
     /// When the poll itself fails.
-    pub fn run(mut self) -> io::Result<()> {
+    pub fn run(mut self, mut matches_files: Vec<MatchesFile>) -> io::Result<()> {
         let mut events = Events::with_capacity(256);
         self.inputs.push_back(Input::Tick);
-        let mut next_tick = Instant::now() + self.tick;
+        let mut next_tick = Instant::now() + self.setup.tick;
         loop {
             self.settle();
             if self.finished {
@@ -177,22 +167,22 @@ impl Daemon {
             }
             self.give_up_on_cut_off();
             if Instant::now() >= next_tick {
-                next_tick = Instant::now() + self.tick;
-                self.look_at_files();
+                next_tick = Instant::now() + self.setup.tick;
+                self.look_at(&mut matches_files);
                 self.inputs.push_back(Input::Tick);
                 if self.saving.is_due() {
                     self.save_state();
                 }
-                self.expire_gathers();
+                self.finish_gathers();
                 self.clients.expire(&mut self.tokens, self.poll.registry());
             }
         }
     }
 
-    fn look_at_files(&mut self) {
-        for file in &mut self.matches_files {
+    fn look_at(&mut self, matches_files: &mut [MatchesFile]) {
+        for file in matches_files {
             let found = file.look();
-            if let Some(ids) = log_found(file, &self.feed_names, found) {
+            if let Some(ids) = log_found(file, &self.setup.feed_names, found) {
                 self.inputs.push_back(Input::Named { feed: file.feed, ids });
             }
         }
@@ -238,10 +228,7 @@ impl Daemon {
     fn carry_out(&mut self, action: Action, ticket: Option<Ticket>) {
         match action {
             Action::Spawn { child, generation, feed } => {
-                let start = Held::Spawn { child, generation, feed };
-                if let Some(start) = self.saving.hold(ticket, start) {
-                    self.release(start);
-                }
+                self.hold(ticket, Held::Spawn { child, generation, feed });
             }
             Action::Welcome { child, generation, proto, feed } => {
                 self.welcome(child, generation, proto, feed);
@@ -273,12 +260,7 @@ impl Daemon {
                     log::error!(child:? = child, error:% = error; "child.signal_failed");
                 }
             }
-            Action::ReserveEpochs { up_to } => {
-                let epochs = Held::Epochs { up_to };
-                if let Some(epochs) = self.saving.hold(ticket, epochs) {
-                    self.release(epochs);
-                }
-            }
+            Action::ReserveEpochs { up_to } => self.hold(ticket, Held::Epochs { up_to }),
             // Taken once per step, before the step's other actions: see `settle`.
             Action::SaveState => {}
             Action::Answer { request, answer } => self.answer(request, &answer),
@@ -296,6 +278,14 @@ impl Daemon {
         self.saving.save(state)
     }
 
+    /// Keeps this until the state of `ticket` is on the disk, or could not be put there; without a ticket there is nothing to wait for.
+    fn hold(&mut self, ticket: Option<Ticket>, held: Held) {
+        match ticket {
+            Some(ticket) => self.saving.hold(ticket, held),
+            None => self.release(held),
+        }
+    }
+
     /// Does what waited for the disk. Starts are made even when the state could not be saved.
     fn release(&mut self, held: Held) {
         match held {
@@ -311,7 +301,7 @@ impl Daemon {
     }
 
     fn spawn(&mut self, child: Child, generation: Generation, feed: Option<FeedId>) {
-        let sharing = feed.and_then(|feed| self.sharings.get(usize::from(feed.0)).copied());
+        let sharing = feed.and_then(|feed| self.setup.sharings.get(usize::from(feed.0)).copied());
         let sharing = sharing.unwrap_or(Sharing::Alone);
         let spawned = self.children.spawn(child, generation, sharing, self.poll.registry(), &mut self.tokens);
         self.inputs.push_back(match spawned {
@@ -325,7 +315,7 @@ impl Daemon {
             return;
         }
         self.pass_log_file(child);
-        let welcome = Welcome { proto, config: self.child_config.clone() };
+        let welcome = Welcome { proto, config: self.setup.child_config.clone() };
         match (child, feed) {
             (Child::Worker(slot), feed) => {
                 let feed = feed.unwrap_or_default();

@@ -62,7 +62,7 @@ fn session(config: &Config, feed: &FeedConfig) -> SessionConfig {
         login_topics: feed.diffusion.login_topics.clone(),
         ping_interval,
         idle_limit,
-        subscribes_per_s: feed.subscribes_per_s.get(),
+        subscribes_per_s: feed.subscribes_per_s,
         max_subscriptions: feed.max_subscriptions as usize,
         max_aliases: max_aliases(config, feed),
         frame_limit: u32::try_from(config.limits.frame.get()).unwrap_or(u32::MAX),

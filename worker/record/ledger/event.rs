@@ -2,6 +2,7 @@
 
 use super::identity::EventId;
 use serde::{Deserialize, Serialize};
+pub use touchline_common::config::Lane;
 use touchline_common::model::{Epoch, Side};
 
 macro_rules! event_types {
@@ -58,24 +59,6 @@ event_types! {
     /// From here it is followed again.
     GapEnd = "gap_end",
     Retract = "retract",
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Lane {
-    /// Goals, penalties, red cards, periods, start and end, suspensions of the match, retractions.
-    Priority,
-    Normal,
-}
-
-impl Lane {
-    /// As the column `lane` writes it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Lane::Priority => "priority",
-            Lane::Normal => "normal",
-        }
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
