@@ -35,7 +35,7 @@ impl Worker {
                 }
             }
         }
-        self.coordinator.leave_rest();
+        self.coordinator.unread = true;
     }
 
     fn obey(&mut self, message: ToWorker, request: u32, fd: Option<OwnedFd>) {
@@ -43,21 +43,21 @@ impl Worker {
             ToWorker::Assign { id, epoch, topics, listing } => {
                 self.matches.at_epoch(epoch);
                 failpoint::hit_for(Point::AssignReceived, id.as_str());
-                self.coordinator.command_taken();
+                self.meter.counted.commands_seen += 1;
                 self.assign(&id, epoch, topics, listing);
             }
             ToWorker::Release { id, epoch, why } => {
                 self.matches.at_epoch(epoch);
-                self.coordinator.command_taken();
+                self.meter.counted.commands_seen += 1;
                 self.release(&id, epoch, why);
             }
             ToWorker::FollowList => {
                 failpoint::hit(Point::ListReceived);
-                self.coordinator.command_taken();
+                self.meter.counted.commands_seen += 1;
                 self.follow_list();
             }
             ToWorker::UnfollowList => {
-                self.coordinator.command_taken();
+                self.meter.counted.commands_seen += 1;
                 self.unfollow_list();
             }
             ToWorker::Listed { id, listing } => self.listed(&id, listing),
@@ -68,7 +68,7 @@ impl Worker {
                 failpoint::hit(Point::DataReceived);
                 self.attach(fd);
             }
-            ToWorker::AddWorker => self.coordinator.add_worker(fd),
+            ToWorker::AddWorker => self.turn.new_workers.extend(fd),
             ToWorker::CrashMarker => log::warn!("worker.second_bookmark"),
             ToWorker::PermitConnect => self.source.permit(Instant::now()),
             ToWorker::Details => self.send_details(request),
@@ -133,16 +133,13 @@ impl Worker {
             self.publish_last(slot);
         }
         self.reporter().end(handle, reason, wall_us());
-        self.forget(slot);
+        self.audits.removed(slot);
+        if let Some(followed) = self.matches.remove(slot) {
+            self.end_subscription(slot, &followed.topics);
+            self.parts.trees.remove_match(slot);
+        }
         failpoint::hit_for(Point::ReleaseAcked, id.as_str());
         self.meter.report_now = true;
-    }
-
-    fn forget(&mut self, slot: MatchSlot) {
-        self.audits.removed(slot);
-        let Some(followed) = self.matches.remove(slot) else { return };
-        self.end_subscription(slot, &followed.topics);
-        self.parts.trees.remove_match(slot);
     }
 
     pub(super) fn subscriptions(&self) -> usize {
@@ -220,7 +217,7 @@ impl Worker {
     }
 
     fn check_subscribed(&mut self, topic: &str, asked: Result<(), FollowError>) {
-        self.meter.asked(Instant::now());
+        self.meter.asked_at = Instant::now();
         if let Err(error) = asked {
             self.meter.error();
             log::error!(topic = topic, error:% = error; "worker.not_subscribed");
@@ -239,7 +236,7 @@ impl Worker {
 
     fn send_details(&mut self, request: u32) {
         let now = Instant::now();
-        let matches: Vec<MatchDetail> = self
+        let mut matches: Vec<MatchDetail> = self
             .matches
             .iter()
             .map(|(slot, followed)| MatchDetail {
@@ -250,13 +247,14 @@ impl Worker {
                 name: self.parts.trees.name(slot).map(short).unwrap_or_default(),
             })
             .collect();
-        let mut chunks = matches.chunks(DETAILS_AT_ONCE).peekable();
-        if chunks.peek().is_none() {
-            self.answer(&FromWorker::Details { matches: Vec::new(), more: false }, request);
-        }
-        while let Some(chunk) = chunks.next() {
-            let details = FromWorker::Details { matches: chunk.to_vec(), more: chunks.peek().is_some() };
-            self.answer(&details, request);
+        loop {
+            let rest = matches.split_off(matches.len().min(DETAILS_AT_ONCE));
+            let more = !rest.is_empty();
+            self.coordinator.send(&FromWorker::Details { matches, more }, request);
+            if !more {
+                return;
+            }
+            matches = rest;
         }
     }
 
@@ -287,11 +285,7 @@ impl Worker {
 
     /// Sends the coordinator something unasked; whether it was queued.
     pub(super) fn send(&mut self, message: &FromWorker) -> bool {
-        self.answer(message, 0)
-    }
-
-    fn answer(&mut self, message: &FromWorker, request: u32) -> bool {
-        self.coordinator.send(message, request)
+        self.coordinator.send(message, 0)
     }
 
     pub(super) fn take_signals(&mut self) {
@@ -305,7 +299,7 @@ impl Worker {
     pub(in crate::scan) fn terminated(&mut self, from: u32) {
         log::info!(from = from; "worker.terminated");
         self.send(&FromWorker::Leaving { why: format!("SIGTERM from process {from}") });
-        self.end(Ending::Signal, SIGNAL_DEADLINE);
+        self.end(Ending::Asked, SIGNAL_DEADLINE);
     }
 
     /// Reads no more; what is held is handed over until `patience` is over.
