@@ -13,8 +13,8 @@ use crate::feed::diffusion::{self as feed, SessionConfig};
 use crate::payload::{self, Limits};
 use crate::scan::coordinator::Control;
 use crate::scan::data_link::OutboxLimits;
-use crate::scan::fake_recorder::{FakeRecorder, Sent};
 use crate::scan::setup::Parts;
+use crate::scan::tests::{FakeRecorder, Sent};
 use crate::wire::diffusion::{
     self, ConnectRequest, ConnectResponse, FrameBuffer, MessageType, ResponseCode, TopicRef,
 };

@@ -2,7 +2,7 @@
 
 use super::{LOAD, PATIENCE, Stage, Wish};
 use crate::net::Readiness;
-use crate::scan::fake_recorder::Sent;
+use crate::scan::tests::Sent;
 use crate::scan::worker::Ending;
 use crate::scan::worker::FIRST_SOURCE;
 use crate::wire::diffusion::{self, TopicRef};
