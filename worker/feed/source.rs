@@ -71,17 +71,11 @@ impl Source {
         source.next_event(now)
     }
 
-    /// Whether several deltas are at hand, whose topics [`Source::upcoming`] gives.
+    /// If several messages are at hand that were not before: the topics of the deltas among them.
     #[inline]
-    pub fn look_ahead(&mut self) -> bool {
+    pub fn look_ahead(&mut self) -> Option<impl Iterator<Item = &[u8]>> {
         let Source::Diffusion(source) = self;
         source.look_ahead()
-    }
-
-    /// Topics of deltas that are the next events.
-    pub fn upcoming(&self) -> impl Iterator<Item = &[u8]> {
-        let Source::Diffusion(source) = self;
-        source.upcoming()
     }
 
     /// Whether all that came is read: sockets and everything above them are empty.

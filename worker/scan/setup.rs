@@ -3,6 +3,7 @@
 use super::data_link::OutboxLimits;
 use super::error::ScanError;
 use super::handshake::{Handshake, Welcome};
+use super::window::Window;
 use crate::feed::Plan;
 use crate::payload::{self, Limits, Trees};
 use jiff::tz::TimeZone;
@@ -26,7 +27,6 @@ pub struct Parts {
     pub generation: Generation,
     pub trees: Trees,
     pub plan: Plan,
-    pub max_subscriptions: usize,
     /// Empty: the feed has no list.
     pub list_topic: String,
     /// Empty: the server has no clock.
@@ -34,8 +34,8 @@ pub struct Parts {
     pub match_id: Template,
     pub match_topics: Vec<Template>,
     pub capacity: usize,
-    /// How often a match is asked for where each load is taken and let go (strategy `dumps`); none where subscriptions are held.
-    pub dump_every: Option<Duration>,
+    /// Where each load is taken and let go (strategy `dumps`); none where subscriptions are held.
+    pub window: Option<Window>,
     pub stale_after: Duration,
     pub publish_deadline: Duration,
     pub outbox: OutboxLimits,
@@ -68,14 +68,13 @@ pub fn parts(
         generation: welcome.generation,
         trees: trees(&welcome.config, feed)?,
         plan: plan(&welcome.config, feed)?,
-        max_subscriptions: feed.max_subscriptions as usize,
         list_topic: feed.diffusion.list_topic.clone(),
         time_topic: feed.diffusion.time_topic.clone(),
         match_id: feed.diffusion.match_id.clone(),
         match_topics: feed.diffusion.match_topics.clone(),
         capacity: feed.worker_capacity() as usize,
-        dump_every: match feed.strategy {
-            Strategy::Dumps => Some(feed.diffusion.dump_every.get()),
+        window: match feed.strategy {
+            Strategy::Dumps => Some(window(feed)),
             Strategy::Balanced | Strategy::Multiplex => None,
         },
         stale_after: feed.stale_after.get(),
@@ -94,6 +93,14 @@ pub fn parts(
 pub fn feed(welcome: &Welcome) -> Result<&FeedConfig, ScanError> {
     let none = || ScanError::Config { why: format!("there is no feed number {}", welcome.feed) };
     welcome.config.feed.get(usize::from(welcome.feed.0)).ok_or_else(none)
+}
+
+/// Room for what a connection may subscribe beside the list and the server's clock.
+fn window(feed: &FeedConfig) -> Window {
+    let own = [&feed.diffusion.list_topic, &feed.diffusion.time_topic];
+    let own = own.into_iter().filter(|topic| !topic.is_empty()).count();
+    let room = (feed.max_subscriptions as usize).saturating_sub(own).max(1);
+    Window::new(room, feed.diffusion.dump_every.get())
 }
 
 /// The trees of a feed, as its payload, time zone and mapping are configured.

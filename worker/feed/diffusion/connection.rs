@@ -228,13 +228,8 @@ impl Connection {
 
     /// As [`Session::look_ahead`].
     #[inline]
-    pub fn look_ahead(&mut self) -> bool {
-        self.live.as_mut().is_some_and(|live| live.session.look_ahead())
-    }
-
-    /// As [`Session::upcoming`].
-    pub fn upcoming(&self) -> impl Iterator<Item = &[u8]> {
-        self.live.iter().flat_map(|live| live.session.upcoming())
+    pub fn look_ahead(&mut self) -> Option<impl Iterator<Item = &[u8]>> {
+        self.live.as_mut()?.session.look_ahead()
     }
 
     /// As [`Session::subscribe`].

@@ -309,12 +309,12 @@ impl Session {
         }
     }
 
-    /// Frames some more messages if all that were framed are taken; whether there are several now, whose topics
-    /// [`Session::upcoming`] gives. Optional: for callers that prepare for many messages at once.
+    /// Frames some more messages if all that were framed are taken. If there are several now: the topics of the deltas among them; those
+    /// that stand behind an alias are left out. Optional: for callers that prepare for many messages at once.
     #[inline]
-    pub fn look_ahead(&mut self) -> bool {
+    pub fn look_ahead(&mut self) -> Option<impl Iterator<Item = &[u8]>> {
         if self.state != State::Open || !self.ahead.is_empty() {
-            return false;
+            return None;
         }
         // What cannot be framed is met again when it is taken.
         while self.ahead.len() < AHEAD_MAX
@@ -322,18 +322,14 @@ impl Session {
         {
             self.ahead.push_back(frame);
         }
-        self.ahead.len() > 1
-    }
-
-    /// The topics of the deltas that were framed and not taken yet; those that stand behind an alias are left out.
-    pub fn upcoming(&self) -> impl Iterator<Item = &[u8]> {
-        self.ahead.iter().filter_map(|frame| match frame.kind() {
+        let topic = |frame: &Frame| match frame.kind() {
             (MessageType::Delta, Part::Whole) => match TopicRef::parse(self.buffer.first_header(*frame)) {
                 TopicRef::Named { name, alias: _ } => Some(name),
                 TopicRef::Alias(_) => None,
             },
             _ => None,
-        })
+        };
+        (self.ahead.len() > 1).then(|| self.ahead.iter().filter_map(topic))
     }
 
     /// The next event in what was read; none if more must be read, or after the last.

@@ -62,7 +62,7 @@ impl Bench {
     fn events(&mut self) {
         // As the loop does it.
         loop {
-            self.session.look_ahead();
+            let _ = self.session.look_ahead();
             let Some(step) = self.session.next_step(self.now) else { break };
             assert!(!self.is_over, "something after the end");
             if let Step::Skipped(why) = step {

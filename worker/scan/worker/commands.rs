@@ -1,7 +1,6 @@
 //! What the coordinator asks, and signals.
 
 use super::{Ending, Worker};
-use crate::feed::FollowError;
 use crate::payload::MatchSlot;
 use crate::scan::clock::wall_us;
 use crate::scan::reporter::Reporter;
@@ -182,45 +181,28 @@ impl Worker {
 
     /// Asks for everything that this worker follows: on a new connection. A session that goes on has most of it already.
     pub(super) fn subscribe_all(&mut self) {
-        if !self.parts.time_topic.is_empty() {
-            let topic = self.parts.time_topic.clone();
-            self.keep_subscribed(&topic);
+        let Worker { parts, source, meter, matches, list, window, .. } = self;
+        if !parts.time_topic.is_empty() {
+            meter.asked(&parts.time_topic, source.keep(&parts.time_topic));
         }
-        if self.list.is_followed {
+        if list.is_followed {
             // Always anew: a match whose listing was lost on the way would never be followed.
-            let topic = self.parts.list_topic.clone();
-            self.subscribe(&topic);
+            meter.asked(&parts.list_topic, source.follow(&parts.list_topic));
         }
-        if let Some(window) = &mut self.window {
+        if let Some(window) = window {
             return window.reset();
         }
-        let mut followed: Vec<_> = self.matches.iter().map(|(_, followed)| followed).collect();
+        let mut followed: Vec<_> = matches.iter().map(|(_, followed)| followed).collect();
         followed.sort_unstable_by_key(|followed| followed.nth);
-        let topics: Vec<String> = followed.iter().flat_map(|followed| followed.topics.clone()).collect();
-        for topic in &topics {
-            self.keep_subscribed(topic);
+        for topic in followed.iter().flat_map(|followed| &followed.topics) {
+            meter.asked(topic, source.keep(topic));
         }
-    }
-
-    fn keep_subscribed(&mut self, topic: &str) {
-        let kept = self.source.keep(topic);
-        self.check_subscribed(topic, kept);
     }
 
     pub(super) fn subscribe(&mut self, topic: &str) {
         // Without a connection the next one asks for everything.
-        if !self.source.is_connected() {
-            return;
-        }
-        let asked = self.source.follow(topic);
-        self.check_subscribed(topic, asked);
-    }
-
-    fn check_subscribed(&mut self, topic: &str, asked: Result<(), FollowError>) {
-        self.meter.asked_at = Instant::now();
-        if let Err(error) = asked {
-            self.meter.error();
-            log::error!(topic = topic, error:% = error; "worker.not_subscribed");
+        if self.source.is_connected() {
+            self.meter.asked(topic, self.source.follow(topic));
         }
     }
 

@@ -120,8 +120,6 @@ impl Worker {
         }
         let waker = Arc::new(Waker::new(registry, WAKER)?);
         let now = Instant::now();
-        let own = usize::from(!parts.list_topic.is_empty()) + usize::from(!parts.time_topic.is_empty());
-        let room = parts.max_subscriptions.saturating_sub(own).max(1);
         Ok(Worker {
             clock: Clock::new(now),
             source: Source::new(parts.plan.clone(), Token(FIRST_SOURCE), waker, now),
@@ -129,7 +127,7 @@ impl Worker {
             link: DataLink::new(parts.slot, parts.generation, parts.outbox),
             matches: MatchTable::new(parts.crash_marker.take()),
             list: MatchList::default(),
-            window: parts.dump_every.map(|every| Window::new(room, every)),
+            window: parts.window.take(),
             audits: Audits::default(),
             meter: Meter::new(now),
             turn: TurnState::default(),

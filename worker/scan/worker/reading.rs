@@ -78,8 +78,8 @@ impl Worker {
         let Worker { source, parts, matches, link, meter, turn, audits, .. } = self;
         let mut heartbeat = None;
         let change = loop {
-            if source.look_ahead() {
-                parts.trees.expect(&mut source.upcoming());
+            if let Some(mut upcoming) = source.look_ahead() {
+                parts.trees.expect(&mut upcoming);
             }
             matches.at_none();
             let Some(event) = source.next_event(now) else { break None };

@@ -1,6 +1,7 @@
 //! What the worker counts, and its load report.
 
 use super::Worker;
+use crate::feed::FollowError;
 use crate::scan::lag::Lag;
 use crate::scan::skipped::Skipped;
 use crate::scan::window::Window;
@@ -23,6 +24,7 @@ pub struct Meter {
     idle: Duration,
     pub bytes: u64,
     diffs_before: u64,
+    /// When a topic was last asked for.
     pub asked_at: Instant,
     acknowledged: Topics,
     pub loaded: Topics,
@@ -70,6 +72,15 @@ impl Meter {
 
     pub fn error(&mut self) {
         self.counted.errors += 1;
+    }
+
+    /// A topic was asked for.
+    pub fn asked(&mut self, topic: &str, asked: Result<(), FollowError>) {
+        self.asked_at = Instant::now();
+        if let Err(error) = asked {
+            self.error();
+            log::error!(topic = topic, error:% = error; "worker.not_subscribed");
+        }
     }
 
     /// A first message or a status came for a topic.

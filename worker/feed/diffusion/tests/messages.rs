@@ -28,8 +28,7 @@ fn what_was_framed_ahead_and_not_taken_is_read_again_when_the_buffer_moves() {
     let spare = bench.session.spare();
     spare[..all.len()].copy_from_slice(&all);
     bench.session.filled(all.len(), bench.now);
-    assert!(bench.session.look_ahead());
-    let upcoming: Vec<String> = bench.session.upcoming().map(text).collect();
+    let upcoming: Vec<String> = bench.session.look_ahead().unwrap().map(text).collect();
     assert_eq!((upcoming, bench.session.unread()), (vec!["a".to_owned(), "c".to_owned()], all.len()));
     assert_eq!(told(&bench.session.next_event(bench.now).unwrap()), "delta a x");
     assert_eq!(bench.session.unread(), all.len() - named("a").len());

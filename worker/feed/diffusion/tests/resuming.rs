@@ -173,7 +173,7 @@ fn a_refused_session_tells_nothing_more_but_its_end() {
     let spare = bench.session.spare();
     spare[..loads.len()].copy_from_slice(&loads);
     bench.session.filled(loads.len(), bench.now);
-    bench.session.look_ahead();
+    let _ = bench.session.look_ahead();
     assert!(matches!(bench.session.next_event(bench.now), Some(Event::Snapshot { topic: b"S_1", .. })));
     bench.session.end(LostReason::SessionRefused { topic: 0, code: "2".to_owned() });
     bench.events();
