@@ -15,7 +15,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use touchline_common::ipc::messages::data::Section;
-use touchline_worker::feed::diffusion::{Session, SessionConfig, SessionEvent};
+use touchline_worker::feed::Event;
+use touchline_worker::feed::diffusion::{Session, SessionConfig, State};
 use touchline_worker::payload::{Forest, Payload, Received};
 use touchline_worker::wire::diffusion::{FrameBuffer, MessageType};
 
@@ -143,7 +144,7 @@ impl Path {
         let poll = Poll::new().during("epoll")?;
         poll.registry().register(&mut stream, Token(0), Interest::READABLE).during("epoll")?;
         let start = Instant::now();
-        let mut session = Session::new(SessionConfig::default(), start);
+        let mut session = Session::new(SessionConfig::default(), None, start);
         let sent = stream.write(session.output()).during("the handshake")?;
         session.output_sent(sent);
         let mut forest = forest::empty()?;
@@ -212,31 +213,33 @@ impl Path {
     fn apply(&mut self, now: Instant) -> Result<(), BenchError> {
         let received = Received { wall_us: 0, mono_ns: nanoseconds(now - self.start) };
         loop {
-            if self.session.look_ahead() {
-                self.forest.expect(self.session.upcoming());
+            if let Some(upcoming) = self.session.look_ahead() {
+                self.forest.expect(upcoming);
             }
             let Some(event) = self.session.next_event(now) else { break };
             let applied = match event {
-                SessionEvent::Delta { topic, body } => {
+                Event::Delta { topic, body } => {
                     if self.began.is_none() {
                         self.began = Some((now, thread_time()?));
                     }
                     self.deltas += 1;
                     self.forest.delta(topic, body, received, &mut self.listener)
                 }
-                SessionEvent::Load { topic, body } => {
+                Event::Snapshot { topic, body } => {
                     self.forest.load(topic, body, received, &mut self.listener)
                 }
-                SessionEvent::Lost { why } => return Err(BenchError::new("the session", why)),
-                SessionEvent::Opened { .. }
-                | SessionEvent::TopicRemoved { .. }
-                | SessionEvent::TopicStatus { .. }
-                | SessionEvent::ServerQueue(_)
-                | SessionEvent::Skipped { .. } => continue,
+                Event::Connection(_)
+                | Event::Removed { .. }
+                | Event::Status { .. }
+                | Event::QueueDepth(_)
+                | Event::Skipped(_) => continue,
             };
             self.failed += u64::from(applied.is_err());
         }
-        Ok(())
+        match self.session.state() {
+            State::Closed { why } => Err(BenchError::new("the session", why)),
+            State::Shaking { .. } | State::Open => Ok(()),
+        }
     }
 
     fn render_overdue(&mut self) {

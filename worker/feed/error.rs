@@ -1,18 +1,6 @@
-//! What of a feed cannot be done: its settings, a topic.
+//! Why a topic cannot be followed.
 
 use std::fmt;
-
-/// Why a feed's settings make no source; names the feed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlanError(pub String);
-
-impl fmt::Display for PlanError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for PlanError {}
 
 /// The longest name of a topic, in bytes.
 pub const TOPIC_MAX: usize = 4096;

@@ -7,19 +7,7 @@ use std::time::Duration;
 /// What happened; borrowed from the source's buffers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event<'a> {
-    /// The next attempt to connect is due: the coordinator is to be asked, the answer goes to [`super::Source::permit`].
-    PermitNeeded,
-    /// A socket is connected: what is followed can be asked for.
-    Connected,
-    /// No socket came to be connected; the next attempt comes by itself.
-    ConnectFailed(Loss),
-    /// The server lets us in; what is asked for goes out from now on.
-    Opened {
-        client_id: &'a [u8],
-        session: SessionKind,
-    },
-    /// What is asked for is served, or the connection stands for long enough: it counts as up.
-    Up,
+    Connection(ConnectionEvent),
     Snapshot {
         topic: &'a [u8],
         body: &'a [u8],
@@ -41,6 +29,21 @@ pub enum Event<'a> {
     Skipped(String),
     /// How many messages the server holds for this connection.
     QueueDepth(u64),
+}
+
+/// What becomes of a connection, from one attempt to the next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConnectionEvent {
+    /// The next attempt to connect is due: the coordinator is to be asked, the answer goes to [`super::Source::permit`].
+    PermitNeeded,
+    /// A socket is connected: what is followed can be asked for.
+    Connected,
+    /// No socket came to be connected; the next attempt comes by itself.
+    ConnectFailed(Loss),
+    /// The server lets us in; what is asked for goes out from now on.
+    Opened { client_id: Vec<u8>, session: SessionKind },
+    /// What is asked for is served, or the connection stands for long enough: it counts as up.
+    Up,
     /// A connection is over, and everything that was asked on it; the next attempt comes by itself.
     Lost(Loss),
 }

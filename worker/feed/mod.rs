@@ -9,6 +9,6 @@ mod error;
 mod event;
 mod source;
 
-pub use error::{FollowError, PlanError, TOPIC_MAX};
-pub use event::{Cause, Event, Loss, SessionKind};
+pub use error::{FollowError, TOPIC_MAX};
+pub use event::{Cause, ConnectionEvent, Event, Loss, SessionKind};
 pub use source::{Plan, Source};

@@ -5,7 +5,7 @@
 //! ([`Source::read`], [`Source::next_event`]), and writes ([`Source::flush`]). A new kind of feed is one more variant of each enum.
 
 use super::diffusion;
-use super::error::{FollowError, PlanError};
+use super::error::FollowError;
 use super::event::Event;
 use crate::net::Readiness;
 use mio::{Registry, Token, Waker};
@@ -20,7 +20,10 @@ pub enum Plan {
 
 impl Plan {
     /// From the settings of a feed.
-    pub fn new(config: &Config, feed: &FeedConfig) -> Result<Plan, PlanError> {
+    ///
+    /// # Errors
+    /// Why the settings of its connection cannot be used; names the feed.
+    pub fn new(config: &Config, feed: &FeedConfig) -> Result<Plan, String> {
         diffusion::Plan::new(config, feed).map(|plan| Plan::Diffusion(Box::new(plan)))
     }
 }
@@ -68,17 +71,11 @@ impl Source {
         source.next_event(now)
     }
 
-    /// Whether several deltas are at hand, whose topics [`Source::upcoming`] gives.
+    /// If several messages are at hand that were not before: the topics of the deltas among them.
     #[inline]
-    pub fn look_ahead(&mut self) -> bool {
+    pub fn look_ahead(&mut self) -> Option<impl Iterator<Item = &[u8]>> {
         let Source::Diffusion(source) = self;
         source.look_ahead()
-    }
-
-    /// Topics of deltas that are the next events.
-    pub fn upcoming(&self) -> impl Iterator<Item = &[u8]> {
-        let Source::Diffusion(source) = self;
-        source.upcoming()
     }
 
     /// Whether all that came is read: sockets and everything above them are empty.
@@ -94,7 +91,7 @@ impl Source {
     }
 
     /// Asks for a topic; again, if it was asked for: a fresh snapshot follows. Without a connection nothing happens: all that is
-    /// followed is to be asked for on [`Event::Connected`].
+    /// followed is to be asked for on [`ConnectionEvent::Connected`](super::ConnectionEvent).
     ///
     /// # Errors
     /// [`FollowError`]: nothing has changed then.
@@ -144,7 +141,7 @@ impl Source {
         source.errors()
     }
 
-    /// The permit of [`Event::PermitNeeded`] is there.
+    /// The permit of [`ConnectionEvent::PermitNeeded`](super::ConnectionEvent) is there.
     pub fn permit(&mut self, now: Instant) {
         let Source::Diffusion(source) = self;
         source.permit(now);

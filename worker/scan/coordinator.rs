@@ -17,11 +17,9 @@ pub struct CoordinatorLink {
     channel: Control,
     watch: Watch,
     /// An event or a full turn says that there is more, and no turn has taken it.
-    unread: bool,
+    pub unread: bool,
     /// The last message found no room; logged once.
     full: bool,
-    commands: u64,
-    new_workers: Vec<OwnedFd>,
 }
 
 impl CoordinatorLink {
@@ -31,14 +29,7 @@ impl CoordinatorLink {
     /// As `epoll_ctl(2)`.
     pub fn new(channel: Control, registry: &Registry, token: Token) -> io::Result<CoordinatorLink> {
         let watch = Watch::new(registry, channel.as_raw_fd(), token)?;
-        Ok(CoordinatorLink {
-            channel,
-            watch,
-            unread: true,
-            full: false,
-            commands: 0,
-            new_workers: Vec::new(),
-        })
+        Ok(CoordinatorLink { channel, watch, unread: true, full: false })
     }
 
     /// The poll saw something of the channel.
@@ -47,10 +38,6 @@ impl CoordinatorLink {
         if event.is_read_closed() {
             self.channel.peer_closed();
         }
-    }
-
-    pub fn is_unread(&self) -> bool {
-        self.unread
     }
 
     /// Reads what came; [`CoordinatorLink::next`] gives it.
@@ -72,19 +59,6 @@ impl CoordinatorLink {
         self.channel.next()
     }
 
-    /// This turn takes no more commands.
-    pub fn leave_rest(&mut self) {
-        self.unread = true;
-    }
-
-    pub fn command_taken(&mut self) {
-        self.commands += 1;
-    }
-
-    pub fn commands_taken(&self) -> u64 {
-        self.commands
-    }
-
     /// Sends a message, in answer to `request` or to none (0); whether there was room.
     pub fn send(&mut self, message: &FromWorker, request: u32) -> bool {
         let sent = self.channel.send(message, request);
@@ -104,14 +78,5 @@ impl CoordinatorLink {
     pub fn flush(&mut self, registry: &Registry) -> io::Result<()> {
         self.channel.flush()?;
         self.watch.unsent(registry, self.channel.queued())
-    }
-
-    pub fn add_worker(&mut self, channel: Option<OwnedFd>) {
-        self.new_workers.extend(channel);
-    }
-
-    /// Channels of further workers that came since the last call.
-    pub fn take_new_workers(&mut self) -> Vec<OwnedFd> {
-        std::mem::take(&mut self.new_workers)
     }
 }

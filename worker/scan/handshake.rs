@@ -7,7 +7,7 @@
 use super::coordinator::Control;
 use super::error::ScanError;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 use touchline_common::config::Config;
 use touchline_common::failpoint::{self, Point};
@@ -23,31 +23,22 @@ const IN_LIMIT: u32 = 4 * 1024 * 1024;
 const OUT_LIMIT: usize = 16 * 1024 * 1024;
 const DEADLINE: Duration = Duration::from_secs(10);
 
+/// A channel to the coordinator, and what came over it before the welcome.
 pub struct Handshake {
-    control: Control,
-    deadline: Instant,
-    log_file: Option<OwnedFd>,
-    crash_marker: Option<CrashMarker>,
-    joining: Vec<OwnedFd>,
-}
-
-pub struct Welcomed {
     pub control: Control,
-    pub config: Config,
-    pub feed: FeedId,
-    pub slot: SlotId,
-    pub generation: Generation,
+    deadline: Instant,
     pub log_file: Option<OwnedFd>,
     pub crash_marker: Option<CrashMarker>,
     /// Channels of further workers that this process is to run.
     pub joining: Vec<OwnedFd>,
 }
 
-pub struct WelcomeData {
-    config: Config,
-    feed: FeedId,
-    slot: SlotId,
-    generation: Generation,
+/// What a worker is welcomed to.
+pub struct Welcome {
+    pub config: Config,
+    pub feed: FeedId,
+    pub slot: SlotId,
+    pub generation: Generation,
 }
 
 impl Handshake {
@@ -75,17 +66,17 @@ impl Handshake {
     ///
     /// # Errors
     /// [`ScanError`]: the coordinator is gone, late, or sends what cannot be understood.
-    pub fn wait(mut self) -> Result<Welcomed, ScanError> {
+    pub fn wait(mut self) -> Result<(Handshake, Welcome), ScanError> {
         loop {
             if let Some(welcome) = self.advance()? {
-                return Ok(self.end(welcome));
+                return Ok((self, welcome));
             }
             self.wait_readable()?;
         }
     }
 
     /// Takes what has come; the welcome, once it is here.
-    pub fn advance(&mut self) -> Result<Option<WelcomeData>, ScanError> {
+    pub fn advance(&mut self) -> Result<Option<Welcome>, ScanError> {
         let read = self.control.read().map_err(ScanError::coordinator)?;
         while let Some((message, _, fd)) = self.control.next().map_err(ScanError::coordinator)? {
             match message {
@@ -98,7 +89,7 @@ impl Handshake {
                 ToWorker::Welcome { welcome, feed, slot, generation } => {
                     let config = Config::from_child_json(&welcome.config)
                         .map_err(|error| ScanError::Config { why: error.to_string() })?;
-                    return Ok(Some(WelcomeData { config, feed, slot, generation }));
+                    return Ok(Some(Welcome { config, feed, slot, generation }));
                 }
                 ToWorker::Data
                 | ToWorker::FollowList
@@ -127,13 +118,6 @@ impl Handshake {
         Ok(None)
     }
 
-    /// The channel goes on as that of a worker that has work.
-    pub fn end(self, welcome: WelcomeData) -> Welcomed {
-        let Handshake { control, log_file, crash_marker, joining, .. } = self;
-        let WelcomeData { config, feed, slot, generation } = welcome;
-        Welcomed { control, config, feed, slot, generation, log_file, crash_marker, joining }
-    }
-
     /// When the welcome must have come.
     pub fn deadline(&self) -> Instant {
         self.deadline
@@ -148,11 +132,5 @@ impl Handshake {
                 Err(ScanError::System { operation: "waiting for the coordinator", source: errno.into() })
             }
         }
-    }
-}
-
-impl AsRawFd for Handshake {
-    fn as_raw_fd(&self) -> RawFd {
-        self.control.as_raw_fd()
     }
 }

@@ -14,7 +14,7 @@ use touchline_common::sys::crash_marker::CrashMarker;
 pub struct Followed {
     pub key: MatchKey,
     pub epoch: Epoch,
-    /// for which this stands towards the recorder.
+    /// What stands for it towards the recorder.
     pub handle: Handle,
     /// Its topics, the first wins.
     pub topics: Vec<String>,
@@ -27,7 +27,8 @@ pub struct Followed {
     pub due: bool,
     /// Whether the last publication said stale.
     pub said_stale: bool,
-    /// The how-manieth it was to be followed: in this order they are asked for anew, so that what is above a server's cap is the newest.
+    /// Its place in the order in which matches were assigned: in this order they are asked for anew, so that what is above a server's cap
+    /// is the newest.
     pub nth: u64,
     pub deltas: u64,
     /// Of them until its newest load on this connection; none while there was none.
@@ -131,6 +132,11 @@ impl MatchTable {
 
     pub fn get(&self, slot: MatchSlot) -> Option<&Followed> {
         self.places.get(slot.0 as usize)?.as_ref()
+    }
+
+    /// The topics of a match; none if it is not followed.
+    pub fn topics(&self, slot: MatchSlot) -> Vec<String> {
+        self.get(slot).map(|followed| followed.topics.clone()).unwrap_or_default()
     }
 
     pub fn get_mut(&mut self, slot: MatchSlot) -> Option<&mut Followed> {

@@ -9,8 +9,6 @@ mod clock;
 mod coordinator;
 mod data_link;
 mod error;
-#[cfg(test)]
-mod fake_recorder;
 mod handshake;
 mod lag;
 mod match_table;
@@ -24,6 +22,8 @@ mod setup;
 mod shared_process;
 mod skipped;
 mod start;
+#[cfg(test)]
+mod tests;
 mod window;
 mod worker;
 

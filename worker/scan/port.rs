@@ -11,7 +11,8 @@ use std::os::fd::RawFd;
 pub struct Port {
     token: Token,
     watch: Option<Watch>,
-    unread: bool,
+    /// An event or a full turn says that there is more, and no turn has taken it.
+    pub unread: bool,
 }
 
 /// Tokens count up from here, one per channel.
@@ -43,19 +44,6 @@ impl Port {
     /// Whether an event of `token` is one of the channel.
     pub fn is(&self, token: Token) -> bool {
         token == self.token
-    }
-
-    pub fn set_unread(&mut self) {
-        self.unread = true;
-    }
-
-    pub fn is_unread(&self) -> bool {
-        self.unread
-    }
-
-    /// As [`Port::is_unread`]; it is taken now.
-    pub fn take_unread(&mut self) -> bool {
-        std::mem::take(&mut self.unread)
     }
 
     /// After a write: `unsent` bytes wait for room.

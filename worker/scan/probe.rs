@@ -6,14 +6,11 @@
 use super::clock::Clock;
 use super::error::ScanError;
 use super::setup::{plan, trees};
-use crate::feed::{Cause, Event, Loss, SessionKind, Source};
+use crate::feed::{Cause, ConnectionEvent, Event, Loss, Source};
 use crate::net::Readiness;
 use crate::payload::{MatchSlot, Names, Received, Sink, Trees};
-use jiff::tz::TimeZone;
 use mio::{Events, Poll, Token, Waker};
 use std::borrow::Cow;
-use std::fmt;
-use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use touchline_common::config::{Config, FeedConfig};
@@ -27,6 +24,8 @@ const LOAD_DEADLINE: Duration = Duration::from_secs(10);
 const WATCH: Duration = Duration::from_secs(3);
 /// What to look at when the server refuses the login, or the session after it.
 const REFUSED: &str = "the server refuses who we are: see `username`, `password_env` or `password_file`, `login_topics` and `headers`";
+
+const LOST: &str = "the log of the server's side may say why";
 
 /// One step, done or not.
 #[derive(Clone, Debug)]
@@ -56,44 +55,21 @@ pub struct Probed {
     pub id: Option<MatchId>,
 }
 
-/// Why a probe could not begin.
-#[derive(Debug)]
-pub enum ProbeError {
-    /// A setting that only a worker resolves is wrong.
-    Settings(ScanError),
-    System(io::Error),
-}
-
-impl fmt::Display for ProbeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ProbeError::Settings(error) => write!(f, "{error}"),
-            ProbeError::System(error) => write!(f, "making the loop: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for ProbeError {}
-
 /// Tries a feed; each step is reported as it is done. Whether all of them went well, and what was found.
 ///
 /// # Errors
-/// [`ProbeError`]: nothing was tried.
+/// [`ScanError`]: nothing was tried.
 pub fn probe(
     config: &Config,
     feed: &FeedConfig,
     report: &mut dyn FnMut(Finding),
-) -> Result<(Outcome, Probed), ProbeError> {
-    let zone = TimeZone::get(&feed.feed_timezone).map_err(|error| {
-        let why = format!("feed_timezone of {}: {error}", feed.name);
-        ProbeError::Settings(ScanError::Config { why })
-    })?;
-    let trees = trees(config, feed, zone).map_err(ProbeError::Settings)?;
-    let plan = plan(config, feed).map_err(ProbeError::Settings)?;
-    let poll = Poll::new().map_err(ProbeError::System)?;
-    let waker = Arc::new(Waker::new(poll.registry(), WAKE).map_err(ProbeError::System)?);
+) -> Result<(Outcome, Probed), ScanError> {
+    let trees = trees(config, feed)?;
+    let plan = plan(config, feed)?;
+    let poll = Poll::new().map_err(ScanError::system("making the loop"))?;
+    let waker = Waker::new(poll.registry(), WAKE).map_err(ScanError::system("making the loop"))?;
     let now = Instant::now();
-    let source = Source::new(plan, FIRST_SOURCE, waker, now);
+    let source = Source::new(plan, FIRST_SOURCE, Arc::new(waker), now);
     let mut probe = Probe {
         feed,
         poll,
@@ -128,16 +104,22 @@ struct Probe<'a> {
 #[derive(Default)]
 struct Seen {
     connected: bool,
-    opened: Option<(String, SessionKind)>,
+    /// The client id of the session, once it is open.
+    opened: Option<String>,
+    /// The connection is lost, or there never was one.
     lost: Option<Loss>,
-    failed: Option<Loss>,
     clock: bool,
-    loads: Vec<Vec<u8>>,
     bytes: usize,
     deltas: u64,
     skipped: Vec<String>,
     listed: Vec<(MatchId, Listing)>,
     list_loaded: bool,
+}
+
+impl Seen {
+    fn note_skipped<T, E: ToString>(&mut self, outcome: Result<T, E>) {
+        self.skipped.extend(outcome.err().map(|error| error.to_string()));
+    }
 }
 
 /// What a match's deltas say is not needed here, for its document is looked at as a whole; only the keys of its markets are.
@@ -176,55 +158,61 @@ impl Sink for MarketKeys {
     fn touched(&mut self, _: MatchSlot) {}
 }
 
+/// Why the rest cannot be tried.
+struct Failure {
+    step: &'static str,
+    found: String,
+    advice: &'static str,
+}
+
 impl Probe<'_> {
     fn run(&mut self) {
-        if !self.connect() || !self.log_in() {
-            return;
-        }
-        self.take_clock();
-        if self.seen.lost.is_some() {
-            return;
-        }
-        let chosen = if self.feed.diffusion.list_topic.is_empty() {
-            self.configured_match()
-        } else {
-            self.take_list()
-        };
-        if let Some((id, listing)) = chosen {
-            self.take_match(&id, listing);
+        if let Err(Failure { step, found, advice }) = self.take_steps() {
+            self.report(step, Outcome::Failed, found, advice);
         }
         self.source.close();
     }
 
-    fn connect(&mut self) -> bool {
+    fn take_steps(&mut self) -> Result<(), Failure> {
+        self.connect()?;
+        self.log_in()?;
+        self.take_clock()?;
+        let chosen = if self.feed.diffusion.list_topic.is_empty() {
+            Some(self.configured_match()?)
+        } else {
+            self.take_list()?
+        };
+        chosen.map_or(Ok(()), |(id, listing)| self.take_match(&id, listing))
+    }
+
+    fn connect(&mut self) -> Result<(), Failure> {
         let deadline = Duration::from_secs(15);
-        self.go_until(deadline, |seen| seen.connected || seen.failed.is_some() || seen.lost.is_some());
+        self.go_until(deadline, |seen| seen.connected || seen.lost.is_some());
         if self.seen.connected {
             self.report("connect", Outcome::Good, format!("{}: a socket", self.feed.url), "");
-            return true;
+            return Ok(());
         }
-        let why = match &self.seen.failed {
+        let found = match &self.seen.lost {
             Some(Loss { server, why, .. }) => format!("{server}: {why}"),
             None => format!("nothing within {deadline:?}"),
         };
         let advice = "see that `url` names host and port of the server, that its name resolves here, and that no firewall stands between";
-        self.report("connect", Outcome::Failed, why, advice);
-        false
+        Err(Failure { step: "connect", found, advice })
     }
 
-    fn log_in(&mut self) -> bool {
+    fn log_in(&mut self) -> Result<(), Failure> {
         self.go_until(Duration::from_secs(15), |seen| seen.opened.is_some() || seen.lost.is_some());
-        if let Some((id, _)) = self.seen.opened.clone() {
-            let user = match self.feed.username.as_str() {
-                "" => "without a login".to_owned(),
-                name => format!("as {name}"),
+        if let Some(id) = &self.seen.opened {
+            let found = match self.feed.username.as_str() {
+                "" => format!("without a login, client id {id}"),
+                name => format!("as {name}, client id {id}"),
             };
-            self.report("session", Outcome::Good, format!("{user}, client id {id}"), "");
-            return true;
+            self.report("session", Outcome::Good, found, "");
+            return Ok(());
         }
-        let why = self.seen.lost.clone();
-        let found = why.as_ref().map_or_else(|| "no answer".to_owned(), |loss| loss.why.clone());
-        let advice = match why.map(|loss| loss.cause) {
+        let loss = self.seen.lost.as_ref();
+        let found = loss.map_or_else(|| "no answer".to_owned(), |loss| loss.why.clone());
+        let advice = match loss.map(|loss| loss.cause) {
             Some(Cause::Login) => REFUSED,
             Some(Cause::Tls) => {
                 "see `ca_file`, the host in `url`, and whether the server speaks TLS at this port"
@@ -236,68 +224,58 @@ impl Probe<'_> {
                 "see whether the scheme of `url` (dpt, dpts, ws, wss) and `protocol` (v4, zap) are those of the server"
             }
         };
-        self.report("session", Outcome::Failed, found, advice);
-        false
+        Err(Failure { step: "session", found, advice })
     }
 
-    fn take_clock(&mut self) {
-        let topic = self.feed.diffusion.time_topic.clone();
+    fn take_clock(&mut self) -> Result<(), Failure> {
+        let topic = &self.feed.diffusion.time_topic;
         if topic.is_empty() {
-            return;
+            return Ok(());
         }
-        self.subscribe(&topic);
+        self.subscribe(topic);
         self.go_until(LOAD_DEADLINE, |seen| seen.clock || seen.lost.is_some());
-        if self.is_over("clock") {
-            return;
-        }
+        self.check_connected("clock")?;
         if self.seen.clock {
             self.report("clock", Outcome::Good, format!("{topic}: the server tells its time"), "");
         } else {
             let advice = "see `time_topic`; without one leave it empty";
             self.report("clock", Outcome::Odd, format!("{topic}: no time within {LOAD_DEADLINE:?}"), advice);
         }
+        Ok(())
     }
 
-    fn take_list(&mut self) -> Option<(MatchId, Listing)> {
-        let topic = self.feed.diffusion.list_topic.clone();
-        let added = self.trees.add_list(
-            &topic,
-            self.feed.diffusion.match_id.clone(),
-            &self.feed.diffusion.match_topics,
-        );
-        if let Err(error) = added {
-            self.report("list", Outcome::Failed, error.to_string(), "see `payload` and `list_topic`");
-            return None;
-        }
-        self.subscribe(&topic);
+    /// A match of the list, if there is any.
+    fn take_list(&mut self) -> Result<Option<(MatchId, Listing)>, Failure> {
+        let step = "list";
+        let diffusion = &self.feed.diffusion;
+        let topic = &diffusion.list_topic;
+        let added = self.trees.add_list(topic, diffusion.match_id.clone(), &diffusion.match_topics);
+        added.map_err(|error| Failure {
+            step,
+            found: error.to_string(),
+            advice: "see `payload` and `list_topic`",
+        })?;
+        self.subscribe(topic);
         self.go_until(LOAD_DEADLINE, |seen| seen.list_loaded || seen.lost.is_some());
-        if !self.seen.list_loaded && self.is_over("list") {
-            return None;
-        }
         if !self.seen.list_loaded {
-            let found = self.missing(&topic);
+            self.check_connected(step)?;
             let advice = "see `list_topic`: its name on this server, its language and zone";
-            self.report("list", Outcome::Failed, found, advice);
-            return None;
+            return Err(Failure { step, found: missing(topic), advice });
         }
-        let listed = self.seen.listed.clone();
+        let listed = &self.seen.listed;
         let playing = listed.iter().filter(|(_, listing)| listing.in_play).count();
         let found =
             format!("{topic}: {} matches, {playing} in play, {} bytes", listed.len(), self.seen.bytes);
         let chosen = listed.iter().find(|(_, listing)| listing.in_play).or_else(|| listed.first()).cloned();
-        match &chosen {
-            Some(_) => self.report("list", Outcome::Good, found, ""),
-            None => self.report(
-                "list",
-                Outcome::Odd,
-                found,
-                "the list is empty: see `match_id`, or come back when there are matches",
-            ),
-        }
-        chosen
+        let (outcome, advice) = match &chosen {
+            Some(_) => (Outcome::Good, ""),
+            None => (Outcome::Odd, "the list is empty: see `match_id`, or come back when there are matches"),
+        };
+        self.report(step, outcome, found, advice);
+        Ok(chosen)
     }
 
-    fn configured_match(&mut self) -> Option<(MatchId, Listing)> {
+    fn configured_match(&mut self) -> Result<(MatchId, Listing), Failure> {
         let named = self.feed.matches.first().cloned().or_else(|| {
             let file = (!self.feed.matches_file.is_empty()).then_some(&self.feed.matches_file)?;
             let text = std::fs::read_to_string(file).ok()?;
@@ -306,43 +284,28 @@ impl Probe<'_> {
                 .find(|line| !line.is_empty() && !line.starts_with('#'))
                 .map(str::to_owned)
         });
-        match named {
-            Some(id) => {
-                self.report(
-                    "list",
-                    Outcome::Good,
-                    format!("no list; the first match of the configuration is {id}"),
-                    "",
-                );
-                Some((id.as_str().into(), Listing::default()))
-            }
-            None => {
-                let advice = "set `list_topic`, `matches` or `matches_file`";
-                self.report("list", Outcome::Failed, "no list and no matches".to_owned(), advice);
-                None
-            }
-        }
+        let id = named.ok_or_else(|| Failure {
+            step: "list",
+            found: "no list and no matches".to_owned(),
+            advice: "set `list_topic`, `matches` or `matches_file`",
+        })?;
+        let found = format!("no list; the first match of the configuration is {id}");
+        self.report("list", Outcome::Good, found, "");
+        Ok((id.as_str().into(), Listing::default()))
     }
 
-    fn take_match(&mut self, id: &MatchId, listing: Listing) {
-        let topics = match topics(self.feed, id, &listing) {
-            Ok(topics) => topics,
-            Err(name) => {
-                let found = format!("{id}: the list gives no {{{name}}}");
-                return self.report(
-                    "match",
-                    Outcome::Failed,
-                    found,
-                    "see `match_topics`: which attributes it names",
-                );
-            }
-        };
-        let slot = match self.trees.add_match(&topics, listing) {
-            Ok(slot) => slot,
-            Err(error) => {
-                return self.report("match", Outcome::Failed, error.to_string(), "see `match_topics`");
-            }
-        };
+    fn take_match(&mut self, id: &MatchId, listing: Listing) -> Result<(), Failure> {
+        let step = "match";
+        let topics = topics(self.feed, id, &listing).map_err(|name| Failure {
+            step,
+            found: format!("{id}: the list gives no {{{name}}}"),
+            advice: "see `match_topics`: which attributes it names",
+        })?;
+        let slot = self.trees.add_match(&topics, listing).map_err(|error| Failure {
+            step,
+            found: error.to_string(),
+            advice: "see `match_topics`",
+        })?;
         self.seen.bytes = 0;
         for topic in &topics {
             self.subscribe(topic);
@@ -352,23 +315,22 @@ impl Probe<'_> {
             self.go_on(Duration::from_millis(50));
         }
         let named = topics.join(", ");
-        if !self.trees.is_live(slot) && self.is_over("match") {
-            return;
-        }
         if !self.trees.is_live(slot) {
+            self.check_connected(step)?;
             let advice =
                 "see `match_topics` (this match may also have no page of its own: try again), and `payload`";
-            return self.report("match", Outcome::Failed, self.missing(&named), advice);
+            return Err(Failure { step, found: missing(&named), advice });
         }
         let name = self.trees.name(slot).unwrap_or_default();
         let found = format!("{id} ({name}): loaded from {named}, {} bytes", self.seen.bytes);
-        self.report("match", Outcome::Good, found, "");
+        self.report(step, Outcome::Good, found, "");
         self.watch();
         let mut sections = Vec::new();
         self.trees.render_whole(slot, &mut self.markets, &mut sections);
         self.probed.sections =
             sections.into_iter().filter_map(|section| self.markets.keyed(section)).collect();
         self.probed.id = Some(id.clone());
+        Ok(())
     }
 
     fn watch(&mut self) {
@@ -379,7 +341,7 @@ impl Probe<'_> {
         match (&self.seen.lost, self.seen.skipped.first()) {
             (Some(loss), _) => {
                 let found = format!("{found}; then the connection was lost: {}", loss.why);
-                self.report("changes", Outcome::Failed, found, "the log of the server's side may say why");
+                self.report("changes", Outcome::Failed, found, LOST);
             }
             (None, Some(first)) => {
                 let advice = format!("the first one skipped: {first}");
@@ -389,26 +351,21 @@ impl Probe<'_> {
         }
     }
 
-    fn missing(&self, topic: &str) -> String {
-        format!("{topic}: no load within {LOAD_DEADLINE:?}")
-    }
-
-    /// Whether the connection is lost; if so, that is reported. A server may refuse a session that it had accepted.
-    fn is_over(&mut self, step: &'static str) -> bool {
-        let Some(loss) = self.seen.lost.clone() else { return false };
-        if loss.cause == Cause::Login {
-            self.report("session", Outcome::Failed, loss.why, REFUSED);
-        } else {
-            let found = format!("the connection was lost: {}", loss.why);
-            self.report(step, Outcome::Failed, found, "the log of the server's side may say why");
+    /// A server may refuse a session that it had accepted.
+    fn check_connected(&self, step: &'static str) -> Result<(), Failure> {
+        match &self.seen.lost {
+            None => Ok(()),
+            Some(Loss { cause: Cause::Login, why, .. }) => {
+                Err(Failure { step: "session", found: why.clone(), advice: REFUSED })
+            }
+            Some(Loss { why, .. }) => {
+                Err(Failure { step, found: format!("the connection was lost: {why}"), advice: LOST })
+            }
         }
-        true
     }
 
     fn subscribe(&mut self, topic: &str) {
-        if let Err(error) = self.source.follow(topic) {
-            self.seen.skipped.push(error.to_string());
-        }
+        self.seen.note_skipped(self.source.follow(topic));
     }
 
     fn report(&mut self, step: &'static str, outcome: Outcome, found: String, advice: &str) {
@@ -452,56 +409,35 @@ impl Probe<'_> {
         let Probe { source, trees, seen, feed, .. } = self;
         let mut permit_needed = false;
         while let Some(event) = source.next_event(now) {
-            let skipped = match event {
-                Event::Opened { client_id, session } => {
-                    seen.opened = Some((client_id.escape_ascii().to_string(), session));
-                    Ok(())
+            match event {
+                Event::Connection(ConnectionEvent::PermitNeeded) => permit_needed = true,
+                Event::Connection(ConnectionEvent::Connected) => seen.connected = true,
+                Event::Connection(ConnectionEvent::Opened { client_id, .. }) => {
+                    seen.opened = Some(client_id.escape_ascii().to_string());
+                }
+                Event::Connection(ConnectionEvent::ConnectFailed(loss) | ConnectionEvent::Lost(loss)) => {
+                    seen.lost = Some(loss);
                 }
                 Event::Snapshot { topic, body } | Event::Delta { topic, body }
                     if topic == feed.diffusion.time_topic.as_bytes() =>
                 {
                     seen.clock |= trees.server_time(body, received);
-                    Ok(())
                 }
                 Event::Snapshot { topic, body } => {
                     seen.bytes += body.len();
                     seen.list_loaded |= topic == feed.diffusion.list_topic.as_bytes();
-                    seen.loads.push(topic.to_vec());
-                    trees.load(topic, body, received, &mut self.markets).map(|_| ())
+                    seen.note_skipped(trees.load(topic, body, received, &mut self.markets));
                 }
                 Event::Delta { topic, body } => {
                     seen.deltas += 1;
-                    trees.delta(topic, body, received, &mut self.markets).map(|_| ())
-                }
-                Event::PermitNeeded => {
-                    permit_needed = true;
-                    Ok(())
-                }
-                Event::Connected => {
-                    seen.connected = true;
-                    Ok(())
-                }
-                Event::ConnectFailed(loss) => {
-                    seen.failed = Some(loss);
-                    Ok(())
-                }
-                Event::Lost(loss) => {
-                    seen.lost = Some(loss);
-                    Ok(())
+                    seen.note_skipped(trees.delta(topic, body, received, &mut self.markets));
                 }
                 Event::Status { topic, status } => {
                     let (topic, status) = (topic.escape_ascii(), status.escape_ascii());
                     seen.skipped.push(format!("the server says '{status}' of '{topic}'"));
-                    Ok(())
                 }
-                Event::Skipped(why) => {
-                    seen.skipped.push(why);
-                    Ok(())
-                }
-                Event::Up | Event::Removed { .. } | Event::QueueDepth(_) => Ok(()),
-            };
-            if let Err(error) = skipped {
-                seen.skipped.push(error.to_string());
+                Event::Skipped(why) => seen.skipped.push(why),
+                Event::Connection(ConnectionEvent::Up) | Event::Removed { .. } | Event::QueueDepth(_) => {}
             }
         }
         if permit_needed {
@@ -521,6 +457,10 @@ impl Probe<'_> {
             }
         }
     }
+}
+
+fn missing(topic: &str) -> String {
+    format!("{topic}: no load within {LOAD_DEADLINE:?}")
 }
 
 fn topics<'f>(feed: &'f FeedConfig, id: &MatchId, listing: &Listing) -> Result<Vec<String>, &'f str> {

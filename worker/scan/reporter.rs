@@ -22,20 +22,19 @@ pub struct Reporter<'a> {
 
 impl Names for Reporter<'_> {
     fn name_market(&mut self, slot: MatchSlot, key: &[u8], name: &[u8]) -> Handle {
-        let of = self.handle(slot);
+        let Some(of) = self.handle(slot) else { return Handle(0) };
         self.link.names().add(of, of, key, name)
     }
 
     fn name_selection(&mut self, slot: MatchSlot, market: Handle, key: &[u8], name: &[u8]) -> Handle {
-        let of = self.handle(slot);
+        let Some(of) = self.handle(slot) else { return Handle(0) };
         self.link.names().add(of, market, key, name)
     }
 }
 
 impl Sink for Reporter<'_> {
     fn base(&mut self, slot: MatchSlot, base: MatchBase<'_>) {
-        let handle = self.handle(slot);
-        if handle != Handle(0) {
+        if let Some(handle) = self.handle(slot) {
             check(self.link.base(handle, base));
         }
     }
@@ -54,14 +53,9 @@ impl Sink for Reporter<'_> {
     }
 
     fn observed(&mut self, slot: MatchSlot, seen: &Seen<'_>) {
-        let handle = self.handle(slot);
-        if handle == Handle(0) {
-            return;
-        }
         let at = seen.received.wall_us;
         let (registers, changes) = (Cow::Borrowed(seen.registers), Cow::Borrowed(seen.changes));
-        let body = MatchBody::Obs { registers, changes, clock: seen.clock, at };
-        check(self.link.observe(handle, body, at));
+        self.send(slot, MatchBody::Obs { registers, changes, clock: seen.clock, at }, at);
     }
 
     fn odds(&mut self, slot: MatchSlot, changes: &[OddsChange<'_>], received: Received) {
@@ -82,24 +76,26 @@ impl Sink for Reporter<'_> {
 }
 
 impl Reporter<'_> {
-    fn handle(&self, slot: MatchSlot) -> Handle {
-        self.matches.get(slot).map_or(Handle(0), |followed| followed.handle)
+    /// None where no handle was left for the match: nothing is reported of it.
+    fn handle(&self, slot: MatchSlot) -> Option<Handle> {
+        self.matches.get(slot).map(|followed| followed.handle).filter(|handle| *handle != Handle(0))
+    }
+
+    fn send(&mut self, slot: MatchSlot, body: MatchBody<'_>, at: i64) {
+        if let Some(handle) = self.handle(slot) {
+            check(self.link.observe(handle, body, at));
+        }
     }
 
     fn send_odds(&mut self, slot: MatchSlot, body: BulkBody<'_>, changes: usize, received: Received) {
-        let handle = self.handle(slot);
-        if handle != Handle(0) {
+        if let Some(handle) = self.handle(slot) {
             check(self.link.observe_odds(handle, body, changes, received.wall_us));
         }
     }
 
     /// The connection to the server is lost: a gap begins, which the next base ends.
     pub fn connection_lost(&mut self, slot: MatchSlot, at: i64) {
-        let handle = self.handle(slot);
-        if handle != Handle(0) {
-            let body = MatchBody::End { why: EndReason::ConnectionLost, lost: None, at };
-            check(self.link.observe(handle, body, at));
-        }
+        self.send(slot, MatchBody::End { why: EndReason::ConnectionLost, lost: None, at }, at);
     }
 
     /// Nothing more comes of what a handle stands for.

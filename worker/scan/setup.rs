@@ -2,7 +2,8 @@
 
 use super::data_link::OutboxLimits;
 use super::error::ScanError;
-use super::handshake::Welcomed;
+use super::handshake::{Handshake, Welcome};
+use super::window::Window;
 use crate::feed::Plan;
 use crate::payload::{self, Limits, Trees};
 use jiff::tz::TimeZone;
@@ -26,7 +27,6 @@ pub struct Parts {
     pub generation: Generation,
     pub trees: Trees,
     pub plan: Plan,
-    pub max_subscriptions: usize,
     /// Empty: the feed has no list.
     pub list_topic: String,
     /// Empty: the server has no clock.
@@ -34,8 +34,8 @@ pub struct Parts {
     pub match_id: Template,
     pub match_topics: Vec<Template>,
     pub capacity: usize,
-    /// How often a match is asked for where each load is taken and let go (strategy `dumps`); none where subscriptions are held.
-    pub dump_every: Option<Duration>,
+    /// Where each load is taken and let go (strategy `dumps`); none where subscriptions are held.
+    pub window: Option<Window>,
     pub stale_after: Duration,
     pub publish_deadline: Duration,
     pub outbox: OutboxLimits,
@@ -47,41 +47,41 @@ impl Parts {
     }
 }
 
-/// What a worker needs, from the configuration that it was welcomed with. Without `signals` the process takes those.
+/// What a worker needs that was welcomed over `handshake`, from its configuration. Without `signals` the process takes those.
 ///
 /// # Errors
 /// [`ScanError`]: the configuration cannot be used.
-pub fn parts(welcomed: &mut Welcomed, signals: Option<Signals>, log: LogHandle) -> Result<Parts, ScanError> {
-    let crash_marker = welcomed.crash_marker.take();
-    let feed = feed(welcomed)?;
-    let wrong = |why: String| ScanError::Config { why };
-    let zone = TimeZone::get(&feed.feed_timezone)
-        .map_err(|error| wrong(format!("feed_timezone of {}: {error}", feed.name)))?;
+pub fn parts(
+    handshake: &mut Handshake,
+    welcome: &Welcome,
+    signals: Option<Signals>,
+    log: LogHandle,
+) -> Result<Parts, ScanError> {
+    let feed = feed(welcome)?;
     Ok(Parts {
         signals,
-        crash_marker,
+        crash_marker: handshake.crash_marker.take(),
         log,
-        feed: welcomed.feed,
+        feed: welcome.feed,
         feed_name: feed.name.clone(),
-        slot: welcomed.slot,
-        generation: welcomed.generation,
-        trees: trees(&welcomed.config, feed, zone)?,
-        plan: plan(&welcomed.config, feed)?,
-        max_subscriptions: feed.max_subscriptions as usize,
+        slot: welcome.slot,
+        generation: welcome.generation,
+        trees: trees(&welcome.config, feed)?,
+        plan: plan(&welcome.config, feed)?,
         list_topic: feed.diffusion.list_topic.clone(),
         time_topic: feed.diffusion.time_topic.clone(),
         match_id: feed.diffusion.match_id.clone(),
         match_topics: feed.diffusion.match_topics.clone(),
         capacity: feed.worker_capacity() as usize,
-        dump_every: match feed.strategy {
-            Strategy::Dumps => Some(feed.diffusion.dump_every.get()),
+        window: match feed.strategy {
+            Strategy::Dumps => Some(window(feed)),
             Strategy::Balanced | Strategy::Multiplex => None,
         },
         stale_after: feed.stale_after.get(),
-        publish_deadline: welcomed.config.limits.publish_deadline.get(),
+        publish_deadline: welcome.config.limits.publish_deadline.get(),
         outbox: OutboxLimits {
-            matches: welcomed.config.limits.match_outbox.len(),
-            bulk: welcomed.config.limits.bulk_outbox.len(),
+            matches: welcome.config.limits.match_outbox.len(),
+            bulk: welcome.config.limits.bulk_outbox.len(),
         },
     })
 }
@@ -90,25 +90,35 @@ pub fn parts(welcomed: &mut Welcomed, signals: Option<Signals>, log: LogHandle) 
 ///
 /// # Errors
 /// [`ScanError`]: there is no such feed.
-pub fn feed(welcomed: &Welcomed) -> Result<&FeedConfig, ScanError> {
-    let none = || ScanError::Config { why: format!("there is no feed number {}", welcomed.feed) };
-    welcomed.config.feed.get(usize::from(welcomed.feed.0)).ok_or_else(none)
+pub fn feed(welcome: &Welcome) -> Result<&FeedConfig, ScanError> {
+    let none = || ScanError::Config { why: format!("there is no feed number {}", welcome.feed) };
+    welcome.config.feed.get(usize::from(welcome.feed.0)).ok_or_else(none)
 }
 
-/// The trees of a feed, as its payload and mapping are configured.
+/// Room for what a connection may subscribe beside the list and the server's clock.
+fn window(feed: &FeedConfig) -> Window {
+    let own = [&feed.diffusion.list_topic, &feed.diffusion.time_topic];
+    let own = own.into_iter().filter(|topic| !topic.is_empty()).count();
+    let room = (feed.max_subscriptions as usize).saturating_sub(own).max(1);
+    Window::new(room, feed.diffusion.dump_every.get())
+}
+
+/// The trees of a feed, as its payload, time zone and mapping are configured.
 ///
 /// # Errors
-/// [`ScanError`]: the mapping cannot be used.
-pub fn trees(config: &Config, feed: &FeedConfig, zone: TimeZone) -> Result<Trees, ScanError> {
-    let wrong =
-        |error: &dyn fmt::Display| ScanError::Config { why: format!("mapping of {}: {error}", feed.name) };
-    let over = (!feed.diffusion.mapping.is_empty()).then(|| {
-        std::fs::read_to_string(&feed.diffusion.mapping)
-            .map_err(|error| wrong(&format!("{}: {error}", feed.diffusion.mapping)))
-    });
-    let over = over.transpose()?;
-    payload::hold(feed.diffusion.payload, over.as_deref(), limits(config), zone)
-        .map_err(|error| wrong(&error))
+/// [`ScanError`]: the time zone or the mapping cannot be used.
+pub fn trees(config: &Config, feed: &FeedConfig) -> Result<Trees, ScanError> {
+    let wrong = |setting: &str, error: &dyn fmt::Display| ScanError::Config {
+        why: format!("{setting} of {}: {error}", feed.name),
+    };
+    let zone = TimeZone::get(&feed.feed_timezone).map_err(|error| wrong("feed_timezone", &error))?;
+    let path = &feed.diffusion.mapping;
+    let mapping = (!path.is_empty())
+        .then(|| std::fs::read_to_string(path))
+        .transpose()
+        .map_err(|error| wrong("mapping", &format!("{path}: {error}")))?;
+    payload::hold(feed.diffusion.payload, mapping.as_deref(), limits(config), zone)
+        .map_err(|error| wrong("mapping", &error))
 }
 
 fn limits(config: &Config) -> Limits {
@@ -125,5 +135,5 @@ fn limits(config: &Config) -> Limits {
 /// # Errors
 /// [`ScanError`]: the settings of its connection cannot be used.
 pub fn plan(config: &Config, feed: &FeedConfig) -> Result<Plan, ScanError> {
-    Plan::new(config, feed).map_err(|error| ScanError::Config { why: error.to_string() })
+    Plan::new(config, feed).map_err(|why| ScanError::Config { why })
 }

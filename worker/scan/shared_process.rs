@@ -7,7 +7,7 @@
 
 use super::coordinator::Control;
 use super::error::ScanError;
-use super::handshake::{Handshake, Welcomed};
+use super::handshake::{Handshake, Welcome};
 use super::setup::parts;
 use super::worker::{Ending, Queues, Worker};
 use mio::unix::SourceFd;
@@ -75,16 +75,16 @@ impl SharedProcess {
     ///
     /// # Errors
     /// [`ScanError`]: it cannot work, and the coordinator knows.
-    pub fn add_worker(&mut self, mut welcomed: Welcomed) -> Result<(), ScanError> {
-        self.log.set_who(Who::Worker(welcomed.slot));
-        self.joining.append(&mut welcomed.joining);
-        if let Some(file) = welcomed.log_file.take() {
+    pub fn add_worker(&mut self, mut handshake: Handshake, welcome: &Welcome) -> Result<(), ScanError> {
+        self.log.set_who(Who::Worker(welcome.slot));
+        self.joining.append(&mut handshake.joining);
+        if let Some(file) = handshake.log_file.take() {
             self.log.set_file(file);
         }
-        match parts(&mut welcomed, None, self.log.clone()) {
-            Ok(parts) => self.insert(Worker::ready(welcomed.control, parts)?),
+        match parts(&mut handshake, welcome, None, self.log.clone()) {
+            Ok(parts) => self.insert(Worker::ready(handshake.control, parts)?),
             Err(error) => {
-                report_left(&mut welcomed.control, error.code());
+                report_left(&mut handshake.control, error.code());
                 Err(error)
             }
         }
@@ -180,7 +180,7 @@ impl SharedProcess {
     fn shake_hands(&mut self) {
         for channel in std::mem::take(&mut self.joining) {
             let handshake = Handshake::begin(channel)
-                .and_then(|one| watch_fd(&self.poll, one.as_raw_fd(), HANDSHAKE).map(|()| one));
+                .and_then(|one| watch_fd(&self.poll, one.control.as_raw_fd(), HANDSHAKE).map(|()| one));
             match handshake {
                 Ok(handshake) => self.handshakes.push(handshake),
                 Err(error) => self.failed(error),
@@ -191,8 +191,8 @@ impl SharedProcess {
                 Ok(None) => self.handshakes.push(handshake),
                 Ok(Some(welcome)) => {
                     // From here on its own poll watches it.
-                    let _ = self.poll.registry().deregister(&mut SourceFd(&handshake.as_raw_fd()));
-                    if let Err(error) = self.add_worker(handshake.end(welcome)) {
+                    let _ = self.poll.registry().deregister(&mut SourceFd(&handshake.control.as_raw_fd()));
+                    if let Err(error) = self.add_worker(handshake, &welcome) {
                         self.failed(error);
                     }
                 }

@@ -1,7 +1,7 @@
 //! From the channel to the loop: the welcome, the log, and then one worker or a process of several.
 
 use super::error::ScanError;
-use super::handshake::{Handshake, Welcomed};
+use super::handshake::{Handshake, Welcome};
 use super::setup::{feed, parts};
 use super::shared_process::SharedProcess;
 use super::worker::Worker;
@@ -17,21 +17,20 @@ pub fn run(channel: OwnedFd, slot: SlotId) -> Result<(), ScanError> {
     // Before any thread: only the loop is to see signals. A terminal's interrupt goes to the whole group; the coordinator
     // decides what becomes of it.
     let signals = Signals::open_all().map_err(ScanError::system("blocking signals"))?;
-    let mut welcomed = Handshake::begin(channel)
+    let (mut handshake, welcome) = Handshake::begin(channel)
         .and_then(Handshake::wait)
         .inspect_err(|error| log_unwelcome(slot, error))?;
     let log = logging::init(
         Who::Worker(slot),
-        &welcomed.config.log.level,
-        welcomed.config.log.format,
+        &welcome.config.log.level,
+        welcome.config.log.format,
         Target::Stderr,
     )
     .map_err(|error| ScanError::Config { why: format!("log: {error}") })?;
-    let log_file = welcomed.log_file.take();
-    if let Some(file) = log_file {
+    if let Some(file) = handshake.log_file.take() {
         log.set_file(file);
     }
-    let ran = scan(welcomed, signals, log.clone());
+    let ran = scan(handshake, &welcome, signals, log.clone());
     if let Err(error) = &ran {
         log::error!(error:% = error; "worker.failed");
     }
@@ -49,15 +48,20 @@ fn log_unwelcome(slot: SlotId, error: &ScanError) {
 }
 
 /// One worker in this process, or as many as the coordinator adds.
-fn scan(mut welcomed: Welcomed, signals: Signals, log: LogHandle) -> Result<(), ScanError> {
-    match feed(&welcomed)?.strategy {
+fn scan(
+    mut handshake: Handshake,
+    welcome: &Welcome,
+    signals: Signals,
+    log: LogHandle,
+) -> Result<(), ScanError> {
+    match feed(welcome)?.strategy {
         Strategy::Balanced | Strategy::Dumps => {
-            let parts = parts(&mut welcomed, Some(signals), log)?;
-            Worker::ready(welcomed.control, parts)?.run()
+            let parts = parts(&mut handshake, welcome, Some(signals), log)?;
+            Worker::ready(handshake.control, parts)?.run()
         }
         Strategy::Multiplex => {
             let mut process = SharedProcess::new(signals, log)?;
-            process.add_worker(welcomed)?;
+            process.add_worker(handshake, welcome)?;
             process.run()
         }
     }

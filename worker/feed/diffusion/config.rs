@@ -1,25 +1,12 @@
 //! What a session is made with.
 
-use std::fmt;
 use std::time::Duration;
+use touchline_common::config::Secret;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    /// Version 4 on a byte stream.
-    V4,
-}
-
-/// A user name and a password; the password is never shown.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Login {
     pub username: String,
-    pub password: String,
-}
-
-impl fmt::Debug for Login {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Login").field("username", &self.username).finish_non_exhaustive()
-    }
+    pub password: Secret,
 }
 
 /// What becomes of the subscriptions of a session that goes on.
@@ -34,9 +21,6 @@ pub enum AfterResume {
 /// Everything a session must know before its first byte.
 #[derive(Clone, Debug)]
 pub struct SessionConfig {
-    pub protocol: Protocol,
-    /// The client type that the handshake states, as the protocol numbers them.
-    pub client_type: u8,
     pub login: Option<Login>,
     /// Topics that the handshake itself subscribes. They are not among the session's subscriptions.
     pub login_topics: Vec<String>,
@@ -53,8 +37,6 @@ pub struct SessionConfig {
     /// Subscriptions held or wanted at once.
     pub max_subscriptions: usize,
     pub after_resume: AfterResume,
-    /// Topics asked for in one message, with commas between. Anything above 1 is for servers known to take it.
-    pub topics_per_message: usize,
     pub max_aliases: usize,
     /// The longest message, in bytes.
     pub frame_limit: u32,
@@ -68,14 +50,9 @@ pub struct SessionConfig {
     pub wall_ms: u64,
 }
 
-/// A Java client: the type of the recorded conversations.
-const CLIENT_TYPE: u8 = 0x15;
-
 impl Default for SessionConfig {
     fn default() -> Self {
         SessionConfig {
-            protocol: Protocol::V4,
-            client_type: CLIENT_TYPE,
             login: None,
             login_topics: Vec::new(),
             handshake_deadline: Duration::from_secs(5),
@@ -86,7 +63,6 @@ impl Default for SessionConfig {
             subscribes_per_s: 500.0,
             max_subscriptions: 50,
             after_resume: AfterResume::Keep,
-            topics_per_message: 1,
             max_aliases: 1000,
             frame_limit: 4_000_000,
             body_limit: 16_000_000,

@@ -8,13 +8,12 @@
 mod tests;
 
 use super::SessionConfig;
-use super::event::SessionEvent;
-use super::link::{Link, Queue};
+use super::link::Link;
 use super::lost::LostReason;
 use super::plan::Plan;
 use super::resume::Resumable;
-use super::session::{Session, Step};
-use crate::feed::{Cause, Event, FollowError, Loss, SessionKind};
+use super::session::{Content, Session, Step};
+use crate::feed::{Cause, ConnectionEvent, Event, FollowError, Loss, SessionKind};
 use crate::net::{Connector, Due, Health, Progress, Readiness, Reconnect, Refusal, Socket};
 use crate::payload;
 use crate::wire::diffusion::tunnel::ClientTunnel;
@@ -34,25 +33,10 @@ pub struct Connection {
     connector: Connector,
     reconnect: Reconnect,
     resumable: Resumable,
-    live: Option<Live>,
+    live: Option<Link>,
     /// Events that no message brings.
-    pending: VecDeque<Pending>,
+    pending: VecDeque<ConnectionEvent>,
     past_errors: u64,
-    dice: Dice,
-}
-
-#[derive(Debug)]
-struct Live {
-    link: Link,
-    session: Box<Session>,
-}
-
-#[derive(Debug)]
-enum Pending {
-    PermitNeeded,
-    Connected,
-    ConnectFailed(Loss),
-    Up,
 }
 
 enum Role {
@@ -63,20 +47,6 @@ enum Role {
     /// As `Login`, and its content refuses the session.
     Refusal(LostReason),
     Followed,
-}
-
-/// Random numbers: beyond prediction, none twice.
-#[derive(Debug, Default)]
-struct Dice {
-    state: RandomState,
-    rolled: u64,
-}
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.rolled += 1;
-        self.state.hash_one(self.rolled)
-    }
 }
 
 impl Connection {
@@ -91,7 +61,6 @@ impl Connection {
             live: None,
             pending: VecDeque::new(),
             past_errors: 0,
-            dice: Dice::default(),
         }
     }
 
@@ -106,14 +75,14 @@ impl Connection {
         if let Some(live) = &mut self.live {
             live.session.timer(now);
             if self.reconnect.stands(now) {
-                self.pending.push_back(Pending::Up);
+                self.pending.push_back(ConnectionEvent::Up);
             }
             return;
         }
         let progress = if self.connector.is_idle() {
             match self.reconnect.due(now) {
                 Due::Nothing => return,
-                Due::Permit => return self.pending.push_back(Pending::PermitNeeded),
+                Due::Permit => return self.pending.push_back(ConnectionEvent::PermitNeeded),
                 Due::Attempt(number) => self.connector.start(number, registry, now),
             }
         } else {
@@ -123,9 +92,9 @@ impl Connection {
             Progress::Pending => {}
             Progress::Connected(socket) => self.connected(socket, now),
             Progress::Failed(why) => {
-                let retry = self.reconnect.failed(self.dice.roll(), now);
+                let retry = self.reconnect.failed(random(), now);
                 let loss = self.loss(why, String::new(), Cause::Connection, retry);
-                self.pending.push_back(Pending::ConnectFailed(loss));
+                self.pending.push_back(ConnectionEvent::ConnectFailed(loss));
             }
         }
     }
@@ -134,19 +103,14 @@ impl Connection {
         let wall_ms =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
         let config = SessionConfig { wall_ms, ..self.plan.session.clone() };
-        let session = match self.resumable.take(now) {
-            Some(earlier) => Session::resume(config, earlier, now),
-            None => Session::new(config, now),
-        };
-        // What the poll reported while the socket was being connected was not kept.
-        let link = Link { socket, tunnel: self.tunnel(), queue: Queue::Ending };
-        self.live = Some(Live { link, session: Box::new(session) });
-        self.pending.push_back(Pending::Connected);
+        let session = Session::new(config, self.resumable.take(now), now);
+        self.live = Some(Link::new(session, socket, self.tunnel()));
+        self.pending.push_back(ConnectionEvent::Connected);
     }
 
     fn tunnel(&mut self) -> Option<Box<ClientTunnel>> {
         let config = self.plan.tunnel.clone()?;
-        let random = (u128::from(self.dice.roll()) << 64 | u128::from(self.dice.roll())).to_ne_bytes();
+        let random = (u128::from(random()) << 64 | u128::from(random())).to_ne_bytes();
         Some(Box::new(ClientTunnel::new(config, random)))
     }
 
@@ -159,17 +123,18 @@ impl Connection {
     #[inline]
     pub fn next_event(&mut self, now: Instant) -> Option<Event<'_>> {
         if let Some(pending) = self.pending.pop_front() {
-            return Some(pending.into());
+            return Some(Event::Connection(pending));
         }
         loop {
-            let step = self.live.as_mut()?.session.next_step(now)?;
+            let Some(step) = self.live.as_mut()?.session.next_step(now) else {
+                return self.lost(now).map(|loss| Event::Connection(ConnectionEvent::Lost(loss)));
+            };
             match step {
-                Step::Lost => return self.lost(now).map(Event::Lost),
                 Step::Opened(kind) => self.opened(kind, now),
-                Step::Load(..) if self.is_withheld_load(step) => continue,
-                Step::Delta(..) if self.is_withheld_delta(step) => continue,
-                Step::Load(..)
-                | Step::Delta(..)
+                Step::Load(load) if self.is_withheld_load(load) => continue,
+                Step::Delta(delta) if self.is_withheld_delta(delta) => continue,
+                Step::Load(_)
+                | Step::Delta(_)
                 | Step::Removed
                 | Step::Status(..)
                 | Step::Queue(_)
@@ -177,8 +142,7 @@ impl Connection {
                 | Step::Next
                 | Step::Wait => {}
             }
-            let event = self.live.as_ref().and_then(|live| live.session.event(step));
-            return event.and_then(SessionEvent::neutral);
+            return self.live.as_ref()?.session.event(step);
         }
     }
 
@@ -188,90 +152,84 @@ impl Connection {
             (_, SessionKind::Resumed) => {
                 self.reconnect.served();
             }
-            (Health::Good, SessionKind::Fresh) => self.pending.push_back(Pending::Up),
+            (Health::Good, SessionKind::Fresh) => self.pending.push_back(ConnectionEvent::Up),
             (Health::Probation, SessionKind::Fresh) => {}
         }
     }
 
     /// Takes note of a load; whether it is withheld from the caller.
-    fn is_withheld_load(&mut self, step: Step) -> bool {
-        let Some(Live { session, .. }) = &mut self.live else { return false };
-        let Some(SessionEvent::Load { topic, body }) = session.event(step) else { return false };
-        match self.plan.role(topic, Some(body), session) {
+    fn is_withheld_load(&mut self, load: Content) -> bool {
+        let Some(Link { session, .. }) = &mut self.live else { return false };
+        match self.plan.role(session.topic_of(load), Some(session.body_of(load)), session) {
             Role::Clock => false,
             Role::Followed => {
                 if self.reconnect.served() {
-                    self.pending.push_back(Pending::Up);
+                    self.pending.push_back(ConnectionEvent::Up);
                 }
                 false
             }
             Role::Login => true,
             Role::Refusal(why) => {
-                session.refused(why);
+                session.end(why);
                 true
             }
         }
     }
 
     #[inline]
-    fn is_withheld_delta(&self, step: Step) -> bool {
+    fn is_withheld_delta(&self, delta: Content) -> bool {
         if self.plan.session.login_topics.is_empty() {
             return false;
         }
-        let Some(Live { session, .. }) = &self.live else { return false };
-        let Some(SessionEvent::Delta { topic, .. }) = session.event(step) else { return false };
-        matches!(self.plan.role(topic, None, session), Role::Login | Role::Refusal(_))
+        let Some(Link { session, .. }) = &self.live else { return false };
+        let role = self.plan.role(session.topic_of(delta), None, session);
+        matches!(role, Role::Login | Role::Refusal(_))
     }
 
-    /// The session is over: drops the connection and plans the next one.
+    /// If the session is over: drops the connection and plans the next one.
     fn lost(&mut self, now: Instant) -> Option<Loss> {
+        let why = self.live.as_ref()?.session.why()?.clone();
         let asked = self.asked();
-        let Live { mut link, session } = self.live.take()?;
-        let why = session.why()?;
-        self.past_errors += session.counters().errors();
-        link.socket.farewell();
+        let live = self.live.take()?;
+        let waited_for = if matches!(why, LostReason::HandshakeDeadline { .. }) { live.stage() } else { "" };
+        let session = live.into_session();
+        self.past_errors += session.errors();
         let words = why.to_string();
         let end = why.end(&words, session.is_resuming());
-        let retry = self.reconnect.ended(end, self.dice.roll(), now);
-        let waited_for = if matches!(why, LostReason::HandshakeDeadline { .. }) { link.stage() } else { "" };
+        let retry = self.reconnect.ended(end, random(), now);
         let hint = format!("{waited_for}{}", why.hint(retry.stage));
-        self.resumable.keep(*session, &why, now);
+        self.resumable.keep(session, &why, now);
         let loss = self.loss(words, hint, why.cause(), retry.after);
         Some(Loss { asked, refusal: retry.refusal, ..loss })
     }
 
     pub fn note(&mut self, token: Token, readiness: Readiness) {
-        if let Some(Live { link, .. }) = self.live.as_mut().filter(|_| token == self.token) {
-            link.note(readiness);
+        if let Some(live) = self.live.as_mut().filter(|_| token == self.token) {
+            live.note(readiness);
         }
     }
 
     /// One read into the session's buffer; how many bytes, as the session counts them.
     pub fn read(&mut self, now: Instant) -> usize {
-        self.live.as_mut().map_or(0, |Live { link, session }| link.read(session, now))
+        self.live.as_mut().map_or(0, |live| live.read(now))
     }
 
     /// Whether all that came is read: the socket, TLS and the tunnel are empty.
     pub fn is_drained(&self) -> bool {
-        self.live.as_ref().is_none_or(|live| live.link.is_drained())
+        self.live.as_ref().is_none_or(Link::is_drained)
     }
 
     /// Writes what the session has to send, as far as the socket takes it.
     pub fn flush(&mut self) {
-        if let Some(Live { link, session }) = &mut self.live {
-            link.flush(session);
+        if let Some(live) = &mut self.live {
+            live.flush();
         }
     }
 
     /// As [`Session::look_ahead`].
     #[inline]
-    pub fn look_ahead(&mut self) -> bool {
-        self.live.as_mut().is_some_and(|live| live.session.look_ahead())
-    }
-
-    /// As [`Session::upcoming`].
-    pub fn upcoming(&self) -> impl Iterator<Item = &[u8]> {
-        self.live.iter().flat_map(|live| live.session.upcoming())
+    pub fn look_ahead(&mut self) -> Option<impl Iterator<Item = &[u8]>> {
+        self.live.as_mut()?.session.look_ahead()
     }
 
     /// As [`Session::subscribe`].
@@ -302,18 +260,16 @@ impl Connection {
     }
 
     pub fn asked(&self) -> u32 {
-        let of = |live: &Live| live.session.subscriptions() - live.session.subscriptions_waiting();
+        let of = |live: &Link| live.session.subscriptions() - live.session.subscriptions_waiting();
         self.live.as_ref().map_or(0, of) as u32
     }
 
-    /// Bytes that came and are not applied: in the kernel and in our buffer.
     pub fn receive_queue(&self) -> u64 {
-        let of = |live: &Live| live.link.kernel_queue() + live.session.unread() as u64;
-        self.live.as_ref().map_or(0, of)
+        self.live.as_ref().map_or(0, Link::receive_queue)
     }
 
     pub fn errors(&self) -> u64 {
-        self.past_errors + self.live.as_ref().map_or(0, |live| live.session.counters().errors())
+        self.past_errors + self.live.as_ref().map_or(0, |live| live.session.errors())
     }
 
     pub fn permit(&mut self, now: Instant) {
@@ -336,6 +292,11 @@ impl Connection {
     }
 }
 
+/// A random number, beyond prediction: no two hashers of the standard library have the same keys.
+fn random() -> u64 {
+    RandomState::new().hash_one(())
+}
+
 impl Plan {
     /// What `topic` is to the connection; `body` of a load, which may refuse the session.
     fn role(&self, topic: &[u8], body: Option<&[u8]>, session: &Session) -> Role {
@@ -354,17 +315,6 @@ impl Plan {
                 })
             }
             None => Role::Login,
-        }
-    }
-}
-
-impl From<Pending> for Event<'_> {
-    fn from(pending: Pending) -> Self {
-        match pending {
-            Pending::PermitNeeded => Event::PermitNeeded,
-            Pending::Connected => Event::Connected,
-            Pending::ConnectFailed(loss) => Event::ConnectFailed(loss),
-            Pending::Up => Event::Up,
         }
     }
 }

@@ -14,14 +14,15 @@ const TUNNEL_OUT: usize = 64 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Link {
-    pub(super) socket: Socket,
-    pub(super) tunnel: Option<Box<ClientTunnel>>,
-    pub(super) queue: Queue,
+    pub(super) session: Session,
+    socket: Socket,
+    tunnel: Option<Box<ClientTunnel>>,
+    queue: Queue,
 }
 
 /// What the socket's receive queue holds, as far as is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Queue {
+enum Queue {
     /// Nothing; the next event announces more.
     Drained,
     Unread,
@@ -30,6 +31,11 @@ pub(super) enum Queue {
 }
 
 impl Link {
+    /// Whatever is in the socket by now is read first: what the poll reported while it was being connected was not kept.
+    pub(super) fn new(session: Session, socket: Socket, tunnel: Option<Box<ClientTunnel>>) -> Link {
+        Link { session, socket, tunnel, queue: Queue::Ending }
+    }
+
     pub(super) fn note(&mut self, readiness: Readiness) {
         self.queue = match (readiness, self.queue) {
             (Readiness::End, _) | (Readiness::Bytes, Queue::Ending) => Queue::Ending,
@@ -42,59 +48,58 @@ impl Link {
     }
 
     /// One read into the session's buffer; how many bytes that was, as the session counts them.
-    pub(super) fn read(&mut self, session: &mut Session, now: Instant) -> usize {
-        let Link { socket, tunnel, queue } = self;
+    pub(super) fn read(&mut self, now: Instant) -> usize {
+        let read = self.try_read(now);
+        read.unwrap_or_else(|why| {
+            self.session.disconnected(why);
+            self.queue = Queue::Drained;
+            0
+        })
+    }
+
+    fn try_read(&mut self, now: Instant) -> Result<usize, LostReason> {
+        let Link { session, socket, tunnel, queue } = self;
         let Some(tunnel) = tunnel else {
             let room = session.spare();
             if room.is_empty() {
-                return 0;
+                return Ok(0);
             }
-            let count = take(socket, queue, room).unwrap_or_else(|why| over(session, queue, why));
-            return match count {
-                Some(count) => {
-                    session.filled(count, now);
-                    count
-                }
-                None => 0,
-            };
+            let Some(count) = take(socket, queue, room)? else { return Ok(0) };
+            session.filled(count, now);
+            return Ok(count);
         };
         if tunnel.is_drained() {
-            let count = take(socket, queue, tunnel.spare()).unwrap_or_else(|why| over(session, queue, why));
-            let Some(count) = count else { return 0 };
+            let Some(count) = take(socket, queue, tunnel.spare())? else { return Ok(0) };
             tunnel.filled(count);
             // Pings of the WebSocket, and parts of a large message, are signs of life.
             session.filled(0, now);
         }
-        match tunnel.pull(session.spare()) {
-            Ok(count) => {
-                session.filled(count, now);
-                count
-            }
-            Err(error) => {
-                // The close frame with the reason, as far as that goes at once.
-                while !tunnel.output().is_empty() {
-                    match socket.write(tunnel.output()) {
-                        Ok(count) if count > 0 => tunnel.output_sent(count),
-                        Ok(_) | Err(_) => break,
-                    }
+        let pulled = tunnel.pull(session.spare());
+        if pulled.is_err() {
+            // The close frame with the reason, as far as that goes at once.
+            while !tunnel.output().is_empty() {
+                match socket.write(tunnel.output()) {
+                    Ok(count) if count > 0 => tunnel.output_sent(count),
+                    Ok(_) | Err(_) => break,
                 }
-                over(session, queue, Some(LostReason::Tunnel(error)));
-                0
             }
         }
+        let count = pulled.map_err(LostReason::Tunnel)?;
+        session.filled(count, now);
+        Ok(count)
     }
 
     /// Writes what the session has to send, as far as the socket takes it.
-    pub(super) fn flush(&mut self, session: &mut Session) {
-        if let Err(broken) = self.try_flush(session) {
-            over(session, &mut self.queue, Some(broken.into()));
+    pub(super) fn flush(&mut self) {
+        if let Err(broken) = self.try_flush() {
+            self.session.disconnected(broken.into());
             // The next turn comes at once and gives the event.
             self.queue = Queue::Unread;
         }
     }
 
-    fn try_flush(&mut self, session: &mut Session) -> Result<(), Broken> {
-        let Link { socket, tunnel, .. } = self;
+    fn try_flush(&mut self) -> Result<(), Broken> {
+        let Link { session, socket, tunnel, .. } = self;
         socket.flush()?;
         let Some(tunnel) = tunnel else {
             while !session.output().is_empty() {
@@ -131,41 +136,34 @@ impl Link {
         }
     }
 
-    /// Bytes in the kernel that were not read.
-    pub(super) fn kernel_queue(&self) -> u64 {
-        touchline_common::sys::queue::readable_bytes(self.socket.as_fd()).unwrap_or(0)
+    /// Bytes that came and are not applied: in the kernel and in the session's buffer.
+    pub(super) fn receive_queue(&self) -> u64 {
+        let kernel = touchline_common::sys::queue::readable_bytes(self.socket.as_fd()).unwrap_or(0);
+        kernel + self.session.unread() as u64
+    }
+
+    /// The session is over, and the socket is closed.
+    pub(super) fn into_session(mut self) -> Session {
+        self.socket.farewell();
+        self.session
     }
 }
 
-/// Reads into `room`; none if nothing is there, an error at the end, which may be one without a fault.
-fn take(
-    socket: &mut Socket,
-    queue: &mut Queue,
-    room: &mut [u8],
-) -> Result<Option<usize>, Option<LostReason>> {
-    match socket.read(room) {
-        Ok(Got::Bytes(count, rest)) => {
+/// Reads into `room`; none if nothing is there, an error at the end.
+fn take(socket: &mut Socket, queue: &mut Queue, room: &mut [u8]) -> Result<Option<usize>, LostReason> {
+    match socket.read(room)? {
+        Got::Bytes(count, rest) => {
             if rest == Rest::None && *queue == Queue::Unread {
                 *queue = Queue::Drained;
             }
             Ok(Some(count))
         }
-        Ok(Got::Nothing) => {
+        Got::Nothing => {
             *queue = Queue::Drained;
             Ok(None)
         }
-        Ok(Got::End) => Err(None),
-        Err(broken) => Err(Some(broken.into())),
+        Got::End => Err(LostReason::EndOfStream),
     }
-}
-
-fn over(session: &mut Session, queue: &mut Queue, why: Option<LostReason>) -> Option<usize> {
-    match why {
-        None => session.disconnected(None),
-        Some(why) => session.broken(why),
-    }
-    *queue = Queue::Drained;
-    None
 }
 
 impl From<Broken> for LostReason {

@@ -53,113 +53,79 @@ pub enum LostReason {
     },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Consequence {
-    sort: Sort,
-    session: Fate,
-    hint: Hint,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sort {
-    Connection,
-    Tls,
-    WebSocket,
-    /// The server refuses this session; of one that was to go on, no more than that.
-    Session,
-    Login,
-    /// As `Login`, after the server had let us in.
-    LoginAfterAll,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    /// The same may be asked for again, by its client id.
-    Resumable,
-    Over,
-}
-
-/// Where the reason is no more than that the connection ended: what that may mean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Hint {
-    None,
-    Handshake,
-    /// It ended without a word.
-    Bare,
-    /// It was closed; without a reason if it was open.
-    BareIfOpen,
-}
-
 impl LostReason {
-    fn consequence(&self) -> Consequence {
-        let (sort, session, hint) = match self {
-            LostReason::Refused(ResponseCode::AuthenticationFailed | ResponseCode::Rejected)
-            | LostReason::Tunnel(TunnelError::Upgrade(UpgradeError::Status { code: 401 | 403, .. })) => {
-                (Sort::Login, Fate::Over, Hint::None)
-            }
-            LostReason::Refused(_) => (Sort::Session, Fate::Over, Hint::None),
-            LostReason::SessionRefused { .. } => (Sort::LoginAfterAll, Fate::Over, Hint::None),
-            LostReason::Tls(_) => (Sort::Tls, Fate::Over, Hint::None),
-            LostReason::Tunnel(TunnelError::Closed { .. }) => (Sort::WebSocket, Fate::Resumable, Hint::None),
-            LostReason::Tunnel(_) => (Sort::WebSocket, Fate::Over, Hint::None),
-            LostReason::HandshakeDeadline { .. } => (Sort::Connection, Fate::Resumable, Hint::Handshake),
-            LostReason::EndOfStream | LostReason::Socket(_) => {
-                (Sort::Connection, Fate::Resumable, Hint::Bare)
-            }
-            LostReason::Silent { .. } | LostReason::OutputFull { .. } => {
-                (Sort::Connection, Fate::Resumable, Hint::None)
-            }
-            LostReason::ClosedByServer | LostReason::Aborted => {
-                (Sort::Connection, Fate::Over, Hint::BareIfOpen)
-            }
-            LostReason::Asked
-            | LostReason::Handshake(_)
-            | LostReason::Version { .. }
-            | LostReason::Wire(_) => (Sort::Connection, Fate::Over, Hint::None),
-        };
-        Consequence { sort, session, hint }
-    }
-
     /// Of which sort it is, for whoever knows no Diffusion.
     pub(super) fn cause(&self) -> Cause {
-        match self.consequence().sort {
-            Sort::Connection | Sort::Session => Cause::Connection,
-            Sort::Tls => Cause::Tls,
-            Sort::WebSocket => Cause::WebSocket,
-            Sort::Login | Sort::LoginAfterAll => Cause::Login,
+        match self {
+            LostReason::Refused(ResponseCode::AuthenticationFailed | ResponseCode::Rejected)
+            | LostReason::SessionRefused { .. }
+            | LostReason::Tunnel(TunnelError::Upgrade(UpgradeError::Status { code: 401 | 403, .. })) => {
+                Cause::Login
+            }
+            LostReason::Tls(_) => Cause::Tls,
+            LostReason::Tunnel(_) => Cause::WebSocket,
+            LostReason::Asked
+            | LostReason::HandshakeDeadline { .. }
+            | LostReason::Handshake(_)
+            | LostReason::Version { .. }
+            | LostReason::Refused(_)
+            | LostReason::Wire(_)
+            | LostReason::ClosedByServer
+            | LostReason::Aborted
+            | LostReason::Silent { .. }
+            | LostReason::EndOfStream
+            | LostReason::Socket(_)
+            | LostReason::OutputFull { .. } => Cause::Connection,
         }
     }
 
     /// What it means for the next attempt. `why` is the reason in words; `resuming`: whether an earlier session had been asked for.
     pub(super) fn end<'a>(&self, why: &'a str, resuming: bool) -> End<'a> {
-        match self.consequence().sort {
-            Sort::Login => End::LoginRefused(why),
-            Sort::LoginAfterAll => End::SessionRefused(why),
-            Sort::Session if resuming => End::ResumeRefused,
-            Sort::Session | Sort::Connection | Sort::Tls | Sort::WebSocket => End::Broken,
+        match (self.cause(), self) {
+            (_, LostReason::SessionRefused { .. }) => End::SessionRefused(why),
+            (Cause::Login, _) => End::LoginRefused(why),
+            (_, LostReason::Refused(_)) if resuming => End::ResumeRefused,
+            (Cause::Connection | Cause::Tls | Cause::WebSocket, _) => End::Broken,
         }
     }
 
     /// Whether the same session may be asked for again, by its client id.
     pub(super) fn is_resumable(&self) -> bool {
-        self.consequence().session == Fate::Resumable
+        match self {
+            LostReason::HandshakeDeadline { .. }
+            | LostReason::Silent { .. }
+            | LostReason::EndOfStream
+            | LostReason::Socket(_)
+            | LostReason::Tunnel(TunnelError::Closed { .. })
+            | LostReason::OutputFull { .. } => true,
+            LostReason::Asked
+            | LostReason::Handshake(_)
+            | LostReason::Version { .. }
+            | LostReason::Refused(_)
+            | LostReason::SessionRefused { .. }
+            | LostReason::Wire(_)
+            | LostReason::ClosedByServer
+            | LostReason::Aborted
+            | LostReason::Tls(_)
+            | LostReason::Tunnel(_) => false,
+        }
     }
 
     /// Where the reason is no more than that it ended: what that may mean, and what to look at.
     pub(super) fn hint(&self, stage: Stage) -> &'static str {
-        match (self.consequence().hint, stage) {
-            (Hint::Handshake, _) => {
+        let is_bare = matches!(self, LostReason::EndOfStream | LostReason::Socket(_));
+        let is_closed = matches!(self, LostReason::ClosedByServer | LostReason::Aborted);
+        match stage {
+            _ if matches!(self, LostReason::HandshakeDeadline { .. }) => {
                 "; check the port and the scheme in `url`, or whether the server is overloaded"
             }
-            (Hint::Bare, Stage::Connecting) => {
+            Stage::Connecting if is_bare => {
                 " before the handshake was done; check the port and the scheme in `url`, and whether the server lets this address in"
             }
-            (Hint::Bare | Hint::BareIfOpen, Stage::Open) => {
+            Stage::Open if is_bare || is_closed => {
                 " before anything was served; check the topics in `list_topic` and `match_topics`, and whether `max_subscriptions` is more than the server allows"
             }
-            (Hint::None, _)
-            | (Hint::Bare, Stage::Serving)
-            | (Hint::BareIfOpen, Stage::Connecting | Stage::Serving) => "",
+            Stage::Connecting | Stage::Open | Stage::Serving => "",
         }
     }
 }

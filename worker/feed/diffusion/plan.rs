@@ -1,7 +1,6 @@
 //! What a feed's settings make of its connection.
 
 use super::{AfterResume, Login, SessionConfig};
-use crate::feed::PlanError;
 use crate::net::{TlsPlan, Trust};
 use crate::wire::diffusion::tunnel::{Form, TunnelConfig};
 use crate::wire::websocket::{self, Compress};
@@ -35,8 +34,8 @@ impl Plan {
     /// From the settings of a feed.
     ///
     /// # Errors
-    /// [`PlanError`]: TLS cannot be set up.
-    pub fn new(config: &Config, feed: &FeedConfig) -> Result<Plan, PlanError> {
+    /// Why TLS cannot be set up; names the feed.
+    pub fn new(config: &Config, feed: &FeedConfig) -> Result<Plan, String> {
         Ok(Plan {
             authority: feed.url.authority(),
             session: session(config, feed),
@@ -50,7 +49,7 @@ impl Plan {
 
 fn session(config: &Config, feed: &FeedConfig) -> SessionConfig {
     let login = (!feed.username.is_empty())
-        .then(|| Login { username: feed.username.clone(), password: feed.password.expose().to_owned() });
+        .then(|| Login { username: feed.username.clone(), password: feed.password.clone() });
     let defaults = SessionConfig::default();
     let (ping_interval, idle_limit) = match feed.diffusion.protocol {
         Protocol::V4 => (defaults.ping_interval, defaults.idle_limit),
@@ -74,7 +73,7 @@ fn session(config: &Config, feed: &FeedConfig) -> SessionConfig {
     }
 }
 
-fn tls(feed: &FeedConfig) -> Result<Option<TlsPlan>, PlanError> {
+fn tls(feed: &FeedConfig) -> Result<Option<TlsPlan>, String> {
     if !feed.url.transport.has_tls() {
         return Ok(None);
     }
@@ -84,8 +83,7 @@ fn tls(feed: &FeedConfig) -> Result<Option<TlsPlan>, PlanError> {
     } else {
         Trust::Authorities { ca_file: feed.ca_file.clone() }
     };
-    let wrong = |error| PlanError(format!("{error} (feed {})", feed.name));
-    TlsPlan::new(&feed.url.host, &trust).map(Some).map_err(wrong)
+    TlsPlan::new(&feed.url.host, &trust).map(Some).map_err(|error| format!("{error} (feed {})", feed.name))
 }
 
 fn tunnel(config: &Config, feed: &FeedConfig) -> TunnelConfig {

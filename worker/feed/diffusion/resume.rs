@@ -5,6 +5,8 @@
 
 use super::{LostReason, Session};
 use crate::wire::diffusion::AliasTable;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
 use std::time::{Duration, Instant};
 
 /// How long an earlier session is asked for; a server's usual time to keep one.
@@ -15,14 +17,10 @@ pub struct ResumeState {
     pub(super) client_id: Vec<u8>,
     /// The server goes on to use the aliases that it gave.
     pub(super) aliases: AliasTable,
-    pub(super) topics: Vec<ResumeTopic>,
+    pub(super) topics: ResumeTopics,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ResumeTopic {
-    pub(super) name: Box<[u8]>,
-    pub(super) proof: Proof,
-}
+pub(super) type ResumeTopics = HashMap<Box<[u8]>, Proof, RandomState>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Proof {

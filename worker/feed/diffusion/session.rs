@@ -3,28 +3,28 @@
 //! The scan loop reads into [`Session::spare`], reports it with [`Session::filled`], takes events until there is none
 //! or it has had enough, calls [`Session::timer`] at [`Session::deadline`] or more often, and writes
 //! [`Session::output`]. A message that cannot be used is counted and skipped; only a broken stream, a refusal, the
-//! server's own end or silence ends a session, and then [`SessionEvent::Lost`] is given once, as the last event.
+//! server's own end or silence ends a session: then no more events are given, and [`Session::state`] says why.
 
-mod ahead;
 mod messages;
 mod opening;
 mod pieces;
 mod times;
 
 use super::config::{AfterResume, SessionConfig};
-use super::counters::{Counters, Skip};
-use super::event::SessionEvent;
 use super::lost::LostReason;
-use super::resume::ResumeState;
+use super::resume::{ResumeState, ResumeTopics};
+use super::skip::Skip;
 use super::subscriptions::Subscriptions;
-use crate::feed::{FollowError, SessionKind};
+use crate::feed::{ConnectionEvent, Event, FollowError, SessionKind};
 use crate::wire::diffusion::{
     self, AliasTable, BodyDecoder, FragmentError, Fragments, Frame, FrameBuffer, MessageType, Part, TopicRef,
     TopicSlot, TopicStatus, Whole,
 };
-use ahead::Ahead;
-use std::io;
+use std::collections::VecDeque;
 use std::time::Instant;
+
+/// Messages framed ahead at once.
+const AHEAD_MAX: usize = 32;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
@@ -38,12 +38,6 @@ pub enum State {
     },
 }
 
-#[derive(Debug)]
-enum Input {
-    Accepted,
-    Ended(LostReason),
-}
-
 /// What one step over the buffer found; without a borrow, so that steps can be repeated.
 #[derive(Clone, Copy)]
 pub(super) enum Step {
@@ -52,51 +46,59 @@ pub(super) enum Step {
     Skipped(Skip),
     Wait,
     Opened(SessionKind),
-    Load(Frame, TopicAt, BodyAt),
-    Delta(Frame, TopicAt, BodyAt),
+    Load(Content),
+    Delta(Content),
     Removed,
     Status(Frame, TopicAt),
     Queue(u64),
-    Lost,
+}
+
+/// A load or a delta that can be used.
+#[derive(Clone, Copy)]
+pub(super) struct Content {
+    origin: Origin,
+    topic: TopicAt,
+    body: BodyAt,
+}
+
+/// Where a message is.
+#[derive(Clone, Copy)]
+enum Origin {
+    Frame(Frame),
+    /// It came in pieces: the last one that was put together.
+    Whole,
 }
 
 #[derive(Clone, Copy)]
 pub(super) enum TopicAt {
     Message,
     Alias(TopicSlot),
-    Whole,
 }
 
 #[derive(Clone, Copy)]
-pub(super) enum BodyAt {
+enum BodyAt {
     Message,
     Decoded,
-    Whole,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Beginning {
-    Fresh,
-    Resuming(Vec<u8>),
 }
 
 #[derive(Debug)]
 pub struct Session {
     config: SessionConfig,
     state: State,
-    /// Whether [`SessionEvent::Lost`] was given.
-    lost_given: bool,
     /// The stream is over; what is buffered still counts.
     ended: Option<LostReason>,
     buffer: FrameBuffer,
-    ahead: Ahead,
+    /// Messages that are framed and not taken, so that a caller can prepare for many of them at once: places in the buffer, good until it
+    /// is read into.
+    ahead: VecDeque<Frame>,
     aliases: AliasTable,
     subscriptions: Subscriptions,
     out: Vec<u8>,
     sent: usize,
     client_id: Vec<u8>,
     removed: Vec<u8>,
-    beginning: Beginning,
+    /// The client id of the earlier session that the server was asked to go on with.
+    resuming: Option<Vec<u8>>,
     /// A load may have been lost before the session went on; looked for until it shows.
     may_lack_loads: bool,
     decoder: BodyDecoder,
@@ -107,7 +109,8 @@ pub struct Session {
     too_old: u64,
     /// The last message that was put together.
     whole: Whole,
-    counters: Counters,
+    /// What was skipped or not right, messages and aliases.
+    errors: u64,
     started: Instant,
     received_at: Instant,
     pinged: Instant,
@@ -116,55 +119,39 @@ pub struct Session {
 }
 
 impl Session {
-    /// A new session on a connection that stands since `now`. The handshake's request is in [`Session::output`].
-    pub fn new(config: SessionConfig, now: Instant) -> Session {
-        Session::begin(config, None, now)
-    }
-
-    /// As [`Session::new`], but the server is asked to go on with an earlier session. Whether it does is shown by
-    /// [`SessionEvent::Opened`].
-    pub fn resume(config: SessionConfig, earlier: ResumeState, now: Instant) -> Session {
-        Session::begin(config, Some(earlier), now)
-    }
-
-    fn begin(config: SessionConfig, earlier: Option<ResumeState>, now: Instant) -> Session {
+    /// A session on a connection that stands since `now`. The handshake's request is in [`Session::output`]; it asks the server to go on
+    /// with the `earlier` session, if there is one. Whether it does is shown by [`ConnectionEvent::Opened`].
+    pub fn new(config: SessionConfig, earlier: Option<ResumeState>, now: Instant) -> Session {
         let until = now.checked_add(config.handshake_deadline).unwrap_or(now);
+        let (resuming, aliases, topics) = match earlier {
+            Some(earlier) => (Some(earlier.client_id), earlier.aliases, earlier.topics),
+            None => (None, AliasTable::new(config.max_aliases), ResumeTopics::default()),
+        };
         let mut session = Session {
             state: State::Shaking { until },
-            lost_given: false,
             ended: None,
             buffer: FrameBuffer::new(config.frame_limit),
-            ahead: Ahead::default(),
-            aliases: AliasTable::new(config.max_aliases),
-            subscriptions: Subscriptions::new(
-                config.max_subscriptions,
-                config.topics_per_message,
-                config.subscribes_per_s,
-                now,
-            ),
+            ahead: VecDeque::new(),
+            aliases,
+            subscriptions: Subscriptions::new(config.max_subscriptions, config.subscribes_per_s, topics, now),
             out: Vec::new(),
             sent: 0,
             client_id: Vec::new(),
             removed: Vec::new(),
-            beginning: Beginning::Fresh,
+            resuming,
             may_lack_loads: false,
             decoder: BodyDecoder::new(config.body_limit, config.body_ratio),
             decoded: Vec::new(),
             fragments: Fragments::new(config.body_limit),
             too_old: 0,
             whole: Whole::default(),
-            counters: Counters::default(),
+            errors: 0,
             started: now,
             received_at: now,
             pinged: now,
             probed: None,
             config,
         };
-        if let Some(earlier) = earlier {
-            session.beginning = Beginning::Resuming(earlier.client_id);
-            session.aliases = earlier.aliases;
-            session.subscriptions.resume(earlier.topics);
-        }
         session.request();
         session
     }
@@ -174,33 +161,17 @@ impl Session {
         (!self.client_id.is_empty()).then(|| ResumeState {
             client_id: self.client_id,
             aliases: self.aliases,
-            topics: self.subscriptions.into_resume_state(),
+            topics: self.subscriptions.into_resume_topics(),
         })
     }
 
     pub fn is_resuming(&self) -> bool {
-        self.beginning != Beginning::Fresh
+        self.resuming.is_some()
     }
 
-    /// The only place where the state changes.
-    fn transition(&mut self, input: Input) {
-        self.state = match (&self.state, input) {
-            (State::Shaking { .. }, Input::Accepted) => State::Open,
-            (State::Shaking { .. } | State::Open, Input::Ended(why)) => State::Closed { why },
-            (State::Open | State::Closed { .. }, Input::Accepted)
-            | (State::Closed { .. }, Input::Ended(_)) => {
-                return;
-            }
-        };
-    }
-
-    pub fn counters(&self) -> &Counters {
-        &self.counters
-    }
-
-    /// What the server calls the session; empty before it is open.
-    pub fn client_id(&self) -> &[u8] {
-        &self.client_id
+    /// What was skipped or not right.
+    pub fn errors(&self) -> u64 {
+        self.errors
     }
 
     /// Subscriptions that count against the cap: sent or waiting.
@@ -214,7 +185,7 @@ impl Session {
 
     /// Bytes that were read and not taken yet.
     pub fn unread(&self) -> usize {
-        let framed = self.ahead.first().map_or(0, |frame| self.buffer.taken_since(frame));
+        let framed = self.ahead.front().map_or(0, |frame| self.buffer.taken_since(*frame));
         self.buffer.unread().len() + framed
     }
 
@@ -222,12 +193,21 @@ impl Session {
         &self.state
     }
 
+    /// Why it is over, once it is.
+    #[inline]
+    pub(super) fn why(&self) -> Option<&LostReason> {
+        match &self.state {
+            State::Closed { why } => Some(why),
+            State::Shaking { .. } | State::Open => None,
+        }
+    }
+
     /// Room to read into. Empty only while messages wait to be taken, see [`FrameBuffer::spare`].
     pub fn spare(&mut self) -> &mut [u8] {
-        // Frames are places in the buffer, which may move now.
-        if let Some(frame) = self.ahead.first() {
-            self.buffer.step_back(frame);
-            self.ahead = Ahead::default();
+        // What was framed ahead is read again: the buffer may move now.
+        if let Some(frame) = self.ahead.front() {
+            self.buffer.step_back(*frame);
+            self.ahead.clear();
         }
         self.buffer.spare()
     }
@@ -235,35 +215,29 @@ impl Session {
     /// `count` bytes were read into [`Session::spare`].
     pub fn filled(&mut self, count: usize, now: Instant) {
         self.buffer.filled(count);
-        self.counters.bytes += count as u64;
         self.received_at = self.received_at.max(now);
         self.probed = None;
     }
 
-    /// The stream ended, or the socket failed with this kind of error. What was read before is still given.
-    pub fn disconnected(&mut self, error: Option<io::ErrorKind>) {
-        self.ended.get_or_insert(match error {
-            None => LostReason::EndOfStream,
-            Some(kind) => LostReason::Socket(kind),
-        });
-    }
-
-    /// The stream broke for a reason of its own. What was read before is still given.
-    pub fn broken(&mut self, why: LostReason) {
+    /// The stream is over. What was read before is still given.
+    pub fn disconnected(&mut self, why: LostReason) {
         self.ended.get_or_insert(why);
     }
 
-    /// Ends the session: a close request is put out, then [`SessionEvent::Lost`] is given. The caller sends and closes.
+    /// Ends the session; a close request is put out. The caller sends and closes.
     pub fn close(&mut self) {
         if self.state == State::Open {
             diffusion::close(&mut self.out);
         }
-        self.transition(Input::Ended(LostReason::Asked));
+        self.end(LostReason::Asked);
     }
 
-    /// A topic that the login asked for shows that the server refuses the session: nothing that follows is given.
-    pub fn refused(&mut self, why: LostReason) {
-        self.transition(Input::Ended(why));
+    /// Ends the session, unless it is over: nothing that follows is given.
+    pub(super) fn end(&mut self, why: LostReason) {
+        match self.state {
+            State::Shaking { .. } | State::Open => self.state = State::Closed { why },
+            State::Closed { .. } => {}
+        }
     }
 
     /// Asks for a topic; again, if it was asked for: the server then sends a fresh load. It goes out once the session
@@ -331,35 +305,36 @@ impl Session {
     fn check_output(&mut self) {
         let limit = self.config.out_limit;
         if self.output().len() > limit {
-            self.transition(Input::Ended(LostReason::OutputFull { limit }));
+            self.end(LostReason::OutputFull { limit });
         }
     }
 
-    /// Frames some more messages if all that were framed are taken; whether there are several now, whose topics
-    /// [`Session::upcoming`] gives. Optional: for callers that prepare for many messages at once.
+    /// Frames some more messages if all that were framed are taken. If there are several now: the topics of the deltas among them; those
+    /// that stand behind an alias are left out. Optional: for callers that prepare for many messages at once.
     #[inline]
-    pub fn look_ahead(&mut self) -> bool {
-        if self.state != State::Open || self.ahead.first().is_some() {
-            return false;
+    pub fn look_ahead(&mut self) -> Option<impl Iterator<Item = &[u8]>> {
+        if self.state != State::Open || !self.ahead.is_empty() {
+            return None;
         }
-        self.ahead.fill(&mut self.buffer);
-        self.ahead.len() > 1
-    }
-
-    /// The topics of the deltas that were framed and not taken yet; those that stand behind an alias are left out.
-    pub fn upcoming(&self) -> impl Iterator<Item = &[u8]> {
-        self.ahead.rest().iter().filter_map(|frame| match frame.kind() {
+        // What cannot be framed is met again when it is taken.
+        while self.ahead.len() < AHEAD_MAX
+            && let Ok(Some(frame)) = self.buffer.advance()
+        {
+            self.ahead.push_back(frame);
+        }
+        let topic = |frame: &Frame| match frame.kind() {
             (MessageType::Delta, Part::Whole) => match TopicRef::parse(self.buffer.first_header(*frame)) {
                 TopicRef::Named { name, alias: _ } => Some(name),
                 TopicRef::Alias(_) => None,
             },
             _ => None,
-        })
+        };
+        (self.ahead.len() > 1).then(|| self.ahead.iter().filter_map(topic))
     }
 
     /// The next event in what was read; none if more must be read, or after the last.
     #[inline]
-    pub fn next_event(&mut self, now: Instant) -> Option<SessionEvent<'_>> {
+    pub fn next_event(&mut self, now: Instant) -> Option<Event<'_>> {
         let step = self.next_step(now)?;
         self.event(step)
     }
@@ -376,48 +351,47 @@ impl Session {
     }
 
     #[inline]
-    pub(super) fn event(&self, step: Step) -> Option<SessionEvent<'_>> {
-        match step {
-            Step::Next | Step::Wait => None,
-            Step::Load(frame, at, body) => {
-                Some(SessionEvent::Load { topic: self.topic_name(frame, at), body: self.body(frame, body) })
+    pub(super) fn event(&self, step: Step) -> Option<Event<'_>> {
+        Some(match step {
+            Step::Next | Step::Wait => return None,
+            Step::Load(content) => {
+                Event::Snapshot { topic: self.topic_of(content), body: self.body_of(content) }
             }
-            Step::Delta(frame, at, body) => {
-                Some(SessionEvent::Delta { topic: self.topic_name(frame, at), body: self.body(frame, body) })
+            Step::Delta(content) => {
+                Event::Delta { topic: self.topic_of(content), body: self.body_of(content) }
             }
-            Step::Opened(session) => Some(SessionEvent::Opened { client_id: &self.client_id, session }),
-            Step::Removed => Some(SessionEvent::TopicRemoved { topic: &self.removed }),
-            Step::Status(frame, at) => match self.buffer.message(frame).status() {
-                Some(TopicStatus::Other(status)) => {
-                    Some(SessionEvent::TopicStatus { topic: self.topic_name(frame, at), status })
+            Step::Opened(session) => {
+                let client_id = self.client_id.clone();
+                Event::Connection(ConnectionEvent::Opened { client_id, session })
+            }
+            Step::Removed => Event::Removed { topic: &self.removed },
+            Step::Status(frame, at) => match self.buffer.message(frame).status()? {
+                TopicStatus::Other(status) => {
+                    Event::Status { topic: self.topic(Origin::Frame(frame), at), status }
                 }
-                Some(TopicStatus::Removed) | None => None,
+                TopicStatus::Removed => return None,
             },
-            Step::Queue(depth) => Some(SessionEvent::ServerQueue(depth)),
-            Step::Skipped(why) => Some(SessionEvent::Skipped { why }),
-            Step::Lost => self.why().map(|why| SessionEvent::Lost { why }),
-        }
+            Step::Queue(depth) => Event::QueueDepth(depth),
+            Step::Skipped(why) => Event::Skipped(why.to_string()),
+        })
     }
 
     #[inline]
-    fn topic_name(&self, frame: Frame, at: TopicAt) -> &[u8] {
-        name_of(&self.buffer, &self.aliases, &self.whole, frame, at)
+    pub(super) fn topic_of(&self, content: Content) -> &[u8] {
+        self.topic(content.origin, content.topic)
     }
 
     #[inline]
-    fn body(&self, frame: Frame, at: BodyAt) -> &[u8] {
-        match at {
-            BodyAt::Message => self.buffer.body(frame),
-            BodyAt::Decoded => &self.decoded,
-            BodyAt::Whole => &self.whole.body,
-        }
+    fn topic(&self, origin: Origin, at: TopicAt) -> &[u8] {
+        topic(&self.buffer, &self.aliases, &self.whole, origin, at)
     }
 
-    /// Why it is over, once it is.
-    pub(super) fn why(&self) -> Option<LostReason> {
-        match &self.state {
-            State::Closed { why } => Some(why.clone()),
-            State::Shaking { .. } | State::Open => None,
+    #[inline]
+    pub(super) fn body_of(&self, content: Content) -> &[u8] {
+        match (content.body, content.origin) {
+            (BodyAt::Decoded, _) => &self.decoded,
+            (BodyAt::Message, Origin::Frame(frame)) => self.buffer.body(frame),
+            (BodyAt::Message, Origin::Whole) => &self.whole.body,
         }
     }
 
@@ -426,25 +400,17 @@ impl Session {
         match self.state {
             State::Open => self.next_frame(),
             State::Shaking { .. } => self.shake(now),
-            State::Closed { .. } => self.give_lost(),
+            State::Closed { .. } => Step::Wait,
         }
     }
 
-    fn give_lost(&mut self) -> Step {
-        if self.lost_given {
-            return Step::Wait;
-        }
-        self.lost_given = true;
-        Step::Lost
-    }
-
-    fn end(&mut self, why: LostReason) -> Step {
-        self.transition(Input::Ended(why));
+    fn end_step(&mut self, why: LostReason) -> Step {
+        self.end(why);
         Step::Next
     }
 
     fn skip(&mut self, why: Skip) -> Step {
-        self.counters.skipped(&why);
+        self.errors += 1;
         Step::Skipped(why)
     }
 
@@ -455,39 +421,45 @@ impl Session {
             return Step::Skipped(Skip::Fragment(FragmentError::Old));
         }
         match self.ended.take() {
-            Some(why) => self.end(why),
+            Some(why) => self.end_step(why),
             None => Step::Wait,
         }
     }
 
     #[inline]
     fn next_frame(&mut self) -> Step {
-        if let Some(frame) = self.ahead.take() {
+        if let Some(frame) = self.ahead.pop_front() {
             return self.take(frame);
         }
         match self.buffer.advance() {
             Ok(Some(frame)) => self.take(frame),
             Ok(None) => self.wait(),
-            Err(error) => self.end(LostReason::Wire(error)),
+            Err(error) => self.end_step(LostReason::Wire(error)),
         }
     }
 }
 
 #[inline]
-fn name_of<'a>(
+fn topic<'a>(
     buffer: &'a FrameBuffer,
     aliases: &'a AliasTable,
     whole: &'a Whole,
-    frame: Frame,
+    origin: Origin,
     at: TopicAt,
 ) -> &'a [u8] {
-    let header = match at {
-        TopicAt::Alias(slot) => return aliases.name(slot).unwrap_or_default(),
-        TopicAt::Message => buffer.first_header(frame),
-        TopicAt::Whole => &whole.topic,
-    };
-    match TopicRef::parse(header) {
-        TopicRef::Named { name, alias: _ } => name,
-        TopicRef::Alias(_) => &[],
+    match at {
+        TopicAt::Alias(slot) => aliases.name(slot).unwrap_or_default(),
+        TopicAt::Message => match TopicRef::parse(topic_header(buffer, whole, origin)) {
+            TopicRef::Named { name, alias: _ } => name,
+            TopicRef::Alias(_) => &[],
+        },
+    }
+}
+
+#[inline]
+fn topic_header<'a>(buffer: &'a FrameBuffer, whole: &'a Whole, origin: Origin) -> &'a [u8] {
+    match origin {
+        Origin::Frame(frame) => buffer.first_header(frame),
+        Origin::Whole => &whole.topic,
     }
 }

@@ -1,7 +1,8 @@
 //! Sessions against a server that says whatever the test wants.
 
+use super::session::Step;
 use super::*;
-use crate::feed::{FollowError, TOPIC_MAX};
+use crate::feed::{ConnectionEvent, Event, FollowError, TOPIC_MAX};
 use crate::wire::diffusion::captures::conversations;
 use crate::wire::diffusion::{
     self, ConnectRequest, ConnectResponse, FragmentError, FrameBuffer, HandshakeError, MessageType,
@@ -18,19 +19,23 @@ struct Bench {
     now: Instant,
     told: Vec<String>,
     skipped: Vec<Skip>,
+    is_over: bool,
 }
 
 impl Bench {
     fn new(config: SessionConfig) -> Bench {
         let now = Instant::now();
-        Bench { session: Session::new(config, now), now, told: Vec::new(), skipped: Vec::new() }
+        Bench::on(Session::new(config, None, now), now)
     }
 
     /// Asks to go on with the session of this one, which is lost.
     fn again(self, config: SessionConfig) -> Bench {
         let earlier = self.session.into_resume_state().unwrap();
-        let session = Session::resume(config, earlier, self.now);
-        Bench { session, now: self.now, told: Vec::new(), skipped: Vec::new() }
+        Bench::on(Session::new(config, Some(earlier), self.now), self.now)
+    }
+
+    fn on(session: Session, now: Instant) -> Bench {
+        Bench { session, now, told: Vec::new(), skipped: Vec::new(), is_over: false }
     }
 
     fn open(config: SessionConfig) -> Bench {
@@ -57,13 +62,18 @@ impl Bench {
     fn events(&mut self) {
         // As the loop does it.
         loop {
-            self.session.look_ahead();
-            let Some(event) = self.session.next_event(self.now) else { return };
-            if let SessionEvent::Skipped { why } = event {
+            let _ = self.session.look_ahead();
+            let Some(step) = self.session.next_step(self.now) else { break };
+            assert!(!self.is_over, "something after the end");
+            if let Step::Skipped(why) = step {
                 self.skipped.push(why);
             } else {
-                self.told.push(told(&event));
+                self.told.push(told(&self.session.event(step).unwrap()));
             }
+        }
+        if let Some(why) = self.session.why().filter(|_| !self.is_over) {
+            self.told.push(format!("lost: {why}"));
+            self.is_over = true;
         }
     }
 
@@ -107,16 +117,18 @@ impl Bench {
     }
 }
 
-fn told(event: &SessionEvent<'_>) -> String {
+fn told(event: &Event<'_>) -> String {
     match event {
-        SessionEvent::Opened { client_id, session } => format!("opened {} {session:?}", text(client_id)),
-        SessionEvent::Load { topic, body } => format!("load {} {}", text(topic), text(body)),
-        SessionEvent::Delta { topic, body } => format!("delta {} {}", text(topic), text(body)),
-        SessionEvent::TopicRemoved { topic } => format!("removed {}", text(topic)),
-        SessionEvent::TopicStatus { topic, status } => format!("status {} {}", text(topic), text(status)),
-        SessionEvent::Skipped { why } => format!("skipped: {why}"),
-        SessionEvent::ServerQueue(depth) => format!("queue {depth}"),
-        SessionEvent::Lost { why } => format!("lost: {why}"),
+        Event::Connection(ConnectionEvent::Opened { client_id, session }) => {
+            format!("opened {} {session:?}", text(client_id))
+        }
+        Event::Connection(other) => panic!("{other:?} is not a session's to tell"),
+        Event::Snapshot { topic, body } => format!("load {} {}", text(topic), text(body)),
+        Event::Delta { topic, body } => format!("delta {} {}", text(topic), text(body)),
+        Event::Removed { topic } => format!("removed {}", text(topic)),
+        Event::Status { topic, status } => format!("status {} {}", text(topic), text(status)),
+        Event::Skipped(why) => format!("skipped: {why}"),
+        Event::QueueDepth(depth) => format!("queue {depth}"),
     }
 }
 

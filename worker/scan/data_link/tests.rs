@@ -1,7 +1,7 @@
 //! The data link against a recorder that is played: order, bounds, what goes out again.
 
 use super::*;
-use crate::scan::fake_recorder::{FakeRecorder, Sent};
+use crate::scan::tests::{FakeRecorder, Sent};
 use std::os::unix::net::UnixStream;
 use touchline_common::ipc::messages::data::Extent;
 use touchline_common::ipc::messages::data::{Section, SectionKey};

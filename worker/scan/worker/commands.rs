@@ -1,7 +1,6 @@
 //! What the coordinator asks, and signals.
 
 use super::{Ending, Worker};
-use crate::feed::FollowError;
 use crate::payload::MatchSlot;
 use crate::scan::clock::wall_us;
 use crate::scan::reporter::Reporter;
@@ -35,7 +34,7 @@ impl Worker {
                 }
             }
         }
-        self.coordinator.leave_rest();
+        self.coordinator.unread = true;
     }
 
     fn obey(&mut self, message: ToWorker, request: u32, fd: Option<OwnedFd>) {
@@ -43,21 +42,21 @@ impl Worker {
             ToWorker::Assign { id, epoch, topics, listing } => {
                 self.matches.at_epoch(epoch);
                 failpoint::hit_for(Point::AssignReceived, id.as_str());
-                self.coordinator.command_taken();
+                self.meter.counted.commands_seen += 1;
                 self.assign(&id, epoch, topics, listing);
             }
             ToWorker::Release { id, epoch, why } => {
                 self.matches.at_epoch(epoch);
-                self.coordinator.command_taken();
+                self.meter.counted.commands_seen += 1;
                 self.release(&id, epoch, why);
             }
             ToWorker::FollowList => {
                 failpoint::hit(Point::ListReceived);
-                self.coordinator.command_taken();
+                self.meter.counted.commands_seen += 1;
                 self.follow_list();
             }
             ToWorker::UnfollowList => {
-                self.coordinator.command_taken();
+                self.meter.counted.commands_seen += 1;
                 self.unfollow_list();
             }
             ToWorker::Listed { id, listing } => self.listed(&id, listing),
@@ -68,7 +67,7 @@ impl Worker {
                 failpoint::hit(Point::DataReceived);
                 self.attach(fd);
             }
-            ToWorker::AddWorker => self.coordinator.add_worker(fd),
+            ToWorker::AddWorker => self.turn.new_workers.extend(fd),
             ToWorker::CrashMarker => log::warn!("worker.second_bookmark"),
             ToWorker::PermitConnect => self.source.permit(Instant::now()),
             ToWorker::Details => self.send_details(request),
@@ -133,16 +132,13 @@ impl Worker {
             self.publish_last(slot);
         }
         self.reporter().end(handle, reason, wall_us());
-        self.forget(slot);
+        self.audits.removed(slot);
+        if let Some(followed) = self.matches.remove(slot) {
+            self.end_subscription(slot, &followed.topics);
+            self.parts.trees.remove_match(slot);
+        }
         failpoint::hit_for(Point::ReleaseAcked, id.as_str());
         self.meter.report_now = true;
-    }
-
-    fn forget(&mut self, slot: MatchSlot) {
-        self.audits.removed(slot);
-        let Some(followed) = self.matches.remove(slot) else { return };
-        self.end_subscription(slot, &followed.topics);
-        self.parts.trees.remove_match(slot);
     }
 
     pub(super) fn subscriptions(&self) -> usize {
@@ -185,45 +181,28 @@ impl Worker {
 
     /// Asks for everything that this worker follows: on a new connection. A session that goes on has most of it already.
     pub(super) fn subscribe_all(&mut self) {
-        if !self.parts.time_topic.is_empty() {
-            let topic = self.parts.time_topic.clone();
-            self.keep_subscribed(&topic);
+        let Worker { parts, source, meter, matches, list, window, .. } = self;
+        if !parts.time_topic.is_empty() {
+            meter.asked(&parts.time_topic, source.keep(&parts.time_topic));
         }
-        if self.list.is_followed {
+        if list.is_followed {
             // Always anew: a match whose listing was lost on the way would never be followed.
-            let topic = self.parts.list_topic.clone();
-            self.subscribe(&topic);
+            meter.asked(&parts.list_topic, source.follow(&parts.list_topic));
         }
-        if let Some(window) = &mut self.window {
+        if let Some(window) = window {
             return window.reset();
         }
-        let mut followed: Vec<_> = self.matches.iter().map(|(_, followed)| followed).collect();
+        let mut followed: Vec<_> = matches.iter().map(|(_, followed)| followed).collect();
         followed.sort_unstable_by_key(|followed| followed.nth);
-        let topics: Vec<String> = followed.iter().flat_map(|followed| followed.topics.clone()).collect();
-        for topic in &topics {
-            self.keep_subscribed(topic);
+        for topic in followed.iter().flat_map(|followed| &followed.topics) {
+            meter.asked(topic, source.keep(topic));
         }
-    }
-
-    fn keep_subscribed(&mut self, topic: &str) {
-        let kept = self.source.keep(topic);
-        self.check_subscribed(topic, kept);
     }
 
     pub(super) fn subscribe(&mut self, topic: &str) {
         // Without a connection the next one asks for everything.
-        if !self.source.is_connected() {
-            return;
-        }
-        let asked = self.source.follow(topic);
-        self.check_subscribed(topic, asked);
-    }
-
-    fn check_subscribed(&mut self, topic: &str, asked: Result<(), FollowError>) {
-        self.meter.asked(Instant::now());
-        if let Err(error) = asked {
-            self.meter.error();
-            log::error!(topic = topic, error:% = error; "worker.not_subscribed");
+        if self.source.is_connected() {
+            self.meter.asked(topic, self.source.follow(topic));
         }
     }
 
@@ -239,7 +218,7 @@ impl Worker {
 
     fn send_details(&mut self, request: u32) {
         let now = Instant::now();
-        let matches: Vec<MatchDetail> = self
+        let mut matches: Vec<MatchDetail> = self
             .matches
             .iter()
             .map(|(slot, followed)| MatchDetail {
@@ -250,13 +229,14 @@ impl Worker {
                 name: self.parts.trees.name(slot).map(short).unwrap_or_default(),
             })
             .collect();
-        let mut chunks = matches.chunks(DETAILS_AT_ONCE).peekable();
-        if chunks.peek().is_none() {
-            self.answer(&FromWorker::Details { matches: Vec::new(), more: false }, request);
-        }
-        while let Some(chunk) = chunks.next() {
-            let details = FromWorker::Details { matches: chunk.to_vec(), more: chunks.peek().is_some() };
-            self.answer(&details, request);
+        loop {
+            let rest = matches.split_off(matches.len().min(DETAILS_AT_ONCE));
+            let more = !rest.is_empty();
+            self.coordinator.send(&FromWorker::Details { matches, more }, request);
+            if !more {
+                return;
+            }
+            matches = rest;
         }
     }
 
@@ -287,11 +267,7 @@ impl Worker {
 
     /// Sends the coordinator something unasked; whether it was queued.
     pub(super) fn send(&mut self, message: &FromWorker) -> bool {
-        self.answer(message, 0)
-    }
-
-    fn answer(&mut self, message: &FromWorker, request: u32) -> bool {
-        self.coordinator.send(message, request)
+        self.coordinator.send(message, 0)
     }
 
     pub(super) fn take_signals(&mut self) {
@@ -305,7 +281,7 @@ impl Worker {
     pub(in crate::scan) fn terminated(&mut self, from: u32) {
         log::info!(from = from; "worker.terminated");
         self.send(&FromWorker::Leaving { why: format!("SIGTERM from process {from}") });
-        self.end(Ending::Signal, SIGNAL_DEADLINE);
+        self.end(Ending::Asked, SIGNAL_DEADLINE);
     }
 
     /// Reads no more; what is held is handed over until `patience` is over.

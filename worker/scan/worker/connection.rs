@@ -50,10 +50,11 @@ impl Worker {
 
     /// The connection is over: for every match a gap begins.
     pub(super) fn lost(&mut self, loss: &Loss, now: Instant) {
+        let quiet = now.saturating_duration_since(self.meter.asked_at);
         let with = LostWith {
             asked: loss.asked,
-            loaded: self.meter.loads_held(),
-            quiet_ms: self.meter.quiet_ms(now),
+            loaded: self.meter.loaded.len() as u32,
+            quiet_ms: u32::try_from(quiet.as_millis()).unwrap_or(u32::MAX),
         };
         let why = loss.to_string();
         let feed = self.parts.feed_name.as_str();

@@ -12,7 +12,7 @@ impl Worker {
     pub(super) fn begin_subscription(&mut self, slot: MatchSlot, topics: &[String]) {
         match &mut self.window {
             Some(window) => window.add(slot, topics.len()),
-            None => topics.iter().for_each(|topic| self.subscribe(topic)),
+            None => self.subscribe_topics(topics),
         }
     }
 
@@ -31,9 +31,7 @@ impl Worker {
             Some(window) => window.hasten(slot),
             None => {
                 self.parts.trees.await_load(slot);
-                let topics =
-                    self.matches.get(slot).map(|followed| followed.topics.clone()).unwrap_or_default();
-                topics.iter().for_each(|topic| self.subscribe(topic));
+                self.subscribe_topics(&self.matches.topics(slot));
             }
         }
     }
@@ -47,12 +45,12 @@ impl Worker {
         let Some(followed) = self.matches.get(slot) else { return };
         let is_kept = |topic: &&String| self.source.is_loaded(topic);
         let topics: Vec<String> = followed.topics.iter().filter(is_kept).cloned().collect();
-        topics.iter().for_each(|topic| self.subscribe(topic));
+        self.subscribe_topics(&topics);
     }
 
     pub(super) fn slide_past(&mut self, slot: MatchSlot) {
         if self.window.as_mut().is_some_and(|window| window.loaded(slot, Instant::now())) {
-            let topics = self.matches.get(slot).map(|followed| followed.topics.clone()).unwrap_or_default();
+            let topics = self.matches.topics(slot);
             self.unsubscribe(&topics);
         }
     }
@@ -64,12 +62,16 @@ impl Worker {
         }
         while let Some(slide) = self.window.as_mut().and_then(|window| window.slide(now)) {
             let (Slide::Ask(slot) | Slide::GiveUp(slot)) = slide;
-            let topics = self.matches.get(slot).map(|followed| followed.topics.clone()).unwrap_or_default();
+            let topics = self.matches.topics(slot);
             match slide {
-                Slide::Ask(_) => topics.iter().for_each(|topic| self.subscribe(topic)),
+                Slide::Ask(_) => self.subscribe_topics(&topics),
                 Slide::GiveUp(_) => self.unsubscribe(&topics),
             }
         }
+    }
+
+    fn subscribe_topics(&mut self, topics: &[String]) {
+        topics.iter().for_each(|topic| self.subscribe(topic));
     }
 
     fn unsubscribe(&mut self, topics: &[String]) {

@@ -37,9 +37,13 @@ impl Worker {
             }
             self.list.is_followed = true;
         }
+        self.subscribe_list();
+        self.meter.report_now = true;
+    }
+
+    fn subscribe_list(&mut self) {
         let topic = self.parts.list_topic.clone();
         self.subscribe(&topic);
-        self.meter.report_now = true;
     }
 
     /// Another worker has the list now: what this one still knows of it is not reported.
@@ -78,8 +82,7 @@ impl Worker {
                 return;
             }
             self.list.sync = ListSync::Complete;
-            let topic = self.parts.list_topic.clone();
-            return self.subscribe(&topic);
+            return self.subscribe_list();
         }
         while !changes.is_empty() {
             let rest = changes.split_off(changes_at_once(&changes));

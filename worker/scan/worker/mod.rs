@@ -50,15 +50,15 @@ pub(super) const FIRST_SOURCE: usize = 1 << 32;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
+    /// By the coordinator or a signal.
     Asked,
-    Signal,
     Orphaned,
 }
 
 impl Ending {
     pub(super) fn code(&self) -> u8 {
         match self {
-            Ending::Asked | Ending::Signal => 0,
+            Ending::Asked => 0,
             Ending::Orphaned => 3,
         }
     }
@@ -81,16 +81,19 @@ pub struct Worker {
 }
 
 /// What one turn leaves to the next, and memory that all of them use.
+#[derive(Default)]
 struct TurnState {
     /// Why the loop is to end, and when at the latest.
     ending: Option<(Ending, Instant)>,
     /// What a read brought that the coordinator must know.
     topic_changes: Vec<TopicChange>,
-    /// Readiness that is asked for between two renderings.
+    /// Readiness that is asked for between two renderings; none before it is, and while it is noted.
     ready: Option<Events>,
     sections: Vec<Section<'static>>,
     /// Questions for a mark that are not answered yet.
     marks: Vec<u64>,
+    /// Channels of further workers that this process is to run.
+    new_workers: Vec<OwnedFd>,
 }
 
 impl Worker {
@@ -117,8 +120,6 @@ impl Worker {
         }
         let waker = Arc::new(Waker::new(registry, WAKER)?);
         let now = Instant::now();
-        let own = usize::from(!parts.list_topic.is_empty()) + usize::from(!parts.time_topic.is_empty());
-        let room = parts.max_subscriptions.saturating_sub(own).max(1);
         Ok(Worker {
             clock: Clock::new(now),
             source: Source::new(parts.plan.clone(), Token(FIRST_SOURCE), waker, now),
@@ -126,16 +127,10 @@ impl Worker {
             link: DataLink::new(parts.slot, parts.generation, parts.outbox),
             matches: MatchTable::new(parts.crash_marker.take()),
             list: MatchList::default(),
-            window: parts.dump_every.map(|every| Window::new(room, every)),
+            window: parts.window.take(),
             audits: Audits::default(),
             meter: Meter::new(now),
-            turn: TurnState {
-                ending: None,
-                topic_changes: Vec::new(),
-                ready: Some(Events::with_capacity(16)),
-                sections: Vec::new(),
-                marks: Vec::new(),
-            },
+            turn: TurnState::default(),
             poll,
             parts,
         })
@@ -195,7 +190,7 @@ impl Worker {
                 SIGNALS => self.take_signals(),
                 token if token.0 >= FIRST_SOURCE => self.source.note(token, Readiness::of(event)),
                 token if self.link.port.is(token) => {
-                    self.link.port.set_unread();
+                    self.link.port.unread = true;
                     if event.is_read_closed() {
                         self.link.peer_closed();
                     }
@@ -207,7 +202,7 @@ impl Worker {
 
     /// No longer than until the next thing is due, and not at all while something is left to do.
     pub(super) fn wait(&self) -> Duration {
-        let unread = self.coordinator.is_unread() || self.link.port.is_unread();
+        let unread = self.coordinator.unread || self.link.port.unread;
         if unread || !self.turn.marks.is_empty() || !self.is_drained() || self.has_renderable() {
             return Duration::ZERO;
         }
@@ -250,7 +245,7 @@ impl Worker {
 
     /// Channels of further workers that this process is to run.
     pub(super) fn take_new_workers(&mut self) -> Vec<OwnedFd> {
-        self.coordinator.take_new_workers()
+        std::mem::take(&mut self.turn.new_workers)
     }
 
     pub(super) fn leave_process(mut self, ending: &Ending) -> Result<(), ScanError> {
@@ -264,7 +259,7 @@ impl Worker {
         self.source.close();
         let _ = self.coordinator.flush(self.poll.registry());
         match ending {
-            Ending::Asked | Ending::Signal => Ok(()),
+            Ending::Asked => Ok(()),
             Ending::Orphaned => Err(ScanError::Coordinator { why: "it is gone".to_owned() }),
         }
     }

@@ -3,7 +3,7 @@
 use super::Worker;
 use super::audits::load;
 use super::report::Meter;
-use crate::feed::{Event, Loss, SessionKind};
+use crate::feed::{ConnectionEvent, Event};
 use crate::payload::{MatchSlot, TreeError};
 use crate::scan::reporter::Reporter;
 use std::time::{Duration, Instant};
@@ -12,15 +12,6 @@ use touchline_common::ipc::messages::worker::{ConnectionState, FromWorker, Match
 /// Bytes read in a turn.
 const READ_BUDGET: usize = 256 * 1024;
 const TIME_BUDGET: Duration = Duration::from_millis(1);
-
-enum Shift {
-    PermitNeeded,
-    Connected,
-    /// There will be none for a while.
-    ConnectFailed(Loss),
-    Opened(SessionKind),
-    Lost(Loss),
-}
 
 /// What a message brought that the coordinator must know.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +40,7 @@ impl Worker {
                 break;
             }
         }
-        self.meter.read(taken);
+        self.meter.bytes += taken as u64;
         if !self.source.is_drained() {
             self.meter.queued(self.source.receive_queue() + taken as u64);
         } else if taken > 0 {
@@ -61,18 +52,19 @@ impl Worker {
         loop {
             match self.apply_messages(now) {
                 None => break,
-                Some(Shift::PermitNeeded) => {
+                Some(ConnectionEvent::PermitNeeded) => {
                     self.send(&FromWorker::RequestConnect);
                 }
-                Some(Shift::Connected) => {
+                Some(ConnectionEvent::Connected) => {
                     self.send_connection(ConnectionState::Connecting, String::new(), None);
                     self.subscribe_all();
                 }
-                Some(Shift::ConnectFailed(loss)) => {
+                Some(ConnectionEvent::ConnectFailed(loss)) => {
                     self.send_connection(ConnectionState::Down, loss.to_string(), None);
                 }
-                Some(Shift::Opened(session)) => self.opened(session, now),
-                Some(Shift::Lost(loss)) => {
+                Some(ConnectionEvent::Opened { session, .. }) => self.opened(session, now),
+                Some(ConnectionEvent::Up) => {}
+                Some(ConnectionEvent::Lost(loss)) => {
                     self.lost(&loss, now);
                     break;
                 }
@@ -80,18 +72,17 @@ impl Worker {
         }
     }
 
-    fn apply_messages(&mut self, now: Instant) -> Option<Shift> {
+    /// Applies what comes up to the next change of the connection; what that means beyond [`ConnectionEvent::Up`] is the caller's.
+    fn apply_messages(&mut self, now: Instant) -> Option<ConnectionEvent> {
         let received = self.clock.received(now);
         let Worker { source, parts, matches, link, meter, turn, audits, .. } = self;
-        let mut shift = None;
         let mut heartbeat = None;
-        let mut is_up = false;
-        loop {
-            if source.look_ahead() {
-                parts.trees.expect(&mut source.upcoming());
+        let change = loop {
+            if let Some(mut upcoming) = source.look_ahead() {
+                parts.trees.expect(&mut upcoming);
             }
             matches.at_none();
-            let Some(event) = source.next_event(now) else { break };
+            let Some(event) = source.next_event(now) else { break None };
             let mut reporter = Reporter { matches, link, now };
             match event {
                 Event::Snapshot { topic, body } | Event::Delta { topic, body } if parts.is_time(topic) => {
@@ -116,7 +107,7 @@ impl Worker {
                     count(meter, loaded.map(|_| ()), &parts.feed_name);
                 }
                 Event::Delta { topic, body } => {
-                    meter.delta();
+                    meter.counted.diffs += 1;
                     let applied = parts.trees.delta(topic, body, received, &mut reporter);
                     count(meter, applied.map(|_| ()), &parts.feed_name);
                 }
@@ -138,7 +129,9 @@ impl Worker {
                         .extend(removed.as_ref().ok().copied().flatten().map(TopicChange::Removed));
                     count(meter, removed.map(|_| ()), &parts.feed_name);
                 }
-                Event::QueueDepth(depth) => meter.server_queue(depth),
+                Event::QueueDepth(depth) => {
+                    meter.counted.server_queue = Some(u32::try_from(depth).unwrap_or(u32::MAX));
+                }
                 Event::Status { topic, status } => {
                     if let Some(asked) = parts.trees.subscription(topic) {
                         meter.acknowledged(asked);
@@ -150,27 +143,20 @@ impl Worker {
                     meter.skipped.note(&why);
                     log::debug!(feed = parts.feed_name.as_str(), error:% = why; "worker.skipped");
                 }
-                Event::Up => is_up = true,
-                Event::PermitNeeded => shift = Some(Shift::PermitNeeded),
-                Event::Connected => shift = Some(Shift::Connected),
-                Event::ConnectFailed(loss) => shift = Some(Shift::ConnectFailed(loss)),
-                Event::Opened { session, .. } => shift = Some(Shift::Opened(session)),
-                Event::Lost(loss) => shift = Some(Shift::Lost(loss)),
+                Event::Connection(change) => break Some(change),
             }
-            if shift.is_some() {
-                break;
-            }
-        }
+        };
         matches.at_none();
         if let Some(every) = heartbeat {
             source.heartbeat(every);
         }
-        if is_up {
+        // Before the matches are reported whose loads made it so.
+        if change == Some(ConnectionEvent::Up) {
             self.send_connection(ConnectionState::Up, String::new(), None);
         }
         self.apply_topic_changes();
         self.parts.trees.drain_lists(&mut self.list.changes);
-        shift
+        change
     }
 
     pub(super) fn apply_topic_changes(&mut self) {

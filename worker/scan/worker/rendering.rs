@@ -5,6 +5,7 @@ use crate::payload::MatchSlot;
 use crate::scan::clock::wall_us;
 use crate::scan::data_link::LinkState;
 use crate::scan::reporter::Reporter;
+use mio::Events;
 use std::time::{Duration, Instant};
 use touchline_common::ipc::messages::data::{Extent, Publish, Section, SectionKey};
 use touchline_common::ipc::messages::worker::MatchState;
@@ -14,6 +15,8 @@ use touchline_common::model::Handle;
 const TIME_BUDGET: Duration = Duration::from_millis(1);
 /// Rendered bytes after which readiness is asked for.
 const ASK_EVERY: usize = 16 * 1024;
+/// Events of that at once.
+const READY: usize = 16;
 
 impl Worker {
     /// Step 3: what waits longer than `publish_deadline`, oldest first, at most 1 ms and at least one match.
@@ -56,7 +59,7 @@ impl Worker {
     }
 
     fn ask_readiness(&mut self) {
-        let Some(mut events) = self.turn.ready.take() else { return };
+        let mut events = self.turn.ready.take().unwrap_or_else(|| Events::with_capacity(READY));
         if self.poll.poll(&mut events, Some(Duration::ZERO)).is_ok() {
             self.note(&events);
         }
@@ -100,7 +103,7 @@ impl Worker {
         followed.whole = false;
         followed.said_stale = stale;
         let bytes = sections.iter().map(section_len).sum();
-        meter.published(sections.len());
+        meter.counted.published += sections.len() as u64;
         let mut publish = Publish {
             handle: followed.handle,
             extent,

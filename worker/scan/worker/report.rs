@@ -1,6 +1,7 @@
 //! What the worker counts, and its load report.
 
 use super::Worker;
+use crate::feed::FollowError;
 use crate::scan::lag::Lag;
 use crate::scan::skipped::Skipped;
 use crate::scan::window::Window;
@@ -16,20 +17,17 @@ type Topics = HashSet<Box<[u8]>, RandomState>;
 /// Counters of the loop, and what the last report said of them.
 #[derive(Debug)]
 pub struct Meter {
+    /// What is counted as it happens; the rest is filled in where a report is made.
+    pub counted: LoadReport,
+    /// When the time began over which the next report has its rates: idle time and bytes since then, and the diffs before it.
     since: Instant,
     idle: Duration,
-    turns: u64,
-    diffs: u64,
-    bytes: u64,
-    reported_diffs: u64,
-    reported_bytes: u64,
-    published: u64,
-    errors: u64,
-    peak: u64,
-    asked_at: Instant,
-    server_queue: Option<u32>,
+    pub bytes: u64,
+    diffs_before: u64,
+    /// When a topic was last asked for.
+    pub asked_at: Instant,
     acknowledged: Topics,
-    loaded: Topics,
+    pub loaded: Topics,
     connection: ConnectionState,
     /// What the server sent and is of no use.
     pub skipped: Skipped,
@@ -46,18 +44,12 @@ impl Meter {
     /// Counts from `now`.
     pub fn new(now: Instant) -> Meter {
         Meter {
+            counted: LoadReport::default(),
             since: now,
             idle: Duration::ZERO,
-            turns: 0,
-            diffs: 0,
             bytes: 0,
-            reported_diffs: 0,
-            reported_bytes: 0,
-            published: 0,
-            errors: 0,
-            peak: 0,
+            diffs_before: 0,
             asked_at: now,
-            server_queue: None,
             acknowledged: Topics::default(),
             loaded: Topics::default(),
             connection: ConnectionState::Down,
@@ -73,45 +65,31 @@ impl Meter {
         self.idle += time;
     }
 
-    pub fn turn(&mut self) {
-        self.turns += 1;
-    }
-
-    pub fn read(&mut self, bytes: usize) {
-        self.bytes += bytes as u64;
-    }
-
-    pub fn delta(&mut self) {
-        self.diffs += 1;
-    }
-
     pub fn queued(&mut self, bytes: u64) {
-        self.peak = self.peak.max(bytes);
-    }
-
-    pub fn published(&mut self, sections: usize) {
-        self.published += sections as u64;
+        let peak = &mut self.counted.receive_queue_peak;
+        *peak = bytes.max(*peak);
     }
 
     pub fn error(&mut self) {
-        self.errors += 1;
+        self.counted.errors += 1;
     }
 
-    pub fn server_queue(&mut self, depth: u64) {
-        self.server_queue = Some(u32::try_from(depth).unwrap_or(u32::MAX));
+    /// A topic was asked for.
+    pub fn asked(&mut self, topic: &str, asked: Result<(), FollowError>) {
+        self.asked_at = Instant::now();
+        if let Err(error) = asked {
+            self.error();
+            log::error!(topic = topic, error:% = error; "worker.not_subscribed");
+        }
     }
 
     /// A first message or a status came for a topic.
     pub fn acknowledged(&mut self, topic: &[u8]) {
-        if !self.acknowledged.contains(topic) {
-            self.acknowledged.insert(topic.into());
-        }
+        self.acknowledged.get_or_insert_with(topic, |topic| topic.into());
     }
 
     pub fn loaded(&mut self, topic: &[u8]) {
-        if !self.loaded.contains(topic) {
-            self.loaded.insert(topic.into());
-        }
+        self.loaded.get_or_insert_with(topic, |topic| topic.into());
     }
 
     /// A topic has no load any more.
@@ -125,23 +103,10 @@ impl Meter {
         self.loaded.remove(topic);
     }
 
-    pub fn asked(&mut self, now: Instant) {
-        self.asked_at = now;
-    }
-
-    /// How long ago that was, milliseconds.
-    pub fn quiet_ms(&self, now: Instant) -> u32 {
-        u32::try_from(now.saturating_duration_since(self.asked_at).as_millis()).unwrap_or(u32::MAX)
-    }
-
-    pub fn loads_held(&self) -> u32 {
-        self.loaded.len() as u32
-    }
-
     pub fn disconnected(&mut self) {
         self.acknowledged.clear();
         self.loaded.clear();
-        self.server_queue = None;
+        self.counted.server_queue = None;
     }
 }
 
@@ -173,7 +138,6 @@ impl Worker {
         let meter = &mut self.meter;
         let passed = now.saturating_duration_since(meter.since).as_secs_f64().max(1e-3);
         let report = LoadReport {
-            commands_seen: self.coordinator.commands_taken(),
             matches: self.matches.len() as u32,
             live,
             stale,
@@ -182,29 +146,26 @@ impl Worker {
             acknowledged: meter.acknowledged.len() as u32,
             loaded: meter.loaded.len() as u32,
             busy: (1.0 - meter.idle.as_secs_f64() / passed).clamp(0.0, 1.0) as f32,
-            turns: meter.turns,
-            diffs: meter.diffs,
-            diffs_per_s: (meter.diffs - meter.reported_diffs) as f64 / passed,
-            bytes_per_s: (meter.bytes - meter.reported_bytes) as f64 / passed,
+            diffs_per_s: (meter.counted.diffs - meter.diffs_before) as f64 / passed,
+            bytes_per_s: meter.bytes as f64 / passed,
             receive_queue: queue,
-            receive_queue_peak: meter.peak.max(queue),
-            server_queue: meter.server_queue,
+            receive_queue_peak: meter.counted.receive_queue_peak.max(queue),
             round_ms: self.window.as_ref().and_then(Window::round).map(|round| round.as_millis() as u32),
             lag_p50_us: meter.lag.percentile(0.5),
             lag_p99_us: meter.lag.percentile(0.99),
-            published: meter.published,
-            errors: meter.errors + self.source.errors(),
+            errors: meter.counted.errors + self.source.errors(),
             dropped: self.link.matches().dropped(),
             odds_conflated: self.link.bulk().dropped(),
             unacknowledged: self.link.unacknowledged() as u64,
+            ..meter.counted.clone()
         };
         // A report on a change must not leave the next one a window too short to mean anything.
         if passed >= 0.5 {
             meter.since = now;
             meter.idle = Duration::ZERO;
-            meter.reported_diffs = meter.diffs;
-            meter.reported_bytes = meter.bytes;
-            meter.peak = 0;
+            meter.diffs_before = meter.counted.diffs;
+            meter.bytes = 0;
+            meter.counted.receive_queue_peak = 0;
             meter.lag.clear();
         }
         report

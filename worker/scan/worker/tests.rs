@@ -13,8 +13,8 @@ use crate::feed::diffusion::{self as feed, SessionConfig};
 use crate::payload::{self, Limits};
 use crate::scan::coordinator::Control;
 use crate::scan::data_link::OutboxLimits;
-use crate::scan::fake_recorder::{FakeRecorder, Sent};
 use crate::scan::setup::Parts;
+use crate::scan::tests::{FakeRecorder, Sent};
 use crate::wire::diffusion::{
     self, ConnectRequest, ConnectResponse, FrameBuffer, MessageType, ResponseCode, TopicRef,
 };
@@ -136,13 +136,12 @@ impl Stage {
                 list_topic: wish.list_topic.to_owned(),
                 time_topic: wish.time_topic.to_owned(),
             })),
-            max_subscriptions: wish.cap,
             list_topic: wish.list_topic.to_owned(),
             time_topic: wish.time_topic.to_owned(),
             match_id: "{ID}".parse().unwrap(),
             match_topics: vec!["6V{ID}".parse().unwrap()],
             capacity: wish.cap,
-            dump_every: None,
+            window: None,
             stale_after: Duration::from_secs(60),
             publish_deadline: wish.publish_deadline,
             outbox: OutboxLimits { matches: 1 << 20, bulk: 1 << 20 },

@@ -37,7 +37,7 @@ impl Worker {
 
     /// The first half of a turn: what came is applied.
     pub(in crate::scan) fn take(&mut self) {
-        self.meter.turn();
+        self.meter.counted.turns += 1;
         if self.turn.ending.is_none() {
             self.read();
         }
@@ -57,10 +57,10 @@ impl Worker {
     /// Step 2: timers, the coordinator, acknowledgements; each turn, whatever the server sends.
     fn serve(&mut self) {
         self.answer_marks();
-        if self.coordinator.is_unread() {
+        if self.coordinator.unread {
             self.read_coordinator();
         }
-        if self.link.port.take_unread() {
+        if std::mem::take(&mut self.link.port.unread) {
             self.read_recorder();
         }
         let now = Instant::now();
@@ -115,7 +115,7 @@ impl Worker {
         });
         match read {
             Ok(ReadOutcome::Drained) => {}
-            Ok(ReadOutcome::More) => self.link.port.set_unread(),
+            Ok(ReadOutcome::More) => self.link.port.unread = true,
             Ok(ReadOutcome::Closed) => self.drop_link("the recorder closed it"),
             Err(error) => self.drop_link(&error.to_string()),
         }

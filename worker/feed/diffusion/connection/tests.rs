@@ -78,24 +78,26 @@ impl Bench {
         let (mut is_permitted, mut is_connected) = (false, false);
         while let Some(event) = self.connection.next_event(now) {
             self.seen.push(match event {
-                Event::PermitNeeded => {
+                Event::Connection(ConnectionEvent::PermitNeeded) => {
                     is_permitted = true;
                     continue;
                 }
-                Event::Connected => {
+                Event::Connection(ConnectionEvent::Connected) => {
                     is_connected = true;
                     "connected".to_owned()
                 }
-                Event::Up => continue,
-                Event::Opened { client_id, .. } => format!("opened {}", client_id.escape_ascii()),
+                Event::Connection(ConnectionEvent::Up) => continue,
+                Event::Connection(ConnectionEvent::Opened { client_id, .. }) => {
+                    format!("opened {}", client_id.escape_ascii())
+                }
+                Event::Connection(ConnectionEvent::ConnectFailed(loss)) => format!("failed {loss}"),
+                Event::Connection(ConnectionEvent::Lost(loss)) => format!("lost {loss}"),
                 Event::Snapshot { topic, body } => {
                     format!("load {} {}", topic.escape_ascii(), String::from_utf8_lossy(body))
                 }
                 Event::Delta { topic, body } => {
                     format!("delta {} {}", topic.escape_ascii(), String::from_utf8_lossy(body))
                 }
-                Event::ConnectFailed(loss) => format!("failed {loss}"),
-                Event::Lost(loss) => format!("lost {loss}"),
                 other => format!("{other:?}"),
             });
         }
@@ -537,7 +539,9 @@ fn a_name_without_an_answer_holds_up_nobody_and_is_asked_for_once() {
     assert!(began.elapsed() < Duration::from_secs(1), "the loop goes on");
     let later = began + RESOLVE_DEADLINE;
     assert_eq!(connection.deadline(), Some(later));
-    let Some(Event::ConnectFailed(loss)) = advance(&mut connection, &poll, later) else {
+    let Some(Event::Connection(ConnectionEvent::ConnectFailed(loss))) =
+        advance(&mut connection, &poll, later)
+    else {
         panic!("no deadline")
     };
     let why = loss.to_string();
@@ -558,11 +562,11 @@ fn a_name_without_an_answer_holds_up_nobody_and_is_asked_for_once() {
     assert!(!events.is_empty(), "the thread wakes the loop");
     let now = connection.deadline().unwrap();
     let mut event = advance(&mut connection, &poll, now);
-    if event == Some(Event::PermitNeeded) {
+    if event == Some(Event::Connection(ConnectionEvent::PermitNeeded)) {
         let now = connection.deadline().unwrap();
         event = advance(&mut connection, &poll, now);
     }
-    let Some(Event::ConnectFailed(loss)) = event else {
+    let Some(Event::Connection(ConnectionEvent::ConnectFailed(loss))) = event else {
         panic!("it waits for an answer that is there: {event:?}")
     };
     assert!(loss.why.contains("the name has no address"), "{loss}");

@@ -1,34 +1,27 @@
 //! What each message does to an open session.
 
-use super::{BodyAt, Session, Step, TopicAt, name_of};
+use super::{BodyAt, Content, Origin, Session, Step, TopicAt, topic, topic_header};
 use crate::feed::diffusion::LostReason;
-use crate::feed::diffusion::counters::Skip;
-use crate::wire::diffusion::{self, Frame, Message, MessageType, Part, TopicRef, TopicStatus};
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Ack {
-    Wanted,
-    NotWanted,
-}
+use crate::feed::diffusion::skip::Skip;
+use crate::wire::diffusion::{self, Encoding, Frame, Message, MessageType, Part, TopicRef, TopicStatus};
 
 impl Session {
     #[inline]
     pub(super) fn take(&mut self, frame: Frame) -> Step {
-        self.counters.messages += 1;
         let (kind, part) = frame.kind();
         if part == Part::Fragment {
             return self.piece(frame);
         }
         match kind {
-            MessageType::Delta => self.delta(frame, Ack::NotWanted),
-            MessageType::DeltaAck => self.delta(frame, Ack::Wanted),
-            MessageType::TopicLoad => self.load(frame, Ack::NotWanted),
-            MessageType::TopicLoadAck => self.load(frame, Ack::Wanted),
+            MessageType::Delta
+            | MessageType::DeltaAck
+            | MessageType::TopicLoad
+            | MessageType::TopicLoadAck => self.content(kind, Origin::Frame(frame)),
             MessageType::TopicStatus => self.status(frame),
             MessageType::PingClient => self.echo(frame),
             MessageType::PingServer => self.server_queue(frame),
-            MessageType::Close => self.end(LostReason::ClosedByServer),
-            MessageType::Abort => self.end(LostReason::Aborted),
+            MessageType::Close => self.end_step(LostReason::ClosedByServer),
+            MessageType::Abort => self.end_step(LostReason::Aborted),
             MessageType::CancelFragments => self.cancelled(frame),
             MessageType::Unknown(byte) => self.skip(Skip::UnknownType(byte)),
             MessageType::Subscribe
@@ -44,120 +37,112 @@ impl Session {
         }
     }
 
+    /// A load or a delta. It is acknowledged whether it can be used or not: it was received.
     #[inline]
-    fn delta(&mut self, frame: Frame, ack: Ack) -> Step {
-        self.acknowledge(frame, ack);
-        match self.usable(frame) {
-            Ok((at, body)) => self.give_delta(frame, at, body),
-            Err(skip) => skip,
+    pub(super) fn content(&mut self, kind: MessageType, origin: Origin) -> Step {
+        if matches!(kind, MessageType::DeltaAck | MessageType::TopicLoadAck) {
+            self.acknowledge(origin);
         }
+        let is_load = matches!(kind, MessageType::TopicLoad | MessageType::TopicLoadAck);
+        if is_load {
+            self.learn_alias(origin);
+        }
+        let content = match self.usable(kind, origin) {
+            Ok(content) => content,
+            Err(skip) => return skip,
+        };
+        if !is_load {
+            return Step::Delta(content);
+        }
+        let name = topic(&self.buffer, &self.aliases, &self.whole, origin, content.topic);
+        self.subscriptions.loaded(name);
+        Step::Load(content)
     }
 
-    #[inline]
-    pub(super) fn give_delta(&mut self, frame: Frame, at: TopicAt, body: BodyAt) -> Step {
-        self.counters.deltas += 1;
-        Step::Delta(frame, at, body)
+    fn acknowledge(&mut self, origin: Origin) {
+        let id = match origin {
+            Origin::Frame(frame) => self.buffer.message(frame).ack_id(),
+            Origin::Whole => self.whole.ack.as_deref(),
+        };
+        let is_sent = id.is_some_and(|id| !id.is_empty() && diffusion::ack(&mut self.out, id).is_ok());
+        self.errors += u64::from(!is_sent);
+        self.check_output();
     }
 
-    fn load(&mut self, frame: Frame, ack: Ack) -> Step {
-        self.acknowledge(frame, ack);
-        if let TopicRef::Named { name, alias: Some(alias) } = TopicRef::parse(self.buffer.first_header(frame))
+    fn learn_alias(&mut self, origin: Origin) {
+        let header = topic_header(&self.buffer, &self.whole, origin);
+        if let TopicRef::Named { name, alias: Some(alias) } = TopicRef::parse(header)
             && self.aliases.learn(name, alias).is_err()
         {
-            self.counters.alias_refused += 1;
+            self.errors += 1;
         }
-        match self.usable(frame) {
-            Ok((at, body)) => self.give_load(frame, at, body),
-            Err(skip) => skip,
-        }
-    }
-
-    pub(super) fn give_load(&mut self, frame: Frame, at: TopicAt, body: BodyAt) -> Step {
-        self.counters.loads += 1;
-        self.subscriptions.loaded(name_of(&self.buffer, &self.aliases, &self.whole, frame, at));
-        Step::Load(frame, at, body)
     }
 
     #[inline]
-    fn usable(&mut self, frame: Frame) -> Result<(TopicAt, BodyAt), Step> {
-        let at = self.topic_at(frame)?;
-        if frame.encoding().is_plain() {
-            return Ok((at, BodyAt::Message));
-        }
-        Ok((at, self.decoded_body(frame)?))
+    fn usable(&mut self, kind: MessageType, origin: Origin) -> Result<Content, Step> {
+        let topic = self.topic_at(kind, origin)?;
+        let encoding = match origin {
+            Origin::Frame(frame) => frame.encoding(),
+            Origin::Whole => self.whole.encoding,
+        };
+        let body = if encoding.is_plain() { BodyAt::Message } else { self.decode(encoding, origin)? };
+        Ok(Content { origin, topic, body })
     }
 
     #[inline]
-    fn topic_at(&mut self, frame: Frame) -> Result<TopicAt, Step> {
-        match TopicRef::parse(self.buffer.first_header(frame)) {
+    fn topic_at(&mut self, kind: MessageType, origin: Origin) -> Result<TopicAt, Step> {
+        match TopicRef::parse(topic_header(&self.buffer, &self.whole, origin)) {
             TopicRef::Named { name, alias: _ } if !name.is_empty() => Ok(TopicAt::Message),
             TopicRef::Alias(alias) => match self.aliases.resolve(alias) {
                 Some(slot) => Ok(TopicAt::Alias(slot)),
                 None => Err(self.unknown_alias()),
             },
-            TopicRef::Named { .. } => Err(self.skip(Skip::NoTopic(frame.kind().0))),
+            TopicRef::Named { .. } => Err(self.skip(Skip::NoTopic(kind))),
         }
     }
 
     /// In a session that went on it may be the alias of a load that was on its way when the connection broke: everything
     /// is asked for again, once.
     #[cold]
-    pub(super) fn unknown_alias(&mut self) -> Step {
+    fn unknown_alias(&mut self) -> Step {
         if std::mem::take(&mut self.may_lack_loads) {
             self.subscriptions.ask_again();
         }
         self.skip(Skip::UnknownAlias)
     }
 
-    /// Acknowledges what asks for it, whether it can be used or not: it was received.
-    #[inline]
-    fn acknowledge(&mut self, frame: Frame, ack: Ack) {
-        match ack {
-            Ack::Wanted => self.send_ack(frame),
-            Ack::NotWanted => {}
-        }
-    }
-
-    fn send_ack(&mut self, frame: Frame) {
-        let sent = match self.buffer.message(frame).ack_id() {
-            Some(id) if !id.is_empty() => diffusion::ack(&mut self.out, id).is_ok(),
-            Some(_) | None => false,
+    #[cold]
+    fn decode(&mut self, encoding: Encoding, origin: Origin) -> Result<BodyAt, Step> {
+        let body = match origin {
+            Origin::Frame(frame) => self.buffer.body(frame),
+            Origin::Whole => &self.whole.body,
         };
-        self.count_ack(sent);
-    }
-
-    pub(super) fn count_ack(&mut self, sent: bool) {
-        if sent {
-            self.counters.acks += 1;
-        } else {
-            self.counters.malformed += 1;
+        self.decoded.clear();
+        match self.decoder.decode(encoding, body, &mut self.decoded) {
+            Ok(()) => Ok(BodyAt::Decoded),
+            Err(error) => Err(self.skip(Skip::Body(error))),
         }
-        self.check_output();
     }
 
     fn status(&mut self, frame: Frame) -> Step {
         let Some(status) = self.buffer.message(frame).status() else {
             return self.skip(Skip::NoStatus);
         };
-        let removed = match status {
-            TopicStatus::Removed => true,
-            TopicStatus::Other(_) => false,
-        };
-        let at = match self.topic_at(frame) {
+        let is_removed = status == TopicStatus::Removed;
+        let at = match self.topic_at(MessageType::TopicStatus, Origin::Frame(frame)) {
             Ok(at) => at,
             Err(skip) => return skip,
         };
-        if !removed {
-            self.counters.unexpected += 1;
+        if !is_removed {
+            self.errors += 1;
             return Step::Status(frame, at);
         }
         let mut name = std::mem::take(&mut self.removed);
         name.clear();
-        name.extend_from_slice(self.topic_name(frame, at));
+        name.extend_from_slice(self.topic(Origin::Frame(frame), at));
         self.removed = name;
         self.aliases.forget_name(&self.removed);
         self.subscriptions.unloaded(&self.removed);
-        self.counters.removed += 1;
         Step::Removed
     }
 
@@ -168,7 +153,6 @@ impl Session {
         if diffusion::message(&mut self.out, &echo).is_err() {
             return self.skip(Skip::Echo);
         }
-        self.counters.echoes += 1;
         self.check_output();
         Step::Next
     }

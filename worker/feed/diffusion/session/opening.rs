@@ -1,50 +1,45 @@
 //! The handshake: what is asked for, and what the server makes of it.
 
-use super::{Beginning, Input, Session, Step};
+use super::{Session, State, Step};
 use crate::feed::SessionKind;
 use crate::feed::diffusion::LostReason;
-use crate::feed::diffusion::config::Protocol;
 use crate::wire::diffusion::{
     self, AliasTable, CAN_BASE64, CAN_COMPRESSED, ConnectRequest, ConnectResponse, Credentials, ResponseCode,
 };
 use std::time::Instant;
 
+/// A Java client: the type of the recorded conversations.
+const CLIENT_TYPE: u8 = 0x15;
 /// Never the bit for encryption, whose way is not public.
 const CAPABILITIES: u8 = CAN_COMPRESSED | CAN_BASE64;
 
 impl Session {
     pub(super) fn request(&mut self) {
         let topics = self.config.login_topics.join(",");
-        let client_id = match &self.beginning {
-            Beginning::Fresh => None,
-            Beginning::Resuming(client_id) => Some(client_id.as_slice()),
+        let request = ConnectRequest {
+            credentials: self.config.login.as_ref().map(|login| Credentials {
+                username: login.username.as_bytes(),
+                password: login.password.expose().as_bytes(),
+            }),
+            topics: topics.as_bytes(),
+            client_id: self.resuming.as_deref(),
+            ..ConnectRequest::new(CLIENT_TYPE, CAPABILITIES)
         };
-        let written = match self.config.protocol {
-            Protocol::V4 => ConnectRequest {
-                credentials: self.config.login.as_ref().map(|login| Credentials {
-                    username: login.username.as_bytes(),
-                    password: login.password.as_bytes(),
-                }),
-                topics: topics.as_bytes(),
-                client_id,
-                ..ConnectRequest::new(self.config.client_type, CAPABILITIES)
-            }
-            .encode(&mut self.out),
-        };
+        let written = request.encode(&mut self.out);
         if let Err(error) = written {
-            self.transition(Input::Ended(LostReason::Handshake(error)));
+            self.end(LostReason::Handshake(error));
         }
     }
 
     pub(super) fn shake(&mut self, now: Instant) -> Step {
         let (code, used) = match ConnectResponse::parse(self.buffer.unread()) {
             Ok(None) => return self.wait(),
-            Err(error) => return self.end(LostReason::Handshake(error)),
+            Err(error) => return self.end_step(LostReason::Handshake(error)),
             Ok(Some((ConnectResponse::Refused { code, .. }, _))) => {
-                return self.end(LostReason::Refused(code));
+                return self.end_step(LostReason::Refused(code));
             }
             Ok(Some((ConnectResponse::Accepted { version, .. }, _))) if version != diffusion::VERSION => {
-                return self.end(LostReason::Version { version });
+                return self.end_step(LostReason::Version { version });
             }
             Ok(Some((ConnectResponse::Accepted { code, client_id, .. }, used))) => {
                 self.client_id = client_id.to_vec();
@@ -52,7 +47,7 @@ impl Session {
             }
         };
         self.buffer.skip(used);
-        self.transition(Input::Accepted);
+        self.state = State::Open;
         let kind = self.session_kind(code);
         match kind {
             SessionKind::Fresh => {
@@ -71,11 +66,9 @@ impl Session {
 
     /// A server may answer that a session goes on and mean another one: the id decides too.
     fn session_kind(&self, code: ResponseCode) -> SessionKind {
-        match &self.beginning {
-            Beginning::Resuming(id) if *id == self.client_id && code != ResponseCode::Ok => {
-                SessionKind::Resumed
-            }
-            Beginning::Resuming(_) | Beginning::Fresh => SessionKind::Fresh,
+        match &self.resuming {
+            Some(id) if *id == self.client_id && code != ResponseCode::Ok => SessionKind::Resumed,
+            Some(_) | None => SessionKind::Fresh,
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Messages in pieces, and bodies that must be decoded: everything that is not given straight from the buffer.
+//! Messages in pieces, and the memory that large messages leave behind.
 
-use super::{BodyAt, Session, Step, TopicAt};
-use crate::feed::diffusion::counters::Skip;
-use crate::wire::diffusion::{self, Encoding, FragmentError, Frame, MessageType, Taken, TopicRef, Whole};
+use super::{Origin, Session, Step};
+use crate::feed::diffusion::skip::Skip;
+use crate::wire::diffusion::{FragmentError, Frame, Taken, Whole};
 
 /// Memory for decoded bodies that is kept from one to the next, in bytes.
 const KEPT: usize = 256 * 1024;
@@ -12,74 +12,12 @@ impl Session {
     pub(super) fn piece(&mut self, frame: Frame) -> Step {
         let message = self.buffer.message(frame);
         match self.fragments.take(&message, self.received_at) {
-            Taken::Waits(None) => {
-                self.counters.pieces += 1;
-                Step::Next
-            }
+            Taken::Waits(None) => Step::Next,
             Taken::Waits(Some(error)) => self.skip(Skip::Fragment(error)),
             Taken::Whole(whole) => {
-                self.counters.pieces += 1;
-                self.counters.assembled += 1;
                 self.whole = whole;
-                self.assembled(frame)
+                self.content(self.whole.kind, Origin::Whole)
             }
-        }
-    }
-
-    fn assembled(&mut self, frame: Frame) -> Step {
-        let wants_ack = matches!(self.whole.kind, MessageType::TopicLoadAck | MessageType::DeltaAck);
-        if wants_ack {
-            let sent = self.whole.ack.as_deref().is_some_and(|id| diffusion::ack(&mut self.out, id).is_ok());
-            self.count_ack(sent);
-        }
-        let is_load = matches!(self.whole.kind, MessageType::TopicLoad | MessageType::TopicLoadAck);
-        let topic = TopicRef::parse(&self.whole.topic);
-        if let TopicRef::Named { name, alias: Some(alias) } = topic
-            && is_load
-            && self.aliases.learn(name, alias).is_err()
-        {
-            self.counters.alias_refused += 1;
-        }
-        let at = match topic {
-            TopicRef::Named { name, .. } if !name.is_empty() => TopicAt::Whole,
-            TopicRef::Named { .. } => return self.skip(Skip::NoTopic(self.whole.kind)),
-            TopicRef::Alias(alias) => match self.aliases.resolve(alias) {
-                Some(slot) => TopicAt::Alias(slot),
-                None => return self.unknown_alias(),
-            },
-        };
-        let body = if self.whole.encoding.is_plain() {
-            BodyAt::Whole
-        } else {
-            let whole = std::mem::take(&mut self.whole);
-            let decoded = self.decode(whole.encoding, Source::Whole(&whole));
-            self.whole = whole;
-            match decoded {
-                Ok(at) => at,
-                Err(skip) => return skip,
-            }
-        };
-        if is_load { self.give_load(frame, at, body) } else { self.give_delta(frame, at, body) }
-    }
-
-    /// Decodes the body of a message that is not plain.
-    #[cold]
-    pub(super) fn decoded_body(&mut self, frame: Frame) -> Result<BodyAt, Step> {
-        self.decode(frame.encoding(), Source::Message(frame))
-    }
-
-    fn decode(&mut self, encoding: Encoding, source: Source<'_>) -> Result<BodyAt, Step> {
-        let body = match source {
-            Source::Message(frame) => self.buffer.body(frame),
-            Source::Whole(whole) => &whole.body,
-        };
-        self.decoded.clear();
-        match self.decoder.decode(encoding, body, &mut self.decoded) {
-            Ok(()) => {
-                self.counters.decoded += 1;
-                Ok(BodyAt::Decoded)
-            }
-            Err(error) => Err(self.skip(Skip::Body(error))),
         }
     }
 
@@ -102,10 +40,4 @@ impl Session {
             None => self.skip(Skip::Fragment(FragmentError::Stray)),
         }
     }
-}
-
-#[derive(Clone, Copy)]
-enum Source<'a> {
-    Message(Frame),
-    Whole(&'a Whole),
 }

@@ -1,9 +1,8 @@
 //! What a session does by the clock: deadlines, pings, the probe of a silent server.
 
-use super::{Input, Session, State};
+use super::{Session, State};
 use crate::feed::diffusion::LostReason;
-use crate::feed::diffusion::counters::Skip;
-use crate::wire::diffusion::{self, FragmentError};
+use crate::wire::diffusion;
 use std::time::{Duration, Instant};
 
 /// Bounds of what a server's heartbeat may make of the idle limit.
@@ -16,16 +15,15 @@ impl Session {
         match self.state {
             State::Shaking { until } if now >= until => {
                 let after = self.config.handshake_deadline;
-                self.transition(Input::Ended(LostReason::HandshakeDeadline { after }));
+                self.end(LostReason::HandshakeDeadline { after });
             }
             State::Open => {
                 self.watch_silence(now);
                 self.give_back_memory();
                 self.ping(now);
-                for _ in 0..self.fragments.expire(now) {
-                    self.counters.skipped(&Skip::Fragment(FragmentError::Old));
-                    self.too_old += 1;
-                }
+                let expired = self.fragments.expire(now);
+                self.errors += expired;
+                self.too_old += expired;
                 self.subscriptions.send(now, &mut self.out);
                 self.check_output();
             }
@@ -50,7 +48,7 @@ impl Session {
             }
             Some(at) if now.saturating_duration_since(at) >= self.config.probe_deadline => {
                 let after = now.saturating_duration_since(self.received_at);
-                self.transition(Input::Ended(LostReason::Silent { after }));
+                self.end(LostReason::Silent { after });
             }
             None | Some(_) => {}
         }

@@ -22,7 +22,7 @@ fn lost() -> Bench {
     bench.pass(Duration::ZERO);
     bench.receive(&[load("kept", "k", "1"), load("left", "l", "2")].concat());
     bench.session.unsubscribe(b"gone");
-    bench.session.disconnected(None);
+    bench.session.disconnected(LostReason::EndOfStream);
     bench.events();
     bench
 }
@@ -149,7 +149,7 @@ fn an_earlier_session_is_asked_for_once_and_not_for_ever() {
     resumable.keep(bench.session, &why, now);
     let earlier = resumable.take(now + KEEP - Duration::from_nanos(1)).unwrap();
     assert!(resumable.take(now).is_none());
-    resumable.keep(Session::resume(quiet(), earlier, now), &why, now);
+    resumable.keep(Session::new(quiet(), Some(earlier), now), &why, now);
     assert!(resumable.take(now).is_none(), "lost before the answer");
     resumable.keep(lost().session, &why, now);
     assert!(resumable.take(now + KEEP).is_none(), "too late");
@@ -173,9 +173,9 @@ fn a_refused_session_tells_nothing_more_but_its_end() {
     let spare = bench.session.spare();
     spare[..loads.len()].copy_from_slice(&loads);
     bench.session.filled(loads.len(), bench.now);
-    bench.session.look_ahead();
-    assert!(matches!(bench.session.next_event(bench.now), Some(SessionEvent::Load { topic: b"S_1", .. })));
-    bench.session.refused(LostReason::SessionRefused { topic: 0, code: "2".to_owned() });
+    let _ = bench.session.look_ahead();
+    assert!(matches!(bench.session.next_event(bench.now), Some(Event::Snapshot { topic: b"S_1", .. })));
+    bench.session.end(LostReason::SessionRefused { topic: 0, code: "2".to_owned() });
     bench.events();
     assert_eq!(bench.told.len(), 1, "{:?}", bench.told);
     assert!(bench.told[0].starts_with("lost: the server refuses the session"), "{:?}", bench.told);

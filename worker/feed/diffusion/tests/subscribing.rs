@@ -110,13 +110,3 @@ fn asking_again_sends_again_and_giving_up_sends_once() {
     assert_eq!(bench.sent(), [(MessageType::Unsubscribe, "a".to_owned())]);
     assert_eq!(bench.session.subscriptions(), 0);
 }
-
-#[test]
-fn several_topics_share_a_message_where_that_is_allowed() {
-    let mut bench = Bench::open(SessionConfig { topics_per_message: 3, ..quiet() });
-    for topic in topics(7) {
-        bench.session.subscribe(topic.as_bytes()).unwrap();
-    }
-    bench.pass(Duration::ZERO);
-    assert_eq!(bench.sent(), asked(&["t0,t1,t2", "t3,t4,t5", "t6"]));
-}

@@ -2,7 +2,7 @@
 
 use super::{LOAD, PATIENCE, Stage, Wish};
 use crate::net::Readiness;
-use crate::scan::fake_recorder::Sent;
+use crate::scan::tests::Sent;
 use crate::scan::worker::Ending;
 use crate::scan::worker::FIRST_SOURCE;
 use crate::wire::diffusion::{self, TopicRef};
@@ -187,7 +187,7 @@ fn a_signal_to_this_worker_alone_is_said_before_it_leaves() {
     stage.live("m", 5, "6V1");
     raise(Signal::SIGTERM).unwrap();
     let ended = stage.until("the end", |stage| stage.ended.clone());
-    assert_eq!(ended, Ending::Signal);
+    assert_eq!(ended, Ending::Asked);
     let why = stage.heard.iter().find_map(|message| match message {
         FromWorker::Leaving { why } => Some(why.clone()),
         _ => None,

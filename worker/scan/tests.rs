@@ -1,4 +1,4 @@
-//! A recorder for tests: it reads what a worker sends and holds it to the rules of the wire.
+//! What the tests of this folder share: a recorder that reads what a worker sends and holds it to the rules of the wire.
 
 use nix::sys::socket::{MsgFlags, recv};
 use std::collections::{HashMap, HashSet};
