@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::feed::{FollowError, TOPIC_MAX};
-use crate::wire::diffusion::captures::conversations;
+use crate::wire::diffusion::tests::captures::conversations;
 use crate::wire::diffusion::{
     self, ConnectRequest, ConnectResponse, FragmentError, FrameBuffer, HandshakeError, MessageType,
 };

@@ -62,7 +62,7 @@ impl Session {
     fn load(&mut self, frame: Frame, ack: Ack) -> Step {
         self.acknowledge(frame, ack);
         if let TopicRef::Named { name, alias: Some(alias) } = TopicRef::parse(self.buffer.first_header(frame))
-            && self.aliases.learn(name, alias).is_err()
+            && !self.aliases.learn(name, alias)
         {
             self.counters.alias_refused += 1;
         }

@@ -2,7 +2,7 @@
 
 use super::{BodyAt, Session, Step, TopicAt};
 use crate::feed::diffusion::counters::Skip;
-use crate::wire::diffusion::{self, Encoding, FragmentError, Frame, MessageType, Taken, TopicRef, Whole};
+use crate::wire::diffusion::{self, Encoding, FragmentError, Frame, MessageType, TopicRef, Whole};
 
 /// Memory for decoded bodies that is kept from one to the next, in bytes.
 const KEPT: usize = 256 * 1024;
@@ -12,12 +12,12 @@ impl Session {
     pub(super) fn piece(&mut self, frame: Frame) -> Step {
         let message = self.buffer.message(frame);
         match self.fragments.take(&message, self.received_at) {
-            Taken::Waits(None) => {
+            Ok(None) => {
                 self.counters.pieces += 1;
                 Step::Next
             }
-            Taken::Waits(Some(error)) => self.skip(Skip::Fragment(error)),
-            Taken::Whole(whole) => {
+            Err(error) => self.skip(Skip::Fragment(error)),
+            Ok(Some(whole)) => {
                 self.counters.pieces += 1;
                 self.counters.assembled += 1;
                 self.whole = whole;
@@ -36,7 +36,7 @@ impl Session {
         let topic = TopicRef::parse(&self.whole.topic);
         if let TopicRef::Named { name, alias: Some(alias) } = topic
             && is_load
-            && self.aliases.learn(name, alias).is_err()
+            && !self.aliases.learn(name, alias)
         {
             self.counters.alias_refused += 1;
         }
