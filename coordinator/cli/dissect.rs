@@ -86,7 +86,7 @@ mod tests {
     use touchline_harness::pcap::{self, Side};
     use touchline_worker::wire::diffusion::{
         BodyEncoder, CAN_BASE64, CAN_COMPRESSED, ConnectRequest, ConnectResponse, Encoding, FragmentOf,
-        FrameWriter, MessageType, Part, ResponseCode, TopicRef, cancel_fragments, write_fragments,
+        FrameWriter, MessageType, Part, ResponseCode, TopicRef, write_fragments,
     };
 
     /// No verb here needs more than the command line.
@@ -155,7 +155,7 @@ mod tests {
         let topic = TopicRef::Named { name: b"t", alias: Some(b"7") };
         let body = |encoding: Encoding, text: &[u8]| {
             let mut there = Vec::new();
-            BodyEncoder::new().encode(encoding, text, &mut there);
+            BodyEncoder::default().encode(encoding, text, &mut there);
             there
         };
         let zlib = body(Encoding::Compressed, b"a\x02b\x01c");
@@ -180,7 +180,7 @@ mod tests {
             pieces.extend_from_slice(&out[..ends[1]]);
         }
         server.extend(pieces);
-        cancel_fragments(&mut server, b"c2").unwrap();
+        FrameWriter::dpt(&mut server, MessageType::CancelFragments).header(b"c2").end().unwrap();
         pcap::capture(&[vec![(Side::Client, client), (Side::Server, server)]])
     }
 

@@ -50,11 +50,6 @@ impl Connector {
         Connector { authority, tls, token, resolver, state: State::Idle }
     }
 
-    /// The server, `host:port`.
-    pub fn authority(&self) -> &str {
-        &self.authority
-    }
-
     pub fn is_idle(&self) -> bool {
         matches!(self.state, State::Idle)
     }
@@ -75,23 +70,19 @@ impl Connector {
 
     /// Begins an attempt. Each begins with another address: one of them may take connections and lead nowhere.
     pub fn start(&mut self, attempt: u64, registry: &Registry, now: Instant) -> Progress {
-        match self.resolver.ask() {
-            Ok(Some(addresses)) => self.first(addresses, attempt, registry, now),
-            Ok(None) => {
-                let until = now + RESOLVE_DEADLINE;
-                self.state = State::Resolving { attempt, until };
-                // An answer to an earlier question may be there already; nothing wakes the loop for it again.
-                self.check_resolved(attempt, until, registry, now)
-            }
-            Err(error) => self.failed(error.to_string()),
+        if let Err(error) = self.resolver.ask() {
+            return self.failed(error.to_string());
         }
+        self.state = State::Resolving { attempt, until: now + RESOLVE_DEADLINE };
+        // The answer may be there already, to an earlier question too; nothing wakes the loop for it again.
+        self.check_resolved(registry, now)
     }
 
     /// Does what is due, and what a readiness event may have made possible.
     pub fn advance(&mut self, registry: &Registry, now: Instant) -> Progress {
         match &self.state {
             State::Idle => Progress::Pending,
-            State::Resolving { attempt, until } => self.check_resolved(*attempt, *until, registry, now),
+            State::Resolving { .. } => self.check_resolved(registry, now),
             State::Connecting { until, .. } if now >= *until => {
                 self.next(&format!("no connection within {CONNECT_DEADLINE:?}"), registry, now)
             }
@@ -99,30 +90,16 @@ impl Connector {
         }
     }
 
-    fn check_resolved(
-        &mut self,
-        attempt: u64,
-        until: Instant,
-        registry: &Registry,
-        now: Instant,
-    ) -> Progress {
-        match self.resolver.answer() {
-            Some(Ok(addresses)) => self.first(addresses, attempt, registry, now),
-            Some(Err(error)) => self.failed(error.to_string()),
+    fn check_resolved(&mut self, registry: &Registry, now: Instant) -> Progress {
+        let State::Resolving { attempt, until } = self.state else { return Progress::Pending };
+        let mut addresses = match self.resolver.answer() {
+            Some(Ok(addresses)) => addresses,
+            Some(Err(error)) => return self.failed(error.to_string()),
             None if now >= until => {
-                self.failed(format!("the name has no answer within {RESOLVE_DEADLINE:?}"))
+                return self.failed(format!("the name has no answer within {RESOLVE_DEADLINE:?}"));
             }
-            None => Progress::Pending,
-        }
-    }
-
-    fn first(
-        &mut self,
-        mut addresses: Vec<SocketAddr>,
-        attempt: u64,
-        registry: &Registry,
-        now: Instant,
-    ) -> Progress {
+            None => return Progress::Pending,
+        };
         let first = usize::try_from(attempt).unwrap_or_default().checked_rem(addresses.len());
         addresses.rotate_left(first.unwrap_or_default());
         addresses.reverse();

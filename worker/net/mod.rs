@@ -15,5 +15,5 @@ pub use connect::{Connector, Progress, RESOLVE_DEADLINE};
 pub use reconnect::{Due, End, Health, Reconnect, Refusal, Retry, Stage};
 pub use resolve::{Addresses, Resolver};
 pub use socket::{Broken, Got, Readiness, Rest, Socket};
-pub use tls::{TlsPlan, TlsPlanError, Trust};
+pub use tls::{TlsPlan, Trust};
 pub use watch::Watch;

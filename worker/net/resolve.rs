@@ -35,18 +35,20 @@ impl Resolver {
         self.lookup = lookup;
     }
 
-    /// Asks, unless a question is out. A number is its own answer.
+    /// Asks, unless a question is out. A number is its own answer, which is there at once.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn ask(&mut self) -> io::Result<Option<Vec<SocketAddr>>> {
-        if let Ok(address) = self.authority.parse() {
-            return Ok(Some(vec![address]));
-        }
+    pub fn ask(&mut self) -> io::Result<()> {
         if self.answer.is_some() {
-            return Ok(None);
+            return Ok(());
         }
         let (sender, receiver) = sync_channel(1);
+        if let Ok(address) = self.authority.parse() {
+            let _ = sender.send(Ok(vec![address]));
+            self.answer = Some(receiver);
+            return Ok(());
+        }
         let (authority, lookup, waker) = (self.authority.clone(), self.lookup, Arc::clone(&self.waker));
         thread::Builder::new().name("resolve".to_owned()).stack_size(STACK).spawn(move || {
             // The receiver is gone only when the worker ends.
@@ -54,7 +56,7 @@ impl Resolver {
             let _ = waker.wake();
         })?;
         self.answer = Some(receiver);
-        Ok(None)
+        Ok(())
     }
 
     /// The answer, once it is there. A name without addresses is an error.

@@ -28,65 +28,25 @@ pub enum Trust {
     Any,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct TlsPlan {
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
     host: String,
 }
 
-impl fmt::Debug for TlsPlan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TlsPlan({})", self.host)
-    }
-}
-
-/// Why TLS cannot be set up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TlsPlanError {
-    /// The host of the address can be in no certificate.
-    Host { host: String },
-    /// The file of authorities cannot be used.
-    CaFile { path: String, why: String },
-    /// There is no authority to trust.
-    NoRoots {
-        /// The system's error.
-        why: String,
-    },
-    /// The library does not take its own settings.
-    Library {
-        /// The library's error.
-        why: String,
-    },
-}
-
-impl fmt::Display for TlsPlanError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            TlsPlanError::Host { host } => write!(f, "url: no certificate can be for the host '{host}'"),
-            TlsPlanError::CaFile { path, why } => {
-                write!(f, "ca_file {path}: {why}; expected certificates of authorities in PEM")
-            }
-            TlsPlanError::NoRoots { why } => write!(
-                f,
-                "the system has no certificates of authorities ({why}); install ca-certificates, or name a file in `ca_file`"
-            ),
-            TlsPlanError::Library { why } => write!(f, "TLS cannot be set up: {why}"),
-        }
-    }
-}
-
-impl std::error::Error for TlsPlanError {}
-
 impl TlsPlan {
     /// What connections to `host` are made with.
-    pub fn new(host: &str, trust: &Trust) -> Result<TlsPlan, TlsPlanError> {
+    ///
+    /// # Errors
+    /// Why TLS cannot be set up, and what to do.
+    pub fn new(host: &str, trust: &Trust) -> Result<TlsPlan, String> {
         let name = ServerName::try_from(host.to_owned())
-            .map_err(|_| TlsPlanError::Host { host: host.to_owned() })?;
+            .map_err(|_| format!("url: no certificate can be for the host '{host}'"))?;
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
-            .map_err(|error| TlsPlanError::Library { why: error.to_string() })?;
+            .map_err(|error| format!("TLS cannot be set up: {error}"))?;
         let mut config = match trust {
             Trust::Authorities { ca_file } => {
                 builder.with_root_certificates(roots(ca_file)?).with_no_client_auth()
@@ -139,7 +99,7 @@ impl TlsPlan {
     }
 }
 
-fn roots(ca_file: &str) -> Result<RootCertStore, TlsPlanError> {
+fn roots(ca_file: &str) -> Result<RootCertStore, String> {
     let mut store = RootCertStore::empty();
     let system = rustls_native_certs::load_native_certs();
     store.add_parsable_certificates(system.certs);
@@ -148,13 +108,17 @@ fn roots(ca_file: &str) -> Result<RootCertStore, TlsPlanError> {
     }
     if store.is_empty() {
         let why = system.errors.first().map_or_else(|| "none found".to_owned(), ToString::to_string);
-        return Err(TlsPlanError::NoRoots { why });
+        return Err(format!(
+            "the system has no certificates of authorities ({why}); install ca-certificates, or name a file in `ca_file`"
+        ));
     }
     Ok(store)
 }
 
-fn add_file(store: &mut RootCertStore, path: &str) -> Result<(), TlsPlanError> {
-    let wrong = |why: &dyn fmt::Display| TlsPlanError::CaFile { path: path.to_owned(), why: why.to_string() };
+fn add_file(store: &mut RootCertStore, path: &str) -> Result<(), String> {
+    let wrong = |why: &dyn fmt::Display| {
+        format!("ca_file {path}: {why}; expected certificates of authorities in PEM")
+    };
     let mut found = 0;
     for certificate in CertificateDer::pem_file_iter(path).map_err(|error| wrong(&error))? {
         let certificate = certificate.map_err(|error| wrong(&error))?;

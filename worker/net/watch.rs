@@ -13,22 +13,7 @@ use std::os::fd::RawFd;
 pub struct Watch {
     fd: RawFd,
     token: Token,
-    watches: Watches,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Watches {
-    Bytes,
-    BytesAndRoom,
-}
-
-impl Watches {
-    fn interest(self) -> Interest {
-        match self {
-            Watches::Bytes => Interest::READABLE,
-            Watches::BytesAndRoom => Interest::READABLE | Interest::WRITABLE,
-        }
-    }
+    interest: Interest,
 }
 
 impl Watch {
@@ -37,8 +22,8 @@ impl Watch {
     /// # Errors
     /// As `epoll_ctl(2)`.
     pub fn new(registry: &Registry, fd: RawFd, token: Token) -> io::Result<Watch> {
-        registry.register(&mut SourceFd(&fd), token, Watches::Bytes.interest())?;
-        Ok(Watch { fd, token, watches: Watches::Bytes })
+        registry.register(&mut SourceFd(&fd), token, Interest::READABLE)?;
+        Ok(Watch { fd, token, interest: Interest::READABLE })
     }
 
     /// After a write: `unsent` bytes wait for room. Room that came in between is announced as well.
@@ -46,10 +31,10 @@ impl Watch {
     /// # Errors
     /// As `epoll_ctl(2)`.
     pub fn unsent(&mut self, registry: &Registry, unsent: usize) -> io::Result<()> {
-        let watches = if unsent > 0 { Watches::BytesAndRoom } else { Watches::Bytes };
-        if watches != self.watches {
-            registry.reregister(&mut SourceFd(&self.fd), self.token, watches.interest())?;
-            self.watches = watches;
+        let interest = if unsent > 0 { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
+        if interest != self.interest {
+            registry.reregister(&mut SourceFd(&self.fd), self.token, interest)?;
+            self.interest = interest;
         }
         Ok(())
     }

@@ -2,9 +2,7 @@
 
 use std::fmt::Write as _;
 use touchline_worker::wire::capture::{Body, Entry, GaveUp, Topic, Undecoded};
-use touchline_worker::wire::diffusion::{
-    BodyError, Encoding, Fields, FragmentError, Message, MessageType, Records,
-};
+use touchline_worker::wire::diffusion::{BodyError, FragmentError, Message, MessageType, fields, records};
 
 pub(super) const HIDDEN: &str = "…";
 
@@ -44,23 +42,8 @@ pub(super) fn readable<'a>(body: &Body<'a>) -> Readable<'a> {
     if std::str::from_utf8(bytes).is_err() {
         return Readable::Bytes(bytes, "not UTF-8".to_owned());
     }
-    let fields =
-        |record| Fields::of(record).map(|field| String::from_utf8_lossy(field).into_owned()).collect();
-    Readable::Records(Records::of(bytes).map(fields).collect())
-}
-
-pub(super) fn encoding(encoding: Encoding) -> String {
-    let known = match encoding {
-        Encoding::Plain => "plain",
-        Encoding::EncryptionRequested => "plain, to be encrypted",
-        Encoding::CompressionRequested => "plain, to be compressed",
-        Encoding::Base64Requested => "plain, to be written in base64",
-        Encoding::Encrypted => "encrypted",
-        Encoding::Compressed => "zlib",
-        Encoding::Base64 => "base64",
-        Encoding::Unknown(byte) => return format!("unknown encoding {byte:#04x}"),
-    };
-    known.to_owned()
+    let texts = |record| fields(record).map(|field| String::from_utf8_lossy(field).into_owned()).collect();
+    Readable::Records(records(bytes).map(texts).collect())
 }
 
 fn undecoded(why: Undecoded) -> String {

@@ -1,6 +1,6 @@
 //! What a capture says, an object each, for programs.
 
-use super::body::{self, Readable, encoding, hex};
+use super::body::{self, Readable, hex};
 use serde_json::{Value, json};
 use touchline_worker::wire::capture::{Body, Cut, Ending, Entry, GaveUp, Sender, Summary, Topic, What};
 use touchline_worker::wire::diffusion::{ConnectResponse, Message, Unfinished};
@@ -61,7 +61,7 @@ fn of_message(message: &Message<'_>, topic: Option<&Topic<'_>>, body: &Body<'_>,
     let mut object = json!({
         "type": message.kind.to_string(), "type_byte": message.kind.byte(),
         "topic": topic.and_then(|topic| topic.name).map(text), "alias": topic.and_then(|topic| topic.alias).map(text),
-        "headers": body::headers(message, topic), "encoding": encoding(message.encoding),
+        "headers": body::headers(message, topic), "encoding": message.encoding.to_string(),
     });
     let Some(members) = object.as_object_mut() else { return object };
     let (fragment, part, joined) = match cut {

@@ -1,6 +1,6 @@
 //! What a capture says, a line each, for people.
 
-use super::body::{self, HIDDEN, Readable, encoding, hex};
+use super::body::{self, HIDDEN, Readable, hex};
 use serde_json::Value;
 use std::fmt::Write as _;
 use touchline_worker::wire::capture::{
@@ -86,7 +86,7 @@ fn message_words(message: &Message<'_>, topic: Option<&Topic<'_>>, body: &Body<'
         let _ = write!(out, " headers {}", Value::from(headers));
     }
     if message.encoding != Encoding::Plain {
-        let _ = write!(out, " {}", encoding(message.encoding));
+        let _ = write!(out, " {}", message.encoding);
     }
     match body::readable(body) {
         Readable::Records(records) if records.is_empty() => {}

@@ -5,7 +5,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use touchline_worker::wire::diffusion::{Fields, FrameBuffer, Message, MessageType, RD, READ, message};
+use touchline_worker::wire::diffusion::{
+    FrameBuffer, Message, MessageType, RD, READ, fields, message, records,
+};
 
 const LIMIT: u32 = 4096;
 
@@ -44,10 +46,10 @@ fn read(stream: &[u8], step: usize, out: &mut Vec<u8>) -> Result<(), String> {
 
 fn question(read: &Message<'_>) {
     let _ = (read.topic(), read.selector(), read.ack_id(), read.ping(), read.status(), read.credentials());
-    let _ = (read.command(), read.correlation(), read.selectors().count());
-    assert_eq!(read.records().collect::<Vec<_>>().join(&RD), read.body);
-    for record in read.records() {
-        assert!(Fields::of(record).count() > 0);
+    let _ = (read.correlation(), read.selectors().count());
+    assert_eq!(records(read.body).collect::<Vec<_>>().join(&RD), read.body);
+    for record in records(read.body) {
+        assert!(fields(record).count() > 0);
     }
     if read.kind == MessageType::Subscribe {
         assert!(read.topic().is_none());

@@ -6,7 +6,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use touchline_worker::wire::websocket::{
-    ClientRequest, Compress, Context, Deflate, Event, Key, Limits, Reader, Role, ServerRequest, Upgraded,
+    Arrived, ClientRequest, Compress, Context, Deflate, Key, Limits, Reader, Role, ServerRequest, Upgraded,
     WebSocketError,
 };
 
@@ -54,11 +54,11 @@ fn read(
     for piece in stream.chunks(step) {
         reader.feed(piece);
         loop {
-            match reader.next_event() {
+            match reader.advance() {
                 Ok(None) => break,
-                Ok(Some(event)) => told.push(owned(&event)),
+                Ok(Some(arrived)) => told.push(owned(arrived, reader.payload())),
                 Err(error) => {
-                    assert_eq!(reader.next_event().err().as_ref(), Some(&error));
+                    assert_eq!(reader.advance().err().as_ref(), Some(&error));
                     return (told, Some(error));
                 }
             }
@@ -68,14 +68,15 @@ fn read(
     (told, None)
 }
 
-fn owned(event: &Event<'_>) -> (u8, Vec<u8>) {
-    let (kind, bytes) = match event {
-        Event::Text(text) => (1, text.as_bytes()),
-        Event::Binary(bytes) => (2, *bytes),
-        Event::Ping(bytes) => (3, *bytes),
-        Event::Pong(bytes) => (4, *bytes),
-        Event::Close { reason, .. } => (5, *reason),
+fn owned(arrived: Arrived, bytes: &[u8]) -> (u8, Vec<u8>) {
+    let kind = match arrived {
+        Arrived::Text => 1,
+        Arrived::Binary => 2,
+        Arrived::Ping => 3,
+        Arrived::Pong => 4,
+        Arrived::Close(_) => 5,
     };
     assert!(bytes.len() <= LIMITS.inflated);
+    assert!(kind != 1 || std::str::from_utf8(bytes).is_ok());
     (kind, bytes.to_vec())
 }

@@ -47,7 +47,7 @@ impl Forms {
                 BodyEncoding::Base64 => Encoding::Base64,
             },
             fragment_above: options.fragment_above,
-            encoder: BodyEncoder::new(),
+            encoder: BodyEncoder::default(),
             body: Vec::new(),
             correlation: 0,
             plain: Frames::default(),

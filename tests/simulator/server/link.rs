@@ -12,7 +12,7 @@ use rustls::ServerConfig;
 use std::io;
 use std::sync::Arc;
 use touchline_worker::wire::diffusion::FrameBuffer;
-use touchline_worker::wire::diffusion::tunnel::{Form, Joining, ServerConfig as TunnelConfig, ServerTunnel};
+use touchline_worker::wire::diffusion::tunnel::{Form, ServerConfig as TunnelConfig, ServerTunnel};
 use touchline_worker::wire::websocket::Answer;
 
 /// A tunnel takes so many bytes at once, and the message in which they end.
@@ -46,7 +46,7 @@ impl Links {
     /// What connections are made with.
     pub(super) fn new(options: &Options, certified: Option<&Certified>) -> io::Result<Self> {
         let tunnel = match (options.transport, options.protocol) {
-            (Transport::Ws | Transport::Wss, Protocol::V4) => Some((Form::V4, Joining::Alone)),
+            (Transport::Ws | Transport::Wss, Protocol::V4) => Some((Form::V4, 0)),
             // Its servers put what they send at once into one text.
             (Transport::Ws | Transport::Wss, Protocol::Zap) => {
                 Some((Form::Zap, TunnelConfig::default().joining))
@@ -187,7 +187,7 @@ impl Tunnel {
     }
 
     fn is_of_another_form(&self) -> bool {
-        self.inner.request().is_some() && self.inner.form() != self.form
+        self.inner.form().is_some_and(|form| form != self.form)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::session::Step;
 use super::*;
 use crate::feed::{ConnectionEvent, Event, FollowError, TOPIC_MAX};
-use crate::wire::diffusion::captures::conversations;
+use crate::wire::diffusion::tests::captures::conversations;
 use crate::wire::diffusion::{
     self, ConnectRequest, ConnectResponse, FragmentError, FrameBuffer, HandshakeError, MessageType,
 };

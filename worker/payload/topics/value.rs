@@ -1,7 +1,7 @@
 //! A topic's value as records and fields: counts, numbers, texts. What does not parse is `None`, never a guess.
 
 use crate::payload::text;
-use crate::wire::diffusion::{Fields, Records};
+use crate::wire::diffusion::{fields, records};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -20,8 +20,8 @@ const DIGITS: usize = 15;
 /// a whole number, is no incident, and then the whole list is something else.
 pub(super) fn incidents(value: &[u8]) -> Option<i64> {
     let mut count = 0;
-    for record in Records::of(value).filter(|record| !record.is_empty()) {
-        let second = Fields::of(record).nth(1)?;
+    for record in records(value).filter(|record| !record.is_empty()) {
+        let second = fields(record).nth(1)?;
         if !second.is_empty() {
             text::whole(second, DIGITS)?;
         }
@@ -32,9 +32,9 @@ pub(super) fn incidents(value: &[u8]) -> Option<i64> {
 
 /// The one text of a value: one record of one field, without blanks at its ends; `None` if it is empty or more.
 pub(super) fn single(value: &[u8]) -> Option<&[u8]> {
-    let mut records = Records::of(value).filter(|record| !record.is_empty());
+    let mut records = records(value).filter(|record| !record.is_empty());
     let record = records.next().filter(|_| records.next().is_none())?;
-    let mut fields = Fields::of(record);
+    let mut fields = fields(record);
     let first = fields.next().map(text::trim)?;
     (!first.is_empty() && fields.all(<[u8]>::is_empty)).then_some(first)
 }
@@ -45,8 +45,8 @@ pub(super) fn number(value: &[u8]) -> Option<i64> {
 
 /// A field, from 1, of the newest record, if it is not empty; the record itself if it has none that far.
 pub(super) fn newest(value: &[u8], field: usize) -> Option<&[u8]> {
-    let record = Records::of(value).filter(|record| !record.is_empty()).last()?;
-    match Fields::of(record).nth(field.checked_sub(1)?) {
+    let record = records(value).filter(|record| !record.is_empty()).last()?;
+    match fields(record).nth(field.checked_sub(1)?) {
         Some(text) => Some(text).filter(|text| !text.is_empty()),
         None => Some(record),
     }

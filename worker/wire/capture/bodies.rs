@@ -2,8 +2,7 @@
 //!
 //! Nothing is given up for its age: a capture may have no times, and those it has order nothing. Callers: `text`.
 
-use super::entry::{Body, Undecoded};
-use super::stream::Sender;
+use super::entry::{Body, Sender, Undecoded};
 use crate::wire::diffusion::{BodyDecoder, Fragments, Message, Part};
 
 /// The longest body after decoding or putting together, bytes; also all pieces that wait in one direction.

@@ -7,15 +7,15 @@
 
 use super::Summary;
 use super::bodies::{Bodies, Parts};
-use super::entry::{Entry, Topic, What};
-use super::stream::{ConnectionId, Ending, Sender};
+use super::entry::{ConnectionId, Ending, Entry, Sender, Topic, What};
 use super::text;
-use super::upgrade::{self, Head};
+use super::upgrade;
+use crate::wire::diffusion::tunnel::{Form, ZAP_PROTOCOL};
 use crate::wire::diffusion::{
     AliasTable, ConnectRequest, ConnectResponse, FRAME_MIN, Message, MessageType, Part, TopicRef,
     TopicStatus, VERSION,
 };
-use crate::wire::websocket::{self, Deflate, Limits, Reader, Role};
+use crate::wire::websocket::{Arrived, Deflate, HttpHead, Limits, Reader, Role};
 
 /// The longest message, and the longest frame, that is put together, bytes.
 pub const MESSAGE_MAX: usize = 4 << 20;
@@ -25,16 +25,26 @@ pub trait Entries {
     fn entry(&mut self, entry: &Entry<'_>);
 }
 
-pub(super) struct Place<'o, O: Entries> {
+/// Where the next entry belongs and goes to; the streams say of which connection and direction it is.
+pub(super) struct Place<'o> {
     pub(super) connection: ConnectionId,
     pub(super) at: Option<i64>,
     pub(super) sender: Sender,
     pub(super) bodies: &'o mut Bodies,
     pub(super) summary: &'o mut Summary,
-    pub(super) out: &'o mut O,
+    pub(super) out: &'o mut dyn Entries,
 }
 
-impl<O: Entries> Place<'_, O> {
+impl<'o> Place<'o> {
+    pub(super) fn new(
+        at: Option<i64>,
+        bodies: &'o mut Bodies,
+        summary: &'o mut Summary,
+        out: &'o mut dyn Entries,
+    ) -> Place<'o> {
+        Place { connection: ConnectionId(0), at, sender: Sender::Client, bodies, summary, out }
+    }
+
     pub(super) fn emit(&mut self, what: What<'_>) {
         let entry = Entry { connection: self.connection, at: self.at, sender: Some(self.sender), what };
         self.out.entry(&entry);
@@ -61,13 +71,6 @@ pub(super) struct Shared {
     pub(super) form: Form,
     /// A later version of the protocol was asked for or answered.
     later: Option<u8>,
-}
-
-/// How messages stand in the texts of a WebSocket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
-    V4,
-    Zap,
 }
 
 /// One direction: how far it is, and what of it is no whole message yet.
@@ -115,12 +118,12 @@ impl Conversation {
         }
     }
 
-    pub(super) fn bytes<O: Entries>(&mut self, bytes: &[u8], place: &mut Place<'_, O>) {
+    pub(super) fn bytes(&mut self, bytes: &[u8], place: &mut Place<'_>) {
         let (direction, shared) = self.direction(place.sender);
         direction.take(bytes, shared, place);
     }
 
-    pub(super) fn lost<O: Entries>(&mut self, count: u64, place: &mut Place<'_, O>) {
+    pub(super) fn lost(&mut self, count: u64, place: &mut Place<'_>) {
         let (direction, _) = self.direction(place.sender);
         direction.give_up("the rest of it is not in the capture", place);
         direction.stage = match direction.stage {
@@ -131,26 +134,28 @@ impl Conversation {
         place.emit(What::Lost(count));
     }
 
-    pub(super) fn ended<O: Entries>(&mut self, ending: Ending, place: &mut Place<'_, O>) {
+    pub(super) fn ended(&mut self, ending: Ending, place: &mut Place<'_>) {
         let (direction, shared) = self.direction(place.sender);
         direction.give_up("the stream ends in the midst of it", place);
         text::unfinished(shared, place);
         place.emit(What::Ended(ending));
     }
 
-    /// Reports what is left when the capture says no more of the connection.
-    pub(super) fn over<O: Entries>(&mut self, place: &mut Place<'_, O>) {
+    /// Reports what is left when the capture says no more of the connection; no packet says when.
+    pub(super) fn over(&mut self, place: &mut Place<'_>) {
+        let at = place.at.take();
         for sender in [Sender::Client, Sender::Server] {
             place.sender = sender;
             let (direction, shared) = self.direction(sender);
             direction.give_up("the capture ends in the midst of it", place);
             text::unfinished(shared, place);
         }
+        place.at = at;
     }
 }
 
 impl Direction {
-    fn take<O: Entries>(&mut self, bytes: &[u8], shared: &mut Shared, place: &mut Place<'_, O>) {
+    fn take(&mut self, bytes: &[u8], shared: &mut Shared, place: &mut Place<'_>) {
         match self.stage {
             Stage::Foreign(why) => place.undecoded(bytes, why),
             Stage::Web => {
@@ -185,7 +190,7 @@ impl Direction {
     }
 
     /// Reads what is whole; how many bytes that was.
-    fn read<O: Entries>(&mut self, bytes: &[u8], shared: &mut Shared, place: &mut Place<'_, O>) -> usize {
+    fn read(&mut self, bytes: &[u8], shared: &mut Shared, place: &mut Place<'_>) -> usize {
         let mut used = 0;
         loop {
             let rest = bytes.get(used..).unwrap_or_default();
@@ -206,12 +211,7 @@ impl Direction {
     }
 
     /// The first bytes: a handshake or the head of an upgrade. How many were used; `None` if more are needed.
-    fn start<O: Entries>(
-        &mut self,
-        bytes: &[u8],
-        shared: &mut Shared,
-        place: &mut Place<'_, O>,
-    ) -> Option<usize> {
+    fn start(&mut self, bytes: &[u8], shared: &mut Shared, place: &mut Place<'_>) -> Option<usize> {
         match (bytes.first(), place.sender) {
             (None, _) => None,
             (Some(b'#'), sender) => {
@@ -242,35 +242,32 @@ impl Direction {
             }
             (Some(_), _) => match upgrade::head(bytes) {
                 Ok(None) => None,
-                Ok(Some(head)) => Some(self.upgrade(&head, shared, place)),
+                Ok(Some((head, size))) => {
+                    self.upgrade(&head, shared, place);
+                    Some(size)
+                }
                 Err(why) => self.foreign(why),
             },
         }
     }
 
-    fn upgrade<O: Entries>(
-        &mut self,
-        head: &Head<'_>,
-        shared: &mut Shared,
-        place: &mut Place<'_, O>,
-    ) -> usize {
+    fn upgrade(&mut self, head: &HttpHead<'_>, shared: &mut Shared, place: &mut Place<'_>) {
+        let line = String::from_utf8_lossy(head.first);
         match place.sender {
             Sender::Client => {
-                if head.has("sec-websocket-protocol", "zap-protocol") {
+                if head.has_word("sec-websocket-protocol", ZAP_PROTOCOL) {
                     shared.form = Form::Zap;
                 }
-                shared.later = head.version().filter(|version| *version > VERSION).or(shared.later);
-                let line = upgrade::masked(head.line());
-                place.emit(What::Upgrade { line: &line });
+                shared.later = upgrade::version(&line).filter(|version| *version > VERSION).or(shared.later);
+                place.emit(What::Upgrade { line: &upgrade::masked(&line) });
             }
             Sender::Server => {
-                shared.deflate = head.deflate();
-                place.emit(What::Upgrade { line: head.line() });
+                shared.deflate = Deflate::from_answer(&head.joined("sec-websocket-extensions"));
+                place.emit(What::Upgrade { line: &line });
             }
         }
-        let is_web = head.has("upgrade", "websocket");
+        let is_web = head.has_word("upgrade", "websocket");
         self.stage = if is_web { Stage::Web } else { Stage::Foreign("HTTP that leads to no WebSocket") };
-        head.size
     }
 
     /// From here on nothing of this direction is understood.
@@ -280,12 +277,7 @@ impl Direction {
         Some(0)
     }
 
-    fn frame<O: Entries>(
-        &mut self,
-        bytes: &[u8],
-        shared: &mut Shared,
-        place: &mut Place<'_, O>,
-    ) -> Option<usize> {
+    fn frame(&mut self, bytes: &[u8], shared: &mut Shared, place: &mut Place<'_>) -> Option<usize> {
         let length = bytes.first_chunk::<4>().map(|head| u32::from_be_bytes(*head))?;
         let size = length as usize;
         if length < FRAME_MIN || size > MESSAGE_MAX {
@@ -332,29 +324,27 @@ impl Direction {
         self.web = Some(Box::new(reader));
     }
 
-    fn read_web<O: Entries>(&mut self, shared: &mut Shared, place: &mut Place<'_, O>) {
+    fn read_web(&mut self, shared: &mut Shared, place: &mut Place<'_>) {
         let Some(reader) = &mut self.web else { return };
         let fault = loop {
-            match reader.next_event() {
+            let arrived = match reader.advance() {
                 Ok(None) => return,
-                Ok(Some(websocket::Event::Text(content))) => {
-                    self.texts += 1;
-                    text::text(content.as_bytes(), self.texts, shared, place);
-                }
-                Ok(Some(websocket::Event::Binary(content))) => {
-                    let why = if shared.later.is_some() {
-                        LATER
-                    } else {
-                        "a binary frame, which version 4 has not"
-                    };
-                    place.undecoded(content, why);
-                }
-                Ok(Some(websocket::Event::Ping(payload))) => place.emit(What::Ping(payload)),
-                Ok(Some(websocket::Event::Pong(payload))) => place.emit(What::Pong(payload)),
-                Ok(Some(websocket::Event::Close { code, reason })) => {
-                    place.emit(What::Close { code: code.map(|code| code.0), reason });
-                }
+                Ok(Some(arrived)) => arrived,
                 Err(error) => break error.to_string(),
+            };
+            let payload = reader.payload();
+            match arrived {
+                Arrived::Text => {
+                    self.texts += 1;
+                    text::text(payload, self.texts, shared, place);
+                }
+                Arrived::Binary if shared.later.is_some() => place.undecoded(payload, LATER),
+                Arrived::Binary => place.undecoded(payload, "a binary frame, which version 4 has not"),
+                Arrived::Ping => place.emit(What::Ping(payload)),
+                Arrived::Pong => place.emit(What::Pong(payload)),
+                Arrived::Close(code) => {
+                    place.emit(What::Close { code: code.map(|code| code.0), reason: payload });
+                }
             }
         };
         place.undecoded(reader.unread(), &fault);
@@ -363,7 +353,7 @@ impl Direction {
     }
 
     /// What is held belongs to no message any more.
-    fn give_up<O: Entries>(&mut self, why: &str, place: &mut Place<'_, O>) {
+    fn give_up(&mut self, why: &str, place: &mut Place<'_>) {
         let held = std::mem::take(&mut self.bytes);
         place.undecoded(&held, why);
         if let Some(reader) = self.web.take() {
@@ -378,7 +368,7 @@ const LATER: &str = "a later version of the protocol than 4";
 fn frames_begin(bytes: &[u8]) -> bool {
     let (Some(length), Some(kind)) = (bytes.first_chunk::<4>(), bytes.get(4)) else { return false };
     let length = u32::from_be_bytes(*length);
-    let (kind, _) = MessageType::from_byte(*kind);
+    let (kind, _) = MessageType::from_type_byte(*kind);
     length >= FRAME_MIN && length as usize <= MESSAGE_MAX && !matches!(kind, MessageType::Unknown(_))
 }
 
@@ -399,11 +389,5 @@ pub(super) fn topic<'a>(
     if let (Some(TopicStatus::Removed), TopicRef::Named { name, .. }) = (message.status(), reference) {
         aliases.forget_name(name);
     }
-    Some(match reference {
-        TopicRef::Named { name, alias } => Topic { name: Some(name), alias },
-        TopicRef::Alias(alias) => {
-            let name = aliases.resolve(alias).and_then(|slot| aliases.name(slot));
-            Topic { name, alias: Some(alias) }
-        }
-    })
+    Some(Topic::of(reference, aliases))
 }

@@ -1,10 +1,25 @@
 //! What a capture says, thing by thing, lent to the caller.
 
-use super::stream::{ConnectionId, Ending, Sender};
 use crate::wire::diffusion::{
-    BodyError, ConnectRequest, ConnectResponse, FragmentError, Message, Unfinished,
+    AliasTable, BodyError, ConnectRequest, ConnectResponse, FragmentError, Message, TopicRef, Unfinished,
 };
 use std::net::SocketAddr;
+
+/// A connection of the capture: its place in the order in which they begin, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u64);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Sender {
+    Client,
+    Server,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    Closed,
+    Reset,
+}
 
 #[derive(Clone, Copy, Debug)]
 pub struct Entry<'a> {
@@ -18,9 +33,12 @@ pub struct Entry<'a> {
 
 #[derive(Clone, Copy, Debug)]
 pub enum What<'a> {
+    /// A connection begins, or the capture begins in the midst of it.
     Opened {
+        /// Who opened it; in the midst, whose port is the higher.
         client: SocketAddr,
         server: SocketAddr,
+        /// Whether its first segment is in the capture.
         from_start: bool,
     },
     ConnectRequest(ConnectRequest<'a>),
@@ -68,6 +86,18 @@ pub struct Topic<'a> {
     pub name: Option<&'a [u8]>,
     /// The alias, if one is given or used.
     pub alias: Option<&'a [u8]>,
+}
+
+impl<'a> Topic<'a> {
+    pub(super) fn of(reference: TopicRef<'a>, aliases: &'a AliasTable) -> Topic<'a> {
+        match reference {
+            TopicRef::Named { name, alias } => Topic { name: Some(name), alias },
+            TopicRef::Alias(alias) => {
+                let name = aliases.resolve(alias).and_then(|slot| aliases.name(slot));
+                Topic { name, alias: Some(alias) }
+            }
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

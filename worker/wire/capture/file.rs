@@ -9,7 +9,7 @@ use std::fmt;
 pub const BLOCK_MAX: usize = 1 << 24;
 const INTERFACES: usize = 4_096;
 
-/// Bytes of what is no capture that are piece.
+/// Bytes of what is no capture that are shown.
 const SHOWN: usize = 8;
 const PCAP_HEAD: usize = 24;
 const PACKET_HEAD: usize = 16;
@@ -95,14 +95,8 @@ enum Order {
 struct Interface {
     link: u32,
     snap: u32,
-    resolution: Resolution,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Resolution {
-    /// So many in a second.
-    PerSecond(u64),
-    Unknown,
+    /// Units of its times in a second; `None` if that is beyond all reason.
+    per_second: Option<u64>,
 }
 
 struct Found {
@@ -286,7 +280,7 @@ impl CaptureReader {
         let (high, low) = (order.u32(body, 4)?, order.u32(body, 8)?);
         let captured = order.u32(body, 12)? as usize;
         let to = 20 + captured.min(body.len().saturating_sub(20));
-        let at = interface.resolution.nanoseconds(u64::from(high) << 32 | u64::from(low));
+        let at = interface.nanoseconds(u64::from(high) << 32 | u64::from(low));
         Some(Found { at, link: interface.link, from: 20, to })
     }
 
@@ -311,10 +305,9 @@ enum Step {
     Packet(Found),
 }
 
-impl Resolution {
-    fn nanoseconds(self, time: u64) -> Option<i64> {
-        let Resolution::PerSecond(units) = self else { return None };
-        let nanoseconds = u128::from(time) * 1_000_000_000 / u128::from(units.max(1));
+impl Interface {
+    fn nanoseconds(&self, time: u64) -> Option<i64> {
+        let nanoseconds = u128::from(time) * 1_000_000_000 / u128::from(self.per_second?);
         i64::try_from(nanoseconds).ok()
     }
 }
@@ -324,22 +317,18 @@ fn interface(order: Order, body: &[u8]) -> Interface {
     const TIME_UNIT: u16 = 9;
     let link = order.u16(body, 0).map_or(u32::MAX, u32::from);
     let snap = order.u32(body, 4).unwrap_or(0);
-    let mut resolution = Resolution::PerSecond(1_000_000);
+    let mut per_second = Some(1_000_000);
     let mut options = body.get(8..).unwrap_or_default();
     while let (Some(code), Some(length)) = (order.u16(options, 0), order.u16(options, 2)) {
         let length = usize::from(length);
         if code == TIME_UNIT {
-            resolution = match options.get(4) {
-                Some(&power) if power < 0x80 => {
-                    10_u64.checked_pow(power.into()).map_or(Resolution::Unknown, Resolution::PerSecond)
-                }
-                Some(&power) => 2_u64
-                    .checked_pow((power & 0x7f).into())
-                    .map_or(Resolution::Unknown, Resolution::PerSecond),
-                None => resolution,
+            per_second = match options.get(4) {
+                Some(&power) if power < 0x80 => 10_u64.checked_pow(power.into()),
+                Some(&power) => 2_u64.checked_pow((power & 0x7f).into()),
+                None => per_second,
             };
         }
         options = options.get(4 + length.next_multiple_of(4)..).unwrap_or_default();
     }
-    Interface { link, snap, resolution }
+    Interface { link, snap, per_second }
 }

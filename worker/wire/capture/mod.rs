@@ -2,8 +2,8 @@
 //!
 //! [`Dissector`] is the whole of it: `file` finds the packets, `packet` the TCP segments in them, `stream` puts their
 //! streams together, `conversation` reads those as DPT or WebSocket, `bodies` decodes and puts together what came in
-//! pieces. Pure and streaming: memory is bounded whatever the
-//! file holds, and what it holds is hostile until proven otherwise. Callers: the verb `dissect`, a fuzz target.
+//! pieces. Pure and streaming: memory is bounded whatever the file holds, and what it holds is hostile until proven
+//! otherwise. Callers: the verb `dissect`, a fuzz target.
 
 mod bodies;
 mod conversation;
@@ -17,24 +17,20 @@ mod text;
 mod upgrade;
 
 pub use bodies::{BODY_MAX, RATIO_MAX};
-pub use conversation::{Entries, MESSAGE_MAX};
-pub use entry::{Body, Cut, Entry, GaveUp, PieceOf, Topic, Undecoded, What};
-pub use file::{BLOCK_MAX, CaptureError};
-pub use packet::Passed;
-pub use stream::{CONNECTIONS_MAX, ConnectionId, Ending, PENDING_MAX, Sender, WAITING_MAX};
+pub use conversation::Entries;
+pub use entry::{Body, ConnectionId, Cut, Ending, Entry, GaveUp, PieceOf, Sender, Topic, Undecoded, What};
+pub use file::CaptureError;
 
 use self::bodies::Bodies;
-use self::conversation::{Conversation, Place};
+use self::conversation::Place;
 use self::file::CaptureReader;
-use self::stream::{Piece, Pieces, Streams};
-use foldhash::fast::RandomState;
-use hashbrown::HashMap;
+use self::packet::Passed;
+use self::stream::Streams;
 
 #[derive(Default)]
 pub struct Dissector {
     reader: CaptureReader,
     streams: Streams,
-    conversations: HashMap<ConnectionId, Conversation, RandomState>,
     bodies: Bodies,
     summary: Summary,
 }
@@ -65,16 +61,13 @@ impl Dissector {
     ///
     /// # Errors
     /// [`CaptureError`]: nothing can be read after it.
-    pub fn feed(&mut self, bytes: &[u8], out: &mut impl Entries) -> Result<(), CaptureError> {
-        let Dissector { reader, streams, conversations, bodies, summary } = self;
+    pub fn feed(&mut self, bytes: &[u8], out: &mut dyn Entries) -> Result<(), CaptureError> {
+        let Dissector { reader, streams, bodies, summary } = self;
         reader.feed(bytes);
         while let Some(packet) = reader.next_packet()? {
             summary.packets += 1;
             match packet::segment(packet.link, packet.data) {
-                Ok(segment) => {
-                    let mut talk = Talk { conversations, bodies, summary, out };
-                    streams.segment(&segment, packet.at, &mut talk);
-                }
+                Ok(segment) => streams.segment(&segment, &mut Place::new(packet.at, bodies, summary, out)),
                 Err(passed) => summary.pass(passed),
             }
         }
@@ -85,10 +78,10 @@ impl Dissector {
     ///
     /// # Errors
     /// [`CaptureError::NotACapture`] if it was too short to be one.
-    pub fn finish(mut self, out: &mut impl Entries) -> Result<Summary, CaptureError> {
+    pub fn finish(mut self, out: &mut dyn Entries) -> Result<Summary, CaptureError> {
         self.summary.left_over = self.reader.finish()?;
-        let Dissector { streams, conversations, bodies, summary, .. } = &mut self;
-        streams.finish(&mut Talk { conversations, bodies, summary, out });
+        let Dissector { streams, bodies, summary, .. } = &mut self;
+        streams.finish(&mut Place::new(None, bodies, summary, out));
         Ok(self.summary)
     }
 }
@@ -103,45 +96,6 @@ impl Summary {
             Passed::Other => self.other += 1,
             Passed::Fragment => self.fragments += 1,
             Passed::Cut => self.cut += 1,
-        }
-    }
-}
-
-/// Hands the pieces of streams to their conversations.
-struct Talk<'a, O: Entries> {
-    conversations: &'a mut HashMap<ConnectionId, Conversation, RandomState>,
-    bodies: &'a mut Bodies,
-    summary: &'a mut Summary,
-    out: &'a mut O,
-}
-
-impl<O: Entries> Pieces for Talk<'_, O> {
-    fn piece(&mut self, connection: ConnectionId, at: Option<i64>, piece: Piece<'_>) {
-        let sender = match piece {
-            Piece::Opened { client, server, from_start } => {
-                self.summary.connections += 1;
-                self.conversations.insert(connection, Conversation::new(from_start));
-                let what = What::Opened { client, server, from_start };
-                return self.out.entry(&Entry { connection, at, sender: None, what });
-            }
-            Piece::Bytes(sender, _) | Piece::Lost(sender, _) | Piece::Ended(sender, _) => sender,
-        };
-        let Some(conversation) = self.conversations.get_mut(&connection) else { return };
-        let Talk { bodies, summary, out, .. } = self;
-        let place = &mut Place { connection, at, sender, bodies, summary, out: *out };
-        match piece {
-            Piece::Opened { .. } => {}
-            Piece::Bytes(_, bytes) => conversation.bytes(bytes, place),
-            Piece::Lost(_, count) => conversation.lost(count, place),
-            Piece::Ended(_, ending) => conversation.ended(ending, place),
-        }
-    }
-
-    fn over(&mut self, connection: ConnectionId) {
-        if let Some(mut conversation) = self.conversations.remove(&connection) {
-            let (sender, at) = (Sender::Client, None);
-            let Talk { bodies, summary, out, .. } = self;
-            conversation.over(&mut Place { connection, at, sender, bodies, summary, out: *out });
         }
     }
 }

@@ -102,11 +102,6 @@ fn u16_at(data: &[u8], at: usize) -> Result<u16, Passed> {
     Ok(u16::from_be_bytes(*two))
 }
 
-fn u32_at(data: &[u8], at: usize) -> Result<u32, Passed> {
-    let four = data.get(at..).and_then(|rest| rest.first_chunk::<4>()).ok_or(Passed::Cut)?;
-    Ok(u32::from_be_bytes(*four))
-}
-
 fn ip(data: &[u8]) -> Result<Segment<'_>, Passed> {
     match data.first().map(|byte| byte >> 4) {
         Some(4) => ipv4(data),
@@ -129,14 +124,15 @@ fn ipv4(data: &[u8]) -> Result<Segment<'_>, Passed> {
     if u16::from_be_bytes([head[6], head[7]]) & 0x3fff != 0 {
         return Err(Passed::Fragment);
     }
-    let address = |at: usize| u32_at(data, at).map(|bits| IpAddr::V4(Ipv4Addr::from_bits(bits)));
     if size < 20 {
         return Err(Passed::Other);
     }
+    let from = Ipv4Addr::new(head[12], head[13], head[14], head[15]);
+    let to = Ipv4Addr::new(head[16], head[17], head[18], head[19]);
     // Network cards that cut segments themselves leave the length at 0.
     let length = if total == 0 { data.len() } else { total };
     let body = data.get(size..length.min(data.len())).ok_or(Passed::Cut)?;
-    tcp(address(12)?, address(16)?, body, length.saturating_sub(data.len()))
+    tcp(from.into(), to.into(), body, length.saturating_sub(data.len()))
 }
 
 fn ipv6(data: &[u8]) -> Result<Segment<'_>, Passed> {

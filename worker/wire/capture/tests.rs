@@ -78,8 +78,8 @@ fn piece_of(piece: &PieceOf<'_>) -> String {
 fn body_of(body: &Body<'_>) -> String {
     match body {
         Body::Plain(bytes) | Body::Decoded(bytes) => {
-            let records = diffusion::Records::of(bytes)
-                .map(|record| diffusion::Fields::of(record).map(text).collect::<Vec<_>>().join(","));
+            let records = diffusion::records(bytes)
+                .map(|record| diffusion::fields(record).map(text).collect::<Vec<_>>().join(","));
             records.collect::<Vec<_>>().join("|")
         }
         Body::Encoded(bytes, why) => format!("{} bytes {why:?}", bytes.len()),

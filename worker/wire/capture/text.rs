@@ -3,18 +3,18 @@
 //!
 //! A piece of a message is reported for itself; with the last one the message is reported as if it had never been cut.
 
-use super::conversation::{Entries, Form, Place, Shared, topic};
-use super::entry::{Cut, Entry, GaveUp, PieceOf, Topic, What};
-use super::stream::Sender;
+use super::conversation::{Place, Shared, topic};
+use super::entry::{Cut, Entry, GaveUp, PieceOf, Sender, Topic, What};
+use crate::wire::diffusion::tunnel::{self, Form};
 use crate::wire::diffusion::{
-    AliasTable, ConnectRequest, ConnectResponse, Fields, FragmentHead, FragmentIds, FragmentPart, MD,
-    Message, MessageType, NUL, Part, ResponseCode, Taken, TopicRef, Unfinished, VERSION,
+    AliasTable, ConnectRequest, ConnectResponse, FragmentHead, FragmentIds, FragmentPart, MD, Message,
+    MessageType, NUL, Part, TopicRef, Unfinished, VERSION, fields,
 };
 
 /// The version whose text form sports feeds speak.
 const ZAP_VERSION: u8 = 3;
 
-pub(super) fn message<O: Entries>(message: &Message<'_>, shared: &mut Shared, place: &mut Place<'_, O>) {
+pub(super) fn message(message: &Message<'_>, shared: &mut Shared, place: &mut Place<'_>) {
     match (message.part, message.kind) {
         (Part::Fragment, _) => piece(message, shared, place),
         (Part::Whole, MessageType::CancelFragments) => {
@@ -28,14 +28,14 @@ pub(super) fn message<O: Entries>(message: &Message<'_>, shared: &mut Shared, pl
     }
 }
 
-fn emit<O: Entries>(message: &Message<'_>, cut: Cut<'_>, shared: &mut Shared, place: &mut Place<'_, O>) {
+fn emit(message: &Message<'_>, cut: Cut<'_>, shared: &mut Shared, place: &mut Place<'_>) {
     let topic = topic(message, place.sender, &mut shared.aliases);
     let body = place.bodies.read(message);
     let what = What::Message { message: *message, topic, body, cut };
     place.out.entry(&Entry { connection: place.connection, at: place.at, sender: Some(place.sender), what });
 }
 
-fn piece<O: Entries>(message: &Message<'_>, shared: &mut Shared, place: &mut Place<'_, O>) {
+fn piece(message: &Message<'_>, shared: &mut Shared, place: &mut Place<'_>) {
     let mut piece = PieceOf { correlation: None, number: None, total: None, fault: None };
     let parts = shared.parts.of(place.sender);
     if let Ok(head) = FragmentHead::parse(message) {
@@ -48,18 +48,13 @@ fn piece<O: Entries>(message: &Message<'_>, shared: &mut Shared, place: &mut Pla
             FragmentIds::Pair(..) => None,
         };
     }
-    let whole = match parts.take(message, ()) {
-        Taken::Waits(fault) => {
-            piece.fault = fault;
-            None
-        }
-        Taken::Whole(whole) => Some(whole),
-    };
+    let taken = parts.take(message, ());
+    piece.fault = taken.as_ref().err().copied();
     emit(message, Cut::Piece(piece), shared, place);
     if let Some(fault) = piece.fault {
         gave_up(shared.parts.of(place.sender).given_up(), GaveUp::Fault(fault), &shared.aliases, place);
     }
-    if let Some(whole) = whole {
+    if let Ok(Some(whole)) = taken {
         place.summary.joined += 1;
         let mut headers = Vec::new();
         let cut = Cut::Joined(piece.total.unwrap_or_default());
@@ -68,28 +63,23 @@ fn piece<O: Entries>(message: &Message<'_>, shared: &mut Shared, place: &mut Pla
 }
 
 /// Nothing more comes of a direction: reports the messages of which some pieces came.
-pub(super) fn unfinished<O: Entries>(shared: &mut Shared, place: &mut Place<'_, O>) {
+pub(super) fn unfinished(shared: &mut Shared, place: &mut Place<'_>) {
     gave_up(shared.parts.of(place.sender).give_up_all(), GaveUp::Ended, &shared.aliases, place);
 }
 
-fn gave_up<O: Entries>(messages: &[Unfinished], why: GaveUp, aliases: &AliasTable, place: &mut Place<'_, O>) {
+fn gave_up(messages: &[Unfinished], why: GaveUp, aliases: &AliasTable, place: &mut Place<'_>) {
     for message in messages {
         match why {
             GaveUp::Cancelled => place.summary.cancelled += 1,
             GaveUp::Ended | GaveUp::Fault(_) => place.summary.unfinished += 1,
         }
-        let topic = match TopicRef::parse(&message.topic) {
-            TopicRef::Named { name, alias } => Topic { name: Some(name), alias },
-            TopicRef::Alias(alias) => {
-                Topic { name: aliases.resolve(alias).and_then(|slot| aliases.name(slot)), alias: Some(alias) }
-            }
-        };
+        let topic = Topic::of(TopicRef::parse(&message.topic), aliases);
         place.emit(What::GivenUp { message, topic, why });
     }
 }
 
 /// Reports what a text holds, the `nth` of its direction, from 1.
-pub(super) fn text<O: Entries>(text: &[u8], nth: u64, shared: &mut Shared, place: &mut Place<'_, O>) {
+pub(super) fn text(text: &[u8], nth: u64, shared: &mut Shared, place: &mut Place<'_>) {
     match (place.sender, nth) {
         (Sender::Client, 1) if text.first() == Some(&b'#') => {
             shared.form = Form::Zap;
@@ -123,21 +113,11 @@ pub(super) fn text<O: Entries>(text: &[u8], nth: u64, shared: &mut Shared, place
 /// The answer to a handshake in a text: `4 FD 100 FD id`, in the older form `100 FD id NUL`.
 fn response(text: &[u8]) -> Option<ConnectResponse<'_>> {
     let text = text.strip_suffix(&[NUL]).unwrap_or(text);
-    let mut fields = Fields::of(text);
-    let first: u8 = number(fields.next()?)?;
-    let (version, code) =
-        if first <= VERSION { (first, number(fields.next()?)?) } else { (ZAP_VERSION, first) };
-    let code = ResponseCode::from_byte(code);
-    if code.is_accepted() {
-        let client_id = fields.next()?;
-        Some(ConnectResponse::Accepted { version, code, client_id })
-    } else {
-        Some(ConnectResponse::Refused { version, code })
+    let mut behind_version = fields(text);
+    match tunnel::number(behind_version.next()?)? {
+        version if version <= VERSION => tunnel::response(version, behind_version),
+        _ => tunnel::response(ZAP_VERSION, fields(text)),
     }
-}
-
-fn number(text: &[u8]) -> Option<u8> {
-    std::str::from_utf8(text).ok()?.parse().ok()
 }
 
 #[cfg(test)]

@@ -1,57 +1,23 @@
 //! The head of an HTTP request or answer, as far as a capture needs it: tolerant, for what is captured was taken.
 
-use crate::wire::websocket::{Deflate, HEAD_LIMIT};
+use crate::wire::websocket::HttpHead;
 
-pub(super) struct Head<'a> {
-    text: &'a str,
-    /// Its bytes, the blank line included.
-    pub(super) size: usize,
-}
-
-/// The head that `bytes` begin with; `None` if its end is not there yet.
+/// The head that `bytes` begin with, and its size, the blank line included; `None` if its end is not there yet.
 ///
 /// # Errors
 /// Why they are none.
-pub(super) fn head(bytes: &[u8]) -> Result<Option<Head<'_>>, &'static str> {
-    const NO_HTTP: &str = "neither the classic protocol nor HTTP";
+pub(super) fn head(bytes: &[u8]) -> Result<Option<(HttpHead<'_>, usize)>, &'static str> {
     let begins = |with: &[u8]| bytes.iter().zip(with).all(|(given, wanted)| given == wanted);
     if !begins(b"GET ") && !begins(b"HTTP/1.") {
-        return Err(NO_HTTP);
+        return Err("neither the classic protocol nor HTTP");
     }
-    let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else {
-        return if bytes.len() > HEAD_LIMIT { Err("a head of HTTP without an end") } else { Ok(None) };
-    };
-    let text = bytes.get(..end).and_then(|head| std::str::from_utf8(head).ok()).ok_or(NO_HTTP)?;
-    Ok(Some(Head { text, size: end + 4 }))
+    HttpHead::find(bytes).map_err(|_| "a head of HTTP without an end")
 }
 
-impl<'a> Head<'a> {
-    /// Its first line.
-    pub(super) fn line(&self) -> &'a str {
-        self.text.lines().next().unwrap_or_default()
-    }
-
-    fn values<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
-        self.text.lines().skip(1).filter_map(move |line| {
-            let (given, value) = line.split_once(':')?;
-            given.trim().eq_ignore_ascii_case(name).then(|| value.trim())
-        })
-    }
-
-    pub(super) fn has(&self, name: &str, wanted: &str) -> bool {
-        self.values(name).any(|value| value.to_ascii_lowercase().contains(wanted))
-    }
-
-    /// The version that a request's query asks for.
-    pub(super) fn version(&self) -> Option<u8> {
-        let target = self.line().split(' ').nth(1)?;
-        let query = target.split_once('?')?.1;
-        query.split('&').find_map(|part| part.strip_prefix("v="))?.parse().ok()
-    }
-
-    pub(super) fn deflate(&self) -> Option<Deflate> {
-        Deflate::from_answer(&self.values("sec-websocket-extensions").collect::<Vec<_>>().join(", "))
-    }
+/// The version that the query of a request's line asks for.
+pub(super) fn version(line: &str) -> Option<u8> {
+    let query = line.split(' ').nth(1)?.split_once('?')?.1;
+    query.split('&').find_map(|part| part.strip_prefix("v="))?.parse().ok()
 }
 
 /// A request's line without the password in its query.
@@ -72,6 +38,7 @@ pub(super) fn masked(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::websocket::HEAD_LIMIT;
 
     #[test]
     fn a_password_is_not_shown() {
@@ -87,9 +54,10 @@ mod tests {
         for end in 1..whole.len() - 4 {
             assert!(matches!(head(&whole[..end]), Ok(None)), "{end}");
         }
-        let head = head(whole).unwrap().unwrap();
-        assert_eq!((head.size, head.version()), (whole.len() - 4, Some(4)));
-        assert!(head.has("upgrade", "websocket") && !head.has("connection", "upgrade"));
+        let (head, size) = head(whole).unwrap().unwrap();
+        let line = std::str::from_utf8(head.first).unwrap();
+        assert_eq!((size, version(line)), (whole.len() - 4, Some(4)));
+        assert!(head.has_word("upgrade", "websocket") && !head.has_word("connection", "upgrade"));
         assert!(super::head(b"POST / HTTP/1.1").is_err());
         assert!(super::head(&[b"GET ".to_vec(), vec![b'x'; HEAD_LIMIT]].concat()).is_err());
     }

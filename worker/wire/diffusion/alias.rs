@@ -7,37 +7,10 @@
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use slab::Slab;
-use std::fmt;
 
 /// A topic's place in the table; good until the topic is removed or gets another alias.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TopicSlot(u32);
-
-/// Why an alias was not taken; the topic itself is fine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AliasError {
-    /// There is nothing between the mark and the end.
-    Empty,
-    Full {
-        limit: usize,
-    },
-}
-
-impl fmt::Display for AliasError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            AliasError::Empty => f.write_str("a load gives an alias without a letter"),
-            AliasError::Full { limit } => {
-                write!(
-                    f,
-                    "a load gives one more alias than the {limit} that are kept; raise the limit of topics"
-                )
-            }
-        }
-    }
-}
-
-impl std::error::Error for AliasError {}
 
 #[derive(Debug)]
 pub struct AliasTable {
@@ -66,21 +39,17 @@ impl AliasTable {
         }
     }
 
-    /// Takes the alias that a load of `name` gives.
-    ///
-    /// # Errors
-    /// [`AliasError`]: the alias is not known then, and neither is what it stood for before.
-    pub fn learn(&mut self, name: &[u8], alias: &[u8]) -> Result<(), AliasError> {
+    /// Takes the alias that a load of `name` gives. Whether it did: an empty one, or one more than are kept, is not known
+    /// then, and neither is what it stood for before; the topic itself is fine.
+    #[must_use]
+    pub fn learn(&mut self, name: &[u8], alias: &[u8]) -> bool {
         if self.resolve(alias).is_some_and(|slot| self.name(slot) == Some(name)) {
-            return Ok(());
+            return true;
         }
         self.forget_name(name);
         self.forget_alias(alias);
-        if alias.is_empty() {
-            return Err(AliasError::Empty);
-        }
-        if self.entries.len() >= self.limit {
-            return Err(AliasError::Full { limit: self.limit });
+        if alias.is_empty() || self.entries.len() >= self.limit {
+            return false;
         }
         let place = self.entries.insert(Entry { name: name.into(), alias: alias.into() });
         let slot = TopicSlot(u32::try_from(place).unwrap_or(u32::MAX));
@@ -89,7 +58,7 @@ impl AliasTable {
             None => self.by_long_alias.insert(alias.into(), slot),
         };
         self.by_name.insert(name.into(), slot);
-        Ok(())
+        true
     }
 
     /// Where the topic of `alias` lies.
@@ -130,13 +99,9 @@ impl AliasTable {
         };
     }
 
-    pub fn len(&self) -> usize {
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
         self.entries.len()
-    }
-
-    /// Whether none is known.
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
     }
 }
 

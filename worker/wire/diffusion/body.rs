@@ -71,20 +71,12 @@ impl fmt::Display for BodyError {
 impl std::error::Error for BodyError {}
 
 /// Decodes bodies, one after the other; what zlib needs is kept from one to the next.
+#[derive(Debug)]
 pub struct BodyDecoder {
     /// Only made once something is compressed: it takes some 40 kB.
     zlib: Option<Decompress>,
     limit: usize,
     ratio: usize,
-}
-
-impl fmt::Debug for BodyDecoder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BodyDecoder")
-            .field("limit", &self.limit)
-            .field("ratio", &self.ratio)
-            .finish_non_exhaustive()
-    }
 }
 
 impl BodyDecoder {
@@ -167,28 +159,12 @@ impl BodyDecoder {
 }
 
 /// Encodes bodies, one after the other.
+#[derive(Debug, Default)]
 pub struct BodyEncoder {
     zlib: Option<Compress>,
 }
 
-impl fmt::Debug for BodyEncoder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BodyEncoder").finish_non_exhaustive()
-    }
-}
-
-impl Default for BodyEncoder {
-    fn default() -> Self {
-        BodyEncoder::new()
-    }
-}
-
 impl BodyEncoder {
-    /// An encoder that has encoded nothing yet.
-    pub const fn new() -> BodyEncoder {
-        BodyEncoder { zlib: None }
-    }
-
     /// Appends `body` as `encoding` writes it. Only zlib and base64 are written; anything else is left as it is.
     pub fn encode(&mut self, encoding: Encoding, body: &[u8], out: &mut Vec<u8>) {
         match encoding {
@@ -237,7 +213,7 @@ mod tests {
 
     fn encoded(encoding: Encoding, body: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
-        BodyEncoder::new().encode(encoding, body, &mut out);
+        BodyEncoder::default().encode(encoding, body, &mut out);
         out
     }
 

@@ -84,7 +84,7 @@ pub struct Frame {
 impl Frame {
     #[inline]
     pub fn kind(self) -> (MessageType, Part) {
-        MessageType::from_byte(self.type_byte)
+        MessageType::from_type_byte(self.type_byte)
     }
 
     #[inline]

@@ -106,18 +106,10 @@ impl<'o> FrameWriter<'o> {
     /// # Errors
     /// [`EncodeError`]; the buffer is then as it was.
     #[inline]
-    pub fn body(self, body: &[u8]) -> Result<(), EncodeError> {
-        self.body_with(|out| out.extend_from_slice(body))
-    }
-
-    /// Ends the message with the body that `write` appends. It may only append.
-    #[inline]
-    pub fn body_with(mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EncodeError> {
-        let head = self.out.len();
-        self.out.push(RD);
-        write(self.out);
-        if self.kind.is_bare() && self.out.len() == self.start + FRAME_MIN as usize + 1 {
-            self.out.truncate(head);
+    pub fn body(mut self, body: &[u8]) -> Result<(), EncodeError> {
+        if !self.kind.is_bare() || self.out.len() > self.start + FRAME_MIN as usize || !body.is_empty() {
+            self.out.push(RD);
+            self.out.extend_from_slice(body);
         }
         self.finish()
     }
@@ -171,15 +163,6 @@ impl<'o> FrameWriter<'o> {
         self.out.push(ALIAS_MARK);
         self.push_field(alias);
     }
-
-    fn push_headers(mut self, text: &[u8]) -> FrameWriter<'o> {
-        if memchr(RD, text).is_some() {
-            self.fault = Some(EncodeError::Header { kind: self.kind, text: text.to_vec() });
-        }
-        self.headers += 1;
-        self.out.extend_from_slice(text);
-        self
-    }
 }
 
 impl Drop for FrameWriter<'_> {
@@ -195,9 +178,8 @@ impl Drop for FrameWriter<'_> {
 /// # Errors
 /// [`EncodeError`], never for a message that was read.
 pub fn message(out: &mut Vec<u8>, message: &Message<'_>) -> Result<(), EncodeError> {
-    FrameWriter::dpt_with(out, message.kind, message.part, message.encoding)
-        .push_headers(message.headers.text())
-        .body(message.body)
+    let writer = FrameWriter::dpt_with(out, message.kind, message.part, message.encoding);
+    message.headers.iter().fold(writer, FrameWriter::header).body(message.body)
 }
 
 /// A topic's value; `topic` may give an alias.
@@ -210,26 +192,6 @@ pub fn load(out: &mut Vec<u8>, topic: TopicRef<'_>, body: &[u8]) -> Result<(), E
 #[inline]
 pub fn delta(out: &mut Vec<u8>, topic: TopicRef<'_>, body: &[u8]) -> Result<(), EncodeError> {
     FrameWriter::dpt(out, MessageType::Delta).topic(topic).body(body)
-}
-
-/// A topic's value that wants an acknowledgement.
-pub fn load_with_ack(
-    out: &mut Vec<u8>,
-    topic: TopicRef<'_>,
-    ack_id: &[u8],
-    body: &[u8],
-) -> Result<(), EncodeError> {
-    FrameWriter::dpt(out, MessageType::TopicLoadAck).topic(topic).header(ack_id).body(body)
-}
-
-/// A change of a topic that wants an acknowledgement.
-pub fn delta_with_ack(
-    out: &mut Vec<u8>,
-    topic: TopicRef<'_>,
-    ack_id: &[u8],
-    body: &[u8],
-) -> Result<(), EncodeError> {
-    FrameWriter::dpt(out, MessageType::DeltaAck).topic(topic).header(ack_id).body(body)
 }
 
 /// The acknowledgement of `ack_id`.
@@ -249,9 +211,8 @@ pub fn unsubscribe(out: &mut Vec<u8>, selectors: &[u8]) -> Result<(), EncodeErro
 
 /// The client's ping (`queue` 0), or the server's answer with the depth of its queue.
 pub fn ping_server(out: &mut Vec<u8>, timestamp: &[u8], queue: u64) -> Result<(), EncodeError> {
-    let mut digits = [0; 20];
-    let queue = digits_of(queue, &mut digits);
-    FrameWriter::dpt(out, MessageType::PingServer).header(timestamp).header(queue).end()
+    let queue = queue.to_string();
+    FrameWriter::dpt(out, MessageType::PingServer).header(timestamp).header(queue.as_bytes()).end()
 }
 
 /// The server's ping, or the client's echo of it.
@@ -269,11 +230,6 @@ pub fn credentials_rejected(out: &mut Vec<u8>, username: &[u8], password: &[u8])
     FrameWriter::dpt(out, MessageType::CredentialsRejected).header(username).header(password).end()
 }
 
-/// The rest of the fragments with this id will not come.
-pub fn cancel_fragments(out: &mut Vec<u8>, correlation: &[u8]) -> Result<(), EncodeError> {
-    FrameWriter::dpt(out, MessageType::CancelFragments).header(correlation).end()
-}
-
 pub fn close(out: &mut Vec<u8>) {
     // A bare message without content is always written.
     let _ = FrameWriter::dpt(out, MessageType::Close).end();
@@ -282,18 +238,4 @@ pub fn close(out: &mut Vec<u8>) {
 /// The server's end of the session.
 pub fn abort(out: &mut Vec<u8>) {
     let _ = FrameWriter::dpt(out, MessageType::Abort).end();
-}
-
-/// `number` in decimal, at the end of `digits`.
-pub(crate) fn digits_of(mut number: u64, digits: &mut [u8; 20]) -> &[u8] {
-    let mut from = digits.len();
-    for place in digits.iter_mut().rev() {
-        *place = b'0' + u8::try_from(number % 10).unwrap_or_default();
-        number /= 10;
-        from -= 1;
-        if number == 0 {
-            break;
-        }
-    }
-    digits.get(from..).unwrap_or_default()
 }

@@ -12,7 +12,6 @@ use std::fmt;
 
 /// The longest correlation or ack id that is kept, in bytes.
 const ID_MAX: usize = 64;
-const HEADERS: usize = 5;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FragmentHead<'a> {
@@ -75,11 +74,8 @@ impl<'a> FragmentHead<'a> {
         if !wants_ack && !matches!(message.kind, MessageType::TopicLoad | MessageType::Delta) {
             return Err(HeadError::Kind(message.kind));
         }
-        let mut headers = [None; HEADERS];
-        for (place, header) in headers.iter_mut().zip(message.headers.iter()) {
-            *place = Some(header);
-        }
-        let [topic, first, second, third, fourth] = headers;
+        let mut headers = message.headers.iter();
+        let [topic, first, second, third, fourth] = std::array::from_fn(|_| headers.next());
         let topic = topic.filter(|topic| !topic.is_empty()).ok_or(HeadError::Topic)?;
         let here = second.and_then(part);
         let (ids, place, size, own) = match (here, third.and_then(part)) {
@@ -89,7 +85,7 @@ impl<'a> FragmentHead<'a> {
                 (
                     FragmentIds::Plain {
                         correlation: id(first)?,
-                        ack: ack.map(Some).map_or(Ok(None), checked)?,
+                        ack: ack.map(|ack| id(Some(ack))).transpose()?,
                     },
                     here,
                     third,
@@ -113,20 +109,12 @@ impl<'a> FragmentHead<'a> {
 /// The headers behind the first `own`, as they stand.
 fn behind<'a>(message: &Message<'a>, own: usize) -> &'a [u8] {
     let mut headers = message.headers.iter();
-    for _ in 0..own {
-        if headers.next().is_none() {
-            break;
-        }
-    }
+    headers.by_ref().take(own).for_each(drop);
     headers.rest().unwrap_or_default()
 }
 
 fn id(text: Option<&[u8]>) -> Result<&[u8], HeadError> {
     text.filter(|id| !id.is_empty() && id.len() <= ID_MAX).ok_or(HeadError::Id)
-}
-
-fn checked(text: Option<&[u8]>) -> Result<Option<&[u8]>, HeadError> {
-    id(text).map(Some)
 }
 
 /// `1/total`, or a number from 2.

@@ -150,27 +150,19 @@ pub struct Fragments<T> {
     limit: usize,
 }
 
-#[derive(Debug, PartialEq, Eq)]
-pub enum Taken {
-    /// It was kept; or, with an error, something was skipped or given up.
-    Waits(Option<FragmentError>),
-    /// It was the last one.
-    Whole(Whole),
-}
-
 impl<T> Fragments<T> {
     /// At most `limit` bytes of bodies, in all open messages together.
     pub const fn new(limit: usize) -> Fragments<T> {
         Fragments { open: VecDeque::new(), given_up: Vec::new(), bytes: 0, limit }
     }
 
-    /// Takes a piece that came at `now`.
-    pub fn take(&mut self, message: &Message<'_>, now: T) -> Taken {
+    /// Takes a piece that came at `now`; gives the message whose last one it was.
+    ///
+    /// # Errors
+    /// What was skipped or given up. The piece itself may be kept all the same.
+    pub fn take(&mut self, message: &Message<'_>, now: T) -> Result<Option<Whole>, FragmentError> {
         self.given_up.clear();
-        let head = match FragmentHead::parse(message) {
-            Ok(head) => head,
-            Err(error) => return Taken::Waits(Some(FragmentError::Head(error))),
-        };
+        let head = FragmentHead::parse(message).map_err(FragmentError::Head)?;
         match head.part {
             FragmentPart::First { total, size } => self.first(&head, total, size, message, now),
             FragmentPart::Later { number } => self.later(head.ids, number, message),
@@ -184,21 +176,21 @@ impl<T> Fragments<T> {
         size: Option<u64>,
         message: &Message<'_>,
         now: T,
-    ) -> Taken {
+    ) -> Result<Option<Whole>, FragmentError> {
         // By the rule that a type's own headers come before all others, the ack id stands first.
         let (correlation, ack) = match head.ids {
             FragmentIds::Plain { correlation, ack } => (correlation, ack),
             FragmentIds::Pair(ack, correlation) => (correlation, Some(ack)),
         };
-        let restarted = self.find(head.ids).map(|at| self.drop_at(at)).map(|()| FragmentError::Restarted);
+        let restarted = self.find(head.ids).map(|at| self.drop_at(at));
         if total > PARTS_MAX {
-            return Taken::Waits(Some(FragmentError::Parts { total }));
+            return Err(FragmentError::Parts { total });
         }
         // The size is believed only where it refuses: whether it counts headers too is not known.
-        if size.is_some_and(|size| usize::try_from(size).map_or(true, |size| size > self.limit)) {
-            return Taken::Waits(Some(FragmentError::TooLong { limit: self.limit }));
+        let claimed = usize::try_from(size.unwrap_or_default()).unwrap_or(usize::MAX);
+        if claimed > self.limit {
+            return Err(FragmentError::TooLong { limit: self.limit });
         }
-        let claimed = size.and_then(|size| usize::try_from(size).ok()).unwrap_or_default();
         let mut whole = Whole {
             kind: message.kind,
             encoding: message.encoding,
@@ -209,25 +201,35 @@ impl<T> Fragments<T> {
         };
         whole.body.extend_from_slice(message.body);
         if total == 1 {
-            return if whole.body.len() > self.limit {
-                Taken::Waits(Some(FragmentError::TooLong { limit: self.limit }))
+            let too_long = whole.body.len() > self.limit;
+            return if too_long {
+                Err(FragmentError::TooLong { limit: self.limit })
             } else {
-                Taken::Whole(whole)
+                Ok(Some(whole))
             };
         }
-        let crowded = if self.open.len() >= OPEN_MAX { Some(FragmentError::Crowded) } else { None };
-        if crowded.is_some() {
+        let crowded = self.open.len() >= OPEN_MAX;
+        if crowded {
             self.drop_at(0);
         }
         self.bytes += whole.body.len();
         self.open.push_back(Open { whole, correlation: correlation.to_vec(), total, have: 1, since: now });
-        let full = self.make_room();
-        Taken::Waits(full.or(crowded).or(restarted))
+        self.make_room()?;
+        match restarted {
+            _ if crowded => Err(FragmentError::Crowded),
+            Some(()) => Err(FragmentError::Restarted),
+            None => Ok(None),
+        }
     }
 
-    fn later(&mut self, ids: FragmentIds<'_>, number: u32, message: &Message<'_>) -> Taken {
-        let Some(at) = self.find(ids) else { return Taken::Waits(Some(FragmentError::Stray)) };
-        let Some(open) = self.open.get_mut(at) else { return Taken::Waits(Some(FragmentError::Stray)) };
+    fn later(
+        &mut self,
+        ids: FragmentIds<'_>,
+        number: u32,
+        message: &Message<'_>,
+    ) -> Result<Option<Whole>, FragmentError> {
+        let at = self.find(ids).ok_or(FragmentError::Stray)?;
+        let open = self.open.get_mut(at).ok_or(FragmentError::Stray)?;
         open.settle(ids);
         let expected = open.have + 1;
         let wrong = if number > open.total {
@@ -237,27 +239,24 @@ impl<T> Fragments<T> {
         } else if (message.kind, message.encoding) != (open.whole.kind, open.whole.encoding) {
             Some(FragmentError::Mixed)
         } else if number < expected {
-            return Taken::Waits(Some(FragmentError::Again { number }));
+            return Err(FragmentError::Again { number });
         } else {
             None
         };
         if let Some(wrong) = wrong {
             self.drop_at(at);
-            return Taken::Waits(Some(wrong));
+            return Err(wrong);
         }
         open.whole.body.extend_from_slice(message.body);
         open.have = number;
         self.bytes += message.body.len();
-        if open.have == open.total {
-            let too_long = self.bytes > self.limit;
-            let Some(open) = self.remove(at) else { return Taken::Waits(None) };
-            return if too_long {
-                Taken::Waits(Some(FragmentError::TooLong { limit: self.limit }))
-            } else {
-                Taken::Whole(open.whole)
-            };
+        if open.have < open.total {
+            self.make_room()?;
+            return Ok(None);
         }
-        Taken::Waits(self.make_room())
+        let too_long = self.bytes > self.limit;
+        let whole = self.remove(at).map(|open| open.whole);
+        if too_long { Err(FragmentError::TooLong { limit: self.limit }) } else { Ok(whole) }
     }
 
     /// The open message that `ids` mean.
@@ -274,13 +273,14 @@ impl<T> Fragments<T> {
     }
 
     /// While there are too many bytes the oldest goes, be it the newest too.
-    fn make_room(&mut self) -> Option<FragmentError> {
-        let mut full = None;
+    fn make_room(&mut self) -> Result<(), FragmentError> {
+        if self.bytes <= self.limit {
+            return Ok(());
+        }
         while self.bytes > self.limit && !self.open.is_empty() {
             self.drop_at(0);
-            full = Some(FragmentError::TooLong { limit: self.limit });
         }
-        full
+        Err(FragmentError::TooLong { limit: self.limit })
     }
 
     fn drop_at(&mut self, at: usize) {

@@ -3,7 +3,7 @@
 //! Nothing is parsed before it is asked for, but the end of the headers. A header that the type calls for and that
 //! is not there is `None`, never an error: whether that hurts is for the caller to say.
 
-use super::records::{Fields, Records};
+use super::records::Split;
 use super::{ALIAS_MARK, Encoding, FD, MessageType, Part, RD, SELECTOR_SEPARATOR};
 use memchr::memchr;
 
@@ -56,7 +56,7 @@ impl<'a> Message<'a> {
     /// As [`Message::new`], where the length of the headers is known.
     #[inline]
     pub(super) fn split(type_byte: u8, encoding_byte: u8, content: &'a [u8], headers: usize) -> Message<'a> {
-        let (kind, part) = MessageType::from_byte(type_byte);
+        let (kind, part) = MessageType::from_type_byte(type_byte);
         let (head, tail) = content.split_at_checked(headers).unwrap_or((content, &[]));
         Message {
             kind,
@@ -124,20 +124,11 @@ impl<'a> Message<'a> {
         Some((self.headers.get(0)?, self.headers.get(1).unwrap_or_default()))
     }
 
-    pub fn command(&self) -> Option<&'a [u8]> {
-        let has = matches!(self.kind, MessageType::Command | MessageType::CommandTopicNotification);
-        self.headers.get(1).filter(|_| has)
-    }
-
     pub fn correlation(&self) -> Option<&'a [u8]> {
         match self.part {
             Part::Fragment => self.headers.get(1),
             Part::Whole => self.headers.get(0).filter(|_| self.kind == MessageType::CancelFragments),
         }
-    }
-
-    pub fn records(&self) -> Records<'a> {
-        Records::of(self.body)
     }
 }
 
@@ -153,23 +144,14 @@ impl<'a> Headers<'a> {
 
     /// One after the other; none if there is no byte.
     #[inline]
-    pub fn iter(&self) -> Fields<'a> {
-        Fields::none_if_empty(self.0)
+    pub fn iter(&self) -> Split<'a> {
+        Split::none_if_empty(self.0, FD)
     }
 
     /// The header at `place`, from 0.
     #[inline]
     pub fn get(&self, place: usize) -> Option<&'a [u8]> {
         self.iter().nth(place)
-    }
-}
-
-impl<'a> IntoIterator for Headers<'a> {
-    type Item = &'a [u8];
-    type IntoIter = Fields<'a>;
-
-    fn into_iter(self) -> Fields<'a> {
-        self.iter()
     }
 }
 

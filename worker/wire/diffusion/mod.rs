@@ -6,6 +6,7 @@
 
 mod alias;
 mod body;
+mod bytes;
 mod dpt;
 mod encode;
 mod fragment;
@@ -18,27 +19,24 @@ mod response_code;
 pub mod tunnel;
 
 #[cfg(test)]
-pub(crate) mod captures;
-#[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
-pub use alias::{AliasError, AliasTable, TopicSlot};
+pub use alias::{AliasTable, TopicSlot};
 pub use body::{BodyDecoder, BodyEncoder, BodyError};
 pub use dpt::{FRAME_LIMIT_MAX, FRAME_MIN, Frame, FrameBuffer, READ, WireError};
 pub use encode::{
-    EncodeError, FrameWriter, abort, ack, cancel_fragments, close, credentials_rejected, delta,
-    delta_with_ack, load, load_with_ack, message, ping_client, ping_server, subscribe, topic_status,
-    unsubscribe,
+    EncodeError, FrameWriter, abort, ack, close, credentials_rejected, delta, load, message, ping_client,
+    ping_server, subscribe, topic_status, unsubscribe,
 };
 pub use fragment::{FragmentHead, FragmentIds, FragmentOf, FragmentPart, HeadError, write_fragments};
-pub use fragments::{AGE_MAX, FragmentError, Fragments, OPEN_MAX, PARTS_MAX, Taken, Unfinished, Whole};
+pub use fragments::{AGE_MAX, FragmentError, Fragments, OPEN_MAX, PARTS_MAX, Unfinished, Whole};
 pub use handshake::{
     CAN_BASE64, CAN_COMPRESSED, ConnectRequest, ConnectResponse, Credentials, HANDSHAKE_LIMIT,
     HandshakeError, LENGTH_BYTES,
 };
 pub use kind::{Encoding, MessageType, Part};
 pub use message::{Headers, Message, Ping, TopicRef, TopicStatus};
-pub use records::{Fields, Records};
+pub use records::{Split, fields, records};
 pub use response_code::ResponseCode;
 
 pub const VERSION: u8 = 4;

@@ -6,60 +6,37 @@
 use super::{FD, RD};
 use memchr::memchr;
 
-/// The records of a body; each item is one record's text, for [`Fields`].
+/// The parts of a text between separators.
 #[derive(Clone, Debug)]
-pub struct Records<'a>(Split<'a>);
-
-#[derive(Clone, Debug)]
-pub struct Fields<'a>(Split<'a>);
-
-#[derive(Clone, Debug)]
-struct Split<'a> {
+pub struct Split<'a> {
     rest: Option<&'a [u8]>,
     separator: u8,
 }
 
-impl<'a> Records<'a> {
-    /// The records of `body`; none if it is empty.
-    pub fn of(body: &'a [u8]) -> Records<'a> {
-        Records(Split { rest: (!body.is_empty()).then_some(body), separator: RD })
-    }
+/// The records of `body`, each for [`fields`]; none if it is empty.
+pub fn records(body: &[u8]) -> Split<'_> {
+    Split::none_if_empty(body, RD)
 }
 
-impl<'a> Fields<'a> {
-    /// The fields of `record`: one, empty, if the record is empty.
-    pub fn of(record: &'a [u8]) -> Fields<'a> {
-        Fields(Split { rest: Some(record), separator: FD })
-    }
+/// The fields of `record`: one, empty, if the record is empty.
+pub fn fields(record: &[u8]) -> Split<'_> {
+    Split { rest: Some(record), separator: FD }
+}
 
-    pub(super) fn none_if_empty(text: &'a [u8]) -> Fields<'a> {
-        Fields(Split { rest: (!text.is_empty()).then_some(text), separator: FD })
+impl<'a> Split<'a> {
+    pub(super) fn none_if_empty(text: &'a [u8], separator: u8) -> Split<'a> {
+        Split { rest: (!text.is_empty()).then_some(text), separator }
     }
 
     /// What the iterator has not given yet, separators included.
     pub fn rest(&self) -> Option<&'a [u8]> {
-        self.0.rest
+        self.rest
     }
 }
 
-impl<'a> Iterator for Records<'a> {
+impl<'a> Iterator for Split<'a> {
     type Item = &'a [u8];
 
-    fn next(&mut self) -> Option<&'a [u8]> {
-        self.0.next()
-    }
-}
-
-impl<'a> Iterator for Fields<'a> {
-    type Item = &'a [u8];
-
-    #[inline]
-    fn next(&mut self) -> Option<&'a [u8]> {
-        self.0.next()
-    }
-}
-
-impl<'a> Split<'a> {
     #[inline]
     fn next(&mut self) -> Option<&'a [u8]> {
         let rest = self.rest?;

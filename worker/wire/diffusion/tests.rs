@@ -1,5 +1,7 @@
 //! The codec against bytes of any kind.
 
+pub(crate) mod captures;
+
 use super::*;
 use proptest::prelude::*;
 
@@ -43,7 +45,7 @@ fn any_message() -> impl Strategy<Value = Owned> {
     ];
     (type_byte, any::<u8>(), header, prop::collection::vec(any::<u8>(), 0..60)).prop_map(
         |(type_byte, encoding, headers, body)| {
-            let (kind, part) = MessageType::from_byte(type_byte);
+            let (kind, part) = MessageType::from_type_byte(type_byte);
             Owned { kind, part, encoding: Encoding::from_byte(encoding), headers, body }
         },
     )
@@ -105,11 +107,11 @@ proptest! {
     ) {
         let read = Message::new(type_byte, encoding, &content);
         let _ = (read.topic(), read.selector(), read.ack_id(), read.ping(), read.status(), read.credentials());
-        let _ = (read.command(), read.correlation(), read.selectors().count());
-        let records: Vec<&[u8]> = read.records().collect();
+        let _ = (read.correlation(), read.selectors().count());
+        let records: Vec<&[u8]> = records(read.body).collect();
         prop_assert_eq!(records.join(&RD), read.body);
         for record in records {
-            prop_assert_eq!(Fields::of(record).collect::<Vec<_>>().join(&FD), record);
+            prop_assert_eq!(fields(record).collect::<Vec<_>>().join(&FD), record);
         }
         prop_assert_eq!(read.headers.iter().collect::<Vec<_>>().join(&FD), read.headers.text());
     }
@@ -196,7 +198,7 @@ proptest! {
                     if fits && !known {
                         plain.push((alias, name));
                     }
-                    prop_assert_eq!(table.learn(&[name], &spelled(alias)).is_ok(), fits);
+                    prop_assert_eq!(table.learn(&[name], &spelled(alias)), fits);
                 }
                 2 => {
                     plain.retain(|entry| entry.1 != name);
@@ -248,7 +250,7 @@ fn the_end_of_headers_is_found_wherever_it_is() {
 #[test]
 fn every_type_byte_is_written_as_it_was_read_but_the_old_cancel() {
     for byte in 0..=255u8 {
-        let (kind, part) = MessageType::from_byte(byte);
+        let (kind, part) = MessageType::from_type_byte(byte);
         let expected = match byte {
             0x2a => 0x30,
             0x6a => 0x70,
@@ -258,9 +260,9 @@ fn every_type_byte_is_written_as_it_was_read_but_the_old_cancel() {
         assert_eq!(Encoding::from_byte(byte).byte(), byte);
         assert_eq!(ResponseCode::from_byte(byte).byte(), byte);
     }
-    assert_eq!(MessageType::from_byte(0x54), (MessageType::TopicLoad, Part::Fragment));
-    assert_eq!(MessageType::from_byte(0x2a), (MessageType::CancelFragments, Part::Whole));
-    assert_eq!(MessageType::from_byte(0x41), (MessageType::Unknown(0x41), Part::Whole));
+    assert_eq!(MessageType::from_type_byte(0x54), (MessageType::TopicLoad, Part::Fragment));
+    assert_eq!(MessageType::from_type_byte(0x2a), (MessageType::CancelFragments, Part::Whole));
+    assert_eq!(MessageType::from_type_byte(0x41), (MessageType::Unknown(0x41), Part::Whole));
 }
 
 #[test]
@@ -275,10 +277,15 @@ fn samples_of_every_common_message_are_written_as_servers_write_them() {
         (b"\0\0\0\x0c\x15\0!1\x01abc", |out| delta(out, TopicRef::Alias(b"1"), b"abc").unwrap()),
         (b"\0\0\0\x18\x1e\0base/ack!2\x021n\x01Load", |out| {
             let topic = TopicRef::Named { name: b"base/ack", alias: Some(b"2") };
-            load_with_ack(out, topic, b"1n", b"Load").unwrap();
+            FrameWriter::dpt(out, MessageType::TopicLoadAck)
+                .topic(topic)
+                .header(b"1n")
+                .body(b"Load")
+                .unwrap();
         }),
         (b"\0\0\0\x11\x1f\0!2\x021o\x01Delta", |out| {
-            delta_with_ack(out, TopicRef::Alias(b"2"), b"1o", b"Delta").unwrap();
+            let topic = TopicRef::Alias(b"2");
+            FrameWriter::dpt(out, MessageType::DeltaAck).topic(topic).header(b"1o").body(b"Delta").unwrap();
         }),
         (b"\0\0\0\x09\x20\x001n\x01", |out| ack(out, b"1n").unwrap()),
         (b"\0\0\0\x16\x18\x001398506895345\x020\x01", |out| ping_server(out, b"1398506895345", 0).unwrap()),
@@ -295,7 +302,9 @@ fn samples_of_every_common_message_are_written_as_servers_write_them() {
         }),
         (b"\0\0\0\x06\x1d\0", close),
         (b"\0\0\0\x06\x1c\0", abort),
-        (b"\0\0\0\x09\x30\0id\x01", |out| cancel_fragments(out, b"id").unwrap()),
+        (b"\0\0\0\x09\x30\0id\x01", |out| {
+            FrameWriter::dpt(out, MessageType::CancelFragments).header(b"id").end().unwrap();
+        }),
     ];
     for (expected, write) in samples {
         let mut out = b"before".to_vec();
@@ -329,7 +338,7 @@ fn headers_and_aliases_are_told_apart() {
     let read = Message::new(0x1f, 0, b"!2\x021o\x02mine\x02\x01a\x01");
     assert_eq!(read.topic(), Some(TopicRef::Alias(b"2")));
     assert_eq!(read.ack_id(), Some(&b"1o"[..]));
-    assert_eq!(read.records().collect::<Vec<_>>(), [&b"a"[..], b""]);
+    assert_eq!(records(read.body).collect::<Vec<_>>(), [&b"a"[..], b""]);
     let named = Message::new(0x23, 0, b"a/b!1\x02R\x01");
     assert_eq!(named.topic(), Some(TopicRef::Named { name: b"a/b", alias: Some(b"1") }));
     assert_eq!(named.status(), Some(TopicStatus::Removed));

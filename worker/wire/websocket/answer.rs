@@ -1,6 +1,6 @@
 //! What a server answers, and what a client reads of it (RFC 6455, 4.2.2 and 4.1).
 
-use super::deflate::{Deflate, DeflatePolicy};
+use super::deflate::Deflate;
 use super::error::printable;
 use super::head::{HttpHead, QUOTED};
 use super::{ClientRequest, Compress, Key, ServerRequest, UpgradeError};
@@ -17,7 +17,7 @@ pub enum Answer<'a> {
     Accept {
         protocol: Option<&'a str>,
         /// How to compress, if the client offers it.
-        deflate: Option<DeflatePolicy>,
+        deflate: Option<Deflate>,
     },
     Refuse {
         /// The status, such as 403.
@@ -29,30 +29,26 @@ pub enum Answer<'a> {
 impl Answer<'_> {
     /// Appends the answer to `request`, which may have been unreadable if it is refused; what was agreed upon.
     pub fn encode(&self, request: Option<&ServerRequest>, out: &mut Vec<u8>) -> Upgraded {
-        let none = Upgraded { deflate: None, protocol: None };
-        match (self, request) {
+        let (code, reason) = match (self, request) {
             (Answer::Accept { protocol, deflate }, Some(request)) => {
-                accept(request, *protocol, deflate.as_ref(), out)
+                return accept(request, *protocol, deflate.as_ref(), out);
             }
-            (Answer::Accept { .. }, None) => {
-                refuse(400, "Bad Request", out);
-                none
-            }
-            (Answer::Refuse { code, reason }, _) => {
-                refuse(*code, reason, out);
-                none
-            }
-        }
+            (Answer::Accept { .. }, None) => (400, "Bad Request"),
+            (Answer::Refuse { code, reason }, _) => (*code, *reason),
+        };
+        let text = format!("HTTP/1.1 {code} {reason}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+        out.extend_from_slice(text.as_bytes());
+        Upgraded { deflate: None, protocol: None }
     }
 }
 
 fn accept(
     request: &ServerRequest,
     protocol: Option<&str>,
-    policy: Option<&DeflatePolicy>,
+    wanted: Option<&Deflate>,
     out: &mut Vec<u8>,
 ) -> Upgraded {
-    let deflate = policy.and_then(|policy| Deflate::from_offers(&request.extensions, policy));
+    let deflate = wanted.and_then(|wanted| Deflate::from_offers(&request.extensions, wanted));
     let mut text = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n",
         request.key.accept()
@@ -68,11 +64,6 @@ fn accept(
     Upgraded { deflate, protocol: protocol.map(str::to_owned) }
 }
 
-fn refuse(code: u16, reason: &str, out: &mut Vec<u8>) {
-    let text = format!("HTTP/1.1 {code} {reason}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
-    out.extend_from_slice(text.as_bytes());
-}
-
 impl Upgraded {
     /// The answer to `request` that `bytes` begin with, and its size; `None` if its end is not there yet.
     ///
@@ -86,12 +77,7 @@ impl Upgraded {
         check_start(bytes)?;
         let Some((head, used)) = HttpHead::parse(bytes)? else { return Ok(None) };
         check_status(&head)?;
-        if !head.has_word("upgrade", "websocket") {
-            return Err(UpgradeError::Missing { header: "Upgrade" });
-        }
-        if !head.has_word("connection", "upgrade") {
-            return Err(UpgradeError::Missing { header: "Connection" });
-        }
+        head.check_upgrade()?;
         match head.value("sec-websocket-accept") {
             None => return Err(UpgradeError::Missing { header: "Sec-WebSocket-Accept" }),
             Some(given) if given != key.accept().as_bytes() => return Err(UpgradeError::Accept),

@@ -17,7 +17,7 @@ const WINDOW_MAX: u8 = 15;
 /// The library has no smaller window. For reading that does no harm, for writing it means not to.
 const WINDOW_MIN: u8 = 9;
 
-/// What both sides agreed upon.
+/// What both sides agreed upon, or what a server wants where the client leaves it the choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deflate {
     pub server_context: Context,
@@ -29,32 +29,11 @@ pub struct Deflate {
 }
 
 /// Whether a message may refer to those before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Context {
+    #[default]
     Kept,
     Anew,
-}
-
-/// What a server wants where the client leaves it the choice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DeflatePolicy {
-    pub server_context: Context,
-    pub client_context: Context,
-    /// The logarithm of its own window, 9 to 15.
-    pub server_window: u8,
-    /// The logarithm of the client's window, 8 to 15, if the client lets it choose.
-    pub client_window: u8,
-}
-
-impl Default for DeflatePolicy {
-    fn default() -> DeflatePolicy {
-        DeflatePolicy {
-            server_context: Context::Kept,
-            client_context: Context::Kept,
-            server_window: WINDOW_MAX,
-            client_window: WINDOW_MAX,
-        }
-    }
 }
 
 impl Default for Deflate {
@@ -71,8 +50,8 @@ impl Default for Deflate {
 /// One element of Sec-WebSocket-Extensions. `None` fields were not there.
 #[derive(Debug, Default)]
 struct Parameters {
-    server_anew: bool,
-    client_anew: bool,
+    server_context: Context,
+    client_context: Context,
     server_window: Option<u8>,
     /// Without a value it says that the other side may choose.
     client_window: Option<Option<u8>>,
@@ -91,9 +70,10 @@ impl Parameters {
                 Some((name, value)) => (name.trim(), Some(window(value.trim().trim_matches('"'))?)),
                 None => (part, None),
             };
+            let anew = |context: &mut Context| std::mem::replace(context, Context::Anew) == Context::Kept;
             let first = match (name, value) {
-                ("server_no_context_takeover", None) => !std::mem::replace(&mut parameters.server_anew, true),
-                ("client_no_context_takeover", None) => !std::mem::replace(&mut parameters.client_anew, true),
+                ("server_no_context_takeover", None) => anew(&mut parameters.server_context),
+                ("client_no_context_takeover", None) => anew(&mut parameters.client_context),
                 ("server_max_window_bits", Some(bits)) => parameters.server_window.replace(bits).is_none(),
                 ("client_max_window_bits", bits) => parameters.client_window.replace(bits).is_none(),
                 (_, _) => false,
@@ -110,10 +90,6 @@ fn window(value: &str) -> Option<u8> {
     value.parse().ok().filter(|bits| (8..=WINDOW_MAX).contains(bits) && !value.starts_with(['+', '0']))
 }
 
-fn context(anew: bool) -> Context {
-    if anew { Context::Anew } else { Context::Kept }
-}
-
 impl Deflate {
     /// What a server's answer to [`OFFER`] says; `None` if it is no answer to that.
     pub(in crate::wire) fn from_answer(header: &str) -> Option<Deflate> {
@@ -123,32 +99,32 @@ impl Deflate {
             Some(bits) => bits?,
         };
         Some(Deflate {
-            server_context: context(parameters.server_anew),
-            client_context: context(parameters.client_anew),
+            server_context: parameters.server_context,
+            client_context: parameters.client_context,
             server_window: parameters.server_window.unwrap_or(WINDOW_MAX),
             client_window,
         })
     }
 
     /// The first of a client's offers that can be taken.
-    pub(super) fn from_offers(header: &str, policy: &DeflatePolicy) -> Option<Deflate> {
-        header.split(',').find_map(|offer| Deflate::from_offer(offer.trim(), policy))
+    pub(super) fn from_offers(header: &str, wanted: &Deflate) -> Option<Deflate> {
+        header.split(',').find_map(|offer| Deflate::from_offer(offer.trim(), wanted))
     }
 
-    fn from_offer(offer: &str, policy: &DeflatePolicy) -> Option<Deflate> {
+    fn from_offer(offer: &str, wanted: &Deflate) -> Option<Deflate> {
         let asked = Parameters::parse(offer)?;
         let server_window =
-            asked.server_window.unwrap_or(WINDOW_MAX).min(policy.server_window.clamp(WINDOW_MIN, WINDOW_MAX));
+            asked.server_window.unwrap_or(WINDOW_MAX).min(wanted.server_window.clamp(WINDOW_MIN, WINDOW_MAX));
         if server_window < WINDOW_MIN {
             return None;
         }
         Some(Deflate {
-            server_context: context(asked.server_anew || policy.server_context == Context::Anew),
-            client_context: context(asked.client_anew || policy.client_context == Context::Anew),
+            server_context: asked.server_context.max(wanted.server_context),
+            client_context: asked.client_context.max(wanted.client_context),
             server_window,
             client_window: match asked.client_window {
                 None => WINDOW_MAX,
-                Some(bits) => bits.unwrap_or(WINDOW_MAX).min(policy.client_window.clamp(8, WINDOW_MAX)),
+                Some(bits) => bits.unwrap_or(WINDOW_MAX).min(wanted.client_window.clamp(8, WINDOW_MAX)),
             },
         })
     }

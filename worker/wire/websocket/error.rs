@@ -9,8 +9,6 @@ pub struct CloseCode(pub u16);
 
 impl CloseCode {
     pub const NORMAL: CloseCode = CloseCode(1000);
-    /// The server goes down, or the page was left.
-    pub const GOING_AWAY: CloseCode = CloseCode(1001);
     pub const PROTOCOL: CloseCode = CloseCode(1002);
     /// Data of a kind that cannot be used.
     pub const UNSUPPORTED: CloseCode = CloseCode(1003);
@@ -118,55 +116,45 @@ impl WebSocketError {
 
 impl fmt::Display for WebSocketError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
+        let text = match self {
             WebSocketError::Reserved { byte } => {
-                write!(f, "a WebSocket frame begins with {byte:#04x}, whose reserved bits nobody agreed upon")
-            }
-            WebSocketError::Opcode { bits } => write!(f, "there is no WebSocket frame of kind {bits}"),
-            WebSocketError::Masked => {
-                f.write_str("the server masks its WebSocket frames, which only clients may")
-            }
-            WebSocketError::Unmasked => f.write_str("the client does not mask its WebSocket frames"),
-            WebSocketError::Length => {
-                f.write_str("the length of a WebSocket frame is not in its shortest form")
-            }
-            WebSocketError::Control => {
-                f.write_str("a WebSocket ping, pong or close is longer than 125 bytes or in several frames")
-            }
-            WebSocketError::Continuation => {
-                f.write_str("a WebSocket frame goes on with a message that was not begun")
-            }
-            WebSocketError::Interleaved => {
-                f.write_str("a WebSocket message begins before the one before has ended")
-            }
-            WebSocketError::Frame { length, limit } => {
-                write!(
+                return write!(
                     f,
-                    "a WebSocket frame claims {length} bytes, the limit is {limit}; raise limits.frame if that is right"
-                )
+                    "a WebSocket frame begins with {byte:#04x}, whose reserved bits nobody agreed upon"
+                );
+            }
+            WebSocketError::Opcode { bits } => {
+                return write!(f, "there is no WebSocket frame of kind {bits}");
+            }
+            WebSocketError::Masked => "the server masks its WebSocket frames, which only clients may",
+            WebSocketError::Unmasked => "the client does not mask its WebSocket frames",
+            WebSocketError::Length => "the length of a WebSocket frame is not in its shortest form",
+            WebSocketError::Control => {
+                "a WebSocket ping, pong or close is longer than 125 bytes or in several frames"
+            }
+            WebSocketError::Continuation => "a WebSocket frame goes on with a message that was not begun",
+            WebSocketError::Interleaved => "a WebSocket message begins before the one before has ended",
+            WebSocketError::Frame { length, limit } => {
+                write!(f, "a WebSocket frame claims {length} bytes, the limit is {limit}")?;
+                "; raise limits.frame if that is right"
             }
             WebSocketError::Message { limit } => {
-                write!(
-                    f,
-                    "a WebSocket message has more than {limit} bytes; raise limits.frame if that is right"
-                )
+                write!(f, "a WebSocket message has more than {limit} bytes")?;
+                "; raise limits.frame if that is right"
             }
             WebSocketError::Inflated { limit } => {
-                write!(
-                    f,
-                    "a WebSocket message inflates to more than {limit} bytes; raise limits.inflated if that is right"
-                )
+                write!(f, "a WebSocket message inflates to more than {limit} bytes")?;
+                "; raise limits.inflated if that is right"
             }
             WebSocketError::Ratio { limit } => {
-                write!(
-                    f,
-                    "a WebSocket message inflates to more than {limit} times its size; raise limits.inflate_ratio if that is right"
-                )
+                write!(f, "a WebSocket message inflates to more than {limit} times its size")?;
+                "; raise limits.inflate_ratio if that is right"
             }
-            WebSocketError::Deflate => f.write_str("a compressed WebSocket message cannot be inflated"),
-            WebSocketError::Utf8 => f.write_str("a WebSocket text is not UTF-8"),
-            WebSocketError::CloseCode => f.write_str("a WebSocket close carries a code that must not travel"),
-        }
+            WebSocketError::Deflate => "a compressed WebSocket message cannot be inflated",
+            WebSocketError::Utf8 => "a WebSocket text is not UTF-8",
+            WebSocketError::CloseCode => "a WebSocket close carries a code that must not travel",
+        };
+        f.write_str(text)
     }
 }
 

@@ -13,45 +13,25 @@ const RSV23: u8 = 0x30;
 const MASKED: u8 = 0x80;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Opcode {
-    Continuation,
-    Text,
+    Continuation = 0x0,
+    Text = 0x1,
     /// Bytes begin.
-    Binary,
-    Close,
-    Ping,
-    Pong,
+    Binary = 0x2,
+    Close = 0x8,
+    Ping = 0x9,
+    Pong = 0xa,
 }
 
 impl Opcode {
-    const fn from_bits(bits: u8) -> Option<Opcode> {
-        match bits {
-            0x0 => Some(Opcode::Continuation),
-            0x1 => Some(Opcode::Text),
-            0x2 => Some(Opcode::Binary),
-            0x8 => Some(Opcode::Close),
-            0x9 => Some(Opcode::Ping),
-            0xa => Some(Opcode::Pong),
-            _ => None,
-        }
-    }
-
-    const fn bits(self) -> u8 {
-        match self {
-            Opcode::Continuation => 0x0,
-            Opcode::Text => 0x1,
-            Opcode::Binary => 0x2,
-            Opcode::Close => 0x8,
-            Opcode::Ping => 0x9,
-            Opcode::Pong => 0xa,
-        }
+    fn from_bits(bits: u8) -> Option<Opcode> {
+        use Opcode::{Binary, Close, Continuation, Ping, Pong, Text};
+        [Continuation, Text, Binary, Close, Ping, Pong].into_iter().find(|opcode| *opcode as u8 == bits)
     }
 
     pub const fn is_control(self) -> bool {
-        match self {
-            Opcode::Close | Opcode::Ping | Opcode::Pong => true,
-            Opcode::Continuation | Opcode::Text | Opcode::Binary => false,
-        }
+        matches!(self, Opcode::Close | Opcode::Ping | Opcode::Pong)
     }
 }
 
@@ -112,7 +92,7 @@ impl FrameHead {
     }
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        let mut first = self.opcode.bits();
+        let mut first = self.opcode as u8;
         if self.last {
             first |= FIN;
         }

@@ -12,14 +12,17 @@ pub(super) const QUOTED: usize = 120;
 
 /// A first line and the headers after it.
 #[derive(Debug)]
-pub(super) struct HttpHead<'a> {
-    pub(super) first: &'a [u8],
+pub(in crate::wire) struct HttpHead<'a> {
+    pub(in crate::wire) first: &'a [u8],
     headers: &'a [u8],
 }
 
 impl<'a> HttpHead<'a> {
     /// The head that `bytes` begin with, and its size; `None` if its end is not there yet.
-    pub(super) fn parse(bytes: &'a [u8]) -> Result<Option<(HttpHead<'a>, usize)>, UpgradeError> {
+    ///
+    /// # Errors
+    /// [`UpgradeError::TooLong`].
+    pub(in crate::wire) fn find(bytes: &'a [u8]) -> Result<Option<(HttpHead<'a>, usize)>, UpgradeError> {
         let window = bytes.get(..HEAD_LIMIT).unwrap_or(bytes);
         let Some(end) = memmem::find(window, END) else {
             return if bytes.len() >= HEAD_LIMIT { Err(UpgradeError::TooLong) } else { Ok(None) };
@@ -29,10 +32,15 @@ impl<'a> HttpHead<'a> {
             Some(at) => (text.get(..at).unwrap_or_default(), text.get(at + 2..).unwrap_or_default()),
             None => (text, &[][..]),
         };
-        let head = HttpHead { first, headers };
-        match head.lines().find(|line| field(line).is_none()) {
+        Ok(Some((HttpHead { first, headers }, end + END.len())))
+    }
+
+    /// As [`HttpHead::find`], but a line that is no header is an error.
+    pub(super) fn parse(bytes: &'a [u8]) -> Result<Option<(HttpHead<'a>, usize)>, UpgradeError> {
+        let found = HttpHead::find(bytes)?;
+        match found.as_ref().and_then(|(head, _)| head.lines().find(|line| field(line).is_none())) {
             Some(line) => Err(UpgradeError::Header { line: printable(line, QUOTED) }),
-            None => Ok(Some((head, end + END.len()))),
+            None => Ok(found),
         }
     }
 
@@ -49,12 +57,9 @@ impl<'a> HttpHead<'a> {
         })
     }
 
-    pub(super) fn fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
-        self.lines().filter_map(field)
-    }
-
     pub(super) fn values(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        self.fields()
+        self.lines()
+            .filter_map(field)
             .filter(move |(field, _)| field.eq_ignore_ascii_case(name.as_bytes()))
             .map(|(_, value)| value)
     }
@@ -65,13 +70,23 @@ impl<'a> HttpHead<'a> {
     }
 
     /// Whether one of the words of a header, between commas, is `word`.
-    pub(super) fn has_word(&self, name: &str, word: &str) -> bool {
+    pub(in crate::wire) fn has_word(&self, name: &str, word: &str) -> bool {
         self.values(name)
             .flat_map(|value| value.split(|byte| *byte == b','))
             .any(|given| given.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
     }
 
-    pub(super) fn joined(&self, name: &str) -> String {
+    /// Whether it is the head of an upgrade to WebSocket, asked for or granted.
+    pub(super) fn check_upgrade(&self) -> Result<(), UpgradeError> {
+        for (header, word) in [("Upgrade", "websocket"), ("Connection", "upgrade")] {
+            if !self.has_word(header, word) {
+                return Err(UpgradeError::Missing { header });
+            }
+        }
+        Ok(())
+    }
+
+    pub(in crate::wire) fn joined(&self, name: &str) -> String {
         let values: Vec<_> = self.values(name).map(String::from_utf8_lossy).collect();
         values.join(", ")
     }

@@ -18,12 +18,13 @@ mod writer;
 mod tests;
 
 pub use answer::{Answer, Upgraded};
-pub use deflate::{Context, Deflate, DeflatePolicy, OFFER};
+pub use deflate::{Context, Deflate, OFFER};
 pub(crate) use error::printable;
 pub use error::{CloseCode, UpgradeError, WebSocketError};
 pub use frame::Opcode;
 pub use head::HEAD_LIMIT;
-pub use reader::{Arrived, Event, Reader};
+pub(in crate::wire) use head::HttpHead;
+pub use reader::{Arrived, Reader};
 pub use request::{ClientRequest, Key, ServerRequest};
 pub use writer::{Compress, Writer};
 

@@ -27,24 +27,6 @@ pub enum Arrived {
     Close(Option<CloseCode>),
 }
 
-/// What arrived, with its bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event<'a> {
-    Text(&'a str),
-    /// Bytes.
-    Binary(&'a [u8]),
-    /// To be answered with a pong of the same payload.
-    Ping(&'a [u8]),
-    Pong(&'a [u8]),
-    /// The last thing that comes.
-    Close {
-        /// Why, if it says so.
-        code: Option<CloseCode>,
-        /// The same in words.
-        reason: &'a [u8],
-    },
-}
-
 /// A message of which more must come.
 #[derive(Clone, Copy, Debug)]
 struct Begun {
@@ -136,23 +118,10 @@ impl Reader {
         self.bytes.capacity() + self.message.capacity()
     }
 
-    /// The next thing that arrived, with its bytes.
+    /// Steps over the next thing that arrived and says what it is; its bytes are in [`Reader::payload`].
     ///
     /// # Errors
     /// [`WebSocketError`], again at each call.
-    pub fn next_event(&mut self) -> Result<Option<Event<'_>>, WebSocketError> {
-        let Some(arrived) = self.advance()? else { return Ok(None) };
-        let payload = self.payload();
-        Ok(Some(match arrived {
-            Arrived::Text => Event::Text(std::str::from_utf8(payload).map_err(|_| WebSocketError::Utf8)?),
-            Arrived::Binary => Event::Binary(payload),
-            Arrived::Ping => Event::Ping(payload),
-            Arrived::Pong => Event::Pong(payload),
-            Arrived::Close(code) => Event::Close { code, reason: payload },
-        }))
-    }
-
-    /// Steps over the next thing that arrived and says what it is, for callers that decide before they borrow.
     pub fn advance(&mut self) -> Result<Option<Arrived>, WebSocketError> {
         if let Some(fault) = &self.fault {
             return Err(fault.clone());

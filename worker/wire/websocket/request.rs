@@ -93,7 +93,6 @@ pub struct ServerRequest {
     /// The subprotocols that the client knows, the best first.
     pub protocols: Vec<String>,
     pub extensions: String,
-    pub headers: Vec<(String, String)>,
     pub(super) key: Key,
 }
 
@@ -112,17 +111,11 @@ impl ServerRequest {
             .and_then(|rest| rest.strip_suffix(" HTTP/1.1"))
             .filter(|target| target.starts_with('/') && !target.contains(' '))
             .ok_or_else(not_http)?;
-        if !head.has_word("upgrade", "websocket") {
-            return Err(UpgradeError::Missing { header: "Upgrade" });
-        }
-        if !head.has_word("connection", "upgrade") {
-            return Err(UpgradeError::Missing { header: "Connection" });
-        }
+        head.check_upgrade()?;
         let key = head.value("sec-websocket-key").and_then(|key| std::str::from_utf8(key).ok());
         let key = key.filter(|key| !key.is_empty() && key.len() <= KEY_MAX);
         let Some(key) = key else { return Err(UpgradeError::Missing { header: "Sec-WebSocket-Key" }) };
         let protocols = head.joined("sec-websocket-protocol");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Ok(Some((
             ServerRequest {
                 target: target.to_owned(),
@@ -132,16 +125,9 @@ impl ServerRequest {
                     .filter(|p| !p.is_empty())
                     .collect(),
                 extensions: head.joined("sec-websocket-extensions"),
-                headers: head.fields().map(|(name, value)| (text(name), text(value))).collect(),
                 key: Key(key.to_owned()),
             },
             used,
         )))
-    }
-
-    /// The first value of a header, in any spelling of its name.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        let found = self.headers.iter().find(|(given, _)| given.eq_ignore_ascii_case(name));
-        found.map(|(_, value)| value.as_str())
     }
 }

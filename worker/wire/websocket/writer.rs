@@ -37,42 +37,28 @@ impl Writer {
         self.message(Opcode::Text, payload, usize::MAX, out);
     }
 
-    /// Bytes in one frame.
-    pub fn binary(&mut self, payload: &[u8], out: &mut Vec<u8>) {
-        self.message(Opcode::Binary, payload, usize::MAX, out);
-    }
-
     /// A message of `opcode` in frames of at most `most` bytes each, at least 1.
     pub fn message(&mut self, opcode: Opcode, payload: &[u8], most: usize, out: &mut Vec<u8>) {
-        let wanted = match self.compress {
-            Compress::Never => false,
-            Compress::From(least) => payload.len() >= least.max(1),
-        };
-        match (&mut self.deflater, wanted) {
-            (Some(deflater), true) => {
-                let mut packed = std::mem::take(&mut self.packed);
-                packed.clear();
-                deflater.message(payload, &mut packed);
-                self.frames(opcode, &packed, most, Packed::Yes, out);
-                self.packed = packed;
-            }
-            (Some(_) | None, _) => self.frames(opcode, payload, most, Packed::No, out),
+        let mut packed = std::mem::take(&mut self.packed);
+        packed.clear();
+        let (mut rest, mut compressed) = (payload, false);
+        if let (Some(deflater), Compress::From(least)) = (&mut self.deflater, self.compress)
+            && payload.len() >= least.max(1)
+        {
+            deflater.message(payload, &mut packed);
+            (rest, compressed) = (&packed, true);
         }
-    }
-
-    fn frames(&mut self, opcode: Opcode, payload: &[u8], most: usize, packed: Packed, out: &mut Vec<u8>) {
-        let mut rest = payload;
         let mut opcode = opcode;
         loop {
             let (piece, after) = rest.split_at_checked(most.max(1)).unwrap_or((rest, &[]));
-            // Only the first frame says that its message is compressed (RFC 7692, 6).
-            let compressed = packed == Packed::Yes && opcode != Opcode::Continuation;
             self.frame(opcode, after.is_empty(), compressed, piece, out);
             if after.is_empty() {
-                return;
+                break;
             }
-            (rest, opcode) = (after, Opcode::Continuation);
+            // Only the first frame says that its message is compressed (RFC 7692, 6).
+            (rest, opcode, compressed) = (after, Opcode::Continuation, false);
         }
+        self.packed = packed;
     }
 
     /// Pings the other side; at most 125 bytes are sent of the payload.
@@ -120,10 +106,4 @@ impl Writer {
         let [a, b, c, d, ..] = self.masks.hash_one(self.masked).to_le_bytes();
         [a, b, c, d]
     }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Packed {
-    Yes,
-    No,
 }

@@ -7,7 +7,7 @@ mod hostile;
 use super::*;
 use crate::feed::diffusion::SessionConfig;
 use crate::net::{RESOLVE_DEADLINE, TlsPlan, Trust};
-use crate::wire::diffusion::tunnel::{Form, Joining, ServerConfig, ServerTunnel, TunnelConfig};
+use crate::wire::diffusion::tunnel::{Form, ServerConfig, ServerTunnel, TunnelConfig};
 use crate::wire::diffusion::{
     self, ConnectRequest, ConnectResponse, FrameBuffer, MessageType, ResponseCode, TopicRef,
 };
@@ -334,11 +334,7 @@ fn every_transport_brings_all_of_it_in_order() {
         let trusted = tls.then(|| TlsPlan::new("127.0.0.1", &authority.trust()).unwrap());
         let (address, thread) = serve(server, move |stream| {
             let tunnel = form.map(|_| {
-                ServerTunnel::new(ServerConfig {
-                    joining: Joining::UpTo(300),
-                    frame: 200,
-                    ..ServerConfig::default()
-                })
+                ServerTunnel::new(ServerConfig { joining: 300, frame: 200, ..ServerConfig::default() })
             });
             let mut server = Speaker::new(stream, tunnel);
             assert_eq!(server.open(), "__time,S_1");

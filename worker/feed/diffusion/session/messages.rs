@@ -72,7 +72,7 @@ impl Session {
     fn learn_alias(&mut self, origin: Origin) {
         let header = topic_header(&self.buffer, &self.whole, origin);
         if let TopicRef::Named { name, alias: Some(alias) } = TopicRef::parse(header)
-            && self.aliases.learn(name, alias).is_err()
+            && !self.aliases.learn(name, alias)
         {
             self.errors += 1;
         }

@@ -2,7 +2,7 @@
 
 use super::{Origin, Session, Step};
 use crate::feed::diffusion::skip::Skip;
-use crate::wire::diffusion::{FragmentError, Frame, Taken, Whole};
+use crate::wire::diffusion::{FragmentError, Frame, Whole};
 
 /// Memory for decoded bodies that is kept from one to the next, in bytes.
 const KEPT: usize = 256 * 1024;
@@ -12,9 +12,9 @@ impl Session {
     pub(super) fn piece(&mut self, frame: Frame) -> Step {
         let message = self.buffer.message(frame);
         match self.fragments.take(&message, self.received_at) {
-            Taken::Waits(None) => Step::Next,
-            Taken::Waits(Some(error)) => self.skip(Skip::Fragment(error)),
-            Taken::Whole(whole) => {
+            Ok(None) => Step::Next,
+            Err(error) => self.skip(Skip::Fragment(error)),
+            Ok(Some(whole)) => {
                 self.whole = whole;
                 self.content(self.whole.kind, Origin::Whole)
             }

@@ -5,7 +5,7 @@ use crate::wire::diffusion::{BodyEncoder, BodyError, Encoding, FragmentOf, HeadE
 
 fn encoded(kind: MessageType, encoding: Encoding, topic: TopicRef<'_>, body: &[u8]) -> Vec<u8> {
     let mut there = Vec::new();
-    BodyEncoder::new().encode(encoding, body, &mut there);
+    BodyEncoder::default().encode(encoding, body, &mut there);
     bytes(|out| {
         FrameWriter::dpt_with(out, kind, Part::Whole, encoding).topic(topic).body(&there).unwrap();
     })
@@ -110,7 +110,7 @@ fn an_encoded_message_is_put_together_and_then_decoded() {
     let body = b"compressed, then cut ".repeat(100);
     for encoding in [Encoding::Compressed, Encoding::Base64] {
         let mut there = Vec::new();
-        BodyEncoder::new().encode(encoding, &body, &mut there);
+        BodyEncoder::default().encode(encoding, &body, &mut there);
         let mut bench = Bench::open(quiet());
         for frame in pieces_of(MessageType::TopicLoad, encoding, NAMED, "c", &there, 7) {
             bench.receive(&frame);
@@ -191,7 +191,9 @@ fn pieces_of_another_type_end_their_message() {
 fn either_code_cancels() {
     for code in [0x30, 0x2a] {
         let mut bench = Bench::open(quiet());
-        let mut cancel = bytes(|out| diffusion::cancel_fragments(out, b"c").unwrap());
+        let mut cancel = bytes(|out| {
+            FrameWriter::dpt(out, MessageType::CancelFragments).header(b"c").end().unwrap();
+        });
         cancel[4] = code;
         bench.receive(&piece(MessageType::TopicLoad, "t c 1/2 2", "a"));
         bench.receive(&cancel);

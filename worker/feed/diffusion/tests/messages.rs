@@ -64,9 +64,15 @@ fn more_aliases_than_the_limit_are_counted_and_their_loads_still_told() {
 fn what_wants_an_ack_gets_one_even_when_it_cannot_be_used() {
     let mut bench = Bench::open(quiet());
     let topic = TopicRef::Named { name: b"a", alias: Some(b"1") };
-    bench.receive(&bytes(|out| diffusion::load_with_ack(out, topic, b"1n", b"x").unwrap()));
-    bench.receive(&bytes(|out| diffusion::delta_with_ack(out, TopicRef::Alias(b"1"), b"1o", b"y").unwrap()));
-    bench.receive(&bytes(|out| diffusion::delta_with_ack(out, TopicRef::Alias(b"?"), b"1p", b"y").unwrap()));
+    for (kind, topic, id, body) in [
+        (MessageType::TopicLoadAck, topic, b"1n", b"x"),
+        (MessageType::DeltaAck, TopicRef::Alias(b"1"), b"1o", b"y"),
+        (MessageType::DeltaAck, TopicRef::Alias(b"?"), b"1p", b"y"),
+    ] {
+        bench.receive(&bytes(|out| {
+            FrameWriter::dpt(out, kind).topic(topic).header(id).body(body).unwrap();
+        }));
+    }
     assert_eq!(bench.told, ["load a x", "delta a y"]);
     let ids = ["1n", "1o", "1p"].map(|id| (MessageType::Ack, id.to_owned()));
     assert_eq!(bench.sent(), ids);

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::wire::diffusion::{
-    BodyEncoder, Encoding, FragmentOf, FrameWriter, MessageType, Part, cancel_fragments, write_fragments,
+    BodyEncoder, Encoding, FragmentOf, FrameWriter, MessageType, Part, write_fragments,
 };
 use std::io::Write;
 
@@ -22,7 +22,7 @@ fn told(write: impl FnOnce(&mut Vec<u8>)) -> (Vec<String>, Summary) {
 
 fn frame(kind: MessageType, encoding: Encoding, topic: TopicRef<'_>, body: &[u8]) -> Vec<u8> {
     let (mut out, mut there) = (Vec::new(), Vec::new());
-    BodyEncoder::new().encode(encoding, body, &mut there);
+    BodyEncoder::default().encode(encoding, body, &mut there);
     FrameWriter::dpt_with(&mut out, kind, Part::Whole, encoding).topic(topic).body(&there).unwrap();
     out
 }
@@ -36,7 +36,7 @@ fn pieces(
     at: usize,
 ) -> Vec<Vec<u8>> {
     let (mut out, mut ends, mut there) = (Vec::new(), vec![0], Vec::new());
-    BodyEncoder::new().encode(encoding, body, &mut there);
+    BodyEncoder::default().encode(encoding, body, &mut there);
     let of = FragmentOf { kind, encoding, topic, correlation: id.as_bytes() };
     write_fragments(&mut out, &of, &there, at, |out| ends.push(out.len())).unwrap();
     ends.windows(2).map(|ends| out[ends[0]..ends[1]].to_vec()).collect()
@@ -135,7 +135,7 @@ fn messages_that_do_not_come_whole_are_told() {
             out.extend(piece(load, "!7 c1 1/3 9", "a"));
             out.extend(piece(load, "!7 c1 2", "b"));
             let at = out.len();
-            cancel_fragments(out, b"c1").unwrap();
+            FrameWriter::dpt(out, MessageType::CancelFragments).header(b"c1").end().unwrap();
             out[at + 4] = code;
             out.extend(piece(load, "!7 c1 3", "c"));
         });

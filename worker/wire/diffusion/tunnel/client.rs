@@ -1,8 +1,8 @@
 //! The client's side: what a session says in DPT becomes an upgrade and masked texts.
 
-use super::pipe::{self, EncodingByte, End, Next, Outgoing, Pipe};
-use super::{Form, TunnelError, query};
-use crate::wire::diffusion::{ConnectRequest, ConnectResponse, FD, MD, NUL, ResponseCode, VERSION};
+use super::pipe::{End, Next, Outgoing, Pipe, Tunnel};
+use super::{Form, TunnelError, number, query, response};
+use crate::wire::diffusion::{ConnectRequest, MD, NUL, VERSION, fields};
 use crate::wire::websocket::{ClientRequest, CloseCode, Compress, Key, Limits, Role, Upgraded, printable};
 use memchr::memchr;
 
@@ -39,140 +39,105 @@ enum State {
     Open,
 }
 
-/// A WebSocket of a client, seen as a byte stream.
+/// What makes a tunnel a client's.
 #[derive(Debug)]
-pub struct ClientTunnel {
+pub struct Client {
     config: TunnelConfig,
     key: Key,
     uid: u64,
     state: State,
-    pipe: Pipe,
 }
+
+pub type ClientTunnel = Tunnel<Client>;
 
 impl ClientTunnel {
     /// A tunnel for one connection. `random` is to be beyond prediction.
     pub fn new(config: TunnelConfig, random: [u8; 16]) -> ClientTunnel {
-        let pipe = Pipe::new(Role::Client, config.limits, config.compress, EncodingByte::Absent);
+        let pipe = Pipe::new(Role::Client, config.limits, config.compress);
         let uid = u128::from_le_bytes(random) % u128::from(UID_RANGE);
         let uid = u64::try_from(uid).unwrap_or_default();
-        ClientTunnel { config, key: Key::new(random), uid, state: State::Idle, pipe }
-    }
-
-    /// Room for what the socket reads; empty while [`ClientTunnel::pull`] has more to give.
-    pub fn spare(&mut self) -> &mut [u8] {
-        self.pipe.spare()
-    }
-
-    /// `count` bytes were read into [`ClientTunnel::spare`].
-    pub fn filled(&mut self, count: usize) {
-        self.pipe.filled(count);
-    }
-
-    /// Whether [`ClientTunnel::pull`] has nothing to give before more is read.
-    pub fn is_drained(&self) -> bool {
-        self.pipe.is_drained()
+        Tunnel { end: Client { config, key: Key::new(random), uid, state: State::Idle }, pipe }
     }
 
     pub fn is_upgraded(&self) -> bool {
-        match self.state {
+        match self.end.state {
             State::Idle | State::Upgrading { .. } => false,
             State::Shaking | State::Open => true,
         }
     }
-
-    /// Fills `room` with DPT bytes, as far as there are any; how many.
-    ///
-    /// # Errors
-    /// [`TunnelError`], once all that came before is pulled, and again at each call.
-    pub fn pull(&mut self, room: &mut [u8]) -> Result<usize, TunnelError> {
-        pipe::pull(self, room)
-    }
 }
 
-impl End for ClientTunnel {
-    fn pipe(&mut self) -> &mut Pipe {
-        &mut self.pipe
-    }
-
-    fn step(&mut self) -> Result<Next, TunnelError> {
+impl End for Client {
+    fn step(&mut self, pipe: &mut Pipe) -> Result<Next, TunnelError> {
         match &mut self.state {
             State::Idle => return Ok(Next::Nothing),
-            State::Upgrading { .. } => return self.upgrade(),
+            State::Upgrading { .. } => return self.upgrade(pipe),
             State::Shaking | State::Open => {}
         }
-        if self.pipe.next_text()? == Next::Nothing {
+        if pipe.next_text()? == Next::Nothing {
             return Ok(Next::Nothing);
         }
         match self.state {
-            State::Shaking => self.shake()?,
-            State::Idle | State::Upgrading { .. } | State::Open => self.pipe.give_text_from(0),
+            State::Shaking => self.shake(pipe)?,
+            State::Idle | State::Upgrading { .. } | State::Open => pipe.give_text_from(0),
         }
         Ok(Next::Text)
     }
+
+    fn push(&mut self, bytes: &[u8], pipe: &mut Pipe) -> usize {
+        match self.state {
+            State::Idle => self.ask(bytes, pipe),
+            // The session has nothing to send before it is answered.
+            State::Upgrading { .. } | State::Shaking => 0,
+            State::Open => self.send(bytes, pipe),
+        }
+    }
 }
 
-impl ClientTunnel {
-    fn upgrade(&mut self) -> Result<Next, TunnelError> {
+impl Client {
+    fn upgrade(&mut self, pipe: &mut Pipe) -> Result<Next, TunnelError> {
         let State::Upgrading { target, first } = &mut self.state else { return Ok(Next::Nothing) };
         let request = request(&self.config, target);
-        let Some((upgraded, used)) = Upgraded::parse(self.pipe.reader.unread(), &request, &self.key)? else {
+        let Some((upgraded, used)) = Upgraded::parse(pipe.reader.unread(), &request, &self.key)? else {
             return Ok(Next::Nothing);
         };
-        self.pipe.reader.skip(used);
-        self.pipe.agreed(upgraded.deflate);
+        pipe.reader.skip(used);
+        pipe.agreed(upgraded.deflate);
         if let Some(first) = first.take() {
-            self.pipe.send_text(&first);
+            pipe.send_text(&first);
         }
         self.state = State::Shaking;
         Ok(Next::Text)
     }
 
     /// The first text: `4 FD code FD id`, or in the text form `code FD id NUL`.
-    fn shake(&mut self) -> Result<(), TunnelError> {
-        let text = self.pipe.text();
-        let wrong = || TunnelError::Handshake { start: printable(text, 32) };
-        let (head, rest) = match self.config.form {
-            Form::V4 => until(MD, text),
-            Form::Zap => until(NUL, text),
+    fn shake(&mut self, pipe: &mut Pipe) -> Result<(), TunnelError> {
+        let text = pipe.reader.payload();
+        let end = match self.config.form {
+            Form::V4 => MD,
+            Form::Zap => NUL,
         };
-        let mut fields = head.split(|byte| *byte == FD);
+        let head = memchr(end, text).and_then(|at| text.get(..at)).unwrap_or(text);
+        let mut fields = fields(head);
         let version = match self.config.form {
-            Form::V4 => fields.next().and_then(number).ok_or_else(wrong)?,
-            Form::Zap => VERSION,
+            Form::V4 => fields.next().and_then(number),
+            Form::Zap => Some(VERSION),
         };
-        let code = fields.next().and_then(number).map(ResponseCode::from_byte).ok_or_else(wrong)?;
-        let response = match (code.is_accepted(), fields.next()) {
-            (true, Some(id)) => ConnectResponse::Accepted { version, code, client_id: id },
-            (true, None) => return Err(wrong()),
-            (false, _) => ConnectResponse::Refused { version, code },
-        };
-        let mut bytes = Vec::new();
-        response.encode(&mut bytes)?;
-        self.pipe.stage(|staged| {
-            staged.extend_from_slice(&bytes);
-            Ok::<(), TunnelError>(())
-        })?;
-        self.pipe.give_text_from(rest);
+        let response = version.and_then(|version| response(version, fields));
+        let response = response.ok_or_else(|| TunnelError::Handshake { start: printable(text, 32) })?;
+        response.encode(&mut pipe.staged)?;
+        let rest = (head.len() + 1).min(text.len());
+        pipe.give_text_from(rest);
         self.state = State::Open;
         Ok(())
     }
 
-    /// Takes whole messages of the session's output; how many bytes.
-    pub fn push(&mut self, bytes: &[u8]) -> usize {
-        match self.state {
-            State::Idle => self.ask(bytes),
-            // The session has nothing to send before it is answered.
-            State::Upgrading { .. } | State::Shaking => 0,
-            State::Open => self.send(bytes),
-        }
-    }
-
-    fn ask(&mut self, bytes: &[u8]) -> usize {
+    fn ask(&mut self, bytes: &[u8], pipe: &mut Pipe) -> usize {
         let (asked, used) = match ConnectRequest::parse(bytes) {
             Ok(Some(parsed)) => parsed,
             Ok(None) => return 0,
             Err(error) => {
-                self.pipe.fail(error.into());
+                pipe.fail(error.into());
                 return bytes.len();
             }
         };
@@ -194,26 +159,26 @@ impl ClientTunnel {
             }
         };
         let written = target.map_err(TunnelError::from).and_then(|target| {
-            request(&self.config, &target).encode(&self.key, self.pipe.raw())?;
+            request(&self.config, &target).encode(&self.key, &mut pipe.out)?;
             Ok(target)
         });
         match written {
             Ok(target) => self.state = State::Upgrading { target, first },
             Err(error) => {
-                self.pipe.fail(error);
+                pipe.fail(error);
             }
         }
         used
     }
 
-    fn send(&mut self, bytes: &[u8]) -> usize {
+    fn send(&self, bytes: &[u8], pipe: &mut Pipe) -> usize {
         let mut rest = bytes;
         let mut text = Vec::new();
         while let Some((message, after)) = Outgoing::split(rest) {
             rest = after;
             // Servers of the text form were never seen to answer pings of its own; every WebSocket answers this one.
             if self.config.form == Form::Zap && message.is_ping() {
-                self.pipe.ping(message.content);
+                pipe.ping(message.content);
                 continue;
             }
             text.clear();
@@ -223,21 +188,12 @@ impl ClientTunnel {
                 Form::Zap => text.push(message.encoding),
             }
             text.extend_from_slice(message.content);
-            self.pipe.send_text(&text);
+            pipe.send_text(&text);
             if message.ends_session() {
-                self.pipe.close(CloseCode::NORMAL);
+                pipe.close(CloseCode::NORMAL);
             }
         }
         bytes.len() - rest.len()
-    }
-
-    pub fn output(&self) -> &[u8] {
-        self.pipe.output()
-    }
-
-    /// The first `count` bytes of [`ClientTunnel::output`] were written.
-    pub fn output_sent(&mut self, count: usize) {
-        self.pipe.output_sent(count);
     }
 }
 
@@ -249,15 +205,4 @@ fn request<'a>(config: &'a TunnelConfig, target: &'a str) -> ClientRequest<'a> {
         headers: &config.headers,
         compress: config.compress,
     }
-}
-
-/// What stands before `end`, and where what follows it begins.
-fn until(end: u8, text: &[u8]) -> (&[u8], usize) {
-    let at = memchr(end, text).unwrap_or(text.len());
-    (text.get(..at).unwrap_or_default(), (at + 1).min(text.len()))
-}
-
-fn number(text: &[u8]) -> Option<u8> {
-    let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
-    std::str::from_utf8(text).ok().filter(|_| digits)?.parse().ok()
 }

@@ -1,9 +1,9 @@
 //! WebSocket outside, a byte stream in DPT form inside.
 //!
 //! A session speaks the byte stream's form only; where the transport is WebSocket, a tunnel stands between it and the socket.
-//! What the socket reads goes in ([`ClientTunnel::spare`], [`ClientTunnel::filled`]) and comes out as DPT bytes
-//! ([`ClientTunnel::pull`]); the session's DPT bytes go in ([`ClientTunnel::push`]) and come out as what the socket writes
-//! ([`ClientTunnel::output`]). [`ServerTunnel`] is the counterpart for a server that speaks DPT inside. No sockets, no clocks.
+//! What the socket reads goes in ([`Tunnel::spare`], [`Tunnel::filled`]) and comes out as DPT bytes ([`Tunnel::pull`]); the
+//! session's DPT bytes go in ([`Tunnel::push`]) and come out as what the socket writes ([`Tunnel::output`]).
+//! [`ServerTunnel`] is the counterpart for a server that speaks DPT inside. No sockets, no clocks.
 //!
 //! On the WebSocket a message has neither length nor, towards the client, an encoding byte; several stand in one text with
 //! MD between (protocol text form). The first texts are the handshake.
@@ -18,7 +18,11 @@ mod tests;
 
 pub use client::{ClientTunnel, TunnelConfig};
 pub use error::TunnelError;
-pub use server::{Joining, ServerConfig, ServerTunnel};
+pub use pipe::Tunnel;
+pub use server::{ServerConfig, ServerTunnel};
+
+use super::message::decimal;
+use super::{ConnectResponse, ResponseCode, Split};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
@@ -45,4 +49,18 @@ impl Form {
             Form::Zap => Some(ZAP_PROTOCOL),
         }
     }
+}
+
+/// The answer to a handshake as a text has it: `code FD id`, behind the version where that is stated.
+pub(in crate::wire) fn response(version: u8, mut fields: Split<'_>) -> Option<ConnectResponse<'_>> {
+    let code = ResponseCode::from_byte(number(fields.next()?)?);
+    if code.is_accepted() {
+        Some(ConnectResponse::Accepted { version, code, client_id: fields.next()? })
+    } else {
+        Some(ConnectResponse::Refused { version, code })
+    }
+}
+
+pub(in crate::wire) fn number(text: &[u8]) -> Option<u8> {
+    decimal(text).and_then(|number| u8::try_from(number).ok())
 }

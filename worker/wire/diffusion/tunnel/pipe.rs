@@ -2,8 +2,7 @@
 
 use super::TunnelError;
 use crate::wire::diffusion::{FRAME_MIN, MD, MessageType};
-use crate::wire::websocket::Compress;
-use crate::wire::websocket::{Arrived, CloseCode, Deflate, Limits, Opcode, Reader, Role, Writer};
+use crate::wire::websocket::{Arrived, CloseCode, Compress, Deflate, Limits, Opcode, Reader, Role, Writer};
 use memchr::memchr;
 
 const HEAD: usize = FRAME_MIN as usize;
@@ -21,8 +20,8 @@ pub(super) enum EncodingByte {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
-    /// A text, in [`Pipe::text`].
+pub enum Next {
+    /// A text, or the handshake.
     Text,
     Nothing,
 }
@@ -37,64 +36,118 @@ struct Piece {
 }
 
 /// One end of a tunnel: what makes a client's of a pipe, or a server's.
-pub(super) trait End {
-    fn pipe(&mut self) -> &mut Pipe;
-
+pub trait End {
     /// Takes the next of what came and puts what it means into the pipe; nothing if that is not whole.
-    fn step(&mut self) -> Result<Next, TunnelError>;
+    fn step(&mut self, pipe: &mut Pipe) -> Result<Next, TunnelError>;
+
+    /// Takes whole messages of what is to be sent, the handshake first; how many bytes.
+    fn push(&mut self, bytes: &[u8], pipe: &mut Pipe) -> usize;
 }
 
-/// Fills `room` with DPT bytes, taking step after step while there is room; how many. An error comes once all that came before is
-/// given, and again at each call.
-pub(super) fn pull(end: &mut impl End, room: &mut [u8]) -> Result<usize, TunnelError> {
-    let mut filled = 0;
-    loop {
-        let pipe = end.pipe();
-        filled += pipe.give(room.get_mut(filled..).unwrap_or_default());
-        if !pipe.is_given() {
-            return Ok(filled);
-        }
-        let stepped = match &pipe.fault {
-            Some(fault) => Err(fault.clone()),
-            None => end.step(),
-        };
-        match stepped {
-            Ok(Next::Text) => {}
-            Ok(Next::Nothing) => {
-                end.pipe().drained = true;
+/// A WebSocket, seen as a byte stream.
+#[derive(Debug)]
+pub struct Tunnel<E> {
+    pub(super) end: E,
+    pub(super) pipe: Pipe,
+}
+
+impl<E: End> Tunnel<E> {
+    /// Room for what the socket reads; empty while [`Tunnel::pull`] has more to give, for the text lies there.
+    pub fn spare(&mut self) -> &mut [u8] {
+        if self.pipe.is_given() { self.pipe.reader.spare() } else { &mut [] }
+    }
+
+    /// `count` bytes were read into [`Tunnel::spare`].
+    pub fn filled(&mut self, count: usize) {
+        self.pipe.reader.filled(count);
+        self.pipe.drained = false;
+    }
+
+    /// Whether [`Tunnel::pull`] has nothing to give before more is read.
+    pub fn is_drained(&self) -> bool {
+        self.pipe.drained
+    }
+
+    /// Fills `room` with DPT bytes, the handshake first, taking step after step while there is room; how many.
+    ///
+    /// # Errors
+    /// [`TunnelError`], once all that came before is pulled, and again at each call. What the other side is to get is in
+    /// [`Tunnel::output`].
+    pub fn pull(&mut self, room: &mut [u8]) -> Result<usize, TunnelError> {
+        let Tunnel { end, pipe } = self;
+        let mut filled = 0;
+        loop {
+            filled += pipe.give(room.get_mut(filled..).unwrap_or_default());
+            if !pipe.is_given() {
                 return Ok(filled);
             }
-            Err(error) => {
-                let error = end.pipe().fail(error);
-                end.pipe().drained = filled == 0;
-                return if filled == 0 { Err(error) } else { Ok(filled) };
+            let stepped = match &pipe.fault {
+                Some(fault) => Err(fault.clone()),
+                None => end.step(pipe),
+            };
+            match stepped {
+                Ok(Next::Text) => {}
+                Ok(Next::Nothing) => {
+                    pipe.drained = true;
+                    return Ok(filled);
+                }
+                Err(error) => {
+                    let error = pipe.fail(error);
+                    pipe.drained = filled == 0;
+                    return if filled == 0 { Err(error) } else { Ok(filled) };
+                }
             }
+        }
+    }
+
+    /// Takes the handshake, then whole messages; how many bytes.
+    pub fn push(&mut self, bytes: &[u8]) -> usize {
+        self.end.push(bytes, &mut self.pipe)
+    }
+
+    /// What the socket is to write.
+    pub fn output(&self) -> &[u8] {
+        self.pipe.out.get(self.pipe.sent..).unwrap_or_default()
+    }
+
+    /// The first `count` bytes of [`Tunnel::output`] were written.
+    pub fn output_sent(&mut self, count: usize) {
+        let Pipe { out, sent, .. } = &mut self.pipe;
+        *sent = sent.saturating_add(count).min(out.len());
+        if *sent == out.len() {
+            out.clear();
+            out.shrink_to(USUAL);
+            *sent = 0;
+        } else if *sent >= USUAL {
+            out.drain(..*sent);
+            *sent = 0;
         }
     }
 }
 
 /// Two directions of a WebSocket.
 #[derive(Debug)]
-pub(super) struct Pipe {
+pub struct Pipe {
     role: Role,
     compress: Compress,
     pub(super) reader: Reader,
     writer: Writer,
-    out: Vec<u8>,
+    /// What the socket is to write; the opening handshake is appended as it is.
+    pub(super) out: Vec<u8>,
     sent: usize,
-    /// DPT bytes that are no message: the handshake.
-    staged: Vec<u8>,
+    /// DPT bytes that are no message, to be given before anything else: the handshake.
+    pub(super) staged: Vec<u8>,
     staged_given: usize,
     piece: Option<Piece>,
     /// Where in the text the next message begins; none once all are given.
     rest: Option<usize>,
-    encoding_byte: EncodingByte,
+    pub(super) encoding_byte: EncodingByte,
     fault: Option<TunnelError>,
     drained: bool,
 }
 
 impl Pipe {
-    pub(super) fn new(role: Role, limits: Limits, compress: Compress, encoding_byte: EncodingByte) -> Pipe {
+    pub(super) fn new(role: Role, limits: Limits, compress: Compress) -> Pipe {
         Pipe {
             role,
             compress,
@@ -106,7 +159,7 @@ impl Pipe {
             staged_given: 0,
             piece: None,
             rest: None,
-            encoding_byte,
+            encoding_byte: EncodingByte::Absent,
             fault: None,
             drained: true,
         }
@@ -117,28 +170,8 @@ impl Pipe {
         self.writer = Writer::new(self.role, deflate, self.compress);
     }
 
-    pub(super) fn set_encoding_byte(&mut self, encoding_byte: EncodingByte) {
-        self.encoding_byte = encoding_byte;
-    }
-
-    /// Room to read into; none while a text has messages that are not given, for it lies there.
-    pub(super) fn spare(&mut self) -> &mut [u8] {
-        if self.is_given() { self.reader.spare() } else { &mut [] }
-    }
-
     fn is_given(&self) -> bool {
         self.rest.is_none() && self.piece.is_none() && self.staged_given == self.staged.len()
-    }
-
-    /// `count` bytes were read into [`Pipe::spare`].
-    pub(super) fn filled(&mut self, count: usize) {
-        self.reader.filled(count);
-        self.drained = false;
-    }
-
-    /// Whether [`pull`] has nothing to give before more is read.
-    pub(super) fn is_drained(&self) -> bool {
-        self.drained
     }
 
     fn give(&mut self, room: &mut [u8]) -> usize {
@@ -224,7 +257,7 @@ impl Pipe {
     }
 
     fn pong(&mut self) {
-        if self.output().len() <= PONG_ROOM {
+        if self.out.len() - self.sent <= PONG_ROOM {
             self.writer.pong(self.reader.payload(), &mut self.out);
         }
     }
@@ -233,18 +266,9 @@ impl Pipe {
         self.writer.ping(payload, &mut self.out);
     }
 
-    pub(super) fn text(&self) -> &[u8] {
-        self.reader.payload()
-    }
-
     /// The messages of the text from `start` on are to be given.
     pub(super) fn give_text_from(&mut self, start: usize) {
         self.rest = Some(start);
-    }
-
-    /// DPT bytes to give before anything else, appended by `write`.
-    pub(super) fn stage<E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
-        write(&mut self.staged)
     }
 
     /// The same error at each call from now on; the other side gets it once.
@@ -276,27 +300,6 @@ impl Pipe {
     pub(super) fn send_text_in(&mut self, most: usize, text: &[u8]) {
         self.writer.message(Opcode::Text, text, most, &mut self.out);
     }
-
-    /// Bytes that are no frame: the opening handshake.
-    pub(super) fn raw(&mut self) -> &mut Vec<u8> {
-        &mut self.out
-    }
-
-    pub(super) fn output(&self) -> &[u8] {
-        self.out.get(self.sent..).unwrap_or_default()
-    }
-
-    pub(super) fn output_sent(&mut self, count: usize) {
-        self.sent = self.sent.saturating_add(count).min(self.out.len());
-        if self.sent == self.out.len() {
-            self.out.clear();
-            self.out.shrink_to(USUAL);
-            self.sent = 0;
-        } else if self.sent >= USUAL {
-            self.out.drain(..self.sent);
-            self.sent = 0;
-        }
-    }
 }
 
 /// A DPT message as it stands in what is to be sent.
@@ -317,11 +320,11 @@ impl<'a> Outgoing<'a> {
     }
 
     pub(super) fn is_ping(&self) -> bool {
-        MessageType::from_byte(self.kind).0 == MessageType::PingServer
+        MessageType::from_type_byte(self.kind).0 == MessageType::PingServer
     }
 
     pub(super) fn ends_session(&self) -> bool {
-        matches!(MessageType::from_byte(self.kind).0, MessageType::Close | MessageType::Abort)
+        matches!(MessageType::from_type_byte(self.kind).0, MessageType::Close | MessageType::Abort)
     }
 }
 

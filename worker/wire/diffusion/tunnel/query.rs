@@ -4,6 +4,8 @@ use crate::wire::diffusion::{ConnectRequest, Credentials};
 
 /// A browser: what speaks texts on a WebSocket.
 const CLIENT_TYPE: &str = "WB";
+/// The same in a connect request.
+const CLIENT_TYPE_BYTE: u8 = 0x10;
 /// Encrypted, compressed and base64 bodies: a text has no byte that distinguishes them from plain ones.
 const ENCODINGS: u8 = 0x07;
 
@@ -60,8 +62,8 @@ impl Query {
         query
     }
 
-    /// The same as a connect request of a client of `client_type`.
-    pub(super) fn request(&self, client_type: u8) -> ConnectRequest<'_> {
+    /// The same as a connect request.
+    pub(super) fn request(&self) -> ConnectRequest<'_> {
         let credentials = self
             .username
             .as_deref()
@@ -72,7 +74,7 @@ impl Query {
             credentials,
             topics: &self.topics,
             client_id: self.client_id.as_deref(),
-            ..ConnectRequest::new(client_type, self.capabilities)
+            ..ConnectRequest::new(CLIENT_TYPE_BYTE, self.capabilities)
         }
     }
 }

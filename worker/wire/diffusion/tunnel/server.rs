@@ -1,44 +1,30 @@
 //! The server's side, for a server that speaks DPT inside.
 
-use super::pipe::{self, EncodingByte, End, Next, Outgoing, Pipe};
+use super::pipe::{EncodingByte, End, Next, Outgoing, Pipe, Tunnel};
 use super::query::Query;
 use super::{Form, TunnelError, ZAP_PROTOCOL};
 use crate::wire::diffusion::{ConnectResponse, FD, MD, NUL};
-use crate::wire::websocket::{
-    Answer, CloseCode, Compress, DeflatePolicy, Limits, Role, ServerRequest, UpgradeError,
-};
-
-/// How many messages stand in one text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Joining {
-    Alone,
-    /// Those that are sent together, until the text has this many bytes.
-    UpTo(usize),
-}
+use crate::wire::websocket::{Answer, CloseCode, Compress, Deflate, Limits, Role, ServerRequest};
 
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
     pub limits: Limits,
-    pub deflate: Option<DeflatePolicy>,
+    pub deflate: Option<Deflate>,
     pub compress: Compress,
-    /// How many messages stand in one text.
-    pub joining: Joining,
+    /// Messages that are sent together stand in one text until it has this many bytes; 0: each in its own.
+    pub joining: usize,
     /// Texts are sent in frames of so many bytes; `usize::MAX` for one frame.
     pub frame: usize,
-    pub refuse: Option<(u16, String)>,
-    pub client_type: u8,
 }
 
 impl Default for ServerConfig {
     fn default() -> ServerConfig {
         ServerConfig {
             limits: Limits::default(),
-            deflate: Some(DeflatePolicy::default()),
+            deflate: Some(Deflate::default()),
             compress: Compress::From(64),
-            joining: Joining::UpTo(16 * 1024),
+            joining: 16 * 1024,
             frame: usize::MAX,
-            refuse: None,
-            client_type: 0x10,
         }
     }
 }
@@ -53,137 +39,92 @@ enum State {
     Open,
 }
 
-/// A WebSocket of a server, seen as a byte stream.
+/// What makes a tunnel a server's.
 #[derive(Debug)]
-pub struct ServerTunnel {
+pub struct Server {
     config: ServerConfig,
     form: Form,
     state: State,
-    request: Option<ServerRequest>,
-    pipe: Pipe,
     text: Vec<u8>,
 }
 
+pub type ServerTunnel = Tunnel<Server>;
+
 impl ServerTunnel {
     pub fn new(config: ServerConfig) -> ServerTunnel {
-        let pipe = Pipe::new(Role::Server, config.limits, config.compress, EncodingByte::Absent);
-        ServerTunnel { config, form: Form::V4, state: State::Waiting, request: None, pipe, text: Vec::new() }
-    }
-
-    /// What the client asked, once it has.
-    pub fn request(&self) -> Option<&ServerRequest> {
-        self.request.as_ref()
+        let pipe = Pipe::new(Role::Server, config.limits, config.compress);
+        Tunnel { end: Server { config, form: Form::V4, state: State::Waiting, text: Vec::new() }, pipe }
     }
 
     /// How the client writes messages, once it has asked.
-    pub fn form(&self) -> Form {
-        self.form
-    }
-
-    /// Room for what the socket reads; empty while [`ServerTunnel::pull`] has more to give.
-    pub fn spare(&mut self) -> &mut [u8] {
-        self.pipe.spare()
-    }
-
-    /// `count` bytes were read into [`ServerTunnel::spare`].
-    pub fn filled(&mut self, count: usize) {
-        self.pipe.filled(count);
-    }
-
-    /// Whether [`ServerTunnel::pull`] has nothing to give before more is read.
-    pub fn is_drained(&self) -> bool {
-        self.pipe.is_drained()
-    }
-
-    /// Fills `room` with DPT bytes, the connect request first; how many.
-    ///
-    /// # Errors
-    /// [`TunnelError`], once all that came before is pulled, and again at each call. What the other side is to get is in
-    /// [`ServerTunnel::output`].
-    pub fn pull(&mut self, room: &mut [u8]) -> Result<usize, TunnelError> {
-        pipe::pull(self, room)
+    pub fn form(&self) -> Option<Form> {
+        (self.end.state != State::Waiting).then_some(self.end.form)
     }
 }
 
-impl End for ServerTunnel {
-    fn pipe(&mut self) -> &mut Pipe {
-        &mut self.pipe
-    }
-
-    fn step(&mut self) -> Result<Next, TunnelError> {
+impl End for Server {
+    fn step(&mut self, pipe: &mut Pipe) -> Result<Next, TunnelError> {
         if self.state == State::Waiting {
-            return self.upgrade();
+            return self.upgrade(pipe);
         }
-        if self.pipe.next_text()? == Next::Nothing {
+        if pipe.next_text()? == Next::Nothing {
             return Ok(Next::Nothing);
         }
         if self.state == State::Asking {
-            let first = self.pipe.text().to_vec();
-            self.pipe.stage(|staged| {
-                staged.extend_from_slice(&first);
-                Ok::<(), TunnelError>(())
-            })?;
+            pipe.staged.extend_from_slice(pipe.reader.payload());
             self.state = State::Answering;
         } else {
-            self.pipe.give_text_from(0);
+            pipe.give_text_from(0);
         }
         Ok(Next::Text)
     }
-}
 
-impl ServerTunnel {
-    fn upgrade(&mut self) -> Result<Next, TunnelError> {
-        let (request, used) = match ServerRequest::parse(self.pipe.reader.unread()) {
-            Ok(Some(parsed)) => parsed,
-            Ok(None) => return Ok(Next::Nothing),
-            Err(error) => {
-                Answer::Refuse { code: 400, reason: "Bad Request" }.encode(None, self.pipe.raw());
-                return Err(error.into());
-            }
-        };
-        self.pipe.reader.skip(used);
-        if let Some((code, reason)) = &self.config.refuse {
-            Answer::Refuse { code: *code, reason }.encode(Some(&request), self.pipe.raw());
-            let line = format!("{code} {reason}");
-            return Err(UpgradeError::Status { code: *code, line, location: None }.into());
-        }
-        self.form = if request.protocols.iter().any(|p| p == ZAP_PROTOCOL) { Form::Zap } else { Form::V4 };
-        let answer = Answer::Accept { protocol: self.form.subprotocol(), deflate: self.config.deflate };
-        let upgraded = answer.encode(Some(&request), self.pipe.raw());
-        self.pipe.agreed(upgraded.deflate);
-        match self.form {
-            Form::V4 => {
-                let query = Query::parse(&request.target);
-                let client_type = self.config.client_type;
-                self.pipe.stage(|staged| query.request(client_type).encode(staged))?;
-                self.state = State::Answering;
-            }
-            Form::Zap => {
-                self.pipe.set_encoding_byte(EncodingByte::There);
-                self.state = State::Asking;
-            }
-        }
-        self.request = Some(request);
-        Ok(Next::Text)
-    }
-
-    /// Takes the answer to the connect request, then whole messages; how many bytes.
-    pub fn push(&mut self, bytes: &[u8]) -> usize {
+    fn push(&mut self, bytes: &[u8], pipe: &mut Pipe) -> usize {
         match self.state {
             State::Waiting | State::Asking => 0,
             State::Answering => {
-                let used = self.answer(bytes);
+                let used = self.answer(bytes, pipe);
                 let more = match bytes.get(used..) {
-                    Some(rest) if self.state == State::Open => self.send(rest),
+                    Some(rest) if self.state == State::Open => self.send(rest, pipe),
                     Some(_) | None => 0,
                 };
                 used + more
             }
-            State::Open => self.send(bytes),
+            State::Open => self.send(bytes, pipe),
         }
     }
+}
 
-    fn answer(&mut self, bytes: &[u8]) -> usize {
+impl Server {
+    fn upgrade(&mut self, pipe: &mut Pipe) -> Result<Next, TunnelError> {
+        let (request, used) = match ServerRequest::parse(pipe.reader.unread()) {
+            Ok(Some(parsed)) => parsed,
+            Ok(None) => return Ok(Next::Nothing),
+            Err(error) => {
+                Answer::Refuse { code: 400, reason: "Bad Request" }.encode(None, &mut pipe.out);
+                return Err(error.into());
+            }
+        };
+        pipe.reader.skip(used);
+        self.form = if request.protocols.iter().any(|p| p == ZAP_PROTOCOL) { Form::Zap } else { Form::V4 };
+        let answer = Answer::Accept { protocol: self.form.subprotocol(), deflate: self.config.deflate };
+        let upgraded = answer.encode(Some(&request), &mut pipe.out);
+        pipe.agreed(upgraded.deflate);
+        match self.form {
+            Form::V4 => {
+                let query = Query::parse(&request.target);
+                query.request().encode(&mut pipe.staged)?;
+                self.state = State::Answering;
+            }
+            Form::Zap => {
+                pipe.encoding_byte = EncodingByte::There;
+                self.state = State::Asking;
+            }
+        }
+        Ok(Next::Text)
+    }
+
+    fn answer(&mut self, bytes: &[u8], pipe: &mut Pipe) -> usize {
         let Ok(Some((response, used))) = ConnectResponse::parse(bytes) else { return 0 };
         let (version, code, id, used) = match response {
             ConnectResponse::Accepted { version, code, client_id } => (version, code, client_id, used),
@@ -202,26 +143,22 @@ impl ServerTunnel {
             Form::V4 => {}
             Form::Zap => text.push(NUL),
         }
-        self.pipe.send_text(&text);
+        pipe.send_text(&text);
         if code.is_accepted() {
             self.state = State::Open;
         } else {
-            self.pipe.close(CloseCode::NORMAL);
+            pipe.close(CloseCode::NORMAL);
         }
         used
     }
 
-    fn send(&mut self, bytes: &[u8]) -> usize {
-        let most = match self.config.joining {
-            Joining::Alone => 0,
-            Joining::UpTo(most) => most,
-        };
+    fn send(&mut self, bytes: &[u8], pipe: &mut Pipe) -> usize {
         let mut text = std::mem::take(&mut self.text);
         let mut rest = bytes;
         while let Some((message, after)) = Outgoing::split(rest) {
             rest = after;
-            if !text.is_empty() && text.len() + message.content.len() + 2 > most {
-                self.pipe.send_text_in(self.config.frame, &text);
+            if !text.is_empty() && text.len() + message.content.len() + 2 > self.config.joining {
+                pipe.send_text_in(self.config.frame, &text);
                 text.clear();
             }
             if !text.is_empty() {
@@ -230,25 +167,16 @@ impl ServerTunnel {
             text.push(message.kind);
             text.extend_from_slice(message.content);
             if message.ends_session() {
-                self.pipe.send_text_in(self.config.frame, &text);
-                self.pipe.close(CloseCode::NORMAL);
+                pipe.send_text_in(self.config.frame, &text);
+                pipe.close(CloseCode::NORMAL);
                 text.clear();
             }
         }
         if !text.is_empty() {
-            self.pipe.send_text_in(self.config.frame, &text);
+            pipe.send_text_in(self.config.frame, &text);
             text.clear();
         }
         self.text = text;
         bytes.len() - rest.len()
-    }
-
-    pub fn output(&self) -> &[u8] {
-        self.pipe.output()
-    }
-
-    /// The first `count` bytes of [`ServerTunnel::output`] were written.
-    pub fn output_sent(&mut self, count: usize) {
-        self.pipe.output_sent(count);
     }
 }

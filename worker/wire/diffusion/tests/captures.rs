@@ -2,7 +2,9 @@
 //!
 //! The captures are read here with as little as they need (classic pcap, IPv4, TCP without loss).
 
-use super::{ConnectRequest, ConnectResponse, FrameBuffer, Message, message};
+use crate::wire::diffusion::{
+    ConnectRequest, ConnectResponse, FrameBuffer, Message, fields, message, records,
+};
 use std::collections::BTreeMap;
 use touchline_harness::data;
 
@@ -155,8 +157,8 @@ fn what_the_captures_say_is_understood() {
 }
 
 fn shape(read: &Message<'_>) -> String {
-    let record = |record| super::Fields::of(record).map(text).collect::<Vec<_>>().join(",");
-    read.records().map(record).collect::<Vec<_>>().join("|")
+    let record = |record| fields(record).map(text).collect::<Vec<_>>().join(",");
+    records(read.body).map(record).collect::<Vec<_>>().join("|")
 }
 
 fn text(bytes: &[u8]) -> String {
