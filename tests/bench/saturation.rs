@@ -213,7 +213,7 @@ impl Path {
         let received = Received { wall_us: 0, mono_ns: nanoseconds(now - self.start) };
         loop {
             if self.session.look_ahead() {
-                self.forest.expect(self.session.upcoming());
+                self.forest.expect(&mut self.session.upcoming());
             }
             let Some(event) = self.session.next_event(now) else { break };
             let applied = match event {

@@ -467,11 +467,11 @@ impl Probe<'_> {
                     seen.bytes += body.len();
                     seen.list_loaded |= topic == feed.diffusion.list_topic.as_bytes();
                     seen.loads.push(topic.to_vec());
-                    trees.load(topic, body, received, &mut self.markets).map(|_| ())
+                    trees.load(topic, body, received, &mut self.markets)
                 }
                 Event::Delta { topic, body } => {
                     seen.deltas += 1;
-                    trees.delta(topic, body, received, &mut self.markets).map(|_| ())
+                    trees.delta(topic, body, received, &mut self.markets)
                 }
                 Event::PermitNeeded => {
                     permit_needed = true;
