@@ -26,7 +26,7 @@ pub struct RegisterChange {
 }
 
 /// What the match list knows of a match. It fills what the match's own topics lack.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Listing {
     pub name: Option<String>,
     pub sport_id: Option<String>,

@@ -213,8 +213,8 @@ impl Path {
     fn apply(&mut self, now: Instant) -> Result<(), BenchError> {
         let received = Received { wall_us: 0, mono_ns: nanoseconds(now - self.start) };
         loop {
-            if let Some(upcoming) = self.session.look_ahead() {
-                self.forest.expect(upcoming);
+            if let Some(mut upcoming) = self.session.look_ahead() {
+                self.forest.expect(&mut upcoming);
             }
             let Some(event) = self.session.next_event(now) else { break };
             let applied = match event {

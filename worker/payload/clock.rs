@@ -1,5 +1,6 @@
 //! The displayed clock, as the feed states it and as it stands at a moment.
 
+use super::json::Json;
 use super::text;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -9,18 +10,18 @@ use touchline_common::model::Clock;
 const LONGEST: i64 = 4 * 3_600;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::payload) struct ClockState {
+pub(super) struct ClockState {
     /// Seconds of play at `at`; `None` without a clock.
-    pub(in crate::payload) seconds: Option<i64>,
-    pub(in crate::payload) running: bool,
-    pub(in crate::payload) down: bool,
+    pub(super) seconds: Option<i64>,
+    pub(super) running: bool,
+    pub(super) down: bool,
     /// When that was so, seconds since 1970 UTC.
-    pub(in crate::payload) at: Option<i64>,
+    pub(super) at: Option<i64>,
 }
 
 impl ClockState {
     /// What it shows at a wall clock time in microseconds since 1970 UTC.
-    pub(in crate::payload) fn shown(&self, wall_us: i64) -> Option<Clock> {
+    pub(super) fn shown(&self, wall_us: i64) -> Option<Clock> {
         let stated = self.seconds?;
         let since = match self.at {
             Some(at) if self.running => wall_us.div_euclid(1_000_000).saturating_sub(at).clamp(0, LONGEST),
@@ -29,11 +30,23 @@ impl ClockState {
         let seconds = if self.down { (stated - since).max(0) } else { stated + since };
         Some(Clock { seconds: u32::try_from(seconds).unwrap_or(u32::MAX) })
     }
+
+    /// Writes it as a member of a document's head, if there is a clock.
+    pub(super) fn write(&self, out: &mut Json) {
+        let Some(seconds) = self.seconds else { return };
+        out.fixed(b"\"clock\":{\"seconds\":");
+        out.number(seconds);
+        out.truth(b",\"running\":", self.running);
+        out.truth(b"\"down\":", self.down);
+        out.member("at", self.at.and_then(written).as_deref());
+        out.close(b'}');
+        out.fixed(b",");
+    }
 }
 
 /// Seconds since 1970 UTC of `YYYYMMDDhhmmss` in a zone. Of a time that comes twice the first is meant; one that is
 /// skipped counts from before the step.
-pub(in crate::payload) fn instant(stamp: &[u8], zone: &TimeZone) -> Option<i64> {
+pub(super) fn instant(stamp: &[u8], zone: &TimeZone) -> Option<i64> {
     if stamp.len() != 14 {
         return None;
     }
@@ -45,7 +58,7 @@ pub(in crate::payload) fn instant(stamp: &[u8], zone: &TimeZone) -> Option<i64> 
 }
 
 /// An instant as documents write it: `2019-05-17T13:03:07Z`.
-pub(in crate::payload) fn written(second: i64) -> Option<String> {
+fn written(second: i64) -> Option<String> {
     Some(jiff::Timestamp::from_second(second).ok()?.to_string())
 }
 

@@ -14,7 +14,7 @@ use touchline_common::model::{Price, Side};
 const WIDE: usize = 16;
 
 #[derive(Debug, Default)]
-pub(in crate::payload) struct Json {
+pub(super) struct Json {
     /// What lies behind `len` is room.
     bytes: Vec<u8>,
     len: usize,
@@ -22,15 +22,15 @@ pub(in crate::payload) struct Json {
 
 /// A stretch of a node's text. What lies around it lets it be copied in fixed widths.
 #[derive(Clone, Copy, Debug, Default)]
-pub(in crate::payload) struct Piece<'a> {
-    pub(in crate::payload) whole: &'a [u8],
-    pub(in crate::payload) from: usize,
-    pub(in crate::payload) to: usize,
+pub(super) struct Piece<'a> {
+    pub(super) whole: &'a [u8],
+    pub(super) from: usize,
+    pub(super) to: usize,
 }
 
 /// Text as UTF-8, with U+FFFD for what is none. Far cheaper than the library's where all is well, as it nearly always is.
 #[inline]
-pub(in crate::payload) fn lossy(text: &[u8]) -> Cow<'_, str> {
+pub(super) fn lossy(text: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(text) {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => String::from_utf8_lossy(text),
@@ -39,7 +39,7 @@ pub(in crate::payload) fn lossy(text: &[u8]) -> Cow<'_, str> {
 
 /// Whether a text holds what JSON strings cannot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::payload) enum Escape {
+pub(super) enum Escape {
     Plain,
     /// Quotes, backslashes or control characters are in it.
     Needed,
@@ -48,17 +48,17 @@ pub(in crate::payload) enum Escape {
 impl<'a> Piece<'a> {
     /// The bytes `from..to` of `whole`; empty where there are none.
     #[inline]
-    pub(in crate::payload) fn new(whole: &'a [u8], from: usize, to: usize) -> Piece<'a> {
+    pub(super) fn new(whole: &'a [u8], from: usize, to: usize) -> Piece<'a> {
         if from <= to && to <= whole.len() { Piece { whole, from, to } } else { Piece::default() }
     }
 
     #[inline]
-    pub(in crate::payload) fn as_bytes(self) -> &'a [u8] {
+    pub(super) fn as_bytes(self) -> &'a [u8] {
         self.whole.get(self.from..self.to).unwrap_or_default()
     }
 
     #[inline]
-    pub(in crate::payload) fn is_empty(self) -> bool {
+    pub(super) fn is_empty(self) -> bool {
         self.from == self.to
     }
 }
@@ -71,7 +71,7 @@ impl<'a> From<&'a [u8]> for Piece<'a> {
 
 impl Escape {
     #[inline]
-    pub(in crate::payload) fn of(text: &[u8]) -> Escape {
+    pub(super) fn of(text: &[u8]) -> Escape {
         // No early exit, so that it is vectorised.
         let odd = text.iter().fold(false, |odd, &b| odd | (b < 0x20) | (b == b'"') | (b == b'\\'));
         if odd { Escape::Needed } else { Escape::Plain }
@@ -80,26 +80,26 @@ impl Escape {
 
 impl Json {
     #[inline]
-    pub(in crate::payload) fn as_bytes(&self) -> &[u8] {
+    pub(super) fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()
     }
 
     /// A copy as text; what is not UTF-8 becomes U+FFFD.
-    pub(in crate::payload) fn to_text(&self) -> String {
+    pub(super) fn to_text(&self) -> String {
         lossy(self.as_bytes()).into_owned()
     }
 
-    pub(in crate::payload) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.len
     }
 
     /// Takes back everything behind the first `len` bytes.
-    pub(in crate::payload) fn truncate(&mut self, len: usize) {
+    pub(super) fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
     }
 
     /// Empties it and keeps room of `most` bytes at most.
-    pub(in crate::payload) fn clear(&mut self, most: usize) {
+    pub(super) fn clear(&mut self, most: usize) {
         self.len = 0;
         if self.bytes.len() > most {
             self.bytes.truncate(most);
@@ -123,7 +123,7 @@ impl Json {
 
     /// Writes bytes as they are.
     #[inline]
-    pub(in crate::payload) fn put(&mut self, text: &[u8]) {
+    pub(super) fn put(&mut self, text: &[u8]) {
         self.room(text.len());
         let to = self.len + text.len();
         if let Some(place) = self.bytes.get_mut(self.len..to) {
@@ -134,7 +134,7 @@ impl Json {
 
     /// Writes bytes whose number is known here: a few moves, no call.
     #[inline(always)]
-    pub(in crate::payload) fn fixed<const N: usize>(&mut self, text: &[u8; N]) {
+    pub(super) fn fixed<const N: usize>(&mut self, text: &[u8; N]) {
         self.room(N);
         if let Some(place) = self.bytes.get_mut(self.len..).and_then(<[u8]>::first_chunk_mut::<N>) {
             *place = *text;
@@ -144,7 +144,7 @@ impl Json {
 
     /// Writes a stretch of a node's text as it is.
     #[inline(always)]
-    pub(in crate::payload) fn piece(&mut self, piece: Piece<'_>) {
+    pub(super) fn piece(&mut self, piece: Piece<'_>) {
         let length = piece.to - piece.from;
         let from = piece.whole.get(piece.from..).and_then(<[u8]>::first_chunk::<WIDE>);
         let place = self.bytes.get_mut(self.len..).and_then(<[u8]>::first_chunk_mut::<WIDE>);
@@ -157,13 +157,13 @@ impl Json {
         }
     }
 
-    pub(in crate::payload) fn string(&mut self, text: &[u8]) {
+    pub(super) fn string(&mut self, text: &[u8]) {
         self.quoted(text.into(), Escape::of(text));
     }
 
     /// As [`Json::string`], where it is known whether it needs escaping.
     #[inline]
-    pub(in crate::payload) fn quoted(&mut self, text: Piece<'_>, escape: Escape) {
+    pub(super) fn quoted(&mut self, text: Piece<'_>, escape: Escape) {
         self.fixed(b"\"");
         match escape {
             Escape::Plain => self.piece(text),
@@ -189,7 +189,7 @@ impl Json {
     }
 
     /// Writes home and away as members, those that are known.
-    pub(in crate::payload) fn sides<N: Into<i64>>(&mut self, values: [Option<N>; 2]) {
+    pub(super) fn sides<N: Into<i64>>(&mut self, values: [Option<N>; 2]) {
         for (side, value) in Side::BOTH.into_iter().zip(values) {
             if let Some(value) = value {
                 self.string(side.as_str().as_bytes());
@@ -202,7 +202,7 @@ impl Json {
 
     /// Writes a whole number. The library's formatting takes several times as long, and documents are full of them.
     #[inline]
-    pub(in crate::payload) fn number(&mut self, value: i64) {
+    pub(super) fn number(&mut self, value: i64) {
         if value < 0 {
             self.fixed(b"-");
         }
@@ -214,7 +214,7 @@ impl Json {
 
     /// Writes a price as short as it is exact, as its `Display` does.
     #[inline]
-    pub(in crate::payload) fn price(&mut self, price: Price) {
+    pub(super) fn price(&mut self, price: Price) {
         let (whole, rest) = (price.0 / 10_000, (price.0 % 10_000).unsigned_abs() as u32);
         self.number(whole);
         if rest > 0 {
@@ -240,12 +240,12 @@ impl Json {
     }
 
     /// Writes a member and a comma, unless there is no value.
-    pub(in crate::payload) fn member(&mut self, name: &str, value: Option<&str>) {
+    pub(super) fn member(&mut self, name: &str, value: Option<&str>) {
         self.member_bytes(name, value.unwrap_or_default().as_bytes());
     }
 
     /// As [`Json::member`], of a text as the feed wrote it.
-    pub(in crate::payload) fn member_bytes(&mut self, name: &str, value: &[u8]) {
+    pub(super) fn member_bytes(&mut self, name: &str, value: &[u8]) {
         if !value.is_empty() {
             self.string(name.as_bytes());
             self.fixed(b":");
@@ -254,9 +254,16 @@ impl Json {
         }
     }
 
+    /// Writes `true` or `false` behind what names it, and a comma.
+    #[inline]
+    pub(super) fn truth<const N: usize>(&mut self, name: &[u8; N], value: bool) {
+        self.fixed(name);
+        if value { self.fixed(b"true,") } else { self.fixed(b"false,") }
+    }
+
     /// Closes what was opened: a trailing comma becomes the bracket.
     #[inline]
-    pub(in crate::payload) fn close(&mut self, bracket: u8) {
+    pub(super) fn close(&mut self, bracket: u8) {
         if self.as_bytes().last() == Some(&b',') {
             self.len -= 1;
         }
@@ -266,7 +273,7 @@ impl Json {
 
 /// An `extra` object being written into a document: opened by its first attribute, each name once.
 #[derive(Default)]
-pub(in crate::payload) struct Extra {
+pub(super) struct Extra {
     few: Vec<Key>,
     /// A bit for each name in `few`, several to a bit: where it is not set the name is new.
     marks: u64,
@@ -277,7 +284,7 @@ pub(in crate::payload) struct Extra {
 impl Extra {
     /// Begins another object, keeping the room of the last.
     #[inline]
-    pub(in crate::payload) fn begin(&mut self) {
+    pub(super) fn begin(&mut self) {
         self.few.clear();
         self.marks = 0;
         if !self.many.is_empty() {
@@ -287,13 +294,7 @@ impl Extra {
     }
 
     #[inline]
-    pub(in crate::payload) fn add(
-        &mut self,
-        out: &mut Json,
-        name: Piece<'_>,
-        value: Piece<'_>,
-        escape: Escape,
-    ) {
+    pub(super) fn add(&mut self, out: &mut Json, name: Piece<'_>, value: Piece<'_>, escape: Escape) {
         if !self.is_new(name.as_bytes()) {
             return;
         }
@@ -318,14 +319,14 @@ impl Extra {
 
     /// Closes the object, if anything was written: a comma follows it.
     #[inline]
-    pub(in crate::payload) fn end(&mut self, out: &mut Json) {
+    pub(super) fn end(&mut self, out: &mut Json) {
         if self.written {
             out.close(b'}');
             out.fixed(b",");
         }
     }
 
-    pub(in crate::payload) fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         !self.written
     }
 

@@ -56,14 +56,6 @@ impl Default for Limits {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Applied {
-    /// Nodes loaded, changed, inserted or deleted.
-    pub nodes: usize,
-    /// Parts of the body that were passed over: an unaddressable duplicate, a second node in a delta.
-    pub ignored: usize,
-}
-
 pub type Trees = Box<dyn Payload>;
 
 /// Holds none yet. `over` is the text of a mapping file to lay over the payload's table; a raw payload has no table.
@@ -74,8 +66,7 @@ pub fn hold(form: Form, over: Option<&str>, limits: Limits, zone: TimeZone) -> R
     let topics = |table| Box::new(Branches::new(table, limits, zone.clone()));
     Ok(match form {
         Form::Inplay => {
-            let builtin = Mapping::builtin()?;
-            let mapping = over.map_or_else(|| Ok(builtin.clone()), |text| builtin.overlay(text))?;
+            let mapping = over.map_or_else(Mapping::builtin, Mapping::overlaid)?;
             Box::new(Forest::new(mapping, limits, zone))
         }
         Form::TopicTree => topics(Some(over.map_or_else(Table::builtin, Table::overlaid)?)),
@@ -117,7 +108,7 @@ pub trait Payload {
         body: &[u8],
         received: Received,
         sink: &mut dyn Sink,
-    ) -> Result<Applied, TreeError>;
+    ) -> Result<(), TreeError>;
 
     /// As [`Payload::load`], for a topic that was subscribed again: also gives in how many nodes what was held differs; none if there
     /// was nothing to compare. Of a branch, whose topics are one value each, whether this one does.
@@ -127,7 +118,7 @@ pub trait Payload {
         body: &[u8],
         received: Received,
         sink: &mut dyn Sink,
-    ) -> Result<(Applied, Option<usize>), TreeError>;
+    ) -> Result<Option<usize>, TreeError>;
 
     /// Takes a change of a topic.
     fn delta(
@@ -136,7 +127,7 @@ pub trait Payload {
         body: &[u8],
         received: Received,
         sink: &mut dyn Sink,
-    ) -> Result<Applied, TreeError>;
+    ) -> Result<(), TreeError>;
 
     /// Deltas of these topics come soon. Changes nothing, and what is not expected is applied all the same.
     fn expect(&self, _topics: &mut dyn Iterator<Item = &[u8]>) {}

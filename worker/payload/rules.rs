@@ -1,8 +1,8 @@
 //! Rules of the document that hold whatever a match is held as.
 
-use touchline_common::model::{Register, Side};
+use touchline_common::model::{Register, RegisterChange, Side};
 
-pub(in crate::payload) fn of_statistic(key: &str, side: Side) -> Option<Register> {
+pub(super) fn of_statistic(key: &str, side: Side) -> Option<Register> {
     match key {
         "yellow_cards" => Some(Register::YellowCards(side)),
         "red_cards" => Some(Register::RedCards(side)),
@@ -13,8 +13,28 @@ pub(in crate::payload) fn of_statistic(key: &str, side: Side) -> Option<Register
     }
 }
 
+/// Fills `changes` with the registers that differ from those `reported`, which `now` becomes part of; both are in the order of
+/// [`Register`]. What became unknown moves nothing.
+pub(super) fn report_registers(
+    reported: &mut Vec<(Register, i64)>,
+    now: &[(Register, i64)],
+    changes: &mut Vec<RegisterChange>,
+) {
+    changes.clear();
+    for &(register, value) in now {
+        match reported.binary_search_by_key(&register, |(register, _)| *register) {
+            Ok(place) => match reported.get_mut(place) {
+                Some(last) if last.1 != value => last.1 = value,
+                Some(_) | None => continue,
+            },
+            Err(place) => reported.insert(place, (register, value)),
+        }
+        changes.push(RegisterChange { register, value });
+    }
+}
+
 /// The two sides that a name states; with ` @ ` the away side stands first.
-pub(in crate::payload) fn split_name(name: &str) -> Option<(String, String)> {
+pub(super) fn split_name(name: &str) -> Option<(String, String)> {
     let at = |mark: &str| name.find(mark).map(|at| (at, mark.len()));
     let (place, width, home_first) = match [at(" v "), at(" vs ")].into_iter().flatten().min() {
         Some((place, width)) => (place, width, true),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// The time that a load or delta of the time topic states, microseconds since 1970 UTC; `None` if it states none.
 /// `zone` is that of the feed's times. Milliseconds may be missing.
-pub(in crate::payload) fn stated(body: &[u8], zone: &TimeZone) -> Option<i64> {
+pub(super) fn stated(body: &[u8], zone: &TimeZone) -> Option<i64> {
     let mut attributes = body.split(|b| matches!(b, b'|' | b';'));
     let value = attributes.find_map(|attribute| attribute.strip_prefix(b"TI="))?;
     let (second, millis) = value.split_at_checked(14)?;

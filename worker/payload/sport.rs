@@ -1,6 +1,6 @@
 //! The feed's numbers of sports: each one's name in documents and events, and what a step of its score means.
 
-use touchline_common::model::Scoring;
+use touchline_common::model::{Facts, Scoring};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sport {
@@ -13,6 +13,12 @@ impl Sport {
     /// The sport with the feed's number `id`, if it is a known one.
     pub(super) fn by_id(id: &str) -> Option<&'static Sport> {
         SPORTS.iter().find(|sport| sport.id == id)
+    }
+
+    /// What follows from the sport of a match, if that is a known one.
+    pub(super) fn facts(sport: Option<&Sport>) -> Facts {
+        let scoring = sport.map_or(Scoring::Text, |sport| sport.scoring);
+        Facts { sport: sport.map(|sport| sport.name.to_owned()), scoring }
     }
 }
 

@@ -7,14 +7,14 @@ use super::key::Key;
 
 /// The word before the first `;`.
 #[inline]
-pub(in crate::payload) fn type_word(text: &[u8]) -> &[u8] {
+pub(super) fn type_word(text: &[u8]) -> &[u8] {
     let end = text.iter().position(|&b| b == b';').unwrap_or(text.len());
     text.get(..end).unwrap_or_default()
 }
 
 /// Where the value of `key` begins and ends.
 #[inline]
-pub(in crate::payload) fn find(text: &[u8], key: Key) -> Option<(usize, usize)> {
+pub(super) fn find(text: &[u8], key: Key) -> Option<(usize, usize)> {
     if !key.is_packed() {
         return None;
     }
@@ -31,7 +31,7 @@ pub(in crate::payload) fn find(text: &[u8], key: Key) -> Option<(usize, usize)> 
 }
 
 /// As [`find`], for a name of any length.
-pub(in crate::payload) fn find_name(text: &[u8], name: &[u8]) -> Option<(usize, usize)> {
+pub(super) fn find_name(text: &[u8], name: &[u8]) -> Option<(usize, usize)> {
     let key = Key::of(name);
     if key.is_packed() {
         return find(text, key);
@@ -80,13 +80,13 @@ fn find_four(text: &[u8], from: usize, four: [u8; 4]) -> Option<usize> {
 }
 
 /// The attributes of a node's text (after its type word) as (name, value).
-pub(in crate::payload) fn attributes(text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+pub(super) fn attributes(text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let from = type_word(text).len() + 1;
     pairs(text.get(from..).unwrap_or_default())
 }
 
 /// The attributes of a text without a type word.
-pub(in crate::payload) fn pairs(text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+pub(super) fn pairs(text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     text.split(|&b| b == b';').filter_map(|token| {
         let at = token.iter().position(|&b| b == b'=')?;
         Some((token.get(..at)?, token.get(at + 1..)?))
@@ -94,20 +94,30 @@ pub(in crate::payload) fn pairs(text: &[u8]) -> impl Iterator<Item = (&[u8], &[u
 }
 
 /// A whole number of at most `digits` digits, no sign.
-pub(in crate::payload) fn whole(text: &[u8], digits: usize) -> Option<u64> {
+pub(super) fn whole(text: &[u8], digits: usize) -> Option<u64> {
     if text.is_empty() || text.len() > digits || !text.iter().all(u8::is_ascii_digit) {
         return None;
     }
     Some(text.iter().fold(0_u64, |n, &b| n.wrapping_mul(10).wrapping_add(u64::from(b - b'0'))))
 }
 
+/// Appends `name=value;`, behind an end of what stands before it.
+pub(super) fn append(text: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    if text.last() != Some(&b';') {
+        text.push(b';');
+    }
+    for part in [name, b"=", value, b";"] {
+        text.extend_from_slice(part);
+    }
+}
+
 /// Whether the value of a suspension attribute says suspended: neither absent, empty nor `0`.
-pub(in crate::payload) fn suspended(value: Option<&[u8]>) -> bool {
+pub(super) fn suspended(value: Option<&[u8]>) -> bool {
     !matches!(value, None | Some(b"" | b"0"))
 }
 
 /// Without blanks at both ends.
-pub(in crate::payload) fn trim(text: &[u8]) -> &[u8] {
+pub(super) fn trim(text: &[u8]) -> &[u8] {
     text.trim_ascii()
 }
 

@@ -9,48 +9,47 @@ use super::key::Key;
 use super::load::first_node;
 use super::mapping::{Class, Role};
 use super::memory::Prices;
+use super::reading::Reading;
 use super::store::{NIL, NodeId, TreeId};
-use super::text;
+use super::{registers, text};
 use crate::payload::TreeError;
-use crate::payload::observe::{Names, Received, Seen, Sink};
-use crate::payload::{Applied, MatchSlot};
+use crate::payload::observe::{Received, Sink};
 use foldhash::fast::RandomState;
 use std::collections::HashSet;
-use touchline_common::ipc::messages::data::MatchBase;
-use touchline_common::model::{Handle, MarketValue, OddsChange, SelectionValue};
 
 /// A selection by its topic id: its price as written, and what is remembered of it.
 type Remembered = (Box<[u8]>, Box<[u8]>, Prices);
 
 impl Forest {
-    /// As [`Forest::load`], for a topic that was subscribed again to see whether deltas of it are missing: also gives the number of nodes
-    /// in which what was held differs from the load; none if there was nothing to compare.
-    pub fn audit(
+    /// As a load, for a topic that was subscribed again to see whether deltas of it are missing: also gives the number of nodes in which
+    /// what was held differs from the load; none if there was nothing to compare.
+    pub(super) fn audit_tree(
         &mut self,
-        topic: &[u8],
+        tree: TreeId,
         body: &[u8],
         received: Received,
         sink: &mut dyn Sink,
-    ) -> Result<(Applied, Option<usize>), TreeError> {
-        let Some(tree) = self.topics.get(topic).copied() else {
-            return self.load(topic, body, received, sink).map(|applied| (applied, None));
-        };
-        let owner = self.store.tree(tree).map_or(NIL, |tree| tree.owner);
-        self.approach(owner, sink);
+    ) -> Result<Option<usize>, TreeError> {
         let differing = self.differing(tree, body);
-        let before = self.matches.get(owner as usize).map(|held| (held.reported.clone(), held.facts.clone()));
         let prices = self.remembered_prices(tree);
-        let mut holding = Holding { sink, base: None };
-        let applied = self.load(topic, body, received, &mut holding)?;
-        let Holding { sink, base } = holding;
+        self.replace_tree(tree, body)?;
         self.remember_prices(tree, prices);
-        let after = self.matches.get(owner as usize).map(|held| (held.reported.clone(), held.facts.clone()));
-        if let Some(slot) = base
-            && (differing != Some(0) || before != after)
-        {
-            self.report_all(slot.0, received, sink);
+        let owner = self.store.owner_of(tree);
+        if owner == NIL {
+            self.list_loaded(tree);
+        } else if self.match_renewed(owner, received, sink) && (differing != Some(0) || self.is_news(owner)) {
+            self.report_all(owner, received, sink);
         }
-        Ok((applied, differing))
+        Ok(differing)
+    }
+
+    /// Whether a match has other registers or facts than those reported.
+    fn is_news(&self, slot: u32) -> bool {
+        let Some(held) = self.matches.get(slot as usize) else { return false };
+        let reading = Reading::of(&self.store, &self.mapping, held);
+        let mut registers = Vec::new();
+        registers::read(&reading, &mut registers);
+        registers != held.reported || reading.facts() != held.facts
     }
 
     fn differing(&self, tree: TreeId, body: &[u8]) -> Option<usize> {
@@ -67,14 +66,11 @@ impl Forest {
                 None => differing += 1,
             }
         }
-        let mut id = held.root;
-        while id != NIL {
-            let node = self.store.node(id);
-            let gone = node.indexed && node.class != Class::Root && !found.contains(&id);
-            differing += usize::from(gone);
-            id = self.store.after(held.root, id);
-        }
-        Some(differing)
+        let gone = |id: &NodeId| {
+            let node = self.store.node(*id);
+            node.indexed && node.class != Class::Root && !found.contains(id)
+        };
+        Some(differing + self.store.subtree(held.root).filter(gone).count())
     }
 
     fn is_as_loaded(&self, id: NodeId, text: &[u8]) -> bool {
@@ -94,70 +90,26 @@ impl Forest {
     }
 
     fn remembered_prices(&self, tree: TreeId) -> Vec<Remembered> {
-        let root = self.store.tree(tree).map_or(NIL, |tree| tree.root);
-        let mut remembered = Vec::new();
-        let mut id = root;
-        while id != NIL {
+        let remembered = |id| {
             let node = self.store.node(id);
-            if let Some(prices) = node.prices().filter(|_| node.indexed) {
-                remembered.push((self.store.it(id).into(), self.price_text(id).into(), prices));
-            }
-            id = self.store.after(root, id);
-        }
-        remembered
+            let prices = node.prices().filter(|_| node.indexed)?;
+            Some((self.store.it(id).into(), self.price_text(id).into(), prices))
+        };
+        self.store.nodes_of(tree).filter_map(remembered).collect()
     }
 
     fn remember_prices(&mut self, tree: TreeId, remembered: Vec<Remembered>) {
         for (it, text, prices) in remembered {
             if let Some(id) = self.store.find_in(tree, &it)
+                && self.store.node(id).class == Class::Selection
                 && self.price_text(id) == &*text
             {
-                self.store.set_prices(id, prices);
+                self.store.node_mut(id).remember(prices);
             }
         }
     }
 
     fn price_text(&self, id: NodeId) -> &[u8] {
         self.store.attribute(id, self.mapping.key(Class::Selection, Role::Odds)).unwrap_or_default()
-    }
-}
-
-/// Keeps a base back until it is known whether it says anything new.
-struct Holding<'a> {
-    sink: &'a mut dyn Sink,
-    base: Option<MatchSlot>,
-}
-
-impl Names for Holding<'_> {
-    fn name_market(&mut self, slot: MatchSlot, key: &[u8], name: &[u8]) -> Handle {
-        self.sink.name_market(slot, key, name)
-    }
-
-    fn name_selection(&mut self, slot: MatchSlot, market: Handle, key: &[u8], name: &[u8]) -> Handle {
-        self.sink.name_selection(slot, market, key, name)
-    }
-}
-
-impl Sink for Holding<'_> {
-    fn base(&mut self, slot: MatchSlot, _base: MatchBase<'_>) {
-        self.base = Some(slot);
-    }
-
-    fn odds_base(&mut self, _: MatchSlot, _: &[MarketValue], _: &[SelectionValue<'_>], _: Received) {}
-
-    fn observed(&mut self, slot: MatchSlot, seen: &Seen<'_>) {
-        self.sink.observed(slot, seen);
-    }
-
-    fn odds(&mut self, slot: MatchSlot, changes: &[OddsChange<'_>], received: Received) {
-        self.sink.odds(slot, changes, received);
-    }
-
-    fn approached(&mut self, slot: MatchSlot) {
-        self.sink.approached(slot);
-    }
-
-    fn touched(&mut self, slot: MatchSlot) {
-        self.sink.touched(slot);
     }
 }

@@ -1,87 +1,78 @@
 //! The kinds of nodes that rules know, where each may stand, and the roles that attributes play.
 
+use serde::Deserialize;
 use touchline_common::model::Side;
 
-macro_rules! named {
-    ($(#[$doc:meta])* $name:ident { $($variant:ident = $text:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[repr(u8)]
-        pub(in crate::payload) enum $name { $($variant),+ }
-
-        impl $name {
-            /// All, in order.
-            pub(in crate::payload) const ALL: &'static [$name] = &[$($name::$variant),+];
-
-            pub(in crate::payload) fn name(self) -> &'static str {
-                match self { $($name::$variant => $text),+ }
-            }
-        }
-    };
+/// As the table of names calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub(super) enum Class {
+    Sport,
+    Competition,
+    Event,
+    MarketGroup,
+    Market,
+    Column,
+    Selection,
+    TeamGroup,
+    Team,
+    Scores,
+    ScoreColumn,
+    ScoreLine,
+    StatGroup,
+    StatLine,
+    /// No type word: whatever no other has.
+    #[serde(skip)]
+    Other,
+    /// The artificial root of a topic.
+    #[serde(skip)]
+    Root,
 }
 
-named! {
-    Class {
-        Sport = "sport",
-        Competition = "competition",
-        Event = "event",
-        MarketGroup = "market_group",
-        Market = "market",
-        Column = "column",
-        Selection = "selection",
-        TeamGroup = "team_group",
-        Team = "team",
-        Scores = "scores",
-        ScoreColumn = "score_column",
-        ScoreLine = "score_line",
-        StatGroup = "stat_group",
-        StatLine = "stat_line",
-        // No type word: whatever no other has; and the artificial root of a topic.
-        Other = "other",
-        Root = "root",
-    }
-}
-
-named! {
-    Role {
-        Id = "id",
-        Order = "order",
-        Name = "name",
-        Suspended = "suspended",
-        Odds = "odds",
-        Handicap = "handicap",
-        Sport = "sport",
-        Competition = "competition",
-        Score = "score",
-        Points = "points",
-        Serving = "serving",
-        Period = "period",
-        Half = "half",
-        InPlay = "in_play",
-        Minutes = "minutes",
-        Seconds = "seconds",
-        Running = "running",
-        Down = "down",
-        At = "at",
-        Comment = "comment",
-        Start = "start",
-        Value = "value",
-        Stat1 = "stat1",
-        Stat2 = "stat2",
-        Stat3 = "stat3",
-        Stat4 = "stat4",
-        Stat5 = "stat5",
-        Stat6 = "stat6",
-        Stat7 = "stat7",
-        Stat8 = "stat8",
-        // The node's own topic id, the same attribute in every kind.
-        Topic = "topic",
-    }
+/// What an attribute means, as the table of names calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub(super) enum Role {
+    Id,
+    Order,
+    Name,
+    Suspended,
+    Odds,
+    Handicap,
+    Sport,
+    Competition,
+    Score,
+    Points,
+    Serving,
+    Period,
+    Half,
+    InPlay,
+    Minutes,
+    Seconds,
+    Running,
+    Down,
+    At,
+    Comment,
+    Start,
+    Value,
+    Stat1,
+    Stat2,
+    Stat3,
+    Stat4,
+    Stat5,
+    Stat6,
+    Stat7,
+    Stat8,
+    /// The node's own topic id, the same attribute in every kind.
+    #[serde(skip)]
+    Topic,
 }
 
 /// Whether a node stands in `extra.nodes`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::payload) enum Listed {
+pub(super) enum Listed {
     Never,
     /// When it holds an attribute that no rule uses.
     WithExtra,
@@ -90,8 +81,10 @@ pub(in crate::payload) enum Listed {
 }
 
 impl Class {
+    pub(super) const COUNT: usize = Class::Root as usize + 1;
+
     /// The kinds under which this one may stand in a load; `None` for one that goes under whatever is open last.
-    pub(in crate::payload) fn parents(self) -> Option<&'static [Class]> {
+    pub(super) fn parents(self) -> Option<&'static [Class]> {
         match self {
             Class::Sport => Some(&[]),
             Class::Competition => Some(&[Class::Sport]),
@@ -108,12 +101,12 @@ impl Class {
         }
     }
 
-    pub(in crate::payload) fn is_odds(self) -> bool {
+    pub(super) fn is_odds(self) -> bool {
         self == Class::Market || self == Class::Selection
     }
 
     /// Whether and how `extra.nodes` shows it.
-    pub(in crate::payload) fn listed(self) -> Listed {
+    pub(super) fn listed(self) -> Listed {
         match self {
             Class::Event | Class::Market | Class::Selection | Class::Root => Listed::Never,
             Class::TeamGroup
@@ -131,8 +124,10 @@ impl Class {
 }
 
 impl Role {
+    pub(super) const COUNT: usize = Role::Topic as usize + 1;
+
     /// The statistics' attributes, in order.
-    pub(in crate::payload) const STATS: [Role; 8] = [
+    pub(super) const STATS: [Role; 8] = [
         Role::Stat1,
         Role::Stat2,
         Role::Stat3,
@@ -144,12 +139,12 @@ impl Role {
     ];
 
     /// Whether an attribute of this role is nonetheless shown in `extra`: it is read for observations or the list.
-    pub(in crate::payload) fn in_extra(self) -> bool {
+    pub(super) fn in_extra(self) -> bool {
         self == Role::Comment || self == Role::Start
     }
 
     /// Whether registers are read from an attribute of this role (of an event or a team).
-    pub(in crate::payload) fn moves_registers(self) -> bool {
+    pub(super) fn moves_registers(self) -> bool {
         match self {
             Role::Order
             | Role::Suspended
@@ -187,7 +182,7 @@ impl Role {
 }
 
 /// A team by its place: 0 is home, 1 away.
-pub(in crate::payload) fn side_of(order: &[u8]) -> Option<Side> {
+pub(super) fn side_of(order: &[u8]) -> Option<Side> {
     match order {
         b"0" => Some(Side::Home),
         b"1" => Some(Side::Away),

@@ -10,42 +10,30 @@ use crate::payload::observe::{Received, Sink};
 use touchline_common::model::{Handle, OddsChange};
 
 impl Forest {
-    pub(super) fn delete_all(&mut self, delta: &Delta<'_>, sink: &mut dyn Sink) -> Result<usize, TreeError> {
-        let found = self.targets(delta, delta.target())?;
-        for &id in &found {
-            self.delete(id, delta, sink);
-        }
-        let count = found.len();
-        self.scratch.found = found;
-        Ok(count)
-    }
-
-    pub(super) fn delete(&mut self, id: NodeId, delta: &Delta<'_>, sink: &mut dyn Sink) {
-        let (tree, class, leaf) = {
-            let node = self.store.node(id);
-            (node.tree, node.class, node.first == NIL)
-        };
-        let Some(held) = self.store.tree(tree) else { return };
-        let owner = held.owner;
-        self.approach(owner, sink);
-        if held.root == id {
-            let topic = held.topic.clone();
-            // It is held, so there is no error to tell.
-            let _ = self.topic_removed(topic.as_bytes(), delta.received, sink);
-            return;
-        }
-        if owner == NIL {
-            self.list_deleted(tree, id);
+    pub(super) fn delete(
+        &mut self,
+        owner: u32,
+        id: NodeId,
+        delta: &Delta<'_>,
+        sink: &mut dyn Sink,
+    ) -> Result<(), TreeError> {
+        let node = self.store.node(id);
+        let (tree, is_outlined) = (node.tree, node.class != Class::Selection || node.first != NIL);
+        if self.store.root_of(tree) == id {
+            self.end_topic(tree, delta.received, sink);
+            return Ok(());
         }
         let mut reports = std::mem::take(&mut self.scratch.reports).again();
-        if owner != NIL {
+        if owner == NIL {
+            self.list_deleted(tree, id);
+        } else {
             self.mark_structure(owner, id, delta.received);
             self.close_markets(owner, tree, id, &mut reports);
             self.retire_markets(owner, id);
         }
         self.store.unlink(id);
         self.forget_finger(tree);
-        if class != Class::Selection || !leaf {
+        if is_outlined {
             self.store.outline_changed(tree);
         }
         if owner != NIL {
@@ -57,39 +45,30 @@ impl Forest {
             self.report_seen(owner, delta, reports, sink);
         }
         self.touch(owner, sink);
+        Ok(())
     }
 
     fn close_markets(&self, owner: u32, tree: TreeId, top: NodeId, reports: &mut Reports<'_>) {
-        let mut id = top;
-        while id != NIL {
-            let node = self.store.node(id);
+        for id in self.store.markets_below(top) {
+            let market = self.store.node(id).handle;
             // Of one without a handle nothing was ever reported.
-            if node.class == Class::Market && node.handle != Handle(0) && self.is_first(owner, tree, id) {
-                reports.odds.push(OddsChange::MarketClose { market: node.handle });
+            if market != Handle(0) && self.is_first(owner, tree, id) {
+                reports.odds.push(OddsChange::MarketClose { market });
             }
-            id = self.store.after(top, id);
         }
     }
 
     /// Markets of later trees that stood behind those below `top` are shown from now on; whether there are any.
     fn show_shadowed(&mut self, owner: u32, tree: TreeId, top: NodeId, received: Received) -> bool {
-        let Some(held) = self.matches.get(owner as usize).filter(|held| held.trees.len() > 1) else {
-            return false;
-        };
-        let later: Vec<TreeId> =
-            held.trees.iter().copied().skip_while(|other| *other != tree).skip(1).collect();
+        let later = self.trees_behind(owner, tree);
         let mut shows = false;
-        let mut id = top;
-        while id != NIL {
-            if self.store.node(id).class == Class::Market {
-                for &other in &later {
-                    if let Some(shown) = self.store.find_in(other, self.store.it(id)) {
-                        self.node_changed(owner, shown, Parts::NODES, received);
-                        shows = true;
-                    }
+        for id in self.store.markets_below(top) {
+            for &other in &later {
+                if let Some(shown) = self.store.find_in(other, self.store.it(id)) {
+                    self.node_changed(owner, shown, Parts::NODES, received);
+                    shows = true;
                 }
             }
-            id = self.store.after(top, id);
         }
         shows
     }

@@ -5,29 +5,40 @@
 //! node. Of two trees of one match the first that has a node reports its changes.
 
 use super::dirty::Parts;
-use super::forest::Forest;
+use super::forest::{Forest, Scratch};
 use super::json::lossy;
 use super::mapping::{Class, Role};
 use super::reading::Reading;
-use super::registers;
 use super::store::{NIL, NodeId, TreeId};
+use super::{registers, text};
+use crate::payload::MatchSlot;
 use crate::payload::TreeError;
 use crate::payload::observe::{Received, Seen, Sink, recycle};
-use crate::payload::{Applied, MatchSlot};
-use touchline_common::model::{Change, OddsChange, RegisterChange, Side};
+use crate::payload::rules::report_registers;
+use touchline_common::model::{Change, OddsChange, Side};
 
 #[derive(Clone, Copy)]
 pub(super) struct Delta<'a> {
-    pub(super) path: &'a [u8],
+    path: &'a [u8],
     /// Where the last `/` of the path is.
-    pub(super) slash: Option<usize>,
-    pub(super) body: &'a [u8],
-    /// Where the node's text lies in the body.
-    pub(super) node: (u32, u32),
+    slash: Option<usize>,
+    /// The node's text.
+    pub(super) text: &'a [u8],
     pub(super) received: Received,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operation {
+    Update,
+    Insert,
+    Delete,
+}
+
 impl<'a> Delta<'a> {
+    pub(super) fn new(path: &'a [u8], text: &'a [u8], received: Received) -> Self {
+        Self { path, slash: memchr::memrchr(b'/', path), text, received }
+    }
+
     pub(super) fn named(&self) -> String {
         String::from_utf8_lossy(self.path).into_owned()
     }
@@ -36,18 +47,14 @@ impl<'a> Delta<'a> {
         self.path.get(self.slash.map_or(0, |at| at + 1)..).unwrap_or_default()
     }
 
-    pub(super) fn parent(&self) -> Option<&'a [u8]> {
+    fn parent(&self) -> Option<&'a [u8]> {
         let before = self.path.get(..self.slash?)?;
         let from = memchr::memrchr(b'/', before).map_or(0, |at| at + 1);
         before.get(from..)
     }
 
-    pub(super) fn root(&self) -> Option<&'a [u8]> {
+    fn root(&self) -> Option<&'a [u8]> {
         self.path.get(..memchr::memchr(b'/', self.path.get(..=self.slash?)?)?)
-    }
-
-    pub(super) fn text(&self) -> &'a [u8] {
-        self.body.get(self.node.0 as usize..self.node.1 as usize).unwrap_or_default()
     }
 }
 
@@ -76,42 +83,41 @@ impl Reports<'_> {
 }
 
 impl Forest {
-    /// Applies a change. A body that begins with `F` is taken as a load.
-    ///
-    /// # Errors
-    /// A target or parent that is not there, an unknown operation, a limit: nothing changed.
-    pub fn delta(
+    /// Applies a change to every node that it goes to.
+    pub(super) fn apply(
         &mut self,
-        topic: &[u8],
-        body: &[u8],
-        received: Received,
+        operation: Operation,
+        delta: &Delta<'_>,
         sink: &mut dyn Sink,
-    ) -> Result<Applied, TreeError> {
-        let end = memchr::memchr(b'|', body.get(2..).unwrap_or_default()).map_or(body.len(), |at| at + 2);
-        let node = (2.min(end) as u32, end as u32);
-        let delta = Delta { path: topic, slash: memchr::memrchr(b'/', topic), body, node, received };
-        let ignored = usize::from(body.get(end..).unwrap_or_default().iter().any(|&b| b != b'|'));
-        let nodes = match body {
-            [b'F', b'|', ..] | b"EMPTY" => return self.load(topic, body, received, sink),
-            [b'U', b'|', ..] => self.update_all(&delta, sink)?,
-            [b'I', b'|', ..] => self.insert_all(&delta, sink)?,
-            [b'D', b'|', ..] | [b'D'] => self.delete_all(&delta, sink)?,
-            _ => return Err(TreeError::UnknownOperation { topic: delta.named() }),
+    ) -> Result<(), TreeError> {
+        let found = self.targets(operation, delta)?;
+        let mut result = Ok(());
+        for &id in &found {
+            let owner = self.store.owner_of(self.store.node(id).tree);
+            self.approach(owner, sink);
+            let applied = match operation {
+                Operation::Update => self.update(owner, id, delta, sink),
+                Operation::Insert => self.insert(owner, id, delta, sink),
+                Operation::Delete => self.delete(owner, id, delta, sink),
+            };
+            if let Err(error) = applied {
+                result = Err(error);
+            }
+        }
+        self.scratch.found = found;
+        result
+    }
+
+    /// The nodes that a change goes to (of an insert the parents), in the scratch list.
+    fn targets(&mut self, operation: Operation, delta: &Delta<'_>) -> Result<Vec<NodeId>, TreeError> {
+        let it = match operation {
+            Operation::Update | Operation::Delete => delta.target(),
+            Operation::Insert => {
+                let is_complete = !text::type_word(delta.text).is_empty() && !delta.target().is_empty();
+                let parent = delta.parent().filter(|_| is_complete);
+                parent.ok_or_else(|| TreeError::IncompleteInsert { path: delta.named() })?
+            }
         };
-        Ok(Applied { nodes, ignored })
-    }
-
-    /// Deltas of these topics follow: what they will touch is read now, for many of them at once. Changes nothing, and
-    /// what is not expected is applied all the same.
-    pub fn expect<'t>(&self, topics: impl Iterator<Item = &'t [u8]>) {
-        self.store.read_ahead(topics.map(|topic| {
-            let from = memchr::memrchr(b'/', topic).map_or(0, |at| at + 1);
-            topic.get(from..).unwrap_or_default()
-        }));
-    }
-
-    /// The nodes with this id that a path's deltas go to, in the scratch list.
-    pub(super) fn targets(&mut self, delta: &Delta<'_>, it: &[u8]) -> Result<Vec<NodeId>, TreeError> {
         let mut found = std::mem::take(&mut self.scratch.found);
         found.clear();
         let root = delta.root();
@@ -123,18 +129,20 @@ impl Forest {
             return Ok(found);
         }
         self.scratch.found = found;
-        let first = root.unwrap_or(delta.path);
-        if root.is_some() && !self.topics.contains_key(first) && !self.store.knows(first) {
+        if let Some(first) = root.filter(|root| !self.topics.contains_key(*root) && !self.store.knows(root)) {
             return Err(TreeError::TopicNotHeld { topic: String::from_utf8_lossy(first).into_owned() });
         }
-        Err(TreeError::MissingTarget { path: delta.named() })
+        let path = delta.named();
+        Err(match operation {
+            Operation::Insert => TreeError::MissingParent { path },
+            Operation::Update | Operation::Delete => TreeError::MissingTarget { path },
+        })
     }
 
     /// What shows a node and what is below it, and whether registers are read from it.
     fn structure(&self, top: NodeId) -> (Parts, bool) {
         let mut parts = Parts::NONE;
-        let mut id = top;
-        while id != NIL {
+        for id in self.store.subtree(top) {
             match self.store.node(id).class {
                 Class::Sport | Class::Event | Class::Team => return (Parts::ALL, true),
                 Class::Competition
@@ -151,7 +159,6 @@ impl Forest {
                 | Class::Other => parts = parts | Parts::NODES,
                 Class::Selection => {}
             }
-            id = self.store.after(top, id);
         }
         (parts, false)
     }
@@ -174,17 +181,12 @@ impl Forest {
 
     /// A market that comes in an earlier tree takes over what was published of the same one in a later tree.
     fn hide_shadowed(&mut self, owner: u32, id: NodeId, received: Received) -> bool {
-        let tree = self.store.node(id).tree;
-        let Some(held) = self.matches.get(owner as usize).filter(|held| held.trees.len() > 1) else {
-            return false;
-        };
-        if self.store.node(id).class != Class::Market {
+        let node = self.store.node(id);
+        if node.class != Class::Market {
             return false;
         }
-        let later: Vec<TreeId> =
-            held.trees.iter().copied().skip_while(|other| *other != tree).skip(1).collect();
         let mut hides = false;
-        for other in later {
+        for other in self.trees_behind(owner, node.tree) {
             if let Some(hidden) = self.store.find_in(other, self.store.it(id)) {
                 self.retire_markets(owner, hidden);
                 self.markets_below_changed(owner, hidden, received);
@@ -192,6 +194,12 @@ impl Forest {
             }
         }
         hides
+    }
+
+    /// The trees of a match that are looked at only for what `tree` and those before it lack.
+    pub(super) fn trees_behind(&self, owner: u32, tree: TreeId) -> Vec<TreeId> {
+        let trees = self.matches.get(owner as usize).map(|held| &*held.trees).unwrap_or_default();
+        trees.iter().copied().skip_while(|other| *other != tree).skip(1).collect()
     }
 
     pub(super) fn approach(&self, owner: u32, sink: &mut dyn Sink) {
@@ -229,8 +237,6 @@ impl Forest {
     fn report_values(&mut self, owner: u32, reports: &Reports<'_>, received: Received, sink: &mut dyn Sink) {
         self.scratch.changes.clear();
         if reports.registers {
-            self.forget_clock(owner);
-            self.refresh_match(owner);
             if self.report_if_facts_changed(owner, received, sink) {
                 return;
             }
@@ -239,40 +245,21 @@ impl Forest {
         if reports.values.is_empty() && self.scratch.changes.is_empty() {
             return;
         }
-        self.read_clock(owner);
+        self.refresh_match(owner);
         let mut changes = recycle(std::mem::take(&mut self.scratch.values));
         let Some(held) = self.matches.get(owner as usize) else { return };
-        if !reports.values.is_empty() {
-            let reading = Reading::of(&self.store, &self.mapping, held);
-            changes.extend(reports.values.iter().filter_map(|value| resolve(&reading, value)));
-        }
+        let reading = Reading::of(&self.store, &self.mapping, held);
+        changes.extend(reports.values.iter().filter_map(|value| resolve(&reading, value)));
         if !changes.is_empty() || !self.scratch.changes.is_empty() {
             let seen = Seen {
                 registers: &self.scratch.changes,
                 changes: &changes,
-                clock: held.clock.and_then(|clock| clock.shown(self.server_wall(received))),
+                clock: reading.clock(&self.zone).shown(self.server_wall(received)),
                 received,
             };
             sink.observed(MatchSlot(owner), &seen);
         }
         self.scratch.values = recycle(changes);
-    }
-
-    pub(super) fn forget_clock(&mut self, owner: u32) {
-        if let Some(held) = self.matches.get_mut(owner as usize) {
-            held.clock = None;
-        }
-    }
-
-    /// Reads a match's clock anew if its event node changed since.
-    pub(super) fn read_clock(&mut self, owner: u32) {
-        if self.matches.get(owner as usize).is_none_or(|held| held.clock.is_some()) {
-            return;
-        }
-        self.refresh_match(owner);
-        if let Some(held) = self.matches.get_mut(owner as usize) {
-            held.clock = Some(Reading::of(&self.store, &self.mapping, held).clock(&self.zone));
-        }
     }
 
     /// A new base if sport or scoring are others than those reported.
@@ -291,26 +278,12 @@ impl Forest {
         true
     }
 
-    /// Fills `scratch.changes` with the registers that differ from those reported. What became unknown moves nothing.
-    pub(super) fn compare_registers(&mut self, owner: u32) {
+    /// Fills `scratch.changes` with the registers that differ from those reported.
+    fn compare_registers(&mut self, owner: u32) {
         let Some(held) = self.matches.get_mut(owner as usize) else { return };
-        let mut now = std::mem::take(&mut self.scratch.registers);
-        registers::read(&Reading::of(&self.store, &self.mapping, held), &mut now);
-        for &(register, value) in &now {
-            match held.reported.binary_search_by_key(&register, |(register, _)| *register) {
-                Ok(place) => {
-                    if let Some(last) = held.reported.get_mut(place).filter(|last| last.1 != value) {
-                        last.1 = value;
-                        self.scratch.changes.push(RegisterChange { register, value });
-                    }
-                }
-                Err(place) => {
-                    held.reported.insert(place, (register, value));
-                    self.scratch.changes.push(RegisterChange { register, value });
-                }
-            }
-        }
-        self.scratch.registers = now;
+        let Scratch { registers, changes, .. } = &mut self.scratch;
+        registers::read(&Reading::of(&self.store, &self.mapping, held), registers);
+        report_registers(&mut held.reported, registers, changes);
     }
 }
 

@@ -1,12 +1,11 @@
 //! Which matches and blocks wait to be rendered, oldest first.
 //!
-//! A match enters the list at its first change after a rendering and leaves it when rendered; the list is linked
-//! through the matches, so that leaving costs nothing wherever it stands.
+//! A match enters the queue at its first change after a rendering and leaves it when rendered: the oldest first, so that it is found
+//! at once.
 
 use super::forest::Forest;
 use super::mapping::{Class, Role};
 use super::store::{NIL, NodeId};
-use crate::payload::MatchSlot;
 use crate::payload::observe::Received;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,23 +64,6 @@ impl std::ops::BitOr for Parts {
 }
 
 impl Forest {
-    /// The live match that has waited longest and the `mono_ns` of the read since which it waits.
-    pub fn oldest_dirty(&self) -> Option<(MatchSlot, u64)> {
-        let held = self.matches.get(self.dirty_first as usize)?;
-        Some((MatchSlot(self.dirty_first), held.dirty_since?))
-    }
-
-    /// All that wait, oldest first.
-    pub fn dirty(&self) -> impl Iterator<Item = (MatchSlot, u64)> {
-        let mut at = self.dirty_first;
-        std::iter::from_fn(move || {
-            let held = self.matches.get(at as usize)?;
-            let item = (MatchSlot(at), held.dirty_since?);
-            at = held.dirty_next;
-            Some(item)
-        })
-    }
-
     /// Parts of a match's head and tail are to be rendered again.
     #[inline]
     pub(super) fn parts_changed(&mut self, slot: u32, parts: Parts, received: Received) {
@@ -101,7 +83,7 @@ impl Forest {
             // Markets that come and go between two renderings leave their ids behind.
             if held.dirty_markets.len() >= 1_024 && held.dirty_markets.len() == held.dirty_markets.capacity()
             {
-                held.dirty_markets.retain(|id| self.store.market_state(*id).is_some_and(|state| state.dirty));
+                held.dirty_markets.retain(|id| self.store.node(*id).dirty);
                 held.dirty_markets.sort_unstable();
                 held.dirty_markets.dedup();
             }
@@ -125,45 +107,27 @@ impl Forest {
 
     /// Marks every market below `top` (or at it).
     pub(super) fn markets_below_changed(&mut self, slot: u32, top: NodeId, received: Received) {
-        let mut id = top;
-        while id != NIL {
-            if self.store.node(id).class == Class::Market {
-                self.market_changed(slot, id, received);
-            }
-            id = self.store.after(top, id);
+        for market in self.store.markets_below(top) {
+            self.market_changed(slot, market, received);
         }
     }
 
     fn match_changed(&mut self, slot: u32, received: Received) {
-        let last = self.dirty_last;
         let Some(held) = self.matches.get_mut(slot as usize) else { return };
         held.received = received;
-        if held.dirty_since.is_some() || !held.live {
-            return;
+        if held.live && held.dirty_since.is_none() {
+            held.dirty_since = Some(received.mono_ns);
+            self.dirty.push_back(slot);
         }
-        held.dirty_since = Some(received.mono_ns);
-        (held.dirty_prev, held.dirty_next) = (last, NIL);
-        match self.matches.get_mut(last as usize) {
-            Some(before) => before.dirty_next = slot,
-            None => self.dirty_first = slot,
-        }
-        self.dirty_last = slot;
     }
 
-    /// Takes a match from the list; its blocks are not looked at.
+    /// Takes a match from the queue; its blocks are not looked at.
     pub(super) fn clean(&mut self, slot: u32) {
         let Some(held) = self.matches.get_mut(slot as usize) else { return };
-        if held.dirty_since.take().is_none() {
-            return;
-        }
-        let (prev, next) = (held.dirty_prev, held.dirty_next);
-        match self.matches.get_mut(prev as usize) {
-            Some(before) => before.dirty_next = next,
-            None => self.dirty_first = next,
-        }
-        match self.matches.get_mut(next as usize) {
-            Some(after) => after.dirty_prev = prev,
-            None => self.dirty_last = prev,
+        if held.dirty_since.take().is_some()
+            && let Some(place) = self.dirty.iter().position(|waiting| *waiting == slot)
+        {
+            self.dirty.remove(place);
         }
     }
 }

@@ -1,21 +1,20 @@
 //! All trees of one connection and the matches they belong to.
 //!
-//! A topic belongs to one match or is a match list. Applying is in `load` and `delta`, rendering in `render`, the
-//! order of dirty matches in `dirty`. Callers: the scanning worker, benchmarks.
+//! A topic belongs to one match or is a match list. What a load does is in `load`, what a change in `delta`, rendering in `render`,
+//! what is to be rendered in `dirty`. Callers: the scanning worker, benchmarks.
 
-use super::clock::ClockState;
-use super::delta::Reports;
+use super::delta::{Delta, Operation, Reports};
 use super::dirty::Parts;
 use super::list::List;
 use super::mapping::Mapping;
 use super::store::{NIL, NodeId, Store, TreeId};
 use super::{reading::Reading, render, server_time};
 use crate::payload::observe::{Names, Received, Sink};
-use crate::payload::{Applied, Limits, MatchSlot, Payload, TreeError};
+use crate::payload::{Limits, MatchSlot, Payload, TreeError};
 use foldhash::fast::RandomState;
 use jiff::tz::TimeZone;
 use slab::Slab;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use touchline_common::config::Template;
 use touchline_common::ipc::messages::data::Section;
 use touchline_common::ipc::messages::worker::ListChange;
@@ -31,8 +30,8 @@ pub struct Forest {
     pub(super) topics: HashMap<Box<[u8]>, TreeId, RandomState>,
     pub(super) matches: Slab<Match>,
     pub(super) lists: Vec<List>,
-    pub(super) dirty_first: u32,
-    pub(super) dirty_last: u32,
+    /// Live matches that wait to be rendered, the one first that has waited longest.
+    pub(super) dirty: VecDeque<u32>,
     pub(super) scratch: Scratch,
 }
 
@@ -56,8 +55,6 @@ pub(super) struct Match {
     pub(super) reported: Vec<(Register, i64)>,
     pub(super) facts: Facts,
     pub(super) live: bool,
-    /// The clock as the trees state it; `None` after each change of an event node.
-    pub(super) clock: Option<ClockState>,
     /// Parts of head and tail that are to be rendered again.
     pub(super) parts: Parts,
     pub(super) head_hash: Option<u64>,
@@ -69,10 +66,8 @@ pub(super) struct Match {
     pub(super) dirty_markets: Vec<NodeId>,
     /// Published markets that are gone, which the next rendering says.
     pub(super) gone: Vec<Handle>,
-    /// Since when something waits to be rendered, and the neighbours in the order of that.
+    /// Since when something waits to be rendered.
     pub(super) dirty_since: Option<u64>,
-    pub(super) dirty_prev: u32,
-    pub(super) dirty_next: u32,
     /// The read that brought the newest change.
     pub(super) received: Received,
 }
@@ -89,15 +84,26 @@ impl Forest {
             topics: HashMap::default(),
             matches: Slab::new(),
             lists: Vec::new(),
-            dirty_first: NIL,
-            dirty_last: NIL,
+            dirty: VecDeque::new(),
             scratch: Scratch::default(),
         }
     }
 
-    fn check_topic(&self, topic: &str, twice: bool) -> Result<(), TreeError> {
-        if twice || self.topics.contains_key(topic.as_bytes()) {
-            return Err(TreeError::TopicTaken { topic: topic.to_owned() });
+    fn tree_of(&self, topic: &[u8]) -> Result<TreeId, TreeError> {
+        let not_held = || TreeError::TopicNotHeld { topic: String::from_utf8_lossy(topic).into_owned() };
+        self.topics.get(topic).copied().ok_or_else(not_held)
+    }
+
+    /// Whether these topics may be held beside those that are.
+    fn check_topics(&self, topics: &[impl AsRef<str>]) -> Result<(), TreeError> {
+        for (place, topic) in topics.iter().map(AsRef::as_ref).enumerate() {
+            let twice = topics.iter().take(place).any(|other| other.as_ref() == topic);
+            if twice || self.topics.contains_key(topic.as_bytes()) {
+                return Err(TreeError::TopicTaken { topic: topic.to_owned() });
+            }
+        }
+        if self.topics.len() + topics.len() > self.limits.topics {
+            return Err(TreeError::Topics { limit: self.limits.topics });
         }
         Ok(())
     }
@@ -110,8 +116,7 @@ impl Forest {
 
     fn drop_tree(&mut self, tree: TreeId) {
         if let Some(held) = self.store.tree(tree) {
-            let topic = held.topic.clone();
-            self.topics.remove(topic.as_bytes());
+            self.topics.remove(held.topic.as_bytes());
         }
         self.store.remove_tree(tree);
     }
@@ -134,29 +139,15 @@ impl Forest {
 
 impl Payload for Forest {
     fn add_match(&mut self, topics: &[String], listing: Listing) -> Result<MatchSlot, TreeError> {
-        for (place, topic) in topics.iter().enumerate() {
-            let twice = topics.iter().take(place).any(|other| other == topic);
-            self.check_topic(topic, twice)?;
-        }
-        if self.topics.len() + topics.len() > self.limits.topics {
-            return Err(TreeError::Topics { limit: self.limits.topics });
-        }
-        let slot =
-            self.matches.insert(Match { listing, dirty_prev: NIL, dirty_next: NIL, ..Match::default() });
-        for topic in topics {
-            let tree = self.add_tree(topic, slot as u32);
-            if let Some(held) = self.matches.get_mut(slot) {
-                held.trees.push(tree);
-            }
-        }
+        self.check_topics(topics)?;
+        let slot = self.matches.vacant_key();
+        let trees = topics.iter().map(|topic| self.add_tree(topic, slot as u32)).collect();
+        self.matches.insert(Match { trees, listing, ..Match::default() });
         Ok(MatchSlot(slot as u32))
     }
 
     fn add_list(&mut self, topic: &str, id: Template, topics: &[Template]) -> Result<(), TreeError> {
-        self.check_topic(topic, false)?;
-        if self.topics.len() >= self.limits.topics {
-            return Err(TreeError::Topics { limit: self.limits.topics });
-        }
+        self.check_topics(&[topic])?;
         let tree = self.add_tree(topic, NIL);
         self.lists.push(List::new(tree, id, topics));
         Ok(())
@@ -171,18 +162,18 @@ impl Payload for Forest {
     }
 
     fn remove_list(&mut self, topic: &str) {
-        let Some(tree) = self.topics.get(topic.as_bytes()).copied() else { return };
-        if self.lists.iter().any(|list| list.tree() == tree) {
-            self.lists.retain(|list| list.tree() != tree);
+        if let Ok(tree) = self.tree_of(topic.as_bytes())
+            && let Some(place) = self.lists.iter().position(|list| list.tree == tree)
+        {
+            self.lists.remove(place);
             self.drop_tree(tree);
         }
     }
 
     fn set_listing(&mut self, slot: MatchSlot, listing: Listing, received: Received, sink: &mut dyn Sink) {
-        let Some(held) = self.matches.get_mut(slot.0 as usize) else { return };
-        if held.listing == listing {
+        let Some(held) = self.matches.get_mut(slot.0 as usize).filter(|held| held.listing != listing) else {
             return;
-        }
+        };
         held.listing = listing;
         self.parts_changed(slot.0, Parts::HEAD, received);
         self.report_if_facts_changed(slot.0, received, sink);
@@ -193,8 +184,8 @@ impl Payload for Forest {
     }
 
     fn owner(&self, topic: &[u8]) -> Option<MatchSlot> {
-        let tree = self.topics.get(topic).and_then(|tree| self.store.tree(*tree))?;
-        Some(MatchSlot(tree.owner)).filter(|slot| slot.0 != NIL)
+        let owner = self.store.owner_of(*self.topics.get(topic)?);
+        (owner != NIL).then_some(MatchSlot(owner))
     }
 
     fn received(&self, slot: MatchSlot) -> Option<Received> {
@@ -235,7 +226,11 @@ impl Payload for Forest {
     }
 
     fn drain_lists(&mut self, out: &mut Vec<ListChange>) {
-        Forest::drain_lists(self, out);
+        let mut lists = std::mem::take(&mut self.lists);
+        for list in &mut lists {
+            self.drain(list, out);
+        }
+        self.lists = lists;
     }
 
     fn load(
@@ -244,8 +239,17 @@ impl Payload for Forest {
         body: &[u8],
         received: Received,
         sink: &mut dyn Sink,
-    ) -> Result<Applied, TreeError> {
-        Forest::load(self, topic, body, received, sink)
+    ) -> Result<(), TreeError> {
+        let tree = self.tree_of(topic)?;
+        let owner = self.store.owner_of(tree);
+        self.approach(owner, sink);
+        self.replace_tree(tree, body)?;
+        if owner == NIL {
+            self.list_loaded(tree);
+        } else {
+            self.match_loaded(owner, received, sink);
+        }
+        Ok(())
     }
 
     fn audit(
@@ -254,22 +258,37 @@ impl Payload for Forest {
         body: &[u8],
         received: Received,
         sink: &mut dyn Sink,
-    ) -> Result<(Applied, Option<usize>), TreeError> {
-        Forest::audit(self, topic, body, received, sink)
+    ) -> Result<Option<usize>, TreeError> {
+        let tree = self.tree_of(topic)?;
+        self.approach(self.store.owner_of(tree), sink);
+        self.audit_tree(tree, body, received, sink)
     }
 
+    /// A body that begins with `F` is taken as a load.
     fn delta(
         &mut self,
         topic: &[u8],
         body: &[u8],
         received: Received,
         sink: &mut dyn Sink,
-    ) -> Result<Applied, TreeError> {
-        Forest::delta(self, topic, body, received, sink)
+    ) -> Result<(), TreeError> {
+        let end = memchr::memchr(b'|', body.get(2..).unwrap_or_default()).map_or(body.len(), |at| at + 2);
+        let delta = Delta::new(topic, body.get(2..end).unwrap_or_default(), received);
+        let operation = match body {
+            [b'F', b'|', ..] | b"EMPTY" => return self.load(topic, body, received, sink),
+            [b'U', b'|', ..] => Operation::Update,
+            [b'I', b'|', ..] => Operation::Insert,
+            [b'D', b'|', ..] | [b'D'] => Operation::Delete,
+            _ => return Err(TreeError::UnknownOperation { topic: delta.named() }),
+        };
+        self.apply(operation, &delta, sink)
     }
 
     fn expect(&self, topics: &mut dyn Iterator<Item = &[u8]>) {
-        Forest::expect(self, topics);
+        self.store.read_ahead(topics.map(|topic| {
+            let from = memchr::memrchr(b'/', topic).map_or(0, |at| at + 1);
+            topic.get(from..).unwrap_or_default()
+        }));
     }
 
     fn topic_removed(
@@ -278,14 +297,24 @@ impl Payload for Forest {
         received: Received,
         sink: &mut dyn Sink,
     ) -> Result<Option<MatchSlot>, TreeError> {
-        Forest::topic_removed(self, topic, received, sink)
+        let tree = self.tree_of(topic)?;
+        self.approach(self.store.owner_of(tree), sink);
+        Ok(self.end_topic(tree, received, sink))
     }
 
     fn forget_handles(&mut self, slot: MatchSlot) {
-        Forest::forget_handles(self, slot);
+        let Some(held) = self.matches.get(slot.0 as usize) else { return };
+        for tree in held.trees.clone() {
+            self.forget_handles_below(slot.0, self.store.root_of(tree));
+        }
+        // What was published is not reported as gone: it was under the old handle.
+        if let Some(held) = self.matches.get_mut(slot.0 as usize) {
+            held.gone.clear();
+        }
     }
 
     fn oldest_dirty(&self) -> Option<(MatchSlot, u64)> {
-        Forest::oldest_dirty(self)
+        let slot = *self.dirty.front()?;
+        Some((MatchSlot(slot), self.matches.get(slot as usize)?.dirty_since?))
     }
 }

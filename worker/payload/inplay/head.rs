@@ -5,19 +5,18 @@ use super::json::Json;
 use super::mapping::{Class, Role};
 use super::reading::Reading;
 use super::score::{self, Course, Pair};
-use super::store::{NIL, NodeId};
-use super::{clock, text};
-use jiff::tz::TimeZone;
+use super::store::{NodeId, TreeId};
+use super::text;
 use touchline_common::model::{Phase, Scoring};
 
 /// Renders the head of a match into `out`, which is empty. The outlines must be fresh.
-pub(in crate::payload) fn render(forest: &Forest, slot: u32, out: &mut Json) {
+pub(super) fn render(forest: &Forest, slot: u32, out: &mut Json) {
     let Some(held) = forest.matches.get(slot as usize) else { return };
     let reading = Reading::of(&forest.store, &forest.mapping, held);
     let progress = reading.progress();
     out.fixed(b"{");
     out.member("sport_id", reading.sport_id().as_deref());
-    out.member("sport", reading.sport().map(|sport| sport.name));
+    out.member("sport", reading.sport.map(|sport| sport.name));
     out.member("competition", reading.competition().as_deref());
     out.member("name", reading.name().as_deref());
     let [home, away] = reading.sides();
@@ -25,21 +24,9 @@ pub(in crate::payload) fn render(forest: &Forest, slot: u32, out: &mut Json) {
     out.member("away", away.as_deref());
     out.member("status", Some(progress.status.as_str()));
     out.member("period", progress.period.as_deref());
-    write_clock(&reading, &forest.zone, out);
+    reading.clock(&forest.zone).write(out);
     write_score(&reading, progress.phase, out);
     out.close(b'}');
-}
-
-fn write_clock(reading: &Reading<'_>, zone: &TimeZone, out: &mut Json) {
-    let state = reading.clock(zone);
-    let Some(seconds) = state.seconds else { return };
-    out.fixed(b"\"clock\":{\"seconds\":");
-    out.number(seconds);
-    out.put(if state.running { &b",\"running\":true"[..] } else { b",\"running\":false" });
-    out.put(if state.down { &b",\"down\":true,"[..] } else { b",\"down\":false," });
-    out.member("at", state.at.and_then(clock::written).as_deref());
-    out.close(b'}');
-    out.fixed(b",");
 }
 
 fn write_score(reading: &Reading<'_>, phase: Option<Phase>, out: &mut Json) {
@@ -85,22 +72,14 @@ fn write_score(reading: &Reading<'_>, phase: Option<Phase>, out: &mut Json) {
 fn columns(reading: &Reading<'_>) -> Vec<Pair> {
     let (store, mapping) = (reading.store, reading.mapping);
     let name = mapping.key(Class::ScoreColumn, Role::Name);
-    for tree in reading.held.trees.iter().filter_map(|tree| store.tree(*tree)) {
-        let found: Vec<Pair> = tree
-            .outline
-            .iter()
-            .filter(|id| store.node(**id).class == Class::ScoreColumn)
-            .filter(|id| {
-                store.attribute(**id, name).is_some_and(|n| n == b"OT" || text::whole(n, 9).is_some())
-            })
-            .map(|id| lines(reading, *id))
-            .filter(|pair| pair.iter().all(Option::is_some))
-            .collect();
-        if !found.is_empty() {
-            return found;
-        }
-    }
-    Vec::new()
+    let is_period = |id: &NodeId| {
+        store.attribute(*id, name).is_some_and(|name| name == b"OT" || text::whole(name, 9).is_some())
+    };
+    let of_tree = |tree: &TreeId| -> Vec<Pair> {
+        let columns = store.outlined(*tree, Class::ScoreColumn).filter(is_period);
+        columns.map(|id| lines(reading, id)).filter(|pair| pair.iter().all(Option::is_some)).collect()
+    };
+    reading.held.trees.iter().map(of_tree).find(|found| !found.is_empty()).unwrap_or_default()
 }
 
 fn lines(reading: &Reading<'_>, column: NodeId) -> Pair {
@@ -108,18 +87,14 @@ fn lines(reading: &Reading<'_>, column: NodeId) -> Pair {
     let order = mapping.key(Class::ScoreLine, Role::Order);
     let value = mapping.key(Class::ScoreLine, Role::Value);
     let mut pair = [None; 2];
-    let mut line = store.node(column).first;
-    while line != NIL {
-        if store.node(line).class == Class::ScoreLine {
-            let [home, away] = &mut pair;
-            let number = store.attribute(line, value).and_then(score::number);
-            match store.attribute(line, order) {
-                Some(b"0") if home.is_none() => *home = number,
-                Some(b"1") if away.is_none() => *away = number,
-                Some(_) | None => {}
-            }
+    for line in store.children(column).filter(|id| store.node(*id).class == Class::ScoreLine) {
+        let [home, away] = &mut pair;
+        let number = store.attribute(line, value).and_then(score::number);
+        match store.attribute(line, order) {
+            Some(b"0") if home.is_none() => *home = number,
+            Some(b"1") if away.is_none() => *away = number,
+            Some(_) | None => {}
         }
-        line = store.node(line).next;
     }
     pair
 }

@@ -19,7 +19,7 @@ struct Entry {
 const FREE: Entry = Entry { hash: 0, node: NIL };
 
 #[derive(Debug, Default)]
-pub(in crate::payload) struct Index {
+pub(super) struct Index {
     /// A power of two, or none.
     entries: Vec<Entry>,
     used: usize,
@@ -27,7 +27,7 @@ pub(in crate::payload) struct Index {
 
 impl Index {
     #[inline]
-    pub(in crate::payload) fn candidates(&self, hash: u32) -> impl Iterator<Item = NodeId> {
+    pub(super) fn candidates(&self, hash: u32) -> impl Iterator<Item = NodeId> {
         let mut at = self.home(hash);
         std::iter::from_fn(move || {
             loop {
@@ -41,13 +41,13 @@ impl Index {
     }
 
     /// Enters a node; whether the same one stands there already is the caller's business.
-    pub(in crate::payload) fn insert(&mut self, hash: u32, node: NodeId) {
+    pub(super) fn insert(&mut self, hash: u32, node: NodeId) {
         self.reserve(1);
         self.put(Entry { hash, node });
         self.used += 1;
     }
 
-    pub(in crate::payload) fn remove(&mut self, hash: u32, node: NodeId) {
+    pub(super) fn remove(&mut self, hash: u32, node: NodeId) {
         let mut hole = self.home(hash);
         while self.entry(hole).is_some_and(|entry| entry.node != node) {
             hole = self.next(hole);
@@ -70,7 +70,7 @@ impl Index {
     }
 
     /// Makes room for so many more at once.
-    pub(in crate::payload) fn reserve(&mut self, more: usize) {
+    pub(super) fn reserve(&mut self, more: usize) {
         let wanted = (self.used + more) * FULL.1 / FULL.0 + 1;
         if wanted <= self.entries.len() {
             return;
@@ -82,7 +82,7 @@ impl Index {
         }
     }
 
-    pub(in crate::payload) fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.entries.capacity() * size_of::<Entry>()
     }
 

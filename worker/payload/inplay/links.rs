@@ -7,52 +7,29 @@ impl Store {
     /// Puts a node that is in no list below `parent`, before `before`, or last if that is `NIL`.
     pub(super) fn link(&mut self, id: NodeId, parent: NodeId, before: NodeId) {
         let after = if before == NIL { self.node(parent).last } else { self.node(before).prev };
-        if let Some(node) = self.node_mut(id) {
-            (node.parent, node.prev, node.next) = (parent, after, before);
-        }
-        match self.node_mut(after) {
-            Some(node) => node.next = id,
-            None => {
-                if let Some(node) = self.node_mut(parent) {
-                    node.first = id;
-                }
-            }
-        }
-        match self.node_mut(before) {
-            Some(node) => node.prev = id,
-            None => {
-                if let Some(node) = self.node_mut(parent) {
-                    node.last = id;
-                }
-            }
-        }
+        let node = self.node_mut(id);
+        (node.parent, node.prev, node.next) = (parent, after, before);
+        *self.link_after(parent, after) = id;
+        *self.link_before(parent, before) = id;
     }
 
     /// Takes a node out of its parent's list; what is below it stays below it.
     pub(super) fn unlink(&mut self, id: NodeId) {
-        let (parent, prev, next) = {
-            let node = self.node(id);
-            (node.parent, node.prev, node.next)
-        };
-        match self.node_mut(prev) {
-            Some(node) => node.next = next,
-            None => {
-                if let Some(node) = self.node_mut(parent) {
-                    node.first = next;
-                }
-            }
-        }
-        match self.node_mut(next) {
-            Some(node) => node.prev = prev,
-            None => {
-                if let Some(node) = self.node_mut(parent) {
-                    node.last = prev;
-                }
-            }
-        }
-        if let Some(node) = self.node_mut(id) {
-            (node.parent, node.prev, node.next) = (NIL, NIL, NIL);
-        }
+        let node = self.node_mut(id);
+        let (parent, prev, next) = (node.parent, node.prev, node.next);
+        (node.parent, node.prev, node.next) = (NIL, NIL, NIL);
+        *self.link_after(parent, prev) = next;
+        *self.link_before(parent, next) = prev;
+    }
+
+    /// Where it stands which child of `parent` comes behind `prev`; the first one if that is `NIL`.
+    fn link_after(&mut self, parent: NodeId, prev: NodeId) -> &mut NodeId {
+        if prev == NIL { &mut self.node_mut(parent).first } else { &mut self.node_mut(prev).next }
+    }
+
+    /// Where it stands which child of `parent` comes before `next`; the last one if that is `NIL`.
+    fn link_before(&mut self, parent: NodeId, next: NodeId) -> &mut NodeId {
+        if next == NIL { &mut self.node_mut(parent).last } else { &mut self.node_mut(next).prev }
     }
 
     /// The node after `id` in pre-order within the subtree of `top`; `NIL` at the end.
@@ -75,6 +52,56 @@ impl Store {
         NIL
     }
 
+    /// A node and all below it, in pre-order.
+    #[inline]
+    pub(super) fn subtree(&self, top: NodeId) -> impl Iterator<Item = NodeId> {
+        chain(top, move |id| self.after(top, id))
+    }
+
+    /// All nodes of a tree, in pre-order, its root first.
+    pub(super) fn nodes_of(&self, tree: TreeId) -> impl Iterator<Item = NodeId> {
+        self.subtree(self.root_of(tree))
+    }
+
+    /// A node and all above it, the nearest first.
+    #[inline]
+    pub(super) fn upwards(&self, id: NodeId) -> impl Iterator<Item = NodeId> {
+        chain(id, |id| self.node(id).parent)
+    }
+
+    /// Whether a node is `top` or below it.
+    pub(super) fn is_below(&self, id: NodeId, top: NodeId) -> bool {
+        self.upwards(id).any(|above| above == top)
+    }
+
+    /// The nodes directly below another, in order.
+    pub(super) fn children(&self, parent: NodeId) -> impl Iterator<Item = NodeId> {
+        chain(self.node(parent).first, |id| self.node(id).next)
+    }
+
+    /// The nearest node of a class at or above another, `NIL` if there is none.
+    #[inline]
+    pub(super) fn nearest(&self, id: NodeId, class: Class) -> NodeId {
+        self.upwards(id).find(|id| self.node(*id).class == class).unwrap_or(NIL)
+    }
+
+    /// The nearest market at or above a node, `NIL` if there is none.
+    #[inline]
+    pub(super) fn market_of(&self, id: NodeId) -> NodeId {
+        self.nearest(id, Class::Market)
+    }
+
+    /// The markets at and below a node.
+    pub(super) fn markets_below(&self, top: NodeId) -> Vec<NodeId> {
+        self.subtree(top).filter(|id| self.node(*id).class == Class::Market).collect()
+    }
+
+    /// The nodes of a class in a tree, in pre-order. The outline must be fresh, and selections are in none.
+    pub(super) fn outlined(&self, tree: TreeId, class: Class) -> impl Iterator<Item = NodeId> {
+        let outline = self.tree(tree).map(|tree| &*tree.outline).unwrap_or_default();
+        outline.iter().copied().filter(move |id| self.node(*id).class == class)
+    }
+
     pub(super) fn outline_changed(&mut self, id: TreeId) {
         if let Some(tree) = self.tree_mut(id) {
             tree.outline_stale = true;
@@ -83,37 +110,23 @@ impl Store {
 
     /// Rebuilds the outline if a structural change made it stale.
     pub(super) fn refresh_outline(&mut self, id: TreeId) {
-        let Some(tree) = self.tree_mut(id) else { return };
-        if !tree.outline_stale {
-            return;
-        }
+        let Some(tree) = self.tree_mut(id).filter(|tree| tree.outline_stale) else { return };
         let mut outline = std::mem::take(&mut tree.outline);
-        let root = tree.root;
         outline.clear();
-        let mut at = root;
-        while at != NIL {
-            let class = self.node(at).class;
-            if class != Class::Selection && class != Class::Root {
-                outline.push(at);
-            }
-            at = self.after(root, at);
-        }
+        outline.extend(self.nodes_of(id).filter(|id| {
+            let class = self.node(*id).class;
+            class != Class::Selection && class != Class::Root
+        }));
         if let Some(tree) = self.tree_mut(id) {
             tree.outline = outline;
             tree.outline_stale = false;
         }
     }
+}
 
-    /// The nearest market at or above a node, `NIL` if there is none.
-    #[inline]
-    pub(super) fn market_of(&self, mut id: NodeId) -> NodeId {
-        while id != NIL {
-            let node = self.node(id);
-            if node.class == Class::Market {
-                return id;
-            }
-            id = node.parent;
-        }
-        NIL
-    }
+/// The nodes from `first` on that `next` leads to, until `NIL`.
+#[inline]
+fn chain(first: NodeId, next: impl Fn(NodeId) -> NodeId) -> impl Iterator<Item = NodeId> {
+    let some = |id: NodeId| (id != NIL).then_some(id);
+    std::iter::successors(some(first), move |id| some(next(*id)))
 }

@@ -19,7 +19,7 @@ use touchline_common::model::{Listing, MatchId};
 
 #[derive(Debug)]
 pub(super) struct List {
-    tree: TreeId,
+    pub(super) tree: TreeId,
     id: Template,
     names: Vec<String>,
     news: News,
@@ -32,8 +32,6 @@ pub(super) struct List {
     published: HashMap<NodeId, (MatchId, u64)>,
     /// How many event nodes stand for a match.
     held: HashMap<MatchId, usize>,
-    /// Event nodes that gave no id.
-    skipped: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,12 +63,7 @@ impl List {
             gone: Vec::new(),
             published: HashMap::new(),
             held: HashMap::new(),
-            skipped: 0,
         }
-    }
-
-    pub(super) fn tree(&self) -> TreeId {
-        self.tree
     }
 
     fn mark(&mut self, id: NodeId) {
@@ -79,7 +72,8 @@ impl List {
         }
     }
 
-    fn clear(&mut self) {
+    fn begin(&mut self, news: News) {
+        self.news = news;
         self.changed.clear();
         self.waiting.clear();
         self.gone.clear();
@@ -95,41 +89,19 @@ impl List {
     }
 
     fn release(&mut self, key: MatchId) {
-        let left = self.held.get_mut(&key).map_or(0, |count| {
+        if let Some(count) = self.held.get_mut(&key).filter(|count| **count > 1) {
             *count -= 1;
-            *count
-        });
-        if left == 0 {
-            self.held.remove(&key);
-            self.gone.push(key);
+            return;
         }
+        self.held.remove(&key);
+        self.gone.push(key);
     }
-}
-
-fn digest(listing: &Listing) -> u64 {
-    let Listing { name, sport_id, sport: _, competition, score, period, in_play, starts_at, attributes } =
-        listing;
-    let texts = (name, sport_id, competition, score, period);
-    FixedState::default().hash_one((texts, in_play, starts_at, attributes))
 }
 
 impl Forest {
-    /// Appends what changed in the lists since the last call, in order; of a load a part, which is followed by the rest
-    /// with the next calls, until one appends nothing.
-    pub fn drain_lists(&mut self, out: &mut Vec<ListChange>) {
-        let mut lists = std::mem::take(&mut self.lists);
-        for list in &mut lists {
-            self.drain(list, out);
-        }
-        self.lists = lists;
-    }
-
-    /// Event nodes of lists that gave no match id, in all.
-    pub fn skipped_events(&self) -> u64 {
-        self.lists.iter().map(|list| list.skipped).sum()
-    }
-
-    fn drain(&self, list: &mut List, out: &mut Vec<ListChange>) {
+    /// Appends what changed in a list since the last call, in order; of a load a part, which is followed by the rest with the next
+    /// calls, until one appends nothing.
+    pub(super) fn drain(&self, list: &mut List, out: &mut Vec<ListChange>) {
         let news = list.news;
         let at_once = match news {
             News::Load => {
@@ -168,12 +140,11 @@ impl Forest {
     /// Reports an event node if its listing differs from what was reported.
     fn look(&self, list: &mut List, id: NodeId, out: &mut Vec<ListChange>) {
         let Ok(key) = list.id.fill(|name| self.list_value(id, name)).map(MatchId::from) else {
-            list.skipped += 1;
             list.forget(id);
             return;
         };
         let listing = self.listing_of(list, id);
-        let hash = digest(&listing);
+        let hash = FixedState::default().hash_one(&listing);
         if let Some((told, before)) = list.published.get(&id) {
             if *told == key && *before == hash {
                 return;
@@ -193,11 +164,8 @@ impl Forest {
         let (id, key) = match name.split_once('.') {
             None => (event, name),
             Some((kind, key)) => {
-                let mut id = self.store.node(event).parent;
-                while id != NIL && text::type_word(self.store.text(id)) != kind.as_bytes() {
-                    id = self.store.node(id).parent;
-                }
-                (id, key)
+                let is_kind = |id: &NodeId| text::type_word(self.store.text(*id)) == kind.as_bytes();
+                (self.store.upwards(event).skip(1).find(is_kind).unwrap_or(NIL), key)
             }
         };
         let text = self.store.text(id);
@@ -210,13 +178,7 @@ impl Forest {
             let value = text::trim(self.store.attribute(id, self.mapping.key(class, role))?);
             (!value.is_empty()).then(|| lossy(value).into_owned())
         };
-        let above = |class: Class, role: Role| {
-            let mut id = event;
-            while id != NIL && self.store.node(id).class != class {
-                id = self.store.node(id).parent;
-            }
-            attribute(id, class, role)
-        };
+        let above = |class: Class, role: Role| attribute(self.store.nearest(event, class), class, role);
         let own = |role| attribute(event, Class::Event, role);
         let attributes = list.names.iter().filter_map(|name| {
             let value = self.list_value(event, name)?;
@@ -241,17 +203,15 @@ impl Forest {
 
     // --- what the trees report ---
 
+    fn list_of(&mut self, tree: TreeId) -> Option<&mut List> {
+        self.lists.iter_mut().find(|list| list.tree == tree)
+    }
+
     /// A list's load: all is reported anew.
     pub(super) fn list_loaded(&mut self, tree: TreeId) {
-        let events: Vec<NodeId> = match self.store.tree(tree) {
-            Some(held) => {
-                held.outline.iter().copied().filter(|id| self.store.node(*id).class == Class::Event).collect()
-            }
-            None => Vec::new(),
-        };
-        let Some(list) = self.lists.iter_mut().find(|list| list.tree == tree) else { return };
-        list.clear();
-        list.news = News::Load;
+        let events: Vec<NodeId> = self.store.outlined(tree, Class::Event).collect();
+        let Some(list) = self.list_of(tree) else { return };
+        list.begin(News::Load);
         for id in events {
             list.mark(id);
         }
@@ -259,32 +219,13 @@ impl Forest {
 
     /// The server ended the list's topic: it is not followed, which ends no match.
     pub(super) fn list_lost(&mut self, tree: TreeId) {
-        if let Some(list) = self.lists.iter_mut().find(|list| list.tree == tree) {
-            list.clear();
-            list.news = News::Lost;
+        if let Some(list) = self.list_of(tree) {
+            list.begin(News::Lost);
         }
     }
 
-    /// A node's attributes changed: an event's own, or those of a node above events.
-    pub(super) fn list_node_changed(&mut self, tree: TreeId, id: NodeId) {
-        match self.store.node(id).class {
-            Class::Market | Class::Selection | Class::Column | Class::MarketGroup => {}
-            Class::Event
-            | Class::Sport
-            | Class::Competition
-            | Class::TeamGroup
-            | Class::Team
-            | Class::Scores
-            | Class::ScoreColumn
-            | Class::ScoreLine
-            | Class::StatGroup
-            | Class::StatLine
-            | Class::Other
-            | Class::Root => self.list_inserted(tree, id),
-        }
-    }
-
-    pub(super) fn list_inserted(&mut self, tree: TreeId, top: NodeId) {
+    /// A node came, or its attributes changed: an event's own, or those of a node above events.
+    pub(super) fn list_changed(&mut self, tree: TreeId, top: NodeId) {
         let Some(list) = self.lists.iter_mut().find(|list| list.tree == tree) else { return };
         let mut id = top;
         while id != NIL {
@@ -293,19 +234,14 @@ impl Forest {
                 list.mark(id);
             }
             // Nothing below a market is an event.
-            let skip = class == Class::Market || class == Class::Selection;
-            id = if skip { self.store.after_subtree(top, id) } else { self.store.after(top, id) };
+            id = if class.is_odds() { self.store.after_subtree(top, id) } else { self.store.after(top, id) };
         }
     }
 
     pub(super) fn list_deleted(&mut self, tree: TreeId, top: NodeId) {
         let Some(list) = self.lists.iter_mut().find(|list| list.tree == tree) else { return };
-        let mut id = top;
-        while id != NIL {
-            if self.store.node(id).class == Class::Event {
-                list.forget(id);
-            }
-            id = self.store.after(top, id);
+        for id in self.store.subtree(top).filter(|id| self.store.node(*id).class == Class::Event) {
+            list.forget(id);
         }
     }
 }

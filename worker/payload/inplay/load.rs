@@ -9,67 +9,46 @@ use super::forest::Forest;
 use super::key::Key;
 use super::mapping::Class;
 use super::mapping::Mapping;
-use super::memory::MarketState;
 use super::reading::Reading;
 use super::registers;
 use super::store::{NIL, NodeId, Store, TreeId};
-use crate::payload::TreeError;
 use crate::payload::observe::{Received, Sink};
-use crate::payload::{Applied, MatchSlot};
+use crate::payload::{MatchSlot, TreeError};
 use touchline_common::ipc::messages::data::MatchBase;
 
 impl Forest {
-    /// Replaces a topic's tree by what `body` holds. A body `EMPTY` or without nodes is a known topic without content.
+    /// Puts what `body` holds in the place of a tree; handles and what was published stay with what is called the same.
     ///
     /// # Errors
-    /// [`TreeError::TopicNotHeld`], [`TreeError::NotALoad`], [`TreeError::Nodes`], [`TreeError::Bytes`]: the tree is
-    /// as it was.
-    pub fn load(
-        &mut self,
-        topic: &[u8],
-        body: &[u8],
-        received: Received,
-        sink: &mut dyn Sink,
-    ) -> Result<Applied, TreeError> {
-        let named = || String::from_utf8_lossy(topic).into_owned();
-        let tree = *self.topics.get(topic).ok_or_else(|| TreeError::TopicNotHeld { topic: named() })?;
-        let from = first_node(body).ok_or_else(|| TreeError::NotALoad { topic: named() })?;
+    /// [`TreeError::NotALoad`], [`TreeError::Nodes`], [`TreeError::Bytes`]: the tree is as it was.
+    pub(super) fn replace_tree(&mut self, tree: TreeId, body: &[u8]) -> Result<(), TreeError> {
+        let topic = || self.store.tree(tree).map(|tree| tree.topic.to_string()).unwrap_or_default();
+        let from = first_node(body).ok_or_else(|| TreeError::NotALoad { topic: topic() })?;
         let most = memchr::memchr_iter(b'|', body.get(from..).unwrap_or_default()).count() + 1;
-        let owner = self.store.tree(tree).map_or(NIL, |tree| tree.owner);
-        self.approach(owner, sink);
         self.check_limits(tree, most, body.len())?;
         let kept = self.keep_handles(tree);
         self.store.clear_tree(tree);
-        let applied = fill(&mut self.store, &self.mapping, tree, body, from, most);
-        self.restore_handles(owner, tree, kept);
-        if owner == NIL {
-            self.list_loaded(tree);
-        } else {
-            self.match_loaded(owner, received, sink);
-        }
-        Ok(applied)
+        fill(&mut self.store, &self.mapping, tree, body, from, most);
+        self.restore_handles(tree, kept);
+        Ok(())
     }
 
-    /// The server ended a topic: its tree is gone. Without any topic left the match is no longer live.
-    pub fn topic_removed(
+    /// A topic is gone, and its tree with it. The match, if it was one's.
+    pub(super) fn end_topic(
         &mut self,
-        topic: &[u8],
+        tree: TreeId,
         received: Received,
         sink: &mut dyn Sink,
-    ) -> Result<Option<MatchSlot>, TreeError> {
-        let Some(tree) = self.topics.get(topic).copied() else {
-            return Err(TreeError::TopicNotHeld { topic: String::from_utf8_lossy(topic).into_owned() });
-        };
-        let owner = self.store.tree(tree).map_or(NIL, |tree| tree.owner);
-        self.approach(owner, sink);
-        self.retire_markets_of(owner, tree);
+    ) -> Option<MatchSlot> {
+        let owner = self.store.owner_of(tree);
+        self.retire_markets(owner, self.store.root_of(tree));
         self.store.clear_tree(tree);
         if owner == NIL {
             self.list_lost(tree);
-            return Ok(None);
+            return None;
         }
         self.match_loaded(owner, received, sink);
-        Ok(Some(MatchSlot(owner)))
+        Some(MatchSlot(owner))
     }
 
     fn check_limits(&self, tree: TreeId, nodes: usize, bytes: usize) -> Result<(), TreeError> {
@@ -86,39 +65,38 @@ impl Forest {
 
     /// Nodes in the other trees of the same match.
     pub(super) fn nodes_beside(&self, tree: TreeId) -> usize {
-        let owner = self.store.tree(tree).map_or(NIL, |tree| tree.owner);
-        let Some(held) = self.matches.get(owner as usize) else { return 0 };
+        let Some(held) = self.matches.get(self.store.owner_of(tree) as usize) else { return 0 };
         let others = held.trees.iter().filter(|other| **other != tree);
         others.filter_map(|other| self.store.tree(*other)).map(|tree| tree.nodes).sum()
     }
 
     /// After a load (or the end) of one of its topics everything of a match is to be rendered and reported anew.
     pub(super) fn match_loaded(&mut self, slot: u32, received: Received, sink: &mut dyn Sink) {
-        let Some(held) = self.matches.get_mut(slot as usize) else { return };
+        if self.match_renewed(slot, received, sink) {
+            self.report_all(slot, received, sink);
+        }
+    }
+
+    /// Everything of a match is to be rendered anew; whether there is anything.
+    pub(super) fn match_renewed(&mut self, slot: u32, received: Received, sink: &mut dyn Sink) -> bool {
+        let Some(held) = self.matches.get_mut(slot as usize) else { return false };
         let trees = held.trees.clone();
         let loaded = |tree: &TreeId| self.store.tree(*tree).is_some_and(|tree| tree.nodes > 0);
         held.live = trees.iter().any(loaded);
-        held.clock = None;
         sink.touched(MatchSlot(slot));
         if !held.live {
             self.clean(slot);
-            return;
+            return false;
         }
+        self.refresh_match(slot);
         for tree in trees {
-            self.store.refresh_outline(tree);
-            let outline =
-                self.store.tree_mut(tree).map(|tree| std::mem::take(&mut tree.outline)).unwrap_or_default();
-            for &id in &outline {
-                if self.store.node(id).class == Class::Market {
-                    self.market_changed(slot, id, received);
-                }
-            }
-            if let Some(tree) = self.store.tree_mut(tree) {
-                tree.outline = outline;
+            let markets: Vec<NodeId> = self.store.outlined(tree, Class::Market).collect();
+            for market in markets {
+                self.market_changed(slot, market, received);
             }
         }
         self.parts_changed(slot, Parts::ALL, received);
-        self.report_all(slot, received, sink);
+        true
     }
 
     /// Reports all values of a match, whatever was reported before.
@@ -157,33 +135,22 @@ impl Forest {
         }
     }
 
-    /// Remembers what was published of a tree's markets, which are about to go.
-    fn retire_markets_of(&mut self, owner: u32, tree: TreeId) {
-        let root = self.store.tree(tree).map_or(NIL, |tree| tree.root);
-        if owner != NIL {
-            self.retire_markets(owner, root);
-        }
-    }
-
     /// Remembers what was published of the markets at and below `top`, which are about to go.
     pub(super) fn retire_markets(&mut self, slot: u32, top: NodeId) {
-        let mut id = top;
-        while id != NIL {
-            self.retire_market(slot, id);
-            id = self.store.after(top, id);
+        for market in self.store.markets_below(top) {
+            self.retire_market(slot, market);
         }
     }
 
-    /// Remembers what was published of a node, if it is a market.
+    /// Remembers what was published of a market.
     pub(super) fn retire_market(&mut self, slot: u32, id: NodeId) {
-        let Some(state) = self.store.market_state(id) else { return };
-        if state.hash.is_none() {
-            return;
+        let node = self.store.node_mut(id);
+        if node.published().is_some()
+            && let Some(held) = self.matches.get_mut(slot as usize)
+        {
+            node.memory = 0;
+            held.gone.push(node.handle);
         }
-        if let Some(held) = self.matches.get_mut(slot as usize) {
-            held.gone.push(self.store.node(id).handle);
-        }
-        self.store.set_market_state(id, MarketState { hash: None, ..state });
     }
 }
 
@@ -198,25 +165,14 @@ pub(super) fn first_node(body: &[u8]) -> Option<usize> {
 }
 
 /// Cuts the nodes of `body` from byte `from` on into an empty tree.
-fn fill(
-    store: &mut Store,
-    mapping: &Mapping,
-    tree: TreeId,
-    body: &[u8],
-    from: usize,
-    most: usize,
-) -> Applied {
-    let mut applied = Applied::default();
+fn fill(store: &mut Store, mapping: &Mapping, tree: TreeId, body: &[u8], from: usize, most: usize) {
     let topic = store.tree(tree).map(|tree| tree.topic.clone()).unwrap_or_default();
     store.set_buffer(tree, body);
     store.reserve(most);
-    let mut needle = vec![b';'];
-    needle.extend_from_slice(mapping.topic_name());
-    needle.push(b'=');
+    let needle = [b";", mapping.topic_name(), b"="].concat();
     let finder = memchr::memmem::Finder::new(&needle);
     let mut ids = finder.find_iter(body).peekable();
-    let root = store.tree(tree).map_or(NIL, |tree| tree.root);
-    let mut open: Vec<(Class, NodeId)> = vec![(Class::Root, root)];
+    let mut open: Vec<(Class, NodeId)> = vec![(Class::Root, store.root_of(tree))];
     let mut outline = Vec::new();
     let rest = body.get(from..).unwrap_or_default();
     let mut start = from;
@@ -233,11 +189,11 @@ fn fill(
         let kind = Key::of(super::text::type_word(segment));
         let class = mapping.class(kind);
         let id = store.cut(tree, kind, class, (at as u32, cut as u32), (it_at as u32, it_text.len() as u32));
-        applied.nodes += 1;
         if class != Class::Selection {
             outline.push(id);
         }
-        if applied.nodes == 1 && it_text == topic.as_bytes() {
+        let is_first = || store.tree(tree).is_some_and(|tree| tree.nodes == 1);
+        if it_text == topic.as_bytes() && is_first() {
             store.replace_root(tree, id);
             open = vec![(class, id)];
         } else {
@@ -247,15 +203,12 @@ fn fill(
                 open.push((class, id));
             }
         }
-        if !it_text.is_empty() && !store.enter(id, it_text) {
-            applied.ignored += 1;
-        }
+        store.enter(id, it_text);
     }
     if let Some(tree) = store.tree_mut(tree) {
         outline.shrink_to_fit();
         tree.outline = outline;
     }
-    applied
 }
 
 #[inline]

@@ -3,15 +3,17 @@
 //! It is data (`mapping.toml`), over which a feed's own file may be laid; here it is compiled to packed keys, one
 //! collision-free table per kind of node, so that reading a node compares no strings. Used by everything in `tree`.
 
-pub(in crate::payload) use super::class::{Class, Role};
+pub(super) use super::class::{Class, Role};
 use super::key::Key;
-use super::period::{MappingError, Period, Status, compile_period, laid_over, parse, period_of, wrong};
+use super::period::{MappingError, Period, Status, compile_periods, laid_over, parse, period_of, wrong};
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use serde::de::value::Error;
 use toml::{Table, Value};
 use touchline_common::model::Phase;
 
 #[derive(Clone, Debug)]
 pub struct Mapping {
-    source: Table,
     topic: Key,
     topic_name: Box<[u8]>,
     types: Vec<(Key, Class)>,
@@ -20,6 +22,7 @@ pub struct Mapping {
     periods: Vec<Period>,
 }
 
+const BUILTIN: &str = include_str!("mapping.toml");
 const SLOTS: usize = 128;
 const BITS: u32 = 7;
 
@@ -28,45 +31,46 @@ const BITS: u32 = 7;
 struct Fields {
     factor: u32,
     slots: Box<[(Key, Option<Role>); SLOTS]>,
-    keys: [Key; Role::ALL.len()],
+    roles: Vec<(Key, Role)>,
+    keys: [Key; Role::COUNT],
 }
 
 impl Mapping {
     /// The built-in table.
     ///
     /// # Errors
-    /// None, as a test shows; the type reports what `overlay` may say.
+    /// None, as a test shows; the type reports what `overlaid` may say.
     pub fn builtin() -> Result<Self, MappingError> {
-        Self::compile(parse(include_str!("mapping.toml"))?)
+        Self::compile(&parse(BUILTIN)?)
     }
 
-    /// This table with a file of the same form laid over it.
+    /// The built-in table with a file of the same form laid over it.
     ///
     /// # Errors
     /// A syntax error, an unknown section, role, phase or status, a name that is none, or two roles of one kind with
     /// the same attribute.
-    pub fn overlay(&self, text: &str) -> Result<Self, MappingError> {
-        Self::compile(laid_over(&self.source, parse(text)?))
+    pub fn overlaid(text: &str) -> Result<Self, MappingError> {
+        Self::compile(&laid_over(parse(BUILTIN)?, parse(text)?))
     }
 
     /// The attribute that holds a node's own topic id.
     #[inline]
-    pub(in crate::payload) fn topic(&self) -> Key {
+    pub(super) fn topic(&self) -> Key {
         self.topic
     }
 
-    pub(in crate::payload) fn topic_name(&self) -> &[u8] {
+    pub(super) fn topic_name(&self) -> &[u8] {
         &self.topic_name
     }
 
     #[inline]
-    pub(in crate::payload) fn class(&self, kind: Key) -> Class {
+    pub(super) fn class(&self, kind: Key) -> Class {
         self.types.iter().find(|(key, _)| *key == kind).map_or(Class::Other, |(_, class)| *class)
     }
 
     /// What the attribute `key` of such a node means.
     #[inline]
-    pub(in crate::payload) fn role(&self, class: Class, key: Key) -> Option<Role> {
+    pub(super) fn role(&self, class: Class, key: Key) -> Option<Role> {
         let fields = self.fields.get(class as usize)?;
         let slot = (key.0.wrapping_mul(fields.factor) >> (32 - BITS)) as usize;
         match fields.slots.get(slot) {
@@ -77,35 +81,31 @@ impl Mapping {
 
     /// The attribute of such a node that plays this role; the empty key, which no attribute has, if none does.
     #[inline]
-    pub(in crate::payload) fn key(&self, class: Class, role: Role) -> Key {
+    pub(super) fn key(&self, class: Class, role: Role) -> Key {
         self.fields.get(class as usize).and_then(|f| f.keys.get(role as usize)).copied().unwrap_or(Key::EMPTY)
     }
 
     /// The key in `stats` of a label, if it is not its own.
-    pub(in crate::payload) fn statistic(&self, label: &str) -> Option<&str> {
+    pub(super) fn statistic(&self, label: &str) -> Option<&str> {
         let label = label.trim();
         self.labels.iter().find(|(name, _)| name.eq_ignore_ascii_case(label)).map(|(_, key)| key.as_str())
     }
 
-    pub(in crate::payload) fn period(&self, text: &[u8], sport: Option<&str>) -> Option<(Phase, Status)> {
+    pub(super) fn period(&self, text: &[u8], sport: Option<&str>) -> Option<(Phase, Status)> {
         period_of(&self.periods, text, sport)
     }
 
-    fn compile(source: Table) -> Result<Self, MappingError> {
+    fn compile(source: &Table) -> Result<Self, MappingError> {
         let mut types = Vec::new();
-        let mut fields = vec![Fields::empty(); Class::ALL.len()];
+        let mut fields = vec![Fields::empty(); Class::COUNT];
         let (mut topic, mut labels, mut periods) = (None, Vec::new(), Vec::new());
-        for (section, value) in &source {
+        for (section, value) in source {
             match (section.as_str(), value) {
                 ("topic", Value::String(name)) => topic = Some(name.clone()),
                 ("statistics", Value::Table(table)) => labels = compile_labels(table)?,
-                ("period", Value::Array(rows)) => {
-                    for (place, row) in rows.iter().enumerate() {
-                        periods.push(compile_period(row, place + 1)?);
-                    }
-                }
+                ("period", Value::Array(rows)) => periods = compile_periods(rows)?,
                 (name, Value::Table(table)) => {
-                    let class = class_named(name)?;
+                    let class = called::<Class>(name, name)?;
                     let (kind, compiled) = compile_class(name, table)?;
                     if types.iter().any(|(key, _)| *key == kind) {
                         return Err(wrong(format!("{name}.type"), "another section has this type word"));
@@ -128,19 +128,13 @@ impl Mapping {
             place.add(topic, Role::Topic);
             place.settle();
         }
-        Ok(Self { source, topic, topic_name: name.into_bytes().into(), types, fields, labels, periods })
+        Ok(Self { topic, topic_name: name.into_bytes().into(), types, fields, labels, periods })
     }
 }
 
-fn class_named(name: &str) -> Result<Class, MappingError> {
-    let known = |class: &&Class| **class != Class::Other && **class != Class::Root;
-    match Class::ALL.iter().filter(known).find(|class| class.name() == name) {
-        Some(class) => Ok(*class),
-        None => {
-            let names: Vec<_> = Class::ALL.iter().filter(known).map(|class| class.name()).collect();
-            Err(wrong(name, format!("no kind of node is called that; known: {}", names.join(", "))))
-        }
-    }
+/// What the table calls `name`.
+fn called<'a, T: Deserialize<'a>>(at: &str, name: &'a str) -> Result<T, MappingError> {
+    T::deserialize(name.into_deserializer()).map_err(|error: Error| wrong(at, error.to_string()))
 }
 
 fn attribute(at: &str, name: &str) -> Result<Key, MappingError> {
@@ -164,15 +158,11 @@ fn compile_class(section: &str, table: &Table) -> Result<(Key, Fields), MappingE
             kind = Some(key);
             continue;
         }
-        let roles = Role::ALL.iter().filter(|role| **role != Role::Topic);
-        let Some(role) = roles.clone().find(|role| role.name() == name) else {
-            let names: Vec<_> = roles.map(|role| role.name()).collect();
-            return Err(wrong(at, format!("unknown; known: type, {}", names.join(", "))));
-        };
+        let role = called(&at, name)?;
         if fields.keys.contains(&key) {
             return Err(wrong(at, format!("{text:?} is used for another role of this section already")));
         }
-        fields.add(key, *role);
+        fields.add(key, role);
     }
     let kind = kind.ok_or_else(|| wrong(format!("{section}.type"), "missing: the node's type word"))?;
     Ok((kind, fields))
@@ -190,10 +180,16 @@ fn compile_labels(table: &Table) -> Result<Vec<(String, String)>, MappingError> 
 
 impl Fields {
     fn empty() -> Self {
-        Self { factor: 1, slots: Box::new([(Key::EMPTY, None); SLOTS]), keys: [Key::EMPTY; Role::ALL.len()] }
+        Self {
+            factor: 1,
+            slots: Box::new([(Key::EMPTY, None); SLOTS]),
+            roles: Vec::new(),
+            keys: [Key::EMPTY; Role::COUNT],
+        }
     }
 
     fn add(&mut self, key: Key, role: Role) {
+        self.roles.push((key, role));
         if let Some(place) = self.keys.get_mut(role as usize) {
             *place = key;
         }
@@ -201,24 +197,16 @@ impl Fields {
 
     /// Finds a factor under which no two keys share a slot. 31 keys in 128 slots: a few hundred tries at most.
     fn settle(&mut self) {
-        let used: Vec<(Key, Role)> = self
-            .keys
-            .iter()
-            .copied()
-            .zip(Role::ALL.iter().copied())
-            .filter(|(key, _)| *key != Key::EMPTY)
-            .collect();
         let mut factor: u32 = 0x9e37_79b1;
         for _ in 0..1_000_000 {
             let mut slots = [(Key::EMPTY, None); SLOTS];
-            let fits = used.iter().all(|(key, role)| {
-                match slots.get_mut((key.0.wrapping_mul(factor) >> (32 - BITS)) as usize) {
-                    Some(slot) if slot.1.is_none() => {
-                        *slot = (*key, Some(*role));
-                        true
-                    }
-                    _ => false,
-                }
+            let fits = self.roles.iter().all(|&(key, role)| {
+                let slot = slots.get_mut((key.0.wrapping_mul(factor) >> (32 - BITS)) as usize);
+                let free = slot.filter(|slot| slot.1.is_none());
+                free.is_some_and(|slot| {
+                    *slot = (key, Some(role));
+                    true
+                })
             });
             if fits {
                 (*self.slots, self.factor) = (slots, factor);

@@ -3,33 +3,19 @@
 use super::json::{Escape, Extra, Json, Piece};
 use super::mapping::{Class, Mapping, Role};
 use super::shown::Shown;
-use super::store::{NIL, Node, NodeId, Store};
+use super::store::{Node, NodeId, Store};
 use super::text;
 use touchline_common::model::Price;
 
 /// Renders the market at `id` into `out`, which is empty.
 pub(super) fn render(store: &Store, mapping: &Mapping, id: NodeId, extra: &mut Extra, out: &mut Json) {
     let shown = Shown::new(store.text(id));
-    let escape = shown.escape();
     out.fixed(b"{");
-    extra.begin();
-    let (mut number, mut title, mut suspended) = (None, None, None);
-    shown.scan(mapping, Class::Market, |role, name, value| match role {
-        // Of two attributes with one name the first counts.
-        Some(Role::Id) => _ = number.get_or_insert(value),
-        Some(Role::Name) => _ = title.get_or_insert(value),
-        Some(Role::Suspended) => _ = suspended.get_or_insert(value),
-        Some(Role::Topic | Role::Order) => {}
-        Some(_) | None => extra.add(out, name, value, escape),
-    });
-    extra.end(out);
-    member(out, b"\"id\":", number, escape);
-    member(out, b"\"name\":", title, escape);
+    let held = members(shown, mapping, Class::Market, extra, out);
     if let Some(group) = group(store, mapping, id) {
         member(out, b"\"group\":", Some(group.into()), Escape::of(group));
     }
-    let suspended = text::suspended(suspended.map(Piece::as_bytes));
-    out.put(if suspended { &b"\"suspended\":true,"[..] } else { b"\"suspended\":false," });
+    out.truth(b"\"suspended\":", held.is_suspended());
     out.fixed(b"\"selections\":{");
     let columns = selections(store, mapping, id, extra, out);
     out.close(b'}');
@@ -40,51 +26,36 @@ pub(super) fn render(store: &Store, mapping: &Mapping, id: NodeId, extra: &mut E
 }
 
 fn group<'a>(store: &'a Store, mapping: &Mapping, id: NodeId) -> Option<&'a [u8]> {
-    let mut at = store.node(id).parent;
-    while at != NIL && store.node(at).class != Class::MarketGroup {
-        at = store.node(at).parent;
-    }
-    if at == NIL {
-        return None;
-    }
-    store.attribute(at, mapping.key(Class::MarketGroup, Role::Name))
+    store.attribute(store.nearest(id, Class::MarketGroup), mapping.key(Class::MarketGroup, Role::Name))
 }
 
 /// Writes the selections of a market and of its columns; how many columns it has.
 fn selections(store: &Store, mapping: &Mapping, market: NodeId, extra: &mut Extra, out: &mut Json) -> u32 {
-    let (mut child, mut order, mut column) = (store.node(market).first, 0, 0);
-    while child != NIL {
-        let node = store.node(child);
+    let mut write = |id, place: &mut Place| {
+        let node = store.node(id);
         if node.class == Class::Selection {
-            selection(store, mapping, node, Place { order, column: None }, extra, out);
-            order += 1;
-        } else if node.class == Class::Column {
-            let (mut below, mut order) = (node.first, 0);
-            while below != NIL {
-                let node = store.node(below);
-                if node.class == Class::Selection {
-                    selection(store, mapping, node, Place { order, column: Some(column) }, extra, out);
-                    order += 1;
-                }
-                below = node.next;
-            }
-            column += 1;
+            selection(store, mapping, node, *place, extra, out);
+            place.order += 1;
         }
-        child = node.next;
+    };
+    let (mut place, mut columns) = (Place { order: 0, column: None }, 0);
+    for child in store.children(market) {
+        write(child, &mut place);
+        if store.node(child).class == Class::Column {
+            let mut place = Place { order: 0, column: Some(columns) };
+            store.children(child).for_each(|below| write(below, &mut place));
+            columns += 1;
+        }
     }
-    column
+    columns
 }
 
 fn write_columns(store: &Store, mapping: &Mapping, market: NodeId, out: &mut Json) {
     out.fixed(b",\"columns\":[");
-    let mut child = store.node(market).first;
-    while child != NIL {
-        let node = store.node(child);
-        if node.class == Class::Column {
-            out.string(store.attribute(child, mapping.key(Class::Column, Role::Name)).unwrap_or_default());
-            out.fixed(b",");
-        }
-        child = node.next;
+    let name = mapping.key(Class::Column, Role::Name);
+    for column in store.children(market).filter(|id| store.node(*id).class == Class::Column) {
+        out.string(store.attribute(column, name).unwrap_or_default());
+        out.fixed(b",");
     }
     out.close(b']');
 }
@@ -105,35 +76,64 @@ fn selection(store: &Store, mapping: &Mapping, node: &Node, place: Place, extra:
     let it = node.it_at as usize;
     out.quoted(shown.piece(it, it + node.it_len as usize), escape);
     out.fixed(b":{");
-    extra.begin();
-    let (mut number, mut title, mut odds, mut handicap, mut suspended) = (None, None, None, None, None);
-    shown.scan(mapping, Class::Selection, |role, name, value| match role {
-        Some(Role::Odds) => _ = odds.get_or_insert(value),
-        Some(Role::Id) => _ = number.get_or_insert(value),
-        Some(Role::Name) => _ = title.get_or_insert(value),
-        Some(Role::Handicap) => _ = handicap.get_or_insert(value),
-        Some(Role::Suspended) => _ = suspended.get_or_insert(value),
-        Some(Role::Topic | Role::Order) => {}
-        Some(_) | None => extra.add(out, name, value, escape),
-    });
-    extra.end(out);
-    member(out, b"\"id\":", number, escape);
-    member(out, b"\"name\":", title, escape);
-    prices(node, odds, escape, out);
-    member(out, b"\"handicap\":", handicap, escape);
+    let held = members(shown, mapping, Class::Selection, extra, out);
+    prices(node, held.odds, escape, out);
+    member(out, b"\"handicap\":", held.handicap, escape);
     if let Some(column) = place.column {
         out.fixed(b"\"column\":");
         out.number(i64::from(column));
         out.fixed(b",");
     }
-    let suspended = text::suspended(suspended.map(Piece::as_bytes));
-    out.put(if suspended {
-        &b"\"suspended\":true,\"order\":"[..]
-    } else {
-        b"\"suspended\":false,\"order\":"
-    });
+    out.truth(b"\"suspended\":", held.is_suspended());
+    out.fixed(b"\"order\":");
     out.number(i64::from(place.order));
     out.fixed(b"},");
+}
+
+/// What a market or a selection has members of their own for; of two attributes with one name the first counts.
+#[derive(Default)]
+struct Members<'a> {
+    id: Option<Piece<'a>>,
+    name: Option<Piece<'a>>,
+    odds: Option<Piece<'a>>,
+    handicap: Option<Piece<'a>>,
+    suspended: Option<Piece<'a>>,
+}
+
+impl Members<'_> {
+    fn is_suspended(&self) -> bool {
+        text::suspended(self.suspended.map(Piece::as_bytes))
+    }
+}
+
+/// Writes what no rule uses, id and name, and gives the rest.
+#[inline]
+fn members<'a>(
+    shown: Shown<'a>,
+    mapping: &Mapping,
+    class: Class,
+    extra: &mut Extra,
+    out: &mut Json,
+) -> Members<'a> {
+    let escape = shown.escape();
+    let mut held = Members::default();
+    extra.begin();
+    shown.scan(mapping, class, |role, name, value| {
+        let place = match role {
+            Some(Role::Odds) => &mut held.odds,
+            Some(Role::Id) => &mut held.id,
+            Some(Role::Name) => &mut held.name,
+            Some(Role::Handicap) => &mut held.handicap,
+            Some(Role::Suspended) => &mut held.suspended,
+            Some(Role::Topic | Role::Order) => return,
+            Some(_) | None => return extra.add(out, name, value, escape),
+        };
+        place.get_or_insert(value);
+    });
+    extra.end(out);
+    member(out, b"\"id\":", held.id, escape);
+    member(out, b"\"name\":", held.name, escape);
+    held
 }
 
 fn prices(node: &Node, text: Option<Piece<'_>>, escape: Escape, out: &mut Json) {

@@ -9,7 +9,6 @@ mod class;
 mod delete;
 mod delta;
 mod dirty;
-mod encode;
 mod forest;
 mod handles;
 mod head;

@@ -8,10 +8,10 @@ use super::clock::{self, ClockState};
 use super::forest::Match;
 use super::json::lossy;
 use super::mapping::{Class, Mapping, Role};
-use super::period::Status;
+use super::period::{Progress, Status};
 use super::registers;
 use super::rules::split_name;
-use super::store::{NIL, NodeId, Store, TreeId};
+use super::store::{NodeId, Store, TreeId};
 use super::{key::Key, text};
 use crate::payload::sport::Sport;
 use jiff::tz::TimeZone;
@@ -19,22 +19,22 @@ use std::borrow::Cow;
 use touchline_common::model::{Change, Facts, Phase, Scoring, Side};
 
 /// A match's trees, read once.
-pub(in crate::payload) struct Reading<'a> {
-    pub(in crate::payload) store: &'a Store,
-    pub(in crate::payload) mapping: &'a Mapping,
+pub(super) struct Reading<'a> {
+    pub(super) store: &'a Store,
+    pub(super) mapping: &'a Mapping,
     pub(super) held: &'a Match,
-    values: [Option<&'a [u8]>; Role::ALL.len()],
-    sport: Option<&'static Sport>,
+    values: [Option<&'a [u8]>; Role::COUNT],
+    pub(super) sport: Option<&'static Sport>,
 }
 
 /// A statistic's key and its values for home and away.
-pub(in crate::payload) type Statistic<'a> = (Cow<'a, str>, [Option<&'a [u8]>; 2]);
+pub(super) type Statistic<'a> = (Cow<'a, str>, [Option<&'a [u8]>; 2]);
 
 const CLOCK: [Role; 5] = [Role::Minutes, Role::Seconds, Role::Running, Role::Down, Role::At];
 
 impl<'a> Reading<'a> {
     pub(super) fn of(store: &'a Store, mapping: &'a Mapping, held: &'a Match) -> Self {
-        let mut reading = Self { store, mapping, held, values: [None; Role::ALL.len()], sport: None };
+        let mut reading = Self { store, mapping, held, values: [None; Role::COUNT], sport: None };
         for &tree in &held.trees {
             if let Some(event) = event_of(store, tree) {
                 reading.add(event);
@@ -66,34 +66,30 @@ impl<'a> Reading<'a> {
     }
 
     /// The value of an event's attribute, if the event has it.
-    pub(in crate::payload) fn value(&self, role: Role) -> Option<&'a [u8]> {
+    pub(super) fn value(&self, role: Role) -> Option<&'a [u8]> {
         self.values.get(role as usize).copied().flatten()
     }
 
     /// The same as text; empty is absent.
-    pub(in crate::payload) fn value_of(&self, role: Role) -> Option<Cow<'a, str>> {
+    pub(super) fn value_of(&self, role: Role) -> Option<Cow<'a, str>> {
         self.value(role).filter(|value| !value.is_empty()).map(lossy)
     }
 
-    pub(in crate::payload) fn sport(&self) -> Option<&'static Sport> {
-        self.sport
-    }
-
-    pub(in crate::payload) fn scoring(&self) -> Scoring {
+    pub(super) fn scoring(&self) -> Scoring {
         self.sport.map_or(Scoring::Text, |sport| sport.scoring)
     }
 
-    pub(in crate::payload) fn facts(&self) -> Facts {
-        Facts { sport: self.sport.map(|sport| sport.name.to_owned()), scoring: self.scoring() }
+    pub(super) fn facts(&self) -> Facts {
+        Sport::facts(self.sport)
     }
 
-    pub(in crate::payload) fn sport_id(&self) -> Option<Cow<'a, str>> {
+    pub(super) fn sport_id(&self) -> Option<Cow<'a, str>> {
         let from_list =
             || self.held.listing.sport_id.as_deref().filter(|id| !id.is_empty()).map(Cow::Borrowed);
         self.value_of(Role::Sport).or_else(|| self.ancestor(Class::Sport, Role::Id)).or_else(from_list)
     }
 
-    pub(in crate::payload) fn competition(&self) -> Option<Cow<'a, str>> {
+    pub(super) fn competition(&self) -> Option<Cow<'a, str>> {
         let from_list =
             || self.held.listing.competition.as_deref().filter(|name| !name.is_empty()).map(Cow::Borrowed);
         self.value_of(Role::Competition)
@@ -101,7 +97,7 @@ impl<'a> Reading<'a> {
             .or_else(from_list)
     }
 
-    pub(in crate::payload) fn name(&self) -> Option<Cow<'a, str>> {
+    pub(super) fn name(&self) -> Option<Cow<'a, str>> {
         let own = self.value(Role::Name).map(text::trim).filter(|name| !name.is_empty()).map(lossy);
         let from_list = || self.held.listing.name.as_deref().map(str::trim).map(Cow::Borrowed);
         own.or_else(from_list).filter(|name| !name.is_empty())
@@ -110,17 +106,13 @@ impl<'a> Reading<'a> {
     fn ancestor(&self, class: Class, role: Role) -> Option<Cow<'a, str>> {
         let key = self.mapping.key(class, role);
         self.held.trees.iter().find_map(|tree| {
-            let mut id = event_of(self.store, *tree)?;
-            while id != NIL && self.store.node(id).class != class {
-                id = self.store.node(id).parent;
-            }
-            let value = self.store.attribute(id, key).filter(|value| !value.is_empty())?;
-            Some(lossy(value))
+            let above = self.store.nearest(event_of(self.store, *tree)?, class);
+            self.store.attribute(above, key).filter(|value| !value.is_empty()).map(lossy)
         })
     }
 
     /// Home and away, from the team nodes, else from the name.
-    pub(in crate::payload) fn sides(&self) -> [Option<Cow<'a, str>>; 2] {
+    pub(super) fn sides(&self) -> [Option<Cow<'a, str>>; 2] {
         let split = self.name().and_then(|name| split_name(&name));
         let (home, away) = split.map_or((None, None), |(home, away)| (Some(home), Some(away)));
         let named = |side| self.held.trees.iter().find_map(|tree| self.team_name(*tree, side));
@@ -137,17 +129,14 @@ impl<'a> Reading<'a> {
     }
 
     /// The first team node of a side in a tree.
-    pub(in crate::payload) fn team(&self, tree: TreeId, side: Side) -> Option<NodeId> {
+    pub(super) fn team(&self, tree: TreeId, side: Side) -> Option<NodeId> {
         let order = self.mapping.key(Class::Team, Role::Order);
-        let is = |id: &&NodeId| {
-            self.store.node(**id).class == Class::Team
-                && self.store.attribute(**id, order).and_then(side_of) == Some(side)
-        };
-        self.store.tree(tree)?.outline.iter().find(is).copied()
+        let is = |id: &NodeId| self.store.attribute(*id, order).and_then(side_of) == Some(side);
+        self.store.outlined(tree, Class::Team).find(is)
     }
 
     /// The key in `stats` of the label that a tree's event has in this place.
-    pub(in crate::payload) fn statistic_key(&self, tree: TreeId, role: Role) -> Option<Cow<'a, str>> {
+    pub(super) fn statistic_key(&self, tree: TreeId, role: Role) -> Option<Cow<'a, str>> {
         let event = event_of(self.store, tree)?;
         let label = self.store.attribute(event, self.mapping.key(Class::Event, role))?;
         if text::trim(label).is_empty() {
@@ -158,7 +147,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Every statistic with its values for home and away, empty ones absent; of two with one key the first.
-    pub(in crate::payload) fn statistics(&self) -> Vec<Statistic<'a>> {
+    pub(super) fn statistics(&self) -> Vec<Statistic<'a>> {
         let mut all: Vec<Statistic<'a>> = Vec::new();
         for &tree in &self.held.trees {
             let teams = Side::BOTH.map(|side| self.team(tree, side));
@@ -180,13 +169,13 @@ impl<'a> Reading<'a> {
     }
 
     /// Home and away, where both names are known.
-    pub(in crate::payload) fn teams(&self) -> Option<(String, String)> {
+    pub(super) fn teams(&self) -> Option<(String, String)> {
         let [home, away] = self.sides();
         Some((home?.into_owned(), away?.into_owned()))
     }
 
     /// The comment, and the statistics that are no registers.
-    pub(in crate::payload) fn changes(&self) -> Vec<Change<'a>> {
+    pub(super) fn changes(&self) -> Vec<Change<'a>> {
         let mut all: Vec<Change<'a>> =
             self.value_of(Role::Comment).into_iter().map(|text| Change::Comment { text }).collect();
         for (key, values) in self.statistics() {
@@ -200,7 +189,7 @@ impl<'a> Reading<'a> {
         all
     }
 
-    pub(in crate::payload) fn clock(&self, zone: &TimeZone) -> ClockState {
+    pub(super) fn clock(&self, zone: &TimeZone) -> ClockState {
         let (minutes, seconds) = (number(self.value(Role::Minutes)), number(self.value(Role::Seconds)));
         if minutes.is_none() && seconds.is_none() {
             return ClockState::default();
@@ -214,7 +203,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Period as the document writes it, phase, and status, by the table and the rules for soccer.
-    pub(in crate::payload) fn progress(&self) -> Progress<'a> {
+    pub(super) fn progress(&self) -> Progress<'a> {
         let period = self.value_of(Role::Period);
         let in_play = self.value(Role::InPlay);
         let known = match &period {
@@ -226,32 +215,18 @@ impl<'a> Reading<'a> {
             }
             None => self.soccer_half(in_play),
         };
-        let status = match known {
-            Some((_, _, status)) => status,
-            None => match in_play {
-                Some(b"1") => Status::InPlay,
-                Some(b"0" | b"") => Status::NotStarted,
-                Some(_) | None => Status::Unknown,
-            },
-        };
-        let phase = match known {
-            Some((_, phase, _)) => Some(phase),
-            None => match status {
-                Status::NotStarted => Some(Phase::NOT_STARTED),
-                Status::InPlay => Some(Phase::playing(1)),
-                Status::Break
-                | Status::Suspended
-                | Status::Finished
-                | Status::Abandoned
-                | Status::Unknown => None,
-            },
+        let (name, phase, status) = match (known, in_play) {
+            (Some((name, phase, status)), _) => (name, Some(phase), status),
+            (None, Some(b"1")) => (None, Some(Phase::playing(1)), Status::InPlay),
+            (None, Some(b"0" | b"")) => (None, Some(Phase::NOT_STARTED), Status::NotStarted),
+            (None, Some(_) | None) => (None, None, Status::Unknown),
         };
         let suspended = text::suspended(self.value(Role::Suspended));
         Progress {
-            period: period.or(known.and_then(|(name, _, _)| name).map(Cow::Borrowed)),
+            period: period.or(name.map(Cow::Borrowed)),
             phase: phase.map(|phase| self.coarse(phase)),
             status: if suspended { Status::Suspended } else { status },
-            suspended,
+            suspended: Some(suspended),
         }
     }
 
@@ -283,16 +258,9 @@ impl<'a> Reading<'a> {
     }
 }
 
-pub(in crate::payload) struct Progress<'a> {
-    pub(in crate::payload) period: Option<Cow<'a, str>>,
-    pub(in crate::payload) phase: Option<Phase>,
-    pub(in crate::payload) status: Status,
-    pub(in crate::payload) suspended: bool,
-}
-
 /// The head event node of a tree: its first in pre-order.
-pub(in crate::payload) fn event_of(store: &Store, tree: TreeId) -> Option<NodeId> {
-    store.tree(tree)?.outline.iter().find(|id| store.node(**id).class == Class::Event).copied()
+pub(super) fn event_of(store: &Store, tree: TreeId) -> Option<NodeId> {
+    store.outlined(tree, Class::Event).next()
 }
 
 fn number(text: Option<&[u8]>) -> Option<i64> {

@@ -11,7 +11,7 @@ use touchline_common::model::{Phase, Register, Scoring, Side};
 const MOST_SETS: usize = 99;
 
 /// Fills `out` with all registers that are known.
-pub(in crate::payload) fn read(reading: &Reading<'_>, out: &mut Vec<(Register, i64)>) {
+pub(super) fn read(reading: &Reading<'_>, out: &mut Vec<(Register, i64)>) {
     out.clear();
     let progress = reading.progress();
     let course = if progress.phase == Some(Phase::FINISHED) { Course::Finished } else { Course::Open };
@@ -40,7 +40,7 @@ pub(in crate::payload) fn read(reading: &Reading<'_>, out: &mut Vec<(Register, i
     if let Some(Phase(phase)) = progress.phase {
         out.push((Register::Phase, phase));
     }
-    out.push((Register::Suspended, i64::from(progress.suspended)));
+    out.extend(progress.suspended.map(|suspended| (Register::Suspended, i64::from(suspended))));
     out.sort_unstable_by_key(|(register, _)| *register);
 }
 

@@ -6,7 +6,7 @@
 use super::dirty::Parts;
 use super::forest::{Forest, Match};
 use super::json::{Extra, Json};
-use super::memory::MarketState;
+use super::mapping::Class;
 use super::store::NodeId;
 use super::{head, market, tail};
 use crate::payload::observe::Names;
@@ -15,7 +15,7 @@ use touchline_common::ipc::messages::data::{Section, SectionKey};
 use touchline_common::model::Handle;
 
 /// What changed since the last rendering; what is gone first.
-pub(in crate::payload) fn changes(
+pub(super) fn changes(
     forest: &mut Forest,
     slot: u32,
     names: &mut dyn Names,
@@ -25,13 +25,13 @@ pub(in crate::payload) fn changes(
     let markets = std::mem::take(&mut held.dirty_markets);
     let parts = std::mem::replace(&mut held.parts, Parts::NONE);
     let waits = |forest: &Forest, id: NodeId| {
-        let owned = forest.store.tree(forest.store.node(id).tree).is_some_and(|tree| tree.owner == slot);
-        owned && forest.store.market_state(id).is_some_and(|state| state.dirty)
+        let node = forest.store.node(id);
+        node.dirty && forest.store.owner_of(node.tree) == slot
     };
     for &id in &markets {
         if waits(forest, id) && !forest.is_shown(id) {
             forest.retire_market(slot, id);
-            forest.store.set_market_state(id, MarketState::default());
+            forest.store.node_mut(id).dirty = false;
         }
     }
     if let Some(held) = forest.matches.get_mut(slot as usize) {
@@ -68,12 +68,7 @@ pub(in crate::payload) fn changes(
 }
 
 /// Everything, as if nothing had been published.
-pub(in crate::payload) fn whole(
-    forest: &mut Forest,
-    slot: u32,
-    names: &mut dyn Names,
-    out: &mut Vec<Section<'static>>,
-) {
+pub(super) fn whole(forest: &mut Forest, slot: u32, names: &mut dyn Names, out: &mut Vec<Section<'static>>) {
     let Some(held) = live(forest, slot) else { return };
     held.parts = Parts::ALL;
     (held.head_hash, held.tail_hash) = (None, None);
@@ -81,13 +76,11 @@ pub(in crate::payload) fn whole(
     let trees = held.trees.clone();
     forest.refresh_match(slot);
     for tree in trees {
-        let outline = forest.store.tree(tree).map(|tree| tree.outline.clone()).unwrap_or_default();
-        for id in outline {
-            let Some(state) = forest.store.market_state(id) else { continue };
-            forest.store.set_market_state(id, MarketState { hash: None, dirty: true });
-            let was_dirty = state.dirty;
-            if let Some(held) = forest.matches.get_mut(slot as usize)
-                && !was_dirty
+        let markets: Vec<NodeId> = forest.store.outlined(tree, Class::Market).collect();
+        for id in markets {
+            forest.store.node_mut(id).memory = 0;
+            if forest.store.mark_market(id)
+                && let Some(held) = forest.matches.get_mut(slot as usize)
             {
                 held.dirty_markets.push(id);
             }
@@ -109,15 +102,14 @@ fn render_market(
     text: &mut Json,
     out: &mut Vec<Section<'static>>,
 ) {
-    let handle = forest.market_handle(slot, id, names);
+    let handle = forest.handle(slot, id, names);
     text.truncate(0);
     market::render(&forest.store, &forest.mapping, id, extra, text);
     let hash = digest(text.as_bytes());
-    let published = forest.store.market_state(id).and_then(|state| state.hash);
+    let node = forest.store.node_mut(id);
+    node.dirty = false;
     // Without a handle there is no saying which market it is.
-    if published != Some(hash) && handle != Handle(0) {
+    if handle != Handle(0) && std::mem::replace(&mut node.memory, hash) != hash {
         out.push(Section { key: SectionKey::Market(handle), body: Some(text.to_text().into()) });
     }
-    let hash = Some(hash).filter(|_| handle != Handle(0));
-    forest.store.set_market_state(id, MarketState { hash, dirty: false });
 }

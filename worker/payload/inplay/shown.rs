@@ -6,19 +6,19 @@ use super::mapping::{Class, Mapping, Role};
 
 /// A node's text, ready to be written.
 #[derive(Clone, Copy)]
-pub(in crate::payload) struct Shown<'a> {
+pub(super) struct Shown<'a> {
     text: &'a [u8],
     escape: Escape,
 }
 
 impl<'a> Shown<'a> {
-    pub(in crate::payload) fn new(text: &'a [u8]) -> Self {
+    pub(super) fn new(text: &'a [u8]) -> Self {
         Self { text, escape: Escape::of(text) }
     }
 
     /// Calls `each` with role, name and value of each attribute, in order.
     #[inline]
-    pub(in crate::payload) fn scan(
+    pub(super) fn scan(
         self,
         mapping: &Mapping,
         class: Class,
@@ -58,12 +58,12 @@ impl<'a> Shown<'a> {
         }
     }
 
-    pub(in crate::payload) fn escape(&self) -> Escape {
+    pub(super) fn escape(&self) -> Escape {
         self.escape
     }
 
     #[inline]
-    pub(in crate::payload) fn piece(self, from: usize, to: usize) -> Piece<'a> {
+    pub(super) fn piece(self, from: usize, to: usize) -> Piece<'a> {
         Piece::new(self.text, from, to)
     }
 }

@@ -14,42 +14,42 @@ use slab::Slab;
 use std::hash::BuildHasher;
 use touchline_common::model::Handle;
 
-pub(in crate::payload) type NodeId = u32;
-pub(in crate::payload) type TreeId = u32;
+pub(super) type NodeId = u32;
+pub(super) type TreeId = u32;
 /// Nodes that [`Store::read_ahead`] reads at once: more than a processor waits for at a time.
-pub(in crate::payload) const AHEAD: usize = 32;
+pub(super) const AHEAD: usize = 32;
 /// [`Node::step`] of a node that remembers nothing.
-pub(in crate::payload) const NOTHING: i8 = i8::MIN;
+pub(super) const NOTHING: i8 = i8::MIN;
 /// No node.
-pub(in crate::payload) const NIL: u32 = u32::MAX;
+pub(super) const NIL: u32 = u32::MAX;
 
 /// One node, one line of the cache: there are a thousand of them to a match.
 #[derive(Clone, Debug)]
 #[repr(align(64))]
-pub(in crate::payload) struct Node {
-    pub(in crate::payload) kind: Key,
-    pub(in crate::payload) class: Class,
-    pub(in crate::payload) indexed: bool,
-    pub(in crate::payload) tree: TreeId,
-    pub(in crate::payload) parent: NodeId,
-    pub(in crate::payload) first: NodeId,
-    pub(in crate::payload) last: NodeId,
-    pub(in crate::payload) prev: NodeId,
-    pub(in crate::payload) next: NodeId,
+pub(super) struct Node {
+    pub(super) kind: Key,
+    pub(super) class: Class,
+    pub(super) indexed: bool,
+    pub(super) tree: TreeId,
+    pub(super) parent: NodeId,
+    pub(super) first: NodeId,
+    pub(super) last: NodeId,
+    pub(super) prev: NodeId,
+    pub(super) next: NodeId,
     /// Where its text begins and ends in the tree's buffer, unless `own` is set.
-    pub(in crate::payload) start: u32,
-    pub(in crate::payload) end: u32,
-    pub(in crate::payload) own: u32,
+    pub(super) start: u32,
+    pub(super) end: u32,
+    pub(super) own: u32,
     /// Where the topic id begins in the text, and its length.
-    pub(in crate::payload) it_at: u32,
-    pub(in crate::payload) it_len: u32,
+    pub(super) it_at: u32,
+    pub(super) it_len: u32,
     /// The integer that stands for a market or a selection towards the recorder; 0 while it needs none.
-    pub(in crate::payload) handle: Handle,
+    pub(super) handle: Handle,
     /// What a market or a selection remembers (see `memory`).
-    pub(in crate::payload) memory: u64,
+    pub(super) memory: u64,
     /// The sign of a selection's last change of price; [`NOTHING`] while the node remembers nothing.
-    pub(in crate::payload) step: i8,
-    pub(in crate::payload) dirty: bool,
+    pub(super) step: i8,
+    pub(super) dirty: bool,
 }
 
 const _: () = assert!(size_of::<Node>() == 64);
@@ -76,47 +76,48 @@ static NO_NODE: Node = Node {
 };
 
 #[derive(Debug, Default)]
-pub(in crate::payload) struct Tree {
-    pub(in crate::payload) topic: Box<str>,
+pub(super) struct Tree {
+    pub(super) topic: Box<str>,
     /// The match it belongs to, `NIL` for a list.
-    pub(in crate::payload) owner: u32,
-    pub(in crate::payload) root: NodeId,
-    /// Whether the root is a node of the load; else it stands for the topic and has no text.
-    pub(in crate::payload) rooted: bool,
-    pub(in crate::payload) buffer: Vec<u8>,
+    pub(super) owner: u32,
+    /// A node of the load; or one that stands for the topic and has no text.
+    pub(super) root: NodeId,
+    pub(super) buffer: Vec<u8>,
     /// Nodes, without an artificial root.
-    pub(in crate::payload) nodes: usize,
+    pub(super) nodes: usize,
     /// Bytes of the buffer and of the texts that nodes own.
-    pub(in crate::payload) bytes: usize,
+    pub(super) bytes: usize,
     /// All nodes but selections, in pre-order; rebuilt when `outline_stale`.
-    pub(in crate::payload) outline: Vec<NodeId>,
-    pub(in crate::payload) outline_stale: bool,
+    pub(super) outline: Vec<NodeId>,
+    pub(super) outline_stale: bool,
     /// Where the last insert went, so that a run of inserts walks no siblings.
-    pub(in crate::payload) finger: Finger,
+    pub(super) finger: Finger,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-pub(in crate::payload) struct Finger {
-    pub(in crate::payload) parent: NodeId,
-    pub(in crate::payload) kind: Option<Key>,
-    pub(in crate::payload) place: u32,
-    pub(in crate::payload) node: NodeId,
+pub(super) struct Finger {
+    pub(super) parent: NodeId,
+    pub(super) kind: Option<Key>,
+    pub(super) place: u32,
+    pub(super) node: NodeId,
 }
 
 #[derive(Debug)]
-pub(in crate::payload) struct Store {
-    pub(in crate::payload) nodes: Vec<Node>,
+pub(super) struct Store {
+    pub(super) nodes: Vec<Node>,
     /// Head of the list of freed nodes, linked by `next`.
     free: NodeId,
     freed: usize,
-    pub(in crate::payload) trees: Slab<Tree>,
-    pub(in crate::payload) owned: Slab<Vec<u8>>,
+    pub(super) trees: Slab<Tree>,
+    pub(super) owned: Slab<Vec<u8>>,
     index: Index,
     hasher: RandomState,
+    /// Takes what is written to no node; never read.
+    nowhere: Node,
 }
 
 impl Store {
-    pub(in crate::payload) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             nodes: Vec::new(),
             free: NIL,
@@ -125,53 +126,64 @@ impl Store {
             owned: Slab::new(),
             index: Index::default(),
             hasher: RandomState::default(),
+            nowhere: NO_NODE.clone(),
         }
     }
 
     #[inline]
-    pub(in crate::payload) fn node(&self, id: NodeId) -> &Node {
+    pub(super) fn node(&self, id: NodeId) -> &Node {
         self.nodes.get(id as usize).unwrap_or(&NO_NODE)
     }
 
     #[inline]
-    pub(in crate::payload) fn node_mut(&mut self, id: NodeId) -> Option<&mut Node> {
-        self.nodes.get_mut(id as usize)
+    pub(super) fn node_mut(&mut self, id: NodeId) -> &mut Node {
+        self.nodes.get_mut(id as usize).unwrap_or(&mut self.nowhere)
     }
 
-    pub(in crate::payload) fn tree(&self, id: TreeId) -> Option<&Tree> {
+    pub(super) fn tree(&self, id: TreeId) -> Option<&Tree> {
         self.trees.get(id as usize)
     }
 
-    pub(in crate::payload) fn tree_mut(&mut self, id: TreeId) -> Option<&mut Tree> {
+    pub(super) fn tree_mut(&mut self, id: TreeId) -> Option<&mut Tree> {
         self.trees.get_mut(id as usize)
+    }
+
+    /// The match that a tree belongs to, `NIL` for a list.
+    #[inline]
+    pub(super) fn owner_of(&self, id: TreeId) -> u32 {
+        self.tree(id).map_or(NIL, |tree| tree.owner)
+    }
+
+    pub(super) fn root_of(&self, id: TreeId) -> NodeId {
+        self.tree(id).map_or(NIL, |tree| tree.root)
     }
 
     /// A node's text: its type word and `KEY=VALUE;` for each attribute.
     #[inline]
-    pub(in crate::payload) fn text(&self, id: NodeId) -> &[u8] {
+    pub(super) fn text(&self, id: NodeId) -> &[u8] {
         self.text_of(self.node(id))
     }
 
     #[inline]
-    pub(in crate::payload) fn text_of(&self, node: &Node) -> &[u8] {
+    pub(super) fn text_of(&self, node: &Node) -> &[u8] {
         text_of(node, &self.owned, &self.trees)
     }
 
     /// A node's topic id; the topic itself for an artificial root; empty if it has none.
     #[inline]
-    pub(in crate::payload) fn it(&self, id: NodeId) -> &[u8] {
+    pub(super) fn it(&self, id: NodeId) -> &[u8] {
         it_of(self.node(id), &self.owned, &self.trees)
     }
 
     #[inline]
-    pub(in crate::payload) fn attribute(&self, id: NodeId, key: Key) -> Option<&[u8]> {
+    pub(super) fn attribute(&self, id: NodeId, key: Key) -> Option<&[u8]> {
         let text = self.text(id);
         let (start, end) = text::find(text, key)?;
         text.get(start..end)
     }
 
     /// A hash of what a market or a selection is called, within what is already hashed of the market's name.
-    pub(in crate::payload) fn identity(&self, within: u64, it: &[u8], name: &[u8]) -> u64 {
+    pub(super) fn identity(&self, within: u64, it: &[u8], name: &[u8]) -> u64 {
         self.hasher.hash_one((within, it, name))
     }
 
@@ -185,25 +197,25 @@ impl Store {
 
     /// Every node with this topic id, one per tree at most, into `found`.
     #[inline]
-    pub(in crate::payload) fn find_all(&self, it: &[u8], found: &mut Vec<NodeId>) {
+    pub(super) fn find_all(&self, it: &[u8], found: &mut Vec<NodeId>) {
         found.clear();
         found.extend(self.index.candidates(self.hash(it)).filter(|id| self.it(*id) == it));
     }
 
-    pub(in crate::payload) fn find_in(&self, tree: TreeId, it: &[u8]) -> Option<NodeId> {
+    pub(super) fn find_in(&self, tree: TreeId, it: &[u8]) -> Option<NodeId> {
         let mut candidates = self.index.candidates(self.hash(it));
         candidates.find(|id| self.node(*id).tree == tree && self.it(*id) == it)
     }
 
     /// Whether any tree has a node with this topic id.
-    pub(in crate::payload) fn knows(&self, it: &[u8]) -> bool {
+    pub(super) fn knows(&self, it: &[u8]) -> bool {
         self.index.candidates(self.hash(it)).any(|id| self.it(id) == it)
     }
 
     /// Reads what a change of the nodes with these topic ids will read, so that it is in the cache by then. Each step is
     /// done for all of them before the next: the processor then waits for many lines of memory at once instead of for one
     /// after the other, which is most of what a change costs when there are many nodes.
-    pub(in crate::payload) fn read_ahead<'t>(&self, its: impl Iterator<Item = &'t [u8]>) {
+    pub(super) fn read_ahead<'t>(&self, its: impl Iterator<Item = &'t [u8]>) {
         let mut hashes = [0; AHEAD];
         let mut count = 0;
         for (place, it) in hashes.iter_mut().zip(its) {
@@ -233,7 +245,7 @@ impl Store {
 
     /// Makes the node addressable by its id `it`; not if that is empty or its tree has it already.
     #[inline]
-    pub(in crate::payload) fn enter(&mut self, id: NodeId, it: &[u8]) -> bool {
+    pub(super) fn enter(&mut self, id: NodeId, it: &[u8]) -> bool {
         if it.is_empty() {
             return false;
         }
@@ -244,79 +256,64 @@ impl Store {
             return false;
         }
         self.index.insert(hash, id);
-        if let Some(node) = self.node_mut(id) {
-            node.indexed = true;
-        }
+        self.node_mut(id).indexed = true;
         true
     }
 
-    pub(in crate::payload) fn leave(&mut self, id: NodeId) {
+    pub(super) fn leave(&mut self, id: NodeId) {
         if !self.node(id).indexed {
             return;
         }
         let hash = self.hash(self.it(id));
         self.index.remove(hash, id);
-        if let Some(node) = self.node_mut(id) {
-            node.indexed = false;
-        }
+        self.node_mut(id).indexed = false;
     }
 
     /// Makes room for the nodes of a load, so that neither arena nor index grows by steps.
-    pub(in crate::payload) fn reserve(&mut self, nodes: usize) {
+    pub(super) fn reserve(&mut self, nodes: usize) {
         self.index.reserve(nodes);
         self.nodes.reserve(nodes.saturating_sub(self.freed));
     }
 
     // --- making and freeing ---
 
-    pub(in crate::payload) fn add_tree(&mut self, topic: &str, owner: u32) -> TreeId {
-        let tree =
-            self.trees.insert(Tree { topic: topic.into(), owner, root: NIL, ..Tree::default() }) as TreeId;
-        let root = self.alloc(Node { class: Class::Root, tree, ..NO_NODE.clone() });
-        if let Some(tree) = self.tree_mut(tree) {
-            tree.root = root;
-        }
-        self.enter(root, topic.as_bytes());
+    pub(super) fn add_tree(&mut self, topic: &str, owner: u32) -> TreeId {
+        let tree = self.trees.insert(Tree { topic: topic.into(), owner, ..Tree::default() }) as TreeId;
+        self.add_root(tree);
         tree
     }
 
     /// Frees the nodes and the text of a tree; an empty artificial root remains.
-    pub(in crate::payload) fn clear_tree(&mut self, id: TreeId) {
-        let Some(tree) = self.tree(id) else { return };
-        let old = tree.root;
-        self.free_subtree(old);
-        let root = self.alloc(Node { class: Class::Root, tree: id, ..NO_NODE.clone() });
+    pub(super) fn clear_tree(&mut self, id: TreeId) {
+        self.free_subtree(self.root_of(id));
         if let Some(tree) = self.tree_mut(id) {
-            tree.root = root;
-            tree.rooted = false;
-            tree.buffer = Vec::new();
-            tree.nodes = 0;
-            tree.bytes = 0;
-            tree.outline.clear();
-            tree.outline_stale = false;
-            tree.finger = Finger::default();
+            let topic = std::mem::take(&mut tree.topic);
+            *tree = Tree { topic, owner: tree.owner, ..Tree::default() };
+            self.add_root(id);
         }
-        let topic = self.tree(id).map(|tree| tree.topic.clone()).unwrap_or_default();
+    }
+
+    fn add_root(&mut self, id: TreeId) {
+        let root = self.alloc(Node { class: Class::Root, tree: id, ..NO_NODE.clone() });
+        let Some(tree) = self.tree_mut(id) else { return };
+        tree.root = root;
+        let topic = tree.topic.clone();
         self.enter(root, topic.as_bytes());
     }
 
     /// Lets a node of the load stand for the topic, in the place of the artificial root.
-    pub(in crate::payload) fn replace_root(&mut self, tree: TreeId, id: NodeId) {
+    pub(super) fn replace_root(&mut self, tree: TreeId, id: NodeId) {
         let Some(held) = self.tree_mut(tree) else { return };
         let old = std::mem::replace(&mut held.root, id);
-        held.rooted = true;
         self.free_one(old);
     }
 
-    pub(in crate::payload) fn remove_tree(&mut self, id: TreeId) {
-        if let Some(tree) = self.tree(id) {
-            let root = tree.root;
-            self.free_subtree(root);
-            self.trees.remove(id as usize);
-        }
+    pub(super) fn remove_tree(&mut self, id: TreeId) {
+        self.free_subtree(self.root_of(id));
+        self.trees.try_remove(id as usize);
     }
 
-    pub(in crate::payload) fn set_buffer(&mut self, id: TreeId, body: &[u8]) {
+    pub(super) fn set_buffer(&mut self, id: TreeId, body: &[u8]) {
         if let Some(tree) = self.tree_mut(id) {
             tree.buffer = body.to_vec();
             tree.bytes = body.len();
@@ -324,7 +321,7 @@ impl Store {
     }
 
     /// A node over `start..end` of the tree's buffer, in no list yet.
-    pub(in crate::payload) fn cut(
+    pub(super) fn cut(
         &mut self,
         tree: TreeId,
         kind: Key,
@@ -340,17 +337,13 @@ impl Store {
     }
 
     /// A node with a text of its own, in no list yet.
-    pub(in crate::payload) fn make(&mut self, tree: TreeId, text: Vec<u8>, mapping: &Mapping) -> NodeId {
+    pub(super) fn make(&mut self, tree: TreeId, text: Vec<u8>, mapping: &Mapping) -> NodeId {
         if let Some(tree) = self.tree_mut(tree) {
             tree.nodes += 1;
-            tree.bytes += text.len();
         }
-        let kind = Key::of(text::type_word(&text));
-        let it = text::find(&text, mapping.topic()).unwrap_or_default();
-        let own = self.owned.insert(text) as u32;
-        let (it_at, it_len) = (it.0 as u32, (it.1 - it.0) as u32);
-        let class = mapping.class(kind);
-        self.alloc(Node { kind, class, tree, own, it_at, it_len, ..NO_NODE.clone() })
+        let id = self.alloc(Node { tree, ..NO_NODE.clone() });
+        self.replace_text(id, text, mapping);
+        id
     }
 
     fn alloc(&mut self, node: Node) -> NodeId {
@@ -369,54 +362,30 @@ impl Store {
         }
     }
 
-    /// Unlinks nothing: frees the node and all below it, in no particular order.
-    pub(in crate::payload) fn free_subtree(&mut self, top: NodeId) {
-        let mut id = top;
-        while id != NIL {
-            let (first, next, parent) = {
-                let node = self.node(id);
-                (node.first, node.next, node.parent)
-            };
-            if first != NIL {
-                // Go down, and never come this way again.
-                if let Some(node) = self.node_mut(id) {
-                    node.first = NIL;
-                }
-                id = first;
-                continue;
-            }
-            let up = if id == top {
-                NIL
-            } else if next != NIL {
-                next
-            } else {
-                parent
-            };
+    /// Unlinks nothing: frees the node and all below it, so that the next load takes their places in order.
+    pub(super) fn free_subtree(&mut self, top: NodeId) {
+        let all: Vec<NodeId> = self.subtree(top).collect();
+        for id in all.into_iter().rev() {
             self.free_one(id);
-            id = up;
         }
     }
 
     fn free_one(&mut self, id: NodeId) {
         self.leave(id);
-        let own = self.node(id).own;
-        let tree = self.node(id).tree;
+        let node = self.node(id);
+        let (own, tree, counted) = (node.own, node.tree, usize::from(node.class != Class::Root));
         let freed = self.owned.try_remove(own as usize).map_or(0, |text| text.len());
-        let counted = usize::from(self.node(id).class != Class::Root);
         if let Some(tree) = self.tree_mut(tree) {
             tree.bytes = tree.bytes.saturating_sub(freed);
             tree.nodes = tree.nodes.saturating_sub(counted);
         }
-        let free = self.free;
-        if let Some(node) = self.node_mut(id) {
-            *node = Node { next: free, ..NO_NODE.clone() };
-            self.free = id;
-            self.freed += 1;
-        }
+        *self.node_mut(id) = Node { next: self.free, ..NO_NODE.clone() };
+        self.free = id;
+        self.freed += 1;
     }
 
     /// Bytes that the store holds, for those who measure.
-    pub(in crate::payload) fn footprint(&self) -> usize {
+    pub(super) fn footprint(&self) -> usize {
         let trees: usize =
             self.trees.iter().map(|(_, t)| t.buffer.capacity() + 4 * t.outline.capacity() + 160).sum();
         let owned: usize = self.owned.iter().map(|(_, text)| text.capacity()).sum();

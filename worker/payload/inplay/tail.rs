@@ -10,7 +10,7 @@ use super::json::{Extra, Json};
 use super::mapping::{Class, Role};
 use super::reading::{Reading, event_of};
 use super::shown::Shown;
-use super::store::{NIL, NodeId, TreeId};
+use super::store::{NodeId, TreeId};
 use super::text;
 use touchline_common::model::Side;
 
@@ -83,11 +83,9 @@ fn integer(value: &[u8]) -> Option<i64> {
 fn write_order(forest: &Forest, trees: &[TreeId], out: &mut Json) {
     out.fixed(b"\"market_order\":[");
     for tree in trees.iter().filter_map(|tree| forest.store.tree(*tree)) {
-        for &id in &tree.outline {
-            if forest.is_shown(id) {
-                out.string(forest.store.it(id));
-                out.fixed(b",");
-            }
+        for &id in tree.outline.iter().filter(|id| forest.is_shown(**id)) {
+            out.string(forest.store.it(id));
+            out.fixed(b",");
         }
     }
     out.close(b']');
@@ -125,13 +123,10 @@ fn write_nodes(forest: &Forest, slot: u32, tree: TreeId, extra: &mut Extra, out:
     for &id in &held.outline {
         let class = store.node(id).class;
         let listed = class.listed();
-        if listed == Listed::Never
-            || !whole && !forest.is_below(event, id)
-            || !forest.is_first(slot, tree, id)
+        if listed != Listed::Never && (whole || store.is_below(id, event)) && forest.is_first(slot, tree, id)
         {
-            continue;
+            write_node(forest, id, class, listed, extra, out);
         }
-        write_node(forest, id, class, listed, extra, out);
     }
 }
 
@@ -166,16 +161,10 @@ fn write_node(forest: &Forest, id: NodeId, class: Class, listed: Listed, extra: 
 }
 
 impl Forest {
-    fn is_below(&self, top: NodeId, mut id: NodeId) -> bool {
-        while id != NIL && id != top {
-            id = self.store.node(id).parent;
-        }
-        id == top
-    }
-
-    pub(in crate::payload) fn is_shown(&self, id: NodeId) -> bool {
+    pub(super) fn is_shown(&self, id: NodeId) -> bool {
         let node = self.store.node(id);
-        let owner = self.store.tree(node.tree).map_or(NIL, |tree| tree.owner);
-        node.class == Class::Market && node.indexed && self.is_first(owner, node.tree, id)
+        node.class == Class::Market
+            && node.indexed
+            && self.is_first(self.store.owner_of(node.tree), node.tree, id)
     }
 }

@@ -7,6 +7,7 @@ mod model;
 mod recordings;
 mod rules;
 
+use super::mapping::Class;
 use crate::payload::{Forest, Limits, Mapping, MatchSlot, Names, Payload, Received, Seen, Sink};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
@@ -269,11 +270,7 @@ impl Single {
         self.forest.load(topic.as_bytes(), body.as_bytes(), at(0), &mut self.log).unwrap();
     }
 
-    pub(super) fn delta(
-        &mut self,
-        path: &str,
-        body: &str,
-    ) -> Result<crate::payload::Applied, crate::payload::TreeError> {
+    pub(super) fn delta(&mut self, path: &str, body: &str) -> Result<(), crate::payload::TreeError> {
         self.forest.delta(path.as_bytes(), body.as_bytes(), at(0), &mut self.log)
     }
 
@@ -292,6 +289,23 @@ impl Single {
         document.apply(sections);
         document.to_value(&self.log)
     }
+}
+
+/// The body of a load from which the same tree comes; of an untouched load byte for byte the body that came.
+pub(super) fn encode(forest: &Forest, topic: &str) -> Vec<u8> {
+    let tree = forest.topics[topic.as_bytes()];
+    let mut body = b"F|".to_vec();
+    for id in forest.store.nodes_of(tree).filter(|id| forest.store.node(*id).class != Class::Root) {
+        body.extend_from_slice(forest.store.text(id));
+        body.push(b'|');
+    }
+    body
+}
+
+/// How many nodes no delta reaches although they have an id.
+pub(super) fn unaddressable(forest: &Forest, topic: &str) -> usize {
+    let nodes = forest.store.nodes_of(forest.topics[topic.as_bytes()]);
+    nodes.filter(|id| !forest.store.it(*id).is_empty() && !forest.store.node(*id).indexed).count()
 }
 
 /// What is known of the odds is what stands: a fresh report of everything brings nothing new. A selection that is gone may still be known.

@@ -2,19 +2,15 @@
 
 use super::key::Key;
 use super::mapping::Mapping;
-use super::store::{NIL, NodeId, Store};
+use super::store::{NIL, NodeId, Store, TreeId};
 use super::text;
 
 impl Store {
     pub(super) fn replace_text(&mut self, id: NodeId, text: Vec<u8>, mapping: &Mapping) {
-        let it = text::find(&text, mapping.topic()).unwrap_or_default();
         let kind = Key::of(text::type_word(&text));
-        let class = mapping.class(kind);
         let (own, tree) = (self.node(id).own, self.node(id).tree);
         let was = self.owned.get(own as usize).map_or(0, Vec::len);
-        if let Some(tree) = self.tree_mut(tree) {
-            tree.bytes = (tree.bytes + text.len()).saturating_sub(was);
-        }
+        self.resized(tree, was, text.len());
         let own = match self.owned.get_mut(own as usize) {
             Some(place) => {
                 *place = text;
@@ -22,10 +18,9 @@ impl Store {
             }
             None => self.owned.insert(text) as u32,
         };
-        if let Some(node) = self.node_mut(id) {
-            (node.own, node.kind, node.class) = (own, kind, class);
-            (node.it_at, node.it_len) = (it.0 as u32, (it.1 - it.0) as u32);
-        }
+        let node = self.node_mut(id);
+        (node.own, node.kind, node.class) = (own, kind, mapping.class(kind));
+        self.find_it_again(id, mapping);
     }
 
     /// Puts `value` in the place of `start..end` of the node's text, which is a value; or appends `name=value;` if
@@ -47,15 +42,7 @@ impl Store {
                     text.splice(start..end, value.iter().copied());
                 }
             }
-            None => {
-                if text.last() != Some(&b';') {
-                    text.push(b';');
-                }
-                text.extend_from_slice(name);
-                text.push(b'=');
-                text.extend_from_slice(value);
-                text.push(b';');
-            }
+            None => text::append(text, name, value),
         }
         let now = text.len();
         self.moved(id, at, was, now);
@@ -64,22 +51,26 @@ impl Store {
     /// Looks up anew where the topic id stands in a node's text.
     pub(super) fn find_it_again(&mut self, id: NodeId, mapping: &Mapping) {
         let (start, end) = text::find(self.text(id), mapping.topic()).unwrap_or_default();
-        if let Some(node) = self.node_mut(id) {
-            (node.it_at, node.it_len) = (start as u32, (end - start) as u32);
-        }
+        let node = self.node_mut(id);
+        (node.it_at, node.it_len) = (start as u32, (end - start) as u32);
     }
 
     /// Keeps the place of the topic id and the tree's bytes right after a text has changed its length.
     fn moved(&mut self, id: NodeId, at: Option<(usize, usize)>, was: usize, now: usize) {
-        let tree = self.node(id).tree;
-        if let Some(tree) = self.tree_mut(tree) {
-            tree.bytes = (tree.bytes + now).saturating_sub(was);
-        }
-        let (Some((start, _)), Some(node)) = (at, self.node_mut(id)) else { return };
+        self.resized(self.node(id).tree, was, now);
+        let Some((start, _)) = at else { return };
+        let node = self.node_mut(id);
         if start < node.it_at as usize {
             node.it_at = (node.it_at as usize + now).saturating_sub(was) as u32;
         } else if start == node.it_at as usize {
             node.it_len = (node.it_len as usize + now).saturating_sub(was) as u32;
+        }
+    }
+
+    /// A text of a tree that took `was` bytes takes `now`.
+    pub(super) fn resized(&mut self, tree: TreeId, was: usize, now: usize) {
+        if let Some(tree) = self.tree_mut(tree) {
+            tree.bytes = (tree.bytes + now).saturating_sub(was);
         }
     }
 
@@ -94,12 +85,8 @@ impl Store {
     fn own_text(&mut self, id: NodeId) -> Option<&mut Vec<u8>> {
         if self.node(id).own == NIL {
             let text = self.text(id).to_vec();
-            let (tree, bytes) = (self.node(id).tree, text.len());
-            let own = self.owned.insert(text) as u32;
-            if let Some(tree) = self.tree_mut(tree) {
-                tree.bytes += bytes;
-            }
-            self.node_mut(id)?.own = own;
+            self.resized(self.node(id).tree, 0, text.len());
+            self.node_mut(id).own = self.owned.insert(text) as u32;
         }
         let own = self.node(id).own;
         self.owned.get_mut(own as usize)

@@ -14,20 +14,9 @@ use crate::payload::observe::Sink;
 use touchline_common::model::{Handle, OddsChange, Price, SelectionValue};
 
 impl Forest {
-    pub(super) fn update_all(&mut self, delta: &Delta<'_>, sink: &mut dyn Sink) -> Result<usize, TreeError> {
-        let found = self.targets(delta, delta.target())?;
-        let mut result = Ok(found.len());
-        for &id in &found {
-            if let Err(error) = self.update(id, delta, sink) {
-                result = Err(error);
-            }
-        }
-        self.scratch.found = found;
-        result
-    }
-
     pub(super) fn update(
         &mut self,
+        owner: u32,
         id: NodeId,
         delta: &Delta<'_>,
         sink: &mut dyn Sink,
@@ -36,9 +25,8 @@ impl Forest {
             let node = self.store.node(id);
             (node.class, node.tree)
         };
-        let (owner, bytes) = self.store.tree(tree).map_or((NIL, 0), |tree| (tree.owner, tree.bytes));
-        self.approach(owner, sink);
-        if bytes + delta.text().len() > self.limits.bytes {
+        let bytes = self.store.tree(tree).map_or(0, |tree| tree.bytes);
+        if bytes + delta.text.len() > self.limits.bytes {
             return Err(TreeError::Bytes { limit: self.limits.bytes });
         }
         // An artificial root has no text to change.
@@ -49,11 +37,8 @@ impl Forest {
         let reporting = owner != NIL && self.is_first(owner, tree, id);
         let mut reports = std::mem::take(&mut self.scratch.reports).again();
         let (mut changed, mut parts, mut renamed) = (false, Parts::NONE, false);
-        for token in delta.text().split(|&b| b == b';') {
-            // A first word without `=` is the node's type, once more.
-            let Some(equals) = token.iter().position(|&b| b == b'=') else { continue };
-            let (name, value) =
-                (token.get(..equals).unwrap_or_default(), token.get(equals + 1..).unwrap_or_default());
+        // A first word without `=` is the node's type, once more.
+        for (name, value) in text::pairs(delta.text) {
             let text = self.store.text(id);
             let held = text::find_name(text, name);
             let old = held.and_then(|(from, to)| text.get(from..to));
@@ -72,16 +57,16 @@ impl Forest {
                 && owner != NIL
             {
                 let step = self.step_of(id, role, old.unwrap_or_default(), value);
-                if let Step::Price { old, new, .. } = step {
+                if let Some(Step::Price { old, new, .. }) = step {
                     self.store.price_moved(id, old, new);
                 }
-                if reporting {
+                if let Some(step) = step.filter(|_| reporting) {
                     self.note(owner, id, step, &mut reports, sink);
                 }
                 reports.registers |= role.moves_registers()
                     && (class == Class::Event || class == Class::Team)
                     || class == Class::Sport && role == Role::Id;
-                renamed |= role == Role::Name && (class == Class::Market || class == Class::Selection);
+                renamed |= role == Role::Name && class.is_odds();
             }
             self.store.set(id, held, name, value);
         }
@@ -90,14 +75,11 @@ impl Forest {
         }
         if owner == NIL {
             if changed {
-                self.list_node_changed(tree, id);
+                self.list_changed(tree, id);
             }
         } else {
             if changed {
                 self.node_changed(owner, id, parts, delta.received);
-            }
-            if changed && class == Class::Event {
-                self.forget_clock(owner);
             }
             self.report_seen(owner, delta, reports, sink);
         }
@@ -119,8 +101,8 @@ impl Forest {
             reports.all_odds = true;
             return;
         }
-        self.set_handle(id, Handle(0));
-        if reporting && self.selection_handle(owner, id, sink) != Handle(0) {
+        self.store.node_mut(id).handle = Handle(0);
+        if reporting && self.handle(owner, id, sink) != Handle(0) {
             self.state_selection(id, reports);
         }
     }
@@ -132,36 +114,34 @@ impl Forest {
         reports.odds.push(OddsChange::Selection(SelectionValue { text, ..value }));
     }
 
-    pub(super) fn rename(&mut self, owner: u32, id: NodeId, held: Option<(usize, usize)>, value: &[u8]) {
+    fn rename(&mut self, owner: u32, id: NodeId, held: Option<(usize, usize)>, value: &[u8]) {
         if owner != NIL {
             self.forget_handles_below(owner, id);
         }
         self.store.leave(id);
-        let name = self.mapping.topic_name().to_vec();
-        self.store.set(id, held, &name, value);
+        self.store.set(id, held, self.mapping.topic_name(), value);
         self.store.find_it_again(id, &self.mapping);
         self.store.enter(id, value);
     }
 
-    pub(super) fn step_of<'a>(&self, id: NodeId, role: Role, old: &[u8], new: &'a [u8]) -> Step<'a> {
+    pub(super) fn step_of<'a>(&self, id: NodeId, role: Role, old: &[u8], new: &'a [u8]) -> Option<Step<'a>> {
         let suspended = text::suspended(Some(new));
         match (self.store.node(id).class, role) {
             (Class::Selection, Role::Odds) => {
-                Step::Price { old: Price::from_text(old), new: Price::from_text(new), text: new }
+                let (old, price) = (Price::from_text(old), Price::from_text(new));
+                Some(Step::Price { old, new: price, text: new })
             }
-            (Class::Selection | Class::Market, Role::Suspended)
-                if suspended != text::suspended(Some(old)) =>
-            {
-                Step::Suspended(suspended)
+            (Class::Selection | Class::Market, Role::Suspended) => {
+                (suspended != text::suspended(Some(old))).then_some(Step::Suspended(suspended))
             }
-            (Class::Event, Role::Comment) => Step::Value(Value::Comment(new)),
+            (Class::Event, Role::Comment) => Some(Step::Value(Value::Comment(new))),
             (Class::Team, role) if Role::STATS.contains(&role) && !new.is_empty() => {
                 let order = self.store.attribute(id, self.mapping.key(Class::Team, Role::Order));
+                let side = order.and_then(class::side_of)?;
                 let tree = self.store.node(id).tree;
-                let side = order.and_then(class::side_of);
-                side.map_or(Step::Nothing, |side| Step::Value(Value::Stat { tree, role, side, text: new }))
+                Some(Step::Value(Value::Stat { tree, role, side, text: new }))
             }
-            _ => Step::Nothing,
+            _ => None,
         }
     }
 
@@ -175,25 +155,21 @@ impl Forest {
         sink: &mut dyn Sink,
     ) {
         match step {
-            Step::Nothing => {}
             Step::Value(value) => reports.values.push(value),
-            Step::Price { old, new, text } if old != new => {
-                let selection = self.selection_handle(owner, id, sink);
+            Step::Price { old, new: price, text } => {
+                let selection = if old == price { Handle(0) } else { self.handle(owner, id, sink) };
                 if selection != Handle(0) {
-                    reports.odds.push(OddsChange::Price { selection, price: new, text: lossy(text) });
-                }
-            }
-            Step::Price { .. } => {}
-            Step::Suspended(suspended) if self.store.node(id).class == Class::Market => {
-                if self.store.node(id).indexed {
-                    let market = self.market_handle(owner, id, sink);
-                    reports.odds.push(OddsChange::MarketSuspended { market, suspended });
+                    reports.odds.push(OddsChange::Price { selection, price, text: lossy(text) });
                 }
             }
             Step::Suspended(suspended) => {
-                let selection = self.selection_handle(owner, id, sink);
-                if selection != Handle(0) {
-                    reports.odds.push(OddsChange::SelectionSuspended { selection, suspended });
+                let handle = self.handle(owner, id, sink);
+                if handle != Handle(0) {
+                    reports.odds.push(if self.store.node(id).class == Class::Market {
+                        OddsChange::MarketSuspended { market: handle, suspended }
+                    } else {
+                        OddsChange::SelectionSuspended { selection: handle, suspended }
+                    });
                 }
             }
         }
@@ -201,10 +177,9 @@ impl Forest {
 
     /// Whether no earlier tree of the match has a node of this id.
     pub(super) fn is_first(&self, owner: u32, tree: TreeId, id: NodeId) -> bool {
-        let Some(held) = self.matches.get(owner as usize) else { return true };
-        if held.trees.len() < 2 {
+        let Some(held) = self.matches.get(owner as usize).filter(|held| held.trees.len() > 1) else {
             return true;
-        }
+        };
         let it = self.store.it(id);
         held.trees
             .iter()
@@ -213,10 +188,9 @@ impl Forest {
     }
 }
 
-/// What a changed attribute means; prices may be none.
+/// What a changed attribute means; prices may be none, and the same in other words.
 #[derive(Clone, Copy)]
 pub(super) enum Step<'a> {
-    Nothing,
     Price { old: Option<Price>, new: Option<Price>, text: &'a [u8] },
     Suspended(bool),
     Value(Value<'a>),

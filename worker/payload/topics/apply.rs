@@ -2,14 +2,14 @@
 //!
 //! A load and a delta both state the whole value of their topic. What became unknown moves no register.
 
-use super::reading::Reading;
-use super::table::{Role, Table};
-use super::{Branch, Branches, Dirty, LONGEST_NS, QUIET_NS, Reporting};
+use super::reading::{Counts, Reading};
+use super::table::Role;
+use super::{Branch, Branches, Dirty, LONGEST_NS, QUIET_NS, Reporting, Scratch};
 use crate::payload::json::lossy;
 use crate::payload::observe::{Received, Seen, Sink};
-use crate::payload::rules::of_statistic;
-use crate::payload::{Applied, MatchSlot, Payload, TreeError};
-use touchline_common::model::{Change, RegisterChange, Side};
+use crate::payload::rules::{of_statistic, report_registers};
+use crate::payload::{MatchSlot, Payload, TreeError};
+use touchline_common::model::{Change, Side};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Brought {
@@ -31,27 +31,32 @@ impl Branches {
         brought: Brought,
         received: Received,
         sink: &mut dyn Sink,
-    ) -> Result<Applied, TreeError> {
+    ) -> Result<(), TreeError> {
         let (place, key) = self.find(topic).ok_or_else(|| TreeError::TopicNotHeld { topic: named(topic) })?;
         sink.approached(MatchSlot(place.slot));
         self.check_limits(place.slot, usize::from(place.asked), key, body)?;
         sink.touched(MatchSlot(place.slot));
         self.begin(place.slot, brought, received, sink);
-        let Some(held) = self.matches.get_mut(place.slot as usize) else { return Ok(Applied::default()) };
-        let applied = Applied { nodes: 1, ignored: 0 };
-        let Some(old) = held.set(usize::from(place.asked), key, body) else { return Ok(applied) };
+        let Some(held) = self.matches.get_mut(place.slot as usize) else { return Ok(()) };
+        let table = self.table.as_ref();
+        let role = table.and_then(|table| table.role(key));
+        let before = role.and_then(|role| Reading::of(table, held).statistic(role));
+        let before = before.map_or([None, None], |(_, counts)| counts);
+        if !held.set(usize::from(place.asked), key, body) {
+            return Ok(());
+        }
         let reporting = matches!(held.reporting, Reporting::All | Reporting::Awaited);
         // What an earlier subscription has of the same name hides this.
         let hidden = held.asked.iter().take(place.asked.into()).any(|asked| asked.values.contains_key(key));
-        let dirty = match self.table.as_ref().and_then(|table| table.role(key)) {
+        let dirty = match role {
             Some(Role::Match | Role::Progress | Role::Score) => Dirty::HEAD,
             Some(Role::Statistic(_) | Role::Comment) | None => Dirty::TAIL,
         };
         self.changed(place.slot, dirty, received);
-        if reporting && !hidden {
-            self.report_value(place.slot, key, old.as_deref(), body, received, sink);
+        if let Some(role) = role.filter(|role| reporting && !hidden && *role != Role::Match) {
+            self.report_value(place.slot, role, before, body, received, sink);
         }
-        Ok(applied)
+        Ok(())
     }
 
     fn check_limits(&self, slot: u32, asked: usize, key: &[u8], body: &[u8]) -> Result<(), TreeError> {
@@ -112,16 +117,6 @@ impl Branches {
         self.report(MatchSlot(slot), received, sink);
     }
 
-    /// What comes next of a match is its load again.
-    pub(super) fn expect_load(&mut self, slot: u32) {
-        let Some(held) = self.matches.get_mut(slot as usize) else { return };
-        // What waits to be rendered goes on waiting for a load that is complete.
-        if let Reporting::Settling { until, .. } = held.reporting {
-            self.settling.remove(&(until, slot));
-        }
-        held.reporting = Reporting::Awaited;
-    }
-
     /// Sections are to be rendered again.
     pub(super) fn changed(&mut self, slot: u32, dirty: Dirty, received: Received) {
         let Some(held) = self.matches.get_mut(slot as usize) else { return };
@@ -139,77 +134,49 @@ impl Branches {
     fn report_value(
         &mut self,
         slot: u32,
-        key: &[u8],
-        old: Option<&[u8]>,
+        role: Role,
+        before: Counts,
         new: &[u8],
         received: Received,
         sink: &mut dyn Sink,
     ) {
-        let Some(role) = self.table.as_ref().and_then(|table| table.role(key)) else { return };
-        if role == Role::Match {
-            return;
-        }
-        self.compare_registers(slot);
-        let Branches { table, matches, scratch, .. } = self;
-        let (Some(table), Some(held)) = (table.as_ref(), matches.get_mut(slot as usize)) else { return };
+        let Branches { table, matches, scratch: Scratch { registers, changes: moved, .. }, .. } = self;
+        let Some(held) = matches.get_mut(slot as usize) else { return };
+        Reading::of(table.as_ref(), held).registers(registers);
+        report_registers(&mut held.reported, registers, moved);
+        let reading = Reading::of(table.as_ref(), held);
         let mut changes = Vec::new();
-        match role {
-            Role::Comment => {
-                let text = Reading::of(Some(table), held).comment(new).unwrap_or_default();
-                changes.push(Change::Comment { text: lossy(text) });
-            }
-            Role::Statistic(place) => statistic(table, held, place, key, old, &mut changes),
-            Role::Progress | Role::Score | Role::Match => {}
+        if role == Role::Comment {
+            let text = reading.comment(new).unwrap_or_default();
+            changes.push(Change::Comment { text: lossy(text) });
         }
-        if changes.is_empty() && scratch.changes.is_empty() {
+        if let Some((name, now)) = reading.statistic(role) {
+            changes.extend(statistic(name, before, now));
+        }
+        if changes.is_empty() && moved.is_empty() {
             return;
         }
-        let seen = Seen {
-            registers: &scratch.changes,
-            changes: &changes,
-            clock: Reading::of(Some(table), held).clock().shown(received.wall_us),
-            received,
-        };
-        sink.observed(MatchSlot(slot), &seen);
-    }
-
-    /// Fills `scratch.changes` with the registers that differ from those reported.
-    fn compare_registers(&mut self, slot: u32) {
-        self.scratch.changes.clear();
-        let Some(held) = self.matches.get_mut(slot as usize) else { return };
-        let mut now = std::mem::take(&mut self.scratch.registers);
-        Reading::of(self.table.as_ref(), held).registers(&mut now);
-        for &(register, value) in &now {
-            match held.reported.binary_search_by_key(&register, |(register, _)| *register) {
-                Ok(place) => {
-                    let Some(last) = held.reported.get_mut(place).filter(|last| last.1 != value) else {
-                        continue;
-                    };
-                    last.1 = value;
-                }
-                Err(place) => held.reported.insert(place, (register, value)),
-            }
-            self.scratch.changes.push(RegisterChange { register, value });
-        }
-        self.scratch.registers = now;
+        let clock = reading.clock().shown(received.wall_us);
+        sink.observed(MatchSlot(slot), &Seen { registers: moved, changes: &changes, clock, received });
     }
 }
 
 impl Branch {
-    /// Sets a value; what it was if it changed, `None` inside if there was none.
-    fn set(&mut self, asked: usize, key: &[u8], value: &[u8]) -> Option<Option<Box<[u8]>>> {
-        let values = &mut self.asked.get_mut(asked)?.values;
-        if let Some(held) = values.get_mut(key) {
-            if **held == *value {
-                return None;
+    /// Sets a value; whether it changed.
+    fn set(&mut self, asked: usize, key: &[u8], value: &[u8]) -> bool {
+        let Some(asked) = self.asked.get_mut(asked) else { return false };
+        let was = match asked.values.get_mut(key) {
+            Some(held) if **held == *value => return false,
+            Some(held) => std::mem::replace(held, value.into()).len(),
+            None => {
+                asked.values.insert(key.into(), value.into());
+                self.topics += 1;
+                self.bytes = self.bytes.saturating_add(key.len());
+                0
             }
-            self.bytes = self.bytes.saturating_sub(held.len()).saturating_add(value.len());
-            return Some(Some(std::mem::replace(held, value.into())));
-        }
-        values.insert(key.into(), value.into());
-        self.topics += 1;
-        self.bytes = self.bytes.saturating_add(key.len()).saturating_add(value.len());
-        Some(None)
+        };
+        self.bytes = self.bytes.saturating_sub(was).saturating_add(value.len());
+        true
     }
 
     pub(super) fn unset(&mut self, asked: usize, key: &[u8]) -> bool {
@@ -220,44 +187,15 @@ impl Branch {
         self.bytes = self.bytes.saturating_sub(key.len()).saturating_sub(old.len());
         true
     }
-
-    /// What `read` makes of the branch with the value that a topic had before.
-    fn with_value<T>(&mut self, key: &[u8], old: Option<&[u8]>, read: impl FnOnce(&Branch) -> T) -> T {
-        let place = self.asked.iter().position(|asked| asked.values.contains_key(key));
-        let Some(place) = place else { return read(self) };
-        let swap = |held: &mut Branch, value: Option<Box<[u8]>>| {
-            let values = held.asked.get_mut(place).map(|asked| &mut asked.values);
-            values.and_then(|values| match value {
-                Some(value) => values.insert(key.into(), value),
-                None => values.remove(key),
-            })
-        };
-        let now = swap(self, old.map(Into::into));
-        let answer = read(self);
-        swap(self, now);
-        answer
-    }
 }
 
 /// A statistic that is no register, side by side as far as it is another than before.
-fn statistic<'a>(
-    table: &'a Table,
-    held: &mut Branch,
-    place: usize,
-    key: &[u8],
-    old: Option<&[u8]>,
-    changes: &mut Vec<Change<'a>>,
-) {
-    let Some((name, counted)) = table.statistics.get(place) else { return };
-    let now = Reading::of(Some(table), held).counts(counted);
-    let before = held.with_value(key, old, |held| Reading::of(Some(table), held).counts(counted));
-    for ((side, now), before) in Side::BOTH.into_iter().zip(now).zip(before) {
-        let Some(now) = now.filter(|now| Some(*now) != before) else { continue };
-        if of_statistic(name, side).is_none() {
-            let (key, text) = (name.as_str().into(), now.to_string().into());
-            changes.push(Change::Stat { key, side, text });
-        }
-    }
+fn statistic(name: &str, before: Counts, now: Counts) -> impl Iterator<Item = Change<'_>> {
+    let sides = Side::BOTH.into_iter().zip(before.into_iter().zip(now));
+    sides.filter_map(move |(side, (before, now))| {
+        let now = now.filter(|now| Some(*now) != before && of_statistic(name, side).is_none())?;
+        Some(Change::Stat { key: name.into(), side, text: now.to_string().into() })
+    })
 }
 
 pub(super) fn named(topic: &[u8]) -> String {

@@ -17,7 +17,7 @@ pub(super) fn head(reading: &Reading<'_>, out: &mut Json) {
     out.member("away", away.as_deref());
     out.member("status", Some(progress.status.as_str()));
     out.member("period", progress.period.as_deref());
-    write_clock(reading, out);
+    reading.clock().write(out);
     write_score(reading.score(), out);
     out.close(b'}');
 }
@@ -29,15 +29,6 @@ pub(super) fn tail(reading: &Reading<'_>, out: &mut Json) {
     out.fixed(b"\"market_order\":[],");
     write_extra(reading, out);
     out.close(b'}');
-}
-
-fn write_clock(reading: &Reading<'_>, out: &mut Json) {
-    let state = reading.clock();
-    let Some(seconds) = state.seconds else { return };
-    out.fixed(b"\"clock\":{\"seconds\":");
-    out.number(seconds);
-    out.put(if state.running { b",\"running\":true" } else { b",\"running\":false" });
-    out.fixed(b",\"down\":false},");
 }
 
 fn write_score(score: Counts, out: &mut Json) {

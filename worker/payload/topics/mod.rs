@@ -21,7 +21,7 @@ use self::reading::Reading;
 use self::selector::Selector;
 use crate::payload::json::Json;
 use crate::payload::observe::{Names, Received, Sink};
-use crate::payload::{Applied, KEEP, Limits, MatchSlot, Payload, TreeError, if_changed, server_time};
+use crate::payload::{KEEP, Limits, MatchSlot, Payload, TreeError, if_changed, server_time};
 use foldhash::fast::RandomState;
 use jiff::tz::TimeZone;
 use slab::Slab;
@@ -135,16 +135,18 @@ impl Branches {
 
     pub(super) fn value_of(&self, topic: &[u8]) -> Option<&[u8]> {
         let (place, key) = self.find(topic)?;
-        let asked = self.matches.get(place.slot as usize)?.asked.get(usize::from(place.asked))?;
-        asked.values.get(key).map(AsRef::as_ref)
+        self.asked(place)?.values.get(key).map(AsRef::as_ref)
+    }
+
+    fn asked(&self, place: Place) -> Option<&Asked> {
+        self.matches.get(place.slot as usize)?.asked.get(usize::from(place.asked))
     }
 
     /// Which subscription of which match a topic belongs to, and what it is called there: the longest top wins.
     fn find<'t>(&self, topic: &'t [u8]) -> Option<(Place, &'t [u8])> {
         let at = |top: &[u8]| {
             let place = *self.tops.get(top)?;
-            let asked = self.matches.get(place.slot as usize)?.asked.get(usize::from(place.asked))?;
-            Some((place, asked.selector.key(topic)?))
+            Some((place, self.asked(place)?.selector.key(topic)?))
         };
         if topic.len() <= self.longest
             && let Some(found) = at(topic)
@@ -231,16 +233,13 @@ impl Payload for Branches {
 
     fn subscription<'a>(&'a self, topic: &'a [u8]) -> Option<&'a [u8]> {
         let (place, _) = self.find(topic)?;
-        let asked = self.matches.get(place.slot as usize)?.asked.get(usize::from(place.asked))?;
-        Some(asked.selector.text.as_bytes())
+        Some(self.asked(place)?.selector.text.as_bytes())
     }
 
     fn is_loaded(&self, subscription: &[u8]) -> bool {
         let Ok(text) = std::str::from_utf8(subscription) else { return false };
         let place = self.tops.get(Selector::parse(text).top());
-        let asked = place
-            .and_then(|place| self.matches.get(place.slot as usize)?.asked.get(usize::from(place.asked)));
-        asked.is_some_and(|asked| !asked.values.is_empty())
+        place.and_then(|place| self.asked(*place)).is_some_and(|asked| !asked.values.is_empty())
     }
 
     fn received(&self, slot: MatchSlot) -> Option<Received> {
@@ -313,7 +312,7 @@ impl Payload for Branches {
         body: &[u8],
         received: Received,
         sink: &mut dyn Sink,
-    ) -> Result<Applied, TreeError> {
+    ) -> Result<(), TreeError> {
         self.value(topic, body, Brought::Load, received, sink)
     }
 
@@ -323,9 +322,10 @@ impl Payload for Branches {
         body: &[u8],
         received: Received,
         sink: &mut dyn Sink,
-    ) -> Result<(Applied, Option<usize>), TreeError> {
+    ) -> Result<Option<usize>, TreeError> {
         let differs = self.value_of(topic).map(|held| usize::from(held != body));
-        Ok((self.value(topic, body, Brought::Load, received, sink)?, differs))
+        self.value(topic, body, Brought::Load, received, sink)?;
+        Ok(differs)
     }
 
     fn delta(
@@ -334,7 +334,7 @@ impl Payload for Branches {
         body: &[u8],
         received: Received,
         sink: &mut dyn Sink,
-    ) -> Result<Applied, TreeError> {
+    ) -> Result<(), TreeError> {
         self.value(topic, body, Brought::Delta, received, sink)
     }
 
@@ -355,7 +355,7 @@ impl Payload for Branches {
         if self.matches.get(place.slot as usize).is_some_and(|held| held.topics > 0) {
             return Ok(None);
         }
-        self.expect_load(place.slot);
+        self.await_load(MatchSlot(place.slot));
         self.clean(place.slot);
         Ok(Some(MatchSlot(place.slot)))
     }
@@ -363,7 +363,7 @@ impl Payload for Branches {
     fn connection_lost(&mut self) {
         let slots: Vec<usize> = self.matches.iter().map(|(slot, _)| slot).collect();
         for slot in slots {
-            self.expect_load(slot as u32);
+            self.await_load(MatchSlot(slot as u32));
         }
     }
 
@@ -382,7 +382,12 @@ impl Payload for Branches {
     }
 
     fn await_load(&mut self, slot: MatchSlot) {
-        self.expect_load(slot.0);
+        let Some(held) = self.matches.get_mut(slot.0 as usize) else { return };
+        // What waits to be rendered goes on waiting for a load that is complete.
+        if let Reporting::Settling { until, .. } = held.reporting {
+            self.settling.remove(&(until, slot.0));
+        }
+        held.reporting = Reporting::Awaited;
     }
 }
 

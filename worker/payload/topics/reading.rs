@@ -7,12 +7,12 @@ use super::table::{Counted, Role, Table};
 use super::value::{self, Form};
 use crate::payload::clock::ClockState;
 use crate::payload::json::lossy;
-use crate::payload::period::{Status, period_of};
+use crate::payload::period::{Progress, Status, period_of};
 use crate::payload::rules::{of_statistic, split_name};
 use crate::payload::sport::Sport;
 use crate::payload::text;
 use std::borrow::Cow;
-use touchline_common::model::{Change, Facts, Phase, Register, Scoring, Side};
+use touchline_common::model::{Change, Facts, Phase, Register, Side};
 
 /// A side's counts, home first; what is unknown is absent.
 pub(super) type Counts = [Option<i64>; 2];
@@ -20,14 +20,6 @@ pub(super) type Counts = [Option<i64>; 2];
 pub(super) struct Reading<'a> {
     pub(super) table: Option<&'a Table>,
     pub(super) branch: &'a Branch,
-}
-
-pub(super) struct Progress<'a> {
-    pub(super) period: Option<Cow<'a, str>>,
-    pub(super) phase: Option<Phase>,
-    pub(super) status: Status,
-    /// `None`: nothing says so or not.
-    pub(super) suspended: Option<bool>,
 }
 
 impl<'a> Reading<'a> {
@@ -63,11 +55,7 @@ impl<'a> Reading<'a> {
     }
 
     pub(super) fn facts(&self) -> Facts {
-        let sport = self.sport();
-        Facts {
-            sport: sport.map(|sport| sport.name.to_owned()),
-            scoring: sport.map_or(Scoring::Text, |sport| sport.scoring),
-        }
+        Sport::facts(self.sport())
     }
 
     pub(super) fn competition(&self) -> Option<Cow<'a, str>> {
@@ -130,6 +118,13 @@ impl<'a> Reading<'a> {
                 [home, home.map(|percent| 100 - percent)]
             }
         }
+    }
+
+    /// Name and counts of the statistic that a role stands for.
+    pub(super) fn statistic(&self, role: Role) -> Option<(&'a str, Counts)> {
+        let Role::Statistic(place) = role else { return None };
+        let (name, counted) = self.table?.statistics.get(place)?;
+        Some((name.as_str(), self.counts(counted)))
     }
 
     pub(super) fn score(&self) -> Counts {

@@ -73,7 +73,8 @@ struct Source {
     #[serde(default, rename = "match")]
     of_match: Match,
     comment: Option<Comment>,
-    score: Option<Count>,
+    #[serde(default)]
+    score: Count,
     #[serde(default)]
     statistics: BTreeMap<String, Count>,
     #[serde(default)]
@@ -87,7 +88,7 @@ struct Comment {
     field: usize,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Count {
     topic: String,
@@ -110,7 +111,7 @@ impl Table {
     /// # Errors
     /// A syntax error, an unknown section or value, a topic with two roles.
     pub(in crate::payload) fn overlaid(text: &str) -> Result<Table, MappingError> {
-        Table::compile(period::laid_over(&period::parse(BUILTIN)?, period::parse(text)?))
+        Table::compile(period::laid_over(period::parse(BUILTIN)?, period::parse(text)?))
     }
 
     pub(super) fn role(&self, key: &[u8]) -> Option<Role> {
@@ -128,14 +129,11 @@ impl Table {
             roles: HashMap::default(),
             sports: source.sports,
             comment_field: source.comment.as_ref().map_or(1, |comment| comment.field),
-            score: counted(source.score.as_ref().unwrap_or(&NOTHING), "score")?,
+            score: counted(&source.score, "score")?,
             statistics: Vec::new(),
-            periods: Vec::new(),
+            periods: period::compile_periods(&source.period)?,
             of_match: source.of_match,
         };
-        for (place, row) in source.period.iter().enumerate() {
-            table.periods.push(period::compile_period(row, place + 1)?);
-        }
         let of_match = table.of_match.clone();
         for topic in [&of_match.name, &of_match.home, &of_match.away, &of_match.competition] {
             table.enter(topic.as_bytes(), Role::Match)?;
@@ -174,8 +172,6 @@ impl Table {
 }
 
 const BUILTIN: &str = include_str!("topics.toml");
-
-const NOTHING: Count = Count { topic: String::new(), value: Form::Number };
 
 fn counted(count: &Count, at: &str) -> Result<Counted, MappingError> {
     let has_sides = count.topic.contains(SIDE);

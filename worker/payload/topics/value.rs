@@ -3,11 +3,12 @@
 use crate::payload::text;
 use crate::wire::diffusion::{fields, records};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Form {
     /// One record per incident.
     Incidents,
+    #[default]
     Number,
     /// One whole number up to 100: home's part.
     HomePercent,

@@ -5,7 +5,7 @@
 //! missing is true from then on. Under strategy `dumps` nothing is held that could be compared.
 
 use super::Worker;
-use crate::payload::{Applied, MatchSlot, Received, TreeError, Trees};
+use crate::payload::{MatchSlot, Received, TreeError, Trees};
 use crate::scan::audit::{Audits, Closed};
 use crate::scan::match_table::Followed;
 use crate::scan::rate::Together;
@@ -116,15 +116,14 @@ pub(super) fn load(
     body: &[u8],
     received: Received,
     reporter: &mut Reporter<'_>,
-) -> Result<Applied, TreeError> {
+) -> Result<(), TreeError> {
     let Some(slot) = trees.owner(topic) else { return trees.load(topic, body, received, reporter) };
     let since_load = reporter.matches.get(slot).and_then(|held| held.deltas.checked_sub(held.loaded?));
     let loaded = if audits.awaits(slot) {
         let audited = trees.audit(topic, body, received, reporter);
-        audited.map(|(applied, differing)| {
+        audited.map(|differing| {
             let subscription = trees.subscription(topic).unwrap_or(topic);
             audits.loaded(slot, subscription, differing, since_load);
-            applied
         })
     } else {
         trees.load(topic, body, received, reporter)

@@ -109,7 +109,7 @@ impl Worker {
                 Event::Delta { topic, body } => {
                     meter.counted.diffs += 1;
                     let applied = parts.trees.delta(topic, body, received, &mut reporter);
-                    count(meter, applied.map(|_| ()), &parts.feed_name);
+                    count(meter, applied, &parts.feed_name);
                 }
                 Event::Removed { topic } if parts.is_time(topic) => {
                     meter.acknowledged(topic);
