@@ -121,10 +121,6 @@ impl Learner {
         tried.unwrap_or(self.cap()).min(suspected.unwrap_or(u32::MAX))
     }
 
-    pub(in crate::pool) fn limits(&self) -> bool {
-        self.learned.is_some()
-    }
-
     pub(in crate::pool) fn is_suspected(&self, slot: SlotId) -> bool {
         self.suspicions.iter().any(|of| of.slot == slot)
     }
@@ -158,34 +154,18 @@ impl Learner {
         self.learn(suspicion.granted, Sign::Loads, now)
     }
 
-    /// A connection serves so many in full and not more, as was proven on another. Gives the cap if that is a lower one.
-    pub(in crate::pool) fn thinned(&mut self, granted: u32, now: Duration) -> Option<u32> {
-        self.learn(granted, Sign::Deltas, now)
-    }
-
-    /// Some connection holds so much, with every load: less than that is no cap, unless deltas were the sign. Gives the new one if
-    /// that disproves what was learned.
-    pub(in crate::pool) fn held(&mut self, held: u32) -> Option<u32> {
+    /// Less than some connection has in full is no cap. `held`: the most that one holds with every load; `served`: with which no deltas are
+    /// missing, which counts where deltas were the sign. Gives the new cap if that disproves what was learned.
+    pub(in crate::pool) fn held(&mut self, held: u32, served: u32) -> Option<u32> {
         self.refusals.retain(|of| of.asked > held);
-        match self.sign {
-            Sign::Loads => self.disproved(held),
-            Sign::Deltas => None,
-        }
-    }
-
-    /// The same where it is proven that no deltas are missing.
-    pub(in crate::pool) fn served(&mut self, held: u32) -> Option<u32> {
-        match self.sign {
-            Sign::Loads => None,
-            Sign::Deltas => self.disproved(held),
-        }
-    }
-
-    fn disproved(&mut self, held: u32) -> Option<u32> {
-        if self.learned.is_none_or(|learned| learned >= held) || self.probe.is_some() {
+        let granted = match self.sign {
+            Sign::Loads => held,
+            Sign::Deltas => served,
+        };
+        if self.learned.is_none_or(|learned| learned >= granted) || self.probe.is_some() {
             return None;
         }
-        self.learned = (held < self.configured).then_some(held);
+        self.learned = (granted < self.configured).then_some(granted);
         Some(self.cap())
     }
 
@@ -320,7 +300,8 @@ impl Learner {
         self.retry_at = now + self.retry_after;
     }
 
-    fn learn(&mut self, cap: u32, sign: Sign, now: Duration) -> Option<u32> {
+    /// A connection grants so much and no more, as was proven on another. Gives the cap if that is a lower one.
+    pub(in crate::pool) fn learn(&mut self, cap: u32, sign: Sign, now: Duration) -> Option<u32> {
         (cap >= 1 && cap < self.cap()).then(|| self.learn_anew(cap, sign, now))?
     }
 
@@ -409,11 +390,11 @@ mod tests {
         let mut learner = Learner::new(50, None);
         learner.refused(SlotId(1), refusal(1, 20, 17), 0);
         learner.refused(SlotId(1), refusal(2, 20, 17), 0);
-        assert_eq!(learner.held(20), None, "but the refusals are forgotten");
+        assert_eq!(learner.held(20, 0), None, "but the refusals are forgotten");
         assert_eq!(learner.refused(SlotId(1), refusal(3, 20, 17), 0), None);
         let mut learner = Learner::new(50, Some(17));
-        assert_eq!((learner.held(17), learner.held(20)), (None, Some(20)));
-        assert_eq!((learner.held(50), learner.learned()), (Some(50), None));
+        assert_eq!((learner.held(17, 0), learner.held(20, 0)), (None, Some(20)));
+        assert_eq!((learner.held(50, 0), learner.learned()), (Some(50), None));
     }
 
     #[test]

@@ -82,12 +82,7 @@ impl Match {
     }
 
     pub(in crate::pool) fn seats(&self) -> impl Iterator<Item = &Seat> {
-        match &self.assignment {
-            Assignment::Assigned { owner, candidate } => Some(std::iter::once(owner).chain(candidate)),
-            Assignment::Waiting | Assignment::Quarantined => None,
-        }
-        .into_iter()
-        .flatten()
+        self.owner().into_iter().chain(self.candidate())
     }
 
     pub(in crate::pool) fn owner(&self) -> Option<&Seat> {
@@ -161,9 +156,7 @@ impl Crash {
     pub(in crate::pool) fn is_another(&self, other: &Crash) -> bool {
         match (self.pid, other.pid) {
             (Some(one), Some(two)) => one != two,
-            (Some(_) | None, None) | (None, Some(_)) => {
-                (self.slot, self.generation) != (other.slot, other.generation)
-            }
+            _ => (self.slot, self.generation) != (other.slot, other.generation),
         }
     }
 }
@@ -203,8 +196,18 @@ impl Seat {
         }
     }
 
+    /// Whether it is at this very process.
+    pub(in crate::pool) fn is_of(&self, slot: SlotId, generation: Generation) -> bool {
+        (self.slot, self.generation) == (slot, generation)
+    }
+
     pub(in crate::pool) fn covers(&self, slot: SlotId, generation: Generation, epoch: Epoch) -> bool {
-        (self.slot, self.generation) == (slot, generation) && self.first_epoch <= epoch && epoch <= self.epoch
+        self.is_of(slot, generation) && self.first_epoch <= epoch && epoch <= self.epoch
+    }
+
+    /// Its worker, which has it until it has seen this command.
+    pub(in crate::pool) fn holder(&self, command: u64) -> Holder {
+        Holder { slot: self.slot, generation: self.generation, command }
     }
 
     pub(in crate::pool) fn has_load(&self) -> bool {
