@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::{Index, IndexMut};
 use std::time::Duration;
 use touchline_common::control::views::FeedState;
-use touchline_common::model::{FeedId, Generation, MatchId, SlotId};
+use touchline_common::model::{FeedId, MatchId, SlotId};
 
 /// The feeds, each at its `FeedId`.
 #[derive(Debug)]
@@ -61,13 +61,14 @@ impl IndexMut<FeedId> for Feeds {
 pub(super) struct Feed {
     pub(super) plan: FeedPlan,
     pub(super) list: MatchList,
-    pub(super) holder: Option<(SlotId, Generation)>,
+    /// The worker that follows the list.
+    pub(super) holder: Option<SlotId>,
     pub(super) first: FirstList,
     /// Some match did not find a place when it was last tried.
     pub(super) blocked: bool,
     pub(super) budget: Budget,
     /// Workers that wait for a permit to connect anew, the first first.
-    pub(super) queue: VecDeque<(SlotId, Generation)>,
+    pub(super) queue: VecDeque<SlotId>,
     /// Where matches were in the last run.
     pub(super) hints: BTreeMap<MatchId, SlotId>,
     /// What was last reported of it in the log.

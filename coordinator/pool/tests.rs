@@ -166,7 +166,8 @@ impl Bed {
     }
 
     fn list(&mut self, changes: Vec<ListChange>) {
-        let (slot, generation) = self.pool.feeds[FEED].holder.unwrap();
+        let slot = self.pool.feeds[FEED].holder.unwrap();
+        let generation = self.pool.slot(slot).unwrap().life.generation;
         self.give(Input::Worker { slot, generation, message: FromWorker::List(changes) });
     }
 
@@ -191,7 +192,8 @@ impl Bed {
             panic!()
         };
         let seat = candidate.as_ref().unwrap_or(owner);
-        let (slot, generation, epoch) = (seat.slot, seat.generation, seat.epoch);
+        let (slot, epoch) = (seat.slot, seat.epoch);
+        let generation = self.pool.slot(slot).unwrap().life.generation;
         let report = MatchReport { id: id.into(), epoch, state, took_ms: 3, name: None };
         self.give(Input::Worker { slot, generation, message: FromWorker::Match(report) });
     }

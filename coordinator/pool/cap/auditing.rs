@@ -13,7 +13,7 @@ use crate::pool::feed::{Feed, FirstList};
 use crate::pool::log_event::LogEvent;
 use std::time::Duration;
 use touchline_common::ipc::messages::worker::{Finding, ToWorker};
-use touchline_common::model::{Epoch, FeedId, Generation, MatchKey, SlotId};
+use touchline_common::model::{Epoch, FeedId, MatchKey, SlotId};
 
 /// A connection is looked at when nothing was asked of it for so long: then each match has had time to change.
 const SETTLED: Duration = Duration::from_secs(4);
@@ -37,14 +37,8 @@ impl Pool {
     }
 
     /// What a worker found of a match, asked or not.
-    pub(in crate::pool) fn audited(
-        &mut self,
-        key: &MatchKey,
-        at: (SlotId, Generation),
-        epoch: Epoch,
-        finding: Finding,
-    ) {
-        if self.seats(key).any(|seat| seat.covers(at.0, at.1, epoch)) {
+    pub(in crate::pool) fn audited(&mut self, key: &MatchKey, at: SlotId, epoch: Epoch, finding: Finding) {
+        if self.seats(key).any(|seat| seat.covers(at, epoch)) {
             self.feeds[key.feed].cap.auditor.found(key, at, finding);
         }
     }
@@ -89,7 +83,7 @@ impl Pool {
         self.log_learned(feed, cap, "matches of a connection lack deltas and others do not");
         let Feed { plan, cap: FeedCap { auditor, .. }, .. } = &mut self.feeds[feed];
         let fuller = self.children.of(feed).filter(|slot| slot.will_hold(plan.own_subscriptions) > cap);
-        fuller.for_each(|slot| auditor.refresh_later(slot.id, slot.life.generation));
+        fuller.for_each(|slot| auditor.refresh_later(slot.id));
     }
 
     fn probed(&mut self, feed: FeedId, slot: SlotId, outcome: Probed) {
@@ -144,7 +138,6 @@ impl Pool {
         matches.sort();
         Connection {
             slot: slot.id,
-            generation: slot.life.generation,
             held: slot.report.loaded,
             matches: matches.into_iter().map(|(_, key, topics)| (key, topics)).collect(),
         }
@@ -174,11 +167,13 @@ impl Pool {
 
     /// What stays on a connection that was above the cap is subscribed again once the surplus has left.
     fn refresh_kept(&mut self, feed: FeedId) {
-        let due = self.feeds[feed].cap.auditor.to_refresh().find_map(|(slot, generation)| {
-            self.slot(slot).filter(|slot| slot.life.is(generation) && self.is_whole(feed, slot))
-        });
+        let due = self.feeds[feed]
+            .cap
+            .auditor
+            .to_refresh()
+            .find_map(|slot| self.slot(slot).filter(|slot| self.is_whole(feed, slot)));
         let Some(there) = due.map(|slot| self.connection(slot)) else { return };
-        self.feeds[feed].cap.auditor.refreshed(there.slot, there.generation);
+        self.feeds[feed].cap.auditor.refreshed(there.slot);
         self.ask(there.slot, there.matches.into_iter().map(|(key, _)| key));
     }
 

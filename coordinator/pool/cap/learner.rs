@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
-use touchline_common::model::{Generation, MatchKey, SlotId};
+use touchline_common::model::{MatchKey, SlotId};
 
 /// So many refusals within this time are no accident.
 const REFUSALS: usize = 3;
@@ -55,7 +55,6 @@ pub(in crate::pool) enum Sign {
 #[derive(Debug)]
 struct Suspicion {
     slot: SlotId,
-    generation: Generation,
     granted: u32,
     /// What it did not give; these are tried elsewhere.
     keys: BTreeSet<MatchKey>,
@@ -76,7 +75,6 @@ pub(in crate::pool) struct Refusal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pool) struct Probe {
     pub(in crate::pool) slot: SlotId,
-    pub(in crate::pool) generation: Generation,
     pub(in crate::pool) cap: u32,
     pub(in crate::pool) until: Duration,
     pub(in crate::pool) stage: Stage,
@@ -134,12 +132,11 @@ impl Learner {
     pub(in crate::pool) fn suspect(
         &mut self,
         slot: SlotId,
-        generation: Generation,
         granted: u32,
         keys: BTreeSet<MatchKey>,
         now: Duration,
     ) {
-        self.suspicions.push(Suspicion { slot, generation, granted, keys, until: now + SUSPICION_FOR });
+        self.suspicions.push(Suspicion { slot, granted, keys, until: now + SUSPICION_FOR });
     }
 
     /// A match got its load on this connection. Gives the cap if that proves a suspicion against another.
@@ -224,9 +221,9 @@ impl Learner {
     }
 
     /// A process is gone: what was thought of its connection is void.
-    pub(in crate::pool) fn gone(&mut self, slot: SlotId, generation: Generation) {
-        self.suspicions.retain(|of| (of.slot, of.generation) != (slot, generation));
-        self.probe = self.probe.filter(|probe| (probe.slot, probe.generation) != (slot, generation));
+    pub(in crate::pool) fn gone(&mut self, slot: SlotId) {
+        self.suspicions.retain(|of| of.slot != slot);
+        self.probe = self.probe.filter(|probe| probe.slot != slot);
     }
 
     /// Whether some connection is under suspicion, or holds more for a while.
@@ -240,15 +237,9 @@ impl Learner {
     }
 
     /// This connection may hold so much for a while.
-    pub(in crate::pool) fn probe_above(
-        &mut self,
-        slot: SlotId,
-        generation: Generation,
-        cap: u32,
-        now: Duration,
-    ) {
+    pub(in crate::pool) fn probe_above(&mut self, slot: SlotId, cap: u32, now: Duration) {
         let cap = cap.min(self.configured);
-        self.probe = Some(Probe { slot, generation, cap, until: now + PROBE_FOR, stage: Stage::Filling });
+        self.probe = Some(Probe { slot, cap, until: now + PROBE_FOR, stage: Stage::Filling });
     }
 
     /// No connection could be filled to try: later.
@@ -338,7 +329,7 @@ mod tests {
     #[test]
     fn a_match_that_loads_elsewhere_proves_the_cap() {
         let mut learner = Learner::new(50, None);
-        learner.suspect(SlotId(1), Generation(1), 37, keys(&["a", "b"]), s(3));
+        learner.suspect(SlotId(1), 37, keys(&["a", "b"]), s(3));
         assert_eq!(learner.cap_of(SlotId(1)), 37, "nothing more goes there meanwhile");
         assert_eq!(learner.cap_of(SlotId(2)), 50);
         assert_eq!(learner.loaded(&key("c"), SlotId(2), s(4)), None);
@@ -350,7 +341,7 @@ mod tests {
     #[test]
     fn a_match_without_content_anywhere_proves_nothing_and_is_left_alone() {
         let mut learner = Learner::new(50, None);
-        learner.suspect(SlotId(1), Generation(1), 49, keys(&["empty"]), s(3));
+        learner.suspect(SlotId(1), 49, keys(&["empty"]), s(3));
         learner.tick(s(17));
         assert!(
             learner.is_ignored(&key("empty")) && learner.is_suspected(SlotId(1)),
@@ -422,7 +413,7 @@ mod tests {
     fn more_is_tried_after_a_while_and_believed_when_it_holds() {
         let mut learner = Learner::new(50, Some(37));
         assert!(!learner.may_probe(s(599)) && learner.may_probe(s(600)));
-        learner.probe_above(SlotId(1), Generation(1), 38, s(600));
+        learner.probe_above(SlotId(1), 38, s(600));
         assert_eq!((learner.cap_of(SlotId(1)), learner.cap_of(SlotId(2))), (38, 37));
         assert_eq!(learner.probe_held(s(606)), Some(38));
         assert_eq!(learner.learned(), Some(38));
@@ -432,16 +423,16 @@ mod tests {
     #[test]
     fn a_probe_that_fails_changes_nothing_and_the_next_waits_twice_as_long() {
         let mut learner = Learner::new(50, Some(37));
-        learner.probe_above(SlotId(1), Generation(1), 38, s(600));
+        learner.probe_above(SlotId(1), 38, s(600));
         assert_eq!(learner.refused(SlotId(1), refusal(601, 38, 37), 0), None);
         assert_eq!((learner.learned(), learner.probe()), (Some(37), None));
         assert!(!learner.may_probe(s(1_800)) && learner.may_probe(s(1_801)));
-        learner.probe_above(SlotId(1), Generation(1), 38, s(1_801));
+        learner.probe_above(SlotId(1), 38, s(1_801));
         learner.tick(s(1_821));
         assert_eq!(learner.probe(), None);
         assert!(!learner.may_probe(s(4_220)) && learner.may_probe(s(4_221)));
         let mut raised = Learner::new(38, Some(37));
-        raised.probe_above(SlotId(1), Generation(1), 39, s(1));
+        raised.probe_above(SlotId(1), 39, s(1));
         raised.probe_held(s(2));
         assert_eq!((raised.learned(), raised.cap()), (None, 38), "as configured");
     }
@@ -449,12 +440,12 @@ mod tests {
     #[test]
     fn what_was_thought_of_a_process_ends_with_it() {
         let mut learner = Learner::new(50, Some(40));
-        learner.suspect(SlotId(1), Generation(1), 37, keys(&["a"]), s(3));
-        learner.probe_above(SlotId(2), Generation(4), 41, s(3));
-        learner.gone(SlotId(1), Generation(1));
-        learner.gone(SlotId(2), Generation(3));
+        learner.suspect(SlotId(1), 37, keys(&["a"]), s(3));
+        learner.probe_above(SlotId(2), 41, s(3));
+        learner.gone(SlotId(1));
+        learner.gone(SlotId(3));
         assert!(!learner.is_suspected(SlotId(1)) && learner.probe().is_some());
-        learner.gone(SlotId(2), Generation(4));
+        learner.gone(SlotId(2));
         assert_eq!(learner.probe(), None);
         assert_eq!(learner.loaded(&key("a"), SlotId(3), s(4)), None);
     }

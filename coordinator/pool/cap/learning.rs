@@ -67,12 +67,11 @@ impl Pool {
         if missing.is_empty() {
             return;
         }
-        let generation = there.life.generation;
         self.out.log(LogEvent::CapSuspected { feed, worker: slot, granted, missing: missing.len() });
         for key in &missing {
             self.take_away(key, slot);
         }
-        self.feeds[feed].cap.learner.suspect(slot, generation, granted, missing, self.now);
+        self.feeds[feed].cap.learner.suspect(slot, granted, missing, self.now);
     }
 
     /// Whether nothing changed on a connection for so long, with everything asked that was to be asked.
@@ -210,10 +209,9 @@ impl Pool {
         let Some((to, from, key, topics)) = self.probe_plan(feed) else {
             return self.feeds[feed].cap.learner.probe_later(self.now);
         };
-        let Some(generation) = self.slot(to).map(|slot| slot.life.generation) else { return };
         let learner = &mut self.feeds[feed].cap.learner;
         let cap = learner.cap() + topics;
-        learner.probe_above(to, generation, cap, self.now);
+        learner.probe_above(to, cap, self.now);
         self.out.log(LogEvent::CapTried { feed, worker: to, cap });
         self.give_candidate(&key, from, to);
     }

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use touchline_common::ipc::messages::recorder::ToRecorder;
 use touchline_common::ipc::messages::worker::{ListChange, MatchState, ReleaseReason, ToWorker};
-use touchline_common::model::{FeedId, Generation, Listing, MatchId, MatchKey, SlotId};
+use touchline_common::model::{FeedId, Listing, MatchId, MatchKey, SlotId};
 
 /// How long the answer to a question after a match's silence may take before it is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
@@ -31,12 +31,8 @@ impl Pool {
         }
     }
 
-    pub(in crate::pool) fn on_list_changes(
-        &mut self,
-        feed: FeedId,
-        from: (SlotId, Generation),
-        changes: Vec<ListChange>,
-    ) {
+    pub(in crate::pool) fn on_list_changes(&mut self, feed: FeedId, from: SlotId, changes: Vec<ListChange>) {
+        // What a former holder still reports of the list is ignored.
         if self.feeds[feed].holder == Some(from) {
             let mut steps = Vec::new();
             self.feeds[feed].list.apply(changes, self.now, &self.timing, &mut steps);
@@ -62,21 +58,19 @@ impl Pool {
             let Some(slot) = choose::choose(&offers, 1, None) else { continue };
             let Some(place) = self.slot_mut(slot) else { continue };
             place.asked(1);
-            let generation = place.life.generation;
-            if let Some((former, generation)) = self.feeds[feed].holder.replace((slot, generation)) {
-                self.release_list(feed, former, generation);
+            if let Some(former) = self.feeds[feed].holder.replace(slot) {
+                self.release_list(feed, former);
             }
             self.send_to_worker(slot, ToWorker::FollowList);
             self.out.log(LogEvent::ListFollowed { feed, worker: slot });
         }
     }
 
-    /// What the former holder still reports of the list is ignored; if it lives, it releases it.
-    fn release_list(&mut self, feed: FeedId, slot: SlotId, generation: Generation) {
+    fn release_list(&mut self, feed: FeedId, former: SlotId) {
         self.feeds[feed].list.lost();
-        if let Some(place) = self.slot_mut(slot).filter(|slot| slot.life.is(generation)) {
+        if let Some(place) = self.slot_mut(former) {
             place.released(1);
-            self.send_to_worker(slot, ToWorker::UnfollowList);
+            self.send_to_worker(former, ToWorker::UnfollowList);
         }
     }
 
@@ -84,7 +78,7 @@ impl Pool {
     pub(in crate::pool) fn list_needs_worker(&self, feed: FeedId) -> bool {
         match self.feeds[feed].holder {
             None => self.feeds[feed].has_list(),
-            Some((slot, _)) => self.slot(slot).is_some_and(|slot| {
+            Some(slot) => self.slot(slot).is_some_and(|slot| {
                 slot.life.is_draining()
                     || slot.life.is_announced()
                     || (slot.session.pulse == Pulse::Silent && self.feeds[feed].may_overlap())
@@ -109,7 +103,7 @@ impl Pool {
     }
 
     pub(super) fn load_list_again(&mut self, feed: FeedId) {
-        let Some((slot, _)) = self.feeds[feed].holder else { return };
+        let Some(slot) = self.feeds[feed].holder else { return };
         // The list is held already: the command is counted, no subscription is.
         if let Some(place) = self.slot_mut(slot) {
             place.asked(0);
@@ -280,8 +274,8 @@ impl Pool {
             self.release_seat(key, seat, a_match.need.count(), ReleaseReason::Moved);
         }
         let releasing = a_match.owner().and_then(|owner| {
-            let command = self.release_seat(key, owner, a_match.need.count(), ReleaseReason::Ended)?;
-            Some(Releasing { key: key.clone(), holder: owner.holder(command) })
+            let holder = self.release_seat(key, owner, a_match.need.count(), ReleaseReason::Ended)?;
+            Some(Releasing { key: key.clone(), holder })
         });
         self.saving.due = true;
         self.catalog.ended.push(EndedMatch { key: key.clone(), name: a_match.listing.name, why });

@@ -168,10 +168,10 @@ pub(in crate::pool) enum Assignment {
     Quarantined,
 }
 
+/// A match's place at the worker that its slot has now: when that is lost, so are its seats.
 #[derive(Clone, Debug)]
 pub(in crate::pool) struct Seat {
     pub(in crate::pool) slot: SlotId,
-    pub(in crate::pool) generation: Generation,
     pub(in crate::pool) epoch: Epoch,
     /// The epoch of `Assign`; reports under it and later ones, up to `epoch`, are about this seat.
     pub(in crate::pool) first_epoch: Epoch,
@@ -186,7 +186,6 @@ impl Seat {
     pub(in crate::pool) fn for_test(slot: SlotId) -> Seat {
         Seat {
             slot,
-            generation: Generation(1),
             epoch: Epoch(1),
             first_epoch: Epoch(1),
             state: MatchState::Live,
@@ -196,18 +195,9 @@ impl Seat {
         }
     }
 
-    /// Whether it is at this very process.
-    pub(in crate::pool) fn is_of(&self, slot: SlotId, generation: Generation) -> bool {
-        (self.slot, self.generation) == (slot, generation)
-    }
-
-    pub(in crate::pool) fn covers(&self, slot: SlotId, generation: Generation, epoch: Epoch) -> bool {
-        self.is_of(slot, generation) && self.first_epoch <= epoch && epoch <= self.epoch
-    }
-
-    /// Its worker, which has it until it has seen this command.
-    pub(in crate::pool) fn holder(&self, command: u64) -> Holder {
-        Holder { slot: self.slot, generation: self.generation, command }
+    /// Whether a report of this worker under this epoch is about this seat.
+    pub(in crate::pool) fn covers(&self, slot: SlotId, epoch: Epoch) -> bool {
+        self.slot == slot && self.first_epoch <= epoch && epoch <= self.epoch
     }
 
     pub(in crate::pool) fn has_load(&self) -> bool {

@@ -18,10 +18,11 @@ fn sent_to_recorder(bed: &Bed, wanted: impl Fn(&ToRecorder) -> bool) -> usize {
 fn a_silent_workers_list_is_followed_elsewhere_and_let_go_when_it_is_back() {
     let mut bed = Bed::new(config(8));
     fill(&mut bed, 6);
-    let (holder, generation) = bed.pool.feeds[FEED].holder.unwrap();
+    let holder = bed.pool.feeds[FEED].holder.unwrap();
+    let generation = bed.pool.slot(holder).unwrap().life.generation;
     bed.log.clear();
     bed.pass(ms(2_500), &[holder.0]);
-    let (now, _) = bed.pool.feeds[FEED].holder.unwrap();
+    let now = bed.pool.feeds[FEED].holder.unwrap();
     assert_ne!(now, holder);
     assert_eq!(bed.logged("list.followed"), 1);
     assert!(bed.sent_to(now.0).contains(&&ToWorker::FollowList));
@@ -31,7 +32,7 @@ fn a_silent_workers_list_is_followed_elsewhere_and_let_go_when_it_is_back() {
     bed.give(Input::Worker { slot: holder, generation, message: FromWorker::List(torn) });
     bed.pass(ms(20_000), &[]);
     assert_eq!((bed.pool.count().listed, bed.pool.count().ended), (6, 0));
-    assert_eq!(bed.pool.feeds[FEED].holder.unwrap().0, now, "it stays where it is");
+    assert_eq!(bed.pool.feeds[FEED].holder.unwrap(), now, "it stays where it is");
 }
 
 #[test]
@@ -95,7 +96,7 @@ fn what_the_store_holds_and_the_list_lacks_has_ended_but_only_after_a_second_loa
     bed.log.clear();
     bed.pass(ms(6_000), &[]);
     assert_eq!(ended(&bed), 0, "one load may be torn");
-    let (holder, _) = bed.pool.feeds[FEED].holder.unwrap();
+    let holder = bed.pool.feeds[FEED].holder.unwrap();
     assert_eq!(bed.sent_to(holder.0).iter().filter(|sent| ***sent == ToWorker::FollowList).count(), 1);
     bed.load_list(&["a", "b", "late"]);
     bed.pass(ms(500), &[]);

@@ -109,7 +109,7 @@ impl Pool {
         }
         for slot in &self.children.slots {
             if let Some(since) = slot.life.ready_since() {
-                self.children.breaker.ready(slot.id, slot.life.generation, since, self.now);
+                self.children.breaker.ready(slot.id, since, self.now);
             }
         }
     }
@@ -218,9 +218,9 @@ impl Pool {
     fn blame(&mut self, slot: SlotId, generation: Generation, departure: Departure, evidence: &Evidence) {
         let (pid, now) = (self.slot(slot).and_then(|slot| slot.life.process.pid), self.now);
         match departure {
-            Departure::Asked | Departure::Left => self.children.breaker.left(slot, generation, now),
+            Departure::Asked | Departure::Left => self.children.breaker.left(slot, now),
             Departure::Died { suspicious } => {
-                self.children.breaker.died((slot, generation), pid, now, &self.timing);
+                self.children.breaker.died(slot, pid, now, &self.timing);
                 if suspicious {
                     for suspect in evidence.suspects() {
                         self.suspect(&suspect.key, Crash { slot, generation, pid, at: now });
@@ -262,37 +262,36 @@ impl Pool {
     /// A worker is given up on: its matches go on as candidates where they have one, else they wait for a place.
     fn lose_worker(&mut self, slot: SlotId) {
         let Some(place) = self.slot_mut(slot) else { return };
-        let (generation, feed) = (place.life.generation, place.feed);
+        let feed = place.feed;
         let lost: Vec<MatchKey> = place.matches.iter().cloned().collect();
         place.clear();
         place.session.data = Data::None;
-        let suspects: Vec<Suspect> =
-            lost.iter().filter_map(|key| self.suspect_at(key, slot, generation)).collect();
+        let suspects: Vec<Suspect> = lost.iter().filter_map(|key| self.suspect_at(key, slot)).collect();
         if let Some(place) = self.slot_mut(slot) {
             place.suspects.extend(suspects);
         }
         for key in &lost {
-            self.lose_seat(key, slot, generation);
+            self.lose_seat(key, slot);
         }
         if let Some(feed) = feed {
-            self.lose_list(feed, slot, generation);
-            self.feeds[feed].cap.gone(slot, generation);
+            self.lose_list(feed, slot);
+            self.feeds[feed].queue.retain(|waiting| *waiting != slot);
+            self.feeds[feed].cap.gone(slot);
         }
         self.finish_endings();
         self.placement.due = true;
     }
 
-    fn suspect_at(&self, key: &MatchKey, slot: SlotId, generation: Generation) -> Option<Suspect> {
-        let seat = self.catalog.matches.get(key)?.seats().find(|seat| seat.is_of(slot, generation))?;
+    fn suspect_at(&self, key: &MatchKey, slot: SlotId) -> Option<Suspect> {
+        let seat = self.catalog.matches.get(key)?.seats().find(|seat| seat.slot == slot)?;
         Some(Suspect { key: key.clone(), epochs: seat.first_epoch..=seat.epoch })
     }
 
-    fn lose_seat(&mut self, key: &MatchKey, slot: SlotId, generation: Generation) {
+    fn lose_seat(&mut self, key: &MatchKey, slot: SlotId) {
         let Some(mut edit) = self.catalog.matches.edit(key) else { return };
         let a_match = &mut *edit;
         let Assignment::Assigned { owner, candidate } = &mut a_match.assignment else { return };
-        if candidate.take_if(|seat| seat.is_of(slot, generation)).is_some() || !owner.is_of(slot, generation)
-        {
+        if candidate.take_if(|seat| seat.slot == slot).is_some() || owner.slot != slot {
             return;
         }
         match candidate.take() {
@@ -312,8 +311,8 @@ impl Pool {
         }
     }
 
-    fn lose_list(&mut self, feed: FeedId, slot: SlotId, generation: Generation) {
-        if self.feeds[feed].holder.take_if(|holder| *holder == (slot, generation)).is_some() {
+    fn lose_list(&mut self, feed: FeedId, slot: SlotId) {
+        if self.feeds[feed].holder.take_if(|holder| *holder == slot).is_some() {
             self.feeds[feed].list.lost();
             self.out.log(LogEvent::ListLost { feed, worker: slot });
         }
@@ -340,7 +339,7 @@ impl Pool {
 
     /// Whether a feed's list hangs on this slot and may go elsewhere.
     pub(in crate::pool) fn holds_list(&self, slot: SlotId) -> bool {
-        self.feeds.iter().any(|feed| feed.holder.is_some_and(|(holder, _)| holder == slot))
+        self.feeds.iter().any(|feed| feed.holder == Some(slot))
     }
 
     pub(in crate::pool) fn stop_worker(&mut self, slot: SlotId, within: Duration) {

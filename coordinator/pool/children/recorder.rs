@@ -139,7 +139,7 @@ impl Pool {
                 self.release_seat(key, &late, topics, ReleaseReason::Moved);
             }
             self.placement.epochs.stay_above(epoch);
-        } else if owner.covers(owner.slot, owner.generation, epoch) {
+        } else if owner.covers(owner.slot, epoch) {
             a_match.recorder.predecessor = Owner::Alive;
         }
     }

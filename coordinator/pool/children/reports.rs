@@ -1,6 +1,6 @@
 //! What workers report: load, matches, details, connection. The list's part is in `follow`.
 
-use crate::pool::catalog::matches::{Assignment, Removed, Seat, Switch};
+use crate::pool::catalog::matches::{Assignment, Holder, Removed, Seat, Switch};
 use crate::pool::catalog::table::Mark;
 use crate::pool::children::life::Event;
 use crate::pool::children::slot::{Data, Pulse};
@@ -12,7 +12,7 @@ use touchline_common::ipc::messages::recorder::{Owner, ToRecorder};
 use touchline_common::ipc::messages::worker::{
     ConnectionState, FromWorker, LoadReport, MatchDetail, MatchReport, MatchState, ReleaseReason, ToWorker,
 };
-use touchline_common::model::{FeedId, Generation, MatchKey, SlotId};
+use touchline_common::model::{Generation, MatchKey, SlotId};
 
 impl Pool {
     pub(in crate::pool) fn on_worker_message(
@@ -39,13 +39,13 @@ impl Pool {
             FromWorker::Load(report) => self.loaded(slot, report),
             FromWorker::Match(report) => {
                 let key = MatchKey { feed, id: report.id.clone() };
-                self.match_report(&key, slot, generation, &report);
+                self.match_report(&key, slot, &report);
             }
-            FromWorker::List(changes) => self.on_list_changes(feed, (slot, generation), changes),
+            FromWorker::List(changes) => self.on_list_changes(feed, slot, changes),
             FromWorker::Details { matches, more: _ } => {
                 for detail in matches {
                     let key = MatchKey { feed, id: detail.id.clone() };
-                    self.match_detail(&key, slot, generation, &detail);
+                    self.match_detail(&key, slot, &detail);
                 }
             }
             FromWorker::Connection { state, detail, lost } => {
@@ -67,9 +67,14 @@ impl Pool {
             }
             FromWorker::Audited { id, epoch, finding } => {
                 let key = MatchKey { feed, id };
-                self.audited(&key, (slot, generation), epoch, finding);
+                self.audited(&key, slot, epoch, finding);
             }
-            FromWorker::RequestConnect => self.request_connect_permit(feed, slot, generation),
+            FromWorker::RequestConnect => {
+                let queue = &mut self.feeds[feed].queue;
+                if !queue.contains(&slot) {
+                    queue.push_back(slot);
+                }
+            }
             FromWorker::Pong => {}
             FromWorker::Leaving { why: _ } => {
                 self.advance(Child::Worker(slot), Event::Announced);
@@ -77,25 +82,15 @@ impl Pool {
         }
     }
 
-    fn request_connect_permit(&mut self, feed: FeedId, slot: SlotId, generation: Generation) {
-        let queue = &mut self.feeds[feed].queue;
-        if !queue.contains(&(slot, generation)) {
-            queue.push_back((slot, generation));
-        }
-    }
-
     /// Lets as many workers connect anew as the feeds' budgets allow: all that a server lost come back at that rate.
     pub(in crate::pool) fn grant_connect_permits(&mut self) {
         for feed in self.feeds.ids() {
-            while let Some(&(slot, generation)) = self.feeds[feed].queue.front() {
-                let there = self.slot(slot).is_some_and(|slot| slot.life.is(generation));
-                if there && !self.feeds[feed].budget.take(self.now) {
+            while let Some(&slot) = self.feeds[feed].queue.front() {
+                if !self.feeds[feed].budget.take(self.now) {
                     break;
                 }
                 self.feeds[feed].queue.pop_front();
-                if there {
-                    self.send_to_worker(slot, ToWorker::PermitConnect);
-                }
+                self.send_to_worker(slot, ToWorker::PermitConnect);
             }
         }
     }
@@ -158,7 +153,7 @@ impl Pool {
         }
     }
 
-    fn match_report(&mut self, key: &MatchKey, slot: SlotId, generation: Generation, report: &MatchReport) {
+    fn match_report(&mut self, key: &MatchKey, slot: SlotId, report: &MatchReport) {
         let now = self.now;
         let Some(mut edit) = self.catalog.matches.edit(key) else { return };
         let a_match = &mut *edit;
@@ -166,7 +161,7 @@ impl Pool {
             a_match.listing.name.clone_from(&report.name);
         }
         let Assignment::Assigned { owner, candidate } = &mut a_match.assignment else { return };
-        if owner.covers(slot, generation, report.epoch) {
+        if owner.covers(slot, report.epoch) {
             let was_live = owner.has_load();
             owner.state = report.state;
             let has_load = owner.has_load();
@@ -190,7 +185,7 @@ impl Pool {
             if over {
                 self.end(key, "its topics were removed");
             }
-        } else if let Some(seat) = candidate.as_mut().filter(|c| c.covers(slot, generation, report.epoch)) {
+        } else if let Some(seat) = candidate.as_mut().filter(|c| c.covers(slot, report.epoch)) {
             seat.state = report.state;
             let has_load = seat.has_load();
             seat.had_load |= has_load;
@@ -217,10 +212,10 @@ impl Pool {
         }
     }
 
-    fn match_detail(&mut self, key: &MatchKey, slot: SlotId, generation: Generation, detail: &MatchDetail) {
+    fn match_detail(&mut self, key: &MatchKey, slot: SlotId, detail: &MatchDetail) {
         let (now, linger) = (self.now, self.linger(key));
         let Some(mut a_match) = self.catalog.matches.edit(key) else { return };
-        if !a_match.owner().is_some_and(|owner| owner.covers(slot, generation, detail.epoch)) {
+        if !a_match.owner().is_some_and(|owner| owner.covers(slot, detail.epoch)) {
             return;
         }
         let Some(delisted) = &mut a_match.delisted else { return };
@@ -259,13 +254,14 @@ impl Pool {
         seat: &Seat,
         topics: u32,
         why: ReleaseReason,
-    ) -> Option<u64> {
-        let place = self.slot_mut(seat.slot).filter(|slot| slot.life.is(seat.generation))?;
+    ) -> Option<Holder> {
+        let place = self.slot_mut(seat.slot).filter(|slot| slot.life.has_process())?;
         place.matches.remove(key);
         let command = place.released(topics);
+        let holder = Holder { slot: seat.slot, generation: place.life.generation, command };
         let message = ToWorker::Release { id: key.id.clone(), epoch: seat.epoch, why };
         self.send_to_worker(seat.slot, message);
         self.placement.due = true;
-        Some(command)
+        Some(holder)
     }
 }

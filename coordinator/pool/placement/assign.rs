@@ -30,14 +30,14 @@ impl Pool {
         let Some(a_match) = self.catalog.matches.get(key) else { return };
         let Assignment::Assigned { owner, candidate } = a_match.assignment.clone() else { return };
         let topics = a_match.need.count();
-        let mut command = None;
+        let mut holder = None;
         for seat in candidate.iter().chain(std::iter::once(&owner)) {
-            command = self.release_seat(key, seat, topics, why);
+            holder = self.release_seat(key, seat, topics, why);
         }
         if !self.feeds[key.feed].may_overlap()
             && let Some(mut a_match) = self.catalog.matches.edit(key)
         {
-            a_match.wait.held_by = command.map(|command| owner.holder(command));
+            a_match.wait.held_by = holder;
         }
         self.enqueue(key);
     }
@@ -157,7 +157,6 @@ impl Pool {
         let a_match = self.catalog.matches.get(key)?;
         let Need::Topics(topics) = a_match.need.clone() else { return None };
         let (listing, count) = (a_match.listing.clone(), a_match.need.count());
-        let generation = self.slot(slot)?.life.generation;
         let epoch = self.placement.epochs.mint()?;
         let place = self.slot_mut(slot)?;
         place.asked(count);
@@ -165,7 +164,6 @@ impl Pool {
         self.send_to_worker(slot, ToWorker::Assign { id: key.id.clone(), epoch, topics, listing });
         Some(Seat {
             slot,
-            generation,
             epoch,
             first_epoch: epoch,
             state: MatchState::Subscribing,

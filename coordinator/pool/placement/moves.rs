@@ -111,14 +111,15 @@ impl Pool {
         let Some(a_match) = self.catalog.matches.get(key) else {
             return Some(Answer::Failed { error: format!("match {} ended meanwhile", key.id) });
         };
+        let lives = self.slot(to).is_some_and(|slot| slot.life.is(generation));
         match &a_match.assignment {
-            Assignment::Assigned { owner, .. } if owner.is_of(to, generation) => {
+            Assignment::Assigned { owner, .. } if lives && owner.slot == to => {
                 // Where its former worker release first, it is there only when it is followed again.
                 let done = self.feeds[key.feed].may_overlap() || owner.has_load();
                 let message = format!("match {} is at worker {to}, epoch {}", key.id, owner.epoch);
                 done.then_some(Answer::Done { message })
             }
-            Assignment::Assigned { candidate: Some(seat), .. } if seat.is_of(to, generation) => None,
+            Assignment::Assigned { candidate: Some(seat), .. } if lives && seat.slot == to => None,
             Assignment::Waiting if !self.feeds[key.feed].may_overlap() => None,
             Assignment::Assigned { owner, .. } => Some(Answer::Failed {
                 error: format!(

@@ -120,8 +120,7 @@ impl Pool {
         self.children.restarts += u64::from(restarts(self) - before);
         let Some(place) = self.slot_mut(slot) else { return false };
         place.begin(feed);
-        let generation = place.life.generation;
-        self.children.breaker.spawned(slot, generation);
+        self.children.breaker.spawned(slot);
         true
     }
 

@@ -39,8 +39,7 @@ impl Pool {
 
     fn look_for_idle(&mut self) {
         let now = self.now;
-        let listed: Vec<SlotId> =
-            self.feeds.iter().filter_map(|feed| feed.holder.map(|(slot, _)| slot)).collect();
+        let listed: Vec<SlotId> = self.feeds.iter().filter_map(|feed| feed.holder).collect();
         for slot in &mut self.children.slots {
             let idle = slot.life.is_ready() && slot.matches.is_empty() && !listed.contains(&slot.id);
             slot.idle_since = idle.then(|| slot.idle_since.unwrap_or(now));
