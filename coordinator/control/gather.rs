@@ -2,9 +2,10 @@
 //!
 //! It is complete when everybody has answered, and partial at its deadline; then it is given with what came.
 
-use crate::pool::{Child, MatchView};
+use crate::pool::Child;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
+use touchline_common::control::views::MatchView;
 use touchline_common::ipc::messages::worker::MatchDetail;
 use touchline_common::model::MatchKey;
 

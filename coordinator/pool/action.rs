@@ -61,6 +61,24 @@ pub enum Action {
     Finished,
 }
 
+/// What a step asks for, in this order.
+#[derive(Debug, Default)]
+pub(super) struct Actions(Vec<Action>);
+
+impl Actions {
+    pub(super) fn push(&mut self, action: Action) {
+        self.0.push(action);
+    }
+
+    pub(super) fn log(&mut self, event: LogEvent) {
+        self.0.push(Action::Log(event));
+    }
+
+    pub(super) fn drain_to(&mut self, out: &mut Vec<Action>) {
+        out.append(&mut self.0);
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// SIGTERM: end.
@@ -92,14 +110,4 @@ pub enum Answer {
     },
     /// Not done by the deadline, or only in part. Exit code 4.
     Partial { missing: String },
-}
-
-impl Answer {
-    pub fn code(&self) -> u8 {
-        match self {
-            Answer::Done { .. } => 0,
-            Answer::Failed { .. } => 1,
-            Answer::Partial { .. } => 4,
-        }
-    }
 }

@@ -1,26 +1,78 @@
 //! A feed at run time: its list, who follows it, how its first list fares, its budget of connections.
 
 use super::cap::FeedCap;
-use super::settings::FeedPlan;
+use super::settings::{FeedPlan, MatchSource};
 use crate::pool::catalog::list::MatchList;
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::{Index, IndexMut};
 use std::time::Duration;
-use touchline_common::model::{Generation, MatchId, SlotId};
+use touchline_common::control::views::FeedState;
+use touchline_common::model::{FeedId, MatchId, SlotId};
+
+/// The feeds, each at its `FeedId`.
+#[derive(Debug)]
+pub(super) struct Feeds(Vec<Feed>);
+
+impl Feeds {
+    pub(super) fn new(plans: Vec<FeedPlan>) -> Self {
+        Feeds(plans.into_iter().map(Feed::new).collect())
+    }
+
+    pub(super) fn ids(&self) -> impl Iterator<Item = FeedId> + use<> {
+        (0..self.0.len()).map(|n| FeedId(u16::try_from(n).unwrap_or(u16::MAX)))
+    }
+
+    pub(super) fn by_name(&self, name: &str) -> Option<FeedId> {
+        self.ids().find(|feed| self[*feed].plan.name == name)
+    }
+
+    /// A feed's name; its number where there is none, since a child may have named it.
+    pub(super) fn name(&self, feed: FeedId) -> String {
+        self.0.get(usize::from(feed.0)).map_or_else(|| feed.to_string(), |feed| feed.plan.name.clone())
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Feed> {
+        self.0.iter()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Feed> {
+        self.0.iter_mut()
+    }
+}
+
+// A worker's feed and that of a match in the catalog are of the configuration, which gave the feeds their ids.
+#[allow(clippy::indexing_slicing)]
+impl Index<FeedId> for Feeds {
+    type Output = Feed;
+
+    fn index(&self, feed: FeedId) -> &Feed {
+        &self.0[usize::from(feed.0)]
+    }
+}
+
+#[allow(clippy::indexing_slicing)] // As above.
+impl IndexMut<FeedId> for Feeds {
+    fn index_mut(&mut self, feed: FeedId) -> &mut Feed {
+        &mut self.0[usize::from(feed.0)]
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct Feed {
+    pub(super) plan: FeedPlan,
     pub(super) list: MatchList,
-    pub(super) holder: Option<(SlotId, Generation)>,
+    /// The worker that follows the list.
+    pub(super) holder: Option<SlotId>,
     pub(super) first: FirstList,
     /// Some match did not find a place when it was last tried.
     pub(super) blocked: bool,
     pub(super) budget: Budget,
     /// Workers that wait for a permit to connect anew, the first first.
-    pub(super) queue: VecDeque<(SlotId, Generation)>,
+    pub(super) queue: VecDeque<SlotId>,
     /// Where matches were in the last run.
     pub(super) hints: BTreeMap<MatchId, SlotId>,
     /// What was last reported of it in the log.
-    pub(super) logged_health: FeedHealth,
+    pub(super) logged_state: Option<FeedState>,
     /// What was last reported of its list in the log: its matches, those that are followed, and when.
     pub(super) logged_list: Option<(usize, usize, Duration)>,
     /// Since when one worker fewer would do.
@@ -29,7 +81,7 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    pub(super) fn new(plan: &FeedPlan) -> Self {
+    fn new(plan: FeedPlan) -> Self {
         Feed {
             list: MatchList::default(),
             holder: None,
@@ -38,11 +90,26 @@ impl Feed {
             budget: Budget::new(plan.connections.per_s),
             queue: VecDeque::new(),
             hints: BTreeMap::new(),
-            logged_health: FeedHealth::Unknown,
+            logged_state: None,
             logged_list: None,
             loose_since: None,
             cap: FeedCap::new(plan.cap, None),
+            plan,
         }
+    }
+
+    pub(super) fn has_list(&self) -> bool {
+        matches!(self.plan.source, MatchSource::List)
+    }
+
+    /// Whether a second connection may follow a match meanwhile.
+    pub(super) fn may_overlap(&self) -> bool {
+        !self.plan.break_before_make
+    }
+
+    /// Subscriptions for matches that one connection may hold.
+    pub(super) fn usable(&self) -> u32 {
+        self.cap.learner.cap().saturating_sub(self.plan.own_subscriptions)
     }
 }
 
@@ -53,15 +120,6 @@ pub(super) enum FirstList {
     /// It is here; its matches are being placed, with as many workers as it needs.
     Placing,
     Placed,
-}
-
-/// What the log last reported of a feed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum FeedHealth {
-    Unknown,
-    Up,
-    Degraded(String),
-    Down,
 }
 
 /// A bucket of tokens, one per connection; holds at most one second's worth, at least one.

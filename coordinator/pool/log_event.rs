@@ -198,11 +198,15 @@ displayed! {
         Urgency::Drain => "drain".to_owned(),
         Urgency::Now => "now".to_owned(),
     };
-    ConnectionState => |state| match state {
-        ConnectionState::Down => "down".to_owned(),
-        ConnectionState::Connecting => "connecting".to_owned(),
-        ConnectionState::Up => "up".to_owned(),
-    };
+    ConnectionState => |state| connection_name(*state).to_owned();
+}
+
+pub(super) fn connection_name(state: ConnectionState) -> &'static str {
+    match state {
+        ConnectionState::Down => "down",
+        ConnectionState::Connecting => "connecting",
+        ConnectionState::Up => "up",
+    }
 }
 
 impl Field for FeedId {

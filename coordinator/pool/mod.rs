@@ -18,7 +18,6 @@ mod placement;
 mod saved;
 mod settings;
 mod show;
-mod views;
 
 // Tests look for one variant among many.
 #[cfg(test)]
@@ -33,43 +32,48 @@ pub use input::{Child, Command, Exit, Input, RequestId, ServiceKind, Urgency, Us
 pub use log_event::LogEvent;
 pub use saved::{SavedAssignmentV1, SavedCapV2, SavedSlotV1, SavedStateError, SavedStateV2};
 pub use settings::{
-    ConnectionLimits, DeathTiming, FeedPlan, Learning, MatchSource, Overlap, PlacementTiming, ProcessTiming,
-    Selection, Settings, Timing,
+    ConnectionLimits, DeathTiming, FeedPlan, MatchSource, PlacementTiming, ProcessTiming, Selection,
+    Settings, Timing,
 };
-pub use views::{
-    DaemonState, DeathView, DrainView, FeedState, FeedView, GatewayView, HealthView, LagView, MatchQuery,
-    MatchView, MatchViewState, MatchesCount, MoveView, PlanView, RecorderView, SandboxView, SpreadView,
-    StatusView, Surroundings, WorkerView, WorkersCount,
-};
+pub use show::{MatchQuery, Surroundings};
 
+use action::Actions;
 use catalog::Catalog;
 use children::Children;
+use children::jitter::Jitter;
 use children::life::{Event, Life, Outcome};
 use children::slot::Slot;
-use feed::Feed;
+use feed::Feeds;
 use health::Readiness;
-use operate::{Requests, Stopping};
+use operate::{Open, Stopping};
 use placement::Placement;
+use std::collections::BTreeMap;
 use std::time::Duration;
+use touchline_common::config::PoolConfig;
 use touchline_common::ipc::messages::recorder::ToRecorder;
 use touchline_common::ipc::messages::worker::ToWorker;
-use touchline_common::model::{Epoch, FeedId, Generation, SlotId};
+use touchline_common::model::{Generation, SlotId};
 
 /// The pool. See the module's header.
 #[derive(Debug)]
 pub struct Pool {
-    config: Settings,
+    config: PoolConfig,
+    timing: Timing,
     now: Duration,
     last_tick: Option<Duration>,
     catalog: Catalog,
     placement: Placement,
     children: Children,
-    feeds: Vec<Feed>,
-    requests: Requests,
+    jitter: Jitter,
+    feeds: Feeds,
+    /// Those that are not answered yet.
+    requests: BTreeMap<RequestId, Open>,
     stopping: Option<Stopping>,
     readiness: Readiness,
     saving: Saving,
     summary_due: Option<Duration>,
+    /// What the step that is going on has asked for so far.
+    out: Actions,
 }
 
 /// When the assignments are saved.
@@ -85,20 +89,25 @@ const SAVE_EVERY: Duration = Duration::from_secs(5);
 
 impl Pool {
     /// A pool that has not started anything: the first `Tick` does. `saved` is what an earlier run left.
-    pub fn new(config: Settings, saved: Option<&SavedStateV2>) -> Self {
+    pub fn new(settings: Settings, saved: Option<&SavedStateV2>) -> Self {
+        let Settings { pool: config, feeds, seed, timing } = settings;
+        let recorder = Generation(saved.map_or(0, |saved| saved.recorder_generation));
         let mut pool = Pool {
             now: Duration::ZERO,
             last_tick: None,
             catalog: Catalog::default(),
             placement: Placement::new(saved.map_or(0, |saved| saved.highest_epoch)),
-            children: Children::new(&config, Generation(saved.map_or(0, |saved| saved.recorder_generation))),
-            feeds: config.feeds.iter().map(Feed::new).collect(),
-            requests: Requests::default(),
+            children: Children::new(&config, recorder),
+            jitter: Jitter::new(seed),
+            feeds: Feeds::new(feeds),
+            requests: BTreeMap::new(),
             stopping: None,
             readiness: Readiness::Awaited,
             saving: Saving::default(),
             summary_due: None,
+            out: Actions::default(),
             config,
+            timing,
         };
         if let Some(saved) = saved {
             pool.remember(saved);
@@ -111,20 +120,20 @@ impl Pool {
     pub fn step(&mut self, now: Duration, input: Input, out: &mut Vec<Action>) {
         self.now = self.now.max(now);
         match input {
-            Input::Tick => self.tick(out),
-            Input::Spawned { child, generation, pid } => self.child_spawned(child, generation, pid, out),
+            Input::Tick => self.tick(),
+            Input::Spawned { child, generation, pid } => self.child_spawned(child, generation, pid),
             Input::SpawnFailed { child, generation, error } => {
-                self.child_not_spawned(child, generation, error, out);
+                self.child_not_spawned(child, generation, error);
             }
             Input::Worker { slot, generation, message } => {
-                self.on_worker_message(slot, generation, message, out);
+                self.on_worker_message(slot, generation, message);
             }
-            Input::Recorder { generation, message } => self.on_recorder_message(generation, message, out),
+            Input::Recorder { generation, message } => self.on_recorder_message(generation, message),
             Input::ChannelClosed { child, generation, why } => {
-                self.channel_closed(child, generation, &why, out);
+                self.channel_closed(child, generation, &why);
             }
             Input::Exited { child, generation, exit, usage, at } => {
-                self.child_exited(child, generation, (exit, usage), at, out);
+                self.child_exited(child, generation, (exit, usage), at);
             }
             Input::EpochsReserved { up_to } => {
                 self.placement.epochs.reserved(up_to);
@@ -132,75 +141,76 @@ impl Pool {
             }
             Input::EpochsRefused { error } => {
                 self.placement.epochs.refused();
-                self.placement.reserve_after = self.now + self.config.timing.placement.reserve_retry;
-                out.push(Action::Log(LogEvent::EpochsRefused { error }));
+                self.placement.reserve_after = self.now + self.timing.placement.reserve_retry;
+                self.out.log(LogEvent::EpochsRefused { error });
             }
-            Input::Named { feed, ids } => self.named(feed, &ids, out),
-            Input::Command { request, command, timeout } => self.command(request, command, timeout, out),
+            Input::Named { feed, ids } => self.named(feed, &ids),
+            Input::Command { request, command, timeout } => self.command(request, command, timeout),
         }
-        self.settle(out);
+        self.settle();
+        self.out.drain_to(out);
     }
 
     /// Everything that waits for time to pass.
-    fn tick(&mut self, out: &mut Vec<Action>) {
-        self.forgive_if_late(out);
-        self.tick_lives(out);
-        self.tick_pulses(out);
-        self.tick_lists(out);
-        self.tick_delisted(out);
-        self.tick_removed(out);
-        self.tick_orphans(out);
-        self.tick_moves(out);
-        self.tick_shrink(out);
-        self.tick_balance(out);
-        self.tick_caps(out);
-        self.tick_audits(out);
-        self.tick_requests(out);
-        self.tick_feeds(out);
-        self.tick_summary(out);
+    fn tick(&mut self) {
+        self.forgive_if_late();
+        self.tick_lives();
+        self.tick_pulses();
+        self.tick_lists();
+        self.tick_delisted();
+        self.tick_removed();
+        self.tick_orphans();
+        self.tick_moves();
+        self.tick_shrink();
+        self.tick_balance();
+        self.tick_caps();
+        self.tick_audits();
+        self.tick_requests();
+        self.tick_feeds();
+        self.tick_summary();
         if self.saving.due && self.now >= self.saving.saved_at + SAVE_EVERY {
             self.saving.due = false;
             self.saving.saved_at = self.now;
-            out.push(Action::SaveState);
+            self.out.push(Action::SaveState);
         }
         self.placement.due = true;
     }
 
     /// What follows from the state alone, whatever the input was. Cheap when nothing is due.
-    fn settle(&mut self, out: &mut Vec<Action>) {
+    fn settle(&mut self) {
         if self.stopping.is_some() {
-            self.settle_stop(out);
+            self.settle_stop();
             return;
         }
         self.settle_grace();
-        self.start_services(out);
-        self.follow_lists(out);
-        self.settle_drains(out);
-        self.scale(out);
-        self.grant_connect_permits(out);
-        self.reserve(out);
-        self.renew_assigned(out);
+        self.start_services();
+        self.follow_lists();
+        self.settle_drains();
+        self.scale();
+        self.grant_connect_permits();
+        self.reserve();
+        self.renew_assigned();
         if std::mem::take(&mut self.placement.due) {
-            self.assign_waiting(out);
-            self.assign_candidates(out);
+            self.assign_waiting();
+            self.assign_candidates();
         }
-        self.report_waiting(out);
-        self.settle_readiness(out);
+        self.report_waiting();
+        self.settle_readiness();
     }
 
     /// When the coordinator itself was late, by a stopped host or a busy one, that time is not counted against any child.
-    fn forgive_if_late(&mut self, out: &mut Vec<Action>) {
+    fn forgive_if_late(&mut self) {
         let Some(last) = self.last_tick.replace(self.now) else { return };
         let gap = self.now.saturating_sub(last);
-        if gap <= self.config.timing.tick * 2 {
+        if gap <= self.timing.tick * 2 {
             return;
         }
-        let late = gap.saturating_sub(self.config.timing.tick);
+        let late = gap.saturating_sub(self.timing.tick);
         self.children.forgive(late, self.now);
-        for feed in &mut self.feeds {
+        for feed in self.feeds.iter_mut() {
             feed.list.forgive(late);
         }
-        out.push(Action::Log(LogEvent::Late { late_ms: millis(late) }));
+        self.out.log(LogEvent::Late { late_ms: millis(late) });
     }
 
     fn slot(&self, slot: SlotId) -> Option<&Slot> {
@@ -211,48 +221,29 @@ impl Pool {
         self.children.slot_mut(slot)
     }
 
-    fn feed(&self, feed: FeedId) -> Option<&Feed> {
-        self.feeds.get(usize::from(feed.0))
-    }
-
-    fn feed_mut(&mut self, feed: FeedId) -> Option<&mut Feed> {
-        self.feeds.get_mut(usize::from(feed.0))
-    }
-
-    fn feed_ids(&self) -> impl Iterator<Item = FeedId> + use<> {
-        (0..self.feeds.len()).map(|n| FeedId(u16::try_from(n).unwrap_or(u16::MAX)))
-    }
-
     /// Hands an event to a child's life. The caller acts on the outcome.
     fn advance(&mut self, child: Child, event: Event) -> Outcome {
-        self.children.advance(child, event, self.now, &self.config.timing)
+        let Some(life) = self.children.life_mut(child) else { return Outcome::Quiet };
+        life.advance(event, self.now, &self.timing, &mut self.jitter)
     }
 
     fn life(&self, child: Child) -> Option<&Life> {
         self.children.life(child)
     }
 
-    fn send_to_worker(&self, slot: SlotId, message: ToWorker, out: &mut Vec<Action>) {
-        if let Some(generation) =
-            self.slot(slot).filter(|slot| slot.life.has_process()).map(|s| s.life.generation)
-        {
-            out.push(Action::ToWorker { slot, generation, message });
+    fn send_to_worker(&mut self, slot: SlotId, message: ToWorker) {
+        if let Some(there) = self.slot(slot).filter(|slot| slot.life.has_process()) {
+            let generation = there.life.generation;
+            self.out.push(Action::ToWorker { slot, generation, message });
         }
     }
 
     /// Reports to the recorder if it is ready. What it missed otherwise is sent when it is.
-    fn send_to_recorder(&self, message: ToRecorder, out: &mut Vec<Action>) {
-        if self.children.services.recorder.life.is_ready() {
-            out.push(Action::ToRecorder {
-                generation: self.children.services.recorder.life.generation,
-                message,
-            });
+    fn send_to_recorder(&mut self, message: ToRecorder) {
+        if self.children.recorder.life.is_ready() {
+            let generation = self.children.recorder.life.generation;
+            self.out.push(Action::ToRecorder { generation, message });
         }
-    }
-
-    /// The highest epoch that was given out or that the recorder named.
-    pub fn highest_epoch(&self) -> Epoch {
-        self.placement.epochs.highest()
     }
 }
 

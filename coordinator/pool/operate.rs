@@ -1,13 +1,12 @@
 //! Operators: their requests, each answered by its deadline; readiness; the end.
 
-use super::children::service::SERVICES;
-use super::input::{Child, Command, RequestId, Urgency};
+use super::children::service::{self, SERVICES};
+use super::input::{Child, Command, RequestId, ServiceKind, Urgency};
 use super::log_event::LogEvent;
 use super::{Action, Answer, Pool, Signal, millis};
 use crate::pool::catalog::matches::Assignment;
-use crate::pool::children::life::Event;
+use crate::pool::children::life::{Event, Life};
 use crate::pool::placement::moves::Trigger;
-use std::collections::BTreeMap;
 use std::time::Duration;
 use touchline_common::ipc::messages::worker::ToWorker;
 use touchline_common::model::{Generation, MatchKey, SlotId};
@@ -15,11 +14,9 @@ use touchline_common::model::{Generation, MatchKey, SlotId};
 /// Requests that are open at once; one more is refused.
 const REQUESTS_MAX: usize = 256;
 const STOPS: &str = "the daemon stops";
-#[derive(Debug, Default)]
-pub(super) struct Requests(BTreeMap<RequestId, Open>);
-
+/// A request that is not answered yet.
 #[derive(Clone, Debug)]
-struct Open {
+pub(super) struct Open {
     waits_for: WaitsFor,
     deadline: Duration,
 }
@@ -33,29 +30,15 @@ enum WaitsFor {
     Even,
 }
 
-/// The end, once it began.
+/// The end, once it began. The services leave after the workers, one after the other.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stopping {
     pub(super) urgency: Urgency,
-    services: ServicesEnd,
-}
-
-/// The services leave after the workers, one after the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ServicesEnd {
-    Awaited,
-    Leaving(usize),
-    Finished,
+    finished: bool,
 }
 
 impl Pool {
-    pub(super) fn command(
-        &mut self,
-        request: RequestId,
-        command: Command,
-        timeout: Duration,
-        out: &mut Vec<Action>,
-    ) {
+    pub(super) fn command(&mut self, request: RequestId, command: Command, timeout: Duration) {
         let moves = match &command {
             Command::Drain { .. } | Command::Move { .. } | Command::Rebalance | Command::Scale { .. } => true,
             Command::Stop { .. } | Command::WaitReady | Command::Resync { .. } | Command::Release { .. } => {
@@ -64,55 +47,55 @@ impl Pool {
         };
         if moves && self.stopping.is_some() {
             let answer = Answer::Failed { error: STOPS.into() };
-            return out.push(Action::Answer { request, answer });
+            return self.out.push(Action::Answer { request, answer });
         }
         let answer = match command {
             Command::Stop { urgency } => {
-                self.begin_stop(urgency, out);
+                self.begin_stop(urgency);
                 self.open(request, WaitsFor::End, timeout)
             }
             Command::WaitReady => match self.readiness_answer() {
                 Some(answer) => Some(answer),
                 None => self.open(request, WaitsFor::Ready, timeout),
             },
-            Command::Resync { key } => Some(self.resync(&key, out)),
-            Command::Release { key } => Some(self.release_from_quarantine(&key, out)),
-            Command::Drain { slot } => match self.drain(slot, out) {
+            Command::Resync { key } => Some(self.resync(&key)),
+            Command::Release { key } => Some(self.release_from_quarantine(&key)),
+            Command::Drain { slot } => match self.drain(slot) {
                 Ok(generation) => self.open(request, WaitsFor::Drained(slot, generation), timeout),
                 Err(error) => Some(Answer::Failed { error }),
             },
-            Command::Move { key, slot } => match self.move_match(&key, slot, out) {
+            Command::Move { key, slot } => match self.move_match(&key, slot) {
                 Ok(generation) => self.open(request, WaitsFor::Moved(key, slot, generation), timeout),
                 Err(error) => Some(Answer::Failed { error }),
             },
             Command::Rebalance => {
-                self.balance(Trigger::Operator, out);
+                self.balance(Trigger::Operator);
                 self.open(request, WaitsFor::Even, timeout)
             }
             Command::Scale { min, max } => Some(self.scale_to(min, max)),
         };
         if let Some(answer) = answer {
-            out.push(Action::Answer { request, answer });
+            self.out.push(Action::Answer { request, answer });
         }
     }
 
     fn open(&mut self, request: RequestId, waits_for: WaitsFor, timeout: Duration) -> Option<Answer> {
-        if self.requests.0.len() >= REQUESTS_MAX {
+        if self.requests.len() >= REQUESTS_MAX {
             let error = format!("{REQUESTS_MAX} requests are open already: try again later");
             return Some(Answer::Failed { error });
         }
-        self.requests.0.insert(request, Open { waits_for, deadline: self.now + timeout });
+        self.requests.insert(request, Open { waits_for, deadline: self.now + timeout });
         None
     }
 
-    pub(super) fn tick_requests(&mut self, out: &mut Vec<Action>) {
+    pub(super) fn tick_requests(&mut self) {
         let requests: Vec<(RequestId, Open)> =
-            self.requests.0.iter().map(|(id, open)| (*id, open.clone())).collect();
+            self.requests.iter().map(|(id, open)| (*id, open.clone())).collect();
         for (request, open) in requests {
             let answer = self.answer(&open);
             if let Some(answer) = answer {
-                self.requests.0.remove(&request);
-                out.push(Action::Answer { request, answer });
+                self.requests.remove(&request);
+                self.out.push(Action::Answer { request, answer });
             }
         }
     }
@@ -142,24 +125,18 @@ impl Pool {
     }
 
     pub(super) fn is_rebalance_asked(&self) -> bool {
-        self.requests.0.values().any(|open| matches!(open.waits_for, WaitsFor::Even))
+        self.requests.values().any(|open| matches!(open.waits_for, WaitsFor::Even))
     }
 
     fn still_running(&self) -> String {
-        let mut who: Vec<String> = self
-            .children
-            .slots
-            .iter()
-            .filter(|slot| slot.life.has_process())
-            .map(|slot| format!("worker {}", slot.id))
-            .collect();
-        let services = SERVICES.iter().map(|of| of.kind);
-        let there = services.filter(|kind| self.children.services.get(*kind).life.has_process());
-        who.extend(there.map(|kind| kind.as_str().to_owned()));
+        let workers = self.children.with_process().map(|slot| format!("worker {}", slot.id));
+        let there = |kind: &ServiceKind| self.life(Child::Service(*kind)).is_some_and(Life::has_process);
+        let services = SERVICES.into_iter().filter(there).map(|kind| kind.as_str().to_owned());
+        let who: Vec<String> = workers.chain(services).collect();
         format!("still there: {}", who.join(", "))
     }
 
-    fn resync(&mut self, key: &MatchKey, out: &mut Vec<Action>) -> Answer {
+    fn resync(&mut self, key: &MatchKey) -> Answer {
         let Some(a_match) = self.catalog.matches.get(key) else { return no_such_match(key) };
         match &a_match.assignment {
             Assignment::Waiting => Answer::Failed { error: format!("match {} waits for a place", key.id) },
@@ -168,13 +145,13 @@ impl Pool {
             },
             Assignment::Assigned { owner, .. } => {
                 let slot = owner.slot;
-                self.send_to_worker(slot, ToWorker::Resync { id: key.id.clone() }, out);
+                self.send_to_worker(slot, ToWorker::Resync { id: key.id.clone() });
                 Answer::Done { message: format!("worker {slot} takes a fresh load of match {}", key.id) }
             }
         }
     }
 
-    fn release_from_quarantine(&mut self, key: &MatchKey, out: &mut Vec<Action>) -> Answer {
+    fn release_from_quarantine(&mut self, key: &MatchKey) -> Answer {
         let Some(mut a_match) = self.catalog.matches.edit(key) else { return no_such_match(key) };
         if !matches!(a_match.assignment, Assignment::Quarantined) {
             return Answer::Failed { error: format!("match {} is not in quarantine", key.id) };
@@ -182,83 +159,67 @@ impl Pool {
         a_match.crashes.clear();
         drop(a_match);
         self.enqueue(key);
-        out.push(Action::Log(LogEvent::Released { key: key.clone() }));
+        self.out.log(LogEvent::Released { key: key.clone() });
         Answer::Done { message: format!("match {} is placed again", key.id) }
     }
 
     /// Begins the end, or makes it more urgent. It never becomes less so.
-    fn begin_stop(&mut self, urgency: Urgency, out: &mut Vec<Action>) {
+    fn begin_stop(&mut self, urgency: Urgency) {
         let known = self.stopping.map(|stopping| stopping.urgency);
         if known.is_some_and(|known| known >= urgency) {
             return;
         }
-        let services = self.stopping.map_or(ServicesEnd::Awaited, |stopping| stopping.services);
-        self.stopping = Some(Stopping { urgency, services });
+        self.stopping = Some(Stopping { urgency, finished: false });
         let within = match urgency {
-            Urgency::Drain => self.config.pool.drain_deadline.0,
+            Urgency::Drain => self.config.drain_deadline.0,
             Urgency::Now => Duration::ZERO,
         };
-        out.push(Action::Log(LogEvent::Stopping { how: urgency, deadline_ms: millis(within) }));
-        out.push(Action::SaveState);
-        let slots: Vec<SlotId> =
-            self.children.slots.iter().filter(|slot| slot.life.has_process()).map(|slot| slot.id).collect();
+        self.out.log(LogEvent::Stopping { how: urgency, deadline_ms: millis(within) });
+        self.out.push(Action::SaveState);
+        let slots: Vec<SlotId> = self.children.with_process().map(|slot| slot.id).collect();
         for slot in slots {
-            match urgency {
-                Urgency::Drain => self.stop_worker(slot, within, out),
-                Urgency::Now => {
-                    self.stop_worker(slot, within, out);
-                    self.hurry(Child::Worker(slot), out);
-                }
+            self.stop_worker(slot, within);
+            if urgency == Urgency::Now {
+                let child = Child::Worker(slot);
+                let outcome = self.advance(child, Event::Condemn { signal: Signal::Term });
+                self.signal(child, outcome);
             }
         }
-        if let (Urgency::Now, ServicesEnd::Leaving(at)) = (urgency, services)
-            && let Some(rules) = SERVICES.get(at)
-        {
-            let deadline = self.now + rules.within(urgency);
-            self.advance(Child::Service(rules.kind), Event::Stop { deadline });
-        }
-    }
-
-    fn hurry(&mut self, child: Child, out: &mut Vec<Action>) {
-        let outcome = self.advance(child, Event::Condemn { signal: Signal::Term });
-        if let (Some(signal), Some(life)) = (Self::outcome_is_signal(outcome), self.life(child)) {
-            out.push(Action::Kill { child, generation: life.generation, signal });
+        for kind in SERVICES {
+            let child = Child::Service(kind);
+            if self.life(child).is_some_and(Life::is_stopping) {
+                self.stop_child(child, service::within(kind, urgency));
+            }
         }
     }
 
     /// Once the end began: the services after the workers, then we.
-    pub(super) fn settle_stop(&mut self, out: &mut Vec<Action>) {
-        let Some(Stopping { urgency, services }) = self.stopping else { return };
-        if self.children.slots.iter().any(|slot| slot.life.has_process()) {
+    pub(super) fn settle_stop(&mut self) {
+        let Some(Stopping { urgency, finished: false }) = self.stopping else { return };
+        if self.children.with_process().next().is_some() {
             return;
         }
-        let is_there = |at: usize| {
-            SERVICES.get(at).is_some_and(|of| self.children.services.get(of.kind).life.has_process())
-        };
-        let next = match services {
-            ServicesEnd::Awaited => 0,
-            ServicesEnd::Leaving(at) if !is_there(at) => at + 1,
-            ServicesEnd::Leaving(_) | ServicesEnd::Finished => return,
-        };
-        if let Some(rules) = SERVICES.get(next) {
-            self.finish_endings(out);
-            self.stop_service(rules, urgency, out);
-            self.stopping = Some(Stopping { urgency, services: ServicesEnd::Leaving(next) });
-            return self.settle_stop(out);
+        let is_there = |kind: &ServiceKind| self.life(Child::Service(*kind)).is_some_and(Life::has_process);
+        if let Some(kind) = SERVICES.into_iter().find(is_there) {
+            if self.life(Child::Service(kind)).is_some_and(|life| life.works() || life.is_starting()) {
+                self.finish_endings();
+                self.stop_service(kind, urgency);
+            }
+            return;
         }
-        self.stopping = Some(Stopping { urgency, services: ServicesEnd::Finished });
-        for (request, open) in std::mem::take(&mut self.requests.0) {
+        self.stopping = Some(Stopping { urgency, finished: true });
+        for (request, open) in std::mem::take(&mut self.requests) {
             let answer = match open.waits_for {
                 WaitsFor::End => Answer::Done { message: "stopped".into() },
                 WaitsFor::Ready | WaitsFor::Drained(..) | WaitsFor::Moved(..) | WaitsFor::Even => {
                     Answer::Failed { error: STOPS.into() }
                 }
             };
-            out.push(Action::Answer { request, answer });
+            self.out.push(Action::Answer { request, answer });
         }
-        out.push(Action::SaveState);
-        out.push(Action::Log(LogEvent::Stopped));
-        out.push(Action::Finished);
+        self.out.push(Action::SaveState);
+        self.out.log(LogEvent::Stopped);
+        self.out.push(Action::Finished);
     }
 }
 

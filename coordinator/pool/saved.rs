@@ -6,7 +6,7 @@
 
 use super::cap::FeedCap;
 use super::children::life::{Life, Peers};
-use super::{Learning, Pool, WORKERS_MAX};
+use super::{Pool, WORKERS_MAX};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use touchline_common::model::{Generation, SlotId};
@@ -154,18 +154,14 @@ impl Pool {
             }
         }
         for kept in &saved.learned_caps {
-            let place = self.config.feeds.iter().position(|plan| plan.name == kept.feed);
-            if let Some((plan, feed)) =
-                place.and_then(|at| Some((self.config.feeds.get(at)?, self.feeds.get_mut(at)?)))
-                && plan.learning == Learning::Auto
-            {
-                feed.cap = FeedCap::new(plan.cap, Some(kept.cap));
+            let feed = self.feeds.by_name(&kept.feed).map(|feed| &mut self.feeds[feed]);
+            if let Some(feed) = feed.filter(|feed| feed.plan.learns_cap) {
+                feed.cap = FeedCap::new(feed.plan.cap, Some(kept.cap));
             }
         }
         for kept in &saved.assignments {
-            let place = self.config.feeds.iter().position(|plan| plan.name == kept.feed);
-            if let Some(feed) = place.and_then(|at| self.feeds.get_mut(at)) {
-                feed.hints.insert(kept.id.as_str().into(), SlotId(kept.slot));
+            if let Some(feed) = self.feeds.by_name(&kept.feed) {
+                self.feeds[feed].hints.insert(kept.id.as_str().into(), SlotId(kept.slot));
             }
         }
     }
@@ -181,38 +177,32 @@ impl Pool {
         let assignments = self.catalog.matches.iter().filter_map(|(key, a_match)| {
             let owner = a_match.owner()?;
             Some(SavedAssignmentV1 {
-                feed: self.config.feed(key.feed)?.name.clone(),
+                feed: self.feeds[key.feed].plan.name.clone(),
                 id: key.id.as_str().to_owned(),
                 slot: owner.slot.0,
                 epoch: owner.epoch.0,
             })
         });
         // Until the first list is here, what the last run knew is still the best that is known.
-        let hints = self.feeds.iter().zip(&self.config.feeds).flat_map(|(feed, plan)| {
+        let hints = self.feeds.iter().flat_map(|feed| {
             feed.hints.iter().map(|(id, slot)| SavedAssignmentV1 {
-                feed: plan.name.clone(),
+                feed: feed.plan.name.clone(),
                 id: id.as_str().to_owned(),
                 slot: slot.0,
                 epoch: 0,
             })
         });
+        let learned_caps = self.feeds.iter().filter_map(|feed| {
+            Some(SavedCapV2 { feed: feed.plan.name.clone(), cap: feed.cap.learner.learned()? })
+        });
         SavedStateV2 {
             version: VERSION,
             highest_epoch: self.placement.epochs.highest_possible(),
-            recorder_generation: self.children.services.recorder.life.generation.0,
+            recorder_generation: self.children.recorder.life.generation.0,
             slots: slots.collect(),
             assignments: assignments.chain(hints).collect(),
-            learned_caps: self.learned_caps(),
+            learned_caps: learned_caps.collect(),
         }
-    }
-
-    fn learned_caps(&self) -> Vec<SavedCapV2> {
-        let feeds = self.feeds.iter().zip(&self.config.feeds);
-        feeds
-            .filter_map(|(feed, plan)| {
-                Some(SavedCapV2 { feed: plan.name.clone(), cap: feed.cap.learner.learned()? })
-            })
-            .collect()
     }
 }
 

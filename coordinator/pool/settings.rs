@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 use touchline_common::config::{MatchFilter, PoolConfig, Template, WaitingKey};
-use touchline_common::model::{FeedId, Listing, MatchId};
+use touchline_common::model::MatchId;
 
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -14,13 +14,6 @@ pub struct Settings {
     pub feeds: Vec<FeedPlan>,
     pub seed: u64,
     pub timing: Timing,
-}
-
-impl Settings {
-    /// The feed's plan, if there is such a feed.
-    pub fn feed(&self, feed: FeedId) -> Option<&FeedPlan> {
-        self.feeds.get(usize::from(feed.0))
-    }
 }
 
 /// One feed, as far as placing its matches goes.
@@ -43,10 +36,12 @@ pub struct FeedPlan {
     pub selection: Selection,
     /// A match that left the list ends when its topics were silent for this long.
     pub end_linger: Duration,
-    /// What a second subscription of the same match on another connection does.
-    pub overlap: Overlap,
-    /// Whether a lower cap than the configured one is looked for.
-    pub learning: Learning,
+    /// The server allows one session per login, so that no second connection may follow a match: it is placed again only when its
+    /// worker is gone. Else it moves without a gap.
+    pub break_before_make: bool,
+    /// Whether it is learned what the server really grants one connection. Else the configuration names what the server does above
+    /// its cap, and is taken at its word.
+    pub learns_cap: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -68,25 +63,8 @@ pub struct Selection {
 #[derive(Clone, Debug)]
 pub enum MatchSource {
     List,
-    Fixed(Vec<(MatchId, Listing)>),
-}
-
-/// Whether the server allows two connections that follow one match.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Overlap {
-    /// Make before break: a match moves without a gap.
-    Allowed,
-    /// One session per login: a match is placed again only when its worker is gone.
-    Forbidden,
-}
-
-/// Whether the pool learns what the server really grants one connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Learning {
-    /// `over_cap = "auto"`.
-    Auto,
-    /// The configuration names what the server does above its cap, and is taken at its word.
-    Off,
+    /// These to begin with; what they are may change.
+    Fixed(Vec<MatchId>),
 }
 
 /// The pool's deadlines and bounds. The default is what the documentation states; tests shorten it.

@@ -1,16 +1,41 @@
 //! Builds the answers of `status`, `workers`, `matches` and `health` from the pool's state.
+//!
+//! What only the shell, a worker or the recorder knows (memory, ages, versions) is left to the shell.
 
-use super::feed::FeedHealth;
+use super::feed::Feed;
 use super::operate::Stopping;
-use super::views::{
-    DaemonState, FeedState, FeedView, HealthView, LagView, MatchQuery, MatchView, MatchViewState,
-    MatchesCount, RecorderView, StatusView, Surroundings, WorkerView, WorkersCount,
-};
 use super::{Pool, Readiness, Urgency};
 use crate::pool::catalog::matches::{Assignment, Need};
 use crate::pool::children::life::State;
+use crate::pool::children::slot::Slot;
+use touchline_common::control::views::{
+    DaemonState, FeedState, FeedView, GatewayView, HealthView, LagView, MatchView, MatchViewState,
+    MatchesCount, RecorderView, SandboxView, StatusView, WorkerView, WorkersCount,
+};
 use touchline_common::ipc::messages::worker::MatchState;
-use touchline_common::model::{FeedId, MatchKey};
+use touchline_common::model::{FeedId, MatchKey, SlotId};
+
+/// What the shell knows for [`StatusView`].
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    pub version: String,
+    pub build: String,
+    pub pid: u32,
+    pub gateway: GatewayView,
+    pub sandbox: SandboxView,
+    /// The time of day, microseconds since 1970 UTC.
+    pub wall_us: i64,
+    /// Why the state could not be saved the last time; empty when it was.
+    pub state_trouble: String,
+}
+
+/// Which matches `matches` shows; what is absent does not count.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MatchQuery {
+    pub feed: Option<FeedId>,
+    pub worker: Option<SlotId>,
+    pub state: Option<MatchViewState>,
+}
 
 impl Pool {
     /// `status`.
@@ -24,26 +49,19 @@ impl Pool {
             state: self.state(),
             epoch: self.placement.epochs.highest().0,
             workers: WorkersCount {
-                ready: self.children.slots.iter().filter(|slot| slot.life.works()).count(),
+                ready: self.children.working().count(),
                 starting: self.children.slots.iter().filter(|slot| slot.life.is_starting()).count(),
                 parked: self.children.slots.iter().filter(|slot| slot.life.is_parked()).count(),
                 restarts: self.children.restarts,
-                max: self.config.pool.max_workers,
+                max: self.config.max_workers,
             },
             matches: self.count(),
-            feeds: self.feed_ids().filter_map(|feed| self.feed_view(feed)).collect(),
+            feeds: self.feeds.ids().map(|feed| self.feed_view(feed)).collect(),
             recorder: RecorderView {
-                state: match self.children.services.recorder.life.state {
-                    State::Empty | State::Dead => "down",
-                    State::Starting { .. }
-                    | State::Ready { .. }
-                    | State::Draining { .. }
-                    | State::Stopping { .. }
-                    | State::Dying { .. }
-                    | State::Backoff { .. }
-                    | State::Parked { .. } => self.children.services.recorder.life.state.as_str(),
-                }
-                .into(),
+                state: match self.children.recorder.life.state.as_str() {
+                    "empty" | "dead" => "down".into(),
+                    state => state.into(),
+                },
                 documents: stats.documents,
                 events: stats.events,
                 bulk: stats.bulk,
@@ -64,9 +82,7 @@ impl Pool {
     pub fn state(&self) -> DaemonState {
         match (self.stopping, self.readiness) {
             (Some(Stopping { urgency: Urgency::Now, .. }), _) => DaemonState::Stopping,
-            (Some(_), _) if self.children.slots.iter().any(|slot| slot.life.has_process()) => {
-                DaemonState::Draining
-            }
+            (Some(_), _) if self.children.with_process().next().is_some() => DaemonState::Draining,
             (Some(_), _) => DaemonState::Stopping,
             (None, Readiness::Awaited) => DaemonState::Starting,
             (None, Readiness::Overdue) => DaemonState::Degraded,
@@ -80,21 +96,21 @@ impl Pool {
         let shown = self.children.slots.iter().filter(|slot| slot.life.state != State::Empty);
         shown
             .map(|slot| {
-                let plan = slot.feed.and_then(|feed| self.config.feed(feed));
-                let own = plan.map_or(0, |plan| plan.own_subscriptions);
+                let feed = slot.feed.map(|feed| &self.feeds[feed]);
+                let own = feed.map_or(0, |feed| feed.plan.own_subscriptions);
                 let there = slot.life.has_process();
                 let report = &slot.report;
                 let (load, reserved) = if there { (slot.load(own), slot.reserved()) } else { (0, 0) };
                 WorkerView {
                     worker: slot.id.0,
-                    pid: slot.process.pid.filter(|_| there),
+                    pid: slot.life.process.pid.filter(|_| there),
                     state: slot.life.state.as_str().into(),
-                    feed: plan.map_or_else(String::new, |plan| plan.name.clone()),
+                    feed: feed.map_or_else(String::new, |feed| feed.plan.name.clone()),
                     connection: if there { slot.upstream.state } else { Default::default() },
                     matches: u32::try_from(slot.matches.len()).unwrap_or(u32::MAX),
                     subscriptions: load.saturating_sub(reserved),
                     reserved,
-                    cap: self.shown_cap(slot),
+                    cap: feed.map_or(0, |feed| feed.cap.learner.cap_of(slot.id)),
                     asked: report.asked,
                     acknowledged: report.acknowledged,
                     loaded: report.loaded,
@@ -108,7 +124,8 @@ impl Pool {
                     rss_bytes: None,
                     restarts: slot.life.restarts,
                     generation: slot.life.generation.0,
-                    uptime_s: there.then(|| self.now.saturating_sub(slot.process.spawned_at).as_secs_f64()),
+                    uptime_s: there
+                        .then(|| self.now.saturating_sub(slot.life.process.spawned_at).as_secs_f64()),
                     last_exit: slot.life.last_exit.clone(),
                 }
             })
@@ -118,28 +135,28 @@ impl Pool {
     /// `matches`: those that are listed, by feed and id, then the newest that ended.
     pub fn matches(&self, query: MatchQuery) -> Vec<MatchView> {
         let listed = self.catalog.matches.iter().map(|(key, a_match)| {
-            let (worker, epoch) = match &a_match.assignment {
-                Assignment::Assigned { owner, .. } => (Some(owner.slot.0), Some(owner.epoch.0)),
-                Assignment::Waiting | Assignment::Quarantined => (None, None),
-            };
+            let owner = a_match.owner();
             let why = match (&a_match.need, &a_match.assignment) {
                 (Need::Impossible(why), _) => Some(why.clone()),
                 (Need::Topics(_), Assignment::Waiting) => Some("no connection has room".to_owned()),
                 (Need::Topics(_), Assignment::Assigned { .. } | Assignment::Quarantined) => None,
             };
-            let name = a_match.listing.name.clone();
-            (key, self.view(key, worker, epoch, state_of(&a_match.assignment), name, why))
+            let view = MatchView {
+                worker: owner.map(|owner| owner.slot.0),
+                epoch: owner.map(|owner| owner.epoch.0),
+                state: state_of(&a_match.assignment),
+                name: a_match.listing.name.clone(),
+                why,
+                ..self.view(key)
+            };
+            (key, view)
         });
-        let ended =
-            self.catalog.ended.newest().filter(|ended| !self.catalog.matches.contains(&ended.key)).map(
-                |ended| {
-                    let why = Some(ended.why.to_owned());
-                    let name = ended.name.clone();
-                    (&ended.key, self.view(&ended.key, None, None, MatchViewState::Ended, name, why))
-                },
-            );
+        let ended = self.catalog.ended.newest().map(|ended| {
+            let (state, why) = (MatchViewState::Ended, Some(ended.why.to_owned()));
+            (&ended.key, MatchView { state, name: ended.name.clone(), why, ..self.view(&ended.key) })
+        });
         listed
-            .chain(ended)
+            .chain(ended.filter(|(key, _)| !self.catalog.matches.contains(key)))
             .filter(|(key, view)| {
                 query.feed.is_none_or(|feed| feed == key.feed)
                     && query.worker.is_none_or(|slot| view.worker == Some(slot.0))
@@ -159,16 +176,17 @@ impl Pool {
     }
 
     pub fn feed_by_name(&self, name: &str) -> Option<FeedId> {
-        self.feed_ids().find(|feed| self.config.feed(*feed).is_some_and(|plan| plan.name == name))
+        self.feeds.by_name(name)
     }
 
     pub fn feed_name(&self, feed: FeedId) -> String {
-        self.config.feed(feed).map_or_else(|| feed.to_string(), |plan| plan.name.clone())
+        self.feeds.name(feed)
     }
 
     /// Every listed match with this id: an operator may leave the feed out where only one has it.
     pub fn find_match(&self, id: &str) -> Vec<MatchKey> {
-        self.feed_ids()
+        self.feeds
+            .ids()
             .map(|feed| MatchKey { feed, id: id.into() })
             .filter(|key| self.catalog.matches.contains(key))
             .collect()
@@ -190,40 +208,15 @@ impl Pool {
         count
     }
 
-    fn view(
-        &self,
-        key: &MatchKey,
-        worker: Option<u16>,
-        epoch: Option<u64>,
-        state: MatchViewState,
-        name: Option<String>,
-        why: Option<String>,
-    ) -> MatchView {
-        MatchView {
-            id: key.id.as_str().to_owned(),
-            feed: self.feed_name(key.feed),
-            worker,
-            epoch,
-            state,
-            version: None,
-            updated_at: None,
-            age_ms: None,
-            name,
-            why,
-        }
-    }
-
-    /// What the worker's connection may hold at the moment.
-    fn shown_cap(&self, slot: &crate::pool::children::slot::Slot) -> u32 {
-        slot.feed.map_or(0, |feed| self.cap_at(feed, slot.id))
+    fn view(&self, key: &MatchKey) -> MatchView {
+        MatchView { id: key.id.as_str().to_owned(), feed: self.feed_name(key.feed), ..MatchView::default() }
     }
 
     /// Why no connection of a feed is up, as one of its workers last reported.
     pub(super) fn why_down(&self, feed: FeedId) -> String {
-        let mut of_feed =
-            self.children.slots.iter().filter(|slot| slot.feed == Some(feed) && slot.life.works());
+        let mut working = self.children.of(feed).filter(|slot| slot.life.works());
         let trouble =
-            of_feed.find_map(|slot| Some(&slot.upstream.trouble).filter(|trouble| !trouble.is_empty()));
+            working.find_map(|slot| Some(&slot.upstream.trouble).filter(|trouble| !trouble.is_empty()));
         // The time of the next attempt was relative to the report.
         match trouble.and_then(|trouble| trouble.split("; next attempt in ").next()) {
             Some(trouble) => format!("no connection is up: {trouble}"),
@@ -231,24 +224,18 @@ impl Pool {
         }
     }
 
-    fn feed_view(&self, feed: FeedId) -> Option<FeedView> {
-        let plan = self.config.feed(feed)?;
-        let working =
-            || self.children.slots.iter().filter(|slot| slot.feed == Some(feed) && slot.life.works());
-        let sum = |of: fn(&crate::pool::children::slot::Slot) -> u32| {
-            working().map(|slot| u64::from(of(slot))).sum()
-        };
+    fn feed_view(&self, feed: FeedId) -> FeedView {
+        let Feed { plan, cap, .. } = &self.feeds[feed];
+        let working = || self.children.of(feed).filter(|slot| slot.life.works());
+        let sum = |of: fn(&Slot) -> u32| working().map(|slot| u64::from(of(slot))).sum();
         let stale: u64 = sum(|slot| slot.report.stale);
         let (state, why) = match self.feed_health(feed) {
-            FeedHealth::Down => (FeedState::Down, self.why_down(feed)),
-            FeedHealth::Degraded(why) => (FeedState::Degraded, why),
-            FeedHealth::Unknown | FeedHealth::Up if stale > 0 => {
-                (FeedState::Degraded, format!("{stale} matches are stale"))
-            }
-            FeedHealth::Unknown | FeedHealth::Up => (FeedState::Up, String::new()),
+            (FeedState::Down, _) => (FeedState::Down, self.why_down(feed)),
+            (FeedState::Up, _) if stale > 0 => (FeedState::Degraded, format!("{stale} matches are stale")),
+            judged => judged,
         };
-        let counts = self.feed(feed).map(|feed| feed.cap.auditor.counts()).unwrap_or_default();
-        Some(FeedView {
+        let counts = cap.auditor.counts();
+        FeedView {
             name: plan.name.clone(),
             kind: plan.kind.clone(),
             state,
@@ -259,9 +246,9 @@ impl Pool {
             round_ms: working().filter_map(|slot| slot.report.round_ms).max(),
             audits: counts.audits,
             audits_missed: counts.missed,
-            learned_cap: self.feed(feed).and_then(|feed| feed.cap.learner.learned()),
+            learned_cap: cap.learner.learned(),
             why,
-        })
+        }
     }
 }
 

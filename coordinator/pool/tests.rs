@@ -4,14 +4,15 @@ use super::*;
 use catalog::matches::Assignment;
 use catalog::table::Mark;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use touchline_common::config::{Dur, PoolConfig, WaitingKey};
+use touchline_common::config::{Dur, WaitingKey};
+use touchline_common::control::views::{DaemonState, DeathView, MatchView, MatchViewState};
 use touchline_common::ipc::PROTO;
 use touchline_common::ipc::messages::Hello;
 use touchline_common::ipc::messages::recorder::{FromRecorder, Owner, RecorderStats};
 use touchline_common::ipc::messages::worker::{
     ConnectionState, FromWorker, ListChange, LoadReport, MatchReport, MatchState, ReleaseReason,
 };
-use touchline_common::model::{Listing, MatchId, MatchKey};
+use touchline_common::model::{Epoch, FeedId, Listing, MatchId, MatchKey};
 
 #[path = "cap/tests.rs"]
 mod caps;
@@ -40,8 +41,8 @@ fn plan() -> FeedPlan {
         waiting_order: vec![WaitingKey::InPlay, WaitingKey::Start],
         selection: Selection::default(),
         end_linger: Duration::from_secs(10),
-        overlap: Overlap::Allowed,
-        learning: Learning::Off,
+        break_before_make: false,
+        learns_cap: false,
     }
 }
 
@@ -157,7 +158,7 @@ impl Bed {
                     self.give(Input::Worker { slot, generation, message: FromWorker::Load(report) });
                 }
             }
-            let generation = self.pool.children.services.recorder.life.generation;
+            let generation = self.pool.children.recorder.life.generation;
             let message = FromRecorder::Stats(RecorderStats::default());
             self.give(Input::Recorder { generation, message });
             self.give(Input::Tick);
@@ -165,7 +166,8 @@ impl Bed {
     }
 
     fn list(&mut self, changes: Vec<ListChange>) {
-        let (slot, generation) = self.pool.feeds[0].holder.unwrap();
+        let slot = self.pool.feeds[FEED].holder.unwrap();
+        let generation = self.pool.slot(slot).unwrap().life.generation;
         self.give(Input::Worker { slot, generation, message: FromWorker::List(changes) });
     }
 
@@ -190,7 +192,8 @@ impl Bed {
             panic!()
         };
         let seat = candidate.as_ref().unwrap_or(owner);
-        let (slot, generation, epoch) = (seat.slot, seat.generation, seat.epoch);
+        let (slot, epoch) = (seat.slot, seat.epoch);
+        let generation = self.pool.slot(slot).unwrap().life.generation;
         let report = MatchReport { id: id.into(), epoch, state, took_ms: 3, name: None };
         self.give(Input::Worker { slot, generation, message: FromWorker::Match(report) });
     }
@@ -294,7 +297,7 @@ fn a_dead_workers_matches_are_placed_in_the_same_step_under_new_epochs() {
         ListChange::Present { id: "f".into(), listing: Listing::default() },
     ]);
     bed.pass(ms(1_000), &[]);
-    let before = bed.pool.highest_epoch();
+    let before = bed.pool.placement.epochs.highest();
     bed.log.clear();
     bed.exit(1, KILLED);
     let moved = bed.switches();
@@ -336,7 +339,7 @@ fn a_recorder_that_starts_anew_gives_every_match_a_new_epoch_without_a_new_subsc
     bed.load_list(&["a", "b"]);
     bed.live("a");
     let before = bed.owner("a");
-    let (child, generation) = (Child::RECORDER, bed.pool.children.services.recorder.life.generation);
+    let (child, generation) = (Child::RECORDER, bed.pool.children.recorder.life.generation);
     let message = FromRecorder::Switched { key: key("a"), epoch: Epoch(before.1) };
     bed.give(Input::Recorder { generation, message });
     bed.log.clear();
@@ -360,7 +363,7 @@ fn a_switch_to_a_candidate_that_is_no_more_renews_the_owner() {
     let mut bed = Bed::new(config(8));
     bed.load_list(&["a"]);
     let (slot, epoch) = bed.owner("a");
-    let generation = bed.pool.children.services.recorder.life.generation;
+    let generation = bed.pool.children.recorder.life.generation;
     let message = FromRecorder::Switched { key: key("a"), epoch: Epoch(epoch + 7) };
     bed.give(Input::Recorder { generation, message });
     assert!(bed.owner("a").0 == slot && bed.owner("a").1 > epoch + 7);
@@ -388,7 +391,7 @@ fn drained_workers_hand_over_before_they_leave() {
     assert_eq!(bed.owner("a").0, 1);
     bed.live("a");
     let (_, epoch, _) = bed.switches().pop().unwrap();
-    let generation = bed.pool.children.services.recorder.life.generation;
+    let generation = bed.pool.children.recorder.life.generation;
     let message = FromRecorder::Switched { key: key("a"), epoch: Epoch(epoch) };
     bed.give(Input::Recorder { generation, message });
     assert_eq!(bed.owner("a").0, 2);
@@ -518,7 +521,7 @@ fn idle_workers_are_retired_but_not_all() {
 #[test]
 fn fixed_matches_need_no_list() {
     let mut config = config(4);
-    let fixed = ["r1", "r2"].map(|id| (MatchId::from(id), Listing::default()));
+    let fixed = ["r1", "r2"].map(MatchId::from);
     config.feeds[0].source = MatchSource::Fixed(fixed.to_vec());
     let mut bed = Bed::new(config);
     bed.pass(ms(500), &[]);
@@ -530,7 +533,7 @@ fn fixed_matches_need_no_list() {
 #[test]
 fn matches_that_are_named_anew_come_and_go_and_the_others_stay() {
     let mut config = config(4);
-    let fixed = ["r1", "r2"].map(|id| (MatchId::from(id), Listing::default()));
+    let fixed = ["r1", "r2"].map(MatchId::from);
     config.feeds[0].source = MatchSource::Fixed(fixed.to_vec());
     let mut bed = Bed::new(config);
     bed.pass(ms(500), &[]);

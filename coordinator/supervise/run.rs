@@ -8,10 +8,7 @@ use super::matches_file::MatchesFile;
 use super::processes::Sharing;
 use super::state_file;
 use crate::control::{Clients, Permissions};
-use crate::pool::{
-    ConnectionLimits, FeedPlan, Learning, MatchSource, Overlap, Pool, SavedStateV2, Selection, Settings,
-    Timing,
-};
+use crate::pool::{ConnectionLimits, FeedPlan, MatchSource, Pool, SavedStateV2, Selection, Settings, Timing};
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
@@ -20,7 +17,7 @@ use std::time::Duration;
 use touchline_common::config::{self, Config};
 use touchline_common::control::Code;
 use touchline_common::logging::{self, Target, Who};
-use touchline_common::model::{FeedId, Listing, MatchId};
+use touchline_common::model::{FeedId, MatchId};
 use touchline_common::sys::descriptors;
 use touchline_common::sys::lock::{FileLock, LockError};
 use touchline_common::sys::signals::Signals;
@@ -153,8 +150,7 @@ fn settings(config: &Config) -> Settings {
 
 fn feed_plan(feed: &config::FeedConfig) -> FeedPlan {
     let source = if feed.diffusion.list_topic.is_empty() {
-        let fixed = feed.matches.iter().map(|id| (MatchId::from(id.as_str()), Listing::default()));
-        MatchSource::Fixed(fixed.collect())
+        MatchSource::Fixed(feed.matches.iter().map(|id| MatchId::from(id.as_str())).collect())
     } else {
         MatchSource::List
     };
@@ -172,8 +168,9 @@ fn feed_plan(feed: &config::FeedConfig) -> FeedPlan {
         waiting_order: feed.waiting_order.clone(),
         selection: Selection { only: feed.only.clone(), skip: feed.skip.clone() },
         end_linger: feed.end_linger.0,
-        overlap: if feed.break_before_make { Overlap::Forbidden } else { Overlap::Allowed },
-        learning: learning(feed),
+        break_before_make: feed.break_before_make,
+        // Who takes one load after the other has no subscriptions that could be missing.
+        learns_cap: feed.over_cap == config::OverCap::Auto && feed.strategy != config::Strategy::Dumps,
     }
 }
 
@@ -190,19 +187,6 @@ fn sharings(config: &Config) -> Vec<Sharing> {
         .collect()
 }
 
-fn learning(feed: &config::FeedConfig) -> Learning {
-    match feed.over_cap {
-        // Who takes one load after the other has no subscriptions that could be missing.
-        config::OverCap::Auto if feed.strategy == config::Strategy::Dumps => Learning::Off,
-        config::OverCap::Auto => Learning::Auto,
-        config::OverCap::Close
-        | config::OverCap::Error
-        | config::OverCap::Ignore
-        | config::OverCap::NoLoad
-        | config::OverCap::Thin => Learning::Off,
-    }
-}
-
 /// The files that name matches; what they say now is part of the plan.
 fn matches_files(config: &Config, names: &[String], plan: &mut Settings) -> Vec<MatchesFile> {
     let mut files = Vec::new();
@@ -215,7 +199,7 @@ fn matches_files(config: &Config, names: &[String], plan: &mut Settings) -> Vec<
         let mut file = MatchesFile::new(id, Path::new(&feed.matches_file), fixed);
         let found = file.first();
         if let Some(ids) = daemon::log_found(&file, names, found) {
-            plan.source = MatchSource::Fixed(ids.into_iter().map(|id| (id, Listing::default())).collect());
+            plan.source = MatchSource::Fixed(ids);
         }
         files.push(file);
     }

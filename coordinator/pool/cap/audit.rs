@@ -12,7 +12,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use touchline_common::ipc::messages::worker::Finding;
-use touchline_common::model::{Generation, MatchKey, SlotId};
+use touchline_common::model::{MatchKey, SlotId};
 
 /// The newest matches of a connection, which are audited first.
 const NEWEST: usize = 3;
@@ -35,7 +35,7 @@ pub(in crate::pool) struct Auditor {
     /// No look begins before.
     next_at: Duration,
     /// Connections that were above the cap when it was learned. What they keep may be thinned until it is subscribed again.
-    refresh: BTreeSet<(SlotId, Generation)>,
+    refresh: BTreeSet<SlotId>,
     counts: Counts,
 }
 
@@ -58,7 +58,6 @@ enum Stage {
 #[derive(Clone, Debug)]
 pub(in crate::pool) struct Connection {
     pub(in crate::pool) slot: SlotId,
-    pub(in crate::pool) generation: Generation,
     pub(in crate::pool) held: u32,
     /// Its matches with their topics, the oldest first.
     pub(in crate::pool) matches: Vec<(MatchKey, u32)>,
@@ -176,17 +175,17 @@ impl Auditor {
         newest
     }
 
-    pub(in crate::pool) fn found(&mut self, key: &MatchKey, at: (SlotId, Generation), finding: Finding) {
+    pub(in crate::pool) fn found(&mut self, key: &MatchKey, at: SlotId, finding: Finding) {
         self.counts.audits += 1;
         let verdict = Verdict::of(finding);
         self.counts.missed += u64::from(verdict == Verdict::Missed);
         match &mut self.stage {
-            Stage::Looking(look) if (look.there.slot, look.there.generation) == at => {
+            Stage::Looking(look) if look.there.slot == at => {
                 if let Some(awaited) = look.findings.get_mut(key) {
                     awaited.get_or_insert(verdict);
                 }
             }
-            Stage::Verifying(of) if of.origin != at.0 && of.moved.get(key) == Some(&Verified::Asked) => {
+            Stage::Verifying(of) if of.origin != at && of.moved.get(key) == Some(&Verified::Asked) => {
                 of.moved.remove(key);
                 of.missed += usize::from(verdict == Verdict::Missed);
             }
@@ -272,23 +271,22 @@ impl Auditor {
     }
 
     /// The cap was learned; this connection holds more.
-    pub(in crate::pool) fn refresh_later(&mut self, slot: SlotId, generation: Generation) {
-        self.refresh.insert((slot, generation));
+    pub(in crate::pool) fn refresh_later(&mut self, slot: SlotId) {
+        self.refresh.insert(slot);
     }
 
     /// The connections that were above the cap and whose matches were not subscribed again since.
-    pub(in crate::pool) fn to_refresh(&self) -> impl Iterator<Item = (SlotId, Generation)> {
+    pub(in crate::pool) fn to_refresh(&self) -> impl Iterator<Item = SlotId> {
         self.refresh.iter().copied()
     }
 
-    pub(in crate::pool) fn refreshed(&mut self, slot: SlotId, generation: Generation) {
-        self.refresh.remove(&(slot, generation));
+    pub(in crate::pool) fn refreshed(&mut self, slot: SlotId) {
+        self.refresh.remove(&slot);
     }
 
-    pub(in crate::pool) fn gone(&mut self, slot: SlotId, generation: Generation) {
-        self.refresh.remove(&(slot, generation));
-        if matches!(&self.stage, Stage::Looking(look) if (look.there.slot, look.there.generation) == (slot, generation))
-        {
+    pub(in crate::pool) fn gone(&mut self, slot: SlotId) {
+        self.refresh.remove(&slot);
+        if matches!(&self.stage, Stage::Looking(look) if look.there.slot == slot) {
             self.stage = Stage::Idle;
         }
     }

@@ -3,8 +3,8 @@
 use super::*;
 use touchline_common::model::FeedId;
 
-const HERE: (SlotId, Generation) = (SlotId(1), Generation(1));
-const THERE: (SlotId, Generation) = (SlotId(2), Generation(1));
+const HERE: SlotId = SlotId(1);
+const THERE: SlotId = SlotId(2);
 const WHOLE: Finding = Finding::Whole { deltas: 30 };
 const MISSED: Finding = Finding::Missed { nodes: 7 };
 const QUIET: Finding = Finding::Whole { deltas: 4 };
@@ -19,9 +19,8 @@ fn key(n: u32) -> MatchKey {
 
 /// With the list, one subscription more than matches.
 fn connection(matches: u32) -> Connection {
-    let (slot, generation) = HERE;
     let matches: Vec<_> = (0..matches).map(|n| (key(n), 1)).collect();
-    Connection { slot, generation, held: matches.len() as u32 + 1, matches }
+    Connection { slot: HERE, held: matches.len() as u32 + 1, matches }
 }
 
 /// Looks at a connection of so many matches, of which `of` is found. Gives the conclusion and the number of audits.
@@ -104,7 +103,7 @@ fn what_is_not_found_in_time_is_unknown() {
     assert_eq!(auditor.look(connection(9), Purpose::Surplus, s(0)), [key(8), key(7), key(6)]);
     auditor.found(&key(8), THERE, WHOLE);
     assert_eq!(auditor.conclude(s(74)), None);
-    let summary = Summary { slot: HERE.0, held: 10, audited: 3, missed: 0 };
+    let summary = Summary { slot: HERE, held: 10, audited: 3, missed: 0 };
     assert_eq!(auditor.conclude(s(75)), Some(Conclusion::Looked(summary)));
     assert_eq!((auditor.proven(), auditor.counts().audits), (0, 1));
 }
@@ -113,7 +112,7 @@ fn moved() -> Auditor {
     let mut auditor = Auditor::default();
     surplus(&mut auditor, 9, |n| if n < 7 { WHOLE } else { MISSED });
     let (origin, keys) = auditor.unverified().unwrap();
-    assert_eq!((origin, keys), (HERE.0, vec![key(7), key(8)]));
+    assert_eq!((origin, keys), (HERE, vec![key(7), key(8)]));
     auditor
 }
 
@@ -169,9 +168,9 @@ fn one_match_more_is_judged_by_itself_and_those_next_to_it() {
 fn a_process_that_is_gone_ends_its_look_and_its_refresh() {
     let mut auditor = Auditor::default();
     auditor.look(connection(9), Purpose::Surplus, s(0));
-    auditor.refresh_later(HERE.0, HERE.1);
-    auditor.gone(HERE.0, Generation(2));
+    auditor.refresh_later(HERE);
+    auditor.gone(THERE);
     assert!(!auditor.may_look(s(0)) && auditor.to_refresh().next() == Some(HERE));
-    auditor.gone(HERE.0, HERE.1);
+    auditor.gone(HERE);
     assert!(auditor.may_look(s(0)) && auditor.to_refresh().next().is_none());
 }

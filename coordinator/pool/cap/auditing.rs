@@ -3,121 +3,99 @@
 //! What is thinned is live, so it is moved by a second seat, as ever. Where the server allows no second subscription such a move makes
 //! a gap, and nothing is audited. Whether a cap may be learned at all is set by the configuration, as in `learning`.
 
+use super::FeedCap;
 use super::audit::{Conclusion, Connection, Probed, Purpose, Summary};
 use super::learner::Sign;
-use crate::pool::catalog::matches::{Assignment, Seat};
+use crate::pool::Pool;
+use crate::pool::catalog::matches::{Match, Seat};
 use crate::pool::children::slot::Slot;
-use crate::pool::feed::FirstList;
+use crate::pool::feed::{Feed, FirstList};
 use crate::pool::log_event::LogEvent;
-use crate::pool::{Action, Pool};
 use std::time::Duration;
 use touchline_common::ipc::messages::worker::{Finding, ToWorker};
-use touchline_common::model::{Epoch, FeedId, Generation, MatchKey, SlotId};
+use touchline_common::model::{Epoch, FeedId, MatchKey, SlotId};
 
 /// A connection is looked at when nothing was asked of it for so long: then each match has had time to change.
 const SETTLED: Duration = Duration::from_secs(4);
 
 impl Pool {
     /// Begins to look at connections, and draws the conclusions.
-    pub(in crate::pool) fn tick_audits(&mut self, out: &mut Vec<Action>) {
-        for feed in self.feed_ids() {
-            if !self.learns(feed) || !self.may_overlap(feed) {
+    pub(in crate::pool) fn tick_audits(&mut self) {
+        for feed in self.feeds.ids() {
+            if !self.feeds[feed].plan.learns_cap || !self.feeds[feed].may_overlap() {
                 continue;
             }
-            let now = self.now;
-            if let Some(conclusion) = self.feed_mut(feed).and_then(|feed| feed.cap.auditor.conclude(now)) {
-                self.conclude(feed, conclusion, out);
+            if let Some(conclusion) = self.feeds[feed].cap.auditor.conclude(self.now) {
+                self.conclude(feed, conclusion);
             }
             if let Some(there) = self.to_look_at(feed) {
-                self.look_at(feed, there, Purpose::Surplus, out);
+                self.look_at(feed, there, Purpose::Surplus);
             }
-            self.verify_moved(feed, out);
-            self.refresh_kept(feed, out);
+            self.verify_moved(feed);
+            self.refresh_kept(feed);
         }
     }
 
     /// What a worker found of a match, asked or not.
-    pub(in crate::pool) fn audited(
-        &mut self,
-        key: &MatchKey,
-        at: (SlotId, Generation),
-        epoch: Epoch,
-        finding: Finding,
-    ) {
-        let is_seat = |seat: &Seat| seat.covers(at.0, at.1, epoch);
-        if !self.seats(key).any(is_seat) {
-            return;
-        }
-        if let Some(feed) = self.feed_mut(key.feed) {
-            feed.cap.auditor.found(key, at, finding);
+    pub(in crate::pool) fn audited(&mut self, key: &MatchKey, at: SlotId, epoch: Epoch, finding: Finding) {
+        if self.seats(key).any(|seat| seat.covers(at, epoch)) {
+            self.feeds[key.feed].cap.auditor.found(key, at, finding);
         }
     }
 
     /// A connection that holds one match more than was learned has its loads: whether it gets its deltas, too.
-    pub(in crate::pool) fn audit_probe(&mut self, feed: FeedId, slot: SlotId, out: &mut Vec<Action>) {
-        let now = self.now;
-        let Some(state) = self.feed(feed) else { return };
-        if state.cap.auditor.is_off() {
-            return self.probed(feed, slot, Probed::Unlike, out);
+    pub(in crate::pool) fn audit_probe(&mut self, feed: FeedId, slot: SlotId) {
+        let auditor = &self.feeds[feed].cap.auditor;
+        if auditor.is_off() {
+            return self.probed(feed, slot, Probed::Unlike);
         }
-        if !state.cap.auditor.may_look(now) {
-            return;
-        }
-        if let Some(there) = self.slot(slot).map(|slot| self.connection(slot)) {
-            self.look_at(feed, there, Purpose::Probe, out);
+        if auditor.may_look(self.now)
+            && let Some(there) = self.slot(slot).map(|slot| self.connection(slot))
+        {
+            self.look_at(feed, there, Purpose::Probe);
         }
     }
 
-    fn conclude(&mut self, feed: FeedId, conclusion: Conclusion, out: &mut Vec<Action>) {
+    fn conclude(&mut self, feed: FeedId, conclusion: Conclusion) {
         match conclusion {
-            Conclusion::AuditAlso { slot, keys } => self.ask(slot, keys, out),
-            Conclusion::Looked(summary) => report(feed, summary, out),
+            Conclusion::AuditAlso { slot, keys } => self.ask(slot, keys),
+            Conclusion::Looked(summary) => self.log_audited(feed, summary),
             Conclusion::Surplus { summary, granted } => {
-                report(feed, summary, out);
-                self.surplus_found(feed, granted, out);
+                self.log_audited(feed, summary);
+                self.surplus_found(feed, granted);
             }
             Conclusion::Probed { summary, outcome } => {
-                report(feed, summary, out);
-                self.probed(feed, summary.slot, outcome, out);
+                self.log_audited(feed, summary);
+                self.probed(feed, summary.slot, outcome);
             }
             Conclusion::Unproven => {
-                let restored = self.feed_mut(feed).and_then(|feed| feed.cap.learner.thinning_unproven());
-                if let Some(cap) = restored {
+                if let Some(cap) = self.feeds[feed].cap.learner.thinning_unproven() {
                     let why =
                         "what was moved misses deltas where fewer are held, too; nothing more is audited";
-                    self.log_learned(feed, cap, why, out);
+                    self.log_learned(feed, cap, why);
                 }
             }
         }
     }
 
-    fn surplus_found(&mut self, feed: FeedId, granted: u32, out: &mut Vec<Action>) {
-        let now = self.now;
-        let own = self.config.feed(feed).map_or(0, |plan| plan.own_subscriptions);
-        let learned = self.feed_mut(feed).and_then(|feed| feed.cap.learner.thinned(granted, now));
-        let Some(cap) = learned else { return };
-        self.log_learned(feed, cap, "matches of a connection lack deltas and others do not", out);
-        let fuller =
-            self.children.slots.iter().filter(|slot| slot.feed == Some(feed) && slot.will_hold(own) > cap);
-        let fuller: Vec<_> = fuller.map(|slot| (slot.id, slot.life.generation)).collect();
-        if let Some(feed) = self.feed_mut(feed) {
-            fuller
-                .into_iter()
-                .for_each(|(slot, generation)| feed.cap.auditor.refresh_later(slot, generation));
-        }
+    fn surplus_found(&mut self, feed: FeedId, granted: u32) {
+        let Some(cap) = self.feeds[feed].cap.learner.learn(granted, Sign::Deltas, self.now) else { return };
+        self.log_learned(feed, cap, "matches of a connection lack deltas and others do not");
+        let Feed { plan, cap: FeedCap { auditor, .. }, .. } = &mut self.feeds[feed];
+        let fuller = self.children.of(feed).filter(|slot| slot.will_hold(plan.own_subscriptions) > cap);
+        fuller.for_each(|slot| auditor.refresh_later(slot.id));
     }
 
-    fn probed(&mut self, feed: FeedId, slot: SlotId, outcome: Probed, out: &mut Vec<Action>) {
-        let now = self.now;
-        let Some(state) = self.feed_mut(feed) else { return };
-        if state.cap.learner.probe().is_none_or(|probe| probe.slot != slot) {
+    fn probed(&mut self, feed: FeedId, slot: SlotId, outcome: Probed) {
+        let learner = &mut self.feeds[feed].cap.learner;
+        if learner.probe().is_none_or(|probe| probe.slot != slot) {
             return;
         }
-        match (outcome, state.cap.learner.sign()) {
+        match (outcome, learner.sign()) {
             // Where snapshots cannot be compared with deltas, loads are the only sign.
-            (Probed::Served, _) | (Probed::Unlike, Sign::Loads) => self.probe_held(feed, out),
+            (Probed::Served, _) | (Probed::Unlike, Sign::Loads) => self.probe_held(feed),
             (Probed::Thinned, _) | (Probed::Unlike, Sign::Deltas) => {
-                state.cap.learner.probe_thinned(now);
+                learner.probe_thinned(self.now);
                 self.placement.due = true;
             }
             (Probed::Unknown, _) => {}
@@ -126,16 +104,15 @@ impl Pool {
 
     /// The fullest connection that holds more than any was proven to be served in full.
     fn to_look_at(&self, feed: FeedId) -> Option<Connection> {
-        let state = self.feed(feed)?;
+        let state = &self.feeds[feed];
         if !state.cap.auditor.may_look(self.now)
             || state.cap.learner.is_learning()
             || state.first != FirstList::Placed
         {
             return None;
         }
-        let more = self.children.slots.iter().filter(|slot| {
-            slot.feed == Some(feed)
-                && slot.report.loaded > state.cap.auditor.proven()
+        let more = self.children.of(feed).filter(|slot| {
+            slot.report.loaded > state.cap.auditor.proven()
                 && !slot.matches.is_empty()
                 && self.is_whole(feed, slot)
         });
@@ -145,10 +122,10 @@ impl Pool {
 
     /// Whether a connection is quiet with all of its loads, and nothing above the cap is on its way elsewhere.
     fn is_whole(&self, feed: FeedId, slot: &Slot) -> bool {
-        let own = self.config.feed(feed).map_or(0, |plan| plan.own_subscriptions);
+        let own = self.feeds[feed].plan.own_subscriptions;
         self.is_quiet(slot, SETTLED)
             && slot.report.loaded >= slot.report.asked
-            && slot.load(own) <= self.cap(feed)
+            && slot.load(own) <= self.feeds[feed].cap.learner.cap()
     }
 
     fn connection(&self, slot: &Slot) -> Connection {
@@ -161,66 +138,53 @@ impl Pool {
         matches.sort();
         Connection {
             slot: slot.id,
-            generation: slot.life.generation,
             held: slot.report.loaded,
             matches: matches.into_iter().map(|(_, key, topics)| (key, topics)).collect(),
         }
     }
 
     fn seats(&self, key: &MatchKey) -> impl Iterator<Item = &Seat> {
-        let placed = match self.catalog.matches.get(key).map(|a_match| &a_match.assignment) {
-            Some(Assignment::Assigned { owner, candidate }) => Some(std::iter::once(owner).chain(candidate)),
-            Some(Assignment::Waiting | Assignment::Quarantined) | None => None,
-        };
-        placed.into_iter().flatten()
+        self.catalog.matches.get(key).into_iter().flat_map(Match::seats)
     }
 
-    fn look_at(&mut self, feed: FeedId, there: Connection, purpose: Purpose, out: &mut Vec<Action>) {
-        let (now, slot) = (self.now, there.slot);
-        let Some(state) = self.feed_mut(feed) else { return };
-        let keys = state.cap.auditor.look(there, purpose, now);
-        self.ask(slot, keys, out);
+    fn look_at(&mut self, feed: FeedId, there: Connection, purpose: Purpose) {
+        let slot = there.slot;
+        let keys = self.feeds[feed].cap.auditor.look(there, purpose, self.now);
+        self.ask(slot, keys);
     }
 
     /// The surplus that has moved: whether it gets all of its deltas where it is now.
-    fn verify_moved(&mut self, feed: FeedId, out: &mut Vec<Action>) {
-        let now = self.now;
-        let Some((origin, keys)) = self.feed(feed).and_then(|feed| feed.cap.auditor.unverified()) else {
-            return;
-        };
+    fn verify_moved(&mut self, feed: FeedId) {
+        let Some((origin, keys)) = self.feeds[feed].cap.auditor.unverified() else { return };
         for key in keys {
             let elsewhere = self.seats(&key).find(|seat| seat.slot != origin && seat.has_load());
             let Some((slot, since)) = elsewhere.map(|seat| (seat.slot, seat.asked_at)) else { continue };
-            if self.feed_mut(feed).is_some_and(|feed| feed.cap.auditor.verify(&key, since, now)) {
-                self.ask(slot, vec![key], out);
+            if self.feeds[feed].cap.auditor.verify(&key, since, self.now) {
+                self.ask(slot, vec![key]);
             }
         }
     }
 
     /// What stays on a connection that was above the cap is subscribed again once the surplus has left.
-    fn refresh_kept(&mut self, feed: FeedId, out: &mut Vec<Action>) {
-        let Some(state) = self.feed(feed) else { return };
-        let of_slot = |slot: SlotId, generation| self.slot(slot).filter(|slot| slot.is(generation));
-        let due = state.cap.auditor.to_refresh().find_map(|(slot, generation)| {
-            of_slot(slot, generation)
-                .filter(|slot| self.is_whole(feed, slot))
-                .map(|slot| self.connection(slot))
-        });
-        let Some(there) = due else { return };
-        if let Some(feed) = self.feed_mut(feed) {
-            feed.cap.auditor.refreshed(there.slot, there.generation);
-        }
-        self.ask(there.slot, there.matches.into_iter().map(|(key, _)| key), out);
+    fn refresh_kept(&mut self, feed: FeedId) {
+        let due = self.feeds[feed]
+            .cap
+            .auditor
+            .to_refresh()
+            .find_map(|slot| self.slot(slot).filter(|slot| self.is_whole(feed, slot)));
+        let Some(there) = due.map(|slot| self.connection(slot)) else { return };
+        self.feeds[feed].cap.auditor.refreshed(there.slot);
+        self.ask(there.slot, there.matches.into_iter().map(|(key, _)| key));
     }
 
-    fn ask(&self, slot: SlotId, keys: impl IntoIterator<Item = MatchKey>, out: &mut Vec<Action>) {
+    fn ask(&mut self, slot: SlotId, keys: impl IntoIterator<Item = MatchKey>) {
         for key in keys {
-            self.send_to_worker(slot, ToWorker::Audit { id: key.id }, out);
+            self.send_to_worker(slot, ToWorker::Audit { id: key.id });
         }
     }
-}
 
-fn report(feed: FeedId, summary: Summary, out: &mut Vec<Action>) {
-    let Summary { slot: worker, held, audited, missed } = summary;
-    out.push(Action::Log(LogEvent::CapAudited { feed, worker, held, audited, missed }));
+    fn log_audited(&mut self, feed: FeedId, summary: Summary) {
+        let Summary { slot: worker, held, audited, missed } = summary;
+        self.out.log(LogEvent::CapAudited { feed, worker, held, audited, missed });
+    }
 }

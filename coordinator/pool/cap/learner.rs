@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
-use touchline_common::model::{Generation, MatchKey, SlotId};
+use touchline_common::model::{MatchKey, SlotId};
 
 /// So many refusals within this time are no accident.
 const REFUSALS: usize = 3;
@@ -55,7 +55,6 @@ pub(in crate::pool) enum Sign {
 #[derive(Debug)]
 struct Suspicion {
     slot: SlotId,
-    generation: Generation,
     granted: u32,
     /// What it did not give; these are tried elsewhere.
     keys: BTreeSet<MatchKey>,
@@ -76,7 +75,6 @@ pub(in crate::pool) struct Refusal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pool) struct Probe {
     pub(in crate::pool) slot: SlotId,
-    pub(in crate::pool) generation: Generation,
     pub(in crate::pool) cap: u32,
     pub(in crate::pool) until: Duration,
     pub(in crate::pool) stage: Stage,
@@ -121,10 +119,6 @@ impl Learner {
         tried.unwrap_or(self.cap()).min(suspected.unwrap_or(u32::MAX))
     }
 
-    pub(in crate::pool) fn limits(&self) -> bool {
-        self.learned.is_some()
-    }
-
     pub(in crate::pool) fn is_suspected(&self, slot: SlotId) -> bool {
         self.suspicions.iter().any(|of| of.slot == slot)
     }
@@ -138,12 +132,11 @@ impl Learner {
     pub(in crate::pool) fn suspect(
         &mut self,
         slot: SlotId,
-        generation: Generation,
         granted: u32,
         keys: BTreeSet<MatchKey>,
         now: Duration,
     ) {
-        self.suspicions.push(Suspicion { slot, generation, granted, keys, until: now + SUSPICION_FOR });
+        self.suspicions.push(Suspicion { slot, granted, keys, until: now + SUSPICION_FOR });
     }
 
     /// A match got its load on this connection. Gives the cap if that proves a suspicion against another.
@@ -158,34 +151,18 @@ impl Learner {
         self.learn(suspicion.granted, Sign::Loads, now)
     }
 
-    /// A connection serves so many in full and not more, as was proven on another. Gives the cap if that is a lower one.
-    pub(in crate::pool) fn thinned(&mut self, granted: u32, now: Duration) -> Option<u32> {
-        self.learn(granted, Sign::Deltas, now)
-    }
-
-    /// Some connection holds so much, with every load: less than that is no cap, unless deltas were the sign. Gives the new one if
-    /// that disproves what was learned.
-    pub(in crate::pool) fn held(&mut self, held: u32) -> Option<u32> {
+    /// Less than some connection has in full is no cap. `held`: the most that one holds with every load; `served`: with which no deltas are
+    /// missing, which counts where deltas were the sign. Gives the new cap if that disproves what was learned.
+    pub(in crate::pool) fn held(&mut self, held: u32, served: u32) -> Option<u32> {
         self.refusals.retain(|of| of.asked > held);
-        match self.sign {
-            Sign::Loads => self.disproved(held),
-            Sign::Deltas => None,
-        }
-    }
-
-    /// The same where it is proven that no deltas are missing.
-    pub(in crate::pool) fn served(&mut self, held: u32) -> Option<u32> {
-        match self.sign {
-            Sign::Loads => None,
-            Sign::Deltas => self.disproved(held),
-        }
-    }
-
-    fn disproved(&mut self, held: u32) -> Option<u32> {
-        if self.learned.is_none_or(|learned| learned >= held) || self.probe.is_some() {
+        let granted = match self.sign {
+            Sign::Loads => held,
+            Sign::Deltas => served,
+        };
+        if self.learned.is_none_or(|learned| learned >= granted) || self.probe.is_some() {
             return None;
         }
-        self.learned = (held < self.configured).then_some(held);
+        self.learned = (granted < self.configured).then_some(granted);
         Some(self.cap())
     }
 
@@ -244,9 +221,9 @@ impl Learner {
     }
 
     /// A process is gone: what was thought of its connection is void.
-    pub(in crate::pool) fn gone(&mut self, slot: SlotId, generation: Generation) {
-        self.suspicions.retain(|of| (of.slot, of.generation) != (slot, generation));
-        self.probe = self.probe.filter(|probe| (probe.slot, probe.generation) != (slot, generation));
+    pub(in crate::pool) fn gone(&mut self, slot: SlotId) {
+        self.suspicions.retain(|of| of.slot != slot);
+        self.probe = self.probe.filter(|probe| probe.slot != slot);
     }
 
     /// Whether some connection is under suspicion, or holds more for a while.
@@ -260,15 +237,9 @@ impl Learner {
     }
 
     /// This connection may hold so much for a while.
-    pub(in crate::pool) fn probe_above(
-        &mut self,
-        slot: SlotId,
-        generation: Generation,
-        cap: u32,
-        now: Duration,
-    ) {
+    pub(in crate::pool) fn probe_above(&mut self, slot: SlotId, cap: u32, now: Duration) {
         let cap = cap.min(self.configured);
-        self.probe = Some(Probe { slot, generation, cap, until: now + PROBE_FOR, stage: Stage::Filling });
+        self.probe = Some(Probe { slot, cap, until: now + PROBE_FOR, stage: Stage::Filling });
     }
 
     /// No connection could be filled to try: later.
@@ -320,7 +291,8 @@ impl Learner {
         self.retry_at = now + self.retry_after;
     }
 
-    fn learn(&mut self, cap: u32, sign: Sign, now: Duration) -> Option<u32> {
+    /// A connection grants so much and no more, as was proven on another. Gives the cap if that is a lower one.
+    pub(in crate::pool) fn learn(&mut self, cap: u32, sign: Sign, now: Duration) -> Option<u32> {
         (cap >= 1 && cap < self.cap()).then(|| self.learn_anew(cap, sign, now))?
     }
 
@@ -357,7 +329,7 @@ mod tests {
     #[test]
     fn a_match_that_loads_elsewhere_proves_the_cap() {
         let mut learner = Learner::new(50, None);
-        learner.suspect(SlotId(1), Generation(1), 37, keys(&["a", "b"]), s(3));
+        learner.suspect(SlotId(1), 37, keys(&["a", "b"]), s(3));
         assert_eq!(learner.cap_of(SlotId(1)), 37, "nothing more goes there meanwhile");
         assert_eq!(learner.cap_of(SlotId(2)), 50);
         assert_eq!(learner.loaded(&key("c"), SlotId(2), s(4)), None);
@@ -369,7 +341,7 @@ mod tests {
     #[test]
     fn a_match_without_content_anywhere_proves_nothing_and_is_left_alone() {
         let mut learner = Learner::new(50, None);
-        learner.suspect(SlotId(1), Generation(1), 49, keys(&["empty"]), s(3));
+        learner.suspect(SlotId(1), 49, keys(&["empty"]), s(3));
         learner.tick(s(17));
         assert!(
             learner.is_ignored(&key("empty")) && learner.is_suspected(SlotId(1)),
@@ -409,11 +381,11 @@ mod tests {
         let mut learner = Learner::new(50, None);
         learner.refused(SlotId(1), refusal(1, 20, 17), 0);
         learner.refused(SlotId(1), refusal(2, 20, 17), 0);
-        assert_eq!(learner.held(20), None, "but the refusals are forgotten");
+        assert_eq!(learner.held(20, 0), None, "but the refusals are forgotten");
         assert_eq!(learner.refused(SlotId(1), refusal(3, 20, 17), 0), None);
         let mut learner = Learner::new(50, Some(17));
-        assert_eq!((learner.held(17), learner.held(20)), (None, Some(20)));
-        assert_eq!((learner.held(50), learner.learned()), (Some(50), None));
+        assert_eq!((learner.held(17, 0), learner.held(20, 0)), (None, Some(20)));
+        assert_eq!((learner.held(50, 0), learner.learned()), (Some(50), None));
     }
 
     #[test]
@@ -441,7 +413,7 @@ mod tests {
     fn more_is_tried_after_a_while_and_believed_when_it_holds() {
         let mut learner = Learner::new(50, Some(37));
         assert!(!learner.may_probe(s(599)) && learner.may_probe(s(600)));
-        learner.probe_above(SlotId(1), Generation(1), 38, s(600));
+        learner.probe_above(SlotId(1), 38, s(600));
         assert_eq!((learner.cap_of(SlotId(1)), learner.cap_of(SlotId(2))), (38, 37));
         assert_eq!(learner.probe_held(s(606)), Some(38));
         assert_eq!(learner.learned(), Some(38));
@@ -451,16 +423,16 @@ mod tests {
     #[test]
     fn a_probe_that_fails_changes_nothing_and_the_next_waits_twice_as_long() {
         let mut learner = Learner::new(50, Some(37));
-        learner.probe_above(SlotId(1), Generation(1), 38, s(600));
+        learner.probe_above(SlotId(1), 38, s(600));
         assert_eq!(learner.refused(SlotId(1), refusal(601, 38, 37), 0), None);
         assert_eq!((learner.learned(), learner.probe()), (Some(37), None));
         assert!(!learner.may_probe(s(1_800)) && learner.may_probe(s(1_801)));
-        learner.probe_above(SlotId(1), Generation(1), 38, s(1_801));
+        learner.probe_above(SlotId(1), 38, s(1_801));
         learner.tick(s(1_821));
         assert_eq!(learner.probe(), None);
         assert!(!learner.may_probe(s(4_220)) && learner.may_probe(s(4_221)));
         let mut raised = Learner::new(38, Some(37));
-        raised.probe_above(SlotId(1), Generation(1), 39, s(1));
+        raised.probe_above(SlotId(1), 39, s(1));
         raised.probe_held(s(2));
         assert_eq!((raised.learned(), raised.cap()), (None, 38), "as configured");
     }
@@ -468,12 +440,12 @@ mod tests {
     #[test]
     fn what_was_thought_of_a_process_ends_with_it() {
         let mut learner = Learner::new(50, Some(40));
-        learner.suspect(SlotId(1), Generation(1), 37, keys(&["a"]), s(3));
-        learner.probe_above(SlotId(2), Generation(4), 41, s(3));
-        learner.gone(SlotId(1), Generation(1));
-        learner.gone(SlotId(2), Generation(3));
+        learner.suspect(SlotId(1), 37, keys(&["a"]), s(3));
+        learner.probe_above(SlotId(2), 41, s(3));
+        learner.gone(SlotId(1));
+        learner.gone(SlotId(3));
         assert!(!learner.is_suspected(SlotId(1)) && learner.probe().is_some());
-        learner.gone(SlotId(2), Generation(4));
+        learner.gone(SlotId(2));
         assert_eq!(learner.probe(), None);
         assert_eq!(learner.loaded(&key("a"), SlotId(3), s(4)), None);
     }

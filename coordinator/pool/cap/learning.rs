@@ -3,12 +3,12 @@
 //! A match that gets no load where others do is taken away from there and tried elsewhere; one that is live is moved with a
 //! second seat, as ever. Where the configuration names what the server does above its cap, nothing is learned.
 
+use super::FeedCap;
 use super::learner::{Probe, Refusal};
 use crate::pool::catalog::matches::{Assignment, Seat};
 use crate::pool::children::slot::{Pulse, Slot};
-use crate::pool::feed::FirstList;
+use crate::pool::feed::{Feed, FirstList};
 use crate::pool::log_event::LogEvent;
-use crate::pool::settings::Learning;
 use crate::pool::{Action, Pool};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -21,80 +21,57 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const HELD_FOR: Duration = Duration::from_secs(5);
 
 impl Pool {
-    pub(in crate::pool) fn cap(&self, feed: FeedId) -> u32 {
-        self.feed(feed).map_or(0, |feed| feed.cap.learner.cap())
-    }
-
-    pub(in crate::pool) fn cap_at(&self, feed: FeedId, slot: SlotId) -> u32 {
-        self.feed(feed).map_or(0, |feed| feed.cap.learner.cap_of(slot))
-    }
-
-    pub(in crate::pool) fn may_be_above(&self, feed: FeedId) -> bool {
-        self.feed(feed).is_some_and(|feed| feed.cap.learner.limits())
-    }
-
     /// Signs of a lower cap, what is above it, and whether more is granted by now.
-    pub(in crate::pool) fn tick_caps(&mut self, out: &mut Vec<Action>) {
-        for feed in self.feed_ids() {
-            if !self.learns(feed) {
+    pub(in crate::pool) fn tick_caps(&mut self) {
+        for feed in self.feeds.ids() {
+            if !self.feeds[feed].plan.learns_cap {
                 continue;
             }
-            let now = self.now;
             let held = self.held(feed);
-            let disproved = self.feed_mut(feed).and_then(|state| {
-                state.cap.learner.tick(now);
-                state.cap.learner.held(held).or_else(|| state.cap.learner.served(state.cap.auditor.proven()))
-            });
-            if let Some(cap) = disproved {
-                out.push(Action::Log(LogEvent::CapRaised { feed, cap }));
+            let FeedCap { learner, auditor } = &mut self.feeds[feed].cap;
+            learner.tick(self.now);
+            if let Some(cap) = learner.held(held, auditor.proven()) {
+                self.out.log(LogEvent::CapRaised { feed, cap });
                 self.placement.due = true;
             }
             for slot in self.slots_of(feed) {
-                self.look_for_missing(feed, slot, out);
+                self.look_for_missing(feed, slot);
             }
-            self.release_surplus(feed, out);
-            self.try_for_more(feed, out);
+            self.release_surplus(feed);
+            self.try_for_more(feed);
         }
     }
 
-    pub(in crate::pool) fn learns(&self, feed: FeedId) -> bool {
-        self.config.feed(feed).is_some_and(|plan| plan.learning == Learning::Auto)
-    }
-
-    pub(in crate::pool) fn slots_of(&self, feed: FeedId) -> Vec<SlotId> {
-        self.children.slots.iter().filter(|slot| slot.feed == Some(feed)).map(|slot| slot.id).collect()
+    fn slots_of(&self, feed: FeedId) -> Vec<SlotId> {
+        self.children.of(feed).map(|slot| slot.id).collect()
     }
 
     /// A quiet connection with some loads and not others: those are tried elsewhere.
-    fn look_for_missing(&mut self, feed: FeedId, slot: SlotId, out: &mut Vec<Action>) {
+    fn look_for_missing(&mut self, feed: FeedId, slot: SlotId) {
         let Some(there) = self.slot(slot) else { return };
-        let own = self.config.feed(feed).map_or(0, |plan| plan.own_subscriptions);
+        let own = self.feeds[feed].plan.own_subscriptions;
         let granted = there.report.loaded;
         if !self.is_quiet(there, PATIENCE) || granted <= own || there.report.asked <= granted {
             return;
         }
-        let learner = self.feed(feed).map(|feed| &feed.cap.learner);
-        if learner.is_none_or(|learner| learner.is_suspected(slot)) {
+        let learner = &self.feeds[feed].cap.learner;
+        if learner.is_suspected(slot) {
             return;
         }
         let missing: BTreeSet<MatchKey> = there
             .matches
             .iter()
-            .filter(|key| self.is_missing(key, slot) && learner.is_some_and(|of| !of.is_ignored(key)))
+            .filter(|key| self.is_missing(key, slot) && !learner.is_ignored(key))
             .cloned()
             .collect();
         if missing.is_empty() {
             return;
         }
-        let generation = there.life.generation;
-        out.push(Action::Log(LogEvent::CapSuspected { feed, worker: slot, granted, missing: missing.len() }));
+        self.out.log(LogEvent::CapSuspected { feed, worker: slot, granted, missing: missing.len() });
         for key in &missing {
-            self.take_away(key, slot, out);
+            self.take_away(key, slot);
         }
-        let now = self.now;
-        if let Some(feed) = self.feed_mut(feed) {
-            feed.cap.learner.suspect(slot, generation, granted, missing, now);
-        }
+        self.feeds[feed].cap.learner.suspect(slot, granted, missing, self.now);
     }
 
     /// Whether nothing changed on a connection for so long, with everything asked that was to be asked.
@@ -109,7 +86,6 @@ impl Pool {
     /// Whether a match was asked for here and never answered.
     fn is_missing(&self, key: &MatchKey, slot: SlotId) -> bool {
         let Some(a_match) = self.catalog.matches.get(key) else { return false };
-        let Assignment::Assigned { owner, candidate } = &a_match.assignment else { return false };
         let unanswered = |seat: &Seat| {
             let never = match seat.state {
                 MatchState::Subscribing => true,
@@ -118,74 +94,59 @@ impl Pool {
             };
             seat.slot == slot && never && self.now.saturating_sub(seat.asked_at) >= PATIENCE
         };
-        a_match.delisted.is_none() && (unanswered(owner) || candidate.as_ref().is_some_and(unanswered))
+        a_match.delisted.is_none() && a_match.seats().any(unanswered)
     }
 
-    fn take_away(&mut self, key: &MatchKey, slot: SlotId, out: &mut Vec<Action>) {
+    fn take_away(&mut self, key: &MatchKey, slot: SlotId) {
         if self.owner_slot(key) == Some(slot) {
-            self.unassign(key, ReleaseReason::Moved, out);
+            self.unassign(key, ReleaseReason::Moved);
         } else {
-            self.drop_candidate(key, out);
+            self.drop_candidate(key);
         }
     }
 
     /// A match got its load: that may prove what was suspected of another connection.
-    pub(in crate::pool) fn on_load(&mut self, key: &MatchKey, slot: SlotId, out: &mut Vec<Action>) {
-        let now = self.now;
-        let Some(feed) = self.feed_mut(key.feed) else { return };
-        if let Some(cap) = feed.cap.learner.loaded(key, slot, now) {
-            self.log_learned(
-                key.feed,
-                cap,
-                "matches that got no load on a connection got it on another",
-                out,
-            );
+    pub(in crate::pool) fn on_load(&mut self, key: &MatchKey, slot: SlotId) {
+        if let Some(cap) = self.feeds[key.feed].cap.learner.loaded(key, slot, self.now) {
+            self.log_learned(key.feed, cap, "matches that got no load on a connection got it on another");
         }
     }
 
     /// A connection was lost: with much asked and not all answered that is a sign.
-    pub(in crate::pool) fn on_loss(&mut self, slot: SlotId, lost: LostWith, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn on_loss(&mut self, slot: SlotId, lost: LostWith) {
         let now = self.now;
-        let Some(feed) = self.slot(slot).and_then(|slot| slot.feed).filter(|feed| self.learns(*feed)) else {
-            return;
-        };
+        let learns = |feed: &FeedId| self.feeds[*feed].plan.learns_cap;
+        let Some(feed) = self.slot(slot).and_then(|slot| slot.feed).filter(learns) else { return };
         let held = self.held(feed);
         let quiet = Duration::from_millis(lost.quiet_ms.into());
         let refusal = Refusal { at: now, asked: lost.asked, granted: lost.loaded, quiet };
-        let Some(state) = self.feed_mut(feed) else { return };
-        if let Some(cap) = state.cap.learner.refused(slot, refusal, held) {
-            self.log_learned(feed, cap, "connections were lost as soon as more was asked", out);
+        if let Some(cap) = self.feeds[feed].cap.learner.refused(slot, refusal, held) {
+            self.log_learned(feed, cap, "connections were lost as soon as more was asked");
         }
-        self.release_surplus(feed, out);
+        self.release_surplus(feed);
     }
 
     /// The most that a connection of the feed holds at the moment, with all of its loads.
     fn held(&self, feed: FeedId) -> u32 {
-        let of_feed = self.children.slots.iter().filter(|slot| slot.feed == Some(feed));
-        let whole =
-            of_feed.filter(|slot| self.is_quiet(slot, PATIENCE) && slot.report.loaded >= slot.report.asked);
+        let is_whole =
+            |slot: &&Slot| self.is_quiet(slot, PATIENCE) && slot.report.loaded >= slot.report.asked;
+        let whole = self.children.of(feed).filter(is_whole);
         whole.map(|slot| slot.report.loaded).max().unwrap_or(0)
     }
 
-    pub(in crate::pool) fn log_learned(
-        &mut self,
-        feed: FeedId,
-        cap: u32,
-        why: &'static str,
-        out: &mut Vec<Action>,
-    ) {
-        let configured = self.config.feed(feed).map_or(0, |plan| plan.cap);
-        out.push(Action::Log(LogEvent::CapLearned { feed, cap, configured, why }));
+    pub(in crate::pool) fn log_learned(&mut self, feed: FeedId, cap: u32, why: &'static str) {
+        let configured = self.feeds[feed].plan.cap;
+        self.out.log(LogEvent::CapLearned { feed, cap, configured, why });
         self.placement.due = true;
-        out.push(Action::SaveState);
+        self.out.push(Action::SaveState);
     }
 
     /// The matches by which a worker is above its cap and which have no second seat yet: those that miss deltas, then the
     /// newest first.
     pub(in crate::pool) fn surplus(&self, slot: &Slot) -> Vec<MatchKey> {
         let Some(feed) = slot.feed.filter(|_| slot.life.works()) else { return Vec::new() };
-        let (Some(state), Some(plan)) = (self.feed(feed), self.config.feed(feed)) else { return Vec::new() };
-        let mut over = slot.will_hold(plan.own_subscriptions).saturating_sub(self.cap_at(feed, slot.id));
+        let Feed { plan, cap, .. } = &self.feeds[feed];
+        let mut over = slot.will_hold(plan.own_subscriptions).saturating_sub(cap.learner.cap_of(slot.id));
         if over == 0 {
             return Vec::new();
         }
@@ -195,7 +156,7 @@ impl Pool {
             let Assignment::Assigned { owner, candidate } = &a_match.assignment else { continue };
             match (owner.slot == slot.id, candidate) {
                 (true, None) => {
-                    let stays = !state.cap.auditor.is_surplus(key);
+                    let stays = !cap.auditor.is_surplus(key);
                     seats.push((stays, owner.has_load(), std::cmp::Reverse(owner.first_epoch), key));
                 }
                 // On its way out already.
@@ -217,8 +178,8 @@ impl Pool {
     }
 
     /// Surplus that no worker follows is free to go at once; what is live gets a second seat first, see `homeless`.
-    fn release_surplus(&mut self, feed: FeedId, out: &mut Vec<Action>) {
-        if !self.may_be_above(feed) {
+    fn release_surplus(&mut self, feed: FeedId) {
+        if self.feeds[feed].cap.learner.learned().is_none() {
             return;
         }
         for slot in self.slots_of(feed) {
@@ -229,81 +190,61 @@ impl Pool {
                     Some(Assignment::Assigned { owner, .. }) if owner.has_load()
                 );
                 if !followed {
-                    self.unassign(&key, ReleaseReason::Moved, out);
+                    self.unassign(&key, ReleaseReason::Moved);
                 }
             }
         }
     }
 
     /// From time to time one connection takes one match more than was learned.
-    fn try_for_more(&mut self, feed: FeedId, out: &mut Vec<Action>) {
-        let now = self.now;
-        let Some(state) = self.feed(feed) else { return };
+    fn try_for_more(&mut self, feed: FeedId) {
+        let state = &self.feeds[feed];
         if let Some(probe) = state.cap.learner.probe() {
-            return self.judge_probe(feed, probe, out);
+            return self.judge_probe(feed, probe);
         }
-        if !state.cap.learner.may_probe(now) || state.first != FirstList::Placed || !self.may_overlap(feed) {
+        if !state.cap.learner.may_probe(self.now) || state.first != FirstList::Placed || !state.may_overlap()
+        {
             return;
         }
-        let plan = self.full_slot(feed).and_then(|to| Some((to, self.spare_match(feed, to)?)));
-        let Some((to, key)) = plan else {
-            if let Some(feed) = self.feed_mut(feed) {
-                feed.cap.learner.probe_later(now);
-            }
-            return;
+        let Some((to, from, key, topics)) = self.probe_plan(feed) else {
+            return self.feeds[feed].cap.learner.probe_later(self.now);
         };
-        let cap = state.cap.learner.cap()
-            + self.catalog.matches.get(&key).map_or(0, |a_match| a_match.need.count());
-        let Some(generation) = self.slot(to).map(|slot| slot.life.generation) else { return };
-        if let Some(feed) = self.feed_mut(feed) {
-            feed.cap.learner.probe_above(to, generation, cap, now);
-        }
-        out.push(Action::Log(LogEvent::CapTried { feed, worker: to, cap }));
-        if let Some(from) = self.owner_slot(&key) {
-            self.give_candidate(&key, from, to, out);
-        }
+        let learner = &mut self.feeds[feed].cap.learner;
+        let cap = learner.cap() + topics;
+        learner.probe_above(to, cap, self.now);
+        self.out.log(LogEvent::CapTried { feed, worker: to, cap });
+        self.give_candidate(&key, from, to);
     }
 
-    fn judge_probe(&mut self, feed: FeedId, probe: Probe, out: &mut Vec<Action>) {
-        let holds = self
-            .slot(probe.slot)
-            .is_some_and(|slot| slot.report.loaded >= probe.cap && self.is_quiet(slot, HELD_FOR));
-        if !holds {
-            return;
+    fn judge_probe(&mut self, feed: FeedId, probe: Probe) {
+        let holds = |slot: &Slot| slot.report.loaded >= probe.cap && self.is_quiet(slot, HELD_FOR);
+        if self.slot(probe.slot).is_some_and(holds) {
+            self.feeds[feed].cap.learner.probe_audited(self.now);
+            self.audit_probe(feed, probe.slot);
         }
-        let now = self.now;
-        if let Some(feed) = self.feed_mut(feed) {
-            feed.cap.learner.probe_audited(now);
-        }
-        self.audit_probe(feed, probe.slot, out);
     }
 
     /// The connection that was to hold more is served in full.
-    pub(in crate::pool) fn probe_held(&mut self, feed: FeedId, out: &mut Vec<Action>) {
-        let now = self.now;
-        let held = self.feed_mut(feed).and_then(|feed| feed.cap.learner.probe_held(now));
-        if let Some(cap) = held {
-            out.push(Action::Log(LogEvent::CapRaised { feed, cap }));
-            out.push(Action::SaveState);
+    pub(in crate::pool) fn probe_held(&mut self, feed: FeedId) {
+        if let Some(cap) = self.feeds[feed].cap.learner.probe_held(self.now) {
+            self.out.log(LogEvent::CapRaised { feed, cap });
+            self.out.push(Action::SaveState);
             self.placement.due = true;
         }
     }
 
-    fn full_slot(&self, feed: FeedId) -> Option<SlotId> {
-        let own = self.config.feed(feed)?.own_subscriptions;
+    /// A full connection, and a match of another worker that it could take, with its topics.
+    fn probe_plan(&self, feed: FeedId) -> Option<(SlotId, SlotId, MatchKey, u32)> {
+        let Feed { plan, cap, .. } = &self.feeds[feed];
         let full = |slot: &&Slot| {
-            slot.feed == Some(feed) && self.is_quiet(slot, PATIENCE) && slot.load(own) >= self.cap(feed)
+            self.is_quiet(slot, PATIENCE) && slot.load(plan.own_subscriptions) >= cap.learner.cap()
         };
-        self.children.slots.iter().find(full).map(|slot| slot.id)
-    }
-
-    fn spare_match(&self, feed: FeedId, not: SlotId) -> Option<MatchKey> {
-        let others = self.children.slots.iter().filter(|slot| slot.feed == Some(feed) && slot.id != not);
-        let mut keys = others.filter(|slot| slot.takes_work()).flat_map(|slot| {
-            let id = slot.id;
-            slot.matches.iter().map(move |key| (id, key))
-        });
-        keys.find(|(slot, key)| self.catalog.matches.get(key).is_some_and(|of| self.is_movable(of, *slot)))
-            .map(|(_, key)| key.clone())
+        let to = self.children.of(feed).find(full)?.id;
+        let others = self.children.of(feed).filter(|slot| slot.id != to && slot.takes_work());
+        let mut placed = others.flat_map(|slot| slot.matches.iter().map(|key| (slot.id, key)));
+        placed.find_map(|(from, key)| {
+            let a_match = self.catalog.matches.get(key).filter(|of| self.is_movable(of, from))?;
+            Some((to, from, key.clone(), a_match.need.count()))
+        })
     }
 }

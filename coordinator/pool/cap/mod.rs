@@ -11,7 +11,7 @@ mod learning;
 
 use audit::Auditor;
 use learner::Learner;
-use touchline_common::model::{Generation, SlotId};
+use touchline_common::model::SlotId;
 
 #[derive(Debug)]
 pub(super) struct FeedCap {
@@ -26,8 +26,8 @@ impl FeedCap {
     }
 
     /// A process is gone: what was thought of its connection is void.
-    pub(super) fn gone(&mut self, slot: SlotId, generation: Generation) {
-        self.learner.gone(slot, generation);
-        self.auditor.gone(slot, generation);
+    pub(super) fn gone(&mut self, slot: SlotId) {
+        self.learner.gone(slot);
+        self.auditor.gone(slot);
     }
 }

@@ -69,7 +69,7 @@ impl World {
     fn new(behaviour: Behaviour, saved: Option<&SavedStateV2>) -> World {
         let mut config = config(64);
         config.feeds[0].cap = 50;
-        config.feeds[0].learning = Learning::Auto;
+        config.feeds[0].learns_cap = true;
         World::of(config, MATCHES, behaviour, saved)
     }
 
@@ -101,7 +101,7 @@ impl World {
                 self.serve(slot);
             }
             self.adopt();
-            let generation = self.bed.pool.children.services.recorder.life.generation;
+            let generation = self.bed.pool.children.recorder.life.generation;
             let message = FromRecorder::Stats(RecorderStats::default());
             self.bed.give(Input::Recorder { generation, message });
             self.bed.give(Input::Tick);
@@ -250,7 +250,7 @@ impl World {
 
     /// The recorder adopts every candidate that it knows of.
     fn adopt(&mut self) {
-        let generation = self.bed.pool.children.services.recorder.life.generation;
+        let generation = self.bed.pool.children.recorder.life.generation;
         for key in self.bed.pool.catalog.matches.marked(Mark::Moving).clone() {
             if let Assignment::Assigned { candidate: Some(seat), .. } =
                 &self.bed.pool.catalog.matches.get(&key).unwrap().assignment
@@ -281,7 +281,7 @@ impl World {
     }
 
     fn learned(&self) -> Option<u32> {
-        self.bed.pool.feeds[0].cap.learner.learned()
+        self.bed.pool.feeds[FEED].cap.learner.learned()
     }
 }
 
@@ -439,7 +439,7 @@ fn a_page_without_content_is_no_cap() {
 fn where_there_is_no_other_connection_what_is_followed_stays_and_what_is_new_waits() {
     let mut config = config(1);
     config.feeds[0].cap = 50;
-    config.feeds[0].learning = Learning::Auto;
+    config.feeds[0].learns_cap = true;
     let mut world = World::of(config, 45, Behaviour::Thins, None);
     world.pass(ms(300_000));
     assert_eq!((world.learned(), world.live()), (Some(37), 45));

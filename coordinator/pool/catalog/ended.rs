@@ -2,8 +2,9 @@
 //!
 //! The recorder learns of an end when the match's worker has seen the release, so that nothing of the match comes after it.
 
+use super::matches::Holder;
 use std::collections::VecDeque;
-use touchline_common::model::{Generation, MatchKey, SlotId};
+use touchline_common::model::MatchKey;
 
 /// Ended matches that `matches` still shows.
 const SHOWN: usize = 1_000;
@@ -30,9 +31,7 @@ pub(in crate::pool) struct EndedMatch {
 #[derive(Debug)]
 pub(in crate::pool) struct Releasing {
     pub(in crate::pool) key: MatchKey,
-    pub(in crate::pool) slot: SlotId,
-    pub(in crate::pool) generation: Generation,
-    pub(in crate::pool) command: u64,
+    pub(in crate::pool) holder: Holder,
 }
 
 impl Ended {

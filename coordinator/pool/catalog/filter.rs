@@ -12,10 +12,7 @@ pub(in crate::pool) fn follows(only: &MatchFilter, skip: &MatchFilter, listing: 
 }
 
 fn is_empty(filter: &MatchFilter) -> bool {
-    filter.sports.is_empty()
-        && filter.competitions.is_empty()
-        && filter.teams.is_empty()
-        && filter.status.is_empty()
+    *filter == MatchFilter::default()
 }
 
 /// All fields that have entries must fit.

@@ -36,7 +36,8 @@ pub(in crate::pool) struct MatchList {
     /// Deleted, but not yet believed.
     deleted: BTreeMap<MatchId, Duration>,
     load: Option<Load>,
-    confirm: Confirm,
+    /// When a second load was asked for, since too much was deleted to be believed.
+    confirm_asked: Option<Duration>,
     followed: bool,
     loads: u64,
     /// Matches that did not fit into [`LISTED_MAX`].
@@ -48,13 +49,6 @@ struct Load {
     seen: BTreeSet<MatchId>,
     /// Began after a confirmation was asked for.
     confirms: bool,
-}
-
-#[derive(Debug, Default, PartialEq, Eq)]
-enum Confirm {
-    #[default]
-    NotNeeded,
-    Asked(Duration),
 }
 
 impl MatchList {
@@ -70,7 +64,7 @@ impl MatchList {
 
     #[cfg(test)]
     pub(in crate::pool) fn is_confirming(&self) -> bool {
-        self.confirm != Confirm::NotNeeded
+        self.confirm_asked.is_some()
     }
 
     pub(in crate::pool) fn apply(
@@ -83,7 +77,7 @@ impl MatchList {
         for change in changes {
             match change {
                 ListChange::LoadBegin => {
-                    let confirms = matches!(self.confirm, Confirm::Asked(_));
+                    let confirms = self.confirm_asked.is_some();
                     self.load = Some(Load { seen: BTreeSet::new(), confirms });
                 }
                 ListChange::Present { id, listing } => self.present(id, listing, out),
@@ -108,7 +102,7 @@ impl MatchList {
             return;
         }
         self.doubt(now, timing, out);
-        if self.confirm != Confirm::NotNeeded {
+        if self.confirm_asked.is_some() {
             return;
         }
         let due: Vec<MatchId> = self
@@ -169,7 +163,7 @@ impl MatchList {
             }
         }
         if load.confirms {
-            self.confirm = Confirm::NotNeeded;
+            self.confirm_asked = None;
         }
         out.push(ListEvent::Loaded);
     }
@@ -185,18 +179,15 @@ impl MatchList {
     fn doubt(&mut self, now: Duration, timing: &Timing, out: &mut Vec<ListEvent>) {
         let (gone, of) = (self.deleted.len(), self.known.len());
         if gone <= BELIEVED || gone * 2 <= of {
-            self.confirm = Confirm::NotNeeded;
+            self.confirm_asked = None;
             return;
         }
         if !self.followed || self.load.is_some() {
             return;
         }
-        match self.confirm {
-            Confirm::Asked(at) if now < at + timing.list_confirm => {}
-            Confirm::NotNeeded | Confirm::Asked(_) => {
-                self.confirm = Confirm::Asked(now);
-                out.push(ListEvent::Confirm { gone, of });
-            }
+        if self.confirm_asked.is_none_or(|at| now >= at + timing.list_confirm) {
+            self.confirm_asked = Some(now);
+            out.push(ListEvent::Confirm { gone, of });
         }
     }
 }

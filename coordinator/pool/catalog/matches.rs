@@ -82,12 +82,7 @@ impl Match {
     }
 
     pub(in crate::pool) fn seats(&self) -> impl Iterator<Item = &Seat> {
-        match &self.assignment {
-            Assignment::Assigned { owner, candidate } => Some(std::iter::once(owner).chain(candidate)),
-            Assignment::Waiting | Assignment::Quarantined => None,
-        }
-        .into_iter()
-        .flatten()
+        self.owner().into_iter().chain(self.candidate())
     }
 
     pub(in crate::pool) fn owner(&self) -> Option<&Seat> {
@@ -161,9 +156,7 @@ impl Crash {
     pub(in crate::pool) fn is_another(&self, other: &Crash) -> bool {
         match (self.pid, other.pid) {
             (Some(one), Some(two)) => one != two,
-            (Some(_) | None, None) | (None, Some(_)) => {
-                (self.slot, self.generation) != (other.slot, other.generation)
-            }
+            _ => (self.slot, self.generation) != (other.slot, other.generation),
         }
     }
 }
@@ -175,10 +168,10 @@ pub(in crate::pool) enum Assignment {
     Quarantined,
 }
 
+/// A match's place at the worker that its slot has now: when that is lost, so are its seats.
 #[derive(Clone, Debug)]
 pub(in crate::pool) struct Seat {
     pub(in crate::pool) slot: SlotId,
-    pub(in crate::pool) generation: Generation,
     pub(in crate::pool) epoch: Epoch,
     /// The epoch of `Assign`; reports under it and later ones, up to `epoch`, are about this seat.
     pub(in crate::pool) first_epoch: Epoch,
@@ -193,7 +186,6 @@ impl Seat {
     pub(in crate::pool) fn for_test(slot: SlotId) -> Seat {
         Seat {
             slot,
-            generation: Generation(1),
             epoch: Epoch(1),
             first_epoch: Epoch(1),
             state: MatchState::Live,
@@ -203,8 +195,9 @@ impl Seat {
         }
     }
 
-    pub(in crate::pool) fn covers(&self, slot: SlotId, generation: Generation, epoch: Epoch) -> bool {
-        (self.slot, self.generation) == (slot, generation) && self.first_epoch <= epoch && epoch <= self.epoch
+    /// Whether a report of this worker under this epoch is about this seat.
+    pub(in crate::pool) fn covers(&self, slot: SlotId, epoch: Epoch) -> bool {
+        self.slot == slot && self.first_epoch <= epoch && epoch <= self.epoch
     }
 
     pub(in crate::pool) fn has_load(&self) -> bool {

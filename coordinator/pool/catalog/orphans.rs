@@ -4,9 +4,8 @@
 //! after that: a torn first load ends nothing. Where matches are fixed, what is not among them is over at once.
 
 use super::Catalog;
-use crate::pool::{Action, Pool};
+use crate::pool::Pool;
 use std::time::Duration;
-use touchline_common::ipc::messages::worker::ToWorker;
 use touchline_common::model::{FeedId, MatchKey};
 
 /// How far the doubt about an orphan's end has got.
@@ -30,23 +29,22 @@ impl Pool {
         }
     }
 
-    pub(in crate::pool) fn tick_orphans(&mut self, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn tick_orphans(&mut self) {
         let Catalog { matches, orphans, .. } = &mut self.catalog;
         orphans.retain(|key, _| !matches.contains(key));
-        if self.catalog.orphans.is_empty() || !self.children.services.recorder.life.is_ready() {
+        if self.catalog.orphans.is_empty() || !self.children.recorder.life.is_ready() {
             return;
         }
-        for feed in self.feed_ids() {
-            self.doubt_orphans_of(feed, out);
+        for feed in self.feeds.ids() {
+            self.doubt_orphans_of(feed);
         }
     }
 
-    fn doubt_orphans_of(&mut self, feed: FeedId, out: &mut Vec<Action>) {
-        let fixed = !self.has_list(feed);
-        let loads = self.feed(feed).and_then(|feed| feed.list.loads());
-        let Some(loads) = loads.or(fixed.then_some(0)) else { return };
+    fn doubt_orphans_of(&mut self, feed: FeedId) {
+        let fixed = !self.feeds[feed].has_list();
+        let Some(loads) = self.feeds[feed].list.loads().or(fixed.then_some(0)) else { return };
         let (now, mut ask, mut over) = (self.now, false, Vec::new());
-        let linger = self.config.feed(feed).map_or(Duration::ZERO, |plan| plan.end_linger);
+        let linger = self.feeds[feed].plan.end_linger;
         for (key, doubt) in self.catalog.orphans.iter_mut().filter(|(key, _)| key.feed == feed) {
             match *doubt {
                 _ if fixed => over.push(key.clone()),
@@ -59,15 +57,12 @@ impl Pool {
                 Doubt::Missing(_) | Doubt::Asked(_) => {}
             }
         }
-        if ask && let Some((slot, _)) = self.feed(feed).and_then(|feed| feed.holder) {
-            if let Some(place) = self.slot_mut(slot) {
-                place.asked(0);
-            }
-            self.send_to_worker(slot, ToWorker::FollowList, out);
+        if ask {
+            self.load_list_again(feed);
         }
         for key in over {
             self.catalog.orphans.remove(&key);
-            self.report_ended(key, out);
+            self.report_ended(key);
         }
     }
 }

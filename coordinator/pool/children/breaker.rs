@@ -4,7 +4,7 @@
 use crate::pool::settings::Timing;
 use std::collections::VecDeque;
 use std::time::Duration;
-use touchline_common::model::{Generation, SlotId};
+use touchline_common::model::SlotId;
 
 /// What operators see while it is tripped.
 pub(in crate::pool) const TRIPPED: &str =
@@ -29,10 +29,7 @@ enum State {
         until: Duration,
     },
     /// One, and no other while it proves itself.
-    HalfOpen {
-        slot: SlotId,
-        generation: Generation,
-    },
+    HalfOpen(SlotId),
 }
 
 /// A start on probation that is READY for this long ends the trouble.
@@ -51,7 +48,7 @@ impl Breaker {
         let may = match self.state {
             State::Closed => true,
             State::Open { until } => now >= until,
-            State::HalfOpen { .. } => false,
+            State::HalfOpen(_) => false,
         };
         may && now >= self.rests_until
     }
@@ -66,26 +63,20 @@ impl Breaker {
         (self.failed, self.rests_until) = (0, Duration::ZERO);
     }
 
-    pub(in crate::pool) fn spawned(&mut self, slot: SlotId, generation: Generation) {
+    pub(in crate::pool) fn spawned(&mut self, slot: SlotId) {
         if matches!(self.state, State::Open { .. }) {
-            self.state = State::HalfOpen { slot, generation };
+            self.state = State::HalfOpen(slot);
         }
     }
 
-    pub(in crate::pool) fn died(
-        &mut self,
-        (slot, generation): (SlotId, Generation),
-        pid: Option<u32>,
-        now: Duration,
-        timing: &Timing,
-    ) {
+    pub(in crate::pool) fn died(&mut self, slot: SlotId, pid: Option<u32>, now: Duration, timing: &Timing) {
         while self.deaths.front().is_some_and(|(at, _)| *at + timing.deaths.intensity_window < now) {
             self.deaths.pop_front();
         }
         if pid.is_none() || self.deaths.iter().all(|(_, other)| *other != pid) {
             self.deaths.push_back((now, pid));
         }
-        let failed_again = self.state == State::HalfOpen { slot, generation };
+        let failed_again = self.state == State::HalfOpen(slot);
         if failed_again || (self.state == State::Closed && self.deaths.len() > timing.deaths.pool_deaths) {
             self.deaths.clear();
             self.state = State::Open { until: now + timing.deaths.intensity_window };
@@ -93,21 +84,15 @@ impl Breaker {
     }
 
     /// The process on probation left without dying: another may follow.
-    pub(in crate::pool) fn left(&mut self, slot: SlotId, generation: Generation, now: Duration) {
-        if self.state == (State::HalfOpen { slot, generation }) {
+    pub(in crate::pool) fn left(&mut self, slot: SlotId, now: Duration) {
+        if self.state == State::HalfOpen(slot) {
             self.state = State::Open { until: now };
         }
     }
 
     /// A worker is READY since then.
-    pub(in crate::pool) fn ready(
-        &mut self,
-        slot: SlotId,
-        generation: Generation,
-        since: Duration,
-        now: Duration,
-    ) {
-        if self.state == (State::HalfOpen { slot, generation }) && now >= since + PROVEN {
+    pub(in crate::pool) fn ready(&mut self, slot: SlotId, since: Duration, now: Duration) {
+        if self.state == State::HalfOpen(slot) && now >= since + PROVEN {
             self.state = State::Closed;
         }
     }
@@ -139,20 +124,20 @@ mod tests {
         let s = Duration::from_secs;
         let mut breaker = Breaker::new();
         for n in 0..20 {
-            breaker.died((SlotId(n), Generation(1)), Some(n.into()), s(1), &timing);
-            breaker.died((SlotId(n + 100), Generation(1)), Some(n.into()), s(1), &timing);
+            breaker.died(SlotId(n), Some(n.into()), s(1), &timing);
+            breaker.died(SlotId(n + 100), Some(n.into()), s(1), &timing);
         }
         assert!(breaker.may_spawn(s(1)), "forty workers, but twenty processes");
-        breaker.died((SlotId(20), Generation(1)), None, s(2), &timing);
+        breaker.died(SlotId(20), None, s(2), &timing);
         assert!(!breaker.may_spawn(s(61)) && breaker.may_spawn(s(62)));
-        breaker.spawned(SlotId(3), Generation(2));
+        breaker.spawned(SlotId(3));
         assert!(!breaker.may_spawn(s(63)), "one only");
-        breaker.died((SlotId(3), Generation(2)), Some(99), s(64), &timing);
+        breaker.died(SlotId(3), Some(99), s(64), &timing);
         assert!(!breaker.may_spawn(s(100)) && breaker.may_spawn(s(124)));
-        breaker.spawned(SlotId(3), Generation(3));
-        breaker.ready(SlotId(3), Generation(3), s(125), s(134));
+        breaker.spawned(SlotId(3));
+        breaker.ready(SlotId(3), s(125), s(134));
         assert!(breaker.is_tripped());
-        breaker.ready(SlotId(3), Generation(3), s(125), s(135));
+        breaker.ready(SlotId(3), s(125), s(135));
         assert!(!breaker.is_tripped());
     }
 }

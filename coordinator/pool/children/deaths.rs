@@ -5,23 +5,18 @@
 use crate::pool::children::life::State;
 use crate::pool::children::slot::Suspect;
 use crate::pool::input::{Child, Exit, Usage, Work};
-use crate::pool::views::DeathView;
+use crate::pool::log_event::connection_name;
 use crate::pool::{Pool, millis};
-use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
-use touchline_common::model::{Generation, MatchKey};
+use touchline_common::control::views::DeathView;
+use touchline_common::ipc::messages::recorder::RecorderStats;
+use touchline_common::model::MatchKey;
 
 /// Deaths that are remembered; the oldest goes.
 const REMEMBERED: usize = 20;
 
-#[derive(Debug, Default)]
-pub(in crate::pool) struct Deaths {
-    newest: VecDeque<Death>,
-    reasons: BTreeMap<Child, (Generation, String)>,
-}
-
 #[derive(Debug)]
-struct Death {
+pub(in crate::pool) struct Death {
     at: Duration,
     /// All but `at`, which the wall clock gives when asked.
     view: DeathView,
@@ -59,77 +54,40 @@ impl Evidence {
     }
 }
 
-impl Deaths {
-    /// The child is given up on; the first reason counts.
-    pub(in crate::pool) fn blame(&mut self, child: Child, generation: Generation, why: &str) {
-        let reason = self.reasons.entry(child).or_insert((generation, String::new()));
-        if reason.0 != generation || reason.1.is_empty() {
-            *reason = (generation, why.to_owned());
-        }
-    }
-
-    /// The process is gone, whatever the reason.
-    pub(in crate::pool) fn forget(&mut self, child: Child, generation: Generation) -> Option<String> {
-        self.reasons.remove(&child).filter(|(of, _)| *of == generation).map(|(_, why)| why)
-    }
-
-    fn remember(&mut self, death: Death) {
-        if self.newest.len() >= REMEMBERED {
-            self.newest.pop_back();
-        }
-        self.newest.push_front(death);
-    }
-}
-
 impl Pool {
     /// Keeps a death; `evidence`: what the child had.
-    pub(in crate::pool) fn remember_death(
-        &mut self,
-        child: Child,
-        seen: LastSeen,
-        evidence: &Evidence,
-        why: String,
-    ) {
-        let Some(generation) = self.life(child).map(|life| life.generation) else { return };
-        let (pid, spawned_at, worker) = match child {
-            Child::Service(kind) => {
-                let process = self.children.services.get(kind).process;
-                (process.pid, process.spawned_at, None)
-            }
-            Child::Worker(slot) => {
-                let place = self.slot(slot);
-                let spawned_at = place.map_or(self.now, |place| place.process.spawned_at);
-                (place.and_then(|place| place.process.pid), spawned_at, Some(slot.0))
-            }
-        };
+    pub(in crate::pool) fn remember_death(&mut self, child: Child, seen: LastSeen, evidence: &Evidence) {
+        let Some(life) = self.children.life_mut(child) else { return };
+        let (generation, process, why) = (life.generation, life.process, life.take_reason());
         let (exit, signal, core) = match seen.exit {
             Some(Exit::Code(code)) => (Some(code), None, false),
             Some(Exit::Signal { number, core }) => (None, Some(number), core),
             None => (None, None, false),
         };
+        let (name, worker) = match child {
+            Child::Worker(slot) => ("worker", Some(slot.0)),
+            Child::Service(kind) => (kind.as_str(), None),
+        };
         let view = DeathView {
-            child: match child {
-                Child::Worker(_) => "worker",
-                Child::Service(kind) => kind.as_str(),
-            }
-            .into(),
+            child: name.into(),
             worker,
             feed: self.feed_of(child).map_or_else(String::new, |feed| self.feed_name(feed)),
             generation: generation.0,
-            pid,
+            pid: process.pid,
             at: String::new(),
             exit,
             signal,
             core,
             why,
-            uptime_s: self.now.saturating_sub(spawned_at).as_secs_f64(),
+            uptime_s: self.now.saturating_sub(process.spawned_at).as_secs_f64(),
             matches: evidence.suspects.len(),
             at_match: evidence.found().map(|key| key.id.as_str().to_owned()),
             last_activity: seen.doing,
             peak_rss_bytes: seen.usage.map(|usage| usage.peak_rss_bytes),
             cpu_s: seen.usage.map(|usage| usage.cpu.as_secs_f64()),
         };
-        self.children.deaths.remember(Death { at: self.now, view });
+        self.children.deaths.truncate(REMEMBERED - 1);
+        self.children.deaths.push_front(Death { at: self.now, view });
     }
 
     /// What a child does, as far as it reported: to be called before its state changes.
@@ -139,14 +97,10 @@ impl Pool {
         if let State::Starting { since } = life.state {
             return format!("starting for {} ms", millis(self.now.saturating_sub(since)));
         }
+        let ago = millis(life.silent_for(self.now));
         match child {
             Child::RECORDER => {
-                let (stats, ago) = (
-                    &self.children.recorder.stats,
-                    self.now.saturating_sub(self.children.services.recorder.process.reported_at),
-                );
-                let (queue, documents, events) = (stats.queue, stats.documents, stats.events);
-                let ago = millis(ago);
+                let RecorderStats { queue, documents, events, .. } = self.children.recorder.stats;
                 format!(
                     "{state}, {documents} documents, {events} events, {queue} queued, reported {ago} ms ago"
                 )
@@ -154,15 +108,13 @@ impl Pool {
             Child::Worker(slot) => {
                 let Some(slot) = self.slot(slot) else { return state.to_owned() };
                 let report = &slot.report;
-                let link = match slot.upstream.state {
-                    touchline_common::ipc::messages::worker::ConnectionState::Down => "down",
-                    touchline_common::ipc::messages::worker::ConnectionState::Connecting => "connecting",
-                    touchline_common::ipc::messages::worker::ConnectionState::Up => "up",
-                };
-                let ago = millis(self.now.saturating_sub(slot.process.reported_at));
                 format!(
-                    "{state}, connection {link}, {} matches, busy {:.2}, {:.0} diffs/s, turn {}, reported {ago} ms ago",
-                    report.matches, report.busy, report.diffs_per_s, report.turns
+                    "{state}, connection {}, {} matches, busy {:.2}, {:.0} diffs/s, turn {}, reported {ago} ms ago",
+                    connection_name(slot.upstream.state),
+                    report.matches,
+                    report.busy,
+                    report.diffs_per_s,
+                    report.turns
                 )
             }
         }
@@ -177,24 +129,6 @@ impl Pool {
                 jiff::Timestamp::from_microsecond(at).map_or_else(|_| String::new(), |at| at.to_string());
             DeathView { at, ..death.view.clone() }
         };
-        self.children.deaths.newest.iter().map(show).collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use touchline_common::model::SlotId;
-
-    #[test]
-    fn the_first_reason_of_this_very_process_counts() {
-        let mut deaths = Deaths::default();
-        let child = Child::Worker(SlotId(1));
-        deaths.blame(child, Generation(1), "silent");
-        deaths.blame(child, Generation(1), "did not leave");
-        assert_eq!(deaths.forget(child, Generation(1)).as_deref(), Some("silent"));
-        deaths.blame(child, Generation(2), "silent");
-        assert_eq!(deaths.forget(child, Generation(3)), None, "that was another");
-        assert!(deaths.reasons.is_empty());
+        self.children.deaths.iter().map(show).collect()
     }
 }

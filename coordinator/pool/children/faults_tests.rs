@@ -18,10 +18,11 @@ fn sent_to_recorder(bed: &Bed, wanted: impl Fn(&ToRecorder) -> bool) -> usize {
 fn a_silent_workers_list_is_followed_elsewhere_and_let_go_when_it_is_back() {
     let mut bed = Bed::new(config(8));
     fill(&mut bed, 6);
-    let (holder, generation) = bed.pool.feeds[0].holder.unwrap();
+    let holder = bed.pool.feeds[FEED].holder.unwrap();
+    let generation = bed.pool.slot(holder).unwrap().life.generation;
     bed.log.clear();
     bed.pass(ms(2_500), &[holder.0]);
-    let (now, _) = bed.pool.feeds[0].holder.unwrap();
+    let now = bed.pool.feeds[FEED].holder.unwrap();
     assert_ne!(now, holder);
     assert_eq!(bed.logged("list.followed"), 1);
     assert!(bed.sent_to(now.0).contains(&&ToWorker::FollowList));
@@ -31,7 +32,7 @@ fn a_silent_workers_list_is_followed_elsewhere_and_let_go_when_it_is_back() {
     bed.give(Input::Worker { slot: holder, generation, message: FromWorker::List(torn) });
     bed.pass(ms(20_000), &[]);
     assert_eq!((bed.pool.count().listed, bed.pool.count().ended), (6, 0));
-    assert_eq!(bed.pool.feeds[0].holder.unwrap().0, now, "it stays where it is");
+    assert_eq!(bed.pool.feeds[FEED].holder.unwrap(), now, "it stays where it is");
 }
 
 #[test]
@@ -44,7 +45,7 @@ fn the_recorder_learns_of_a_silence_and_of_its_end() {
         matches!(message, ToRecorder::Silent { slot: SlotId(2), ms: 2_000..=2_250, .. })
     };
     assert_eq!(sent_to_recorder(&bed, silent), 1);
-    let (child, generation) = (Child::RECORDER, bed.pool.children.services.recorder.life.generation);
+    let (child, generation) = (Child::RECORDER, bed.pool.children.recorder.life.generation);
     bed.give(Input::Exited { child, generation, exit: KILLED, usage: None, at: Work::None });
     bed.pass(ms(1_500), &[2]);
     let silent = |message: &ToRecorder| matches!(message, ToRecorder::Silent { slot: SlotId(2), .. });
@@ -84,7 +85,7 @@ fn a_worker_that_dies_of_its_start_is_waited_for() {
 #[test]
 fn what_the_store_holds_and_the_list_lacks_has_ended_but_only_after_a_second_load() {
     let mut bed = Bed::new(config(8));
-    let generation = bed.pool.children.services.recorder.life.generation;
+    let generation = bed.pool.children.recorder.life.generation;
     let held = FromRecorder::Held { keys: vec![key("a"), key("gone"), key("late")] };
     bed.give(Input::Recorder { generation, message: held });
     bed.pass(ms(15_000), &[]);
@@ -95,7 +96,7 @@ fn what_the_store_holds_and_the_list_lacks_has_ended_but_only_after_a_second_loa
     bed.log.clear();
     bed.pass(ms(6_000), &[]);
     assert_eq!(ended(&bed), 0, "one load may be torn");
-    let (holder, _) = bed.pool.feeds[0].holder.unwrap();
+    let holder = bed.pool.feeds[FEED].holder.unwrap();
     assert_eq!(bed.sent_to(holder.0).iter().filter(|sent| ***sent == ToWorker::FollowList).count(), 1);
     bed.load_list(&["a", "b", "late"]);
     bed.pass(ms(500), &[]);
@@ -124,7 +125,7 @@ fn a_silent_workers_matches_get_candidates_and_the_recorder_decides() {
     assert_eq!(bed.switches(), []);
     bed.live(id);
     let [(_, epoch, Owner::Alive)] = bed.switches()[..] else { panic!("{:?}", bed.switches()) };
-    let generation = bed.pool.children.services.recorder.life.generation;
+    let generation = bed.pool.children.recorder.life.generation;
     let message = FromRecorder::Switched { key: key(id), epoch: Epoch(epoch) };
     bed.give(Input::Recorder { generation, message });
     assert_ne!(bed.owner(id).0, 2);
@@ -171,7 +172,7 @@ fn workers_that_share_a_process_fall_silent_together() {
     let others: Vec<u16> = bed.seen.keys().map(|slot| slot.0).filter(|slot| *slot != 2).collect();
     let other = others[0];
     for slot in [2, other] {
-        bed.pool.slot_mut(SlotId(slot)).unwrap().process.pid = Some(7);
+        bed.pool.slot_mut(SlotId(slot)).unwrap().life.process.pid = Some(7);
     }
     bed.log.clear();
     bed.pass(ms(750), &[2]);

@@ -20,13 +20,9 @@ pub(in crate::pool) enum State {
     Starting {
         since: Duration,
     },
-    Ready {
-        since: Duration,
-    },
+    Ready,
     /// READY, giving its matches away.
-    Draining {
-        since: Duration,
-    },
+    Draining,
     /// Asked to leave; `next` is what follows if it does not.
     Stopping {
         next: Option<(Duration, Signal)>,
@@ -53,8 +49,8 @@ impl State {
         match self {
             State::Empty => "empty",
             State::Starting { .. } => "starting",
-            State::Ready { .. } => "ready",
-            State::Draining { .. } => "draining",
+            State::Ready => "ready",
+            State::Draining => "draining",
             State::Stopping { .. } => "stopping",
             State::Dying { .. } => "dying",
             State::Dead => "dead",
@@ -91,9 +87,16 @@ pub(in crate::pool) enum Outcome {
     /// Nothing.
     Quiet,
     Send(Signal),
-    /// It missed its start deadline: send this signal, count it as lost.
-    Late(Signal),
     Gone(Departure),
+}
+
+impl Outcome {
+    pub(in crate::pool) fn signal(self) -> Option<Signal> {
+        match self {
+            Outcome::Send(signal) => Some(signal),
+            Outcome::Quiet | Outcome::Gone(_) => None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,10 +118,20 @@ pub(in crate::pool) enum Peers {
     Alone,
 }
 
+/// A process, or the last one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::pool) struct Process {
+    pub(in crate::pool) pid: Option<u32>,
+    pub(in crate::pool) spawned_at: Duration,
+    /// When it last reported.
+    pub(in crate::pool) reported_at: Duration,
+}
+
 /// A place's state and history.
 #[derive(Debug)]
 pub(in crate::pool) struct Life {
     peers: Peers,
+    pub(in crate::pool) process: Process,
     pub(in crate::pool) state: State,
     pub(in crate::pool) generation: Generation,
     /// Starts after an unasked death.
@@ -135,6 +148,8 @@ struct Course {
     announced: bool,
     condemned: bool,
     refused: bool,
+    /// Why it was given up on, if it was.
+    reason: Option<String>,
 }
 
 /// How those before it fared.
@@ -162,6 +177,7 @@ impl Life {
     ) -> Self {
         Life {
             peers,
+            process: Process::default(),
             state: State::Empty,
             generation,
             restarts,
@@ -174,16 +190,21 @@ impl Life {
     pub(in crate::pool) fn has_process(&self) -> bool {
         match self.state {
             State::Starting { .. }
-            | State::Ready { .. }
-            | State::Draining { .. }
+            | State::Ready
+            | State::Draining
             | State::Stopping { .. }
             | State::Dying { .. } => true,
             State::Empty | State::Dead | State::Backoff { .. } | State::Parked { .. } => false,
         }
     }
 
+    /// Whether it is about the process of this generation.
+    pub(in crate::pool) fn is(&self, generation: Generation) -> bool {
+        self.generation == generation && self.has_process()
+    }
+
     pub(in crate::pool) fn works(&self) -> bool {
-        matches!(self.state, State::Ready { .. } | State::Draining { .. })
+        matches!(self.state, State::Ready | State::Draining)
     }
 
     /// Whether it waits in its back-off, and placement should not wait for it: the death does not look like one of a row, or the
@@ -193,7 +214,11 @@ impl Life {
     }
 
     pub(in crate::pool) fn is_ready(&self) -> bool {
-        matches!(self.state, State::Ready { .. })
+        matches!(self.state, State::Ready)
+    }
+
+    pub(in crate::pool) fn ready_since(&self) -> Option<Duration> {
+        self.course.ready_since.filter(|_| self.is_ready())
     }
 
     pub(in crate::pool) fn is_starting(&self) -> bool {
@@ -205,7 +230,12 @@ impl Life {
     }
 
     pub(in crate::pool) fn is_draining(&self) -> bool {
-        matches!(self.state, State::Draining { .. })
+        matches!(self.state, State::Draining)
+    }
+
+    /// It announced that it leaves: nothing more is placed here.
+    pub(in crate::pool) fn is_announced(&self) -> bool {
+        self.course.announced
     }
 
     pub(in crate::pool) fn is_parked(&self) -> bool {
@@ -218,40 +248,48 @@ impl Life {
     }
 
     pub(in crate::pool) fn may_spawn(&self, now: Duration) -> bool {
-        match self.state {
-            State::Empty | State::Dead => true,
-            State::Backoff { until } | State::Parked { until: Some(until) } => now >= until,
-            State::Starting { .. }
-            | State::Ready { .. }
-            | State::Draining { .. }
-            | State::Stopping { .. }
-            | State::Dying { .. }
-            | State::Parked { until: None } => false,
-        }
+        self.next_start().is_some_and(|at| now >= at)
     }
 
     /// How long it stays away, if it does for a known time.
     pub(in crate::pool) fn retry_in(&self, now: Duration) -> Option<Duration> {
+        self.next_start().filter(|_| self.state != State::Empty).map(|at| at.saturating_sub(now))
+    }
+
+    /// From when on it may be started, if there is no process and it may ever be.
+    fn next_start(&self) -> Option<Duration> {
         match self.state {
-            State::Backoff { until } | State::Parked { until: Some(until) } => {
-                Some(until.saturating_sub(now))
-            }
-            State::Dead => Some(Duration::ZERO),
-            State::Empty
-            | State::Starting { .. }
-            | State::Ready { .. }
-            | State::Draining { .. }
+            State::Empty | State::Dead => Some(Duration::ZERO),
+            State::Backoff { until } => Some(until),
+            State::Parked { until } => until,
+            State::Starting { .. }
+            | State::Ready
+            | State::Draining
             | State::Stopping { .. }
-            | State::Dying { .. }
-            | State::Parked { until: None } => None,
+            | State::Dying { .. } => None,
         }
     }
 
-    /// The coordinator was late by this much: the start is not judged by that time.
-    pub(in crate::pool) fn forgive(&mut self, late: Duration) {
+    /// Since it last reported.
+    pub(in crate::pool) fn silent_for(&self, now: Duration) -> Duration {
+        now.saturating_sub(self.process.reported_at)
+    }
+
+    /// It is given up on; the first reason counts.
+    pub(in crate::pool) fn blame(&mut self, why: &str) {
+        self.course.reason.get_or_insert_with(|| why.to_owned());
+    }
+
+    pub(in crate::pool) fn take_reason(&mut self) -> String {
+        self.course.reason.take().unwrap_or_default()
+    }
+
+    /// The coordinator was late by this much: neither the start nor the silence is judged by that time.
+    pub(in crate::pool) fn forgive(&mut self, late: Duration, now: Duration) {
         if let State::Starting { since } = &mut self.state {
             *since += late;
         }
+        self.process.reported_at = (self.process.reported_at + late).min(now);
     }
 
     /// The one function that changes `state`. Events that make no sense in a state leave it as it is.
@@ -266,16 +304,18 @@ impl Life {
             (Event::Spawn, _) if self.may_spawn(now) => {
                 self.generation = Generation(self.generation.0 + 1);
                 self.restarts += u32::from(self.history.died);
+                self.process = Process { pid: None, spawned_at: now, reported_at: now };
                 self.course = Course::default();
                 self.history.died = false;
                 (State::Starting { since: now }, Outcome::Quiet)
             }
             (Event::Ready, State::Starting { .. }) => {
+                self.process.reported_at = now;
                 self.course.ready_since = Some(now);
-                (State::Ready { since: now }, Outcome::Quiet)
+                (State::Ready, Outcome::Quiet)
             }
-            (Event::Drain, State::Ready { .. }) => (State::Draining { since: now }, Outcome::Quiet),
-            (Event::Stop { deadline }, State::Ready { .. } | State::Draining { .. }) => {
+            (Event::Drain, State::Ready) => (State::Draining, Outcome::Quiet),
+            (Event::Stop { deadline }, State::Ready | State::Draining) => {
                 (State::Stopping { next: Some((deadline, Signal::Term)) }, Outcome::Quiet)
             }
             (Event::Stop { deadline }, State::Stopping { next: Some((at, Signal::Term)) }) => {
@@ -286,10 +326,7 @@ impl Life {
                 State::Stopping { next: Some((now + timing.process.stop_kill_after, Signal::Kill)) },
                 Outcome::Send(Signal::Term),
             ),
-            (
-                Event::Condemn { signal },
-                State::Starting { .. } | State::Ready { .. } | State::Draining { .. },
-            ) => {
+            (Event::Condemn { signal }, State::Starting { .. } | State::Ready | State::Draining) => {
                 // A signal of ours that asks politely is no sign of what it worked on.
                 self.course.condemned = matches!(signal, Signal::Abort);
                 (
@@ -319,7 +356,7 @@ impl Life {
             }
             (Event::Tick, State::Starting { since }) if now >= since + timing.process.start_deadline => (
                 State::Dying { next: Some((now + timing.process.kill_after, Signal::Kill)) },
-                Outcome::Late(Signal::Abort),
+                Outcome::Send(Signal::Abort),
             ),
             (Event::Tick, State::Stopping { next: Some((at, signal)) }) if now >= at => {
                 (State::Stopping { next: rung_after(signal, now, timing) }, Outcome::Send(signal))

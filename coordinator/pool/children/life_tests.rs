@@ -36,7 +36,7 @@ fn a_start_that_misses_its_deadline_is_aborted_then_killed_and_counts_as_a_death
     let mut bed = Bed::new();
     bed.at(s(0), Event::Spawn);
     assert_eq!(bed.at(Duration::from_millis(9_999), Event::Tick), Outcome::Quiet);
-    assert_eq!(bed.at(s(10), Event::Tick), Outcome::Late(Signal::Abort));
+    assert_eq!(bed.at(s(10), Event::Tick), Outcome::Send(Signal::Abort));
     assert_eq!(bed.at(s(11), Event::Tick), Outcome::Quiet);
     assert_eq!(bed.at(s(12), Event::Tick), Outcome::Send(Signal::Kill));
     assert_eq!(bed.at(s(20), Event::Tick), Outcome::Quiet, "KILL is sent once");
@@ -49,9 +49,9 @@ fn a_start_that_misses_its_deadline_is_aborted_then_killed_and_counts_as_a_death
 fn a_late_coordinator_does_not_judge_a_start() {
     let mut bed = Bed::new();
     bed.at(s(0), Event::Spawn);
-    bed.life.forgive(s(30));
+    bed.life.forgive(s(30), s(30));
     assert_eq!(bed.at(s(35), Event::Tick), Outcome::Quiet);
-    assert_eq!(bed.at(s(40), Event::Tick), Outcome::Late(Signal::Abort));
+    assert_eq!(bed.at(s(40), Event::Tick), Outcome::Send(Signal::Abort));
 }
 
 #[test]
@@ -170,4 +170,17 @@ fn only_what_the_work_may_have_caused_is_suspicious() {
     hung.at(s(1), Event::Condemn { signal: Signal::Abort });
     let gone = hung.at(s(4), Event::Exited(Exit::Signal { number: 9, core: false }));
     assert_eq!(gone, Outcome::Gone(Departure::Died { suspicious: true }), "a hang is");
+}
+
+#[test]
+fn the_first_reason_of_this_very_process_counts() {
+    let mut bed = Bed::new();
+    bed.up(s(0));
+    bed.life.blame("silent");
+    bed.life.blame("did not leave");
+    assert_eq!(bed.life.take_reason(), "silent");
+    bed.life.blame("silent");
+    bed.at(s(1), Event::Exited(SEGV));
+    bed.up(s(60));
+    assert_eq!(bed.life.take_reason(), "", "that was another");
 }

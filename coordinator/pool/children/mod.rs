@@ -13,45 +13,41 @@ mod reports;
 pub(super) mod service;
 pub(super) mod slot;
 
-use super::input::Child;
-use super::settings::{Settings, Timing};
+use super::input::{Child, ServiceKind};
 use breaker::Breaker;
-use deaths::Deaths;
-use jitter::Jitter;
-use life::{Event, Life, Outcome};
+use deaths::Death;
+use life::Life;
 use recorder::Recorder;
-use service::{Rules, SERVICES, Services};
 use slot::Slot;
+use std::collections::VecDeque;
 use std::time::Duration;
-use touchline_common::model::{Generation, SlotId};
+use touchline_common::config::PoolConfig;
+use touchline_common::model::{FeedId, Generation, SlotId};
 
 #[derive(Debug)]
 pub(super) struct Children {
     pub(super) slots: Vec<Slot>,
-    pub(super) services: Services,
     pub(super) recorder: Recorder,
     pub(super) breaker: Breaker,
     pub(super) breaker_logged: bool,
-    pub(super) deaths: Deaths,
+    /// The newest deaths, the newest first.
+    pub(super) deaths: VecDeque<Death>,
     /// Starts after a death, of all children.
     pub(super) restarts: u64,
-    jitter: Jitter,
 }
 
 impl Children {
-    pub(super) fn new(config: &Settings, recorder: Generation) -> Self {
+    pub(super) fn new(config: &PoolConfig, recorder: Generation) -> Self {
         let mut children = Children {
             slots: Vec::new(),
-            services: Services::new(recorder),
-            recorder: Recorder::default(),
+            recorder: Recorder::new(recorder),
             breaker: Breaker::new(),
             breaker_logged: false,
-            deaths: Deaths::default(),
+            deaths: VecDeque::new(),
             restarts: 0,
-            jitter: Jitter::new(config.seed),
         };
         // One more than there may be, for the worker that takes over what a drained one has.
-        children.make_slots(config.pool.max_workers.saturating_add(1));
+        children.make_slots(config.max_workers.saturating_add(1));
         children
     }
 
@@ -70,36 +66,36 @@ impl Children {
 
     pub(super) fn life(&self, child: Child) -> Option<&Life> {
         match child {
-            Child::Service(kind) => Some(&self.services.get(kind).life),
+            Child::Service(ServiceKind::Recorder) => Some(&self.recorder.life),
             Child::Worker(slot) => self.slot(slot).map(|slot| &slot.life),
         }
     }
 
-    /// Hands an event to a child's life. The caller acts on the outcome.
-    pub(super) fn advance(&mut self, child: Child, event: Event, now: Duration, timing: &Timing) -> Outcome {
-        let Children { slots, services, jitter, .. } = self;
-        let life = match child {
-            Child::Service(kind) => &mut services.get_mut(kind).life,
-            Child::Worker(slot) => {
-                match usize::from(slot.0).checked_sub(1).and_then(|at| slots.get_mut(at)) {
-                    Some(slot) => &mut slot.life,
-                    None => return Outcome::Quiet,
-                }
-            }
-        };
-        life.advance(event, now, timing, jitter)
+    pub(super) fn life_mut(&mut self, child: Child) -> Option<&mut Life> {
+        match child {
+            Child::Service(ServiceKind::Recorder) => Some(&mut self.recorder.life),
+            Child::Worker(slot) => self.slot_mut(slot).map(|slot| &mut slot.life),
+        }
+    }
+
+    /// The slots of a feed, whatever their state.
+    pub(super) fn of(&self, feed: FeedId) -> impl Iterator<Item = &Slot> + Clone {
+        self.slots.iter().filter(move |slot| slot.feed == Some(feed))
+    }
+
+    pub(super) fn working(&self) -> impl Iterator<Item = &Slot> {
+        self.slots.iter().filter(|slot| slot.life.works())
+    }
+
+    pub(super) fn with_process(&self) -> impl Iterator<Item = &Slot> {
+        self.slots.iter().filter(|slot| slot.life.has_process())
     }
 
     /// The coordinator was late by this much: that time is not counted against any child.
     pub(super) fn forgive(&mut self, late: Duration, now: Duration) {
+        self.recorder.life.forgive(late, now);
         for slot in &mut self.slots {
-            slot.life.forgive(late);
-            slot.process.forgive(late, now);
-        }
-        for Rules { kind, .. } in &SERVICES {
-            let service = self.services.get_mut(*kind);
-            service.life.forgive(late);
-            service.process.forgive(late, now);
+            slot.life.forgive(late, now);
         }
     }
 }

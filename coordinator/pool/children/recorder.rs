@@ -2,7 +2,7 @@
 
 use crate::pool::catalog::matches::{Assignment, Switch};
 use crate::pool::catalog::table::Mark;
-use crate::pool::children::life::{Event, Outcome};
+use crate::pool::children::life::{Event, Life, Peers};
 use crate::pool::children::slot::{Data, Pulse};
 use crate::pool::input::Child;
 use crate::pool::log_event::LogEvent;
@@ -11,47 +11,50 @@ use touchline_common::ipc::messages::recorder::{FromRecorder, Owner, RecorderSta
 use touchline_common::ipc::messages::worker::{ReleaseReason, ToWorker};
 use touchline_common::model::{Epoch, FeedId, Generation, MatchKey, SlotId};
 
-/// What the recorder reported.
-#[derive(Debug, Default)]
+/// Its life, and what it reported.
+#[derive(Debug)]
 pub(in crate::pool) struct Recorder {
+    pub(in crate::pool) life: Life,
     pub(in crate::pool) stats: RecorderStats,
     pub(in crate::pool) first_ready: FirstReady,
 }
 
 /// Epochs need the highest one that the store has seen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pool) enum FirstReady {
-    #[default]
     Awaited,
     /// It was ready once, or did not become so within `ProcessTiming::recorder_grace`.
     Settled,
 }
 
+impl Recorder {
+    pub(super) fn new(generation: Generation) -> Self {
+        Recorder {
+            life: Life::new(Peers::Alone, generation, 0, None),
+            stats: RecorderStats::default(),
+            first_ready: FirstReady::Awaited,
+        }
+    }
+}
+
 impl Pool {
-    pub(in crate::pool) fn on_recorder_message(
-        &mut self,
-        generation: Generation,
-        message: FromRecorder,
-        out: &mut Vec<Action>,
-    ) {
-        if self.children.services.recorder.life.generation != generation
-            || !self.children.services.recorder.life.has_process()
-        {
+    pub(in crate::pool) fn on_recorder_message(&mut self, generation: Generation, message: FromRecorder) {
+        if !self.children.recorder.life.is(generation) {
             return;
         }
         match message {
-            FromRecorder::Hello(hello) => self.welcome(Child::RECORDER, &hello, None, out),
-            FromRecorder::Ready { highest_epoch, token: _ } => self.recorder_ready(highest_epoch, out),
+            FromRecorder::Hello(hello) => self.welcome(Child::RECORDER, &hello, None),
+            FromRecorder::Ready { highest_epoch, token: _ } => self.recorder_ready(highest_epoch),
             FromRecorder::Held { keys } => self.check_orphans(keys),
-            FromRecorder::Switched { key, epoch } => self.switched(&key, epoch, out),
+            FromRecorder::Switched { key, epoch } => self.switched(&key, epoch),
             FromRecorder::Stats(stats) => {
-                self.children.services.recorder.process.reported_at = self.now;
+                self.children.recorder.life.process.reported_at = self.now;
                 if stats.trouble != self.children.recorder.stats.trouble {
                     let trouble = stats.trouble.clone();
-                    out.push(Action::Log(match trouble.is_empty() {
+                    self.out.log(match trouble.is_empty() {
                         true => LogEvent::TroubleOver { trouble },
                         false => LogEvent::Trouble { trouble },
-                    }));
+                    });
                 }
                 self.children.recorder.stats = stats;
             }
@@ -66,31 +69,24 @@ impl Pool {
     /// Lets epochs go on without a recorder that is late.
     pub(in crate::pool) fn settle_grace(&mut self) {
         if self.children.recorder.first_ready == FirstReady::Awaited
-            && self.now >= self.config.timing.process.recorder_grace
+            && self.now >= self.timing.process.recorder_grace
         {
             self.children.recorder.first_ready = FirstReady::Settled;
             self.placement.due = true;
         }
     }
 
-    fn recorder_ready(&mut self, highest: Epoch, out: &mut Vec<Action>) {
-        if !self.service_ready(ServiceKind::Recorder, out) {
+    fn recorder_ready(&mut self, highest: Epoch) {
+        if !self.service_ready(ServiceKind::Recorder) {
             return;
         }
         self.children.recorder.first_ready = FirstReady::Settled;
         self.placement.epochs.stay_above(highest);
-        let workers: Vec<SlotId> =
-            self.children.slots.iter().filter(|slot| slot.life.works()).map(|s| s.id).collect();
-        for slot in workers {
-            self.connect_data(slot, out);
-        }
-        let silent = self
-            .children
-            .slots
-            .iter()
-            .filter(|slot| slot.life.works() && slot.session.pulse == Pulse::Silent);
+        let workers: Vec<SlotId> = self.children.working().map(|slot| slot.id).collect();
+        workers.into_iter().for_each(|slot| self.connect_data(slot));
+        let silent = self.children.working().filter(|slot| slot.session.pulse == Pulse::Silent);
         let silent: Vec<SlotId> = silent.map(|slot| slot.id).collect();
-        silent.into_iter().for_each(|slot| self.report_silent(slot, out));
+        silent.into_iter().for_each(|slot| self.report_silent(slot));
         self.catalog.matches.edit_all(|a_match| {
             a_match.recorder.reported = false;
             a_match.recorder.knows_listing = false;
@@ -98,26 +94,27 @@ impl Pool {
         });
         for key in self.catalog.ended.take_unreported() {
             if !self.catalog.matches.contains(&key) {
-                self.send_to_recorder(ToRecorder::Ended { key }, out);
+                self.send_to_recorder(ToRecorder::Ended { key });
             }
         }
         self.placement.due = true;
     }
 
     /// Gives a worker a data channel, if both ends are there.
-    pub(in crate::pool) fn connect_data(&mut self, slot: SlotId, out: &mut Vec<Action>) {
-        if !self.children.services.recorder.life.is_ready() {
+    pub(in crate::pool) fn connect_data(&mut self, slot: SlotId) {
+        if !self.children.recorder.life.is_ready() {
             return;
         }
         let now = self.now;
         if let Some(slot) = self.slot_mut(slot).filter(|slot| slot.life.works()) {
             slot.session.data = Data::Given(now);
-            out.push(Action::ConnectData { slot: slot.id, generation: slot.life.generation });
+            let (slot, generation) = (slot.id, slot.life.generation);
+            self.out.push(Action::ConnectData { slot, generation });
         }
     }
 
     /// The recorder adopted an epoch.
-    fn switched(&mut self, key: &MatchKey, epoch: Epoch, out: &mut Vec<Action>) {
+    fn switched(&mut self, key: &MatchKey, epoch: Epoch) {
         let now = self.now;
         let Some(mut edit) = self.catalog.matches.edit(key) else { return };
         let a_match = &mut *edit;
@@ -130,8 +127,8 @@ impl Pool {
             a_match.moved_at = Some(now);
             drop(edit);
             self.saving.due = true;
-            self.release_seat(key, &former, topics, ReleaseReason::Moved, out);
-            out.push(Action::Log(LogEvent::Moved { key: key.clone(), worker, epoch }));
+            self.release_seat(key, &former, topics, ReleaseReason::Moved);
+            self.out.log(LogEvent::Moved { key: key.clone(), worker, epoch });
         } else if epoch > owner.epoch {
             // It adopted a candidate that is no more: its owner's epoch is refused from now on, so it needs a new one.
             let late = candidate.take();
@@ -139,16 +136,16 @@ impl Pool {
             a_match.recorder.needs_epoch = true;
             drop(edit);
             if let Some(late) = late {
-                self.release_seat(key, &late, topics, ReleaseReason::Moved, out);
+                self.release_seat(key, &late, topics, ReleaseReason::Moved);
             }
             self.placement.epochs.stay_above(epoch);
-        } else if owner.covers(owner.slot, owner.generation, epoch) {
+        } else if owner.covers(owner.slot, epoch) {
             a_match.recorder.predecessor = Owner::Alive;
         }
     }
 
     /// Sends each assigned match's new epoch, as far as epochs are at hand.
-    pub(in crate::pool) fn renew_assigned(&mut self, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn renew_assigned(&mut self) {
         while let Some(key) = self.catalog.matches.marked(Mark::NeedsEpoch).first().cloned() {
             let Some(mut edit) = self.catalog.matches.edit(&key) else { return };
             let a_match = &mut *edit;
@@ -173,29 +170,29 @@ impl Pool {
             drop(edit);
             for (slot, epoch, owner) in seats {
                 let id = key.id.clone();
-                self.send_to_worker(slot, ToWorker::Renew { id, epoch }, out);
+                self.send_to_worker(slot, ToWorker::Renew { id, epoch });
                 if let Some(owner) = owner {
-                    self.send_to_recorder(ToRecorder::Switch { key: key.clone(), epoch, owner }, out);
+                    self.send_to_recorder(ToRecorder::Switch { key: key.clone(), epoch, owner });
                 }
             }
         }
     }
 
     /// Reports to the recorder of a match's end, or remembers to.
-    pub(in crate::pool) fn report_ended(&mut self, key: MatchKey, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn report_ended(&mut self, key: MatchKey) {
         if self.catalog.matches.contains(&key) {
             return;
         }
-        if self.children.services.recorder.life.is_ready() {
-            self.send_to_recorder(ToRecorder::Ended { key }, out);
+        if self.children.recorder.life.is_ready() {
+            self.send_to_recorder(ToRecorder::Ended { key });
             return;
         }
         self.catalog.ended.report_later(key);
     }
 
     /// Reports the matches that wait and were not reported yet to the recorder.
-    pub(in crate::pool) fn report_waiting(&mut self, out: &mut Vec<Action>) {
-        if !self.children.services.recorder.life.is_ready() {
+    pub(in crate::pool) fn report_waiting(&mut self) {
+        if !self.children.recorder.life.is_ready() {
             return;
         }
         for key in self.catalog.matches.marked(Mark::Unreported).clone() {
@@ -204,14 +201,7 @@ impl Pool {
             a_match.recorder.knows_listing = true;
             let listing = Some(a_match.listing.clone());
             drop(a_match);
-            self.send_to_recorder(ToRecorder::Waiting { key, listing }, out);
-        }
-    }
-
-    pub(in crate::pool) fn outcome_is_signal(outcome: Outcome) -> Option<crate::pool::Signal> {
-        match outcome {
-            Outcome::Send(signal) | Outcome::Late(signal) => Some(signal),
-            Outcome::Quiet | Outcome::Gone(_) => None,
+            self.send_to_recorder(ToRecorder::Waiting { key, listing });
         }
     }
 

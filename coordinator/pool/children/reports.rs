@@ -1,18 +1,18 @@
 //! What workers report: load, matches, details, connection. The list's part is in `follow`.
 
-use crate::pool::catalog::matches::{Assignment, Removed, Seat, Switch};
+use crate::pool::catalog::matches::{Assignment, Holder, Removed, Seat, Switch};
 use crate::pool::catalog::table::Mark;
 use crate::pool::children::life::Event;
 use crate::pool::children::slot::{Data, Pulse};
 use crate::pool::input::Child;
 use crate::pool::log_event::LogEvent;
-use crate::pool::{Action, Pool, millis};
+use crate::pool::{Pool, millis};
 use std::time::Duration;
 use touchline_common::ipc::messages::recorder::{Owner, ToRecorder};
 use touchline_common::ipc::messages::worker::{
     ConnectionState, FromWorker, LoadReport, MatchDetail, MatchReport, MatchState, ReleaseReason, ToWorker,
 };
-use touchline_common::model::{FeedId, Generation, MatchKey, SlotId};
+use touchline_common::model::{Generation, MatchKey, SlotId};
 
 impl Pool {
     pub(in crate::pool) fn on_worker_message(
@@ -20,32 +20,32 @@ impl Pool {
         slot: SlotId,
         generation: Generation,
         message: FromWorker,
-        out: &mut Vec<Action>,
     ) {
-        let Some(feed) = self.slot(slot).filter(|slot| slot.is(generation)).and_then(|slot| slot.feed) else {
+        let Some(feed) = self.slot(slot).filter(|slot| slot.life.is(generation)).and_then(|slot| slot.feed)
+        else {
             return;
         };
         match message {
-            FromWorker::Hello(hello) => self.welcome(Child::Worker(slot), &hello, Some(feed), out),
-            FromWorker::Ready => self.worker_ready(slot, generation, out),
+            FromWorker::Hello(hello) => self.welcome(Child::Worker(slot), &hello, Some(feed)),
+            FromWorker::Ready => self.worker_ready(slot),
             // The shell's: it makes an end of it once the channel is closed.
             FromWorker::Left { .. } => {}
             FromWorker::DataOpened => {
                 if let Some(place) = self.slot_mut(slot) {
                     place.session.data = Data::Open;
-                    out.push(Action::Log(LogEvent::Data { worker: slot, generation }));
+                    self.out.log(LogEvent::Data { worker: slot, generation });
                 }
             }
-            FromWorker::Load(report) => self.loaded(slot, report, out),
+            FromWorker::Load(report) => self.loaded(slot, report),
             FromWorker::Match(report) => {
                 let key = MatchKey { feed, id: report.id.clone() };
-                self.match_report(&key, slot, generation, &report, out);
+                self.match_report(&key, slot, &report);
             }
-            FromWorker::List(changes) => self.on_list_changes(feed, (slot, generation), changes, out),
+            FromWorker::List(changes) => self.on_list_changes(feed, slot, changes),
             FromWorker::Details { matches, more: _ } => {
                 for detail in matches {
                     let key = MatchKey { feed, id: detail.id.clone() };
-                    self.match_detail(&key, slot, generation, &detail, out);
+                    self.match_detail(&key, slot, &detail);
                 }
             }
             FromWorker::Connection { state, detail, lost } => {
@@ -60,68 +60,54 @@ impl Pool {
                     place.upstream.changed_at = now;
                 }
                 if let Some(lost) = lost {
-                    self.on_loss(slot, lost, out);
+                    self.on_loss(slot, lost);
                 }
                 self.placement.due = true;
-                out.push(Action::Log(LogEvent::Connection { worker: slot, feed, state, detail }));
+                self.out.log(LogEvent::Connection { worker: slot, feed, state, detail });
             }
             FromWorker::Audited { id, epoch, finding } => {
                 let key = MatchKey { feed, id };
-                self.audited(&key, (slot, generation), epoch, finding);
+                self.audited(&key, slot, epoch, finding);
             }
-            FromWorker::RequestConnect => self.request_connect_permit(feed, slot, generation),
-            FromWorker::Pong => {}
-            FromWorker::Leaving { why } => {
-                self.advance(Child::Worker(slot), Event::Announced);
-                if let Some(place) = self.slot_mut(slot) {
-                    place.session.leaving = Some(why);
+            FromWorker::RequestConnect => {
+                let queue = &mut self.feeds[feed].queue;
+                if !queue.contains(&slot) {
+                    queue.push_back(slot);
                 }
             }
-        }
-    }
-
-    fn request_connect_permit(&mut self, feed: FeedId, slot: SlotId, generation: Generation) {
-        let Some(state) = self.feed_mut(feed) else { return };
-        if !state.queue.contains(&(slot, generation)) {
-            state.queue.push_back((slot, generation));
+            FromWorker::Pong => {}
+            FromWorker::Leaving { why: _ } => {
+                self.advance(Child::Worker(slot), Event::Announced);
+            }
         }
     }
 
     /// Lets as many workers connect anew as the feeds' budgets allow: all that a server lost come back at that rate.
-    pub(in crate::pool) fn grant_connect_permits(&mut self, out: &mut Vec<Action>) {
-        for feed in self.feed_ids() {
-            let now = self.now;
-            while let Some(&(slot, generation)) = self.feed(feed).and_then(|state| state.queue.front()) {
-                let there = self.slot(slot).is_some_and(|slot| slot.is(generation));
-                let Some(state) = self.feed_mut(feed) else { break };
-                if there && !state.budget.take(now) {
+    pub(in crate::pool) fn grant_connect_permits(&mut self) {
+        for feed in self.feeds.ids() {
+            while let Some(&slot) = self.feeds[feed].queue.front() {
+                if !self.feeds[feed].budget.take(self.now) {
                     break;
                 }
-                state.queue.pop_front();
-                if there {
-                    self.send_to_worker(slot, ToWorker::PermitConnect, out);
-                }
+                self.feeds[feed].queue.pop_front();
+                self.send_to_worker(slot, ToWorker::PermitConnect);
             }
         }
     }
 
-    fn worker_ready(&mut self, slot: SlotId, generation: Generation, out: &mut Vec<Action>) {
-        let now = self.now;
-        let Some(place) = self.slot_mut(slot).filter(|slot| slot.life.is_starting()) else { return };
-        place.process.reported_at = now;
-        let took_ms = millis(now.saturating_sub(place.process.spawned_at));
-        self.advance(Child::Worker(slot), Event::Ready);
-        out.push(Action::Log(LogEvent::Ready { child: Child::Worker(slot), generation, took_ms }));
-        self.connect_data(slot, out);
-        self.placement.due = true;
-        self.summary_due = self.summary_due.map(|_| now);
+    fn worker_ready(&mut self, slot: SlotId) {
+        if self.child_ready(Child::Worker(slot)) {
+            self.connect_data(slot);
+            self.placement.due = true;
+            self.summary_due = self.summary_due.map(|_| self.now);
+        }
     }
 
-    fn loaded(&mut self, slot: SlotId, report: LoadReport, out: &mut Vec<Action>) {
-        let (now, busy_full) = (self.now, self.config.timing.placement.busy_full);
+    fn loaded(&mut self, slot: SlotId, report: LoadReport) {
+        let (now, busy_full) = (self.now, self.timing.placement.busy_full);
         let Some(place) = self.slot_mut(slot) else { return };
-        let silent = now.saturating_sub(place.process.reported_at);
-        place.process.reported_at = now;
+        let silent = place.life.silent_for(now);
+        place.life.process.reported_at = now;
         place.busy_since = (report.busy > busy_full).then(|| place.busy_since.unwrap_or(now));
         let freed = report.commands_seen > place.report.commands_seen
             || report.subscriptions < place.report.subscriptions;
@@ -130,63 +116,44 @@ impl Pool {
         place.session.pulse = Pulse::Regular;
         self.placement.due |= freed || back;
         if freed {
-            self.finish_endings(out);
+            self.finish_endings();
         }
         if back {
-            out.push(Action::Log(LogEvent::Back { worker: slot, silent_ms: millis(silent) }));
+            self.out.log(LogEvent::Back { worker: slot, silent_ms: millis(silent) });
             if let Some(generation) = self.slot(slot).map(|slot| slot.life.generation) {
-                self.send_to_recorder(ToRecorder::Back { slot, generation }, out);
+                self.send_to_recorder(ToRecorder::Back { slot, generation });
             }
-            self.cancel_moves(slot, out);
+            if self.slot(slot).is_some_and(|slot| slot.life.is_ready()) {
+                self.drop_candidates(|from, _| from == slot);
+            }
         }
     }
 
-    /// A silent worker reports again: candidates for its matches that the recorder does not know of are released.
-    fn cancel_moves(&mut self, slot: SlotId, out: &mut Vec<Action>) {
-        if self.slot(slot).is_none_or(|slot| !slot.life.is_ready()) {
-            return;
-        }
+    /// Releases the candidates that the recorder does not know of, by their owner's and their own worker.
+    pub(in crate::pool) fn drop_candidates(&mut self, which: impl Fn(SlotId, SlotId) -> bool) {
         for key in self.catalog.matches.marked(Mark::Moving).clone() {
-            if self.owner_slot(&key) == Some(slot) && self.has_unsent_candidate(&key, |_| true) {
-                self.drop_candidate(&key, out);
+            let Some(a_match) = self.catalog.matches.get(&key) else { continue };
+            if let (Some(owner), Some(seat)) = (a_match.owner(), a_match.candidate())
+                && seat.switch == Switch::NotSent
+                && which(owner.slot, seat.slot)
+            {
+                self.drop_candidate(&key);
             }
         }
-    }
-
-    /// A worker is silent: what was to go to it finds another place, unless the recorder knows of it.
-    pub(in crate::pool) fn drop_candidates_at(&mut self, slot: SlotId, out: &mut Vec<Action>) {
-        for key in self.catalog.matches.marked(Mark::Moving).clone() {
-            if self.has_unsent_candidate(&key, |at| at == slot) {
-                self.drop_candidate(&key, out);
-                self.placement.due = true;
-            }
-        }
-    }
-
-    fn has_unsent_candidate(&self, key: &MatchKey, is_at: impl Fn(SlotId) -> bool) -> bool {
-        let candidate = self.catalog.matches.get(key).and_then(|a_match| a_match.candidate());
-        candidate.is_some_and(|seat| is_at(seat.slot) && seat.switch == Switch::NotSent)
     }
 
     /// Releases a match's candidate. Nothing else changes.
-    pub(in crate::pool) fn drop_candidate(&mut self, key: &MatchKey, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn drop_candidate(&mut self, key: &MatchKey) {
         let Some(mut a_match) = self.catalog.matches.edit(key) else { return };
         let Assignment::Assigned { candidate, .. } = &mut a_match.assignment else { return };
         let (seat, topics) = (candidate.take(), a_match.need.count());
         drop(a_match);
         if let Some(seat) = seat {
-            self.release_seat(key, &seat, topics, ReleaseReason::Moved, out);
+            self.release_seat(key, &seat, topics, ReleaseReason::Moved);
         }
     }
 
-    fn match_report(
-        &mut self,
-        key: &MatchKey,
-        slot: SlotId,
-        generation: Generation,
-        report: &MatchReport,
-        out: &mut Vec<Action>,
-    ) {
+    fn match_report(&mut self, key: &MatchKey, slot: SlotId, report: &MatchReport) {
         let now = self.now;
         let Some(mut edit) = self.catalog.matches.edit(key) else { return };
         let a_match = &mut *edit;
@@ -194,14 +161,14 @@ impl Pool {
             a_match.listing.name.clone_from(&report.name);
         }
         let Assignment::Assigned { owner, candidate } = &mut a_match.assignment else { return };
-        if owner.covers(slot, generation, report.epoch) {
+        if owner.covers(slot, report.epoch) {
             let was_live = owner.has_load();
             owner.state = report.state;
             let has_load = owner.has_load();
             owner.had_load |= has_load;
             if has_load && !was_live {
                 let (key, took_ms, epoch) = (key.clone(), report.took_ms, owner.epoch);
-                out.push(Action::Log(LogEvent::Live { key, worker: slot, epoch, took_ms }));
+                self.out.log(LogEvent::Live { key, worker: slot, epoch, took_ms });
             }
             let over = report.state == MatchState::Removed && a_match.delisted.is_some();
             match report.state {
@@ -213,26 +180,26 @@ impl Pool {
             }
             drop(edit);
             if has_load {
-                self.on_load(key, slot, out);
+                self.on_load(key, slot);
             }
             if over {
-                self.end(key, "its topics were removed", out);
+                self.end(key, "its topics were removed");
             }
-        } else if let Some(seat) = candidate.as_mut().filter(|c| c.covers(slot, generation, report.epoch)) {
+        } else if let Some(seat) = candidate.as_mut().filter(|c| c.covers(slot, report.epoch)) {
             seat.state = report.state;
             let has_load = seat.has_load();
             seat.had_load |= has_load;
             drop(edit);
             if has_load {
-                self.on_load(key, slot, out);
+                self.on_load(key, slot);
             }
-            self.switch_if_ready(key, out);
+            self.switch_if_ready(key);
         }
     }
 
     /// Reports to the recorder that a candidate has its load.
-    fn switch_if_ready(&mut self, key: &MatchKey, out: &mut Vec<Action>) {
-        if !self.children.services.recorder.life.is_ready() {
+    fn switch_if_ready(&mut self, key: &MatchKey) {
+        if !self.children.recorder.life.is_ready() {
             return;
         }
         let Some(mut a_match) = self.catalog.matches.edit(key) else { return };
@@ -241,35 +208,28 @@ impl Pool {
             seat.switch = Switch::Sent;
             let epoch = seat.epoch;
             drop(a_match);
-            self.send_to_recorder(ToRecorder::Switch { key: key.clone(), epoch, owner: Owner::Alive }, out);
+            self.send_to_recorder(ToRecorder::Switch { key: key.clone(), epoch, owner: Owner::Alive });
         }
     }
 
-    fn match_detail(
-        &mut self,
-        key: &MatchKey,
-        slot: SlotId,
-        generation: Generation,
-        detail: &MatchDetail,
-        out: &mut Vec<Action>,
-    ) {
+    fn match_detail(&mut self, key: &MatchKey, slot: SlotId, detail: &MatchDetail) {
         let (now, linger) = (self.now, self.linger(key));
         let Some(mut a_match) = self.catalog.matches.edit(key) else { return };
-        if !a_match.owner().is_some_and(|owner| owner.covers(slot, generation, detail.epoch)) {
+        if !a_match.owner().is_some_and(|owner| owner.covers(slot, detail.epoch)) {
             return;
         }
         let Some(delisted) = &mut a_match.delisted else { return };
         let age = Duration::from_millis(detail.age_ms);
         if age >= linger {
             drop(a_match);
-            self.end(key, "it left the list and fell silent", out);
+            self.end(key, "it left the list and fell silent");
         } else {
             delisted.check_at = now + (linger - age);
         }
     }
 
     /// Asks again for matches whose topics were removed though the list has them.
-    pub(in crate::pool) fn tick_removed(&mut self, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn tick_removed(&mut self) {
         let now = self.now;
         for key in self.catalog.matches.marked(Mark::Removed).clone() {
             let Some(mut a_match) = self.catalog.matches.edit(&key) else { continue };
@@ -278,7 +238,7 @@ impl Pool {
             let owner = a_match.owner().map(|owner| owner.slot);
             drop(a_match);
             if let Some(slot) = owner {
-                self.send_to_worker(slot, ToWorker::Resync { id: key.id }, out);
+                self.send_to_worker(slot, ToWorker::Resync { id: key.id });
             }
         }
     }
@@ -294,14 +254,14 @@ impl Pool {
         seat: &Seat,
         topics: u32,
         why: ReleaseReason,
-        out: &mut Vec<Action>,
-    ) -> Option<u64> {
-        let place = self.slot_mut(seat.slot).filter(|slot| slot.is(seat.generation))?;
+    ) -> Option<Holder> {
+        let place = self.slot_mut(seat.slot).filter(|slot| slot.life.has_process())?;
         place.matches.remove(key);
         let command = place.released(topics);
+        let holder = Holder { slot: seat.slot, generation: place.life.generation, command };
         let message = ToWorker::Release { id: key.id.clone(), epoch: seat.epoch, why };
-        self.send_to_worker(seat.slot, message, out);
+        self.send_to_worker(seat.slot, message);
         self.placement.due = true;
-        Some(command)
+        Some(holder)
     }
 }

@@ -4,7 +4,6 @@
 //! is release, so that placing by it can never pass the cap, whatever is in flight.
 
 use crate::pool::children::life::{Life, Peers};
-use crate::pool::children::service::Process;
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -17,7 +16,6 @@ pub(in crate::pool) struct Slot {
     pub(in crate::pool) life: Life,
     /// The feed of its process, or of the last one.
     pub(in crate::pool) feed: Option<FeedId>,
-    pub(in crate::pool) process: Process,
     pub(in crate::pool) report: LoadReport,
     pub(in crate::pool) session: Session,
     pub(in crate::pool) upstream: Upstream,
@@ -29,13 +27,11 @@ pub(in crate::pool) struct Slot {
     account: Account,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(in crate::pool) struct Session {
     pub(in crate::pool) pulse: Pulse,
     pub(in crate::pool) data: Data,
     pub(in crate::pool) details_asked: Option<Duration>,
-    /// It announced that it leaves: nothing more is placed here.
-    pub(in crate::pool) leaving: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -54,7 +50,7 @@ struct Account {
     held: u32,
     /// `Assign`, `Release` and `FollowList` sent.
     commands: u64,
-    unseen: VecDeque<(u64, Change)>,
+    unseen: VecDeque<Unseen>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,25 +65,29 @@ impl Suspect {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::pool) enum Pulse {
+    #[default]
     Regular,
     /// None for `ProcessTiming::silent_after`.
     Silent,
 }
 
 /// Its data channel to the recorder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::pool) enum Data {
+    #[default]
     None,
     Given(Duration),
     Open,
 }
 
+/// A command that it has not seen, and what it changes.
 #[derive(Clone, Copy, Debug)]
-enum Change {
-    Asked(u32),
-    Released(u32),
+struct Unseen {
+    command: u64,
+    asked: u32,
+    released: u32,
 }
 
 impl Slot {
@@ -96,7 +96,6 @@ impl Slot {
             id,
             life: Life::new(Peers::Many, Generation(0), 0, None),
             feed: None,
-            process: Process::default(),
             report: LoadReport::default(),
             session: Session::default(),
             upstream: Upstream::default(),
@@ -109,13 +108,11 @@ impl Slot {
     }
 
     /// A new process begins with nothing.
-    pub(in crate::pool) fn begin(&mut self, feed: FeedId, now: Duration) {
+    pub(in crate::pool) fn begin(&mut self, feed: FeedId) {
         self.feed = Some(feed);
-        self.process = Process::started(now);
         self.report = LoadReport::default();
         self.session = Session::default();
-        self.upstream.state = ConnectionState::Down;
-        self.upstream.trouble.clear();
+        self.upstream = Upstream::default();
         self.busy_since = None;
         self.idle_since = None;
         self.clear();
@@ -127,24 +124,20 @@ impl Slot {
         self.account = Account::default();
     }
 
-    pub(in crate::pool) fn is(&self, generation: Generation) -> bool {
-        self.life.generation == generation && self.life.has_process()
-    }
-
     pub(in crate::pool) fn takes_work(&self) -> bool {
-        self.life.is_ready() && self.session.pulse == Pulse::Regular && self.session.leaving.is_none()
+        self.life.is_ready() && self.session.pulse == Pulse::Regular && !self.life.is_announced()
     }
 
     /// Subscriptions are asked for: from now on they count. Gives the command's number.
     pub(in crate::pool) fn asked(&mut self, topics: u32) -> u64 {
         self.account.held += topics;
-        self.command(Change::Asked(topics))
+        self.command(topics, 0)
     }
 
     /// Subscriptions are release: they count until the worker has seen it. Gives the command's number.
     pub(in crate::pool) fn released(&mut self, topics: u32) -> u64 {
         self.account.held = self.account.held.saturating_sub(topics);
-        self.command(Change::Released(topics))
+        self.command(0, topics)
     }
 
     pub(in crate::pool) fn reported(&mut self, report: LoadReport, now: Duration) {
@@ -152,7 +145,7 @@ impl Slot {
         if asked(&report) != asked(&self.report) {
             self.upstream.changed_at = now;
         }
-        while self.account.unseen.front().is_some_and(|(command, _)| *command <= report.commands_seen) {
+        while self.account.unseen.front().is_some_and(|of| of.command <= report.commands_seen) {
             self.account.unseen.pop_front();
         }
         self.report = report;
@@ -168,21 +161,12 @@ impl Slot {
 
     /// Subscriptions that were asked for and not yet seen.
     pub(in crate::pool) fn reserved(&self) -> u32 {
-        self.account
-            .unseen
-            .iter()
-            .map(|(_, change)| if let Change::Asked(topics) = change { *topics } else { 0 })
-            .sum()
+        self.account.unseen.iter().map(|of| of.asked).sum()
     }
 
     /// Everything that counts against the cap; `own` is what each connection needs for itself.
     pub(in crate::pool) fn load(&self, own: u32) -> u32 {
-        let releasing: u32 = self
-            .account
-            .unseen
-            .iter()
-            .map(|(_, change)| if let Change::Released(topics) = change { *topics } else { 0 })
-            .sum();
+        let releasing: u32 = self.account.unseen.iter().map(|of| of.released).sum();
         (own + self.account.held + releasing).max(self.report.subscriptions.saturating_add(self.reserved()))
     }
 
@@ -191,16 +175,11 @@ impl Slot {
         own + self.account.held
     }
 
-    fn command(&mut self, change: Change) -> u64 {
+    fn command(&mut self, asked: u32, released: u32) -> u64 {
         self.account.commands += 1;
-        self.account.unseen.push_back((self.account.commands, change));
-        self.account.commands
-    }
-}
-
-impl Default for Session {
-    fn default() -> Self {
-        Session { pulse: Pulse::Regular, data: Data::None, details_asked: None, leaving: None }
+        let command = self.account.commands;
+        self.account.unseen.push_back(Unseen { command, asked, released });
+        command
     }
 }
 

@@ -62,7 +62,7 @@ fn an_epoch_that_a_seat_had_before_the_recorder_started_anew_is_still_its_own() 
     let mut bed = with_three();
     for _ in 0..2 {
         let (_, before) = bed.owner("a");
-        let (child, generation) = (Child::RECORDER, bed.pool.children.services.recorder.life.generation);
+        let (child, generation) = (Child::RECORDER, bed.pool.children.recorder.life.generation);
         bed.give(Input::Exited { child, generation, exit: KILLED, usage: None, at: Work::None });
         bed.pass(ms(3_000), &[]);
         assert!(bed.owner("a").1 > before);
@@ -114,8 +114,8 @@ fn twenty_deaths_are_remembered_the_newest_first_also_those_that_never_lived() {
     let mut bed = Bed::new(config(2));
     let child = Child::RECORDER;
     for n in 0..25 {
-        let generation = bed.pool.children.services.recorder.life.generation;
-        if bed.pool.children.services.recorder.life.has_process() {
+        let generation = bed.pool.children.recorder.life.generation;
+        if bed.pool.children.recorder.life.has_process() {
             bed.give(Input::Exited {
                 child,
                 generation,
@@ -127,7 +127,7 @@ fn twenty_deaths_are_remembered_the_newest_first_also_those_that_never_lived() {
         bed.pass(Duration::from_secs(61), &[]);
     }
     // The next process is asked for in the same step, and never comes to be.
-    let (generation, mut out) = (bed.pool.children.services.recorder.life.generation, Vec::new());
+    let (generation, mut out) = (bed.pool.children.recorder.life.generation, Vec::new());
     bed.pool.step(
         bed.now,
         Input::Exited { child, generation, exit: KILLED, usage: None, at: Work::None },
@@ -159,7 +159,8 @@ fn one_on_probation_that_is_asked_to_leave_makes_way_for_the_next() {
         _ => None,
     };
     let slot = bed.log.iter().find_map(spawned).unwrap();
-    bed.pool.stop_worker(slot, ms(1_000), &mut Vec::new());
+    bed.pool.stop_worker(slot, ms(1_000));
+    bed.pool.out.drain_to(&mut Vec::new());
     bed.exit(slot.0, Exit::Code(0));
     bed.pass(ms(120_000), &[]);
     assert_eq!(bed.logged("pool.recovered"), 1);
@@ -198,7 +199,7 @@ fn workers_that_share_a_process_die_one_death() {
     let together: Vec<u16> = bed.seen.keys().map(|slot| slot.0).collect();
     assert!(together.len() >= 22, "{together:?}");
     for slot in &together {
-        bed.pool.slot_mut(SlotId(*slot)).unwrap().process.pid = Some(7);
+        bed.pool.slot_mut(SlotId(*slot)).unwrap().life.process.pid = Some(7);
     }
     // One that is about to move has a seat in both, and they are one suspect.
     let (from, _) = bed.owner("m0");
@@ -219,14 +220,10 @@ fn a_recorder_that_dies_again_and_again_is_waited_for_no_longer_than_its_back_of
     let mut bed = Bed::new(config(2));
     bed.load_list(&["a"]);
     for _ in 0..12 {
-        let (child, generation) = (Child::RECORDER, bed.pool.children.services.recorder.life.generation);
+        let (child, generation) = (Child::RECORDER, bed.pool.children.recorder.life.generation);
         bed.give(Input::Exited { child, generation, exit: KILLED, usage: None, at: Work::None });
         bed.pass(Duration::from_secs(7), &[]);
-        assert!(
-            bed.pool.children.services.recorder.life.is_ready(),
-            "{:?}",
-            bed.pool.children.services.recorder.life.state
-        );
+        assert!(bed.pool.children.recorder.life.is_ready(), "{:?}", bed.pool.children.recorder.life.state);
     }
     assert_eq!(bed.logged("recorder.parked"), 0);
 }
@@ -309,7 +306,7 @@ fn a_worker_that_hangs_while_it_is_to_leave_is_killed_as_any_other() {
             &bed.pool.catalog.matches.get(&key(id)).unwrap().assignment
         {
             let message = FromRecorder::Switched { key: key(id), epoch: seat.epoch };
-            let generation = bed.pool.children.services.recorder.life.generation;
+            let generation = bed.pool.children.recorder.life.generation;
             bed.give(Input::Recorder { generation, message });
         }
     }

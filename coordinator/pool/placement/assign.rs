@@ -5,7 +5,7 @@ use crate::pool::catalog::needs;
 use crate::pool::catalog::table::Mark;
 use crate::pool::children::recorder::FirstReady;
 use crate::pool::children::slot::{Pulse, Slot};
-use crate::pool::feed::FirstList;
+use crate::pool::feed::{Feed, FirstList};
 use crate::pool::log_event::LogEvent;
 use crate::pool::placement::choose::{self, Offer, Reluctance};
 use crate::pool::{Action, Pool};
@@ -19,46 +19,40 @@ const MOVE_DEADLINE: Duration = Duration::from_secs(30);
 
 impl Pool {
     pub(in crate::pool) fn enqueue(&mut self, key: &MatchKey) {
-        let Some(plan) = self.config.feed(key.feed) else { return };
         let Some(mut a_match) = self.catalog.matches.edit(key) else { return };
-        let wait_key = needs::wait_key(&plan.waiting_order, &a_match.listing);
+        let wait_key = needs::wait_key(&self.feeds[key.feed].plan.waiting_order, &a_match.listing);
         a_match.wait(wait_key);
         self.placement.due = true;
     }
 
     /// Takes a match from its workers; it waits.
-    pub(in crate::pool) fn unassign(&mut self, key: &MatchKey, why: ReleaseReason, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn unassign(&mut self, key: &MatchKey, why: ReleaseReason) {
         let Some(a_match) = self.catalog.matches.get(key) else { return };
         let Assignment::Assigned { owner, candidate } = a_match.assignment.clone() else { return };
         let topics = a_match.need.count();
-        let mut command = None;
+        let mut holder = None;
         for seat in candidate.iter().chain(std::iter::once(&owner)) {
-            command = self.release_seat(key, seat, topics, why, out);
+            holder = self.release_seat(key, seat, topics, why);
         }
-        if !self.may_overlap(key.feed)
+        if !self.feeds[key.feed].may_overlap()
             && let Some(mut a_match) = self.catalog.matches.edit(key)
         {
-            let Seat { slot, generation, .. } = owner;
-            a_match.wait.held_by = command.map(|command| Holder { slot, generation, command });
+            a_match.wait.held_by = holder;
         }
         self.enqueue(key);
     }
 
     /// The feed's workers as placement sees them. `limit`: take none above this many subscriptions, though it be below the cap.
     pub(in crate::pool) fn offers(&self, feed: FeedId, limit: Option<u32>) -> Vec<Offer> {
-        let Some(plan) = self.config.feed(feed) else { return Vec::new() };
-        let mut offers: Vec<Offer> = self
-            .children
-            .slots
-            .iter()
-            .filter(|slot| slot.feed == Some(feed) && slot.takes_work())
+        let Feed { plan, cap, .. } = &self.feeds[feed];
+        let ready = self.children.of(feed).filter(|slot| slot.takes_work());
+        let mut offers: Vec<Offer> = ready
             .map(|slot| {
                 let load = slot.load(plan.own_subscriptions);
-                let cap = self.cap_at(feed, slot.id).min(limit.unwrap_or(u32::MAX));
+                let cap = cap.learner.cap_of(slot.id).min(limit.unwrap_or(u32::MAX));
                 let room = if self.is_busy(slot) { 0 } else { cap.saturating_sub(load) };
                 let down = slot.upstream.state != ConnectionState::Up
-                    && self.now.saturating_sub(slot.process.spawned_at)
-                        > self.config.timing.placement.busy_for;
+                    && self.now.saturating_sub(slot.life.process.spawned_at) > self.timing.placement.busy_for;
                 Offer {
                     slot: slot.id,
                     load,
@@ -68,7 +62,7 @@ impl Pool {
                 }
             })
             .collect();
-        let mut spare = usize::from(self.config.pool.spare_workers);
+        let mut spare = usize::from(self.config.spare_workers);
         for offer in offers.iter_mut().rev() {
             let idle = self.slot(offer.slot).is_some_and(|slot| slot.matches.is_empty());
             if spare > 0 && idle && offer.reluctance == Reluctance::None && !self.holds_list(offer.slot) {
@@ -80,25 +74,24 @@ impl Pool {
     }
 
     fn is_busy(&self, slot: &Slot) -> bool {
-        slot.busy_since
-            .is_some_and(|since| self.now.saturating_sub(since) >= self.config.timing.placement.busy_for)
+        slot.busy_since.is_some_and(|since| self.now.saturating_sub(since) >= self.timing.placement.busy_for)
     }
 
     /// Places what waits, feed by feed, in the order of waiting.
-    pub(in crate::pool) fn assign_waiting(&mut self, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn assign_waiting(&mut self) {
         if self.children.recorder.first_ready == FirstReady::Awaited {
             return;
         }
-        for feed in self.feed_ids() {
+        for feed in self.feeds.ids() {
             if self.catalog.matches.waiting_topics(feed) > 0 {
-                self.assign_waiting_of(feed, out);
-            } else if let Some(feed) = self.feed_mut(feed) {
-                feed.blocked = false;
+                self.assign_waiting_of(feed);
+            } else {
+                self.feeds[feed].blocked = false;
             }
         }
     }
 
-    fn assign_waiting_of(&mut self, feed: FeedId, out: &mut Vec<Action>) {
+    fn assign_waiting_of(&mut self, feed: FeedId) {
         let share = self.share(feed);
         let mut offers = self.offers(feed, share);
         let keys: Vec<MatchKey> = self.catalog.matches.waiting_of(feed).cloned().collect();
@@ -117,43 +110,40 @@ impl Pool {
             let Some(slot) = chosen else {
                 smallest_refused = smallest_refused.min(topics);
                 blocked |= share.is_none();
-                self.notice_waiting(&key, "no connection has room", out);
+                self.notice_waiting(&key, "no connection has room");
                 continue;
             };
-            let Some(seat) = self.seat(&key, slot, out) else { break };
+            let Some(seat) = self.seat(&key, slot) else { break };
             take_room(&mut offers, slot, topics);
-            self.own(&key, seat, out);
+            self.own(&key, seat);
         }
-        if let Some(feed) = self.feed_mut(feed) {
-            feed.blocked = blocked;
-        }
+        self.feeds[feed].blocked = blocked;
     }
 
     /// Whether a worker that was asked to release a match has not confirmed it. One that is gone holds nothing.
-    fn holds_still(&self, holder: Holder) -> bool {
-        let there = self.slot(holder.slot).filter(|slot| slot.is(holder.generation));
+    pub(in crate::pool) fn holds_still(&self, holder: Holder) -> bool {
+        let there = self.slot(holder.slot).filter(|slot| slot.life.is(holder.generation));
         there.is_some_and(|slot| slot.life.works() && !slot.has_seen(holder.command))
     }
 
-    fn notice_waiting(&mut self, key: &MatchKey, why: &str, out: &mut Vec<Action>) {
+    fn notice_waiting(&mut self, key: &MatchKey, why: &str) {
         let Some(mut a_match) = self.catalog.matches.edit(key) else { return };
         // Before the workers are there, all wait; that is not worth a line each.
-        let first =
-            self.feeds.get(usize::from(key.feed.0)).is_some_and(|feed| feed.first != FirstList::Placed);
-        if !first && !std::mem::replace(&mut a_match.wait.logged, true) {
-            out.push(Action::Log(LogEvent::Waiting { key: key.clone(), why: why.to_owned() }));
+        let placed = self.feeds[key.feed].first == FirstList::Placed;
+        if placed && !std::mem::replace(&mut a_match.wait.logged, true) {
+            self.out.log(LogEvent::Waiting { key: key.clone(), why: why.to_owned() });
         }
     }
 
     /// While the workers for the first list are starting, none takes more than its share, so that all end with as much.
     fn share(&self, feed: FeedId) -> Option<u32> {
-        let (state, plan) = (self.feed(feed)?, self.config.feed(feed)?);
-        let of_feed = || self.children.slots.iter().filter(|slot| slot.feed == Some(feed));
-        let starting = u32::try_from(of_feed().filter(|slot| slot.life.is_starting()).count()).ok()?;
-        if state.first == FirstList::Placed || starting == 0 {
+        let Feed { first, plan, .. } = &self.feeds[feed];
+        let starting = self.children.of(feed).filter(|slot| slot.life.is_starting()).count();
+        let starting = u32::try_from(starting).ok()?;
+        if *first == FirstList::Placed || starting == 0 {
             return None;
         }
-        let ready = of_feed().filter(|slot| slot.takes_work());
+        let ready = self.children.of(feed).filter(|slot| slot.takes_work());
         let (count, held) =
             ready.fold((0u32, 0u32), |(n, sum), slot| (n + 1, sum + slot.load(plan.own_subscriptions)));
         let total = held + self.catalog.matches.waiting_topics(feed) + starting * plan.own_subscriptions;
@@ -162,25 +152,18 @@ impl Pool {
     }
 
     /// A new seat at `slot`: from here on its topics are reserved. `None` when no epoch is at hand.
-    pub(in crate::pool) fn seat(
-        &mut self,
-        key: &MatchKey,
-        slot: SlotId,
-        out: &mut Vec<Action>,
-    ) -> Option<Seat> {
+    pub(in crate::pool) fn seat(&mut self, key: &MatchKey, slot: SlotId) -> Option<Seat> {
         let now = self.now;
         let a_match = self.catalog.matches.get(key)?;
         let Need::Topics(topics) = a_match.need.clone() else { return None };
         let (listing, count) = (a_match.listing.clone(), a_match.need.count());
-        let generation = self.slot(slot)?.life.generation;
         let epoch = self.placement.epochs.mint()?;
         let place = self.slot_mut(slot)?;
         place.asked(count);
         place.matches.insert(key.clone());
-        self.send_to_worker(slot, ToWorker::Assign { id: key.id.clone(), epoch, topics, listing }, out);
+        self.send_to_worker(slot, ToWorker::Assign { id: key.id.clone(), epoch, topics, listing });
         Some(Seat {
             slot,
-            generation,
             epoch,
             first_epoch: epoch,
             state: MatchState::Subscribing,
@@ -190,7 +173,7 @@ impl Pool {
         })
     }
 
-    fn own(&mut self, key: &MatchKey, mut seat: Seat, out: &mut Vec<Action>) {
+    fn own(&mut self, key: &MatchKey, mut seat: Seat) {
         let (worker, epoch) = (seat.slot, seat.epoch);
         seat.switch = Switch::Sent;
         let Some(mut a_match) = self.catalog.matches.edit(key) else { return };
@@ -205,26 +188,22 @@ impl Pool {
         self.saving.due = true;
         // No living worker owns it. A recorder that is away gets a switch with a new epoch when it is back.
         let switch = ToRecorder::Switch { key: key.clone(), epoch, owner: Owner::Dead };
-        self.send_to_recorder(switch, out);
-        out.push(Action::Log(LogEvent::Assigned { key: key.clone(), worker, epoch }));
+        self.send_to_recorder(switch);
+        self.out.log(LogEvent::Assigned { key: key.clone(), worker, epoch });
     }
 
     /// Topics of the matches that should have a second place and have none.
     pub(in crate::pool) fn homeless(&self, feed: FeedId) -> Vec<MatchKey> {
         // A silent worker may hold on to its matches: where a second subscription is forbidden, only its end frees them.
-        let overlap = self.may_overlap(feed);
-        let gives = |slot: &&Slot| {
-            slot.feed == Some(feed) && gives_away(slot) && (overlap || slot.life.is_draining())
-        };
+        let overlap = self.feeds[feed].may_overlap();
+        let (giving, staying): (Vec<&Slot>, Vec<&Slot>) =
+            self.children.of(feed).partition(|slot| gives_away(slot));
         let mut keys = Vec::new();
-        for slot in self.children.slots.iter().filter(gives) {
+        for slot in giving.into_iter().filter(|slot| overlap || slot.life.is_draining()) {
             keys.extend(slot.matches.iter().filter(|key| self.lacks_candidate(key, slot.id)).cloned());
         }
-        if self.may_be_above(feed) {
-            let stays = |slot: &&Slot| slot.feed == Some(feed) && !gives_away(slot);
-            for slot in self.children.slots.iter().filter(stays) {
-                keys.extend(self.surplus(slot));
-            }
+        if self.feeds[feed].cap.learner.learned().is_some() {
+            keys.extend(staying.into_iter().flat_map(|slot| self.surplus(slot)));
         }
         keys
     }
@@ -238,8 +217,8 @@ impl Pool {
 
     /// Make before break: the match gets a second seat and keeps the first. Where the server allows one subscription
     /// only, it is release first, but not before there is room for it.
-    pub(in crate::pool) fn assign_candidates(&mut self, out: &mut Vec<Action>) {
-        for feed in self.feed_ids() {
+    pub(in crate::pool) fn assign_candidates(&mut self) {
+        for feed in self.feeds.ids() {
             let homeless = self.homeless(feed);
             if homeless.is_empty() {
                 continue;
@@ -249,9 +228,9 @@ impl Pool {
                 let Some(from) = self.owner_slot(&key) else { continue };
                 let topics = self.catalog.matches.get(&key).map_or(u32::MAX, |a_match| a_match.need.count());
                 let Some(slot) = choose::choose(&offers, topics, Some(from)) else { continue };
-                if !self.may_overlap(feed) {
-                    self.release_for(&key, slot, out);
-                } else if !self.give_candidate(&key, from, slot, out) {
+                if !self.feeds[feed].may_overlap() {
+                    self.release_for(&key, slot);
+                } else if !self.give_candidate(&key, from, slot) {
                     return;
                 }
                 take_room(&mut offers, slot, topics);
@@ -259,17 +238,17 @@ impl Pool {
         }
     }
 
-    pub(in crate::pool) fn tick_moves(&mut self, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn tick_moves(&mut self) {
         for key in self.catalog.matches.marked(Mark::Moving).clone() {
             let candidate = self.catalog.matches.get(&key).and_then(|a_match| a_match.candidate());
             if candidate.is_some_and(|seat| self.now >= seat.asked_at + MOVE_DEADLINE) {
-                self.drop_candidate(&key, out);
+                self.drop_candidate(&key);
             }
         }
     }
 
     /// Asks for epochs before they are needed.
-    pub(in crate::pool) fn reserve(&mut self, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn reserve(&mut self) {
         if self.children.recorder.first_ready == FirstReady::Awaited
             || self.now < self.placement.reserve_after
         {
@@ -277,7 +256,7 @@ impl Pool {
         }
         let wanted = self.catalog.matches.waiting() + self.catalog.matches.marked(Mark::NeedsEpoch).len() * 2;
         if let Some(up_to) = self.placement.epochs.shortage(wanted) {
-            out.push(Action::ReserveEpochs { up_to });
+            self.out.push(Action::ReserveEpochs { up_to });
         }
     }
 }
@@ -294,6 +273,5 @@ fn take_room(offers: &mut [Offer], slot: SlotId, topics: u32) {
 
 /// Whether a worker's matches should have a second place elsewhere.
 fn gives_away(slot: &Slot) -> bool {
-    (slot.life.is_ready() && slot.session.pulse == Pulse::Silent)
-        || matches!(slot.life.state, crate::pool::children::life::State::Draining { .. })
+    (slot.life.is_ready() && slot.session.pulse == Pulse::Silent) || slot.life.is_draining()
 }

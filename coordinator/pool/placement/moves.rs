@@ -5,13 +5,12 @@
 
 use crate::pool::catalog::matches::{Assignment, Match, Need};
 use crate::pool::catalog::table::Mark;
-use crate::pool::feed::FirstList;
+use crate::pool::feed::{Feed, FirstList};
 use crate::pool::log_event::LogEvent;
 use crate::pool::placement::balance::{self, Share, Transfer};
 use crate::pool::placement::choose::Reluctance;
-use crate::pool::settings::Overlap;
-use crate::pool::views::{DrainView, MoveView, PlanView, SpreadView};
-use crate::pool::{Action, Answer, Pool, WORKERS_MAX};
+use crate::pool::{Answer, Pool, WORKERS_MAX};
+use touchline_common::control::views::{DrainView, MoveView, PlanView, SpreadView};
 use touchline_common::ipc::messages::worker::ReleaseReason;
 use touchline_common::model::{FeedId, Generation, MatchKey, SlotId};
 
@@ -24,11 +23,7 @@ pub(in crate::pool) enum Trigger {
 
 impl Pool {
     /// Empties a worker. It is ended when it has nothing left.
-    pub(in crate::pool) fn drain(
-        &mut self,
-        slot: SlotId,
-        out: &mut Vec<Action>,
-    ) -> Result<Generation, String> {
+    pub(in crate::pool) fn drain(&mut self, slot: SlotId) -> Result<Generation, String> {
         let there = self.slot(slot).ok_or_else(|| format!("there is no worker {slot}: see `workers`"))?;
         if !there.life.works() {
             return Err(format!(
@@ -38,22 +33,17 @@ impl Pool {
         }
         let generation = there.life.generation;
         if !there.life.is_draining() {
-            self.begin_drain(slot, "an operator asked for it", out);
+            self.begin_drain(slot, "an operator asked for it");
         }
         Ok(generation)
     }
 
-    pub(in crate::pool) fn move_match(
-        &mut self,
-        key: &MatchKey,
-        to: SlotId,
-        out: &mut Vec<Action>,
-    ) -> Result<Generation, String> {
+    pub(in crate::pool) fn move_match(&mut self, key: &MatchKey, to: SlotId) -> Result<Generation, String> {
         let generation = self.may_move(key, to)?;
         if self.catalog.matches.marked(Mark::Moving).contains(key) {
             return Err(format!("match {} is being moved already", key.id));
         }
-        self.begin_move(key, to, out)?;
+        self.begin_move(key, to)?;
         Ok(generation)
     }
 
@@ -76,9 +66,9 @@ impl Pool {
         if target.feed != Some(key.feed) {
             return Err(format!("worker {to} follows another feed than {}", self.feed_name(key.feed)));
         }
-        let own = self.config.feed(key.feed).map_or(0, |plan| plan.own_subscriptions);
-        let cap = self.feed(key.feed).map_or(0, |feed| feed.cap.learner.cap_of(to));
-        let (load, topics) = (target.load(own), a_match.need.count());
+        let Feed { plan, cap, .. } = &self.feeds[key.feed];
+        let (load, cap) = (target.load(plan.own_subscriptions), cap.learner.cap_of(to));
+        let topics = a_match.need.count();
         if load.saturating_add(topics) > cap {
             return Err(format!(
                 "worker {to} has no room: {load} of {cap} subscriptions are taken, match {} needs {topics}",
@@ -89,13 +79,13 @@ impl Pool {
     }
 
     /// The second seat; the rest is as with any candidate.
-    fn begin_move(&mut self, key: &MatchKey, to: SlotId, out: &mut Vec<Action>) -> Result<(), String> {
-        if !self.may_overlap(key.feed) {
-            self.release_for(key, to, out);
+    fn begin_move(&mut self, key: &MatchKey, to: SlotId) -> Result<(), String> {
+        if !self.feeds[key.feed].may_overlap() {
+            self.release_for(key, to);
             return Ok(());
         }
         let from = self.owner_slot(key).ok_or_else(|| format!("match {} has no worker", key.id))?;
-        if self.give_candidate(key, from, to, out) {
+        if self.give_candidate(key, from, to) {
             Ok(())
         } else {
             Err("no epoch is at hand: try again in a second".to_owned())
@@ -103,8 +93,8 @@ impl Pool {
     }
 
     /// Break before make: the match waits for `to` until its worker has release.
-    pub(in crate::pool) fn release_for(&mut self, key: &MatchKey, to: SlotId, out: &mut Vec<Action>) {
-        self.unassign(key, ReleaseReason::Moved, out);
+    pub(in crate::pool) fn release_for(&mut self, key: &MatchKey, to: SlotId) {
+        self.unassign(key, ReleaseReason::Moved);
         if let Some(mut a_match) = self.catalog.matches.edit(key) {
             a_match.wait.hint = Some(to);
             a_match.moved_at = Some(self.now);
@@ -121,17 +111,16 @@ impl Pool {
         let Some(a_match) = self.catalog.matches.get(key) else {
             return Some(Answer::Failed { error: format!("match {} ended meanwhile", key.id) });
         };
-        let there =
-            |seat: &crate::pool::catalog::matches::Seat| (seat.slot, seat.generation) == (to, generation);
+        let lives = self.slot(to).is_some_and(|slot| slot.life.is(generation));
         match &a_match.assignment {
-            Assignment::Assigned { owner, .. } if there(owner) => {
+            Assignment::Assigned { owner, .. } if lives && owner.slot == to => {
                 // Where its former worker release first, it is there only when it is followed again.
-                let done = self.may_overlap(key.feed) || owner.has_load();
+                let done = self.feeds[key.feed].may_overlap() || owner.has_load();
                 let message = format!("match {} is at worker {to}, epoch {}", key.id, owner.epoch);
                 done.then_some(Answer::Done { message })
             }
-            Assignment::Assigned { candidate: Some(seat), .. } if there(seat) => None,
-            Assignment::Waiting if !self.may_overlap(key.feed) => None,
+            Assignment::Assigned { candidate: Some(seat), .. } if lives && seat.slot == to => None,
+            Assignment::Waiting if !self.feeds[key.feed].may_overlap() => None,
             Assignment::Assigned { owner, .. } => Some(Answer::Failed {
                 error: format!(
                     "match {} stays at worker {}: worker {to} did not take it over; see the log",
@@ -145,29 +134,29 @@ impl Pool {
     }
 
     /// Moves what makes the workers uneven, some at a time.
-    pub(in crate::pool) fn tick_balance(&mut self, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn tick_balance(&mut self) {
         let asked = self.is_rebalance_asked();
         if self.stopping.is_some()
-            || !(asked || self.config.pool.rebalance)
-            || !self.children.services.recorder.life.is_ready()
+            || !(asked || self.config.rebalance)
+            || !self.children.recorder.life.is_ready()
             // A match on its way counts at both workers: planning with that would move too many.
             || !self.catalog.matches.marked(Mark::Moving).is_empty()
-            || self.now < self.placement.rebalanced_at + self.config.timing.placement.rebalance_every
+            || self.now < self.placement.rebalanced_at + self.timing.placement.rebalance_every
         {
             return;
         }
         self.placement.rebalanced_at = self.now;
-        self.balance(if asked { Trigger::Operator } else { Trigger::Automatic }, out);
+        self.balance(if asked { Trigger::Operator } else { Trigger::Automatic });
     }
 
     /// Begins at most `rebalance_moves` moves over all feeds.
-    pub(in crate::pool) fn balance(&mut self, trigger: Trigger, out: &mut Vec<Action>) {
-        let mut left = self.config.timing.placement.rebalance_moves;
-        for feed in self.feed_ids() {
+    pub(in crate::pool) fn balance(&mut self, trigger: Trigger) {
+        let mut left = self.timing.placement.rebalance_moves;
+        for feed in self.feeds.ids() {
             for transfer in self.planned_transfers(feed, trigger, left) {
                 // Each move takes room; a refused one is planned anew.
                 if self.may_move(&transfer.key, transfer.to).is_ok()
-                    && self.begin_move(&transfer.key, transfer.to, out).is_ok()
+                    && self.begin_move(&transfer.key, transfer.to).is_ok()
                 {
                     left = left.saturating_sub(1);
                 }
@@ -177,7 +166,7 @@ impl Pool {
 
     /// Whether nothing is left to move, or what is left.
     pub(in crate::pool) fn balance_status(&self) -> Result<String, String> {
-        let plan = self.plan_of(Trigger::Operator, usize::MAX);
+        let plan = self.rebalance_plan();
         let spreads: Vec<String> = plan
             .feeds
             .iter()
@@ -198,15 +187,11 @@ impl Pool {
 
     /// What `rebalance` would do now, and which worker would be retired next.
     pub fn rebalance_plan(&self) -> PlanView {
-        self.plan_of(Trigger::Operator, usize::MAX)
-    }
-
-    fn plan_of(&self, trigger: Trigger, limit: usize) -> PlanView {
         let mut plan = PlanView::default();
-        for feed in self.feed_ids() {
+        for feed in self.feeds.ids() {
             let name = self.feed_name(feed);
-            let gap = !self.may_overlap(feed);
-            if let Some(spread) = balance::spread(&self.shares(feed, trigger)) {
+            let gap = !self.feeds[feed].may_overlap();
+            if let Some(spread) = balance::spread(&self.shares(feed, Trigger::Operator)) {
                 plan.feeds.push(SpreadView {
                     feed: name.clone(),
                     most: spread.most,
@@ -214,16 +199,16 @@ impl Pool {
                     mean: spread.mean,
                 });
             }
-            plan.moves.extend(self.planned_transfers(feed, trigger, limit).into_iter().map(|transfer| {
-                MoveView {
+            plan.moves.extend(self.planned_transfers(feed, Trigger::Operator, usize::MAX).into_iter().map(
+                |transfer| MoveView {
                     id: transfer.key.id.as_str().to_owned(),
                     feed: name.clone(),
                     from: transfer.from.0,
                     to: transfer.to.0,
                     subscriptions: transfer.topics,
                     gap,
-                }
-            }));
+                },
+            ));
         }
         let retired = self.not_needed().map(|(slot, why)| DrainView { worker: slot.0, why: why.into() });
         plan.drains.extend(retired);
@@ -231,8 +216,7 @@ impl Pool {
     }
 
     fn planned_transfers(&self, feed: FeedId, trigger: Trigger, limit: usize) -> Vec<Transfer> {
-        let forbidden = self.config.feed(feed).is_none_or(|plan| plan.overlap == Overlap::Forbidden);
-        if trigger == Trigger::Automatic && forbidden {
+        if trigger == Trigger::Automatic && !self.feeds[feed].may_overlap() {
             return Vec::new();
         }
         balance::plan(self.shares(feed, trigger), limit)
@@ -240,23 +224,16 @@ impl Pool {
 
     /// The feed's workers as a rebalance sees them; none while it is about to change by itself.
     fn shares(&self, feed: FeedId, trigger: Trigger) -> Vec<Share> {
-        let placed = self.feed(feed).is_some_and(|feed| feed.first == FirstList::Placed)
-            && self.catalog.matches.waiting_topics(feed) == 0;
-        let changing = self
-            .children
-            .slots
-            .iter()
-            .any(|slot| slot.feed == Some(feed) && slot.life.has_process() && !slot.takes_work());
-        if !placed || changing {
+        if !self.is_steady(feed) {
             return Vec::new();
         }
-        let rest = self.config.timing.placement.moved_rest;
+        let rest = self.timing.placement.moved_rest;
         let offers = self.offers(feed, None).into_iter();
         offers
             .filter(|offer| offer.reluctance == Reluctance::None)
             .filter_map(|offer| {
                 let slot = self.slot(offer.slot)?;
-                let young = self.now.saturating_sub(slot.process.spawned_at) < rest;
+                let young = self.now.saturating_sub(slot.life.process.spawned_at) < rest;
                 let movable = slot.matches.iter().filter_map(|key| {
                     let a_match = self.catalog.matches.get(key)?;
                     self.is_movable(a_match, offer.slot).then(|| (key.clone(), a_match.need.count()))
@@ -271,10 +248,16 @@ impl Pool {
             .collect()
     }
 
+    /// Its list is placed, nothing waits, and no worker comes or goes.
+    pub(super) fn is_steady(&self, feed: FeedId) -> bool {
+        self.feeds[feed].first == FirstList::Placed
+            && self.catalog.matches.waiting_topics(feed) == 0
+            && self.children.of(feed).all(|slot| !slot.life.has_process() || slot.takes_work())
+    }
+
     pub(in crate::pool) fn is_movable(&self, a_match: &Match, slot: SlotId) -> bool {
-        let rested = a_match
-            .moved_at
-            .is_none_or(|at| self.now >= at.saturating_add(self.config.timing.placement.moved_rest));
+        let rested =
+            a_match.moved_at.is_none_or(|at| self.now >= at.saturating_add(self.timing.placement.moved_rest));
         let here = matches!(
             &a_match.assignment,
             Assignment::Assigned { owner, candidate: None } if owner.slot == slot && owner.has_load()
@@ -284,19 +267,18 @@ impl Pool {
 
     /// Another number of workers, from now on until the next start.
     pub(in crate::pool) fn scale_to(&mut self, min: Option<u16>, max: Option<u16>) -> Answer {
-        let (min, max) =
-            (min.unwrap_or(self.config.pool.min_workers), max.unwrap_or(self.config.pool.max_workers));
+        let (min, max) = (min.unwrap_or(self.config.min_workers), max.unwrap_or(self.config.max_workers));
         if max == 0 || max > WORKERS_MAX || min > max {
             let error =
                 format!("min {min} and max {max}: expected min <= max, and max from 1 to {WORKERS_MAX}");
             return Answer::Failed { error };
         }
-        self.config.pool.min_workers = min;
-        self.config.pool.max_workers = max;
-        self.config.pool.spare_workers = self.config.pool.spare_workers.min(max);
+        self.config.min_workers = min;
+        self.config.max_workers = max;
+        self.config.spare_workers = self.config.spare_workers.min(max);
         self.children.make_slots(max + 1);
         self.placement.due = true;
-        let processes = self.children.slots.iter().filter(|slot| slot.life.has_process()).count();
+        let processes = self.children.with_process().count();
         let beyond = processes.saturating_sub(usize::from(max));
         let more = match beyond {
             0 => String::new(),
@@ -308,7 +290,7 @@ impl Pool {
     /// What a worker that is being drained still has; `None` when it has nothing, or is gone.
     pub(in crate::pool) fn left_at(&self, slot: SlotId, generation: Generation) -> Option<String> {
         const NAMED: usize = 5;
-        let there = self.slot(slot).filter(|slot| slot.is(generation) && !slot.life.is_stopping())?;
+        let there = self.slot(slot).filter(|slot| slot.life.is(generation) && !slot.life.is_stopping())?;
         let names: Vec<&str> = there.matches.iter().take(NAMED).map(|key| key.id.as_str()).collect();
         let more = if there.matches.len() > NAMED { ", …" } else { "" };
         let list = if self.holds_list(slot) { ", the list" } else { "" };
@@ -319,21 +301,15 @@ impl Pool {
         ))
     }
     /// A second seat at `to` for a match that `from` has; whether there was an epoch for it.
-    pub(in crate::pool) fn give_candidate(
-        &mut self,
-        key: &MatchKey,
-        from: SlotId,
-        to: SlotId,
-        out: &mut Vec<Action>,
-    ) -> bool {
-        let Some(seat) = self.seat(key, to, out) else { return false };
+    pub(in crate::pool) fn give_candidate(&mut self, key: &MatchKey, from: SlotId, to: SlotId) -> bool {
+        let Some(seat) = self.seat(key, to) else { return false };
         let epoch = seat.epoch;
         if let Some(mut a_match) = self.catalog.matches.edit(key)
             && let Assignment::Assigned { candidate, .. } = &mut a_match.assignment
         {
             *candidate = Some(seat);
         }
-        out.push(Action::Log(LogEvent::Moving { key: key.clone(), worker: from, to, epoch }));
+        self.out.log(LogEvent::Moving { key: key.clone(), worker: from, to, epoch });
         true
     }
 }

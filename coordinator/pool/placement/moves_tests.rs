@@ -41,7 +41,7 @@ fn take_over(bed: &mut Bed) {
         else {
             panic!("{id} has no candidate")
         };
-        let generation = bed.pool.children.services.recorder.life.generation;
+        let generation = bed.pool.children.recorder.life.generation;
         let message = FromRecorder::Switched { key: key(&id), epoch: seat.epoch };
         bed.give(Input::Recorder { generation, message });
     }
@@ -118,7 +118,7 @@ fn a_move_to_a_worker_that_dies_changes_nothing_and_says_so() {
 #[test]
 fn where_a_second_subscription_is_forbidden_the_plan_announces_the_gap_and_the_match_is_let_go_first() {
     let mut forbidding = config(8);
-    forbidding.feeds[0].overlap = Overlap::Forbidden;
+    forbidding.feeds[0].break_before_make = true;
     forbidding.pool.rebalance = true;
     let (mut bed, ids) = placed(forbidding, 9);
     ask(&mut bed, 9, Command::Scale { min: Some(3), max: None });
@@ -143,7 +143,7 @@ fn where_a_second_subscription_is_forbidden_the_plan_announces_the_gap_and_the_m
 #[test]
 fn a_drain_lets_go_first_only_where_it_must_and_only_when_there_is_room() {
     let mut forbidding = config(2);
-    forbidding.feeds[0].overlap = Overlap::Forbidden;
+    forbidding.feeds[0].break_before_make = true;
     let (mut bed, ids) = placed(forbidding, 9);
     bed.mute = true;
     ask(&mut bed, 1, Command::Drain { slot: SlotId(1) });
@@ -270,13 +270,9 @@ fn the_end_of_a_channel_is_no_reason_for_a_signal_when_the_child_was_asked_to_le
     let worker = bed.seen[&SlotId(1)].0;
     bed.give(closed(Child::Worker(SlotId(1)), worker));
     bed.exit(1, Exit::Code(0));
-    let generation = bed.pool.children.services.recorder.life.generation;
+    let generation = bed.pool.children.recorder.life.generation;
     bed.give(closed(Child::RECORDER, generation));
-    assert!(
-        bed.pool.children.services.recorder.life.is_stopping(),
-        "{:?}",
-        bed.pool.children.services.recorder.life.state
-    );
+    assert!(bed.pool.children.recorder.life.is_stopping(), "{:?}", bed.pool.children.recorder.life.state);
     let kills = |bed: &Bed| bed.log.iter().filter(|action| matches!(action, Action::Kill { .. })).count();
     bed.pass(ms(4_000), &[]);
     assert_eq!(kills(&bed), 0);

@@ -3,13 +3,13 @@
 //! Retiring is draining: nothing is lost by it, and it is done only where the others have room for everything. One at a
 //! time, and slowly (`idle_after`, `retire_every`), so that churn does not start and retire workers in turn.
 
+use crate::pool::Pool;
 use crate::pool::catalog::table::Mark;
 use crate::pool::children::life::Event;
-use crate::pool::feed::FirstList;
 use crate::pool::input::Child;
 use crate::pool::log_event::LogEvent;
 use crate::pool::placement::choose::Reluctance;
-use crate::pool::{Action, Pool};
+use std::time::Duration;
 use touchline_common::ipc::messages::worker::ReleaseReason;
 use touchline_common::model::{FeedId, MatchKey, SlotId};
 
@@ -22,80 +22,63 @@ const TOO_MANY: &str = "there are more workers than max_workers";
 
 impl Pool {
     /// Retires a worker that is not needed.
-    pub(in crate::pool) fn tick_shrink(&mut self, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn tick_shrink(&mut self) {
         self.look_for_idle();
         if self.stopping.is_some() || self.is_any_leaving() {
             return;
         }
         let now = self.now;
         if let Some(worker) = self.beyond_max() {
-            self.retire(worker, TOO_MANY, out);
-        } else if self
-            .placement
-            .retired_at
-            .is_none_or(|at| now >= at + self.config.timing.placement.retire_every)
+            self.retire(worker, TOO_MANY);
+        } else if self.placement.retired_at.is_none_or(|at| now >= at + self.timing.placement.retire_every)
             && let Some((worker, why)) = self.not_needed()
         {
-            self.retire(worker, why, out);
+            self.retire(worker, why);
         }
     }
 
     fn look_for_idle(&mut self) {
         let now = self.now;
-        let listed: Vec<SlotId> =
-            self.feeds.iter().filter_map(|feed| feed.holder.map(|(slot, _)| slot)).collect();
+        let listed: Vec<SlotId> = self.feeds.iter().filter_map(|feed| feed.holder).collect();
         for slot in &mut self.children.slots {
             let idle = slot.life.is_ready() && slot.matches.is_empty() && !listed.contains(&slot.id);
             slot.idle_since = idle.then(|| slot.idle_since.unwrap_or(now));
         }
-        for feed in self.feed_ids() {
-            let loose = self.config.pool.rebalance && self.least_used(feed).is_some();
-            if let Some(feed) = self.feed_mut(feed) {
-                feed.loose_since = loose.then(|| feed.loose_since.unwrap_or(now));
-            }
+        for feed in self.feeds.ids() {
+            let loose = self.config.rebalance && self.least_used(feed).is_some();
+            let since = &mut self.feeds[feed].loose_since;
+            *since = loose.then(|| since.unwrap_or(now));
         }
     }
 
     /// Who is retired next without being beyond `max_workers`, and why.
     pub(in crate::pool) fn not_needed(&self) -> Option<(SlotId, &'static str)> {
         let ready = self.children.slots.iter().filter(|slot| slot.life.is_ready()).count();
-        if ready <= usize::from(self.config.pool.min_workers) {
+        if ready <= usize::from(self.config.min_workers) {
             return None;
         }
-        let idle = self.feed_ids().find_map(|feed| Some((self.idle(feed)?, IDLE)));
-        idle.or_else(|| self.feed_ids().find_map(|feed| Some((self.underused(feed)?, UNDERUSED))))
+        let idle = self.feeds.ids().find_map(|feed| Some((self.idle(feed)?, IDLE)));
+        idle.or_else(|| self.feeds.ids().find_map(|feed| Some((self.underused(feed)?, UNDERUSED))))
     }
 
-    fn is_any_leaving(&self) -> bool {
+    pub(super) fn is_any_leaving(&self) -> bool {
         self.children.slots.iter().any(|slot| slot.life.is_draining() || slot.life.is_stopping())
     }
 
-    fn retire(&mut self, worker: SlotId, why: &'static str, out: &mut Vec<Action>) {
+    fn retire(&mut self, worker: SlotId, why: &'static str) {
         self.placement.retired_at = Some(self.now);
-        if let Some(feed) = self.slot(worker).and_then(|slot| slot.feed)
-            && let Some(feed) = self.feed_mut(feed)
-        {
-            feed.loose_since = None;
+        if let Some(feed) = self.slot(worker).and_then(|slot| slot.feed) {
+            self.feeds[feed].loose_since = None;
         }
-        self.begin_drain(worker, why, out);
+        self.begin_drain(worker, why);
     }
 
-    pub(in crate::pool) fn begin_drain(&mut self, worker: SlotId, why: &'static str, out: &mut Vec<Action>) {
+    pub(in crate::pool) fn begin_drain(&mut self, worker: SlotId, why: &'static str) {
         self.advance(Child::Worker(worker), Event::Drain);
         self.placement.due = true;
-        out.push(Action::Log(LogEvent::Draining { worker, why }));
+        self.out.log(LogEvent::Draining { worker, why });
         // What is on its way here would have to move again at once.
-        let coming: Vec<MatchKey> = self
-            .catalog
-            .matches
-            .marked(Mark::Moving)
-            .iter()
-            .filter(|key| self.is_coming(key, worker))
-            .cloned()
-            .collect();
-        for key in coming {
-            self.drop_candidate(&key, out);
-        }
+        self.drop_candidates(|_, to| to == worker);
         // No worker follows these: there is no gap to avoid, and a second seat would wait in vain for a load.
         let removed: Vec<MatchKey> = self
             .catalog
@@ -106,58 +89,43 @@ impl Pool {
             .cloned()
             .collect();
         for key in removed {
-            self.unassign(&key, ReleaseReason::Moved, out);
+            self.unassign(&key, ReleaseReason::Moved);
         }
     }
 
     fn idle(&self, feed: FeedId) -> Option<SlotId> {
-        let (plan, hands) = (self.config.feed(feed)?, self.hands(feed));
+        let hands = self.hands(feed);
         if self.catalog.matches.waiting_topics(feed) > 0
             || hands.ready <= 1
-            || hands.idle <= u32::from(self.config.pool.spare_workers)
+            || hands.idle <= u32::from(self.config.spare_workers)
         {
             return None;
         }
         // What stays must keep a fifth of its places free, or the next match would start a worker again.
-        let usable = self.cap(feed).saturating_sub(plan.own_subscriptions);
+        let usable = self.feeds[feed].usable();
         if hands.room.saturating_sub(usable) * 5 < usable * (hands.ready - 1) {
             return None;
         }
-        self.children
-            .slots
-            .iter()
-            .rev()
-            .find(|slot| {
-                slot.feed == Some(feed)
-                    && slot
-                        .idle_since
-                        .is_some_and(|at| self.now >= at + self.config.timing.placement.idle_after)
-            })
-            .map(|slot| slot.id)
+        let is_long = |since: Duration| self.now >= since + self.timing.placement.idle_after;
+        self.children.of(feed).filter(|slot| slot.idle_since.is_some_and(is_long)).last().map(|slot| slot.id)
     }
 
     fn underused(&self, feed: FeedId) -> Option<SlotId> {
-        let since = self.feed(feed)?.loose_since?;
-        (self.now >= since + self.config.timing.placement.idle_after).then(|| self.least_used(feed))?
+        let since = self.feeds[feed].loose_since?;
+        (self.now >= since + self.timing.placement.idle_after).then(|| self.least_used(feed))?
     }
 
     /// The worker whose matches fit elsewhere with much room to spare: the least loaded one, the last among equals.
     fn least_used(&self, feed: FeedId) -> Option<SlotId> {
-        let (state, plan) = (self.feed(feed)?, self.config.feed(feed)?);
-        let of_feed = || self.children.slots.iter().filter(|slot| slot.feed == Some(feed));
-        if self.catalog.matches.waiting_topics(feed) > 0
-            || state.first != FirstList::Placed
-            || !self.may_overlap(feed)
-            || of_feed().any(|slot| slot.life.has_process() && !slot.takes_work())
-        {
+        if !self.feeds[feed].may_overlap() || !self.is_steady(feed) {
             return None;
         }
         let working =
             self.offers(feed, None).into_iter().filter(|offer| offer.reluctance == Reluctance::None);
         let working: Vec<_> = working.collect();
         let stay = u32::try_from(working.len()).ok()?.checked_sub(1).filter(|stay| *stay > 0)?;
-        let usable = self.cap(feed).saturating_sub(plan.own_subscriptions);
-        let held: u32 = working.iter().map(|offer| offer.load.saturating_sub(plan.own_subscriptions)).sum();
+        let (usable, own) = (self.feeds[feed].usable(), self.feeds[feed].plan.own_subscriptions);
+        let held: u32 = working.iter().map(|offer| offer.load.saturating_sub(own)).sum();
         if held.saturating_mul(100) > usable.saturating_mul(stay).saturating_mul(FULL_ENOUGH) {
             return None;
         }
@@ -166,27 +134,17 @@ impl Pool {
 
     /// The least loaded worker, while there are more than `max_workers` and the others have room for its matches.
     fn beyond_max(&self) -> Option<SlotId> {
-        let processes = self.children.slots.iter().filter(|slot| slot.life.has_process()).count();
-        if processes <= usize::from(self.config.pool.max_workers) {
+        if self.children.with_process().count() <= usize::from(self.config.max_workers) {
             return None;
         }
         let fits = |feed: FeedId| {
             let offers = self.offers(feed, None);
-            let own = self.config.feed(feed)?.own_subscriptions;
+            let own = self.feeds[feed].plan.own_subscriptions;
             let least = offers.iter().rev().min_by_key(|offer| offer.load)?;
             let room: u32 = offers.iter().filter(|o| o.slot != least.slot).map(|o| o.room).sum();
             let held = least.load.saturating_sub(own);
-            (offers.len() > 1 && held <= room && self.may_overlap(feed)).then_some((held, least.slot))
+            (offers.len() > 1 && held <= room && self.feeds[feed].may_overlap()).then_some((held, least.slot))
         };
-        self.feed_ids().filter_map(fits).min_by_key(|(held, _)| *held).map(|(_, slot)| slot)
-    }
-
-    fn is_coming(&self, key: &MatchKey, slot: SlotId) -> bool {
-        use crate::pool::catalog::matches::{Assignment, Switch};
-        matches!(
-            self.catalog.matches.get(key).map(|a_match| &a_match.assignment),
-            Some(Assignment::Assigned { candidate: Some(seat), .. })
-                if seat.slot == slot && seat.switch == Switch::NotSent
-        )
+        self.feeds.ids().filter_map(fits).min_by_key(|(held, _)| *held).map(|(_, slot)| slot)
     }
 }

@@ -5,7 +5,7 @@ use crate::pool::catalog::matches::{Assignment, Need};
 use crate::pool::catalog::table::Mark;
 use crate::pool::children::life::State;
 use std::collections::{BTreeMap, BTreeSet};
-use touchline_common::model::MatchKey;
+use touchline_common::model::{Epoch, MatchKey};
 
 #[derive(Default)]
 pub(super) struct Checks {
@@ -114,7 +114,7 @@ impl Checks {
             if matches!(state, State::Starting { .. }) && before != state {
                 self.ready_at.remove(&slot.id);
             }
-            if matches!(state, State::Ready { .. }) {
+            if matches!(state, State::Ready) {
                 self.ready_at.entry(slot.id).or_insert(now);
             }
             let had =
@@ -150,7 +150,7 @@ fn places(pool: &Pool) {
                 assert!(!queued, "{key:?} waits and is placed");
                 for seat in std::iter::once(owner).chain(candidate) {
                     let slot = pool.slot(seat.slot).unwrap();
-                    assert!(slot.is(seat.generation), "{key:?} is at a worker that is gone");
+                    assert!(slot.life.has_process(), "{key:?} is at a worker that is gone");
                     assert!(!matches!(slot.life.state, State::Dying { .. }));
                     assert!(
                         seats.entry(seat.slot).or_default().insert(key.clone()),
@@ -175,8 +175,8 @@ fn places(pool: &Pool) {
 
 /// No slot is over its cap, no feed over its connections.
 fn slots(pool: &Pool) {
-    for (feed, plan) in pool.config.feeds.iter().enumerate() {
-        let feed = FeedId(feed as u16);
+    for feed in pool.feeds.ids() {
+        let plan = &pool.feeds[feed].plan;
         let of_feed =
             pool.children.slots.iter().filter(|slot| slot.feed == Some(feed) && slot.life.has_process());
         let mut processes = 0;
@@ -193,6 +193,6 @@ fn slots(pool: &Pool) {
 fn workers(pool: &Pool) {
     let there = pool.children.slots.iter().filter(|slot| slot.life.has_process());
     let leaving = there.clone().filter(|slot| slot.life.is_draining() || slot.life.is_stopping()).count();
-    let most = usize::from(pool.config.pool.max_workers) + usize::from(leaving > 0);
+    let most = usize::from(pool.config.max_workers) + usize::from(leaving > 0);
     assert!(there.clone().count() <= most, "{} workers, {leaving} of them leave", there.count());
 }

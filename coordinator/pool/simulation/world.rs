@@ -9,7 +9,8 @@ use super::checks::Checks;
 use crate::pool::catalog::table::Mark;
 use crate::pool::children::jitter::Jitter;
 use std::collections::{BTreeMap, BTreeSet};
-use touchline_common::config::{Dur, PoolConfig, WaitingKey};
+use touchline_common::config::{Dur, WaitingKey};
+use touchline_common::control::views::{DaemonState, MatchViewState};
 use touchline_common::ipc::PROTO;
 use touchline_common::ipc::messages::Hello;
 use touchline_common::ipc::messages::recorder::{FromRecorder, RecorderStats};
@@ -18,7 +19,7 @@ use touchline_common::ipc::messages::worker::{
     MatchState,
 };
 use touchline_common::model::MatchKey;
-use touchline_common::model::{Listing, MatchId};
+use touchline_common::model::{Epoch, FeedId, Listing, MatchId};
 
 const FEEDS: u16 = 2;
 const CAP: u32 = 12;
@@ -129,8 +130,8 @@ impl World {
             waiting_order: vec![WaitingKey::InPlay, WaitingKey::Start],
             selection: Selection::default(),
             end_linger: Duration::from_secs(10),
-            overlap: if seed % 3 == 2 && n == 1 { Overlap::Forbidden } else { Overlap::Allowed },
-            learning: Learning::Auto,
+            break_before_make: seed % 3 == 2 && n == 1,
+            learns_cap: true,
         };
         let config = Settings {
             pool: PoolConfig {
@@ -185,7 +186,7 @@ impl World {
             Event::Resume(slot, generation) => self.resume(slot, generation),
             Event::Reconnect(slot, generation) => self.reconnect(slot, generation),
             Event::Tick => {
-                self.at(self.pool.config.timing.tick, Event::Tick);
+                self.at(self.pool.timing.tick, Event::Tick);
                 self.give(Input::Tick);
             }
             Event::Churn => self.churn(),
@@ -285,7 +286,9 @@ impl World {
             }
             Action::SaveState => {
                 let saved = self.pool.saved_state();
-                assert!(saved.highest_epoch >= self.pool.highest_epoch().0.min(self.checks.on_disk.0));
+                assert!(
+                    saved.highest_epoch >= self.pool.placement.epochs.highest().0.min(self.checks.on_disk.0)
+                );
             }
             Action::Answer { .. } | Action::Log(_) | Action::Finished => {}
         }

@@ -3,14 +3,12 @@
 use super::Daemon;
 use crate::control::clients::Access;
 use crate::control::gather::Gather;
-use crate::pool::{
-    self, Child, Command, HealthView, MatchQuery, MatchView, MatchViewState, RequestId, ServiceKind,
-    StatusView, Surroundings, Urgency,
-};
+use crate::pool::{self, Child, Command, MatchQuery, RequestId, ServiceKind, Surroundings, Urgency};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
+use touchline_common::control::views::{HealthView, MatchView, MatchViewState, StatusView, WorkerView};
 use touchline_common::control::{Answer, Code, Request};
 use touchline_common::ipc::messages::recorder::ToRecorder;
 use touchline_common::ipc::messages::worker::{MatchDetail, ToWorker};
@@ -116,7 +114,7 @@ impl Daemon {
         view
     }
 
-    fn worker_views(&self) -> Vec<pool::WorkerView> {
+    fn worker_views(&self) -> Vec<WorkerView> {
         let mut views = self.pool.workers();
         for view in &mut views {
             view.rss_bytes = view.pid.and_then(resident);

@@ -90,7 +90,7 @@ impl World {
             }
             12 => self.command(Command::Drain { slot }),
             15 | 16 => {
-                let to = SlotId(self.pick(usize::from(self.pool.config.pool.max_workers)) as u16 + 1);
+                let to = SlotId(self.pick(usize::from(self.pool.config.max_workers)) as u16 + 1);
                 if let Some(key) = self.any_match() {
                     self.command(Command::Move { key, slot: to });
                 }

@@ -34,7 +34,7 @@ impl World {
                 worker.seen += 1;
                 worker.list = true;
                 // A torn load that is to confirm another is believed.
-                let confirms = self.pool.feeds[usize::from(feed.0)].list.is_confirming();
+                let confirms = self.pool.feeds[feed].list.is_confirming();
                 let torn = !confirms && self.chance(10);
                 self.send_load(slot, torn);
             }
