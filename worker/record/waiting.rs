@@ -1,6 +1,6 @@
 //! The document of a match that waits for a place: all that the match list knows, as head and tail.
 
-use super::store::payload::push_text;
+use super::documents::push_text;
 use touchline_common::model::Listing;
 
 pub(super) fn parts(listing: &Listing) -> (String, &'static str) {

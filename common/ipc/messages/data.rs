@@ -23,6 +23,22 @@ pub enum Stream {
     Bulk,
 }
 
+/// Something of each stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PerStream<T> {
+    pub matches: T,
+    pub bulk: T,
+}
+
+impl<T> PerStream<T> {
+    pub fn of(&mut self, stream: Stream) -> &mut T {
+        match stream {
+            Stream::Match => &mut self.matches,
+            Stream::Bulk => &mut self.bulk,
+        }
+    }
+}
+
 /// The first message on a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Open {
@@ -242,9 +258,8 @@ pub enum FromRecorderData {
         proto: u16,
         /// The recorder's run: its start, microseconds since 1970 UTC.
         run: u64,
-        /// The highest `n` of this generation that is committed, of the match stream
-        resume_match: u64,
-        resume_bulk: u64,
+        /// The highest `n` of this generation that is committed.
+        resume_after: PerStream<u64>,
     },
     Ack {
         stream: Stream,

@@ -9,6 +9,7 @@ mod tests;
 mod text;
 
 pub use content::PartId;
+pub(super) use text::push_text;
 
 use super::config::RecordConfig;
 use super::store::{Restored, Snapshot};
@@ -301,7 +302,8 @@ impl Documents {
         }
         loop {
             let (since, _) = self.unsaved.front()?;
-            if pace == Pace::Steady && now.duration_since(*since) < self.config.snapshot_interval {
+            if pace == Pace::Steady && now.duration_since(*since) < self.config.store.snapshot_interval.get()
+            {
                 return None;
             }
             let (_, id) = self.unsaved.pop_front()?;
@@ -315,7 +317,7 @@ impl Documents {
     }
 
     fn refill(&mut self, now: Instant) {
-        let most = self.config.max_write as f64;
+        let most = self.config.store.max_write.get() as f64;
         let passed = now.duration_since(self.refilled).min(Duration::from_secs(1));
         self.refilled = now;
         // A tenth of a second's bytes at most in one go, so that a commit is never held up for long.
@@ -330,7 +332,7 @@ impl Documents {
     }
 
     pub fn feed(&self, key: &MatchKey) -> &str {
-        self.config.feeds.get(usize::from(key.feed.0)).map_or("", |name| name)
+        self.config.feed(key).unwrap_or_default()
     }
 
     pub fn text(&self, key: &MatchKey) -> Option<String> {

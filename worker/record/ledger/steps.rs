@@ -1,11 +1,12 @@
 //! From a register's old and new value to events; the rules of `docs/documents.md`, 'Events'.
 
-use super::event::{Color, EventType, Lane, NewEvent, Payload};
+use super::event::{Color, EventType, NewEvent, Payload};
 use super::identity::EventId;
 use super::values::is_known;
-use super::{Ledger, MAX_MEMORY, MAX_STEPS, ORDER_STEP, PhaseMark};
+use super::{Lane, Ledger, MAX_MEMORY, MAX_STEPS, ORDER_STEP, PhaseMark, Report};
 use serde::{Deserialize, Serialize};
-use touchline_common::model::{Change, Epoch, Phase, Register, Scoring, Side};
+use std::num::NonZero;
+use touchline_common::model::{Change, Phase, Register, Scoring, Side};
 
 /// A step that can be taken, taken back, and taken again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -23,14 +24,16 @@ pub struct Step(
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seen {
-    pub(super) epoch: Epoch,
-    pub(super) n: u64,
-    /// The next place among the events of message `n` that have no counter.
+    pub(super) report: Report,
+    /// The next place among the events of its message that have no counter.
     pub(super) place: u32,
-    pub(super) clock: Option<u32>,
-    pub(super) at: i64,
-    pub(super) version: u64,
     pub(super) mode: Mode,
+}
+
+impl Seen {
+    pub(super) fn new(report: Report, mode: Mode) -> Seen {
+        Seen { report, place: 0, mode }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +41,25 @@ pub(super) enum Mode {
     Seen,
     /// It happened in a gap, or stood unconfirmed after a handover.
     Recovered,
+}
+
+/// What a change of a register's value is.
+#[derive(Clone, Copy)]
+enum Rule {
+    Phase,
+    Points,
+    Suspended,
+    /// Points or runs of a side: one event, whatever its size.
+    Total(Side),
+    /// Sets, games, points of a set: each step is named by both sides' sum.
+    Indexed {
+        kind: EventType,
+        set: u8,
+        side: Side,
+    },
+    Counter(Counter),
+    /// It is no event.
+    None,
 }
 
 #[derive(Clone, Copy)]
@@ -71,50 +93,23 @@ impl Ledger {
             self.known.registers.insert(register, value);
             return;
         }
-        match register {
-            Register::Phase => return self.step_phase(old, value, seen, out),
-            Register::Points => return self.step_points(old, value, seen, out),
-            Register::Suspended => {
+        match (rule(register, self.facts.scoring), old) {
+            (Rule::Phase, _) => self.step_phase(old, value, seen, out),
+            (Rule::Points, _) => self.step_points(old, value, seen, out),
+            (_, None) => _ = self.known.registers.insert(register, value),
+            (Rule::Suspended, Some(_)) => {
                 self.known.registers.insert(register, value);
-                if old.is_some() {
-                    self.report_suspension(value != 0, seen, out);
-                }
-                return;
+                self.report_suspension(value != 0, seen, out);
             }
-            Register::Set { .. }
-            | Register::Score(_)
-            | Register::Wickets(_)
-            | Register::YellowCards(_)
-            | Register::RedCards(_)
-            | Register::Corners(_)
-            | Register::Penalties(_)
-            | Register::Substitutions(_) => {}
-        }
-        let Some(old) = old else {
-            self.known.registers.insert(register, value);
-            return;
-        };
-        let scoring = self.facts.scoring;
-        match (register, scoring) {
-            (Register::Score(side), Scoring::Points | Scoring::Cricket) => {
-                self.step_points_total(register, side, (old, value), seen, out);
+            (Rule::Total(side), Some(old)) => self.step_total(register, side, (old, value), seen, out),
+            (_, Some(old)) if old.abs_diff(value) > MAX_STEPS => self.jump(register, (old, value), seen, out),
+            (Rule::Indexed { kind, set, side }, Some(old)) => {
+                self.step_indexed(register, kind, set, side, (old, value), seen, out);
             }
-            _ if old.abs_diff(value) > MAX_STEPS => self.jump(register, (old, value), seen, out),
-            (Register::Score(side), Scoring::Tennis | Scoring::Sets) => {
-                self.step_indexed(register, EventType::Set, 0, side, (old, value), seen, out);
+            (Rule::Counter(counter), Some(old)) => {
+                self.step_counter(register, counter, (old, value), seen, out);
             }
-            (Register::Set { set, side }, Scoring::Tennis) => {
-                self.step_indexed(register, EventType::Game, set, side, (old, value), seen, out);
-            }
-            (Register::Set { set, side }, Scoring::Sets) => {
-                self.step_indexed(register, EventType::Point, set, side, (old, value), seen, out);
-            }
-            (_, _) => match counter(register, scoring) {
-                Some(counter) => self.step_counter(register, counter, (old, value), seen, out),
-                None => {
-                    self.known.registers.insert(register, value);
-                }
-            },
+            (Rule::None, Some(_)) => _ = self.known.registers.insert(register, value),
         }
     }
 
@@ -165,7 +160,7 @@ impl Ledger {
     }
 
     /// Points and runs: one event per change, named by the value that it reached.
-    fn step_points_total(
+    fn step_total(
         &mut self,
         register: Register,
         side: Side,
@@ -177,7 +172,7 @@ impl Ledger {
         self.known.registers.insert(register, new);
         if new > old {
             remember(self.steps.marks.entry(register).or_default(), new);
-            let payload = Payload::Change { from: old, to: new };
+            let payload = Payload::Change { from: old, to: new, by: new.saturating_sub(old) };
             return self.report(step(new), Lane::Normal, Some(side), payload, seen, out);
         }
         // A value that was there at the first load was never reported, but it is taken back all the same.
@@ -206,12 +201,7 @@ impl Ledger {
         seen: &mut Seen,
         out: &mut Vec<NewEvent>,
     ) {
-        let other = if let Register::Set { set, side } = register {
-            Register::Set { set, side: side.other() }
-        } else {
-            Register::Score(side.other())
-        };
-        let others = self.known.registers.get(&other).copied().unwrap_or(0);
+        let others = self.others(register, side);
         for value in (new.saturating_add(1)..=old).rev() {
             self.known.registers.insert(register, value.saturating_sub(1));
             let index = self.steps.marks.get_mut(&register).and_then(Vec::pop);
@@ -222,7 +212,7 @@ impl Ledger {
             self.known.registers.insert(register, value);
             let index = value.saturating_add(others);
             remember(self.steps.marks.entry(register).or_default(), index);
-            let payload = Payload::Place { set, game: None, index, points: None };
+            let payload = Payload::Place { set: NonZero::new(set), game: None, index, points: None };
             self.report(Step(kind, 0, None, set, index), Lane::Normal, Some(side), payload, seen, out);
         }
     }
@@ -256,8 +246,13 @@ impl Ledger {
         }
         let (set, game) = place;
         let id = self.scope.tennis_point(set, game, i);
-        let payload =
-            Payload::Place { set, game: Some(game), index: i64::from(i), points: Some((home, away)) };
+        let shown = |points: u16| if points == 50 { "A".to_owned() } else { points.to_string() };
+        let payload = Payload::Place {
+            set: NonZero::new(set),
+            game: Some(game),
+            index: i64::from(i),
+            points: Some(format!("{}-{}", shown(home), shown(away))),
+        };
         self.push(id, EventType::Point, Lane::Normal, side, payload, seen, out);
     }
 
@@ -307,7 +302,7 @@ impl Ledger {
             return;
         }
         self.steps.phases.push(PhaseMark { to, kind, index });
-        let payload = if index == 0 { Payload::None } else { Payload::Period { period: index } };
+        let payload = if index == 0 { Payload::None {} } else { Payload::Period { period: index } };
         self.report(Step(kind, 0, None, 0, index), Lane::Priority, None, payload, seen, out);
     }
 
@@ -320,7 +315,7 @@ impl Ledger {
     fn report_suspension(&mut self, suspended: bool, seen: &mut Seen, out: &mut Vec<NewEvent>) {
         let kind = if suspended { EventType::Suspended } else { EventType::Resumed };
         let id = self.next_uncounted(seen);
-        self.push(id, kind, Lane::Priority, None, Payload::None, seen, out);
+        self.push(id, kind, Lane::Priority, None, Payload::None {}, seen, out);
     }
 
     fn jump(&mut self, register: Register, (from, to): (i64, i64), seen: &mut Seen, out: &mut Vec<NewEvent>) {
@@ -354,7 +349,7 @@ impl Ledger {
     }
 
     fn next_uncounted(&self, seen: &mut Seen) -> EventId {
-        let id = self.scope.uncounted(seen.epoch.0, seen.n, seen.place);
+        let id = self.scope.uncounted(seen.report.epoch.0, seen.report.n, seen.place);
         seen.place = seen.place.saturating_add(1);
         id
     }
@@ -414,19 +409,23 @@ impl Ledger {
 
     /// The step that brings a register to `n`, the other side standing as it does.
     fn step_of(&self, register: Register, n: i64) -> Option<Step> {
-        let both = |other: Register| n.saturating_add(self.known.registers.get(&other).copied().unwrap_or(0));
-        match (register, self.facts.scoring) {
-            (Register::Score(side), Scoring::Tennis | Scoring::Sets) => {
-                Some(Step(EventType::Set, 0, None, 0, both(Register::Score(side.other()))))
+        match rule(register, self.facts.scoring) {
+            Rule::Indexed { kind, set, side } => {
+                Some(Step(kind, 0, None, set, n.saturating_add(self.others(register, side))))
             }
-            (Register::Set { set, side }, Scoring::Tennis) => {
-                Some(Step(EventType::Game, 0, None, set, both(Register::Set { set, side: side.other() })))
-            }
-            (Register::Set { set, side }, Scoring::Sets) => {
-                Some(Step(EventType::Point, 0, None, set, both(Register::Set { set, side: side.other() })))
-            }
-            (_, scoring) => counter(register, scoring).map(|counter| counter.step(n)),
+            Rule::Counter(counter) => Some(counter.step(n)),
+            Rule::Phase | Rule::Points | Rule::Suspended | Rule::Total(_) | Rule::None => None,
         }
+    }
+
+    /// The value of the other side's register, of a set or the score.
+    fn others(&self, register: Register, side: Side) -> i64 {
+        let other = if let Register::Set { set, .. } = register {
+            Register::Set { set, side: side.other() }
+        } else {
+            Register::Score(side.other())
+        };
+        self.known.registers.get(&other).copied().unwrap_or(0)
     }
 
     /// Gives an event its place.
@@ -443,22 +442,20 @@ impl Ledger {
     ) {
         self.order = self.order.saturating_add(ORDER_STEP);
         let recovered = seen.mode == Mode::Recovered;
+        let Report { epoch, clock, at, version, .. } = seen.report;
         out.push(NewEvent {
             id,
-            revision: 0,
             retracts: None,
             kind,
             lane,
             side,
-            clock: if recovered { None } else { seen.clock },
+            clock: clock.filter(|_| !recovered).map(|clock| clock.seconds),
             period: self.period(),
-            at: seen.at,
-            feed_at: None,
-            epoch: seen.epoch,
-            version: seen.version,
+            at,
+            epoch,
+            version,
             order: self.order,
             score: self.score(),
-            late: false,
             recovered,
             payload,
         });
@@ -499,25 +496,31 @@ impl Ledger {
     }
 }
 
-fn counter(register: Register, scoring: Scoring) -> Option<Counter> {
-    let plain = |kind, lane, side| Some(Counter { kind, lane, color: None, side });
+fn rule(register: Register, scoring: Scoring) -> Rule {
+    let counter = |kind, lane, side| Rule::Counter(Counter { kind, lane, color: None, side });
+    let card =
+        |color, lane, side| Rule::Counter(Counter { kind: EventType::Card, lane, color: Some(color), side });
     match register {
-        Register::Score(side) if scoring == Scoring::Goals => plain(EventType::Goal, Lane::Priority, side),
-        Register::Wickets(side) => plain(EventType::Wicket, Lane::Normal, side),
-        Register::Corners(side) => plain(EventType::Corner, Lane::Normal, side),
-        Register::Penalties(side) => plain(EventType::Penalty, Lane::Priority, side),
-        Register::Substitutions(side) => plain(EventType::Substitution, Lane::Normal, side),
-        Register::YellowCards(side) => {
-            Some(Counter { kind: EventType::Card, lane: Lane::Normal, color: Some(Color::Yellow), side })
-        }
-        Register::RedCards(side) => {
-            Some(Counter { kind: EventType::Card, lane: Lane::Priority, color: Some(Color::Red), side })
-        }
-        Register::Score(_)
-        | Register::Set { .. }
-        | Register::Points
-        | Register::Phase
-        | Register::Suspended => None,
+        Register::Phase => Rule::Phase,
+        Register::Points => Rule::Points,
+        Register::Suspended => Rule::Suspended,
+        Register::Score(side) => match scoring {
+            Scoring::Goals => counter(EventType::Goal, Lane::Priority, side),
+            Scoring::Points | Scoring::Cricket => Rule::Total(side),
+            Scoring::Tennis | Scoring::Sets => Rule::Indexed { kind: EventType::Set, set: 0, side },
+            Scoring::Text => Rule::None,
+        },
+        Register::Set { set, side } => match scoring {
+            Scoring::Tennis => Rule::Indexed { kind: EventType::Game, set, side },
+            Scoring::Sets => Rule::Indexed { kind: EventType::Point, set, side },
+            Scoring::Goals | Scoring::Points | Scoring::Cricket | Scoring::Text => Rule::None,
+        },
+        Register::Wickets(side) => counter(EventType::Wicket, Lane::Normal, side),
+        Register::Corners(side) => counter(EventType::Corner, Lane::Normal, side),
+        Register::Penalties(side) => counter(EventType::Penalty, Lane::Priority, side),
+        Register::Substitutions(side) => counter(EventType::Substitution, Lane::Normal, side),
+        Register::YellowCards(side) => card(Color::Yellow, Lane::Normal, side),
+        Register::RedCards(side) => card(Color::Red, Lane::Priority, side),
     }
 }
 

@@ -5,7 +5,7 @@
 //! observation or after `settle`. Until lower counters are decided a gap stays open: the owner may be behind what was recorded.
 
 use super::steps::{Mode, Seen};
-use super::{Ledger, NewEvent, Outcome};
+use super::{Ledger, NewEvent, Outcome, Report};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -161,7 +161,8 @@ impl Ledger {
                 (Some(_), _) => self.change(&text, &mut seen, &mut out.events),
             }
         }
-        self.waiting = (!waiting.is_empty()).then_some(Waiting { values: waiting, since: now, n: seen.n });
+        self.waiting =
+            (!waiting.is_empty()).then_some(Waiting { values: waiting, since: now, n: seen.report.n });
         if seen.mode == Mode::Recovered {
             score_on_the_last_only(out.events.get_mut(first..).unwrap_or_default());
         }
@@ -178,7 +179,7 @@ impl Ledger {
     ) {
         let held = self.may_be_behind();
         for RegisterChange { register, value } in registers {
-            if !self.goes_on_waiting(*register, *value, seen.n, now) {
+            if !self.goes_on_waiting(*register, *value, seen.report.n, now) {
                 out.changed |= self.known.registers.get(register) != Some(value);
                 self.step(*register, *value, &mut seen, &mut out.events);
             }
@@ -190,7 +191,7 @@ impl Ledger {
             self.change(change, &mut seen, &mut out.events);
         }
         if held {
-            self.close_gap_if_followed(seen.at, out);
+            self.close_gap_if_followed(seen.report.at, out);
         }
     }
 
@@ -228,8 +229,8 @@ impl Ledger {
         let settle = self.settle;
         let stood = self.waiting.take_if(|waiting| now >= waiting.since + settle);
         let (Some(Waiting { values, n, .. }), Some(owner)) = (stood, self.owner) else { return };
-        let (epoch, place, mode) = (owner.epoch, SETTLED_PLACE, Mode::Recovered);
-        let mut seen = Seen { epoch, n, place, clock: None, at, version: 0, mode };
+        let report = Report { n, ..Report::unstated(owner.epoch, at) };
+        let mut seen = Seen { report, place: SETTLED_PLACE, mode: Mode::Recovered };
         for (register, value) in &values.registers {
             self.step(*register, *value, &mut seen, &mut out.events);
         }

@@ -194,8 +194,8 @@ impl Worker {
             lag_p99_us: meter.lag.percentile(0.99),
             published: meter.published,
             errors: meter.errors + self.source.errors(),
-            dropped: self.link.matches().dropped(),
-            odds_conflated: self.link.bulk().dropped(),
+            dropped: self.link.outboxes.matches.dropped(),
+            odds_conflated: self.link.outboxes.bulk.dropped(),
             unacknowledged: self.link.unacknowledged() as u64,
         };
         // A report on a change must not leave the next one a window too short to mean anything.
