@@ -4,7 +4,7 @@
 //! Invariants: numbers are dense in each stream, a handle is named once and used only by streams that have not ended it. What breaks a
 //! rule ends the channel, with a line that says which frame. Called by the recorder's loop.
 
-use super::documents::{Applied, DocumentId, Documents, PartId, Stamp};
+use super::documents::{Applied, DocumentId, Documents, PartId};
 use super::feed::Feed;
 use super::ledger::Source;
 use super::store::schema::MARKET;
@@ -17,8 +17,8 @@ use std::sync::Arc;
 use std::time::Instant;
 use touchline_common::ipc::messages::Message;
 use touchline_common::ipc::messages::data::{
-    BulkFrame, Extent, FromRecorderData, MatchFrame, Name, Named, Naming, Open, PerStream, Publish,
-    SectionKey, Stream, is_end, naming, number_and_handle,
+    BulkFrame, Extent, FromRecorderData, MatchFrame, Name, Named, Open, PerStream, Publish, SectionKey,
+    Stream, is_end, number_and_handle,
 };
 use touchline_common::ipc::{Channel, ChannelError, Header, PROTO, ReadOutcome, decode, decode_borrowed};
 use touchline_common::model::{Epoch, Handle};
@@ -55,7 +55,7 @@ enum Entry {
         of: Handle,
         name: Arc<str>,
         /// Where it stood in the document the last time.
-        place: u32,
+        place: PartId,
     },
 }
 
@@ -324,7 +324,7 @@ impl Frames {
     }
 
     fn name(&mut self, header: &Header, body: &[u8], documents: &mut Documents) -> Result<(), String> {
-        let (handle, naming) = naming(body).ok_or("a name of an unknown kind")?;
+        let Name { handle, named } = decode_borrowed(header, body).map_err(|error| error.to_string())?;
         if handle == Handle(0) || self.names.contains_key(&handle) {
             return Err(format!("handle {handle} is named twice"));
         }
@@ -333,10 +333,6 @@ impl Frames {
         }
         self.newest = self.newest.max(handle);
         self.chunks.bulk.push(header, body);
-        if naming == Naming::Selection {
-            return Ok(());
-        }
-        let Name { named, .. } = decode_borrowed(header, body).map_err(|error| error.to_string())?;
         let entry = match named {
             Named::Match { key, epoch } => {
                 self.chunks.matches.push(header, body);
@@ -348,7 +344,7 @@ impl Frames {
                     return Err(format!("market {handle} is named below {of}, which is no match"));
                 };
                 owner.markets.push(handle);
-                Entry::Market { of, name: Arc::from(format!("{MARKET}{key}")), place: 0 }
+                Entry::Market { of, name: Arc::from(format!("{MARKET}{key}")), place: PartId::HEAD }
             }
             Named::Selection { .. } => return Ok(()),
         };
@@ -414,9 +410,8 @@ impl Frames {
             return if handle <= self.newest { Ok(None) } else { Err(never_named("a rendering", handle)) };
         };
         let id = entry.id;
-        let (received_at, updated_at) = (publish.received_at, publish.updated_at);
-        let stamp = Stamp { stale: publish.stale, received_at, updated_at };
-        let Some(mut rendering) = around.documents.render(id, entry.epoch, publish.extent, stamp, around.now)
+        let Some(mut rendering) =
+            around.documents.render(id, entry.epoch, publish.extent, publish.stamp, around.now)
         else {
             *around.refused += 1;
             return Ok(Some(handle));
@@ -424,8 +419,8 @@ impl Frames {
         around.parts.clear();
         for section in &publish.sections {
             let part = match section.key {
-                SectionKey::Head => PartId::Head,
-                SectionKey::Tail => PartId::Tail,
+                SectionKey::Head => PartId::HEAD,
+                SectionKey::Tail => PartId::TAIL,
                 SectionKey::Market(market) => match self.names.get_mut(&market) {
                     Some(Entry::Market { of, name, place }) if *of == handle => rendering.market(name, place),
                     Some(_) | None => {

@@ -429,9 +429,7 @@ fn handles_that_were_never_named_are_named_twice_or_have_ended_end_their_channel
             handle: Handle(99),
             extent: Extent::Whole,
             sections: Vec::new(),
-            stale: false,
-            received_at: 0,
-            updated_at: 0,
+            stamp: Stamp::default(),
         });
     });
 }

@@ -14,7 +14,7 @@ mod tests;
 
 use super::RecordError;
 use super::config::RecordConfig;
-use super::hours::{Hours, Kind, Limits, OddsRow, SelectionRow, Writer, write_positions};
+use super::hours::{Hours, Kind, Limits, OddsRow, Writer, write_positions};
 use super::ledger::Source;
 use super::queue::{Cost, lock};
 use super::sqlite::{self, Positions};
@@ -384,8 +384,8 @@ fn write_rows(
         let mut number = one.part(row.place).map_or(0, |part| part.in_file);
         if number == 0 {
             let feed = config.feed(&one.key).unwrap_or_default();
-            let Some(named) = one.named(row.place) else { continue };
-            number = writer.selection(&SelectionRow { feed, id: one.key.id.as_str(), ..named })?;
+            let Some(named) = one.named(row.place, feed) else { continue };
+            number = writer.selection(&named)?;
             fresh.push(Fresh::Part(place, row.place));
             if let Some(part) = one.part(row.place) {
                 part.in_file = number;

@@ -26,7 +26,7 @@ pub(super) fn write(document: &Document, feed: &str) -> String {
     out.push_str(r#"","updated_at":""#);
     push_rfc3339(&mut out, document.stamp.updated_at);
     let _ = write!(out, r#"","stale":{}"#, document.stamp.stale);
-    for part in [PartId::Head, PartId::Tail] {
+    for part in [PartId::HEAD, PartId::TAIL] {
         push_members(&mut out, content.text(part).unwrap_or_default());
     }
     out.push_str(",\"markets\":{");

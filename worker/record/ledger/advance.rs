@@ -72,7 +72,7 @@ impl Ledger {
 
     /// The first load: events begin from what stands.
     fn first(&mut self, load: Candidate, out: &mut Outcome) {
-        let mut seen = Seen::new(load.report, Mode::Seen);
+        let mut seen = Seen::new(load.report, Mode::Seen, &mut out.events);
         let Report { epoch, at, .. } = load.report;
         self.facts = load.facts;
         self.owner = Some(Writer { epoch, source: load.source, state: OwnerState::Alive });
@@ -81,21 +81,13 @@ impl Ledger {
         let phase = self.known.registers.remove(&Register::Phase);
         let points = self.known.registers.remove(&Register::Points);
         let listed = self.scope.phase(EventType::MatchListed, 0, 0, 0);
-        self.push(
-            listed,
-            EventType::MatchListed,
-            Lane::Normal,
-            None,
-            Payload::None {},
-            &seen,
-            &mut out.events,
-        );
+        self.push(listed, EventType::MatchListed, Lane::Normal, None, Payload::None {}, &mut seen);
         if let Some(phase) = phase {
-            self.step(Register::Phase, phase, &mut seen, &mut out.events);
+            self.step(Register::Phase, phase, &mut seen);
         }
         if let Some(points) = points {
             seen.mode = Mode::Recovered;
-            self.step(Register::Points, points, &mut seen, &mut out.events);
+            self.step(Register::Points, points, &mut seen);
         }
         self.wanted = None;
         out.switched = Some(epoch);
@@ -133,7 +125,7 @@ impl Ledger {
                 self.resume(at, out);
             }
             self.known_at = self.known_at.max(at);
-            self.compare(registers, changes, Seen::new(report, Mode::Seen), now, out);
+            self.compare(registers, changes, report, now, out);
         } else if let Some(candidate) = self.candidate.as_mut().filter(|other| other.report.epoch == epoch) {
             candidate.values.fold(registers, changes);
             candidate.report = Report { clock: report.clock.or(candidate.report.clock), ..report };
@@ -207,8 +199,9 @@ impl Ledger {
         let phase = self.known.registers.get(&Register::Phase).copied();
         let began = phase.is_some_and(|phase| phase > 0 && phase < Phase::FINISHED.0);
         if let (true, true, Some(owner)) = (unseen, began, self.owner) {
-            let mut seen = Seen::new(Report::unstated(owner.epoch, at), Mode::Recovered);
-            self.step(Register::Phase, Phase::FINISHED.0, &mut seen, &mut out.events);
+            let report = Report::unstated(owner.epoch, at);
+            let mut seen = Seen::new(report, Mode::Recovered, &mut out.events);
+            self.step(Register::Phase, Phase::FINISHED.0, &mut seen);
         }
         self.finish(at, out);
     }
@@ -304,8 +297,8 @@ impl Ledger {
 
     fn report_gap(&mut self, kind: EventType, payload: Payload, at: i64, epoch: Epoch, out: &mut Outcome) {
         let id = self.scope.phase(kind, 0, i64::from(self.gap.count), 0);
-        let seen = Seen::new(Report::unstated(epoch, at), Mode::Seen);
-        self.push(id, kind, Lane::Normal, None, payload, &seen, &mut out.events);
+        let mut seen = Seen::new(Report::unstated(epoch, at), Mode::Seen, &mut out.events);
+        self.push(id, kind, Lane::Normal, None, payload, &mut seen);
         out.changed = true;
     }
 

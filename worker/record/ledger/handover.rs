@@ -152,7 +152,7 @@ impl Ledger {
 
     /// Goes on with what a load reports, under its epoch.
     pub(super) fn follow(&mut self, load: Candidate, trust: Trust, now: Instant, out: &mut Outcome) {
-        let seen = Seen::new(load.report, if self.gap.open { Mode::Recovered } else { Mode::Seen });
+        let mode = if self.gap.open { Mode::Recovered } else { Mode::Seen };
         let Report { epoch, at, .. } = load.report;
         self.owner = Some(Writer { epoch, source: load.source, state: OwnerState::Alive });
         self.facts = load.facts;
@@ -160,7 +160,8 @@ impl Ledger {
         self.known_at = self.known_at.max(at);
         self.candidate.take_if(|other| other.report.epoch <= epoch);
         self.wanted.take_if(|wanted| wanted.epoch <= epoch);
-        self.merge(&load.values, trust, seen, now, out);
+        let mut seen = Seen::new(load.report, mode, &mut out.events);
+        self.merge(&load.values, trust, &mut seen, now);
         self.close_gap_if_followed(at, out);
         out.changed = true;
         self.consider(now, out);

@@ -269,7 +269,9 @@ fn serve(
         Err(refusal) => Err(refusal),
         Ok(Task::Document(text)) => Ok(text),
         Ok(Task::Stored { feed, id }) => open(path).and_then(|store| stored(&store, feed.as_deref(), &id)),
-        Ok(Task::Gaps) => open(path).and_then(|store| rows::gaps(&store, MOST).map_err(unread)).map(|rows| array(&rows)),
+        Ok(Task::Gaps) => {
+            open(path).and_then(|store| rows::gaps(&store, MOST).map_err(unread)).map(|rows| array(&rows))
+        }
         Ok(Task::Events { filter, how }) => match open(path) {
             Ok(store) => {
                 let look = |since, limit| {

@@ -28,6 +28,7 @@ use hashbrown::{HashMap, HashSet};
 use rusqlite::Connection;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use touchline_common::ipc::messages::data::Stamp;
 use touchline_common::model::{Epoch, MatchKey};
 use touchline_common::sys::lock::FileLock;
 use write::Batch;
@@ -60,13 +61,9 @@ pub struct Snapshot {
     pub state: &'static str,
     /// `match` or `list`.
     pub source: &'static str,
-    pub stale: bool,
-    /// Microseconds since 1970 UTC.
-    pub received_at: i64,
-    /// Microseconds since 1970 UTC.
-    pub updated_at: i64,
+    pub stamp: Stamp,
     /// Section names of `schema` and their bodies; `None`: gone.
-    pub sections: Vec<(String, Option<Arc<String>>)>,
+    pub sections: Vec<(Arc<str>, Option<Arc<String>>)>,
 }
 
 pub type Job = super::thread::Job<MatchJob>;

@@ -14,6 +14,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use touchline_common::ipc::messages::data::Stamp;
 use touchline_common::ipc::messages::recorder::{Owner, RecorderStats};
 use touchline_common::model::{Epoch, FeedId, MatchId, MatchKey};
 use touchline_common::sys::lock::{FileLock, LockError};
@@ -27,10 +28,7 @@ pub struct Restored {
     pub version: u64,
     /// Whether it holds only what the list knows.
     pub listed_only: bool,
-    /// Microseconds since 1970 UTC.
-    pub received_at: i64,
-    /// Microseconds since 1970 UTC.
-    pub updated_at: i64,
+    pub stamp: Stamp,
     pub sections: Vec<(String, String)>,
 }
 
@@ -185,7 +183,7 @@ fn ledgers(
 fn documents(connection: &Connection, config: &RecordConfig) -> rusqlite::Result<Vec<Restored>> {
     let mut documents = Vec::new();
     let mut statement = connection.prepare(
-        "SELECT feed, match, epoch, version, source, received_at, updated_at FROM documents WHERE state <> 'ended'",
+        "SELECT feed, match, epoch, version, source, stale, received_at, updated_at FROM documents WHERE state <> 'ended'",
     )?;
     let mut sections =
         connection.prepare("SELECT section, body FROM sections WHERE feed = ?1 AND match = ?2")?;
@@ -200,8 +198,7 @@ fn documents(connection: &Connection, config: &RecordConfig) -> rusqlite::Result
             epoch: Epoch(row.get::<_, i64>(2)? as u64),
             version: row.get::<_, i64>(3)? as u64,
             listed_only: row.get::<_, String>(4)? == "list",
-            received_at: row.get(5)?,
-            updated_at: row.get(6)?,
+            stamp: Stamp { stale: row.get(5)?, received_at: row.get(6)?, updated_at: row.get(7)? },
             sections: found,
         });
     }

@@ -274,10 +274,10 @@ fn save_document(
         match body {
             Some(body) => transaction
                 .prepare_cached("INSERT OR REPLACE INTO sections VALUES (?1, ?2, ?3, ?4, ?5)")?
-                .execute(params![feed, id, section, as_i64(document.version), body.as_str()])?,
+                .execute(params![feed, id, &**section, as_i64(document.version), body.as_str()])?,
             None => transaction
                 .prepare_cached("DELETE FROM sections WHERE feed = ?1 AND match = ?2 AND section = ?3")?
-                .execute(params![feed, id, section])?,
+                .execute(params![feed, id, &**section])?,
         };
     }
     transaction
@@ -289,9 +289,9 @@ fn save_document(
             as_i64(document.version),
             document.state,
             document.source,
-            document.stale,
-            document.received_at,
-            document.updated_at,
+            document.stamp.stale,
+            document.stamp.received_at,
+            document.stamp.updated_at,
         ])?;
     Ok(())
 }

@@ -329,7 +329,8 @@ impl Peer {
             parts.push(Section { key, body: body.map(Cow::Borrowed) });
         }
         let (handle, updated_at) = (self.of(id, epoch), received_at + 100);
-        self.send(&Publish { handle, extent, sections: parts, stale: false, received_at, updated_at });
+        let stamp = Stamp { stale: false, received_at, updated_at };
+        self.send(&Publish { handle, extent, sections: parts, stamp });
     }
 
     pub(super) fn end(&mut self, id: &str, epoch: u64, why: EndReason) {

@@ -4,7 +4,7 @@ use super::*;
 use crate::scan::fake_recorder::{FakeRecorder, Sent};
 use std::os::unix::net::UnixStream;
 use touchline_common::ipc::messages::data::Extent;
-use touchline_common::ipc::messages::data::{Section, SectionKey, Stream};
+use touchline_common::ipc::messages::data::{Section, SectionKey, Stamp, Stream};
 use touchline_common::model::{Change, Epoch, FeedId, MarketValue, MatchKey, OddsChange};
 
 fn link(limits: PerStream<usize>) -> DataLink {
@@ -33,7 +33,7 @@ fn odds(link: &mut DataLink, handle: Handle, market: Handle) {
 
 fn rendering(handle: Handle) -> Publish<'static> {
     let (extent, sections) = (Extent::Changes, Vec::new());
-    Publish { handle, extent, sections, stale: false, received_at: 0, updated_at: 0 }
+    Publish { handle, extent, sections, stamp: Stamp::default() }
 }
 
 fn attach(link: &mut DataLink, matches: u64, bulk: u64) -> FakeRecorder {
