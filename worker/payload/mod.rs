@@ -11,7 +11,7 @@ mod json;
 mod key;
 pub mod observe;
 mod period;
-mod rules;
+pub(crate) mod rules;
 mod server_time;
 mod sport;
 mod text;

@@ -34,7 +34,7 @@ pub(super) fn report_registers(
 }
 
 /// The two sides that a name states; with ` @ ` the away side stands first.
-pub(super) fn split_name(name: &str) -> Option<(String, String)> {
+pub(crate) fn split_name(name: &str) -> Option<(String, String)> {
     let at = |mark: &str| name.find(mark).map(|at| (at, mark.len()));
     let (place, width, home_first) = match [at(" v "), at(" vs ")].into_iter().flatten().min() {
         Some((place, width)) => (place, width, true),

@@ -1,6 +1,5 @@
 //! Why the recorder cannot start or must leave.
 
-use super::hours::HourError;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -19,19 +18,13 @@ pub enum RecordError {
     /// The store's files cannot be opened.
     OpenStore { path: PathBuf, what: String },
     /// The hour files cannot be used.
-    OpenHours { source: HourError },
+    OpenHours { what: String },
     NewerStore {
         path: PathBuf,
         found: i64,
         /// The newest version this build knows.
         known: i64,
     },
-}
-
-impl From<HourError> for RecordError {
-    fn from(error: HourError) -> RecordError {
-        RecordError::OpenHours { source: error }
-    }
 }
 
 impl RecordError {
@@ -62,7 +55,7 @@ impl fmt::Display for RecordError {
             RecordError::OpenStore { path, what } => {
                 write!(f, "the store {} does not open: {what}", path.display())
             }
-            RecordError::OpenHours { source } => write!(f, "the hour files cannot be used: {source}"),
+            RecordError::OpenHours { what } => write!(f, "the hour files cannot be used: {what}"),
             RecordError::NewerStore { path, found, known } => write!(
                 f,
                 "the store {} has schema {found}, this program knows up to {known}: use the newer program, or move the store away",
@@ -74,14 +67,6 @@ impl fmt::Display for RecordError {
 
 impl std::error::Error for RecordError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            RecordError::Kernel { source, .. } => Some(source),
-            RecordError::OpenHours { source } => Some(source),
-            RecordError::Control { .. }
-            | RecordError::Config { .. }
-            | RecordError::Locked { .. }
-            | RecordError::OpenStore { .. }
-            | RecordError::NewerStore { .. } => None,
-        }
+        if let RecordError::Kernel { source, .. } = self { Some(source) } else { None }
     }
 }

@@ -26,14 +26,8 @@ struct Reader {
     written: usize,
     /// Whose documents changed, the longest first.
     order: VecDeque<DocumentId>,
-    changed: HashMap<DocumentId, Changed, foldhash::fast::RandomState>,
-}
-
-#[derive(Debug)]
-enum Changed {
-    Whole,
-    /// Each once.
-    Parts(Vec<PartId>),
+    /// Which parts, each once; `None`: all of it.
+    changed: HashMap<DocumentId, Option<Vec<PartId>>, foldhash::fast::RandomState>,
 }
 
 #[derive(Debug, Default)]
@@ -60,14 +54,10 @@ impl Feed {
 
     pub(super) fn changed(&mut self, id: DocumentId, parts: &[PartId]) {
         for reader in &mut self.readers {
-            match reader.entry(id) {
-                Changed::Whole => {}
-                Changed::Parts(known) => {
-                    for part in parts {
-                        if !known.contains(part) {
-                            known.push(*part);
-                        }
-                    }
+            let Some(known) = reader.entry(id) else { continue };
+            for part in parts {
+                if !known.contains(part) {
+                    known.push(*part);
                 }
             }
         }
@@ -76,7 +66,7 @@ impl Feed {
     /// A document is another one: all of it is to be sent.
     pub(super) fn replaced(&mut self, id: DocumentId) {
         for reader in &mut self.readers {
-            *reader.entry(id) = Changed::Whole;
+            *reader.entry(id) = None;
         }
     }
 
@@ -84,7 +74,7 @@ impl Feed {
     pub(super) fn ends(&mut self, id: DocumentId, documents: &Documents) {
         for reader in &mut self.readers {
             if let Some(changed) = reader.changed.remove(&id) {
-                reader.encode(id, &changed, documents);
+                reader.encode(id, changed.as_deref(), documents);
             }
         }
     }
@@ -109,11 +99,11 @@ impl Reader {
         Ok(Reader { socket, watch, out, written, order: VecDeque::new(), changed: HashMap::default() })
     }
 
-    fn entry(&mut self, id: DocumentId) -> &mut Changed {
+    fn entry(&mut self, id: DocumentId) -> &mut Option<Vec<PartId>> {
         let Reader { order, changed, .. } = self;
         changed.entry(id).or_insert_with(|| {
             order.push_back(id);
-            Changed::Parts(Vec::new())
+            Some(Vec::new())
         })
     }
 
@@ -124,7 +114,7 @@ impl Reader {
             {
                 // One that ended meanwhile was sent then.
                 if let Some(changed) = self.changed.remove(&id) {
-                    self.encode(id, &changed, documents);
+                    self.encode(id, changed.as_deref(), documents);
                 }
             }
             let waiting = self.out.get(self.written..).unwrap_or_default();
@@ -144,12 +134,8 @@ impl Reader {
         self.watch.unsent(registry, self.out.len())
     }
 
-    fn encode(&mut self, id: DocumentId, changed: &Changed, documents: &Documents) {
-        let message = match changed {
-            Changed::Whole => documents.message(id, None),
-            Changed::Parts(parts) => documents.message(id, Some(parts)),
-        };
-        if let Some(message) = message
+    fn encode(&mut self, id: DocumentId, parts: Option<&[PartId]>, documents: &Documents) {
+        if let Some(message) = documents.message(id, parts)
             && let Err(error) = encode_frame(&message, 0, 0, &mut self.out)
         {
             log::error!(error:% = error; "feed.not_sent");

@@ -4,10 +4,11 @@
 //! Invariants: numbers are dense in each stream, a handle is named once and used only by streams that have not ended it. What breaks a
 //! rule ends the channel, with a line that says which frame. Called by the recorder's loop.
 
-use super::documents::{Applied, DocumentId, Documents, PartId, Stamp};
+use super::documents::{Applied, DocumentId, Documents, PartId};
 use super::feed::Feed;
 use super::ledger::Source;
 use super::store::schema::MARKET;
+use super::thread::Chunk;
 use crate::net::Watch;
 use hashbrown::{HashMap, HashSet};
 use mio::Registry;
@@ -16,8 +17,8 @@ use std::sync::Arc;
 use std::time::Instant;
 use touchline_common::ipc::messages::Message;
 use touchline_common::ipc::messages::data::{
-    BulkFrame, Extent, FromRecorderData, MatchFrame, Name, Named, Naming, Open, Publish, SectionKey, Stream,
-    is_end, naming, number_and_handle,
+    BulkFrame, Extent, FromRecorderData, MatchFrame, Name, Named, Open, PerStream, Publish, SectionKey,
+    Stream, is_end, number_and_handle,
 };
 use touchline_common::ipc::{Channel, ChannelError, Header, PROTO, ReadOutcome, decode, decode_borrowed};
 use touchline_common::model::{Epoch, Handle};
@@ -38,11 +39,11 @@ enum Phase {
     /// Nothing came yet.
     New,
     Opening {
-        resume: Numbers<Option<u64>>,
+        resume: PerStream<Option<u64>>,
     },
     /// Frames flow; the next of each stream must have this number.
     Flowing {
-        next: Numbers<u64>,
+        next: PerStream<u64>,
     },
 }
 
@@ -54,7 +55,7 @@ enum Entry {
         of: Handle,
         name: Arc<str>,
         /// Where it stood in the document the last time.
-        place: u32,
+        place: PartId,
     },
 }
 
@@ -62,64 +63,35 @@ enum Entry {
 struct MatchEntry {
     id: DocumentId,
     epoch: Epoch,
-    ends: Numbers<Option<u64>>,
+    /// The numbers of the frames that end it.
+    ends: PerStream<Option<u64>>,
     markets: Vec<Handle>,
 }
 
-/// Something of each stream: a number of a frame.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Numbers<T> {
-    of_match: T,
-    of_bulk: T,
-}
-
-impl<T> Numbers<T> {
-    fn of(&mut self, stream: Stream) -> &mut T {
-        match stream {
-            Stream::Match => &mut self.of_match,
-            Stream::Bulk => &mut self.of_bulk,
-        }
+impl MatchEntry {
+    /// Whether its ends in both streams are committed.
+    fn has_ended(&self, acked: PerStream<u64>) -> bool {
+        let committed = |end: Option<u64>, acked| end.is_some_and(|n| n <= acked);
+        committed(self.ends.matches, acked.matches) && committed(self.ends.bulk, acked.bulk)
     }
-}
-
-impl Numbers<Option<u64>> {
-    /// Whether both streams have such a frame and both are committed.
-    fn are_committed(&self, acked: Numbers<u64>) -> bool {
-        self.of_match.is_some_and(|n| n <= acked.of_match) && self.of_bulk.is_some_and(|n| n <= acked.of_bulk)
-    }
-}
-
-/// Frames of a stream on their way to its thread.
-#[derive(Debug, Default)]
-pub struct Chunk {
-    /// Whole frames as they came: names and frames of the stream.
-    pub bytes: Vec<u8>,
-    /// For each frame of the match stream the version that its document had when it came.
-    pub versions: Vec<u64>,
 }
 
 #[derive(Debug)]
 pub(super) struct Link {
     channel: DataChannel,
     watch: Watch,
-    source: Source,
     phase: Phase,
+    frames: Frames,
     /// There may be bytes in the socket.
     readable: bool,
     buffered: bool,
     ended: bool,
-    names: HashMap<Handle, Entry, foldhash::fast::RandomState>,
-    newest: Handle,
-    /// Matches that have ended in a stream at least.
-    ending: Vec<Handle>,
-    acked: Numbers<u64>,
+    acked: PerStream<u64>,
     refused: HashSet<Handle, foldhash::fast::RandomState>,
     /// When it came, wall clock in microseconds.
     attached: i64,
     /// When bytes last came, likewise.
     last_frame_at: i64,
-    match_chunk: Chunk,
-    bulk_chunk: Chunk,
 }
 
 pub(super) struct Surroundings<'a> {
@@ -148,25 +120,26 @@ impl Link {
         Link {
             channel,
             watch,
-            source,
             phase: Phase::New,
+            frames: Frames {
+                source,
+                names: HashMap::default(),
+                newest: Handle(0),
+                ending: Vec::new(),
+                chunks: PerStream::default(),
+            },
             readable: true,
             buffered: false,
             ended: false,
-            names: HashMap::default(),
-            newest: Handle(0),
-            ending: Vec::new(),
-            acked: Numbers::default(),
+            acked: PerStream::default(),
             refused: HashSet::default(),
             attached: wall,
             last_frame_at: wall,
-            match_chunk: Chunk::default(),
-            bulk_chunk: Chunk::default(),
         }
     }
 
     pub(super) fn source(&self) -> Source {
-        self.source
+        self.frames.source
     }
 
     /// When the channel came and when bytes last did, wall clock in microseconds.
@@ -190,10 +163,7 @@ impl Link {
 
     /// What came for a stream since the last call, if anything.
     pub(super) fn take_chunk(&mut self, stream: Stream) -> Option<Chunk> {
-        let chunk = match stream {
-            Stream::Match => &mut self.match_chunk,
-            Stream::Bulk => &mut self.bulk_chunk,
-        };
+        let chunk = self.frames.chunks.of(stream);
         (!chunk.bytes.is_empty()).then(|| std::mem::take(chunk))
     }
 
@@ -203,7 +173,7 @@ impl Link {
         }
         if let Err(error) = self.read(around.wall) {
             self.ended = true;
-            log::warn!(worker = self.source.slot.0, error:% = error; "data.read_failed");
+            log::warn!(worker = self.source().slot.0, error:% = error; "data.read_failed");
         }
         let was = self.phase;
         if let Err(what) = self.take(around) {
@@ -241,18 +211,15 @@ impl Link {
             if !self.buffered || matches!(self.phase, Phase::Opening { .. }) {
                 return Ok(());
             }
-            let Link {
-                channel, names, newest, ending, phase, source, match_chunk, bulk_chunk, refused, ..
-            } = self;
+            let Link { channel, phase, frames, refused, .. } = self;
             let Some((header, body)) = channel.next_frame().map_err(|error| error.to_string())? else {
                 self.buffered = false;
                 return Ok(());
             };
-            let mut frames = Frames { names, newest, ending, source: *source, match_chunk, bulk_chunk };
             let rejected = match (header.kind, &mut *phase) {
                 (Open::KIND, Phase::New) => {
                     frames.open(&header, body)?;
-                    *phase = Phase::Opening { resume: Numbers::default() };
+                    *phase = Phase::Opening { resume: PerStream::default() };
                     None
                 }
                 (Open::KIND, _) => return Err("a second opening".into()),
@@ -262,11 +229,11 @@ impl Link {
                     None
                 }
                 (MatchFrame::<'_>::KIND, Phase::Flowing { next }) => {
-                    frames.numbered(Stream::Match, &header, body, &mut next.of_match, around.documents)?;
+                    frames.numbered(Stream::Match, &header, body, next, around.documents)?;
                     None
                 }
                 (BulkFrame::<'_>::KIND, Phase::Flowing { next }) => {
-                    frames.numbered(Stream::Bulk, &header, body, &mut next.of_bulk, around.documents)?;
+                    frames.numbered(Stream::Bulk, &header, body, next, around.documents)?;
                     None
                 }
                 (Publish::<'_>::KIND, Phase::Flowing { .. }) => frames.publish(&header, body, around)?,
@@ -285,29 +252,17 @@ impl Link {
     pub(super) fn opened(&mut self, stream: Stream, resume_after: u64, run: u64) {
         let Phase::Opening { resume } = &mut self.phase else { return };
         *resume.of(stream) = Some(resume_after);
-        if let (Some(resume_match), Some(resume_bulk)) = (resume.of_match, resume.of_bulk) {
-            let next = Numbers { of_match: resume_match + 1, of_bulk: resume_bulk + 1 };
-            self.acked = Numbers { of_match: resume_match, of_bulk: resume_bulk };
-            self.phase = Phase::Flowing { next };
-            self.send(&FromRecorderData::Opened { proto: PROTO, run, resume_match, resume_bulk });
+        if let PerStream { matches: Some(matches), bulk: Some(bulk) } = *resume {
+            self.acked = PerStream { matches, bulk };
+            self.phase = Phase::Flowing { next: PerStream { matches: matches + 1, bulk: bulk + 1 } };
+            self.send(&FromRecorderData::Opened { proto: PROTO, run, resume_after: self.acked });
         }
     }
 
     /// Everything of a stream up to `n` is committed. The names of matches that have ended by that in both are free.
     pub(super) fn ack(&mut self, stream: Stream, n: u64) {
         *self.acked.of(stream) = n;
-        let (names, acked) = (&mut self.names, self.acked);
-        self.ending.retain(|handle| {
-            let ended =
-                |entry: &Entry| matches!(entry, Entry::Match(entry) if entry.ends.are_committed(acked));
-            if !names.get(handle).is_none_or(ended) {
-                return true;
-            }
-            if let Some(Entry::Match(entry)) = names.remove(handle) {
-                entry.markets.iter().for_each(|market| _ = names.remove(market));
-            }
-            false
-        });
+        self.frames.free_ended(self.acked);
         self.send(&FromRecorderData::Ack { stream, n });
     }
 
@@ -319,7 +274,7 @@ impl Link {
     fn send(&mut self, message: &FromRecorderData) {
         // A worker that reads nothing holds on to what the next answer covers as well.
         if let Err(error) = self.channel.send(message, 0) {
-            log::warn!(worker = self.source.slot.0, error:% = error; "data.answer_dropped");
+            log::warn!(worker = self.source().slot.0, error:% = error; "data.answer_dropped");
         }
     }
 
@@ -343,16 +298,19 @@ impl Link {
     }
 }
 
-struct Frames<'l> {
-    names: &'l mut HashMap<Handle, Entry, foldhash::fast::RandomState>,
-    newest: &'l mut Handle,
-    ending: &'l mut Vec<Handle>,
+/// What the frames have said so far.
+#[derive(Debug)]
+struct Frames {
     source: Source,
-    match_chunk: &'l mut Chunk,
-    bulk_chunk: &'l mut Chunk,
+    names: HashMap<Handle, Entry, foldhash::fast::RandomState>,
+    newest: Handle,
+    /// Matches that have ended in a stream at least.
+    ending: Vec<Handle>,
+    /// What came since it was last taken.
+    chunks: PerStream<Chunk>,
 }
 
-impl Frames<'_> {
+impl Frames {
     fn open(&self, header: &Header, body: &[u8]) -> Result<(), String> {
         let open: Open = decode(header, body).map_err(|error| error.to_string())?;
         if (open.slot, open.generation) != (self.source.slot, self.source.generation) {
@@ -366,31 +324,27 @@ impl Frames<'_> {
     }
 
     fn name(&mut self, header: &Header, body: &[u8], documents: &mut Documents) -> Result<(), String> {
-        let (handle, naming) = naming(body).ok_or("a name of an unknown kind")?;
+        let Name { handle, named } = decode_borrowed(header, body).map_err(|error| error.to_string())?;
         if handle == Handle(0) || self.names.contains_key(&handle) {
             return Err(format!("handle {handle} is named twice"));
         }
         if self.names.len() >= NAMES {
             return Err(format!("handle {handle} is one name more than the {NAMES} that a channel may have"));
         }
-        *self.newest = (*self.newest).max(handle);
-        self.bulk_chunk.push(header, body);
-        if naming == Naming::Selection {
-            return Ok(());
-        }
-        let Name { named, .. } = decode_borrowed(header, body).map_err(|error| error.to_string())?;
+        self.newest = self.newest.max(handle);
+        self.chunks.bulk.push(header, body);
         let entry = match named {
             Named::Match { key, epoch } => {
-                self.match_chunk.push(header, body);
+                self.chunks.matches.push(header, body);
                 let id = documents.id(&key);
-                Entry::Match(MatchEntry { id, epoch, ends: Numbers::default(), markets: Vec::new() })
+                Entry::Match(MatchEntry { id, epoch, ends: PerStream::default(), markets: Vec::new() })
             }
             Named::Market { of, key, .. } => {
                 let Some(Entry::Match(owner)) = self.names.get_mut(&of) else {
                     return Err(format!("market {handle} is named below {of}, which is no match"));
                 };
                 owner.markets.push(handle);
-                Entry::Market { of, name: Arc::from(format!("{MARKET}{key}")), place: 0 }
+                Entry::Market { of, name: Arc::from(format!("{MARKET}{key}")), place: PartId::HEAD }
             }
             Named::Selection { .. } => return Ok(()),
         };
@@ -403,10 +357,11 @@ impl Frames<'_> {
         stream: Stream,
         header: &Header,
         body: &[u8],
-        next: &mut u64,
+        next: &mut PerStream<u64>,
         documents: &Documents,
     ) -> Result<(), String> {
         let (n, handle) = number_and_handle(body).ok_or("a frame without number and handle")?;
+        let next = next.of(stream);
         // Where no position is known, the worker goes on behind what was acknowledged before the position was lost.
         if n > *next && *next > 1 {
             return Err(format!("{stream:?} frame {n} follows frame {}", next.saturating_sub(1)));
@@ -415,7 +370,7 @@ impl Frames<'_> {
             return Ok(());
         }
         *next = n.saturating_add(1);
-        let version = match self.names.get_mut(&handle) {
+        let of = match self.names.get_mut(&handle) {
             Some(Entry::Match(entry)) => {
                 let end = entry.ends.of(stream);
                 if end.is_some() {
@@ -425,20 +380,18 @@ impl Frames<'_> {
                     *end = Some(n);
                     self.ending.push(handle);
                 }
-                documents.version(entry.id, entry.epoch)
+                Some((entry.id, entry.epoch))
             }
             // What is about no match.
-            None if handle == Handle(0) => 0,
+            None if handle == Handle(0) => None,
             Some(Entry::Market { .. }) | None => {
                 return Err(never_named(&format!("{stream:?} frame {n}"), handle));
             }
         };
-        match stream {
-            Stream::Match => {
-                self.match_chunk.push(header, body);
-                self.match_chunk.versions.push(version);
-            }
-            Stream::Bulk => self.bulk_chunk.push(header, body),
+        let chunk = self.chunks.of(stream);
+        chunk.push(header, body);
+        if stream == Stream::Match {
+            chunk.versions.push(of.map_or(0, |(id, epoch)| documents.version(id, epoch)));
         }
         Ok(())
     }
@@ -454,12 +407,11 @@ impl Frames<'_> {
         let handle = publish.handle;
         let Some(Entry::Match(entry)) = self.names.get(&handle) else {
             // The last rendering of a match may come behind the end of its streams.
-            return if handle <= *self.newest { Ok(None) } else { Err(never_named("a rendering", handle)) };
+            return if handle <= self.newest { Ok(None) } else { Err(never_named("a rendering", handle)) };
         };
         let id = entry.id;
-        let (received_at, updated_at) = (publish.received_at, publish.updated_at);
-        let stamp = Stamp { stale: publish.stale, received_at, updated_at };
-        let Some(mut rendering) = around.documents.render(id, entry.epoch, publish.extent, stamp, around.now)
+        let Some(mut rendering) =
+            around.documents.render(id, entry.epoch, publish.extent, publish.stamp, around.now)
         else {
             *around.refused += 1;
             return Ok(Some(handle));
@@ -467,8 +419,8 @@ impl Frames<'_> {
         around.parts.clear();
         for section in &publish.sections {
             let part = match section.key {
-                SectionKey::Head => PartId::Head,
-                SectionKey::Tail => PartId::Tail,
+                SectionKey::Head => PartId::HEAD,
+                SectionKey::Tail => PartId::TAIL,
                 SectionKey::Market(market) => match self.names.get_mut(&market) {
                     Some(Entry::Market { of, name, place }) if *of == handle => rendering.market(name, place),
                     Some(_) | None => {
@@ -490,15 +442,23 @@ impl Frames<'_> {
         }
         Ok(None)
     }
+
+    /// The names of matches whose ends are committed in both streams are free.
+    fn free_ended(&mut self, acked: PerStream<u64>) {
+        let names = &mut self.names;
+        self.ending.retain(|handle| {
+            let ended = |entry: &Entry| matches!(entry, Entry::Match(entry) if entry.has_ended(acked));
+            if !names.get(handle).is_none_or(ended) {
+                return true;
+            }
+            if let Some(Entry::Match(entry)) = names.remove(handle) {
+                entry.markets.iter().for_each(|market| _ = names.remove(market));
+            }
+            false
+        });
+    }
 }
 
 fn never_named(what: &str, handle: Handle) -> String {
     format!("{what} is of match {handle}, which was never named")
-}
-
-impl Chunk {
-    fn push(&mut self, header: &Header, body: &[u8]) {
-        self.bytes.extend_from_slice(&header.to_bytes());
-        self.bytes.extend_from_slice(body);
-    }
 }

@@ -2,7 +2,8 @@
 //!
 //! `ledger` is pure: observations in, events out. `store` is the thread that runs the ledgers and owns SQLite, `bulk` the one of the
 //! bulk stream with its `hours` files. The mio loop (`run`) reads the channels (`links`), holds the `documents`, feeds their readers
-//! (`feed`) and never waits for a disk; `query` answers operators from committed rows.
+//! (`feed`) and never waits for a disk; `thread` is what it and the two threads say to each other; `query` answers operators from
+//! committed rows.
 
 pub mod bulk;
 pub mod config;
@@ -17,9 +18,11 @@ mod links;
 pub mod query;
 pub mod queue;
 mod run;
+pub mod sqlite;
 pub mod store;
 #[cfg(test)]
 mod tests;
+pub mod thread;
 mod time;
 mod waiting;
 

@@ -2,7 +2,8 @@
 //!
 //! The loop never waits here and reads its channels at any bound: each worker sends no more of a stream than its window without an
 //! acknowledgement, so what waits is at most the windows of all workers. Each job states its cost; where those that wait or are being
-//! worked on reach the bound, the loop saves no documents until it is woken, at half of it. Nothing is dropped.
+//! worked on reach the bound, the loop saves no documents until it is woken, at half of it. Nothing is dropped. To wake a thread costs
+//! more than most jobs: only an urgent job does, or a queue that is half full.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -13,9 +14,9 @@ pub trait Cost {
     /// The cost of this one; it never changes.
     fn cost(&self) -> usize;
 
-    /// Whether it ends [`Queue::gather`].
+    /// Whether it ends [`Queue::take`].
     fn is_urgent(&self) -> bool {
-        false
+        true
     }
 }
 
@@ -24,7 +25,7 @@ struct Waiting<J> {
     jobs: Vec<J>,
     /// Whether the thread waits: else a notification, which is a call of the kernel, would be for nothing.
     sleeps: bool,
-    /// Whether an urgent job waits.
+    /// Whether the thread is to see them now.
     urgent: bool,
 }
 
@@ -55,14 +56,15 @@ impl<J: Cost, R> Queue<J, R> {
         if jobs.is_empty() {
             return;
         }
-        self.held.fetch_add(jobs.iter().map(Cost::cost).sum(), Ordering::AcqRel);
-        let urgent = jobs.iter().any(Cost::is_urgent);
+        let cost: usize = jobs.iter().map(Cost::cost).sum();
+        let held = self.held.fetch_add(cost, Ordering::AcqRel) + cost;
+        let urgent = held > self.limit / 2 || jobs.iter().any(Cost::is_urgent);
         let mut waiting = lock(&self.jobs);
         waiting.jobs.append(jobs);
         waiting.urgent |= urgent;
         let sleeps = waiting.sleeps;
         drop(waiting);
-        if sleeps || urgent {
+        if sleeps && urgent {
             self.arrived.notify_one();
         }
     }
@@ -76,31 +78,17 @@ impl<J: Cost, R> Queue<J, R> {
         self.held() >= self.limit
     }
 
-    /// The thread: moves what waits to `into`; waits until `until` for the first, and for no more after that.
+    /// The thread: moves all that comes until then to `into`, or less once an urgent job is among it.
     pub fn take(&self, into: &mut Vec<J>, until: Instant) {
-        let mut waiting = lock(&self.jobs);
-        while waiting.jobs.is_empty() {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            waiting.sleeps = true;
-            waiting = self.arrived.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0;
-            waiting.sleeps = false;
-        }
-        waiting.urgent = false;
-        into.append(&mut waiting.jobs);
-    }
-
-    /// The thread: moves all that comes until then to `into`, or less once an urgent job is among it. What is not urgent wakes no thread.
-    pub fn gather(&self, into: &mut Vec<J>, until: Instant) {
         let mut waiting = lock(&self.jobs);
         while !waiting.urgent {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
+            waiting.sleeps = true;
             waiting = self.arrived.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0;
+            waiting.sleeps = false;
         }
         waiting.urgent = false;
         into.append(&mut waiting.jobs);

@@ -5,7 +5,7 @@
 //! and the loop returns.
 
 use super::RecordError;
-use super::bulk;
+use super::bulk::{Bulk, BulkJob};
 use super::config::RecordConfig;
 use super::control::{ControlChannel, ControlLink, Coordinator, Received};
 use super::documents::{Documents, Pace, PartId};
@@ -15,7 +15,8 @@ use super::link::{Fate, Surroundings};
 use super::links::Links;
 use super::query::{Clients, Query};
 use super::queue::lock;
-use super::store::{self, Opened, checkpoint};
+use super::store::{MatchJob, Opened, Snapshot, checkpoint};
+use super::thread::{Gone, Job, OwnJob, Reply, Shared};
 use super::time::wall_us;
 use super::waiting;
 use mio::event::Event;
@@ -66,18 +67,17 @@ enum State {
     Done,
 }
 
+/// One of the two threads that commit, and what this turn has for it.
 #[derive(Debug)]
-struct MatchThread {
-    shared: Arc<store::Shared>,
-    jobs: Vec<store::Job>,
-    replies: Vec<store::Reply>,
+struct Thread<J> {
+    shared: Arc<Shared<J>>,
+    jobs: Vec<Job<J>>,
 }
 
-#[derive(Debug)]
-struct BulkThread {
-    shared: Arc<bulk::Shared>,
-    jobs: Vec<bulk::Job>,
-    replies: Vec<bulk::Reply>,
+impl<J: OwnJob> Thread<J> {
+    fn hand_over(&mut self) {
+        self.shared.queue.push(&mut self.jobs);
+    }
 }
 
 /// What the loop counts and last reported.
@@ -96,8 +96,8 @@ pub(super) struct Recorder {
     links: Links,
     documents: Documents,
     feed: Feed,
-    matches: MatchThread,
-    bulk: BulkThread,
+    matches: Thread<MatchJob>,
+    bulk: Thread<BulkJob>,
     clients: Clients,
     logs: Option<LogHandle>,
     counters: Counters,
@@ -109,6 +109,7 @@ pub(super) struct Recorder {
 #[derive(Debug, Default)]
 struct Scratch {
     received: Vec<Received>,
+    replies: Vec<Reply>,
     busy: Vec<usize>,
     parts: Vec<PartId>,
 }
@@ -123,12 +124,13 @@ impl Recorder {
         control: ControlChannel,
         config: Arc<RecordConfig>,
         opened: Opened,
-        (bulk, bulk_shared): (bulk::Bulk, Arc<bulk::Shared>),
+        (bulk, bulk_shared): (Bulk, Arc<Shared<BulkJob>>),
         logs: Option<LogHandle>,
     ) -> Result<Recorder, RecordError> {
         let Opened { store, shared, documents, owners, highest_epoch, token } = opened;
         // The bulk stream has no owners of its own.
-        let adopt = |(key, epoch): &(MatchKey, Epoch)| bulk::Job::Adopt { key: key.clone(), epoch: *epoch };
+        let adopt =
+            |(key, epoch): &(MatchKey, Epoch)| Job::Own(BulkJob::Adopt { key: key.clone(), epoch: *epoch });
         let adopted = owners.iter().map(adopt).collect();
         let held: Vec<MatchKey> = owners.iter().map(|(key, _)| key.clone()).collect();
         let waker = Waker::new(poll.registry(), WAKER)
@@ -145,8 +147,8 @@ impl Recorder {
             documents: Documents::new(Arc::clone(&config), documents, owners),
             feed,
             clients: Clients::new(config, Arc::clone(&shared), Arc::clone(&bulk_shared)),
-            matches: MatchThread { shared, jobs: Vec::new(), replies: Vec::new() },
-            bulk: BulkThread { shared: bulk_shared, jobs: adopted, replies: Vec::new() },
+            matches: Thread { shared, jobs: Vec::new() },
+            bulk: Thread { shared: bulk_shared, jobs: adopted },
             logs,
             counters: Counters {
                 published: 0,
@@ -191,8 +193,8 @@ impl Recorder {
             }
             self.turn()?;
         }
-        self.matches.shared.close();
-        self.bulk.shared.close();
+        self.matches.shared.newest.close();
+        self.bulk.shared.newest.close();
         Ok(())
     }
 
@@ -227,8 +229,8 @@ impl Recorder {
 
     /// What this turn collected goes to the threads.
     fn hand_over(&mut self) {
-        self.matches.shared.queue.push(&mut self.matches.jobs);
-        self.bulk.shared.queue.push(&mut self.bulk.jobs);
+        self.matches.hand_over();
+        self.bulk.hand_over();
     }
 
     fn read_control(&mut self) -> Result<(), RecordError> {
@@ -247,7 +249,6 @@ impl Recorder {
     }
 
     fn message(&mut self, message: ToRecorder, request: u32, fd: Option<OwnedFd>) {
-        use store::Job;
         match message {
             ToRecorder::Welcome(_) => log::warn!("control.second_welcome"),
             ToRecorder::Attach { slot, generation } => match fd {
@@ -255,13 +256,13 @@ impl Recorder {
                 None => log::error!(worker = slot.0; "control.no_descriptor"),
             },
             ToRecorder::Switch { key, epoch, owner } => {
-                self.matches.jobs.push(Job::Switch { key, epoch, owner });
+                self.ask_matches(MatchJob::Switch { key, epoch, owner });
             }
             ToRecorder::Silent { slot, generation, ms } => {
-                self.matches.jobs.push(Job::Silent { source: Source { slot, generation }, ms });
+                self.ask_matches(MatchJob::Silent { source: Source { slot, generation }, ms });
             }
             ToRecorder::Back { slot, generation } => {
-                self.matches.jobs.push(Job::Back { source: Source { slot, generation } });
+                self.ask_matches(MatchJob::Back { source: Source { slot, generation } });
             }
             ToRecorder::Waiting { key, listing: Some(listing) } => {
                 let (head, tail) = waiting::parts(&listing);
@@ -272,7 +273,7 @@ impl Recorder {
             }
             ToRecorder::Waiting { key, listing: None } => {
                 if let Some(snapshot) = self.documents.unlist(&key) {
-                    self.matches.jobs.push(Job::Snapshot(Box::new(snapshot)));
+                    self.save(snapshot);
                 }
             }
             ToRecorder::Ended { key } => self.matches.jobs.push(Job::Ended { key }),
@@ -306,6 +307,14 @@ impl Recorder {
         }
     }
 
+    fn ask_matches(&mut self, job: MatchJob) {
+        self.matches.jobs.push(Job::Own(job));
+    }
+
+    fn save(&mut self, snapshot: Snapshot) {
+        self.ask_matches(MatchJob::Snapshot(Box::new(snapshot)));
+    }
+
     fn attach(&mut self, source: Source, fd: OwnedFd) {
         failpoint::hit(Point::RecordAttach);
         // The threads know a worker's channel by its worker: the end of the one before must not come behind this one. What is
@@ -336,16 +345,16 @@ impl Recorder {
             });
             let source = link.source();
             if let Some(chunk) = link.take_chunk(Stream::Match) {
-                self.matches.jobs.push(store::Job::Frames { source, token, chunk, came: wall });
+                self.matches.jobs.push(Job::Frames { source, token, chunk, came: wall });
             }
             if let Some(chunk) = link.take_chunk(Stream::Bulk) {
-                self.bulk.jobs.push(bulk::Job::Frames { source, token, bytes: chunk.bytes });
+                self.bulk.jobs.push(Job::Frames { source, token, chunk, came: wall });
             }
             match fate {
                 Fate::Open => {}
                 Fate::Opening => {
-                    self.matches.jobs.push(store::Job::Open { token, source });
-                    self.bulk.jobs.push(bulk::Job::Open { token, source });
+                    self.matches.jobs.push(Job::Open { token, source });
+                    self.bulk.jobs.push(Job::Open { token, source });
                 }
                 Fate::Ended => self.close(token),
                 Fate::Broken(what) => self.break_off(token, &what),
@@ -365,27 +374,33 @@ impl Recorder {
     fn close(&mut self, token: usize) {
         let Some(link) = self.links.remove(token) else { return };
         let _ = link.deregister(self.poll.registry());
-        let (source, at, (attached, last_frame_at)) = (link.source(), wall_us(), link.times());
-        self.matches.jobs.push(store::Job::Gone { source, at, attached, last_frame_at });
-        self.bulk.jobs.push(bulk::Job::Gone { source });
+        let (attached, last_frame_at) = link.times();
+        let gone = Gone { source: link.source(), at: wall_us(), attached, last_frame_at };
+        self.matches.jobs.push(Job::Gone(gone));
+        self.bulk.jobs.push(Job::Gone(gone));
     }
 
     fn take_replies(&mut self) {
-        let mut replies = std::mem::take(&mut self.matches.replies);
+        let mut replies = std::mem::take(&mut self.scratch.replies);
         self.matches.shared.queue.replies(&mut replies);
-        replies.drain(..).for_each(|reply| self.match_reply(reply));
-        self.matches.replies = replies;
-        let mut replies = std::mem::take(&mut self.bulk.replies);
+        replies.drain(..).for_each(|reply| self.reply(Stream::Match, reply));
         self.bulk.shared.queue.replies(&mut replies);
-        replies.drain(..).for_each(|reply| self.bulk_reply(reply));
-        self.bulk.replies = replies;
+        replies.drain(..).for_each(|reply| self.reply(Stream::Bulk, reply));
+        self.scratch.replies = replies;
     }
 
-    fn match_reply(&mut self, reply: store::Reply) {
-        use store::Reply;
+    fn reply(&mut self, stream: Stream, reply: Reply) {
         match reply {
-            Reply::Opened { token, resume_after } => self.opened(token, Stream::Match, resume_after),
-            Reply::Acked { source, n } => self.acked(source, Stream::Match, n),
+            Reply::Opened { token, resume_after } => {
+                if let Some(link) = self.links.get_mut(token) {
+                    link.opened(stream, resume_after, self.run);
+                }
+            }
+            Reply::Acked { source, n } => {
+                if let Some(link) = self.links.of_source(source) {
+                    link.ack(stream, n);
+                }
+            }
             Reply::Mark { source, token } => {
                 if let Some(link) = self.links.of_source(source) {
                     link.mark(token);
@@ -397,7 +412,7 @@ impl Recorder {
                     self.counters.published += 1;
                     self.feed.replaced(id);
                 }
-                self.bulk.jobs.push(bulk::Job::Adopt { key: key.clone(), epoch });
+                self.bulk.jobs.push(Job::Own(BulkJob::Adopt { key: key.clone(), epoch }));
                 failpoint::hit(Point::RecordSwitched);
                 self.control.send(FromRecorder::Switched { key, epoch }, 0);
             }
@@ -407,34 +422,11 @@ impl Recorder {
                     self.feed.ends(id, &self.documents);
                 }
                 if let Some(snapshot) = self.documents.end(&key) {
-                    self.matches.jobs.push(store::Job::Snapshot(Box::new(snapshot)));
+                    self.save(snapshot);
                 }
-                self.bulk.jobs.push(bulk::Job::Ended { key });
+                self.bulk.jobs.push(Job::Ended { key });
             }
             Reply::Stopped => self.stopped(),
-        }
-    }
-
-    fn bulk_reply(&mut self, reply: bulk::Reply) {
-        use bulk::Reply;
-        match reply {
-            Reply::Opened { token, resume_after } => self.opened(token, Stream::Bulk, resume_after),
-            Reply::Acked { source, n } => self.acked(source, Stream::Bulk, n),
-            Reply::Broken { token, what } => self.break_off(token, &what),
-            Reply::Stopped => self.stopped(),
-        }
-    }
-
-    fn opened(&mut self, token: usize, stream: Stream, resume_after: u64) {
-        let run = self.run;
-        if let Some(link) = self.links.get_mut(token) {
-            link.opened(stream, resume_after, run);
-        }
-    }
-
-    fn acked(&mut self, source: Source, stream: Stream, n: u64) {
-        if let Some(link) = self.links.of_source(source) {
-            link.ack(stream, n);
         }
     }
 
@@ -442,7 +434,7 @@ impl Recorder {
         let now = Instant::now();
         while !self.matches.shared.queue.is_full() {
             let Some(snapshot) = self.documents.next_to_save(now, Pace::Steady) else { return };
-            self.matches.jobs.push(store::Job::Snapshot(Box::new(snapshot)));
+            self.save(snapshot);
         }
     }
 
@@ -456,10 +448,10 @@ impl Recorder {
                     return;
                 }
                 while let Some(snapshot) = self.documents.next_to_save(now, Pace::Last) {
-                    self.matches.jobs.push(store::Job::Snapshot(Box::new(snapshot)));
+                    self.save(snapshot);
                 }
-                self.matches.jobs.push(store::Job::Stop);
-                self.bulk.jobs.push(bulk::Job::Stop);
+                self.matches.jobs.push(Job::Stop);
+                self.bulk.jobs.push(Job::Stop);
                 self.hand_over();
                 self.state = State::Committing { until: last, threads: 2 };
             }
@@ -489,7 +481,7 @@ impl Recorder {
         }
         let mut stats = lock(&self.matches.shared.stats).clone();
         let bulk = lock(&self.bulk.shared.stats).clone();
-        stats.bulk = bulk.rows;
+        stats.bulk = bulk.bulk;
         stats.odds_conflated = bulk.odds_conflated;
         stats.refused += bulk.refused + self.counters.refused;
         if stats.trouble.is_empty() {

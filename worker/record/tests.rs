@@ -224,6 +224,31 @@ fn a_hole_in_the_numbers_ends_the_channel() {
 }
 
 #[test]
+fn a_hole_in_the_numbers_of_the_bulk_stream_ends_the_channel_and_a_repetition_is_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut coordinator = Coordinator::start(&config(&folder));
+    let mut worker = coordinator.worker(1, 1);
+    let of = ("K1", "S1");
+    worker.base("M1", 5, 0);
+    coordinator.switched("M1", 5);
+    worker.odds_base("M1", 5, &[(of, "1/2")]);
+    worker.price("M1", 5, of, "3/4");
+    worker.acknowledged();
+    worker.sent.1 -= 1;
+    worker.price("M1", 5, of, "9/4");
+    worker.price("M1", 5, of, "5/4");
+    worker.acknowledged();
+    worker.sent.1 += 1;
+    worker.price("M1", 5, of, "7/4");
+    worker.closed();
+    let answer = coordinator.answer("odds", r#"{"match":"M1"}"#);
+    let rows = answer["result"].as_array().unwrap();
+    let texts: Vec<&str> = rows.iter().filter_map(|row| row["odds_text"].as_str()).collect();
+    assert_eq!(texts, ["1/2", "3/4", "5/4"]);
+    coordinator.stop();
+}
+
+#[test]
 fn a_worker_goes_on_where_the_position_of_its_bulk_stream_is_lost() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(&folder);
@@ -404,9 +429,7 @@ fn handles_that_were_never_named_are_named_twice_or_have_ended_end_their_channel
             handle: Handle(99),
             extent: Extent::Whole,
             sections: Vec::new(),
-            stale: false,
-            received_at: 0,
-            updated_at: 0,
+            stamp: Stamp::default(),
         });
     });
 }

@@ -1,6 +1,7 @@
 //! The document of a match that waits for a place: all that the match list knows, as head and tail.
 
-use super::store::payload::push_text;
+use super::documents::push_text;
+use crate::payload::rules::split_name;
 use touchline_common::model::Listing;
 
 pub(super) fn parts(listing: &Listing) -> (String, &'static str) {
@@ -10,14 +11,14 @@ pub(super) fn parts(listing: &Listing) -> (String, &'static str) {
 fn head(listing: &Listing) -> String {
     let mut out = String::from("{");
     let name = listing.name.as_deref().map(str::trim).filter(|name| !name.is_empty());
-    let teams = name.and_then(teams);
+    let (home, away) = name.and_then(split_name).unzip();
     let members = [
         ("sport", listing.sport.as_deref()),
         ("sport_id", listing.sport_id.as_deref()),
         ("competition", listing.competition.as_deref()),
         ("name", name),
-        ("home", teams.map(|(home, _)| home)),
-        ("away", teams.map(|(_, away)| away)),
+        ("home", home.as_deref()),
+        ("away", away.as_deref()),
         ("period", listing.period.as_deref()),
     ];
     for (key, value) in members {
@@ -40,21 +41,6 @@ fn head(listing: &Listing) -> String {
     out
 }
 
-/// Home and away of a name; at ` @ ` the away side stands first.
-fn teams(name: &str) -> Option<(&str, &str)> {
-    let split = |between: &str| {
-        let at = name.find(between)?;
-        let (first, second) = (name.get(..at)?, name.get(at + between.len()..)?);
-        Some((at, first.trim(), second.trim()))
-    };
-    let versus = [" v ", " vs "].into_iter().filter_map(split).min();
-    let (home, away) = match versus {
-        Some((_, home, away)) => (home, away),
-        None => split(" @ ").map(|(_, away, home)| (home, away))?,
-    };
-    (!home.is_empty() && !away.is_empty()).then_some((home, away))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,13 +60,5 @@ mod tests {
             serde_json::json!({"sport":"soccer","sport_id":"1","name":"A \"x\" v B","home":"A \"x\"","away":"B",
                 "status":"in_play"})
         );
-    }
-
-    #[test]
-    fn names_split_into_sides() {
-        assert_eq!(teams("A vs B"), Some(("A", "B")));
-        assert_eq!(teams("A @ B"), Some(("B", "A")));
-        assert_eq!(teams("A - B"), None);
-        assert_eq!(teams("A v "), None);
     }
 }

@@ -14,8 +14,8 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Instant;
 use touchline_common::ipc::messages::Message;
 use touchline_common::ipc::messages::data::{
-    BulkBody, BulkFrame, EndReason, FromRecorderData, Lost, MatchBase, MatchBody, MatchFrame, Open, Publish,
-    Stream,
+    BulkBody, BulkFrame, EndReason, FromRecorderData, MatchBase, MatchBody, MatchFrame, Open, PerStream,
+    Publish,
 };
 use touchline_common::ipc::{Channel, ChannelError, CodecError, PROTO, ReadOutcome, encode_frame};
 use touchline_common::model::{Generation, Handle, SlotId};
@@ -26,17 +26,9 @@ const CHUNK: usize = 64 * 1024;
 pub const RENDER_BELOW: usize = 256 * 1024;
 /// Observations of a stream that may be under way without an acknowledgement, bytes. A commit follows within some 10 ms, or 100 ms of
 /// the bulk stream, so this is no bound on the rate.
-const MATCH_WINDOW: usize = 1024 * 1024;
-const BULK_WINDOW: usize = 4 * 1024 * 1024;
+const WINDOWS: PerStream<usize> = PerStream { matches: 1024 * 1024, bulk: 4 * 1024 * 1024 };
 /// The longest message from the recorder, bytes.
 const IN_LIMIT: u32 = 64 * 1024;
-
-/// What may wait for the recorder, bytes.
-#[derive(Clone, Copy, Debug)]
-pub struct OutboxLimits {
-    pub matches: usize,
-    pub bulk: usize,
-}
 
 /// The link to the recorder.
 #[derive(Debug)]
@@ -47,8 +39,7 @@ pub struct DataLink {
     channel: Option<Channel<FromRecorderData, Open>>,
     state: LinkState,
     names: Names,
-    matches: Outbox,
-    bulk: Outbox,
+    pub outboxes: PerStream<Outbox>,
     renderings: Vec<u8>,
     /// Where each rendering ends, and when the read came that it shows.
     ends: VecDeque<(usize, Instant)>,
@@ -84,8 +75,8 @@ pub enum LinkEvent {
 }
 
 impl DataLink {
-    /// A link without a channel.
-    pub fn new(slot: SlotId, generation: Generation, limits: OutboxLimits) -> DataLink {
+    /// A link without a channel; at most `limits` bytes of each stream may wait for the recorder.
+    pub fn new(slot: SlotId, generation: Generation, limits: PerStream<usize>) -> DataLink {
         DataLink {
             port: Port::default(),
             slot,
@@ -93,8 +84,10 @@ impl DataLink {
             channel: None,
             state: LinkState::Closed,
             names: Names::new(),
-            matches: Outbox::new(limits.matches, MATCH_WINDOW),
-            bulk: Outbox::new(limits.bulk, BULK_WINDOW),
+            outboxes: PerStream {
+                matches: Outbox::new(limits.matches, WINDOWS.matches),
+                bulk: Outbox::new(limits.bulk, WINDOWS.bulk),
+            },
             renderings: Vec::new(),
             ends: VecDeque::new(),
             taken: 0,
@@ -139,22 +132,14 @@ impl DataLink {
         &mut self.names
     }
 
-    pub fn matches(&self) -> &Outbox {
-        &self.matches
-    }
-
-    pub fn bulk(&self) -> &Outbox {
-        &self.bulk
-    }
-
     /// Queues all values of a match in the match stream, with what was dropped of it; at the bound they wait for
     /// [`DataLink::recoverable`].
     ///
     /// # Errors
     /// [`CodecError::Encode`].
     pub fn base(&mut self, handle: Handle, mut base: MatchBase<'_>) -> Result<(), CodecError> {
-        let Room::Free(dropped) = self.matches.room(handle) else { return Ok(()) };
-        base.lost = dropped.map(|dropped| Lost { count: dropped.count, since: dropped.since });
+        let Room::Free(dropped) = self.outboxes.matches.room(handle) else { return Ok(()) };
+        base.lost = dropped;
         // Should this one be dropped as well, the gap still begins where it did.
         let since = dropped.map_or(base.at, |dropped| dropped.since.min(base.at));
         self.observe(handle, MatchBody::Base(base), since)
@@ -166,7 +151,7 @@ impl DataLink {
     /// [`CodecError::Encode`].
     pub fn observe(&mut self, handle: Handle, body: MatchBody<'_>, at: i64) -> Result<(), CodecError> {
         let frame = self.encode(&MatchFrame { n: 0, handle, body })?;
-        self.matches.push(handle, frame, 1, at);
+        self.outboxes.matches.push(handle, frame, 1, at);
         Ok(())
     }
 
@@ -183,19 +168,19 @@ impl DataLink {
         now: i64,
     ) -> Result<(), CodecError> {
         if let BulkBody::Base { left_out, .. } = &mut body {
-            let Room::Free(dropped) = self.bulk.room(handle) else { return Ok(()) };
+            let Room::Free(dropped) = self.outboxes.bulk.room(handle) else { return Ok(()) };
             *left_out = dropped.map_or(0, |dropped| dropped.count);
         }
         let frame = self.encode(&BulkFrame { n: 0, handle, body })?;
-        self.bulk.push(handle, frame, u32::try_from(changes).unwrap_or(u32::MAX), now);
+        self.outboxes.bulk.push(handle, frame, u32::try_from(changes).unwrap_or(u32::MAX), now);
         Ok(())
     }
 
     /// Matches whose values are to be sent again, for there is room for them now; those of the match stream and those of the bulk
     /// stream.
     pub fn recoverable(&self) -> Vec<Handle> {
-        let mut handles = self.matches.recoverable();
-        handles.extend(self.bulk.recoverable());
+        let mut handles = self.outboxes.matches.recoverable();
+        handles.extend(self.outboxes.bulk.recoverable());
         handles.sort_unstable();
         handles.dedup();
         handles
@@ -206,13 +191,12 @@ impl DataLink {
     /// # Errors
     /// [`CodecError::Encode`].
     pub fn end(&mut self, handle: Handle, why: EndReason, at: i64) -> Result<(), CodecError> {
-        let dropped = self.matches.forget(handle);
-        self.bulk.forget(handle);
-        let lost = dropped.map(|dropped| Lost { count: dropped.count, since: dropped.since });
+        let lost = self.outboxes.matches.forget(handle);
+        self.outboxes.bulk.forget(handle);
         let frame = self.encode(&MatchFrame { n: 0, handle, body: MatchBody::End { why, lost, at } })?;
-        let taken = self.matches.push_end(handle, frame);
+        let taken = self.outboxes.matches.push_end(handle, frame);
         let frame = self.encode(&BulkFrame { n: 0, handle, body: BulkBody::End { why, at } })?;
-        for taken in [taken, self.bulk.push_end(handle, frame)] {
+        for taken in [taken, self.outboxes.bulk.push_end(handle, frame)] {
             if !taken {
                 self.names.ended(handle);
             }
@@ -227,7 +211,7 @@ impl DataLink {
     pub fn mark(&mut self, token: u64) -> Result<(), CodecError> {
         let body = MatchBody::Mark { token };
         let frame = self.encode(&MatchFrame { n: 0, handle: Handle(0), body })?;
-        self.matches.push_answer(frame);
+        self.outboxes.matches.push_answer(frame);
         Ok(())
     }
 
@@ -253,12 +237,12 @@ impl DataLink {
     }
 
     fn has_unsent_end(&self) -> bool {
-        self.matches.has_unsent_end() || self.bulk.has_unsent_end()
+        self.outboxes.matches.has_unsent_end() || self.outboxes.bulk.has_unsent_end()
     }
 
     /// Bytes that are not acknowledged, of both streams.
     pub fn unacknowledged(&self) -> usize {
-        self.matches.unacknowledged() + self.bulk.unacknowledged()
+        self.outboxes.matches.unacknowledged() + self.outboxes.bulk.unacknowledged()
     }
 
     /// Bytes of renderings and of what the channel holds that wait to be written. Observations wait on their own.
@@ -290,23 +274,20 @@ impl DataLink {
     /// # Errors
     /// [`ChannelError`]: the channel must be detached.
     pub fn next_event(&mut self) -> Result<Option<LinkEvent>, ChannelError> {
-        let DataLink { channel: Some(channel), names, matches, bulk, state, .. } = self else {
+        let DataLink { channel: Some(channel), names, outboxes, state, .. } = self else {
             return Ok(None);
         };
         while let Some((message, _, _)) = channel.next()? {
             match message {
-                FromRecorderData::Opened { resume_match, resume_bulk, .. } => {
-                    matches.resume(resume_match, |handle| names.ended(handle));
-                    bulk.resume(resume_bulk, |handle| names.ended(handle));
+                FromRecorderData::Opened { resume_after, .. } => {
+                    outboxes.matches.resume(resume_after.matches, |handle| names.ended(handle));
+                    outboxes.bulk.resume(resume_after.bulk, |handle| names.ended(handle));
                     names.opened();
                     *state = LinkState::Open;
                     return Ok(Some(LinkEvent::Opened));
                 }
-                FromRecorderData::Ack { stream: Stream::Match, n } => {
-                    matches.acknowledge(n, |handle| names.ended(handle));
-                }
-                FromRecorderData::Ack { stream: Stream::Bulk, n } => {
-                    bulk.acknowledge(n, |handle| names.ended(handle));
+                FromRecorderData::Ack { stream, n } => {
+                    outboxes.of(stream).acknowledge(n, |handle| names.ended(handle));
                 }
                 FromRecorderData::Mark { token } => return Ok(Some(LinkEvent::Mark { token })),
                 FromRecorderData::Refused { handle } => return Ok(Some(LinkEvent::Refused { handle })),
@@ -345,8 +326,8 @@ impl DataLink {
         // Renderings of a match go out before its end.
         let rendered_first = self.has_unsent_end() && !self.renderings.is_empty();
         if named && !rendered_first {
-            self.matches.take(&mut self.chunk, CHUNK);
-            self.bulk.take(&mut self.chunk, CHUNK);
+            self.outboxes.matches.take(&mut self.chunk, CHUNK);
+            self.outboxes.bulk.take(&mut self.chunk, CHUNK);
         }
         let Some(channel) = &mut self.channel else { return false };
         let observed = !self.chunk.is_empty();

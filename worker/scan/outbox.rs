@@ -8,7 +8,7 @@
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use std::collections::VecDeque;
-use touchline_common::ipc::messages::data::stamp_number;
+use touchline_common::ipc::messages::data::{Lost, stamp_number};
 use touchline_common::model::Handle;
 
 /// Frames that wait for the recorder.
@@ -27,7 +27,7 @@ pub struct Outbox {
     /// Of the unsent frames, bytes.
     unsent_bytes: usize,
     unsent_ends: usize,
-    overflowed: HashMap<Handle, Dropped, RandomState>,
+    overflowed: HashMap<Handle, Lost, RandomState>,
     dropped: u64,
 }
 
@@ -50,18 +50,11 @@ enum Part {
     Answer,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Dropped {
-    pub count: u64,
-    /// Wall clock of the first, microseconds since 1970 UTC.
-    pub since: i64,
-}
-
 /// Whether a match's values can be sent anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Room {
     /// They can, and this was dropped before.
-    Free(Option<Dropped>),
+    Free(Option<Lost>),
     None,
 }
 
@@ -119,7 +112,7 @@ impl Outbox {
         self.bytes -= freed;
         self.unsent_bytes -= freed;
         self.dropped += count;
-        self.overflowed.insert(handle, Dropped { count, since });
+        self.overflowed.insert(handle, Lost { count, since });
     }
 
     /// Whether all values of a match can be sent: always, unless some of it was dropped and not yet half of the room is free. What was
@@ -143,7 +136,7 @@ impl Outbox {
     }
 
     /// What was dropped of a match of which nothing more comes.
-    pub fn forget(&mut self, handle: Handle) -> Option<Dropped> {
+    pub fn forget(&mut self, handle: Handle) -> Option<Lost> {
         self.overflowed.remove(&handle)
     }
 
@@ -288,7 +281,7 @@ mod tests {
         assert_eq!(outbox.recoverable(), [A], "half of the room is free");
         assert_eq!(
             outbox.room(A),
-            Room::Free(Some(Dropped { count: 10, since: 1 })),
+            Room::Free(Some(Lost { count: 10, since: 1 })),
             "the first of what waited"
         );
         assert_eq!((outbox.room(A), outbox.dropped()), (Room::Free(None), 10));
@@ -313,7 +306,7 @@ mod tests {
         taken(&mut outbox, 1000);
         outbox.acknowledge(2, none);
         assert_eq!(outbox.recoverable(), [A]);
-        assert_eq!(outbox.room(A), Room::Free(Some(Dropped { count: 1, since: 5 })));
+        assert_eq!(outbox.room(A), Room::Free(Some(Lost { count: 1, since: 5 })));
     }
 
     #[test]
@@ -322,7 +315,7 @@ mod tests {
         for serial in 1..=11 {
             outbox.push(if serial % 2 == 1 { A } else { B }, frame(serial), 1, i64::from(serial));
         }
-        assert_eq!(outbox.forget(A), Some(Dropped { count: 6, since: 1 }));
+        assert_eq!(outbox.forget(A), Some(Lost { count: 6, since: 1 }));
         assert_eq!(outbox.forget(A), None);
         for serial in 12..=18 {
             assert_eq!(outbox.push_end(A, frame(serial)), serial < 18, "450 bytes at most");

@@ -1,6 +1,5 @@
 //! What the configuration makes of a worker: its trees, its source, its limits. Callers: `start`, `shared_process`, `probe`.
 
-use super::data_link::OutboxLimits;
 use super::error::ScanError;
 use super::handshake::{Handshake, Welcome};
 use super::window::Window;
@@ -10,6 +9,7 @@ use jiff::tz::TimeZone;
 use std::fmt;
 use std::time::Duration;
 use touchline_common::config::{Config, FeedConfig, Strategy, Template};
+use touchline_common::ipc::messages::data::PerStream;
 use touchline_common::logging::LogHandle;
 use touchline_common::model::{FeedId, Generation, SlotId};
 use touchline_common::sys::crash_marker::CrashMarker;
@@ -38,7 +38,7 @@ pub struct Parts {
     pub window: Option<Window>,
     pub stale_after: Duration,
     pub publish_deadline: Duration,
-    pub outbox: OutboxLimits,
+    pub outbox: PerStream<usize>,
 }
 
 impl Parts {
@@ -79,7 +79,7 @@ pub fn parts(
         },
         stale_after: feed.stale_after.get(),
         publish_deadline: welcome.config.limits.publish_deadline.get(),
-        outbox: OutboxLimits {
+        outbox: PerStream {
             matches: welcome.config.limits.match_outbox.len(),
             bulk: welcome.config.limits.bulk_outbox.len(),
         },

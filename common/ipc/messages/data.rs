@@ -23,6 +23,22 @@ pub enum Stream {
     Bulk,
 }
 
+/// Something of each stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PerStream<T> {
+    pub matches: T,
+    pub bulk: T,
+}
+
+impl<T> PerStream<T> {
+    pub fn of(&mut self, stream: Stream) -> &mut T {
+        match stream {
+            Stream::Match => &mut self.matches,
+            Stream::Bulk => &mut self.bulk,
+        }
+    }
+}
+
 /// The first message on a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Open {
@@ -195,7 +211,13 @@ pub struct Publish<'a> {
     pub extent: Extent,
     #[serde(borrow)]
     pub sections: Vec<Section<'a>>,
-    /// Whether the document is stale: nothing received for `stale_after`.
+    pub stamp: Stamp,
+}
+
+/// How old a document is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp {
+    /// Whether it is stale: nothing received for `stale_after`.
     pub stale: bool,
     /// Wall clock of the read that brought the newest change, microseconds since 1970 UTC.
     pub received_at: i64,
@@ -242,9 +264,8 @@ pub enum FromRecorderData {
         proto: u16,
         /// The recorder's run: its start, microseconds since 1970 UTC.
         run: u64,
-        /// The highest `n` of this generation that is committed, of the match stream
-        resume_match: u64,
-        resume_bulk: u64,
+        /// The highest `n` of this generation that is committed.
+        resume_after: PerStream<u64>,
     },
     Ack {
         stream: Stream,
@@ -286,26 +307,6 @@ pub fn is_end(body: &[u8]) -> bool {
     const END: [u8; 4] = 2u32.to_le_bytes();
     const CONNECTION_LOST: [u8; 4] = 2u32.to_le_bytes();
     body.get(12..16) == Some(&END[..]) && body.get(16..20) != Some(&CONNECTION_LOST[..])
-}
-
-/// What the body of a [`Name`] names, without decoding it.
-pub fn naming(body: &[u8]) -> Option<(Handle, Naming)> {
-    let (handle, rest) = body.split_first_chunk::<4>()?;
-    let naming = match rest.first_chunk::<4>().map(|tag| u32::from_le_bytes(*tag))? {
-        0 => Naming::Match,
-        1 => Naming::Market,
-        2 => Naming::Selection,
-        _ => return None,
-    };
-    Some((Handle(u32::from_le_bytes(*handle)), naming))
-}
-
-/// What kind of thing a [`Name`] names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Naming {
-    Match,
-    Market,
-    Selection,
 }
 
 #[cfg(test)]
@@ -355,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn ends_and_names_are_known_without_decoding() {
+    fn ends_are_known_without_decoding() {
         let body = |message: &dyn Fn(&mut Vec<u8>)| {
             let mut frame = Vec::new();
             message(&mut frame);
@@ -377,18 +378,5 @@ mod tests {
         assert!(!is_end(&encoded(&of_match(MatchBody::Obs { registers, changes, clock: None, at }))));
         assert!(!is_end(&encoded(&of_match(MatchBody::Mark { token: 2 }))));
         assert!(!is_end(&encoded_bulk(&of_bulk(BulkBody::Obs { changes: Cow::Borrowed(&[]), at }))));
-        let key = MatchKey { feed: crate::model::FeedId(0), id: "m".into() };
-        let (of, text) = (Handle(1), Cow::Borrowed("x"));
-        for (named, naming_) in [
-            (Named::Match { key, epoch: Epoch(1) }, Naming::Match),
-            (Named::Market { of, key: text.clone(), name: text.clone() }, Naming::Market),
-            (Named::Selection { of, key: text.clone(), name: text.clone() }, Naming::Selection),
-        ] {
-            let name = Name { handle, named };
-            assert_eq!(
-                naming(&body(&|out| encode_frame(&name, 0, 0, out).unwrap())),
-                Some((handle, naming_))
-            );
-        }
     }
 }

@@ -8,17 +8,28 @@ use touchline_common::model::{Epoch, Handle};
 const PAGE: usize = 512;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Entry {
+pub(super) enum Kind {
     /// It was never named.
     #[default]
     Unnamed,
+    /// It was of a match that has ended.
     Ended,
-    Match(u32),
-    /// A market: its match's handle, and its number in that match's ledger.
-    Market(u32, u32),
-    /// A selection, likewise.
-    Selection(u32, u32),
+    Match,
+    Market,
+    Selection,
 }
+
+/// What a handle stands for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Entry {
+    kind: Kind,
+    /// Its match's handle.
+    pub(super) of: Handle,
+    /// Of a match its place among those that are followed, else its number in that match's ledger.
+    pub(super) number: u32,
+}
+
+const ENDED: Entry = Entry { kind: Kind::Ended, of: Handle(0), number: 0 };
 
 #[derive(Debug)]
 enum Page {
@@ -33,7 +44,7 @@ pub(super) struct Followed {
     /// Its place among the thread's matches.
     pub(super) place: usize,
     pub(super) epoch: Epoch,
-    handles: Vec<u32>,
+    handles: Vec<Handle>,
 }
 
 #[derive(Debug, Default)]
@@ -43,91 +54,70 @@ pub(super) struct Handles {
 }
 
 impl Handles {
-    /// What `handle` stands for.
-    pub(super) fn get(&self, handle: Handle) -> Entry {
+    fn get(&self, handle: Handle) -> Entry {
         let number = handle.0 as usize;
         match self.pages.get(number / PAGE) {
-            None | Some(Page::Unused) => Entry::Unnamed,
-            Some(Page::Retired) => Entry::Ended,
+            None | Some(Page::Unused) => Entry::default(),
+            Some(Page::Retired) => ENDED,
             Some(Page::Live { entries, .. }) => entries.get(number % PAGE).copied().unwrap_or_default(),
         }
     }
 
+    /// What `handle` stands for, which must be of that kind.
+    pub(super) fn find(&self, handle: Handle, kind: Kind) -> Result<Entry, String> {
+        let found = self.get(handle);
+        if found.kind == kind { Ok(found) } else { Err(wrong(handle, found.kind, kind)) }
+    }
+
     /// The match that `handle` stands for.
     pub(super) fn followed(&self, handle: Handle) -> Result<&Followed, String> {
-        match self.get(handle) {
-            Entry::Match(at) => {
-                self.matches.get(at as usize).ok_or_else(|| format!("handle {handle} is lost"))
-            }
-            other @ (Entry::Unnamed | Entry::Ended | Entry::Market(..) | Entry::Selection(..)) => {
-                Err(wrong(handle, other, "a match"))
-            }
-        }
+        let found = self.find(handle, Kind::Match)?;
+        self.matches.get(found.number as usize).ok_or_else(|| format!("handle {handle} is lost"))
     }
 
-    /// The market of the match `of` that `handle` stands for.
-    pub(super) fn market(&self, handle: Handle, of: Handle) -> Result<u32, String> {
-        match self.get(handle) {
-            Entry::Market(owner, market) if owner == of.0 => Ok(market),
-            Entry::Market(..) => Err(format!("handle {handle} is a market of another match than {of}")),
-            other @ (Entry::Unnamed | Entry::Ended | Entry::Match(_) | Entry::Selection(..)) => {
-                Err(wrong(handle, other, "a market"))
-            }
+    /// The number of the market or selection of the match `of` that `handle` stands for.
+    pub(super) fn part(&self, handle: Handle, kind: Kind, of: Handle) -> Result<u32, String> {
+        let found = self.find(handle, kind)?;
+        if found.of != of {
+            return Err(format!("handle {handle} is {} of another match than {of}", kind.name()));
         }
-    }
-
-    /// The match's handle and the number of the market that `handle` stands for.
-    pub(super) fn any_market(&self, handle: Handle) -> Result<(Handle, u32), String> {
-        match self.get(handle) {
-            Entry::Market(owner, market) => Ok((Handle(owner), market)),
-            other @ (Entry::Unnamed | Entry::Ended | Entry::Match(_) | Entry::Selection(..)) => {
-                Err(wrong(handle, other, "a market"))
-            }
-        }
-    }
-
-    /// The selection of the match `of` that `handle` stands for.
-    pub(super) fn selection(&self, handle: Handle, of: Handle) -> Result<u32, String> {
-        match self.get(handle) {
-            Entry::Selection(owner, selection) if owner == of.0 => Ok(selection),
-            Entry::Selection(..) => Err(format!("handle {handle} is a selection of another match than {of}")),
-            other @ (Entry::Unnamed | Entry::Ended | Entry::Match(_) | Entry::Market(..)) => {
-                Err(wrong(handle, other, "a selection"))
-            }
-        }
+        Ok(found.number)
     }
 
     /// Whether `handle` may be named: it is none's, and was not before.
     pub(super) fn check_free(&self, handle: Handle) -> Result<(), String> {
-        match self.get(handle) {
-            _ if handle.0 == 0 => Err("handle 0 stands for nothing and is named".into()),
-            Entry::Unnamed => Ok(()),
-            Entry::Ended | Entry::Match(_) | Entry::Market(..) | Entry::Selection(..) => {
+        if handle == Handle(0) {
+            return Err("handle 0 stands for nothing and is named".into());
+        }
+        match self.get(handle).kind {
+            Kind::Unnamed => Ok(()),
+            Kind::Ended | Kind::Match | Kind::Market | Kind::Selection => {
                 Err(format!("handle {handle} is named twice"))
             }
         }
     }
 
     pub(super) fn name_match(&mut self, handle: Handle, place: usize, epoch: Epoch) {
-        let at = self.matches.insert(Followed { place, epoch, handles: vec![handle.0] });
-        self.set(handle.0, Entry::Match(u32::try_from(at).unwrap_or(u32::MAX)));
+        let at = self.matches.insert(Followed { place, epoch, handles: vec![handle] });
+        let number = u32::try_from(at).unwrap_or(u32::MAX);
+        self.set(handle, Entry { kind: Kind::Match, of: handle, number });
     }
 
-    /// Names a free handle as a market or selection of `of`, which is a match.
-    pub(super) fn name_part(&mut self, handle: Handle, of: Handle, entry: Entry) {
-        if let Entry::Match(at) = self.get(of)
-            && let Some(followed) = self.matches.get_mut(at as usize)
+    /// Names a free handle as the market or selection of `of`, a match, that has this number.
+    pub(super) fn name_part(&mut self, handle: Handle, kind: Kind, of: Handle, number: u32) {
+        if let Ok(owner) = self.find(of, Kind::Match)
+            && let Some(followed) = self.matches.get_mut(owner.number as usize)
         {
-            followed.handles.push(handle.0);
-            self.set(handle.0, entry);
+            followed.handles.push(handle);
+            self.set(handle, Entry { kind, of, number });
         }
     }
 
     /// Ends a match and all its handles; its place among the thread's matches.
     pub(super) fn end(&mut self, handle: Handle) -> Option<usize> {
-        let Entry::Match(at) = self.get(handle) else { return None };
-        let followed = self.matches.try_remove(at as usize)?;
-        followed.handles.iter().for_each(|handle| self.set(*handle, Entry::Ended));
+        let found = self.find(handle, Kind::Match).ok()?;
+        let followed = self.matches.try_remove(found.number as usize)?;
+        followed.handles.iter().for_each(|handle| self.set(*handle, ENDED));
         Some(followed.place)
     }
 
@@ -137,46 +127,49 @@ impl Handles {
         self.matches.drain().map(|followed| followed.place).collect()
     }
 
-    fn set(&mut self, handle: u32, entry: Entry) {
-        let (page, place) = (handle as usize / PAGE, handle as usize % PAGE);
-        if self.pages.len() <= page {
-            self.pages.resize_with(page + 1, || Page::Unused);
+    fn set(&mut self, handle: Handle, entry: Entry) {
+        let (number, place) = (handle.0 as usize / PAGE, handle.0 as usize % PAGE);
+        if self.pages.len() <= number {
+            self.pages.resize_with(number + 1, || Page::Unused);
         }
-        let Some(page) = self.pages.get_mut(page) else { return };
+        let Some(page) = self.pages.get_mut(number) else { return };
         if matches!(page, Page::Unused) {
-            *page = Page::Live { entries: Box::new([Entry::Unnamed; PAGE]), alive: 0 };
+            *page = Page::Live { entries: Box::new([Entry::default(); PAGE]), alive: 0 };
         }
         let Page::Live { entries, alive } = page else { return };
         let Some(slot) = entries.get_mut(place) else { return };
         *slot = entry;
-        if entry != Entry::Ended {
+        if entry != ENDED {
             *alive += 1;
             return;
         }
         *alive -= 1;
-        // One that was never named may still come.
-        if *alive == 0
-            && !entries
-                .iter()
-                .skip(usize::from(handle as usize / PAGE == 0))
-                .any(|entry| *entry == Entry::Unnamed)
-        {
+        // One that was never named may still come; 0 never does.
+        let mut comes = entries.iter().skip(usize::from(number == 0));
+        if *alive == 0 && comes.all(|entry| entry.kind != Kind::Unnamed) {
             *page = Page::Retired;
         }
     }
 }
 
-fn wrong(handle: Handle, found: Entry, wanted: &str) -> String {
-    let found = match found {
-        Entry::Unnamed => return format!("handle {handle} was never named and is used as {wanted}"),
-        Entry::Ended => {
-            return format!("handle {handle} is of a match that has ended and is used as {wanted}");
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Unnamed | Kind::Ended => "nothing",
+            Kind::Match => "a match",
+            Kind::Market => "a market",
+            Kind::Selection => "a selection",
         }
-        Entry::Match(_) => "a match",
-        Entry::Market(..) => "a market",
-        Entry::Selection(..) => "a selection",
+    }
+}
+
+fn wrong(handle: Handle, found: Kind, wanted: Kind) -> String {
+    let found = match found {
+        Kind::Unnamed => "was never named".to_owned(),
+        Kind::Ended => "is of a match that has ended".to_owned(),
+        Kind::Match | Kind::Market | Kind::Selection => format!("is {}", found.name()),
     };
-    format!("handle {handle} is {found} and is used as {wanted}")
+    format!("handle {handle} {found} and is used as {}", wanted.name())
 }
 
 #[cfg(test)]
@@ -189,18 +182,18 @@ mod tests {
         handles.name_match(Handle(1), 7, Epoch(3));
         for handle in 2..1_500 {
             handles.check_free(Handle(handle)).unwrap();
-            handles.name_part(Handle(handle), Handle(1), Entry::Market(1, handle));
+            handles.name_part(Handle(handle), Kind::Market, Handle(1), handle);
         }
-        assert_eq!(handles.market(Handle(1_400), Handle(1)), Ok(1_400));
+        assert_eq!(handles.part(Handle(1_400), Kind::Market, Handle(1)), Ok(1_400));
         assert_eq!(handles.end(Handle(1)), Some(7));
         assert!(matches!(handles.pages[..], [Page::Retired, Page::Retired, Page::Live { alive: 0, .. }]));
-        assert!(handles.market(Handle(20), Handle(1)).unwrap_err().contains("has ended"));
+        assert!(handles.part(Handle(20), Kind::Market, Handle(1)).unwrap_err().contains("has ended"));
         assert!(handles.check_free(Handle(20)).unwrap_err().contains("named twice"));
         assert!(handles.check_free(Handle(1_499)).unwrap_err().contains("named twice"));
         handles.check_free(Handle(1_500)).unwrap();
         handles.name_match(Handle(u32::MAX), 8, Epoch(4));
         assert_eq!(handles.followed(Handle(u32::MAX)).unwrap().place, 8);
         assert_eq!(handles.clear(), [8]);
-        assert_eq!(handles.get(Handle(20)), Entry::Unnamed);
+        assert_eq!(handles.get(Handle(20)), Entry::default());
     }
 }

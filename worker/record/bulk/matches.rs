@@ -64,19 +64,17 @@ impl Match {
         selection
     }
 
-    /// The market or selection at `place`, as an hour file names it; feed and match are the caller's.
-    pub(super) fn named(&self, place: Place) -> Option<SelectionRow<'_>> {
-        let market = |market: u32| self.markets.get(market as usize).map(|part| (&*part.key, &*part.name));
-        Some(match place {
-            Place::Market(number) => {
-                SelectionRow { feed: "", id: "", market: market(number)?, selection: None }
-            }
+    /// The market or selection at `place`, as an hour file names it.
+    pub(super) fn named<'n>(&'n self, place: Place, feed: &'n str) -> Option<SelectionRow<'n>> {
+        let (market, selection) = match place {
+            Place::Market(market) => (market, None),
             Place::Selection(number) => {
                 let part = self.selections.get(number as usize)?;
-                let selection = Some((&*part.key, &*part.name));
-                SelectionRow { feed: "", id: "", market: market(part.market)?, selection }
+                (part.market, Some((&*part.key, &*part.name)))
             }
-        })
+        };
+        let market = self.markets.get(market as usize).map(|part| (&*part.key, &*part.name))?;
+        Some(SelectionRow { feed, id: self.key.id.as_str(), market, selection })
     }
 
     /// The market or selection at `place`.

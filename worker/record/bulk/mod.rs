@@ -12,170 +12,64 @@ mod matches;
 #[cfg(test)]
 mod tests;
 
+use super::RecordError;
 use super::config::RecordConfig;
-use super::hours::{
-    HourError, Hours, Kind, Limits, OddsRow, Positions, SelectionRow, Writer, write_positions,
-};
+use super::hours::{Hours, Kind, Limits, OddsRow, Writer, write_positions};
 use super::ledger::Source;
-use super::queue::{Cost, Queue, lock};
-use super::time::wall_us;
+use super::queue::{Cost, lock};
+use super::sqlite::{self, Positions};
+use super::thread::{Gone, OwnJob, Reply};
+use super::time::{micros, wall_us};
 use channel::Channel;
 use hashbrown::HashMap;
 use ledger::{Input, Place, Row, Taken};
 use matches::{Matches, Texts};
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use touchline_common::ipc::messages::recorder::RecorderStats;
 use touchline_common::model::{Epoch, MatchKey};
 
 /// Bytes that may wait for the thread.
 const LIMIT: usize = 32 * 1024 * 1024;
-/// What a job costs that carries no bytes.
-const SMALL: usize = 64;
 /// Rows after which a batch is committed before `bulk_commit` is over.
 const MAX_ROWS: usize = 50_000;
 /// The first and the longest wait after the disk refused a batch.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 /// Attempts at the last batch.
 const LAST_ATTEMPTS: u32 = 5;
-/// How often the thread looks at the clock when nothing comes.
-const IDLE: Duration = Duration::from_millis(200);
 
+/// What the loop asks of the bulk stream's thread alone.
 #[derive(Debug)]
-pub enum Job {
-    /// A data channel opened: answer with its position. What this worker named before is void.
-    Open {
-        token: usize,
-        source: Source,
-    },
-    /// Whole frames of the bulk stream, headers included, in order: `Name` and `BulkFrame`.
-    Frames {
-        source: Source,
-        token: usize,
-        bytes: Vec<u8>,
-    },
+pub enum BulkJob {
     /// The match stream made this epoch the owner.
-    Adopt {
-        key: MatchKey,
-        epoch: Epoch,
-    },
-    /// A match is over and nothing follows it; what its worker sent before still counts.
-    Ended {
-        key: MatchKey,
-    },
-    Gone {
-        source: Source,
-    },
-    Stop,
+    Adopt { key: MatchKey, epoch: Epoch },
 }
 
-impl Cost for Job {
+impl Cost for BulkJob {
     fn cost(&self) -> usize {
-        match self {
-            Job::Frames { bytes, .. } => SMALL + bytes.len(),
-            Job::Open { .. } | Job::Adopt { .. } | Job::Ended { .. } | Job::Gone { .. } | Job::Stop => SMALL,
-        }
+        0
     }
 
     fn is_urgent(&self) -> bool {
-        match self {
-            // A worker reports nothing before its position is known.
-            Job::Open { .. } | Job::Stop => true,
-            Job::Frames { .. } | Job::Adopt { .. } | Job::Ended { .. } | Job::Gone { .. } => false,
-        }
+        false
     }
 }
 
-/// Something for the loop. Sent only after the commit that it follows from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reply {
-    Opened {
-        token: usize,
-        resume_after: u64,
-    },
-    Acked {
-        source: Source,
-        n: u64,
-    },
-    /// A channel sent what cannot be understood; nothing of it is taken any more.
-    Broken {
-        token: usize,
-        what: String,
-    },
-    Stopped,
+impl OwnJob for BulkJob {
+    const FRAMES_ARE_URGENT: bool = false;
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BulkStats {
-    /// Rows written since the start.
-    pub rows: u64,
-    /// Changes that workers left out because newer ones replaced them.
-    pub odds_conflated: u64,
-    /// Frames refused because of a lower epoch.
-    pub refused: u64,
-    /// Bytes of the hour files.
-    pub bytes: u64,
-    /// What is wrong with the hour files, empty when all is well.
-    pub trouble: String,
-}
-
-/// What others may know of the thread at any time.
-#[derive(Debug)]
-pub struct Shared {
-    pub queue: Queue<Job, Reply>,
-    pub stats: Mutex<BulkStats>,
-    /// The newest committed `seq`.
-    committed: Mutex<i64>,
-    newer: Condvar,
-    /// Set when followers must end.
-    closing: AtomicBool,
-}
-
-impl Default for Shared {
-    fn default() -> Self {
-        Shared {
-            queue: Queue::new(LIMIT),
-            stats: Mutex::default(),
-            committed: Mutex::default(),
-            newer: Condvar::new(),
-            closing: AtomicBool::new(false),
-        }
-    }
-}
-
-impl Shared {
-    /// Waits for a `seq` above `after`, at most `patience`; the newest one.
-    pub fn wait_beyond(&self, after: i64, patience: Duration) -> i64 {
-        let until = Instant::now() + patience;
-        let mut newest = lock(&self.committed);
-        while *newest <= after && !self.is_closing() {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            newest = self.newer.wait_timeout(newest, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        *newest
-    }
-
-    pub fn close(&self) {
-        self.closing.store(true, Ordering::Release);
-        drop(lock(&self.committed));
-        self.newer.notify_all();
-    }
-
-    /// Whether followers must end.
-    pub fn is_closing(&self) -> bool {
-        self.closing.load(Ordering::Acquire)
-    }
-}
+pub type Job = super::thread::Job<BulkJob>;
+pub type Shared = super::thread::Shared<BulkJob>;
 
 /// What waits for its commit. Made once from each job, so that another attempt writes the same again.
 #[derive(Debug, Default)]
 struct Batch {
-    rows: Vec<(usize, Row)>,
-    moved: Vec<Source>,
+    rows: Vec<Row>,
+    /// Whose rows they are: a match's place, and where its rows end.
+    groups: Vec<(usize, usize)>,
+    positions: Positions,
     replies: Vec<Reply>,
     refused: u64,
     conflated: u64,
@@ -193,7 +87,6 @@ pub struct Bulk {
     /// Matches in which time alone may change something.
     timed: BTreeSet<usize>,
     batch: Batch,
-    rows: Vec<Row>,
     /// What an attempt put into the file, to be taken back where it fails.
     fresh: Vec<Fresh>,
     attempts: u32,
@@ -210,10 +103,12 @@ enum Fresh {
 
 impl Bulk {
     /// Opens the hour files beside the store. `parent` names the coordinator's process.
-    pub fn open(config: &Arc<RecordConfig>, parent: &str) -> Result<(Bulk, Arc<Shared>), HourError> {
+    ///
+    /// # Errors
+    /// [`RecordError::OpenHours`].
+    pub fn open(config: &Arc<RecordConfig>, parent: &str) -> Result<(Bulk, Arc<Shared>), RecordError> {
         let (hours, positions) = Hours::open(&config.path, parent, wall_us())?;
-        let shared = Arc::new(Shared::default());
-        *lock(&shared.committed) = hours.seq();
+        let shared = Arc::new(Shared::new(LIMIT, RecorderStats::default(), hours.seq()));
         let bulk = Bulk {
             config: Arc::clone(config),
             shared: Arc::clone(&shared),
@@ -224,7 +119,6 @@ impl Bulk {
             texts: Texts::default(),
             timed: BTreeSet::new(),
             batch: Batch::default(),
-            rows: Vec::new(),
             fresh: Vec::new(),
             attempts: 0,
             hour_retry: None,
@@ -237,7 +131,7 @@ impl Bulk {
         let mut jobs = Vec::new();
         let mut seen_second = Instant::now();
         loop {
-            self.gather(&mut jobs);
+            self.shared.queue.take(&mut jobs, Instant::now() + self.config.store.bulk_commit.get());
             self.change_hour(wall_us());
             let mut stop = false;
             let mut cost = 0;
@@ -268,25 +162,12 @@ impl Bulk {
         }
     }
 
-    /// Collects jobs: the first, and what comes within `bulk_commit` of it. Each arrival would wake this thread once; asleep, it lets
-    /// them come together.
-    fn gather(&mut self, jobs: &mut Vec<Job>) {
-        let deadlines =
-            self.timed.iter().filter_map(|place| self.matches.slab.get(*place)?.ledger.deadline());
-        let next = deadlines.min().map(|at| at.saturating_duration_since(Instant::now()));
-        let idle = next.unwrap_or(IDLE).clamp(Duration::from_millis(1), IDLE);
-        self.shared.queue.take(jobs, Instant::now() + idle);
-        if !jobs.is_empty() && !jobs.iter().any(Cost::is_urgent) {
-            self.shared.queue.gather(jobs, Instant::now() + self.config.bulk_commit);
-        }
-    }
-
     fn take(&mut self, job: Job, now: Instant) {
         match job {
             Job::Open { token, source } => self.attach(token, source, now),
-            Job::Frames { source, token, bytes } => self.frames(source, token, &bytes, now),
-            Job::Adopt { key, epoch } => {
-                let place = self.matches.place(&key, self.config.settle);
+            Job::Frames { source, token, chunk, .. } => self.frames(source, token, &chunk, now),
+            Job::Own(BulkJob::Adopt { key, epoch }) => {
+                let place = self.matches.place(&key, self.config.store.settle.get());
                 if let Some(one) = self.matches.slab.get_mut(place) {
                     one.over = None;
                 }
@@ -298,18 +179,16 @@ impl Bulk {
                     one.over = Some(now);
                 }
             }
-            Job::Gone { source } => self.detach(source, now),
+            Job::Gone(Gone { source, .. }) => self.detach(source, now),
             Job::Stop => {}
         }
     }
 
     fn attach(&mut self, token: usize, source: Source, now: Instant) {
         self.detach(source, now);
-        let known =
-            self.positions.get(&source.slot).filter(|(generation, _)| *generation == source.generation);
-        let position = known.map(|(_, n)| *n);
-        self.channels.insert(source, Channel::new(token, position));
-        self.batch.replies.push(Reply::Opened { token, resume_after: position.unwrap_or(0) });
+        self.channels.insert(source, Channel::default());
+        let resume_after = sqlite::position(&self.positions, source);
+        self.batch.replies.push(Reply::Opened { token, resume_after });
     }
 
     fn detach(&mut self, source: Source, now: Instant) {
@@ -332,13 +211,17 @@ impl Bulk {
     /// Runs one ledger and keeps what follows for the commit.
     fn advance(&mut self, place: usize, input: Input<'_>, now: Instant) {
         let Some(one) = self.matches.slab.get_mut(place) else { return };
-        if one.ledger.advance(input, now, &mut self.rows) == Taken::Refused {
-            self.batch.refused += 1;
-        }
+        let Batch { rows, groups, refused, .. } = &mut self.batch;
+        let first = rows.len();
+        *refused += u64::from(one.ledger.advance(input, now, rows) == Taken::Refused);
         if one.ledger.deadline().is_some() {
             self.timed.insert(place);
         }
-        self.batch.rows.extend(self.rows.drain(..).map(|row| (place, row)));
+        match groups.last_mut() {
+            _ if rows.len() == first => {}
+            Some((last, end)) if *last == place => *end = rows.len(),
+            Some(_) | None => groups.push((place, rows.len())),
+        }
     }
 
     fn pass_time(&mut self, now: Instant, at: i64) {
@@ -356,7 +239,7 @@ impl Bulk {
         self.matches.new_file();
         self.texts.new_file();
         let (matches, texts, positions) = (&mut self.matches, &mut self.texts, &self.positions);
-        let feeds = &self.config.feeds;
+        let config = &self.config;
         let places: Vec<usize> =
             matches.slab.iter().filter(|(_, one)| one.over.is_none()).map(|(place, _)| place).collect();
         let (mut rows, mut fresh) = (Vec::new(), Vec::new());
@@ -366,10 +249,10 @@ impl Bulk {
             for place in &places {
                 let Some(one) = matches.slab.get(*place) else { continue };
                 rows.clear();
-                rows.extend(one.ledger.known().map(|(of, value)| {
-                    (*place, Row { kind: Kind::Base, place: of, value, recovered: false, at: now })
-                }));
-                write_rows(writer, &rows, feeds, matches, texts, &mut fresh)?;
+                let base =
+                    |(of, value)| Row { kind: Kind::Base, place: of, value, recovered: false, at: now };
+                rows.extend(one.ledger.known().map(base));
+                write_rows(writer, *place, &rows, config, matches, texts, &mut fresh)?;
             }
             Ok(())
         });
@@ -378,12 +261,12 @@ impl Bulk {
                 if self.hour_retry.take().is_some() {
                     self.report_recovery();
                 }
-                self.publish();
+                self.shared.newest.set(self.hours.seq());
             }
             Err(error) => {
                 // Numbers in the last file are forgotten, so what is used again is named again in it.
                 take_back(&mut fresh, &mut self.matches, &mut self.texts);
-                self.report_trouble(&error.to_string(), BACKOFF.1);
+                self.report_trouble(&error, BACKOFF.1);
                 self.hour_retry = Some(Instant::now() + BACKOFF.1);
             }
         }
@@ -419,18 +302,18 @@ impl Bulk {
     }
 
     fn try_commit(&mut self) -> rusqlite::Result<()> {
-        let Batch { rows, moved, .. } = &self.batch;
-        if !rows.is_empty() || !moved.is_empty() {
+        let Batch { rows, groups, positions, .. } = &self.batch;
+        if !rows.is_empty() || !positions.is_empty() {
             let (matches, texts, fresh) = (&mut self.matches, &mut self.texts, &mut self.fresh);
-            let (positions, feeds) = (&self.positions, &self.config.feeds);
+            let config = &self.config;
             let written = self.hours.write(&mut |writer| {
-                write_rows(writer, rows, feeds, matches, texts, fresh)?;
-                for source in moved {
-                    if let Some((generation, n)) = positions.get(&source.slot) {
-                        writer.position(source.slot, *generation, *n)?;
-                    }
+                let mut first = 0;
+                for (place, end) in groups {
+                    let rows = rows.get(first..*end).unwrap_or_default();
+                    write_rows(writer, *place, rows, config, matches, texts, fresh)?;
+                    first = *end;
                 }
-                Ok(())
+                write_positions(writer, positions)
             });
             if written.is_err() {
                 take_back(&mut self.fresh, &mut self.matches, &mut self.texts);
@@ -446,33 +329,23 @@ impl Bulk {
     }
 
     fn committed(&mut self) {
-        let Batch { rows, moved, replies, refused, conflated } = &mut self.batch;
-        for source in moved.drain(..) {
-            if let Some(channel) = self.channels.get_mut(&source) {
-                channel.moved = false;
-            }
-            if let Some((generation, n)) = self.positions.get(&source.slot)
-                && *generation == source.generation
-            {
-                replies.push(Reply::Acked { source, n: *n });
-            }
-        }
+        let Batch { rows, groups, positions, replies, refused, conflated } = &mut self.batch;
+        replies.extend(positions.drain().map(|(slot, (generation, n))| {
+            let source = Source { slot, generation };
+            Reply::Acked { source, n }
+        }));
         {
             let mut stats = lock(&self.shared.stats);
-            stats.rows += rows.len() as u64;
+            stats.bulk += rows.len() as u64;
             stats.refused += std::mem::take(refused);
             stats.odds_conflated += std::mem::take(conflated);
         }
         self.shared.queue.reply(replies);
         if !rows.is_empty() {
             rows.clear();
-            self.publish();
+            groups.clear();
+            self.shared.newest.set(self.hours.seq());
         }
-    }
-
-    fn publish(&self) {
-        *lock(&self.shared.committed) = self.hours.seq();
-        self.shared.newer.notify_all();
     }
 
     fn each_second(&mut self, now: i64) {
@@ -486,34 +359,34 @@ impl Bulk {
 
     /// Deletes files that are too old or too much.
     fn retain(&mut self, now: i64) {
-        let micros = |age: Duration| i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
+        let store = &self.config.store;
         let limits = Limits {
-            odds_us: micros(self.config.keep_odds),
-            chat_us: micros(self.config.keep_chat),
-            bytes: self.config.max_size.saturating_sub(super::store::open::file_bytes(&self.config.path)),
+            odds_us: micros(store.keep_odds.get()),
+            chat_us: micros(store.keep_chat.get()),
+            bytes: store.max_size.get().saturating_sub(sqlite::bytes(&self.config.path)),
         };
-        let bytes = self.hours.retain(&limits, now);
-        lock(&self.shared.stats).bytes = bytes;
+        self.hours.retain(&limits, now);
     }
 }
 
-/// Writes rows and, before the first row of each, the names of what they are about.
+/// Writes the rows of the match at `place` and, before the first row of each, the names of what they are about.
 fn write_rows(
     writer: &mut Writer<'_>,
-    rows: &[(usize, Row)],
-    feeds: &[Arc<str>],
+    place: usize,
+    rows: &[Row],
+    config: &RecordConfig,
     matches: &mut Matches,
     texts: &mut Texts,
     fresh: &mut Vec<Fresh>,
 ) -> rusqlite::Result<()> {
-    for (place, row) in rows {
-        let Some(one) = matches.slab.get_mut(*place) else { continue };
+    let Some(one) = matches.slab.get_mut(place) else { return Ok(()) };
+    for row in rows {
         let mut number = one.part(row.place).map_or(0, |part| part.in_file);
         if number == 0 {
-            let feed = feeds.get(usize::from(one.key.feed.0)).map_or("", |name| &**name);
-            let Some(named) = one.named(row.place) else { continue };
-            number = writer.selection(&SelectionRow { feed, id: one.key.id.as_str(), ..named })?;
-            fresh.push(Fresh::Part(*place, row.place));
+            let feed = config.feed(&one.key).unwrap_or_default();
+            let Some(named) = one.named(row.place, feed) else { continue };
+            number = writer.selection(&named)?;
+            fresh.push(Fresh::Part(place, row.place));
             if let Some(part) = one.part(row.place) {
                 part.in_file = number;
             }

@@ -9,6 +9,7 @@ mod tests;
 mod text;
 
 pub use content::PartId;
+pub(super) use text::push_text;
 
 use super::config::RecordConfig;
 use super::store::{Restored, Snapshot};
@@ -19,7 +20,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use touchline_common::ipc::messages::data::Extent;
+use touchline_common::ipc::messages::data::{Extent, Stamp};
 use touchline_common::ipc::messages::feed::FeedDocument;
 use touchline_common::model::{Epoch, MatchKey};
 
@@ -32,15 +33,6 @@ pub struct DocumentId {
     place: u32,
     /// Counts the documents of the recorder's life.
     birth: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamp {
-    pub stale: bool,
-    /// Wall clock, microseconds since 1970 UTC.
-    pub received_at: i64,
-    /// Likewise.
-    pub updated_at: i64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,9 +99,9 @@ pub struct Rendering<'d> {
 
 impl Rendering<'_> {
     /// The part that is the market of this name in the store; `hint` is where it stood the last time.
-    pub fn market(&mut self, name: &Arc<str>, hint: &mut u32) -> PartId {
+    pub fn market(&mut self, name: &Arc<str>, hint: &mut PartId) -> PartId {
         *hint = self.content.place(name, *hint);
-        PartId::Market(*hint)
+        *hint
     }
 
     /// Sets a part; `None` removes it.
@@ -146,7 +138,7 @@ impl Documents {
             document.epoch = old.epoch;
             document.version = old.version;
             document.source = if old.listed_only { Source::List } else { Source::Match };
-            document.stamp = Stamp { stale: true, received_at: old.received_at, updated_at: old.updated_at };
+            document.stamp = Stamp { stale: true, ..old.stamp };
             document.content = Content::restored(old.sections);
         }
         documents
@@ -171,7 +163,7 @@ impl Documents {
                     epoch: Epoch(0),
                     version: 0,
                     source: Source::Match,
-                    stamp: Stamp { stale: false, received_at: 0, updated_at: 0 },
+                    stamp: Stamp::default(),
                     content: Content::default(),
                     unsaved: false,
                     candidates: Vec::new(),
@@ -264,14 +256,14 @@ impl Documents {
             return None;
         }
         let content = &mut document.content;
-        if content.text(PartId::Head) == Some(head) && !document.stamp.stale {
+        if content.text(PartId::HEAD) == Some(head) && !document.stamp.stale {
             return None;
         }
         document.source = Source::List;
         document.version += 1;
         document.stamp = Stamp { stale: false, received_at: wall, updated_at: wall };
-        content.set(PartId::Head, Some(head));
-        content.set(PartId::Tail, Some(tail));
+        content.set(PartId::HEAD, Some(head));
+        content.set(PartId::TAIL, Some(tail));
         if !std::mem::replace(&mut document.unsaved, true) {
             self.unsaved.push_back((now, id));
         }
@@ -301,7 +293,8 @@ impl Documents {
         }
         loop {
             let (since, _) = self.unsaved.front()?;
-            if pace == Pace::Steady && now.duration_since(*since) < self.config.snapshot_interval {
+            if pace == Pace::Steady && now.duration_since(*since) < self.config.store.snapshot_interval.get()
+            {
                 return None;
             }
             let (_, id) = self.unsaved.pop_front()?;
@@ -315,7 +308,7 @@ impl Documents {
     }
 
     fn refill(&mut self, now: Instant) {
-        let most = self.config.max_write as f64;
+        let most = self.config.store.max_write.get() as f64;
         let passed = now.duration_since(self.refilled).min(Duration::from_secs(1));
         self.refilled = now;
         // A tenth of a second's bytes at most in one go, so that a commit is never held up for long.
@@ -330,7 +323,7 @@ impl Documents {
     }
 
     pub fn feed(&self, key: &MatchKey) -> &str {
-        self.config.feeds.get(usize::from(key.feed.0)).map_or("", |name| name)
+        self.config.feed(key).unwrap_or_default()
     }
 
     pub fn text(&self, key: &MatchKey) -> Option<String> {
@@ -402,9 +395,7 @@ impl Document {
             version: self.version,
             state: self.state(),
             source: self.source(),
-            stale: self.stamp.stale,
-            received_at: self.stamp.received_at,
-            updated_at: self.stamp.updated_at,
+            stamp: self.stamp,
             sections: self.content.take_unsaved(),
         }
     }

@@ -22,10 +22,11 @@ fn apply(
 ) -> Option<Applied> {
     let id = documents.id(&key());
     let mut rendering = documents.render(id, Epoch(epoch), extent, STAMP, Instant::now())?;
-    rendering.set(PartId::Head, Some(r#"{"name":"A v B"}"#));
-    rendering.set(PartId::Tail, Some(r#"{"market_order":[]}"#));
+    rendering.set(PartId::HEAD, Some(r#"{"name":"A v B"}"#));
+    rendering.set(PartId::TAIL, Some(r#"{"market_order":[]}"#));
     for (market, text) in markets {
-        let part = rendering.market(&Arc::from(format!("market:{market}")), &mut 0);
+        let mut hint = PartId::HEAD;
+        let part = rendering.market(&Arc::from(format!("market:{market}")), &mut hint);
         rendering.set(part, *text);
     }
     Some(rendering.applied())
@@ -66,7 +67,7 @@ fn what_is_saved_is_what_changed_and_what_is_gone() {
     let mut documents = documents(1);
     apply(&mut documents, 1, Extent::Whole, &[("K", Some("1")), ("L", Some("2"))]);
     let saved = documents.next_to_save(Instant::now(), Pace::Last).unwrap();
-    let names: Vec<&str> = saved.sections.iter().map(|(name, _)| name.as_str()).collect();
+    let names: Vec<&str> = saved.sections.iter().map(|(name, _)| &**name).collect();
     assert_eq!(names, ["", "tail", "market:K", "market:L"]);
     assert_eq!(documents.next_to_save(Instant::now(), Pace::Last), None);
     apply(&mut documents, 1, Extent::Whole, &[("L", Some("3"))]);
@@ -74,7 +75,7 @@ fn what_is_saved_is_what_changed_and_what_is_gone() {
     let sections: Vec<(&str, Option<&str>)> = saved
         .sections
         .iter()
-        .map(|(name, text)| (name.as_str(), text.as_ref().map(|text| text.as_str())))
+        .map(|(name, text)| (&**name, text.as_ref().map(|text| text.as_str())))
         .collect();
     assert!(
         sections.contains(&("market:K", None)) && sections.contains(&("market:L", Some("3"))),
@@ -84,7 +85,7 @@ fn what_is_saved_is_what_changed_and_what_is_gone() {
     apply(&mut documents, 2, Extent::Whole, &[("N", Some("4"))]);
     documents.adopt(&key(), Epoch(2), Instant::now()).unwrap();
     let saved = documents.next_to_save(Instant::now(), Pace::Last).unwrap();
-    assert!(saved.sections.iter().any(|(name, text)| name == "market:L" && text.is_none()), "{saved:?}");
+    assert!(saved.sections.iter().any(|(name, text)| &**name == "market:L" && text.is_none()), "{saved:?}");
     assert_eq!((saved.epoch, saved.version), (Epoch(2), 1));
 }
 
@@ -112,7 +113,7 @@ fn a_reader_gets_the_parts_that_it_asks_for_or_all() {
     let all = documents.message(id, None).unwrap();
     assert_eq!((all.whole, all.sections.len()), (true, 4));
     apply(&mut documents, 1, Extent::Changes, &[("K", None)]);
-    let some = documents.message(id, Some(&[PartId::Market(0), PartId::Market(1)])).unwrap();
+    let some = documents.message(id, Some(&[PartId(2), PartId(3)])).unwrap();
     assert_eq!(some.sections, [("market:K".into(), None), ("market:L".into(), Some("2".into()))]);
     assert_eq!((some.whole, some.version), (false, 2));
 }

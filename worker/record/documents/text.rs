@@ -2,7 +2,6 @@
 
 use super::Document;
 use super::content::PartId;
-use crate::record::store::payload::push_text;
 use crate::record::time::push_rfc3339;
 use std::fmt::Write;
 
@@ -27,7 +26,7 @@ pub(super) fn write(document: &Document, feed: &str) -> String {
     out.push_str(r#"","updated_at":""#);
     push_rfc3339(&mut out, document.stamp.updated_at);
     let _ = write!(out, r#"","stale":{}"#, document.stamp.stale);
-    for part in [PartId::Head, PartId::Tail] {
+    for part in [PartId::HEAD, PartId::TAIL] {
         push_members(&mut out, content.text(part).unwrap_or_default());
     }
     out.push_str(",\"markets\":{");
@@ -41,6 +40,12 @@ pub(super) fn write(document: &Document, feed: &str) -> String {
     }
     out.push_str("}}");
     out
+}
+
+/// Appends `text` as a JSON string.
+pub(in crate::record) fn push_text(out: &mut String, text: &str) {
+    // A string is always JSON.
+    out.push_str(&serde_json::to_string(text).unwrap_or_default());
 }
 
 /// Appends the members of a JSON object to an open one that has some already.

@@ -3,7 +3,7 @@
 //! On a thread and a connection of its own at idle priority: an index over an hour's rows takes seconds. A reader that holds on to
 //! the log only delays the last step. What is missing when the process ends is done at the next start.
 
-use super::schema::{self, Found};
+use super::schema;
 use crate::record::queue::lock;
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
@@ -70,7 +70,7 @@ fn run(shared: &Shared) {
             Ok(()) => work.files.retain(|(waiting, _)| *waiting != path),
             Err(error) => {
                 let file = path.to_string_lossy();
-                log::warn!(file:% = file, error = error.as_str(); "hour.not_closed");
+                log::warn!(file:% = file, error:% = error; "hour.not_closed");
                 // The others first.
                 work.files.rotate_left(1);
                 if !work.ending {
@@ -95,18 +95,11 @@ fn next(shared: &Shared) -> Option<(PathBuf, Option<Connection>)> {
     }
 }
 
-fn close(path: &Path, connection: Option<Connection>) -> Result<(), String> {
-    let connection = match connection {
-        Some(connection) => connection,
-        None => match schema::inspect(path) {
-            (Some(connection), Found::Good(_)) => connection,
-            (connection, found) => {
-                drop(connection);
-                return leave(path, found);
-            }
-        },
-    };
-    finish(&connection).map_err(|error| error.to_string())?;
+fn close(path: &Path, connection: Option<Connection>) -> rusqlite::Result<()> {
+    let connection = connection.or_else(|| super::open_existing(path).ok().map(|(connection, _)| connection));
+    // One that cannot be used can never be closed.
+    let Some(connection) = connection else { return Ok(()) };
+    finish(&connection)?;
     log::debug!(file:% = path.to_string_lossy(); "hour.closed");
     Ok(())
 }
@@ -116,18 +109,4 @@ fn finish(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(schema::INDEX)?;
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     connection.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))
-}
-
-/// A file that cannot be closed, ever.
-fn leave(path: &Path, found: Found) -> Result<(), String> {
-    let file = path.to_string_lossy();
-    match found {
-        Found::Unfinished => super::delete_unfinished(path),
-        Found::Newer(found) => {
-            log::error!(file:% = file, found = found, known = schema::SCHEMA; "hour.newer");
-        }
-        Found::Unreadable(error) => log::error!(file:% = file, error = error.as_str(); "hour.unreadable"),
-        Found::Good(_) => {}
-    }
-    Ok(())
 }

@@ -15,7 +15,8 @@ mod tests;
 pub use close::Closer;
 pub use schema::Kind;
 
-use hashbrown::HashMap;
+use super::RecordError;
+use super::sqlite::{Positions, adopt_parent, beside};
 use rusqlite::{CachedStatement, Connection, params};
 use schema::{Found, Tail};
 use std::fs;
@@ -27,36 +28,6 @@ use touchline_common::model::{Generation, Price, SlotId};
 const HOUR_US: i64 = 3_600_000_000;
 /// Rows of an hour at most, by the form of `seq`.
 const ROWS: i64 = 1_000_000_000;
-
-/// How far each worker's bulk stream is committed.
-pub type Positions = HashMap<SlotId, (Generation, u64)>;
-
-/// Why an hour file cannot be begun.
-#[derive(Debug)]
-pub enum HourError {
-    /// The folder cannot be made or read.
-    Folder { path: PathBuf, source: io::Error },
-    /// A file cannot be made.
-    Create { path: PathBuf, source: rusqlite::Error },
-}
-
-impl std::fmt::Display for HourError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            HourError::Folder { path, source } => write!(f, "the folder {}: {source}", path.display()),
-            HourError::Create { path, source } => write!(f, "creating {}: {source}", path.display()),
-        }
-    }
-}
-
-impl std::error::Error for HourError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            HourError::Folder { source, .. } => Some(source),
-            HourError::Create { source, .. } => Some(source),
-        }
-    }
-}
 
 /// The hour of a wall clock, since 1970.
 pub fn hour_of(us: i64) -> i64 {
@@ -101,19 +72,10 @@ pub fn list(folder: &Path) -> io::Result<Vec<i64>> {
 fn remove(path: &Path) -> io::Result<()> {
     fs::remove_file(path)?;
     for suffix in ["-wal", "-shm", "-journal"] {
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(suffix);
         // Mostly there is none.
-        let _ = fs::remove_file(PathBuf::from(beside));
+        let _ = fs::remove_file(beside(path, suffix));
     }
     Ok(())
-}
-
-/// The bytes of an hour's file and its log.
-fn bytes(path: &Path) -> u64 {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    [path, Path::new(&log)].iter().map(|file| fs::metadata(file).map_or(0, |found| found.len())).sum()
 }
 
 #[derive(Debug)]
@@ -135,9 +97,15 @@ pub struct Hours {
 impl Hours {
     /// Opens the newest file, or begins one. What an earlier run left unfinished is deleted or handed to the closing thread. Positions
     /// are those of the last run under the same `parent`, the coordinator's process.
-    pub fn open(store: &Path, parent: &str, now: i64) -> Result<(Hours, Positions), HourError> {
+    ///
+    /// # Errors
+    /// [`RecordError::OpenHours`].
+    pub fn open(store: &Path, parent: &str, now: i64) -> Result<(Hours, Positions), RecordError> {
         let folder = folder(store);
-        let failed = |source| HourError::Folder { path: folder.clone(), source };
+        let failed = |error: io::Error| RecordError::OpenHours {
+            what: format!("the folder {}: {error}", folder.display()),
+        };
+        let not_made = |what: String| RecordError::OpenHours { what };
         fs::create_dir_all(&folder).map_err(failed)?;
         let closer = Closer::start().map_err(failed)?;
         let mut hours = list(&folder).map_err(failed)?;
@@ -145,14 +113,14 @@ impl Hours {
         let mut current = None;
         while let Some(hour) = hours.pop() {
             let path = folder.join(file_name(hour));
-            match usable(&path) {
-                Usable::Yes(connection, mut tail) => {
+            match open_existing(&path).and_then(|found| writable(&path, found)) {
+                Ok((connection, mut tail)) => {
                     tail.seq = tail.seq.max(hour * ROWS);
                     current = Some(Current { hour, connection, tail });
                     break;
                 }
-                Usable::Deleted => {}
-                Usable::No => {
+                Err(Unusable::Deleted) => {}
+                Err(Unusable::LeftAlone) => {
                     least = least.max(hour + 1);
                     break;
                 }
@@ -161,16 +129,15 @@ impl Hours {
         hours.into_iter().for_each(|hour| close_old(&closer, folder.join(file_name(hour))));
         let mut positions = Positions::new();
         if let Some(current) = &current {
-            positions = adopt_parent(&current.connection, parent).map_err(|source| {
-                let path = folder.join(file_name(current.hour));
-                HourError::Create { path, source }
-            })?;
+            let adopted = adopt_parent(&current.connection, parent, "positions");
+            let path = folder.join(file_name(current.hour));
+            positions = adopted.map_err(|error| not_made(creating(&path, &error)))?.unwrap_or_default();
         }
         let current = match current {
             Some(current) if current.hour >= least => current,
             older => {
                 let mut fill = |writer: &mut Writer<'_>| write_positions(writer, &positions);
-                let fresh = begin(&folder, parent, least, &mut fill)?;
+                let fresh = begin(&folder, parent, least, &mut fill).map_err(not_made)?;
                 if let Some(older) = older {
                     closer.close(folder.join(file_name(older.hour)), Some(older.connection));
                 }
@@ -204,12 +171,12 @@ impl Hours {
     /// Begins the file of `hour`; `fill` writes what it begins with. On an error the current one stays.
     ///
     /// # Errors
-    /// [`HourError::Create`].
+    /// In words, why the file cannot be made.
     pub fn roll(
         &mut self,
         hour: i64,
         fill: &mut dyn FnMut(&mut Writer<'_>) -> rusqlite::Result<()>,
-    ) -> Result<(), HourError> {
+    ) -> Result<(), String> {
         let fresh = begin(&self.folder, &self.parent, hour, fill)?;
         let old = std::mem::replace(&mut self.current, fresh);
         self.closer.close(self.folder.join(file_name(old.hour)), Some(old.connection));
@@ -233,15 +200,9 @@ impl Hours {
         Ok(())
     }
 
-    /// Deletes what is too old or too much, now and then; the bytes that are left.
-    pub fn retain(&mut self, limits: &Limits, now: i64) -> u64 {
-        self.retention.pass(&self.folder, self.current.hour, &self.closer, limits, now)
-    }
-
-    /// The bytes of all files.
-    pub fn bytes(&self) -> u64 {
-        let hours = list(&self.folder).unwrap_or_default();
-        hours.into_iter().map(|hour| bytes(&self.folder.join(file_name(hour)))).sum()
+    /// Deletes what is too old or too much, now and then.
+    pub fn retain(&mut self, limits: &Limits, now: i64) {
+        self.retention.pass(&self.folder, self.current.hour, &self.closer, limits, now);
     }
 
     #[cfg(test)]
@@ -259,67 +220,44 @@ pub struct Limits {
     pub bytes: u64,
 }
 
-enum Usable {
-    Yes(Connection, Tail),
+/// What became of a file that cannot be used.
+enum Unusable {
+    /// It had never been complete.
     Deleted,
-    No,
+    LeftAlone,
 }
 
-fn usable(path: &Path) -> Usable {
+/// Opens a file of an earlier run. One that cannot be used is reported in the log.
+fn open_existing(path: &Path) -> Result<(Connection, Tail), Unusable> {
     let file = path.to_string_lossy();
-    let (connection, found) = schema::inspect(path);
-    match (connection, found) {
-        (Some(connection), Found::Good(tail)) => match schema::prepare_to_write(&connection) {
-            Ok(()) => Usable::Yes(connection, tail),
-            Err(error) => {
-                log::error!(file:% = file, error:% = error; "hour.not_writable");
-                Usable::No
+    match schema::inspect(path) {
+        Found::Good(connection, tail) => return Ok((connection, tail)),
+        Found::Unfinished => {
+            match remove(path) {
+                Ok(()) => log::warn!(file:% = file; "hour.unfinished"),
+                Err(error) => log::error!(file:% = file, error:% = error; "hour.not_deleted"),
             }
-        },
-        (connection, Found::Unfinished) => {
-            drop(connection);
-            delete_unfinished(path);
-            Usable::Deleted
+            return Err(Unusable::Deleted);
         }
-        (_, Found::Newer(found)) => {
+        Found::Newer(found) => {
             log::error!(file:% = file, found = found, known = schema::SCHEMA; "hour.newer");
-            Usable::No
         }
-        (_, Found::Unreadable(error)) => {
-            log::error!(file:% = file, error = error.as_str(); "hour.unreadable");
-            Usable::No
-        }
-        (None, Found::Good(_)) => Usable::No,
+        Found::Unreadable(error) => log::error!(file:% = file, error = error.as_str(); "hour.unreadable"),
     }
+    Err(Unusable::LeftAlone)
 }
 
-fn adopt_parent(connection: &Connection, parent: &str) -> rusqlite::Result<Positions> {
-    let last: String =
-        connection.query_row("SELECT value FROM meta WHERE key = 'parent'", [], |row| row.get(0))?;
-    if last != parent {
-        let transaction = connection.unchecked_transaction()?;
-        transaction.execute("DELETE FROM positions", [])?;
-        transaction.execute("UPDATE meta SET value = ?1 WHERE key = 'parent'", [parent])?;
-        transaction.commit()?;
-    }
-    let mut statement = connection.prepare("SELECT slot, generation, n FROM positions")?;
-    let rows = statement.query_map([], |row| {
-        Ok((SlotId(row.get(0)?), (Generation(row.get(1)?), row.get::<_, i64>(2)?.unsigned_abs())))
+fn writable(path: &Path, (connection, tail): (Connection, Tail)) -> Result<(Connection, Tail), Unusable> {
+    schema::prepare_to_write(&connection).map_err(|error| {
+        log::error!(file:% = path.to_string_lossy(), error:% = error; "hour.not_writable");
+        Unusable::LeftAlone
     })?;
-    rows.collect()
+    Ok((connection, tail))
 }
 
 /// The positions of every worker.
 pub fn write_positions(writer: &mut Writer<'_>, positions: &Positions) -> rusqlite::Result<()> {
     positions.iter().try_for_each(|(slot, (generation, n))| writer.position(*slot, *generation, *n))
-}
-
-fn delete_unfinished(path: &Path) {
-    let file = path.to_string_lossy();
-    match remove(path) {
-        Ok(()) => log::warn!(file:% = file; "hour.unfinished"),
-        Err(error) => log::error!(file:% = file, error:% = error; "hour.not_deleted"),
-    }
 }
 
 /// An older file that an earlier run did not close is handed over; which that is says its header alone.
@@ -340,7 +278,7 @@ fn begin(
     parent: &str,
     hour: i64,
     fill: &mut dyn FnMut(&mut Writer<'_>) -> rusqlite::Result<()>,
-) -> Result<Current, HourError> {
+) -> Result<Current, String> {
     let path = folder.join(file_name(hour));
     // What an attempt left that the disk refused; a file with rows would be the newest, and this hour is later.
     let _ = remove(&path);
@@ -355,9 +293,13 @@ fn begin(
         Ok(connection) => Ok(Current { hour, connection, tail }),
         Err(source) => {
             let _ = remove(&path);
-            Err(HourError::Create { path, source })
+            Err(creating(&path, &source))
         }
     }
+}
+
+fn creating(path: &Path, error: &rusqlite::Error) -> String {
+    format!("creating {}: {error}", path.display())
 }
 
 fn commit(connection: &Connection, filled: rusqlite::Result<()>) -> rusqlite::Result<()> {

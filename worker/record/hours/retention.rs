@@ -2,7 +2,8 @@
 //!
 //! Ages are taken from the files' names: what a disk keeps across runs has no other clock.
 
-use super::{Closer, HOUR_US, Limits, bytes, file_name, list, remove};
+use super::{Closer, HOUR_US, Limits, file_name, list, remove};
+use crate::record::sqlite::{bytes, open_to_read};
 use hashbrown::HashSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -13,34 +14,23 @@ const PASS: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub(super) struct Retention {
     passed: Option<Instant>,
-    left: u64,
     /// Hours older than odds are kept, but not chat, and with chat in them.
     chatty: HashSet<i64>,
 }
 
 impl Retention {
-    pub(super) fn pass(
-        &mut self,
-        folder: &Path,
-        current: i64,
-        closer: &Closer,
-        limits: &Limits,
-        now: i64,
-    ) -> u64 {
+    pub(super) fn pass(&mut self, folder: &Path, current: i64, closer: &Closer, limits: &Limits, now: i64) {
         if self.passed.is_some_and(|passed| passed.elapsed() < PASS) {
-            return self.left;
+            return;
         }
         self.passed = Some(Instant::now());
         let hours = match list(folder) {
             Ok(hours) => hours,
-            Err(error) => {
-                log::warn!(error:% = error; "hour.retention_failed");
-                return self.left;
-            }
+            Err(error) => return log::warn!(error:% = error; "hour.retention_failed"),
         };
         let sized = hours.into_iter().map(|hour| (hour, bytes(&folder.join(file_name(hour)))));
         let sized: Vec<(i64, u64)> = sized.collect();
-        self.left = sized.iter().map(|(_, bytes)| bytes).sum();
+        let mut left: u64 = sized.iter().map(|(_, bytes)| bytes).sum();
         for (hour, bytes) in sized {
             let path = folder.join(file_name(hour));
             if hour >= current || closer.has(&path) {
@@ -48,7 +38,7 @@ impl Retention {
             }
             let why = if self.is_old(hour, &path, limits, now) {
                 "age"
-            } else if self.left > limits.bytes {
+            } else if left > limits.bytes {
                 "size"
             } else {
                 continue;
@@ -56,7 +46,7 @@ impl Retention {
             let file = path.to_string_lossy();
             match remove(&path) {
                 Ok(()) => {
-                    self.left -= bytes;
+                    left -= bytes;
                     self.chatty.remove(&hour);
                     match why {
                         "age" => log::info!(file:% = file, bytes = bytes, why = why; "hour.deleted"),
@@ -66,7 +56,6 @@ impl Retention {
                 Err(error) => log::warn!(file:% = file, error:% = error; "hour.not_deleted"),
             }
         }
-        self.left
     }
 
     fn is_old(&mut self, hour: i64, path: &Path, limits: &Limits, now: i64) -> bool {
@@ -89,5 +78,5 @@ impl Retention {
 /// Whether a table has rows; of a file that cannot be read no rows are read.
 fn has_rows(path: &Path, table: &str) -> bool {
     let sql = format!("SELECT EXISTS(SELECT 1 FROM {table})");
-    super::read::open(path).and_then(|file| file.query_row(&sql, [], |row| row.get(0))).unwrap_or(false)
+    open_to_read(path).and_then(|file| file.query_row(&sql, [], |row| row.get(0))).unwrap_or(false)
 }

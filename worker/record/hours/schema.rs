@@ -34,14 +34,6 @@ CREATE TABLE odds(
 CREATE TABLE chat(
     seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, feed TEXT NOT NULL, match TEXT NOT NULL, id TEXT NOT NULL,
     type TEXT NOT NULL, user TEXT, text TEXT, amount);
-CREATE VIEW history AS
-    SELECT o.seq,
-        strftime('%Y-%m-%dT%H:%M:%S', o.at / 1000000, 'unixepoch') || printf('.%06dZ', o.at % 1000000) AS at,
-        s.feed, s.match, s.market, s.market_name, s.selection, s.selection_name,
-        CASE o.type WHEN 0 THEN 'odds_change' WHEN 1 THEN 'suspended' WHEN 2 THEN 'resumed' WHEN 3 THEN 'market_open'
-            WHEN 4 THEN 'market_close' ELSE 'base' END AS type,
-        o.price / 10000.0 AS odds, t.text AS odds_text, o.suspended, o.recovered
-    FROM odds o JOIN selections s ON s.id = o.selection LEFT JOIN texts t ON t.id = o.text;
 CREATE VIEW comments AS
     SELECT seq,
         strftime('%Y-%m-%dT%H:%M:%S', at / 1000000, 'unixepoch') || printf('.%06dZ', at % 1000000) AS at,
@@ -61,16 +53,17 @@ pub enum Kind {
     Base = 5,
 }
 
-/// The names of [`Kind`] by number; view `history` has the same.
-pub const TYPES: [&str; 6] = ["odds_change", "suspended", "resumed", "market_open", "market_close", "base"];
+/// The name of [`Kind`] of a row `o` of `odds`, in SQL.
+pub const TYPE: &str = "CASE o.type WHEN 0 THEN 'odds_change' WHEN 1 THEN 'suspended' WHEN 2 THEN 'resumed'
+    WHEN 3 THEN 'market_open' WHEN 4 THEN 'market_close' ELSE 'base' END";
 
 /// What is to be done when the file is over; nothing of it harms when it was done.
 pub const INDEX: &str = "CREATE INDEX IF NOT EXISTS odds_selection ON odds(selection)";
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Found {
-    /// Complete, of this schema: the highest `seq`, and the highest numbers of selections and texts.
-    Good(Tail),
+    /// Complete, of this schema.
+    Good(Connection, Tail),
     /// Its first transaction is missing.
     Unfinished,
     Newer(i64),
@@ -78,6 +71,7 @@ pub enum Found {
     Unreadable(String),
 }
 
+/// The highest numbers that a file gave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tail {
     /// The highest `seq` of any row.
@@ -87,19 +81,13 @@ pub struct Tail {
 }
 
 /// Opens an existing file for writing and says what it is.
-pub fn inspect(path: &Path) -> (Option<Connection>, Found) {
+pub fn inspect(path: &Path) -> Found {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let opened = Connection::open_with_flags(path, flags).and_then(|connection| {
-        let found = examine(&connection)?;
-        Ok((connection, found))
-    });
-    match opened {
-        Ok((connection, found)) => (Some(connection), found),
-        Err(error) => (None, Found::Unreadable(error.to_string())),
-    }
+    let found = Connection::open_with_flags(path, flags).and_then(examine);
+    found.unwrap_or_else(|error| Found::Unreadable(error.to_string()))
 }
 
-fn examine(connection: &Connection) -> rusqlite::Result<Found> {
+fn examine(connection: Connection) -> rusqlite::Result<Found> {
     connection.busy_timeout(Duration::from_millis(200))?;
     let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
     let version = number("PRAGMA user_version")?;
@@ -115,7 +103,8 @@ fn examine(connection: &Connection) -> rusqlite::Result<Found> {
     let highest =
         |table: &str, column: &str| number(&format!("SELECT coalesce(max({column}), 0) FROM {table}"));
     let seq = highest("odds", "seq")?.max(highest("chat", "seq")?);
-    Ok(Found::Good(Tail { seq, selection: highest("selections", "id")?, text: highest("texts", "id")? }))
+    let tail = Tail { seq, selection: highest("selections", "id")?, text: highest("texts", "id")? };
+    Ok(Found::Good(connection, tail))
 }
 
 /// Makes a connection the writing one.
@@ -142,6 +131,14 @@ pub fn create(path: &Path) -> rusqlite::Result<Connection> {
 pub fn begin(connection: &Connection, parent: &str) -> rusqlite::Result<()> {
     connection.execute_batch("BEGIN IMMEDIATE")?;
     connection.execute_batch(CREATE)?;
+    connection.execute_batch(&format!(
+        "CREATE VIEW history AS
+        SELECT o.seq,
+            strftime('%Y-%m-%dT%H:%M:%S', o.at / 1000000, 'unixepoch') || printf('.%06dZ', o.at % 1000000) AS at,
+            s.feed, s.match, s.market, s.market_name, s.selection, s.selection_name, {TYPE} AS type,
+            o.price / 10000.0 AS odds, t.text AS odds_text, o.suspended, o.recovered
+        FROM odds o JOIN selections s ON s.id = o.selection LEFT JOIN texts t ON t.id = o.text"
+    ))?;
     connection.execute("INSERT INTO meta VALUES ('parent', ?1)", [parent])?;
     connection.execute_batch(&format!("PRAGMA user_version = {SCHEMA}"))
 }

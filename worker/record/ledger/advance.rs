@@ -7,12 +7,12 @@ use super::handover::{Candidate, OWNER_DRAIN, Wanted};
 use super::steps::{Mode, Seen};
 use super::values::{Trust, Values};
 use super::{
-    EventType, GapStep, Input, Lane, LastSign, Ledger, Outcome, OwnerState, Payload, Source, Writer,
+    EventType, GapStep, Input, Lane, LastSign, Ledger, Outcome, OwnerState, Payload, Report, Source, Writer,
 };
 use std::time::Instant;
 use touchline_common::ipc::messages::data::EndReason;
 use touchline_common::ipc::messages::recorder::Owner;
-use touchline_common::model::{Change, Clock, Epoch, Phase, Register, RegisterChange};
+use touchline_common::model::{Change, Epoch, Phase, Register, RegisterChange};
 
 /// A worker's end is seen at most this much later where nothing holds up the recorder, microseconds.
 const UNSEEN: i64 = 100_000;
@@ -21,19 +21,12 @@ impl Ledger {
     /// Takes one input; `now` is a monotonic time, by which alone anything expires. What follows is added to `out`.
     pub fn advance(&mut self, input: &Input<'_>, now: Instant, out: &mut Outcome) {
         match *input {
-            Input::Base { n, epoch, source, facts, registers, values, clock, at, version } => {
+            Input::Base { report, source, facts, registers, values } => {
                 let (values, facts) = (Values::new(registers, values), facts.clone());
-                let (loaded_at, marks) = (at, None);
-                self.base(
-                    Candidate { epoch, source, facts, values, clock, n, version, at, loaded_at, marks },
-                    now,
-                    out,
-                );
+                let load = Candidate { report, source, facts, values, loaded_at: report.at, marks: None };
+                self.base(load, now, out);
             }
-            Input::Obs { n, epoch, registers, changes, clock, at, version } => {
-                let observed = Observed { registers, changes, clock, n, version, at };
-                self.observe(epoch, &observed, now, out);
-            }
+            Input::Obs { report, registers, changes } => self.observe(report, registers, changes, now, out),
             Input::Lost { epoch, count, since } => {
                 out.lost += count;
                 if self.epoch() == Some(epoch) {
@@ -64,11 +57,12 @@ impl Ledger {
 
     fn base(&mut self, load: Candidate, now: Instant, out: &mut Outcome) {
         let Some(owner) = self.owner else { return self.first(load, out) };
-        if load.epoch < owner.epoch {
+        let epoch = load.report.epoch;
+        if epoch < owner.epoch {
             out.refused = true;
-        } else if load.source == owner.source || load.epoch == owner.epoch {
+        } else if load.source == owner.source || epoch == owner.epoch {
             self.reload(owner, load, now, out);
-        } else if self.candidate.as_ref().is_some_and(|other| other.epoch > load.epoch) {
+        } else if self.candidate.as_ref().is_some_and(|other| other.report.epoch > epoch) {
             out.refused = true;
         } else {
             self.candidate = Some(Box::new(load));
@@ -78,24 +72,25 @@ impl Ledger {
 
     /// The first load: events begin from what stands.
     fn first(&mut self, load: Candidate, out: &mut Outcome) {
-        let mut seen = load.seen(Mode::Seen);
+        let mut seen = Seen::new(load.report, Mode::Seen, &mut out.events);
+        let Report { epoch, at, .. } = load.report;
         self.facts = load.facts;
-        self.owner = Some(Writer { epoch: load.epoch, source: load.source, state: OwnerState::Alive });
-        self.known_at = load.at;
+        self.owner = Some(Writer { epoch, source: load.source, state: OwnerState::Alive });
+        self.known_at = at;
         self.known = load.values;
         let phase = self.known.registers.remove(&Register::Phase);
         let points = self.known.registers.remove(&Register::Points);
         let listed = self.scope.phase(EventType::MatchListed, 0, 0, 0);
-        self.push(listed, EventType::MatchListed, Lane::Normal, None, Payload::None, &seen, &mut out.events);
+        self.push(listed, EventType::MatchListed, Lane::Normal, None, Payload::None {}, &mut seen);
         if let Some(phase) = phase {
-            self.step(Register::Phase, phase, &mut seen, &mut out.events);
+            self.step(Register::Phase, phase, &mut seen);
         }
         if let Some(points) = points {
             seen.mode = Mode::Recovered;
-            self.step(Register::Points, points, &mut seen, &mut out.events);
+            self.step(Register::Points, points, &mut seen);
         }
         self.wanted = None;
-        out.switched = Some(load.epoch);
+        out.switched = Some(epoch);
         out.changed = true;
     }
 
@@ -104,31 +99,36 @@ impl Ledger {
         let goes_on = matches!(owner.state, OwnerState::Alive | OwnerState::Silent { .. });
         // In a gap it may be behind what was recorded.
         let trust = if goes_on && !self.gap.open { Trust::All } else { Trust::Higher };
-        if load.epoch > owner.epoch {
-            out.switched = Some(load.epoch);
+        let Report { epoch, at, .. } = load.report;
+        if epoch > owner.epoch {
+            out.switched = Some(epoch);
         }
         match owner.state {
             // Nothing was lost.
-            OwnerState::Silent { .. } => self.resume(load.at, out),
+            OwnerState::Silent { .. } => self.resume(at, out),
             OwnerState::Alive | OwnerState::Away | OwnerState::Detached | OwnerState::Dead => {}
         }
         self.follow(load, trust, now, out);
     }
 
-    fn observe(&mut self, epoch: Epoch, observed: &Observed<'_>, now: Instant, out: &mut Outcome) {
-        let &Observed { registers, changes, clock, n, version, at } = observed;
+    fn observe(
+        &mut self,
+        report: Report,
+        registers: &[RegisterChange],
+        changes: &[Change<'_>],
+        now: Instant,
+        out: &mut Outcome,
+    ) {
+        let Report { epoch, at, .. } = report;
         if self.epoch() == Some(epoch) {
             if matches!(self.owner, Some(Writer { state: OwnerState::Silent { since }, .. }) if at > since) {
                 self.resume(at, out);
             }
             self.known_at = self.known_at.max(at);
-            let clock = clock.map(|clock| clock.seconds);
-            let seen = Seen { epoch, n, place: 0, clock, at, version, mode: Mode::Seen };
-            self.compare(registers, changes, seen, now, out);
-        } else if let Some(candidate) = self.candidate.as_mut().filter(|other| other.epoch == epoch) {
+            self.compare(registers, changes, report, now, out);
+        } else if let Some(candidate) = self.candidate.as_mut().filter(|other| other.report.epoch == epoch) {
             candidate.values.fold(registers, changes);
-            candidate.clock = clock.or(candidate.clock);
-            (candidate.n, candidate.version, candidate.at) = (n, version, at);
+            candidate.report = Report { clock: report.clock.or(candidate.report.clock), ..report };
         } else {
             out.refused = true;
             return;
@@ -172,7 +172,7 @@ impl Ledger {
     }
 
     fn end(&mut self, epoch: Epoch, why: EndReason, at: i64, now: Instant, out: &mut Outcome) {
-        let of_candidate = self.candidate.as_ref().is_some_and(|candidate| candidate.epoch == epoch);
+        let of_candidate = self.candidate.as_ref().is_some_and(|candidate| candidate.report.epoch == epoch);
         if of_candidate && why != EndReason::Ended {
             self.candidate = None;
             return;
@@ -199,9 +199,9 @@ impl Ledger {
         let phase = self.known.registers.get(&Register::Phase).copied();
         let began = phase.is_some_and(|phase| phase > 0 && phase < Phase::FINISHED.0);
         if let (true, true, Some(owner)) = (unseen, began, self.owner) {
-            let (mode, place) = (Mode::Recovered, 0);
-            let mut seen = Seen { epoch: owner.epoch, n: 0, place, clock: None, at, version: 0, mode };
-            self.step(Register::Phase, Phase::FINISHED.0, &mut seen, &mut out.events);
+            let report = Report::unstated(owner.epoch, at);
+            let mut seen = Seen::new(report, Mode::Recovered, &mut out.events);
+            self.step(Register::Phase, Phase::FINISHED.0, &mut seen);
         }
         self.finish(at, out);
     }
@@ -292,13 +292,13 @@ impl Ledger {
         let at = at.max(self.gap.since);
         self.gap.open = false;
         out.gaps.push(GapStep::Close { at });
-        self.report_gap(EventType::GapEnd, Payload::None, at, owner.epoch, out);
+        self.report_gap(EventType::GapEnd, Payload::None {}, at, owner.epoch, out);
     }
 
     fn report_gap(&mut self, kind: EventType, payload: Payload, at: i64, epoch: Epoch, out: &mut Outcome) {
         let id = self.scope.phase(kind, 0, i64::from(self.gap.count), 0);
-        let seen = Seen { epoch, n: 0, place: 0, clock: None, at, version: 0, mode: Mode::Seen };
-        self.push(id, kind, Lane::Normal, None, payload, &seen, &mut out.events);
+        let mut seen = Seen::new(Report::unstated(epoch, at), Mode::Seen, &mut out.events);
+        self.push(id, kind, Lane::Normal, None, payload, &mut seen);
         out.changed = true;
     }
 
@@ -309,13 +309,4 @@ impl Ledger {
             self.open_gap(at, "restart", out);
         }
     }
-}
-
-struct Observed<'a> {
-    registers: &'a [RegisterChange],
-    changes: &'a [Change<'a>],
-    clock: Option<Clock>,
-    n: u64,
-    version: u64,
-    at: i64,
 }

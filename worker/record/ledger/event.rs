@@ -2,6 +2,7 @@
 
 use super::identity::EventId;
 use serde::{Deserialize, Serialize};
+use std::num::NonZero;
 pub use touchline_common::config::Lane;
 use touchline_common::model::{Epoch, Side};
 
@@ -61,16 +62,19 @@ event_types! {
     Retract = "retract",
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Color {
     Yellow,
     Red,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Details of an event; as JSON it is the column `payload`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
 pub enum Payload {
     /// Nothing.
-    None,
+    None {},
     /// A counter's value after the step.
     Count {
         n: i64,
@@ -79,12 +83,13 @@ pub enum Payload {
         color: Color,
         n: i64,
     },
-    /// Points or runs: from, to.
+    /// Points or runs of a side.
     Change {
         /// The side's value before.
         from: i64,
         /// The side's value after.
         to: i64,
+        by: i64,
     },
     /// The `index`-th period.
     Period {
@@ -93,13 +98,16 @@ pub enum Payload {
     },
     /// A set, by both sides' count; a game or point, by its set.
     Place {
-        /// The set, from 1; 0 for a set itself.
-        set: u8,
-        /// The game in it, from 0; absent unless a tennis point.
+        /// The set, from 1; none for a set itself.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        set: Option<NonZero<u8>>,
+        /// The game in it, from 0; a tennis point only.
+        #[serde(skip_serializing_if = "Option::is_none")]
         game: Option<i64>,
         index: i64,
-        /// The points after it, home first; a tennis point only.
-        points: Option<(u16, u16)>,
+        /// The points after it, such as `40-A`; a tennis point only.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        points: Option<String>,
     },
     Comment {
         text: String,
@@ -107,9 +115,11 @@ pub enum Payload {
     Stat {
         /// Its key in the document's `stats`.
         key: String,
+        #[serde(rename = "value")]
         text: String,
     },
     Retracted {
+        #[serde(rename = "type")]
         kind: EventType,
         /// The value that no longer stands.
         n: i64,
@@ -131,8 +141,6 @@ pub enum Payload {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewEvent {
     pub id: EventId,
-    /// 0, or which revision of that id it is.
-    pub revision: u32,
     pub retracts: Option<EventId>,
     pub kind: EventType,
     /// Its lane, before the configuration moves types.
@@ -143,16 +151,42 @@ pub struct NewEvent {
     pub period: Option<&'static str>,
     /// When the worker read it, microseconds since 1970 UTC.
     pub at: i64,
-    /// The feed's own time of it, likewise.
-    pub feed_at: Option<i64>,
     pub epoch: Epoch,
     pub version: u64,
     pub order: i64,
     /// The score after it.
     pub score: Option<(i64, i64)>,
-    /// Whether the feed reported it after what comes later in the match.
-    pub late: bool,
     /// Whether it was found after a gap.
     pub recovered: bool,
     pub payload: Payload,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn payloads_as_documented() {
+        let point = |set, game| Payload::Place {
+            set: NonZero::new(set),
+            game,
+            index: 7,
+            points: game.map(|_| "40-A".into()),
+        };
+        for (payload, text) in [
+            (Payload::None {}, "{}"),
+            (Payload::Card { color: Color::Red, n: 2 }, r#"{"color":"red","n":2}"#),
+            (Payload::Change { from: 3, to: 5, by: 2 }, r#"{"from":3,"to":5,"by":2}"#),
+            (point(0, None), r#"{"index":7}"#),
+            (point(2, Some(0)), r#"{"set":2,"game":0,"index":7,"points":"40-A"}"#),
+            (
+                Payload::Stat { key: "shots".into(), text: "\"7\"".into() },
+                r#"{"key":"shots","value":"\"7\""}"#,
+            ),
+            (Payload::Retracted { kind: EventType::MatchEnded, n: 0 }, r#"{"type":"match_ended","n":0}"#),
+            (Payload::Gap { reason: "moved" }, r#"{"reason":"moved"}"#),
+        ] {
+            assert_eq!(serde_json::to_string(&payload).unwrap(), text);
+        }
+    }
 }

@@ -6,10 +6,10 @@
 
 use super::steps::{Mode, Seen};
 use super::values::{Trust, Values};
-use super::{Ledger, Outcome, OwnerState, Source, Writer};
+use super::{Ledger, Outcome, OwnerState, Report, Source, Writer};
 use std::time::{Duration, Instant};
 use touchline_common::ipc::messages::recorder::Owner;
-use touchline_common::model::{Clock, Epoch, Facts, Register};
+use touchline_common::model::{Epoch, Facts, Register};
 
 /// How long a living owner may differ from the candidate that is to replace it.
 pub(super) const ADOPT_DEADLINE: Duration = Duration::from_secs(10);
@@ -21,15 +21,12 @@ const LAG: i64 = 1_000_000;
 /// All values of a match under an epoch, from its load and what was observed since.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Candidate {
-    pub(super) epoch: Epoch,
+    /// Of the newest message; the clock is the last that was stated.
+    pub(super) report: Report,
     pub(super) source: Source,
     pub(super) facts: Facts,
     pub(super) values: Values,
-    pub(super) clock: Option<Clock>,
-    pub(super) n: u64,
-    pub(super) version: u64,
-    /// Wall clock of the newest message's read, microseconds,
-    pub(super) at: i64,
+    /// Wall clock of the load's read, microseconds.
     pub(super) loaded_at: i64,
     pub(super) marks: Option<Marks>,
 }
@@ -59,20 +56,6 @@ enum Decision {
     AdoptWithGap(&'static str),
 }
 
-impl Candidate {
-    pub(super) fn seen(&self, mode: Mode) -> Seen {
-        Seen {
-            epoch: self.epoch,
-            n: self.n,
-            place: 0,
-            clock: self.clock.map(|clock| clock.seconds),
-            at: self.at,
-            version: self.version,
-            mode,
-        }
-    }
-}
-
 impl Ledger {
     /// Adopts the candidate if its time has come.
     pub(super) fn consider(&mut self, now: Instant, out: &mut Outcome) {
@@ -92,7 +75,8 @@ impl Ledger {
             }
             Decision::Adopt => self.adopt(now, out),
             Decision::AdoptWithGap(reason) => {
-                let from = self.candidate.as_ref().map_or(self.known_at, |other| other.at.min(self.known_at));
+                let from =
+                    self.candidate.as_ref().map_or(self.known_at, |other| other.report.at.min(self.known_at));
                 self.open_gap(from, reason, out);
                 self.adopt(now, out);
             }
@@ -101,7 +85,7 @@ impl Ledger {
 
     fn decide(&self, now: Instant) -> Decision {
         let (Some(candidate), Some(owner)) = (&self.candidate, self.owner) else { return Decision::Wait };
-        let wanted = self.wanted.filter(|wanted| wanted.epoch == candidate.epoch);
+        let wanted = self.wanted.filter(|wanted| wanted.epoch == candidate.report.epoch);
         match (owner.state, wanted) {
             (OwnerState::Dead, _) => Decision::Adopt,
             // Its worker is gone, or the load would come from it.
@@ -151,8 +135,9 @@ impl Ledger {
     pub(super) fn inherit(&mut self, since: i64, reason: &'static str, now: Instant, out: &mut Outcome) {
         let Some(candidate) = &self.candidate else { return self.open_gap(since, reason, out) };
         if candidate.loaded_at > since || !self.agrees(candidate) {
-            let unreported = self.known_at.max(candidate.at - LAG).min(candidate.at);
-            let from = if candidate.at > since { since } else { unreported };
+            let at = candidate.report.at;
+            let unreported = self.known_at.max(at - LAG).min(at);
+            let from = if at > since { since } else { unreported };
             self.open_gap(from, reason, out);
         }
         self.adopt(now, out);
@@ -160,22 +145,24 @@ impl Ledger {
 
     fn adopt(&mut self, now: Instant, out: &mut Outcome) {
         if let Some(candidate) = self.candidate.take() {
-            out.switched = Some(candidate.epoch);
+            out.switched = Some(candidate.report.epoch);
             self.follow(*candidate, Trust::Higher, now, out);
         }
     }
 
     /// Goes on with what a load reports, under its epoch.
     pub(super) fn follow(&mut self, load: Candidate, trust: Trust, now: Instant, out: &mut Outcome) {
-        let seen = load.seen(if self.gap.open { Mode::Recovered } else { Mode::Seen });
-        self.owner = Some(Writer { epoch: load.epoch, source: load.source, state: OwnerState::Alive });
+        let mode = if self.gap.open { Mode::Recovered } else { Mode::Seen };
+        let Report { epoch, at, .. } = load.report;
+        self.owner = Some(Writer { epoch, source: load.source, state: OwnerState::Alive });
         self.facts = load.facts;
         self.ended = false;
-        self.known_at = self.known_at.max(load.at);
-        self.candidate.take_if(|other| other.epoch <= load.epoch);
-        self.wanted.take_if(|wanted| wanted.epoch <= load.epoch);
-        self.merge(&load.values, trust, seen, now, out);
-        self.close_gap_if_followed(load.at, out);
+        self.known_at = self.known_at.max(at);
+        self.candidate.take_if(|other| other.report.epoch <= epoch);
+        self.wanted.take_if(|wanted| wanted.epoch <= epoch);
+        let mut seen = Seen::new(load.report, mode, &mut out.events);
+        self.merge(&load.values, trust, &mut seen, now);
+        self.close_gap_if_followed(at, out);
         out.changed = true;
         self.consider(now, out);
     }
@@ -183,7 +170,7 @@ impl Ledger {
     /// When time alone may change the owner.
     pub(super) fn decides_at(&self) -> Option<Instant> {
         let candidate = self.candidate.as_ref()?;
-        let wanted = self.wanted.filter(|wanted| wanted.epoch == candidate.epoch)?;
+        let wanted = self.wanted.filter(|wanted| wanted.epoch == candidate.report.epoch)?;
         let patience = match wanted.owner {
             Owner::Alive => ADOPT_DEADLINE,
             Owner::Dead => OWNER_DRAIN,

@@ -37,45 +37,29 @@ impl fmt::Display for EventId {
 /// Feed and match, hashed into every id of that match; made once per match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scope {
-    prefix: Vec<u8>,
+    prefix: Parts,
 }
 
 impl Scope {
     /// The ids of match `id` in the feed that the configuration calls `feed`.
     pub fn new(feed: &str, id: &str) -> Scope {
-        let mut prefix = Vec::with_capacity(feed.len() + id.len() + 10);
-        text(&mut prefix, feed);
-        text(&mut prefix, id);
-        Scope { prefix }
+        Scope { prefix: Parts(Vec::new()).text(feed).text(id) }
     }
 
     /// Goal, card, corner, penalty, substitution, wicket, set: `n` is that side's count after, `k` how often this
     /// step was taken back before. `score_change`: `n` is the side's value after.
     pub fn counter(&self, kind: EventType, detail: &str, side: Side, n: i64, k: u32) -> EventId {
-        let mut parts = self.begin(kind, 1);
-        text(&mut parts, detail);
-        text(&mut parts, side.as_str());
-        number(&mut parts, n);
-        number(&mut parts, i64::from(k));
-        finish(&parts)
+        self.begin(kind, 1).text(detail).text(side.as_str()).number(n).number(k.into()).id()
     }
 
     /// Start, period, set, game, end and, in sports of sets, point: the `index`-th in set `set` (0 outside one).
     pub fn phase(&self, kind: EventType, set: u8, index: i64, k: u32) -> EventId {
-        let mut parts = self.begin(kind, 2);
-        number(&mut parts, i64::from(set));
-        number(&mut parts, index);
-        number(&mut parts, i64::from(k));
-        finish(&parts)
+        self.begin(kind, 2).number(set.into()).number(index).number(k.into()).id()
     }
 
     /// A tennis point: the `i`-th of a game.
     pub fn tennis_point(&self, set: u8, game: i64, i: u32) -> EventId {
-        let mut parts = self.begin(EventType::Point, 3);
-        number(&mut parts, i64::from(set));
-        number(&mut parts, game);
-        number(&mut parts, i64::from(i));
-        finish(&parts)
+        self.begin(EventType::Point, 3).number(set.into()).number(game).number(i.into()).id()
     }
 
     /// What has no counter (a statistic, a comment, the whole match suspended): the `place`-th such event of message `n` of epoch
@@ -84,46 +68,50 @@ impl Scope {
     /// Feed, match and epoch are hashed to 52 bits; `n` and `place` follow as they are, so that those of a match stand side by
     /// side in the store's index of ids. Numbers too large for that are hashed as well.
     pub fn uncounted(&self, epoch: u64, n: u64, place: u32) -> EventId {
-        let mut parts = Vec::with_capacity(self.prefix.len() + 21);
-        parts.extend_from_slice(&self.prefix);
-        parts.push(4);
-        parts.extend_from_slice(&epoch.to_le_bytes());
+        let parts = self.form(4).bytes(&epoch.to_le_bytes());
         if n >= 1 << 36 || place >= 1 << 12 {
-            parts.extend_from_slice(&n.to_le_bytes());
-            parts.extend_from_slice(&place.to_le_bytes());
-            return finish(&parts);
+            return parts.bytes(&n.to_le_bytes()).bytes(&place.to_le_bytes()).id();
         }
-        let EventId(hash) = finish(&parts);
+        let EventId(hash) = parts.id();
         EventId((hash >> 76 << 76) | (u128::from(n) << 40) | (u128::from(place) << 28))
     }
 
     /// The taking back of `id`; each id is taken back at most once, a repetition has another.
     pub fn retract(&self, id: EventId) -> EventId {
-        let mut parts = self.begin(EventType::Retract, 5);
-        parts.extend_from_slice(&id.0.to_le_bytes());
-        finish(&parts)
+        self.begin(EventType::Retract, 5).bytes(&id.0.to_le_bytes()).id()
     }
 
-    fn begin(&self, kind: EventType, form: u8) -> Vec<u8> {
-        let mut parts = Vec::with_capacity(self.prefix.len() + 64);
-        parts.extend_from_slice(&self.prefix);
-        parts.push(form);
-        text(&mut parts, kind.as_str());
-        parts
+    fn begin(&self, kind: EventType, form: u8) -> Parts {
+        self.form(form).text(kind.as_str())
+    }
+
+    fn form(&self, form: u8) -> Parts {
+        let parts = Vec::with_capacity(self.prefix.0.len() + 64);
+        Parts(parts).bytes(&self.prefix.0).bytes(&[form])
     }
 }
 
-fn text(out: &mut Vec<u8>, text: &str) {
-    out.extend_from_slice(&(text.len() as u32).to_le_bytes());
-    out.extend_from_slice(text.as_bytes());
-}
+/// What is hashed into an id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Parts(Vec<u8>);
 
-fn number(out: &mut Vec<u8>, number: i64) {
-    out.extend_from_slice(&number.to_le_bytes());
-}
+impl Parts {
+    fn bytes(mut self, bytes: &[u8]) -> Parts {
+        self.0.extend_from_slice(bytes);
+        self
+    }
 
-fn finish(parts: &[u8]) -> EventId {
-    EventId(siphash128([0, 0], parts))
+    fn text(self, text: &str) -> Parts {
+        self.bytes(&(text.len() as u32).to_le_bytes()).bytes(text.as_bytes())
+    }
+
+    fn number(self, number: i64) -> Parts {
+        self.bytes(&number.to_le_bytes())
+    }
+
+    fn id(self) -> EventId {
+        EventId(siphash128([0, 0], &self.0))
+    }
 }
 
 /// SipHash-2-4 with 128 bits of output, the first word in the upper half.

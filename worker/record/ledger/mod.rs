@@ -16,10 +16,11 @@ mod steps;
 mod tests;
 mod values;
 
-pub use event::{Color, EventType, Lane, NewEvent, Payload};
+pub use event::{Color, EventType, NewEvent, Payload};
 pub use identity::{EventId, Scope};
 pub use saved::{LEDGER_VERSION, SavedLedger};
 pub use steps::Step;
+pub use touchline_common::config::Lane;
 
 use handover::{Candidate, Wanted};
 use std::collections::BTreeMap;
@@ -54,29 +55,38 @@ pub enum LastSign {
     Behind(i64),
 }
 
+/// What comes with everything that a worker reports of a match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Report {
+    pub n: u64,
+    pub epoch: Epoch,
+    pub clock: Option<Clock>,
+    /// Wall clock of the read, microseconds.
+    pub at: i64,
+    /// The document's version at that time.
+    pub version: u64,
+}
+
+impl Report {
+    /// Of what no message states.
+    fn unstated(epoch: Epoch, at: i64) -> Report {
+        Report { n: 0, epoch, clock: None, at, version: 0 }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub enum Input<'a> {
     Base {
-        n: u64,
-        epoch: Epoch,
+        report: Report,
         source: Source,
         facts: &'a Facts,
         registers: &'a Registers,
         values: &'a [Change<'a>],
-        clock: Option<Clock>,
-        /// Wall clock of the read, microseconds.
-        at: i64,
-        version: u64,
     },
     Obs {
-        n: u64,
-        epoch: Epoch,
+        report: Report,
         registers: &'a [RegisterChange],
         changes: &'a [Change<'a>],
-        clock: Option<Clock>,
-        /// Wall clock of the read, microseconds.
-        at: i64,
-        version: u64,
     },
     /// Observations were dropped by their worker. A `Base` or `End` follows.
     Lost {
@@ -279,16 +289,8 @@ impl Ledger {
         self.order
     }
 
-    pub fn registers(&self) -> &Registers {
-        &self.known.registers
-    }
-
     pub fn is_ended(&self) -> bool {
         self.ended
-    }
-
-    pub fn in_gap(&self) -> bool {
-        self.gap.open
     }
 
     /// Whether its owner was restored and its channel is not open yet.

@@ -1,11 +1,12 @@
 //! From a register's old and new value to events; the rules of `docs/documents.md`, 'Events'.
 
-use super::event::{Color, EventType, Lane, NewEvent, Payload};
+use super::event::{Color, EventType, NewEvent, Payload};
 use super::identity::EventId;
 use super::values::is_known;
-use super::{Ledger, MAX_MEMORY, MAX_STEPS, ORDER_STEP, PhaseMark};
+use super::{Lane, Ledger, MAX_MEMORY, MAX_STEPS, ORDER_STEP, PhaseMark, Report};
 use serde::{Deserialize, Serialize};
-use touchline_common::model::{Change, Epoch, Phase, Register, Scoring, Side};
+use std::num::NonZero;
+use touchline_common::model::{Change, Phase, Register, Scoring, Side};
 
 /// A step that can be taken, taken back, and taken again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -21,16 +22,20 @@ pub struct Step(
     pub i64,
 );
 
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Seen {
-    pub(super) epoch: Epoch,
-    pub(super) n: u64,
-    /// The next place among the events of message `n` that have no counter.
+/// What was seen, and the events that follow from it.
+#[derive(Debug)]
+pub(super) struct Seen<'o> {
+    pub(super) report: Report,
+    /// The next place among the events of its message that have no counter.
     pub(super) place: u32,
-    pub(super) clock: Option<u32>,
-    pub(super) at: i64,
-    pub(super) version: u64,
     pub(super) mode: Mode,
+    pub(super) events: &'o mut Vec<NewEvent>,
+}
+
+impl<'o> Seen<'o> {
+    pub(super) fn new(report: Report, mode: Mode, events: &'o mut Vec<NewEvent>) -> Seen<'o> {
+        Seen { report, place: 0, mode, events }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +43,25 @@ pub(super) enum Mode {
     Seen,
     /// It happened in a gap, or stood unconfirmed after a handover.
     Recovered,
+}
+
+/// What a change of a register's value is.
+#[derive(Clone, Copy)]
+enum Rule {
+    Phase,
+    Points,
+    Suspended,
+    /// Points or runs of a side: one event, whatever its size.
+    Total(Side),
+    /// Sets, games, points of a set: each step is named by both sides' sum.
+    Indexed {
+        kind: EventType,
+        set: u8,
+        side: Side,
+    },
+    Counter(Counter),
+    /// It is no event.
+    None,
 }
 
 #[derive(Clone, Copy)]
@@ -62,7 +86,7 @@ impl Counter {
 const MAX_FALL: i64 = 256;
 
 impl Ledger {
-    pub(super) fn step(&mut self, register: Register, value: i64, seen: &mut Seen, out: &mut Vec<NewEvent>) {
+    pub(super) fn step(&mut self, register: Register, value: i64, seen: &mut Seen<'_>) {
         if !is_known(register, value) {
             return;
         }
@@ -71,50 +95,23 @@ impl Ledger {
             self.known.registers.insert(register, value);
             return;
         }
-        match register {
-            Register::Phase => return self.step_phase(old, value, seen, out),
-            Register::Points => return self.step_points(old, value, seen, out),
-            Register::Suspended => {
+        match (rule(register, self.facts.scoring), old) {
+            (Rule::Phase, _) => self.step_phase(old, value, seen),
+            (Rule::Points, _) => self.step_points(old, value, seen),
+            (_, None) => _ = self.known.registers.insert(register, value),
+            (Rule::Suspended, Some(_)) => {
                 self.known.registers.insert(register, value);
-                if old.is_some() {
-                    self.report_suspension(value != 0, seen, out);
-                }
-                return;
+                self.report_suspension(value != 0, seen);
             }
-            Register::Set { .. }
-            | Register::Score(_)
-            | Register::Wickets(_)
-            | Register::YellowCards(_)
-            | Register::RedCards(_)
-            | Register::Corners(_)
-            | Register::Penalties(_)
-            | Register::Substitutions(_) => {}
-        }
-        let Some(old) = old else {
-            self.known.registers.insert(register, value);
-            return;
-        };
-        let scoring = self.facts.scoring;
-        match (register, scoring) {
-            (Register::Score(side), Scoring::Points | Scoring::Cricket) => {
-                self.step_points_total(register, side, (old, value), seen, out);
+            (Rule::Total(side), Some(old)) => self.step_total(register, side, (old, value), seen),
+            (_, Some(old)) if old.abs_diff(value) > MAX_STEPS => self.jump(register, (old, value), seen),
+            (Rule::Indexed { kind, set, side }, Some(old)) => {
+                self.step_indexed(register, kind, set, side, (old, value), seen);
             }
-            _ if old.abs_diff(value) > MAX_STEPS => self.jump(register, (old, value), seen, out),
-            (Register::Score(side), Scoring::Tennis | Scoring::Sets) => {
-                self.step_indexed(register, EventType::Set, 0, side, (old, value), seen, out);
+            (Rule::Counter(counter), Some(old)) => {
+                self.step_counter(register, counter, (old, value), seen);
             }
-            (Register::Set { set, side }, Scoring::Tennis) => {
-                self.step_indexed(register, EventType::Game, set, side, (old, value), seen, out);
-            }
-            (Register::Set { set, side }, Scoring::Sets) => {
-                self.step_indexed(register, EventType::Point, set, side, (old, value), seen, out);
-            }
-            (_, _) => match counter(register, scoring) {
-                Some(counter) => self.step_counter(register, counter, (old, value), seen, out),
-                None => {
-                    self.known.registers.insert(register, value);
-                }
-            },
+            (Rule::None, Some(_)) => _ = self.known.registers.insert(register, value),
         }
     }
 
@@ -145,14 +142,13 @@ impl Ledger {
         register: Register,
         counter: Counter,
         (old, new): (i64, i64),
-        seen: &mut Seen,
-        out: &mut Vec<NewEvent>,
+        seen: &mut Seen<'_>,
     ) {
         let Counter { lane, color, side, .. } = counter;
         let step = |n| counter.step(n);
         for n in (new.saturating_add(1)..=old).rev() {
             self.known.registers.insert(register, n.saturating_sub(1));
-            self.retract(step(n), Some(side), n, seen, out);
+            self.retract(step(n), Some(side), n, seen);
         }
         for n in old.saturating_add(1)..=new {
             self.known.registers.insert(register, n);
@@ -160,25 +156,18 @@ impl Ledger {
                 Some(color) => Payload::Card { color, n },
                 None => Payload::Count { n },
             };
-            self.report(step(n), lane, Some(side), payload, seen, out);
+            self.report(step(n), lane, Some(side), payload, seen);
         }
     }
 
     /// Points and runs: one event per change, named by the value that it reached.
-    fn step_points_total(
-        &mut self,
-        register: Register,
-        side: Side,
-        (old, new): (i64, i64),
-        seen: &mut Seen,
-        out: &mut Vec<NewEvent>,
-    ) {
+    fn step_total(&mut self, register: Register, side: Side, (old, new): (i64, i64), seen: &mut Seen<'_>) {
         let step = |value| Step(EventType::ScoreChange, 0, Some(side), 0, value);
         self.known.registers.insert(register, new);
         if new > old {
             remember(self.steps.marks.entry(register).or_default(), new);
-            let payload = Payload::Change { from: old, to: new };
-            return self.report(step(new), Lane::Normal, Some(side), payload, seen, out);
+            let payload = Payload::Change { from: old, to: new, by: new.saturating_sub(old) };
+            return self.report(step(new), Lane::Normal, Some(side), payload, seen);
         }
         // A value that was there at the first load was never reported, but it is taken back all the same.
         let mut gone: Vec<i64> = Vec::new();
@@ -190,7 +179,7 @@ impl Ledger {
             gone.insert(0, old);
         }
         for value in gone {
-            self.retract(step(value), Some(side), value, seen, out);
+            self.retract(step(value), Some(side), value, seen);
         }
     }
 
@@ -203,32 +192,26 @@ impl Ledger {
         set: u8,
         side: Side,
         (old, new): (i64, i64),
-        seen: &mut Seen,
-        out: &mut Vec<NewEvent>,
+        seen: &mut Seen<'_>,
     ) {
-        let other = if let Register::Set { set, side } = register {
-            Register::Set { set, side: side.other() }
-        } else {
-            Register::Score(side.other())
-        };
-        let others = self.known.registers.get(&other).copied().unwrap_or(0);
+        let others = self.others(register, side);
         for value in (new.saturating_add(1)..=old).rev() {
             self.known.registers.insert(register, value.saturating_sub(1));
             let index = self.steps.marks.get_mut(&register).and_then(Vec::pop);
             let index = index.unwrap_or_else(|| value.saturating_add(others));
-            self.retract(Step(kind, 0, None, set, index), Some(side), index, seen, out);
+            self.retract(Step(kind, 0, None, set, index), Some(side), index, seen);
         }
         for value in old.saturating_add(1)..=new {
             self.known.registers.insert(register, value);
             let index = value.saturating_add(others);
             remember(self.steps.marks.entry(register).or_default(), index);
-            let payload = Payload::Place { set, game: None, index, points: None };
-            self.report(Step(kind, 0, None, set, index), Lane::Normal, Some(side), payload, seen, out);
+            let payload = Payload::Place { set: NonZero::new(set), game: None, index, points: None };
+            self.report(Step(kind, 0, None, set, index), Lane::Normal, Some(side), payload, seen);
         }
     }
 
     /// Tennis: a change of the game's points; back to nothing is the game's end, which the game reports.
-    fn step_points(&mut self, old: Option<i64>, new: i64, seen: &mut Seen, out: &mut Vec<NewEvent>) {
+    fn step_points(&mut self, old: Option<i64>, new: i64, seen: &mut Seen<'_>) {
         self.known.registers.insert(Register::Points, new);
         if new == 0 || self.facts.scoring != Scoring::Tennis {
             return;
@@ -256,9 +239,14 @@ impl Ledger {
         }
         let (set, game) = place;
         let id = self.scope.tennis_point(set, game, i);
-        let payload =
-            Payload::Place { set, game: Some(game), index: i64::from(i), points: Some((home, away)) };
-        self.push(id, EventType::Point, Lane::Normal, side, payload, seen, out);
+        let shown = |points: u16| if points == 50 { "A".to_owned() } else { points.to_string() };
+        let payload = Payload::Place {
+            set: NonZero::new(set),
+            game: Some(game),
+            index: i64::from(i),
+            points: Some(format!("{}-{}", shown(home), shown(away))),
+        };
+        self.push(id, EventType::Point, Lane::Normal, side, payload, seen);
     }
 
     fn game(&self) -> (u8, i64) {
@@ -273,57 +261,57 @@ impl Ledger {
         (set, games.fold(0i64, |all, one| all.saturating_add(*one)))
     }
 
-    fn step_phase(&mut self, old: Option<i64>, new: i64, seen: &mut Seen, out: &mut Vec<NewEvent>) {
+    fn step_phase(&mut self, old: Option<i64>, new: i64, seen: &mut Seen<'_>) {
         self.known.registers.insert(Register::Phase, new);
         let over = new >= Phase::FINISHED.0;
         let Some(old) = old else {
             if new > 0 && !over {
-                self.mark(1, EventType::MatchStarted, 0, seen, out);
+                self.mark(1, EventType::MatchStarted, 0, seen);
             }
             return;
         };
         if new < old {
-            return self.unwind_phases(new, seen, out);
+            return self.unwind_phases(new, seen);
         }
         if old == 0 && !over {
-            self.mark(1, EventType::MatchStarted, 0, seen, out);
+            self.mark(1, EventType::MatchStarted, 0, seen);
         }
         let playing = |phase: i64| (phase < Phase::FINISHED.0 && phase % 2 == 1).then_some((phase + 1) / 2);
         if let Some(period) = playing(old) {
-            self.mark(2 * period, EventType::PeriodEnd, period, seen, out);
+            self.mark(2 * period, EventType::PeriodEnd, period, seen);
         }
         if over {
-            self.mark(Phase::FINISHED.0, EventType::MatchEnded, 0, seen, out);
+            self.mark(Phase::FINISHED.0, EventType::MatchEnded, 0, seen);
         } else if let Some(period) = playing(new) {
-            self.mark(new, EventType::PeriodStart, period, seen, out);
+            self.mark(new, EventType::PeriodStart, period, seen);
         } else {
-            self.mark(new, EventType::PeriodEnd, new / 2, seen, out);
+            self.mark(new, EventType::PeriodEnd, new / 2, seen);
         }
     }
 
     /// Reports a happening of a phase, unless it stands already.
-    fn mark(&mut self, to: i64, kind: EventType, index: i64, seen: &mut Seen, out: &mut Vec<NewEvent>) {
+    fn mark(&mut self, to: i64, kind: EventType, index: i64, seen: &mut Seen<'_>) {
         if self.steps.phases.iter().any(|mark| (mark.kind, mark.index) == (kind, index)) {
             return;
         }
         self.steps.phases.push(PhaseMark { to, kind, index });
-        let payload = if index == 0 { Payload::None } else { Payload::Period { period: index } };
-        self.report(Step(kind, 0, None, 0, index), Lane::Priority, None, payload, seen, out);
+        let payload = if index == 0 { Payload::None {} } else { Payload::Period { period: index } };
+        self.report(Step(kind, 0, None, 0, index), Lane::Priority, None, payload, seen);
     }
 
-    fn unwind_phases(&mut self, to: i64, seen: &mut Seen, out: &mut Vec<NewEvent>) {
+    fn unwind_phases(&mut self, to: i64, seen: &mut Seen<'_>) {
         while let Some(mark) = self.steps.phases.pop_if(|mark| mark.to > to) {
-            self.retract(Step(mark.kind, 0, None, 0, mark.index), None, mark.index, seen, out);
+            self.retract(Step(mark.kind, 0, None, 0, mark.index), None, mark.index, seen);
         }
     }
 
-    fn report_suspension(&mut self, suspended: bool, seen: &mut Seen, out: &mut Vec<NewEvent>) {
+    fn report_suspension(&mut self, suspended: bool, seen: &mut Seen<'_>) {
         let kind = if suspended { EventType::Suspended } else { EventType::Resumed };
         let id = self.next_uncounted(seen);
-        self.push(id, kind, Lane::Priority, None, Payload::None, seen, out);
+        self.push(id, kind, Lane::Priority, None, Payload::None {}, seen);
     }
 
-    fn jump(&mut self, register: Register, (from, to): (i64, i64), seen: &mut Seen, out: &mut Vec<NewEvent>) {
+    fn jump(&mut self, register: Register, (from, to): (i64, i64), seen: &mut Seen<'_>) {
         self.known.registers.insert(register, to);
         self.steps.marks.remove(&register);
         // A fall takes back what it jumps over without an event each; taken again, those steps are other happenings.
@@ -336,10 +324,10 @@ impl Ledger {
         self.bound_taken();
         let id = self.next_uncounted(seen);
         let payload = Payload::Jump { register: format!("{register:?}"), from, to };
-        self.push(id, EventType::Mismatch, Lane::Normal, None, payload, seen, out);
+        self.push(id, EventType::Mismatch, Lane::Normal, None, payload, seen);
     }
 
-    pub(super) fn report_change(&mut self, change: &Change<'_>, seen: &mut Seen, out: &mut Vec<NewEvent>) {
+    pub(super) fn report_change(&mut self, change: &Change<'_>, seen: &mut Seen<'_>) {
         let (kind, side, payload) = match change {
             Change::Comment { text } => {
                 (EventType::Comment, None, Payload::Comment { text: text.clone().into_owned() })
@@ -350,11 +338,11 @@ impl Ledger {
             }
         };
         let id = self.next_uncounted(seen);
-        self.push(id, kind, Lane::Normal, side, payload, seen, out);
+        self.push(id, kind, Lane::Normal, side, payload, seen);
     }
 
-    fn next_uncounted(&self, seen: &mut Seen) -> EventId {
-        let id = self.scope.uncounted(seen.epoch.0, seen.n, seen.place);
+    fn next_uncounted(&self, seen: &mut Seen<'_>) -> EventId {
+        let id = self.scope.uncounted(seen.report.epoch.0, seen.report.n, seen.place);
         seen.place = seen.place.saturating_add(1);
         id
     }
@@ -383,22 +371,21 @@ impl Ledger {
         lane: Lane,
         side: Option<Side>,
         payload: Payload,
-        seen: &Seen,
-        out: &mut Vec<NewEvent>,
+        seen: &mut Seen<'_>,
     ) {
         let id = self.step_id(&step);
-        self.push(id, step.0, lane, side, payload, seen, out);
+        self.push(id, step.0, lane, side, payload, seen);
     }
 
-    fn retract(&mut self, step: Step, side: Option<Side>, n: i64, seen: &Seen, out: &mut Vec<NewEvent>) {
+    fn retract(&mut self, step: Step, side: Option<Side>, n: i64, seen: &mut Seen<'_>) {
         let gone = self.step_id(&step);
         let k = self.taken_back(&step).saturating_add(1);
         self.steps.taken.insert(step, k);
         self.bound_taken();
         let id = self.scope.retract(gone);
         let payload = Payload::Retracted { kind: step.0, n };
-        self.push(id, EventType::Retract, Lane::Priority, side, payload, seen, out);
-        if let Some(event) = out.last_mut() {
+        self.push(id, EventType::Retract, Lane::Priority, side, payload, seen);
+        if let Some(event) = seen.events.last_mut() {
             event.retracts = Some(gone);
         }
     }
@@ -414,19 +401,23 @@ impl Ledger {
 
     /// The step that brings a register to `n`, the other side standing as it does.
     fn step_of(&self, register: Register, n: i64) -> Option<Step> {
-        let both = |other: Register| n.saturating_add(self.known.registers.get(&other).copied().unwrap_or(0));
-        match (register, self.facts.scoring) {
-            (Register::Score(side), Scoring::Tennis | Scoring::Sets) => {
-                Some(Step(EventType::Set, 0, None, 0, both(Register::Score(side.other()))))
+        match rule(register, self.facts.scoring) {
+            Rule::Indexed { kind, set, side } => {
+                Some(Step(kind, 0, None, set, n.saturating_add(self.others(register, side))))
             }
-            (Register::Set { set, side }, Scoring::Tennis) => {
-                Some(Step(EventType::Game, 0, None, set, both(Register::Set { set, side: side.other() })))
-            }
-            (Register::Set { set, side }, Scoring::Sets) => {
-                Some(Step(EventType::Point, 0, None, set, both(Register::Set { set, side: side.other() })))
-            }
-            (_, scoring) => counter(register, scoring).map(|counter| counter.step(n)),
+            Rule::Counter(counter) => Some(counter.step(n)),
+            Rule::Phase | Rule::Points | Rule::Suspended | Rule::Total(_) | Rule::None => None,
         }
+    }
+
+    /// The value of the other side's register, of a set or the score.
+    fn others(&self, register: Register, side: Side) -> i64 {
+        let other = if let Register::Set { set, .. } = register {
+            Register::Set { set, side: side.other() }
+        } else {
+            Register::Score(side.other())
+        };
+        self.known.registers.get(&other).copied().unwrap_or(0)
     }
 
     /// Gives an event its place.
@@ -438,27 +429,24 @@ impl Ledger {
         lane: Lane,
         side: Option<Side>,
         payload: Payload,
-        seen: &Seen,
-        out: &mut Vec<NewEvent>,
+        seen: &mut Seen<'_>,
     ) {
         self.order = self.order.saturating_add(ORDER_STEP);
         let recovered = seen.mode == Mode::Recovered;
-        out.push(NewEvent {
+        let Report { epoch, clock, at, version, .. } = seen.report;
+        seen.events.push(NewEvent {
             id,
-            revision: 0,
             retracts: None,
             kind,
             lane,
             side,
-            clock: if recovered { None } else { seen.clock },
+            clock: clock.filter(|_| !recovered).map(|clock| clock.seconds),
             period: self.period(),
-            at: seen.at,
-            feed_at: None,
-            epoch: seen.epoch,
-            version: seen.version,
+            at,
+            epoch,
+            version,
             order: self.order,
             score: self.score(),
-            late: false,
             recovered,
             payload,
         });
@@ -499,25 +487,31 @@ impl Ledger {
     }
 }
 
-fn counter(register: Register, scoring: Scoring) -> Option<Counter> {
-    let plain = |kind, lane, side| Some(Counter { kind, lane, color: None, side });
+fn rule(register: Register, scoring: Scoring) -> Rule {
+    let counter = |kind, lane, side| Rule::Counter(Counter { kind, lane, color: None, side });
+    let card =
+        |color, lane, side| Rule::Counter(Counter { kind: EventType::Card, lane, color: Some(color), side });
     match register {
-        Register::Score(side) if scoring == Scoring::Goals => plain(EventType::Goal, Lane::Priority, side),
-        Register::Wickets(side) => plain(EventType::Wicket, Lane::Normal, side),
-        Register::Corners(side) => plain(EventType::Corner, Lane::Normal, side),
-        Register::Penalties(side) => plain(EventType::Penalty, Lane::Priority, side),
-        Register::Substitutions(side) => plain(EventType::Substitution, Lane::Normal, side),
-        Register::YellowCards(side) => {
-            Some(Counter { kind: EventType::Card, lane: Lane::Normal, color: Some(Color::Yellow), side })
-        }
-        Register::RedCards(side) => {
-            Some(Counter { kind: EventType::Card, lane: Lane::Priority, color: Some(Color::Red), side })
-        }
-        Register::Score(_)
-        | Register::Set { .. }
-        | Register::Points
-        | Register::Phase
-        | Register::Suspended => None,
+        Register::Phase => Rule::Phase,
+        Register::Points => Rule::Points,
+        Register::Suspended => Rule::Suspended,
+        Register::Score(side) => match scoring {
+            Scoring::Goals => counter(EventType::Goal, Lane::Priority, side),
+            Scoring::Points | Scoring::Cricket => Rule::Total(side),
+            Scoring::Tennis | Scoring::Sets => Rule::Indexed { kind: EventType::Set, set: 0, side },
+            Scoring::Text => Rule::None,
+        },
+        Register::Set { set, side } => match scoring {
+            Scoring::Tennis => Rule::Indexed { kind: EventType::Game, set, side },
+            Scoring::Sets => Rule::Indexed { kind: EventType::Point, set, side },
+            Scoring::Goals | Scoring::Points | Scoring::Cricket | Scoring::Text => Rule::None,
+        },
+        Register::Wickets(side) => counter(EventType::Wicket, Lane::Normal, side),
+        Register::Corners(side) => counter(EventType::Corner, Lane::Normal, side),
+        Register::Penalties(side) => counter(EventType::Penalty, Lane::Priority, side),
+        Register::Substitutions(side) => counter(EventType::Substitution, Lane::Normal, side),
+        Register::YellowCards(side) => card(Color::Yellow, Lane::Normal, side),
+        Register::RedCards(side) => card(Color::Red, Lane::Priority, side),
     }
 }
 

@@ -101,7 +101,8 @@ impl Rig {
         let (facts, n, epoch, at) = (self.facts.clone(), self.n, Epoch(epoch), self.wall);
         let (facts, registers) = (&facts, &registers);
         let clock = Some(Clock { seconds: 61 });
-        self.give(&Input::Base { n, epoch, source, facts, registers, values, clock, at, version: 3 })
+        let report = Report { n, epoch, clock, at, version: 3 };
+        self.give(&Input::Base { report, source, facts, registers, values })
     }
 
     fn obs(&mut self, epoch: u64, changes: &[(Register, i64)]) -> &mut Rig {
@@ -119,7 +120,7 @@ impl Rig {
         let registers: Vec<RegisterChange> = registers.iter().map(change).collect();
         let (n, epoch, at, registers) = (self.n, Epoch(epoch), self.wall + 2, &registers);
         let clock = Some(Clock { seconds: 125 });
-        self.give(&Input::Obs { n, epoch, registers, changes, clock, at, version: 4 })
+        self.give(&Input::Obs { report: Report { n, epoch, clock, at, version: 4 }, registers, changes })
     }
 
     /// All that were asked answer.
@@ -223,7 +224,7 @@ fn golden_ledger() {
     let before = rig.ledger.clone();
     rig.restart(Owner::Alive);
     assert!(rig.ledger.is_detached());
-    assert_eq!(rig.ledger.registers(), before.registers());
+    assert_eq!(rig.ledger.known.registers, before.known.registers);
     rig.obs(1, &[(HOME, 1)]);
     assert_eq!(rig.kinds(), ["goal"]);
     assert_ne!(rig.of(EventType::Goal)[0].id, rig.last[0].id, "k survives");
@@ -340,7 +341,10 @@ fn tennis_has_games_sets_and_points() {
     assert_eq!(sides, [Some(Side::Home), Some(Side::Away), None, Some(Side::Home), Some(Side::Away)]);
     rig.obs(1, &[(set(Side::Home), 1), points(0, 0)]);
     assert_eq!(rig.kinds(), ["game"]);
-    assert_eq!(rig.last[0].payload, Payload::Place { set: 1, game: None, index: 1, points: None });
+    assert_eq!(
+        rig.last[0].payload,
+        Payload::Place { set: std::num::NonZero::new(1), game: None, index: 1, points: None }
+    );
     rig.obs(1, &[points(0, 15)]);
     let Payload::Place { game, index, .. } = rig.last[0].payload else { panic!("{:?}", rig.last) };
     assert_eq!((game, index), (Some(1), 1));
@@ -358,7 +362,7 @@ fn points_of_basketball_are_one_event_each_change() {
     rig.base(1, W1, &[(HOME, 10), (AWAY, 8), (Register::Phase, 1)]);
     rig.obs(1, &[(HOME, 13)]);
     assert_eq!(rig.kinds(), ["score_change"]);
-    assert_eq!(rig.last[0].payload, Payload::Change { from: 10, to: 13 });
+    assert_eq!(rig.last[0].payload, Payload::Change { from: 10, to: 13, by: 3 });
     let id = rig.last[0].id;
     rig.obs(1, &[(HOME, 12)]);
     assert_eq!((rig.kinds(), rig.last[0].retracts), (vec!["retract"], Some(id)));
@@ -434,8 +438,11 @@ fn a_ledger_is_saved_for_registers_alone() {
     let mut out = Outcome::default();
     let changes = [stat("4")];
     let (epoch, now) = (Epoch(1), rig.now);
-    let obs =
-        |registers| Input::Obs { n: 9, epoch, registers, changes: &changes, clock: None, at: 9, version: 0 };
+    let obs = |registers| Input::Obs {
+        report: Report { n: 9, ..Report::unstated(epoch, 9) },
+        registers,
+        changes: &changes,
+    };
     rig.ledger.advance(&obs(&[]), now, &mut out);
     assert_eq!((out.events.len(), out.changed), (1, false), "its order stands in the events");
     rig.ledger.advance(&obs(&[RegisterChange { register: HOME, value: 1 }]), now, &mut out);

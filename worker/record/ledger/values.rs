@@ -5,7 +5,7 @@
 //! observation or after `settle`. Until lower counters are decided a gap stays open: the owner may be behind what was recorded.
 
 use super::steps::{Mode, Seen};
-use super::{Ledger, NewEvent, Outcome};
+use super::{Ledger, NewEvent, Outcome, Report};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -126,15 +126,8 @@ fn text_of<'a>(change: &'a Change<'_>) -> &'a str {
 
 impl Ledger {
     /// Compares a load with the last known values.
-    pub(super) fn merge(
-        &mut self,
-        load: &Values,
-        trust: Trust,
-        mut seen: Seen,
-        now: Instant,
-        out: &mut Outcome,
-    ) {
-        let first = out.events.len();
+    pub(super) fn merge(&mut self, load: &Values, trust: Trust, seen: &mut Seen<'_>, now: Instant) {
+        let first = seen.events.len();
         let mut waiting = Values::default();
         for (register, value) in &load.registers {
             let known = self.known.registers.get(register);
@@ -143,10 +136,11 @@ impl Ledger {
                 waiting.registers.insert(*register, *value);
             } else if *register == Register::Points {
                 // A load does not show how many points were played.
-                let mut silent = Seen { mode: Mode::Recovered, ..seen };
-                self.step(*register, *value, &mut silent, &mut out.events);
+                let mode = std::mem::replace(&mut seen.mode, Mode::Recovered);
+                self.step(*register, *value, seen);
+                seen.mode = mode;
             } else {
-                self.step(*register, *value, &mut seen, &mut out.events);
+                self.step(*register, *value, seen);
             }
         }
         if trust == Trust::Higher {
@@ -160,12 +154,13 @@ impl Ledger {
             match (self.known.get(&text), trust) {
                 (None, _) => _ = self.known.set(&text),
                 (Some(known), Trust::Higher) if known != text_of(&text) => _ = waiting.set(&text),
-                (Some(_), _) => self.change(&text, &mut seen, &mut out.events),
+                (Some(_), _) => self.change(&text, seen),
             }
         }
-        self.waiting = (!waiting.is_empty()).then_some(Waiting { values: waiting, since: now, n: seen.n });
+        self.waiting =
+            (!waiting.is_empty()).then_some(Waiting { values: waiting, since: now, n: seen.report.n });
         if seen.mode == Mode::Recovered {
-            score_on_the_last_only(out.events.get_mut(first..).unwrap_or_default());
+            score_on_the_last_only(seen.events.get_mut(first..).unwrap_or_default());
         }
     }
 
@@ -174,33 +169,34 @@ impl Ledger {
         &mut self,
         registers: &[RegisterChange],
         changes: &[Change<'_>],
-        mut seen: Seen,
+        report: Report,
         now: Instant,
         out: &mut Outcome,
     ) {
         let held = self.may_be_behind();
+        let mut seen = Seen::new(report, Mode::Seen, &mut out.events);
         for RegisterChange { register, value } in registers {
-            if !self.goes_on_waiting(*register, *value, seen.n, now) {
+            if !self.goes_on_waiting(*register, *value, report.n, now) {
                 out.changed |= self.known.registers.get(register) != Some(value);
-                self.step(*register, *value, &mut seen, &mut out.events);
+                self.step(*register, *value, &mut seen);
             }
         }
         for change in changes {
             if let Some(waiting) = &mut self.waiting {
                 *waiting.values.place(change) = None;
             }
-            self.change(change, &mut seen, &mut out.events);
+            self.change(change, &mut seen);
         }
         if held {
-            self.close_gap_if_followed(seen.at, out);
+            self.close_gap_if_followed(report.at, out);
         }
     }
 
-    fn change(&mut self, change: &Change<'_>, seen: &mut Seen, out: &mut Vec<NewEvent>) {
+    fn change(&mut self, change: &Change<'_>, seen: &mut Seen<'_>) {
         // A comment that was taken away is no event, but the same one again is.
         let is_taken_away = matches!(change, Change::Comment { text } if text.is_empty());
         if self.known.set(change) && !is_taken_away {
-            self.report_change(change, seen, out);
+            self.report_change(change, seen);
         }
     }
 
@@ -232,13 +228,13 @@ impl Ledger {
         let settle = self.settle;
         let stood = self.waiting.take_if(|waiting| now >= waiting.since + settle);
         let (Some(Waiting { values, n, .. }), Some(owner)) = (stood, self.owner) else { return };
-        let (epoch, place, mode) = (owner.epoch, SETTLED_PLACE, Mode::Recovered);
-        let mut seen = Seen { epoch, n, place, clock: None, at, version: 0, mode };
+        let report = Report { n, ..Report::unstated(owner.epoch, at) };
+        let mut seen = Seen { place: SETTLED_PLACE, ..Seen::new(report, Mode::Recovered, &mut out.events) };
         for (register, value) in &values.registers {
-            self.step(*register, *value, &mut seen, &mut out.events);
+            self.step(*register, *value, &mut seen);
         }
         for text in values.texts() {
-            self.change(&text, &mut seen, &mut out.events);
+            self.change(&text, &mut seen);
         }
         out.changed = true;
         self.close_gap_if_followed(at, out);

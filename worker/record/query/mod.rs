@@ -12,11 +12,11 @@ use super::bulk;
 use super::config::RecordConfig;
 use super::documents::Documents;
 use super::hours;
-use super::hours::read::{OddsFilter, Reader};
-use super::store::Shared;
-use super::store::open::open_to_read;
+use super::hours::read::Reader;
+use super::sqlite::{Filter, Rows, open_to_read};
+use super::store;
+use super::thread::Newest;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
-use rows::Filter;
 use rusqlite::Connection;
 use serde_json::{Map, Value};
 use std::io::{self, Write};
@@ -50,7 +50,7 @@ pub struct Query {
 #[derive(Debug)]
 pub struct Clients {
     config: Arc<RecordConfig>,
-    shared: Arc<Shared>,
+    shared: Arc<store::Shared>,
     bulk: Arc<bulk::Shared>,
     open: Arc<AtomicUsize>,
 }
@@ -70,11 +70,15 @@ enum Task {
         filter: Filter,
         how: Lines,
     },
-    /// Rows of the bulk stream, a line each or all in the answer.
+    /// Rows of the bulk stream, a line each
     Odds {
-        filter: OddsFilter,
+        filter: Filter,
         how: Lines,
-        form: Form,
+    },
+    /// or all in the answer.
+    AllOdds {
+        filter: Filter,
+        limit: usize,
     },
     /// Rows of rooms: there are none yet.
     Chat(Follow),
@@ -91,12 +95,6 @@ struct Lines {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Lines,
-    Array,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Follow {
     No,
     Yes,
@@ -104,7 +102,7 @@ enum Follow {
 
 impl Clients {
     /// No connection yet.
-    pub fn new(config: Arc<RecordConfig>, shared: Arc<Shared>, bulk: Arc<bulk::Shared>) -> Clients {
+    pub fn new(config: Arc<RecordConfig>, shared: Arc<store::Shared>, bulk: Arc<bulk::Shared>) -> Clients {
         Clients { config, shared, bulk, open: Arc::new(AtomicUsize::new(0)) }
     }
 
@@ -122,7 +120,7 @@ impl Clients {
         let (config, open) = (Arc::clone(&self.config), Arc::clone(&self.open));
         let (shared, bulk) = (Arc::clone(&self.shared), Arc::clone(&self.bulk));
         let spawned = std::thread::Builder::new().name("query".into()).spawn(move || {
-            let served = serve(&stream, task, &config.path, &shared, &bulk);
+            let served = serve(&stream, task, &config.path, &shared.newest, &bulk.newest);
             if let Err(error) = served {
                 // One that left had the right to.
                 let left = matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset);
@@ -151,7 +149,7 @@ fn task(query: &Query, documents: &Documents) -> Result<Task, Refusal> {
         "events" => {
             let how = args.lines(limit)?;
             match args.text("lane") {
-                Some("odds") => Ok(Task::Odds { filter: args.odds(documents)?, how, form: Form::Lines }),
+                Some("odds") => Ok(Task::Odds { filter: args.odds(documents)?, how }),
                 Some("chat") => Ok(Task::Chat(how.follow)),
                 Some(_) | None => Ok(Task::Events { filter: args.filter(documents)?, how }),
             }
@@ -163,10 +161,9 @@ fn task(query: &Query, documents: &Documents) -> Result<Task, Refusal> {
             }
             let how = args.lines(limit)?;
             if how.follow == Follow::Yes {
-                return Ok(Task::Odds { filter, how, form: Form::Lines });
+                return Ok(Task::Odds { filter, how });
             }
-            let how = Lines { limit: limit.map_or(MOST, |limit| limit.min(MOST)), ..how };
-            Ok(Task::Odds { filter, how, form: Form::Array })
+            Ok(Task::AllOdds { filter, limit: limit.map_or(MOST, |limit| limit.min(MOST)) })
         }
         "gaps" => Ok(Task::Gaps),
         other => Err((Code::Usage, format!("the recorder knows no verb {other:?}"))),
@@ -237,15 +234,15 @@ impl Args {
         Ok(Lines { since, limit, follow })
     }
 
-    fn odds(&self, documents: &Documents) -> Result<OddsFilter, Refusal> {
-        let Filter { since, feed, id, .. } = self.filter(documents)?;
-        Ok(OddsFilter { since, feed, id, market: self.text("market").map(str::to_owned) })
+    fn odds(&self, documents: &Documents) -> Result<Filter, Refusal> {
+        let market = self.text("market").map(str::to_owned);
+        Ok(Filter { lane: None, market, ..self.filter(documents)? })
     }
 
     fn filter(&self, documents: &Documents) -> Result<Filter, Refusal> {
         let since = self.number("since")?.map(|since| i64::try_from(since).unwrap_or(i64::MAX));
         let lane = self.text("lane").map(str::to_owned);
-        let mut filter = Filter { since, feed: None, id: None, lane };
+        let mut filter = Filter { since, lane, ..Filter::default() };
         if let Some(named) = self.text("match") {
             let (feed, id) = split(named);
             let found = documents.find(feed, id);
@@ -263,34 +260,41 @@ fn serve(
     mut stream: &UnixStream,
     task: Result<Task, Refusal>,
     path: &Path,
-    shared: &Shared,
-    bulk: &bulk::Shared,
+    matches: &Newest,
+    bulk: &Newest,
 ) -> io::Result<()> {
     stream.set_nonblocking(false)?;
     stream.set_write_timeout(Some(WRITE))?;
-    let failed = |error: &dyn std::fmt::Display| (Code::Failed, format!("reading the store: {error}"));
     let line = match task {
         Err(refusal) => Err(refusal),
         Ok(Task::Document(text)) => Ok(text),
-        Ok(Task::Chat(follow)) => {
-            return lines(stream, &no_rows(bulk), Lines { since: None, limit: 0, follow });
+        Ok(Task::Stored { feed, id }) => open(path).and_then(|store| stored(&store, feed.as_deref(), &id)),
+        Ok(Task::Gaps) => {
+            open(path).and_then(|store| rows::gaps(&store, MOST).map_err(unread)).map(|rows| array(&rows))
         }
-        Ok(Task::Odds { filter, how, form: Form::Lines }) => {
-            return lines(stream, &odds_rows(&Reader::new(hours::folder(path)), &filter, bulk), how);
-        }
-        Ok(Task::Odds { filter, how, form: Form::Array }) => Reader::new(hours::folder(path))
-            .odds(&filter, how.limit)
-            .map(|(lines, _)| format!("[{}]", lines.join(",")))
-            .map_err(|error| failed(&error)),
-        Ok(task @ (Task::Stored { .. } | Task::Events { .. } | Task::Gaps)) => match open_to_read(path) {
-            Ok(connection) => {
-                if let Task::Events { filter, how } = task {
-                    return lines(stream, &event_rows(&connection, &filter, shared), how);
-                }
-                stored(&connection, task)
+        Ok(Task::Events { filter, how }) => match open(path) {
+            Ok(store) => {
+                let look = |since, limit| {
+                    let filter = Filter { since, ..filter.clone() };
+                    rows::events(&store, &filter, limit).map_err(io::Error::other)
+                };
+                return lines(stream, &look, matches, how);
             }
-            Err(error) => Err((Code::Failed, format!("the store does not open: {error}"))),
+            Err(refusal) => Err(refusal),
         },
+        Ok(Task::Odds { filter, how }) => {
+            let reader = Reader::new(hours::folder(path));
+            let look = |since, limit| reader.odds(&Filter { since, ..filter.clone() }, limit);
+            return lines(stream, &look, bulk, how);
+        }
+        Ok(Task::AllOdds { filter, limit }) => {
+            let odds = Reader::new(hours::folder(path)).odds(&filter, limit);
+            odds.map(|(rows, _)| array(&rows)).map_err(unread)
+        }
+        Ok(Task::Chat(follow)) => {
+            let how = Lines { since: None, limit: 0, follow };
+            return lines(stream, &|_, _| Ok((Vec::new(), None)), bulk, how);
+        }
     };
     match line {
         Ok(result) => {
@@ -302,114 +306,81 @@ fn serve(
     }
 }
 
-fn stored(connection: &Connection, task: Task) -> Result<String, Refusal> {
-    let failed = |error: rusqlite::Error| (Code::Failed, format!("reading the store: {error}"));
-    let answer = match task {
-        Task::Document(text) => return Ok(text),
-        Task::Stored { feed, id } => {
-            let mut found = rows::documents(connection, feed.as_deref(), &id).map_err(failed)?;
-            return match (found.pop(), found.is_empty()) {
-                (Some((_, text)), true) => Ok(text),
-                (None, _) => Err((Code::Failed, format!("no match {id} is known"))),
-                (Some(last), false) => {
-                    found.push(last);
-                    Err((Code::Failed, ambiguous(&id, found.iter().map(|(feed, _)| feed.as_str()))))
-                }
-            };
-        }
-        // Answered elsewhere.
-        Task::Events { .. } | Task::Odds { .. } | Task::Chat(_) => return Ok("null".to_owned()),
-        Task::Gaps => rows::gaps(connection, MOST),
-    };
-    let lines = answer.map_err(failed)?;
-    Ok(format!("[{}]", lines.join(",")))
+fn open(path: &Path) -> Result<Connection, Refusal> {
+    open_to_read(path).map_err(|error| (Code::Failed, format!("the store does not open: {error}")))
 }
 
-/// What one look gives: lines, ascending, and the `seq` of the last.
-type Look = io::Result<(Vec<String>, Option<i64>)>;
-
-struct Rows<'a> {
-    /// At most so many: those above a `seq` from the oldest on, or the newest.
-    look: Box<dyn Fn(Option<i64>, usize) -> Look + 'a>,
-    /// The newest committed `seq`, once it is above that one or this time is over.
-    wait: Box<dyn Fn(i64, Duration) -> i64 + 'a>,
-    is_closing: Box<dyn Fn() -> bool + 'a>,
+fn unread(error: impl std::fmt::Display) -> Refusal {
+    (Code::Failed, format!("reading the store: {error}"))
 }
 
-fn event_rows<'a>(connection: &'a Connection, filter: &'a Filter, shared: &'a Shared) -> Rows<'a> {
-    Rows {
-        look: Box::new(|since, limit| {
-            rows::events(connection, &Filter { since, ..filter.clone() }, limit).map_err(io::Error::other)
-        }),
-        wait: Box::new(|after, patience| shared.wait_beyond(after, patience)),
-        is_closing: Box::new(|| shared.closing.load(Ordering::Acquire)),
+fn array(rows: &[String]) -> String {
+    format!("[{}]", rows.join(","))
+}
+
+fn stored(store: &Connection, feed: Option<&str>, id: &str) -> Result<String, Refusal> {
+    let found = rows::documents(store, feed, id).map_err(unread)?;
+    match <[_; 1]>::try_from(found) {
+        Ok([(_, text)]) => Ok(text),
+        Err(none) if none.is_empty() => Err((Code::Failed, format!("no match {id} is known"))),
+        Err(found) => Err((Code::Failed, ambiguous(id, found.iter().map(|(feed, _)| feed.as_str())))),
     }
 }
 
-fn odds_rows<'a>(reader: &'a Reader, filter: &'a OddsFilter, bulk: &'a bulk::Shared) -> Rows<'a> {
-    let look = |since, limit| reader.odds(&OddsFilter { since, ..filter.clone() }, limit);
-    Rows { look: Box::new(look), ..no_rows(bulk) }
-}
-
-fn no_rows(bulk: &bulk::Shared) -> Rows<'_> {
-    Rows {
-        look: Box::new(|_, _| Ok((Vec::new(), None))),
-        wait: Box::new(|after, patience| bulk.wait_beyond(after, patience)),
-        is_closing: Box::new(|| bulk.is_closing()),
-    }
-}
+/// At most so many rows, ascending: those above a `seq` from the oldest on, or the newest.
+type Look<'a> = &'a dyn Fn(Option<i64>, usize) -> io::Result<Rows>;
 
 /// First what is asked for of the past, then, to a follower, each row as it is committed.
-fn lines(mut stream: &UnixStream, rows: &Rows<'_>, how: Lines) -> io::Result<()> {
+fn lines(mut stream: &UnixStream, look: Look<'_>, newest: &Newest, how: Lines) -> io::Result<()> {
     stream.write_all(b"{\"ok\":true,\"result\":null}\n")?;
-    let committed = (rows.wait)(-1, Duration::ZERO);
-    let seen = past(stream, rows, how, committed)?;
+    let committed = newest.wait_beyond(-1, Duration::ZERO);
+    let seen = past(stream, look, how, committed)?;
     match how.follow {
         Follow::No => Ok(()),
-        Follow::Yes => follow_from(stream, rows, seen),
+        Follow::Yes => follow_from(stream, look, newest, seen),
     }
 }
 
 /// The newest `limit` rows, or those after `since`, oldest first; the highest `seq` that was looked at.
-fn past(stream: &UnixStream, rows: &Rows<'_>, how: Lines, committed: i64) -> io::Result<i64> {
+fn past(stream: &UnixStream, look: Look<'_>, how: Lines, committed: i64) -> io::Result<i64> {
     let Some(mut seen) = how.since else {
         if how.limit == 0 {
             return Ok(committed);
         }
-        let (lines, newest) = (rows.look)(None, how.limit.min(MOST))?;
+        let (lines, newest) = look(None, how.limit.min(MOST))?;
         send(stream, &lines)?;
         return Ok(newest.unwrap_or(0).max(committed));
     };
     let mut left = how.limit;
     while left > 0 {
-        let look = left.min(LOOK_ROWS);
-        let (lines, last) = (rows.look)(Some(seen), look)?;
+        let most = left.min(LOOK_ROWS);
+        let (lines, last) = look(Some(seen), most)?;
         send(stream, &lines)?;
         left -= lines.len().min(left);
         seen = last.unwrap_or(seen).max(seen);
-        if lines.len() < look {
+        if lines.len() < most {
             break;
         }
     }
     Ok(seen)
 }
 
-fn follow_from(stream: &UnixStream, rows: &Rows<'_>, mut seen: i64) -> io::Result<()> {
+fn follow_from(stream: &UnixStream, look: Look<'_>, newest: &Newest, mut seen: i64) -> io::Result<()> {
     loop {
-        let newest = (rows.wait)(seen, FOLLOW_PATIENCE);
-        if (rows.is_closing)() || has_left(stream) {
+        let committed = newest.wait_beyond(seen, FOLLOW_PATIENCE);
+        if newest.is_closing() || has_left(stream) {
             return Ok(());
         }
-        if newest <= seen {
+        if committed <= seen {
             continue;
         }
-        let (lines, last) = (rows.look)(Some(seen), LOOK_ROWS)?;
+        let (lines, last) = look(Some(seen), LOOK_ROWS)?;
         send(stream, &lines)?;
         match last {
             // There may be more than one look gives.
             Some(last) if lines.len() >= LOOK_ROWS => seen = last,
-            Some(last) => seen = newest.max(last),
-            None => seen = newest,
+            Some(last) => seen = committed.max(last),
+            None => seen = committed,
         }
         if lines.len() < LOOK_ROWS {
             std::thread::sleep(FOLLOW_PAUSE);

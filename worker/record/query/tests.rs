@@ -1,8 +1,9 @@
 //! Answers about the bulk stream, from the hour files.
 
 use super::*;
-use crate::record::bulk::{Bulk, Job};
+use crate::record::bulk::{Bulk, BulkJob, Job};
 use crate::record::ledger::Source;
+use crate::record::thread::Chunk;
 use std::io::{BufRead, BufReader};
 use touchline_common::config::{Config, FeedConfig};
 use touchline_common::ipc::encode_frame;
@@ -21,7 +22,7 @@ fn a_follower_of_odds_gets_each_row_once_and_chat_is_empty() {
     config.feed.push(FeedConfig { name: "inplay".into(), ..Default::default() });
     let config = Arc::new(RecordConfig::new(&config));
     let documents = Documents::new(Arc::clone(&config), Vec::new(), Vec::new());
-    let store = crate::record::store::open(&config, "p").unwrap();
+    let store = store::open(&config, "p").unwrap();
     let (thread, bulk) = Bulk::open(&config, "p").unwrap();
     let source = Source { slot: SlotId(1), generation: Generation(1) };
     let key = MatchKey { feed: FeedId(0), id: "M".into() };
@@ -40,20 +41,24 @@ fn a_follower_of_odds_gets_each_row_once_and_chat_is_empty() {
         let body = BulkBody::Obs { changes: changes.into(), at: 1 };
         encode_frame(&BulkFrame { n, handle: of, body }, 0, 0, bytes).unwrap();
     };
+    let frames = |bytes| {
+        let chunk = Chunk { bytes, versions: Vec::new() };
+        Job::Frames { source, token: 1, chunk, came: 0 }
+    };
     frame(1, &mut bytes);
     bulk.queue.push(&mut vec![
         Job::Open { token: 1, source },
-        Job::Adopt { key, epoch: Epoch(1) },
-        Job::Frames { source, token: 1, bytes },
+        Job::Own(BulkJob::Adopt { key, epoch: Epoch(1) }),
+        frames(bytes),
     ]);
     std::thread::scope(|scope| {
         scope.spawn(|| thread.run(&|| {}));
-        bulk.wait_beyond(bulk.wait_beyond(-1, Duration::ZERO), Duration::from_secs(20));
+        bulk.newest.wait_beyond(bulk.newest.wait_beyond(-1, Duration::ZERO), Duration::from_secs(20));
         let serve_all = |verb: &str, args: &str| {
             let (ours, theirs) = UnixStream::pair().unwrap();
             let task = ask(&documents, verb, args);
             let (path, shared, bulk) = (config.path.clone(), Arc::clone(&store.shared), Arc::clone(&bulk));
-            scope.spawn(move || serve(&theirs, task, &path, &shared, &bulk));
+            scope.spawn(move || serve(&theirs, task, &path, &shared.newest, &bulk.newest));
             BufReader::new(ours).lines().map(Result::unwrap)
         };
         let mut follower = serve_all("events", r#"{"lane":"odds","since":0,"follow":true}"#);
@@ -66,7 +71,7 @@ fn a_follower_of_odds_gets_each_row_once_and_chat_is_empty() {
         let mut bytes = Vec::new();
         frame(2, &mut bytes);
         frame(3, &mut bytes);
-        bulk.queue.push(&mut vec![Job::Frames { source, token: 1, bytes }]);
+        bulk.queue.push(&mut vec![frames(bytes)]);
         for lines in [&mut follower, &mut of_match] {
             assert!(lines.next().unwrap().contains(r#""odds":0.0002,"#));
             assert!(lines.next().unwrap().contains(r#""odds":0.0003,"#));
@@ -80,7 +85,7 @@ fn a_follower_of_odds_gets_each_row_once_and_chat_is_empty() {
         assert_eq!(answer["result"].as_array().unwrap().len(), 3);
         let newest: Vec<String> = serve_all("events", r#"{"lane":"odds","limit":1}"#).collect();
         assert!(newest.len() == 2 && newest[1].contains("0.0003"), "{newest:?}");
-        bulk.close();
+        bulk.newest.close();
         assert_eq!((follower.next(), of_match.next()), (None, None));
         assert_eq!(of_other.by_ref().count(), 1);
         bulk.queue.push(&mut vec![Job::Stop]);

@@ -7,10 +7,10 @@
 use super::Shared;
 use crate::record::RecordError;
 use crate::record::queue;
+use crate::record::sqlite::beside;
 use rusqlite::Connection;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Bytes of the log that are worth it. The indexes' pages are written again and again, and a log collects them.
@@ -30,9 +30,9 @@ pub(in crate::record) fn start(path: &Path, shared: &Arc<Shared>) -> Result<(), 
     let connection = open(&path)
         .map_err(|error| RecordError::OpenStore { path: path.clone(), what: error.to_string() })?;
     let run = move || {
-        let file = log_of(&path);
+        let file = beside(&path, "-wal");
         let mut trouble = String::new();
-        while !shared.closing.load(Ordering::Acquire) {
+        while !shared.newest.is_closing() {
             std::thread::sleep(LOOK);
             if std::fs::metadata(&file).is_ok_and(|found| found.len() >= WORTH) {
                 let (log, failure) = match copy(&connection, &shared) {
@@ -61,12 +61,6 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
     connection.busy_timeout(READERS)?;
     connection.execute_batch("PRAGMA synchronous = NORMAL;")?;
     Ok(connection)
-}
-
-fn log_of(path: &Path) -> PathBuf {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    PathBuf::from(log)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,9 +93,9 @@ mod tests {
         writer
             .execute_batch("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE t(x)")
             .unwrap();
-        let shared = Shared::new(RecorderStats::default(), 0);
+        let shared = Shared::new(1, RecorderStats::default(), 0);
         let connection = open(&path).unwrap();
-        let log = || std::fs::metadata(log_of(&path)).unwrap().len();
+        let log = || std::fs::metadata(beside(&path, "-wal")).unwrap().len();
         let reader = Connection::open(&path).unwrap();
         reader.execute_batch("BEGIN; SELECT * FROM t").unwrap();
         writer.execute("INSERT INTO t VALUES (1)", []).unwrap();

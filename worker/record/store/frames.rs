@@ -2,13 +2,13 @@
 //!
 //! The loop has checked numbers and handles; a frame that does not decode breaks its channel, and nothing more of that is taken.
 
-use super::{Reply, Store};
-use crate::record::ledger::{Input, LastSign, Source};
-use crate::record::link::{Chunk, FRAME_LIMIT};
+use super::Store;
+use crate::record::ledger::{Input, LastSign, Report, Source};
+use crate::record::thread::{Chunk, Reply};
 use hashbrown::HashMap;
 use touchline_common::ipc::messages::Message;
 use touchline_common::ipc::messages::data::{EndReason, Lost, MatchBase, MatchBody, MatchFrame, Name, Named};
-use touchline_common::ipc::{CodecError, FrameReader, Header, decode_borrowed};
+use touchline_common::ipc::{CodecError, Header, decode_borrowed};
 use touchline_common::model::{Epoch, Handle, MatchKey};
 
 /// The longest that a worker hangs before it is ended, and that it takes to begin reporting, microseconds.
@@ -77,10 +77,9 @@ impl Store {
         chunk: &Chunk,
         came: i64,
     ) -> Result<(), String> {
-        let mut reader = FrameReader::new(FRAME_LIMIT);
-        reader.extend(&chunk.bytes);
         let mut versions = chunk.versions.iter().copied();
-        while let Some((header, body)) = reader.next_frame().map_err(|error| error.to_string())? {
+        for frame in chunk.frames() {
+            let (header, body) = frame?;
             let taken = if header.kind == MatchFrame::<'_>::KIND {
                 self.match_frame(incoming, source, &header, body, versions.next().unwrap_or_default(), came)
             } else {
@@ -113,14 +112,14 @@ impl Store {
                 incoming.reports(at, came);
                 self.lost(&key, epoch, lost);
                 let (facts, registers, values) = (&facts, &registers, &values[..]);
-                let base = Input::Base { n, epoch, source, facts, registers, values, clock, at, version };
-                self.advance(&key, &base);
+                let report = Report { n, epoch, clock, at, version };
+                self.advance(&key, &Input::Base { report, source, facts, registers, values });
             }
             MatchBody::Obs { registers, changes, clock, at } => {
                 incoming.reports(at, came);
                 let (registers, changes) = (&registers[..], &changes[..]);
-                let obs = Input::Obs { n, epoch, registers, changes, clock, at, version };
-                self.advance(&key, &obs);
+                let report = Report { n, epoch, clock, at, version };
+                self.advance(&key, &Input::Obs { report, registers, changes });
             }
             MatchBody::End { why, lost, at } => {
                 incoming.reports(at, came);

@@ -8,32 +8,33 @@ pub(super) mod checkpoint;
 mod frames;
 mod jobs;
 pub mod open;
-pub mod payload;
 mod retention;
 pub mod schema;
 #[cfg(test)]
 mod tests;
 mod write;
 
-pub use jobs::{Job, Reply};
+pub use jobs::MatchJob;
 pub use open::{Opened, Restored, open};
 
 use super::config::RecordConfig;
 use super::ledger::{Input, Ledger, Outcome, Source};
-use super::queue::{Cost, Queue, lock};
+use super::queue::{Cost, lock};
+use super::sqlite::{self, Positions};
+use super::thread::{Gone, Reply};
 use super::time::wall_us;
 use frames::Incoming;
 use hashbrown::{HashMap, HashSet};
 use rusqlite::Connection;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use touchline_common::ipc::messages::recorder::RecorderStats;
-use touchline_common::model::{Epoch, Generation, MatchKey, SlotId};
+use touchline_common::ipc::messages::data::Stamp;
+use touchline_common::model::{Epoch, MatchKey};
 use touchline_common::sys::lock::FileLock;
 use write::Batch;
 
+/// Bytes that may wait for the thread.
+const LIMIT: usize = 64 * 1024 * 1024;
 const MAX_FRAMES: usize = 1_000;
 /// Bytes that wait behind a transaction,
 const BACKLOG: usize = 256 * 1024;
@@ -60,61 +61,13 @@ pub struct Snapshot {
     pub state: &'static str,
     /// `match` or `list`.
     pub source: &'static str,
-    pub stale: bool,
-    /// Microseconds since 1970 UTC.
-    pub received_at: i64,
-    /// Microseconds since 1970 UTC.
-    pub updated_at: i64,
+    pub stamp: Stamp,
     /// Section names of `schema` and their bodies; `None`: gone.
-    pub sections: Vec<(String, Option<Arc<String>>)>,
+    pub sections: Vec<(Arc<str>, Option<Arc<String>>)>,
 }
 
-/// What others may know of the thread at any time.
-#[derive(Debug)]
-pub struct Shared {
-    pub queue: Queue<Job, Reply>,
-    /// Counters; documents and published are the loop's.
-    pub stats: Mutex<RecorderStats>,
-    /// The newest committed `seq`.
-    pub committed: Mutex<i64>,
-    pub rung: Condvar,
-    /// Set when followers must end.
-    pub closing: AtomicBool,
-    pub gate: Mutex<()>,
-}
-
-impl Shared {
-    fn new(stats: RecorderStats, seq: i64) -> Shared {
-        Shared {
-            queue: Queue::new(jobs::LIMIT),
-            stats: Mutex::new(stats),
-            committed: Mutex::new(seq),
-            rung: Condvar::new(),
-            closing: AtomicBool::new(false),
-            gate: Mutex::new(()),
-        }
-    }
-
-    /// Waits for a `seq` above `after`, at most `patience`; the newest one.
-    pub fn wait_beyond(&self, after: i64, patience: Duration) -> i64 {
-        let until = Instant::now() + patience;
-        let mut newest = lock(&self.committed);
-        while *newest <= after && !self.closing.load(Ordering::Acquire) {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            newest = self.rung.wait_timeout(newest, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        *newest
-    }
-
-    pub fn close(&self) {
-        self.closing.store(true, Ordering::Release);
-        drop(lock(&self.committed));
-        self.rung.notify_all();
-    }
-}
+pub type Job = super::thread::Job<MatchJob>;
+pub type Shared = super::thread::Shared<MatchJob>;
 
 /// Questions to workers whether they have reported all that they received. Those of many matches are one, and a worker has
 /// one at a time.
@@ -147,9 +100,8 @@ pub struct Store {
     connection: Connection,
     shared: Arc<Shared>,
     _lock: FileLock,
-    path: PathBuf,
     ledgers: HashMap<MatchKey, Ledger>,
-    positions: HashMap<SlotId, (Generation, u64)>,
+    positions: Positions,
     incoming: HashMap<Source, Incoming>,
     /// Ledgers in which time alone may change something.
     timed: HashSet<MatchKey>,
@@ -167,7 +119,10 @@ pub struct Store {
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store").field("path", &self.path).field("seq", &self.seq).finish_non_exhaustive()
+        f.debug_struct("Store")
+            .field("path", &self.config.path)
+            .field("seq", &self.seq)
+            .finish_non_exhaustive()
     }
 }
 
@@ -216,7 +171,8 @@ impl Store {
 
     /// How long what is not urgent waits for its commit; the rest of `event_commit` is the commit's.
     fn patience(&self) -> Duration {
-        self.config.event_commit - self.config.event_commit / COMMIT_SHARE
+        let commit = self.config.store.event_commit.get();
+        commit - commit / COMMIT_SHARE
     }
 
     /// Does what was gathered, up to `looked_at`.
@@ -253,29 +209,18 @@ impl Store {
     fn take(&mut self, job: Job) {
         match job {
             Job::Open { token, source } => {
-                let known = self
-                    .positions
-                    .get(&source.slot)
-                    .filter(|(generation, _)| *generation == source.generation);
-                let resume_after = known.map_or(0, |(_, n)| *n);
+                let resume_after = sqlite::position(&self.positions, source);
                 self.batch.replies.push(Reply::Opened { token, resume_after });
                 self.marks.forget(source);
                 self.incoming.insert(source, Incoming::default());
                 self.each_of(source, |_| Input::Attached { source });
             }
             Job::Frames { source, token, chunk, came } => self.frames(source, token, &chunk, came),
-            Job::Gone { source, at, attached, last_frame_at } => {
+            Job::Gone(Gone { source, at, attached, last_frame_at }) => {
                 self.marks.forget(source);
                 let incoming = self.incoming.remove(&source).unwrap_or_default();
                 let sign = incoming.last_sign(at, attached, last_frame_at);
                 self.each_of(source, |_| Input::Gone { source, at, sign });
-            }
-            Job::Silent { source, ms } => {
-                self.each_of(source, |at| Input::Silent { source, since: at - i64::from(ms) * 1_000 });
-            }
-            Job::Back { source } => self.each_of(source, |at| Input::Back { source, at }),
-            Job::Switch { key, epoch, owner } => {
-                self.advance(&key, &Input::Switch { epoch, owner });
             }
             Job::Ended { key } => {
                 if self.ledgers.contains_key(&key) {
@@ -283,8 +228,19 @@ impl Store {
                 }
                 self.batch.replies.push(Reply::Ended { key });
             }
-            Job::Snapshot(snapshot) => self.batch.snapshots.push(*snapshot),
+            Job::Own(job) => self.take_own(job),
             Job::Stop => {}
+        }
+    }
+
+    fn take_own(&mut self, job: MatchJob) {
+        match job {
+            MatchJob::Silent { source, ms } => {
+                self.each_of(source, |at| Input::Silent { source, since: at - i64::from(ms) * 1_000 });
+            }
+            MatchJob::Back { source } => self.each_of(source, |at| Input::Back { source, at }),
+            MatchJob::Switch { key, epoch, owner } => self.advance(&key, &Input::Switch { epoch, owner }),
+            MatchJob::Snapshot(snapshot) => self.batch.snapshots.push(*snapshot),
         }
     }
 
@@ -313,11 +269,11 @@ impl Store {
 
     /// Runs one ledger and keeps what follows for the commit.
     fn advance(&mut self, key: &MatchKey, input: &Input<'_>) {
-        let Some(feed) = self.config.feeds.get(usize::from(key.feed.0)) else {
+        let Some(feed) = self.config.feed(key) else {
             return log::error!(feed = key.feed.0; "feed.unknown");
         };
         if !self.ledgers.contains_key(key) {
-            let fresh = Ledger::new(feed, key.id.as_str(), self.config.settle);
+            let fresh = Ledger::new(feed, key.id.as_str(), self.config.store.settle.get());
             self.ledgers.insert(key.clone(), fresh);
         }
         let Some(ledger) = self.ledgers.get_mut(key) else { return };
@@ -417,8 +373,7 @@ impl Store {
         self.shared.queue.reply(&mut self.batch.replies);
         self.batch.clear();
         if added > 0 {
-            *lock(&self.shared.committed) = seq;
-            self.shared.rung.notify_all();
+            self.shared.newest.set(seq);
         }
     }
 
@@ -441,7 +396,7 @@ impl Store {
             // Where gaps begin for those whose recorder dies; a refusal shows with the next batch.
             let _ = schema::set_meta_number(&self.connection, "alive_at", taken_at);
         }
-        let bytes = open::file_bytes(&self.path);
+        let bytes = sqlite::bytes(&self.config.path);
         lock(&self.shared.stats).store_bytes = bytes;
         let begun = Instant::now();
         while self.shared.queue.held() < BACKLOG

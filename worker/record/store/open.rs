@@ -1,20 +1,22 @@
 //! Opening the store: its lock, its file, its schema, and what it holds of the last run.
 
-use super::{Marks, Shared, Store, retention, schema};
+use super::{LIMIT, Marks, Shared, Store, retention, schema};
 use crate::record::RecordError;
 use crate::record::config::RecordConfig;
 use crate::record::ledger::{LEDGER_VERSION, Ledger, Outcome, SavedLedger};
+use crate::record::sqlite::{adopt_parent, beside};
 use crate::record::store::write::Batch;
 use crate::record::time::wall_us;
 use hashbrown::{HashMap, HashSet};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use touchline_common::ipc::messages::data::Stamp;
 use touchline_common::ipc::messages::recorder::{Owner, RecorderStats};
-use touchline_common::model::{Epoch, FeedId, Generation, MatchId, MatchKey, SlotId};
+use touchline_common::model::{Epoch, FeedId, MatchId, MatchKey};
 use touchline_common::sys::lock::{FileLock, LockError};
 
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
@@ -26,10 +28,7 @@ pub struct Restored {
     pub version: u64,
     /// Whether it holds only what the list knows.
     pub listed_only: bool,
-    /// Microseconds since 1970 UTC.
-    pub received_at: i64,
-    /// Microseconds since 1970 UTC.
-    pub updated_at: i64,
+    pub stamp: Stamp,
     pub sections: Vec<(String, String)>,
 }
 
@@ -67,31 +66,11 @@ pub fn open(config: &Arc<RecordConfig>, parent: &str) -> Result<Opened, RecordEr
 }
 
 fn take_lock(store: &Path) -> Result<FileLock, RecordError> {
-    let mut path = store.as_os_str().to_owned();
-    path.push(".lock");
-    let path = PathBuf::from(path);
+    let path = beside(store, ".lock");
     FileLock::take(&path, LOCK_PATIENCE).map_err(|error| match error {
         LockError::Held { .. } => RecordError::Locked { path },
         LockError::File { source } => RecordError::OpenStore { path, what: source.to_string() },
     })
-}
-
-/// The bytes of the store's files.
-pub fn file_bytes(store: &Path) -> u64 {
-    let beside = |suffix: &str| {
-        let mut path = store.as_os_str().to_owned();
-        path.push(suffix);
-        fs::metadata(PathBuf::from(path)).map_or(0, |found| found.len())
-    };
-    beside("") + beside("-wal")
-}
-
-/// A further connection, for reading only.
-pub fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(Duration::from_secs(2))?;
-    Ok(connection)
 }
 
 fn restore(
@@ -100,9 +79,11 @@ fn restore(
     lock: FileLock,
     parent: &str,
 ) -> rusqlite::Result<Opened> {
-    let same_parent = adopt_parent(&connection, parent)?;
-    let positions = if same_parent { positions(&connection)? } else { HashMap::new() };
-    let worker = if same_parent { Owner::Alive } else { Owner::Dead };
+    let positions = adopt_parent(&connection, parent, "channels")?;
+    let (worker, reattach_until) = match positions {
+        Some(_) => (Owner::Alive, Some(Instant::now() + super::REATTACH)),
+        None => (Owner::Dead, None),
+    };
     let alive_at = schema::meta_number(&connection, "alive_at")?;
     let ledgers = ledgers(&connection, config, worker)?;
     let documents = documents(&connection, config)?;
@@ -115,18 +96,17 @@ fn restore(
     let highest_epoch =
         ledgers.values().filter_map(Ledger::epoch).max().unwrap_or_default().max(Epoch(highest as u64));
     let token = schema::meta_number(&connection, "token")? as u64;
-    let shared = Arc::new(Shared::new(stats, seq));
+    let shared = Arc::new(Shared::new(LIMIT, stats, seq));
     let mut store = Store {
         config: Arc::clone(config),
         connection,
         shared: Arc::clone(&shared),
         _lock: lock,
-        path: config.path.clone(),
         ledgers,
-        positions,
+        positions: positions.unwrap_or_default(),
         incoming: HashMap::new(),
         timed: HashSet::new(),
-        reattach_until: same_parent.then(|| Instant::now() + super::REATTACH),
+        reattach_until,
         alive_at,
         taken_at: alive_at,
         seq,
@@ -147,30 +127,6 @@ impl Store {
             self.batch.keep(key, ledger, &mut self.outcome);
         }
     }
-}
-
-/// Whether the last recorder had the same coordinator; from now on `parent` is it.
-fn adopt_parent(connection: &Connection, parent: &str) -> rusqlite::Result<bool> {
-    use rusqlite::OptionalExtension;
-    let last: Option<String> = connection
-        .query_row("SELECT value FROM meta WHERE key = 'parent'", [], |row| row.get(0))
-        .optional()?;
-    if last.as_deref() == Some(parent) {
-        return Ok(true);
-    }
-    connection.execute_batch("BEGIN IMMEDIATE")?;
-    connection.execute("DELETE FROM channels", [])?;
-    connection.execute("INSERT OR REPLACE INTO meta VALUES ('parent', ?1)", [parent])?;
-    connection.execute_batch("COMMIT")?;
-    Ok(false)
-}
-
-fn positions(connection: &Connection) -> rusqlite::Result<HashMap<SlotId, (Generation, u64)>> {
-    let mut statement = connection.prepare("SELECT slot, generation, n FROM channels")?;
-    let rows = statement.query_map([], |row| {
-        Ok((SlotId(row.get(0)?), (Generation(row.get(1)?), row.get::<_, i64>(2)? as u64)))
-    })?;
-    rows.collect()
 }
 
 fn stats(connection: &Connection) -> rusqlite::Result<RecorderStats> {
@@ -208,7 +164,7 @@ fn ledgers(
         let restored = match format {
             LEDGER_VERSION => {
                 let saved = SavedLedger { feed: &feed, id: &id, text: &text, order };
-                Ledger::restore(saved, config.settle, worker).map_err(|error| error.to_string())
+                Ledger::restore(saved, config.store.settle.get(), worker).map_err(|error| error.to_string())
             }
             other => Err(format!("form {other}")),
         };
@@ -227,7 +183,7 @@ fn ledgers(
 fn documents(connection: &Connection, config: &RecordConfig) -> rusqlite::Result<Vec<Restored>> {
     let mut documents = Vec::new();
     let mut statement = connection.prepare(
-        "SELECT feed, match, epoch, version, source, received_at, updated_at FROM documents WHERE state <> 'ended'",
+        "SELECT feed, match, epoch, version, source, stale, received_at, updated_at FROM documents WHERE state <> 'ended'",
     )?;
     let mut sections =
         connection.prepare("SELECT section, body FROM sections WHERE feed = ?1 AND match = ?2")?;
@@ -242,8 +198,7 @@ fn documents(connection: &Connection, config: &RecordConfig) -> rusqlite::Result
             epoch: Epoch(row.get::<_, i64>(2)? as u64),
             version: row.get::<_, i64>(3)? as u64,
             listed_only: row.get::<_, String>(4)? == "list",
-            received_at: row.get(5)?,
-            updated_at: row.get(6)?,
+            stamp: Stamp { stale: row.get(5)?, received_at: row.get(6)?, updated_at: row.get(7)? },
             sections: found,
         });
     }

@@ -6,22 +6,14 @@ use super::Shared;
 use super::write::add_to_meta;
 use crate::record::config::RecordConfig;
 use crate::record::queue;
-use crate::record::time::rfc3339;
+use crate::record::time::{micros, rfc3339};
 use rusqlite::{Connection, params};
 use std::time::{Duration, Instant};
+use touchline_common::config::Dur;
 
 const PIECE: i64 = 2_000;
 const ROUND: Duration = Duration::from_secs(60);
 const PAGES: i64 = 500;
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Stage {
-    #[default]
-    Events,
-    Matches,
-    Size,
-    Resting,
-}
 
 #[derive(PartialEq, Eq)]
 enum Left {
@@ -31,7 +23,6 @@ enum Left {
 
 #[derive(Debug, Default)]
 pub(super) struct Retention {
-    stage: Stage,
     rested_since: Option<Instant>,
     /// Matches that were removed, feed and id.
     pub(super) forgotten: Vec<(String, String)>,
@@ -40,54 +31,44 @@ pub(super) struct Retention {
 impl Retention {
     /// Whether a round is under way or due.
     pub(super) fn is_at_work(&self) -> bool {
-        self.stage != Stage::Resting || self.rested_since.is_none_or(|since| since.elapsed() >= ROUND)
+        self.rested_since.is_none_or(|since| since.elapsed() >= ROUND)
     }
 
-    /// One piece; a failure is logged and tried again in the next round.
+    /// One piece of the first that there is to do; a failure is logged and tried again in the next round.
     pub(super) fn step(&mut self, connection: &Connection, config: &RecordConfig, shared: &Shared, now: i64) {
-        if self.stage == Stage::Resting {
-            if !self.is_at_work() {
-                return;
-            }
-            self.stage = Stage::Events;
-        }
-        let before =
-            |age: Duration| rfc3339(now.saturating_sub(i64::try_from(age.as_micros()).unwrap_or(i64::MAX)));
-        let left = match self.stage {
-            Stage::Events => events(connection, shared, &before(config.keep_events)),
-            Stage::Matches => self.matches(connection, now, config.keep_matches),
-            Stage::Size => size(connection, shared, config.max_size),
-            Stage::Resting => Ok(Left::Nothing),
-        };
-        match left {
-            Ok(Left::More) => {}
-            Ok(Left::Nothing) => self.next(),
-            Err(error) => {
-                log::warn!(error:% = error; "store.retention_failed");
-                self.stage = Stage::Resting;
-                self.rested_since = Some(Instant::now());
-            }
-        }
-    }
-
-    fn next(&mut self) {
-        self.stage = match self.stage {
-            Stage::Events => Stage::Matches,
-            Stage::Matches => Stage::Size,
-            Stage::Size | Stage::Resting => Stage::Resting,
-        };
-        if self.stage == Stage::Resting {
+        self.rested_since = None;
+        let left = self.piece(connection, config, shared, now).unwrap_or_else(|error| {
+            log::warn!(error:% = error; "store.retention_failed");
+            Left::Nothing
+        });
+        if left == Left::Nothing {
             self.rested_since = Some(Instant::now());
         }
     }
 
+    fn piece(
+        &mut self,
+        connection: &Connection,
+        config: &RecordConfig,
+        shared: &Shared,
+        now: i64,
+    ) -> rusqlite::Result<Left> {
+        let before = |age: Dur| now.saturating_sub(micros(age.get()));
+        let store = &config.store;
+        if events(connection, shared, &rfc3339(before(store.keep_events)))? == Left::More
+            || self.matches(connection, now, before(store.keep_matches))? == Left::More
+        {
+            return Ok(Left::More);
+        }
+        size(connection, shared, store.max_size.get())
+    }
+
     /// Documents and ledgers of matches that are not updated any more.
-    fn matches(&mut self, connection: &Connection, now: i64, age: Duration) -> rusqlite::Result<Left> {
-        let cutoff = now.saturating_sub(i64::try_from(age.as_micros()).unwrap_or(i64::MAX));
+    fn matches(&mut self, connection: &Connection, now: i64, before: i64) -> rusqlite::Result<Left> {
         let mut statement = connection.prepare_cached(
             "SELECT feed, match FROM documents WHERE state <> 'live' AND updated_at < ?1 LIMIT 50",
         )?;
-        let old = statement.query_map([cutoff], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let old = statement.query_map([before], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let old: Vec<(String, String)> = old.collect::<rusqlite::Result<_>>()?;
         let transaction = connection.unchecked_transaction()?;
         for (feed, id) in &old {

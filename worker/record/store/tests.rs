@@ -2,12 +2,12 @@
 #![allow(clippy::wildcard_enum_match_arm)]
 
 use super::*;
-use crate::record::link::Chunk;
+use crate::record::thread::Chunk;
 use rusqlite::params;
 use touchline_common::config::{Config, FeedConfig};
 use touchline_common::ipc::encode_frame;
 use touchline_common::ipc::messages::data::{MatchBase, MatchBody, MatchFrame, Name, Named};
-use touchline_common::model::{Facts, FeedId, Handle, Scoring};
+use touchline_common::model::{Facts, FeedId, Generation, Handle, Scoring, SlotId};
 
 fn base(id: &str) -> Job {
     base_of(id, 1, 1)
@@ -116,7 +116,7 @@ fn questions_of_many_matches_are_one_for_each_worker() {
         store.take(base(id));
         store.take(base_of(id, 2, 2));
         let key = MatchKey { feed: FeedId(0), id: id.into() };
-        store.take(Job::Switch {
+        store.take_own(MatchJob::Switch {
             key,
             epoch: Epoch(2),
             owner: touchline_common::ipc::messages::recorder::Owner::Alive,

@@ -1,14 +1,15 @@
 //! One transaction: events, gaps, ledgers, positions, snapshots. The only writer of rows that the ledger made.
 
-use super::{Snapshot, payload, schema};
+use super::{Snapshot, schema};
 use crate::record::config::RecordConfig;
 use crate::record::ledger::{EventId, GapStep, LEDGER_VERSION, Ledger, NewEvent, Outcome};
-use crate::record::store::Reply;
+use crate::record::sqlite::Positions;
+use crate::record::thread::Reply;
 use crate::record::time::{push_rfc3339, rfc3339};
 use hashbrown::{HashMap, HashSet};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use touchline_common::failpoint::{self, Point};
-use touchline_common::model::{Generation, MatchKey, Side, SlotId};
+use touchline_common::model::{MatchKey, Side};
 
 /// What waits for its commit. Made once from each input, so that a retry writes the same again.
 #[derive(Debug, Default)]
@@ -18,7 +19,7 @@ pub(super) struct Batch {
     groups: Vec<Group>,
     gaps: Vec<(MatchKey, GapStep)>,
     changed: HashSet<MatchKey>,
-    pub(super) positions: HashMap<SlotId, (Generation, u64)>,
+    pub(super) positions: Positions,
     pub(super) snapshots: Vec<Snapshot>,
     pub(super) replies: Vec<Reply>,
     pub(super) highest_epoch: u64,
@@ -103,7 +104,7 @@ impl Batch {
 }
 
 fn feed<'a>(config: &'a RecordConfig, key: &MatchKey) -> &'a str {
-    config.feeds.get(usize::from(key.feed.0)).map_or("", |name| name)
+    config.feed(key).unwrap_or_default()
 }
 
 /// Writes the batch in one transaction; the newest `seq` afterwards.
@@ -160,10 +161,11 @@ pub(super) fn add_to_meta(connection: &Connection, key: &str, change: i64) -> ru
     Ok(())
 }
 
+/// Nothing here is a revision, has a time of the feed's own or came late.
 const INSERT_EVENT: &str = r#"
 INSERT INTO events(seq, id, revision, retracts, feed, match, sport, type, lane, side, minute, second, period, at,
     feed_at, epoch, version, "order", score, late, recovered, payload)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)
+VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, NULL, ?14, ?15, ?16, ?17, 0, ?18, ?19)
 ON CONFLICT (id, revision) DO NOTHING"#;
 
 /// Gives each event its `seq`. A happening that stands in the store already is no row and takes no number.
@@ -174,7 +176,7 @@ fn events(
     mut seq: i64,
 ) -> rusqlite::Result<i64> {
     let mut insert = transaction.prepare_cached(INSERT_EVENT)?;
-    let (mut at, mut at_us, mut body, mut score) = (String::new(), i64::MIN, String::new(), String::new());
+    let (mut at, mut at_us, mut body) = (String::new(), i64::MIN, Vec::new());
     let mut events = batch.events.iter();
     for group in &batch.groups {
         let feed = feed(config, &group.key);
@@ -185,33 +187,29 @@ fn events(
                 push_rfc3339(&mut at, at_us);
             }
             body.clear();
-            payload::push(&mut body, &event.payload);
-            score.clear();
-            payload::push_score(&mut score, event.score);
+            serde_json::to_writer(&mut body, &event.payload).map_err(unwritable)?;
+            let score = event.score.map(|(home, away)| format!(r#"{{"home":{home},"away":{away}}}"#));
             let (id, retracts) = (event.id.to_ascii(), event.retracts.map(EventId::to_ascii));
             let inserted = insert.execute(params![
                 seq + 1,
-                ascii(&id),
-                event.revision,
-                retracts.as_ref().map(|id| ascii(id)),
+                text(&id),
+                retracts.as_ref().map(|id| text(id)),
                 feed,
                 group.key.id.as_str(),
                 group.sport.as_deref(),
                 event.kind.as_str(),
-                config.lane(event.kind, event.lane).as_str(),
+                config.lane(event.kind, event.lane).name(),
                 event.side.map(Side::as_str),
                 event.clock.map(|clock| clock / 60),
                 event.clock.map(|clock| clock % 60),
                 event.period,
                 at.as_str(),
-                event.feed_at.map(rfc3339),
                 as_i64(event.epoch.0),
                 as_i64(event.version),
                 event.order,
-                (!score.is_empty()).then_some(score.as_str()),
-                event.late,
+                score,
                 event.recovered,
-                body.as_str(),
+                text(&body),
             ])?;
             seq += inserted as i64;
         }
@@ -219,7 +217,12 @@ fn events(
     Ok(seq)
 }
 
-fn ascii(bytes: &[u8]) -> &str {
+fn unwritable(error: serde_json::Error) -> rusqlite::Error {
+    rusqlite::Error::ToSqlConversionFailure(Box::new(error))
+}
+
+/// Bytes that are text.
+fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()
 }
 
@@ -252,8 +255,7 @@ fn save_ledgers(
     for key in &batch.changed {
         let Some(ledger) = ledgers.get(key) else { continue };
         let (feed, id) = (feed(config, key), key.id.as_str());
-        let state =
-            ledger.save().map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+        let state = ledger.save().map_err(unwritable)?;
         let epoch = ledger.epoch().map_or(0, |epoch| as_i64(epoch.0));
         transaction
             .prepare_cached("INSERT OR REPLACE INTO ledgers VALUES (?1, ?2, ?3, ?4, ?5)")?
@@ -278,13 +280,13 @@ fn save_document(
             Some(body) => transaction.prepare_cached(SAVE_SECTION)?.execute(params![
                 feed,
                 id,
-                section,
+                &**section,
                 as_i64(document.version),
                 body.as_str()
             ])?,
             None => transaction
                 .prepare_cached("DELETE FROM sections WHERE feed = ?1 AND match = ?2 AND section = ?3")?
-                .execute(params![feed, id, section])?,
+                .execute(params![feed, id, &**section])?,
         };
     }
     transaction
@@ -296,9 +298,9 @@ fn save_document(
             as_i64(document.version),
             document.state,
             document.source,
-            document.stale,
-            document.received_at,
-            document.updated_at,
+            document.stamp.stale,
+            document.stamp.received_at,
+            document.stamp.updated_at,
         ])?;
     Ok(())
 }

@@ -95,7 +95,7 @@ impl Coordinator {
         };
         peer.send(&Open { proto_min: PROTO, proto_max: PROTO, slot, generation });
         peer.sent = peer.until(|message| match message {
-            FromRecorderData::Opened { resume_match, resume_bulk, .. } => Some((*resume_match, *resume_bulk)),
+            FromRecorderData::Opened { resume_after, .. } => Some((resume_after.matches, resume_after.bulk)),
             _ => None,
         });
         peer.acked = peer.sent;
@@ -129,7 +129,7 @@ impl Coordinator {
     pub(super) fn stop(mut self) -> Connection {
         self.send(&ToRecorder::Stop { deadline_ms: 500 });
         self.recorder.take().unwrap().join().unwrap().unwrap();
-        store::open::open_to_read(&self.path).unwrap()
+        sqlite::open_to_read(&self.path).unwrap()
     }
 }
 
@@ -329,7 +329,8 @@ impl Peer {
             parts.push(Section { key, body: body.map(Cow::Borrowed) });
         }
         let (handle, updated_at) = (self.of(id, epoch), received_at + 100);
-        self.send(&Publish { handle, extent, sections: parts, stale: false, received_at, updated_at });
+        let stamp = Stamp { stale: false, received_at, updated_at };
+        self.send(&Publish { handle, extent, sections: parts, stamp });
     }
 
     pub(super) fn end(&mut self, id: &str, epoch: u64, why: EndReason) {

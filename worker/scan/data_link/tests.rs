@@ -4,14 +4,14 @@ use super::*;
 use crate::scan::tests::{FakeRecorder, Sent};
 use std::os::unix::net::UnixStream;
 use touchline_common::ipc::messages::data::Extent;
-use touchline_common::ipc::messages::data::{Section, SectionKey};
+use touchline_common::ipc::messages::data::{Section, SectionKey, Stamp, Stream};
 use touchline_common::model::{Change, Epoch, FeedId, MarketValue, MatchKey, OddsChange};
 
-fn link(limits: OutboxLimits) -> DataLink {
+fn link(limits: PerStream<usize>) -> DataLink {
     DataLink::new(SlotId(1), Generation(1), limits)
 }
 
-const WIDE: OutboxLimits = OutboxLimits { matches: 1 << 20, bulk: 1 << 20 };
+const WIDE: PerStream<usize> = PerStream { matches: 1 << 20, bulk: 1 << 20 };
 
 fn follow(link: &mut DataLink) -> Handle {
     link.names().add_match(&MatchKey { feed: FeedId(0), id: "m".into() }, Epoch(1))
@@ -33,16 +33,20 @@ fn odds(link: &mut DataLink, handle: Handle, market: Handle) {
 
 fn rendering(handle: Handle) -> Publish<'static> {
     let (extent, sections) = (Extent::Changes, Vec::new());
-    Publish { handle, extent, sections, stale: false, received_at: 0, updated_at: 0 }
+    Publish { handle, extent, sections, stamp: Stamp::default() }
 }
 
-fn attach(link: &mut DataLink, resume_match: u64, resume_bulk: u64) -> FakeRecorder {
+fn attach(link: &mut DataLink, matches: u64, bulk: u64) -> FakeRecorder {
     let (a, b) = UnixStream::pair().unwrap();
     link.attach(a.into()).unwrap();
     link.flush(&mut Lag::default()).unwrap();
     let mut recorder = FakeRecorder::new(b);
     assert!(matches!(recorder.read()[..], [Sent::Open(Open { slot: SlotId(1), .. })]));
-    recorder.send(&FromRecorderData::Opened { proto: PROTO, run: 1, resume_match, resume_bulk });
+    recorder.send(&FromRecorderData::Opened {
+        proto: PROTO,
+        run: 1,
+        resume_after: PerStream { matches, bulk },
+    });
     link.read().unwrap();
     assert_eq!(link.next_event().unwrap(), Some(LinkEvent::Opened));
     recorder
@@ -113,14 +117,14 @@ fn an_end_goes_out_behind_the_renderings_and_frees_the_names_when_both_streams_h
 
 #[test]
 fn each_stream_has_its_own_bound_and_its_own_way_back() {
-    let mut link = link(OutboxLimits { matches: 1 << 20, bulk: 600 });
+    let mut link = link(PerStream { matches: 1 << 20, bulk: 600 });
     let handle = follow(&mut link);
     let market = link.names().add(handle, handle, b"m", b"");
     for _ in 0..20 {
         odds(&mut link, handle, market);
         observe(&mut link, handle, 1);
     }
-    assert_eq!((link.matches().dropped(), link.bulk().dropped()), (0, 40));
+    assert_eq!((link.outboxes.matches.dropped(), link.outboxes.bulk.dropped()), (0, 40));
     assert_eq!(link.recoverable(), [handle], "what was unsent is dropped, so there is room");
     let base = BulkBody::Base { markets: [][..].into(), selections: [][..].into(), left_out: 0, at: 1 };
     link.observe_odds(handle, base, 1, 1).unwrap();
@@ -140,7 +144,7 @@ fn each_stream_has_its_own_bound_and_its_own_way_back() {
 
 #[test]
 fn what_was_lost_stands_in_the_base_or_in_the_end() {
-    let mut link = link(OutboxLimits { matches: 400, bulk: 400 });
+    let mut link = link(PerStream { matches: 400, bulk: 400 });
     let handles = [follow(&mut link), follow(&mut link)];
     for (handle, n) in [(0, 20), (1, 20)] {
         for at in 0..n {
@@ -165,7 +169,7 @@ fn what_was_lost_stands_in_the_base_or_in_the_end() {
 
 #[test]
 fn what_is_lost_twice_is_lost_since_the_first_time() {
-    let mut link = link(OutboxLimits { matches: 400, bulk: 400 });
+    let mut link = link(PerStream { matches: 400, bulk: 400 });
     let handle = follow(&mut link);
     (1..20).for_each(|at| observe(&mut link, handle, at));
     let base = || MatchBase { at: 30, ..MatchBase::default() };
@@ -184,7 +188,7 @@ fn what_is_lost_twice_is_lost_since_the_first_time() {
 #[test]
 fn an_end_that_its_streams_window_holds_back_stops_no_rendering() {
     let mut link = link(WIDE);
-    link.bulk = Outbox::new(1 << 20, 1);
+    link.outboxes.bulk = Outbox::new(1 << 20, 1);
     let handle = follow(&mut link);
     let market = link.names().add(handle, handle, b"m", b"");
     let mut recorder = attach(&mut link, 0, 0);

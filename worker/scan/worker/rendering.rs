@@ -7,7 +7,7 @@ use crate::scan::data_link::LinkState;
 use crate::scan::reporter::Reporter;
 use mio::Events;
 use std::time::{Duration, Instant};
-use touchline_common::ipc::messages::data::{Extent, Publish, Section, SectionKey};
+use touchline_common::ipc::messages::data::{Extent, Publish, Section, SectionKey, Stamp};
 use touchline_common::ipc::messages::worker::MatchState;
 use touchline_common::model::Handle;
 
@@ -108,9 +108,11 @@ impl Worker {
             handle: followed.handle,
             extent,
             sections: std::mem::take(sections),
-            stale,
-            received_at: parts.trees.received(slot).map_or(0, |received| received.wall_us),
-            updated_at: wall_us(),
+            stamp: Stamp {
+                stale,
+                received_at: parts.trees.received(slot).map_or(0, |received| received.wall_us),
+                updated_at: wall_us(),
+            },
         };
         if let Err(error) = link.publish(&publish, read_at) {
             log::error!(error:% = error; "worker.not_published");

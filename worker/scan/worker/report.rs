@@ -154,8 +154,8 @@ impl Worker {
             lag_p50_us: meter.lag.percentile(0.5),
             lag_p99_us: meter.lag.percentile(0.99),
             errors: meter.counted.errors + self.source.errors(),
-            dropped: self.link.matches().dropped(),
-            odds_conflated: self.link.bulk().dropped(),
+            dropped: self.link.outboxes.matches.dropped(),
+            odds_conflated: self.link.outboxes.bulk.dropped(),
             unacknowledged: self.link.unacknowledged() as u64,
             ..meter.counted.clone()
         };

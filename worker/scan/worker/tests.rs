@@ -12,7 +12,6 @@ use crate::feed::Plan;
 use crate::feed::diffusion::{self as feed, SessionConfig};
 use crate::payload::{self, Limits};
 use crate::scan::coordinator::Control;
-use crate::scan::data_link::OutboxLimits;
 use crate::scan::setup::Parts;
 use crate::scan::tests::{FakeRecorder, Sent};
 use crate::wire::diffusion::{
@@ -27,7 +26,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use touchline_common::config::{LogFormat, Payload};
-use touchline_common::ipc::messages::data::{BulkBody, FromRecorderData, MatchBody, Stream};
+use touchline_common::ipc::messages::data::{BulkBody, FromRecorderData, MatchBody, PerStream, Stream};
 use touchline_common::ipc::messages::worker::{FromWorker, LoadReport, MatchState, ReleaseReason, ToWorker};
 use touchline_common::ipc::{Channel, PROTO};
 use touchline_common::logging::{self, LogHandle, Target, Who};
@@ -144,7 +143,7 @@ impl Stage {
             window: None,
             stale_after: Duration::from_secs(60),
             publish_deadline: wish.publish_deadline,
-            outbox: OutboxLimits { matches: 1 << 20, bulk: 1 << 20 },
+            outbox: PerStream { matches: 1 << 20, bulk: 1 << 20 },
         };
         let control: Control = Channel::new(far.into(), 1 << 20, 1 << 20).unwrap();
         Stage {
@@ -210,12 +209,8 @@ impl Stage {
         let Some(recorder) = &mut self.recorder else { return };
         let sent = recorder.read();
         if sent.iter().any(|sent| matches!(sent, Sent::Open(_))) {
-            recorder.send(&FromRecorderData::Opened {
-                proto: PROTO,
-                run: 1,
-                resume_match: 0,
-                resume_bulk: 0,
-            });
+            let resume_after = PerStream::default();
+            recorder.send(&FromRecorderData::Opened { proto: PROTO, run: 1, resume_after });
         }
         self.sent.extend(sent);
         for (stream, n) in [Stream::Match, Stream::Bulk].into_iter().zip(recorder.got) {

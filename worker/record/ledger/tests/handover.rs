@@ -95,13 +95,13 @@ fn what_is_higher_after_a_death_is_recovered_at_once_and_what_is_lower_after_set
     assert_eq!(rig.kinds(), ["gap_start"]);
     rig.base(2, W2, &[(HOME, 1), (AWAY, 1), (Register::Phase, 1)]);
     assert_eq!(rig.kinds(), ["goal"]);
-    assert!(rig.last[0].recovered && rig.ledger.in_gap(), "it may be behind");
-    assert_eq!(rig.ledger.registers()[&HOME], 2);
+    assert!(rig.last[0].recovered && rig.ledger.gap.open, "it may be behind");
+    assert_eq!(rig.ledger.known.registers[&HOME], 2);
     rig.wait(SETTLE - Duration::from_millis(1));
     assert!(rig.last.is_empty());
     rig.wait(Duration::from_millis(1));
     assert_eq!(rig.kinds(), ["retract", "gap_end"]);
-    assert_eq!(rig.ledger.registers()[&HOME], 1);
+    assert_eq!(rig.ledger.known.registers[&HOME], 1);
     assert_eq!(rig.ledger.deadline(), None);
 }
 
@@ -301,7 +301,7 @@ fn lower_epochs_are_refused() {
     rig.gone(W1).base(5, W2, &[(HOME, 0), (AWAY, 0)]);
     rig.base(4, W1, &[(HOME, 4)]).obs(4, &[(HOME, 5)]).switch(4, Owner::Alive);
     assert_eq!(rig.refused, 3);
-    assert_eq!(rig.ledger.registers()[&HOME], 0);
+    assert_eq!(rig.ledger.known.registers[&HOME], 0);
 }
 
 #[test]

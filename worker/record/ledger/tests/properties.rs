@@ -40,7 +40,7 @@ fn expected(rig: &Rig) -> BTreeMap<(EventType, Option<bool>, Side), i64> {
         };
         (*value > 0).then_some((key, *value))
     };
-    rig.ledger.registers().iter().filter_map(named).collect()
+    rig.ledger.known.registers.iter().filter_map(named).collect()
 }
 
 /// A match of which everything stood at nothing when it was first seen.
@@ -103,7 +103,7 @@ proptest! {
     fn faults_lose_and_double_nothing(acts in acts()) {
         let mut rig = from_nothing();
         // The truth, of which a worker's load shows everything.
-        let mut truth: Registers = rig.ledger.registers().clone();
+        let mut truth: Registers = rig.ledger.known.registers.clone();
         let (mut epoch, mut worker) = (1, W1);
         for act in acts {
             match act {
@@ -140,11 +140,11 @@ proptest! {
             }
         }
         rig.wait(SETTLE);
-        prop_assert_eq!(rig.ledger.registers(), &truth);
+        prop_assert_eq!(&rig.ledger.known.registers, &truth);
         prop_assert_eq!(counted(&rig), expected(&rig));
         let ids: HashSet<_> = rig.all.iter().map(|event| event.id).collect();
         prop_assert_eq!(ids.len(), rig.all.len(), "each id once");
-        prop_assert!(!rig.ledger.in_gap());
+        prop_assert!(!rig.ledger.gap.open);
     }
 
     #[test]
@@ -233,7 +233,7 @@ enum Turn {
 impl Pair {
     fn new(truth: Vec<Vec<(Register, i64)>>) -> Pair {
         let rig = from_nothing();
-        let start = rig.ledger.registers().clone();
+        let start = rig.ledger.known.registers.clone();
         let reader = |source, epoch| Reader { source, epoch, read: 0 };
         Pair { rig, truth, start, happened: 0, workers: [reader(W1, Some(1)), reader(W2, None)], epoch: 1 }
     }
@@ -420,7 +420,7 @@ proptest! {
         let ids: HashSet<_> = all.iter().map(|event| event.id).collect();
         prop_assert_eq!(ids.len(), all.len(), "each id once");
         prop_assert!(all.windows(2).all(|two| two[0].order < two[1].order));
-        prop_assert!(!pair.rig.ledger.in_gap());
+        prop_assert!(!pair.rig.ledger.gap.open);
     }
 
     #[test]
