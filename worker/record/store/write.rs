@@ -198,7 +198,7 @@ fn events(
                 group.key.id.as_str(),
                 group.sport.as_deref(),
                 event.kind.as_str(),
-                config.lane(event.kind, event.lane).name(),
+                config.lane(event.kind, event.lane).as_str(),
                 event.side.map(Side::as_str),
                 event.clock.map(|clock| clock / 60),
                 event.clock.map(|clock| clock % 60),
