@@ -66,7 +66,7 @@ fn seconds(time: SystemTime) -> i64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs().cast_signed())
 }
 
-/// Everything as it was held against the truth.
+/// Everything as it was compared with the truth.
 struct Found {
     documents: FinalReport,
     events: EventsReport,

@@ -3,7 +3,7 @@
 use super::cpu::private_dirty;
 use super::pulse::{self, Pace, Plan};
 use super::run::{Run, Span};
-use super::site::{Setup, Tap};
+use super::site::{Documents, Setup};
 use crate::error::BenchError;
 use crate::payload::Shape;
 use crate::report::{Figure, Limit, Measured};
@@ -27,7 +27,7 @@ pub fn many_row() -> Result<Measured, BenchError> {
         service: Duration::from_millis(20),
     };
     // One connection holds the list beside its matches.
-    let setup = Setup { cap: 51, workers: 200, feed: "", more: "", tap: Tap::Off };
+    let setup = Setup { cap: 51, workers: 200, feed: "", more: "", documents: Documents::Unread };
     let began = Instant::now();
     let run = Run::start_program(process::program(), plan, setup, PATIENCE)?;
     let live = began.elapsed();

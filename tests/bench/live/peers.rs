@@ -7,7 +7,7 @@
 use super::ledger::Ledger;
 use super::pulse::{Pace, Plan, Pulse};
 use super::run::{Bare, Measurable, Reader, Run, Usage};
-use super::site::{Setup, Tap};
+use super::site::{Documents, Setup};
 use super::store::price_rows;
 use crate::effort::Effort;
 use crate::error::{BenchError, While};
@@ -44,7 +44,7 @@ const FIRST: Duration = Duration::from_millis(1_200);
 const KEPT: f64 = 0.97;
 
 /// One connection for everything, as the scanners have: the matches and the list.
-const SETUP: Setup = Setup { cap: MATCHES + 1, workers: 2, feed: "", more: "", tap: Tap::Off };
+const SETUP: Setup = Setup { cap: MATCHES + 1, workers: 2, feed: "", more: "", documents: Documents::Unread };
 const COALESCE: Setup = Setup { more: "[limits]\ncoalesce = \"5ms\"", ..SETUP };
 /// Another build of the daemon, to run beside this one.
 const BEFORE: &str = "TOUCHLINE_BEFORE";

@@ -32,16 +32,16 @@ pub struct Setup {
     /// More lines at the end: sections of their own.
     pub more: &'static str,
     /// Whether what it publishes is read.
-    pub tap: Tap,
+    pub documents: Documents,
 }
 
 /// Whether what the recorder publishes is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tap {
+pub enum Documents {
     /// It is, which costs the recorder something.
-    On,
+    Read,
     /// As users have it.
-    Off,
+    Unread,
 }
 
 /// A running daemon. Dropping it ends it.
@@ -89,7 +89,7 @@ impl Site {
             tempfile::Builder::new().prefix("touchline-bench-").tempdir().during("making a folder")?;
         let path = folder.path();
         let config = path.join("touchline.toml");
-        let Setup { cap, workers, feed, more, tap } = setup;
+        let Setup { cap, workers, feed, more, documents } = setup;
         let text = format!(
             "[daemon]\nrun_dir = \"{0}\"\nstate_dir = \"{0}\"\n[pool]\nmax_workers = {workers}\n[log]\nlevel = \"warn\"\n\
              [[feed]]\nname = \"bench\"\nkind = \"diffusion\"\nurl = \"dpt://{server}\"\nlist_topic = \"{LIST}\"\n\
@@ -106,7 +106,7 @@ impl Site {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log);
-        if tap == Tap::On {
+        if documents == Documents::Read {
             feed::attach(&mut command, path, ledger)?;
         }
         let child = command.spawn().during("starting the daemon")?;

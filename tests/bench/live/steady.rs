@@ -6,7 +6,7 @@
 
 use super::pulse::{Pace, Plan};
 use super::run::{Bare, Reader, Run, Span, Usage};
-use super::site::{Setup, Tap};
+use super::site::{Documents, Setup};
 use super::store::Goals;
 use crate::effort::Effort;
 use crate::error::BenchError;
@@ -29,7 +29,7 @@ const SPAN: Span = Span { warm: Duration::from_millis(1_500), measure: Duration:
 pub const CONNECTIONS: usize = 6;
 
 /// The daemon of the live rows.
-pub const SETUP: Setup = Setup { cap: 50, workers: 8, feed: "", more: "", tap: Tap::On };
+pub const SETUP: Setup = Setup { cap: 50, workers: 8, feed: "", more: "", documents: Documents::Read };
 
 /// The load of the live rows.
 pub fn plan() -> Plan {
@@ -66,7 +66,7 @@ struct Round {
     unseen: u64,
     /// What the recorder said of itself when no section arrived.
     complaint: Option<String>,
-    tapped: Usage,
+    read: Usage,
     /// Milliseconds, as all of goals.
     goals: Lateness,
     count: usize,
@@ -87,11 +87,11 @@ fn rounds(effort: Effort) -> Result<&'static [Round], BenchError> {
 
 fn round() -> Result<Round, BenchError> {
     let run = Run::start(plan(), SETUP)?;
-    let (mut samples, tapped) = run.measure(RATE, SPAN)?;
+    let (mut samples, read) = run.measure(RATE, SPAN)?;
     let unseen = run.ledger.unseen();
     let complaint = if samples.sections.is_empty() { Some(run.site.recorder()?) } else { None };
     drop(run);
-    let run = Run::start(plan(), Setup { tap: Tap::Off, ..SETUP })?;
+    let run = Run::start(plan(), Setup { documents: Documents::Unread, ..SETUP })?;
     let goals = Goals::watch(run.site.folder(), &run.ledger)?;
     let (mut with_goals, plain) = run.measure(RATE, SPAN)?;
     drop(goals);
@@ -106,7 +106,7 @@ fn round() -> Result<Round, BenchError> {
         server: Lateness::of(&mut samples.lateness, US),
         unseen,
         complaint,
-        tapped,
+        read,
         count: with_goals.events.len(),
         goals: Lateness::of(&mut with_goals.events, MS),
         plain,
@@ -135,9 +135,9 @@ pub fn latency_row(effort: Effort) -> Result<Measured, BenchError> {
     let (p50, p99, p999) =
         (|late: &Lateness| late.p50, |late: &Lateness| late.p99, |late: &Lateness| late.p999);
     let behind = |take: fn(&Lateness) -> f64| each(rounds, |round| take(&round.behind_sections));
-    let tap = each(rounds, |round| 100.0 * (round.tapped.recorder - round.plain.recorder));
-    let tap_each =
-        each(rounds, |round| (round.tapped.recorder - round.plain.recorder) * 1e6 / round.tapped.rate);
+    let extra = each(rounds, |round| 100.0 * (round.read.recorder - round.plain.recorder));
+    let extra_each =
+        each(rounds, |round| (round.read.recorder - round.plain.recorder) * 1e6 / round.read.rate);
     let figures = vec![
         Figure::ratio("write to section / skeleton, p50", Limit::AtMost(2.0), &ours(p50), &bare(p50)),
         Figure::ratio("write to section / skeleton, p99", Limit::AtMost(3.0), &ours(p99), &bare(p99)),
@@ -151,8 +151,8 @@ pub fn latency_row(effort: Effort) -> Result<Measured, BenchError> {
         Figure::new("skeleton, p99.9", "us", Limit::None, bare(p999)),
         Figure::new("skeleton with a reader's hop, p50", "us", Limit::None, behind(p50)),
         Figure::new("skeleton with a reader's hop, p99", "us", Limit::None, behind(p99)),
-        Figure::new("the tap's own cost to the recorder", "% core", Limit::None, tap),
-        Figure::new("the tap's own cost for a diff", "us", Limit::None, tap_each),
+        Figure::new("the document feed's own cost to the recorder", "% core", Limit::None, extra),
+        Figure::new("the document feed's own cost for a diff", "us", Limit::None, extra_each),
         Figure::new(
             "the server's own lateness, p50",
             "us",
@@ -168,10 +168,10 @@ pub fn latency_row(effort: Effort) -> Result<Measured, BenchError> {
     ];
     let unseen: u64 = rounds.iter().map(|round| round.unseen).sum();
     let mut notes = vec![format!(
-        "{unseen} diffs never seen in {} runs; the hop from the recorder to the reader of its tap is in the daemon's time, none is in the skeleton's",
+        "{unseen} diffs never seen in {} runs; the hop from the recorder to the reader of its documents is in the daemon's time, none is in the skeleton's",
         rounds.len()
     )];
-    notes.extend(rounds.first().map(|round| format!("with the tap, {}", round.tapped.text())));
+    notes.extend(rounds.first().map(|round| format!("with a reader of documents, {}", round.read.text())));
     Ok(Measured { figures, notes })
 }
 
@@ -204,7 +204,7 @@ pub fn event_row(effort: Effort) -> Result<Measured, BenchError> {
     ];
     let count: usize = rounds.iter().map(|round| round.count).sum();
     let notes = vec![format!(
-        "{count} goals among {RATE} diffs/s, without the tap; the store is looked at twice a millisecond"
+        "{count} goals among {RATE} diffs/s, without a reader of documents; the store is looked at twice a millisecond"
     )];
     Ok(Measured { figures, notes })
 }
@@ -246,7 +246,7 @@ pub fn cpu_row(effort: Effort) -> Result<Measured, BenchError> {
     ];
     let notes = rounds.first().map(|round| {
         format!(
-            "without the tap; {:.0} diffs/s written to the daemon, {:.0} to the skeleton",
+            "without a reader of documents; {:.0} diffs/s written to the daemon, {:.0} to the skeleton",
             round.plain.rate, round.bare.rate
         )
     });

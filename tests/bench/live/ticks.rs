@@ -2,7 +2,7 @@
 
 use super::pulse::{Pace, Plan};
 use super::run::{Bare, Reader, Run, Span};
-use super::site::{Setup, Tap};
+use super::site::{Documents, Setup};
 use super::steady::{CONNECTIONS, SETUP, plan};
 use crate::effort::Effort;
 use crate::error::BenchError;
@@ -24,7 +24,7 @@ pub fn ticks_row(effort: Effort) -> Result<Measured, BenchError> {
     let (mut cost, mut bare_cost, mut sustained) = (Vec::new(), Vec::new(), Vec::new());
     let (mut half, mut bare_half) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
     for _ in 0..effort.rounds(ROUNDS) {
-        let run = Run::start(plan, Setup { tap: Tap::Off, ..SETUP })?;
+        let run = Run::start(plan, Setup { documents: Documents::Unread, ..SETUP })?;
         let usage =
             run.measurable().measure_to_the_end(&run.pulse, OFFERED, SPAN.warm + SPAN.measure, PATIENCE)?;
         cost.push(usage.each_us());
@@ -64,7 +64,7 @@ pub fn ticks_row(effort: Effort) -> Result<Measured, BenchError> {
         Figure::new("skeleton at the same rate, p99", "ms", Limit::None, bare99),
     ];
     let notes = vec![
-        "a connection's diffs of a tick are one write; the cost is all processor time until everything was dealt with, without the tap".to_owned(),
+        "a connection's diffs of a tick are one write; the cost is all processor time until everything was dealt with, without a reader of documents".to_owned(),
     ];
     Ok(Measured { figures, notes })
 }

@@ -47,7 +47,7 @@ impl Figure {
         self.unit == RATIO
     }
 
-    /// The median: this is held against the limit.
+    /// The median: this is compared with the limit.
     fn median(&self) -> f64 {
         let middle = self.samples.len() / 2;
         let upper = self.samples.get(middle).copied().unwrap_or(f64::NAN);

@@ -17,7 +17,7 @@ const ACCEPTED: &[u8] = b"\x23\x04\x64\x04client-1\x00";
 struct Bench {
     session: Session,
     now: Instant,
-    told: Vec<String>,
+    reported: Vec<String>,
     skipped: Vec<Skip>,
     is_over: bool,
 }
@@ -35,14 +35,14 @@ impl Bench {
     }
 
     fn on(session: Session, now: Instant) -> Bench {
-        Bench { session, now, told: Vec::new(), skipped: Vec::new(), is_over: false }
+        Bench { session, now, reported: Vec::new(), skipped: Vec::new(), is_over: false }
     }
 
     fn open(config: SessionConfig) -> Bench {
         let mut bench = Bench::new(config);
         bench.receive(ACCEPTED);
         bench.output();
-        bench.told.clear();
+        bench.reported.clear();
         bench
     }
 
@@ -68,11 +68,11 @@ impl Bench {
             if let Step::Skipped(why) = step {
                 self.skipped.push(why);
             } else {
-                self.told.push(told(&self.session.event(step).unwrap()));
+                self.reported.push(reported(&self.session.event(step).unwrap()));
             }
         }
         if let Some(why) = self.session.why().filter(|_| !self.is_over) {
-            self.told.push(format!("lost: {why}"));
+            self.reported.push(format!("lost: {why}"));
             self.is_over = true;
         }
     }
@@ -105,8 +105,8 @@ impl Bench {
         sent
     }
 
-    fn take_told(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.told)
+    fn take_reported(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.reported)
     }
 
     fn why(&self) -> &LostReason {
@@ -117,7 +117,7 @@ impl Bench {
     }
 }
 
-fn told(event: &Event<'_>) -> String {
+fn reported(event: &Event<'_>) -> String {
     match event {
         Event::Connection(ConnectionEvent::Opened { client_id, session }) => {
             format!("opened {} {session:?}", text(client_id))

@@ -1,4 +1,4 @@
-//! Audits: a match is subscribed again, and its fresh load is held against what is held of it.
+//! Audits: a match is subscribed again, and its fresh load is compared with what is held of it.
 //!
 //! The coordinator asks for it, to know whether a connection is served in full; or the worker does it by itself, where the rate of a match
 //! fell far below its past while others go on. Either way the coordinator gets the finding. The load is applied as any other, so what was

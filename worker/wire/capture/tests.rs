@@ -112,13 +112,13 @@ fn the_recorded_captures_are_understood_whole() {
     for (file, connections, messages, undecoded) in CAPTURES {
         let Some(bytes) = data::bytes(&format!("diffusion-pcaps/{file}")) else { return };
         let (lines, summary) = dissect(&bytes, usize::MAX);
-        let told = lines.join("\n");
-        assert_eq!(summary.connections, connections, "{file}\n{told}");
+        let reported = lines.join("\n");
+        assert_eq!(summary.connections, connections, "{file}\n{reported}");
         assert_eq!((summary.left_over, summary.other, summary.cut), (0, 0, 0), "{file}");
         let count = |what: &str| lines.iter().filter(|line| line.contains(what)).count();
         let said = lines.iter().filter(|line| line.contains('[')).count();
-        assert_eq!((said, count(" undecoded ")), (messages, undecoded), "{file}\n{told}");
-        assert_eq!(count(" lost "), 0, "{file}\n{told}");
+        assert_eq!((said, count(" undecoded ")), (messages, undecoded), "{file}\n{reported}");
+        assert_eq!(count(" lost "), 0, "{file}\n{reported}");
         for step in [1, 7, 1000] {
             assert_eq!(dissect(&bytes, step).0, lines, "{file} in pieces of {step}");
         }
@@ -126,7 +126,7 @@ fn the_recorded_captures_are_understood_whole() {
 }
 
 #[test]
-fn aliases_are_resolved_and_passwords_are_not_told() {
+fn aliases_are_resolved_and_passwords_are_not_shown() {
     let Some(bytes) = data::bytes("diffusion-pcaps/acknowledgements.pcap") else { return };
     let (lines, _) = dissect(&bytes, usize::MAX);
     assert!(lines.iter().any(|line| line.contains("delta with acknowledgement base/ack!2")), "{lines:#?}");

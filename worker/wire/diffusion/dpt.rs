@@ -1,7 +1,7 @@
 //! Framing on a byte stream: `LLLLLLLL TYPE ENC headers RD body`, the length big-endian and counting itself.
 //!
 //! The socket reads straight into [`FrameBuffer`] and messages borrow from it, so nothing is copied but the piece of
-//! a frame that a read cut off. A length is held against the limit before anything is done for it. Memory: at most
+//! a frame that a read cut off. A length is compared with the limit before anything is done for it. Memory: at most
 //! the limit and one read, and back to two reads once large frames have stopped.
 
 use super::message::{HeaderEnds, Message};

@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn the_headers_of_a_piece_are_read() {
         use MessageType::{Delta, DeltaAck, TopicLoad, TopicLoadAck};
-        for (kind, headers, told) in [
+        for (kind, headers, reported) in [
             (TopicLoad, "a!1 c7 1/3 900", "a!1 c7 None First { total: 3, size: Some(900) }"),
             (TopicLoad, "a!1 c7 1/3 900 u", "a!1 c7 None First { total: 3, size: Some(900) } user u"),
             (TopicLoad, "a!1 c7 1/3", "a!1 c7 None First { total: 3, size: None }"),
@@ -204,7 +204,7 @@ mod tests {
             (DeltaAck, "a 1n c7 1/2 90 u v", "a 1n|c7 First { total: 2, size: Some(90) } user u\\x02v"),
             (Delta, "a c7 2 u", "a c7 None Later { number: 2 }"),
         ] {
-            assert_eq!(head(kind, headers).as_deref(), Ok(told), "{headers}");
+            assert_eq!(head(kind, headers).as_deref(), Ok(reported), "{headers}");
         }
     }
 

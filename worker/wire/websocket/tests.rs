@@ -17,12 +17,12 @@ fn events_within(
 ) -> Result<Vec<String>, WebSocketError> {
     let mut reader = Reader::new(role, limits);
     reader.agreed(deflate);
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for piece in pieces {
         reader.feed(piece);
         while let Some(arrived) = reader.advance()? {
             let bytes = reader.payload();
-            told.push(match arrived {
+            reported.push(match arrived {
                 Arrived::Text => format!("text {}", std::str::from_utf8(bytes).unwrap()),
                 Arrived::Binary => format!("binary {}", bytes.escape_ascii()),
                 Arrived::Ping => format!("ping {}", bytes.escape_ascii()),
@@ -33,7 +33,7 @@ fn events_within(
             });
         }
     }
-    Ok(told)
+    Ok(reported)
 }
 
 /// RFC 6455, 5.7.
@@ -58,19 +58,22 @@ fn the_examples_of_the_frames_specification_are_read() {
 #[test]
 fn the_examples_of_the_compression_specification_are_read() {
     let hello = b"\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00";
-    let told = |pieces: &[&[u8]]| events(Role::Client, Some(Deflate::default()), pieces);
-    assert_eq!(told(&[hello]).unwrap(), ["text Hello"]);
-    assert_eq!(told(&[b"\x41\x03\xf2\x48\xcd", b"\x80\x04\xc9\xc9\x07\x00"]).unwrap(), ["text Hello"]);
-    assert_eq!(told(&[hello, b"\xc1\x05\xf2\x00\x11\x00\x00"]).unwrap(), ["text Hello", "text Hello"]);
-    assert_eq!(told(&[b"\xc1\x0b\x00\x05\x00\xfa\xffHello\x00"]).unwrap(), ["text Hello"]);
+    let reported = |pieces: &[&[u8]]| events(Role::Client, Some(Deflate::default()), pieces);
+    assert_eq!(reported(&[hello]).unwrap(), ["text Hello"]);
+    assert_eq!(reported(&[b"\x41\x03\xf2\x48\xcd", b"\x80\x04\xc9\xc9\x07\x00"]).unwrap(), ["text Hello"]);
+    assert_eq!(reported(&[hello, b"\xc1\x05\xf2\x00\x11\x00\x00"]).unwrap(), ["text Hello", "text Hello"]);
+    assert_eq!(reported(&[b"\xc1\x0b\x00\x05\x00\xfa\xffHello\x00"]).unwrap(), ["text Hello"]);
     assert_eq!(
-        told(&[b"\xc1\x08\xf3\x48\xcd\xc9\xc9\x07\x00\x00", hello]).unwrap(),
+        reported(&[b"\xc1\x08\xf3\x48\xcd\xc9\xc9\x07\x00\x00", hello]).unwrap(),
         ["text Hello", "text Hello"]
     );
     let two_blocks = b"\xc1\x0d\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00";
-    assert_eq!(told(&[two_blocks]).unwrap(), ["text Hello"]);
+    assert_eq!(reported(&[two_blocks]).unwrap(), ["text Hello"]);
     // Plain messages may stand between compressed ones, and an empty one is compressed to a single byte.
-    assert_eq!(told(&[b"\x81\x02hi", b"\xc1\x01\x00", hello]).unwrap(), ["text hi", "text ", "text Hello"]);
+    assert_eq!(
+        reported(&[b"\x81\x02hi", b"\xc1\x01\x00", hello]).unwrap(),
+        ["text hi", "text ", "text Hello"]
+    );
 }
 
 #[test]
@@ -133,8 +136,8 @@ fn an_error_is_told_again_and_nothing_after_it_is_read() {
 #[test]
 fn limits_hold_before_memory_is_taken() {
     let limits = Limits { frame: 1000, message: 2000, inflated: 100_000, ratio: 10 };
-    let told = |bytes: &[u8]| events_within(limits, Role::Client, Some(Deflate::default()), &[bytes]);
-    let claimed = told(b"\x82\x7f\x00\x00\x00\x00\x3f\xff\xff\xff").unwrap_err();
+    let reported = |bytes: &[u8]| events_within(limits, Role::Client, Some(Deflate::default()), &[bytes]);
+    let claimed = reported(b"\x82\x7f\x00\x00\x00\x00\x3f\xff\xff\xff").unwrap_err();
     assert_eq!(claimed, WebSocketError::Frame { length: 0x3fff_ffff, limit: 1000 });
     assert_eq!(claimed.close_code(), CloseCode::TOO_LARGE);
     // Fragments without an end, each small.

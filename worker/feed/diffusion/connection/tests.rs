@@ -436,7 +436,7 @@ fn a_certificate_that_does_not_fit_says_what_to_do() {
     ] {
         for form in [None, Some(Form::V4)] {
             let (address, thread) = serve(Some(Arc::clone(&server)), |mut stream| {
-                assert!(stream.read(&mut [0; 10]).is_err(), "the client speaks to somebody else");
+                assert!(stream.read(&mut [0; 10]).is_err(), "the client speaks to another server");
             });
             let trusted = TlsPlan::new(host, &trust).unwrap();
             let mut bench = Bench::new(plan(&address, Some(trusted), form));

@@ -1,7 +1,7 @@
 //! Everything that can be wrong with each field of each message, and what becomes of it.
 //!
 //! One row a message: what is wrong, its type byte, its headers with `,` between, its body, and what is expected. After
-//! every row the session is open, has told nothing that the row does not say, and takes the next message as if nothing
+//! every row the session is open, has reported nothing that the row does not say, and takes the next message as if nothing
 //! had been; [`the_table_covers_every_type`] holds that no type is missing.
 
 use super::*;
@@ -12,17 +12,17 @@ use crate::wire::diffusion::{BodyError, HeadError};
 enum Expected {
     /// It is skipped for this reason.
     Skipped(Skip),
-    /// It is told, and nothing is wrong.
-    Told(&'static str),
-    /// It is told, and something about it is counted as malformed.
+    /// It is reported, and nothing is wrong.
+    Reported(&'static str),
+    /// It is reported, and something about it is counted as malformed.
     ToldMalformed(&'static str),
-    /// Nothing is told; these bytes answer it.
+    /// Nothing is reported; these bytes answer it.
     Answered(&'static [u8]),
     /// The session ends.
     Ends(&'static str),
 }
 
-use Expected::{Answered, Ends, Skipped, Told, ToldMalformed};
+use Expected::{Answered, Ends, Reported, Skipped, ToldMalformed};
 
 /// A load of `t` under the alias `a` stands before each row.
 struct Row(&'static str, u8, &'static [u8], &'static [u8], Expected);
@@ -48,28 +48,28 @@ fn table() -> Vec<Row> {
         Row("nothing at all", 0x14, BARE, b"", no_topic(TopicLoad)),
         Row("an empty topic with an alias", 0x14, b"!", b"x", Skipped(Skip::UnknownAlias)),
         Row("an alias that nobody gave", 0x14, b"!zz", b"x", Skipped(Skip::UnknownAlias)),
-        Row("an alias instead of a name", 0x14, b"!a", b"x", Told("load t x")),
-        Row("an empty alias", 0x14, b"u!", b"x", Told("load u x")),
-        Row("an alias with marks in it", 0x14, b"u!b!c", b"x", Told("load u x")),
-        Row("user headers", 0x14, b"u,one,,two", b"x", Told("load u x")),
-        Row("no body and no separator", 0x14, b"u", BARE, Told("load u ")),
-        Row("an empty body", 0x14, b"u", b"", Told("load u ")),
-        Row("control characters in the name", 0x14, b"\x00\x08\x7f", b"x", Told("load \\x00\\x08\\x7f x")),
+        Row("an alias instead of a name", 0x14, b"!a", b"x", Reported("load t x")),
+        Row("an empty alias", 0x14, b"u!", b"x", Reported("load u x")),
+        Row("an alias with marks in it", 0x14, b"u!b!c", b"x", Reported("load u x")),
+        Row("user headers", 0x14, b"u,one,,two", b"x", Reported("load u x")),
+        Row("no body and no separator", 0x14, b"u", BARE, Reported("load u ")),
+        Row("an empty body", 0x14, b"u", b"", Reported("load u ")),
+        Row("control characters in the name", 0x14, b"\x00\x08\x7f", b"x", Reported("load \\x00\\x08\\x7f x")),
         // Delta: topic or alias.
         Row("no header", 0x15, b"", b"x", no_topic(Delta)),
         Row("nothing at all", 0x15, BARE, b"", no_topic(Delta)),
         Row("an empty alias", 0x15, b"!", b"x", Skipped(Skip::UnknownAlias)),
         Row("an alias that nobody gave", 0x15, b"!zz", b"x", Skipped(Skip::UnknownAlias)),
         Row("an alias of eight bytes that nobody gave", 0x15, b"!zzzzzzzz", b"x", Skipped(Skip::UnknownAlias)),
-        Row("a name without a load", 0x15, b"u", b"x", Told("delta u x")),
-        Row("a name with an alias: deltas give none", 0x15, b"u!q", b"x", Told("delta u x")),
-        Row("an empty header behind", 0x15, b"!a,", b"x", Told("delta t x")),
+        Row("a name without a load", 0x15, b"u", b"x", Reported("delta u x")),
+        Row("a name with an alias: deltas give none", 0x15, b"u!q", b"x", Reported("delta u x")),
+        Row("an empty header behind", 0x15, b"!a,", b"x", Reported("delta t x")),
         // Load and delta that want an acknowledgement: topic, ack id.
         Row("no header", 0x1e, b"", b"x", no_topic(TopicLoadAck)),
         Row("no ack id", 0x1e, b"u", b"x", ToldMalformed("load u x")),
         Row("an empty ack id", 0x1e, b"u,", b"x", ToldMalformed("load u x")),
-        Row("an ack id that is no number", 0x1e, b"u,\xff!", b"x", Told("load u x")),
-        Row("too many headers", 0x1e, b"u,1,2,3", b"x", Told("load u x")),
+        Row("an ack id that is no number", 0x1e, b"u,\xff!", b"x", Reported("load u x")),
+        Row("too many headers", 0x1e, b"u,1,2,3", b"x", Reported("load u x")),
         Row("no topic but an ack id", 0x1e, b",1n", b"x", no_topic(TopicLoadAck)),
         Row("no header", 0x1f, b"", b"x", no_topic(DeltaAck)),
         Row("no ack id", 0x1f, b"!a", b"x", ToldMalformed("delta t x")),
@@ -83,10 +83,10 @@ fn table() -> Vec<Row> {
         Row("a negative queue", 0x18, b"1,-1", b"", Skipped(Skip::NoQueue)),
         Row("a signed queue", 0x18, b"1,+1", b"", Skipped(Skip::NoQueue)),
         Row("a queue of 2^64", 0x18, b"1,18446744073709551616", b"", Skipped(Skip::NoQueue)),
-        Row("a huge queue", 0x18, b"1,18446744073709551615", b"", Told("queue 18446744073709551615")),
-        Row("no timestamp", 0x18, b",5", b"", Told("queue 5")),
-        Row("a timestamp that is no number", 0x18, b"now,5", b"", Told("queue 5")),
-        Row("too many headers, and a body", 0x18, b"1,5,6", b"x", Told("queue 5")),
+        Row("a huge queue", 0x18, b"1,18446744073709551615", b"", Reported("queue 18446744073709551615")),
+        Row("no timestamp", 0x18, b",5", b"", Reported("queue 5")),
+        Row("a timestamp that is no number", 0x18, b"now,5", b"", Reported("queue 5")),
+        Row("too many headers, and a body", 0x18, b"1,5,6", b"x", Reported("queue 5")),
         // Ping of the client: timestamp, echoed as it came.
         Row("no header", 0x19, b"", b"", Answered(b"\0\0\0\x07\x19\0\x01")),
         Row("a timestamp that is no number", 0x19, b"now", b"", Answered(b"\0\0\0\x0a\x19\0now\x01")),
@@ -101,12 +101,12 @@ fn table() -> Vec<Row> {
         Row("no status", 0x23, b"t", b"", Skipped(Skip::NoStatus)),
         Row("no topic", 0x23, b",R", b"", no_topic(TopicStatus)),
         Row("an alias that nobody gave", 0x23, b"!zz,R", b"", Skipped(Skip::UnknownAlias)),
-        Row("a topic that nobody asked for", 0x23, b"u,R", b"", Told("removed u")),
-        Row("too many headers, and a body", 0x23, b"u,R,more", b"x", Told("removed u")),
+        Row("a topic that nobody asked for", 0x23, b"u,R", b"", Reported("removed u")),
+        Row("too many headers, and a body", 0x23, b"u,R,more", b"x", Reported("removed u")),
         // What the protocol does not name is not the removal, and is passed on.
-        Row("an unknown status", 0x23, b"t,X", b"", Told("status t X")),
-        Row("an empty status", 0x23, b"t,", b"", Told("status t ")),
-        Row("a small letter", 0x23, b"!a,r", b"", Told("status t r")),
+        Row("an unknown status", 0x23, b"t,X", b"", Reported("status t X")),
+        Row("an empty status", 0x23, b"t,", b"", Reported("status t ")),
+        Row("a small letter", 0x23, b"!a,r", b"", Reported("status t r")),
         // Cancel of fragments: correlation id.
         Row("no header", 0x30, b"", b"", Skipped(Skip::NoCorrelation)),
         Row("nothing open", 0x30, b"c", b"", Skipped(Skip::Fragment(FragmentError::Stray))),
@@ -144,12 +144,12 @@ fn table() -> Vec<Row> {
         Row("a total of 2^32", 0x54, b"t,c,1/4294967296", b"x", head(HeadError::Part)),
         Row("too many parts", 0x54, b"t,c,1/4294967295", b"x", Skipped(Skip::Fragment(FragmentError::Parts { total: 4_294_967_295 }))),
         Row("part 2 of nothing", 0x54, b"t,c,2", b"x", Skipped(Skip::Fragment(FragmentError::Stray))),
-        Row("a size of 2^64", 0x54, b"t,c,1/1,18446744073709551616", b"x", Told("load t x")),
+        Row("a size of 2^64", 0x54, b"t,c,1/1,18446744073709551616", b"x", Reported("load t x")),
         Row("too large a size", 0x54, b"t,c,1/2,18446744073709551615", b"x", Skipped(Skip::Fragment(FragmentError::TooLong { limit: 16_000_000 }))),
-        Row("a size that is no number", 0x54, b"t,c,1/1,big", b"x", Told("load t x")),
-        Row("all of it in one piece", 0x54, b"t,c,1/1,1", b"x", Told("load t x")),
+        Row("a size that is no number", 0x54, b"t,c,1/1,big", b"x", Reported("load t x")),
+        Row("all of it in one piece", 0x54, b"t,c,1/1,1", b"x", Reported("load t x")),
         Row("an alias that nobody gave, in one piece", 0x55, b"!zz,c,1/1,1", b"x", Skipped(Skip::UnknownAlias)),
-        Row("a delta in one piece", 0x55, b"!a,c,1/1,1", b"x", Told("delta t x")),
+        Row("a delta in one piece", 0x55, b"!a,c,1/1,1", b"x", Reported("delta t x")),
         Row("an ack id but no correlation", 0x5e, b"t,,1n,1/1,1", b"x", head(HeadError::Id)),
         Row("no ack id", 0x5e, b"t,c,1/1,1", b"x", ToldMalformed("load t x")),
         Row("an empty ack id", 0x5f, b"t,c,1/1,1,", b"x", head(HeadError::Id)),
@@ -180,7 +180,7 @@ fn frame(kind: u8, encoding: u8, headers: &[u8], body: &[u8]) -> Vec<u8> {
 fn begun() -> Bench {
     let mut bench = Bench::open(quiet());
     bench.receive(&load("t", "a", ""));
-    bench.take_told();
+    bench.take_reported();
     bench
 }
 
@@ -191,31 +191,37 @@ fn each_row_does_what_it_says_and_no_more() {
         let mut bench = begun();
         bench.receive(&frame(kind, 0, headers, body));
         let errors = bench.session.errors();
-        let (told, skipped, output) = (bench.take_told(), bench.skipped.clone(), bench.output());
+        let (reported, skipped, output) = (bench.take_reported(), bench.skipped.clone(), bench.output());
         match expected {
             Skipped(why) => {
-                assert_eq!((told.len(), &skipped[..]), (0, &[why][..]), "{row}");
+                assert_eq!((reported.len(), &skipped[..]), (0, &[why][..]), "{row}");
                 // A missing ack id counts on its own.
                 assert!(errors >= 1 && !why.to_string().is_empty(), "{row}");
             }
-            Told(event) => assert_eq!((&told[..], skipped.len()), (&[event.to_owned()][..], 0), "{row}"),
+            Reported(event) => {
+                assert_eq!((&reported[..], skipped.len()), (&[event.to_owned()][..], 0), "{row}")
+            }
             ToldMalformed(event) => {
-                assert_eq!((&told[..], skipped.len()), (&[event.to_owned()][..], 0), "{row}");
+                assert_eq!((&reported[..], skipped.len()), (&[event.to_owned()][..], 0), "{row}");
                 assert_eq!(errors, 1, "{row}");
             }
             Answered(bytes) => {
-                assert_eq!((told.len(), skipped.len(), errors), (0, 0, 0), "{row}");
+                assert_eq!((reported.len(), skipped.len(), errors), (0, 0, 0), "{row}");
                 assert_eq!(output, bytes, "{row}");
             }
             Ends(why) => {
-                assert_eq!(told, [format!("lost: {why}")], "{row}");
+                assert_eq!(reported, [format!("lost: {why}")], "{row}");
                 continue;
             }
         }
         assert_eq!(bench.session.state(), &State::Open, "{row}");
         bench.skipped.clear();
         bench.receive(&bytes(|out| diffusion::load(out, TopicRef::named(b"next"), b"y").unwrap()));
-        assert_eq!((bench.take_told(), bench.skipped.len()), (vec!["load next y".to_owned()], 0), "{row}");
+        assert_eq!(
+            (bench.take_reported(), bench.skipped.len()),
+            (vec!["load next y".to_owned()], 0),
+            "{row}"
+        );
     }
 }
 
@@ -223,7 +229,7 @@ fn each_row_does_what_it_says_and_no_more() {
 fn what_would_be_told_is_skipped_where_its_body_is_not_what_the_encoding_says() {
     for Row(wrong, kind, headers, body, expected) in table() {
         let tells_a_body = match expected {
-            Told(event) | ToldMalformed(event) => event.starts_with("load") || event.starts_with("delta"),
+            Reported(event) | ToldMalformed(event) => event.starts_with("load") || event.starts_with("delta"),
             Skipped(_) | Answered(_) | Ends(_) => false,
         };
         if !tells_a_body {
@@ -244,7 +250,7 @@ fn what_would_be_told_is_skipped_where_its_body_is_not_what_the_encoding_says() 
             let mut bench = begun();
             bench.receive(&frame(kind, byte, headers, body));
             let row = format!("{kind:#04x} {wrong}, encoding {byte:#04x}");
-            assert_eq!((&bench.skipped[..], bench.told.len()), (&[Skip::Body(error)][..], 0), "{row}");
+            assert_eq!((&bench.skipped[..], bench.reported.len()), (&[Skip::Body(error)][..], 0), "{row}");
             assert_eq!(bench.session.state(), &State::Open, "{row}");
         }
     }

@@ -56,7 +56,10 @@ fn compressed_and_base64_bodies_are_told_as_if_they_were_plain() {
         bench.receive(&encoded(MessageType::TopicLoad, encoding, NAMED, b"F|EV;|"));
         bench.receive(&encoded(MessageType::Delta, encoding, TopicRef::Alias(b"1"), b"U|SS=1-0;|"));
         bench.receive(&delta("1", "plain"));
-        assert_eq!(bench.take_told(), ["load topic F|EV;|", "delta topic U|SS=1-0;|", "delta topic plain"]);
+        assert_eq!(
+            bench.take_reported(),
+            ["load topic F|EV;|", "delta topic U|SS=1-0;|", "delta topic plain"]
+        );
     }
     assert_eq!(bench.session.errors(), 0);
 }
@@ -83,7 +86,7 @@ fn a_bad_body_hurts_its_own_message_only() {
         (marked(0x7f), BodyError::Unknown { byte: 0x7f }),
     ] {
         bench.receive(&[frame, delta("1", "next")].concat());
-        assert_eq!(bench.take_told(), ["delta topic next"], "the alias of a load counts all the same");
+        assert_eq!(bench.take_reported(), ["delta topic next"], "the alias of a load counts all the same");
         assert_eq!(std::mem::take(&mut bench.skipped), [Skip::Body(why)]);
     }
     assert_eq!(bench.session.errors(), 7);
@@ -100,7 +103,7 @@ fn pieces_are_put_together_whatever_stands_between() {
         bench.receive(frame);
     }
     bench.receive(&delta("1", "after"));
-    assert_eq!(bench.told, ["delta other abc", "load topic the whole of it", "delta topic after"]);
+    assert_eq!(bench.reported, ["delta other abc", "load topic the whole of it", "delta topic after"]);
     assert_eq!(bench.skipped, [Skip::UnknownAlias]);
     assert_eq!(bench.session.errors(), 1);
 }
@@ -115,7 +118,7 @@ fn an_encoded_message_is_put_together_and_then_decoded() {
         for frame in pieces_of(MessageType::TopicLoad, encoding, NAMED, "c", &there, 7) {
             bench.receive(&frame);
         }
-        assert_eq!(bench.told, [format!("load topic {}", text(&body))]);
+        assert_eq!(bench.reported, [format!("load topic {}", text(&body))]);
     }
 }
 
@@ -133,16 +136,16 @@ fn the_ack_of_pieces_is_found_wherever_it_stands() {
     ] {
         let mut bench = Bench::open(quiet());
         bench.receive(&frames.concat());
-        assert_eq!(bench.told, ["load topic abcd"], "{:?}", bench.skipped);
+        assert_eq!(bench.reported, ["load topic abcd"], "{:?}", bench.skipped);
         assert_eq!(bench.sent(), [(Ack, id.to_owned())]);
     }
     let mut bench = Bench::open(quiet());
     bench.receive(&[piece(DeltaAck, "topic c7 1/2 4", "ab"), piece(DeltaAck, "topic c7 2", "cd")].concat());
-    assert_eq!(bench.told, ["delta topic abcd"]);
+    assert_eq!(bench.reported, ["delta topic abcd"]);
     assert_eq!((bench.sent().len(), bench.session.errors()), (0, 1), "no id at all");
 }
 
-/// What pieces do to a session: the frames' headers and chunks, what is told, what is skipped.
+/// What pieces do to a session: the frames' headers and chunks, what is reported, what is skipped.
 type Case = (&'static [(&'static str, &'static str)], &'static [&'static str], Vec<FragmentError>);
 
 #[test]
@@ -164,12 +167,12 @@ fn pieces_that_do_not_fit_are_counted_and_skipped() {
         // The size is a hint.
         (&[("t c 1/2 99", "a"), ("t c 2", "b")], &["load t ab"], vec![]),
     ];
-    for (frames, told, skipped) in cases {
+    for (frames, reported, skipped) in cases {
         let mut bench = Bench::open(quiet());
         for (headers, chunk) in frames {
             bench.receive(&piece(MessageType::TopicLoad, headers, chunk));
         }
-        assert_eq!(bench.told, told, "{frames:?}");
+        assert_eq!(bench.reported, reported, "{frames:?}");
         let skipped: Vec<Skip> = skipped.into_iter().map(Skip::Fragment).collect();
         assert_eq!(bench.skipped, skipped, "{frames:?}");
         assert_eq!(bench.session.errors(), skipped.len() as u64);
@@ -184,7 +187,7 @@ fn pieces_of_another_type_end_their_message() {
     bench.receive(&piece(MessageType::FetchReply, "t c 1/2 2", "b"));
     let head = FragmentError::Head(HeadError::Kind(MessageType::FetchReply));
     assert_eq!(bench.skipped, [FragmentError::Mixed, head].map(Skip::Fragment));
-    assert!(bench.told.is_empty());
+    assert!(bench.reported.is_empty());
 }
 
 #[test]
@@ -200,7 +203,7 @@ fn either_code_cancels() {
         assert!(bench.skipped.is_empty());
         bench.receive(&piece(MessageType::TopicLoad, "t c 2", "b")).receive(&cancel);
         assert_eq!(bench.skipped, [FragmentError::Stray; 2].map(Skip::Fragment));
-        assert!(bench.told.is_empty());
+        assert!(bench.reported.is_empty());
     }
 }
 
@@ -213,7 +216,7 @@ fn open_messages_are_bounded_in_number_bytes_and_age() {
     assert_eq!(bench.skipped, [Skip::Fragment(FragmentError::Crowded)]);
     bench.receive(&piece(MessageType::TopicLoad, "t c0 2", "b"));
     bench.receive(&piece(MessageType::TopicLoad, "t c16 2", "b"));
-    assert_eq!(bench.take_told(), ["load t ab"], "the oldest had to go");
+    assert_eq!(bench.take_reported(), ["load t ab"], "the oldest had to go");
     bench.skipped.clear();
     bench.receive(&piece(MessageType::TopicLoad, "t long 1/3 3", &"x".repeat(90)));
     assert_eq!(
@@ -223,7 +226,7 @@ fn open_messages_are_bounded_in_number_bytes_and_age() {
     );
     bench.receive(&piece(MessageType::TopicLoad, "t long 2", &"x".repeat(90)));
     bench.receive(&piece(MessageType::TopicLoad, "t long 3", "x"));
-    assert!(bench.told.is_empty());
+    assert!(bench.reported.is_empty());
     bench.skipped.clear();
     bench.receive(&piece(MessageType::TopicLoad, "t old 1/2 3", "x"));
     assert!(bench.session.deadline().is_some());
@@ -233,7 +236,7 @@ fn open_messages_are_bounded_in_number_bytes_and_age() {
     }
     assert_eq!(bench.session.errors(), before + 31 + 1, "31 of an unknown alias, and the piece");
     let old = Skip::Fragment(FragmentError::Old);
-    assert_eq!(bench.skipped.iter().filter(|skip| **skip == old).count(), 1, "and it is told");
+    assert_eq!(bench.skipped.iter().filter(|skip| **skip == old).count(), 1, "and it is reported");
     bench.skipped.clear();
     bench.receive(&piece(MessageType::TopicLoad, "t old 2", "x"));
     assert_eq!(bench.skipped, [Skip::Fragment(FragmentError::Stray)]);
@@ -263,8 +266,8 @@ proptest! {
         let mut expected: Vec<String> =
             bodies.iter().enumerate().map(|(n, body)| format!("delta t{n} {}", text(body))).collect();
         expected.sort();
-        bench.told.sort();
-        prop_assert_eq!(&bench.told, &expected);
+        bench.reported.sort();
+        prop_assert_eq!(&bench.reported, &expected);
         prop_assert_eq!(bench.session.errors(), 0);
     }
 }

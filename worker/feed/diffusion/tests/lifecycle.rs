@@ -24,18 +24,18 @@ fn a_login_that_cannot_be_written_is_told_and_nothing_is_sent() {
     bench.events();
     assert!(bench.session.output().is_empty());
     assert_eq!(bench.why(), &LostReason::Handshake(HandshakeError::Text { what: "user name" }));
-    assert_eq!(bench.told.len(), 1);
+    assert_eq!(bench.reported.len(), 1);
 }
 
 #[test]
-fn a_trickled_handshake_opens_and_what_follows_at_once_is_told() {
+fn a_trickled_handshake_opens_and_what_follows_at_once_is_reported() {
     let mut bench = Bench::new(quiet());
     for byte in &ACCEPTED[..ACCEPTED.len() - 1] {
         bench.receive(&[*byte]);
-        assert!(bench.told.is_empty());
+        assert!(bench.reported.is_empty());
     }
     bench.receive(&[&ACCEPTED[ACCEPTED.len() - 1..], &load("a", "1", "x")].concat());
-    assert_eq!(bench.told, ["opened client-1 Fresh", "load a x"]);
+    assert_eq!(bench.reported, ["opened client-1 Fresh", "load a x"]);
 }
 
 #[test]
@@ -46,11 +46,11 @@ fn trickling_does_not_move_the_deadline() {
     bench.receive(b"b");
     assert_eq!(bench.session.deadline(), Some(bench.now + Duration::from_secs(1)));
     bench.pass(Duration::from_millis(999));
-    assert!(bench.told.is_empty());
+    assert!(bench.reported.is_empty());
     bench.pass(Duration::from_millis(1));
-    assert_eq!(bench.told, ["lost: the server did not finish the handshake within 3s"]);
+    assert_eq!(bench.reported, ["lost: the server did not finish the handshake within 3s"]);
     bench.receive(b"\x00");
-    assert_eq!(bench.told.len(), 1, "nothing is told after the end");
+    assert_eq!(bench.reported.len(), 1, "nothing is reported after the end");
     assert_eq!(bench.session.deadline(), None);
 }
 
@@ -70,7 +70,7 @@ fn refusals_and_foreign_answers_end_the_session() {
     for (answer, why) in cases {
         let mut bench = Bench::new(quiet());
         bench.receive(answer);
-        assert_eq!(bench.told, [format!("lost: {why}")]);
+        assert_eq!(bench.reported, [format!("lost: {why}")]);
         assert!(!bench.why().is_resumable());
     }
 }
@@ -82,7 +82,7 @@ fn the_server_ends_a_session_in_two_ways_and_what_comes_after_is_ignored() {
     for (end, why) in [(close, LostReason::ClosedByServer), (abort, LostReason::Aborted)] {
         let mut bench = Bench::open(quiet());
         bench.receive(&[load("a", "1", "x"), end, delta("1", "y")].concat());
-        assert_eq!(bench.told, ["load a x".to_owned(), format!("lost: {why}")]);
+        assert_eq!(bench.reported, ["load a x".to_owned(), format!("lost: {why}")]);
         assert!(!bench.why().is_resumable());
         assert_eq!(bench.session.subscribe(b"b"), Err(FollowError::Closed));
     }
@@ -97,7 +97,7 @@ fn the_end_of_the_stream_comes_after_what_was_read() {
     bench.session.disconnected(LostReason::EndOfStream);
     bench.session.disconnected(LostReason::Socket(std::io::ErrorKind::BrokenPipe));
     bench.events();
-    assert_eq!(bench.told, ["load a x", "delta a y", "lost: the stream ended"]);
+    assert_eq!(bench.reported, ["load a x", "delta a y", "lost: the stream ended"]);
     let mut bench = Bench::new(quiet());
     bench.session.disconnected(LostReason::Socket(std::io::ErrorKind::ConnectionReset));
     bench.events();
@@ -113,7 +113,7 @@ fn our_close_is_sent_and_told_once() {
     bench.events();
     bench.events();
     assert_eq!(bench.output(), b"\0\0\0\x06\x1d\0");
-    assert_eq!(bench.told, ["lost: closed by us"]);
+    assert_eq!(bench.reported, ["lost: closed by us"]);
     let mut bench = Bench::new(quiet());
     bench.output();
     bench.session.close();
@@ -131,7 +131,7 @@ fn oversized_messages_and_garbage_end_the_session() {
     let mut bench = Bench::open(quiet());
     bench.receive(b"garbage");
     assert!(matches!(bench.why(), LostReason::Wire(WireError::Oversize { .. })));
-    assert_eq!(bench.told.len(), 1);
+    assert_eq!(bench.reported.len(), 1);
 }
 
 fn watched() -> SessionConfig {
@@ -154,9 +154,9 @@ fn a_silent_server_is_probed_and_given_up_if_it_says_nothing() {
     assert_eq!(bench.sent(), [(MessageType::PingServer, "1019000".to_owned())], "asked for a word");
     assert_eq!(bench.session.deadline(), Some(bench.now + Duration::from_secs(2)));
     bench.pass(Duration::from_millis(1_999));
-    assert!(bench.told.is_empty() && bench.output().is_empty(), "once");
+    assert!(bench.reported.is_empty() && bench.output().is_empty(), "once");
     bench.pass(Duration::from_millis(1));
-    assert_eq!(bench.told, ["lost: nothing came for 12s, nor an answer to a probe"]);
+    assert_eq!(bench.reported, ["lost: nothing came for 12s, nor an answer to a probe"]);
     assert!(bench.why().is_resumable());
 }
 
@@ -165,7 +165,7 @@ fn any_byte_answers_a_probe() {
     let mut bench = Bench::open(watched());
     bench.pass(Duration::from_secs(10)).pass(Duration::from_secs(1));
     bench.receive(b"\0").pass(Duration::from_secs(9));
-    assert!(bench.told.is_empty());
+    assert!(bench.reported.is_empty());
     assert_eq!(bench.session.deadline(), Some(bench.now + Duration::from_secs(1)));
 }
 
@@ -202,7 +202,7 @@ fn where_nobody_pings_the_servers_rhythm_says_when_it_is_silent() {
     assert_eq!(bench.session.deadline(), Some(bench.now + Duration::from_secs(600)), "not never");
     bench.session.heartbeat(Duration::from_secs(40));
     bench.pass(Duration::from_secs(61)).pass(Duration::from_secs(6));
-    assert_eq!(bench.told, ["lost: nothing came for 67s, nor an answer to a probe"]);
+    assert_eq!(bench.reported, ["lost: nothing came for 67s, nor an answer to a probe"]);
     // Who pings judges by the answers.
     let mut bench = Bench::open(SessionConfig { ping_interval: Some(Duration::from_secs(10)), ..quiet() });
     let before = bench.session.deadline();

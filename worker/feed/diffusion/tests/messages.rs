@@ -7,16 +7,16 @@ fn aliases_are_resolved_until_the_topic_is_removed() {
     let mut bench = Bench::open(quiet());
     let removed = |topic| bytes(|out| diffusion::topic_status(out, topic, b"R").unwrap());
     bench.receive(&[load("a/b", "1", "x"), load("c", "2", "y"), delta("1", "1"), delta("2", "2")].concat());
-    assert_eq!(bench.take_told(), ["load a/b x", "load c y", "delta a/b 1", "delta c 2"]);
+    assert_eq!(bench.take_reported(), ["load a/b x", "load c y", "delta a/b 1", "delta c 2"]);
     bench.receive(&removed(TopicRef::Named { name: b"a/b", alias: Some(b"1") }));
     bench.receive(&[delta("1", "late"), removed(TopicRef::Alias(b"2")), delta("2", "late")].concat());
-    assert_eq!(bench.take_told(), ["removed a/b", "removed c"]);
+    assert_eq!(bench.take_reported(), ["removed a/b", "removed c"]);
     assert_eq!(bench.skipped, [Skip::UnknownAlias; 2]);
     bench.receive(&[load("c", "1", "z"), delta("1", "3")].concat());
-    assert_eq!(bench.take_told(), ["load c z", "delta c 3"], "an alias may be given again");
+    assert_eq!(bench.take_reported(), ["load c z", "delta c 3"], "an alias may be given again");
     bench.receive(&removed(TopicRef::named(b"c")));
     bench.receive(&delta("1", "late"));
-    assert_eq!(bench.take_told(), ["removed c"]);
+    assert_eq!(bench.take_reported(), ["removed c"]);
 }
 
 #[test]
@@ -30,10 +30,10 @@ fn what_was_framed_ahead_and_not_taken_is_read_again_when_the_buffer_moves() {
     bench.session.filled(all.len(), bench.now);
     let upcoming: Vec<String> = bench.session.look_ahead().unwrap().map(text).collect();
     assert_eq!((upcoming, bench.session.unread()), (vec!["a".to_owned(), "c".to_owned()], all.len()));
-    assert_eq!(told(&bench.session.next_event(bench.now).unwrap()), "delta a x");
+    assert_eq!(reported(&bench.session.next_event(bench.now).unwrap()), "delta a x");
     assert_eq!(bench.session.unread(), all.len() - named("a").len());
     bench.receive(&named("d"));
-    assert_eq!(bench.told, ["load b y", "delta b z", "delta c x", "delta d x"]);
+    assert_eq!(bench.reported, ["load b y", "delta b z", "delta c x", "delta d x"]);
     assert_eq!(bench.session.unread(), 0);
 }
 
@@ -43,16 +43,16 @@ fn a_delta_without_a_load_or_with_an_unknown_alias_never_ends_the_session() {
     bench.receive(&delta("nobody", "x"));
     bench.receive(&bytes(|out| diffusion::delta(out, TopicRef::named(b"bare"), b"y").unwrap()));
     bench.receive(&bytes(|out| diffusion::load(out, TopicRef::Alias(b"nobody"), b"z").unwrap()));
-    assert_eq!(bench.told, ["delta bare y"]);
+    assert_eq!(bench.reported, ["delta bare y"]);
     assert_eq!(bench.skipped, [Skip::UnknownAlias; 2]);
     assert_eq!(bench.session.errors(), 2);
 }
 
 #[test]
-fn more_aliases_than_the_limit_are_counted_and_their_loads_still_told() {
+fn more_aliases_than_the_limit_are_counted_and_their_loads_still_reported() {
     let mut bench = Bench::open(SessionConfig { max_aliases: 1, ..quiet() });
     bench.receive(&[load("a", "1", "x"), load("b", "2", "y"), delta("2", "lost"), delta("1", "z")].concat());
-    assert_eq!(bench.told, ["load a x", "load b y", "delta a z"]);
+    assert_eq!(bench.reported, ["load a x", "load b y", "delta a z"]);
     assert_eq!(
         (&bench.skipped[..], bench.session.errors()),
         (&[Skip::UnknownAlias][..], 2),
@@ -73,7 +73,7 @@ fn what_wants_an_ack_gets_one_even_when_it_cannot_be_used() {
             FrameWriter::dpt(out, kind).topic(topic).header(id).body(body).unwrap();
         }));
     }
-    assert_eq!(bench.told, ["load a x", "delta a y"]);
+    assert_eq!(bench.reported, ["load a x", "delta a y"]);
     let ids = ["1n", "1o", "1p"].map(|id| (MessageType::Ack, id.to_owned()));
     assert_eq!(bench.sent(), ids);
     let before = bench.session.errors();
@@ -81,7 +81,7 @@ fn what_wants_an_ack_gets_one_even_when_it_cannot_be_used() {
     bench.receive(&bytes(|out| {
         FrameWriter::dpt(out, MessageType::DeltaAck).topic(TopicRef::Alias(b"1")).body(b"z").unwrap();
     }));
-    assert_eq!(bench.told.last().unwrap(), "delta a z");
+    assert_eq!(bench.reported.last().unwrap(), "delta a z");
     assert_eq!((bench.session.errors() - before, bench.sent().len()), (1, 0));
 }
 
@@ -91,7 +91,7 @@ fn the_servers_pings_are_echoed_unchanged() {
     let ping = b"\0\0\0\x17\x19\x001398507630055\x02ab\x01";
     bench.receive(ping);
     assert_eq!(bench.output(), ping);
-    assert!(bench.told.is_empty());
+    assert!(bench.reported.is_empty());
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn our_pings_go_out_at_their_interval_and_their_echo_tells_the_queue() {
     bench.pass(Duration::from_millis(1));
     assert_eq!(bench.output(), b"\0\0\0\x10\x18\x001005000\x020\x01");
     bench.receive(b"\0\0\0\x11\x18\x001005000\x0217\x01");
-    assert_eq!(bench.take_told(), ["queue 17"]);
+    assert_eq!(bench.take_reported(), ["queue 17"]);
     bench.receive(b"\0\0\0\x0f\x18\x001005000\x02\x01");
     assert_eq!((&bench.skipped[..], bench.session.errors()), (&[Skip::NoQueue][..], 1));
     bench.pass(Duration::from_secs(5));
@@ -147,7 +147,7 @@ fn texts_that_are_no_utf8_pass_unchanged() {
     let mut bench = Bench::open(quiet());
     let topic = TopicRef::named(b"\xff\xfe");
     bench.receive(&bytes(|out| diffusion::load(out, topic, b"\x80\x01\x00\x02\xc3").unwrap()));
-    assert_eq!(bench.told, ["load \\xff\\xfe \\x80\\x01\\x00\\x02\\xc3"]);
+    assert_eq!(bench.reported, ["load \\xff\\xfe \\x80\\x01\\x00\\x02\\xc3"]);
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn a_recorded_server_gets_the_answers_that_the_recorded_client_gave() {
             bench.output();
             bench.receive(&conversation.server);
             assert_eq!(bench.session.errors(), 0, "{file}");
-            assert!(bench.told.len() > 1, "{file}");
+            assert!(bench.reported.len() > 1, "{file}");
             let (_, used) = ConnectRequest::parse(&conversation.client).unwrap().unwrap();
             let mut recorded = FrameBuffer::new(1000);
             let said = &conversation.client[used..];
@@ -195,21 +195,21 @@ proptest! {
         let mut whole = Bench::new(SessionConfig { max_aliases: 2, out_limit: 200, ..quiet() });
         whole.output();
         whole.receive(&stream);
-        prop_assert!(whole.told.len() <= frames.len() + 2);
+        prop_assert!(whole.reported.len() <= frames.len() + 2);
         // The same stream in pieces tells the same.
         let mut pieces = Bench::new(SessionConfig { max_aliases: 2, out_limit: 200, ..quiet() });
         pieces.output();
         for piece in stream.chunks(step) {
             pieces.receive(piece);
         }
-        prop_assert_eq!(&pieces.told, &whole.told);
+        prop_assert_eq!(&pieces.reported, &whole.reported);
     }
 
     #[test]
     fn a_handshake_of_any_bytes_ends_or_waits(answer in prop::collection::vec(any::<u8>(), 0..60)) {
         let mut bench = Bench::new(quiet());
         bench.receive(&answer);
-        prop_assert!(bench.told.len() <= 2);
+        prop_assert!(bench.reported.len() <= 2);
         let _ = ConnectResponse::parse(&answer);
     }
 }

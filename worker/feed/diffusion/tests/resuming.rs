@@ -40,14 +40,14 @@ fn asks_again(config: SessionConfig) -> Bench {
 
 #[test]
 fn a_session_is_resumed_only_under_its_own_id() {
-    for (answer, told) in [
+    for (answer, reported) in [
         (GOES_ON, "opened client-1 Resumed"),
         (b"\x23\x04\x69\x04client-2\x00", "opened client-2 Fresh"),
         (b"\x23\x04\x64\x04client-1\x00", "opened client-1 Fresh"),
     ] {
         let mut bench = lost().again(quiet());
         bench.receive(answer);
-        assert_eq!(bench.told, [told]);
+        assert_eq!(bench.reported, [reported]);
     }
 }
 
@@ -63,7 +63,7 @@ fn what_the_session_has_is_not_asked_for_again_and_what_nobody_wants_is_given_up
     assert!(bench.session.is_loaded(b"kept") && !bench.session.is_loaded(b"bare"));
     assert_eq!((bench.session.subscriptions(), bench.session.subscriptions_waiting()), (3, 0));
     bench.receive(&[delta("k", "3"), load("kept", "k", "4"), delta("l", "late")].concat());
-    assert_eq!(bench.told, ["opened client-1 Resumed", "delta kept 3", "load kept 4", "delta left late"]);
+    assert_eq!(bench.reported, ["opened client-1 Resumed", "delta kept 3", "load kept 4", "delta left late"]);
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn a_fresh_session_is_asked_for_everything_in_order_and_forgets_the_aliases() {
     bench.receive(ACCEPTED);
     assert_eq!(bench.sent(), asked(&["kept", "bare", "new"]));
     bench.receive(&delta("k", "3"));
-    assert_eq!(bench.told, ["opened client-1 Fresh"]);
+    assert_eq!(bench.reported, ["opened client-1 Fresh"]);
     assert_eq!(bench.skipped, [Skip::UnknownAlias]);
 }
 
@@ -177,8 +177,8 @@ fn a_refused_session_tells_nothing_more_but_its_end() {
     assert!(matches!(bench.session.next_event(bench.now), Some(Event::Snapshot { topic: b"S_1", .. })));
     bench.session.end(LostReason::SessionRefused { topic: 0, code: "2".to_owned() });
     bench.events();
-    assert_eq!(bench.told.len(), 1, "{:?}", bench.told);
-    assert!(bench.told[0].starts_with("lost: the server refuses the session"), "{:?}", bench.told);
+    assert_eq!(bench.reported.len(), 1, "{:?}", bench.reported);
+    assert!(bench.reported[0].starts_with("lost: the server refuses the session"), "{:?}", bench.reported);
 }
 
 #[test]
@@ -186,5 +186,5 @@ fn a_refusal_of_credentials_that_were_never_sent_is_skipped() {
     let mut bench = Bench::open(quiet());
     bench.receive(&bytes(|out| diffusion::credentials_rejected(out, b"guest", b"").unwrap()));
     assert_eq!(bench.skipped, [Skip::Unexpected(MessageType::CredentialsRejected)]);
-    assert!(bench.told.is_empty() && bench.output().is_empty());
+    assert!(bench.reported.is_empty() && bench.output().is_empty());
 }

@@ -95,7 +95,7 @@ impl Single {
 }
 
 #[test]
-fn what_was_missed_is_true_afterwards_and_told() {
+fn what_was_missed_is_true_afterwards_and_reported() {
     let mut single = changed();
     let bases = single.log.bases.len();
     assert_eq!(single.audit(&NOW.replace("SS=1-0;", "SS=2-0;").replace("OD=6/4;", "OD=7/4;")), Some(2));

@@ -1,4 +1,4 @@
-//! Encoded bodies and messages in pieces, each told as it would have been plain and in one.
+//! Encoded bodies and messages in pieces, each reported as it would have been plain and in one.
 
 use super::*;
 use crate::wire::diffusion::{
@@ -10,7 +10,7 @@ const NAMED: TopicRef<'static> = TopicRef::Named { name: b"topic/one", alias: So
 const ALIAS: TopicRef<'static> = TopicRef::Alias(b"7");
 
 /// What a server says after its handshake, as lines, and what the file's end says.
-fn told(write: impl FnOnce(&mut Vec<u8>)) -> (Vec<String>, Summary) {
+fn reported(write: impl FnOnce(&mut Vec<u8>)) -> (Vec<String>, Summary) {
     let (client, mut server) = spoken();
     let (_, used) = ConnectResponse::parse(&server).unwrap().unwrap();
     server.truncate(used);
@@ -66,21 +66,21 @@ fn whole(lines: &[String]) -> Vec<String> {
 fn encoded_and_cut_messages_are_told_as_plain_ones_in_one() {
     let load = b"a\x02b\x01c\x02\x01".repeat(30);
     let delta = b"x\x02yz";
-    let (expected, _) = told(|out| {
+    let (expected, _) = reported(|out| {
         out.extend(frame(MessageType::TopicLoad, Encoding::Plain, NAMED, &load));
         out.extend(frame(MessageType::Delta, Encoding::Plain, ALIAS, delta));
         out.extend(frame(MessageType::Delta, Encoding::Plain, ALIAS, b""));
     });
     assert_eq!(expected[1], "delta topic/one!7 [!7] x,yz");
     for encoding in [Encoding::Plain, Encoding::Compressed, Encoding::Base64] {
-        let (lines, summary) = told(|out| {
+        let (lines, summary) = reported(|out| {
             out.extend(frame(MessageType::TopicLoad, encoding, NAMED, &load));
             out.extend(frame(MessageType::Delta, encoding, ALIAS, delta));
             out.extend(frame(MessageType::Delta, encoding, ALIAS, b""));
         });
         assert_eq!((&lines, summary.joined), (&expected, 0), "{encoding:?}");
         for at in [1, 4, 1_000] {
-            let (lines, summary) = told(|out| {
+            let (lines, summary) = reported(|out| {
                 out.extend(pieces(MessageType::TopicLoad, encoding, NAMED, "c1", &load, at).concat());
                 out.extend(pieces(MessageType::Delta, encoding, ALIAS, "c2", delta, at).concat());
                 out.extend(frame(MessageType::Delta, encoding, ALIAS, b""));
@@ -96,7 +96,7 @@ fn each_piece_has_its_line_and_the_message_follows_the_last() {
     let one = pieces(MessageType::TopicLoad, Encoding::Plain, NAMED, "c1", b"abcdef", 3);
     let two = pieces(MessageType::Delta, Encoding::Base64, TopicRef::named(b"other"), "c2", b"123", 2);
     let (lines, _) =
-        told(|out| out.extend([&one[0], &two[0], &one[1], &two[1]].map(|frame| &frame[..]).concat()));
+        reported(|out| out.extend([&one[0], &two[0], &one[1], &two[1]].map(|frame| &frame[..]).concat()));
     assert_eq!(
         lines[..6],
         [
@@ -109,7 +109,7 @@ fn each_piece_has_its_line_and_the_message_follows_the_last() {
         ]
     );
     // The id to acknowledge and the user's headers are the message's own.
-    let (lines, _) = told(|out| {
+    let (lines, _) = reported(|out| {
         out.extend(piece(MessageType::TopicLoadAck, "t!1 1n c1 1/2 4 u v", "ab"));
         out.extend(piece(MessageType::TopicLoadAck, "t!1 c1 2", "cd"));
         out.extend(piece(MessageType::Delta, "t c2 1/1 2 u", "ef"));
@@ -127,10 +127,10 @@ fn each_piece_has_its_line_and_the_message_follows_the_last() {
 }
 
 #[test]
-fn messages_that_do_not_come_whole_are_told() {
+fn messages_that_do_not_come_whole_are_reported() {
     let load = MessageType::TopicLoad;
     for code in [0x30, 0x2a] {
-        let (lines, summary) = told(|out| {
+        let (lines, summary) = reported(|out| {
             out.extend(frame(load, Encoding::Plain, NAMED, b"v"));
             out.extend(piece(load, "!7 c1 1/3 9", "a"));
             out.extend(piece(load, "!7 c1 2", "b"));
@@ -143,7 +143,7 @@ fn messages_that_do_not_come_whole_are_told() {
         assert_eq!(lines[5], "3/? c1 Stray of topic load topic/one!7 [!7,c1,3] c");
         assert_eq!((summary.joined, summary.cancelled, summary.unfinished), (0, 1, 0));
     }
-    let (lines, summary) = told(|out| {
+    let (lines, summary) = reported(|out| {
         out.extend(piece(load, "t c1 1/3 9", "a"));
         out.extend(piece(load, "t c1 3", "c"));
         out.extend(piece(load, "t c2 1/3 9", "a"));
@@ -182,7 +182,7 @@ fn a_body_that_cannot_be_decoded_is_told_as_it_came() {
         frame[5] = byte;
         frame
     };
-    let (lines, _) = told(|out| {
+    let (lines, _) = reported(|out| {
         out.extend([bomb, long, broken, marked(0x11), marked(0x13), marked(0x7f), marked(0x02)].concat());
     });
     for (line, why) in lines.iter().zip([

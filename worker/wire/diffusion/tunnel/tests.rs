@@ -304,15 +304,15 @@ fn pings_are_answered_and_a_close_is_the_end_after_what_came_before() {
     server.text(b"\x15t\x01body", &mut bytes);
     server.close(CloseCode(1001), "bye\u{7}", &mut bytes);
     feed(&mut client, &bytes);
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     let error = loop {
         let mut room = [0; 5];
         match client.pull(&mut room) {
-            Ok(count) => told.extend_from_slice(&room[..count]),
+            Ok(count) => reported.extend_from_slice(&room[..count]),
             Err(error) => break error,
         }
     };
-    assert!(told.ends_with(b"\x00\x00\x00\x0c\x15\x00t\x01body"));
+    assert!(reported.ends_with(b"\x00\x00\x00\x0c\x15\x00t\x01body"));
     let closed = TunnelError::Closed { code: Some(CloseCode(1001)), reason: "bye\\u{7}".to_owned() };
     assert_eq!(error, closed);
     assert_eq!(client.pull(&mut [0; 5]), Err(closed));
