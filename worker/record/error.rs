@@ -19,6 +19,8 @@ pub enum RecordError {
     OpenStore { path: PathBuf, what: String },
     /// The hour files cannot be used.
     OpenHours { what: String },
+    /// A file that is written was moved, replaced or deleted: what goes there is lost.
+    Moved { path: PathBuf },
     NewerStore {
         path: PathBuf,
         found: i64,
@@ -36,7 +38,8 @@ impl RecordError {
             | RecordError::Control { .. }
             | RecordError::Locked { .. }
             | RecordError::OpenStore { .. }
-            | RecordError::OpenHours { .. } => 1,
+            | RecordError::OpenHours { .. }
+            | RecordError::Moved { .. } => 1,
         }
     }
 }
@@ -56,6 +59,11 @@ impl fmt::Display for RecordError {
                 write!(f, "the store {} does not open: {what}", path.display())
             }
             RecordError::OpenHours { what } => write!(f, "the hour files cannot be used: {what}"),
+            RecordError::Moved { path } => write!(
+                f,
+                "{} was moved, replaced or deleted under the recorder: what it wrote since is lost with it, and the next recorder begins a new file",
+                path.display()
+            ),
             RecordError::NewerStore { path, found, known } => write!(
                 f,
                 "the store {} has schema {found}, this program knows up to {known}: use the newer program, or move the store away",

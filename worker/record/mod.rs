@@ -11,6 +11,7 @@ mod control;
 pub mod documents;
 mod error;
 mod feed;
+mod files;
 pub mod hours;
 pub mod ledger;
 mod link;

@@ -23,7 +23,9 @@ use mio::event::Event;
 use mio::{Events, Poll, Token, Waker};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use touchline_common::failpoint::{self, Point};
 use touchline_common::ipc::messages::data::Stream;
@@ -43,6 +45,8 @@ const TICK: Duration = Duration::from_millis(100);
 const DRAIN: Duration = Duration::from_secs(2);
 /// How long the last commit may take beyond that.
 const LAST_COMMIT: Duration = Duration::from_secs(2);
+/// How long the threads may take to close their files after that.
+const CLOSE: Duration = Duration::from_secs(1);
 /// The part of the time for a stop within which the channels are read to their end.
 const DRAIN_PART: f32 = 0.7;
 /// The part of it at whose end the last commit is given up; the rest is for leaving.
@@ -102,6 +106,9 @@ pub(super) struct Recorder {
     logs: Option<LogHandle>,
     counters: Counters,
     run: u64,
+    threads: [JoinHandle<()>; 3],
+    /// A file of the threads that is not at its place any more.
+    moved: Option<PathBuf>,
     state: State,
     scratch: Scratch,
 }
@@ -136,9 +143,11 @@ impl Recorder {
         let waker = Waker::new(poll.registry(), WAKER)
             .map_err(|source| RecordError::Kernel { operation: "make a waker", source })?;
         let waker = Arc::new(waker);
-        checkpoint::start(&config.path, &shared)?;
-        start_thread("store", &waker, move |wake| store.run(wake))?;
-        start_thread("bulk", &waker, move |wake| bulk.run(wake))?;
+        let threads = [
+            checkpoint::start(&config.path, &shared)?,
+            start_thread("store", &waker, move |wake| store.run(wake))?,
+            start_thread("bulk", &waker, move |wake| bulk.run(wake))?,
+        ];
         let feed = Feed::from_environment(poll.registry(), FEED);
         let now = Instant::now();
         let mut recorder = Recorder {
@@ -157,6 +166,8 @@ impl Recorder {
                 reported_at: now,
             },
             run: wall_us().unsigned_abs(),
+            threads,
+            moved: None,
             state: State::Running,
             scratch: Scratch::default(),
             poll,
@@ -192,10 +203,25 @@ impl Recorder {
                 self.ready(event);
             }
             self.turn()?;
+            if let Some(path) = self.moved.take() {
+                let error = RecordError::Moved { path };
+                self.control.send(FromRecorder::Leaving { why: error.to_string() }, 0);
+                self.control.flush()?;
+                return Err(error);
+            }
         }
         self.matches.shared.newest.close();
         self.bulk.shared.newest.close();
+        self.leave();
         Ok(())
+    }
+
+    /// The last connection to a database that closes takes its log away: a clean stop leaves none.
+    fn leave(&mut self) {
+        let until = Instant::now() + CLOSE;
+        while !self.threads.iter().all(JoinHandle::is_finished) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     fn ready(&mut self, event: &Event) {
@@ -426,6 +452,7 @@ impl Recorder {
                 }
                 self.bulk.jobs.push(Job::Ended { key });
             }
+            Reply::Moved { path } => self.moved = Some(path),
             Reply::Stopped => self.stopped(),
         }
     }
@@ -520,7 +547,7 @@ fn start_thread(
     name: &'static str,
     waker: &Arc<Waker>,
     run: impl FnOnce(&dyn Fn()) + Send + 'static,
-) -> Result<(), RecordError> {
+) -> Result<JoinHandle<()>, RecordError> {
     let waker = Arc::clone(waker);
     let wake = move || {
         if let Err(error) = waker.wake() {
@@ -528,7 +555,5 @@ fn start_thread(
         }
     };
     let started = std::thread::Builder::new().name(name.into()).spawn(move || run(&wake));
-    started
-        .map(drop)
-        .map_err(|source| RecordError::Kernel { operation: "start a thread of the store", source })
+    started.map_err(|source| RecordError::Kernel { operation: "start a thread of the store", source })
 }

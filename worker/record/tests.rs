@@ -73,6 +73,40 @@ fn a_match_from_load_to_store() {
 }
 
 #[test]
+fn a_clean_stop_leaves_no_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut coordinator = Coordinator::start(&config(&folder));
+    let mut worker = coordinator.worker(1, 1);
+    worker.base("M1", 5, 0);
+    worker.acknowledged();
+    let logs = || {
+        let folders = [folder.path().to_owned(), folder.path().join("hours")];
+        let files = folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap());
+        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.ends_with("-wal")).collect::<Vec<_>>()
+    };
+    assert_eq!(logs().len(), 2);
+    coordinator.send(&ToRecorder::Stop { deadline_ms: 500 });
+    coordinator.end().unwrap();
+    assert_eq!(logs(), Vec::<String>::new());
+}
+
+#[test]
+fn a_recorder_whose_files_were_moved_leaves() {
+    for name in ["touchline.db", "touchline.db-wal", "hours"] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut coordinator = Coordinator::start(&config(&folder));
+        std::fs::rename(folder.path().join(name), folder.path().join("elsewhere")).unwrap();
+        let why = coordinator.until(|message| match message {
+            FromRecorder::Leaving { why } => Some(why.clone()),
+            _ => None,
+        });
+        assert!(why.contains("was moved, replaced or deleted"), "{name}: {why}");
+        assert!(matches!(coordinator.end(), Err(RecordError::Moved { .. })), "{name}");
+    }
+}
+
+#[test]
 fn a_restarted_recorder_goes_on_where_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(&folder);

@@ -6,6 +6,7 @@
 
 use super::ledger::Source;
 use super::queue::{Cost, Queue, lock};
+use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use touchline_common::ipc::Header;
@@ -80,6 +81,10 @@ pub enum Reply {
     Mark {
         source: Source,
         token: u64,
+    },
+    /// A file that the thread writes is not at its place any more.
+    Moved {
+        path: PathBuf,
     },
     Stopped,
 }
@@ -209,5 +214,19 @@ impl Newest {
 
     pub fn is_closing(&self) -> bool {
         lock(&self.state).closing
+    }
+
+    /// Lets `time` pass, or less when followers are to end; whether they are.
+    pub(super) fn closes_within(&self, time: Duration) -> bool {
+        let until = Instant::now() + time;
+        let mut state = lock(&self.state);
+        while !state.closing {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            state = self.newer.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.closing
     }
 }

@@ -157,7 +157,7 @@ impl Bulk {
             }
             if seen_second.elapsed() >= Duration::from_secs(1) {
                 seen_second = Instant::now();
-                self.each_second(wall_us());
+                self.each_second(wall_us(), wake);
             }
         }
     }
@@ -348,12 +348,16 @@ impl Bulk {
         }
     }
 
-    fn each_second(&mut self, now: i64) {
+    fn each_second(&mut self, now: i64, wake: &dyn Fn()) {
+        if let Some(path) = self.hours.moved() {
+            self.shared.queue.reply(&mut vec![Reply::Moved { path: path.to_owned() }]);
+            wake();
+        }
         self.matches.sweep(Instant::now());
         self.texts.sweep(&self.matches);
         self.retain(now);
         if self.attempts == 0 {
-            lock(&self.shared.stats).trouble = self.hours.ahead(now).unwrap_or_default();
+            lock(&self.shared.stats).trouble = self.hours.trouble(now).unwrap_or_default();
         }
     }
 

@@ -16,6 +16,7 @@ pub use close::Closer;
 pub use schema::Kind;
 
 use super::RecordError;
+use super::files::Files;
 use super::sqlite::{Positions, adopt_parent, beside};
 use rusqlite::{CachedStatement, Connection, params};
 use schema::{Found, Tail};
@@ -83,6 +84,7 @@ struct Current {
     hour: i64,
     connection: Connection,
     tail: Tail,
+    files: Files,
 }
 
 #[derive(Debug)]
@@ -116,7 +118,7 @@ impl Hours {
             match open_existing(&path).and_then(|found| writable(&path, found)) {
                 Ok((connection, mut tail)) => {
                     tail.seq = tail.seq.max(hour * ROWS);
-                    current = Some(Current { hour, connection, tail });
+                    current = Some(Current { hour, connection, tail, files: Files::of(&path) });
                     break;
                 }
                 Err(Unusable::Deleted) => {}
@@ -159,8 +161,17 @@ impl Hours {
         (hour > self.current.hour).then_some(hour)
     }
 
-    /// What is wrong with the newest file's hour, if anything.
-    pub fn ahead(&self, now: i64) -> Option<String> {
+    /// The file that is written, where it is not at its place any more.
+    pub fn moved(&self) -> Option<&Path> {
+        self.current.files.moved()
+    }
+
+    /// What is wrong with the newest file, if anything.
+    pub fn trouble(&mut self, now: i64) -> Option<String> {
+        self.ahead(now).or_else(|| self.current.files.trouble())
+    }
+
+    fn ahead(&self, now: i64) -> Option<String> {
         let ahead = self.current.hour - hour_of(now);
         (ahead > 1).then(|| {
             let name = file_name(self.current.hour);
@@ -290,7 +301,7 @@ fn begin(
         Ok(connection)
     });
     match begun {
-        Ok(connection) => Ok(Current { hour, connection, tail }),
+        Ok(connection) => Ok(Current { hour, connection, tail, files: Files::of(&path) }),
         Err(source) => {
             let _ = remove(&path);
             Err(creating(&path, &source))

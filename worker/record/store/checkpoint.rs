@@ -11,6 +11,7 @@ use crate::record::sqlite::beside;
 use rusqlite::Connection;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Bytes of the log that are worth it. The indexes' pages are written again and again, and a log collects them.
@@ -25,15 +26,15 @@ const READERS: Duration = Duration::from_millis(1);
 ///
 /// # Errors
 /// [`RecordError::OpenStore`], [`RecordError::Kernel`].
-pub(in crate::record) fn start(path: &Path, shared: &Arc<Shared>) -> Result<(), RecordError> {
+pub(in crate::record) fn start(path: &Path, shared: &Arc<Shared>) -> Result<JoinHandle<()>, RecordError> {
     let (path, shared) = (path.to_owned(), Arc::clone(shared));
     let connection = open(&path)
         .map_err(|error| RecordError::OpenStore { path: path.clone(), what: error.to_string() })?;
     let run = move || {
         let file = beside(&path, "-wal");
         let mut trouble = String::new();
-        while !shared.newest.is_closing() {
-            std::thread::sleep(LOOK);
+        let mut wait = LOOK;
+        while !shared.newest.closes_within(std::mem::replace(&mut wait, LOOK)) {
             if std::fs::metadata(&file).is_ok_and(|found| found.len() >= WORTH) {
                 let (log, failure) = match copy(&connection, &shared) {
                     Ok(log) => (log, String::new()),
@@ -45,15 +46,13 @@ pub(in crate::record) fn start(path: &Path, shared: &Arc<Shared>) -> Result<(), 
                 trouble = failure;
                 match log {
                     Log::Empty => {}
-                    Log::InUse => std::thread::sleep(AGAIN),
+                    Log::InUse => wait = AGAIN,
                 }
             }
         }
     };
     let started = std::thread::Builder::new().name("checkpoint".into()).spawn(run);
-    started
-        .map(drop)
-        .map_err(|source| RecordError::Kernel { operation: "start the checkpoints' thread", source })
+    started.map_err(|source| RecordError::Kernel { operation: "start the checkpoints' thread", source })
 }
 
 fn open(path: &Path) -> rusqlite::Result<Connection> {

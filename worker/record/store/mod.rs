@@ -18,6 +18,7 @@ pub use jobs::MatchJob;
 pub use open::{Opened, Restored, open};
 
 use super::config::RecordConfig;
+use super::files::Files;
 use super::ledger::{Input, Ledger, Outcome, Source};
 use super::queue::{Cost, lock};
 use super::sqlite::{self, Positions};
@@ -115,6 +116,9 @@ pub struct Store {
     outcome: Outcome,
     marks: Marks,
     retention: retention::Retention,
+    files: Files,
+    /// The disk refused the last commit.
+    is_refused: bool,
 }
 
 impl std::fmt::Debug for Store {
@@ -151,7 +155,7 @@ impl Store {
             }
             if seen_second.elapsed() >= Duration::from_secs(1) {
                 seen_second = Instant::now();
-                self.each_second();
+                self.each_second(wake);
             }
         }
     }
@@ -329,6 +333,7 @@ impl Store {
             attempts += 1;
             log::error!(error = error.as_str(), attempt = attempts, retry_ms = backoff.as_millis() as u64; "store.trouble");
             lock(&self.shared.stats).trouble = error;
+            self.is_refused = true;
             if stop && attempts >= 5 {
                 log::error!(events = self.batch.events.len(); "store.given_up");
                 // They follow from a commit that was not made.
@@ -360,7 +365,7 @@ impl Store {
             stats.gaps += self.batch.gaps_opened();
             stats.gaps_open =
                 (stats.gaps_open + self.batch.gaps_opened()).saturating_sub(self.batch.gaps_closed());
-            if !stats.trouble.is_empty() {
+            if std::mem::take(&mut self.is_refused) {
                 log::info!("store.recovered");
                 stats.trouble.clear();
             }
@@ -387,7 +392,11 @@ impl Store {
         self.shared.queue.has_replies()
     }
 
-    fn each_second(&mut self) {
+    fn each_second(&mut self, wake: &dyn Fn()) {
+        if let Some(path) = self.files.moved() {
+            self.shared.queue.reply(&mut vec![Reply::Moved { path: path.to_owned() }]);
+            wake();
+        }
         let at = wall_us();
         let shared = Arc::clone(&self.shared);
         let _gate = lock(&shared.gate);
@@ -397,7 +406,13 @@ impl Store {
             let _ = schema::set_meta_number(&self.connection, "alive_at", taken_at);
         }
         let bytes = sqlite::bytes(&self.config.path);
-        lock(&self.shared.stats).store_bytes = bytes;
+        self.files.look_at_disk();
+        let trouble = self.files.trouble().unwrap_or_default();
+        {
+            let mut stats = lock(&self.shared.stats);
+            stats.store_bytes = bytes;
+            stats.trouble = trouble;
+        }
         let begun = Instant::now();
         while self.shared.queue.held() < BACKLOG
             && begun.elapsed() < RETENTION_SHARE

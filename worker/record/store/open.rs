@@ -3,6 +3,7 @@
 use super::{LIMIT, Marks, Shared, Store, retention, schema};
 use crate::record::RecordError;
 use crate::record::config::RecordConfig;
+use crate::record::files::Files;
 use crate::record::ledger::{LEDGER_VERSION, Ledger, Outcome, SavedLedger};
 use crate::record::sqlite::{adopt_parent, beside};
 use crate::record::store::write::Batch;
@@ -114,6 +115,8 @@ fn restore(
         outcome: Outcome::default(),
         marks: Marks::default(),
         retention: retention::Retention::default(),
+        files: Files::of(&config.path),
+        is_refused: false,
     };
     store.open_gaps_of_the_last_run();
     Ok(Opened { store, shared, documents, owners, highest_epoch, token })

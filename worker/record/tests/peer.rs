@@ -128,8 +128,13 @@ impl Coordinator {
 
     pub(super) fn stop(mut self) -> Connection {
         self.send(&ToRecorder::Stop { deadline_ms: 500 });
-        self.recorder.take().unwrap().join().unwrap().unwrap();
+        self.end().unwrap();
         sqlite::open_to_read(&self.path).unwrap()
+    }
+
+    /// What the recorder returns.
+    pub(super) fn end(&mut self) -> Result<(), RecordError> {
+        self.recorder.take().unwrap().join().unwrap()
     }
 }
 
