@@ -7,14 +7,14 @@ use crate::net::Watch;
 use mio::event::Event;
 use mio::{Registry, Token};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use touchline_common::ipc::messages::worker::{FromWorker, ToWorker};
 use touchline_common::ipc::{Channel, ChannelError, ReadOutcome};
 
 pub type Control = Channel<ToWorker, FromWorker>;
 
 pub struct CoordinatorLink {
-    channel: Control,
+    pub channel: Control,
     watch: Watch,
     /// An event or a full turn says that there is more, and no turn has taken it.
     pub unread: bool,
@@ -40,7 +40,7 @@ impl CoordinatorLink {
         }
     }
 
-    /// Reads what came; [`CoordinatorLink::next`] gives it.
+    /// Reads what came; [`Channel::next`] gives it.
     ///
     /// # Errors
     /// [`ChannelError`]: the channel is of no more use.
@@ -48,15 +48,6 @@ impl CoordinatorLink {
         let outcome = self.channel.read();
         self.unread = matches!(outcome, Ok(ReadOutcome::More));
         outcome
-    }
-
-    /// The next command, with its request id and what came with it.
-    ///
-    /// # Errors
-    /// [`ChannelError`]: the channel is of no more use.
-    #[allow(clippy::type_complexity)]
-    pub fn next(&mut self) -> Result<Option<(ToWorker, u32, Option<OwnedFd>)>, ChannelError> {
-        self.channel.next()
     }
 
     /// Sends a message, in answer to `request` or to none (0); whether there was room.

@@ -46,6 +46,11 @@ impl ScanError {
         move |source| ScanError::System { operation, source }
     }
 
+    /// From what is wrong with the configuration.
+    pub fn config(error: impl fmt::Display) -> ScanError {
+        ScanError::Config { why: error.to_string() }
+    }
+
     /// From an error of the channel to the coordinator.
     pub fn coordinator(error: impl fmt::Display) -> ScanError {
         ScanError::Coordinator { why: error.to_string() }

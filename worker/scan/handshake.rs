@@ -87,8 +87,7 @@ impl Handshake {
                 }
                 ToWorker::AddWorker => self.joining.extend(fd),
                 ToWorker::Welcome { welcome, feed, slot, generation } => {
-                    let config = Config::from_child_json(&welcome.config)
-                        .map_err(|error| ScanError::Config { why: error.to_string() })?;
+                    let config = Config::from_child_json(&welcome.config).map_err(ScanError::config)?;
                     return Ok(Some(Welcome { config, feed, slot, generation }));
                 }
                 ToWorker::Data

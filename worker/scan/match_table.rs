@@ -55,15 +55,17 @@ impl MatchTable {
     /// What is done from now on is about this match: if it ends the process, this match is the one.
     #[inline]
     pub fn at(&self, slot: MatchSlot) {
-        if let (Some(crash_marker), Some(followed)) = (&self.crash_marker, self.get(slot)) {
-            note(crash_marker, followed.epoch);
+        if let Some(followed) = self.get(slot) {
+            self.at_epoch(followed.epoch);
         }
     }
 
     /// As [`MatchTable::at`], of a match that may not be followed yet.
+    #[inline]
     pub fn at_epoch(&self, epoch: Epoch) {
-        if let Some(crash_marker) = &self.crash_marker {
-            note(crash_marker, epoch);
+        // No match is followed under epoch 0.
+        if let (Some(crash_marker), Some(epoch)) = (&self.crash_marker, NonZeroU64::new(epoch.0)) {
+            crash_marker.set(epoch);
         }
     }
 
@@ -184,12 +186,5 @@ impl MatchTable {
 
     pub fn has_due(&self) -> bool {
         !self.due.is_empty()
-    }
-}
-
-fn note(crash_marker: &CrashMarker, epoch: Epoch) {
-    // No match is followed under epoch 0.
-    if let Some(epoch) = NonZeroU64::new(epoch.0) {
-        crash_marker.set(epoch);
     }
 }

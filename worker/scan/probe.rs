@@ -5,8 +5,8 @@
 
 use super::clock::Clock;
 use super::error::ScanError;
-use super::setup::{plan, trees};
-use crate::feed::{Cause, ConnectionEvent, Event, Loss, Source};
+use super::setup::trees;
+use crate::feed::{Cause, ConnectionEvent, Event, Loss, Plan, Source};
 use crate::net::Readiness;
 use crate::payload::{MatchSlot, Names, Received, Sink, Trees};
 use mio::{Events, Poll, Token, Waker};
@@ -65,7 +65,7 @@ pub fn probe(
     report: &mut dyn FnMut(Finding),
 ) -> Result<(Outcome, Probed), ScanError> {
     let trees = trees(config, feed)?;
-    let plan = plan(config, feed)?;
+    let plan = Plan::new(config, feed).map_err(ScanError::config)?;
     let poll = Poll::new().map_err(ScanError::system("making the loop"))?;
     let waker = Waker::new(poll.registry(), WAKE).map_err(ScanError::system("making the loop"))?;
     let now = Instant::now();

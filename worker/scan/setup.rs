@@ -67,7 +67,7 @@ pub fn parts(
         slot: welcome.slot,
         generation: welcome.generation,
         trees: trees(&welcome.config, feed)?,
-        plan: plan(&welcome.config, feed)?,
+        plan: Plan::new(&welcome.config, feed).map_err(ScanError::config)?,
         list_topic: feed.diffusion.list_topic.clone(),
         time_topic: feed.diffusion.time_topic.clone(),
         match_id: feed.diffusion.match_id.clone(),
@@ -91,7 +91,7 @@ pub fn parts(
 /// # Errors
 /// [`ScanError`]: there is no such feed.
 pub fn feed(welcome: &Welcome) -> Result<&FeedConfig, ScanError> {
-    let none = || ScanError::Config { why: format!("there is no feed number {}", welcome.feed) };
+    let none = || ScanError::config(format!("there is no feed number {}", welcome.feed));
     welcome.config.feed.get(usize::from(welcome.feed.0)).ok_or_else(none)
 }
 
@@ -108,8 +108,8 @@ fn window(feed: &FeedConfig) -> Window {
 /// # Errors
 /// [`ScanError`]: the time zone or the mapping cannot be used.
 pub fn trees(config: &Config, feed: &FeedConfig) -> Result<Trees, ScanError> {
-    let wrong = |setting: &str, error: &dyn fmt::Display| ScanError::Config {
-        why: format!("{setting} of {}: {error}", feed.name),
+    let wrong = |setting: &str, error: &dyn fmt::Display| {
+        ScanError::config(format!("{setting} of {}: {error}", feed.name))
     };
     let zone = TimeZone::get(&feed.feed_timezone).map_err(|error| wrong("feed_timezone", &error))?;
     let path = &feed.diffusion.mapping;
@@ -128,12 +128,4 @@ fn limits(config: &Config) -> Limits {
         topics: config.limits.topics as usize,
         ..Limits::default()
     }
-}
-
-/// The source of a feed.
-///
-/// # Errors
-/// [`ScanError`]: the settings of its connection cannot be used.
-pub fn plan(config: &Config, feed: &FeedConfig) -> Result<Plan, ScanError> {
-    Plan::new(config, feed).map_err(|why| ScanError::Config { why })
 }

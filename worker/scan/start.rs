@@ -26,7 +26,7 @@ pub fn run(channel: OwnedFd, slot: SlotId) -> Result<(), ScanError> {
         welcome.config.log.format,
         Target::Stderr,
     )
-    .map_err(|error| ScanError::Config { why: format!("log: {error}") })?;
+    .map_err(|error| ScanError::config(format!("log: {error}")))?;
     if let Some(file) = handshake.log_file.take() {
         log.set_file(file);
     }

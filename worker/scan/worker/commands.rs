@@ -25,7 +25,7 @@ impl Worker {
     /// Takes at most `most` commands; the rest waits for the next turn.
     pub(super) fn take_commands(&mut self, most: usize) {
         for _ in 0..most {
-            match self.coordinator.next() {
+            match self.coordinator.channel.next() {
                 Ok(Some((message, request, fd))) => self.obey(message, request, fd),
                 Ok(None) => return,
                 Err(error) => {

@@ -187,18 +187,15 @@ impl Worker {
         for slot in self.matches.slots() {
             let Some(followed) = self.matches.get(slot) else { continue };
             let silent = now.saturating_duration_since(followed.touched_at) >= self.parts.stale_after;
-            match (followed.state, silent) {
-                (MatchState::Live, true) => {
-                    self.set_state(slot, MatchState::Stale);
-                    self.matches.make_due(slot);
-                }
-                (MatchState::Stale, false) => {
-                    self.set_state(slot, MatchState::Live);
-                    self.matches.make_due(slot);
-                }
+            let state = match (followed.state, silent) {
+                (MatchState::Live, true) => MatchState::Stale,
+                (MatchState::Stale, false) => MatchState::Live,
                 (MatchState::Live | MatchState::Stale | MatchState::Subscribing | MatchState::Removed, _) => {
+                    continue;
                 }
-            }
+            };
+            self.set_state(slot, state);
+            self.matches.make_due(slot);
         }
     }
 
