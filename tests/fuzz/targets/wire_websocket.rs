@@ -6,7 +6,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use touchline_worker::wire::websocket::{
-    Arrived, ClientRequest, Compress, Context, Deflate, Key, Limits, Reader, Role, ServerRequest, Upgraded,
+    Arrived, ClientRequest, Compress, Context, Deflate, Key, Limits, Reader, Role, ServerRequest,
     WebSocketError,
 };
 
@@ -34,7 +34,7 @@ fuzz_target!(|input: &[u8]| {
         headers: &[],
         compress: Compress::From(1),
     };
-    if let Ok(Some((_, used))) = Upgraded::parse(stream, &request, &key) {
+    if let Ok(Some((_, used))) = request.read_answer(&key, stream) {
         assert!(used <= stream.len());
     }
     if let Ok(Some((asked, used))) = ServerRequest::parse(stream) {

@@ -17,7 +17,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Answer, Upgraded};
+pub use answer::refuse;
 pub use deflate::{Context, Deflate, OFFER};
 pub(crate) use error::printable;
 pub use error::{CloseCode, UpgradeError, WebSocketError};

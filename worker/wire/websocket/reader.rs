@@ -74,7 +74,7 @@ impl Reader {
     }
 
     pub fn agreed(&mut self, deflate: Option<Deflate>) {
-        self.inflater = deflate.map(|deflate| Inflater::new(&deflate, self.role));
+        self.inflater = deflate.map(|deflate| Inflater::new(&deflate, self.role, self.limits));
     }
 
     /// Room to read into, never empty. The payload of the last event is gone then.
@@ -222,9 +222,9 @@ impl Reader {
         let piece = self.bytes.get(payload).unwrap_or_default();
         match (&mut self.inflater, begun.compressed) {
             (Some(inflater), true) => {
-                inflater.more(piece, &mut self.message, &self.limits)?;
+                inflater.more(piece, &mut self.message)?;
                 if head.last {
-                    inflater.finish(&mut self.message, &self.limits)?;
+                    inflater.finish(&mut self.message)?;
                 }
             }
             (Some(_) | None, _) => {

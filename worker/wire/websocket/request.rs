@@ -101,7 +101,7 @@ impl ServerRequest {
     ///
     /// # Errors
     /// [`UpgradeError::TooLong`], [`UpgradeError::NotHttp`], [`UpgradeError::Header`], [`UpgradeError::Missing`]: answer with
-    /// [`super::Answer::Refuse`] and close.
+    /// [`super::refuse`] and close.
     pub fn parse(bytes: &[u8]) -> Result<Option<(ServerRequest, usize)>, UpgradeError> {
         let Some((head, used)) = HttpHead::parse(bytes)? else { return Ok(None) };
         let not_http = || UpgradeError::NotHttp { start: printable(head.first, QUOTED) };

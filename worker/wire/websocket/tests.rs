@@ -210,20 +210,20 @@ fn client_and_server_agree_at_every_cut_of_what_they_say() {
     assert_eq!(asked.protocols, ["p1"]);
     let deflate = Deflate { server_window: 10, client_context: Context::Anew, ..Deflate::default() };
     let mut answer = Vec::new();
-    let agreed =
-        Answer::Accept { protocol: Some("p1"), deflate: Some(deflate) }.encode(Some(&asked), &mut answer);
+    let agreed = asked.accept(Some("p1"), Some(&deflate), &mut answer);
+    assert!(answer.windows(28).any(|part| part == b"Sec-WebSocket-Protocol: p1\r\n"));
     for cut in 0..answer.len() {
-        assert_eq!(Upgraded::parse(&answer[..cut], &request(Compress::From(1)), &key), Ok(None), "{cut}");
+        assert_eq!(request(Compress::From(1)).read_answer(&key, &answer[..cut]), Ok(None), "{cut}");
     }
-    let parsed = Upgraded::parse(&answer, &request(Compress::From(1)), &key);
-    assert_eq!(parsed, Ok(Some((agreed.clone(), answer.len()))));
-    assert_eq!(agreed, Upgraded { deflate: Some(deflate), protocol: Some("p1".to_owned()) });
+    let parsed = request(Compress::From(1)).read_answer(&key, &answer);
+    assert_eq!(parsed, Ok(Some((agreed, answer.len()))));
+    assert_eq!(agreed, Some(deflate));
 }
 
 #[test]
 fn an_answer_that_is_none_says_what_to_do() {
     let key = Key::new([3; 16]);
-    let parse = |text: &str| Upgraded::parse(text.as_bytes(), &request(Compress::Never), &key);
+    let parse = |text: &str| request(Compress::Never).read_answer(&key, text.as_bytes());
     let error = |text: &str| parse(text).unwrap_err().to_string();
     assert_eq!(
         error("HTTP/1.1 302 Found\r\nLocation: https://else\u{7}where/\r\n\r\n"),
@@ -268,8 +268,7 @@ fn only_what_was_offered_is_taken_of_the_compression() {
             "HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: {}\r\nSec-WebSocket-Extensions: {extensions}\r\n\r\n",
             key.accept()
         );
-        Upgraded::parse(text.as_bytes(), &request(Compress::From(1)), &key)
-            .map(|parsed| parsed.unwrap().0.deflate)
+        request(Compress::From(1)).read_answer(&key, text.as_bytes()).map(|parsed| parsed.unwrap().0)
     };
     assert_eq!(parse("permessage-deflate"), Ok(Some(Deflate::default())));
     let all = "permessage-deflate;server_no_context_takeover ; client_no_context_takeover; server_max_window_bits=\"8\"; client_max_window_bits=9";
@@ -369,7 +368,7 @@ fn our_requests_and_answers_are_understood_by_others_and_theirs_by_us() {
     let wire = Wire { coming: bytes, going: Vec::new() };
     let accepted = accept(wire).unwrap_or_else(|error: HandshakeError<_>| panic!("{error}"));
     let answer = accepted.get_ref().going.clone();
-    assert!(matches!(Upgraded::parse(&answer, &request(Compress::Never), &key), Ok(Some(_))));
+    assert!(matches!(request(Compress::Never).read_answer(&key, &answer), Ok(Some(_))));
     // Our server takes their request, and they our answer.
     let began = tungstenite::client("ws://h:1/path", Wire::default());
     let Err(HandshakeError::Interrupted(mid)) = began else { panic!("it cannot be done yet") };
@@ -377,7 +376,7 @@ fn our_requests_and_answers_are_understood_by_others_and_theirs_by_us() {
     let wire = mid.get_mut().get_mut();
     let (asked, _) = ServerRequest::parse(&wire.going).unwrap().unwrap();
     let mut answer = Vec::new();
-    Answer::Accept { protocol: None, deflate: None }.encode(Some(&asked), &mut answer);
+    asked.accept(None, None, &mut answer);
     wire.coming = answer;
     mid.handshake().unwrap_or_else(|error| panic!("{error}"));
     let _ = NoCallback;
@@ -472,7 +471,7 @@ proptest! {
             }
             prop_assert!(reader.capacity() <= 2 * 64 * 1024);
             let _ = ServerRequest::parse(&bytes);
-            let _ = Upgraded::parse(&bytes, &request(Compress::From(1)), &Key::new([0; 16]));
+            let _ = request(Compress::From(1)).read_answer(&Key::new([0; 16]), &bytes);
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::pipe::{End, Next, Outgoing, Pipe, Tunnel};
 use super::{Form, TunnelError, number, query, response};
 use crate::wire::diffusion::{ConnectRequest, MD, NUL, VERSION, fields};
-use crate::wire::websocket::{ClientRequest, CloseCode, Compress, Key, Limits, Role, Upgraded, printable};
+use crate::wire::websocket::{ClientRequest, CloseCode, Compress, Key, Limits, Role, printable};
 use memchr::memchr;
 
 /// The text form's version, client type and capabilities, as its clients send them.
@@ -98,11 +98,11 @@ impl Client {
     fn upgrade(&mut self, pipe: &mut Pipe) -> Result<Next, TunnelError> {
         let State::Upgrading { target, first } = &mut self.state else { return Ok(Next::Nothing) };
         let request = request(&self.config, target);
-        let Some((upgraded, used)) = Upgraded::parse(pipe.reader.unread(), &request, &self.key)? else {
+        let Some((deflate, used)) = request.read_answer(&self.key, pipe.reader.unread())? else {
             return Ok(Next::Nothing);
         };
         pipe.reader.skip(used);
-        pipe.agreed(upgraded.deflate);
+        pipe.agreed(deflate);
         if let Some(first) = first.take() {
             pipe.send_text(&first);
         }

@@ -1,10 +1,9 @@
 //! The server's side, for a server that speaks DPT inside.
 
 use super::pipe::{EncodingByte, End, Next, Outgoing, Pipe, Tunnel};
-use super::query::Query;
-use super::{Form, TunnelError, ZAP_PROTOCOL};
+use super::{Form, TunnelError, ZAP_PROTOCOL, query};
 use crate::wire::diffusion::{ConnectResponse, FD, MD, NUL};
-use crate::wire::websocket::{Answer, CloseCode, Compress, Deflate, Limits, Role, ServerRequest};
+use crate::wire::websocket::{CloseCode, Compress, Deflate, Limits, Role, ServerRequest, refuse};
 
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
@@ -101,19 +100,18 @@ impl Server {
             Ok(Some(parsed)) => parsed,
             Ok(None) => return Ok(Next::Nothing),
             Err(error) => {
-                Answer::Refuse { code: 400, reason: "Bad Request" }.encode(None, &mut pipe.out);
+                refuse(400, "Bad Request", &mut pipe.out);
                 return Err(error.into());
             }
         };
         pipe.reader.skip(used);
         self.form = if request.protocols.iter().any(|p| p == ZAP_PROTOCOL) { Form::Zap } else { Form::V4 };
-        let answer = Answer::Accept { protocol: self.form.subprotocol(), deflate: self.config.deflate };
-        let upgraded = answer.encode(Some(&request), &mut pipe.out);
-        pipe.agreed(upgraded.deflate);
+        let wanted = self.config.deflate.as_ref();
+        let deflate = request.accept(self.form.subprotocol(), wanted, &mut pipe.out);
+        pipe.agreed(deflate);
         match self.form {
             Form::V4 => {
-                let query = Query::parse(&request.target);
-                query.request().encode(&mut pipe.staged)?;
+                query::encode_request(&request.target, &mut pipe.staged)?;
                 self.state = State::Answering;
             }
             Form::Zap => {

@@ -6,8 +6,8 @@ use crate::wire::diffusion::{
     ResponseCode, TopicRef,
 };
 use crate::wire::websocket::{
-    Answer, Arrived, CloseCode, Compress, Context, Deflate, Limits, Opcode, Reader, Role, ServerRequest,
-    UpgradeError, WebSocketError, Writer,
+    Arrived, CloseCode, Compress, Context, Deflate, Limits, Opcode, Reader, Role, ServerRequest,
+    UpgradeError, WebSocketError, Writer, refuse,
 };
 use proptest::prelude::*;
 
@@ -192,7 +192,7 @@ fn upgraded(form: Form, config: TunnelConfig) -> (ClientTunnel, String) {
     client.output_sent(text.len());
     let request = ServerRequest::parse(text.as_bytes()).unwrap().unwrap().0;
     let mut answer = Vec::new();
-    Answer::Accept { protocol: None, deflate: None }.encode(Some(&request), &mut answer);
+    request.accept(None, None, &mut answer);
     feed(&mut client, &answer);
     assert_eq!(client.pull(&mut [0; 100]), Ok(0));
     assert!(client.is_upgraded());
@@ -351,7 +351,7 @@ fn a_refusal_in_http_is_quoted() {
     client.push(&asked(&request()));
     client.output_sent(client.output().len());
     let mut answer = Vec::new();
-    Answer::Refuse { code: 403, reason: "Forbidden" }.encode(None, &mut answer);
+    refuse(403, "Forbidden", &mut answer);
     feed(&mut client, &answer);
     assert!(client.pull(&mut [0; 9]).is_err());
     let Err(error) = client.pull(&mut [0; 9]) else { panic!("no error") };
