@@ -6,11 +6,11 @@
 
 use libfuzzer_sys::fuzz_target;
 use touchline_worker::wire::websocket::{
-    Arrived, ClientRequest, Compress, Context, Deflate, Key, Limits, Reader, Role, ServerRequest,
+    Arrived, ClientRequest, Context, Deflate, Key, Limits, Reader, Role, ServerRequest,
     WebSocketError,
 };
 
-const LIMITS: Limits = Limits { frame: 4096, message: 8192, inflated: 100_000, ratio: 20 };
+const LIMITS: Limits = Limits { frame: 4096, inflated: 100_000, ratio: 20 };
 
 fuzz_target!(|input: &[u8]| {
     let Some((&[how, step], stream)) = input.split_first_chunk::<2>() else { return };
@@ -32,7 +32,6 @@ fuzz_target!(|input: &[u8]| {
         target: "/",
         protocol: Some("p"),
         headers: &[],
-        compress: Compress::From(1),
     };
     if let Ok(Some((_, used))) = request.read_answer(&key, stream) {
         assert!(used <= stream.len());

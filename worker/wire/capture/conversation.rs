@@ -300,12 +300,7 @@ impl Direction {
         const MASKED: u8 = 0x80;
         let Some(second) = self.bytes.get(1) else { return };
         let role = if second & MASKED == 0 { Role::Client } else { Role::Server };
-        let limits = Limits {
-            frame: MESSAGE_MAX,
-            message: MESSAGE_MAX,
-            inflated: 4 * MESSAGE_MAX,
-            ..Limits::default()
-        };
+        let limits = Limits { frame: MESSAGE_MAX, inflated: 4 * MESSAGE_MAX, ..Limits::default() };
         let mut reader = Reader::new(role, limits);
         let expected = match sender {
             Sender::Client => Role::Server,

@@ -3,7 +3,7 @@
 use super::deflate::Deflate;
 use super::error::printable;
 use super::head::{HttpHead, QUOTED};
-use super::{ClientRequest, Compress, Key, ServerRequest, UpgradeError};
+use super::{ClientRequest, Key, ServerRequest, UpgradeError};
 
 impl ServerRequest {
     /// Appends the answer that opens the WebSocket; the compression that is agreed upon, if the client offers what is `wanted`.
@@ -57,7 +57,7 @@ impl ClientRequest<'_> {
             Some(_) => {}
         }
         check_protocol(&head, self)?;
-        Ok(Some((chosen_extension(&head, self)?, used)))
+        Ok(Some((chosen_extension(&head)?, used)))
     }
 }
 
@@ -93,17 +93,11 @@ fn check_protocol(head: &HttpHead<'_>, request: &ClientRequest<'_>) -> Result<()
     }
 }
 
-fn chosen_extension(
-    head: &HttpHead<'_>,
-    request: &ClientRequest<'_>,
-) -> Result<Option<Deflate>, UpgradeError> {
+fn chosen_extension(head: &HttpHead<'_>) -> Result<Option<Deflate>, UpgradeError> {
     let given = head.joined("sec-websocket-extensions");
     if given.is_empty() {
         return Ok(None);
     }
     let refused = || UpgradeError::Extension { given: printable(given.as_bytes(), QUOTED) };
-    match request.compress {
-        Compress::Never => Err(refused()),
-        Compress::From(_) => Deflate::from_answer(&given).map(Some).ok_or_else(refused),
-    }
+    Deflate::from_answer(&given).map(Some).ok_or_else(refused)
 }

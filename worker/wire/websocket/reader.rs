@@ -195,9 +195,6 @@ impl Reader {
         }
         let begun = Begun { opcode: head.opcode, compressed: head.compressed };
         if head.last && !head.compressed {
-            if payload.len() > self.limits.message {
-                return Err(WebSocketError::Message { limit: self.limits.message });
-            }
             self.place = Place::Read(payload);
             return self.whole(begun.opcode).map(Some);
         }
@@ -228,8 +225,8 @@ impl Reader {
                 }
             }
             (Some(_) | None, _) => {
-                if self.message.len() + piece.len() > self.limits.message {
-                    return Err(WebSocketError::Message { limit: self.limits.message });
+                if self.message.len() + piece.len() > self.limits.frame {
+                    return Err(WebSocketError::Message { limit: self.limits.frame });
                 }
                 self.message.extend_from_slice(piece);
             }

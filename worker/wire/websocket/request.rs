@@ -1,9 +1,9 @@
 //! What a client asks, and what a server reads of it (RFC 6455, 4.1 and 4.2.1).
 
+use super::UpgradeError;
 use super::deflate::OFFER;
 use super::error::printable;
 use super::head::{HttpHead, QUOTED, is_plain};
-use super::{Compress, UpgradeError};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
@@ -43,7 +43,6 @@ pub struct ClientRequest<'a> {
     pub target: &'a str,
     pub protocol: Option<&'a str>,
     pub headers: &'a [(String, String)],
-    pub compress: Compress,
 }
 
 impl ClientRequest<'_> {
@@ -74,10 +73,7 @@ impl ClientRequest<'_> {
         if let Some(protocol) = self.protocol {
             line("Sec-WebSocket-Protocol", protocol)?;
         }
-        match self.compress {
-            Compress::Never => {}
-            Compress::From(_) => line("Sec-WebSocket-Extensions", OFFER)?,
-        }
+        line("Sec-WebSocket-Extensions", OFFER)?;
         for (name, value) in self.headers {
             line(name, value)?;
         }

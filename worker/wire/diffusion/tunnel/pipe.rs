@@ -2,9 +2,7 @@
 
 use super::TunnelError;
 use crate::wire::diffusion::{FRAME_MIN, MD, MessageType};
-use crate::wire::websocket::{
-    Arrived, CloseCode, Compress, Deflate, Limits, Opcode, Reader, Role, Writer, printable,
-};
+use crate::wire::websocket::{Arrived, CloseCode, Deflate, Limits, Opcode, Reader, Role, Writer, printable};
 use memchr::memchr;
 use std::io::Read;
 
@@ -123,7 +121,7 @@ impl<E: End> Tunnel<E> {
 #[derive(Debug)]
 pub struct Pipe {
     role: Role,
-    compress: Compress,
+    compress_from: usize,
     pub(super) reader: Reader,
     writer: Writer,
     /// What the socket is to write; the opening handshake is appended as it is.
@@ -140,12 +138,12 @@ pub struct Pipe {
 }
 
 impl Pipe {
-    pub(super) fn new(role: Role, limits: Limits, compress: Compress) -> Pipe {
+    pub(super) fn new(role: Role, limits: Limits, compress_from: usize) -> Pipe {
         Pipe {
             role,
-            compress,
+            compress_from,
             reader: Reader::new(role, limits),
-            writer: Writer::new(role, None, compress),
+            writer: Writer::new(role, None, compress_from),
             out: Vec::new(),
             sent: 0,
             staged: Vec::new(),
@@ -159,7 +157,7 @@ impl Pipe {
 
     pub(super) fn agreed(&mut self, deflate: Option<Deflate>) {
         self.reader.agreed(deflate);
-        self.writer = Writer::new(self.role, deflate, self.compress);
+        self.writer = Writer::new(self.role, deflate, self.compress_from);
     }
 
     fn is_given(&self) -> bool {

@@ -3,13 +3,14 @@
 use super::pipe::{EncodingByte, End, Next, Outgoing, Pipe, Tunnel};
 use super::{Form, TunnelError, ZAP_PROTOCOL, query};
 use crate::wire::diffusion::{ConnectResponse, FD, MD, NUL};
-use crate::wire::websocket::{CloseCode, Compress, Deflate, Limits, Role, ServerRequest, refuse};
+use crate::wire::websocket::{CloseCode, Deflate, Limits, Role, ServerRequest, refuse};
 
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
     pub limits: Limits,
     pub deflate: Option<Deflate>,
-    pub compress: Compress,
+    /// Messages of so many bytes and more are compressed, where that was agreed upon.
+    pub compress_from: usize,
     /// Messages that are sent together stand in one text until it has this many bytes; 0: each in its own.
     pub joining: usize,
     /// Texts are sent in frames of so many bytes; `usize::MAX` for one frame.
@@ -21,7 +22,7 @@ impl Default for ServerConfig {
         ServerConfig {
             limits: Limits::default(),
             deflate: Some(Deflate::default()),
-            compress: Compress::From(64),
+            compress_from: 64,
             joining: 16 * 1024,
             frame: usize::MAX,
         }
@@ -51,7 +52,7 @@ pub type ServerTunnel = Tunnel<Server>;
 
 impl ServerTunnel {
     pub fn new(config: ServerConfig) -> ServerTunnel {
-        let pipe = Pipe::new(Role::Server, config.limits, config.compress);
+        let pipe = Pipe::new(Role::Server, config.limits, config.compress_from);
         Tunnel { end: Server { config, form: Form::V4, state: State::Waiting, text: Vec::new() }, pipe }
     }
 
