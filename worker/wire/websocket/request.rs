@@ -86,8 +86,8 @@ impl ClientRequest<'_> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerRequest {
     pub target: String,
-    /// The subprotocols that the client knows, the best first.
-    pub protocols: Vec<String>,
+    /// The subprotocols that the client knows, the best first, with commas between.
+    pub protocols: String,
     pub extensions: String,
     pub(super) key: Key,
 }
@@ -111,15 +111,10 @@ impl ServerRequest {
         let key = head.value("sec-websocket-key").and_then(|key| std::str::from_utf8(key).ok());
         let key = key.filter(|key| !key.is_empty() && key.len() <= KEY_MAX);
         let Some(key) = key else { return Err(UpgradeError::Missing { header: "Sec-WebSocket-Key" }) };
-        let protocols = head.joined("sec-websocket-protocol");
         Ok(Some((
             ServerRequest {
                 target: target.to_owned(),
-                protocols: protocols
-                    .split(',')
-                    .map(|p| p.trim().to_owned())
-                    .filter(|p| !p.is_empty())
-                    .collect(),
+                protocols: head.joined("sec-websocket-protocol"),
                 extensions: head.joined("sec-websocket-extensions"),
                 key: Key(key.to_owned()),
             },

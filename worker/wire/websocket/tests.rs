@@ -206,7 +206,7 @@ fn client_and_server_agree_at_every_cut_of_what_they_say() {
     }
     let (asked, used) = ServerRequest::parse(&[&bytes[..], b"\x81"].concat()).unwrap().unwrap();
     assert_eq!((used, asked.target.as_str()), (bytes.len(), "/x?y=z"));
-    assert_eq!(asked.protocols, ["p1"]);
+    assert_eq!(asked.protocols, "p1");
     let deflate = Deflate { server_window: 10, client_context: Context::Anew, ..Deflate::default() };
     let mut answer = Vec::new();
     let agreed = asked.accept(Some("p1"), Some(&deflate), &mut answer);

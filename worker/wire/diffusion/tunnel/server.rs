@@ -106,7 +106,8 @@ impl Server {
             }
         };
         pipe.reader.skip(used);
-        self.form = if request.protocols.iter().any(|p| p == ZAP_PROTOCOL) { Form::Zap } else { Form::V4 };
+        let wants_zap = request.protocols.split(',').any(|protocol| protocol.trim() == ZAP_PROTOCOL);
+        self.form = if wants_zap { Form::Zap } else { Form::V4 };
         let wanted = self.config.deflate.as_ref();
         let deflate = request.accept(self.form.subprotocol(), wanted, &mut pipe.out);
         pipe.agreed(deflate);
