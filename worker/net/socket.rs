@@ -94,9 +94,8 @@ impl Socket {
     pub fn write(&mut self, bytes: &[u8]) -> Result<usize, Broken> {
         match self {
             Socket::Plain(stream) => match again(|| stream.write(bytes)) {
-                Ok(count) => Ok(count),
                 Err(ErrorKind::WouldBlock) => Ok(0),
-                Err(kind) => Err(Broken::Socket(kind)),
+                other => other.map_err(Broken::Socket),
             },
             Socket::Tls(tls) => tls.write(bytes),
         }

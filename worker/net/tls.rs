@@ -32,7 +32,6 @@ pub enum Trust {
 pub struct TlsPlan {
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
-    host: String,
 }
 
 impl TlsPlan {
@@ -58,7 +57,7 @@ impl TlsPlan {
         };
         // One server: the library would make room for hundreds.
         config.resumption = Resumption::in_memory_sessions(SESSIONS);
-        Ok(TlsPlan { config: Arc::new(config), name, host: host.to_owned() })
+        Ok(TlsPlan { config: Arc::new(config), name })
     }
 
     /// A connection that has yet to shake hands.
@@ -71,7 +70,7 @@ impl TlsPlan {
         reason = "the library's enums grow, and have words of their own"
     )]
     pub(super) fn explain(&self, error: &Error) -> String {
-        let host = &self.host;
+        let host = self.name.to_str();
         match error {
             Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
                 format!(

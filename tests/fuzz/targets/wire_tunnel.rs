@@ -9,9 +9,9 @@ use touchline_worker::wire::diffusion::tunnel::{
     ClientTunnel, Form, ServerConfig, ServerTunnel, TunnelConfig, TunnelError,
 };
 use touchline_worker::wire::diffusion::{ConnectRequest, ConnectResponse, ResponseCode};
-use touchline_worker::wire::websocket::{Compress, Limits};
+use touchline_worker::wire::websocket::Limits;
 
-const LIMITS: Limits = Limits { frame: 4096, message: 8192, inflated: 50_000, ratio: 20 };
+const LIMITS: Limits = Limits { frame: 4096, inflated: 50_000, ratio: 20 };
 
 fuzz_target!(|input: &[u8]| {
     let Some((&[how, step], lie)) = input.split_first_chunk::<2>() else { return };
@@ -23,7 +23,6 @@ fuzz_target!(|input: &[u8]| {
             path: String::new(),
             headers: Vec::new(),
             limits: LIMITS,
-            compress: Compress::From(1),
         },
         [how; 16],
     );

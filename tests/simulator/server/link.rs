@@ -13,7 +13,7 @@ use std::io;
 use std::sync::Arc;
 use touchline_worker::wire::diffusion::FrameBuffer;
 use touchline_worker::wire::diffusion::tunnel::{Form, ServerConfig as TunnelConfig, ServerTunnel};
-use touchline_worker::wire::websocket::Answer;
+use touchline_worker::wire::websocket::refuse;
 
 /// A tunnel takes so many bytes at once, and the message in which they end.
 pub(super) const AT_ONCE: usize = 64 * 1024;
@@ -113,7 +113,7 @@ impl Link {
         if self.tunnel.as_ref().is_some_and(Tunnel::is_of_another_form) {
             self.tunnel = None;
             let mut answer = Vec::new();
-            Answer::Refuse { code: 400, reason: "Bad Request" }.encode(None, &mut answer);
+            refuse(400, "Bad Request", &mut answer);
             let _ = self.socket.write(&answer, &mut 0);
         }
     }

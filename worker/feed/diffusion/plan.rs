@@ -3,7 +3,7 @@
 use super::{AfterResume, Login, SessionConfig};
 use crate::net::{TlsPlan, Trust};
 use crate::wire::diffusion::tunnel::{Form, TunnelConfig};
-use crate::wire::websocket::{self, Compress};
+use crate::wire::websocket;
 use std::time::Duration;
 use touchline_common::config::{Config, FeedConfig, Payload, Protocol};
 
@@ -97,12 +97,9 @@ fn tunnel(config: &Config, feed: &FeedConfig) -> TunnelConfig {
         headers: feed.headers.expose().clone().into_iter().collect(),
         limits: websocket::Limits {
             frame: config.limits.frame.len(),
-            message: config.limits.frame.len(),
             inflated: config.limits.inflated.len(),
             ratio: config.limits.inflate_ratio as usize,
         },
-        // What we send is short, and a compressor takes more memory than all of it.
-        compress: Compress::From(usize::MAX),
     }
 }
 

@@ -1,9 +1,7 @@
-//! Bodies decoded, and the pieces of messages kept until all are there: as a session does it, within the same bounds.
-//!
-//! Nothing is given up for its age: a capture may have no times, and those it has order nothing. Callers: `text`.
+//! Bodies decoded, within the same bounds as a session's. Callers: `text`.
 
-use super::entry::{Body, Sender, Undecoded};
-use crate::wire::diffusion::{BodyDecoder, Fragments, Message, Part};
+use super::entry::{Body, Undecoded};
+use crate::wire::diffusion::{BodyDecoder, Message, Part};
 
 /// The longest body after decoding or putting together, bytes; also all pieces that wait in one direction.
 pub const BODY_MAX: usize = 16_000_000;
@@ -36,27 +34,6 @@ impl Bodies {
         match self.decoder.decode(message.encoding, message.body, &mut self.decoded) {
             Ok(()) => Body::Decoded(&self.decoded),
             Err(error) => Body::Encoded(message.body, Undecoded::Fault(error)),
-        }
-    }
-}
-
-/// The pieces of either direction of a connection.
-pub(super) struct Parts {
-    client: Fragments<()>,
-    server: Fragments<()>,
-}
-
-impl Default for Parts {
-    fn default() -> Self {
-        Parts { client: Fragments::new(BODY_MAX), server: Fragments::new(BODY_MAX) }
-    }
-}
-
-impl Parts {
-    pub(super) fn of(&mut self, sender: Sender) -> &mut Fragments<()> {
-        match sender {
-            Sender::Client => &mut self.client,
-            Sender::Server => &mut self.server,
         }
     }
 }

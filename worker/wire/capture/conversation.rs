@@ -6,13 +6,13 @@
 //! [`MESSAGE_MAX`] bytes, and what `bodies` allows of those that come in pieces.
 
 use super::Summary;
-use super::bodies::{Bodies, Parts};
+use super::bodies::{BODY_MAX, Bodies};
 use super::entry::{ConnectionId, Ending, Entry, Sender, Topic, What};
 use super::text;
 use super::upgrade;
 use crate::wire::diffusion::tunnel::{Form, ZAP_PROTOCOL};
 use crate::wire::diffusion::{
-    AliasTable, ConnectRequest, ConnectResponse, FRAME_MIN, Message, MessageType, Part, TopicRef,
+    AliasTable, ConnectRequest, ConnectResponse, FRAME_MIN, Fragments, Message, MessageType, Part, TopicRef,
     TopicStatus, VERSION,
 };
 use crate::wire::websocket::{Arrived, Deflate, HttpHead, Limits, Reader, Role};
@@ -66,7 +66,6 @@ pub(super) struct Conversation {
 /// What both directions must know.
 pub(super) struct Shared {
     pub(super) aliases: AliasTable,
-    pub(super) parts: Parts,
     deflate: Option<Deflate>,
     pub(super) form: Form,
     /// A later version of the protocol was asked for or answered.
@@ -80,6 +79,8 @@ struct Direction {
     web: Option<Box<Reader>>,
     /// Texts that were read: the first one may be the handshake.
     texts: u64,
+    /// Messages of which only some pieces came.
+    parts: Fragments<()>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,17 +98,12 @@ enum Stage {
 impl Conversation {
     pub(super) fn new(from_start: bool) -> Conversation {
         let stage = if from_start { Stage::Start } else { Stage::Midst };
-        let direction = || Direction { stage, bytes: Vec::new(), web: None, texts: 0 };
+        let parts = || Fragments::new(BODY_MAX);
+        let direction = || Direction { stage, bytes: Vec::new(), web: None, texts: 0, parts: parts() };
         Conversation {
             client: direction(),
             server: direction(),
-            shared: Shared {
-                aliases: AliasTable::new(ALIASES),
-                parts: Parts::default(),
-                deflate: None,
-                form: Form::V4,
-                later: None,
-            },
+            shared: Shared { aliases: AliasTable::new(ALIASES), deflate: None, form: Form::V4, later: None },
         }
     }
 
@@ -137,7 +133,7 @@ impl Conversation {
     pub(super) fn ended(&mut self, ending: Ending, place: &mut Place<'_>) {
         let (direction, shared) = self.direction(place.sender);
         direction.give_up("the stream ends in the midst of it", place);
-        text::unfinished(shared, place);
+        text::unfinished(&mut direction.parts, shared, place);
         place.emit(What::Ended(ending));
     }
 
@@ -148,7 +144,7 @@ impl Conversation {
             place.sender = sender;
             let (direction, shared) = self.direction(sender);
             direction.give_up("the capture ends in the midst of it", place);
-            text::unfinished(shared, place);
+            text::unfinished(&mut direction.parts, shared, place);
         }
         place.at = at;
     }
@@ -290,7 +286,7 @@ impl Direction {
         }
         let frame = bytes.get(4..size)?;
         if let [kind, encoding, content @ ..] = frame {
-            text::message(&Message::new(*kind, *encoding, content), shared, place);
+            text::message(&Message::new(*kind, *encoding, content), &mut self.parts, shared, place);
         }
         Some(size)
     }
@@ -300,12 +296,7 @@ impl Direction {
         const MASKED: u8 = 0x80;
         let Some(second) = self.bytes.get(1) else { return };
         let role = if second & MASKED == 0 { Role::Client } else { Role::Server };
-        let limits = Limits {
-            frame: MESSAGE_MAX,
-            message: MESSAGE_MAX,
-            inflated: 4 * MESSAGE_MAX,
-            ..Limits::default()
-        };
+        let limits = Limits { frame: MESSAGE_MAX, inflated: 4 * MESSAGE_MAX, ..Limits::default() };
         let mut reader = Reader::new(role, limits);
         let expected = match sender {
             Sender::Client => Role::Server,
@@ -336,7 +327,7 @@ impl Direction {
             match arrived {
                 Arrived::Text => {
                     self.texts += 1;
-                    text::text(payload, self.texts, shared, place);
+                    text::text(payload, self.texts, &mut self.parts, shared, place);
                 }
                 Arrived::Binary if shared.later.is_some() => place.undecoded(payload, LATER),
                 Arrived::Binary => place.undecoded(payload, "a binary frame, which version 4 has not"),

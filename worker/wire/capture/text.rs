@@ -2,26 +2,31 @@
 //! encoding byte.
 //!
 //! A piece of a message is reported for itself; with the last one the message is reported as if it had never been cut.
+//! Nothing is given up for its age: a capture may have no times, and those it has order nothing.
 
 use super::conversation::{Place, Shared, topic};
 use super::entry::{Cut, Entry, GaveUp, PieceOf, Sender, Topic, What};
 use crate::wire::diffusion::tunnel::{self, Form};
 use crate::wire::diffusion::{
-    AliasTable, ConnectRequest, ConnectResponse, FragmentHead, FragmentIds, FragmentPart, MD, Message,
-    MessageType, NUL, Part, TopicRef, Unfinished, VERSION, fields,
+    AliasTable, ConnectRequest, ConnectResponse, FragmentHead, FragmentIds, FragmentPart, Fragments, MD,
+    Message, MessageType, NUL, Part, TopicRef, Unfinished, VERSION, fields,
 };
 
 /// The version whose text form sports feeds speak.
 const ZAP_VERSION: u8 = 3;
 
-pub(super) fn message(message: &Message<'_>, shared: &mut Shared, place: &mut Place<'_>) {
+pub(super) fn message(
+    message: &Message<'_>,
+    parts: &mut Fragments<()>,
+    shared: &mut Shared,
+    place: &mut Place<'_>,
+) {
     match (message.part, message.kind) {
-        (Part::Fragment, _) => piece(message, shared, place),
+        (Part::Fragment, _) => piece(message, parts, shared, place),
         (Part::Whole, MessageType::CancelFragments) => {
             emit(message, Cut::Not, shared, place);
-            let cancelled = shared.parts.of(place.sender);
-            if message.correlation().and_then(|id| cancelled.cancel(id)).is_some() {
-                gave_up(cancelled.given_up(), GaveUp::Cancelled, &shared.aliases, place);
+            if message.correlation().and_then(|id| parts.cancel(id)).is_some() {
+                gave_up(parts.given_up(), GaveUp::Cancelled, &shared.aliases, place);
             }
         }
         (Part::Whole, _) => emit(message, Cut::Not, shared, place),
@@ -35,9 +40,8 @@ fn emit(message: &Message<'_>, cut: Cut<'_>, shared: &mut Shared, place: &mut Pl
     place.out.entry(&Entry { connection: place.connection, at: place.at, sender: Some(place.sender), what });
 }
 
-fn piece(message: &Message<'_>, shared: &mut Shared, place: &mut Place<'_>) {
+fn piece(message: &Message<'_>, parts: &mut Fragments<()>, shared: &mut Shared, place: &mut Place<'_>) {
     let mut piece = PieceOf { correlation: None, number: None, total: None, fault: None };
-    let parts = shared.parts.of(place.sender);
     if let Ok(head) = FragmentHead::parse(message) {
         (piece.number, piece.total) = match head.part {
             FragmentPart::First { total, .. } => (Some(1), Some(total)),
@@ -52,7 +56,7 @@ fn piece(message: &Message<'_>, shared: &mut Shared, place: &mut Place<'_>) {
     piece.fault = taken.as_ref().err().copied();
     emit(message, Cut::Piece(piece), shared, place);
     if let Some(fault) = piece.fault {
-        gave_up(shared.parts.of(place.sender).given_up(), GaveUp::Fault(fault), &shared.aliases, place);
+        gave_up(parts.given_up(), GaveUp::Fault(fault), &shared.aliases, place);
     }
     if let Ok(Some(whole)) = taken {
         place.summary.joined += 1;
@@ -63,8 +67,8 @@ fn piece(message: &Message<'_>, shared: &mut Shared, place: &mut Place<'_>) {
 }
 
 /// Nothing more comes of a direction: reports the messages of which some pieces came.
-pub(super) fn unfinished(shared: &mut Shared, place: &mut Place<'_>) {
-    gave_up(shared.parts.of(place.sender).give_up_all(), GaveUp::Ended, &shared.aliases, place);
+pub(super) fn unfinished(parts: &mut Fragments<()>, shared: &Shared, place: &mut Place<'_>) {
+    gave_up(parts.give_up_all(), GaveUp::Ended, &shared.aliases, place);
 }
 
 fn gave_up(messages: &[Unfinished], why: GaveUp, aliases: &AliasTable, place: &mut Place<'_>) {
@@ -79,7 +83,13 @@ fn gave_up(messages: &[Unfinished], why: GaveUp, aliases: &AliasTable, place: &m
 }
 
 /// Reports what a text holds, the `nth` of its direction, from 1.
-pub(super) fn text(text: &[u8], nth: u64, shared: &mut Shared, place: &mut Place<'_>) {
+pub(super) fn text(
+    text: &[u8],
+    nth: u64,
+    parts: &mut Fragments<()>,
+    shared: &mut Shared,
+    place: &mut Place<'_>,
+) {
     match (place.sender, nth) {
         (Sender::Client, 1) if text.first() == Some(&b'#') => {
             shared.form = Form::Zap;
@@ -95,15 +105,17 @@ pub(super) fn text(text: &[u8], nth: u64, shared: &mut Shared, place: &mut Place
         },
         (Sender::Client, _) => match (text, shared.form) {
             ([kind, encoding, content @ ..], Form::Zap) => {
-                message(&Message::new(*kind, *encoding, content), shared, place);
+                message(&Message::new(*kind, *encoding, content), parts, shared, place);
             }
-            ([kind, content @ ..], Form::V4) => message(&Message::new(*kind, 0, content), shared, place),
+            ([kind, content @ ..], Form::V4) => {
+                message(&Message::new(*kind, 0, content), parts, shared, place);
+            }
             (_, _) => place.undecoded(text, "a text without a message"),
         },
         (Sender::Server, _) => {
             for one in text.split(|byte| *byte == MD) {
                 if let [kind, content @ ..] = one {
-                    message(&Message::new(*kind, 0, content), shared, place);
+                    message(&Message::new(*kind, 0, content), parts, shared, place);
                 }
             }
         }

@@ -128,10 +128,8 @@ impl FrameBuffer {
     /// [`WireError`], again at each call: there is no way to find the next message.
     #[inline]
     pub fn next_message(&mut self) -> Result<Option<Message<'_>>, WireError> {
-        match self.advance()? {
-            Some(frame) => Ok(Some(self.message(frame))),
-            None => Ok(None),
-        }
+        let frame = self.advance()?;
+        Ok(frame.map(|frame| self.message(frame)))
     }
 
     /// Steps over the next whole message and says where it lies, for callers that decide before they borrow.

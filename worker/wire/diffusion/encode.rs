@@ -111,17 +111,6 @@ impl<'o> FrameWriter<'o> {
             self.out.push(RD);
             self.out.extend_from_slice(body);
         }
-        self.finish()
-    }
-
-    /// Ends the message without a body.
-    #[inline]
-    pub fn end(self) -> Result<(), EncodeError> {
-        self.body(&[])
-    }
-
-    #[inline]
-    fn finish(&mut self) -> Result<(), EncodeError> {
         if let Some(fault) = self.fault.take() {
             return Err(fault);
         }
@@ -132,6 +121,12 @@ impl<'o> FrameWriter<'o> {
         }
         self.done = true;
         Ok(())
+    }
+
+    /// Ends the message without a body.
+    #[inline]
+    pub fn end(self) -> Result<(), EncodeError> {
+        self.body(&[])
     }
 
     #[inline]

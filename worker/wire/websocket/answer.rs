@@ -3,77 +3,50 @@
 use super::deflate::Deflate;
 use super::error::printable;
 use super::head::{HttpHead, QUOTED};
-use super::{ClientRequest, Compress, Key, ServerRequest, UpgradeError};
+use super::{ClientRequest, Key, ServerRequest, UpgradeError};
 
-/// What a server's answer agreed upon.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Upgraded {
-    pub deflate: Option<Deflate>,
-    pub protocol: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub enum Answer<'a> {
-    Accept {
-        protocol: Option<&'a str>,
-        /// How to compress, if the client offers it.
-        deflate: Option<Deflate>,
-    },
-    Refuse {
-        /// The status, such as 403.
-        code: u16,
-        reason: &'a str,
-    },
-}
-
-impl Answer<'_> {
-    /// Appends the answer to `request`, which may have been unreadable if it is refused; what was agreed upon.
-    pub fn encode(&self, request: Option<&ServerRequest>, out: &mut Vec<u8>) -> Upgraded {
-        let (code, reason) = match (self, request) {
-            (Answer::Accept { protocol, deflate }, Some(request)) => {
-                return accept(request, *protocol, deflate.as_ref(), out);
-            }
-            (Answer::Accept { .. }, None) => (400, "Bad Request"),
-            (Answer::Refuse { code, reason }, _) => (*code, *reason),
-        };
-        let text = format!("HTTP/1.1 {code} {reason}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+impl ServerRequest {
+    /// Appends the answer that opens the WebSocket; the compression that is agreed upon, if the client offers what is `wanted`.
+    pub fn accept(
+        &self,
+        protocol: Option<&str>,
+        wanted: Option<&Deflate>,
+        out: &mut Vec<u8>,
+    ) -> Option<Deflate> {
+        let deflate = wanted.and_then(|wanted| Deflate::from_offers(&self.extensions, wanted));
+        let mut text = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n",
+            self.key.accept()
+        );
+        if let Some(protocol) = protocol {
+            text.push_str(&format!("Sec-WebSocket-Protocol: {protocol}\r\n"));
+        }
+        if let Some(deflate) = deflate {
+            text.push_str(&format!("Sec-WebSocket-Extensions: {}\r\n", deflate.to_answer()));
+        }
+        text.push_str("\r\n");
         out.extend_from_slice(text.as_bytes());
-        Upgraded { deflate: None, protocol: None }
+        deflate
     }
 }
 
-fn accept(
-    request: &ServerRequest,
-    protocol: Option<&str>,
-    wanted: Option<&Deflate>,
-    out: &mut Vec<u8>,
-) -> Upgraded {
-    let deflate = wanted.and_then(|wanted| Deflate::from_offers(&request.extensions, wanted));
-    let mut text = format!(
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n",
-        request.key.accept()
-    );
-    if let Some(protocol) = protocol {
-        text.push_str(&format!("Sec-WebSocket-Protocol: {protocol}\r\n"));
-    }
-    if let Some(deflate) = deflate {
-        text.push_str(&format!("Sec-WebSocket-Extensions: {}\r\n", deflate.to_answer()));
-    }
-    text.push_str("\r\n");
+/// Appends the answer to a request that leads to no WebSocket; `code` is the status, such as 403.
+pub fn refuse(code: u16, reason: &str, out: &mut Vec<u8>) {
+    let text = format!("HTTP/1.1 {code} {reason}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
     out.extend_from_slice(text.as_bytes());
-    Upgraded { deflate, protocol: protocol.map(str::to_owned) }
 }
 
-impl Upgraded {
-    /// The answer to `request` that `bytes` begin with, and its size; `None` if its end is not there yet.
+impl ClientRequest<'_> {
+    /// The compression that the answer which `bytes` begin with agrees upon, and the answer's size; `None` if its end is not
+    /// there yet.
     ///
     /// # Errors
     /// [`UpgradeError`]: the connection leads to no WebSocket.
-    pub fn parse(
-        bytes: &[u8],
-        request: &ClientRequest<'_>,
+    pub fn read_answer(
+        &self,
         key: &Key,
-    ) -> Result<Option<(Upgraded, usize)>, UpgradeError> {
+        bytes: &[u8],
+    ) -> Result<Option<(Option<Deflate>, usize)>, UpgradeError> {
         check_start(bytes)?;
         let Some((head, used)) = HttpHead::parse(bytes)? else { return Ok(None) };
         check_status(&head)?;
@@ -83,9 +56,8 @@ impl Upgraded {
             Some(given) if given != key.accept().as_bytes() => return Err(UpgradeError::Accept),
             Some(_) => {}
         }
-        let protocol = chosen_protocol(&head, request)?;
-        let deflate = chosen_extension(&head, request)?;
-        Ok(Some((Upgraded { deflate, protocol }, used)))
+        check_protocol(&head, self)?;
+        Ok(Some((chosen_extension(&head)?, used)))
     }
 }
 
@@ -112,25 +84,20 @@ fn check_status(head: &HttpHead<'_>) -> Result<(), UpgradeError> {
 }
 
 /// Browsers insist on an answer to an offered subprotocol; servers of this protocol do not always give one.
-fn chosen_protocol(head: &HttpHead<'_>, request: &ClientRequest<'_>) -> Result<Option<String>, UpgradeError> {
-    let Some(given) = head.value("sec-websocket-protocol") else { return Ok(None) };
-    match request.protocol.filter(|offered| offered.as_bytes() == given) {
-        Some(offered) => Ok(Some(offered.to_owned())),
-        None => Err(UpgradeError::Protocol { given: printable(given, QUOTED) }),
+fn check_protocol(head: &HttpHead<'_>, request: &ClientRequest<'_>) -> Result<(), UpgradeError> {
+    match head.value("sec-websocket-protocol") {
+        Some(given) if request.protocol.map(str::as_bytes) != Some(given) => {
+            Err(UpgradeError::Protocol { given: printable(given, QUOTED) })
+        }
+        Some(_) | None => Ok(()),
     }
 }
 
-fn chosen_extension(
-    head: &HttpHead<'_>,
-    request: &ClientRequest<'_>,
-) -> Result<Option<Deflate>, UpgradeError> {
+fn chosen_extension(head: &HttpHead<'_>) -> Result<Option<Deflate>, UpgradeError> {
     let given = head.joined("sec-websocket-extensions");
     if given.is_empty() {
         return Ok(None);
     }
     let refused = || UpgradeError::Extension { given: printable(given.as_bytes(), QUOTED) };
-    match request.compress {
-        Compress::Never => Err(refused()),
-        Compress::From(_) => Deflate::from_answer(&given).map(Some).ok_or_else(refused),
-    }
+    Deflate::from_answer(&given).map(Some).ok_or_else(refused)
 }

@@ -159,6 +159,7 @@ impl Deflate {
 pub(super) struct Inflater {
     window: u8,
     context: Context,
+    limits: Limits,
     stream: Option<Decompress>,
     /// Compressed bytes of the message so far.
     taken: usize,
@@ -166,27 +167,22 @@ pub(super) struct Inflater {
 
 impl Inflater {
     /// For what comes to `role`.
-    pub(super) fn new(deflate: &Deflate, role: Role) -> Inflater {
+    pub(super) fn new(deflate: &Deflate, role: Role, limits: Limits) -> Inflater {
         let (window, context) = deflate.sent_by(match role {
             Role::Client => Role::Server,
             Role::Server => Role::Client,
         });
-        Inflater { window: window.max(WINDOW_MIN), context, stream: None, taken: 0 }
+        Inflater { window: window.max(WINDOW_MIN), context, limits, stream: None, taken: 0 }
     }
 
     /// Inflates a piece of a message onto `out`.
-    pub(super) fn more(
-        &mut self,
-        input: &[u8],
-        out: &mut Vec<u8>,
-        limits: &Limits,
-    ) -> Result<(), WebSocketError> {
+    pub(super) fn more(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), WebSocketError> {
         self.taken += input.len();
-        self.inflate(input, out, limits)
+        self.inflate(input, out)
     }
 
-    pub(super) fn finish(&mut self, out: &mut Vec<u8>, limits: &Limits) -> Result<(), WebSocketError> {
-        self.inflate(&TAIL, out, limits)?;
+    pub(super) fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), WebSocketError> {
+        self.inflate(&TAIL, out)?;
         self.taken = 0;
         if self.context == Context::Anew
             && let Some(stream) = &mut self.stream
@@ -196,14 +192,9 @@ impl Inflater {
         Ok(())
     }
 
-    fn inflate(
-        &mut self,
-        mut input: &[u8],
-        out: &mut Vec<u8>,
-        limits: &Limits,
-    ) -> Result<(), WebSocketError> {
-        let most = limits.inflated.min(self.taken.saturating_mul(limits.ratio).max(RATIO_FROM));
-        let window = self.window;
+    fn inflate(&mut self, mut input: &[u8], out: &mut Vec<u8>) -> Result<(), WebSocketError> {
+        let Inflater { window, limits, taken, .. } = *self;
+        let most = limits.inflated.min(taken.saturating_mul(limits.ratio).max(RATIO_FROM));
         let stream = self.stream.get_or_insert_with(|| Decompress::new_with_window_bits(false, window));
         loop {
             if out.capacity() - out.len() < STEP {
@@ -218,7 +209,7 @@ impl Inflater {
             let used = usize::try_from(stream.total_in() - before_in).unwrap_or(usize::MAX);
             input = input.get(used..).unwrap_or_default();
             if out.len() > most {
-                return Err(too_much(out.len(), limits));
+                return Err(too_much(out.len(), &limits));
             }
             match status {
                 // A message may end a whole stream of blocks (7.2.3.4); what follows begins another.

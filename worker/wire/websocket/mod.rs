@@ -17,7 +17,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Answer, Upgraded};
+pub use answer::refuse;
 pub use deflate::{Context, Deflate, OFFER};
 pub(crate) use error::printable;
 pub use error::{CloseCode, UpgradeError, WebSocketError};
@@ -26,7 +26,7 @@ pub use head::HEAD_LIMIT;
 pub(in crate::wire) use head::HttpHead;
 pub use reader::{Arrived, Reader};
 pub use request::{ClientRequest, Key, ServerRequest};
-pub use writer::{Compress, Writer};
+pub use writer::Writer;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -38,10 +38,8 @@ pub enum Role {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of one frame's payload, as it travels.
+    /// Bytes of one frame's payload, as it travels, and of a message that was not compressed, all fragments together.
     pub frame: usize,
-    /// Bytes of a message that was not compressed, all fragments together.
-    pub message: usize,
     /// Bytes of a message that was compressed.
     pub inflated: usize,
     /// How many times larger inflating may make a message, once it is larger than [`RATIO_FROM`].
@@ -53,6 +51,6 @@ pub const RATIO_FROM: usize = 64 * 1024;
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { frame: 4_000_000, message: 4_000_000, inflated: 16_000_000, ratio: 200 }
+        Limits { frame: 4_000_000, inflated: 16_000_000, ratio: 200 }
     }
 }

@@ -74,7 +74,7 @@ impl Reader {
     }
 
     pub fn agreed(&mut self, deflate: Option<Deflate>) {
-        self.inflater = deflate.map(|deflate| Inflater::new(&deflate, self.role));
+        self.inflater = deflate.map(|deflate| Inflater::new(&deflate, self.role, self.limits));
     }
 
     /// Room to read into, never empty. The payload of the last event is gone then.
@@ -195,9 +195,6 @@ impl Reader {
         }
         let begun = Begun { opcode: head.opcode, compressed: head.compressed };
         if head.last && !head.compressed {
-            if payload.len() > self.limits.message {
-                return Err(WebSocketError::Message { limit: self.limits.message });
-            }
             self.place = Place::Read(payload);
             return self.whole(begun.opcode).map(Some);
         }
@@ -222,14 +219,14 @@ impl Reader {
         let piece = self.bytes.get(payload).unwrap_or_default();
         match (&mut self.inflater, begun.compressed) {
             (Some(inflater), true) => {
-                inflater.more(piece, &mut self.message, &self.limits)?;
+                inflater.more(piece, &mut self.message)?;
                 if head.last {
-                    inflater.finish(&mut self.message, &self.limits)?;
+                    inflater.finish(&mut self.message)?;
                 }
             }
             (Some(_) | None, _) => {
-                if self.message.len() + piece.len() > self.limits.message {
-                    return Err(WebSocketError::Message { limit: self.limits.message });
+                if self.message.len() + piece.len() > self.limits.frame {
+                    return Err(WebSocketError::Message { limit: self.limits.frame });
                 }
                 self.message.extend_from_slice(piece);
             }

@@ -1,9 +1,9 @@
 //! What a client asks, and what a server reads of it (RFC 6455, 4.1 and 4.2.1).
 
+use super::UpgradeError;
 use super::deflate::OFFER;
 use super::error::printable;
 use super::head::{HttpHead, QUOTED, is_plain};
-use super::{Compress, UpgradeError};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
@@ -43,7 +43,6 @@ pub struct ClientRequest<'a> {
     pub target: &'a str,
     pub protocol: Option<&'a str>,
     pub headers: &'a [(String, String)],
-    pub compress: Compress,
 }
 
 impl ClientRequest<'_> {
@@ -74,10 +73,7 @@ impl ClientRequest<'_> {
         if let Some(protocol) = self.protocol {
             line("Sec-WebSocket-Protocol", protocol)?;
         }
-        match self.compress {
-            Compress::Never => {}
-            Compress::From(_) => line("Sec-WebSocket-Extensions", OFFER)?,
-        }
+        line("Sec-WebSocket-Extensions", OFFER)?;
         for (name, value) in self.headers {
             line(name, value)?;
         }
@@ -90,8 +86,8 @@ impl ClientRequest<'_> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerRequest {
     pub target: String,
-    /// The subprotocols that the client knows, the best first.
-    pub protocols: Vec<String>,
+    /// The subprotocols that the client knows, the best first, with commas between.
+    pub protocols: String,
     pub extensions: String,
     pub(super) key: Key,
 }
@@ -101,7 +97,7 @@ impl ServerRequest {
     ///
     /// # Errors
     /// [`UpgradeError::TooLong`], [`UpgradeError::NotHttp`], [`UpgradeError::Header`], [`UpgradeError::Missing`]: answer with
-    /// [`super::Answer::Refuse`] and close.
+    /// [`super::refuse`] and close.
     pub fn parse(bytes: &[u8]) -> Result<Option<(ServerRequest, usize)>, UpgradeError> {
         let Some((head, used)) = HttpHead::parse(bytes)? else { return Ok(None) };
         let not_http = || UpgradeError::NotHttp { start: printable(head.first, QUOTED) };
@@ -115,15 +111,10 @@ impl ServerRequest {
         let key = head.value("sec-websocket-key").and_then(|key| std::str::from_utf8(key).ok());
         let key = key.filter(|key| !key.is_empty() && key.len() <= KEY_MAX);
         let Some(key) = key else { return Err(UpgradeError::Missing { header: "Sec-WebSocket-Key" }) };
-        let protocols = head.joined("sec-websocket-protocol");
         Ok(Some((
             ServerRequest {
                 target: target.to_owned(),
-                protocols: protocols
-                    .split(',')
-                    .map(|p| p.trim().to_owned())
-                    .filter(|p| !p.is_empty())
-                    .collect(),
+                protocols: head.joined("sec-websocket-protocol"),
                 extensions: head.joined("sec-websocket-extensions"),
                 key: Key(key.to_owned()),
             },

@@ -135,7 +135,7 @@ fn an_error_is_told_again_and_nothing_after_it_is_read() {
 
 #[test]
 fn limits_hold_before_memory_is_taken() {
-    let limits = Limits { frame: 1000, message: 2000, inflated: 100_000, ratio: 10 };
+    let limits = Limits { frame: 1000, inflated: 100_000, ratio: 10 };
     let reported = |bytes: &[u8]| events_within(limits, Role::Client, Some(Deflate::default()), &[bytes]);
     let claimed = reported(b"\x82\x7f\x00\x00\x00\x00\x3f\xff\xff\xff").unwrap_err();
     assert_eq!(claimed, WebSocketError::Frame { length: 0x3fff_ffff, limit: 1000 });
@@ -148,7 +148,7 @@ fn limits_hold_before_memory_is_taken() {
         reader.feed(&fragment);
         reader.advance().err()
     });
-    assert_eq!(error, Some(WebSocketError::Message { limit: 2000 }));
+    assert_eq!(error, Some(WebSocketError::Message { limit: 1000 }));
     assert!(reader.capacity() < 200_000);
     // A small frame that becomes a large message.
     for (length, inflated, ratio, error) in [
@@ -156,9 +156,8 @@ fn limits_hold_before_memory_is_taken() {
         (300_000, 1_000_000, 10, WebSocketError::Ratio { limit: 10 }),
     ] {
         let mut bomb = Vec::new();
-        Writer::new(Role::Server, Some(Deflate::default()), Compress::From(1))
-            .text(&vec![b'a'; length], &mut bomb);
-        let limits = Limits { frame: 10_000, message: 2000, inflated, ratio };
+        Writer::new(Role::Server, Some(Deflate::default()), 1).text(&vec![b'a'; length], &mut bomb);
+        let limits = Limits { frame: 10_000, inflated, ratio };
         let mut reader = Reader::new(Role::Client, limits);
         reader.agreed(Some(Deflate::default()));
         reader.feed(&bomb);
@@ -170,10 +169,10 @@ fn limits_hold_before_memory_is_taken() {
 #[test]
 fn memory_goes_back_once_large_messages_have_stopped() {
     let mut bytes = Vec::new();
-    let mut writer = Writer::new(Role::Server, Some(Deflate::default()), Compress::From(1));
+    let mut writer = Writer::new(Role::Server, Some(Deflate::default()), 1);
     let large: Vec<u8> = (0..3_000_000u32).map(|n| b'a' + (n.wrapping_mul(n) / 7 % 26) as u8).collect();
     writer.text(&large, &mut bytes);
-    let mut plain = Writer::new(Role::Server, None, Compress::Never);
+    let mut plain = Writer::new(Role::Server, None, usize::MAX);
     plain.text(&large, &mut bytes);
     plain.text(b"small", &mut bytes);
     let mut reader = Reader::new(Role::Client, Limits::default());
@@ -191,42 +190,42 @@ fn memory_goes_back_once_large_messages_have_stopped() {
     assert!(reader.capacity() <= 2 * 64 * 1024, "{}", reader.capacity());
 }
 
-fn asked(compress: Compress) -> (Vec<u8>, Key) {
+fn asked() -> (Vec<u8>, Key) {
     let key = Key::new([3; 16]);
     let mut out = Vec::new();
-    request(compress).encode(&key, &mut out).unwrap();
+    request().encode(&key, &mut out).unwrap();
     (out, key)
 }
 
-fn request<'a>(compress: Compress) -> ClientRequest<'a> {
-    ClientRequest { host: "h:1", target: "/x?y=z", protocol: Some("p1"), headers: &[], compress }
+fn request<'a>() -> ClientRequest<'a> {
+    ClientRequest { host: "h:1", target: "/x?y=z", protocol: Some("p1"), headers: &[] }
 }
 
 #[test]
 fn client_and_server_agree_at_every_cut_of_what_they_say() {
-    let (bytes, key) = asked(Compress::From(1));
+    let (bytes, key) = asked();
     for cut in 0..bytes.len() {
         assert_eq!(ServerRequest::parse(&bytes[..cut]), Ok(None), "{cut}");
     }
     let (asked, used) = ServerRequest::parse(&[&bytes[..], b"\x81"].concat()).unwrap().unwrap();
     assert_eq!((used, asked.target.as_str()), (bytes.len(), "/x?y=z"));
-    assert_eq!(asked.protocols, ["p1"]);
+    assert_eq!(asked.protocols, "p1");
     let deflate = Deflate { server_window: 10, client_context: Context::Anew, ..Deflate::default() };
     let mut answer = Vec::new();
-    let agreed =
-        Answer::Accept { protocol: Some("p1"), deflate: Some(deflate) }.encode(Some(&asked), &mut answer);
+    let agreed = asked.accept(Some("p1"), Some(&deflate), &mut answer);
+    assert!(answer.windows(28).any(|part| part == b"Sec-WebSocket-Protocol: p1\r\n"));
     for cut in 0..answer.len() {
-        assert_eq!(Upgraded::parse(&answer[..cut], &request(Compress::From(1)), &key), Ok(None), "{cut}");
+        assert_eq!(request().read_answer(&key, &answer[..cut]), Ok(None), "{cut}");
     }
-    let parsed = Upgraded::parse(&answer, &request(Compress::From(1)), &key);
-    assert_eq!(parsed, Ok(Some((agreed.clone(), answer.len()))));
-    assert_eq!(agreed, Upgraded { deflate: Some(deflate), protocol: Some("p1".to_owned()) });
+    let parsed = request().read_answer(&key, &answer);
+    assert_eq!(parsed, Ok(Some((agreed, answer.len()))));
+    assert_eq!(agreed, Some(deflate));
 }
 
 #[test]
 fn an_answer_that_is_none_says_what_to_do() {
     let key = Key::new([3; 16]);
-    let parse = |text: &str| Upgraded::parse(text.as_bytes(), &request(Compress::Never), &key);
+    let parse = |text: &str| request().read_answer(&key, text.as_bytes());
     let error = |text: &str| parse(text).unwrap_err().to_string();
     assert_eq!(
         error("HTTP/1.1 302 Found\r\nLocation: https://else\u{7}where/\r\n\r\n"),
@@ -255,7 +254,7 @@ fn an_answer_that_is_none_says_what_to_do() {
     assert!(matches!(parse(&format!("{head}\r\n")), Ok(Some(_))));
     let other = format!("{head}Sec-WebSocket-Protocol: p2\r\n\r\n");
     assert_eq!(parse(&other), Err(UpgradeError::Protocol { given: "p2".to_owned() }));
-    let extended = format!("{head}Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n");
+    let extended = format!("{head}Sec-WebSocket-Extensions: permessage-bzip2\r\n\r\n");
     assert!(matches!(parse(&extended), Err(UpgradeError::Extension { .. })), "it was not offered");
     let huge = format!("HTTP/1.1 101 S\r\nX: {}", "y".repeat(HEAD_LIMIT));
     assert_eq!(parse(&huge), Err(UpgradeError::TooLong));
@@ -271,8 +270,7 @@ fn only_what_was_offered_is_taken_of_the_compression() {
             "HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: {}\r\nSec-WebSocket-Extensions: {extensions}\r\n\r\n",
             key.accept()
         );
-        Upgraded::parse(text.as_bytes(), &request(Compress::From(1)), &key)
-            .map(|parsed| parsed.unwrap().0.deflate)
+        request().read_answer(&key, text.as_bytes()).map(|parsed| parsed.unwrap().0)
     };
     assert_eq!(parse("permessage-deflate"), Ok(Some(Deflate::default())));
     let all = "permessage-deflate;server_no_context_takeover ; client_no_context_takeover; server_max_window_bits=\"8\"; client_max_window_bits=9";
@@ -368,11 +366,11 @@ fn our_requests_and_answers_are_understood_by_others_and_theirs_by_us() {
     use tungstenite::handshake::server::NoCallback;
     use tungstenite::{HandshakeError, accept};
     // Their server takes our request, and we its answer.
-    let (bytes, key) = asked(Compress::Never);
+    let (bytes, key) = asked();
     let wire = Wire { coming: bytes, going: Vec::new() };
     let accepted = accept(wire).unwrap_or_else(|error: HandshakeError<_>| panic!("{error}"));
     let answer = accepted.get_ref().going.clone();
-    assert!(matches!(Upgraded::parse(&answer, &request(Compress::Never), &key), Ok(Some(_))));
+    assert!(matches!(request().read_answer(&key, &answer), Ok(Some(_))));
     // Our server takes their request, and they our answer.
     let began = tungstenite::client("ws://h:1/path", Wire::default());
     let Err(HandshakeError::Interrupted(mid)) = began else { panic!("it cannot be done yet") };
@@ -380,7 +378,7 @@ fn our_requests_and_answers_are_understood_by_others_and_theirs_by_us() {
     let wire = mid.get_mut().get_mut();
     let (asked, _) = ServerRequest::parse(&wire.going).unwrap().unwrap();
     let mut answer = Vec::new();
-    Answer::Accept { protocol: None, deflate: None }.encode(Some(&asked), &mut answer);
+    asked.accept(None, None, &mut answer);
     wire.coming = answer;
     mid.handshake().unwrap_or_else(|error| panic!("{error}"));
     let _ = NoCallback;
@@ -395,7 +393,7 @@ proptest! {
     ) {
         let role = if client { Role::Client } else { Role::Server };
         let mut wire = Wire::default();
-        let mut writer = Writer::new(role, None, Compress::Never);
+        let mut writer = Writer::new(role, None, usize::MAX);
         for text in &texts {
             writer.ping(b"x", &mut wire.coming);
             writer.message(Opcode::Text, text.as_bytes(), frame, &mut wire.coming);
@@ -446,7 +444,7 @@ proptest! {
             server_window: window,
             client_window: window,
         };
-        let mut writer = Writer::new(role, Some(deflate), Compress::From(3));
+        let mut writer = Writer::new(role, Some(deflate), 3);
         let mut bytes = Vec::new();
         for text in &texts {
             writer.message(Opcode::Text, text.as_bytes(), frame, &mut bytes);
@@ -462,7 +460,7 @@ proptest! {
         step in 1usize..50,
         deflate in any::<bool>(),
     ) {
-        let limits = Limits { frame: 200, message: 300, inflated: 1000, ratio: 5 };
+        let limits = Limits { frame: 200, inflated: 1000, ratio: 5 };
         for role in [Role::Client, Role::Server] {
             let mut reader = Reader::new(role, limits);
             reader.agreed(deflate.then(Deflate::default));
@@ -475,7 +473,7 @@ proptest! {
             }
             prop_assert!(reader.capacity() <= 2 * 64 * 1024);
             let _ = ServerRequest::parse(&bytes);
-            let _ = Upgraded::parse(&bytes, &request(Compress::From(1)), &Key::new([0; 16]));
+            let _ = request().read_answer(&Key::new([0; 16]), &bytes);
         }
     }
 }

@@ -5,19 +5,10 @@ use super::frame::{CONTROL_MAX, FrameHead, HEAD_MAX, Opcode, apply_mask};
 use super::{CloseCode, Role};
 use std::hash::{BuildHasher, RandomState};
 
-/// Which messages are compressed, where it was agreed upon.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Compress {
-    /// None, and a client does not offer it either.
-    Never,
-    /// Those of so many bytes and more.
-    From(usize),
-}
-
 #[derive(Debug)]
 pub struct Writer {
     role: Role,
-    compress: Compress,
+    compress_from: usize,
     deflater: Option<Deflater>,
     /// Masks are to be beyond prediction (RFC 6455, 5.3): a keyed hash of a count, the key being the system's randomness.
     masks: RandomState,
@@ -26,10 +17,11 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// A writer of `role`, once it is known what was agreed upon.
-    pub fn new(role: Role, deflate: Option<Deflate>, compress: Compress) -> Writer {
+    /// A writer of `role`, once it is known what was agreed upon. Messages of `compress_from` bytes and more are compressed,
+    /// where that was agreed upon.
+    pub fn new(role: Role, deflate: Option<Deflate>, compress_from: usize) -> Writer {
         let deflater = deflate.and_then(|deflate| Deflater::new(&deflate, role));
-        Writer { role, compress, deflater, masks: RandomState::new(), masked: 0, packed: Vec::new() }
+        Writer { role, compress_from, deflater, masks: RandomState::new(), masked: 0, packed: Vec::new() }
     }
 
     /// A text in one frame. That it is UTF-8 is up to the caller.
@@ -42,8 +34,8 @@ impl Writer {
         let mut packed = std::mem::take(&mut self.packed);
         packed.clear();
         let (mut rest, mut compressed) = (payload, false);
-        if let (Some(deflater), Compress::From(least)) = (&mut self.deflater, self.compress)
-            && payload.len() >= least.max(1)
+        if let Some(deflater) = &mut self.deflater
+            && payload.len() >= self.compress_from.max(1)
         {
             deflater.message(payload, &mut packed);
             (rest, compressed) = (&packed, true);

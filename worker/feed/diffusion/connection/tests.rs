@@ -11,7 +11,7 @@ use crate::wire::diffusion::tunnel::{Form, ServerConfig, ServerTunnel, TunnelCon
 use crate::wire::diffusion::{
     self, ConnectRequest, ConnectResponse, FrameBuffer, MessageType, ResponseCode, TopicRef,
 };
-use crate::wire::websocket::{Compress, Limits};
+use crate::wire::websocket::Limits;
 use mio::{Events, Poll};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -136,7 +136,6 @@ fn plan(authority: &str, tls: Option<TlsPlan>, form: Option<Form>) -> Plan {
         path: String::new(),
         headers: Vec::new(),
         limits: Limits::default(),
-        compress: Compress::From(usize::MAX),
     });
     Plan {
         authority: authority.to_owned(),

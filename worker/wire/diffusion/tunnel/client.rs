@@ -3,13 +3,15 @@
 use super::pipe::{End, Next, Outgoing, Pipe, Tunnel};
 use super::{Form, TunnelError, number, query, response};
 use crate::wire::diffusion::{ConnectRequest, MD, NUL, VERSION, fields};
-use crate::wire::websocket::{ClientRequest, CloseCode, Compress, Key, Limits, Role, Upgraded, printable};
+use crate::wire::websocket::{ClientRequest, CloseCode, Key, Limits, Role, printable};
 use memchr::memchr;
 
 /// The text form's version, client type and capabilities, as its clients send them.
 const ZAP_VERSION: u8 = 3;
 const ZAP_CLIENT_TYPE: u8 = b'P';
 const ZAP_CAPABILITIES: u8 = 1;
+/// What we send is short, and a compressor takes more memory than all of it.
+const COMPRESS_FROM: usize = usize::MAX;
 /// Digits of the text form's `uid`.
 const UID_RANGE: u64 = 10_000_000_000_000_000;
 
@@ -22,7 +24,6 @@ pub struct TunnelConfig {
     pub path: String,
     pub headers: Vec<(String, String)>,
     pub limits: Limits,
-    pub compress: Compress,
 }
 
 #[derive(Debug)]
@@ -53,7 +54,7 @@ pub type ClientTunnel = Tunnel<Client>;
 impl ClientTunnel {
     /// A tunnel for one connection. `random` is to be beyond prediction.
     pub fn new(config: TunnelConfig, random: [u8; 16]) -> ClientTunnel {
-        let pipe = Pipe::new(Role::Client, config.limits, config.compress);
+        let pipe = Pipe::new(Role::Client, config.limits, COMPRESS_FROM);
         let uid = u128::from_le_bytes(random) % u128::from(UID_RANGE);
         let uid = u64::try_from(uid).unwrap_or_default();
         Tunnel { end: Client { config, key: Key::new(random), uid, state: State::Idle }, pipe }
@@ -98,11 +99,11 @@ impl Client {
     fn upgrade(&mut self, pipe: &mut Pipe) -> Result<Next, TunnelError> {
         let State::Upgrading { target, first } = &mut self.state else { return Ok(Next::Nothing) };
         let request = request(&self.config, target);
-        let Some((upgraded, used)) = Upgraded::parse(pipe.reader.unread(), &request, &self.key)? else {
+        let Some((deflate, used)) = request.read_answer(&self.key, pipe.reader.unread())? else {
             return Ok(Next::Nothing);
         };
         pipe.reader.skip(used);
-        pipe.agreed(upgraded.deflate);
+        pipe.agreed(deflate);
         if let Some(first) = first.take() {
             pipe.send_text(&first);
         }
@@ -203,6 +204,5 @@ fn request<'a>(config: &'a TunnelConfig, target: &'a str) -> ClientRequest<'a> {
         target,
         protocol: config.form.subprotocol(),
         headers: &config.headers,
-        compress: config.compress,
     }
 }

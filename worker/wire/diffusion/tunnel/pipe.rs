@@ -2,14 +2,15 @@
 
 use super::TunnelError;
 use crate::wire::diffusion::{FRAME_MIN, MD, MessageType};
-use crate::wire::websocket::{Arrived, CloseCode, Compress, Deflate, Limits, Opcode, Reader, Role, Writer};
+use crate::wire::websocket::{Arrived, CloseCode, Deflate, Limits, Opcode, Reader, Role, Writer, printable};
 use memchr::memchr;
+use std::io::Read;
 
 const HEAD: usize = FRAME_MIN as usize;
 /// A ping is not answered while more than this waits to be sent: whoever reads nothing gets no answers (RFC 6455, 5.5.3 lets
 /// pongs be left out).
 const PONG_ROOM: usize = 64 * 1024;
-/// What the buffer of unsent bytes keeps when it is empty.
+/// What a buffer keeps when it is empty.
 const USUAL: usize = 64 * 1024;
 
 /// Whether messages that come have an encoding byte after their type.
@@ -24,15 +25,6 @@ pub enum Next {
     /// A text, or the handshake.
     Text,
     Nothing,
-}
-
-/// A message on its way out as DPT bytes: its place in the text, and how much of it was given.
-#[derive(Clone, Copy, Debug)]
-struct Piece {
-    head: [u8; HEAD],
-    from: usize,
-    to: usize,
-    given: usize,
 }
 
 /// One end of a tunnel: what makes a client's of a pipe, or a server's.
@@ -129,16 +121,15 @@ impl<E: End> Tunnel<E> {
 #[derive(Debug)]
 pub struct Pipe {
     role: Role,
-    compress: Compress,
+    compress_from: usize,
     pub(super) reader: Reader,
     writer: Writer,
     /// What the socket is to write; the opening handshake is appended as it is.
     pub(super) out: Vec<u8>,
     sent: usize,
-    /// DPT bytes that are no message, to be given before anything else: the handshake.
+    /// DPT bytes to be given before anything else: the handshake, then one message after the other.
     pub(super) staged: Vec<u8>,
     staged_given: usize,
-    piece: Option<Piece>,
     /// Where in the text the next message begins; none once all are given.
     rest: Option<usize>,
     pub(super) encoding_byte: EncodingByte,
@@ -147,17 +138,16 @@ pub struct Pipe {
 }
 
 impl Pipe {
-    pub(super) fn new(role: Role, limits: Limits, compress: Compress) -> Pipe {
+    pub(super) fn new(role: Role, limits: Limits, compress_from: usize) -> Pipe {
         Pipe {
             role,
-            compress,
+            compress_from,
             reader: Reader::new(role, limits),
-            writer: Writer::new(role, None, compress),
+            writer: Writer::new(role, None, compress_from),
             out: Vec::new(),
             sent: 0,
             staged: Vec::new(),
             staged_given: 0,
-            piece: None,
             rest: None,
             encoding_byte: EncodingByte::Absent,
             fault: None,
@@ -167,75 +157,54 @@ impl Pipe {
 
     pub(super) fn agreed(&mut self, deflate: Option<Deflate>) {
         self.reader.agreed(deflate);
-        self.writer = Writer::new(self.role, deflate, self.compress);
+        self.writer = Writer::new(self.role, deflate, self.compress_from);
     }
 
     fn is_given(&self) -> bool {
-        self.rest.is_none() && self.piece.is_none() && self.staged_given == self.staged.len()
+        self.rest.is_none() && self.staged_given == self.staged.len()
     }
 
     fn give(&mut self, room: &mut [u8]) -> usize {
         let mut filled = 0;
-        if self.staged_given < self.staged.len() {
-            filled += copy(self.staged.get(self.staged_given..).unwrap_or_default(), room);
-            self.staged_given += filled;
+        loop {
+            let mut waiting = self.staged.get(self.staged_given..).unwrap_or_default();
+            // Reading from a slice does not fail.
+            let count = waiting.read(room.get_mut(filled..).unwrap_or_default()).unwrap_or_default();
+            filled += count;
+            self.staged_given += count;
             if self.staged_given < self.staged.len() {
                 return filled;
             }
             self.staged.clear();
+            self.staged.shrink_to(USUAL);
             self.staged_given = 0;
-        }
-        while let Some(piece) = self.piece.take().or_else(|| self.next_piece()) {
-            let (given, piece) = self.give_piece(piece, room.get_mut(filled..).unwrap_or_default());
-            filled += given;
-            if piece.is_some() {
-                self.piece = piece;
+            if !self.stage_message() {
                 return filled;
             }
         }
-        filled
     }
 
-    fn give_piece(&self, mut piece: Piece, room: &mut [u8]) -> (usize, Option<Piece>) {
-        let mut filled = 0;
-        if piece.given < HEAD {
-            filled = copy(piece.head.get(piece.given..).unwrap_or_default(), room);
-        }
-        if piece.given + filled >= HEAD {
-            let from = piece.from + (piece.given + filled - HEAD);
-            let content = self.reader.payload().get(from..piece.to).unwrap_or_default();
-            filled += copy(content, room.get_mut(filled..).unwrap_or_default());
-        }
-        piece.given += filled;
-        let left = piece.given < HEAD + (piece.to - piece.from);
-        (filled, left.then_some(piece))
-    }
-
-    /// The next message of the text; empty ones are no messages.
-    fn next_piece(&mut self) -> Option<Piece> {
+    /// Stages the next message of the text, if there is one; empty ones are no messages.
+    fn stage_message(&mut self) -> bool {
         let text = self.reader.payload();
-        let mut start = self.rest?;
-        loop {
-            let Some(after) = text.get(start..).filter(|after| !after.is_empty()) else {
-                self.rest = None;
-                return None;
-            };
+        while let Some(start) = self.rest.take() {
+            let after = text.get(start..).unwrap_or_default();
             let length = memchr(MD, after).unwrap_or(after.len());
-            let (end, skipped) = (start + length, start + length + 1);
-            let Some(&kind) = after.first().filter(|_| length > 0) else {
-                start = skipped;
-                continue;
+            let next = start + length + 1;
+            self.rest = (next < text.len()).then_some(next);
+            let (kind, encoding, content) = match (after.get(..length), self.encoding_byte) {
+                (None | Some([]), _) => continue,
+                (Some([kind, content @ ..]), EncodingByte::Absent) => (*kind, 0, content),
+                (Some([kind, encoding, content @ ..]), EncodingByte::There) => (*kind, *encoding, content),
+                (Some([kind]), EncodingByte::There) => (*kind, 0, &[][..]),
             };
-            self.rest = (skipped < text.len()).then_some(skipped);
-            let (encoding, from) = match self.encoding_byte {
-                EncodingByte::Absent => (0, start + 1),
-                EncodingByte::There => {
-                    (after.get(1).copied().filter(|_| length > 1).unwrap_or(0), (start + 2).min(end))
-                }
-            };
-            let [a, b, c, d] = u32::try_from(HEAD + (end - from)).unwrap_or(u32::MAX).to_be_bytes();
-            return Some(Piece { head: [a, b, c, d, kind, encoding], from, to: end, given: 0 });
+            let claimed = u32::try_from(HEAD + content.len()).unwrap_or(u32::MAX);
+            self.staged.extend_from_slice(&claimed.to_be_bytes());
+            self.staged.extend_from_slice(&[kind, encoding]);
+            self.staged.extend_from_slice(content);
+            return true;
         }
+        false
     }
 
     /// Steps over what came until there is a text; pings are answered on the way.
@@ -248,8 +217,7 @@ impl Pipe {
                 Arrived::Ping => self.pong(),
                 Arrived::Pong => {}
                 Arrived::Close(code) => {
-                    let reason = String::from_utf8_lossy(self.reader.payload());
-                    let reason = reason.chars().flat_map(char::escape_debug).collect();
+                    let reason = printable(self.reader.payload(), usize::MAX);
                     return Err(TunnelError::Closed { code, reason });
                 }
             }
@@ -326,12 +294,4 @@ impl<'a> Outgoing<'a> {
     pub(super) fn ends_session(&self) -> bool {
         matches!(MessageType::from_type_byte(self.kind).0, MessageType::Close | MessageType::Abort)
     }
-}
-
-fn copy(from: &[u8], to: &mut [u8]) -> usize {
-    let count = from.len().min(to.len());
-    if let (Some(to), Some(from)) = (to.get_mut(..count), from.get(..count)) {
-        to.copy_from_slice(from);
-    }
-    count
 }

@@ -1,6 +1,6 @@
 //! The connect request as the query of an upgrade: `?t=TOPICS&v=4&ty=WB&ca=CAPABILITIES[&c=ID][&username=…&password=…]`.
 
-use crate::wire::diffusion::{ConnectRequest, Credentials};
+use crate::wire::diffusion::{ConnectRequest, Credentials, HandshakeError, VERSION};
 
 /// A browser: what speaks texts on a WebSocket.
 const CLIENT_TYPE: &str = "WB";
@@ -30,53 +30,35 @@ pub(super) fn target(path: &str, request: &ConnectRequest<'_>) -> String {
     target
 }
 
-/// What a target's query asks; owned, since it is unescaped.
-#[derive(Debug, Default)]
-pub(super) struct Query {
-    version: Option<u8>,
-    capabilities: u8,
-    topics: Vec<u8>,
-    client_id: Option<Vec<u8>>,
-    username: Option<Vec<u8>>,
-    password: Option<Vec<u8>>,
-}
-
-impl Query {
-    /// Reads the query of a target; what it does not know it skips.
-    pub(super) fn parse(target: &str) -> Query {
-        let mut query = Query::default();
-        let text = target.split_once('?').map_or("", |(_, query)| query);
-        for part in text.split('&') {
-            let (name, value) = part.split_once('=').unwrap_or((part, ""));
-            let number = || value.parse().ok();
-            match name {
-                "v" => query.version = number(),
-                "ca" => query.capabilities = number().unwrap_or_default(),
-                "t" => query.topics = unescape(value),
-                "c" => query.client_id = Some(unescape(value)),
-                "username" => query.username = Some(unescape(value)),
-                "password" => query.password = Some(unescape(value)),
-                _ => {}
-            }
-        }
-        query
-    }
-
-    /// The same as a connect request.
-    pub(super) fn request(&self) -> ConnectRequest<'_> {
-        let credentials = self
-            .username
-            .as_deref()
-            .map(|username| Credentials { username, password: self.password.as_deref().unwrap_or_default() });
-        let version = self.version.unwrap_or(crate::wire::diffusion::VERSION);
-        ConnectRequest {
-            version,
-            credentials,
-            topics: &self.topics,
-            client_id: self.client_id.as_deref(),
-            ..ConnectRequest::new(CLIENT_TYPE_BYTE, self.capabilities)
+/// Appends what the query of `target` asks, as a connect request; what it does not know it skips.
+///
+/// # Errors
+/// As [`ConnectRequest::encode`].
+pub(super) fn encode_request(target: &str, out: &mut Vec<u8>) -> Result<(), HandshakeError> {
+    let (mut version, mut capabilities, mut topics) = (None, None, Vec::new());
+    let (mut client_id, mut username, mut password) = (None, None, Vec::new());
+    let query = target.split_once('?').map_or("", |(_, query)| query);
+    for part in query.split('&') {
+        let (name, value) = part.split_once('=').unwrap_or((part, ""));
+        match name {
+            "v" => version = value.parse().ok(),
+            "ca" => capabilities = value.parse().ok(),
+            "t" => topics = unescape(value),
+            "c" => client_id = Some(unescape(value)),
+            "username" => username = Some(unescape(value)),
+            "password" => password = unescape(value),
+            _ => {}
         }
     }
+    let request = ConnectRequest {
+        version: version.unwrap_or(VERSION),
+        client_type: CLIENT_TYPE_BYTE,
+        capabilities: capabilities.unwrap_or_default(),
+        credentials: username.as_deref().map(|username| Credentials { username, password: &password }),
+        topics: &topics,
+        client_id: client_id.as_deref(),
+    };
+    request.encode(out)
 }
 
 fn escape(bytes: &[u8], out: &mut String) {

@@ -1,16 +1,16 @@
 //! The server's side, for a server that speaks DPT inside.
 
 use super::pipe::{EncodingByte, End, Next, Outgoing, Pipe, Tunnel};
-use super::query::Query;
-use super::{Form, TunnelError, ZAP_PROTOCOL};
+use super::{Form, TunnelError, ZAP_PROTOCOL, query};
 use crate::wire::diffusion::{ConnectResponse, FD, MD, NUL};
-use crate::wire::websocket::{Answer, CloseCode, Compress, Deflate, Limits, Role, ServerRequest};
+use crate::wire::websocket::{CloseCode, Deflate, Limits, Role, ServerRequest, refuse};
 
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
     pub limits: Limits,
     pub deflate: Option<Deflate>,
-    pub compress: Compress,
+    /// Messages of so many bytes and more are compressed, where that was agreed upon.
+    pub compress_from: usize,
     /// Messages that are sent together stand in one text until it has this many bytes; 0: each in its own.
     pub joining: usize,
     /// Texts are sent in frames of so many bytes; `usize::MAX` for one frame.
@@ -22,7 +22,7 @@ impl Default for ServerConfig {
         ServerConfig {
             limits: Limits::default(),
             deflate: Some(Deflate::default()),
-            compress: Compress::From(64),
+            compress_from: 64,
             joining: 16 * 1024,
             frame: usize::MAX,
         }
@@ -52,7 +52,7 @@ pub type ServerTunnel = Tunnel<Server>;
 
 impl ServerTunnel {
     pub fn new(config: ServerConfig) -> ServerTunnel {
-        let pipe = Pipe::new(Role::Server, config.limits, config.compress);
+        let pipe = Pipe::new(Role::Server, config.limits, config.compress_from);
         Tunnel { end: Server { config, form: Form::V4, state: State::Waiting, text: Vec::new() }, pipe }
     }
 
@@ -101,19 +101,19 @@ impl Server {
             Ok(Some(parsed)) => parsed,
             Ok(None) => return Ok(Next::Nothing),
             Err(error) => {
-                Answer::Refuse { code: 400, reason: "Bad Request" }.encode(None, &mut pipe.out);
+                refuse(400, "Bad Request", &mut pipe.out);
                 return Err(error.into());
             }
         };
         pipe.reader.skip(used);
-        self.form = if request.protocols.iter().any(|p| p == ZAP_PROTOCOL) { Form::Zap } else { Form::V4 };
-        let answer = Answer::Accept { protocol: self.form.subprotocol(), deflate: self.config.deflate };
-        let upgraded = answer.encode(Some(&request), &mut pipe.out);
-        pipe.agreed(upgraded.deflate);
+        let wants_zap = request.protocols.split(',').any(|protocol| protocol.trim() == ZAP_PROTOCOL);
+        self.form = if wants_zap { Form::Zap } else { Form::V4 };
+        let wanted = self.config.deflate.as_ref();
+        let deflate = request.accept(self.form.subprotocol(), wanted, &mut pipe.out);
+        pipe.agreed(deflate);
         match self.form {
             Form::V4 => {
-                let query = Query::parse(&request.target);
-                query.request().encode(&mut pipe.staged)?;
+                query::encode_request(&request.target, &mut pipe.staged)?;
                 self.state = State::Answering;
             }
             Form::Zap => {

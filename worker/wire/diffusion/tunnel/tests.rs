@@ -6,8 +6,8 @@ use crate::wire::diffusion::{
     ResponseCode, TopicRef,
 };
 use crate::wire::websocket::{
-    Answer, Arrived, CloseCode, Compress, Context, Deflate, Limits, Opcode, Reader, Role, ServerRequest,
-    UpgradeError, WebSocketError, Writer,
+    Arrived, CloseCode, Context, Deflate, Limits, Opcode, Reader, Role, ServerRequest, UpgradeError,
+    WebSocketError, Writer, refuse,
 };
 use proptest::prelude::*;
 
@@ -20,7 +20,6 @@ fn config(form: Form) -> TunnelConfig {
         path: String::new(),
         headers: Vec::new(),
         limits: Limits::default(),
-        compress: Compress::From(usize::MAX),
     }
 }
 
@@ -192,7 +191,7 @@ fn upgraded(form: Form, config: TunnelConfig) -> (ClientTunnel, String) {
     client.output_sent(text.len());
     let request = ServerRequest::parse(text.as_bytes()).unwrap().unwrap().0;
     let mut answer = Vec::new();
-    Answer::Accept { protocol: None, deflate: None }.encode(Some(&request), &mut answer);
+    request.accept(None, None, &mut answer);
     feed(&mut client, &answer);
     assert_eq!(client.pull(&mut [0; 100]), Ok(0));
     assert!(client.is_upgraded());
@@ -206,7 +205,7 @@ fn feed(client: &mut ClientTunnel, bytes: &[u8]) {
 
 fn text_frame(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    Writer::new(Role::Server, None, Compress::Never).text(text, &mut out);
+    Writer::new(Role::Server, None, usize::MAX).text(text, &mut out);
     out
 }
 
@@ -299,7 +298,7 @@ fn recorded_texts_become_messages_without_an_encoding_byte() {
 fn pings_are_answered_and_a_close_is_the_end_after_what_came_before() {
     let (mut client, _) = upgraded(Form::V4, config(Form::V4));
     let mut bytes = text_frame(b"4\x02100\x02c");
-    let mut server = Writer::new(Role::Server, None, Compress::Never);
+    let mut server = Writer::new(Role::Server, None, usize::MAX);
     server.ping(b"are you there", &mut bytes);
     server.text(b"\x15t\x01body", &mut bytes);
     server.close(CloseCode(1001), "bye\u{7}", &mut bytes);
@@ -326,7 +325,7 @@ fn pings_are_answered_and_a_close_is_the_end_after_what_came_before() {
 fn a_server_that_reads_nothing_gets_no_more_pongs_than_there_is_room_for() {
     let (mut client, _) = upgraded(Form::V4, config(Form::V4));
     let mut ping = Vec::new();
-    Writer::new(Role::Server, None, Compress::Never).ping(&[b'x'; 125], &mut ping);
+    Writer::new(Role::Server, None, usize::MAX).ping(&[b'x'; 125], &mut ping);
     for _ in 0..2000 {
         feed(&mut client, &ping);
         assert_eq!(client.pull(&mut [0; 10]), Ok(0));
@@ -351,7 +350,7 @@ fn a_refusal_in_http_is_quoted() {
     client.push(&asked(&request()));
     client.output_sent(client.output().len());
     let mut answer = Vec::new();
-    Answer::Refuse { code: 403, reason: "Forbidden" }.encode(None, &mut answer);
+    refuse(403, "Forbidden", &mut answer);
     feed(&mut client, &answer);
     assert!(client.pull(&mut [0; 9]).is_err());
     let Err(error) = client.pull(&mut [0; 9]) else { panic!("no error") };
@@ -381,8 +380,7 @@ fn a_broken_frame_and_a_binary_one_are_answered_with_the_right_code() {
 fn a_message_that_inflates_without_measure_ends_the_tunnel() {
     let limits = Limits { inflated: 1_000_000, ..Limits::default() };
     let mut client = ClientTunnel::new(TunnelConfig { limits, ..config(Form::V4) }, RANDOM);
-    let mut server =
-        ServerTunnel::new(ServerConfig { compress: Compress::From(1), ..ServerConfig::default() });
+    let mut server = ServerTunnel::new(ServerConfig { compress_from: 1, ..ServerConfig::default() });
     client.push(&asked(&request()));
     let bytes = client.output().to_vec();
     server.spare()[..bytes.len()].copy_from_slice(&bytes);
@@ -437,7 +435,7 @@ proptest! {
             }
             let joined = text.join("\u{8}");
             let mut bytes = Vec::new();
-            Writer::new(Role::Server, None, Compress::Never)
+            Writer::new(Role::Server, None, usize::MAX)
                 .message(Opcode::Text, joined.as_bytes(), 3, &mut bytes);
             for piece in bytes.chunks(step) {
                 feed(&mut bench.client, piece);
