@@ -143,8 +143,7 @@ impl Daemon {
         }
         let args = Value::from(request.args.clone()).to_string();
         let query = ToRecorder::Query { verb: request.verb.clone(), args };
-        let registry = self.poll.registry();
-        let Some(socket) = self.clients.hand_over(client, &mut self.tokens, registry) else {
+        let Some(socket) = self.clients.hand_over(client, &mut self.sources) else {
             let error = "read the answers to what was asked before, then ask this";
             return Err(Answer::refused(Code::Failed, error));
         };
