@@ -77,7 +77,7 @@ impl Header {
         out
     }
 
-    /// Reads a header and holds its length against `limit` (bytes).
+    /// Reads a header and compares its length with `limit` (bytes).
     ///
     /// # Errors
     /// [`FrameError`] when this is no header of ours or its body is too long.

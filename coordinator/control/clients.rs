@@ -207,28 +207,25 @@ impl Clients {
 
     /// Writes to every client as much as it takes and ends the conversations that are over.
     pub fn flush_all(&mut self, sources: &mut Sources) {
-        self.clients.retain(|_, client| {
-            let keep = client.flush();
-            if !keep {
-                client.close(sources);
-            }
-            keep
-        });
+        self.keep(Client::flush, sources);
     }
 
     /// Ends idle conversations, and accepts again after a pause.
     pub fn expire(&mut self, sources: &mut Sources) {
         let now = Instant::now();
-        self.clients.retain(|_, client| {
-            let keep = client.pending > 0 || now.saturating_duration_since(client.moved) < IDLE;
-            if !keep {
-                client.close(sources);
-            }
-            keep
-        });
+        let is_alive =
+            |client: &mut Client| client.pending > 0 || now.saturating_duration_since(client.moved) < IDLE;
+        self.keep(is_alive, sources);
         if self.paused.is_some_and(|until| now >= until) {
             self.paused = None;
             self.accept(sources);
+        }
+    }
+
+    /// Ends the conversations that are not to be kept.
+    fn keep(&mut self, is_kept: impl Fn(&mut Client) -> bool, sources: &mut Sources) {
+        for (_, client) in self.clients.extract_if(.., |_, client| !is_kept(client)) {
+            client.close(sources);
         }
     }
 }
