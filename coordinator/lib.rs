@@ -7,8 +7,8 @@ pub mod demo;
 pub mod file_error;
 pub mod pool;
 pub mod program;
+pub mod sources;
 pub mod supervise;
-pub mod tokens;
 
 /// What this program was built from: its version, and the profile it was built with.
 pub const BUILD: &str = if cfg!(debug_assertions) {

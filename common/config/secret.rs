@@ -1,6 +1,6 @@
 //! A password that cannot be printed by accident.
 //!
-//! Invariant: neither `Debug`, `Display` nor serialisation shows it; what needs it calls [`Secret::expose`].
+//! Invariant: it has no `Display`, and neither `Debug` nor serialisation shows it; what needs it calls [`Secret::expose`].
 //! It reaches the children only by `Config::to_child_json`.
 
 use serde::{Serialize, Serializer};
@@ -37,12 +37,6 @@ impl Secret {
 }
 
 impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(REDACTED)
-    }
-}
-
-impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(REDACTED)
     }

@@ -124,14 +124,6 @@ impl Stream {
     }
 }
 
-impl Iterator for Stream {
-    type Item = Result<Vec<u8>, ControlError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.next_line(None).transpose()
-    }
-}
-
 struct Deadline {
     end: Instant,
     timeout: Duration,

@@ -5,20 +5,13 @@
 use super::Point;
 use nix::sys::signal::{Signal, raise};
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 const VARIABLE: &str = "TOUCHLINE_FAILPOINTS";
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Passed {
-    On,
-    /// An error is asked for.
-    Failing,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
@@ -46,17 +39,20 @@ struct Rule {
 }
 
 /// Does what the environment asks for at this place, where it is about `id`, a match.
-pub(super) fn act(point: Point, id: Option<&str>) -> Passed {
+///
+/// # Errors
+/// When it asks for an error.
+pub(super) fn act(point: Point, id: Option<&str>) -> io::Result<()> {
     static RULES: OnceLock<Vec<Rule>> = OnceLock::new();
     let rules = RULES.get_or_init(|| {
         let text = std::env::var(VARIABLE).unwrap_or_default();
         parse(&text).unwrap_or_else(|error| {
-            let _ = writeln!(std::io::stderr(), "touchline: {VARIABLE}: {error}");
+            let _ = writeln!(io::stderr(), "touchline: {VARIABLE}: {error}");
             std::process::exit(2)
         })
     });
     let due = rules.iter().find(|rule| rule.point == point && rule.is_due(id));
-    due.map_or(Passed::On, |rule| rule.action.take())
+    due.map_or(Ok(()), |rule| rule.action.take(point))
 }
 
 impl Rule {
@@ -78,20 +74,20 @@ impl Rule {
 
 impl Action {
     #[allow(clippy::panic)] // It is what was asked for.
-    fn take(self) -> Passed {
+    fn take(self, point: Point) -> io::Result<()> {
         match self {
             // Neither can fail for a process that sends it to itself.
             Action::Kill9 => drop(raise(Signal::SIGKILL)),
             Action::Stop => drop(raise(Signal::SIGSTOP)),
             Action::Exit(code) => std::process::exit(code),
-            Action::Error => return Passed::Failing,
+            Action::Error => return Err(io::Error::other(format!("failpoint {}", point.name()))),
             Action::Delay(time) => std::thread::sleep(time),
             Action::Panic => panic!("a failpoint asked for it"),
             Action::Spin => loop {
                 std::hint::spin_loop();
             },
         }
-        Passed::On
+        Ok(())
     }
 }
 

@@ -11,6 +11,8 @@
 #[cfg_attr(not(feature = "failpoints"), allow(dead_code))]
 mod armed;
 
+#[cfg(feature = "failpoints")]
+use armed::act;
 use std::io;
 
 macro_rules! points {
@@ -114,14 +116,6 @@ pub fn hit_for(point: Point, id: &str) {
 #[inline(always)]
 pub fn fails(point: Point) -> io::Result<()> {
     act(point, None)
-}
-
-#[cfg(feature = "failpoints")]
-fn act(point: Point, id: Option<&str>) -> io::Result<()> {
-    match armed::act(point, id) {
-        armed::Passed::On => Ok(()),
-        armed::Passed::Failing => Err(io::Error::other(format!("failpoint {}", point.name()))),
-    }
 }
 
 /// Nothing.

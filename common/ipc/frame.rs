@@ -77,7 +77,7 @@ impl Header {
         out
     }
 
-    /// Reads a header and holds its length against `limit` (bytes).
+    /// Reads a header and compares its length with `limit` (bytes).
     ///
     /// # Errors
     /// [`FrameError`] when this is no header of ours or its body is too long.
@@ -152,17 +152,19 @@ impl FrameReader {
         let Some((head, rest)) = unread.split_first_chunk::<HEADER_LEN>() else { return false };
         Header::parse(head, self.limit).map_or(true, |header| rest.len() >= header.length as usize)
     }
-
-    /// Bytes that are read but belong to no whole frame yet.
-    pub fn pending(&self) -> usize {
-        self.buffer.len() - self.start
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    impl FrameReader {
+        /// Bytes that are read but belong to no whole frame yet.
+        pub(in crate::ipc) fn pending(&self) -> usize {
+            self.buffer.len() - self.start
+        }
+    }
 
     fn frame(kind: u16, body: &[u8]) -> Vec<u8> {
         let mut out = Header { kind, flags: 0, request: 7, length: body.len() as u32 }.to_bytes().to_vec();

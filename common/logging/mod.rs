@@ -45,10 +45,6 @@ pub enum Who {
     Worker(SlotId),
     /// `rec`
     Recorder,
-    /// `gw`
-    Gateway,
-    /// `sim`
-    Simulator,
 }
 
 impl fmt::Display for Who {
@@ -57,8 +53,6 @@ impl fmt::Display for Who {
             Self::Coordinator => f.write_str("coord"),
             Self::Worker(slot) => write!(f, "w{slot}"),
             Self::Recorder => f.write_str("rec"),
-            Self::Gateway => f.write_str("gw"),
-            Self::Simulator => f.write_str("sim"),
         }
     }
 }

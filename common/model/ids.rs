@@ -72,12 +72,6 @@ impl From<&str> for MatchId {
     }
 }
 
-impl From<MatchId> for String {
-    fn from(id: MatchId) -> Self {
-        id.as_str().to_owned()
-    }
-}
-
 impl fmt::Display for MatchId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

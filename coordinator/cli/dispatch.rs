@@ -165,39 +165,37 @@ fn run(matches: &ArgMatches, commands: &dyn Commands) -> Outcome {
 
 fn check(matches: &ArgMatches, out: &mut Printer<'_>) -> Outcome {
     let format = output(matches);
-    let print = matches.get_flag("print");
     let found = config_file(matches);
-    if print && found.is_err() {
-        return print_defaults(format, out);
+    if matches.get_flag("print") {
+        return print(found.ok(), format, out);
     }
     let path = found?;
     let config = match Config::load(&path) {
         Ok(config) => config,
         Err(errors) => return refuse(&errors, format, out),
     };
-    match (print, format) {
-        (true, OutputFormat::Text) => out.bytes(config.to_toml().as_bytes())?,
-        (true, OutputFormat::Json) => out.json(&config)?,
-        (false, OutputFormat::Json) => {
-            out.json(&json!({"ok": true, "file": path, "notes": notes(&config), "mistakes": []}))?;
+    let notes = notes(&config);
+    match format {
+        OutputFormat::Json => {
+            out.json(&json!({"ok": true, "file": path, "notes": notes, "mistakes": []}))?;
         }
-        (false, OutputFormat::Text) => {
+        OutputFormat::Text => {
             let feeds: Vec<&str> = config.feed.iter().map(|feed| feed.name.as_str()).collect();
-            out.line(
-                format!("{} is valid: {} feed(s) {}", path.display(), feeds.len(), feeds.join(", "))
-                    .trim_end(),
-            )?;
-            for note in notes(&config) {
-                out.line(format!("note: {note}"))?;
-            }
+            let (path, count) = (path.display(), feeds.len());
+            out.line(format!("{path} is valid: {count} feed(s) {}", feeds.join(", ")).trim_end())?;
+            notes.iter().try_for_each(|note| out.line(format!("note: {note}")))?;
         }
     }
     Ok(Code::Done)
 }
 
-/// Without a file, every setting of a daemon with one feed, as a start for writing one.
-fn print_defaults(format: OutputFormat, out: &mut Printer<'_>) -> Outcome {
-    let config = Config { feed: vec![FeedConfig::default()], ..Config::default() };
+/// Prints a configuration with its defaults; without a file every setting of a daemon with one feed, as a start for writing one.
+fn print(path: Option<PathBuf>, format: OutputFormat, out: &mut Printer<'_>) -> Outcome {
+    let config = match path.map(|path| Config::load(&path)) {
+        Some(Ok(config)) => config,
+        Some(Err(errors)) => return refuse(&errors, format, out),
+        None => Config { feed: vec![FeedConfig::default()], ..Config::default() },
+    };
     match format {
         OutputFormat::Text => out.bytes(config.to_toml().as_bytes())?,
         OutputFormat::Json => out.json(&config)?,

@@ -92,15 +92,11 @@ pub(super) fn settle(outcome: Outcome, err: &mut dyn Write) -> Code {
 
 /// Text from elsewhere, fit for a terminal: control characters and the like are escaped.
 pub(super) fn clean(text: &str) -> Cow<'_, str> {
-    if text.chars().any(is_unsafe) {
-        Cow::Owned(
-            text.chars()
-                .map(|c| if is_unsafe(c) { c.escape_unicode().to_string() } else { c.to_string() })
-                .collect(),
-        )
-    } else {
-        Cow::Borrowed(text)
+    if !text.chars().any(is_unsafe) {
+        return Cow::Borrowed(text);
     }
+    let escaped = |c: char| if is_unsafe(c) { c.escape_unicode().to_string() } else { c.to_string() };
+    Cow::Owned(text.chars().map(escaped).collect())
 }
 
 fn clean_lines(text: &str) -> String {

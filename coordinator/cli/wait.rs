@@ -119,7 +119,7 @@ pub(super) fn stop(
 ) -> Outcome {
     let timeout = daemon.timeout_or(STOP_TIMEOUT);
     let end = Instant::now() + timeout;
-    let pid = pid(daemon);
+    let pid = pid_now(daemon).ok().flatten();
     daemon.ask("stop", args)?;
     loop {
         let now = pid_now(daemon);
@@ -142,10 +142,6 @@ pub(super) fn stop(
         }
         std::thread::sleep(PAUSE);
     }
-}
-
-fn pid(daemon: &Daemon) -> Option<u64> {
-    pid_now(daemon).ok().flatten()
 }
 
 fn pid_now(daemon: &Daemon) -> Result<Option<u64>, ControlError> {

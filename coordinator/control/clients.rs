@@ -1,9 +1,8 @@
 //! The control socket and the conversations on it, byte by byte; what the lines mean is not known here.
 
 use crate::file_error::FileError;
-use crate::tokens::{Source, Tokens};
-use mio::unix::SourceFd;
-use mio::{Interest, Registry, Token};
+use crate::sources::{Source, Sources};
+use mio::{Interest, Token};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::sys::stat::{Mode, umask};
 use std::collections::BTreeMap;
@@ -94,10 +93,10 @@ impl Clients {
         self.listener.as_raw_fd()
     }
 
-    pub fn accept(&mut self, tokens: &mut Tokens<Source>, registry: &Registry) {
+    pub fn accept(&mut self, sources: &mut Sources) {
         loop {
             match self.listener.accept() {
-                Ok((stream, _)) => self.admit(stream, tokens, registry),
+                Ok((stream, _)) => self.admit(stream, sources),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
@@ -110,7 +109,7 @@ impl Clients {
         }
     }
 
-    fn admit(&mut self, mut stream: UnixStream, tokens: &mut Tokens<Source>, registry: &Registry) {
+    fn admit(&mut self, mut stream: UnixStream, sources: &mut Sources) {
         if self.clients.len() >= MAX_CLIENTS {
             let text = format!("{MAX_CLIENTS} clients are connected already: try again");
             let _ = stream.write_all(&Answer::refused(Code::Failed, text).to_line());
@@ -121,12 +120,8 @@ impl Clients {
             return;
         }
         self.last = self.last.wrapping_add(1);
-        let token = tokens.insert(Source::Client(self.last));
         let both = Interest::READABLE | Interest::WRITABLE;
-        if registry.register(&mut SourceFd(&stream.as_raw_fd()), token, both).is_err() {
-            tokens.remove(token);
-            return;
-        }
+        let Ok(token) = sources.watch(stream.as_raw_fd(), Source::Client(self.last), both) else { return };
         let client = Client {
             stream,
             token,
@@ -199,46 +194,38 @@ impl Clients {
     }
 
     /// Gives a client's socket away, once what was queued for it is written; `None` if it does not take that.
-    pub fn hand_over(
-        &mut self,
-        number: u32,
-        tokens: &mut Tokens<Source>,
-        registry: &Registry,
-    ) -> Option<OwnedFd> {
+    pub fn hand_over(&mut self, number: u32, sources: &mut Sources) -> Option<OwnedFd> {
         let client = self.clients.get_mut(&number)?;
         client.flush();
         if !client.out.is_empty() {
             return None;
         }
         let client = self.clients.remove(&number)?;
-        client.close(tokens, registry);
+        client.close(sources);
         Some(client.stream.into())
     }
 
     /// Writes to every client as much as it takes and ends the conversations that are over.
-    pub fn flush_all(&mut self, tokens: &mut Tokens<Source>, registry: &Registry) {
-        self.clients.retain(|_, client| {
-            let keep = client.flush();
-            if !keep {
-                client.close(tokens, registry);
-            }
-            keep
-        });
+    pub fn flush_all(&mut self, sources: &mut Sources) {
+        self.keep(Client::flush, sources);
     }
 
     /// Ends idle conversations, and accepts again after a pause.
-    pub fn expire(&mut self, tokens: &mut Tokens<Source>, registry: &Registry) {
+    pub fn expire(&mut self, sources: &mut Sources) {
         let now = Instant::now();
-        self.clients.retain(|_, client| {
-            let keep = client.pending > 0 || now.saturating_duration_since(client.moved) < IDLE;
-            if !keep {
-                client.close(tokens, registry);
-            }
-            keep
-        });
+        let is_alive =
+            |client: &mut Client| client.pending > 0 || now.saturating_duration_since(client.moved) < IDLE;
+        self.keep(is_alive, sources);
         if self.paused.is_some_and(|until| now >= until) {
             self.paused = None;
-            self.accept(tokens, registry);
+            self.accept(sources);
+        }
+    }
+
+    /// Ends the conversations that are not to be kept.
+    fn keep(&mut self, is_kept: impl Fn(&mut Client) -> bool, sources: &mut Sources) {
+        for (_, client) in self.clients.extract_if(.., |_, client| !is_kept(client)) {
+            client.close(sources);
         }
     }
 }
@@ -307,8 +294,7 @@ impl Client {
         !(self.closing && self.pending == 0)
     }
 
-    fn close(&self, tokens: &mut Tokens<Source>, registry: &Registry) {
-        let _ = registry.deregister(&mut SourceFd(&self.stream.as_raw_fd()));
-        tokens.remove(self.token);
+    fn close(&self, sources: &mut Sources) {
+        sources.forget(self.stream.as_raw_fd(), self.token);
     }
 }

@@ -24,9 +24,7 @@ pub struct Verdict {
     events: EventsReport,
     odds: OddsReport,
     settled: Duration,
-    workers: usize,
     status: StatusView,
-    dropped: u64,
     log: String,
 }
 
@@ -85,16 +83,13 @@ impl Verdict {
         let recorded = read_events(subject, recorded)?;
         let events = auditor.oracle().compare_recorded(&[], recorded);
         let odds = auditor.oracle().compare_odds(subject.folder());
-        let look = subject.look()?;
         Ok(Verdict {
             documents,
             published: auditor.report(),
             events,
             odds,
             settled,
-            workers: look.status.workers.ready,
-            dropped: look.status.recorder.dropped,
-            status: look.status,
+            status: subject.status()?,
             log: subject.log().display().to_string(),
         })
     }
@@ -125,11 +120,11 @@ impl Verdict {
         let good = checks.iter().all(|(_, holds)| *holds);
         if progress.output() == OutputFormat::Json {
             let summary = json!({
-                "ok": good, "matches": self.documents.compared, "workers": self.workers, "settled_s": self.settled.as_secs_f64(),
+                "ok": good, "matches": self.documents.compared, "workers": self.status.workers.ready, "settled_s": self.settled.as_secs_f64(),
                 "published": self.published.checked, "delivered": share, "wrong": self.published.mismatches, "unknown": self.published.unknown,
                 "register_events": self.events.registers, "commentary": self.events.commentary, "different_events": self.events.different,
                 "odds_rows": self.odds.rows, "odds_recovered": self.odds.recovered, "different_odds": self.odds.different,
-                "most_subscriptions": most, "cap": options.cap(), "messages": server.messages, "dropped": self.dropped,
+                "most_subscriptions": most, "cap": options.cap(), "messages": server.messages, "dropped": self.status.recorder.dropped,
                 "exit": exit, "status": self.status,
             });
             progress.line(&summary.to_string());
@@ -144,7 +139,7 @@ impl Verdict {
             "{}  matches={} workers={} messages={} published={} delivered={:.1}% wrong={} unknown={} register_events={} commentary={} odds_rows={} odds_recovered={} settled_ms={} most_subscriptions={most}/{} dropped={}",
             if good { "PASS" } else { "FAIL" },
             self.documents.compared,
-            self.workers,
+            self.status.workers.ready,
             server.messages,
             self.published.checked,
             share * 100.0,
@@ -156,7 +151,7 @@ impl Verdict {
             self.odds.recovered,
             self.settled.as_millis(),
             options.cap(),
-            self.dropped,
+            self.status.recorder.dropped,
         ));
         if good {
             return Outcome::Good;

@@ -3,7 +3,7 @@
 //! No I/O, no clock, no process: [`Pool::step`] takes a time and an [`Input`] and pushes [`Action`]s; the shell
 //! (`supervise`) carries them out. Invariants: each listed match is waiting, assigned or quarantined, exactly one;
 //! no slot is ever above its cap, reservations included; a match moves by a second seat that takes over; an epoch is never used twice and never before its block is
-//! on the disk; no slot has a process while it is parked. `simulation` holds them against seeded faults.
+//! on the disk; no slot has a process while it is parked. `simulation` tries them with seeded faults.
 
 mod action;
 mod cap;

@@ -6,8 +6,7 @@
 use super::processes::{Processes, Sharing};
 use super::spawn::{self, SpawnError, Spawned};
 use crate::pool::{Child, Exit, Signal, Usage, Work};
-use crate::tokens::{Source, Tokens};
-use mio::unix::SourceFd;
+use crate::sources::{Source, Sources};
 use mio::{Registry, Token};
 use std::collections::BTreeMap;
 use std::io;
@@ -44,8 +43,9 @@ struct Entry {
     state: ChildState,
 }
 
+/// How far a child is in its conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ChildState {
+pub enum ChildState {
     /// Until it has its welcome it understands nothing but what belongs to a beginning.
     New,
     Welcomed,
@@ -77,27 +77,26 @@ impl Children {
         child: Child,
         generation: Generation,
         sharing: Sharing,
-        registry: &Registry,
-        tokens: &mut Tokens<Source>,
+        sources: &mut Sources,
     ) -> Result<u32, SpawnError> {
         let (pid, channel) = match self.host(sharing) {
             Some((pid, host)) => (pid, self.add_worker(host)?),
             None => {
                 let Spawned { pid, pidfd, channel } = spawn::spawn(child)?;
                 self.processes
-                    .insert(pid, pidfd, sharing, registry, tokens)
+                    .insert(pid, pidfd, sharing, sources)
                     .map_err(|source| SpawnError { operation: "watching a child", source })?;
                 (pid, channel)
             }
         };
-        let token = tokens.insert(Source::Channel(child));
-        let opened = open(child, channel, token, registry).and_then(|(mut link, watch)| {
+        let token = sources.insert(Source::Channel(child));
+        let opened = open(child, channel, token, sources.registry()).and_then(|(mut link, watch)| {
             let crash_marker = give_crash_marker(&mut link)?;
             Ok((link, watch, crash_marker))
         });
         let (link, watch, crash_marker) = opened.map_err(|source| {
             // Its channel is closed with this: it finds no coordinator and leaves.
-            tokens.remove(token);
+            sources.remove(token);
             SpawnError { operation: "watching a child's channel", source }
         })?;
         let link = Some((link, token, watch));
@@ -136,19 +135,7 @@ impl Children {
         self.entries.get(&child).map(|entry| entry.generation)
     }
 
-    pub fn welcomed(&mut self, child: Child) {
-        self.set_state(child, ChildState::Welcomed);
-    }
-
-    pub fn leaving(&mut self, child: Child) {
-        self.set_state(child, ChildState::Leaving);
-    }
-
-    pub fn reported_left(&mut self, child: Child, code: u8) {
-        self.set_state(child, ChildState::Left(code));
-    }
-
-    fn set_state(&mut self, child: Child, state: ChildState) {
+    pub fn set_state(&mut self, child: Child, state: ChildState) {
         if let Some(entry) = self.entries.get_mut(&child) {
             entry.state = state;
         }
@@ -284,13 +271,11 @@ impl Children {
     }
 
     /// Closes a child's channel; whether it was open.
-    pub fn close(&mut self, child: Child, registry: &Registry, tokens: &mut Tokens<Source>) -> bool {
+    pub fn close(&mut self, child: Child, sources: &mut Sources) -> bool {
         let Some((link, token, _)) = self.entries.get_mut(&child).and_then(|entry| entry.link.take()) else {
             return false;
         };
-        // The descriptor is closed next, which takes it out of the poll by itself.
-        let _ = registry.deregister(&mut SourceFd(&link.fd()));
-        tokens.remove(token);
+        sources.forget(link.fd(), token);
         true
     }
 
@@ -307,16 +292,11 @@ impl Children {
     ///
     /// # Errors
     /// As `waitid(2)`.
-    pub fn reap(
-        &mut self,
-        pid: u32,
-        registry: &Registry,
-        tokens: &mut Tokens<Source>,
-    ) -> io::Result<Option<Reaped>> {
-        let Some((exit, usage)) = self.processes.reap(pid, registry, tokens)? else { return Ok(None) };
+    pub fn reap(&mut self, pid: u32, sources: &mut Sources) -> io::Result<Option<Reaped>> {
+        let Some((exit, usage)) = self.processes.reap(pid, sources)? else { return Ok(None) };
         let mut children = Vec::new();
         for child in self.of_process(pid) {
-            self.close(child, registry, tokens);
+            self.close(child, sources);
             let Some(entry) = self.entries.remove(&child) else { continue };
             let at = match entry.crash_marker.and_then(|crash_marker| crash_marker.get()) {
                 Some(epoch) => Work::Match(Epoch(epoch.get())),

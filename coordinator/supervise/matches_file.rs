@@ -119,7 +119,7 @@ mod tests {
 
     fn ids(found: Found) -> Vec<String> {
         match found {
-            Found::Matches { ids, .. } => ids.into_iter().map(String::from).collect(),
+            Found::Matches { ids, .. } => ids.iter().map(MatchId::to_string).collect(),
             other @ (Found::Nothing | Found::Unreadable(_)) => panic!("{other:?}"),
         }
     }

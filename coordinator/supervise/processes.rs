@@ -6,9 +6,8 @@
 
 use super::spawn;
 use crate::pool::{Exit, Signal, Usage};
-use crate::tokens::{Source, Tokens};
-use mio::unix::SourceFd;
-use mio::{Interest, Registry, Token};
+use crate::sources::{Source, Sources};
+use mio::{Interest, Token};
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -56,15 +55,10 @@ impl Processes {
         pid: u32,
         pidfd: PidFd,
         sharing: Sharing,
-        registry: &Registry,
-        tokens: &mut Tokens<Source>,
+        sources: &mut Sources,
     ) -> io::Result<()> {
-        let token = tokens.insert(Source::Process(pid));
-        if let Err(error) = registry.register(&mut SourceFd(&pidfd.as_raw_fd()), token, Interest::READABLE) {
-            tokens.remove(token);
-            spawn::end(&pidfd);
-            return Err(error);
-        }
+        let watched = sources.watch(pidfd.as_raw_fd(), Source::Process(pid), Interest::READABLE);
+        let token = watched.inspect_err(|_| spawn::end(&pidfd))?;
         let process = SharedProcess { pidfd, token, sharing, busy_since: None };
         self.by_pid.insert(pid, process);
         Ok(())
@@ -107,17 +101,11 @@ impl Processes {
     ///
     /// # Errors
     /// As `waitid(2)`.
-    pub fn reap(
-        &mut self,
-        pid: u32,
-        registry: &Registry,
-        tokens: &mut Tokens<Source>,
-    ) -> io::Result<Option<(Exit, Usage)>> {
+    pub fn reap(&mut self, pid: u32, sources: &mut Sources) -> io::Result<Option<(Exit, Usage)>> {
         let Some(process) = self.by_pid.get(&pid) else { return Ok(None) };
         let Some(ended) = process.pidfd.reap()? else { return Ok(None) };
         if let Some(process) = self.by_pid.remove(&pid) {
-            let _ = registry.deregister(&mut SourceFd(&process.pidfd.as_raw_fd()));
-            tokens.remove(process.token);
+            sources.forget(process.pidfd.as_raw_fd(), process.token);
         }
         Ok(Some(ended))
     }

@@ -123,20 +123,15 @@ fn lock(run_dir: &Path) -> Result<FileLock, RunError> {
 
 /// What an earlier run left. A state that cannot be read is no reason not to run: the store knows the epochs, too.
 fn saved_state(path: &Path) -> Option<SavedStateV2> {
-    let bytes = match state_file::read(path) {
-        Ok(bytes) => bytes?,
-        Err(error) => {
-            log::error!(error:% = error; "state.unreadable");
-            return None;
-        }
-    };
-    match SavedStateV2::from_json(&String::from_utf8_lossy(&bytes)) {
-        Ok(state) => Some(state),
-        Err(error) => {
-            log::error!(file:% = path.display(), error:% = error; "state.unreadable");
-            None
-        }
-    }
+    let read = state_file::read(path).map_err(|error| error.to_string());
+    let state = read.and_then(|bytes| {
+        let state = bytes.map(|bytes| SavedStateV2::from_json(&String::from_utf8_lossy(&bytes)));
+        state.transpose().map_err(|error| error.to_string())
+    });
+    state.unwrap_or_else(|error| {
+        log::error!(file:% = path.display(), error = error.as_str(); "state.unreadable");
+        None
+    })
 }
 
 fn settings(config: &Config) -> Settings {

@@ -141,8 +141,7 @@ impl Daemon {
         }
         let args = Value::from(request.args.clone()).to_string();
         let query = ToRecorder::Query { verb: request.verb.clone(), args };
-        let registry = self.poll.registry();
-        let Some(socket) = self.clients.hand_over(client, &mut self.tokens, registry) else {
+        let Some(socket) = self.clients.hand_over(client, &mut self.sources) else {
             let error = "read the answers to what was asked before, then ask this";
             return Err(Answer::refused(Code::Failed, error));
         };
@@ -225,20 +224,21 @@ impl Daemon {
         matches: Vec<MatchDetail>,
         more: bool,
     ) {
-        let feed = self.pool.feed_of(Child::Worker(slot)).unwrap_or_default();
-        let Some(gather) = self.gathers.get_mut(&number) else { return };
-        gather.details(matches.into_iter().map(|detail| (MatchKey { feed, id: detail.id.clone() }, detail)));
-        if !more {
-            gather.waiting.remove(&Child::Worker(slot));
-        }
-        self.finish_gathers();
+        let child = Child::Worker(slot);
+        let feed = self.pool.feed_of(child).unwrap_or_default();
+        let keyed = matches.into_iter().map(|detail| (MatchKey { feed, id: detail.id.clone() }, detail));
+        self.gathered(number, child, more, |gather| gather.details(keyed));
     }
 
     pub(super) fn gather_documents(&mut self, number: u32, documents: Vec<(MatchKey, u64, i64)>, more: bool) {
+        self.gathered(number, Child::RECORDER, more, |gather| gather.documents(documents));
+    }
+
+    fn gathered(&mut self, number: u32, child: Child, more: bool, add: impl FnOnce(&mut Gather)) {
         let Some(gather) = self.gathers.get_mut(&number) else { return };
-        gather.documents(documents);
+        add(gather);
         if !more {
-            gather.waiting.remove(&Child::RECORDER);
+            gather.waiting.remove(&child);
         }
         self.finish_gathers();
     }

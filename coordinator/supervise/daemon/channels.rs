@@ -2,7 +2,7 @@
 
 use super::{CutOff, Daemon, ENDS_WITHIN, MESSAGES_PER_TURN};
 use crate::pool::{Child, Exit, Input, Usage, Work};
-use crate::supervise::children::{Gone, Message, Reaped};
+use crate::supervise::children::{ChildState, Gone, Message, Reaped};
 use crate::supervise::spawn;
 use std::time::Instant;
 use touchline_common::failpoint::{self, Point};
@@ -54,7 +54,7 @@ impl Daemon {
     /// Closes a channel that cannot go on; the pool decides what becomes of the child.
     pub(super) fn drop_channel(&mut self, child: Child, why: String) {
         let Some(generation) = self.children.generation(child) else { return };
-        if !self.children.close(child, self.poll.registry(), &mut self.tokens) {
+        if !self.children.close(child, &mut self.sources) {
             return;
         }
         match self.children.take_left(child) {
@@ -137,7 +137,9 @@ impl Daemon {
             (Message::Recorder(FromRecorder::Documents { documents, more }, request), _) => {
                 self.gather_documents(request, documents, more);
             }
-            (Message::Worker(FromWorker::Left { code }, _), _) => self.children.reported_left(child, code),
+            (Message::Worker(FromWorker::Left { code }, _), _) => {
+                self.children.set_state(child, ChildState::Left(code));
+            }
             (Message::Worker(message, _), Child::Worker(slot)) => {
                 if let FromWorker::Load(report) = &message {
                     self.children.note_busy(child, report.busy);
@@ -159,7 +161,7 @@ impl Daemon {
         for child in self.children.of_process(pid) {
             self.read_to_the_end(child);
         }
-        match self.children.reap(pid, self.poll.registry(), &mut self.tokens) {
+        match self.children.reap(pid, &mut self.sources) {
             Ok(Some(Reaped { children, exit, usage })) => {
                 failpoint::hit(Point::ChildReaped);
                 for gone in children {

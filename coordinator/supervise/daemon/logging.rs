@@ -6,22 +6,11 @@ use touchline_common::ipc::messages::recorder::ToRecorder;
 use touchline_common::ipc::messages::worker::ToWorker;
 use touchline_common::logging;
 
-struct Fields(Vec<(&'static str, String)>);
-
-impl log::kv::Source for Fields {
-    fn visit<'kvs>(&'kvs self, visitor: &mut dyn log::kv::VisitSource<'kvs>) -> Result<(), log::kv::Error> {
-        for (key, value) in &self.0 {
-            visitor.visit_pair(log::kv::Key::from_str(key), log::kv::Value::from(value.as_str()))?;
-        }
-        Ok(())
-    }
-}
-
 impl Daemon {
     pub(super) fn log_event(&self, event: &LogEvent) {
         let level = event.level();
         if log::log_enabled!(level) {
-            let fields = Fields(event.fields(&|feed| self.pool.feed_name(feed)));
+            let fields = event.fields(&|feed| self.pool.feed_name(feed));
             log::logger().log(
                 &log::Record::builder()
                     .level(level)

@@ -8,14 +8,13 @@ mod answers;
 mod channels;
 mod logging;
 
-use super::children::Children;
+use super::children::{ChildState, Children};
 use super::matches_file::{Found, MatchesFile};
 use super::processes::Sharing;
 use super::saving::{Held, StateSaving, Ticket};
 use crate::control::{Clients, Gather};
 use crate::pool::{Action, Child, Command, Input, Pool, RequestId, Urgency};
-use crate::tokens::{Source, Tokens};
-use mio::unix::SourceFd;
+use crate::sources::{Source, Sources};
 use mio::{Events, Interest, Poll, Waker};
 use nix::sys::signal::Signal;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -39,7 +38,7 @@ const ENDS_WITHIN: Duration = Duration::from_millis(20);
 pub struct Daemon {
     setup: Setup,
     poll: Poll,
-    tokens: Tokens<Source>,
+    sources: Sources,
     children: Children,
     pool: Pool,
     clients: Clients,
@@ -96,18 +95,15 @@ impl Daemon {
         state_path: PathBuf,
     ) -> io::Result<Daemon> {
         let poll = Poll::new()?;
-        let mut tokens = Tokens::default();
-        let registry = poll.registry();
-        let token = tokens.insert(Source::Signals);
-        registry.register(&mut SourceFd(&signals.as_raw_fd()), token, Interest::READABLE)?;
-        let token = tokens.insert(Source::Listener);
-        registry.register(&mut SourceFd(&clients.listener_fd()), token, Interest::READABLE)?;
-        let waker = Waker::new(registry, tokens.insert(Source::Saver))?;
+        let mut sources = Sources::of(&poll)?;
+        sources.watch(signals.as_raw_fd(), Source::Signals, Interest::READABLE)?;
+        sources.watch(clients.listener_fd(), Source::Listener, Interest::READABLE)?;
+        let waker = Waker::new(poll.registry(), sources.insert(Source::Saver))?;
         let saving = StateSaving::start(state_path, waker)?;
         Ok(Daemon {
             setup,
             poll,
-            tokens,
+            sources,
             children: Children::default(),
             pool,
             clients,
@@ -139,7 +135,7 @@ impl Daemon {
             self.settle();
             if self.finished {
                 self.saving.finish();
-                self.clients.flush_all(&mut self.tokens, self.poll.registry());
+                self.clients.flush_all(&mut self.sources);
                 return Ok(());
             }
             let wait = if self.unread.is_empty() {
@@ -153,7 +149,7 @@ impl Daemon {
                 Ok(()) | Err(_) => {}
             }
             for event in &events {
-                if let Some(source) = self.tokens.get(event.token()).copied() {
+                if let Some(source) = self.sources.get(event.token()) {
                     if let Source::Channel(child) = source
                         && event.is_read_closed()
                     {
@@ -174,7 +170,7 @@ impl Daemon {
                     self.save_state();
                 }
                 self.finish_gathers();
-                self.clients.expire(&mut self.tokens, self.poll.registry());
+                self.clients.expire(&mut self.sources);
             }
         }
     }
@@ -192,7 +188,7 @@ impl Daemon {
         match source {
             Source::Signals => self.take_signals(),
             Source::Saver => self.saving.take_saved().into_iter().for_each(|held| self.release(held)),
-            Source::Listener => self.clients.accept(&mut self.tokens, self.poll.registry()),
+            Source::Listener => self.clients.accept(&mut self.sources),
             Source::Channel(child) => {
                 self.unread.insert(child);
             }
@@ -214,14 +210,14 @@ impl Daemon {
                     self.carry_out(action, ticket);
                 }
             }
-            for (child, error) in self.children.flush(self.poll.registry()) {
+            for (child, error) in self.children.flush(self.sources.registry()) {
                 self.drop_channel(child, format!("writing: {error}"));
             }
             if self.inputs.is_empty() {
                 break;
             }
         }
-        self.clients.flush_all(&mut self.tokens, self.poll.registry());
+        self.clients.flush_all(&mut self.sources);
     }
 
     /// `ticket` names the state of this step, where it is to be saved.
@@ -236,7 +232,7 @@ impl Daemon {
             Action::ToWorker { slot, generation, message } => {
                 if self.is_current(Child::Worker(slot), generation) {
                     if matches!(message, ToWorker::Stop { .. }) {
-                        self.children.leaving(Child::Worker(slot));
+                        self.children.set_state(Child::Worker(slot), ChildState::Leaving);
                     }
                     self.send_worker(slot, &message, 0);
                     if matches!(message, ToWorker::Assign { .. }) {
@@ -303,7 +299,7 @@ impl Daemon {
     fn spawn(&mut self, child: Child, generation: Generation, feed: Option<FeedId>) {
         let sharing = feed.and_then(|feed| self.setup.sharings.get(usize::from(feed.0)).copied());
         let sharing = sharing.unwrap_or(Sharing::Alone);
-        let spawned = self.children.spawn(child, generation, sharing, self.poll.registry(), &mut self.tokens);
+        let spawned = self.children.spawn(child, generation, sharing, &mut self.sources);
         self.inputs.push_back(match spawned {
             Ok(pid) => Input::Spawned { child, generation, pid },
             Err(error) => Input::SpawnFailed { child, generation, error: error.to_string() },
@@ -323,7 +319,7 @@ impl Daemon {
             }
             (Child::RECORDER, _) => self.send_recorder(&ToRecorder::Welcome(welcome), 0),
         }
-        self.children.welcomed(child);
+        self.children.set_state(child, ChildState::Welcomed);
         failpoint::hit(Point::WelcomeSent);
         self.pass_log_filter(child);
     }
