@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// What applying a message leads to.
+pub type Result<T> = std::result::Result<T, TreeError>;
+
 /// Why a message changed nothing (or, for [`TreeError::Nodes`] and [`TreeError::Bytes`], could not be held).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TreeError {

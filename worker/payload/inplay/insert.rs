@@ -7,19 +7,14 @@ use super::mapping::{Class, Role};
 use super::store::{Finger, NIL, NOTHING, NodeId, TreeId};
 use super::text;
 use super::update::Step;
-use crate::payload::TreeError;
 use crate::payload::observe::Sink;
+use crate::payload::{Result, TreeError};
 use touchline_common::model::{Handle, OddsChange};
 
 impl Forest {
-    pub(super) fn insert(
-        &mut self,
-        owner: u32,
-        parent: NodeId,
-        delta: &Delta<'_>,
-        sink: &mut dyn Sink,
-    ) -> Result<(), TreeError> {
+    pub(super) fn insert(&mut self, parent: NodeId, delta: &Delta<'_>, sink: &mut dyn Sink) -> Result<()> {
         let tree = self.store.node(parent).tree;
+        let owner = self.store.owner_of(tree);
         let held = self.store.find_in(tree, delta.target());
         self.check_insert(tree, parent, held, delta)?;
         let text = self.inserted_text(delta);
@@ -73,7 +68,7 @@ impl Forest {
         parent: NodeId,
         held: Option<NodeId>,
         delta: &Delta<'_>,
-    ) -> Result<(), TreeError> {
+    ) -> Result<()> {
         let (nodes, bytes) = self.store.tree(tree).map_or((0, 0), |tree| (tree.nodes, tree.bytes));
         let mut below = 1;
         if let Some(id) = held {

@@ -202,11 +202,8 @@ impl Fields {
             let mut slots = [(Key::EMPTY, None); SLOTS];
             let fits = self.roles.iter().all(|&(key, role)| {
                 let slot = slots.get_mut((key.0.wrapping_mul(factor) >> (32 - BITS)) as usize);
-                let free = slot.filter(|slot| slot.1.is_none());
-                free.is_some_and(|slot| {
-                    *slot = (key, Some(role));
-                    true
-                })
+                let before = slot.map(|slot| std::mem::replace(slot, (key, Some(role))));
+                before.is_some_and(|(_, role)| role.is_none())
             });
             if fits {
                 (*self.slots, self.factor) = (slots, factor);

@@ -10,7 +10,8 @@ use super::json::lossy;
 use super::mapping::{Class, Mapping, Role};
 use super::period::{Progress, Status};
 use super::registers;
-use super::rules::split_name;
+use super::rules::{listed, split_name};
+use super::score::{self, Course, Score};
 use super::store::{NodeId, Store, TreeId};
 use super::{key::Key, text};
 use crate::payload::sport::Sport;
@@ -84,23 +85,19 @@ impl<'a> Reading<'a> {
     }
 
     pub(super) fn sport_id(&self) -> Option<Cow<'a, str>> {
-        let from_list =
-            || self.held.listing.sport_id.as_deref().filter(|id| !id.is_empty()).map(Cow::Borrowed);
-        self.value_of(Role::Sport).or_else(|| self.ancestor(Class::Sport, Role::Id)).or_else(from_list)
+        let own = self.value_of(Role::Sport).or_else(|| self.ancestor(Class::Sport, Role::Id));
+        own.or_else(|| listed(&self.held.listing.sport_id))
     }
 
     pub(super) fn competition(&self) -> Option<Cow<'a, str>> {
-        let from_list =
-            || self.held.listing.competition.as_deref().filter(|name| !name.is_empty()).map(Cow::Borrowed);
-        self.value_of(Role::Competition)
-            .or_else(|| self.ancestor(Class::Competition, Role::Name))
-            .or_else(from_list)
+        let own = self.value_of(Role::Competition);
+        let own = own.or_else(|| self.ancestor(Class::Competition, Role::Name));
+        own.or_else(|| listed(&self.held.listing.competition))
     }
 
     pub(super) fn name(&self) -> Option<Cow<'a, str>> {
         let own = self.value(Role::Name).map(text::trim).filter(|name| !name.is_empty()).map(lossy);
-        let from_list = || self.held.listing.name.as_deref().map(str::trim).map(Cow::Borrowed);
-        own.or_else(from_list).filter(|name| !name.is_empty())
+        own.or_else(|| listed(&self.held.listing.name))
     }
 
     fn ancestor(&self, class: Class, role: Role) -> Option<Cow<'a, str>> {
@@ -228,6 +225,13 @@ impl<'a> Reading<'a> {
             status: if suspended { Status::Suspended } else { status },
             suspended: Some(suspended),
         }
+    }
+
+    /// The score as numbers. Of a match that is over no set is being played.
+    pub(super) fn score(&self, phase: Option<Phase>) -> Score {
+        let course = if phase == Some(Phase::FINISHED) { Course::Finished } else { Course::Open };
+        let [ss, xp] = [Role::Score, Role::Points].map(|role| self.value(role).unwrap_or_default());
+        score::read(self.scoring(), ss, xp, course)
     }
 
     /// Racket sports report their sets apart from the phase.

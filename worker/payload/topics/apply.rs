@@ -8,7 +8,7 @@ use super::{Branch, Branches, Dirty, LONGEST_NS, QUIET_NS, Reporting, Scratch};
 use crate::payload::json::lossy;
 use crate::payload::observe::{Received, Seen, Sink};
 use crate::payload::rules::{of_statistic, report_registers};
-use crate::payload::{MatchSlot, Payload, TreeError};
+use crate::payload::{MatchSlot, Payload, Result, TreeError};
 use touchline_common::model::{Change, Side};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl Branches {
         brought: Brought,
         received: Received,
         sink: &mut dyn Sink,
-    ) -> Result<(), TreeError> {
+    ) -> Result<()> {
         let (place, key) = self.find(topic).ok_or_else(|| TreeError::TopicNotHeld { topic: named(topic) })?;
         sink.approached(MatchSlot(place.slot));
         self.check_limits(place.slot, usize::from(place.asked), key, body)?;
@@ -59,7 +59,7 @@ impl Branches {
         Ok(())
     }
 
-    fn check_limits(&self, slot: u32, asked: usize, key: &[u8], body: &[u8]) -> Result<(), TreeError> {
+    fn check_limits(&self, slot: u32, asked: usize, key: &[u8], body: &[u8]) -> Result<()> {
         let Some(held) = self.matches.get(slot as usize) else { return Ok(()) };
         let known = held.asked.get(asked).is_some_and(|asked| asked.values.contains_key(key));
         if !known && held.topics >= self.limits.topics {

@@ -21,7 +21,7 @@ use self::reading::Reading;
 use self::selector::Selector;
 use crate::payload::json::Json;
 use crate::payload::observe::{Names, Received, Sink};
-use crate::payload::{KEEP, Limits, MatchSlot, Payload, TreeError, if_changed, server_time};
+use crate::payload::{KEEP, Limits, MatchSlot, Payload, Result, TreeError, if_changed, server_time};
 use foldhash::fast::RandomState;
 use jiff::tz::TimeZone;
 use slab::Slab;
@@ -167,7 +167,7 @@ impl Branches {
 }
 
 impl Payload for Branches {
-    fn add_match(&mut self, topics: &[String], listing: Listing) -> Result<MatchSlot, TreeError> {
+    fn add_match(&mut self, topics: &[String], listing: Listing) -> Result<MatchSlot> {
         let selectors: Vec<Selector> = topics.iter().map(|topic| Selector::parse(topic)).collect();
         for (place, selector) in selectors.iter().enumerate() {
             let twice = selectors.iter().take(place).any(|other| other.top() == selector.top());
@@ -306,13 +306,7 @@ impl Payload for Branches {
         self.render(slot, names, out);
     }
 
-    fn load(
-        &mut self,
-        topic: &[u8],
-        body: &[u8],
-        received: Received,
-        sink: &mut dyn Sink,
-    ) -> Result<(), TreeError> {
+    fn load(&mut self, topic: &[u8], body: &[u8], received: Received, sink: &mut dyn Sink) -> Result<()> {
         self.value(topic, body, Brought::Load, received, sink)
     }
 
@@ -322,19 +316,13 @@ impl Payload for Branches {
         body: &[u8],
         received: Received,
         sink: &mut dyn Sink,
-    ) -> Result<Option<usize>, TreeError> {
+    ) -> Result<Option<usize>> {
         let differs = self.value_of(topic).map(|held| usize::from(held != body));
         self.value(topic, body, Brought::Load, received, sink)?;
         Ok(differs)
     }
 
-    fn delta(
-        &mut self,
-        topic: &[u8],
-        body: &[u8],
-        received: Received,
-        sink: &mut dyn Sink,
-    ) -> Result<(), TreeError> {
+    fn delta(&mut self, topic: &[u8], body: &[u8], received: Received, sink: &mut dyn Sink) -> Result<()> {
         self.value(topic, body, Brought::Delta, received, sink)
     }
 
@@ -343,7 +331,7 @@ impl Payload for Branches {
         topic: &[u8],
         received: Received,
         sink: &mut dyn Sink,
-    ) -> Result<Option<MatchSlot>, TreeError> {
+    ) -> Result<Option<MatchSlot>> {
         let (place, key) =
             self.find(topic).ok_or_else(|| TreeError::TopicNotHeld { topic: apply::named(topic) })?;
         sink.approached(MatchSlot(place.slot));
