@@ -39,6 +39,12 @@ pub enum TreeError {
     Depth { limit: usize },
 }
 
+impl TreeError {
+    pub(super) fn not_held(topic: &[u8]) -> TreeError {
+        TreeError::TopicNotHeld { topic: String::from_utf8_lossy(topic).into_owned() }
+    }
+}
+
 impl fmt::Display for TreeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

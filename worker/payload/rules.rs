@@ -50,8 +50,15 @@ pub(super) fn listed(text: &Option<String>) -> Option<Cow<'_, str>> {
     text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(Cow::Borrowed)
 }
 
+/// Home and away as they are stated, else as the match's name states them.
+pub(super) fn sides<'a>(stated: [Option<Cow<'a, str>>; 2], name: Option<&str>) -> [Option<Cow<'a, str>>; 2] {
+    let (home, away) = name.and_then(split_name).unzip();
+    let [stated_home, stated_away] = stated;
+    [stated_home.or(home.map(Cow::Owned)), stated_away.or(away.map(Cow::Owned))]
+}
+
 /// The two sides that a name states; with ` @ ` the away side stands first.
-pub(super) fn split_name(name: &str) -> Option<(String, String)> {
+fn split_name(name: &str) -> Option<(String, String)> {
     let at = |mark: &str| name.find(mark).map(|at| (at, mark.len()));
     let (place, width, home_first) = match [at(" v "), at(" vs ")].into_iter().flatten().min() {
         Some((place, width)) => (place, width, true),

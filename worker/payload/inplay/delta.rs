@@ -129,7 +129,7 @@ impl Forest {
         }
         self.scratch.found = found;
         if let Some(first) = root.filter(|root| !self.topics.contains_key(*root) && !self.store.knows(root)) {
-            return Err(TreeError::TopicNotHeld { topic: String::from_utf8_lossy(first).into_owned() });
+            return Err(TreeError::not_held(first));
         }
         let path = delta.named();
         Err(match operation {

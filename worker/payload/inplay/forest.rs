@@ -90,8 +90,7 @@ impl Forest {
     }
 
     fn tree_of(&self, topic: &[u8]) -> Result<TreeId> {
-        let not_held = || TreeError::TopicNotHeld { topic: String::from_utf8_lossy(topic).into_owned() };
-        self.topics.get(topic).copied().ok_or_else(not_held)
+        self.topics.get(topic).copied().ok_or_else(|| TreeError::not_held(topic))
     }
 
     /// Whether these topics may be held beside those that are.

@@ -4,7 +4,7 @@ use super::delta::{Delta, Reports};
 use super::forest::Forest;
 use super::key::Key;
 use super::mapping::{Class, Role};
-use super::store::{Finger, NIL, NOTHING, NodeId, TreeId};
+use super::store::{Finger, NIL, NOTHING, Node, NodeId, TreeId};
 use super::text;
 use super::update::Step;
 use crate::payload::observe::Sink;
@@ -16,7 +16,7 @@ impl Forest {
         let tree = self.store.node(parent).tree;
         let owner = self.store.owner_of(tree);
         let held = self.store.find_in(tree, delta.target());
-        self.check_insert(tree, parent, held, delta)?;
+        self.check_insert(parent, held, delta)?;
         let text = self.inserted_text(delta);
         let mut reports = std::mem::take(&mut self.scratch.reports).again();
         let id = match held {
@@ -62,13 +62,8 @@ impl Forest {
         }
     }
 
-    fn check_insert(
-        &self,
-        tree: TreeId,
-        parent: NodeId,
-        held: Option<NodeId>,
-        delta: &Delta<'_>,
-    ) -> Result<()> {
+    fn check_insert(&self, parent: NodeId, held: Option<NodeId>, delta: &Delta<'_>) -> Result<()> {
+        let tree = self.store.node(parent).tree;
         let (nodes, bytes) = self.store.tree(tree).map_or((0, 0), |tree| (tree.nodes, tree.bytes));
         let mut below = 1;
         if let Some(id) = held {
@@ -116,10 +111,7 @@ impl Forest {
         reports: &mut Reports<'a>,
         sink: &mut dyn Sink,
     ) {
-        let (tree, old_class) = {
-            let node = self.store.node(id);
-            (node.tree, node.class)
-        };
+        let &Node { tree, class: old_class, .. } = self.store.node(id);
         let owner = self.store.owner_of(tree);
         let class = self.mapping.class(Key::of(text::type_word(&text)));
         if owner != NIL {
@@ -166,8 +158,7 @@ impl Forest {
         reports: &mut Reports<'a>,
         sink: &mut dyn Sink,
     ) {
-        let class = self.store.node(id).class;
-        let tree = self.store.node(id).tree;
+        let &Node { class, tree, .. } = self.store.node(id);
         let reporting = self.is_first(owner, tree, id);
         let mut steps = Vec::new();
         for role in [Role::Odds, Role::Suspended, Role::Comment].into_iter().chain(Role::STATS) {
@@ -193,10 +184,7 @@ impl Forest {
 
     /// Links a node below `parent` at the place its order attribute names among its like; without one, last.
     fn place(&mut self, id: NodeId, parent: NodeId) {
-        let (kind, class, tree) = {
-            let node = self.store.node(id);
-            (node.kind, node.class, node.tree)
-        };
+        let &Node { kind, class, tree, .. } = self.store.node(id);
         let order = self.store.attribute(id, self.mapping.key(class, Role::Order));
         let order = order.and_then(|text| text::whole(text, 9)).map(|n| n as u32);
         let Some(order) = order else {

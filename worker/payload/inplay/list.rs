@@ -46,16 +46,12 @@ const MOST: usize = 512;
 
 impl List {
     pub(super) fn new(tree: TreeId, id: Template, topics: &[Template]) -> Self {
-        let mut names: Vec<String> = Vec::new();
-        for name in topics.iter().flat_map(Template::names) {
-            if !names.iter().any(|held| held == name) {
-                names.push(name.to_owned());
-            }
-        }
+        let mut seen = HashSet::new();
+        let names = topics.iter().flat_map(Template::names).filter(|name| seen.insert(*name));
         Self {
             tree,
             id,
-            names,
+            names: names.map(str::to_owned).collect(),
             news: News::Changes,
             changed: Vec::new(),
             waiting: HashSet::new(),

@@ -161,8 +161,7 @@ pub(super) fn first_node(body: &[u8]) -> Option<usize> {
 /// Cuts the nodes of `body` from byte `from` on into an empty tree.
 fn fill(store: &mut Store, mapping: &Mapping, tree: TreeId, body: &[u8], from: usize, most: usize) {
     let topic = store.tree(tree).map(|tree| tree.topic.clone()).unwrap_or_default();
-    store.set_buffer(tree, body);
-    store.reserve(most);
+    store.set_buffer(tree, body, most);
     let needle = [b";", mapping.topic_name(), b"="].concat();
     let finder = memchr::memmem::Finder::new(&needle);
     let mut ids = finder.find_iter(body).peekable();

@@ -10,7 +10,7 @@ use super::json::lossy;
 use super::mapping::{Class, Mapping, Role};
 use super::period::{Progress, Status};
 use super::registers;
-use super::rules::{listed, split_name};
+use super::rules::{listed, sides};
 use super::score::{self, Course, Score};
 use super::store::{NodeId, Store, TreeId};
 use super::{key::Key, text};
@@ -110,13 +110,8 @@ impl<'a> Reading<'a> {
 
     /// Home and away, from the team nodes, else from the name.
     pub(super) fn sides(&self) -> [Option<Cow<'a, str>>; 2] {
-        let split = self.name().and_then(|name| split_name(&name));
-        let (home, away) = split.map_or((None, None), |(home, away)| (Some(home), Some(away)));
         let named = |side| self.held.trees.iter().find_map(|tree| self.team_name(*tree, side));
-        [
-            named(Side::Home).or_else(|| home.map(Cow::Owned)),
-            named(Side::Away).or_else(|| away.map(Cow::Owned)),
-        ]
+        sides(Side::BOTH.map(named), self.name().as_deref())
     }
 
     fn team_name(&self, tree: TreeId, side: Side) -> Option<Cow<'a, str>> {

@@ -98,7 +98,7 @@ fn write_extra(forest: &Forest, trees: &[TreeId], nodes: &[u8], extra: &mut Extr
         shown.scan(&forest.mapping, Class::Event, |role, name, value| {
             // A feed's own attribute of this name would collide with the list of nodes.
             if role.is_none_or(Role::in_extra) && name.as_bytes() != b"nodes" {
-                extra.add(out, name, value, shown.escape());
+                extra.add(out, name, value, shown.escape);
             }
         });
     }
@@ -139,7 +139,7 @@ fn write_node(forest: &Forest, id: NodeId, class: Class, listed: Listed, extra: 
             Listed::WithExtra | Listed::Never => role.is_some(),
         };
         if !used {
-            extra.add(out, name, value, shown.escape());
+            extra.add(out, name, value, shown.escape);
         }
     });
     if extra.is_empty() && listed == Listed::WithExtra {

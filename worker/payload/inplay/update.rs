@@ -7,7 +7,7 @@ use super::forest::Forest;
 use super::json::lossy;
 use super::key::Key;
 use super::mapping::{Class, Role};
-use super::store::{NIL, NodeId, TreeId};
+use super::store::{NIL, Node, NodeId, TreeId};
 use super::text;
 use crate::payload::observe::Sink;
 use crate::payload::{Result, TreeError};
@@ -15,10 +15,7 @@ use touchline_common::model::{Handle, OddsChange, Price, SelectionValue};
 
 impl Forest {
     pub(super) fn update(&mut self, id: NodeId, delta: &Delta<'_>, sink: &mut dyn Sink) -> Result<()> {
-        let (class, tree) = {
-            let node = self.store.node(id);
-            (node.class, node.tree)
-        };
+        let &Node { class, tree, .. } = self.store.node(id);
         let (owner, bytes) = self.store.tree(tree).map_or((NIL, 0), |tree| (tree.owner, tree.bytes));
         if bytes + delta.text.len() > self.limits.bytes {
             return Err(TreeError::Bytes { limit: self.limits.bytes });

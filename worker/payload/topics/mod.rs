@@ -133,11 +133,6 @@ impl Branches {
         }
     }
 
-    pub(super) fn value_of(&self, topic: &[u8]) -> Option<&[u8]> {
-        let (place, key) = self.find(topic)?;
-        self.asked(place)?.values.get(key).map(AsRef::as_ref)
-    }
-
     fn asked(&self, place: Place) -> Option<&Asked> {
         self.matches.get(place.slot as usize)?.asked.get(usize::from(place.asked))
     }
@@ -317,7 +312,8 @@ impl Payload for Branches {
         received: Received,
         sink: &mut dyn Sink,
     ) -> Result<Option<usize>> {
-        let differs = self.value_of(topic).map(|held| usize::from(held != body));
+        let held = self.find(topic).and_then(|(place, key)| self.asked(place)?.values.get(key));
+        let differs = held.map(|held| usize::from(**held != *body));
         self.value(topic, body, Brought::Load, received, sink)?;
         Ok(differs)
     }
@@ -332,8 +328,7 @@ impl Payload for Branches {
         received: Received,
         sink: &mut dyn Sink,
     ) -> Result<Option<MatchSlot>> {
-        let (place, key) =
-            self.find(topic).ok_or_else(|| TreeError::TopicNotHeld { topic: apply::named(topic) })?;
+        let (place, key) = self.find(topic).ok_or_else(|| TreeError::not_held(topic))?;
         sink.approached(MatchSlot(place.slot));
         sink.touched(MatchSlot(place.slot));
         let Some(held) = self.matches.get_mut(place.slot as usize) else { return Ok(None) };

@@ -8,7 +8,7 @@ use super::value::{self, Form};
 use crate::payload::clock::ClockState;
 use crate::payload::json::lossy;
 use crate::payload::period::{Progress, Status, period_of};
-use crate::payload::rules::{both, listed, of_statistic, split_name};
+use crate::payload::rules::{both, listed, of_statistic, sides};
 use crate::payload::sport::Sport;
 use crate::payload::text;
 use std::borrow::Cow;
@@ -73,11 +73,8 @@ impl<'a> Reading<'a> {
     }
 
     pub(super) fn sides(&self) -> [Option<Cow<'a, str>>; 2] {
-        let named = [self.words(|table| &table.of_match.home), self.words(|table| &table.of_match.away)];
-        let split = self.name().and_then(|name| split_name(&name));
-        let (home, away) = split.map_or((None, None), |(home, away)| (Some(home), Some(away)));
-        let [by_home, by_away] = named;
-        [by_home.or(home.map(Cow::Owned)), by_away.or(away.map(Cow::Owned))]
+        let stated = [self.words(|table| &table.of_match.home), self.words(|table| &table.of_match.away)];
+        sides(stated, self.name().as_deref())
     }
 
     pub(super) fn progress(&self) -> Progress<'a> {
