@@ -35,7 +35,7 @@ impl Forest {
         let mut found = HashSet::with_capacity_and_hasher(held.nodes, RandomState::default());
         let mut differing = 0;
         for text in nodes.split(|byte| *byte == b'|') {
-            let it = text::find(text, self.mapping.topic()).and_then(|(start, end)| text.get(start..end));
+            let it = text::find(text, self.mapping.topic).and_then(|(start, end)| text.get(start..end));
             let Some(it) = it.filter(|it| !it.is_empty()) else { continue };
             match self.store.find_in(tree, it) {
                 // Of two nodes with one id the first counts.

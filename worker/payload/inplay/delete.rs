@@ -27,7 +27,6 @@ impl Forest {
             self.retire_markets(owner, id);
         }
         self.store.unlink(id);
-        self.forget_finger(tree);
         if is_outlined {
             self.store.outline_changed(tree);
         }

@@ -192,7 +192,8 @@ impl Payload for Forest {
     }
 
     fn report(&mut self, slot: MatchSlot, now: Received, sink: &mut dyn Sink) {
-        self.report_all(slot.0, now, sink);
+        self.report_base(slot.0, now, sink);
+        self.report_odds(slot.0, now, sink);
     }
 
     fn server_time(&mut self, body: &[u8], received: Received) -> bool {
@@ -262,7 +263,7 @@ impl Payload for Forest {
         if owner == NIL {
             self.list_loaded(tree);
         } else if self.match_renewed(owner, received, sink) && (differing != Some(0) || self.is_news(owner)) {
-            self.report_all(owner, received, sink);
+            self.report(MatchSlot(owner), received, sink);
         }
         Ok(differing)
     }

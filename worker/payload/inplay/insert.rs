@@ -4,7 +4,7 @@ use super::delta::{Delta, Reports};
 use super::forest::Forest;
 use super::key::Key;
 use super::mapping::{Class, Role};
-use super::store::{Finger, NIL, NOTHING, Node, NodeId, TreeId};
+use super::store::{Finger, NIL, NOTHING, Node, NodeId};
 use super::text;
 use super::update::Step;
 use crate::payload::observe::Sink;
@@ -92,11 +92,11 @@ impl Forest {
             text.push(b';');
         }
         let it = delta.target();
-        match text::find(&text, self.mapping.topic()) {
+        match text::find(&text, self.mapping.topic) {
             Some((start, end)) => {
                 text.splice(start..end, it.iter().copied());
             }
-            None => text::append(&mut text, self.mapping.topic_name(), it),
+            None => text::append(&mut text, &self.mapping.topic_name, it),
         }
         text
     }
@@ -144,7 +144,6 @@ impl Forest {
         self.store.replace_text(id, text, &self.mapping);
         if self.store.root_of(tree) != id {
             self.store.unlink(id);
-            self.forget_finger(tree);
             self.place(id, parent);
         }
     }
@@ -213,12 +212,6 @@ impl Forest {
             id = self.store.node(id).next;
         }
         id
-    }
-
-    pub(super) fn forget_finger(&mut self, tree: TreeId) {
-        if let Some(tree) = self.store.tree_mut(tree) {
-            tree.finger = Finger::default();
-        }
     }
 
     /// Levels of the subtree of `top`, itself included.

@@ -155,7 +155,7 @@ impl Forest {
 
     fn listing_of(&self, list: &List, event: NodeId) -> Listing {
         let attribute = |id: NodeId, class: Class, role: Role| {
-            let value = text::trim(self.store.attribute(id, self.mapping.key(class, role))?);
+            let value = self.store.attribute(id, self.mapping.key(class, role))?.trim_ascii();
             (!value.is_empty()).then(|| lossy(value).into_owned())
         };
         let above = |class: Class, role: Role| attribute(self.store.nearest(event, class), class, role);

@@ -13,7 +13,7 @@ use super::reading::Reading;
 use super::registers;
 use super::store::{NIL, NodeId, Store, TreeId};
 use crate::payload::observe::{Received, Sink};
-use crate::payload::{MatchSlot, Result, TreeError};
+use crate::payload::{MatchSlot, Payload, Result, TreeError};
 use touchline_common::ipc::messages::data::MatchBase;
 
 impl Forest {
@@ -67,7 +67,7 @@ impl Forest {
     /// After a load (or the end) of one of its topics everything of a match is to be rendered and reported anew.
     pub(super) fn match_loaded(&mut self, slot: u32, received: Received, sink: &mut dyn Sink) {
         if self.match_renewed(slot, received, sink) {
-            self.report_all(slot, received, sink);
+            self.report(MatchSlot(slot), received, sink);
         }
     }
 
@@ -91,12 +91,6 @@ impl Forest {
         }
         self.parts_changed(slot, Parts::ALL, received);
         true
-    }
-
-    /// Reports all values of a match, whatever was reported before.
-    pub(super) fn report_all(&mut self, slot: u32, received: Received, sink: &mut dyn Sink) {
-        self.report_base(slot, received, sink);
-        self.report_odds(slot, received, sink);
     }
 
     pub(super) fn report_base(&mut self, slot: u32, received: Received, sink: &mut dyn Sink) {
@@ -162,7 +156,7 @@ pub(super) fn first_node(body: &[u8]) -> Option<usize> {
 fn fill(store: &mut Store, mapping: &Mapping, tree: TreeId, body: &[u8], from: usize, most: usize) {
     let topic = store.tree(tree).map(|tree| tree.topic.clone()).unwrap_or_default();
     store.set_buffer(tree, body, most);
-    let needle = [b";", mapping.topic_name(), b"="].concat();
+    let needle = [&b";"[..], &mapping.topic_name, b"="].concat();
     let finder = memchr::memmem::Finder::new(&needle);
     let mut ids = finder.find_iter(body).peekable();
     let mut open: Vec<(Class, NodeId)> = vec![(Class::Root, store.root_of(tree))];

@@ -46,22 +46,15 @@ impl<'a> Reading<'a> {
     }
 
     fn add(&mut self, event: NodeId) {
-        let before = self.values;
+        let has_clock =
+            [Role::Minutes, Role::Seconds].into_iter().any(|role| number(self.value(role)).is_some());
         for (name, value) in text::attributes(self.store.text(event)) {
-            let Some(role) = self.mapping.role(Class::Event, Key::of(name)) else { continue };
-            if let Some(place) = self.values.get_mut(role as usize)
+            if let Some(role) = self.mapping.role(Class::Event, Key::of(name))
+                && !(has_clock && CLOCK.contains(&role))
+                && let Some(place) = self.values.get_mut(role as usize)
                 && place.is_none_or(<[u8]>::is_empty)
             {
                 *place = Some(value);
-            }
-        }
-        if CLOCK.iter().take(2).any(|role| number(before.get(*role as usize).copied().flatten()).is_some()) {
-            for role in CLOCK {
-                if let (Some(place), Some(old)) =
-                    (self.values.get_mut(role as usize), before.get(role as usize))
-                {
-                    *place = *old;
-                }
             }
         }
     }
@@ -96,7 +89,7 @@ impl<'a> Reading<'a> {
     }
 
     pub(super) fn name(&self) -> Option<Cow<'a, str>> {
-        let own = self.value(Role::Name).map(text::trim).filter(|name| !name.is_empty()).map(lossy);
+        let own = self.value(Role::Name).map(<[u8]>::trim_ascii).filter(|name| !name.is_empty()).map(lossy);
         own.or_else(|| listed(&self.held.listing.name))
     }
 
@@ -116,7 +109,7 @@ impl<'a> Reading<'a> {
 
     fn team_name(&self, tree: TreeId, side: Side) -> Option<Cow<'a, str>> {
         let team = self.team(tree, side)?;
-        let name = text::trim(self.store.attribute(team, self.mapping.key(Class::Team, Role::Name))?);
+        let name = self.store.attribute(team, self.mapping.key(Class::Team, Role::Name))?.trim_ascii();
         (!name.is_empty()).then(|| lossy(name))
     }
 
@@ -131,7 +124,7 @@ impl<'a> Reading<'a> {
     pub(super) fn statistic_key(&self, tree: TreeId, role: Role) -> Option<Cow<'a, str>> {
         let event = event_of(self.store, tree)?;
         let label = self.store.attribute(event, self.mapping.key(Class::Event, role))?;
-        if text::trim(label).is_empty() {
+        if label.trim_ascii().is_empty() {
             return None;
         }
         let label = lossy(label);

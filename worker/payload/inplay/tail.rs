@@ -3,8 +3,7 @@
 //! Some feeds change an attribute that nothing uses with every delta, so what only a change of the structure or of a statistic can
 //! change is kept as text from one rendering to the next.
 
-use super::class::Listed;
-use super::class::Parts;
+use super::class::{Listed, Parts};
 use super::forest::Forest;
 use super::json::{Extra, Json};
 use super::mapping::{Class, Role};

@@ -110,7 +110,7 @@ impl Forest {
             self.forget_handles_below(owner, id);
         }
         self.store.leave(id);
-        self.store.set(id, held, self.mapping.topic_name(), value);
+        self.store.set(id, held, &self.mapping.topic_name, value);
         self.store.find_it_again(id, &self.mapping);
         self.store.enter(id, value);
     }
