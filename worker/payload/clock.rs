@@ -39,8 +39,7 @@ impl ClockState {
         out.truth(b",\"running\":", self.running);
         out.truth(b"\"down\":", self.down);
         out.member("at", self.at.and_then(written).as_deref());
-        out.close(b'}');
-        out.fixed(b",");
+        out.close_member(b'}');
     }
 }
 

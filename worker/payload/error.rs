@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// What applying a message leads to.
+pub type Result<T> = std::result::Result<T, TreeError>;
+
 /// Why a message changed nothing (or, for [`TreeError::Nodes`] and [`TreeError::Bytes`], could not be held).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TreeError {
@@ -34,6 +37,12 @@ pub enum TreeError {
     Bytes { limit: usize },
     /// A node would stand deeper than the limit.
     Depth { limit: usize },
+}
+
+impl TreeError {
+    pub(super) fn not_held(topic: &[u8]) -> TreeError {
+        TreeError::TopicNotHeld { topic: String::from_utf8_lossy(topic).into_owned() }
+    }
 }
 
 impl fmt::Display for TreeError {

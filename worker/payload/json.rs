@@ -254,6 +254,12 @@ impl Json {
         }
     }
 
+    /// As [`Json::close`], with a comma behind it.
+    pub(super) fn close_member(&mut self, bracket: u8) {
+        self.close(bracket);
+        self.fixed(b",");
+    }
+
     /// Writes `true` or `false` behind what names it, and a comma.
     #[inline]
     pub(super) fn truth<const N: usize>(&mut self, name: &[u8; N], value: bool) {
@@ -321,8 +327,7 @@ impl Extra {
     #[inline]
     pub(super) fn end(&mut self, out: &mut Json) {
         if self.written {
-            out.close(b'}');
-            out.fixed(b",");
+            out.close_member(b'}');
         }
     }
 

@@ -17,7 +17,7 @@ mod sport;
 mod text;
 mod topics;
 
-pub use error::TreeError;
+pub use error::{Result, TreeError};
 pub use inplay::{Forest, Mapping, session_error};
 pub use observe::{Names, Received, Seen, Sink};
 pub use period::MappingError;
@@ -62,7 +62,12 @@ pub type Trees = Box<dyn Payload>;
 ///
 /// # Errors
 /// What is wrong with `over`.
-pub fn hold(form: Form, over: Option<&str>, limits: Limits, zone: TimeZone) -> Result<Trees, MappingError> {
+pub fn hold(
+    form: Form,
+    over: Option<&str>,
+    limits: Limits,
+    zone: TimeZone,
+) -> std::result::Result<Trees, MappingError> {
     let topics = |table| Box::new(Branches::new(table, limits, zone.clone()));
     Ok(match form {
         Form::Inplay => {
@@ -80,7 +85,7 @@ pub trait Payload {
     ///
     /// # Errors
     /// [`TreeError::TopicTaken`], [`TreeError::Topics`]: nothing was added.
-    fn add_match(&mut self, topics: &[String], listing: Listing) -> Result<MatchSlot, TreeError>;
+    fn add_match(&mut self, topics: &[String], listing: Listing) -> Result<MatchSlot>;
 
     fn remove_match(&mut self, slot: MatchSlot);
 
@@ -88,7 +93,7 @@ pub trait Payload {
     ///
     /// # Errors
     /// As [`Payload::add_match`]; [`TreeError::NoList`] for a form in which there is none.
-    fn add_list(&mut self, topic: &str, _id: Template, _topics: &[Template]) -> Result<(), TreeError> {
+    fn add_list(&mut self, topic: &str, _id: Template, _topics: &[Template]) -> Result<()> {
         Err(TreeError::NoList { topic: topic.to_owned() })
     }
 
@@ -102,13 +107,7 @@ pub trait Payload {
     ///
     /// # Errors
     /// What is wrong with it; what is held is as it was.
-    fn load(
-        &mut self,
-        topic: &[u8],
-        body: &[u8],
-        received: Received,
-        sink: &mut dyn Sink,
-    ) -> Result<(), TreeError>;
+    fn load(&mut self, topic: &[u8], body: &[u8], received: Received, sink: &mut dyn Sink) -> Result<()>;
 
     /// As [`Payload::load`], for a topic that was subscribed again: also gives in how many nodes what was held differs; none if there
     /// was nothing to compare. Of a branch, whose topics are one value each, whether this one does.
@@ -118,16 +117,10 @@ pub trait Payload {
         body: &[u8],
         received: Received,
         sink: &mut dyn Sink,
-    ) -> Result<Option<usize>, TreeError>;
+    ) -> Result<Option<usize>>;
 
     /// Takes a change of a topic.
-    fn delta(
-        &mut self,
-        topic: &[u8],
-        body: &[u8],
-        received: Received,
-        sink: &mut dyn Sink,
-    ) -> Result<(), TreeError>;
+    fn delta(&mut self, topic: &[u8], body: &[u8], received: Received, sink: &mut dyn Sink) -> Result<()>;
 
     /// Deltas of these topics come soon. Changes nothing, and what is not expected is applied all the same.
     fn expect(&self, _topics: &mut dyn Iterator<Item = &[u8]>) {}
@@ -141,7 +134,7 @@ pub trait Payload {
         topic: &[u8],
         received: Received,
         sink: &mut dyn Sink,
-    ) -> Result<Option<MatchSlot>, TreeError>;
+    ) -> Result<Option<MatchSlot>>;
 
     /// The connection is lost; with the next one everything is loaded again.
     fn connection_lost(&mut self) {}

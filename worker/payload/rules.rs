@@ -1,5 +1,6 @@
 //! Rules of the document that hold whatever a match is held as.
 
+use std::borrow::Cow;
 use touchline_common::model::{Register, RegisterChange, Side};
 
 pub(super) fn of_statistic(key: &str, side: Side) -> Option<Register> {
@@ -10,6 +11,17 @@ pub(super) fn of_statistic(key: &str, side: Side) -> Option<Register> {
         "penalties" => Some(Register::Penalties(side)),
         "substitutions" => Some(Register::Substitutions(side)),
         _ => None,
+    }
+}
+
+/// Adds a register for each side whose value is known.
+pub(super) fn both(
+    registers: &mut Vec<(Register, i64)>,
+    values: [Option<impl Into<i64>>; 2],
+    register: impl Fn(Side) -> Option<Register>,
+) {
+    for (side, value) in Side::BOTH.into_iter().zip(values) {
+        registers.extend(register(side).zip(value.map(Into::into)));
     }
 }
 
@@ -31,6 +43,18 @@ pub(super) fn report_registers(
         }
         changes.push(RegisterChange { register, value });
     }
+}
+
+/// What the match list says of a match, without blanks at its ends, unless that is nothing.
+pub(super) fn listed(text: &Option<String>) -> Option<Cow<'_, str>> {
+    text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(Cow::Borrowed)
+}
+
+/// Home and away as they are stated, else as the match's name states them.
+pub(super) fn sides<'a>(stated: [Option<Cow<'a, str>>; 2], name: Option<&str>) -> [Option<Cow<'a, str>>; 2] {
+    let (home, away) = name.and_then(split_name).unzip();
+    let [stated_home, stated_away] = stated;
+    [stated_home.or(home.map(Cow::Owned)), stated_away.or(away.map(Cow::Owned))]
 }
 
 /// The two sides that a name states; with ` @ ` the away side stands first.

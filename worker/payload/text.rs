@@ -116,11 +116,6 @@ pub(super) fn suspended(value: Option<&[u8]>) -> bool {
     !matches!(value, None | Some(b"" | b"0"))
 }
 
-/// Without blanks at both ends.
-pub(super) fn trim(text: &[u8]) -> &[u8] {
-    text.trim_ascii()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,41 +10,17 @@ use super::load::first_node;
 use super::mapping::{Class, Role};
 use super::memory::Prices;
 use super::reading::Reading;
-use super::store::{NIL, NodeId, TreeId};
+use super::store::{NodeId, TreeId};
 use super::{registers, text};
-use crate::payload::TreeError;
-use crate::payload::observe::{Received, Sink};
 use foldhash::fast::RandomState;
 use std::collections::HashSet;
 
 /// A selection by its topic id: its price as written, and what is remembered of it.
-type Remembered = (Box<[u8]>, Box<[u8]>, Prices);
+pub(super) type Remembered = (Box<[u8]>, Box<[u8]>, Prices);
 
 impl Forest {
-    /// As a load, for a topic that was subscribed again to see whether deltas of it are missing: also gives the number of nodes in which
-    /// what was held differs from the load; none if there was nothing to compare.
-    pub(super) fn audit_tree(
-        &mut self,
-        tree: TreeId,
-        body: &[u8],
-        received: Received,
-        sink: &mut dyn Sink,
-    ) -> Result<Option<usize>, TreeError> {
-        let differing = self.differing(tree, body);
-        let prices = self.remembered_prices(tree);
-        self.replace_tree(tree, body)?;
-        self.remember_prices(tree, prices);
-        let owner = self.store.owner_of(tree);
-        if owner == NIL {
-            self.list_loaded(tree);
-        } else if self.match_renewed(owner, received, sink) && (differing != Some(0) || self.is_news(owner)) {
-            self.report_all(owner, received, sink);
-        }
-        Ok(differing)
-    }
-
     /// Whether a match has other registers or facts than those reported.
-    fn is_news(&self, slot: u32) -> bool {
+    pub(super) fn is_news(&self, slot: u32) -> bool {
         let Some(held) = self.matches.get(slot as usize) else { return false };
         let reading = Reading::of(&self.store, &self.mapping, held);
         let mut registers = Vec::new();
@@ -52,13 +28,14 @@ impl Forest {
         registers != held.reported || reading.facts() != held.facts
     }
 
-    fn differing(&self, tree: TreeId, body: &[u8]) -> Option<usize> {
+    /// In how many nodes a load differs from what is held; none if there is nothing to compare.
+    pub(super) fn differing(&self, tree: TreeId, body: &[u8]) -> Option<usize> {
         let held = self.store.tree(tree).filter(|tree| tree.nodes > 0)?;
         let nodes = body.get(first_node(body)?..).filter(|nodes| !nodes.is_empty())?;
         let mut found = HashSet::with_capacity_and_hasher(held.nodes, RandomState::default());
         let mut differing = 0;
         for text in nodes.split(|byte| *byte == b'|') {
-            let it = text::find(text, self.mapping.topic()).and_then(|(start, end)| text.get(start..end));
+            let it = text::find(text, self.mapping.topic).and_then(|(start, end)| text.get(start..end));
             let Some(it) = it.filter(|it| !it.is_empty()) else { continue };
             match self.store.find_in(tree, it) {
                 // Of two nodes with one id the first counts.
@@ -89,7 +66,7 @@ impl Forest {
             })
     }
 
-    fn remembered_prices(&self, tree: TreeId) -> Vec<Remembered> {
+    pub(super) fn remembered_prices(&self, tree: TreeId) -> Vec<Remembered> {
         let remembered = |id| {
             let node = self.store.node(id);
             let prices = node.prices().filter(|_| node.indexed)?;
@@ -98,7 +75,7 @@ impl Forest {
         self.store.nodes_of(tree).filter_map(remembered).collect()
     }
 
-    fn remember_prices(&mut self, tree: TreeId, remembered: Vec<Remembered>) {
+    pub(super) fn remember_prices(&mut self, tree: TreeId, remembered: Vec<Remembered>) {
         for (it, text, prices) in remembered {
             if let Some(id) = self.store.find_in(tree, &it)
                 && self.store.node(id).class == Class::Selection

@@ -1,4 +1,4 @@
-//! The kinds of nodes that rules know, where each may stand, and the roles that attributes play.
+//! The kinds of nodes that rules know, where each may stand, the roles that attributes play, and which parts of a document show what.
 
 use serde::Deserialize;
 use touchline_common::model::Side;
@@ -70,6 +70,17 @@ pub(super) enum Role {
     Topic,
 }
 
+/// What holds of all nodes of a class.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rule {
+    /// The kinds under which it may stand in a load; `None` for one that goes under whatever is open last.
+    pub(super) parents: Option<&'static [Class]>,
+    /// Whether and how `extra.nodes` shows it.
+    pub(super) listed: Listed,
+    /// What shows that such a node comes, moves or goes.
+    pub(super) shown: Parts,
+}
+
 /// Whether a node stands in `extra.nodes`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Listed {
@@ -83,21 +94,27 @@ pub(super) enum Listed {
 impl Class {
     pub(super) const COUNT: usize = Class::Root as usize + 1;
 
-    /// The kinds under which this one may stand in a load; `None` for one that goes under whatever is open last.
-    pub(super) fn parents(self) -> Option<&'static [Class]> {
+    #[inline]
+    pub(super) fn rule(self) -> Rule {
+        use Listed::{Always, Never, WithExtra};
+        const EVENT: &[Class] = &[Class::Event];
+        let rule = |parents, listed, shown| Rule { parents: Some(parents), listed, shown };
         match self {
-            Class::Sport => Some(&[]),
-            Class::Competition => Some(&[Class::Sport]),
-            Class::Event => Some(&[Class::Competition, Class::Sport]),
-            Class::MarketGroup | Class::TeamGroup | Class::StatGroup | Class::Scores => Some(&[Class::Event]),
-            Class::Market => Some(&[Class::MarketGroup, Class::Event]),
-            Class::Column => Some(&[Class::Market]),
-            Class::Selection => Some(&[Class::Column, Class::Market]),
-            Class::Team => Some(&[Class::TeamGroup]),
-            Class::StatLine => Some(&[Class::StatGroup]),
-            Class::ScoreColumn => Some(&[Class::Scores]),
-            Class::ScoreLine => Some(&[Class::ScoreColumn]),
-            Class::Other | Class::Root => None,
+            Class::Sport => rule(&[], Always, Parts::ALL),
+            Class::Competition => rule(&[Class::Sport], Always, Parts::ALL),
+            Class::Event => rule(&[Class::Competition, Class::Sport], Never, Parts::ALL),
+            Class::MarketGroup => rule(EVENT, WithExtra, Parts::NODES),
+            Class::Market => rule(&[Class::MarketGroup, Class::Event], Never, Parts::NODES),
+            Class::Column => rule(&[Class::Market], WithExtra, Parts::NODES),
+            Class::Selection => rule(&[Class::Column, Class::Market], Never, Parts::NONE),
+            Class::TeamGroup | Class::Scores => rule(EVENT, WithExtra, Parts::ALL),
+            Class::Team => rule(&[Class::TeamGroup], WithExtra, Parts::ALL),
+            Class::ScoreColumn => rule(&[Class::Scores], WithExtra, Parts::ALL),
+            Class::ScoreLine => rule(&[Class::ScoreColumn], WithExtra, Parts::ALL),
+            Class::StatGroup => rule(EVENT, Always, Parts::NODES),
+            Class::StatLine => rule(&[Class::StatGroup], Always, Parts::NODES),
+            Class::Other => Rule { parents: None, listed: Always, shown: Parts::NODES },
+            Class::Root => Rule { parents: None, listed: Never, shown: Parts::ALL },
         }
     }
 
@@ -105,21 +122,9 @@ impl Class {
         self == Class::Market || self == Class::Selection
     }
 
-    /// Whether and how `extra.nodes` shows it.
-    pub(super) fn listed(self) -> Listed {
-        match self {
-            Class::Event | Class::Market | Class::Selection | Class::Root => Listed::Never,
-            Class::TeamGroup
-            | Class::Team
-            | Class::Scores
-            | Class::ScoreColumn
-            | Class::ScoreLine
-            | Class::MarketGroup
-            | Class::Column => Listed::WithExtra,
-            Class::Sport | Class::Competition | Class::StatGroup | Class::StatLine | Class::Other => {
-                Listed::Always
-            }
-        }
+    /// Whether registers are read from such nodes.
+    pub(super) fn moves_registers(self) -> bool {
+        self == Class::Sport || self == Class::Event || self == Class::Team
     }
 }
 
@@ -178,6 +183,51 @@ impl Role {
             | Role::Value
             | Role::Topic => false,
         }
+    }
+}
+
+/// Parts of head and tail.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Parts(u8);
+
+impl Parts {
+    pub(super) const NONE: Parts = Parts(0);
+    pub(super) const HEAD: Parts = Parts(1);
+    /// The event's attributes that no rule uses.
+    pub(super) const EXTRA: Parts = Parts(2);
+    pub(super) const STATS: Parts = Parts(4);
+    /// The order of the markets, and the nodes that no rule uses.
+    pub(super) const NODES: Parts = Parts(8);
+    pub(super) const TAIL: Parts = Parts(2 | 4 | 8);
+    pub(super) const ALL: Parts = Parts(1 | 2 | 4 | 8);
+
+    /// Whether any of `other` is in it.
+    pub(super) fn has(self, other: Parts) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// What shows an attribute.
+    pub(super) fn showing(class: Class, role: Option<Role>) -> Parts {
+        match (class, role) {
+            (Class::Market | Class::Selection, _) => Parts::NONE,
+            (Class::Event, None) => Parts::EXTRA,
+            (Class::Event, Some(role)) if role.in_extra() => Parts::EXTRA,
+            (Class::Event | Class::Team, Some(role)) if Role::STATS.contains(&role) => Parts::STATS,
+            (Class::Event | Class::ScoreColumn | Class::ScoreLine, Some(_)) => Parts::HEAD,
+            (Class::Team, Some(_)) => Parts::HEAD | Parts::STATS,
+            (Class::MarketGroup | Class::Column | Class::TeamGroup | Class::Scores, Some(_)) => Parts::NONE,
+            (Class::Sport | Class::Competition, _) => Parts::HEAD | Parts::NODES,
+            (class, _) if class.rule().listed == Listed::Never => Parts::NONE,
+            (_, _) => Parts::NODES,
+        }
+    }
+}
+
+impl std::ops::BitOr for Parts {
+    type Output = Parts;
+
+    fn bitor(self, other: Parts) -> Parts {
+        Parts(self.0 | other.0)
     }
 }
 

@@ -1,24 +1,19 @@
 //! Deletes: a node and all below it go; the markets among them are reported as closed.
 
+use super::class::Parts;
 use super::delta::{Delta, Reports};
-use super::dirty::Parts;
 use super::forest::Forest;
 use super::mapping::Class;
 use super::store::{NIL, NodeId, TreeId};
-use crate::payload::TreeError;
+use crate::payload::Result;
 use crate::payload::observe::{Received, Sink};
 use touchline_common::model::{Handle, OddsChange};
 
 impl Forest {
-    pub(super) fn delete(
-        &mut self,
-        owner: u32,
-        id: NodeId,
-        delta: &Delta<'_>,
-        sink: &mut dyn Sink,
-    ) -> Result<(), TreeError> {
+    pub(super) fn delete(&mut self, id: NodeId, delta: &Delta<'_>, sink: &mut dyn Sink) -> Result<()> {
         let node = self.store.node(id);
         let (tree, is_outlined) = (node.tree, node.class != Class::Selection || node.first != NIL);
+        let owner = self.store.owner_of(tree);
         if self.store.root_of(tree) == id {
             self.end_topic(tree, delta.received, sink);
             return Ok(());
@@ -32,7 +27,6 @@ impl Forest {
             self.retire_markets(owner, id);
         }
         self.store.unlink(id);
-        self.forget_finger(tree);
         if is_outlined {
             self.store.outline_changed(tree);
         }

@@ -4,7 +4,7 @@
 //! of two parts or more begins with a topic that is held, it goes to that tree only; else to every tree that has the
 //! node. Of two trees of one match the first that has a node reports its changes.
 
-use super::dirty::Parts;
+use super::class::Parts;
 use super::forest::{Forest, Scratch};
 use super::json::lossy;
 use super::mapping::{Class, Role};
@@ -12,9 +12,9 @@ use super::reading::Reading;
 use super::store::{NIL, NodeId, TreeId};
 use super::{registers, text};
 use crate::payload::MatchSlot;
-use crate::payload::TreeError;
 use crate::payload::observe::{Received, Seen, Sink, recycle};
 use crate::payload::rules::report_registers;
+use crate::payload::{Result, TreeError};
 use touchline_common::model::{Change, OddsChange, Side};
 
 #[derive(Clone, Copy)]
@@ -89,16 +89,15 @@ impl Forest {
         operation: Operation,
         delta: &Delta<'_>,
         sink: &mut dyn Sink,
-    ) -> Result<(), TreeError> {
+    ) -> Result<()> {
         let found = self.targets(operation, delta)?;
         let mut result = Ok(());
         for &id in &found {
-            let owner = self.store.owner_of(self.store.node(id).tree);
-            self.approach(owner, sink);
+            self.approach(self.store.owner_of(self.store.node(id).tree), sink);
             let applied = match operation {
-                Operation::Update => self.update(owner, id, delta, sink),
-                Operation::Insert => self.insert(owner, id, delta, sink),
-                Operation::Delete => self.delete(owner, id, delta, sink),
+                Operation::Update => self.update(id, delta, sink),
+                Operation::Insert => self.insert(id, delta, sink),
+                Operation::Delete => self.delete(id, delta, sink),
             };
             if let Err(error) = applied {
                 result = Err(error);
@@ -109,7 +108,7 @@ impl Forest {
     }
 
     /// The nodes that a change goes to (of an insert the parents), in the scratch list.
-    fn targets(&mut self, operation: Operation, delta: &Delta<'_>) -> Result<Vec<NodeId>, TreeError> {
+    fn targets(&mut self, operation: Operation, delta: &Delta<'_>) -> Result<Vec<NodeId>> {
         let it = match operation {
             Operation::Update | Operation::Delete => delta.target(),
             Operation::Insert => {
@@ -130,7 +129,7 @@ impl Forest {
         }
         self.scratch.found = found;
         if let Some(first) = root.filter(|root| !self.topics.contains_key(*root) && !self.store.knows(root)) {
-            return Err(TreeError::TopicNotHeld { topic: String::from_utf8_lossy(first).into_owned() });
+            return Err(TreeError::not_held(first));
         }
         let path = delta.named();
         Err(match operation {
@@ -143,22 +142,11 @@ impl Forest {
     fn structure(&self, top: NodeId) -> (Parts, bool) {
         let mut parts = Parts::NONE;
         for id in self.store.subtree(top) {
-            match self.store.node(id).class {
-                Class::Sport | Class::Event | Class::Team => return (Parts::ALL, true),
-                Class::Competition
-                | Class::TeamGroup
-                | Class::Scores
-                | Class::ScoreColumn
-                | Class::ScoreLine
-                | Class::Root => parts = Parts::ALL,
-                Class::MarketGroup
-                | Class::Market
-                | Class::Column
-                | Class::StatGroup
-                | Class::StatLine
-                | Class::Other => parts = parts | Parts::NODES,
-                Class::Selection => {}
+            let class = self.store.node(id).class;
+            if class.moves_registers() {
+                return (Parts::ALL, true);
             }
+            parts = parts | class.rule().shown;
         }
         (parts, false)
     }

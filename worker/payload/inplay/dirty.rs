@@ -3,65 +3,11 @@
 //! A match enters the queue at its first change after a rendering and leaves it when rendered: the oldest first, so that it is found
 //! at once.
 
+use super::class::Parts;
 use super::forest::Forest;
-use super::mapping::{Class, Role};
+use super::mapping::Class;
 use super::store::{NIL, NodeId};
 use crate::payload::observe::Received;
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Parts(u8);
-
-impl Parts {
-    pub(super) const NONE: Parts = Parts(0);
-    pub(super) const HEAD: Parts = Parts(1);
-    /// The event's attributes that no rule uses.
-    pub(super) const EXTRA: Parts = Parts(2);
-    pub(super) const STATS: Parts = Parts(4);
-    /// The order of the markets, and the nodes that no rule uses.
-    pub(super) const NODES: Parts = Parts(8);
-    pub(super) const TAIL: Parts = Parts(2 | 4 | 8);
-    pub(super) const ALL: Parts = Parts(1 | 2 | 4 | 8);
-
-    /// Whether any of `other` is in it.
-    pub(super) fn has(self, other: Parts) -> bool {
-        self.0 & other.0 != 0
-    }
-
-    pub(super) fn showing(class: Class, role: Option<Role>) -> Parts {
-        match (class, role) {
-            (Class::Market | Class::Selection, _) => Parts::NONE,
-            (Class::Event, None) => Parts::EXTRA,
-            (Class::Event, Some(role)) if role.in_extra() => Parts::EXTRA,
-            (Class::Event | Class::Team, Some(role)) if Role::STATS.contains(&role) => Parts::STATS,
-            (Class::Event | Class::ScoreColumn | Class::ScoreLine, Some(_)) => Parts::HEAD,
-            (Class::Team, Some(_)) => Parts::HEAD | Parts::STATS,
-            (Class::MarketGroup | Class::Column | Class::TeamGroup | Class::Scores, Some(_)) => Parts::NONE,
-            (Class::Sport | Class::Competition, _) => Parts::HEAD | Parts::NODES,
-            (
-                Class::Team
-                | Class::ScoreColumn
-                | Class::ScoreLine
-                | Class::MarketGroup
-                | Class::Column
-                | Class::TeamGroup
-                | Class::Scores
-                | Class::StatGroup
-                | Class::StatLine
-                | Class::Other
-                | Class::Root,
-                _,
-            ) => Parts::NODES,
-        }
-    }
-}
-
-impl std::ops::BitOr for Parts {
-    type Output = Parts;
-
-    fn bitor(self, other: Parts) -> Parts {
-        Parts(self.0 | other.0)
-    }
-}
 
 impl Forest {
     /// Parts of a match's head and tail are to be rendered again.

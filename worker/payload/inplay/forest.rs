@@ -3,14 +3,14 @@
 //! A topic belongs to one match or is a match list. What a load does is in `load`, what a change in `delta`, rendering in `render`,
 //! what is to be rendered in `dirty`. Callers: the scanning worker, benchmarks.
 
+use super::class::Parts;
 use super::delta::{Delta, Operation, Reports};
-use super::dirty::Parts;
 use super::list::List;
 use super::mapping::Mapping;
 use super::store::{NIL, NodeId, Store, TreeId};
 use super::{reading::Reading, render, server_time};
 use crate::payload::observe::{Names, Received, Sink};
-use crate::payload::{Limits, MatchSlot, Payload, TreeError};
+use crate::payload::{Limits, MatchSlot, Payload, Result, TreeError};
 use foldhash::fast::RandomState;
 use jiff::tz::TimeZone;
 use slab::Slab;
@@ -89,13 +89,12 @@ impl Forest {
         }
     }
 
-    fn tree_of(&self, topic: &[u8]) -> Result<TreeId, TreeError> {
-        let not_held = || TreeError::TopicNotHeld { topic: String::from_utf8_lossy(topic).into_owned() };
-        self.topics.get(topic).copied().ok_or_else(not_held)
+    fn tree_of(&self, topic: &[u8]) -> Result<TreeId> {
+        self.topics.get(topic).copied().ok_or_else(|| TreeError::not_held(topic))
     }
 
     /// Whether these topics may be held beside those that are.
-    fn check_topics(&self, topics: &[impl AsRef<str>]) -> Result<(), TreeError> {
+    fn check_topics(&self, topics: &[impl AsRef<str>]) -> Result<()> {
         for (place, topic) in topics.iter().map(AsRef::as_ref).enumerate() {
             let twice = topics.iter().take(place).any(|other| other.as_ref() == topic);
             if twice || self.topics.contains_key(topic.as_bytes()) {
@@ -138,7 +137,7 @@ impl Forest {
 }
 
 impl Payload for Forest {
-    fn add_match(&mut self, topics: &[String], listing: Listing) -> Result<MatchSlot, TreeError> {
+    fn add_match(&mut self, topics: &[String], listing: Listing) -> Result<MatchSlot> {
         self.check_topics(topics)?;
         let slot = self.matches.vacant_key();
         let trees = topics.iter().map(|topic| self.add_tree(topic, slot as u32)).collect();
@@ -146,7 +145,7 @@ impl Payload for Forest {
         Ok(MatchSlot(slot as u32))
     }
 
-    fn add_list(&mut self, topic: &str, id: Template, topics: &[Template]) -> Result<(), TreeError> {
+    fn add_list(&mut self, topic: &str, id: Template, topics: &[Template]) -> Result<()> {
         self.check_topics(&[topic])?;
         let tree = self.add_tree(topic, NIL);
         self.lists.push(List::new(tree, id, topics));
@@ -193,7 +192,8 @@ impl Payload for Forest {
     }
 
     fn report(&mut self, slot: MatchSlot, now: Received, sink: &mut dyn Sink) {
-        self.report_all(slot.0, now, sink);
+        self.report_base(slot.0, now, sink);
+        self.report_odds(slot.0, now, sink);
     }
 
     fn server_time(&mut self, body: &[u8], received: Received) -> bool {
@@ -233,13 +233,7 @@ impl Payload for Forest {
         self.lists = lists;
     }
 
-    fn load(
-        &mut self,
-        topic: &[u8],
-        body: &[u8],
-        received: Received,
-        sink: &mut dyn Sink,
-    ) -> Result<(), TreeError> {
+    fn load(&mut self, topic: &[u8], body: &[u8], received: Received, sink: &mut dyn Sink) -> Result<()> {
         let tree = self.tree_of(topic)?;
         let owner = self.store.owner_of(tree);
         self.approach(owner, sink);
@@ -258,20 +252,24 @@ impl Payload for Forest {
         body: &[u8],
         received: Received,
         sink: &mut dyn Sink,
-    ) -> Result<Option<usize>, TreeError> {
+    ) -> Result<Option<usize>> {
         let tree = self.tree_of(topic)?;
-        self.approach(self.store.owner_of(tree), sink);
-        self.audit_tree(tree, body, received, sink)
+        let owner = self.store.owner_of(tree);
+        self.approach(owner, sink);
+        let differing = self.differing(tree, body);
+        let prices = self.remembered_prices(tree);
+        self.replace_tree(tree, body)?;
+        self.remember_prices(tree, prices);
+        if owner == NIL {
+            self.list_loaded(tree);
+        } else if self.match_renewed(owner, received, sink) && (differing != Some(0) || self.is_news(owner)) {
+            self.report(MatchSlot(owner), received, sink);
+        }
+        Ok(differing)
     }
 
     /// A body that begins with `F` is taken as a load.
-    fn delta(
-        &mut self,
-        topic: &[u8],
-        body: &[u8],
-        received: Received,
-        sink: &mut dyn Sink,
-    ) -> Result<(), TreeError> {
+    fn delta(&mut self, topic: &[u8], body: &[u8], received: Received, sink: &mut dyn Sink) -> Result<()> {
         let end = memchr::memchr(b'|', body.get(2..).unwrap_or_default()).map_or(body.len(), |at| at + 2);
         let delta = Delta::new(topic, body.get(2..end).unwrap_or_default(), received);
         let operation = match body {
@@ -296,10 +294,11 @@ impl Payload for Forest {
         topic: &[u8],
         received: Received,
         sink: &mut dyn Sink,
-    ) -> Result<Option<MatchSlot>, TreeError> {
+    ) -> Result<Option<MatchSlot>> {
         let tree = self.tree_of(topic)?;
         self.approach(self.store.owner_of(tree), sink);
-        Ok(self.end_topic(tree, received, sink))
+        self.end_topic(tree, received, sink);
+        Ok(self.owner(topic))
     }
 
     fn forget_handles(&mut self, slot: MatchSlot) {

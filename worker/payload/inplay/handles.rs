@@ -4,7 +4,6 @@
 //! again under the same names; a market that is deleted and inserted again gets another.
 
 use super::forest::Forest;
-use super::key::Key;
 use super::mapping::{Class, Role};
 use super::store::{NIL, NodeId, TreeId};
 use super::text;
@@ -136,21 +135,13 @@ impl Forest {
     }
 
     pub(super) fn selection_value(&self, id: NodeId) -> SelectionValue<'_> {
-        let (mut odds, mut suspended) = (None, None);
-        for (name, value) in text::attributes(self.store.text(id)) {
-            match self.mapping.role(Class::Selection, Key::of(name)) {
-                // Of two attributes with one name the first counts.
-                Some(Role::Odds) => _ = odds.get_or_insert(value),
-                Some(Role::Suspended) => _ = suspended.get_or_insert(value),
-                Some(_) | None => {}
-            }
-        }
-        let odds = odds.unwrap_or_default();
+        let value = |role| self.store.attribute(id, self.mapping.key(Class::Selection, role));
+        let odds = value(Role::Odds).unwrap_or_default();
         SelectionValue {
             selection: self.store.node(id).handle,
             price: Price::from_text(odds),
             text: lossy(odds),
-            suspended: text::suspended(suspended),
+            suspended: text::suspended(value(Role::Suspended)),
         }
     }
 }

@@ -4,7 +4,7 @@ use super::forest::Forest;
 use super::json::Json;
 use super::mapping::{Class, Role};
 use super::reading::Reading;
-use super::score::{self, Course, Pair};
+use super::score::{self, Pair};
 use super::store::{NodeId, TreeId};
 use super::text;
 use touchline_common::model::{Phase, Scoring};
@@ -34,10 +34,7 @@ fn write_score(reading: &Reading<'_>, phase: Option<Phase>, out: &mut Json) {
     if ss.is_none() && xp.is_none() {
         return;
     }
-    let bytes = |role| reading.value(role).unwrap_or_default();
-    let scoring = reading.scoring();
-    let course = if phase == Some(Phase::FINISHED) { Course::Finished } else { Course::Open };
-    let score = score::read(scoring, bytes(Role::Score), bytes(Role::Points), course);
+    let (scoring, score) = (reading.scoring(), reading.score(phase));
     out.fixed(b"\"score\":{");
     out.member("text", ss.as_deref());
     out.sides(score.total);
@@ -47,11 +44,9 @@ fn write_score(reading: &Reading<'_>, phase: Option<Phase>, out: &mut Json) {
         for pair in periods {
             out.fixed(b"{");
             out.sides(pair);
-            out.close(b'}');
-            out.fixed(b",");
+            out.close_member(b'}');
         }
-        out.close(b']');
-        out.fixed(b",");
+        out.close_member(b']');
     }
     let points = match scoring {
         Scoring::Goals | Scoring::Points | Scoring::Cricket => None,
@@ -64,8 +59,7 @@ fn write_score(reading: &Reading<'_>, phase: Option<Phase>, out: &mut Json) {
         Some(b"0,1") => out.member("serving", Some("away")),
         Some(_) | None => {}
     }
-    out.close(b'}');
-    out.fixed(b",");
+    out.close_member(b'}');
 }
 
 /// The periods of a score in points: the score columns that are named by a number or `OT`, with a number on both lines.

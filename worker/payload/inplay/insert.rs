@@ -4,24 +4,19 @@ use super::delta::{Delta, Reports};
 use super::forest::Forest;
 use super::key::Key;
 use super::mapping::{Class, Role};
-use super::store::{Finger, NIL, NOTHING, NodeId, TreeId};
+use super::store::{Finger, NIL, NOTHING, Node, NodeId};
 use super::text;
 use super::update::Step;
-use crate::payload::TreeError;
 use crate::payload::observe::Sink;
+use crate::payload::{Result, TreeError};
 use touchline_common::model::{Handle, OddsChange};
 
 impl Forest {
-    pub(super) fn insert(
-        &mut self,
-        owner: u32,
-        parent: NodeId,
-        delta: &Delta<'_>,
-        sink: &mut dyn Sink,
-    ) -> Result<(), TreeError> {
+    pub(super) fn insert(&mut self, parent: NodeId, delta: &Delta<'_>, sink: &mut dyn Sink) -> Result<()> {
         let tree = self.store.node(parent).tree;
+        let owner = self.store.owner_of(tree);
         let held = self.store.find_in(tree, delta.target());
-        self.check_insert(tree, parent, held, delta)?;
+        self.check_insert(parent, held, delta)?;
         let text = self.inserted_text(delta);
         let mut reports = std::mem::take(&mut self.scratch.reports).again();
         let id = match held {
@@ -67,13 +62,8 @@ impl Forest {
         }
     }
 
-    fn check_insert(
-        &self,
-        tree: TreeId,
-        parent: NodeId,
-        held: Option<NodeId>,
-        delta: &Delta<'_>,
-    ) -> Result<(), TreeError> {
+    fn check_insert(&self, parent: NodeId, held: Option<NodeId>, delta: &Delta<'_>) -> Result<()> {
+        let tree = self.store.node(parent).tree;
         let (nodes, bytes) = self.store.tree(tree).map_or((0, 0), |tree| (tree.nodes, tree.bytes));
         let mut below = 1;
         if let Some(id) = held {
@@ -102,11 +92,11 @@ impl Forest {
             text.push(b';');
         }
         let it = delta.target();
-        match text::find(&text, self.mapping.topic()) {
+        match text::find(&text, self.mapping.topic) {
             Some((start, end)) => {
                 text.splice(start..end, it.iter().copied());
             }
-            None => text::append(&mut text, self.mapping.topic_name(), it),
+            None => text::append(&mut text, &self.mapping.topic_name, it),
         }
         text
     }
@@ -121,10 +111,7 @@ impl Forest {
         reports: &mut Reports<'a>,
         sink: &mut dyn Sink,
     ) {
-        let (tree, old_class) = {
-            let node = self.store.node(id);
-            (node.tree, node.class)
-        };
+        let &Node { tree, class: old_class, .. } = self.store.node(id);
         let owner = self.store.owner_of(tree);
         let class = self.mapping.class(Key::of(text::type_word(&text)));
         if owner != NIL {
@@ -157,7 +144,6 @@ impl Forest {
         self.store.replace_text(id, text, &self.mapping);
         if self.store.root_of(tree) != id {
             self.store.unlink(id);
-            self.forget_finger(tree);
             self.place(id, parent);
         }
     }
@@ -171,8 +157,7 @@ impl Forest {
         reports: &mut Reports<'a>,
         sink: &mut dyn Sink,
     ) {
-        let class = self.store.node(id).class;
-        let tree = self.store.node(id).tree;
+        let &Node { class, tree, .. } = self.store.node(id);
         let reporting = self.is_first(owner, tree, id);
         let mut steps = Vec::new();
         for role in [Role::Odds, Role::Suspended, Role::Comment].into_iter().chain(Role::STATS) {
@@ -198,10 +183,7 @@ impl Forest {
 
     /// Links a node below `parent` at the place its order attribute names among its like; without one, last.
     fn place(&mut self, id: NodeId, parent: NodeId) {
-        let (kind, class, tree) = {
-            let node = self.store.node(id);
-            (node.kind, node.class, node.tree)
-        };
+        let &Node { kind, class, tree, .. } = self.store.node(id);
         let order = self.store.attribute(id, self.mapping.key(class, Role::Order));
         let order = order.and_then(|text| text::whole(text, 9)).map(|n| n as u32);
         let Some(order) = order else {
@@ -230,12 +212,6 @@ impl Forest {
             id = self.store.node(id).next;
         }
         id
-    }
-
-    pub(super) fn forget_finger(&mut self, tree: TreeId) {
-        if let Some(tree) = self.store.tree_mut(tree) {
-            tree.finger = Finger::default();
-        }
     }
 
     /// Levels of the subtree of `top`, itself included.

@@ -1,7 +1,7 @@
 //! The links of the arena: lists of siblings, walks in pre-order, outlines.
 
 use super::mapping::Class;
-use super::store::{NIL, NodeId, Store, TreeId};
+use super::store::{Finger, NIL, NodeId, Store, TreeId};
 
 impl Store {
     /// Puts a node that is in no list below `parent`, before `before`, or last if that is `NIL`.
@@ -16,10 +16,14 @@ impl Store {
     /// Takes a node out of its parent's list; what is below it stays below it.
     pub(super) fn unlink(&mut self, id: NodeId) {
         let node = self.node_mut(id);
-        let (parent, prev, next) = (node.parent, node.prev, node.next);
+        let (tree, parent, prev, next) = (node.tree, node.parent, node.prev, node.next);
         (node.parent, node.prev, node.next) = (NIL, NIL, NIL);
         *self.link_after(parent, prev) = next;
         *self.link_before(parent, next) = prev;
+        // Places behind it are others now.
+        if let Some(tree) = self.tree_mut(tree) {
+            tree.finger = Finger::default();
+        }
     }
 
     /// Where it stands which child of `parent` comes behind `prev`; the first one if that is `NIL`.

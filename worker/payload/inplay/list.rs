@@ -26,12 +26,11 @@ pub(super) struct List {
     /// Event nodes that changed, in order, each once.
     changed: Vec<NodeId>,
     waiting: HashSet<NodeId>,
+    /// Matches of which an event node is gone; another may be there.
     gone: Vec<MatchId>,
     /// What was reported of each event node; of what the list knew the hash, so that two that differ are the same to us once
     /// in 2^64.
     published: HashMap<NodeId, (MatchId, u64)>,
-    /// How many event nodes stand for a match.
-    held: HashMap<MatchId, usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,22 +46,17 @@ const MOST: usize = 512;
 
 impl List {
     pub(super) fn new(tree: TreeId, id: Template, topics: &[Template]) -> Self {
-        let mut names: Vec<String> = Vec::new();
-        for name in topics.iter().flat_map(Template::names) {
-            if !names.iter().any(|held| held == name) {
-                names.push(name.to_owned());
-            }
-        }
+        let mut seen = HashSet::new();
+        let names = topics.iter().flat_map(Template::names).filter(|name| seen.insert(*name));
         Self {
             tree,
             id,
-            names,
+            names: names.map(str::to_owned).collect(),
             news: News::Changes,
             changed: Vec::new(),
             waiting: HashSet::new(),
             gone: Vec::new(),
             published: HashMap::new(),
-            held: HashMap::new(),
         }
     }
 
@@ -78,23 +72,11 @@ impl List {
         self.waiting.clear();
         self.gone.clear();
         self.published.clear();
-        self.held.clear();
     }
 
     fn forget(&mut self, id: NodeId) {
         self.waiting.remove(&id);
-        if let Some((key, _)) = self.published.remove(&id) {
-            self.release(key);
-        }
-    }
-
-    fn release(&mut self, key: MatchId) {
-        if let Some(count) = self.held.get_mut(&key).filter(|count| **count > 1) {
-            *count -= 1;
-            return;
-        }
-        self.held.remove(&key);
-        self.gone.push(key);
+        self.gone.extend(self.published.remove(&id).map(|(key, _)| key));
     }
 }
 
@@ -103,20 +85,18 @@ impl Forest {
     /// calls, until one appends nothing.
     pub(super) fn drain(&self, list: &mut List, out: &mut Vec<ListChange>) {
         let news = list.news;
-        let at_once = match news {
+        match news {
             News::Load => {
                 out.push(ListChange::LoadBegin);
                 list.news = News::Loading;
-                MOST
             }
-            News::Loading => MOST,
             News::Lost => {
                 out.push(ListChange::Lost);
                 list.news = News::Changes;
-                usize::MAX
             }
-            News::Changes => usize::MAX,
-        };
+            News::Loading | News::Changes => {}
+        }
+        let at_once = if list.news == News::Loading { MOST } else { usize::MAX };
         let mut present = Vec::new();
         let changed: Vec<NodeId> = list.changed.drain(..list.changed.len().min(at_once)).collect();
         for id in changed {
@@ -125,10 +105,12 @@ impl Forest {
                 self.look(list, id, &mut present);
             }
         }
-        for id in std::mem::take(&mut list.gone) {
-            if news == News::Changes && !list.held.contains_key(&id) {
-                out.push(ListChange::Gone { id });
-            }
+        let gone = std::mem::take(&mut list.gone);
+        if news == News::Changes && !gone.is_empty() {
+            let mut known: HashSet<&MatchId> = list.published.values().map(|(id, _)| id).collect();
+            out.extend(
+                gone.iter().filter(|id| known.insert(id)).map(|id| ListChange::Gone { id: id.clone() }),
+            );
         }
         out.append(&mut present);
         if list.news == News::Loading && list.changed.is_empty() {
@@ -153,9 +135,7 @@ impl Forest {
                 list.forget(id);
             }
         }
-        if list.published.insert(id, (key.clone(), hash)).is_none() {
-            *list.held.entry(key.clone()).or_default() += 1;
-        }
+        list.published.insert(id, (key.clone(), hash));
         out.push(ListChange::Present { id: key, listing });
     }
 
@@ -175,7 +155,7 @@ impl Forest {
 
     fn listing_of(&self, list: &List, event: NodeId) -> Listing {
         let attribute = |id: NodeId, class: Class, role: Role| {
-            let value = text::trim(self.store.attribute(id, self.mapping.key(class, role))?);
+            let value = self.store.attribute(id, self.mapping.key(class, role))?.trim_ascii();
             (!value.is_empty()).then(|| lossy(value).into_owned())
         };
         let above = |class: Class, role: Role| attribute(self.store.nearest(event, class), class, role);

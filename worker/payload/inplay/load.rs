@@ -4,7 +4,7 @@
 //! be (no `F`, more than the limits) leaves the tree as it was. Depth needs no check: by the rules of nesting a load
 //! is never deeper than nine.
 
-use super::dirty::Parts;
+use super::class::Parts;
 use super::forest::Forest;
 use super::key::Key;
 use super::mapping::Class;
@@ -13,7 +13,7 @@ use super::reading::Reading;
 use super::registers;
 use super::store::{NIL, NodeId, Store, TreeId};
 use crate::payload::observe::{Received, Sink};
-use crate::payload::{MatchSlot, TreeError};
+use crate::payload::{MatchSlot, Payload, Result, TreeError};
 use touchline_common::ipc::messages::data::MatchBase;
 
 impl Forest {
@@ -21,7 +21,7 @@ impl Forest {
     ///
     /// # Errors
     /// [`TreeError::NotALoad`], [`TreeError::Nodes`], [`TreeError::Bytes`]: the tree is as it was.
-    pub(super) fn replace_tree(&mut self, tree: TreeId, body: &[u8]) -> Result<(), TreeError> {
+    pub(super) fn replace_tree(&mut self, tree: TreeId, body: &[u8]) -> Result<()> {
         let topic = || self.store.tree(tree).map(|tree| tree.topic.to_string()).unwrap_or_default();
         let from = first_node(body).ok_or_else(|| TreeError::NotALoad { topic: topic() })?;
         let most = memchr::memchr_iter(b'|', body.get(from..).unwrap_or_default()).count() + 1;
@@ -33,25 +33,19 @@ impl Forest {
         Ok(())
     }
 
-    /// A topic is gone, and its tree with it. The match, if it was one's.
-    pub(super) fn end_topic(
-        &mut self,
-        tree: TreeId,
-        received: Received,
-        sink: &mut dyn Sink,
-    ) -> Option<MatchSlot> {
+    /// A topic is gone, and its tree with it.
+    pub(super) fn end_topic(&mut self, tree: TreeId, received: Received, sink: &mut dyn Sink) {
         let owner = self.store.owner_of(tree);
         self.retire_markets(owner, self.store.root_of(tree));
         self.store.clear_tree(tree);
         if owner == NIL {
             self.list_lost(tree);
-            return None;
+        } else {
+            self.match_loaded(owner, received, sink);
         }
-        self.match_loaded(owner, received, sink);
-        Some(MatchSlot(owner))
     }
 
-    fn check_limits(&self, tree: TreeId, nodes: usize, bytes: usize) -> Result<(), TreeError> {
+    fn check_limits(&self, tree: TreeId, nodes: usize, bytes: usize) -> Result<()> {
         let others = self.nodes_beside(tree);
         // The body ends with a cut, so the last piece is usually empty.
         if nodes.saturating_sub(1) + others > self.limits.nodes {
@@ -73,7 +67,7 @@ impl Forest {
     /// After a load (or the end) of one of its topics everything of a match is to be rendered and reported anew.
     pub(super) fn match_loaded(&mut self, slot: u32, received: Received, sink: &mut dyn Sink) {
         if self.match_renewed(slot, received, sink) {
-            self.report_all(slot, received, sink);
+            self.report(MatchSlot(slot), received, sink);
         }
     }
 
@@ -97,12 +91,6 @@ impl Forest {
         }
         self.parts_changed(slot, Parts::ALL, received);
         true
-    }
-
-    /// Reports all values of a match, whatever was reported before.
-    pub(super) fn report_all(&mut self, slot: u32, received: Received, sink: &mut dyn Sink) {
-        self.report_base(slot, received, sink);
-        self.report_odds(slot, received, sink);
     }
 
     pub(super) fn report_base(&mut self, slot: u32, received: Received, sink: &mut dyn Sink) {
@@ -167,9 +155,8 @@ pub(super) fn first_node(body: &[u8]) -> Option<usize> {
 /// Cuts the nodes of `body` from byte `from` on into an empty tree.
 fn fill(store: &mut Store, mapping: &Mapping, tree: TreeId, body: &[u8], from: usize, most: usize) {
     let topic = store.tree(tree).map(|tree| tree.topic.clone()).unwrap_or_default();
-    store.set_buffer(tree, body);
-    store.reserve(most);
-    let needle = [b";", mapping.topic_name(), b"="].concat();
+    store.set_buffer(tree, body, most);
+    let needle = [&b";"[..], &mapping.topic_name, b"="].concat();
     let finder = memchr::memmem::Finder::new(&needle);
     let mut ids = finder.find_iter(body).peekable();
     let mut open: Vec<(Class, NodeId)> = vec![(Class::Root, store.root_of(tree))];
@@ -199,7 +186,7 @@ fn fill(store: &mut Store, mapping: &Mapping, tree: TreeId, body: &[u8], from: u
         } else {
             let parent = parent_of(&mut open, class);
             store.link(id, parent, NIL);
-            if class.parents().is_some() {
+            if class.rule().parents.is_some() {
                 open.push((class, id));
             }
         }
@@ -220,7 +207,7 @@ fn until_end(text: &[u8]) -> &[u8] {
 /// a rule goes under what is open last, closes nothing and is never open itself.
 #[inline]
 fn parent_of(open: &mut Vec<(Class, NodeId)>, class: Class) -> NodeId {
-    if let Some(allowed) = class.parents() {
+    if let Some(allowed) = class.rule().parents {
         let place = open.iter().rposition(|(held, _)| allowed.contains(held)).unwrap_or(0);
         open.truncate(place + 1);
     }

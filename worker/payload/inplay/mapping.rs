@@ -14,8 +14,9 @@ use touchline_common::model::Phase;
 
 #[derive(Clone, Debug)]
 pub struct Mapping {
-    topic: Key,
-    topic_name: Box<[u8]>,
+    /// The attribute that holds a node's own topic id.
+    pub(super) topic: Key,
+    pub(super) topic_name: Box<[u8]>,
     types: Vec<(Key, Class)>,
     fields: Vec<Fields>,
     labels: Vec<(String, String)>,
@@ -51,16 +52,6 @@ impl Mapping {
     /// the same attribute.
     pub fn overlaid(text: &str) -> Result<Self, MappingError> {
         Self::compile(&laid_over(parse(BUILTIN)?, parse(text)?))
-    }
-
-    /// The attribute that holds a node's own topic id.
-    #[inline]
-    pub(super) fn topic(&self) -> Key {
-        self.topic
-    }
-
-    pub(super) fn topic_name(&self) -> &[u8] {
-        &self.topic_name
     }
 
     #[inline]
@@ -202,11 +193,8 @@ impl Fields {
             let mut slots = [(Key::EMPTY, None); SLOTS];
             let fits = self.roles.iter().all(|&(key, role)| {
                 let slot = slots.get_mut((key.0.wrapping_mul(factor) >> (32 - BITS)) as usize);
-                let free = slot.filter(|slot| slot.1.is_none());
-                free.is_some_and(|slot| {
-                    *slot = (key, Some(role));
-                    true
-                })
+                let before = slot.map(|slot| std::mem::replace(slot, (key, Some(role))));
+                before.is_some_and(|(_, role)| role.is_none())
             });
             if fits {
                 (*self.slots, self.factor) = (slots, factor);

@@ -72,9 +72,9 @@ fn selection(store: &Store, mapping: &Mapping, node: &Node, place: Place, extra:
         return;
     }
     let shown = Shown::new(store.text_of(node));
-    let escape = shown.escape();
+    let escape = shown.escape;
     let it = node.it_at as usize;
-    out.quoted(shown.piece(it, it + node.it_len as usize), escape);
+    out.quoted(Piece::new(shown.text, it, it + node.it_len as usize), escape);
     out.fixed(b":{");
     let held = members(shown, mapping, Class::Selection, extra, out);
     prices(node, held.odds, escape, out);
@@ -115,7 +115,7 @@ fn members<'a>(
     extra: &mut Extra,
     out: &mut Json,
 ) -> Members<'a> {
-    let escape = shown.escape();
+    let escape = shown.escape;
     let mut held = Members::default();
     extra.begin();
     shown.scan(mapping, class, |role, name, value| {

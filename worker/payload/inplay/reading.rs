@@ -10,7 +10,8 @@ use super::json::lossy;
 use super::mapping::{Class, Mapping, Role};
 use super::period::{Progress, Status};
 use super::registers;
-use super::rules::split_name;
+use super::rules::{listed, sides};
+use super::score::{self, Course, Score};
 use super::store::{NodeId, Store, TreeId};
 use super::{key::Key, text};
 use crate::payload::sport::Sport;
@@ -45,22 +46,15 @@ impl<'a> Reading<'a> {
     }
 
     fn add(&mut self, event: NodeId) {
-        let before = self.values;
+        let has_clock =
+            [Role::Minutes, Role::Seconds].into_iter().any(|role| number(self.value(role)).is_some());
         for (name, value) in text::attributes(self.store.text(event)) {
-            let Some(role) = self.mapping.role(Class::Event, Key::of(name)) else { continue };
-            if let Some(place) = self.values.get_mut(role as usize)
+            if let Some(role) = self.mapping.role(Class::Event, Key::of(name))
+                && !(has_clock && CLOCK.contains(&role))
+                && let Some(place) = self.values.get_mut(role as usize)
                 && place.is_none_or(<[u8]>::is_empty)
             {
                 *place = Some(value);
-            }
-        }
-        if CLOCK.iter().take(2).any(|role| number(before.get(*role as usize).copied().flatten()).is_some()) {
-            for role in CLOCK {
-                if let (Some(place), Some(old)) =
-                    (self.values.get_mut(role as usize), before.get(role as usize))
-                {
-                    *place = *old;
-                }
             }
         }
     }
@@ -84,23 +78,19 @@ impl<'a> Reading<'a> {
     }
 
     pub(super) fn sport_id(&self) -> Option<Cow<'a, str>> {
-        let from_list =
-            || self.held.listing.sport_id.as_deref().filter(|id| !id.is_empty()).map(Cow::Borrowed);
-        self.value_of(Role::Sport).or_else(|| self.ancestor(Class::Sport, Role::Id)).or_else(from_list)
+        let own = self.value_of(Role::Sport).or_else(|| self.ancestor(Class::Sport, Role::Id));
+        own.or_else(|| listed(&self.held.listing.sport_id))
     }
 
     pub(super) fn competition(&self) -> Option<Cow<'a, str>> {
-        let from_list =
-            || self.held.listing.competition.as_deref().filter(|name| !name.is_empty()).map(Cow::Borrowed);
-        self.value_of(Role::Competition)
-            .or_else(|| self.ancestor(Class::Competition, Role::Name))
-            .or_else(from_list)
+        let own = self.value_of(Role::Competition);
+        let own = own.or_else(|| self.ancestor(Class::Competition, Role::Name));
+        own.or_else(|| listed(&self.held.listing.competition))
     }
 
     pub(super) fn name(&self) -> Option<Cow<'a, str>> {
-        let own = self.value(Role::Name).map(text::trim).filter(|name| !name.is_empty()).map(lossy);
-        let from_list = || self.held.listing.name.as_deref().map(str::trim).map(Cow::Borrowed);
-        own.or_else(from_list).filter(|name| !name.is_empty())
+        let own = self.value(Role::Name).map(<[u8]>::trim_ascii).filter(|name| !name.is_empty()).map(lossy);
+        own.or_else(|| listed(&self.held.listing.name))
     }
 
     fn ancestor(&self, class: Class, role: Role) -> Option<Cow<'a, str>> {
@@ -113,18 +103,13 @@ impl<'a> Reading<'a> {
 
     /// Home and away, from the team nodes, else from the name.
     pub(super) fn sides(&self) -> [Option<Cow<'a, str>>; 2] {
-        let split = self.name().and_then(|name| split_name(&name));
-        let (home, away) = split.map_or((None, None), |(home, away)| (Some(home), Some(away)));
         let named = |side| self.held.trees.iter().find_map(|tree| self.team_name(*tree, side));
-        [
-            named(Side::Home).or_else(|| home.map(Cow::Owned)),
-            named(Side::Away).or_else(|| away.map(Cow::Owned)),
-        ]
+        sides(Side::BOTH.map(named), self.name().as_deref())
     }
 
     fn team_name(&self, tree: TreeId, side: Side) -> Option<Cow<'a, str>> {
         let team = self.team(tree, side)?;
-        let name = text::trim(self.store.attribute(team, self.mapping.key(Class::Team, Role::Name))?);
+        let name = self.store.attribute(team, self.mapping.key(Class::Team, Role::Name))?.trim_ascii();
         (!name.is_empty()).then(|| lossy(name))
     }
 
@@ -139,7 +124,7 @@ impl<'a> Reading<'a> {
     pub(super) fn statistic_key(&self, tree: TreeId, role: Role) -> Option<Cow<'a, str>> {
         let event = event_of(self.store, tree)?;
         let label = self.store.attribute(event, self.mapping.key(Class::Event, role))?;
-        if text::trim(label).is_empty() {
+        if label.trim_ascii().is_empty() {
             return None;
         }
         let label = lossy(label);
@@ -228,6 +213,13 @@ impl<'a> Reading<'a> {
             status: if suspended { Status::Suspended } else { status },
             suspended: Some(suspended),
         }
+    }
+
+    /// The score as numbers. Of a match that is over no set is being played.
+    pub(super) fn score(&self, phase: Option<Phase>) -> Score {
+        let course = if phase == Some(Phase::FINISHED) { Course::Finished } else { Course::Open };
+        let [ss, xp] = [Role::Score, Role::Points].map(|role| self.value(role).unwrap_or_default());
+        score::read(self.scoring(), ss, xp, course)
     }
 
     /// Racket sports report their sets apart from the phase.

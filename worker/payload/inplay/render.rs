@@ -3,7 +3,7 @@
 //! The bytes are not kept: a block remembers 64 bits. A hash is of the whole section's text, so two documents that
 //! differ are the same to us once in 2^64.
 
-use super::dirty::Parts;
+use super::class::Parts;
 use super::forest::{Forest, Match};
 use super::json::{Extra, Json};
 use super::mapping::Class;

@@ -102,7 +102,7 @@ fn innings(text: &[u8]) -> (Option<u32>, Option<u32>) {
     let (mut runs, mut wickets) = (Some(0_u32), Some(0_u32));
     let mut parts = text.split(|&b| b == b'&').peekable();
     while let Some(part) = parts.next() {
-        let part = text::trim(part);
+        let part = part.trim_ascii();
         let (scored, lost) = match split(part, b'/') {
             Some((scored, lost)) => (scored, number(lost)),
             None => (part, Some(if parts.peek().is_some() { 10 } else { 0 })),

@@ -7,8 +7,8 @@ use super::mapping::{Class, Mapping, Role};
 /// A node's text, ready to be written.
 #[derive(Clone, Copy)]
 pub(super) struct Shown<'a> {
-    text: &'a [u8],
-    escape: Escape,
+    pub(super) text: &'a [u8],
+    pub(super) escape: Escape,
 }
 
 impl<'a> Shown<'a> {
@@ -56,15 +56,6 @@ impl<'a> Shown<'a> {
                 }
             }
         }
-    }
-
-    pub(super) fn escape(&self) -> Escape {
-        self.escape
-    }
-
-    #[inline]
-    pub(super) fn piece(self, from: usize, to: usize) -> Piece<'a> {
-        Piece::new(self.text, from, to)
     }
 }
 

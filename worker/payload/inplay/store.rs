@@ -105,9 +105,8 @@ pub(super) struct Finger {
 #[derive(Debug)]
 pub(super) struct Store {
     pub(super) nodes: Vec<Node>,
-    /// Head of the list of freed nodes, linked by `next`.
-    free: NodeId,
-    freed: usize,
+    /// Places in `nodes` that are free.
+    free: Vec<NodeId>,
     pub(super) trees: Slab<Tree>,
     pub(super) owned: Slab<Vec<u8>>,
     index: Index,
@@ -120,8 +119,7 @@ impl Store {
     pub(super) fn new() -> Self {
         Self {
             nodes: Vec::new(),
-            free: NIL,
-            freed: 0,
+            free: Vec::new(),
             trees: Slab::new(),
             owned: Slab::new(),
             index: Index::default(),
@@ -166,13 +164,22 @@ impl Store {
 
     #[inline]
     pub(super) fn text_of(&self, node: &Node) -> &[u8] {
-        text_of(node, &self.owned, &self.trees)
+        if node.own != NIL {
+            return self.owned.get(node.own as usize).map(Vec::as_slice).unwrap_or_default();
+        }
+        let buffer = self.tree(node.tree).map(|tree| &*tree.buffer).unwrap_or_default();
+        buffer.get(node.start as usize..node.end as usize).unwrap_or_default()
     }
 
     /// A node's topic id; the topic itself for an artificial root; empty if it has none.
     #[inline]
     pub(super) fn it(&self, id: NodeId) -> &[u8] {
-        it_of(self.node(id), &self.owned, &self.trees)
+        let node = self.node(id);
+        if node.class == Class::Root {
+            return self.tree(node.tree).map(|tree| tree.topic.as_bytes()).unwrap_or_default();
+        }
+        let from = node.it_at as usize;
+        self.text_of(node).get(from..from + node.it_len as usize).unwrap_or_default()
     }
 
     #[inline]
@@ -245,34 +252,22 @@ impl Store {
 
     /// Makes the node addressable by its id `it`; not if that is empty or its tree has it already.
     #[inline]
-    pub(super) fn enter(&mut self, id: NodeId, it: &[u8]) -> bool {
-        if it.is_empty() {
-            return false;
-        }
+    pub(super) fn enter(&mut self, id: NodeId, it: &[u8]) {
         let hash = self.hash(it);
         let tree = self.node(id).tree;
         let same = |id: NodeId| self.node(id).tree == tree && self.it(id) == it;
-        if self.index.candidates(hash).any(same) {
-            return false;
+        if !it.is_empty() && !self.index.candidates(hash).any(same) {
+            self.index.insert(hash, id);
+            self.node_mut(id).indexed = true;
         }
-        self.index.insert(hash, id);
-        self.node_mut(id).indexed = true;
-        true
     }
 
     pub(super) fn leave(&mut self, id: NodeId) {
-        if !self.node(id).indexed {
-            return;
+        if self.node(id).indexed {
+            let hash = self.hash(self.it(id));
+            self.index.remove(hash, id);
+            self.node_mut(id).indexed = false;
         }
-        let hash = self.hash(self.it(id));
-        self.index.remove(hash, id);
-        self.node_mut(id).indexed = false;
-    }
-
-    /// Makes room for the nodes of a load, so that neither arena nor index grows by steps.
-    pub(super) fn reserve(&mut self, nodes: usize) {
-        self.index.reserve(nodes);
-        self.nodes.reserve(nodes.saturating_sub(self.freed));
     }
 
     // --- making and freeing ---
@@ -313,7 +308,10 @@ impl Store {
         self.trees.try_remove(id as usize);
     }
 
-    pub(super) fn set_buffer(&mut self, id: TreeId, body: &[u8]) {
+    /// Takes the text of a load, with room for its nodes, so that neither arena nor index grows by steps.
+    pub(super) fn set_buffer(&mut self, id: TreeId, body: &[u8], nodes: usize) {
+        self.index.reserve(nodes);
+        self.nodes.reserve(nodes.saturating_sub(self.free.len()));
         if let Some(tree) = self.tree_mut(id) {
             tree.buffer = body.to_vec();
             tree.bytes = body.len();
@@ -347,19 +345,12 @@ impl Store {
     }
 
     fn alloc(&mut self, node: Node) -> NodeId {
-        let id = self.free;
+        let id = self.free.pop().unwrap_or(self.nodes.len() as NodeId);
         match self.nodes.get_mut(id as usize) {
-            Some(place) => {
-                self.free = place.next;
-                self.freed = self.freed.saturating_sub(1);
-                *place = node;
-                id
-            }
-            None => {
-                self.nodes.push(node);
-                (self.nodes.len() - 1) as NodeId
-            }
+            Some(place) => *place = node,
+            None => self.nodes.push(node),
         }
+        id
     }
 
     /// Unlinks nothing: frees the node and all below it, so that the next load takes their places in order.
@@ -379,9 +370,8 @@ impl Store {
             tree.bytes = tree.bytes.saturating_sub(freed);
             tree.nodes = tree.nodes.saturating_sub(counted);
         }
-        *self.node_mut(id) = Node { next: self.free, ..NO_NODE.clone() };
-        self.free = id;
-        self.freed += 1;
+        *self.node_mut(id) = NO_NODE.clone();
+        self.free.push(id);
     }
 
     /// Bytes that the store holds, for those who measure.
@@ -393,26 +383,7 @@ impl Store {
             + owned
             + self.owned.capacity() * size_of::<Option<Vec<u8>>>()
             + self.nodes.capacity() * size_of::<Node>()
+            + self.free.capacity() * size_of::<NodeId>()
             + self.index.bytes()
     }
-}
-
-#[inline]
-fn text_of<'a>(node: &Node, owned: &'a Slab<Vec<u8>>, trees: &'a Slab<Tree>) -> &'a [u8] {
-    if node.own != NIL {
-        return owned.get(node.own as usize).map(Vec::as_slice).unwrap_or_default();
-    }
-    match trees.get(node.tree as usize) {
-        Some(tree) => tree.buffer.get(node.start as usize..node.end as usize).unwrap_or_default(),
-        None => &[],
-    }
-}
-
-#[inline]
-fn it_of<'a>(node: &Node, owned: &'a Slab<Vec<u8>>, trees: &'a Slab<Tree>) -> &'a [u8] {
-    if node.class == Class::Root {
-        return trees.get(node.tree as usize).map(|tree| tree.topic.as_bytes()).unwrap_or_default();
-    }
-    let from = node.it_at as usize;
-    text_of(node, owned, trees).get(from..from + node.it_len as usize).unwrap_or_default()
 }

@@ -3,8 +3,7 @@
 //! Some feeds change an attribute that nothing uses with every delta, so what only a change of the structure or of a statistic can
 //! change is kept as text from one rendering to the next.
 
-use super::class::Listed;
-use super::dirty::Parts;
+use super::class::{Listed, Parts};
 use super::forest::Forest;
 use super::json::{Extra, Json};
 use super::mapping::{Class, Role};
@@ -66,11 +65,9 @@ fn write_stats(reading: &Reading<'_>, out: &mut Json) {
             }
             out.fixed(b",");
         }
-        out.close(b'}');
-        out.fixed(b",");
+        out.close_member(b'}');
     }
-    out.close(b'}');
-    out.fixed(b",");
+    out.close_member(b'}');
 }
 
 fn integer(value: &[u8]) -> Option<i64> {
@@ -88,8 +85,7 @@ fn write_order(forest: &Forest, trees: &[TreeId], out: &mut Json) {
             out.fixed(b",");
         }
     }
-    out.close(b']');
-    out.fixed(b",");
+    out.close_member(b']');
 }
 
 /// `extra`: what no rule uses of the event nodes, and `nodes`.
@@ -101,7 +97,7 @@ fn write_extra(forest: &Forest, trees: &[TreeId], nodes: &[u8], extra: &mut Extr
         shown.scan(&forest.mapping, Class::Event, |role, name, value| {
             // A feed's own attribute of this name would collide with the list of nodes.
             if role.is_none_or(Role::in_extra) && name.as_bytes() != b"nodes" {
-                extra.add(out, name, value, shown.escape());
+                extra.add(out, name, value, shown.escape);
             }
         });
     }
@@ -122,7 +118,7 @@ fn write_nodes(forest: &Forest, slot: u32, tree: TreeId, extra: &mut Extra, out:
     let whole = held.root == event;
     for &id in &held.outline {
         let class = store.node(id).class;
-        let listed = class.listed();
+        let listed = class.rule().listed;
         if listed != Listed::Never && (whole || store.is_below(id, event)) && forest.is_first(slot, tree, id)
         {
             write_node(forest, id, class, listed, extra, out);
@@ -142,7 +138,7 @@ fn write_node(forest: &Forest, id: NodeId, class: Class, listed: Listed, extra: 
             Listed::WithExtra | Listed::Never => role.is_some(),
         };
         if !used {
-            extra.add(out, name, value, shown.escape());
+            extra.add(out, name, value, shown.escape);
         }
     });
     if extra.is_empty() && listed == Listed::WithExtra {
@@ -156,8 +152,7 @@ fn write_node(forest: &Forest, id: NodeId, class: Class, listed: Listed, extra: 
     out.member_bytes("type", text::type_word(store.text(id)));
     out.member_bytes("id", store.it(id));
     out.member_bytes("parent", store.it(store.node(id).parent));
-    out.close(b'}');
-    out.fixed(b",");
+    out.close_member(b'}');
 }
 
 impl Forest {

@@ -50,7 +50,7 @@ impl Store {
 
     /// Looks up anew where the topic id stands in a node's text.
     pub(super) fn find_it_again(&mut self, id: NodeId, mapping: &Mapping) {
-        let (start, end) = text::find(self.text(id), mapping.topic()).unwrap_or_default();
+        let (start, end) = text::find(self.text(id), mapping.topic).unwrap_or_default();
         let node = self.node_mut(id);
         (node.it_at, node.it_len) = (start as u32, (end - start) as u32);
     }

@@ -1,31 +1,22 @@
 //! Updates: attributes of a node change; which of the changes are reported.
 
 use super::class;
+use super::class::Parts;
 use super::delta::{Delta, Reports, Value};
-use super::dirty::Parts;
 use super::forest::Forest;
 use super::json::lossy;
 use super::key::Key;
 use super::mapping::{Class, Role};
-use super::store::{NIL, NodeId, TreeId};
+use super::store::{NIL, Node, NodeId, TreeId};
 use super::text;
-use crate::payload::TreeError;
 use crate::payload::observe::Sink;
+use crate::payload::{Result, TreeError};
 use touchline_common::model::{Handle, OddsChange, Price, SelectionValue};
 
 impl Forest {
-    pub(super) fn update(
-        &mut self,
-        owner: u32,
-        id: NodeId,
-        delta: &Delta<'_>,
-        sink: &mut dyn Sink,
-    ) -> Result<(), TreeError> {
-        let (class, tree) = {
-            let node = self.store.node(id);
-            (node.class, node.tree)
-        };
-        let bytes = self.store.tree(tree).map_or(0, |tree| tree.bytes);
+    pub(super) fn update(&mut self, id: NodeId, delta: &Delta<'_>, sink: &mut dyn Sink) -> Result<()> {
+        let &Node { class, tree, .. } = self.store.node(id);
+        let (owner, bytes) = self.store.tree(tree).map_or((NIL, 0), |tree| (tree.owner, tree.bytes));
         if bytes + delta.text.len() > self.limits.bytes {
             return Err(TreeError::Bytes { limit: self.limits.bytes });
         }
@@ -119,7 +110,7 @@ impl Forest {
             self.forget_handles_below(owner, id);
         }
         self.store.leave(id);
-        self.store.set(id, held, self.mapping.topic_name(), value);
+        self.store.set(id, held, &self.mapping.topic_name, value);
         self.store.find_it_again(id, &self.mapping);
         self.store.enter(id, value);
     }

@@ -4,11 +4,11 @@
 
 use super::reading::{Counts, Reading};
 use super::table::Role;
-use super::{Branch, Branches, Dirty, LONGEST_NS, QUIET_NS, Reporting, Scratch};
+use super::{Branch, Branches, Dirty, LONGEST_NS, Place, QUIET_NS, Reporting, Scratch};
 use crate::payload::json::lossy;
 use crate::payload::observe::{Received, Seen, Sink};
 use crate::payload::rules::{of_statistic, report_registers};
-use crate::payload::{MatchSlot, Payload, TreeError};
+use crate::payload::{MatchSlot, Payload, Result, TreeError};
 use touchline_common::model::{Change, Side};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,10 +31,10 @@ impl Branches {
         brought: Brought,
         received: Received,
         sink: &mut dyn Sink,
-    ) -> Result<(), TreeError> {
-        let (place, key) = self.find(topic).ok_or_else(|| TreeError::TopicNotHeld { topic: named(topic) })?;
+    ) -> Result<()> {
+        let (place, key) = self.find(topic).ok_or_else(|| TreeError::not_held(topic))?;
         sink.approached(MatchSlot(place.slot));
-        self.check_limits(place.slot, usize::from(place.asked), key, body)?;
+        self.check_limits(place, key, body)?;
         sink.touched(MatchSlot(place.slot));
         self.begin(place.slot, brought, received, sink);
         let Some(held) = self.matches.get_mut(place.slot as usize) else { return Ok(()) };
@@ -59,9 +59,9 @@ impl Branches {
         Ok(())
     }
 
-    fn check_limits(&self, slot: u32, asked: usize, key: &[u8], body: &[u8]) -> Result<(), TreeError> {
-        let Some(held) = self.matches.get(slot as usize) else { return Ok(()) };
-        let known = held.asked.get(asked).is_some_and(|asked| asked.values.contains_key(key));
+    fn check_limits(&self, place: Place, key: &[u8], body: &[u8]) -> Result<()> {
+        let Some(held) = self.matches.get(place.slot as usize) else { return Ok(()) };
+        let known = self.asked(place).is_some_and(|asked| asked.values.contains_key(key));
         if !known && held.topics >= self.limits.topics {
             return Err(TreeError::Topics { limit: self.limits.topics });
         }
@@ -196,8 +196,4 @@ fn statistic(name: &str, before: Counts, now: Counts) -> impl Iterator<Item = Ch
         let now = now.filter(|now| Some(*now) != before && of_statistic(name, side).is_none())?;
         Some(Change::Stat { key: name.into(), side, text: now.to_string().into() })
     })
-}
-
-pub(super) fn named(topic: &[u8]) -> String {
-    String::from_utf8_lossy(topic).into_owned()
 }

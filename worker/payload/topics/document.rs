@@ -8,7 +8,7 @@ use crate::payload::json::{Escape, Extra, Json};
 pub(super) fn head(reading: &Reading<'_>, out: &mut Json) {
     let progress = reading.progress();
     out.fixed(b"{");
-    out.member("sport_id", reading.sport_id());
+    out.member("sport_id", reading.sport_id().as_deref());
     out.member("sport", reading.sport().map(|sport| sport.name));
     out.member("competition", reading.competition().as_deref());
     out.member("name", reading.name().as_deref());
@@ -40,8 +40,7 @@ fn write_score(score: Counts, out: &mut Json) {
         out.member("text", Some(&format!("{home}-{away}")));
     }
     out.sides(score);
-    out.close(b'}');
-    out.fixed(b",");
+    out.close_member(b'}');
 }
 
 fn write_stats(reading: &Reading<'_>, out: &mut Json) {
@@ -54,15 +53,13 @@ fn write_stats(reading: &Reading<'_>, out: &mut Json) {
             out.string(key.as_bytes());
             out.fixed(b":{");
             out.sides(counts);
-            out.close(b'}');
-            out.fixed(b",");
+            out.close_member(b'}');
         }
     }
     if out.len() == from {
         return out.truncate(before);
     }
-    out.close(b'}');
-    out.fixed(b",");
+    out.close_member(b'}');
 }
 
 /// `extra`: what no rule uses, by the topic's name within the branch; of one name the first subscription's.

@@ -21,7 +21,7 @@ use self::reading::Reading;
 use self::selector::Selector;
 use crate::payload::json::Json;
 use crate::payload::observe::{Names, Received, Sink};
-use crate::payload::{KEEP, Limits, MatchSlot, Payload, TreeError, if_changed, server_time};
+use crate::payload::{KEEP, Limits, MatchSlot, Payload, Result, TreeError, if_changed, server_time};
 use foldhash::fast::RandomState;
 use jiff::tz::TimeZone;
 use slab::Slab;
@@ -133,11 +133,6 @@ impl Branches {
         }
     }
 
-    pub(super) fn value_of(&self, topic: &[u8]) -> Option<&[u8]> {
-        let (place, key) = self.find(topic)?;
-        self.asked(place)?.values.get(key).map(AsRef::as_ref)
-    }
-
     fn asked(&self, place: Place) -> Option<&Asked> {
         self.matches.get(place.slot as usize)?.asked.get(usize::from(place.asked))
     }
@@ -167,7 +162,7 @@ impl Branches {
 }
 
 impl Payload for Branches {
-    fn add_match(&mut self, topics: &[String], listing: Listing) -> Result<MatchSlot, TreeError> {
+    fn add_match(&mut self, topics: &[String], listing: Listing) -> Result<MatchSlot> {
         let selectors: Vec<Selector> = topics.iter().map(|topic| Selector::parse(topic)).collect();
         for (place, selector) in selectors.iter().enumerate() {
             let twice = selectors.iter().take(place).any(|other| other.top() == selector.top());
@@ -306,13 +301,7 @@ impl Payload for Branches {
         self.render(slot, names, out);
     }
 
-    fn load(
-        &mut self,
-        topic: &[u8],
-        body: &[u8],
-        received: Received,
-        sink: &mut dyn Sink,
-    ) -> Result<(), TreeError> {
+    fn load(&mut self, topic: &[u8], body: &[u8], received: Received, sink: &mut dyn Sink) -> Result<()> {
         self.value(topic, body, Brought::Load, received, sink)
     }
 
@@ -322,19 +311,14 @@ impl Payload for Branches {
         body: &[u8],
         received: Received,
         sink: &mut dyn Sink,
-    ) -> Result<Option<usize>, TreeError> {
-        let differs = self.value_of(topic).map(|held| usize::from(held != body));
+    ) -> Result<Option<usize>> {
+        let held = self.find(topic).and_then(|(place, key)| self.asked(place)?.values.get(key));
+        let differs = held.map(|held| usize::from(**held != *body));
         self.value(topic, body, Brought::Load, received, sink)?;
         Ok(differs)
     }
 
-    fn delta(
-        &mut self,
-        topic: &[u8],
-        body: &[u8],
-        received: Received,
-        sink: &mut dyn Sink,
-    ) -> Result<(), TreeError> {
+    fn delta(&mut self, topic: &[u8], body: &[u8], received: Received, sink: &mut dyn Sink) -> Result<()> {
         self.value(topic, body, Brought::Delta, received, sink)
     }
 
@@ -343,9 +327,8 @@ impl Payload for Branches {
         topic: &[u8],
         received: Received,
         sink: &mut dyn Sink,
-    ) -> Result<Option<MatchSlot>, TreeError> {
-        let (place, key) =
-            self.find(topic).ok_or_else(|| TreeError::TopicNotHeld { topic: apply::named(topic) })?;
+    ) -> Result<Option<MatchSlot>> {
+        let (place, key) = self.find(topic).ok_or_else(|| TreeError::not_held(topic))?;
         sink.approached(MatchSlot(place.slot));
         sink.touched(MatchSlot(place.slot));
         let Some(held) = self.matches.get_mut(place.slot as usize) else { return Ok(None) };

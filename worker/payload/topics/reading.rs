@@ -8,7 +8,7 @@ use super::value::{self, Form};
 use crate::payload::clock::ClockState;
 use crate::payload::json::lossy;
 use crate::payload::period::{Progress, Status, period_of};
-use crate::payload::rules::{of_statistic, split_name};
+use crate::payload::rules::{both, listed, of_statistic, sides};
 use crate::payload::sport::Sport;
 use crate::payload::text;
 use std::borrow::Cow;
@@ -43,15 +43,15 @@ impl<'a> Reading<'a> {
         self.single(topic).map(lossy)
     }
 
-    pub(super) fn sport_id(&self) -> Option<&'a str> {
+    pub(super) fn sport_id(&self) -> Option<Cow<'a, str>> {
         let own = self
             .table
             .and_then(|table| self.branch.asked.iter().find_map(|asked| table.sport(&asked.selector.text)));
-        own.or_else(|| self.branch.listing.sport_id.as_deref().filter(|id| !id.is_empty()))
+        own.map(Cow::Borrowed).or_else(|| listed(&self.branch.listing.sport_id))
     }
 
     pub(super) fn sport(&self) -> Option<&'static Sport> {
-        self.sport_id().and_then(Sport::by_id)
+        self.sport_id().and_then(|id| Sport::by_id(&id))
     }
 
     pub(super) fn facts(&self) -> Facts {
@@ -59,14 +59,13 @@ impl<'a> Reading<'a> {
     }
 
     pub(super) fn competition(&self) -> Option<Cow<'a, str>> {
-        let listed = self.branch.listing.competition.as_deref().filter(|name| !name.is_empty());
-        self.words(|table| &table.of_match.competition).or(listed.map(Cow::Borrowed))
+        self.words(|table| &table.of_match.competition).or_else(|| listed(&self.branch.listing.competition))
     }
 
     /// The name; without one the two sides, if both are known.
     pub(super) fn name(&self) -> Option<Cow<'a, str>> {
-        let listed = self.branch.listing.name.as_deref().map(str::trim).filter(|name| !name.is_empty());
-        self.words(|table| &table.of_match.name).or(listed.map(Cow::Borrowed)).or_else(|| {
+        let named = self.words(|table| &table.of_match.name);
+        named.or_else(|| listed(&self.branch.listing.name)).or_else(|| {
             let home = self.words(|table| &table.of_match.home)?;
             let away = self.words(|table| &table.of_match.away)?;
             Some(Cow::Owned(format!("{home} v {away}")))
@@ -74,11 +73,8 @@ impl<'a> Reading<'a> {
     }
 
     pub(super) fn sides(&self) -> [Option<Cow<'a, str>>; 2] {
-        let named = [self.words(|table| &table.of_match.home), self.words(|table| &table.of_match.away)];
-        let split = self.name().and_then(|name| split_name(&name));
-        let (home, away) = split.map_or((None, None), |(home, away)| (Some(home), Some(away)));
-        let [by_home, by_away] = named;
-        [by_home.or(home.map(Cow::Owned)), by_away.or(away.map(Cow::Owned))]
+        let stated = [self.words(|table| &table.of_match.home), self.words(|table| &table.of_match.away)];
+        sides(stated, self.name().as_deref())
     }
 
     pub(super) fn progress(&self) -> Progress<'a> {
@@ -157,14 +153,9 @@ impl<'a> Reading<'a> {
     /// All registers that are known, in the order of [`Register`].
     pub(super) fn registers(&self, out: &mut Vec<(Register, i64)>) {
         out.clear();
-        let mut both = |counts: Counts, register: &dyn Fn(Side) -> Option<Register>| {
-            for (side, count) in Side::BOTH.into_iter().zip(counts) {
-                out.extend(register(side).zip(count));
-            }
-        };
-        both(self.score(), &|side| Some(Register::Score(side)));
+        both(out, self.score(), |side| Some(Register::Score(side)));
         for (key, counted) in self.table.map(|table| &*table.statistics).unwrap_or_default() {
-            both(self.counts(counted), &|side| of_statistic(key, side));
+            both(out, self.counts(counted), |side| of_statistic(key, side));
         }
         let progress = self.progress();
         out.extend(progress.phase.map(|Phase(phase)| (Register::Phase, phase)));

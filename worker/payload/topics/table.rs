@@ -10,9 +10,11 @@ use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
 use touchline_common::model::Side;
 
+type Roles = HashMap<Box<[u8]>, Role, RandomState>;
+
 #[derive(Clone, Debug)]
 pub(in crate::payload) struct Table {
-    roles: HashMap<Box<[u8]>, Role, RandomState>,
+    roles: Roles,
     sports: BTreeMap<String, String>,
     pub(super) of_match: Match,
     /// Which field of the comment's newest record is its text, from 1.
@@ -68,16 +70,12 @@ pub(super) struct Counted {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Source {
-    #[serde(default)]
     sports: BTreeMap<String, String>,
-    #[serde(default, rename = "match")]
+    #[serde(rename = "match")]
     of_match: Match,
-    comment: Option<Comment>,
-    #[serde(default)]
+    comment: Comment,
     score: Count,
-    #[serde(default)]
     statistics: BTreeMap<String, Count>,
-    #[serde(default)]
     period: Vec<toml::Value>,
 }
 
@@ -88,7 +86,7 @@ struct Comment {
     field: usize,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Count {
     topic: String,
@@ -125,50 +123,44 @@ impl Table {
     fn compile(source: toml::Table) -> Result<Table, MappingError> {
         let source: Source =
             source.try_into().map_err(|error: toml::de::Error| wrong("topics", error.message()))?;
-        let mut table = Table {
-            roles: HashMap::default(),
-            sports: source.sports,
-            comment_field: source.comment.as_ref().map_or(1, |comment| comment.field),
-            score: counted(&source.score, "score")?,
-            statistics: Vec::new(),
-            periods: period::compile_periods(&source.period)?,
-            of_match: source.of_match,
-        };
-        let of_match = table.of_match.clone();
+        let mut roles = Roles::default();
+        let of_match = source.of_match;
         for topic in [&of_match.name, &of_match.home, &of_match.away, &of_match.competition] {
-            table.enter(topic.as_bytes(), Role::Match)?;
+            enter(&mut roles, topic.as_bytes(), Role::Match)?;
         }
         for topic in [&of_match.period, &of_match.clock, &of_match.suspended] {
-            table.enter(topic.as_bytes(), Role::Progress)?;
+            enter(&mut roles, topic.as_bytes(), Role::Progress)?;
         }
-        if let Some(comment) = source.comment {
-            if comment.field == 0 {
-                return Err(wrong("comment.field", "fields count from 1"));
-            }
-            table.enter(comment.topic.as_bytes(), Role::Comment)?;
+        let Comment { topic, field: comment_field } = source.comment;
+        if comment_field == 0 {
+            return Err(wrong("comment.field", "fields count from 1"));
         }
-        table.enter_sides(&table.score.clone(), Role::Score)?;
+        enter(&mut roles, topic.as_bytes(), Role::Comment)?;
+        let score = counted(&source.score, "score")?;
+        enter_sides(&mut roles, &score, Role::Score)?;
+        let mut statistics = Vec::new();
         for (place, (key, count)) in source.statistics.into_iter().enumerate() {
             let counted = counted(&count, &format!("statistics.{key}"))?;
-            table.enter_sides(&counted, Role::Statistic(place))?;
-            table.statistics.push((key, counted));
+            enter_sides(&mut roles, &counted, Role::Statistic(place))?;
+            statistics.push((key, counted));
         }
-        Ok(table)
+        let periods = period::compile_periods(&source.period)?;
+        Ok(Table { roles, sports: source.sports, of_match, comment_field, score, statistics, periods })
     }
+}
 
-    fn enter_sides(&mut self, counted: &Counted, role: Role) -> Result<(), MappingError> {
-        let [home, away] = &counted.topics;
-        self.enter(home, role)?;
-        if home == away { Ok(()) } else { self.enter(away, role) }
-    }
+fn enter_sides(roles: &mut Roles, counted: &Counted, role: Role) -> Result<(), MappingError> {
+    let [home, away] = &counted.topics;
+    enter(roles, home, role)?;
+    if home == away { Ok(()) } else { enter(roles, away, role) }
+}
 
-    /// A topic without a name plays no role.
-    fn enter(&mut self, topic: &[u8], role: Role) -> Result<(), MappingError> {
-        if !topic.is_empty() && self.roles.insert(topic.into(), role).is_some() {
-            return Err(wrong(String::from_utf8_lossy(topic), "the topic has another role already"));
-        }
-        Ok(())
+/// A topic without a name plays no role.
+fn enter(roles: &mut Roles, topic: &[u8], role: Role) -> Result<(), MappingError> {
+    if !topic.is_empty() && roles.insert(topic.into(), role).is_some() {
+        return Err(wrong(String::from_utf8_lossy(topic), "the topic has another role already"));
     }
+    Ok(())
 }
 
 const BUILTIN: &str = include_str!("topics.toml");

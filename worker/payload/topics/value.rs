@@ -3,12 +3,11 @@
 use crate::payload::text;
 use crate::wire::diffusion::{fields, records};
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Form {
     /// One record per incident.
     Incidents,
-    #[default]
     Number,
     /// One whole number up to 100: home's part.
     HomePercent,
@@ -36,7 +35,7 @@ pub(super) fn single(value: &[u8]) -> Option<&[u8]> {
     let mut records = records(value).filter(|record| !record.is_empty());
     let record = records.next().filter(|_| records.next().is_none())?;
     let mut fields = fields(record);
-    let first = fields.next().map(text::trim)?;
+    let first = fields.next().map(<[u8]>::trim_ascii)?;
     (!first.is_empty() && fields.all(<[u8]>::is_empty)).then_some(first)
 }
 
