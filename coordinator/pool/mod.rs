@@ -125,13 +125,9 @@ impl Pool {
             Input::SpawnFailed { child, generation, error } => {
                 self.child_not_spawned(child, generation, error);
             }
-            Input::Worker { slot, generation, message } => {
-                self.on_worker_message(slot, generation, message);
-            }
+            Input::Worker { slot, generation, message } => self.on_worker_message(slot, generation, message),
             Input::Recorder { generation, message } => self.on_recorder_message(generation, message),
-            Input::ChannelClosed { child, generation, why } => {
-                self.channel_closed(child, generation, &why);
-            }
+            Input::ChannelClosed { child, generation, why } => self.channel_closed(child, generation, &why),
             Input::Exited { child, generation, exit, usage, at } => {
                 self.child_exited(child, generation, (exit, usage), at);
             }
@@ -182,7 +178,6 @@ impl Pool {
             self.settle_stop();
             return;
         }
-        self.settle_grace();
         self.start_services();
         self.follow_lists();
         self.settle_drains();

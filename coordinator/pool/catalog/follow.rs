@@ -184,9 +184,7 @@ impl Pool {
         if waits {
             a_match.need = need;
         }
-        if seats.is_empty() {
-            a_match.recorder.reported = false;
-        }
+        a_match.recorder.reported = false;
         drop(a_match);
         if waits {
             self.enqueue(key);
@@ -224,10 +222,7 @@ impl Pool {
     fn delist(&mut self, key: &MatchKey) {
         let (now, linger) = (self.now, self.linger(key));
         let Some(mut a_match) = self.catalog.matches.edit(key) else { return };
-        let over = match &a_match.assignment {
-            Assignment::Waiting | Assignment::Quarantined => true,
-            Assignment::Assigned { owner, .. } => owner.state == MatchState::Removed,
-        };
+        let over = a_match.owner().is_none_or(|owner| owner.state == MatchState::Removed);
         if !over {
             a_match.delisted.get_or_insert(Delisted { check_at: now + linger });
             return;
@@ -271,10 +266,10 @@ impl Pool {
     pub(in crate::pool) fn end(&mut self, key: &MatchKey, why: &'static str) {
         let Some(a_match) = self.catalog.matches.remove(key) else { return };
         if let Some(seat) = a_match.candidate() {
-            self.release_seat(key, seat, a_match.need.count(), ReleaseReason::Moved);
+            self.release_seat(key, seat, ReleaseReason::Moved);
         }
         let releasing = a_match.owner().and_then(|owner| {
-            let holder = self.release_seat(key, owner, a_match.need.count(), ReleaseReason::Ended)?;
+            let holder = self.release_seat(key, owner, ReleaseReason::Ended)?;
             Some(Releasing { key: key.clone(), holder })
         });
         self.saving.due = true;

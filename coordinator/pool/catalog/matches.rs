@@ -172,12 +172,15 @@ pub(in crate::pool) enum Assignment {
 #[derive(Clone, Debug)]
 pub(in crate::pool) struct Seat {
     pub(in crate::pool) slot: SlotId,
+    /// Subscriptions that it takes there.
+    pub(in crate::pool) topics: u32,
     pub(in crate::pool) epoch: Epoch,
     /// The epoch of `Assign`; reports under it and later ones, up to `epoch`, are about this seat.
     pub(in crate::pool) first_epoch: Epoch,
     pub(in crate::pool) state: MatchState,
     pub(in crate::pool) asked_at: Duration,
     pub(in crate::pool) had_load: bool,
+    /// Of a candidate.
     pub(in crate::pool) switch: Switch,
 }
 
@@ -186,6 +189,7 @@ impl Seat {
     pub(in crate::pool) fn for_test(slot: SlotId) -> Seat {
         Seat {
             slot,
+            topics: 1,
             epoch: Epoch(1),
             first_epoch: Epoch(1),
             state: MatchState::Live,

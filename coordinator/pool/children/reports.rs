@@ -146,10 +146,10 @@ impl Pool {
     pub(in crate::pool) fn drop_candidate(&mut self, key: &MatchKey) {
         let Some(mut a_match) = self.catalog.matches.edit(key) else { return };
         let Assignment::Assigned { candidate, .. } = &mut a_match.assignment else { return };
-        let (seat, topics) = (candidate.take(), a_match.need.count());
+        let seat = candidate.take();
         drop(a_match);
         if let Some(seat) = seat {
-            self.release_seat(key, &seat, topics, ReleaseReason::Moved);
+            self.release_seat(key, &seat, ReleaseReason::Moved);
         }
     }
 
@@ -247,17 +247,16 @@ impl Pool {
         self.catalog.matches.get(key)?.owner().map(|owner| owner.slot)
     }
 
-    /// A worker releases a match of so many topics, if it is still there.
+    /// A worker releases a match, if it is still there.
     pub(in crate::pool) fn release_seat(
         &mut self,
         key: &MatchKey,
         seat: &Seat,
-        topics: u32,
         why: ReleaseReason,
     ) -> Option<Holder> {
         let place = self.slot_mut(seat.slot).filter(|slot| slot.life.has_process())?;
         place.matches.remove(key);
-        let command = place.released(topics);
+        let command = place.released(seat.topics);
         let holder = Holder { slot: seat.slot, generation: place.life.generation, command };
         let message = ToWorker::Release { id: key.id.clone(), epoch: seat.epoch, why };
         self.send_to_worker(seat.slot, message);
