@@ -35,11 +35,12 @@ pub use settings::{
     ConnectionLimits, DeathTiming, FeedPlan, MatchSource, PlacementTiming, ProcessTiming, Selection,
     Settings, Timing,
 };
-pub use show::{MatchQuery, Surroundings};
+pub use show::MatchQuery;
 
 use action::Actions;
 use catalog::Catalog;
 use children::Children;
+use children::deaths::Ending;
 use children::jitter::Jitter;
 use children::life::{Event, Life, Outcome};
 use children::slot::Slot;
@@ -129,7 +130,7 @@ impl Pool {
             Input::Recorder { generation, message } => self.on_recorder_message(generation, message),
             Input::ChannelClosed { child, generation, why } => self.channel_closed(child, generation, &why),
             Input::Exited { child, generation, exit, usage, at } => {
-                self.child_exited(child, generation, (exit, usage), at);
+                self.child_exited(child, generation, exit, Ending { usage, at, ..Ending::default() });
             }
             Input::EpochsReserved { up_to } => {
                 self.placement.epochs.reserved(up_to);

@@ -5,7 +5,7 @@ use crate::pool::children::deaths::Ending;
 use crate::pool::children::life::{Departure, Event, Life, Outcome};
 use crate::pool::children::service::SERVICES;
 use crate::pool::children::slot::{Data, Pulse, Slot, Suspect};
-use crate::pool::input::{Child, Exit, Usage, Work};
+use crate::pool::input::{Child, Exit};
 use crate::pool::log_event::LogEvent;
 use crate::pool::{Action, Pool, Signal, millis};
 use std::collections::BTreeSet;
@@ -44,15 +44,15 @@ impl Pool {
         &mut self,
         child: Child,
         generation: Generation,
-        (exit, usage): (Exit, Option<Usage>),
-        at: Work,
+        exit: Exit,
+        seen: Ending,
     ) {
         if self.life(child).is_none_or(|life| life.generation != generation) {
             return;
         }
         let doing = self.last_activity(child);
         if let Outcome::Gone(departure) = self.advance(child, Event::Exited(exit)) {
-            self.departed(child, departure, Ending { exit: Some(exit), usage, doing, at, had: Vec::new() });
+            self.departed(child, departure, Ending { exit: Some(exit), doing, ..seen });
         }
     }
 
@@ -64,9 +64,10 @@ impl Pool {
     }
 
     /// Answers a child's first message, or sends it away for good if it speaks no version of ours.
-    pub(in crate::pool) fn welcome(&mut self, child: Child, hello: &Hello, feed: Option<FeedId>) {
+    pub(in crate::pool) fn welcome(&mut self, child: Child, hello: &Hello) {
         let Some(generation) = self.life(child).map(|life| life.generation) else { return };
         if (hello.proto_min..=hello.proto_max).contains(&PROTO) {
+            let feed = self.feed_of(child);
             self.out.push(Action::Welcome { child, generation, proto: PROTO, feed });
             return;
         }

@@ -36,7 +36,7 @@ impl Pool {
             return;
         }
         match message {
-            FromRecorder::Hello(hello) => self.welcome(Child::RECORDER, &hello, None),
+            FromRecorder::Hello(hello) => self.welcome(Child::RECORDER, &hello),
             FromRecorder::Ready { highest_epoch, token: _ } => self.recorder_ready(highest_epoch),
             FromRecorder::Held { keys } => self.check_orphans(keys),
             FromRecorder::Switched { key, epoch } => self.switched(&key, epoch),

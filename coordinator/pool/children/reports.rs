@@ -26,7 +26,7 @@ impl Pool {
             return;
         };
         match message {
-            FromWorker::Hello(hello) => self.welcome(Child::Worker(slot), &hello, Some(feed)),
+            FromWorker::Hello(hello) => self.welcome(Child::Worker(slot), &hello),
             FromWorker::Ready => self.worker_ready(slot),
             // The shell's: it makes an end of it once the channel is closed.
             FromWorker::Left { .. } => {}
