@@ -13,7 +13,8 @@ pub(in crate::pool) struct Match {
     pub(in crate::pool) listing: Listing,
     pub(in crate::pool) need: Need,
     pub(in crate::pool) assignment: Assignment,
-    pub(in crate::pool) delisted: Option<Delisted>,
+    /// It left the list; when its silence is looked at next.
+    pub(in crate::pool) delisted: Option<Duration>,
     /// Its topics were removed though it is listed.
     pub(in crate::pool) removed: Option<Removed>,
     pub(in crate::pool) crashes: Vec<Crash>,
@@ -114,12 +115,6 @@ impl Need {
             Need::Impossible(_) => 0,
         }
     }
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(in crate::pool) struct Delisted {
-    /// When its silence is looked at next.
-    pub(in crate::pool) check_at: Duration,
 }
 
 /// A listed match whose topics were removed is asked for again after [`Removed::FIRST`], and then twice as long each time.

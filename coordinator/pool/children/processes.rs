@@ -317,18 +317,10 @@ impl Pool {
 
     /// Workers that give their matches away: those that have none left are asked to leave.
     pub(in crate::pool) fn settle_drains(&mut self) {
-        let empty: Vec<SlotId> = self
-            .children
-            .slots
-            .iter()
-            .filter(|slot| {
-                slot.life.is_draining()
-                    && slot.matches.is_empty()
-                    && slot.is_settled()
-                    && !self.holds_list(slot.id)
-            })
-            .map(|slot| slot.id)
-            .collect();
+        let has_nothing =
+            |slot: &Slot| slot.matches.is_empty() && slot.is_settled() && !self.holds_list(slot.id);
+        let empty = self.children.slots.iter().filter(|slot| slot.life.is_draining() && has_nothing(slot));
+        let empty: Vec<SlotId> = empty.map(|slot| slot.id).collect();
         for slot in empty {
             self.stop_worker(slot, self.config.drain_deadline.0);
         }

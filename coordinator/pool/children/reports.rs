@@ -218,13 +218,13 @@ impl Pool {
         if !a_match.owner().is_some_and(|owner| owner.covers(slot, detail.epoch)) {
             return;
         }
-        let Some(delisted) = &mut a_match.delisted else { return };
+        let Some(check_at) = &mut a_match.delisted else { return };
         let age = Duration::from_millis(detail.age_ms);
         if age >= linger {
             drop(a_match);
             self.end(key, "it left the list and fell silent");
         } else {
-            delisted.check_at = now + (linger - age);
+            *check_at = now + (linger - age);
         }
     }
 

@@ -10,7 +10,7 @@ use crate::pool::input::Child;
 use crate::pool::log_event::LogEvent;
 use crate::pool::placement::choose::Reluctance;
 use std::time::Duration;
-use touchline_common::model::{FeedId, MatchKey, SlotId};
+use touchline_common::model::{FeedId, SlotId};
 
 /// What stays after an underused worker is retired must not be fuller than this, in hundredths.
 const FULL_ENOUGH: u32 = 60;
@@ -76,16 +76,10 @@ impl Pool {
         // What is on its way here would have to move again at once.
         self.drop_candidates(|_, to| to == worker);
         // No worker follows these: there is no gap to avoid, and a second seat would wait in vain for a load.
-        let removed: Vec<MatchKey> = self
-            .catalog
-            .matches
-            .marked(Mark::Removed)
-            .iter()
-            .filter(|key| self.owner_slot(key) == Some(worker))
-            .cloned()
-            .collect();
-        for key in removed {
-            self.unassign(&key);
+        for key in self.catalog.matches.marked(Mark::Removed).clone() {
+            if self.owner_slot(&key) == Some(worker) {
+                self.unassign(&key);
+            }
         }
     }
 
