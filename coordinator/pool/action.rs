@@ -111,3 +111,9 @@ pub enum Answer {
     /// Not done by the deadline, or only in part. Exit code 4.
     Partial { missing: String },
 }
+
+impl Answer {
+    pub(super) fn failed(error: impl Into<String>) -> Answer {
+        Answer::Failed { error: error.into() }
+    }
+}

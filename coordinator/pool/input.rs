@@ -96,9 +96,10 @@ pub enum Input {
 }
 
 /// What a child was at when its process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Work {
     /// At no match, as far as it noted.
+    #[default]
     None,
     Match(Epoch),
     /// At no match; another worker of its process was at one.

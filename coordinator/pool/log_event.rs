@@ -103,7 +103,7 @@ log_events! {
         "match.moving" = "a second worker follows it, which will take over";
     Info Moved { key: MatchKey, worker: SlotId, epoch: Epoch }
         "match.moved" = "the second worker owns it";
-    Warn Waiting { key: MatchKey, why: String }
+    Warn Waiting { key: MatchKey, why: &'static str }
         "match.waiting" = "no worker has room for it";
     Info Ended { key: MatchKey, why: &'static str }
         "match.ended" = "it is over";

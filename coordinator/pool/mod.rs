@@ -35,11 +35,12 @@ pub use settings::{
     ConnectionLimits, DeathTiming, FeedPlan, MatchSource, PlacementTiming, ProcessTiming, Selection,
     Settings, Timing,
 };
-pub use show::{MatchQuery, Surroundings};
+pub use show::MatchQuery;
 
 use action::Actions;
 use catalog::Catalog;
 use children::Children;
+use children::deaths::Ending;
 use children::jitter::Jitter;
 use children::life::{Event, Life, Outcome};
 use children::slot::Slot;
@@ -125,15 +126,11 @@ impl Pool {
             Input::SpawnFailed { child, generation, error } => {
                 self.child_not_spawned(child, generation, error);
             }
-            Input::Worker { slot, generation, message } => {
-                self.on_worker_message(slot, generation, message);
-            }
+            Input::Worker { slot, generation, message } => self.on_worker_message(slot, generation, message),
             Input::Recorder { generation, message } => self.on_recorder_message(generation, message),
-            Input::ChannelClosed { child, generation, why } => {
-                self.channel_closed(child, generation, &why);
-            }
+            Input::ChannelClosed { child, generation, why } => self.channel_closed(child, generation, &why),
             Input::Exited { child, generation, exit, usage, at } => {
-                self.child_exited(child, generation, (exit, usage), at);
+                self.child_exited(child, generation, exit, Ending { usage, at, ..Ending::default() });
             }
             Input::EpochsReserved { up_to } => {
                 self.placement.epochs.reserved(up_to);
@@ -182,7 +179,6 @@ impl Pool {
             self.settle_stop();
             return;
         }
-        self.settle_grace();
         self.start_services();
         self.follow_lists();
         self.settle_drains();

@@ -15,13 +15,13 @@ use touchline_common::model::{Generation, MatchKey, SlotId};
 const REQUESTS_MAX: usize = 256;
 const STOPS: &str = "the daemon stops";
 /// A request that is not answered yet.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Open {
     waits_for: WaitsFor,
     deadline: Duration,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum WaitsFor {
     End,
     Ready,
@@ -39,64 +39,52 @@ pub(super) struct Stopping {
 
 impl Pool {
     pub(super) fn command(&mut self, request: RequestId, command: Command, timeout: Duration) {
-        let moves = match &command {
-            Command::Drain { .. } | Command::Move { .. } | Command::Rebalance | Command::Scale { .. } => true,
-            Command::Stop { .. } | Command::WaitReady | Command::Resync { .. } | Command::Release { .. } => {
-                false
+        let begun = match command {
+            Command::Drain { .. } | Command::Move { .. } | Command::Rebalance | Command::Scale { .. }
+                if self.stopping.is_some() =>
+            {
+                Err(Answer::failed(STOPS))
             }
-        };
-        if moves && self.stopping.is_some() {
-            let answer = Answer::Failed { error: STOPS.into() };
-            return self.out.push(Action::Answer { request, answer });
-        }
-        let answer = match command {
             Command::Stop { urgency } => {
                 self.begin_stop(urgency);
-                self.open(request, WaitsFor::End, timeout)
+                Ok(WaitsFor::End)
             }
-            Command::WaitReady => match self.readiness_answer() {
-                Some(answer) => Some(answer),
-                None => self.open(request, WaitsFor::Ready, timeout),
-            },
-            Command::Resync { key } => Some(self.resync(&key)),
-            Command::Release { key } => Some(self.release_from_quarantine(&key)),
-            Command::Drain { slot } => match self.drain(slot) {
-                Ok(generation) => self.open(request, WaitsFor::Drained(slot, generation), timeout),
-                Err(error) => Some(Answer::Failed { error }),
-            },
-            Command::Move { key, slot } => match self.move_match(&key, slot) {
-                Ok(generation) => self.open(request, WaitsFor::Moved(key, slot, generation), timeout),
-                Err(error) => Some(Answer::Failed { error }),
-            },
+            Command::WaitReady => self.readiness_answer().map_or(Ok(WaitsFor::Ready), Err),
+            Command::Resync { key } => Err(self.resync(&key)),
+            Command::Release { key } => Err(self.release_from_quarantine(&key)),
+            Command::Drain { slot } => {
+                let begun = self.drain(slot);
+                begun.map(|generation| WaitsFor::Drained(slot, generation)).map_err(Answer::failed)
+            }
+            Command::Move { key, slot } => {
+                let begun = self.move_match(&key, slot);
+                begun.map(|generation| WaitsFor::Moved(key, slot, generation)).map_err(Answer::failed)
+            }
             Command::Rebalance => {
                 self.balance(Trigger::Operator);
-                self.open(request, WaitsFor::Even, timeout)
+                Ok(WaitsFor::Even)
             }
-            Command::Scale { min, max } => Some(self.scale_to(min, max)),
+            Command::Scale { min, max } => Err(self.scale_to(min, max)),
         };
-        if let Some(answer) = answer {
-            self.out.push(Action::Answer { request, answer });
-        }
-    }
-
-    fn open(&mut self, request: RequestId, waits_for: WaitsFor, timeout: Duration) -> Option<Answer> {
-        if self.requests.len() >= REQUESTS_MAX {
-            let error = format!("{REQUESTS_MAX} requests are open already: try again later");
-            return Some(Answer::Failed { error });
-        }
-        self.requests.insert(request, Open { waits_for, deadline: self.now + timeout });
-        None
+        let answer = match begun {
+            Err(answer) => answer,
+            Ok(_) if self.requests.len() >= REQUESTS_MAX => {
+                Answer::failed(format!("{REQUESTS_MAX} requests are open already: try again later"))
+            }
+            Ok(waits_for) => {
+                self.requests.insert(request, Open { waits_for, deadline: self.now + timeout });
+                return;
+            }
+        };
+        self.out.push(Action::Answer { request, answer });
     }
 
     pub(super) fn tick_requests(&mut self) {
-        let requests: Vec<(RequestId, Open)> =
-            self.requests.iter().map(|(id, open)| (*id, open.clone())).collect();
-        for (request, open) in requests {
-            let answer = self.answer(&open);
-            if let Some(answer) = answer {
-                self.requests.remove(&request);
-                self.out.push(Action::Answer { request, answer });
-            }
+        let answers = self.requests.iter().filter_map(|(request, open)| Some((*request, self.answer(open)?)));
+        let answers: Vec<_> = answers.collect();
+        for (request, answer) in answers {
+            self.requests.remove(&request);
+            self.out.push(Action::Answer { request, answer });
         }
     }
 
@@ -139,10 +127,10 @@ impl Pool {
     fn resync(&mut self, key: &MatchKey) -> Answer {
         let Some(a_match) = self.catalog.matches.get(key) else { return no_such_match(key) };
         match &a_match.assignment {
-            Assignment::Waiting => Answer::Failed { error: format!("match {} waits for a place", key.id) },
-            Assignment::Quarantined => Answer::Failed {
-                error: format!("match {} is in quarantine: `release {}` first", key.id, key.id),
-            },
+            Assignment::Waiting => Answer::failed(format!("match {} waits for a place", key.id)),
+            Assignment::Quarantined => {
+                Answer::failed(format!("match {} is in quarantine: `release {}` first", key.id, key.id))
+            }
             Assignment::Assigned { owner, .. } => {
                 let slot = owner.slot;
                 self.send_to_worker(slot, ToWorker::Resync { id: key.id.clone() });
@@ -154,7 +142,7 @@ impl Pool {
     fn release_from_quarantine(&mut self, key: &MatchKey) -> Answer {
         let Some(mut a_match) = self.catalog.matches.edit(key) else { return no_such_match(key) };
         if !matches!(a_match.assignment, Assignment::Quarantined) {
-            return Answer::Failed { error: format!("match {} is not in quarantine", key.id) };
+            return Answer::failed(format!("match {} is not in quarantine", key.id));
         }
         a_match.crashes.clear();
         drop(a_match);
@@ -212,7 +200,7 @@ impl Pool {
             let answer = match open.waits_for {
                 WaitsFor::End => Answer::Done { message: "stopped".into() },
                 WaitsFor::Ready | WaitsFor::Drained(..) | WaitsFor::Moved(..) | WaitsFor::Even => {
-                    Answer::Failed { error: STOPS.into() }
+                    Answer::failed(STOPS)
                 }
             };
             self.out.push(Action::Answer { request, answer });
@@ -224,5 +212,5 @@ impl Pool {
 }
 
 fn no_such_match(key: &MatchKey) -> Answer {
-    Answer::Failed { error: format!("match {} is not listed: see `matches`", key.id) }
+    Answer::failed(format!("match {} is not listed: see `matches`", key.id))
 }

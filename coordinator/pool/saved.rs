@@ -5,7 +5,6 @@
 //! Feeds are named, not numbered, since a configuration may change between two runs. Assignments are hints only.
 
 use super::cap::FeedCap;
-use super::children::life::{Life, Peers};
 use super::{Pool, WORKERS_MAX};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -145,12 +144,9 @@ impl Pool {
                 self.children.make_slots(kept.slot);
             }
             if let Some(slot) = self.slot_mut(SlotId(kept.slot)) {
-                slot.life = Life::new(
-                    Peers::Many,
-                    Generation(kept.generation),
-                    kept.restarts,
-                    kept.last_exit.clone(),
-                );
+                slot.life.generation = Generation(kept.generation);
+                slot.life.restarts = kept.restarts;
+                slot.life.last_exit.clone_from(&kept.last_exit);
             }
         }
         for kept in &saved.learned_caps {

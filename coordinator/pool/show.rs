@@ -9,25 +9,11 @@ use crate::pool::catalog::matches::{Assignment, Need};
 use crate::pool::children::life::State;
 use crate::pool::children::slot::Slot;
 use touchline_common::control::views::{
-    DaemonState, FeedState, FeedView, GatewayView, HealthView, LagView, MatchView, MatchViewState,
-    MatchesCount, RecorderView, SandboxView, StatusView, WorkerView, WorkersCount,
+    DaemonState, FeedState, FeedView, HealthView, LagView, MatchView, MatchViewState, MatchesCount,
+    RecorderView, StatusView, WorkerView, WorkersCount,
 };
 use touchline_common::ipc::messages::worker::MatchState;
 use touchline_common::model::{FeedId, MatchKey, SlotId};
-
-/// What the shell knows for [`StatusView`].
-#[derive(Clone, Debug, Default)]
-pub struct Surroundings {
-    pub version: String,
-    pub build: String,
-    pub pid: u32,
-    pub gateway: GatewayView,
-    pub sandbox: SandboxView,
-    /// The time of day, microseconds since 1970 UTC.
-    pub wall_us: i64,
-    /// Why the state could not be saved the last time; empty when it was.
-    pub state_trouble: String,
-}
 
 /// Which matches `matches` shows; what is absent does not count.
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,13 +24,10 @@ pub struct MatchQuery {
 }
 
 impl Pool {
-    /// `status`.
-    pub fn status(&self, surroundings: Surroundings) -> StatusView {
+    /// `status`, without what only the shell knows. `wall_us`: the time of day, microseconds since 1970 UTC.
+    pub fn status(&self, wall_us: i64) -> StatusView {
         let stats = &self.children.recorder.stats;
         StatusView {
-            version: surroundings.version,
-            build: surroundings.build,
-            pid: surroundings.pid,
             uptime_s: self.now.as_secs_f64(),
             state: self.state(),
             epoch: self.placement.epochs.highest().0,
@@ -72,10 +55,8 @@ impl Pool {
                 gaps_open: stats.gaps_open,
                 trouble: stats.trouble.clone(),
             },
-            gateway: surroundings.gateway,
-            sandbox: surroundings.sandbox,
-            state_trouble: surroundings.state_trouble,
-            deaths: self.death_views(surroundings.wall_us),
+            deaths: self.death_views(wall_us),
+            ..StatusView::default()
         }
     }
 

@@ -564,7 +564,7 @@ fn answers_have_the_contracts_keys() {
             assert!(all.iter().any(|key| key == name), "{name} is missing in {all:?}");
         }
     };
-    let status = serde_json::to_value(bed.pool.status(Surroundings::default())).unwrap();
+    let status = serde_json::to_value(bed.pool.status(0)).unwrap();
     has(
         keys(status["feeds"][0].clone()),
         "name kind state asked acknowledged live cap learned_cap audits audits_missed",

@@ -131,8 +131,7 @@ impl Pool {
     fn connection(&self, slot: &Slot) -> Connection {
         let seat_of = |key: &MatchKey| {
             let seat = self.seats(key).find(|seat| seat.slot == slot.id && seat.has_load())?;
-            let topics = self.catalog.matches.get(key)?.need.count();
-            Some((seat.first_epoch, key.clone(), topics))
+            Some((seat.first_epoch, key.clone(), seat.topics))
         };
         let mut matches: Vec<_> = slot.matches.iter().filter_map(seat_of).collect();
         matches.sort();

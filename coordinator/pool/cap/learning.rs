@@ -5,14 +5,14 @@
 
 use super::FeedCap;
 use super::learner::{Probe, Refusal};
-use crate::pool::catalog::matches::{Assignment, Seat};
+use crate::pool::catalog::matches::Seat;
 use crate::pool::children::slot::{Pulse, Slot};
 use crate::pool::feed::{Feed, FirstList};
 use crate::pool::log_event::LogEvent;
 use crate::pool::{Action, Pool};
 use std::collections::BTreeSet;
 use std::time::Duration;
-use touchline_common::ipc::messages::worker::{ConnectionState, LostWith, MatchState, ReleaseReason};
+use touchline_common::ipc::messages::worker::{ConnectionState, LostWith, MatchState};
 use touchline_common::model::{FeedId, MatchKey, SlotId};
 
 /// A connection on which nothing came for this long although loads are missing does not give them.
@@ -99,7 +99,7 @@ impl Pool {
 
     fn take_away(&mut self, key: &MatchKey, slot: SlotId) {
         if self.owner_slot(key) == Some(slot) {
-            self.unassign(key, ReleaseReason::Moved);
+            self.unassign(key);
         } else {
             self.drop_candidate(key);
         }
@@ -153,25 +153,23 @@ impl Pool {
         let mut seats = Vec::new();
         for key in &slot.matches {
             let Some(a_match) = self.catalog.matches.get(key) else { continue };
-            let Assignment::Assigned { owner, candidate } = &a_match.assignment else { continue };
-            match (owner.slot == slot.id, candidate) {
-                (true, None) => {
-                    let stays = !cap.auditor.is_surplus(key);
-                    seats.push((stays, owner.has_load(), std::cmp::Reverse(owner.first_epoch), key));
-                }
+            let Some(owner) = a_match.owner().filter(|owner| owner.slot == slot.id) else { continue };
+            if a_match.candidate().is_some() {
                 // On its way out already.
-                (true, Some(_)) => over = over.saturating_sub(a_match.need.count()),
-                (false, _) => {}
+                over = over.saturating_sub(owner.topics);
+            } else {
+                let stays = !cap.auditor.is_surplus(key);
+                let newest_first = std::cmp::Reverse(owner.first_epoch);
+                seats.push((stays, owner.has_load(), newest_first, key, owner.topics));
             }
         }
         seats.sort();
         let mut keys = Vec::new();
-        for (.., key) in seats {
+        for (.., key, topics) in seats {
             if over == 0 {
                 break;
             }
-            over =
-                over.saturating_sub(self.catalog.matches.get(key).map_or(0, |a_match| a_match.need.count()));
+            over = over.saturating_sub(topics);
             keys.push(key.clone());
         }
         keys
@@ -185,12 +183,10 @@ impl Pool {
         for slot in self.slots_of(feed) {
             let surplus = self.slot(slot).map(|slot| self.surplus(slot)).unwrap_or_default();
             for key in surplus {
-                let followed = matches!(
-                    self.catalog.matches.get(&key).map(|a_match| &a_match.assignment),
-                    Some(Assignment::Assigned { owner, .. }) if owner.has_load()
-                );
+                let owner = self.catalog.matches.get(&key).and_then(|a_match| a_match.owner());
+                let followed = owner.is_some_and(Seat::has_load);
                 if !followed {
-                    self.unassign(&key, ReleaseReason::Moved);
+                    self.unassign(&key);
                 }
             }
         }
@@ -206,14 +202,14 @@ impl Pool {
         {
             return;
         }
-        let Some((to, from, key, topics)) = self.probe_plan(feed) else {
+        let Some((to, key, topics)) = self.probe_plan(feed) else {
             return self.feeds[feed].cap.learner.probe_later(self.now);
         };
         let learner = &mut self.feeds[feed].cap.learner;
         let cap = learner.cap() + topics;
         learner.probe_above(to, cap, self.now);
         self.out.log(LogEvent::CapTried { feed, worker: to, cap });
-        self.give_candidate(&key, from, to);
+        self.give_candidate(&key, to);
     }
 
     fn judge_probe(&mut self, feed: FeedId, probe: Probe) {
@@ -234,7 +230,7 @@ impl Pool {
     }
 
     /// A full connection, and a match of another worker that it could take, with its topics.
-    fn probe_plan(&self, feed: FeedId) -> Option<(SlotId, SlotId, MatchKey, u32)> {
+    fn probe_plan(&self, feed: FeedId) -> Option<(SlotId, MatchKey, u32)> {
         let Feed { plan, cap, .. } = &self.feeds[feed];
         let full = |slot: &&Slot| {
             self.is_quiet(slot, PATIENCE) && slot.load(plan.own_subscriptions) >= cap.learner.cap()
@@ -244,7 +240,7 @@ impl Pool {
         let mut placed = others.flat_map(|slot| slot.matches.iter().map(|key| (slot.id, key)));
         placed.find_map(|(from, key)| {
             let a_match = self.catalog.matches.get(key).filter(|of| self.is_movable(of, from))?;
-            Some((to, from, key.clone(), a_match.need.count()))
+            Some((to, key.clone(), a_match.need.count()))
         })
     }
 }

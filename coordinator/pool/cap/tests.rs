@@ -399,7 +399,7 @@ fn a_match_that_misses_deltas_below_the_cap_teaches_nothing() {
     assert_eq!((world.learned(), world.bed.logged("feed.cap_suspected")), (None, 0));
     assert_eq!(world.bed.logged("match.moving"), 0);
     assert_eq!(world.audits, before, "it is counted");
-    let view = world.bed.pool.status(Surroundings::default()).feeds[0].clone();
+    let view = world.bed.pool.status(0).feeds[0].clone();
     assert_eq!((view.audits, view.audits_missed), (world.audits as u64 + 1, 1));
 }
 

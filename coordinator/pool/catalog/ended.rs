@@ -15,7 +15,8 @@ const UNREPORTED: usize = 10_000;
 pub(in crate::pool) struct Ended {
     pub(in crate::pool) count: u64,
     newest: VecDeque<EndedMatch>,
-    pub(in crate::pool) releasing: Vec<Releasing>,
+    /// Those whose release the worker has not seen yet.
+    pub(in crate::pool) releasing: Vec<(MatchKey, Holder)>,
     unreported: VecDeque<MatchKey>,
 }
 
@@ -25,13 +26,6 @@ pub(in crate::pool) struct EndedMatch {
     pub(in crate::pool) key: MatchKey,
     pub(in crate::pool) name: Option<String>,
     pub(in crate::pool) why: &'static str,
-}
-
-/// A match whose release the worker has not seen yet.
-#[derive(Debug)]
-pub(in crate::pool) struct Releasing {
-    pub(in crate::pool) key: MatchKey,
-    pub(in crate::pool) holder: Holder,
 }
 
 impl Ended {

@@ -1,9 +1,9 @@
 //! From the list to the matches: who is added, who changes, who ends, and which worker follows the list.
 
-use crate::pool::catalog::ended::{EndedMatch, Releasing};
+use crate::pool::catalog::ended::EndedMatch;
 use crate::pool::catalog::filter;
 use crate::pool::catalog::list::ListEvent;
-use crate::pool::catalog::matches::{Assignment, Delisted, Match, Need};
+use crate::pool::catalog::matches::{Assignment, Match, Need};
 use crate::pool::catalog::needs;
 use crate::pool::catalog::table::Mark;
 use crate::pool::children::slot::Pulse;
@@ -184,9 +184,7 @@ impl Pool {
         if waits {
             a_match.need = need;
         }
-        if seats.is_empty() {
-            a_match.recorder.reported = false;
-        }
+        a_match.recorder.reported = false;
         drop(a_match);
         if waits {
             self.enqueue(key);
@@ -224,12 +222,9 @@ impl Pool {
     fn delist(&mut self, key: &MatchKey) {
         let (now, linger) = (self.now, self.linger(key));
         let Some(mut a_match) = self.catalog.matches.edit(key) else { return };
-        let over = match &a_match.assignment {
-            Assignment::Waiting | Assignment::Quarantined => true,
-            Assignment::Assigned { owner, .. } => owner.state == MatchState::Removed,
-        };
+        let over = a_match.owner().is_none_or(|owner| owner.state == MatchState::Removed);
         if !over {
-            a_match.delisted.get_or_insert(Delisted { check_at: now + linger });
+            a_match.delisted.get_or_insert(now + linger);
             return;
         }
         drop(a_match);
@@ -245,10 +240,8 @@ impl Pool {
         let now = self.now;
         for key in self.catalog.matches.marked(Mark::Delisted).clone() {
             let Some(mut a_match) = self.catalog.matches.edit(&key) else { continue };
-            let Some(delisted) = a_match.delisted.as_mut().filter(|delisted| delisted.check_at <= now) else {
-                continue;
-            };
-            delisted.check_at = now + ASK_AGAIN;
+            let Some(check_at) = a_match.delisted.as_mut().filter(|at| **at <= now) else { continue };
+            *check_at = now + ASK_AGAIN;
             let owner = a_match.owner().filter(|owner| owner.has_load()).map(|owner| owner.slot);
             drop(a_match);
             match owner {
@@ -271,17 +264,14 @@ impl Pool {
     pub(in crate::pool) fn end(&mut self, key: &MatchKey, why: &'static str) {
         let Some(a_match) = self.catalog.matches.remove(key) else { return };
         if let Some(seat) = a_match.candidate() {
-            self.release_seat(key, seat, a_match.need.count(), ReleaseReason::Moved);
+            self.release_seat(key, seat, ReleaseReason::Moved);
         }
-        let releasing = a_match.owner().and_then(|owner| {
-            let holder = self.release_seat(key, owner, a_match.need.count(), ReleaseReason::Ended)?;
-            Some(Releasing { key: key.clone(), holder })
-        });
+        let holder = a_match.owner().and_then(|owner| self.release_seat(key, owner, ReleaseReason::Ended));
         self.saving.due = true;
         self.catalog.ended.push(EndedMatch { key: key.clone(), name: a_match.listing.name, why });
         self.out.log(LogEvent::Ended { key: key.clone(), why });
-        match releasing {
-            Some(releasing) => self.catalog.ended.releasing.push(releasing),
+        match holder {
+            Some(holder) => self.catalog.ended.releasing.push((key.clone(), holder)),
             None if a_match.recorder.has_ledger => self.report_ended(key.clone()),
             None if a_match.recorder.knows_listing => {
                 self.send_to_recorder(ToRecorder::Waiting { key: key.clone(), listing: None });
@@ -293,8 +283,9 @@ impl Pool {
     /// Reports to the recorder of ends that their workers have seen, or whose workers are gone.
     pub(in crate::pool) fn finish_endings(&mut self) {
         let ending = std::mem::take(&mut self.catalog.ended.releasing);
-        let (open, over): (Vec<_>, Vec<_>) = ending.into_iter().partition(|of| self.holds_still(of.holder));
+        let (open, over): (Vec<_>, Vec<_>) =
+            ending.into_iter().partition(|(_, holder)| self.holds_still(*holder));
         self.catalog.ended.releasing = open;
-        over.into_iter().for_each(|of| self.report_ended(of.key));
+        over.into_iter().for_each(|(key, _)| self.report_ended(key));
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use touchline_common::ipc::messages::worker::ListChange;
 use touchline_common::model::{Listing, MatchId};
 
-/// Matches that a list may have; what is above is not followed and counted.
+/// Matches that a list may have; what is above is not followed.
 const LISTED_MAX: usize = 100_000;
 /// So many deletions are believed without a second load, however few matches there are.
 const BELIEVED: usize = 5;
@@ -40,8 +40,6 @@ pub(in crate::pool) struct MatchList {
     confirm_asked: Option<Duration>,
     followed: bool,
     loads: u64,
-    /// Matches that did not fit into [`LISTED_MAX`].
-    pub(in crate::pool) refused: u64,
 }
 
 #[derive(Debug)]
@@ -141,7 +139,7 @@ impl MatchList {
                 known.clone_from(&listing);
                 out.push(ListEvent::Changed(id, listing));
             }
-            None if full => self.refused += 1,
+            None if full => {}
             None => {
                 self.known.insert(id.clone(), listing.clone());
                 out.push(ListEvent::Appeared(id, listing));

@@ -13,7 +13,8 @@ pub(in crate::pool) struct Match {
     pub(in crate::pool) listing: Listing,
     pub(in crate::pool) need: Need,
     pub(in crate::pool) assignment: Assignment,
-    pub(in crate::pool) delisted: Option<Delisted>,
+    /// It left the list; when its silence is looked at next.
+    pub(in crate::pool) delisted: Option<Duration>,
     /// Its topics were removed though it is listed.
     pub(in crate::pool) removed: Option<Removed>,
     pub(in crate::pool) crashes: Vec<Crash>,
@@ -116,12 +117,6 @@ impl Need {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
-pub(in crate::pool) struct Delisted {
-    /// When its silence is looked at next.
-    pub(in crate::pool) check_at: Duration,
-}
-
 /// A listed match whose topics were removed is asked for again after [`Removed::FIRST`], and then twice as long each time.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pool) struct Removed {
@@ -172,12 +167,15 @@ pub(in crate::pool) enum Assignment {
 #[derive(Clone, Debug)]
 pub(in crate::pool) struct Seat {
     pub(in crate::pool) slot: SlotId,
+    /// Subscriptions that it takes there.
+    pub(in crate::pool) topics: u32,
     pub(in crate::pool) epoch: Epoch,
     /// The epoch of `Assign`; reports under it and later ones, up to `epoch`, are about this seat.
     pub(in crate::pool) first_epoch: Epoch,
     pub(in crate::pool) state: MatchState,
     pub(in crate::pool) asked_at: Duration,
     pub(in crate::pool) had_load: bool,
+    /// Of a candidate.
     pub(in crate::pool) switch: Switch,
 }
 
@@ -186,6 +184,7 @@ impl Seat {
     pub(in crate::pool) fn for_test(slot: SlotId) -> Seat {
         Seat {
             slot,
+            topics: 1,
             epoch: Epoch(1),
             first_epoch: Epoch(1),
             state: MatchState::Live,

@@ -189,7 +189,7 @@ impl Drop for Edit<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::matches::{Delisted, Removed, Seat};
+    use super::super::matches::{Removed, Seat};
     use super::*;
     use proptest::prelude::*;
     use std::time::Duration;
@@ -208,7 +208,7 @@ mod tests {
             3 => a_match.assignment = Assignment::Quarantined,
             4 => a_match.recorder.reported = !a_match.recorder.reported,
             5 => a_match.recorder.needs_epoch = !a_match.recorder.needs_epoch,
-            6 => a_match.delisted = Some(Delisted { check_at: Duration::ZERO }),
+            6 => a_match.delisted = Some(Duration::ZERO),
             7 => a_match.removed = Some(Removed::at(Duration::ZERO)),
             8 => (a_match.delisted, a_match.removed) = (None, None),
             9 => a_match.need = Need::Impossible("no".into()),

@@ -10,7 +10,7 @@ use touchline_common::model::SlotId;
 pub(in crate::pool) const TRIPPED: &str =
     "too many workers died within a minute: none is started but one on probation";
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(in crate::pool) struct Breaker {
     state: State,
     /// When, and which process if there was one: workers that shared it died of one death.
@@ -21,13 +21,12 @@ pub(in crate::pool) struct Breaker {
     rests_until: Duration,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum State {
+    #[default]
     Closed,
     /// None until then.
-    Open {
-        until: Duration,
-    },
+    Open { until: Duration },
     /// One, and no other while it proves itself.
     HalfOpen(SlotId),
 }
@@ -36,10 +35,6 @@ enum State {
 const PROVEN: Duration = Duration::from_secs(10);
 
 impl Breaker {
-    pub(in crate::pool) fn new() -> Self {
-        Breaker { state: State::Closed, deaths: VecDeque::new(), failed: 0, rests_until: Duration::ZERO }
-    }
-
     pub(in crate::pool) fn is_tripped(&self) -> bool {
         self.state != State::Closed
     }
@@ -104,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_start_that_fails_stops_all_for_longer_and_longer_until_one_succeeds() {
-        let (timing, mut breaker, mut now) = (Timing::default(), Breaker::new(), Duration::ZERO);
+        let (timing, mut breaker, mut now) = (Timing::default(), Breaker::default(), Duration::ZERO);
         for time in [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000].map(Duration::from_millis) {
             breaker.not_started(now, &timing);
             assert!(
@@ -122,7 +117,7 @@ mod tests {
     fn twenty_one_deaths_in_a_minute_stop_all_starts_but_one_on_probation() {
         let timing = Timing::default();
         let s = Duration::from_secs;
-        let mut breaker = Breaker::new();
+        let mut breaker = Breaker::default();
         for n in 0..20 {
             breaker.died(SlotId(n), Some(n.into()), s(1), &timing);
             breaker.died(SlotId(n + 100), Some(n.into()), s(1), &timing);

@@ -23,24 +23,20 @@ pub(in crate::pool) struct Death {
 }
 
 /// What only the moment of the end knows: the next start forgets it.
-#[derive(Debug)]
-pub(in crate::pool) struct LastSeen {
+#[derive(Debug, Default)]
+pub(in crate::pool) struct Ending {
     pub(in crate::pool) exit: Option<Exit>,
     pub(in crate::pool) usage: Option<Usage>,
     pub(in crate::pool) doing: String,
-}
-
-/// Which of a worker's matches may have ended it.
-#[derive(Debug)]
-pub(in crate::pool) struct Evidence {
-    pub(in crate::pool) suspects: Vec<Suspect>,
     pub(in crate::pool) at: Work,
+    /// The matches that a worker had.
+    pub(in crate::pool) had: Vec<Suspect>,
 }
 
-impl Evidence {
-    /// The one that it was at; of a worker that was at none, all.
+impl Ending {
+    /// Which of its matches may have ended it: the one that it was at; of a worker that was at none, all.
     pub(in crate::pool) fn suspects(&self) -> impl Iterator<Item = &Suspect> {
-        self.suspects.iter().filter(|suspect| match self.at {
+        self.had.iter().filter(|suspect| match self.at {
             Work::None => true,
             Work::Match(epoch) => suspect.is_at(epoch),
             Work::Others => false,
@@ -50,16 +46,15 @@ impl Evidence {
     /// The one that it was at, if it was at one that it had.
     pub(in crate::pool) fn found(&self) -> Option<&MatchKey> {
         let Work::Match(epoch) = self.at else { return None };
-        self.suspects.iter().find(|suspect| suspect.is_at(epoch)).map(|suspect| &suspect.key)
+        self.had.iter().find(|suspect| suspect.is_at(epoch)).map(|suspect| &suspect.key)
     }
 }
 
 impl Pool {
-    /// Keeps a death; `evidence`: what the child had.
-    pub(in crate::pool) fn remember_death(&mut self, child: Child, seen: LastSeen, evidence: &Evidence) {
+    pub(in crate::pool) fn remember_death(&mut self, child: Child, ending: &Ending) {
         let Some(life) = self.children.life_mut(child) else { return };
         let (generation, process, why) = (life.generation, life.process, life.take_reason());
-        let (exit, signal, core) = match seen.exit {
+        let (exit, signal, core) = match ending.exit {
             Some(Exit::Code(code)) => (Some(code), None, false),
             Some(Exit::Signal { number, core }) => (None, Some(number), core),
             None => (None, None, false),
@@ -80,11 +75,11 @@ impl Pool {
             core,
             why,
             uptime_s: self.now.saturating_sub(process.spawned_at).as_secs_f64(),
-            matches: evidence.suspects.len(),
-            at_match: evidence.found().map(|key| key.id.as_str().to_owned()),
-            last_activity: seen.doing,
-            peak_rss_bytes: seen.usage.map(|usage| usage.peak_rss_bytes),
-            cpu_s: seen.usage.map(|usage| usage.cpu.as_secs_f64()),
+            matches: ending.had.len(),
+            at_match: ending.found().map(|key| key.id.as_str().to_owned()),
+            last_activity: ending.doing.clone(),
+            peak_rss_bytes: ending.usage.map(|usage| usage.peak_rss_bytes),
+            cpu_s: ending.usage.map(|usage| usage.cpu.as_secs_f64()),
         };
         self.children.deaths.truncate(REMEMBERED - 1);
         self.children.deaths.push_front(Death { at: self.now, view });

@@ -249,7 +249,7 @@ fn a_list_that_is_sent_again_and_again_is_said_once_a_minute() {
 #[test]
 fn a_feed_that_is_down_says_why_without_what_is_past() {
     let mut bed = Bed::new(config(4));
-    let why = |bed: &Bed| bed.pool.status(Surroundings::default()).feeds[0].why.clone();
+    let why = |bed: &Bed| bed.pool.status(0).feeds[0].why.clone();
     let say = |bed: &mut Bed, state, detail: &str| {
         let slots: Vec<_> = bed.seen.iter().map(|(slot, (generation, _))| (*slot, *generation)).collect();
         for (slot, generation) in slots {

@@ -169,19 +169,14 @@ struct History {
 const STEADY: Duration = Duration::from_secs(2);
 
 impl Life {
-    pub(in crate::pool) fn new(
-        peers: Peers,
-        generation: Generation,
-        restarts: u32,
-        last_exit: Option<String>,
-    ) -> Self {
+    pub(in crate::pool) fn new(peers: Peers, generation: Generation) -> Self {
         Life {
             peers,
             process: Process::default(),
             state: State::Empty,
             generation,
-            restarts,
-            last_exit,
+            restarts: 0,
+            last_exit: None,
             course: Course::default(),
             history: History::default(),
         }

@@ -12,11 +12,7 @@ struct Bed {
 
 impl Bed {
     fn new() -> Self {
-        Bed {
-            life: Life::new(Peers::Many, Generation(0), 0, None),
-            timing: Timing::default(),
-            jitter: Jitter::new(7),
-        }
+        Bed { life: Life::new(Peers::Many, Generation(0)), timing: Timing::default(), jitter: Jitter::new(7) }
     }
     fn at(&mut self, now: Duration, event: Event) -> Outcome {
         self.life.advance(event, now, &self.timing, &mut self.jitter)

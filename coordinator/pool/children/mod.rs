@@ -41,7 +41,7 @@ impl Children {
         let mut children = Children {
             slots: Vec::new(),
             recorder: Recorder::new(recorder),
-            breaker: Breaker::new(),
+            breaker: Breaker::default(),
             breaker_logged: false,
             deaths: VecDeque::new(),
             restarts: 0,

@@ -1,11 +1,11 @@
 //! Processes: started, welcomed, silent, condemned, gone; and what becomes of the matches of one that is lost.
 
-use crate::pool::catalog::matches::{Assignment, Crash, Switch};
-use crate::pool::children::deaths::{Evidence, LastSeen};
+use crate::pool::catalog::matches::{Assignment, Crash};
+use crate::pool::children::deaths::Ending;
 use crate::pool::children::life::{Departure, Event, Life, Outcome};
 use crate::pool::children::service::SERVICES;
 use crate::pool::children::slot::{Data, Pulse, Slot, Suspect};
-use crate::pool::input::{Child, Exit, Usage, Work};
+use crate::pool::input::{Child, Exit};
 use crate::pool::log_event::LogEvent;
 use crate::pool::{Action, Pool, Signal, millis};
 use std::collections::BTreeSet;
@@ -13,7 +13,7 @@ use std::time::Duration;
 use touchline_common::ipc::PROTO;
 use touchline_common::ipc::messages::Hello;
 use touchline_common::ipc::messages::recorder::{Owner, ToRecorder};
-use touchline_common::ipc::messages::worker::{ReleaseReason, ToWorker};
+use touchline_common::ipc::messages::worker::ToWorker;
 use touchline_common::model::{FeedId, Generation, MatchKey, SlotId};
 
 impl Pool {
@@ -36,8 +36,7 @@ impl Pool {
         }
         if let Outcome::Gone(departure) = self.advance(child, Event::SpawnFailed) {
             self.out.log(LogEvent::SpawnFailed { child, generation, error });
-            let seen = LastSeen { exit: None, usage: None, doing: String::new() };
-            self.departed(child, departure, seen, Work::None);
+            self.departed(child, departure, Ending::default());
         }
     }
 
@@ -45,16 +44,15 @@ impl Pool {
         &mut self,
         child: Child,
         generation: Generation,
-        (exit, usage): (Exit, Option<Usage>),
-        at: Work,
+        exit: Exit,
+        seen: Ending,
     ) {
         if self.life(child).is_none_or(|life| life.generation != generation) {
             return;
         }
         let doing = self.last_activity(child);
         if let Outcome::Gone(departure) = self.advance(child, Event::Exited(exit)) {
-            let seen = LastSeen { exit: Some(exit), usage, doing };
-            self.departed(child, departure, seen, at);
+            self.departed(child, departure, Ending { exit: Some(exit), doing, ..seen });
         }
     }
 
@@ -66,9 +64,10 @@ impl Pool {
     }
 
     /// Answers a child's first message, or sends it away for good if it speaks no version of ours.
-    pub(in crate::pool) fn welcome(&mut self, child: Child, hello: &Hello, feed: Option<FeedId>) {
+    pub(in crate::pool) fn welcome(&mut self, child: Child, hello: &Hello) {
         let Some(generation) = self.life(child).map(|life| life.generation) else { return };
         if (hello.proto_min..=hello.proto_max).contains(&PROTO) {
+            let feed = self.feed_of(child);
             self.out.push(Action::Welcome { child, generation, proto: PROTO, feed });
             return;
         }
@@ -182,17 +181,16 @@ impl Pool {
         self.send_to_recorder(ToRecorder::Silent { slot, generation, ms });
     }
 
-    fn departed(&mut self, child: Child, departure: Departure, seen: LastSeen, at: Work) {
+    fn departed(&mut self, child: Child, departure: Departure, mut ending: Ending) {
         let Some(life) = self.life(child) else { return };
         let why = life.last_exit.clone().unwrap_or_default();
         let (generation, retry, parked) = (life.generation, life.retry_in(self.now), life.is_parked());
-        let mut evidence = Evidence { suspects: Vec::new(), at };
         self.lose(child);
         if let Child::Worker(slot) = child {
             if let Some(slot) = self.slot_mut(slot) {
-                evidence.suspects.append(&mut slot.suspects);
+                ending.had.append(&mut slot.suspects);
             }
-            self.blame(slot, generation, departure, &evidence);
+            self.blame(slot, generation, departure, &ending);
         }
         let retry_ms = retry.map(millis);
         match departure {
@@ -200,8 +198,8 @@ impl Pool {
                 self.out.log(LogEvent::Left { child, generation, why: why.clone() });
             }
             Departure::Died { .. } => {
-                self.remember_death(child, seen, &evidence);
-                let (why, matches, at) = (why.clone(), evidence.suspects.len(), evidence.found());
+                self.remember_death(child, &ending);
+                let (why, matches, at) = (why.clone(), ending.had.len(), ending.found());
                 let at = at.map(|key| key.id.clone());
                 self.out.log(LogEvent::Died { child, generation, why, matches, at, retry_ms });
             }
@@ -215,14 +213,14 @@ impl Pool {
     }
 
     /// Marks what may have ended a worker that died: the match that it was at, or all that it had if it was at none.
-    fn blame(&mut self, slot: SlotId, generation: Generation, departure: Departure, evidence: &Evidence) {
+    fn blame(&mut self, slot: SlotId, generation: Generation, departure: Departure, ending: &Ending) {
         let (pid, now) = (self.slot(slot).and_then(|slot| slot.life.process.pid), self.now);
         match departure {
             Departure::Asked | Departure::Left => self.children.breaker.left(slot, now),
             Departure::Died { suspicious } => {
                 self.children.breaker.died(slot, pid, now, &self.timing);
                 if suspicious {
-                    for suspect in evidence.suspects() {
+                    for suspect in ending.suspects() {
                         self.suspect(&suspect.key, Crash { slot, generation, pid, at: now });
                     }
                 }
@@ -244,7 +242,7 @@ impl Pool {
     }
 
     fn quarantine(&mut self, key: &MatchKey, worker: SlotId) {
-        self.unassign(key, ReleaseReason::Moved);
+        self.unassign(key);
         let Some(mut a_match) = self.catalog.matches.edit(key) else { return };
         a_match.assignment = Assignment::Quarantined;
         a_match.recorder.reported = false;
@@ -295,8 +293,7 @@ impl Pool {
             return;
         }
         match candidate.take() {
-            Some(mut seat) => {
-                seat.switch = Switch::Sent;
+            Some(seat) => {
                 let epoch = seat.epoch;
                 *owner = seat;
                 a_match.recorder.predecessor = Owner::Dead;
@@ -320,18 +317,10 @@ impl Pool {
 
     /// Workers that give their matches away: those that have none left are asked to leave.
     pub(in crate::pool) fn settle_drains(&mut self) {
-        let empty: Vec<SlotId> = self
-            .children
-            .slots
-            .iter()
-            .filter(|slot| {
-                slot.life.is_draining()
-                    && slot.matches.is_empty()
-                    && slot.is_settled()
-                    && !self.holds_list(slot.id)
-            })
-            .map(|slot| slot.id)
-            .collect();
+        let has_nothing =
+            |slot: &Slot| slot.matches.is_empty() && slot.is_settled() && !self.holds_list(slot.id);
+        let empty = self.children.slots.iter().filter(|slot| slot.life.is_draining() && has_nothing(slot));
+        let empty: Vec<SlotId> = empty.map(|slot| slot.id).collect();
         for slot in empty {
             self.stop_worker(slot, self.config.drain_deadline.0);
         }

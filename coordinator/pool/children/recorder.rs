@@ -16,23 +16,16 @@ use touchline_common::model::{Epoch, FeedId, Generation, MatchKey, SlotId};
 pub(in crate::pool) struct Recorder {
     pub(in crate::pool) life: Life,
     pub(in crate::pool) stats: RecorderStats,
-    pub(in crate::pool) first_ready: FirstReady,
-}
-
-/// Epochs need the highest one that the store has seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::pool) enum FirstReady {
-    Awaited,
-    /// It was ready once, or did not become so within `ProcessTiming::recorder_grace`.
-    Settled,
+    /// It was ready once, so that the highest epoch of its store is known.
+    was_ready: bool,
 }
 
 impl Recorder {
     pub(super) fn new(generation: Generation) -> Self {
         Recorder {
-            life: Life::new(Peers::Alone, generation, 0, None),
+            life: Life::new(Peers::Alone, generation),
             stats: RecorderStats::default(),
-            first_ready: FirstReady::Awaited,
+            was_ready: false,
         }
     }
 }
@@ -43,7 +36,7 @@ impl Pool {
             return;
         }
         match message {
-            FromRecorder::Hello(hello) => self.welcome(Child::RECORDER, &hello, None),
+            FromRecorder::Hello(hello) => self.welcome(Child::RECORDER, &hello),
             FromRecorder::Ready { highest_epoch, token: _ } => self.recorder_ready(highest_epoch),
             FromRecorder::Held { keys } => self.check_orphans(keys),
             FromRecorder::Switched { key, epoch } => self.switched(&key, epoch),
@@ -66,21 +59,16 @@ impl Pool {
         }
     }
 
-    /// Lets epochs go on without a recorder that is late.
-    pub(in crate::pool) fn settle_grace(&mut self) {
-        if self.children.recorder.first_ready == FirstReady::Awaited
-            && self.now >= self.timing.process.recorder_grace
-        {
-            self.children.recorder.first_ready = FirstReady::Settled;
-            self.placement.due = true;
-        }
+    /// Epochs need the highest one that the store has seen, but do not wait for a recorder that is late.
+    pub(in crate::pool) fn may_give_epochs(&self) -> bool {
+        self.children.recorder.was_ready || self.now >= self.timing.process.recorder_grace
     }
 
     fn recorder_ready(&mut self, highest: Epoch) {
         if !self.service_ready(ServiceKind::Recorder) {
             return;
         }
-        self.children.recorder.first_ready = FirstReady::Settled;
+        self.children.recorder.was_ready = true;
         self.placement.epochs.stay_above(highest);
         let workers: Vec<SlotId> = self.children.working().map(|slot| slot.id).collect();
         workers.into_iter().for_each(|slot| self.connect_data(slot));
@@ -118,7 +106,6 @@ impl Pool {
         let now = self.now;
         let Some(mut edit) = self.catalog.matches.edit(key) else { return };
         let a_match = &mut *edit;
-        let topics = a_match.need.count();
         let Assignment::Assigned { owner, candidate } = &mut a_match.assignment else { return };
         if let Some(seat) = candidate.take_if(|seat| seat.epoch == epoch) {
             let former = std::mem::replace(owner, seat);
@@ -127,7 +114,7 @@ impl Pool {
             a_match.moved_at = Some(now);
             drop(edit);
             self.saving.due = true;
-            self.release_seat(key, &former, topics, ReleaseReason::Moved);
+            self.release_seat(key, &former, ReleaseReason::Moved);
             self.out.log(LogEvent::Moved { key: key.clone(), worker, epoch });
         } else if epoch > owner.epoch {
             // It adopted a candidate that is no more: its owner's epoch is refused from now on, so it needs a new one.
@@ -136,7 +123,7 @@ impl Pool {
             a_match.recorder.needs_epoch = true;
             drop(edit);
             if let Some(late) = late {
-                self.release_seat(key, &late, topics, ReleaseReason::Moved);
+                self.release_seat(key, &late, ReleaseReason::Moved);
             }
             self.placement.epochs.stay_above(epoch);
         } else if owner.covers(owner.slot, epoch) {
@@ -157,7 +144,6 @@ impl Pool {
             owner.epoch = epoch;
             // A recorder that starts anew waits for a worker that lives: what it holds comes first, under its old epoch.
             let mut seats = vec![(owner.slot, epoch, Some(a_match.recorder.predecessor))];
-            owner.switch = Switch::Sent;
             if let Some((seat, above)) =
                 candidate.as_mut().and_then(|seat| Some((seat, self.placement.epochs.mint()?)))
             {

@@ -26,7 +26,7 @@ impl Pool {
             return;
         };
         match message {
-            FromWorker::Hello(hello) => self.welcome(Child::Worker(slot), &hello, Some(feed)),
+            FromWorker::Hello(hello) => self.welcome(Child::Worker(slot), &hello),
             FromWorker::Ready => self.worker_ready(slot),
             // The shell's: it makes an end of it once the channel is closed.
             FromWorker::Left { .. } => {}
@@ -146,10 +146,10 @@ impl Pool {
     pub(in crate::pool) fn drop_candidate(&mut self, key: &MatchKey) {
         let Some(mut a_match) = self.catalog.matches.edit(key) else { return };
         let Assignment::Assigned { candidate, .. } = &mut a_match.assignment else { return };
-        let (seat, topics) = (candidate.take(), a_match.need.count());
+        let seat = candidate.take();
         drop(a_match);
         if let Some(seat) = seat {
-            self.release_seat(key, &seat, topics, ReleaseReason::Moved);
+            self.release_seat(key, &seat, ReleaseReason::Moved);
         }
     }
 
@@ -218,13 +218,13 @@ impl Pool {
         if !a_match.owner().is_some_and(|owner| owner.covers(slot, detail.epoch)) {
             return;
         }
-        let Some(delisted) = &mut a_match.delisted else { return };
+        let Some(check_at) = &mut a_match.delisted else { return };
         let age = Duration::from_millis(detail.age_ms);
         if age >= linger {
             drop(a_match);
             self.end(key, "it left the list and fell silent");
         } else {
-            delisted.check_at = now + (linger - age);
+            *check_at = now + (linger - age);
         }
     }
 
@@ -247,17 +247,16 @@ impl Pool {
         self.catalog.matches.get(key)?.owner().map(|owner| owner.slot)
     }
 
-    /// A worker releases a match of so many topics, if it is still there.
+    /// A worker releases a match, if it is still there.
     pub(in crate::pool) fn release_seat(
         &mut self,
         key: &MatchKey,
         seat: &Seat,
-        topics: u32,
         why: ReleaseReason,
     ) -> Option<Holder> {
         let place = self.slot_mut(seat.slot).filter(|slot| slot.life.has_process())?;
         place.matches.remove(key);
-        let command = place.released(topics);
+        let command = place.released(seat.topics);
         let holder = Holder { slot: seat.slot, generation: place.life.generation, command };
         let message = ToWorker::Release { id: key.id.clone(), epoch: seat.epoch, why };
         self.send_to_worker(seat.slot, message);

@@ -94,7 +94,7 @@ impl Slot {
     pub(in crate::pool) fn new(id: SlotId) -> Self {
         Slot {
             id,
-            life: Life::new(Peers::Many, Generation(0), 0, None),
+            life: Life::new(Peers::Many, Generation(0)),
             feed: None,
             report: LoadReport::default(),
             session: Session::default(),

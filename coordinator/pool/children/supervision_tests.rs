@@ -3,7 +3,7 @@
 use super::*;
 
 fn deaths(bed: &Bed) -> Vec<DeathView> {
-    bed.pool.status(Surroundings { wall_us: 1_700_000_000_000_000, ..Surroundings::default() }).deaths
+    bed.pool.status(1_700_000_000_000_000).deaths
 }
 
 fn with_three() -> Bed {
@@ -147,7 +147,7 @@ fn more_than_twenty_deaths_in_a_minute_degrade_the_pool_and_one_on_probation_dec
     let mut bed = after_twenty_one_deaths();
     bed.pass(ms(120_000), &[]);
     assert_eq!(bed.logged("pool.recovered"), 1);
-    let ready = bed.pool.status(Surroundings::default()).workers.ready;
+    let ready = bed.pool.status(0).workers.ready;
     assert!(ready >= 22, "{ready}");
 }
 
@@ -174,7 +174,7 @@ fn after_twenty_one_deaths() -> Bed {
     bed.pass(ms(2_000), &[]);
     let running: Vec<u16> = bed.seen.keys().map(|slot| slot.0).collect();
     assert!(running.len() >= 22, "{running:?}");
-    let ready = |bed: &Bed| bed.pool.status(Surroundings::default()).workers.ready;
+    let ready = |bed: &Bed| bed.pool.status(0).workers.ready;
     bed.mute = true;
     for slot in running.iter().take(21) {
         bed.exit(*slot, KILLED);
@@ -289,7 +289,7 @@ fn a_start_that_hangs_is_killed_and_another_follows() {
     bed.exit(1, KILLED);
     // The other slot was started while this one was dying, and hangs as well.
     bed.pass(ms(15_000), &[]);
-    assert_eq!(bed.pool.status(Surroundings::default()).workers.ready, 1);
+    assert_eq!(bed.pool.status(0).workers.ready, 1);
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use crate::pool::catalog::matches::{Assignment, Holder, Need, Seat, Switch};
 use crate::pool::catalog::needs;
 use crate::pool::catalog::table::Mark;
-use crate::pool::children::recorder::FirstReady;
 use crate::pool::children::slot::{Pulse, Slot};
 use crate::pool::feed::{Feed, FirstList};
 use crate::pool::log_event::LogEvent;
@@ -26,13 +25,12 @@ impl Pool {
     }
 
     /// Takes a match from its workers; it waits.
-    pub(in crate::pool) fn unassign(&mut self, key: &MatchKey, why: ReleaseReason) {
+    pub(in crate::pool) fn unassign(&mut self, key: &MatchKey) {
         let Some(a_match) = self.catalog.matches.get(key) else { return };
         let Assignment::Assigned { owner, candidate } = a_match.assignment.clone() else { return };
-        let topics = a_match.need.count();
         let mut holder = None;
         for seat in candidate.iter().chain(std::iter::once(&owner)) {
-            holder = self.release_seat(key, seat, topics, why);
+            holder = self.release_seat(key, seat, ReleaseReason::Moved);
         }
         if !self.feeds[key.feed].may_overlap()
             && let Some(mut a_match) = self.catalog.matches.edit(key)
@@ -79,7 +77,7 @@ impl Pool {
 
     /// Places what waits, feed by feed, in the order of waiting.
     pub(in crate::pool) fn assign_waiting(&mut self) {
-        if self.children.recorder.first_ready == FirstReady::Awaited {
+        if !self.may_give_epochs() {
             return;
         }
         for feed in self.feeds.ids() {
@@ -110,7 +108,7 @@ impl Pool {
             let Some(slot) = chosen else {
                 smallest_refused = smallest_refused.min(topics);
                 blocked |= share.is_none();
-                self.notice_waiting(&key, "no connection has room");
+                self.notice_waiting(&key);
                 continue;
             };
             let Some(seat) = self.seat(&key, slot) else { break };
@@ -126,12 +124,12 @@ impl Pool {
         there.is_some_and(|slot| slot.life.works() && !slot.has_seen(holder.command))
     }
 
-    fn notice_waiting(&mut self, key: &MatchKey, why: &str) {
+    fn notice_waiting(&mut self, key: &MatchKey) {
         let Some(mut a_match) = self.catalog.matches.edit(key) else { return };
         // Before the workers are there, all wait; that is not worth a line each.
         let placed = self.feeds[key.feed].first == FirstList::Placed;
         if placed && !std::mem::replace(&mut a_match.wait.logged, true) {
-            self.out.log(LogEvent::Waiting { key: key.clone(), why: why.to_owned() });
+            self.out.log(LogEvent::Waiting { key: key.clone(), why: "no connection has room" });
         }
     }
 
@@ -164,6 +162,7 @@ impl Pool {
         self.send_to_worker(slot, ToWorker::Assign { id: key.id.clone(), epoch, topics, listing });
         Some(Seat {
             slot,
+            topics: count,
             epoch,
             first_epoch: epoch,
             state: MatchState::Subscribing,
@@ -173,13 +172,11 @@ impl Pool {
         })
     }
 
-    fn own(&mut self, key: &MatchKey, mut seat: Seat) {
+    fn own(&mut self, key: &MatchKey, seat: Seat) {
         let (worker, epoch) = (seat.slot, seat.epoch);
-        seat.switch = Switch::Sent;
         let Some(mut a_match) = self.catalog.matches.edit(key) else { return };
         a_match.assignment = Assignment::Assigned { owner: seat, candidate: None };
         a_match.recorder.has_ledger = true;
-        a_match.recorder.reported = true;
         a_match.recorder.predecessor = Owner::Dead;
         a_match.wait.hint = None;
         a_match.wait.held_by = None;
@@ -192,27 +189,28 @@ impl Pool {
         self.out.log(LogEvent::Assigned { key: key.clone(), worker, epoch });
     }
 
-    /// Topics of the matches that should have a second place and have none.
-    pub(in crate::pool) fn homeless(&self, feed: FeedId) -> Vec<MatchKey> {
+    /// The matches that should have a second place and have none, each with its worker and its topics.
+    pub(in crate::pool) fn homeless(&self, feed: FeedId) -> Vec<(MatchKey, SlotId, u32)> {
         // A silent worker may hold on to its matches: where a second subscription is forbidden, only its end frees them.
         let overlap = self.feeds[feed].may_overlap();
-        let (giving, staying): (Vec<&Slot>, Vec<&Slot>) =
-            self.children.of(feed).partition(|slot| gives_away(slot));
-        let mut keys = Vec::new();
-        for slot in giving.into_iter().filter(|slot| overlap || slot.life.is_draining()) {
-            keys.extend(slot.matches.iter().filter(|key| self.lacks_candidate(key, slot.id)).cloned());
+        let limited = self.feeds[feed].cap.learner.learned().is_some();
+        let mut slots: Vec<&Slot> = self.children.of(feed).collect();
+        // Who is silent or leaves first.
+        slots.sort_by_key(|slot| !gives_away(slot));
+        let mut homeless = Vec::new();
+        for slot in slots {
+            let keys = match gives_away(slot) {
+                true if overlap || slot.life.is_draining() => slot.matches.iter().cloned().collect(),
+                false if limited => self.surplus(slot),
+                true | false => continue,
+            };
+            homeless.extend(keys.into_iter().filter_map(|key| {
+                let a_match = self.catalog.matches.get(&key).filter(|of| of.candidate().is_none())?;
+                let owner = a_match.owner().filter(|owner| owner.slot == slot.id)?;
+                Some((key, owner.slot, owner.topics))
+            }));
         }
-        if self.feeds[feed].cap.learner.learned().is_some() {
-            keys.extend(staying.into_iter().flat_map(|slot| self.surplus(slot)));
-        }
-        keys
-    }
-
-    fn lacks_candidate(&self, key: &MatchKey, slot: SlotId) -> bool {
-        matches!(
-            self.catalog.matches.get(key).map(|a_match| &a_match.assignment),
-            Some(Assignment::Assigned { owner, candidate: None }) if owner.slot == slot
-        )
+        homeless
     }
 
     /// Make before break: the match gets a second seat and keeps the first. Where the server allows one subscription
@@ -224,13 +222,11 @@ impl Pool {
                 continue;
             }
             let mut offers = self.offers(feed, None);
-            for key in homeless {
-                let Some(from) = self.owner_slot(&key) else { continue };
-                let topics = self.catalog.matches.get(&key).map_or(u32::MAX, |a_match| a_match.need.count());
+            for (key, from, topics) in homeless {
                 let Some(slot) = choose::choose(&offers, topics, Some(from)) else { continue };
                 if !self.feeds[feed].may_overlap() {
                     self.release_for(&key, slot);
-                } else if !self.give_candidate(&key, from, slot) {
+                } else if !self.give_candidate(&key, slot) {
                     return;
                 }
                 take_room(&mut offers, slot, topics);
@@ -249,9 +245,7 @@ impl Pool {
 
     /// Asks for epochs before they are needed.
     pub(in crate::pool) fn reserve(&mut self) {
-        if self.children.recorder.first_ready == FirstReady::Awaited
-            || self.now < self.placement.reserve_after
-        {
+        if !self.may_give_epochs() || self.now < self.placement.reserve_after {
             return;
         }
         let wanted = self.catalog.matches.waiting() + self.catalog.matches.marked(Mark::NeedsEpoch).len() * 2;

@@ -22,7 +22,8 @@ pub(super) struct Placement {
     pub(super) due: bool,
     /// No epochs are reserved before.
     pub(super) reserve_after: Duration,
-    pub(super) retired_at: Option<Duration>,
+    /// No worker is retired before, unless there are too many.
+    pub(super) retire_after: Duration,
     pub(super) rebalanced_at: Duration,
 }
 
@@ -32,7 +33,7 @@ impl Placement {
             epochs: Epochs::new(highest_epoch),
             due: true,
             reserve_after: Duration::ZERO,
-            retired_at: None,
+            retire_after: Duration::ZERO,
             rebalanced_at: Duration::ZERO,
         }
     }

@@ -3,7 +3,7 @@
 //! Invariant: a match keeps its owner until the recorder has adopted the second seat; where a move fails nothing has
 //! changed. Only a feed that allows no second subscription releases first, and the plan shows that beforehand.
 
-use crate::pool::catalog::matches::{Assignment, Match, Need};
+use crate::pool::catalog::matches::{Assignment, Match};
 use crate::pool::catalog::table::Mark;
 use crate::pool::feed::{Feed, FirstList};
 use crate::pool::log_event::LogEvent;
@@ -11,7 +11,6 @@ use crate::pool::placement::balance::{self, Share, Transfer};
 use crate::pool::placement::choose::Reluctance;
 use crate::pool::{Answer, Pool, WORKERS_MAX};
 use touchline_common::control::views::{DrainView, MoveView, PlanView, SpreadView};
-use touchline_common::ipc::messages::worker::ReleaseReason;
 use touchline_common::model::{FeedId, Generation, MatchKey, SlotId};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,17 +83,13 @@ impl Pool {
             self.release_for(key, to);
             return Ok(());
         }
-        let from = self.owner_slot(key).ok_or_else(|| format!("match {} has no worker", key.id))?;
-        if self.give_candidate(key, from, to) {
-            Ok(())
-        } else {
-            Err("no epoch is at hand: try again in a second".to_owned())
-        }
+        let begun = self.give_candidate(key, to);
+        begun.then_some(()).ok_or_else(|| "no epoch is at hand: try again in a second".to_owned())
     }
 
     /// Break before make: the match waits for `to` until its worker has release.
     pub(in crate::pool) fn release_for(&mut self, key: &MatchKey, to: SlotId) {
-        self.unassign(key, ReleaseReason::Moved);
+        self.unassign(key);
         if let Some(mut a_match) = self.catalog.matches.edit(key) {
             a_match.wait.hint = Some(to);
             a_match.moved_at = Some(self.now);
@@ -109,7 +104,7 @@ impl Pool {
         generation: Generation,
     ) -> Option<Answer> {
         let Some(a_match) = self.catalog.matches.get(key) else {
-            return Some(Answer::Failed { error: format!("match {} ended meanwhile", key.id) });
+            return Some(Answer::failed(format!("match {} ended meanwhile", key.id)));
         };
         let lives = self.slot(to).is_some_and(|slot| slot.life.is(generation));
         match &a_match.assignment {
@@ -121,15 +116,13 @@ impl Pool {
             }
             Assignment::Assigned { candidate: Some(seat), .. } if lives && seat.slot == to => None,
             Assignment::Waiting if !self.feeds[key.feed].may_overlap() => None,
-            Assignment::Assigned { owner, .. } => Some(Answer::Failed {
-                error: format!(
-                    "match {} stays at worker {}: worker {to} did not take it over; see the log",
-                    key.id, owner.slot
-                ),
-            }),
-            Assignment::Waiting | Assignment::Quarantined => Some(Answer::Failed {
-                error: format!("match {} lost its worker meanwhile: see `matches`", key.id),
-            }),
+            Assignment::Assigned { owner, .. } => Some(Answer::failed(format!(
+                "match {} stays at worker {}: worker {to} did not take it over; see the log",
+                key.id, owner.slot
+            ))),
+            Assignment::Waiting | Assignment::Quarantined => {
+                Some(Answer::failed(format!("match {} lost its worker meanwhile: see `matches`", key.id)))
+            }
         }
     }
 
@@ -258,20 +251,16 @@ impl Pool {
     pub(in crate::pool) fn is_movable(&self, a_match: &Match, slot: SlotId) -> bool {
         let rested =
             a_match.moved_at.is_none_or(|at| self.now >= at.saturating_add(self.timing.placement.moved_rest));
-        let here = matches!(
-            &a_match.assignment,
-            Assignment::Assigned { owner, candidate: None } if owner.slot == slot && owner.has_load()
-        );
-        rested && here && a_match.delisted.is_none() && matches!(a_match.need, Need::Topics(_))
+        let here = a_match.owner().is_some_and(|owner| owner.slot == slot && owner.has_load());
+        rested && here && a_match.candidate().is_none() && a_match.delisted.is_none()
     }
 
     /// Another number of workers, from now on until the next start.
     pub(in crate::pool) fn scale_to(&mut self, min: Option<u16>, max: Option<u16>) -> Answer {
         let (min, max) = (min.unwrap_or(self.config.min_workers), max.unwrap_or(self.config.max_workers));
         if max == 0 || max > WORKERS_MAX || min > max {
-            let error =
-                format!("min {min} and max {max}: expected min <= max, and max from 1 to {WORKERS_MAX}");
-            return Answer::Failed { error };
+            let expected = format!("expected min <= max, and max from 1 to {WORKERS_MAX}");
+            return Answer::failed(format!("min {min} and max {max}: {expected}"));
         }
         self.config.min_workers = min;
         self.config.max_workers = max;
@@ -300,16 +289,17 @@ impl Pool {
             names.join(", ")
         ))
     }
-    /// A second seat at `to` for a match that `from` has; whether there was an epoch for it.
-    pub(in crate::pool) fn give_candidate(&mut self, key: &MatchKey, from: SlotId, to: SlotId) -> bool {
+
+    /// A second seat at `to` for a match that has a worker; whether there was an epoch for it.
+    pub(in crate::pool) fn give_candidate(&mut self, key: &MatchKey, to: SlotId) -> bool {
         let Some(seat) = self.seat(key, to) else { return false };
         let epoch = seat.epoch;
         if let Some(mut a_match) = self.catalog.matches.edit(key)
-            && let Assignment::Assigned { candidate, .. } = &mut a_match.assignment
+            && let Assignment::Assigned { owner, candidate } = &mut a_match.assignment
         {
             *candidate = Some(seat);
+            self.out.log(LogEvent::Moving { key: key.clone(), worker: owner.slot, to, epoch });
         }
-        self.out.log(LogEvent::Moving { key: key.clone(), worker: from, to, epoch });
         true
     }
 }

@@ -46,12 +46,7 @@ impl Pool {
         let state = &self.feeds[feed];
         let hands = self.hands(feed);
         let usable = state.usable().max(1);
-        let homeless: u32 = self
-            .homeless(feed)
-            .iter()
-            .filter_map(|key| self.catalog.matches.get(key))
-            .map(|a_match| a_match.need.count())
-            .sum();
+        let homeless: u32 = self.homeless(feed).iter().map(|(.., topics)| topics).sum();
         let list = u32::from(self.list_needs_worker(feed));
         let demand = self.catalog.matches.waiting_topics(feed) + homeless + list;
         let mut needed = demand.saturating_sub(hands.room).div_ceil(usable);

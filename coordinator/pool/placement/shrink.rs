@@ -10,8 +10,7 @@ use crate::pool::input::Child;
 use crate::pool::log_event::LogEvent;
 use crate::pool::placement::choose::Reluctance;
 use std::time::Duration;
-use touchline_common::ipc::messages::worker::ReleaseReason;
-use touchline_common::model::{FeedId, MatchKey, SlotId};
+use touchline_common::model::{FeedId, SlotId};
 
 /// What stays after an underused worker is retired must not be fuller than this, in hundredths.
 const FULL_ENOUGH: u32 = 60;
@@ -27,12 +26,9 @@ impl Pool {
         if self.stopping.is_some() || self.is_any_leaving() {
             return;
         }
-        let now = self.now;
-        if let Some(worker) = self.beyond_max() {
-            self.retire(worker, TOO_MANY);
-        } else if self.placement.retired_at.is_none_or(|at| now >= at + self.timing.placement.retire_every)
-            && let Some((worker, why)) = self.not_needed()
-        {
+        let rests = self.now < self.placement.retire_after;
+        let beyond = self.beyond_max().map(|worker| (worker, TOO_MANY));
+        if let Some((worker, why)) = beyond.or_else(|| self.not_needed().filter(|_| !rests)) {
             self.retire(worker, why);
         }
     }
@@ -66,7 +62,7 @@ impl Pool {
     }
 
     fn retire(&mut self, worker: SlotId, why: &'static str) {
-        self.placement.retired_at = Some(self.now);
+        self.placement.retire_after = self.now + self.timing.placement.retire_every;
         if let Some(feed) = self.slot(worker).and_then(|slot| slot.feed) {
             self.feeds[feed].loose_since = None;
         }
@@ -80,16 +76,10 @@ impl Pool {
         // What is on its way here would have to move again at once.
         self.drop_candidates(|_, to| to == worker);
         // No worker follows these: there is no gap to avoid, and a second seat would wait in vain for a load.
-        let removed: Vec<MatchKey> = self
-            .catalog
-            .matches
-            .marked(Mark::Removed)
-            .iter()
-            .filter(|key| self.owner_slot(key) == Some(worker))
-            .cloned()
-            .collect();
-        for key in removed {
-            self.unassign(&key, ReleaseReason::Moved);
+        for key in self.catalog.matches.marked(Mark::Removed).clone() {
+            if self.owner_slot(&key) == Some(worker) {
+                self.unassign(&key);
+            }
         }
     }
 

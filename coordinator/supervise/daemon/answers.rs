@@ -3,7 +3,7 @@
 use super::Daemon;
 use crate::control::clients::Access;
 use crate::control::gather::Gather;
-use crate::pool::{self, Child, Command, MatchQuery, RequestId, ServiceKind, Surroundings, Urgency};
+use crate::pool::{self, Child, Command, MatchQuery, RequestId, ServiceKind, Urgency};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -95,14 +95,13 @@ impl Daemon {
     }
 
     pub(super) fn status_view(&self) -> StatusView {
-        self.pool.status(Surroundings {
+        StatusView {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             build: crate::BUILD.to_owned(),
             pid: std::process::id(),
             state_trouble: self.saving.trouble().to_owned(),
-            wall_us: jiff::Timestamp::now().as_microsecond(),
-            ..Surroundings::default()
-        })
+            ..self.pool.status(jiff::Timestamp::now().as_microsecond())
+        }
     }
 
     fn health_view(&self) -> HealthView {
