@@ -381,7 +381,8 @@ fn write_rows(
 ) -> rusqlite::Result<()> {
     let Some(one) = matches.slab.get_mut(place) else { return Ok(()) };
     for row in rows {
-        let mut number = one.part(row.place).map_or(0, |part| part.in_file);
+        let Some(part) = one.part(row.place) else { continue };
+        let (mut number, is_market) = (part.in_file, part.is_market());
         if number == 0 {
             let feed = config.feed(&one.key).unwrap_or_default();
             let Some(named) = one.named(row.place, feed) else { continue };
@@ -391,18 +392,15 @@ fn write_rows(
                 part.in_file = number;
             }
         }
-        let text = match row.place {
-            Place::Market(_) => None,
-            Place::Selection(_) => match texts.get(row.value.text) {
-                Some((text, in_file)) => {
-                    if *in_file == 0 {
-                        *in_file = writer.text(text)?;
-                        fresh.push(Fresh::Text(row.value.text));
-                    }
-                    Some(*in_file)
+        let text = match texts.get(row.value.text).filter(|_| !is_market) {
+            Some((text, in_file)) => {
+                if *in_file == 0 {
+                    *in_file = writer.text(text)?;
+                    fresh.push(Fresh::Text(row.value.text));
                 }
-                None => None,
-            },
+                Some(*in_file)
+            }
+            None => None,
         };
         let Row { kind, value, recovered, at, .. } = *row;
         let (price, suspended) = (value.price, value.suspended);
