@@ -13,6 +13,10 @@ use touchline_common::ipc::frame::HEADER_LEN;
 use touchline_common::ipc::messages::recorder::RecorderStats;
 use touchline_common::model::{Epoch, MatchKey};
 
+/// The first and the longest wait after the disk refused a batch.
+pub const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+/// Attempts at the last batch.
+pub const LAST_ATTEMPTS: u32 = 5;
 /// What a job costs beside its bytes.
 const SMALL: usize = 64;
 

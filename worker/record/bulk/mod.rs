@@ -18,7 +18,7 @@ use super::hours::{Hours, Kind, Limits, OddsRow, Writer, write_positions};
 use super::ledger::Source;
 use super::queue::{Cost, lock};
 use super::sqlite::{self, Positions};
-use super::thread::{Gone, OwnJob, Reply};
+use super::thread::{BACKOFF, Gone, LAST_ATTEMPTS, OwnJob, Reply};
 use super::time::{micros, wall_us};
 use channel::Channel;
 use hashbrown::HashMap;
@@ -34,10 +34,6 @@ use touchline_common::model::{Epoch, MatchKey};
 const LIMIT: usize = 32 * 1024 * 1024;
 /// Rows after which a batch is committed before `bulk_commit` is over.
 const MAX_ROWS: usize = 50_000;
-/// The first and the longest wait after the disk refused a batch.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
-/// Attempts at the last batch.
-const LAST_ATTEMPTS: u32 = 5;
 
 /// What the loop asks of the bulk stream's thread alone.
 #[derive(Debug)]

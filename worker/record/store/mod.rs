@@ -21,7 +21,7 @@ use super::config::RecordConfig;
 use super::ledger::{Input, Ledger, Outcome, Source};
 use super::queue::{Cost, lock};
 use super::sqlite::{self, Positions};
-use super::thread::{Gone, Reply};
+use super::thread::{BACKOFF, Gone, LAST_ATTEMPTS, Reply};
 use super::time::wall_us;
 use frames::Incoming;
 use hashbrown::{HashMap, HashSet};
@@ -42,8 +42,6 @@ const BACKLOG: usize = 256 * 1024;
 const BACKLOG_FRAMES: usize = 4_000;
 /// The part of `event_commit` that is left for the commit itself.
 const COMMIT_SHARE: u32 = 4;
-/// The first and the longest wait after the disk refused a batch.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 /// How long restored owners may take to open their channels again.
 const REATTACH: Duration = Duration::from_secs(5);
 /// Of each second, the time after which retention leaves the rest to the next.
@@ -329,7 +327,7 @@ impl Store {
             attempts += 1;
             log::error!(error = error.as_str(), attempt = attempts, retry_ms = backoff.as_millis() as u64; "store.trouble");
             lock(&self.shared.stats).trouble = error;
-            if stop && attempts >= 5 {
+            if stop && attempts >= LAST_ATTEMPTS {
                 log::error!(events = self.batch.events.len(); "store.given_up");
                 // They follow from a commit that was not made.
                 self.batch.replies.clear();
