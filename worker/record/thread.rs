@@ -88,6 +88,14 @@ pub enum Reply {
     Stopped,
 }
 
+impl Reply {
+    /// Whether the loop is to be woken for it. An acknowledgement goes out when the loop next turns: a worker's window is wider than what
+    /// comes until it looks at the clock.
+    pub(super) fn is_urgent(&self) -> bool {
+        !matches!(self, Reply::Acked { .. })
+    }
+}
+
 /// What a stream's thread is asked alone.
 pub trait OwnJob: Cost {
     /// Whether frames are worked on as they come; else together, when the stream's next commit is due.

@@ -145,7 +145,7 @@ impl Bulk {
                 self.batch.replies.push(Reply::Stopped);
                 self.shared.queue.reply(&mut self.batch.replies);
             }
-            if self.shared.queue.done(cost) | self.shared.queue.has_replies() {
+            if self.shared.queue.done(cost) | self.shared.queue.has_reply(Reply::is_urgent) {
                 wake();
             }
             if stop {

@@ -193,7 +193,9 @@ impl Store {
             self.take(job);
             if self.batch.frames >= most {
                 self.commit(stop);
-                if self.shared.queue.done(std::mem::take(&mut done)) | self.shared.queue.has_replies() {
+                if self.shared.queue.done(std::mem::take(&mut done))
+                    | self.shared.queue.has_reply(Reply::is_urgent)
+                {
                     wake();
                 }
             }
@@ -375,14 +377,14 @@ impl Store {
         }
     }
 
-    /// Hands over what follows from no commit; whether the loop has anything to read.
+    /// Hands over what follows from no commit; whether the loop has anything to read now.
     fn deliver(&mut self, stop: bool) -> bool {
         self.shared.queue.reply(&mut self.marks.questions());
         if stop {
             self.batch.replies.push(Reply::Stopped);
             self.shared.queue.reply(&mut self.batch.replies);
         }
-        self.shared.queue.has_replies()
+        self.shared.queue.has_reply(Reply::is_urgent)
     }
 
     fn each_second(&mut self) {
