@@ -106,8 +106,9 @@ impl<J: Cost, R> Queue<J, R> {
         lock(&self.replies).append(replies);
     }
 
-    pub fn has_replies(&self) -> bool {
-        !lock(&self.replies).is_empty()
+    /// The thread: whether the loop has yet to take such a reply.
+    pub fn has_reply(&self, wanted: impl Fn(&R) -> bool) -> bool {
+        lock(&self.replies).iter().any(wanted)
     }
 
     /// The loop: takes the replies.
@@ -162,7 +163,7 @@ mod tests {
             queue.push(&mut vec![3]);
         });
         let mut replies = Vec::new();
-        assert!(queue.has_replies());
+        assert!(queue.has_reply(|_| true));
         queue.replies(&mut replies);
         assert_eq!(replies, [7]);
     }

@@ -13,7 +13,7 @@ use super::feed::Feed;
 use super::ledger::Source;
 use super::link::{Fate, Surroundings};
 use super::links::Links;
-use super::query::{Clients, Query};
+use super::query::Clients;
 use super::queue::lock;
 use super::store::{MatchJob, Opened, Snapshot, checkpoint};
 use super::thread::{Gone, Job, OwnJob, Reply, Shared};
@@ -304,7 +304,7 @@ impl Recorder {
             }
             ToRecorder::Ended { key } => self.matches.jobs.push(Job::Ended { key }),
             ToRecorder::Query { verb, args } => match fd {
-                Some(fd) => self.clients.answer(&Query { verb, args }, fd, &self.documents),
+                Some(fd) => self.clients.answer(&verb, &args, fd, &self.documents),
                 None => log::error!(verb = verb.as_str(); "control.no_descriptor"),
             },
             ToRecorder::Ping => self.control.send(FromRecorder::Pong, request),

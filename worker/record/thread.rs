@@ -14,6 +14,10 @@ use touchline_common::ipc::frame::HEADER_LEN;
 use touchline_common::ipc::messages::recorder::RecorderStats;
 use touchline_common::model::{Epoch, MatchKey};
 
+/// The first and the longest wait after the disk refused a batch.
+pub const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+/// Attempts at the last batch.
+pub const LAST_ATTEMPTS: u32 = 5;
 /// What a job costs beside its bytes.
 const SMALL: usize = 64;
 
@@ -87,6 +91,14 @@ pub enum Reply {
         path: PathBuf,
     },
     Stopped,
+}
+
+impl Reply {
+    /// Whether the loop is to be woken for it. An acknowledgement goes out when the loop next turns: a worker's window is wider than what
+    /// comes until it looks at the clock.
+    pub(super) fn is_urgent(&self) -> bool {
+        !matches!(self, Reply::Acked { .. })
+    }
 }
 
 /// What a stream's thread is asked alone.

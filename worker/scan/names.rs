@@ -20,18 +20,11 @@ pub struct Names {
     live: usize,
     most: usize,
     matches: HashMap<Handle, OfMatch, RandomState>,
-    channel: ChannelState,
-    frames: Vec<u8>,
+    /// What the channel has yet to be sent, if there is one,
+    frames: Option<Vec<u8>>,
+    /// and how much of that it was sent.
     taken: usize,
     refused: bool,
-}
-
-/// Whether names go to a channel at once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum ChannelState {
-    #[default]
-    Closed,
-    Open,
 }
 
 /// The names of a match, packed: there are a thousand of them.
@@ -55,8 +48,8 @@ impl Names {
         let Some(handle) = self.next() else { return Handle(0) };
         let held = OfMatch { key: key.clone(), epoch, packed: Vec::new(), count: 1, ended: 0 };
         self.matches.insert(handle, held);
-        if self.channel == ChannelState::Open {
-            write(&mut self.frames, handle, Named::Match { key: key.clone(), epoch });
+        if let Some(frames) = &mut self.frames {
+            write(frames, handle, Named::Match { key: key.clone(), epoch });
         }
         handle
     }
@@ -75,8 +68,8 @@ impl Names {
             held.packed.extend_from_slice(key);
             held.packed.extend_from_slice(name);
         }
-        if self.channel == ChannelState::Open {
-            write(&mut self.frames, handle, named(of_match, of, key, name));
+        if let Some(frames) = &mut self.frames {
+            write(frames, handle, named(of_match, of, key, name));
         }
         handle
     }
@@ -106,33 +99,33 @@ impl Names {
 
     /// A channel is open: it gets all that live.
     pub fn opened(&mut self) {
-        self.closed();
-        self.channel = ChannelState::Open;
+        let mut frames = Vec::new();
         for (handle, held) in &self.matches {
             let OfMatch { key, epoch, packed, .. } = held;
-            write(&mut self.frames, *handle, Named::Match { key: key.clone(), epoch: *epoch });
+            write(&mut frames, *handle, Named::Match { key: key.clone(), epoch: *epoch });
             for (own, of, key, name) in Unpacked(packed) {
-                write(&mut self.frames, own, named(*handle, of, key, name));
+                write(&mut frames, own, named(*handle, of, key, name));
             }
         }
+        (self.frames, self.taken) = (Some(frames), 0);
     }
 
     /// There is no channel.
     pub fn closed(&mut self) {
-        self.channel = ChannelState::Closed;
-        (self.frames, self.taken) = (Vec::new(), 0);
+        (self.frames, self.taken) = (None, 0);
     }
 
     /// Appends to `out`, which then holds up to `enough` bytes; whether nothing is left.
     pub fn take(&mut self, out: &mut Vec<u8>, enough: usize) -> bool {
-        let waiting = self.frames.get(self.taken..).unwrap_or_default();
+        let Some(frames) = &mut self.frames else { return true };
+        let waiting = frames.get(self.taken..).unwrap_or_default();
         let length = waiting.len().min(enough.saturating_sub(out.len()));
         out.extend_from_slice(waiting.get(..length).unwrap_or_default());
         self.taken += length;
-        let done = self.taken == self.frames.len();
+        let done = self.taken == frames.len();
         if done {
-            self.frames.clear();
-            self.frames.shrink_to(enough);
+            frames.clear();
+            frames.shrink_to(enough);
             self.taken = 0;
         }
         done

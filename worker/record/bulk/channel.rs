@@ -4,7 +4,7 @@
 //! counts; after one that cannot be understood nothing more of its channel is taken.
 
 use super::handles::{Followed, Handles, Kind};
-use super::ledger::{Change, Input, Value};
+use super::ledger::{Change, Input, Place, Value};
 use super::matches::Texts;
 use super::{Bulk, Source};
 use crate::record::thread::{Chunk, Reply};
@@ -20,8 +20,7 @@ pub(super) struct Channel {
     state: State,
     /// Room that each frame uses again.
     changes: Vec<Change>,
-    markets: Vec<(u32, bool)>,
-    selections: Vec<(u32, Value)>,
+    values: Vec<(Place, Value)>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,8 +34,8 @@ enum State {
 impl Channel {
     fn changes(&mut self, of: Handle, changes: &[OddsChange<'_>], texts: &mut Texts) -> Result<(), String> {
         self.changes.clear();
-        let market = |handle| self.handles.part(handle, Kind::Market, of);
-        let selection = |handle| self.handles.part(handle, Kind::Selection, of);
+        let market = |handle| self.handles.part(handle, Kind::Market, of).map(Place);
+        let selection = |handle| self.handles.part(handle, Kind::Selection, of).map(Place);
         for change in changes {
             self.changes.push(match change {
                 OddsChange::Price { selection: handle, price, text } => {
@@ -63,15 +62,14 @@ impl Channel {
         selections: &[SelectionValue<'_>],
         texts: &mut Texts,
     ) -> Result<(), String> {
-        self.markets.clear();
-        self.selections.clear();
+        self.values.clear();
         for market in markets {
-            let number = self.handles.part(market.market, Kind::Market, of)?;
-            self.markets.push((number, market.suspended));
+            let place = Place(self.handles.part(market.market, Kind::Market, of)?);
+            self.values.push((place, Value::of_market(market.suspended)));
         }
         for selection in selections {
-            let number = self.handles.part(selection.selection, Kind::Selection, of)?;
-            self.selections.push((number, value(selection, texts)));
+            let place = Place(self.handles.part(selection.selection, Kind::Selection, of)?);
+            self.values.push((place, value(selection, texts)));
         }
         Ok(())
     }
@@ -133,8 +131,7 @@ impl Bulk {
             BulkBody::Base { markets, selections, left_out, at } => {
                 channel.base(handle, markets, selections, &mut self.texts)?;
                 self.batch.conflated += left_out;
-                let (markets, selections) = (&channel.markets[..], &channel.selections[..]);
-                self.advance(place, Input::Base { epoch, markets, selections, at: *at }, now);
+                self.advance(place, Input::Base { epoch, values: &channel.values, at: *at }, now);
             }
             BulkBody::End { why, .. } => {
                 channel.handles.end(handle);
@@ -170,16 +167,16 @@ impl Bulk {
             Named::Market { of, key, name } => {
                 let place = channel.handles.followed(*of)?.place;
                 if let Some(one) = self.matches.slab.get_mut(place) {
-                    let market = one.market(key, name);
-                    channel.handles.name_part(handle, Kind::Market, *of, market);
+                    let market = one.place(None, key, name);
+                    channel.handles.name_part(handle, Kind::Market, *of, market.0);
                 }
             }
             Named::Selection { of, key, name } => {
                 let market = channel.handles.find(*of, Kind::Market)?;
                 let place = channel.handles.followed(market.of)?.place;
                 if let Some(one) = self.matches.slab.get_mut(place) {
-                    let selection = one.selection(market.number, key, name);
-                    channel.handles.name_part(handle, Kind::Selection, market.of, selection);
+                    let selection = one.place(Some(Place(market.number)), key, name);
+                    channel.handles.name_part(handle, Kind::Selection, market.of, selection.0);
                 }
             }
         }

@@ -4,7 +4,7 @@
 //! one are refused, those of a higher one are folded into a candidate of which only the newest values count.
 //! `era` counts the moments after which values may have been left out (an adoption, a base): a place's first row in an era is marked
 //! `recovered`, so that a value which came and went unseen is missing in front of a marked row only.
-//! Markets and selections are small integers here, given out by [`Ledger::add_market`] and [`Ledger::add_selection`].
+//! A market and a selection are each a [`Place`], given out by [`Ledger::add`].
 
 use crate::record::hours::Kind;
 use std::time::{Duration, Instant};
@@ -33,14 +33,19 @@ impl Default for Value {
     }
 }
 
+impl Value {
+    /// What there is to a market.
+    pub fn of_market(suspended: bool) -> Value {
+        Value { suspended: Some(suspended), ..Value::default() }
+    }
+}
+
 /// Of which nothing is known.
 const UNKNOWN: Value = Value { price: None, text: EMPTY, suspended: None };
 
+/// A market or a selection of the match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Place {
-    Market(u32),
-    Selection(u32),
-}
+pub struct Place(pub u32);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row {
@@ -56,13 +61,13 @@ pub struct Row {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    Price(u32, Option<Price>, TextId),
-    SelectionSuspended(u32, bool),
-    MarketSuspended(u32, bool),
+    Price(Place, Option<Price>, TextId),
+    SelectionSuspended(Place, bool),
+    MarketSuspended(Place, bool),
     /// A market was inserted, suspended or not.
-    MarketOpen(u32, bool),
-    Selection(u32, Value),
-    MarketClose(u32),
+    MarketOpen(Place, bool),
+    Selection(Place, Value),
+    MarketClose(Place),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -76,8 +81,7 @@ pub enum Input<'a> {
     /// All values as the epoch's worker sees them.
     Base {
         epoch: Epoch,
-        markets: &'a [(u32, bool)],
-        selections: &'a [(u32, Value)],
+        values: &'a [(Place, Value)],
         /// Wall clock of the read.
         at: i64,
     },
@@ -103,18 +107,21 @@ pub enum Taken {
     Refused,
 }
 
+/// What the places are.
 #[derive(Debug, Default)]
-struct Shape {
-    market_of: Vec<u32>,
-    selections: Vec<Vec<u32>>,
+struct Shape(Vec<Spot>);
+
+#[derive(Debug)]
+struct Spot {
+    /// Of a selection: its market.
+    market: Option<Place>,
+    /// Of a market.
+    selections: Vec<Place>,
 }
 
 /// Values by place; `None`: there is none such.
 #[derive(Clone, Debug, Default)]
-struct Values {
-    markets: Vec<Option<bool>>,
-    selections: Vec<Option<Value>>,
-}
+struct Values(Vec<Option<Value>>);
 
 #[derive(Debug)]
 struct Candidate {
@@ -134,8 +141,8 @@ pub struct Ledger {
     /// Whether a base came since this ledger exists. Before it nothing is known to be absent.
     based: bool,
     era: u32,
-    market_eras: Vec<u32>,
-    selection_eras: Vec<u32>,
+    /// The era of each place's last row.
+    eras: Vec<u32>,
     /// Values of the adopted owner that differ, and until when they wait for a next observation.
     pending: Option<(Values, Instant)>,
     candidates: Vec<Candidate>,
@@ -151,33 +158,22 @@ impl Ledger {
             known: Values::default(),
             based: false,
             era: 0,
-            market_eras: Vec::new(),
-            selection_eras: Vec::new(),
+            eras: Vec::new(),
             pending: None,
             candidates: Vec::new(),
         }
     }
 
-    pub fn add_market(&mut self) -> u32 {
-        self.shape.selections.push(Vec::new());
-        self.market_eras.push(self.first_era());
-        index(self.shape.selections.len() - 1)
-    }
-
-    /// Makes room for a selection of `market`.
-    pub fn add_selection(&mut self, market: u32) -> u32 {
-        let selection = index(self.shape.market_of.len());
-        self.shape.market_of.push(market);
-        self.selection_eras.push(self.first_era());
-        if let Some(of) = self.shape.selections.get_mut(market as usize) {
-            of.push(selection);
+    /// Makes room for a selection of `market`, or for a market.
+    pub fn add(&mut self, market: Option<Place>) -> Place {
+        let place = Place(u32::try_from(self.shape.0.len()).unwrap_or(u32::MAX));
+        self.shape.0.push(Spot { market, selections: Vec::new() });
+        // Before a base came nothing is known of what was recorded of it: its first row is marked.
+        self.eras.push(if self.based { self.era } else { self.era.wrapping_sub(1) });
+        if let Some(of) = market.and_then(|market| self.shape.0.get_mut(market.0 as usize)) {
+            of.selections.push(place);
         }
-        selection
-    }
-
-    /// The era of a place that has no row yet. Before a base came nothing is known of what was recorded of it: its first row is marked.
-    fn first_era(&self) -> u32 {
-        if self.based { self.era } else { self.era.wrapping_sub(1) }
+        place
     }
 
     /// The epoch that is believed.
@@ -190,20 +186,15 @@ impl Ledger {
         self.pending.as_ref().map(|(_, due)| *due)
     }
 
-    /// Every last known value, markets first.
+    /// Every last known value; a market comes before its selections.
     pub fn known(&self) -> impl Iterator<Item = (Place, Value)> {
-        let markets = self.known.markets.iter().zip(0..).filter_map(|(suspended, market)| {
-            Some((Place::Market(market), Value { suspended: Some((*suspended)?), ..Value::default() }))
-        });
-        let selections = self.known.selections.iter().zip(0..);
-        markets
-            .chain(selections.filter_map(|(value, selection)| Some((Place::Selection(selection), (*value)?))))
+        self.known.0.iter().zip(0..).filter_map(|(value, place)| Some((Place(place), (*value)?)))
     }
 
     pub fn texts(&self) -> impl Iterator<Item = TextId> {
         let held = self.candidates.iter().map(|candidate| &candidate.values);
         let held = held.chain(self.pending.iter().map(|(values, _)| values)).chain([&self.known]);
-        held.flat_map(|values| values.selections.iter().flatten().map(|value| value.text))
+        held.flat_map(|values| values.0.iter().flatten().map(|value| value.text))
     }
 
     /// Takes one input; what follows from it is appended to `rows`.
@@ -220,15 +211,15 @@ impl Ledger {
                     self.base(&values, at, rows);
                 }
             }
-            Input::Base { epoch, markets, selections, at } => match self.standing(epoch) {
+            Input::Base { epoch, values, at } => match self.standing(epoch) {
                 Taken::Yes => {
                     self.pending = None;
                     self.era = self.era.wrapping_add(1);
-                    self.base(&Values::of(markets, selections), at, rows);
+                    self.base(&Values::of(values), at, rows);
                 }
                 Taken::Candidate => {
                     if let Some(candidate) = self.candidate(epoch) {
-                        candidate.values = Values::of(markets, selections);
+                        candidate.values = Values::of(values);
                         candidate.based = true;
                     }
                     return Taken::Candidate;
@@ -304,7 +295,7 @@ impl Ledger {
             if let Change::Price(selection, ..)
             | Change::SelectionSuspended(selection, _)
             | Change::Selection(selection, _) = change
-                && let Some(value) = values.selection(selection)
+                && let Some(value) = values.get(selection)
             {
                 self.open_of(selection, at, rows);
                 return self.believe(selection, value, at, rows);
@@ -327,23 +318,22 @@ impl Ledger {
             }
             Change::MarketSuspended(market, suspended) => {
                 self.open(market, at, rows);
-                if self.known.market(market) != Some(suspended) || !self.based {
-                    *slot(&mut self.known.markets, market) = Some(suspended);
-                    self.row(suspension(suspended), Place::Market(market), at, rows);
+                let value = Value::of_market(suspended);
+                if self.known.get(market) != Some(value) || !self.based {
+                    self.set(market, value, suspension(suspended), at, rows);
                 }
             }
             Change::MarketOpen(market, suspended) => {
-                let old = self.known.market(market);
-                *slot(&mut self.known.markets, market) = Some(suspended);
+                let (old, value) = (self.known.get(market), Value::of_market(suspended));
                 if old.is_none() {
-                    self.row(Kind::MarketOpen, Place::Market(market), at, rows);
-                } else if old != Some(suspended) {
-                    self.row(suspension(suspended), Place::Market(market), at, rows);
+                    self.set(market, value, Kind::MarketOpen, at, rows);
+                } else if old != Some(value) {
+                    self.set(market, value, suspension(suspended), at, rows);
                 }
             }
             Change::Selection(selection, value) => {
                 self.open_of(selection, at, rows);
-                match self.known.selection(selection) {
+                match self.known.get(selection) {
                     // One row says all of it.
                     None if value != Value::default() => {
                         self.set(selection, value, Kind::OddsChange, at, rows);
@@ -352,9 +342,9 @@ impl Ledger {
                 }
             }
             Change::MarketClose(market) => {
-                if self.known.market(market).is_some() || !self.based {
+                if self.known.get(market).is_some() || !self.based {
                     self.known.close(market, &self.shape);
-                    self.row(Kind::MarketClose, Place::Market(market), at, rows);
+                    self.row(Kind::MarketClose, market, at, rows);
                 }
             }
         }
@@ -362,50 +352,47 @@ impl Ledger {
 
     /// The last known value of a selection whose market exists from now on. Once a base came, one that is not known has the value of
     /// one without price; before it, its value is not known at all.
-    fn selection(&mut self, selection: u32, at: i64, rows: &mut Vec<Row>) -> Option<Value> {
+    fn selection(&mut self, selection: Place, at: i64, rows: &mut Vec<Row>) -> Option<Value> {
         self.open_of(selection, at, rows);
-        let known = self.known.selection(selection);
+        let known = self.known.get(selection);
         if known.is_none() && self.based {
-            *slot(&mut self.known.selections, selection) = Some(Value::default());
-            return Some(Value::default());
+            return Some(*self.known.slot(selection).insert(Value::default()));
         }
         known
     }
 
-    fn open_of(&mut self, selection: u32, at: i64, rows: &mut Vec<Row>) {
-        if let Some(market) = self.shape.market_of.get(selection as usize) {
-            self.open(*market, at, rows);
+    fn open_of(&mut self, selection: Place, at: i64, rows: &mut Vec<Row>) {
+        if let Some(market) = self.shape.market_of(selection) {
+            self.open(market, at, rows);
         }
     }
 
-    fn open(&mut self, market: u32, at: i64, rows: &mut Vec<Row>) {
-        if self.known.market(market).is_some() {
+    fn open(&mut self, market: Place, at: i64, rows: &mut Vec<Row>) {
+        if self.known.get(market).is_some() {
             return;
         }
-        let waiting = self.pending.as_ref().and_then(|(values, _)| values.market(market));
-        let suspended = waiting.unwrap_or(false);
-        *slot(&mut self.known.markets, market) = Some(suspended);
+        let waiting = self.pending.as_ref().and_then(|(values, _)| values.get(market));
+        let value = *self.known.slot(market).insert(waiting.unwrap_or_default());
         if self.based {
             let first = rows.len();
-            self.row(Kind::MarketOpen, Place::Market(market), at, rows);
-            if suspended {
-                self.row(Kind::Suspended, Place::Market(market), at, rows);
+            self.row(Kind::MarketOpen, market, at, rows);
+            if value.suspended == Some(true) {
+                self.row(Kind::Suspended, market, at, rows);
                 mark(rows, first);
             }
         }
     }
 
-    fn believe(&mut self, selection: u32, value: Value, at: i64, rows: &mut Vec<Row>) {
-        let old = self.known.selection(selection).unwrap_or_default();
-        *slot(&mut self.known.selections, selection) = Some(value);
-        let (first, place) = (rows.len(), Place::Selection(selection));
+    fn believe(&mut self, selection: Place, value: Value, at: i64, rows: &mut Vec<Row>) {
+        let old = self.known.slot(selection).replace(value).unwrap_or_default();
+        let first = rows.len();
         if (old.price, old.text) != (value.price, value.text) {
-            self.row(Kind::OddsChange, place, at, rows);
+            self.row(Kind::OddsChange, selection, at, rows);
         }
         if let Some(suspended) = value.suspended
             && old.suspended != value.suspended
         {
-            self.row(suspension(suspended), place, at, rows);
+            self.row(suspension(suspended), selection, at, rows);
         }
         if rows.len() > first + 1 {
             // Each states the whole value: the second repeats it.
@@ -413,22 +400,14 @@ impl Ledger {
         }
     }
 
-    fn set(&mut self, selection: u32, value: Value, kind: Kind, at: i64, rows: &mut Vec<Row>) {
-        *slot(&mut self.known.selections, selection) = Some(value);
-        self.row(kind, Place::Selection(selection), at, rows);
+    fn set(&mut self, place: Place, value: Value, kind: Kind, at: i64, rows: &mut Vec<Row>) {
+        *self.known.slot(place) = Some(value);
+        self.row(kind, place, at, rows);
     }
 
     fn row(&mut self, kind: Kind, place: Place, at: i64, rows: &mut Vec<Row>) {
-        let (era, value) = match place {
-            Place::Market(market) => {
-                let suspended = Some(self.known.market(market).unwrap_or(false));
-                (self.market_eras.get_mut(market as usize), Value { suspended, ..Value::default() })
-            }
-            Place::Selection(selection) => {
-                let value = self.known.selection(selection).unwrap_or_default();
-                (self.selection_eras.get_mut(selection as usize), value)
-            }
-        };
+        let value = self.known.get(place).unwrap_or_default();
+        let era = self.eras.get_mut(place.0 as usize);
         let seen = era.map(|era| std::mem::replace(era, self.era));
         rows.push(Row { kind, place, value, recovered: seen != Some(self.era), at });
     }
@@ -437,65 +416,71 @@ impl Ledger {
     fn base(&mut self, values: &Values, at: i64, rows: &mut Vec<Row>) {
         let first = rows.len();
         let first_base = !std::mem::replace(&mut self.based, true);
-        for market in 0..index(self.shape.selections.len()) {
-            let (old, new) = (self.known.market(market), values.market(market));
+        for place in self.shape.markets_first() {
+            let (old, new) = (self.known.get(place), values.get(place));
+            let is_market = self.shape.market_of(place).is_none();
             match new {
-                None if old.is_some() => {
-                    self.known.close(market, &self.shape);
-                    self.row(Kind::MarketClose, Place::Market(market), at, rows);
-                }
-                None => {}
-                Some(suspended) => {
-                    *slot(&mut self.known.markets, market) = new;
-                    if first_base {
-                        self.row(Kind::Base, Place::Market(market), at, rows);
-                        continue;
-                    }
+                Some(new) if first_base => self.set(place, new, Kind::Base, at, rows),
+                Some(new) if is_market => {
+                    *self.known.slot(place) = Some(new);
                     if old.is_none() {
-                        self.row(Kind::MarketOpen, Place::Market(market), at, rows);
+                        self.row(Kind::MarketOpen, place, at, rows);
                     }
-                    if old.unwrap_or(false) != suspended {
-                        self.row(suspension(suspended), Place::Market(market), at, rows);
+                    if old.unwrap_or_default() != new {
+                        self.row(suspension(new.suspended == Some(true)), place, at, rows);
                     }
                 }
-            }
-        }
-        for selection in 0..index(self.shape.market_of.len()) {
-            match values.selection(selection) {
-                Some(new) if first_base => {
-                    *slot(&mut self.known.selections, selection) = Some(new);
-                    self.row(Kind::Base, Place::Selection(selection), at, rows);
+                Some(new) => self.believe(place, new, at, rows),
+                None if is_market && old.is_some() => {
+                    self.known.close(place, &self.shape);
+                    self.row(Kind::MarketClose, place, at, rows);
                 }
-                Some(new) => self.believe(selection, new, at, rows),
-                None => *slot(&mut self.known.selections, selection) = None,
+                None => *self.known.slot(place) = None,
             }
         }
         mark(rows, first);
     }
 }
 
+impl Shape {
+    fn markets_first(&self) -> Vec<Place> {
+        let mut places: Vec<Place> = (0..self.0.len() as u32).map(Place).collect();
+        places.sort_by_key(|place| self.market_of(*place).is_some());
+        places
+    }
+
+    /// The market of a selection; a market has none.
+    fn market_of(&self, place: Place) -> Option<Place> {
+        self.0.get(place.0 as usize)?.market
+    }
+}
+
 impl Values {
-    fn of(markets: &[(u32, bool)], selections: &[(u32, Value)]) -> Values {
-        let mut values = Values::default();
-        markets.iter().for_each(|(market, suspended)| *slot(&mut values.markets, *market) = Some(*suspended));
-        selections
-            .iter()
-            .for_each(|(selection, value)| *slot(&mut values.selections, *selection) = Some(*value));
-        values
+    fn of(values: &[(Place, Value)]) -> Values {
+        let mut all = Values::default();
+        values.iter().for_each(|(place, value)| *all.slot(*place) = Some(*value));
+        all
     }
 
-    fn market(&self, market: u32) -> Option<bool> {
-        self.markets.get(market as usize).copied().flatten()
+    fn get(&self, place: Place) -> Option<Value> {
+        self.0.get(place.0 as usize).copied().flatten()
     }
 
-    fn selection(&self, selection: u32) -> Option<Value> {
-        self.selections.get(selection as usize).copied().flatten()
+    /// The value of a place that [`Ledger`] gave out.
+    fn slot(&mut self, place: Place) -> &mut Option<Value> {
+        let index = place.0 as usize;
+        if self.0.len() <= index {
+            self.0.resize(index + 1, None);
+        }
+        // Long enough by now.
+        #[allow(clippy::indexing_slicing)]
+        &mut self.0[index]
     }
 
-    fn close(&mut self, market: u32, shape: &Shape) {
-        *slot(&mut self.markets, market) = None;
-        for selection in shape.selections.get(market as usize).into_iter().flatten() {
-            *slot(&mut self.selections, *selection) = None;
+    fn close(&mut self, market: Place, shape: &Shape) {
+        *self.slot(market) = None;
+        for selection in shape.0.get(market.0 as usize).into_iter().flat_map(|spot| &spot.selections) {
+            *self.slot(*selection) = None;
         }
     }
 
@@ -508,28 +493,25 @@ impl Values {
             Change::SelectionSuspended(selection, suspended) => {
                 self.reported(selection, shape).suspended = Some(suspended);
             }
-            Change::MarketSuspended(market, suspended) => *slot(&mut self.markets, market) = Some(suspended),
-            Change::MarketOpen(market, suspended) => *slot(&mut self.markets, market) = Some(suspended),
+            Change::MarketSuspended(market, suspended) | Change::MarketOpen(market, suspended) => {
+                *self.slot(market) = Some(Value::of_market(suspended));
+            }
             Change::Selection(selection, value) => *self.reported(selection, shape) = value,
             Change::MarketClose(market) => self.close(market, shape),
         }
     }
 
-    fn reported(&mut self, selection: u32, shape: &Shape) -> &mut Value {
-        if let Some(market) = shape.market_of.get(selection as usize) {
-            slot(&mut self.markets, *market).get_or_insert(false);
+    fn reported(&mut self, selection: Place, shape: &Shape) -> &mut Value {
+        if let Some(market) = shape.market_of(selection) {
+            self.slot(market).get_or_insert_default();
         }
-        slot(&mut self.selections, selection).get_or_insert_default()
+        self.slot(selection).get_or_insert_default()
     }
 
     /// What is not stated here is as `known`.
     fn fill_from(&mut self, known: &Values) {
-        for (suspended, market) in known.markets.iter().zip(0..) {
-            let own = slot(&mut self.markets, market);
-            *own = own.or(*suspended);
-        }
-        for (value, selection) in known.selections.iter().zip(0..) {
-            let own = slot(&mut self.selections, selection);
+        for (value, place) in known.0.iter().zip(0..) {
+            let own = self.slot(Place(place));
             *own = own.or(*value);
         }
     }
@@ -542,21 +524,6 @@ fn mark(rows: &mut [Row], first: usize) {
 
 fn suspension(suspended: bool) -> Kind {
     if suspended { Kind::Suspended } else { Kind::Resumed }
-}
-
-fn index(length: usize) -> u32 {
-    u32::try_from(length).unwrap_or(u32::MAX)
-}
-
-/// The place of an index that [`Ledger`] gave out.
-fn slot<T>(values: &mut Vec<Option<T>>, index: u32) -> &mut Option<T> {
-    let index = index as usize;
-    if values.len() <= index {
-        values.resize_with(index + 1, || None);
-    }
-    // Long enough by now.
-    #[allow(clippy::indexing_slicing)]
-    &mut values[index]
 }
 
 #[cfg(test)]

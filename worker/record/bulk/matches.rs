@@ -24,7 +24,7 @@ pub(super) struct Part {
     pub(super) key: Box<str>,
     pub(super) name: Box<str>,
     /// Of a selection: its market.
-    pub(super) market: u32,
+    market: Option<Place>,
     pub(super) in_file: i64,
 }
 
@@ -32,57 +32,47 @@ pub(super) struct Part {
 pub(super) struct Match {
     pub(super) key: MatchKey,
     pub(super) ledger: Ledger,
-    pub(super) markets: Vec<Part>,
-    pub(super) selections: Vec<Part>,
-    market_of_key: HashMap<Box<str>, u32, FixedState>,
-    selection_of_key: HashMap<(u32, Box<str>), u32, FixedState>,
+    parts: Vec<Part>,
+    by_key: HashMap<(Option<Place>, Box<str>), Place, FixedState>,
     pub(super) channels: usize,
     /// Since when it is over.
     pub(super) over: Option<Instant>,
 }
 
 impl Match {
-    pub(super) fn market(&mut self, key: &str, name: &str) -> u32 {
-        if let Some(known) = self.market_of_key.get(key) {
-            return *known;
-        }
-        let market = self.ledger.add_market();
-        self.market_of_key.insert(key.into(), market);
-        self.markets.push(Part { key: key.into(), name: name.into(), market, in_file: 0 });
-        market
-    }
-
-    /// The number of the selection with this key in `market`.
-    pub(super) fn selection(&mut self, market: u32, key: &str, name: &str) -> u32 {
+    /// The place of the selection with this key in `market`, or of the market with this key.
+    pub(super) fn place(&mut self, market: Option<Place>, key: &str, name: &str) -> Place {
         let full = (market, Box::from(key));
-        if let Some(known) = self.selection_of_key.get(&full) {
+        if let Some(known) = self.by_key.get(&full) {
             return *known;
         }
-        let selection = self.ledger.add_selection(market);
-        self.selection_of_key.insert(full, selection);
-        self.selections.push(Part { key: key.into(), name: name.into(), market, in_file: 0 });
-        selection
+        let place = self.ledger.add(market);
+        self.by_key.insert(full, place);
+        self.parts.push(Part { key: key.into(), name: name.into(), market, in_file: 0 });
+        place
     }
 
     /// The market or selection at `place`, as an hour file names it.
     pub(super) fn named<'n>(&'n self, place: Place, feed: &'n str) -> Option<SelectionRow<'n>> {
-        let (market, selection) = match place {
-            Place::Market(market) => (market, None),
-            Place::Selection(number) => {
-                let part = self.selections.get(number as usize)?;
-                (part.market, Some((&*part.key, &*part.name)))
-            }
+        let part = |place: Place| self.parts.get(place.0 as usize);
+        let names = |part: &'n Part| (&*part.key, &*part.name);
+        let own = part(place)?;
+        let (market, selection) = match own.market {
+            None => (own, None),
+            Some(market) => (part(market)?, Some(names(own))),
         };
-        let market = self.markets.get(market as usize).map(|part| (&*part.key, &*part.name))?;
-        Some(SelectionRow { feed, id: self.key.id.as_str(), market, selection })
+        Some(SelectionRow { feed, id: self.key.id.as_str(), market: names(market), selection })
     }
 
     /// The market or selection at `place`.
     pub(super) fn part(&mut self, place: Place) -> Option<&mut Part> {
-        match place {
-            Place::Market(market) => self.markets.get_mut(market as usize),
-            Place::Selection(selection) => self.selections.get_mut(selection as usize),
-        }
+        self.parts.get_mut(place.0 as usize)
+    }
+}
+
+impl Part {
+    pub(super) fn is_market(&self) -> bool {
+        self.market.is_none()
     }
 }
 
@@ -105,10 +95,8 @@ impl Matches {
         let place = self.slab.insert(Match {
             key: key.clone(),
             ledger: Ledger::new(settle),
-            markets: Vec::new(),
-            selections: Vec::new(),
-            market_of_key: HashMap::default(),
-            selection_of_key: HashMap::default(),
+            parts: Vec::new(),
+            by_key: HashMap::default(),
             channels: 0,
             over: None,
         });
@@ -132,7 +120,7 @@ impl Matches {
     /// Nothing stands in the current hour file.
     pub(super) fn new_file(&mut self) {
         for (_, one) in &mut self.slab {
-            one.markets.iter_mut().chain(&mut one.selections).for_each(|part| part.in_file = 0);
+            one.parts.iter_mut().for_each(|part| part.in_file = 0);
         }
     }
 }

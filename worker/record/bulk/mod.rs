@@ -18,7 +18,7 @@ use super::hours::{Hours, Kind, Limits, OddsRow, Writer, write_positions};
 use super::ledger::Source;
 use super::queue::{Cost, lock};
 use super::sqlite::{self, Positions};
-use super::thread::{Gone, OwnJob, Reply};
+use super::thread::{BACKOFF, Gone, LAST_ATTEMPTS, OwnJob, Reply};
 use super::time::{micros, wall_us};
 use channel::Channel;
 use hashbrown::HashMap;
@@ -34,10 +34,6 @@ use touchline_common::model::{Epoch, MatchKey};
 const LIMIT: usize = 32 * 1024 * 1024;
 /// Rows after which a batch is committed before `bulk_commit` is over.
 const MAX_ROWS: usize = 50_000;
-/// The first and the longest wait after the disk refused a batch.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
-/// Attempts at the last batch.
-const LAST_ATTEMPTS: u32 = 5;
 
 /// What the loop asks of the bulk stream's thread alone.
 #[derive(Debug)]
@@ -149,7 +145,7 @@ impl Bulk {
                 self.batch.replies.push(Reply::Stopped);
                 self.shared.queue.reply(&mut self.batch.replies);
             }
-            if self.shared.queue.done(cost) | self.shared.queue.has_replies() {
+            if self.shared.queue.done(cost) | self.shared.queue.has_reply(Reply::is_urgent) {
                 wake();
             }
             if stop {
@@ -385,7 +381,8 @@ fn write_rows(
 ) -> rusqlite::Result<()> {
     let Some(one) = matches.slab.get_mut(place) else { return Ok(()) };
     for row in rows {
-        let mut number = one.part(row.place).map_or(0, |part| part.in_file);
+        let Some(part) = one.part(row.place) else { continue };
+        let (mut number, is_market) = (part.in_file, part.is_market());
         if number == 0 {
             let feed = config.feed(&one.key).unwrap_or_default();
             let Some(named) = one.named(row.place, feed) else { continue };
@@ -395,18 +392,15 @@ fn write_rows(
                 part.in_file = number;
             }
         }
-        let text = match row.place {
-            Place::Market(_) => None,
-            Place::Selection(_) => match texts.get(row.value.text) {
-                Some((text, in_file)) => {
-                    if *in_file == 0 {
-                        *in_file = writer.text(text)?;
-                        fresh.push(Fresh::Text(row.value.text));
-                    }
-                    Some(*in_file)
+        let text = match texts.get(row.value.text).filter(|_| !is_market) {
+            Some((text, in_file)) => {
+                if *in_file == 0 {
+                    *in_file = writer.text(text)?;
+                    fresh.push(Fresh::Text(row.value.text));
                 }
-                None => None,
-            },
+                Some(*in_file)
+            }
+            None => None,
         };
         let Row { kind, value, recovered, at, .. } = *row;
         let (price, suspended) = (value.price, value.suspended);

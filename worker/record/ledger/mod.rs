@@ -18,7 +18,7 @@ mod values;
 
 pub use event::{Color, EventType, NewEvent, Payload};
 pub use identity::{EventId, Scope};
-pub use saved::{LEDGER_VERSION, SavedLedger};
+pub use saved::LEDGER_VERSION;
 pub use steps::Step;
 pub use touchline_common::config::Lane;
 

@@ -7,7 +7,6 @@ use super::event::EventType;
 use super::steps::Step;
 use super::{Gap, Ledger, OwnerState, PhaseMark, Source, Steps, Writer};
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
 use touchline_common::ipc::messages::recorder::Owner;
 use touchline_common::model::{Epoch, Facts, Generation, Register, SlotId};
 
@@ -31,15 +30,6 @@ struct LedgerV2 {
     gaps: u32,
     gap_open: bool,
     ended: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub struct SavedLedger<'a> {
-    pub feed: &'a str,
-    pub id: &'a str,
-    pub text: &'a str,
-    /// The place of the newest event that the store has of the match.
-    pub order: i64,
 }
 
 impl Ledger {
@@ -74,38 +64,34 @@ impl Ledger {
         serde_json::to_string(&LedgerV2 { order, ..old })
     }
 
-    /// The ledger that [`Ledger::save`] wrote; `worker`: whether its owner may still live.
+    /// The ledger that [`Ledger::save`] wrote as `text`, over one that knows nothing yet. `order`: the place of the newest event that
+    /// the store has of the match; `worker`: whether its owner may still live.
     ///
     /// # Errors
     /// When the text is no ledger of this version.
-    pub fn restore(
-        from: SavedLedger<'_>,
-        settle: Duration,
-        worker: Owner,
-    ) -> Result<Ledger, serde_json::Error> {
-        let saved: LedgerV2 = serde_json::from_str(from.text)?;
-        let mut ledger = Ledger::new(from.feed, from.id, settle);
-        ledger.facts = saved.facts;
+    pub fn restored(mut self, text: &str, order: i64, worker: Owner) -> Result<Ledger, serde_json::Error> {
+        let saved: LedgerV2 = serde_json::from_str(text)?;
+        self.facts = saved.facts;
         let state = match worker {
             Owner::Alive => OwnerState::Detached,
             Owner::Dead => OwnerState::Dead,
         };
-        ledger.owner = saved.owner.map(|(epoch, slot, generation)| {
+        self.owner = saved.owner.map(|(epoch, slot, generation)| {
             let source = Source { slot: SlotId(slot), generation: Generation(generation) };
             Writer { epoch: Epoch(epoch), source, state }
         });
-        ledger.known.registers = saved.registers.into_iter().collect();
+        self.known.registers = saved.registers.into_iter().collect();
         let phase = |(to, kind, index)| PhaseMark { to, kind, index };
-        ledger.steps = Steps {
+        self.steps = Steps {
             taken: saved.taken.into_iter().collect(),
             taken_floor: saved.taken_floor,
             marks: saved.marks.into_iter().collect(),
             phases: saved.phases.into_iter().map(phase).collect(),
             points: saved.points.into_iter().map(|(set, game, points)| ((set, game), points)).collect(),
         };
-        ledger.order = saved.order.max(from.order);
-        ledger.gap = Gap { count: saved.gaps, open: saved.gap_open, since: 0 };
-        ledger.ended = saved.ended;
-        Ok(ledger)
+        self.order = saved.order.max(order);
+        self.gap = Gap { count: saved.gaps, open: saved.gap_open, since: 0 };
+        self.ended = saved.ended;
+        Ok(self)
     }
 }

@@ -176,8 +176,8 @@ impl Rig {
     /// Saves and restores, as a start of the recorder does.
     fn restart(&mut self, worker: Owner) {
         let text = self.ledger.save().unwrap();
-        let saved = SavedLedger { feed: "inplay", id: "M1", text: &text, order: self.ledger.order() };
-        self.ledger = Ledger::restore(saved, SETTLE, worker).unwrap();
+        let fresh = Ledger::new("inplay", "M1", SETTLE);
+        self.ledger = fresh.restored(&text, self.ledger.order(), worker).unwrap();
         self.asked.clear();
     }
 
@@ -234,8 +234,8 @@ fn golden_ledger() {
 fn the_first_form_is_migrated() {
     let migrated = Ledger::migrate(GOLDEN_LEDGER_V1, 6_291_456).unwrap();
     assert_eq!(migrated, GOLDEN_LEDGER);
-    let saved = SavedLedger { feed: "inplay", id: "M1", text: &migrated, order: 7_340_032 };
-    let ledger = Ledger::restore(saved, SETTLE, Owner::Dead).unwrap();
+    let fresh = Ledger::new("inplay", "M1", SETTLE);
+    let ledger = fresh.restored(&migrated, 7_340_032, Owner::Dead).unwrap();
     assert_eq!((ledger.order(), ledger.epoch()), (7_340_032, Some(Epoch(1))), "the newest event counts");
     assert!(Ledger::migrate("{}", 1).is_err());
 }

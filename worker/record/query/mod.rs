@@ -40,13 +40,6 @@ const NEWEST: usize = 100;
 const MOST: usize = 100_000;
 const LOOK_ROWS: usize = 1_000;
 
-#[derive(Clone, Debug)]
-pub struct Query {
-    /// `match`, `events`, `odds`, `gaps`.
-    pub verb: String,
-    pub args: String,
-}
-
 #[derive(Debug)]
 pub struct Clients {
     config: Arc<RecordConfig>,
@@ -106,10 +99,10 @@ impl Clients {
         Clients { config, shared, bulk, open: Arc::new(AtomicUsize::new(0)) }
     }
 
-    /// Answers one question on `socket`, which is then closed. Never waits for the client.
-    pub fn answer(&self, query: &Query, socket: OwnedFd, documents: &Documents) {
+    /// Answers one question, of verb and arguments, on `socket`, which is then closed. Never waits for the client.
+    pub fn answer(&self, verb: &str, args: &str, socket: OwnedFd, documents: &Documents) {
         let stream = UnixStream::from(socket);
-        let task = task(query, documents);
+        let task = task(verb, args, documents);
         if self.open.fetch_add(1, Ordering::AcqRel) >= MAX_CLIENTS {
             self.open.fetch_sub(1, Ordering::AcqRel);
             // The socket's buffer is empty: a short line fits without waiting.
@@ -139,12 +132,12 @@ impl Clients {
     }
 }
 
-fn task(query: &Query, documents: &Documents) -> Result<Task, Refusal> {
-    let args: Map<String, Value> = serde_json::from_str(&query.args)
+fn task(verb: &str, args: &str, documents: &Documents) -> Result<Task, Refusal> {
+    let args: Map<String, Value> = serde_json::from_str(args)
         .map_err(|error| (Code::Usage, format!("the arguments are no JSON object: {error}")))?;
     let args = Args(args);
     let limit = args.number("limit")?.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
-    match query.verb.as_str() {
+    match verb {
         "match" => document(args.text("match"), documents),
         "events" => {
             let how = args.lines(limit)?;
@@ -163,6 +156,7 @@ fn task(query: &Query, documents: &Documents) -> Result<Task, Refusal> {
             if how.follow == Follow::Yes {
                 return Ok(Task::Odds { filter, how });
             }
+            let filter = Filter { since: how.since, ..filter };
             Ok(Task::AllOdds { filter, limit: limit.map_or(MOST, |limit| limit.min(MOST)) })
         }
         "gaps" => Ok(Task::Gaps),
@@ -240,9 +234,8 @@ impl Args {
     }
 
     fn filter(&self, documents: &Documents) -> Result<Filter, Refusal> {
-        let since = self.number("since")?.map(|since| i64::try_from(since).unwrap_or(i64::MAX));
         let lane = self.text("lane").map(str::to_owned);
-        let mut filter = Filter { since, lane, ..Filter::default() };
+        let mut filter = Filter { lane, ..Filter::default() };
         if let Some(named) = self.text("match") {
             let (feed, id) = split(named);
             let found = documents.find(feed, id);

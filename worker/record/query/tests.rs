@@ -11,7 +11,7 @@ use touchline_common::ipc::messages::data::{BulkBody, BulkFrame, Name, Named};
 use touchline_common::model::{Epoch, FeedId, Generation, Handle, MatchKey, OddsChange, Price, SlotId};
 
 fn ask(documents: &Documents, verb: &str, args: &str) -> Result<Task, Refusal> {
-    task(&Query { verb: verb.into(), args: args.into() }, documents)
+    task(verb, args, documents)
 }
 
 #[test]

@@ -22,7 +22,7 @@ use super::files::Files;
 use super::ledger::{Input, Ledger, Outcome, Source};
 use super::queue::{Cost, lock};
 use super::sqlite::{self, Positions};
-use super::thread::{Gone, Reply};
+use super::thread::{BACKOFF, Gone, LAST_ATTEMPTS, Reply};
 use super::time::wall_us;
 use frames::Incoming;
 use hashbrown::{HashMap, HashSet};
@@ -43,8 +43,6 @@ const BACKLOG: usize = 256 * 1024;
 const BACKLOG_FRAMES: usize = 4_000;
 /// The part of `event_commit` that is left for the commit itself.
 const COMMIT_SHARE: u32 = 4;
-/// The first and the longest wait after the disk refused a batch.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 /// How long restored owners may take to open their channels again.
 const REATTACH: Duration = Duration::from_secs(5);
 /// Of each second, the time after which retention leaves the rest to the next.
@@ -199,7 +197,9 @@ impl Store {
             self.take(job);
             if self.batch.frames >= most {
                 self.commit(stop);
-                if self.shared.queue.done(std::mem::take(&mut done)) | self.shared.queue.has_replies() {
+                if self.shared.queue.done(std::mem::take(&mut done))
+                    | self.shared.queue.has_reply(Reply::is_urgent)
+                {
                     wake();
                 }
             }
@@ -334,7 +334,7 @@ impl Store {
             log::error!(error = error.as_str(), attempt = attempts, retry_ms = backoff.as_millis() as u64; "store.trouble");
             lock(&self.shared.stats).trouble = error;
             self.is_refused = true;
-            if stop && attempts >= 5 {
+            if stop && attempts >= LAST_ATTEMPTS {
                 log::error!(events = self.batch.events.len(); "store.given_up");
                 // They follow from a commit that was not made.
                 self.batch.replies.clear();
@@ -382,14 +382,14 @@ impl Store {
         }
     }
 
-    /// Hands over what follows from no commit; whether the loop has anything to read.
+    /// Hands over what follows from no commit; whether the loop has anything to read now.
     fn deliver(&mut self, stop: bool) -> bool {
         self.shared.queue.reply(&mut self.marks.questions());
         if stop {
             self.batch.replies.push(Reply::Stopped);
             self.shared.queue.reply(&mut self.batch.replies);
         }
-        self.shared.queue.has_replies()
+        self.shared.queue.has_reply(Reply::is_urgent)
     }
 
     fn each_second(&mut self, wake: &dyn Fn()) {

@@ -4,7 +4,7 @@ use super::{LIMIT, Marks, Shared, Store, retention, schema};
 use crate::record::RecordError;
 use crate::record::config::RecordConfig;
 use crate::record::files::Files;
-use crate::record::ledger::{LEDGER_VERSION, Ledger, Outcome, SavedLedger};
+use crate::record::ledger::{LEDGER_VERSION, Ledger, Outcome};
 use crate::record::sqlite::{adopt_parent, beside};
 use crate::record::store::write::Batch;
 use crate::record::time::wall_us;
@@ -56,12 +56,9 @@ pub fn open(config: &Arc<RecordConfig>, parent: &str) -> Result<Opened, RecordEr
     // Readable by the group; readers of a write-ahead log also write its index. Not ours: then its owner decided.
     let _ = fs::set_permissions(&config.path, fs::Permissions::from_mode(0o660));
     connection.set_prepared_statement_cache_capacity(64);
-    match schema::prepare(&mut connection, wall_us()).map_err(|error| failed(error.to_string()))? {
-        schema::Found::Known => {}
-        schema::Found::Newer(found) => {
-            let (path, known) = (config.path.clone(), schema::SCHEMA);
-            return Err(RecordError::NewerStore { path, found, known });
-        }
+    let newer = schema::prepare(&mut connection, wall_us()).map_err(|error| failed(error.to_string()))?;
+    if let Some(found) = newer {
+        return Err(RecordError::NewerStore { path: config.path.clone(), found, known: schema::SCHEMA });
     }
     restore(config, connection, lock, parent).map_err(|error| failed(error.to_string()))
 }
@@ -166,8 +163,8 @@ fn ledgers(
         let Some(key) = key_of(config, &feed, id.clone()) else { continue };
         let restored = match format {
             LEDGER_VERSION => {
-                let saved = SavedLedger { feed: &feed, id: &id, text: &text, order };
-                Ledger::restore(saved, config.store.settle.get(), worker).map_err(|error| error.to_string())
+                let fresh = Ledger::new(&feed, &id, config.store.settle.get());
+                fresh.restored(&text, order, worker).map_err(|error| error.to_string())
             }
             other => Err(format!("form {other}")),
         };

@@ -93,13 +93,9 @@ pub const TAIL: &str = "tail";
 /// Before a market's key in the name of its section.
 pub const MARKET: &str = "market:";
 
-pub enum Found {
-    Known,
-    Newer(i64),
-}
-
-/// Creates what is missing and brings an older store to this build's schema; one of a newer program is left alone.
-pub fn prepare(connection: &mut Connection, now_us: i64) -> rusqlite::Result<Found> {
+/// Creates what is missing and brings an older store to this build's schema; one of a newer program is left alone, and its schema
+/// returned.
+pub fn prepare(connection: &mut Connection, now_us: i64) -> rusqlite::Result<Option<i64>> {
     connection.execute_batch(PRAGMAS)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let created: bool =
@@ -117,14 +113,14 @@ pub fn prepare(connection: &mut Connection, now_us: i64) -> rusqlite::Result<Fou
     let found: i64 =
         transaction.query_row("SELECT value FROM meta WHERE key = 'schema'", [], |row| row.get(0))?;
     if found > SCHEMA {
-        return Ok(Found::Newer(found));
+        return Ok(Some(found));
     }
     let removed = if found < SCHEMA { Some(migrate(&transaction)?) } else { None };
     transaction.commit()?;
     if let Some(removed) = removed {
         log::warn!(from = found, to = SCHEMA, odds = removed; "store.migrated");
     }
-    Ok(Found::Known)
+    Ok(None)
 }
 
 /// From schema 1: rows of prices go, the ledgers get their second form. Returns how many rows went.

@@ -16,7 +16,19 @@ fn price(n: i64) -> Value {
 }
 
 fn priced(selection: u32, n: i64) -> Change {
-    Change::Price(selection, Some(Price(n)), TextId(n as u32))
+    Change::Price(Selection(selection), Some(Price(n)), TextId(n as u32))
+}
+
+/// The place of each of the two markets,
+#[allow(non_snake_case)]
+const fn Market(market: u32) -> Place {
+    Place(3 * market)
+}
+
+/// and of the four selections, the first two in the first market.
+#[allow(non_snake_case)]
+const fn Selection(selection: u32) -> Place {
+    Place(selection / 2 * 3 + 1 + selection % 2)
 }
 
 impl Bench {
@@ -24,9 +36,9 @@ impl Bench {
     fn new() -> Bench {
         let mut ledger = Ledger::new(SETTLE);
         for market in 0..2 {
-            assert_eq!(ledger.add_market(), market);
-            ledger.add_selection(market);
-            ledger.add_selection(market);
+            assert_eq!(ledger.add(None), Market(market));
+            assert_eq!(ledger.add(Some(Market(market))), Selection(2 * market));
+            assert_eq!(ledger.add(Some(Market(market))), Selection(2 * market + 1));
         }
         Bench { ledger, now: Instant::now(), rows: Vec::new() }
     }
@@ -45,7 +57,11 @@ impl Bench {
     }
 
     fn base(&mut self, epoch: u64, markets: &[(u32, bool)], selections: &[(u32, Value)]) -> Taken {
-        self.give(Input::Base { epoch: Epoch(epoch), markets, selections, at: 0 })
+        let markets =
+            markets.iter().map(|(market, suspended)| (Market(*market), Value::of_market(*suspended)));
+        let selections = selections.iter().map(|(selection, value)| (Selection(*selection), *value));
+        let values: Vec<(Place, Value)> = markets.chain(selections).collect();
+        self.give(Input::Base { epoch: Epoch(epoch), values: &values, at: 0 })
     }
 
     fn kinds(&self) -> Vec<(Kind, Place, bool)> {
@@ -62,7 +78,6 @@ impl Bench {
 }
 
 use Kind::{Base, MarketClose, MarketOpen, OddsChange, Resumed, Suspended};
-use Place::{Market, Selection};
 
 #[test]
 fn a_value_that_equals_the_last_known_one_is_no_row() {
@@ -72,9 +87,9 @@ fn a_value_that_equals_the_last_known_one_is_no_row() {
     assert_eq!(bench.kinds(), [(Base, Market(0), true), (Base, Selection(0), true)]);
     let same = [
         priced(0, 10),
-        Change::MarketOpen(0, true),
-        Change::MarketSuspended(0, true),
-        Change::MarketClose(1),
+        Change::MarketOpen(Market(0), true),
+        Change::MarketSuspended(Market(0), true),
+        Change::MarketClose(Market(1)),
     ];
     bench.obs(1, &same);
     assert_eq!(bench.kinds(), []);
@@ -83,8 +98,8 @@ fn a_value_that_equals_the_last_known_one_is_no_row() {
         &[
             priced(0, 11),
             priced(0, 10),
-            Change::SelectionSuspended(0, true),
-            Change::MarketSuspended(0, false),
+            Change::SelectionSuspended(Selection(0), true),
+            Change::MarketSuspended(Market(0), false),
         ],
     );
     let expected = [
@@ -100,7 +115,7 @@ fn a_value_that_equals_the_last_known_one_is_no_row() {
 #[test]
 fn a_market_opens_with_what_is_reported_in_it_and_its_close_takes_its_selections() {
     let mut bench = Bench::owned();
-    bench.obs(1, &[priced(2, 30), Change::MarketOpen(1, false), Change::MarketClose(0)]);
+    bench.obs(1, &[priced(2, 30), Change::MarketOpen(Market(1), false), Change::MarketClose(Market(0))]);
     let expected =
         [(MarketOpen, Market(1), true), (OddsChange, Selection(2), true), (MarketClose, Market(0), false)];
     // The first row of a place since the base may follow values that were not seen.
@@ -162,7 +177,7 @@ fn before_a_base_nothing_is_known_to_be_absent() {
     let mut bench = Bench::new();
     bench.adopt(1);
     // What a worker sends again to a new recorder: the market was there before.
-    bench.obs(1, &[priced(0, 10), Change::MarketClose(1)]);
+    bench.obs(1, &[priced(0, 10), Change::MarketClose(Market(1))]);
     assert_eq!(bench.kinds(), [(OddsChange, Selection(0), true), (MarketClose, Market(1), true)]);
     bench.base(1, &[(0, false)], &[(0, price(10)), (1, price(5))]);
     let expected = [(Base, Market(0), true), (Base, Selection(0), true), (Base, Selection(1), true)];
@@ -207,14 +222,14 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> + use<> {
     let change = prop_oneof![
         6 => (0u32..4, 1i64..4).prop_map(|(selection, n)| priced(selection, n)),
-        2 => (0u32..4, any::<bool>()).prop_map(|(selection, to)| Change::SelectionSuspended(selection, to)),
-        1 => (0u32..2, any::<bool>()).prop_map(|(market, to)| Change::MarketSuspended(market, to)),
-        1 => (0u32..2, any::<bool>()).prop_map(|(market, suspended)| Change::MarketOpen(market, suspended)),
+        2 => (0u32..4, any::<bool>()).prop_map(|(selection, to)| Change::SelectionSuspended(Selection(selection), to)),
+        1 => (0u32..2, any::<bool>()).prop_map(|(market, to)| Change::MarketSuspended(Market(market), to)),
+        1 => (0u32..2, any::<bool>()).prop_map(|(market, suspended)| Change::MarketOpen(Market(market), suspended)),
         1 => (0u32..4, 1i64..4, any::<bool>()).prop_map(|(selection, n, suspended)| {
             let value = Value { price: Some(Price(n)), text: TextId(n as u32), suspended: Some(suspended) };
-            Change::Selection(selection, value)
+            Change::Selection(Selection(selection), value)
         }),
-        1 => (0u32..2).prop_map(Change::MarketClose),
+        1 => (0u32..2).prop_map(|market| Change::MarketClose(Market(market))),
     ];
     prop_oneof![
         8 => change.prop_map(Step::Truth),
@@ -239,14 +254,14 @@ impl Truth {
     fn apply(&mut self, change: Change, shape: &Shape) {
         let before = self.values.clone();
         self.values.fold(change, shape);
-        if before.markets == self.values.markets && before.selections == self.values.selections {
+        if before.0 == self.values.0 {
             return;
         }
         self.changes.push(change);
         for selection in 0..4 {
-            let value = self.values.selection(selection);
+            let value = self.values.get(Selection(selection));
             // One that appears without a price is as one that is not there.
-            if value.unwrap_or_default() != before.selection(selection).unwrap_or_default() {
+            if value.unwrap_or_default() != before.get(Selection(selection)).unwrap_or_default() {
                 self.prices[selection as usize].extend(value);
             }
         }
@@ -254,9 +269,10 @@ impl Truth {
 }
 
 fn load(bench: &mut Bench, truth: &Truth, epoch: u64, history: &mut Vec<Row>) {
-    let markets: Vec<_> = (0..2).filter_map(|market| Some((market, truth.values.market(market)?))).collect();
+    let markets: Vec<_> =
+        (0..2).filter_map(|market| Some((market, truth.values.get(Market(market))?.suspended?))).collect();
     let selections: Vec<_> =
-        (0..4).filter_map(|selection| Some((selection, truth.values.selection(selection)?))).collect();
+        (0..4).filter_map(|selection| Some((selection, truth.values.get(Selection(selection))?))).collect();
     bench.base(epoch, &markets, &selections);
     history.append(&mut bench.rows);
 }
@@ -319,14 +335,12 @@ proptest! {
         bench.give(Input::Tick { at: 0 });
         history.append(&mut bench.rows);
 
-        let mut known = bench.ledger.known.clone();
-        known.markets.resize(2, None);
-        known.selections.resize(4, None);
+        let known = bench.ledger.known.clone();
         for market in 0..2 {
-            prop_assert_eq!(known.market(market), truth.values.market(market));
+            prop_assert_eq!(known.get(Market(market)), truth.values.get(Market(market)));
         }
         for selection in 0..4u32 {
-            prop_assert_eq!(known.selection(selection), truth.values.selection(selection));
+            prop_assert_eq!(known.get(Selection(selection)), truth.values.get(Selection(selection)));
             let past = &truth.prices[selection as usize];
             // A row that is not marked states the truth's next value; one that is marked may stand for some that are left out, and
             // where values repeat, each place that fits is one.
