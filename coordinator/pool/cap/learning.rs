@@ -114,12 +114,11 @@ impl Pool {
 
     /// A connection was lost: with much asked and not all answered that is a sign.
     pub(in crate::pool) fn on_loss(&mut self, slot: SlotId, lost: LostWith) {
-        let now = self.now;
         let learns = |feed: &FeedId| self.feeds[*feed].plan.learns_cap;
         let Some(feed) = self.slot(slot).and_then(|slot| slot.feed).filter(learns) else { return };
         let held = self.held(feed);
         let quiet = Duration::from_millis(lost.quiet_ms.into());
-        let refusal = Refusal { at: now, asked: lost.asked, granted: lost.loaded, quiet };
+        let refusal = Refusal { at: self.now, asked: lost.asked, granted: lost.loaded, quiet };
         if let Some(cap) = self.feeds[feed].cap.learner.refused(slot, refusal, held) {
             self.log_learned(feed, cap, "connections were lost as soon as more was asked");
         }

@@ -220,28 +220,22 @@ impl Pool {
 
     /// The list deleted a match. It ends when its own topics are removed or silent.
     fn delist(&mut self, key: &MatchKey) {
-        let (now, linger) = (self.now, self.linger(key));
         let Some(mut a_match) = self.catalog.matches.edit(key) else { return };
         let over = a_match.owner().is_none_or(|owner| owner.state == MatchState::Removed);
         if !over {
-            a_match.delisted.get_or_insert(now + linger);
+            a_match.delisted.get_or_insert(self.now + self.feeds[key.feed].plan.end_linger);
             return;
         }
         drop(a_match);
         self.end(key, "it left the list");
     }
 
-    pub(in crate::pool) fn linger(&self, key: &MatchKey) -> Duration {
-        self.feeds[key.feed].plan.end_linger
-    }
-
     /// Asks after the silence of matches that left the list.
     pub(in crate::pool) fn tick_delisted(&mut self) {
-        let now = self.now;
         for key in self.catalog.matches.marked(Mark::Delisted).clone() {
             let Some(mut a_match) = self.catalog.matches.edit(&key) else { continue };
-            let Some(check_at) = a_match.delisted.as_mut().filter(|at| **at <= now) else { continue };
-            *check_at = now + ASK_AGAIN;
+            let Some(check_at) = a_match.delisted.as_mut().filter(|at| **at <= self.now) else { continue };
+            *check_at = self.now + ASK_AGAIN;
             let owner = a_match.owner().filter(|owner| owner.has_load()).map(|owner| owner.slot);
             drop(a_match);
             match owner {

@@ -103,7 +103,6 @@ impl Pool {
 
     /// The recorder adopted an epoch.
     fn switched(&mut self, key: &MatchKey, epoch: Epoch) {
-        let now = self.now;
         let Some(mut edit) = self.catalog.matches.edit(key) else { return };
         let a_match = &mut *edit;
         let Assignment::Assigned { owner, candidate } = &mut a_match.assignment else { return };
@@ -111,7 +110,7 @@ impl Pool {
             let former = std::mem::replace(owner, seat);
             let worker = owner.slot;
             a_match.recorder.predecessor = Owner::Alive;
-            a_match.moved_at = Some(now);
+            a_match.moved_at = Some(self.now);
             drop(edit);
             self.saving.due = true;
             self.release_seat(key, &former, ReleaseReason::Moved);

@@ -154,7 +154,6 @@ impl Pool {
     }
 
     fn match_report(&mut self, key: &MatchKey, slot: SlotId, report: &MatchReport) {
-        let now = self.now;
         let Some(mut edit) = self.catalog.matches.edit(key) else { return };
         let a_match = &mut *edit;
         if a_match.listing.name.is_none() {
@@ -174,7 +173,7 @@ impl Pool {
             match report.state {
                 MatchState::Live | MatchState::Stale => a_match.removed = None,
                 MatchState::Removed if !over => {
-                    a_match.removed.get_or_insert(Removed::at(now));
+                    a_match.removed.get_or_insert(Removed::at(self.now));
                 }
                 MatchState::Removed | MatchState::Subscribing => {}
             }
@@ -213,28 +212,26 @@ impl Pool {
     }
 
     fn match_detail(&mut self, key: &MatchKey, slot: SlotId, detail: &MatchDetail) {
-        let (now, linger) = (self.now, self.linger(key));
         let Some(mut a_match) = self.catalog.matches.edit(key) else { return };
         if !a_match.owner().is_some_and(|owner| owner.covers(slot, detail.epoch)) {
             return;
         }
         let Some(check_at) = &mut a_match.delisted else { return };
-        let age = Duration::from_millis(detail.age_ms);
+        let (age, linger) = (Duration::from_millis(detail.age_ms), self.feeds[key.feed].plan.end_linger);
         if age >= linger {
             drop(a_match);
             self.end(key, "it left the list and fell silent");
         } else {
-            *check_at = now + (linger - age);
+            *check_at = self.now + (linger - age);
         }
     }
 
     /// Asks again for matches whose topics were removed though the list has them.
     pub(in crate::pool) fn tick_removed(&mut self) {
-        let now = self.now;
         for key in self.catalog.matches.marked(Mark::Removed).clone() {
             let Some(mut a_match) = self.catalog.matches.edit(&key) else { continue };
-            let due = a_match.removed.as_mut().filter(|removed| removed.ask_at <= now);
-            let Some(()) = due.map(|removed| removed.asked(now)) else { continue };
+            let due = a_match.removed.as_mut().filter(|removed| removed.ask_at <= self.now);
+            let Some(()) = due.map(|removed| removed.asked(self.now)) else { continue };
             let owner = a_match.owner().map(|owner| owner.slot);
             drop(a_match);
             if let Some(slot) = owner {
