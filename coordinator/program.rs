@@ -1,6 +1,6 @@
 //! What the verbs that are more than a question do: the daemon, the demo, the simulated server, the forked processes.
 
-use crate::cli::{Code, Commands, DemoOptions, SimulateOptions};
+use crate::cli::{Code, Commands, DemoOptions, OutputFormat};
 use crate::demo::{self, Outcome};
 use crate::pool::Child;
 use crate::supervise::run;
@@ -9,6 +9,7 @@ use std::fmt;
 use std::path::PathBuf;
 use touchline_common::config::Config;
 use touchline_common::sys::child;
+use touchline_simulator::Options;
 use touchline_worker::{record, scan};
 
 #[derive(Clone, Copy, Debug)]
@@ -29,8 +30,8 @@ impl Commands for Program {
         outcome(demo::demo(&options))
     }
 
-    fn simulate(&self, options: SimulateOptions) -> Code {
-        outcome(demo::simulate(&options))
+    fn simulate(&self, server: Options, output: OutputFormat) -> Code {
+        outcome(demo::simulate(&server, output))
     }
 
     fn child(&self, child: Child, parent: u32) -> Code {

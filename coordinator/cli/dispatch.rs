@@ -3,7 +3,7 @@
 use super::ask::{Daemon, arguments, config_file};
 use super::dissect::dissect;
 use super::generate;
-use super::options::{DemoOptions, Keep, OutputFormat, SimulateOptions};
+use super::options::{DemoOptions, Keep, OutputFormat};
 use super::output::{Failure, Outcome, Printer, settle};
 use super::probe::probe;
 use super::verbs::{self, UNBUILT};
@@ -30,7 +30,7 @@ pub trait Commands {
     /// `touchline demo`.
     fn demo(&self, options: DemoOptions) -> Code;
     /// `touchline simulate`.
-    fn simulate(&self, options: SimulateOptions) -> Code;
+    fn simulate(&self, server: Server, output: OutputFormat) -> Code;
     /// A forked process, by its hidden verb. Its channel is descriptor 0; if `parent` does not run it any more, it leaves.
     fn child(&self, child: Child, parent: u32) -> Code;
 }
@@ -93,7 +93,7 @@ fn dispatch(matches: &ArgMatches, commands: &dyn Commands, out: &mut Printer<'_>
         "recorder" => Ok(commands.child(Child::RECORDER, whole(matches, "parent"))),
         "run" => run(matches, commands),
         "demo" => Ok(commands.demo(demo_options(matches)?)),
-        "simulate" => Ok(commands.simulate(simulate_options(matches)?)),
+        "simulate" => Ok(commands.simulate(simulated(matches)?, output(matches))),
         "check" => check(matches, out),
         "completions" => generate::completions(text(matches, "shell"), out),
         "man" => generate::man(out),
@@ -251,7 +251,7 @@ fn demo_options(matches: &ArgMatches) -> Result<DemoOptions, Failure> {
     })
 }
 
-fn simulate_options(matches: &ArgMatches) -> Result<SimulateOptions, Failure> {
+fn simulated(matches: &ArgMatches) -> Result<Server, Failure> {
     let wrong = |error: BadOption| Failure::new(Code::Usage, error.to_string());
     let size = |name| {
         let given = matches.get_one::<u64>(name).copied();
@@ -268,7 +268,7 @@ fn simulate_options(matches: &ArgMatches) -> Result<SimulateOptions, Failure> {
         return Err(not_in_this_build("`--fault`"));
     }
     only_useful(matches)?;
-    let server = Server {
+    Ok(Server {
         listen: matches.get_one("listen").copied().unwrap_or(server.listen),
         ca_file,
         cap: cap(matches)?,
@@ -284,8 +284,7 @@ fn simulate_options(matches: &ArgMatches) -> Result<SimulateOptions, Failure> {
         churn: number(matches, "churn"),
         truth: matches.get_one("truth").copied(),
         ..server
-    };
-    Ok(SimulateOptions { server, output: output(matches) })
+    })
 }
 
 /// What `demo` and `simulate` have in common.

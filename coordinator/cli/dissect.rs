@@ -78,7 +78,7 @@ impl Entries for Lines<'_, '_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::cli::{Code, Commands, main_with};
+    use crate::cli::{Code, Commands, OutputFormat, main_with};
     use serde_json::Value;
     use std::ffi::OsString;
     use std::io::{self, Write};
@@ -99,7 +99,7 @@ mod tests {
         fn demo(&self, _: crate::cli::DemoOptions) -> Code {
             Code::Failed
         }
-        fn simulate(&self, _: crate::cli::SimulateOptions) -> Code {
+        fn simulate(&self, _: touchline_simulator::Options, _: OutputFormat) -> Code {
             Code::Failed
         }
         fn child(&self, _: crate::pool::Child, _: u32) -> Code {

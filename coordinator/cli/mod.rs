@@ -21,5 +21,5 @@ mod wait;
 mod tests;
 
 pub use dispatch::{Commands, main, main_with};
-pub use options::{DemoOptions, Keep, OutputFormat, SimulateOptions};
+pub use options::{DemoOptions, Keep, OutputFormat};
 pub use touchline_common::control::Code;

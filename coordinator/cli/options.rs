@@ -36,10 +36,3 @@ pub enum Keep {
     Yes,
     No,
 }
-
-/// `touchline simulate`.
-#[derive(Clone, Debug)]
-pub struct SimulateOptions {
-    pub server: Server,
-    pub output: OutputFormat,
-}

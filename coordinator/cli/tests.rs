@@ -83,8 +83,8 @@ impl Commands for Asked {
         self.note(format!("{options:?}"))
     }
 
-    fn simulate(&self, options: SimulateOptions) -> Code {
-        self.note(format!("{options:?}"))
+    fn simulate(&self, server: touchline_simulator::Options, output: OutputFormat) -> Code {
+        self.note(format!("{server:?}, output: {output:?}"))
     }
 
     fn child(&self, child: Child, parent: u32) -> Code {

@@ -124,22 +124,19 @@ fn simulated() -> [Arg; 9] {
 }
 
 fn demo() -> Command {
-    verb("demo", "A simulated server and the whole daemon, compared with the truth", simulated())
-        .mut_arg("rate", |rate| rate.default_value("20000"))
-        .mut_arg("burst", |burst| burst.default_value("10,5s,20s"))
-        .mut_arg("cap", |cap| cap.default_value("50").help("Subscriptions that one connection may hold"))
-        .args([
-            option("for", "DUR", duration, "End after this long and compare with the truth"),
-            option(
-                "feed",
-                "KIND",
-                one_of(&["diffusion", "poll", "rooms"]),
-                "The kind of the simulated server",
-            )
+    let server = simulated().map(|arg| match arg.get_id().as_str() {
+        "rate" => arg.default_value("20000"),
+        "burst" => arg.default_value("10,5s,20s"),
+        "cap" => arg.default_value("50").help("Subscriptions that one connection may hold"),
+        _ => arg,
+    });
+    verb("demo", "A simulated server and the whole daemon, compared with the truth", server).args([
+        option("for", "DUR", duration, "End after this long and compare with the truth"),
+        option("feed", "KIND", one_of(&["diffusion", "poll", "rooms"]), "The kind of the simulated server")
             .default_value("diffusion"),
-            option("dir", "DIR", path(), "Where sockets and store are put [else: a temporary folder]"),
-            switch("keep", "Keep the temporary folder"),
-        ])
+        option("dir", "DIR", path(), "Where sockets and store are put [else: a temporary folder]"),
+        switch("keep", "Keep the temporary folder"),
+    ])
 }
 
 fn simulate() -> Command {

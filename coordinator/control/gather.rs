@@ -16,24 +16,13 @@ pub struct Gather {
     pub deadline: Instant,
     /// Who has not answered.
     pub waiting: BTreeSet<Child>,
-    views: Vec<MatchView>,
+    /// What the pool knows, and what the children have added.
+    pub views: Vec<MatchView>,
     /// Where in `views` a match stands.
-    places: HashMap<MatchKey, usize>,
+    pub places: HashMap<MatchKey, usize>,
 }
 
 impl Gather {
-    /// An answer for `client` made of `views`, to which those in `waiting` contribute until `deadline`.
-    pub fn new(
-        client: u32,
-        deadline: Instant,
-        waiting: BTreeSet<Child>,
-        views: Vec<(MatchKey, MatchView)>,
-    ) -> Gather {
-        let (keys, views): (Vec<_>, _) = views.into_iter().unzip();
-        let places = keys.into_iter().enumerate().map(|(place, key)| (key, place)).collect();
-        Gather { client, deadline, waiting, views, places }
-    }
-
     pub fn details(&mut self, matches: impl IntoIterator<Item = (MatchKey, MatchDetail)>) {
         for (key, detail) in matches {
             let Some(view) = self.view(&key) else { continue };
@@ -54,10 +43,6 @@ impl Gather {
 
     fn view(&mut self, key: &MatchKey) -> Option<&mut MatchView> {
         self.views.get_mut(*self.places.get(key)?)
-    }
-
-    pub fn into_views(self) -> Vec<MatchView> {
-        self.views
     }
 }
 

@@ -8,7 +8,7 @@ mod progress;
 mod subject;
 mod verdict;
 
-use crate::cli::{DemoOptions, Keep, SimulateOptions};
+use crate::cli::{DemoOptions, Keep, OutputFormat};
 use nix::sys::signal::Signal;
 use progress::Progress;
 use std::fmt;
@@ -108,11 +108,10 @@ fn interrupted(
 ///
 /// # Errors
 /// A sentence.
-pub fn simulate(options: &SimulateOptions) -> Result<Outcome, String> {
+pub fn simulate(server: &Options, output: OutputFormat) -> Result<Outcome, String> {
     let mut signals = signals()?;
-    let server = &options.server;
     let simulator = Simulator::start(server).map_err(because("the simulated server"))?;
-    let mut progress = Progress::new(options.output);
+    let mut progress = Progress::new(output);
     progress.line(&format!(
         "push server at {}://{}{} seed={}",
         server.transport.scheme(),

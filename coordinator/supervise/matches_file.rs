@@ -19,6 +19,8 @@ const ID_LONGEST: usize = 256;
 #[derive(Debug)]
 pub struct MatchesFile {
     pub feed: FeedId,
+    /// The feed's name.
+    pub name: String,
     path: PathBuf,
     /// What stands in the configuration, followed whatever the file says.
     fixed: Vec<MatchId>,
@@ -47,8 +49,9 @@ pub enum Found {
 
 impl MatchesFile {
     /// A file that was not looked at. `fixed` are followed beside what it names.
-    pub fn new(feed: FeedId, path: &Path, fixed: Vec<MatchId>) -> MatchesFile {
-        MatchesFile { feed, path: path.to_owned(), fixed, read: None, looked: None }
+    pub fn new(feed: FeedId, name: &str, path: &Path, fixed: Vec<MatchId>) -> MatchesFile {
+        let name = name.to_owned();
+        MatchesFile { feed, name, path: path.to_owned(), fixed, read: None, looked: None }
     }
 
     pub fn path(&self) -> &Path {
@@ -138,7 +141,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("matches");
         std::fs::write(&path, "a\n").unwrap();
-        let mut file = MatchesFile::new(FeedId(0), &path, Vec::new());
+        let mut file = MatchesFile::new(FeedId(0), "a", &path, Vec::new());
         assert_eq!(ids(file.first()), ["a"]);
         assert_eq!(file.look(), Found::Nothing);
         std::fs::write(&path, "").unwrap();

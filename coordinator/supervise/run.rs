@@ -78,7 +78,7 @@ fn daemon(
     let saved = saved_state(&state_path);
     let mut pool_config = settings(config);
     let feed_names: Vec<String> = config.feed.iter().map(|feed| feed.name.clone()).collect();
-    let matches_files = matches_files(config, &feed_names, &mut pool_config);
+    let matches_files = matches_files(config, &mut pool_config);
     let tick = pool_config.timing.tick;
     let permissions =
         Permissions { read: config.control.read_uids.clone(), operate: config.control.operate_uids.clone() }
@@ -183,7 +183,7 @@ fn sharings(config: &Config) -> Vec<Sharing> {
 }
 
 /// The files that name matches; what they say now is part of the plan.
-fn matches_files(config: &Config, names: &[String], plan: &mut Settings) -> Vec<MatchesFile> {
+fn matches_files(config: &Config, plan: &mut Settings) -> Vec<MatchesFile> {
     let mut files = Vec::new();
     for ((place, feed), plan) in config.feed.iter().enumerate().zip(&mut plan.feeds) {
         if feed.matches_file.is_empty() {
@@ -191,9 +191,9 @@ fn matches_files(config: &Config, names: &[String], plan: &mut Settings) -> Vec<
         }
         let fixed = feed.matches.iter().map(|id| MatchId::from(id.as_str())).collect();
         let id = FeedId(u16::try_from(place).unwrap_or(u16::MAX));
-        let mut file = MatchesFile::new(id, Path::new(&feed.matches_file), fixed);
+        let mut file = MatchesFile::new(id, &feed.name, Path::new(&feed.matches_file), fixed);
         let found = file.first();
-        if let Some(ids) = daemon::log_found(&file, names, found) {
+        if let Some(ids) = daemon::log_found(&file, found) {
             plan.source = MatchSource::Fixed(ids);
         }
         files.push(file);

@@ -12,7 +12,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
-use touchline::cli::{Code, Commands, DemoOptions, SimulateOptions};
+use touchline::cli::{Code, Commands, DemoOptions, OutputFormat};
 use touchline::pool::Child;
 use touchline::program::Program;
 use touchline_common::config::Config;
@@ -20,6 +20,7 @@ use touchline_common::ipc::messages::Hello;
 use touchline_common::ipc::messages::worker::{ConnectionState, FromWorker, LoadReport};
 use touchline_common::ipc::{PROTO, encode_frame};
 use touchline_common::sys::child;
+use touchline_simulator::Options;
 
 /// The longest body that the coordinator takes, bytes.
 const LIMIT: usize = 4 * 1024 * 1024;
@@ -36,8 +37,8 @@ impl Commands for Faulty {
         Program.demo(options)
     }
 
-    fn simulate(&self, options: SimulateOptions) -> Code {
-        Program.simulate(options)
+    fn simulate(&self, server: Options, output: OutputFormat) -> Code {
+        Program.simulate(server, output)
     }
 
     fn child(&self, child: Child, parent: u32) -> Code {

@@ -71,7 +71,7 @@ impl Files {
     pub(super) fn look_at_disk(&mut self) {
         let folder = self.database.parent().unwrap_or(Path::new("."));
         let Ok(disk) = statvfs(folder) else { return };
-        let free = u64::from(disk.blocks_available()).saturating_mul(disk.fragment_size());
+        let free = disk.blocks_available().saturating_mul(disk.fragment_size());
         let was_low = std::mem::replace(&mut self.is_low, free < FREE_MIN);
         if self.is_low && !was_low {
             log::warn!(folder:% = folder.display(), free_mb = free / MB; "store.disk_low");

@@ -39,7 +39,7 @@ fn the_options_of_demo_and_simulate() {
              over_cap: Close, seed: 1, churn: 30.0,",
             "payload: Inplay,",
             "max_depth: None, login: None, session: None, keep_alive: 0ns, on_resume: Queued, encoding: None, fragment_above: None,",
-            "truth: Some(127.0.0.1:9), replay: [], replay_speed: 1.0 }, output: Text }",
+            "truth: Some(127.0.0.1:9), replay: [], replay_speed: 1.0 }, output: Text",
         ],
     );
     asked(&["simulate"], &["listen: 127.0.0.1:8080,"]);

@@ -6,7 +6,7 @@ use crate::control::gather::Gather;
 use crate::pool::{self, Child, Command, MatchQuery, RequestId, ServiceKind, Urgency};
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 use touchline_common::control::views::{HealthView, MatchView, MatchViewState, StatusView, WorkerView};
 use touchline_common::control::{Answer, Code, Request};
@@ -189,7 +189,7 @@ impl Daemon {
     }
 
     fn gather_matches(&mut self, client: u32, request: &Request) -> Result<(), Answer> {
-        let views = self.keyed(self.pool.matches(self.match_query(request)?));
+        let views = self.pool.matches(self.match_query(request)?);
         let patience = timeout(request, GATHER).min(GATHER);
         // Without time to wait no child is asked.
         let asked = self.children.listening().filter(|_| !patience.is_zero());
@@ -202,18 +202,19 @@ impl Daemon {
                 Child::Service(ServiceKind::Recorder) => self.send_recorder(&ToRecorder::Documents, number),
             }
         }
-        let deadline = Instant::now() + patience;
-        self.gathers.insert(number, Gather::new(client, deadline, waiting, views));
+        let (deadline, places) = (Instant::now() + patience, self.places(&views));
+        self.gathers.insert(number, Gather { client, deadline, waiting, views, places });
         self.finish_gathers();
         Ok(())
     }
 
-    fn keyed(&self, views: Vec<MatchView>) -> Vec<(MatchKey, MatchView)> {
-        let keyed = views.into_iter().map(|view| {
+    /// Where each match stands in `views`.
+    fn places(&self, views: &[MatchView]) -> HashMap<MatchKey, usize> {
+        let keys = views.iter().map(|view| {
             let feed = self.pool.feed_by_name(&view.feed).unwrap_or_default();
-            (MatchKey { feed, id: view.id.as_str().into() }, view)
+            MatchKey { feed, id: view.id.as_str().into() }
         });
-        keyed.collect()
+        keys.zip(0..).collect()
     }
 
     pub(super) fn gather_details(
@@ -258,7 +259,7 @@ impl Daemon {
         for number in done {
             if let Some(gather) = self.gathers.remove(&number) {
                 let client = gather.client;
-                if let Err(error) = self.give(client, &gather.into_views()) {
+                if let Err(error) = self.give(client, &gather.views) {
                     self.clients.answer(client, &error);
                 }
             }

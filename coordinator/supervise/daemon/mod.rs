@@ -178,7 +178,7 @@ impl Daemon {
     fn look_at(&mut self, matches_files: &mut [MatchesFile]) {
         for file in matches_files {
             let found = file.look();
-            if let Some(ids) = log_found(file, &self.setup.feed_names, found) {
+            if let Some(ids) = log_found(file, found) {
                 self.inputs.push_back(Input::Named { feed: file.feed, ids });
             }
         }
@@ -369,8 +369,8 @@ impl Daemon {
 }
 
 /// Logs what a look at a file found; the matches that it names, if they are others.
-pub(super) fn log_found(file: &MatchesFile, names: &[String], found: Found) -> Option<Vec<MatchId>> {
-    let feed = names.get(usize::from(file.feed.0)).map_or("", String::as_str);
+pub(super) fn log_found(file: &MatchesFile, found: Found) -> Option<Vec<MatchId>> {
+    let feed = file.name.as_str();
     match found {
         Found::Nothing => None,
         Found::Matches { ids, odd } => {

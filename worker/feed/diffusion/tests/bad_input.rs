@@ -199,7 +199,7 @@ fn each_row_does_what_it_says_and_no_more() {
                 assert!(errors >= 1 && !why.to_string().is_empty(), "{row}");
             }
             Reported(event) => {
-                assert_eq!((&reported[..], skipped.len()), (&[event.to_owned()][..], 0), "{row}")
+                assert_eq!((&reported[..], skipped.len()), (&[event.to_owned()][..], 0), "{row}");
             }
             ToldMalformed(event) => {
                 assert_eq!((&reported[..], skipped.len()), (&[event.to_owned()][..], 0), "{row}");
