@@ -74,23 +74,25 @@ impl Forest {
     /// Everything of a match is to be rendered anew; whether there is anything.
     pub(super) fn match_renewed(&mut self, slot: u32, received: Received, sink: &mut dyn Sink) -> bool {
         let Some(held) = self.matches.get_mut(slot as usize) else { return false };
-        let trees = held.trees.clone();
         let loaded = |tree: &TreeId| self.store.tree(*tree).is_some_and(|tree| tree.nodes > 0);
-        held.live = trees.iter().any(loaded);
+        held.live = held.trees.iter().any(loaded);
         sink.touched(MatchSlot(slot));
         if !held.live {
             self.clean(slot);
             return false;
         }
         self.refresh_match(slot);
-        for tree in trees {
-            let markets: Vec<NodeId> = self.store.outlined(tree, Class::Market).collect();
-            for market in markets {
-                self.market_changed(slot, market, received);
-            }
+        for market in self.markets_of(slot) {
+            self.market_changed(slot, market, received);
         }
         self.parts_changed(slot, Parts::ALL, received);
         true
+    }
+
+    /// The markets of all trees of a match. The outlines must be fresh.
+    pub(super) fn markets_of(&self, slot: u32) -> Vec<NodeId> {
+        let trees = self.matches.get(slot as usize).map(|held| &*held.trees).unwrap_or_default();
+        trees.iter().flat_map(|tree| self.store.outlined(*tree, Class::Market)).collect()
     }
 
     pub(super) fn report_base(&mut self, slot: u32, received: Received, sink: &mut dyn Sink) {

@@ -6,7 +6,6 @@
 use super::class::Parts;
 use super::forest::{Forest, Match};
 use super::json::{Extra, Json};
-use super::mapping::Class;
 use super::store::NodeId;
 use super::{head, market, tail};
 use crate::payload::observe::Names;
@@ -73,17 +72,13 @@ pub(super) fn whole(forest: &mut Forest, slot: u32, names: &mut dyn Names, out: 
     held.parts = Parts::ALL;
     (held.head_hash, held.tail_hash) = (None, None);
     held.gone.clear();
-    let trees = held.trees.clone();
     forest.refresh_match(slot);
-    for tree in trees {
-        let markets: Vec<NodeId> = forest.store.outlined(tree, Class::Market).collect();
-        for id in markets {
-            forest.store.node_mut(id).memory = 0;
-            if forest.store.mark_market(id)
-                && let Some(held) = forest.matches.get_mut(slot as usize)
-            {
-                held.dirty_markets.push(id);
-            }
+    for id in forest.markets_of(slot) {
+        forest.store.node_mut(id).memory = 0;
+        if forest.store.mark_market(id)
+            && let Some(held) = forest.matches.get_mut(slot as usize)
+        {
+            held.dirty_markets.push(id);
         }
     }
     changes(forest, slot, names, out);
