@@ -71,16 +71,20 @@ fn hold(options: &DemoOptions, folder: &Folder, signals: &mut Signals) -> Result
 
     let ready = subject.wait_ready(START_DEADLINE, signals)?;
     if ready == Waited::Interrupted {
-        return interrupted(subject, simulator, &mut progress);
+        return interrupted(subject, simulator, &auditor, &mut progress);
     }
     let end = options.duration.map(|duration| Instant::now() + duration);
     loop {
         let next = Instant::now() + REPORT_EVERY;
         let until = end.map_or(next, |end| end.min(next));
         if wait(until, signals) == Waited::Interrupted {
-            return interrupted(subject, simulator, &mut progress);
+            return interrupted(subject, simulator, &auditor, &mut progress);
         }
         progress.report(&subject.look()?, &auditor.report(), &simulator.report());
+        // With an end of its own it goes on: the exit code still says whether all was true.
+        if end.is_none() && progress.is_closed() {
+            return interrupted(subject, simulator, &auditor, &mut progress);
+        }
         if end.is_some_and(|end| Instant::now() >= end) {
             break;
         }
@@ -96,9 +100,11 @@ fn hold(options: &DemoOptions, folder: &Folder, signals: &mut Signals) -> Result
 fn interrupted(
     subject: Subject,
     simulator: touchline_simulator::server::Handle,
+    auditor: &Auditor,
     progress: &mut Progress,
 ) -> Result<Outcome, String> {
-    progress.line("interrupted: stopping");
+    // Ctrl-C reaches the daemon, too: then it may not answer any more.
+    progress.interrupted(subject.look().ok().as_ref(), &auditor.report(), &simulator.report());
     subject.stop()?;
     simulator.stop();
     Ok(Outcome::Good)
@@ -131,6 +137,9 @@ pub fn simulate(server: &Options, output: OutputFormat) -> Result<Outcome, Strin
     }
     while wait(Instant::now() + Duration::from_secs(5), &mut signals) == Waited::Time {
         progress.server(&simulator.report());
+        if progress.is_closed() {
+            break;
+        }
     }
     progress.server(&simulator.stop());
     Ok(Outcome::Good)

@@ -14,22 +14,34 @@ use touchline_simulator::server::Report;
 
 const ROWS: usize = 16;
 
-/// A closed pipe ends nothing: the outcome still counts.
+/// What was written to a closed pipe is lost; whoever runs the demo asks [`Progress::is_closed`].
 pub struct Progress {
     output: OutputFormat,
     live: bool,
     drawn: usize,
     began: Instant,
     published: u64,
+    closed: bool,
 }
 
 impl Progress {
     pub fn new(output: OutputFormat) -> Progress {
         let live = output == OutputFormat::Text && io::stdout().is_terminal();
-        Progress { output, live, drawn: 0, began: Instant::now(), published: 0 }
+        Progress { output, live, drawn: 0, began: Instant::now(), published: 0, closed: false }
+    }
+
+    /// Whether nobody reads any more.
+    pub fn is_closed(&self) -> bool {
+        self.closed
     }
 
     pub fn started(&mut self, folder: &Path, server: SocketAddr, options: &DemoOptions) {
+        if self.output == OutputFormat::Json {
+            let url = format!("{}://{server}", options.server.transport.scheme());
+            let (socket, log) = (folder.join("control.sock"), folder.join("touchline.log"));
+            let line = json!({"server": url, "control_socket": socket, "log": log, "seed": options.server.seed});
+            return self.line(&line.to_string());
+        }
         let duration = options.duration.map_or_else(|| "until Ctrl-C".to_owned(), |d| format!("{d:?}"));
         self.line(&format!(
             "push server  {}://{server}{}  {} matches, {:.0} diffs/s, {} subscriptions a connection, seed {}",
@@ -67,11 +79,34 @@ impl Progress {
         ));
     }
 
+    /// It was ended by hand: what it had done until then.
+    pub fn interrupted(&mut self, look: Option<&Look>, oracle: &OracleReport, server: &Report) {
+        let text = match (self.output, look) {
+            (OutputFormat::Json, Some(look)) => self.json(look, oracle, server),
+            (OutputFormat::Json, None) => return,
+            (OutputFormat::Text, Some(look)) => {
+                format!(
+                    "interrupted: stopping\n{} {} messages={}",
+                    self.matches(look),
+                    published(look, oracle),
+                    server.messages
+                )
+            }
+            (OutputFormat::Text, None) => "interrupted: stopping".to_owned(),
+        };
+        self.line(&text);
+    }
+
     /// One line, below whatever stands there.
     pub fn line(&mut self, text: &str) {
         self.drawn = 0;
+        self.write(&format!("{text}\n"));
+    }
+
+    fn write(&mut self, text: &str) {
         let mut out = io::stdout().lock();
-        let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+        let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        self.closed |= written.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
     }
 
     fn draw(&mut self, lines: &[String]) {
@@ -92,8 +127,7 @@ impl Progress {
             text.push_str("\x1b[?7h");
         }
         self.drawn = if self.live { lines.len() } else { 0 };
-        let mut out = io::stdout().lock();
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        self.write(&text);
     }
 
     fn matches(&self, look: &Look) -> String {

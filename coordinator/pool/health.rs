@@ -31,7 +31,7 @@ impl Pool {
             });
         }
         for feed in self.feeds.ids() {
-            let (state, why) = self.feed_health(feed);
+            let (state, why) = self.feed_fault(feed);
             let logged = &mut self.feeds[feed].logged_state;
             // Before its first list is placed a feed is not up, and that is no news.
             let starts = logged.is_none() && state != FeedState::Up && self.now < self.timing.ready_deadline;
@@ -42,13 +42,24 @@ impl Pool {
             self.out.log(match state {
                 FeedState::Up => LogEvent::FeedUp { feed },
                 FeedState::Degraded => LogEvent::FeedDegraded { feed, why },
-                FeedState::Down => LogEvent::FeedDown { feed },
+                FeedState::Down => LogEvent::FeedDown { feed, why },
             });
         }
     }
 
-    /// The state of a feed, but for stale matches, which come and go; and why it is degraded.
+    /// The state of a feed, and why it is not up.
     pub(super) fn feed_health(&self, feed: FeedId) -> (FeedState, String) {
+        let working = self.children.of(feed).filter(|slot| slot.life.works());
+        let stale: u64 = working.map(|slot| u64::from(slot.report.stale)).sum();
+        match self.feed_fault(feed) {
+            (FeedState::Up, _) if stale == 1 => (FeedState::Degraded, "1 match is stale".into()),
+            (FeedState::Up, _) if stale > 1 => (FeedState::Degraded, format!("{stale} matches are stale")),
+            judged => judged,
+        }
+    }
+
+    /// The same but for stale matches, which come and go: the log says nothing of them.
+    fn feed_fault(&self, feed: FeedId) -> (FeedState, String) {
         let is_up = |slot: &Slot| slot.life.works() && slot.upstream.state == ConnectionState::Up;
         let connected = self.children.of(feed).any(is_up);
         let parked = self.children.of(feed).filter(|slot| slot.life.is_parked()).count();
@@ -57,7 +68,7 @@ impl Pool {
             _ if self.is_refused(feed) => {
                 "a worker was refused, its configuration (exit 2) or its version: see its log line, correct it and start anew".into()
             }
-            _ if !connected => return (FeedState::Down, String::new()),
+            _ if !connected => return (FeedState::Down, self.why_down(feed)),
             (FirstList::Awaited, ..) => "its list is not loaded".into(),
             (_, 1.., _) => format!("{waiting} matches wait for a place"),
             (.., 1..) => format!("{parked} workers are parked"),
@@ -136,7 +147,7 @@ impl Pool {
         for feed in self.feeds.ids() {
             let name = self.feed_name(feed);
             match self.feed_health(feed) {
-                (FeedState::Down, _) => reasons.push(format!("feed {name} is down")),
+                (FeedState::Down, why) => reasons.push(format!("feed {name} is down: {why}")),
                 (FeedState::Degraded, why) => reasons.push(format!("feed {name}: {why}")),
                 (FeedState::Up, _) => {}
             }

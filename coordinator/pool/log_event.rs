@@ -123,7 +123,7 @@ log_events! {
         "feed.up" = "all is well with the feed";
     Warn FeedDegraded { feed: FeedId, why: String }
         "feed.degraded" = "it is followed in part";
-    Error FeedDown { feed: FeedId }
+    Error FeedDown { feed: FeedId, why: String }
         "feed.down" = "none of its connections is up";
     Warn CapSuspected { feed: FeedId, worker: SlotId, granted: u32, missing: usize }
         "feed.cap_suspected" = "some matches of a connection get no load while others get theirs; they are tried elsewhere";

@@ -209,12 +209,7 @@ impl Pool {
         let Feed { plan, cap, .. } = &self.feeds[feed];
         let working = || self.children.of(feed).filter(|slot| slot.life.works());
         let sum = |of: fn(&Slot) -> u32| working().map(|slot| u64::from(of(slot))).sum();
-        let stale: u64 = sum(|slot| slot.report.stale);
-        let (state, why) = match self.feed_health(feed) {
-            (FeedState::Down, _) => (FeedState::Down, self.why_down(feed)),
-            (FeedState::Up, _) if stale > 0 => (FeedState::Degraded, format!("{stale} matches are stale")),
-            judged => judged,
-        };
+        let (state, why) = self.feed_health(feed);
         let counts = cap.auditor.counts();
         FeedView {
             name: plan.name.clone(),

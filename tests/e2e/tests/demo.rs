@@ -4,6 +4,7 @@
 use nix::sys::signal::Signal;
 use serde_json::{Map, Value};
 use std::collections::HashSet;
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use touchline_common::control::Client;
@@ -80,6 +81,27 @@ fn a_killed_worker_costs_a_gap_and_no_wrong_document() {
             });
         });
     assert_eq!(code, Some(0), "{printed}\n{}", log(folder.path()));
+}
+
+#[test]
+fn it_ends_when_nobody_reads_any_more_and_its_json_is_one_object_a_line() {
+    let _reaper = Reaper::new();
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = Command::new(process::program())
+        .args(["demo", "--json", "--matches", "20", "--rate", "200", "--dir"])
+        .arg(folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().take(3);
+    for line in lines {
+        let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        assert!(line.is_object());
+    }
+    let code = wait::until("its end", Duration::from_secs(30), || child.try_wait().unwrap());
+    assert_eq!(code.code(), Some(0));
 }
 
 fn log(folder: &std::path::Path) -> String {

@@ -1,7 +1,8 @@
 //! A match's last known values of the bulk stream: observations in, rows out. Pure: time is passed in, nothing is read or written.
 //!
 //! One rule: a value that equals the last known one is no row. Only [`Input::Adopt`] makes an epoch the owner; frames of a lower
-//! one are refused, those of a higher one are folded into a candidate of which only the newest values count.
+//! one are refused, those of a higher one are folded into a candidate of which only the newest values count. It takes effect with the
+//! epoch's first frame in this stream: a frame that was sent before the match stream made it the owner may come after that.
 //! `era` counts the moments after which values may have been left out (an adoption, a base): a place's first row in an era is marked
 //! `recovered`, so that a value which came and went unseen is missing in front of a marked row only.
 //! A market and a selection are each a [`Place`], given out by [`Ledger::add`].
@@ -136,6 +137,8 @@ struct Candidate {
 pub struct Ledger {
     settle: Duration,
     owner: Option<Epoch>,
+    /// The match stream made it the owner, and nothing of it came in this stream. What its predecessor sent before still counts.
+    awaited: Option<Epoch>,
     shape: Shape,
     known: Values,
     /// Whether a base came since this ledger exists. Before it nothing is known to be absent.
@@ -154,6 +157,7 @@ impl Ledger {
         Ledger {
             settle,
             owner: None,
+            awaited: None,
             shape: Shape::default(),
             known: Values::default(),
             based: false,
@@ -176,9 +180,9 @@ impl Ledger {
         place
     }
 
-    /// The epoch that is believed.
+    /// The epoch that is believed, now or from its first frame on.
     pub fn owner(&self) -> Option<Epoch> {
-        self.owner
+        self.awaited.or(self.owner)
     }
 
     /// When a [`Input::Tick`] is due.
@@ -201,17 +205,20 @@ impl Ledger {
     pub fn advance(&mut self, input: Input<'_>, now: Instant, rows: &mut Vec<Row>) -> Taken {
         match input {
             Input::Adopt { epoch, at } => {
-                if self.owner.is_some_and(|owner| owner >= epoch) {
+                if self.owner() >= Some(epoch) {
                     return Taken::Refused;
                 }
-                self.adopt(epoch, at, now, rows);
+                self.awaited = Some(epoch);
+                if self.candidates.iter().any(|candidate| candidate.epoch == epoch) {
+                    self.adopt_awaited(epoch, at, now, rows);
+                }
             }
             Input::Tick { at } => {
                 if let Some((values, _)) = self.pending.take_if(|(_, due)| *due <= now) {
                     self.base(&values, at, rows);
                 }
             }
-            Input::Base { epoch, values, at } => match self.standing(epoch) {
+            Input::Base { epoch, values, at } => match self.standing(epoch, at, now, rows) {
                 Taken::Yes => {
                     self.pending = None;
                     self.era = self.era.wrapping_add(1);
@@ -226,7 +233,7 @@ impl Ledger {
                 }
                 Taken::Refused => return Taken::Refused,
             },
-            Input::Obs { epoch, changes, at } => match self.standing(epoch) {
+            Input::Obs { epoch, changes, at } => match self.standing(epoch, at, now, rows) {
                 Taken::Yes => changes.iter().for_each(|change| self.observe(*change, at, rows)),
                 Taken::Candidate => {
                     let shape = std::mem::take(&mut self.shape);
@@ -242,7 +249,9 @@ impl Ledger {
         Taken::Yes
     }
 
-    fn standing(&self, epoch: Epoch) -> Taken {
+    /// What a frame of this epoch is; the first of one that is awaited makes it the owner.
+    fn standing(&mut self, epoch: Epoch, at: i64, now: Instant, rows: &mut Vec<Row>) -> Taken {
+        self.adopt_awaited(epoch, at, now, rows);
         match self.owner {
             Some(owner) if epoch < owner => Taken::Refused,
             Some(owner) if epoch == owner => Taken::Yes,
@@ -264,6 +273,12 @@ impl Ledger {
             }
         }
         self.candidates.iter_mut().find(|candidate| candidate.epoch == epoch)
+    }
+
+    fn adopt_awaited(&mut self, epoch: Epoch, at: i64, now: Instant, rows: &mut Vec<Row>) {
+        if self.awaited.take_if(|awaited| *awaited == epoch).is_some() {
+            self.adopt(epoch, at, now, rows);
+        }
     }
 
     /// What differs waits for the next observation of it, or for `settle`: a candidate may be a little behind, and would take back

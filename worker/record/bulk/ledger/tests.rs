@@ -138,6 +138,28 @@ fn only_an_adoption_makes_an_owner() {
 }
 
 #[test]
+fn what_an_owner_sent_before_its_successors_first_frame_counts() {
+    let mut bench = Bench::owned();
+    assert_eq!(bench.adopt(2), Taken::Yes);
+    assert_eq!(bench.obs(1, &[priced(0, 11)]), Taken::Yes);
+    assert_eq!(bench.kinds(), [(OddsChange, Selection(0), false)]);
+    assert_eq!(bench.adopt(2), Taken::Refused);
+    // The selection is gone in it: its last value has its row all the same.
+    assert_eq!(bench.base(2, &[(0, false)], &[(1, price(20))]), Taken::Yes);
+    assert_eq!(bench.kinds(), []);
+    assert_eq!(bench.obs(1, &[priced(1, 21)]), Taken::Refused);
+    assert_eq!(bench.obs(2, &[priced(1, 22)]), Taken::Yes);
+    assert_eq!(bench.kinds(), [(OddsChange, Selection(1), true)]);
+    // One of which nothing ever comes is passed over.
+    assert_eq!(bench.adopt(3), Taken::Yes);
+    assert_eq!(bench.adopt(4), Taken::Yes);
+    assert_eq!(bench.base(3, &[], &[]), Taken::Candidate);
+    assert_eq!(bench.obs(2, &[priced(1, 23)]), Taken::Yes);
+    assert_eq!(bench.base(4, &[(0, false)], &[(1, price(24))]), Taken::Yes);
+    assert_eq!(bench.kinds(), [(OddsChange, Selection(1), true)]);
+}
+
+#[test]
 fn what_differs_after_an_adoption_is_believed_by_its_next_observation_or_after_settle() {
     let mut bench = Bench::owned();
     bench.base(2, &[(0, false), (1, false)], &[(0, price(9)), (1, price(19))]);
