@@ -6,8 +6,7 @@ use super::generate;
 use super::options::{DemoOptions, Keep, OutputFormat};
 use super::output::{Failure, Outcome, Printer, settle};
 use super::probe::probe;
-use super::verbs::{self, UNBUILT};
-use super::{Code, parser, show, wait};
+use super::{Code, parser, show, verbs, wait};
 use crate::pool::Child;
 use clap::ArgMatches;
 use clap::error::ErrorKind;
@@ -19,6 +18,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use touchline_common::config::{Config, ConfigErrors, FeedConfig};
+use touchline_common::control::UNBUILT;
 use touchline_common::model::SlotId;
 use touchline_simulator::options::BadOption;
 use touchline_simulator::{OnResume, Options as Server, Protocol, Transport};
@@ -85,6 +85,7 @@ fn dispatch(matches: &ArgMatches, commands: &dyn Commands, out: &mut Printer<'_>
         return Err(Failure::new(Code::Usage, "no verb given: see touchline --help"));
     };
     match name {
+        // However they are called: nothing of theirs is required.
         unbuilt if UNBUILT.contains(&unbuilt) => Err(not_in_this_build(&format!("`{unbuilt}`"))),
         "worker" => {
             let child = Child::Worker(SlotId(whole(matches, "slot")));

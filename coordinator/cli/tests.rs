@@ -180,6 +180,17 @@ fn the_table_is_the_contracts() {
 }
 
 #[test]
+fn what_the_socket_takes_stands_in_the_table_too() {
+    let command = verbs::command();
+    for verb in touchline_common::control::VERBS.iter().filter(|verb| verb.name != "help") {
+        assert!(command.find_subcommand(verb.name).is_some(), "{}", verb.name);
+    }
+    let daemon = Daemon::ok(&[json!({"moves": [], "drains": [], "feeds": []})]);
+    assert_eq!(daemon.run(&["rebalance", "--dry-run"]).code, Code::Done);
+    assert_eq!(daemon.asked(), [json!({"verb": "rebalance", "args": {"dry_run": true}})]);
+}
+
+#[test]
 fn parser_help_man_page_and_completions_agree() {
     let help = touchline(&["--help"]).out;
     let man = touchline(&["man"]).out;

@@ -11,7 +11,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use touchline_common::control::{Answer, Code, LineReader, MAX_REQUEST, Request};
+use touchline_common::control::{Access, Answer, Code, LineReader, MAX_REQUEST, Request};
 use touchline_common::failpoint::{self, Point};
 
 /// Conversations at once; one more is refused.
@@ -234,12 +234,6 @@ impl Drop for Clients {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.path);
     }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    Look,
-    Act,
 }
 
 impl Client {
