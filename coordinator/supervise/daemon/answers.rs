@@ -80,6 +80,11 @@ impl Daemon {
             "release" => (Command::Release { key: self.find_match(request)? }, COMMAND),
             other => return Err(Answer::refused(Code::Failed, format!("{other} is not answered here"))),
         };
+        // A daemon that is waited for can be stopped all the same.
+        if !matches!(command, Command::Stop { .. }) && !self.clients.may_wait(client) {
+            let error = "too many clients wait for their commands already: try again when one is done";
+            return Err(Answer::refused(Code::Failed, error));
+        }
         self.command(client, command, timeout(request, usual));
         Ok(())
     }
