@@ -335,6 +335,44 @@ fn run_and_check_read_the_configuration() {
 }
 
 #[test]
+fn what_cannot_work_is_refused_by_check_and_by_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(file("bad.toml"), "[event]\nscroe = \"SS\"\n").unwrap();
+    std::fs::write(file("broken.toml"), "[event").unwrap();
+    std::fs::write(file("good.toml"), "[event]\nscore = \"ZZ\"\n").unwrap();
+    let dirs = format!("[daemon]\nrun_dir = {:?}\nstate_dir = {:?}\n", file("r"), file("s"));
+    let tried = |verb: &str, text: &str| {
+        std::fs::write(file("t.toml"), format!("{dirs}{text}\n")).unwrap();
+        touchline(&[verb, "--config", &file("t.toml")])
+    };
+    let mapping = |name: &str| format!("[[feed]]\nmapping = {:?}", file(name));
+    let target = |name: &str| format!("[log]\ntarget = {:?}", file(name));
+    let no_variable = "[[feed]]\nusername = \"u\"\npassword_env = \"TOUCHLINE_NO_SUCH_VARIABLE\"";
+    let no_authority = format!("[[feed]]\nurl = \"dpts://h:1\"\nca_file = {:?}", file("ca.pem"));
+    for (text, said) in [
+        (mapping("bad.toml"), "bad.toml: mapping, at line 2, column 1 (event.scroe)"),
+        (mapping("broken.toml"), "broken.toml: mapping, at line 1"),
+        (mapping("none.toml"), "none.toml: cannot read it"),
+        (no_variable.to_owned(), "password_env: "),
+        (no_authority, "ca.pem: "),
+        (target("none/log"), "the folder of the log"),
+        (target(""), "is a folder"),
+    ] {
+        let checked = tried("check", &text);
+        assert_eq!(checked.code, Code::Usage, "{text}: {}", checked.out);
+        assert!(checked.err.contains(said) && checked.err.contains("t.toml:"), "{text}: {}", checked.err);
+        let ran = tried("run", &text);
+        assert_eq!((ran.code, ran.asked.as_str(), ran.err.lines().count()), (Code::Usage, "", 1), "{text}");
+        assert!(ran.err.contains(said), "{text}: {}", ran.err);
+    }
+    for text in [mapping("good.toml"), target("s/log"), target("log")] {
+        let checked = tried("check", &text);
+        assert_eq!(checked.code, Code::Done, "{text}: {}", checked.err);
+    }
+}
+
+#[test]
 fn status_as_json_is_what_the_daemon_wrote() {
     let answer = "{\"ok\":true,\"result\":{\"version\":\"1\",\"a\":1.50,\"z\":[]}}\n";
     let daemon = Daemon::answering(vec![answer.to_owned()]);
