@@ -82,7 +82,8 @@ fn verbs_that_are_not_there_say_what_is() {
     let (code, error) = Verb::by_name("fly").unwrap_err();
     assert!(code == Code::Usage && error.contains("status, workers, matches"), "{error}");
     for verb in UNBUILT {
-        assert_eq!(Verb::by_name(verb).unwrap_err(), (Code::Failed, format!("`{verb}` is not in this build")));
+        let error = format!("`{verb}` is not in this build");
+        assert_eq!(Verb::by_name(verb).unwrap_err(), (Code::Failed, error));
     }
     let help = help();
     assert_eq!(help.as_array().unwrap().len(), VERBS.len());

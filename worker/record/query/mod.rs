@@ -146,7 +146,9 @@ fn follow(task: &Result<Task, Refusal>) -> Follow {
     match task {
         Ok(Task::Events { how, .. } | Task::Odds { how, .. }) => how.follow,
         Ok(Task::Chat(follow)) => *follow,
-        Ok(Task::Document(_) | Task::Stored { .. } | Task::AllOdds { .. } | Task::Gaps) | Err(_) => Follow::No,
+        Ok(Task::Document(_) | Task::Stored { .. } | Task::AllOdds { .. } | Task::Gaps) | Err(_) => {
+            Follow::No
+        }
     }
 }
 
