@@ -86,6 +86,10 @@ fn read(document: &Spanned<DeTable<'_>>) -> (Option<Config>, Vec<Place>, Vec<Mis
             {
                 (unbuilt::not_in_this_build(key), "expected it to be left out".to_owned())
             }
+            Some(_) | None if is_single_feed(place.as_ref(), error.message()) => {
+                let message = "`[feed]` is a single table, but there may be several feeds";
+                (message.to_owned(), "write `[[feed]]`".to_owned())
+            }
             Some(_) | None => reworded(error.message()),
         };
         let setting = place.as_ref().map(Place::to_string).unwrap_or_default();
@@ -94,6 +98,10 @@ fn read(document: &Spanned<DeTable<'_>>) -> (Option<Config>, Vec<Place>, Vec<Mis
         unread.push(place);
     }
     (None, unread, mistakes)
+}
+
+fn is_single_feed(place: Option<&Place>, message: &str) -> bool {
+    place.is_some_and(|place| place.to_string() == "feed") && message.starts_with("invalid type: map")
 }
 
 fn syntax_mistake(error: &toml::de::Error) -> Mistake {
@@ -107,7 +115,10 @@ fn reworded(message: &str) -> (String, String) {
     let message = message.lines().next().unwrap_or_default();
     let (what, expected) = message.split_once(", expected ").unwrap_or((message, ""));
     let Some(key) = what.strip_prefix("unknown field `").and_then(|rest| rest.strip_suffix('`')) else {
-        let expected = if expected.is_empty() { String::new() } else { format!("expected {expected}") };
+        let expected = match expected {
+            "" => String::new(),
+            expected => format!("expected {}", in_plain_words(expected)),
+        };
         return (what.replace("unknown variant", "unknown value"), expected);
     };
     let known = expected.split('`').skip(1).step_by(2);
@@ -117,6 +128,24 @@ fn reworded(message: &str) -> (String, String) {
         None => format!("expected {expected}"),
     };
     (format!("unknown key `{key}`"), expected)
+}
+
+/// What a parser calls by the names of its types, as whoever writes the file calls it.
+fn in_plain_words(expected: &str) -> &str {
+    match expected {
+        "u8" => "a whole number up to 255",
+        "u16" => "a whole number up to 65535",
+        "u32" => "a whole number up to 4294967295",
+        "u64" | "usize" => "a whole number of at least 0",
+        "f64" => "a number",
+        "a boolean" => "true or false",
+        "a string" => "text in quotes",
+        "path string" => "a path in quotes",
+        "a sequence" => "a list in brackets, such as [\"a\", \"b\"]",
+        "a map" => "a table",
+        other if other.starts_with("struct ") => "a table",
+        other => other,
+    }
 }
 
 /// The most similar of the known words, if any is similar: by letters to change, where two that changed places count as one.

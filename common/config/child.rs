@@ -46,7 +46,7 @@ impl Config {
     pub fn resolve_secrets(&mut self) -> Result<(), Vec<String>> {
         let mut missing = Vec::new();
         for feed in &mut self.feed {
-            match password(feed) {
+            match feed.read_password() {
                 Ok(password) => feed.password = password,
                 Err(why) => missing.push(format!("feed {}: {why}", feed.name)),
             }
@@ -55,21 +55,28 @@ impl Config {
     }
 }
 
-fn password(feed: &FeedConfig) -> Result<Secret, String> {
-    if !feed.password_env.is_empty() {
-        let name = &feed.password_env;
-        return std::env::var(name)
-            .map(Secret::new)
-            .map_err(|_| format!("password_env: the environment has no text in {name}"));
+impl FeedConfig {
+    /// The password from where the feed says it is; an empty one, if it says nothing.
+    ///
+    /// # Errors
+    /// Where it was looked for and not found; no secret is in it.
+    pub fn read_password(&self) -> Result<Secret, String> {
+        if !self.password_env.is_empty() {
+            let name = &self.password_env;
+            return std::env::var(name)
+                .map(Secret::new)
+                .map_err(|_| format!("password_env: the environment has no text in {name}"));
+        }
+        if self.password_file.is_empty() {
+            return Ok(Secret::default());
+        }
+        let file = &self.password_file;
+        let text =
+            std::fs::read_to_string(file).map_err(|error| format!("password_file {file}: {error}"))?;
+        let line = text.lines().next().unwrap_or_default();
+        if line.is_empty() || line.len() > MAX_PASSWORD {
+            return Err(format!("password_file {file}: expected a password in its first line"));
+        }
+        Ok(Secret::new(line.to_owned()))
     }
-    if feed.password_file.is_empty() {
-        return Ok(Secret::default());
-    }
-    let text = std::fs::read_to_string(&feed.password_file)
-        .map_err(|error| format!("password_file {}: {error}", feed.password_file))?;
-    let line = text.lines().next().unwrap_or_default();
-    if line.is_empty() || line.len() > MAX_PASSWORD {
-        return Err(format!("password_file {}: expected a password in its first line", feed.password_file));
-    }
-    Ok(Secret::new(line.to_owned()))
 }

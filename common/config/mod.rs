@@ -17,6 +17,7 @@ mod sections;
 mod template;
 mod unbuilt;
 mod units;
+mod unusable;
 mod url;
 mod values;
 
@@ -39,6 +40,7 @@ pub use sections::{
 };
 pub use template::{Part, Template, TemplateError};
 pub use units::{ByteSize, Dur, UnitError};
+pub use unusable::Unusable;
 pub use url::{Transport, Url, UrlError};
 
 use serde::{Deserialize, Serialize};

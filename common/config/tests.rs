@@ -264,6 +264,8 @@ fn single_mistakes() {
         ("[[feed]]\nmatch_topics = [\"{}\"]", "bad key in a template"),
         ("[[feed]]\nmatch_id = \"a}\"", "template brace closed without being opened"),
         ("[[feed]]\nlist_topic = \"a\\u0001b\"", "a control character in it"),
+        ("[[feed]]\nmatches = [\"a\"]\nmatch_topics = [\"6V{IDD}\"]", "`{IDD}` has no value"),
+        ("[feed]\nname = \"a\"", "`[feed]` is a single table"),
         ("[[feed]]\nmax_connections = 0", "`max_connections` is 0"),
         ("[[feed]]\nconnections_per_process = 0", "`connections_per_process` is 0"),
         ("[[feed]]\nconnects_per_s = 0", "`connects_per_s` is 0, so nothing would ever happen"),
@@ -308,6 +310,43 @@ fn single_mistakes() {
         assert_eq!(messages.len(), 1, "{text}: {messages:?}");
         assert!(messages[0].starts_with(message), "{text}: {messages:?}");
     }
+}
+
+#[test]
+fn what_was_expected_is_said_in_plain_words() {
+    for (text, expected) in [
+        ("[pool]\nmax_workers = -1", "expected a whole number up to 65535"),
+        ("[pool]\nmax_workers = \"7\"", "expected a whole number up to 65535"),
+        ("[[feed]]\nmax_connections = 99999999999", "expected a whole number up to 4294967295"),
+        ("[pool]\nrebalance = 1", "expected true or false"),
+        ("[[feed]]\nname = 7", "expected text in quotes"),
+        ("[[feed]]\nmatches = \"a\"", "expected a list in brackets, such as [\"a\", \"b\"]"),
+        ("pool = 3", "expected a table"),
+        ("[feed]\nname = \"a\"", "write `[[feed]]`"),
+        ("[pol]\nmax_workers = 3", "did you mean `pool`?"),
+        ("[[fede]]\nname = \"a\"", "did you mean `feed`?"),
+    ] {
+        let errors = errors(text);
+        let [mistake] = errors.mistakes() else { panic!("{text}: {errors}") };
+        assert_eq!(mistake.expected, expected, "{text}");
+    }
+}
+
+#[test]
+fn what_cannot_be_used_has_its_place_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.toml");
+    std::fs::write(&path, "[log]\nlevel = \"info\"\n[[feed]]\nname = \"a\"\nmapping = \"m\"\n").unwrap();
+    let found = vec![
+        Unusable::of_feed(0, "mapping", "m: broken", "expected a whole one"),
+        Unusable::of_table("log", "target", "no folder", ""),
+    ];
+    let errors = ConfigErrors::unusable(&path, found);
+    let places: Vec<(&str, usize, usize)> =
+        errors.mistakes().iter().map(|one| (one.setting.as_str(), one.line, one.column)).collect();
+    assert_eq!(places[1], ("feed[0].mapping", 5, 11));
+    assert_eq!((places[0].0, places[0].1), ("log.target", 1), "at its table");
+    assert!(errors.one_line().contains("t.toml:1:"), "{}", errors.one_line());
 }
 
 #[test]

@@ -2,26 +2,14 @@
 //!
 //! Invariants: a request is at most [`MAX_REQUEST`] bytes, an answer line at most [`MAX_ANSWER`]; what is longer ends the
 //! conversation, nothing is allocated for it. Every wait of a client has a deadline. Each error has the exit code of
-//! `CONTRACT.md`. The coordinator and the recorder answer, the command line asks:
-//!
-//! | verb | args | result |
-//! |---|---|---|
-//! | `status`, `workers`, `gaps` | | as the contract writes it |
-//! | `matches` | `feed`, `worker`, `state` | an array |
-//! | `match` | `match` | the document |
-//! | `odds` | `match`, `market`, `limit`, `follow` | an array of rows of the bulk stream; with `follow` null, then a row a line |
-//! | `events` | `follow`, `since`, `match`, `lane`, `limit` | null, then an event a line, then the end |
-//! | `health` | | `healthy`, `reasons` |
-//! | `log` | `action`: `level` (with `filter`) or `reopen` | null or a text for people |
-//! | `resync` | `match` | null or a text for people |
-//! | `stop` | `now` | null, before the stop begins |
-//! | `ping` | | anything |
-//!
-//! `match` is `FEED/ID` or `ID`. An absent argument does not count.
+//! `CONTRACT.md`. The coordinator and the recorder answer, the command line asks. [`VERBS`] has the verbs and their arguments; their
+//! results are the contract's: lists are arrays, `events` and followed `odds` null with a row a line after it, commands null or a text
+//! for people. `match` is `FEED/ID` or `ID`.
 
 mod client;
 mod lines;
 mod message;
+mod verbs;
 pub mod views;
 
 #[cfg(test)]
@@ -30,6 +18,7 @@ mod tests;
 pub use client::{Client, Stream};
 pub use lines::{LineError, LineReader};
 pub use message::{Answer, Code, ControlError, Request};
+pub use verbs::{Access, ArgKind, UNBUILT, VERBS, Verb, help};
 
 pub const MAX_REQUEST: usize = 64 << 10;
 

@@ -50,6 +50,50 @@ fn the_words_on_the_wire() {
     assert_eq!(refused.to_line(), b"{\"ok\":false,\"code\":5,\"error\":\"not you\"}\n");
 }
 
+fn arguments(verb: &str, args: Value) -> Result<Value, String> {
+    let verb = Verb::by_name(verb).unwrap();
+    verb.read(args.as_object().cloned().unwrap()).map(Value::Object)
+}
+
+#[test]
+fn arguments_are_taken_with_hyphens_and_refused_with_the_known_ones() {
+    for written in ["dry_run", "dry-run"] {
+        assert_eq!(arguments("rebalance", json!({ written: true })).unwrap(), json!({ "dry_run": true }));
+    }
+    let read = arguments("events", json!({ "since": "7", "follow": null, "match": "90/1" })).unwrap();
+    assert_eq!(read, json!({ "since": 7, "match": "90/1" }));
+    for (verb, args, said) in [
+        ("rebalance", json!({ "dryrun": true }), "it takes dry_run, timeout_ms"),
+        ("status", json!({ "feed": "a" }), "it takes none"),
+        ("rebalance", json!({ "dry_run": "yes" }), "expected true or false"),
+        ("stop", json!({ "now": 1 }), "expected true or false"),
+        ("match", json!({ "match": 90 }), "expected text"),
+        ("scale", json!({ "min": -1 }), "expected a whole number"),
+        ("drain", json!({ "worker": [1] }), "expected the number of a worker"),
+        ("rebalance", json!({ "dry-run": true, "dry_run": false }), "given twice"),
+    ] {
+        let error = arguments(verb, args.clone()).unwrap_err();
+        assert!(error.contains(said) && error.contains(verb), "{verb} {args}: {error}");
+    }
+}
+
+#[test]
+fn verbs_that_are_not_there_say_what_is() {
+    let (code, error) = Verb::by_name("fly").unwrap_err();
+    assert!(code == Code::Usage && error.contains("status, workers, matches"), "{error}");
+    for verb in UNBUILT {
+        let error = format!("`{verb}` is not in this build");
+        assert_eq!(Verb::by_name(verb).unwrap_err(), (Code::Failed, error));
+    }
+    let help = help();
+    assert_eq!(help.as_array().unwrap().len(), VERBS.len());
+    let rebalance = json!({ "verb": "rebalance", "access": "operate",
+        "args": { "dry_run": "true or false", "timeout_ms": "a whole number" } });
+    assert!(help.as_array().unwrap().contains(&rebalance), "{help}");
+    let error = Request::parse(b"{\"verb\":\"status\",\"arg\":{}}").unwrap_err();
+    assert!(error.contains("`arg`") && error.contains("`verb` or `args`"), "{error}");
+}
+
 #[test]
 fn an_answer_is_given_as_it_was_written() {
     let (_folder, path, thread) = daemon(b"{\"ok\":true,\"result\":{\"z\":1.0,\"a\":[ ]}}\n".to_vec());

@@ -17,7 +17,7 @@ pub enum LockError {
         /// Its pid as it wrote it into the file, if it did.
         pid: Option<u32>,
     },
-    /// The file cannot be opened, locked or written.
+    /// The file cannot be opened or locked.
     File { source: io::Error },
 }
 
@@ -41,7 +41,8 @@ impl FileLock {
         loop {
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(mut held) => {
-                    write_pid(&mut held).map_err(|source| LockError::File { source })?;
+                    // It is held without the pid, too: a full disk is no reason not to run.
+                    let _ = write_pid(&mut held);
                     return Ok(FileLock(held));
                 }
                 Err((mut back, nix::Error::EWOULDBLOCK)) => {

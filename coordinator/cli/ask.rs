@@ -114,7 +114,7 @@ fn configured_socket(matches: &ArgMatches) -> Result<PathBuf, Failure> {
 
 /// The given options and places among `names`, as the arguments of a request. Switches are given when they are set.
 pub(super) fn arguments(matches: &ArgMatches, names: &[&str]) -> Map<String, Value> {
-    names.iter().filter_map(|name| Some(((*name).to_owned(), argument(matches, name)?))).collect()
+    names.iter().filter_map(|name| Some((name.replace('-', "_"), argument(matches, name)?))).collect()
 }
 
 fn argument(matches: &ArgMatches, name: &str) -> Option<Value> {

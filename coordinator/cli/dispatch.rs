@@ -6,8 +6,7 @@ use super::generate;
 use super::options::{DemoOptions, Keep, OutputFormat};
 use super::output::{Failure, Outcome, Printer, settle};
 use super::probe::probe;
-use super::verbs::{self, UNBUILT};
-use super::{Code, parser, show, wait};
+use super::{Code, parser, show, usable, verbs, wait};
 use crate::pool::Child;
 use clap::ArgMatches;
 use clap::error::ErrorKind;
@@ -19,6 +18,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use touchline_common::config::{Config, ConfigErrors, FeedConfig};
+use touchline_common::control::UNBUILT;
 use touchline_common::model::SlotId;
 use touchline_simulator::options::BadOption;
 use touchline_simulator::{OnResume, Options as Server, Protocol, Transport};
@@ -85,6 +85,7 @@ fn dispatch(matches: &ArgMatches, commands: &dyn Commands, out: &mut Printer<'_>
         return Err(Failure::new(Code::Usage, "no verb given: see touchline --help"));
     };
     match name {
+        // However they are called: nothing of theirs is required.
         unbuilt if UNBUILT.contains(&unbuilt) => Err(not_in_this_build(&format!("`{unbuilt}`"))),
         "worker" => {
             let child = Child::Worker(SlotId(whole(matches, "slot")));
@@ -157,7 +158,7 @@ fn log(daemon: &Daemon, matches: &ArgMatches, format: OutputFormat, out: &mut Pr
 fn run(matches: &ArgMatches, commands: &dyn Commands) -> Outcome {
     let path = config_file(matches)?;
     let usage = |text: String| Failure::new(Code::Usage, text);
-    let mut config = Config::load(&path).map_err(|errors| usage(errors.one_line()))?;
+    let mut config = usable::load(&path).map_err(|errors| usage(errors.one_line()))?;
     config.resolve_secrets().map_err(|missing| usage(missing.join("; ")))?;
     let socket = matches.get_one::<PathBuf>("socket").cloned().unwrap_or_else(|| config.socket_path());
     Ok(commands.run(config, socket))
@@ -170,7 +171,7 @@ fn check(matches: &ArgMatches, out: &mut Printer<'_>) -> Outcome {
         return print(found.ok(), format, out);
     }
     let path = found?;
-    let config = match Config::load(&path) {
+    let config = match usable::load(&path) {
         Ok(config) => config,
         Err(errors) => return refuse(&errors, format, out),
     };
@@ -203,18 +204,10 @@ fn print(path: Option<PathBuf>, format: OutputFormat, out: &mut Printer<'_>) -> 
     Ok(Code::Done)
 }
 
-/// What is no mistake of the file, but will be missing when the daemon runs with the surroundings of now.
-fn notes(config: &Config) -> Vec<String> {
-    let mut notes = config.clone().resolve_secrets().err().unwrap_or_default();
-    if config.feed.is_empty() {
-        notes.push("no [[feed]]: nothing will be followed".to_owned());
-    }
-    let mappings =
-        config.feed.iter().map(|feed| &feed.diffusion.mapping).filter(|mapping| !mapping.is_empty());
-    for mapping in mappings.filter(|mapping| !std::path::Path::new(mapping).is_file()) {
-        notes.push(format!("mapping {mapping} is not a file here"));
-    }
-    notes
+/// What is no mistake, but hardly meant.
+fn notes(config: &Config) -> Vec<&'static str> {
+    let nothing = config.feed.is_empty().then_some("no [[feed]]: nothing will be followed");
+    nothing.into_iter().collect()
 }
 
 fn refuse(errors: &ConfigErrors, format: OutputFormat, out: &mut Printer<'_>) -> Outcome {

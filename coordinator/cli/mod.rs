@@ -14,6 +14,7 @@ mod parser;
 mod probe;
 mod show;
 mod table;
+mod usable;
 mod verbs;
 mod wait;
 

@@ -180,6 +180,17 @@ fn the_table_is_the_contracts() {
 }
 
 #[test]
+fn what_the_socket_takes_stands_in_the_table_too() {
+    let command = verbs::command();
+    for verb in touchline_common::control::VERBS.iter().filter(|verb| verb.name != "help") {
+        assert!(command.find_subcommand(verb.name).is_some(), "{}", verb.name);
+    }
+    let daemon = Daemon::ok(&[json!({"moves": [], "drains": [], "feeds": []})]);
+    assert_eq!(daemon.run(&["rebalance", "--dry-run"]).code, Code::Done);
+    assert_eq!(daemon.asked(), [json!({"verb": "rebalance", "args": {"dry_run": true}})]);
+}
+
+#[test]
 fn parser_help_man_page_and_completions_agree() {
     let help = touchline(&["--help"]).out;
     let man = touchline(&["man"]).out;
@@ -321,6 +332,44 @@ fn run_and_check_read_the_configuration() {
     let json: Value = serde_json::from_str(&touchline(&["check", "--json", "--config", file]).out).unwrap();
     assert_eq!(json["mistakes"][1]["line"], 4);
     assert_eq!(json["mistakes"][1]["setting"], "feed[0].kind");
+}
+
+#[test]
+fn what_cannot_work_is_refused_by_check_and_by_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(file("bad.toml"), "[event]\nscroe = \"SS\"\n").unwrap();
+    std::fs::write(file("broken.toml"), "[event").unwrap();
+    std::fs::write(file("good.toml"), "[event]\nscore = \"ZZ\"\n").unwrap();
+    let dirs = format!("[daemon]\nrun_dir = {:?}\nstate_dir = {:?}\n", file("r"), file("s"));
+    let tried = |verb: &str, text: &str| {
+        std::fs::write(file("t.toml"), format!("{dirs}{text}\n")).unwrap();
+        touchline(&[verb, "--config", &file("t.toml")])
+    };
+    let mapping = |name: &str| format!("[[feed]]\nmapping = {:?}", file(name));
+    let target = |name: &str| format!("[log]\ntarget = {:?}", file(name));
+    let no_variable = "[[feed]]\nusername = \"u\"\npassword_env = \"TOUCHLINE_NO_SUCH_VARIABLE\"";
+    let no_authority = format!("[[feed]]\nurl = \"dpts://h:1\"\nca_file = {:?}", file("ca.pem"));
+    for (text, said) in [
+        (mapping("bad.toml"), "bad.toml: mapping, at line 2, column 1 (event.scroe)"),
+        (mapping("broken.toml"), "broken.toml: mapping, at line 1"),
+        (mapping("none.toml"), "none.toml: cannot read it"),
+        (no_variable.to_owned(), "password_env: "),
+        (no_authority, "ca.pem: "),
+        (target("none/log"), "the folder of the log"),
+        (target(""), "is a folder"),
+    ] {
+        let checked = tried("check", &text);
+        assert_eq!(checked.code, Code::Usage, "{text}: {}", checked.out);
+        assert!(checked.err.contains(said) && checked.err.contains("t.toml:"), "{text}: {}", checked.err);
+        let ran = tried("run", &text);
+        assert_eq!((ran.code, ran.asked.as_str(), ran.err.lines().count()), (Code::Usage, "", 1), "{text}");
+        assert!(ran.err.contains(said), "{text}: {}", ran.err);
+    }
+    for text in [mapping("good.toml"), target("s/log"), target("log")] {
+        let checked = tried("check", &text);
+        assert_eq!(checked.code, Code::Done, "{text}: {}", checked.err);
+    }
 }
 
 #[test]

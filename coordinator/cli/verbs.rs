@@ -8,10 +8,8 @@ use super::parser::{address, burst, count, duration, number, whole};
 use clap::builder::{PossibleValuesParser, ValueParser};
 use clap::{Arg, ArgAction, Command, value_parser};
 use std::path::PathBuf;
+use touchline_common::control::UNBUILT;
 use touchline_simulator::{BodyEncoding, OverCap, Payload};
-
-/// Verbs that end with code 1 and `not in this build`, however they are called: nothing of theirs is required.
-pub(super) const UNBUILT: &[&str] = &["reload", "upgrade", "replay", "metrics", "top", "doctor"];
 
 /// The end of every help: what the exit codes mean.
 const EXIT_CODES: &str = "\

@@ -3,7 +3,7 @@
 use crate::file_error::FileError;
 use crate::sources::{Source, Sources};
 use mio::{Interest, Token};
-use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use nix::sys::socket::{MsgFlags, getsockopt, recv, sockopt::PeerCredentials};
 use nix::sys::stat::{Mode, umask};
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -11,11 +11,15 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use touchline_common::control::{Answer, Code, LineReader, MAX_REQUEST, Request};
+use touchline_common::control::{Access, Answer, Code, LineReader, MAX_REQUEST, Request};
 use touchline_common::failpoint::{self, Point};
 
-/// Conversations at once; one more is refused.
-pub const MAX_CLIENTS: usize = 16;
+/// Conversations at once. For one more the one gives way that has been without a whole request for the longest time.
+pub const MAX_CLIENTS: usize = 64;
+/// Of them, those whose commands are at work: all others can give way, so that a whole request always gets in.
+const MAX_AT_WORK: usize = 16;
+/// So long nobody has to give way: who has just connected is about to ask.
+const GRACE: Duration = Duration::from_secs(1);
 /// A conversation in which nothing moves for this long is ended, unless an answer is being made.
 const IDLE: Duration = Duration::from_secs(30);
 /// Bytes of answers that may wait for a client; one that reads slower is cut off.
@@ -51,6 +55,8 @@ struct Client {
     /// Requests that are being answered elsewhere.
     pending: usize,
     moved: Instant,
+    /// When it connected, last sent a whole request or last got an answer.
+    heard: Instant,
     closing: bool,
 }
 
@@ -61,7 +67,9 @@ pub struct Clients {
     permissions: Permissions,
     clients: BTreeMap<u32, Client>,
     last: u32,
-    /// Set while accepting pauses for want of descriptors.
+    /// Who has connected and waits for somebody to give way.
+    newcomer: Option<UnixStream>,
+    /// Set while accepting pauses for want of descriptors or places.
     paused: Option<Instant>,
 }
 
@@ -85,6 +93,7 @@ impl Clients {
             permissions,
             clients: BTreeMap::new(),
             last: 0,
+            newcomer: None,
             paused: None,
         })
     }
@@ -94,27 +103,47 @@ impl Clients {
     }
 
     pub fn accept(&mut self, sources: &mut Sources) {
+        while let Some(stream) = self.newcomer.take().or_else(|| self.next_newcomer()) {
+            if self.clients.len() >= MAX_CLIENTS && !self.make_room(sources) {
+                // Those behind it wait in the kernel's queue; the next tick looks again.
+                self.newcomer = Some(stream);
+                self.paused = Some(Instant::now());
+                return;
+            }
+            self.admit(stream, sources);
+        }
+    }
+
+    fn next_newcomer(&mut self) -> Option<UnixStream> {
         loop {
             match self.listener.accept() {
-                Ok((stream, _)) => self.admit(stream, sources),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Ok((stream, _)) => return Some(stream),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     // No descriptors: the ones who wait stay in the queue, and the loop must not spin on them.
                     log::warn!(error:% = error; "control.accept_failed");
                     self.paused = Some(Instant::now() + PAUSE);
-                    return;
+                    return None;
                 }
             }
         }
     }
 
-    fn admit(&mut self, mut stream: UnixStream, sources: &mut Sources) {
-        if self.clients.len() >= MAX_CLIENTS {
-            let text = format!("{MAX_CLIENTS} clients are connected already: try again");
-            let _ = stream.write_all(&Answer::refused(Code::Failed, text).to_line());
-            return;
+    /// Ends the conversation that has been without a whole request for the longest time; `false` if none has been for [`GRACE`].
+    fn make_room(&mut self, sources: &mut Sources) -> bool {
+        let quiet = self.clients.iter().filter(|(_, client)| client.can_give_way());
+        let Some(number) = quiet.min_by_key(|(_, client)| client.heard).map(|(number, _)| *number) else {
+            return false;
+        };
+        if let Some(mut client) = self.clients.remove(&number) {
+            client.give_way();
+            client.close(sources);
         }
+        true
+    }
+
+    fn admit(&mut self, stream: UnixStream, sources: &mut Sources) {
         let Ok(credentials) = getsockopt(&stream, PeerCredentials) else { return };
         if stream.set_nonblocking(true).is_err() {
             return;
@@ -131,6 +160,7 @@ impl Clients {
             written: 0,
             pending: 0,
             moved: Instant::now(),
+            heard: Instant::now(),
             closing: false,
         };
         self.clients.insert(self.last, client);
@@ -184,10 +214,17 @@ impl Clients {
         self.clients.get(&number).map(|client| client.uid)
     }
 
+    /// Whether this client's command may be at work beside those of others.
+    pub fn may_wait(&self, number: u32) -> bool {
+        let waits = |(other, client): &(&u32, &Client)| **other != number && client.pending > 0;
+        self.clients.iter().filter(waits).count() < MAX_AT_WORK
+    }
+
     pub fn answer(&mut self, number: u32, answer: &Answer) {
         let Some(client) = self.clients.get_mut(&number) else { return };
         client.pending = client.pending.saturating_sub(1);
         client.moved = Instant::now();
+        client.heard = client.moved;
         client.out.extend_from_slice(&answer.to_line());
         failpoint::hit(Point::ReplyQueued);
         client.closing |= client.out.len() - client.written > OUT_LIMIT;
@@ -236,12 +273,6 @@ impl Drop for Clients {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    Look,
-    Act,
-}
-
 impl Client {
     /// Asks too much at once: nothing of it is done, and the conversation ends.
     fn cut_off(&mut self, requests: &mut Vec<Request>) {
@@ -251,12 +282,32 @@ impl Client {
         self.out.extend_from_slice(&Answer::refused(Code::Usage, text).to_line());
     }
 
+    /// Whether it has been idle, in mid-line or not reading its answers for a while, and nothing that just came may be its request.
+    fn can_give_way(&self) -> bool {
+        self.pending == 0 && self.heard.elapsed() >= GRACE && (self.closing || !self.has_unread())
+    }
+
+    fn has_unread(&self) -> bool {
+        recv(self.stream.as_raw_fd(), &mut [0], MsgFlags::MSG_PEEK).is_ok_and(|bytes| bytes > 0)
+    }
+
+    /// Says why it ends, unless that would stand within an answer.
+    fn give_way(&mut self) {
+        if self.out.is_empty() {
+            let text = format!(
+                "no whole request for {GRACE:?} while more than {MAX_CLIENTS} clients are connected: another one has this place"
+            );
+            let _ = self.stream.write(&Answer::refused(Code::Failed, text).to_line());
+        }
+    }
+
     fn take_lines(&mut self, requests: &mut Vec<Request>) -> bool {
         loop {
             let text = match self.lines.next_line() {
                 Ok(None) => return true,
                 Ok(Some(line)) => match Request::parse(line) {
                     Ok(request) => {
+                        self.heard = Instant::now();
                         requests.push(request);
                         continue;
                     }

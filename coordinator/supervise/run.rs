@@ -1,7 +1,8 @@
 //! `touchline run`: the daemon from its configuration to its exit code.
 //!
-//! The instance lock is taken before anything is visible. Signals are blocked before any thread starts, so that only the loop sees
-//! them. Exit codes are the contract's: 0 after a requested stop, 1 failed, 2 bad configuration, 3 another instance.
+//! The locks of both folders are taken before anything else is done in them: a socket has one daemon, and so has a state. Signals are
+//! blocked before any thread starts, so that only the loop sees them. Exit codes are the contract's: 0 after a requested stop, 1 failed,
+//! 2 bad configuration, 3 another instance.
 
 use super::daemon::{self, Daemon, Setup};
 use super::matches_file::MatchesFile;
@@ -11,16 +12,16 @@ use crate::control::{Clients, Permissions};
 use crate::pool::{ConnectionLimits, FeedPlan, MatchSource, Pool, SavedStateV2, Selection, Settings, Timing};
 use std::fmt;
 use std::fs;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 use touchline_common::config::{self, Config};
 use touchline_common::control::Code;
 use touchline_common::logging::{self, Target, Who};
 use touchline_common::model::{FeedId, MatchId};
-use touchline_common::sys::descriptors;
 use touchline_common::sys::lock::{FileLock, LockError};
 use touchline_common::sys::signals::Signals;
+use touchline_common::sys::{descriptors, folders};
 
 /// How long the last log lines may take to be written.
 const LOG_FLUSH: Duration = Duration::from_secs(1);
@@ -44,10 +45,7 @@ fn unusable(what: impl fmt::Display, error: impl fmt::Display) -> RunError {
 /// Runs the daemon until it is asked to stop; operators find it at `socket`.
 pub fn run(config: &Config, socket: &Path) -> Result<(), RunError> {
     descriptors::mark_close_on_exec().map_err(|e| failed("marking descriptors", e))?;
-    let (run_dir, state_dir) = (&config.daemon.run_dir, &config.daemon.state_dir);
-    make_folder(run_dir)?;
-    make_folder(state_dir)?;
-    let _lock = lock(run_dir)?;
+    let _locks = take_folders(&config.daemon.run_dir, &config.daemon.state_dir)?;
     let signals = Signals::open_all().map_err(|e| failed("blocking signals", e))?;
     let log_file = config.log.file();
     let target = match &log_file {
@@ -98,22 +96,35 @@ fn daemon(
         .map_err(|e| failed("the loop", e))
 }
 
-fn make_folder(path: &Path) -> Result<(), RunError> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o750)
-        .create(path)
-        .map_err(|e| unusable(format!("making the folder {}", path.display()), e))
+/// Makes both folders and locks them. The state's is first: of two daemons with one state the second leaves no trace.
+fn take_folders(run_dir: &Path, state_dir: &Path) -> Result<Vec<FileLock>, RunError> {
+    make_folder(state_dir)?;
+    let mut locks = vec![lock(state_dir)?];
+    make_folder(run_dir)?;
+    if !is_same(run_dir, state_dir) {
+        locks.push(lock(run_dir)?);
+    }
+    Ok(locks)
 }
 
-fn lock(run_dir: &Path) -> Result<FileLock, RunError> {
-    let path = run_dir.join("lock");
+fn make_folder(path: &Path) -> Result<(), RunError> {
+    folders::make(path).map_err(|e| unusable(format!("making the folder {}", path.display()), e))
+}
+
+/// Whether both are one folder: a lock is not had twice, not even by one process.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let found = |path: &Path| fs::metadata(path).map(|found| (found.dev(), found.ino()));
+    matches!((found(one), found(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+fn lock(folder: &Path) -> Result<FileLock, RunError> {
+    let path = folder.join("lock");
     FileLock::take(&path, Duration::ZERO).map_err(|error| match error {
         LockError::Held { pid } => {
             let holder = pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
-            let run_dir = run_dir.display();
+            let folder = folder.display();
             let why = format!(
-                "{holder} already runs touchline in {run_dir}: stop it first, or give this one a run_dir of its own"
+                "{holder} already runs touchline in {folder}: stop it first, or give this one a run_dir and a state_dir of its own"
             );
             RunError { code: Code::NotRunning, why }
         }
@@ -199,4 +210,25 @@ fn matches_files(config: &Config, plan: &mut Settings) -> Vec<MatchesFile> {
         files.push(file);
     }
     files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_has_one_daemon_and_a_second_one_leaves_no_trace() {
+        let site = tempfile::tempdir().unwrap();
+        let folder = |name: &str| site.path().join(name);
+        let first = take_folders(&folder("run"), &folder("state")).unwrap();
+        assert_eq!(first.len(), 2);
+        let refused = take_folders(&folder("other"), &folder("state")).unwrap_err();
+        assert_eq!(refused.code, Code::NotRunning);
+        assert!(refused.why.contains(&format!("process {} ", std::process::id())), "{}", refused.why);
+        assert!(!folder("other").exists());
+        let refused = take_folders(&folder("run"), &folder("else")).unwrap_err();
+        assert_eq!(refused.code, Code::NotRunning);
+        drop(first);
+        assert_eq!(take_folders(&folder("state"), &folder("state")).unwrap().len(), 1);
+    }
 }

@@ -11,6 +11,7 @@ mod json;
 mod key;
 pub mod observe;
 mod period;
+mod place;
 pub(crate) mod rules;
 mod server_time;
 mod sport;
@@ -77,6 +78,19 @@ pub fn hold(
         Form::TopicTree => topics(Some(over.map_or_else(Table::builtin, Table::overlaid)?)),
         Form::Raw => topics(None),
     })
+}
+
+/// Whether `over` can be laid over the payload's table, as [`hold`] does it.
+///
+/// # Errors
+/// What is wrong with it, with line and column where they are known.
+pub fn check(form: Form, over: &str) -> std::result::Result<(), MappingError> {
+    let checked = match form {
+        Form::Inplay => Mapping::overlaid(over).map(drop),
+        Form::TopicTree => Table::overlaid(over).map(drop),
+        Form::Raw => Ok(()),
+    };
+    checked.map_err(|error| place::placed(error, over))
 }
 
 /// How the matches of one connection are held. What only some forms have does nothing by default.

@@ -1,5 +1,6 @@
 //! What both tables of names share: their errors, one laid over another, and the periods that a feed's texts stand for.
 
+use super::place::line_and_column;
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::fmt;
@@ -70,10 +71,9 @@ pub(super) fn laid_over(mut merged: Table, over: Table) -> Table {
 
 pub(super) fn parse(text: &str) -> Result<Table, MappingError> {
     text.parse::<Table>().map_err(|error| {
-        let line = error.span().map_or(0, |span| {
-            text.get(..span.start).map_or(0, |before| before.bytes().filter(|&b| b == b'\n').count()) + 1
-        });
-        wrong(format!("line {line}"), error.message())
+        let place = error.span().and_then(|span| line_and_column(text, span.start));
+        let (line, column) = place.unwrap_or((1, 1));
+        wrong(format!("line {line}, column {column}"), error.message())
     })
 }
 

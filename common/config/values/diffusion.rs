@@ -90,6 +90,12 @@ fn check_topics(feed: &FeedConfig, index: usize, findings: &mut Findings<'_>) {
             let message = "no attribute in it, so all matches would have one topic";
             findings.add(&at("match_topics").index(n), message, "expected `{KEY}` in it");
         }
+        if feed.diffusion.list_topic.is_empty()
+            && let Some(name) = topic.names().find(|name| *name != "ID")
+        {
+            let message = format!("`{{{name}}}` has no value: without a list a match has its id alone");
+            findings.add(&at("match_topics").index(n), message, "expected `{ID}`");
+        }
         if feed.diffusion.match_topics.iter().take(n).any(|before| before == topic) {
             findings.add(
                 &at("match_topics").index(n),

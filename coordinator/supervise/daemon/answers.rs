@@ -1,7 +1,6 @@
 //! The answers to the operators' requests: what each verb of the control socket does.
 
 use super::Daemon;
-use crate::control::clients::Access;
 use crate::control::gather::Gather;
 use crate::pool::{self, Child, Command, MatchQuery, RequestId, ServiceKind, Urgency};
 use serde::Serialize;
@@ -9,7 +8,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 use touchline_common::control::views::{HealthView, MatchView, MatchViewState, StatusView, WorkerView};
-use touchline_common::control::{Answer, Code, Request};
+use touchline_common::control::{self, Access, Answer, Code, Request, Verb};
 use touchline_common::ipc::messages::recorder::ToRecorder;
 use touchline_common::ipc::messages::worker::{MatchDetail, ToWorker};
 use touchline_common::model::{MatchKey, SlotId};
@@ -28,39 +27,38 @@ impl Daemon {
     /// Answers whatever a client asks now.
     pub(super) fn serve(&mut self, client: u32) {
         for request in self.clients.requests(client) {
-            self.answer_request(client, &request);
+            self.answer_request(client, request);
         }
     }
 
-    fn answer_request(&mut self, client: u32, request: &Request) {
-        let done = self.admit(client, request).and_then(|()| self.verb(client, request));
+    fn answer_request(&mut self, client: u32, request: Request) {
+        let done = self.admit(client, request).and_then(|request| self.verb(client, &request));
         if let Err(refusal) = done {
             self.clients.answer(client, &refusal);
         }
     }
 
-    /// Whether there is such a verb, and the client may use it.
-    fn admit(&self, client: u32, request: &Request) -> Result<(), Answer> {
-        let verb = request.verb.as_str();
-        let Some(access) = access(verb) else {
-            return Err(Answer::refused(Code::Usage, format!("no such verb: {verb}")));
-        };
-        let uid = self.clients.uid(client).unwrap_or_default();
-        if !self.clients.may(client, access) {
-            log::warn!(verb = verb, uid = uid; "control.refused");
-            let error = format!("uid {uid} may not {verb}: ask for it in [control]");
+    /// The request with its arguments as the table of verbs names them, if there is such a verb and the client may use it.
+    fn admit(&self, client: u32, request: Request) -> Result<Request, Answer> {
+        let verb = Verb::by_name(&request.verb).map_err(|(code, error)| Answer::refused(code, error))?;
+        let (name, uid) = (verb.name, self.clients.uid(client).unwrap_or_default());
+        if !self.clients.may(client, verb.access) {
+            log::warn!(verb = name, uid = uid; "control.refused");
+            let error = format!("uid {uid} may not {name}: ask for it in [control]");
             return Err(Answer::refused(Code::Refused, error));
         }
-        if access == Access::Act {
-            let args = Value::from(request.args.clone()).to_string();
-            log::info!(verb = verb, uid = uid, args = args.as_str(); "control.command");
+        let args = verb.read(request.args).map_err(|error| Answer::refused(Code::Usage, error))?;
+        if verb.access == Access::Act {
+            let args = Value::from(args.clone()).to_string();
+            log::info!(verb = name, uid = uid, args = args.as_str(); "control.command");
         }
-        Ok(())
+        Ok(Request { verb: request.verb, args })
     }
 
     /// Answers now, or sees to it that an answer comes; an error is the answer, too.
     fn verb(&mut self, client: u32, request: &Request) -> Result<(), Answer> {
         let (command, usual) = match request.verb.as_str() {
+            "help" => return self.give(client, &control::help()),
             "ping" => return self.give(client, &json!({ "pid": std::process::id() })),
             "status" => return self.give(client, &self.status_view()),
             "workers" => return self.give(client, &self.worker_views()),
@@ -68,7 +66,7 @@ impl Daemon {
             "matches" => return self.gather_matches(client, request),
             "match" | "events" | "odds" | "gaps" => return self.hand_to_recorder(client, request),
             "log" => return self.log_verb(client, request),
-            "rebalance" if request.is_set("dry-run") => {
+            "rebalance" if request.is_set("dry_run") => {
                 return self.give(client, &self.pool.rebalance_plan());
             }
             "wait-ready" => (Command::WaitReady, Duration::from_secs(30)),
@@ -80,9 +78,13 @@ impl Daemon {
             "scale" => (scale(request)?, COMMAND),
             "resync" => (Command::Resync { key: self.find_match(request)? }, COMMAND),
             "release" => (Command::Release { key: self.find_match(request)? }, COMMAND),
-            // `access` knows no other.
-            _ => return Ok(()),
+            other => return Err(Answer::refused(Code::Failed, format!("{other} is not answered here"))),
         };
+        // A daemon that is waited for can be stopped all the same.
+        if !matches!(command, Command::Stop { .. }) && !self.clients.may_wait(client) {
+            let error = "too many clients wait for their commands already: try again when one is done";
+            return Err(Answer::refused(Code::Failed, error));
+        }
         self.command(client, command, timeout(request, usual));
         Ok(())
     }
@@ -184,7 +186,9 @@ impl Daemon {
                 Answer::refused(Code::Usage, format!("no match can be {name:?}: {states}"))
             })?);
         }
-        query.worker = request.number("worker").and_then(|slot| u16::try_from(slot).ok()).map(SlotId);
+        if request.args.contains_key("worker") {
+            query.worker = Some(worker(request)?);
+        }
         Ok(query)
     }
 
@@ -275,16 +279,6 @@ impl Daemon {
             pool::Answer::Partial { missing } => Answer::refused(Code::Partial, missing),
         };
         self.clients.answer(client, &answer);
-    }
-}
-
-/// What a verb does; `None` for no verb.
-fn access(verb: &str) -> Option<Access> {
-    match verb {
-        "ping" | "status" | "workers" | "matches" | "match" | "events" | "odds" | "gaps" | "health"
-        | "wait-ready" => Some(Access::Look),
-        "stop" | "drain" | "move" | "rebalance" | "scale" | "resync" | "release" | "log" => Some(Access::Act),
-        _ => None,
     }
 }
 

@@ -145,7 +145,7 @@ fn a_dry_run_changes_nothing_and_a_rebalance_evens_out() {
     site.ask("scale", json!({ "min": 6 }));
     wait::until("six workers", Duration::from_secs(15), || (workers(&site).len() == 6).then_some(()));
     let before = site.ask("matches", json!({}));
-    let plan = site.ask("rebalance", json!({ "dry-run": true }));
+    let plan = site.ask("rebalance", json!({ "dry_run": true }));
     assert!(plan["moves"].as_array().unwrap().len() > 10, "{plan}");
     assert!(plan["moves"][0]["gap"] == json!(false), "{plan}");
     let text = process::run(site.path(), &["rebalance", "--dry-run"]);

@@ -24,16 +24,18 @@ fn the_socket_is_for_the_group_and_speaks_lines_of_json() {
     let mut socket = UnixStream::connect(site.socket()).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     socket.write_all(b"{\"verb\":\"ping\",\"args\":{}}\nnonsense\n{\"verb\":\"fly\"}\n").unwrap();
+    socket.write_all(b"{\"verb\":\"rebalance\",\"args\":{\"dryrun\":true}}\n").unwrap();
+    socket.write_all(b"{\"verb\":\"reload\"}\n").unwrap();
     let lines: Vec<Value> = BufReader::new(&socket)
         .lines()
-        .take(3)
+        .take(5)
         .map(|line| serde_json::from_str(&line.unwrap()).unwrap())
         .collect();
-    assert_eq!(lines.iter().filter(|line| line["ok"] == json!(true)).count(), 1, "{lines:?}");
-    assert!(
-        lines.iter().filter(|line| line["ok"] == json!(false)).all(|line| line["code"] == json!(2)),
-        "{lines:?}"
-    );
+    let with = |member: &str, value: Value| lines.iter().filter(|line| line[member] == value).count();
+    assert_eq!(with("ok", json!(true)), 1, "{lines:?}");
+    assert_eq!((with("code", json!(2)), with("code", json!(1))), (3, 1), "{lines:?}");
+    let verbs = site.ask("help", json!({}));
+    assert!(verbs.as_array().unwrap().iter().any(|verb| verb["verb"] == "rebalance"), "{verbs}");
 }
 
 #[test]

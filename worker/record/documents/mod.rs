@@ -322,6 +322,10 @@ impl Documents {
         with_id.filter(in_feed).cloned().collect()
     }
 
+    pub fn has_feed(&self, name: &str) -> bool {
+        self.config.feeds.iter().any(|feed| **feed == *name)
+    }
+
     pub fn feed(&self, key: &MatchKey) -> &str {
         self.config.feed(key).unwrap_or_default()
     }

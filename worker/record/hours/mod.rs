@@ -24,6 +24,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use touchline_common::model::{Generation, Price, SlotId};
+use touchline_common::sys::folders;
 
 /// The microseconds of an hour.
 const HOUR_US: i64 = 3_600_000_000;
@@ -108,7 +109,7 @@ impl Hours {
             what: format!("the folder {}: {error}", folder.display()),
         };
         let not_made = |what: String| RecordError::OpenHours { what };
-        fs::create_dir_all(&folder).map_err(failed)?;
+        folders::make(&folder).map_err(failed)?;
         let closer = Closer::start().map_err(failed)?;
         let mut hours = list(&folder).map_err(failed)?;
         let mut least = hour_of(now);

@@ -2,7 +2,8 @@
 //!
 //! The coordinator checks who asks and hands the client's socket over. One answer line as everywhere on the control
 //! socket; `events` (of either stream) and `odds` with `follow` are answered `{"ok":true,"result":null}` and then one event object a line: to the newest committed one, or with
-//! `follow` until the client leaves. A client that does not read is closed; at most [`MAX_CLIENTS`] at a time.
+//! `follow` until the client leaves. A client that does not read is closed. At most [`MAX_ASKING`] at a time get an answer that ends, and
+//! [`MAX_FOLLOWING`] one that does not, each in places of their own: who follows keeps nobody from asking.
 
 mod rows;
 #[cfg(test)]
@@ -28,7 +29,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use touchline_common::control::{Answer, Code};
 
-pub const MAX_CLIENTS: usize = 16;
+pub const MAX_ASKING: usize = 16;
+pub const MAX_FOLLOWING: usize = 16;
 const WRITE: Duration = Duration::from_secs(5);
 /// The least time between two looks of a follower.
 const FOLLOW_PAUSE: Duration = Duration::from_millis(20);
@@ -45,7 +47,8 @@ pub struct Clients {
     config: Arc<RecordConfig>,
     shared: Arc<store::Shared>,
     bulk: Arc<bulk::Shared>,
-    open: Arc<AtomicUsize>,
+    asking: Arc<AtomicUsize>,
+    following: Arc<AtomicUsize>,
 }
 
 /// Why a question has no answer: an exit code and words.
@@ -96,21 +99,27 @@ enum Follow {
 impl Clients {
     /// No connection yet.
     pub fn new(config: Arc<RecordConfig>, shared: Arc<store::Shared>, bulk: Arc<bulk::Shared>) -> Clients {
-        Clients { config, shared, bulk, open: Arc::new(AtomicUsize::new(0)) }
+        Clients { config, shared, bulk, asking: Arc::default(), following: Arc::default() }
     }
 
     /// Answers one question, of verb and arguments, on `socket`, which is then closed. Never waits for the client.
     pub fn answer(&self, verb: &str, args: &str, socket: OwnedFd, documents: &Documents) {
         let stream = UnixStream::from(socket);
         let task = task(verb, args, documents);
-        if self.open.fetch_add(1, Ordering::AcqRel) >= MAX_CLIENTS {
-            self.open.fetch_sub(1, Ordering::AcqRel);
+        let (open, most, full) = match follow(&task) {
+            Follow::No => (&self.asking, MAX_ASKING, "are being answered: try again later"),
+            Follow::Yes => (&self.following, MAX_FOLLOWING, "follow already: end one of them first"),
+        };
+        if open.fetch_add(1, Ordering::AcqRel) >= most {
+            open.fetch_sub(1, Ordering::AcqRel);
             // The socket's buffer is empty: a short line fits without waiting.
             let _ = stream.set_nonblocking(true);
-            let text = format!("{MAX_CLIENTS} clients are being answered: try again later");
+            let text = format!("{most} clients {full}");
             return drop((&stream).write_all(&Answer::refused(Code::Failed, text).to_line()));
         }
-        let (config, open) = (Arc::clone(&self.config), Arc::clone(&self.open));
+        let open = Arc::clone(open);
+        let ended = Arc::clone(&open);
+        let config = Arc::clone(&self.config);
         let (shared, bulk) = (Arc::clone(&self.shared), Arc::clone(&self.bulk));
         let spawned = std::thread::Builder::new().name("query".into()).spawn(move || {
             let served = serve(&stream, task, &config.path, &shared.newest, &bulk.newest);
@@ -123,11 +132,22 @@ impl Clients {
                     log::warn!(error:% = error; "query.client_lost");
                 }
             }
-            open.fetch_sub(1, Ordering::AcqRel);
+            ended.fetch_sub(1, Ordering::AcqRel);
         });
         if let Err(error) = spawned {
-            self.open.fetch_sub(1, Ordering::AcqRel);
+            open.fetch_sub(1, Ordering::AcqRel);
             log::error!(error:% = error; "query.no_thread");
+        }
+    }
+}
+
+/// Whether the answer goes on until the client leaves.
+fn follow(task: &Result<Task, Refusal>) -> Follow {
+    match task {
+        Ok(Task::Events { how, .. } | Task::Odds { how, .. }) => how.follow,
+        Ok(Task::Chat(follow)) => *follow,
+        Ok(Task::Document(_) | Task::Stored { .. } | Task::AllOdds { .. } | Task::Gaps) | Err(_) => {
+            Follow::No
         }
     }
 }
@@ -141,10 +161,19 @@ fn task(verb: &str, args: &str, documents: &Documents) -> Result<Task, Refusal> 
         "match" => document(args.text("match"), documents),
         "events" => {
             let how = args.lines(limit)?;
-            match args.text("lane") {
+            let lane = args.text("lane");
+            if args.text("market").is_some() && lane != Some("odds") {
+                return Err((Code::Usage, "market: only the lane odds has markets".into()));
+            }
+            match lane {
                 Some("odds") => Ok(Task::Odds { filter: args.odds(documents)?, how }),
                 Some("chat") => Ok(Task::Chat(how.follow)),
-                Some(_) | None => Ok(Task::Events { filter: args.filter(documents)?, how }),
+                Some("priority" | "normal") | None => {
+                    Ok(Task::Events { filter: args.filter(documents)?, how })
+                }
+                Some(other) => {
+                    Err((Code::Usage, format!("no lane is called {other:?}: priority, normal, odds or chat")))
+                }
             }
         }
         "odds" => {
@@ -166,7 +195,7 @@ fn task(verb: &str, args: &str, documents: &Documents) -> Result<Task, Refusal> 
 
 fn document(named: Option<&str>, documents: &Documents) -> Result<Task, Refusal> {
     let Some(named) = named else { return Err((Code::Usage, "match wants a match".into())) };
-    let (feed, id) = split(named);
+    let (feed, id) = split(named, documents);
     let found = documents.find(feed, id);
     let texts: Vec<String> = found.iter().filter_map(|key| documents.text(key)).collect();
     match <[String; 1]>::try_from(texts) {
@@ -183,11 +212,11 @@ fn ambiguous<'a>(id: &str, feeds: impl Iterator<Item = &'a str>) -> String {
     format!("more than one feed has {id}: say {}", named.join(" or "))
 }
 
-/// `FEED/ID`, or `ID`.
-fn split(named: &str) -> (Option<&str>, &str) {
+/// `FEED/ID`, or `ID`, which may have a slash itself.
+fn split<'n>(named: &'n str, documents: &Documents) -> (Option<&'n str>, &'n str) {
     match named.split_once('/') {
-        Some((feed, id)) => (Some(feed), id),
-        None => (None, named),
+        Some((feed, id)) if documents.has_feed(feed) => (Some(feed), id),
+        Some(_) | None => (None, named),
     }
 }
 
@@ -237,7 +266,7 @@ impl Args {
         let lane = self.text("lane").map(str::to_owned);
         let mut filter = Filter { lane, ..Filter::default() };
         if let Some(named) = self.text("match") {
-            let (feed, id) = split(named);
+            let (feed, id) = split(named, documents);
             let found = documents.find(feed, id);
             if found.len() > 1 {
                 return Err((Code::Failed, ambiguous(id, found.iter().map(|key| documents.feed(key)))));
@@ -312,7 +341,11 @@ fn array(rows: &[String]) -> String {
 }
 
 fn stored(store: &Connection, feed: Option<&str>, id: &str) -> Result<String, Refusal> {
-    let found = rows::documents(store, feed, id).map_err(unread)?;
+    let mut found = rows::documents(store, feed, id).map_err(unread)?;
+    // The store remembers feeds that left the configuration.
+    if let (true, None, Some((feed, id))) = (found.is_empty(), feed, id.split_once('/')) {
+        found = rows::documents(store, Some(feed), id).map_err(unread)?;
+    }
     match <[_; 1]>::try_from(found) {
         Ok([(_, text)]) => Ok(text),
         Err(none) if none.is_empty() => Err((Code::Failed, format!("no match {id} is known"))),

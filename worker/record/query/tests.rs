@@ -92,3 +92,53 @@ fn a_follower_of_odds_gets_each_row_once_and_chat_is_empty() {
     });
     assert!(matches!(ask(&documents, "odds", "{}"), Err((Code::Usage, _))));
 }
+
+fn documents_of(folder: &tempfile::TempDir) -> (Arc<RecordConfig>, Documents) {
+    let mut config = Config::default();
+    config.daemon.state_dir = folder.path().to_path_buf();
+    config.feed.push(FeedConfig { name: "inplay".into(), ..Default::default() });
+    let config = Arc::new(RecordConfig::new(&config));
+    let documents = Documents::new(Arc::clone(&config), Vec::new(), Vec::new());
+    (config, documents)
+}
+
+#[test]
+fn followers_keep_nobody_from_asking() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, documents) = documents_of(&folder);
+    let store = store::open(&config, "p").unwrap();
+    let (_thread, bulk) = Bulk::open(&config, "p").unwrap();
+    let clients = Clients::new(Arc::clone(&config), Arc::clone(&store.shared), bulk);
+    let asking = |verb: &str, args: &str| {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        ours.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        clients.answer(verb, args, theirs.into(), &documents);
+        BufReader::new(ours).lines().map(Result::unwrap)
+    };
+    let mut followers: Vec<_> =
+        (0..MAX_FOLLOWING).map(|_| asking("events", r#"{"follow":true}"#)).collect();
+    for follower in &mut followers {
+        assert_eq!(follower.next().unwrap(), r#"{"ok":true,"result":null}"#);
+    }
+    let refused = asking("odds", r#"{"match":"M","follow":true}"#).next().unwrap();
+    assert!(refused.contains("clients follow already"), "{refused}");
+    assert_eq!(asking("gaps", "{}").next().unwrap(), r#"{"ok":true,"result":[]}"#);
+    store.shared.newest.close();
+    for mut follower in followers {
+        assert_eq!(follower.next(), None);
+    }
+}
+
+#[test]
+fn an_id_may_have_a_slash_and_a_lane_must_be_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, documents) = documents_of(&folder);
+    assert_eq!(split("90/1", &documents), (None, "90/1"));
+    assert_eq!(split("inplay/90/1", &documents), (Some("inplay"), "90/1"));
+    assert_eq!(split("90", &documents), (None, "90"));
+    let whole = ask(&documents, "events", r#"{"match":"90/1"}"#);
+    assert!(matches!(whole, Ok(Task::Events { filter, .. }) if filter.id.as_deref() == Some("90/1")));
+    for args in [r#"{"lane":"odd"}"#, r#"{"market":"m"}"#] {
+        assert!(matches!(ask(&documents, "events", args), Err((Code::Usage, _))), "{args}");
+    }
+}

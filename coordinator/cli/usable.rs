@@ -1,0 +1,67 @@
+//! A configuration together with what it names outside itself: mapping files, certificates, passwords, the log's folder.
+//!
+//! Invariant: only reads. What is refused here no child could run with: `check` says so, and `run` before anything starts.
+
+use std::path::Path;
+use touchline_common::config::{Config, ConfigErrors, FeedConfig, Unusable};
+use touchline_worker::net::{TlsPlan, Trust};
+use touchline_worker::payload;
+
+/// A key of a feed, what is wrong with it, what was expected.
+type Wrong = (&'static str, String, &'static str);
+
+/// Reads the configuration at `path` and looks at what it names.
+pub(super) fn load(path: &Path) -> Result<Config, ConfigErrors> {
+    let config = Config::load(path)?;
+    let mut found: Vec<Unusable> = Vec::new();
+    for (index, feed) in config.feed.iter().enumerate() {
+        let wrong = [password(feed), authorities(feed), mapping(feed)].into_iter().flatten();
+        found.extend(wrong.map(|(key, message, expected)| Unusable::of_feed(index, key, message, expected)));
+    }
+    found.extend(log_target(&config));
+    if found.is_empty() { Ok(config) } else { Err(ConfigErrors::unusable(path, found)) }
+}
+
+fn password(feed: &FeedConfig) -> Option<Wrong> {
+    let error = feed.read_password().err()?;
+    let key = if feed.password_env.is_empty() { "password_file" } else { "password_env" };
+    Some((key, error, "expected the password of `username` there"))
+}
+
+fn authorities(feed: &FeedConfig) -> Option<Wrong> {
+    if !feed.url.transport.has_tls() || feed.insecure {
+        return None;
+    }
+    let trust = Trust::Authorities { ca_file: feed.ca_file.clone() };
+    let error = TlsPlan::new(&feed.url.host, &trust).err()?;
+    let key = if error.starts_with("ca_file") { "ca_file" } else { "url" };
+    Some((key, error, ""))
+}
+
+fn mapping(feed: &FeedConfig) -> Option<Wrong> {
+    let path = &feed.diffusion.mapping;
+    if path.is_empty() {
+        return None;
+    }
+    let error = match std::fs::read_to_string(path) {
+        Ok(text) => payload::check(feed.diffusion.payload, &text).err()?.to_string(),
+        Err(error) => format!("cannot read it: {error}"),
+    };
+    Some(("mapping", format!("{path}: {error}"), "expected a file like the built-in table"))
+}
+
+fn log_target(config: &Config) -> Option<Unusable> {
+    let path = std::path::absolute(config.log.file()?).ok()?;
+    let folder = path.parent()?;
+    // These are made before the log is opened.
+    let made = [&config.daemon.run_dir, &config.daemon.state_dir].iter().any(|ours| ours.starts_with(folder));
+    let message = if path.is_dir() {
+        format!("the log {} is a folder", path.display())
+    } else if !folder.is_dir() && !made {
+        format!("the folder of the log, {}, is not there", folder.display())
+    } else {
+        return None;
+    };
+    let expected = "expected a file in a folder that is there, or \"stderr\"";
+    Some(Unusable::of_table("log", "target", message, expected))
+}
