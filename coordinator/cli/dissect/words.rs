@@ -27,6 +27,10 @@ fn words(what: &What<'_>) -> String {
             let midst = if *from_start { "" } else { ", its beginning is not in the capture" };
             format!("connection from {client} to {server}{midst}")
         }
+        What::Swapped => {
+            "client and server are the other way round: a client masks its frames, and the other side does"
+                .to_owned()
+        }
         What::ConnectRequest(request) => request_words(request),
         What::ConnectResponse(ConnectResponse::Accepted { version, code, client_id }) => {
             format!("accepted: version {version}, {code}, client id {}", quoted(client_id))
