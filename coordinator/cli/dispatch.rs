@@ -1,7 +1,7 @@
 //! From arguments to the verb that carries them out.
 
 use super::ask::{Daemon, arguments, config_file};
-use super::dissect::dissect;
+use super::dissect::{Filter, dissect};
 use super::generate;
 use super::options::{DemoOptions, Keep, OutputFormat};
 use super::output::{Failure, Outcome, Printer, settle};
@@ -104,7 +104,11 @@ fn dispatch(matches: &ArgMatches, commands: &dyn Commands, out: &mut Printer<'_>
                 Err(errors) => refuse(&errors, output(matches), out),
             }
         }
-        "dissect" => dissect(text(matches, "file"), output(matches), out),
+        "dissect" => {
+            let filter =
+                Filter { topic: matches.get_one("topic").cloned(), kind: matches.get_one("type").copied() };
+            dissect(text(matches, "file"), filter, output(matches), out)
+        }
         _ => operate(name, matches, out),
     }
 }

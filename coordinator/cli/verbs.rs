@@ -4,7 +4,7 @@
 //! that only the coordinator uses, to start its children (hidden). An argument's id is its name: the option without
 //! dashes, or the place's name in lower case.
 
-use super::parser::{address, burst, count, duration, number, whole};
+use super::parser::{address, burst, count, duration, message_type, number, whole};
 use clap::builder::{PossibleValuesParser, ValueParser};
 use clap::{Arg, ArgAction, Command, value_parser};
 use std::path::PathBuf;
@@ -286,8 +286,12 @@ fn verbs() -> [Command; 34] {
         log(),
         verb(
             "dissect",
-            "A captured conversation, message by message",
-            [required("file", "FILE", "The capture, pcap or pcapng; - for standard input")],
+            "Print a captured conversation message by message",
+            [
+                required("file", "FILE", "The capture: pcap or pcapng, also with gzip; - for standard input"),
+                option("topic", "TEXT", text(), "Only messages of topics with this in their name"),
+                option("type", "NAME", message_type, "Only messages of this type, such as delta or topic-load"),
+            ],
         ),
         verb(
             "replay",
