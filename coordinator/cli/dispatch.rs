@@ -4,7 +4,7 @@ use super::ask::{Daemon, arguments, config_file};
 use super::dissect::{Filter, dissect};
 use super::generate;
 use super::options::{DemoOptions, Keep, OutputFormat};
-use super::output::{Failure, Outcome, Printer, settle};
+use super::output::{Audience, Failure, Outcome, Printer, settle};
 use super::probe::probe;
 use super::verbs::{self, UNBUILT};
 use super::{Code, parser, show, wait};
@@ -14,7 +14,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use serde_json::json;
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -37,18 +37,29 @@ pub trait Commands {
 
 /// The program: reads the arguments of this process and does what they say.
 pub fn main(commands: &dyn Commands) -> ExitCode {
-    let code = main_with(std::env::args_os(), commands, &mut std::io::stdout(), &mut std::io::stderr());
+    let mut out = std::io::stdout();
+    let audience = if out.is_terminal() { Audience::People } else { Audience::Programs };
+    let printer = Printer::new(&mut out, audience);
+    let code = run_with(std::env::args_os(), commands, printer, &mut std::io::stderr());
     ExitCode::from(u8::from(code))
 }
 
-/// As [`main`], with other arguments (the program's name first) and other outputs.
+/// As [`main`], with other arguments (the program's name first) and other outputs, of which none is a terminal.
 pub fn main_with(
     args: impl IntoIterator<Item = OsString>,
     commands: &dyn Commands,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Code {
-    let mut printer = Printer::new(out);
+    run_with(args, commands, Printer::new(out, Audience::Programs), err)
+}
+
+fn run_with(
+    args: impl IntoIterator<Item = OsString>,
+    commands: &dyn Commands,
+    mut printer: Printer<'_>,
+    err: &mut dyn Write,
+) -> Code {
     let outcome = parse(args, &mut printer, err).and_then(|matches| {
         matches.map_or(Ok(Code::Usage), |matches| dispatch(&matches, commands, &mut printer))
     });
@@ -127,7 +138,7 @@ fn operate(name: &str, matches: &ArgMatches, out: &mut Printer<'_>) -> Outcome {
         "match" => (&["match"], show::document),
         "gaps" => (&[], show::gaps),
         "odds" if matches.get_flag("follow") => return show::follow_odds(&daemon, matches, format, out),
-        "odds" => (&["match", "market"], show::odds),
+        "odds" => return show::odds(&daemon, matches, format, out),
         "drain" => return moved(&["worker"], out),
         "move" => return moved(&["match", "worker"], out),
         "rebalance" if !matches.get_flag("dry-run") => return moved(&[], out),

@@ -40,14 +40,26 @@ impl From<touchline_common::control::ControlError> for Failure {
 
 pub(super) type Outcome = Result<Code, Failure>;
 
+/// Who reads standard output, which decides how lines are written that have several forms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Audience {
+    People,
+    Programs,
+}
+
 /// Buffered standard output, or whatever stands for it in a test.
 pub(super) struct Printer<'w> {
     out: BufWriter<&'w mut dyn Write>,
+    audience: Audience,
 }
 
 impl<'w> Printer<'w> {
-    pub(super) fn new(out: &'w mut dyn Write) -> Self {
-        Self { out: BufWriter::new(out) }
+    pub(super) fn new(out: &'w mut dyn Write, audience: Audience) -> Self {
+        Self { out: BufWriter::new(out), audience }
+    }
+
+    pub(super) fn audience(&self) -> Audience {
+        self.audience
     }
 
     pub(super) fn line(&mut self, text: impl AsRef<str>) -> Result<(), Failure> {

@@ -194,7 +194,12 @@ fn events() -> Command {
                 "Only of this lane; without it the match stream",
             ),
             numeric("limit", "N", whole, "At most so many"),
-            option("format", "F", one_of(&["json", "csv"]), "How a line is written").default_value("json"),
+            option(
+                "format",
+                "F",
+                one_of(&["text", "json", "csv"]),
+                "How a line is written [else: text on a terminal, json elsewhere]",
+            ),
         ],
     )
 }
