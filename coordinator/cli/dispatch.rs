@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use touchline_common::config::{Config, ConfigErrors, FeedConfig};
+use touchline_common::control::views::counted;
 use touchline_common::model::SlotId;
 use touchline_simulator::options::BadOption;
 use touchline_simulator::{OnResume, Options as Server, Protocol, Transport};
@@ -196,8 +197,8 @@ fn check(matches: &ArgMatches, out: &mut Printer<'_>) -> Outcome {
         }
         OutputFormat::Text => {
             let feeds: Vec<&str> = config.feed.iter().map(|feed| feed.name.as_str()).collect();
-            let (path, count) = (path.display(), feeds.len());
-            out.line(format!("{path} is valid: {count} feed(s) {}", feeds.join(", ")).trim_end())?;
+            let (path, count) = (path.display(), counted(feeds.len(), "feed", "feeds"));
+            out.line(format!("{path} is valid: {count} {}", feeds.join(", ")).trim_end())?;
             notes.iter().try_for_each(|note| out.line(format!("note: {note}")))?;
         }
     }

@@ -239,7 +239,7 @@ mod tests {
         let last = text.last().unwrap();
         assert!(
             last.ends_with(
-                "; 1 messages were put together from pieces; 1 messages in pieces were cancelled; 1 messages in pieces never came whole"
+                "; 1 message put together from pieces; 1 message in pieces cancelled; 1 message in pieces never complete"
             ),
             "{last}"
         );

@@ -8,7 +8,7 @@ use super::output::{Failure, Outcome, Printer, clean};
 use super::{Code, show};
 use serde_json::{Map, Value, json};
 use std::time::{Duration, Instant};
-use touchline_common::control::views::{FeedState, StatusView, name_of};
+use touchline_common::control::views::{FeedState, StatusView, counted, name_of};
 use touchline_common::control::{Client, ControlError};
 
 const PAUSE: Duration = Duration::from_millis(50);
@@ -88,7 +88,7 @@ fn missing(status: &Value) -> String {
     }
     for (state, count) in status.matches.not_live() {
         if count > 0 {
-            missing.push(format!("{count} matches {state}"));
+            missing.push(format!("{} {state}", counted(count, "match", "matches")));
         }
     }
     if missing.is_empty() { "the first lists are not placed yet".to_owned() } else { missing.join("; ") }
