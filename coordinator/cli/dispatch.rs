@@ -223,12 +223,12 @@ fn print(path: Option<PathBuf>, format: OutputFormat, out: &mut Printer<'_>) -> 
 fn notes(config: &Config) -> Vec<String> {
     let mut notes = config.clone().resolve_secrets().err().unwrap_or_default();
     if config.feed.is_empty() {
-        notes.push("no [[feed]]: nothing will be followed".to_owned());
+        notes.push("no [[feed]] configured: nothing will be followed".to_owned());
     }
     let mappings =
         config.feed.iter().map(|feed| &feed.diffusion.mapping).filter(|mapping| !mapping.is_empty());
     for mapping in mappings.filter(|mapping| !std::path::Path::new(mapping).is_file()) {
-        notes.push(format!("mapping {mapping} is not a file here"));
+        notes.push(format!("mapping file {mapping} not found"));
     }
     notes
 }

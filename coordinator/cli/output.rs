@@ -88,7 +88,7 @@ pub(super) fn settle(outcome: Outcome, err: &mut dyn Write) -> Code {
         Ok(code) => code,
         Err(Failure::Closed) => Code::Done,
         Err(Failure::Output(error)) => {
-            let _ = writeln!(err, "touchline: standard output cannot be written: {error}");
+            let _ = writeln!(err, "touchline: cannot write to standard output: {error}");
             Code::Failed
         }
         Err(Failure::Line(code, text)) => {

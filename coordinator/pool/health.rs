@@ -143,7 +143,8 @@ impl Pool {
         }
         let quarantined = self.catalog.matches.marked(Mark::Quarantined).len();
         if quarantined > 0 {
-            reasons.push(format!("{quarantined} matches are in quarantine"));
+            let are = counted(quarantined, "match is", "matches are");
+            reasons.push(format!("{are} in quarantine"));
         }
         if self.children.breaker.is_tripped() {
             reasons.push(crate::pool::children::breaker::TRIPPED.into());

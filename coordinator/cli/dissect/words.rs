@@ -157,7 +157,7 @@ pub(super) fn of_summary(summary: &Summary) -> String {
         }
     };
     add(summary.other, format!("{} not TCP", packets(summary.other)));
-    add(summary.fragments, format!("{} fragmented by IP, which is not reassembled", packets(summary.fragments)));
+    add(summary.fragments, format!("{} fragmented by IP and not reassembled", packets(summary.fragments)));
     add(summary.cut, format!("{} cut off within the headers", packets(summary.cut)));
     if let Some((count, link)) = summary.unknown_links {
         add(count, format!("{} of an unknown link type ({link})", packets(count)));

@@ -133,13 +133,13 @@ fn key(one: &Value) -> (String, String) {
 
 fn row(line: &[u8]) -> Result<Value, Failure> {
     serde_json::from_slice(line)
-        .map_err(|error| Failure::new(Code::Failed, format!("a line of the stream cannot be read: {error}")))
+        .map_err(|error| Failure::new(Code::Failed, format!("cannot read a line of the stream: {error}")))
 }
 
 /// A stream that is followed ends only with the daemon.
 fn ended(follow: bool) -> Outcome {
     if follow {
-        Err(Failure::new(Code::NotRunning, "the daemon has ended the stream"))
+        Err(Failure::new(Code::NotRunning, "the daemon closed the stream"))
     } else {
         Ok(Code::Done)
     }

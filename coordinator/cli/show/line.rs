@@ -111,7 +111,10 @@ mod tests {
             line(&event, "A v B")
         };
         for (members, expected) in [
-            (json!({"type": "retract", "side": "away", "payload": {"type": "goal", "n": 2}}), "RETRACTED GOAL away A v B"),
+            (
+                json!({"type": "retract", "side": "away", "payload": {"type": "goal", "n": 2}}),
+                "RETRACTED GOAL away A v B",
+            ),
             (json!({"type": "goal", "recovered": true, "score": {"home": null}}), "GOAL A v B (recovered)"),
             (json!({"type": "card", "payload": {"color": "yellow", "n": 1}}), "CARD A v B: yellow, number 1"),
             (json!({"type": "period_start", "payload": {"period": 2}}), "PERIOD START A v B: period 2"),
@@ -119,8 +122,14 @@ mod tests {
                 json!({"type": "score_change", "payload": {"from": 10, "to": 13, "by": 3}}),
                 "SCORE CHANGE A v B: 10 to 13",
             ),
-            (json!({"type": "stat_change", "payload": {"key": "attacks", "value": "7"}}), "STAT CHANGE A v B: attacks 7"),
-            (json!({"type": "gap_start", "payload": {"reason": "worker_died"}}), "GAP START A v B: worker died"),
+            (
+                json!({"type": "stat_change", "payload": {"key": "attacks", "value": "7"}}),
+                "STAT CHANGE A v B: attacks 7",
+            ),
+            (
+                json!({"type": "gap_start", "payload": {"reason": "worker_died"}}),
+                "GAP START A v B: worker died",
+            ),
             (json!({"type": "comment", "payload": {"text": "a\u{1b}b"}}), "COMMENT A v B: a\\u{1b}b"),
             (
                 json!({"type": "odds_change", "market": "M", "market_name": "Result", "selection": "S", "odds": 2.25}),

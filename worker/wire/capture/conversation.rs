@@ -534,7 +534,7 @@ fn binary(payload: &[u8], shared: &Shared, place: &mut Place<'_>) {
 }
 
 const LATER: &str = "a later version of the protocol than 4";
-const COMPRESSED: &str = "it is compressed and refers to what was sent before it, which is not in the capture";
+const COMPRESSED: &str = "it is compressed and refers to earlier bytes, which are not in the capture";
 
 /// Whether a frame may begin here: its length and type are possible.
 pub(super) fn frames_begin(bytes: &[u8]) -> bool {
