@@ -26,7 +26,7 @@ impl Client {
         let socket = UnixStream::connect(path).map_err(|source| {
             let kind = source.kind();
             if matches!(kind, ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::NotADirectory) {
-                ControlError::NotRunning { path: path.to_owned() }
+                ControlError::NotRunning { path: path.to_owned(), kind }
             } else if kind == ErrorKind::PermissionDenied {
                 ControlError::NoPermission { path: path.to_owned() }
             } else {

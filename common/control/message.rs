@@ -158,6 +158,8 @@ pub enum ControlError {
     /// No daemon listens at the socket.
     NotRunning {
         path: PathBuf,
+        /// How connecting failed.
+        kind: io::ErrorKind,
     },
     /// The socket may not be opened, or the daemon hung up on us.
     NoPermission {
@@ -195,25 +197,24 @@ impl ControlError {
 impl fmt::Display for ControlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotRunning { path } => {
-                write!(
-                    f,
-                    "the daemon is not running: nobody listens at {} (start it with `touchline run`)",
-                    path.display()
-                )
+            Self::NotRunning { path, kind } => {
+                let path = path.display();
+                let is_missing = *kind == io::ErrorKind::NotFound;
+                let why = if is_missing { "no such socket".to_owned() } else { kind.to_string() };
+                write!(f, "cannot connect to {path}: {why} (start the daemon with `touchline run`)")
             }
             Self::NoPermission { path } => {
                 write!(
                     f,
-                    "no permission for {}: ask for your uid in `[control]` or for its group",
+                    "no permission for {}: your uid must be in `[control]`, or you in its group",
                     path.display()
                 )
             }
             Self::Io { doing, source } => write!(f, "{doing} failed: {source}"),
             Self::TimedOut { after } => write!(f, "no answer within {after:?} (longer with --timeout)"),
-            Self::Ended => f.write_str("the daemon ended the conversation (it may be stopping: see its log)"),
+            Self::Ended => f.write_str("the daemon closed the connection (it may be stopping: see its log)"),
             Self::BadAnswer(why) => {
-                write!(f, "the daemon's answer cannot be read ({why}): is it of another version?")
+                write!(f, "cannot read the daemon's answer ({why}): is it another version?")
             }
             Self::Refused { error, .. } => f.write_str(error),
         }

@@ -33,6 +33,12 @@ pub struct StatusView {
     pub deaths: Vec<DeathView>,
 }
 
+/// `1 match`, `2 matches`.
+pub fn counted<N: std::fmt::Display + PartialEq + From<u8>>(count: N, one: &str, many: &str) -> String {
+    let what = if count == N::from(1) { one } else { many };
+    format!("{count} {what}")
+}
+
 /// `rebalance --dry-run`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

@@ -1,10 +1,10 @@
 //! From arguments to the verb that carries them out.
 
 use super::ask::{Daemon, arguments, config_file};
-use super::dissect::dissect;
+use super::dissect::{Filter, dissect};
 use super::generate;
 use super::options::{DemoOptions, Keep, OutputFormat};
-use super::output::{Failure, Outcome, Printer, settle};
+use super::output::{Audience, Failure, Outcome, Printer, settle};
 use super::probe::probe;
 use super::{Code, parser, show, usable, verbs, wait};
 use crate::pool::Child;
@@ -13,12 +13,13 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use serde_json::json;
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use touchline_common::config::{Config, ConfigErrors, FeedConfig};
 use touchline_common::control::UNBUILT;
+use touchline_common::control::views::counted;
 use touchline_common::model::SlotId;
 use touchline_simulator::options::BadOption;
 use touchline_simulator::{OnResume, Options as Server, Protocol, Transport};
@@ -37,18 +38,29 @@ pub trait Commands {
 
 /// The program: reads the arguments of this process and does what they say.
 pub fn main(commands: &dyn Commands) -> ExitCode {
-    let code = main_with(std::env::args_os(), commands, &mut std::io::stdout(), &mut std::io::stderr());
+    let mut out = std::io::stdout();
+    let audience = if out.is_terminal() { Audience::People } else { Audience::Programs };
+    let printer = Printer::new(&mut out, audience);
+    let code = run_with(std::env::args_os(), commands, printer, &mut std::io::stderr());
     ExitCode::from(u8::from(code))
 }
 
-/// As [`main`], with other arguments (the program's name first) and other outputs.
+/// As [`main`], with other arguments (the program's name first) and other outputs, of which none is a terminal.
 pub fn main_with(
     args: impl IntoIterator<Item = OsString>,
     commands: &dyn Commands,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Code {
-    let mut printer = Printer::new(out);
+    run_with(args, commands, Printer::new(out, Audience::Programs), err)
+}
+
+fn run_with(
+    args: impl IntoIterator<Item = OsString>,
+    commands: &dyn Commands,
+    mut printer: Printer<'_>,
+    err: &mut dyn Write,
+) -> Code {
     let outcome = parse(args, &mut printer, err).and_then(|matches| {
         matches.map_or(Ok(Code::Usage), |matches| dispatch(&matches, commands, &mut printer))
     });
@@ -105,7 +117,11 @@ fn dispatch(matches: &ArgMatches, commands: &dyn Commands, out: &mut Printer<'_>
                 Err(errors) => refuse(&errors, output(matches), out),
             }
         }
-        "dissect" => dissect(text(matches, "file"), output(matches), out),
+        "dissect" => {
+            let filter =
+                Filter { topic: matches.get_one("topic").cloned(), kind: matches.get_one("type").copied() };
+            dissect(text(matches, "file"), filter, output(matches), out)
+        }
         _ => operate(name, matches, out),
     }
 }
@@ -124,7 +140,7 @@ fn operate(name: &str, matches: &ArgMatches, out: &mut Printer<'_>) -> Outcome {
         "match" => (&["match"], show::document),
         "gaps" => (&[], show::gaps),
         "odds" if matches.get_flag("follow") => return show::follow_odds(&daemon, matches, format, out),
-        "odds" => (&["match", "market"], show::odds),
+        "odds" => return show::odds(&daemon, matches, format, out),
         "drain" => return moved(&["worker"], out),
         "move" => return moved(&["match", "worker"], out),
         "rebalance" if !matches.get_flag("dry-run") => return moved(&[], out),
@@ -182,8 +198,8 @@ fn check(matches: &ArgMatches, out: &mut Printer<'_>) -> Outcome {
         }
         OutputFormat::Text => {
             let feeds: Vec<&str> = config.feed.iter().map(|feed| feed.name.as_str()).collect();
-            let (path, count) = (path.display(), feeds.len());
-            out.line(format!("{path} is valid: {count} feed(s) {}", feeds.join(", ")).trim_end())?;
+            let (path, count) = (path.display(), counted(feeds.len(), "feed", "feeds"));
+            out.line(format!("{path} is valid: {count} {}", feeds.join(", ")).trim_end())?;
             notes.iter().try_for_each(|note| out.line(format!("note: {note}")))?;
         }
     }
@@ -206,7 +222,7 @@ fn print(path: Option<PathBuf>, format: OutputFormat, out: &mut Printer<'_>) -> 
 
 /// What is no mistake, but hardly meant.
 fn notes(config: &Config) -> Vec<&'static str> {
-    let nothing = config.feed.is_empty().then_some("no [[feed]]: nothing will be followed");
+    let nothing = config.feed.is_empty().then_some("no [[feed]] configured: nothing will be followed");
     nothing.into_iter().collect()
 }
 

@@ -1,30 +1,35 @@
 //! `touchline dissect FILE`: a captured conversation, one line for each message, as it is read.
 //!
-//! Invariants: the file is streamed, never held; passwords are not shown; what came over the wire reaches a terminal only
-//! cleaned. A capture that was cut off is printed to its last message, a file that is none ends with code 1. `words` writes
-//! an entry as a line, `object` as JSON, `body` is what both say of a message's body.
+//! Invariants: the file is streamed, never held, compressed or not; passwords are not shown; what came over the wire reaches
+//! a terminal only cleaned. A capture that was cut off is printed to its last message, a file that is none ends with code 1.
+//! `filter` says what is printed, `words` writes an entry as a line, `object` as JSON, `body` is what both say of a
+//! message's body.
 
 mod body;
+mod filter;
 mod object;
 mod words;
 
+pub(super) use filter::Filter;
+
 use super::output::{Failure, Outcome, Printer, clean};
 use super::{Code, OutputFormat};
+use flate2::read::MultiGzDecoder;
 use std::fs::File;
 use std::io::{self, Read};
 use touchline_worker::wire::capture::{Dissector, Entries, Entry};
 
 /// Bytes read at once.
 const READ: usize = 64 * 1024;
+/// What a file compressed with gzip begins with.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// Reports what is in `file`; `-` is standard input.
-pub(super) fn dissect(file: &str, format: OutputFormat, out: &mut Printer<'_>) -> Outcome {
+pub(super) fn dissect(file: &str, filter: Filter, format: OutputFormat, out: &mut Printer<'_>) -> Outcome {
     let failed = |why: &dyn std::fmt::Display| Failure::new(Code::Failed, format!("{file}: {why}"));
-    let mut input: Box<dyn Read> = match file {
-        "-" => Box::new(io::stdin().lock()),
-        path => Box::new(File::open(path).map_err(|error| failed(&error))?),
-    };
-    let mut lines = Lines { format, out, failure: None };
+    let mut input = open(file).map_err(|error| failed(&error))?;
+    let mut lines = Lines { format, filter, out, failure: None };
+    let mut is_cut = false;
     let mut dissector = Dissector::default();
     let mut buffer = vec![0; READ];
     loop {
@@ -32,6 +37,10 @@ pub(super) fn dissect(file: &str, format: OutputFormat, out: &mut Printer<'_>) -
             Ok(0) => break,
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                is_cut = true;
+                break;
+            }
             Err(error) => return Err(failed(&error)),
         };
         let fed = dissector.feed(buffer.get(..count).unwrap_or_default(), &mut lines);
@@ -44,11 +53,30 @@ pub(super) fn dissect(file: &str, format: OutputFormat, out: &mut Printer<'_>) -
         OutputFormat::Text => lines.out.line(words::of_summary(&summary))?,
         OutputFormat::Json => lines.out.json(&object::of_summary(&summary))?,
     }
+    if is_cut {
+        return Err(failed(&"the compressed data ends early; everything before its end was printed"));
+    }
     Ok(Code::Done)
+}
+
+/// The bytes of the capture, which gzip may have compressed.
+fn open(file: &str) -> io::Result<Box<dyn Read>> {
+    let mut input: Box<dyn Read> = match file {
+        "-" => Box::new(io::stdin().lock()),
+        path => Box::new(File::open(path)?),
+    };
+    let mut start = Vec::new();
+    input.by_ref().take(GZIP.len() as u64).read_to_end(&mut start)?;
+    let is_compressed = start == GZIP;
+    let whole = io::Cursor::new(start).chain(input);
+    let plain: Box<dyn Read> =
+        if is_compressed { Box::new(MultiGzDecoder::new(whole)) } else { Box::new(whole) };
+    Ok(plain)
 }
 
 struct Lines<'a, 'w> {
     format: OutputFormat,
+    filter: Filter,
     out: &'a mut Printer<'w>,
     /// The first line that could not be written; nothing is written after it.
     failure: Option<Failure>,
@@ -65,7 +93,7 @@ impl Lines<'_, '_> {
 
 impl Entries for Lines<'_, '_> {
     fn entry(&mut self, entry: &Entry<'_>) {
-        if self.failure.is_some() {
+        if self.failure.is_some() || !self.filter.passes(&entry.what) {
             return;
         }
         let written = match self.format {
@@ -211,7 +239,7 @@ mod tests {
         let last = text.last().unwrap();
         assert!(
             last.ends_with(
-                "; 1 messages were put together from pieces; 1 messages in pieces were cancelled; 1 messages in pieces never came whole"
+                "; 1 message put together from pieces; 1 message in pieces cancelled; 1 message in pieces never complete"
             ),
             "{last}"
         );
@@ -235,6 +263,46 @@ mod tests {
             (&end["joined"], &end["cancelled"], &end["unfinished"]),
             (&1.into(), &1.into(), &1.into())
         );
+    }
+
+    #[test]
+    fn a_compressed_capture_is_read_as_a_plain_one_also_when_it_is_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        let (plain, packed, cut) = (path("x.pcap"), path("x.pcap.gz"), path("cut"));
+        std::fs::write(&plain, encoded_and_cut()).unwrap();
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(&encoded_and_cut()).unwrap();
+        let bytes = encoder.finish().unwrap();
+        std::fs::write(&packed, &bytes).unwrap();
+        assert_eq!(lines(&[packed.as_str()]), lines(&[plain.as_str()]));
+        std::fs::write(&cut, &bytes[..bytes.len() - 12]).unwrap();
+        let mut out = Vec::new();
+        let (code, err) = run(&[cut.as_str()], &mut out);
+        assert_eq!(code, Code::Failed);
+        assert!(err.contains("cut: the compressed data ends early"), "{err}");
+        assert!(String::from_utf8(out).unwrap().contains("connection from"));
+    }
+
+    #[test]
+    fn only_the_messages_that_are_asked_for_are_printed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.pcap");
+        std::fs::write(&path, encoded_and_cut()).unwrap();
+        let path = path.to_str().unwrap();
+        let all = lines(&[path]);
+        let only = |args: &[&str], part: &str| {
+            let mut found = lines(&[&[path][..], args].concat());
+            assert_eq!(found.pop(), all.last().cloned());
+            assert!(!found.is_empty() && found.iter().all(|line| line.contains(part)), "{found:#?}");
+            found.len()
+        };
+        let loads = only(&["--type", "topic-load"], " topic load");
+        let of_topic = only(&["--topic", "t"], "topic \"t\"");
+        assert_eq!((loads, of_topic), (3, all.iter().filter(|line| line.contains("topic \"t\"")).count()));
+        assert_eq!(lines(&[path, "--topic", "other"]).len(), 1);
+        let (code, err) = run(&[path, "--type", "changes"], &mut Vec::new());
+        assert!(code == Code::Usage && err.contains("expected one of: topic load, delta"), "{err}");
     }
 
     #[test]

@@ -40,14 +40,26 @@ impl From<touchline_common::control::ControlError> for Failure {
 
 pub(super) type Outcome = Result<Code, Failure>;
 
+/// Who reads standard output, which decides how lines are written that have several forms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Audience {
+    People,
+    Programs,
+}
+
 /// Buffered standard output, or whatever stands for it in a test.
 pub(super) struct Printer<'w> {
     out: BufWriter<&'w mut dyn Write>,
+    audience: Audience,
 }
 
 impl<'w> Printer<'w> {
-    pub(super) fn new(out: &'w mut dyn Write) -> Self {
-        Self { out: BufWriter::new(out) }
+    pub(super) fn new(out: &'w mut dyn Write, audience: Audience) -> Self {
+        Self { out: BufWriter::new(out), audience }
+    }
+
+    pub(super) fn audience(&self) -> Audience {
+        self.audience
     }
 
     pub(super) fn line(&mut self, text: impl AsRef<str>) -> Result<(), Failure> {
@@ -76,7 +88,7 @@ pub(super) fn settle(outcome: Outcome, err: &mut dyn Write) -> Code {
         Ok(code) => code,
         Err(Failure::Closed) => Code::Done,
         Err(Failure::Output(error)) => {
-            let _ = writeln!(err, "touchline: standard output cannot be written: {error}");
+            let _ = writeln!(err, "touchline: cannot write to standard output: {error}");
             Code::Failed
         }
         Err(Failure::Line(code, text)) => {

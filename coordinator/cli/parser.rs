@@ -9,6 +9,7 @@ use std::time::Duration;
 use touchline_common::config::{Dur, nearest};
 use touchline_simulator::Burst;
 use touchline_simulator::options::BadOption;
+use touchline_worker::wire::diffusion::MessageType;
 
 /// Names the option that an unknown one is most like, where clap finds none: two letters that changed places in a short
 /// word (`--fro`) are too much for its own measure.
@@ -52,6 +53,16 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "expected an address and a port, such as 127.0.0.1:8080".to_owned())
+}
+
+/// The type of a message by its name, blanks or hyphens between the words.
+pub(super) fn message_type(text: &str) -> Result<MessageType, String> {
+    let name = text.replace('-', " ").to_lowercase();
+    let found = MessageType::ALL.iter().copied().find(|kind| kind.to_string() == name);
+    found.ok_or_else(|| {
+        let known: Vec<String> = MessageType::ALL.iter().map(ToString::to_string).collect();
+        format!("expected one of: {}", known.join(", "))
+    })
 }
 
 pub(super) fn burst(text: &str) -> Result<Burst, String> {

@@ -67,34 +67,34 @@ pub(super) fn short(text: &str, width: usize) -> String {
     cut
 }
 
-/// `0.4s`, `12s`, `3m05s`, `2h07m`, `4d03h`.
+/// `0.4 s`, `12 s`, `3m05s`, `2h07m`, `4d03h`.
 pub(super) fn age(seconds: f64) -> String {
     if !seconds.is_finite() || seconds < 0.0 {
         return "-".to_owned();
     }
     if seconds < 10.0 {
-        return format!("{seconds:.1}s");
+        return format!("{seconds:.1} s");
     }
     let whole = seconds as u64;
     match whole {
-        0..60 => format!("{whole}s"),
+        0..60 => format!("{whole} s"),
         60..3_600 => format!("{}m{:02}s", whole / 60, whole % 60),
         3_600..86_400 => format!("{}h{:02}m", whole / 3_600, whole % 3_600 / 60),
         _ => format!("{}d{:02}h", whole / 86_400, whole % 86_400 / 3_600),
     }
 }
 
-/// `12ms`, and from 10 s on as [`age`].
+/// `12 ms`, and from 10 s on as [`age`].
 pub(super) fn age_ms(milliseconds: u64) -> String {
-    if milliseconds < 10_000 { format!("{milliseconds}ms") } else { age(milliseconds as f64 / 1_000.0) }
+    if milliseconds < 10_000 { format!("{milliseconds} ms") } else { age(milliseconds as f64 / 1_000.0) }
 }
 
-/// `90us`, `1.2ms`, `3.4s`.
+/// `90 us`, `1.2 ms`, `3.4 s`.
 pub(super) fn micros(micros: u64) -> String {
     match micros {
-        0..1_000 => format!("{micros}us"),
-        1_000..1_000_000 => format!("{:.1}ms", micros as f64 / 1e3),
-        _ => format!("{:.1}s", micros as f64 / 1e6),
+        0..1_000 => format!("{micros} us"),
+        1_000..1_000_000 => format!("{:.1} ms", micros as f64 / 1e3),
+        _ => format!("{:.1} s", micros as f64 / 1e6),
     }
 }
 

@@ -158,7 +158,7 @@ fn status(state: &str) -> Value {
         "workers": {"ready": 6, "starting": 0, "parked": 0, "restarts": 0, "max": 64},
         "matches": {"listed": 250, "waiting": 2, "subscribing": 0, "live": 248, "stale": 0, "quarantined": 0, "ended": 3},
         "feeds": [{"name": "inplay", "kind": "diffusion", "state": "degraded", "asked": 251, "acknowledged": 251,
-            "live": 249, "cap": 50, "learned_cap": null, "why": "2 matches wait for a place"}],
+            "live": 249, "cap": 50, "learned_cap": null, "why": "2 matches waiting for capacity"}],
         "recorder": {"state": "ready", "documents": 250, "events": 1234, "queue": 0, "dropped": 0},
         "gateway": {"state": "off", "clients": 0}, "sandbox": {"landlock": "off", "seccomp": "off"}})
 }
@@ -311,7 +311,7 @@ fn run_and_check_read_the_configuration() {
     assert_eq!(touchline(&["run", "--config", file]).asked, "run 1 /r/control.sock");
     assert_eq!(touchline(&["run", "--config", file, "--socket", "s"]).asked, "run 1 s");
     let check = touchline(&["check", "--config", file]);
-    assert_eq!((check.code, check.out), (Code::Done, format!("{file} is valid: 1 feed(s) inplay\n")));
+    assert_eq!((check.code, check.out), (Code::Done, format!("{file} is valid: 1 feed inplay\n")));
     let print = touchline(&["check", "--print", "--config", file]).out;
     assert!(
         Config::parse(&print, "printed").is_ok() && print.contains("publish_deadline = \"20ms\""),
@@ -394,25 +394,31 @@ gateway   off; sandbox: landlock off, seccomp off
 
 FEED    KIND       STATE     ASKED  ACKED  LIVE  CAP
 inplay  diffusion  degraded    251    251   249   50
-inplay: 2 matches wait for a place
+inplay: 2 matches waiting for capacity
 ";
     let ran = Daemon::ok(&[status("degraded")]).run(&["status"]);
     assert_eq!(ran.out, golden);
     assert!(golden.lines().all(|line| line.len() <= 80));
     let mut after_deaths = status("degraded");
+    let at = format!("{:.4}", jiff::Timestamp::now());
+    let second = at[..19].to_owned();
     after_deaths["deaths"] = json!([
-        {"child": "worker", "worker": 3, "feed": "inplay", "generation": 2, "pid": 71, "at": "2026-01-02T03:04:05.6789Z", "exit": null,
+        {"child": "worker", "worker": 3, "feed": "inplay", "generation": 2, "pid": 71, "at": at, "exit": null,
             "signal": 6, "core": true, "why": "no load report for 10012 ms", "uptime_s": 65.0, "matches": 17, "match": "90000012C1A", "last_activity": "ready"},
-        {"child": "recorder", "worker": null, "feed": "", "generation": 1, "pid": null, "at": "2026-01-02T03:04:00Z", "exit": 1,
-            "signal": null, "core": false, "why": "", "uptime_s": 0.5, "matches": 0, "last_activity": "starting for 500 ms"}]);
+        {"child": "recorder", "worker": null, "feed": "", "generation": 1, "pid": null, "at": at, "exit": 1,
+            "signal": null, "core": false, "why": "", "uptime_s": 0.5, "matches": 0, "last_activity": "starting for 500 ms"},
+        {"child": "worker", "worker": 4, "at": "2020-01-02T03:04:00Z", "uptime_s": 0.5, "matches": 0}]);
     let golden = golden.to_owned()
-        + "
+        + &format!(
+            "
 DIED                 WHO       PID  HOW                 UP  MATCHES
-2026-01-02T03:04:05  w3         71  signal 6 (core)  1m05s       17
-2026-01-02T03:04:00  recorder    -  exit 1            0.5s        0
+{second}  w3         71  signal 6 (core)  1m05s       17
+{second}  recorder    -  exit 1           0.5 s        0
 w3: no load report for 10012 ms, at match 90000012C1A
 recorder: starting for 500 ms
-";
+1 death more than an hour ago
+"
+        );
     assert_eq!(Daemon::ok(&[after_deaths]).run(&["status"]).out, golden);
     // An empty answer, of whatever version, is shown all the same.
     assert_eq!(Daemon::ok(&[json!({})]).run(&["status"]).code, Code::Done);
@@ -426,17 +432,17 @@ fn lists_for_people() {
         "lag_us": {"p50": 90, "p99": 700}, "rss_bytes": 3145728, "restarts": 0, "generation": 1, "uptime_s": 9.1,
         "last_exit": null}]);
     let golden = "\
-W  PID  STATE  FEED    LINK  SUBS/CAP  BUSY  DIFFS/S    P99  QUEUE   RSS    UP
-1    2  ready  inplay  up       50/50   12%      812  700us      0  3.1M  9.1s
+W  PID  STATE  FEED    LINK  SUBS/CAP  BUSY  DIFFS/S     P99  QUEUE   RSS     UP
+1    2  ready  inplay  up       50/50   12%      812  700 us      0  3.1M  9.1 s
 ";
     assert_eq!(Daemon::ok(&[workers]).run(&["workers"]).out, golden);
     let matches = json!([{"match": "7", "feed": "inplay", "worker": 1, "epoch": 3, "state": "live", "version": 17,
         "updated_at": "x", "age_ms": 12, "name": "A\u{1b}[2J v B"}, {"match": "8", "feed": "inplay", "worker": null,
         "epoch": null, "state": "waiting", "version": null, "updated_at": null, "age_ms": null, "name": null}]);
     let golden = "\
-MATCH     STATE    W  EPOCH  VERSION   AGE  NAME
-inplay/7  live     1      3       17  12ms  A\\u{1b}[2J v B
-inplay/8  waiting  -      -        -     -  -
+MATCH     STATE    W  EPOCH  VERSION    AGE  NAME
+inplay/7  live     1      3       17  12 ms  A\\u{1b}[2J v B
+inplay/8  waiting  -      -        -      -  -
 ";
     let daemon = Daemon::ok(&[matches]);
     assert_eq!(daemon.run(&["matches", "--feed", "inplay", "--worker", "1", "--state", "live"]).out, golden);
@@ -502,6 +508,37 @@ fn events_one_a_line() {
 }
 
 #[test]
+fn events_in_words_name_their_matches() {
+    let matches = json!([{"match": "7", "feed": "inplay", "name": "A v B"}]);
+    let event = |id: &str| json!({"seq": 1, "match": id, "feed": "inplay", "type": "goal", "side": "home", "minute": 12,
+        "at": "2026-01-02T16:20:45.678901Z", "score": {"home": 1, "away": 0}, "payload": {"n": 1}});
+    let daemon = Daemon::answering(vec![
+        format!("{}\n", json!({"ok": true, "result": matches})),
+        format!("{{\"ok\":true,\"result\":null}}\n{}\n{}\n", event("7"), event("8")),
+    ]);
+    let ran = daemon.run(&["events", "--format", "text"]);
+    let expected = "16:20:45 12' GOAL home 1-0 A v B\n16:20:45 12' GOAL home 1-0 8\n";
+    assert_eq!((ran.code, ran.out.as_str()), (Code::Done, expected), "{}", ran.err);
+}
+
+#[test]
+fn odds_of_an_unknown_match_are_an_error() {
+    let unknown = "{\"ok\":false,\"code\":1,\"error\":\"no match 7 is known\"}\n";
+    for args in [&["odds", "7"][..], &["odds", "7", "--json"]] {
+        let none = format!("{}\n", json!({"ok": true, "result": []}));
+        let daemon = Daemon::answering(vec![none, unknown.to_owned()]);
+        let ran = daemon.run(args);
+        assert_eq!((ran.code, ran.out.as_str()), (Code::Failed, ""), "{args:?}");
+        assert_eq!(ran.err, "touchline: no match 7 is known\n");
+        assert_eq!(daemon.asked()[1], json!({"verb": "match", "args": {"match": "7"}}));
+    }
+    let ran = Daemon::answering(vec![unknown.to_owned()]).run(&["odds", "7", "--follow"]);
+    assert_eq!(ran.code, Code::Failed);
+    let ran = Daemon::ok(&[json!([]), json!({})]).run(&["odds", "7"]);
+    assert_eq!((ran.code, ran.out.as_str()), (Code::Done, "no odds\n"));
+}
+
+#[test]
 fn health_ping_and_acting_verbs() {
     let ran = Daemon::ok(&[json!({"healthy": true, "reasons": []})]).run(&["health"]);
     assert_eq!((ran.code, ran.out.as_str()), (Code::Done, "healthy\n"));
@@ -531,7 +568,7 @@ fn waiting_for_ready_names_what_is_missing() {
     let ran = Daemon::ok(&vec![status("starting"); 100]).run(&["wait-ready", "--timeout", "200ms"]);
     assert_eq!(ran.code, Code::Partial);
     let missing =
-        "not ready after 200ms: feed inplay degraded (2 matches wait for a place); 2 matches waiting";
+        "not ready after 200ms: feed inplay degraded (2 matches waiting for capacity); 2 matches waiting";
     assert!(ran.err.contains(missing), "{}", ran.err);
     let ran = touchline(&["wait-ready", "--timeout", "60ms", "--socket", "/nowhere"]);
     assert_eq!(ran.code, Code::NotRunning);
@@ -571,7 +608,7 @@ fn a_closed_pipe_is_success_and_a_full_disk_is_not() {
 #[test]
 fn numbers_as_people_read_them() {
     for (seconds, text) in
-        [(0.41, "0.4s"), (59.9, "59s"), (185.0, "3m05s"), (7_620.0, "2h07m"), (356_400.0, "4d03h")]
+        [(0.41, "0.4 s"), (59.9, "59 s"), (185.0, "3m05s"), (7_620.0, "2h07m"), (356_400.0, "4d03h")]
     {
         assert_eq!(table::age(seconds), text);
     }
@@ -588,8 +625,8 @@ fn numbers_as_people_read_them() {
     ] {
         assert_eq!(table::scaled(number), text, "{number}");
     }
-    assert_eq!(table::micros(1_250), "1.2ms");
-    assert_eq!(table::age_ms(12_000), "12s");
+    assert_eq!(table::micros(1_250), "1.2 ms");
+    assert_eq!(table::age_ms(12_000), "12 s");
     assert_eq!(table::short("Köln gegen", 5), "Köln…");
     assert_eq!(clean("a\u{202e}b\n"), "a\\u{202e}b\\u{a}");
 }

@@ -4,7 +4,7 @@
 //! that only the coordinator uses, to start its children (hidden). An argument's id is its name: the option without
 //! dashes, or the place's name in lower case.
 
-use super::parser::{address, burst, count, duration, number, whole};
+use super::parser::{address, burst, count, duration, message_type, number, whole};
 use clap::builder::{PossibleValuesParser, ValueParser};
 use clap::{Arg, ArgAction, Command, value_parser};
 use std::path::PathBuf;
@@ -79,23 +79,23 @@ fn common() -> [Arg; 4] {
             "The configuration [else: ./touchline.toml, /etc/touchline/touchline.toml]",
         ),
         option("socket", "PATH", path(), "The daemon's control socket [else: from the configuration]"),
-        switch("json", "Print JSON for programs instead of text for people"),
-        option("timeout", "DUR", duration, "Wait at most this long for the daemon, such as 500ms or 3s"),
+        switch("json", "Print JSON instead of text"),
+        option("timeout", "DUR", duration, "Maximum time to wait for the daemon, such as 500ms or 3s"),
     ]
 }
 
 fn a_match() -> Arg {
-    required("match", "ID", "A match: FEED/ID, or ID where only one feed has it")
+    required("match", "ID", "The match: FEED/ID, or ID if only one feed has it")
 }
 
 fn dry_run() -> Arg {
-    switch("dry-run", "Only tell what would be done")
+    switch("dry-run", "Only print what would be done")
 }
 
 /// The options of the simulated server that `demo` has, too.
 fn simulated() -> [Arg; 9] {
     [
-        numeric("matches", "N", whole, "Simulated matches").default_value("250"),
+        numeric("matches", "N", whole, "Number of simulated matches").default_value("250"),
         numeric("rate", "DIFFS_PER_S", number, "Diffs per second over all matches").default_value("1000"),
         option(
             "burst",
@@ -103,8 +103,8 @@ fn simulated() -> [Arg; 9] {
             burst,
             "FACTOR times the rate for LEN, each EVERY, such as 10,200ms,5s",
         ),
-        numeric("seed", "S", whole, "The seed of everything random").default_value("1"),
-        option("replay", "FILE", path(), "Recorded matches to play as well")
+        numeric("seed", "S", whole, "Random seed").default_value("1"),
+        option("replay", "FILE", path(), "Recorded matches to replay in addition")
             .action(ArgAction::Append)
             .num_args(1..),
         numeric("speed", "N", number, "Seconds of a recorded match per second").default_value("1"),
@@ -117,7 +117,7 @@ fn simulated() -> [Arg; 9] {
         .default_value("dpt"),
         option("protocol", "P", one_of(&["v4", "zap"]), "The version of the wire; zap is for ws and wss")
             .default_value("v4"),
-        numeric("cap", "N", count, "Subscriptions that one connection may hold [else: any number]"),
+        numeric("cap", "N", count, "Maximum subscriptions per connection [else: no limit]"),
     ]
 }
 
@@ -125,86 +125,91 @@ fn demo() -> Command {
     let server = simulated().map(|arg| match arg.get_id().as_str() {
         "rate" => arg.default_value("20000"),
         "burst" => arg.default_value("10,5s,20s"),
-        "cap" => arg.default_value("50").help("Subscriptions that one connection may hold"),
+        "cap" => arg.default_value("50").help("Maximum subscriptions per connection"),
         _ => arg,
     });
-    verb("demo", "A simulated server and the whole daemon, compared with the truth", server).args([
-        option("for", "DUR", duration, "End after this long and compare with the truth"),
+    verb("demo", "Run a simulated server and the daemon, and compare with the truth", server).args([
+        option("for", "DUR", duration, "Stop after this time and compare with the truth"),
         option("feed", "KIND", one_of(&["diffusion", "poll", "rooms"]), "The kind of the simulated server")
             .default_value("diffusion"),
-        option("dir", "DIR", path(), "Where sockets and store are put [else: a temporary folder]"),
-        switch("keep", "Keep the temporary folder"),
+        option("dir", "DIR", path(), "Directory for sockets and store [else: a temporary one]"),
+        switch("keep", "Keep the temporary directory"),
     ])
 }
 
 fn simulate() -> Command {
-    verb("simulate", "The simulated server alone", simulated()).args([
-        option("listen", "ADDR", address, "Where it listens").default_value("127.0.0.1:8080"),
-        option("ca-file", "FILE", path(), "Write the authority of its certificate here (dpts, wss)"),
+    verb("simulate", "Run the simulated server alone", simulated()).args([
+        option("listen", "ADDR", address, "Address to listen on").default_value("127.0.0.1:8080"),
+        option("ca-file", "FILE", path(), "Write the CA certificate to this file (dpts, wss)"),
         option(
             "over-cap",
             "WHAT",
             one_of(OverCap::NAMES),
-            "What a subscription above --cap gets: a reset, an error, nothing, changes without a load, a tenth of the changes",
+            "Reaction to a subscription above --cap: a reset, an error, nothing, deltas without a load, a tenth of the deltas",
         )
         .default_value("close"),
         option("payload", "P", one_of(Payload::NAMES), "How matches are published").default_value("inplay"),
-        option("login", "USER:PASSWORD", text(), "The one login that may connect [else: anybody]"),
+        option("login", "USER:PASSWORD", text(), "The only login that is accepted [else: any]"),
         option(
             "session",
             "TOKEN",
             text(),
-            "The one session that is good: a login topic S_… with another token gets an error [else: any]",
+            "The only session token that is accepted: a login topic S_… with another one gets an error [else: any]",
         ),
-        option("keep-alive", "DUR", duration, "Keep a session so long after its connection broke")
+        option("keep-alive", "DUR", duration, "How long to keep a session after its connection broke")
             .default_value("0s"),
-        switch("reload-on-resume", "Send a session that goes on (--keep-alive) a load of each topic"),
+        switch("reload-on-resume", "Send a load of each topic when a session is resumed (--keep-alive)"),
         option(
             "encoding",
             "E",
             one_of(BodyEncoding::NAMES),
-            "How bodies are written for clients that can take it (dpt, dpts)",
+            "Encoding of bodies for clients that support it (dpt, dpts)",
         )
         .default_value("none"),
-        numeric("fragment-above", "BYTES", count, "Send longer bodies in pieces of that size"),
-        numeric("max-depth", "MESSAGES", count, "Close connections for which more of them wait"),
-        numeric("churn", "MATCHES_PER_MIN", number, "Matches that end while others appear")
+        numeric("fragment-above", "BYTES", count, "Split longer bodies into fragments of this size"),
+        numeric("max-depth", "MESSAGES", count, "Close connections with more queued messages"),
+        numeric("churn", "MATCHES_PER_MIN", number, "Matches per minute that end and are replaced")
             .default_value("0"),
         option("fault", "SPEC", text(), "Faults to inject (not in this build)")
             .action(ArgAction::Append)
             .num_args(1..),
-        option("truth", "ADDR", address, "Serve the truth here over HTTP"),
+        option("truth", "ADDR", address, "Serve the truth over HTTP at this address"),
     ])
 }
 
 fn events() -> Command {
     verb(
         "events",
-        "The event queue, one event a line",
+        "Print the event queue, one event a line",
         [
-            switch("follow", "Go on with what is yet to come"),
-            numeric("since", "SEQ", whole, "Only those after this number"),
-            option("match", "ID", text(), "Only of this match"),
+            switch("follow", "Keep printing new ones as they happen"),
+            numeric("since", "SEQ", whole, "Only events after this sequence number"),
+            option("match", "ID", text(), "Only events of this match"),
             option(
                 "lane",
                 "L",
                 one_of(&["priority", "normal", "odds", "chat"]),
-                "Only of this lane; without it the match stream",
+                "Only events of this lane [else: the match stream]",
             ),
-            numeric("limit", "N", whole, "At most so many"),
-            option("format", "F", one_of(&["json", "csv"]), "How a line is written").default_value("json"),
+            numeric("limit", "N", whole, "Maximum number of events"),
+            option(
+                "format",
+                "F",
+                one_of(&["text", "json", "csv"]),
+                "Output format [else: text on a terminal, json elsewhere]",
+            ),
         ],
     )
 }
 
 fn log() -> Command {
     let filter =
-        required("filter", "FILTER", "error, warn, info, debug, trace, off, or as RUST_LOG writes it");
+        required("filter", "FILTER", "error, warn, info, debug, trace, off, or a filter as in RUST_LOG");
     with_verbs(
-        verb("log", "Logging at run time", []),
+        verb("log", "Control logging at run time", []),
         [
-            verb("level", "Log from now on by this filter", [filter]),
-            verb("reopen", "Open the log file anew, after it was moved", []),
+            verb("level", "Set the log level", [filter]),
+            verb("reopen", "Reopen the log file after it was moved", []),
         ],
     )
 }
@@ -219,88 +224,103 @@ fn child(name: &'static str, about: &str) -> Command {
 /// Every verb, in the order of the help.
 fn verbs() -> [Command; 34] {
     [
-        verb("run", "The daemon, in the foreground", []),
+        verb("run", "Run the daemon in the foreground", []),
         demo(),
         simulate(),
         verb(
             "check",
-            "Validate the configuration; tell every mistake with its place",
+            "Validate the configuration and report every error with its position",
             [switch("print", "Print the whole configuration with its defaults")],
         ),
-        verb("status", "How the daemon stands", []),
-        verb("workers", "The workers and what they carry", []),
+        verb("status", "Show daemon status", []),
+        verb("workers", "List workers and their load", []),
         verb(
             "matches",
-            "The matches and their states",
+            "List matches and their states",
             [
-                option("feed", "F", text(), "Only of this feed"),
-                numeric("worker", "N", whole, "Only at this worker"),
+                option("feed", "F", text(), "Only matches of this feed"),
+                numeric("worker", "N", whole, "Only matches of this worker"),
                 option(
                     "state",
                     "S",
                     one_of(&["waiting", "subscribing", "live", "stale", "ended", "quarantined"]),
-                    "Only in this state",
+                    "Only matches in this state",
                 ),
             ],
         ),
-        verb("match", "The document of a match", [a_match()]),
-        verb("gaps", "The times in which a match was not followed", []),
+        verb("match", "Show the document of a match", [a_match()]),
+        verb("gaps", "List coverage gaps", []),
         events(),
         verb(
             "odds",
-            "A match's odds over time",
+            "List the odds of a match over time",
             [
                 a_match(),
-                option("market", "KEY", text(), "Only of this market"),
-                switch("follow", "Go on with what is yet to come"),
+                option("market", "KEY", text(), "Only odds of this market"),
+                switch("follow", "Keep printing new ones as they happen"),
             ],
         ),
         verb(
             "probe",
-            "Connect to a feed step by step and say what to change",
-            [required("feed", "FEED", "The feed")],
+            "Connect to a feed step by step and report problems",
+            [required("feed", "FEED", "The feed's name")],
         ),
-        verb("health", "0 healthy, 1 degraded, a reason a line", []),
-        verb("drain", "Empty a worker", [required("worker", "WORKER", "The worker")]),
+        verb("health", "Exit with 0 if healthy, 1 if degraded; print the reasons", []),
+        verb(
+            "drain",
+            "Move all matches off a worker, then stop it",
+            [required("worker", "WORKER", "The worker's number")],
+        ),
         verb(
             "move",
             "Move a match to another worker",
-            [a_match(), required("worker", "WORKER", "The worker that is to have it")],
+            [a_match(), required("worker", "WORKER", "Number of the worker to move it to")],
         ),
-        verb("rebalance", "Even out the workers", [dry_run()]),
+        verb("rebalance", "Balance matches across workers", [dry_run()]),
         verb(
             "scale",
-            "Change how many workers there may be",
-            [numeric("min", "N", whole, "At least so many"), numeric("max", "N", whole, "At most so many")],
+            "Change the minimum and maximum number of workers",
+            [
+                numeric("min", "N", whole, "Minimum number of workers"),
+                numeric("max", "N", whole, "Maximum number of workers"),
+            ],
         ),
-        verb("resync", "Subscribe a match again and take a fresh load", [a_match()]),
-        verb("release", "Let a match out of quarantine", [a_match()]),
-        verb("reload", "Apply the changed configuration, printing the difference first", [dry_run()]),
+        verb("resync", "Resubscribe to a match and load it again", [a_match()]),
+        verb("release", "Release a match from quarantine", [a_match()]),
+        verb("reload", "Apply configuration changes; print the differences first", [dry_run()]),
         verb(
             "upgrade",
-            "Run the new binary under the same pid, no match dropped",
-            [dry_run(), switch("coordinator-only", "Keep the workers as they are")],
+            "Replace the running binary, keeping pid and matches",
+            [dry_run(), switch("coordinator-only", "Do not restart workers")],
         ),
         log(),
         verb(
             "dissect",
-            "A captured conversation, message by message",
-            [required("file", "FILE", "The capture, pcap or pcapng; - for standard input")],
+            "Print a captured conversation message by message",
+            [
+                required("file", "FILE", "pcap or pcapng file, may be gzipped; - for standard input"),
+                option("topic", "TEXT", text(), "Only messages whose topic name contains this"),
+                option("type", "NAME", message_type, "Only messages of this type, such as topic-load"),
+            ],
         ),
         verb(
             "replay",
-            "A recorded match or raw bytes again",
+            "Replay a recorded match or raw bytes",
             [Arg::new("file").value_name("FILE").help("The recording").num_args(1..)],
         ),
-        verb("stop", "Drain and stop the daemon, and wait until it is gone", [switch("now", "Do not drain")]),
-        verb("ping", "Ask whether the daemon answers", []),
-        verb("wait-ready", "Wait until every feed's matches have a place", []),
-        verb("metrics", "The counters, as OpenMetrics", []),
-        verb("top", "A live table", []),
-        verb("doctor", "Look for what commonly goes wrong", []),
+        verb(
+            "stop",
+            "Drain and stop the daemon, and wait until it has exited",
+            [switch("now", "Stop at once, without draining")],
+        ),
+        verb("ping", "Check that the daemon answers", []),
+        verb("wait-ready", "Wait until all matches have a worker", []),
+        verb("metrics", "Print metrics in the OpenMetrics format", []),
+        verb("top", "Show a live table of workers and matches", []),
+        verb("doctor", "Check for common problems", []),
         verb(
             "completions",
-            "Completions for a shell",
+            "Print shell completions",
             [required("shell", "SHELL", "The shell").value_parser(one_of(&[
                 "bash",
                 "elvish",
@@ -309,7 +329,7 @@ fn verbs() -> [Command; 34] {
                 "zsh",
             ]))],
         ),
-        verb("man", "The man page", []),
+        verb("man", "Print the man page", []),
         child("worker", "A scanning worker (started by the coordinator)"),
         child("recorder", "The recorder (started by the coordinator)"),
     ]

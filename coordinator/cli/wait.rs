@@ -8,7 +8,7 @@ use super::output::{Failure, Outcome, Printer, clean};
 use super::{Code, show};
 use serde_json::{Map, Value, json};
 use std::time::{Duration, Instant};
-use touchline_common::control::views::{FeedState, StatusView, name_of};
+use touchline_common::control::views::{FeedState, StatusView, counted, name_of};
 use touchline_common::control::{Client, ControlError};
 
 const PAUSE: Duration = Duration::from_millis(50);
@@ -77,7 +77,7 @@ fn not_ready(looked: Result<Value, ControlError>, timeout: Duration) -> Failure 
 }
 
 fn missing(status: &Value) -> String {
-    let Ok(status) = show::read::<StatusView>(status) else { return "its status cannot be read".to_owned() };
+    let Ok(status) = show::read::<StatusView>(status) else { return "cannot read its status".to_owned() };
     let mut missing = Vec::new();
     if status.recorder.state != "ready" {
         missing.push(format!("recorder {}", status.recorder.state));
@@ -88,10 +88,10 @@ fn missing(status: &Value) -> String {
     }
     for (state, count) in status.matches.not_live() {
         if count > 0 {
-            missing.push(format!("{count} matches {state}"));
+            missing.push(format!("{} {state}", counted(count, "match", "matches")));
         }
     }
-    if missing.is_empty() { "the first lists are not placed yet".to_owned() } else { missing.join("; ") }
+    if missing.is_empty() { "the first match lists are not placed yet".to_owned() } else { missing.join("; ") }
 }
 
 /// The verbs that move matches: the daemon answers when it is done, or with what is missing when the time is over.
@@ -137,7 +137,7 @@ pub(super) fn stop(
             let who = pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
             return Err(Failure::new(
                 Code::Partial,
-                format!("the daemon{who} is not gone after {timeout:?}"),
+                format!("the daemon{who} is still running after {timeout:?}"),
             ));
         }
         std::thread::sleep(PAUSE);

@@ -7,7 +7,7 @@ use super::feed::FirstList;
 use super::log_event::LogEvent;
 use super::{Answer, Pool, millis};
 use crate::pool::catalog::table::Mark;
-use touchline_common::control::views::FeedState;
+use touchline_common::control::views::{FeedState, counted};
 use touchline_common::ipc::messages::worker::ConnectionState;
 use touchline_common::model::FeedId;
 
@@ -70,8 +70,8 @@ impl Pool {
             }
             _ if !connected => return (FeedState::Down, self.why_down(feed)),
             (FirstList::Awaited, ..) => "its list is not loaded".into(),
-            (_, 1.., _) => format!("{waiting} matches wait for a place"),
-            (.., 1..) => format!("{parked} workers are parked"),
+            (_, 1.., _) => format!("{} waiting for capacity", counted(waiting, "match", "matches")),
+            (.., 1..) => counted(parked, "worker is parked", "workers are parked"),
             (FirstList::Placing | FirstList::Placed, 0, 0) => return (FeedState::Up, String::new()),
         };
         (FeedState::Degraded, why)
@@ -154,7 +154,8 @@ impl Pool {
         }
         let quarantined = self.catalog.matches.marked(Mark::Quarantined).len();
         if quarantined > 0 {
-            reasons.push(format!("{quarantined} matches are in quarantine"));
+            let are = counted(quarantined, "match is", "matches are");
+            reasons.push(format!("{are} in quarantine"));
         }
         if self.children.breaker.is_tripped() {
             reasons.push(crate::pool::children::breaker::TRIPPED.into());

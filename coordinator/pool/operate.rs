@@ -13,7 +13,7 @@ use touchline_common::model::{Generation, MatchKey, SlotId};
 
 /// Requests that are open at once; one more is refused.
 const REQUESTS_MAX: usize = 256;
-const STOPS: &str = "the daemon stops";
+const STOPS: &str = "the daemon is stopping";
 /// A request that is not answered yet.
 #[derive(Debug)]
 pub(super) struct Open {
@@ -69,7 +69,7 @@ impl Pool {
         let answer = match begun {
             Err(answer) => answer,
             Ok(_) if self.requests.len() >= REQUESTS_MAX => {
-                Answer::failed(format!("{REQUESTS_MAX} requests are open already: try again later"))
+                Answer::failed(format!("too many open requests ({REQUESTS_MAX}): try again later"))
             }
             Ok(waits_for) => {
                 self.requests.insert(request, Open { waits_for, deadline: self.now + timeout });
@@ -101,7 +101,7 @@ impl Pool {
             },
             WaitsFor::Moved(key, slot, generation) => {
                 self.move_status(key, *slot, *generation).or_else(|| {
-                    let missing = format!("match {} is not at worker {slot} yet; it goes on", key.id);
+                    let missing = format!("match {} is not at worker {slot} yet; the move continues", key.id);
                     late.then_some(Answer::Partial { missing })
                 })
             }
@@ -121,20 +121,23 @@ impl Pool {
         let there = |kind: &ServiceKind| self.life(Child::Service(*kind)).is_some_and(Life::has_process);
         let services = SERVICES.into_iter().filter(there).map(|kind| kind.as_str().to_owned());
         let who: Vec<String> = workers.chain(services).collect();
-        format!("still there: {}", who.join(", "))
+        format!("still running: {}", who.join(", "))
     }
 
     fn resync(&mut self, key: &MatchKey) -> Answer {
         let Some(a_match) = self.catalog.matches.get(key) else { return no_such_match(key) };
         match &a_match.assignment {
-            Assignment::Waiting => Answer::failed(format!("match {} waits for a place", key.id)),
+            Assignment::Waiting => {
+                Answer::failed(format!("cannot resync match {}: waiting for capacity", key.id))
+            }
             Assignment::Quarantined => {
-                Answer::failed(format!("match {} is in quarantine: `release {}` first", key.id, key.id))
+                let id = &key.id;
+                Answer::failed(format!("cannot resync match {id}: in quarantine, `release {id}` first"))
             }
             Assignment::Assigned { owner, .. } => {
                 let slot = owner.slot;
                 self.send_to_worker(slot, ToWorker::Resync { id: key.id.clone() });
-                Answer::Done { message: format!("worker {slot} takes a fresh load of match {}", key.id) }
+                Answer::Done { message: format!("worker {slot} is reloading match {}", key.id) }
             }
         }
     }
@@ -142,13 +145,13 @@ impl Pool {
     fn release_from_quarantine(&mut self, key: &MatchKey) -> Answer {
         let Some(mut a_match) = self.catalog.matches.edit(key) else { return no_such_match(key) };
         if !matches!(a_match.assignment, Assignment::Quarantined) {
-            return Answer::failed(format!("match {} is not in quarantine", key.id));
+            return Answer::failed(format!("cannot release match {}: not in quarantine", key.id));
         }
         a_match.crashes.clear();
         drop(a_match);
         self.enqueue(key);
         self.out.log(LogEvent::Released { key: key.clone() });
-        Answer::Done { message: format!("match {} is placed again", key.id) }
+        Answer::Done { message: format!("match {} released from quarantine", key.id) }
     }
 
     /// Begins the end, or makes it more urgent. It never becomes less so.

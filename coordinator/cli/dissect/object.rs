@@ -27,6 +27,7 @@ fn members(what: &What<'_>) -> (&'static str, Value) {
         What::Opened { client, server, from_start } => {
             ("opened", json!({"client": client, "server": server, "from_start": from_start}))
         }
+        What::Swapped => ("swapped", json!({})),
         What::ConnectRequest(request) => (
             "connect",
             json!({"version": request.version, "client_type": request.client_type,

@@ -3,6 +3,7 @@
 use super::body::{self, HIDDEN, Readable, hex};
 use serde_json::Value;
 use std::fmt::Write as _;
+use touchline_common::control::views::counted;
 use touchline_worker::wire::capture::{
     Body, Cut, Ending, Entry, GaveUp, PieceOf, Sender, Summary, Topic, What,
 };
@@ -26,6 +27,10 @@ fn words(what: &What<'_>) -> String {
         What::Opened { client, server, from_start } => {
             let midst = if *from_start { "" } else { ", its beginning is not in the capture" };
             format!("connection from {client} to {server}{midst}")
+        }
+        What::Swapped => {
+            "client and server are the other way round: a client masks its frames, and the other side does"
+                .to_owned()
         }
         What::ConnectRequest(request) => request_words(request),
         What::ConnectResponse(ConnectResponse::Accepted { version, code, client_id }) => {
@@ -142,21 +147,26 @@ fn quoted(bytes: &[u8]) -> String {
 }
 
 pub(super) fn of_summary(summary: &Summary) -> String {
-    let mut out = format!("--- {} packets, {} connections", summary.packets, summary.connections);
-    let mut add = |count: u64, what: &str| {
+    let packets = |count: u64| counted(count, "packet is", "packets are");
+    let all = counted(summary.packets, "packet", "packets");
+    let connections = counted(summary.connections, "connection", "connections");
+    let mut out = format!("--- {all}, {connections}");
+    let mut add = |count: u64, what: String| {
         if count > 0 {
-            let _ = write!(out, "; {count} {what}");
+            let _ = write!(out, "; {what}");
         }
     };
-    add(summary.other, "packets are no TCP");
-    add(summary.fragments, "packets are pieces of IP packets, which are not put together");
-    add(summary.cut, "packets are cut in their heads");
+    add(summary.other, format!("{} not TCP", packets(summary.other)));
+    add(summary.fragments, format!("{} fragmented by IP and not reassembled", packets(summary.fragments)));
+    add(summary.cut, format!("{} cut off within the headers", packets(summary.cut)));
     if let Some((count, link)) = summary.unknown_links {
-        add(count, &format!("packets are of an unknown link (type {link})"));
+        add(count, format!("{} of an unknown link type ({link})", packets(count)));
     }
-    add(summary.joined, "messages were put together from pieces");
-    add(summary.cancelled, "messages in pieces were cancelled");
-    add(summary.unfinished, "messages in pieces never came whole");
-    add(summary.left_over as u64, "bytes at the end are no whole packet");
+    let messages = |count: u64| counted(count, "message", "messages");
+    add(summary.joined, format!("{} put together from pieces", messages(summary.joined)));
+    add(summary.cancelled, format!("{} in pieces cancelled", messages(summary.cancelled)));
+    add(summary.unfinished, format!("{} in pieces never complete", messages(summary.unfinished)));
+    let left = summary.left_over as u64;
+    add(left, format!("{} at the end not a whole packet", counted(left, "byte", "bytes")));
     out
 }

@@ -1,15 +1,22 @@
 //! The event queue, one event a line, and odds over time.
 //!
-//! The daemon answers first and sends the events as lines after it; an answer that is an array holds events itself.
+//! The daemon answers first and sends the events as lines after it; an answer that is an array holds events itself. Lines for
+//! people (`line`) name the matches, for which the daemon is asked besides.
 
 use super::super::Code;
 use super::super::ask::{Daemon, arguments};
 use super::super::options::OutputFormat;
-use super::super::output::{Failure, Outcome, Printer};
+use super::super::output::{Audience, Failure, Outcome, Printer};
 use super::super::table::{Column, left, right, short, table};
+use super::line;
 use super::{elements, owned, pair, plain};
 use clap::ArgMatches;
-use serde_json::Value;
+use serde_json::{Map, Value};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// The least time between two questions for the names of matches.
+const NAMES_PAUSE: Duration = Duration::from_secs(5);
 
 /// The first line of CSV, which names the columns: the members of an event, the score's two as one.
 const EVENT: &str = "seq,id,revision,retracts,match,feed,sport,type,lane,side,minute,second,period,at,feed_at,\
@@ -23,14 +30,14 @@ const CHAT: &str = "seq,match,feed,type,lane,id,user,text,amount,at,feed_at";
 pub(crate) fn events(daemon: &Daemon, matches: &ArgMatches, out: &mut Printer<'_>) -> Outcome {
     let args = arguments(matches, &["follow", "since", "match", "lane", "limit"]);
     let follow = matches.get_flag("follow");
-    let columns = csv_columns(matches);
+    let mut form = Form::of(matches, daemon, out.audience());
     let mut left = matches.get_one::<u64>("limit").copied().unwrap_or(u64::MAX);
     let (first, mut stream) = daemon.stream("events", args)?;
-    if let Some(columns) = columns {
+    if let Form::Csv(columns) = form {
         out.line(columns)?;
     }
     for event in elements(&first) {
-        out.line(columns.map_or_else(|| event.to_string(), |columns| csv(event, columns)))?;
+        out.line(form.line(event.to_string().as_bytes())?)?;
         left = left.saturating_sub(1);
     }
     if first.is_array() && !follow {
@@ -43,37 +50,96 @@ pub(crate) fn events(daemon: &Daemon, matches: &ArgMatches, out: &mut Printer<'_
             out.flush()?;
         }
         let Some(line) = stream.next_line(timeout)? else { return ended(follow) };
-        match columns {
-            None => out.line(String::from_utf8_lossy(&line))?,
-            Some(columns) => out.line(csv(&row(&line)?, columns))?,
-        }
+        out.line(form.line(&line)?)?;
         left -= 1;
     }
     Ok(Code::Done)
 }
 
-/// The columns of the lane that is asked for; none where lines are to be JSON.
-fn csv_columns(matches: &ArgMatches) -> Option<&'static str> {
-    let given = |name| matches.get_one::<String>(name).map(String::as_str);
-    if given("format") != Some("csv") || matches.get_flag("json") {
-        return None;
+/// How an event is written.
+enum Form<'d> {
+    Json,
+    /// With these columns.
+    Csv(&'static str),
+    Text(Names<'d>),
+}
+
+impl<'d> Form<'d> {
+    /// The one that is asked for, else what the audience reads best.
+    fn of(matches: &ArgMatches, daemon: &'d Daemon, audience: Audience) -> Form<'d> {
+        let given = |name| matches.get_one::<String>(name).map(String::as_str);
+        if matches.get_flag("json") {
+            return Form::Json;
+        }
+        match (given("format"), audience) {
+            (Some("csv"), _) => Form::Csv(match given("lane") {
+                Some("odds") => ODDS,
+                Some("chat") => CHAT,
+                Some(_) | None => EVENT,
+            }),
+            (Some("text"), _) | (None, Audience::People) => Form::Text(Names::of(daemon)),
+            (Some(_), _) | (None, Audience::Programs) => Form::Json,
+        }
     }
-    Some(match given("lane") {
-        Some("odds") => ODDS,
-        Some("chat") => CHAT,
-        Some(_) | None => EVENT,
-    })
+
+    /// The line of an event, which is given as JSON.
+    fn line(&mut self, event: &[u8]) -> Result<String, Failure> {
+        match self {
+            Form::Json => Ok(String::from_utf8_lossy(event).into_owned()),
+            Form::Csv(columns) => Ok(csv(&row(event)?, columns)),
+            Form::Text(names) => {
+                let event = row(event)?;
+                Ok(line::line(&event, &names.name(&event)))
+            }
+        }
+    }
+}
+
+/// What the matches are called, by feed and id, as far as the daemon lists them.
+struct Names<'d> {
+    daemon: &'d Daemon,
+    known: HashMap<(String, String), String>,
+    asked: Instant,
+}
+
+impl<'d> Names<'d> {
+    fn of(daemon: &'d Daemon) -> Names<'d> {
+        let mut names = Names { daemon, known: HashMap::new(), asked: Instant::now() };
+        names.ask();
+        names
+    }
+
+    fn ask(&mut self) {
+        self.asked = Instant::now();
+        // Without names the lines have the ids.
+        let Ok(matches) = self.daemon.ask("matches", Map::new()) else { return };
+        let named = |one: &Value| Some((key(one), one.get("name")?.as_str()?.to_owned()));
+        self.known = elements(&matches).filter_map(named).collect();
+    }
+
+    /// The name of an event's match, else its id.
+    fn name(&mut self, event: &Value) -> String {
+        let key = key(event);
+        if !self.known.contains_key(&key) && self.asked.elapsed() >= NAMES_PAUSE {
+            self.ask();
+        }
+        self.known.get(&key).cloned().unwrap_or(key.1)
+    }
+}
+
+fn key(one: &Value) -> (String, String) {
+    (owned(one, "feed"), owned(one, "match"))
 }
 
 fn row(line: &[u8]) -> Result<Value, Failure> {
     serde_json::from_slice(line)
-        .map_err(|error| Failure::new(Code::Failed, format!("a line of the stream cannot be read: {error}")))
+        .map_err(|error| Failure::new(Code::Failed, format!("cannot read a line of the stream: {error}")))
 }
 
 /// A stream that is followed ends only with the daemon.
 fn ended(follow: bool) -> Outcome {
     if follow {
-        Err(Failure::new(Code::NotRunning, "the daemon has ended the stream"))
+        Err(Failure::new(Code::NotRunning, "the daemon closed the stream"))
     } else {
         Ok(Code::Done)
     }
@@ -103,7 +169,38 @@ const ODDS_SHOWN: [Column<Value>; 6] = [
 ];
 
 /// `odds`: a match's rows of odds.
-pub(crate) fn odds(rows: &Value, out: &mut Printer<'_>) -> Result<(), Failure> {
+pub(crate) fn odds(
+    daemon: &Daemon,
+    matches: &ArgMatches,
+    format: OutputFormat,
+    out: &mut Printer<'_>,
+) -> Outcome {
+    let args = arguments(matches, &["match", "market"]);
+    match format {
+        OutputFormat::Json => {
+            let rows = daemon.ask_raw("odds", args)?;
+            if rows.get() == "[]" {
+                check_match(daemon, matches)?;
+            }
+            out.json(&rows)?;
+        }
+        OutputFormat::Text => {
+            let rows = daemon.ask("odds", args)?;
+            if elements(&rows).next().is_none() {
+                check_match(daemon, matches)?;
+            }
+            odds_rows(&rows, out)?;
+        }
+    }
+    Ok(Code::Done)
+}
+
+/// Fails if the match is not known: that it has no odds would be misleading.
+fn check_match(daemon: &Daemon, matches: &ArgMatches) -> Result<(), Failure> {
+    daemon.ask("match", arguments(matches, &["match"])).map(drop)
+}
+
+fn odds_rows(rows: &Value, out: &mut Printer<'_>) -> Result<(), Failure> {
     if elements(rows).next().is_none() {
         return out.line("no odds");
     }
@@ -124,11 +221,12 @@ pub(crate) fn follow_odds(
     format: OutputFormat,
     out: &mut Printer<'_>,
 ) -> Outcome {
+    check_match(daemon, matches)?;
     let args = arguments(matches, &["match", "market", "follow"]);
     let (first, mut stream) = daemon.stream("odds", args)?;
     // A daemon that does not follow has answered with all there is.
     if first.is_array() {
-        odds(&first, out)?;
+        odds_rows(&first, out)?;
         return Ok(Code::Done);
     }
     loop {

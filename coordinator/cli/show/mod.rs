@@ -5,6 +5,7 @@
 
 mod document;
 mod events;
+mod line;
 mod lists;
 mod status;
 

@@ -4,10 +4,12 @@ use super::super::output::{Failure, Printer, clean};
 use super::super::table::{age, left, right, short, table};
 use super::read;
 use serde_json::Value;
-use touchline_common::control::views::{DeathView, FeedView, StatusView, name_of};
+use touchline_common::control::views::{DeathView, FeedView, StatusView, counted, name_of};
 
 /// Deaths in the text; all that are known stand in the JSON.
 const DEATHS_SHOWN: usize = 5;
+/// Older deaths are only counted, seconds.
+const DEATHS_RECENT_S: i64 = 3_600;
 
 pub(crate) fn status(status: &Value, out: &mut Printer<'_>) -> Result<(), Failure> {
     let status: StatusView = read(status)?;
@@ -19,15 +21,19 @@ pub(crate) fn status(status: &Value, out: &mut Printer<'_>) -> Result<(), Failur
     out.line(matches(&status))?;
     let workers = status.workers;
     out.line(format!(
-        "workers   {} of {} ready, {} starting, {} parked, {} restarts",
-        workers.ready, workers.max, workers.starting, workers.parked, workers.restarts
+        "workers   {} of {} ready, {} starting, {} parked, {}",
+        workers.ready,
+        workers.max,
+        workers.starting,
+        workers.parked,
+        counted(workers.restarts, "restart", "restarts")
     ))?;
     let recorder = &status.recorder;
     out.line(format!(
-        "recorder  {}: {} documents, {} events, {} queued, {} dropped",
+        "recorder  {}: {}, {}, {} queued, {} dropped",
         clean(&recorder.state),
-        recorder.documents,
-        recorder.events,
+        counted(recorder.documents, "document", "documents"),
+        counted(recorder.events, "event", "events"),
         recorder.queue,
         recorder.dropped
     ))?;
@@ -40,7 +46,7 @@ pub(crate) fn status(status: &Value, out: &mut Printer<'_>) -> Result<(), Failur
     let (gateway, sandbox) = (&status.gateway, &status.sandbox);
     let clients = match gateway.state.as_str() {
         "off" => String::new(),
-        _ => format!(", {} clients", gateway.clients),
+        _ => format!(", {}", counted(gateway.clients, "client", "clients")),
     };
     out.line(format!(
         "gateway   {}{clients}; sandbox: landlock {}, seccomp {}",
@@ -50,7 +56,7 @@ pub(crate) fn status(status: &Value, out: &mut Printer<'_>) -> Result<(), Failur
     ))?;
     out.line("")?;
     feeds(&status.feeds, out)?;
-    deaths(&status.deaths, out)
+    deaths(&status.deaths, jiff::Timestamp::now(), out)
 }
 
 fn matches(status: &StatusView) -> String {
@@ -100,12 +106,31 @@ fn feeds(feeds: &[FeedView], out: &mut Printer<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The last few deaths, the newest first.
-fn deaths(deaths: &[DeathView], out: &mut Printer<'_>) -> Result<(), Failure> {
+/// The last few deaths, the newest first, and how many there were before.
+fn deaths(deaths: &[DeathView], now: jiff::Timestamp, out: &mut Printer<'_>) -> Result<(), Failure> {
     if deaths.is_empty() {
         return Ok(());
     }
-    let deaths = deaths.get(..DEATHS_SHOWN).unwrap_or(deaths);
+    let (recent, old): (Vec<&DeathView>, Vec<&DeathView>) =
+        deaths.iter().partition(|death| is_recent(death, now));
+    out.line("")?;
+    recent_deaths(recent.get(..DEATHS_SHOWN).unwrap_or(&recent), out)?;
+    if !old.is_empty() {
+        out.line(format!("{} more than an hour ago", counted(old.len(), "death", "deaths")))?;
+    }
+    Ok(())
+}
+
+/// A time that cannot be read is no reason to hide the death.
+fn is_recent(death: &DeathView, now: jiff::Timestamp) -> bool {
+    let at = death.at.parse::<jiff::Timestamp>();
+    at.map_or(true, |at| now.as_second() - at.as_second() < DEATHS_RECENT_S)
+}
+
+fn recent_deaths(deaths: &[&DeathView], out: &mut Printer<'_>) -> Result<(), Failure> {
+    if deaths.is_empty() {
+        return Ok(());
+    }
     let columns = [
         // To the second is enough for people.
         left("DIED", |death: &DeathView| death.at.chars().take(19).collect()),
@@ -115,8 +140,7 @@ fn deaths(deaths: &[DeathView], out: &mut Printer<'_>) -> Result<(), Failure> {
         right("UP", |death| age(death.uptime_s)),
         right("MATCHES", |death| death.matches.to_string()),
     ];
-    out.line("")?;
-    table(deaths, &columns, out)?;
+    table(deaths.iter().copied(), &columns, out)?;
     for death in deaths {
         let why = if death.why.is_empty() { &death.last_activity } else { &death.why };
         let at = death.at_match.as_deref().map(|id| format!(", at match {}", clean(&short(id, 40))));

@@ -5,12 +5,13 @@
 
 use crate::pool::catalog::matches::{Assignment, Match};
 use crate::pool::catalog::table::Mark;
+use crate::pool::children::slot::Slot;
 use crate::pool::feed::{Feed, FirstList};
 use crate::pool::log_event::LogEvent;
 use crate::pool::placement::balance::{self, Share, Transfer};
 use crate::pool::placement::choose::Reluctance;
 use crate::pool::{Answer, Pool, WORKERS_MAX};
-use touchline_common::control::views::{DrainView, MoveView, PlanView, SpreadView};
+use touchline_common::control::views::{DrainView, MoveView, PlanView, SpreadView, counted};
 use touchline_common::model::{FeedId, Generation, MatchKey, SlotId};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,12 +24,9 @@ pub(in crate::pool) enum Trigger {
 impl Pool {
     /// Empties a worker. It is ended when it has nothing left.
     pub(in crate::pool) fn drain(&mut self, slot: SlotId) -> Result<Generation, String> {
-        let there = self.slot(slot).ok_or_else(|| format!("there is no worker {slot}: see `workers`"))?;
+        let there = self.slot(slot).ok_or_else(|| format!("no worker {slot}: see `workers`"))?;
         if !there.life.works() {
-            return Err(format!(
-                "worker {slot} is {}: only a ready one can be drained",
-                there.life.state.as_str()
-            ));
+            return Err(format!("cannot drain worker {slot}: {}", not_ready(there)));
         }
         let generation = there.life.generation;
         if !there.life.is_draining() {
@@ -40,7 +38,7 @@ impl Pool {
     pub(in crate::pool) fn move_match(&mut self, key: &MatchKey, to: SlotId) -> Result<Generation, String> {
         let generation = self.may_move(key, to)?;
         if self.catalog.matches.marked(Mark::Moving).contains(key) {
-            return Err(format!("match {} is being moved already", key.id));
+            return Err(format!("match {} is already being moved", key.id));
         }
         self.begin_move(key, to)?;
         Ok(generation)
@@ -55,15 +53,18 @@ impl Pool {
         let Assignment::Assigned { owner, .. } = &a_match.assignment else {
             return Err(format!("match {} has no worker: see `matches --state waiting`", key.id));
         };
-        let target = self.slot(to).ok_or_else(|| format!("there is no worker {to}: see `workers`"))?;
+        let target = self.slot(to).ok_or_else(|| format!("no worker {to}: see `workers`"))?;
         if owner.slot == to {
-            return Err(format!("worker {to} has match {} already", key.id));
+            return Err(format!("match {} is already at worker {to}", key.id));
         }
         if !target.takes_work() {
-            return Err(format!("worker {to} takes no matches now, it is {}", target.life.state.as_str()));
+            return Err(format!("cannot move to worker {to}: {}", not_ready(target)));
         }
         if target.feed != Some(key.feed) {
-            return Err(format!("worker {to} follows another feed than {}", self.feed_name(key.feed)));
+            return Err(format!(
+                "cannot move to worker {to}: it follows another feed than {}",
+                self.feed_name(key.feed)
+            ));
         }
         let Feed { plan, cap, .. } = &self.feeds[key.feed];
         let (load, cap) = (target.load(plan.own_subscriptions), cap.learner.cap_of(to));
@@ -84,7 +85,7 @@ impl Pool {
             return Ok(());
         }
         let begun = self.give_candidate(key, to);
-        begun.then_some(()).ok_or_else(|| "no epoch is at hand: try again in a second".to_owned())
+        begun.then_some(()).ok_or_else(|| "no epoch available: try again in a second".to_owned())
     }
 
     /// Break before make: the match waits for `to` until its worker has release.
@@ -104,7 +105,7 @@ impl Pool {
         generation: Generation,
     ) -> Option<Answer> {
         let Some(a_match) = self.catalog.matches.get(key) else {
-            return Some(Answer::failed(format!("match {} ended meanwhile", key.id)));
+            return Some(Answer::failed(format!("match {} has ended in the meantime", key.id)));
         };
         let lives = self.slot(to).is_some_and(|slot| slot.life.is(generation));
         match &a_match.assignment {
@@ -121,7 +122,7 @@ impl Pool {
                 key.id, owner.slot
             ))),
             Assignment::Waiting | Assignment::Quarantined => {
-                Some(Answer::failed(format!("match {} lost its worker meanwhile: see `matches`", key.id)))
+                Some(Answer::failed(format!("match {} has lost its worker: see `matches`", key.id)))
             }
         }
     }
@@ -163,17 +164,17 @@ impl Pool {
         let spreads: Vec<String> = plan
             .feeds
             .iter()
-            .map(|of| format!("{}: {} to {} subscriptions a worker", of.feed, of.least, of.most))
+            .map(|of| format!("{}: {} to {} subscriptions per worker", of.feed, of.least, of.most))
             .collect();
         let spreads = if spreads.is_empty() {
-            "no feed has two workers that stay".to_owned()
+            "no feed has two or more stable workers".to_owned()
         } else {
             spreads.join("; ")
         };
         match (plan.moves.len(), self.catalog.matches.marked(Mark::Moving).len()) {
-            (0, 0) => Ok(format!("the workers are even; {spreads}")),
+            (0, 0) => Ok(format!("workers are even; {spreads}")),
             (planned, moving) => {
-                Err(format!("{planned} moves are still to be made, {moving} go on; {spreads}"))
+                Err(format!("{planned} moves to do, {moving} in progress; {spreads}"))
             }
         }
     }
@@ -271,9 +272,9 @@ impl Pool {
         let beyond = processes.saturating_sub(usize::from(max));
         let more = match beyond {
             0 => String::new(),
-            _ => format!("; {beyond} of {processes} are drained, as far as the others have room"),
+            _ => format!("; draining {beyond} of {processes} as capacity allows"),
         };
-        Answer::Done { message: format!("{min} to {max} workers{more}") }
+        Answer::Done { message: format!("workers: {min} to {max}{more}") }
     }
 
     /// What a worker that is being drained still has; `None` when it has nothing, or is gone.
@@ -284,8 +285,8 @@ impl Pool {
         let more = if there.matches.len() > NAMED { ", …" } else { "" };
         let list = if self.holds_list(slot) { ", the list" } else { "" };
         Some(format!(
-            "worker {slot} still has {} matches{list} ({}{more}); it goes on, see `workers`",
-            there.matches.len(),
+            "worker {slot} still has {}{list} ({}{more}); the drain continues, see `workers`",
+            counted(there.matches.len(), "match", "matches"),
             names.join(", ")
         ))
     }
@@ -301,5 +302,13 @@ impl Pool {
             self.out.log(LogEvent::Moving { key: key.clone(), worker: owner.slot, to, epoch });
         }
         true
+    }
+}
+
+/// Why a worker that is not ready is refused.
+fn not_ready(slot: &Slot) -> String {
+    match slot.life.state.as_str() {
+        "empty" | "dead" => "not running".to_owned(),
+        state => format!("it is {state}"),
     }
 }

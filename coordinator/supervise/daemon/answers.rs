@@ -44,7 +44,7 @@ impl Daemon {
         let (name, uid) = (verb.name, self.clients.uid(client).unwrap_or_default());
         if !self.clients.may(client, verb.access) {
             log::warn!(verb = name, uid = uid; "control.refused");
-            let error = format!("uid {uid} may not {name}: ask for it in [control]");
+            let error = format!("uid {uid} may not {name}: add it to the uids in [control]");
             return Err(Answer::refused(Code::Refused, error));
         }
         let args = verb.read(request.args).map_err(|error| Answer::refused(Code::Usage, error))?;
@@ -90,7 +90,7 @@ impl Daemon {
     }
 
     fn give(&mut self, client: u32, result: &impl Serialize) -> Result<(), Answer> {
-        let failed = |error| Answer::refused(Code::Failed, format!("the answer cannot be written: {error}"));
+        let failed = |error| Answer::refused(Code::Failed, format!("cannot write the answer: {error}"));
         let result = serde_json::to_value(result).map_err(failed)?;
         self.clients.answer(client, &Answer::Ok(result));
         Ok(())
@@ -166,7 +166,7 @@ impl Daemon {
             [key] => return Ok(key.clone()),
             [..] => {
                 let feeds: Vec<String> = keys.iter().map(|key| self.pool.feed_name(key.feed)).collect();
-                format!("several feeds have {named:?}: {}; write FEED/ID", feeds.join(", "))
+                format!("more than one feed has {named:?} ({}): use FEED/ID", feeds.join(", "))
             }
         };
         Err(Answer::refused(Code::Failed, error))
@@ -176,14 +176,14 @@ impl Daemon {
         let mut query = MatchQuery::default();
         if let Some(name) = request.text("feed") {
             query.feed = Some(self.pool.feed_by_name(name).ok_or_else(|| {
-                let error = format!("no feed is called {name:?}: {}", self.setup.feed_names.join(", "));
+                let error = format!("no feed {name:?}: expected one of {}", self.setup.feed_names.join(", "));
                 Answer::refused(Code::Failed, error)
             })?);
         }
         if let Some(name) = request.text("state") {
             query.state = Some(MatchViewState::by_name(name).ok_or_else(|| {
                 let states = "waiting, subscribing, live, stale, ended or quarantined";
-                Answer::refused(Code::Usage, format!("no match can be {name:?}: {states}"))
+                Answer::refused(Code::Usage, format!("no state {name:?}: expected {states}"))
             })?);
         }
         if request.args.contains_key("worker") {
@@ -289,7 +289,7 @@ fn worker(request: &Request) -> Result<SlotId, Answer> {
         None => request.text("worker").unwrap_or_default().to_owned(),
     };
     let digits = named.strip_prefix('w').unwrap_or(&named);
-    let error = || format!("no worker can be called {named:?}: expected its number");
+    let error = || format!("no worker {named:?}: expected its number");
     digits.parse().map(SlotId).map_err(|_| Answer::refused(Code::Usage, error()))
 }
 

@@ -71,7 +71,7 @@ impl Daemon {
             self.pass_log_filter(child);
         }
         log::info!(filter = filter; "log.filter");
-        Ok(format!("logging by {filter}"))
+        Ok(format!("log level set to {filter}"))
     }
 
     /// Sends a child the filter that was set since the start, if one was.

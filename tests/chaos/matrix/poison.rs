@@ -5,6 +5,7 @@ use super::{Case, Verdict};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
+use touchline_common::control::views::counted;
 use touchline_harness::wait;
 
 /// Two workers that hang until the coordinator ends them, and back-off between them.
@@ -56,7 +57,8 @@ fn assert_is_reported(ground: &Ground, held: usize) {
     assert_eq!(status.pointer("/matches/quarantined"), Some(&Value::from(held)), "{status}");
     let health = ground.ask("health", json!({}));
     assert_eq!(health.get("healthy"), Some(&Value::from(false)), "{health}");
-    assert!(health.to_string().contains(&format!("{held} matches are in quarantine")), "{health}");
+    let reason = format!("{} in quarantine", counted(held, "match is", "matches are"));
+    assert!(health.to_string().contains(&reason), "{health}");
     let output = ground.operate(&["matches", "--state", "quarantined"]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success() && text.contains(&ground.culprit()), "{output:?}");

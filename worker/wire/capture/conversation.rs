@@ -2,12 +2,13 @@
 //! WebSocket frames.
 //!
 //! What a direction speaks is seen in its first bytes. What does not decode is reported as it is, with the reason; after
-//! missing bytes framing is looked for again where a packet begins. A direction holds no more than one message of
-//! [`MESSAGE_MAX`] bytes, and what `bodies` allows of those that come in pieces.
+//! missing bytes framing is looked for again where a packet begins, that of a WebSocket by `search`. A direction holds no
+//! more than one message of [`MESSAGE_MAX`] bytes, and what `bodies` allows of those that come in pieces.
 
 use super::Summary;
 use super::bodies::{BODY_MAX, Bodies};
 use super::entry::{ConnectionId, Ending, Entry, Sender, Topic, What};
+use super::search::{NOWHERE, Search};
 use super::text;
 use super::upgrade;
 use crate::wire::diffusion::tunnel::{Form, ZAP_PROTOCOL};
@@ -15,7 +16,7 @@ use crate::wire::diffusion::{
     AliasTable, ConnectRequest, ConnectResponse, FRAME_MIN, Fragments, Message, MessageType, Part, TopicRef,
     TopicStatus, VERSION,
 };
-use crate::wire::websocket::{Arrived, Deflate, HttpHead, Limits, Reader, Role};
+use crate::wire::websocket::{Arrived, Deflate, HttpHead, Limits, MidstreamReader, Passed, Reader, Role};
 
 /// The longest message, and the longest frame, that is put together, bytes.
 pub const MESSAGE_MAX: usize = 4 << 20;
@@ -61,13 +62,34 @@ pub(super) struct Conversation {
     client: Direction,
     server: Direction,
     pub(super) shared: Shared,
+    sides: Sides,
+}
+
+/// Which side is the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sides {
+    /// Its first segment is in the capture, or its frames have shown it.
+    Known,
+    /// The one with the higher port, as long as nothing says otherwise.
+    Guessed,
+    /// The guess was wrong: whoever is called the client is the server.
+    Swapped,
+}
+
+/// What both directions speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wire {
+    Dpt,
+    Web,
 }
 
 /// What both directions must know.
 pub(super) struct Shared {
     pub(super) aliases: AliasTable,
     deflate: Option<Deflate>,
-    pub(super) form: Form,
+    /// `None` until a handshake has said it.
+    pub(super) form: Option<Form>,
+    wire: Option<Wire>,
     /// A later version of the protocol was asked for or answered.
     later: Option<u8>,
 }
@@ -77,6 +99,9 @@ struct Direction {
     stage: Stage,
     bytes: Vec<u8>,
     web: Option<Box<Reader>>,
+    /// Stands before `web` where the beginning of the frames is not in the capture.
+    midstream: Option<Box<MidstreamReader>>,
+    search: Search,
     /// Texts that were read: the first one may be the handshake.
     texts: u64,
     /// Messages of which only some pieces came.
@@ -87,7 +112,7 @@ struct Direction {
 enum Stage {
     /// The first bytes decide.
     Start,
-    /// Anywhere in a stream of frames: found where a packet begins with one.
+    /// Anywhere in a stream of frames: found where a packet begins with one, of a WebSocket with several.
     Midst,
     Frames,
     Web,
@@ -99,11 +124,26 @@ impl Conversation {
     pub(super) fn new(from_start: bool) -> Conversation {
         let stage = if from_start { Stage::Start } else { Stage::Midst };
         let parts = || Fragments::new(BODY_MAX);
-        let direction = || Direction { stage, bytes: Vec::new(), web: None, texts: 0, parts: parts() };
+        let direction = || Direction {
+            stage,
+            bytes: Vec::new(),
+            web: None,
+            midstream: None,
+            search: Search::default(),
+            texts: 0,
+            parts: parts(),
+        };
         Conversation {
             client: direction(),
             server: direction(),
-            shared: Shared { aliases: AliasTable::new(ALIASES), deflate: None, form: Form::V4, later: None },
+            shared: Shared {
+                aliases: AliasTable::new(ALIASES),
+                deflate: None,
+                form: None,
+                wire: None,
+                later: None,
+            },
+            sides: if from_start { Sides::Known } else { Sides::Guessed },
         }
     }
 
@@ -114,27 +154,71 @@ impl Conversation {
         }
     }
 
+    /// Does `act` with the sender as its frames have shown it.
+    fn as_shown(&mut self, place: &mut Place<'_>, act: impl FnOnce(&mut Conversation, &mut Place<'_>)) {
+        let called = place.sender;
+        if self.sides == Sides::Swapped {
+            place.sender = called.other();
+        }
+        act(self, place);
+        place.sender = called;
+    }
+
     pub(super) fn bytes(&mut self, bytes: &[u8], place: &mut Place<'_>) {
+        self.as_shown(place, |conversation, place| {
+            let (direction, shared) = conversation.direction(place.sender);
+            if let Some(role) = direction.take(bytes, shared, place) {
+                conversation.found(role, place);
+            }
+        });
+    }
+
+    /// The direction in `place` is a WebSocket, for a reader of `role`; then the other one is, too.
+    fn found(&mut self, role: Role, place: &mut Place<'_>) {
+        let is_first = self.shared.wire.replace(Wire::Web).is_none();
+        if is_first && self.sides == Sides::Guessed {
+            if role == reader_of(place.sender) {
+                self.sides = Sides::Known;
+            } else {
+                self.sides = Sides::Swapped;
+                std::mem::swap(&mut self.client, &mut self.server);
+                place.sender = place.sender.other();
+                let (connection, at) = (place.connection, place.at);
+                place.out.entry(&Entry { connection, at, sender: None, what: What::Swapped });
+            }
+        }
         let (direction, shared) = self.direction(place.sender);
-        direction.take(bytes, shared, place);
+        direction.open_midstream(role, shared, place);
+        if is_first {
+            let sender = place.sender;
+            place.sender = sender.other();
+            let (direction, shared) = self.direction(place.sender);
+            if let Some(role) = direction.search.look(shared.known(place.sender), place) {
+                direction.open_midstream(role, shared, place);
+            }
+            place.sender = sender;
+        }
     }
 
     pub(super) fn lost(&mut self, count: u64, place: &mut Place<'_>) {
-        let (direction, _) = self.direction(place.sender);
-        direction.give_up("the rest of it is not in the capture", place);
-        direction.stage = match direction.stage {
-            Stage::Start | Stage::Midst | Stage::Frames => Stage::Midst,
-            Stage::Web => Stage::Foreign("bytes before it are missing, and with them where frames begin"),
-            Stage::Foreign(why) => Stage::Foreign(why),
-        };
-        place.emit(What::Lost(count));
+        self.as_shown(place, |conversation, place| {
+            let (direction, _) = conversation.direction(place.sender);
+            direction.give_up("the rest of it is not in the capture", place);
+            direction.stage = match direction.stage {
+                Stage::Start | Stage::Midst | Stage::Frames | Stage::Web => Stage::Midst,
+                Stage::Foreign(why) => Stage::Foreign(why),
+            };
+            place.emit(What::Lost(count));
+        });
     }
 
     pub(super) fn ended(&mut self, ending: Ending, place: &mut Place<'_>) {
-        let (direction, shared) = self.direction(place.sender);
-        direction.give_up("the stream ends in the midst of it", place);
-        text::unfinished(&mut direction.parts, shared, place);
-        place.emit(What::Ended(ending));
+        self.as_shown(place, |conversation, place| {
+            let (direction, shared) = conversation.direction(place.sender);
+            direction.give_up("the stream ends in the midst of it", place);
+            text::unfinished(&mut direction.parts, shared, place);
+            place.emit(What::Ended(ending));
+        });
     }
 
     /// Reports what is left when the capture says no more of the connection; no packet says when.
@@ -150,10 +234,28 @@ impl Conversation {
     }
 }
 
+impl Shared {
+    /// Whose reader what `sender` sends is for, if this is known to be a WebSocket.
+    fn known(&self, sender: Sender) -> Option<Role> {
+        (self.wire == Some(Wire::Web)).then(|| reader_of(sender))
+    }
+}
+
+/// Who reads what `sender` sends.
+fn reader_of(sender: Sender) -> Role {
+    match sender {
+        Sender::Client => Role::Server,
+        Sender::Server => Role::Client,
+    }
+}
+
 impl Direction {
-    fn take(&mut self, bytes: &[u8], shared: &mut Shared, place: &mut Place<'_>) {
+    /// Takes the bytes of a packet. For whose reader they are, if they show frames of a WebSocket where nothing was
+    /// known; they are held then.
+    fn take(&mut self, bytes: &[u8], shared: &mut Shared, place: &mut Place<'_>) -> Option<Role> {
         match self.stage {
             Stage::Foreign(why) => place.undecoded(bytes, why),
+            Stage::Web if self.midstream.is_some() => self.read_midstream(bytes, shared, place),
             Stage::Web => {
                 if let Some(reader) = &mut self.web {
                     reader.feed(bytes);
@@ -163,25 +265,29 @@ impl Direction {
                     self.bytes.extend_from_slice(bytes);
                     self.open_web(shared, place.sender);
                 }
-                self.read_web(shared, place);
+                self.read_from_start(shared, place);
             }
-            Stage::Midst if !frames_begin(bytes) => {
-                place.undecoded(bytes, "no message begins here, and how far the stream is is not known");
+            Stage::Midst if shared.wire != Some(Wire::Web) && frames_begin(bytes) => {
+                self.search.give_up(place);
+                self.stage = Stage::Frames;
+                self.read_frames(bytes, shared, place);
             }
-            Stage::Start | Stage::Midst | Stage::Frames => {
-                if self.stage == Stage::Midst {
-                    self.stage = Stage::Frames;
-                }
-                let mut held = std::mem::take(&mut self.bytes);
-                held.extend_from_slice(bytes);
-                let used = self.read(&held, shared, place);
-                held.drain(..used.min(held.len()));
-                self.bytes = held;
-                if self.stage == Stage::Web {
-                    self.open_web(shared, place.sender);
-                    self.read_web(shared, place);
-                }
-            }
+            Stage::Midst if shared.wire == Some(Wire::Dpt) => place.undecoded(bytes, NOWHERE),
+            Stage::Midst => return self.search.take(bytes, shared.known(place.sender), place),
+            Stage::Start | Stage::Frames => self.read_frames(bytes, shared, place),
+        }
+        None
+    }
+
+    fn read_frames(&mut self, bytes: &[u8], shared: &mut Shared, place: &mut Place<'_>) {
+        let mut held = std::mem::take(&mut self.bytes);
+        held.extend_from_slice(bytes);
+        let used = self.read(&held, shared, place);
+        held.drain(..used.min(held.len()));
+        self.bytes = held;
+        if self.stage == Stage::Web {
+            self.open_web(shared, place.sender);
+            self.read_from_start(shared, place);
         }
     }
 
@@ -226,6 +332,7 @@ impl Direction {
                     Ok(None) => None,
                     Ok(Some((what, used))) => {
                         self.stage = Stage::Frames;
+                        shared.wire = Some(Wire::Dpt);
                         place.emit(what);
                         Some(used)
                     }
@@ -251,9 +358,8 @@ impl Direction {
         let line = String::from_utf8_lossy(head.first);
         match place.sender {
             Sender::Client => {
-                if head.has_word("sec-websocket-protocol", ZAP_PROTOCOL) {
-                    shared.form = Form::Zap;
-                }
+                let is_zap = head.has_word("sec-websocket-protocol", ZAP_PROTOCOL);
+                shared.form = Some(if is_zap { Form::Zap } else { Form::V4 });
                 shared.later = upgrade::version(&line).filter(|version| *version > VERSION).or(shared.later);
                 place.emit(What::Upgrade { line: &upgrade::masked(&line) });
             }
@@ -262,8 +368,12 @@ impl Direction {
                 place.emit(What::Upgrade { line: &line });
             }
         }
-        let is_web = head.has_word("upgrade", "websocket");
-        self.stage = if is_web { Stage::Web } else { Stage::Foreign("HTTP that leads to no WebSocket") };
+        if head.has_word("upgrade", "websocket") {
+            self.stage = Stage::Web;
+            shared.wire = Some(Wire::Web);
+        } else {
+            self.stage = Stage::Foreign("HTTP that leads to no WebSocket");
+        }
     }
 
     /// From here on nothing of this direction is understood.
@@ -296,12 +406,8 @@ impl Direction {
         const MASKED: u8 = 0x80;
         let Some(second) = self.bytes.get(1) else { return };
         let role = if second & MASKED == 0 { Role::Client } else { Role::Server };
-        let limits = Limits { frame: MESSAGE_MAX, inflated: 4 * MESSAGE_MAX, ..Limits::default() };
-        let mut reader = Reader::new(role, limits);
-        let expected = match sender {
-            Sender::Client => Role::Server,
-            Sender::Server => Role::Client,
-        };
+        let mut reader = Reader::new(role, limits());
+        let expected = reader_of(sender);
         let swapped = |deflate: Deflate| Deflate {
             server_context: deflate.client_context,
             client_context: deflate.server_context,
@@ -315,13 +421,22 @@ impl Direction {
         self.web = Some(Box::new(reader));
     }
 
-    fn read_web(&mut self, shared: &mut Shared, place: &mut Place<'_>) {
-        let Some(reader) = &mut self.web else { return };
-        let fault = loop {
+    fn read_from_start(&mut self, shared: &mut Shared, place: &mut Place<'_>) {
+        let Some(fault) = self.read_web(shared, place) else { return };
+        if let Some(reader) = self.web.take() {
+            place.undecoded(reader.unread(), &fault);
+        }
+        self.stage = Stage::Foreign("it follows a broken frame");
+    }
+
+    /// Reads what is whole; why no more can be read, if so.
+    fn read_web(&mut self, shared: &mut Shared, place: &mut Place<'_>) -> Option<String> {
+        let reader = self.web.as_mut()?;
+        loop {
             let arrived = match reader.advance() {
-                Ok(None) => return,
+                Ok(None) => return None,
                 Ok(Some(arrived)) => arrived,
-                Err(error) => break error.to_string(),
+                Err(error) => return Some(error.to_string()),
             };
             let payload = reader.payload();
             match arrived {
@@ -329,18 +444,70 @@ impl Direction {
                     self.texts += 1;
                     text::text(payload, self.texts, &mut self.parts, shared, place);
                 }
-                Arrived::Binary if shared.later.is_some() => place.undecoded(payload, LATER),
-                Arrived::Binary => place.undecoded(payload, "a binary frame, which version 4 has not"),
+                Arrived::Binary => binary(payload, shared, place),
                 Arrived::Ping => place.emit(What::Ping(payload)),
                 Arrived::Pong => place.emit(What::Pong(payload)),
                 Arrived::Close(code) => {
                     place.emit(What::Close { code: code.map(|code| code.0), reason: payload });
                 }
             }
+        }
+    }
+
+    /// What is held begins with a frame.
+    fn open_midstream(&mut self, role: Role, shared: &mut Shared, place: &mut Place<'_>) {
+        self.stage = Stage::Web;
+        // The handshake is over.
+        self.texts = self.texts.max(1);
+        self.web = Some(Box::new(Reader::new(role, limits())));
+        self.midstream = Some(Box::new(MidstreamReader::new(role, limits(), shared.deflate)));
+        let now = place.at;
+        for (at, bytes) in self.search.take_held() {
+            place.at = at;
+            self.read_midstream(&bytes, shared, place);
+        }
+        place.at = now;
+    }
+
+    fn read_midstream(&mut self, bytes: &[u8], shared: &mut Shared, place: &mut Place<'_>) {
+        let Some(mut midstream) = self.midstream.take() else { return place.undecoded(bytes, NOWHERE) };
+        midstream.feed(bytes);
+        let role = midstream.role();
+        let fault = loop {
+            let passed = match midstream.advance() {
+                Ok(None) => break None,
+                Ok(Some(passed)) => passed,
+                Err(error) => break Some(error.to_string()),
+            };
+            match passed {
+                Passed::Frame(frame) => self.read_frame(frame, role, shared, place),
+                Passed::Text(text) => {
+                    self.texts += 1;
+                    text::text(text, self.texts, &mut self.parts, shared, place);
+                }
+                Passed::Binary(bytes) => binary(bytes, shared, place),
+                Passed::Compressed(bytes) => place.undecoded(bytes, COMPRESSED),
+                Passed::Rest(bytes) => place.undecoded(bytes, "the end of a message that began earlier"),
+            }
         };
-        place.undecoded(reader.unread(), &fault);
-        self.web = None;
-        self.stage = Stage::Foreign("it follows a broken frame");
+        match fault {
+            None => self.midstream = Some(midstream),
+            Some(fault) => {
+                place.undecoded(midstream.unread(), &fault);
+                self.web = None;
+                self.stage = Stage::Midst;
+            }
+        }
+    }
+
+    /// A frame on its own: where the next one begins is known, whatever this one says.
+    fn read_frame(&mut self, frame: &[u8], role: Role, shared: &mut Shared, place: &mut Place<'_>) {
+        let Some(reader) = &mut self.web else { return };
+        reader.feed(frame);
+        if let Some(fault) = self.read_web(shared, place) {
+            place.undecoded(frame, &fault);
+            self.web = Some(Box::new(Reader::new(role, limits())));
+        }
     }
 
     /// What is held belongs to no message any more.
@@ -350,13 +517,27 @@ impl Direction {
         if let Some(reader) = self.web.take() {
             place.undecoded(reader.unread(), why);
         }
+        if let Some(midstream) = self.midstream.take() {
+            place.undecoded(midstream.unread(), why);
+        }
+        self.search.give_up(place);
     }
 }
 
+fn limits() -> Limits {
+    Limits { frame: MESSAGE_MAX, inflated: 4 * MESSAGE_MAX, ..Limits::default() }
+}
+
+fn binary(payload: &[u8], shared: &Shared, place: &mut Place<'_>) {
+    let why = if shared.later.is_some() { LATER } else { "a binary frame, which version 4 has not" };
+    place.undecoded(payload, why);
+}
+
 const LATER: &str = "a later version of the protocol than 4";
+const COMPRESSED: &str = "it is compressed and refers to earlier bytes, which are not in the capture";
 
 /// Whether a frame may begin here: its length and type are possible.
-fn frames_begin(bytes: &[u8]) -> bool {
+pub(super) fn frames_begin(bytes: &[u8]) -> bool {
     let (Some(length), Some(kind)) = (bytes.first_chunk::<4>(), bytes.get(4)) else { return false };
     let length = u32::from_be_bytes(*length);
     let (kind, _) = MessageType::from_type_byte(*kind);

@@ -15,6 +15,15 @@ pub enum Sender {
     Server,
 }
 
+impl Sender {
+    pub(super) fn other(self) -> Sender {
+        match self {
+            Sender::Client => Sender::Server,
+            Sender::Server => Sender::Client,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     Closed,
@@ -35,12 +44,14 @@ pub struct Entry<'a> {
 pub enum What<'a> {
     /// A connection begins, or the capture begins in the midst of it.
     Opened {
-        /// Who opened it; in the midst, whose port is the higher.
+        /// Who opened it; in the midst, who masks the frames of a WebSocket, else whose port is the higher.
         client: SocketAddr,
         server: SocketAddr,
         /// Whether its first segment is in the capture.
         from_start: bool,
     },
+    /// The frames show that client and server are the other way round than the ports suggest.
+    Swapped,
     ConnectRequest(ConnectRequest<'a>),
     ConnectResponse(ConnectResponse<'a>),
     /// The head of a WebSocket's request or answer.

@@ -1,15 +1,17 @@
 //! Captured conversations: bytes of a capture file in, messages out.
 //!
 //! [`Dissector`] is the whole of it: `file` finds the packets, `packet` the TCP segments in them, `stream` puts their
-//! streams together, `conversation` reads those as DPT or WebSocket, `text` the messages in them, whole or in pieces,
-//! `bodies` their bodies. Pure and streaming: memory is bounded whatever the file holds, and what it holds is hostile
-//! until proven otherwise. Callers: the verb `dissect`, a fuzz target.
+//! streams together, `conversation` reads those as DPT or WebSocket (`search` finds the latter's frames where the beginning
+//! is missing), `text` the messages in them, whole or in pieces, `bodies` their bodies. Pure and streaming: memory is
+//! bounded whatever the file holds, and what it holds is hostile until proven otherwise. Callers: the verb `dissect`, a
+//! fuzz target.
 
 mod bodies;
 mod conversation;
 mod entry;
 mod file;
 mod packet;
+mod search;
 mod stream;
 #[cfg(test)]
 mod tests;

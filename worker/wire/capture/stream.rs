@@ -7,6 +7,7 @@
 use super::conversation::{Conversation, Place};
 use super::entry::{ConnectionId, Ending, Entry, Sender, What};
 use super::packet::Segment;
+use crate::wire::websocket::{Beginning, Role, beginning};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
@@ -109,9 +110,13 @@ impl Streams {
         let (client, server) = match (flags.opens(), flags.acknowledges()) {
             (true, false) => (from, to),
             (true, true) => (to, from),
-            // In the midst: servers listen on the lower port.
-            (false, _) if from.port() < to.port() => (to, from),
-            (false, _) => (from, to),
+            (false, _) => match beginning(segment.payload, None, segment.payload.len()) {
+                // In the midst: clients mask, servers listen on the lower port.
+                Beginning::Frames(Role::Server) => (from, to),
+                Beginning::Frames(Role::Client) => (to, from),
+                Beginning::Maybe | Beginning::No if from.port() < to.port() => (to, from),
+                Beginning::Maybe | Beginning::No => (from, to),
+            },
         };
         let from_start = flags.opens();
         place.summary.connections += 1;

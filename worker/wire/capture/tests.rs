@@ -1,6 +1,7 @@
 //! Recorded captures, and made ones: every order of packets gives the same conversation.
 
 mod bodies;
+mod midstream;
 
 use super::*;
 use crate::wire::diffusion::{
@@ -58,6 +59,7 @@ fn said(what: &What<'_>) -> String {
         What::Close { code, .. } => format!("close {code:?}"),
         What::Undecoded { bytes, why } => format!("undecoded {} {why}", bytes.len()),
         What::Lost(count) => format!("lost {count}"),
+        What::Swapped => "swapped".to_owned(),
         What::Ended(ending) => format!("ended {ending:?}"),
     }
 }

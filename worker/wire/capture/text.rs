@@ -92,7 +92,7 @@ pub(super) fn text(
 ) {
     match (place.sender, nth) {
         (Sender::Client, 1) if text.first() == Some(&b'#') => {
-            shared.form = Form::Zap;
+            shared.form = Some(Form::Zap);
             match ConnectRequest::parse(text) {
                 Ok(Some((request, _))) => place.emit(What::ConnectRequest(request)),
                 Ok(None) => place.undecoded(text, "a handshake without an end"),
@@ -103,7 +103,7 @@ pub(super) fn text(
             Some(response) => place.emit(What::ConnectResponse(response)),
             None => place.undecoded(text, "no answer to a handshake"),
         },
-        (Sender::Client, _) => match (text, shared.form) {
+        (Sender::Client, _) => match (text, shared.form.unwrap_or_else(|| form_of(text))) {
             ([kind, encoding, content @ ..], Form::Zap) => {
                 message(&Message::new(*kind, *encoding, content), parts, shared, place);
             }
@@ -120,6 +120,12 @@ pub(super) fn text(
             }
         }
     }
+}
+
+/// The form of a client's message where no handshake was seen: the plain encoding byte of the older one stands where in
+/// the other a header begins, which begins with no zero.
+fn form_of(text: &[u8]) -> Form {
+    if text.get(1) == Some(&0) { Form::Zap } else { Form::V4 }
 }
 
 /// The answer to a handshake in a text: `4 FD 100 FD id`, in the older form `100 FD id NUL`.
