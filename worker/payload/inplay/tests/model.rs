@@ -355,7 +355,16 @@ fn score(event: &Node, sport: Option<&Sport>) -> Option<Value> {
         Scoring::Goals => total = ss.map(sides).unwrap_or_default(),
         Scoring::Tennis => {
             let sets: Vec<_> = ss.map(|ss| ss.split(',').map(sides).collect()).unwrap_or_default();
-            let over = if finished { sets.len() } else { sets.len().saturating_sub(1) };
+            // What is unknown makes the sum unknown; a set that was not played to its end is nobody's.
+            let complete = |set: &[Option<i64>; 2]| match *set {
+                [Some(home), Some(away)] => {
+                    let (more, less) = (home.max(away), home.min(away));
+                    more >= 6 && more - less >= 2 || (more, less) == (7, 6)
+                }
+                _ => true,
+            };
+            let all = finished && sets.last().is_none_or(complete);
+            let over = if all { sets.len() } else { sets.len().saturating_sub(1) };
             let known = ss.is_some() && sets[..over].iter().flatten().all(Option::is_some);
             if known {
                 let won =
@@ -368,7 +377,7 @@ fn score(event: &Node, sport: Option<&Sport>) -> Option<Value> {
             }
         }
         // The random edits name no sport of these.
-        Scoring::Points | Scoring::Sets | Scoring::Cricket | Scoring::Text => {}
+        Scoring::Points | Scoring::Sets | Scoring::Cricket | Scoring::Frames | Scoring::Text => {}
     }
     for (key, value) in ["home", "away"].into_iter().zip(total) {
         if let Some(value) = value {
@@ -405,8 +414,12 @@ fn stats(event: &Node, teams: &[Option<&Node>; 2]) -> Option<Value> {
                 values.insert(side.to_owned(), number.map_or_else(|| value.into(), Value::from));
             }
         }
-        if !values.is_empty() && !out.contains_key(&key) {
-            out.insert(key, Value::Object(values));
+        if values.is_empty() {
+            continue;
+        }
+        let held = out.entry(key).or_insert_with(|| json!({}));
+        for (side, value) in values {
+            held.as_object_mut().unwrap().entry(side).or_insert(value);
         }
     }
     (!out.is_empty()).then_some(Value::Object(out))
