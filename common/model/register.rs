@@ -44,7 +44,7 @@ pub enum Register {
         set: u8,
         side: Side,
     },
-    /// Goals, runs or points in all; sets won in racket sports.
+    /// Goals, runs or points in all; sets, frames, legs or maps won in sports of those.
     Score(Side),
     /// The points of the current game, both sides in one value: [`Register::pack_points`].
     Points,

@@ -17,4 +17,55 @@ pub enum Scoring {
     /// No rule: the score is text.
     #[default]
     Text,
+    /// `4-3` frames, legs or maps won, with the points of the current one beside it: each step of one is a `set`.
+    Frames,
+}
+
+impl Scoring {
+    pub const ALL: [Scoring; 7] = [
+        Scoring::Goals,
+        Scoring::Points,
+        Scoring::Tennis,
+        Scoring::Sets,
+        Scoring::Cricket,
+        Scoring::Text,
+        Scoring::Frames,
+    ];
+
+    /// As a table of names calls it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Scoring::Goals => "goals",
+            Scoring::Points => "points",
+            Scoring::Tennis => "tennis",
+            Scoring::Sets => "sets",
+            Scoring::Cricket => "cricket",
+            Scoring::Text => "text",
+            Scoring::Frames => "frames",
+        }
+    }
+
+    /// Whether what is won one by one (sets, frames, legs, maps) stands for the periods.
+    pub fn has_sets(self) -> bool {
+        match self {
+            Scoring::Tennis | Scoring::Sets | Scoring::Frames => true,
+            Scoring::Goals | Scoring::Points | Scoring::Cricket | Scoring::Text => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn each_has_a_name_of_its_own_and_its_place_in_what_is_saved() {
+        let names: HashSet<&str> = Scoring::ALL.into_iter().map(Scoring::as_str).collect();
+        assert_eq!(names.len(), Scoring::ALL.len());
+        // Places count on the wire: a new one comes last.
+        for (place, scoring) in Scoring::ALL.into_iter().enumerate() {
+            assert_eq!(scoring as usize, place, "{scoring:?}");
+        }
+    }
 }

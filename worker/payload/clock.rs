@@ -43,9 +43,32 @@ impl ClockState {
     }
 }
 
-/// Seconds since 1970 UTC of `YYYYMMDDhhmmss` in a zone. Of a time that comes twice the first is meant; one that is
-/// skipped counts from before the step.
-pub(super) fn instant(stamp: &[u8], zone: &TimeZone) -> Option<i64> {
+/// A time without a zone as it was written, and the instant that it was taken for when it came. It is not read again: in the hour
+/// that comes twice a later look might find the other reading nearer.
+#[derive(Debug, Default)]
+pub(super) struct Stated {
+    text: Box<[u8]>,
+    at: Option<i64>,
+}
+
+impl Stated {
+    pub(super) fn new(stamp: &[u8], zone: &TimeZone, received_us: i64) -> Self {
+        Self { text: stamp.into(), at: instant(stamp, zone, received_us) }
+    }
+
+    pub(super) fn says(&self, stamp: &[u8]) -> bool {
+        *self.text == *stamp
+    }
+
+    /// The instant that this text was taken for; of another text the one nearest to `received_us`.
+    pub(super) fn instant_of(&self, stamp: &[u8], zone: &TimeZone, received_us: i64) -> Option<i64> {
+        if self.says(stamp) { self.at } else { instant(stamp, zone, received_us) }
+    }
+}
+
+/// Seconds since 1970 UTC of `YYYYMMDDhhmmss` in a zone. A time that comes twice, or one that is skipped, can be read in two ways: the
+/// one nearest to `received_us`, microseconds since 1970 UTC, is meant.
+pub(super) fn instant(stamp: &[u8], zone: &TimeZone, received_us: i64) -> Option<i64> {
     if stamp.len() != 14 {
         return None;
     }
@@ -53,7 +76,10 @@ pub(super) fn instant(stamp: &[u8], zone: &TimeZone) -> Option<i64> {
     let small = |from: usize| part(from, from + 2).map(|n| n as i8);
     let year = i16::try_from(part(0, 4)?).ok()?;
     let civil = DateTime::new(year, small(4)?, small(6)?, small(8)?, small(10)?, small(12)?, 0).ok()?;
-    Some(zone.to_ambiguous_zoned(civil).compatible().ok()?.timestamp().as_second())
+    let read = zone.to_ambiguous_timestamp(civil);
+    let (first, last) = (read.earlier().ok()?.as_second(), read.later().ok()?.as_second());
+    let received = received_us.div_euclid(1_000_000);
+    Some(if received.abs_diff(last) < received.abs_diff(first) { last } else { first })
 }
 
 /// An instant as documents write it: `2019-05-17T13:03:07Z`.
@@ -68,12 +94,39 @@ mod tests {
     #[test]
     fn stamps_are_in_the_feeds_zone() {
         let zone = TimeZone::get("Europe/London").unwrap();
-        let shown = |stamp: &[u8]| instant(stamp, &zone).and_then(written);
+        let shown = |stamp: &[u8]| instant(stamp, &zone, 0).and_then(written);
         assert_eq!(shown(b"20190517140307").as_deref(), Some("2019-05-17T13:03:07Z"));
         assert_eq!(shown(b"20190117140307").as_deref(), Some("2019-01-17T14:03:07Z"));
         for odd in [&b""[..], b"2019051714030", b"20191317140307", b"201905171403 7", b"20190517250307"] {
             assert_eq!(shown(odd), None);
         }
+    }
+
+    #[test]
+    fn of_two_readings_the_nearest_to_when_it_came_is_meant() {
+        let zone = TimeZone::get("Europe/London").unwrap();
+        let at = |text: &str| text.parse::<jiff::Timestamp>().unwrap().as_microsecond();
+        let read = |stamp: &[u8], came: &str| instant(stamp, &zone, at(came)).and_then(written).unwrap();
+        // Clocks went back from 02:00 to 01:00 at 01:00 UTC.
+        assert_eq!(read(b"20191027013000", "2019-10-27T00:30:02Z"), "2019-10-27T00:30:00Z");
+        assert_eq!(read(b"20191027013000", "2019-10-27T01:30:02Z"), "2019-10-27T01:30:00Z");
+        assert_eq!(read(b"20191027013000", "2019-10-27T00:20:00Z"), "2019-10-27T00:30:00Z");
+        assert_eq!(read(b"20191027013000", "2019-10-27T05:00:00Z"), "2019-10-27T01:30:00Z");
+        assert_eq!(read(b"20191027005959", "2019-10-27T05:00:00Z"), "2019-10-26T23:59:59Z");
+        // Clocks went forward from 01:00 to 02:00 at 01:00 UTC: no clock showed 01:30.
+        assert_eq!(read(b"20190331013000", "2019-03-31T00:30:02Z"), "2019-03-31T00:30:00Z");
+        assert_eq!(read(b"20190331013000", "2019-03-31T01:30:02Z"), "2019-03-31T01:30:00Z");
+    }
+
+    #[test]
+    fn a_time_is_read_once() {
+        let zone = TimeZone::get("Europe/London").unwrap();
+        let at = |text: &str| text.parse::<jiff::Timestamp>().unwrap();
+        let (first, last) = (at("2019-10-27T00:30:00Z"), at("2019-10-27T01:30:00Z"));
+        let stated = Stated::new(b"20191027013000", &zone, first.as_microsecond());
+        let later = last.as_microsecond();
+        assert_eq!(stated.instant_of(b"20191027013000", &zone, later), Some(first.as_second()));
+        assert_eq!(stated.instant_of(b"20191027013001", &zone, later), Some(last.as_second() + 1));
     }
 
     #[test]

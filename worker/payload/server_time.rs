@@ -8,13 +8,13 @@ use jiff::tz::TimeZone;
 use std::time::Duration;
 
 /// The time that a load or delta of the time topic states, microseconds since 1970 UTC; `None` if it states none.
-/// `zone` is that of the feed's times. Milliseconds may be missing.
-pub(super) fn stated(body: &[u8], zone: &TimeZone) -> Option<i64> {
+/// `zone` is that of the feed's times; of two readings the one nearest to `received_us` is meant. Milliseconds may be missing.
+pub(super) fn stated(body: &[u8], zone: &TimeZone, received_us: i64) -> Option<i64> {
     let mut attributes = body.split(|b| matches!(b, b'|' | b';'));
     let value = attributes.find_map(|attribute| attribute.strip_prefix(b"TI="))?;
     let (second, millis) = value.split_at_checked(14)?;
     let millis = if millis.is_empty() { 0 } else { text::whole(millis, 3).filter(|_| millis.len() == 3)? };
-    let seconds = clock::instant(second, zone)?;
+    let seconds = clock::instant(second, zone, received_us)?;
     seconds.checked_mul(1_000_000)?.checked_add(i64::try_from(millis).ok()? * 1_000)
 }
 
@@ -45,9 +45,9 @@ mod tests {
     #[test]
     fn a_stated_time_is_in_the_feeds_zone_to_the_millisecond() {
         let zone = TimeZone::get("Europe/London").unwrap();
-        let micros = |body: &str| stated(body.as_bytes(), &zone);
         // 2026-06-01 12:00:00 UTC.
         const NOON: i64 = 1_780_315_200_000_000;
+        let micros = |body: &str| stated(body.as_bytes(), &zone, NOON);
         assert_eq!(micros("F|IN;TI=20260601130000721;UF=15;|"), Some(NOON + 721_000));
         assert_eq!(micros("U|IN;TI=20260601130001000;UF=15;|"), Some(NOON + 1_000_000));
         assert_eq!(micros("U|TI=20260601130000001;|"), Some(NOON + 1_000));

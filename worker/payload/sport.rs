@@ -1,5 +1,6 @@
 //! The feed's numbers of sports: each one's name in documents and events, and what a step of its score means.
 
+use super::text;
 use touchline_common::model::{Facts, Scoring};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +14,17 @@ impl Sport {
     /// The sport with the feed's number `id`, if it is a known one.
     pub(super) fn by_id(id: &str) -> Option<&'static Sport> {
         SPORTS.iter().find(|sport| sport.id == id)
+    }
+
+    /// The number of the sport that a table of names calls so: by its name, or any number.
+    pub(super) fn id_of(named: &str) -> Option<&str> {
+        let by_name = SPORTS.iter().find(|sport| sport.name == named).map(|sport| sport.id);
+        by_name.or_else(|| text::whole(named.as_bytes(), 9).map(|_| named))
+    }
+
+    /// The names of all that are known.
+    pub(super) fn names() -> impl Iterator<Item = &'static str> {
+        SPORTS.iter().map(|sport| sport.name)
     }
 
     /// What follows from the sport of a match, if that is a known one.
@@ -36,8 +48,8 @@ const SPORTS: &[Sport] = &[
     sport("9", "boxing", Scoring::Text),
     sport("12", "american_football", Scoring::Points),
     sport("13", "tennis", Scoring::Tennis),
-    sport("14", "snooker", Scoring::Text),
-    sport("15", "darts", Scoring::Text),
+    sport("14", "snooker", Scoring::Frames),
+    sport("15", "darts", Scoring::Frames),
     sport("16", "baseball", Scoring::Points),
     sport("17", "ice_hockey", Scoring::Goals),
     sport("18", "basketball", Scoring::Points),
@@ -53,5 +65,5 @@ const SPORTS: &[Sport] = &[
     sport("94", "badminton", Scoring::Sets),
     sport("95", "beach_volleyball", Scoring::Sets),
     sport("98", "curling", Scoring::Text),
-    sport("151", "esports", Scoring::Text),
+    sport("151", "esports", Scoring::Frames),
 ];

@@ -7,7 +7,7 @@
 use super::json::{Digest, Json};
 use super::node::Node;
 use super::score::{Over, Pair, Score};
-use super::state::{Figure, Group, Head, Ident, Market, Match, Selection, Sport, Stage, Strip};
+use super::state::{Board, Figure, Group, Head, Ident, Market, Match, Selection, Sport, Stage, Strip};
 use super::time;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -141,11 +141,15 @@ fn score<J: Json>(m: &Match) -> Option<J> {
 
 /// The columns of the scoreboard that are periods with a number for both sides.
 fn board_periods(head: &Head) -> Vec<Pair<u32>> {
-    let is_period = |name: &str| name == "OT" || name.parse::<u32>().is_ok();
-    let cells = |board: &super::state::Board| {
-        Some(Pair { home: board.cells.home.parse().ok()?, away: board.cells.away.parse().ok()? })
-    };
-    head.board.iter().filter(|board| is_period(&board.name)).filter_map(cells).collect()
+    head.board.iter().filter(|board| is_period(board)).filter_map(board_cells).collect()
+}
+
+fn is_period(board: &Board) -> bool {
+    &*board.name == "OT" || board.name.parse::<u32>().is_ok()
+}
+
+fn board_cells(board: &Board) -> Option<Pair<u32>> {
+    Some(Pair { home: board.cells.home.parse().ok()?, away: board.cells.away.parse().ok()? })
 }
 
 /// Labels with their places, from 1.
@@ -221,9 +225,8 @@ fn nodes<J: Json>(m: &Match) -> J {
         let held = [("KC", &**head.kits.get(side)), ("PI", serves)];
         J::push(&mut all, node::<J>(ident, "TE", Node::Team(side), Node::Teams, &held));
     }
-    for board in head.board.iter().filter(|board| &*board.name == "T") {
-        let held = [("SY", "2")];
-        J::push(&mut all, node::<J>(ident, "SC", Node::Column(board.number), Node::Scores, &held));
+    for board in &head.board {
+        column_nodes::<J>(ident, board, &mut all);
     }
     if !head.log.is_empty() {
         let held = [("ID", "1"), ("OR", "0"), ("TP", "0")];
@@ -239,6 +242,27 @@ fn nodes<J: Json>(m: &Match) -> J {
         J::push(&mut all, node::<J>(ident, "MG", Node::Group(group.number), Node::Event, &held));
     }
     J::array(all)
+}
+
+/// A column of the scoreboard and its lines, as far as the periods of the score do not say the same.
+fn column_nodes<J: Json>(ident: &Ident, board: &Board, all: &mut J::Items) {
+    let is_shown = is_period(board) && board_cells(board).is_some();
+    let is_told = |side: Side| is_shown || board.cells.get(side).is_empty();
+    let mut held: Vec<(&str, &str)> = Vec::new();
+    if !board.name.is_empty() && !(is_period(board) && Side::BOTH.into_iter().all(is_told)) {
+        held.push(("NA", &*board.name));
+    }
+    if &*board.name == "T" {
+        held.push(("SY", "2"));
+    }
+    let column = Node::Column(board.number);
+    if !held.is_empty() {
+        J::push(all, node::<J>(ident, "SC", column, Node::Scores, &held));
+    }
+    for side in Side::BOTH.into_iter().filter(|side| !is_told(*side)) {
+        let held = [("D1", &**board.cells.get(side))];
+        J::push(all, node::<J>(ident, "SL", Node::Line(board.number, side), column, &held));
+    }
 }
 
 fn node<J: Json>(ident: &Ident, kind: &str, node: Node, parent: Node, held: &[(&str, &str)]) -> J {

@@ -240,13 +240,27 @@ fn rest(node: &Node, used: &str) -> Map<String, Value> {
     left.map(|(key, value)| (key.clone(), json!(value))).collect()
 }
 
+fn is_period(column: &Node) -> bool {
+    column.get("NA") == "OT" || column.get("NA").parse::<u32>().is_ok()
+}
+
+/// Whether a line's value is nothing, or stands among the periods of the score.
+fn told(column: &Node, line: &Node) -> bool {
+    let cells: Vec<bool> = column.all("SL").map(|line| line.get("D1").parse::<i64>().is_ok()).collect();
+    line.get("D1").is_empty() || is_period(column) && cells == [true, true]
+}
+
 fn unused(node: &Node, out: &mut Vec<Value>) {
     for child in &node.children {
         let used = match child.kind.as_str() {
             "MA" | "PA" => None,
             "TE" => Some("IT ID OR NA S1 S2 S3 S4 S5 S6 S7 S8"),
-            "SL" => Some("IT ID OR D1"),
-            "TG" | "ES" | "SC" | "MG" | "CO" => Some("IT ID OR NA"),
+            "SL" if told(node, child) => Some("IT ID OR D1"),
+            "SL" => Some("IT ID OR"),
+            "SC" if child.get("NA").is_empty() => Some("IT ID OR NA"),
+            "SC" if is_period(child) && child.all("SL").all(|line| told(child, line)) => Some("IT ID OR NA"),
+            "SC" => Some("IT ID OR"),
+            "TG" | "ES" | "MG" | "CO" => Some("IT ID OR NA"),
             _ => Some("IT"),
         };
         if let Some(used) = used {
@@ -304,7 +318,12 @@ fn score(event: &Node, sport: &str, finished: bool) -> Option<Value> {
     let totals = match sport {
         "tennis" => {
             periods = sets(ss);
-            let counted = if finished { periods.len() } else { periods.len() - 1 };
+            // A set that was given up is nobody's.
+            let complete = |set: &(i64, i64)| match (set.0.max(set.1), set.0.min(set.1)) {
+                (7, 6) => true,
+                (more, less) => more >= 6 && more - less >= 2,
+            };
+            let counted = periods.len() - usize::from(!(finished && complete(periods.last().unwrap())));
             put(&mut out, "points", xp);
             let (home, away) = won(&periods[..counted]);
             (Some(home), Some(away))

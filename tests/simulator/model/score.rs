@@ -98,7 +98,8 @@ impl Score {
         match self {
             Score::Plain(score) => score.map(|n| Some(*n)),
             Score::Tennis { sets, .. } => {
-                let counted = sets.len().saturating_sub(usize::from(over == Over::No));
+                let counts_last = over == Over::Yes && sets.last().is_none_or(is_complete);
+                let counted = sets.len().saturating_sub(usize::from(!counts_last));
                 won(sets.iter().take(counted))
             }
             Score::Sets { done, .. } => won(done.iter()),
@@ -118,7 +119,7 @@ impl Score {
     }
 }
 
-/// Whether a match is over: the last set of a tennis score counts as won only then.
+/// Whether a match is over: the last set of a tennis score counts as won only then, and only if it was played to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Over {
     Yes,
@@ -130,6 +131,12 @@ fn won<'a>(sets: impl Iterator<Item = &'a Pair<u32>> + Clone) -> Pair<Option<u32
         home: Some(sets.clone().filter(|set| set.home > set.away).count() as u32),
         away: Some(sets.filter(|set| set.away > set.home).count() as u32),
     }
+}
+
+/// Two games ahead, or by a tie-break.
+fn is_complete(set: &Pair<u32>) -> bool {
+    let (more, less) = (set.home.max(set.away), set.home.min(set.away));
+    (more >= 6 && more - less >= 2) || (more, less) == (7, 6)
 }
 
 fn dash(pair: &Pair<u32>) -> String {
@@ -160,7 +167,11 @@ mod tests {
         let score = Score::Tennis { sets: vec![pair(6, 4), pair(5, 6)], points: pair(3, 4) };
         assert_eq!((score.text().as_str(), score.points_text().as_str()), ("6-4,5-6", "40-A"));
         assert_eq!(score.totals(Over::No), Pair { home: Some(1), away: Some(0) });
-        assert_eq!(score.totals(Over::Yes), Pair { home: Some(1), away: Some(1) });
+        assert_eq!(score.totals(Over::Yes), Pair { home: Some(1), away: Some(0) }, "given up");
+        for set in [pair(5, 7), pair(6, 7), pair(4, 6)] {
+            let score = Score::Tennis { sets: vec![pair(6, 4), set], points: pair(0, 0) };
+            assert_eq!(score.totals(Over::Yes), Pair { home: Some(1), away: Some(1) });
+        }
     }
 
     #[test]

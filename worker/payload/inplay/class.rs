@@ -124,7 +124,12 @@ impl Class {
 
     /// Whether registers are read from such nodes.
     pub(super) fn moves_registers(self) -> bool {
-        self == Class::Sport || self == Class::Event || self == Class::Team
+        matches!(self, Class::Sport | Class::Event | Class::Team | Class::ScoreColumn | Class::ScoreLine)
+    }
+
+    /// Whether an attribute that plays a role is shown in `extra` all the same unless the scoreboard's reader took its value.
+    pub(super) fn may_be_unread(self, role: Role) -> bool {
+        matches!((self, role), (Class::ScoreColumn, Role::Name) | (Class::ScoreLine, Role::Value))
     }
 }
 
@@ -186,6 +191,32 @@ impl Role {
     }
 }
 
+/// Which registers a change may move.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Moves {
+    #[default]
+    None,
+    /// Those that are read from the event alone: none of a statistic.
+    Event,
+    All,
+}
+
+impl Moves {
+    /// What a change of an attribute may move.
+    #[inline]
+    pub(super) fn by(class: Class, role: Role) -> Moves {
+        match (class, role) {
+            (Class::Event, role) if Role::STATS.contains(&role) => Moves::All,
+            (Class::Event, role) if role.moves_registers() => Moves::Event,
+            (Class::Team, role) if role.moves_registers() => Moves::All,
+            (Class::Sport, Role::Id)
+            | (Class::ScoreColumn, Role::Name)
+            | (Class::ScoreLine, Role::Value | Role::Order) => Moves::All,
+            _ => Moves::None,
+        }
+    }
+}
+
 /// Parts of head and tail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Parts(u8);
@@ -213,7 +244,8 @@ impl Parts {
             (Class::Event, None) => Parts::EXTRA,
             (Class::Event, Some(role)) if role.in_extra() => Parts::EXTRA,
             (Class::Event | Class::Team, Some(role)) if Role::STATS.contains(&role) => Parts::STATS,
-            (Class::Event | Class::ScoreColumn | Class::ScoreLine, Some(_)) => Parts::HEAD,
+            (Class::Event, Some(_)) => Parts::HEAD,
+            (Class::ScoreColumn | Class::ScoreLine, Some(_)) => Parts::HEAD | Parts::STATS | Parts::NODES,
             (Class::Team, Some(_)) => Parts::HEAD | Parts::STATS,
             (Class::MarketGroup | Class::Column | Class::TeamGroup | Class::Scores, Some(_)) => Parts::NONE,
             (Class::Sport | Class::Competition, _) => Parts::HEAD | Parts::NODES,
@@ -228,6 +260,14 @@ impl std::ops::BitOr for Parts {
 
     fn bitor(self, other: Parts) -> Parts {
         Parts(self.0 | other.0)
+    }
+}
+
+/// What stands for a side in a pair, home first.
+pub(super) fn of_side<T>([home, away]: [T; 2], side: Side) -> T {
+    match side {
+        Side::Home => home,
+        Side::Away => away,
     }
 }
 

@@ -32,7 +32,7 @@ impl Forest {
         }
         if owner != NIL {
             reports.all_odds = self.show_shadowed(owner, tree, id, delta.received);
-            reports.registers = self.moves_registers(id);
+            reports.restructured(self.moves(id));
         }
         self.store.free_subtree(id);
         if owner != NIL {

@@ -4,11 +4,11 @@
 //! of two parts or more begins with a topic that is held, it goes to that tree only; else to every tree that has the
 //! node. Of two trees of one match the first that has a node reports its changes.
 
-use super::class::Parts;
+use super::class::{Moves, Parts, of_side};
 use super::forest::{Forest, Scratch};
 use super::json::lossy;
-use super::mapping::{Class, Role};
-use super::reading::Reading;
+use super::mapping::Class;
+use super::reading::{Label, Reading, Statistic};
 use super::store::{NIL, NodeId, TreeId};
 use super::{registers, text};
 use crate::payload::MatchSlot;
@@ -63,22 +63,31 @@ impl<'a> Delta<'a> {
 pub(super) struct Reports<'a> {
     pub(super) odds: Vec<OddsChange<'a>>,
     pub(super) values: Vec<Value<'a>>,
-    pub(super) registers: bool,
+    pub(super) registers: Moves,
+    /// The time beside the clock may be another.
+    pub(super) time: bool,
     /// Which markets are shown changed, or what they are called: all odds are to be reported.
     pub(super) all_odds: bool,
 }
 
-/// A changed value of the match stream. The key of a statistic is looked up when it is reported.
+/// A changed value of the match stream. Key and value of a statistic are looked up when it is reported: another node may state it, too.
 #[derive(Clone, Copy)]
 pub(super) enum Value<'a> {
     Comment(&'a [u8]),
-    Stat { tree: TreeId, role: Role, side: Side, text: &'a [u8] },
+    Stat { label: Label, side: Side },
 }
 
 impl Reports<'_> {
     /// None yet, in the room that others took.
     pub(super) fn again<'a>(self) -> Reports<'a> {
-        Reports { odds: recycle(self.odds), values: recycle(self.values), registers: false, all_odds: false }
+        let (odds, values) = (recycle(self.odds), recycle(self.values));
+        Reports { odds, values, ..Reports::default() }
+    }
+
+    /// Nodes came, went or moved.
+    pub(super) fn restructured(&mut self, moves: Moves) {
+        self.registers = self.registers.max(moves);
+        self.time |= moves != Moves::None;
     }
 }
 
@@ -151,9 +160,9 @@ impl Forest {
         (parts, false)
     }
 
-    /// Whether registers may change when a node and what is below it comes, goes or moves.
-    pub(super) fn moves_registers(&self, top: NodeId) -> bool {
-        self.structure(top).1
+    /// Which registers may change when a node and what is below it comes, goes or moves.
+    pub(super) fn moves(&self, top: NodeId) -> Moves {
+        if self.structure(top).1 { Moves::All } else { Moves::None }
     }
 
     /// Marks what shows a node that comes, moves or goes with all below it. Whether that hides markets of a later tree.
@@ -212,6 +221,9 @@ impl Forest {
     ) {
         if self.matches.get(owner as usize).is_some_and(|held| held.live) {
             let slot = MatchSlot(owner);
+            if reports.time {
+                self.read_time(owner, delta.received);
+            }
             self.report_values(owner, &reports, delta.received, sink);
             if reports.all_odds {
                 self.report_odds(owner, delta.received, sink);
@@ -224,11 +236,11 @@ impl Forest {
 
     fn report_values(&mut self, owner: u32, reports: &Reports<'_>, received: Received, sink: &mut dyn Sink) {
         self.scratch.changes.clear();
-        if reports.registers {
+        if reports.registers != Moves::None {
             if self.report_if_facts_changed(owner, received, sink) {
                 return;
             }
-            self.compare_registers(owner);
+            self.compare_registers(owner, reports.registers);
         }
         if reports.values.is_empty() && self.scratch.changes.is_empty() {
             return;
@@ -237,7 +249,9 @@ impl Forest {
         let mut changes = recycle(std::mem::take(&mut self.scratch.values));
         let Some(held) = self.matches.get(owner as usize) else { return };
         let reading = Reading::of(&self.store, &self.mapping, held);
-        changes.extend(reports.values.iter().filter_map(|value| resolve(&reading, value)));
+        let is_stat = |value: &Value<'_>| matches!(value, Value::Stat { .. });
+        let statistics = if reports.values.iter().any(is_stat) { reading.statistics() } else { Vec::new() };
+        changes.extend(reports.values.iter().filter_map(|value| resolve(&reading, &statistics, value)));
         if !changes.is_empty() || !self.scratch.changes.is_empty() {
             let seen = Seen {
                 registers: &self.scratch.changes,
@@ -262,25 +276,33 @@ impl Forest {
         if Reading::of(&self.store, &self.mapping, held).facts() == held.facts {
             return false;
         }
+        // What the sport is decides what is read, and so what `extra` shows.
+        self.parts_changed(slot, Parts::ALL, received);
         self.report_base(slot, received, sink);
         true
     }
 
-    /// Fills `scratch.changes` with the registers that differ from those reported.
-    fn compare_registers(&mut self, owner: u32) {
+    /// Fills `scratch.changes` with the registers, among those that may have moved, that differ from those reported.
+    fn compare_registers(&mut self, owner: u32, moves: Moves) {
         let Some(held) = self.matches.get_mut(owner as usize) else { return };
         let Scratch { registers, changes, .. } = &mut self.scratch;
-        registers::read(&Reading::of(&self.store, &self.mapping, held), registers);
+        let reading = Reading::of(&self.store, &self.mapping, held);
+        match moves {
+            Moves::All => registers::read(&reading, registers),
+            Moves::Event | Moves::None => registers::read_event(&reading, registers),
+        }
         report_registers(&mut held.reported, registers, changes);
     }
 }
 
 /// A changed value as it is reported; none if it is a register, or nothing says what it counts.
-fn resolve<'a>(reading: &Reading<'a>, value: &Value<'a>) -> Option<Change<'a>> {
+fn resolve<'a>(reading: &Reading<'a>, statistics: &[Statistic<'a>], value: &Value<'a>) -> Option<Change<'a>> {
     match *value {
         Value::Comment(text) => Some(Change::Comment { text: lossy(text) }),
-        Value::Stat { tree, role, side, text } => {
-            let key = reading.statistic_key(tree, role)?;
+        Value::Stat { label, side } => {
+            let key = reading.key_of(label)?;
+            let (_, values) = statistics.iter().find(|(held, _)| *held == key)?;
+            let text = of_side(*values, side)?;
             (!registers::is_register(&key, side, text)).then(|| Change::Stat { key, side, text: lossy(text) })
         }
     }

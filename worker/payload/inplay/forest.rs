@@ -4,9 +4,10 @@
 //! what is to be rendered in `dirty`. Callers: the scanning worker, benchmarks.
 
 use super::class::Parts;
+use super::clock::Stated;
 use super::delta::{Delta, Operation, Reports};
 use super::list::List;
-use super::mapping::Mapping;
+use super::mapping::{Mapping, Role};
 use super::store::{NIL, NodeId, Store, TreeId};
 use super::{reading::Reading, render, server_time};
 use crate::payload::observe::{Names, Received, Sink};
@@ -54,6 +55,8 @@ pub(super) struct Match {
     /// The registers as last reported, in the order of `Register`.
     pub(super) reported: Vec<(Register, i64)>,
     pub(super) facts: Facts,
+    /// The time beside the clock.
+    pub(super) time: Stated,
     pub(super) live: bool,
     /// Parts of head and tail that are to be rendered again.
     pub(super) parts: Parts,
@@ -123,6 +126,21 @@ impl Forest {
     /// The server's time at a read, microseconds since 1970 UTC.
     pub(super) fn server_wall(&self, received: Received) -> i64 {
         received.wall_us.saturating_add(self.server_ahead)
+    }
+
+    /// Decides which instant the time beside a match's clock stands for, if that is another text than before.
+    pub(super) fn read_time(&mut self, slot: u32, received: Received) {
+        self.refresh_match(slot);
+        let near = self.server_wall(received);
+        let Some(held) = self.matches.get(slot as usize) else { return };
+        let stamp = Reading::of(&self.store, &self.mapping, held).value(Role::At).unwrap_or_default();
+        if held.time.says(stamp) {
+            return;
+        }
+        let time = Stated::new(stamp, &self.zone, near);
+        if let Some(held) = self.matches.get_mut(slot as usize) {
+            held.time = time;
+        }
     }
 
     /// Bytes that the trees take, without what the allocator adds.
@@ -197,7 +215,7 @@ impl Payload for Forest {
     }
 
     fn server_time(&mut self, body: &[u8], received: Received) -> bool {
-        let stated = server_time::stated(body, &self.zone);
+        let stated = server_time::stated(body, &self.zone, self.server_wall(received));
         if let Some(micros) = stated {
             self.server_ahead = micros.saturating_sub(received.wall_us);
         }

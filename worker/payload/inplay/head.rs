@@ -2,11 +2,10 @@
 
 use super::forest::Forest;
 use super::json::Json;
-use super::mapping::{Class, Role};
+use super::mapping::Role;
 use super::reading::Reading;
-use super::score::{self, Pair};
-use super::store::{NodeId, TreeId};
-use super::text;
+use super::score::Pair;
+use super::store::TreeId;
 use touchline_common::model::{Phase, Scoring};
 
 /// Renders the head of a match into `out`, which is empty. The outlines must be fresh.
@@ -34,11 +33,11 @@ fn write_score(reading: &Reading<'_>, phase: Option<Phase>, out: &mut Json) {
     if ss.is_none() && xp.is_none() {
         return;
     }
-    let (scoring, score) = (reading.scoring(), reading.score(phase));
+    let (scoring, score) = (reading.scoring, reading.score(phase));
     out.fixed(b"\"score\":{");
     out.member("text", ss.as_deref());
     out.sides(score.total);
-    let periods = if scoring == Scoring::Points { columns(reading) } else { score.sets };
+    let periods = if scoring == Scoring::Points { periods(reading) } else { score.sets };
     if !periods.is_empty() && periods.iter().all(|pair| pair.iter().all(Option::is_some)) {
         out.fixed(b"\"periods\":[");
         for pair in periods {
@@ -50,7 +49,7 @@ fn write_score(reading: &Reading<'_>, phase: Option<Phase>, out: &mut Json) {
     }
     let points = match scoring {
         Scoring::Goals | Scoring::Points | Scoring::Cricket => None,
-        Scoring::Tennis | Scoring::Text => xp,
+        Scoring::Tennis | Scoring::Frames | Scoring::Text => xp,
         Scoring::Sets => ss,
     };
     out.member("points", points.as_deref());
@@ -62,33 +61,10 @@ fn write_score(reading: &Reading<'_>, phase: Option<Phase>, out: &mut Json) {
     out.close_member(b'}');
 }
 
-/// The periods of a score in points: the score columns that are named by a number or `OT`, with a number on both lines.
-fn columns(reading: &Reading<'_>) -> Vec<Pair> {
-    let (store, mapping) = (reading.store, reading.mapping);
-    let name = mapping.key(Class::ScoreColumn, Role::Name);
-    let is_period = |id: &NodeId| {
-        store.attribute(*id, name).is_some_and(|name| name == b"OT" || text::whole(name, 9).is_some())
-    };
+/// The periods of a score in points, from the first tree whose scoreboard has any.
+fn periods(reading: &Reading<'_>) -> Vec<Pair> {
     let of_tree = |tree: &TreeId| -> Vec<Pair> {
-        let columns = store.outlined(*tree, Class::ScoreColumn).filter(is_period);
-        columns.map(|id| lines(reading, id)).filter(|pair| pair.iter().all(Option::is_some)).collect()
+        reading.columns(*tree).filter_map(|column| column.period()).collect()
     };
     reading.held.trees.iter().map(of_tree).find(|found| !found.is_empty()).unwrap_or_default()
-}
-
-fn lines(reading: &Reading<'_>, column: NodeId) -> Pair {
-    let (store, mapping) = (reading.store, reading.mapping);
-    let order = mapping.key(Class::ScoreLine, Role::Order);
-    let value = mapping.key(Class::ScoreLine, Role::Value);
-    let mut pair = [None; 2];
-    for line in store.children(column).filter(|id| store.node(*id).class == Class::ScoreLine) {
-        let [home, away] = &mut pair;
-        let number = store.attribute(line, value).and_then(score::number);
-        match store.attribute(line, order) {
-            Some(b"0") if home.is_none() => *home = number,
-            Some(b"1") if away.is_none() => *away = number,
-            Some(_) | None => {}
-        }
-    }
-    pair
 }

@@ -34,7 +34,7 @@ impl Forest {
                 id
             }
         };
-        reports.registers |= self.moves_registers(id);
+        reports.restructured(self.moves(id));
         if owner == NIL {
             self.list_changed(tree, id);
         } else if self.matches.get(owner as usize).is_some_and(|held| !held.live) {
@@ -50,9 +50,18 @@ impl Forest {
         Ok(())
     }
 
-    /// A market is open now, or a selection has its first price.
+    /// A market is open now, a selection has its first price, or statistics their first values.
     fn report_new(&mut self, owner: u32, id: NodeId, reports: &mut Reports<'_>, sink: &mut dyn Sink) {
-        if !self.store.node(id).class.is_odds() || self.handle(owner, id, sink) == Handle(0) {
+        let class = self.store.node(id).class;
+        if !class.is_odds() {
+            for role in [Role::Value].into_iter().chain(Role::STATS) {
+                if self.store.attribute(id, self.mapping.key(class, role)).is_some() {
+                    reports.values.extend(self.figure(id, role));
+                }
+            }
+            return;
+        }
+        if self.handle(owner, id, sink) == Handle(0) {
             return;
         }
         if self.store.node(id).class == Class::Selection {
@@ -118,7 +127,7 @@ impl Forest {
             // Where it stood until now.
             self.mark_structure(owner, id, delta.received);
         }
-        reports.registers = self.moves_registers(id);
+        reports.restructured(self.moves(id));
         let name = self.mapping.key(class, Role::Name);
         let name_of = |text| text::find(text, name).and_then(|(from, to)| text.get(from..to));
         // Whatever moves may take selections from one market to another.
@@ -160,7 +169,7 @@ impl Forest {
         let &Node { class, tree, .. } = self.store.node(id);
         let reporting = self.is_first(owner, tree, id);
         let mut steps = Vec::new();
-        for role in [Role::Odds, Role::Suspended, Role::Comment].into_iter().chain(Role::STATS) {
+        for role in [Role::Odds, Role::Suspended, Role::Comment, Role::Value].into_iter().chain(Role::STATS) {
             let key = self.mapping.key(class, role);
             let old = self.store.attribute(id, key).unwrap_or_default();
             // The text differs from the body's at most in its topic id, so the value is taken from the body.

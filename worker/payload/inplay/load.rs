@@ -81,7 +81,7 @@ impl Forest {
             self.clean(slot);
             return false;
         }
-        self.refresh_match(slot);
+        self.read_time(slot, received);
         for market in self.markets_of(slot) {
             self.market_changed(slot, market, received);
         }

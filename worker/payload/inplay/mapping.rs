@@ -1,4 +1,5 @@
-//! The table of names: which type word and attribute plays which role, the statistics' labels, the periods.
+//! The table of names: which type word and attribute plays which role, the statistics' labels, the scoreboard's columns, the
+//! periods, and what sports' scores mean where that differs from the built-in table of sports.
 //!
 //! It is data (`mapping.toml`), over which a feed's own file may be laid; here it is compiled to packed keys, one
 //! collision-free table per kind of node, so that reading a node compares no strings. Used by everything in `tree`.
@@ -6,11 +7,12 @@
 pub(super) use super::class::{Class, Role};
 use super::key::Key;
 use super::period::{MappingError, Period, Status, compile_periods, laid_over, parse, period_of, wrong};
+use crate::payload::sport::Sport;
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::Error;
 use toml::{Table, Value};
-use touchline_common::model::Phase;
+use touchline_common::model::{Phase, Scoring};
 
 #[derive(Clone, Debug)]
 pub struct Mapping {
@@ -20,6 +22,9 @@ pub struct Mapping {
     types: Vec<(Key, Class)>,
     fields: Vec<Fields>,
     labels: Vec<(String, String)>,
+    quantities: Vec<(String, String)>,
+    /// Sports by their number.
+    scorings: Vec<(String, Scoring)>,
     periods: Vec<Period>,
 }
 
@@ -82,6 +87,18 @@ impl Mapping {
         self.labels.iter().find(|(name, _)| name.eq_ignore_ascii_case(label)).map(|(_, key)| key.as_str())
     }
 
+    /// The key in `stats` of a scoreboard's column, if it is a statistic.
+    pub(super) fn quantity(&self, name: &[u8]) -> Option<&str> {
+        let name = name.trim_ascii();
+        let named = self.quantities.iter().find(|(held, _)| held.as_bytes().eq_ignore_ascii_case(name));
+        named.map(|(_, key)| key.as_str())
+    }
+
+    /// What a step of the score means in the sport of this number, where the table says so.
+    pub(super) fn scoring(&self, sport: &str) -> Option<Scoring> {
+        self.scorings.iter().find(|(id, _)| id == sport).map(|(_, scoring)| *scoring)
+    }
+
     pub(super) fn period(&self, text: &[u8], sport: Option<&str>) -> Option<(Phase, Status)> {
         period_of(&self.periods, text, sport)
     }
@@ -90,10 +107,13 @@ impl Mapping {
         let mut types = Vec::new();
         let mut fields = vec![Fields::empty(); Class::COUNT];
         let (mut topic, mut labels, mut periods) = (None, Vec::new(), Vec::new());
+        let (mut quantities, mut scorings) = (Vec::new(), Vec::new());
         for (section, value) in source {
             match (section.as_str(), value) {
                 ("topic", Value::String(name)) => topic = Some(name.clone()),
-                ("statistics", Value::Table(table)) => labels = compile_labels(table)?,
+                ("statistics", Value::Table(table)) => labels = compile_labels("statistics", table)?,
+                ("scoreboard", Value::Table(table)) => quantities = compile_labels("scoreboard", table)?,
+                ("scoring", Value::Table(table)) => scorings = compile_scorings(table)?,
                 ("period", Value::Array(rows)) => periods = compile_periods(rows)?,
                 (name, Value::Table(table)) => {
                     let class = called::<Class>(name, name)?;
@@ -107,7 +127,8 @@ impl Mapping {
                     }
                 }
                 (name, _) => {
-                    return Err(wrong(name, "expected `topic`, `statistics`, `period` or a kind of node"));
+                    let known = "`topic`, `statistics`, `scoreboard`, `scoring`, `period` or a kind of node";
+                    return Err(wrong(name, format!("expected {known}")));
                 }
             }
         }
@@ -119,7 +140,16 @@ impl Mapping {
             place.add(topic, Role::Topic);
             place.settle();
         }
-        Ok(Self { topic, topic_name: name.into_bytes().into(), types, fields, labels, periods })
+        Ok(Self {
+            topic,
+            topic_name: name.into_bytes().into(),
+            types,
+            fields,
+            labels,
+            quantities,
+            scorings,
+            periods,
+        })
     }
 }
 
@@ -159,14 +189,35 @@ fn compile_class(section: &str, table: &Table) -> Result<(Key, Fields), MappingE
     Ok((kind, fields))
 }
 
-fn compile_labels(table: &Table) -> Result<Vec<(String, String)>, MappingError> {
+fn compile_labels(section: &str, table: &Table) -> Result<Vec<(String, String)>, MappingError> {
     let entry = |(label, key): (&String, &Value)| {
         let key = key.as_str().filter(|key| !key.is_empty());
         let key =
-            key.ok_or_else(|| wrong(format!("statistics.{label}"), "expected a key, text in quotes"))?;
+            key.ok_or_else(|| wrong(format!("{section}.{label}"), "expected a key, text in quotes"))?;
         Ok((label.trim().to_owned(), key.to_owned()))
     };
     table.iter().map(entry).collect()
+}
+
+fn compile_scorings(table: &Table) -> Result<Vec<(String, Scoring)>, MappingError> {
+    let mut scorings: Vec<(String, Scoring)> = Vec::new();
+    for (sport, value) in table {
+        let at = || format!("scoring.{sport}");
+        let id = Sport::id_of(sport).ok_or_else(|| {
+            let known = Sport::names().collect::<Vec<_>>().join(", ");
+            wrong(at(), format!("no such sport: expected its number, or one of {known}"))
+        })?;
+        let named = value.as_str().unwrap_or_default();
+        let scoring = Scoring::ALL.into_iter().find(|scoring| scoring.as_str() == named).ok_or_else(|| {
+            let known = Scoring::ALL.map(|scoring| format!("{:?}", scoring.as_str())).join(", ");
+            wrong(at(), format!("expected one of {known}"))
+        })?;
+        if scorings.iter().any(|(held, _)| held == id) {
+            return Err(wrong(at(), "the sport stands here twice, by its name and by its number"));
+        }
+        scorings.push((id.to_owned(), scoring));
+    }
+    Ok(scorings)
 }
 
 impl Fields {

@@ -25,6 +25,7 @@ mod reading;
 mod registers;
 mod render;
 mod score;
+mod scoreboard;
 mod shown;
 mod store;
 mod tail;

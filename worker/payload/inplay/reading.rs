@@ -4,7 +4,7 @@
 //! from one. The outlines of the trees must be fresh.
 
 use super::class::side_of;
-use super::clock::{self, ClockState};
+use super::clock::ClockState;
 use super::forest::Match;
 use super::json::lossy;
 use super::mapping::{Class, Mapping, Role};
@@ -12,6 +12,7 @@ use super::period::{Progress, Status};
 use super::registers;
 use super::rules::{listed, sides};
 use super::score::{self, Course, Score};
+use super::scoreboard::Quantity;
 use super::store::{NodeId, Store, TreeId};
 use super::{key::Key, text};
 use crate::payload::sport::Sport;
@@ -26,6 +27,16 @@ pub(super) struct Reading<'a> {
     pub(super) held: &'a Match,
     values: [Option<&'a [u8]>; Role::COUNT],
     pub(super) sport: Option<&'static Sport>,
+    pub(super) scoring: Scoring,
+}
+
+/// What names a statistic.
+#[derive(Clone, Copy)]
+pub(super) enum Label {
+    /// An attribute of a tree's event.
+    Event(TreeId, Role),
+    /// A column of the scoreboard.
+    Column(NodeId),
 }
 
 /// A statistic's key and its values for home and away.
@@ -35,13 +46,18 @@ const CLOCK: [Role; 5] = [Role::Minutes, Role::Seconds, Role::Running, Role::Dow
 
 impl<'a> Reading<'a> {
     pub(super) fn of(store: &'a Store, mapping: &'a Mapping, held: &'a Match) -> Self {
-        let mut reading = Self { store, mapping, held, values: [None; Role::COUNT], sport: None };
+        let values = [None; Role::COUNT];
+        let mut reading = Self { store, mapping, held, values, sport: None, scoring: Scoring::Text };
         for &tree in &held.trees {
             if let Some(event) = event_of(store, tree) {
                 reading.add(event);
             }
         }
-        reading.sport = reading.sport_id().and_then(|id| Sport::by_id(&id));
+        if let Some(id) = reading.sport_id() {
+            reading.sport = Sport::by_id(&id);
+            let stated = mapping.scoring(&id);
+            reading.scoring = stated.or(reading.sport.map(|sport| sport.scoring)).unwrap_or_default();
+        }
         reading
     }
 
@@ -69,12 +85,8 @@ impl<'a> Reading<'a> {
         self.value(role).filter(|value| !value.is_empty()).map(lossy)
     }
 
-    pub(super) fn scoring(&self) -> Scoring {
-        self.sport.map_or(Scoring::Text, |sport| sport.scoring)
-    }
-
     pub(super) fn facts(&self) -> Facts {
-        Sport::facts(self.sport)
+        Facts { scoring: self.scoring, ..Sport::facts(self.sport) }
     }
 
     pub(super) fn sport_id(&self) -> Option<Cow<'a, str>> {
@@ -131,9 +143,25 @@ impl<'a> Reading<'a> {
         Some(self.mapping.statistic(&label).map_or(label, Cow::Borrowed))
     }
 
-    /// Every statistic with its values for home and away, empty ones absent; of two with one key the first.
+    /// The key in `stats` of what a statistic is named by.
+    pub(super) fn key_of(&self, label: Label) -> Option<Cow<'a, str>> {
+        match label {
+            Label::Event(tree, role) => self.statistic_key(tree, role),
+            Label::Column(column) => match self.quantity(column) {
+                Quantity::Statistic(key) => Some(Cow::Borrowed(key)),
+                Quantity::Period | Quantity::Unknown => None,
+            },
+        }
+    }
+
+    /// Every statistic with its values for home and away, unknown ones absent: those of the scoreboards, then what these lack.
     pub(super) fn statistics(&self) -> Vec<Statistic<'a>> {
         let mut all: Vec<Statistic<'a>> = Vec::new();
+        for column in self.held.trees.iter().flat_map(|tree| self.columns(*tree)) {
+            if let Quantity::Statistic(key) = column.quantity {
+                add(&mut all, Cow::Borrowed(key), column.values);
+            }
+        }
         for &tree in &self.held.trees {
             let teams = Side::BOTH.map(|side| self.team(tree, side));
             if teams == [None, None] {
@@ -144,10 +172,7 @@ impl<'a> Reading<'a> {
                 let attribute = self.mapping.key(Class::Team, role);
                 let value =
                     |team: Option<NodeId>| self.store.attribute(team?, attribute).filter(|v| !v.is_empty());
-                let values = teams.map(value);
-                if values != [None, None] && !all.iter().any(|(held, _)| *held == key) {
-                    all.push((key, values));
-                }
+                add(&mut all, key, teams.map(value));
             }
         }
         all
@@ -183,7 +208,9 @@ impl<'a> Reading<'a> {
             seconds: Some(minutes.unwrap_or(0) * 60 + seconds.unwrap_or(0)),
             running: self.value(Role::Running) == Some(b"1"),
             down: self.value(Role::Down) == Some(b"1"),
-            at: self.value(Role::At).and_then(|stamp| clock::instant(stamp, zone)),
+            at: self.value(Role::At).and_then(|stamp| {
+                self.held.time.instant_of(stamp, zone, self.held.received.wall_us)
+            }),
         }
     }
 
@@ -219,13 +246,12 @@ impl<'a> Reading<'a> {
     pub(super) fn score(&self, phase: Option<Phase>) -> Score {
         let course = if phase == Some(Phase::FINISHED) { Course::Finished } else { Course::Open };
         let [ss, xp] = [Role::Score, Role::Points].map(|role| self.value(role).unwrap_or_default());
-        score::read(self.scoring(), ss, xp, course)
+        score::read(self.scoring, ss, xp, course)
     }
 
-    /// Racket sports report their sets apart from the phase.
+    /// Sets, frames, legs and maps are reported apart from the phase.
     fn coarse(&self, phase: Phase) -> Phase {
-        let racket = self.scoring() == Scoring::Tennis || self.scoring() == Scoring::Sets;
-        if racket && phase > Phase::NOT_STARTED && phase < Phase::FINISHED {
+        if self.scoring.has_sets() && phase > Phase::NOT_STARTED && phase < Phase::FINISHED {
             Phase::playing(1)
         } else {
             phase
@@ -247,6 +273,21 @@ impl<'a> Reading<'a> {
             b"1" => Some((Some("second_half"), Phase::playing(2), Status::InPlay)),
             _ => None,
         }
+    }
+}
+
+/// Adds a statistic's values; of two that state a side's the first counts.
+fn add<'a>(all: &mut Vec<Statistic<'a>>, key: Cow<'a, str>, values: [Option<&'a [u8]>; 2]) {
+    if values == [None, None] {
+        return;
+    }
+    match all.iter_mut().find(|(held, _)| *held == key) {
+        Some((_, held)) => {
+            for (place, value) in held.iter_mut().zip(values) {
+                *place = place.or(value);
+            }
+        }
+        None => all.push((key, values)),
     }
 }
 

@@ -11,6 +11,16 @@ const MOST_SETS: usize = 99;
 
 /// Fills `out` with all registers that are known.
 pub(super) fn read(reading: &Reading<'_>, out: &mut Vec<(Register, i64)>) {
+    read_event(reading, out);
+    for (key, values) in reading.statistics() {
+        let counts = values.map(|value| text::whole(value?, 15).map(|count| count as i64));
+        both(out, counts, |side| of_statistic(&key, side));
+    }
+    out.sort_unstable_by_key(|(register, _)| *register);
+}
+
+/// As [`read`], without those of statistics: looking at every line of a scoreboard costs more than all the rest.
+pub(super) fn read_event(reading: &Reading<'_>, out: &mut Vec<(Register, i64)>) {
     out.clear();
     let progress = reading.progress();
     let score = reading.score(progress.phase);
@@ -19,14 +29,10 @@ pub(super) fn read(reading: &Reading<'_>, out: &mut Vec<(Register, i64)>) {
     }
     both(out, score.total, |side| Some(Register::Score(side)));
     both(out, score.wickets, |side| Some(Register::Wickets(side)));
-    if reading.scoring() == Scoring::Tennis
+    if reading.scoring == Scoring::Tennis
         && let Some((home, away)) = reading.value(Role::Points).and_then(score::game)
     {
         out.push((Register::Points, Register::pack_points(home, away)));
-    }
-    for (key, values) in reading.statistics() {
-        let counts = values.map(|value| text::whole(value?, 15).map(|count| count as i64));
-        both(out, counts, |side| of_statistic(&key, side));
     }
     out.extend(progress.phase.map(|Phase(phase)| (Register::Phase, phase)));
     out.extend(progress.suspended.map(|suspended| (Register::Suspended, i64::from(suspended))));

@@ -115,19 +115,23 @@ fn write_nodes(forest: &Forest, slot: u32, tree: TreeId, extra: &mut Extra, out:
     let store = &forest.store;
     let Some(event) = event_of(store, tree) else { return };
     let Some(held) = store.tree(tree) else { return };
+    let Some(of_match) = forest.matches.get(slot as usize) else { return };
+    let told = Reading::of(store, &forest.mapping, of_match).told(tree);
     let whole = held.root == event;
     for &id in &held.outline {
-        let class = store.node(id).class;
-        let listed = class.rule().listed;
+        let listed = store.node(id).class.rule().listed;
         if listed != Listed::Never && (whole || store.is_below(id, event)) && forest.is_first(slot, tree, id)
         {
-            write_node(forest, id, class, listed, extra, out);
+            write_node(forest, id, &told, extra, out);
         }
     }
 }
 
-fn write_node(forest: &Forest, id: NodeId, class: Class, listed: Listed, extra: &mut Extra, out: &mut Json) {
+/// `told`: the nodes of the scoreboard whose name or value stands elsewhere.
+fn write_node(forest: &Forest, id: NodeId, told: &[NodeId], extra: &mut Extra, out: &mut Json) {
     let store = &forest.store;
+    let class = store.node(id).class;
+    let (listed, is_told) = (class.rule().listed, told.contains(&id));
     let shown = Shown::new(store.text(id));
     let before = out.len();
     out.fixed(b"{");
@@ -135,7 +139,9 @@ fn write_node(forest: &Forest, id: NodeId, class: Class, listed: Listed, extra: 
     shown.scan(&forest.mapping, class, |role, name, value| {
         let used = match listed {
             Listed::Always => role == Some(Role::Topic),
-            Listed::WithExtra | Listed::Never => role.is_some(),
+            Listed::WithExtra | Listed::Never => {
+                role.is_some_and(|role| is_told || value.is_empty() || !class.may_be_unread(role))
+            }
         };
         if !used {
             extra.add(out, name, value, shown.escape);

@@ -6,6 +6,7 @@ mod hostile;
 mod model;
 mod recordings;
 mod rules;
+mod scoreboard;
 
 use super::mapping::Class;
 use crate::payload::{Forest, Limits, Mapping, MatchSlot, Names, Payload, Received, Seen, Sink};

@@ -1,12 +1,12 @@
 //! Updates: attributes of a node change; which of the changes are reported.
 
-use super::class;
-use super::class::Parts;
+use super::class::{Moves, Parts, side_of};
 use super::delta::{Delta, Reports, Value};
 use super::forest::Forest;
 use super::json::lossy;
 use super::key::Key;
 use super::mapping::{Class, Role};
+use super::reading::Label;
 use super::store::{NIL, Node, NodeId, TreeId};
 use super::text;
 use crate::payload::observe::Sink;
@@ -54,9 +54,8 @@ impl Forest {
                 if let Some(step) = step.filter(|_| reporting) {
                     self.note(owner, id, step, &mut reports, sink);
                 }
-                reports.registers |= role.moves_registers()
-                    && (class == Class::Event || class == Class::Team)
-                    || class == Class::Sport && role == Role::Id;
+                reports.registers = reports.registers.max(Moves::by(class, role));
+                reports.time |= class == Class::Event && role == Role::At;
                 renamed |= role == Role::Name && class.is_odds();
             }
             self.store.set(id, held, name, value);
@@ -126,14 +125,20 @@ impl Forest {
                 (suspended != text::suspended(Some(old))).then_some(Step::Suspended(suspended))
             }
             (Class::Event, Role::Comment) => Some(Step::Value(Value::Comment(new))),
-            (Class::Team, role) if Role::STATS.contains(&role) && !new.is_empty() => {
-                let order = self.store.attribute(id, self.mapping.key(Class::Team, Role::Order));
-                let side = order.and_then(class::side_of)?;
-                let tree = self.store.node(id).tree;
-                Some(Step::Value(Value::Stat { tree, role, side, text: new }))
-            }
-            _ => None,
+            (_, role) => self.figure(id, role).map(Step::Value),
         }
+    }
+
+    /// The value of a statistic that an attribute states.
+    pub(super) fn figure<'a>(&self, id: NodeId, role: Role) -> Option<Value<'a>> {
+        let &Node { class, tree, parent, .. } = self.store.node(id);
+        let label = match (class, role) {
+            (Class::ScoreLine, Role::Value) => Label::Column(parent),
+            (Class::Team, role) if Role::STATS.contains(&role) => Label::Event(tree, role),
+            _ => return None,
+        };
+        let order = self.store.attribute(id, self.mapping.key(class, Role::Order));
+        Some(Value::Stat { label, side: order.and_then(side_of)? })
     }
 
     /// Adds a change to what is reported. What can have no handle is in no report.

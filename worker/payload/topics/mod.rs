@@ -261,8 +261,8 @@ impl Payload for Branches {
         (held.reported, held.facts) = (registers, facts);
     }
 
-    fn server_time(&mut self, body: &[u8], _received: Received) -> bool {
-        server_time::stated(body, &self.zone).is_some()
+    fn server_time(&mut self, body: &[u8], received: Received) -> bool {
+        server_time::stated(body, &self.zone, received.wall_us).is_some()
     }
 
     fn name(&mut self, slot: MatchSlot) -> Option<String> {

@@ -457,16 +457,16 @@ impl Ledger {
         Some((of(Side::Home)?, of(Side::Away)?))
     }
 
-    /// The phase in words; in racket sports the sets stand for it.
+    /// The phase in words; in sports of sets or frames those stand for it.
     fn period(&self) -> Option<&'static str> {
         let phase = *self.known.registers.get(&Register::Phase)?;
         let halves = matches!(self.sport(), Some("soccer" | "futsal" | "handball"));
-        let racket = matches!(self.facts.scoring, Scoring::Tennis | Scoring::Sets);
+        let has_sets = self.facts.scoring.has_sets();
         Some(match phase {
             0 => "not_started",
             1_000 => "finished",
             1_001 => "abandoned",
-            _ if racket => return None,
+            _ if has_sets => return None,
             1 if halves => "first_half",
             2 if halves => "half_time",
             3 if halves => "second_half",
@@ -498,13 +498,17 @@ fn rule(register: Register, scoring: Scoring) -> Rule {
         Register::Score(side) => match scoring {
             Scoring::Goals => counter(EventType::Goal, Lane::Priority, side),
             Scoring::Points | Scoring::Cricket => Rule::Total(side),
-            Scoring::Tennis | Scoring::Sets => Rule::Indexed { kind: EventType::Set, set: 0, side },
+            Scoring::Tennis | Scoring::Sets | Scoring::Frames => {
+                Rule::Indexed { kind: EventType::Set, set: 0, side }
+            }
             Scoring::Text => Rule::None,
         },
         Register::Set { set, side } => match scoring {
             Scoring::Tennis => Rule::Indexed { kind: EventType::Game, set, side },
             Scoring::Sets => Rule::Indexed { kind: EventType::Point, set, side },
-            Scoring::Goals | Scoring::Points | Scoring::Cricket | Scoring::Text => Rule::None,
+            Scoring::Goals | Scoring::Points | Scoring::Cricket | Scoring::Text | Scoring::Frames => {
+                Rule::None
+            }
         },
         Register::Wickets(side) => counter(EventType::Wicket, Lane::Normal, side),
         Register::Corners(side) => counter(EventType::Corner, Lane::Normal, side),

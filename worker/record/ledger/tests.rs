@@ -357,6 +357,26 @@ fn tennis_has_games_sets_and_points() {
 }
 
 #[test]
+fn frames_legs_and_maps_are_sets() {
+    let mut rig = Rig::new("snooker", Scoring::Frames);
+    rig.base(1, W1, &[(HOME, 4), (AWAY, 3), (Register::Phase, 1)]);
+    rig.obs(1, &[(HOME, 5)]);
+    assert_eq!(rig.kinds(), ["set"]);
+    assert_eq!((rig.last[0].side, rig.last[0].score), (Some(Side::Home), Some((5, 3))));
+    assert_eq!(rig.last[0].period, None, "the frames stand for periods");
+    let index = |rig: &Rig| match rig.last[0].payload {
+        Payload::Place { index, .. } => index,
+        ref other => panic!("{other:?}"),
+    };
+    assert_eq!(index(&rig), 8);
+    let id = rig.last[0].id;
+    rig.obs(1, &[(AWAY, 5)]);
+    assert_eq!((rig.kinds(), index(&rig)), (vec!["set", "set"], 9));
+    rig.obs(1, &[(HOME, 4)]);
+    assert_eq!((rig.kinds(), rig.last[0].retracts), (vec!["retract"], Some(id)));
+}
+
+#[test]
 fn points_of_basketball_are_one_event_each_change() {
     let mut rig = Rig::new("basketball", Scoring::Points);
     rig.base(1, W1, &[(HOME, 10), (AWAY, 8), (Register::Phase, 1)]);

@@ -25,6 +25,12 @@ const START: &[(usize, &str)] = &[
     (4, "TE;IT=n5;OR=1;NA=;S1=;KC=#fff;"),
     (3, "SG;IT=n6;"),
     (4, "ST;IT=n7;LA=log \"1\";"),
+    (3, "ES;IT=n17;"),
+    (4, "SC;IT=n18;NA=ICorner;"),
+    (5, "SL;IT=n19;OR=0;D1=5;"),
+    (5, "SL;IT=n20;OR=1;D1=-;"),
+    (4, "SC;IT=n21;NA=;SY=1;"),
+    (5, "SL;IT=n22;OR=0;D1=A;"),
     (3, "MG;IT=n8;NA=Main;"),
     (4, "MA;IT=n9;ID=1777;NA=Result;SU=0;"),
     (5, "PA;IT=n10;ID=1;NA=A;OD=5/4;OR=0;"),
@@ -37,7 +43,7 @@ const START: &[(usize, &str)] = &[
 ];
 
 fn id() -> impl Strategy<Value = String> {
-    (0..22_u8).prop_map(|n| format!("n{n}"))
+    (0..28_u8).prop_map(|n| format!("n{n}"))
 }
 
 fn attribute() -> impl Strategy<Value = (String, String)> {
@@ -60,8 +66,9 @@ fn attribute() -> impl Strategy<Value = (String, String)> {
         1 => fixed("PI", &["1,0", "0,1", ""]),
         1 => fixed("S1", &["", "Corner", "4", "yellow", "-7"]),
         1 => fixed("S2", &["", "Corners ", "5", "half"]),
+        2 => fixed("D1", &["", "-", "5", "6", " 7", "x", "-3"]),
         1 => fixed("OR", &["", "0", "1", "2", "9", "x"]),
-        2 => fixed("NA", &["", "C v D", " E ", "\"q\"\\", "tab\t", "\u{00e9}"]),
+        2 => fixed("NA", &["", "C v D", " E ", "ICorner", "ithrowin ", "\"q\"\\", "tab\t", "\u{00e9}"]),
         1 => fixed("ID", &["", "1", "13", "7"]),
         1 => fixed("UC", &["", "Goal", "Time-out"]),
         1 => fixed("LONGNAME", &["", "a=b", "c"]),
@@ -71,7 +78,7 @@ fn attribute() -> impl Strategy<Value = (String, String)> {
 
 fn edit() -> impl Strategy<Value = Edit> {
     let attributes = || prop::collection::vec(attribute(), 0..4);
-    let kinds: &[&str] = &["EV", "TE", "MA", "PA", "PA", "MA", "CO", "MG", "TG", "XX", "CT", "ST"];
+    let kinds: &[&str] = &["EV", "TE", "MA", "PA", "PA", "MA", "CO", "MG", "TG", "XX", "CT", "ST", "SC", "SL", "SL"];
     prop_oneof![
         6 => (id(), attributes()).prop_map(|(it, attributes)| Edit::Update(it, attributes)),
         4 => (id(), id(), select(kinds), attributes()).prop_map(|(parent, it, kind, attributes)| {

@@ -177,12 +177,13 @@ impl Plain {
         put("status", Some(status.into()));
         put("clock", clock(event));
         put("score", score(event, sport));
-        put("stats", stats(event, &teams));
+        let board = scoreboard(&self.root);
+        put("stats", stats(event, &teams, &board));
         let markets = self.root.of_kind("MA");
         let order: Vec<&str> = markets.iter().filter_map(|market| market.said("IT")).collect();
         put("market_order", Some(json!(order)));
         let mut extra = others(event, EVENT);
-        let nodes: Vec<Value> = nodes_below(event);
+        let nodes: Vec<Value> = nodes_below(event, &board);
         if !nodes.is_empty() {
             extra.insert("nodes".to_owned(), json!(nodes));
         }
@@ -260,11 +261,69 @@ fn selection(pa: &Node, order: usize, column: Option<usize>) -> Value {
     Value::Object(out)
 }
 
-fn nodes_below(top: &Node) -> Vec<Value> {
+/// The statistics that columns of the scoreboard state, as written, and their values for home and away.
+type Board<'a> = Vec<(&'static str, [Option<&'a str>; 2])>;
+
+/// The statistic that a column is named for.
+fn quantity(column: &Node) -> Option<&'static str> {
+    match column.get("NA").filter(|_| column.kind == "SC")?.trim().to_lowercase().as_str() {
+        "icorner" => Some("corners"),
+        "ithrowin" => Some("throw_ins"),
+        _ => None,
+    }
+}
+
+fn value(line: &Node) -> &str {
+    line.get("D1").unwrap_or_default().trim()
+}
+
+fn scoreboard(root: &Node) -> Board<'_> {
+    let mut board: Board<'_> = Vec::new();
+    for column in root.of_kind("SC") {
+        let Some(key) = quantity(column) else { continue };
+        for line in column.children.iter().filter(|child| child.kind == "SL") {
+            if ["", "-"].contains(&value(line)) {
+                continue;
+            }
+            let side = match line.get("OR") {
+                Some("0") => 0,
+                Some("1") => 1,
+                _ => continue,
+            };
+            if !board.iter().any(|(held, _)| *held == key) {
+                board.push((key, [None, None]));
+            }
+            let (_, values) = board.iter_mut().find(|(held, _)| *held == key).unwrap();
+            values[side] = values[side].or(Some(value(line)));
+        }
+    }
+    board
+}
+
+/// Whether a line of a column says nothing, or what the statistics say.
+fn is_told(column: &Node, line: &Node, board: &Board<'_>) -> bool {
+    let said = |key: &str, side: usize| {
+        board.iter().any(|(held, values)| *held == key && values[side] == Some(value(line)))
+    };
+    match (value(line), quantity(column), line.get("OR")) {
+        ("", ..) | ("-", Some(_), _) => true,
+        (_, Some(key), Some("0")) => said(key, 0),
+        (_, Some(key), Some("1")) => said(key, 1),
+        _ => false,
+    }
+}
+
+fn nodes_below(top: &Node, board: &Board<'_>) -> Vec<Value> {
     let mut out = Vec::new();
     for child in &top.children {
+        let all_told = || {
+            let mut lines = child.children.iter().filter(|line| line.kind == "SL");
+            quantity(child).is_some() && lines.all(|line| is_told(child, line, board))
+        };
         let used: Option<&[&str]> = match child.kind.as_str() {
             "EV" | "MA" | "PA" => None,
+            "SC" if child.said("NA").is_some() && !all_told() => Some(&["IT", "ID", "OR"]),
+            "SL" if !is_told(top, child, board) => Some(&["IT", "ID", "OR"]),
             "TG" | "ES" | "SC" | "MG" | "CO" => Some(&["IT", "ID", "OR", "NA"]),
             "TE" => Some(&["IT", "ID", "OR", "NA", "S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8"]),
             "SL" => Some(&["IT", "ID", "OR", "D1"]),
@@ -278,7 +337,7 @@ fn nodes_below(top: &Node) -> Vec<Value> {
                 out.push(json!({"type": child.kind, "id": id, "parent": parent, "extra": extra}));
             }
         }
-        out.extend(nodes_below(child));
+        out.extend(nodes_below(child, board));
     }
     out
 }
@@ -355,7 +414,16 @@ fn score(event: &Node, sport: Option<&Sport>) -> Option<Value> {
         Scoring::Goals => total = ss.map(sides).unwrap_or_default(),
         Scoring::Tennis => {
             let sets: Vec<_> = ss.map(|ss| ss.split(',').map(sides).collect()).unwrap_or_default();
-            let over = if finished { sets.len() } else { sets.len().saturating_sub(1) };
+            // What is unknown makes the sum unknown; a set that was not played to its end is nobody's.
+            let complete = |set: &[Option<i64>; 2]| match *set {
+                [Some(home), Some(away)] => {
+                    let (more, less) = (home.max(away), home.min(away));
+                    more >= 6 && more - less >= 2 || (more, less) == (7, 6)
+                }
+                _ => true,
+            };
+            let all = finished && sets.last().is_none_or(complete);
+            let over = if all { sets.len() } else { sets.len().saturating_sub(1) };
             let known = ss.is_some() && sets[..over].iter().flatten().all(Option::is_some);
             if known {
                 let won =
@@ -368,7 +436,7 @@ fn score(event: &Node, sport: Option<&Sport>) -> Option<Value> {
             }
         }
         // The random edits name no sport of these.
-        Scoring::Points | Scoring::Sets | Scoring::Cricket | Scoring::Text => {}
+        Scoring::Points | Scoring::Sets | Scoring::Cricket | Scoring::Frames | Scoring::Text => {}
     }
     for (key, value) in ["home", "away"].into_iter().zip(total) {
         if let Some(value) = value {
@@ -388,8 +456,17 @@ fn score(event: &Node, sport: Option<&Sport>) -> Option<Value> {
     Some(Value::Object(out))
 }
 
-fn stats(event: &Node, teams: &[Option<&Node>; 2]) -> Option<Value> {
+fn stats(event: &Node, teams: &[Option<&Node>; 2], board: &Board<'_>) -> Option<Value> {
     let mut out = Map::new();
+    let shown = |value: &str| {
+        let number = value.parse::<i64>().ok().filter(|_| !value.starts_with('+'));
+        number.map_or_else(|| value.into(), Value::from)
+    };
+    for (key, values) in board {
+        let sides = ["home", "away"].into_iter().zip(values);
+        let known = sides.filter_map(|(side, value)| Some((side.to_owned(), shown((*value)?))));
+        out.insert((*key).to_owned(), Value::Object(known.collect()));
+    }
     for n in 1..=8 {
         let place = format!("S{n}");
         let Some(label) = event.get(&place).filter(|label| !label.trim().is_empty()) else { continue };
@@ -401,12 +478,15 @@ fn stats(event: &Node, teams: &[Option<&Node>; 2]) -> Option<Value> {
         let mut values = Map::new();
         for (side, team) in ["home", "away"].into_iter().zip(teams) {
             if let Some(value) = team.and_then(|team| team.said(&place)) {
-                let number = value.parse::<i64>().ok().filter(|_| !value.starts_with('+'));
-                values.insert(side.to_owned(), number.map_or_else(|| value.into(), Value::from));
+                values.insert(side.to_owned(), shown(value));
             }
         }
-        if !values.is_empty() && !out.contains_key(&key) {
-            out.insert(key, Value::Object(values));
+        if values.is_empty() {
+            continue;
+        }
+        let held = out.entry(key).or_insert_with(|| json!({}));
+        for (side, value) in values {
+            held.as_object_mut().unwrap().entry(side).or_insert(value);
         }
     }
     (!out.is_empty()).then_some(Value::Object(out))

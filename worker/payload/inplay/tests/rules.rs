@@ -6,7 +6,7 @@ use crate::payload::{Forest, Limits, Mapping, MatchSlot, TreeError};
 use serde_json::{Value, json};
 use touchline_common::ipc::messages::data::{Section, SectionKey};
 use touchline_common::ipc::messages::worker::ListChange;
-use touchline_common::model::{Handle, Listing, MatchId, Phase, Register, Side};
+use touchline_common::model::{Handle, Listing, MatchId, Phase, Register, Scoring, Side};
 
 const EVENT: &str = "F|EV;IT=T;CL=1;FS=1;NA=A v B;SS=0-0;|TG;IT=g;|TE;IT=h;OR=0;|TE;IT=a;OR=1;|MG;IT=mg;NA=Main;|\
                      MA;IT=m;ID=1777;NA=Result;SU=0;|PA;IT=p;NA=A;OD=5/4;SU=0;|PA;IT=q;NA=B;OD=;|";
@@ -97,7 +97,68 @@ fn scores_by_sport() {
     let cricket = json!({"text": "296 & 136/6,210 & 469", "home": 432, "away": 679});
     assert_eq!(score("CL=3;SS=296 & 136/6,210 & 469;"), Some(cricket));
     assert_eq!(score("CL=2;SS=a;XP=b;"), Some(json!({"text": "a", "points": "b"})));
+    for sport in ["14", "15", "151"] {
+        let frames = json!({"text": "4-3", "home": 4, "away": 3, "points": "56-12"});
+        assert_eq!(score(&format!("CL={sport};SS=4-3;XP=56-12;")), Some(frames), "{sport}");
+    }
     assert_eq!(score("CL=1;SS=x-1;XP=b;"), Some(json!({"text": "x-1", "away": 1})));
+}
+
+#[test]
+fn a_sport_may_be_given_another_scoring() {
+    let mapping =
+        Mapping::overlaid("[scoring]\nsnooker = \"text\"\ncurling = \"goals\"\n77 = \"frames\"").unwrap();
+    let forest = Forest::new(mapping, Limits::default(), jiff::tz::TimeZone::UTC);
+    let mut single = Single::with("T", Listing::default(), forest);
+    let mut shown = |sport: &str| {
+        single.load(&format!("F|EV;IT=T;CL={sport};SS=4-3;XP=5;|"));
+        let facts = single.log.bases.last().unwrap().1.facts.clone();
+        (facts.sport, facts.scoring, single.document()["score"].get("home").cloned())
+    };
+    assert_eq!(shown("14"), (Some("snooker".to_owned()), Scoring::Text, None));
+    assert_eq!(shown("98"), (Some("curling".to_owned()), Scoring::Goals, Some(json!(4))));
+    assert_eq!(shown("77"), (None, Scoring::Frames, Some(json!(4))));
+    assert_eq!(shown("15"), (Some("darts".to_owned()), Scoring::Frames, Some(json!(4))));
+    assert_eq!(shown("78"), (Some("handball".to_owned()), Scoring::Goals, Some(json!(4))));
+    assert_eq!(shown("79"), (None, Scoring::Text, None));
+    let told = |text: &str| Mapping::overlaid(text).unwrap_err().to_string();
+    let unknown = told("[scoring]\nquidditch = \"goals\"");
+    assert!(unknown.contains("scoring.quidditch") && unknown.contains("snooker, darts"), "{unknown}");
+    let unknown = told("[scoring]\ndarts = \"legs\"");
+    assert!(unknown.contains("scoring.darts") && unknown.contains("\"frames\""), "{unknown}");
+    assert!(told("[scoring]\ndarts = 3").contains("scoring.darts"));
+    assert!(told("[scoring]\ndarts = \"text\"\n15 = \"goals\"").contains("twice"));
+}
+
+#[test]
+fn a_time_in_the_hour_that_comes_twice_is_the_one_nearest_to_when_it_came() {
+    let mut forest = forest();
+    let mut log = Log::default();
+    let slot = forest.add_match(&["A".to_owned()], Listing::default()).unwrap();
+    let mut document = super::Document::default();
+    let mut clock = |forest: &mut Forest, log: &mut Log| {
+        let mut sections = Vec::new();
+        forest.render(slot, log, &mut sections);
+        document.apply(sections);
+        document.to_value(log)["clock"]["at"].clone()
+    };
+    // 2019-10-27 00:30:02 UTC, half an hour before clocks go back from 02:00 to 01:00.
+    let came = 1_572_136_202;
+    let load = b"F|EV;IT=e;CL=1;SS=0-0;TM=10;TS=0;TT=1;TU=20191027013000;|";
+    forest.load(b"A", load, at(came), &mut log).unwrap();
+    assert_eq!(clock(&mut forest, &mut log), json!("2019-10-27T00:30:00Z"));
+    // It stays what it was taken for, however late something else changes, or it is loaded again.
+    forest.delta(b"A/e", b"U|SS=1-0;|", at(came + 3_600), &mut log).unwrap();
+    assert_eq!(clock(&mut forest, &mut log), json!("2019-10-27T00:30:00Z"));
+    assert_eq!(log.seen[0].1.clock.unwrap().seconds, 600 + 3_602);
+    forest.load(b"A", load, at(came + 3_600), &mut log).unwrap();
+    assert_eq!(clock(&mut forest, &mut log), json!("2019-10-27T00:30:00Z"));
+    forest.delta(b"A/e", b"U|TU=20191027013001;|", at(came + 3_600), &mut log).unwrap();
+    assert_eq!(clock(&mut forest, &mut log), json!("2019-10-27T01:30:01Z"));
+    // The server's time counts where it is known: it is two hours behind ours.
+    assert!(forest.server_time(b"F|IN;TI=20191027005959;|", at(came + 1_797 + 3_600)));
+    forest.delta(b"A/e", b"U|TU=20191027013002;|", at(came + 3_600 + 60), &mut log).unwrap();
+    assert_eq!(clock(&mut forest, &mut log), json!("2019-10-27T00:30:02Z"));
 }
 
 #[test]

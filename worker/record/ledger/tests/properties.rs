@@ -172,7 +172,7 @@ proptest! {
 
     #[test]
     fn any_values_of_any_sport_never_panic(
-        scoring in prop_oneof![Just(Scoring::Goals), Just(Scoring::Points), Just(Scoring::Tennis), Just(Scoring::Sets), Just(Scoring::Cricket), Just(Scoring::Text)],
+        scoring in prop_oneof![Just(Scoring::Goals), Just(Scoring::Points), Just(Scoring::Tennis), Just(Scoring::Sets), Just(Scoring::Cricket), Just(Scoring::Text), Just(Scoring::Frames)],
         values in prop::collection::vec((0usize..11, any::<u8>(), prop_oneof![any::<i64>(), -3i64..200]), 0..40),
     ) {
         let mut rig = Rig::new("x", scoring);
