@@ -240,7 +240,7 @@ fn verbs() -> [Command; 34] {
                 option(
                     "state",
                     "S",
-                    one_of(&["waiting", "subscribing", "live", "stale", "ended", "quarantined"]),
+                    one_of(&["waiting", "subscribing", "live", "stale", "ending", "ended", "quarantined"]),
                     "Only in this state",
                 ),
             ],

@@ -245,6 +245,32 @@ fn a_switch_waits_and_the_old_epoch_is_refused() {
 }
 
 #[test]
+fn what_is_assigned_before_the_end_of_the_one_before_was_seen_is_rendered_without_a_break() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut coordinator = Coordinator::start(&config(&folder));
+    let (mut old, mut new) = (coordinator.worker(1, 1), coordinator.worker(2, 1));
+    let head = r#"{"name":"old","status":"in_play"}"#;
+    old.base("M1", 5, 0);
+    old.publish("M1", 5, Extent::Whole, &[("", Some(head)), ("tail", Some("{}")), ("K", Some("{}"))]);
+    coordinator.switched("M1", 5);
+    coordinator.send(&ToRecorder::Switch { key: key("M1"), epoch: Epoch(6), owner: Owner::Dead });
+    new.base("M1", 6, 0);
+    new.publish("M1", 6, Extent::Whole, &[("", Some(r#"{"name":"new"}"#)), ("tail", Some("{}"))]);
+    new.acknowledged();
+    old.end("M1", 5, EndReason::Ended);
+    old.acknowledged();
+    coordinator.switched("M1", 6);
+    new.publish("M1", 6, Extent::Changes, &[("", Some(r#"{"name":"newer"}"#))]);
+    new.obs("M1", 6, 1);
+    new.acknowledged();
+    let document = coordinator.answer("match", r#"{"match":"M1"}"#);
+    assert_eq!(document["result"]["name"], "newer");
+    let store = coordinator.stop();
+    assert_eq!(count(&store, "SELECT count(*) FROM sections WHERE section = 'market:K'"), 0);
+    assert_eq!(count(&store, "SELECT count(*) FROM documents WHERE state = 'live' AND epoch = 6"), 1);
+}
+
+#[test]
 fn a_hole_in_the_numbers_ends_the_channel() {
     let folder = tempfile::tempdir().unwrap();
     let mut coordinator = Coordinator::start(&config(&folder));

@@ -80,10 +80,8 @@ impl Pool {
             a_match.recorder.knows_listing = false;
             a_match.recorder.needs_epoch = matches!(a_match.assignment, Assignment::Assigned { .. });
         });
-        for key in self.catalog.ended.take_unreported() {
-            if !self.catalog.matches.contains(&key) {
-                self.send_to_recorder(ToRecorder::Ended { key });
-            }
+        for (key, epoch) in self.catalog.ended.take_unreported() {
+            self.send_to_recorder(ToRecorder::Ended { key, epoch });
         }
         self.placement.due = true;
     }
@@ -163,16 +161,13 @@ impl Pool {
         }
     }
 
-    /// Reports to the recorder of a match's end, or remembers to.
-    pub(in crate::pool) fn report_ended(&mut self, key: MatchKey) {
-        if self.catalog.matches.contains(&key) {
-            return;
-        }
+    /// Reports to the recorder of a match's end, or remembers to. Also of one that is listed again: it may be another match under the
+    /// same id, and is assigned under a higher epoch.
+    pub(in crate::pool) fn report_ended(&mut self, key: MatchKey, epoch: Epoch) {
         if self.children.recorder.life.is_ready() {
-            self.send_to_recorder(ToRecorder::Ended { key });
-            return;
+            return self.send_to_recorder(ToRecorder::Ended { key, epoch });
         }
-        self.catalog.ended.report_later(key);
+        self.catalog.ended.report_later(key, epoch);
     }
 
     /// Reports the matches that wait and were not reported yet to the recorder.

@@ -176,6 +176,11 @@ impl Ledger {
         place
     }
 
+    /// What waits to be believed is dropped: the match is over.
+    pub fn believe_no_more(&mut self) {
+        self.pending = None;
+    }
+
     /// The epoch that is believed.
     pub fn owner(&self) -> Option<Epoch> {
         self.owner
