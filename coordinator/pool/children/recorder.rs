@@ -81,7 +81,7 @@ impl Pool {
             a_match.recorder.needs_epoch = matches!(a_match.assignment, Assignment::Assigned { .. });
         });
         for (key, epoch) in self.catalog.ended.take_unreported() {
-            self.send_to_recorder(ToRecorder::Ended { key, epoch });
+            self.report_ended(key, epoch);
         }
         self.placement.due = true;
     }
@@ -161,9 +161,12 @@ impl Pool {
         }
     }
 
-    /// Reports to the recorder of a match's end, or remembers to. Also of one that is listed again: it may be another match under the
-    /// same id, and is assigned under a higher epoch.
+    /// Reports to the recorder of a match's end, or remembers to. Also of one that is assigned again, under a higher epoch: it may be
+    /// another match under the same id. What waits has no epoch that would tell it from what has ended.
     pub(in crate::pool) fn report_ended(&mut self, key: MatchKey, epoch: Epoch) {
+        if self.catalog.matches.get(&key).is_some_and(|again| again.owner().is_none()) {
+            return;
+        }
         if self.children.recorder.life.is_ready() {
             return self.send_to_recorder(ToRecorder::Ended { key, epoch });
         }
