@@ -296,16 +296,11 @@ impl Recorder {
             ToRecorder::Back { slot, generation } => {
                 self.ask_matches(MatchJob::Back { source: Source { slot, generation } });
             }
-            ToRecorder::Waiting { key, listing: Some(listing) } => {
+            ToRecorder::Waiting { key, listing } => {
                 let (head, tail) = waiting::parts(&listing);
                 let listed = self.documents.listed(&key, (&head, tail), wall_us(), Instant::now());
                 if let Some(id) = listed {
                     self.feed.replaced(id);
-                }
-            }
-            ToRecorder::Waiting { key, listing: None } => {
-                if let Some(snapshot) = self.documents.unlist(&key, wall_us()) {
-                    self.save(snapshot);
                 }
             }
             ToRecorder::Ended { key, epoch } => self.matches.jobs.push(Job::Ended { key, epoch }),

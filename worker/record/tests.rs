@@ -374,19 +374,25 @@ fn followers_see_each_event_once() {
 }
 
 #[test]
-fn waiting_matches_show_what_the_list_knows() {
+fn waiting_matches_show_what_the_list_knows_and_end_as_others() {
     let folder = tempfile::tempdir().unwrap();
     let mut coordinator = Coordinator::start(&config(&folder));
     let listing = Listing { name: Some("A v B".into()), in_play: true, ..Listing::default() };
-    coordinator.send(&ToRecorder::Waiting { key: key("M1"), listing: Some(listing) });
+    coordinator.send(&ToRecorder::Waiting { key: key("M1"), listing });
     let document = coordinator.answer("match", r#"{"match":"M1"}"#);
     assert_eq!((&document["result"]["source"], &document["result"]["home"]), (&"list".into(), &"A".into()));
-    coordinator.send(&ToRecorder::Waiting { key: key("M1"), listing: None });
+    coordinator.send(&ToRecorder::Ended { key: key("M1"), epoch: Epoch(4) });
+    let mut follower = coordinator.ask("events", r#"{"follow":true,"since":0}"#);
+    line(&mut follower);
+    for kind in ["match_listed", "match_ended"] {
+        assert_eq!(line(&mut follower)["type"], kind);
+    }
     let gone = coordinator.answer("match", r#"{"match":"other"}"#);
     assert_eq!((&gone["ok"], &gone["code"]), (&false.into(), &1.into()));
     assert_eq!(coordinator.answer("paint", "{}")["code"], 2);
     let store = coordinator.stop();
-    assert_eq!(count(&store, "SELECT count(*) FROM documents WHERE state = 'ended'"), 1);
+    let over = "SELECT count(*) FROM matches WHERE state = 'ended' AND document ->> '$.status' = 'finished'";
+    assert_eq!(count(&store, over), 1);
 }
 
 #[test]

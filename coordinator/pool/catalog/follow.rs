@@ -13,7 +13,6 @@ use crate::pool::placement::choose;
 use crate::pool::{MatchSource, Pool, Selection};
 use std::collections::BTreeSet;
 use std::time::Duration;
-use touchline_common::ipc::messages::recorder::ToRecorder;
 use touchline_common::ipc::messages::worker::{ListChange, MatchState, ReleaseReason, ToWorker};
 use touchline_common::model::{FeedId, Listing, MatchId, MatchKey, SlotId};
 
@@ -270,10 +269,8 @@ impl Pool {
         self.out.log(LogEvent::Ended { key: key.clone(), why });
         if !holders.is_empty() {
             self.catalog.ended.releasing.push(Releasing { key: key.clone(), epoch, holders });
-        } else if a_match.recorder.has_ledger {
+        } else {
             self.report_ended(key.clone(), epoch);
-        } else if a_match.recorder.knows_listing {
-            self.send_to_recorder(ToRecorder::Waiting { key: key.clone(), listing: None });
         }
     }
 

@@ -77,7 +77,6 @@ impl Pool {
         silent.into_iter().for_each(|slot| self.report_silent(slot));
         self.catalog.matches.edit_all(|a_match| {
             a_match.recorder.reported = false;
-            a_match.recorder.knows_listing = false;
             a_match.recorder.needs_epoch = matches!(a_match.assignment, Assignment::Assigned { .. });
         });
         for (key, epoch) in self.catalog.ended.take_unreported() {
@@ -181,8 +180,7 @@ impl Pool {
         for key in self.catalog.matches.marked(Mark::Unreported).clone() {
             let Some(mut a_match) = self.catalog.matches.edit(&key) else { continue };
             a_match.recorder.reported = true;
-            a_match.recorder.knows_listing = true;
-            let listing = Some(a_match.listing.clone());
+            let listing = a_match.listing.clone();
             drop(a_match);
             self.send_to_recorder(ToRecorder::Waiting { key, listing });
         }

@@ -308,14 +308,6 @@ impl Documents {
         last
     }
 
-    /// A match that only the list knew is gone from it.
-    pub fn unlist(&mut self, key: &MatchKey, wall: i64) -> Option<Snapshot> {
-        let id = self.by_key.get(key)?;
-        let document = self.get(*id).filter(|document| document.source == Source::List)?;
-        let every = document.owner.max(document.named);
-        self.end(key, every, wall)
-    }
-
     /// The next document whose time to be saved has come, within the bytes that may be written.
     pub fn next_to_save(&mut self, now: Instant, pace: Pace) -> Option<Snapshot> {
         if pace == Pace::Steady {

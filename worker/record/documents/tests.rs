@@ -100,7 +100,6 @@ fn a_list_gives_a_document_until_a_worker_does() {
     apply(&mut documents, 3, Extent::Whole, &[]);
     assert!(documents.text(&key()).unwrap().contains(r#""source":"match""#));
     assert_eq!(documents.listed(&key(), ("{}", "{}"), 9, now), None);
-    assert_eq!(documents.unlist(&key(), 10), None);
     assert_eq!(documents.end(&key(), Epoch(3), 10).unwrap().state, "ended");
     assert_eq!(documents.count(), 0);
 }
@@ -145,7 +144,7 @@ fn what_the_list_knows_ends_too() {
     let mut documents = documents(0);
     let now = Instant::now();
     assert!(documents.listed(&key(), (r#"{"status":"in_play"}"#, "{}"), 7, now).is_some());
-    let snapshot = documents.unlist(&key(), 9).unwrap();
+    let snapshot = documents.end(&key(), Epoch(5), 9).unwrap();
     assert_eq!((snapshot.state, &head(&snapshot)["status"]), ("ended", &"finished".into()));
 }
 

@@ -89,8 +89,12 @@ impl Ledger {
         self.known = load.values;
         let phase = self.known.registers.remove(&Register::Phase);
         let points = self.known.registers.remove(&Register::Points);
-        let listed = self.scope.phase(EventType::MatchListed, 0, 0, 0);
-        self.push(listed, EventType::MatchListed, Lane::Normal, None, Payload::None {}, &mut seen);
+        if self.has_end() {
+            // It was listed and gone before it ever had a load.
+            self.take_back_end(&mut seen);
+        } else {
+            self.report_listed(&mut seen);
+        }
         if let Some(phase) = phase {
             self.step(Register::Phase, phase, &mut seen);
         }
@@ -99,6 +103,11 @@ impl Ledger {
             self.step(Register::Points, points, &mut seen);
         }
         out.changed = true;
+    }
+
+    fn report_listed(&mut self, seen: &mut Seen<'_>) {
+        let id = self.scope.phase(EventType::MatchListed, 0, 0, 0);
+        self.push(id, EventType::MatchListed, Lane::Normal, None, Payload::None {}, seen);
     }
 
     /// All values again from the owner's process: after a reconnection, an overflow, a fresh load, or under a new epoch.
@@ -219,13 +228,9 @@ impl Ledger {
 
     /// The match is over. One that left without a word of its end ends now; in a gap, before that closes.
     fn finish(&mut self, epoch: Epoch, at: i64, now: Instant, out: &mut Outcome) {
-        let mode = if self.gap.open { Mode::Recovered } else { Mode::Seen };
         if !self.ended {
-            out.ended = Some(self.epoch().map_or(epoch, |owner| owner.max(epoch)));
-        }
-        if let (false, Some(owner)) = (self.ended, self.owner) {
-            let mut seen = Seen::new(Report::unstated(owner.epoch, at), mode, &mut out.events);
-            self.report_end(&mut seen);
+            self.report_leaving(at, out);
+            out.ended = self.epoch().map(|owner| owner.max(epoch));
         }
         self.close_gap(at, out);
         self.waiting = None;
@@ -233,6 +238,20 @@ impl Ledger {
         self.set_state(OwnerState::Dead);
         out.changed = true;
         self.consider(now, out);
+    }
+
+    /// Reports the end, unless it stands; of a match that no worker ever had a load of, also that there was one.
+    fn report_leaving(&mut self, at: i64, out: &mut Outcome) {
+        let (mode, epoch) = match self.owner {
+            Some(owner) if !self.gap.open => (Mode::Seen, owner.epoch),
+            Some(owner) => (Mode::Recovered, owner.epoch),
+            None => (Mode::Recovered, Epoch::default()),
+        };
+        let mut seen = Seen::new(Report::unstated(epoch, at), mode, &mut out.events);
+        if self.owner.is_none() {
+            self.report_listed(&mut seen);
+        }
+        self.report_end(&mut seen);
     }
 
     fn want(&mut self, wanted: Wanted, now: Instant, out: &mut Outcome) {

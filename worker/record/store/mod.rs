@@ -229,9 +229,7 @@ impl Store {
                 self.each_of(source, |_| Input::Gone { source, at, sign });
             }
             Job::Ended { key, epoch } => {
-                if self.ledgers.contains_key(&key) {
-                    self.advance(&key, &Input::Ended { epoch, at: wall_us() });
-                }
+                self.advance(&key, &Input::Ended { epoch, at: wall_us() });
                 self.batch.replies.push(Reply::Ended { key, epoch });
             }
             Job::Own(job) => self.take_own(job),

@@ -136,5 +136,12 @@ fn a_match_ends_once_however_it_leaves() {
     assert_eq!(early.of(EventType::MatchEnded).len(), 1, "it was taken off before it began");
     let mut unseen = Rig::new("soccer", Scoring::Goals);
     unseen.switch(1, Owner::Dead).give(&Input::Ended { epoch: Epoch(1), at: 90 });
-    assert!(unseen.all.is_empty() && unseen.ledger.is_ended(), "nothing of it was ever reported");
+    assert_eq!(unseen.kinds(), ["match_listed", "match_ended"], "no worker ever had a load of it");
+    assert!(unseen.last.iter().all(|event| event.recovered));
+    unseen.give(&Input::Ended { epoch: Epoch(1), at: 91 });
+    assert!(unseen.last.is_empty());
+    // It comes back, and is followed now.
+    unseen.base(2, W1, &START);
+    assert_eq!(unseen.kinds(), ["retract", "match_started"]);
+    assert_eq!(unseen.of(EventType::MatchListed).len(), 1);
 }
