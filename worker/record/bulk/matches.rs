@@ -65,9 +65,9 @@ impl Match {
         Some(SelectionRow { feed, id: self.key.id.as_str(), market: names(market), selection })
     }
 
-    /// Whether it is over and nothing follows it.
+    /// Whether it has ended and nothing follows it. What no epoch owned yet may wait for that.
     fn is_left(&self) -> bool {
-        self.channels == 0 && self.over.is_some()
+        self.channels == 0 && self.over.is_some() && self.ledger.owner().is_some()
     }
 
     /// The market or selection at `place`.
@@ -93,14 +93,21 @@ impl Matches {
         self.by_key.get(key).copied()
     }
 
-    /// The place of a match, which is made where there is none but one that is over and not followed.
+    /// The place of a match that a worker follows from now on: a new one where the match that is known has ended.
+    pub(super) fn followed(&mut self, key: &MatchKey, settle: Duration) -> usize {
+        let known = self.find(key).and_then(|place| self.slab.get_mut(place));
+        if let Some(left) = known.filter(|one| one.is_left()) {
+            // Rows that wait name it by its place, so it goes as any other.
+            left.ledger.believe_no_more();
+            self.by_key.remove(key);
+        }
+        self.place(key, settle)
+    }
+
+    /// The place of a match, which is made where there is none.
     pub(super) fn place(&mut self, key: &MatchKey, settle: Duration) -> usize {
         if let Some(place) = self.find(key) {
-            match self.slab.get_mut(place) {
-                // Rows that wait name it by its place, so it goes as any other.
-                Some(left) if left.is_left() => left.ledger.believe_no_more(),
-                Some(_) | None => return place,
-            }
+            return place;
         }
         let place = self.slab.insert(Match {
             key: key.clone(),
