@@ -115,12 +115,14 @@ pub struct MatchesCount {
     pub live: usize,
     pub stale: usize,
     pub quarantined: usize,
+    /// They left the list, and their end waits for their silence.
+    pub ending: usize,
     /// Over, since the coordinator's start.
     pub ended: u64,
 }
 
 impl MatchesCount {
-    /// Those that are listed and not live, by their state.
+    /// Those that are listed and not live, by their state; one that is about to end lacks nothing.
     pub fn not_live(self) -> [(&'static str, usize); 4] {
         [
             ("waiting", self.waiting),
@@ -298,6 +300,8 @@ pub enum MatchViewState {
     Live,
     /// Nothing received for a while.
     Stale,
+    /// It left the list, and its end waits for its silence.
+    Ending,
     Ended,
     Quarantined,
 }

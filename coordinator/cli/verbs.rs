@@ -243,7 +243,7 @@ fn verbs() -> [Command; 34] {
                 option(
                     "state",
                     "S",
-                    one_of(&["waiting", "subscribing", "live", "stale", "ended", "quarantined"]),
+                    one_of(&["waiting", "subscribing", "live", "stale", "ending", "ended", "quarantined"]),
                     "Only matches in this state",
                 ),
             ],

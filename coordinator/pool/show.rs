@@ -5,7 +5,7 @@
 use super::feed::Feed;
 use super::operate::Stopping;
 use super::{Pool, Readiness, Urgency};
-use crate::pool::catalog::matches::{Assignment, Need};
+use crate::pool::catalog::matches::{Assignment, Match, Need};
 use crate::pool::children::life::State;
 use crate::pool::children::slot::Slot;
 use touchline_common::control::views::{
@@ -125,7 +125,7 @@ impl Pool {
             let view = MatchView {
                 worker: owner.map(|owner| owner.slot.0),
                 epoch: owner.map(|owner| owner.epoch.0),
-                state: state_of(&a_match.assignment),
+                state: state_of(a_match),
                 name: a_match.listing.name.clone(),
                 why,
                 ..self.view(key)
@@ -177,12 +177,13 @@ impl Pool {
         let mut count = MatchesCount { ended: self.catalog.ended.count, ..MatchesCount::default() };
         for (_, a_match) in self.catalog.matches.iter() {
             count.listed += 1;
-            match state_of(&a_match.assignment) {
+            match state_of(a_match) {
                 MatchViewState::Waiting => count.waiting += 1,
                 MatchViewState::Subscribing => count.subscribing += 1,
                 MatchViewState::Live => count.live += 1,
                 MatchViewState::Stale => count.stale += 1,
                 MatchViewState::Quarantined => count.quarantined += 1,
+                MatchViewState::Ending => count.ending += 1,
                 MatchViewState::Ended => {}
             }
         }
@@ -228,8 +229,9 @@ impl Pool {
     }
 }
 
-fn state_of(assignment: &Assignment) -> MatchViewState {
-    match assignment {
+fn state_of(a_match: &Match) -> MatchViewState {
+    match &a_match.assignment {
+        Assignment::Assigned { .. } if a_match.delisted.is_some() => MatchViewState::Ending,
         Assignment::Waiting => MatchViewState::Waiting,
         Assignment::Quarantined => MatchViewState::Quarantined,
         Assignment::Assigned { owner, .. } => match owner.state {

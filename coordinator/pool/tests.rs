@@ -276,6 +276,52 @@ fn beyond_the_last_worker_matches_wait_in_their_order_and_nothing_passes_the_cap
 }
 
 #[test]
+fn a_match_that_left_the_list_is_ending_until_its_topics_are_removed() {
+    let mut bed = Bed::new(config(8));
+    bed.load_list(&["a", "b"]);
+    bed.live("a");
+    bed.list(vec![ListChange::Gone { id: "a".into() }]);
+    bed.pass(ms(6_000), &[]);
+    assert_eq!(bed.view("a").state, MatchViewState::Ending);
+    let count = bed.pool.count();
+    assert_eq!((count.listed, count.ending, count.live, count.ended), (2, 1, 0, 0));
+    bed.list(vec![ListChange::Present { id: "a".into(), listing: Listing::default() }]);
+    assert_eq!(bed.view("a").state, MatchViewState::Live, "it is back");
+    bed.list(vec![ListChange::Gone { id: "a".into() }]);
+    bed.pass(ms(6_000), &[]);
+    bed.state("a", MatchState::Removed);
+    assert_eq!(bed.view("a").state, MatchViewState::Ended);
+}
+
+#[test]
+fn the_end_of_a_match_is_reported_though_it_is_listed_again() {
+    let mut bed = Bed::new(config(8));
+    bed.load_list(&["a", "b"]);
+    bed.live("a");
+    let (slot, epoch) = bed.owner("a");
+    bed.state("a", MatchState::Removed);
+    bed.list(vec![ListChange::Gone { id: "a".into() }]);
+    bed.pass(ms(4_500), &[]);
+    // Its worker takes a moment to see it.
+    bed.pass(ms(1_000), &[slot]);
+    assert_eq!(bed.view("a").state, MatchViewState::Ended);
+    bed.list(vec![ListChange::Present { id: "a".into(), listing: Listing::default() }]);
+    bed.pass(ms(1_000), &[]);
+    let (_, anew) = bed.owner("a");
+    let ends: Vec<u64> = bed
+        .log
+        .iter()
+        .filter_map(|action| match action {
+            Action::ToRecorder { message: ToRecorder::Ended { key: of, epoch }, .. } if *of == key("a") => {
+                Some(epoch.0)
+            }
+            _ => None,
+        })
+        .collect();
+    assert!(matches!(ends[..], [up_to] if (epoch..anew).contains(&up_to)), "{epoch}, {ends:?}, {anew}");
+}
+
+#[test]
 fn a_match_that_needs_more_than_a_connection_has_is_said_to() {
     let mut config = config(4);
     config.feeds[0].match_topics = (0..6).map(|n| format!("{n}V{{ID}}").parse().unwrap()).collect();
@@ -484,12 +530,15 @@ fn a_cold_start_goes_on_where_the_last_run_ended() {
         assert!(second.owner(id).1 > saved.highest_epoch);
     }
     assert_eq!(second.pool.workers()[0].generation, 2, "a generation is never used twice");
-    let ended = ToRecorder::Ended { key: key("f") };
-    assert!(!second.log.contains(&Action::ToRecorder { generation: Generation(2), message: ended.clone() }));
+    let is_ended = |action: &Action| match action {
+        Action::ToRecorder { message: ToRecorder::Ended { key: of, .. }, .. } => *of == key("f"),
+        _ => false,
+    };
+    assert!(!second.log.iter().any(is_ended));
     second.pass(ms(10_500), &[]);
     second.load_list(&["a", "b", "c", "d", "e", "g"]);
     second.pass(ms(500), &[]);
-    assert!(second.log.iter().any(|a| matches!(a, Action::ToRecorder { message, .. } if *message == ended)));
+    assert!(second.log.iter().any(is_ended));
 }
 
 #[test]
@@ -570,7 +619,7 @@ fn answers_have_the_contracts_keys() {
         "name kind state asked acknowledged live cap learned_cap audits audits_missed",
     );
     has(keys(status["workers"].clone()), "ready starting parked restarts max");
-    has(keys(status["matches"].clone()), "listed waiting subscribing live stale quarantined ended");
+    has(keys(status["matches"].clone()), "listed waiting subscribing live stale quarantined ending ended");
     has(keys(status["recorder"].clone()), "state documents events queue dropped");
     assert_eq!(status["state"], "ready");
     has(

@@ -336,7 +336,7 @@ impl Frames {
         let entry = match named {
             Named::Match { key, epoch } => {
                 self.chunks.matches.push(header, body);
-                let id = documents.id(&key);
+                let id = documents.named(&key, epoch);
                 Entry::Match(MatchEntry { id, epoch, ends: PerStream::default(), markets: Vec::new() })
             }
             Named::Market { of, key, .. } => {

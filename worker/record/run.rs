@@ -134,12 +134,11 @@ impl Recorder {
         (bulk, bulk_shared): (Bulk, Arc<Shared<BulkJob>>),
         logs: Option<LogHandle>,
     ) -> Result<Recorder, RecordError> {
-        let Opened { store, shared, documents, owners, highest_epoch, token } = opened;
+        let Opened { store, shared, documents, owners, over, highest_epoch, token } = opened;
         // The bulk stream has no owners of its own.
         let adopt =
             |(key, epoch): &(MatchKey, Epoch)| Job::Own(BulkJob::Adopt { key: key.clone(), epoch: *epoch });
         let adopted = owners.iter().map(adopt).collect();
-        let held: Vec<MatchKey> = owners.iter().map(|(key, _)| key.clone()).collect();
         let waker = Waker::new(poll.registry(), WAKER)
             .map_err(|source| RecordError::Kernel { operation: "make a waker", source })?;
         let waker = Arc::new(waker);
@@ -172,6 +171,13 @@ impl Recorder {
             scratch: Scratch::default(),
             poll,
         };
+        for (key, epoch) in over {
+            if let Some(last) = recorder.documents.end(&key, epoch, wall_us()) {
+                recorder.save(last);
+            }
+        }
+        // Those that wait without ever having had a worker among them.
+        let held: Vec<MatchKey> = recorder.documents.keys().cloned().collect();
         log::info!(documents = recorder.documents.count(), epoch = highest_epoch.0; "recorder.ready");
         recorder.control.send(FromRecorder::Ready { highest_epoch, token }, 0);
         for keys in held.chunks(DOCUMENTS_A_MESSAGE) {
@@ -290,19 +296,14 @@ impl Recorder {
             ToRecorder::Back { slot, generation } => {
                 self.ask_matches(MatchJob::Back { source: Source { slot, generation } });
             }
-            ToRecorder::Waiting { key, listing: Some(listing) } => {
+            ToRecorder::Waiting { key, listing } => {
                 let (head, tail) = waiting::parts(&listing);
                 let listed = self.documents.listed(&key, (&head, tail), wall_us(), Instant::now());
                 if let Some(id) = listed {
                     self.feed.replaced(id);
                 }
             }
-            ToRecorder::Waiting { key, listing: None } => {
-                if let Some(snapshot) = self.documents.unlist(&key) {
-                    self.save(snapshot);
-                }
-            }
-            ToRecorder::Ended { key } => self.matches.jobs.push(Job::Ended { key }),
+            ToRecorder::Ended { key, epoch } => self.matches.jobs.push(Job::Ended { key, epoch }),
             ToRecorder::Query { verb, args } => match fd {
                 Some(fd) => self.clients.answer(&verb, &args, fd, &self.documents),
                 None => log::error!(verb = verb.as_str(); "control.no_descriptor"),
@@ -442,15 +443,15 @@ impl Recorder {
                 failpoint::hit(Point::RecordSwitched);
                 self.control.send(FromRecorder::Switched { key, epoch }, 0);
             }
-            Reply::Ended { key } => {
+            Reply::Ended { key, epoch } => {
                 if self.feed.is_read() {
                     let id = self.documents.id(&key);
                     self.feed.ends(id, &self.documents);
                 }
-                if let Some(snapshot) = self.documents.end(&key) {
+                if let Some(snapshot) = self.documents.end(&key, epoch, wall_us()) {
                     self.save(snapshot);
                 }
-                self.bulk.jobs.push(Job::Ended { key });
+                self.bulk.jobs.push(Job::Ended { key, epoch });
             }
             Reply::Moved { path } => self.moved = Some(path),
             Reply::Stopped => self.stopped(),

@@ -245,6 +245,32 @@ fn a_switch_waits_and_the_old_epoch_is_refused() {
 }
 
 #[test]
+fn what_is_assigned_before_the_end_of_the_one_before_was_seen_is_rendered_without_a_break() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut coordinator = Coordinator::start(&config(&folder));
+    let (mut old, mut new) = (coordinator.worker(1, 1), coordinator.worker(2, 1));
+    let head = r#"{"name":"old","status":"in_play"}"#;
+    old.base("M1", 5, 0);
+    old.publish("M1", 5, Extent::Whole, &[("", Some(head)), ("tail", Some("{}")), ("K", Some("{}"))]);
+    coordinator.switched("M1", 5);
+    coordinator.send(&ToRecorder::Switch { key: key("M1"), epoch: Epoch(6), owner: Owner::Dead });
+    new.base("M1", 6, 0);
+    new.publish("M1", 6, Extent::Whole, &[("", Some(r#"{"name":"new"}"#)), ("tail", Some("{}"))]);
+    new.acknowledged();
+    old.end("M1", 5, EndReason::Ended);
+    old.acknowledged();
+    coordinator.switched("M1", 6);
+    new.publish("M1", 6, Extent::Changes, &[("", Some(r#"{"name":"newer"}"#))]);
+    new.obs("M1", 6, 1);
+    new.acknowledged();
+    let document = coordinator.answer("match", r#"{"match":"M1"}"#);
+    assert_eq!(document["result"]["name"], "newer");
+    let store = coordinator.stop();
+    assert_eq!(count(&store, "SELECT count(*) FROM sections WHERE section = 'market:K'"), 0);
+    assert_eq!(count(&store, "SELECT count(*) FROM documents WHERE state = 'live' AND epoch = 6"), 1);
+}
+
+#[test]
 fn a_hole_in_the_numbers_ends_the_channel() {
     let folder = tempfile::tempdir().unwrap();
     let mut coordinator = Coordinator::start(&config(&folder));
@@ -348,19 +374,25 @@ fn followers_see_each_event_once() {
 }
 
 #[test]
-fn waiting_matches_show_what_the_list_knows() {
+fn waiting_matches_show_what_the_list_knows_and_end_as_others() {
     let folder = tempfile::tempdir().unwrap();
     let mut coordinator = Coordinator::start(&config(&folder));
     let listing = Listing { name: Some("A v B".into()), in_play: true, ..Listing::default() };
-    coordinator.send(&ToRecorder::Waiting { key: key("M1"), listing: Some(listing) });
+    coordinator.send(&ToRecorder::Waiting { key: key("M1"), listing });
     let document = coordinator.answer("match", r#"{"match":"M1"}"#);
     assert_eq!((&document["result"]["source"], &document["result"]["home"]), (&"list".into(), &"A".into()));
-    coordinator.send(&ToRecorder::Waiting { key: key("M1"), listing: None });
+    coordinator.send(&ToRecorder::Ended { key: key("M1"), epoch: Epoch(4) });
+    let mut follower = coordinator.ask("events", r#"{"follow":true,"since":0}"#);
+    line(&mut follower);
+    for kind in ["match_listed", "match_ended"] {
+        assert_eq!(line(&mut follower)["type"], kind);
+    }
     let gone = coordinator.answer("match", r#"{"match":"other"}"#);
     assert_eq!((&gone["ok"], &gone["code"]), (&false.into(), &1.into()));
     assert_eq!(coordinator.answer("paint", "{}")["code"], 2);
     let store = coordinator.stop();
-    assert_eq!(count(&store, "SELECT count(*) FROM documents WHERE state = 'ended'"), 1);
+    let over = "SELECT count(*) FROM matches WHERE state = 'ended' AND document ->> '$.status' = 'finished'";
+    assert_eq!(count(&store, over), 1);
 }
 
 #[test]

@@ -37,9 +37,10 @@ pub enum Job<J> {
         came: i64,
     },
     Gone(Gone),
-    /// A match is over and nothing follows it; what its worker sent before still counts.
+    /// A match is over and nothing follows it under this epoch or a lower one; what its worker sent before still counts.
     Ended {
         key: MatchKey,
+        epoch: Epoch,
     },
     Own(J),
     Stop,
@@ -78,8 +79,10 @@ pub enum Reply {
         key: MatchKey,
         epoch: Epoch,
     },
+    /// A match is over as it was assigned up to this epoch; under a higher one it is assigned anew.
     Ended {
         key: MatchKey,
+        epoch: Epoch,
     },
     /// A worker is to answer with this token once it has reported all that it received.
     Mark {

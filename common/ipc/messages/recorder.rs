@@ -25,10 +25,11 @@ pub enum ToRecorder {
     },
     /// That worker speaks again; what the server sent it meanwhile, it reads now.
     Back { slot: SlotId, generation: Generation },
-    /// A match waits for a place; this is all that is known of it. `None`: it is gone.
-    Waiting { key: MatchKey, listing: Option<Listing> },
-    /// A match is over and no worker follows it any more.
-    Ended { key: MatchKey },
+    /// A match waits for a place; this is all that is known of it.
+    Waiting { key: MatchKey, listing: Listing },
+    /// A match is over and no worker follows it any more, if one ever did: what was assigned of it up to this epoch. What was assigned
+    /// later goes on.
+    Ended { key: MatchKey, epoch: Epoch },
     /// This frame carries an operator's socket, whose request is to be answered with stored data.
     Query {
         /// The verb: `match`, `events`, `odds`, `gaps`.

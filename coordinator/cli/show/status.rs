@@ -68,6 +68,9 @@ fn matches(status: &StatusView) -> String {
             line.push_str(&format!(", {count} {state}"));
         }
     }
+    if matches.ending > 0 {
+        line.push_str(&format!(", {} ending", matches.ending));
+    }
     line.push_str(&format!("; {} ended", matches.ended));
     line
 }

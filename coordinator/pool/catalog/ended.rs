@@ -4,7 +4,7 @@
 
 use super::matches::Holder;
 use std::collections::VecDeque;
-use touchline_common::model::MatchKey;
+use touchline_common::model::{Epoch, MatchKey};
 
 /// Ended matches that `matches` still shows.
 const SHOWN: usize = 1_000;
@@ -15,9 +15,18 @@ const UNREPORTED: usize = 10_000;
 pub(in crate::pool) struct Ended {
     pub(in crate::pool) count: u64,
     newest: VecDeque<EndedMatch>,
-    /// Those whose release the worker has not seen yet.
-    pub(in crate::pool) releasing: Vec<(MatchKey, Holder)>,
-    unreported: VecDeque<MatchKey>,
+    /// Those whose release their workers have not seen yet.
+    pub(in crate::pool) releasing: Vec<Releasing>,
+    unreported: VecDeque<(MatchKey, Epoch)>,
+}
+
+/// A match that is over and whose workers are still to see it.
+#[derive(Clone, Debug)]
+pub(in crate::pool) struct Releasing {
+    pub(in crate::pool) key: MatchKey,
+    /// The highest that was given out when it ended: under a higher one the match is assigned anew.
+    pub(in crate::pool) epoch: Epoch,
+    pub(in crate::pool) holders: Vec<Holder>,
 }
 
 /// A match that is over, for `matches --state ended`.
@@ -43,14 +52,14 @@ impl Ended {
     }
 
     /// The recorder is away: it learns of this end when it is back.
-    pub(in crate::pool) fn report_later(&mut self, key: MatchKey) {
+    pub(in crate::pool) fn report_later(&mut self, key: MatchKey, epoch: Epoch) {
         if self.unreported.len() >= UNREPORTED {
             self.unreported.pop_front();
         }
-        self.unreported.push_back(key);
+        self.unreported.push_back((key, epoch));
     }
 
-    pub(in crate::pool) fn take_unreported(&mut self) -> VecDeque<MatchKey> {
+    pub(in crate::pool) fn take_unreported(&mut self) -> VecDeque<(MatchKey, Epoch)> {
         std::mem::take(&mut self.unreported)
     }
 }

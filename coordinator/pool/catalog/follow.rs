@@ -1,6 +1,6 @@
 //! From the list to the matches: who is added, who changes, who ends, and which worker follows the list.
 
-use crate::pool::catalog::ended::EndedMatch;
+use crate::pool::catalog::ended::{EndedMatch, Releasing};
 use crate::pool::catalog::filter;
 use crate::pool::catalog::list::ListEvent;
 use crate::pool::catalog::matches::{Assignment, Match, Need};
@@ -13,7 +13,6 @@ use crate::pool::placement::choose;
 use crate::pool::{MatchSource, Pool, Selection};
 use std::collections::BTreeSet;
 use std::time::Duration;
-use touchline_common::ipc::messages::recorder::ToRecorder;
 use touchline_common::ipc::messages::worker::{ListChange, MatchState, ReleaseReason, ToWorker};
 use touchline_common::model::{FeedId, Listing, MatchId, MatchKey, SlotId};
 
@@ -257,29 +256,30 @@ impl Pool {
     /// A match is over: its seats are released, the recorder learns it when its worker has seen that.
     pub(in crate::pool) fn end(&mut self, key: &MatchKey, why: &'static str) {
         let Some(a_match) = self.catalog.matches.remove(key) else { return };
+        let epoch = self.placement.epochs.highest();
+        let mut holders = Vec::new();
         if let Some(seat) = a_match.candidate() {
-            self.release_seat(key, seat, ReleaseReason::Moved);
+            holders.extend(self.release_seat(key, seat, ReleaseReason::Moved));
         }
-        let holder = a_match.owner().and_then(|owner| self.release_seat(key, owner, ReleaseReason::Ended));
+        if let Some(seat) = a_match.owner() {
+            holders.extend(self.release_seat(key, seat, ReleaseReason::Ended));
+        }
         self.saving.due = true;
         self.catalog.ended.push(EndedMatch { key: key.clone(), name: a_match.listing.name, why });
         self.out.log(LogEvent::Ended { key: key.clone(), why });
-        match holder {
-            Some(holder) => self.catalog.ended.releasing.push((key.clone(), holder)),
-            None if a_match.recorder.has_ledger => self.report_ended(key.clone()),
-            None if a_match.recorder.knows_listing => {
-                self.send_to_recorder(ToRecorder::Waiting { key: key.clone(), listing: None });
-            }
-            None => {}
+        if !holders.is_empty() {
+            self.catalog.ended.releasing.push(Releasing { key: key.clone(), epoch, holders });
+        } else {
+            self.report_ended(key.clone(), epoch);
         }
     }
 
     /// Reports to the recorder of ends that their workers have seen, or whose workers are gone.
     pub(in crate::pool) fn finish_endings(&mut self) {
         let ending = std::mem::take(&mut self.catalog.ended.releasing);
-        let (open, over): (Vec<_>, Vec<_>) =
-            ending.into_iter().partition(|(_, holder)| self.holds_still(*holder));
+        let is_held = |of: &Releasing| of.holders.iter().any(|holder| self.holds_still(*holder));
+        let (open, over): (Vec<_>, Vec<_>) = ending.into_iter().partition(is_held);
         self.catalog.ended.releasing = open;
-        over.into_iter().for_each(|(key, _)| self.report_ended(key));
+        over.into_iter().for_each(|Releasing { key, epoch, .. }| self.report_ended(key, epoch));
     }
 }

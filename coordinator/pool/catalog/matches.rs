@@ -29,8 +29,6 @@ pub(in crate::pool) struct Match {
 pub(in crate::pool) struct Recorded {
     /// It has what there is to know of the match while no worker follows it.
     pub(in crate::pool) reported: bool,
-    /// It was sent what the list knows, and must be sent if that ends.
-    pub(in crate::pool) knows_listing: bool,
     /// It was assigned at some time, so that the recorder has a ledger of it.
     pub(in crate::pool) has_ledger: bool,
     /// The owner needs a new epoch, since the recorder started anew or knows a higher one.
@@ -64,7 +62,6 @@ impl Match {
             moved_at: None,
             recorder: Recorded {
                 reported: false,
-                knows_listing: false,
                 has_ledger: hint.is_some(),
                 needs_epoch: false,
                 predecessor: Owner::Dead,
@@ -77,7 +74,6 @@ impl Match {
         self.assignment = Assignment::Waiting;
         self.wait.key = key;
         self.recorder.reported = false;
-        self.recorder.knows_listing = false;
         self.recorder.needs_epoch = false;
         self.removed = None;
     }

@@ -62,7 +62,8 @@ impl Pool {
         }
         for key in over {
             self.catalog.orphans.remove(&key);
-            self.report_ended(key);
+            let epoch = self.placement.epochs.highest();
+            self.report_ended(key, epoch);
         }
     }
 }

@@ -77,13 +77,10 @@ impl Pool {
         silent.into_iter().for_each(|slot| self.report_silent(slot));
         self.catalog.matches.edit_all(|a_match| {
             a_match.recorder.reported = false;
-            a_match.recorder.knows_listing = false;
             a_match.recorder.needs_epoch = matches!(a_match.assignment, Assignment::Assigned { .. });
         });
-        for key in self.catalog.ended.take_unreported() {
-            if !self.catalog.matches.contains(&key) {
-                self.send_to_recorder(ToRecorder::Ended { key });
-            }
+        for (key, epoch) in self.catalog.ended.take_unreported() {
+            self.report_ended(key, epoch);
         }
         self.placement.due = true;
     }
@@ -163,16 +160,16 @@ impl Pool {
         }
     }
 
-    /// Reports to the recorder of a match's end, or remembers to.
-    pub(in crate::pool) fn report_ended(&mut self, key: MatchKey) {
-        if self.catalog.matches.contains(&key) {
+    /// Reports to the recorder of a match's end, or remembers to. Also of one that is assigned again, under a higher epoch: it may be
+    /// another match under the same id. What waits has no epoch that would tell it from what has ended.
+    pub(in crate::pool) fn report_ended(&mut self, key: MatchKey, epoch: Epoch) {
+        if self.catalog.matches.get(&key).is_some_and(|again| again.owner().is_none()) {
             return;
         }
         if self.children.recorder.life.is_ready() {
-            self.send_to_recorder(ToRecorder::Ended { key });
-            return;
+            return self.send_to_recorder(ToRecorder::Ended { key, epoch });
         }
-        self.catalog.ended.report_later(key);
+        self.catalog.ended.report_later(key, epoch);
     }
 
     /// Reports the matches that wait and were not reported yet to the recorder.
@@ -183,8 +180,7 @@ impl Pool {
         for key in self.catalog.matches.marked(Mark::Unreported).clone() {
             let Some(mut a_match) = self.catalog.matches.edit(&key) else { continue };
             a_match.recorder.reported = true;
-            a_match.recorder.knows_listing = true;
-            let listing = Some(a_match.listing.clone());
+            let listing = a_match.listing.clone();
             drop(a_match);
             self.send_to_recorder(ToRecorder::Waiting { key, listing });
         }

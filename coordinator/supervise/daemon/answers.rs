@@ -182,7 +182,7 @@ impl Daemon {
         }
         if let Some(name) = request.text("state") {
             query.state = Some(MatchViewState::by_name(name).ok_or_else(|| {
-                let states = "waiting, subscribing, live, stale, ended or quarantined";
+                let states = "waiting, subscribing, live, stale, ending, ended or quarantined";
                 Answer::refused(Code::Usage, format!("no state {name:?}: expected {states}"))
             })?);
         }

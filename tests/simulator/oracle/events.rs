@@ -90,6 +90,20 @@ struct Rows<'a> {
     all: Vec<&'a Value>,
 }
 
+impl<'a> Rows<'a> {
+    /// Of a match that left without a word of its end since its first load: it has ended all the same.
+    fn without_end(&self) -> Rows<'a> {
+        let stays = |row: &&&Value| text(row, "type") != "match_ended";
+        Rows {
+            registers: self.registers.iter().filter(stays).copied().collect(),
+            commentary: self.commentary.clone(),
+            ids: self.ids.clone(),
+            gaps: self.gaps,
+            all: self.all.iter().filter(stays).copied().collect(),
+        }
+    }
+}
+
 pub(super) fn compare<'a>(
     world: &World,
     rows: impl IntoIterator<Item = &'a Value>,
@@ -151,6 +165,14 @@ fn across(
     upheavals: &[Upheaval],
 ) -> EventsReport {
     let over = world.gone.contains_key(ident.id.as_str());
+    let told = ledger.registers.iter().any(|happening| matches!(happening.what, What::Ended));
+    let without_end;
+    let rows = if over && !told {
+        without_end = rows.without_end();
+        &without_end
+    } else {
+        rows
+    };
     let found = compare_match(ident, ledger, rows, over, None);
     let Some(unseen_start) = unseen_start(ledger, rows, upheavals).filter(|_| !found.is_equal()) else {
         return found;

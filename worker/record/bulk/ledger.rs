@@ -180,6 +180,11 @@ impl Ledger {
         place
     }
 
+    /// What waits to be believed is dropped: the match is over.
+    pub fn believe_no_more(&mut self) {
+        self.pending = None;
+    }
+
     /// The epoch that is believed, now or from its first frame on.
     pub fn owner(&self) -> Option<Epoch> {
         self.awaited.or(self.owner)

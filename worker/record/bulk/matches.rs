@@ -2,7 +2,8 @@
 //!
 //! A selection has one number for (match, market key, selection key), whichever worker names it, so that two workers' handles meet
 //! the same last known value. A match stays until it is over, no channel follows it, and [`GRACE`] is past: what the match stream
-//! says may come before what the bulk stream still brings.
+//! says may come before what the bulk stream still brings. What comes under its id after its end begins anew: it may be another match,
+//! whose markets have the same keys, other names and other values.
 
 use super::ledger::{EMPTY, Ledger, Place, TextId};
 use crate::record::hours::SelectionRow;
@@ -64,6 +65,11 @@ impl Match {
         Some(SelectionRow { feed, id: self.key.id.as_str(), market: names(market), selection })
     }
 
+    /// Whether it has ended and nothing follows it. What no epoch owned yet may wait for that.
+    fn is_left(&self) -> bool {
+        self.channels == 0 && self.over.is_some() && self.ledger.owner().is_some()
+    }
+
     /// The market or selection at `place`.
     pub(super) fn part(&mut self, place: Place) -> Option<&mut Part> {
         self.parts.get_mut(place.0 as usize)
@@ -87,6 +93,17 @@ impl Matches {
         self.by_key.get(key).copied()
     }
 
+    /// The place of a match that a worker follows from now on: a new one where the match that is known has ended.
+    pub(super) fn followed(&mut self, key: &MatchKey, settle: Duration) -> usize {
+        let known = self.find(key).and_then(|place| self.slab.get_mut(place));
+        if let Some(left) = known.filter(|one| one.is_left()) {
+            // Rows that wait name it by its place, so it goes as any other.
+            left.ledger.believe_no_more();
+            self.by_key.remove(key);
+        }
+        self.place(key, settle)
+    }
+
     /// The place of a match, which is made where there is none.
     pub(super) fn place(&mut self, key: &MatchKey, settle: Duration) -> usize {
         if let Some(place) = self.find(key) {
@@ -107,10 +124,11 @@ impl Matches {
     /// Removes what is over. Only when no row waits that names it.
     pub(super) fn sweep(&mut self, now: Instant) {
         let by_key = &mut self.by_key;
-        self.slab.retain(|_, one| {
+        self.slab.retain(|place, one| {
             let gone = one.channels == 0
                 && one.over.is_some_and(|since| now.saturating_duration_since(since) >= GRACE);
-            if gone {
+            // Another may stand under its key by now.
+            if gone && by_key.get(&one.key) == Some(&place) {
                 by_key.remove(&one.key);
             }
             !gone

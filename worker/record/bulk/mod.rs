@@ -169,8 +169,11 @@ impl Bulk {
                 }
                 self.advance(place, Input::Adopt { epoch, at: wall_us() }, now);
             }
-            Job::Ended { key } => {
-                if let Some(one) = self.matches.find(&key).and_then(|place| self.matches.slab.get_mut(place))
+            Job::Ended { key, epoch } => {
+                let found = self.matches.find(&key).and_then(|place| self.matches.slab.get_mut(place));
+                // One that no epoch owned yet is of what is assigned since, or goes with its channels.
+                if let Some(one) = found
+                    && one.ledger.owner().is_some_and(|owner| owner <= epoch)
                 {
                     one.over = Some(now);
                 }

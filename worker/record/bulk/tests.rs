@@ -254,7 +254,7 @@ fn a_match_that_is_over_goes_once_no_channel_follows_it() {
     bench.open(1, A);
     bench.adopt("M", 1);
     bench.send(1, A, Frames::default().names(1, "M", 1).base(1, 1, 20_000).end(2, 1));
-    bench.take(Job::Ended { key: key("M") });
+    bench.take(Job::Ended { key: key("M"), epoch: Epoch(1) });
     bench.commit();
     bench.bulk.matches.sweep(Instant::now());
     assert_eq!(bench.bulk.matches.slab.len(), 1);
@@ -264,6 +264,37 @@ fn a_match_that_is_over_goes_once_no_channel_follows_it() {
     bench.adopt("M", 2);
     bench.send(1, A, Frames::default().names(4, "M", 2).base(3, 4, 20_000));
     assert_eq!(bench.commit(), [Reply::Acked { source: A, n: 3 }]);
+}
+
+#[test]
+fn what_comes_under_the_id_of_a_match_that_is_over_begins_anew() {
+    let mut bench = Bench::new();
+    bench.open(1, A);
+    bench.adopt("M", 1);
+    bench.send(1, A, Frames::default().names(1, "M", 1).base(1, 1, 20_000).end(2, 1));
+    let next = Frames::default()
+        .name(4, Named::Match { key: key("M"), epoch: Epoch(2) })
+        .name(5, Named::Market { of: Handle(4), key: "m".into(), name: "Result".into() })
+        .name(6, Named::Selection { of: Handle(5), key: "s".into(), name: "Another".into() })
+        .base(3, 4, 30_000);
+    bench.send(1, A, next);
+    // That end was committed after the next match was named.
+    bench.take(Job::Ended { key: key("M"), epoch: Epoch(1) });
+    bench.adopt("M", 2);
+    bench.commit();
+    assert_eq!(
+        bench.rows(),
+        ["M base null true", "M base 2 true", "M base null true", "M base 3 true"],
+        "no market of the one before is closed"
+    );
+    let reader = Reader::new(bench.folder.path().join("hours"));
+    let (lines, _) = reader.odds(&Filter { since: Some(0), ..Default::default() }, 1_000).unwrap();
+    assert!(lines.last().unwrap().contains(r#""selection_name":"Another""#), "{lines:?}");
+    bench.take(Job::Ended { key: key("M"), epoch: Epoch(1) });
+    bench.bulk.matches.sweep(Instant::now() + matches::GRACE);
+    assert_eq!(bench.bulk.matches.slab.len(), 1);
+    let place = bench.bulk.matches.find(&key("M")).unwrap();
+    assert!(bench.bulk.matches.slab[place].over.is_none(), "a higher epoch owns it");
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! The documents in memory: parts as they came, put together only when one is needed.
 //!
 //! A rendering is applied as a unit. `version` is dense from 1 per epoch. What a candidate publishes is kept as a content of its
-//! own until the ledger adopts its epoch, and is then version 1 of it. Callers: the recorder's loop and its data channels.
+//! own until the ledger adopts its epoch, and is then version 1 of it. A document ends with the epochs up to which its match has ended;
+//! under a higher one another begins. Callers: the recorder's loop and its data channels.
 
 mod content;
 #[cfg(test)]
@@ -53,12 +54,18 @@ struct Document {
     birth: u64,
     key: MatchKey,
     owner: Epoch,
+    /// The highest that a worker follows the match under, or did.
+    named: Epoch,
+    /// Up to which the match has ended: what is rendered under it comes late.
+    ended: Option<Epoch>,
     epoch: Epoch,
     version: u64,
     source: Source,
     stamp: Stamp,
     content: Content,
     unsaved: bool,
+    /// Of what is saved next: whether the store may hold parts of another document under this id.
+    extent: Extent,
     /// The lowest epoch first.
     candidates: Vec<Candidate>,
 }
@@ -140,6 +147,7 @@ impl Documents {
             document.source = if old.listed_only { Source::List } else { Source::Match };
             document.stamp = Stamp { stale: true, ..old.stamp };
             document.content = Content::restored(old.sections);
+            document.extent = Extent::Changes;
         }
         documents
     }
@@ -147,6 +155,13 @@ impl Documents {
     /// The document of a match, made if there is none.
     pub fn id(&mut self, key: &MatchKey) -> DocumentId {
         self.entry(key).0
+    }
+
+    /// As [`Documents::id`], for a worker that follows the match under `epoch`.
+    pub fn named(&mut self, key: &MatchKey, epoch: Epoch) -> DocumentId {
+        let (id, document) = self.entry(key);
+        document.named = document.named.max(epoch);
+        id
     }
 
     fn entry(&mut self, key: &MatchKey) -> (DocumentId, &mut Document) {
@@ -160,12 +175,15 @@ impl Documents {
                     birth: id.birth,
                     key: key.clone(),
                     owner: Epoch(0),
+                    named: Epoch(0),
+                    ended: None,
                     epoch: Epoch(0),
                     version: 0,
                     source: Source::Match,
                     stamp: Stamp::default(),
                     content: Content::default(),
                     unsaved: false,
+                    extent: Extent::Whole,
                     candidates: Vec::new(),
                 });
                 self.by_key.insert(key.clone(), id);
@@ -183,6 +201,10 @@ impl Documents {
 
     fn get_mut(&mut self, id: DocumentId) -> Option<&mut Document> {
         self.all.get_mut(id.place as usize).filter(|document| document.birth == id.birth)
+    }
+
+    pub fn keys(&self) -> impl Iterator<Item = &MatchKey> {
+        self.by_key.keys()
     }
 
     pub fn count(&self) -> usize {
@@ -203,7 +225,7 @@ impl Documents {
         now: Instant,
     ) -> Option<Rendering<'_>> {
         let document = self.all.get_mut(id.place as usize).filter(|document| document.birth == id.birth)?;
-        if epoch < document.owner {
+        if epoch < document.owner || document.ended.is_some_and(|ended| epoch <= ended) {
             return None;
         }
         if epoch > document.owner {
@@ -270,17 +292,20 @@ impl Documents {
         Some(id)
     }
 
-    /// The match is over: its document is handed out for the last time and forgotten here.
-    pub fn end(&mut self, key: &MatchKey) -> Option<Snapshot> {
-        let id = self.by_key.remove(key)?;
-        let mut document = self.all.try_remove(id.place as usize)?;
-        Some(Snapshot { state: "ended", ..document.snapshot() })
-    }
-
-    pub fn unlist(&mut self, key: &MatchKey) -> Option<Snapshot> {
-        let id = self.by_key.get(key)?;
-        self.get(*id).filter(|document| document.source == Source::List)?;
-        self.end(key)
+    /// The match is over as it was assigned up to `epoch`: its document is handed out for the last time, as of a match that is over, and
+    /// forgotten here. One that a higher epoch owns is of what was assigned since, and stays; where a worker follows the match under a
+    /// higher one that does not own it yet, an empty one stays for that.
+    pub fn end(&mut self, key: &MatchKey, epoch: Epoch, wall: i64) -> Option<Snapshot> {
+        let id = *self.by_key.get(key)?;
+        let document = self.get_mut(id).filter(|document| document.owner <= epoch)?;
+        let last = document.end(wall);
+        if document.named > epoch {
+            document.begin_anew(epoch);
+        } else {
+            self.by_key.remove(key);
+            self.all.try_remove(id.place as usize);
+        }
+        last
     }
 
     /// The next document whose time to be saved has come, within the bytes that may be written.
@@ -391,6 +416,28 @@ impl Document {
         candidate
     }
 
+    /// What is saved of it as of a match that is over, if there was anything.
+    fn end(&mut self, wall: i64) -> Option<Snapshot> {
+        let ended = text::ended(self.content.text(PartId::HEAD)?);
+        if let Some(head) = ended {
+            self.content.set(PartId::HEAD, Some(&head));
+            self.version += 1;
+            self.stamp.updated_at = wall;
+        }
+        Some(Snapshot { state: "ended", ..self.snapshot() })
+    }
+
+    /// Nothing of it stays but what is rendered under higher epochs than `ended`.
+    fn begin_anew(&mut self, ended: Epoch) {
+        self.ended = Some(ended);
+        (self.epoch, self.version, self.stamp) = (Epoch(0), 0, Stamp::default());
+        self.source = Source::Match;
+        self.content = Content::default();
+        self.unsaved = false;
+        self.extent = Extent::Whole;
+        self.candidates.retain(|candidate| candidate.epoch > ended);
+    }
+
     fn snapshot(&mut self) -> Snapshot {
         self.unsaved = false;
         Snapshot {
@@ -400,6 +447,7 @@ impl Document {
             state: self.state(),
             source: self.source(),
             stamp: self.stamp,
+            extent: std::mem::replace(&mut self.extent, Extent::Changes),
             sections: self.content.take_unsaved(),
         }
     }

@@ -100,8 +100,7 @@ fn a_list_gives_a_document_until_a_worker_does() {
     apply(&mut documents, 3, Extent::Whole, &[]);
     assert!(documents.text(&key()).unwrap().contains(r#""source":"match""#));
     assert_eq!(documents.listed(&key(), ("{}", "{}"), 9, now), None);
-    assert_eq!(documents.unlist(&key()), None);
-    assert_eq!(documents.end(&key()).unwrap().state, "ended");
+    assert_eq!(documents.end(&key(), Epoch(3), 10).unwrap().state, "ended");
     assert_eq!(documents.count(), 0);
 }
 
@@ -116,4 +115,56 @@ fn a_reader_gets_the_parts_that_it_asks_for_or_all() {
     let some = documents.message(id, Some(&[PartId(2), PartId(3)])).unwrap();
     assert_eq!(some.sections, [("market:K".into(), None), ("market:L".into(), Some("2".into()))]);
     assert_eq!((some.whole, some.version), (false, 2));
+}
+
+fn head(snapshot: &Snapshot) -> serde_json::Value {
+    let head = snapshot.sections.iter().find(|(name, _)| name.is_empty());
+    serde_json::from_str(head.unwrap().1.as_ref().unwrap()).unwrap()
+}
+
+#[test]
+fn the_last_document_says_that_the_match_is_over() {
+    for (status, last) in [("in_play", "finished"), ("suspended", "finished"), ("abandoned", "abandoned")] {
+        let mut documents = documents(1);
+        let id = documents.named(&key(), Epoch(1));
+        let clock = r#"{"seconds":7,"running":true}"#;
+        let text = format!(r#"{{"name":"A v B","status":"{status}","clock":{clock}}}"#);
+        let mut rendering = documents.render(id, Epoch(1), Extent::Whole, STAMP, Instant::now()).unwrap();
+        rendering.set(PartId::HEAD, Some(&text));
+        let snapshot = documents.end(&key(), Epoch(1), 9).unwrap();
+        let head = head(&snapshot);
+        assert_eq!((&head["status"], &head["clock"]["running"]), (&last.into(), &false.into()), "{head}");
+        assert_eq!((snapshot.state, snapshot.version, snapshot.stamp.updated_at), ("ended", 2, 9));
+        assert_eq!(documents.count(), 0);
+    }
+}
+
+#[test]
+fn what_the_list_knows_ends_too() {
+    let mut documents = documents(0);
+    let now = Instant::now();
+    assert!(documents.listed(&key(), (r#"{"status":"in_play"}"#, "{}"), 7, now).is_some());
+    let snapshot = documents.end(&key(), Epoch(5), 9).unwrap();
+    assert_eq!((snapshot.state, &head(&snapshot)["status"]), ("ended", &"finished".into()));
+}
+
+#[test]
+fn a_match_that_was_assigned_anew_before_its_end_was_seen_begins_anew() {
+    let mut documents = documents(1);
+    let id = documents.named(&key(), Epoch(1));
+    apply(&mut documents, 1, Extent::Whole, &[("K", Some("1"))]);
+    assert_eq!(documents.named(&key(), Epoch(2)), id);
+    assert_eq!(apply(&mut documents, 2, Extent::Whole, &[("L", Some("2"))]), Some(Applied::Kept));
+    let last = documents.end(&key(), Epoch(1), 9).unwrap();
+    assert_eq!((last.state, last.epoch), ("ended", Epoch(1)));
+    assert_eq!(apply(&mut documents, 1, Extent::Whole, &[]), None, "it comes late");
+    assert_eq!(documents.end(&key(), Epoch(1), 9), None, "nothing is left of it");
+    // Its renderings go on under the handle that was named before the end.
+    assert_eq!(apply(&mut documents, 2, Extent::Changes, &[("M", Some("2"))]), Some(Applied::Kept));
+    assert_eq!(documents.adopt(&key(), Epoch(2), Instant::now()), Some(id));
+    assert_eq!(markets(&documents), r#"{"L":2,"M":2}"#);
+    let saved = documents.next_to_save(Instant::now(), Pace::Last).unwrap();
+    assert_eq!((saved.extent, saved.epoch), (Extent::Whole, Epoch(2)), "the store's old parts go");
+    assert_eq!(documents.end(&key(), Epoch(1), 9), None, "a higher epoch owns it");
+    assert_eq!(documents.count(), 1);
 }

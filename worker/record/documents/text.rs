@@ -3,6 +3,7 @@
 use super::Document;
 use super::content::PartId;
 use crate::record::time::push_rfc3339;
+use serde_json::{Map, Value};
 use std::fmt::Write;
 
 /// The text of a document of the feed called `feed`.
@@ -40,6 +41,20 @@ pub(super) fn write(document: &Document, feed: &str) -> String {
     }
     out.push_str("}}");
     out
+}
+
+/// A head as it stands once the match is over: its status says so, and its clock does not run on. `None` where it says so already.
+pub(super) fn ended(head: &str) -> Option<String> {
+    let before: Map<String, Value> = serde_json::from_str(head).ok()?;
+    let mut after = before.clone();
+    let status = after.get("status").and_then(Value::as_str);
+    if !matches!(status, Some("finished" | "abandoned")) {
+        after.insert("status".to_owned(), Value::from("finished"));
+    }
+    if let Some(running) = after.get_mut("clock").and_then(|clock| clock.get_mut("running")) {
+        *running = Value::Bool(false);
+    }
+    (after != before).then(|| serde_json::to_string(&after).ok()).flatten()
 }
 
 /// Appends `text` as a JSON string.

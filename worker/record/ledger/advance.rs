@@ -12,7 +12,7 @@ use super::{
 use std::time::Instant;
 use touchline_common::ipc::messages::data::EndReason;
 use touchline_common::ipc::messages::recorder::Owner;
-use touchline_common::model::{Change, Epoch, Phase, Register, RegisterChange};
+use touchline_common::model::{Change, Epoch, Register, RegisterChange};
 
 /// A worker's end is seen at most this much later where nothing holds up the recorder, microseconds.
 const UNSEEN: i64 = 100_000;
@@ -21,9 +21,10 @@ impl Ledger {
     /// Takes one input; `now` is a monotonic time, by which alone anything expires. What follows is added to `out`.
     pub fn advance(&mut self, input: &Input<'_>, now: Instant, out: &mut Outcome) {
         match *input {
-            Input::Base { report, source, facts, registers, values } => {
-                let (values, facts) = (Values::new(registers, values), facts.clone());
-                let load = Candidate { report, source, facts, values, loaded_at: report.at, marks: None };
+            Input::Base { report, source, facts, teams, registers, values } => {
+                let (values, facts, teams) = (Values::new(registers, values), facts.clone(), teams.cloned());
+                let loaded_at = report.at;
+                let load = Candidate { report, source, facts, teams, values, loaded_at, marks: None };
                 self.base(load, now, out);
             }
             Input::Obs { report, registers, changes } => self.observe(report, registers, changes, now, out),
@@ -44,7 +45,7 @@ impl Ledger {
             Input::Attached { source } => self.attached(source, now, out),
             Input::Missing { at } if self.is_detached() => self.open_gap(at, "restart", out),
             Input::Silent { .. } | Input::Back { .. } | Input::Missing { .. } => {}
-            Input::Ended { at } => self.conclude(at, out),
+            Input::Ended { epoch, at } => self.conclude(epoch, at, now, out),
             Input::Tick { at } => self.tick(at, now, out),
         }
     }
@@ -70,18 +71,30 @@ impl Ledger {
         }
     }
 
-    /// The first load: events begin from what stands.
     fn first(&mut self, load: Candidate, out: &mut Outcome) {
+        self.wanted = None;
+        out.switched = Some(load.report.epoch);
+        self.begin(load, out);
+    }
+
+    /// The first load of a match: events begin from what stands.
+    pub(super) fn begin(&mut self, load: Candidate, out: &mut Outcome) {
         let mut seen = Seen::new(load.report, Mode::Seen, &mut out.events);
         let Report { epoch, at, .. } = load.report;
         self.facts = load.facts;
+        self.teams = load.teams;
         self.owner = Some(Writer { epoch, source: load.source, state: OwnerState::Alive });
         self.known_at = at;
+        self.ended = false;
         self.known = load.values;
         let phase = self.known.registers.remove(&Register::Phase);
         let points = self.known.registers.remove(&Register::Points);
-        let listed = self.scope.phase(EventType::MatchListed, 0, 0, 0);
-        self.push(listed, EventType::MatchListed, Lane::Normal, None, Payload::None {}, &mut seen);
+        if self.has_end() {
+            // It was listed and gone before it ever had a load.
+            self.take_back_end(&mut seen);
+        } else {
+            self.report_listed(&mut seen);
+        }
         if let Some(phase) = phase {
             self.step(Register::Phase, phase, &mut seen);
         }
@@ -89,9 +102,12 @@ impl Ledger {
             seen.mode = Mode::Recovered;
             self.step(Register::Points, points, &mut seen);
         }
-        self.wanted = None;
-        out.switched = Some(epoch);
         out.changed = true;
+    }
+
+    fn report_listed(&mut self, seen: &mut Seen<'_>) {
+        let id = self.scope.phase(EventType::MatchListed, 0, 0, 0);
+        self.push(id, EventType::MatchListed, Lane::Normal, None, Payload::None {}, seen);
     }
 
     /// All values again from the owner's process: after a reconnection, an overflow, a fresh load, or under a new epoch.
@@ -182,7 +198,7 @@ impl Ledger {
             return;
         }
         match why {
-            EndReason::Ended => self.finish(at, out),
+            EndReason::Ended => self.leave(epoch, at, now, out),
             EndReason::ConnectionLost => {
                 self.set_state(OwnerState::Away);
                 self.open_gap(at, "connection", out);
@@ -193,26 +209,49 @@ impl Ledger {
         }
     }
 
-    /// The match is followed no more because it is over. An end that happened in a gap is reported now.
-    fn conclude(&mut self, at: i64, out: &mut Outcome) {
-        let unseen = self.gap.open && !self.ended;
-        let phase = self.known.registers.get(&Register::Phase).copied();
-        let began = phase.is_some_and(|phase| phase > 0 && phase < Phase::FINISHED.0);
-        if let (true, true, Some(owner)) = (unseen, began, self.owner) {
-            let report = Report::unstated(owner.epoch, at);
-            let mut seen = Seen::new(report, Mode::Recovered, &mut out.events);
-            self.step(Register::Phase, Phase::FINISHED.0, &mut seen);
-        }
-        self.finish(at, out);
+    /// Its worker followed the match to its end. Whoever was to take over from it has nothing to take over; what was assigned since, with
+    /// no living owner, is what came under the id after that.
+    fn leave(&mut self, epoch: Epoch, at: i64, now: Instant, out: &mut Outcome) {
+        let anew = self.wanted.filter(|wanted| wanted.owner == Owner::Dead).map(|wanted| wanted.epoch);
+        self.candidate.take_if(|other| other.report.epoch <= epoch || anew != Some(other.report.epoch));
+        self.finish(epoch, at, now, out);
     }
 
-    fn finish(&mut self, at: i64, out: &mut Outcome) {
+    /// The coordinator has no such match any more, or one that it assigned under a higher epoch.
+    fn conclude(&mut self, epoch: Epoch, at: i64, now: Instant, out: &mut Outcome) {
+        if self.epoch().is_some_and(|owner| owner > epoch) {
+            return;
+        }
+        self.candidate.take_if(|other| other.report.epoch <= epoch);
+        self.finish(epoch, at, now, out);
+    }
+
+    /// The match is over. One that left without a word of its end ends now; in a gap, before that closes.
+    fn finish(&mut self, epoch: Epoch, at: i64, now: Instant, out: &mut Outcome) {
+        if !self.ended {
+            self.report_leaving(at, out);
+            out.ended = self.epoch().map(|owner| owner.max(epoch));
+        }
         self.close_gap(at, out);
-        self.candidate = None;
         self.waiting = None;
         self.ended = true;
         self.set_state(OwnerState::Dead);
         out.changed = true;
+        self.consider(now, out);
+    }
+
+    /// Reports the end, unless it stands; of a match that no worker ever had a load of, also that there was one.
+    fn report_leaving(&mut self, at: i64, out: &mut Outcome) {
+        let (mode, epoch) = match self.owner {
+            Some(owner) if !self.gap.open => (Mode::Seen, owner.epoch),
+            Some(owner) => (Mode::Recovered, owner.epoch),
+            None => (Mode::Recovered, Epoch::default()),
+        };
+        let mut seen = Seen::new(Report::unstated(epoch, at), mode, &mut out.events);
+        if self.owner.is_none() {
+            self.report_listed(&mut seen);
+        }
+        self.report_end(&mut seen);
     }
 
     fn want(&mut self, wanted: Wanted, now: Instant, out: &mut Outcome) {
@@ -286,7 +325,7 @@ impl Ledger {
         }
     }
 
-    fn close_gap(&mut self, at: i64, out: &mut Outcome) {
+    pub(super) fn close_gap(&mut self, at: i64, out: &mut Outcome) {
         let Some(owner) = self.owner.filter(|_| self.gap.open) else { return };
         // A load may be older than the last sign of the one before.
         let at = at.max(self.gap.since);

@@ -6,7 +6,7 @@
 
 use super::steps::{Mode, Seen};
 use super::values::{Trust, Values};
-use super::{Ledger, Outcome, OwnerState, Report, Source, Writer};
+use super::{Ledger, Outcome, OwnerState, Report, Source, Teams, Writer};
 use std::time::{Duration, Instant};
 use touchline_common::ipc::messages::recorder::Owner;
 use touchline_common::model::{Epoch, Facts, Register};
@@ -25,6 +25,7 @@ pub(super) struct Candidate {
     pub(super) report: Report,
     pub(super) source: Source,
     pub(super) facts: Facts,
+    pub(super) teams: Option<Teams>,
     pub(super) values: Values,
     /// Wall clock of the load's read, microseconds.
     pub(super) loaded_at: i64,
@@ -151,16 +152,20 @@ impl Ledger {
     }
 
     /// Goes on with what a load reports, under its epoch.
-    pub(super) fn follow(&mut self, load: Candidate, trust: Trust, now: Instant, out: &mut Outcome) {
+    pub(super) fn follow(&mut self, mut load: Candidate, trust: Trust, now: Instant, out: &mut Outcome) {
+        if self.is_over() && self.is_of_others(&load) {
+            return self.begin_another(load, now, out);
+        }
         let mode = if self.gap.open { Mode::Recovered } else { Mode::Seen };
         let Report { epoch, at, .. } = load.report;
         self.owner = Some(Writer { epoch, source: load.source, state: OwnerState::Alive });
-        self.facts = load.facts;
-        self.ended = false;
+        self.facts = std::mem::take(&mut load.facts);
+        self.teams = load.teams.take().or_else(|| self.teams.take());
         self.known_at = self.known_at.max(at);
         self.candidate.take_if(|other| other.report.epoch <= epoch);
         self.wanted.take_if(|wanted| wanted.epoch <= epoch);
         let mut seen = Seen::new(load.report, mode, &mut out.events);
+        self.come_back(&load, &mut seen);
         self.merge(&load.values, trust, &mut seen, now);
         self.close_gap_if_followed(at, out);
         out.changed = true;

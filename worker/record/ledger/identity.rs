@@ -38,12 +38,31 @@ impl fmt::Display for EventId {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scope {
     prefix: Parts,
+    /// How many matches had this id before; hashed where it is not 0.
+    instance: u32,
 }
+
+/// Stands where the form of an id stands, before the instance; no form has this number.
+const INSTANCE: u8 = 6;
 
 impl Scope {
     /// The ids of match `id` in the feed that the configuration calls `feed`.
     pub fn new(feed: &str, id: &str) -> Scope {
-        Scope { prefix: Parts(Vec::new()).text(feed).text(id) }
+        Scope { prefix: Parts(Vec::new()).text(feed).text(id), instance: 0 }
+    }
+
+    pub fn instance(&self) -> u32 {
+        self.instance
+    }
+
+    /// The ids of the match that had this id after so many others.
+    pub fn of_instance(self, instance: u32) -> Scope {
+        Scope { instance, ..self }
+    }
+
+    /// From here on the ids are those of another match under the same id.
+    pub fn next_instance(&mut self) {
+        self.instance = self.instance.saturating_add(1);
     }
 
     /// Goal, card, corner, penalty, substitution, wicket, set: `n` is that side's count after, `k` how often this
@@ -86,8 +105,12 @@ impl Scope {
     }
 
     fn form(&self, form: u8) -> Parts {
-        let parts = Vec::with_capacity(self.prefix.0.len() + 64);
-        Parts(parts).bytes(&self.prefix.0).bytes(&[form])
+        let parts = Parts(Vec::with_capacity(self.prefix.0.len() + 64)).bytes(&self.prefix.0);
+        let parts = match self.instance {
+            0 => parts,
+            instance => parts.bytes(&[INSTANCE]).bytes(&instance.to_le_bytes()),
+        };
+        parts.bytes(&[form])
     }
 }
 

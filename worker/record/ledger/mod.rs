@@ -3,13 +3,14 @@
 //!
 //! One rule: a value that equals the last known one is no event. Invariants: each id is live at most once; nothing is
 //! written by an epoch other than the owner's. Held by the store's thread, which commits a ledger together with its events.
-//! `advance` has the transitions, `handover` says who owns the match, `values` compares, `steps` turns registers into events,
-//! `saved` is the durable form.
+//! `advance` has the transitions, `handover` says who owns the match, `instance` tells another match under the same id, `values`
+//! compares, `steps` turns registers into events, `saved` is the durable form.
 
 mod advance;
 pub mod event;
 mod handover;
 pub mod identity;
+mod instance;
 mod saved;
 mod steps;
 #[cfg(test)]
@@ -55,6 +56,9 @@ pub enum LastSign {
     Behind(i64),
 }
 
+/// Names of the home and the away team.
+pub type Teams = (String, String);
+
 /// What comes with everything that a worker reports of a match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report {
@@ -80,6 +84,8 @@ pub enum Input<'a> {
         report: Report,
         source: Source,
         facts: &'a Facts,
+        /// Where both names are known.
+        teams: Option<&'a Teams>,
         registers: &'a Registers,
         values: &'a [Change<'a>],
     },
@@ -140,8 +146,9 @@ pub enum Input<'a> {
         /// Wall clock from which on nothing is known, microseconds.
         at: i64,
     },
-    /// The match is followed no more.
+    /// The match is over as it was assigned up to this epoch.
     Ended {
+        epoch: Epoch,
         /// Wall clock, microseconds.
         at: i64,
     },
@@ -159,6 +166,8 @@ pub struct Outcome {
     pub gaps: Vec<GapStep>,
     /// The epoch that owns the match, when that was asked for or has changed.
     pub switched: Option<Epoch>,
+    /// The match has ended under this epoch and all below, before anything was adopted.
+    pub ended: Option<Epoch>,
     /// Whether a higher epoch made the input void; expected after a switch.
     pub refused: bool,
     pub lost: u64,
@@ -221,6 +230,8 @@ pub struct Ledger {
     scope: Scope,
     settle: Duration,
     facts: Facts,
+    /// As last known.
+    teams: Option<Teams>,
     owner: Option<Writer>,
     known: Values,
     /// What a new owner reports otherwise and is not believed yet.
@@ -263,6 +274,7 @@ impl Ledger {
             scope: Scope::new(feed, id),
             settle,
             facts: Facts::default(),
+            teams: None,
             owner: None,
             known: Values::default(),
             waiting: None,

@@ -5,7 +5,7 @@
 
 use super::event::EventType;
 use super::steps::Step;
-use super::{Gap, Ledger, OwnerState, PhaseMark, Source, Steps, Writer};
+use super::{Gap, Ledger, OwnerState, PhaseMark, Source, Steps, Teams, Writer};
 use serde::{Deserialize, Serialize};
 use touchline_common::ipc::messages::recorder::Owner;
 use touchline_common::model::{Epoch, Facts, Generation, Register, SlotId};
@@ -30,6 +30,17 @@ struct LedgerV2 {
     gaps: u32,
     gap_open: bool,
     ended: bool,
+    /// How many matches had this id before.
+    #[serde(default, skip_serializing_if = "is_first")]
+    instance: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    teams: Option<Teams>,
+}
+
+// The signature is serde's.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_first(instance: &u32) -> bool {
+    *instance == 0
 }
 
 impl Ledger {
@@ -52,6 +63,8 @@ impl Ledger {
             gaps: self.gap.count,
             gap_open: self.gap.open,
             ended: self.ended,
+            instance: self.scope.instance(),
+            teams: self.teams.clone(),
         })
     }
 
@@ -92,6 +105,8 @@ impl Ledger {
         self.order = saved.order.max(order);
         self.gap = Gap { count: saved.gaps, open: saved.gap_open, since: 0 };
         self.ended = saved.ended;
+        self.scope = self.scope.of_instance(saved.instance);
+        self.teams = saved.teams;
         Ok(self)
     }
 }

@@ -299,6 +299,27 @@ impl Ledger {
         self.report(Step(kind, 0, None, 0, index), Lane::Priority, None, payload, seen);
     }
 
+    /// Reports that the match is over, whatever was known of its phase. Once.
+    pub(super) fn report_end(&mut self, seen: &mut Seen<'_>) {
+        if self.has_end() {
+            return;
+        }
+        match self.known.registers.get(&Register::Phase).copied() {
+            Some(phase) if phase < Phase::FINISHED.0 => {
+                self.step(Register::Phase, Phase::FINISHED.0, seen);
+            }
+            Some(_) | None => self.mark(Phase::FINISHED.0, EventType::MatchEnded, 0, seen),
+        }
+    }
+
+    /// Takes the match's end back, if it stands.
+    pub(super) fn take_back_end(&mut self, seen: &mut Seen<'_>) {
+        let end = self.steps.phases.pop_if(|mark| mark.kind == EventType::MatchEnded);
+        if let Some(PhaseMark { kind, index, .. }) = end {
+            self.retract(Step(kind, 0, None, 0, index), None, index, seen);
+        }
+    }
+
     fn unwind_phases(&mut self, to: i64, seen: &mut Seen<'_>) {
         while let Some(mark) = self.steps.phases.pop_if(|mark| mark.to > to) {
             self.retract(Step(mark.kind, 0, None, 0, mark.index), None, mark.index, seen);

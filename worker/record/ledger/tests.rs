@@ -3,6 +3,7 @@
 
 mod gaps;
 mod handover;
+mod instances;
 mod properties;
 
 use super::*;
@@ -30,6 +31,8 @@ fn comment(text: &str) -> Change<'_> {
 struct Rig {
     ledger: Ledger,
     facts: Facts,
+    /// As the next load names them.
+    teams: Option<Teams>,
     now: Instant,
     /// The wall clock, microseconds.
     wall: i64,
@@ -49,6 +52,7 @@ impl Rig {
         Rig {
             ledger: Ledger::new("inplay", "M1", SETTLE),
             facts: Facts { sport: Some(sport.into()), scoring },
+            teams: None,
             now: Instant::now(),
             wall: 5,
             n: 0,
@@ -98,11 +102,12 @@ impl Rig {
         // Another's load is read after what was reported before it.
         self.wall += if self.ledger.epoch().is_some() { 3 } else { 0 };
         let registers: Registers = registers.iter().copied().collect();
-        let (facts, n, epoch, at) = (self.facts.clone(), self.n, Epoch(epoch), self.wall);
-        let (facts, registers) = (&facts, &registers);
+        let (facts, teams, n, epoch, at) =
+            (self.facts.clone(), self.teams.clone(), self.n, Epoch(epoch), self.wall);
+        let (facts, teams, registers) = (&facts, teams.as_ref(), &registers);
         let clock = Some(Clock { seconds: 61 });
         let report = Report { n, epoch, clock, at, version: 3 };
-        self.give(&Input::Base { report, source, facts, registers, values })
+        self.give(&Input::Base { report, source, facts, teams, registers, values })
     }
 
     fn obs(&mut self, epoch: u64, changes: &[(Register, i64)]) -> &mut Rig {
@@ -202,6 +207,19 @@ fn golden_ids() {
     ];
     let shown: Vec<String> = ids.iter().map(ToString::to_string).collect();
     assert_eq!(shown, GOLDEN_IDS, "ids stand in stores and may never change");
+    let first = scope.clone().of_instance(0);
+    assert_eq!(first.counter(EventType::Goal, "", Side::Home, 1, 0), ids[0]);
+    let mut next = scope;
+    next.next_instance();
+    let others = [
+        next.counter(EventType::Goal, "", Side::Home, 1, 0),
+        next.phase(EventType::PeriodStart, 0, 2, 0),
+        next.tennis_point(2, 7, 3),
+        next.uncounted(12, 345, 1),
+        next.retract(ids[0]),
+    ];
+    let all: HashSet<EventId> = ids.into_iter().chain(others).collect();
+    assert_eq!(all.len(), ids.len() + others.len());
 }
 
 const GOLDEN_IDS: [&str; 9] = [

@@ -108,12 +108,12 @@ impl Store {
         // The loop lets no frame of a handle through that was never named.
         let Some((key, epoch)) = incoming.names.get(&handle).cloned() else { return Ok(()) };
         match body {
-            MatchBody::Base(MatchBase { facts, registers, values, clock, lost, at, .. }) => {
+            MatchBody::Base(MatchBase { facts, teams, registers, values, clock, lost, at }) => {
                 incoming.reports(at, came);
                 self.lost(&key, epoch, lost);
-                let (facts, registers, values) = (&facts, &registers, &values[..]);
+                let (facts, teams, registers, values) = (&facts, teams.as_ref(), &registers, &values[..]);
                 let report = Report { n, epoch, clock, at, version };
-                self.advance(&key, &Input::Base { report, source, facts, registers, values });
+                self.advance(&key, &Input::Base { report, source, facts, teams, registers, values });
             }
             MatchBody::Obs { registers, changes, clock, at } => {
                 incoming.reports(at, came);

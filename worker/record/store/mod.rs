@@ -29,7 +29,7 @@ use hashbrown::{HashMap, HashSet};
 use rusqlite::Connection;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use touchline_common::ipc::messages::data::Stamp;
+use touchline_common::ipc::messages::data::{Extent, Stamp};
 use touchline_common::model::{Epoch, MatchKey};
 use touchline_common::sys::lock::FileLock;
 use write::Batch;
@@ -61,6 +61,8 @@ pub struct Snapshot {
     /// `match` or `list`.
     pub source: &'static str,
     pub stamp: Stamp,
+    /// Whether `sections` are all that there is: what the store holds of another match under that id goes.
+    pub extent: Extent,
     /// Section names of `schema` and their bodies; `None`: gone.
     pub sections: Vec<(Arc<str>, Option<Arc<String>>)>,
 }
@@ -226,11 +228,9 @@ impl Store {
                 let sign = incoming.last_sign(at, attached, last_frame_at);
                 self.each_of(source, |_| Input::Gone { source, at, sign });
             }
-            Job::Ended { key } => {
-                if self.ledgers.contains_key(&key) {
-                    self.advance(&key, &Input::Ended { at: wall_us() });
-                }
-                self.batch.replies.push(Reply::Ended { key });
+            Job::Ended { key, epoch } => {
+                self.advance(&key, &Input::Ended { epoch, at: wall_us() });
+                self.batch.replies.push(Reply::Ended { key, epoch });
             }
             Job::Own(job) => self.take_own(job),
             Job::Stop => {}
@@ -277,18 +277,17 @@ impl Store {
             return log::error!(feed = key.feed.0; "feed.unknown");
         };
         if !self.ledgers.contains_key(key) {
-            let fresh = Ledger::new(feed, key.id.as_str(), self.config.store.settle.get());
-            self.ledgers.insert(key.clone(), fresh);
+            let known = open::ledger_of(&self.connection, &self.config, feed, key.id.as_str());
+            self.ledgers.insert(key.clone(), known);
         }
         let Some(ledger) = self.ledgers.get_mut(key) else { return };
         self.outcome.next_mark = self.marks.next;
-        let was_ended = ledger.is_ended();
         ledger.advance(input, Instant::now(), &mut self.outcome);
         if ledger.deadline().is_some() {
             self.timed.insert(key.clone());
         }
-        if ledger.is_ended() && !was_ended {
-            self.batch.replies.push(Reply::Ended { key: key.clone() });
+        if let Some(epoch) = self.outcome.ended.take() {
+            self.batch.replies.push(Reply::Ended { key: key.clone(), epoch });
         }
         if let Some(epoch) = self.outcome.switched.take() {
             self.batch.highest_epoch = self.batch.highest_epoch.max(epoch.0);

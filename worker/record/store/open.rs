@@ -9,7 +9,7 @@ use crate::record::sqlite::{adopt_parent, beside};
 use crate::record::store::write::Batch;
 use crate::record::time::wall_us;
 use hashbrown::{HashMap, HashSet};
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -41,6 +41,8 @@ pub struct Opened {
     pub documents: Vec<Restored>,
     /// The owner's epoch of every match that is not over.
     pub owners: Vec<(MatchKey, Epoch)>,
+    /// Matches whose documents are saved as of matches that go on, though their ends are.
+    pub over: Vec<(MatchKey, Epoch)>,
     pub highest_epoch: Epoch,
     pub token: u64,
 }
@@ -90,6 +92,7 @@ fn restore(
     let owned = ledgers.iter().filter(|(_, ledger)| !ledger.is_ended());
     let owners: Vec<_> =
         owned.filter_map(|(key, ledger)| ledger.epoch().map(|epoch| (key.clone(), epoch))).collect();
+    let over = over(&documents, &ledgers);
     let highest = schema::meta_number(&connection, "epoch")?;
     let highest_epoch =
         ledgers.values().filter_map(Ledger::epoch).max().unwrap_or_default().max(Epoch(highest as u64));
@@ -116,7 +119,18 @@ fn restore(
         is_refused: false,
     };
     store.open_gaps_of_the_last_run();
-    Ok(Opened { store, shared, documents, owners, highest_epoch, token })
+    Ok(Opened { store, shared, documents, owners, over, highest_epoch, token })
+}
+
+/// The recorder ended between the commit of their end and that of their last document. What the list knows may be of a match that came
+/// after that.
+fn over(documents: &[Restored], ledgers: &HashMap<MatchKey, Ledger>) -> Vec<(MatchKey, Epoch)> {
+    let of_matches = documents.iter().filter(|document| !document.listed_only);
+    let over = |document: &Restored| {
+        let ledger = ledgers.get(&document.key).filter(|ledger| ledger.is_ended())?;
+        Some((document.key.clone(), ledger.epoch().unwrap_or_default()))
+    };
+    of_matches.filter_map(over).collect()
 }
 
 impl Store {
@@ -145,39 +159,70 @@ pub(super) fn key_of(config: &RecordConfig, feed: &str, id: String) -> Option<Ma
     Some(MatchKey { feed: FeedId(u16::try_from(place).ok()?), id: MatchId::from(id) })
 }
 
+/// Ledgers of matches whose documents are gone are kept for their ids alone, and looked up when one comes back; those that are not over
+/// are owned.
+const RESTORED: &str = r#"
+SELECT l.feed, l.match, l.format, l.state,
+    (SELECT coalesce(max("order"), 0) FROM events e WHERE e.match = l.match AND e.feed = l.feed)
+FROM ledgers l
+WHERE EXISTS (SELECT 1 FROM documents d WHERE d.feed = l.feed AND d.match = l.match)
+    OR instr(l.state, '"ended":true') = 0"#;
+
+const ONE: &str = r#"
+SELECT l.feed, l.match, l.format, l.state,
+    (SELECT coalesce(max("order"), 0) FROM events e WHERE e.match = l.match AND e.feed = l.feed)
+FROM ledgers l WHERE l.feed = ?1 AND l.match = ?2"#;
+
 fn ledgers(
     connection: &Connection,
     config: &RecordConfig,
     worker: Owner,
 ) -> rusqlite::Result<HashMap<MatchKey, Ledger>> {
     let mut ledgers = HashMap::new();
-    let mut statement = connection.prepare(
-        r#"SELECT feed, match, format, state,
-            (SELECT coalesce(max("order"), 0) FROM events e WHERE e.match = l.match AND e.feed = l.feed)
-            FROM ledgers l"#,
-    )?;
+    let mut statement = connection.prepare(RESTORED)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let (feed, id): (String, String) = (row.get(0)?, row.get(1)?);
-        let (format, text, order): (i64, String, i64) = (row.get(2)?, row.get(3)?, row.get(4)?);
-        let Some(key) = key_of(config, &feed, id.clone()) else { continue };
-        let restored = match format {
-            LEDGER_VERSION => {
-                let fresh = Ledger::new(&feed, &id, config.store.settle.get());
-                fresh.restored(&text, order, worker).map_err(|error| error.to_string())
-            }
-            other => Err(format!("form {other}")),
-        };
-        match restored {
-            Ok(ledger) => {
-                ledgers.insert(key, ledger);
-            }
-            Err(error) => {
-                log::error!(feed = feed.as_str(), match_id = id.as_str(), error = error.as_str(); "ledger.unreadable");
-            }
+        let Some(key) = key_of(config, &feed, id) else { continue };
+        if let Some(ledger) = ledger(row, config, worker)? {
+            ledgers.insert(key, ledger);
         }
     }
     Ok(ledgers)
+}
+
+/// The ledger of a row; a text that is none is logged.
+fn ledger(row: &Row<'_>, config: &RecordConfig, worker: Owner) -> rusqlite::Result<Option<Ledger>> {
+    let (feed, id): (String, String) = (row.get(0)?, row.get(1)?);
+    let (format, text, order): (i64, String, i64) = (row.get(2)?, row.get(3)?, row.get(4)?);
+    let restored = match format {
+        LEDGER_VERSION => {
+            let fresh = Ledger::new(&feed, &id, config.store.settle.get());
+            fresh.restored(&text, order, worker).map_err(|error| error.to_string())
+        }
+        other => Err(format!("form {other}")),
+    };
+    match restored {
+        Ok(ledger) => Ok(Some(ledger)),
+        Err(error) => {
+            log::error!(feed = feed.as_str(), match_id = id.as_str(), error = error.as_str(); "ledger.unreadable");
+            Ok(None)
+        }
+    }
+}
+
+/// The ledger of a match that none is held of: as it was left, if events of it are kept, else one that knows nothing.
+pub(super) fn ledger_of(connection: &Connection, config: &RecordConfig, feed: &str, id: &str) -> Ledger {
+    let look_up = || -> rusqlite::Result<Option<Ledger>> {
+        let mut statement = connection.prepare_cached(ONE)?;
+        let mut rows = statement.query([feed, id])?;
+        rows.next()?.map_or(Ok(None), |row| ledger(row, config, Owner::Dead))
+    };
+    let found = look_up().unwrap_or_else(|error| {
+        log::error!(feed = feed, match_id = id, error:% = error; "ledger.unreadable");
+        None
+    });
+    found.unwrap_or_else(|| Ledger::new(feed, id, config.store.settle.get()))
 }
 
 fn documents(connection: &Connection, config: &RecordConfig) -> rusqlite::Result<Vec<Restored>> {

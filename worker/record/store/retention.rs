@@ -14,6 +14,14 @@ use touchline_common::config::Dur;
 const PIECE: i64 = 2_000;
 const ROUND: Duration = Duration::from_secs(60);
 const PAGES: i64 = 500;
+/// Ledgers that are looked at in one piece.
+const LEDGERS: usize = 500;
+
+/// A ledger stays as long as an event of its match: what comes back under that id must give no id twice.
+const FORGET_LEDGER: &str = "
+DELETE FROM ledgers WHERE feed = ?1 AND match = ?2
+    AND NOT EXISTS (SELECT 1 FROM documents d WHERE d.feed = ?1 AND d.match = ?2)
+    AND NOT EXISTS (SELECT 1 FROM events e WHERE e.match = ?2 AND e.feed = ?1)";
 
 #[derive(PartialEq, Eq)]
 enum Left {
@@ -24,6 +32,8 @@ enum Left {
 #[derive(Debug, Default)]
 pub(super) struct Retention {
     rested_since: Option<Instant>,
+    /// The ledger that was looked at last, feed and id.
+    ledgers_after: (String, String),
     /// Matches that were removed, feed and id.
     pub(super) forgotten: Vec<(String, String)>,
 }
@@ -60,10 +70,29 @@ impl Retention {
         {
             return Ok(Left::More);
         }
+        self.ledgers(connection)?;
         size(connection, shared, store.max_size.get())
     }
 
-    /// Documents and ledgers of matches that are not updated any more.
+    /// Ledgers that outlived their documents go with the last event. A few in each piece, round and round.
+    fn ledgers(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        let (feed, id) = &self.ledgers_after;
+        let mut statement = connection.prepare_cached(
+            "SELECT feed, match FROM ledgers WHERE (feed, match) > (?1, ?2) ORDER BY feed, match LIMIT ?3",
+        )?;
+        let next =
+            statement.query_map(params![feed, id, LEDGERS as i64], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let next: Vec<(String, String)> = next.collect::<rusqlite::Result<_>>()?;
+        let transaction = connection.unchecked_transaction()?;
+        for (feed, id) in &next {
+            transaction.prepare_cached(FORGET_LEDGER)?.execute([feed, id])?;
+        }
+        transaction.commit()?;
+        self.ledgers_after = next.into_iter().nth(LEDGERS - 1).unwrap_or_default();
+        Ok(())
+    }
+
+    /// Documents of matches that are not updated any more, and ledgers without events.
     fn matches(&mut self, connection: &Connection, now: i64, before: i64) -> rusqlite::Result<Left> {
         let mut statement = connection.prepare_cached(
             "SELECT feed, match FROM documents WHERE state <> 'live' AND updated_at < ?1 LIMIT 50",
@@ -72,12 +101,13 @@ impl Retention {
         let old: Vec<(String, String)> = old.collect::<rusqlite::Result<_>>()?;
         let transaction = connection.unchecked_transaction()?;
         for (feed, id) in &old {
-            for table in ["sections", "documents", "ledgers"] {
+            for table in ["sections", "documents"] {
                 transaction.execute(
                     &format!("DELETE FROM {table} WHERE feed = ?1 AND match = ?2"),
                     params![feed, id],
                 )?;
             }
+            transaction.prepare_cached(FORGET_LEDGER)?.execute([feed, id])?;
             transaction.execute(
                 "UPDATE gaps SET ended_at = ?3 WHERE feed = ?1 AND match = ?2 AND ended_at IS NULL",
                 params![feed, id, rfc3339(now)],

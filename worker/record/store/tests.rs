@@ -155,6 +155,58 @@ fn a_worker_has_one_question_at_a_time() {
     assert_eq!(marks.questions().len(), 1);
 }
 
+#[test]
+fn a_ledger_outlives_its_document_as_long_as_an_event_of_its_match_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&folder);
+    let key = MatchKey { feed: FeedId(0), id: "M1".into() };
+    let count = |store: &Store, what: &str| -> i64 {
+        store.connection.query_row(&format!("SELECT count(*) FROM {what}"), [], |row| row.get(0)).unwrap()
+    };
+    let retain = |store: &Store, shared: &Shared| {
+        retention::Retention::default().step(&store.connection, &config, shared, wall_us());
+    };
+    let Opened { mut store, shared, .. } = open(&config, "parent").unwrap();
+    store.take(base("M1"));
+    store.take(Job::Ended { key: key.clone(), epoch: Epoch(1) });
+    store.commit(false);
+    let old = "INSERT INTO documents VALUES ('inplay','M1',1,3,'ended','match',0,0,0)";
+    store.connection.execute(old, []).unwrap();
+    retain(&store, &shared);
+    let held = |store: &Store| (count(store, "documents"), count(store, "ledgers"), count(store, "events"));
+    assert_eq!(held(&store), (0, 1, 1), "the load was read in 1970, the end is new");
+    drop(store);
+    let Opened { mut store, shared, .. } = open(&config, "parent").unwrap();
+    assert!(store.ledgers.is_empty(), "no memory is taken by what is over");
+    store.take(base_of("M1", 1, 2));
+    store.commit(false);
+    assert_eq!(count(&store, "events WHERE type = 'retract'"), 1, "it goes on from what was recorded of it");
+    store.take(Job::Ended { key, epoch: Epoch(2) });
+    store.commit(false);
+    store.connection.execute("DELETE FROM events", []).unwrap();
+    retain(&store, &shared);
+    assert_eq!(held(&store), (0, 0, 0));
+}
+
+#[test]
+fn an_end_says_which_epochs_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let Opened { mut store, shared, .. } = open(&config(&folder), "parent").unwrap();
+    let key = MatchKey { feed: FeedId(0), id: "M1".into() };
+    store.take(base("M1"));
+    store.take(Job::Ended { key: key.clone(), epoch: Epoch(3) });
+    // It was assigned anew meanwhile; the first end is reported again.
+    store.take(base_of("M1", 2, 4));
+    store.take(Job::Ended { key: key.clone(), epoch: Epoch(3) });
+    store.commit(false);
+    let mut replies = Vec::new();
+    shared.queue.replies(&mut replies);
+    let expected = Reply::Ended { key: key.clone(), epoch: Epoch(3) };
+    let mut ends = replies.iter().filter(|reply| matches!(reply, Reply::Ended { .. }));
+    assert!(ends.clone().count() > 0 && ends.all(|reply| *reply == expected), "{replies:?}");
+    assert!(!store.ledgers.get(&key).unwrap().is_ended());
+}
+
 /// What a program of schema 1 made: `store/tests/schema_1.sql` is its SQL.
 fn store_of_schema_1(config: &RecordConfig) -> Connection {
     let store = Connection::open(&config.path).unwrap();

@@ -9,6 +9,7 @@ use crate::record::time::{push_rfc3339, rfc3339};
 use hashbrown::{HashMap, HashSet};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use touchline_common::failpoint::{self, Point};
+use touchline_common::ipc::messages::data::Extent;
 use touchline_common::model::{MatchKey, Side};
 
 /// What waits for its commit. Made once from each input, so that a retry writes the same again.
@@ -275,6 +276,14 @@ fn save_document(
     document: &Snapshot,
 ) -> rusqlite::Result<()> {
     let (feed, id) = (feed(config, &document.key), document.key.id.as_str());
+    match document.extent {
+        Extent::Whole => {
+            let mut delete =
+                transaction.prepare_cached("DELETE FROM sections WHERE feed = ?1 AND match = ?2")?;
+            delete.execute(params![feed, id])?;
+        }
+        Extent::Changes => {}
+    }
     for (section, body) in &document.sections {
         match body {
             Some(body) => transaction.prepare_cached(SAVE_SECTION)?.execute(params![

@@ -97,15 +97,51 @@ fn an_end_leaves_no_gap_open() {
 #[test]
 fn the_end_of_a_match_in_a_gap_is_reported() {
     let mut rig = Rig::soccer();
-    rig.gone(W1).give(&Input::Ended { at: 90 });
+    rig.gone(W1).give(&Input::Ended { epoch: Epoch(1), at: 90 });
     assert_eq!(rig.kinds(), ["period_end", "match_ended", "gap_end"]);
     assert!(rig.last[..2].iter().all(|event| event.recovered));
-    rig.give(&Input::Ended { at: 91 });
+    rig.give(&Input::Ended { epoch: Epoch(1), at: 91 });
     assert!(rig.last.is_empty());
-    let mut seen = Rig::soccer();
-    seen.give(&Input::End { epoch: Epoch(1), why: EndReason::Ended, at: 6 }).give(&Input::Ended { at: 90 });
-    assert!(seen.of(EventType::MatchEnded).is_empty(), "its worker saw no end: it was taken from the list");
     let mut early = Rig::new("soccer", Scoring::Goals);
-    early.base(1, W1, &[(HOME, 0), (AWAY, 0), (Register::Phase, 0)]).gone(W1).give(&Input::Ended { at: 90 });
-    assert!(early.of(EventType::MatchEnded).is_empty(), "it never began, as far as is known");
+    early.base(1, W1, &[(HOME, 0), (AWAY, 0), (Register::Phase, 0)]);
+    early.gone(W1).give(&Input::Ended { epoch: Epoch(1), at: 90 });
+    assert_eq!(early.kinds(), ["match_ended", "gap_end"], "it never began, as far as is known");
+}
+
+#[test]
+fn a_match_ends_once_however_it_leaves() {
+    let end = |rig: &mut Rig| {
+        rig.give(&Input::End { epoch: Epoch(1), why: EndReason::Ended, at: 6 });
+        rig.give(&Input::Ended { epoch: Epoch(1), at: 90 });
+    };
+    let mut taken_off = Rig::soccer();
+    end(&mut taken_off);
+    assert_eq!(taken_off.of(EventType::MatchEnded).len(), 1, "its feed said nothing of its end");
+    assert!(!taken_off.of(EventType::MatchEnded)[0].recovered, "it was followed until then");
+    let mut played = Rig::soccer();
+    played.obs(1, &[(Register::Phase, Phase::FINISHED.0)]);
+    end(&mut played);
+    assert_eq!(played.of(EventType::MatchEnded).len(), 1, "the feed said it");
+    let mut unknown = Rig::new("chess", Scoring::Text);
+    unknown.base(1, W1, &[]);
+    end(&mut unknown);
+    assert_eq!(unknown.of(EventType::MatchEnded).len(), 1, "no phase was ever known");
+    let mut over = Rig::new("soccer", Scoring::Goals);
+    over.base(1, W1, &[(HOME, 1), (AWAY, 0), (Register::Phase, Phase::FINISHED.0)]);
+    end(&mut over);
+    assert_eq!(over.of(EventType::MatchEnded).len(), 1, "it was over when it was first seen");
+    let mut early = Rig::new("soccer", Scoring::Goals);
+    early.base(1, W1, &[(HOME, 0), (AWAY, 0), (Register::Phase, 0)]);
+    end(&mut early);
+    assert_eq!(early.of(EventType::MatchEnded).len(), 1, "it was taken off before it began");
+    let mut unseen = Rig::new("soccer", Scoring::Goals);
+    unseen.switch(1, Owner::Dead).give(&Input::Ended { epoch: Epoch(1), at: 90 });
+    assert_eq!(unseen.kinds(), ["match_listed", "match_ended"], "no worker ever had a load of it");
+    assert!(unseen.last.iter().all(|event| event.recovered));
+    unseen.give(&Input::Ended { epoch: Epoch(1), at: 91 });
+    assert!(unseen.last.is_empty());
+    // It comes back, and is followed now.
+    unseen.base(2, W1, &START);
+    assert_eq!(unseen.kinds(), ["retract", "match_started"]);
+    assert_eq!(unseen.of(EventType::MatchListed).len(), 1);
 }
