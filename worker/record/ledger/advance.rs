@@ -344,6 +344,7 @@ impl Ledger {
     /// Until when the recorder of a restored ledger lived, microseconds. Opens the gap of a match whose worker ended with it.
     pub fn restored_at(&mut self, at: i64, out: &mut Outcome) {
         self.known_at = at;
+        self.believe_what_waited(at, out);
         if self.owner.is_some_and(|owner| owner.state == OwnerState::Dead) {
             self.open_gap(at, "restart", out);
         }

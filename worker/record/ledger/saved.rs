@@ -1,10 +1,11 @@
 //! A ledger as the store keeps it: JSON, one explicit type per version, each with a golden text.
 //!
-//! What does not outlive its process is left out: candidate, wishes, values that wait to be believed. Statistics and the
-//! comment are left out, too: their next load says where they begin, and a row is written for registers alone.
+//! What does not outlive its process is left out: candidate and wishes. Statistics and the comment are left out, too: their next load
+//! says where they begin, and a row is written for registers alone.
 
 use super::event::EventType;
 use super::steps::Step;
+use super::values::Waiting;
 use super::{Gap, Ledger, OwnerState, PhaseMark, Source, Steps, Teams, Writer};
 use serde::{Deserialize, Serialize};
 use touchline_common::ipc::messages::recorder::Owner;
@@ -35,6 +36,9 @@ struct LedgerV2 {
     instance: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     teams: Option<Teams>,
+    /// Registers that wait to be believed, and the number of the load that showed them: it is committed and does not come again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    waiting: Option<(u64, Vec<(Register, i64)>)>,
 }
 
 // The signature is serde's.
@@ -65,6 +69,7 @@ impl Ledger {
             ended: self.ended,
             instance: self.scope.instance(),
             teams: self.teams.clone(),
+            waiting: self.waiting.as_ref().and_then(Waiting::saved),
         })
     }
 
@@ -107,6 +112,7 @@ impl Ledger {
         self.ended = saved.ended;
         self.scope = self.scope.of_instance(saved.instance);
         self.teams = saved.teams;
+        self.waiting = saved.waiting.map(|(n, registers)| Waiting::restored(n, registers));
         Ok(self)
     }
 }

@@ -9,7 +9,7 @@ use super::{Ledger, NewEvent, Outcome, Report};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Instant;
-use touchline_common::model::{Change, Phase, Register, RegisterChange, Registers, Side};
+use touchline_common::model::{Change, Epoch, Phase, Register, RegisterChange, Registers, Side};
 
 /// Values of a match, as last reported.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -124,6 +124,20 @@ fn text_of<'a>(change: &'a Change<'_>) -> &'a str {
     }
 }
 
+impl Waiting {
+    /// The number of its load and its registers, for the store; nothing where only texts wait.
+    pub(super) fn saved(&self) -> Option<(u64, Vec<(Register, i64)>)> {
+        let registers = &self.values.registers;
+        (!registers.is_empty())
+            .then(|| (self.n, registers.iter().map(|(register, value)| (*register, *value)).collect()))
+    }
+
+    pub(super) fn restored(n: u64, registers: Vec<(Register, i64)>) -> Waiting {
+        let values = Values { registers: registers.into_iter().collect(), ..Values::default() };
+        Waiting { values, since: Instant::now(), n }
+    }
+}
+
 impl Ledger {
     /// Compares a load with the last known values.
     pub(super) fn merge(&mut self, load: &Values, trust: Trust, seen: &mut Seen<'_>, now: Instant) {
@@ -174,6 +188,7 @@ impl Ledger {
         out: &mut Outcome,
     ) {
         let held = self.may_be_behind();
+        let waited = self.waiting.as_ref().and_then(Waiting::saved);
         let mut seen = Seen::new(report, Mode::Seen, &mut out.events);
         for RegisterChange { register, value } in registers {
             if !self.goes_on_waiting(*register, *value, report.n, now) {
@@ -187,6 +202,7 @@ impl Ledger {
             }
             self.change(change, &mut seen);
         }
+        out.changed |= waited.is_some() && waited != self.waiting.as_ref().and_then(Waiting::saved);
         if held {
             self.close_gap_if_followed(report.at, out);
         }
@@ -228,7 +244,25 @@ impl Ledger {
         let settle = self.settle;
         let stood = self.waiting.take_if(|waiting| now >= waiting.since + settle);
         let (Some(Waiting { values, n, .. }), Some(owner)) = (stood, self.owner) else { return };
-        let report = Report { n, ..Report::unstated(owner.epoch, at) };
+        self.believe(&values, n, owner.epoch, at, out);
+        self.close_gap_if_followed(at, out);
+    }
+
+    /// A recorder ended while values waited. What is no counter is believed at once, before what workers send again: the next value
+    /// may be the last known one, and what stood between would be lost. A lower counter waits on.
+    pub(super) fn believe_what_waited(&mut self, at: i64, out: &mut Outcome) {
+        let (Some(waiting), Some(owner)) = (&mut self.waiting, self.owner) else { return };
+        let believed = waiting.values.registers.extract_if(.., |register, _| !is_counter(*register));
+        let values = Values { registers: believed.collect(), ..Values::default() };
+        let n = waiting.n;
+        self.waiting.take_if(|waiting| waiting.values.is_empty());
+        if !values.is_empty() {
+            self.believe(&values, n, owner.epoch, at, out);
+        }
+    }
+
+    fn believe(&mut self, values: &Values, n: u64, epoch: Epoch, at: i64, out: &mut Outcome) {
+        let report = Report { n, ..Report::unstated(epoch, at) };
         let mut seen = Seen { place: SETTLED_PLACE, ..Seen::new(report, Mode::Recovered, &mut out.events) };
         for (register, value) in &values.registers {
             self.step(*register, *value, &mut seen);
@@ -237,7 +271,6 @@ impl Ledger {
             self.change(&text, &mut seen);
         }
         out.changed = true;
-        self.close_gap_if_followed(at, out);
     }
 }
 

@@ -118,7 +118,7 @@ fn restore(
         files: Files::of(&config.path),
         is_refused: false,
     };
-    store.open_gaps_of_the_last_run();
+    store.take_up_the_last_run();
     Ok(Opened { store, shared, documents, owners, over, highest_epoch, token })
 }
 
@@ -134,10 +134,13 @@ fn over(documents: &[Restored], ledgers: &HashMap<MatchKey, Ledger>) -> Vec<(Mat
 }
 
 impl Store {
-    /// Matches whose workers ended together with the last recorder have not been followed since.
-    fn open_gaps_of_the_last_run(&mut self) {
+    /// Matches whose workers ended together with the last recorder have not been followed since; what waited to be believed is taken up.
+    fn take_up_the_last_run(&mut self) {
         for (key, ledger) in &mut self.ledgers {
             ledger.restored_at(self.alive_at, &mut self.outcome);
+            if ledger.deadline().is_some() {
+                self.timed.insert(key.clone());
+            }
             self.batch.keep(key, ledger, &mut self.outcome);
         }
     }

@@ -85,6 +85,32 @@ fn a_connection_that_comes_back_may_be_behind() {
 }
 
 #[test]
+fn what_waits_to_be_believed_outlives_the_recorder() {
+    let mut rig = Rig::soccer();
+    rig.obs(1, &[(HOME, 2), (Register::Suspended, 1)]);
+    rig.give(&Input::End { epoch: Epoch(1), why: EndReason::ConnectionLost, at: 9 });
+    rig.base(1, W1, &[(HOME, 1), (AWAY, 0), (Register::Phase, 1), (Register::Suspended, 0)]);
+    assert!(rig.last.is_empty());
+    rig.restart(Owner::Alive);
+    let mut out = Outcome::default();
+    rig.ledger.restored_at(20, &mut out);
+    let kinds: Vec<_> = out.events.iter().map(|event| (event.kind.as_str(), event.recovered, event.at)).collect();
+    assert_eq!(kinds, [("resumed", true, 20)]);
+    // The next value is a change again, which the one before the gap would have hidden.
+    rig.attach(W1).obs(1, &[(Register::Suspended, 1)]);
+    assert_eq!(rig.kinds(), ["suspended"]);
+    // A lower counter waits on.
+    rig.now = Instant::now();
+    rig.wait(SETTLE * 2);
+    assert_eq!(rig.kinds(), ["retract", "gap_end"]);
+    // What was believed does not wait after the next start.
+    rig.restart(Owner::Alive);
+    let mut out = Outcome::default();
+    rig.ledger.restored_at(30, &mut out);
+    assert!(out.events.is_empty());
+}
+
+#[test]
 fn an_end_leaves_no_gap_open() {
     let mut rig = Rig::soccer();
     rig.give(&Input::End { epoch: Epoch(1), why: EndReason::Ended, at: 6 });
