@@ -71,8 +71,7 @@ impl FeedConfig {
             return Ok(Secret::default());
         }
         let file = &self.password_file;
-        let text =
-            std::fs::read_to_string(file).map_err(|error| format!("password_file {file}: {error}"))?;
+        let text = std::fs::read_to_string(file).map_err(|error| format!("password_file {file}: {error}"))?;
         let line = text.lines().next().unwrap_or_default();
         if line.is_empty() || line.len() > MAX_PASSWORD {
             return Err(format!("password_file {file}: expected a password in its first line"));

@@ -50,7 +50,7 @@ fn the_words_on_the_wire() {
     assert_eq!(refused.to_line(), b"{\"ok\":false,\"code\":5,\"error\":\"not you\"}\n");
 }
 
-fn arguments(verb: &str, args: Value) -> Result<Value, String> {
+fn arguments(verb: &str, args: &Value) -> Result<Value, String> {
     let verb = Verb::by_name(verb).unwrap();
     verb.read(args.as_object().cloned().unwrap()).map(Value::Object)
 }
@@ -58,9 +58,9 @@ fn arguments(verb: &str, args: Value) -> Result<Value, String> {
 #[test]
 fn arguments_are_taken_with_hyphens_and_refused_with_the_known_ones() {
     for written in ["dry_run", "dry-run"] {
-        assert_eq!(arguments("rebalance", json!({ written: true })).unwrap(), json!({ "dry_run": true }));
+        assert_eq!(arguments("rebalance", &json!({ written: true })).unwrap(), json!({ "dry_run": true }));
     }
-    let read = arguments("events", json!({ "since": "7", "follow": null, "match": "90/1" })).unwrap();
+    let read = arguments("events", &json!({ "since": "7", "follow": null, "match": "90/1" })).unwrap();
     assert_eq!(read, json!({ "since": 7, "match": "90/1" }));
     for (verb, args, said) in [
         ("rebalance", json!({ "dryrun": true }), "it takes dry_run, timeout_ms"),
@@ -72,7 +72,7 @@ fn arguments_are_taken_with_hyphens_and_refused_with_the_known_ones() {
         ("drain", json!({ "worker": [1] }), "expected the number of a worker"),
         ("rebalance", json!({ "dry-run": true, "dry_run": false }), "given twice"),
     ] {
-        let error = arguments(verb, args.clone()).unwrap_err();
+        let error = arguments(verb, &args).unwrap_err();
         assert!(error.contains(said) && error.contains(verb), "{verb} {args}: {error}");
     }
 }

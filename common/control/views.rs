@@ -34,7 +34,11 @@ pub struct StatusView {
 }
 
 /// `1 match`, `2 matches`.
-pub fn counted<N: std::fmt::Display + PartialEq + From<u8>>(count: N, one: &str, many: &str) -> String {
+pub fn counted<N: std::fmt::Display + PartialEq + From<u8> + Copy>(
+    count: N,
+    one: &str,
+    many: &str,
+) -> String {
     let what = if count == N::from(1) { one } else { many };
     format!("{count} {what}")
 }

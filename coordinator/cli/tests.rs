@@ -510,8 +510,10 @@ fn events_one_a_line() {
 #[test]
 fn events_in_words_name_their_matches() {
     let matches = json!([{"match": "7", "feed": "inplay", "name": "A v B"}]);
-    let event = |id: &str| json!({"seq": 1, "match": id, "feed": "inplay", "type": "goal", "side": "home", "minute": 12,
-        "at": "2026-01-02T16:20:45.678901Z", "score": {"home": 1, "away": 0}, "payload": {"n": 1}});
+    let event = |id: &str| {
+        json!({"seq": 1, "match": id, "feed": "inplay", "type": "goal", "side": "home", "minute": 12,
+        "at": "2026-01-02T16:20:45.678901Z", "score": {"home": 1, "away": 0}, "payload": {"n": 1}})
+    };
     let daemon = Daemon::answering(vec![
         format!("{}\n", json!({"ok": true, "result": matches})),
         format!("{{\"ok\":true,\"result\":null}}\n{}\n{}\n", event("7"), event("8")),

@@ -91,7 +91,11 @@ fn missing(status: &Value) -> String {
             missing.push(format!("{} {state}", counted(count, "match", "matches")));
         }
     }
-    if missing.is_empty() { "the first match lists are not placed yet".to_owned() } else { missing.join("; ") }
+    if missing.is_empty() {
+        "the first match lists are not placed yet".to_owned()
+    } else {
+        missing.join("; ")
+    }
 }
 
 /// The verbs that move matches: the daemon answers when it is done, or with what is missing when the time is over.

@@ -39,7 +39,8 @@ impl Progress {
         if self.output == OutputFormat::Json {
             let url = format!("{}://{server}", options.server.transport.scheme());
             let (socket, log) = (folder.join("control.sock"), folder.join("touchline.log"));
-            let line = json!({"server": url, "control_socket": socket, "log": log, "seed": options.server.seed});
+            let line =
+                json!({"server": url, "control_socket": socket, "log": log, "seed": options.server.seed});
             return self.line(&line.to_string());
         }
         let duration = options.duration.map_or_else(|| "until Ctrl-C".to_owned(), |d| format!("{d:?}"));

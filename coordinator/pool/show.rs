@@ -9,8 +9,8 @@ use crate::pool::catalog::matches::{Assignment, Match, Need};
 use crate::pool::children::life::State;
 use crate::pool::children::slot::Slot;
 use touchline_common::control::views::{
-    DaemonState, FeedState, FeedView, HealthView, LagView, MatchView, MatchViewState, MatchesCount,
-    RecorderView, StatusView, WorkerView, WorkersCount,
+    DaemonState, FeedView, HealthView, LagView, MatchView, MatchViewState, MatchesCount, RecorderView,
+    StatusView, WorkerView, WorkersCount,
 };
 use touchline_common::ipc::messages::worker::MatchState;
 use touchline_common::model::{FeedId, MatchKey, SlotId};

@@ -138,11 +138,7 @@ fn row(line: &[u8]) -> Result<Value, Failure> {
 
 /// A stream that is followed ends only with the daemon.
 fn ended(follow: bool) -> Outcome {
-    if follow {
-        Err(Failure::new(Code::NotRunning, "the daemon closed the stream"))
-    } else {
-        Ok(Code::Done)
-    }
+    if follow { Err(Failure::new(Code::NotRunning, "the daemon closed the stream")) } else { Ok(Code::Done) }
 }
 
 fn csv(event: &Value, columns: &str) -> String {

@@ -249,7 +249,8 @@ fn column_nodes<J: Json>(ident: &Ident, board: &Board, all: &mut J::Items) {
     let is_shown = is_period(board) && board_cells(board).is_some();
     let is_told = |side: Side| is_shown || board.cells.get(side).is_empty();
     let mut held: Vec<(&str, &str)> = Vec::new();
-    if !board.name.is_empty() && !(is_period(board) && Side::BOTH.into_iter().all(is_told)) {
+    let is_used = is_period(board) && Side::BOTH.into_iter().all(is_told);
+    if !(board.name.is_empty() || is_used) {
         held.push(("NA", &*board.name));
     }
     if &*board.name == "T" {

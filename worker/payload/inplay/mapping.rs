@@ -192,8 +192,7 @@ fn compile_class(section: &str, table: &Table) -> Result<(Key, Fields), MappingE
 fn compile_labels(section: &str, table: &Table) -> Result<Vec<(String, String)>, MappingError> {
     let entry = |(label, key): (&String, &Value)| {
         let key = key.as_str().filter(|key| !key.is_empty());
-        let key =
-            key.ok_or_else(|| wrong(format!("{section}.{label}"), "expected a key, text in quotes"))?;
+        let key = key.ok_or_else(|| wrong(format!("{section}.{label}"), "expected a key, text in quotes"))?;
         Ok((label.trim().to_owned(), key.to_owned()))
     };
     table.iter().map(entry).collect()
@@ -208,10 +207,11 @@ fn compile_scorings(table: &Table) -> Result<Vec<(String, Scoring)>, MappingErro
             wrong(at(), format!("no such sport: expected its number, or one of {known}"))
         })?;
         let named = value.as_str().unwrap_or_default();
-        let scoring = Scoring::ALL.into_iter().find(|scoring| scoring.as_str() == named).ok_or_else(|| {
-            let known = Scoring::ALL.map(|scoring| format!("{:?}", scoring.as_str())).join(", ");
-            wrong(at(), format!("expected one of {known}"))
-        })?;
+        let scoring =
+            Scoring::ALL.into_iter().find(|scoring| scoring.as_str() == named).ok_or_else(|| {
+                let known = Scoring::ALL.map(|scoring| format!("{:?}", scoring.as_str())).join(", ");
+                wrong(at(), format!("expected one of {known}"))
+            })?;
         if scorings.iter().any(|(held, _)| held == id) {
             return Err(wrong(at(), "the sport stands here twice, by its name and by its number"));
         }

@@ -208,9 +208,9 @@ impl<'a> Reading<'a> {
             seconds: Some(minutes.unwrap_or(0) * 60 + seconds.unwrap_or(0)),
             running: self.value(Role::Running) == Some(b"1"),
             down: self.value(Role::Down) == Some(b"1"),
-            at: self.value(Role::At).and_then(|stamp| {
-                self.held.time.instant_of(stamp, zone, self.held.received.wall_us)
-            }),
+            at: self
+                .value(Role::At)
+                .and_then(|stamp| self.held.time.instant_of(stamp, zone, self.held.received.wall_us)),
         }
     }
 

@@ -115,8 +115,7 @@ fn followers_keep_nobody_from_asking() {
         clients.answer(verb, args, theirs.into(), &documents);
         BufReader::new(ours).lines().map(Result::unwrap)
     };
-    let mut followers: Vec<_> =
-        (0..MAX_FOLLOWING).map(|_| asking("events", r#"{"follow":true}"#)).collect();
+    let mut followers: Vec<_> = (0..MAX_FOLLOWING).map(|_| asking("events", r#"{"follow":true}"#)).collect();
     for follower in &mut followers {
         assert_eq!(follower.next().unwrap(), r#"{"ok":true,"result":null}"#);
     }

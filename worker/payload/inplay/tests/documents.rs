@@ -78,7 +78,8 @@ fn attribute() -> impl Strategy<Value = (String, String)> {
 
 fn edit() -> impl Strategy<Value = Edit> {
     let attributes = || prop::collection::vec(attribute(), 0..4);
-    let kinds: &[&str] = &["EV", "TE", "MA", "PA", "PA", "MA", "CO", "MG", "TG", "XX", "CT", "ST", "SC", "SL", "SL"];
+    let kinds: &[&str] =
+        &["EV", "TE", "MA", "PA", "PA", "MA", "CO", "MG", "TG", "XX", "CT", "ST", "SC", "SL", "SL"];
     prop_oneof![
         6 => (id(), attributes()).prop_map(|(it, attributes)| Edit::Update(it, attributes)),
         4 => (id(), id(), select(kinds), attributes()).prop_map(|(parent, it, kind, attributes)| {

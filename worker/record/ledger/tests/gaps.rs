@@ -94,7 +94,8 @@ fn what_waits_to_be_believed_outlives_the_recorder() {
     rig.restart(Owner::Alive);
     let mut out = Outcome::default();
     rig.ledger.restored_at(20, &mut out);
-    let kinds: Vec<_> = out.events.iter().map(|event| (event.kind.as_str(), event.recovered, event.at)).collect();
+    let kinds: Vec<_> =
+        out.events.iter().map(|event| (event.kind.as_str(), event.recovered, event.at)).collect();
     assert_eq!(kinds, [("resumed", true, 20)]);
     // The next value is a change again, which the one before the gap would have hidden.
     rig.attach(W1).obs(1, &[(Register::Suspended, 1)]);

@@ -46,9 +46,8 @@ fn a_websocket_is_read_from_its_middle_on_in_both_directions() {
     let lines = lines_of(&packets);
     let delta = ["1 S delta a!1 [!1] U|some text", "1 S delta a!1 [!1] U|"];
     let mut expected = vec!["1 - opened false".to_owned(), format!("1 S undecoded 17 {NOWHERE}")];
-    expected.extend(
-        ["1 S topic load a!1 [a!1] F|", delta[0], delta[1], delta[0], delta[1]].map(str::to_owned),
-    );
+    expected
+        .extend(["1 S topic load a!1 [a!1] F|", delta[0], delta[1], delta[0], delta[1]].map(str::to_owned));
     expected.extend(["1 C subscribe  [a,b] ", "1 C subscribe  [a,b] "].map(str::to_owned));
     assert_eq!(lines, expected);
 }
@@ -72,11 +71,7 @@ fn who_masks_is_the_client_whatever_the_ports_are() {
     // Not to be seen in the first packet: it is said once it is.
     let (first, rest) = plain.split_at(3);
     let lines = lines_of(&middle(&[(CLIENT, first), (CLIENT, rest), (SERVER, &masked[..])]));
-    assert_eq!(
-        lines[..3],
-        ["1 - opened false", "1 - swapped", "1 S topic load a!1 [a!1] F|"],
-        "{lines:#?}"
-    );
+    assert_eq!(lines[..3], ["1 - opened false", "1 - swapped", "1 S topic load a!1 [a!1] F|"], "{lines:#?}");
     assert_eq!(lines.last().unwrap(), "1 C subscribe  [d] ");
 }
 
