@@ -40,7 +40,13 @@ impl Files {
             let id = identity(&file).ok()?;
             Some((file, id))
         });
-        Files { opened: opened.collect(), database: database.to_owned(), too_long: 0, reported: 0, is_low: false }
+        Files {
+            opened: opened.collect(),
+            database: database.to_owned(),
+            too_long: 0,
+            reported: 0,
+            is_low: false,
+        }
     }
 
     /// A file that is not at its place any more.
