@@ -503,6 +503,16 @@ fn events_one_a_line() {
     assert_eq!((limited.code, limited.out.lines().count()), (Code::Done, 2));
     let ended = stream(&[event(1)]).run(&["events", "--follow"]);
     assert_eq!((ended.code, ended.out.lines().count()), (Code::NotRunning, 1));
+    let part = |events: &[Value]| {
+        let lines: String = events.iter().map(|event| format!("{event}\n")).collect();
+        format!("{{\"ok\":true,\"result\":null}}\n{lines}")
+    };
+    let refused = format!("{}\n", json!({"ok": false, "code": 4, "error": "no recorder"}));
+    let daemon = Daemon::answering(vec![part(&[event(1), event(2)]), refused, part(&[event(3)])]);
+    let ran = daemon.run(&["events", "--follow", "--lane", "priority"]);
+    assert_eq!((ran.code, ran.out.lines().count()), (Code::NotRunning, 3), "it goes on where it was");
+    let again = json!({"verb": "events", "args": {"follow": true, "lane": "priority", "since": 2}});
+    assert_eq!(daemon.asked()[1..], [again.clone(), again]);
     let array = Daemon::ok(&[json!([event(1)])]).run(&["events"]);
     assert_eq!((array.code, array.out.lines().count()), (Code::Done, 1));
 }

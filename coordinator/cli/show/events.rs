@@ -8,6 +8,7 @@ use super::super::ask::{Daemon, arguments};
 use super::super::options::OutputFormat;
 use super::super::output::{Audience, Failure, Outcome, Printer};
 use super::super::table::{Column, left, right, short, table};
+use super::follow::Followed;
 use super::line;
 use super::{elements, owned, pair, plain};
 use clap::ArgMatches;
@@ -32,7 +33,7 @@ pub(crate) fn events(daemon: &Daemon, matches: &ArgMatches, out: &mut Printer<'_
     let follow = matches.get_flag("follow");
     let mut form = Form::of(matches, daemon, out.audience());
     let mut left = matches.get_one::<u64>("limit").copied().unwrap_or(u64::MAX);
-    let (first, mut stream) = daemon.stream("events", args)?;
+    let (first, mut followed) = Followed::begin(daemon, "events", args)?;
     if let Form::Csv(columns) = form {
         out.line(columns)?;
     }
@@ -43,13 +44,15 @@ pub(crate) fn events(daemon: &Daemon, matches: &ArgMatches, out: &mut Printer<'_
     if first.is_array() && !follow {
         return Ok(Code::Done);
     }
-    // Whoever follows wants each event now.
-    let timeout = (!follow).then(|| daemon.line_timeout());
     while left > 0 {
-        if follow {
+        let line = if follow {
+            // Whoever follows wants each event now.
             out.flush()?;
-        }
-        let Some(line) = stream.next_line(timeout)? else { return ended(follow) };
+            followed.next_row()?
+        } else {
+            let Some(line) = followed.next_of_the_past(daemon.line_timeout())? else { break };
+            line
+        };
         out.line(form.line(&line)?)?;
         left -= 1;
     }
@@ -136,11 +139,6 @@ fn row(line: &[u8]) -> Result<Value, Failure> {
         .map_err(|error| Failure::new(Code::Failed, format!("cannot read a line of the stream: {error}")))
 }
 
-/// A stream that is followed ends only with the daemon.
-fn ended(follow: bool) -> Outcome {
-    if follow { Err(Failure::new(Code::NotRunning, "the daemon closed the stream")) } else { Ok(Code::Done) }
-}
-
 fn csv(event: &Value, columns: &str) -> String {
     columns.split(',').map(|column| csv_cell(event, column)).collect::<Vec<_>>().join(",")
 }
@@ -219,7 +217,7 @@ pub(crate) fn follow_odds(
 ) -> Outcome {
     check_match(daemon, matches)?;
     let args = arguments(matches, &["match", "market", "follow"]);
-    let (first, mut stream) = daemon.stream("odds", args)?;
+    let (first, mut followed) = Followed::begin(daemon, "odds", args)?;
     // A daemon that does not follow has answered with all there is.
     if first.is_array() {
         odds_rows(&first, out)?;
@@ -227,7 +225,7 @@ pub(crate) fn follow_odds(
     }
     loop {
         out.flush()?;
-        let Some(line) = stream.next_line(None)? else { return ended(true) };
+        let line = followed.next_row()?;
         match format {
             OutputFormat::Json => out.line(String::from_utf8_lossy(&line))?,
             OutputFormat::Text => {

@@ -5,6 +5,7 @@
 
 mod document;
 mod events;
+mod follow;
 mod line;
 mod lists;
 mod status;

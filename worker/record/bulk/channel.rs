@@ -158,7 +158,7 @@ impl Bulk {
                         key.feed
                     ));
                 }
-                let place = self.matches.followed(key, self.config.store.settle.get());
+                let place = self.matches.followed(key, *epoch, self.config.store.settle.get());
                 if let Some(one) = self.matches.slab.get_mut(place) {
                     one.channels += 1;
                 }

@@ -12,7 +12,7 @@ use hashbrown::{HashMap, HashTable};
 use slab::Slab;
 use std::hash::BuildHasher;
 use std::time::{Duration, Instant};
-use touchline_common::model::MatchKey;
+use touchline_common::model::{Epoch, MatchKey};
 
 /// How long a match that is over and not followed stays.
 pub(super) const GRACE: Duration = Duration::from_secs(60);
@@ -93,10 +93,11 @@ impl Matches {
         self.by_key.get(key).copied()
     }
 
-    /// The place of a match that a worker follows from now on: a new one where the match that is known has ended.
-    pub(super) fn followed(&mut self, key: &MatchKey, settle: Duration) -> usize {
+    /// The place of a match that a worker follows under `epoch`: a new one where the match that is known has ended under a lower one.
+    pub(super) fn followed(&mut self, key: &MatchKey, epoch: Epoch, settle: Duration) -> usize {
         let known = self.find(key).and_then(|place| self.slab.get_mut(place));
-        if let Some(left) = known.filter(|one| one.is_left()) {
+        let is_another = |one: &&mut Match| one.is_left() && one.ledger.owner() < Some(epoch);
+        if let Some(left) = known.filter(is_another) {
             // Rows that wait name it by its place, so it goes as any other.
             left.ledger.believe_no_more();
             self.by_key.remove(key);

@@ -298,6 +298,17 @@ fn what_comes_under_the_id_of_a_match_that_is_over_begins_anew() {
 }
 
 #[test]
+fn what_a_worker_sends_again_of_a_match_that_is_over_is_of_that_match() {
+    let mut bench = Bench::new();
+    bench.adopt("M", 1);
+    bench.take(Job::Ended { key: key("M"), epoch: Epoch(1) });
+    bench.open(1, A);
+    bench.send(1, A, Frames::default().names(1, "M", 1).price(1, 1, 20_000).end(2, 1));
+    bench.commit();
+    assert_eq!(bench.rows(), ["M odds_change 2 true"]);
+}
+
+#[test]
 fn a_full_disk_loses_and_doubles_nothing() {
     let mut bench = Bench::new();
     bench.open(1, A);

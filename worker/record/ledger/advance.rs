@@ -7,15 +7,18 @@ use super::handover::{Candidate, OWNER_DRAIN, Wanted};
 use super::steps::{Mode, Seen};
 use super::values::{Trust, Values};
 use super::{
-    EventType, GapStep, Input, Lane, LastSign, Ledger, Outcome, OwnerState, Payload, Report, Source, Writer,
+    Concluding, EventType, GapStep, Input, Lane, LastSign, Ledger, Outcome, OwnerState, Payload, Report,
+    Source, Writer,
 };
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use touchline_common::ipc::messages::data::EndReason;
 use touchline_common::ipc::messages::recorder::Owner;
 use touchline_common::model::{Change, Epoch, Register, RegisterChange};
 
 /// A worker's end is seen at most this much later where nothing holds up the recorder, microseconds.
 const UNSEEN: i64 = 100_000;
+/// How long an owner that lives may take to report the end of a match that the coordinator has no more.
+const CONCLUDES: Duration = Duration::from_secs(5);
 
 impl Ledger {
     /// Takes one input; `now` is a monotonic time, by which alone anything expires. What follows is added to `out`.
@@ -43,7 +46,10 @@ impl Ledger {
             }
             Input::Back { source, at } if self.source() == Some(source) => self.resume(at, out),
             Input::Attached { source } => self.attached(source, now, out),
-            Input::Missing { at } if self.is_detached() => self.open_gap(at, "restart", out),
+            Input::Missing { at } if self.is_detached() => {
+                self.open_gap(at, "restart", out);
+                self.conclude_now(now, out);
+            }
             Input::Silent { .. } | Input::Back { .. } | Input::Missing { .. } => {}
             Input::Ended { epoch, at } => self.conclude(epoch, at, now, out),
             Input::Tick { at } => self.tick(at, now, out),
@@ -53,7 +59,8 @@ impl Ledger {
     /// When time alone may change something.
     pub fn deadline(&self) -> Option<Instant> {
         let settled = self.waiting.as_ref().map(|waiting| waiting.since + self.settle);
-        settled.into_iter().chain(self.decides_at()).min()
+        let concludes = self.concluding.as_ref().map(|concluding| concluding.until);
+        settled.into_iter().chain(concludes).chain(self.decides_at()).min()
     }
 
     fn base(&mut self, load: Candidate, now: Instant, out: &mut Outcome) {
@@ -212,6 +219,7 @@ impl Ledger {
     /// Its worker followed the match to its end. Whoever was to take over from it has nothing to take over; what was assigned since, with
     /// no living owner, is what came under the id after that.
     fn leave(&mut self, epoch: Epoch, at: i64, now: Instant, out: &mut Outcome) {
+        let epoch = self.concluding.map_or(epoch, |concluding| concluding.epoch.max(epoch));
         let anew = self.wanted.filter(|wanted| wanted.owner == Owner::Dead).map(|wanted| wanted.epoch);
         self.candidate.take_if(|other| other.report.epoch <= epoch || anew != Some(other.report.epoch));
         self.finish(epoch, at, now, out);
@@ -222,6 +230,17 @@ impl Ledger {
         if self.epoch().is_some_and(|owner| owner > epoch) {
             return;
         }
+        self.concluding.get_or_insert(Concluding { epoch, at, until: now + CONCLUDES });
+        // A worker that lives reports the end itself, behind what it still holds from before.
+        let is_dead = self.owner.is_none_or(|owner| owner.state == OwnerState::Dead);
+        if self.ended || is_dead {
+            self.conclude_now(now, out);
+        }
+    }
+
+    /// Ends a match whose worker does not report that any more.
+    fn conclude_now(&mut self, now: Instant, out: &mut Outcome) {
+        let Some(Concluding { epoch, at, .. }) = self.concluding.take() else { return };
         self.candidate.take_if(|other| other.report.epoch <= epoch);
         self.finish(epoch, at, now, out);
     }
@@ -234,6 +253,7 @@ impl Ledger {
         }
         self.close_gap(at, out);
         self.waiting = None;
+        self.concluding = None;
         self.ended = true;
         self.set_state(OwnerState::Dead);
         out.changed = true;
@@ -284,6 +304,10 @@ impl Ledger {
     fn die(&mut self, since: i64, reason: &'static str, now: Instant, out: &mut Outcome) {
         self.set_state(OwnerState::Dead);
         out.changed = true;
+        if self.concluding.is_some() {
+            self.open_gap(since, reason, out);
+            return self.conclude_now(now, out);
+        }
         self.inherit(since, reason, now, out);
     }
 
@@ -303,6 +327,9 @@ impl Ledger {
             self.die(at, "worker_died", now, out);
         }
         self.settle(at, now, out);
+        if self.concluding.as_ref().is_some_and(|concluding| concluding.until <= now) {
+            self.conclude_now(now, out);
+        }
         self.consider(now, out);
     }
 

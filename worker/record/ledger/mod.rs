@@ -25,7 +25,7 @@ pub use touchline_common::config::Lane;
 
 use handover::{Candidate, Wanted};
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use touchline_common::ipc::messages::data::EndReason;
 use touchline_common::ipc::messages::recorder::Owner;
 use touchline_common::model::{
@@ -224,6 +224,15 @@ struct PhaseMark {
     index: i64,
 }
 
+/// An end that a living worker has until `until` to report, behind what it still holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Concluding {
+    /// Up to which the match has ended.
+    epoch: Epoch,
+    at: i64,
+    until: Instant,
+}
+
 /// Everything that is known of a match's happenings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ledger {
@@ -236,6 +245,8 @@ pub struct Ledger {
     known: Values,
     /// What a new owner reports otherwise and is not believed yet.
     waiting: Option<Waiting>,
+    /// The coordinator has no such match any more; its worker is to report the end.
+    concluding: Option<Concluding>,
     steps: Steps,
     order: i64,
     gap: Gap,
@@ -278,6 +289,7 @@ impl Ledger {
             owner: None,
             known: Values::default(),
             waiting: None,
+            concluding: None,
             steps: Steps::default(),
             order: 0,
             gap: Gap::default(),
@@ -290,6 +302,11 @@ impl Ledger {
 
     pub fn epoch(&self) -> Option<Epoch> {
         self.owner.map(|owner| owner.epoch)
+    }
+
+    /// Whether its worker is to report the end of a match that the coordinator has no more.
+    pub fn is_concluding(&self) -> bool {
+        self.concluding.is_some()
     }
 
     /// The sport's name, if known.

@@ -230,7 +230,10 @@ impl Store {
             }
             Job::Ended { key, epoch } => {
                 self.advance(&key, &Input::Ended { epoch, at: wall_us() });
-                self.batch.replies.push(Reply::Ended { key, epoch });
+                // Of one whose worker is to report its end first, the ledger says when.
+                if !self.ledgers.get(&key).is_some_and(Ledger::is_concluding) {
+                    self.batch.replies.push(Reply::Ended { key, epoch });
+                }
             }
             Job::Own(job) => self.take_own(job),
             Job::Stop => {}

@@ -6,7 +6,7 @@ use crate::record::thread::Chunk;
 use rusqlite::params;
 use touchline_common::config::{Config, FeedConfig};
 use touchline_common::ipc::encode_frame;
-use touchline_common::ipc::messages::data::{MatchBase, MatchBody, MatchFrame, Name, Named};
+use touchline_common::ipc::messages::data::{EndReason, MatchBase, MatchBody, MatchFrame, Name, Named};
 use touchline_common::model::{Facts, FeedId, Generation, Handle, Scoring, SlotId};
 
 fn base(id: &str) -> Job {
@@ -23,6 +23,14 @@ fn base_of(id: &str, slot: u16, epoch: u32) -> Job {
     let mut bytes = Vec::new();
     encode_frame(&Name { handle, named }, 0, 0, &mut bytes).unwrap();
     encode_frame(&MatchFrame { n: 1, handle, body }, 0, 0, &mut bytes).unwrap();
+    frames(slot, bytes)
+}
+
+/// The match named by this handle is over.
+fn end(slot: u16, handle: u32) -> Job {
+    let body = MatchBody::End { why: EndReason::Ended, lost: None, at: wall_us() };
+    let mut bytes = Vec::new();
+    encode_frame(&MatchFrame { n: 2, handle: Handle(handle), body }, 0, 0, &mut bytes).unwrap();
     frames(slot, bytes)
 }
 
@@ -168,6 +176,7 @@ fn a_ledger_outlives_its_document_as_long_as_an_event_of_its_match_is_kept() {
     };
     let Opened { mut store, shared, .. } = open(&config, "parent").unwrap();
     store.take(base("M1"));
+    store.take(end(1, 1));
     store.take(Job::Ended { key: key.clone(), epoch: Epoch(1) });
     store.commit(false);
     let old = "INSERT INTO documents VALUES ('inplay','M1',1,3,'ended','match',0,0,0)";
@@ -181,6 +190,7 @@ fn a_ledger_outlives_its_document_as_long_as_an_event_of_its_match_is_kept() {
     store.take(base_of("M1", 1, 2));
     store.commit(false);
     assert_eq!(count(&store, "events WHERE type = 'retract'"), 1, "it goes on from what was recorded of it");
+    store.take(end(1, 2));
     store.take(Job::Ended { key, epoch: Epoch(2) });
     store.commit(false);
     store.connection.execute("DELETE FROM events", []).unwrap();
@@ -195,6 +205,8 @@ fn an_end_says_which_epochs_ended() {
     let key = MatchKey { feed: FeedId(0), id: "M1".into() };
     store.take(base("M1"));
     store.take(Job::Ended { key: key.clone(), epoch: Epoch(3) });
+    assert!(!store.ledgers.get(&key).unwrap().is_ended(), "its worker reports that");
+    store.take(end(1, 1));
     // It was assigned anew meanwhile; the first end is reported again.
     store.take(base_of("M1", 2, 4));
     store.take(Job::Ended { key: key.clone(), epoch: Epoch(3) });

@@ -136,6 +136,32 @@ fn the_end_of_a_match_in_a_gap_is_reported() {
 }
 
 #[test]
+fn a_worker_that_lives_reports_the_end_behind_what_it_still_holds() {
+    let ended = Input::Ended { epoch: Epoch(1), at: 90 };
+    let mut rig = Rig::soccer();
+    rig.give(&ended);
+    assert!(rig.last.is_empty());
+    rig.obs(1, &[(HOME, 1)]);
+    assert_eq!(rig.kinds(), ["goal"]);
+    rig.give(&Input::End { epoch: Epoch(1), why: EndReason::Ended, at: 6 });
+    assert_eq!(rig.kinds(), ["period_end", "match_ended"]);
+    rig.wait(Duration::from_secs(10));
+    assert!(rig.last.is_empty());
+    // One that does not is not waited for; one that dies neither.
+    let mut mute = Rig::soccer();
+    mute.give(&ended).wait(Duration::from_secs(5));
+    assert_eq!(mute.kinds(), ["period_end", "match_ended"]);
+    let mut dead = Rig::soccer();
+    dead.give(&ended).gone(W1);
+    assert_eq!(dead.kinds(), ["gap_start", "period_end", "match_ended", "gap_end"]);
+    // A recorder that starts hears of the end before its workers are back.
+    let mut restarted = Rig::soccer();
+    restarted.restart(Owner::Alive);
+    restarted.give(&ended).attach(W1).obs(1, &[(HOME, 1)]);
+    assert_eq!(restarted.kinds(), ["goal"]);
+}
+
+#[test]
 fn a_match_ends_once_however_it_leaves() {
     let end = |rig: &mut Rig| {
         rig.give(&Input::End { epoch: Epoch(1), why: EndReason::Ended, at: 6 });
