@@ -1,4 +1,4 @@
-//! The verbs of the control socket with the arguments of each: the one table that requests are held against and that `help` shows.
+//! The verbs of the control socket with the arguments of each: the one table that requests are checked with and that `help` shows.
 //!
 //! Invariant: what is not in the table is refused, the known named, before anything is done: a mistyped argument never makes another
 //! command of what was asked, such as a rebalance of its dry run. Arguments are written in snake_case; hyphens are taken, too. The

@@ -181,12 +181,12 @@ fn a_target_that_does_not_read_costs_lines_and_never_time() {
     let dropped = handle.dropped();
     handle.set_file(open_file(Path::new("/dev/null")).unwrap());
     let text = thread.join().unwrap();
-    let told: u64 = text
+    let counted: u64 = text
         .lines()
         .filter_map(|line| line.split_once(" WARN  w3 log.dropped lines="))
         .map(|(_, lines)| lines.parse::<u64>().unwrap())
         .sum();
-    assert_eq!(told, dropped);
+    assert_eq!(counted, dropped);
     assert_eq!(text.lines().filter(|line| line.contains("test.said")).count() as u64, lines - dropped);
 }
 

@@ -20,7 +20,7 @@ pub fn make(path: &Path) -> io::Result<()> {
     for folder in missing.into_iter().rev() {
         match fs::DirBuilder::new().mode(MODE).create(folder) {
             Ok(()) => open_to_group(folder)?,
-            // Somebody else was faster: it is theirs.
+            // Another process was faster: it is theirs.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
             Err(error) => return Err(error),
         }

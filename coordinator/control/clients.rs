@@ -67,7 +67,7 @@ pub struct Clients {
     permissions: Permissions,
     clients: BTreeMap<u32, Client>,
     last: u32,
-    /// Who has connected and waits for somebody to give way.
+    /// Who has connected and waits for another client to give way.
     newcomer: Option<UnixStream>,
     /// Set while accepting pauses for want of descriptors or places.
     paused: Option<Instant>,

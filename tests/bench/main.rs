@@ -1,6 +1,6 @@
 //! The benchmark: each row of the design's table of targets beside its limit, as measured on this machine.
 //!
-//! A row repeats its measurement, taking turns with what it is held against, and gives the median with the lowest and
+//! A row repeats its measurement, taking turns with what it is compared with, and gives the median with the lowest and
 //! the highest. What a row needs and does not find makes it `not measured`, never a guess. `scripts/bench` builds and
 //! runs this program; `docs/performance.md` says how to read it.
 

@@ -1,4 +1,4 @@
-//! Faults against the whole daemon, drawn from a seed, one after another; then everything that came out is held against the truth.
+//! Faults against the whole daemon, drawn from a seed, one after another; then everything that came out is compared with the truth.
 //!
 //! `plan` is pure: the same seed gives the same faults. `site` is a simulated server, the real daemon and the oracle between them;
 //! `inflict` does one fault and measures how long matches were not followed; `conclude` compares at the end. A long run has several sites,

@@ -30,7 +30,7 @@ pub struct Site {
     fixture: Fixture,
     /// The server.
     pub simulator: Handle,
-    /// Every document that was published, held against the truth.
+    /// Every document that was published, compared with the truth.
     pub auditor: Auditor,
     _reaper: Reaper,
 }

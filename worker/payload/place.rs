@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn a_mistake_in_a_file_has_its_place() {
-        let told = |text: &str| check(Payload::Inplay, text).unwrap_err().to_string();
+        let message = |text: &str| check(Payload::Inplay, text).unwrap_err().to_string();
         for (text, place) in [
             ("# ours\n[event]\n  scroe = \"SS\"\n", "line 3, column 3 (event.scroe): "),
             ("[event]\nscore = \"TOOLONG\"\n", "line 2, column 1 (event.score): "),
@@ -68,8 +68,8 @@ mod tests {
                 "line 3, column 1 (period 1.phase): ",
             ),
         ] {
-            let told = told(text);
-            assert!(told.contains(place), "{text}: {told}");
+            let message = message(text);
+            assert!(message.contains(place), "{text}: {message}");
         }
         assert_eq!(check(Payload::Inplay, "[event]\nscore = \"ZZ\"\n"), Ok(()));
         assert!(check(Payload::TopicTree, "a = [").unwrap_err().to_string().contains("line 1"));

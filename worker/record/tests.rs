@@ -154,7 +154,7 @@ fn what_a_worker_took_along_that_was_behind_is_in_its_gap() {
 }
 
 #[test]
-fn all_that_a_worker_took_along_that_told_nothing_yet_is_in_its_gap() {
+fn all_that_a_worker_took_along_that_reported_nothing_yet_is_in_its_gap() {
     let folder = tempfile::tempdir().unwrap();
     let mut coordinator = Coordinator::start(&config(&folder));
     let mut first = coordinator.worker(1, 1);

@@ -139,7 +139,7 @@ fn named<'a>(of_match: Handle, of: Handle, key: &'a [u8], name: &'a [u8]) -> Nam
 
 fn write(frames: &mut Vec<u8>, handle: Handle, named: Named<'_>) {
     if let Err(error) = encode_frame(&Name { handle, named }, 0, 0, frames) {
-        log::error!(error:% = error; "worker.not_told");
+        log::error!(error:% = error; "worker.not_reported");
     }
 }
 
@@ -174,44 +174,44 @@ mod tests {
         MatchKey { feed: FeedId(0), id: id.into() }
     }
 
-    fn told(names: &mut Names) -> Vec<String> {
+    fn sent(names: &mut Names) -> Vec<String> {
         let mut out = Vec::new();
         while !names.take(&mut out, usize::MAX) {}
         let mut reader = FrameReader::new(1 << 20);
         reader.extend(&out);
-        let mut told = Vec::new();
+        let mut sent = Vec::new();
         while let Some((header, body)) = reader.next_frame().unwrap() {
             let Name { handle, named } = decode_borrowed(&header, body).unwrap();
-            told.push(match named {
+            sent.push(match named {
                 Named::Match { key, epoch } => format!("{handle}: {} {epoch}", key.id),
                 Named::Market { of, key, name } => format!("{handle}: market {of} {key} {name}"),
                 Named::Selection { of, key, name } => format!("{handle}: selection {of} {key} {name}"),
             });
         }
-        told
+        sent
     }
 
     #[test]
-    fn each_name_is_told_once_on_each_channel_until_both_ends_are_acknowledged() {
+    fn each_name_is_reported_once_on_each_channel_until_both_ends_are_acknowledged() {
         let mut names = Names::new();
         let a = names.add_match(&key("a"), Epoch(7));
         let market = names.add(a, a, b"m", b"Result");
         names.add(a, market, b"s", b"");
-        assert_eq!(told(&mut names), [""; 0], "there is no channel");
+        assert_eq!(sent(&mut names), [""; 0], "there is no channel");
         names.opened();
         let all = ["1: a 7", "2: market 1 m Result", "3: selection 2 s "];
-        assert_eq!(told(&mut names), all);
+        assert_eq!(sent(&mut names), all);
         let b = names.add_match(&key("b"), Epoch(8));
-        assert_eq!(told(&mut names), ["4: b 8"]);
+        assert_eq!(sent(&mut names), ["4: b 8"]);
         names.ended(a);
         names.closed();
         names.opened();
-        let mut again = told(&mut names);
+        let mut again = sent(&mut names);
         again.sort_unstable();
         assert_eq!(again, [&all[..], &["4: b 8"]].concat());
         names.ended(a);
         names.opened();
-        assert_eq!(told(&mut names), ["4: b 8"]);
+        assert_eq!(sent(&mut names), ["4: b 8"]);
         assert_eq!(names.add(a, market, b"s", b""), Handle(0), "its match is gone");
         assert_eq!((names.live, names.add(b, b, b"x", b"")), (1, Handle(5)), "none is used twice");
     }
@@ -248,7 +248,7 @@ mod tests {
             names.take(&mut whole, usize::MAX);
             prop_assert_eq!(out, whole);
             names.opened();
-            prop_assert_eq!(told(&mut names).len(), texts.len() + 1);
+            prop_assert_eq!(sent(&mut names).len(), texts.len() + 1);
         }
     }
 }

@@ -109,6 +109,6 @@ impl Reporter<'_> {
 /// What cannot be encoded cannot be sent: it is a fault of ours.
 pub fn check(queued: Result<(), CodecError>) {
     if let Err(error) = queued {
-        log::error!(error:% = error; "worker.not_told");
+        log::error!(error:% = error; "worker.not_reported");
     }
 }

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_is_told_at_once_and_the_rest_a_minute_later_with_their_number() {
+    fn the_first_is_reported_at_once_and_the_rest_a_minute_later_with_their_number() {
         let mut now = Instant::now();
         let mut skipped = Skipped::default();
         assert_eq!(skipped.due(now), None);

@@ -100,12 +100,12 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn an_event_is_told_in_a_line() {
+    fn an_event_is_reported_in_a_line() {
         let goal = json!({"seq": 1, "match": "7", "feed": "f", "type": "goal", "side": "home", "minute": 12, "revision": 0,
             "at": "2026-01-02T16:20:45.678901Z", "score": {"home": 1, "away": 0}, "payload": {"n": 1}, "recovered": false});
         let expected = "16:20:45 12' GOAL home 1-0 Port Meridian v Tallpine";
         assert_eq!(line(&goal, "Port Meridian v Tallpine"), expected);
-        let told = |members: Value| {
+        let shown = |members: Value| {
             let mut event = json!({"match": "7", "at": "2026-01-02T16:20:45Z", "side": null, "minute": null});
             event.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
             line(&event, "A v B")
@@ -136,7 +136,7 @@ mod tests {
                 "ODDS CHANGE A v B: Result, S, 2.25",
             ),
         ] {
-            assert_eq!(told(members), format!("16:20:45 {expected}"));
+            assert_eq!(shown(members), format!("16:20:45 {expected}"));
         }
         assert_eq!(line(&json!({}), "7"), "- - 7");
     }

@@ -161,8 +161,8 @@ fn rows(document: &str) -> Rows {
         let name = name.trim().trim_matches('`').to_owned();
         assert!(is_name(&name), "no name of an event: {line}");
         let row = Row { name, who: who.trim().to_owned(), levels: levels.trim().to_owned() };
-        let told = rows.insert(row, (keys.to_owned(), meaning.trim().to_owned()));
-        assert!(told.is_none(), "it stands twice: {line}");
+        let before = rows.insert(row, (keys.to_owned(), meaning.trim().to_owned()));
+        assert!(before.is_none(), "it stands twice: {line}");
     }
     rows
 }

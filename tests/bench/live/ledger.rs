@@ -56,7 +56,7 @@ impl Ledger {
         }
     }
 
-    /// Somebody reads what is published.
+    /// A reader takes what is published.
     pub fn has_reader(&self) {
         self.reader.store(true, Ordering::SeqCst);
     }

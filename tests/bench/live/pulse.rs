@@ -57,7 +57,7 @@ struct Switches {
     rate: AtomicU64,
     sent: AtomicU64,
     prices: AtomicU64,
-    /// Matches that somebody follows.
+    /// Matches that are followed.
     followed: AtomicU64,
     load_bytes: AtomicU64,
     queued: AtomicU64,

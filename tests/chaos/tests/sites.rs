@@ -28,7 +28,7 @@ impl Run {
         let mut command = Command::new("sh");
         command.args(["-c", "exec \"$0\" \"$@\" >out 2>&1"]).arg(env!("CARGO_BIN_EXE_touchline-chaos"));
         command.args(["--faults", faults, "--seed", "3", "--sites", "2", "--only", "worker kill -9"]);
-        // The machine is busy with other tests: times are held against the promises by the script.
+        // The machine is busy with other tests: times are compared with the promises by the script.
         command.args(["--slack", "5000"]).env("TMPDIR", folder.path());
         let program = Running::command(folder.path(), command);
         Run { program, folder, _reaper: reaper }

@@ -6,7 +6,7 @@ use touchline_chaos::{Options, Which, run};
 
 #[test]
 fn a_dozen_faults_cost_neither_truth_nor_processes() {
-    // The machine is busy with other tests: times are held against the promises by the script.
+    // The machine is busy with other tests: times are compared with the promises by the script.
     let options = Options {
         faults: 12,
         seed: 1,

@@ -1,4 +1,4 @@
-//! Configuration files of any bytes: mistakes are told, and what is accepted reaches the children unchanged.
+//! Configuration files of any bytes: mistakes are seen, and what is accepted reaches the children unchanged.
 
 #![no_main]
 
@@ -9,8 +9,8 @@ fuzz_target!(|bytes: &[u8]| {
     let text = String::from_utf8_lossy(bytes);
     match Config::parse(&text, "fuzz.toml") {
         Ok(config) => {
-            let told = config.to_child_json().unwrap();
-            assert_eq!(Config::from_child_json(&told).unwrap().to_child_json().unwrap(), told);
+            let seen = config.to_child_json().unwrap();
+            assert_eq!(Config::from_child_json(&seen).unwrap().to_child_json().unwrap(), seen);
         }
         Err(errors) => {
             assert!(!errors.mistakes().is_empty());

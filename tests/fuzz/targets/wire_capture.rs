@@ -1,4 +1,4 @@
-//! Capture files of any bytes, and files of any segments: told the same whatever the size of the pieces, and told
+//! Capture files of any bytes, and files of any segments: seen the same whatever the size of the pieces, and seen
 //! within bounds.
 //!
 //! The first byte is the size of the pieces, the second says whether the rest is a file or segments to make one of: each
@@ -10,9 +10,9 @@ use libfuzzer_sys::fuzz_target;
 use touchline_worker::wire::capture::{Dissector, Entries, Entry, What};
 
 #[derive(Default)]
-struct Told(Vec<String>);
+struct Seen(Vec<String>);
 
-impl Entries for Told {
+impl Entries for Seen {
     fn entry(&mut self, entry: &Entry<'_>) {
         if let What::Undecoded { bytes, why } = entry.what {
             assert!(!bytes.is_empty() && !why.is_empty());
@@ -27,21 +27,21 @@ impl Entries for Told {
 fuzz_target!(|input: &[u8]| {
     let Some(([step, form], rest)) = input.split_first_chunk::<2>() else { return };
     let file = if form % 2 == 0 { rest.to_vec() } else { segments(rest) };
-    let whole = told(&file, file.len().max(1));
-    assert_eq!(told(&file, usize::from(*step).max(1)), whole, "the size of the pieces must not matter");
+    let whole = seen(&file, file.len().max(1));
+    assert_eq!(seen(&file, usize::from(*step).max(1)), whole, "the size of the pieces must not matter");
     // A packet tells a few things at most: a text may hold a message for every two bytes.
     assert!(whole.0.len() <= 16 + file.len(), "{} things of {} bytes", whole.0.len(), file.len());
 });
 
-fn told(file: &[u8], step: usize) -> (Vec<String>, String) {
-    let (mut dissector, mut told) = (Dissector::default(), Told::default());
+fn seen(file: &[u8], step: usize) -> (Vec<String>, String) {
+    let (mut dissector, mut seen) = (Dissector::default(), Seen::default());
     for piece in file.chunks(step) {
-        if let Err(error) = dissector.feed(piece, &mut told) {
-            return (told.0, error.to_string());
+        if let Err(error) = dissector.feed(piece, &mut seen) {
+            return (seen.0, error.to_string());
         }
     }
-    let end = dissector.finish(&mut told);
-    (told.0, format!("{end:?}"))
+    let end = dissector.finish(&mut seen);
+    (seen.0, format!("{end:?}"))
 }
 
 /// A capture of bare IP with the segments that `bytes` describe.

@@ -35,23 +35,23 @@ fuzz_target!(|input: &[u8]| {
     for _ in 0..steps {
         settle(&mut client, &mut server);
     }
-    let mut told = Vec::new();
+    let mut seen = Vec::new();
     for piece in lie.chunks(usize::from(step).max(1)) {
         if how & 8 == 0 {
             client.spare()[..piece.len()].copy_from_slice(piece);
             client.filled(piece.len());
-            pull(|room| client.pull(room), usize::from(step).max(1), &mut told);
+            pull(|room| client.pull(room), usize::from(step).max(1), &mut seen);
             assert!(client.is_drained());
         } else {
             server.spare()[..piece.len()].copy_from_slice(piece);
             server.filled(piece.len());
-            pull(|room| server.pull(room), usize::from(step).max(1), &mut told);
+            pull(|room| server.pull(room), usize::from(step).max(1), &mut seen);
             assert!(server.is_drained());
         }
     }
-    assert!(told.len() <= lie.len() * 7 * LIMITS.ratio + LIMITS.inflated * 7, "{}", told.len());
+    assert!(seen.len() <= lie.len() * 7 * LIMITS.ratio + LIMITS.inflated * 7, "{}", seen.len());
     if steps == 3 && how & 8 == 0 {
-        whole(&told);
+        whole(&seen);
     }
 });
 
@@ -59,11 +59,11 @@ fuzz_target!(|input: &[u8]| {
 fn settle(client: &mut ClientTunnel, server: &mut ServerTunnel) {
     let bytes = client.output().to_vec();
     client.output_sent(bytes.len());
-    let mut told = Vec::new();
+    let mut seen = Vec::new();
     server.spare()[..bytes.len()].copy_from_slice(&bytes);
     server.filled(bytes.len());
-    pull(|room| server.pull(room), 1000, &mut told);
-    if !told.is_empty() {
+    pull(|room| server.pull(room), 1000, &mut seen);
+    if !seen.is_empty() {
         let mut answer = Vec::new();
         ConnectResponse::Accepted { version: 4, code: ResponseCode::Ok, client_id: b"c" }
             .encode(&mut answer)
@@ -74,15 +74,15 @@ fn settle(client: &mut ClientTunnel, server: &mut ServerTunnel) {
     server.output_sent(bytes.len());
     client.spare()[..bytes.len()].copy_from_slice(&bytes);
     client.filled(bytes.len());
-    pull(|room| client.pull(room), 1000, &mut told);
+    pull(|room| client.pull(room), 1000, &mut seen);
 }
 
-fn pull(mut tunnel: impl FnMut(&mut [u8]) -> Result<usize, TunnelError>, step: usize, told: &mut Vec<u8>) {
+fn pull(mut tunnel: impl FnMut(&mut [u8]) -> Result<usize, TunnelError>, step: usize, seen: &mut Vec<u8>) {
     let mut room = vec![0; step];
     loop {
         match tunnel(&mut room) {
             Ok(0) => return,
-            Ok(count) => told.extend_from_slice(&room[..count]),
+            Ok(count) => seen.extend_from_slice(&room[..count]),
             Err(error) => {
                 assert_eq!(tunnel(&mut room), Err(error));
                 return;

@@ -43,22 +43,22 @@ fn read(
 ) -> (Vec<(u8, Vec<u8>)>, Option<WebSocketError>) {
     let mut reader = Reader::new(role, LIMITS);
     reader.agreed(deflate);
-    let mut told = Vec::new();
+    let mut seen = Vec::new();
     for piece in stream.chunks(step) {
         reader.feed(piece);
         loop {
             match reader.advance() {
                 Ok(None) => break,
-                Ok(Some(arrived)) => told.push(owned(arrived, reader.payload())),
+                Ok(Some(arrived)) => seen.push(owned(arrived, reader.payload())),
                 Err(error) => {
                     assert_eq!(reader.advance().err().as_ref(), Some(&error));
-                    return (told, Some(error));
+                    return (seen, Some(error));
                 }
             }
         }
         assert!(reader.capacity() <= 300_000, "{}", reader.capacity());
     }
-    (told, None)
+    (seen, None)
 }
 
 fn owned(arrived: Arrived, bytes: &[u8]) -> (u8, Vec<u8>) {

@@ -246,10 +246,10 @@ fn nodes<J: Json>(m: &Match) -> J {
 
 /// A column of the scoreboard and its lines, as far as the periods of the score do not say the same.
 fn column_nodes<J: Json>(ident: &Ident, board: &Board, all: &mut J::Items) {
-    let is_shown = is_period(board) && board_cells(board).is_some();
-    let is_told = |side: Side| is_shown || board.cells.get(side).is_empty();
+    let is_in_score = is_period(board) && board_cells(board).is_some();
+    let is_shown = |side: Side| is_in_score || board.cells.get(side).is_empty();
     let mut held: Vec<(&str, &str)> = Vec::new();
-    let is_used = is_period(board) && Side::BOTH.into_iter().all(is_told);
+    let is_used = is_period(board) && Side::BOTH.into_iter().all(is_shown);
     if !(board.name.is_empty() || is_used) {
         held.push(("NA", &*board.name));
     }
@@ -260,7 +260,7 @@ fn column_nodes<J: Json>(ident: &Ident, board: &Board, all: &mut J::Items) {
     if !held.is_empty() {
         J::push(all, node::<J>(ident, "SC", column, Node::Scores, &held));
     }
-    for side in Side::BOTH.into_iter().filter(|side| !is_told(*side)) {
+    for side in Side::BOTH.into_iter().filter(|side| !is_shown(*side)) {
         let held = [("D1", &**board.cells.get(side))];
         J::push(all, node::<J>(ident, "SL", Node::Line(board.number, side), column, &held));
     }

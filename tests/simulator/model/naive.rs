@@ -245,7 +245,7 @@ fn is_period(column: &Node) -> bool {
 }
 
 /// Whether a line's value is nothing, or stands among the periods of the score.
-fn told(column: &Node, line: &Node) -> bool {
+fn is_known(column: &Node, line: &Node) -> bool {
     let cells: Vec<bool> = column.all("SL").map(|line| line.get("D1").parse::<i64>().is_ok()).collect();
     line.get("D1").is_empty() || is_period(column) && cells == [true, true]
 }
@@ -255,10 +255,12 @@ fn unused(node: &Node, out: &mut Vec<Value>) {
         let used = match child.kind.as_str() {
             "MA" | "PA" => None,
             "TE" => Some("IT ID OR NA S1 S2 S3 S4 S5 S6 S7 S8"),
-            "SL" if told(node, child) => Some("IT ID OR D1"),
+            "SL" if is_known(node, child) => Some("IT ID OR D1"),
             "SL" => Some("IT ID OR"),
             "SC" if child.get("NA").is_empty() => Some("IT ID OR NA"),
-            "SC" if is_period(child) && child.all("SL").all(|line| told(child, line)) => Some("IT ID OR NA"),
+            "SC" if is_period(child) && child.all("SL").all(|line| is_known(child, line)) => {
+                Some("IT ID OR NA")
+            }
             "SC" => Some("IT ID OR"),
             "TG" | "ES" | "MG" | "CO" => Some("IT ID OR NA"),
             _ => Some("IT"),

@@ -165,9 +165,9 @@ fn across(
     upheavals: &[Upheaval],
 ) -> EventsReport {
     let over = world.gone.contains_key(ident.id.as_str());
-    let told = ledger.registers.iter().any(|happening| matches!(happening.what, What::Ended));
+    let has_end = ledger.registers.iter().any(|happening| matches!(happening.what, What::Ended));
     let without_end;
-    let rows = if over && !told {
+    let rows = if over && !has_end {
         without_end = rows.without_end();
         &without_end
     } else {

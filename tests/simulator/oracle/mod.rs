@@ -53,7 +53,7 @@ pub enum Verdict {
 /// What was checked in all.
 #[derive(Clone, Debug, Default)]
 pub struct OracleReport {
-    /// Renderings held against the truth.
+    /// Renderings compared with the truth.
     pub checked: u64,
     /// How many of them never were true, or could not be read.
     pub mismatches: u64,

@@ -127,11 +127,11 @@ impl Forest {
         };
         let listing = self.listing_of(list, id);
         let hash = FixedState::default().hash_one(&listing);
-        if let Some((told, before)) = list.published.get(&id) {
-            if *told == key && *before == hash {
+        if let Some((last_key, before)) = list.published.get(&id) {
+            if *last_key == key && *before == hash {
                 return;
             }
-            if *told != key {
+            if *last_key != key {
                 list.forget(id);
             }
         }

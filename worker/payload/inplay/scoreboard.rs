@@ -104,11 +104,11 @@ impl<'a> Reading<'a> {
     }
 
     /// The columns and lines of a tree whose name or value the document says elsewhere, or that say nothing.
-    pub(super) fn told(&self, tree: TreeId) -> Vec<NodeId> {
+    pub(super) fn shown_elsewhere(&self, tree: TreeId) -> Vec<NodeId> {
         let mut columns = self.columns(tree).peekable();
-        let mut told = Vec::new();
+        let mut shown_elsewhere = Vec::new();
         if columns.peek().is_none() {
-            return told;
+            return shown_elsewhere;
         }
         let statistics = self.statistics();
         for column in columns {
@@ -117,16 +117,16 @@ impl<'a> Reading<'a> {
             for line in self.lines(column.id) {
                 let is_shown = line.side.is_some_and(|side| of_side(shown, side) == Some(line.value));
                 if line.value.is_empty() || is_shown || is_read && !line.is_known() {
-                    told.push(line.id);
+                    shown_elsewhere.push(line.id);
                 } else {
                     all = false;
                 }
             }
             // Beside a value that is shown as it came its column's name is needed.
             if all {
-                told.push(column.id);
+                shown_elsewhere.push(column.id);
             }
         }
-        told
+        shown_elsewhere
     }
 }

@@ -116,22 +116,22 @@ fn write_nodes(forest: &Forest, slot: u32, tree: TreeId, extra: &mut Extra, out:
     let Some(event) = event_of(store, tree) else { return };
     let Some(held) = store.tree(tree) else { return };
     let Some(of_match) = forest.matches.get(slot as usize) else { return };
-    let told = Reading::of(store, &forest.mapping, of_match).told(tree);
+    let shown_elsewhere = Reading::of(store, &forest.mapping, of_match).shown_elsewhere(tree);
     let whole = held.root == event;
     for &id in &held.outline {
         let listed = store.node(id).class.rule().listed;
         if listed != Listed::Never && (whole || store.is_below(id, event)) && forest.is_first(slot, tree, id)
         {
-            write_node(forest, id, &told, extra, out);
+            write_node(forest, id, &shown_elsewhere, extra, out);
         }
     }
 }
 
-/// `told`: the nodes of the scoreboard whose name or value stands elsewhere.
-fn write_node(forest: &Forest, id: NodeId, told: &[NodeId], extra: &mut Extra, out: &mut Json) {
+/// `shown_elsewhere`: the nodes of the scoreboard whose name or value stands elsewhere.
+fn write_node(forest: &Forest, id: NodeId, shown_elsewhere: &[NodeId], extra: &mut Extra, out: &mut Json) {
     let store = &forest.store;
     let class = store.node(id).class;
-    let (listed, is_told) = (class.rule().listed, told.contains(&id));
+    let (listed, is_shown_elsewhere) = (class.rule().listed, shown_elsewhere.contains(&id));
     let shown = Shown::new(store.text(id));
     let before = out.len();
     out.fixed(b"{");
@@ -140,7 +140,7 @@ fn write_node(forest: &Forest, id: NodeId, told: &[NodeId], extra: &mut Extra, o
         let used = match listed {
             Listed::Always => role == Some(Role::Topic),
             Listed::WithExtra | Listed::Never => {
-                role.is_some_and(|role| is_told || value.is_empty() || !class.may_be_unread(role))
+                role.is_some_and(|role| is_shown_elsewhere || value.is_empty() || !class.may_be_unread(role))
             }
         };
         if !used {

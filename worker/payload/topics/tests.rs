@@ -14,7 +14,7 @@ use touchline_common::model::{
 const TOP: &str = "sportsbook/football/7310/";
 
 #[derive(Default)]
-struct Told {
+struct Reported {
     bases: Vec<Based>,
     seen: Vec<Saw>,
     touched: usize,
@@ -44,7 +44,7 @@ fn change(change: &Change<'_>) -> String {
     }
 }
 
-impl Names for Told {
+impl Names for Reported {
     fn name_market(&mut self, _: MatchSlot, _: &[u8], _: &[u8]) -> Handle {
         panic!("there are no markets");
     }
@@ -54,7 +54,7 @@ impl Names for Told {
     }
 }
 
-impl Sink for Told {
+impl Sink for Reported {
     fn base(&mut self, _: MatchSlot, base: MatchBase<'_>) {
         let values = base.values.iter().map(change).collect();
         let MatchBase { facts, teams, registers, clock, .. } = base;
@@ -83,7 +83,7 @@ impl Sink for Told {
 struct Bed {
     branches: Branches,
     slot: MatchSlot,
-    told: Told,
+    reported: Reported,
     now: u64,
     /// Head and tail.
     shown: [Value; 2],
@@ -98,7 +98,7 @@ impl Bed {
         let mut branches = Branches::new(table, limits, TimeZone::UTC);
         let topics: Vec<String> = topics.iter().map(|topic| (*topic).to_owned()).collect();
         let slot = branches.add_match(&topics, Listing::default()).unwrap();
-        Bed { branches, slot, told: Told::default(), now: 1, shown: Default::default() }
+        Bed { branches, slot, reported: Reported::default(), now: 1, shown: Default::default() }
     }
 
     fn received(&self) -> Received {
@@ -107,7 +107,8 @@ impl Bed {
 
     fn take(&mut self, topic: &str, body: &str, brought: Brought) -> Result<(), TreeError> {
         let received = self.received();
-        let taken = self.branches.value(topic.as_bytes(), body.as_bytes(), brought, received, &mut self.told);
+        let taken =
+            self.branches.value(topic.as_bytes(), body.as_bytes(), brought, received, &mut self.reported);
         taken.map(drop)
     }
 
@@ -122,10 +123,10 @@ impl Bed {
     fn quiet(&mut self) {
         self.now += QUIET_NS;
         let received = self.received();
-        self.branches.settle(received, &mut self.told);
+        self.branches.settle(received, &mut self.reported);
     }
 
-    /// A match in its first half, told.
+    /// A match in its first half, reported.
     fn playing() -> Bed {
         let mut bed = Bed::new();
         for (key, body) in [
@@ -152,7 +153,7 @@ impl Bed {
 
     fn document(&mut self) -> Option<Value> {
         let mut out: Vec<Section<'static>> = Vec::new();
-        self.branches.render(self.slot, &mut self.told, &mut out);
+        self.branches.render(self.slot, &mut self.reported, &mut out);
         if out.is_empty() {
             return None;
         }
@@ -170,7 +171,7 @@ impl Bed {
     }
 
     fn newest(&mut self) -> Saw {
-        let mut seen = std::mem::take(&mut self.told.seen);
+        let mut seen = std::mem::take(&mut self.reported.seen);
         assert_eq!(seen.len(), 1, "{seen:?}");
         seen.remove(0)
     }
@@ -181,7 +182,7 @@ fn moved(observation: &Saw) -> Vec<(Register, i64)> {
 }
 
 #[test]
-fn a_first_load_is_told_as_one_once_it_is_quiet() {
+fn a_first_load_is_reported_as_one_once_it_is_quiet() {
     let mut bed = Bed::new();
     bed.load("stats/period", "H1");
     bed.load("stats/home/goals", "g\x0254\x02");
@@ -191,47 +192,47 @@ fn a_first_load_is_told_as_one_once_it_is_quiet() {
     bed.now += QUIET_NS / 2;
     bed.load("stats/away/goals", "");
     assert_eq!(bed.branches.settles_at(), Some(bed.now + QUIET_NS));
-    assert!(bed.told.bases.is_empty());
+    assert!(bed.reported.bases.is_empty());
     bed.quiet();
     let mut complete = Vec::new();
     bed.branches.drain_complete(&mut complete);
     assert_eq!(complete, [bed.slot]);
     assert!(bed.branches.is_live(bed.slot));
-    let base = &bed.told.bases[0];
-    assert_eq!((bed.told.bases.len(), base.facts.scoring), (1, Scoring::Goals));
+    let base = &bed.reported.bases[0];
+    assert_eq!((bed.reported.bases.len(), base.facts.scoring), (1, Scoring::Goals));
     let registers: Vec<_> = base.registers.iter().map(|(register, value)| (*register, *value)).collect();
     let goals = |side, n| (Register::Score(side), n);
     assert_eq!(
         registers,
         [goals(Side::Home, 1), goals(Side::Away, 0), (Register::Phase, Phase::playing(1).0)]
     );
-    assert!(bed.told.seen.is_empty());
+    assert!(bed.reported.seen.is_empty());
     assert!(bed.branches.oldest_dirty().is_some());
     assert!(bed.document().is_some());
     assert_eq!(bed.branches.settles_at(), None);
 }
 
 #[test]
-fn a_delta_ends_the_first_load_and_is_told_after_it() {
+fn a_delta_ends_the_first_load_and_is_reported_after_it() {
     let mut bed = Bed::new();
     bed.load("stats/home/goals", "");
     bed.load("stats/period", "H1");
     bed.delta("stats/home/goals", "g\x0254\x02");
-    assert_eq!(bed.told.bases.len(), 1);
-    assert_eq!(bed.told.bases[0].registers[&Register::Score(Side::Home)], 0);
+    assert_eq!(bed.reported.bases.len(), 1);
+    assert_eq!(bed.reported.bases[0].registers[&Register::Score(Side::Home)], 0);
     assert_eq!(moved(&bed.newest()), [(Register::Score(Side::Home), 1)]);
 }
 
 #[test]
-fn loads_without_an_end_are_told_after_a_while() {
+fn loads_without_an_end_are_reported_after_a_while() {
     let mut bed = Bed::new();
     for n in 0..100 {
         bed.load("stats/time", &n.to_string());
         bed.now += QUIET_NS / 2;
         let received = bed.received();
-        bed.branches.settle(received, &mut bed.told);
+        bed.branches.settle(received, &mut bed.reported);
     }
-    assert_eq!(bed.told.bases.len(), 1);
+    assert_eq!(bed.reported.bases.len(), 1);
 }
 
 #[test]
@@ -256,15 +257,15 @@ fn the_document_has_what_the_topics_say() {
     bed.delta("stats/home/goals", "g\x02754\x02Another Player");
     assert_eq!(bed.document(), None, "who scored is not in the document");
     let mut whole = Vec::new();
-    bed.branches.render_whole(bed.slot, &mut bed.told, &mut whole);
+    bed.branches.render_whole(bed.slot, &mut bed.reported, &mut whole);
     assert_eq!(whole.len(), 2);
 }
 
 #[test]
-fn happenings_are_told_with_the_clock_of_their_moment() {
+fn happenings_are_reported_with_the_clock_of_their_moment() {
     let mut bed = Bed::playing();
     bed.delta("stats/time", "1260");
-    assert!(bed.told.seen.is_empty(), "time alone is no happening");
+    assert!(bed.reported.seen.is_empty(), "time alone is no happening");
     bed.delta("stats/away/goals", "g\x021258\x02C. Player");
     let goal = bed.newest();
     assert_eq!(moved(&goal), [(Register::Score(Side::Away), 1)]);
@@ -287,14 +288,14 @@ fn comments_and_other_statistics_are_reported() {
     bed.delta("i18n/en-gb/commentary", "2\x02a\x02b\x021215\x02CORNER_HOME\x02");
     assert_eq!(bed.newest().changes, ["comment CORNER_HOME"]);
     bed.delta("i18n/en-gb/commentary", "2\x02a\x02b\x021215\x02CORNER_HOME\x02");
-    assert!(bed.told.seen.is_empty(), "a copy is none");
+    assert!(bed.reported.seen.is_empty(), "a copy is none");
     bed.delta("stats/home/throwIns", "t\x0210\x02\x01t\x021220\x02");
     assert_eq!(bed.newest().changes, ["throw_ins home 2"]);
     bed.delta("stats/homeTeamPossesion", "55");
     assert_eq!(bed.newest().changes, ["possession home 55", "possession away 45"]);
     let now = bed.received();
-    bed.branches.report(bed.slot, now, &mut bed.told);
-    let base = bed.told.bases.pop().unwrap();
+    bed.branches.report(bed.slot, now, &mut bed.reported);
+    let base = bed.reported.bases.pop().unwrap();
     assert_eq!(
         base.values,
         ["comment CORNER_HOME", "possession home 55", "possession away 45", "throw_ins home 2"]
@@ -316,7 +317,7 @@ fn what_does_not_parse_is_unknown_and_moves_nothing() {
     ] {
         bed.delta(key, body);
     }
-    assert_eq!(bed.told.seen, []);
+    assert_eq!(bed.reported.seen, []);
     let document = bed.document().unwrap();
     assert_eq!(document["score"], json!({"away": 0}));
     assert_eq!(document["stats"]["yellow_cards"], json!({"home": 0}));
@@ -324,7 +325,7 @@ fn what_does_not_parse_is_unknown_and_moves_nothing() {
     assert_eq!((&document["period"], &document["status"]), (&json!("H9"), &json!("unknown")));
     assert_eq!(document.get("clock"), None);
     bed.delta("stats/home/goals", "g\x02754\x02A. Player");
-    assert_eq!(bed.told.seen, [], "as it was before");
+    assert_eq!(bed.reported.seen, [], "as it was before");
 }
 
 #[test]
@@ -333,10 +334,10 @@ fn after_a_lost_connection_the_loads_are_one_again() {
     bed.branches.connection_lost();
     bed.load("stats/home/goals", "g\x02754\x02\x01g\x021300\x02");
     bed.load("stats/period", "H2");
-    assert!(bed.told.seen.is_empty());
+    assert!(bed.reported.seen.is_empty());
     bed.quiet();
-    assert_eq!(bed.told.bases.len(), 2);
-    let registers = &bed.told.bases[1].registers;
+    assert_eq!(bed.reported.bases.len(), 2);
+    let registers = &bed.reported.bases[1].registers;
     assert_eq!(registers[&Register::Score(Side::Home)], 2);
     assert_eq!(registers[&Register::Phase], Phase::playing(2).0);
 }
@@ -344,24 +345,24 @@ fn after_a_lost_connection_the_loads_are_one_again() {
 #[test]
 fn a_delta_on_its_way_while_a_match_is_asked_for_anew_is_reported() {
     let mut bed = Bed::playing();
-    bed.told.seen.clear();
+    bed.reported.seen.clear();
     bed.branches.await_load(bed.slot);
     bed.delta("stats/home/goals", "g\x02754\x02A. Player\x01g\x02900\x02");
     assert_eq!(moved(&bed.newest()), [(Register::Score(Side::Home), 2)]);
     bed.load("stats/home/goals", "g\x02754\x02A. Player\x01g\x02900\x02");
-    assert_eq!(bed.told.bases.len(), 1, "its load is coming in");
+    assert_eq!(bed.reported.bases.len(), 1, "its load is coming in");
     bed.quiet();
-    assert_eq!(bed.told.bases.len(), 2);
+    assert_eq!(bed.reported.bases.len(), 2);
 }
 
 #[test]
-fn asked_for_anew_an_unchanged_match_is_told_again_all_the_same() {
+fn asked_for_anew_an_unchanged_match_is_reported_again_all_the_same() {
     let mut bed = Bed::playing();
     bed.document();
     bed.branches.await_load(bed.slot);
     bed.load("stats/period", "H1");
     bed.quiet();
-    assert_eq!((bed.told.bases.len(), bed.told.seen.len()), (2, 0), "a gap may wait for that");
+    assert_eq!((bed.reported.bases.len(), bed.reported.seen.len()), (2, 0), "a gap may wait for that");
     assert_eq!(bed.document(), None);
 }
 
@@ -370,7 +371,7 @@ fn what_is_asked_for_while_a_load_comes_in_is_shown_when_it_is_complete() {
     let mut bed = Bed::new();
     bed.load("stats/period", "H1");
     let mut out = Vec::new();
-    bed.branches.render_whole(bed.slot, &mut bed.told, &mut out);
+    bed.branches.render_whole(bed.slot, &mut bed.reported, &mut out);
     assert_eq!(out, []);
     bed.quiet();
     assert_eq!(bed.branches.oldest_dirty().map(|(slot, _)| slot), Some(bed.slot));
@@ -386,7 +387,7 @@ fn a_branch_without_topics_is_no_longer_live() {
     bed.quiet();
     let received = bed.received();
     let mut remove = |topic: &str| {
-        bed.branches.topic_removed(format!("{TOP}{topic}").as_bytes(), received, &mut bed.told).unwrap();
+        bed.branches.topic_removed(format!("{TOP}{topic}").as_bytes(), received, &mut bed.reported).unwrap();
         bed.branches.is_live(bed.slot)
     };
     assert!(remove("stats/time"));
@@ -396,7 +397,7 @@ fn a_branch_without_topics_is_no_longer_live() {
     assert_eq!(bed.document(), None);
     bed.load("stats/period", "H2");
     bed.quiet();
-    assert_eq!(bed.told.bases.len(), 2);
+    assert_eq!(bed.reported.bases.len(), 2);
 }
 
 #[test]
@@ -430,8 +431,8 @@ fn a_raw_payload_is_passed_on_and_means_nothing() {
     bed.take("game/2/a", "\x01\x02", Brought::Load).unwrap();
     bed.quiet();
     bed.take("game/2/a", "next", Brought::Delta).unwrap();
-    assert_eq!(bed.told.bases[0].registers.len(), 0);
-    assert_eq!(bed.told.seen, []);
+    assert_eq!(bed.reported.bases[0].registers.len(), 0);
+    assert_eq!(bed.reported.seen, []);
     let document = bed.document().unwrap();
     assert_eq!(
         document,
@@ -451,9 +452,9 @@ fn the_list_fills_what_topics_lack() {
         ..Listing::default()
     };
     let received = bed.received();
-    bed.branches.set_listing(bed.slot, listing, received, &mut bed.told);
-    assert_eq!(bed.told.bases.len(), 2, "the score means something else now");
-    assert_eq!(bed.told.bases[1].facts.scoring, Scoring::Goals);
+    bed.branches.set_listing(bed.slot, listing, received, &mut bed.reported);
+    assert_eq!(bed.reported.bases.len(), 2, "the score means something else now");
+    assert_eq!(bed.reported.bases[1].facts.scoring, Scoring::Goals);
     let document = bed.document().unwrap();
     assert_eq!((&document["home"], &document["competition"]), (&json!("A"), &json!("Cup")));
     assert_eq!(bed.branches.name(bed.slot).as_deref(), Some("A v B"));
@@ -477,7 +478,7 @@ fn limits_hold_and_leave_what_is_held() {
 }
 
 proptest! {
-    /// Whatever comes: no panic, and what is told moves registers to where a fresh reading has them.
+    /// Whatever comes: no panic, and what is reported moves registers to where a fresh reading has them.
     #[test]
     fn any_messages_leave_registers_as_a_fresh_reading_has_them(
         messages in prop::collection::vec(
@@ -495,7 +496,7 @@ proptest! {
                 1 => bed.branches.connection_lost(),
                 2 => {
                     let received = bed.received();
-                    bed.branches.topic_removed(topic.as_bytes(), received, &mut bed.told).unwrap();
+                    bed.branches.topic_removed(topic.as_bytes(), received, &mut bed.reported).unwrap();
                 }
                 3 => bed.take(&topic, &body, Brought::Load).unwrap(),
                 _ => bed.take(&topic, &body, Brought::Delta).unwrap(),
@@ -503,7 +504,7 @@ proptest! {
             bed.now += 1;
         }
         bed.quiet();
-        for observation in &bed.told.seen {
+        for observation in &bed.reported.seen {
             prop_assert!(!observation.registers.is_empty() || !observation.changes.is_empty());
         }
         bed.document();
@@ -511,8 +512,8 @@ proptest! {
         let held = &bed.branches.matches[bed.slot.0 as usize];
         if held.reporting == super::Reporting::All {
             let reported = held.reported.clone();
-            bed.branches.report(bed.slot, now, &mut bed.told);
-            for (register, value) in bed.told.bases.pop().unwrap().registers {
+            bed.branches.report(bed.slot, now, &mut bed.reported);
+            for (register, value) in bed.reported.bases.pop().unwrap().registers {
                 prop_assert!(reported.contains(&(register, value)), "{register:?} {value}");
             }
         }

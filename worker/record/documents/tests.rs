@@ -81,7 +81,7 @@ fn what_is_saved_is_what_changed_and_what_is_gone() {
         sections.contains(&("market:K", None)) && sections.contains(&("market:L", Some("3"))),
         "{sections:?}"
     );
-    // Another epoch: the store is told of all that it has and of what it lacks.
+    // Another epoch: the store gets all that it has and of what it lacks.
     apply(&mut documents, 2, Extent::Whole, &[("N", Some("4"))]);
     documents.adopt(&key(), Epoch(2), Instant::now()).unwrap();
     let saved = documents.next_to_save(Instant::now(), Pace::Last).unwrap();

@@ -64,10 +64,10 @@ impl Worker {
             self.read_recorder();
         }
         let now = Instant::now();
-        if let Some(told) = self.meter.skipped.due(now) {
+        if let Some(due) = self.meter.skipped.due(now) {
             let feed = self.parts.feed_name.as_str();
-            let why = format!("{}; `touchline log level debug` shows each", told.why);
-            log::warn!(feed = feed, messages = told.count, why = why.as_str(); "worker.unusable");
+            let why = format!("{}; `touchline log level debug` shows each", due.why);
+            log::warn!(feed = feed, messages = due.count, why = why.as_str(); "worker.unusable");
         }
         if now >= self.meter.next_report {
             self.meter.next_report = now + REPORT_EVERY;

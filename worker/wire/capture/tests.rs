@@ -297,7 +297,7 @@ fn expected() -> Vec<String> {
 }
 
 #[test]
-fn a_made_conversation_is_told_message_by_message() {
+fn a_made_conversation_is_reported_message_by_message() {
     let lines = expected();
     assert_eq!(lines[0], "1 - opened true");
     assert_eq!(lines[1], "1 C request v4 topics a");
@@ -429,7 +429,7 @@ fn what_is_no_capture_is_said_in_a_line() {
 }
 
 #[test]
-fn what_is_foreign_is_told_as_it_is() {
+fn what_is_foreign_is_reported_as_it_is() {
     for (bytes, why) in [
         (&b"SSH-2.0-x\r\n"[..], "neither the classic protocol nor HTTP"),
         (b"GET / HTTP/1.1\r\n\r\nmore", "HTTP that leads to no WebSocket"),

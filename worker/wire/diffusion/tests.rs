@@ -334,7 +334,7 @@ fn what_would_change_its_meaning_is_not_written() {
 }
 
 #[test]
-fn headers_and_aliases_are_told_apart() {
+fn headers_and_aliases_are_distinguished() {
     let read = Message::new(0x1f, 0, b"!2\x021o\x02mine\x02\x01a\x01");
     assert_eq!(read.topic(), Some(TopicRef::Alias(b"2")));
     assert_eq!(read.ack_id(), Some(&b"1o"[..]));

@@ -125,7 +125,7 @@ fn what_breaks_the_rules_is_refused_with_the_code_for_it() {
 }
 
 #[test]
-fn an_error_is_told_again_and_nothing_after_it_is_read() {
+fn an_error_is_reported_again_and_nothing_after_it_is_read() {
     let mut reader = Reader::new(Role::Client, Limits::default());
     reader.feed(b"\x83\x00\x81\x02hi");
     for _ in 0..3 {

@@ -15,14 +15,14 @@ enum Expected {
     /// It is reported, and nothing is wrong.
     Reported(&'static str),
     /// It is reported, and something about it is counted as malformed.
-    ToldMalformed(&'static str),
+    ReportedMalformed(&'static str),
     /// Nothing is reported; these bytes answer it.
     Answered(&'static [u8]),
     /// The session ends.
     Ends(&'static str),
 }
 
-use Expected::{Answered, Ends, Reported, Skipped, ToldMalformed};
+use Expected::{Answered, Ends, Reported, ReportedMalformed, Skipped};
 
 /// A load of `t` under the alias `a` stands before each row.
 struct Row(&'static str, u8, &'static [u8], &'static [u8], Expected);
@@ -66,13 +66,13 @@ fn table() -> Vec<Row> {
         Row("an empty header behind", 0x15, b"!a,", b"x", Reported("delta t x")),
         // Load and delta that want an acknowledgement: topic, ack id.
         Row("no header", 0x1e, b"", b"x", no_topic(TopicLoadAck)),
-        Row("no ack id", 0x1e, b"u", b"x", ToldMalformed("load u x")),
-        Row("an empty ack id", 0x1e, b"u,", b"x", ToldMalformed("load u x")),
+        Row("no ack id", 0x1e, b"u", b"x", ReportedMalformed("load u x")),
+        Row("an empty ack id", 0x1e, b"u,", b"x", ReportedMalformed("load u x")),
         Row("an ack id that is no number", 0x1e, b"u,\xff!", b"x", Reported("load u x")),
         Row("too many headers", 0x1e, b"u,1,2,3", b"x", Reported("load u x")),
         Row("no topic but an ack id", 0x1e, b",1n", b"x", no_topic(TopicLoadAck)),
         Row("no header", 0x1f, b"", b"x", no_topic(DeltaAck)),
-        Row("no ack id", 0x1f, b"!a", b"x", ToldMalformed("delta t x")),
+        Row("no ack id", 0x1f, b"!a", b"x", ReportedMalformed("delta t x")),
         Row("an alias that nobody gave", 0x1f, b"!zz,1", b"x", Skipped(Skip::UnknownAlias)),
         // Ping of the server, echoed: timestamp, queue size.
         Row("no header", 0x18, b"", b"", Skipped(Skip::NoQueue)),
@@ -151,7 +151,7 @@ fn table() -> Vec<Row> {
         Row("an alias that nobody gave, in one piece", 0x55, b"!zz,c,1/1,1", b"x", Skipped(Skip::UnknownAlias)),
         Row("a delta in one piece", 0x55, b"!a,c,1/1,1", b"x", Reported("delta t x")),
         Row("an ack id but no correlation", 0x5e, b"t,,1n,1/1,1", b"x", head(HeadError::Id)),
-        Row("no ack id", 0x5e, b"t,c,1/1,1", b"x", ToldMalformed("load t x")),
+        Row("no ack id", 0x5e, b"t,c,1/1,1", b"x", ReportedMalformed("load t x")),
         Row("an empty ack id", 0x5f, b"t,c,1/1,1,", b"x", head(HeadError::Id)),
         Row("a piece of a ping", 0x58, b"t,c,1/1,1", b"x", head(HeadError::Kind(PingServer))),
         Row("a piece of a close", 0x5d, b"t,c,1/1,1", b"x", head(HeadError::Kind(Close))),
@@ -201,7 +201,7 @@ fn each_row_does_what_it_says_and_no_more() {
             Reported(event) => {
                 assert_eq!((&reported[..], skipped.len()), (&[event.to_owned()][..], 0), "{row}");
             }
-            ToldMalformed(event) => {
+            ReportedMalformed(event) => {
                 assert_eq!((&reported[..], skipped.len()), (&[event.to_owned()][..], 0), "{row}");
                 assert_eq!(errors, 1, "{row}");
             }
@@ -226,10 +226,12 @@ fn each_row_does_what_it_says_and_no_more() {
 }
 
 #[test]
-fn what_would_be_told_is_skipped_where_its_body_is_not_what_the_encoding_says() {
+fn what_would_be_reported_is_skipped_where_its_body_is_not_what_the_encoding_says() {
     for Row(wrong, kind, headers, body, expected) in table() {
         let tells_a_body = match expected {
-            Reported(event) | ToldMalformed(event) => event.starts_with("load") || event.starts_with("delta"),
+            Reported(event) | ReportedMalformed(event) => {
+                event.starts_with("load") || event.starts_with("delta")
+            }
             Skipped(_) | Answered(_) | Ends(_) => false,
         };
         if !tells_a_body {

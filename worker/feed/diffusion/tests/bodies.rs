@@ -50,7 +50,7 @@ fn piece(kind: MessageType, headers: &str, body: &str) -> Vec<u8> {
 const NAMED: TopicRef<'static> = TopicRef::Named { name: b"topic", alias: Some(b"1") };
 
 #[test]
-fn compressed_and_base64_bodies_are_told_as_if_they_were_plain() {
+fn compressed_and_base64_bodies_are_reported_as_if_they_were_plain() {
     let mut bench = Bench::open(quiet());
     for encoding in [Encoding::Compressed, Encoding::Base64] {
         bench.receive(&encoded(MessageType::TopicLoad, encoding, NAMED, b"F|EV;|"));

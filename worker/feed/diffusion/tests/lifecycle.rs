@@ -18,7 +18,7 @@ fn the_request_carries_login_topics_and_the_earlier_session() {
 }
 
 #[test]
-fn a_login_that_cannot_be_written_is_told_and_nothing_is_sent() {
+fn a_login_that_cannot_be_written_is_reported_and_nothing_is_sent() {
     let login = Login { username: "a\x01b".into(), password: Secret::default() };
     let mut bench = Bench::new(SessionConfig { login: Some(login), ..quiet() });
     bench.events();
@@ -106,7 +106,7 @@ fn the_end_of_the_stream_comes_after_what_was_read() {
 }
 
 #[test]
-fn our_close_is_sent_and_told_once() {
+fn our_close_is_sent_and_reported_once() {
     let mut bench = Bench::open(quiet());
     bench.session.close();
     bench.session.close();

@@ -43,14 +43,14 @@ const NOW: &str = "F|EV;IT=T;CL=1;FS=1;NA=A v B;UC=Goal;SS=1-0;|TG;IT=g;OR=0;|TE
 #[test]
 fn a_load_that_says_what_is_held_misses_nothing_tells_nothing_and_shows_nothing_new() {
     let mut single = changed();
-    let (before, told) = (single.document(), (single.log.bases.len(), single.log.seen.len()));
+    let (before, reported) = (single.document(), (single.log.bases.len(), single.log.seen.len()));
     let prices = json!([
         before["markets"]["m"]["selections"]["p"]["open"],
         before["markets"]["m"]["selections"]["q"]["move"]
     ]);
     assert_eq!(prices, json!([2.25, -1]), "{before}");
     assert_eq!(single.audit(NOW), Some(0));
-    assert_eq!((single.log.bases.len(), single.log.seen.len()), told);
+    assert_eq!((single.log.bases.len(), single.log.seen.len()), reported);
     let mut sections = Vec::new();
     single.forest.render(single.slot, &mut single.log, &mut sections);
     assert_eq!(sections, []);
@@ -117,7 +117,7 @@ fn neither_an_attribute_that_only_we_hold_nor_an_empty_one_nor_a_second_node_of_
 }
 
 #[test]
-fn a_register_that_changed_without_a_difference_is_told_all_the_same() {
+fn a_register_that_changed_without_a_difference_is_reported_all_the_same() {
     let mut single = changed();
     single.delta("a", "U|S1=4;|").unwrap();
     single.delta("T", "U|S1=Corners;|").unwrap();

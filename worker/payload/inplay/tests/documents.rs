@@ -1,4 +1,4 @@
-//! Random edits: the forest's documents equal the plain model's after each step; what was told in steps adds up.
+//! Random edits: the forest's documents equal the plain model's after each step; what was reported in steps adds up.
 
 use super::model::Plain;
 use super::{Log, Single};
@@ -133,14 +133,14 @@ fn apply(edit: &Edit, plain: &mut Plain, single: &mut Single) {
 }
 
 /// The registers as the recorder would hold them.
-fn told(log: &Log) -> Registers {
+fn reported(log: &Log) -> Registers {
     let mut held: BTreeMap<Register, i64> = log.bases.last().unwrap().1.registers.clone();
     for (_, observation) in &log.seen {
         for change in &observation.registers {
             assert_ne!(
                 held.insert(change.register, change.value),
                 Some(change.value),
-                "told without a change"
+                "reported without a change"
             );
         }
         assert!(observation.registers.windows(2).all(|pair| pair[0].register < pair[1].register));
@@ -168,7 +168,7 @@ proptest! {
         prop_assert_eq!(single.whole(), plain.document());
         let nodes: usize = plain.root.preorder().len() - 1;
         prop_assert_eq!(single.forest.nodes("T"), Some(nodes));
-        let held = told(&single.log);
+        let held = reported(&single.log);
         super::check_odds(&mut single.forest, single.slot, &mut single.log);
         single.forest.report(single.slot, super::at(0), &mut single.log);
         let (_, now) = single.log.bases.pop().unwrap();

@@ -301,7 +301,7 @@ fn scoreboard(root: &Node) -> Board<'_> {
 }
 
 /// Whether a line of a column says nothing, or what the statistics say.
-fn is_told(column: &Node, line: &Node, board: &Board<'_>) -> bool {
+fn is_shown(column: &Node, line: &Node, board: &Board<'_>) -> bool {
     let said = |key: &str, side: usize| {
         board.iter().any(|(held, values)| *held == key && values[side] == Some(value(line)))
     };
@@ -316,14 +316,14 @@ fn is_told(column: &Node, line: &Node, board: &Board<'_>) -> bool {
 fn nodes_below(top: &Node, board: &Board<'_>) -> Vec<Value> {
     let mut out = Vec::new();
     for child in &top.children {
-        let all_told = || {
+        let all_shown = || {
             let mut lines = child.children.iter().filter(|line| line.kind == "SL");
-            quantity(child).is_some() && lines.all(|line| is_told(child, line, board))
+            quantity(child).is_some() && lines.all(|line| is_shown(child, line, board))
         };
         let used: Option<&[&str]> = match child.kind.as_str() {
             "EV" | "MA" | "PA" => None,
-            "SC" if child.said("NA").is_some() && !all_told() => Some(&["IT", "ID", "OR"]),
-            "SL" if !is_told(top, child, board) => Some(&["IT", "ID", "OR"]),
+            "SC" if child.said("NA").is_some() && !all_shown() => Some(&["IT", "ID", "OR"]),
+            "SL" if !is_shown(top, child, board) => Some(&["IT", "ID", "OR"]),
             "TG" | "ES" | "SC" | "MG" | "CO" => Some(&["IT", "ID", "OR", "NA"]),
             "TE" => Some(&["IT", "ID", "OR", "NA", "S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8"]),
             "SL" => Some(&["IT", "ID", "OR", "D1"]),

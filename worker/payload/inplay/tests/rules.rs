@@ -121,13 +121,13 @@ fn a_sport_may_be_given_another_scoring() {
     assert_eq!(shown("15"), (Some("darts".to_owned()), Scoring::Frames, Some(json!(4))));
     assert_eq!(shown("78"), (Some("handball".to_owned()), Scoring::Goals, Some(json!(4))));
     assert_eq!(shown("79"), (None, Scoring::Text, None));
-    let told = |text: &str| Mapping::overlaid(text).unwrap_err().to_string();
-    let unknown = told("[scoring]\nquidditch = \"goals\"");
+    let message = |text: &str| Mapping::overlaid(text).unwrap_err().to_string();
+    let unknown = message("[scoring]\nquidditch = \"goals\"");
     assert!(unknown.contains("scoring.quidditch") && unknown.contains("snooker, darts"), "{unknown}");
-    let unknown = told("[scoring]\ndarts = \"legs\"");
+    let unknown = message("[scoring]\ndarts = \"legs\"");
     assert!(unknown.contains("scoring.darts") && unknown.contains("\"frames\""), "{unknown}");
-    assert!(told("[scoring]\ndarts = 3").contains("scoring.darts"));
-    assert!(told("[scoring]\ndarts = \"text\"\n15 = \"goals\"").contains("twice"));
+    assert!(message("[scoring]\ndarts = 3").contains("scoring.darts"));
+    assert!(message("[scoring]\ndarts = \"text\"\n15 = \"goals\"").contains("twice"));
 }
 
 #[test]
@@ -330,7 +330,7 @@ fn the_first_topic_wins_and_one_id_in_two_is_changed_in_both() {
     for topic in ["A", "B"] {
         assert!(encode(&forest, topic).windows(6).any(|part| part == b"OD=2/1"), "{topic}");
     }
-    assert_eq!(log.seen.len(), 1, "told once");
+    assert_eq!(log.seen.len(), 1, "reported once");
     forest.delta(b"A/e/m", b"D||", at(0), &mut log).unwrap();
     let shown = show(&mut forest, &mut log);
     assert_eq!(shown["markets"]["m"]["name"], "second");
@@ -443,13 +443,13 @@ fn limits_refuse_and_keep_what_is_held() {
 }
 
 #[test]
-fn a_long_list_is_told_in_parts_and_whole() {
+fn a_long_list_is_reported_in_parts_and_whole() {
     let mut forest = forest();
     forest.add_list("L", "{ID}".parse().unwrap(), &[]).unwrap();
     let events: String = (0..1_300).map(|n| format!("EV;ID={n};IT=e{n};NA=A v B;|")).collect();
     for _ in 0..2 {
         forest.load(b"L", format!("F|{events}").as_bytes(), at(0), &mut Log::default()).unwrap();
-        let (mut told, mut calls) = (Vec::new(), 0);
+        let (mut changes, mut calls) = (Vec::new(), 0);
         loop {
             let mut part = Vec::new();
             forest.drain_lists(&mut part);
@@ -457,12 +457,12 @@ fn a_long_list_is_told_in_parts_and_whole() {
                 break;
             }
             assert!(part.len() <= 600, "{} at once", part.len());
-            told.append(&mut part);
+            changes.append(&mut part);
             calls += 1;
         }
-        assert_eq!((calls, told.len()), (3, 1_302));
-        assert_eq!((&told[0], &told[1_301]), (&ListChange::LoadBegin, &ListChange::LoadEnd));
-        assert!(told[1..1_301].iter().all(|change| matches!(change, ListChange::Present { .. })));
+        assert_eq!((calls, changes.len()), (3, 1_302));
+        assert_eq!((&changes[0], &changes[1_301]), (&ListChange::LoadBegin, &ListChange::LoadEnd));
+        assert!(changes[1..1_301].iter().all(|change| matches!(change, ListChange::Present { .. })));
     }
 }
 
@@ -524,14 +524,14 @@ fn a_mapping_is_laid_over_the_built_in_one() {
     single.forest.report(single.slot, at(0), &mut single.log);
     let (_, base) = single.log.bases.pop().unwrap();
     assert_eq!(base.registers[&Register::Phase], Phase::after(3).0);
-    let told = |text: &str| Mapping::overlaid(text).unwrap_err().to_string();
-    assert!(told("[evnt]").contains("evnt"));
-    assert!(told("[event]\nscore = \"TOOLONG\"").contains("event.score"));
-    assert!(told("[event]\nscoer = \"SS\"").contains("event.scoer"));
-    assert!(told("[event]\nscore = \"XP\"").contains("another role"));
+    let message = |text: &str| Mapping::overlaid(text).unwrap_err().to_string();
+    assert!(message("[evnt]").contains("evnt"));
+    assert!(message("[event]\nscore = \"TOOLONG\"").contains("event.score"));
+    assert!(message("[event]\nscoer = \"SS\"").contains("event.scoer"));
+    assert!(message("[event]\nscore = \"XP\"").contains("another role"));
     assert!(
-        told("[[period]]\nnames = [\"x\"]\nphase = \"during 3\"\nstatus = \"break\"")
+        message("[[period]]\nnames = [\"x\"]\nphase = \"during 3\"\nstatus = \"break\"")
             .contains("period 1.phase")
     );
-    assert!(told("a = [").contains("line 1"));
+    assert!(message("a = [").contains("line 1"));
 }

@@ -132,8 +132,8 @@ fn what_is_not_understood_stays_in_extra() {
     let document = single.document();
     let stats = json!({"woodwork": {"home": 3}, "corners": {"home": 5, "away": 1}});
     assert_eq!((&document["stats"], &document["extra"]["nodes"]), (&stats, &json!(second)));
-    let told = |text: &str| Mapping::overlaid(text).unwrap_err().to_string();
-    assert!(told("[scoreboard]\nIWoodwork = 3").contains("scoreboard.IWoodwork"));
+    let message = |text: &str| Mapping::overlaid(text).unwrap_err().to_string();
+    assert!(message("[scoreboard]\nIWoodwork = 3").contains("scoreboard.IWoodwork"));
 }
 
 #[test]

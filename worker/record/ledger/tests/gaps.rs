@@ -154,7 +154,7 @@ fn a_worker_that_lives_reports_the_end_behind_what_it_still_holds() {
     let mut dead = Rig::soccer();
     dead.give(&ended).gone(W1);
     assert_eq!(dead.kinds(), ["gap_start", "period_end", "match_ended", "gap_end"]);
-    // A recorder that starts hears of the end before its workers are back.
+    // A recorder that starts learns of the end before its workers are back.
     let mut restarted = Rig::soccer();
     restarted.restart(Owner::Alive);
     restarted.give(&ended).attach(W1).obs(1, &[(HOME, 1)]);

@@ -20,7 +20,7 @@ fn ended() -> Rig {
     rig
 }
 
-fn is_told_apart(rig: &Rig, before: usize) {
+fn is_another(rig: &Rig, before: usize) {
     let new = &rig.all[before..];
     assert!(new.iter().all(|event| event.retracts.is_none()), "{new:?}");
     let ids: HashSet<EventId> = rig.all.iter().map(|event| event.id).collect();
@@ -40,7 +40,7 @@ fn other_teams_under_an_id_that_has_ended_are_another_match() {
         assert_eq!(rig.switched, Some(Epoch(2)));
         rig.obs(2, &[(HOME, 1)]).wait(SETTLE).obs(2, &[FINISHED]);
         rig.give(&Input::End { epoch: Epoch(2), why: EndReason::Ended, at: 90 });
-        is_told_apart(&rig, before);
+        is_another(&rig, before);
         assert_eq!((rig.of(EventType::Goal).len(), rig.of(EventType::MatchEnded).len()), (3, 2));
         assert_eq!(rig.ledger.scope.instance(), 1);
         assert!(rig.gaps.is_empty());
@@ -48,7 +48,7 @@ fn other_teams_under_an_id_that_has_ended_are_another_match() {
 }
 
 #[test]
-fn another_match_is_told_apart_after_a_restart_too() {
+fn another_match_is_another_after_a_restart_too() {
     let mut rig = ended();
     rig.restart(Owner::Dead);
     let before = rig.all.len();
@@ -58,7 +58,7 @@ fn another_match_is_told_apart_after_a_restart_too() {
     assert_eq!(rig.ledger.scope.instance(), 1);
     rig.attach(W1).obs(2, &[(HOME, 2)]);
     assert_eq!(rig.kinds(), ["goal"]);
-    is_told_apart(&rig, before);
+    is_another(&rig, before);
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn a_match_that_is_over_and_still_followed_may_be_replaced() {
     rig.teams = teams("New C", "New D");
     rig.base(1, W1, &NEW);
     assert_eq!(rig.kinds(), ["gap_end", "match_listed", "match_started"]);
-    is_told_apart(&rig, before);
+    is_another(&rig, before);
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn what_is_assigned_before_the_end_of_the_one_before_is_seen_begins_with_that_en
     assert!(rig.last.is_empty() && !rig.ledger.is_ended(), "that was the old one");
     rig.obs(2, &[(AWAY, 2)]);
     assert_eq!(rig.kinds(), ["goal"]);
-    is_told_apart(&rig, before);
+    is_another(&rig, before);
 }
 
 #[test]

@@ -39,7 +39,7 @@ impl Stage {
 }
 
 #[test]
-fn a_load_that_says_what_is_held_is_told_to_the_coordinator_and_to_nobody_else() {
+fn a_load_that_says_what_is_held_is_sent_to_the_coordinator_and_to_no_one_else() {
     let mut stage = Stage::up(&Wish::default());
     stage.live("m", 5, "6V1");
     stage.change();

@@ -13,7 +13,7 @@ fn up() -> Stage {
 }
 
 impl Stage {
-    /// Every state of the connection that was told, with why.
+    /// Every state of the connection that was reported, with why.
     fn connections(&self) -> Vec<(ConnectionState, String)> {
         let of = |message: &FromWorker| match message {
             FromWorker::Connection { state, detail, .. } => Some((*state, detail.clone())),

@@ -15,7 +15,7 @@ impl Stage {
         });
     }
 
-    /// What the recorder was told of a match, in order, without renderings.
+    /// What the recorder was sent of a match, in order, without renderings.
     fn story(&self, id: &str) -> Vec<&'static str> {
         let of = |(of, body): (&str, &MatchBody<'_>)| match body {
             _ if of != id => None,

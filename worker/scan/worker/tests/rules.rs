@@ -260,11 +260,11 @@ fn what_a_branch_brings_is_its_matchs_and_one_subscription() {
     let report = stage.report(1);
     assert_eq!((report.subscriptions, report.asked), (1, 1));
     stage.until("the subscription is loaded", |stage| {
-        let told = stage.heard.iter().rev().find_map(|message| match message {
+        let reported = stage.heard.iter().rev().find_map(|message| match message {
             FromWorker::Load(report) => Some((report.acknowledged, report.loaded, report.errors)),
             _ => None,
         });
-        (told == Some((1, 1, 1))).then_some(())
+        (reported == Some((1, 1, 1))).then_some(())
     });
     stage.server().delta("sportsbook/football/7/stats/home/goals", "g\u{2}61\u{2}A. Player");
     let goal = stage.until("the goal", |stage| {

@@ -63,7 +63,7 @@ fn whole(lines: &[String]) -> Vec<String> {
 }
 
 #[test]
-fn encoded_and_cut_messages_are_told_as_plain_ones_in_one() {
+fn encoded_and_cut_messages_are_reported_as_plain_ones_in_one() {
     let load = b"a\x02b\x01c\x02\x01".repeat(30);
     let delta = b"x\x02yz";
     let (expected, _) = reported(|out| {
@@ -166,7 +166,7 @@ fn messages_that_do_not_come_whole_are_reported() {
 }
 
 #[test]
-fn a_body_that_cannot_be_decoded_is_told_as_it_came() {
+fn a_body_that_cannot_be_decoded_is_reported_as_it_came() {
     let mut zeros = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
     zeros.write_all(&[0; 1 << 20]).unwrap();
     let mut bomb = Vec::new();
