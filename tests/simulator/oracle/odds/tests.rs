@@ -139,6 +139,18 @@ fn a_marked_row_may_stand_anywhere_with_its_value_and_what_follows_decides_where
 }
 
 #[test]
+fn an_hour_begins_with_what_stands_and_nothing_else() {
+    let truth = [prices(&[1, 2, 3, 2, 4])];
+    let with = |price: u32| {
+        let mut all = rows(&[2, 3, 2, 4]);
+        let base = Written { kind: Kind::Base, ..rows(&[price]).remove(0) };
+        all.insert(2, base);
+        judged(&truth, &all, &[]).is_equal()
+    };
+    assert!(with(3) && !with(2) && !with(4));
+}
+
+#[test]
 fn price_and_suspension_of_a_marked_row_may_come_in_two() {
     let states = vec![
         state(Cause::Found, 1, false, 0),
@@ -384,6 +396,8 @@ proptest! {
             // A jump is not marked.
             3 => {
                 prop_assume!(row.recovered && place != before + 1);
+                // What stands may be stated again, as at the begin of an hour.
+                prop_assume!(row.kind != Kind::Base || place != before);
                 rows[at].1.recovered = false;
             }
             // The last value is an older one.

@@ -251,6 +251,15 @@ impl Track {
 
     /// Where a row leads that stands for nothing but itself.
     fn step(&self, row: &Row<'_>, from: &[usize]) -> Vec<usize> {
+        if row.kind == Kind::Base {
+            // An hour begins with what stands.
+            let states = &self.course.states;
+            let last = |place: usize| states.get(place.checked_sub(1)?);
+            let stands = |place: &&usize| {
+                last(**place).is_some_and(|state| state.cause.is_there() && self.agrees(row, state))
+            };
+            return self.not_kept(from).into_iter().chain(from.iter().filter(stands).copied()).collect();
+        }
         let follows = |place: &&usize| {
             self.course
                 .states
@@ -358,7 +367,6 @@ fn is_cause(kind: Kind, state: &State) -> bool {
         Kind::Suspended | Kind::Resumed => state.cause == Cause::Suspension,
         Kind::MarketOpen => state.cause == Cause::Opened,
         Kind::MarketClose => state.cause == Cause::Closed,
-        // Always marked; one that is not stands for nothing.
         Kind::Base => false,
     }
 }
