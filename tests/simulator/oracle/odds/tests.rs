@@ -447,5 +447,14 @@ fn what_came_back_while_values_were_left_out_shows_in_the_next_marked_row_only()
     assert!(equal(&[1, 2, 3, 2], &[2], marked.clone(), false));
     assert!(!equal(&[1, 2, 3, 2], &[2], plain, false), "nothing was left out");
     assert!(!equal(&[1, 2, 3, 2], &[2], marked.clone(), true), "what was left out came before its row");
-    assert!(!equal(&[1, 2, 3, 4], &[2], marked, false), "it did not come back");
+    assert!(!equal(&[1, 2, 3, 4], &[2], marked.clone(), false), "it did not come back");
+    // That it disappears afterwards changes nothing of that.
+    let gone_after = |prices_of_s: &[u32]| {
+        let mut s = prices(prices_of_s);
+        s.states.push(state(Cause::Gone, 0, false, 30));
+        let mut t = prices(&[5, 6]);
+        t.selection = Some("t".to_owned());
+        judged(&[s, t], &[rows(&[2]), vec![marked.clone()]].concat(), &[]).is_equal()
+    };
+    assert!(gone_after(&[1, 2, 3, 2]) && !gone_after(&[1, 2, 3, 4]));
 }

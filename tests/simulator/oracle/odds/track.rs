@@ -187,7 +187,8 @@ impl Track {
             let is_left_out = !newest.cause.is_there() && !self.is_in(statements);
             let in_gap = |first| gaps.iter().any(|gap| is_within(gap, first, newest));
             // What was left out of the match before that row and left this one as it was shows in its next row, which is marked.
-            let came_back = self.newest_row < recovered && newest.cause.is_there() && self.is_as(newest);
+            let came_back =
+                self.newest_row < recovered && self.stood_last().is_some_and(|last| self.is_as(last));
             if is_left_out || came_back || (over && next.is_some_and(in_gap)) {
                 return;
             }
@@ -203,6 +204,15 @@ impl Track {
             let got = format!("{} suspended={suspended}", shown_price(price));
             let newest = format!("{} suspended={}", shown_price(newest.odds.decimal()), newest.suspended);
             self.wrong = Some(Wrong::Last { got, expected: newest });
+        }
+    }
+
+    /// The last state in which it was there. That a selection is gone leaves no row; that a market is does.
+    fn stood_last(&self) -> Option<&State> {
+        let states = &self.course.states;
+        match self.course.selection {
+            Some(_) => states.iter().rev().find(|state| state.cause.is_there()),
+            None => states.last().filter(|state| state.cause.is_there()),
         }
     }
 
