@@ -191,3 +191,13 @@ proptest! {
         let _ = (Request::parse(&bytes), Answer::parse(&bytes));
     }
 }
+
+#[test]
+fn each_state_of_a_match_has_its_name() {
+    use super::views::MatchViewState;
+    for name in MatchViewState::NAMES {
+        let state = MatchViewState::by_name(name).unwrap();
+        assert_eq!(serde_json::to_value(state).unwrap(), name);
+    }
+    assert_eq!(MatchViewState::by_name("gone"), None);
+}

@@ -311,6 +311,9 @@ pub enum MatchViewState {
 }
 
 impl MatchViewState {
+    pub const NAMES: [&str; 7] =
+        ["waiting", "subscribing", "live", "stale", "ending", "ended", "quarantined"];
+
     /// The state of this name, as `--state` takes it.
     pub fn by_name(name: &str) -> Option<Self> {
         let name: StrDeserializer<'_, ValueError> = name.into_deserializer();

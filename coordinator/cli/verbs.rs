@@ -9,6 +9,7 @@ use clap::builder::{PossibleValuesParser, ValueParser};
 use clap::{Arg, ArgAction, Command, value_parser};
 use std::path::PathBuf;
 use touchline_common::control::UNBUILT;
+use touchline_common::control::views::MatchViewState;
 use touchline_simulator::{BodyEncoding, OverCap, Payload};
 
 /// The end of every help: what the exit codes mean.
@@ -240,12 +241,7 @@ fn verbs() -> [Command; 34] {
             [
                 option("feed", "F", text(), "Only matches of this feed"),
                 numeric("worker", "N", whole, "Only matches of this worker"),
-                option(
-                    "state",
-                    "S",
-                    one_of(&["waiting", "subscribing", "live", "stale", "ending", "ended", "quarantined"]),
-                    "Only matches in this state",
-                ),
+                option("state", "S", one_of(&MatchViewState::NAMES), "Only matches in this state"),
             ],
         ),
         verb("match", "Show the document of a match", [a_match()]),

@@ -230,11 +230,13 @@ impl Clients {
         client.closing |= client.out.len() - client.written > OUT_LIMIT;
     }
 
-    /// Gives a client's socket away, once what was queued for it is written; `None` if it does not take that.
+    /// Gives the socket of a client away, with the one request that is to be answered there; `None` if it still has other answers to
+    /// get, or other requests to make here.
     pub fn hand_over(&mut self, number: u32, sources: &mut Sources) -> Option<OwnedFd> {
         let client = self.clients.get_mut(&number)?;
         client.flush();
-        if !client.out.is_empty() {
+        let is_all = client.pending <= 1 && client.out.is_empty() && client.lines.rest().is_empty();
+        if !is_all {
             return None;
         }
         let client = self.clients.remove(&number)?;

@@ -90,3 +90,17 @@ fn who_waits_for_a_command_keeps_the_place_and_commands_have_a_bound() {
     }
     assert!(bench.clients.may_wait(1), "nobody waits but the newcomer");
 }
+
+#[test]
+fn a_socket_is_given_away_with_its_one_request_alone() {
+    let mut bench = Bench::new();
+    let two = [PING, PING].concat();
+    let half = [PING, b"{"].concat();
+    for (number, bytes) in (1..).zip([&two[..], &half, PING]) {
+        let _socket = bench.connect(bytes);
+        bench.clients.accept(&mut bench.sources);
+        assert!(!bench.clients.requests(number).is_empty());
+        let given = bench.clients.hand_over(number, &mut bench.sources);
+        assert_eq!(given.is_some(), bytes == PING, "{bytes:?}");
+    }
+}

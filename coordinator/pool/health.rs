@@ -1,6 +1,7 @@
 //! Readiness and health: of each feed, of the pool, and the summary line.
 //!
-//! `status`, `health` and the log follow from what is judged here, so that they never disagree.
+//! `status`, `health` and the log follow from what is judged here, so that they never disagree, but for stale matches, which come and
+//! go: the log's events of feeds leave them out.
 
 use super::children::slot::{Pulse, Slot};
 use super::feed::FirstList;
@@ -109,8 +110,7 @@ impl Pool {
         if self.readiness == Readiness::Reached {
             return;
         }
-        let ready = self.children.recorder.life.is_ready()
-            && self.feeds.iter().all(|feed| feed.first == FirstList::Placed);
+        let ready = self.is_recorder_ready() && self.feeds.iter().all(|feed| feed.first == FirstList::Placed);
         if ready {
             if self.readiness == Readiness::Overdue {
                 self.out.log(LogEvent::PoolRecovered);
@@ -137,9 +137,13 @@ impl Pool {
         }
     }
 
+    pub fn is_recorder_ready(&self) -> bool {
+        self.children.recorder.life.is_ready()
+    }
+
     pub(super) fn reasons(&self) -> Vec<String> {
         let mut reasons = Vec::new();
-        if !self.children.recorder.life.is_ready() {
+        if !self.is_recorder_ready() {
             reasons.push(format!("the recorder is {}", self.children.recorder.life.state.as_str()));
         } else if !self.children.recorder.stats.trouble.is_empty() {
             reasons.push(format!("the recorder: {}", self.children.recorder.stats.trouble));

@@ -1,6 +1,6 @@
 //! Matches that are over: those whose worker is still to see it, those that the recorder is still to learn of, and the newest for `matches`.
 //!
-//! The recorder learns of an end when the match's worker has seen the release, so that nothing of the match comes after it.
+//! The recorder learns of an end when the match's worker has seen the release; it waits for what that still holds, at most 5 s.
 
 use super::matches::Holder;
 use std::collections::VecDeque;

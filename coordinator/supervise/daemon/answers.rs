@@ -135,8 +135,8 @@ impl Daemon {
 
     /// Stored data is the recorder's: it gets the client's socket and answers itself.
     fn hand_to_recorder(&mut self, client: u32, request: &Request) -> Result<(), Answer> {
-        let ready = self.status_view().recorder.state == "ready";
-        if !ready || self.children.generation(Child::RECORDER).is_none() {
+        let is_listening = self.children.listening().any(|child| child == Child::RECORDER);
+        if !is_listening || !self.pool.is_recorder_ready() {
             let error = "the recorder is not running: see `touchline status` and the log";
             return Err(Answer::refused(Code::Partial, error));
         }
@@ -182,8 +182,8 @@ impl Daemon {
         }
         if let Some(name) = request.text("state") {
             query.state = Some(MatchViewState::by_name(name).ok_or_else(|| {
-                let states = "waiting, subscribing, live, stale, ending, ended or quarantined";
-                Answer::refused(Code::Usage, format!("no state {name:?}: expected {states}"))
+                let states = MatchViewState::NAMES.join(", ");
+                Answer::refused(Code::Usage, format!("no state {name:?}: expected one of {states}"))
             })?);
         }
         if request.args.contains_key("worker") {
