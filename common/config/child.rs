@@ -38,21 +38,6 @@ impl Config {
         }
         Ok(config)
     }
-
-    /// Reads each feed's password from its environment variable or file.
-    ///
-    /// # Errors
-    /// Every one that is missing, as text; no secret is in it.
-    pub fn resolve_secrets(&mut self) -> Result<(), Vec<String>> {
-        let mut missing = Vec::new();
-        for feed in &mut self.feed {
-            match feed.read_password() {
-                Ok(password) => feed.password = password,
-                Err(why) => missing.push(format!("feed {}: {why}", feed.name)),
-            }
-        }
-        if missing.is_empty() { Ok(()) } else { Err(missing) }
-    }
 }
 
 impl FeedConfig {

@@ -174,8 +174,7 @@ fn log(daemon: &Daemon, matches: &ArgMatches, format: OutputFormat, out: &mut Pr
 fn run(matches: &ArgMatches, commands: &dyn Commands) -> Outcome {
     let path = config_file(matches)?;
     let usage = |text: String| Failure::new(Code::Usage, text);
-    let mut config = usable::load(&path).map_err(|errors| usage(errors.one_line()))?;
-    config.resolve_secrets().map_err(|missing| usage(missing.join("; ")))?;
+    let config = usable::load(&path).map_err(|errors| usage(errors.one_line()))?;
     let socket = matches.get_one::<PathBuf>("socket").cloned().unwrap_or_else(|| config.socket_path());
     Ok(commands.run(config, socket))
 }

@@ -10,11 +10,11 @@ use touchline_worker::payload;
 /// A key of a feed, what is wrong with it, what was expected.
 type Wrong = (&'static str, String, &'static str);
 
-/// Reads the configuration at `path` and looks at what it names.
+/// Reads the configuration at `path`, passwords included, and looks at what else it names.
 pub(super) fn load(path: &Path) -> Result<Config, ConfigErrors> {
-    let config = Config::load(path)?;
+    let mut config = Config::load(path)?;
     let mut found: Vec<Unusable> = Vec::new();
-    for (index, feed) in config.feed.iter().enumerate() {
+    for (index, feed) in config.feed.iter_mut().enumerate() {
         let wrong = [password(feed), authorities(feed), mapping(feed)].into_iter().flatten();
         found.extend(wrong.map(|(key, message, expected)| Unusable::of_feed(index, key, message, expected)));
     }
@@ -22,8 +22,15 @@ pub(super) fn load(path: &Path) -> Result<Config, ConfigErrors> {
     if found.is_empty() { Ok(config) } else { Err(ConfigErrors::unusable(path, found)) }
 }
 
-fn password(feed: &FeedConfig) -> Option<Wrong> {
-    let error = feed.read_password().err()?;
+/// Takes the password from where the feed says it is.
+fn password(feed: &mut FeedConfig) -> Option<Wrong> {
+    let error = match feed.read_password() {
+        Ok(password) => {
+            feed.password = password;
+            return None;
+        }
+        Err(error) => error,
+    };
     let key = if feed.password_env.is_empty() { "password_file" } else { "password_env" };
     Some((key, error, "expected the password of `username` there"))
 }
