@@ -1,7 +1,7 @@
 //! The event queue, one event a line, and odds over time.
 //!
-//! The daemon answers first and sends the events as lines after it; an answer that is an array holds events itself. Lines for
-//! people (`line`) name the matches, for which the daemon is asked besides.
+//! The daemon answers first and sends the events as lines after it. Lines for people (`line`) name the matches, for which the daemon is
+//! asked besides.
 
 use super::super::Code;
 use super::super::ask::{Daemon, arguments};
@@ -33,16 +33,9 @@ pub(crate) fn events(daemon: &Daemon, matches: &ArgMatches, out: &mut Printer<'_
     let follow = matches.get_flag("follow");
     let mut form = Form::of(matches, daemon, out.audience());
     let mut left = matches.get_one::<u64>("limit").copied().unwrap_or(u64::MAX);
-    let (first, mut followed) = Followed::begin(daemon, "events", args)?;
+    let mut followed = Followed::begin(daemon, "events", args)?;
     if let Form::Csv(columns) = form {
         out.line(columns)?;
-    }
-    for event in elements(&first) {
-        out.line(form.line(event.to_string().as_bytes())?)?;
-        left = left.saturating_sub(1);
-    }
-    if first.is_array() && !follow {
-        return Ok(Code::Done);
     }
     while left > 0 {
         let line = if follow {
@@ -115,7 +108,9 @@ impl<'d> Names<'d> {
     fn ask(&mut self) {
         self.asked = Instant::now();
         // Without names the lines have the ids.
-        let Ok(matches) = self.daemon.ask("matches", Map::new()) else { return };
+        // Nor is any child waited for: names are the coordinator's own knowledge.
+        let at_once = Map::from_iter([("timeout_ms".to_owned(), 0.into())]);
+        let Ok(matches) = self.daemon.ask("matches", at_once) else { return };
         let named = |one: &Value| Some((key(one), one.get("name")?.as_str()?.to_owned()));
         self.known = elements(&matches).filter_map(named).collect();
     }
@@ -217,12 +212,7 @@ pub(crate) fn follow_odds(
 ) -> Outcome {
     check_match(daemon, matches)?;
     let args = arguments(matches, &["match", "market", "follow"]);
-    let (first, mut followed) = Followed::begin(daemon, "odds", args)?;
-    // A daemon that does not follow has answered with all there is.
-    if first.is_array() {
-        odds_rows(&first, out)?;
-        return Ok(Code::Done);
-    }
+    let mut followed = Followed::begin(daemon, "odds", args)?;
     loop {
         out.flush()?;
         let line = followed.next_row()?;

@@ -20,6 +20,8 @@ pub(super) struct Followed<'d> {
     verb: &'static str,
     args: Map<String, Value>,
     stream: Stream,
+    /// Of the newest row.
+    last: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -28,14 +30,14 @@ struct Numbered {
 }
 
 impl<'d> Followed<'d> {
-    /// Begins to follow; the answer that comes before the rows.
+    /// Asks for the stream. Rows come after its answer, which says nothing more.
     pub(super) fn begin(
         daemon: &'d Daemon,
         verb: &'static str,
         args: Map<String, Value>,
-    ) -> Result<(Value, Followed<'d>), Failure> {
-        let (first, stream) = daemon.stream(verb, args.clone())?;
-        Ok((first, Followed { daemon, verb, args, stream }))
+    ) -> Result<Followed<'d>, Failure> {
+        let (_, stream) = daemon.stream(verb, args.clone())?;
+        Ok(Followed { daemon, verb, args, stream, last: None })
     }
 
     /// The next row, however long it takes.
@@ -43,10 +45,8 @@ impl<'d> Followed<'d> {
         loop {
             match self.stream.next_line(None) {
                 Ok(Some(line)) => {
-                    if let Ok(Numbered { seq }) = serde_json::from_slice(&line) {
-                        self.args.insert("since".to_owned(), seq.into());
-                        self.args.remove("limit");
-                    }
+                    let numbered = serde_json::from_slice(&line).ok();
+                    self.last = numbered.map(|Numbered { seq }| seq).or(self.last);
                     return Ok(line);
                 }
                 Ok(None) | Err(ControlError::Ended) => self.resume()?,
@@ -62,6 +62,10 @@ impl<'d> Followed<'d> {
 
     fn resume(&mut self) -> Result<(), Failure> {
         let until = Instant::now() + PATIENCE;
+        if let Some(last) = self.last {
+            self.args.insert("since".to_owned(), last.into());
+            self.args.remove("limit");
+        }
         loop {
             std::thread::sleep(PAUSE);
             match self.daemon.stream(self.verb, self.args.clone()) {
