@@ -65,7 +65,7 @@ fn hold(options: &DemoOptions, folder: &Folder, signals: &mut Signals) -> Result
     let simulator = Simulator::start(&server).map_err(because("the simulated server"))?;
     let auditor = Auditor::start(&folder.path.join("audit.sock"), simulator.truth())
         .map_err(because("listening for the document feed"))?;
-    let subject = Subject::start(&folder.path, simulator.address(), options, auditor.socket())?;
+    let mut subject = Subject::start(&folder.path, simulator.address(), options, auditor.socket())?;
     let mut progress = Progress::new(options.output);
     progress.started(&folder.path, simulator.address(), options);
 

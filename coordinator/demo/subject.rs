@@ -60,10 +60,16 @@ impl Subject {
     }
 
     /// Waits until the first list is placed and every match of it is live.
-    pub fn wait_ready(&self, patience: Duration, signals: &mut Signals) -> Result<Waited, String> {
+    pub fn wait_ready(&mut self, patience: Duration, signals: &mut Signals) -> Result<Waited, String> {
         let deadline = Instant::now() + patience;
         loop {
-            if self.status().is_ok_and(|status| is_live(&status)) {
+            if let Some(status) = self.process.try_wait().map_err(because("waiting for the daemon"))? {
+                let log = self.log.display();
+                return Err(because("the daemon")(format!("it ended at once, {status}; its log: {log}")));
+            }
+            // Another one may answer there.
+            let is_ours = |status: &StatusView| status.pid == self.process.id();
+            if self.status().is_ok_and(|status| is_ours(&status) && is_live(&status)) {
                 return Ok(Waited::Time);
             }
             if Instant::now() >= deadline {
