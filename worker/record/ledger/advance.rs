@@ -230,7 +230,8 @@ impl Ledger {
         if self.epoch().is_some_and(|owner| owner > epoch) {
             return;
         }
-        self.concluding.get_or_insert(Concluding { epoch, at, until: now + CONCLUDES });
+        let concluding = self.concluding.get_or_insert(Concluding { epoch, at, until: now + CONCLUDES });
+        concluding.epoch = concluding.epoch.max(epoch);
         // A worker that lives reports the end itself, behind what it still holds from before.
         let is_dead = self.owner.is_none_or(|owner| owner.state == OwnerState::Dead);
         if self.ended || is_dead {
@@ -239,7 +240,7 @@ impl Ledger {
     }
 
     /// Ends a match whose worker does not report that any more.
-    fn conclude_now(&mut self, now: Instant, out: &mut Outcome) {
+    pub(super) fn conclude_now(&mut self, now: Instant, out: &mut Outcome) {
         let Some(Concluding { epoch, at, .. }) = self.concluding.take() else { return };
         self.candidate.take_if(|other| other.report.epoch <= epoch);
         self.finish(epoch, at, now, out);

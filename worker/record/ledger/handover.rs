@@ -153,6 +153,10 @@ impl Ledger {
 
     /// Goes on with what a load reports, under its epoch.
     pub(super) fn follow(&mut self, mut load: Candidate, trust: Trust, now: Instant, out: &mut Outcome) {
+        // What takes over from a match whose end was still to come is what came under the id after that.
+        if self.concluding.is_some_and(|concluding| concluding.epoch < load.report.epoch) {
+            self.conclude_now(now, out);
+        }
         if self.is_over() && self.is_of_others(&load) {
             return self.begin_another(load, now, out);
         }

@@ -38,8 +38,10 @@ pub(super) enum Trust {
     Higher,
 }
 
-/// The place in its message of what is believed later, beyond the places that the message itself used.
+/// The place in its message of what is believed later, beyond the places that the message itself used,
 const SETTLED_PLACE: u32 = 1 << 31;
+/// and of what is believed because the recorder starts: the rest of the same message may settle after it.
+const RESTORED_PLACE: u32 = SETTLED_PLACE + (1 << 30);
 
 impl Values {
     pub(super) fn new(registers: &Registers, values: &[Change<'_>]) -> Values {
@@ -188,10 +190,13 @@ impl Ledger {
         out: &mut Outcome,
     ) {
         let held = self.may_be_behind();
-        let waited = self.waiting.as_ref().and_then(Waiting::saved);
         let mut seen = Seen::new(report, Mode::Seen, &mut out.events);
         for RegisterChange { register, value } in registers {
+            let waited =
+                self.waiting.as_ref().and_then(|waiting| waiting.values.registers.get(register).copied());
+            out.changed |= waited.is_some_and(|waited| waited != *value);
             if !self.goes_on_waiting(*register, *value, report.n, now) {
+                out.changed |= waited.is_some();
                 out.changed |= self.known.registers.get(register) != Some(value);
                 self.step(*register, *value, &mut seen);
             }
@@ -202,7 +207,6 @@ impl Ledger {
             }
             self.change(change, &mut seen);
         }
-        out.changed |= waited.is_some() && waited != self.waiting.as_ref().and_then(Waiting::saved);
         if held {
             self.close_gap_if_followed(report.at, out);
         }
@@ -244,7 +248,7 @@ impl Ledger {
         let settle = self.settle;
         let stood = self.waiting.take_if(|waiting| now >= waiting.since + settle);
         let (Some(Waiting { values, n, .. }), Some(owner)) = (stood, self.owner) else { return };
-        self.believe(&values, n, owner.epoch, at, out);
+        self.believe(&values, (n, SETTLED_PLACE), owner.epoch, at, out);
         self.close_gap_if_followed(at, out);
     }
 
@@ -257,13 +261,14 @@ impl Ledger {
         let n = waiting.n;
         self.waiting.take_if(|waiting| waiting.values.is_empty());
         if !values.is_empty() {
-            self.believe(&values, n, owner.epoch, at, out);
+            self.believe(&values, (n, RESTORED_PLACE), owner.epoch, at, out);
         }
     }
 
-    fn believe(&mut self, values: &Values, n: u64, epoch: Epoch, at: i64, out: &mut Outcome) {
+    /// `place`: the number of their message, and the first place in it.
+    fn believe(&mut self, values: &Values, (n, place): (u64, u32), epoch: Epoch, at: i64, out: &mut Outcome) {
         let report = Report { n, ..Report::unstated(epoch, at) };
-        let mut seen = Seen { place: SETTLED_PLACE, ..Seen::new(report, Mode::Recovered, &mut out.events) };
+        let mut seen = Seen { place, ..Seen::new(report, Mode::Recovered, &mut out.events) };
         for (register, value) in &values.registers {
             self.step(*register, *value, &mut seen);
         }

@@ -162,6 +162,25 @@ fn a_worker_that_lives_reports_the_end_behind_what_it_still_holds() {
 }
 
 #[test]
+fn what_takes_over_from_a_match_that_is_to_end_is_not_ended_with_it() {
+    let mut rig = Rig::soccer();
+    rig.restart(Owner::Alive);
+    rig.give(&Input::Ended { epoch: Epoch(1), at: 90 });
+    // Its worker does not come back; another has what came under the id since.
+    rig.base(2, W2, &START).switch(2, Owner::Dead);
+    assert_eq!(rig.ledger.epoch(), Some(Epoch(2)));
+    assert_eq!(rig.of(EventType::MatchEnded).len(), 1);
+    rig.wait(Duration::from_secs(10));
+    assert!(!rig.ledger.is_ended() && rig.of(EventType::MatchEnded).len() == 1, "{:?}", rig.kinds());
+    // A second, higher end is what counts.
+    let mut twice = Rig::soccer();
+    twice.give(&Input::Ended { epoch: Epoch(1), at: 90 }).base(2, W2, &START);
+    twice.give(&Input::Ended { epoch: Epoch(2), at: 91 }).wait(Duration::from_secs(5));
+    assert!(twice.ledger.is_ended());
+    assert_eq!(twice.ledger.epoch(), Some(Epoch(1)), "the candidate has ended, too");
+}
+
+#[test]
 fn a_match_ends_once_however_it_leaves() {
     let end = |rig: &mut Rig| {
         rig.give(&Input::End { epoch: Epoch(1), why: EndReason::Ended, at: 6 });
