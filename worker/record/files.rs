@@ -6,7 +6,7 @@
 
 use super::sqlite::beside;
 use nix::sys::statvfs::statvfs;
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -22,9 +22,10 @@ const MB: u64 = 1_000_000;
 /// A database's files as they were when it was opened, and what was found of them since.
 #[derive(Debug)]
 pub(super) struct Files {
-    database: PathBuf,
-    /// Device and inode.
-    opened: Vec<(PathBuf, (u64, u64))>,
+    /// The database and its log.
+    files: [PathBuf; 2],
+    /// Device and inode of each; `None`: it was not there.
+    opened: [Option<(u64, u64)>; 2],
     /// At how many looks the log was too long.
     too_long: u32,
     /// Bytes of it that were last reported.
@@ -32,36 +33,43 @@ pub(super) struct Files {
     is_low: bool,
 }
 
+/// What a look at the files found.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Look {
+    /// A file that is not at its place any more.
+    pub(super) moved: Option<PathBuf>,
+    /// Of both.
+    pub(super) bytes: u64,
+    /// What an operator should mend, if anything.
+    pub(super) trouble: Option<String>,
+}
+
 impl Files {
     /// Of a database that is open for writing.
     pub(super) fn of(database: &Path) -> Files {
-        let both = [database.to_owned(), beside(database, "-wal")];
-        let opened = both.into_iter().filter_map(|file| {
-            let id = identity(&file).ok()?;
-            Some((file, id))
-        });
-        Files {
-            opened: opened.collect(),
-            database: database.to_owned(),
-            too_long: 0,
-            reported: 0,
-            is_low: false,
+        let files = [database.to_owned(), beside(database, "-wal")];
+        let opened = files.each_ref().map(|file| fs::metadata(file).ok().as_ref().map(identity));
+        Files { files, opened, too_long: 0, reported: 0, is_low: false }
+    }
+
+    /// Looks at each file once. Of a log that is too long the log of the daemon says it once, and again for each doubling.
+    pub(super) fn look(&mut self) -> Look {
+        let found = self.files.each_ref().map(fs::metadata);
+        let is_moved = |(opened, found): (&Option<(u64, u64)>, &io::Result<Metadata>)| match (opened, found) {
+            (Some(opened), Ok(found)) => identity(found) != *opened,
+            (Some(_), Err(error)) => error.kind() == io::ErrorKind::NotFound,
+            (None, _) => false,
+        };
+        let moved = self.opened.iter().zip(&found).position(is_moved);
+        let [_, log] = found.each_ref().map(|found| found.as_ref().map_or(0, Metadata::len));
+        Look {
+            moved: moved.and_then(|place| self.files.get(place)).cloned(),
+            bytes: found.iter().flatten().map(Metadata::len).sum(),
+            trouble: self.trouble(log),
         }
     }
 
-    /// A file that is not at its place any more.
-    pub(super) fn moved(&self) -> Option<&Path> {
-        let is_moved = |(file, id): &&(PathBuf, (u64, u64))| match identity(file) {
-            Ok(found) => found != *id,
-            Err(error) => error.kind() == io::ErrorKind::NotFound,
-        };
-        self.opened.iter().find(is_moved).map(|(file, _)| file.as_path())
-    }
-
-    /// What an operator should mend, if anything; the log says it once, and again for each doubling.
-    pub(super) fn trouble(&mut self) -> Option<String> {
-        let log = beside(&self.database, "-wal");
-        let bytes = fs::metadata(&log).map_or(0, |found| found.len());
+    fn trouble(&mut self, bytes: u64) -> Option<String> {
         if bytes <= LOG_MAX {
             (self.too_long, self.reported) = (0, 0);
             return None;
@@ -70,20 +78,21 @@ impl Files {
         if self.too_long < LOOKS {
             return None;
         }
+        let [_, log] = &self.files;
+        let (name, mb) = (log.display(), bytes / MB);
         if bytes >= self.reported.saturating_mul(2) {
             self.reported = bytes;
-            log::warn!(file:% = log.display(), mb = bytes / MB; "store.log_pinned");
+            log::warn!(file:% = name, mb = mb; "store.log_pinned");
         }
-        let name = log.display();
         Some(format!(
-            "{name} has {} MB: a reader keeps it from being emptied; end it (an open sqlite3 shell, a backup)",
-            bytes / MB
+            "{name} has {mb} MB: a reader keeps it from being emptied; end it (an open sqlite3 shell, a backup)"
         ))
     }
 
     /// Says in the log that the disk is nearly full, once until there is room again.
     pub(super) fn look_at_disk(&mut self) {
-        let folder = self.database.parent().unwrap_or(Path::new("."));
+        let [database, _] = &self.files;
+        let folder = database.parent().unwrap_or(Path::new("."));
         let Ok(disk) = statvfs(folder) else { return };
         let free = disk.blocks_available().saturating_mul(disk.fragment_size());
         let was_low = std::mem::replace(&mut self.is_low, free < FREE_MIN);
@@ -93,9 +102,8 @@ impl Files {
     }
 }
 
-fn identity(file: &Path) -> io::Result<(u64, u64)> {
-    let found = fs::metadata(file)?;
-    Ok((found.dev(), found.ino()))
+fn identity(found: &Metadata) -> (u64, u64) {
+    (found.dev(), found.ino())
 }
 
 #[cfg(test)]
@@ -110,20 +118,20 @@ mod tests {
         let fresh = || {
             fs::write(&database, "a").unwrap();
             fs::write(&log, "b").unwrap();
-            let files = Files::of(&database);
-            assert_eq!(files.moved(), None);
+            let mut files = Files::of(&database);
+            assert_eq!(files.look(), Look { moved: None, bytes: 2, trouble: None });
             files
         };
-        let files = fresh();
+        let mut files = fresh();
         fs::rename(&database, folder.path().join("elsewhere")).unwrap();
-        assert_eq!(files.moved(), Some(&*database));
-        let files = fresh();
+        assert_eq!(files.look().moved, Some(database.clone()));
+        let mut files = fresh();
         fs::copy(&database, folder.path().join("copy")).unwrap();
         fs::rename(folder.path().join("copy"), &database).unwrap();
-        assert_eq!(files.moved(), Some(&*database));
-        let files = fresh();
+        assert_eq!(files.look().moved, Some(database.clone()));
+        let mut files = fresh();
         fs::remove_file(&log).unwrap();
-        assert_eq!(files.moved(), Some(&*log));
+        assert_eq!(files.look().moved, Some(log));
     }
 
     #[test]
@@ -133,15 +141,19 @@ mod tests {
         let log = fs::File::create(beside(&database, "-wal")).unwrap();
         let mut files = Files::of(&database);
         log.set_len(LOG_MAX).unwrap();
-        assert_eq!(files.trouble(), None);
+        assert_eq!(files.look().trouble, None);
         log.set_len(LOG_MAX + 1).unwrap();
-        assert_eq!((files.trouble(), files.trouble()), (None, None), "a reader may be in it for a moment");
-        assert!(files.trouble().is_some_and(|reason| reason.contains("33 MB")));
+        assert_eq!(
+            (files.look().trouble, files.look().trouble),
+            (None, None),
+            "a reader may be in it for a moment"
+        );
+        assert!(files.look().trouble.is_some_and(|reason| reason.contains("33 MB")));
         assert_eq!(files.reported, LOG_MAX + 1);
         log.set_len(LOG_MAX + 2).unwrap();
-        assert!(files.trouble().is_some());
+        assert!(files.look().trouble.is_some());
         assert_eq!(files.reported, LOG_MAX + 1, "not said again");
         log.set_len(0).unwrap();
-        assert_eq!((files.trouble(), files.reported), (None, 0));
+        assert_eq!((files.look().trouble, files.reported), (None, 0));
     }
 }

@@ -107,6 +107,8 @@ pub(super) struct Recorder {
     counters: Counters,
     run: u64,
     threads: [JoinHandle<()>; 3],
+    /// The match stream's store.
+    path: PathBuf,
     /// A file of the threads that is not at its place any more.
     moved: Option<PathBuf>,
     state: State,
@@ -142,6 +144,7 @@ impl Recorder {
         let waker = Waker::new(poll.registry(), WAKER)
             .map_err(|source| RecordError::Kernel { operation: "make a waker", source })?;
         let waker = Arc::new(waker);
+        let path = config.path.clone();
         let threads = [
             checkpoint::start(&config.path, &shared)?,
             start_thread("store", &waker, move |wake| store.run(wake))?,
@@ -166,6 +169,7 @@ impl Recorder {
             },
             run: wall_us().unsigned_abs(),
             threads,
+            path,
             moved: None,
             state: State::Running,
             scratch: Scratch::default(),
@@ -222,11 +226,15 @@ impl Recorder {
         Ok(())
     }
 
-    /// The last connection to a database that closes takes its log away: a clean stop leaves none.
+    /// A clean stop leaves no log: the last connection to a database that closes takes it away, unless that one only reads.
     fn leave(&mut self) {
         let until = Instant::now() + CLOSE;
-        while !self.threads.iter().all(JoinHandle::is_finished) && Instant::now() < until {
+        let is_over = || self.threads.iter().all(JoinHandle::is_finished) && self.clients.is_idle();
+        while !is_over() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(5));
+        }
+        if let Err(error) = checkpoint::empty_log(&self.path) {
+            log::warn!(error:% = error; "store.log_left");
         }
     }
 
@@ -444,8 +452,7 @@ impl Recorder {
                 self.control.send(FromRecorder::Switched { key, epoch }, 0);
             }
             Reply::Ended { key, epoch } => {
-                if self.feed.is_read() {
-                    let id = self.documents.id(&key);
+                if let Some(id) = self.documents.known(&key).filter(|_| self.feed.is_read()) {
                     self.feed.ends(id, &self.documents);
                 }
                 if let Some(snapshot) = self.documents.end(&key, epoch, wall_us()) {

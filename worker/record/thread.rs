@@ -182,7 +182,11 @@ impl<J: OwnJob> Shared<J> {
         Shared {
             queue: Queue::new(limit),
             stats: Mutex::new(stats),
-            newest: Newest { state: Mutex::new(NewestState { seq, closing: false }), newer: Condvar::new() },
+            newest: Newest {
+                state: Mutex::new(NewestState { seq, closing: false }),
+                newer: Condvar::new(),
+                closed: Condvar::new(),
+            },
             gate: Mutex::new(()),
         }
     }
@@ -193,6 +197,8 @@ impl<J: OwnJob> Shared<J> {
 pub struct Newest {
     state: Mutex<NewestState>,
     newer: Condvar,
+    /// Apart, so that no commit wakes who waits for the end alone.
+    closed: Condvar,
 }
 
 #[derive(Debug)]
@@ -225,6 +231,7 @@ impl Newest {
     pub fn close(&self) {
         lock(&self.state).closing = true;
         self.newer.notify_all();
+        self.closed.notify_all();
     }
 
     pub fn is_closing(&self) -> bool {
@@ -240,7 +247,7 @@ impl Newest {
             if left.is_zero() {
                 break;
             }
-            state = self.newer.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self.closed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         state.closing
     }

@@ -3,7 +3,7 @@
 //! Each [`bulk_commit`](crate::record::config::RecordConfig) what came is committed with the workers' positions in one transaction;
 //! replies follow the commit. A batch that the disk refuses is kept and tried again with no new work taken meanwhile, so nothing is
 //! lost or doubled; the workers' windows then hold them. A frame that cannot be understood breaks its own channel only.
-//! At its start the loop sends an [`Job::Adopt`] for each match that the match stream's store has an owner of.
+//! At its start the loop sends an [`BulkJob::Adopt`] for each match that the match stream's store has an owner of.
 
 mod channel;
 mod handles;
@@ -348,27 +348,28 @@ impl Bulk {
     }
 
     fn each_second(&mut self, now: i64, wake: &dyn Fn()) {
-        if let Some(path) = self.hours.moved() {
-            self.shared.queue.reply(&mut vec![Reply::Moved { path: path.to_owned() }]);
+        let look = self.hours.look(now);
+        if let Some(path) = look.moved {
+            self.shared.queue.reply(&mut vec![Reply::Moved { path }]);
             wake();
         }
         self.matches.sweep(Instant::now());
         self.texts.sweep(&self.matches);
         self.retain(now);
         if self.attempts == 0 {
-            lock(&self.shared.stats).trouble = self.hours.trouble(now).unwrap_or_default();
+            lock(&self.shared.stats).trouble = look.trouble.unwrap_or_default();
         }
     }
 
     /// Deletes files that are too old or too much.
     fn retain(&mut self, now: i64) {
-        let store = &self.config.store;
-        let limits = Limits {
+        let RecordConfig { store, path, .. } = &*self.config;
+        let limits = || Limits {
             odds_us: micros(store.keep_odds.get()),
             chat_us: micros(store.keep_chat.get()),
-            bytes: store.max_size.get().saturating_sub(sqlite::bytes(&self.config.path)),
+            bytes: store.max_size.get().saturating_sub(sqlite::bytes(path)),
         };
-        self.hours.retain(&limits, now);
+        self.hours.retain(limits, now);
     }
 }
 

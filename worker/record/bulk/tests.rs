@@ -396,8 +396,8 @@ fn the_next_hour_begins_with_all_that_is_known_and_a_clock_that_jumps_back_goes_
     let expected = ["M base null false", "M base 2 false", "M odds_change 2.1 false"];
     assert_eq!(rows[2..], expected);
     assert_eq!(bench.shared.newest.wait_beyond(0, Duration::ZERO), (hour_of(now) + 1) * 1_000_000_000 + 3);
-    assert_eq!(bench.bulk.hours.trouble(now), None);
-    assert!(bench.bulk.hours.trouble(now - 7_200_000_000).unwrap().contains("ahead of the clock"));
+    assert_eq!(bench.bulk.hours.look(now).trouble, None);
+    assert!(bench.bulk.hours.look(now - 7_200_000_000).trouble.unwrap().contains("ahead of the clock"));
     // Positions are in the newest file, though the clock says another hour.
     let mut bench = bench.restart();
     bench.open(2, A);

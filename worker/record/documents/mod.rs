@@ -157,6 +157,11 @@ impl Documents {
         self.entry(key).0
     }
 
+    /// The document of a match, if there is one.
+    pub fn known(&self, key: &MatchKey) -> Option<DocumentId> {
+        self.by_key.get(key).copied()
+    }
+
     /// As [`Documents::id`], for a worker that follows the match under `epoch`.
     pub fn named(&mut self, key: &MatchKey, epoch: Epoch) -> DocumentId {
         let (id, document) = self.entry(key);

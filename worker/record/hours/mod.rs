@@ -16,7 +16,7 @@ pub use close::Closer;
 pub use schema::Kind;
 
 use super::RecordError;
-use super::files::Files;
+use super::files::{Files, Look};
 use super::sqlite::{Positions, adopt_parent, beside};
 use rusqlite::{CachedStatement, Connection, params};
 use schema::{Found, Tail};
@@ -39,6 +39,11 @@ pub fn hour_of(us: i64) -> i64 {
 /// The hour that a `seq` is of.
 pub fn hour_of_seq(seq: i64) -> i64 {
     seq.div_euclid(ROWS)
+}
+
+/// Where the numbers of the hour begin that a `seq` is of.
+pub fn first_seq_beside(seq: i64) -> i64 {
+    hour_of_seq(seq) * ROWS
 }
 
 pub fn folder(store: &Path) -> PathBuf {
@@ -162,14 +167,10 @@ impl Hours {
         (hour > self.current.hour).then_some(hour)
     }
 
-    /// The file that is written, where it is not at its place any more.
-    pub fn moved(&self) -> Option<&Path> {
-        self.current.files.moved()
-    }
-
-    /// What is wrong with the newest file, if anything.
-    pub fn trouble(&mut self, now: i64) -> Option<String> {
-        self.ahead(now).or_else(|| self.current.files.trouble())
+    /// What is found of the file that is written, and what is wrong with it or with its hour.
+    pub(in crate::record) fn look(&mut self, now: i64) -> Look {
+        let look = self.current.files.look();
+        Look { trouble: self.ahead(now).or(look.trouble), ..look }
     }
 
     fn ahead(&self, now: i64) -> Option<String> {
@@ -212,9 +213,11 @@ impl Hours {
         Ok(())
     }
 
-    /// Deletes what is too old or too much, now and then.
-    pub fn retain(&mut self, limits: &Limits, now: i64) {
-        self.retention.pass(&self.folder, self.current.hour, &self.closer, limits, now);
+    /// Deletes what is too old or too much, now and then; `limits` are asked for then.
+    pub fn retain(&mut self, limits: impl FnOnce() -> Limits, now: i64) {
+        if self.retention.is_due() {
+            self.retention.pass(&self.folder, self.current.hour, &self.closer, &limits(), now);
+        }
     }
 
     #[cfg(test)]

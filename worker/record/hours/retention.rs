@@ -19,10 +19,11 @@ pub(super) struct Retention {
 }
 
 impl Retention {
+    pub(super) fn is_due(&self) -> bool {
+        self.passed.is_none_or(|passed| passed.elapsed() >= PASS)
+    }
+
     pub(super) fn pass(&mut self, folder: &Path, current: i64, closer: &Closer, limits: &Limits, now: i64) {
-        if self.passed.is_some_and(|passed| passed.elapsed() < PASS) {
-            return;
-        }
         self.passed = Some(Instant::now());
         let hours = match list(folder) {
             Ok(hours) => hours,

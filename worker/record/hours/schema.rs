@@ -10,13 +10,14 @@ use std::time::Duration;
 pub const SCHEMA: i64 = 1;
 
 /// Of the writing connection. Rows are only appended: few pages are written twice, so the log is copied by the writer itself, some
-/// megabytes at a time, which delays odds by one wait for the disk. `NORMAL` for the reasons of the store's own connection.
+/// megabytes at a time, which delays odds by one wait for the disk; one that a reader made long is cut when it begins anew. `NORMAL` for the reasons of the store's own connection.
 const PRAGMAS: &str = "
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = NORMAL;
 PRAGMA temp_store = MEMORY;
 PRAGMA cache_size = -8192;
 PRAGMA wal_autocheckpoint = 4000;
+PRAGMA journal_size_limit = 16777216;
 PRAGMA busy_timeout = 200;
 ";
 

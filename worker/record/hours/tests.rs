@@ -263,6 +263,28 @@ fn what_fails_in_the_first_transaction_leaves_the_last_file() {
 }
 
 #[test]
+fn a_log_that_a_reader_made_long_is_cut_once_it_is_gone() {
+    let bench = Bench::new();
+    let mut hours = bench.open(NOW);
+    let log = beside(&bench.file(hour_of(NOW)), "-wal");
+    let bytes = || fs::metadata(&log).unwrap().len();
+    let mut texts = |count: u32| {
+        let text = "x".repeat(1_000_000);
+        let fill = &mut |writer: &mut Writer<'_>| (0..count).try_for_each(|_| writer.text(&text).map(drop));
+        hours.write(fill).unwrap();
+    };
+    let reader = Connection::open(bench.file(hour_of(NOW))).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM texts").unwrap();
+    texts(34);
+    assert!(bytes() > 33_000_000);
+    reader.execute_batch("COMMIT").unwrap();
+    // Copied with the first, begun anew with the second.
+    texts(1);
+    texts(1);
+    assert!(bytes() < 20_000_000, "{} bytes", bytes());
+}
+
+#[test]
 fn retention_deletes_whole_files_by_age_then_by_size_and_keeps_chat_longer() {
     let bench = Bench::new();
     for back in (0..6).rev() {
@@ -277,10 +299,10 @@ fn retention_deletes_whole_files_by_age_then_by_size_and_keeps_chat_longer() {
     eventually("closed", || (1..6).all(|back| !hours.closer.has(&bench.file(HOUR - back))));
     // Hours that are over for two hours: 3, 4 and 5 before this one.
     let mut limits = Limits { odds_us: 2 * HOUR_US, chat_us: 100 * HOUR_US, bytes: u64::MAX };
-    hours.retain(&limits, NOW);
+    hours.retain(|| limits, NOW);
     assert_eq!(bench.hours(), [HOUR - 4, HOUR - 2, HOUR - 1, HOUR]);
     limits.bytes = 0;
     hours.retention = Default::default();
-    hours.retain(&limits, NOW);
+    hours.retain(|| limits, NOW);
     assert_eq!(bench.hours(), [HOUR]);
 }

@@ -97,6 +97,11 @@ enum Follow {
 }
 
 impl Clients {
+    /// Whether no client is being answered.
+    pub fn is_idle(&self) -> bool {
+        [&self.asking, &self.following].iter().all(|open| open.load(Ordering::Acquire) == 0)
+    }
+
     /// No connection yet.
     pub fn new(config: Arc<RecordConfig>, shared: Arc<store::Shared>, bulk: Arc<bulk::Shared>) -> Clients {
         Clients { config, shared, bulk, asking: Arc::default(), following: Arc::default() }
@@ -300,14 +305,14 @@ fn serve(
                     let filter = Filter { since, ..filter.clone() };
                     rows::events(&store, &filter, limit).map_err(io::Error::other)
                 };
-                return lines(stream, &look, matches, how);
+                return lines(stream, &look, matches, how, |_| 0);
             }
             Err(refusal) => Err(refusal),
         },
         Ok(Task::Odds { filter, how }) => {
             let reader = Reader::new(hours::folder(path));
             let look = |since, limit| reader.odds(&Filter { since, ..filter.clone() }, limit);
-            return lines(stream, &look, bulk, how);
+            return lines(stream, &look, bulk, how, hours::first_seq_beside);
         }
         Ok(Task::AllOdds { filter, limit }) => {
             let odds = Reader::new(hours::folder(path)).odds(&filter, limit);
@@ -315,7 +320,7 @@ fn serve(
         }
         Ok(Task::Chat(follow)) => {
             let how = Lines { since: None, limit: 0, follow };
-            return lines(stream, &|_, _| Ok((Vec::new(), None)), bulk, how);
+            return lines(stream, &|_, _| Ok((Vec::new(), None)), bulk, how, hours::first_seq_beside);
         }
     };
     match line {
@@ -357,9 +362,19 @@ fn stored(store: &Connection, feed: Option<&str>, id: &str) -> Result<String, Re
 type Look<'a> = &'a dyn Fn(Option<i64>, usize) -> io::Result<Rows>;
 
 /// First what is asked for of the past, then, to a follower, each row as it is committed.
-fn lines(mut stream: &UnixStream, look: Look<'_>, newest: &Newest, how: Lines) -> io::Result<()> {
+/// `first`: where numbers begin that lead to this one.
+fn lines(
+    mut stream: &UnixStream,
+    look: Look<'_>,
+    newest: &Newest,
+    how: Lines,
+    first: fn(i64) -> i64,
+) -> io::Result<()> {
     stream.write_all(b"{\"ok\":true,\"result\":null}\n")?;
     let committed = newest.wait_beyond(-1, Duration::ZERO);
+    // Whoever goes on from rows of a file that was replaced: the numbers began anew.
+    let is_of_another = how.follow == Follow::Yes && how.since > Some(committed);
+    let how = if is_of_another { Lines { since: Some(first(committed)), ..how } } else { how };
     let seen = past(stream, look, how, committed)?;
     match how.follow {
         Follow::No => Ok(()),

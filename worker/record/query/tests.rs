@@ -63,6 +63,11 @@ fn a_follower_of_odds_gets_each_row_once_and_chat_is_empty() {
         };
         let mut follower = serve_all("events", r#"{"lane":"odds","since":0,"follow":true}"#);
         let mut of_match = serve_all("odds", r#"{"match":"M","market":"m","follow":true}"#);
+        // One that goes on from a file that was replaced gets what there is.
+        let mut of_another_file =
+            serve_all("events", r#"{"lane":"odds","since":900000000000000000,"follow":true}"#);
+        of_another_file.next();
+        assert!(of_another_file.next().unwrap().contains(r#""odds":0.0001,"#));
         let mut of_other = serve_all("odds", r#"{"match":"M","market":"other","follow":true}"#);
         assert_eq!(follower.next().unwrap(), r#"{"ok":true,"result":null}"#);
         assert!(follower.next().unwrap().contains(r#""odds":0.0001,"#));

@@ -55,6 +55,15 @@ pub(in crate::record) fn start(path: &Path, shared: &Arc<Shared>) -> Result<Join
     started.map_err(|source| RecordError::Kernel { operation: "start the checkpoints' thread", source })
 }
 
+/// Takes away a log that the last connections left, if nothing is in it any more.
+pub(in crate::record) fn empty_log(path: &Path) -> rusqlite::Result<()> {
+    if !beside(path, "-wal").exists() {
+        return Ok(());
+    }
+    let connection = open(path)?;
+    checkpoint(&connection, "TRUNCATE").map(drop)
+}
+
 fn open(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(READERS)?;

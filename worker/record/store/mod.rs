@@ -395,9 +395,16 @@ impl Store {
     }
 
     fn each_second(&mut self, wake: &dyn Fn()) {
-        if let Some(path) = self.files.moved() {
-            self.shared.queue.reply(&mut vec![Reply::Moved { path: path.to_owned() }]);
+        let look = self.files.look();
+        self.files.look_at_disk();
+        if let Some(path) = look.moved {
+            self.shared.queue.reply(&mut vec![Reply::Moved { path }]);
             wake();
+        }
+        {
+            let mut stats = lock(&self.shared.stats);
+            stats.store_bytes = look.bytes;
+            stats.trouble = look.trouble.unwrap_or_default();
         }
         let at = wall_us();
         let shared = Arc::clone(&self.shared);
@@ -406,14 +413,6 @@ impl Store {
         if self.batch.is_empty() && self.ledgers.values().any(|ledger| !ledger.is_ended()) {
             // Where gaps begin for those whose recorder dies; a refusal shows with the next batch.
             let _ = schema::set_meta_number(&self.connection, "alive_at", taken_at);
-        }
-        let bytes = sqlite::bytes(&self.config.path);
-        self.files.look_at_disk();
-        let trouble = self.files.trouble().unwrap_or_default();
-        {
-            let mut stats = lock(&self.shared.stats);
-            stats.store_bytes = bytes;
-            stats.trouble = trouble;
         }
         let begun = Instant::now();
         while self.shared.queue.held() < BACKLOG
