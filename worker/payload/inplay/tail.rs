@@ -116,7 +116,9 @@ fn write_nodes(forest: &Forest, slot: u32, tree: TreeId, extra: &mut Extra, out:
     let Some(event) = event_of(store, tree) else { return };
     let Some(held) = store.tree(tree) else { return };
     let Some(of_match) = forest.matches.get(slot as usize) else { return };
-    let shown_elsewhere = Reading::of(store, &forest.mapping, of_match).shown_elsewhere(tree);
+    let reading = Reading::of(store, &forest.mapping, of_match);
+    let has_periods = reading.periods().is_some_and(|(stated_by, _)| stated_by == tree);
+    let shown_elsewhere = reading.shown_elsewhere(tree, has_periods);
     let whole = held.root == event;
     for &id in &held.outline {
         let listed = store.node(id).class.rule().listed;
