@@ -239,3 +239,19 @@ fn two_topics_fill_each_other() {
     let left = json!({"type": "SC", "id": "d", "parent": "u", "extra": {"NA": "ICorner"}});
     assert_eq!(shown["extra"]["nodes"], json!([left, line("da", "d", "3")]));
 }
+
+#[test]
+fn names_laid_over_built_in_ones_count_in_any_case_and_with_any_blanks() {
+    let over = "[scoreboard]\n\"icorner \" = \"corner_kicks\"\n[statistics]\n\"off target \" = \"wide\"";
+    let mut single = laid_over(
+        over,
+        "F|EV;IT=T;CL=1;S1=OFF target;|TG;IT=g;|TE;IT=h;OR=0;S1=3;|\
+         ES;IT=s;|SC;IT=c;NA= ICorner;|SL;IT=ch;OR=0;D1=5;|",
+    );
+    assert_eq!(single.document()["stats"], json!({"corner_kicks": {"home": 5}, "wide": {"home": 3}}));
+    for (section, again) in [("scoreboard", " WOOD "), ("statistics", "Wood")] {
+        let text = format!("[{section}]\nwood = \"a\"\n\"{again}\" = \"b\"");
+        let message = Mapping::overlaid(&text).unwrap_err().to_string();
+        assert!(message.contains(section) && message.contains("twice"), "{message}");
+    }
+}
