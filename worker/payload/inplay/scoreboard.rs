@@ -115,17 +115,17 @@ impl<'a> Reading<'a> {
         self.held.trees.iter().find_map(of_tree)
     }
 
-    /// The columns and lines of a tree whose name or value the document says elsewhere, or that say nothing; `has_periods`: the
-    /// tree's periods are those of the score.
-    pub(super) fn shown_elsewhere(&self, tree: TreeId, has_periods: bool) -> Vec<NodeId> {
-        let mut columns = self.columns(tree).peekable();
+    /// The columns and lines of a tree whose name or value the document says elsewhere, or that say nothing, in order of their ids.
+    /// `statistics` are those of this reading; `has_periods`: the tree's periods are those of the score.
+    pub(super) fn shown_elsewhere(
+        &self,
+        tree: TreeId,
+        statistics: &[Statistic<'a>],
+        has_periods: bool,
+    ) -> Vec<NodeId> {
         let mut shown_elsewhere = Vec::new();
-        if columns.peek().is_none() {
-            return shown_elsewhere;
-        }
-        let statistics = self.statistics();
-        for column in columns {
-            let shown = column.shown(&statistics, has_periods);
+        for column in self.columns(tree) {
+            let shown = column.shown(statistics, has_periods);
             let is_read = column.quantity != Quantity::Unknown;
             let mut all = is_read;
             for line in self.lines(column.id) {
@@ -141,6 +141,8 @@ impl<'a> Reading<'a> {
                 shown_elsewhere.push(column.id);
             }
         }
+        // As the nodes are looked up in it.
+        shown_elsewhere.sort_unstable();
         shown_elsewhere
     }
 }
