@@ -106,7 +106,8 @@ fn period(m: &Match) -> &str {
 fn score<J: Json>(m: &Match) -> Option<J> {
     let score = &m.head.score;
     let text = score.text();
-    if text.is_empty() && score.points_text().is_empty() {
+    let periods = periods(m);
+    if text.is_empty() && score.points_text().is_empty() && periods.is_empty() {
         return None;
     }
     let over = if m.is_over() { Over::Yes } else { Over::No };
@@ -118,10 +119,6 @@ fn score<J: Json>(m: &Match) -> Option<J> {
             J::put(&mut out, side.as_str(), J::integer((*total).into()));
         }
     }
-    let periods = match score {
-        Score::Plain(_) if m.sport == Sport::Basketball => board_periods(&m.head),
-        Score::Plain(_) | Score::Tennis { .. } | Score::Sets { .. } | Score::Cricket(_) => score.sets(),
-    };
     if !periods.is_empty() {
         let mut all = J::Items::default();
         for period in &periods {
@@ -137,6 +134,15 @@ fn score<J: Json>(m: &Match) -> Option<J> {
         J::put(&mut out, "serving", J::text(side.as_str()));
     }
     Some(J::object(out))
+}
+
+fn periods(m: &Match) -> Vec<Pair<u32>> {
+    match &m.head.score {
+        Score::Plain(_) if m.sport == Sport::Basketball => board_periods(&m.head),
+        score @ (Score::Plain(_) | Score::Tennis { .. } | Score::Sets { .. } | Score::Cricket(_)) => {
+            score.sets()
+        }
+    }
 }
 
 /// The columns of the scoreboard that are periods with a number for both sides.

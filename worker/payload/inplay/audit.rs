@@ -24,7 +24,7 @@ impl Forest {
         let Some(held) = self.matches.get(slot as usize) else { return false };
         let reading = Reading::of(&self.store, &self.mapping, held);
         let mut registers = Vec::new();
-        registers::read(&reading, &mut registers);
+        registers::read(&reading, &reading.statistics(), &mut registers);
         registers != held.reported || reading.facts() != held.facts
     }
 

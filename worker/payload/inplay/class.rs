@@ -127,6 +127,11 @@ impl Class {
         matches!(self, Class::Sport | Class::Event | Class::Team | Class::ScoreColumn | Class::ScoreLine)
     }
 
+    /// Whether it is part of what a scoreboard's reader reads.
+    pub(super) fn states_score(self) -> bool {
+        matches!(self, Class::ScoreColumn | Class::ScoreLine)
+    }
+
     /// Whether an attribute that plays a role is shown in `extra` all the same unless the scoreboard's reader took its value.
     pub(super) fn may_be_unread(self, role: Role) -> bool {
         matches!((self, role), (Class::ScoreColumn, Role::Name) | (Class::ScoreLine, Role::Value))

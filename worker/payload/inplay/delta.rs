@@ -15,7 +15,7 @@ use crate::payload::MatchSlot;
 use crate::payload::observe::{Received, Seen, Sink, recycle};
 use crate::payload::rules::report_registers;
 use crate::payload::{Result, TreeError};
-use touchline_common::model::{Change, OddsChange, Side};
+use touchline_common::model::{Change, OddsChange, Register, Side};
 
 #[derive(Clone, Copy)]
 pub(super) struct Delta<'a> {
@@ -82,6 +82,11 @@ impl Reports<'_> {
     pub(super) fn again<'a>(self) -> Reports<'a> {
         let (odds, values) = (recycle(self.odds), recycle(self.values));
         Reports { odds, values, ..Reports::default() }
+    }
+
+    fn need_statistics(&self) -> bool {
+        let is_stat = |value: &Value<'_>| matches!(value, Value::Stat { .. });
+        self.registers == Moves::All || self.values.iter().any(is_stat)
     }
 
     /// Nodes came, went or moved.
@@ -234,64 +239,72 @@ impl Forest {
         self.scratch.reports = reports.again();
     }
 
+    /// Reports the values of the match stream that changed, or a new base.
     fn report_values(&mut self, owner: u32, reports: &Reports<'_>, received: Received, sink: &mut dyn Sink) {
-        self.scratch.changes.clear();
-        if reports.registers != Moves::None {
-            if self.report_if_facts_changed(owner, received, sink) {
-                return;
-            }
-            self.compare_registers(owner, reports.registers);
-        }
-        if reports.values.is_empty() && self.scratch.changes.is_empty() {
+        if reports.registers == Moves::None && reports.values.is_empty() {
             return;
         }
         self.refresh_match(owner);
-        let mut changes = recycle(std::mem::take(&mut self.scratch.values));
-        let Some(held) = self.matches.get(owner as usize) else { return };
-        let reading = Reading::of(&self.store, &self.mapping, held);
-        let is_stat = |value: &Value<'_>| matches!(value, Value::Stat { .. });
-        let statistics = if reports.values.iter().any(is_stat) { reading.statistics() } else { Vec::new() };
-        changes.extend(reports.values.iter().filter_map(|value| resolve(&reading, &statistics, value)));
-        if !changes.is_empty() || !self.scratch.changes.is_empty() {
-            let seen = Seen {
-                registers: &self.scratch.changes,
-                changes: &changes,
-                clock: reading.clock(&self.zone).shown(self.server_wall(received)),
-                received,
-            };
-            sink.observed(MatchSlot(owner), &seen);
+        let Some(held) = self.matches.get_mut(owner as usize) else { return };
+        // Taken out, since what is read below borrows the match.
+        let mut reported = std::mem::take(&mut held.reported);
+        let is_same = self.report_changes(owner, reports, &mut reported, received, sink);
+        if let Some(held) = self.matches.get_mut(owner as usize) {
+            held.reported = reported;
         }
-        self.scratch.values = recycle(changes);
+        if !is_same {
+            self.report_anew(owner, received, sink);
+        }
     }
 
-    /// A new base if sport or scoring are others than those reported.
-    pub(super) fn report_if_facts_changed(
+    /// Reports the registers that differ from those `reported`, and other values that changed; `false` and nothing if sport or scoring
+    /// are others than those reported. A match is read once for all of it.
+    fn report_changes(
         &mut self,
-        slot: u32,
+        owner: u32,
+        reports: &Reports<'_>,
+        reported: &mut Vec<(Register, i64)>,
         received: Received,
         sink: &mut dyn Sink,
     ) -> bool {
-        self.refresh_match(slot);
-        let Some(held) = self.matches.get(slot as usize).filter(|held| held.live) else { return false };
-        if Reading::of(&self.store, &self.mapping, held).facts() == held.facts {
+        let wall = self.server_wall(received);
+        let Some(held) = self.matches.get(owner as usize) else { return true };
+        let reading = Reading::of(&self.store, &self.mapping, held);
+        if reports.registers != Moves::None && reading.facts() != held.facts {
             return false;
         }
-        // What the sport is decides what is read, and so what `extra` shows.
-        self.parts_changed(slot, Parts::ALL, received);
-        self.report_base(slot, received, sink);
+        let statistics = if reports.need_statistics() { reading.statistics() } else { Vec::new() };
+        let Scratch { registers, changes: moved, values, .. } = &mut self.scratch;
+        match reports.registers {
+            Moves::All => registers::read(&reading, &statistics, registers),
+            Moves::Event => registers::read_event(&reading, registers),
+            Moves::None => registers.clear(),
+        }
+        report_registers(reported, registers, moved);
+        let mut changes = recycle(std::mem::take(values));
+        changes.extend(reports.values.iter().filter_map(|value| resolve(&reading, &statistics, value)));
+        if !changes.is_empty() || !moved.is_empty() {
+            let clock = reading.clock(&self.zone).shown(wall);
+            sink.observed(MatchSlot(owner), &Seen { registers: moved, changes: &changes, clock, received });
+        }
+        *values = recycle(changes);
         true
     }
 
-    /// Fills `scratch.changes` with the registers, among those that may have moved, that differ from those reported.
-    fn compare_registers(&mut self, owner: u32, moves: Moves) {
-        let Some(held) = self.matches.get_mut(owner as usize) else { return };
-        let Scratch { registers, changes, .. } = &mut self.scratch;
-        let reading = Reading::of(&self.store, &self.mapping, held);
-        match moves {
-            Moves::All => registers::read(&reading, registers),
-            Moves::Event | Moves::None => registers::read_event(&reading, registers),
+    /// A new base if sport or scoring are others than those reported.
+    pub(super) fn report_if_facts_changed(&mut self, slot: u32, received: Received, sink: &mut dyn Sink) {
+        self.refresh_match(slot);
+        let Some(held) = self.matches.get(slot as usize).filter(|held| held.live) else { return };
+        if Reading::of(&self.store, &self.mapping, held).facts() != held.facts {
+            self.report_anew(slot, received, sink);
         }
-        report_registers(&mut held.reported, registers, changes);
+    }
+
+    /// Sport or scoring are others: a new base.
+    fn report_anew(&mut self, slot: u32, received: Received, sink: &mut dyn Sink) {
+        // What the sport is decides what is read, and so what `extra` shows.
+        self.parts_changed(slot, Parts::ALL, received);
+        self.report_base(slot, received, sink);
     }
 }
 

@@ -4,8 +4,6 @@ use super::forest::Forest;
 use super::json::Json;
 use super::mapping::Role;
 use super::reading::Reading;
-use super::score::Pair;
-use super::store::TreeId;
 use touchline_common::model::{Phase, Scoring};
 
 /// Renders the head of a match into `out`, which is empty. The outlines must be fresh.
@@ -30,14 +28,14 @@ pub(super) fn render(forest: &Forest, slot: u32, out: &mut Json) {
 
 fn write_score(reading: &Reading<'_>, phase: Option<Phase>, out: &mut Json) {
     let (ss, xp) = (reading.value_of(Role::Score), reading.value_of(Role::Points));
-    if ss.is_none() && xp.is_none() {
+    let (scoring, score) = (reading.scoring, reading.score(phase));
+    let periods = reading.periods().map_or(score.sets, |(_, periods)| periods);
+    if ss.is_none() && xp.is_none() && periods.is_empty() {
         return;
     }
-    let (scoring, score) = (reading.scoring, reading.score(phase));
     out.fixed(b"\"score\":{");
     out.member("text", ss.as_deref());
     out.sides(score.total);
-    let periods = if scoring == Scoring::Points { periods(reading) } else { score.sets };
     if !periods.is_empty() && periods.iter().all(|pair| pair.iter().all(Option::is_some)) {
         out.fixed(b"\"periods\":[");
         for pair in periods {
@@ -59,12 +57,4 @@ fn write_score(reading: &Reading<'_>, phase: Option<Phase>, out: &mut Json) {
         Some(_) | None => {}
     }
     out.close_member(b'}');
-}
-
-/// The periods of a score in points, from the first tree whose scoreboard has any.
-fn periods(reading: &Reading<'_>) -> Vec<Pair> {
-    let of_tree = |tree: &TreeId| -> Vec<Pair> {
-        reading.columns(*tree).filter_map(|column| column.period()).collect()
-    };
-    reading.held.trees.iter().map(of_tree).find(|found| !found.is_empty()).unwrap_or_default()
 }

@@ -99,14 +99,14 @@ impl Forest {
         self.refresh_match(slot);
         let Some(held) = self.matches.get(slot as usize) else { return };
         let reading = Reading::of(&self.store, &self.mapping, held);
-        let mut registers = Vec::new();
-        registers::read(&reading, &mut registers);
+        let (statistics, mut registers) = (reading.statistics(), Vec::new());
+        registers::read(&reading, &statistics, &mut registers);
         let facts = reading.facts();
         let base = MatchBase {
             facts: facts.clone(),
             teams: reading.teams(),
             registers: registers.iter().copied().collect(),
-            values: reading.changes(),
+            values: reading.changes(&statistics),
             clock: reading.clock(&self.zone).shown(self.server_wall(received)),
             lost: None,
             at: received.wall_us,

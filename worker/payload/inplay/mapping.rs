@@ -21,6 +21,7 @@ pub struct Mapping {
     pub(super) topic_name: Box<[u8]>,
     types: Vec<(Key, Class)>,
     fields: Vec<Fields>,
+    /// Both in lower case, without blanks at their ends.
     labels: Vec<(String, String)>,
     quantities: Vec<(String, String)>,
     /// Sports by their number.
@@ -47,16 +48,16 @@ impl Mapping {
     /// # Errors
     /// None, as a test shows; the type reports what `overlaid` may say.
     pub fn builtin() -> Result<Self, MappingError> {
-        Self::compile(&parse(BUILTIN)?)
+        Self::compile(&source(BUILTIN)?)
     }
 
     /// The built-in table with a file of the same form laid over it.
     ///
     /// # Errors
-    /// A syntax error, an unknown section, role, phase or status, a name that is none, or two roles of one kind with
-    /// the same attribute.
+    /// A syntax error, an unknown section, role, phase or status, a name that is none, two roles of one kind with the
+    /// same attribute, or one label twice.
     pub fn overlaid(text: &str) -> Result<Self, MappingError> {
-        Self::compile(&laid_over(parse(BUILTIN)?, parse(text)?))
+        Self::compile(&laid_over(source(BUILTIN)?, source(text)?))
     }
 
     #[inline]
@@ -111,8 +112,8 @@ impl Mapping {
         for (section, value) in source {
             match (section.as_str(), value) {
                 ("topic", Value::String(name)) => topic = Some(name.clone()),
-                ("statistics", Value::Table(table)) => labels = compile_labels("statistics", table)?,
-                ("scoreboard", Value::Table(table)) => quantities = compile_labels("scoreboard", table)?,
+                ("statistics", Value::Table(table)) => labels = compile_labels(table),
+                ("scoreboard", Value::Table(table)) => quantities = compile_labels(table),
                 ("scoring", Value::Table(table)) => scorings = compile_scorings(table)?,
                 ("period", Value::Array(rows)) => periods = compile_periods(rows)?,
                 (name, Value::Table(table)) => {
@@ -189,13 +190,39 @@ fn compile_class(section: &str, table: &Table) -> Result<(Key, Fields), MappingE
     Ok((kind, fields))
 }
 
-fn compile_labels(section: &str, table: &Table) -> Result<Vec<(String, String)>, MappingError> {
-    let entry = |(label, key): (&String, &Value)| {
-        let key = key.as_str().filter(|key| !key.is_empty());
-        let key = key.ok_or_else(|| wrong(format!("{section}.{label}"), "expected a key, text in quotes"))?;
-        Ok((label.trim().to_owned(), key.to_owned()))
-    };
-    table.iter().map(entry).collect()
+/// What one file says, with its labels in one form: laid over another it replaces what only case or blanks tell apart.
+fn source(text: &str) -> Result<Table, MappingError> {
+    let mut source = parse(text)?;
+    for section in ["scoreboard", "statistics"] {
+        if let Some(Value::Table(table)) = source.get_mut(section) {
+            *table = normalised(section, table)?;
+        }
+    }
+    Ok(source)
+}
+
+/// The same labels in lower case, without blanks at their ends.
+fn normalised(section: &str, table: &Table) -> Result<Table, MappingError> {
+    let mut labels = Table::new();
+    for (label, key) in table {
+        let at = || format!("{section}.{label}");
+        if key.as_str().is_none_or(str::is_empty) {
+            return Err(wrong(at(), "expected a key, text in quotes"));
+        }
+        if labels.insert(label.trim().to_ascii_lowercase(), key.clone()).is_some() {
+            return Err(wrong(
+                at(),
+                "the label stands here twice: neither case nor blanks at its ends count",
+            ));
+        }
+    }
+    Ok(labels)
+}
+
+/// Labels as [`normalised`] leaves them.
+fn compile_labels(table: &Table) -> Vec<(String, String)> {
+    let entry = |(label, key): (&String, &Value)| Some((label.clone(), key.as_str()?.to_owned()));
+    table.iter().filter_map(entry).collect()
 }
 
 fn compile_scorings(table: &Table) -> Result<Vec<(String, Scoring)>, MappingError> {

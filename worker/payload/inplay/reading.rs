@@ -3,7 +3,7 @@
 //! Of several topics the first in which an attribute is not empty gives it; the clock's attributes are taken together
 //! from one. The outlines of the trees must be fresh.
 
-use super::class::side_of;
+use super::class::{of_side, side_of};
 use super::clock::ClockState;
 use super::forest::Match;
 use super::json::lossy;
@@ -115,21 +115,36 @@ impl<'a> Reading<'a> {
 
     /// Home and away, from the team nodes, else from the name.
     pub(super) fn sides(&self) -> [Option<Cow<'a, str>>; 2] {
-        let named = |side| self.held.trees.iter().find_map(|tree| self.team_name(*tree, side));
-        sides(Side::BOTH.map(named), self.name().as_deref())
+        let mut named = [None, None];
+        for &tree in &self.held.trees {
+            if named.iter().all(Option::is_some) {
+                break;
+            }
+            for (name, team) in named.iter_mut().zip(self.team_nodes(tree)) {
+                *name = name.take().or_else(|| self.team_name(team?));
+            }
+        }
+        sides(named, self.name().as_deref())
     }
 
-    fn team_name(&self, tree: TreeId, side: Side) -> Option<Cow<'a, str>> {
-        let team = self.team(tree, side)?;
+    fn team_name(&self, team: NodeId) -> Option<Cow<'a, str>> {
         let name = self.store.attribute(team, self.mapping.key(Class::Team, Role::Name))?.trim_ascii();
         (!name.is_empty()).then(|| lossy(name))
     }
 
-    /// The first team node of a side in a tree.
-    pub(super) fn team(&self, tree: TreeId, side: Side) -> Option<NodeId> {
+    /// The first team node of each side in a tree.
+    fn team_nodes(&self, tree: TreeId) -> [Option<NodeId>; 2] {
         let order = self.mapping.key(Class::Team, Role::Order);
-        let is = |id: &NodeId| self.store.attribute(*id, order).and_then(side_of) == Some(side);
-        self.store.outlined(tree, Class::Team).find(is)
+        let mut found = [None, None];
+        for id in self.store.outlined(tree, Class::Team) {
+            if let Some(side) = self.store.attribute(id, order).and_then(side_of) {
+                of_side(found.each_mut(), side).get_or_insert(id);
+            }
+            if found.iter().all(Option::is_some) {
+                break;
+            }
+        }
+        found
     }
 
     /// The key in `stats` of the label that a tree's event has in this place.
@@ -163,7 +178,7 @@ impl<'a> Reading<'a> {
             }
         }
         for &tree in &self.held.trees {
-            let teams = Side::BOTH.map(|side| self.team(tree, side));
+            let teams = self.team_nodes(tree);
             if teams == [None, None] {
                 continue;
             }
@@ -184,13 +199,13 @@ impl<'a> Reading<'a> {
         Some((home?.into_owned(), away?.into_owned()))
     }
 
-    /// The comment, and the statistics that are no registers.
-    pub(super) fn changes(&self) -> Vec<Change<'a>> {
+    /// The comment, and those of the `statistics` that are no registers.
+    pub(super) fn changes(&self, statistics: &[Statistic<'a>]) -> Vec<Change<'a>> {
         let mut all: Vec<Change<'a>> =
             self.value_of(Role::Comment).into_iter().map(|text| Change::Comment { text }).collect();
-        for (key, values) in self.statistics() {
-            for (side, value) in Side::BOTH.into_iter().zip(values) {
-                let Some(value) = value.filter(|value| !registers::is_register(&key, side, value)) else {
+        for (key, values) in statistics {
+            for (side, value) in Side::BOTH.into_iter().zip(*values) {
+                let Some(value) = value.filter(|value| !registers::is_register(key, side, value)) else {
                     continue;
                 };
                 all.push(Change::Stat { key: key.clone(), side, text: lossy(value) });

@@ -1,7 +1,7 @@
 //! A match's registers from its trees, in the order of `Register`; what is unknown is not there.
 
 use super::mapping::Role;
-use super::reading::Reading;
+use super::reading::{Reading, Statistic};
 use super::rules::{both, of_statistic};
 use super::{score, text};
 use touchline_common::model::{Phase, Register, Scoring, Side};
@@ -9,12 +9,12 @@ use touchline_common::model::{Phase, Register, Scoring, Side};
 /// Sets that have registers: no match has more, however long a hostile score is.
 const MOST_SETS: usize = 99;
 
-/// Fills `out` with all registers that are known.
-pub(super) fn read(reading: &Reading<'_>, out: &mut Vec<(Register, i64)>) {
+/// Fills `out` with all registers that are known; `statistics` are those of the reading.
+pub(super) fn read(reading: &Reading<'_>, statistics: &[Statistic<'_>], out: &mut Vec<(Register, i64)>) {
     read_event(reading, out);
-    for (key, values) in reading.statistics() {
+    for (key, values) in statistics {
         let counts = values.map(|value| text::whole(value?, 15).map(|count| count as i64));
-        both(out, counts, |side| of_statistic(&key, side));
+        both(out, counts, |side| of_statistic(key, side));
     }
     out.sort_unstable_by_key(|(register, _)| *register);
 }

@@ -49,14 +49,14 @@ impl<'a> Column<'a> {
         (self.quantity == Quantity::Period && pair.iter().all(Option::is_some)).then_some(pair)
     }
 
-    /// What the document says of it elsewhere.
-    fn shown(&self, statistics: &[Statistic<'a>]) -> [Option<&'a [u8]>; 2] {
+    /// What the document says of it elsewhere; `has_periods`: the periods of its tree are those of the score.
+    fn shown(&self, statistics: &[Statistic<'a>], has_periods: bool) -> [Option<&'a [u8]>; 2] {
         let shown = match self.quantity {
             Quantity::Statistic(key) => {
                 statistics.iter().find(|(held, _)| held == key).map(|(_, values)| *values)
             }
-            Quantity::Period => self.period().map(|_| self.values),
-            Quantity::Unknown => None,
+            Quantity::Period if has_periods => self.period().map(|_| self.values),
+            Quantity::Period | Quantity::Unknown => None,
         };
         shown.unwrap_or_default()
     }
@@ -103,16 +103,30 @@ impl<'a> Reading<'a> {
         if is_period && self.scoring == Scoring::Points { Quantity::Period } else { Quantity::Unknown }
     }
 
-    /// The columns and lines of a tree whose name or value the document says elsewhere, or that say nothing.
-    pub(super) fn shown_elsewhere(&self, tree: TreeId) -> Vec<NodeId> {
-        let mut columns = self.columns(tree).peekable();
-        let mut shown_elsewhere = Vec::new();
-        if columns.peek().is_none() {
-            return shown_elsewhere;
+    /// The periods that the score shows, and the tree that states them: the first whose scoreboard has any.
+    pub(super) fn periods(&self) -> Option<(TreeId, Vec<Pair>)> {
+        if self.scoring != Scoring::Points {
+            return None;
         }
-        let statistics = self.statistics();
-        for column in columns {
-            let (shown, is_read) = (column.shown(&statistics), column.quantity != Quantity::Unknown);
+        let of_tree = |tree: &TreeId| {
+            let periods = self.columns(*tree).filter_map(|column| column.period()).collect::<Vec<_>>();
+            (!periods.is_empty()).then_some((*tree, periods))
+        };
+        self.held.trees.iter().find_map(of_tree)
+    }
+
+    /// The columns and lines of a tree whose name or value the document says elsewhere, or that say nothing, in order of their ids.
+    /// `statistics` are those of this reading; `has_periods`: the tree's periods are those of the score.
+    pub(super) fn shown_elsewhere(
+        &self,
+        tree: TreeId,
+        statistics: &[Statistic<'a>],
+        has_periods: bool,
+    ) -> Vec<NodeId> {
+        let mut shown_elsewhere = Vec::new();
+        for column in self.columns(tree) {
+            let shown = column.shown(statistics, has_periods);
+            let is_read = column.quantity != Quantity::Unknown;
             let mut all = is_read;
             for line in self.lines(column.id) {
                 let is_shown = line.side.is_some_and(|side| of_side(shown, side) == Some(line.value));
@@ -127,6 +141,8 @@ impl<'a> Reading<'a> {
                 shown_elsewhere.push(column.id);
             }
         }
+        // As the nodes are looked up in it.
+        shown_elsewhere.sort_unstable();
         shown_elsewhere
     }
 }

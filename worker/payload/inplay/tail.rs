@@ -7,7 +7,7 @@ use super::class::{Listed, Parts};
 use super::forest::Forest;
 use super::json::{Extra, Json};
 use super::mapping::{Class, Role};
-use super::reading::{Reading, event_of};
+use super::reading::{Reading, Statistic, event_of};
 use super::shown::Shown;
 use super::store::{NodeId, TreeId};
 use super::text;
@@ -25,29 +25,33 @@ pub(super) fn render(forest: &mut Forest, slot: u32, parts: Parts, extra: &mut E
 
 /// Writes anew what is kept, as far as `parts` of it changed.
 fn refresh(forest: &mut Forest, slot: u32, parts: Parts, extra: &mut Extra, out: &mut Json) {
+    if !parts.has(Parts::STATS | Parts::NODES) {
+        return;
+    }
     let Some(held) = forest.matches.get(slot as usize) else { return };
-    let (mut front, mut nodes) = (None, None);
-    if parts.has(Parts::STATS | Parts::NODES) {
-        write_stats(&Reading::of(&forest.store, &forest.mapping, held), out);
-        write_order(forest, &held.trees, out);
-        front = Some(out.as_bytes().into());
-        out.truncate(0);
-    }
-    if parts.has(Parts::NODES) {
-        for &tree in &held.trees {
-            write_nodes(forest, slot, tree, extra, out);
-        }
-        nodes = Some(out.as_bytes().into());
-        out.truncate(0);
-    }
+    let reading = Reading::of(&forest.store, &forest.mapping, held);
+    let statistics = reading.statistics();
+    write_stats(&statistics, out);
+    write_order(forest, &held.trees, out);
+    let front = taken(out);
+    let nodes = parts.has(Parts::NODES).then(|| {
+        write_nodes(forest, slot, &reading, &statistics, extra, out);
+        taken(out)
+    });
     if let Some(held) = forest.matches.get_mut(slot as usize) {
-        held.tail_front = front.unwrap_or(std::mem::take(&mut held.tail_front));
+        held.tail_front = front;
         held.tail_nodes = nodes.unwrap_or(std::mem::take(&mut held.tail_nodes));
     }
 }
 
-fn write_stats(reading: &Reading<'_>, out: &mut Json) {
-    let all = reading.statistics();
+/// What was written, which is to be kept.
+fn taken(out: &mut Json) -> Box<[u8]> {
+    let text = out.as_bytes().into();
+    out.truncate(0);
+    text
+}
+
+fn write_stats(all: &[Statistic<'_>], out: &mut Json) {
     if all.is_empty() {
         return;
     }
@@ -55,7 +59,7 @@ fn write_stats(reading: &Reading<'_>, out: &mut Json) {
     for (key, values) in all {
         out.string(key.as_bytes());
         out.fixed(b":{");
-        for (side, value) in Side::BOTH.into_iter().zip(values) {
+        for (side, value) in Side::BOTH.into_iter().zip(*values) {
             let Some(value) = value else { continue };
             out.string(side.as_str().as_bytes());
             out.fixed(b":");
@@ -110,28 +114,51 @@ fn write_extra(forest: &Forest, trees: &[TreeId], nodes: &[u8], extra: &mut Extr
     out.fixed(b"},");
 }
 
-/// The nodes of a tree below its event that hold something no rule uses, in pre-order.
-fn write_nodes(forest: &Forest, slot: u32, tree: TreeId, extra: &mut Extra, out: &mut Json) {
+/// The nodes below each tree's event that hold something no rule uses, in pre-order; `statistics` are those of the reading.
+fn write_nodes<'a>(
+    forest: &Forest,
+    slot: u32,
+    reading: &Reading<'a>,
+    statistics: &[Statistic<'a>],
+    extra: &mut Extra,
+    out: &mut Json,
+) {
+    let stated_by = reading.periods().map(|(tree, _)| tree);
+    for &tree in &reading.held.trees {
+        let shown_elsewhere = reading.shown_elsewhere(tree, statistics, stated_by == Some(tree));
+        write_nodes_of(forest, slot, tree, &shown_elsewhere, extra, out);
+    }
+}
+
+/// The same of one tree; `shown_elsewhere`: the nodes of its scoreboard whose name or value stands elsewhere, in order of their ids.
+fn write_nodes_of(
+    forest: &Forest,
+    slot: u32,
+    tree: TreeId,
+    shown_elsewhere: &[NodeId],
+    extra: &mut Extra,
+    out: &mut Json,
+) {
     let store = &forest.store;
     let Some(event) = event_of(store, tree) else { return };
     let Some(held) = store.tree(tree) else { return };
-    let Some(of_match) = forest.matches.get(slot as usize) else { return };
-    let shown_elsewhere = Reading::of(store, &forest.mapping, of_match).shown_elsewhere(tree);
     let whole = held.root == event;
     for &id in &held.outline {
-        let listed = store.node(id).class.rule().listed;
-        if listed != Listed::Never && (whole || store.is_below(id, event)) && forest.is_first(slot, tree, id)
+        let class = store.node(id).class;
+        if class.rule().listed != Listed::Never
+            && (whole || store.is_below(id, event))
+            && forest.is_first(slot, tree, id)
         {
-            write_node(forest, id, &shown_elsewhere, extra, out);
+            let is_shown_elsewhere = class.states_score() && shown_elsewhere.binary_search(&id).is_ok();
+            write_node(forest, id, is_shown_elsewhere, extra, out);
         }
     }
 }
 
-/// `shown_elsewhere`: the nodes of the scoreboard whose name or value stands elsewhere.
-fn write_node(forest: &Forest, id: NodeId, shown_elsewhere: &[NodeId], extra: &mut Extra, out: &mut Json) {
+fn write_node(forest: &Forest, id: NodeId, is_shown_elsewhere: bool, extra: &mut Extra, out: &mut Json) {
     let store = &forest.store;
     let class = store.node(id).class;
-    let (listed, is_shown_elsewhere) = (class.rule().listed, shown_elsewhere.contains(&id));
+    let listed = class.rule().listed;
     let shown = Shown::new(store.text(id));
     let before = out.len();
     out.fixed(b"{");

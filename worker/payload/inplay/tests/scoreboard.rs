@@ -1,7 +1,7 @@
 //! The scoreboard's columns as statistics, registers and periods, and what is left of them in `extra`.
 
 use super::{Document, Log, Single, at, forest};
-use crate::payload::{Forest, Limits, Mapping, Payload};
+use crate::payload::{Forest, Limits, Mapping, MatchSlot, Payload};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use touchline_common::model::{Listing, Register, Side};
@@ -164,25 +164,94 @@ fn columns_of_basketball_are_periods() {
 }
 
 #[test]
-fn two_topics_fill_each_other() {
-    let mut forest = forest();
-    let mut log = Log::default();
-    let topics = ["A".to_owned(), "B".to_owned()];
-    let slot = forest.add_match(&topics, Listing::default()).unwrap();
-    let first = "F|EV;IT=e;CL=1;|ES;IT=s;|SC;IT=c;NA=ICorner;|SL;IT=ch;OR=0;D1=-;|SL;IT=ca;OR=1;D1=4;|";
-    let second = "F|EV;IT=f;|ES;IT=u;|SC;IT=d;NA=ICorner;|SL;IT=dh;OR=0;D1=2;|SL;IT=da;OR=1;D1=3;|";
-    for (topic, load) in [("A", first), ("B", second)] {
-        forest.load(topic.as_bytes(), load.as_bytes(), at(0), &mut log).unwrap();
+fn periods_are_shown_without_a_score() {
+    let load = "F|EV;IT=T;CL=18;SS=;|ES;IT=s;|SC;IT=p;NA=1;|SL;IT=ph;OR=0;D1=19;|SL;IT=pa;OR=1;D1=27;|";
+    let mut single = Single::loaded(load);
+    let document = single.document();
+    assert_eq!(document["score"], json!({"periods": [{"home": 19, "away": 27}]}));
+    assert_eq!(document.get("extra"), None);
+    single.delta("pa", "U|D1=;|").unwrap();
+    let document = single.document();
+    assert_eq!(document.get("score"), None);
+    assert_eq!(document["extra"]["nodes"], json!([column("p", "1"), line("ph", "p", "19")]));
+    assert_eq!(document, single.whole());
+}
+
+/// A match of two topics, as it is shown and reported after the load of both.
+struct Double {
+    forest: Forest,
+    slot: MatchSlot,
+    log: Log,
+    document: Document,
+}
+
+impl Double {
+    fn loaded(first: &str, second: &str) -> Self {
+        let mut forest = forest();
+        let topics = ["A".to_owned(), "B".to_owned()];
+        let slot = forest.add_match(&topics, Listing::default()).unwrap();
+        let mut double = Self { forest, slot, log: Log::default(), document: Document::default() };
+        for (topic, load) in [("A", first), ("B", second)] {
+            double.forest.load(topic.as_bytes(), load.as_bytes(), at(0), &mut double.log).unwrap();
+        }
+        double
     }
-    let (_, base) = log.bases.last().unwrap();
+
+    fn delta(&mut self, path: &str, body: &str) {
+        self.forest.delta(path.as_bytes(), body.as_bytes(), at(0), &mut self.log).unwrap();
+    }
+
+    fn document(&mut self) -> Value {
+        let mut sections = Vec::new();
+        self.forest.render(self.slot, &mut self.log, &mut sections);
+        self.document.apply(sections);
+        self.document.to_value(&self.log)
+    }
+}
+
+#[test]
+fn periods_of_a_topic_that_the_score_leaves_out_stay_in_extra() {
+    let mut double = Double::loaded(
+        "F|EV;IT=e;CL=18;SS=1-2;|ES;IT=s;|SC;IT=c;NA=1;|SL;IT=ch;OR=0;D1=5;|SL;IT=ca;OR=1;D1=-;|",
+        "F|EV;IT=f;|ES;IT=u;|SC;IT=d;NA=1;|SL;IT=dh;OR=0;D1=5;|SL;IT=da;OR=1;D1=7;|",
+    );
+    let shown = double.document();
+    assert_eq!(shown["score"]["periods"], json!([{"home": 5, "away": 7}]), "the first topic has none");
+    assert_eq!(shown["extra"]["nodes"], json!([column("c", "1"), line("ch", "c", "5")]));
+    double.delta("ca", "U|D1=6;|");
+    let shown = double.document();
+    assert_eq!(shown["score"]["periods"], json!([{"home": 5, "away": 6}]));
+    let name = json!({"type": "SC", "id": "d", "parent": "u", "extra": {"NA": "1"}});
+    assert_eq!(shown["extra"]["nodes"], json!([name, line("dh", "d", "5"), line("da", "d", "7")]));
+}
+
+#[test]
+fn two_topics_fill_each_other() {
+    let mut double = Double::loaded(
+        "F|EV;IT=e;CL=1;|ES;IT=s;|SC;IT=c;NA=ICorner;|SL;IT=ch;OR=0;D1=-;|SL;IT=ca;OR=1;D1=4;|",
+        "F|EV;IT=f;|ES;IT=u;|SC;IT=d;NA=ICorner;|SL;IT=dh;OR=0;D1=2;|SL;IT=da;OR=1;D1=3;|",
+    );
+    let (_, base) = double.log.bases.last().unwrap();
     assert_eq!(base.registers.get(&Register::Corners(Side::Home)), Some(&2));
     assert_eq!(base.registers.get(&Register::Corners(Side::Away)), Some(&4));
-    let mut sections = Vec::new();
-    forest.render(slot, &mut log, &mut sections);
-    let mut document = Document::default();
-    document.apply(sections);
-    let shown = document.to_value(&log);
+    let shown = double.document();
     assert_eq!(shown["stats"]["corners"], json!({"home": 2, "away": 4}));
     let left = json!({"type": "SC", "id": "d", "parent": "u", "extra": {"NA": "ICorner"}});
     assert_eq!(shown["extra"]["nodes"], json!([left, line("da", "d", "3")]));
+}
+
+#[test]
+fn names_laid_over_built_in_ones_count_in_any_case_and_with_any_blanks() {
+    let over = "[scoreboard]\n\"icorner \" = \"corner_kicks\"\n[statistics]\n\"off target \" = \"wide\"";
+    let mut single = laid_over(
+        over,
+        "F|EV;IT=T;CL=1;S1=OFF target;|TG;IT=g;|TE;IT=h;OR=0;S1=3;|\
+         ES;IT=s;|SC;IT=c;NA= ICorner;|SL;IT=ch;OR=0;D1=5;|",
+    );
+    assert_eq!(single.document()["stats"], json!({"corner_kicks": {"home": 5}, "wide": {"home": 3}}));
+    for (section, again) in [("scoreboard", " WOOD "), ("statistics", "Wood")] {
+        let text = format!("[{section}]\nwood = \"a\"\n\"{again}\" = \"b\"");
+        let message = Mapping::overlaid(&text).unwrap_err().to_string();
+        assert!(message.contains(section) && message.contains("twice"), "{message}");
+    }
 }
