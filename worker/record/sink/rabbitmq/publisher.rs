@@ -425,3 +425,6 @@ impl Confirms {
         self.confirmed.iter().take_while(|confirmed| **confirmed).count()
     }
 }
+
+#[cfg(test)]
+mod tests;
