@@ -118,17 +118,17 @@ fn a_message_is_whole_and_persistent_and_has_its_id() {
     let mut body = Vec::new();
     let (mut key, mut header) = (None, None);
     while let Some(frame) = link.frames.next_frame().unwrap() {
-        match frame {
+        match &frame {
             Frame::Method(1, Method::Publish { exchange, key: sent }) => {
                 assert_eq!(exchange.as_str(), "touchline");
-                key = Some(sent);
+                key = Some(sent.clone());
             }
-            Frame::Header(1, content) => header = Some(content),
+            Frame::Header(1, content) => header = Some(content.clone()),
             Frame::Body(1, piece) => {
                 assert!(piece.len() <= 4096 - 8, "as long as the broker takes them");
                 body.extend_from_slice(piece);
             }
-            other => panic!("{other:?}"),
+            Frame::Method(..) | Frame::Header(..) | Frame::Body(..) | Frame::Heartbeat => panic!("{frame:?}"),
         }
     }
     assert_eq!((key.unwrap().as_str(), body.len()), ("f.priority.goal", 10_000));
