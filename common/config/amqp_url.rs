@@ -53,7 +53,7 @@ impl FromStr for AmqpUrl {
         let (host, port) = match place.rsplit_once(':') {
             // The colons of an IPv6 address without a port are within its brackets.
             Some((host, port)) if !port.ends_with(']') => {
-                (host, port.parse().ok().filter(|port| *port > 0).ok_or(AmqpUrlError::Port)?)
+                (host, port.parse::<u16>().ok().filter(|port| *port > 0).ok_or(AmqpUrlError::Port)?)
             }
             Some(_) | None => (place, if has_tls { TLS_PORT } else { PLAIN_PORT }),
         };
@@ -76,7 +76,7 @@ fn decoded(text: &str) -> Option<String> {
         }
         let (digits, after) = rest.split_first_chunk::<2>()?;
         rest = after;
-        bytes.push(digits.iter().try_fold(0, |byte, digit| {
+        bytes.push(digits.iter().try_fold(0_u8, |byte, digit| {
             let digit = char::from(*digit).to_digit(16)?;
             Some(byte * 16 + digit as u8)
         })?);
