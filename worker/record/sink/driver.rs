@@ -5,7 +5,7 @@
 //! stood for [`STANDS`]: a server that lets in and refuses every row is tried less and less often. Called by `thread` alone.
 
 use super::Position;
-use std::collections::VecDeque;
+use super::lag::Lag;
 use std::time::{Duration, Instant};
 use touchline_common::ipc::messages::data::{PerStream, Stream};
 
@@ -15,6 +15,8 @@ const FIRST: Duration = Duration::from_millis(250);
 const STANDS: Duration = Duration::from_secs(5);
 /// How often documents that changed are looked for.
 const DOCUMENTS: Duration = Duration::from_secs(1);
+/// How long the store is left alone that could not be read.
+const UNREADABLE: Duration = Duration::from_secs(2);
 /// The least time between two log lines about a sink that is down,
 const LOG_DOWN: Duration = Duration::from_secs(10);
 /// and between two about one that stays so.
@@ -76,6 +78,8 @@ pub(super) struct Driver {
     state: State,
     position: Position,
     lag: PerStream<Lag>,
+    /// Until when the store is not asked for rows that it could not give.
+    unreadable: PerStream<Option<Instant>>,
     failing: Option<Failing>,
     /// The newest error, kept for whoever asks later.
     error: String,
@@ -92,7 +96,6 @@ impl Driver {
         takes: PerStream<bool>,
         documents: Option<Instant>,
         position: Position,
-        refused: u64,
     ) -> Driver {
         Driver {
             timing,
@@ -101,21 +104,25 @@ impl Driver {
             state: State::Connecting,
             position,
             lag: PerStream::default(),
+            unreadable: PerStream::default(),
             failing: None,
             error: String::new(),
             was_up: false,
             logged_down: None,
             delivered: 0,
-            refused,
+            refused: 0,
         }
     }
 
     /// These are the newest committed rows.
     pub(super) fn see(&mut self, now: Instant, newest: PerStream<i64>) {
         for stream in [Stream::Match, Stream::Bulk] {
-            let seq = *self.position.seq.clone().of(stream);
-            if *self.takes.of(stream) {
-                self.lag.of(stream).see(now, *newest.clone().of(stream), seq);
+            let (newest, position) = (*newest.get(stream), self.position.seq.of(stream));
+            if *self.takes.get(stream) {
+                self.lag.of(stream).see(now, newest, *position);
+            } else {
+                // Should it take them one day, it begins with that day.
+                *position = newest;
             }
         }
     }
@@ -136,14 +143,25 @@ impl Driver {
     }
 
     fn work(&mut self, now: Instant) -> Step {
-        if self.lag.matches.rows > 0 {
+        let waits = |stream: Stream| {
+            let is_unreadable = self.unreadable.get(stream).is_some_and(|until| now < until);
+            self.lag.get(stream).waits() && !is_unreadable
+        };
+        let (matches, bulk) = (waits(Stream::Match), waits(Stream::Bulk));
+        if matches {
             return Step::Deliver(Stream::Match);
         }
         if self.documents_at.is_some_and(|at| now >= at) {
             self.documents_at = Some(now + DOCUMENTS);
             return Step::Documents;
         }
-        if self.lag.bulk.rows > 0 { Step::Deliver(Stream::Bulk) } else { Step::Idle }
+        if bulk { Step::Deliver(Stream::Bulk) } else { Step::Idle }
+    }
+
+    /// The store did not give a stream's rows; it is asked again after a while, and the other stream goes on.
+    pub(super) fn unreadable(&mut self, now: Instant, stream: Stream, error: String) {
+        *self.unreadable.of(stream) = Some(now + UNREADABLE);
+        self.error = error;
     }
 
     /// There is a connection, on which it goes on from there.
@@ -166,11 +184,8 @@ impl Driver {
         let position = self.position.seq.of(stream);
         *position = seq.max(*position);
         self.lag.of(stream).settle(seq);
-        if let Some(mark) = mark {
-            self.position.mark = mark;
-        }
+        self.set_mark(mark);
         self.delivered += delivered;
-        self.refused += refused;
         if delivered + refused > 0 { self.is_well() } else { None }
     }
 
@@ -204,6 +219,33 @@ impl Driver {
     pub(super) fn rewind(&mut self, stream: Stream, since: i64, newest: i64) {
         *self.position.seq.of(stream) = since.min(newest);
         *self.lag.of(stream) = Lag::default();
+        *self.unreadable.of(stream) = None;
+    }
+
+    /// This is where it was left.
+    pub(super) fn take_up(&mut self, position: Position) {
+        self.position = position;
+    }
+
+    /// The mark that belongs to its position, if it is another now.
+    pub(super) fn set_mark(&mut self, mark: Option<String>) {
+        if let Some(mark) = mark {
+            self.position.mark = mark;
+        }
+    }
+
+    /// The newest row of the match stream that it knows of.
+    pub(super) fn seen(&self) -> i64 {
+        self.lag.matches.newest()
+    }
+
+    pub(super) fn state(&self) -> State {
+        self.state
+    }
+
+    /// So many rows were ever refused for good.
+    pub(super) fn count_refused(&mut self, total: u64) {
+        self.refused = total;
     }
 
     pub(super) fn stop(&mut self) {
@@ -212,10 +254,6 @@ impl Driver {
 
     pub(super) fn position(&self) -> &Position {
         &self.position
-    }
-
-    pub(super) fn takes(&self) -> PerStream<bool> {
-        self.takes
     }
 
     pub(super) fn show(&self, now: Instant) -> Shown {
@@ -237,7 +275,7 @@ impl Driver {
         };
         Shown {
             state,
-            lag_rows: self.lag.matches.rows.saturating_add(self.lag.bulk.rows),
+            lag_rows: self.lag.matches.rows().saturating_add(self.lag.bulk.rows()),
             lag,
             delivered: self.delivered,
             refused: self.refused,
@@ -259,42 +297,4 @@ pub(super) struct Shown {
     pub(super) error: String,
     pub(super) retry: Option<Duration>,
     pub(super) trouble: String,
-}
-
-/// Milestones of a stream that are kept at most.
-const MILESTONES: usize = 1_000;
-/// The least time between two of them.
-const MILESTONE_EVERY: Duration = Duration::from_millis(500);
-
-/// How far behind a stream is, by a clock that is never set: since when its oldest unsettled row is known to be committed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Lag {
-    /// `seq`s that wait; of the bulk stream across hours more than there are rows.
-    rows: u64,
-    newest: i64,
-    /// When the newest row was first seen to be so, the oldest first; all are unsettled.
-    milestones: VecDeque<(i64, Instant)>,
-}
-
-impl Lag {
-    fn see(&mut self, now: Instant, newest: i64, position: i64) {
-        if newest > self.newest {
-            let last = self.milestones.back();
-            let is_apart = last.is_none_or(|(_, at)| now >= *at + MILESTONE_EVERY);
-            if newest > position && is_apart && self.milestones.len() < MILESTONES {
-                self.milestones.push_back((newest, now));
-            }
-        }
-        self.newest = newest;
-        self.settle(position);
-    }
-
-    fn settle(&mut self, position: i64) {
-        while self.milestones.pop_front_if(|(seq, _)| *seq <= position).is_some() {}
-        self.rows = u64::try_from(self.newest.saturating_sub(position)).unwrap_or(0);
-    }
-
-    fn since(&self) -> Option<Instant> {
-        self.milestones.front().filter(|_| self.rows > 0).map(|(_, at)| *at)
-    }
 }

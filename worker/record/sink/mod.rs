@@ -3,15 +3,22 @@
 //! A sink takes rows by `seq`, the match stream always before the bulk stream, and goes on from its own position ([`places`]) whatever
 //! ended: so nothing here is in the recorder's way, and one that is down delays neither the recorder nor another. `driver` decides
 //! (pure), `thread` carries it out, `tail` reads; a kind of sink is a file here that implements [`Sink`], a section in the configuration
-//! and an arm of [`make`].
+//! and an arm of `sinks::plans`.
 
 mod driver;
+mod lag;
+mod ndjson;
 mod places;
+mod redis;
+mod sinks;
 mod tail;
+#[cfg(test)]
+mod tests;
 mod thread;
 
 pub use driver::Timing;
-pub use tail::{Document, Row};
+pub(super) use sinks::Sinks;
+pub use tail::{Content, Document, Row};
 
 use touchline_common::ipc::messages::data::PerStream;
 
@@ -35,12 +42,13 @@ pub trait Sink: Send {
         Ok(())
     }
 
-    /// Opens anew what has a name that another program may have moved, as a log's file.
+    /// Opens anew what has a name that another program may have moved, as a log's file. The mark that belongs to the position from now
+    /// on, if it is another.
     ///
     /// # Errors
     /// As [`Sink::connect`].
-    fn reopen(&mut self) -> Result<(), String> {
-        Ok(())
+    fn reopen(&mut self) -> Result<Option<String>, String> {
+        Ok(None)
     }
 
     /// Ends the connection: something failed, or the recorder leaves.
