@@ -14,6 +14,7 @@ mod mask;
 mod report;
 mod secret;
 mod sections;
+mod streams;
 mod template;
 mod unbuilt;
 mod units;
@@ -26,6 +27,7 @@ mod tests;
 
 pub use crate::logging::LogFormat;
 pub use check::nearest;
+pub use child::read_password;
 pub use dirs::User;
 pub use feed::{
     DiffusionConfig, FeedConfig, FeedKind, MatchFilter, OverCap, Payload, Protocol, Status, Strategy,
@@ -36,8 +38,9 @@ pub use report::{ConfigErrors, Mistake};
 pub use secret::{REDACTED, Secret};
 pub use sections::{
     Coalesce, ControlConfig, DaemonConfig, EVENT_TYPES, GatewayConfig, Lane, LimitsConfig, LogConfig,
-    PoolConfig, SandboxConfig, SandboxMode, StoreConfig, StreamsConfig,
+    PoolConfig, SandboxConfig, SandboxMode, StoreConfig,
 };
+pub use streams::{NdjsonOptions, RedisOptions, SinkLane, StreamsConfig};
 pub use template::{Part, Template, TemplateError};
 pub use units::{ByteSize, Dur, UnitError};
 pub use unusable::Unusable;

@@ -31,6 +31,7 @@ macro_rules! table {
         }
     };
 }
+pub(super) use table;
 
 /// `[daemon]`: where the running program keeps its things.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -198,24 +199,6 @@ pub const EVENT_TYPES: &[&str] = &[
     "gap_end",
     "retract",
 ];
-
-table! {
-    /// `[streams]`: where events and documents are sent on.
-    pub struct StreamsConfig {
-        /// `redis://host:port/db`; empty: off.
-        redis: String = String::new(),
-        /// `amqp://user@host:port/vhost`; empty: off.
-        rabbitmq: String = String::new(),
-        /// The first part of each key.
-        prefix: String = "touchline".to_owned(),
-        /// Entries of a stream at most.
-        maxlen: u64 = 100_000,
-        /// A file, or `-` for standard output; empty: off.
-        ndjson: String = String::new(),
-        /// Brokers; empty: off.
-        kafka: String = String::new(),
-    }
-}
 
 /// `[gateway]`: what serves clients.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

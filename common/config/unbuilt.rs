@@ -8,6 +8,7 @@ use super::check::Findings;
 use super::feed::FeedKind;
 use super::locate::Place;
 use super::sections::{LimitsConfig, SandboxConfig, SandboxMode};
+use super::streams::StreamsConfig;
 use serde::Serialize;
 
 /// Keys of a `[[feed]]` of a kind that is not built: there is no section yet that could read them.
@@ -58,7 +59,8 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     if config.store.record_raw {
         refuse(&Place::key("store", "record_raw"), "record_raw", LEFT_OUT, findings);
     }
-    refuse_all("streams", &config.streams, findings);
+    let StreamsConfig { rabbitmq, kafka, .. } = config.streams.clone();
+    refuse_all("streams", &StreamsConfig { rabbitmq, kafka, ..StreamsConfig::default() }, findings);
     refuse_all("gateway", &config.gateway, findings);
     let sandbox = &config.sandbox;
     match sandbox.mode {

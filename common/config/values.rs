@@ -5,6 +5,7 @@
 
 mod diffusion;
 mod feed;
+mod streams;
 mod transport;
 
 use super::check::{Findings, nearest};
@@ -26,6 +27,7 @@ pub(super) fn check(config: &mut Config, findings: &mut Findings<'_>) {
     check_store(config, findings);
     check_lanes(config, findings);
     check_log(config, findings);
+    streams::check(&config.streams, findings);
 }
 
 fn check_names(config: &Config, findings: &mut Findings<'_>) {

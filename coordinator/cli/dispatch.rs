@@ -151,6 +151,7 @@ fn operate(name: &str, matches: &ArgMatches, out: &mut Printer<'_>) -> Outcome {
         "health" => return show::health(&daemon, format, out),
         "ping" => return show::ping(&daemon, format, out),
         "log" => return log(&daemon, matches, format, out),
+        "sink" => return sink(&daemon, matches, format, out),
         "stop" => return wait::stop(&daemon, arguments(matches, &["now"]), format, out),
         "wait-ready" => return wait::ready(&daemon, format, out),
         _ => return Err(Failure::new(Code::Usage, format!("no verb `{name}`"))),
@@ -169,6 +170,15 @@ fn log(daemon: &Daemon, matches: &ArgMatches, format: OutputFormat, out: &mut Pr
     }
     args.insert("action".to_owned(), action.into());
     show::answer(daemon, "log", args, format, show::done, out)
+}
+
+fn sink(daemon: &Daemon, matches: &ArgMatches, format: OutputFormat, out: &mut Printer<'_>) -> Outcome {
+    let Some((action, matches)) = matches.subcommand() else {
+        return Err(Failure::new(Code::Usage, "expected `sink rewind NAME --since SEQ`"));
+    };
+    let mut args = arguments(matches, &["name", "since", "lane"]);
+    args.insert("action".to_owned(), action.into());
+    show::answer(daemon, "sink", args, format, show::done, out)
 }
 
 fn run(matches: &ArgMatches, commands: &dyn Commands) -> Outcome {

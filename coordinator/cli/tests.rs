@@ -42,6 +42,7 @@ const CONTRACT: &[(&str, Built)] = &[
     ("scale", Built::Yes),
     ("resync", Built::Yes),
     ("release", Built::Yes),
+    ("sink", Built::Yes),
     ("reload", Built::No),
     ("upgrade", Built::No),
     ("log", Built::Yes),
@@ -246,6 +247,7 @@ fn every_built_verb_is_carried_out() {
     for (verb, _) in CONTRACT.iter().filter(|(_, built)| *built != Built::No) {
         let inner: Vec<&[&str]> = match *verb {
             "log" => vec![&["level", "info"], &["reopen"]],
+            "sink" => vec![&["rewind", "redis", "--since", "7"]],
             "drain" => vec![&["1"]],
             "move" => vec![&["inplay/7", "3"]],
             "rebalance" => vec![&[], &["--dry-run"]],

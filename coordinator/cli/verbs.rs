@@ -215,6 +215,23 @@ fn log() -> Command {
     )
 }
 
+fn sink() -> Command {
+    let since = numeric("since", "SEQ", whole, "Only rows after this sequence number").required(true);
+    let lane = one_of(&["priority", "normal", "odds", "chat"]);
+    with_verbs(
+        verb("sink", "Control where events are sent on", []),
+        [verb(
+            "rewind",
+            "Send rows again, or leave some out",
+            [
+                required("name", "NAME", "The sink, as `status` names it"),
+                since,
+                option("lane", "L", lane, "The stream that SEQ counts in: that of this lane [else: the match stream]"),
+            ],
+        )],
+    )
+}
+
 /// A child's own verb.
 fn child(name: &'static str, about: &str) -> Command {
     let slot = numeric("slot", "N", whole, "Its slot, for the process list");
@@ -223,7 +240,7 @@ fn child(name: &'static str, about: &str) -> Command {
 }
 
 /// Every verb, in the order of the help.
-fn verbs() -> [Command; 34] {
+fn verbs() -> [Command; 35] {
     [
         verb("run", "Run the daemon in the foreground", []),
         demo(),
@@ -283,6 +300,7 @@ fn verbs() -> [Command; 34] {
         ),
         verb("resync", "Resubscribe to a match and load it again", [a_match()]),
         verb("release", "Release a match from quarantine", [a_match()]),
+        sink(),
         verb("reload", "Apply configuration changes; print the differences first", [dry_run()]),
         verb(
             "upgrade",

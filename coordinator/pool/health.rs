@@ -148,6 +148,10 @@ impl Pool {
         } else if !self.children.recorder.stats.trouble.is_empty() {
             reasons.push(format!("the recorder: {}", self.children.recorder.stats.trouble));
         }
+        if self.is_recorder_ready() {
+            let sinks = self.children.recorder.stats.sinks.iter().filter(|sink| !sink.trouble.is_empty());
+            reasons.extend(sinks.map(|sink| format!("sink {}: {}", sink.name, sink.trouble)));
+        }
         for feed in self.feeds.ids() {
             let name = self.feed_name(feed);
             match self.feed_health(feed) {

@@ -1,9 +1,9 @@
-//! What the recorder needs of the configuration: the names of the feeds, `[store]`, `[lanes]`.
+//! What the recorder needs of the configuration: the names of the feeds, `[store]`, `[lanes]`, `[streams]`.
 
 use super::ledger::{EventType, Lane};
 use std::path::PathBuf;
 use std::sync::Arc;
-use touchline_common::config::{Config, StoreConfig};
+use touchline_common::config::{Config, StoreConfig, StreamsConfig};
 use touchline_common::model::MatchKey;
 
 /// The recorder's part of the configuration.
@@ -16,6 +16,7 @@ pub struct RecordConfig {
     pub store: StoreConfig,
     /// Types that stand in another lane than their own.
     pub lanes: Vec<(EventType, Lane)>,
+    pub streams: StreamsConfig,
 }
 
 impl RecordConfig {
@@ -31,6 +32,7 @@ impl RecordConfig {
             path: config.store_path(),
             store: config.store.clone(),
             lanes: config.lanes.iter().filter_map(lane).collect(),
+            streams: config.streams.clone(),
         }
     }
 

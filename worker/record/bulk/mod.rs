@@ -364,12 +364,15 @@ impl Bulk {
     /// Deletes files that are too old or too much.
     fn retain(&mut self, now: i64) {
         let RecordConfig { store, path, .. } = &*self.config;
+        let read = self.shared.readers.low_water();
         let limits = || Limits {
             odds_us: micros(store.keep_odds.get()),
             chat_us: micros(store.keep_chat.get()),
             bytes: store.max_size.get().saturating_sub(sqlite::bytes(path)),
+            read,
         };
-        self.hours.retain(limits, now);
+        let lost = self.hours.retain(limits, now);
+        self.shared.readers.lose(lost);
     }
 }
 

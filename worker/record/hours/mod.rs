@@ -17,7 +17,7 @@ pub use schema::Kind;
 
 use super::RecordError;
 use super::files::{Files, Look};
-use super::sqlite::{Positions, adopt_parent, beside};
+use super::sqlite::{Positions, adopt_parent, beside, open_to_read};
 use rusqlite::{CachedStatement, Connection, params};
 use schema::{Found, Tail};
 use std::fs;
@@ -83,6 +83,13 @@ fn remove(path: &Path) -> io::Result<()> {
         let _ = fs::remove_file(beside(path, suffix));
     }
     Ok(())
+}
+
+/// How many rows of a file are above `seq`, by their numbers; of one that cannot be read none can be.
+fn unread(path: &Path, seq: i64) -> u64 {
+    let sql = "SELECT (SELECT count(*) FROM odds WHERE seq > ?1) + (SELECT count(*) FROM chat WHERE seq > ?1)";
+    let count = open_to_read(path).and_then(|file| file.query_row(sql, [seq], |row| row.get::<_, i64>(0)));
+    count.map_or(0, i64::unsigned_abs)
 }
 
 #[derive(Debug)]
@@ -213,11 +220,12 @@ impl Hours {
         Ok(())
     }
 
-    /// Deletes what is too old or too much, now and then; `limits` are asked for then.
-    pub fn retain(&mut self, limits: impl FnOnce() -> Limits, now: i64) {
-        if self.retention.is_due() {
-            self.retention.pass(&self.folder, self.current.hour, &self.closer, &limits(), now);
+    /// Deletes what is too old or too much, now and then; `limits` are asked for then. How many rows went that a sink had not read.
+    pub fn retain(&mut self, limits: impl FnOnce() -> Limits, now: i64) -> u64 {
+        if !self.retention.is_due() {
+            return 0;
         }
+        self.retention.pass(&self.folder, self.current.hour, &self.closer, &limits(), now)
     }
 
     #[cfg(test)]
@@ -233,6 +241,8 @@ pub struct Limits {
     pub chat_us: i64,
     /// Bytes of the hour files at most.
     pub bytes: u64,
+    /// The `seq` up to which every sink has read.
+    pub read: i64,
 }
 
 /// What became of a file that cannot be used.

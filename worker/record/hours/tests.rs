@@ -298,11 +298,32 @@ fn retention_deletes_whole_files_by_age_then_by_size_and_keeps_chat_longer() {
     let mut hours = bench.open(NOW);
     eventually("closed", || (1..6).all(|back| !hours.closer.has(&bench.file(HOUR - back))));
     // Hours that are over for two hours: 3, 4 and 5 before this one.
-    let mut limits = Limits { odds_us: 2 * HOUR_US, chat_us: 100 * HOUR_US, bytes: u64::MAX };
-    hours.retain(|| limits, NOW);
+    let mut limits =
+        Limits { odds_us: 2 * HOUR_US, chat_us: 100 * HOUR_US, bytes: u64::MAX, read: i64::MAX };
+    assert_eq!(hours.retain(|| limits, NOW), 0);
     assert_eq!(bench.hours(), [HOUR - 4, HOUR - 2, HOUR - 1, HOUR]);
     limits.bytes = 0;
     hours.retention = Default::default();
-    hours.retain(|| limits, NOW);
+    assert_eq!(hours.retain(|| limits, NOW), 0);
     assert_eq!(bench.hours(), [HOUR]);
+}
+
+#[test]
+fn what_a_sink_has_not_read_goes_for_its_size_alone_and_is_counted() {
+    let bench = Bench::new();
+    for back in (0..3).rev() {
+        write(&mut bench.open(NOW - back * HOUR_US), 1..4);
+    }
+    let mut hours = bench.open(NOW);
+    eventually("closed", || (1..3).all(|back| !hours.closer.has(&bench.file(HOUR - back))));
+    // It is in the midst of the older of the two that are over.
+    let read = first_seq_beside((HOUR - 2) * ROWS) + 1;
+    let mut limits = Limits { odds_us: 0, chat_us: 0, bytes: u64::MAX, read };
+    assert_eq!(hours.retain(|| limits, NOW), 0);
+    assert_eq!(bench.hours(), [HOUR - 2, HOUR - 1, HOUR], "too old, and not read");
+    limits.bytes = 0;
+    hours.retention = Default::default();
+    let lost = hours.retain(|| limits, NOW);
+    assert_eq!(bench.hours(), [HOUR]);
+    assert!(lost >= 5, "those above the first of six: {lost}");
 }

@@ -3,7 +3,8 @@
 use crate::record::sqlite::{Filter, Rows};
 use rusqlite::{Connection, params};
 
-const EVENT: &str = r#"json_object('seq', seq, 'id', id, 'revision', revision, 'retracts', retracts, 'match', match,
+/// A row of `events` as an object.
+pub(in crate::record) const EVENT: &str = r#"json_object('seq', seq, 'id', id, 'revision', revision, 'retracts', retracts, 'match', match,
     'feed', feed, 'sport', sport, 'type', type, 'lane', lane, 'side', side, 'minute', minute, 'second', second,
     'period', period, 'at', at, 'feed_at', feed_at, 'epoch', epoch, 'version', version, 'order', "order",
     'score', json(score), 'late', json(iif(late, 'true', 'false')),
