@@ -4,6 +4,7 @@
 //! never printed. [`Config::parse`] and [`Config::check`] are pure; [`Config::load`] reads the file and fills in the
 //! folders. The coordinator hands the whole of it to its children as JSON (`child`).
 
+mod amqp_url;
 mod check;
 mod child;
 mod dirs;
@@ -26,6 +27,7 @@ mod values;
 mod tests;
 
 pub use crate::logging::LogFormat;
+pub use amqp_url::{AmqpUrl, AmqpUrlError};
 pub use check::nearest;
 pub use child::read_password;
 pub use dirs::User;
@@ -40,7 +42,7 @@ pub use sections::{
     Coalesce, ControlConfig, DaemonConfig, EVENT_TYPES, GatewayConfig, Lane, LimitsConfig, LogConfig,
     PoolConfig, SandboxConfig, SandboxMode, StoreConfig,
 };
-pub use streams::{NdjsonOptions, RedisOptions, SinkLane, StreamsConfig};
+pub use streams::{KafkaOptions, NdjsonOptions, RabbitmqOptions, RedisOptions, SinkLane, StreamsConfig};
 pub use template::{Part, Template, TemplateError};
 pub use units::{ByteSize, Dur, UnitError};
 pub use unusable::Unusable;

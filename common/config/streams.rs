@@ -68,6 +68,8 @@ table! {
         lag_after: Dur = Dur::secs(60),
         redis_options: RedisOptions = RedisOptions::default(),
         ndjson_options: NdjsonOptions = NdjsonOptions::default(),
+        rabbitmq_options: RabbitmqOptions = RabbitmqOptions::default(),
+        kafka_options: KafkaOptions = KafkaOptions::default(),
     }
 }
 
@@ -105,9 +107,48 @@ table! {
     }
 }
 
+table! {
+    /// `[streams.rabbitmq_options]`.
+    pub struct RabbitmqOptions {
+        /// Which lanes it gets.
+        lanes: Vec<SinkLane> = SinkLane::ALL.to_vec(),
+        /// The topic exchange; empty: called as `prefix`.
+        exchange: String = String::new(),
+        /// Whether the exchange is made where it is missing; else it must be there.
+        declare: bool = true,
+        /// Messages that are under way at a time.
+        batch: u32 = 256,
+        /// How long the broker may take to confirm them, and to let in.
+        timeout: Dur = Dur::secs(10),
+        /// A sign of life at least so often, both ways; `0s`: none, unless the broker wants it.
+        heartbeat: Dur = Dur::secs(30),
+        /// The environment variable that has the password; empty: none.
+        password_env: String = String::new(),
+        /// The file that has the password in its first line; empty: none.
+        password_file: String = String::new(),
+        /// A file with the certificates of authorities to trust beside the system's; empty: none.
+        ca_file: String = String::new(),
+        /// The password, once resolved. Never read from or written to the file.
+        #[serde(skip)]
+        password: Secret = Secret::default(),
+    }
+}
+
+table! {
+    /// `[streams.kafka_options]`.
+    pub struct KafkaOptions {
+        /// Which lanes it gets.
+        lanes: Vec<SinkLane> = SinkLane::ALL.to_vec(),
+        /// Records that are under way at a time.
+        batch: u32 = 1_000,
+        /// How long the brokers may take for them, and to answer at all.
+        timeout: Dur = Dur::secs(10),
+    }
+}
+
 impl StreamsConfig {
     /// The passwords of sinks, which the file does not have: they go to the children apart from the rest.
-    pub(super) fn passwords(&mut self) -> [&mut Secret; 1] {
-        [&mut self.redis_options.password]
+    pub(super) fn passwords(&mut self) -> [&mut Secret; 2] {
+        [&mut self.redis_options.password, &mut self.rabbitmq_options.password]
     }
 }

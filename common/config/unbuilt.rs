@@ -59,8 +59,11 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     if config.store.record_raw {
         refuse(&Place::key("store", "record_raw"), "record_raw", LEFT_OUT, findings);
     }
-    let StreamsConfig { rabbitmq, kafka, .. } = config.streams.clone();
-    refuse_all("streams", &StreamsConfig { rabbitmq, kafka, ..StreamsConfig::default() }, findings);
+    if cfg!(not(feature = "kafka")) {
+        let StreamsConfig { kafka, kafka_options, .. } = config.streams.clone();
+        let unbuilt = StreamsConfig { kafka, kafka_options, ..StreamsConfig::default() };
+        refuse_all("streams", &unbuilt, findings);
+    }
     refuse_all("gateway", &config.gateway, findings);
     let sandbox = &config.sandbox;
     match sandbox.mode {

@@ -3,7 +3,9 @@
 //! Invariant: only reads. What is refused here no child could run with: `check` says so, and `run` before anything starts.
 
 use std::path::Path;
-use touchline_common::config::{Config, ConfigErrors, FeedConfig, StreamsConfig, Unusable, read_password};
+use touchline_common::config::{
+    AmqpUrl, Config, ConfigErrors, FeedConfig, StreamsConfig, Unusable, read_password,
+};
 use touchline_worker::net::{TlsPlan, Trust};
 use touchline_worker::payload;
 
@@ -20,6 +22,7 @@ pub(super) fn load(path: &Path) -> Result<Config, ConfigErrors> {
     }
     found.extend(log_target(&config));
     found.extend(redis(&mut config.streams));
+    found.extend(rabbitmq(&mut config.streams));
     found.extend(ndjson(&config.streams));
     if found.is_empty() { Ok(config) } else { Err(ConfigErrors::unusable(path, found)) }
 }
@@ -94,6 +97,24 @@ fn redis(streams: &mut StreamsConfig) -> Option<Unusable> {
     let error = std::fs::read(&options.ca_file).err()?;
     let message = format!("ca_file {}: cannot read it: {error}", options.ca_file);
     unusable(message, "expected certificates of authorities in PEM")
+}
+
+/// The same for RabbitMQ.
+fn rabbitmq(streams: &mut StreamsConfig) -> Option<Unusable> {
+    let url: AmqpUrl = streams.rabbitmq.parse().ok()?;
+    let options = &mut streams.rabbitmq_options;
+    let unusable = |message: String, expected: &str| {
+        Some(Unusable::of_table("streams", "rabbitmq_options", message, expected))
+    };
+    match read_password(&options.password_env, &options.password_file) {
+        Ok(password) => options.password = password,
+        Err(error) => return unusable(error, "expected the password for `rabbitmq` there"),
+    }
+    if !url.has_tls {
+        return None;
+    }
+    let trust = Trust::Authorities { ca_file: options.ca_file.clone() };
+    unusable(TlsPlan::new(&url.host, &trust).err()?, "")
 }
 
 fn ndjson(streams: &StreamsConfig) -> Option<Unusable> {

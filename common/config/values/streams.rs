@@ -1,5 +1,7 @@
 //! `[streams]`: addresses, keys, and what each sink is to get.
 
+mod brokers;
+
 use super::{check_plain, positive};
 use crate::config::check::Findings;
 use crate::config::locate::Place;
@@ -38,6 +40,7 @@ pub(super) fn check(streams: &StreamsConfig, findings: &mut Findings<'_>) {
     }
     let ndjson = &streams.ndjson_options;
     check_sink("ndjson_options", &ndjson.lanes, ndjson.batch, findings);
+    brokers::check(streams, findings);
 }
 
 fn check_sink(table: &str, lanes: &[SinkLane], batch: u32, findings: &mut Findings<'_>) {

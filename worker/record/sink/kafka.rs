@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_millis(5);
 /// How long records are collected for one request, in milliseconds.
 const LINGER_MS: &str = "2";
 
-pub struct Kafka {
+pub(super) struct Kafka {
     config: ClientConfig,
     servers: String,
     prefix: String,
@@ -34,8 +34,8 @@ pub struct Kafka {
 }
 
 impl Kafka {
-    /// As `streams` describes it. Nothing is connected yet.
-    pub fn new(streams: &StreamsConfig, token: u64) -> Kafka {
+    /// Not connected yet; `token` is the store's.
+    pub(super) fn new(streams: &StreamsConfig, token: u64) -> Kafka {
         let patience = streams.kafka_options.timeout.get();
         let ms = patience.as_millis().to_string();
         let mut config = ClientConfig::new();

@@ -6,9 +6,14 @@
 //! and an arm of `sinks::plans`.
 
 mod driver;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod lag;
+mod message;
 mod ndjson;
+mod pace;
 mod places;
+mod rabbitmq;
 mod redis;
 mod sinks;
 mod tail;
@@ -39,6 +44,14 @@ pub trait Sink: Send {
     /// # Errors
     /// As [`Sink::connect`]; all are sent again after the next connection.
     fn documents(&mut self, _changed: &[Document]) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Called now and then while there is nothing to send: for signs of life on the connection.
+    ///
+    /// # Errors
+    /// As [`Sink::connect`]: the connection is no more.
+    fn idle(&mut self) -> Result<(), String> {
         Ok(())
     }
 

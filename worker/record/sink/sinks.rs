@@ -2,7 +2,10 @@
 
 use super::Sink;
 use super::driver::Timing;
+#[cfg(feature = "kafka")]
+use super::kafka::Kafka;
 use super::ndjson::Ndjson;
+use super::rabbitmq::RabbitMq;
 use super::redis::Redis;
 use super::thread::{Documents, Order, Plan, Runner, Shared, Streams};
 use crate::record::RecordError;
@@ -62,6 +65,17 @@ fn plans(config: &RecordConfig, token: u64) -> Vec<(Plan, Box<dyn Sink>)> {
         let options = &streams.ndjson_options;
         let plan = plan("ndjson", &options.lanes, options.batch, Documents::NotWanted);
         plans.push((plan, Box::new(Ndjson::new(&streams.ndjson))));
+    }
+    if !streams.rabbitmq.is_empty() {
+        let options = &streams.rabbitmq_options;
+        let plan = plan("rabbitmq", &options.lanes, options.batch, Documents::NotWanted);
+        plans.push((plan, Box::new(RabbitMq::new(streams, token))));
+    }
+    #[cfg(feature = "kafka")]
+    if !streams.kafka.is_empty() {
+        let options = &streams.kafka_options;
+        let plan = plan("kafka", &options.lanes, options.batch, Documents::NotWanted);
+        plans.push((plan, Box::new(Kafka::new(streams, token))));
     }
     plans
 }

@@ -180,7 +180,10 @@ impl Runner {
             Step::Connect => self.connect(),
             Step::Deliver(stream) => self.deliver(stream),
             Step::Documents => self.documents(),
-            Step::Idle => self.rest(),
+            Step::Idle => match self.sink.idle() {
+                Ok(()) => self.rest(),
+                Err(error) => self.fail(error),
+            },
             Step::Wait(time) => _ = self.streams.matches.newest.closes_within(time.min(LOOK)),
             Step::Stop => {}
         }

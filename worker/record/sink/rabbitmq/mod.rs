@@ -1,9 +1,10 @@
 //! RabbitMQ: each row a persistent message of a topic exchange, confirmed by the broker.
 //!
 //! The routing key is `feed.lane.type`, the message's id the row's name (`message`). What AMQP is lies in `wire::amqp`, what a
-//! connection does in `publisher`, which is pure; here are the socket (`link`), its waits, and what a failure means for the rows. The
-//! broker knows nothing of our positions: rows that it has and did not confirm come again with the same id.
+//! connection does in `publisher`, which is pure; `client` has the waits and `link` the socket. The broker knows nothing of our
+//! positions: rows that it has and did not confirm come again with the same id.
 
+mod client;
 mod failure;
 mod link;
 mod publisher;
@@ -13,128 +14,35 @@ mod tests;
 use super::message::name;
 use super::pace::{Blame, Pace, Stop};
 use super::{Delivery, Position, Row, Sink};
-use crate::net::{Connector, Progress, Rest, TlsPlan, Trust};
-use crate::wire::amqp::{Declare, Short};
+use crate::wire::amqp::Short;
+use client::Client;
 use failure::Failure;
-use link::Link;
-use mio::{Events, Poll, Token, Waker};
-use publisher::{Message, Publisher, Settings};
-use std::io;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-use touchline_common::config::{AmqpUrl, StreamsConfig};
-
-const SOCKET: Token = Token(0);
-const WAKER: Token = Token(1);
-/// How long a goodbye may take.
-const GOODBYE: Duration = Duration::from_millis(300);
-/// The longest wait for the socket before the clock is looked at.
-const LOOK: Duration = Duration::from_millis(500);
+use publisher::Message;
+use touchline_common::config::StreamsConfig;
 
 #[derive(Debug)]
-pub struct RabbitMq {
-    settings: Settings,
+pub(super) struct RabbitMq {
+    streams: StreamsConfig,
     /// Of the store, for the names of rows.
     token: u64,
-    authority: String,
-    poll: Poll,
-    connector: Connector,
-    attempt: u64,
-    link: Option<Link>,
+    /// Made with the first connection.
+    client: Option<Client>,
     pace: Pace,
 }
 
 impl RabbitMq {
-    /// As `streams` describes it. Nothing is connected yet.
-    ///
-    /// # Errors
-    /// What of that cannot be used.
-    pub fn new(streams: &StreamsConfig, token: u64) -> Result<RabbitMq, String> {
-        let url: AmqpUrl = streams.rabbitmq.parse().map_err(|error| format!("rabbitmq: {error}"))?;
-        let options = &streams.rabbitmq_options;
-        let trust = Trust::Authorities { ca_file: options.ca_file.clone() };
-        let tls = if url.has_tls { Some(TlsPlan::new(&url.host, &trust)?) } else { None };
-        let exchange = if options.exchange.is_empty() { &streams.prefix } else { &options.exchange };
-        let poll = Poll::new().map_err(|error| format!("no poller: {error}"))?;
-        let waker = Waker::new(poll.registry(), WAKER).map_err(|error| format!("no waker: {error}"))?;
-        let authority = url.authority();
-        Ok(RabbitMq {
-            settings: Settings {
-                user: url.user,
-                password: options.password.clone(),
-                host: Short::cut(&url.vhost),
-                exchange: Short::cut(exchange),
-                declare: if options.declare { Declare::Durable } else { Declare::Passive },
-                heartbeat: u16::try_from(options.heartbeat.get().as_secs()).unwrap_or(u16::MAX),
-                patience: options.timeout.get(),
-            },
-            token,
-            connector: Connector::new(authority.clone(), tls, SOCKET, Arc::new(waker)),
-            authority,
-            poll,
-            attempt: 0,
-            link: None,
-            pace: Pace::default(),
-        })
-    }
-
-    fn open(&mut self) -> Result<(), Failure> {
-        let until = Instant::now() + self.settings.patience;
-        let mut progress = self.connector.start(self.attempt, self.poll.registry(), Instant::now());
-        self.attempt += 1;
-        let socket = loop {
-            match progress {
-                Progress::Connected(socket) => break socket,
-                Progress::Failed(why) => {
-                    return Err(Failure::Link(format!("no connection to {}: {why}", self.authority)));
-                }
-                Progress::Pending if Instant::now() >= until => {
-                    let patience = self.settings.patience;
-                    return Err(Failure::Silent { step: "a connection", patience });
-                }
-                Progress::Pending => {}
-            }
-            let next = self.connector.deadline().map_or(until, |deadline| deadline.min(until));
-            wait(&mut self.poll, Some(next))?;
-            progress = self.connector.advance(self.poll.registry(), Instant::now());
-        };
-        self.link = Some(Link::new(socket, Publisher::new(self.settings.clone(), Instant::now())));
-        self.turn_until(Publisher::is_open)
-    }
-
-    /// Goes on until the publisher is so far, or has failed, which it does in time.
-    fn turn_until(&mut self, is: impl Fn(&Publisher) -> bool) -> Result<(), Failure> {
-        let Some(link) = &mut self.link else {
-            return Err(Failure::Link("there is no connection".to_owned()));
-        };
-        loop {
-            let rest = link.exchange(Instant::now())?;
-            if is(&link.publisher) {
-                return Ok(());
-            }
-            match rest {
-                Rest::None => wait(&mut self.poll, link.publisher.deadline())?,
-                Rest::Some => {}
-            }
-        }
+    /// Not connected yet; `token` is the store's.
+    pub(super) fn new(streams: &StreamsConfig, token: u64) -> RabbitMq {
+        RabbitMq { streams: streams.clone(), token, client: None, pace: Pace::default() }
     }
 
     fn publish(&mut self, rows: &[Row]) -> Result<(), Stop> {
-        if let Some(Link { publisher, .. }) = &mut self.link {
-            let now = Instant::now();
-            publisher.begin(now);
-            for row in rows {
-                let message = Message {
-                    key: routing_key(row),
-                    id: Short::cut(&name(row, self.token)),
-                    kind: Short::cut(&row.kind),
-                    body: row.json.as_bytes(),
-                };
-                publisher.publish(&message, now);
-            }
-        }
-        self.turn_until(Publisher::is_settled).map_err(|failure| Stop {
-            settled: self.link.as_ref().map_or(0, |link| link.publisher.settled()),
+        let Some(client) = &mut self.client else {
+            let why = "there is no connection".to_owned();
+            return Err(Stop { settled: 0, blame: Blame::Broker, why });
+        };
+        client.publish(rows.iter().map(|row| message(row, self.token))).map_err(|(settled, failure)| Stop {
+            settled,
             blame: if failure.is_of_message() { Blame::Message } else { Blame::Broker },
             why: failure.to_string(),
         })
@@ -144,7 +52,12 @@ impl RabbitMq {
 impl Sink for RabbitMq {
     fn connect(&mut self, held: &Position) -> Result<Position, String> {
         self.disconnect();
-        self.open().map_err(|failure| failure.to_string())?;
+        let client = match self.client.take() {
+            Some(client) => client,
+            None => Client::new(&self.streams)?,
+        };
+        let opened = self.client.insert(client).open();
+        opened.map_err(|failure: Failure| failure.to_string())?;
         Ok(held.clone())
     }
 
@@ -155,28 +68,23 @@ impl Sink for RabbitMq {
         delivery
     }
 
+    fn idle(&mut self) -> Result<(), String> {
+        self.client.as_mut().map_or(Ok(()), Client::keep_alive).map_err(|failure| failure.to_string())
+    }
+
     fn disconnect(&mut self) {
-        let Some(mut link) = self.link.take() else { return };
-        if link.publisher.close() {
-            let until = Instant::now() + GOODBYE;
-            while link.exchange(Instant::now()).is_ok()
-                && !link.publisher.is_closed()
-                && Instant::now() < until
-                && wait(&mut self.poll, Some(until)).is_ok()
-            {}
+        if let Some(client) = &mut self.client {
+            client.close();
         }
-        link.farewell();
     }
 }
 
-/// Waits for the socket, until then at most.
-fn wait(poll: &mut Poll, until: Option<Instant>) -> Result<(), Failure> {
-    let time = until.map_or(LOOK, |until| until.saturating_duration_since(Instant::now()).min(LOOK));
-    match poll.poll(&mut Events::with_capacity(8), Some(time)) {
-        Err(error) if error.kind() != io::ErrorKind::Interrupted => {
-            Err(Failure::Link(format!("the socket cannot be polled: {error}")))
-        }
-        Ok(()) | Err(_) => Ok(()),
+fn message(row: &Row, token: u64) -> Message<'_> {
+    Message {
+        key: routing_key(row),
+        id: Short::cut(&name(row, token)),
+        kind: Short::cut(&row.kind),
+        body: row.json.as_bytes(),
     }
 }
 

@@ -2,10 +2,11 @@
 
 use super::*;
 use crate::wire::amqp::{Closing, Frame, Frames, Method, PROTOCOL, Table, Tuning};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
+use std::time::Duration;
 use touchline_common::config::{Dur, SinkLane};
 
 const FRAME: usize = 128 * 1024;
@@ -128,7 +129,7 @@ fn judge(mood: Mood, length: usize, tag: u64) -> Option<Method> {
 fn sink(address: &str) -> RabbitMq {
     let mut streams = StreamsConfig { rabbitmq: format!("amqp://guest@{address}"), ..StreamsConfig::default() };
     streams.rabbitmq_options.timeout = Dur::millis(400);
-    RabbitMq::new(&streams, 17).unwrap()
+    RabbitMq::new(&streams, 17)
 }
 
 fn row(seq: i64, json: &str) -> Row {
