@@ -518,6 +518,21 @@ fn events_one_a_line() {
 }
 
 #[test]
+fn csv_has_its_header_and_quotes_what_would_break_a_line() {
+    let rows = |rows: &[Value]| {
+        let lines: String = rows.iter().map(|row| format!("{row}\n")).collect();
+        Daemon::answering(vec![format!("{{\"ok\":true,\"result\":null}}\n{lines}")])
+    };
+    let comment = json!({"seq": 5, "match": "7", "feed": "f", "type": "comment", "lane": "chat", "id": "c",
+        "user": "a,b", "text": "he said \"no\"\r\nand left", "amount": null, "at": "T", "feed_at": null});
+    let csv = rows(&[comment]).run(&["events", "--lane", "chat", "--format", "csv"]).out;
+    let quoted = "5,7,f,comment,chat,c,\"a,b\",\"he said \"\"no\"\"\r\nand left\",,T,\n";
+    assert_eq!(csv, format!("seq,match,feed,type,lane,id,user,text,amount,at,feed_at\n{quoted}"));
+    let none = rows(&[]).run(&["events", "--lane", "odds", "--format", "csv"]);
+    assert_eq!((none.code, none.out.lines().count()), (Code::Done, 1), "the header alone");
+}
+
+#[test]
 fn events_in_words_name_their_matches() {
     let matches = json!([{"match": "7", "feed": "inplay", "name": "A v B"}]);
     let event = |id: &str| {
