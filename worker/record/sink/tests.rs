@@ -152,7 +152,10 @@ fn rows_are_told_again_from_where_an_operator_says_and_never_beyond_what_is_ther
     assert_eq!(step(&mut driver, now), Step::Idle);
     driver.rewind(Stream::Match, 3, 10);
     driver.see(now, newest(10, 20));
-    assert_eq!((driver.position().seq, step(&mut driver, now)), (newest(3, 20), Step::Deliver(Stream::Match)));
+    assert_eq!(
+        (driver.position().seq, step(&mut driver, now)),
+        (newest(3, 20), Step::Deliver(Stream::Match))
+    );
     driver.rewind(Stream::Match, 99, 10);
     driver.see(now, newest(10, 20));
     assert_eq!((driver.position().seq, step(&mut driver, now)), (newest(10, 20), Step::Idle));
@@ -358,7 +361,10 @@ fn a_thread_tells_each_row_sets_aside_what_is_refused_and_goes_on_after_its_end(
     assert_eq!((stats.state.as_str(), stats.refused, stats.delivered), ("stopped", 1, 7));
     assert_eq!(stats.error, "it is full");
     let places = Places::open(&bench.config.path, 7, "fake").unwrap();
-    assert_eq!(places.load().unwrap().map(|(position, refused)| (position.seq.matches, refused)), Some((7, 1)));
+    assert_eq!(
+        places.load().unwrap().map(|(position, refused)| (position.seq.matches, refused)),
+        Some((7, 1))
+    );
 }
 
 #[test]
