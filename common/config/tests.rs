@@ -400,7 +400,10 @@ fn sinks_are_told_what_they_cannot_do() {
         ("redis_options = { lanes = [] }", "no lanes, so nothing would be sent"),
         ("redis_options = { batch = 0 }", "`batch` is 0"),
         ("redis_options = { timeout = \"0s\" }", "no time at all"),
-        ("redis = \"redis://h:1\"\nredis_options = { ca_file = \"f\" }", "`ca_file` is for TLS, which this `redis` is without"),
+        (
+            "redis = \"redis://h:1\"\nredis_options = { ca_file = \"f\" }",
+            "`ca_file` is for TLS, which this `redis` is without",
+        ),
         ("ndjson_options = { batch = 20000 }", "`batch` is 20000"),
     ] {
         assert_eq!(messages(&format!("[streams]\n{text}\n")), [message], "{text}");
