@@ -62,10 +62,7 @@ pub const VERBS: &[Verb] = &[
     act("scale", &[("min", ArgKind::Whole), ("max", ArgKind::Whole), TIMEOUT]),
     act("resync", &[MATCH, TIMEOUT]),
     act("release", &[MATCH, TIMEOUT]),
-    act(
-        "sink",
-        &[("action", ArgKind::Text), ("name", ArgKind::Text), SINCE, ("lane", ArgKind::Text)],
-    ),
+    act("sink", &[("action", ArgKind::Text), ("name", ArgKind::Text), SINCE, ("lane", ArgKind::Text)]),
     act("log", &[("action", ArgKind::Text), ("filter", ArgKind::Text)]),
     act("stop", &[("now", ArgKind::Switch), TIMEOUT]),
 ];

@@ -575,6 +575,11 @@ fn health_ping_and_acting_verbs() {
     let daemon = Daemon::ok(&[Value::Null]);
     assert_eq!(daemon.run(&["log", "level", "debug"]).out, "done\n");
     assert_eq!(daemon.asked(), [json!({"verb": "log", "args": {"action": "level", "filter": "debug"}})]);
+    let daemon = Daemon::ok(&[json!("sink redis goes on after 7 in the match stream")]);
+    let ran = daemon.run(&["sink", "rewind", "redis", "--since", "7"]);
+    assert_eq!(ran.out, "sink redis goes on after 7 in the match stream\n");
+    let args = json!({"action": "rewind", "name": "redis", "since": 7});
+    assert_eq!(daemon.asked(), [json!({"verb": "sink", "args": args})]);
     let daemon = Daemon::answering(vec![
         "{\"ok\":false,\"code\":1,\"error\":\"two feeds have 7: a, b\"}\n".to_owned(),
     ]);

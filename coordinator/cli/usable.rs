@@ -128,5 +128,10 @@ fn ndjson(streams: &StreamsConfig) -> Option<Unusable> {
         let folder = path.parent().filter(|folder| !folder.is_dir())?;
         format!("the folder {} is not there", folder.display())
     };
-    Some(Unusable::of_table("streams", "ndjson", message, "expected a file in a folder that is there, or `-`"))
+    Some(Unusable::of_table(
+        "streams",
+        "ndjson",
+        message,
+        "expected a file in a folder that is there, or `-`",
+    ))
 }

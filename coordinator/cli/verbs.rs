@@ -226,7 +226,12 @@ fn sink() -> Command {
             [
                 required("name", "NAME", "The sink, as `status` names it"),
                 since,
-                option("lane", "L", lane, "The stream that SEQ counts in: that of this lane [else: the match stream]"),
+                option(
+                    "lane",
+                    "L",
+                    lane,
+                    "The stream that SEQ counts in: that of this lane [else: the match stream]",
+                ),
             ],
         )],
     )

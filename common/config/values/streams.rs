@@ -68,7 +68,8 @@ fn redis_address(address: &str) -> Result<(), (&'static str, &'static str)> {
     let rest = ["redis://", "rediss://"].iter().find_map(|scheme| address.strip_prefix(scheme));
     let Some(rest) = rest else { return Err(("bad scheme", expected)) };
     if rest.contains('@') {
-        let expected = "expected it in `username` and `password_env` or `password_file` of [streams.redis_options]";
+        let expected =
+            "expected it in `username` and `password_env` or `password_file` of [streams.redis_options]";
         return Err(("a login in the address", expected));
     }
     let (authority, db) = rest.split_once('/').unwrap_or((rest, ""));

@@ -15,7 +15,7 @@ const PARTS: [(&str, &[&str]); 5] = [
     ("The pool and the coordinator", &["pool", "coord", "control", "epochs", "state"]),
     ("Workers, the recorder and their processes", &["worker", "recorder", "child", "process"]),
     ("Feeds and matches", &["feed", "list", "match", "matches", "gap"]),
-    ("The store and the data channels", &["store", "hour", "ledger", "data", "query"]),
+    ("The store and the data channels", &["store", "hour", "ledger", "data", "query", "sink"]),
     ("The log", &["log"]),
 ];
 

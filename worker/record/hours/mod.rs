@@ -87,7 +87,8 @@ fn remove(path: &Path) -> io::Result<()> {
 
 /// How many rows of a file are above `seq`, by their numbers; of one that cannot be read none can be.
 fn unread(path: &Path, seq: i64) -> u64 {
-    let sql = "SELECT (SELECT count(*) FROM odds WHERE seq > ?1) + (SELECT count(*) FROM chat WHERE seq > ?1)";
+    let sql =
+        "SELECT (SELECT count(*) FROM odds WHERE seq > ?1) + (SELECT count(*) FROM chat WHERE seq > ?1)";
     let count = open_to_read(path).and_then(|file| file.query_row(sql, [seq], |row| row.get::<_, i64>(0)));
     count.map_or(0, i64::unsigned_abs)
 }

@@ -78,9 +78,7 @@ fn rows(file: &Connection, filter: &Filter, limit: usize) -> rusqlite::Result<Ro
             format!("AND o.selection IN (SELECT id FROM selections WHERE {wanted})")
         };
         let object = odds_object();
-        format!(
-            "SELECT o.seq, {object} {ODDS} WHERE o.seq > ?1 {only} ORDER BY o.seq {direction} LIMIT ?2"
-        )
+        format!("SELECT o.seq, {object} {ODDS} WHERE o.seq > ?1 {only} ORDER BY o.seq {direction} LIMIT ?2")
     })
 }
 

@@ -66,8 +66,12 @@ impl Retention {
                     lost += unread;
                     self.chatty.remove(&hour);
                     match why {
-                        "age" => log::info!(file:% = file, bytes = bytes, unread = unread, why = why; "hour.deleted"),
-                        _ => log::warn!(file:% = file, bytes = bytes, unread = unread, why = why; "hour.deleted"),
+                        "age" => {
+                            log::info!(file:% = file, bytes = bytes, unread = unread, why = why; "hour.deleted")
+                        }
+                        _ => {
+                            log::warn!(file:% = file, bytes = bytes, unread = unread, why = why; "hour.deleted")
+                        }
                     }
                 }
                 Err(error) => log::warn!(file:% = file, error:% = error; "hour.not_deleted"),

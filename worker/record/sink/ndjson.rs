@@ -47,9 +47,7 @@ impl Ndjson {
         match &self.target {
             Target::Output => Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?)),
             // As the log's file.
-            Target::File(path) => {
-                File::options().read(true).append(true).create(true).mode(0o640).open(path)
-            }
+            Target::File(path) => File::options().read(true).append(true).create(true).mode(0o640).open(path),
         }
     }
 
@@ -151,9 +149,9 @@ fn behind(file: &mut File, mark: &str) -> io::Result<Option<(SinkLane, i64)>> {
     let mut parts = mark.splitn(3, ':').map(|part| part.parse::<u64>().ok());
     let mut part = || parts.next().flatten();
     let (dev, ino, length) = (part(), part(), part());
-    let Some(length) = length.filter(|length| {
-        (dev, ino) == (Some(found.dev()), Some(found.ino())) && *length <= found.len()
-    }) else {
+    let Some(length) = length
+        .filter(|length| (dev, ino) == (Some(found.dev()), Some(found.ino())) && *length <= found.len())
+    else {
         return Ok(None);
     };
     file.seek(SeekFrom::Start(length))?;

@@ -133,8 +133,8 @@ impl Sinks {
 
     fn obey(&self, args: &str) -> Result<String, (Code, String)> {
         let usage = |text: String| (Code::Usage, text);
-        let args: Map<String, Value> =
-            serde_json::from_str(args).map_err(|error| usage(format!("the arguments are no object: {error}")))?;
+        let args: Map<String, Value> = serde_json::from_str(args)
+            .map_err(|error| usage(format!("the arguments are no object: {error}")))?;
         let text = |name: &str| args.get(name).and_then(Value::as_str);
         if text("action") != Some("rewind") {
             return Err(usage("sink takes the action `rewind`".into()));
@@ -157,7 +157,10 @@ impl Sinks {
             return Err((Code::Failed, format!("no sink is called {name:?}: {known}")));
         };
         if !handle.order(Order::Rewind { stream, since }) {
-            return Err((Code::Failed, format!("sink {name} does not come to its orders: see `touchline status`")));
+            return Err((
+                Code::Failed,
+                format!("sink {name} does not come to its orders: see `touchline status`"),
+            ));
         }
         let which = match stream {
             Stream::Match => "match",

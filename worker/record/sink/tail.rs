@@ -41,9 +41,17 @@ pub struct Document {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
-    Live { epoch: i64, version: i64, json: String },
+    Live {
+        epoch: i64,
+        version: i64,
+        json: String,
+    },
     /// Its match has ended.
-    Ended { epoch: i64, version: i64, json: String },
+    Ended {
+        epoch: i64,
+        version: i64,
+        json: String,
+    },
     /// The store has it no more.
     Gone,
 }

@@ -285,8 +285,7 @@ impl Runner {
         // Without any what was there is deleted.
         let through = rows.last().map_or(newest, |row| row.seq);
         let wanted: Vec<Row> = rows.into_iter().filter(|row| self.plan.lanes.contains(&row.lane)).collect();
-        let delivery =
-            if wanted.is_empty() { Delivery::default() } else { self.sink.deliver(&wanted) };
+        let delivery = if wanted.is_empty() { Delivery::default() } else { self.sink.deliver(&wanted) };
         self.settle(stream, through, wanted, delivery);
     }
 

@@ -157,9 +157,7 @@ fn size(connection: &Connection, shared: &Shared, max: u64) -> rusqlite::Result<
     }
     let transaction = connection.unchecked_transaction()?;
     let unread: u64 = transaction
-        .prepare_cached(
-            "SELECT count(*) FROM (SELECT seq FROM events ORDER BY seq LIMIT ?1) WHERE seq > ?2",
-        )?
+        .prepare_cached("SELECT count(*) FROM (SELECT seq FROM events ORDER BY seq LIMIT ?1) WHERE seq > ?2")?
         .query_row([PIECE, shared.readers.low_water()], |row| row.get::<_, i64>(0))?
         .unsigned_abs();
     let gone = transaction

@@ -30,7 +30,9 @@ pub(super) fn transaction(replies: &[Value], rows: usize) -> Result<Vec<Outcome>
 fn outcome(result: &Value) -> Outcome {
     match error_of(result) {
         None => Outcome::Stored,
-        Some((_, detail)) if detail.is_some_and(|text| text.contains("equal or smaller")) => Outcome::NotNewer,
+        Some((_, detail)) if detail.is_some_and(|text| text.contains("equal or smaller")) => {
+            Outcome::NotNewer
+        }
         Some((code, detail)) => Outcome::Refused(explain(code, detail)),
     }
 }
@@ -47,9 +49,9 @@ pub(super) fn last_id(reply: &Value) -> Result<Option<Id>, String> {
     }
     let of = |name: &Value, value: &Value| is_text(name, b"last-generated-id").then(|| text(value)).flatten();
     let found = match reply {
-        Value::Array(parts) => {
-            parts.chunks_exact(2).find_map(|pair| if let [name, value] = pair { of(name, value) } else { None })
-        }
+        Value::Array(parts) => parts
+            .chunks_exact(2)
+            .find_map(|pair| if let [name, value] = pair { of(name, value) } else { None }),
         Value::Map(pairs) => pairs.iter().find_map(|(name, value)| of(name, value)),
         _ => return Err("the server describes a stream in a way that is not understood".to_owned()),
     };
@@ -91,7 +93,9 @@ pub(super) fn explain(code: &str, detail: Option<&str>) -> String {
         "NOAUTH" | "WRONGPASS" => {
             "the server wants another login: set `username` and `password_env` or `password_file` in [streams.redis_options]"
         }
-        "NOPERM" => "the login may not do that: let it use XADD, XINFO, HSET, PERSIST, PEXPIRE, DEL, MULTI and EXEC",
+        "NOPERM" => {
+            "the login may not do that: let it use XADD, XINFO, HSET, PERSIST, PEXPIRE, DEL, MULTI and EXEC"
+        }
         "WRONGTYPE" => "a key has another type: set another `prefix`",
         "MISCONF" => "the server cannot save its data: see its log",
         "NOREPLICAS" => "the server lacks replicas",
