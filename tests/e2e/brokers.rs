@@ -235,7 +235,10 @@ fn skip(what: &str) {
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|port| port.local_addr()).expect("a free port").port()
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|port| port.local_addr())
+        .expect("a free port")
+        .port()
 }
 
 fn wait_for_port(what: &str, port: u16) {

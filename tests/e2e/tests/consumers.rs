@@ -44,8 +44,7 @@ fn a_group_has_each_event_once_though_its_members_die() {
     wait::until("entries for one that dies", THROUGH, || {
         for shard in 0..SHARDS {
             let stream = format!("touchline:ev:inplay:{shard}");
-            let answer =
-                redis.ask(&format!("XREADGROUP GROUP table dead COUNT 5 STREAMS {stream} >"));
+            let answer = redis.ask(&format!("XREADGROUP GROUP table dead COUNT 5 STREAMS {stream} >"));
             // A list of one stream; without entries it is none.
             given += usize::from(answer == "*1");
         }
@@ -118,7 +117,8 @@ fn the_store_answers_the_examples_questions() {
     let (_, id, at) = &goals[0];
 
     let timeline = table(&store, "timeline.sql", Some(id), None);
-    let of_match = store.query_row("SELECT count(*) FROM timeline WHERE match = ?1", [id], |row| row.get::<_, i64>(0));
+    let of_match =
+        store.query_row("SELECT count(*) FROM timeline WHERE match = ?1", [id], |row| row.get::<_, i64>(0));
     assert_eq!(timeline.len() as i64, of_match.unwrap());
     assert!(timeline.iter().any(|row| row[3] == "goal" && row[5].contains('-')), "{timeline:?}");
     let orders: Vec<i64> = timeline.iter().map(|row| row[0].parse().unwrap()).collect();
@@ -148,7 +148,8 @@ fn by_hand(hour: &Connection, goals: &[(i64, String, String)], id: &str, of_hour
         let shown = (3..7).map(|at| row.get_ref(at).map(text)).collect::<rusqlite::Result<_>>()?;
         Ok((row.get(0)?, row.get(1)?, row.get(2)?, shown))
     };
-    let prices: Vec<Price> = statement.query_map([id], price).unwrap().collect::<rusqlite::Result<_>>().unwrap();
+    let prices: Vec<Price> =
+        statement.query_map([id], price).unwrap().collect::<rusqlite::Result<_>>().unwrap();
     let mut rows = Vec::new();
     for (_, _, at) in goals.iter().filter(|(_, of, at)| of == id && at.starts_with(of_hour)) {
         let mut last = BTreeMap::new();

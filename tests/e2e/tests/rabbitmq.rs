@@ -52,7 +52,8 @@ fn a_consumer_that_knows_copies_has_each_event_once_across_deaths_of_recorder_an
     let folder = tempfile::tempdir().unwrap();
     // Before the daemon: the exchange keeps nothing for a queue that is still to come.
     let url = rabbit.url();
-    let Some(consumer) = Consumer::start(folder.path(), "queue", "rabbitmq_queue.py", &["--url", &url]) else {
+    let Some(consumer) = Consumer::start(folder.path(), "queue", "rabbitmq_queue.py", &["--url", &url])
+    else {
         return;
     };
     let options = Options { matches: 8, rate: 300.0, speed: 100.0, cap: Some(5), ..Options::default() };

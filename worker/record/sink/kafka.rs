@@ -107,7 +107,9 @@ impl Sink for Kafka {
             // What is behind a wait in vain stands in the events.
             producer.poll(Duration::ZERO);
             let why = lock(&producer.context().state).trouble.take();
-            return Err(why.map_or_else(|| failed(error), |why| format!("no connection to {}: {why}", self.servers)));
+            return Err(
+                why.map_or_else(|| failed(error), |why| format!("no connection to {}: {why}", self.servers))
+            );
         }
         self.producer = Some(producer);
         Ok(held.clone())
@@ -170,9 +172,8 @@ impl Reports {
             return Ok(());
         }
         let mut failed = state.records.iter().flatten().filter_map(|record| record.as_ref().err());
-        let too_large = |error: &&KafkaError| {
-            error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge)
-        };
+        let too_large =
+            |error: &&KafkaError| error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge);
         if let Some(error) = failed.clone().find(too_large) {
             return Err(Stop { settled, blame: Blame::Message, why: error.to_string() });
         }

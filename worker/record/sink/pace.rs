@@ -120,6 +120,10 @@ mod tests {
         let delivery = pace.deliver(&all, |_| Err(stop(Blame::Broker, 1)));
         assert_eq!((delivery.settled, delivery.refused.len(), pace), (1, 0, Pace::Together));
         let delivery = pace.deliver(&all[..1], |_| Err(stop(Blame::Message, 0)));
-        assert_eq!((delivery.settled, delivery.refused.len()), (1, 1), "one that is alone needs no second try");
+        assert_eq!(
+            (delivery.settled, delivery.refused.len()),
+            (1, 1),
+            "one that is alone needs no second try"
+        );
     }
 }

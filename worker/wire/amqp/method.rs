@@ -65,33 +65,68 @@ pub enum Declare {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Method {
-    Start { version: (u8, u8), properties: Table, mechanisms: String, locales: String },
-    StartOk { properties: Table, mechanism: Short, response: Secret, locale: Short },
+    Start {
+        version: (u8, u8),
+        properties: Table,
+        mechanisms: String,
+        locales: String,
+    },
+    StartOk {
+        properties: Table,
+        mechanism: Short,
+        response: Secret,
+        locale: Short,
+    },
     Tune(Tuning),
     TuneOk(Tuning),
-    Open { host: Short },
+    Open {
+        host: Short,
+    },
     OpenOk,
     Close(Closing),
     CloseOk,
     /// The broker takes nothing for a while.
-    Blocked { reason: Short },
+    Blocked {
+        reason: Short,
+    },
     Unblocked,
     ChannelOpen,
     ChannelOpenOk,
     ChannelClose(Closing),
     ChannelCloseOk,
-    ExchangeDeclare { exchange: Short, kind: Short, declare: Declare },
+    ExchangeDeclare {
+        exchange: Short,
+        kind: Short,
+        declare: Declare,
+    },
     ExchangeDeclareOk,
-    Publish { exchange: Short, key: Short },
-    Return { code: u16, text: Short, exchange: Short, key: Short },
+    Publish {
+        exchange: Short,
+        key: Short,
+    },
+    Return {
+        code: u16,
+        text: Short,
+        exchange: Short,
+        key: Short,
+    },
     /// The broker has this message, or with `multiple` all up to this one.
-    Ack { tag: u64, multiple: bool },
+    Ack {
+        tag: u64,
+        multiple: bool,
+    },
     /// It has not, and will not.
-    Nack { tag: u64, multiple: bool },
+    Nack {
+        tag: u64,
+        multiple: bool,
+    },
     ConfirmSelect,
     ConfirmSelectOk,
     /// A method that nothing here asks for.
-    Other { class: u16, method: u16 },
+    Other {
+        class: u16,
+        method: u16,
+    },
 }
 
 const PASSIVE: u8 = 0b01;

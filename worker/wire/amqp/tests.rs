@@ -28,7 +28,11 @@ fn text() -> impl Strategy<Value = Short> {
 }
 
 fn closing() -> impl Strategy<Value = Closing> {
-    (any::<u16>(), text(), any::<(u16, u16)>()).prop_map(|(code, text, method)| Closing { code, text, method })
+    (any::<u16>(), text(), any::<(u16, u16)>()).prop_map(|(code, text, method)| Closing {
+        code,
+        text,
+        method,
+    })
 }
 
 fn tuning() -> impl Strategy<Value = Tuning> {
@@ -61,11 +65,18 @@ fn method() -> impl Strategy<Value = Method> {
         text().prop_map(|reason| Method::Blocked { reason }),
     ];
     let publishing = prop_oneof![
-        (text(), text(), declare)
-            .prop_map(|(exchange, kind, declare)| Method::ExchangeDeclare { exchange, kind, declare }),
+        (text(), text(), declare).prop_map(|(exchange, kind, declare)| Method::ExchangeDeclare {
+            exchange,
+            kind,
+            declare
+        }),
         (text(), text()).prop_map(|(exchange, key)| Method::Publish { exchange, key }),
-        (any::<u16>(), text(), text(), text())
-            .prop_map(|(code, text, exchange, key)| Method::Return { code, text, exchange, key }),
+        (any::<u16>(), text(), text(), text()).prop_map(|(code, text, exchange, key)| Method::Return {
+            code,
+            text,
+            exchange,
+            key
+        }),
         any::<(u64, bool)>().prop_map(|(tag, multiple)| Method::Ack { tag, multiple }),
         any::<(u64, bool)>().prop_map(|(tag, multiple)| Method::Nack { tag, multiple }),
         any::<u16>().prop_map(|method| Method::Other { class: 99, method }),
@@ -161,10 +172,12 @@ fn bytes_are_as_the_specification_writes_them() {
     Method::Publish { exchange: short("e"), key: short("a.b") }.write(1, &mut bytes);
     assert_eq!(bytes[HEAD..], *b"\x00\x3c\x00\x28\x00\x00\x01e\x03a.b\x00\xce");
     bytes.clear();
-    let properties = Properties { delivery_mode: Some(2), message_id: Some(short("i")), ..Properties::default() };
+    let properties =
+        Properties { delivery_mode: Some(2), message_id: Some(short("i")), ..Properties::default() };
     Content { length: 3, properties }.write(1, &mut bytes);
     assert_eq!(bytes[HEAD..], *b"\x00\x3c\x00\x00\x00\x00\x00\x00\x00\x00\x00\x03\x10\x80\x02\x01i\xce");
-    let table = Table::default().text(&short("a"), "b").table(&short("c"), &Table::default().set(&short("d")));
+    let table =
+        Table::default().text(&short("a"), "b").table(&short("c"), &Table::default().set(&short("d")));
     assert_eq!(table.0, *b"\x01aS\x00\x00\x00\x01b\x01cF\x00\x00\x00\x04\x01dt\x01");
 }
 

@@ -62,7 +62,8 @@ fn rows_go_to_the_topics_of_their_feed_under_the_key_of_their_match() {
     let odds = [row(9, SinkLane::Odds, "{}")];
     assert_eq!(sink.deliver(&odds), Delivery::all(&odds));
     let found = records(&servers, "touchline.ev.in.play", 3);
-    let of_one: Vec<&str> = found.iter().filter(|(key, ..)| key == "m1").map(|(_, id, _)| id.as_str()).collect();
+    let of_one: Vec<&str> =
+        found.iter().filter(|(key, ..)| key == "m1").map(|(_, id, _)| id.as_str()).collect();
     assert_eq!(of_one, ["a", "c"], "a match is in order");
     assert_eq!(records(&servers, "touchline.odds.in.play", 1), [("m1".into(), "17-9".into(), "{}".into())]);
 }

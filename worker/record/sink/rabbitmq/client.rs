@@ -34,7 +34,7 @@ impl Client {
     /// # Errors
     /// What of that cannot be used.
     pub(super) fn new(streams: &StreamsConfig) -> Result<Client, String> {
-        let url: AmqpUrl = streams.rabbitmq.parse().map_err(|error| format!("rabbitmq: {error}"))?;
+        let url = streams.rabbitmq.parse::<AmqpUrl>().map_err(|error| format!("rabbitmq: {error}"))?;
         let options = &streams.rabbitmq_options;
         let trust = Trust::Authorities { ca_file: options.ca_file.clone() };
         let tls = if url.has_tls { Some(TlsPlan::new(&url.host, &trust)?) } else { None };

@@ -85,10 +85,16 @@ impl fmt::Display for Failure {
             }
             Failure::Nacked => f.write_str("the broker could not keep a message (nack); its log says why"),
             Failure::Mechanisms { offered } => {
-                write!(f, "the broker offers the logins '{offered}', and PLAIN is not among them; enable it there")
+                write!(
+                    f,
+                    "the broker offers the logins '{offered}', and PLAIN is not among them; enable it there"
+                )
             }
             Failure::Frame { bytes } => {
-                write!(f, "the broker takes frames of {bytes} bytes at most; raise its frame_max to 4096 or more")
+                write!(
+                    f,
+                    "the broker takes frames of {bytes} bytes at most; raise its frame_max to 4096 or more"
+                )
             }
             Failure::Connection(closing) => {
                 closed(f, "connection", closing)?;

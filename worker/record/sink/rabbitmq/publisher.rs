@@ -6,8 +6,8 @@
 
 use super::failure::Failure;
 use crate::wire::amqp::{
-    Closing, Content, Declare, Frame, Frames, MIN_FRAME, Method, PERSISTENT, PROTOCOL, Properties, Short, Table,
-    Tuning, body, heartbeat,
+    Closing, Content, Declare, Frame, Frames, MIN_FRAME, Method, PERSISTENT, PROTOCOL, Properties, Short,
+    Table, Tuning, body, heartbeat,
 };
 use std::time::{Duration, Instant};
 use touchline_common::config::Secret;

@@ -32,8 +32,15 @@ fn broker(moods: &'static [Mood]) -> (String, Receiver<String>) {
         for mood in moods {
             let (stream, _) = listener.accept().unwrap();
             // A sink that goes away ends it.
-            let _ = Peer { stream, frames: Frames::new(FRAME), mood: *mood, ids: sender.clone(), id: None, tag: 0 }
-                .serve();
+            let _ = Peer {
+                stream,
+                frames: Frames::new(FRAME),
+                mood: *mood,
+                ids: sender.clone(),
+                id: None,
+                tag: 0,
+            }
+            .serve();
         }
     });
     (address, ids)
@@ -127,7 +134,8 @@ fn judge(mood: Mood, length: usize, tag: u64) -> Option<Method> {
 }
 
 fn sink(address: &str) -> RabbitMq {
-    let mut streams = StreamsConfig { rabbitmq: format!("amqp://guest@{address}"), ..StreamsConfig::default() };
+    let mut streams =
+        StreamsConfig { rabbitmq: format!("amqp://guest@{address}"), ..StreamsConfig::default() };
     streams.rabbitmq_options.timeout = Dur::millis(400);
     RabbitMq::new(&streams, 17)
 }

@@ -48,7 +48,9 @@ impl Link {
         self.say(&Method::OpenOk)?;
         assert_eq!(self.read_one(), Method::ChannelOpen);
         self.say(&Method::ChannelOpenOk)?;
-        let Method::ExchangeDeclare { exchange, kind, declare: Declare::Durable } = self.read_one() else { panic!() };
+        let Method::ExchangeDeclare { exchange, kind, declare: Declare::Durable } = self.read_one() else {
+            panic!()
+        };
         assert_eq!((exchange.as_str(), kind.as_str()), ("touchline", "topic"));
         self.say(&Method::ExchangeDeclareOk)?;
         assert_eq!(self.read_one(), Method::ConfirmSelect);
