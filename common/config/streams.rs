@@ -116,8 +116,8 @@ table! {
         exchange: String = String::new(),
         /// Whether the exchange is made where it is missing; else it must be there.
         declare: bool = true,
-        /// Messages that are under way at a time.
-        batch: u32 = 256,
+        /// Messages that are under way at a time: the broker confirms persistent ones each time that it has written some.
+        batch: u32 = 1_000,
         /// How long the broker may take to confirm them, and to let in.
         timeout: Dur = Dur::secs(10),
         /// A sign of life at least so often, both ways; `0s`: none, unless the broker wants it.

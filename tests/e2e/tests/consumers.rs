@@ -53,9 +53,11 @@ fn a_group_has_each_event_once_though_its_members_die() {
     let two = member(folder.path(), &redis, "two").unwrap();
 
     site.assert_events_are_true();
-    let committed: BTreeSet<String> =
-        site.events().iter().map(|event| event["id"].as_str().unwrap().to_owned()).collect();
-    wait::until("every event in the table", THROUGH, || (two.events() == committed).then_some(()));
+    wait::until("every event in the table, and no other", THROUGH, || {
+        let events = site.events();
+        let committed: BTreeSet<&str> = events.iter().filter_map(|event| event["id"].as_str()).collect();
+        two.events().iter().map(String::as_str).eq(committed).then_some(())
+    });
     wait::until("no entry that waits", THROUGH, || {
         // The first member of XPENDING's answer is how many wait.
         let count = "\"return redis.call('XPENDING', KEYS[1], 'table')[1]\"";

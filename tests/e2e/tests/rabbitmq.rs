@@ -77,8 +77,9 @@ fn a_consumer_that_knows_copies_has_each_event_once_across_deaths_of_recorder_an
     site.simulator.pause();
     // Which also shows that every event is committed.
     site.assert_events_are_true();
-    let committed = names(&site.events());
-    wait::until("every event at the consumer", THROUGH, || (consumer.events() == committed).then_some(()));
+    wait::until("every event at the consumer, and no other", THROUGH, || {
+        (consumer.events() == names(&site.events())).then_some(())
+    });
     assert!(!consumer.odds().is_empty(), "prices come, too");
     let status = site.ask("status", json!({}));
     let sink = &status["recorder"]["sinks"][0];

@@ -171,7 +171,8 @@ impl Publisher {
 
     /// When to let time pass again, at the latest.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let beat = (!self.heartbeat.is_zero()).then(|| self.spoke_at + self.heartbeat / 2);
+        let beats = self.state == State::Open && !self.heartbeat.is_zero();
+        let beat = beats.then(|| self.spoke_at + self.heartbeat / 2);
         [self.until, beat].into_iter().flatten().min()
     }
 
