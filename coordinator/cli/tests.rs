@@ -566,6 +566,19 @@ fn odds_of_an_unknown_match_are_an_error() {
 }
 
 #[test]
+fn status_shows_each_sink_and_why_it_waits() {
+    let sinks = json!([
+        {"name": "redis", "state": "delivering", "delivered": 7, "last_error": "it was down"},
+        {"name": "ndjson", "state": "backing off", "lag_rows": 1, "next_retry_s": 2.0, "last_error": "the disk is full"},
+    ]);
+    let ran = Daemon::ok(&[json!({"state": "ready", "recorder": {"state": "ready", "sinks": sinks}})])
+        .run(&["status"]);
+    let expected = "sink      redis delivering: 7 delivered, 0 refused, 0 rows behind\n\
+        sink      ndjson backing off: 0 delivered, 0 refused, 1 row behind\n          tried again in 2.0 s: the disk is full\n";
+    assert!(ran.out.contains(expected), "{}", ran.out);
+}
+
+#[test]
 fn health_ping_and_acting_verbs() {
     let ran = Daemon::ok(&[json!({"healthy": true, "reasons": []})]).run(&["health"]);
     assert_eq!((ran.code, ran.out.as_str()), (Code::Done, "healthy\n"));

@@ -21,7 +21,7 @@ use touchline_simulator::{Options, Simulator};
 const CAP: &str = "max_subscriptions = 5";
 
 fn small() -> Options {
-    Options { matches: 6, rate: 300.0, cap: Some(5), speed: 60.0, ..Options::default() }
+    Options { matches: 6, rate: 300.0, cap: Some(5), ..Options::default() }
 }
 
 /// A server of its own in a folder of its own. It must end before the site does, which looks for processes that are left.

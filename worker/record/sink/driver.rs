@@ -183,7 +183,7 @@ impl Driver {
     ) -> Option<News> {
         let position = self.position.seq.of(stream);
         *position = seq.max(*position);
-        self.lag.of(stream).settle(seq);
+        self.lag.of(stream).settle(*position);
         self.set_mark(mark);
         self.delivered += delivered;
         if delivered + refused > 0 { self.is_well() } else { None }

@@ -18,6 +18,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 use touchline_common::config::SinkLane;
 use touchline_common::control::{Answer, Code};
 use touchline_common::ipc::messages::data::Stream;
@@ -25,6 +26,9 @@ use touchline_common::ipc::messages::recorder::SinkStats;
 
 /// Orders that may wait for a sink's thread.
 const ORDERS: usize = 100;
+
+/// A thread that is so long in one step is stuck: a pipe that nobody reads has no timeout.
+const STUCK: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(in crate::record) struct Sinks {
@@ -106,7 +110,7 @@ impl Sinks {
     }
 
     pub(in crate::record) fn stats(&self) -> Vec<SinkStats> {
-        self.handles.iter().map(|handle| lock(&handle.shared.stats).clone()).collect()
+        self.handles.iter().map(Handle::stats).collect()
     }
 
     /// Whether no thread is left.
@@ -171,6 +175,15 @@ impl Sinks {
 }
 
 impl Handle {
+    fn stats(&self) -> SinkStats {
+        let mut stats = lock(&self.shared.stats).clone();
+        let stands = lock(&self.shared.shown_at).map_or(Duration::ZERO, |at| at.elapsed());
+        if stands >= STUCK && !self.thread.is_finished() {
+            stats.trouble = format!("whoever reads there has taken nothing for {} s", stands.as_secs());
+        }
+        stats
+    }
+
     /// Whether there was room for it.
     fn order(&self, order: Order) -> bool {
         let mut orders = lock(&self.shared.orders);

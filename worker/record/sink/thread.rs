@@ -64,6 +64,8 @@ pub(super) enum Order {
 pub(super) struct Shared {
     pub(super) orders: Mutex<Vec<Order>>,
     pub(super) stats: Mutex<SinkStats>,
+    /// When those were true: a thread that stands still in a delivery cannot say so itself.
+    pub(super) shown_at: Mutex<Option<Instant>>,
 }
 
 /// The two streams as their threads share them.
@@ -404,6 +406,7 @@ impl Runner {
 
     fn show(&mut self, now: Instant) {
         self.shown_at = Some(now);
+        *lock(&self.shared.shown_at) = Some(now);
         let shown = self.driver.show(now);
         let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         *lock(&self.shared.stats) = SinkStats {
