@@ -175,6 +175,8 @@ impl Consumer {
         let script = examples().join(script);
         let (table, log) = (folder.join("table.sqlite"), folder.join(format!("{name}.log")));
         let mut command = Command::new(python);
+        // It would write beside the sources.
+        command.env("PYTHONDONTWRITEBYTECODE", "1");
         command.arg("-u").arg(script).args(args).arg("--table").arg(&table);
         let program = Own::start(&mut command, &log);
         wait::until(&format!("{name} to be ready"), READY, || {

@@ -83,15 +83,15 @@ def take(server, stream, entries, args, table):
     rows = [(key_of(json.loads(fields["event"]), entry), fields["event"]) for entry, fields in entries if fields]
     if rows:
         table.add(rows)
-    if entries:
-        server.xack(stream, args.group, *[entry for entry, _ in entries])
+    taken = [entry for entry, _ in entries if entry]
+    if taken:
+        server.xack(stream, args.group, *taken)
 
 
 def in_pairs(given):
-    """Streams with their entries: newer versions of the protocol give them as a dictionary of lists of lists."""
-    if isinstance(given, dict):
-        return [(stream, entries) for stream, lists in given.items() for entries in lists]
-    return given or []
+    """Streams with their entries, whatever form this version of the client gives them: pairs, or a dictionary, at times of lists in lists."""
+    for stream, entries in given.items() if isinstance(given, dict) else given or []:
+        yield stream, entries[0] if entries and isinstance(entries[0], list) else entries
 
 
 if __name__ == "__main__":
