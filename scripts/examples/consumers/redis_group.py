@@ -37,7 +37,7 @@ def main():
         server = redis.Redis.from_url(args.url, decode_responses=True, socket_timeout=30)
         try:
             consume(server, streams, args, table)
-        except redis.ConnectionError as error:
+        except (redis.ConnectionError, redis.TimeoutError) as error:
             print(f"again in a second: {error}", flush=True)
             time.sleep(1)
 
