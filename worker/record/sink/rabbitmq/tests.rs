@@ -2,8 +2,12 @@
 
 use super::*;
 use crate::wire::amqp::{Closing, Frame, Frames, Method, PROTOCOL, Table, Tuning};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
@@ -23,31 +27,60 @@ enum Mood {
     Nonsense,
 }
 
+trait Stream: Read + Write + Send {}
+impl<T: Read + Write + Send> Stream for T {}
+
 /// A broker that takes one connection after the other; ids of the messages that it got.
 fn broker(moods: &'static [Mood]) -> (String, Receiver<String>) {
+    broker_over(None, moods)
+}
+
+fn broker_over(tls: Option<Arc<ServerConfig>>, moods: &'static [Mood]) -> (String, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (sender, ids) = channel();
     thread::spawn(move || {
         for mood in moods {
             let (stream, _) = listener.accept().unwrap();
+            let stream: Box<dyn Stream> = match &tls {
+                None => Box::new(stream),
+                Some(config) => {
+                    let connection = ServerConnection::new(Arc::clone(config)).unwrap();
+                    Box::new(StreamOwned::new(connection, stream))
+                }
+            };
+            let frames = Frames::new(FRAME);
+            let peer = Peer { stream, frames, mood: *mood, ids: sender.clone(), id: None, tag: 0 };
             // A sink that goes away ends it.
-            let _ = Peer {
-                stream,
-                frames: Frames::new(FRAME),
-                mood: *mood,
-                ids: sender.clone(),
-                id: None,
-                tag: 0,
-            }
-            .serve();
+            let _ = peer.serve();
         }
     });
     (address, ids)
 }
 
+/// A server's side of TLS for this address, and the certificate of who vouches for it.
+fn tls(address: &str) -> (Arc<ServerConfig>, tempfile::NamedTempFile) {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(issuer.pem().as_bytes()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(vec![address.to_owned()]).unwrap();
+    let certificate = params.signed_by(&key, &issuer).unwrap().der().clone();
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    (Arc::new(config), file)
+}
+
 struct Peer {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     frames: Frames,
     mood: Mood,
     ids: Sender<String>,
@@ -99,7 +132,8 @@ impl Peer {
     fn say(&mut self, method: &Method) -> io::Result<()> {
         let mut bytes = Vec::new();
         method.write(1, &mut bytes);
-        self.stream.write_all(&bytes)
+        self.stream.write_all(&bytes)?;
+        self.stream.flush()
     }
 }
 
@@ -161,6 +195,26 @@ fn rows_are_published_and_confirmed() {
     assert_eq!(ids(&received, 3), ["17-1", "17-2", "17-2"]);
     sink.disconnect();
     assert!(sink.deliver(&rows).failure.is_some());
+}
+
+#[test]
+fn over_tls_only_a_broker_that_is_vouched_for_gets_the_login() {
+    let (config, file) = tls("127.0.0.1");
+    let (address, received) = broker_over(Some(config), &[Mood::Confirms, Mood::Confirms]);
+    let mut streams =
+        StreamsConfig { rabbitmq: format!("amqps://guest@{address}"), ..StreamsConfig::default() };
+    streams.rabbitmq_options.timeout = Dur::secs(5);
+    let error = RabbitMq::new(&streams, 17).connect(&Position::default()).unwrap_err();
+    // Of a machine without any authorities that is said instead.
+    assert!(error.contains("`ca_file`"), "{error}");
+    streams.rabbitmq_options.ca_file = file.path().to_str().unwrap().to_owned();
+    let mut sink = RabbitMq::new(&streams, 17);
+    sink.connect(&Position::default()).unwrap();
+    // More than one record of TLS.
+    let rows = [row(1, &"x".repeat(100_000)), row(2, "{}")];
+    assert_eq!(sink.deliver(&rows), Delivery::all(&rows));
+    assert_eq!(ids(&received, 2), ["17-1", "17-2"]);
+    sink.disconnect();
 }
 
 #[test]
