@@ -6,7 +6,7 @@
 
 use super::driver::{Driver, News, State, Step};
 use super::places::{Places, Refused};
-use super::tail::Tail;
+use super::tail::{DOCUMENTS, Tail};
 use super::{Delivery, Position, Row, Sink, Timing};
 use crate::record::bulk;
 use crate::record::config::RecordConfig;
@@ -344,6 +344,9 @@ impl Runner {
         match self.sink.documents(&changed) {
             Ok(()) => {
                 self.tail.documents_sent(&changed);
+                if changed.len() >= DOCUMENTS {
+                    self.driver.more_documents(Instant::now());
+                }
                 let news = self.driver.is_well();
                 self.report(news);
             }
