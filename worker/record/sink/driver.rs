@@ -158,6 +158,11 @@ impl Driver {
         if bulk { Step::Deliver(Stream::Bulk) } else { Step::Idle }
     }
 
+    /// More documents wait than were sent at once.
+    pub(super) fn more_documents(&mut self, now: Instant) {
+        self.documents_at = self.documents_at.map(|_| now);
+    }
+
     /// The store did not give a stream's rows; it is asked again after a while, and the other stream goes on.
     pub(super) fn unreadable(&mut self, now: Instant, stream: Stream, error: String) {
         *self.unreadable.of(stream) = Some(now + UNREADABLE);
@@ -168,7 +173,7 @@ impl Driver {
     pub(super) fn connected(&mut self, now: Instant, position: Position) -> Option<News> {
         self.position = position;
         self.state = State::Delivering { since: now };
-        self.documents_at = self.documents_at.map(|_| now);
+        self.more_documents(now);
         let first = !std::mem::replace(&mut self.was_up, true) && self.failing.is_none();
         first.then_some(News::Up)
     }

@@ -15,8 +15,8 @@ use std::path::PathBuf;
 use touchline_common::config::SinkLane;
 use touchline_common::ipc::messages::data::Stream;
 
-/// Documents that one look takes at most.
-const DOCUMENTS: usize = 256;
+/// Documents that one look takes: they are large, and rows of the match stream wait meanwhile.
+pub(super) const DOCUMENTS: usize = 32;
 
 /// A row of either stream on its way to a sink.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@
 
 use super::driver::{Driver, News, State, Step};
 use super::places::{Places, Refused};
-use super::tail::Tail;
+use super::tail::{DOCUMENTS, Tail};
 use super::{Delivery, Position, Row, Sink, Timing};
 use crate::record::bulk;
 use crate::record::config::RecordConfig;
@@ -24,8 +24,8 @@ const LOOK: Duration = Duration::from_millis(50);
 /// How long rows are still told once the recorder leaves.
 const LAST: Duration = Duration::from_millis(500);
 
-/// The least time between two log lines about a store that cannot be read.
-const LOG_UNREAD: Duration = Duration::from_secs(60);
+/// The least time between two log lines about a store that cannot be read, and between two about refused rows.
+const LOG_AGAIN: Duration = Duration::from_secs(60);
 
 /// What a sink is to get, and when it is tried again.
 #[derive(Clone, Debug)]
@@ -101,8 +101,10 @@ pub(super) struct Runner {
     /// Where a sink begins that was never anywhere: with what comes after the recorder's start.
     first: PerStream<i64>,
     shown_at: Option<Instant>,
-    /// When the log last said that the store could not be read.
+    /// When the log last said that the store could not be read,
     unread_at: Option<Instant>,
+    /// and that rows were refused.
+    refused_at: Option<Instant>,
 }
 
 impl Runner {
@@ -142,6 +144,7 @@ impl Runner {
             first,
             shown_at: None,
             unread_at: None,
+            refused_at: None,
         };
         runner.show(Instant::now());
         runner
@@ -321,14 +324,16 @@ impl Runner {
             let row = rows.get_mut(place).and_then(Option::take);
             self.refused.extend(row.map(|row| Refused { row, error }));
         }
-        let now = self.refused.get(before..).unwrap_or_default();
-        if let Some(Refused { row, error }) = now.first() {
+        let fresh = self.refused.get(before..).unwrap_or_default();
+        if let Some(Refused { row, error }) = fresh.first()
+            && is_due(&mut self.refused_at)
+        {
             log::warn!(
-                sink = self.plan.name, rows = now.len(), seq = row.seq, error = error.as_str();
+                sink = self.plan.name, rows = fresh.len(), seq = row.seq, error = error.as_str();
                 "sink.refused"
             );
         }
-        now.len() as u64
+        fresh.len() as u64
     }
 
     fn documents(&mut self) {
@@ -342,6 +347,9 @@ impl Runner {
         match self.sink.documents(&changed) {
             Ok(()) => {
                 self.tail.documents_sent(&changed);
+                if changed.len() >= DOCUMENTS {
+                    self.driver.more_documents(Instant::now());
+                }
                 let news = self.driver.is_well();
                 self.report(news);
             }
@@ -351,9 +359,7 @@ impl Runner {
 
     /// The store could not be read, which the log says now and then.
     fn report_unread(&mut self, error: &str) {
-        let now = Instant::now();
-        if self.unread_at.is_none_or(|at| now >= at + LOG_UNREAD) {
-            self.unread_at = Some(now);
+        if is_due(&mut self.unread_at) {
             log::warn!(sink = self.plan.name, error = error; "sink.unread");
         }
     }
@@ -422,4 +428,14 @@ impl Runner {
             trouble: shown.trouble,
         };
     }
+}
+
+/// Whether what was last logged then is to be logged again, as of now.
+fn is_due(logged_at: &mut Option<Instant>) -> bool {
+    let now = Instant::now();
+    let is_due = logged_at.is_none_or(|at| now >= at + LOG_AGAIN);
+    if is_due {
+        *logged_at = Some(now);
+    }
+    is_due
 }

@@ -11,7 +11,7 @@ mod replies;
 use super::{Content, Delivery, Document, Position, Row, Sink};
 use crate::record::config::RecordConfig;
 use ::redis::{
-    Client, Connection, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline, RedisError,
+    Client, Connection, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, Pipeline, RedisError,
     TlsCertificates, Value, pipe,
 };
 use keys::{Id, Keys, SHARDS};
@@ -297,6 +297,7 @@ impl Redis {
 fn explain_failure(error: &RedisError) -> String {
     match error.code() {
         Some(code) => explain(code, error.detail()),
+        None if error.kind() == ErrorKind::AuthenticationFailed => explain("WRONGPASS", error.detail()),
         None if error.is_timeout() => LATE.to_owned(),
         None => error.to_string(),
     }
