@@ -2,7 +2,8 @@
 //!
 //! The coordinator checks who asks and hands the client's socket over. One answer line as everywhere on the control
 //! socket; `events` (of either stream) and `odds` with `follow` are answered `{"ok":true,"result":null}` and then one event object a line: to the newest committed one, or with
-//! `follow` until the client leaves. A client that does not read is closed. At most [`MAX_ASKING`] at a time get an answer that ends, and
+//! `follow` until the client leaves. A follower's answer is `{"seq":N}`, the newest committed one: who asked for nothing of the past goes on behind
+//! it after a break, though no row has come yet. A client that does not read is closed. At most [`MAX_ASKING`] at a time get an answer that ends, and
 //! [`MAX_FOLLOWING`] one that does not, each in places of their own: who follows keeps nobody from asking.
 
 mod rows;
@@ -370,8 +371,12 @@ fn lines(
     how: Lines,
     first: fn(i64) -> i64,
 ) -> io::Result<()> {
-    stream.write_all(b"{\"ok\":true,\"result\":null}\n")?;
     let committed = newest.wait_beyond(-1, Duration::ZERO);
+    let answer = match how.follow {
+        Follow::No => "{\"ok\":true,\"result\":null}\n".to_owned(),
+        Follow::Yes => format!("{{\"ok\":true,\"result\":{{\"seq\":{committed}}}}}\n"),
+    };
+    stream.write_all(answer.as_bytes())?;
     // Whoever goes on from rows of a file that was replaced: the numbers began anew.
     let is_of_another = how.follow == Follow::Yes && how.since > Some(committed);
     let how = if is_of_another { Lines { since: Some(first(committed)), ..how } } else { how };
