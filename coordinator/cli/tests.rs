@@ -516,6 +516,20 @@ fn events_one_a_line() {
 }
 
 #[test]
+fn a_break_before_the_first_row_loses_none() {
+    let begun = || format!("{}\n", json!({"ok": true, "result": {"seq": 41}}));
+    let row = format!("{}{}\n", begun(), json!({"seq": 42, "match": "7", "type": "goal"}));
+    let daemon = Daemon::answering(vec![begun(), row.clone()]);
+    let ran = daemon.run(&["events", "--follow", "--json"]);
+    assert_eq!((ran.code, ran.out.lines().count()), (Code::NotRunning, 1));
+    assert_eq!(daemon.asked()[1], json!({"verb": "events", "args": {"follow": true, "since": 41}}));
+    // Who asked for some of the past asks for it again, since none of it has come.
+    let daemon = Daemon::answering(vec![begun(), row]);
+    daemon.run(&["events", "--follow", "--since", "3", "--json"]);
+    assert_eq!(daemon.asked()[1], json!({"verb": "events", "args": {"follow": true, "since": 3}}));
+}
+
+#[test]
 fn events_in_words_name_their_matches() {
     let matches = json!([{"match": "7", "feed": "inplay", "name": "A v B"}]);
     let event = |id: &str| {
