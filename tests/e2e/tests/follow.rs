@@ -88,7 +88,8 @@ fn a_follower_of_events_to_whom_nothing_had_come_misses_none_across_a_restart_of
     wait::until("the answer", BACK, || (follower.lines().len() == 1).then_some(()));
     restart_the_recorder_under_load(&site);
     wait::until("events", BACK, || {
-        (seqs(&site.events()).last().copied().unwrap() >= newest + 5).then_some(())
+        let last = seqs(&site.events()).last().copied();
+        last.is_some_and(|last| last >= newest + 5).then_some(())
     });
     site.simulator.pause();
     assert_quiet(&site);
@@ -115,7 +116,8 @@ fn a_follower_of_odds_to_whom_nothing_had_come_misses_none_across_a_restart_of_t
     let mut follower = Follower::start(&site, &["odds", &id, "--follow", "--json"]);
     let answers = |pid: u32| {
         let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return false };
-        tasks.flatten().any(|task| fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name == "query\n"))
+        let is_query = |name: String| name == "query\n";
+        tasks.flatten().any(|task| fs::read_to_string(task.path().join("comm")).is_ok_and(is_query))
     };
     // Its thread is there for good, not that of the question before it, and has answered.
     wait::until("its thread", BACK, || {
@@ -125,13 +127,14 @@ fn a_follower_of_odds_to_whom_nothing_had_come_misses_none_across_a_restart_of_t
         (first && there()).then_some(())
     });
     restart_the_recorder_under_load(&site);
-    wait::until("rows of the match", BACK, || (rows().len() > 10).then_some(()));
+    wait::until("rows of the match", BACK, || (seqs(&rows()).last() > Some(&newest)).then_some(()));
     site.simulator.pause();
     assert_quiet(&site);
     let expected: Vec<u64> = seqs(&rows()).into_iter().filter(|seq| *seq > newest).collect();
     assert!(!expected.is_empty());
     let shown = || -> Vec<u64> {
-        follower.lines().iter().map(|line| serde_json::from_str::<Value>(line).unwrap()["seq"].as_u64().unwrap()).collect()
+        let rows = follower.lines().into_iter().map(|line| serde_json::from_str(&line).unwrap());
+        seqs(&rows.collect::<Vec<Value>>())
     };
     wait::until("each of them", BACK, || (shown().len() >= expected.len()).then_some(()));
     assert_eq!(shown(), expected);
