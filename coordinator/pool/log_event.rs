@@ -65,9 +65,9 @@ log_events! {
     Info Spawned { child: Child, generation: Generation, feed: Option<FeedId> }
         "worker.spawned" = "a worker's process exists",
         "recorder.spawned" = "the recorder's process exists";
-    Debug SpawnFailed { child: Child, generation: Generation, error: String }
-        "worker.spawn_failed" = "there is no process; it is tried again, and counts as a death, whose line says why",
-        "recorder.spawn_failed" = "there is no process; it is tried again, and counts as a death, whose line says why";
+    Warn SpawnFailed { child: Child, generation: Generation, error: String }
+        "worker.spawn_failed" = "there is no process; it is tried again",
+        "recorder.spawn_failed" = "there is no process; it is tried again";
     Debug Ready { child: Child, generation: Generation, took_ms: u64 }
         "worker.ready" = "it takes work",
         "recorder.ready" = "it takes channels";

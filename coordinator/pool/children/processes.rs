@@ -211,7 +211,10 @@ impl Pool {
                 self.remember_death(child, &ending);
                 let (why, matches, at) = (why.clone(), ending.had.len(), ending.found());
                 let at = at.map(|key| key.id.clone());
-                self.died(child, Died { generation, why, matches, at, retry_ms });
+                // One that was never there has a line of its own.
+                if ending.exit.is_some() {
+                    self.died(child, Died { generation, why, matches, at, retry_ms });
+                }
             }
         }
         if parked {

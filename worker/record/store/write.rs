@@ -96,9 +96,9 @@ impl Batch {
             let (feed, id) = (feed(config, key), key.id.as_str());
             match gap {
                 GapStep::Open { slot, reason, .. } => {
-                    log::warn!(feed = feed, match_id = id, worker = slot.0, reason = *reason; "gap.start");
+                    log::debug!(feed = feed, match_id = id, worker = slot.0, reason = *reason; "gap.start");
                 }
-                GapStep::Close { .. } => log::info!(feed = feed, match_id = id; "gap.end"),
+                GapStep::Close { .. } => log::debug!(feed = feed, match_id = id; "gap.end"),
             }
         }
     }
