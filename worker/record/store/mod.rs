@@ -326,7 +326,7 @@ impl Store {
     /// Commits the batch, however long the disk refuses it; at a stop it gives up after a few attempts.
     fn commit(&mut self, stop: bool) {
         let mut backoff = BACKOFF.0;
-        let mut attempts = 0;
+        let mut attempts: u32 = 0;
         while !self.batch.is_empty() {
             let error = match self.try_commit() {
                 Ok(()) => return,
