@@ -60,7 +60,6 @@ fn lines_have_time_level_who_and_name() {
     for name in [
         "coord.started",
         "worker.spawned",
-        "match.assigned",
         "match.live",
         "pool.summary",
         "pool.ready",
