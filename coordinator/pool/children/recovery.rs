@@ -14,6 +14,9 @@ use std::time::Duration;
 use touchline_common::ipc::messages::worker::ConnectionState;
 use touchline_common::model::{Generation, MatchId, MatchKey, SlotId};
 
+/// A connection that comes and goes is told to be back at most this often.
+const BACK_EVERY: Duration = Duration::from_secs(5);
+
 /// Matches that were followed when something was lost.
 #[derive(Debug)]
 pub(in crate::pool) struct Missing {
@@ -232,6 +235,9 @@ impl Pool {
             None => return,
         };
         place.upstream.outage = None;
-        self.out.log(line);
+        if place.upstream.back_told.is_none_or(|at| now >= at + BACK_EVERY) {
+            place.upstream.back_told = Some(now);
+            self.out.log(line);
+        }
     }
 }

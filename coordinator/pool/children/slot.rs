@@ -44,6 +44,8 @@ pub(in crate::pool) struct Upstream {
     pub(in crate::pool) changed_at: Duration,
     /// Since it was lost, until all is followed again.
     pub(in crate::pool) outage: Option<Outage>,
+    /// When the log last said that it is back.
+    pub(in crate::pool) back_told: Option<Duration>,
 }
 
 impl Upstream {

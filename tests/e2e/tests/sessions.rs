@@ -37,7 +37,7 @@ fn encoded_and_fragmented_messages_make_the_same_documents() {
 
 #[test]
 fn a_resumed_session_requests_only_what_was_lost() {
-    let site = Site::live(&kept(), CAP);
+    let site = Site::live(&kept(), &format!("{CAP}\n[log]\nlevel = \"debug\""));
     // Nothing is on its way when the connections break, so nothing is lost with them.
     site.simulator.pause();
     thread::sleep(Duration::from_millis(300));
