@@ -106,7 +106,7 @@ impl Entries for Lines<'_, '_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::cli::{Code, Commands, OutputFormat, main_with};
+    use crate::cli::{Code, CommandError, Commands, OutputFormat, main_with};
     use serde_json::Value;
     use std::ffi::OsString;
     use std::io::{self, Write};
@@ -121,14 +121,18 @@ mod tests {
     struct Nobody;
 
     impl Commands for Nobody {
-        fn run(&self, _: touchline_common::config::Config, _: std::path::PathBuf) -> Code {
-            Code::Failed
+        fn run(
+            &self,
+            _: touchline_common::config::Config,
+            _: std::path::PathBuf,
+        ) -> Result<Code, CommandError> {
+            Ok(Code::Failed)
         }
-        fn demo(&self, _: crate::cli::DemoOptions) -> Code {
-            Code::Failed
+        fn demo(&self, _: crate::cli::DemoOptions) -> Result<Code, CommandError> {
+            Ok(Code::Failed)
         }
-        fn simulate(&self, _: touchline_simulator::Options, _: OutputFormat) -> Code {
-            Code::Failed
+        fn simulate(&self, _: touchline_simulator::Options, _: OutputFormat) -> Result<Code, CommandError> {
+            Ok(Code::Failed)
         }
         fn child(&self, _: crate::pool::Child, _: u32) -> Code {
             Code::Failed

@@ -12,13 +12,12 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use touchline_common::config::Config;
+use touchline_common::control::{Request, VERBS, Verb};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Built {
     Yes,
     No,
-    /// It does, but no operator types it.
-    Hidden,
 }
 
 /// The verbs of the contract, and whether this build has them.
@@ -55,8 +54,6 @@ const CONTRACT: &[(&str, Built)] = &[
     ("doctor", Built::No),
     ("completions", Built::Yes),
     ("man", Built::Yes),
-    ("worker", Built::Hidden),
-    ("recorder", Built::Hidden),
 ];
 
 /// What was asked of the parts that are carried out elsewhere.
@@ -75,16 +72,20 @@ impl Asked {
 }
 
 impl Commands for Asked {
-    fn run(&self, config: Config, socket: PathBuf) -> Code {
-        self.note(format!("run {} {}", config.feed.len(), socket.display()))
+    fn run(&self, config: Config, socket: PathBuf) -> Result<Code, CommandError> {
+        Ok(self.note(format!("run {} {}", config.feed.len(), socket.display())))
     }
 
-    fn demo(&self, options: DemoOptions) -> Code {
-        self.note(format!("{options:?}"))
+    fn demo(&self, options: DemoOptions) -> Result<Code, CommandError> {
+        Ok(self.note(format!("{options:?}")))
     }
 
-    fn simulate(&self, server: touchline_simulator::Options, output: OutputFormat) -> Code {
-        self.note(format!("{server:?}, output: {output:?}"))
+    fn simulate(
+        &self,
+        server: touchline_simulator::Options,
+        output: OutputFormat,
+    ) -> Result<Code, CommandError> {
+        Ok(self.note(format!("{server:?}, output: {output:?}")))
     }
 
     fn child(&self, child: Child, parent: u32) -> Code {
@@ -125,6 +126,9 @@ impl Daemon {
                 let (mut socket, _) = listener.accept().unwrap();
                 let mut line = String::new();
                 BufReader::new(socket.try_clone().unwrap()).read_line(&mut line).unwrap();
+                let request = Request::parse(line.as_bytes()).unwrap();
+                // No real daemon would take another.
+                Verb::by_name(&request.verb).unwrap().read(request.args).unwrap();
                 asked.push(serde_json::from_str(&line).unwrap());
                 // A client that has seen enough may be gone.
                 let _ = socket.write_all(answer.as_bytes());
@@ -166,24 +170,29 @@ fn status(state: &str) -> Value {
 #[test]
 fn the_table_is_the_contracts() {
     let command = verbs::command();
-    let built = |verb: &clap::Command| match verb.is_hide_set() {
-        true => Built::Hidden,
-        false if verb.get_about().unwrap().to_string().ends_with(" (not in this build)") => Built::No,
-        false => Built::Yes,
-    };
+    let built = |verb: &clap::Command| if verb.is_hide_set() { Built::No } else { Built::Yes };
     let table: Vec<(&str, Built)> =
         command.get_subcommands().map(|verb| (verb.get_name(), built(verb))).collect();
     assert_eq!(table, CONTRACT);
     let log = command.find_subcommand("log").unwrap();
     assert_eq!(log.get_subcommands().map(clap::Command::get_name).collect::<Vec<_>>(), ["level", "reopen"]);
     command.debug_assert();
+    verbs::offered().debug_assert();
 }
 
 #[test]
-fn what_the_socket_takes_stands_in_the_table_too() {
+fn the_command_line_and_the_socket_know_the_same_arguments() {
     let command = verbs::command();
-    for verb in touchline_common::control::VERBS.iter().filter(|verb| verb.name != "help") {
-        assert!(command.find_subcommand(verb.name).is_some(), "{}", verb.name);
+    for known in VERBS.iter().filter(|verb| verb.name != "help") {
+        let verb = command.find_subcommand(known.name).unwrap_or_else(|| panic!("{}", known.name));
+        let taken: Vec<&str> = known.names().collect();
+        let inner = verb.get_subcommands().flat_map(clap::Command::get_arguments);
+        for arg in verb.get_arguments().chain(inner) {
+            let name = arg.get_id().as_str().replace('-', "_");
+            // How events are written is the command line's own business.
+            let is_ours = (known.name, name.as_str()) == ("events", "format");
+            assert!(is_ours || taken.contains(&name.as_str()), "{} {name}: {taken:?}", known.name);
+        }
     }
     let daemon = Daemon::ok(&[json!({"moves": [], "drains": [], "feeds": []})]);
     assert_eq!(daemon.run(&["rebalance", "--dry-run"]).code, Code::Done);
@@ -197,6 +206,10 @@ fn parser_help_man_page_and_completions_agree() {
     let scripts: Vec<String> =
         ["bash", "zsh", "fish"].iter().map(|shell| touchline(&["completions", shell]).out).collect();
     let command = verbs::command();
+    for script in &scripts {
+        let offered = script.contains("coordinator-only") || script.contains("recorder");
+        assert!(!offered, "a verb that is not built, or is no operator's, is not offered: {script}");
+    }
     for verb in command.get_subcommands() {
         let shown = !verb.is_hide_set();
         let name = verb.get_name().replace('-', "\\-");
@@ -210,16 +223,114 @@ fn parser_help_man_page_and_completions_agree() {
             assert!(scripts.iter().all(|script| script.contains(verb.get_name())), "{name}");
             let help = touchline(&[verb.get_name(), "--help"]);
             assert_eq!(help.code, Code::Done);
-            for arg in verb.get_arguments().chain(command.get_arguments()) {
+            let page = touchline(&["man", verb.get_name()]).out;
+            assert!(page.contains(&format!("touchline-{}", verb.get_name())), "{page}");
+            assert!(
+                help.out.contains("\nExamples:\n  touchline ") && page.contains(".SH EXAMPLES"),
+                "{name}"
+            );
+            let args = verb.get_arguments().chain(command.get_arguments());
+            for arg in args.filter(|arg| !arg.is_hide_set()) {
                 let spelled = match arg.get_long() {
                     Some(long) => format!("--{long}"),
                     None => arg.get_value_names().unwrap()[0].to_string(),
                 };
                 assert!(help.out.contains(&spelled), "{name} {spelled}: {}", help.out);
+                assert!(page.contains(&spelled.replace('-', "\\-")), "{name} {spelled}: {page}");
             }
         }
     }
     assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
+}
+
+#[test]
+fn every_example_is_what_the_parser_takes() {
+    let command = verbs::command();
+    let inner = command.get_subcommands().flat_map(clap::Command::get_subcommands);
+    for verb in command.get_subcommands().chain(inner).map(clap::Command::get_name) {
+        for (example, _) in examples::of(verb) {
+            let args = ["touchline"].into_iter().chain(example.split(' '));
+            let parsed = verbs::offered().try_get_matches_from(args);
+            assert!(parsed.is_ok(), "{example}: {}", parsed.unwrap_err());
+            assert!(example.split(' ').any(|word| word == verb), "{example} is no example of {verb}");
+        }
+    }
+}
+
+#[test]
+fn man_pages_are_written_as_packagers_expect_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("man1");
+    let ran = touchline(&["man", "--dir", dir.to_str().unwrap()]);
+    assert_eq!(ran.code, Code::Done, "{}", ran.err);
+    let mut written: Vec<String> = std::fs::read_dir(&dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let built = CONTRACT.iter().filter(|(_, built)| *built == Built::Yes);
+    let mut expected: Vec<String> = built.map(|(verb, _)| format!("touchline-{verb}.1")).collect();
+    expected.push("touchline.1".to_owned());
+    written.sort();
+    expected.sort();
+    assert_eq!(written, expected);
+    let of_one = std::fs::read_to_string(dir.join("touchline-events.1")).unwrap();
+    assert_eq!(of_one, touchline(&["man", "events"]).out);
+    for wrong in [&["man", "recorder"][..], &["man", "reload"], &["man", "events", "--dir", "x"]] {
+        assert_eq!(touchline(wrong).code, Code::Usage, "{wrong:?}");
+    }
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let ran = touchline(&["man", "--dir", file.join("below").to_str().unwrap()]);
+    assert!(ran.code == Code::Failed && ran.err.contains("cannot write"), "{}", ran.err);
+}
+
+#[test]
+fn with_json_everything_is_json_errors_too() {
+    for (args, code, said) in [
+        (&["statsu", "--json"][..], Code::Usage, "(a similar subcommand exists: 'status')"),
+        (&["--json", "match"], Code::Usage, "the following required arguments were not provided: <ID>"),
+        (&["--json"], Code::Usage, "no verb given"),
+        (&["matches", "--state", "liv", "--json"], Code::Usage, "possible values: waiting"),
+        (&["reload", "--json"], Code::Failed, "`reload` is not in this build"),
+        (&["simulate", "--protocol", "zap", "--json"], Code::Usage, "expected ws or wss"),
+        (&["status", "--json", "--socket", "/nowhere"], Code::NotRunning, "cannot connect to /nowhere"),
+        (&["run", "--json", "--config", "/nowhere.toml"], Code::Usage, "/nowhere.toml"),
+        (&["check", "--json", "--config", "/nowhere.toml"], Code::Usage, "/nowhere.toml"),
+        (&["dissect", "--json", "/nowhere.pcap"], Code::Failed, "/nowhere.pcap"),
+    ] {
+        let ran = touchline(args);
+        assert_eq!(
+            (ran.code, ran.err.as_str(), ran.out.lines().count()),
+            (code, "", 1),
+            "{args:?}: {}",
+            ran.out
+        );
+        let object: Value = serde_json::from_str(&ran.out).unwrap();
+        assert_eq!((&object["ok"], &object["code"]), (&json!(false), &json!(u8::from(code))), "{args:?}");
+        let error = object["error"].as_str().unwrap();
+        assert!(error.contains(said) && !error.contains("Usage:"), "{args:?}: {error}");
+    }
+    for args in [&["--help"][..], &["--version"], &["events", "--help"], &["man"], &["completions", "zsh"]] {
+        let ran = touchline(&[args, &["--json"]].concat());
+        let object: Value = serde_json::from_str(&ran.out).unwrap();
+        assert!(ran.code == Code::Done && object["text"].is_string(), "{args:?}: {}", ran.out);
+    }
+    // Behind `--` it is no option.
+    let ran = touchline(&["match", "--socket", "/nowhere", "--", "--json"]);
+    assert!(ran.code == Code::NotRunning && ran.out.is_empty(), "{}", ran.out);
+}
+
+#[test]
+fn no_operator_starts_a_child_and_nothing_of_the_kind_is_suggested() {
+    for word in ["worker", "recorder", "recoder", "relod"] {
+        let ran = touchline(&[word]);
+        assert_eq!((ran.code, ran.asked.as_str()), (Code::Usage, ""), "{word}");
+        assert!(!ran.err.contains("'recorder'\n") && !ran.err.contains("exists: 're"), "{word}: {}", ran.err);
+    }
+    let asked = Asked::default();
+    let args = ["touchline:", "worker", "3", "inplay"].map(OsString::from);
+    let code = main_with(args, &asked, &mut Vec::new(), &mut Vec::new());
+    assert_eq!((code, asked.take()), (Code::Done, "Worker(SlotId(3)) 0".to_owned()));
 }
 
 #[test]
@@ -265,7 +376,7 @@ fn every_built_verb_is_carried_out() {
             let expected = match *verb {
                 "run" | "check" | "probe" => Code::Usage,
                 "dissect" => Code::Failed,
-                "demo" | "simulate" | "completions" | "man" | "worker" | "recorder" => Code::Done,
+                "demo" | "simulate" | "completions" | "man" => Code::Done,
                 _ => Code::NotRunning,
             };
             assert_eq!(ran.code, expected, "{args:?}: {}", ran.err);
@@ -538,8 +649,12 @@ fn odds_of_an_unknown_match_are_an_error() {
         let none = format!("{}\n", json!({"ok": true, "result": []}));
         let daemon = Daemon::answering(vec![none, unknown.to_owned()]);
         let ran = daemon.run(args);
-        assert_eq!((ran.code, ran.out.as_str()), (Code::Failed, ""), "{args:?}");
-        assert_eq!(ran.err, "touchline: no match 7 is known\n");
+        assert_eq!(ran.code, Code::Failed, "{args:?}");
+        let (out, err) = match args.contains(&"--json") {
+            true => (format!("{{\"code\":1,\"error\":\"no match 7 is known\",\"ok\":false}}\n"), ""),
+            false => (String::new(), "touchline: no match 7 is known\n"),
+        };
+        assert_eq!((ran.out, ran.err.as_str()), (out, err), "{args:?}");
         assert_eq!(daemon.asked()[1], json!({"verb": "match", "args": {"match": "7"}}));
     }
     let ran = Daemon::answering(vec![unknown.to_owned()]).run(&["odds", "7", "--follow"]);
