@@ -114,7 +114,7 @@ fn parse(args: &[OsString]) -> Parsed {
     let error = match verbs::command().try_get_matches_from(args) {
         Ok(matches) => return Parsed::Verb(matches),
         // Only what this build has is suggested.
-        Err(error) if error.kind() == ErrorKind::InvalidSubcommand => {
+        Err(error) if matches!(error.kind(), ErrorKind::InvalidSubcommand | ErrorKind::MissingSubcommand) => {
             verbs::offered().try_get_matches_from(args).err().unwrap_or(error)
         }
         Err(error) => parser::with_suggestion(error, args),

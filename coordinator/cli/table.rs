@@ -58,7 +58,7 @@ pub(super) fn table<'r, R: 'r>(
 }
 
 /// A text of at most `width` characters.
-pub(super) fn short(text: &str, width: usize) -> String {
+pub(crate) fn short(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
     }
@@ -90,7 +90,7 @@ pub(super) fn age_ms(milliseconds: u64) -> String {
 }
 
 /// `90 us`, `1.2 ms`, `3.4 s`.
-pub(super) fn micros(micros: u64) -> String {
+pub(crate) fn micros(micros: u64) -> String {
     match micros {
         0..1_000 => format!("{micros} us"),
         1_000..1_000_000 => format!("{:.1} ms", micros as f64 / 1e3),
@@ -99,7 +99,7 @@ pub(super) fn micros(micros: u64) -> String {
 }
 
 /// `812`, `51.2k`, `4.0M`: a number of at most four digits and its power of a thousand.
-pub(super) fn scaled(number: f64) -> String {
+pub(crate) fn scaled(number: f64) -> String {
     let number = if number.is_finite() { number } else { 0.0 };
     // Each limit is where rounding would make 1000 of it.
     for (limit, divisor, unit) in
