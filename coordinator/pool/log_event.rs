@@ -64,17 +64,17 @@ log_events! {
         "worker.spawned" = "a worker's process exists",
         "recorder.spawned" = "the recorder's process exists";
     Error SpawnFailed { child: Child, generation: Generation, error: String }
-        "worker.spawn_failed" = "there is no process; it is tried again",
-        "recorder.spawn_failed" = "there is no process; it is tried again";
+        "worker.spawn_failed" = "the process could not be started; another attempt follows",
+        "recorder.spawn_failed" = "the process could not be started; another attempt follows";
     Info Ready { child: Child, generation: Generation, took_ms: u64 }
         "worker.ready" = "it takes work",
         "recorder.ready" = "it takes channels";
     Error Died { child: Child, generation: Generation, why: String, matches: usize, at: Option<MatchId>, retry_ms: Option<u64> }
-        "worker.died" = "it died unasked; `match` is what it was at, if it was at one; without `retry_ms` it stays away",
-        "recorder.died" = "it died unasked; workers keep what they see";
+        "worker.died" = "unexpected death; `match` is the match that it was working on, if any; without `retry_ms` it is not restarted",
+        "recorder.died" = "unexpected death; workers keep their observations until it is back";
     Info Left { child: Child, generation: Generation, why: String }
-        "worker.left" = "it left as asked, or announced that it would",
-        "recorder.left" = "it left as asked";
+        "worker.left" = "it exited as requested, or had announced its exit",
+        "recorder.left" = "it exited as requested";
     Error Parked { child: Child, why: String, for_ms: Option<u64> }
         "worker.parked" = "it died too often; without `for_ms` only an operator ends that",
         "recorder.parked" = "it died too often";
@@ -84,9 +84,9 @@ log_events! {
     Warn Silent { worker: SlotId, silent_ms: u64, matches: usize }
         "worker.silent" = "no report; its matches are followed elsewhere as well";
     Info Back { worker: SlotId, silent_ms: u64 }
-        "worker.back" = "reports come again";
+        "worker.back" = "it reports again";
     Info Draining { worker: SlotId, why: &'static str }
-        "worker.draining" = "it gives its matches away";
+        "worker.draining" = "its matches are moved to other workers";
     Info Connection { worker: SlotId, feed: FeedId, state: ConnectionState, detail: String }
         "worker.connection" = "its connection is `down`, `connecting` or `up`";
     Info Data { worker: SlotId, generation: Generation }
@@ -104,13 +104,13 @@ log_events! {
     Info Moved { key: MatchKey, worker: SlotId, epoch: Epoch }
         "match.moved" = "the second worker owns it";
     Warn Waiting { key: MatchKey, why: &'static str }
-        "match.waiting" = "no worker has room for it";
+        "match.waiting" = "no worker has capacity for it";
     Info Ended { key: MatchKey, why: &'static str }
         "match.ended" = "it is over";
     Error Quarantined { key: MatchKey, worker: SlotId }
-        "match.quarantined" = "two workers were at it when they crashed, or had it and were at none; it is followed no more";
+        "match.quarantined" = "two workers crashed while working on it, or while they had it and worked on none; it is no longer followed";
     Info Released { key: MatchKey }
-        "match.released" = "an operator let it out of quarantine";
+        "match.released" = "an operator released it from quarantine";
     Info ListFollowed { feed: FeedId, worker: SlotId }
         "list.followed" = "this worker follows the match list";
     Info ListLoaded { feed: FeedId, matches: usize, followed: usize }
@@ -120,7 +120,7 @@ log_events! {
     Warn ListSuspect { feed: FeedId, gone: usize, of: usize }
         "list.suspect" = "so many matches vanished that a second load must confirm it";
     Info FeedUp { feed: FeedId }
-        "feed.up" = "all is well with the feed";
+        "feed.up" = "the feed is followed completely";
     Warn FeedDegraded { feed: FeedId, why: String }
         "feed.degraded" = "it is followed in part";
     Error FeedDown { feed: FeedId, why: String }
@@ -146,9 +146,9 @@ log_events! {
     Info Stopping { how: Urgency, deadline_ms: u64 }
         "pool.stopping" = "the end begins, `how` is `drain` or `now`";
     Info Stopped
-        "pool.stopped" = "every child is gone";
+        "pool.stopped" = "every child has exited";
     Info Summary { matches: usize, live: usize, waiting: usize, workers: usize, diffs_per_s: f64, lag_p99_us: u32, gaps: u64, restarts: u64 }
-        "pool.summary" = "how things stand, each minute and on any change of the workers; `live` counts stale matches too, `lag_p99_us` is the worst worker's, from read to section";
+        "pool.summary" = "status of the pool, each minute and on any change of the workers; `live` counts stale matches too, `lag_p99_us` is the worst worker's, from read to section";
     Error EpochsRefused { error: String }
         "epochs.refused" = "epochs could not be reserved on disk; nothing new is followed until they can";
 }
