@@ -395,7 +395,7 @@ fn slips_are_usage_errors_with_a_suggestion() {
         (&["log", "level", "--josn"], "--json"),
         (&["matches", "--state", "liv"], "live"),
         (&["events", "--limit", "x"], "--limit"),
-        (&["ping", "--timeout", "soon"], "no duration"),
+        (&["ping", "--timeout", "soon"], "is not a duration"),
         (&["match"], "<ID>"),
         (&["log"], "level"),
         (&[], "Usage"),
@@ -408,7 +408,7 @@ fn slips_are_usage_errors_with_a_suggestion() {
         };
         let ran = touchline(&args);
         assert_eq!(ran.code, Code::Usage, "{args:?}: {}", ran.err);
-        let said = if said == "/nowhere" { "`loud` is no level" } else { said };
+        let said = if said == "/nowhere" { "`loud` is not a level" } else { said };
         assert!(ran.err.contains(said) && ran.out.is_empty(), "{args:?}: {}", ran.err);
     }
     assert_eq!(touchline(&["--version"]).out, concat!("touchline ", env!("CARGO_PKG_VERSION"), "\n"));

@@ -87,7 +87,7 @@ fn a_wrong_option_of_the_simulated_server_is_named_with_what_was_expected() {
         ("simulate --cap 5 --over-cap reset", "possible values: close, error, ignore, no-load, thin"),
         ("simulate --over-cap thin", "expected --cap N with it"),
         ("simulate --reload-on-resume", "expected --keep-alive DUR with it"),
-        ("simulate --keep-alive forever", "is no duration"),
+        ("simulate --keep-alive forever", "is not a duration"),
         ("simulate --login secret", "expected USER:PASSWORD"),
         ("simulate --session a,b", "expected what follows S_"),
         ("simulate --session= --matches 1", "expected what follows S_"),

@@ -159,7 +159,7 @@ fn follow(task: &Result<Task, Refusal>) -> Follow {
 
 fn task(verb: &str, args: &str, documents: &Documents) -> Result<Task, Refusal> {
     let args: Map<String, Value> = serde_json::from_str(args)
-        .map_err(|error| (Code::Usage, format!("the arguments are no JSON object: {error}")))?;
+        .map_err(|error| (Code::Usage, format!("the arguments are not a JSON object: {error}")))?;
     let args = Args(args);
     let limit = args.number("limit")?.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
     match verb {
@@ -233,11 +233,11 @@ impl Args {
         match self.0.get(name) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => {
-                text.parse().map(Some).map_err(|_| (Code::Usage, format!("{name}: {text:?} is no number")))
+                text.parse().map(Some).map_err(|_| (Code::Usage, format!("{name}: {text:?} is not a number")))
             }
             Some(value) => match value.as_u64() {
                 Some(number) => Ok(Some(number)),
-                None => Err((Code::Usage, format!("{name}: {value} is no whole number"))),
+                None => Err((Code::Usage, format!("{name}: {value} is not a whole number"))),
             },
         }
     }
