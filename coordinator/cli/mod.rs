@@ -23,7 +23,7 @@ mod wait;
 mod tests;
 
 pub use dispatch::{CommandError, Commands, main, main_with};
-pub(crate) use table::{micros, scaled, short};
+pub(crate) use table::{bytes, micros, short};
 
 pub use options::{DemoOptions, Keep, OutputFormat};
 pub use touchline_common::control::Code;

@@ -98,8 +98,15 @@ pub(crate) fn micros(micros: u64) -> String {
     }
 }
 
+/// `0 B`, `51.2 kB`, `3.1 MB`.
+pub(crate) fn bytes(count: f64) -> String {
+    let scaled = scaled(count);
+    let (number, power) = scaled.split_at(scaled.trim_end_matches(char::is_alphabetic).len());
+    format!("{number} {power}B")
+}
+
 /// `812`, `51.2k`, `4.0M`: a number of at most four digits and its power of a thousand.
-pub(crate) fn scaled(number: f64) -> String {
+pub(super) fn scaled(number: f64) -> String {
     let number = if number.is_finite() { number } else { 0.0 };
     // Each limit is where rounding would make 1000 of it.
     for (limit, divisor, unit) in

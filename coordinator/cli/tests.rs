@@ -560,8 +560,8 @@ fn lists_for_people() {
         "lag_us": {"p50": 90, "p99": 700}, "rss_bytes": 3145728, "restarts": 0, "generation": 1, "uptime_s": 9.1,
         "last_exit": null}]);
     let golden = "\
-W  PID  STATE  FEED    LINK  SUBS/CAP  BUSY  DIFFS/S     P99  QUEUE   RSS     UP
-1    2  ready  inplay  up       50/50   12%      812  700 us      0  3.1M  9.1 s
+W  PID  STATE  FEED    LINK  SUBS/CAP  BUSY  DIFFS/S     P99  QUEUE     RSS     UP
+1    2  ready  inplay  up       50/50   12%      812  700 us    0 B  3.1 MB  9.1 s
 ";
     assert_eq!(Daemon::ok(&[workers]).run(&["workers"]).out, golden);
     let matches = json!([{"match": "7", "feed": "inplay", "worker": 1, "epoch": 3, "state": "live", "version": 17,
@@ -768,6 +768,9 @@ fn numbers_as_people_read_them() {
         assert_eq!(table::scaled(number), text, "{number}");
     }
     assert_eq!(table::micros(1_250), "1.2 ms");
+    for (count, text) in [(0.0, "0 B"), (999.0, "999 B"), (51_234.0, "51.2 kB"), (3_145_728.0, "3.1 MB")] {
+        assert_eq!(table::bytes(count), text);
+    }
     assert_eq!(table::age_ms(12_000), "12 s");
     assert_eq!(table::short("Köln gegen", 5), "Köln…");
     assert_eq!(clean("a\u{202e}b\n"), "a\\u{202e}b\\u{a}");

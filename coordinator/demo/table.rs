@@ -3,7 +3,7 @@
 //! Invariants: no line is longer than the terminal is wide, and there is one line less than it is high, so that the cursor stays below.
 //! The headline comes first and whole; then columns are left out by their importance, and workers beyond the last line are counted.
 
-use crate::cli::{micros, scaled, short};
+use crate::cli::{bytes, micros, short};
 use std::time::Duration;
 use touchline_common::control::views::{StatusView, WorkerView, counted};
 use touchline_common::sys::terminal::TerminalSize;
@@ -51,14 +51,14 @@ const COLUMNS: [Column; 9] = [
     },
     Column { heading: "state", rank: 1, cell: |worker| worker.state.clone().into_owned() },
     Column { heading: "subs", rank: 4, cell: |worker| format!("{}/{}", worker.subscriptions, worker.cap) },
-    Column { heading: "busy", rank: 5, cell: |worker| format!("{:.0} %", worker.busy * 100.0) },
+    Column { heading: "busy", rank: 5, cell: |worker| format!("{:.0}%", worker.busy * 100.0) },
     Column { heading: "diffs/s", rank: 2, cell: |worker| format!("{:.0}", worker.diffs_per_s) },
-    Column { heading: "queue", rank: 6, cell: |worker| bytes(worker.receive_queue_bytes) },
+    Column { heading: "queue", rank: 6, cell: |worker| bytes(worker.receive_queue_bytes as f64) },
     Column { heading: "lag p99", rank: 3, cell: |worker| micros(u64::from(worker.lag_us.p99)) },
     Column {
         heading: "memory",
         rank: 7,
-        cell: |worker| worker.rss_bytes.map_or_else(|| "-".to_owned(), bytes),
+        cell: |worker| worker.rss_bytes.map_or_else(|| "-".to_owned(), |rss| bytes(rss as f64)),
     },
 ];
 
@@ -151,18 +151,6 @@ fn width(text: &str) -> usize {
     text.chars().count()
 }
 
-/// `0 B`, `51.2 kB`, `3.1 MB`
-fn bytes(count: u64) -> String {
-    let scaled = scaled(count as f64);
-    match scaled.find(|c: char| c.is_ascii_alphabetic()) {
-        Some(at) => {
-            let (number, unit) = scaled.split_at(at);
-            format!("{number} {unit}B")
-        }
-        None => format!("{scaled} B"),
-    }
-}
-
 fn microseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
@@ -243,7 +231,7 @@ mod tests {
         let shown = drawn.iter().filter(|line| line.contains("draining")).count();
         assert_eq!(drawn.last().unwrap(), &format!("… {} more workers", 40 - shown));
         assert_eq!(drawn.len(), 23, "no line is left empty");
-        assert!(drawn.iter().any(|line| line.contains("12 %") && line.contains("49.1 ms")), "{drawn:#?}");
+        assert!(drawn.iter().any(|line| line.contains("12%") && line.contains("49.1 ms")), "{drawn:#?}");
     }
 
     #[test]
@@ -271,7 +259,5 @@ mod tests {
         for (columns, rows) in [(0, 0), (1, 1), (1, 50), (7, 3), (200, 2)] {
             drawn(5, columns, rows.max(1));
         }
-        assert_eq!(bytes(999), "999 B");
-        assert_eq!(bytes(3_145_728), "3.1 MB");
     }
 }
