@@ -64,7 +64,7 @@ fn program() -> Command {
     program
 }
 
-/// What is written into a page cannot fail: it is memory.
+/// The page that lists the verbs, and says what is common to all.
 fn overview(program: &Command) -> Result<String, Failure> {
     let mut page = head(program)?;
     page.push_str(".SH VERBS\nEach has a page of its own, such as \\fBtouchline\\-run\\fR(1).\n");

@@ -105,7 +105,7 @@ fn common() -> [Arg; 4] {
             "timeout",
             "DUR",
             duration,
-            "Maximum time to wait for the daemon [else: 10s, more where waiting is the point]",
+            "Maximum time to wait for the daemon [else: 10s, or the verb's own]",
         ),
     ]
 }
