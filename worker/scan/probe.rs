@@ -14,6 +14,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use touchline_common::config::{Config, FeedConfig};
+use touchline_common::control::views::counted;
 use touchline_common::ipc::messages::data::{MatchBase, Section, SectionKey};
 use touchline_common::ipc::messages::worker::ListChange;
 use touchline_common::model::{Handle, Listing, MarketValue, MatchId, OddsChange, SelectionValue};
@@ -264,8 +265,8 @@ impl Probe<'_> {
         }
         let listed = &self.seen.listed;
         let playing = listed.iter().filter(|(_, listing)| listing.in_play).count();
-        let found =
-            format!("{topic}: {} matches, {playing} in play, {} bytes", listed.len(), self.seen.bytes);
+        let matches = counted(listed.len(), "match", "matches");
+        let found = format!("{topic}: {matches}, {playing} in play, {} bytes", self.seen.bytes);
         let chosen = listed.iter().find(|(_, listing)| listing.in_play).or_else(|| listed.first()).cloned();
         let (outcome, advice) = match &chosen {
             Some(_) => (Outcome::Good, ""),
@@ -338,7 +339,11 @@ impl Probe<'_> {
         let before = self.seen.deltas;
         self.go_until(WATCH, |seen| seen.lost.is_some());
         let deltas = self.seen.deltas - before;
-        let found = format!("{deltas} changes in {WATCH:?}, {} messages skipped", self.seen.skipped.len());
+        let found = format!(
+            "{} in {WATCH:?}, {} skipped",
+            counted(deltas, "change", "changes"),
+            counted(self.seen.skipped.len(), "message", "messages")
+        );
         match (&self.seen.lost, self.seen.skipped.first()) {
             (Some(loss), _) => {
                 let found = format!("{found}; then the connection was lost: {}", loss.why);

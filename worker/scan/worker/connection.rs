@@ -5,6 +5,7 @@ use crate::feed::{Cause, Loss, SessionKind};
 use crate::net::Refusal;
 use crate::scan::clock::wall_us;
 use std::time::Instant;
+use touchline_common::control::views::counted;
 use touchline_common::ipc::messages::worker::{ConnectionState, ListChange, LostWith, MatchState};
 
 impl Worker {
@@ -13,7 +14,7 @@ impl Worker {
             SessionKind::Fresh => self.parts.trees.connection_lost(),
             SessionKind::Resumed => {
                 let kept = self.go_on(now);
-                let found = format!("the session goes on with {kept} matches");
+                let found = format!("the session resumes with {}", counted(kept, "match", "matches"));
                 self.send_connection(ConnectionState::Up, found, None);
             }
         }
