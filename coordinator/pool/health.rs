@@ -74,7 +74,7 @@ impl Pool {
         let waiting = self.catalog.matches.waiting_of(feed).count();
         let why = match (self.feeds[feed].first, waiting, parked) {
             _ if self.is_refused(feed) => {
-                "a worker was refused, its configuration (exit 2) or its version: see its log line, correct it and start anew".into()
+                "a worker was refused, its configuration (exit 2) or its version: see its log line, correct it and restart the daemon".into()
             }
             _ if !connected => return (FeedState::Down, self.why_down(feed)),
             (FirstList::Awaited, ..) => "its list is not loaded".into(),

@@ -66,20 +66,20 @@ log_events! {
         "worker.spawned" = "a worker's process exists",
         "recorder.spawned" = "the recorder's process exists";
     Warn SpawnFailed { child: Child, generation: Generation, error: String }
-        "worker.spawn_failed" = "there is no process; it is tried again",
-        "recorder.spawn_failed" = "there is no process; it is tried again";
+        "worker.spawn_failed" = "the process could not be started; another attempt follows",
+        "recorder.spawn_failed" = "the process could not be started; another attempt follows";
     Debug Ready { child: Child, generation: Generation, took_ms: u64 }
         "worker.ready" = "it takes work",
         "recorder.ready" = "it takes channels";
     Warn Died { child: Child, generation: Generation, why: String, matches: usize, at: Option<MatchId>, retry_ms: Option<u64>, recovered_ms: Option<u64> }
-        "worker.died" = "it died unasked, and what was followed of its `matches` is followed again `recovered_ms` after; at once and without `recovered_ms` where nothing was followed; `match` is what it was at, if it was at one; without `retry_ms` it stays away",
-        "recorder.died" = "it died unasked, and another was ready `recovered_ms` after; workers kept what they saw; at once and without `recovered_ms` where the one before it was not replaced yet";
+        "worker.died" = "unexpected death; what was followed of its `matches` is followed again `recovered_ms` later; at once and without `recovered_ms` where nothing was followed; `match` is the match that it was working on, if any; without `retry_ms` it is not restarted",
+        "recorder.died" = "unexpected death; another was ready `recovered_ms` later, workers kept their observations; at once and without `recovered_ms` where the one before it was not replaced yet";
     Error DiedForGood { child: Child, generation: Generation, why: String, matches: usize, at: Option<MatchId>, retry_ms: Option<u64>, missing: usize }
-        "worker.died" = "it died unasked, and `missing` of the matches that it followed were not followed again half a minute later",
-        "recorder.died" = "it died unasked, and none was ready half a minute later: nothing is recorded";
+        "worker.died" = "unexpected death; `missing` of the matches that it followed were not followed again half a minute later",
+        "recorder.died" = "unexpected death; none was ready half a minute later: nothing is recorded";
     Info Left { child: Child, generation: Generation, why: String }
-        "worker.left" = "it left as asked, or announced that it would",
-        "recorder.left" = "it left as asked";
+        "worker.left" = "it exited as requested, or had announced its exit",
+        "recorder.left" = "it exited as requested";
     Error Parked { child: Child, why: String, for_ms: Option<u64> }
         "worker.parked" = "it died too often; without `for_ms` only an operator ends that",
         "recorder.parked" = "it died too often";
@@ -92,9 +92,9 @@ log_events! {
     Warn Silent { worker: SlotId, silent_ms: u64, matches: usize }
         "worker.silent" = "no report; its matches are followed elsewhere as well";
     Info Back { worker: SlotId, silent_ms: u64 }
-        "worker.back" = "reports come again";
+        "worker.back" = "it reports again";
     Info Draining { worker: SlotId, why: &'static str, matches: usize }
-        "worker.draining" = "it gives its matches away, and leaves then";
+        "worker.draining" = "its matches are moved to other workers, then it exits";
     Debug Connection { worker: SlotId, feed: FeedId, state: ConnectionState, detail: String }
         "worker.connection" = "its connection is `down`, `connecting` or `up`";
     Info ConnectionBack { worker: SlotId, feed: FeedId, matches: usize, gap_ms: u64 }
@@ -118,13 +118,13 @@ log_events! {
     Debug MovedAlong { key: MatchKey, worker: SlotId, epoch: Epoch, from: SlotId }
         "match.moved" = "this worker owns it now, since the other is drained, silent or above its cap";
     Debug Waiting { key: MatchKey, why: &'static str }
-        "match.waiting" = "no worker has room for it; `feed.degraded` says how many wait";
+        "match.waiting" = "no worker has capacity for it; `feed.degraded` says how many wait";
     Info Ended { key: MatchKey, why: &'static str }
         "match.ended" = "it is over";
     Error Quarantined { key: MatchKey, worker: SlotId }
-        "match.quarantined" = "two workers were at it when they crashed, or had it and were at none; it is followed no more";
+        "match.quarantined" = "two workers crashed while working on it, or while they had it and worked on none; it is no longer followed";
     Info Released { key: MatchKey }
-        "match.released" = "an operator let it out of quarantine";
+        "match.released" = "an operator released it from quarantine";
     Debug ListFollowed { feed: FeedId, worker: SlotId }
         "list.followed" = "this worker follows the match list";
     Info ListLoaded { feed: FeedId, matches: usize, followed: usize }
@@ -134,7 +134,7 @@ log_events! {
     Warn ListSuspect { feed: FeedId, gone: usize, of: usize }
         "list.suspect" = "so many matches vanished that a second load must confirm it";
     Info FeedUp { feed: FeedId }
-        "feed.up" = "all is well with the feed";
+        "feed.up" = "the feed is followed completely";
     Warn FeedDegraded { feed: FeedId, why: String }
         "feed.degraded" = "it is followed in part, for 5 s by now";
     Error FeedDown { feed: FeedId, why: String }
@@ -160,9 +160,9 @@ log_events! {
     Info Stopping { how: Urgency, deadline_ms: u64 }
         "pool.stopping" = "the end begins, `how` is `drain` or `now`";
     Info Stopped
-        "pool.stopped" = "every child is gone";
+        "pool.stopped" = "every child has exited";
     Info Summary { matches: usize, live: usize, waiting: usize, workers: usize, diffs_per_s: f64, lag_p99_us: u32, gaps: u64, restarts: u64 }
-        "pool.summary" = "how things stand, each minute and on any change of the workers; `live` counts stale matches too, `lag_p99_us` is the worst worker's, from read to section";
+        "pool.summary" = "status of the pool, each minute and on any change of the workers; `live` counts stale matches too, `lag_p99_us` is the worst worker's, from read to section";
     Error EpochsRefused { error: String }
         "epochs.refused" = "epochs could not be reserved on disk; nothing new is followed until they can; said once until then";
 }

@@ -177,7 +177,10 @@ impl Pool {
         };
         match (plan.moves.len(), self.catalog.matches.marked(Mark::Moving).len()) {
             (0, 0) => Ok(format!("workers are even; {spreads}")),
-            (planned, moving) => Err(format!("{planned} moves to do, {moving} in progress; {spreads}")),
+            (planned, moving) => Err(format!(
+                "{}, {moving} in progress; {spreads}",
+                counted(planned, "pending move", "pending moves")
+            )),
         }
     }
 

@@ -156,6 +156,23 @@ fn a_killed_worker_is_replaced_and_its_matches_are_followed_again() {
 }
 
 #[test]
+fn the_process_list_names_each_child() {
+    let site = Site::live(&small(), CAP);
+    let titles: BTreeSet<String> = process::children(site.daemon.pid())
+        .into_iter()
+        .map(|pid| {
+            let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.trim_end_matches('\0').replace('\0', " ")
+        })
+        .collect();
+    for title in ["touchline: recorder", "touchline: worker 1 inplay", "touchline: worker 2 inplay"] {
+        assert!(titles.contains(title), "{title}: {titles:?}");
+    }
+    let is_title = |title: &String| title.starts_with("touchline: ") && !title.contains("--");
+    assert!(titles.iter().all(is_title), "{titles:?}");
+}
+
+#[test]
 fn a_child_holds_only_what_is_its_own() {
     let site = Site::live(&small(), CAP);
     for pid in process::children(site.daemon.pid()) {

@@ -48,7 +48,7 @@ fn a_resumed_session_requests_only_what_was_lost() {
     site.wait_for_gaps_to_end(12, 12);
     let report = site.simulator.report();
     assert_eq!((report.loads - loads, report.refused), (1, 0), "the list alone: {}", site.daemon.log());
-    assert!(site.daemon.log().contains("the session goes on with"), "{}", site.daemon.log());
+    assert!(site.daemon.log().contains("the session resumes with"), "{}", site.daemon.log());
     site.wait_for_rows(100);
     site.assert_documents_are_true();
     site.assert_events_are_true();

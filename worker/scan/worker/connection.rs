@@ -6,6 +6,7 @@ use crate::net::Refusal;
 use crate::scan::clock::wall_us;
 use crate::scan::losses::Shown;
 use std::time::Instant;
+use touchline_common::control::views::counted;
 use touchline_common::ipc::messages::worker::{ConnectionState, ListChange, LostWith, MatchState};
 
 impl Worker {
@@ -14,7 +15,7 @@ impl Worker {
             SessionKind::Fresh => self.parts.trees.connection_lost(),
             SessionKind::Resumed => {
                 let kept = self.go_on(now);
-                let found = format!("the session goes on with {kept} matches");
+                let found = format!("the session resumes with {}", counted(kept, "match", "matches"));
                 self.send_connection(ConnectionState::Up, found, None);
             }
         }
