@@ -496,7 +496,7 @@ fn a_break_before_the_first_row_loses_none() {
     let row = format!("{}{}\n", begun(), json!({"seq": 42, "match": "7", "type": "goal"}));
     let daemon = Daemon::answering(vec![begun(), row.clone()]);
     let ran = daemon.run(&["events", "--follow", "--json"]);
-    assert_eq!((ran.code, ran.out.lines().count()), (Code::NotRunning, 1));
+    assert_eq!((ran.code, ran.out.lines().count()), (Code::NotRunning, 2), "the row, and why it ends");
     assert_eq!(daemon.asked()[1], json!({"verb": "events", "args": {"follow": true, "since": 41}}));
     // Who asked for some of the past asks for it again, since none of it has come.
     let daemon = Daemon::answering(vec![begun(), row]);
@@ -628,11 +628,11 @@ fn numbers_as_people_read_them() {
     ] {
         assert_eq!(table::scaled(number), text, "{number}");
     }
-    assert_eq!(table::micros(1_250), "1.2 ms");
+    assert_eq!(micros(1_250), "1.2 ms");
     for (count, text) in [(0.0, "0 B"), (999.0, "999 B"), (51_234.0, "51.2 kB"), (3_145_728.0, "3.1 MB")] {
-        assert_eq!(table::bytes(count), text);
+        assert_eq!(bytes(count), text);
     }
     assert_eq!(table::age_ms(12_000), "12 s");
-    assert_eq!(table::short("Köln gegen", 5), "Köln…");
+    assert_eq!(short("Köln gegen", 5), "Köln…");
     assert_eq!(clean("a\u{202e}b\n"), "a\\u{202e}b\\u{a}");
 }

@@ -113,9 +113,8 @@ fn a_planned_move_is_one_line() {
     let matches = site.ask("matches", json!({}));
     let one = matches.as_array().unwrap()[0].clone();
     let workers = site.ask("workers", json!({}));
-    let has_room = |w: &&Value| {
-        w["worker"] != one["worker"] && w["subscriptions"].as_u64() < w["cap"].as_u64()
-    };
+    let has_room =
+        |w: &&Value| w["worker"] != one["worker"] && w["subscriptions"].as_u64() < w["cap"].as_u64();
     let to = workers.as_array().unwrap().iter().find(has_room).unwrap()["worker"].clone();
     let story = Story::begin(&site);
     let id = one["match"].as_str().unwrap();

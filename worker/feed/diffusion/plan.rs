@@ -75,8 +75,7 @@ fn tls(feed: &FeedConfig) -> Result<Option<TlsPlan>, String> {
     if !feed.url.transport.has_tls() {
         return Ok(None);
     }
-    let trust =
-        if feed.insecure { Trust::Any } else { Trust::Authorities { ca_file: feed.ca_file.clone() } };
+    let trust = if feed.insecure { Trust::Any } else { Trust::Authorities { ca_file: feed.ca_file.clone() } };
     TlsPlan::new(&feed.url.host, &trust).map(Some).map_err(|error| format!("{error} (feed {})", feed.name))
 }
 

@@ -94,9 +94,10 @@ impl Batch {
     /// Most gaps follow from a death or a lost connection, which is told once for all of them. Those that do not are a line a batch.
     pub(super) fn log_gaps(&self, config: &RecordConfig) {
         for told in ["overflow", "moved"] {
-            let opened = self.gaps.iter().filter(|(_, gap)| {
-                matches!(gap, GapStep::Open { reason, .. } if *reason == told)
-            });
+            let opened = self
+                .gaps
+                .iter()
+                .filter(|(_, gap)| matches!(gap, GapStep::Open { reason, .. } if *reason == told));
             let opened = opened.count();
             if opened > 0 {
                 log::warn!(matches = opened, reason = told; "gap.opened");
