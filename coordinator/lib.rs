@@ -1,6 +1,7 @@
 //! touchline, the program: the coordinator that forks, places, supervises and answers operators, and its command line.
 //! It never parses feed data.
 
+pub mod child_args;
 pub mod cli;
 pub mod control;
 pub mod demo;

@@ -1,6 +1,6 @@
 //! What the verbs that are more than a question do: the daemon, the demo, the simulated server, the forked processes.
 
-use crate::cli::{Code, Commands, DemoOptions, OutputFormat};
+use crate::cli::{Code, CommandError, Commands, DemoOptions, OutputFormat};
 use crate::demo::{self, Outcome};
 use crate::pool::Child;
 use crate::supervise::run;
@@ -16,21 +16,16 @@ use touchline_worker::{record, scan};
 pub struct Program;
 
 impl Commands for Program {
-    fn run(&self, config: Config, socket: PathBuf) -> Code {
-        match run::run(&config, &socket) {
-            Ok(()) => Code::Done,
-            Err(error) => {
-                complain(&error.why);
-                error.code
-            }
-        }
+    fn run(&self, config: Config, socket: PathBuf) -> Result<Code, CommandError> {
+        let ran = run::run(&config, &socket);
+        ran.map(|()| Code::Done).map_err(|error| CommandError { code: error.code, why: error.why })
     }
 
-    fn demo(&self, options: DemoOptions) -> Code {
+    fn demo(&self, options: DemoOptions) -> Result<Code, CommandError> {
         outcome(demo::demo(&options))
     }
 
-    fn simulate(&self, server: Options, output: OutputFormat) -> Code {
+    fn simulate(&self, server: Options, output: OutputFormat) -> Result<Code, CommandError> {
         outcome(demo::simulate(&server, output))
     }
 
@@ -67,18 +62,15 @@ impl Commands for Program {
     }
 }
 
-fn outcome(outcome: Result<Outcome, String>) -> Code {
+fn outcome(outcome: Result<Outcome, String>) -> Result<Code, CommandError> {
     match outcome {
-        Ok(Outcome::Good) => Code::Done,
-        Ok(Outcome::Bad) => Code::Failed,
-        Err(error) => {
-            complain(&error);
-            Code::Failed
-        }
+        Ok(Outcome::Good) => Ok(Code::Done),
+        Ok(Outcome::Bad) => Ok(Code::Failed),
+        Err(why) => Err(CommandError { code: Code::Failed, why }),
     }
 }
 
-/// The one line on standard error of a program that cannot go on.
+/// The one line on standard error of a child that cannot go on.
 fn complain(error: &dyn fmt::Display) {
     use std::io::Write;
     // If even that cannot be written, the exit code is what is left.

@@ -165,13 +165,13 @@ impl fmt::Display for UnitError {
             Self::Duration(text) => {
                 write!(
                     f,
-                    "`{text}` is no duration, expected a number and a unit as in \"250ms\", \"3s\", \"5m\", \"24h\", \"30d\""
+                    "`{text}` is not a duration, expected a number and a unit as in \"250ms\", \"3s\", \"5m\", \"24h\", \"30d\""
                 )
             }
             Self::Size(text) => {
                 write!(
                     f,
-                    "`{text}` is no size, expected a number and a unit as in \"512kB\", \"4MB\", \"10GB\" (1 MB = 10^6 bytes)"
+                    "`{text}` is not a size, expected a number and a unit as in \"512kB\", \"4MB\", \"10GB\" (1 MB = 10^6 bytes)"
                 )
             }
         }

@@ -7,6 +7,7 @@
 //! for people. `match` is `FEED/ID` or `ID`.
 
 mod client;
+mod lane;
 mod lines;
 mod message;
 mod verbs;
@@ -16,6 +17,7 @@ pub mod views;
 mod tests;
 
 pub use client::{Client, Stream};
+pub use lane::EventLane;
 pub use lines::{LineError, LineReader};
 pub use message::{Answer, Code, ControlError, Request};
 pub use verbs::{Access, ArgKind, UNBUILT, VERBS, Verb, help};

@@ -124,8 +124,13 @@ impl Verb {
         Ok(read)
     }
 
+    /// The names of its arguments, in snake_case.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.args.iter().map(|(name, _)| *name)
+    }
+
     fn known(&self) -> String {
-        let known: Vec<&str> = self.args.iter().map(|(name, _)| *name).collect();
+        let known: Vec<&str> = self.names().collect();
         if known.is_empty() { "it takes none".to_owned() } else { format!("it takes {}", known.join(", ")) }
     }
 }

@@ -103,6 +103,8 @@ pub enum DaemonState {
 pub struct WorkersCount {
     pub ready: usize,
     pub starting: usize,
+    /// Their matches are being moved to others.
+    pub draining: usize,
     pub parked: usize,
     /// Starts after a death, since the coordinator's start.
     pub restarts: u64,

@@ -201,7 +201,7 @@ fn build(who: Who, filter: &str, format: LogFormat, target: Target) -> Result<(L
 fn parse_filter(filter: &str) -> Result<Filter, LogError> {
     if let Some(word) = misspelt_level(filter) {
         let expected = "expected error, warn, info, debug, trace, off or MODULE=LEVEL";
-        return Err(LogError::Filter(format!("`{}` is no level, {expected}", word.escape_debug())));
+        return Err(LogError::Filter(format!("`{}` is not a level, {expected}", word.escape_debug())));
     }
     let mut builder = env_filter::Builder::new();
     builder.try_parse(filter).map_err(|error| LogError::Filter(error.to_string()))?;

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use touchline_common::config::{Config, User};
-use touchline_common::control::{Client, Stream};
+use touchline_common::control::{Client, Stream, VERBS, Verb};
 
 /// How long an answer may take without `--timeout`.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -112,9 +112,10 @@ fn configured_socket(matches: &ArgMatches) -> Result<PathBuf, Failure> {
     Err(usage(format!("{}, and no daemon is at {tried}; use --config FILE or --socket PATH", looked_for())))
 }
 
-/// The given options and places among `names`, as the arguments of a request. Switches are given when they are set.
-pub(super) fn arguments(matches: &ArgMatches, names: &[&str]) -> Map<String, Value> {
-    names.iter().filter_map(|name| Some((name.replace('-', "_"), argument(matches, name)?))).collect()
+/// What is given on the command line of the arguments that `verb` has on the control socket. Switches are given when they are set.
+pub(super) fn arguments(verb: &str, matches: &ArgMatches) -> Map<String, Value> {
+    let names = VERBS.iter().filter(|known| known.name == verb).flat_map(Verb::names);
+    names.filter_map(|name| Some((name.to_owned(), argument(matches, &name.replace('_', "-"))?))).collect()
 }
 
 fn argument(matches: &ArgMatches, name: &str) -> Option<Value> {

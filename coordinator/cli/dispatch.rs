@@ -4,9 +4,10 @@ use super::ask::{Daemon, arguments, config_file};
 use super::dissect::{Filter, dissect};
 use super::generate;
 use super::options::{DemoOptions, Keep, OutputFormat};
-use super::output::{Audience, Failure, Outcome, Printer, settle};
+use super::output::{Audience, Failure, Outcome, Printer, settle, usage_line};
 use super::probe::probe;
 use super::{Code, parser, show, usable, verbs, wait};
+use crate::child_args;
 use crate::pool::Child;
 use clap::ArgMatches;
 use clap::error::ErrorKind;
@@ -20,20 +21,32 @@ use std::time::Duration;
 use touchline_common::config::{Config, ConfigErrors, FeedConfig};
 use touchline_common::control::UNBUILT;
 use touchline_common::control::views::counted;
-use touchline_common::model::SlotId;
 use touchline_simulator::options::BadOption;
 use touchline_simulator::{OnResume, Options as Server, Protocol, Transport};
 
 /// What needs more than the control socket.
 pub trait Commands {
     /// `touchline run`, with a valid configuration, folders and secrets resolved; operators find it at `socket`.
-    fn run(&self, config: Config, socket: PathBuf) -> Code;
+    fn run(&self, config: Config, socket: PathBuf) -> Result<Code, CommandError>;
     /// `touchline demo`.
-    fn demo(&self, options: DemoOptions) -> Code;
+    fn demo(&self, options: DemoOptions) -> Result<Code, CommandError>;
     /// `touchline simulate`.
-    fn simulate(&self, server: Server, output: OutputFormat) -> Code;
-    /// A forked process, by its hidden verb. Its channel is descriptor 0; if `parent` does not run it any more, it leaves.
+    fn simulate(&self, server: Server, output: OutputFormat) -> Result<Code, CommandError>;
+    /// A forked process. Its channel is descriptor 0; if `parent` does not run it any more, it leaves.
     fn child(&self, child: Child, parent: u32) -> Code;
+}
+
+/// Why a command did not do what it was asked to, as a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandError {
+    pub code: Code,
+    pub why: String,
+}
+
+impl From<CommandError> for Failure {
+    fn from(error: CommandError) -> Failure {
+        Failure::new(error.code, error.why)
+    }
 }
 
 /// The program: reads the arguments of this process and does what they say.
@@ -61,35 +74,57 @@ fn run_with(
     mut printer: Printer<'_>,
     err: &mut dyn Write,
 ) -> Code {
-    let outcome = parse(args, &mut printer, err).and_then(|matches| {
-        matches.map_or(Ok(Code::Usage), |matches| dispatch(&matches, commands, &mut printer))
-    });
+    let args: Vec<OsString> = args.into_iter().collect();
+    if let Some(child) = child_args::read(&args) {
+        let parent = std::env::var(child_args::PARENT).ok().and_then(|pid| pid.parse().ok());
+        return commands.child(child, parent.unwrap_or_default());
+    }
+    let format = format_of(&args);
+    let outcome = match parse(&args) {
+        Parsed::Verb(matches) => dispatch(&matches, commands, &mut printer),
+        Parsed::Page(text) => printer.page(&text, format).map(|()| Code::Done),
+        Parsed::Wrong(text) => Err(match format {
+            OutputFormat::Text => Failure::Report(Code::Usage, text),
+            OutputFormat::Json => Failure::new(Code::Usage, usage_line(&text)),
+        }),
+    };
     let outcome = match (outcome, printer.flush()) {
         (Ok(code), Ok(())) => Ok(code),
         (Ok(_), Err(failure)) | (Err(failure), _) => Err(failure),
     };
-    settle(outcome, err)
+    settle(outcome, format, &mut printer, err)
 }
 
-/// The arguments; `None` after printing what is wrong with them. Help and version end in `Closed`, which is success.
-fn parse(
-    args: impl IntoIterator<Item = OsString>,
-    out: &mut Printer<'_>,
-    err: &mut dyn Write,
-) -> Result<Option<ArgMatches>, Failure> {
-    let args: Vec<OsString> = args.into_iter().collect();
-    let error = match verbs::command().try_get_matches_from(&args) {
-        Ok(matches) => return Ok(Some(matches)),
-        Err(error) => parser::with_suggestion(error, &args),
+/// Whoever writes `--json` reads JSON, also where the rest of the line cannot be understood.
+fn format_of(args: &[OsString]) -> OutputFormat {
+    let mut options = args.iter().skip(1).take_while(|arg| *arg != "--");
+    if options.any(|arg| arg == "--json") { OutputFormat::Json } else { OutputFormat::Text }
+}
+
+/// What the arguments are.
+enum Parsed {
+    Verb(ArgMatches),
+    /// The help or the version was asked for.
+    Page(String),
+    /// What is wrong with them.
+    Wrong(String),
+}
+
+fn parse(args: &[OsString]) -> Parsed {
+    let error = match verbs::command().try_get_matches_from(args) {
+        Ok(matches) => return Parsed::Verb(matches),
+        // Only what this build has is suggested.
+        Err(error) if matches!(error.kind(), ErrorKind::InvalidSubcommand | ErrorKind::MissingSubcommand) => {
+            verbs::offered().try_get_matches_from(args).err().unwrap_or(error)
+        }
+        Err(error) => parser::with_suggestion(error, args),
     };
     let text = error.render().to_string();
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        out.bytes(text.as_bytes())?;
-        out.flush()?;
-        return Err(Failure::Closed);
+        Parsed::Page(text)
+    } else {
+        Parsed::Wrong(text)
     }
-    let _ = err.write_all(text.as_bytes());
-    Ok(None)
 }
 
 fn dispatch(matches: &ArgMatches, commands: &dyn Commands, out: &mut Printer<'_>) -> Outcome {
@@ -99,17 +134,17 @@ fn dispatch(matches: &ArgMatches, commands: &dyn Commands, out: &mut Printer<'_>
     match name {
         // However they are called: nothing of theirs is required.
         unbuilt if UNBUILT.contains(&unbuilt) => Err(not_in_this_build(&format!("`{unbuilt}`"))),
-        "worker" => {
-            let child = Child::Worker(SlotId(whole(matches, "slot")));
-            Ok(commands.child(child, whole(matches, "parent")))
-        }
-        "recorder" => Ok(commands.child(Child::RECORDER, whole(matches, "parent"))),
         "run" => run(matches, commands),
-        "demo" => Ok(commands.demo(demo_options(matches)?)),
-        "simulate" => Ok(commands.simulate(simulated(matches)?, output(matches))),
+        "demo" => Ok(commands.demo(demo_options(matches)?)?),
+        "simulate" => Ok(commands.simulate(simulated(matches)?, output(matches))?),
         "check" => check(matches, out),
-        "completions" => generate::completions(text(matches, "shell"), out),
-        "man" => generate::man(out),
+        "completions" => generate::completions(text(matches, "shell"), output(matches), out),
+        "man" => match matches.get_one::<PathBuf>("dir") {
+            Some(folder) => generate::pages(folder, output(matches), out),
+            None => {
+                generate::page(matches.get_one::<String>("verb").map(String::as_str), output(matches), out)
+            }
+        },
         "probe" => {
             let path = config_file(matches)?;
             match Config::load(&path) {
@@ -129,41 +164,36 @@ fn dispatch(matches: &ArgMatches, commands: &dyn Commands, out: &mut Printer<'_>
 fn operate(name: &str, matches: &ArgMatches, out: &mut Printer<'_>) -> Outcome {
     let daemon = Daemon::of(matches)?;
     let format = output(matches);
-    let moved = |names: &[&str], out: &mut Printer<'_>| {
-        wait::moved(&daemon, name, arguments(matches, names), format, out)
-    };
-    // What is asked with these arguments, answered at once and then shown so.
-    let (names, text): (&[&str], show::Show) = match name {
-        "status" => (&[], show::status),
-        "workers" => (&[], show::workers),
-        "matches" => (&["feed", "worker", "state"], show::matches),
-        "match" => (&["match"], show::document),
-        "gaps" => (&[], show::gaps),
+    let args = arguments(name, matches);
+    // What is answered at once and then shown so.
+    let text: show::Show = match name {
+        "status" => show::status,
+        "workers" => show::workers,
+        "matches" => show::matches,
+        "match" => show::document,
+        "gaps" => show::gaps,
         "odds" if matches.get_flag("follow") => return show::follow_odds(&daemon, matches, format, out),
         "odds" => return show::odds(&daemon, matches, format, out),
-        "drain" => return moved(&["worker"], out),
-        "move" => return moved(&["match", "worker"], out),
-        "rebalance" if !matches.get_flag("dry-run") => return moved(&[], out),
-        "rebalance" => (&["dry-run"], show::plan),
-        "scale" => (&["min", "max"], show::done),
-        "resync" | "release" => (&["match"], show::done),
+        "rebalance" if matches.get_flag("dry-run") => show::plan,
+        "drain" | "move" | "rebalance" => return wait::moved(&daemon, name, args, format, out),
+        "scale" | "resync" | "release" => show::done,
         "events" => return show::events(&daemon, matches, out),
         "health" => return show::health(&daemon, format, out),
         "ping" => return show::ping(&daemon, format, out),
         "log" => return log(&daemon, matches, format, out),
         "sink" => return sink(&daemon, matches, format, out),
-        "stop" => return wait::stop(&daemon, arguments(matches, &["now"]), format, out),
+        "stop" => return wait::stop(&daemon, args, format, out),
         "wait-ready" => return wait::ready(&daemon, format, out),
         _ => return Err(Failure::new(Code::Usage, format!("no verb `{name}`"))),
     };
-    show::answer(&daemon, name, arguments(matches, names), format, text, out)
+    show::answer(&daemon, name, args, format, text, out)
 }
 
 fn log(daemon: &Daemon, matches: &ArgMatches, format: OutputFormat, out: &mut Printer<'_>) -> Outcome {
     let Some((action, matches)) = matches.subcommand() else {
         return Err(Failure::new(Code::Usage, "expected `log level FILTER` or `log reopen`"));
     };
-    let mut args = arguments(matches, &["filter"]);
+    let mut args = arguments("log", matches);
     if let Some(filter) = args.get("filter").and_then(|filter| filter.as_str()) {
         touchline_common::logging::check_filter(filter)
             .map_err(|error| Failure::new(Code::Usage, format!("bad log filter: {error}")))?;
@@ -176,7 +206,7 @@ fn sink(daemon: &Daemon, matches: &ArgMatches, format: OutputFormat, out: &mut P
     let Some((action, matches)) = matches.subcommand() else {
         return Err(Failure::new(Code::Usage, "expected `sink rewind NAME --since SEQ`"));
     };
-    let mut args = arguments(matches, &["name", "since", "lane"]);
+    let mut args = arguments("sink", matches);
     args.insert("action".to_owned(), action.into());
     show::answer(daemon, "sink", args, format, show::done, out)
 }
@@ -186,7 +216,7 @@ fn run(matches: &ArgMatches, commands: &dyn Commands) -> Outcome {
     let usage = |text: String| Failure::new(Code::Usage, text);
     let config = usable::load(&path).map_err(|errors| usage(errors.one_line()))?;
     let socket = matches.get_one::<PathBuf>("socket").cloned().unwrap_or_else(|| config.socket_path());
-    Ok(commands.run(config, socket))
+    Ok(commands.run(config, socket)?)
 }
 
 fn check(matches: &ArgMatches, out: &mut Printer<'_>) -> Outcome {
@@ -247,7 +277,8 @@ fn refuse(errors: &ConfigErrors, format: OutputFormat, out: &mut Printer<'_>) ->
                         "message": mistake.message, "expected": mistake.expected})
                 })
                 .collect();
-            out.json(&json!({"ok": false, "file": errors.file(), "mistakes": mistakes}))?;
+            out.json(&json!({"ok": false, "code": u8::from(Code::Usage), "error": errors.one_line(),
+                "file": errors.file(), "mistakes": mistakes}))?;
             Ok(Code::Usage)
         }
     }

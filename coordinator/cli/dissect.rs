@@ -106,7 +106,7 @@ impl Entries for Lines<'_, '_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::cli::{Code, Commands, OutputFormat, main_with};
+    use crate::cli::{Code, CommandError, Commands, OutputFormat, main_with};
     use serde_json::Value;
     use std::ffi::OsString;
     use std::io::{self, Write};
@@ -121,14 +121,18 @@ mod tests {
     struct Nobody;
 
     impl Commands for Nobody {
-        fn run(&self, _: touchline_common::config::Config, _: std::path::PathBuf) -> Code {
-            Code::Failed
+        fn run(
+            &self,
+            _: touchline_common::config::Config,
+            _: std::path::PathBuf,
+        ) -> Result<Code, CommandError> {
+            Ok(Code::Failed)
         }
-        fn demo(&self, _: crate::cli::DemoOptions) -> Code {
-            Code::Failed
+        fn demo(&self, _: crate::cli::DemoOptions) -> Result<Code, CommandError> {
+            Ok(Code::Failed)
         }
-        fn simulate(&self, _: touchline_simulator::Options, _: OutputFormat) -> Code {
-            Code::Failed
+        fn simulate(&self, _: touchline_simulator::Options, _: OutputFormat) -> Result<Code, CommandError> {
+            Ok(Code::Failed)
         }
         fn child(&self, _: crate::pool::Child, _: u32) -> Code {
             Code::Failed
@@ -228,7 +232,7 @@ mod tests {
         );
         has("S>C delta topic \"t\" alias \"7\" base64 records [[\"x\"]]");
         has(
-            "S>C delta topic \"t\" alias \"7\" zlib body (the compressed body is no zlib stream, or damaged): 6e6f",
+            "S>C delta topic \"t\" alias \"7\" zlib body (the compressed body is not a zlib stream, or is damaged): 6e6f",
         );
         has(
             "S>C not whole: delta topic \"t\" alias \"7\" of \"c2\": 2 of its 3 parts came, then it was cancelled",
@@ -255,7 +259,9 @@ mod tests {
         assert_eq!(parts.len(), 2);
         assert_eq!((&parts[1]["part"]["number"], &parts[1]["part"]["total"]), (&2.into(), &2.into()));
         let broken = json.iter().find(|entry| entry["body"]["hex"] == "6e6f").unwrap();
-        assert!(broken["encoding"] == "zlib" && broken["body"]["why"].as_str().unwrap().contains("no zlib"));
+        assert!(
+            broken["encoding"] == "zlib" && broken["body"]["why"].as_str().unwrap().contains("not a zlib")
+        );
         let lost: Vec<&Value> = json.iter().filter(|entry| entry["kind"] == "not_whole").collect();
         assert_eq!(lost.iter().map(|entry| entry["cancelled"] == true).collect::<Vec<_>>(), [true, false]);
         let end = json.last().unwrap();

@@ -2,11 +2,12 @@
 //! made, and what the operators' verbs do: ask the daemon over its socket, print the answer.
 //!
 //! Invariants: exit codes are `CONTRACT.md`'s ([`Code`]); a closed pipe on standard output is success; text that comes
-//! from a feed is never printed raw. What needs more than the socket is carried out by whoever implements [`Commands`].
+//! from a feed is never printed raw; with `--json` standard output is JSON and nothing else, errors too. What needs more than the socket is carried out by whoever implements [`Commands`].
 
 mod ask;
 mod dispatch;
 mod dissect;
+mod examples;
 mod generate;
 mod options;
 mod output;
@@ -21,6 +22,8 @@ mod wait;
 #[cfg(test)]
 mod tests;
 
-pub use dispatch::{Commands, main, main_with};
+pub use dispatch::{CommandError, Commands, main, main_with};
+pub(crate) use table::{bytes, micros, short};
+
 pub use options::{DemoOptions, Keep, OutputFormat};
 pub use touchline_common::control::Code;

@@ -3,8 +3,9 @@
 //! Invariant: a closed pipe ends the program with success: whoever reads has seen enough. Everything that a feed wrote
 //! goes through [`clean`], so that no name of a team moves a cursor.
 
-use super::Code;
+use super::{Code, OutputFormat};
 use serde::Serialize;
+use serde_json::json;
 use std::borrow::Cow;
 use std::io::{self, BufWriter, ErrorKind, Write};
 
@@ -72,6 +73,14 @@ impl<'w> Printer<'w> {
         Ok(self.out.write_all(b"\n")?)
     }
 
+    /// A text of its own, such as a man page; to programs an object with it.
+    pub(super) fn page(&mut self, text: &str, format: OutputFormat) -> Result<(), Failure> {
+        match format {
+            OutputFormat::Text => self.bytes(text.as_bytes()),
+            OutputFormat::Json => self.json(&json!({ "text": text })),
+        }
+    }
+
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         Ok(self.out.write_all(bytes)?)
     }
@@ -81,25 +90,59 @@ impl<'w> Printer<'w> {
     }
 }
 
-/// Reports the outcome on `err` and gives its code.
-pub(super) fn settle(outcome: Outcome, err: &mut dyn Write) -> Code {
+/// Reports the outcome, on `err` to people and as an object on standard output to programs, and gives its code.
+pub(super) fn settle(
+    outcome: Outcome,
+    format: OutputFormat,
+    out: &mut Printer<'_>,
+    err: &mut dyn Write,
+) -> Code {
+    let failure = match outcome {
+        Ok(code) => return code,
+        Err(failure) => failure,
+    };
+    let failure = match (format, failure) {
+        (OutputFormat::Json, Failure::Line(code, text) | Failure::Report(code, text)) => {
+            let object = json!({"ok": false, "code": u8::from(code), "error": text});
+            match out.json(&object).and_then(|()| out.flush()) {
+                Ok(()) | Err(Failure::Closed) => return code,
+                Err(failure) => failure,
+            }
+        }
+        (_, failure) => failure,
+    };
     // There is nowhere left to report that standard error cannot be written.
-    match outcome {
-        Ok(code) => code,
-        Err(Failure::Closed) => Code::Done,
-        Err(Failure::Output(error)) => {
+    match failure {
+        Failure::Closed => Code::Done,
+        Failure::Output(error) => {
             let _ = writeln!(err, "touchline: cannot write to standard output: {error}");
             Code::Failed
         }
-        Err(Failure::Line(code, text)) => {
+        Failure::Line(code, text) => {
             let _ = writeln!(err, "touchline: {}", clean_lines(&text));
             code
         }
-        Err(Failure::Report(code, text)) => {
+        Failure::Report(code, text) => {
             let _ = writeln!(err, "{}", clean_lines(&text));
             code
         }
     }
+}
+
+/// What is wrong with the arguments, of the parser's page about it: without the usage, tips in parentheses.
+pub(super) fn usage_line(page: &str) -> String {
+    if !page.starts_with("error: ") {
+        return "no verb given: see `touchline --help`".to_owned();
+    }
+    let lines = page.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+    let told = lines.filter(|line| !line.is_empty() && !line.starts_with("For more information"));
+    let words: Vec<String> = told
+        .map(|line| match line.strip_prefix("tip: ") {
+            Some(tip) => format!("({tip})"),
+            None => line.strip_prefix("error: ").unwrap_or(line).to_owned(),
+        })
+        .collect();
+    words.join(" ")
 }
 
 /// Text from elsewhere, fit for a terminal: control characters and the like are escaped.

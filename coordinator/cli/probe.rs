@@ -62,8 +62,9 @@ fn print(finding: &Finding, format: OutputFormat, out: &mut Printer<'_>) -> Resu
 /// The match's document as far as a worker knows it: without what the recorder adds (epoch, version, times).
 fn document(probed: &Probed, feed: &str, format: OutputFormat, out: &mut Printer<'_>) -> Result<(), Failure> {
     let Some(id) = &probed.id else { return Ok(()) };
-    let bad =
-        |error: serde_json::Error| Failure::new(Code::Failed, format!("the document is no JSON: {error}"));
+    let bad = |error: serde_json::Error| {
+        Failure::new(Code::Failed, format!("the document is not valid JSON: {error}"))
+    };
     let mut head = BTreeMap::<String, Value>::new();
     let mut markets = BTreeMap::<String, Box<RawValue>>::new();
     for (market, body) in &probed.sections {

@@ -58,7 +58,7 @@ pub(super) fn table<'r, R: 'r>(
 }
 
 /// A text of at most `width` characters.
-pub(super) fn short(text: &str, width: usize) -> String {
+pub(crate) fn short(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
     }
@@ -90,12 +90,19 @@ pub(super) fn age_ms(milliseconds: u64) -> String {
 }
 
 /// `90 us`, `1.2 ms`, `3.4 s`.
-pub(super) fn micros(micros: u64) -> String {
+pub(crate) fn micros(micros: u64) -> String {
     match micros {
         0..1_000 => format!("{micros} us"),
         1_000..1_000_000 => format!("{:.1} ms", micros as f64 / 1e3),
         _ => format!("{:.1} s", micros as f64 / 1e6),
     }
+}
+
+/// `0 B`, `51.2 kB`, `3.1 MB`.
+pub(crate) fn bytes(count: f64) -> String {
+    let scaled = scaled(count);
+    let (number, power) = scaled.split_at(scaled.trim_end_matches(char::is_alphabetic).len());
+    format!("{number} {power}B")
 }
 
 /// `812`, `51.2k`, `4.0M`: a number of at most four digits and its power of a thousand.

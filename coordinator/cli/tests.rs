@@ -1,5 +1,6 @@
 //! The table against the contract, the verbs against a daemon of the test's own.
 
+mod offered;
 mod simulated;
 
 use super::output::clean;
@@ -12,13 +13,12 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use touchline_common::config::Config;
+use touchline_common::control::{Request, VERBS, Verb};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Built {
     Yes,
     No,
-    /// It does, but no operator types it.
-    Hidden,
 }
 
 /// The verbs of the contract, and whether this build has them.
@@ -56,8 +56,6 @@ const CONTRACT: &[(&str, Built)] = &[
     ("doctor", Built::No),
     ("completions", Built::Yes),
     ("man", Built::Yes),
-    ("worker", Built::Hidden),
-    ("recorder", Built::Hidden),
 ];
 
 /// What was asked of the parts that are carried out elsewhere.
@@ -76,16 +74,20 @@ impl Asked {
 }
 
 impl Commands for Asked {
-    fn run(&self, config: Config, socket: PathBuf) -> Code {
-        self.note(format!("run {} {}", config.feed.len(), socket.display()))
+    fn run(&self, config: Config, socket: PathBuf) -> Result<Code, CommandError> {
+        Ok(self.note(format!("run {} {}", config.feed.len(), socket.display())))
     }
 
-    fn demo(&self, options: DemoOptions) -> Code {
-        self.note(format!("{options:?}"))
+    fn demo(&self, options: DemoOptions) -> Result<Code, CommandError> {
+        Ok(self.note(format!("{options:?}")))
     }
 
-    fn simulate(&self, server: touchline_simulator::Options, output: OutputFormat) -> Code {
-        self.note(format!("{server:?}, output: {output:?}"))
+    fn simulate(
+        &self,
+        server: touchline_simulator::Options,
+        output: OutputFormat,
+    ) -> Result<Code, CommandError> {
+        Ok(self.note(format!("{server:?}, output: {output:?}")))
     }
 
     fn child(&self, child: Child, parent: u32) -> Code {
@@ -126,6 +128,9 @@ impl Daemon {
                 let (mut socket, _) = listener.accept().unwrap();
                 let mut line = String::new();
                 BufReader::new(socket.try_clone().unwrap()).read_line(&mut line).unwrap();
+                let request = Request::parse(line.as_bytes()).unwrap();
+                // No real daemon would take another.
+                Verb::by_name(&request.verb).unwrap().read(request.args).unwrap();
                 asked.push(serde_json::from_str(&line).unwrap());
                 // A client that has seen enough may be gone.
                 let _ = socket.write_all(answer.as_bytes());
@@ -167,79 +172,33 @@ fn status(state: &str) -> Value {
 #[test]
 fn the_table_is_the_contracts() {
     let command = verbs::command();
-    let built = |verb: &clap::Command| match verb.is_hide_set() {
-        true => Built::Hidden,
-        false if verb.get_about().unwrap().to_string().ends_with(" (not in this build)") => Built::No,
-        false => Built::Yes,
-    };
+    let built = |verb: &clap::Command| if verb.is_hide_set() { Built::No } else { Built::Yes };
     let table: Vec<(&str, Built)> =
         command.get_subcommands().map(|verb| (verb.get_name(), built(verb))).collect();
     assert_eq!(table, CONTRACT);
     let log = command.find_subcommand("log").unwrap();
     assert_eq!(log.get_subcommands().map(clap::Command::get_name).collect::<Vec<_>>(), ["level", "reopen"]);
     command.debug_assert();
+    verbs::offered().debug_assert();
 }
 
 #[test]
-fn what_the_socket_takes_stands_in_the_table_too() {
+fn the_command_line_and_the_socket_know_the_same_arguments() {
     let command = verbs::command();
-    for verb in touchline_common::control::VERBS.iter().filter(|verb| verb.name != "help") {
-        assert!(command.find_subcommand(verb.name).is_some(), "{}", verb.name);
+    for known in VERBS.iter().filter(|verb| verb.name != "help") {
+        let verb = command.find_subcommand(known.name).unwrap_or_else(|| panic!("{}", known.name));
+        let taken: Vec<&str> = known.names().collect();
+        let inner = verb.get_subcommands().flat_map(clap::Command::get_arguments);
+        for arg in verb.get_arguments().chain(inner) {
+            let name = arg.get_id().as_str().replace('-', "_");
+            // How events are written is the command line's own business.
+            let is_ours = (known.name, name.as_str()) == ("events", "format");
+            assert!(is_ours || taken.contains(&name.as_str()), "{} {name}: {taken:?}", known.name);
+        }
     }
     let daemon = Daemon::ok(&[json!({"moves": [], "drains": [], "feeds": []})]);
     assert_eq!(daemon.run(&["rebalance", "--dry-run"]).code, Code::Done);
     assert_eq!(daemon.asked(), [json!({"verb": "rebalance", "args": {"dry_run": true}})]);
-}
-
-#[test]
-fn parser_help_man_page_and_completions_agree() {
-    let help = touchline(&["--help"]).out;
-    let man = touchline(&["man"]).out;
-    let scripts: Vec<String> =
-        ["bash", "zsh", "fish"].iter().map(|shell| touchline(&["completions", shell]).out).collect();
-    let command = verbs::command();
-    for verb in command.get_subcommands() {
-        let shown = !verb.is_hide_set();
-        let name = verb.get_name().replace('-', "\\-");
-        assert_eq!(
-            help.lines().any(|line| line.trim_start().starts_with(&format!("{} ", verb.get_name()))),
-            shown,
-            "{name}"
-        );
-        assert_eq!(man.contains(&format!("\\fB{name}\\fR")), shown, "{name}");
-        if shown {
-            assert!(scripts.iter().all(|script| script.contains(verb.get_name())), "{name}");
-            let help = touchline(&[verb.get_name(), "--help"]);
-            assert_eq!(help.code, Code::Done);
-            for arg in verb.get_arguments().chain(command.get_arguments()) {
-                let spelled = match arg.get_long() {
-                    Some(long) => format!("--{long}"),
-                    None => arg.get_value_names().unwrap()[0].to_string(),
-                };
-                assert!(help.out.contains(&spelled), "{name} {spelled}: {}", help.out);
-            }
-        }
-    }
-    assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
-}
-
-#[test]
-fn what_is_not_built_says_so_however_it_is_called() {
-    for (verb, _) in CONTRACT.iter().filter(|(_, built)| *built == Built::No) {
-        let ran = touchline(&[verb]);
-        assert_eq!((ran.code, ran.out.as_str()), (Code::Failed, ""), "{verb}");
-        assert_eq!(ran.err, format!("touchline: `{verb}` is not in this build\n"));
-    }
-    for args in [
-        &["upgrade", "--coordinator-only", "--dry-run"][..],
-        &["replay", "a", "b"],
-        &["demo", "--feed", "poll"],
-        &["simulate", "--fault", "drop"],
-    ] {
-        let ran = touchline(args);
-        assert_eq!(ran.code, Code::Failed, "{args:?}: {}", ran.err);
-        assert!(ran.err.contains("not in this build") && ran.asked.is_empty(), "{args:?}: {}", ran.err);
-    }
 }
 
 #[test]
@@ -267,7 +226,7 @@ fn every_built_verb_is_carried_out() {
             let expected = match *verb {
                 "run" | "check" | "probe" => Code::Usage,
                 "dissect" => Code::Failed,
-                "demo" | "simulate" | "completions" | "man" | "worker" | "recorder" => Code::Done,
+                "demo" | "simulate" | "completions" | "man" => Code::Done,
                 _ => Code::NotRunning,
             };
             assert_eq!(ran.code, expected, "{args:?}: {}", ran.err);
@@ -285,7 +244,7 @@ fn slips_are_usage_errors_with_a_suggestion() {
         (&["log", "level", "--josn"], "--json"),
         (&["matches", "--state", "liv"], "live"),
         (&["events", "--limit", "x"], "--limit"),
-        (&["ping", "--timeout", "soon"], "no duration"),
+        (&["ping", "--timeout", "soon"], "is not a duration"),
         (&["match"], "<ID>"),
         (&["log"], "level"),
         (&[], "Usage"),
@@ -298,7 +257,7 @@ fn slips_are_usage_errors_with_a_suggestion() {
         };
         let ran = touchline(&args);
         assert_eq!(ran.code, Code::Usage, "{args:?}: {}", ran.err);
-        let said = if said == "/nowhere" { "`loud` is no level" } else { said };
+        let said = if said == "/nowhere" { "`loud` is not a level" } else { said };
         assert!(ran.err.contains(said) && ran.out.is_empty(), "{args:?}: {}", ran.err);
     }
     assert_eq!(touchline(&["--version"]).out, concat!("touchline ", env!("CARGO_PKG_VERSION"), "\n"));
@@ -390,7 +349,7 @@ touchline 0.1.0 (abc): degraded, up 3m12s
 pid 4000000001, epoch 12
 
 matches   250 listed, 248 live, 2 waiting; 3 ended
-workers   6 of 64 ready, 0 starting, 0 parked, 0 restarts
+workers   6 of 64 ready; 0 restarts
 recorder  ready: 250 documents, 1234 events, 0 queued, 0 dropped
 gateway   off; sandbox: landlock off, seccomp off
 
@@ -422,6 +381,22 @@ recorder: starting for 500 ms
 "
         );
     assert_eq!(Daemon::ok(&[after_deaths]).run(&["status"]).out, golden);
+    let mut busy = status("ready");
+    busy["workers"] =
+        json!({"ready": 5, "starting": 1, "draining": 2, "parked": 3, "restarts": 1, "max": 64});
+    busy["matches"] = json!({"listed": 9, "live": 7, "ending": 2, "ended": 1});
+    let recent =
+        json!({"child": "worker", "worker": 4, "at": at, "signal": 9, "why": "killed", "uptime_s": 0.5});
+    busy["deaths"] = json!(vec![recent; 7]);
+    let shown = Daemon::ok(&[busy]).run(&["status"]).out;
+    for line in [
+        "matches   9 listed, 7 live, 2 ending; 1 ended\n",
+        "workers   5 of 64 ready, 1 starting, 2 draining, 3 parked; 1 restart\n",
+        "2 more deaths in the last hour\n",
+    ] {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+    assert!(!shown.contains("hour ago"), "{shown}");
     // An empty answer, of whatever version, is shown all the same.
     assert_eq!(Daemon::ok(&[json!({})]).run(&["status"]).code, Code::Done);
 }
@@ -434,8 +409,8 @@ fn lists_for_people() {
         "lag_us": {"p50": 90, "p99": 700}, "rss_bytes": 3145728, "restarts": 0, "generation": 1, "uptime_s": 9.1,
         "last_exit": null}]);
     let golden = "\
-W  PID  STATE  FEED    LINK  SUBS/CAP  BUSY  DIFFS/S     P99  QUEUE   RSS     UP
-1    2  ready  inplay  up       50/50   12%      812  700 us      0  3.1M  9.1 s
+W  PID  STATE  FEED    LINK  SUBS/CAP  BUSY  DIFFS/S     P99  QUEUE     RSS     UP
+1    2  ready  inplay  up       50/50   12%      812  700 us    0 B  3.1 MB  9.1 s
 ";
     assert_eq!(Daemon::ok(&[workers]).run(&["workers"]).out, golden);
     let matches = json!([{"match": "7", "feed": "inplay", "worker": 1, "epoch": 3, "state": "live", "version": 17,
@@ -533,6 +508,20 @@ fn csv_has_its_header_and_quotes_what_would_break_a_line() {
 }
 
 #[test]
+fn a_break_before_the_first_row_loses_none() {
+    let begun = || format!("{}\n", json!({"ok": true, "result": {"seq": 41}}));
+    let row = format!("{}{}\n", begun(), json!({"seq": 42, "match": "7", "type": "goal"}));
+    let daemon = Daemon::answering(vec![begun(), row.clone()]);
+    let ran = daemon.run(&["events", "--follow", "--json"]);
+    assert_eq!((ran.code, ran.out.lines().count()), (Code::NotRunning, 2), "the row, and why it ends");
+    assert_eq!(daemon.asked()[1], json!({"verb": "events", "args": {"follow": true, "since": 41}}));
+    // Who asked for some of the past asks for it again, since none of it has come.
+    let daemon = Daemon::answering(vec![begun(), row]);
+    daemon.run(&["events", "--follow", "--since", "3", "--json"]);
+    assert_eq!(daemon.asked()[1], json!({"verb": "events", "args": {"follow": true, "since": 3}}));
+}
+
+#[test]
 fn events_in_words_name_their_matches() {
     let matches = json!([{"match": "7", "feed": "inplay", "name": "A v B"}]);
     let event = |id: &str| {
@@ -555,8 +544,12 @@ fn odds_of_an_unknown_match_are_an_error() {
         let none = format!("{}\n", json!({"ok": true, "result": []}));
         let daemon = Daemon::answering(vec![none, unknown.to_owned()]);
         let ran = daemon.run(args);
-        assert_eq!((ran.code, ran.out.as_str()), (Code::Failed, ""), "{args:?}");
-        assert_eq!(ran.err, "touchline: no match 7 is known\n");
+        assert_eq!(ran.code, Code::Failed, "{args:?}");
+        let (out, err) = match args.contains(&"--json") {
+            true => ("{\"code\":1,\"error\":\"no match 7 is known\",\"ok\":false}\n", ""),
+            false => ("", "touchline: no match 7 is known\n"),
+        };
+        assert_eq!((ran.out.as_str(), ran.err.as_str()), (out, err), "{args:?}");
         assert_eq!(daemon.asked()[1], json!({"verb": "match", "args": {"match": "7"}}));
     }
     let ran = Daemon::answering(vec![unknown.to_owned()]).run(&["odds", "7", "--follow"]);
@@ -670,8 +663,11 @@ fn numbers_as_people_read_them() {
     ] {
         assert_eq!(table::scaled(number), text, "{number}");
     }
-    assert_eq!(table::micros(1_250), "1.2 ms");
+    assert_eq!(micros(1_250), "1.2 ms");
+    for (count, text) in [(0.0, "0 B"), (999.0, "999 B"), (51_234.0, "51.2 kB"), (3_145_728.0, "3.1 MB")] {
+        assert_eq!(bytes(count), text);
+    }
     assert_eq!(table::age_ms(12_000), "12 s");
-    assert_eq!(table::short("Köln gegen", 5), "Köln…");
+    assert_eq!(short("Köln gegen", 5), "Köln…");
     assert_eq!(clean("a\u{202e}b\n"), "a\\u{202e}b\\u{a}");
 }

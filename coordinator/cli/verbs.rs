@@ -1,15 +1,16 @@
 //! The one table of verbs, as clap takes it. Parser, help, man page and completions are made from it and from nothing else.
 //!
-//! Invariant: each verb of `CONTRACT.md` stands here once, also those that this build does not have ([`UNBUILT`]) and those
-//! that only the coordinator uses, to start its children (hidden). An argument's id is its name: the option without
-//! dashes, or the place's name in lower case.
+//! Invariant: each verb of `CONTRACT.md` stands here once, also those that this build does not have ([`UNBUILT`]): these are parsed, to
+//! say so, and never offered. An argument's id is its name: the option without dashes, or the place's name in lower case. Examples are in
+//! `examples`.
 
+use super::examples;
 use super::parser::{address, burst, count, duration, message_type, number, whole};
-use clap::builder::{PossibleValuesParser, ValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, ValueParser};
 use clap::{Arg, ArgAction, Command, value_parser};
 use std::path::PathBuf;
-use touchline_common::control::UNBUILT;
 use touchline_common::control::views::MatchViewState;
+use touchline_common::control::{EventLane, UNBUILT};
 use touchline_simulator::{BodyEncoding, OverCap, Payload};
 
 /// The end of every help: what the exit codes mean.
@@ -17,14 +18,30 @@ const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 the daemon is not
 running (run: another one is); 4 timed out or partial; 5 no permission.";
 
+/// What is parsed: every verb.
 pub(super) fn command() -> Command {
+    program(verbs())
+}
+
+/// What is offered by completions, man pages and suggestions: the verbs that this build has.
+pub(super) fn offered() -> Command {
+    program(verbs().into_iter().filter(|verb| !verb.is_hide_set()))
+}
+
+fn program(verbs: impl IntoIterator<Item = Command>) -> Command {
+    let verbs: Vec<Command> = verbs.into_iter().collect();
+    let shown = verbs.iter().filter(|verb| !verb.is_hide_set());
+    let pages: Vec<String> = shown.map(|verb| verb.get_name().to_owned()).collect();
     let command = Command::new("touchline")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Follows every live match on a push server that caps what one connection may subscribe to")
         .after_help(EXIT_CODES)
         .subcommand_help_heading("Verbs")
         .args(common().map(|arg| arg.global(true).help_heading("Common options")));
-    with_verbs(command, verbs())
+    with_verbs(command, verbs).mut_subcommand("man", |man| {
+        let page = |arg: Arg| arg.value_parser(PossibleValuesParser::new(pages)).hide_possible_values(true);
+        man.mut_arg("verb", page)
+    })
 }
 
 /// A verb that has verbs of its own, one of which must be given.
@@ -37,8 +54,11 @@ fn with_verbs(command: Command, verbs: impl IntoIterator<Item = Command>) -> Com
 }
 
 fn verb<const N: usize>(name: &'static str, about: &str, args: [Arg; N]) -> Command {
-    let unbuilt = if UNBUILT.contains(&name) { " (not in this build)" } else { "" };
-    Command::new(name).about(format!("{about}{unbuilt}")).args(args)
+    let command = Command::new(name).about(about.to_owned()).args(args).hide(UNBUILT.contains(&name));
+    match examples::text(name) {
+        Some(examples) => command.after_help(examples),
+        None => command,
+    }
 }
 
 fn switch(name: &'static str, help: &'static str) -> Arg {
@@ -81,7 +101,12 @@ fn common() -> [Arg; 4] {
         ),
         option("socket", "PATH", path(), "The daemon's control socket [else: from the configuration]"),
         switch("json", "Print JSON instead of text"),
-        option("timeout", "DUR", duration, "Maximum time to wait for the daemon, such as 500ms or 3s"),
+        option(
+            "timeout",
+            "DUR",
+            duration,
+            "Maximum time to wait for the daemon [else: 10s, or the verb's own]",
+        ),
     ]
 }
 
@@ -102,10 +127,10 @@ fn simulated() -> [Arg; 9] {
             "burst",
             "FACTOR,LEN,EVERY",
             burst,
-            "FACTOR times the rate for LEN, each EVERY, such as 10,200ms,5s",
+            "FACTOR times the rate for LEN, each EVERY, such as 10,200ms,5s [else: no bursts]",
         ),
         numeric("seed", "S", whole, "Random seed").default_value("1"),
-        option("replay", "FILE", path(), "Recorded matches to replay in addition")
+        option("replay", "FILE", path(), "Recorded matches to replay in addition [else: none]")
             .action(ArgAction::Append)
             .num_args(1..),
         numeric("speed", "N", number, "Seconds of a recorded match per second").default_value("1"),
@@ -125,23 +150,34 @@ fn simulated() -> [Arg; 9] {
 fn demo() -> Command {
     let server = simulated().map(|arg| match arg.get_id().as_str() {
         "rate" => arg.default_value("20000"),
-        "burst" => arg.default_value("10,5s,20s"),
+        "burst" => arg.default_value("10,5s,20s").help("FACTOR times the rate for LEN, each EVERY"),
         "cap" => arg.default_value("50").help("Maximum subscriptions per connection"),
         _ => arg,
     });
-    verb("demo", "Run a simulated server and the daemon, and compare with the truth", server).args([
-        option("for", "DUR", duration, "Stop after this time and compare with the truth"),
-        option("feed", "KIND", one_of(&["diffusion", "poll", "rooms"]), "The kind of the simulated server")
-            .default_value("diffusion"),
-        option("dir", "DIR", path(), "Directory for sockets and store [else: a temporary one]"),
-        switch("keep", "Keep the temporary directory"),
-    ])
+    verb("demo", "Run a simulated server and the daemon, and verify the output against ground truth", server)
+        .args([
+            option(
+                "for",
+                "DUR",
+                duration,
+                "Stop after this time and verify the output [else: run until Ctrl-C]",
+            ),
+            option("feed", "KIND", kinds(), "The kind of the simulated server").default_value("diffusion"),
+            option("dir", "DIR", path(), "Directory for sockets and store [else: a temporary one]"),
+            switch("keep", "Keep the temporary directory"),
+        ])
+}
+
+/// The kinds of feed; those that this build does not have are taken, to say so.
+fn kinds() -> PossibleValuesParser {
+    let unbuilt = ["rooms", "poll", "push"].map(|kind| PossibleValue::new(kind).hide(true));
+    PossibleValuesParser::new([PossibleValue::new("diffusion")].into_iter().chain(unbuilt))
 }
 
 fn simulate() -> Command {
     verb("simulate", "Run the simulated server alone", simulated()).args([
         option("listen", "ADDR", address, "Address to listen on").default_value("127.0.0.1:8080"),
-        option("ca-file", "FILE", path(), "Write the CA certificate to this file (dpts, wss)"),
+        option("ca-file", "FILE", path(), "Write the CA certificate to this file (dpts, wss) [else: not written]"),
         option(
             "over-cap",
             "WHAT",
@@ -167,14 +203,15 @@ fn simulate() -> Command {
             "Encoding of bodies for clients that support it (dpt, dpts)",
         )
         .default_value("none"),
-        numeric("fragment-above", "BYTES", count, "Split longer bodies into fragments of this size"),
-        numeric("max-depth", "MESSAGES", count, "Close connections with more queued messages"),
+        numeric("fragment-above", "BYTES", count, "Split longer bodies into fragments of this size [else: never]"),
+        numeric("max-depth", "MESSAGES", count, "Close connections with more queued messages [else: never]"),
         numeric("churn", "MATCHES_PER_MIN", number, "Matches per minute that end and are replaced")
             .default_value("0"),
         option("fault", "SPEC", text(), "Faults to inject (not in this build)")
             .action(ArgAction::Append)
-            .num_args(1..),
-        option("truth", "ADDR", address, "Serve the truth over HTTP at this address"),
+            .num_args(1..)
+            .hide(true),
+        option("truth", "ADDR", address, "Serve the ground truth over HTTP at this address [else: not served]"),
     ])
 }
 
@@ -183,16 +220,21 @@ fn events() -> Command {
         "events",
         "Print the event queue, one event a line",
         [
-            switch("follow", "Keep printing new ones as they happen"),
-            numeric("since", "SEQ", whole, "Only events after this sequence number"),
-            option("match", "ID", text(), "Only events of this match"),
+            switch("follow", "Keep printing new events as they happen"),
+            numeric(
+                "since",
+                "SEQ",
+                whole,
+                "Only events after this sequence number [else: the newest 100; with --follow: new ones]",
+            ),
+            option("match", "ID", text(), "Only events of this match [else: all matches]"),
             option(
                 "lane",
                 "L",
-                one_of(&["priority", "normal", "odds", "chat"]),
-                "Only events of this lane [else: the match stream]",
+                one_of(&EventLane::NAMES),
+                "Only events of this lane [else: priority and normal]",
             ),
-            numeric("limit", "N", whole, "Maximum number of events"),
+            numeric("limit", "N", whole, "Maximum number of events [else: no limit with --since]"),
             option(
                 "format",
                 "F",
@@ -237,15 +279,8 @@ fn sink() -> Command {
     )
 }
 
-/// A child's own verb.
-fn child(name: &'static str, about: &str) -> Command {
-    let slot = numeric("slot", "N", whole, "Its slot, for the process list");
-    let parent = numeric("parent", "PID", whole, "The process that forked it");
-    verb(name, about, [slot, parent]).hide(true)
-}
-
 /// Every verb, in the order of the help.
-fn verbs() -> [Command; 35] {
+fn verbs() -> [Command; 33] {
     [
         verb("run", "Run the daemon in the foreground", []),
         demo(),
@@ -261,9 +296,14 @@ fn verbs() -> [Command; 35] {
             "matches",
             "List matches and their states",
             [
-                option("feed", "F", text(), "Only matches of this feed"),
-                numeric("worker", "N", whole, "Only matches of this worker"),
-                option("state", "S", one_of(&MatchViewState::NAMES), "Only matches in this state"),
+                option("feed", "F", text(), "Only matches of this feed [else: all feeds]"),
+                numeric("worker", "N", whole, "Only matches of this worker [else: all workers]"),
+                option(
+                    "state",
+                    "S",
+                    one_of(&MatchViewState::NAMES),
+                    "Only matches in this state [else: all states]",
+                ),
             ],
         ),
         verb("match", "Show the document of a match", [a_match()]),
@@ -274,8 +314,8 @@ fn verbs() -> [Command; 35] {
             "List the odds of a match over time",
             [
                 a_match(),
-                option("market", "KEY", text(), "Only odds of this market"),
-                switch("follow", "Keep printing new ones as they happen"),
+                option("market", "KEY", text(), "Only odds of this market [else: all markets]"),
+                switch("follow", "Keep printing new odds as they happen"),
             ],
         ),
         verb(
@@ -299,8 +339,8 @@ fn verbs() -> [Command; 35] {
             "scale",
             "Change the minimum and maximum number of workers",
             [
-                numeric("min", "N", whole, "Minimum number of workers"),
-                numeric("max", "N", whole, "Maximum number of workers"),
+                numeric("min", "N", whole, "Minimum number of workers [else: unchanged]"),
+                numeric("max", "N", whole, "Maximum number of workers [else: unchanged]"),
             ],
         ),
         verb("resync", "Resubscribe to a match and load it again", [a_match()]),
@@ -348,8 +388,19 @@ fn verbs() -> [Command; 35] {
                 "zsh",
             ]))],
         ),
-        verb("man", "Print the man page", []),
-        child("worker", "A scanning worker (started by the coordinator)"),
-        child("recorder", "The recorder (started by the coordinator)"),
+        verb(
+            "man",
+            "Print the man page of a verb, or the overview",
+            [
+                Arg::new("verb").value_name("VERB").help("The verb [else: the overview]"),
+                option(
+                    "dir",
+                    "DIR",
+                    path(),
+                    "Write all pages to this directory: touchline.1, touchline-run.1, …",
+                )
+                .conflicts_with("verb"),
+            ],
+        ),
     ]
 }

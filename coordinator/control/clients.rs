@@ -297,7 +297,7 @@ impl Client {
     fn give_way(&mut self) {
         if self.out.is_empty() {
             let text = format!(
-                "no whole request for {GRACE:?} while more than {MAX_CLIENTS} clients are connected: another one has this place"
+                "no whole request for {GRACE:?} while more than {MAX_CLIENTS} clients are connected: closed to make room"
             );
             let _ = self.stream.write(&Answer::refused(Code::Failed, text).to_line());
         }

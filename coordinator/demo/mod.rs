@@ -6,11 +6,13 @@
 
 mod progress;
 mod subject;
+mod table;
 mod verdict;
 
 use crate::cli::{DemoOptions, Keep, OutputFormat};
 use nix::sys::signal::Signal;
 use progress::Progress;
+use serde_json::json;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -46,7 +48,7 @@ pub enum Outcome {
 /// # Errors
 /// A sentence when something could not be started or asked.
 pub fn demo(options: &DemoOptions) -> Result<Outcome, String> {
-    let mut signals = signals()?;
+    let mut signals = signals(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGWINCH])?;
     let folder = Folder::make(options)?;
     let outcome = hold(options, &folder, &mut signals);
     // What went wrong stands in the log that is there.
@@ -54,8 +56,8 @@ pub fn demo(options: &DemoOptions) -> Result<Outcome, String> {
     outcome
 }
 
-fn signals() -> Result<Signals, String> {
-    Signals::open(&[Signal::SIGINT, Signal::SIGTERM]).map_err(because("blocking signals"))
+fn signals(wanted: &[Signal]) -> Result<Signals, String> {
+    Signals::open(wanted).map_err(because("blocking signals"))
 }
 
 fn hold(options: &DemoOptions, folder: &Folder, signals: &mut Signals) -> Result<Outcome, String> {
@@ -74,13 +76,18 @@ fn hold(options: &DemoOptions, folder: &Folder, signals: &mut Signals) -> Result
         return interrupted(subject, simulator, &auditor, &mut progress);
     }
     let end = options.duration.map(|duration| Instant::now() + duration);
+    let mut next = Instant::now() + REPORT_EVERY;
     loop {
-        let next = Instant::now() + REPORT_EVERY;
-        let until = end.map_or(next, |end| end.min(next));
-        if wait(until, signals) == Waited::Interrupted {
-            return interrupted(subject, simulator, &auditor, &mut progress);
+        match wait(end.map_or(next, |end| end.min(next)), signals) {
+            Waited::Interrupted => return interrupted(subject, simulator, &auditor, &mut progress),
+            Waited::Resized => {
+                progress.resized();
+                continue;
+            }
+            Waited::Time => {}
         }
-        progress.report(&subject.look()?, &auditor.report(), &simulator.report());
+        progress.report(subject.look()?, &auditor.report(), &simulator.report());
+        next = Instant::now() + REPORT_EVERY;
         // With an end of its own it goes on: the exit code still says whether all was true.
         if end.is_none() && progress.is_closed() {
             return interrupted(subject, simulator, &auditor, &mut progress);
@@ -104,7 +111,7 @@ fn interrupted(
     progress: &mut Progress,
 ) -> Result<Outcome, String> {
     // Ctrl-C reaches the daemon, too: then it may not answer any more.
-    progress.interrupted(subject.look().ok().as_ref(), &auditor.report(), &simulator.report());
+    progress.interrupted(subject.look().ok(), &auditor.report(), &simulator.report());
     subject.stop()?;
     simulator.stop();
     Ok(Outcome::Good)
@@ -115,27 +122,24 @@ fn interrupted(
 /// # Errors
 /// A sentence.
 pub fn simulate(server: &Options, output: OutputFormat) -> Result<Outcome, String> {
-    let mut signals = signals()?;
+    let mut signals = signals(&[Signal::SIGINT, Signal::SIGTERM])?;
     let simulator = Simulator::start(server).map_err(because("the simulated server"))?;
     let mut progress = Progress::new(output);
-    progress.line(&format!(
-        "push server at {}://{}{} seed={}",
-        server.transport.scheme(),
-        simulator.address(),
-        spoken(server.protocol),
-        server.seed
-    ));
-    match &server.ca_file {
-        Some(path) => progress.line(&format!("authority of its certificate in {}", path.display())),
-        None if server.transport.has_tls() => progress.line(
-            "no client trusts its certificate: take --ca-file FILE and name that in the feed's ca_file, or set insecure = true there",
-        ),
-        None => {}
+    let url = format!("{}://{}", server.transport.scheme(), simulator.address());
+    let truth = simulator.truth_address().map(|truth| format!("http://{truth}"));
+    match output {
+        OutputFormat::Json => {
+            let protocol = match server.protocol {
+                Protocol::V4 => "v4",
+                Protocol::Zap => "zap",
+            };
+            let line = json!({"server": url, "protocol": protocol, "seed": server.seed,
+                "ca_file": server.ca_file, "truth": truth});
+            progress.line(&line.to_string());
+        }
+        OutputFormat::Text => started(server, &url, truth.as_deref(), &mut progress),
     }
-    if let Some(truth) = simulator.truth_address() {
-        progress.line(&format!("truth at http://{truth}"));
-    }
-    while wait(Instant::now() + Duration::from_secs(5), &mut signals) == Waited::Time {
+    while wait(Instant::now() + Duration::from_secs(5), &mut signals) != Waited::Interrupted {
         progress.server(&simulator.report());
         if progress.is_closed() {
             break;
@@ -145,10 +149,27 @@ pub fn simulate(server: &Options, output: OutputFormat) -> Result<Outcome, Strin
     Ok(Outcome::Good)
 }
 
+/// How to reach the simulated server, for people.
+fn started(server: &Options, url: &str, truth: Option<&str>, progress: &mut Progress) {
+    progress.line(&format!("push server at {url}{} seed={}", spoken(server.protocol), server.seed));
+    match &server.ca_file {
+        Some(path) => progress.line(&format!("CA certificate in {}", path.display())),
+        None if server.transport.has_tls() => progress.line(
+            "no client trusts its certificate: use --ca-file FILE and name that file in the feed's ca_file, or set insecure = true there",
+        ),
+        None => {}
+    }
+    if let Some(truth) = truth {
+        progress.line(&format!("ground truth at {truth}"));
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Waited {
     /// The time is over, or what was waited for is there.
     Time,
+    /// The terminal has another size.
+    Resized,
     /// A signal asks us to end.
     Interrupted,
 }
@@ -157,8 +178,10 @@ fn wait(until: Instant, signals: &mut Signals) -> Waited {
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
     use std::os::fd::AsFd;
     loop {
-        if signals.take().is_some() {
-            return Waited::Interrupted;
+        match signals.take() {
+            Some((Signal::SIGWINCH, _)) => return Waited::Resized,
+            Some(_) => return Waited::Interrupted,
+            None => {}
         }
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {

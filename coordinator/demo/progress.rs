@@ -1,33 +1,38 @@
-//! What a demo prints while it runs: a table that is drawn over itself on a terminal, plain lines in a pipe.
+//! What a demo prints while it runs: a table that is drawn over itself on a terminal, plain lines in a pipe, objects with `--json`.
 
 use super::spoken;
 use super::subject::Look;
+use super::table::{self, Frame};
 use crate::cli::{DemoOptions, OutputFormat};
 use serde_json::json;
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::path::Path;
-use std::time::{Duration, Instant};
-use touchline_common::control::views::WorkerView;
+use std::time::Instant;
+use touchline_common::control::views::counted;
+use touchline_common::sys::terminal::{self, TerminalSize};
 use touchline_simulator::OracleReport;
 use touchline_simulator::server::Report;
 
-const ROWS: usize = 16;
+/// Of a terminal that does not say.
+const USUAL: TerminalSize = TerminalSize { columns: 80, rows: 24 };
 
 /// What was written to a closed pipe is lost; whoever runs the demo asks [`Progress::is_closed`].
 pub struct Progress {
     output: OutputFormat,
     live: bool,
     drawn: usize,
+    /// What was shown last.
+    frame: Frame,
     began: Instant,
-    published: u64,
     closed: bool,
 }
 
 impl Progress {
     pub fn new(output: OutputFormat) -> Progress {
         let live = output == OutputFormat::Text && io::stdout().is_terminal();
-        Progress { output, live, drawn: 0, began: Instant::now(), published: 0, closed: false }
+        Progress { output, live, drawn: 0, frame: Frame::default(), began: Instant::now(), closed: false }
     }
 
     /// Whether nobody reads any more.
@@ -44,58 +49,80 @@ impl Progress {
             return self.line(&line.to_string());
         }
         let duration = options.duration.map_or_else(|| "until Ctrl-C".to_owned(), |d| format!("{d:?}"));
+        let simulated = &options.server;
+        let (scheme, protocol) = (simulated.transport.scheme(), spoken(simulated.protocol));
+        self.line(&format!("push server  {scheme}://{server}{protocol}"));
         self.line(&format!(
-            "push server  {}://{server}{}  {} matches, {:.0} diffs/s, {} subscriptions a connection, seed {}",
-            options.server.transport.scheme(),
-            spoken(options.server.protocol),
-            options.server.matches,
-            options.server.rate,
+            "             {}, {:.0} diffs/s, {} subscriptions per connection, seed {}",
+            counted(simulated.matches, "match", "matches"),
+            simulated.rate,
             options.cap(),
-            options.server.seed
+            simulated.seed
         ));
         self.line(&format!("daemon       control socket {}", folder.join("control.sock").display()));
-        self.line(&format!("             log {}  (tail -f it)", folder.join("touchline.log").display()));
+        self.line(&format!("             log {}", folder.join("touchline.log").display()));
         self.line(&format!("runs         {duration}"));
     }
 
-    pub fn report(&mut self, look: &Look, oracle: &OracleReport, server: &Report) {
-        let lines = match self.output {
-            OutputFormat::Json => vec![self.json(look, oracle, server)],
-            OutputFormat::Text if self.live => self.table(look, oracle, server),
-            OutputFormat::Text => vec![format!("{} {}", self.matches(look), published(look, oracle))],
-        };
-        self.published = oracle.checked;
-        self.draw(&lines);
+    pub fn report(&mut self, look: Look, oracle: &OracleReport, server: &Report) {
+        let frame = self.frame_of(look, oracle, server);
+        self.frame = frame;
+        match self.output {
+            OutputFormat::Json => self.line(&self.json(server)),
+            OutputFormat::Text if self.live => self.draw(),
+            OutputFormat::Text => self.line(&self.plain()),
+        }
     }
 
+    /// The terminal has another size: what was drawn may be broken into other lines, so all of it goes.
+    pub fn resized(&mut self) {
+        if self.live && self.drawn > 0 {
+            self.drawn = 0;
+            self.write("\x1b[2J\x1b[H");
+            self.draw();
+        }
+    }
+
+    /// A line of the simulated server alone.
     pub fn server(&mut self, report: &Report) {
         let open = report.connections.iter().filter(|connection| connection.open).count();
-        self.line(&format!(
-            "{:>6.1}s  messages={} loads={} connections={open} over_cap={} late_worst={:?}",
-            self.began.elapsed().as_secs_f64(),
-            report.messages,
-            report.loads,
-            report.over_cap,
-            report.lateness.worst
-        ));
+        let (elapsed, late) = (self.began.elapsed().as_secs_f64(), report.lateness.worst.as_secs_f64() * 1e3);
+        let line = match self.output {
+            OutputFormat::Json => json!({
+                "elapsed_s": elapsed, "messages": report.messages, "loads": report.loads, "connections": open,
+                "over_cap": report.over_cap, "late_worst_ms": late,
+            })
+            .to_string(),
+            OutputFormat::Text => format!(
+                "{elapsed:>6.1}s  messages={} loads={} connections={open} over_cap={} late_worst_ms={late:.1}",
+                report.messages, report.loads, report.over_cap
+            ),
+        };
+        self.line(&line);
     }
 
     /// It was ended by hand: what it had done until then.
-    pub fn interrupted(&mut self, look: Option<&Look>, oracle: &OracleReport, server: &Report) {
-        let text = match (self.output, look) {
-            (OutputFormat::Json, Some(look)) => self.json(look, oracle, server),
-            (OutputFormat::Json, None) => return,
-            (OutputFormat::Text, Some(look)) => {
-                format!(
-                    "interrupted: stopping\n{} {} messages={}",
-                    self.matches(look),
-                    published(look, oracle),
-                    server.messages
-                )
-            }
-            (OutputFormat::Text, None) => "interrupted: stopping".to_owned(),
+    pub fn interrupted(&mut self, look: Option<Look>, oracle: &OracleReport, server: &Report) {
+        if let Some(look) = look {
+            self.frame = self.frame_of(look, oracle, server);
+        }
+        let text = match self.output {
+            OutputFormat::Json => self.json(server),
+            OutputFormat::Text => self.totals(server),
         };
         self.line(&text);
+    }
+
+    fn frame_of(&self, look: Look, oracle: &OracleReport, server: &Report) -> Frame {
+        Frame {
+            elapsed: self.began.elapsed(),
+            status: look.status,
+            workers: look.workers,
+            checked: oracle.checked,
+            checked_per_s: oracle.checked.saturating_sub(self.frame.checked),
+            wrong: oracle.mismatches,
+            server_late: server.lateness.worst,
+        }
     }
 
     /// One line, below whatever stands there.
@@ -110,66 +137,63 @@ impl Progress {
         self.closed |= written.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
     }
 
-    fn draw(&mut self, lines: &[String]) {
-        let mut text = String::new();
-        if self.live {
-            // Without wrapping a line stays one line, however narrow the terminal is made.
-            text.push_str("\x1b[?7l");
-        }
-        if self.live && self.drawn > 0 {
+    fn draw(&mut self) {
+        let known = terminal::size(io::stdout().as_fd()).ok();
+        let size = known.filter(|size| size.columns > 0 && size.rows > 0).unwrap_or(USUAL);
+        let lines = table::lines(&self.frame, size);
+        // Without wrapping a line stays one line, however narrow the terminal is made.
+        let mut text = "\x1b[?7l".to_owned();
+        if self.drawn > 0 {
             // Up to the first line drawn, and everything below it away.
             text.push_str(&format!("\x1b[{}A\r\x1b[J", self.drawn));
         }
-        for line in lines {
+        for line in &lines {
             text.push_str(line);
             text.push('\n');
         }
-        if self.live {
-            text.push_str("\x1b[?7h");
-        }
-        self.drawn = if self.live { lines.len() } else { 0 };
+        text.push_str("\x1b[?7h");
+        self.drawn = lines.len();
         self.write(&text);
     }
 
-    fn matches(&self, look: &Look) -> String {
-        let (diffs, lag) = totals(&look.workers);
+    /// A line of a pipe.
+    fn plain(&self) -> String {
+        let Frame { elapsed, status, checked, wrong, .. } = &self.frame;
         format!(
-            "{:>6.1}s  matches={} live={} waiting={} workers={} restarts={} diffs/s={diffs:.0} lag_p99={lag}us",
-            self.began.elapsed().as_secs_f64(),
-            look.status.matches.listed,
-            look.status.matches.live,
-            look.status.matches.waiting,
-            look.status.workers.ready,
-            look.status.workers.restarts,
+            "{:>6.1}s  matches={} live={} waiting={} workers={} restarts={} diffs/s={:.0} lag_p99_us={} documents={} checked={checked} wrong={wrong} events={}",
+            elapsed.as_secs_f64(),
+            status.matches.listed,
+            status.matches.live,
+            status.matches.waiting,
+            status.workers.ready,
+            status.workers.restarts,
+            self.frame.diffs_per_s(),
+            self.frame.lag_p99_us(),
+            status.recorder.documents,
+            status.recorder.events,
         )
     }
 
-    fn table(&self, look: &Look, oracle: &OracleReport, server: &Report) -> Vec<String> {
-        let mut lines = vec![
-            self.matches(look),
-            format!(
-                "         {} published/s={}",
-                published(look, oracle),
-                oracle.checked.saturating_sub(self.published)
-            ),
-            format!("         the server's own lateness: worst {}", short(server.lateness.worst)),
-            format!(
-                "{:>6} {:>8} {:>9} {:>7} {:>5} {:>8} {:>8} {:>9} {:>8}",
-                "worker", "pid", "state", "subs", "busy", "diffs/s", "queue", "lag p99", "rss"
-            ),
-        ];
-        let workers = &look.workers;
-        lines.extend(workers.iter().take(ROWS).map(row));
-        if workers.len() > ROWS {
-            lines.push(format!("       … and {} more", workers.len() - ROWS));
-        }
-        lines
+    fn totals(&self, server: &Report) -> String {
+        let Frame { elapsed, status, checked, wrong, .. } = &self.frame;
+        let (workers, recorder) = (status.workers, &status.recorder);
+        format!(
+            "interrupted after {:.1} s: {} on {}, {}\n{} from the server, {} checked, {wrong} wrong, {}",
+            elapsed.as_secs_f64(),
+            counted(status.matches.listed, "match", "matches"),
+            counted(workers.ready, "worker", "workers"),
+            counted(workers.restarts, "restart", "restarts"),
+            counted(server.messages, "message", "messages"),
+            counted(*checked, "document", "documents"),
+            counted(recorder.events, "event", "events"),
+        )
     }
 
-    fn json(&self, look: &Look, oracle: &OracleReport, server: &Report) -> String {
+    fn json(&self, server: &Report) -> String {
+        let Frame { elapsed, status, workers, checked, wrong, .. } = &self.frame;
         json!({
-            "elapsed_s": self.began.elapsed().as_secs_f64(), "status": look.status, "workers": look.workers,
-            "checked": oracle.checked, "mismatches": oracle.mismatches, "messages": server.messages,
+            "elapsed_s": elapsed.as_secs_f64(), "status": status, "workers": workers,
+            "checked": checked, "mismatches": wrong, "messages": server.messages,
         })
         .to_string()
     }
@@ -177,36 +201,4 @@ impl Progress {
     pub fn output(&self) -> OutputFormat {
         self.output
     }
-}
-
-fn published(look: &Look, oracle: &OracleReport) -> String {
-    format!(
-        "documents={} checked={} wrong={} events={}",
-        look.status.recorder.documents, oracle.checked, oracle.mismatches, look.status.recorder.events,
-    )
-}
-
-fn row(worker: &WorkerView) -> String {
-    format!(
-        "{:>6} {:>8} {:>9} {:>3}/{:<3} {:>4.0}% {:>8.0} {:>6} B {:>6} us {:>5.1} MB",
-        worker.worker,
-        worker.pid.unwrap_or_default(),
-        worker.state,
-        worker.subscriptions,
-        worker.cap,
-        worker.busy * 100.0,
-        worker.diffs_per_s,
-        worker.receive_queue_bytes,
-        worker.lag_us.p99,
-        worker.rss_bytes.unwrap_or_default() as f64 / 1e6,
-    )
-}
-
-fn totals(workers: &[WorkerView]) -> (f64, u32) {
-    let diffs = workers.iter().map(|worker| worker.diffs_per_s).sum();
-    (diffs, workers.iter().map(|worker| worker.lag_us.p99).max().unwrap_or(0))
-}
-
-fn short(duration: Duration) -> String {
-    format!("{:.1} ms", duration.as_secs_f64() * 1e3)
 }

@@ -65,7 +65,9 @@ impl Subject {
         loop {
             if let Some(status) = self.process.try_wait().map_err(because("waiting for the daemon"))? {
                 let log = self.log.display();
-                return Err(because("the daemon")(format!("it ended at once, {status}; its log: {log}")));
+                return Err(because("the daemon")(format!(
+                    "it exited during its start ({status}); its log: {log}"
+                )));
             }
             // Another one may answer there.
             let is_ours = |status: &StatusView| status.pid == self.process.id();
@@ -74,7 +76,7 @@ impl Subject {
             }
             if Instant::now() >= deadline {
                 let error =
-                    format!("not every match is live after {patience:?}; its log: {}", self.log.display());
+                    format!("some matches are not live after {patience:?}; its log: {}", self.log.display());
                 return Err(because("the daemon")(error));
             }
             if wait(Instant::now() + Duration::from_millis(50), signals) == Waited::Interrupted {
@@ -129,7 +131,7 @@ impl Subject {
             match self.process.try_wait() {
                 Ok(Some(status)) => return Ok(status.code()),
                 Ok(None) if Instant::now() >= deadline => {
-                    let error = format!("process {} is not gone after {END:?}", self.process.id());
+                    let error = format!("process {} is still running after {END:?}", self.process.id());
                     return Err(because("stopping the daemon")(error));
                 }
                 Ok(None) => std::thread::sleep(Duration::from_millis(20)),

@@ -73,6 +73,8 @@ pub(super) struct Feed {
     pub(super) hints: BTreeMap<MatchId, SlotId>,
     /// What was last reported of it in the log.
     pub(super) logged_state: Option<FeedState>,
+    /// Since when it is not as was last reported.
+    pub(super) changed_since: Option<Duration>,
     /// What was last reported of its list in the log: its matches, those that are followed, and when.
     pub(super) logged_list: Option<(usize, usize, Duration)>,
     /// Since when one worker fewer would do.
@@ -91,6 +93,7 @@ impl Feed {
             queue: VecDeque::new(),
             hints: BTreeMap::new(),
             logged_state: None,
+            changed_since: None,
             logged_list: None,
             loose_since: None,
             cap: FeedCap::new(plan.cap, None),

@@ -33,13 +33,20 @@ impl Pool {
         }
         for feed in self.feeds.ids() {
             let (state, why) = self.feed_fault(feed);
-            let logged = &mut self.feeds[feed].logged_state;
+            let (now, settle, of) = (self.now, self.timing.feed_settle, &mut self.feeds[feed]);
             // Before its first list is placed a feed is not up, and that is no news.
-            let starts = logged.is_none() && state != FeedState::Up && self.now < self.timing.ready_deadline;
-            if starts || *logged == Some(state) {
+            let starts =
+                of.logged_state.is_none() && state != FeedState::Up && now < self.timing.ready_deadline;
+            if starts || of.logged_state == Some(state) {
+                of.changed_since = None;
                 continue;
             }
-            *logged = Some(state);
+            let since = *of.changed_since.get_or_insert(now);
+            if state != FeedState::Up && now < since + settle {
+                continue;
+            }
+            of.changed_since = None;
+            of.logged_state = Some(state);
             self.out.log(match state {
                 FeedState::Up => LogEvent::FeedUp { feed },
                 FeedState::Degraded => LogEvent::FeedDegraded { feed, why },
@@ -67,7 +74,7 @@ impl Pool {
         let waiting = self.catalog.matches.waiting_of(feed).count();
         let why = match (self.feeds[feed].first, waiting, parked) {
             _ if self.is_refused(feed) => {
-                "a worker was refused, its configuration (exit 2) or its version: see its log line, correct it and start anew".into()
+                "a worker was refused, its configuration (exit 2) or its version: see its log line, correct it and restart the daemon".into()
             }
             _ if !connected => return (FeedState::Down, self.why_down(feed)),
             (FirstList::Awaited, ..) => "its list is not loaded".into(),

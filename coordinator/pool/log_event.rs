@@ -59,72 +59,86 @@ macro_rules! log_events {
     };
 }
 
+// What a level means: an error is for somebody to act on; a warning is worse than it should be, and heals or is bounded; info is a change of
+// the pool that an operator wants to read; debug is detail per match or frame, and what another line tells already.
 log_events! {
     Info Spawned { child: Child, generation: Generation, feed: Option<FeedId> }
         "worker.spawned" = "a worker's process exists",
         "recorder.spawned" = "the recorder's process exists";
-    Error SpawnFailed { child: Child, generation: Generation, error: String }
-        "worker.spawn_failed" = "there is no process; it is tried again",
-        "recorder.spawn_failed" = "there is no process; it is tried again";
-    Info Ready { child: Child, generation: Generation, took_ms: u64 }
+    Warn SpawnFailed { child: Child, generation: Generation, error: String }
+        "worker.spawn_failed" = "the process could not be started; another attempt follows",
+        "recorder.spawn_failed" = "the process could not be started; another attempt follows";
+    Debug Ready { child: Child, generation: Generation, took_ms: u64 }
         "worker.ready" = "it takes work",
         "recorder.ready" = "it takes channels";
-    Error Died { child: Child, generation: Generation, why: String, matches: usize, at: Option<MatchId>, retry_ms: Option<u64> }
-        "worker.died" = "it died unasked; `match` is what it was at, if it was at one; without `retry_ms` it stays away",
-        "recorder.died" = "it died unasked; workers keep what they see";
+    Warn Died { child: Child, generation: Generation, why: String, matches: usize, at: Option<MatchId>, retry_ms: Option<u64>, recovered_ms: Option<u64> }
+        "worker.died" = "unexpected death; what was followed of its `matches` is followed again `recovered_ms` later; at once and without `recovered_ms` where nothing was followed; `match` is the match that it was working on, if any; without `retry_ms` it is not restarted",
+        "recorder.died" = "unexpected death; another was ready `recovered_ms` later, workers kept their observations; at once and without `recovered_ms` where the one before it was not replaced yet";
+    Error DiedForGood { child: Child, generation: Generation, why: String, matches: usize, at: Option<MatchId>, retry_ms: Option<u64>, missing: usize }
+        "worker.died" = "unexpected death; `missing` of the matches that it followed were not followed again half a minute later",
+        "recorder.died" = "unexpected death; none was ready half a minute later: nothing is recorded";
     Info Left { child: Child, generation: Generation, why: String }
-        "worker.left" = "it left as asked, or announced that it would",
-        "recorder.left" = "it left as asked";
+        "worker.left" = "it exited as requested, or had announced its exit",
+        "recorder.left" = "it exited as requested";
     Error Parked { child: Child, why: String, for_ms: Option<u64> }
         "worker.parked" = "it died too often; without `for_ms` only an operator ends that",
         "recorder.parked" = "it died too often";
     Warn Kill { child: Child, generation: Generation, signal: Signal, why: String }
-        "worker.kill" = "it is sent a signal",
-        "recorder.kill" = "it is sent a signal";
+        "worker.kill" = "it did not leave as asked and is sent a signal",
+        "recorder.kill" = "it did not leave as asked and is sent a signal";
+    Debug Condemned { child: Child, generation: Generation, signal: Signal, why: String }
+        "worker.kill" = "it is given up on and sent a signal; the line of its death says why",
+        "recorder.kill" = "it is given up on and sent a signal; the line of its death says why";
     Warn Silent { worker: SlotId, silent_ms: u64, matches: usize }
         "worker.silent" = "no report; its matches are followed elsewhere as well";
     Info Back { worker: SlotId, silent_ms: u64 }
-        "worker.back" = "reports come again";
-    Info Draining { worker: SlotId, why: &'static str }
-        "worker.draining" = "it gives its matches away";
-    Info Connection { worker: SlotId, feed: FeedId, state: ConnectionState, detail: String }
+        "worker.back" = "it reports again";
+    Info Draining { worker: SlotId, why: &'static str, matches: usize }
+        "worker.draining" = "its matches are moved to other workers, then it exits";
+    Debug Connection { worker: SlotId, feed: FeedId, state: ConnectionState, detail: String }
         "worker.connection" = "its connection is `down`, `connecting` or `up`";
-    Info Data { worker: SlotId, generation: Generation }
+    Info ConnectionBack { worker: SlotId, feed: FeedId, matches: usize, gap_ms: u64 }
+        "worker.connection_back" = "its connection is up again and what was followed on it is followed again, `gap_ms` after the loss";
+    Warn ConnectionBackInPart { worker: SlotId, feed: FeedId, matches: usize, missing: usize }
+        "worker.connection_back" = "its connection is up again, but `missing` of what was followed on it had no load half a minute later";
+    Debug Data { worker: SlotId, generation: Generation }
         "worker.data" = "its channel to the recorder is open";
-    Error Trouble { trouble: String }
-        "recorder.trouble" = "the store cannot be written";
-    Info TroubleOver { trouble: String }
-        "recorder.trouble" = "it can again: `trouble` is empty";
-    Info Assigned { key: MatchKey, worker: SlotId, epoch: Epoch }
+    Debug Trouble { trouble: String }
+        "recorder.trouble" = "what the recorder reports of its store, empty when all is well; `store` and `hour` events tell it";
+    Debug Assigned { key: MatchKey, worker: SlotId, epoch: Epoch }
         "match.assigned" = "it has a worker";
     Info Live { key: MatchKey, worker: SlotId, epoch: Epoch, took_ms: u32 }
-        "match.live" = "a load is held, `took_ms` after it was asked for";
-    Info Moving { key: MatchKey, worker: SlotId, to: SlotId, epoch: Epoch }
+        "match.live" = "a match appears: its first load in this run is held, `took_ms` after it was asked for";
+    Debug LiveAgain { key: MatchKey, worker: SlotId, epoch: Epoch, took_ms: u32 }
+        "match.live" = "a load is held again, after a death, a lost connection or a move";
+    Debug Moving { key: MatchKey, worker: SlotId, to: SlotId, epoch: Epoch }
         "match.moving" = "a second worker follows it, which will take over";
-    Info Moved { key: MatchKey, worker: SlotId, epoch: Epoch }
-        "match.moved" = "the second worker owns it";
-    Warn Waiting { key: MatchKey, why: &'static str }
-        "match.waiting" = "no worker has room for it";
+    Info Moved { key: MatchKey, worker: SlotId, epoch: Epoch, from: SlotId }
+        "match.moved" = "a planned move, asked for or of a rebalance: this worker owns it now";
+    Debug MovedAlong { key: MatchKey, worker: SlotId, epoch: Epoch, from: SlotId }
+        "match.moved" = "this worker owns it now, since the other is drained, silent or above its cap";
+    Debug Waiting { key: MatchKey, why: &'static str }
+        "match.waiting" = "no worker has capacity for it; `feed.degraded` says how many wait";
     Info Ended { key: MatchKey, why: &'static str }
         "match.ended" = "it is over";
     Error Quarantined { key: MatchKey, worker: SlotId }
-        "match.quarantined" = "two workers were at it when they crashed, or had it and were at none; it is followed no more";
+        "match.quarantined" = "two workers crashed while working on it, or while they had it and worked on none; it is no longer followed";
     Info Released { key: MatchKey }
-        "match.released" = "an operator let it out of quarantine";
-    Info ListFollowed { feed: FeedId, worker: SlotId }
+        "match.released" = "an operator released it from quarantine";
+    Debug ListFollowed { feed: FeedId, worker: SlotId }
         "list.followed" = "this worker follows the match list";
     Info ListLoaded { feed: FeedId, matches: usize, followed: usize }
         "list.loaded" = "the list is complete; of loads with the same numbers one a minute is logged";
-    Warn ListLost { feed: FeedId, worker: SlotId }
+    Debug ListLost { feed: FeedId, worker: SlotId }
         "list.lost" = "it is not followed at the moment; that ends no match";
     Warn ListSuspect { feed: FeedId, gone: usize, of: usize }
         "list.suspect" = "so many matches vanished that a second load must confirm it";
     Info FeedUp { feed: FeedId }
-        "feed.up" = "all is well with the feed";
+        "feed.up" = "the feed is followed completely";
     Warn FeedDegraded { feed: FeedId, why: String }
-        "feed.degraded" = "it is followed in part";
+        "feed.degraded" = "it is followed in part, for 5 s by now";
     Error FeedDown { feed: FeedId, why: String }
-        "feed.down" = "none of its connections is up";
+        "feed.down" = "none of its connections is up, for 5 s by now";
     Warn CapSuspected { feed: FeedId, worker: SlotId, granted: u32, missing: usize }
         "feed.cap_suspected" = "some matches of a connection get no load while others get theirs; they are tried elsewhere";
     Info CapAudited { feed: FeedId, worker: SlotId, held: u32, audited: usize, missed: usize }
@@ -146,11 +160,11 @@ log_events! {
     Info Stopping { how: Urgency, deadline_ms: u64 }
         "pool.stopping" = "the end begins, `how` is `drain` or `now`";
     Info Stopped
-        "pool.stopped" = "every child is gone";
+        "pool.stopped" = "every child has exited";
     Info Summary { matches: usize, live: usize, waiting: usize, workers: usize, diffs_per_s: f64, lag_p99_us: u32, gaps: u64, restarts: u64 }
-        "pool.summary" = "how things stand, each minute and on any change of the workers; `live` counts stale matches too, `lag_p99_us` is the worst worker's, from read to section";
+        "pool.summary" = "status of the pool, each minute and on any change of the workers; `live` counts stale matches too, `lag_p99_us` is the worst worker's, from read to section";
     Error EpochsRefused { error: String }
-        "epochs.refused" = "epochs could not be reserved on disk; nothing new is followed until they can";
+        "epochs.refused" = "epochs could not be reserved on disk; nothing new is followed until they can; said once until then";
 }
 
 struct Fields<'a> {

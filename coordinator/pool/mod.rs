@@ -134,16 +134,20 @@ impl Pool {
             }
             Input::EpochsReserved { up_to } => {
                 self.placement.epochs.reserved(up_to);
+                self.placement.refusal_logged = false;
                 self.placement.due = true;
             }
             Input::EpochsRefused { error } => {
                 self.placement.epochs.refused();
                 self.placement.reserve_after = self.now + self.timing.placement.reserve_retry;
-                self.out.log(LogEvent::EpochsRefused { error });
+                if !std::mem::replace(&mut self.placement.refusal_logged, true) {
+                    self.out.log(LogEvent::EpochsRefused { error });
+                }
             }
             Input::Named { feed, ids } => self.named(feed, &ids),
             Input::Command { request, command, timeout } => self.command(request, command, timeout),
         }
+        self.tell_deaths();
         self.settle();
         self.out.drain_to(out);
     }
@@ -153,6 +157,7 @@ impl Pool {
         self.forgive_if_late();
         self.tick_lives();
         self.tick_pulses();
+        self.tick_outages();
         self.tick_lists();
         self.tick_delisted();
         self.tick_removed();

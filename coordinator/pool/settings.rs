@@ -84,6 +84,10 @@ pub struct Timing {
     pub list_confirm: Duration,
     /// Interval of `pool.summary`.
     pub summary_every: Duration,
+    /// A feed that is worse off than before is logged when it has been for this long: what heals sooner is told where it happened.
+    pub feed_settle: Duration,
+    /// A loss is logged when all is followed again, at the latest after this.
+    pub told_after: Duration,
 }
 
 /// When a process counts as late, silent or hung, and what follows.
@@ -193,6 +197,8 @@ impl Default for Timing {
             list_move: s(5),
             list_confirm: s(30),
             summary_every: s(60),
+            feed_settle: s(5),
+            told_after: s(30),
         }
     }
 }

@@ -33,8 +33,9 @@ impl Pool {
             state: self.state(),
             epoch: self.placement.epochs.highest().0,
             workers: WorkersCount {
-                ready: self.children.working().count(),
+                ready: self.children.slots.iter().filter(|slot| slot.life.is_ready()).count(),
                 starting: self.children.slots.iter().filter(|slot| slot.life.is_starting()).count(),
+                draining: self.children.slots.iter().filter(|slot| slot.life.is_draining()).count(),
                 parked: self.children.slots.iter().filter(|slot| slot.life.is_parked()).count(),
                 restarts: self.children.restarts,
                 max: self.config.max_workers,

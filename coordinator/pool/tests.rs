@@ -20,6 +20,8 @@ mod caps;
 mod faults;
 #[path = "placement/moves_tests.rs"]
 mod moves;
+#[path = "children/recovery_tests.rs"]
+mod recovery;
 #[path = "children/supervision_tests.rs"]
 mod supervision;
 

@@ -74,7 +74,7 @@ impl Children {
         Children { recorder_output, ..Children::default() }
     }
 
-    /// Starts a child and watches it; gives its process.
+    /// Starts a child, of this feed if it is a worker, and watches it; gives its process.
     ///
     /// # Errors
     /// [`SpawnError`]: there is no such child then.
@@ -82,13 +82,14 @@ impl Children {
         &mut self,
         child: Child,
         generation: Generation,
+        feed: Option<&str>,
         sharing: Sharing,
         sources: &mut Sources,
     ) -> Result<u32, SpawnError> {
         let (pid, channel) = match self.host(sharing) {
             Some((pid, host)) => (pid, self.add_worker(host)?),
             None => {
-                let Spawned { pid, pidfd, channel } = spawn::spawn(child, self.recorder_output)?;
+                let Spawned { pid, pidfd, channel } = spawn::spawn(child, feed, self.recorder_output)?;
                 self.processes
                     .insert(pid, pidfd, sharing, sources)
                     .map_err(|source| SpawnError { operation: "watching a child", source })?;

@@ -26,6 +26,8 @@ use touchline_common::sys::{descriptors, folders};
 
 /// How long the last log lines may take to be written.
 const LOG_FLUSH: Duration = Duration::from_secs(1);
+const INSECURE: &str = "`insecure` is set: any certificate is taken, so anybody in between can read and change what comes; \
+                        name the authority in `ca_file` instead";
 
 /// Why the daemon did not run, or ended unasked.
 #[derive(Debug)]
@@ -91,6 +93,9 @@ fn daemon(
         feeds = config.feed.len(), socket:% = socket.display(), state:% = config.daemon.state_dir.display();
         "coord.started"
     );
+    for feed in config.feed.iter().filter(|feed| feed.insecure) {
+        log::warn!(feed = feed.name.as_str(), why = INSECURE; "feed.insecure");
+    }
     let recorder_output = if config.streams.ndjson == "-" { Output::Ours } else { Output::Nowhere };
     let setup =
         Setup { log_file, feed_names, sharings: sharings(config), child_config, recorder_output, tick };

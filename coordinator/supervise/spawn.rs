@@ -4,6 +4,7 @@
 //! another version. No `pre_exec`, for with one std forks for real: its cost grows with our memory, and our loop stands still
 //! meanwhile. Called by the main thread only: a child dies with the *thread* that forked it.
 
+use crate::child_args;
 use crate::pool::Child;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
@@ -63,27 +64,20 @@ pub fn channel_pair() -> Result<(OwnedFd, OwnedFd), SpawnError> {
         .map_err(|source| SpawnError { operation: "making a channel", source })
 }
 
-/// Starts a child.
+/// Starts a child; `feed` is the name of the feed that a worker is for.
 ///
 /// # Errors
 /// [`SpawnError`]: nothing was started, or what was started is ended and reaped.
-pub fn spawn(child: Child, recorder_output: Output) -> Result<Spawned, SpawnError> {
+pub fn spawn(child: Child, feed: Option<&str>, recorder_output: Output) -> Result<Spawned, SpawnError> {
     let failed = |operation| move |source| SpawnError { operation, source };
     let (near, far) = channel_pair()?;
     failpoint::fails(Point::SpawnBefore).map_err(failed("starting a child"))?;
-    let mut command = Command::new("/proc/self/exe");
-    // Its hidden verb, and its name in `ps`.
-    match child {
-        Child::Worker(slot) => {
-            command.arg0(format!("touchline: worker {slot}")).args(["worker", "--slot"]).arg(slot.to_string())
-        }
-        Child::RECORDER => command.arg0("touchline: recorder").arg("recorder"),
-    };
     let is_ours = child == Child::RECORDER && recorder_output == Output::Ours;
     let output = if is_ours { Stdio::inherit() } else { Stdio::null() };
-    let parent = std::process::id().to_string();
-    let mut process = command
-        .args(["--parent", &parent])
+    let mut process = Command::new("/proc/self/exe")
+        .arg0(child_args::PROGRAM)
+        .args(child_args::write(child, feed))
+        .env(child_args::PARENT, std::process::id().to_string())
         .stdin(Stdio::from(far))
         .stdout(output)
         .spawn()

@@ -12,7 +12,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
-use touchline::cli::{Code, Commands, DemoOptions, OutputFormat};
+use touchline::cli::{Code, CommandError, Commands, DemoOptions, OutputFormat};
 use touchline::pool::Child;
 use touchline::program::Program;
 use touchline_common::config::Config;
@@ -29,15 +29,15 @@ const HEADER: usize = 16;
 struct Faulty;
 
 impl Commands for Faulty {
-    fn run(&self, config: Config, socket: PathBuf) -> Code {
+    fn run(&self, config: Config, socket: PathBuf) -> Result<Code, CommandError> {
         Program.run(config, socket)
     }
 
-    fn demo(&self, options: DemoOptions) -> Code {
+    fn demo(&self, options: DemoOptions) -> Result<Code, CommandError> {
         Program.demo(options)
     }
 
-    fn simulate(&self, server: Options, output: OutputFormat) -> Code {
+    fn simulate(&self, server: Options, output: OutputFormat) -> Result<Code, CommandError> {
         Program.simulate(server, output)
     }
 

@@ -74,7 +74,7 @@ impl TlsPlan {
         match error {
             Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
                 format!(
-                    "the certificate of {host} is signed by nobody whom this system trusts; if it is right, name its authority's certificate in `ca_file`"
+                    "the certificate of {host} is not signed by an authority that this system trusts; if it is right, name its authority's certificate in `ca_file`"
                 )
             }
             Error::InvalidCertificate(
@@ -86,7 +86,7 @@ impl TlsPlan {
                 | CertificateError::NotValidYet
                 | CertificateError::NotValidYetContext { .. }),
             ) => format!(
-                "the certificate of {host} cannot be used now: {why}; check this machine's clock, or tell the server's people"
+                "the certificate of {host} cannot be used now: {why}; check this machine's clock, or contact the server's operator"
             ),
             Error::InvalidCertificate(why) => format!("the certificate of {host} cannot be used: {why}"),
             Error::InvalidMessage(_) => format!(

@@ -173,7 +173,8 @@ impl Link {
         }
         if let Err(error) = self.read(around.wall) {
             self.ended = true;
-            log::warn!(worker = self.source().slot.0, error:% = error; "data.read_failed");
+            // A worker that died, which the coordinator tells.
+            log::debug!(worker = self.source().slot.0, error:% = error; "data.read_failed");
         }
         let was = self.phase;
         if let Err(what) = self.take(around) {
@@ -274,7 +275,7 @@ impl Link {
     fn send(&mut self, message: &FromRecorderData) {
         // A worker that reads nothing holds on to what the next answer covers as well.
         if let Err(error) = self.channel.send(message, 0) {
-            log::warn!(worker = self.source().slot.0, error:% = error; "data.answer_dropped");
+            log::debug!(worker = self.source().slot.0, error:% = error; "data.answer_dropped");
         }
     }
 

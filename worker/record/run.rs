@@ -186,7 +186,7 @@ impl Recorder {
         }
         // Those that wait without ever having had a worker among them.
         let held: Vec<MatchKey> = recorder.documents.keys().cloned().collect();
-        log::info!(documents = recorder.documents.count(), epoch = highest_epoch.0; "recorder.ready");
+        log::debug!(documents = recorder.documents.count(), epoch = highest_epoch.0; "recorder.ready");
         recorder.control.send(FromRecorder::Ready { highest_epoch, token }, 0);
         for keys in held.chunks(DOCUMENTS_A_MESSAGE) {
             recorder.control.send(FromRecorder::Held { keys: keys.to_vec() }, 0);
@@ -341,7 +341,7 @@ impl Recorder {
             ToRecorder::Stop { deadline_ms } => {
                 let time = Duration::from_millis(u64::from(deadline_ms));
                 let now = Instant::now();
-                log::info!(deadline_ms = deadline_ms; "recorder.stop");
+                log::debug!(deadline_ms = deadline_ms; "recorder.stop");
                 if self.state == State::Running {
                     let until = now + time.mul_f32(DRAIN_PART).min(DRAIN);
                     // A backlog may wait for this commit: what is not in it is not lost, but reported as a gap.
@@ -367,7 +367,7 @@ impl Recorder {
             self.close(before);
         }
         if let Err(error) = self.links.attach(source, fd, self.poll.registry(), wall_us()) {
-            log::error!(worker = source.slot.0, error:% = error; "data.attach_failed");
+            log::warn!(worker = source.slot.0, error:% = error; "data.attach_failed");
         }
     }
 

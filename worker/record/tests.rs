@@ -360,7 +360,7 @@ fn followers_see_each_event_once() {
     worker.base("M1", 5, 0);
     worker.acknowledged();
     let mut follower = coordinator.ask("events", r#"{"follow":true,"since":0}"#);
-    assert_eq!(line(&mut follower), serde_json::json!({"ok":true,"result":null}));
+    assert!(line(&mut follower)["result"]["seq"].is_u64());
     for goals in 1..=30 {
         worker.obs("M1", 5, goals);
     }

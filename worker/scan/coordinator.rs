@@ -56,7 +56,7 @@ impl CoordinatorLink {
         if let Err(error) = &sent
             && !self.full
         {
-            log::error!(error:% = error; "worker.not_said");
+            log::warn!(error:% = error; "worker.not_said");
         }
         self.full = sent.is_err();
         sent.is_ok()

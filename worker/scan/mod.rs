@@ -11,6 +11,7 @@ mod data_link;
 mod error;
 mod handshake;
 mod lag;
+mod losses;
 mod match_table;
 mod names;
 mod outbox;

@@ -14,6 +14,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use touchline_common::config::{Config, FeedConfig};
+use touchline_common::control::views::counted;
 use touchline_common::ipc::messages::data::{MatchBase, Section, SectionKey};
 use touchline_common::ipc::messages::worker::ListChange;
 use touchline_common::model::{Handle, Listing, MarketValue, MatchId, OddsChange, SelectionValue};
@@ -23,9 +24,9 @@ const FIRST_SOURCE: Token = Token(1);
 const LOAD_DEADLINE: Duration = Duration::from_secs(10);
 const WATCH: Duration = Duration::from_secs(3);
 /// What to look at when the server refuses the login, or the session after it.
-const REFUSED: &str = "the server refuses who we are: see `username`, `password_env` or `password_file`, `login_topics` and `headers`";
+const REFUSED: &str = "the server refused the login: check `username`, `password_env` or `password_file`, `login_topics` and `headers`";
 
-const LOST: &str = "the log of the server's side may say why";
+const LOST: &str = "the server's own log may have the reason";
 
 /// One step, done or not.
 #[derive(Clone, Debug)]
@@ -196,7 +197,7 @@ impl Probe<'_> {
             Some(Loss { server, why, .. }) => format!("{server}: {why}"),
             None => format!("nothing within {deadline:?}"),
         };
-        let advice = "see that `url` names host and port of the server, that its name resolves here, and that no firewall stands between";
+        let advice = "check host and port in `url`, that the name resolves here, and that no firewall blocks the connection";
         Err(Failure { step: "connect", found, advice })
     }
 
@@ -215,13 +216,13 @@ impl Probe<'_> {
         let advice = match loss.map(|loss| loss.cause) {
             Some(Cause::Login) => REFUSED,
             Some(Cause::Tls) => {
-                "see `ca_file`, the host in `url`, and whether the server speaks TLS at this port"
+                "check `ca_file`, the host in `url`, and whether the server speaks TLS at this port"
             }
             Some(Cause::WebSocket) => {
                 "see the path in `url`, `protocol` (v4 or zap), `headers`, and whether ws:// or wss:// is right"
             }
             Some(Cause::Connection) | None => {
-                "see whether the scheme of `url` (dpt, dpts, ws, wss) and `protocol` (v4, zap) are those of the server"
+                "check whether the scheme of `url` (dpt, dpts, ws, wss) and `protocol` (v4, zap) are those of the server"
             }
         };
         Err(Failure { step: "session", found, advice })
@@ -236,9 +237,9 @@ impl Probe<'_> {
         self.go_until(LOAD_DEADLINE, |seen| seen.clock || seen.lost.is_some());
         self.check_connected("clock")?;
         if self.seen.clock {
-            self.report("clock", Outcome::Good, format!("{topic}: the server tells its time"), "");
+            self.report("clock", Outcome::Good, format!("{topic}: the server sends its time"), "");
         } else {
-            let advice = "see `time_topic`; without one leave it empty";
+            let advice = "check `time_topic`; leave it empty if the server has none";
             self.report("clock", Outcome::Odd, format!("{topic}: no time within {LOAD_DEADLINE:?}"), advice);
         }
         Ok(())
@@ -253,23 +254,25 @@ impl Probe<'_> {
         added.map_err(|error| Failure {
             step,
             found: error.to_string(),
-            advice: "see `payload` and `list_topic`",
+            advice: "check `payload` and `list_topic`",
         })?;
         self.subscribe(topic);
         self.go_until(LOAD_DEADLINE, |seen| seen.list_loaded || seen.lost.is_some());
         if !self.seen.list_loaded {
             self.check_connected(step)?;
-            let advice = "see `list_topic`: its name on this server, its language and zone";
+            let advice = "check `list_topic`: its name on this server, its language and zone";
             return Err(Failure { step, found: missing(topic), advice });
         }
         let listed = &self.seen.listed;
         let playing = listed.iter().filter(|(_, listing)| listing.in_play).count();
-        let found =
-            format!("{topic}: {} matches, {playing} in play, {} bytes", listed.len(), self.seen.bytes);
+        let matches = counted(listed.len(), "match", "matches");
+        let found = format!("{topic}: {matches}, {playing} in play, {} bytes", self.seen.bytes);
         let chosen = listed.iter().find(|(_, listing)| listing.in_play).or_else(|| listed.first()).cloned();
         let (outcome, advice) = match &chosen {
             Some(_) => (Outcome::Good, ""),
-            None => (Outcome::Odd, "the list is empty: see `match_id`, or come back when there are matches"),
+            None => {
+                (Outcome::Odd, "the list is empty: check `match_id`, or try again when there are matches")
+            }
         };
         self.report(step, outcome, found, advice);
         Ok(chosen)
@@ -299,12 +302,12 @@ impl Probe<'_> {
         let topics = topics(self.feed, id, &listing).map_err(|name| Failure {
             step,
             found: format!("{id}: the list gives no {{{name}}}"),
-            advice: "see `match_topics`: which attributes it names",
+            advice: "check which attributes `match_topics` names",
         })?;
         let slot = self.trees.add_match(&topics, listing).map_err(|error| Failure {
             step,
             found: error.to_string(),
-            advice: "see `match_topics`",
+            advice: "check `match_topics`",
         })?;
         self.seen.bytes = 0;
         for topic in &topics {
@@ -317,8 +320,7 @@ impl Probe<'_> {
         let named = topics.join(", ");
         if !self.trees.is_live(slot) {
             self.check_connected(step)?;
-            let advice =
-                "see `match_topics` (this match may also have no page of its own: try again), and `payload`";
+            let advice = "check `match_topics` (this match may also have no page of its own: try again), and `payload`";
             return Err(Failure { step, found: missing(&named), advice });
         }
         let name = self.trees.name(slot).unwrap_or_default();
@@ -337,7 +339,11 @@ impl Probe<'_> {
         let before = self.seen.deltas;
         self.go_until(WATCH, |seen| seen.lost.is_some());
         let deltas = self.seen.deltas - before;
-        let found = format!("{deltas} changes in {WATCH:?}, {} messages skipped", self.seen.skipped.len());
+        let found = format!(
+            "{} in {WATCH:?}, {} skipped",
+            counted(deltas, "change", "changes"),
+            counted(self.seen.skipped.len(), "message", "messages")
+        );
         match (&self.seen.lost, self.seen.skipped.first()) {
             (Some(loss), _) => {
                 let found = format!("{found}; then the connection was lost: {}", loss.why);
@@ -434,7 +440,7 @@ impl Probe<'_> {
                 }
                 Event::Status { topic, status } => {
                     let (topic, status) = (topic.escape_ascii(), status.escape_ascii());
-                    seen.skipped.push(format!("the server says '{status}' of '{topic}'"));
+                    seen.skipped.push(format!("the server reports '{status}' for '{topic}'"));
                 }
                 Event::Skipped(why) => seen.skipped.push(why),
                 Event::Connection(ConnectionEvent::Up) | Event::Removed { .. } | Event::QueueDepth(_) => {}

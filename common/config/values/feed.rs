@@ -27,7 +27,7 @@ pub(super) fn check(feed: &mut FeedConfig, index: usize, findings: &mut Findings
     for (key, rate) in [("connects_per_s", feed.connects_per_s), ("subscribes_per_s", feed.subscribes_per_s)]
     {
         if !rate.is_finite() || rate < 0.0 {
-            findings.add(&at(key), format!("`{rate}` is no rate"), "expected a number of more than 0");
+            findings.add(&at(key), format!("`{rate}` is not a rate"), "expected a number of more than 0");
         } else if rate == 0.0 {
             findings.add(
                 &at(key),

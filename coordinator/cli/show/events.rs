@@ -15,6 +15,7 @@ use clap::ArgMatches;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
+use touchline_common::control::EventLane;
 
 /// The least time between two questions for the names of matches.
 const NAMES_PAUSE: Duration = Duration::from_secs(5);
@@ -29,7 +30,7 @@ const ODDS: &str = "seq,match,feed,type,lane,market,market_name,selection,select
 const CHAT: &str = "seq,match,feed,type,lane,id,user,text,amount,at,feed_at";
 
 pub(crate) fn events(daemon: &Daemon, matches: &ArgMatches, out: &mut Printer<'_>) -> Outcome {
-    let args = arguments(matches, &["follow", "since", "match", "lane", "limit"]);
+    let args = arguments("events", matches);
     let follow = matches.get_flag("follow");
     let mut form = Form::of(matches, daemon, out.audience());
     let mut left = matches.get_one::<u64>("limit").copied().unwrap_or(u64::MAX);
@@ -68,10 +69,10 @@ impl<'d> Form<'d> {
             return Form::Json;
         }
         match (given("format"), audience) {
-            (Some("csv"), _) => Form::Csv(match given("lane") {
-                Some("odds") => ODDS,
-                Some("chat") => CHAT,
-                Some(_) | None => EVENT,
+            (Some("csv"), _) => Form::Csv(match given("lane").and_then(EventLane::by_name) {
+                Some(EventLane::Odds) => ODDS,
+                Some(EventLane::Chat) => CHAT,
+                Some(EventLane::Priority | EventLane::Normal) | None => EVENT,
             }),
             (Some("text"), _) | (None, Audience::People) => Form::Text(Names::of(daemon)),
             (Some(_), _) | (None, Audience::Programs) => Form::Json,
@@ -164,7 +165,7 @@ pub(crate) fn odds(
     format: OutputFormat,
     out: &mut Printer<'_>,
 ) -> Outcome {
-    let args = arguments(matches, &["match", "market"]);
+    let args = arguments("odds", matches);
     match format {
         OutputFormat::Json => {
             let rows = daemon.ask_raw("odds", args)?;
@@ -186,7 +187,7 @@ pub(crate) fn odds(
 
 /// Fails if the match is not known: that it has no odds would be misleading.
 fn check_match(daemon: &Daemon, matches: &ArgMatches) -> Result<(), Failure> {
-    daemon.ask("match", arguments(matches, &["match"])).map(drop)
+    daemon.ask("match", arguments("match", matches)).map(drop)
 }
 
 fn odds_rows(rows: &Value, out: &mut Printer<'_>) -> Result<(), Failure> {
@@ -211,7 +212,7 @@ pub(crate) fn follow_odds(
     out: &mut Printer<'_>,
 ) -> Outcome {
     check_match(daemon, matches)?;
-    let args = arguments(matches, &["match", "market", "follow"]);
+    let args = arguments("odds", matches);
     let mut followed = Followed::begin(daemon, "odds", args)?;
     loop {
         out.flush()?;

@@ -1,7 +1,8 @@
 //! A stream that is followed, also across restarts of whoever answers it.
 //!
 //! A recorder that is started anew, or a connection that breaks, ends the conversation; it is taken up behind the last row that came, so
-//! that none is missing and none comes twice. Only the daemon's own end ends it. Callers: `events --follow`, `odds --follow`.
+//! that none is missing and none comes twice; before one has come, behind the row that was the newest when the stream began, which the
+//! answer says. Only the daemon's own end ends it. Callers: `events --follow`, `odds --follow`.
 
 use super::super::Code;
 use super::super::ask::Daemon;
@@ -20,7 +21,7 @@ pub(super) struct Followed<'d> {
     verb: &'static str,
     args: Map<String, Value>,
     stream: Stream,
-    /// Of the newest row.
+    /// Of the newest row that came, or that there was when only later ones were asked for.
     last: Option<u64>,
 }
 
@@ -30,14 +31,17 @@ struct Numbered {
 }
 
 impl<'d> Followed<'d> {
-    /// Asks for the stream. Rows come after its answer, which says nothing more.
+    /// Asks for the stream. Rows come after its answer.
     pub(super) fn begin(
         daemon: &'d Daemon,
         verb: &'static str,
         args: Map<String, Value>,
     ) -> Result<Followed<'d>, Failure> {
-        let (_, stream) = daemon.stream(verb, args.clone())?;
-        Ok(Followed { daemon, verb, args, stream, last: None })
+        let (answer, stream) = daemon.stream(verb, args.clone())?;
+        // Who asks for some of the past asks for it again: none of it has come before a first row has.
+        let wants_past = ["since", "limit"].iter().any(|name| args.contains_key(*name));
+        let last = numbered(Numbered::deserialize(&answer)).filter(|_| !wants_past);
+        Ok(Followed { daemon, verb, args, stream, last })
     }
 
     /// The next row, however long it takes.
@@ -45,8 +49,7 @@ impl<'d> Followed<'d> {
         loop {
             match self.stream.next_line(None) {
                 Ok(Some(line)) => {
-                    let numbered = serde_json::from_slice(&line).ok();
-                    self.last = numbered.map(|Numbered { seq }| seq).or(self.last);
+                    self.last = numbered(serde_json::from_slice(&line)).or(self.last);
                     return Ok(line);
                 }
                 Ok(None) | Err(ControlError::Ended) => self.resume()?,
@@ -82,4 +85,8 @@ impl<'d> Followed<'d> {
             }
         }
     }
+}
+
+fn numbered(read: serde_json::Result<Numbered>) -> Option<u64> {
+    read.ok().map(|Numbered { seq }| seq)
 }

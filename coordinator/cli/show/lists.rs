@@ -1,7 +1,7 @@
 //! Workers, matches and gaps as tables.
 
 use super::super::output::{Failure, Printer, clean};
-use super::super::table::{age, age_ms, left, micros, right, scaled, short, table};
+use super::super::table::{age, age_ms, bytes, left, micros, right, scaled, short, table};
 use super::{elements, number, owned, plain, text};
 use serde_json::Value;
 
@@ -22,8 +22,8 @@ pub(crate) fn workers(workers: &Value, out: &mut Printer<'_>) -> Result<(), Fail
         right("BUSY", |worker| or_none(number(worker, "busy"), |busy| format!("{:.0}%", busy * 100.0))),
         right("DIFFS/S", |worker| or_none(number(worker, "diffs_per_s"), scaled)),
         right("P99", |worker| or_none(worker.pointer("/lag_us/p99").and_then(Value::as_u64), micros)),
-        right("QUEUE", |worker| or_none(number(worker, "receive_queue_bytes"), scaled)),
-        right("RSS", |worker| or_none(number(worker, "rss_bytes"), scaled)),
+        right("QUEUE", |worker| or_none(number(worker, "receive_queue_bytes"), bytes)),
+        right("RSS", |worker| or_none(number(worker, "rss_bytes"), bytes)),
         right("UP", |worker| or_none(number(worker, "uptime_s"), age)),
     ];
     table(elements(workers), &columns, out)
@@ -80,7 +80,7 @@ pub(crate) fn plan(plan: &Value, out: &mut Printer<'_>) -> Result<(), Failure> {
     for one in list("feeds") {
         let mean = or_none(number(one, "mean"), |mean| format!("{mean:.1}"));
         out.line(format!(
-            "{}: {} to {} subscriptions a worker now, {mean} on average",
+            "{}: {} to {} subscriptions per worker now, {mean} on average",
             clean(text(one, "feed")),
             plain(one, "least"),
             plain(one, "most"),

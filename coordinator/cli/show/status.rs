@@ -1,7 +1,7 @@
 //! `status` as text: at most 80 columns, what matters first.
 
 use super::super::output::{Failure, Printer, clean};
-use super::super::table::{age, left, right, short, table};
+use super::super::table::{age, left, micros, right, short, table};
 use super::read;
 use serde_json::Value;
 use touchline_common::control::views::{DeathView, FeedView, SinkView, StatusView, counted, name_of};
@@ -19,15 +19,7 @@ pub(crate) fn status(status: &Value, out: &mut Printer<'_>) -> Result<(), Failur
     out.line(format!("pid {}, epoch {}", status.pid, status.epoch))?;
     out.line("")?;
     out.line(matches(&status))?;
-    let workers = status.workers;
-    out.line(format!(
-        "workers   {} of {} ready, {} starting, {} parked, {}",
-        workers.ready,
-        workers.max,
-        workers.starting,
-        workers.parked,
-        counted(workers.restarts, "restart", "restarts")
-    ))?;
+    out.line(workers(&status))?;
     let recorder = &status.recorder;
     out.line(format!(
         "recorder  {}: {}, {}, {} queued, {} dropped",
@@ -90,6 +82,20 @@ fn matches(status: &StatusView) -> String {
     line
 }
 
+fn workers(status: &StatusView) -> String {
+    let workers = status.workers;
+    let mut line = format!("workers   {} of {} ready", workers.ready, workers.max);
+    for (state, count) in
+        [("starting", workers.starting), ("draining", workers.draining), ("parked", workers.parked)]
+    {
+        if count > 0 {
+            line.push_str(&format!(", {count} {state}"));
+        }
+    }
+    line.push_str(&format!("; {}", counted(workers.restarts, "restart", "restarts")));
+    line
+}
+
 fn feeds(feeds: &[FeedView], out: &mut Printer<'_>) -> Result<(), Failure> {
     if feeds.is_empty() {
         return out.line("no feeds");
@@ -114,11 +120,11 @@ fn feeds(feeds: &[FeedView], out: &mut Printer<'_>) -> Result<(), Failure> {
             out.line(format!("{name}: {}", clean(&feed.why)))?;
         }
         if let Some(round) = feed.round_ms {
-            out.line(format!("{name}: a round of its matches takes {round} ms"))?;
+            out.line(format!("{name}: a round of its matches takes {}", micros(u64::from(round) * 1_000)))?;
         }
         if feed.audits_missed > 0 {
-            let (audits, missed) = (feed.audits, feed.audits_missed);
-            out.line(format!("{name}: {missed} of {audits} fresh loads showed missing deltas"))?;
+            let (audits, missed) = (counted(feed.audits, "audit", "audits"), feed.audits_missed);
+            out.line(format!("{name}: {missed} of {audits} showed missing deltas"))?;
         }
     }
     Ok(())
@@ -133,6 +139,10 @@ fn deaths(deaths: &[DeathView], now: jiff::Timestamp, out: &mut Printer<'_>) -> 
         deaths.iter().partition(|death| is_recent(death, now));
     out.line("")?;
     recent_deaths(recent.get(..DEATHS_SHOWN).unwrap_or(&recent), out)?;
+    let hidden = recent.len().saturating_sub(DEATHS_SHOWN);
+    if hidden > 0 {
+        out.line(format!("{} in the last hour", counted(hidden, "more death", "more deaths")))?;
+    }
     if !old.is_empty() {
         out.line(format!("{} more than an hour ago", counted(old.len(), "death", "deaths")))?;
     }

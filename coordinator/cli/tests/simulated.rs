@@ -58,8 +58,6 @@ fn the_options_of_demo_and_simulate() {
         &["simulate", "--transport", "dpts", "--ca-file", "ca.pem"],
         &["transport: Dpts, protocol: V4, ca_file: Some(\"ca.pem\")"],
     );
-    assert_eq!(touchline(&["worker", "--slot", "3", "--parent", "7"]).asked, "Worker(SlotId(3)) 7");
-    assert_eq!(touchline(&["recorder", "--parent", "7"]).asked, "Service(Recorder) 7");
 }
 
 #[test]
@@ -89,7 +87,7 @@ fn a_wrong_option_of_the_simulated_server_is_named_with_what_was_expected() {
         ("simulate --cap 5 --over-cap reset", "possible values: close, error, ignore, no-load, thin"),
         ("simulate --over-cap thin", "expected --cap N with it"),
         ("simulate --reload-on-resume", "expected --keep-alive DUR with it"),
-        ("simulate --keep-alive forever", "is no duration"),
+        ("simulate --keep-alive forever", "is not a duration"),
         ("simulate --login secret", "expected USER:PASSWORD"),
         ("simulate --session a,b", "expected what follows S_"),
         ("simulate --session= --matches 1", "expected what follows S_"),

@@ -5,7 +5,7 @@
 
 use super::FeedCap;
 use super::learner::{Probe, Refusal};
-use crate::pool::catalog::matches::Seat;
+use crate::pool::catalog::matches::{Cause, Seat};
 use crate::pool::children::slot::{Pulse, Slot};
 use crate::pool::feed::{Feed, FirstList};
 use crate::pool::log_event::LogEvent;
@@ -208,7 +208,7 @@ impl Pool {
         let cap = learner.cap() + topics;
         learner.probe_above(to, cap, self.now);
         self.out.log(LogEvent::CapTried { feed, worker: to, cap });
-        self.give_candidate(&key, to);
+        self.give_candidate(&key, to, Cause::Follows);
     }
 
     fn judge_probe(&mut self, feed: FeedId, probe: Probe) {

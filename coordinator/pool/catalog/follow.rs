@@ -256,6 +256,7 @@ impl Pool {
     /// A match is over: its seats are released, the recorder learns it when its worker has seen that.
     pub(in crate::pool) fn end(&mut self, key: &MatchKey, why: &'static str) {
         let Some(a_match) = self.catalog.matches.remove(key) else { return };
+        self.followed_no_more(key);
         let epoch = self.placement.epochs.highest();
         let mut holders = Vec::new();
         if let Some(seat) = a_match.candidate() {

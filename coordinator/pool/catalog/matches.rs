@@ -20,6 +20,8 @@ pub(in crate::pool) struct Match {
     pub(in crate::pool) crashes: Vec<Crash>,
     /// When it last went from one worker to another.
     pub(in crate::pool) moved_at: Option<Duration>,
+    /// It had a load at some time of this run.
+    pub(in crate::pool) has_appeared: bool,
     pub(in crate::pool) recorder: Recorded,
     pub(in crate::pool) wait: Wait,
 }
@@ -47,6 +49,8 @@ pub(in crate::pool) struct Wait {
     /// A worker that still has it, where the feed allows no second subscription: it waits until that one has released it.
     pub(in crate::pool) held_by: Option<Holder>,
     pub(in crate::pool) logged: bool,
+    /// The worker that let it go for a planned move, where the feed allows no second subscription.
+    pub(in crate::pool) moved_from: Option<SlotId>,
 }
 
 impl Match {
@@ -60,13 +64,14 @@ impl Match {
             removed: None,
             crashes: Vec::new(),
             moved_at: None,
+            has_appeared: false,
             recorder: Recorded {
                 reported: false,
                 has_ledger: hint.is_some(),
                 needs_epoch: false,
                 predecessor: Owner::Dead,
             },
-            wait: Wait { key: [0, 0], hint, held_by: None, logged: false },
+            wait: Wait { key: [0, 0], hint, held_by: None, logged: false, moved_from: None },
         }
     }
 
@@ -173,6 +178,8 @@ pub(in crate::pool) struct Seat {
     pub(in crate::pool) had_load: bool,
     /// Of a candidate.
     pub(in crate::pool) switch: Switch,
+    /// Of a candidate.
+    pub(in crate::pool) cause: Cause,
 }
 
 impl Seat {
@@ -187,6 +194,7 @@ impl Seat {
             asked_at: Duration::ZERO,
             had_load: true,
             switch: Switch::Sent,
+            cause: Cause::Follows,
         }
     }
 
@@ -201,6 +209,15 @@ impl Seat {
             MatchState::Subscribing | MatchState::Removed => false,
         }
     }
+}
+
+/// Why a match has a second seat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::pool) enum Cause {
+    /// A move that was asked for, or one of a rebalance: a line of its own in the log.
+    Planned,
+    /// Its worker is drained, silent or above its cap, which the log tells once for all of its matches.
+    Follows,
 }
 
 /// A worker that was asked to let a match go, and by which of its commands.

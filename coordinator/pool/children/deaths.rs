@@ -8,7 +8,7 @@ use crate::pool::input::{Child, Exit, Usage, Work};
 use crate::pool::log_event::connection_name;
 use crate::pool::{Pool, millis};
 use std::time::Duration;
-use touchline_common::control::views::DeathView;
+use touchline_common::control::views::{DeathView, counted};
 use touchline_common::ipc::messages::recorder::RecorderStats;
 use touchline_common::model::MatchKey;
 
@@ -97,16 +97,18 @@ impl Pool {
             Child::RECORDER => {
                 let RecorderStats { queue, documents, events, .. } = self.children.recorder.stats;
                 format!(
-                    "{state}, {documents} documents, {events} events, {queue} queued, reported {ago} ms ago"
+                    "{state}, {}, {}, {queue} queued, reported {ago} ms ago",
+                    counted(documents, "document", "documents"),
+                    counted(events, "event", "events"),
                 )
             }
             Child::Worker(slot) => {
                 let Some(slot) = self.slot(slot) else { return state.to_owned() };
                 let report = &slot.report;
                 format!(
-                    "{state}, connection {}, {} matches, busy {:.2}, {:.0} diffs/s, turn {}, reported {ago} ms ago",
+                    "{state}, connection {}, {}, busy {:.2}, {:.0} diffs/s, turn {}, reported {ago} ms ago",
                     connection_name(slot.upstream.state),
-                    report.matches,
+                    counted(report.matches, "match", "matches"),
                     report.busy,
                     report.diffs_per_s,
                     report.turns

@@ -275,6 +275,11 @@ impl Life {
         self.course.reason.get_or_insert_with(|| why.to_owned());
     }
 
+    /// Why it was given up on, if it was.
+    pub(in crate::pool) fn reason(&self) -> Option<&str> {
+        self.course.reason.as_deref()
+    }
+
     pub(in crate::pool) fn take_reason(&mut self) -> String {
         self.course.reason.take().unwrap_or_default()
     }

@@ -9,6 +9,7 @@ pub(super) mod jitter;
 pub(super) mod life;
 mod processes;
 pub(super) mod recorder;
+pub(super) mod recovery;
 mod reports;
 pub(super) mod service;
 pub(super) mod slot;
@@ -18,6 +19,7 @@ use breaker::Breaker;
 use deaths::Death;
 use life::Life;
 use recorder::Recorder;
+use recovery::Fallen;
 use slot::Slot;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -32,6 +34,8 @@ pub(super) struct Children {
     pub(super) breaker_logged: bool,
     /// The newest deaths, the newest first.
     pub(super) deaths: VecDeque<Death>,
+    /// Those whose matches are not all followed again, or are not replaced.
+    pub(super) fallen: Vec<Fallen>,
     /// Starts after a death, of all children.
     pub(super) restarts: u64,
 }
@@ -44,6 +48,7 @@ impl Children {
             breaker: Breaker::default(),
             breaker_logged: false,
             deaths: VecDeque::new(),
+            fallen: Vec::new(),
             restarts: 0,
         };
         // One more than there may be, for the worker that takes over what a drained one has.

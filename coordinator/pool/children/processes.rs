@@ -3,6 +3,7 @@
 use crate::pool::catalog::matches::{Assignment, Crash};
 use crate::pool::children::deaths::Ending;
 use crate::pool::children::life::{Departure, Event, Life, Outcome};
+use crate::pool::children::recovery::Died;
 use crate::pool::children::service::SERVICES;
 use crate::pool::children::slot::{Data, Pulse, Slot, Suspect};
 use crate::pool::input::{Child, Exit};
@@ -87,11 +88,15 @@ impl Pool {
         }
     }
 
+    /// Sends it a signal. Where it was to leave, that is the line of it; else that of its death.
     fn kill(&mut self, child: Child, signal: Signal, why: String) {
         let Some(life) = self.children.life_mut(child) else { return };
         life.blame(&why);
         let generation = life.generation;
-        self.out.log(LogEvent::Kill { child, generation, signal, why });
+        self.out.log(match life.is_stopping() {
+            true => LogEvent::Kill { child, generation, signal, why },
+            false => LogEvent::Condemned { child, generation, signal, why },
+        });
         self.out.push(Action::Kill { child, generation, signal });
     }
 
@@ -183,7 +188,11 @@ impl Pool {
 
     fn departed(&mut self, child: Child, departure: Departure, mut ending: Ending) {
         let Some(life) = self.life(child) else { return };
-        let why = life.last_exit.clone().unwrap_or_default();
+        let exit = life.last_exit.clone().unwrap_or_default();
+        let why = match life.reason() {
+            Some(reason) => format!("{reason}; {exit}"),
+            None => exit,
+        };
         let (generation, retry, parked) = (life.generation, life.retry_in(self.now), life.is_parked());
         self.lose(child);
         if let Child::Worker(slot) = child {
@@ -195,13 +204,17 @@ impl Pool {
         let retry_ms = retry.map(millis);
         match departure {
             Departure::Asked | Departure::Left => {
+                self.forget_fallen(child, generation);
                 self.out.log(LogEvent::Left { child, generation, why: why.clone() });
             }
             Departure::Died { .. } => {
                 self.remember_death(child, &ending);
                 let (why, matches, at) = (why.clone(), ending.had.len(), ending.found());
                 let at = at.map(|key| key.id.clone());
-                self.out.log(LogEvent::Died { child, generation, why, matches, at, retry_ms });
+                // One that was never there has a line of its own.
+                if ending.exit.is_some() {
+                    self.died(child, Died { generation, why, matches, at, retry_ms });
+                }
             }
         }
         if parked {
@@ -247,6 +260,7 @@ impl Pool {
         a_match.assignment = Assignment::Quarantined;
         a_match.recorder.reported = false;
         drop(a_match);
+        self.followed_no_more(key);
         self.out.log(LogEvent::Quarantined { key: key.clone(), worker });
     }
 
@@ -264,6 +278,7 @@ impl Pool {
         let lost: Vec<MatchKey> = place.matches.iter().cloned().collect();
         place.clear();
         place.session.data = Data::None;
+        self.miss(slot, &lost);
         let suspects: Vec<Suspect> = lost.iter().filter_map(|key| self.suspect_at(key, slot)).collect();
         if let Some(place) = self.slot_mut(slot) {
             place.suspects.extend(suspects);
@@ -294,10 +309,13 @@ impl Pool {
         }
         match candidate.take() {
             Some(seat) => {
-                let epoch = seat.epoch;
+                let (epoch, to, has_load) = (seat.epoch, seat.slot, seat.has_load());
                 *owner = seat;
                 a_match.recorder.predecessor = Owner::Dead;
                 drop(edit);
+                if has_load {
+                    self.followed_again(key, to);
+                }
                 let switch = ToRecorder::Switch { key: key.clone(), epoch, owner: Owner::Dead };
                 self.send_to_recorder(switch);
             }

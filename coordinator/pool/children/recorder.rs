@@ -1,6 +1,6 @@
 //! The recorder as the pool sees it: its life, its counters, and what it must be sent when it starts anew.
 
-use crate::pool::catalog::matches::{Assignment, Switch};
+use crate::pool::catalog::matches::{Assignment, Cause, Switch};
 use crate::pool::catalog::table::Mark;
 use crate::pool::children::life::{Event, Life, Peers};
 use crate::pool::children::slot::{Data, Pulse};
@@ -43,11 +43,7 @@ impl Pool {
             FromRecorder::Stats(stats) => {
                 self.children.recorder.life.process.reported_at = self.now;
                 if stats.trouble != self.children.recorder.stats.trouble {
-                    let trouble = stats.trouble.clone();
-                    self.out.log(match trouble.is_empty() {
-                        true => LogEvent::TroubleOver { trouble },
-                        false => LogEvent::Trouble { trouble },
-                    });
+                    self.out.log(LogEvent::Trouble { trouble: stats.trouble.clone() });
                 }
                 self.children.recorder.stats = stats;
             }
@@ -69,6 +65,7 @@ impl Pool {
             return;
         }
         self.children.recorder.was_ready = true;
+        self.recorder_is_back();
         self.placement.epochs.stay_above(highest);
         let workers: Vec<SlotId> = self.children.working().map(|slot| slot.id).collect();
         workers.into_iter().for_each(|slot| self.connect_data(slot));
@@ -105,13 +102,17 @@ impl Pool {
         let Assignment::Assigned { owner, candidate } = &mut a_match.assignment else { return };
         if let Some(seat) = candidate.take_if(|seat| seat.epoch == epoch) {
             let former = std::mem::replace(owner, seat);
-            let worker = owner.slot;
+            let (worker, cause, from) = (owner.slot, owner.cause, former.slot);
             a_match.recorder.predecessor = Owner::Alive;
             a_match.moved_at = Some(self.now);
             drop(edit);
             self.saving.due = true;
             self.release_seat(key, &former, ReleaseReason::Moved);
-            self.out.log(LogEvent::Moved { key: key.clone(), worker, epoch });
+            let key = key.clone();
+            self.out.log(match cause {
+                Cause::Planned => LogEvent::Moved { key, worker, epoch, from },
+                Cause::Follows => LogEvent::MovedAlong { key, worker, epoch, from },
+            });
         } else if epoch > owner.epoch {
             // It adopted a candidate that is no more: its owner's epoch is refused from now on, so it needs a new one.
             let late = candidate.take();

@@ -59,6 +59,7 @@ impl Pool {
                     }
                     place.upstream.changed_at = now;
                 }
+                self.connection_changed(slot, state);
                 if let Some(lost) = lost {
                     self.on_loss(slot, lost);
                 }
@@ -167,7 +168,10 @@ impl Pool {
             owner.had_load |= has_load;
             if has_load && !was_live {
                 let (key, took_ms, epoch) = (key.clone(), report.took_ms, owner.epoch);
-                self.out.log(LogEvent::Live { key, worker: slot, epoch, took_ms });
+                self.out.log(match std::mem::replace(&mut a_match.has_appeared, true) {
+                    false => LogEvent::Live { key, worker: slot, epoch, took_ms },
+                    true => LogEvent::LiveAgain { key, worker: slot, epoch, took_ms },
+                });
             }
             let over = report.state == MatchState::Removed && a_match.delisted.is_some();
             match report.state {
@@ -179,6 +183,7 @@ impl Pool {
             }
             drop(edit);
             if has_load {
+                self.followed_again(key, slot);
                 self.on_load(key, slot);
             }
             if over {
@@ -251,8 +256,10 @@ impl Pool {
         seat: &Seat,
         why: ReleaseReason,
     ) -> Option<Holder> {
+        let now = self.now;
         let place = self.slot_mut(seat.slot).filter(|slot| slot.life.has_process())?;
         place.matches.remove(key);
+        place.upstream.forget(key, now);
         let command = place.released(seat.topics);
         let holder = Holder { slot: seat.slot, generation: place.life.generation, command };
         let message = ToWorker::Release { id: key.id.clone(), epoch: seat.epoch, why };

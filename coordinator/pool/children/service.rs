@@ -45,7 +45,7 @@ impl Pool {
             let silent =
                 self.life(child).filter(|life| life.is_ready()).map(|life| life.silent_for(self.now));
             if let Some(silent) = silent.filter(|silent| *silent >= self.timing.process.hung_after) {
-                let why = format!("no sign of life for {} ms", millis(silent));
+                let why = format!("no heartbeat for {} ms", millis(silent));
                 self.condemn(child, Signal::Abort, why);
             }
         }

@@ -4,6 +4,7 @@
 //! is release, so that placing by it can never pass the cap, whatever is in flight.
 
 use crate::pool::children::life::{Life, Peers};
+use crate::pool::children::recovery::Outage;
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -41,6 +42,19 @@ pub(in crate::pool) struct Upstream {
     pub(in crate::pool) trouble: String,
     /// When something last came of what was asked on it, or it changed itself.
     pub(in crate::pool) changed_at: Duration,
+    /// Since it was lost, until all is followed again.
+    pub(in crate::pool) outage: Option<Outage>,
+    /// When the log last said that it is back.
+    pub(in crate::pool) back_told: Option<Duration>,
+}
+
+impl Upstream {
+    /// A match is followed here no more, or again.
+    pub(in crate::pool) fn forget(&mut self, key: &MatchKey, now: Duration) {
+        if let Some(outage) = &mut self.outage {
+            outage.missing.found(key, now);
+        }
+    }
 }
 
 /// The subscriptions of a worker, those among them that it has not seen yet.

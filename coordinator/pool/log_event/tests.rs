@@ -26,6 +26,12 @@ interface for scripts that follow the log: names are not changed, keys may be ad
 … (scanning workers), `rec` (recorder). The key `match` is a match's id in its feed, `worker` a slot's number, `error` and
 `why` are for people; a key without a value is left out. A line is at most 4096 bytes; one that had to be cut ends in `cut=true`.
 
+What a level means: `error` is for somebody to act on; `warn` is worse than it should be, and heals by itself or is bounded; `info` is a
+change of the pool that an operator wants to read; `debug` is detail of a match or a frame, and what another line tells already. A story
+is told once: a death, when what it had is followed again (or after half a minute); a lost connection when it is lost and when all of it is
+followed again; a drain by its worker's lines. `match.live` and `match.ended` are the story of a match that appears and ends, so they are
+`info` once each; what happens to a match in between is `debug`. Attempts that fail in a row are logged at growing intervals.
+
 A test compares this file with every log call of the sources. The rows of the pool's events are made from `pool::LogEvent`, the others are
 written here: `TOUCHLINE_WRITE_DOCS=1 cargo nextest run -p touchline log_event` puts all of them in order.
 ";

@@ -1,6 +1,6 @@
 //! Giving waiting matches their places, and placed ones a second place when their worker is silent or drained.
 
-use crate::pool::catalog::matches::{Assignment, Holder, Need, Seat, Switch};
+use crate::pool::catalog::matches::{Assignment, Cause, Holder, Need, Seat, Switch};
 use crate::pool::catalog::needs;
 use crate::pool::catalog::table::Mark;
 use crate::pool::children::slot::{Pulse, Slot};
@@ -169,6 +169,7 @@ impl Pool {
             asked_at: now,
             had_load: false,
             switch: Switch::NotSent,
+            cause: Cause::Follows,
         })
     }
 
@@ -181,12 +182,16 @@ impl Pool {
         a_match.wait.hint = None;
         a_match.wait.held_by = None;
         a_match.wait.logged = false;
+        let moved_from = a_match.wait.moved_from.take();
         drop(a_match);
         self.saving.due = true;
         // No living worker owns it. A recorder that is away gets a switch with a new epoch when it is back.
         let switch = ToRecorder::Switch { key: key.clone(), epoch, owner: Owner::Dead };
         self.send_to_recorder(switch);
         self.out.log(LogEvent::Assigned { key: key.clone(), worker, epoch });
+        if let Some(from) = moved_from {
+            self.out.log(LogEvent::Moved { key: key.clone(), worker, epoch, from });
+        }
     }
 
     /// The matches that should have a second place and have none, each with its worker and its topics.
@@ -226,7 +231,7 @@ impl Pool {
                 let Some(slot) = choose::choose(&offers, topics, Some(from)) else { continue };
                 if !self.feeds[feed].may_overlap() {
                     self.release_for(&key, slot);
-                } else if !self.give_candidate(&key, slot) {
+                } else if !self.give_candidate(&key, slot, Cause::Follows) {
                     return;
                 }
                 take_room(&mut offers, slot, topics);

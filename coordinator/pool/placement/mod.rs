@@ -22,6 +22,8 @@ pub(super) struct Placement {
     pub(super) due: bool,
     /// No epochs are reserved before.
     pub(super) reserve_after: Duration,
+    /// That they were refused was logged.
+    pub(super) refusal_logged: bool,
     /// No worker is retired before, unless there are too many.
     pub(super) retire_after: Duration,
     pub(super) rebalanced_at: Duration,
@@ -33,6 +35,7 @@ impl Placement {
             epochs: Epochs::new(highest_epoch),
             due: true,
             reserve_after: Duration::ZERO,
+            refusal_logged: false,
             retire_after: Duration::ZERO,
             rebalanced_at: Duration::ZERO,
         }

@@ -3,7 +3,7 @@
 //! Invariant: a match keeps its owner until the recorder has adopted the second seat; where a move fails nothing has
 //! changed. Only a feed that allows no second subscription releases first, and the plan shows that beforehand.
 
-use crate::pool::catalog::matches::{Assignment, Match};
+use crate::pool::catalog::matches::{Assignment, Cause, Match, Seat};
 use crate::pool::catalog::table::Mark;
 use crate::pool::children::slot::Slot;
 use crate::pool::feed::{Feed, FirstList};
@@ -81,10 +81,14 @@ impl Pool {
     /// The second seat; the rest is as with any candidate.
     fn begin_move(&mut self, key: &MatchKey, to: SlotId) -> Result<(), String> {
         if !self.feeds[key.feed].may_overlap() {
+            let from = self.owner_slot(key);
             self.release_for(key, to);
+            if let Some(mut a_match) = self.catalog.matches.edit(key) {
+                a_match.wait.moved_from = from;
+            }
             return Ok(());
         }
-        let begun = self.give_candidate(key, to);
+        let begun = self.give_candidate(key, to, Cause::Planned);
         begun.then_some(()).ok_or_else(|| "no epoch available: try again in a second".to_owned())
     }
 
@@ -173,7 +177,10 @@ impl Pool {
         };
         match (plan.moves.len(), self.catalog.matches.marked(Mark::Moving).len()) {
             (0, 0) => Ok(format!("workers are even; {spreads}")),
-            (planned, moving) => Err(format!("{planned} moves to do, {moving} in progress; {spreads}")),
+            (planned, moving) => Err(format!(
+                "{}, {moving} in progress; {spreads}",
+                counted(planned, "pending move", "pending moves")
+            )),
         }
     }
 
@@ -290,8 +297,8 @@ impl Pool {
     }
 
     /// A second seat at `to` for a match that has a worker; whether there was an epoch for it.
-    pub(in crate::pool) fn give_candidate(&mut self, key: &MatchKey, to: SlotId) -> bool {
-        let Some(seat) = self.seat(key, to) else { return false };
+    pub(in crate::pool) fn give_candidate(&mut self, key: &MatchKey, to: SlotId, cause: Cause) -> bool {
+        let Some(seat) = self.seat(key, to).map(|seat| Seat { cause, ..seat }) else { return false };
         let epoch = seat.epoch;
         if let Some(mut a_match) = self.catalog.matches.edit(key)
             && let Assignment::Assigned { owner, candidate } = &mut a_match.assignment

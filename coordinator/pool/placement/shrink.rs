@@ -72,7 +72,8 @@ impl Pool {
     pub(in crate::pool) fn begin_drain(&mut self, worker: SlotId, why: &'static str) {
         self.advance(Child::Worker(worker), Event::Drain);
         self.placement.due = true;
-        self.out.log(LogEvent::Draining { worker, why });
+        let matches = self.slot(worker).map_or(0, |slot| slot.matches.len());
+        self.out.log(LogEvent::Draining { worker, why, matches });
         // What is on its way here would have to move again at once.
         self.drop_candidates(|_, to| to == worker);
         // No worker follows these: there is no gap to avoid, and a second seat would wait in vain for a load.

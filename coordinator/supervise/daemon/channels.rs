@@ -22,7 +22,7 @@ impl Daemon {
             Ok(pair) => pair,
             Err(error) => {
                 // The pool gives the channel out anew when it is not confirmed in time.
-                log::error!(worker = slot.0, error:% = error; "worker.data_failed");
+                log::warn!(worker = slot.0, error:% = error; "worker.data_failed");
                 return;
             }
         };

@@ -302,7 +302,9 @@ impl Daemon {
     fn spawn(&mut self, child: Child, generation: Generation, feed: Option<FeedId>) {
         let sharing = feed.and_then(|feed| self.setup.sharings.get(usize::from(feed.0)).copied());
         let sharing = sharing.unwrap_or(Sharing::Alone);
-        let spawned = self.children.spawn(child, generation, sharing, &mut self.sources);
+        let name = feed.and_then(|feed| self.setup.feed_names.get(usize::from(feed.0)));
+        let name = name.map(String::as_str);
+        let spawned = self.children.spawn(child, generation, name, sharing, &mut self.sources);
         self.inputs.push_back(match spawned {
             Ok(pid) => Input::Spawned { child, generation, pid },
             Err(error) => Input::SpawnFailed { child, generation, error: error.to_string() },

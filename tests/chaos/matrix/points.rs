@@ -229,7 +229,8 @@ fn crash_loop() -> Verdict {
     ground.daemon.wait_for_log("worker.parked", Duration::from_secs(60));
     let took = began.elapsed();
     let died = ground.daemon.log().matches("worker.died").count();
-    assert!((6..=14).contains(&died), "{died} deaths within {took:?}");
+    // The first one's line may still wait for what follows.
+    assert!((5..=14).contains(&died), "{died} deaths within {took:?}");
     assert!(ground.live_matches() >= 6, "the others go on");
     ground.no_more();
     let slowest = pulse.stop();

@@ -111,7 +111,8 @@ fn during_the_start(points: &str, within: Duration) -> Verdict {
 fn during_a_drain() -> Verdict {
     // Candidates that take their time.
     let points = "move.prepared=delay=400,when={when}".to_owned();
-    let mut ground = Ground::live(Plan { points, ..Plan::default() });
+    let log = "level = \"debug\"";
+    let mut ground = Ground::live(Plan { points, log, ..Plan::default() });
     ground.now();
     let (slot, _) = *ground.workers().first().expect("a worker");
     let since = Since::now(&ground);

@@ -104,6 +104,49 @@ fn it_ends_when_nobody_reads_any_more_and_its_json_is_one_object_a_line() {
     assert_eq!(code.code(), Some(0));
 }
 
+#[test]
+fn a_demo_that_is_interrupted_ends_with_totals() {
+    let _reaper = Reaper::new();
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = Command::new(process::program())
+        .args(["demo", "--matches", "20", "--rate", "200", "--dir"])
+        .arg(folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("live=20"))).unwrap().unwrap();
+    // Of another size: nothing to end for.
+    process::send(child.id(), Signal::SIGWINCH);
+    process::send(child.id(), Signal::SIGINT);
+    let rest: Vec<String> = lines.map(Result::unwrap).collect();
+    let totals = rest.iter().skip_while(|line| !line.starts_with("interrupted after ")).collect::<Vec<_>>();
+    assert!(totals[0].contains("20 matches on ") && totals[1].contains("checked, 0 wrong"), "{rest:#?}");
+    let code = wait::until("its end", Duration::from_secs(30), || child.try_wait().unwrap());
+    assert_eq!(code.code(), Some(0));
+}
+
+#[test]
+fn the_simulated_server_alone_prints_objects_with_json_and_ends_by_a_signal() {
+    let mut child = Command::new(process::program())
+        .args(["simulate", "--json", "--listen", "127.0.0.1:0", "--matches", "3", "--rate", "10"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let first: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+    assert!(first["server"].as_str().unwrap().starts_with("dpt://127.0.0.1:"), "{first}");
+    process::send(child.id(), Signal::SIGTERM);
+    let rest: Vec<Value> = lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect();
+    assert_eq!(rest.last().unwrap()["connections"], 0, "{rest:?}");
+    let code = wait::until("its end", Duration::from_secs(10), || child.try_wait().unwrap());
+    assert_eq!(code.code(), Some(0));
+}
+
 fn log(folder: &std::path::Path) -> String {
     let text = std::fs::read_to_string(folder.join("touchline.log")).unwrap_or_default();
     let lines: Vec<&str> = text.lines().filter(|line| !line.contains("match.")).collect();

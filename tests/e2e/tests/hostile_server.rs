@@ -136,6 +136,8 @@ fn a_server_that_throws_out_is_not_retried_at_once() {
         greet(stream);
         await_subscription(stream);
     });
+    // Of several attempts in a row one is logged, but at this level.
+    site.ask("log", json!({ "action": "level", "filter": "debug" }));
     let began = Instant::now();
     assert_only_the_bad_feed_suffers(&site, "worker.connection_lost feed=bad");
     assert_says(&site, "worker.connection_lost", &["before anything was served", "`list_topic`"]);

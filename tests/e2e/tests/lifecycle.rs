@@ -56,7 +56,7 @@ fn a_lost_an_older_and_a_damaged_state_file_are_survived() {
     let oldest = std::fs::read(&state).unwrap();
     let worker = site.worker_pids()[0];
     process::send(worker, Signal::SIGKILL);
-    site.daemon.wait_for_log("worker.died", Duration::from_secs(2));
+    site.daemon.wait_for_log("worker.died", LIVE);
     site.wait_live(12);
     let epochs = |site: &Site| -> Vec<u64> {
         let matches = site.ask("matches", json!({}));
@@ -146,13 +146,30 @@ fn a_killed_worker_is_replaced_and_its_matches_are_followed_again() {
     let site = Site::live(&small(), CAP);
     let victim = site.worker_pids()[1];
     process::send(victim, Signal::SIGKILL);
-    site.daemon.wait_for_log("worker.died", Duration::from_secs(2));
+    site.daemon.wait_for_log("worker.died", LIVE);
     wait::until("every match live again, without the dead", LIVE, || {
         let pids = site.worker_pids();
         (!pids.contains(&victim) && site.count("/matches/live") == 12).then_some(())
     });
     site.assert_documents_are_true();
     assert!(!site.gaps().is_empty(), "the time without a worker is a gap");
+}
+
+#[test]
+fn the_process_list_names_each_child() {
+    let site = Site::live(&small(), CAP);
+    let titles: BTreeSet<String> = process::children(site.daemon.pid())
+        .into_iter()
+        .map(|pid| {
+            let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.trim_end_matches('\0').replace('\0', " ")
+        })
+        .collect();
+    for title in ["touchline: recorder", "touchline: worker 1 inplay", "touchline: worker 2 inplay"] {
+        assert!(titles.contains(title), "{title}: {titles:?}");
+    }
+    let is_title = |title: &String| title.starts_with("touchline: ") && !title.contains("--");
+    assert!(titles.iter().all(is_title), "{titles:?}");
 }
 
 #[test]

@@ -57,15 +57,9 @@ fn lines_have_time_level_who_and_name() {
         assert!(name.contains('.') && name.is_ascii(), "{line}");
         assert!(line.len() <= 4096, "{line}");
     }
-    for name in [
-        "coord.started",
-        "worker.spawned",
-        "match.assigned",
-        "match.live",
-        "pool.summary",
-        "pool.ready",
-        "pool.stopped",
-    ] {
+    for name in
+        ["coord.started", "worker.spawned", "match.live", "pool.summary", "pool.ready", "pool.stopped"]
+    {
         assert!(log.lines().any(|line| line.contains(name)), "{name} is missing in\n{log}");
     }
 }

@@ -38,7 +38,7 @@ fn connections_share_processes_and_everything_is_as_true_as_elsewhere() {
     assert_eq!(children.len(), 3, "two processes and the recorder: {children:?}");
     let log = site.daemon.log();
     for slot in 1..=5 {
-        assert!(log.contains(&format!(" coord worker.ready worker={slot} ")), "{log}");
+        assert!(log.contains(&format!(" coord worker.spawned worker={slot} ")), "{log}");
     }
     site.assert_documents_are_true();
     let report = site.assert_events_are_true();

@@ -94,7 +94,7 @@ fn a_server_that_thins_serves_every_match_in_full_in_the_end() {
 
 #[test]
 fn without_thinning_no_cap_is_learned_and_no_match_moves() {
-    let site = Site::live(&thinning(50), "max_subscriptions = 50");
+    let site = Site::live(&thinning(50), "max_subscriptions = 50\n[log]\nlevel = \"debug\"");
     wait::until("an audit", KNOWN, || (site.count("/feeds/0/audits") >= 3).then_some(()));
     let until = Instant::now() + Duration::from_secs(20);
     wait::until("twenty seconds more", Duration::from_secs(30), || (Instant::now() >= until).then_some(()));
@@ -112,7 +112,7 @@ fn without_thinning_no_cap_is_learned_and_no_match_moves() {
 #[test]
 fn a_match_that_is_thinned_below_the_cap_is_subscribed_again_and_true() {
     let options = Options { matches: 8, rate: 160.0, ..Options::default() };
-    let site = Site::live(&options, "max_subscriptions = 50");
+    let site = Site::live(&options, "max_subscriptions = 50\n[log]\nlevel = \"debug\"");
     let id = site.simulator.truth().matches().into_iter().next().unwrap();
     // What falls must have been somewhere.
     let before = site.recorded();

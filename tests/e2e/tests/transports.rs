@@ -175,7 +175,7 @@ fn a_wrong_certificate_is_named_with_its_feed_and_harms_no_other() {
     site.daemon.wait_for_log("worker.connection_lost feed=bad", Duration::from_secs(15));
     let log = site.daemon.log();
     let printed = log.lines().find(|line| line.contains("worker.connection_lost feed=bad")).unwrap();
-    let what = "signed by nobody whom this system trusts";
+    let what = "not signed by an authority that this system trusts";
     assert!(printed.contains(what) && printed.contains("`ca_file`"), "{printed}");
     wait::until("the bad feed shown as not up", BACK, || {
         let status = site.ask("status", json!({}));

@@ -9,8 +9,6 @@ use touchline_common::config::{Config, FeedConfig, Payload, Protocol};
 
 /// How long a server that never pings may be silent before its heartbeat's rhythm is known.
 const ZAP_IDLE_LIMIT: Duration = Duration::from_secs(120);
-const INSECURE: &str = "`insecure` is set: any certificate is taken, so anybody in between can read and change what comes; \
-                        name the authority in `ca_file` instead";
 /// Topics that a worker needs beside its matches: the list's and the clock's.
 const OWN_TOPICS: usize = 2;
 
@@ -77,12 +75,7 @@ fn tls(feed: &FeedConfig) -> Result<Option<TlsPlan>, String> {
     if !feed.url.transport.has_tls() {
         return Ok(None);
     }
-    let trust = if feed.insecure {
-        log::warn!(feed = feed.name.as_str(), why = INSECURE; "worker.insecure");
-        Trust::Any
-    } else {
-        Trust::Authorities { ca_file: feed.ca_file.clone() }
-    };
+    let trust = if feed.insecure { Trust::Any } else { Trust::Authorities { ca_file: feed.ca_file.clone() } };
     TlsPlan::new(&feed.url.host, &trust).map(Some).map_err(|error| format!("{error} (feed {})", feed.name))
 }
 

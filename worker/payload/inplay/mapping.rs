@@ -162,7 +162,7 @@ fn called<'a, T: Deserialize<'a>>(at: &str, name: &'a str) -> Result<T, MappingE
 fn attribute(at: &str, name: &str) -> Result<Key, MappingError> {
     let key = Key::of(name.as_bytes());
     if name.is_empty() || !key.is_packed() || name.contains([';', '=', '|']) {
-        return Err(wrong(at, format!("{name:?} is no name: expected 1 to 4 printable ASCII characters")));
+        return Err(wrong(at, format!("{name:?} is not a name: expected 1 to 4 printable ASCII characters")));
     }
     Ok(key)
 }

@@ -290,7 +290,12 @@ impl Bulk {
 
     fn report_trouble(&mut self, error: &str, retry: Duration) {
         self.attempts += 1;
-        log::error!(error = error, attempt = self.attempts, retry_ms = retry.as_millis() as u64; "hour.trouble");
+        let (attempt, retry_ms) = (self.attempts, retry.as_millis() as u64);
+        if attempt.is_power_of_two() {
+            log::error!(error = error, attempt = attempt, retry_ms = retry_ms; "hour.trouble");
+        } else {
+            log::debug!(error = error, attempt = attempt, retry_ms = retry_ms; "hour.trouble");
+        }
         lock(&self.shared.stats).trouble = error.to_owned();
     }
 

@@ -2,7 +2,8 @@
 //!
 //! The coordinator checks who asks and hands the client's socket over. One answer line as everywhere on the control
 //! socket; `events` (of either stream) and `odds` with `follow` are answered `{"ok":true,"result":null}` and then one event object a line: to the newest committed one, or with
-//! `follow` until the client leaves. A client that does not read is closed. At most [`MAX_ASKING`] at a time get an answer that ends, and
+//! `follow` until the client leaves. A follower's answer is `{"seq":N}`, the newest committed one: who asked for nothing of the past goes on behind
+//! it after a break, though no row has come yet. A client that does not read is closed. At most [`MAX_ASKING`] at a time get an answer that ends, and
 //! [`MAX_FOLLOWING`] one that does not, each in places of their own: who follows keeps nobody from asking.
 
 pub(in crate::record) mod rows;
@@ -27,7 +28,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use touchline_common::control::{Answer, Code};
+use touchline_common::control::{Answer, Code, EventLane};
 
 pub const MAX_ASKING: usize = 16;
 pub const MAX_FOLLOWING: usize = 16;
@@ -159,32 +160,29 @@ fn follow(task: &Result<Task, Refusal>) -> Follow {
 
 fn task(verb: &str, args: &str, documents: &Documents) -> Result<Task, Refusal> {
     let args: Map<String, Value> = serde_json::from_str(args)
-        .map_err(|error| (Code::Usage, format!("the arguments are no JSON object: {error}")))?;
+        .map_err(|error| (Code::Usage, format!("the arguments are not a JSON object: {error}")))?;
     let args = Args(args);
     let limit = args.number("limit")?.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
     match verb {
         "match" => document(args.text("match"), documents),
         "events" => {
             let how = args.lines(limit)?;
-            let lane = args.text("lane");
-            if args.text("market").is_some() && lane != Some("odds") {
+            let lane = args.lane()?;
+            if args.text("market").is_some() && lane != Some(EventLane::Odds) {
                 return Err((Code::Usage, "market: only the lane odds has markets".into()));
             }
             match lane {
-                Some("odds") => Ok(Task::Odds { filter: args.odds(documents)?, how }),
-                Some("chat") => Ok(Task::Chat(how.follow)),
-                Some("priority" | "normal") | None => {
+                Some(EventLane::Odds) => Ok(Task::Odds { filter: args.odds(documents)?, how }),
+                Some(EventLane::Chat) => Ok(Task::Chat(how.follow)),
+                Some(EventLane::Priority | EventLane::Normal) | None => {
                     Ok(Task::Events { filter: args.filter(documents)?, how })
-                }
-                Some(other) => {
-                    Err((Code::Usage, format!("no lane is called {other:?}: priority, normal, odds or chat")))
                 }
             }
         }
         "odds" => {
             let filter = args.odds(documents)?;
             if filter.id.is_none() {
-                return Err((Code::Usage, "odds wants a match".into()));
+                return Err((Code::Usage, "odds needs a match".into()));
             }
             let how = args.lines(limit)?;
             if how.follow == Follow::Yes {
@@ -194,12 +192,12 @@ fn task(verb: &str, args: &str, documents: &Documents) -> Result<Task, Refusal> 
             Ok(Task::AllOdds { filter, limit: limit.map_or(MOST, |limit| limit.min(MOST)) })
         }
         "gaps" => Ok(Task::Gaps),
-        other => Err((Code::Usage, format!("the recorder knows no verb {other:?}"))),
+        other => Err((Code::Usage, format!("the recorder has no verb {other:?}"))),
     }
 }
 
 fn document(named: Option<&str>, documents: &Documents) -> Result<Task, Refusal> {
-    let Some(named) = named else { return Err((Code::Usage, "match wants a match".into())) };
+    let Some(named) = named else { return Err((Code::Usage, "match needs the id of a match".into())) };
     let (feed, id) = split(named, documents);
     let found = documents.find(feed, id);
     let texts: Vec<String> = found.iter().filter_map(|key| documents.text(key)).collect();
@@ -236,17 +234,24 @@ impl Args {
         match self.0.get(name) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => {
-                text.parse().map(Some).map_err(|_| (Code::Usage, format!("{name}: {text:?} is no number")))
+                text.parse().map(Some).map_err(|_| (Code::Usage, format!("{name}: {text:?} is not a number")))
             }
             Some(value) => match value.as_u64() {
                 Some(number) => Ok(Some(number)),
-                None => Err((Code::Usage, format!("{name}: {value} is no whole number"))),
+                None => Err((Code::Usage, format!("{name}: {value} is not a whole number"))),
             },
         }
     }
 
     fn is_set(&self, name: &str) -> bool {
         self.0.get(name).and_then(Value::as_bool).unwrap_or(false)
+    }
+
+    fn lane(&self) -> Result<Option<EventLane>, Refusal> {
+        let Some(name) = self.text("lane") else { return Ok(None) };
+        let expected =
+            || format!("there is no lane {name:?}; expected one of {}", EventLane::NAMES.join(", "));
+        EventLane::by_name(name).map(Some).ok_or_else(|| (Code::Usage, expected()))
     }
 
     fn lines(&self, limit: Option<usize>) -> Result<Lines, Refusal> {
@@ -370,8 +375,12 @@ fn lines(
     how: Lines,
     first: fn(i64) -> i64,
 ) -> io::Result<()> {
-    stream.write_all(b"{\"ok\":true,\"result\":null}\n")?;
     let committed = newest.wait_beyond(-1, Duration::ZERO);
+    let answer = match how.follow {
+        Follow::No => "{\"ok\":true,\"result\":null}\n".to_owned(),
+        Follow::Yes => format!("{{\"ok\":true,\"result\":{{\"seq\":{committed}}}}}\n"),
+    };
+    stream.write_all(answer.as_bytes())?;
     // Whoever goes on from rows of a file that was replaced: the numbers began anew.
     let is_of_another = how.follow == Follow::Yes && how.since > Some(committed);
     let how = if is_of_another { Lines { since: Some(first(committed)), ..how } } else { how };

@@ -326,14 +326,19 @@ impl Store {
     /// Commits the batch, however long the disk refuses it; at a stop it gives up after a few attempts.
     fn commit(&mut self, stop: bool) {
         let mut backoff = BACKOFF.0;
-        let mut attempts = 0;
+        let mut attempts: u32 = 0;
         while !self.batch.is_empty() {
             let error = match self.try_commit() {
                 Ok(()) => return,
                 Err(error) => error.to_string(),
             };
             attempts += 1;
-            log::error!(error = error.as_str(), attempt = attempts, retry_ms = backoff.as_millis() as u64; "store.trouble");
+            let (why, retry_ms) = (error.as_str(), backoff.as_millis() as u64);
+            if attempts.is_power_of_two() {
+                log::error!(error = why, attempt = attempts, retry_ms = retry_ms; "store.trouble");
+            } else {
+                log::debug!(error = why, attempt = attempts, retry_ms = retry_ms; "store.trouble");
+            }
             lock(&self.shared.stats).trouble = error;
             self.is_refused = true;
             if stop && attempts >= LAST_ATTEMPTS {

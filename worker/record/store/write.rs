@@ -91,14 +91,25 @@ impl Batch {
         self.gaps.len() as u64 - self.gaps_opened()
     }
 
+    /// Most gaps follow from a death or a lost connection, which is told once for all of them. Those that do not are a line a batch.
     pub(super) fn log_gaps(&self, config: &RecordConfig) {
+        for told in ["overflow", "moved"] {
+            let opened = self
+                .gaps
+                .iter()
+                .filter(|(_, gap)| matches!(gap, GapStep::Open { reason, .. } if *reason == told));
+            let opened = opened.count();
+            if opened > 0 {
+                log::warn!(matches = opened, reason = told; "gap.opened");
+            }
+        }
         for (key, gap) in &self.gaps {
             let (feed, id) = (feed(config, key), key.id.as_str());
             match gap {
                 GapStep::Open { slot, reason, .. } => {
-                    log::warn!(feed = feed, match_id = id, worker = slot.0, reason = *reason; "gap.start");
+                    log::debug!(feed = feed, match_id = id, worker = slot.0, reason = *reason; "gap.start");
                 }
-                GapStep::Close { .. } => log::info!(feed = feed, match_id = id; "gap.end"),
+                GapStep::Close { .. } => log::debug!(feed = feed, match_id = id; "gap.end"),
             }
         }
     }

@@ -4,7 +4,9 @@ use super::Worker;
 use crate::feed::{Cause, Loss, SessionKind};
 use crate::net::Refusal;
 use crate::scan::clock::wall_us;
+use crate::scan::losses::Shown;
 use std::time::Instant;
+use touchline_common::control::views::counted;
 use touchline_common::ipc::messages::worker::{ConnectionState, ListChange, LostWith, MatchState};
 
 impl Worker {
@@ -13,7 +15,7 @@ impl Worker {
             SessionKind::Fresh => self.parts.trees.connection_lost(),
             SessionKind::Resumed => {
                 let kept = self.go_on(now);
-                let found = format!("the session goes on with {kept} matches");
+                let found = format!("the session resumes with {}", counted(kept, "match", "matches"));
                 self.send_connection(ConnectionState::Up, found, None);
             }
         }
@@ -57,18 +59,7 @@ impl Worker {
             quiet_ms: u32::try_from(quiet.as_millis()).unwrap_or(u32::MAX),
         };
         let why = loss.to_string();
-        let feed = self.parts.feed_name.as_str();
-        match (loss.cause, loss.refusal) {
-            (Cause::Login, Refusal::New) => {
-                log::error!(feed = feed, why = why.as_str(); "worker.login_refused");
-            }
-            (Cause::Login, Refusal::Repeated) => {
-                log::debug!(feed = feed, why = why.as_str(); "worker.login_refused");
-            }
-            (Cause::Connection | Cause::Tls | Cause::WebSocket, _) => {
-                log::warn!(feed = feed, why = why.as_str(); "worker.connection_lost");
-            }
-        }
+        self.log_loss(loss, &why, now);
         self.meter.disconnected();
         self.forget_loads();
         let at = wall_us();
@@ -88,5 +79,27 @@ impl Worker {
         // A refused login is no sign of a cap on what was asked.
         let with = Some(with).filter(|with| with.asked > 0 && loss.cause != Cause::Login);
         self.send_connection(ConnectionState::Down, why, with);
+    }
+
+    /// An attempt to connect came to nothing.
+    pub(super) fn not_connected(&mut self, loss: &Loss, now: Instant) {
+        let why = loss.to_string();
+        self.log_loss(loss, &why, now);
+        self.send_connection(ConnectionState::Down, why, None);
+    }
+
+    fn log_loss(&mut self, loss: &Loss, why: &str, now: Instant) {
+        let feed = self.parts.feed_name.as_str();
+        match (loss.cause, loss.refusal) {
+            (Cause::Login, Refusal::New) => log::error!(feed = feed, why = why; "worker.login_refused"),
+            (Cause::Login, Refusal::Repeated) => log::debug!(feed = feed, why = why; "worker.login_refused"),
+            (Cause::Connection | Cause::Tls | Cause::WebSocket, _) => match self.meter.losses.note(now) {
+                Shown::Line(0) => log::warn!(feed = feed, why = why; "worker.connection_lost"),
+                Shown::Line(unshown) => {
+                    log::warn!(feed = feed, why = why, unshown = unshown; "worker.connection_lost");
+                }
+                Shown::No => log::debug!(feed = feed, why = why; "worker.connection_lost"),
+            },
+        }
     }
 }

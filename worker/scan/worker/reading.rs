@@ -60,7 +60,7 @@ impl Worker {
                     self.subscribe_all();
                 }
                 Some(ConnectionEvent::ConnectFailed(loss)) => {
-                    self.send_connection(ConnectionState::Down, loss.to_string(), None);
+                    self.not_connected(&loss, now);
                 }
                 Some(ConnectionEvent::Opened { session, .. }) => self.opened(session, now),
                 Some(ConnectionEvent::Up) => {}

@@ -3,6 +3,7 @@
 use super::Worker;
 use crate::feed::FollowError;
 use crate::scan::lag::Lag;
+use crate::scan::losses::Losses;
 use crate::scan::skipped::Skipped;
 use crate::scan::window::Window;
 use foldhash::fast::RandomState;
@@ -31,6 +32,7 @@ pub struct Meter {
     connection: ConnectionState,
     /// What the server sent and is of no use.
     pub skipped: Skipped,
+    pub losses: Losses,
     /// How long a change takes from the read to the recorder.
     pub lag: Lag,
     /// When the rates of matches were last looked at.
@@ -54,6 +56,7 @@ impl Meter {
             loaded: Topics::default(),
             connection: ConnectionState::Down,
             skipped: Skipped::default(),
+            losses: Losses::default(),
             lag: Lag::default(),
             rates_at: now,
             next_report: now,

@@ -139,14 +139,16 @@ impl Worker {
                 let followed = self.matches.by_handle(handle).and_then(|slot| self.matches.get(slot));
                 let id = followed.map_or("", |followed| followed.key.id.as_str());
                 let epoch = followed.map_or(0, |followed| followed.epoch.0);
-                log::warn!(match_id = id, epoch = epoch; "match.refused");
+                // It is expected: the match went on at another worker.
+                log::debug!(match_id = id, epoch = epoch; "match.superseded");
             }
         }
     }
 
     /// Without a recorder observations wait; a new channel comes from the coordinator.
     pub(super) fn drop_link(&mut self, why: &str) {
-        log::warn!(why = why; "worker.data_lost");
+        // The coordinator tells why: the recorder died, or ends.
+        log::debug!(why = why; "worker.data_lost");
         self.link.detach();
         self.link.port.close();
     }

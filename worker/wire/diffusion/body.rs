@@ -60,7 +60,7 @@ impl fmt::Display for BodyError {
                 f,
                 "the decoded body has more than {ratio} times the bytes that came; raise `inflate_ratio` in [limits] if that is right"
             ),
-            BodyError::Zlib => f.write_str("the compressed body is no zlib stream, or damaged"),
+            BodyError::Zlib => f.write_str("the compressed body is not a zlib stream, or is damaged"),
             BodyError::CutOff => f.write_str("the compressed body stops early"),
             BodyError::Trailing { bytes } => write!(f, "{bytes} bytes follow the compressed body"),
             BodyError::Base64 => f.write_str("the body is not base64 although it says so"),

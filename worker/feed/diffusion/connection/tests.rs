@@ -418,13 +418,13 @@ fn a_certificate_that_does_not_fit_says_what_to_do() {
             "127.0.0.1",
             ours.server(&["127.0.0.1"], |_| {}),
             foreign.trust(),
-            "the certificate of 127.0.0.1 is signed by nobody whom this system trusts; if it is right, name its authority's certificate in `ca_file`",
+            "the certificate of 127.0.0.1 is not signed by an authority that this system trusts; if it is right, name its authority's certificate in `ca_file`",
         ),
         (
             "127.0.0.1",
             ours.server(&["127.0.0.1"], |_| {}),
             namesake.trust(),
-            "the certificate of 127.0.0.1 is signed by nobody whom this system trusts; ",
+            "the certificate of 127.0.0.1 is not signed by an authority that this system trusts; ",
         ),
         (
             "127.0.0.1",
