@@ -45,6 +45,7 @@ break_before_make = false
 resubscribe = false
 stale_after = "60s"
 end_linger = "10s"
+reconcile_every = "0s"
 only = { sports = [], competitions = [], teams = [], status = [] }
 skip = { sports = [], competitions = [], teams = [], status = [] }
 waiting_order = ["in_play", "start"]
@@ -272,6 +273,10 @@ fn single_mistakes() {
         ("[[feed]]\nconnects_per_s = -1.0", "`-1` is no rate"),
         ("[[feed]]\nsubscribes_per_s = nan", "`NaN` is no rate"),
         ("[[feed]]\nstale_after = \"0ms\"", "no time at all"),
+        (
+            "[[feed]]\nstrategy = \"dumps\"\nreconcile_every = \"5m\"",
+            "strategy \"dumps\" takes a load of each match in turn anyway",
+        ),
         ("[[feed]]\nstale_after = \"5 parsecs\"", "`5 parsecs` is no duration"),
         ("[[feed]]\nfeed_timezone = \"Europe/Lundon\"", "unknown time zone"),
         ("[[feed]]\nwaiting_order = [\"start\", \"start\"]", "a key stands in it twice"),

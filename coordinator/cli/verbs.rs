@@ -281,7 +281,7 @@ fn verbs() -> [Command; 34] {
                 numeric("max", "N", whole, "Maximum number of workers"),
             ],
         ),
-        verb("resync", "Resubscribe to a match and load it again", [a_match()]),
+        verb("resync", "Compare a match with a fresh load, and repair what differs", [a_match()]),
         verb("release", "Release a match from quarantine", [a_match()]),
         verb("reload", "Apply configuration changes; print the differences first", [dry_run()]),
         verb(

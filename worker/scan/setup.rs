@@ -37,6 +37,8 @@ pub struct Parts {
     /// Where each load is taken and let go (strategy `dumps`); none where subscriptions are held.
     pub window: Option<Window>,
     pub stale_after: Duration,
+    /// How old a match's newest load may become before it is compared with a fresh one; zero: any age.
+    pub reconcile_every: Duration,
     pub publish_deadline: Duration,
     pub outbox: PerStream<usize>,
 }
@@ -78,6 +80,7 @@ pub fn parts(
             Strategy::Balanced | Strategy::Multiplex => None,
         },
         stale_after: feed.stale_after.get(),
+        reconcile_every: feed.reconcile_every.get(),
         publish_deadline: welcome.config.limits.publish_deadline.get(),
         outbox: PerStream {
             matches: welcome.config.limits.match_outbox.len(),

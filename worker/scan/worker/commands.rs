@@ -174,11 +174,6 @@ impl Worker {
         Reporter { matches: &mut self.matches, link: &mut self.link, now: Instant::now() }
     }
 
-    fn resync(&mut self, id: &MatchId) {
-        let Some(slot) = self.matches.slot(id) else { return };
-        self.renew_subscription(slot);
-    }
-
     /// Asks for everything that this worker follows: on a new connection. A session that goes on has most of it already.
     pub(super) fn subscribe_all(&mut self) {
         let Worker { parts, source, meter, matches, list, window, .. } = self;
