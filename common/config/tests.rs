@@ -76,6 +76,7 @@ keep_chat = "7d"
 keep_matches = "7d"
 max_size = "10GB"
 record_raw = false
+raw_max_size = "1GB"
 [lanes]
 [streams]
 redis = ""
@@ -295,6 +296,7 @@ fn single_mistakes() {
             "a branch of topics has no load that could be taken and let go",
         ),
         ("[[feed]]\npayload = \"raw\"\nlist_topic = \"L\"", "a feed with this payload has no match list"),
+        ("[store]\nraw_max_size = \"10kB\"", "too small for a recording"),
         ("[pool]\nmax_workers = 0", "`max_workers` is 0"),
         ("[pool]\nmax_workers = -1", "invalid value: integer `-1`"),
         ("[pool]\nspare_workers = 65", "`spare_workers` is more than `max_workers` (64)"),
@@ -365,7 +367,6 @@ fn what_is_not_built_is_refused_unless_it_is_the_default() {
         "[[feed]]\nsource = [{ name = \"a\" }]",
         "[limits]\ncoalesce = \"5ms\"",
         "[limits]\ncoalesce = \"0ms\"",
-        "[store]\nrecord_raw = true",
         "[streams]\nredis = \"redis://127.0.0.1:6379/0\"",
         "[streams]\nndjson = \"-\"",
         "[streams]\nrabbitmq = \"amqp://u@h:1/v\"",
@@ -385,6 +386,7 @@ fn what_is_not_built_is_refused_unless_it_is_the_default() {
         "[[feed]]\npayload = \"topic-tree\"\nmatches = [\"a\"]",
         "[[feed]]\npayload = \"raw\"\nmatches_file = \"f\"",
         "[sandbox]\nmode = \"off\"",
+        "[store]\nrecord_raw = true",
         "[streams]\nmaxlen = 100000",
     ] {
         assert!(Config::parse(text, FILE).is_ok(), "{text}");

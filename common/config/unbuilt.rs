@@ -55,9 +55,6 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     if config.limits.coalesce != LimitsConfig::default().coalesce {
         refuse(&Place::key("limits", "coalesce"), "coalesce", "expected \"auto\"", findings);
     }
-    if config.store.record_raw {
-        refuse(&Place::key("store", "record_raw"), "record_raw", LEFT_OUT, findings);
-    }
     refuse_all("streams", &config.streams, findings);
     refuse_all("gateway", &config.gateway, findings);
     let sandbox = &config.sandbox;

@@ -28,4 +28,5 @@ mod window;
 mod worker;
 
 pub use error::ScanError;
+pub use setup::trees;
 pub use start::run;

@@ -5,7 +5,7 @@
 //! `follow` until the client leaves. A client that does not read is closed. At most [`MAX_ASKING`] at a time get an answer that ends, and
 //! [`MAX_FOLLOWING`] one that does not, each in places of their own: who follows keeps nobody from asking.
 
-mod rows;
+pub(super) mod rows;
 #[cfg(test)]
 mod tests;
 

@@ -7,6 +7,7 @@
 
 use super::Worker;
 use crate::payload::{MatchSlot, Received, TreeError, Trees};
+use crate::raw::Mark;
 use crate::scan::audit::{Audits, Closed};
 use crate::scan::match_table::Followed;
 use crate::scan::rate::Together;
@@ -41,7 +42,9 @@ impl Worker {
             return false;
         };
         followed.compared_at = now;
+        let id = followed.key.id.clone();
         if self.audits.begin(slot, &followed.topics, now) {
+            self.record_mark(|| Mark::Audited { id });
             self.renew_subscription(slot);
         }
         true

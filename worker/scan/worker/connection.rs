@@ -3,6 +3,7 @@
 use super::Worker;
 use crate::feed::{Cause, Loss, SessionKind};
 use crate::net::Refusal;
+use crate::raw::Mark;
 use crate::scan::clock::wall_us;
 use std::time::Instant;
 use touchline_common::ipc::messages::worker::{ConnectionState, ListChange, LostWith, MatchState};
@@ -71,6 +72,7 @@ impl Worker {
         }
         self.meter.disconnected();
         self.forget_loads();
+        self.record_mark(|| Mark::Lost);
         let at = wall_us();
         for slot in self.matches.slots() {
             if self.matches.get(slot).is_some_and(|followed| followed.state == MatchState::Subscribing) {

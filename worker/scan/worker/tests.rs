@@ -147,6 +147,7 @@ impl Stage {
             reconcile_every: wish.reconcile_every,
             publish_deadline: wish.publish_deadline,
             outbox: PerStream { matches: 1 << 20, bulk: 1 << 20 },
+            raw: None,
         };
         let control: Control = Channel::new(far.into(), 1 << 20, 1 << 20).unwrap();
         Stage {
