@@ -12,6 +12,7 @@ mod options;
 mod output;
 mod parser;
 mod probe;
+mod replay;
 mod show;
 mod table;
 mod usable;

@@ -409,7 +409,7 @@ impl Names for Reporter<'_> {
 
 impl Sink for Reporter<'_> {
     fn base(&mut self, slot: MatchSlot, base: MatchBase<'_>) {
-        let MatchBase { facts, teams, registers, values, clock, lost: _, at } = &base;
+        let MatchBase { facts, teams, registers, values, clock, at, .. } = &base;
         let Some((key, report)) = self.reports.report(slot, *clock, *at) else { return };
         let (source, teams) = (self.reports.source, teams.as_ref());
         let input = Input::Base { report, source, facts, teams, registers, values: &values[..] };

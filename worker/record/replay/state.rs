@@ -4,7 +4,7 @@
 
 use super::{Step, Stream};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Number, Value};
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -38,7 +38,8 @@ pub struct Market {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Selection {
     pub name: Option<String>,
-    pub odds: Option<f64>,
+    /// Decimal, as the row states it.
+    pub odds: Option<Number>,
     pub odds_text: Option<String>,
     pub suspended: Option<bool>,
     pub won: Option<bool>,
@@ -95,7 +96,7 @@ impl State {
         // Each row states the whole value.
         let value = Selection {
             name: text(row, "selection_name"),
-            odds: row.get("odds").and_then(Value::as_f64),
+            odds: row.get("odds").and_then(Value::as_number).cloned(),
             odds_text: text(row, "odds_text"),
             suspended: flag(row, "suspended"),
             won: flag(row, "won"),
