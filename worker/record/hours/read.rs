@@ -9,6 +9,9 @@ use crate::record::sqlite::{Filter, Rows, open_to_read};
 use rusqlite::Connection;
 use std::path::PathBuf;
 
+/// The oldest schema that is read; its rows have no result.
+const OLDEST: i64 = 1;
+
 #[derive(Debug)]
 pub struct Reader(PathBuf);
 
@@ -58,24 +61,27 @@ impl Reader {
 /// Rows of one file, in the order of the question.
 fn rows(file: &Connection, filter: &Filter, limit: usize) -> rusqlite::Result<Rows> {
     let version: i64 = file.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if version != SCHEMA {
+    if !(OLDEST..=SCHEMA).contains(&version) {
         let text = format!("its schema is {version}, this program knows {SCHEMA}");
         return Err(rusqlite::Error::ToSqlConversionFailure(text.into()));
     }
+    // Files of hours that are over stay as they were written.
+    let won = if version > OLDEST { "o.won" } else { "NULL" };
     filter.read(file, limit, |wanted, direction| {
         let only = if wanted.is_empty() {
             String::new()
         } else {
             format!("AND o.selection IN (SELECT id FROM selections WHERE {wanted})")
         };
-        // `won` is not in the bulk stream yet. Prices have four decimals at most, written as short as they are exact.
+        // Prices have four decimals at most, written as short as they are exact.
         format!(
             "SELECT o.seq, json_object('seq', o.seq, 'match', s.match, 'feed', s.feed, 'type', {TYPE}, 'lane', 'odds',
                 'market', s.market, 'market_name', s.market_name, 'selection', s.selection,
                 'selection_name', s.selection_name,
                 'odds', json(CASE WHEN o.price IS NOT NULL THEN printf('%.15g', o.price / 10000.0) END),
                 'odds_text', t.text,
-                'suspended', json(CASE o.suspended WHEN 0 THEN 'false' WHEN 1 THEN 'true' END), 'won', NULL,
+                'suspended', json(CASE o.suspended WHEN 0 THEN 'false' WHEN 1 THEN 'true' END),
+                'won', json(CASE {won} WHEN 0 THEN 'false' WHEN 1 THEN 'true' END),
                 'at', strftime('%Y-%m-%dT%H:%M:%S', o.at / 1000000, 'unixepoch') || printf('.%06dZ', o.at % 1000000),
                 'recovered', json(iif(o.recovered, 'true', 'false')))
             FROM odds o JOIN selections s ON s.id = o.selection LEFT JOIN texts t ON t.id = o.text
