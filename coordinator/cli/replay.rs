@@ -70,17 +70,17 @@ fn print(outcome: &Replayed, format: OutputFormat, out: &mut Printer<'_>) -> Res
 }
 
 fn in_words(summary: &Summary) -> String {
-    let Summary { files, records, bytes, skipped_bytes, dropped_bytes, unusable, events, documents, .. } = summary;
-    let files = counted(*files, "file", "files");
+    let Summary { records, bytes, events, documents, .. } = summary;
+    let files = counted(u64::try_from(summary.files).unwrap_or(u64::MAX), "file", "files");
     let mut line = format!(
-        "{files}, {records} records, {bytes} bytes: {events} events, {documents} documents (--json prints them)"
+        "{files}, {records} records, {bytes} bytes: {events} events, {documents} documents (see --json)"
     );
     for (count, what) in [
-        (skipped_bytes, "bytes without their beginning skipped"),
-        (dropped_bytes, "bytes were not recorded"),
-        (unusable, "messages of no use"),
+        (summary.skipped_bytes, "bytes without their beginning skipped"),
+        (summary.dropped_bytes, "bytes were not recorded"),
+        (summary.unusable, "messages of no use"),
     ] {
-        if *count > 0 {
+        if count > 0 {
             line.push_str(&format!("; {count} {what}"));
         }
     }

@@ -571,7 +571,7 @@ fn health_ping_and_acting_verbs() {
 fn a_replay_is_of_a_match_or_of_a_recording() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("touchline.toml");
-    let state = serde_json::Value::from(folder.path().to_str().unwrap());
+    let state = Value::from(folder.path().to_str().unwrap());
     std::fs::write(&config, format!("[daemon]\nrun_dir = {state}\nstate_dir = {state}\n")).unwrap();
     let run = |args: &[&str]| touchline(&[&["replay", "--config", config.to_str().unwrap()], args].concat());
     for (args, code, error) in [

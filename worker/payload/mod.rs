@@ -66,6 +66,15 @@ pub struct Differing {
     pub first: String,
 }
 
+impl Differing {
+    fn add(&mut self, path: impl FnOnce() -> String) {
+        if self.nodes == 0 {
+            self.first = path();
+        }
+        self.nodes += 1;
+    }
+}
+
 pub type Trees = Box<dyn Payload>;
 
 /// Holds none yet. `over` is the text of a mapping file to lay over the payload's table; a raw payload has no table.

@@ -126,8 +126,8 @@ impl Worker {
             }
             live.session.filled(count, now);
             self.apply(received, now, ledgers);
-            let is_over = self.live.as_ref().is_none_or(|live| matches!(live.session.state(), State::Closed { .. }));
-            if is_over || count == 0 {
+            let is_closed = |live: &Live| matches!(live.session.state(), State::Closed { .. });
+            if self.live.as_ref().is_none_or(is_closed) || count == 0 {
                 self.skipped_bytes += tail.len() as u64;
                 return self.give_up(connection);
             }
@@ -311,7 +311,8 @@ impl Worker {
                 (SectionKey::Head | SectionKey::Tail, Value::Object(members)) => whole.extend(members),
                 (SectionKey::Head | SectionKey::Tail, _) => {}
                 (SectionKey::Market(handle), value) => {
-                    let key = (handle.0 as usize).checked_sub(1).and_then(|place| self.reports.keys.get(place));
+                    let place = (handle.0 as usize).checked_sub(1);
+                    let key = place.and_then(|place| self.reports.keys.get(place));
                     markets.extend(key.map(|key| (key.clone(), value)));
                 }
             }
@@ -327,8 +328,10 @@ fn opened(session: SessionKind, trees: &mut Trees, received: Received, sink: &mu
         SessionKind::Fresh => trees.connection_lost(),
         SessionKind::Resumed => {
             let seats = sink.reports.seats.iter();
-            let kept: Vec<MatchSlot> =
-                seats.filter(|(slot, seat)| !seat.is_live && trees.is_live(**slot)).map(|(slot, _)| *slot).collect();
+            let is_kept = |(slot, seat): (&MatchSlot, &Seat)| {
+                (!seat.is_live && trees.is_live(*slot)).then_some(*slot)
+            };
+            let kept: Vec<MatchSlot> = seats.filter_map(is_kept).collect();
             for slot in kept {
                 if let Some(seat) = sink.reports.seats.get_mut(&slot) {
                     seat.is_live = true;

@@ -20,7 +20,12 @@ pub(crate) struct Wanted<'a> {
     pub(crate) speed: Option<f64>,
 }
 
-pub(crate) fn replay(store: &Path, wanted: &Wanted<'_>, format: OutputFormat, out: &mut Printer<'_>) -> Outcome {
+pub(crate) fn replay(
+    store: &Path,
+    wanted: &Wanted<'_>,
+    format: OutputFormat,
+    out: &mut Printer<'_>,
+) -> Outcome {
     let failed = |error: replay::ReplayError| Failure::new(Code::Failed, error.to_string());
     let mut state = State::default();
     let mut last = None;

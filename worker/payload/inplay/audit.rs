@@ -16,15 +16,6 @@ use crate::payload::Differing;
 use foldhash::fast::RandomState;
 use std::collections::HashSet;
 
-impl Differing {
-    fn add(&mut self, path: impl FnOnce() -> String) {
-        if self.nodes == 0 {
-            self.first = path();
-        }
-        self.nodes += 1;
-    }
-}
-
 /// A selection by its topic id: its price as written, and what is remembered of it.
 pub(super) type Remembered = (Box<[u8]>, Box<[u8]>, Prices);
 

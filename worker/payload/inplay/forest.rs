@@ -11,7 +11,7 @@ use super::mapping::{Mapping, Role};
 use super::store::{NIL, NodeId, Store, TreeId};
 use super::{reading::Reading, render, server_time};
 use crate::payload::observe::{Names, Received, Sink};
-use crate::payload::{Limits, MatchSlot, Payload, Result, TreeError};
+use crate::payload::{Differing, Limits, MatchSlot, Payload, Result, TreeError};
 use foldhash::fast::RandomState;
 use jiff::tz::TimeZone;
 use slab::Slab;

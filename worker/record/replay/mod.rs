@@ -98,7 +98,10 @@ pub type History = Merge<Rows, Rows>;
 /// # Errors
 /// [`ReplayError`]: the store cannot be read, or has no such match, or several.
 pub fn open(path: &Path, named: &str) -> Result<History, ReplayError> {
-    let unread = |error: rusqlite::Error| ReplayError::Store { path: path.to_owned(), what: error.to_string() };
+    let unread = |error: rusqlite::Error| ReplayError::Store {
+        path: path.to_owned(),
+        what: error.to_string(),
+    };
     let store = open_to_read(path).map_err(unread)?;
     let (feed, id) = find(&store, named, unread)?;
     let events = rows::timeline(&store, &feed, &id, MOST_EVENTS).map_err(unread)?;

@@ -117,7 +117,7 @@ fn a_result_is_one_row_with_the_whole_value_and_its_repetition_none() {
     let mut bench = Bench::owned();
     let won = |won| Change::SelectionWon(Selection(0), won);
     bench.obs(1, &[priced(0, 11), won(Some(true)), won(Some(true))]);
-    assert_eq!(bench.kinds(), [(OddsChange, Selection(0), true), (OddsChange, Selection(0), false)]);
+    assert_eq!(bench.kinds(), [(OddsChange, Selection(0), false), (OddsChange, Selection(0), false)]);
     bench.obs(1, &[won(None)]);
     assert_eq!(bench.rows[0].value, price(11));
     bench.obs(1, &[Change::Selection(Selection(0), Value { won: Some(false), ..price(11) })]);
