@@ -57,6 +57,12 @@ impl Ledgers {
         Received { wall_us: at, mono_ns }
     }
 
+    /// Both clocks so many nanoseconds after the first record.
+    pub(super) fn received_after(&self, mono_ns: u64) -> Received {
+        let since_us = i64::try_from(mono_ns / 1_000).unwrap_or(i64::MAX);
+        Received { wall_us: self.first.unwrap_or(0).saturating_add(since_us), mono_ns }
+    }
+
     pub(super) fn instant(&self, at: i64) -> Instant {
         let since = self.since_first(at);
         self.origin.checked_add(since).unwrap_or(self.origin)

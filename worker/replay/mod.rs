@@ -97,6 +97,9 @@ pub fn replay(
         recording.advance(&mut summary);
         give_events(&mut ledgers, &mut summary, out);
     }
+    for recording in recordings.values_mut() {
+        recording.worker.finish(&mut ledgers);
+    }
     ledgers.finish();
     give_events(&mut ledgers, &mut summary, out);
     for recording in recordings.values_mut() {

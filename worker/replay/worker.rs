@@ -102,7 +102,7 @@ impl Worker {
 
     pub(super) fn bytes(&mut self, at: i64, connection: u64, bytes: &[u8], ledgers: &mut Ledgers) {
         let (received, now) = (ledgers.received(at), ledgers.instant(at));
-        self.settle(received, ledgers);
+        self.settle(received.mono_ns, ledgers);
         if std::mem::take(&mut self.hole) {
             self.give_up(connection);
         }
@@ -188,12 +188,16 @@ impl Worker {
         self.note_complete();
     }
 
+    /// The recording is over: what still waits for more of a load is complete.
+    pub(super) fn finish(&mut self, ledgers: &mut Ledgers) {
+        self.settle(u64::MAX, ledgers);
+    }
+
     /// Reports what waited for loads that belong together, at the time at which it was complete.
-    fn settle(&mut self, received: Received, ledgers: &mut Ledgers) {
-        while let Some(due) = self.trees.settles_at().filter(|due| *due <= received.mono_ns) {
-            let early_us = i64::try_from((received.mono_ns - due) / 1_000).unwrap_or(0);
-            let at = Received { wall_us: received.wall_us - early_us, mono_ns: due };
-            self.trees.settle(at, &mut Reporter { reports: &mut self.reports, ledgers });
+    fn settle(&mut self, until_ns: u64, ledgers: &mut Ledgers) {
+        while let Some(due) = self.trees.settles_at().filter(|due| *due <= until_ns) {
+            let received = ledgers.received_after(due);
+            self.trees.settle(received, &mut Reporter { reports: &mut self.reports, ledgers });
             self.note_complete();
         }
     }
@@ -211,7 +215,7 @@ impl Worker {
     /// Does what the worker was asked; the last document of a match that ended.
     pub(super) fn mark(&mut self, at: i64, mark: Mark, ledgers: &mut Ledgers) -> Option<Value> {
         let received = ledgers.received(at);
-        self.settle(received, ledgers);
+        self.settle(received.mono_ns, ledgers);
         match mark {
             Mark::Worker { .. } => {}
             Mark::Assigned { id, epoch, topics, listing } => match self.trees.add_match(&topics, listing) {
