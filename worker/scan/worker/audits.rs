@@ -45,7 +45,10 @@ impl Worker {
         let id = followed.key.id.clone();
         if self.audits.begin(slot, &followed.topics, now) {
             self.record_mark(|| Mark::Audited { id });
+            // It is no more than the connection held before: should that break now, a cap is not the reason.
+            let asked_at = self.meter.asked_at;
             self.renew_subscription(slot);
+            self.meter.asked_at = asked_at;
         }
         true
     }

@@ -277,3 +277,13 @@ fn matches_are_compared_with_fresh_loads_once_a_period_and_not_all_at_once() {
     stage.scanner.reconcile(Instant::now() + reconcile_every);
     stage.until_asked_again("6Vb", 2);
 }
+
+#[test]
+fn an_audit_asks_for_nothing_more() {
+    let mut stage = Stage::up(&Wish::default());
+    stage.live("m", 5, "6V1");
+    let asked_at = stage.scanner.meter.asked_at;
+    stage.audit("m");
+    stage.until_asked_again("6V1", 2);
+    assert_eq!(stage.scanner.meter.asked_at, asked_at);
+}
