@@ -573,7 +573,8 @@ fn a_replay_is_of_a_match_or_of_a_recording() {
     let config = folder.path().join("touchline.toml");
     let state = Value::from(folder.path().to_str().unwrap());
     std::fs::write(&config, format!("[daemon]\nrun_dir = {state}\nstate_dir = {state}\n")).unwrap();
-    let run = |args: &[&str]| touchline(&[&["replay", "--config", config.to_str().unwrap()], args].concat());
+    let verb = ["replay", "--config", config.to_str().unwrap()];
+    let run = |args: &[&str]| touchline(&[&verb[..], args].concat());
     for (args, code, error) in [
         (&[][..], Code::Usage, "expected either --match ID or --raw FILE"),
         (&["--match", "7", "--at", "later"][..], Code::Usage, "--at: expected a minute such as 45"),

@@ -15,7 +15,7 @@ fn options() -> Options {
 }
 
 fn replay(site: &Site, args: &[&str]) -> Vec<Value> {
-    let output = process::run(site.path(), &[&["replay", "--json"], args].concat());
+    let output = process::run(site.path(), &[&["replay", "--json"][..], args].concat());
     assert_eq!(output.status.code(), Some(0), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
