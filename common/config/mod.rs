@@ -104,6 +104,11 @@ impl Config {
         self.daemon.run_dir.join("control.sock")
     }
 
+    /// Where workers record what they receive, once the folders are resolved.
+    pub fn raw_folder(&self) -> PathBuf {
+        self.daemon.state_dir.join("raw")
+    }
+
     /// The store, once the folders are resolved.
     pub fn store_path(&self) -> PathBuf {
         self.daemon.state_dir.join(&self.store.path)

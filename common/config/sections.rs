@@ -137,8 +137,10 @@ table! {
         keep_matches: Dur = Dur::secs(7 * DAY),
         /// The store's size at most; the oldest odds go first.
         max_size: ByteSize = ByteSize::megabytes(10_000),
-        /// Whether the server's bytes are kept.
+        /// Whether the bytes of the servers are recorded, in `raw` under `state_dir`,
         record_raw: bool = false,
+        /// in files of this size together; the oldest go first.
+        raw_max_size: ByteSize = ByteSize::megabytes(1_000),
     }
 }
 

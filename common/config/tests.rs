@@ -45,6 +45,7 @@ break_before_make = false
 resubscribe = false
 stale_after = "60s"
 end_linger = "10s"
+reconcile_every = "0s"
 only = { sports = [], competitions = [], teams = [], status = [] }
 skip = { sports = [], competitions = [], teams = [], status = [] }
 waiting_order = ["in_play", "start"]
@@ -75,6 +76,7 @@ keep_chat = "7d"
 keep_matches = "7d"
 max_size = "10GB"
 record_raw = false
+raw_max_size = "1GB"
 [lanes]
 [streams]
 redis = ""
@@ -272,6 +274,10 @@ fn single_mistakes() {
         ("[[feed]]\nconnects_per_s = -1.0", "`-1` is not a rate"),
         ("[[feed]]\nsubscribes_per_s = nan", "`NaN` is not a rate"),
         ("[[feed]]\nstale_after = \"0ms\"", "no time at all"),
+        (
+            "[[feed]]\nstrategy = \"dumps\"\nreconcile_every = \"5m\"",
+            "strategy \"dumps\" takes a load of each match in turn anyway",
+        ),
         ("[[feed]]\nstale_after = \"5 parsecs\"", "`5 parsecs` is not a duration"),
         ("[[feed]]\nfeed_timezone = \"Europe/Lundon\"", "unknown time zone"),
         ("[[feed]]\nwaiting_order = [\"start\", \"start\"]", "a key stands in it twice"),
@@ -290,6 +296,7 @@ fn single_mistakes() {
             "a branch of topics has no load that could be taken and let go",
         ),
         ("[[feed]]\npayload = \"raw\"\nlist_topic = \"L\"", "a feed with this payload has no match list"),
+        ("[store]\nraw_max_size = \"10kB\"", "too small for a recording"),
         ("[pool]\nmax_workers = 0", "`max_workers` is 0"),
         ("[pool]\nmax_workers = -1", "invalid value: integer `-1`"),
         ("[pool]\nspare_workers = 65", "`spare_workers` is more than `max_workers` (64)"),
@@ -360,7 +367,6 @@ fn what_is_not_built_is_refused_unless_it_is_the_default() {
         "[[feed]]\nsource = [{ name = \"a\" }]",
         "[limits]\ncoalesce = \"5ms\"",
         "[limits]\ncoalesce = \"0ms\"",
-        "[store]\nrecord_raw = true",
         "[gateway]\nread_token_file = \"f\"",
         "[gateway]\ntrusted_proxies = [\"10.0.0.1\"]",
         "[gateway]\nlisten = \"127.0.0.1:8090\"",
@@ -377,6 +383,7 @@ fn what_is_not_built_is_refused_unless_it_is_the_default() {
         "[[feed]]\npayload = \"topic-tree\"\nmatches = [\"a\"]",
         "[[feed]]\npayload = \"raw\"\nmatches_file = \"f\"",
         "[sandbox]\nmode = \"off\"",
+        "[store]\nrecord_raw = true",
         "[streams]\nmaxlen = 1000",
         "[streams]\nredis = \"redis://127.0.0.1:6379/0\"\nndjson = \"-\"",
     ] {

@@ -56,9 +56,6 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     if config.limits.coalesce != LimitsConfig::default().coalesce {
         refuse(&Place::key("limits", "coalesce"), "coalesce", "expected \"auto\"", findings);
     }
-    if config.store.record_raw {
-        refuse(&Place::key("store", "record_raw"), "record_raw", LEFT_OUT, findings);
-    }
     if cfg!(not(feature = "kafka")) {
         let StreamsConfig { kafka, kafka_options, .. } = config.streams.clone();
         let unbuilt = StreamsConfig { kafka, kafka_options, ..StreamsConfig::default() };

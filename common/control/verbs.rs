@@ -8,7 +8,7 @@ use super::Code;
 use serde_json::{Map, Value, json};
 
 /// Verbs that this build does not have, on the socket and on the command line.
-pub const UNBUILT: &[&str] = &["reload", "upgrade", "replay", "metrics", "top", "doctor"];
+pub const UNBUILT: &[&str] = &["reload", "upgrade", "metrics", "top", "doctor"];
 
 /// What a verb does, and so who may ask for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

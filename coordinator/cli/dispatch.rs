@@ -6,6 +6,7 @@ use super::generate;
 use super::options::{DemoOptions, Keep, OutputFormat};
 use super::output::{Audience, Failure, Outcome, Printer, settle, usage_line};
 use super::probe::probe;
+use super::replay::replay;
 use super::{Code, parser, show, usable, verbs, wait};
 use crate::child_args;
 use crate::pool::Child;
@@ -157,6 +158,7 @@ fn dispatch(matches: &ArgMatches, commands: &dyn Commands, out: &mut Printer<'_>
                 Filter { topic: matches.get_one("topic").cloned(), kind: matches.get_one("type").copied() };
             dissect(text(matches, "file"), filter, output(matches), out)
         }
+        "replay" => replay(matches, output(matches), out),
         _ => operate(name, matches, out),
     }
 }

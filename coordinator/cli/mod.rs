@@ -13,6 +13,7 @@ mod options;
 mod output;
 mod parser;
 mod probe;
+mod replay;
 mod show;
 mod table;
 mod usable;

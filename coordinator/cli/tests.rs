@@ -47,7 +47,7 @@ const CONTRACT: &[(&str, Built)] = &[
     ("upgrade", Built::No),
     ("log", Built::Yes),
     ("dissect", Built::Yes),
-    ("replay", Built::No),
+    ("replay", Built::Yes),
     ("stop", Built::Yes),
     ("ping", Built::Yes),
     ("wait-ready", Built::Yes),
@@ -215,6 +215,7 @@ fn every_built_verb_is_carried_out() {
             "completions" => vec![&["bash"]],
             "dissect" => vec![&["/nowhere.pcap"]],
             "probe" => vec![&["inplay"]],
+            "replay" => vec![&["--match", "inplay/7"], &["--raw", "/nowhere.raw"]],
             "wait-ready" => vec![&["--timeout", "1ms"]],
             _ => vec![&[]],
         };
@@ -224,7 +225,7 @@ fn every_built_verb_is_carried_out() {
             let ran = touchline(&args);
             assert!(!ran.err.contains("not in this build"), "{args:?}: {}", ran.err);
             let expected = match *verb {
-                "run" | "check" | "probe" => Code::Usage,
+                "run" | "check" | "probe" | "replay" => Code::Usage,
                 "dissect" => Code::Failed,
                 "demo" | "simulate" | "completions" | "man" => Code::Done,
                 _ => Code::NotRunning,
@@ -593,6 +594,28 @@ fn health_ping_and_acting_verbs() {
     assert_eq!((ran.code, ran.err.as_str()), (Code::Failed, "touchline: two feeds have 7: a, b\n"));
     let refused = "{\"ok\":false,\"code\":5,\"error\":\"uid 7 may not operate\"}\n".to_owned();
     assert_eq!(Daemon::answering(vec![refused; 2]).run(&["stop"]).code, Code::Refused);
+}
+
+#[test]
+fn a_replay_is_of_a_match_or_of_a_recording() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("touchline.toml");
+    let state = Value::from(folder.path().to_str().unwrap());
+    std::fs::write(&config, format!("[daemon]\nrun_dir = {state}\nstate_dir = {state}\n")).unwrap();
+    let verb = ["replay", "--config", config.to_str().unwrap()];
+    let run = |args: &[&str]| touchline(&[&verb[..], args].concat());
+    for (args, code, error) in [
+        (&[][..], Code::Usage, "expected either --match ID or --raw FILE"),
+        (&["--match", "7", "--at", "later"][..], Code::Usage, "--at: expected a minute such as 45"),
+        (&["--match", "7", "--speed", "0"][..], Code::Usage, "expected more than 0"),
+        (&["--match", "7", "--at", "45", "--speed", "2"][..], Code::Usage, "cannot be used with"),
+        (&["--match", "7"][..], Code::Failed, "the store "),
+        (&["--raw", "/nowhere.raw"][..], Code::Failed, "/nowhere.raw: "),
+    ] {
+        let ran = run(args);
+        assert_eq!(ran.code, code, "{args:?}: {}", ran.err);
+        assert!(ran.err.contains(error) && ran.out.is_empty(), "{args:?}: {}", ran.err);
+    }
 }
 
 #[test]

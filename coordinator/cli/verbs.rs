@@ -343,7 +343,7 @@ fn verbs() -> [Command; 33] {
                 numeric("max", "N", whole, "Maximum number of workers [else: unchanged]"),
             ],
         ),
-        verb("resync", "Resubscribe to a match and load it again", [a_match()]),
+        verb("resync", "Compare a match with a fresh load, and repair what differs", [a_match()]),
         verb("release", "Release a match from quarantine", [a_match()]),
         sink(),
         verb("reload", "Apply configuration changes; print the differences first", [dry_run()]),
@@ -364,8 +364,18 @@ fn verbs() -> [Command; 33] {
         ),
         verb(
             "replay",
-            "Replay a recorded match or raw bytes",
-            [Arg::new("file").value_name("FILE").help("The recording").num_args(1..)],
+            "Replay a match from the store, or recorded bytes; needs no daemon",
+            [
+                option("match", "ID", text(), "The match: FEED/ID, or ID if only one feed has it"),
+                option("at", "TIME|MINUTE", text(), "Only what was known then, prices included")
+                    .conflicts_with("raw"),
+                numeric("speed", "N", number, "N times as fast as it was [else: at once]")
+                    .conflicts_with_all(["at", "raw"]),
+                option("raw", "FILE", path(), "Files of state_dir/raw, sent through the same code again")
+                    .action(ArgAction::Append)
+                    .num_args(1..)
+                    .conflicts_with("match"),
+            ],
         ),
         verb(
             "stop",

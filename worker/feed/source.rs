@@ -141,6 +141,24 @@ impl Source {
         source.errors()
     }
 
+    /// From the next connection on, what is received is kept for [`Source::take_received`].
+    pub fn keep_received(&mut self) {
+        let Source::Diffusion(source) = self;
+        source.keep_received();
+    }
+
+    /// Gives what was received since the last time, as the session reads it, with the number of its connection.
+    pub fn take_received(&mut self, take: &mut dyn FnMut(u64, &[u8])) {
+        let Source::Diffusion(source) = self;
+        source.take_received(take);
+    }
+
+    /// Connections so far, the one that stands included.
+    pub fn connections(&self) -> u64 {
+        let Source::Diffusion(source) = self;
+        source.connections()
+    }
+
     /// The permit of [`ConnectionEvent::PermitNeeded`](super::ConnectionEvent) is there.
     pub fn permit(&mut self, now: Instant) {
         let Source::Diffusion(source) = self;

@@ -3,7 +3,7 @@
 //! `ledger` is pure: observations in, events out. `store` is the thread that runs the ledgers and owns SQLite, `bulk` the one of the
 //! bulk stream with its `hours` files. The mio loop (`run`) reads the channels (`links`), holds the `documents`, feeds their readers
 //! (`feed`) and never waits for a disk; `thread` is what it and the two threads say to each other; `query` answers operators from
-//! committed rows, `sink` sends them on.
+//! committed rows, `replay` goes through those of one match, `sink` sends them on.
 
 pub mod bulk;
 pub mod config;
@@ -19,6 +19,7 @@ mod links;
 pub mod query;
 pub mod queue;
 mod readers;
+pub mod replay;
 mod run;
 pub mod sink;
 pub mod sqlite;

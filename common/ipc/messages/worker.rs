@@ -43,7 +43,7 @@ pub enum ToWorker {
         /// Whether the match is over or followed elsewhere.
         why: ReleaseReason,
     },
-    /// Subscribe a match's topics again and take a fresh load.
+    /// As `Audit`; a match of which nothing is held takes a fresh load.
     Resync {
         id: MatchId,
     },

@@ -26,11 +26,13 @@ pub struct Value {
     pub text: TextId,
     /// Whether it is suspended; `None` before a base came since this ledger exists.
     pub suspended: Option<bool>,
+    /// The result of a selection, once it has one.
+    pub won: Option<bool>,
 }
 
 impl Default for Value {
     fn default() -> Value {
-        Value { price: None, text: EMPTY, suspended: Some(false) }
+        Value { price: None, text: EMPTY, suspended: Some(false), won: None }
     }
 }
 
@@ -42,7 +44,7 @@ impl Value {
 }
 
 /// Of which nothing is known.
-const UNKNOWN: Value = Value { price: None, text: EMPTY, suspended: None };
+const UNKNOWN: Value = Value { price: None, text: EMPTY, suspended: None, won: None };
 
 /// A market or a selection of the match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,7 +54,7 @@ pub struct Place(pub u32);
 pub struct Row {
     pub kind: Kind,
     pub place: Place,
-    /// Price, text and suspension after it; of a market only the suspension.
+    /// Price, text, suspension and result after it; of a market only the suspension.
     pub value: Value,
     /// Whether it stands for values that were or may have been left out before it.
     pub recovered: bool,
@@ -64,6 +66,7 @@ pub struct Row {
 pub enum Change {
     Price(Place, Option<Price>, TextId),
     SelectionSuspended(Place, bool),
+    SelectionWon(Place, Option<bool>),
     MarketSuspended(Place, bool),
     /// A market was inserted, suspended or not.
     MarketOpen(Place, bool),
@@ -314,6 +317,7 @@ impl Ledger {
             values.fold(change, &self.shape);
             if let Change::Price(selection, ..)
             | Change::SelectionSuspended(selection, _)
+            | Change::SelectionWon(selection, _)
             | Change::Selection(selection, _) = change
                 && let Some(value) = values.get(selection)
             {
@@ -334,6 +338,13 @@ impl Ledger {
                 let value = Value { suspended: Some(suspended), ..old.unwrap_or(UNKNOWN) };
                 if old != Some(value) {
                     self.set(selection, value, suspension(suspended), at, rows);
+                }
+            }
+            Change::SelectionWon(selection, won) => {
+                let old = self.selection(selection, at, rows);
+                let value = Value { won, ..old.unwrap_or(UNKNOWN) };
+                if old != Some(value) {
+                    self.set(selection, value, Kind::OddsChange, at, rows);
                 }
             }
             Change::MarketSuspended(market, suspended) => {
@@ -406,7 +417,7 @@ impl Ledger {
     fn believe(&mut self, selection: Place, value: Value, at: i64, rows: &mut Vec<Row>) {
         let old = self.known.slot(selection).replace(value).unwrap_or_default();
         let first = rows.len();
-        if (old.price, old.text) != (value.price, value.text) {
+        if (old.price, old.text, old.won) != (value.price, value.text, value.won) {
             self.row(Kind::OddsChange, selection, at, rows);
         }
         if let Some(suspended) = value.suspended
@@ -513,6 +524,7 @@ impl Values {
             Change::SelectionSuspended(selection, suspended) => {
                 self.reported(selection, shape).suspended = Some(suspended);
             }
+            Change::SelectionWon(selection, won) => self.reported(selection, shape).won = won,
             Change::MarketSuspended(market, suspended) | Change::MarketOpen(market, suspended) => {
                 *self.slot(market) = Some(Value::of_market(suspended));
             }

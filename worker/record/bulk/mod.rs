@@ -415,8 +415,8 @@ fn write_rows(
             None => None,
         };
         let Row { kind, value, recovered, at, .. } = *row;
-        let (price, suspended) = (value.price, value.suspended);
-        writer.odds(&OddsRow { at, selection: number, kind, price, text, suspended, recovered })?;
+        let ledger::Value { price, suspended, won, .. } = value;
+        writer.odds(&OddsRow { at, selection: number, kind, price, text, suspended, recovered, won })?;
     }
     Ok(())
 }

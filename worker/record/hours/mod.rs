@@ -366,6 +366,8 @@ pub struct OddsRow {
     pub suspended: Option<bool>,
     /// Whether it stands for values that may have been left out before it.
     pub recovered: bool,
+    /// The result of a selection, once it has one.
+    pub won: Option<bool>,
 }
 
 impl<'a> Writer<'a> {
@@ -375,7 +377,7 @@ impl<'a> Writer<'a> {
             selection: connection
                 .prepare_cached("INSERT INTO selections VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?,
             text: connection.prepare_cached("INSERT INTO texts VALUES (?1, ?2)")?,
-            odds: connection.prepare_cached("INSERT INTO odds VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?,
+            odds: connection.prepare_cached("INSERT INTO odds VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?,
             position: connection.prepare_cached("INSERT OR REPLACE INTO positions VALUES (?1, ?2, ?3)")?,
         })
     }
@@ -400,9 +402,9 @@ impl<'a> Writer<'a> {
     /// Writes a row of odds under the next `seq`.
     pub fn odds(&mut self, row: &OddsRow) -> rusqlite::Result<()> {
         let seq = self.tail.seq + 1;
-        let OddsRow { at, selection, kind, price, text, suspended, recovered } = *row;
+        let OddsRow { at, selection, kind, price, text, suspended, recovered, won } = *row;
         let price = price.map(|price| price.0);
-        self.odds.execute(params![seq, at, selection, kind as i64, price, text, suspended, recovered])?;
+        self.odds.execute(params![seq, at, selection, kind as i64, price, text, suspended, recovered, won])?;
         self.tail.seq = seq;
         Ok(())
     }

@@ -55,6 +55,7 @@ fn write(hours: &mut Hours, prices: std::ops::Range<i64>) {
                     text,
                     suspended: Some(false),
                     recovered: false,
+                    won: None,
                 })
             })?;
             writer.position(SlotId(1), Generation(1), 9)
@@ -95,6 +96,7 @@ fn the_view_names_each_type_as_answers_do() {
                     text,
                     suspended: Some(false),
                     recovered: false,
+                    won: None,
                 })
             })
         })
@@ -203,9 +205,38 @@ fn a_file_that_is_no_database_is_left_alone() {
 }
 
 #[test]
+fn a_file_of_the_first_schema_is_read_and_gone_on_with() {
+    let bench = Bench::new();
+    let mut hours = bench.open(NOW);
+    write(&mut hours, 5..6);
+    drop(hours);
+    let first = "DROP VIEW history; ALTER TABLE odds DROP COLUMN won; CREATE VIEW history AS SELECT seq FROM odds;
+        PRAGMA user_version = 1";
+    Connection::open(bench.file(HOUR)).unwrap().execute_batch(first).unwrap();
+    let rows = || Reader::new(bench.0.path().join("hours"));
+    let filter = Filter { since: Some(0), ..Filter::default() };
+    let old = rows().odds(&filter, 10).unwrap().0;
+    assert!(old.len() == 1 && old[0].contains("\"won\":null"), "{old:?}");
+    let mut hours = bench.open(NOW);
+    hours
+        .write(&mut |writer| {
+            let market = ("m", "Result");
+            let row = SelectionRow { feed: "inplay", id: "M", market, selection: Some(("t", "Away")) };
+            let selection = writer.selection(&row)?;
+            let (kind, recovered, won) = (Kind::OddsChange, false, Some(true));
+            let (price, text, suspended) = (None, None, Some(true));
+            writer.odds(&OddsRow { at: NOW, selection, kind, price, text, suspended, recovered, won })
+        })
+        .unwrap();
+    drop(hours);
+    let all = rows().odds(&filter, 10).unwrap().0;
+    assert!(all.len() == 2 && all[1].contains("\"won\":true"), "{all:?}");
+}
+
+#[test]
 fn a_file_of_a_newer_schema_is_left_alone() {
     let bench = goes_on_beside(|path| {
-        Connection::open(path).unwrap().execute_batch("PRAGMA user_version = 2").unwrap();
+        Connection::open(path).unwrap().execute_batch("PRAGMA user_version = 3").unwrap();
     });
     assert_eq!(bench.prices(), [7.0, 8.0]);
 }
@@ -234,7 +265,7 @@ fn a_file_without_its_first_transaction_is_deleted() {
     // It began anew, complete.
     assert_eq!(
         open_to_read(&bench.file(HOUR)).unwrap().query_row("PRAGMA user_version", [], |row| row.get(0)),
-        Ok(1)
+        Ok(schema::SCHEMA)
     );
 }
 

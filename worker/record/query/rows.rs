@@ -24,6 +24,20 @@ pub(super) fn events(connection: &Connection, filter: &Filter, limit: usize) -> 
     Ok((lines, last))
 }
 
+/// Event objects of a match, as far as they were not taken back, in the order in which they were seen.
+pub(in crate::record) fn timeline(
+    connection: &Connection,
+    feed: &str,
+    id: &str,
+    limit: usize,
+) -> rusqlite::Result<Vec<String>> {
+    let mut statement = connection.prepare_cached(&format!(
+        r#"SELECT {EVENT} FROM timeline WHERE feed = ?1 AND match = ?2 ORDER BY at, "order", seq LIMIT ?3"#
+    ))?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    statement.query_map(params![feed, id, limit], |row| row.get(0))?.collect()
+}
+
 /// Gaps, the newest last.
 pub(super) fn gaps(connection: &Connection, limit: usize) -> rusqlite::Result<Vec<String>> {
     let mut statement = connection.prepare_cached(

@@ -75,25 +75,16 @@ pub(super) struct Tail {
     store: PathBuf,
     hours: PathBuf,
     connection: Option<Connection>,
-    bulk_sql: String,
     /// What was sent of each match.
     sent: HashMap<Key, Number>,
 }
 
 impl Tail {
     pub(super) fn new(config: &RecordConfig) -> Tail {
-        let odds = odds_object();
-        let bulk_sql = format!(
-            "SELECT o.seq AS seq, s.feed, s.match, {TYPE}, 'odds', {odds} {ODDS} WHERE o.seq > ?1
-            UNION ALL
-            SELECT c.seq, c.feed, c.match, c.type, 'chat', {CHAT_OBJECT} FROM chat c WHERE c.seq > ?1
-            ORDER BY seq LIMIT ?2"
-        );
         Tail {
             store: config.path.clone(),
             hours: hours::folder(&config.path),
             connection: None,
-            bulk_sql,
             sent: HashMap::new(),
         }
     }
@@ -119,7 +110,7 @@ impl Tail {
             .map_err(|error| format!("the folder {} cannot be read: {error}", self.hours.display()))?;
         for hour in hours.into_iter().filter(|hour| *hour >= hour_of_seq(since)) {
             let path = self.hours.join(file_name(hour));
-            let read = hours::read::open(&path).and_then(|file| rows(&file, &self.bulk_sql, since, limit));
+            let read = hours::read::open(&path).and_then(|file| rows(&file, &bulk_sql(&file)?, since, limit));
             match read {
                 Ok(rows) if rows.is_empty() => {}
                 Ok(rows) => return Ok(rows),
@@ -174,6 +165,17 @@ impl Tail {
         self.connection = Some(connection);
         Ok(answer)
     }
+}
+
+/// What asks an hour's file for rows of both lanes.
+fn bulk_sql(file: &Connection) -> rusqlite::Result<String> {
+    let odds = odds_object(file)?;
+    Ok(format!(
+        "SELECT o.seq AS seq, s.feed, s.match, {TYPE}, 'odds', {odds} {ODDS} WHERE o.seq > ?1
+        UNION ALL
+        SELECT c.seq, c.feed, c.match, c.type, 'chat', {CHAT_OBJECT} FROM chat c WHERE c.seq > ?1
+        ORDER BY seq LIMIT ?2"
+    ))
 }
 
 fn rows(file: &Connection, sql: &str, since: i64, limit: usize) -> rusqlite::Result<Vec<Row>> {
