@@ -59,7 +59,10 @@ pub(super) fn of(verb: &str) -> &'static [Example] {
         "replay" => &[
             ("replay --match inplay/7", "each event and price of a match, from the store"),
             ("replay --match inplay/7 --at 45", "what was known in its minute 45"),
-            ("replay --raw raw/20260102T150405.000000Z-w3-g1.raw", "recorded bytes through the same code again"),
+            (
+                "replay --raw raw/20260102T150405.000000Z-w3-g1.raw",
+                "recorded bytes through the same code again",
+            ),
         ],
         "sink" | "rewind" => &[("sink rewind redis --since 0", "send all stored events to Redis again")],
         "log" => &[("log level debug", "log more"), ("log reopen", "after the log file was rotated")],

@@ -29,17 +29,40 @@ const MOST: usize = 16 << 20;
 #[serde(tag = "what", rename_all = "snake_case")]
 pub enum Mark {
     /// The first record of each file.
-    Worker { feed: String, slot: SlotId, generation: Generation },
-    Assigned { id: MatchId, epoch: Epoch, topics: Vec<String>, listing: Listing },
-    Listed { id: MatchId, listing: Listing },
-    Renewed { id: MatchId, epoch: Epoch },
-    Released { id: MatchId, epoch: Epoch, why: ReleaseReason },
+    Worker {
+        feed: String,
+        slot: SlotId,
+        generation: Generation,
+    },
+    Assigned {
+        id: MatchId,
+        epoch: Epoch,
+        topics: Vec<String>,
+        listing: Listing,
+    },
+    Listed {
+        id: MatchId,
+        listing: Listing,
+    },
+    Renewed {
+        id: MatchId,
+        epoch: Epoch,
+    },
+    Released {
+        id: MatchId,
+        epoch: Epoch,
+        why: ReleaseReason,
+    },
     /// The next loads of the match are compared with what is held.
-    Audited { id: MatchId },
+    Audited {
+        id: MatchId,
+    },
     /// The connection is over.
     Lost,
     /// So many bytes of records are missing here: the disk was too slow, or refused them.
-    Dropped { bytes: u64 },
+    Dropped {
+        bytes: u64,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,7 +121,9 @@ pub enum RawError {
     /// It ends in the midst of a record: its writer was killed, or writes on.
     Cut,
     /// A record is not as it was written.
-    Damaged { offset: u64 },
+    Damaged {
+        offset: u64,
+    },
     Io(io::Error),
 }
 

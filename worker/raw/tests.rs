@@ -33,7 +33,12 @@ fn what_is_written_is_read_back() {
     assert_eq!(records[1], Record { at: 2, connection: 1, content: Content::Bytes(b"abc".to_vec()) });
     assert_eq!(records[2].content, Content::Mark(Mark::Lost));
     for mark in [
-        Mark::Assigned { id: "m".into(), epoch: Epoch(7), topics: vec!["T".into()], listing: Listing::default() },
+        Mark::Assigned {
+            id: "m".into(),
+            epoch: Epoch(7),
+            topics: vec!["T".into()],
+            listing: Listing::default(),
+        },
         Mark::Released { id: "m".into(), epoch: Epoch(7), why: ReleaseReason::Ended },
         Mark::Dropped { bytes: 9 },
     ] {
@@ -74,7 +79,10 @@ fn what_another_version_wrote_is_passed_over() {
     put(&mut out, MARK, 1, 0, b"{\"what\":\"new\"}");
     put(&mut out, 9, 1, 0, b"x");
     let (records, error) = read(&out);
-    assert!(error.is_none() && records.iter().all(|record| record.content == Content::Unknown), "{records:?}");
+    assert!(
+        error.is_none() && records.iter().all(|record| record.content == Content::Unknown),
+        "{records:?}"
+    );
 }
 
 fn settings(folder: &Path, max_size: u64) -> Settings {

@@ -24,11 +24,20 @@ use worker::Worker;
 
 #[derive(Debug)]
 pub enum ReplayError {
-    File { path: PathBuf, what: String },
+    File {
+        path: PathBuf,
+        what: String,
+    },
     /// The configuration has no such feed.
-    Feed { path: PathBuf, feed: String },
+    Feed {
+        path: PathBuf,
+        feed: String,
+    },
     /// The feed's settings cannot be used.
-    Settings { feed: String, why: String },
+    Settings {
+        feed: String,
+        why: String,
+    },
 }
 
 impl fmt::Display for ReplayError {
@@ -36,7 +45,11 @@ impl fmt::Display for ReplayError {
         match self {
             ReplayError::File { path, what } => write!(f, "{}: {what}", path.display()),
             ReplayError::Feed { path, feed } => {
-                write!(f, "{}: it is of the feed {feed:?}, which the configuration does not have", path.display())
+                write!(
+                    f,
+                    "{}: it is of the feed {feed:?}, which the configuration does not have",
+                    path.display()
+                )
             }
             ReplayError::Settings { feed, why } => write!(f, "feed {feed}: {why}"),
         }

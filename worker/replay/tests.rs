@@ -91,10 +91,16 @@ fn what_was_received_gives_its_events_and_its_document() {
     let (events, documents, summary) = recorded.replay();
     assert_eq!(types(&events), ["match_listed", "goal"]);
     let goal = &events[1];
-    assert_eq!((&goal["side"], &goal["score"], &goal["epoch"]), (&json!("home"), &json!({"home": 1, "away": 0}), &json!(7)));
+    assert_eq!(
+        (&goal["side"], &goal["score"], &goal["epoch"]),
+        (&json!("home"), &json!({"home": 1, "away": 0}), &json!(7))
+    );
     assert_eq!((&goal["at"], &goal["lane"]), (&json!("1970-01-01T00:00:03.000000Z"), &json!("priority")));
     let [document] = &documents[..] else { panic!("{documents:?}") };
-    assert_eq!((&document["match"], &document["feed"], &document["score"]["text"]), (&json!("1"), &json!("inplay"), &json!("1-0")));
+    assert_eq!(
+        (&document["match"], &document["feed"], &document["score"]["text"]),
+        (&json!("1"), &json!("inplay"), &json!("1-0"))
+    );
     assert_eq!(document["markets"]["m1"]["selections"]["p1"]["odds"], 2.25);
     assert_eq!((summary.events, summary.documents, summary.unusable, summary.skipped_bytes), (2, 1, 0, 0));
     assert_eq!(recorded.replay().0, events, "the same again");

@@ -23,10 +23,12 @@ fn the_configuration_moves_types_between_the_lanes() {
     }
     let stream = |lane: &str| {
         let args = Map::from_iter([("lane".to_owned(), json!(lane)), ("since".to_owned(), json!(0))]);
-        let (_, mut stream) = Client::connect(&site.socket()).unwrap().stream("events", args, ANSWER).unwrap();
+        let (_, mut stream) =
+            Client::connect(&site.socket()).unwrap().stream("events", args, ANSWER).unwrap();
         let mut types = std::collections::BTreeSet::new();
         while let Some(line) = stream.next_line(Some(ANSWER)).unwrap() {
-            types.insert(serde_json::from_slice::<Value>(&line).unwrap()["type"].as_str().unwrap().to_owned());
+            types
+                .insert(serde_json::from_slice::<Value>(&line).unwrap()["type"].as_str().unwrap().to_owned());
         }
         types
     };

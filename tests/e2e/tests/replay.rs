@@ -48,7 +48,10 @@ fn a_match_is_gone_through_step_by_step_also_without_the_daemon() {
     for (key, market) in document["markets"].as_object().unwrap() {
         for (selection, value) in market["selections"].as_object().unwrap() {
             if let Some(odds) = value.get("odds") {
-                assert_eq!(&state["markets"][key]["selections"][selection]["odds"], odds, "{key} {selection}");
+                assert_eq!(
+                    &state["markets"][key]["selections"][selection]["odds"], odds,
+                    "{key} {selection}"
+                );
                 prices += 1;
             }
         }
@@ -71,7 +74,9 @@ fn a_match_is_gone_through_step_by_step_also_without_the_daemon() {
 /// What an event says, without what counts the frames of a run or belongs to a store.
 fn said(event: &Value) -> Value {
     let mut said = json!({});
-    for key in ["type", "lane", "side", "minute", "second", "period", "score", "recovered", "payload", "order"] {
+    for key in
+        ["type", "lane", "side", "minute", "second", "period", "score", "recovered", "payload", "order"]
+    {
         said[key] = event[key].clone();
     }
     // Others have the number of their frame in their id.

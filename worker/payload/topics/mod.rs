@@ -21,7 +21,9 @@ use self::reading::Reading;
 use self::selector::Selector;
 use crate::payload::json::Json;
 use crate::payload::observe::{Names, Received, Sink};
-use crate::payload::{Differing, KEEP, Limits, MatchSlot, Payload, Result, TreeError, if_changed, server_time};
+use crate::payload::{
+    Differing, KEEP, Limits, MatchSlot, Payload, Result, TreeError, if_changed, server_time,
+};
 use foldhash::fast::RandomState;
 use jiff::tz::TimeZone;
 use slab::Slab;

@@ -377,7 +377,8 @@ impl<'a> Writer<'a> {
             selection: connection
                 .prepare_cached("INSERT INTO selections VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?,
             text: connection.prepare_cached("INSERT INTO texts VALUES (?1, ?2)")?,
-            odds: connection.prepare_cached("INSERT INTO odds VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?,
+            odds: connection
+                .prepare_cached("INSERT INTO odds VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?,
             position: connection.prepare_cached("INSERT OR REPLACE INTO positions VALUES (?1, ?2, ?3)")?,
         })
     }
@@ -404,7 +405,17 @@ impl<'a> Writer<'a> {
         let seq = self.tail.seq + 1;
         let OddsRow { at, selection, kind, price, text, suspended, recovered, won } = *row;
         let price = price.map(|price| price.0);
-        self.odds.execute(params![seq, at, selection, kind as i64, price, text, suspended, recovered, won])?;
+        self.odds.execute(params![
+            seq,
+            at,
+            selection,
+            kind as i64,
+            price,
+            text,
+            suspended,
+            recovered,
+            won
+        ])?;
         self.tail.seq = seq;
         Ok(())
     }

@@ -116,7 +116,8 @@ fn examine(connection: Connection) -> rusqlite::Result<Found> {
 pub fn prepare_to_write(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(PRAGMAS)?;
     // A file that cannot be written is noticed now.
-    connection.execute_batch("BEGIN IMMEDIATE; UPDATE meta SET value = value WHERE key = 'parent'; COMMIT")?;
+    connection
+        .execute_batch("BEGIN IMMEDIATE; UPDATE meta SET value = value WHERE key = 'parent'; COMMIT")?;
     let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if found < SCHEMA {
         let transaction = connection.unchecked_transaction()?;

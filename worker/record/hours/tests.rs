@@ -210,7 +210,8 @@ fn a_file_of_the_first_schema_is_read_and_gone_on_with() {
     let mut hours = bench.open(NOW);
     write(&mut hours, 5..6);
     drop(hours);
-    let first = "DROP VIEW history; ALTER TABLE odds DROP COLUMN won; CREATE VIEW history AS SELECT seq FROM odds;
+    let first =
+        "DROP VIEW history; ALTER TABLE odds DROP COLUMN won; CREATE VIEW history AS SELECT seq FROM odds;
         PRAGMA user_version = 1";
     Connection::open(bench.file(HOUR)).unwrap().execute_batch(first).unwrap();
     let rows = || Reader::new(bench.0.path().join("hours"));
@@ -329,8 +330,7 @@ fn retention_deletes_whole_files_by_age_then_by_size_and_keeps_chat_longer() {
     let mut hours = bench.open(NOW);
     eventually("closed", || (1..6).all(|back| !hours.closer.has(&bench.file(HOUR - back))));
     // Hours that are over for two hours: 3, 4 and 5 before this one.
-    let mut limits =
-        Limits { odds_us: 2 * HOUR_US, chat_us: 100 * HOUR_US, bytes: u64::MAX, read: i64::MAX };
+    let mut limits = Limits { odds_us: 2 * HOUR_US, chat_us: 100 * HOUR_US, bytes: u64::MAX, read: i64::MAX };
     assert_eq!(hours.retain(|| limits, NOW), 0);
     assert_eq!(bench.hours(), [HOUR - 4, HOUR - 2, HOUR - 1, HOUR]);
     limits.bytes = 0;

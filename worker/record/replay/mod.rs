@@ -27,19 +27,33 @@ const PAGE: usize = 1_000;
 
 #[derive(Debug)]
 pub enum ReplayError {
-    Store { path: PathBuf, what: String },
-    Unknown { id: String },
+    Store {
+        path: PathBuf,
+        what: String,
+    },
+    Unknown {
+        id: String,
+    },
     /// More than one feed has the match.
-    Ambiguous { id: String, feeds: Vec<String> },
+    Ambiguous {
+        id: String,
+        feeds: Vec<String>,
+    },
     /// A row that is no JSON object with a time.
-    Row { what: String },
+    Row {
+        what: String,
+    },
 }
 
 impl fmt::Display for ReplayError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ReplayError::Store { path, what } => write!(f, "the store {} cannot be read: {what}", path.display()),
-            ReplayError::Unknown { id } => write!(f, "no match {id} is in the store: see its view `timeline`"),
+            ReplayError::Store { path, what } => {
+                write!(f, "the store {} cannot be read: {what}", path.display())
+            }
+            ReplayError::Unknown { id } => {
+                write!(f, "no match {id} is in the store: see its view `timeline`")
+            }
             ReplayError::Ambiguous { id, feeds } => {
                 let named: Vec<String> = feeds.iter().map(|feed| format!("{feed}/{id}")).collect();
                 write!(f, "more than one feed has {id}: say {}", named.join(" or "))
@@ -98,10 +112,8 @@ pub type History = Merge<Rows, Rows>;
 /// # Errors
 /// [`ReplayError`]: the store cannot be read, or has no such match, or several.
 pub fn open(path: &Path, named: &str) -> Result<History, ReplayError> {
-    let unread = |error: rusqlite::Error| ReplayError::Store {
-        path: path.to_owned(),
-        what: error.to_string(),
-    };
+    let unread =
+        |error: rusqlite::Error| ReplayError::Store { path: path.to_owned(), what: error.to_string() };
     let store = open_to_read(path).map_err(unread)?;
     let (feed, id) = find(&store, named, unread)?;
     let events = rows::timeline(&store, &feed, &id, MOST_EVENTS).map_err(unread)?;
@@ -164,10 +176,8 @@ impl Pages {
             id: Some(self.id.clone()),
             ..Filter::default()
         };
-        let unread = |error: std::io::Error| ReplayError::Store {
-            path: self.folder.clone(),
-            what: error.to_string(),
-        };
+        let unread =
+            |error: std::io::Error| ReplayError::Store { path: self.folder.clone(), what: error.to_string() };
         let (lines, last) = self.reader.odds(&filter, PAGE).map_err(unread)?;
         self.more = lines.len() >= PAGE;
         self.since = last.unwrap_or(self.since).max(self.since);

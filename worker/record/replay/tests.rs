@@ -21,7 +21,10 @@ fn merged(events: &[(i64, &str)], odds: &[(i64, &str)]) -> Vec<String> {
 #[test]
 fn streams_are_merged_by_time_and_the_match_comes_first() {
     let events = [(10, "a"), (20, "b"), (40, "c")];
-    assert_eq!(merged(&events, &[(5, "1"), (20, "2"), (30, "3"), (50, "4")]), ["1", "a", "b", "2", "3", "c", "4"]);
+    assert_eq!(
+        merged(&events, &[(5, "1"), (20, "2"), (30, "3"), (50, "4")]),
+        ["1", "a", "b", "2", "3", "c", "4"]
+    );
     assert_eq!(merged(&[], &[(5, "1")]), ["1"]);
     assert_eq!(merged(&events, &[]), ["a", "b", "c"]);
     // A stream keeps its own order.
@@ -40,7 +43,11 @@ fn the_state_is_what_the_rows_said() {
     let mut state = State::default();
     let mut apply = |stream, at, row: Value| state.apply(&step(stream, at, &row).unwrap());
     apply(Stream::Match, 1, json!({"type": "match_listed", "score": null}));
-    apply(Stream::Odds, 2, json!({"type": "market_open", "market": "m", "market_name": "Result", "suspended": false}));
+    apply(
+        Stream::Odds,
+        2,
+        json!({"type": "market_open", "market": "m", "market_name": "Result", "suspended": false}),
+    );
     let price = |selection: &str, odds: f64| {
         json!({"type": "odds_change", "market": "m", "market_name": "Result", "selection": selection,
             "selection_name": selection, "odds": odds, "odds_text": "x", "suspended": false, "won": null})
@@ -53,7 +60,10 @@ fn the_state_is_what_the_rows_said() {
     apply(Stream::Odds, 7, json!({"type": "market_close", "market": "n"}));
     apply(Stream::Odds, 8, json!({"type": "suspended", "market": "m", "suspended": true}));
     apply(Stream::Match, 9, json!({"type": "gap_start", "minute": null, "period": null, "score": null}));
-    assert_eq!((state.minute, state.second, state.period.as_deref()), (Some(12), Some(30), Some("first_half")));
+    assert_eq!(
+        (state.minute, state.second, state.period.as_deref()),
+        (Some(12), Some(30), Some("first_half"))
+    );
     assert_eq!(state.score, Some(json!({"home": 1, "away": 0})));
     assert!(!state.followed && !state.ended);
     let market = &state.markets["m"];

@@ -516,7 +516,8 @@ fn a_selection_has_a_result_where_the_mapping_names_one() {
     let forest = Forest::new(over, Limits::default(), jiff::tz::TimeZone::UTC);
     let mut single = Single::with("T", Listing::default(), forest);
     single.load("F|EV;IT=T;CL=1;|MA;IT=m;|PA;IT=p;OD=1/1;WN=;|PA;IT=q;OD=1/1;WN=void;|");
-    let selection = |single: &mut Single, key: &str| single.document()["markets"]["m"]["selections"][key].clone();
+    let selection =
+        |single: &mut Single, key: &str| single.document()["markets"]["m"]["selections"][key].clone();
     assert_eq!(selection(&mut single, "p").get("won"), None);
     let other = selection(&mut single, "q");
     assert_eq!((other.get("won"), &other["extra"]), (None, &json!({"WN": "void"})), "it is no result");
