@@ -75,6 +75,7 @@ pub struct Record {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "one record is held at a time")]
 pub enum Content {
     Bytes(Vec<u8>),
     Mark(Mark),

@@ -23,14 +23,14 @@ impl Recorded {
     fn new() -> Recorded {
         let mut recorded = Recorded { folder: tempfile::tempdir().unwrap(), bytes: MAGIC.to_vec() };
         let feed = "inplay".to_owned();
-        recorded.mark(0, Mark::Worker { feed, slot: SlotId(1), generation: Generation(1) });
+        recorded.mark(0, &Mark::Worker { feed, slot: SlotId(1), generation: Generation(1) });
         let (topics, listing) = (vec!["6V1".to_owned()], Listing::default());
-        recorded.mark(0, Mark::Assigned { id: "1".into(), epoch: Epoch(7), topics, listing });
+        recorded.mark(0, &Mark::Assigned { id: "1".into(), epoch: Epoch(7), topics, listing });
         recorded
     }
 
-    fn mark(&mut self, at: i64, mark: Mark) {
-        put_mark(&mut self.bytes, at, 1, &mark);
+    fn mark(&mut self, at: i64, mark: &Mark) {
+        put_mark(&mut self.bytes, at, 1, mark);
     }
 
     fn read(&mut self, at: i64, connection: u64, write: impl FnOnce(&mut Vec<u8>)) {
@@ -126,10 +126,10 @@ fn a_lost_connection_is_a_gap_and_an_end_gives_the_last_document() {
     let mut recorded = Recorded::new();
     recorded.open(S, 1);
     recorded.load(2 * S, 1, LOAD);
-    recorded.mark(3 * S, Mark::Lost);
+    recorded.mark(3 * S, &Mark::Lost);
     recorded.open(4 * S, 2);
     recorded.load(5 * S, 2, &LOAD.replace("SS=0-0;", "SS=0-1;"));
-    recorded.mark(9 * S, Mark::Released { id: "1".into(), epoch: Epoch(7), why: ReleaseReason::Ended });
+    recorded.mark(9 * S, &Mark::Released { id: "1".into(), epoch: Epoch(7), why: ReleaseReason::Ended });
     let (events, documents, _) = recorded.replay();
     let goal = events.iter().find(|event| event["type"] == "goal").unwrap();
     assert_eq!((&goal["recovered"], &goal["side"]), (&json!(true), &json!("away")));
@@ -144,9 +144,9 @@ fn behind_a_hole_a_connection_is_passed_over_and_the_next_one_is_not() {
     let mut recorded = Recorded::new();
     recorded.open(S, 1);
     recorded.load(2 * S, 1, LOAD);
-    recorded.mark(3 * S, Mark::Dropped { bytes: 9 });
+    recorded.mark(3 * S, &Mark::Dropped { bytes: 9 });
     recorded.delta(4 * S, 1, "6V1/e", "U|SS=1-0;|");
-    recorded.mark(5 * S, Mark::Lost);
+    recorded.mark(5 * S, &Mark::Lost);
     recorded.open(6 * S, 2);
     recorded.load(7 * S, 2, &LOAD.replace("SS=0-0;", "SS=2-0;"));
     let (events, documents, summary) = recorded.replay();
@@ -183,7 +183,7 @@ fn an_audit_keeps_what_is_remembered_of_prices() {
     recorded.open(S, 1);
     recorded.load(2 * S, 1, LOAD);
     recorded.delta(3 * S, 1, "6V1/p1", "U|OD=5/4;|");
-    recorded.mark(4 * S, Mark::Audited { id: "1".into() });
+    recorded.mark(4 * S, &Mark::Audited { id: "1".into() });
     recorded.load(5 * S, 1, &LOAD.replace("OD=1/2;", "OD=5/4;"));
     let (_, documents, _) = recorded.replay();
     let selection = &documents[0]["markets"]["m1"]["selections"]["p1"];
@@ -195,7 +195,7 @@ fn what_is_no_recording_or_of_another_feed_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.raw");
     std::fs::write(&path, b"nonsense").unwrap();
-    assert!(replayed(&[path.clone()]).unwrap_err().to_string().contains("not a recording"));
+    assert!(replayed(std::slice::from_ref(&path)).unwrap_err().to_string().contains("not a recording"));
     let mut bytes = MAGIC.to_vec();
     let worker = Mark::Worker { feed: "other".into(), slot: SlotId(1), generation: Generation(1) };
     put_mark(&mut bytes, 0, 0, &worker);

@@ -67,10 +67,10 @@ impl Retention {
                     self.chatty.remove(&hour);
                     match why {
                         "age" => {
-                            log::info!(file:% = file, bytes = bytes, unread = unread, why = why; "hour.deleted")
+                            log::info!(file:% = file, bytes = bytes, unread = unread, why = why; "hour.deleted");
                         }
                         _ => {
-                            log::warn!(file:% = file, bytes = bytes, unread = unread, why = why; "hour.deleted")
+                            log::warn!(file:% = file, bytes = bytes, unread = unread, why = why; "hour.deleted");
                         }
                     }
                 }
