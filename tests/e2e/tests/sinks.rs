@@ -345,6 +345,7 @@ fn standard_output_takes_lines_too() {
     let mut command = Command::new("sh");
     command.args(["-c", "exec \"$0\" run --config touchline.toml > rows"]).arg(process::program());
     let mut fixture = Fixture::start(folder, command, ANSWER);
+    fixture.wait_for_status("its matches", LIVE, |status| status["matches"]["live"] == 6);
     fixture.wait_until_recorded(6, LIVE);
     simulator.pause();
     wait::until("every event on standard output", BACK, || {

@@ -77,11 +77,7 @@ pub enum Change {
 #[derive(Clone, Copy, Debug)]
 pub enum Input<'a> {
     /// The match stream made this epoch the owner.
-    Adopt {
-        epoch: Epoch,
-        /// Wall clock, for what is written now.
-        at: i64,
-    },
+    Adopt(Epoch),
     /// All values as the epoch's worker sees them.
     Base {
         epoch: Epoch,
@@ -133,6 +129,8 @@ struct Candidate {
     values: Values,
     /// Whether a base came, so that what is missing does not exist.
     based: bool,
+    /// Wall clock of the newest read: what is written of it is as old.
+    at: i64,
 }
 
 /// The last known values of one match.
@@ -212,13 +210,13 @@ impl Ledger {
     /// Takes one input; what follows from it is appended to `rows`.
     pub fn advance(&mut self, input: Input<'_>, now: Instant, rows: &mut Vec<Row>) -> Taken {
         match input {
-            Input::Adopt { epoch, at } => {
+            Input::Adopt(epoch) => {
                 if self.owner() >= Some(epoch) {
                     return Taken::Refused;
                 }
                 self.awaited = Some(epoch);
                 if self.candidates.iter().any(|candidate| candidate.epoch == epoch) {
-                    self.adopt_awaited(epoch, at, now, rows);
+                    self.adopt_awaited(epoch, now, rows);
                 }
             }
             Input::Tick { at } => {
@@ -226,7 +224,7 @@ impl Ledger {
                     self.base(&values, at, rows);
                 }
             }
-            Input::Base { epoch, values, at } => match self.standing(epoch, at, now, rows) {
+            Input::Base { epoch, values, at } => match self.standing(epoch, now, rows) {
                 Taken::Yes => {
                     self.pending = None;
                     self.era = self.era.wrapping_add(1);
@@ -236,17 +234,19 @@ impl Ledger {
                     if let Some(candidate) = self.candidate(epoch) {
                         candidate.values = Values::of(values);
                         candidate.based = true;
+                        candidate.at = at;
                     }
                     return Taken::Candidate;
                 }
                 Taken::Refused => return Taken::Refused,
             },
-            Input::Obs { epoch, changes, at } => match self.standing(epoch, at, now, rows) {
+            Input::Obs { epoch, changes, at } => match self.standing(epoch, now, rows) {
                 Taken::Yes => changes.iter().for_each(|change| self.observe(*change, at, rows)),
                 Taken::Candidate => {
                     let shape = std::mem::take(&mut self.shape);
                     if let Some(candidate) = self.candidate(epoch) {
                         changes.iter().for_each(|change| candidate.values.fold(*change, &shape));
+                        candidate.at = at;
                     }
                     self.shape = shape;
                     return Taken::Candidate;
@@ -258,8 +258,8 @@ impl Ledger {
     }
 
     /// What a frame of this epoch is; the first of one that is awaited makes it the owner.
-    fn standing(&mut self, epoch: Epoch, at: i64, now: Instant, rows: &mut Vec<Row>) -> Taken {
-        self.adopt_awaited(epoch, at, now, rows);
+    fn standing(&mut self, epoch: Epoch, now: Instant, rows: &mut Vec<Row>) -> Taken {
+        self.adopt_awaited(epoch, now, rows);
         match self.owner {
             Some(owner) if epoch < owner => Taken::Refused,
             Some(owner) if epoch == owner => Taken::Yes,
@@ -277,21 +277,21 @@ impl Ledger {
                     .retain(|candidate| Some(candidate.epoch) != lowest || epoch < candidate.epoch);
             }
             if self.candidates.len() < MAX_CANDIDATES {
-                self.candidates.push(Candidate { epoch, values: Values::default(), based: false });
+                self.candidates.push(Candidate { epoch, values: Values::default(), based: false, at: 0 });
             }
         }
         self.candidates.iter_mut().find(|candidate| candidate.epoch == epoch)
     }
 
-    fn adopt_awaited(&mut self, epoch: Epoch, at: i64, now: Instant, rows: &mut Vec<Row>) {
+    fn adopt_awaited(&mut self, epoch: Epoch, now: Instant, rows: &mut Vec<Row>) {
         if self.awaited.take_if(|awaited| *awaited == epoch).is_some() {
-            self.adopt(epoch, at, now, rows);
+            self.adopt(epoch, now, rows);
         }
     }
 
     /// What differs waits for the next observation of it, or for `settle`: a candidate may be a little behind, and would take back
     /// what the owner reported last. Where nothing is known there is nothing to take back.
-    fn adopt(&mut self, epoch: Epoch, at: i64, now: Instant, rows: &mut Vec<Row>) {
+    fn adopt(&mut self, epoch: Epoch, now: Instant, rows: &mut Vec<Row>) {
         // Without an owner nothing was left out of what it reported.
         let left_out = u32::from(self.owner.replace(epoch).is_some());
         self.era = self.era.wrapping_add(left_out);
@@ -299,7 +299,7 @@ impl Ledger {
         let found = self.candidates.iter().position(|candidate| candidate.epoch == epoch);
         let found = found.map(|place| self.candidates.swap_remove(place));
         self.candidates.retain(|candidate| candidate.epoch > epoch);
-        let Some(Candidate { mut values, based, .. }) = found else { return };
+        let Some(Candidate { mut values, based, at, .. }) = found else { return };
         if !based {
             values.fill_from(&self.known);
         }

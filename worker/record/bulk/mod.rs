@@ -167,7 +167,7 @@ impl Bulk {
                 if let Some(one) = self.matches.slab.get_mut(place) {
                     one.over = None;
                 }
-                self.advance(place, Input::Adopt { epoch, at: wall_us() }, now);
+                self.advance(place, Input::Adopt(epoch), now);
             }
             Job::Ended { key, epoch } => {
                 let found = self.matches.find(&key).and_then(|place| self.matches.slab.get_mut(place));

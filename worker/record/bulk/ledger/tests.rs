@@ -49,7 +49,7 @@ impl Bench {
     }
 
     fn adopt(&mut self, epoch: u64) -> Taken {
-        self.give(Input::Adopt { epoch: Epoch(epoch), at: 0 })
+        self.give(Input::Adopt(Epoch(epoch)))
     }
 
     fn obs(&mut self, epoch: u64, changes: &[Change]) -> Taken {
@@ -78,6 +78,16 @@ impl Bench {
 }
 
 use Kind::{Base, MarketClose, MarketOpen, OddsChange, Resumed, Suspended};
+
+#[test]
+fn what_waited_to_be_adopted_is_as_old_as_its_newest_read() {
+    let mut bench = Bench::new();
+    let values = [(Market(0), Value::of_market(false)), (Selection(0), price(10))];
+    bench.give(Input::Base { epoch: Epoch(1), values: &values, at: 7 });
+    bench.give(Input::Obs { epoch: Epoch(1), changes: &[Change::Price(Selection(0), None, TextId(0))], at: 8 });
+    bench.adopt(1);
+    assert!(!bench.rows.is_empty() && bench.rows.iter().all(|row| row.at == 8), "{:?}", bench.rows);
+}
 
 #[test]
 fn a_value_that_equals_the_last_known_one_is_no_row() {
