@@ -81,7 +81,7 @@ table! {
         /// Whether documents are kept there, too.
         documents: bool = true,
         /// Rows that are under way at a time, which the server takes all or none of.
-        batch: u32 = 256,
+        batch: u32 = 1_000,
         /// How long the server may take for them, and for a connection.
         timeout: Dur = Dur::secs(5),
         username: String = String::new(),

@@ -36,8 +36,9 @@ pub trait Sink: Send {
     /// Why there is no connection. It is tried again after a while.
     fn connect(&mut self, held: &Position) -> Result<Position, String>;
 
-    /// Sends rows of one stream in their order and waits until the broker has confirmed or refused them. Never empty.
-    fn deliver(&mut self, rows: &[Row]) -> Delivery;
+    /// Sends rows of one stream in their order and waits until the broker has confirmed or refused them. Never empty. What may be done
+    /// while a broker works on them is done by `meanwhile`; a sink that does not wait need not call it.
+    fn deliver(&mut self, rows: &[Row], meanwhile: &mut dyn FnMut()) -> Delivery;
 
     /// Sends documents that changed, the newest version of each. Only where the configuration wants them.
     ///

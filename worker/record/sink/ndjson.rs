@@ -107,7 +107,7 @@ impl Sink for Ndjson {
         self.resume(held).map_err(|error| self.failed("opening", &error))
     }
 
-    fn deliver(&mut self, rows: &[Row]) -> Delivery {
+    fn deliver(&mut self, rows: &[Row], _meanwhile: &mut dyn FnMut()) -> Delivery {
         let mut bytes = Vec::with_capacity(rows.iter().map(|row| row.json.len() + 1).sum());
         for row in rows {
             bytes.extend_from_slice(row.json.as_bytes());
@@ -217,18 +217,18 @@ mod tests {
         let mut sink = Ndjson::new(path.to_str().unwrap());
         let start = sink.connect(&Position::default()).unwrap();
         assert_eq!(start.seq.matches, 0);
-        let delivery = sink.deliver(&[row(1), row(2)]);
+        let delivery = sink.deliver(&[row(1), row(2)], &mut || ());
         assert_eq!((delivery.settled, delivery.failure.as_deref()), (2, None));
         let mut stored = start.clone();
         stored.seq.matches = 2;
         stored.mark = delivery.mark.unwrap();
         // Killed after a write whose position was not stored, and within another.
-        assert_eq!(sink.deliver(&[row(3), row(4)]).settled, 2);
+        assert_eq!(sink.deliver(&[row(3), row(4)], &mut || ()).settled, 2);
         sink.file.as_mut().unwrap().write_all(b"{\"seq\":5,\"la").unwrap();
         let mut again = Ndjson::new(path.to_str().unwrap());
         let position = again.connect(&stored).unwrap();
         assert_eq!(position.seq.matches, 4);
-        assert_eq!(again.deliver(&[row(5)]).settled, 1);
+        assert_eq!(again.deliver(&[row(5)], &mut || ()).settled, 1);
         assert_eq!(lines(&path), [1, 2, 3, 4, 5]);
     }
 
@@ -238,12 +238,12 @@ mod tests {
         let (path, old) = (folder.path().join("rows"), folder.path().join("rows.1"));
         let mut sink = Ndjson::new(path.to_str().unwrap());
         sink.connect(&Position::default()).unwrap();
-        let first = sink.deliver(&[row(1)]);
+        let first = sink.deliver(&[row(1)], &mut || ());
         fs::rename(&path, &old).unwrap();
-        assert_eq!(sink.deliver(&[row(2)]).settled, 1);
+        assert_eq!(sink.deliver(&[row(2)], &mut || ()).settled, 1);
         let mark = sink.reopen().unwrap();
         assert!(mark.is_some() && mark != first.mark);
-        assert_eq!(sink.deliver(&[row(3)]).settled, 1);
+        assert_eq!(sink.deliver(&[row(3)], &mut || ()).settled, 1);
         assert_eq!((lines(&old), lines(&path)), (vec![1, 2], vec![3]));
         // What was left behind in another file is not looked for in this one.
         let position = Position { mark: first.mark.unwrap(), ..Position::default() };
@@ -254,7 +254,7 @@ mod tests {
     fn a_full_disk_leaves_whole_lines_and_says_how_many() {
         let mut sink = Ndjson::new("/dev/full");
         sink.connect(&Position::default()).unwrap();
-        let delivery = sink.deliver(&[row(1)]);
+        let delivery = sink.deliver(&[row(1)], &mut || ());
         assert_eq!(delivery.settled, 0);
         assert!(delivery.failure.is_some_and(|error| error.contains("/dev/full")));
     }

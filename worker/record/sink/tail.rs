@@ -70,11 +70,20 @@ impl Content {
 type Number = (i64, i64, bool);
 type Key = (String, String);
 
+/// Rows that were read before they were asked for: those above `since`.
+#[derive(Debug)]
+struct Ahead {
+    stream: Stream,
+    since: i64,
+    rows: Vec<Row>,
+}
+
 #[derive(Debug)]
 pub(super) struct Tail {
     store: PathBuf,
     hours: PathBuf,
     connection: Option<Connection>,
+    ahead: Option<Ahead>,
     /// What was sent of each match.
     sent: HashMap<Key, Number>,
 }
@@ -85,6 +94,7 @@ impl Tail {
             store: config.path.clone(),
             hours: hours::folder(&config.path),
             connection: None,
+            ahead: None,
             sent: HashMap::new(),
         }
     }
@@ -94,6 +104,20 @@ impl Tail {
     /// # Errors
     /// What cannot be read, and why.
     pub(super) fn read(&mut self, stream: Stream, since: i64, limit: usize) -> Result<Vec<Row>, String> {
+        match self.ahead.take() {
+            Some(ahead) if (ahead.stream, ahead.since) == (stream, since) => Ok(ahead.rows),
+            Some(_) | None => self.look_up(stream, since, limit),
+        }
+    }
+
+    /// Reads what is most likely asked for next, while there is time for it.
+    pub(super) fn read_ahead(&mut self, stream: Stream, since: i64, limit: usize) {
+        // What cannot be read is said when it is asked for; rows that come until then are no reason to believe that there are none.
+        let rows = self.look_up(stream, since, limit).unwrap_or_default();
+        self.ahead = (!rows.is_empty()).then_some(Ahead { stream, since, rows });
+    }
+
+    fn look_up(&mut self, stream: Stream, since: i64, limit: usize) -> Result<Vec<Row>, String> {
         match stream {
             Stream::Match => {
                 let sql = format!(

@@ -259,7 +259,8 @@ impl Sink for Fake {
         Ok(held.clone())
     }
 
-    fn deliver(&mut self, rows: &[Row]) -> Delivery {
+    fn deliver(&mut self, rows: &[Row], meanwhile: &mut dyn FnMut()) -> Delivery {
+        meanwhile();
         let mut script = lock(&self.0);
         if script.failures > 0 {
             script.failures -= 1;

@@ -290,7 +290,10 @@ impl Runner {
         // Without any what was there is deleted.
         let through = rows.last().map_or(newest, |row| row.seq);
         let wanted: Vec<Row> = rows.into_iter().filter(|row| self.plan.lanes.contains(&row.lane)).collect();
-        let delivery = if wanted.is_empty() { Delivery::default() } else { self.sink.deliver(&wanted) };
+        let Runner { sink, tail, plan, .. } = self;
+        let mut meanwhile = || tail.read_ahead(stream, through, plan.batch);
+        let delivery =
+            if wanted.is_empty() { Delivery::default() } else { sink.deliver(&wanted, &mut meanwhile) };
         self.settle(stream, through, wanted, delivery);
     }
 

@@ -84,7 +84,11 @@ fn what_waited_to_be_adopted_is_as_old_as_its_newest_read() {
     let mut bench = Bench::new();
     let values = [(Market(0), Value::of_market(false)), (Selection(0), price(10))];
     bench.give(Input::Base { epoch: Epoch(1), values: &values, at: 7 });
-    bench.give(Input::Obs { epoch: Epoch(1), changes: &[Change::Price(Selection(0), None, TextId(0))], at: 8 });
+    bench.give(Input::Obs {
+        epoch: Epoch(1),
+        changes: &[Change::Price(Selection(0), None, TextId(0))],
+        at: 8,
+    });
     bench.adopt(1);
     assert!(!bench.rows.is_empty() && bench.rows.iter().all(|row| row.at == 8), "{:?}", bench.rows);
 }

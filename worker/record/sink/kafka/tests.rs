@@ -58,9 +58,9 @@ fn rows_go_to_the_topics_of_their_feed_under_the_key_of_their_match() {
         row(2, SinkLane::Normal, &event("b")),
         row(3, SinkLane::Priority, &event("c")),
     ];
-    assert_eq!(sink.deliver(&events), Delivery::all(&events));
+    assert_eq!(sink.deliver(&events, &mut || ()), Delivery::all(&events));
     let odds = [row(9, SinkLane::Odds, "{}")];
-    assert_eq!(sink.deliver(&odds), Delivery::all(&odds));
+    assert_eq!(sink.deliver(&odds, &mut || ()), Delivery::all(&odds));
     let found = records(&servers, "touchline.ev.in.play", 3);
     let of_one: Vec<&str> =
         found.iter().filter(|(key, ..)| key == "m1").map(|(_, id, _)| id.as_str()).collect();
@@ -77,15 +77,15 @@ fn a_record_that_is_too_large_is_refused_alone() {
     // Beyond what the library takes.
     let rows = [row(1, SinkLane::Odds, "{}"), row(2, SinkLane::Odds, &"x".repeat(2_000_000))];
     sink.connect(&Position::default()).unwrap();
-    let first = sink.deliver(&rows);
+    let first = sink.deliver(&rows, &mut || ());
     assert_eq!((first.settled, first.refused.len()), (1, 0), "{first:?}");
     sink.connect(&Position::default()).unwrap();
-    let second = sink.deliver(&rows[1..]);
+    let second = sink.deliver(&rows[1..], &mut || ());
     assert_eq!((second.settled, second.refused.len()), (1, 1), "{second:?}");
     // Beyond what the broker takes.
     sink.connect(&Position::default()).unwrap();
     cluster.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE]);
-    let third = sink.deliver(&rows[..1]);
+    let third = sink.deliver(&rows[..1], &mut || ());
     assert_eq!((third.settled, third.refused.len()), (1, 1), "{third:?}");
     assert!(third.failure.is_some());
 }
@@ -100,7 +100,7 @@ fn a_broker_that_stumbles_gets_each_record_once() {
     let errors = [RDKafkaRespErr::RD_KAFKA_RESP_ERR__TRANSPORT; 2];
     cluster.request_errors(RDKafkaApiKey::Produce, &errors);
     let rows = [row(1, SinkLane::Odds, "{}"), row(2, SinkLane::Odds, "{}"), row(3, SinkLane::Odds, "{}")];
-    assert_eq!(sink.deliver(&rows), Delivery::all(&rows));
+    assert_eq!(sink.deliver(&rows, &mut || ()), Delivery::all(&rows));
     let names: Vec<String> =
         records(&servers, "touchline.odds.in.play", 3).into_iter().map(|(_, id, _)| id).collect();
     assert_eq!(names, ["17-1", "17-2", "17-3"]);
@@ -113,5 +113,5 @@ fn a_cluster_that_is_not_there_is_named() {
     let mut sink = Kafka::new(&streams, 17);
     let error = sink.connect(&Position::default()).unwrap_err();
     assert!(error.contains("127.0.0.1:1"), "{error}");
-    assert!(sink.deliver(&[row(1, SinkLane::Odds, "{}")]).failure.is_some());
+    assert!(sink.deliver(&[row(1, SinkLane::Odds, "{}")], &mut || ()).failure.is_some());
 }

@@ -61,7 +61,7 @@ impl Sink for RabbitMq {
         Ok(held.clone())
     }
 
-    fn deliver(&mut self, rows: &[Row]) -> Delivery {
+    fn deliver(&mut self, rows: &[Row], _meanwhile: &mut dyn FnMut()) -> Delivery {
         let mut pace = self.pace;
         let delivery = pace.deliver(rows, |part| self.publish(part));
         self.pace = pace;

@@ -190,11 +190,11 @@ fn rows_are_published_and_confirmed() {
     let held = Position { mark: "m".into(), ..Position::default() };
     assert_eq!(sink.connect(&held), Ok(held.clone()));
     let rows = [row(1, "{}"), row(2, "{}")];
-    assert_eq!(sink.deliver(&rows), Delivery::all(&rows));
-    assert_eq!(sink.deliver(&rows[1..]), Delivery::all(&rows[1..]));
+    assert_eq!(sink.deliver(&rows, &mut || ()), Delivery::all(&rows));
+    assert_eq!(sink.deliver(&rows[1..], &mut || ()), Delivery::all(&rows[1..]));
     assert_eq!(ids(&received, 3), ["17-1", "17-2", "17-2"]);
     sink.disconnect();
-    assert!(sink.deliver(&rows).failure.is_some());
+    assert!(sink.deliver(&rows, &mut || ()).failure.is_some());
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn over_tls_only_a_broker_that_is_vouched_for_gets_the_login() {
     sink.connect(&Position::default()).unwrap();
     // More than one record of TLS.
     let rows = [row(1, &"x".repeat(100_000)), row(2, "{}")];
-    assert_eq!(sink.deliver(&rows), Delivery::all(&rows));
+    assert_eq!(sink.deliver(&rows, &mut || ()), Delivery::all(&rows));
     assert_eq!(ids(&received, 2), ["17-1", "17-2"]);
     sink.disconnect();
 }
@@ -223,11 +223,11 @@ fn what_is_never_confirmed_is_published_again_on_another_connection() {
     let mut sink = sink(&address);
     sink.connect(&Position::default()).unwrap();
     let rows = [row(1, "{}"), row(2, "{}")];
-    let delivery = sink.deliver(&rows);
+    let delivery = sink.deliver(&rows, &mut || ());
     assert_eq!((delivery.settled, delivery.refused.len()), (0, 0));
     assert!(delivery.failure.unwrap().contains("did not confirm 2 messages"));
     sink.connect(&Position::default()).unwrap();
-    assert_eq!(sink.deliver(&rows), Delivery::all(&rows));
+    assert_eq!(sink.deliver(&rows, &mut || ()), Delivery::all(&rows));
     assert_eq!(ids(&received, 4), ["17-1", "17-2", "17-1", "17-2"]);
 }
 
@@ -237,13 +237,13 @@ fn a_message_that_is_too_large_is_refused_alone() {
     let mut sink = sink(&address);
     let rows = [row(1, "a long body, too long"), row(2, "{}")];
     sink.connect(&Position::default()).unwrap();
-    let first = sink.deliver(&rows);
+    let first = sink.deliver(&rows, &mut || ());
     assert_eq!((first.settled, first.refused.len()), (0, 0), "{first:?}");
     sink.connect(&Position::default()).unwrap();
-    let second = sink.deliver(&rows);
+    let second = sink.deliver(&rows, &mut || ());
     assert_eq!((second.settled, second.refused.len(), second.refused[0].0), (1, 1, 0), "{second:?}");
     sink.connect(&Position::default()).unwrap();
-    assert_eq!(sink.deliver(&rows[1..]), Delivery::all(&rows[1..]));
+    assert_eq!(sink.deliver(&rows[1..], &mut || ()), Delivery::all(&rows[1..]));
 }
 
 #[test]

@@ -119,7 +119,7 @@ impl Redis {
         for keys in keys.chunks(self.options.batch as usize) {
             let mut asked = pipe();
             keys.iter().for_each(|key| _ = asked.cmd("XINFO").arg("STREAM").arg(key));
-            let replies = self.ask(connection, &asked, keys.len())?;
+            let replies = self.ask(connection, &asked, keys.len(), &mut || ())?;
             for (key, reply) in keys.iter().zip(&replies) {
                 if let Some(id) = last_id(reply)? {
                     found.insert(key.clone(), id);
@@ -133,7 +133,7 @@ impl Redis {
         self.keys.stream(Keys::kind(row.lane), &row.feed, keys::shard(&row.id))
     }
 
-    fn write(&self, connection: &mut Connection, rows: &[Row]) -> Delivery {
+    fn write(&self, connection: &mut Connection, rows: &[Row], meanwhile: &mut dyn FnMut()) -> Delivery {
         let mut asked = pipe();
         asked.atomic();
         for row in rows {
@@ -157,7 +157,7 @@ impl Redis {
                 .arg(&row.json);
         }
         // With what opens the transaction and what ends it.
-        let replies = self.ask(connection, &asked, rows.len() + 2);
+        let replies = self.ask(connection, &asked, rows.len() + 2, meanwhile);
         let outcomes = replies.and_then(|replies| transaction(&replies, rows.len()));
         match outcomes.and_then(|outcomes| self.count(connection, rows, &outcomes)) {
             Ok((settled, failure)) => Delivery { settled, failure, ..Delivery::default() },
@@ -213,11 +213,11 @@ impl Sink for Redis {
         Ok(position)
     }
 
-    fn deliver(&mut self, rows: &[Row]) -> Delivery {
+    fn deliver(&mut self, rows: &[Row], meanwhile: &mut dyn FnMut()) -> Delivery {
         let Some(mut connection) = self.connection.take() else {
             return Delivery::failed("there is no connection");
         };
-        let delivery = self.write(&mut connection, rows);
+        let delivery = self.write(&mut connection, rows, meanwhile);
         self.connection = Some(connection);
         delivery
     }
@@ -229,7 +229,7 @@ impl Sink for Redis {
         for changed in changed.chunks(DOCUMENTS) {
             let mut asked = pipe();
             changed.iter().for_each(|document| self.document(&mut asked, document));
-            let replies = self.ask(&mut connection, &asked, asked.len())?;
+            let replies = self.ask(&mut connection, &asked, asked.len(), &mut || ())?;
             if let Some(error) = first_error(&replies) {
                 return Err(error);
             }
@@ -251,10 +251,12 @@ impl Redis {
         connection: &mut Connection,
         asked: &Pipeline,
         replies: usize,
+        meanwhile: &mut dyn FnMut(),
     ) -> Result<Vec<Value>, String> {
         let failed = |error: RedisError| explain_failure(&error);
         let begun = Instant::now();
         connection.send_packed_command(&asked.get_packed_pipeline()).map_err(failed)?;
+        meanwhile();
         let mut found = Vec::with_capacity(replies);
         while found.len() < replies {
             found.push(connection.recv_response().map_err(failed)?);
