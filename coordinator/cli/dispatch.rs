@@ -3,7 +3,7 @@
 use super::ask::{Daemon, arguments, config_file};
 use super::dissect::{Filter, dissect};
 use super::generate;
-use super::options::{DemoOptions, Keep, OutputFormat};
+use super::options::{DemoOptions, DemoSink, Keep, OutputFormat};
 use super::output::{Audience, Failure, Outcome, Printer, settle, usage_line};
 use super::probe::probe;
 use super::replay::replay;
@@ -298,6 +298,7 @@ fn demo_options(matches: &ArgMatches) -> Result<DemoOptions, Failure> {
         duration: matches.get_one::<Duration>("for").copied(),
         dir: matches.get_one::<PathBuf>("dir").cloned(),
         keep: if matches.get_flag("keep") { Keep::Yes } else { Keep::No },
+        sink: matches.contains_id("sink").then_some(DemoSink::Redis),
         output: output(matches),
     })
 }

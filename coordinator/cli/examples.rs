@@ -12,6 +12,7 @@ pub(super) fn of(verb: &str) -> &'static [Example] {
         "demo" => &[
             ("demo", "run until Ctrl-C"),
             ("demo --for 60s", "verify the output after a minute; exit with 0 or 1"),
+            ("demo --for 60s --sink redis", "and verify what a real Redis holds then"),
             ("demo --matches 20 --rate 500 --burst 1,1s,1m", "a small one without bursts"),
         ],
         "simulate" => &[

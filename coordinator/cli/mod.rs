@@ -26,5 +26,5 @@ mod tests;
 pub use dispatch::{CommandError, Commands, main, main_with};
 pub(crate) use table::{bytes, micros, short};
 
-pub use options::{DemoOptions, Keep, OutputFormat};
+pub use options::{DemoOptions, DemoSink, Keep, OutputFormat};
 pub use touchline_common::control::Code;

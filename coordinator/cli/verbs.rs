@@ -165,6 +165,12 @@ fn demo() -> Command {
             option("feed", "KIND", kinds(), "The kind of the simulated server").default_value("diffusion"),
             option("dir", "DIR", path(), "Directory for sockets and store [else: a temporary one]"),
             switch("keep", "Keep the temporary directory"),
+            option(
+                "sink",
+                "KIND",
+                one_of(&["redis"]),
+                "Start this server beside it, send events and documents there, and verify those too [else: none]",
+            ),
         ])
 }
 

@@ -1,11 +1,11 @@
 //! The sink against the cluster that librdkafka plays in this process.
 
 use super::*;
-use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Headers;
 use rdkafka::mocking::MockCluster;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+use rdkafka::{Message, Offset, TopicPartitionList};
 use touchline_common::config::Dur;
 
 fn sink(servers: &str) -> Kafka {
@@ -20,14 +20,15 @@ fn row(seq: i64, lane: SinkLane, json: &str) -> Row {
 }
 
 /// Key, name and row of so many records of a topic.
-fn records(servers: &str, topic: &str, count: usize) -> Vec<(String, String, String)> {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", servers)
-        .set("group.id", "tests")
-        .set("auto.offset.reset", "earliest")
-        .create()
-        .unwrap();
-    consumer.subscribe(&[topic]).unwrap();
+fn records(servers: &str, topic: &str, partitions: i32, count: usize) -> Vec<(String, String, String)> {
+    let consumer: BaseConsumer =
+        ClientConfig::new().set("bootstrap.servers", servers).set("group.id", "tests").create().unwrap();
+    // Not as a member of a group: the cluster takes its time to form one.
+    let mut wanted = TopicPartitionList::new();
+    for partition in 0..partitions {
+        wanted.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
+    }
+    consumer.assign(&wanted).unwrap();
     let until = Instant::now() + Duration::from_secs(30);
     let mut records = Vec::new();
     while records.len() < count {
@@ -61,11 +62,14 @@ fn rows_go_to_the_topics_of_their_feed_under_the_key_of_their_match() {
     assert_eq!(sink.deliver(&events, &mut || ()), Delivery::all(&events));
     let odds = [row(9, SinkLane::Odds, "{}")];
     assert_eq!(sink.deliver(&odds, &mut || ()), Delivery::all(&odds));
-    let found = records(&servers, "touchline.ev.in.play", 3);
+    let found = records(&servers, "touchline.ev.in.play", 2, 3);
     let of_one: Vec<&str> =
         found.iter().filter(|(key, ..)| key == "m1").map(|(_, id, _)| id.as_str()).collect();
     assert_eq!(of_one, ["a", "c"], "a match is in order");
-    assert_eq!(records(&servers, "touchline.odds.in.play", 1), [("m1".into(), "17-9".into(), "{}".into())]);
+    assert_eq!(
+        records(&servers, "touchline.odds.in.play", 2, 1),
+        [("m1".into(), "17-9".into(), "{}".into())]
+    );
 }
 
 #[test]
@@ -102,7 +106,7 @@ fn a_broker_that_stumbles_gets_each_record_once() {
     let rows = [row(1, SinkLane::Odds, "{}"), row(2, SinkLane::Odds, "{}"), row(3, SinkLane::Odds, "{}")];
     assert_eq!(sink.deliver(&rows, &mut || ()), Delivery::all(&rows));
     let names: Vec<String> =
-        records(&servers, "touchline.odds.in.play", 3).into_iter().map(|(_, id, _)| id).collect();
+        records(&servers, "touchline.odds.in.play", 1, 3).into_iter().map(|(_, id, _)| id).collect();
     assert_eq!(names, ["17-1", "17-2", "17-3"]);
 }
 
