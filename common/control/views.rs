@@ -150,6 +150,8 @@ pub struct FeedView {
     /// Of them with a first message or a topic status.
     pub acknowledged: u64,
     pub live: u64,
+    /// Subscriptions that were asked for more than once, without an answer.
+    pub never_answered: u64,
     /// Subscriptions per connection, as configured.
     pub cap: u32,
     /// Subscriptions per connection, as the server taught us.
@@ -168,7 +170,7 @@ pub struct FeedView {
 pub enum FeedState {
     #[default]
     Up,
-    /// Up, with something waiting, stale, parked or capped.
+    /// Up, with something waiting, stale, parked, never answered or capped.
     Degraded,
     /// No connection is up.
     Down,

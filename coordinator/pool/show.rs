@@ -222,6 +222,7 @@ impl Pool {
             asked: sum(|slot| slot.report.asked),
             acknowledged: sum(|slot| slot.report.acknowledged),
             live: sum(|slot| slot.report.loaded),
+            never_answered: sum(|slot| slot.report.unanswered),
             cap: plan.cap,
             round_ms: working().filter_map(|slot| slot.report.round_ms).max(),
             audits: counts.audits,

@@ -129,6 +129,12 @@ impl Source {
         source.asked()
     }
 
+    /// Of those, the ones that were asked for more than once and never answered.
+    pub fn unanswered(&self) -> u32 {
+        let Source::Diffusion(source) = self;
+        source.unanswered()
+    }
+
     /// Bytes that came and are not applied.
     pub fn receive_queue(&self) -> u64 {
         let Source::Diffusion(source) = self;

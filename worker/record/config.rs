@@ -9,8 +9,11 @@ use touchline_common::model::MatchKey;
 /// The recorder's part of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordConfig {
-    /// Names of the feeds; a feed's id is its place.
+    /// Names of the feeds; a feed's id is its place. Behind those that are configured stand those of which the store has matches that
+    /// are not over.
     pub feeds: Vec<Arc<str>>,
+    /// How many of them are configured.
+    pub configured: usize,
     /// The database, absolute.
     pub path: PathBuf,
     pub store: StoreConfig,
@@ -29,6 +32,7 @@ impl RecordConfig {
         };
         RecordConfig {
             feeds: config.feed.iter().map(|feed| Arc::from(feed.name.as_str())).collect(),
+            configured: config.feed.len(),
             path: config.store_path(),
             store: config.store.clone(),
             lanes: config.lanes.iter().filter_map(lane).collect(),
@@ -36,7 +40,12 @@ impl RecordConfig {
         }
     }
 
-    /// The name of a match's feed, if it is configured.
+    /// Whether a match's feed is configured.
+    pub fn is_configured(&self, key: &MatchKey) -> bool {
+        usize::from(key.feed.0) < self.configured
+    }
+
+    /// The name of a match's feed, if it is known.
     pub fn feed(&self, key: &MatchKey) -> Option<&str> {
         self.feeds.get(usize::from(key.feed.0)).map(|name| &**name)
     }

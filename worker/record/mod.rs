@@ -116,8 +116,10 @@ fn live(
     }
     let config = Arc::new(RecordConfig::new(&config));
     let parent = parent();
-    let opened =
-        store::open(&config, &parent).and_then(|opened| Ok((opened, bulk::Bulk::open(&config, &parent)?)));
+    let opened = store::open(&config, &parent).and_then(|opened| {
+        let bulk = bulk::Bulk::open(&opened.config, &parent)?;
+        Ok((opened, bulk))
+    });
     let (store, bulk) = match opened {
         Ok(opened) => opened,
         Err(error) => {
@@ -126,7 +128,7 @@ fn live(
             return Err(error);
         }
     };
-    let recorder = Recorder::start(greeted.poll, control, config, store, bulk, logs)?;
+    let recorder = Recorder::start(greeted.poll, control, store, bulk, logs)?;
     // Only now: the store may take its time to open.
     recorder.turn_until_done(watch().as_ref())
 }

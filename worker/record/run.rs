@@ -133,12 +133,11 @@ impl Recorder {
     pub(super) fn start(
         poll: Poll,
         control: ControlChannel,
-        config: Arc<RecordConfig>,
         opened: Opened,
         (bulk, bulk_shared): (Bulk, Arc<Shared<BulkJob>>),
         logs: Option<LogHandle>,
     ) -> Result<Recorder, RecordError> {
-        let Opened { store, shared, documents, owners, over, highest_epoch, token } = opened;
+        let Opened { store, config, shared, documents, owners, over, highest_epoch, token } = opened;
         // The bulk stream has no owners of its own.
         let adopt =
             |(key, epoch): &(MatchKey, Epoch)| Job::Own(BulkJob::Adopt { key: key.clone(), epoch: *epoch });
@@ -160,7 +159,7 @@ impl Recorder {
             links: Links::new(FIRST_LINK),
             documents: Documents::new(Arc::clone(&config), documents, owners),
             feed,
-            clients: Clients::new(config, Arc::clone(&shared), Arc::clone(&bulk_shared)),
+            clients: Clients::new(Arc::clone(&config), Arc::clone(&shared), Arc::clone(&bulk_shared)),
             sinks,
             matches: Thread { shared, jobs: Vec::new() },
             bulk: Thread { shared: bulk_shared, jobs: adopted },
@@ -185,7 +184,9 @@ impl Recorder {
             }
         }
         // Those that wait without ever having had a worker among them.
-        let held: Vec<MatchKey> = recorder.documents.keys().cloned().collect();
+        let (held, left): (Vec<MatchKey>, Vec<MatchKey>) =
+            recorder.documents.keys().cloned().partition(|key| config.is_configured(key));
+        recorder.end_left(&config, left, highest_epoch);
         log::debug!(documents = recorder.documents.count(), epoch = highest_epoch.0; "recorder.ready");
         recorder.control.send(FromRecorder::Ready { highest_epoch, token }, 0);
         for keys in held.chunks(DOCUMENTS_A_MESSAGE) {
@@ -193,6 +194,15 @@ impl Recorder {
         }
         failpoint::hit(Point::RecordReady);
         Ok(recorder)
+    }
+
+    /// Ends the matches of feeds that are not configured any more: nobody else knows them.
+    fn end_left(&mut self, config: &RecordConfig, left: Vec<MatchKey>, epoch: Epoch) {
+        for (place, name) in config.feeds.iter().enumerate().skip(config.configured) {
+            let matches = left.iter().filter(|key| usize::from(key.feed.0) == place).count();
+            log::warn!(feed = &**name, matches = matches; "feed.removed");
+        }
+        self.matches.jobs.extend(left.into_iter().map(|key| Job::Ended { key, epoch }));
     }
 
     /// Turns until asked to leave.

@@ -396,6 +396,47 @@ fn waiting_matches_show_what_the_list_knows_and_end_as_others() {
 }
 
 #[test]
+fn matches_of_a_feed_that_is_not_configured_any_more_end_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut coordinator = Coordinator::start(&config(&folder));
+    let mut worker = coordinator.worker(1, 1);
+    worker.base("M1", 5, 0);
+    let head = r#"{"name":"A v B","status":"in_play","clock":{"seconds":9,"running":true}}"#;
+    worker.publish("M1", 5, Extent::Whole, &[("", Some(head))]);
+    coordinator.switched("M1", 5);
+    worker.acknowledged();
+    let listing = Listing { name: Some("C v D".into()), in_play: true, ..Listing::default() };
+    coordinator.send(&ToRecorder::Waiting { key: key("M2"), listing });
+    assert_eq!(coordinator.answer("match", r#"{"match":"M2"}"#)["ok"], true);
+    drop(coordinator.stop());
+
+    let mut other = config(&folder);
+    other.feed[0].name = "other".into();
+    for start in 1..=2 {
+        let mut coordinator = Coordinator::start(&other);
+        let mut follower = coordinator.ask("events", r#"{"follow":true,"since":0}"#);
+        line(&mut follower);
+        let mut ended = Vec::new();
+        while ended.len() < 2 {
+            let event = line(&mut follower);
+            if event["type"] == "match_ended" {
+                ended.push((event["feed"].to_string(), event["match"].to_string()));
+            }
+        }
+        ended.sort();
+        let of = |id: &str| ("\"inplay\"".to_owned(), format!("\"{id}\""));
+        assert_eq!(ended, [of("M1"), of("M2")], "start {start}");
+        let store = coordinator.stop();
+        assert_eq!(count(&store, "SELECT count(*) FROM events WHERE type = 'match_ended'"), 2);
+        let over = "SELECT count(*) FROM matches WHERE state = 'ended' AND document ->> '$.status' = 'finished'";
+        assert_eq!(count(&store, over), 2);
+        let runs = "SELECT count(*) FROM matches WHERE document ->> '$.clock.running'";
+        assert_eq!(count(&store, runs), 0);
+        assert_eq!(count(&store, "SELECT count(*) FROM gaps WHERE ended_at IS NULL"), 0);
+    }
+}
+
+#[test]
 fn a_newer_store_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(&folder);

@@ -281,6 +281,11 @@ impl Connection {
         self.live.as_ref().map_or(0, of) as u32
     }
 
+    /// As [`Session::subscriptions_unanswered`].
+    pub fn unanswered(&self) -> u32 {
+        self.live.as_ref().map_or(0, |live| live.session.subscriptions_unanswered()) as u32
+    }
+
     pub fn receive_queue(&self) -> u64 {
         self.live.as_ref().map_or(0, Link::receive_queue)
     }

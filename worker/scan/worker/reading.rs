@@ -110,6 +110,7 @@ impl Worker {
                     }
                 }
                 Event::Snapshot { topic, body } => {
+                    meter.heard_at = now;
                     let loaded = load(&mut parts.trees, audits, topic, body, received, &mut reporter);
                     if !matches!(loaded, Err(TreeError::TopicNotHeld { .. }))
                         && let Some(asked) = parts.trees.subscription(topic)
@@ -123,6 +124,7 @@ impl Worker {
                     count(meter, loaded.map(|_| ()), &parts.feed_name);
                 }
                 Event::Delta { topic, body } => {
+                    meter.heard_at = now;
                     meter.counted.diffs += 1;
                     let applied = parts.trees.delta(topic, body, received, &mut reporter);
                     count(meter, applied, &parts.feed_name);
@@ -132,6 +134,7 @@ impl Worker {
                     meter.unloaded(topic);
                 }
                 Event::Removed { topic } => {
+                    meter.heard_at = now;
                     let removed = parts.trees.topic_removed(topic, received, &mut reporter);
                     if removed.is_ok()
                         && let Some(asked) = parts.trees.subscription(topic)
