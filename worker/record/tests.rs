@@ -428,7 +428,8 @@ fn matches_of_a_feed_that_is_not_configured_any_more_end_once() {
         assert_eq!(ended, [of("M1"), of("M2")], "start {start}");
         let store = coordinator.stop();
         assert_eq!(count(&store, "SELECT count(*) FROM events WHERE type = 'match_ended'"), 2);
-        let over = "SELECT count(*) FROM matches WHERE state = 'ended' AND document ->> '$.status' = 'finished'";
+        let over =
+            "SELECT count(*) FROM matches WHERE state = 'ended' AND document ->> '$.status' = 'finished'";
         assert_eq!(count(&store, over), 2);
         let runs = "SELECT count(*) FROM matches WHERE document ->> '$.clock.running'";
         assert_eq!(count(&store, runs), 0);

@@ -43,7 +43,10 @@ enum Wish {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answer {
     /// None came to what was sent so often; `until`: when it is sent again, once it was sent.
-    Awaited { asks: u32, until: Option<Instant> },
+    Awaited {
+        asks: u32,
+        until: Option<Instant>,
+    },
     Came,
 }
 

@@ -64,8 +64,8 @@ pub fn open(config: &Arc<RecordConfig>, parent: &str) -> Result<Opened, RecordEr
     if let Some(found) = newer {
         return Err(RecordError::NewerStore { path: config.path.clone(), found, known: schema::SCHEMA });
     }
-    let restored = with_removed_feeds(config, &connection)
-        .and_then(|config| restore(&config, connection, lock, parent));
+    let restored =
+        with_removed_feeds(config, &connection).and_then(|config| restore(&config, connection, lock, parent));
     restored.map_err(|error| failed(error.to_string()))
 }
 
