@@ -136,6 +136,7 @@ impl Recorder {
         logs: Option<LogHandle>,
     ) -> Result<Recorder, RecordError> {
         let Opened { store, config, shared, documents, owners, over, highest_epoch, token } = opened;
+        let feeds = Arc::clone(&config);
         // The bulk stream has no owners of its own.
         let adopt =
             |(key, epoch): &(MatchKey, Epoch)| Job::Own(BulkJob::Adopt { key: key.clone(), epoch: *epoch });
@@ -156,7 +157,7 @@ impl Recorder {
             links: Links::new(FIRST_LINK),
             documents: Documents::new(Arc::clone(&config), documents, owners),
             feed,
-            clients: Clients::new(Arc::clone(&config), Arc::clone(&shared), Arc::clone(&bulk_shared)),
+            clients: Clients::new(config, Arc::clone(&shared), Arc::clone(&bulk_shared)),
             matches: Thread { shared, jobs: Vec::new() },
             bulk: Thread { shared: bulk_shared, jobs: adopted },
             logs,
@@ -181,8 +182,8 @@ impl Recorder {
         }
         // Those that wait without ever having had a worker among them.
         let (held, left): (Vec<MatchKey>, Vec<MatchKey>) =
-            recorder.documents.keys().cloned().partition(|key| config.is_configured(key));
-        recorder.end_left(&config, left, highest_epoch);
+            recorder.documents.keys().cloned().partition(|key| feeds.is_configured(key));
+        recorder.end_left(&feeds, left, highest_epoch);
         log::debug!(documents = recorder.documents.count(), epoch = highest_epoch.0; "recorder.ready");
         recorder.control.send(FromRecorder::Ready { highest_epoch, token }, 0);
         for keys in held.chunks(DOCUMENTS_A_MESSAGE) {
