@@ -138,6 +138,7 @@ impl Recorder {
         logs: Option<LogHandle>,
     ) -> Result<Recorder, RecordError> {
         let Opened { store, config, shared, documents, owners, over, highest_epoch, token } = opened;
+        let feeds = Arc::clone(&config);
         // The bulk stream has no owners of its own.
         let adopt =
             |(key, epoch): &(MatchKey, Epoch)| Job::Own(BulkJob::Adopt { key: key.clone(), epoch: *epoch });
@@ -185,8 +186,8 @@ impl Recorder {
         }
         // Those that wait without ever having had a worker among them.
         let (held, left): (Vec<MatchKey>, Vec<MatchKey>) =
-            recorder.documents.keys().cloned().partition(|key| config.is_configured(key));
-        recorder.end_left(&config, left, highest_epoch);
+            recorder.documents.keys().cloned().partition(|key| feeds.is_configured(key));
+        recorder.end_left(&feeds, left, highest_epoch);
         log::debug!(documents = recorder.documents.count(), epoch = highest_epoch.0; "recorder.ready");
         recorder.control.send(FromRecorder::Ready { highest_epoch, token }, 0);
         for keys in held.chunks(DOCUMENTS_A_MESSAGE) {
